@@ -1,0 +1,43 @@
+"""Canonical bytes: one JSON text for one value, on every Python version and hash seed.
+
+A subset of RFC 8785 that needs no number formatting rules: object keys are ASCII and sorted,
+no floats, integers within ±(2^53−1), no insignificant white space, UTF-8 without escapes
+beyond those JSON requires.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+MAX_INTEGER = 2**53 - 1
+
+
+def canonical_json(value: Any) -> bytes:
+    """The canonical bytes of a JSON value. Raises `ValueError` for what has no canonical form."""
+    _check(value)
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"), sort_keys=True).encode()
+
+
+def digest(data: bytes) -> str:
+    """SHA-256 of `data`, 64 lower-case hexadecimal digits."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def _check(value: Any) -> None:
+    if value is None or isinstance(value, bool | str):
+        return
+    if isinstance(value, int):
+        if abs(value) > MAX_INTEGER:
+            raise ValueError("integer outside ±(2^53-1)")
+    elif isinstance(value, list | tuple):
+        for item in value:
+            _check(item)
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            if not isinstance(key, str) or not key.isascii():
+                raise ValueError("object key is not an ASCII string")
+            _check(item)
+    else:
+        raise ValueError(f"{type(value).__name__} has no canonical form")

@@ -1,0 +1,51 @@
+"""The one place that reads the time. Everything else is handed a `Clock` or an instant."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """Tells the time as an aware UTC `datetime`."""
+
+    def now(self) -> datetime: ...
+
+
+class SystemClock:
+    """The machine's clock, in UTC."""
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+
+class ManualClock:
+    """A clock that a test or the simulation moves by hand."""
+
+    def __init__(self, start: datetime) -> None:
+        self._now = start
+
+    def now(self) -> datetime:
+        return self._now
+
+    def advance(self, seconds: float) -> None:
+        """Move on by `seconds` (never back)."""
+        self._now += timedelta(seconds=max(0.0, seconds))
+
+
+def rfc3339(instant: datetime) -> str:
+    """Write `instant` as RFC 3339 UTC with milliseconds and `Z`: fixed width, sorts as text.
+
+    A naive `datetime` is a programming error and raises `ValueError`.
+    """
+    if instant.tzinfo is None:
+        raise ValueError("naive datetime")
+    return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{instant.microsecond // 1000:03d}Z"
+
+
+def parse_rfc3339(text: str) -> datetime:
+    """Read what `rfc3339` writes (also with fewer fraction digits, or an offset). Raises `ValueError`."""
+    instant = datetime.fromisoformat(text)
+    if instant.tzinfo is None:
+        raise ValueError("naive time")
+    return instant.astimezone(UTC)
