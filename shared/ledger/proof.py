@@ -1,0 +1,126 @@
+"""Proofs over the tree: that a leaf is in it, and that one tree is the beginning of another.
+
+Makers follow RFC 6962 §2.1.1 and §2.1.2, verifiers RFC 9162 §2.1.3.2 and §2.1.4.2 (the same proofs).
+A verifier raises `EvidenceRejected` and nothing else, whatever numbers and bytes it is given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from shared.kernel.errors import Defect, EvidenceRejected
+from shared.ledger.tree import HASH_BYTES, levels, node_hash, root
+
+
+def inclusion_path(leaf_hashes: Sequence[bytes], index: int) -> list[bytes]:
+    """The hashes that lead from leaf `index` to the root, lowest first. O(n)."""
+    if not 0 <= index < len(leaf_hashes):
+        raise Defect("index_outside_tree")
+    return _path(levels(leaf_hashes), index)
+
+
+def all_paths(leaf_hashes: Sequence[bytes]) -> list[list[bytes]]:
+    """`inclusion_path` of every leaf, in order, from one pass over the tree. O(n log n)."""
+    rows = levels(leaf_hashes)
+    return [_path(rows, index) for index in range(len(leaf_hashes))]
+
+
+def root_from_inclusion(leaf: bytes, index: int, size: int, *, path: Sequence[bytes]) -> bytes:
+    """The root that `path` leads to from the leaf hash `leaf`.
+
+    It proves nothing until the caller compares it with a root it trusts. Raises `EvidenceRejected`
+    when no tree of `size` leaves has a path of this shape at `index`.
+    """
+    if not 0 <= index < size:
+        raise EvidenceRejected("inclusion_index_outside_tree")
+    _check_hashes(leaf, *path)
+    node, last, found = index, size - 1, leaf
+    for sibling in path:
+        if last == 0:
+            raise EvidenceRejected("inclusion_path_too_long")
+        if node & 1 or node == last:
+            found = node_hash(sibling, found)
+            while not node & 1 and node:  # rows that handed this node up unchanged have no sibling in the path
+                node, last = node >> 1, last >> 1
+        else:
+            found = node_hash(found, sibling)
+        node, last = node >> 1, last >> 1
+    if last != 0:
+        raise EvidenceRejected("inclusion_path_too_short")
+    return found
+
+
+def consistency_path(leaf_hashes: Sequence[bytes], first_size: int) -> list[bytes]:
+    """The proof that the first `first_size` leaves are the beginning of `leaf_hashes`. Empty when they are all."""
+    if not 0 < first_size <= len(leaf_hashes):
+        raise Defect("size_outside_tree")
+    return _subproof(leaf_hashes, first_size, True)
+
+
+def verify_consistency(
+    *, first_size: int, first_root: bytes, second_size: int, second_root: bytes, path: Sequence[bytes]
+) -> None:
+    """Check that the tree with `second_root` begins with the tree with `first_root`.
+
+    An empty first tree is refused: everything begins with nothing, so such a proof says nothing.
+    """
+    if not 0 < first_size <= second_size:
+        raise EvidenceRejected("consistency_sizes_impossible")
+    if first_size == second_size:  # one tree: the roots are compared and nothing is hashed
+        if path or first_root != second_root:
+            raise EvidenceRejected("consistency_not_proven")
+        return
+    _check_hashes(first_root, second_root, *path)
+    # A first tree that is one whole subtree is its own starting point and is left out of the path.
+    steps = list(path) if first_size & (first_size - 1) else [first_root, *path]
+    if _roots_from_consistency(first_size, second_size, steps) != (first_root, second_root):
+        raise EvidenceRejected("consistency_not_proven")
+
+
+def _path(rows: list[list[bytes]], index: int) -> list[bytes]:
+    path = []
+    for row in rows[:-1]:
+        sibling = index ^ 1
+        if sibling < len(row):
+            path.append(row[sibling])
+        index >>= 1
+    return path
+
+
+def _subproof(leaf_hashes: Sequence[bytes], first_size: int, whole: bool) -> list[bytes]:
+    """SUBPROOF(m, D[n], b) of RFC 6962 §2.1.2; `whole` is b: the verifier already has this subtree's root."""
+    size = len(leaf_hashes)
+    if first_size == size:
+        return [] if whole else [root(leaf_hashes)]
+    split = 1 << (size - 1).bit_length() - 1
+    if first_size <= split:
+        return [*_subproof(leaf_hashes[:split], first_size, whole), root(leaf_hashes[split:])]
+    return [*_subproof(leaf_hashes[split:], first_size - split, False), root(leaf_hashes[:split])]
+
+
+def _roots_from_consistency(first_size: int, second_size: int, steps: Sequence[bytes]) -> tuple[bytes, bytes]:
+    """The roots of both trees that `steps` leads to."""
+    if not steps:
+        raise EvidenceRejected("consistency_not_proven")
+    node, last = first_size - 1, second_size - 1
+    while node & 1:
+        node, last = node >> 1, last >> 1
+    first = second = steps[0]
+    for step in steps[1:]:
+        if last == 0:
+            raise EvidenceRejected("consistency_not_proven")
+        if node & 1 or node == last:
+            first, second = node_hash(step, first), node_hash(step, second)
+            while not node & 1 and node:
+                node, last = node >> 1, last >> 1
+        else:
+            second = node_hash(second, step)
+        node, last = node >> 1, last >> 1
+    if last != 0:
+        raise EvidenceRejected("consistency_not_proven")
+    return first, second
+
+
+def _check_hashes(*hashes: bytes) -> None:
+    if any(len(each) != HASH_BYTES for each in hashes):
+        raise EvidenceRejected("hash_not_32_bytes")
