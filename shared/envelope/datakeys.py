@@ -1,0 +1,100 @@
+"""Protection at rest: each referral has a data key, and fields that identify anyone are stored only under it.
+
+The data key is stored wrapped by the instance's key-encryption key, in a table of its own. Deleting that row makes
+every field under it unreadable. Both use AES-256-GCM (NIST SP 800-38D): nonce (12 random bytes), ciphertext, tag.
+
+`aad` names the place a value belongs to (table, row, column); a value moved to another place does not open. What does
+not open is a `Defect`: these bytes are our own, and someone changed them or asked with the wrong key.
+"""
+
+from __future__ import annotations
+
+import os
+from base64 import b64decode
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from shared.kernel.errors import Defect, Refused
+
+KEY_BYTES = 32
+NONCE_BYTES = 12
+
+
+class DataKey:
+    """The random 256-bit key of one referral. Never shown."""
+
+    __slots__ = ("_raw", "cipher")
+
+    def __init__(self, raw: bytes) -> None:
+        self.cipher = _cipher(raw)
+        self._raw = raw
+
+    @classmethod
+    def generate(cls) -> DataKey:
+        return cls(os.urandom(KEY_BYTES))
+
+    def secret_bytes(self) -> bytes:
+        """The key itself, to be wrapped and nothing else."""
+        return self._raw
+
+    def __repr__(self) -> str:
+        return "DataKey(…)"
+
+
+class KeyEncryptionKey:
+    """The instance's 256-bit key that wraps data keys. Never shown, never stored beside what it wraps."""
+
+    __slots__ = ("cipher",)
+
+    def __init__(self, raw: bytes) -> None:
+        self.cipher = _cipher(raw)
+
+    @classmethod
+    def load(cls, text: str) -> KeyEncryptionKey:
+        """Read 32 bytes of base64 (RFC 4648 §4). Raises `Refused("key_malformed")`."""
+        try:
+            return cls(b64decode(text.strip(), validate=True))
+        except ValueError:
+            raise Refused("key_malformed", "base64 of 32 bytes") from None
+
+    def __repr__(self) -> str:
+        return "KeyEncryptionKey(…)"
+
+
+def protect(plaintext: bytes, key: DataKey, aad: bytes) -> bytes:
+    """Encrypt one field for the place `aad` names. Equal plaintexts give different bytes."""
+    return _encrypt(key.cipher, plaintext, aad)
+
+
+def reveal(protected: bytes, key: DataKey, aad: bytes) -> bytes:
+    """The field that `protect` was given. Raises `Defect("protected_field_unreadable")`."""
+    return _decrypt(key.cipher, protected, aad, code="protected_field_unreadable")
+
+
+def wrap(data_key: DataKey, kek: KeyEncryptionKey, aad: bytes) -> bytes:
+    """Encrypt a data key for the row `aad` names, 60 bytes."""
+    return _encrypt(kek.cipher, data_key.secret_bytes(), aad)
+
+
+def unwrap(wrapped: bytes, kek: KeyEncryptionKey, aad: bytes) -> DataKey:
+    """The data key that `wrap` was given. Raises `Defect("data_key_unreadable")`."""
+    return DataKey(_decrypt(kek.cipher, wrapped, aad, code="data_key_unreadable"))
+
+
+def _cipher(raw: bytes) -> AESGCM:
+    if len(raw) != KEY_BYTES:
+        raise Refused("key_malformed", "32 bytes")
+    return AESGCM(raw)
+
+
+def _encrypt(cipher: AESGCM, plaintext: bytes, aad: bytes) -> bytes:
+    nonce = os.urandom(NONCE_BYTES)
+    return nonce + cipher.encrypt(nonce, plaintext, aad)
+
+
+def _decrypt(cipher: AESGCM, data: bytes, aad: bytes, *, code: str) -> bytes:
+    try:
+        return cipher.decrypt(data[:NONCE_BYTES], data[NONCE_BYTES:], aad)
+    except (InvalidTag, ValueError):
+        raise Defect(code) from None

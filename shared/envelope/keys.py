@@ -1,0 +1,220 @@
+"""Keys: Ed25519 for signing; X25519, alone or with ML-KEM-768, for sealing.
+
+    private      public
+    SigningKey   VerifyKey     one party signs, everyone checks
+    OpeningKey   SealingKey    everyone seals, one party opens
+
+A key's text is the base64 (RFC 4648 §4) of its raw bytes; `load` also reads PEM where the format exists, and raises
+`Refused("key_malformed")`. A key id is the algorithm's name and the first 128 bits of the SHA-256 of the public key, so
+it cannot be moved to another key.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from base64 import b64decode, b64encode
+from typing import Literal
+
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PrivateKey, MLKEM768PublicKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+from cryptography.hazmat.primitives.hpke import MLKEM768X25519PrivateKey, MLKEM768X25519PublicKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
+
+from shared.kernel.errors import Refused
+
+SuiteName = Literal["x25519", "mlkem768-x25519"]
+
+_KEY_ERRORS = (ValueError, TypeError, UnsupportedAlgorithm)
+_X25519_BYTES = 32
+
+
+class VerifyKey:
+    """An Ed25519 public key (RFC 8032), 32 bytes."""
+
+    __slots__ = ("_key", "_raw", "key_id")
+
+    def __init__(self, raw: bytes) -> None:
+        try:
+            self._key = Ed25519PublicKey.from_public_bytes(raw)
+        except _KEY_ERRORS:
+            raise _malformed("an Ed25519 public key") from None
+        self._raw = raw
+        self.key_id = _key_id("ed25519", raw)
+
+    @classmethod
+    def load(cls, text: str) -> VerifyKey:
+        return cls(_public_raw(text, Ed25519PublicKey))
+
+    def text(self) -> str:
+        """The form that is published in the directory."""
+        return b64encode(self._raw).decode()
+
+    def verify(self, signature: bytes, data: bytes) -> None:
+        """Check a signature over exactly `data`. Raises `Refused("signature_invalid")`."""
+        try:
+            self._key.verify(signature, data)
+        except InvalidSignature:
+            raise Refused("signature_invalid") from None
+
+    def __repr__(self) -> str:
+        return f"VerifyKey({self.key_id})"
+
+
+class SigningKey:
+    """An Ed25519 private key, 32 bytes. Shows its id only."""
+
+    __slots__ = ("_key", "verify_key")
+
+    def __init__(self, raw: bytes) -> None:
+        try:
+            self._key = Ed25519PrivateKey.from_private_bytes(raw)
+        except _KEY_ERRORS:
+            raise _malformed("an Ed25519 private key") from None
+        self.verify_key = VerifyKey(self._key.public_key().public_bytes_raw())
+
+    @classmethod
+    def generate(cls) -> SigningKey:
+        return cls(Ed25519PrivateKey.generate().private_bytes_raw())
+
+    @classmethod
+    def load(cls, text: str) -> SigningKey:
+        return cls(_private_raw(text, Ed25519PrivateKey))
+
+    @property
+    def key_id(self) -> str:
+        return self.verify_key.key_id
+
+    def secret_text(self) -> str:
+        """The secret itself, for a key file and nothing else."""
+        return b64encode(self._key.private_bytes_raw()).decode()
+
+    def sign(self, data: bytes) -> bytes:
+        """The signature over `data`, 64 bytes."""
+        return self._key.sign(data)
+
+    def __repr__(self) -> str:
+        return f"SigningKey({self.key_id})"
+
+
+class SealingKey:
+    """A recipient's public key: X25519 (32 bytes), or ML-KEM-768 ‖ X25519 (1,184 + 32 bytes)."""
+
+    __slots__ = ("_raw", "key", "key_id", "suite")
+
+    key: X25519PublicKey | MLKEM768X25519PublicKey
+    suite: SuiteName
+
+    def __init__(self, raw: bytes) -> None:
+        try:
+            classical = X25519PublicKey.from_public_bytes(raw[-_X25519_BYTES:])
+            # A point of small order gives everyone the same secret. The exchange refuses it: here, not first at a seal.
+            X25519PrivateKey.generate().exchange(classical)
+            if len(raw) == _X25519_BYTES:
+                self.key, self.suite = classical, "x25519"
+            else:
+                quantum_safe = MLKEM768PublicKey.from_public_bytes(raw[:-_X25519_BYTES])
+                self.key, self.suite = MLKEM768X25519PublicKey(quantum_safe, classical), "mlkem768-x25519"
+        except _KEY_ERRORS:
+            raise _malformed("an X25519 or ML-KEM-768 ‖ X25519 public key") from None
+        self._raw = raw
+        self.key_id = _key_id(self.suite, raw)
+
+    @classmethod
+    def load(cls, text: str) -> SealingKey:
+        return cls(_public_raw(text, X25519PublicKey))
+
+    def text(self) -> str:
+        """The form that is published in the directory."""
+        return b64encode(self._raw).decode()
+
+    def __repr__(self) -> str:
+        return f"SealingKey({self.key_id})"
+
+
+class OpeningKey:
+    """A recipient's private key: X25519 (32 bytes), or ML-KEM-768 seed ‖ X25519 (64 + 32 bytes). Shows its id only."""
+
+    __slots__ = ("_raw", "key", "sealing_key")
+
+    key: X25519PrivateKey | MLKEM768X25519PrivateKey
+
+    def __init__(self, raw: bytes) -> None:
+        try:
+            classical = X25519PrivateKey.from_private_bytes(raw[-_X25519_BYTES:])
+            public = classical.public_key().public_bytes_raw()
+            if len(raw) == _X25519_BYTES:
+                self.key = classical
+            else:
+                quantum_safe = MLKEM768PrivateKey.from_seed_bytes(raw[:-_X25519_BYTES])
+                self.key = MLKEM768X25519PrivateKey(quantum_safe, classical)
+                public = quantum_safe.public_key().public_bytes_raw() + public
+        except _KEY_ERRORS:
+            raise _malformed("an X25519 or ML-KEM-768 ‖ X25519 private key") from None
+        self._raw = raw
+        self.sealing_key = SealingKey(public)
+
+    @classmethod
+    def generate(cls, suite: SuiteName = "x25519") -> OpeningKey:
+        classical = X25519PrivateKey.generate().private_bytes_raw()
+        if suite == "x25519":
+            return cls(classical)
+        return cls(MLKEM768PrivateKey.generate().private_bytes_raw() + classical)
+
+    @classmethod
+    def load(cls, text: str) -> OpeningKey:
+        return cls(_private_raw(text, X25519PrivateKey))
+
+    @property
+    def key_id(self) -> str:
+        return self.sealing_key.key_id
+
+    @property
+    def suite(self) -> SuiteName:
+        return self.sealing_key.suite
+
+    def secret_text(self) -> str:
+        """The secret itself, for a key file and nothing else."""
+        return b64encode(self._raw).decode()
+
+    def __repr__(self) -> str:
+        return f"OpeningKey({self.key_id})"
+
+
+def _key_id(algorithm: str, public: bytes) -> str:
+    return f"{algorithm}-{hashlib.sha256(public).hexdigest()[:32]}"
+
+
+def _public_raw(text: str, kind: type[Ed25519PublicKey | X25519PublicKey]) -> bytes:
+    """The raw bytes of a public key's text. The length of base64 is the caller's to check."""
+    try:
+        if not _is_pem(text):
+            return b64decode(text.strip(), validate=True)
+        key = load_pem_public_key(text.encode())
+        if isinstance(key, kind):
+            return key.public_bytes_raw()
+    except _KEY_ERRORS:
+        pass  # one answer below for every way of being wrong; the library's message may quote the text
+    raise _malformed("a public key of this kind, as PEM or base64")
+
+
+def _private_raw(text: str, kind: type[Ed25519PrivateKey | X25519PrivateKey]) -> bytes:
+    """The raw bytes of a private key's text. The length of base64 is the caller's to check."""
+    try:
+        if not _is_pem(text):
+            return b64decode(text.strip(), validate=True)
+        key = load_pem_private_key(text.encode(), password=None)
+        if isinstance(key, kind):
+            return key.private_bytes_raw()
+    except _KEY_ERRORS:
+        pass
+    raise _malformed("an unencrypted private key of this kind, as PEM or base64")
+
+
+def _is_pem(text: str) -> bool:
+    return text.lstrip().startswith("-----BEGIN ")
+
+
+def _malformed(rule: str) -> Refused:
+    return Refused("key_malformed", rule)

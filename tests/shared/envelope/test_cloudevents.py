@@ -1,0 +1,92 @@
+"""The official CloudEvents library writes the same record, and reads ours as the same event."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC
+from typing import Any
+
+from cloudevents.core.base import BaseCloudEvent
+from cloudevents.core.bindings.kafka import KafkaMessage, from_binary_event, to_binary_event
+from cloudevents.core.v1.event import CloudEvent
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.envelope.batch import sign_batch
+from shared.envelope.canonical import covered_bytes
+from shared.envelope.headers import Attributes, Envelope, decode_headers, encode_headers
+from shared.kernel.canonical import canonical_json
+from tests.shared.envelope.builders import KEY, any_attributes
+
+bodies = st.fixed_dictionaries(
+    {
+        "clear": st.dictionaries(st.text("abcdef_", min_size=1), st.integers(-(2**53) + 1, 2**53 - 1) | st.text()),
+        "sealed": st.text("abcXYZ-_.", max_size=80),
+    }
+).map(canonical_json)
+
+
+def signed(attributes: Attributes, body: bytes) -> Envelope:
+    [proof] = sign_batch([covered_bytes(attributes, body)], KEY)
+    return Envelope(attributes, proof, body)
+
+
+def as_cloudevent(envelope: Envelope) -> CloudEvent:
+    """The same event, said in the library's own terms."""
+    ours, proof = envelope.attributes, envelope.proof
+    assert proof is not None
+    wire = dict(encode_headers(envelope))
+    return CloudEvent(
+        {
+            "specversion": "1.0",
+            "id": str(ours.id),
+            "type": ours.type,
+            "source": ours.source,
+            "time": ours.time.astimezone(UTC),
+            "subject": ours.subject,
+            "dataschema": ours.dataschema,
+            "datacontenttype": "application/json",
+            "sender": ours.sender,
+            "recipient": ours.recipient,
+            "tier": ours.tier.value,
+            "keyid": ours.key_id,
+            "sequence": ours.sequence,
+            "exercise": "true" if ours.exercise else "false",
+            "batchroot": proof.root.hex(),
+            "batchsig": wire["ce_batchsig"].decode(),
+            "batchindex": proof.index,
+            "batchsize": proof.size,
+            "batchpath": wire["ce_batchpath"].decode(),
+        },
+        envelope.body,
+    )
+
+
+def differences(envelope: Envelope, event: BaseCloudEvent) -> list[str]:
+    """The attributes in which the library's reading differs from ours."""
+    expected: dict[str, Any] = as_cloudevent(envelope).get_attributes()
+    found = event.get_attributes()
+    return [name for name in expected.keys() | found.keys() if str(expected.get(name)) != str(found.get(name))]
+
+
+@given(any_attributes, bodies)
+def test_the_library_writes_the_same_headers_and_value(attributes: Attributes, body: bytes) -> None:
+    envelope = signed(attributes, body)
+    record = to_binary_event(as_cloudevent(envelope))
+    assert record.headers == dict(encode_headers(envelope))
+    assert record.value == envelope.body
+
+
+@given(any_attributes, bodies)
+def test_the_library_reads_our_record_as_the_same_event(attributes: Attributes, body: bytes) -> None:
+    envelope = signed(attributes, body)
+    event = from_binary_event(KafkaMessage(headers=dict(encode_headers(envelope)), key=None, value=body))
+    assert differences(envelope, event) == []
+    assert event.get_data() == json.loads(body)
+
+
+@given(any_attributes, bodies)
+def test_we_read_the_librarys_record_as_the_same_event(attributes: Attributes, body: bytes) -> None:
+    envelope = signed(attributes, body)
+    record = to_binary_event(as_cloudevent(envelope))
+    assert decode_headers(list(record.headers.items()), record.value) == envelope

@@ -1,0 +1,238 @@
+"""The wire headers: closed, strict, one spelling for each value, and never an echo of what came in."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.envelope.headers import COVERED, PROOF, Envelope, Proof, decode_headers, encode_headers
+from shared.kernel.errors import Refused
+from tests.shared.envelope.builders import BODY, TRACEPARENT, any_attributes, attributes, batch
+
+Headers = list[tuple[str, bytes | None]]
+SIGNED = replace(batch(5)[2], traceparent=TRACEPARENT)
+CANARY = "canary-7f3a"
+
+proofs = st.integers(1, 2**16).flatmap(
+    lambda size: st.builds(
+        Proof,
+        root=st.binary(min_size=32, max_size=32),
+        signature=st.binary(min_size=64, max_size=64),
+        index=st.integers(0, size - 1),
+        size=st.just(size),
+        path=st.lists(st.binary(min_size=32, max_size=32), max_size=16).map(tuple),
+    )
+)
+
+
+def wire(envelope: Envelope = SIGNED) -> Headers:
+    return list(encode_headers(envelope))
+
+
+def with_value(name: str, value: bytes | None) -> Headers:
+    assert name in dict(wire())
+    return [(each, value if each == name else old) for each, old in wire()]
+
+
+def outcome(headers: Headers) -> Envelope | Refused:
+    try:
+        return decode_headers(headers, SIGNED.body)
+    except Refused as refused:
+        return refused
+
+
+def refusal(headers: Headers) -> Refused:
+    with pytest.raises(Refused) as caught:
+        decode_headers(headers, BODY)
+    return caught.value
+
+
+@given(any_attributes, st.none() | proofs, st.binary(max_size=64), st.none() | st.just(TRACEPARENT), st.randoms())
+def test_what_is_encoded_decodes_to_the_same_message_in_any_order(
+    drawn: Any, proof: Proof | None, body: bytes, traceparent: str | None, order: Any
+) -> None:
+    envelope = Envelope(drawn, proof, body, traceparent=traceparent)
+    headers = wire(envelope)
+    order.shuffle(headers)
+    assert decode_headers(headers, body) == envelope
+
+
+@given(st.lists(st.tuples(st.sampled_from([*COVERED, *PROOF, "traceparent", "CE_id", "x"]), st.none() | st.binary())))
+def test_any_headers_at_all_decode_or_are_refused(headers: Headers) -> None:
+    result = outcome(headers)
+    assert isinstance(result, Envelope) or result.code.startswith("header_")
+
+
+@given(name=st.sampled_from([*COVERED, *PROOF]), value=st.binary(max_size=80) | st.text(max_size=80).map(str.encode))
+def test_whatever_decodes_is_spelled_the_one_way_that_is_encoded(name: str, value: bytes) -> None:
+    headers = with_value(name, value)
+    result = outcome(headers)
+    if isinstance(result, Envelope):
+        assert wire(result) == headers
+    else:
+        assert result.field in {name, "ce_batchindex", "ce_batchsize"}
+
+
+def test_the_headers_go_out_in_one_order() -> None:
+    assert [name for name, _ in wire()] == [*COVERED, *PROOF, "traceparent"]
+    assert list(COVERED) == sorted(COVERED)
+
+
+@pytest.mark.parametrize("name", COVERED + PROOF)
+def test_a_missing_header_is_named(name: str) -> None:
+    refused = refusal([pair for pair in wire() if pair[0] != name])
+    assert (refused.code, refused.field) == ("header_missing", name)
+
+
+def test_a_message_without_any_proof_header_decodes_unsigned() -> None:
+    assert decode_headers([pair for pair in wire() if pair[0] not in PROOF], BODY).proof is None
+
+
+@pytest.mark.parametrize("name", COVERED + PROOF)
+def test_a_header_given_twice_is_refused_even_with_equal_values(name: str) -> None:
+    refused = refusal([*wire(), (name, dict(wire())[name])])
+    assert (refused.code, refused.field) == ("header_duplicate", name)
+
+
+@pytest.mark.parametrize("name", COVERED + PROOF)
+def test_a_null_header_is_refused(name: str) -> None:
+    refused = refusal(with_value(name, None))
+    assert (refused.code, refused.field) == ("header_null", name)
+
+
+@pytest.mark.parametrize("name", COVERED + PROOF)
+def test_a_header_that_is_not_utf8_is_refused(name: str) -> None:
+    refused = refusal(with_value(name, b"\xff\xfe"))
+    assert (refused.code, refused.field) == ("header_not_utf8", name)
+
+
+@pytest.mark.parametrize("value", ["", " ", "a b", "a\n", "a\x00", "ä", "\u0430", "x" * 257, "\x7f", "a\u2028"])
+@pytest.mark.parametrize("name", COVERED)
+def test_a_covered_value_is_visible_ascii_of_bounded_length(name: str, value: str) -> None:
+    refused = refusal(with_value(name, value.encode()))
+    assert (refused.code, refused.field) == ("header_malformed", name)
+
+
+@pytest.mark.parametrize(
+    ("name", "respell"),
+    [
+        ("ce_id", str.upper),
+        ("ce_id", "urn:uuid:{}".format),
+        ("ce_id", lambda text: text.replace("-", "")),
+        ("ce_id", "{{{}}}".format),
+        ("ce_time", lambda text: text.replace("000Z", "Z")),
+        ("ce_time", lambda text: text.replace("Z", "+00:00")),
+        ("ce_time", lambda text: text.replace("T", "t")),
+        ("ce_sequence", "0{}".format),
+        ("ce_sequence", "+{}".format),
+        ("ce_sequence", "{}_0".format),
+        ("ce_exercise", str.upper),
+        ("ce_exercise", lambda _: "no"),
+        ("ce_tier", str.title),
+        ("ce_specversion", lambda _: "0.3"),
+        ("content-type", lambda _: "application/json; charset=utf-8"),
+        ("ce_source", lambda _: "/instances/"),
+        ("ce_source", lambda _: "https://hotline.example/instances/hotline"),
+        ("ce_batchroot", str.upper),
+        ("ce_batchsig", "{}==".format),
+        ("ce_batchsig", lambda text: text[:-1] + chr(ord(text[-1]) + 1)),
+        ("ce_batchsig", lambda text: text[:-2]),
+        ("ce_batchpath", lambda text: text[:-4]),
+        ("ce_batchpath", "{}!".format),
+        ("ce_batchindex", "-{}".format),
+        ("ce_batchindex", lambda _: "5"),
+        ("ce_batchsize", lambda _: "0"),
+        ("ce_batchsize", lambda _: "65537"),
+    ],
+)
+def test_another_spelling_or_value_outside_the_rule_is_refused(name: str, respell: Callable[[str], str]) -> None:
+    before = (dict(wire())[name] or b"").decode()
+    after = respell(before)
+    assert after != before
+    refused = refusal(with_value(name, after.encode()))
+    assert refused.code == "header_malformed"
+    assert refused.field == (name if after not in {"0", "65537"} else "ce_batchsize")
+
+
+@pytest.mark.parametrize("name", ["ce_partitionkey", "ce_", "CE_id", "Ce_Sender", "Content-Type"])
+def test_a_header_that_another_reader_could_take_for_ours_is_refused_without_naming_it(name: str) -> None:
+    refused = refusal([*wire(), (name, b"x")])
+    assert (refused.code, refused.field) == ("header_unknown", None)
+
+
+@pytest.mark.parametrize("name", ["baggage", "tracestate", "reply_to", "correlation_id", "", "Traceparent"])
+@pytest.mark.parametrize("value", [b"x", b"\xff", None])
+def test_a_header_that_is_not_ours_changes_nothing(name: str, value: bytes | None) -> None:
+    assert decode_headers([(name, value), *wire()], SIGNED.body) == SIGNED
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        b"",
+        b"\xff",
+        None,
+        b"00-" + b"0" * 32 + b"-b7ad6b7169203331-01",
+        b"00-0af7651916cd43dd8448eb211c80319c-" + b"0" * 16 + b"-01",
+        TRACEPARENT.encode() + b"\n",
+        TRACEPARENT.upper().encode(),
+    ],
+)
+def test_a_malformed_traceparent_is_dropped_and_the_message_is_not(value: bytes | None) -> None:
+    assert decode_headers(with_value("traceparent", value), SIGNED.body) == replace(SIGNED, traceparent=None)
+
+
+def test_two_traceparents_are_as_good_as_none() -> None:
+    assert decode_headers([*wire(), ("traceparent", TRACEPARENT.encode())], SIGNED.body).traceparent is None
+
+
+@pytest.mark.parametrize("name", COVERED + PROOF)
+def test_a_refusal_never_echoes_the_value(name: str) -> None:
+    refused = refusal(with_value(name, f"{CANARY} ".encode()))
+    text = "".join(traceback.format_exception(refused)) + repr(refused.__dict__)
+    assert CANARY not in text
+    assert refused.__context__ is None  # else an error reporter that walks contexts finds the parser's quotation
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"id": UUID(int=4)},
+        {"time": datetime.fromisoformat("2026-03-01T12:00:00")},
+        {"sequence": -1},
+        {"sequence": 2**63},
+        {"subject": "two words"},
+        {"source": "hotline"},
+    ],
+)
+def test_attributes_that_cannot_be_written_cannot_be_made(changes: dict[str, Any]) -> None:
+    with pytest.raises(Refused) as caught:
+        replace(attributes(), **changes)
+    assert (caught.value.code, caught.value.field) == ("header_malformed", f"ce_{next(iter(changes))}")
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"root": b"short"}, "ce_batchroot"),
+        ({"signature": b"short"}, "ce_batchsig"),
+        ({"index": 5}, "ce_batchindex"),
+        ({"index": -1}, "ce_batchindex"),
+        ({"size": 0}, "ce_batchsize"),
+        ({"path": (b"short",)}, "ce_batchpath"),
+        ({"path": (bytes(32),) * 17}, "ce_batchpath"),
+    ],
+)
+def test_a_proof_that_cannot_be_written_cannot_be_made(changes: dict[str, Any], field: str) -> None:
+    assert SIGNED.proof is not None
+    with pytest.raises(Refused) as caught:
+        replace(SIGNED.proof, **changes)
+    assert (caught.value.code, caught.value.field) == ("header_malformed", field)

@@ -1,0 +1,127 @@
+"""A verifier of signed messages that shares nothing with the project: standard library and `cryptography` only.
+
+It is written from the wire format's description (`shared/envelope` and RFC 6962 §2.1), not from the code, and says
+whether someone else, with the public keys alone, comes to the same answer.
+
+    python foreign_verifier.py < messages.json
+
+Input: {"keys": {key id: base64 of the raw Ed25519 key}, "messages": [{"headers": [[name, base64]], "value": base64}]}.
+Prints `<position> ok` or `<position> failed` for each message. Exit code 0 when there is at least one and all are ok,
+1 otherwise. Only the signature is judged, not who the sender is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import sys
+from base64 import b64decode, urlsafe_b64decode, urlsafe_b64encode
+from typing import Any
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+UNCOVERED = {"ce_batchroot", "ce_batchsig", "ce_batchindex", "ce_batchsize", "ce_batchpath"}
+REQUIRED = UNCOVERED | {"ce_id", "ce_keyid", "ce_sender", "ce_recipient", "ce_sequence", "ce_type", "content-type"}
+DECIMAL = re.compile(rb"0|[1-9][0-9]{0,18}")
+HASH = 32
+
+
+class Failed(Exception):
+    """The message does not verify."""
+
+
+def main() -> int:
+    """Verify what standard input holds."""
+    document = json.load(sys.stdin)
+    keys = {key_id: b64decode(text, validate=True) for key_id, text in document["keys"].items()}
+    answers = [holds(message, keys) for message in document["messages"]]
+    for position, answer in enumerate(answers):
+        print(position, "ok" if answer else "failed")
+    return 0 if answers and all(answers) else 1
+
+
+def holds(message: dict[str, Any], keys: dict[str, bytes]) -> bool:
+    """Whether the message's own proof and one of `keys` prove it."""
+    try:
+        check(message, keys)
+    except (Failed, InvalidSignature, ValueError):
+        return False
+    return True
+
+
+def check(message: dict[str, Any], keys: dict[str, bytes]) -> None:
+    """Raise `Failed`, `InvalidSignature` or `ValueError` unless every step of the proof holds."""
+    headers = unique_headers(message["headers"])
+    if headers["content-type"] != b"application/json":
+        raise Failed
+    names = sorted(name for name in headers if name not in UNCOVERED)
+    covered = b"".join(name.encode() + b":" + headers[name] + b"\n" for name in names)
+    covered += b"\n" + b64decode(message["value"], validate=True)
+
+    size, index = decimal(headers["ce_batchsize"]), decimal(headers["ce_batchindex"])
+    path = base64url(headers["ce_batchpath"])
+    steps = [path[at : at + HASH] for at in range(0, len(path), HASH)]
+    root = climb(hashlib.sha256(b"\x00" + covered).digest(), index, size, steps)
+    if root.hex().encode() != headers["ce_batchroot"]:
+        raise Failed
+
+    key_id = headers["ce_keyid"].decode("ascii")
+    if key_id not in keys:
+        raise Failed
+    signed = b"causeway-batch/v1\n" + headers["ce_batchroot"] + b"\n" + headers["ce_batchsize"] + b"\n"
+    Ed25519PublicKey.from_public_bytes(keys[key_id]).verify(base64url(headers["ce_batchsig"]), signed)
+
+
+def unique_headers(pairs: list[list[str]]) -> dict[str, bytes]:
+    """The `ce_` headers and the content type; each once, none missing, visible ASCII only."""
+    headers: dict[str, bytes] = {}
+    for name, text in pairs:
+        if not name.startswith("ce_") and name != "content-type":
+            continue
+        value = b64decode(text, validate=True)
+        if name in headers or any(not 0x21 <= byte <= 0x7E for byte in value):
+            raise Failed
+        headers[name] = value
+    if not headers.keys() >= REQUIRED:
+        raise Failed
+    return headers
+
+
+def climb(node: bytes, index: int, size: int, steps: list[bytes]) -> bytes:
+    """The root over a leaf, by RFC 6962's recursion: a tree splits at the largest power of two below its size."""
+    if not 0 <= index < size:
+        raise Failed
+    if size == 1:
+        if steps:
+            raise Failed
+        return node
+    if not steps or len(steps[-1]) != HASH:
+        raise Failed
+    split = 1 << ((size - 1).bit_length() - 1)
+    if index < split:
+        return join(climb(node, index, split, steps[:-1]), steps[-1])
+    return join(steps[-1], climb(node, index - split, size - split, steps[:-1]))
+
+
+def join(left: bytes, right: bytes) -> bytes:
+    return hashlib.sha256(b"\x01" + left + right).digest()
+
+
+def decimal(text: bytes) -> int:
+    if not DECIMAL.fullmatch(text):
+        raise Failed
+    return int(text)
+
+
+def base64url(text: bytes) -> bytes:
+    """Read base64url without padding; only the one canonical spelling counts."""
+    data = urlsafe_b64decode(text + b"=" * (-len(text) % 4))
+    if urlsafe_b64encode(data).rstrip(b"=") != text:
+        raise Failed
+    return data
+
+
+if __name__ == "__main__":
+    sys.exit(main())
