@@ -1,0 +1,105 @@
+"""What a routing decision looks like on the wire: facts, edges, and the digests that bind them."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Annotated
+
+from pydantic import Field
+
+from shared.contracts.base import Contract, Digest, Instant, Jurisdiction, PartyId, RuleId
+from shared.contracts.policy import Deadlines, FactValue, Handling, LegalBasis
+from shared.vocabulary.referral import (
+    Actionability,
+    IncidentFlag,
+    IncidentKind,
+    LocatorKind,
+    MediaKind,
+    PriorityLevel,
+    ViewedBy,
+)
+from shared.vocabulary.routing import Disposition, PartyKind, Purpose, Reason, WithheldField, WorkReason
+
+_Jurisdictions = Annotated[tuple[Jurisdiction, ...], Field(max_length=40)]
+
+
+class Facts(Contract):
+    """The S1 facts of one referral: all of them where it is decided, only those that its rules read in an edge.
+
+    Absent is None. A list that was read is present even if it is empty. Lists are sorted and without repeats. `assessments` are written `scheme:value`.
+    """
+
+    origin: PartyId | None = None
+    origin_kind: PartyKind | None = None
+    reporter: _Jurisdictions | None = None
+    incident_kind: IncidentKind | None = None
+    incident_flags: Annotated[tuple[IncidentFlag, ...], Field(max_length=16)] | None = None
+    locator_kinds: Annotated[tuple[LocatorKind, ...], Field(max_length=5)] | None = None
+    media_kind: MediaKind | None = None
+    viewed_by: ViewedBy | None = None
+    priority: PriorityLevel | None = None
+    actionable: Actionability | None = None
+    assessments: Annotated[tuple[FactValue, ...], Field(max_length=40)] | None = None
+    hosting: _Jurisdictions | None = None
+    user: _Jurisdictions | None = None
+    victim: _Jurisdictions | None = None
+    provider_establishment: _Jurisdictions | None = None
+    providers: Annotated[tuple[PartyId, ...], Field(max_length=40)] | None = None
+    observed_on: date | None = None
+
+
+class Edge(Contract):
+    """One recipient for one purpose, and everything needed to re-derive just this edge.
+
+    `rules` are all permits that propose it, sorted; `basis` theirs, in that order; `reason` is that of the
+    first; `handling`, `hold_gate`, `withheld` and `deadlines` are the strictest of them. `digest` covers
+    the edge with the documents, engine and time of its decision; the decision's digest covers it in turn.
+    """
+
+    recipient: PartyId
+    purpose: Purpose
+    rules: Annotated[tuple[RuleId, ...], Field(min_length=1, max_length=32)]
+    reason: Reason
+    basis: Annotated[tuple[LegalBasis, ...], Field(min_length=1, max_length=32)]
+    handling: Handling
+    withheld: Annotated[tuple[WithheldField, ...], Field(max_length=8)]
+    hold_gate: bool
+    deadlines: Deadlines
+    facts: Facts
+    digest: Digest
+
+
+class DecisionRef(Contract):
+    """What binds all edges of a decision: digests of the documents, engine version, time, and the set.
+
+    Every recipient sees `digest`. It covers a salt that only origin and audit know, so that nobody can
+    guess the other edges and try whether they give this digest.
+    """
+
+    digest: Digest
+    directory: Digest
+    policy: Digest
+    engine: Annotated[int, Field(ge=1, le=1000)]
+    decided_at: Instant
+
+
+class NotSent(Contract):
+    """An edge that a prohibition removed, with the prohibitions' ids."""
+
+    recipient: PartyId
+    purpose: Purpose
+    rules: Annotated[tuple[RuleId, ...], Field(min_length=1, max_length=32)]
+
+
+class Decision(Contract):
+    """The routing outcome: total (a disposition always), deterministic, and sorted by (recipient, purpose).
+
+    It stays with origin and audit. `salt` opens `ref.digest`.
+    """
+
+    ref: DecisionRef
+    salt: Digest
+    disposition: Disposition
+    work_reason: WorkReason | None
+    edges: Annotated[tuple[Edge, ...], Field(max_length=200)]
+    not_sent: Annotated[tuple[NotSent, ...], Field(max_length=200)]

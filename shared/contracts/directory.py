@@ -1,0 +1,109 @@
+"""The directory: who the parties and instances are. A signed document, identified by its SHA-256.
+
+Annexes with hold policies, contacts and end points are documents of their own that only their party gets.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Annotated
+
+from pydantic import Field, StringConstraints
+
+from shared.contracts.base import Asn, Contract, Digest, Instant, InstanceId, Jurisdiction, KeyId, PartyId
+from shared.vocabulary.referral import IncidentKind
+from shared.vocabulary.routing import Mandate, PartyKind, PartyStatus
+
+PublicKeyText = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9+/]{43,1700}={0,2}$", max_length=1702)]
+TopicName = Annotated[str, StringConstraints(pattern=r"^causeway\.[a-z_.]{1,64}\.v[0-9]{1,2}$", max_length=80)]
+DomainName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{1,63}(\.[a-z0-9-]{1,63}){1,4}$", max_length=120)]
+
+
+class PublicKey(Contract):
+    """A public key with its validity. `use` says what for; `suite` names the algorithm."""
+
+    key_id: KeyId
+    use: Annotated[str, StringConstraints(pattern=r"^(sign|seal)$", max_length=4)]
+    suite: Annotated[str, StringConstraints(pattern=r"^(ed25519|x25519|mlkem768-x25519)$", max_length=16)]
+    public: PublicKeyText
+    valid_from: Instant
+    valid_to: Instant | None = None
+
+
+class Validity(Contract):
+    """The days on which an alias, domain or ASN belongs to a party; `valid_to` is the first day it does not."""
+
+    valid_from: date
+    valid_to: date | None = None
+
+
+class Alias(Validity):
+    """A former or other name of a party, as it appears in published tables or reports."""
+
+    party: PartyId
+
+
+class Domain(Validity):
+    domain: DomainName
+
+
+class AutonomousSystem(Validity):
+    asn: Asn
+
+
+class MandateGrant(Contract):
+    """A mandate and the node of the jurisdiction tree it covers; None means everywhere."""
+
+    mandate: Mandate
+    covers: Jurisdiction | None = None
+
+
+class Party(Contract):
+    """An organisation. `instance` serves it; tier-`party` keys, where it has any, are its own."""
+
+    id: PartyId
+    kind: PartyKind
+    status: PartyStatus
+    instance: InstanceId
+    jurisdictions: Annotated[tuple[Jurisdiction, ...], Field(max_length=64)]
+    mandates: Annotated[tuple[MandateGrant, ...], Field(max_length=8)] = ()
+    accepts: Annotated[tuple[IncidentKind, ...], Field(max_length=32)] = ()
+    aliases: Annotated[tuple[Alias, ...], Field(max_length=16)] = ()
+    domains: Annotated[tuple[Domain, ...], Field(max_length=64)] = ()
+    asns: Annotated[tuple[AutonomousSystem, ...], Field(max_length=64)] = ()
+    keys: Annotated[tuple[PublicKey, ...], Field(max_length=8)] = ()
+
+
+class Instance(Contract):
+    """One running service: the topic it reads and the public keys it signs and opens with."""
+
+    id: InstanceId
+    kind: PartyKind
+    topic: TopicName
+    keys: Annotated[tuple[PublicKey, ...], Field(min_length=1, max_length=8)]
+
+
+class Directory(Contract):
+    """The whole directory. `accepts` of a party empty means every incident kind."""
+
+    version: Annotated[int, Field(ge=1, le=1_000_000)]
+    issued_on: date
+    instances: Annotated[tuple[Instance, ...], Field(min_length=1, max_length=1000)]
+    parties: Annotated[tuple[Party, ...], Field(min_length=1, max_length=20_000)]
+
+
+class Approval(Contract):
+    """One approver's Ed25519 signature over `causeway-document/v1`, kind, digest and activation time."""
+
+    approver: PartyId
+    key_id: KeyId
+    signature: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{86}$", max_length=86)]
+
+
+class DocumentActivated(Contract):
+    """A directory or policy document as published: exact body, its digest, two approvals, when it takes effect."""
+
+    kind: Annotated[str, StringConstraints(pattern=r"^(directory|policy)$", max_length=9)]
+    digest: Digest
+    active_from: Instant
+    approvals: Annotated[tuple[Approval, ...], Field(min_length=2, max_length=8)]

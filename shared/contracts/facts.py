@@ -1,0 +1,82 @@
+"""Receipts between services, and the audit facts: what happened that has no recipient."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from uuid import UUID
+
+from pydantic import Field
+
+from shared.contracts.base import Contract, Digest, ErrorCode, PartyId, SenderId
+from shared.contracts.decision import DecisionRef, Edge, Facts, NotSent
+from shared.contracts.directory import TopicName
+from shared.contracts.referral import Revision
+from shared.vocabulary.answers import Outcome
+from shared.vocabulary.routing import Disposition, PartyKind, WorkReason
+
+#: Receipt entries per message: 300 of ≤ 200 bytes stay below Kafka's 64 KiB record bound.
+RECEIPT_ENTRIES_MAX = 300
+
+
+class ReceiptEntry(Contract):
+    """One consumed message: the digest of its covered bytes, and what was done with it."""
+
+    message_id: UUID
+    digest: Digest
+    outcome: Outcome
+    code: ErrorCode | None = None
+
+
+class MessagesReceiptedClear(Contract):
+    """One service's statement to another about messages of one consumed batch. Not receipted itself."""
+
+    entries: Annotated[tuple[ReceiptEntry, ...], Field(min_length=1, max_length=RECEIPT_ENTRIES_MAX)]
+
+
+class EmittedEdge(Contract):
+    """An edge and the message that carries it: the only link between a referral and its notices."""
+
+    edge: Edge
+    message_id: UUID
+    notice_id: UUID | None = None
+
+
+class ReferralDecidedClear(Contract):
+    """A referral was accepted and decided: the whole decision, for audit alone. `salt` opens its digest.
+
+    `superseded` names the messages whose decision had gone stale before they were applied.
+    """
+
+    referral_id: UUID
+    revision: Revision
+    origin: PartyId
+    exercise: bool
+    disposition: Disposition
+    work_reason: WorkReason | None
+    decision: DecisionRef
+    salt: Digest
+    facts: Facts
+    emitted: Annotated[tuple[EmittedEdge, ...], Field(max_length=200)]
+    not_sent: Annotated[tuple[NotSent, ...], Field(max_length=200)]
+    superseded: Annotated[tuple[UUID, ...], Field(max_length=200)] = ()
+
+
+class ReferralRefusedClear(Contract):
+    """A submission was refused. Nothing of its body is kept; `code` and `field` say which rule it broke."""
+
+    origin: PartyId
+    origin_kind: PartyKind
+    code: ErrorCode
+    field: Annotated[str, Field(pattern=r"^[A-Za-z0-9_/]{0,120}$", max_length=120)] | None = None
+
+
+class MessageParkedClear(Contract):
+    """A record was put into quarantine: coordinates and reason, no body."""
+
+    topic: TopicName
+    partition: Annotated[int, Field(ge=0, le=10_000)]
+    offset: Annotated[int, Field(ge=0, le=2**53 - 1)]
+    digest: Digest
+    reason: ErrorCode
+    sender: SenderId | None = None
+    message_id: UUID | None = None

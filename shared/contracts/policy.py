@@ -1,0 +1,121 @@
+"""The policy: routing law as bitemporal data. A signed document, identified by its SHA-256.
+
+No rule looks at another rule. A permit proposes edges; a prohibition removes edges; both read only
+the facts they name in `reads`, and the directory. Missing law means: do not send.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints
+
+from shared.contracts.base import Contract, Jurisdiction, PartyId, RuleId
+from shared.vocabulary.judgement import RetentionClass, SienaCode, Tlp
+from shared.vocabulary.routing import Fact, Instrument, Mandate, PartyKind, Purpose, Reason, WithheldField
+
+FactValue = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.:-]{1,64}$", max_length=64)]
+Hours = Annotated[int, Field(ge=1, le=24 * 365)]
+
+
+class Predicate(Contract):
+    """One condition; all of a rule's conditions must hold.
+
+    `in`        the fact has at least one of `values`
+    `not_in`    the fact has none of `values`
+    `under`     a jurisdiction of the fact is at or below one of the nodes in `values` on the judged day
+    `not_under` none is
+    `unserved`  a jurisdiction of the fact has no fit party of the kind `values[0]`, nor have the nodes above it,
+                on the day of decision
+
+    An absent fact counts as the empty list.
+    """
+
+    fact: Fact
+    op: Literal["in", "not_in", "under", "not_under", "unserved"]
+    values: Annotated[tuple[FactValue, ...], Field(min_length=1, max_length=300)]
+
+
+class Selector(Contract):
+    """Which parties of `kind` a permit proposes: fit ones, `sandbox` for an exercise and `live` otherwise.
+
+    `serving`   for every jurisdiction of the fact `by`: the parties at that node, else at the nearest node above
+    `named`     the party ids in the fact `providers`
+    `mandated`  for every jurisdiction of `by`: the parties that hold `mandate` for that node, else for the nearest
+                node above, else everywhere
+
+    Nodes are a subdivision, its country, then all blocs of the country, which are equally near; on the day of
+    decision. The origin, and a party that does not accept the incident kind, are dropped after that: they
+    still count as the nearest.
+    """
+
+    kind: PartyKind
+    how: Literal["serving", "named", "mandated"]
+    by: Fact
+    mandate: Mandate | None = None
+
+
+class Scope(Contract):
+    """Which edges a prohibition removes: those with one of `purposes`, to parties of one of `kinds`, whose
+    recipient is at or below one of `nodes` (day of decision) and one of `parties`. An empty list does not narrow.
+    """
+
+    purposes: Annotated[tuple[Purpose, ...], Field(min_length=1, max_length=8)]
+    kinds: Annotated[tuple[PartyKind, ...], Field(min_length=1, max_length=8)]
+    nodes: Annotated[tuple[Jurisdiction, ...], Field(max_length=64)] = ()
+    parties: Annotated[tuple[PartyId, ...], Field(max_length=64)] = ()
+
+
+class LegalBasis(Contract):
+    instrument: Instrument
+    article: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9 .,()/-]{0,39}$", max_length=40)]
+    jurisdiction: Jurisdiction
+
+
+class Handling(Contract):
+    tlp: Tlp
+    siena: SienaCode | None = None
+    retention: RetentionClass = RetentionClass.MINIMAL
+
+
+class Deadlines(Contract):
+    """Hours from issue; None means none is set."""
+
+    acknowledge_h: Hours | None = None
+    act_h: Hours | None = None
+
+
+class Rule(Contract):
+    """One piece of law. `valid_*` say when it is in force, `known_from` when we learnt of it (bitemporal).
+
+    `judged_by` names the date that validity is tested on: the day of observation (was the
+    detection lawful) or the day of decision (may it be sent now). `valid_to` is the first day it is not in force.
+
+    A permit has `select`, `purpose`, `reason` and `handling`; a prohibition has `scope` and none of the first three.
+    What can reach a provider must not read `observed_on`: a notice carries no earlier time.
+    """
+
+    id: RuleId
+    effect: Literal["permit", "prohibit"]
+    reads: Annotated[tuple[Fact, ...], Field(min_length=1, max_length=17)]
+    when: Annotated[tuple[Predicate, ...], Field(max_length=12)]
+    select: Selector | None = None
+    scope: Scope | None = None
+    purpose: Purpose | None = None
+    reason: Reason | None = None
+    basis: LegalBasis
+    handling: Handling | None = None
+    withheld: Annotated[tuple[WithheldField, ...], Field(max_length=8)] = ()
+    hold_gate: bool = False
+    deadlines: Deadlines = Deadlines()
+    judged_by: Literal["observation", "decision"] = "decision"
+    valid_from: date
+    valid_to: date | None = None
+    known_from: date
+
+
+class Policy(Contract):
+    version: Annotated[int, Field(ge=1, le=1_000_000)]
+    issued_on: date
+    rules: Annotated[tuple[Rule, ...], Field(min_length=1, max_length=20_000)]

@@ -1,0 +1,257 @@
+"""The referral: what an origin submits, what travels sealed, and the messages about it as a whole."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+from uuid import UUID
+
+from pydantic import Field, StringConstraints, model_validator
+
+from shared.contracts.base import Asn, Contract, Instant, PartyId, StatedJurisdiction
+from shared.contracts.decision import DecisionRef, Edge
+from shared.contracts.fields import (
+    AccountId,
+    CaseReference,
+    ExternalRef,
+    IpAddress,
+    Md5,
+    MessageLocator,
+    OnionUrl,
+    PeerId,
+    Pdq,
+    PhotoDna,
+    Port,
+    Sha1,
+    Sha256,
+    TmkPdqf,
+    Url,
+)
+from shared.contracts.policy import Handling, LegalBasis
+from shared.vocabulary import judgement, referral as codes
+from shared.vocabulary.answers import NoticeAction
+
+AssessmentValue = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_]{1,24}$", max_length=24)]
+Revision = Annotated[int, Field(ge=1, le=1000)]
+
+
+class UrlLocator(Contract):
+    kind: Literal["url"]
+    value: Url
+
+
+class OnionLocator(Contract):
+    kind: Literal["onion"]
+    value: OnionUrl
+
+
+class AccountLocator(Contract):
+    kind: Literal["account"]
+    value: AccountId
+
+
+class MessageLocatorItem(Contract):
+    kind: Literal["message"]
+    value: MessageLocator
+
+
+class PeerLocator(Contract):
+    kind: Literal["p2p"]
+    value: PeerId
+
+
+Locator = Annotated[
+    UrlLocator | OnionLocator | AccountLocator | MessageLocatorItem | PeerLocator, Field(discriminator="kind")
+]
+
+
+class Hosting(Contract):
+    """Where an item was hosted at one time, as somebody observed it. Several may stand side by side."""
+
+    jurisdiction: StatedJurisdiction | None = None
+    asn: Asn | None = None
+    provider: PartyId | None = None
+    is_cdn: bool = False
+    method: codes.HostingMethod = codes.HostingMethod.STATED
+    observed_at: Instant | None = None
+
+
+class Hashes(Contract):
+    """Hashes of one file. All are class S3; PhotoDNA is partly invertible (Athalye 2021)."""
+
+    md5: Md5 | None = None
+    sha1: Sha1 | None = None
+    sha256: Sha256 | None = None
+    pdq: Pdq | None = None
+    photodna: PhotoDna | None = None
+    tmk_pdqf: TmkPdqf | None = None
+
+
+class Assessment(Contract):
+    """One party's classification under a named scheme; never converted into another scheme."""
+
+    scheme: judgement.AssessmentScheme
+    value: AssessmentValue
+    jurisdiction: StatedJurisdiction | None = None
+    assessor: PartyId | None = None
+    at: Instant | None = None
+    status: judgement.AssessmentStatus = judgement.AssessmentStatus.PROVISIONAL
+
+    @model_validator(mode="after")
+    def _value_belongs_to_scheme(self) -> Self:
+        known = judgement.ASSESSMENT_VALUES.get(self.scheme)
+        if known is not None and self.value not in known:
+            raise ValueError("assessment_value_not_in_scheme")
+        return self
+
+
+class Item(Contract):
+    """One location with its hash set."""
+
+    locator: Locator
+    site_type: codes.SiteType = codes.SiteType.NOT_DETERMINED
+    commerciality: codes.Commerciality = codes.Commerciality.NOT_DETERMINED
+    hosting: Annotated[tuple[Hosting, ...], Field(max_length=4)] = ()
+    hashes: Hashes | None = None
+    assessment: Annotated[tuple[Assessment, ...], Field(max_length=4)] = ()
+
+
+class NetworkObservation(Contract):
+    ip: IpAddress
+    port: Port | None = None
+    at: Instant
+    kind: codes.NetworkEvent = codes.NetworkEvent.UNKNOWN
+
+
+class SubjectAccount(Contract):
+    """An account that was reported, at the provider `service`. Sealed, and for law enforcement only."""
+
+    service: PartyId
+    account: AccountId
+    events: Annotated[tuple[NetworkObservation, ...], Field(max_length=4)] = ()
+
+
+class Priority(Contract):
+    level: codes.PriorityLevel = codes.PriorityLevel.P2_NORMAL
+    basis: Annotated[tuple[codes.PriorityBasis, ...], Field(max_length=6)] = ()
+
+
+class Actionable(Contract):
+    status: codes.Actionability = codes.Actionability.ACTIONABLE
+    missing: Annotated[tuple[codes.MissingField, ...], Field(max_length=8)] = ()
+
+    @model_validator(mode="after")
+    def _missing_goes_with_incomplete(self) -> Self:
+        if bool(self.missing) != (self.status is codes.Actionability.INCOMPLETE):
+            raise ValueError("missing_needs_incomplete")
+        return self
+
+
+class Correlation(Contract):
+    system: codes.CorrelationSystem
+    ref: CaseReference
+
+
+class ReferralContent(Contract):
+    """What the origin states, shared by the submission and the record that travels."""
+
+    incident_kind: codes.IncidentKind
+    incident_flags: Annotated[tuple[codes.IncidentFlag, ...], Field(max_length=16)] = ()
+    observed_at: Instant
+    media_kind: codes.MediaKind
+    viewed_by: codes.ViewedBy = codes.ViewedBy.UNKNOWN
+    priority: Priority = Priority()
+    actionable: Actionable = Actionable()
+    items: Annotated[tuple[Item, ...], Field(min_length=1, max_length=10)]
+    user_jurisdictions: Annotated[tuple[StatedJurisdiction, ...], Field(max_length=8)] = ()
+    victim_jurisdictions: Annotated[tuple[StatedJurisdiction, ...], Field(max_length=8)] = ()
+    subject_accounts: Annotated[tuple[SubjectAccount, ...], Field(max_length=4)] = ()
+    correlation: Annotated[tuple[Correlation, ...], Field(max_length=8)] = ()
+
+
+class ReferralSubmission(ReferralContent):
+    """The body of `POST /v1/referrals`. Ids, origin and times of receipt are the server's, never the sender's.
+
+    `exercise` must agree with the sender's status in the directory: a sandbox party sends exercises only.
+    """
+
+    external_ref: ExternalRef
+    exercise: bool = True
+
+
+class ReferralRecord(ReferralContent):
+    """The sealed part of `ReferralOffered`: the content minimised for one edge."""
+
+    external_ref: ExternalRef | None = None
+
+
+class ReferralOfferedClear(Contract):
+    """A referral is offered to one recipient for one purpose. Success of delivery obliges nobody yet."""
+
+    referral_id: UUID
+    revision: Revision
+    origin: PartyId
+    exercise: bool
+    decision: DecisionRef
+    edge: Edge
+
+
+class ReferralWithdrawnClear(Contract):
+    """The origin takes a referral back: recipients stop acting on it, erase what they may, and acknowledge."""
+
+    referral_id: UUID
+    revision: Revision
+    reason: codes.WithdrawalReason
+
+
+class WithdrawalAcknowledgedClear(Contract):
+    """A recipient has stopped acting on a withdrawn referral."""
+
+    referral_id: UUID
+    revision: Revision
+
+
+class NoticeItem(Contract):
+    """One item of a notice, with just what a provider needs to find and act on it."""
+
+    locator: Locator
+    site_type: codes.SiteType
+    hashes: Hashes | None = None
+    assessment: Annotated[tuple[Assessment, ...], Field(max_length=4)] = ()
+
+
+class NoticeRecord(Contract):
+    """The sealed part of `NoticeIssued`."""
+
+    incident_kind: codes.IncidentKind
+    media_kind: codes.MediaKind
+    items: Annotated[tuple[NoticeItem, ...], Field(min_length=1, max_length=10)]
+
+
+class NoticeIssuedClear(Contract):
+    """A provider is asked to act. Carries no id, time or revision that is earlier than the notice itself.
+
+    `basis` is what DSA Article 16(2)/9(2) ask a notice to state; `contact` is the notifier in the directory.
+    """
+
+    notice_id: UUID
+    exercise: bool
+    contact: PartyId
+    language: Annotated[str, StringConstraints(pattern=r"^[a-z]{2}$", max_length=2)] = "en"
+    basis: Annotated[tuple[LegalBasis, ...], Field(min_length=1, max_length=32)]
+    handling: Handling
+    decision: DecisionRef
+    edge: Edge
+
+
+class NoticeWithdrawnClear(Contract):
+    """The notifier takes a notice back; the provider acknowledges."""
+
+    notice_id: UUID
+    reason: codes.WithdrawalReason
+
+
+class NoticeWithdrawalAcknowledgedClear(Contract):
+    notice_id: UUID
+
+
+NoticeActions = Annotated[tuple[NoticeAction, ...], Field(min_length=1, max_length=5)]

@@ -1,0 +1,86 @@
+"""Every message type. A new message is one class in its family's file and one line here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from shared.contracts import answers, facts, referral
+from shared.contracts.base import Contract
+
+
+class Lane(StrEnum):
+    """How a message is delivered and accounted."""
+
+    REFERRAL = "referral"  # between two parties: sequenced, receipted, counted; keyed by referral id
+    NOTICE = "notice"  # the same, keyed by notice id: industry never sees a referral id
+    RECEIPT = "receipt"  # between two instances: sequenced, neither receipted nor counted
+    FACT = "fact"  # to audit alone: sequenced, covered by audit's own reading
+
+
+@dataclass(frozen=True, slots=True)
+class MessageType:
+    """One message type and version: `type` is the CloudEvents type, `schema` the data schema's name."""
+
+    name: str
+    version: int
+    lane: Lane
+    clear: type[Contract]
+    sealed: type[Contract] | None = None
+    edge: bool = False
+
+    @property
+    def type(self) -> str:
+        return f"causeway.{self.name}.v{self.version}"
+
+    @property
+    def schema(self) -> str:
+        return f"/schemas/{self.name}.v{self.version}.json"
+
+
+REFERRAL_OFFERED = MessageType(
+    "referral_offered", 1, Lane.REFERRAL, referral.ReferralOfferedClear, referral.ReferralRecord, edge=True
+)
+REFERRAL_WITHDRAWN = MessageType("referral_withdrawn", 1, Lane.REFERRAL, referral.ReferralWithdrawnClear)
+WITHDRAWAL_ACKNOWLEDGED = MessageType("withdrawal_acknowledged", 1, Lane.REFERRAL, referral.WithdrawalAcknowledgedClear)
+NOTICE_ISSUED = MessageType(
+    "notice_issued", 1, Lane.NOTICE, referral.NoticeIssuedClear, referral.NoticeRecord, edge=True
+)
+NOTICE_WITHDRAWN = MessageType("notice_withdrawn", 1, Lane.NOTICE, referral.NoticeWithdrawnClear)
+NOTICE_WITHDRAWAL_ACKNOWLEDGED = MessageType(
+    "notice_withdrawal_acknowledged", 1, Lane.NOTICE, referral.NoticeWithdrawalAcknowledgedClear
+)
+NOTICE_ACKNOWLEDGED = MessageType("notice_acknowledged", 1, Lane.NOTICE, answers.NoticeAcknowledgedClear)
+NOTICE_ACTIONED = MessageType("notice_actioned", 1, Lane.NOTICE, answers.NoticeActionedClear)
+NOTICE_REJECTED = MessageType("notice_rejected", 1, Lane.NOTICE, answers.NoticeRejectedClear)
+NOTICE_NOT_OURS = MessageType("notice_not_ours", 1, Lane.NOTICE, answers.NoticeNotOursClear)
+CASE_ACCEPTED = MessageType("case_accepted", 1, Lane.REFERRAL, answers.CaseAcceptedClear, answers.CaseRecord)
+CASE_DECLINED = MessageType("case_declined", 1, Lane.REFERRAL, answers.CaseDeclinedClear)
+OUTCOME_REPORTED = MessageType("outcome_reported", 1, Lane.REFERRAL, answers.OutcomeReportedClear)
+MESSAGES_RECEIPTED = MessageType("messages_receipted", 1, Lane.RECEIPT, facts.MessagesReceiptedClear)
+REFERRAL_DECIDED = MessageType("referral_decided", 1, Lane.FACT, facts.ReferralDecidedClear)
+REFERRAL_REFUSED = MessageType("referral_refused", 1, Lane.FACT, facts.ReferralRefusedClear)
+MESSAGE_PARKED = MessageType("message_parked", 1, Lane.FACT, facts.MessageParkedClear)
+
+ALL: tuple[MessageType, ...] = (
+    REFERRAL_OFFERED,
+    REFERRAL_WITHDRAWN,
+    WITHDRAWAL_ACKNOWLEDGED,
+    NOTICE_ISSUED,
+    NOTICE_WITHDRAWN,
+    NOTICE_WITHDRAWAL_ACKNOWLEDGED,
+    NOTICE_ACKNOWLEDGED,
+    NOTICE_ACTIONED,
+    NOTICE_REJECTED,
+    NOTICE_NOT_OURS,
+    CASE_ACCEPTED,
+    CASE_DECLINED,
+    OUTCOME_REPORTED,
+    MESSAGES_RECEIPTED,
+    REFERRAL_DECIDED,
+    REFERRAL_REFUSED,
+    MESSAGE_PARKED,
+)
+BY_TYPE: dict[str, MessageType] = {message.type: message for message in ALL}
+#: Names without version, to tell an unknown version of a known message from an unknown message.
+NAMES: frozenset[str] = frozenset(message.name for message in ALL)
