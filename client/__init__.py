@@ -1,0 +1,1 @@
+"""How a party's people and machines reach the services: over HTTP only. Knows no database and no broker."""

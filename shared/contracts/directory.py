@@ -10,7 +10,7 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
-from shared.contracts.base import Asn, Contract, Digest, Instant, InstanceId, Jurisdiction, KeyId, PartyId
+from shared.contracts.base import Asn, Contract, Digest, InstanceId, Instant, Jurisdiction, KeyId, PartyId
 from shared.vocabulary.referral import IncidentKind
 from shared.vocabulary.routing import Mandate, PartyKind, PartyStatus
 

@@ -17,8 +17,8 @@ from shared.contracts.fields import (
     Md5,
     MessageLocator,
     OnionUrl,
-    PeerId,
     Pdq,
+    PeerId,
     PhotoDna,
     Port,
     Sha1,
@@ -27,7 +27,8 @@ from shared.contracts.fields import (
     Url,
 )
 from shared.contracts.policy import Handling, LegalBasis
-from shared.vocabulary import judgement, referral as codes
+from shared.vocabulary import judgement
+from shared.vocabulary import referral as codes
 from shared.vocabulary.answers import NoticeAction
 
 AssessmentValue = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_]{1,24}$", max_length=24)]

@@ -54,3 +54,8 @@ class Defect(CausewayError):
 
 class EvidenceRejected(CausewayError):
     """A proof, signature or log does not verify. Verifiers raise nothing else."""
+
+
+def not_found() -> Refused:
+    """One answer for what is absent and for what is someone else's: byte-equal, so that nothing can be probed."""
+    return Refused("not_found", "there is no such resource for you", status=404)

@@ -23,3 +23,8 @@ def uuid7() -> UUID:
 def is_uuid7(value: UUID) -> bool:
     """Whether `value` has the version and variant bits of a UUIDv7."""
     return value.version == 7
+
+
+def salt() -> str:
+    """32 fresh random bytes, 64 lower-case hexadecimal digits."""
+    return os.urandom(32).hex()

@@ -28,7 +28,7 @@ DECIMAL = re.compile(rb"0|[1-9][0-9]{0,18}")
 HASH = 32
 
 
-class Failed(Exception):
+class ProofError(Exception):
     """The message does not verify."""
 
 
@@ -46,16 +46,16 @@ def holds(message: dict[str, Any], keys: dict[str, bytes]) -> bool:
     """Whether the message's own proof and one of `keys` prove it."""
     try:
         check(message, keys)
-    except (Failed, InvalidSignature, ValueError):
+    except (ProofError, InvalidSignature, ValueError):
         return False
     return True
 
 
 def check(message: dict[str, Any], keys: dict[str, bytes]) -> None:
-    """Raise `Failed`, `InvalidSignature` or `ValueError` unless every step of the proof holds."""
+    """Raise `ProofError`, `InvalidSignature` or `ValueError` unless every step of the proof holds."""
     headers = unique_headers(message["headers"])
     if headers["content-type"] != b"application/json":
-        raise Failed
+        raise ProofError
     names = sorted(name for name in headers if name not in UNCOVERED)
     covered = b"".join(name.encode() + b":" + headers[name] + b"\n" for name in names)
     covered += b"\n" + b64decode(message["value"], validate=True)
@@ -63,13 +63,13 @@ def check(message: dict[str, Any], keys: dict[str, bytes]) -> None:
     size, index = decimal(headers["ce_batchsize"]), decimal(headers["ce_batchindex"])
     path = base64url(headers["ce_batchpath"])
     steps = [path[at : at + HASH] for at in range(0, len(path), HASH)]
-    root = climb(hashlib.sha256(b"\x00" + covered).digest(), index, size, steps)
+    root = climb(hashlib.sha256(b"\x00" + covered).digest(), index, size, steps=steps)
     if root.hex().encode() != headers["ce_batchroot"]:
-        raise Failed
+        raise ProofError
 
     key_id = headers["ce_keyid"].decode("ascii")
     if key_id not in keys:
-        raise Failed
+        raise ProofError
     signed = b"causeway-batch/v1\n" + headers["ce_batchroot"] + b"\n" + headers["ce_batchsize"] + b"\n"
     Ed25519PublicKey.from_public_bytes(keys[key_id]).verify(base64url(headers["ce_batchsig"]), signed)
 
@@ -82,27 +82,27 @@ def unique_headers(pairs: list[list[str]]) -> dict[str, bytes]:
             continue
         value = b64decode(text, validate=True)
         if name in headers or any(not 0x21 <= byte <= 0x7E for byte in value):
-            raise Failed
+            raise ProofError
         headers[name] = value
     if not headers.keys() >= REQUIRED:
-        raise Failed
+        raise ProofError
     return headers
 
 
-def climb(node: bytes, index: int, size: int, steps: list[bytes]) -> bytes:
+def climb(node: bytes, index: int, size: int, *, steps: list[bytes]) -> bytes:
     """The root over a leaf, by RFC 6962's recursion: a tree splits at the largest power of two below its size."""
     if not 0 <= index < size:
-        raise Failed
+        raise ProofError
     if size == 1:
         if steps:
-            raise Failed
+            raise ProofError
         return node
     if not steps or len(steps[-1]) != HASH:
-        raise Failed
+        raise ProofError
     split = 1 << ((size - 1).bit_length() - 1)
     if index < split:
-        return join(climb(node, index, split, steps[:-1]), steps[-1])
-    return join(steps[-1], climb(node, index - split, size - split, steps[:-1]))
+        return join(climb(node, index, split, steps=steps[:-1]), steps[-1])
+    return join(steps[-1], climb(node, index - split, size - split, steps=steps[:-1]))
 
 
 def join(left: bytes, right: bytes) -> bytes:
@@ -111,7 +111,7 @@ def join(left: bytes, right: bytes) -> bytes:
 
 def decimal(text: bytes) -> int:
     if not DECIMAL.fullmatch(text):
-        raise Failed
+        raise ProofError
     return int(text)
 
 
@@ -119,7 +119,7 @@ def base64url(text: bytes) -> bytes:
     """Read base64url without padding; only the one canonical spelling counts."""
     data = urlsafe_b64decode(text + b"=" * (-len(text) % 4))
     if urlsafe_b64encode(data).rstrip(b"=") != text:
-        raise Failed
+        raise ProofError
     return data
 
 

@@ -1,0 +1,66 @@
+# The commands of this repository. `make setup` installs what the others need into .venv and .state; each of them runs it.
+# Nothing outside this folder is changed.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+# The first of these that is a working Python >= 3.11; another one: make setup PYTHON=/path/to/python3
+PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11; do \
+	"$$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { command -v "$$name"; break; }; done)
+
+.PHONY: help setup lint check test acceptance bench soak guard-report demo clean
+
+help: ## Show the commands
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
+
+setup: $(READY) ## Install the locked packages and Kafka's jars (quick when done before)
+
+$(READY): requirements/dev.lock deploy/devstack/kafka-jars.lock
+	@test -n "$(PYTHON)" || { echo "error: no Python >= 3.11 here: install one, or name it: make setup PYTHON=..." >&2; exit 1; }
+	@"$(PYTHON)" -c 'import sys; print("python:", sys.executable, sys.version.split()[0]); sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "error: $(PYTHON) is not a Python >= 3.11: name another: make setup PYTHON=..." >&2; exit 1; }
+	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null \
+		|| { echo "error: this Python has no venv module: on Debian, apt-get install python3-venv" >&2; exit 1; }
+	@test -x $(BIN)/python || "$(PYTHON)" -m venv $(VENV)
+	@echo "installing the locked packages"
+	@$(BIN)/python -m pip install --progress-bar off --require-hashes --requirement requirements/dev.lock
+	@# The project is used from where it lies: its folder is put on the import path, and one launcher is written.
+	@echo "$(CURDIR)" > "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/causeway.pth"
+	@printf '#!%s\nimport sys\n\nfrom deploy.cli import main\n\nsys.exit(main())\n' "$(CURDIR)/$(BIN)/python" > $(BIN)/causeway
+	@chmod +x $(BIN)/causeway
+	@$(BIN)/python -m deploy.devstack.jars
+	@touch $(READY)
+
+lint: setup ## Check style, types and the arrows between packages
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+check: lint ## Everything that CI checks: lint and all tests
+	$(BIN)/python -m pytest
+
+test: check ## The same as check
+
+acceptance: setup ## Show every promise of the finished work, with its figure
+	$(BIN)/python -m tests.acceptance
+
+bench: setup ## Measure
+	$(BIN)/python -m tests.benchmarks
+
+soak: setup ## Run the failure tests for long
+	$(BIN)/python -m pytest tests/failures -m soak
+
+guard-report: setup ## Measure the content guard
+	$(BIN)/python -m tests.guard_report
+
+demo: setup ## Start everything and follow one referral through it
+	$(BIN)/causeway demo
+
+clean: ## Delete everything that was made here: the environment, the caches and the data of the dev stack
+	@if [ -x $(BIN)/causeway ]; then $(BIN)/causeway dev down || true; fi
+	rm -rf $(VENV) .state .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,0 +1,239 @@
+"""The typed HTTP client: one method per thing a party can ask for or do."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import datetime
+from types import TracebackType
+from typing import Any, Self, TypeVar
+from uuid import UUID
+
+import httpx
+from pydantic import ValidationError
+
+from client import views
+from client.problem import ApiProblem
+from client.transport import Transport
+from shared.contracts.referral import ReferralSubmission
+from shared.kernel.clock import rfc3339
+from shared.kernel.errors import Refused
+from shared.kernel.ids import uuid7
+from shared.vocabulary.answers import Answer, CaseDeclineReason, CaseOutcome, CloseReason, NoticeAction, NoticeRejection
+from shared.vocabulary.referral import WithdrawalReason
+
+BATCH_MAX = 100
+PAGE_MAX = 200
+_PURPOSE = re.compile(r"[A-Za-z0-9][A-Za-z0-9 -]{6,62}[A-Za-z0-9]")
+_IDEMPOTENCY_KEY = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+ViewT = TypeVar("ViewT", bound=views.View)
+Submission = ReferralSubmission | Mapping[str, Any]
+
+
+class CausewayClient:
+    """One party's access to one service.
+
+    Every act is sent under an idempotency key, made per call unless `key` is given, and repeated under that
+    key when the service is busy or the connection breaks. Raises `ApiProblem` for a refusal and `Unavailable`
+    when nothing answered: then the act may or may not have happened, and the same key tells which.
+    """
+
+    def __init__(
+        self, base_url: str, api_key: str, *, http: httpx.AsyncClient | None = None, attempts_max: int = 6
+    ) -> None:
+        self._transport = Transport(base_url, api_key, http=http, attempts_max=attempts_max)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._transport.aclose()
+
+    # -- origins: hotlines and providers --------------------------------------------------------------------
+
+    async def submit(self, referral: Submission, *, key: str | None = None) -> views.Acceptance:
+        """Post one referral. Accepted means durable and decided, not delivered."""
+        return await self._act("/v1/referrals", _json(referral), key, views.Acceptance)
+
+    async def submit_batch(
+        self, referrals: Sequence[Submission], *, key: str | None = None
+    ) -> tuple[views.BatchResult, ...]:
+        """Post up to 100 referrals; each has its own result, and a refused one blocks no other."""
+        body = {"referrals": [_json(referral) for referral in referrals]}
+        answer = await self._transport.call("POST", "/v1/referrals:batch", body=body, key=_key(key))
+        return _one_per_item(answer, views.BatchResult, len(referrals))
+
+    async def check(self, referrals: Sequence[Submission]) -> tuple[views.CheckResult, ...]:
+        """What would become of up to 100 referrals. Stores nothing."""
+        body = {"referrals": [_json(referral) for referral in referrals]}
+        answer = await self._transport.call("POST", "/v1/referrals:check", body=body)
+        return _one_per_item(answer, views.CheckResult, len(referrals))
+
+    async def show(self, referral_id: UUID) -> views.ReferralView:
+        """One of the party's own referrals, with each edge's delivery and answer."""
+        return await self._read(f"/v1/referrals/{referral_id}", views.ReferralView)
+
+    def list(
+        self, *, state: str | None = None, cursor: str | None = None, limit: int = PAGE_MAX
+    ) -> AsyncIterator[views.Page[views.ReferralView]]:
+        """The party's own referrals, page by page from `cursor` on."""
+        return self._pages("/v1/referrals", views.Page[views.ReferralView], cursor, limit=limit, state=state)
+
+    def work(
+        self, *, reason: str | None = None, cursor: str | None = None, limit: int = PAGE_MAX
+    ) -> AsyncIterator[views.Page[views.WorkItem]]:
+        """The referrals that wait for a person of the party, page by page."""
+        return self._pages("/v1/work", views.Page[views.WorkItem], cursor, limit=limit, reason=reason)
+
+    async def withdraw(
+        self, referral_id: UUID, reason: WithdrawalReason, *, key: str | None = None
+    ) -> views.ReferralState:
+        """Take a referral back. Recipients are told and acknowledge; a second withdrawal changes nothing."""
+        return await self._act(f"/v1/referrals/{referral_id}:withdraw", {"reason": reason}, key, views.ReferralState)
+
+    # -- recipients of referrals: hotlines and agencies -----------------------------------------------------
+
+    def inbox(
+        self, *, state: str | None = None, cursor: str | None = None, limit: int = PAGE_MAX
+    ) -> AsyncIterator[views.Page[views.InboxItem]]:
+        """The referrals offered to the party, page by page, without their records."""
+        return self._pages("/v1/inbox", views.Page[views.InboxItem], cursor, limit=limit, state=state)
+
+    async def inbox_item(self, referral_id: UUID) -> views.InboxItem:
+        """One offered referral with its record opened. The reading is authorised and audited."""
+        return await self._read(f"/v1/inbox/{referral_id}", views.InboxItem)
+
+    async def accept_case(
+        self, referral_id: UUID, *, case_reference: str | None = None, key: str | None = None
+    ) -> views.ReferralState:
+        """Take a referral up as a case; the agency's own reference reaches the origin alone, sealed."""
+        body = {} if case_reference is None else {"case_reference": case_reference}
+        return await self._act(f"/v1/cases/{referral_id}:accept", body, key, views.ReferralState)
+
+    async def decline_case(
+        self, referral_id: UUID, reason: CaseDeclineReason, *, key: str | None = None
+    ) -> views.ReferralState:
+        """Decline a referral with a reason."""
+        return await self._act(f"/v1/cases/{referral_id}:decline", {"reason": reason}, key, views.ReferralState)
+
+    async def report_outcome(
+        self,
+        referral_id: UUID,
+        outcome: CaseOutcome,
+        *,
+        child_identified: Answer,
+        child_safeguarded: Answer,
+        close_reason: CloseReason | None = None,
+        key: str | None = None,
+    ) -> views.ReferralState:
+        """Say what came of a case. `close_reason` goes with `closed` and with nothing else."""
+        body = {"outcome": outcome, "child_identified": child_identified, "child_safeguarded": child_safeguarded}
+        if close_reason is not None:
+            body["close_reason"] = close_reason
+        return await self._act(f"/v1/cases/{referral_id}:outcome", body, key, views.ReferralState)
+
+    async def acknowledge_withdrawal(self, referral_id: UUID, *, key: str | None = None) -> views.ReferralState:
+        """Say that the party has stopped acting on a withdrawn referral."""
+        return await self._act(f"/v1/inbox/{referral_id}:acknowledge-withdrawal", {}, key, views.ReferralState)
+
+    # -- recipients of notices: providers -------------------------------------------------------------------
+
+    def notices(
+        self, *, state: str | None = None, cursor: str | None = None, limit: int = PAGE_MAX
+    ) -> AsyncIterator[views.Page[views.NoticeView]]:
+        """The notices issued to the party, page by page, without their records."""
+        return self._pages("/v1/notices", views.Page[views.NoticeView], cursor, limit=limit, state=state)
+
+    async def notice(self, notice_id: UUID) -> views.NoticeView:
+        """One notice with its record opened. The reading is authorised and audited."""
+        return await self._read(f"/v1/notices/{notice_id}", views.NoticeView)
+
+    async def acknowledge_notice(self, notice_id: UUID, *, key: str | None = None) -> views.NoticeState:
+        """Say that the organisation has the notice in hand."""
+        return await self._act(f"/v1/notices/{notice_id}:acknowledge", {}, key, views.NoticeState)
+
+    async def action_notice(
+        self, notice_id: UUID, actions: Sequence[NoticeAction], *, effective_at: datetime, key: str | None = None
+    ) -> views.NoticeState:
+        """Report what was done, and when it took effect."""
+        body = {"actions": [*actions], "effective_at": rfc3339(effective_at)}
+        return await self._act(f"/v1/notices/{notice_id}:action", body, key, views.NoticeState)
+
+    async def reject_notice(
+        self, notice_id: UUID, reason: NoticeRejection, *, key: str | None = None
+    ) -> views.NoticeState:
+        """Reject a notice with a reason."""
+        return await self._act(f"/v1/notices/{notice_id}:reject", {"reason": reason}, key, views.NoticeState)
+
+    async def not_ours(
+        self, notice_id: UUID, *, suggested: str | None = None, key: str | None = None
+    ) -> views.NoticeState:
+        """Say that the party does not host the items; `suggested` is the party that does, if known."""
+        body = {} if suggested is None else {"suggested": suggested}
+        return await self._act(f"/v1/notices/{notice_id}:not-ours", body, key, views.NoticeState)
+
+    async def acknowledge_notice_withdrawal(self, notice_id: UUID, *, key: str | None = None) -> views.NoticeState:
+        """Say that the party has stopped acting on a withdrawn notice."""
+        return await self._act(f"/v1/notices/{notice_id}:acknowledge-withdrawal", {}, key, views.NoticeState)
+
+    # -- auditors -------------------------------------------------------------------------------------------
+
+    async def flow(self, referral_id: UUID, *, purpose: str) -> views.Flow:
+        """The messages of one referral. The query and its purpose are themselves logged."""
+        if not _PURPOSE.fullmatch(purpose):
+            raise Refused("purpose_malformed", "8 to 64 letters, digits, spaces and hyphens", status=400)
+        headers = {"Purpose": purpose}
+        return _read_as(views.Flow, await self._transport.call("GET", f"/v1/flows/{referral_id}", headers=headers))
+
+    # -- how ------------------------------------------------------------------------------------------------
+
+    async def _act(self, path: str, body: Any, key: str | None, view: type[ViewT]) -> ViewT:
+        return _read_as(view, await self._transport.call("POST", path, body=body, key=_key(key)))
+
+    async def _read(self, path: str, view: type[ViewT]) -> ViewT:
+        return _read_as(view, await self._transport.call("GET", path))
+
+    async def _pages(
+        self, path: str, page: type[views.Page[ViewT]], cursor: str | None, *, limit: int, **filters: str | None
+    ) -> AsyncIterator[views.Page[ViewT]]:
+        chosen = {name: value for name, value in filters.items() if value is not None}
+        while True:
+            query = {**chosen, "limit": str(limit)} | ({} if cursor is None else {"cursor": cursor})
+            read = _read_as(page, await self._transport.call("GET", path, query=query))
+            yield read
+            cursor = read.next
+            if cursor is None:
+                return
+
+
+def _json(referral: Submission) -> Any:
+    return referral.model_dump(mode="json") if isinstance(referral, ReferralSubmission) else referral
+
+
+def _key(given: str | None) -> str:
+    if given is None:
+        return str(uuid7())
+    if not _IDEMPOTENCY_KEY.fullmatch(given):
+        raise Refused("idempotency_key_malformed", "1 to 64 of A-Z a-z 0-9 . _ -", status=400)
+    return given
+
+
+def _read_as(view: type[ViewT], answer: Any) -> ViewT:
+    try:
+        return view.model_validate(answer)
+    except ValidationError:
+        raise ApiProblem("unexpected_answer", status=200) from None
+
+
+IndexedT = TypeVar("IndexedT", views.BatchResult, views.CheckResult)
+
+
+def _one_per_item(answer: Any, view: type[IndexedT], count: int) -> tuple[IndexedT, ...]:
+    """The results in the order of the items. Raises `ApiProblem` unless there is exactly one for each."""
+    results = sorted((_read_as(view, result) for result in answer.get("results", ())), key=lambda result: result.index)
+    if [result.index for result in results] != [*range(count)]:
+        raise ApiProblem("unexpected_answer", status=200)
+    return tuple(results)

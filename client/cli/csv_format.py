@@ -1,0 +1,192 @@
+"""Referrals as a table: one line per referral, flat columns for the common case of one item.
+
+    external_ref           your reference, unique among yours                              required
+    incident_kind          csam, enticement, …                                             required
+    observed_at            RFC 3339 with offset: 2026-03-15T12:00:00Z                      required
+    media_kind             image, video, …                                                 required
+    locator_kind, locator  url, onion, account, message or p2p, and the location itself    required
+    exercise               true or false; without it, true
+    incident_flags         codes, separated by ;
+    viewed_by              human, automated_only, nobody or unknown
+    priority               p0_child_at_risk … p3_informational
+    priority_basis         codes, separated by ;
+    actionable, missing    actionable, informational or incomplete; what is missing, separated by ;
+    site_type, commerciality
+    hosting_jurisdiction, hosting_asn, hosting_provider, hosting_is_cdn, hosting_method, hosting_observed_at
+    md5, sha1, sha256, pdq, photodna, tmk_pdqf
+    assessment_scheme, assessment_value, assessment_jurisdiction, assessment_status
+    user_jurisdictions, victim_jurisdictions      separated by ;
+    correlation_system, correlation_ref
+    origin                 the party that reports, where one file holds rows of several (see --origin)
+    label                  ignored: a remark of the file's maker
+
+The first line names the columns, in any order. Columns are separated by commas, semicolons or tabs: whichever
+the first line has most of. No cell holds a line break. An empty cell says nothing. What the values mean is
+judged by the service, not here.
+"""
+
+from __future__ import annotations
+
+import csv
+import itertools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from shared.kernel.errors import Refused
+
+_Step = str | int
+_SEPARATORS = (",", ";", "\t")
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """Where a cell goes in a submission, and what is made of its text."""
+
+    path: tuple[_Step, ...]
+    read: Literal["text", "list", "integer", "boolean"] = "text"
+
+    @property
+    def pointer(self) -> str:
+        return "/" + "/".join(str(step) for step in self.path)
+
+
+_ITEM: tuple[_Step, ...] = ("items", 0)
+_HOSTING: tuple[_Step, ...] = (*_ITEM, "hosting", 0)
+_ASSESSMENT: tuple[_Step, ...] = (*_ITEM, "assessment", 0)
+_CORRELATION: tuple[_Step, ...] = ("correlation", 0)
+
+COLUMNS: dict[str, Column] = {
+    "external_ref": Column(("external_ref",)),
+    "exercise": Column(("exercise",), "boolean"),
+    "incident_kind": Column(("incident_kind",)),
+    "incident_flags": Column(("incident_flags",), "list"),
+    "observed_at": Column(("observed_at",)),
+    "media_kind": Column(("media_kind",)),
+    "viewed_by": Column(("viewed_by",)),
+    "priority": Column(("priority", "level")),
+    "priority_basis": Column(("priority", "basis"), "list"),
+    "actionable": Column(("actionable", "status")),
+    "missing": Column(("actionable", "missing"), "list"),
+    "locator_kind": Column((*_ITEM, "locator", "kind")),
+    "locator": Column((*_ITEM, "locator", "value")),
+    "site_type": Column((*_ITEM, "site_type")),
+    "commerciality": Column((*_ITEM, "commerciality")),
+    "hosting_jurisdiction": Column((*_HOSTING, "jurisdiction")),
+    "hosting_asn": Column((*_HOSTING, "asn"), "integer"),
+    "hosting_provider": Column((*_HOSTING, "provider")),
+    "hosting_is_cdn": Column((*_HOSTING, "is_cdn"), "boolean"),
+    "hosting_method": Column((*_HOSTING, "method")),
+    "hosting_observed_at": Column((*_HOSTING, "observed_at")),
+    **{name: Column((*_ITEM, "hashes", name)) for name in ("md5", "sha1", "sha256", "pdq", "photodna", "tmk_pdqf")},
+    "assessment_scheme": Column((*_ASSESSMENT, "scheme")),
+    "assessment_value": Column((*_ASSESSMENT, "value")),
+    "assessment_jurisdiction": Column((*_ASSESSMENT, "jurisdiction")),
+    "assessment_status": Column((*_ASSESSMENT, "status")),
+    "user_jurisdictions": Column(("user_jurisdictions",), "list"),
+    "victim_jurisdictions": Column(("victim_jurisdictions",), "list"),
+    "correlation_system": Column((*_CORRELATION, "system")),
+    "correlation_ref": Column((*_CORRELATION, "ref")),
+}
+#: Columns about the row itself, not part of the submission.
+ASIDE = frozenset({"origin", "label"})
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """The first line, read: the separator, and the columns in their order."""
+
+    separator: str
+    columns: tuple[str, ...]
+
+    @classmethod
+    def from_first_line(cls, line: str) -> Table:
+        """Raises `Refused` for a column that is unknown or named twice: its data would be lost without a word."""
+        separator = max(_SEPARATORS, key=line.count)
+        columns = tuple(name.strip() for name in _cells(line, separator))
+        if not columns:
+            raise Refused("columns_missing", "the first line names the columns", field="/columns")
+        for position, name in enumerate(columns, 1):
+            if name not in COLUMNS and name not in ASIDE:
+                raise Refused("column_unknown", "see the list of columns", field=f"/columns/{position}")
+            if name in columns[: position - 1]:
+                raise Refused("column_repeated", "name each column once", field=f"/columns/{position}")
+        return cls(separator, columns)
+
+    def cells(self, line: str) -> dict[str, str]:
+        """The cells of one line that say something, by column. Raises `Refused`, naming no cell's text."""
+        cells = _cells(line, self.separator)
+        if len(cells) != len(self.columns):
+            raise Refused("cells_do_not_match_columns", f"{len(self.columns)} cells are needed")
+        stripped = {column: cell.strip() for column, cell in zip(self.columns, cells, strict=True)}
+        return {column: cell for column, cell in stripped.items() if cell}
+
+
+def submission(cells: dict[str, str]) -> dict[str, Any]:
+    """The body that the cells of one row stand for. Raises `Refused` with the column's pointer."""
+    body: dict[str, Any] = {}
+    for name, cell in cells.items():
+        if name not in ASIDE:
+            column = COLUMNS[name]
+            _put(body, column.path, _READ[column.read](cell, column.pointer))
+    return body
+
+
+def column_at(pointer: str | None) -> str | None:
+    """The column that a JSON pointer of a submission leads to, or the first of those under it.
+
+    A service may put the chosen kind into the pointer (`/items/0/locator/url/value`): it is read past.
+    """
+    if not pointer:
+        return None
+    above, _, last = pointer.rpartition("/")
+    past_kind = f"{above.rpartition('/')[0]}/{last}"
+    exact = [name for name, column in COLUMNS.items() if f"{pointer}/".startswith(f"{column.pointer}/")]
+    under = [name for name, column in COLUMNS.items() if column.pointer.startswith(f"{pointer}/")]
+    past = [name for name, column in COLUMNS.items() if column.pointer == past_kind]
+    return next(iter(exact or under or past), None)
+
+
+def _cells(line: str, separator: str) -> list[str]:
+    # One line is one row: a quotation mark that is never closed spoils its own row and no other.
+    try:
+        return next(csv.reader([line], delimiter=separator, strict=True), [])
+    except csv.Error:
+        raise Refused(
+            "csv_unreadable", "a quoted cell ends on its own line; a quotation mark inside is doubled"
+        ) from None
+
+
+def _put(body: dict[str, Any], path: Sequence[_Step], value: Any) -> None:
+    """Set `value` at `path`, making the objects and the one-element lists on the way."""
+    place: Any = body
+    for step, following in itertools.pairwise(path):
+        empty: Any = [] if isinstance(following, int) else {}
+        if isinstance(step, int):
+            if not place:
+                place.append(empty)
+            place = place[step]
+        else:
+            place = place.setdefault(step, empty)
+    place[path[-1]] = value
+
+
+def _integer(cell: str, pointer: str) -> int:
+    if not (cell.isascii() and cell.isdigit() and len(cell) <= 15):
+        raise Refused("cell_not_integer", "digits only", field=pointer)
+    return int(cell)
+
+
+def _boolean(cell: str, pointer: str) -> bool:
+    known = {"true": True, "false": False}.get(cell.lower())
+    if known is None:
+        raise Refused("cell_not_boolean", "true or false", field=pointer)
+    return known
+
+
+_READ: dict[str, Callable[[str, str], Any]] = {
+    "text": lambda cell, _: cell,
+    "list": lambda cell, _: [part.strip() for part in cell.split(";") if part.strip()],
+    "integer": _integer,
+    "boolean": _boolean,
+}

@@ -1,0 +1,105 @@
+"""`causeway inbox …`: what a party was sent."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from cyclopts import App
+from cyclopts.types import PositiveInt
+
+from client.cli import output
+from client.cli.settings import Options
+
+if TYPE_CHECKING:
+    from client.views import InboxItem, NoticeView, Page
+
+app = App(name="inbox", help="Referrals offered to you and notices issued to you.")
+_OPTIONS = Options()
+_PAGE_MAX = 200
+_LOCATION = re.compile(r"\b(?:https?|ed2k|ip[fn]s)(?=://)|(?<=[a-z0-9])\.(?=[a-z])", re.IGNORECASE)
+
+
+@app.default
+async def referrals(*, state: str | None = None, limit: PositiveInt = 50, options: Options = _OPTIONS) -> int:
+    """List the referrals offered to you, newest first, without what they are about.
+
+    Parameters
+    ----------
+    state
+        Only those in this state: offered, accepted, declined, ongoing, closed or withdrawn.
+    limit
+        At most so many.
+    """
+    async with output.service(options) as client:
+        found = await _first(client.inbox(state=state, limit=min(limit, _PAGE_MAX)), limit)
+        if options.json:
+            output.document({"items": found})
+        else:
+            columns = ("referral_id", "origin", "purpose", "state", "received_at")
+            output.table(columns, [[item[column] for column in columns] for item in found])
+        return output.DONE
+
+
+@app.command
+async def notices(*, state: str | None = None, limit: PositiveInt = 50, options: Options = _OPTIONS) -> int:
+    """List the notices issued to you, newest first, without what they are about.
+
+    Parameters
+    ----------
+    state
+        Only those in this state: issued, acknowledged, actioned, rejected, not_ours or withdrawn.
+    limit
+        At most so many.
+    """
+    async with output.service(options) as client:
+        found = await _first(client.notices(state=state, limit=min(limit, _PAGE_MAX)), limit)
+        if options.json:
+            output.document({"items": found})
+        else:
+            columns = ("notice_id", "state", "exercise")
+            output.table(columns, [[item[column] for column in columns] for item in found])
+        return output.DONE
+
+
+@app.command
+async def show(referral_id: UUID, /, *, options: Options = _OPTIONS) -> int:
+    """Open one referral offered to you. The reading is audited. As text, addresses are broken so that none opens."""
+    async with output.service(options) as client:
+        _print_opened((await client.inbox_item(referral_id)).model_dump(mode="json"), options)
+        return output.DONE
+
+
+@app.command
+async def notice(notice_id: UUID, /, *, options: Options = _OPTIONS) -> int:
+    """Open one notice issued to you. The reading is audited. As text, addresses are broken so that none opens."""
+    async with output.service(options) as client:
+        _print_opened((await client.notice(notice_id)).model_dump(mode="json"), options)
+        return output.DONE
+
+
+async def _first(pages: AsyncIterator[Page[InboxItem]] | AsyncIterator[Page[NoticeView]], limit: int) -> list[Any]:
+    found: list[Any] = []
+    async for page in pages:
+        found.extend(item.model_dump(mode="json") for item in page.items[: limit - len(found)])
+        if len(found) == limit:
+            break
+    return found
+
+
+def _print_opened(item: dict[str, Any], options: Options) -> None:
+    if options.json:
+        output.document(item)
+        return
+    record = item.pop("record", None)
+    output.line(json.dumps(item, indent=2))
+    if record is not None:
+        output.line(defanged(json.dumps(record, indent=2)))
+
+
+def defanged(text: str) -> str:
+    """`text` with every address broken: no terminal makes a link of it, and nothing copied by mistake opens."""
+    return _LOCATION.sub(lambda found: "[.]" if found[0] == "." else "hxxp", text)

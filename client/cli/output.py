@@ -1,0 +1,86 @@
+"""What a verb prints and how it ends: 0 done, 1 refused or failed, 2 the call itself is wrong."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from typing import TYPE_CHECKING, Any
+
+from client.cli.settings import Options, access
+from shared.kernel.errors import CausewayError, Refused
+
+if TYPE_CHECKING:
+    from client.api import CausewayClient
+
+DONE = 0
+FAILED = 1
+WRONG_CALL = 2
+
+
+def document(value: Any) -> None:
+    """Print one JSON document on standard output."""
+    print(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+
+
+def line(text: str) -> None:
+    """Print one line on standard output."""
+    print(text)
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Print a table: fitted to a terminal, tab-separated for anything else. Cells are text, never markup."""
+    texts = [["" if cell is None else str(cell) for cell in row] for row in rows]
+    if not sys.stdout.isatty():
+        for row in [list(columns), *texts]:
+            print("\t".join(row))
+        return
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    drawn = Table(box=None, pad_edge=False)
+    for column in columns:
+        drawn.add_column(column, overflow="fold")
+    for row in texts:
+        drawn.add_row(*map(Text, row))
+    Console(highlight=False).print(drawn)
+
+
+@asynccontextmanager
+async def service(options: Options) -> AsyncIterator[CausewayClient]:
+    """A client for what the options and the environment name. Ends the program with a coded line on any failure."""
+    with ending(options):
+        found = access(options)
+        from client.api import CausewayClient
+
+        async with CausewayClient(found.url, found.key) as client:
+            yield client
+
+
+@contextmanager
+def ending(options: Options) -> Iterator[None]:
+    """Turns a coded failure inside it into a message and an exit code."""
+    try:
+        yield
+    except CausewayError as error:
+        failure(error, as_json=options.json)
+        # 400 is ours alone here: a service's refusal is an ApiProblem, whatever its status.
+        wrong_call = isinstance(error, Refused) and error.status == 400
+        raise SystemExit(WRONG_CALL if wrong_call else FAILED) from None
+    except OSError as error:
+        failure(Refused("file_unusable", error.strerror or ""), as_json=options.json)
+        raise SystemExit(FAILED) from None
+
+
+def failure(error: CausewayError, *, as_json: bool) -> None:
+    """Print why: for programs on standard output, for people on standard error."""
+    listed = [{"field": field, "rule": rule} for field, rule in getattr(error, "errors", ())]
+    if as_json:
+        status = getattr(error, "status", None)
+        document({"error": {"code": error.code, "status": status, "field": error.field, "errors": listed}})
+        return
+    print(f"error: {error}", file=sys.stderr)
+    for entry in listed:
+        print(f"  {entry['field'] or '/'}: {entry['rule']}", file=sys.stderr)

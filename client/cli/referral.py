@@ -1,0 +1,230 @@
+"""`causeway referral …`: an origin's own referrals."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from cyclopts import App
+from cyclopts.types import ExistingFile, PositiveInt
+
+from client.cli import output
+from client.cli.settings import Options, access
+from shared.vocabulary.referral import WithdrawalReason
+
+if TYPE_CHECKING:
+    from client.cli.batches import RowResult
+    from client.cli.import_file import Summary
+
+app = App(name="referral", help="Post referrals, follow them, take them back.")
+_OPTIONS = Options()
+
+
+@app.command
+async def check(file: ExistingFile, /, *, origin: str | None = None, options: Options = _OPTIONS) -> int:
+    """Say for each row what would be refused and why, and where the rest would go. Nothing is stored.
+
+    Parameters
+    ----------
+    file
+        Referrals as .csv, .jsonl or .json.
+    origin
+        Take only the rows of this party, from a file that names the origin of each.
+    """
+    async with output.service(options) as client:
+        from client.cli.import_file import check_file
+        from client.cli.progress import progress
+        from client.cli.rows import RowFile
+
+        rows = RowFile(file)
+        with progress("checked", rows.lines) as on_progress:
+            summary = await check_file(rows, client, origin=origin, on_progress=on_progress)
+        if options.json:
+            results = [_checked_row(result) for result in summary.results]
+            output.document({**_counts(summary), "results": results})
+        else:
+            _print_errors(summary)
+            _print_counts(summary, "would be")
+        return output.DONE if summary.succeeded else output.FAILED
+
+
+@app.command
+async def submit(file: ExistingFile, /, *, idempotency_key: str | None = None, options: Options = _OPTIONS) -> int:
+    """Post the one referral in a file.
+
+    Parameters
+    ----------
+    file
+        A .json file with one referral.
+    idempotency_key
+        Post under this key; posting the same referral again under it changes nothing.
+    """
+    async with output.service(options) as client:
+        from client.cli.rows import RowFile
+        from shared.kernel.errors import Refused
+
+        rows = [*RowFile(file).rows()]
+        if len(rows) != 1:
+            raise Refused("one_referral_expected", "use import for a file of several", status=400)
+        error = rows[0].error
+        if error is not None:
+            raise Refused(error.code, error.rule or "", field=error.field)
+        accepted = await client.submit(rows[0].referral or {}, key=idempotency_key)
+        if options.json:
+            output.document(accepted.model_dump(mode="json"))
+        else:
+            output.line(f"accepted {accepted.referral_id}: {_state(accepted.state, accepted.work_reason)}")
+            columns = ("recipient", "purpose", "reason", "rules")
+            output.table(
+                columns, [(to.recipient, to.purpose, to.reason, " ".join(to.rules)) for to in accepted.recipients]
+            )
+        return output.DONE
+
+
+@app.command(name="import")
+async def import_(
+    file: ExistingFile, /, *, origin: str | None = None, dry_run: bool = False, options: Options = _OPTIONS
+) -> int:
+    """Post every row of a file. A refused row stops no other; the same command again goes on after an interruption.
+
+    What is done is kept in FILE.state, refused rows in FILE.errors.csv or FILE.errors.jsonl.
+    Removing FILE.state starts over; nothing is created twice all the same.
+
+    Parameters
+    ----------
+    file
+        Referrals as .csv, .jsonl or .json.
+    origin
+        Take only the rows of this party, from a file that names the origin of each.
+    dry_run
+        Check every row and write the report of errors, but post nothing.
+    """
+    async with output.service(options) as client:
+        from client.cli.error_report import write_report
+        from client.cli.import_file import check_file, import_file, state_path
+        from client.cli.import_state import ImportState
+        from client.cli.progress import progress
+        from client.cli.rows import RowFile
+
+        rows = RowFile(file)
+        found = access(options)
+        with progress("checked" if dry_run else "imported", rows.lines) as on_progress:
+            if dry_run:
+                summary = await check_file(rows, client, origin=origin, on_progress=on_progress)
+            else:
+                path = state_path(file)
+                state = ImportState.read(path, file_sha256=rows.sha256, origin=origin, url=found.url, key=found.key)
+                summary = await import_file(rows, client, state, origin=origin, on_progress=on_progress)
+        report = write_report(file, rows.format, summary.errors)
+        if options.json:
+            errors_file = None if report is None else str(report)
+            output.document({**_counts(summary), "dry_run": dry_run, "errors_file": errors_file})
+        else:
+            _print_counts(summary, "would be" if dry_run else "are")
+            if report is not None:
+                output.line(f"refused rows: {report}")
+        return output.DONE if summary.succeeded else output.FAILED
+
+
+@app.command
+async def show(referral_id: UUID, /, *, options: Options = _OPTIONS) -> int:
+    """Show one of your referrals: who was sent it and why, what was delivered, what was answered."""
+    async with output.service(options) as client:
+        referral = await client.show(referral_id)
+        if options.json:
+            output.document(referral.model_dump(mode="json"))
+            return output.DONE
+        output.line(f"{referral.referral_id}  {referral.external_ref}  revision {referral.revision}")
+        output.line(f"state: {_state(referral.state, referral.work_reason)}")
+        output.line("  ".join(f"{mark}: {value}" for mark, value in referral.marks.items()))
+        columns = ("recipient", "purpose", "reason", "rules", "delivery", "answer")
+        output.table(
+            columns,
+            [
+                (edge.recipient, edge.purpose, edge.reason, " ".join(edge.rules), edge.delivery, edge.answer)
+                for edge in referral.edges
+            ],
+        )
+        return output.DONE
+
+
+@app.command(name="list")
+async def list_(*, state: str | None = None, limit: PositiveInt = 50, options: Options = _OPTIONS) -> int:
+    """List your referrals.
+
+    Parameters
+    ----------
+    state
+        Only those in this state: routed, unroutable, orphaned, unknown_code or withdrawn.
+    limit
+        At most so many.
+    """
+    async with output.service(options) as client:
+        found: list[Any] = []
+        async for page in client.list(state=state, limit=min(limit, 200)):
+            found.extend(page.items[: limit - len(found)])
+            if len(found) == limit:
+                break
+        if options.json:
+            output.document({"items": [referral.model_dump(mode="json") for referral in found]})
+        else:
+            columns = ("referral", "reference", "state", "accepted")
+            output.table(
+                columns,
+                [
+                    (item.referral_id, item.external_ref, _state(item.state, item.work_reason), item.accepted_at)
+                    for item in found
+                ],
+            )
+        return output.DONE
+
+
+@app.command
+async def withdraw(referral_id: UUID, /, *, reason: WithdrawalReason, options: Options = _OPTIONS) -> int:
+    """Take a referral back. Every recipient is told, stops acting on it, and acknowledges."""
+    async with output.service(options) as client:
+        withdrawn = await client.withdraw(referral_id, reason)
+        if options.json:
+            output.document(withdrawn.model_dump(mode="json"))
+        else:
+            output.line(f"{withdrawn.referral_id}: {withdrawn.state}")
+        return output.DONE
+
+
+def _state(state: str, work_reason: str | None) -> str:
+    return state if work_reason is None else f"{state} ({work_reason})"
+
+
+def _counts(summary: Summary) -> dict[str, Any]:
+    return {
+        "rows": len(summary.results),
+        "states": summary.states,
+        "existing": summary.existing,
+        "refused": summary.refused,
+        "stopped": None if summary.stopped is None else summary.stopped.code,
+    }
+
+
+def _print_counts(summary: Summary, verb: str) -> None:
+    for state, count in summary.states.items():
+        output.line(f"{count} {verb} {state}")
+    if summary.existing:
+        output.line(f"{summary.existing} were there already under their external_ref (their contents are not compared)")
+    output.line(f"{summary.refused} {verb} refused")
+    if summary.stopped is not None:
+        output.failure(summary.stopped, as_json=False)
+        output.line("stopped before the last row: the same command again goes on from here")
+
+
+def _print_errors(summary: Summary) -> None:
+    if summary.errors:
+        rows = [(error.row, error.field, error.code, error.rule) for error in summary.errors]
+        output.table(("row", "field", "code", "rule"), rows)
+
+
+def _checked_row(result: RowResult) -> dict[str, Any]:
+    if result.errors:
+        errors = [{"field": error.field, "code": error.code, "rule": error.rule} for error in result.errors]
+        return {"row": result.row, "ok": False, "errors": errors}
+    recipients = [recipient.model_dump(mode="json") for recipient in result.recipients]
+    return {"row": result.row, "ok": True, "state": result.state, "recipients": recipients}

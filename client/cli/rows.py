@@ -1,0 +1,134 @@
+"""Files of referrals: JSON (one referral), JSONL and CSV, one row a line. A bad row is a result, never an end.
+
+A JSONL row is a submission, or an object `{"origin", "label", "referral"}` around one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from client.cli.csv_format import Table, submission
+from shared.guard import parse_body
+from shared.kernel.errors import Refused
+
+_BOM = b"\xef\xbb\xbf"
+_WRAPPER = frozenset({"origin", "label", "referral"})
+
+
+class RowFormat(StrEnum):
+    JSON = "json"
+    JSONL = "jsonl"
+    CSV = "csv"
+
+
+@dataclass(frozen=True, slots=True)
+class RowError:
+    """Why a row is refused. Never holds anything that the row says."""
+
+    row: int
+    code: str
+    field: str | None = None
+    rule: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Row `number` (the line in the file, from 1): a body to send, or why there is none."""
+
+    number: int
+    origin: str | None = None
+    referral: dict[str, Any] | None = None
+    error: RowError | None = None
+
+    def refused(self, code: str, rule: str) -> Row:
+        """The same row, refused."""
+        return replace(self, referral=None, error=RowError(self.number, code, rule=rule))
+
+
+class RowFile:
+    """One file, read once: its digest and its rows belong to the same bytes."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises `Refused` for a name that ends in none of .json, .jsonl and .csv, and for a bad first CSV line."""
+        try:
+            self.format = RowFormat(path.suffix.lower().removeprefix("."))
+        except ValueError:
+            raise Refused("file_format_unknown", "the name ends in .csv, .jsonl or .json", status=400) from None
+        self.path = path
+        self._data = path.read_bytes().removeprefix(_BOM)
+        self.sha256 = hashlib.sha256(self._data).hexdigest()
+        self._table = Table.from_first_line(self._first_line()) if self.format is RowFormat.CSV else None
+
+    @property
+    def lines(self) -> int:
+        """How many lines the file has; the last one need not be ended."""
+        return self._data.count(b"\n") + (not self._data.endswith(b"\n"))
+
+    def rows(self, origin: str | None = None) -> Iterator[Row]:
+        """Every row; with `origin`, only that party's. A second row with the same `external_ref` is refused."""
+        seen: set[str] = set()
+        for row in self._rows():
+            # Rows that cannot be read belong to nobody: they are shown to whoever imports the file.
+            if origin is not None and row.error is None and row.origin != origin:
+                continue
+            if origin is None and row.origin is not None and row.error is None:
+                row = row.refused("origin_not_chosen", "rows that name their origin need --origin")
+            reference = row.referral.get("external_ref") if row.referral is not None else None
+            if isinstance(reference, str):
+                if reference in seen:
+                    row = row.refused("external_ref_repeated", "an earlier row of this file has the same one")
+                seen.add(reference)
+            yield row
+
+    def _rows(self) -> Iterator[Row]:
+        if self.format is RowFormat.JSON:
+            yield _read(1, self._data, _from_json)
+            return
+        table = self._table
+        start = 0
+        for number in range(1, self._data.count(b"\n") + 2):
+            end = self._data.find(b"\n", start)
+            line = self._data[start : end if end >= 0 else len(self._data)].removesuffix(b"\r")
+            start = end + 1
+            if not line.strip() or (table is not None and number == 1):
+                continue
+            yield _read(number, line, _from_json if table is None else lambda text: _from_csv(table, text))
+
+    def _first_line(self) -> str:
+        try:
+            return self._data.partition(b"\n")[0].removesuffix(b"\r").decode()
+        except UnicodeDecodeError:
+            raise Refused("not_utf8", "save the file as UTF-8", field="/columns") from None
+
+
+def _read(number: int, line: bytes, read: Callable[[bytes], tuple[str | None, dict[str, Any]]]) -> Row:
+    try:
+        origin, referral = read(line)
+    except Refused as refusal:
+        return Row(number, error=RowError(number, refusal.code, refusal.field, refusal.detail))
+    return Row(number, origin, referral)
+
+
+def _from_json(line: bytes) -> tuple[str | None, dict[str, Any]]:
+    """The submission in one JSON text, by the same limits as the service puts to a body."""
+    row = parse_body("application/json", None, line)
+    if "referral" not in row:
+        return None, row
+    origin, referral = row.get("origin"), row["referral"]
+    if not (row.keys() <= _WRAPPER and isinstance(origin, str) and isinstance(referral, dict)):
+        raise Refused("row_malformed", "origin, label and referral, and nothing else")
+    return origin, referral
+
+
+def _from_csv(table: Table, line: bytes) -> tuple[str | None, dict[str, Any]]:
+    try:
+        text = line.decode()
+    except UnicodeDecodeError:
+        raise Refused("not_utf8", "save the file as UTF-8") from None
+    cells = table.cells(text)
+    return cells.get("origin"), submission(cells)

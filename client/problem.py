@@ -1,0 +1,77 @@
+"""A service's refusal, read from `application/problem+json` (RFC 9457)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+from shared.kernel.errors import CausewayError
+
+_CODE = re.compile(r"[a-z][a-z0-9_]{0,63}")
+_POINTER = re.compile(r"(/[A-Za-z0-9_.~-]{1,64}){0,12}")
+_RULE = re.compile(r"[A-Za-z0-9_ ,-]{1,120}")
+_REFERRAL = re.compile(r"/v1/referrals/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})")
+
+
+class ApiProblem(CausewayError):
+    """The service refused, or answered with something that is no answer (`unexpected_answer`).
+
+    `errors` are (field, rule) pairs. `referral_id` is the earlier referral where the code is `external_ref_exists`.
+    Whatever does not look like a code, a pointer or a rule is left out: nothing a server says is repeated unread.
+    """
+
+    def __init__(
+        self,
+        code: str,
+        *,
+        status: int,
+        field: str | None = None,
+        errors: tuple[tuple[str, str], ...] = (),
+        referral_id: UUID | None = None,
+    ) -> None:
+        super().__init__(code, field=field)
+        self.status = status
+        self.errors = errors
+        self.referral_id = referral_id
+
+    @classmethod
+    def from_body(cls, status: int, body: Any) -> ApiProblem:
+        """Read a problem document; anything else becomes `unexpected_answer` with the status."""
+        code = _matching(_CODE, body.get("code")) if isinstance(body, dict) else None
+        if code is None:
+            return cls("unexpected_answer", status=status)
+        return cls(
+            code,
+            status=status,
+            field=_matching(_POINTER, body.get("field")),
+            errors=_errors(body.get("errors")),
+            referral_id=referral_in(body.get("referral")),
+        )
+
+    @property
+    def rule(self) -> str | None:
+        """The first rule broken, where the service names one."""
+        return self.errors[0][1] if self.errors else None
+
+
+def referral_in(path: object) -> UUID | None:
+    """The referral that a path `/v1/referrals/{id}` names."""
+    found = _REFERRAL.fullmatch(path) if isinstance(path, str) else None
+    return UUID(found[1]) if found else None
+
+
+def _errors(listed: object) -> tuple[tuple[str, str], ...]:
+    if not isinstance(listed, list):
+        return ()
+    pairs = (
+        (_matching(_POINTER, entry.get("field")), _matching(_RULE, entry.get("rule")))
+        for entry in listed
+        if isinstance(entry, Mapping)
+    )
+    return tuple((field or "", rule) for field, rule in pairs if rule is not None)
+
+
+def _matching(pattern: re.Pattern[str], text: object) -> str | None:
+    return text if isinstance(text, str) and pattern.fullmatch(text) else None

@@ -1,0 +1,179 @@
+"""What the services answer, as the client reads it.
+
+Fields that a later version adds are kept and shown, so an older client goes on working. States and codes
+are plain text for the same reason: the services own the lists.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Generic, TypeVar
+from uuid import UUID
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict
+
+ItemT = TypeVar("ItemT")
+
+
+class View(BaseModel):
+    """One answer. Frozen; unknown fields are kept; input is never echoed in errors."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, hide_input_in_errors=True)
+
+
+class Page(View, Generic[ItemT]):
+    """One page of a list. `next` is the opaque cursor of the page after it, None on the last."""
+
+    items: tuple[ItemT, ...]
+    next: str | None = None
+
+
+class Recipient(View):
+    """One edge of a decision: who is sent the referral, for what, and by which rules."""
+
+    recipient: str
+    purpose: str
+    reason: str
+    rules: tuple[str, ...] = ()
+
+
+class ItemProblem(View):
+    """Why one item was refused: a code, the JSON pointer of the field and the rule. Never the value."""
+
+    code: str
+    field: str | None = None
+    rule: str | None = None
+    errors: tuple[FieldProblem, ...] = ()
+    referral: str | None = None
+
+
+class FieldProblem(View):
+    """One field that breaks one rule."""
+
+    field: str | None = None
+    rule: str | None = None
+
+
+class Acceptance(View):
+    """A referral was accepted and is durable. It says nothing of delivery, and nothing of anybody having read it."""
+
+    referral_id: UUID
+    revision: int
+    state: str
+    work_reason: str | None = None
+    accepted_at: AwareDatetime
+    recipients: tuple[Recipient, ...] = ()
+
+
+class BatchResult(View):
+    """What became of item `index` of a batch; `status` is what a single post would have been answered with."""
+
+    index: int
+    status: int
+    referral_id: UUID | None = None
+    state: str | None = None
+    problem: ItemProblem | None = None
+
+
+class CheckResult(View):
+    """What would become of item `index`. Nothing was stored."""
+
+    index: int
+    ok: bool
+    problem: ItemProblem | None = None
+    state: str | None = None
+    recipients: tuple[Recipient, ...] = ()
+
+
+class EdgeView(Recipient):
+    """An edge with its delivery and what the recipient answered."""
+
+    delivery: str = ""
+    code: str | None = None
+    answer: str = "none"
+
+
+class ReferralView(View):
+    """One of the party's own referrals. Lists leave `edges` out."""
+
+    referral_id: UUID
+    external_ref: str | None = None
+    revision: int = 1
+    state: str
+    work_reason: str | None = None
+    accepted_at: AwareDatetime | None = None
+    withdrawn_at: AwareDatetime | None = None
+    marks: dict[str, Any] = {}
+    edges: tuple[EdgeView, ...] = ()
+
+
+class WorkItem(View):
+    """A referral that waits for a person: `work_reason` says why."""
+
+    referral_id: UUID
+    external_ref: str | None = None
+    state: str
+    work_reason: str
+    since: AwareDatetime
+
+
+class InboxItem(View):
+    """A referral offered to the party. `record` is there only when it was asked for by id: that reading is audited."""
+
+    referral_id: UUID
+    origin: str
+    purpose: str
+    state: str
+    received_at: AwareDatetime
+    exercise: bool
+    edge: dict[str, Any] = {}
+    record: dict[str, Any] | None = None
+
+
+class NoticeView(View):
+    """A notice that asks the party to act. `record` is there only when it was asked for by id."""
+
+    notice_id: UUID
+    state: str
+    exercise: bool
+    record: dict[str, Any] | None = None
+
+
+class ReferralState(View):
+    """Where a referral or case stands after an act."""
+
+    referral_id: UUID
+    state: str
+
+
+class NoticeState(View):
+    """Where a notice stands after an act."""
+
+    notice_id: UUID
+    state: str
+
+
+class FlowMessage(View):
+    """One message of a flow, as the log holds it: identifiers, codes and digests, no record.
+
+    `type` and `sender` are None for a record that audit could not read.
+    """
+
+    position: int
+    at: AwareDatetime
+    topic: str
+    partition: int
+    offset: int
+    type: str | None = None
+    sender: str | None = None
+    recipient: str | None = None
+    sequence: int | None = None
+    outcome: str | None = None
+    code: str | None = None
+    digest: str
+
+
+class Flow(View):
+    """The messages of one referral, oldest first."""
+
+    referral_id: UUID
+    messages: tuple[FlowMessage, ...]

@@ -1,0 +1,109 @@
+"""The program `causeway`: the operator's verbs, and beside them the verbs of a party's people and machines."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import App, Parameter
+
+from client.cli import flow, inbox, referral
+from deploy.devstack.cli import dev_app
+from shared.kernel.errors import CausewayError
+
+if TYPE_CHECKING:
+    from deploy.devstack.endpoints import Endpoints
+    from deploy.devstack.supervisor import Child
+
+app = App(name="causeway", help="The road between hotlines, law enforcement and industry.")
+
+
+def main() -> None:
+    """Run the program: exit code 0 done, 1 refused or failed, 2 wrong usage."""
+    try:
+        code = app()
+    except CausewayError as error:
+        print(f"error: {error}", file=sys.stderr)
+        code = 1
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _children(endpoints: Endpoints) -> Sequence[Child]:
+    from deploy.devstack.settings import DevStackSettings
+    from deploy.stack_children import instance_children
+
+    return instance_children(DevStackSettings().causeway_dev_state_dir, endpoints)
+
+
+app.command(dev_app(_children))
+for party_verbs in (referral.app, inbox.app, flow.app):
+    app.command(party_verbs)
+
+
+@app.command
+def serve(name: str, *, only: Sequence[str] = ()) -> int:
+    """Run one instance until it is told to stop.
+
+    Parameters
+    ----------
+    name
+        hotline, law_enforcement, industry or audit; its settings are CAUSEWAY_<NAME>_… in the environment.
+    only
+        Parts to run instead of all: api, intake, documents, relay, consumer.
+    """
+    from deploy.serve import serve as run
+
+    return run(name, only)
+
+
+@app.command
+def sample(
+    *,
+    start: Annotated[date, Parameter(name="--from")] = date(2026, 3, 15),
+    end: Annotated[date, Parameter(name="--to")] = date(2026, 4, 20),
+    count: int = 2000,
+    seed: int = 1,
+    dirty: str = "1%",
+    out: Path | None = None,
+) -> int:
+    """Draw sample referrals from the published tables, as JSON lines.
+
+    Parameters
+    ----------
+    dirty
+        Share of referrals with a code that nobody knows, for example 1%.
+    out
+        File to write; standard output if there is none.
+    """
+    from deploy.sample.files import write_jsonl
+    from deploy.sample.generator import sample_referrals
+
+    share = float(dirty.removesuffix("%")) / 100
+    written = write_jsonl(
+        out or Path("/dev/stdout"), sample_referrals(start=start, end=end, count=count, seed=seed, dirty=share)
+    )
+    print(f"{written} referrals", file=sys.stderr)
+    return 0
+
+
+@app.command
+def demo(*, json: Path | None = None, count: int = 2000) -> int:
+    """Run the whole exchange on sample parties: import, route, answer, withdraw, reconcile.
+
+    Parameters
+    ----------
+    json
+        Also write everything that is printed as JSON to this file.
+    count
+        How many sampled referrals to import.
+    """
+    from deploy.demo.run import run_demo
+
+    return run_demo(json, count)
+
+
+if __name__ == "__main__":
+    main()

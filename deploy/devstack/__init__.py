@@ -1,0 +1,1 @@
+"""The development stack: embedded PostgreSQL, real Apache Kafka and the instances, under one supervisor."""

@@ -1,0 +1,147 @@
+"""`causeway dev`: start, stop, look at and empty the development stack."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import App, Parameter
+
+from shared.kernel.errors import CausewayError, Unavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from deploy.devstack.settings import DevStackSettings
+    from deploy.devstack.state import StateDirectory
+    from deploy.devstack.supervisor import ChildrenOf
+
+_STOP_S_MAX = 90.0
+
+
+def dev_app(children: ChildrenOf) -> App:
+    """The commands. `children` names the services to run beside the servers, given where those are."""
+    app = App(name="dev", help="The development stack: PostgreSQL, Kafka and the instances on this machine.")
+
+    @app.command
+    def up(*, detach: Annotated[bool, Parameter(negative="")] = False) -> int:
+        """Start everything and stay until Ctrl-C; with --detach, return once it is ready."""
+        return _guarded(lambda: _up(children, detach=detach))
+
+    @app.command
+    def down() -> int:
+        """Stop a running stack; its data stays."""
+        return _guarded(_down)
+
+    @app.command
+    def status() -> int:
+        """Ask each part whether it answers; exit code 1 if one does not."""
+        return _guarded(_status)
+
+    @app.command
+    def logs(*names: str, follow: Annotated[bool, Parameter(negative="")] = False) -> int:
+        """Print the end of the logs, of all parts or of those named; with --follow, go on printing."""
+        return _guarded(lambda: _logs(names, follow=follow))
+
+    @app.command
+    def reset() -> int:
+        """Delete the data, logs and passwords of a stopped stack. What was given from outside is not touched."""
+        return _guarded(_reset)
+
+    return app
+
+
+def _guarded(act: Callable[[], int]) -> int:
+    try:
+        return act()
+    except CausewayError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+
+
+def _state() -> tuple[StateDirectory, DevStackSettings]:
+    from deploy.devstack.settings import DevStackSettings
+    from deploy.devstack.state import StateDirectory
+
+    settings = DevStackSettings()
+    return StateDirectory(settings.causeway_dev_state_dir), settings
+
+
+def _up(children: ChildrenOf, *, detach: bool) -> int:
+    from deploy.devstack.stack import DevStack, say_on_stderr
+    from deploy.devstack.supervisor import Supervisor
+    from deploy.devstack.supervisor import detach as run_detached
+
+    state, settings = _state()
+
+    def run(say: Callable[[str], None], on_ready: Callable[[], None]) -> int:
+        return Supervisor(DevStack(settings.causeway_dev_state_dir, settings, say), children, say).run(on_ready)
+
+    if detach:
+        return run_detached(state, run)
+    return run(say_on_stderr, lambda: say_on_stderr("ready: Ctrl-C stops it"))
+
+
+def _down() -> int:
+    state, _ = _state()
+    pid = state.supervisor_pid()
+    if pid is None:
+        print("nothing runs")
+        return 0
+    os.kill(pid, signal.SIGTERM)
+    deadline = time.monotonic() + _STOP_S_MAX
+    while state.supervisor_pid() == pid:
+        if time.monotonic() > deadline:
+            raise Unavailable("stack_does_not_stop", f"process {pid} still runs after {_STOP_S_MAX:g} s")
+        time.sleep(0.1)
+    print("stopped")
+    return 0
+
+
+def _status() -> int:
+    from deploy.devstack.databases import answers
+    from deploy.devstack.endpoints import load
+    from deploy.devstack.kafka import answers_metadata
+    from deploy.devstack.supervisor import answers_ready
+
+    state, _ = _state()
+    pid = state.supervisor_pid()
+    if pid is None:
+        print("not running: start it with `causeway dev up`")
+        return 1
+    endpoints = load(state.path)
+    parts = {"kafka": answers_metadata(endpoints.kafka)}
+    parts |= {f"database {name}": answers(database.service_url) for name, database in endpoints.databases.items()}
+    parts |= {name: answers_ready(f"{url}/readyz") for name, url in endpoints.http.items() if name in endpoints.pids}
+    print(f"running, supervisor {pid}")
+    for name, well in parts.items():
+        print(f"  {name:<26}{'answers' if well else 'DOES NOT ANSWER'}")
+    return 0 if all(parts.values()) else 1
+
+
+def _logs(names: tuple[str, ...], *, follow: bool) -> int:
+    state, _ = _state()
+    logs = sorted(state.part("logs").glob("*.log"))
+    chosen = [log for log in logs if not names or log.stem in names]
+    if not chosen:
+        raise Unavailable("no_such_log", f"there are: {', '.join(log.stem for log in logs) or 'none yet'}")
+    command = ["tail", "--verbose", "--lines=100", *(["--follow=name"] if follow else []), *map(str, chosen)]
+    with suppress(KeyboardInterrupt):
+        return subprocess.run(command, check=False).returncode
+    return 0
+
+
+def _reset() -> int:
+    state, _ = _state()
+    state.acquire()
+    try:
+        state.reset()
+    finally:
+        state.release()
+    print("emptied")
+    return 0

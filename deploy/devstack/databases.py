@@ -1,0 +1,114 @@
+"""One database and three login roles per instance, made with an administrator's URL; doing it again changes nothing.
+
+    causeway_<instance>              the service: owns nothing, cannot bypass row-level security
+    causeway_<instance>_owner        owns the database and runs migrations
+    causeway_<instance>_accountant   reads what migrations grant it, to reconcile the three databases
+
+Whoever holds the administrator's URL can read and change everything in all of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import secrets
+from base64 import b64encode
+from collections.abc import Callable, Coroutine, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import Any, TypeVar
+from urllib.parse import quote, urlsplit
+
+import asyncpg
+
+from deploy.devstack.endpoints import DatabaseEndpoint
+from shared.kernel.errors import Unavailable
+
+_CONNECT_S = 5.0
+_SCRAM_ITERATIONS = 4096
+_Result = TypeVar("_Result")
+
+
+def prepare_databases(
+    admin_url: str, instances: Iterable[str], password: Callable[[str], str]
+) -> dict[str, DatabaseEndpoint]:
+    """Make what is missing and set each role's password to `password(role)`.
+
+    The administrator needs CREATEDB and CREATEROLE, not more. Raises `Unavailable` when it is not let in or lacks them.
+    """
+    return _blocking(_prepare(admin_url, list(instances), password))
+
+
+def answers(url: str) -> bool:
+    """Whether the server lets this role in and answers a query."""
+    with suppress(OSError, asyncpg.PostgresError, TimeoutError):
+        return _blocking(_select_one(url))
+    return False
+
+
+async def _select_one(url: str) -> bool:
+    connection = await asyncpg.connect(url, timeout=_CONNECT_S)
+    try:
+        return bool(await connection.fetchval("SELECT 1") == 1)
+    finally:
+        await connection.close()
+
+
+async def _prepare(admin_url: str, instances: list[str], password: Callable[[str], str]) -> dict[str, DatabaseEndpoint]:
+    try:
+        connection = await asyncpg.connect(admin_url, timeout=_CONNECT_S)
+        try:
+            return {name: await _prepare_one(connection, admin_url, name, password=password) for name in instances}
+        finally:
+            await connection.close()
+    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        code = getattr(error, "sqlstate", None) or type(error).__name__
+        raise Unavailable(
+            "database_admin_failed", f"the admin URL does not serve to make the databases: {code}"
+        ) from None
+
+
+async def _prepare_one(
+    connection: asyncpg.Connection, admin_url: str, instance: str, *, password: Callable[[str], str]
+) -> DatabaseEndpoint:
+    database = f"causeway_{instance}"
+    service, owner, accountant = database, f"{database}_owner", f"{database}_accountant"
+    for role in (service, owner, accountant):
+        if not await connection.fetchval("SELECT 1 FROM pg_roles WHERE rolname = $1", role):
+            await connection.execute(f'CREATE ROLE "{role}" LOGIN')
+        await connection.execute(f"ALTER ROLE \"{role}\" PASSWORD '{scram_verifier(password(role))}'")
+    # Only a member of a role may act for it, unless a superuser: the administrator is one for these statements.
+    await connection.execute(f'GRANT "{owner}" TO CURRENT_USER')
+    if not await connection.fetchval("SELECT 1 FROM pg_database WHERE datname = $1", database):
+        await connection.execute(f'CREATE DATABASE "{database}" OWNER "{owner}"')
+    await connection.execute(f'REVOKE ALL ON DATABASE "{database}" FROM PUBLIC')
+    await connection.execute(f'GRANT CONNECT ON DATABASE "{database}" TO "{service}", "{accountant}"')
+    await connection.execute(f'REVOKE "{owner}" FROM CURRENT_USER')
+
+    def url(role: str) -> str:
+        return _url(admin_url, role, password(role), database=database)
+
+    return DatabaseEndpoint(service_url=url(service), owner_url=url(owner), accountant_url=url(accountant))
+
+
+def scram_verifier(password: str) -> str:
+    """What PostgreSQL stores for an ASCII `password` (RFC 5802 §3): so the password is in no statement and no log."""
+    salt = secrets.token_bytes(16)
+    salted = hashlib.pbkdf2_hmac("sha256", password.encode("ascii"), salt, _SCRAM_ITERATIONS)
+    stored_key = hashlib.sha256(hmac.digest(salted, b"Client Key", "sha256")).digest()
+    server_key = hmac.digest(salted, b"Server Key", "sha256")
+    parts = (b64encode(part).decode() for part in (salt, stored_key, server_key))
+    return "SCRAM-SHA-256${}:{}${}:{}".format(_SCRAM_ITERATIONS, *parts)
+
+
+def _url(admin_url: str, role: str, password: str, *, database: str) -> str:
+    parts = urlsplit(admin_url)
+    place = parts.netloc.rpartition("@")[2]
+    return parts._replace(netloc=f"{role}:{quote(password, safe='')}@{place}", path=f"/{database}").geturl()
+
+
+def _blocking(work: Coroutine[Any, Any, _Result]) -> _Result:
+    """Run a coroutine to its end in a thread of its own: callers may or may not be inside an event loop."""
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        return thread.submit(asyncio.run, work).result()

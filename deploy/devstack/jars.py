@@ -1,0 +1,137 @@
+"""The jars of Kafka: a locked list, fetched by an ordinary client and verified before each use."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from xml.sax.saxutils import escape
+
+from shared.kernel.errors import Refused, Unavailable
+
+LOCK = Path(__file__).with_name("kafka-jars.lock")
+
+
+@dataclass(frozen=True)
+class Jar:
+    """One Maven artifact and the SHA-512 that its file must have."""
+
+    group: str
+    artifact: str
+    version: str
+    sha512: str
+
+    @property
+    def file_name(self) -> str:
+        return f"{self.artifact}-{self.version}.jar"
+
+    @property
+    def coordinates(self) -> str:
+        return f"{self.group}:{self.artifact}:{self.version}"
+
+
+def locked_jars(lock: Path = LOCK) -> tuple[Jar, ...]:
+    """The jars of the lock file (`group:artifact:version sha512` a line) in class path order."""
+    jars = []
+    for line in lock.read_text(encoding="utf-8").splitlines():
+        if line and not line.startswith("#"):
+            coordinates, sha512 = line.split()
+            group, artifact, version = coordinates.split(":")
+            jars.append(Jar(group, artifact, version, sha512))
+    return tuple(jars)
+
+
+def ensure_jars(folder: Path, say: Callable[[str], None], jars: Sequence[Jar] | None = None) -> list[Path]:
+    """The paths of all jars, in order, each verified now; missing ones are fetched into `folder` first.
+
+    Raises `Refused("jar_digest_mismatch")`, which names the jar, and `Unavailable("jars_not_fetched")`.
+    """
+    wanted = locked_jars() if jars is None else jars
+    folder.mkdir(parents=True, exist_ok=True)
+    missing = [jar for jar in wanted if not (folder / jar.file_name).exists()]
+    if missing:
+        say(f"fetching {len(missing)} of {len(wanted)} Kafka jars (about 25 MB, once)")
+        with tempfile.TemporaryDirectory(dir=folder) as draft:
+            _fetch(missing, Path(draft), say)
+            for jar in missing:
+                _verify(jar, Path(draft) / jar.file_name)
+                # Whole or not at all: a jar that is in the folder is one that was right when it came.
+                (Path(draft) / jar.file_name).replace(folder / jar.file_name)
+        say(f"{len(missing)} jars fetched and verified")
+    return [_verify(jar, folder / jar.file_name) for jar in wanted]
+
+
+def _verify(jar: Jar, path: Path) -> Path:
+    with path.open("rb") as file:
+        if hashlib.file_digest(file, "sha512").hexdigest() != jar.sha512:
+            raise Refused(
+                "jar_digest_mismatch",
+                f"{jar.file_name} does not have the locked SHA-512: delete it from the jar cache and start again; "
+                "if it comes back the same, what the registry serves is not what was locked",
+            )
+    return path
+
+
+def _fetch(jars: Sequence[Jar], folder: Path, say: Callable[[str], None]) -> None:
+    maven = shutil.which("mvn")
+    if maven is None:
+        for number, jar in enumerate(jars, start=1):
+            say(f"  {number}/{len(jars)} {jar.file_name}")
+            command = [sys.executable, "-m", "maven_artifact.main", jar.coordinates, str(folder / jar.file_name)]
+            _run(command, lambda line: None)
+    else:
+        pom = folder / "pom.xml"
+        pom.write_text(_pom(jars), encoding="utf-8")
+        names = {jar.file_name for jar in jars}
+        seen: set[str] = set()
+
+        def on_line(line: str) -> None:
+            # Maven says "Downloaded from ID: ADDRESS/FILE (size)", also for its own plugins: only our files count.
+            name = line.partition(" (")[0].rpartition("/")[2]
+            if line.startswith("[INFO] Downloaded ") and name in names - seen:
+                seen.add(name)
+                say(f"  {len(seen)}/{len(jars)} {name}")
+
+        goal = f"-DoutputDirectory={folder}"
+        _run([maven, "-B", "-f", str(pom), "dependency:copy-dependencies", goal], on_line)
+    absent = [jar.file_name for jar in jars if not (folder / jar.file_name).exists()]
+    if absent:
+        raise Unavailable("jars_not_fetched", f"not delivered: {', '.join(absent)}")
+
+
+def _run(command: list[str], on_line: Callable[[str], None]) -> None:
+    """Run a client to its end, handing over each line of its output. Its last lines are shown if it fails."""
+    last: list[str] = []
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as client:
+        for line in client.stdout or ():
+            on_line(line)
+            last = [*last[-4:], line.rstrip()]
+    if client.returncode != 0:
+        tail = "\n".join(last)
+        raise Unavailable("jars_not_fetched", f"the Maven client failed: is the package registry reachable?\n{tail}")
+
+
+def _pom(jars: Sequence[Jar]) -> str:
+    """A project that depends on exactly these jars: every transitive dependency is excluded."""
+    dependencies = "".join(
+        f"<dependency><groupId>{escape(jar.group)}</groupId><artifactId>{escape(jar.artifact)}</artifactId>"
+        f"<version>{escape(jar.version)}</version><exclusions><exclusion><groupId>*</groupId><artifactId>*</artifactId>"
+        "</exclusion></exclusions></dependency>"
+        for jar in jars
+    )
+    return (
+        '<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion>'
+        "<groupId>example</groupId><artifactId>jars</artifactId><version>1</version>"
+        f"<dependencies>{dependencies}</dependencies></project>"
+    )
+
+
+if __name__ == "__main__":
+    from deploy.devstack.settings import DevStackSettings
+
+    ensure_jars(DevStackSettings().causeway_cache_dir / "jars", print)

@@ -1,0 +1,165 @@
+"""PostgreSQL and Kafka of one state directory, started, provisioned and described by `Endpoints`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from deploy.devstack.databases import prepare_databases
+from deploy.devstack.endpoints import ADMIN, INSTANCES, DatabaseEndpoint, Endpoints, KafkaEndpoint
+from deploy.devstack.jars import ensure_jars
+from deploy.devstack.java import KafkaRuntime, find_java
+from deploy.devstack.kafka import KafkaNode, answers_metadata, provision
+from deploy.devstack.postgres import PostgresServer
+from deploy.devstack.settings import DevStackSettings
+from deploy.devstack.state import StateDirectory
+from deploy.kafka.provision import load_manifest
+from shared.kernel.errors import Unavailable
+
+
+def say_on_stderr(text: str) -> None:
+    """Progress for a person, one line at a time."""
+    print(text, file=sys.stderr, flush=True)
+
+
+class DevStack:
+    """A context manager: inside it both servers run, and nobody else may use the state directory.
+
+    Every call blocks; those that may take long can be made from any thread. `endpoints` holds from `start` on.
+    """
+
+    def __init__(
+        self, state_dir: Path, settings: DevStackSettings | None = None, say: Callable[[str], None] = say_on_stderr
+    ) -> None:
+        self.state = StateDirectory(state_dir)
+        self._settings = settings or DevStackSettings()
+        self._say = say
+        self._manifest = load_manifest()
+        self._kafka: KafkaNode | None = None
+        self._postgres: PostgresServer | None = None
+        self._endpoints: Endpoints | None = None
+        self._ports: set[int] = set()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    @property
+    def kafka(self) -> KafkaNode:
+        """The embedded node. Raises `Unavailable` when another Kafka was given."""
+        if self._kafka is None:
+            raise Unavailable("kafka_not_embedded", "the stack was given a Kafka, or is not started")
+        return self._kafka
+
+    @property
+    def postgres(self) -> PostgresServer:
+        """The embedded server. Raises `Unavailable` when databases were given."""
+        if self._postgres is None:
+            raise Unavailable("postgres_not_embedded", "the stack was given its databases, or is not started")
+        return self._postgres
+
+    @property
+    def endpoints(self) -> Endpoints:
+        """Where everything is. Raises `Unavailable` before `start`."""
+        if self._endpoints is None:
+            raise Unavailable("stack_not_started", "start the stack first")
+        return self._endpoints
+
+    def start(self) -> None:
+        """Start both servers, provision them and write the endpoints file. On any error nothing is left running."""
+        self.state.acquire()
+        try:
+            self._build()
+            # Both at once, then both awaited. Kafka first: it starts while PostgreSQL is being made.
+            for server in (self._kafka, self._postgres):
+                if server is not None:
+                    server.spawn()
+            databases, admin_url = self._databases()
+            kafka = self._kafka_endpoint()
+            http = {name: f"http://127.0.0.1:{self.state.port(f'http/{name}', self._ports)}" for name in INSTANCES}
+            self._endpoints = Endpoints(
+                kafka=kafka, databases=databases, database_admin_url=admin_url, http=http, pids=self._pids()
+            )
+            self._endpoints.save(self.state.path)
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """Stop what runs and let the state directory go; the data stays."""
+        for server in (self._kafka, self._postgres):
+            if server is not None:
+                server.stop()
+        self.state.release()
+
+    def ended(self) -> str | None:
+        """The name of an embedded server that does not run (any more), if there is one."""
+        for name, server in (("kafka", self._kafka), ("postgres", self._postgres)):
+            if server is not None and not server.running():
+                return name
+        return None
+
+    def _build(self) -> None:
+        self._ports.clear()
+        if self._settings.database_url is None and len(self._settings.given_database_urls()) < len(INSTANCES):
+            self._postgres = PostgresServer(self.state, port=self.state.port("postgres", self._ports))
+        if self._settings.kafka_bootstrap_servers is None:
+            cache = self._settings.causeway_cache_dir.resolve()
+            java = find_java(self._settings.java_home)
+            owner = sha256(str(self.state.path).encode()).hexdigest()[:8]
+            runtime = KafkaRuntime(java, ensure_jars(cache / "jars", self._say), archives=cache / "java", owner=owner)
+            ports = self.state.port("kafka", self._ports), self.state.port("kafka/controller", self._ports)
+            self._kafka = KafkaNode(self.state, runtime, manifest=self._manifest, ports=ports)
+
+    def _databases(self) -> tuple[dict[str, DatabaseEndpoint], str | None]:
+        given = self._settings.given_database_urls()
+        admin_url = self._settings.database_url
+        if self._postgres is not None:
+            self._postgres.wait_ready()
+            admin_url = self._postgres.admin_url
+        wanted = [name for name in INSTANCES if name not in given]
+        made: dict[str, DatabaseEndpoint] = {}
+        if admin_url is not None and wanted:
+            made = prepare_databases(admin_url, wanted, lambda role: self.state.password(f"postgres/{role}"))
+        # A given URL stands for all three roles of its instance: whoever gave it decides what it may do.
+        return made | {
+            name: DatabaseEndpoint(service_url=url, owner_url=url, accountant_url=url) for name, url in given.items()
+        }, admin_url
+
+    def _kafka_endpoint(self) -> KafkaEndpoint:
+        if self._kafka is not None:
+            self._kafka.wait_ready()
+            return self._kafka.endpoint
+        servers, password = (
+            self._settings.kafka_bootstrap_servers or "",
+            self._settings.causeway_dev_kafka_admin_password,
+        )
+        passwords = {name: self.state.password(f"kafka/{name}") for name in self._manifest.principals}
+        endpoint = KafkaEndpoint(
+            bootstrap_servers=servers,
+            security_protocol="PLAINTEXT" if password is None else "SASL_PLAINTEXT",
+            passwords={} if password is None else passwords | {ADMIN: password},
+        )
+        if not answers_metadata(endpoint):
+            raise Unavailable(
+                "kafka_not_reachable", "the given Kafka does not let `admin` in: see address and password"
+            )
+        provision(endpoint, self._manifest)
+        return endpoint
+
+    def _pids(self) -> dict[str, int]:
+        pids = {"supervisor": os.getpid()}
+        for name, server in (("kafka", self._kafka), ("postgres", self._postgres)):
+            if server is not None and server.pid is not None:
+                pids[name] = server.pid
+        return pids

@@ -1,0 +1,221 @@
+"""Keeps a stack and its services running in the foreground, or detached from the terminal."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from types import FrameType
+
+import httpx
+
+from deploy.devstack.endpoints import Endpoints
+from deploy.devstack.process import Process
+from deploy.devstack.settings import inherited_environment
+from deploy.devstack.stack import DevStack
+from deploy.devstack.state import StateDirectory
+from shared.kernel.errors import CausewayError
+
+_READY_S_MAX = 60.0
+_STOP_S_MAX = 30.0
+_WATCH_S = 0.2
+_BACK_OFF_S_MAX = 30.0
+_STEADY_S = 60.0
+_READY = "ready"
+
+
+@dataclass(frozen=True)
+class Child:
+    """A service to run beside the servers. It is ready when a GET of `ready_url` answers 200.
+
+    `env` is laid over the inherited environment.
+    """
+
+    name: str
+    argv: Sequence[str]
+    env: Mapping[str, str]
+    ready_url: str
+
+
+ChildrenOf = Callable[[Endpoints], Sequence[Child]]
+
+
+class Supervisor:
+    """Runs one stack until it is asked to stop (SIGTERM, Ctrl-C) or one of its two servers ends.
+
+    A service that ends is started again, later each time; the servers are not: their end means that something is wrong
+    that a restart would hide. Only the main thread may run it, since only that one gets signals.
+    """
+
+    def __init__(self, stack: DevStack, children: ChildrenOf, say: Callable[[str], None]) -> None:
+        self._stack = stack
+        self._children = children
+        self._say = say
+        self._services: list[_Service] = []
+
+    def run(self, on_ready: Callable[[], None]) -> int:
+        """The exit code: 0 when it was asked to stop, 1 when a server ended. Raises what kept the stack from starting.
+
+        `on_ready` is called once everything answers.
+        """
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, _request_stop)
+        try:
+            with self._stack:
+                try:
+                    self._start_services()
+                    on_ready()
+                    return self._watch()
+                finally:
+                    self._stop_services()
+        except _StopRequested:
+            # A child whose start was cut short is not in our books, but it ends with this process all the same.
+            return 0
+
+    def _start_services(self) -> None:
+        state = self._stack.state
+        for child in self._children(self._stack.endpoints):
+            log = state.begin_log(child.name)
+            process = Process(child.name, log=log, death_signal=signal.SIGTERM, lock=state.children_lock)
+            self._services.append(_Service(child, process))
+        for service in self._services:
+            self._say(f"starting {service.child.name}")
+            service.start()
+        for service in self._services:
+            service.wait_ready()
+        self._save_pids()
+
+    def _watch(self) -> int:
+        while (ended := self._stack.ended()) is None:
+            for service in self._services:
+                if service.restart_if_due(self._say):
+                    self._save_pids()
+            time.sleep(_WATCH_S)
+        self._say(f"{ended} ended by itself: stopping the stack; see `causeway dev logs {ended}`")
+        return 1
+
+    def _stop_services(self) -> None:
+        with ThreadPoolExecutor(max_workers=max(1, len(self._services))) as threads:
+            list(threads.map(_Service.stop, self._services))
+
+    def _save_pids(self) -> None:
+        endpoints = self._stack.endpoints
+        pids = {service.child.name: service.process.pid for service in self._services}
+        running = {name: pid for name, pid in pids.items() if pid is not None}
+        endpoints.model_copy(update={"pids": endpoints.pids | running}).save(self._stack.state.path)
+
+
+class _Service:
+    """One child, with what is needed to start it again."""
+
+    def __init__(self, child: Child, process: Process) -> None:
+        self.child = child
+        self.process = process
+        self._back_off_s = 1.0
+        self._started_at = 0.0
+        self._due_at: float | None = None
+
+    def start(self) -> None:
+        self._started_at = time.monotonic()
+        self._due_at = None
+        self.process.start(self.child.argv, inherited_environment() | dict(self.child.env))
+
+    def wait_ready(self) -> None:
+        self.process.wait_until(lambda: answers_ready(self.child.ready_url), seconds=_READY_S_MAX)
+
+    def restart_if_due(self, say: Callable[[str], None]) -> bool:
+        """Start it again if it ended long enough ago; True if it was started."""
+        if self.process.running():
+            return False
+        now = time.monotonic()
+        if self._due_at is None:
+            if now - self._started_at > _STEADY_S:
+                self._back_off_s = 1.0
+            name = self.child.name
+            say(f"{name} ended by itself: again in {self._back_off_s:g} s; see `causeway dev logs {name}`")
+            self._due_at = now + self._back_off_s
+            self._back_off_s = min(2 * self._back_off_s, _BACK_OFF_S_MAX)
+        if now < self._due_at:
+            return False
+        self.start()
+        return True
+
+    def stop(self) -> None:
+        self.process.stop(signal.SIGTERM, seconds=_STOP_S_MAX)
+
+
+def answers_ready(url: str) -> bool:
+    """Whether a GET of `url` answers 200 within a second."""
+    try:
+        return httpx.get(url, timeout=1.0).status_code == httpx.codes.OK
+    except httpx.HTTPError:
+        return False
+
+
+def detach(state: StateDirectory, run: Callable[[Callable[[str], None], Callable[[], None]], int]) -> int:
+    """Call `run(say, on_ready)` in a process without terminal or parent; return 0 once it is ready, 1 if it ends first.
+
+    What it says until then is printed here; all of it goes to the log `supervisor`. Must be called before any thread
+    is started: a forked process has only the thread that forked it.
+    """
+    reader, writer = os.pipe()
+    # Appended to: the start may yet be refused, and then this is the log of the one that runs.
+    log = state.log("supervisor")
+    if os.fork() == 0:
+        os.setsid()
+        # The second fork: a process that leads no session can never get a terminal again.
+        if os.fork() == 0:
+            os.close(reader)
+            _become_daemon(str(log))
+            sys.exit(_run_detached(run, writer))
+        os._exit(0)
+    os.close(writer)
+    os.wait()
+    ready = False
+    with os.fdopen(reader, encoding="utf-8") as lines:
+        for line in lines:
+            ready = line.strip() == _READY
+            print(line, end="", file=sys.stderr, flush=True)
+            if ready:
+                break
+    return 0 if ready else 1
+
+
+def _run_detached(run: Callable[[Callable[[str], None], Callable[[], None]], int], writer: int) -> int:
+    channel = os.fdopen(writer, "w", encoding="utf-8")
+
+    def say(text: str) -> None:
+        print(text, file=sys.stderr, flush=True)
+        if not channel.closed:
+            print(text, file=channel, flush=True)
+
+    def on_ready() -> None:
+        say(_READY)
+        channel.close()
+
+    try:
+        return run(say, on_ready)
+    except CausewayError as error:
+        say(f"error: {error}")
+        return 1
+
+
+def _become_daemon(log: str) -> None:
+    null, out = os.open(os.devnull, os.O_RDONLY), os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    for source, target in ((null, 0), (out, 1), (out, 2)):
+        os.dup2(source, target)
+
+
+class _StopRequested(BaseException):
+    """Raised in the main thread by the first signal; not an error."""
+
+
+def _request_stop(number: int, frame: FrameType | None) -> None:
+    for signal_number in (signal.SIGINT, signal.SIGTERM):
+        # From here nothing interrupts the orderly stop; each of its steps has a time limit of its own.
+        signal.signal(signal_number, signal.SIG_IGN)
+    raise _StopRequested

@@ -1,0 +1,1 @@
+"""The sample directory: its parties, and how a document is approved."""

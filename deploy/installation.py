@@ -1,0 +1,185 @@
+"""What an installation has before it runs: keys, signed documents, migrated databases, API keys of sample parties.
+
+    <state>/keys/<instance>/   signing.key opening.key kek.key     mode 0600, made once
+    <state>/approvers/         two approvers' signing keys          sample: both kept here; in production apart
+    <state>/approver_keys.json their public keys
+    <state>/parties.json       sample parties' API keys, for the sandbox
+
+Whoever can read the state directory can act as every sample party and every instance. It is for development.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+from base64 import b64encode
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from deploy.devstack.endpoints import Endpoints, write_private
+from deploy.directory.approval import approve_document, document_body
+from deploy.directory.build import sample_directory
+from shared.contracts.directory import Directory, DocumentActivated, PublicKey
+from shared.contracts.policy import Policy
+from shared.envelope.keys import OpeningKey, SigningKey
+from shared.kernel.authority import Role
+from shared.kernel.clock import SystemClock
+from shared.runtime.database import Database
+from shared.runtime.documents import publish_documents
+from shared.runtime.identity import issue_key
+from shared.runtime.kafka import KafkaAccess
+from shared.runtime.migrate import upgrade
+from shared.vocabulary.routing import PartyStatus
+
+INSTANCES = ("hotline", "law_enforcement", "industry", "audit")
+APPROVERS = ("approver-one.example", "approver-two.example")
+POLICY = Path(__file__).with_name("policy") / "sample.json"
+#: The documents take effect at once; a little earlier, so that no clock is behind them.
+_HEAD_START = timedelta(minutes=1)
+_INSERT_KEYS = """
+INSERT INTO api_key (key_hash, party, role) SELECT * FROM unnest($1::bytea[], $2::text[], $3::text[])
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """One installation's state directory."""
+
+    state: Path
+
+    @property
+    def parties_file(self) -> Path:
+        return self.state / "parties.json"
+
+    @property
+    def approver_keys_file(self) -> Path:
+        return self.state / "approver_keys.json"
+
+    def keys_dir(self, instance: str) -> Path:
+        return self.state / "keys" / instance
+
+
+def install(state: Path, endpoints: Endpoints, *, policy: bytes | None = None) -> Installation:
+    """Make whatever is missing, publish the sample documents, migrate. Doing it again changes nothing but keys missing.
+
+    Blocks; call it from a thread without an event loop.
+    """
+    installation = Installation(state)
+    _make_keys(installation)
+    for instance in INSTANCES:
+        upgrade(instance, endpoints.databases[instance].owner_url)
+    if not installation.parties_file.exists():
+        asyncio.run(_publish(installation, endpoints, policy or POLICY.read_bytes()))
+        asyncio.run(_issue_api_keys(installation, endpoints))
+    return installation
+
+
+def publish_policy(state: Path, endpoints: Endpoints, policy: Policy, active_from: datetime) -> DocumentActivated:
+    """Approve a policy with the sample approvers and publish it. Blocks."""
+    body = document_body(policy)
+    activated = _approved(Installation(state), "policy", body, active_from)
+    asyncio.run(publish_documents(admin_access(endpoints), [(activated, body)]))
+    return activated
+
+
+def admin_access(endpoints: Endpoints) -> KafkaAccess:
+    """Kafka as the operator, who alone may publish documents."""
+    return kafka_access(endpoints, "admin")
+
+
+def kafka_access(endpoints: Endpoints, principal: str) -> KafkaAccess:
+    """Kafka as one principal of the manifest."""
+    kafka = endpoints.kafka
+    if kafka.security_protocol == "PLAINTEXT":
+        return KafkaAccess(kafka.bootstrap_servers)
+    return KafkaAccess(kafka.bootstrap_servers, principal, kafka.passwords[principal])
+
+
+def environment(installation: Installation, endpoints: Endpoints, instance: str) -> dict[str, str]:
+    """The environment of one instance: everything its settings need."""
+    prefix = f"CAUSEWAY_{instance.upper()}_"
+    kafka = endpoints.kafka
+    values = {
+        "DATABASE_URL": endpoints.databases[instance].service_url,
+        "KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
+        "APPROVER_KEYS_FILE": str(installation.approver_keys_file),
+        "KEYS_DIR": str(installation.keys_dir(instance)),
+        "HTTP_PORT": endpoints.http[instance].rpartition(":")[2],
+    }
+    if kafka.security_protocol != "PLAINTEXT":
+        values |= {"KAFKA_USERNAME": instance, "KAFKA_PASSWORD": kafka.passwords[instance]}
+    return {prefix + name: value for name, value in values.items()}
+
+
+def _make_keys(installation: Installation) -> None:
+    for instance in INSTANCES:
+        folder = installation.keys_dir(instance)
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        _make(folder / "signing.key", lambda: SigningKey.generate().secret_text())
+        _make(folder / "opening.key", lambda: OpeningKey.generate().secret_text())
+        _make(folder / "kek.key", lambda: b64encode(secrets.token_bytes(32)).decode())
+    approvers = installation.state / "approvers"
+    approvers.mkdir(exist_ok=True, mode=0o700)
+    for party in APPROVERS:
+        _make(approvers / f"{party}.key", lambda: SigningKey.generate().secret_text())
+    keys = {party: SigningKey.load((approvers / f"{party}.key").read_text()).verify_key for party in APPROVERS}
+    entries = [{"approver": party, "key_id": key.key_id, "public": key.text()} for party, key in keys.items()]
+    write_private(installation.approver_keys_file, json.dumps(entries, indent=2))
+
+
+def _make(path: Path, secret: object) -> None:
+    if not path.exists():
+        write_private(path, secret())  # type: ignore[operator]
+
+
+def _directory(installation: Installation) -> Directory:
+    since = SystemClock().now() - timedelta(days=1)
+    keys: dict[str, tuple[PublicKey, ...]] = {}
+    for instance in INSTANCES:
+        folder = installation.keys_dir(instance)
+        signing = SigningKey.load((folder / "signing.key").read_text()).verify_key
+        opening = OpeningKey.load((folder / "opening.key").read_text()).sealing_key
+        keys[instance] = (
+            PublicKey(key_id=signing.key_id, use="sign", suite="ed25519", public=signing.text(), valid_from=since),
+            PublicKey(key_id=opening.key_id, use="seal", suite=opening.suite, public=opening.text(), valid_from=since),
+        )
+    return sample_directory(keys)
+
+
+def _approved(installation: Installation, kind: str, body: bytes, active_from: datetime) -> DocumentActivated:
+    folder = installation.state / "approvers"
+    approvers = {party: SigningKey.load((folder / f"{party}.key").read_text()) for party in APPROVERS}
+    return approve_document(kind, body, active_from=active_from, approvers=approvers)
+
+
+async def _publish(installation: Installation, endpoints: Endpoints, policy: bytes) -> None:
+    directory = document_body(_directory(installation))
+    law = document_body(Policy.model_validate_json(policy))
+    active_from = SystemClock().now() - _HEAD_START
+    documents = [
+        (_approved(installation, "directory", directory, active_from), directory),
+        (_approved(installation, "policy", law, active_from), law),
+    ]
+    await publish_documents(admin_access(endpoints), documents)
+    write_private(installation.state / "directory.json", directory.decode())
+    write_private(installation.state / "policy.json", law.decode())
+
+
+async def _issue_api_keys(installation: Installation, endpoints: Endpoints) -> None:
+    """One machine key per sample party; only hashes reach the databases, the keys stay in the sandbox's file."""
+    directory = _directory(installation)
+    issued: list[dict[str, str]] = []
+    for instance in INSTANCES:
+        rows: list[tuple[bytes, str, str]] = []
+        for party in directory.parties:
+            if party.instance == instance and party.status is PartyStatus.SANDBOX:
+                text, hashed = issue_key(live=False)
+                rows.append((hashed, party.id, Role.AUDITOR if instance == "audit" else Role.MACHINE))
+                issued.append({"party": party.id, "kind": party.kind, "url": endpoints.http[instance], "key": text})
+        database = Database(endpoints.databases[instance].service_url, pool_size=1)
+        async with database.transaction() as session:
+            await session.driver.execute(_INSERT_KEYS, *(list(column) for column in zip(*rows, strict=True)))
+        await database.close()
+    write_private(installation.parties_file, json.dumps(issued))

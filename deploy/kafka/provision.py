@@ -1,0 +1,222 @@
+"""Applies the topics, users and access rules of this folder to a cluster, and tells what differs.
+
+    topics.json   name -> partitions and configuration. Replication is the cluster's default.
+    acls.json     principal -> topics it writes, topics it reads, prefix of its consumer groups
+
+A rule that is not in the manifest is absent, and what no rule permits is refused: so only the super user `admin` may
+write the directory topic, and `audit` writes none. READ and WRITE each imply DESCRIBE. An idempotent producer needs
+no right beyond WRITE.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import (  # type: ignore[attr-defined]  # it re-exports them without saying so
+    AclBinding,
+    AclBindingFilter,
+    AclOperation,
+    AclPermissionType,
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    ResourcePatternType,
+    ResourceType,
+    ScramCredentialInfo,
+    ScramMechanism,
+    UserScramCredentialUpsertion,
+)
+from confluent_kafka.cimpl import NewTopic
+from pydantic import BaseModel, ConfigDict
+
+from shared.kernel.errors import Refused, Unavailable
+
+SCRAM_ITERATIONS = 8192
+_FOLDER = Path(__file__).parent
+_CALL_S = 15.0
+
+
+class TopicRule(BaseModel):
+    """How one topic is laid out. `config` holds what must not be left to the cluster's defaults."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    partitions: int
+    config: dict[str, str]
+
+
+class PrincipalRule(BaseModel):
+    """All that one principal may do."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    write: tuple[str, ...]
+    read: tuple[str, ...]
+    group_prefix: str
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a cluster must look like."""
+
+    topics: Mapping[str, TopicRule]
+    principals: Mapping[str, PrincipalRule]
+
+    def bindings(self) -> set[AclBinding]:
+        """The access rules as Kafka stores them."""
+        return {binding for name, rule in self.principals.items() for binding in _bindings(name, rule)}
+
+
+@dataclass(frozen=True)
+class Difference:
+    """What of a manifest a cluster lacks, has otherwise, or has besides. Empty is false."""
+
+    topics_missing: frozenset[str]
+    topics_differing: frozenset[str]
+    partitions_differing: frozenset[str]
+    bindings_missing: frozenset[AclBinding]
+    bindings_extra: frozenset[AclBinding]
+
+    def __bool__(self) -> bool:
+        return any(vars(self).values())
+
+
+def load_manifest(folder: Path = _FOLDER) -> Manifest:
+    """Read `topics.json` and `acls.json`."""
+    topics = json.loads((folder / "topics.json").read_bytes())
+    principals = json.loads((folder / "acls.json").read_bytes())
+    return Manifest(
+        {name: TopicRule.model_validate(rule) for name, rule in topics.items()},
+        {name: PrincipalRule.model_validate(rule) for name, rule in principals.items()},
+    )
+
+
+def apply(admin: AdminClient, manifest: Manifest, passwords: Mapping[str, str]) -> None:
+    """Make the cluster as the manifest says; doing it again changes nothing.
+
+    With `passwords` empty the cluster is an open one: topics only. Rules of principals that the manifest does not name
+    stay. Raises `Refused("topic_partitions_differ")`: a key would move to another partition and lose its order.
+    """
+    before = difference(admin, manifest, secured=bool(passwords))
+    if before.partitions_differing:
+        raise Refused("topic_partitions_differ", ", ".join(sorted(before.partitions_differing)))
+    _each(admin.create_topics, [_new_topic(name, manifest.topics[name]) for name in sorted(before.topics_missing)])
+    _each(admin.incremental_alter_configs, [_resource(name, manifest.topics[name]) for name in before.topics_differing])
+    # Rules before users: a principal that can log in is never without its limits.
+    _each(admin.create_acls, list(before.bindings_missing))
+    _each(admin.delete_acls, [_exactly(binding) for binding in before.bindings_extra])
+    # Always, since a cluster does not tell whether it knows the same password.
+    scram = ScramCredentialInfo(ScramMechanism.SCRAM_SHA_512, SCRAM_ITERATIONS)
+    users = [(name, password.encode()) for name, password in passwords.items() if name in manifest.principals]
+    _each(
+        admin.alter_user_scram_credentials,
+        [UserScramCredentialUpsertion(name, scram, password) for name, password in users],
+    )
+
+
+def difference(admin: AdminClient, manifest: Manifest, *, secured: bool = True) -> Difference:
+    """Compare the cluster with the manifest. Access rules are compared only on a `secured` cluster."""
+    live = _call(lambda: admin.list_topics(timeout=_CALL_S)).topics
+    present = [name for name in manifest.topics if name in live]
+    bindings = manifest.bindings() if secured else set()
+    found = _live_bindings(admin, manifest) if secured else set()
+    return Difference(
+        topics_missing=frozenset(manifest.topics.keys() - live.keys()),
+        topics_differing=frozenset(_differing(admin, {name: manifest.topics[name] for name in present})),
+        partitions_differing=frozenset(
+            name for name in present if len(live[name].partitions) != manifest.topics[name].partitions
+        ),
+        bindings_missing=frozenset(bindings - found),
+        bindings_extra=frozenset(found - bindings),
+    )
+
+
+def _bindings(principal: str, rule: PrincipalRule) -> Iterable[AclBinding]:
+    literal, prefixed = ResourcePatternType.LITERAL, ResourcePatternType.PREFIXED
+    for topic in rule.write:
+        yield _allow(principal, ResourceType.TOPIC, topic, pattern=literal, operation=AclOperation.WRITE)
+    for topic in rule.read:
+        yield _allow(principal, ResourceType.TOPIC, topic, pattern=literal, operation=AclOperation.READ)
+    yield _allow(principal, ResourceType.GROUP, rule.group_prefix, pattern=prefixed, operation=AclOperation.READ)
+
+
+def _allow(
+    principal: str, kind: ResourceType, name: str, *, pattern: ResourcePatternType, operation: AclOperation
+) -> AclBinding:
+    return AclBinding(kind, name, pattern, f"User:{principal}", "*", operation, AclPermissionType.ALLOW)
+
+
+def _live_bindings(admin: AdminClient, manifest: Manifest) -> set[AclBinding]:
+    """The rules of the manifest's principals, and those of no particular one (`User:*`), which would widen them all."""
+    # The library takes None for "any" here, and only that, but does not declare it.
+    everything = AclBindingFilter(
+        ResourceType.ANY,
+        None,  # type: ignore[arg-type]
+        ResourcePatternType.ANY,
+        None,  # type: ignore[arg-type]
+        None,  # type: ignore[arg-type]
+        AclOperation.ANY,
+        AclPermissionType.ANY,
+    )
+    ours = {f"User:{name}" for name in manifest.principals} | {"User:*"}
+    return {binding for binding in _result(admin.describe_acls(everything)) if binding.principal in ours}
+
+
+def _exactly(binding: AclBinding) -> AclBindingFilter:
+    return AclBindingFilter(
+        binding.restype,
+        binding.name,
+        binding.resource_pattern_type,
+        binding.principal,
+        binding.host,
+        binding.operation,
+        binding.permission_type,
+    )
+
+
+def _differing(admin: AdminClient, topics: Mapping[str, TopicRule]) -> Iterable[str]:
+    if not topics:
+        return
+    for resource, future in admin.describe_configs([ConfigResource("topic", name) for name in topics]).items():
+        live = {name: entry.value for name, entry in _result(future).items()}
+        if any(live.get(key) != value for key, value in topics[resource.name].config.items()):
+            yield resource.name
+
+
+def _new_topic(name: str, rule: TopicRule) -> NewTopic:
+    return NewTopic(name, num_partitions=rule.partitions, replication_factor=-1, config=dict(rule.config))
+
+
+def _resource(name: str, rule: TopicRule) -> ConfigResource:
+    entries = [
+        ConfigEntry(key, value, incremental_operation=AlterConfigOpType.SET) for key, value in rule.config.items()
+    ]
+    return ConfigResource("topic", name, incremental_configs=entries)
+
+
+def _each(call: Callable[[list[Any]], Mapping[Any, Future[Any]]], items: list[Any]) -> None:
+    """Make one admin call for all `items`, which refuses an empty list, and wait for each of them."""
+    for future in call(items).values() if items else ():
+        _result(future)
+
+
+def _result(future: Future[Any]) -> Any:
+    return _call(lambda: future.result(timeout=_CALL_S))
+
+
+def _call(call: Any) -> Any:
+    """Run one admin call. A topic that another has just created is not an error."""
+    try:
+        return call()
+    except KafkaException as error:
+        reason: KafkaError = error.args[0]
+        if reason.code() == KafkaError.TOPIC_ALREADY_EXISTS:
+            return None
+        raise Unavailable("kafka_admin_failed", reason.name()) from error

@@ -1,0 +1,83 @@
+"""The table of instances: whatever knows more than one party is in `deploy`, and starts here."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from shared.kernel.errors import Refused
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+    from shared.runtime.machinery import Machinery
+    from shared.runtime.parts import Part
+
+
+class BuiltApp(Protocol):
+    """What every service's `build` returns."""
+
+    @property
+    def machinery(self) -> Machinery: ...
+
+    @property
+    def http(self) -> FastAPI: ...
+
+    @property
+    def parts(self) -> dict[str, Part]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceRow:
+    """One default instance: its id (also topic, principal, database), and how to build it from its environment."""
+
+    id: str
+    build: Callable[[], Awaitable[BuiltApp]]
+
+
+async def _hotline() -> BuiltApp:
+    from services.hotline.app import build
+    from services.hotline.settings import HotlineSettings
+
+    return await build(HotlineSettings())
+
+
+async def _law_enforcement() -> BuiltApp:
+    from services.law_enforcement.app import build
+    from services.law_enforcement.settings import LawEnforcementSettings
+
+    return await build(LawEnforcementSettings())
+
+
+async def _industry() -> BuiltApp:
+    from services.industry.app import build
+    from services.industry.settings import IndustrySettings
+
+    return await build(IndustrySettings())
+
+
+async def _audit() -> BuiltApp:
+    from services.audit.app import build
+    from services.audit.settings import AuditSettings
+
+    return await build(AuditSettings())
+
+
+INSTANCES: Mapping[str, InstanceRow] = {
+    row.id: row
+    for row in (
+        InstanceRow("hotline", _hotline),
+        InstanceRow("law_enforcement", _law_enforcement),
+        InstanceRow("industry", _industry),
+        InstanceRow("audit", _audit),
+    )
+}
+
+
+def instance_row(name: str) -> InstanceRow:
+    """The row of an instance. Raises `Refused("instance_unknown")`."""
+    row = INSTANCES.get(name)
+    if row is None:
+        raise Refused("instance_unknown", f"one of {', '.join(INSTANCES)}")
+    return row

@@ -1,0 +1,1 @@
+"""The sample load: referrals drawn from published tables, with reserved names only."""

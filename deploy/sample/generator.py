@@ -1,0 +1,252 @@
+"""The sample load: referrals as hotlines and providers would file them, drawn from the published tables.
+
+Which table feeds which fact: `tables/README.md`. What no published table gives is a constant below.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, datetime
+from functools import cache
+from typing import Any
+
+from deploy.directory.build import ESTABLISHMENTS, served_places
+from deploy.sample import published
+from deploy.sample.draw import Draw
+from deploy.sample.published import ProviderRow, Share, shares
+from shared.kernel.clock import rfc3339
+
+#: The dirty codes of the published tables themselves, by label: an unknown code belongs on a work list.
+DIRTY = {"europe": "Europe", "netherlands_antilles": "AN", "no_country": "No Country Listed"}
+
+# Stated assumptions: no published table gives these. Shares of 1.
+_HOTLINE_FILINGS = 0.5
+#: Users and hosts in GB, by the census of 2021: England and Wales, Scotland, Northern Ireland.
+_GB_PARTS = (Share("GB-EAW", 0.89), Share("GB-SCT", 0.08), Share("GB-NIR", 0.03))
+#: Hosting outside the countries that the IWF table lists (INHOPE counted 86 hosting countries in 2024).
+_OTHER_HOSTS = 0.05
+_HOST_UNKNOWN, _HOST_PROVIDER_NAMED, _HOST_CDN, _MORE_ITEMS = 0.03, 0.4, 0.1, 0.15
+_ACCOUNTS_OF_HOTLINES, _HOTLINE_KNOWS_USER, _HOTLINE_KNOWS_VICTIM, _UNASSESSED = 0.06, 0.2, 0.03, 0.1
+_PRIORITIES = (
+    *(Share("p0_child_at_risk", 0.02), Share("p1_urgent", 0.08)),
+    *(Share("p2_normal", 0.8), Share("p3_informational", 0.1)),
+)
+_BASELINE = (Share("baseline", 0.65), Share("national", 0.25), Share("doubtful", 0.1))
+_IWF = (Share("A", 0.3), Share("B", 0.2), Share("C", 0.5))
+_INDUSTRY = (Share("A1", 0.35), Share("A2", 0.15), Share("B1", 0.3), Share("B2", 0.2))
+_INDUSTRY_LOCATORS = (Share("message", 0.55), Share("account", 0.25), Share("url", 0.2))
+_INDUSTRY_VIEWED = (Share("automated_only", 0.5), Share("human", 0.4), Share("nobody", 0.1))
+_COMMERCIALITY = (Share("non_commercial", 0.6), Share("not_determined", 0.3), Share("commercial", 0.1))
+
+_PRIORITY_BASIS = {"p0_child_at_risk": ["imminent_harm"], "p1_urgent": ["new_material"]}
+
+
+@dataclass(frozen=True, slots=True)
+class SampledReferral:
+    """One filing: who files it, the body as `POST /v1/referrals` takes it, and the dirty code put into it, if any."""
+
+    origin: str
+    label: str | None
+    referral: dict[str, Any]
+
+
+def demo_referrals() -> Iterator[SampledReferral]:
+    """The demo's 2,000 referrals. Its seed is one with which every rule of the sample policy decides something."""
+    return sample_referrals(start=date(2026, 3, 15), end=date(2026, 4, 20), count=2000, seed=1, dirty=0.01)
+
+
+def sample_referrals(*, start: date, end: date, count: int, seed: int, dirty: float) -> Iterator[SampledReferral]:
+    """`count` referrals observed from `start` to `end` (both included, UTC), in that order.
+
+    A share of `dirty` (rounded, at least one if it is not 0) carries an unknown code, each kind equally often.
+    Same arguments, same referrals, on every Python version.
+    """
+    draw = Draw(seed)
+    times = draw.times(start, end, count)
+    spoilt = draw.places(count, min(count, max(round(count * dirty), int(dirty > 0))))
+    kinds = tuple(DIRTY)
+    labels = {place: kinds[turn % len(kinds)] for turn, place in enumerate(spoilt)}
+    for index, observed_at in enumerate(times):
+        filing = _hotline_filing if draw.chance(_HOTLINE_FILINGS) else _provider_filing
+        origin, referral = filing(draw, observed_at)
+        label = labels.get(index)
+        if label:
+            _spoil(referral, DIRTY[label])
+        yield SampledReferral(origin, label, {"external_ref": f"sample-{seed}-{index:06d}"} | referral)
+
+
+def _hotline_filing(draw: Draw, observed_at: datetime) -> tuple[str, dict[str, Any]]:
+    country = draw.one_of(_filing_hotlines())
+    origin = f"hotline-{country.lower()}.example"
+    referral = _what(draw, observed_at, viewed_by="human")
+    if draw.chance(_ACCOUNTS_OF_HOTLINES):
+        items = [_account_item(draw, draw.one_of(published.providers()))]
+    else:
+        items = _hosted_items(draw, observed_at)
+    for item in items:
+        item["commerciality"] = draw.weighted(_COMMERCIALITY)
+        item["site_type"] = draw.weighted(shares("site_types_2023", "site_type", "share_pct"))
+        if not draw.chance(_UNASSESSED):
+            item["assessment"] = [_assessment(draw, country, observed_at)]
+    referral["items"] = items
+    if items[0]["locator"]["kind"] == "url" and not items[0]["hosting"]:
+        referral["actionable"] = {"status": "incomplete", "missing": ["hosting"]}
+    if draw.chance(_HOTLINE_KNOWS_USER):
+        referral["user_jurisdictions"] = _user_place(draw)
+    if draw.chance(_HOTLINE_KNOWS_VICTIM):
+        referral["victim_jurisdictions"] = _user_place(draw)
+    if draw.chance(0.3):
+        referral["correlation"] = [{"system": "iccam_report", "ref": draw.number(7)}]
+    return origin, referral
+
+
+@cache
+def _filing_hotlines() -> tuple[str, ...]:
+    return tuple(code for code in published.hotline_countries() if code in served_places())
+
+
+@cache
+def _other_hosts() -> tuple[str, ...]:
+    listed = {row.value for row in published.hosting_countries()}
+    return tuple(row.value for row in published.user_countries() if row.value not in listed | {""})
+
+
+def _hosted_items(draw: Draw, observed_at: datetime) -> list[dict[str, Any]]:
+    """One site or onion service, with one to three locations on it."""
+    country = _host_country(draw)
+    count = draw.one_of((2, 3)) if draw.chance(_MORE_ITEMS) else 1
+    if not country:
+        onion = draw.onion()
+        locators = [{"kind": "onion", "value": f"http://{onion}/{draw.number(5)}"} for _ in range(count)]
+        return [{"locator": locator, "hosting": [], "hashes": _hashes(draw)} for locator in locators]
+    hosting, host = _hosting(draw, country, observed_at)
+    return [
+        {"locator": {"kind": "url", "value": draw.url(host)}, "hosting": hosting, "hashes": _hashes(draw)}
+        for _ in range(count)
+    ]
+
+
+def _hosting(draw: Draw, country: str, observed_at: datetime) -> tuple[list[dict[str, Any]], str]:
+    """Where a site is hosted, as far as the hotline knows, and its host name."""
+    stated: dict[str, Any] = {}
+    host = draw.site()
+    if not draw.chance(_HOST_UNKNOWN):
+        stated["jurisdiction"] = country
+    if draw.chance(_HOST_PROVIDER_NAMED):
+        provider = draw.one_of(published.providers())
+        stated["provider"] = host = provider.stated_as
+    if not stated:
+        return [], host
+    stated |= {"method": draw.one_of(("stated", "local_snapshot")), "observed_at": rfc3339(observed_at)}
+    return [stated | {"is_cdn": draw.chance(_HOST_CDN)}], host
+
+
+def _host_country(draw: Draw) -> str:
+    """A hosting country, a part of GB, or "" for an onion service."""
+    if draw.chance(_OTHER_HOSTS):
+        return draw.one_of(_other_hosts())
+    country = draw.weighted(published.hosting_countries())
+    return draw.weighted(_GB_PARTS) if country == "GB" else country
+
+
+def _provider_filing(draw: Draw, observed_at: datetime) -> tuple[str, dict[str, Any]]:
+    provider = _filing_provider(draw)
+    referral = _what(draw, observed_at, viewed_by=draw.weighted(_INDUSTRY_VIEWED))
+    kind = draw.weighted(_INDUSTRY_LOCATORS)
+    if kind == "account":
+        item = _account_item(draw, provider)
+    else:
+        value = draw.url(provider.party) if kind == "url" else f"channel-{draw.number(8)}/{draw.number(10)}"
+        item = {"locator": {"kind": kind, "value": value}, "hosting": [_own(provider)], "hashes": _hashes(draw)}
+    if draw.chance(0.5):
+        country = ESTABLISHMENTS[provider.rank - 1][:2]
+        item["assessment"] = [_stated_assessment("esp_industry", draw.weighted(_INDUSTRY), country, observed_at)]
+    referral["items"] = [item]
+    referral["actionable"] = {"status": draw.weighted(shares("actionability_2023", "status", "reports"))}
+    referral["user_jurisdictions"] = _user_place(draw)
+    events = [
+        {
+            "ip": draw.ip(),
+            "port": draw.port(),
+            "at": rfc3339(draw.seconds_before(observed_at, days=14)),
+            "kind": draw.one_of(("login", "upload", "registration")),
+        }
+        for _ in range(draw.one_of((1, 2, 3)))
+    ]
+    referral["subject_accounts"] = [{"service": provider.party, "account": _account(draw, provider), "events": events}]
+    return provider.party, referral
+
+
+def _filing_provider(draw: Draw) -> ProviderRow:
+    rows = published.providers()
+    return rows[int(draw.weighted(_provider_shares()))]
+
+
+@cache
+def _provider_shares() -> tuple[Share, ...]:
+    return tuple(Share(str(position), row.reports) for position, row in enumerate(published.providers()))
+
+
+def _what(draw: Draw, observed_at: datetime, *, viewed_by: str) -> dict[str, Any]:
+    level = draw.weighted(_PRIORITIES)
+    return {
+        "exercise": True,
+        "incident_kind": draw.weighted(shares("incident_kinds_2023", "incident_kind", "reports")),
+        "incident_flags": ["generative_ai"] if draw.chance(0.04) else [],
+        "observed_at": rfc3339(observed_at),
+        "media_kind": draw.weighted(shares("attachments_2023", "media_kind", "files")),
+        "viewed_by": viewed_by,
+        "priority": {"level": level, "basis": _PRIORITY_BASIS.get(level, [])},
+    }
+
+
+def _account_item(draw: Draw, provider: ProviderRow) -> dict[str, Any]:
+    return {"locator": {"kind": "account", "value": _account(draw, provider)}, "hosting": [_own(provider)]}
+
+
+def _account(draw: Draw, provider: ProviderRow) -> str:
+    return f"user-{draw.number(6)}@{provider.party}"
+
+
+def _own(provider: ProviderRow) -> dict[str, Any]:
+    return {"provider": provider.stated_as, "method": "provider"}
+
+
+def _hashes(draw: Draw) -> dict[str, str]:
+    hashes = {"md5": draw.hexadecimal(16), "sha1": draw.hexadecimal(20)}
+    return hashes | ({"pdq": draw.hexadecimal(32)} if draw.chance(0.4) else {})
+
+
+def _assessment(draw: Draw, country: str, observed_at: datetime) -> dict[str, Any]:
+    scheme, values = ("iwf", _IWF) if country == "GB" else ("interpol_baseline", _BASELINE)
+    return _stated_assessment(scheme, draw.weighted(values), country, observed_at)
+
+
+def _stated_assessment(scheme: str, value: str, country: str, observed_at: datetime) -> dict[str, Any]:
+    return {
+        "scheme": scheme,
+        "value": value,
+        "jurisdiction": country,
+        "at": rfc3339(observed_at),
+        "status": "provisional" if value == "doubtful" else "final",
+    }
+
+
+def _user_place(draw: Draw) -> list[str]:
+    """The user's country, state or part of it; empty where the table has "No Country Listed"."""
+    country = draw.weighted(published.user_countries())
+    if country == "US":
+        return [draw.weighted(published.us_states())]
+    if country == "GB":
+        return [draw.weighted(_GB_PARTS)]
+    return [country] if country else []
+
+
+def _spoil(referral: dict[str, Any], code: str) -> None:
+    """Put an unknown code where a country stands: of hosting if one is stated, else of the user."""
+    placed = [hosting for item in referral["items"] for hosting in item["hosting"] if "jurisdiction" in hosting]
+    for hosting in placed:
+        hosting["jurisdiction"] = code
+    if not placed:
+        referral["user_jurisdictions"] = [code]

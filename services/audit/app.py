@@ -1,0 +1,51 @@
+"""Audit, assembled: the only place that chooses implementations. It reads every topic and writes none."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from fastapi import FastAPI
+
+from services.audit.api import flows_router
+from services.audit.bus import AuditDoor
+from services.audit.settings import AuditSettings
+from services.audit.store import PostgresEntries
+from shared.runtime.http import create_app, serve_http
+from shared.runtime.identity import identified
+from shared.runtime.machinery import Machinery, build_machinery
+from shared.runtime.parts import Part
+from shared.runtime.reader import LogReader
+
+INSTANCE = "audit"
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """The parts of this instance by name; `causeway serve` runs all of them or those it is told."""
+
+    machinery: Machinery
+    http: FastAPI
+    parts: dict[str, Part]
+
+
+async def build(settings: AuditSettings) -> App:
+    """Wire audit. Nothing runs yet."""
+    machinery = await build_machinery(INSTANCE, settings)
+    entries = PostgresEntries(machinery.database)
+
+    def reader_of(topics: Sequence[str]) -> LogReader:
+        return LogReader(settings.kafka_access(), topics, client_id=f"causeway-{INSTANCE}")
+
+    door = AuditDoor(reader_of, entries, directory=lambda: machinery.documents().directory, clock=machinery.clock)
+    http = create_app(
+        "Causeway audit",
+        [flows_router(entries, identified(machinery.api_keys, machinery.budgets))],
+        probes=[machinery.probe_database, machinery.probe_documents, door.check],
+    )
+    parts: dict[str, Part] = {
+        "api": lambda: serve_http(http, settings.http_host, settings.http_port),
+        "documents": machinery.run_documents,
+        "reader": door.run,
+    }
+    return App(machinery, http, parts)

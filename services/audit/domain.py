@@ -1,0 +1,208 @@
+"""What audit keeps of a record: an entry without a body, and the links that turn entries into flows. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from shared.contracts.facts import (
+    MessageParkedClear,
+    MessagesReceiptedClear,
+    ReferralDecidedClear,
+    ReferralRefusedClear,
+)
+from shared.contracts.registry import BY_TYPE, Lane
+from shared.envelope.batch import KeyLookup, RootCache, verify
+from shared.envelope.canonical import message_digest
+from shared.envelope.headers import Envelope, decode_headers
+from shared.exchange.message import Record
+from shared.kernel.authority import Authority, Permit, Role
+from shared.kernel.canonical import digest as sha256
+from shared.kernel.errors import Refused
+
+
+class EntryKind(StrEnum):
+    """What an entry is about. The ledger adds the kinds that arise outside Kafka."""
+
+    RECORD = "record"
+    DECISION = "decision"
+    REFUSAL = "refusal"
+    PARKED = "parked"
+    RECEIPT = "receipt"
+    UNREADABLE = "unreadable"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One Kafka record: where it is, what it claims, whether its proof holds. No body, nothing personal.
+
+    `digest` is that of the covered bytes, or of the bare value where the headers cannot be read.
+    """
+
+    topic: str
+    generation: UUID
+    partition: int
+    offset: int
+    broker_time: datetime
+    kind: EntryKind
+    digest: str
+    verified: bool
+    problem: str | None = None
+    message_id: UUID | None = None
+    type: str | None = None
+    subject: str | None = None
+    sender: str | None = None
+    recipient: str | None = None
+    sequence: int | None = None
+    key_id: str | None = None
+    detail: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """An edge of a decision: the only place where a notice and its referral stand together."""
+
+    message_id: UUID
+    referral_id: UUID
+    notice_id: UUID | None
+    recipient: str
+    purpose: str
+    rules: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Receipted:
+    """What a receipt said about one message."""
+
+    message_id: UUID
+    receipt_id: UUID
+    by: str
+    digest: str
+    outcome: str
+    code: str | None
+
+
+@dataclass(slots=True)
+class Read:
+    """A batch of records as audit keeps it."""
+
+    entries: list[Entry] = field(default_factory=list)
+    links: list[Link] = field(default_factory=list)
+    receipted: list[Receipted] = field(default_factory=list)
+
+
+AUTHORITY = Authority(
+    (
+        Permit("flow", "read", frozenset({Role.AUDITOR}), frozenset({"any"})),
+        Permit("entry", "read", frozenset({Role.AUDITOR}), frozenset({"any"})),
+    )
+)
+
+
+def read_record(record: Record, read: Read, *, generation: UUID, keys: KeyLookup, roots: RootCache) -> None:
+    """Add what one record says. Total: what cannot be read still gets an entry, with the problem's code."""
+    value = record.value or b""
+    try:
+        envelope = decode_headers(record.headers, value)
+    except Refused as error:
+        read.entries.append(_unreadable(record, generation, problem=error.code))
+        return
+    problem = _problem(envelope, keys, roots)
+    kind, detail = EntryKind.RECORD, None
+    message = BY_TYPE.get(envelope.attributes.type)
+    if problem is None and message is not None and message.lane in (Lane.FACT, Lane.RECEIPT):
+        try:
+            kind, detail = _stated(envelope, message.clear.model_validate_json(_clear_bytes(value)), read)
+        except ValueError:
+            problem = "body_invalid"
+    attributes = envelope.attributes
+    read.entries.append(
+        Entry(
+            topic=record.topic,
+            generation=generation,
+            partition=record.partition,
+            offset=record.offset,
+            broker_time=record.broker_time,
+            kind=kind,
+            digest=message_digest(attributes, value),
+            verified=problem is None,
+            problem=problem,
+            message_id=attributes.id,
+            type=attributes.type,
+            subject=attributes.subject,
+            sender=attributes.sender,
+            recipient=attributes.recipient,
+            sequence=attributes.sequence,
+            key_id=attributes.key_id,
+            detail=detail,
+        )
+    )
+
+
+def _problem(envelope: Envelope, keys: KeyLookup, roots: RootCache) -> str | None:
+    try:
+        verify(envelope, keys, roots)
+    except Refused as error:
+        return error.code
+    return None
+
+
+def _stated(envelope: Envelope, clear: Any, read: Read) -> tuple[EntryKind, dict[str, Any] | None]:
+    match clear:
+        case ReferralDecidedClear():
+            read.links += [
+                Link(
+                    each.message_id,
+                    clear.referral_id,
+                    each.notice_id,
+                    each.edge.recipient,
+                    each.edge.purpose.value,
+                    each.edge.rules,
+                )
+                for each in clear.emitted
+            ]
+            return EntryKind.DECISION, clear.model_dump(mode="json", exclude={"emitted"}, exclude_none=True)
+        case MessagesReceiptedClear():
+            read.receipted += [
+                Receipted(
+                    each.message_id,
+                    envelope.attributes.id,
+                    envelope.attributes.sender,
+                    each.digest,
+                    each.outcome.value,
+                    each.code,
+                )
+                for each in clear.entries
+            ]
+            return EntryKind.RECEIPT, None
+        case ReferralRefusedClear():
+            return EntryKind.REFUSAL, clear.model_dump(mode="json", exclude_none=True)
+        case MessageParkedClear():
+            return EntryKind.PARKED, clear.model_dump(mode="json", exclude_none=True)
+        case _:
+            return EntryKind.RECORD, None
+
+
+def _clear_bytes(value: bytes) -> bytes:
+    """The clear part of a fact or receipt, which have no sealed part: `{"clear":` … `}`."""
+    prefix = b'{"clear":'
+    if not value.startswith(prefix) or not value.endswith(b"}"):
+        raise ValueError("not a fact's value")
+    return value[len(prefix) : -1]
+
+
+def _unreadable(record: Record, generation: UUID, *, problem: str) -> Entry:
+    return Entry(
+        topic=record.topic,
+        generation=generation,
+        partition=record.partition,
+        offset=record.offset,
+        broker_time=record.broker_time,
+        kind=EntryKind.UNREADABLE,
+        digest=sha256(record.value or b""),
+        verified=False,
+        problem=problem,
+    )

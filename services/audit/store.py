@@ -1,0 +1,249 @@
+"""Audit's tables: entries, links, receipts read, cursors, and who looked. Append-only for the service's role.
+
+Trust: whoever can write these tables can change what audit shows; Kafka (while it retains) and the parties' own
+tables contradict it (`causeway audit reconcile`), and the ledger will make every change provable.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import UUID as PgUuid
+
+from services.audit.domain import Entry, Read
+from services.audit.ports import Place
+from shared.kernel.clock import rfc3339
+from shared.runtime.database import Database
+
+metadata = sa.MetaData()
+
+entry = sa.Table(
+    "entry",
+    metadata,
+    sa.Column("topic", sa.Text, primary_key=True),
+    sa.Column("generation", PgUuid(as_uuid=True), primary_key=True),
+    sa.Column("partition", sa.Integer, primary_key=True),
+    sa.Column("offset", sa.BigInteger, primary_key=True),
+    sa.Column("previous_offset", sa.BigInteger),
+    sa.Column("broker_time", sa.DateTime(timezone=True), nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("digest", sa.Text, nullable=False),
+    sa.Column("verified", sa.Boolean, nullable=False),
+    sa.Column("problem", sa.Text),
+    sa.Column("message_id", PgUuid(as_uuid=True)),
+    sa.Column("type", sa.Text),
+    sa.Column("subject", sa.Text),
+    sa.Column("sender", sa.Text),
+    sa.Column("recipient", sa.Text),
+    sa.Column("sequence", sa.BigInteger),
+    sa.Column("key_id", sa.Text),
+    sa.Column("detail", JSONB),
+    sa.Column("kept_at", sa.DateTime(timezone=True), nullable=False, server_default=sa.func.now()),
+)
+sa.Index("entry_by_subject", entry.c.subject)
+sa.Index("entry_by_message", entry.c.message_id)
+
+link = sa.Table(
+    "link",
+    metadata,
+    sa.Column("message_id", PgUuid(as_uuid=True), primary_key=True),
+    sa.Column("referral_id", PgUuid(as_uuid=True), nullable=False, index=True),
+    sa.Column("notice_id", PgUuid(as_uuid=True)),
+    sa.Column("recipient", sa.Text, nullable=False),
+    sa.Column("purpose", sa.Text, nullable=False),
+    sa.Column("rules", sa.Text, nullable=False),
+)
+
+receipted = sa.Table(
+    "receipted",
+    metadata,
+    sa.Column("message_id", PgUuid(as_uuid=True), primary_key=True),
+    sa.Column("receipt_id", PgUuid(as_uuid=True), primary_key=True),
+    sa.Column("by", sa.Text, nullable=False),
+    sa.Column("digest", sa.Text, nullable=False),
+    sa.Column("outcome", sa.Text, nullable=False),
+    sa.Column("code", sa.Text),
+)
+
+cursor = sa.Table(
+    "cursor",
+    metadata,
+    sa.Column("topic", sa.Text, primary_key=True),
+    sa.Column("generation", PgUuid(as_uuid=True), primary_key=True),
+    sa.Column("partition", sa.Integer, primary_key=True),
+    sa.Column("next_offset", sa.BigInteger, nullable=False),
+)
+
+reading = sa.Table(
+    "reading",
+    metadata,
+    sa.Column("id", sa.BigInteger, sa.Identity(), primary_key=True),
+    sa.Column("auditor", sa.Text, nullable=False),
+    sa.Column("purpose", sa.Text, nullable=False),
+    sa.Column("what", sa.Text, nullable=False),
+    sa.Column("at", sa.DateTime(timezone=True), nullable=False, server_default=sa.func.now()),
+)
+
+_ENTRIES = """
+INSERT INTO entry (topic, generation, partition, "offset", previous_offset, broker_time, kind, digest, verified,
+                   problem, message_id, type, subject, sender, recipient, sequence, key_id, detail)
+SELECT t, g, p, o, v, b, k, d, y, x, m, c, s, f, r, q, i, j::jsonb
+FROM unnest($1::text[], $18::uuid[], $2::int[], $3::bigint[], $4::bigint[], $5::timestamptz[], $6::text[], $7::text[], $8::bool[],
+            $9::text[], $10::uuid[], $11::text[], $12::text[], $13::text[], $14::text[], $15::bigint[], $16::text[],
+            $17::text[]) AS e(t, g, p, o, v, b, k, d, y, x, m, c, s, f, r, q, i, j)
+ON CONFLICT DO NOTHING
+"""
+_HEADS = "SELECT topic, generation, partition, next_offset FROM cursor"
+_LINKS = """
+INSERT INTO link SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[])
+ON CONFLICT DO NOTHING
+"""
+_RECEIPTED = """
+INSERT INTO receipted SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[])
+ON CONFLICT DO NOTHING
+"""
+_CURSORS = """
+INSERT INTO cursor SELECT * FROM unnest($1::text[], $2::uuid[], $3::int[], $4::bigint[])
+ON CONFLICT (topic, generation, partition) DO UPDATE SET next_offset = excluded.next_offset
+"""
+_FLOW = """
+WITH mine AS (SELECT message_id, notice_id, rules FROM link WHERE referral_id = $1),
+     subjects AS (SELECT $1::text AS subject UNION SELECT notice_id::text FROM mine WHERE notice_id IS NOT NULL),
+     direct AS (SELECT e.* FROM entry AS e JOIN subjects USING (subject)),
+     receipts AS (SELECT DISTINCT r.receipt_id FROM receipted AS r JOIN direct AS d USING (message_id))
+SELECT DISTINCT ON (e.broker_time, e.topic, e.partition, e."offset")
+       e.broker_time, e.topic, e.partition, e."offset", e.previous_offset, e.kind, e.type, e.subject, e.sender,
+       e.recipient, e.sequence, e.message_id, e.digest, e.verified, m.rules, r.outcome, r.code
+FROM (SELECT * FROM direct UNION SELECT e.* FROM entry AS e JOIN receipts AS r ON r.receipt_id = e.message_id) AS e
+LEFT JOIN mine AS m USING (message_id) LEFT JOIN receipted AS r ON r.message_id = e.message_id
+ORDER BY e.broker_time, e.topic, e.partition, e."offset"
+"""
+
+
+class PostgresEntries:
+    """`Entries` over audit's database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def cursors(self) -> Mapping[Place, int]:
+        async with self._database.transaction() as session:
+            rows = await session.driver.fetch(_HEADS)
+        return {Place(row["topic"], row["generation"], row["partition"]): row["next_offset"] for row in rows}
+
+    async def append(self, read: Read, cursors: Mapping[Place, int]) -> None:
+        async with self._database.transaction() as session:
+            heads = await session.driver.fetch(f"{_HEADS} FOR UPDATE")
+            last: dict[Place, int | None] = {
+                Place(row["topic"], row["generation"], row["partition"]): row["next_offset"] - 1 for row in heads
+            }
+            await session.driver.execute(_ENTRIES, *_columns(read.entries, last))
+            if read.links:
+                await session.driver.execute(
+                    _LINKS,
+                    [each.message_id for each in read.links],
+                    [each.referral_id for each in read.links],
+                    [each.notice_id for each in read.links],
+                    [each.recipient for each in read.links],
+                    [each.purpose for each in read.links],
+                    [",".join(each.rules) for each in read.links],
+                )
+            if read.receipted:
+                await session.driver.execute(
+                    _RECEIPTED,
+                    [each.message_id for each in read.receipted],
+                    [each.receipt_id for each in read.receipted],
+                    [each.by for each in read.receipted],
+                    [each.digest for each in read.receipted],
+                    [each.outcome for each in read.receipted],
+                    [each.code for each in read.receipted],
+                )
+            places = list(cursors)
+            await session.driver.execute(
+                _CURSORS,
+                [place.topic for place in places],
+                [place.generation for place in places],
+                [place.partition for place in places],
+                list(cursors.values()),
+            )
+
+    async def flow(self, referral_id: UUID) -> list[dict[str, Any]]:
+        async with self._database.transaction() as session:
+            rows = await session.driver.fetch(_FLOW, referral_id)
+        return [_message(position, row) for position, row in enumerate(rows, start=1)]
+
+    async def note_reading(self, auditor: str, purpose: str, what: str) -> None:
+        async with self._database.transaction() as session:
+            await session.driver.execute(
+                "INSERT INTO reading (auditor, purpose, what) VALUES ($1, $2, $3)", auditor, purpose, what
+            )
+
+    async def page(self, topic: str, partition: int, *, from_offset: int, limit: int) -> list[dict[str, Any]]:
+        """Entries of one partition from an offset on."""
+        async with self._database.transaction() as session:
+            rows = await session.driver.fetch(
+                "SELECT *, NULL AS rules, NULL AS outcome, NULL AS code FROM entry WHERE topic = $1 AND partition = $2 "
+                'AND "offset" >= $3 ORDER BY "offset" LIMIT $4',
+                topic,
+                partition,
+                from_offset,
+                limit,
+            )
+        return [_message(position, row) for position, row in enumerate(rows, start=1)]
+
+
+def _columns(entries: list[Entry], last: dict[Place, int | None]) -> list[list[Any]]:
+    """One list per column of `_ENTRIES`; each entry names the offset before it in its partition."""
+    previous: list[int | None] = []
+    for each in entries:
+        place = Place(each.topic, each.generation, each.partition)
+        previous.append(last.get(place))
+        last[place] = each.offset
+    return [
+        [each.topic for each in entries],
+        [each.partition for each in entries],
+        [each.offset for each in entries],
+        previous,
+        [each.broker_time for each in entries],
+        [each.kind.value for each in entries],
+        [each.digest for each in entries],
+        [each.verified for each in entries],
+        [each.problem for each in entries],
+        [each.message_id for each in entries],
+        [each.type for each in entries],
+        [each.subject for each in entries],
+        [each.sender for each in entries],
+        [each.recipient for each in entries],
+        [each.sequence for each in entries],
+        [each.key_id for each in entries],
+        [json.dumps(each.detail, separators=(",", ":")) if each.detail is not None else None for each in entries],
+        [each.generation for each in entries],
+    ]
+
+
+def _message(position: int, row: Any) -> dict[str, Any]:
+    return {
+        "position": position,
+        "at": rfc3339(row["broker_time"]),
+        "topic": row["topic"],
+        "partition": row["partition"],
+        "offset": row["offset"],
+        "previous_offset": row["previous_offset"],
+        "kind": row["kind"],
+        "type": row["type"],
+        "subject": row["subject"],
+        "sender": row["sender"],
+        "recipient": row["recipient"],
+        "sequence": row["sequence"],
+        "message_id": str(row["message_id"]) if row["message_id"] else None,
+        "digest": row["digest"],
+        "verified": row["verified"],
+        "rules": row["rules"].split(",") if row["rules"] else [],
+        "outcome": row["outcome"],
+        "code": row["code"],
+    }

@@ -1,0 +1,65 @@
+"""The HTTP door: offers made to a hotline. Filing its own referrals is `shared.runtime.origin.routes`."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Request
+from starlette.responses import JSONResponse, Response
+
+from services.hotline import store, use_cases
+from services.hotline.store import PostgresOffers
+from shared.envelope.datakeys import KeyEncryptionKey
+from shared.kernel.clock import Clock
+from shared.routing.directory_index import DirectoryIndex
+from shared.runtime.acts import Acts
+from shared.runtime.database import Database, Scope, Session
+from shared.runtime.identity import Identity
+from shared.runtime.origin.routes import Code, Cursor, Limit
+
+
+def offers_router(
+    database: Database,
+    acts: Acts,
+    identified: Callable[[Request], Awaitable[Identity]],
+    *,
+    kek: KeyEncryptionKey,
+    directory: Callable[[], DirectoryIndex],
+    clock: Clock,
+) -> APIRouter:
+    """The routes under /v1/inbox."""
+    router = APIRouter(prefix="/v1/inbox", tags=["inbox"])
+    who = Depends(identified)
+
+    @router.get("")
+    async def page(identity: Identity = who, state: Code = None, cursor: Cursor = None, limit: Limit = 50) -> Response:
+        """The offers made to this hotline, newest first."""
+        async with database.transaction(Scope([identity.party], identity.role, "read")) as session:
+            return JSONResponse(await store.page(session.driver, state=state, cursor=cursor, limit=limit))
+
+    @router.get("/{referral_id}")
+    async def show(referral_id: UUID, identity: Identity = who) -> Response:
+        """One offer with its opened record."""
+        async with database.transaction(Scope([identity.party], identity.role, "read")) as session:
+            return JSONResponse(await store.show(session.driver, referral_id, kek))
+
+    @router.post("/{referral_id}:acknowledge-withdrawal", status_code=202)
+    async def acknowledge(referral_id: UUID, request: Request, identity: Identity = who) -> Response:
+        """Say to the origin that this hotline has stopped acting on the referral."""
+
+        async def act(session: Session) -> Mapping[str, Any]:
+            await use_cases.acknowledge_withdrawal(
+                referral_id,
+                party=identity.party,
+                role=identity.role,
+                offers=PostgresOffers(session.driver, kek),
+                directory=directory(),
+                at=clock.now(),
+            )
+            return {"referral_id": str(referral_id), "state": "withdrawal_acknowledged"}
+
+        return await acts.once(request, identity, "acknowledge_withdrawal", act)
+
+    return router

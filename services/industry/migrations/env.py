@@ -1,0 +1,7 @@
+"""Alembic's entry point for this service."""
+
+import asyncio
+
+from shared.runtime.migrate import run_in_alembic
+
+asyncio.run(run_in_alembic())

@@ -1,0 +1,152 @@
+"""Composing a message: clear part and sealed part into one body, addressed by the directory."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from functools import lru_cache
+from typing import Any
+from uuid import UUID
+
+from shared.contracts.base import Contract
+from shared.contracts.facts import RECEIPT_ENTRIES_MAX
+from shared.contracts.registry import MESSAGES_RECEIPTED, Lane, MessageType
+from shared.envelope.keys import SealingKey
+from shared.envelope.sealing import SealContext, seal
+from shared.exchange.message import Draft
+from shared.kernel.errors import Refused
+from shared.kernel.ids import uuid7
+from shared.routing.directory_index import DirectoryIndex
+from shared.vocabulary.answers import Outcome
+
+AUDIT = "audit"
+
+
+def compose(
+    message: MessageType,
+    clear: Mapping[str, Any] | Contract,
+    *,
+    sealed: bytes | None = None,
+    subject: UUID,
+    sender: str,
+    recipient: str,
+    directory: DirectoryIndex,
+    exercise: bool,
+    at: datetime,
+    decided_at: datetime | None = None,
+    traceparent: str | None = None,
+) -> Draft:
+    """Seal, address and write one message under a new id. `sealed` is the plaintext of its sealed part.
+
+    Raises `Refused("recipient_unknown")` when the directory has no such recipient or no key to seal for it.
+    """
+    message_id = uuid7()
+    instance = directory.instance(recipient) if message.lane in _BETWEEN_INSTANCES else directory.instance_of(recipient)
+    if instance is None:
+        raise Refused("recipient_unknown", field="/recipient")
+    body = clear if isinstance(clear, Mapping) else clear.model_dump(mode="json", exclude_none=True)
+    value: dict[str, Any] = {"clear": body}
+    if sealed is not None:
+        context = seal_context(message, message_id, str(subject), body, sender=sender, recipient=recipient)
+        value["sealed"] = seal(sealed, _sealing_key(directory, recipient, instance.id, at), context)
+    return Draft(
+        message_id=message_id,
+        message=message,
+        subject=str(subject),
+        sender=sender,
+        recipient=recipient,
+        recipient_instance=instance.id,
+        topic=instance.topic,
+        exercise=exercise,
+        body=json.dumps(value, separators=(",", ":"), ensure_ascii=True).encode(),
+        created_at=at,
+        decided_at=decided_at,
+        traceparent=traceparent,
+    )
+
+
+def seal_context(
+    message: MessageType, message_id: UUID, subject: str, clear: Mapping[str, Any], *, sender: str, recipient: str
+) -> SealContext:
+    """What binds a sealed part to its message: the same on both sides."""
+    return SealContext(
+        schema=message.schema,
+        message_id=message_id,
+        subject=subject,
+        revision=int(clear.get("revision", 1)),
+        sender=sender,
+        recipient=recipient,
+    )
+
+
+def compose_receipts(
+    instance: str,
+    to: str,
+    entries: Sequence[tuple[UUID, str, Outcome, str | None]],
+    *,
+    directory: DirectoryIndex,
+    at: datetime,
+) -> list[Draft]:
+    """The receipts of one consumed batch to one other instance; `entries` are (message id, digest, outcome, code)."""
+    drafts = []
+    for start in range(0, len(entries), RECEIPT_ENTRIES_MAX):
+        stated = [
+            {"message_id": str(message_id), "digest": digest, "outcome": outcome.value}
+            | ({"code": code} if code else {})
+            for message_id, digest, outcome, code in entries[start : start + RECEIPT_ENTRIES_MAX]
+        ]
+        drafts.append(
+            compose(
+                MESSAGES_RECEIPTED,
+                {"entries": stated},
+                subject=uuid7(),
+                sender=instance,
+                recipient=to,
+                directory=directory,
+                exercise=False,
+                at=at,
+            )
+        )
+    return drafts
+
+
+def compose_fact(
+    message: MessageType,
+    clear: Mapping[str, Any] | Contract,
+    *,
+    subject: UUID,
+    instance: str,
+    directory: DirectoryIndex,
+    exercise: bool,
+    at: datetime,
+    traceparent: str | None = None,
+) -> Draft:
+    """A fact with no recipient but audit, stated by the instance itself."""
+    return compose(
+        message,
+        clear,
+        subject=subject,
+        sender=instance,
+        recipient=AUDIT,
+        directory=directory,
+        exercise=exercise,
+        at=at,
+        traceparent=traceparent,
+    )
+
+
+_BETWEEN_INSTANCES = frozenset({Lane.RECEIPT, Lane.FACT})
+
+
+def _sealing_key(directory: DirectoryIndex, party: str, instance: str, at: datetime) -> SealingKey:
+    """The party's own key where it has one (tier `party`), else that of the instance that serves it."""
+    entry = directory.sealing_key(party, at) or directory.sealing_key(instance, at)
+    if entry is None:
+        raise Refused("recipient_unknown", field="/recipient")
+    return _loaded(entry.public)
+
+
+@lru_cache(1024)
+def _loaded(public: bytes) -> SealingKey:
+    return SealingKey(public)

@@ -1,0 +1,66 @@
+"""The two shapes a message has outside Kafka: a `Draft` on its way out, a `Received` on its way in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from shared.contracts.base import Contract
+from shared.contracts.registry import MessageType
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A message sealed and addressed, not yet stamped: no sequence, no signature.
+
+    `sender` and `recipient` are party ids, or instance ids for receipts and facts. `decided_at` is set
+    where the message carries an edge: the relay has a stale one decided again before stamping it.
+    """
+
+    message_id: UUID
+    message: MessageType
+    subject: str
+    sender: str
+    recipient: str
+    recipient_instance: str
+    topic: str
+    exercise: bool
+    body: bytes
+    created_at: datetime
+    decided_at: datetime | None = None
+    traceparent: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What Kafka holds, exactly: coordinates, broker time, key, headers and value as bytes."""
+
+    topic: str
+    partition: int
+    offset: int
+    broker_time: datetime
+    key: bytes | None
+    headers: Sequence[tuple[str, bytes | None]]
+    value: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A message that passed every check of `accept`. `sealed` is opened and guarded."""
+
+    record: Record
+    message_id: UUID
+    message: MessageType
+    subject: str
+    sender: str
+    sender_instance: str
+    recipient: str
+    sequence: int
+    digest: str
+    exercise: bool
+    clear: Contract
+    sealed: Contract | None
+    sent_at: datetime
+    traceparent: str | None

@@ -1,0 +1,77 @@
+"""What happens to a record: one row per way in which it can be wrong. `docs/messages.md` prints this table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Fate(StrEnum):
+    """`park` keeps coordinates and reason; `refuse` is a coded answer; `retry` waits; `drop` was done before."""
+
+    PARK = "park"
+    REFUSE = "refuse"
+    RETRY = "retry"
+    DROP = "drop"
+    APPLY = "apply"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """`receipt`: the verified sender is told. `keeps_body`: kept encrypted, as signature and guard both passed."""
+
+    fate: Fate
+    receipt: bool
+    alarm: bool
+    keeps_body: bool
+    meaning: str
+
+
+RECORD_TABLE: dict[str, Row] = {
+    "header_not_utf8": Row(Fate.PARK, False, True, False, "a header value is not UTF-8"),
+    "header_null": Row(Fate.PARK, False, True, False, "a header has no value"),
+    "header_missing": Row(Fate.PARK, False, True, False, "a required header is absent"),
+    "header_duplicate": Row(Fate.PARK, False, True, False, "a header occurs twice"),
+    "header_unknown": Row(Fate.PARK, False, True, False, "a ce_ header that the binding does not list"),
+    "header_malformed": Row(Fate.PARK, False, True, False, "a header value breaks its own format"),
+    "record_empty": Row(Fate.PARK, False, True, False, "the record has no value"),
+    "record_too_large": Row(Fate.PARK, False, True, False, "the value exceeds the record bound"),
+    "key_mismatch": Row(Fate.PARK, False, True, False, "the Kafka key is not the subject"),
+    "sender_unknown": Row(Fate.PARK, False, True, False, "the sender is not in the directory, or served elsewhere"),
+    "recipient_not_served": Row(Fate.PARK, False, True, False, "the recipient is not served by this instance"),
+    "topic_wrong": Row(Fate.PARK, False, True, False, "the record is in a topic its recipient does not read"),
+    "proof_missing": Row(Fate.PARK, False, True, False, "no batch proof"),
+    "key_unknown": Row(Fate.PARK, False, True, False, "the signing key is not in the directory"),
+    "signature_invalid": Row(Fate.PARK, False, True, False, "the batch proof does not hold"),
+    "type_unknown": Row(Fate.PARK, True, True, False, "no such message type"),
+    "version_unknown": Row(Fate.PARK, True, True, True, "a known message in a version this service does not read"),
+    "body_invalid": Row(Fate.PARK, True, True, False, "the value is not the JSON the type's schema describes"),
+    "exercise_mismatch": Row(Fate.REFUSE, True, True, False, "an exercise record for a live party, or the reverse"),
+    "edge_not_reproducible": Row(Fate.PARK, True, True, True, "the recipient cannot derive the edge it was sent"),
+    "engine_unknown": Row(Fate.PARK, True, True, True, "decided by an engine version this service does not know"),
+    "edge_not_ours": Row(Fate.REFUSE, True, True, False, "the edge names another recipient"),
+    "decision_time_off": Row(Fate.REFUSE, True, False, False, "decided over 5 minutes from the broker's time"),
+    "document_lapsed": Row(
+        Fate.REFUSE, True, False, False, "directory or policy no longer active at the broker's time"
+    ),
+    "document_unknown": Row(Fate.RETRY, False, False, False, "directory or policy digest not seen yet"),
+    "sealed_unopenable": Row(Fate.PARK, True, True, False, "the sealed part does not open in this context"),
+    "guard_refused": Row(Fate.REFUSE, True, True, False, "the guard refuses the opened sealed part"),
+    "sequence_reused": Row(Fate.PARK, True, True, True, "another message of this pair had this sequence number"),
+    "message_replayed": Row(Fate.DROP, True, False, False, "this message id was applied before"),
+    "sequence_gap": Row(Fate.APPLY, True, True, False, "an earlier sequence of the pair has not arrived (yet)"),
+    "receipt_unmatched": Row(Fate.PARK, False, True, False, "a receipt for a message that this instance did not send"),
+    "accept_defect": Row(Fate.PARK, False, True, False, "our own check failed on this record: it fails closed"),
+    "handler_defect": Row(Fate.PARK, True, True, True, "the service's own code failed on this message alone"),
+}
+
+#: Refusals that the origin answers by deciding again: the edge may be right, only its time was not.
+DECIDE_AGAIN: frozenset[str] = frozenset({"decision_time_off", "document_lapsed"})
+
+
+def row_for(code: str) -> Row:
+    """The row of a code; a domain refusal has no row of its own and is a receipted refusal without alarm."""
+    return RECORD_TABLE.get(code, _DOMAIN_REFUSAL)
+
+
+_DOMAIN_REFUSAL = Row(Fate.REFUSE, True, False, False, "the service's state machine refuses the act")

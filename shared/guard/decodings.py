@@ -1,0 +1,331 @@
+"""Turns text into the bytes it may stand for, in every alphabet that is in use for writing bytes as text.
+
+`whole` yields complete decodings in the common alphabets, at every alignment, so that content behind other bytes is
+found too. `heads` yields only the first bytes, but in many more alphabets: a file shows itself at its head, and a
+head costs a microsecond.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import functools
+import itertools
+import re
+import string
+from collections.abc import Callable, Iterator
+
+DIGITS_MIN = 24
+_HEAD_BYTES = 66
+_HEAD_DIGITS = 88
+
+_LOWER, _UPPER, _NUMERALS = string.ascii_lowercase, string.ascii_uppercase, string.digits
+_STANDARD = _UPPER + _LOWER + _NUMERALS + "+/"
+_ALL = bytes(range(256))
+_ALPHANUMERIC = (_UPPER + _LOWER + _NUMERALS).encode()
+_NOT_ALPHANUMERIC = bytes(set(_ALL) - set(_ALPHANUMERIC))
+_NOT_BASE64 = bytes(set(_ALL) - set(_STANDARD.encode()) - set(b"-_"))
+_URLSAFE = bytes.maketrans(b"-_", b"+/")
+_SWAPCASE = bytes.maketrans((_UPPER + _LOWER).encode(), (_LOWER + _UPPER).encode())
+_ROT13 = bytes.maketrans((_LOWER + _UPPER).encode(), (_LOWER[13:] + _LOWER[:13] + _UPPER[13:] + _UPPER[:13]).encode())
+_ATBASH = bytes.maketrans((_LOWER + _UPPER).encode(), (_LOWER[::-1] + _UPPER[::-1]).encode())
+_HEX_ESCAPE = re.compile(rb"0[xX]|\\+x|\\+u00|&#x|[Uu]\+00|[^0-9A-Fa-f]")
+_NUMBER = re.compile(rb"-?\d+")
+_NOT_HEX = re.compile(rb"[^0-9A-Fa-f]")
+
+#: Alphabets of 32 digits: RFC 4648, its extended-hex form, Crockford, z-base-32, geohash, bech32 (BIP 173), NIX.
+_BASE32 = tuple(
+    bytes.maketrans(alphabet.encode(), (_NUMERALS + _LOWER)[:32].encode())
+    for alphabet in (
+        _LOWER + "234567", "0123456789abcdefghijklmnopqrstuv", "0123456789abcdefghjkmnpqrstvwxyz", "ybndrfg8ejkmcpqxot1uwisza345h769",
+        "0123456789bcdefghjkmnpqrstuvwxyz", "qpzry9x8gf2tvdw0s3jn54khce6mua7l", "0123456789abcdfghijklmnpqrsvwxyz",
+    )
+)  # fmt: skip
+_BASE32_DIGITS = frozenset((_NUMERALS + _LOWER)[:32].encode())
+#: Alphabets of 64 digits in other orders: xxencode, crypt, bcrypt, BinHex, uuencode, digits first.
+_BASE64_ORDERS = tuple(
+    (bytes.maketrans(alphabet, _STANDARD.encode()), bytes(set(_ALL) - set(alphabet)))
+    for alphabet in (
+        ("+-" + _NUMERALS + _UPPER + _LOWER).encode(), ("./" + _NUMERALS + _UPPER + _LOWER).encode(), ("./" + _UPPER + _LOWER + _NUMERALS).encode(),
+        (_NUMERALS + _LOWER + _UPPER + "-_").encode(), (_NUMERALS + _UPPER + _LOWER + "-_").encode(),
+        b"!\"#$%&'()*+,-012345689@ABCDEFGHIJKLMNPQRSTUVXYZ[`abcdefhijklmpqr", bytes(range(32, 96)),
+    )
+)  # fmt: skip
+_BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
+#: Alphabets in which a file is written as one large number, by base.
+_NUMBER_ALPHABETS = tuple(
+    (len(alphabet), bytes.maketrans(alphabet.encode(), _ALL[: len(alphabet)]), frozenset(alphabet.encode()))
+    for alphabet in (
+        _BASE58, _BASE58[:9] + _BASE58[33:] + _BASE58[9:33], "rpshnaf39wBUDNEGHJKLM4PQRST7VWXYZ2bcdeCg65jkm8oFqi1tuvAxyz",
+        _NUMERALS + _UPPER + _LOWER, _NUMERALS + _LOWER + _UPPER, _UPPER + _LOWER + _NUMERALS, _LOWER + _UPPER + _NUMERALS,
+        _LOWER + _NUMERALS, _NUMERALS + _LOWER,
+    )
+)  # fmt: skip
+_BASE85 = _NUMERALS + _LOWER + _UPPER + ".-:+=^!/*?&<>()[]{}@%$#"
+_Z85 = bytes.maketrans(_BASE85.encode(), (_NUMERALS + _UPPER + _LOWER + "!#$%&()*+-;<=>?@^_`{|}~").encode())
+_BASE45 = {character: value for value, character in enumerate((_NUMERALS + _UPPER + " $%*+-./:").encode())}
+_BASE91 = {
+    character: value
+    for value, character in enumerate((_UPPER + _LOWER + _NUMERALS + '!#$%&()*+,./:;<=>?@[]^_`{|}~"').encode())
+}
+
+
+_PUNCTUATION = frozenset(string.punctuation.encode())
+#: Different punctuation characters from which a text may be in an alphabet of more than 64 digits.
+_PUNCTUATION_MIN = 8
+
+
+def whole(text: bytes) -> Iterator[bytes]:
+    """Complete decodings of `text` as base64 (both alphabets, cut by anything, four alignments) and hexadecimal."""
+    urlsafe = text.translate(None, _NOT_BASE64)
+    uncut = urlsafe.translate(None, b"-_")
+    variants = {urlsafe: None, uncut: None, uncut.translate(None, b"+/"): None}
+    for digits in variants:
+        if len(digits) >= DIGITS_MIN:
+            for skipped in range(4):
+                yield _base64(digits[skipped:])
+    hexadecimal = _HEX_ESCAPE.sub(b"", text)
+    if len(hexadecimal) >= DIGITS_MIN and 2 * len(hexadecimal) >= len(text):
+        yield _hexadecimal(hexadecimal)
+        yield _hexadecimal(hexadecimal[1:])
+
+
+def heads(text: bytes) -> Iterator[bytes]:
+    """The first bytes of `text` in rarer alphabets and simple disguises."""
+    digits = text.translate(None, _NOT_ALPHANUMERIC)
+    if len(digits) >= DIGITS_MIN:
+        yield from _disguised_base64(text)
+        yield from _hexadecimal_heads(digits)
+        folded = digits.lower()
+        if folded == digits or digits.upper() == digits:
+            yield from _base32_heads(folded)
+        yield from _number_heads(digits, folded)
+        yield from _few_symbols(digits)
+    for table, others in _BASE64_ORDERS:
+        yield _base64(text.translate(None, others)[:_HEAD_DIGITS].translate(table))
+    yield from _number_lists(text)
+    if len(_PUNCTUATION.intersection(text)) >= _PUNCTUATION_MIN or (text.upper() == text and b" " in text):
+        yield from _punctuated(text)
+
+
+def from_characters(text: str) -> Iterator[bytes]:
+    """Bytes that characters beyond ASCII may stand for, one each or two each."""
+    points = [ord(character) for character in text if character > "\x7f"]
+    if len(points) < 12:
+        return
+    yield bytes(point & 0xFF for point in points)
+    yield bytes((point - min(points)) & 0xFF for point in points)
+    symbols = "".join(character for character in text if character > "\x7f")
+    yield symbols.encode("utf-16-be", "surrogatepass")
+    yield symbols.encode("utf-16-le", "surrogatepass")
+    for codec in ("latin-1", "cp1252", "cp437", "cp1251"):
+        yield text.encode(codec, "ignore")
+    yield text.encode("utf-8", "surrogateescape")
+
+
+def _base64(digits: bytes) -> bytes:
+    """Digits of either base64 alphabet and no others; a last digit that completes no byte is dropped."""
+    usable = digits[:-1] if len(digits) % 4 == 1 else digits
+    return binascii.a2b_base64(usable.translate(_URLSAFE) + b"=" * (-len(usable) % 4))
+
+
+def _hexadecimal(digits: bytes) -> bytes:
+    return binascii.a2b_hex(digits[: len(digits) & ~1])
+
+
+def _disguised_base64(text: bytes) -> Iterator[bytes]:
+    digits = text.translate(None, _NOT_BASE64)
+    backwards = digits[::-1]
+    head = digits[:_HEAD_DIGITS]
+    for disguised in (head.translate(_SWAPCASE), head.translate(_ROT13), head.translate(_ATBASH)):
+        yield _base64(disguised)
+    for skipped in range(4):
+        yield _base64(backwards[skipped : skipped + _HEAD_DIGITS])
+    yield _base64(backwards[:_HEAD_DIGITS].translate(_ROT13))
+    yield _base64(_regrouped(head, 4))
+    yield _base64(_regrouped(head, 2))
+    yield _base64(digits[: 2 * _HEAD_DIGITS : 2])
+    yield _base64(digits[1 : 2 * _HEAD_DIGITS : 2])
+    half = (len(digits) + 1) // 2
+    yield _base64(bytes(itertools.chain.from_iterable(zip(digits[:half], digits[half:], strict=False)))[:_HEAD_DIGITS])
+
+
+def _regrouped(digits: bytes, size: int) -> bytes:
+    """Each group of `size` digits back to front."""
+    return b"".join(digits[at : at + size][::-1] for at in range(0, len(digits), size))
+
+
+def _hexadecimal_heads(digits: bytes) -> Iterator[bytes]:
+    if _NOT_HEX.search(digits):
+        return
+    data = _hexadecimal(digits)
+    yield data[::-1]
+    yield _hexadecimal(digits[::-1])
+    yield _hexadecimal(_regrouped(digits, 2))
+    yield _hexadecimal(_regrouped(digits, 4))
+    yield _hexadecimal(_regrouped(digits, 8))
+    yield bytes(byte ^ 0xFF for byte in data[:_HEAD_BYTES])
+    yield _hexadecimal(digits[::2] + digits[1::2])
+
+
+def _base32_heads(folded: bytes) -> Iterator[bytes]:
+    for table in _BASE32:
+        translated = folded.translate(table)
+        if _BASE32_DIGITS.issuperset(translated):
+            yield _binary(translated[:104], 32, 5)
+    standard = folded.translate(_BASE32[0])
+    if _BASE32_DIGITS.issuperset(standard):
+        for skipped in range(1, 8):
+            yield _binary(standard[skipped : skipped + 104], 32, 5)
+        yield _binary(standard[::-1][:104], 32, 5)
+
+
+def _binary(digits: bytes, base: int, bits: int) -> bytes:
+    """Digits of a base that is a power of two, as bytes from the left; the bits that fill no byte are dropped."""
+    surplus = len(digits) * bits % 8
+    return (int(digits, base) >> surplus).to_bytes(len(digits) * bits // 8, "big") if digits else b""
+
+
+def _number_heads(digits: bytes, folded: bytes) -> Iterator[bytes]:
+    used = frozenset(digits)
+    used_folded = frozenset(folded)
+    for base, table, alphabet in _NUMBER_ALPHABETS:
+        if base == 36 and used_folded <= alphabet:
+            yield _number_head(folded.translate(table), base)
+        elif base != 36 and used <= alphabet and len(used) > 16:
+            yield _number_head(digits.translate(table), base)
+    if folded == digits:
+        for table in _BASE32:
+            translated = folded.translate(table)
+            if _BASE32_DIGITS.issuperset(translated):
+                yield _left_trimmed(int(translated[:512], 32))
+
+
+def _number_head(values: bytes, base: int) -> bytes:
+    """The leading bytes of the number whose digits are `values`; all of them if they announce a compressed stream.
+
+    The first 28 digits fix 20 bytes; the others only say where the first byte starts.
+    """
+    number = _number(values[:28], base)
+    mantissa, exponent = _power(base, max(0, len(values) - 28))
+    number *= mantissa
+    first_bits = (number.bit_length() + exponent) % 8 or 8
+    surplus = number.bit_length() - first_bits - 8 * 19
+    head = (number >> surplus if surplus > 0 else number << -surplus).to_bytes(20, "big")
+    return _left_trimmed(_number(values, base)) if head[:1] in b"\x78\x1f\x58\x68" else head
+
+
+def _number(values: bytes, base: int) -> int:
+    return functools.reduce(lambda total, value: total * base + value, values, 0)
+
+
+@functools.lru_cache(maxsize=4096)
+def _power(base: int, exponent: int) -> tuple[int, int]:
+    """`base` to the `exponent`, as 200 leading bits and the number of bits that follow them."""
+    power = int(base**exponent)
+    surplus = max(0, power.bit_length() - 200)
+    return power >> surplus, surplus
+
+
+def _left_trimmed(number: int) -> bytes:
+    return number.to_bytes((number.bit_length() + 7) // 8, "big")
+
+
+def _few_symbols(digits: bytes) -> Iterator[bytes]:
+    """Strings of two, four, eight or sixteen different symbols: bits, base pairs, octal, nibbles as letters."""
+    symbols = bytes(sorted(set(digits)))
+    if len(symbols) > 16 or len(digits) < 48:
+        return
+    if len(symbols) <= 2:
+        for order in (b"01", b"10"):
+            bits = digits[: 8 * _HEAD_BYTES].translate(bytes.maketrans(symbols, order[: len(symbols)]))
+            yield _binary(bits, 2, 1)
+            yield bytes(int(bits[at : at + 8][::-1], 2) for at in range(0, len(bits) - 7, 8))
+            yield _binary(bits[1:], 2, 1)
+    elif len(symbols) <= 4:
+        for order in map(bytes, itertools.permutations(b"0123")):
+            yield _binary(digits[: 4 * _HEAD_BYTES].translate(bytes.maketrans(symbols, order[: len(symbols)])), 4, 2)
+    elif len(symbols) <= 8 and digits.isdigit() and max(symbols) < 0x38:
+        yield _binary(digits[: 3 * _HEAD_BYTES], 8, 3)
+    for first in {symbols[0], 0x41, 0x61, 0x67, 0x47}:
+        if symbols[0] >= first and symbols[-1] < first + 16:
+            yield bytes(
+                (high - first) << 4 | (low - first) for high, low in zip(digits[::2], digits[1::2], strict=False)
+            )
+    if len(symbols) == 16:
+        yield _hexadecimal(digits.translate(bytes.maketrans(symbols, b"0123456789abcdef")))
+
+
+def _number_lists(text: bytes) -> Iterator[bytes]:
+    """Lists of numbers: bytes in decimal (signed too) or octal, words of 16 or 32 bits; and long runs of digits."""
+    numbers = _NUMBER.findall(text)
+    if not numbers:
+        return
+    if len(numbers) >= 12:
+        values = [int(number[:12]) for number in numbers]
+        if all(-129 < value < 256 for value in values):
+            yield bytes(value & 0xFF for value in values)
+        if all(number.isdigit() and max(number) < 0x38 and int(number, 8) < 256 for number in numbers):
+            yield bytes(int(number, 8) for number in numbers)
+        magnitudes = [abs(value) for value in values]
+        for width, large in ((2, 0xFF), (4, 0xFFFF)):
+            if max(magnitudes) < 1 << 8 * width and 2 * sum(value > large for value in magnitudes) > len(values):
+                yield b"".join(value.to_bytes(width, "big") for value in magnitudes)
+                yield b"".join(value.to_bytes(width, "little") for value in magnitudes)
+    digits = b"".join(number.lstrip(b"-") for number in numbers)
+    if 72 <= len(digits) <= 4_000 and 2 * len(digits) > len(text):
+        groups = [int(digits[at : at + 3]) for at in range(0, len(digits) - 2, 3)]
+        if max(groups) < 256:
+            yield bytes(groups)
+        yield _left_trimmed(int(digits))
+
+
+def _punctuated(text: bytes) -> Iterator[bytes]:
+    """Encodings whose alphabets include punctuation: base85 in three forms, base91, base45, rot47."""
+    stripped = text.translate(None, b"\r\n\t ")
+    ascii85 = stripped.removeprefix(b"<~").removesuffix(b"~>")
+    for decode, candidate in (
+        (base64.b85decode, stripped.translate(_Z85)),
+        (base64.b85decode, stripped),
+        (base64.a85decode, ascii85),
+    ):
+        decoded = _block_decoded(decode, candidate)
+        if decoded:
+            yield decoded
+    yield _base91(stripped)
+    if text.upper() == text:
+        yield _base45(text)
+    turned = bytes((byte - 33 + 47) % 94 + 33 if 33 <= byte <= 126 else byte for byte in stripped[: 2 * _HEAD_DIGITS])
+    yield turned
+    yield _base64(turned.translate(None, _NOT_BASE64)[:_HEAD_DIGITS])
+
+
+def _block_decoded(decode: Callable[[bytes], bytes], text: bytes) -> bytes:
+    """The head of `text` in a code of five digits per block; empty when a digit is not one of the code's."""
+    try:
+        return decode(text[:80])
+    except ValueError:
+        return b""
+
+
+def _base91(text: bytes) -> bytes:
+    """basE91: pairs of digits carry 13 or 14 bits, least significant first."""
+    values = [_BASE91[byte] for byte in text[: 2 * _HEAD_DIGITS] if byte in _BASE91]
+    queue = bits = 0
+    output = bytearray()
+    for low, high in zip(values[::2], values[1::2], strict=False):
+        pair = low + 91 * high
+        queue |= pair << bits
+        bits += 13 if pair & 8191 > 88 else 14
+        while bits > 7:
+            output.append(queue & 255)
+            queue >>= 8
+            bits -= 8
+    return bytes(output)
+
+
+def _base45(text: bytes) -> bytes:
+    """Base45 (RFC 9285): three digits, least significant first, carry two bytes."""
+    values = [_BASE45[byte] for byte in text[: 2 * _HEAD_DIGITS] if byte in _BASE45]
+    triples = zip(values[::3], values[1::3], values[2::3], strict=False)
+    return b"".join(((a + 45 * b + 2025 * c) & 0xFFFF).to_bytes(2, "big") for a, b, c in triples)

@@ -1,0 +1,160 @@
+"""L0: what a body must be before anything looks at its meaning.
+
+Removes the places that a schema never sees: other encodings of the body, repeated keys, numbers that
+two parsers read differently, bytes before or after the document.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import re
+from typing import Any, NoReturn
+
+from shared.contracts.base import Contract
+from shared.kernel.errors import Refused
+
+BODY_BYTES_MAX = 32_768
+DEPTH_MAX = 6
+NODES_MAX = 600
+INTEGER_DIGITS_MAX = 19
+KEY_CHARACTERS_MAX = 40
+STRING_CHARACTERS_MAX = 2_048
+
+_CONTENT_TYPE = re.compile(r'application/json(?:\s*;\s*charset="?utf-8"?)?', re.IGNORECASE)
+_BOMS = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
+
+
+def parse_body(content_type: str | None, content_encoding: str | None, body: bytes) -> dict[str, Any]:
+    """The JSON object in `body`. Says nothing about its fields: that is the schema's part.
+
+    Raises `Refused` with a code `body_…`. The pointer stops where a name is not one of our contracts' names,
+    so that a refusal never repeats a key that came from outside.
+    """
+    if content_type is None or not _CONTENT_TYPE.fullmatch(content_type.strip()):
+        raise Refused("body_content_type", "send application/json", status=415)
+    if content_encoding not in (None, "", "identity"):
+        raise Refused("body_content_encoding", "send the body without content encoding", status=415)
+    if len(body) > BODY_BYTES_MAX:
+        raise Refused("body_too_large", f"at most {BODY_BYTES_MAX} bytes", status=413)
+    return _within_limits(*_load(_text(body)))
+
+
+def _text(body: bytes) -> str:
+    if body.startswith(_BOMS):
+        raise Refused("body_byte_order_mark", "send UTF-8 without a byte order mark", status=400)
+    try:
+        return body.decode("utf-8")
+    except UnicodeDecodeError:
+        raise Refused("body_not_utf8", "send UTF-8", status=400) from None
+
+
+class _Unacceptable:
+    """Stands in the parsed tree where a number was that must be refused, until its pointer is known."""
+
+    def __init__(self, code: str) -> None:
+        self.code = code
+
+
+def _load(text: str) -> tuple[Any, list[dict[str, Any]]]:
+    """The parsed tree, and the objects in it that repeat a key."""
+    repeating: list[dict[str, Any]] = []
+
+    def as_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        members = dict(pairs)
+        if len(members) != len(pairs):
+            repeating.append(members)
+        return members
+
+    try:
+        tree = json.loads(
+            text,
+            object_pairs_hook=as_object,
+            parse_int=_integer,
+            parse_float=lambda _: _Unacceptable("body_number_not_integer"),
+            parse_constant=lambda _: _Unacceptable("body_number_not_integer"),
+        )
+    except json.JSONDecodeError:
+        raise Refused("body_not_json", "send one JSON document and nothing else", status=400) from None
+    except RecursionError:
+        raise Refused("body_too_deep", f"at most {DEPTH_MAX} levels") from None
+    return tree, repeating
+
+
+def _integer(digits: str) -> int | _Unacceptable:
+    if len(digits.lstrip("-")) > INTEGER_DIGITS_MAX:
+        return _Unacceptable("body_number_too_long")
+    return int(digits)
+
+
+def _within_limits(tree: Any, repeating: list[dict[str, Any]]) -> dict[str, Any]:
+    if not isinstance(tree, dict):
+        raise Refused("body_not_object", "send a JSON object")
+    if repeating:
+        raise Refused("body_key_repeated", "each name once in an object", field=_pointer_to(tree, repeating[0]))
+    nodes = 1
+    level: list[Any] = [tree]
+    for _ in range(DEPTH_MAX):
+        below: list[Any] = []
+        for container in level:
+            nodes += len(container)
+            if nodes > NODES_MAX:
+                raise Refused("body_too_many_values", f"at most {NODES_MAX} values")
+            if type(container) is dict:
+                for key in container:
+                    if len(key) > KEY_CHARACTERS_MAX or not key.isascii():
+                        raise Refused("body_key", f"names are ASCII and at most {KEY_CHARACTERS_MAX} characters")
+                children: Any = container.values()
+            else:
+                children = container
+            for child in children:
+                kind = type(child)
+                if kind is str:
+                    if len(child) > STRING_CHARACTERS_MAX or not (child.isascii() or _is_scalar_text(child)):
+                        _refuse_string(tree, child)
+                elif kind is dict or kind is list:
+                    below.append(child)
+                elif kind is _Unacceptable:
+                    raise Refused(child.code, "integers only, at most 19 digits", field=_pointer_to(tree, child))
+        if not below:
+            return tree
+        level = below
+    raise Refused("body_too_deep", f"at most {DEPTH_MAX} levels", field=_pointer_to(tree, level[0]))
+
+
+def _is_scalar_text(text: str) -> bool:
+    """False for text with lone surrogates: it cannot be written as UTF-8 again."""
+    return not any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def _refuse_string(tree: Any, text: str) -> NoReturn:
+    code = "body_string_too_long" if len(text) > STRING_CHARACTERS_MAX else "body_string_not_text"
+    raise Refused(code, f"at most {STRING_CHARACTERS_MAX} characters of text", field=_pointer_to(tree, text))
+
+
+def _pointer_to(tree: Any, wanted: Any) -> str:
+    """JSON pointer to the first place that holds the object `wanted` itself; cut before a name that is not ours."""
+    names = _field_names()
+    stack: list[tuple[Any, str, bool]] = [(tree, "", True)]
+    while stack:
+        node, pointer, ours = stack.pop()
+        if node is wanted:
+            return pointer
+        if isinstance(node, dict):
+            for key, child in node.items():
+                known = ours and key in names
+                stack.append((child, f"{pointer}/{key}" if known else pointer, known))
+        elif isinstance(node, list):
+            stack.extend((child, f"{pointer}/{index}" if ours else pointer, ours) for index, child in enumerate(node))
+    return ""
+
+
+@functools.cache
+def _field_names() -> frozenset[str]:
+    names: set[str] = set()
+    models: list[type[Contract]] = [Contract]
+    while models:
+        model = models.pop()
+        names.update(model.model_fields)
+        models.extend(model.__subclasses__())
+    return frozenset(names)

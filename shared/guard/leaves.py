@@ -1,0 +1,133 @@
+"""Walks a validated model instance down to its scalar values, by a plan compiled once per model class."""
+
+from __future__ import annotations
+
+import functools
+import math
+import types
+import typing
+from collections.abc import Iterator
+from datetime import date, datetime
+from enum import Enum
+from typing import Any, Literal, NamedTuple
+from uuid import UUID
+
+from pydantic import AwareDatetime, BaseModel
+
+from shared.contracts.fields import Kind
+
+#: A path is a linked list, so that the JSON pointer is only written when a refusal needs it.
+Path = tuple[Any, str | int] | None
+
+#: What a leaf is: a `KindName`, or one of these for values that no `Kind` marks.
+TEXT, INTEGER, INSTANT, DAY, IDENTIFIER, CHOICE = "text", "integer", "instant", "day", "identifier", "choice"
+
+#: The most bits that a value of a closed type can carry (an instant: milliseconds over 40 years).
+CLOSED_BITS = {INSTANT: 41.0, DAY: 14.0, IDENTIFIER: 122.0}
+
+
+class Leaf(NamedTuple):
+    """One scalar value and where it is. `bits` is the capacity of closed types and 0 for text."""
+
+    kind: str
+    value: Any
+    path: Path
+    bits: float
+
+
+class _Step(NamedTuple):
+    name: str
+    kind: str  # "" for values that are models themselves
+    bits: float
+
+
+def leaves(record: BaseModel) -> list[Leaf]:
+    """All scalar values of `record` that are present, in the order in which the model declares them."""
+    found: list[Leaf] = []
+    _walk(record, None, found)
+    return found
+
+
+def pointer(path: Path) -> str:
+    """The JSON pointer of `path` (RFC 6901). Made of declared names and indices only, never of input."""
+    parts: list[str] = []
+    while path is not None:
+        path, part = path
+        parts.append(str(part))
+    return "".join(f"/{part}" for part in reversed(parts))
+
+
+def _walk(record: BaseModel, path: Path, found: list[Leaf]) -> None:
+    values = record.__dict__
+    for name, kind, bits in _plan(type(record)):
+        value = values[name]
+        if value is None:
+            continue
+        here = (path, name)
+        if type(value) is tuple or type(value) is list:
+            for index, member in enumerate(value):
+                if kind:
+                    found.append(Leaf(kind, member, (here, index), bits))
+                else:
+                    _walk(member, (here, index), found)
+        elif kind:
+            found.append(Leaf(kind, value, here, bits))
+        else:
+            _walk(value, here, found)
+
+
+@functools.cache
+def _plan(model: type[BaseModel]) -> tuple[_Step, ...]:
+    steps: list[_Step] = []
+    for name, field in model.model_fields.items():
+        roles = set(_roles(field.annotation, tuple(field.metadata)))
+        if not roles:
+            continue
+        if len(roles) != 1:
+            raise TypeError(f"{model.__name__}.{name} mixes kinds of values: the guard needs one")
+        (role,) = roles
+        steps.append(_Step(name, *role))
+    return tuple(steps)
+
+
+def _roles(annotation: Any, metadata: tuple[Any, ...]) -> Iterator[tuple[str, float]]:
+    """The kinds of value an annotation allows, as (kind, bits). Single-valued literals carry nothing: left out."""
+    marks = [mark for mark in metadata if isinstance(mark, Kind)]
+    if marks:
+        yield marks[0].name, 0.0
+        return
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is typing.Annotated:
+        yield from _roles(arguments[0], (*arguments[1:],))
+    elif origin in (typing.Union, types.UnionType, tuple, list):
+        for argument in arguments:
+            if argument not in (type(None), Ellipsis):
+                yield from _roles(argument, ())
+    elif origin is Literal:
+        if len(arguments) > 1:
+            yield CHOICE, math.log2(len(arguments))
+    else:
+        yield from _scalar_role(annotation)
+
+
+def _scalar_role(annotation: Any) -> Iterator[tuple[str, float]]:
+    if not isinstance(annotation, type):
+        raise TypeError("the guard cannot look into this annotation")
+    if issubclass(annotation, BaseModel):
+        yield "", 0.0
+    elif issubclass(annotation, Enum):
+        yield CHOICE, math.log2(max(len(annotation), 2))
+    elif issubclass(annotation, bool):
+        yield CHOICE, 1.0
+    elif issubclass(annotation, str):
+        yield TEXT, 0.0
+    elif issubclass(annotation, int):
+        yield INTEGER, 0.0
+    elif annotation is AwareDatetime or issubclass(annotation, datetime):
+        yield INSTANT, CLOSED_BITS[INSTANT]
+    elif issubclass(annotation, date):
+        yield DAY, CLOSED_BITS[DAY]
+    elif issubclass(annotation, UUID):
+        yield IDENTIFIER, CLOSED_BITS[IDENTIFIER]
+    else:
+        raise TypeError(f"the guard cannot look into {annotation.__name__}")

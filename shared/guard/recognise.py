@@ -1,0 +1,199 @@
+"""L3: decodes what could be encoded, alone and together, and looks for files in it.
+
+A sender who hides a file cuts it over as many values as it needs. So values are looked at one by one, then joined:
+the segments of a path, the values of a query, the same component of all addresses, all references, all digests.
+"""
+
+from __future__ import annotations
+
+import base64
+import ipaddress
+import itertools
+import unicodedata
+from collections.abc import Iterable, Iterator
+from os.path import commonprefix
+
+from shared.guard.decodings import DIGITS_MIN, from_characters, heads, whole
+from shared.guard.leaves import INTEGER, Leaf, Path, pointer
+from shared.guard.parts import Part, Split
+from shared.guard.signatures import begins_with_content, find_content, inflated, inflated_raw
+from shared.guard.structure import is_structured
+from shared.guard.tokens import WORD_BITS
+from shared.kernel.errors import Refused
+
+DEPTH_MAX = 3
+#: Bytes, beside words, from which a text is worth decoding: the smallest file of any kind is larger.
+CARRIED_BYTES_MIN = 34
+#: Longer texts are decoded whatever they look like: words can stand for bits.
+PLAIN_CHARACTERS_MAX = 96
+
+
+def check_content(found: list[Leaf], texts: Split) -> None:
+    """Raise `Refused` with a code `guard_recognise_…` when a value, or several joined, decode to a file."""
+    for part in texts.parts:
+        if _worth_decoding(_carried_bits(part), len(part.text)):
+            _check(part.text, part.path)
+            if part.role in _RANDOM_ROLES and is_structured(part.text.encode("utf-8", "surrogateescape")):
+                _refuse("structure", "long codes are random or readable", part.path)
+    for path, joined in itertools.chain(_joined_in_addresses(texts.parts), _joined_in_record(texts.parts)):
+        _check(joined, path)
+    for data, path in _joined_bytes(texts):
+        if _holds_content(data, DEPTH_MAX):
+            _refuse("content", "no file, however encoded, in any field or over several", path)
+
+
+_RANDOM_ROLES = frozenset({"path", "value", "fragment", "account", "message", "host"})
+
+
+def _carried_bits(part: Part) -> float:
+    return part.capacity_bits - WORD_BITS * part.words
+
+
+def _worth_decoding(carried_bits: float, characters: int) -> bool:
+    return carried_bits >= 8 * CARRIED_BYTES_MIN or characters > PLAIN_CHARACTERS_MAX
+
+
+def _check(text: str, path: Path) -> None:
+    if _text_holds_content(text, DEPTH_MAX):
+        _refuse("content", "no file, however encoded, in any field or over several", path)
+
+
+def _refuse(rule: str, detail: str, path: Path) -> None:
+    raise Refused(f"guard_recognise_{rule}", detail, field=pointer(path))
+
+
+def _text_holds_content(text: str, depth: int) -> bool:
+    if not text.isascii():
+        if any(_holds_content(data, 1) for data in from_characters(text)):
+            return True
+        text = unicodedata.normalize("NFKC", text)
+    data = text.encode("ascii", "ignore")
+    if find_content(data):
+        return True
+    if len(data) < DIGITS_MIN:
+        return False
+    for number, decoded in enumerate(whole(data)):
+        if _holds_content(decoded, depth - 1, scan=number % 4 == 0):
+            return True
+    return any(_head_holds_content(head) for head in heads(data))
+
+
+def _holds_content(data: bytes, depth: int, *, scan: bool = True) -> bool:
+    """Whether `data` is or contains a file, also inside compression or further encodings, `depth` levels down."""
+    if find_content(data):
+        return True
+    if depth < 1 or not scan or len(data) < 16:
+        return False
+    held = inflated(data)
+    if held is not None:
+        return True
+    raw = inflated_raw(data)
+    if raw is not None and find_content(raw):
+        return True
+    if data.count(0) * 3 > len(data):
+        return _holds_content(data[::2], depth - 1) or _holds_content(data[1::2], depth - 1)
+    if _is_text(data):
+        return _text_holds_content(data.decode("utf-8", "replace"), depth - 1)
+    return find_content(data[::-1]) or _xored(data)
+
+
+def _head_holds_content(head: bytes) -> bool:
+    if begins_with_content(head):
+        return True
+    held = inflated(head)
+    return held is not None and find_content(held)
+
+
+def _is_text(data: bytes) -> bool:
+    return data.isascii() and all(32 <= byte < 127 or byte in b"\t\r\n" for byte in data[:128])
+
+
+def _xored(data: bytes) -> bool:
+    """Whether every byte was combined with one key byte: the differences of neighbours stay what they were."""
+    head = data[:16]
+    differences = bytes(one ^ other for one, other in zip(head, head[1:], strict=False))
+    return differences.startswith(_HEAD_DIFFERENCES)
+
+
+def _differences(head: bytes) -> bytes:
+    return bytes(one ^ other for one, other in zip(head, head[1:], strict=False))
+
+
+_HEAD_DIFFERENCES = tuple(
+    map(_differences, (b"\x89PNG\r\n\x1a\n", b"GIF89a", b"GIF87a", b"\xff\xd8\xff\xe0\x00\x10JF", b"PK\x03\x04\x14\x00", b"%PDF-1.",
+                       b"OggS\x00\x02", b"7z\xbc\xaf\x27\x1c", b"\x1f\x8b\x08\x00\x00\x00"))
+)  # fmt: skip
+
+
+def _joined_in_addresses(parts: Iterable[Part]) -> Iterator[tuple[Path, str]]:
+    """Per address: its segments, its values, and all of it, each joined, where more than one piece is opaque."""
+    for path, group in itertools.groupby(parts, key=lambda part: part.path):
+        members = [part for part in group if part.role != "name"]
+        if len(members) < 2:
+            continue
+        for roles in (("path",), ("value",), ("host", "path", "fragment")):
+            chosen = [part for part in members if part.role in roles]
+            if sum(1 for part in chosen if part.opaque_bits >= 16) > 1 and _together(chosen):
+                yield path, "".join(part.text for part in chosen)
+
+
+def _together(parts: list[Part]) -> bool:
+    return _worth_decoding(sum(map(_carried_bits, parts)), sum(len(part.text) for part in parts))
+
+
+def _joined_in_record(parts: Iterable[Part]) -> Iterator[tuple[Path, str]]:
+    """Per role and position, over all addresses and lists: the values that differ, without what they share."""
+    columns: dict[tuple[str, object], dict[str, Part]] = {}
+    for _, group in itertools.groupby(parts, key=lambda part: part.path):
+        ordinals: dict[str, int] = {}
+        for part in group:
+            if part.role != "name":
+                ordinal = ordinals[part.role] = ordinals.get(part.role, 0) + 1
+                for position in (part.name or ordinal, None):
+                    columns.setdefault((part.role, position), {}).setdefault(part.text, part)
+    seen: set[str] = set()
+    for column in columns.values():
+        if len(column) > 1 and _together(list(column.values())):
+            joined = "".join(_differing(list(column)))
+            if joined not in seen:
+                seen.add(joined)
+                yield next(iter(column.values())).path, joined
+
+
+def _differing(texts: list[str]) -> list[str]:
+    """`texts` without their common beginning and end."""
+    start = len(commonprefix(texts))
+    end = len(commonprefix([text[start:][::-1] for text in texts]))
+    return [text[start : len(text) - end] for text in texts]
+
+
+def _joined_bytes(texts: Split) -> Iterator[tuple[bytes, Path]]:
+    """The bytes of digests, of host addresses and of numbers, each in the order of the record."""
+    if texts.digests:
+        values = [(leaf.kind, _digest_bytes(leaf)) for leaf in texts.digests]
+        kinds = dict.fromkeys(kind for kind, _ in values)
+        for chosen in (kinds, *([kind] for kind in kinds)) if len(values) > 1 else (kinds,):
+            joined = b"".join(value for kind, value in values if kind in chosen)
+            yield joined, texts.digests[0].path
+            yield bytes((byte >> 4 | byte << 4) & 0xFF for byte in joined[:32]), texts.digests[0].path
+    addresses = [leaf for leaf in texts.numbers if leaf.kind == "ip"]
+    if len(addresses) > 1:
+        yield b"".join(_packed(leaf.value) for leaf in addresses), addresses[0].path
+    for width, low, high in ((2, 1, 1 << 16), (4, 1 << 16, 1 << 32)):
+        integers = [leaf for leaf in texts.numbers if leaf.kind == INTEGER and low <= leaf.value < high]
+        if len(integers) > 7:
+            yield b"".join(leaf.value.to_bytes(width, "big") for leaf in integers), integers[0].path
+
+
+def _digest_bytes(leaf: Leaf) -> bytes:
+    try:
+        return base64.b64decode(leaf.value) if leaf.kind == "photodna" else bytes.fromhex(leaf.value)
+    except ValueError:
+        return b""
+
+
+def _packed(address: str) -> bytes:
+    try:
+        return ipaddress.ip_address(address).packed
+    except ValueError:
+        return b""

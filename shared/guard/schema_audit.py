@@ -1,0 +1,59 @@
+"""Audits a model's JSON schema: nothing in a contract may have room that nobody counted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from pydantic import BaseModel
+
+#: String formats whose length the format itself bounds.
+_BOUNDED_FORMATS = frozenset({"uuid", "date", "date-time"})
+
+
+def audit_schema(model: type[BaseModel]) -> list[str]:
+    """What in the model's schema is open, one line per finding; empty when every value is bounded.
+
+    Every string has a length and a pattern, an enumeration or a bounded format; every array a length; every
+    object a closed set of names; integers have both bounds; there are no other numbers and no untyped values.
+    """
+    schema = model.model_json_schema()
+    findings = list(_audit(schema, model.__name__))
+    for name, definition in schema.get("$defs", {}).items():
+        findings.extend(_audit(definition, name))
+    return findings
+
+
+def _audit(node: dict[str, Any], where: str) -> Iterator[str]:
+    if "$ref" in node or "enum" in node or "const" in node:
+        return
+    for keyword in ("anyOf", "oneOf", "allOf"):
+        if keyword in node:
+            for branch in node[keyword]:
+                yield from _audit(branch, where)
+            return
+    match node.get("type"):
+        case "object":
+            if node.get("additionalProperties") is not False:
+                yield f"{where}: object with free names"
+            for name, child in node.get("properties", {}).items():
+                yield from _audit(child, f"{where}.{name}")
+        case "array":
+            if "maxItems" not in node:
+                yield f"{where}: array without maxItems"
+            if "items" not in node:
+                yield f"{where}: array of anything"
+            else:
+                yield from _audit(node["items"], f"{where}[]")
+        case "string":
+            if node.get("format") not in _BOUNDED_FORMATS and not ("maxLength" in node and "pattern" in node):
+                yield f"{where}: string without maxLength and pattern"
+        case "integer":
+            if not ("minimum" in node and "maximum" in node):
+                yield f"{where}: integer without bounds"
+        case "boolean" | "null":
+            return
+        case "number":
+            yield f"{where}: number that is not an integer"
+        case _:
+            yield f"{where}: untyped value"

@@ -1,0 +1,177 @@
+"""Measures text: how many bits of it read like words or numbers, and how many are opaque.
+
+A piece is a word when its letter pairs are those of written languages; everything else counts with the
+size of the alphabet it draws from. The measure refuses nothing: `capacity` compares it with budgets.
+"""
+
+from __future__ import annotations
+
+import functools
+import operator
+import re
+import unicodedata
+from typing import NamedTuple
+
+DIGIT_BITS, HEX_BITS, LETTER_BITS, BASE36_BITS, BASE62_BITS = 3.33, 4.0, 4.7, 5.17, 5.96
+WORD_BITS = 16.0
+WORD_LETTERS_MAX = 24
+#: Letter pairs that cover 96 % of the pairs in sixteen languages written in Latin letters, by first letter.
+_PAIRS = (
+    "aabcdefgijklmnoprstuvyz baehiloruy caehiklorstuz daehilorstu eabcdefgijklmnoprstuvwxyz faefiloru gaehilnorstuv "
+    "haeilortuy iabcdefgijklmnoprstuvz jaeou kaehiklorstu ladeilnopstuy mabehimopru nacdefghiknostuvy "
+    "oabcdegijklmnoprstuvwz paehiloprtuy qu racdegiklmnorstuvwyz sacehiklopstuy tabcehiorstuwy uabcdefgijklmnoprstuz "
+    "vaeio waehioy xapt yacmnopst zaehinouy"
+)
+_COMMON_PAIRS = frozenset(group[0] + letter for group in _PAIRS.split() for letter in group[1:])
+_COMMON_SHARE = 0.75
+_HEX_DIGITS = frozenset("0123456789abcdef")
+
+_PIECE = re.compile(r"[A-Za-z0-9]+|[^\x00-\x7f]+")
+_CAMEL = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
+_RUN = re.compile(r"[A-Za-z]+|[0-9]+")
+
+
+class Measure(NamedTuple):
+    """`opaque_bits` do not read like anything; `capacity_bits` bounds what the text could carry at all."""
+
+    opaque_bits: float
+    capacity_bits: float
+    words: int
+
+
+def measure(text: str) -> Measure:
+    """Measure decoded text (no percent encoding; bytes that are not UTF-8 as surrogate escapes)."""
+    size = len(text)
+    if size <= 3 and text.isascii():
+        return Measure(0.0, BASE62_BITS * size, 0)
+    if text.isdigit() and text.isascii():
+        return Measure(DIGIT_BITS * size if size > 4 else 0.0, DIGIT_BITS * size, 0)
+    opaque = capacity = 0.0
+    words = 0
+    covered = 0
+    for piece in _PIECE.findall(text):
+        covered += len(piece)
+        piece_opaque, piece_capacity, piece_words = _ascii(piece) if piece.isascii() else _other_scripts(piece)
+        opaque += piece_opaque
+        capacity += piece_capacity
+        words += piece_words
+    return Measure(opaque, capacity + 2.0 * (size - covered), words)
+
+
+def is_word(letters: str) -> bool:
+    """Whether lower-case ASCII letters look like a word of some language: most of their pairs are common ones."""
+    pairs = len(letters) - 1
+    if pairs < 3:
+        return True
+    if pairs >= WORD_LETTERS_MAX:
+        return False
+    common = sum(map(_COMMON_PAIRS.__contains__, map(operator.add, letters, letters[1:])))
+    return common >= _COMMON_SHARE * pairs
+
+
+def _ascii(piece: str) -> tuple[float, float, int]:
+    size = len(piece)
+    if piece.isdigit():
+        bits = DIGIT_BITS * size
+        return (bits if size > 4 else 0.0), bits, 0
+    if piece.isalpha():
+        return _letters(piece, size)
+    if size <= 40:
+        runs = _RUN.findall(piece)
+        if len(runs) <= 3:
+            opaque = capacity = 4.0
+            words = 0
+            for run in runs:
+                run_opaque, run_capacity, run_words = _ascii(run)
+                if run_opaque and run > "9":
+                    break
+                opaque, capacity, words = opaque + run_opaque, capacity + run_capacity, words + run_words
+            else:
+                return opaque, capacity, words
+    bits = _alphabet_bits(piece) * size
+    return bits, bits, 0
+
+
+def _letters(piece: str, size: int) -> tuple[float, float, int]:
+    lower = piece.lower()
+    if piece == lower or piece[1:] == lower[1:] or piece.isupper():
+        if size <= 3:
+            return 0.0, LETTER_BITS * size, 0
+        if is_word(lower):
+            return 0.0, WORD_BITS, 1
+        return LETTER_BITS * size, LETTER_BITS * size, 0
+    humps = _CAMEL.findall(piece)
+    if len(humps) * 4 <= size and all(len(hump) > 2 and is_word(hump.lower()) for hump in humps):
+        return 0.0, WORD_BITS * len(humps), len(humps)
+    return BASE62_BITS * size, BASE62_BITS * size, 0
+
+
+def _alphabet_bits(piece: str) -> float:
+    if piece.lower() == piece or piece.upper() == piece:
+        return HEX_BITS if _HEX_DIGITS.issuperset(piece.lower()) else BASE36_BITS
+    return BASE62_BITS
+
+
+def _other_scripts(piece: str) -> tuple[float, float, int]:
+    """Letters of everyday alphabets read; rare ideographs, symbols, mixed scripts and raw bytes are opaque."""
+    opaque = capacity = 0.0
+    scripts = set()
+    everyday = _everyday_characters()
+    for character in piece:
+        if character not in everyday:
+            bits = 14.0 if _is_ideographic(character) else 8.0
+            opaque += bits
+            capacity += bits
+        elif _is_ideographic(character):
+            capacity += 11.0
+        else:
+            capacity += 5.0
+            scripts.add(unicodedata.name(character, "?").split(" ", 1)[0])
+    scripts -= {"COMBINING", "ZERO", "HIRAGANA", "KATAKANA", "KATAKANA-HIRAGANA", "VARIATION"}
+    if len(scripts) > 2:
+        opaque = capacity
+    return opaque, capacity, max(1, len(piece) // 8)
+
+
+def _is_ideographic(character: str) -> bool:
+    """Ideographs and Hangul syllables: scripts of thousands of characters."""
+    return "\u3400" <= character <= "\u9fff" or "\uac00" <= character <= "\ud7a3" or character > "\U0001ffff"
+
+
+@functools.cache
+def _everyday_characters() -> frozenset[str]:
+    """What the legacy national character sets hold: they were made of the characters that people write with.
+
+    Ideographs are cut at the first, most frequent level of GB 2312, JIS X 0208 and Big5.
+    """
+    characters: set[str] = set()
+    for codec in [
+        "cp1250",
+        "cp1251",
+        "cp1252",
+        "cp1253",
+        "cp1254",
+        "cp1255",
+        "cp1256",
+        "cp1257",
+        "cp1258",
+        "cp874",
+        "koi8_u",
+    ]:
+        characters.update(bytes(range(128, 256)).decode(codec, "ignore"))
+    for codec, first, last in (("gb2312", 0xB0A1, 0xD7FE), ("big5", 0xA440, 0xC67E), ("euc_kr", 0xB0A1, 0xC8FE)):
+        characters.update(_double_byte(codec, first, last))
+    characters.update(_double_byte("shift_jis", 0x889F, 0x9872))
+    for first, last in ((0x300, 0x36F), (0x900, 0xDFF), (0x10A0, 0x10FF), (0x531, 0x586), (0x1200, 0x135A),
+                        (0x1780, 0x17DD), (0x1E00, 0x1EFF), (0x3041, 0x30FF), (0x660, 0x669), (0x6F0, 0x6F9)):  # fmt: skip
+        characters.update(map(chr, range(first, last + 1)))
+    characters.update("\u200c\u200d\ufe0f・「」『』【】（）！？：、。～｜")
+    return frozenset(character for character in characters if not unicodedata.category(character).startswith("C")) | {
+        "\u200c",
+        "\u200d",
+    }
+
+
+def _double_byte(codec: str, first: int, last: int) -> set[str]:
+    cells = (bytes((high, low)) for high in range(first >> 8, (last >> 8) + 1) for low in range(0x40, 0xFF))
+    return set("".join(cell.decode(codec, "ignore") for cell in cells if first <= int.from_bytes(cell) <= last))

@@ -1,0 +1,232 @@
+"""The directory, indexed: who a party is, who serves a place, whose a key or a domain is."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from functools import lru_cache
+from itertools import chain
+from typing import Any, Generic, TypeVar
+
+from shared.kernel.clock import parse_rfc3339
+from shared.kernel.errors import Refused
+from shared.vocabulary.jurisdiction import JurisdictionTree
+
+#: Bounded over the years, and more than there are (places, kind, day) in use at a time.
+_memo = lru_cache(maxsize=16_384)
+
+_Name = TypeVar("_Name", str, int)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PartyEntry:
+    """A party as routing sees it, one object per directory. `accepts` empty means every incident kind."""
+
+    id: str
+    kind: str
+    status: str
+    instance: str
+    jurisdictions: tuple[str, ...]
+    accepts: frozenset[str]
+    mandates: tuple[tuple[str, str | None], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceEntry:
+    id: str
+    kind: str
+    topic: str
+
+
+@dataclass(frozen=True, slots=True)
+class KeyEntry:
+    """A public key and its `owner` (party or instance id). `public` is the raw key; `valid_to` is exclusive."""
+
+    key_id: str
+    owner: str
+    use: str
+    suite: str
+    public: bytes
+    valid_from: datetime
+    valid_to: datetime | None
+
+    def valid_at(self, at: datetime) -> bool:
+        return self.valid_from <= at and (self.valid_to is None or at < self.valid_to)
+
+
+class DirectoryIndex:
+    """Look-ups over one directory document, identified by `digest`. `document` is its JSON, valid by its contract.
+
+    Raises `Refused` where an id stands twice or a party's instance does not fit it.
+    """
+
+    def __init__(self, document: Mapping[str, Any], digest: str, tree: JurisdictionTree) -> None:
+        _check(document)
+        self.digest = digest
+        self.tree = tree
+        self._parties = {entry["id"]: _party(entry) for entry in document["parties"]}
+        self._served: dict[str, tuple[str, ...]] = {}
+        for party in sorted(self._parties.values(), key=lambda party: party.id):
+            self._served[party.instance] = (*self._served.get(party.instance, ()), party.id)
+        self._instances = {
+            entry["id"]: InstanceEntry(entry["id"], entry["kind"], entry["topic"]) for entry in document["instances"]
+        }
+        owners = (*document["instances"], *document["parties"])
+        self._keys = {key.key_id: key for entry in owners for key in _keys(entry)}
+        self._keys_of: dict[str, list[KeyEntry]] = {}
+        for key in self._keys.values():
+            self._keys_of.setdefault(key.owner, []).append(key)
+        self._aliases = _Dated((alias["party"], alias, entry) for entry, alias in _each(document, "aliases"))
+        self._domains = _Dated((domain["domain"], domain, entry) for entry, domain in _each(document, "domains"))
+        self._asns = _Dated((system["asn"], system, entry) for entry, system in _each(document, "asns"))
+        self._at_node: dict[tuple[str, str, str | None], list[PartyEntry]] = {}
+        for party in sorted(self._parties.values(), key=lambda party: party.id):
+            for node in sorted(set(party.jurisdictions)):
+                self._at_node.setdefault(("", party.kind, node), []).append(party)
+            for mandate, covers in sorted(set(party.mandates), key=str):
+                self._at_node.setdefault((mandate, party.kind, covers), []).append(party)
+        # Memos hold pure functions of this document and the tree; they only save time.
+        self.nodes: Callable[[tuple[str, ...], date], frozenset[str]] = _memo(self._nodes)
+        self.nodes_either: Callable[[tuple[str, ...], date, date], frozenset[str]] = _memo(self._nodes_either)
+        self.all_known: Callable[[tuple[str, ...], date], bool] = _memo(self._all_known)
+        self.nearest: Callable[[str, str, str, str, date], tuple[PartyEntry, ...]] = _memo(self._nearest)
+
+    def party(self, party_id: str) -> PartyEntry | None:
+        return self._parties.get(party_id)
+
+    def instance(self, instance_id: str) -> InstanceEntry | None:
+        return self._instances.get(instance_id)
+
+    def topics(self) -> tuple[str, ...]:
+        """The topics of all instances, sorted."""
+        return tuple(sorted({entry.topic for entry in self._instances.values()}))
+
+    def instance_of(self, party_id: str) -> InstanceEntry | None:
+        """The instance that serves the party, None if either is not in the directory."""
+        party = self._parties.get(party_id)
+        return self._instances.get(party.instance) if party else None
+
+    def serves(self, instance_id: str, party_id: str) -> bool:
+        party = self._parties.get(party_id)
+        return party is not None and party.instance == instance_id
+
+    def parties_of(self, instance_id: str) -> tuple[str, ...]:
+        """The ids of all parties that the instance serves, sorted."""
+        return self._served.get(instance_id, ())
+
+    def signing_key(self, key_id: str) -> KeyEntry | None:
+        """The key with this id, if it is for signatures. Whether it was valid is the caller's to ask (`valid_at`)."""
+        key = self._keys.get(key_id)
+        return key if key is not None and key.use == "sign" else None
+
+    def sealing_key(self, owner: str, at: datetime) -> KeyEntry | None:
+        """The key to seal for `owner` (party or instance id) at `at`: the one whose validity began last."""
+        keys = [key for key in self._keys_of.get(owner, ()) if key.use == "seal" and key.valid_at(at)]
+        return max(keys, key=lambda key: (key.valid_from, key.key_id), default=None)
+
+    def party_by_alias(self, alias: str, on: date) -> str | None:
+        """The party known under the party id or former id `alias` on that day."""
+        return alias if alias in self._parties else self._aliases.owner(alias, on)
+
+    def provider_by_asn(self, asn: int, on: date) -> str | None:
+        return self._asns.owner(asn, on)
+
+    def provider_by_domain(self, host: str, on: date) -> str | None:
+        """The party whose domain is `host` or the nearest domain above it."""
+        labels = host.lower().rstrip(".").split(".")
+        above = (".".join(labels[start:]) for start in range(len(labels) - 1))
+        return next((owner for name in above if (owner := self._domains.owner(name, on))), None)
+
+    def _nodes(self, codes: tuple[str, ...], on: date) -> frozenset[str]:
+        """The codes and all nodes above them on that day; nothing for a code unknown on that day."""
+        return frozenset(node for code in codes for node in self.tree.ancestors(code, on))
+
+    def _nodes_either(self, codes: tuple[str, ...], on: date, or_on: date) -> frozenset[str]:
+        return self._nodes(codes, on) | self._nodes(codes, or_on)
+
+    def _all_known(self, codes: tuple[str, ...], on: date) -> bool:
+        return all(self.tree.known(code, on) for code in codes)
+
+    def _nearest(self, mandate: str, kind: str, code: str, status: str, on: date) -> tuple[PartyEntry, ...]:
+        """The parties of `kind` and `status` for `code`: at it, else at the nearest node above that has one.
+
+        All blocs of a country are equally near. With a `mandate` ("" for none) its holders are sought
+        instead, and last of all those who hold it everywhere.
+        """
+        above = self.tree.ancestors(code, on)
+        places = [node for node in above if not node.startswith("BLOC-")]
+        levels: list[tuple[str | None, ...]] = [*((node,) for node in places), above[len(places) :]]
+        if mandate:
+            levels.append((None,))
+        for level in levels:
+            found = {
+                party.id: party
+                for node in level
+                for party in self._at_node.get((mandate, kind, node), ())
+                if party.status == status
+            }
+            if found:
+                return tuple(found[party_id] for party_id in sorted(found))
+        return ()
+
+
+class _Dated(Generic[_Name]):
+    """Names that belong to one party at a time: `valid_to` is the first day on which they do not."""
+
+    def __init__(self, rows: Iterable[tuple[_Name, Mapping[str, Any], Mapping[str, Any]]]) -> None:
+        self._rows: dict[_Name, list[tuple[date, date, str]]] = {}
+        for name, validity, party in rows:
+            valid_to = validity.get("valid_to")
+            until = date.fromisoformat(valid_to) if valid_to else date.max
+            self._rows.setdefault(name, []).append((date.fromisoformat(validity["valid_from"]), until, party["id"]))
+
+    def owner(self, name: _Name, on: date) -> str | None:
+        """The party it belongs to on that day; of several, the one to whom it came last."""
+        held = [row for row in self._rows.get(name, ()) if row[0] <= on < row[1]]
+        return max(held)[2] if held else None
+
+
+def _check(document: Mapping[str, Any]) -> None:
+    """An id is one party's or one instance's, a key id one owner's; a party's instance exists and is of its kind."""
+    kinds = {instance["id"]: instance["kind"] for instance in document["instances"]}
+    seen: set[str] = set()
+    for where in ("instances", "parties"):
+        for number, entry in enumerate(document[where]):
+            for name in chain([entry["id"]], (key["key_id"] for key in entry.get("keys") or ())):
+                if name in seen:
+                    raise Refused("directory_id_repeated", field=f"/{where}/{number}")
+                seen.add(name)
+            if where == "parties" and kinds.get(entry["instance"]) != entry["kind"]:
+                raise Refused("directory_instance_mismatched", field=f"/parties/{number}/instance")
+
+
+def _each(document: Mapping[str, Any], name: str) -> Iterable[tuple[Mapping[str, Any], Mapping[str, Any]]]:
+    return ((party, row) for party in document["parties"] for row in party.get(name) or ())
+
+
+def _party(entry: Mapping[str, Any]) -> PartyEntry:
+    return PartyEntry(
+        id=entry["id"],
+        kind=entry["kind"],
+        status=entry["status"],
+        instance=entry["instance"],
+        jurisdictions=tuple(entry["jurisdictions"]),
+        accepts=frozenset(entry.get("accepts") or ()),
+        mandates=tuple((grant["mandate"], grant.get("covers")) for grant in entry.get("mandates") or ()),
+    )
+
+
+def _keys(entry: Mapping[str, Any]) -> Iterable[KeyEntry]:
+    for key in entry.get("keys") or ():
+        text, valid_to = key["public"], key.get("valid_to")
+        yield KeyEntry(
+            key_id=key["key_id"],
+            owner=entry["id"],
+            use=key["use"],
+            suite=key["suite"],
+            public=base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)),
+            valid_from=parse_rfc3339(key["valid_from"]),
+            valid_to=parse_rfc3339(valid_to) if valid_to else None,
+        )

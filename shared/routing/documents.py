@@ -1,0 +1,60 @@
+"""Who approved a document: two different approvers sign its kind, its digest and the time it takes effect."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from shared.contracts.directory import Approval, DocumentActivated
+from shared.kernel.canonical import digest
+from shared.kernel.clock import rfc3339
+from shared.kernel.errors import Refused
+
+APPROVERS_MIN = 2
+
+
+@dataclass(frozen=True, slots=True)
+class ApproverKey:
+    """An approver's Ed25519 public key, 32 bytes. Trusted by configuration, never because a document names it."""
+
+    approver: str
+    public: bytes
+
+
+def approval_message(kind: str, document_digest: str, active_from: datetime) -> bytes:
+    """The bytes an approver signs. The time is part of them: an approval cannot be moved to another day."""
+    return f"causeway-document/v1\n{kind}\n{document_digest}\n{rfc3339(active_from)}\n".encode()
+
+
+def verify_document(activated: DocumentActivated, body: bytes, approver_keys: Mapping[str, ApproverKey]) -> None:
+    """Check that `body` is the document and that two different approvers signed it, by their keys' ids.
+
+    Every approval must hold, not just two. Raises `Refused`. Says nothing about what the document contains.
+    """
+    if digest(body) != activated.digest:
+        raise Refused("document_digest_mismatched", field="/digest")
+    message = approval_message(activated.kind, activated.digest, activated.active_from)
+    signers = [
+        _signer(approval, message, approver_keys, f"/approvals/{position}")
+        for position, approval in enumerate(activated.approvals)
+    ]
+    # Counted by name and by key: neither two keys of one approver nor one key under two names are two approvals.
+    if min(len({signer.approver for signer in signers}), len({signer.public for signer in signers})) < APPROVERS_MIN:
+        raise Refused("approvers_too_few", field="/approvals")
+
+
+def _signer(approval: Approval, message: bytes, keys: Mapping[str, ApproverKey], field: str) -> ApproverKey:
+    key = keys.get(approval.key_id)
+    if key is None or key.approver != approval.approver:
+        raise Refused("approver_unknown", field=field)
+    try:
+        signature = base64.urlsafe_b64decode(approval.signature + "==")
+        Ed25519PublicKey.from_public_bytes(key.public).verify(signature, message)
+    except (InvalidSignature, ValueError):
+        raise Refused("approval_invalid", field=f"{field}/signature") from None
+    return key

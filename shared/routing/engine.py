@@ -1,0 +1,251 @@
+"""The decision itself. Pure, total and deterministic; standard library only; JSON in, the same bytes out.
+
+Permits propose edges, prohibitions remove them, no rule looks at another rule. So each edge can be
+derived again from its own facts (`derive`), without those of any other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from typing import Any, NamedTuple
+
+from shared.kernel.canonical import digest
+from shared.kernel.clock import rfc3339
+from shared.kernel.errors import Defect, Refused
+from shared.routing.directory_index import DirectoryIndex, PartyEntry
+from shared.routing.facts import JURISDICTION_FACTS, SINGLE_FACTS, FactsRead, FactView
+from shared.routing.policy_index import CompiledRule, EdgePlan, PolicyIndex
+from shared.routing.terms import Terms, encode
+from shared.vocabulary.routing import Disposition, Fact, PartyKind, Reason, WorkReason
+
+#: The version of these semantics. Recipients derive edges only of the version they know.
+ENGINE = 1
+_ORIGIN, _INCIDENT_KIND = Fact.ORIGIN.value, Fact.INCIDENT_KIND.value
+_PROVIDERS = Fact.PROVIDERS.value
+#: For each (recipient, purpose) the recipient and its permits, sorted by id.
+Proposals = dict[tuple[str, str], tuple[PartyEntry, list[CompiledRule]]]
+#: Bounds of the contracts: what exceeds them goes to a work list, for a person to decide.
+EDGES_MAX = 200
+RULES_PER_EDGE_MAX = 32
+
+
+@dataclass(slots=True)
+class Setting:
+    """What all edges of one decision share: documents, time, exercise or not."""
+
+    directory: DirectoryIndex
+    policy: PolicyIndex
+    exercise: bool
+    decided_at: datetime
+    time: str = field(init=False)
+    _before_edge: str = field(init=False)
+    _after_edge: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        exercise = "true" if self.exercise else "false"
+        self.time = rfc3339(self.decided_at)
+        self._before_edge = f'{{"decided_at":"{self.time}","directory":"{self.directory.digest}","edge":'
+        self._after_edge = f',"engine":{ENGINE},"exercise":{exercise},"policy":"{self.policy.digest}"}}'
+
+    def view(self, facts: Mapping[str, Any], known_on: date | None = None) -> FactView:
+        """`facts` as judged on the decision's UTC day, with the law as known on `known_on` (default: that day)."""
+        decided_on = self.decided_at.astimezone(UTC).date()
+        return FactView(
+            facts, self.directory, decided_on=decided_on, known_on=known_on or decided_on, exercise=self.exercise
+        )
+
+    def edge_digest(self, edge: str) -> str:
+        """SHA-256 of the canonical JSON of {decided_at, directory, edge, engine, exercise, policy}."""
+        return digest(f"{self._before_edge}{edge}{self._after_edge}".encode())
+
+
+class PlannedEdge(NamedTuple):
+    """One recipient for one purpose. `digest` covers the edge, the documents and the time."""
+
+    recipient: str
+    terms: Terms
+    facts: Mapping[str, Any]
+    digest: str
+
+    def as_json(self) -> dict[str, Any]:
+        """The edge as its contract writes it, without what is None."""
+        terms = self.terms
+        return {
+            "recipient": self.recipient,
+            "purpose": terms.purpose,
+            "rules": terms.rules,
+            "reason": terms.reason,
+            "basis": terms.basis,
+            "handling": terms.handling,
+            "withheld": terms.withheld,
+            "hold_gate": terms.hold_gate,
+            "deadlines": terms.deadlines,
+            "facts": self.facts,
+            "digest": self.digest,
+        }
+
+
+class Outcome(NamedTuple):
+    """A decision: its disposition, the edges, and those a prohibition removed; sorted by (recipient, purpose)."""
+
+    setting: Setting
+    salt: str
+    disposition: Disposition
+    work_reason: WorkReason | None = None
+    edges: tuple[PlannedEdge, ...] = ()
+    not_sent: tuple[Mapping[str, Any], ...] = ()
+
+    def ref(self) -> dict[str, Any]:
+        """What travels with every edge. Its digest binds the set; the salt keeps the set from being guessed."""
+        ref: dict[str, Any] = {
+            "directory": self.setting.directory.digest,
+            "policy": self.setting.policy.digest,
+            "engine": ENGINE,
+            "decided_at": self.setting.time,
+        }
+        bound = ref | {
+            "exercise": self.setting.exercise,
+            "disposition": self.disposition,
+            "work_reason": self.work_reason,
+            "edges": [edge.digest for edge in self.edges],
+            "not_sent": self.not_sent,
+            "salt": self.salt,
+        }
+        return ref | {"digest": digest(encode(bound).encode())}
+
+    def as_json(self) -> dict[str, Any]:
+        """The decision as its contract writes it, without what is None."""
+        head = {"ref": self.ref(), "salt": self.salt, "disposition": self.disposition}
+        if self.work_reason is not None:
+            head["work_reason"] = self.work_reason
+        return head | {"edges": [edge.as_json() for edge in self.edges], "not_sent": self.not_sent}
+
+
+def judge(
+    facts: Mapping[str, Any],
+    setting: Setting,
+    *,
+    salt: str,
+    known_on: date | None = None,
+    unknown: WorkReason | None = None,
+) -> Outcome:
+    """Decide. `facts` is JSON as `Facts` writes it; `unknown` is what their extraction already failed to place.
+
+    `salt` is 64 hexadecimal digits that only origin and audit know. Total: for whole facts it never raises;
+    facts that lack a single value are a `Defect` of the caller, since no edge could be derived from them again.
+    """
+    view = setting.view(facts, known_on)
+    if not all(map(view.stated.get, SINGLE_FACTS)):
+        raise Defect("facts_incomplete")
+    if unknown := unknown or unknown_code(view):
+        return Outcome(setting, salt, Disposition.UNKNOWN_CODE, unknown)
+    proposed = propose([rule for rule in setting.policy.candidates(view) if rule.holds(view)], view)
+    edges: list[PlannedEdge] = []
+    not_sent: list[Mapping[str, Any]] = []
+    read: dict[frozenset[str], FactsRead] = {}
+    for (recipient_id, purpose), (recipient, permits) in sorted(proposed.items()):
+        plan = edge_plan(recipient, permits, view, setting.policy)
+        if removing := [rule.id for rule in plan.prohibitions if rule.holds(view)]:
+            not_sent.append({"purpose": purpose, "recipient": recipient_id, "rules": removing})
+            continue
+        if plan.reads not in read:
+            read[plan.reads] = view.restricted(plan.reads)
+        edges.append(_planned(recipient_id, plan.terms, read[plan.reads], setting))
+    return _disposed(Outcome(setting, salt, Disposition.ROUTED, None, tuple(edges), tuple(not_sent)), view)
+
+
+def derive(facts: Mapping[str, Any], setting: Setting, recipient_id: str, claimed: Sequence[str]) -> PlannedEdge:
+    """The edge to `recipient_id` that these facts alone lead to, if it rests on just the permits `claimed`.
+
+    Only permits that read nothing beyond what the claimed ones entitle the recipient to are asked: of the
+    others it can know nothing. Raises `Refused` where the facts are not exactly those, or the edge differs.
+    """
+    permits = [rule for rule_id in claimed if (rule := setting.policy.permits.get(rule_id))]
+    recipient = setting.directory.party(recipient_id)
+    if recipient is None or not permits or len(permits) != len(claimed):
+        raise Refused("edge_not_reproducible", "no such recipient or permit")
+    view, purpose = setting.view(facts), permits[0].purpose
+    plan = edge_plan(recipient, permits, view, setting.policy)
+    if facts.keys() != plan.reads:
+        raise Refused("edge_not_reproducible", "facts are not those that its rules read", field="/facts")
+    asked = (rule for rule in setting.policy.candidates(view) if rule.purpose == purpose and rule.reads <= plan.reads)
+    proposed = propose([rule for rule in asked if rule.holds(view)], view)
+    _, found = proposed.get((recipient_id, purpose), (recipient, []))
+    if found != permits or unknown_code(view):
+        raise Refused("edge_not_reproducible", "its facts lead to other permits", field="/rules")
+    if any(rule.holds(view) for rule in plan.prohibitions):
+        raise Refused("edge_not_reproducible", "a prohibition removes it", field="/rules")
+    return _planned(recipient_id, plan.terms, view.restricted(plan.reads), setting)
+
+
+def propose(permits: Iterable[CompiledRule], view: FactView) -> Proposals:
+    """The edges that `permits` (sorted by id) propose, each with its recipient and its permits in that order."""
+    proposed: Proposals = {}
+    for rule in permits:
+        for recipient in rule.selected(view):
+            if unfit(recipient, view) is None:
+                _, supporting = proposed.setdefault((recipient.id, rule.purpose), (recipient, []))
+                if rule not in supporting[-1:]:  # a permit may select a party twice, for two places
+                    supporting.append(rule)
+    return proposed
+
+
+def unfit(recipient: PartyEntry, view: FactView) -> str | None:
+    """Why a party that a permit selects is not a recipient: it is the origin, or does not take this kind of report."""
+    if recipient.id in view.stated[_ORIGIN]:
+        return "is_origin"
+    if recipient.accepts and recipient.accepts.isdisjoint(view.stated[_INCIDENT_KIND]):
+        return "kind_not_accepted"
+    return None
+
+
+def edge_plan(recipient: PartyEntry, permits: Sequence[CompiledRule], view: FactView, policy: PolicyIndex) -> EdgePlan:
+    nodes = view.directory.nodes(recipient.jurisdictions, view.days.decided_on)
+    return policy.plan(recipient, nodes, tuple([rule.order for rule in permits]), view.days)
+
+
+def unknown_code(view: FactView) -> WorkReason | None:
+    """What in the facts nobody knows: never guessed, always a work list."""
+    for fact in JURISDICTION_FACTS:
+        if not view.directory.all_known(view.stated[fact], view.days.decided_on):
+            return WorkReason.UNKNOWN_JURISDICTION
+    for provider_id in view.stated[_PROVIDERS]:
+        provider = view.directory.party(provider_id)
+        if provider is None or provider.kind != PartyKind.INDUSTRY:
+            return WorkReason.UNKNOWN_PROVIDER
+    return None
+
+
+def _planned(recipient_id: str, terms: Terms, facts: FactsRead, setting: Setting) -> PlannedEdge:
+    # Written piecewise because it is the hot path; a test holds it against the canonical JSON of the whole.
+    text = f'{terms.before_facts}{facts.text}{terms.before_recipient}"{recipient_id}"{terms.after_recipient}'
+    return PlannedEdge(recipient_id, terms, facts.stated, setting.edge_digest(text))
+
+
+def _disposed(outcome: Outcome, view: FactView) -> Outcome:
+    """With its disposition. Orphaned: a mandated hotline is offered it, and no hotline gets it otherwise."""
+    edges = outcome.edges
+    rules = [*[edge.terms.rules for edge in edges], *[edge["rules"] for edge in outcome.not_sent]]
+    if max(len(edges), len(outcome.not_sent)) > EDGES_MAX or max(map(len, rules), default=0) > RULES_PER_EDGE_MAX:
+        return Outcome(outcome.setting, outcome.salt, Disposition.UNROUTABLE, WorkReason.TOO_WIDE)
+    if not edges:
+        reason = WorkReason.PROHIBITED if outcome.not_sent else _without_edges(view, outcome.setting.policy)
+        return outcome._replace(disposition=Disposition.UNROUTABLE, work_reason=reason)
+    if Reason.ORPHAN_MANDATE in set().union(*[edge.terms.reasons for edge in edges]) and not any(
+        edge.terms.reasons - {Reason.ORPHAN_MANDATE} for edge in edges if _is_hotline(edge.recipient, view)
+    ):
+        return outcome._replace(disposition=Disposition.ORPHANED, work_reason=WorkReason.NO_HOTLINE)
+    return outcome
+
+
+def _is_hotline(party_id: str, view: FactView) -> bool:
+    party = view.directory.party(party_id)
+    return party is not None and party.kind == PartyKind.HOTLINE
+
+
+def _without_edges(view: FactView, policy: PolicyIndex) -> WorkReason:
+    """No law in force (`no_basis`) if a permit out of force would have proposed an edge; else no route at all."""
+    lapsed = [rule for rule in policy.lapsed(view) if rule.holds(view)]
+    return WorkReason.NO_BASIS if propose(lapsed, view) else WorkReason.NO_ROUTE

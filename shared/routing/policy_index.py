@@ -1,0 +1,297 @@
+"""The policy, compiled once and indexed: a decision looks only at rules that its facts can touch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from shared.kernel.errors import Refused
+from shared.routing.directory_index import PartyEntry
+from shared.routing.facts import JURISDICTION_FACTS, Days, FactView
+from shared.routing.terms import Terms, combine
+from shared.vocabulary.jurisdiction import JurisdictionTree
+from shared.vocabulary.routing import Fact, PartyKind
+
+_ORIGIN, _INCIDENT_KIND, _OBSERVED_ON = Fact.ORIGIN.value, Fact.INCIDENT_KIND.value, Fact.OBSERVED_ON.value
+_memo = lru_cache(maxsize=16_384)
+#: Facts whose values are many: a bucket on one of them holds few rules.
+_SELECTIVE = frozenset((*JURISDICTION_FACTS, Fact.PROVIDERS.value, _ORIGIN))
+
+
+#: Whether a predicate holds of the facts, with the tree as on the judged day.
+_Test = Callable[[FactView, date], bool]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Condition:
+    """One predicate. `fact`, `op` and `values` as in the policy's contract; an absent fact is the empty list."""
+
+    fact: str
+    op: str
+    values: frozenset[str]
+    holds: _Test
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which parties a permit proposes; `mandate` is "" for none."""
+
+    kind: str
+    how: str
+    by: str
+    mandate: str
+
+    def candidates(self, view: FactView) -> Iterator[PartyEntry]:
+        """Parties of the kind and of the status that fits, some perhaps more than once."""
+        for value in view.stated[self.by]:
+            if self.how != "named":
+                yield from view.nearest(self.mandate, self.kind, value)
+            elif (party := view.directory.party(value)) and (party.kind, party.status) == (self.kind, view.status):
+                yield party
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """Which edges a prohibition removes. Each list narrows; an empty one does not."""
+
+    purposes: frozenset[str]
+    kinds: frozenset[str]
+    nodes: frozenset[str]
+    parties: frozenset[str]
+
+    def covers(self, recipient: PartyEntry, nodes: frozenset[str]) -> bool:
+        """Whether it covers `recipient`, who stands under `nodes`; the purpose was asked before."""
+        return (
+            recipient.kind in self.kinds
+            and (not self.nodes or not self.nodes.isdisjoint(nodes))
+            and (not self.parties or recipient.id in self.parties)
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CompiledRule:
+    """A rule ready to be asked. `order` is its place among the policy's rules sorted by id."""
+
+    id: str
+    order: int
+    reads: frozenset[str]
+    conditions: tuple[Condition, ...]
+    selection: Selection | None
+    coverage: Coverage | None
+    purpose: str
+    reason: str
+    by_observation: bool
+    valid_from: date
+    valid_to: date
+    known_from: date
+    document: Mapping[str, Any]
+
+    def in_force(self, days: Days) -> bool:
+        """On its judged day, and known by then. If that day is missing, a permit is not and a prohibition is."""
+        day = days.observed_on if self.by_observation else days.decided_on
+        in_force = self.coverage is not None if day is None else self.valid_from <= day < self.valid_to
+        return in_force and self.known_from <= days.known_on
+
+    def selected(self, view: FactView) -> Iterable[PartyEntry]:
+        return self.selection.candidates(view) if self.selection else ()
+
+    def judged_on(self, days: Days) -> date:
+        return (self.by_observation and days.observed_on) or days.decided_on
+
+    def holds(self, view: FactView) -> bool:
+        judged_on = self.judged_on(view.days)
+        return all(condition.holds(view, judged_on) for condition in self.conditions)
+
+
+class EdgePlan(NamedTuple):
+    """What is settled for an edge before its facts are looked at, given who receives it, by which permits, and when.
+
+    `prohibitions` are those in force whose scope covers it. `reads` are the facts the edge carries: what its
+    permits and these prohibitions read, the origin, and the incident kind where the recipient limits it. A
+    prohibition not in force reads nothing, but that it is not shows the day it is judged on.
+    """
+
+    terms: Terms
+    prohibitions: tuple[CompiledRule, ...]
+    reads: frozenset[str]
+
+
+class PolicyIndex:
+    """The rules of one policy document, identified by `digest`. `document` is its JSON, valid by its contract.
+
+    Raises `Refused` where a rule reads what it does not name, lacks a part, or says what cannot be.
+    """
+
+    def __init__(self, document: Mapping[str, Any], digest: str, tree: JurisdictionTree) -> None:
+        self.digest = digest
+        issued_on = date.fromisoformat(document["issued_on"])
+        numbered = sorted(enumerate(document["rules"]), key=lambda entry: str(entry[1]["id"]))
+        self.rules = tuple(_compile(rule, order, f"/rules/{number}") for order, (number, rule) in enumerate(numbered))
+        for earlier, later in zip(self.rules, self.rules[1:], strict=False):
+            if earlier.id == later.id:
+                raise Refused("rule_repeated", field=f"/rules/{numbered[later.order][0]}/id")
+        for rule, (number, _) in zip(self.rules, numbered, strict=True):
+            if not all(tree.known(node, issued_on) for node in _nodes_named(rule)):
+                raise Refused("rule_node_unknown", field=f"/rules/{number}")
+        self.permits = {rule.id: rule for rule in self.rules if rule.selection}
+        self._always: list[int] = []
+        self._under: dict[str, dict[str, list[int]]] = {}
+        self._with: dict[str, dict[str, list[int]]] = {}
+        for rule in self.permits.values():
+            self._place(rule)
+        self._prohibitions: dict[str, list[CompiledRule]] = {}
+        for rule in self.rules:
+            for purpose in rule.coverage.purposes if rule.coverage else ():
+                self._prohibitions.setdefault(purpose, []).append(rule)
+        # Memos of pure functions of this document; they only save time.
+        self._under_any: Callable[[str, frozenset[str]], frozenset[int]] = _memo(self._find_under)
+        self._in_force: Callable[[Days], frozenset[int]] = lru_cache(256)(self._find_in_force)
+        self._terms: Callable[[tuple[int, ...]], Terms] = _memo(self._combine)
+        self.plan: Callable[[PartyEntry, frozenset[str], tuple[int, ...], Days], EdgePlan] = _memo(self._plan)
+
+    def candidates(self, view: FactView) -> list[CompiledRule]:
+        """Every permit in force whose conditions could hold; others cannot. Sorted by id."""
+        found = self._reachable(view) & self._in_force(view.days)
+        return [self.rules[order] for order in sorted(found)]
+
+    def lapsed(self, view: FactView) -> list[CompiledRule]:
+        """Every permit that is not in force, but whose conditions could hold. Sorted by id."""
+        found = self._reachable(view) - self._in_force(view.days)
+        return [self.rules[order] for order in sorted(found)]
+
+    def _reachable(self, view: FactView) -> set[int]:
+        """From the buckets, whatever the date: a node counts if it is one on the day of decision or of observation."""
+        found = set(self._always)
+        for fact in self._under:
+            found |= self._under_any(fact, view.nodes_any_day(fact))
+        for fact, buckets in self._with.items():
+            for value in view.stated[fact]:
+                found.update(buckets.get(value, ()))
+        return found
+
+    def _place(self, rule: CompiledRule) -> None:
+        """Into the buckets of its most selective condition that names what must be there."""
+        naming = [condition for condition in rule.conditions if condition.op in ("in", "under")]
+        if not naming:
+            self._always.append(rule.order)
+            return
+        chosen = min(naming, key=lambda condition: (condition.fact not in _SELECTIVE, len(condition.values)))
+        buckets = (self._under if chosen.op == "under" else self._with).setdefault(chosen.fact, {})
+        for value in chosen.values:
+            buckets.setdefault(value, []).append(rule.order)
+
+    def _find_under(self, fact: str, nodes: frozenset[str]) -> frozenset[int]:
+        buckets = self._under[fact]
+        return frozenset(order for node in nodes for order in buckets.get(node, ()))
+
+    def _find_in_force(self, days: Days) -> frozenset[int]:
+        return frozenset(rule.order for rule in self.permits.values() if rule.in_force(days))
+
+    def _plan(self, recipient: PartyEntry, nodes: frozenset[str], permits: tuple[int, ...], days: Days) -> EdgePlan:
+        """The plan of an edge to `recipient`, who stands under `nodes`, by `permits` (their orders, sorted)."""
+        terms = self._terms(permits)
+        reads = {_ORIGIN, _INCIDENT_KIND} if recipient.accepts else {_ORIGIN}
+        for order in permits:
+            reads |= self.rules[order].reads
+        prohibitions = []
+        for rule in self._prohibitions.get(terms.purpose, ()):
+            if not (rule.coverage and rule.coverage.covers(recipient, nodes)) or rule.known_from > days.known_on:
+                continue
+            if rule.by_observation:
+                reads.add(_OBSERVED_ON)
+            if rule.in_force(days):
+                prohibitions.append(rule)
+                reads |= rule.reads
+        return EdgePlan(terms, tuple(prohibitions), frozenset(reads))
+
+    def _combine(self, permits: tuple[int, ...]) -> Terms:
+        return combine([self.rules[order].document for order in permits])
+
+
+def _compile(rule: Mapping[str, Any], order: int, field: str) -> CompiledRule:
+    select, scope, valid_to = rule.get("select"), rule.get("scope"), rule.get("valid_to")
+    compiled = CompiledRule(
+        id=rule["id"],
+        order=order,
+        reads=frozenset(rule["reads"]),
+        conditions=tuple(_condition(entry["fact"], entry["op"], frozenset(entry["values"])) for entry in rule["when"]),
+        selection=select and Selection(select["kind"], select["how"], select["by"], select.get("mandate") or ""),
+        coverage=scope
+        and Coverage(
+            frozenset(scope["purposes"]),
+            frozenset(scope["kinds"]),
+            frozenset(scope.get("nodes") or ()),
+            frozenset(scope.get("parties") or ()),
+        ),
+        purpose=rule.get("purpose") or "",
+        reason=rule.get("reason") or "",
+        by_observation=rule.get("judged_by") == "observation",
+        valid_from=date.fromisoformat(rule["valid_from"]),
+        valid_to=date.fromisoformat(valid_to) if valid_to else date.max,
+        known_from=date.fromisoformat(rule["known_from"]),
+        document=rule,
+    )
+    _check(compiled, field)
+    return compiled
+
+
+def _condition(fact: str, op: str, values: frozenset[str]) -> Condition:
+    disjoint = values.isdisjoint
+    tests: dict[str, _Test] = {
+        "in": lambda view, _: not disjoint(view.stated[fact]),
+        "not_in": lambda view, _: disjoint(view.stated[fact]),
+        "under": lambda view, on: not disjoint(view.directory.nodes(view.stated[fact], on)),
+        "not_under": lambda view, on: disjoint(view.directory.nodes(view.stated[fact], on)),
+        # Who serves a place is asked for the day of decision, as selection is.
+        "unserved": lambda view, _: any(not view.nearest("", min(values), code) for code in view.stated[fact]),
+    }
+    return Condition(fact, op, values, tests[op])
+
+
+def _check(rule: CompiledRule, field: str) -> None:
+    """What the contract cannot say. Without these a rule could look at a fact that its edge does not carry."""
+    used = {condition.fact for condition in rule.conditions}
+    if rule.selection:
+        used.add(rule.selection.by)
+    if rule.by_observation:
+        used.add(Fact.OBSERVED_ON)
+    if not used <= rule.reads:
+        raise Refused("rule_reads_undeclared", field=f"{field}/reads")
+    proposes = (rule.selection, rule.purpose, rule.reason, rule.document.get("handling"))
+    whole = all(proposes) and not rule.coverage
+    if not (whole if rule.document["effect"] == "permit" else rule.coverage and not any(proposes[:3])):
+        raise Refused("rule_incomplete", field=field)
+    if not all(_matched(condition) for condition in rule.conditions):
+        raise Refused("rule_mismatched", field=f"{field}/when")
+    if rule.selection and not _selection_matched(rule.selection):
+        raise Refused("rule_mismatched", field=f"{field}/select")
+    reached = rule.coverage.kinds if rule.coverage else {rule.selection.kind} if rule.selection else set()
+    if PartyKind.INDUSTRY in reached and Fact.OBSERVED_ON in rule.reads:
+        # The fact would travel to the provider, who could see from it how long a notice waited, and so for what.
+        raise Refused("rule_dates_a_notice", field=f"{field}/reads")
+
+
+def _matched(condition: Condition) -> bool:
+    if condition.op in ("in", "not_in"):
+        return True
+    kinds_named = len(condition.values) == 1 and condition.values <= set(PartyKind)
+    return condition.fact in JURISDICTION_FACTS and (condition.op != "unserved" or kinds_named)
+
+
+def _selection_matched(selection: Selection) -> bool:
+    by_place = selection.by in JURISDICTION_FACTS
+    if selection.how == "named":
+        return selection.by == Fact.PROVIDERS and not selection.mandate
+    return by_place and (selection.how == "mandated") == bool(selection.mandate)
+
+
+def _nodes_named(rule: CompiledRule) -> Iterator[str]:
+    yield rule.document["basis"]["jurisdiction"]
+    if rule.coverage:
+        yield from rule.coverage.nodes
+    for condition in rule.conditions:
+        if condition.op in ("under", "not_under"):
+            yield from condition.values

@@ -1,0 +1,84 @@
+"""What several permits for one edge ask together: all their legal bases, and the strictest of the rest."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from shared.vocabulary.judgement import RetentionClass, SienaCode, Tlp
+
+_TLP = tuple(Tlp)
+_SIENA = tuple(SienaCode)
+#: Shortest first, and the shortest wins: who may keep a record for less time must not be told to keep it longer.
+_RETENTION = (
+    RetentionClass.MINIMAL,
+    RetentionClass.CA_21D,
+    RetentionClass.TCO_6M,
+    RetentionClass.US_1Y,
+    RetentionClass.UK_POLICY,
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Terms:
+    """Everything in an edge but its recipient and facts, as JSON values and as the canonical text around those two."""
+
+    rules: tuple[str, ...]
+    purpose: str
+    reason: str
+    reasons: frozenset[str]
+    basis: tuple[Mapping[str, str], ...]
+    handling: Mapping[str, str]
+    withheld: tuple[str, ...]
+    hold_gate: bool
+    deadlines: Mapping[str, int]
+    before_facts: str
+    before_recipient: str
+    after_recipient: str
+
+
+def combine(rules: Sequence[Mapping[str, Any]]) -> Terms:
+    """The terms of the permits `rules`, which are sorted by id and share one purpose."""
+    ids = tuple(rule["id"] for rule in rules)
+    basis = tuple({name: rule["basis"][name] for name in ("instrument", "article", "jurisdiction")} for rule in rules)
+    handling = {
+        "tlp": max((rule["handling"]["tlp"] for rule in rules), key=_TLP.index),
+        "retention": min(
+            (rule["handling"].get("retention") or RetentionClass.MINIMAL.value for rule in rules), key=_RETENTION.index
+        ),
+    }
+    if siena := [code for rule in rules if (code := rule["handling"].get("siena"))]:
+        handling["siena"] = max(siena, key=_SIENA.index)
+    withheld = tuple(sorted({field for rule in rules for field in rule.get("withheld") or ()}))
+    hold_gate = any(rule.get("hold_gate", False) for rule in rules)
+    deadlines = {
+        name: hours
+        for name in ("acknowledge_h", "act_h")
+        if (hours := _shortest((rule.get("deadlines") or {}).get(name) for rule in rules))
+    }
+    purpose, reason = rules[0]["purpose"], rules[0]["reason"]
+    return Terms(
+        rules=ids,
+        purpose=purpose,
+        reason=reason,
+        reasons=frozenset(rule["reason"] for rule in rules),
+        basis=basis,
+        handling=handling,
+        withheld=withheld,
+        hold_gate=hold_gate,
+        deadlines=deadlines,
+        before_facts=f'{{"basis":{encode(basis)},"deadlines":{encode(deadlines)},"facts":',
+        before_recipient=f',"handling":{encode(handling)},"hold_gate":{encode(hold_gate)},'
+        f'"purpose":{encode(purpose)},"reason":{encode(reason)},"recipient":',
+        after_recipient=f',"rules":{encode(ids)},"withheld":{encode(withheld)}}}',
+    )
+
+
+#: Canonical text of JSON values that hold no floats and no large integers (`shared.kernel.canonical`).
+encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"), sort_keys=True).encode
+
+
+def _shortest(hours: Iterable[int | None]) -> int | None:
+    return min((number for number in hours if number is not None), default=None)

@@ -1,0 +1,89 @@
+"""Questions to the engine that send nothing: before sending, on another day, under another policy."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Any
+
+from shared.contracts.decision import Facts
+from shared.routing.directory_index import DirectoryIndex
+from shared.routing.engine import Outcome, Setting, judge
+from shared.routing.explain import explain
+from shared.routing.policy_index import PolicyIndex
+from shared.routing.shelf import DocumentShelf
+from shared.vocabulary.routing import WorkReason
+
+
+@dataclass(frozen=True, slots=True)
+class DecidedReferral:
+    """What a decision was made of, kept so that it can be made again."""
+
+    facts: Facts
+    exercise: bool
+    decided_at: datetime
+    unknown: WorkReason | None = None
+
+
+@dataclass(slots=True)
+class Comparison:
+    """How many decisions and edges another policy would change. Keys: (recipient, purpose); (before, after)."""
+
+    referrals: int = 0
+    changed: int = 0
+    gained: Counter[tuple[str, str]] = field(default_factory=Counter)
+    lost: Counter[tuple[str, str]] = field(default_factory=Counter)
+    altered: Counter[tuple[str, str]] = field(default_factory=Counter)
+    dispositions: Counter[tuple[str, str]] = field(default_factory=Counter)
+
+
+def preview(referral: DecidedReferral, shelf: DocumentShelf, *, known_on: date | None = None) -> dict[str, Any]:
+    """The explained decision with the documents in force at `decided_at`: now, before sending."""
+    at = referral.decided_at
+    setting = Setting(shelf.directories.active(at), shelf.policies.active(at), referral.exercise, at)
+    return explain(_stated(referral.facts), setting, known_on=known_on, unknown=referral.unknown)
+
+
+def replay(
+    referral: DecidedReferral, shelf: DocumentShelf, *, at: datetime, known_on: date | None = None
+) -> dict[str, Any]:
+    """The explained decision as it would have been at `at`: documents, law and tree of that time.
+
+    With `known_on` earlier or later than `at`: with the law as it was known on that day.
+    """
+    moved = DecidedReferral(referral.facts, referral.exercise, at, referral.unknown)
+    return preview(moved, shelf, known_on=known_on)
+
+
+def compare(
+    referrals: Iterable[DecidedReferral], *, directory: DirectoryIndex, old: PolicyIndex, new: PolicyIndex
+) -> Comparison:
+    """Each referral decided by both policies, each at its own time. `altered` edges keep their key, not their terms."""
+    comparison = Comparison()
+    for referral in referrals:
+        before, after = (_decided(referral, directory, policy) for policy in (old, new))
+        had, has = _terms_by_key(before), _terms_by_key(after)
+        comparison.referrals += 1
+        comparison.changed += had != has or before.disposition != after.disposition
+        comparison.gained.update(has.keys() - had.keys())
+        comparison.lost.update(had.keys() - has.keys())
+        comparison.altered.update(key for key in had.keys() & has.keys() if had[key] != has[key])
+        comparison.dispositions[before.disposition, after.disposition] += 1
+    return comparison
+
+
+def _decided(referral: DecidedReferral, directory: DirectoryIndex, policy: PolicyIndex) -> Outcome:
+    setting = Setting(directory, policy, referral.exercise, referral.decided_at)
+    return judge(_stated(referral.facts), setting, salt="", unknown=referral.unknown)
+
+
+def _terms_by_key(outcome: Outcome) -> dict[tuple[str, str], Mapping[str, Any]]:
+    """Each edge by its key, without what differs merely because the policy's digest does."""
+    edges = (edge.as_json() for edge in outcome.edges)
+    return {(edge["recipient"], edge["purpose"]): edge | {"digest": None} for edge in edges}
+
+
+def _stated(facts: Facts) -> dict[str, Any]:
+    return facts.model_dump(mode="json", exclude_none=True)

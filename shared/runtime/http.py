@@ -1,0 +1,362 @@
+"""The HTTP edge of every service: bounds, time-outs, headers, problems; and the server that runs inside our process."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Final, TypeVar
+
+import uvicorn
+from fastapi import APIRouter, FastAPI
+from fastapi.exceptions import RequestValidationError
+from fastapi.openapi.utils import get_openapi
+from pydantic import BaseModel, ValidationError
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from shared.guard import parse_body
+from shared.guard.envelope_limits import BODY_BYTES_MAX
+from shared.kernel.errors import CausewayError, Refused, Unavailable
+from shared.kernel.ids import uuid7
+from shared.runtime import metrics
+from shared.runtime.budgets import BudgetExceeded
+from shared.runtime.health import Probe, readiness
+from shared.runtime.logs import log
+from shared.runtime.problems import Problem, encoded, internal_error, invalid_fields, not_found, problem
+from shared.runtime.telemetry import span
+
+BATCH_ITEMS_MAX: Final = 100
+BATCH_BODY_BYTES_MAX: Final = BATCH_ITEMS_MAX * BODY_BYTES_MAX
+BATCH_SUFFIXES: Final = (":batch", ":check")
+BODY_TIMEOUT_S: Final = 10.0
+HEAD_TIMEOUT_S: Final = 10.0
+HEAD_BYTES_MAX: Final = 16_384
+KEEP_ALIVE_S: Final = 30
+CONNECTIONS_MAX: Final = 1_000
+
+SECURITY_HEADERS: Final = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+    "Strict-Transport-Security": "max-age=31536000",
+    "X-Content-Type-Options": "nosniff",
+}
+
+_Model = TypeVar("_Model", bound=BaseModel)
+
+
+def create_app(
+    title: str,
+    routers: Sequence[APIRouter],
+    *,
+    probes: Sequence[Probe] = (),
+    measure: Callable[[], Awaitable[None]] | None = None,
+    body_timeout_s: float = BODY_TIMEOUT_S,
+) -> FastAPI:
+    """The application of a service: its routers behind the edge, with /livez, /readyz, /metrics and /openapi.json.
+
+    `measure` sets the gauges that are only true at the moment of asking.
+    """
+    app = FastAPI(title=title, version="1", docs_url=None, redoc_url=None, redirect_slashes=False)
+    for router in routers:
+        app.include_router(router)
+    app.include_router(_watched(probes, measure))
+    app.add_exception_handler(CausewayError, _on_error)
+    app.add_exception_handler(RequestValidationError, _on_parameters)
+    app.add_exception_handler(HTTPException, _on_http)
+    # The last added is the outermost.
+    app.add_middleware(BodyBound, timeout_s=body_timeout_s)
+    app.add_middleware(Edge)
+    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
+    return app
+
+
+async def read_json(request: Request) -> dict[str, Any]:
+    """The body as a JSON object within the limits of the guard. Raises `Refused` with a code `body_…`."""
+    headers = request.headers
+    return parse_body(headers.get("content-type"), headers.get("content-encoding"), await request.body())
+
+
+def read_model(model: type[_Model], value: Any) -> _Model:
+    """`value` (parsed JSON) as `model`. Raises `InvalidFields` with each place and rule, never a value."""
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        refusal = invalid_fields(error)
+    raise refusal
+
+
+def accepts(model: type[BaseModel]) -> dict[str, Any]:
+    """`openapi_extra` for a route that parses its own body: says in /openapi.json what it takes."""
+    schema = {"$ref": f"#/components/schemas/{model.__name__}"}
+    body = {"required": True, "content": {"application/json": {"schema": schema}}}
+    return {"requestBody": body, "x-body-model": model}
+
+
+class Edge:
+    """Outermost: gives each request an id and a span, each answer its headers, and each failure a plain 500."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id, status = str(uuid7()), 0
+
+        async def send_with_headers(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = MutableHeaders(scope=message)
+                for name, value in SECURITY_HEADERS.items():
+                    headers.setdefault(name, value)
+                headers["Request-Id"] = request_id
+            await send(message)
+
+        with span("http.request", parent=Headers(scope=scope).get("traceparent")) as notes:
+            try:
+                await self._app(scope, receive, send_with_headers)
+            except Exception as error:
+                log("request_failed", request_id=request_id, error=type(error).__name__, route=_route(scope))
+                if status:
+                    raise
+                await internal_error()(scope, receive, send_with_headers)
+            finally:
+                route, method = _route(scope), _method(scope)
+                notes.add({"http.route": route, "http.request.method": method, "http.response.status_code": status})
+                metrics.HTTP_REQUESTS.labels(method, route, str(status)).inc()
+
+
+class BodyBound:
+    """Bounds what a body may weigh and how long it may take, whether its length is announced or not.
+
+    `scope["body_bytes_max"]` tells those inside what the bound of this request is.
+    """
+
+    def __init__(self, app: ASGIApp, timeout_s: float) -> None:
+        self._app = app
+        self._timeout_s = timeout_s
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        bound = BATCH_BODY_BYTES_MAX if scope["path"].endswith(BATCH_SUFFIXES) else BODY_BYTES_MAX
+        scope["body_bytes_max"] = bound
+        too_large = Refused("body_too_large", f"at most {bound} bytes", status=413)
+        headers = Headers(scope=scope)
+        announced = headers.get("content-length", "0")
+        if not announced.isdecimal() or int(announced) > bound:
+            await _closing(too_large)(scope, receive, send)
+            return
+        received, complete, loop = 0, False, asyncio.get_running_loop()
+        deadline_s: float | None = None
+
+        async def receive_bounded() -> Message:
+            nonlocal received, complete, deadline_s
+            if complete:
+                return await receive()  # only a disconnect can come now
+            deadline_s = deadline_s or loop.time() + self._timeout_s
+            try:
+                async with asyncio.timeout_at(deadline_s):
+                    message = await receive()
+            except TimeoutError:
+                raise Refused("body_too_slow", f"send the body within {self._timeout_s:g} s", status=408) from None
+            received += len(message.get("body", b""))
+            complete = message["type"] == "http.disconnect" or not message.get("more_body", False)
+            if received > bound:
+                raise too_large
+            return message
+
+        async def send_closing(message: Message) -> None:
+            # What is left of a body that nobody reads must not be taken for the next request.
+            unread = (announced != "0" or "transfer-encoding" in headers) and not complete
+            if message["type"] == "http.response.start" and unread:
+                MutableHeaders(scope=message)["Connection"] = "close"
+            await send(message)
+
+        await self._app(scope, receive_bounded, send_closing)
+
+
+async def serve_http(app: ASGIApp, host: str, port: int) -> None:
+    """Serve until cancelled; requests under way are answered first, for at most 10 s.
+
+    Raises `Unavailable` if the address cannot be had. Signals stay with whoever runs this process.
+    """
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        listener = socket.create_server((host, port), family=family, backlog=2048)
+    except OSError:
+        raise Unavailable("http_address_taken", "another process listens there, or it is not ours") from None
+    server = _Server(
+        uvicorn.Config(
+            app,
+            http=PatientProtocol,
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            timeout_keep_alive=KEEP_ALIVE_S,
+            limit_concurrency=CONNECTIONS_MAX,
+            timeout_graceful_shutdown=10,
+        )
+    )
+    serving = asyncio.create_task(server.serve([listener]))
+    try:
+        await asyncio.shield(serving)
+    except asyncio.CancelledError:
+        server.should_exit = True
+        await serving
+        raise
+
+
+class _Server(uvicorn.Server):
+    """uvicorn that leaves the process's signals alone."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+class PatientProtocol(HttpToolsProtocol):
+    """uvicorn's protocol with bounds for the head of a request, which it has none for: size and time."""
+
+    _head_bytes = 0
+    _head_timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._await_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._have_head()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self._head_timer is not None:
+            self._head_bytes += len(data)
+        super().data_received(data)
+        if self._head_timer is not None and self._head_bytes > HEAD_BYTES_MAX:
+            self._refuse(b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\n\r\n")
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._await_head()
+
+    def on_headers_complete(self) -> None:
+        self._have_head()
+        super().on_headers_complete()
+
+    def _await_head(self) -> None:
+        if self._head_timer is None:
+            late = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\n\r\n"
+            self._head_bytes, self._head_timer = 0, self.loop.call_later(HEAD_TIMEOUT_S, self._refuse, late)
+
+    def _have_head(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _refuse(self, answer: bytes) -> None:
+        self._have_head()
+        if not self.transport.is_closing():
+            self.transport.write(answer)
+            self.transport.close()
+
+
+def _watched(probes: Sequence[Probe], measure: Callable[[], Awaitable[None]] | None) -> APIRouter:
+    router = APIRouter(include_in_schema=False)
+
+    @router.get("/livez")
+    async def livez() -> Response:
+        return Response(encoded({"alive": True}), media_type="application/json")
+
+    @router.get("/readyz")
+    async def readyz() -> Response:
+        checks = await readiness(probes)
+        ready = all(check.ok for check in checks)
+        body = {"ready": ready, "checks": [check._asdict() for check in checks]}
+        return Response(encoded(body), status_code=200 if ready else 503, media_type="application/json")
+
+    @router.get("/metrics")
+    async def exposed() -> Response:
+        try:
+            if measure is not None:
+                await measure()
+        except Unavailable:
+            pass  # the counters are still true; the gauges keep their last value
+        return Response(metrics.exposition(), headers={"Content-Type": metrics.CONTENT_TYPE})
+
+    return router
+
+
+async def _on_error(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, CausewayError)
+    if not isinstance(error, Refused | Unavailable):
+        raise error  # ours to mend: logged and answered at the edge
+    if error.code in {"body_too_large", "body_too_slow"}:
+        return _closing(error)
+    return problem(error, error.headers if isinstance(error, BudgetExceeded) else None)
+
+
+async def _on_parameters(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    places = [{"field": "/" + "/".join(map(str, e["loc"])), "rule": str(e["type"])} for e in error.errors()]
+    refusal = Refused("parameter_invalid", "a parameter breaks a rule", field=places[0]["field"], status=400)
+    return problem(refusal)
+
+
+async def _on_http(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    if error.status_code == 404:
+        return problem(not_found())
+    refusal = Refused("method_not_allowed", "the resource has no such method", status=error.status_code)
+    return problem(refusal, error.headers)
+
+
+def _closing(error: CausewayError) -> Response:
+    return problem(error, {"Connection": "close"})
+
+
+def _route(scope: Scope) -> str:
+    """The route's template, never the path that was asked for."""
+    return str(getattr(scope.get("route"), "path", "unmatched"))
+
+
+def _method(scope: Scope) -> str:
+    return scope["method"] if scope["method"] in {"GET", "POST", "HEAD", "PUT", "PATCH", "DELETE"} else "other"
+
+
+def _openapi(app: FastAPI) -> dict[str, Any]:
+    """FastAPI's document with the bodies that routes parse themselves, problems, and the way to authenticate."""
+    if app.openapi_schema is not None:
+        return app.openapi_schema
+    document = get_openapi(title=app.title, version=app.version, routes=app.routes)
+    schemas: dict[str, Any] = document.setdefault("components", {}).setdefault("schemas", {})
+    models: list[type[BaseModel]] = [Problem]
+    for operation in (each for path in document.get("paths", {}).values() for each in path.values()):
+        if (model := operation.pop("x-body-model", None)) is not None:
+            models.append(model)
+        responses = operation["responses"]
+        responses.pop("422", None)
+        responses["default"] = {
+            "description": "Refused: the code says which rule, the pointers where.",
+            "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
+        }
+    for model in models:
+        schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
+        schemas |= schema.pop("$defs", {}) | {model.__name__: schema}
+    document["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
+    document["security"] = [{"key": []}]
+    app.openapi_schema = document
+    return document

@@ -1,0 +1,126 @@
+"""The inbox in PostgreSQL: the transaction in which a consumed batch takes effect exactly once."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from uuid import UUID
+
+from shared.envelope.datakeys import DataKey, KeyEncryptionKey, protect, wrap
+from shared.exchange.message import Draft
+from shared.runtime import outbox
+from shared.runtime.database import Database, Scope, Session
+from shared.runtime.ports import Admission, Arrival, Parked, Settlement
+from shared.vocabulary.answers import Outcome
+
+_ADMIT = """
+INSERT INTO inbox (message_id, sender, recipient, sequence, type, digest, topic, partition, "offset")
+SELECT DISTINCT ON (m) m, s, r, q, t, d, k, p, o
+FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[], $5::text[], $6::text[], $7::text[], $8::int[],
+            $9::bigint[]) AS a(m, s, r, q, t, d, k, p, o)
+ORDER BY m, p, o
+ON CONFLICT DO NOTHING
+RETURNING message_id
+"""
+_STORED = "SELECT message_id, outcome, code FROM inbox WHERE message_id = ANY($1::uuid[])"
+_OUTCOMES = """
+UPDATE inbox AS i SET outcome = a.outcome, code = a.code
+FROM unnest($1::uuid[], $2::text[], $3::text[]) AS a(message_id, outcome, code) WHERE i.message_id = a.message_id
+"""
+_PARK = """
+INSERT INTO quarantine (topic, partition, "offset", length_bytes, digest, reason, sender, message_id, body)
+SELECT * FROM unnest($1::text[], $2::int[], $3::bigint[], $4::int[], $5::text[], $6::text[], $7::text[], $8::uuid[],
+                     $9::bytea[])
+ON CONFLICT DO NOTHING
+RETURNING topic, partition, "offset"
+"""
+
+
+class PostgresUnit:
+    """One transaction of one batch. Nothing of it is visible, or will ever be, unless all of it is."""
+
+    def __init__(self, session: Session, kek: KeyEncryptionKey) -> None:
+        self.connection = session
+        self._driver = session.driver
+        self._kek = kek
+
+    async def admit(self, arrivals: Sequence[Arrival]) -> Admission:
+        if not arrivals:
+            return Admission(frozenset(), {}, frozenset())
+        ids = [arrival.message_id for arrival in arrivals]
+        admitted = await self._driver.fetch(
+            _ADMIT,
+            ids,
+            [arrival.sender for arrival in arrivals],
+            [arrival.recipient for arrival in arrivals],
+            [arrival.sequence for arrival in arrivals],
+            [arrival.type for arrival in arrivals],
+            [arrival.digest for arrival in arrivals],
+            [arrival.topic for arrival in arrivals],
+            [arrival.partition for arrival in arrivals],
+            [arrival.offset for arrival in arrivals],
+        )
+        fresh = frozenset(row["message_id"] for row in admitted)
+        others = [message_id for message_id in ids if message_id not in fresh]
+        done: dict[UUID, tuple[Outcome, str | None]] = {}
+        if others:
+            stored = await self._driver.fetch(_STORED, others)
+            done = {row["message_id"]: (Outcome(row["outcome"]), row["code"]) for row in stored}
+        return Admission(fresh, done, frozenset(others) - done.keys())
+
+    async def record_outcomes(self, outcomes: Sequence[tuple[UUID, Outcome, str]]) -> None:
+        if outcomes:
+            ids, words, codes = zip(*outcomes, strict=True)
+            await self._driver.execute(_OUTCOMES, list(ids), [word.value for word in words], list(codes))
+
+    async def enqueue(self, drafts: Sequence[Draft]) -> None:
+        await outbox.enqueue(self._driver, drafts)
+
+    async def settle(self, settlements: Sequence[Settlement]) -> list[Settlement]:
+        return await outbox.settle(self._driver, settlements)
+
+    async def park(self, parked: Sequence[Parked]) -> list[Parked]:
+        if not parked:
+            return []
+        new = await self._driver.fetch(
+            _PARK,
+            [row.topic for row in parked],
+            [row.partition for row in parked],
+            [row.offset for row in parked],
+            [row.length_bytes for row in parked],
+            [row.digest for row in parked],
+            [row.reason for row in parked],
+            [row.sender for row in parked],
+            [row.message_id for row in parked],
+            [self._encrypted(row) for row in parked],
+        )
+        coordinates = {(row["topic"], row["partition"], row["offset"]) for row in new}
+        return [row for row in parked if (row.topic, row.partition, row.offset) in coordinates]
+
+    def _encrypted(self, row: Parked) -> bytes | None:
+        """The kept body under a key of its own; the wrapped key (40 bytes more than 32) goes before it."""
+        if row.body is None:
+            return None
+        place = f"{row.topic}/{row.partition}/{row.offset}".encode()
+        key = DataKey.generate()
+        wrapped = wrap(key, self._kek, place)
+        return len(wrapped).to_bytes(2, "big") + wrapped + protect(row.body, key, place)
+
+
+class PostgresInbox:
+    """Opens the transaction of each batch under a scope that sees all parties of the instance."""
+
+    def __init__(
+        self, database: Database, *, scope: Callable[[], Scope], kek: KeyEncryptionKey, wake: Callable[[], None]
+    ):
+        self._database = database
+        self._scope = scope
+        self._kek = kek
+        self._wake = wake
+
+    @asynccontextmanager
+    async def unit(self) -> AsyncIterator[PostgresUnit]:
+        async with self._database.transaction(self._scope()) as session:
+            yield PostgresUnit(session, self._kek)
+        # Committed: the relay may look at once instead of at its next poll.
+        self._wake()

@@ -1,0 +1,189 @@
+"""Kafka as the relay sees it: access, and the one writer. Nothing else in the project publishes.
+
+aiokafka's `send` spreads a batch over several requests; in an outage an early one can expire while a later one still
+arrives, and the order of a key breaks. Here each partition's rows go as whole record batches, appended by the broker
+all or nothing, and the next is not sent before the last one is acknowledged. So whatever fails, the log holds a
+prefix of the rows, and sending all of them again keeps their order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import (
+    ClusterAuthorizationFailedError,
+    GroupAuthorizationFailedError,
+    KafkaError,
+    MessageSizeTooLargeError,
+    TopicAuthorizationFailedError,
+    UnknownTopicOrPartitionError,
+)
+from aiokafka.helpers import create_ssl_context
+from aiokafka.partitioner import DefaultPartitioner
+from faststream.security import BaseSecurity, SASLScram512
+
+from shared.kernel.errors import Unavailable
+from shared.runtime.ports import OutboxRow
+from shared.runtime.stamping import wire
+from shared.runtime.telemetry import span
+
+#: Bytes of one record batch: `max.message.bytes` of every inbox topic (`deploy/kafka/topics.json`).
+BATCH_BYTES_MAX: Final = 131_072
+REQUEST_TIMEOUT_MS: Final = 10_000
+
+#: What clients of aiokafka raise when there is no broker, no right, or no topic. A wrong password looks like no broker.
+KAFKA_ERRORS: Final = (KafkaError, OSError)
+
+_REFUSALS: Final = (
+    ClusterAuthorizationFailedError,
+    GroupAuthorizationFailedError,
+    TopicAuthorizationFailedError,
+    UnknownTopicOrPartitionError,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class KafkaAccess:
+    """Where Kafka is and as whom it is reached.
+
+    With `username`, SCRAM-SHA-512; with `ca_file`, over TLS; with `certificate_file` (key and certificate in one PEM
+    file), as the holder of that certificate.
+    """
+
+    bootstrap_servers: str
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+    ca_file: Path | None = None
+    certificate_file: Path | None = None
+
+    def client_options(self, client_id: str) -> dict[str, Any]:
+        """Keyword arguments for any aiokafka client."""
+        options: dict[str, Any] = {
+            "bootstrap_servers": self.bootstrap_servers.split(","),
+            "client_id": client_id,
+            "request_timeout_ms": REQUEST_TIMEOUT_MS,
+            "security_protocol": self._protocol(),
+            "ssl_context": self._ssl_context(),
+        }
+        if self.username is not None:
+            options |= {
+                "sasl_mechanism": "SCRAM-SHA-512",
+                "sasl_plain_username": self.username,
+                "sasl_plain_password": self.password,
+            }
+        return options
+
+    def security(self) -> BaseSecurity:
+        """The same for FastStream."""
+        context = self._ssl_context()
+        if self.username is None:
+            return BaseSecurity(ssl_context=context, use_ssl=context is not None)
+        return SASLScram512(self.username, self.password or "", ssl_context=context, use_ssl=context is not None)
+
+    def _protocol(self) -> str:
+        transport = "PLAINTEXT" if self.ca_file is None else "SSL"
+        return transport if self.username is None else f"SASL_{transport}"
+
+    def _ssl_context(self) -> ssl.SSLContext | None:
+        if self.ca_file is None:
+            return None
+        certificate = None if self.certificate_file is None else str(self.certificate_file)
+        context: ssl.SSLContext = create_ssl_context(cafile=str(self.ca_file), certfile=certificate)
+        return context
+
+
+def unavailable(error: BaseException) -> Unavailable:
+    """What a Kafka failure means to whoever can only wait."""
+    if isinstance(error, _REFUSALS):
+        # The broker does not tell a missing topic from a missing right; an operator mends either while we wait.
+        return Unavailable("broker_refuses")
+    if isinstance(error, MessageSizeTooLargeError):
+        return Unavailable("broker_record_bound")
+    return Unavailable("broker_unavailable")
+
+
+class KafkaLogWriter:
+    """Appends stamped rows to their topics. One relay uses it at a time."""
+
+    def __init__(self, access: KafkaAccess, *, instance: str) -> None:
+        self._access = access
+        self._instance = instance
+        self._producer: AIOKafkaProducer | None = None
+        self._partition_of = DefaultPartitioner()
+
+    async def append(self, rows: Sequence[OutboxRow]) -> None:
+        """Append all rows, in order within each key, durable on all in-sync replicas.
+
+        Raises `Unavailable`: a prefix of each partition's rows may be there, so append all of them again.
+        """
+        traces = [row.draft.traceparent for row in rows if row.draft.traceparent is not None]
+        with span("batch.publish", links=traces, attributes={"batch_records": len(rows)}):
+            await self._append(rows)
+
+    async def close(self) -> None:
+        """Stop the producer; what was not acknowledged stays in the outbox."""
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            await producer.stop()
+
+    async def _append(self, rows: Sequence[OutboxRow]) -> None:
+        try:
+            producer = await self._started()
+            by_partition: dict[tuple[str, int], list[OutboxRow]] = {}
+            for row in rows:
+                topic, key = row.draft.topic, row.draft.subject.encode()
+                partitions = sorted(await producer.partitions_for(topic))
+                partition = self._partition_of(key, partitions, partitions)
+                by_partition.setdefault((topic, partition), []).append(row)
+            appends = [self._append_to(producer, where, rows) for where, rows in by_partition.items()]
+            # All are waited for, also after a failure: nothing may still be on its way when the rows come again.
+            outcomes = await asyncio.gather(*appends, return_exceptions=True)
+        except KAFKA_ERRORS as error:
+            await self.close()
+            raise unavailable(error) from None
+        for outcome in outcomes:
+            if isinstance(outcome, KAFKA_ERRORS):
+                # An idempotent producer can be unusable after any failure: the next append makes a new one.
+                await self.close()
+                raise unavailable(outcome) from None
+            if isinstance(outcome, BaseException):
+                raise outcome
+
+    async def _append_to(self, producer: AIOKafkaProducer, where: tuple[str, int], rows: Sequence[OutboxRow]) -> None:
+        topic, partition = where
+        waiting = list(reversed(rows))
+        while waiting:
+            batch = producer.create_batch()
+            while waiting and batch.append(
+                key=waiting[-1].draft.subject.encode(),
+                value=waiting[-1].draft.body,
+                timestamp=None,
+                headers=wire(waiting[-1], self._instance),
+            ):
+                waiting.pop()
+            await (await producer.send_batch(batch, topic, partition=partition))
+
+    async def _started(self) -> AIOKafkaProducer:
+        if self._producer is None:
+            producer = AIOKafkaProducer(
+                **self._access.client_options(f"causeway-{self._instance}-relay"),
+                enable_idempotence=True,
+                acks="all",
+                linger_ms=0,
+                compression_type=None,
+                max_batch_size=BATCH_BYTES_MAX,
+                max_request_size=BATCH_BYTES_MAX,
+            )
+            try:
+                await producer.start()
+            except BaseException:
+                await producer.stop()
+                raise
+            self._producer = producer
+        return self._producer

@@ -1,0 +1,179 @@
+"""Logs: JSON lines, one event each, whose names and fields are closed lists (`docs/operations/logs.md`).
+
+Text never comes from outside: values are counts and opaque identifiers. Lines of libraries lose their message, which
+may quote what they were given; what stays is who spoke, how loudly, and how often.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+from collections.abc import Callable, Mapping, MutableMapping
+from typing import Any, Final, Literal, TextIO, TypedDict, Unpack, get_args
+
+import structlog
+
+from shared.kernel.clock import Clock, SystemClock, rfc3339
+
+Level = Literal["info", "warning", "error"]
+EventName = Literal[
+    "batch_failed",
+    "broker_waits",
+    "bus_restarted",
+    "consumer_waits",
+    "decided_again",
+    "document_placed",
+    "document_refused",
+    "intake_failed",
+    "library_spoke",
+    "log_line_broken",
+    "outbox_resent",
+    "part_failed",
+    "record_alarm",
+    "relay_waits",
+    "request_failed",
+    "service_started",
+    "service_stopped",
+]
+
+
+class Fields(TypedDict, total=False):
+    """Every field a line may have. Texts are opaque: a code, a name from our own source, or an identifier."""
+
+    code: str
+    count: int
+    digest: str
+    error: str
+    kind: str
+    library: str
+    message_id: str
+    offset: int
+    part: str
+    partition: int
+    request_id: str
+    route: str
+    topic: str
+
+
+LEVELS: Final[Mapping[str, Level]] = {
+    "batch_failed": "error",
+    "broker_waits": "warning",
+    "bus_restarted": "error",
+    "consumer_waits": "warning",
+    "decided_again": "info",
+    "document_placed": "info",
+    "document_refused": "error",
+    "intake_failed": "error",
+    "library_spoke": "warning",
+    "log_line_broken": "error",
+    "outbox_resent": "warning",
+    "part_failed": "error",
+    "record_alarm": "error",
+    "relay_waits": "warning",
+    "request_failed": "error",
+    "service_started": "info",
+    "service_stopped": "info",
+}
+EVENTS: Final = frozenset(get_args(EventName))
+FIELDS: Final = frozenset(Fields.__annotations__)
+
+#: One line of each library and level per that many seconds: aiokafka alone writes 75 a second while a broker is down.
+LIBRARY_INTERVAL_S: Final = 10.0
+
+_OPAQUE = re.compile(r"[A-Za-z0-9._:/{}\-]{0,128}")
+_SEVERITY: Final = {"info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+
+
+def log(event: EventName, **fields: Unpack[Fields]) -> None:
+    """Write one line. Its level is the event's own (`LEVELS`)."""
+    structlog.get_logger().log(_SEVERITY[LEVELS[event]], event, **fields)
+
+
+def configure_logs(
+    *,
+    instance: str,
+    level: Level = "info",
+    stream: TextIO | None = None,
+    clock: Clock | None = None,
+    trace_id: Callable[[], str | None] = lambda: None,
+) -> None:
+    """Write to `stream` (standard error) from now on, and take over what libraries log.
+
+    `trace_id` names the trace that the code writing a line runs in, if there is one.
+    """
+    clock = clock or SystemClock()
+    structlog.configure(
+        processors=[
+            _closed,
+            _Stamp(instance, clock, trace_id),
+            structlog.processors.JSONRenderer(sort_keys=True),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(_SEVERITY[level]),
+        logger_factory=structlog.PrintLoggerFactory(stream or sys.stderr),
+        cache_logger_on_first_use=False,
+    )
+    root = logging.getLogger()
+    for handler in root.handlers[:]:
+        if isinstance(handler, LibraryHandler):
+            root.removeHandler(handler)
+    root.addHandler(LibraryHandler(clock))
+    root.setLevel(logging.WARNING)
+
+
+class LibraryHandler(logging.Handler):
+    """Turns lines of the standard library's logging into `library_spoke`: logger and count, no text."""
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__(logging.WARNING)
+        self._clock = clock
+        self._last_s: dict[tuple[str, int], float] = {}
+        self._held: dict[tuple[str, int], int] = {}
+
+    def emit(self, record: logging.LogRecord) -> None:
+        key = record.name, record.levelno
+        count = self._held[key] = self._held.get(key, 0) + 1
+        now_s = self._clock.now().timestamp()
+        if now_s - self._last_s.get(key, -LIBRARY_INTERVAL_S) < LIBRARY_INTERVAL_S:
+            return
+        self._last_s[key], self._held[key] = now_s, 0
+        error = record.exc_info[0] if record.exc_info else None
+        fields: Fields = {"library": record.name, "kind": record.levelname.lower(), "count": count}
+        if error is not None:
+            fields["error"] = error.__name__
+        log("library_spoke", **fields)
+
+
+def _closed(_logger: Any, _method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Let through only listed events and fields, and only opaque values. The rest is counted, never written."""
+    event = line.pop("event", None)
+    kept = {name: value for name, value in line.items() if name in FIELDS and _is_opaque(value)}
+    dropped = len(line) - len(kept)
+    if event not in EVENTS:
+        return {"event": "log_line_broken", "count": len(line) + 1}
+    if dropped:
+        kept["fields_dropped"] = dropped
+    return {"event": event} | kept
+
+
+def _is_opaque(value: Any) -> bool:
+    if isinstance(value, str):
+        return _OPAQUE.fullmatch(value) is not None
+    return isinstance(value, int | float)
+
+
+class _Stamp:
+    """Adds when, where, how loud, and the trace that a line belongs to."""
+
+    def __init__(self, instance: str, clock: Clock, trace_id: Callable[[], str | None]) -> None:
+        self._instance = instance
+        self._clock = clock
+        self._trace_id = trace_id
+
+    def __call__(self, _logger: Any, _method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        line["at"] = rfc3339(self._clock.now())
+        line["instance"] = self._instance
+        line["level"] = "error" if line.get("fields_dropped") else LEVELS[line["event"]]
+        if (trace_id := self._trace_id()) is not None:
+            line["trace_id"] = trace_id
+        return line

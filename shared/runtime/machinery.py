@@ -1,0 +1,209 @@
+"""What every instance is built from: database, keys, documents, relay, consumer and bus, wired once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from shared.contracts.registry import MESSAGE_PARKED
+from shared.exchange.accept import Reader, accept
+from shared.exchange.compose import compose_fact, compose_receipts
+from shared.exchange.message import Draft, Received, Record
+from shared.exchange.prepare import Documents
+from shared.kernel.clock import Clock, SystemClock
+from shared.kernel.errors import Unavailable
+from shared.kernel.ids import uuid7
+from shared.routing.shelf import DocumentShelf
+from shared.runtime.acts import Acts
+from shared.runtime.budgets import Budgets
+from shared.runtime.bus import Bus, Subscription
+from shared.runtime.consumer import Consumer, Handler
+from shared.runtime.database import Database, Scope, wait_for_database
+from shared.runtime.documents import DocumentFeed, read_approver_keys
+from shared.runtime.health import Check
+from shared.runtime.identity import ApiKeys
+from shared.runtime.inbox import PostgresInbox
+from shared.runtime.kafka import KafkaLogWriter
+from shared.runtime.keys import InstanceKeys, load_keys
+from shared.runtime.metrics import measure_stores
+from shared.runtime.outbox import PostgresOutbox
+from shared.runtime.ports import Parked
+from shared.runtime.relay import DecideAgain, Relay, RelaySettings
+from shared.runtime.settings import RuntimeSettings
+from shared.vocabulary.answers import Outcome
+
+#: PostgreSQL advisory lock of the one active relay of a database (any constant, the same everywhere).
+RELAY_LOCK: Final = 0x6361757365776179
+
+
+@dataclass(slots=True)
+class Machinery:
+    """One instance's machinery. Made by `build_machinery`; its parts are run by the service's app."""
+
+    instance: str
+    settings: RuntimeSettings
+    clock: Clock
+    database: Database
+    keys: InstanceKeys
+    shelf: DocumentShelf
+    feed: DocumentFeed
+    api_keys: ApiKeys
+    budgets: Budgets
+    _relay: Relay | None = None
+
+    def documents(self) -> Documents:
+        """The directory and policy in force now. Raises `Unavailable` before the first have arrived."""
+        now = self.clock.now()
+        return Documents(self.shelf.directories.active(now), self.shelf.policies.active(now))
+
+    def parties(self) -> Sequence[str]:
+        """The parties that this instance serves now."""
+        return self.shelf.directories.active(self.clock.now()).parties_of(self.instance)
+
+    def service_scope(self) -> Scope:
+        """The scope in which the instance itself applies messages: all parties it serves."""
+        return Scope(self.parties(), "service", "apply")
+
+    def wake(self) -> None:
+        """There is news in the outbox. In a process without the relay this does nothing: the relay polls."""
+        if self._relay is not None:
+            self._relay.wake()
+
+    def acts(self) -> Acts:
+        return Acts(self.database, self.wake)
+
+    async def run_documents(self) -> None:
+        await wait_for_database(self.database)
+        await self.feed.run()
+
+    async def run_relay(self, decide_again: DecideAgain) -> None:
+        """Publish as the one relay of this database; stand by while another process is."""
+        outbox = PostgresOutbox(self.database, instance=self.instance, key=self.keys.signing)
+        writer = KafkaLogWriter(self.settings.kafka_access(), instance=self.instance)
+        lock = await self.database.driver_connection()
+        try:
+            while not await lock.fetchval("SELECT pg_try_advisory_lock($1)", RELAY_LOCK):
+                await asyncio.sleep(0.5)
+            self._relay = Relay(
+                outbox,
+                writer,
+                clock=self.clock,
+                decide_again=decide_again,
+                settings=RelaySettings(batch_rows_max=self.settings.batch_rows_max),
+            )
+            await self._relay.run()
+        finally:
+            self._relay = None
+            await writer.close()
+            await lock.close()
+
+    async def run_bus(self, handler: Handler) -> None:
+        """Consume this instance's inbox topic once the documents are there."""
+        await self._until_documents()
+        await self.bus(handler).run()
+
+    def bus(self, handler: Handler) -> Bus:
+        topic = self.topic()
+        consumer = self.consumer(handler, topic)
+        subscription = Subscription(self.instance, topic, self.settings.slot)
+        return Bus(self.settings.kafka_access(), subscription, consumer, clock=self.clock)
+
+    def consumer(self, handler: Handler, topic: str) -> Consumer:
+        reader = Reader(self.instance, topic, self.shelf, list(self.keys.opening.values()))
+
+        def accept_record(record: Record) -> Received:
+            return accept(record, reader)
+
+        inbox = PostgresInbox(self.database, scope=self.service_scope, kek=self.keys.kek, wake=self.wake)
+        return Consumer(
+            inbox, handler, accept=accept_record, receipts=self._receipts, facts=self._parked, clock=self.clock
+        )
+
+    def topic(self) -> str:
+        """The topic that the directory gives this instance."""
+        entry = self.shelf.directories.active(self.clock.now()).instance(self.instance)
+        if entry is None:
+            raise Unavailable("instance_not_in_directory")
+        return entry.topic
+
+    async def measure(self) -> None:
+        async with self.database.transaction() as session:
+            await measure_stores(session.driver, self.clock.now())
+
+    async def probe_database(self) -> Check:
+        async with self.database.transaction() as session:
+            await session.driver.fetchval("SELECT 1")
+        return Check("database", True)
+
+    async def probe_documents(self) -> Check:
+        return await self.feed.check()
+
+    async def close(self) -> None:
+        await self.database.close()
+
+    async def _until_documents(self) -> None:
+        while True:
+            try:
+                self.topic()
+                return
+            except Unavailable:
+                await asyncio.sleep(0.1)
+
+    def _receipts(self, to: str, entries: Sequence[tuple[object, str, Outcome, str | None]]) -> list[Draft]:
+        directory = self.documents().directory
+        return compose_receipts(self.instance, to, entries, directory=directory, at=self.clock.now())  # type: ignore[arg-type]
+
+    def _parked(self, parked: Sequence[Parked]) -> list[Draft]:
+        directory, at = self.documents().directory, self.clock.now()
+        return [
+            compose_fact(
+                MESSAGE_PARKED,
+                _parked_fact(each),
+                subject=uuid7(),
+                instance=self.instance,
+                directory=directory,
+                exercise=False,
+                at=at,
+            )
+            for each in parked
+        ]
+
+
+async def build_machinery(instance: str, settings: RuntimeSettings) -> Machinery:
+    """Wire an instance from its settings. Reads key files and the document table; needs no broker."""
+    clock = SystemClock()
+    database = Database(settings.database_url.get_secret_value(), pool_size=settings.database_pool_size)
+    keys = load_keys(
+        settings.keys_dir, signing_key=settings.signing_key, opening_key=settings.opening_key, kek=settings.kek
+    )
+    shelf = DocumentShelf()
+    feed = DocumentFeed(
+        settings.kafka_access(),
+        database,
+        shelf,
+        instance=instance,
+        approver_keys=read_approver_keys(settings.approver_keys_file),
+        clock=clock,
+    )
+    await wait_for_database(database)
+    await feed.load()
+    api_keys = ApiKeys(database, directory=lambda: shelf.directories.active(clock.now()), clock=clock)
+    budgets = Budgets(settings.budget_limits(), clock)
+    return Machinery(instance, settings, clock, database, keys, shelf, feed, api_keys, budgets)
+
+
+def _parked_fact(parked: Parked) -> dict[str, object]:
+    fact: dict[str, object] = {
+        "topic": parked.topic,
+        "partition": parked.partition,
+        "offset": parked.offset,
+        "digest": parked.digest,
+        "reason": parked.reason,
+    }
+    if parked.sender is not None:
+        fact["sender"] = parked.sender
+    if parked.message_id is not None:
+        fact["message_id"] = str(parked.message_id)
+    return fact

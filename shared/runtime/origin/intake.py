@@ -1,0 +1,255 @@
+"""Intake: many submissions, one transaction. Concurrent single posts are gathered into one batch as well.
+
+    parse → prepare (pure) → one transaction { idempotency claims · referrals · edges · outbox · answers } → answer
+
+Before the commit nothing has happened; after it everything is durable, answer included, and the relay sends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from shared.contracts.referral import ReferralSubmission
+from shared.contracts.registry import REFERRAL_REFUSED
+from shared.envelope.datakeys import KeyEncryptionKey
+from shared.exchange.compose import compose_fact
+from shared.exchange.message import Draft
+from shared.exchange.prepare import Documents, Prepared, prepare
+from shared.kernel.clock import Clock, rfc3339
+from shared.kernel.errors import Refused, Unavailable
+from shared.kernel.ids import uuid7
+from shared.routing.directory_index import PartyEntry
+from shared.runtime import outbox
+from shared.runtime.database import Database, Scope
+from shared.runtime.idempotency import Claim, ClaimKind, claim_many, store_many
+from shared.runtime.logs import log
+from shared.runtime.origin import store
+from shared.runtime.problems import problem_body
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """One referral as posted: `content` is the parsed model, or the refusal that parsing ended in."""
+
+    party: PartyEntry
+    role: str
+    content: ReferralSubmission | Refused
+    traceparent: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What one HTTP request asks: one or many submissions under one idempotency key (hashed)."""
+
+    submissions: Sequence[Submission]
+    key_hash: bytes
+    body_hash: bytes
+    single: bool
+
+    @property
+    def party(self) -> str:
+        return self.submissions[0].party.id
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Status and exact body. The same bytes are stored, and given again to whoever repeats the request."""
+
+    status: int
+    body: bytes
+    location: str | None = None
+
+
+_Waiting = tuple[Request, asyncio.Future[Answer]]
+
+
+class Intake:
+    """Gathers concurrent requests and commits them together. One instance per API process."""
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        documents: Callable[[], Documents],
+        instance: str,
+        kek: KeyEncryptionKey,
+        clock: Clock,
+        wake: Callable[[], None],
+        submissions_max: int = 200,
+        waiting_max: int = 2000,
+    ) -> None:
+        self._database = database
+        self._documents = documents
+        self._instance = instance
+        self._kek = kek
+        self._clock = clock
+        self._wake = wake
+        self._submissions_max = submissions_max
+        self._queue: asyncio.Queue[_Waiting] = asyncio.Queue(waiting_max)
+
+    async def submit(self, request: Request) -> Answer:
+        """Answer once the request is durable. A full queue is `Unavailable`: back-pressure, not memory growth."""
+        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        try:
+            self._queue.put_nowait((request, answer))
+        except asyncio.QueueFull:
+            raise Unavailable("intake_full") from None
+        return await answer
+
+    async def run(self) -> None:
+        """Commit what waits, batch after batch, until cancelled."""
+        while True:
+            waiting = [await self._queue.get()]
+            count = len(waiting[0][0].submissions)
+            while count < self._submissions_max and not self._queue.empty():
+                waiting.append(self._queue.get_nowait())
+                count += len(waiting[-1][0].submissions)
+            await self._commit_or_fail(waiting)
+
+    async def _commit_or_fail(self, waiting: list[_Waiting]) -> None:
+        try:
+            answers = await self._commit([request for request, _ in waiting])
+        except Exception as error:
+            if len(waiting) > 1 and not isinstance(error, Unavailable):
+                # One request may have broken the batch: alone, each can only break itself.
+                for each in waiting:
+                    await self._commit_or_fail([each])
+                return
+            log("intake_failed", error=type(error).__name__, count=len(waiting))
+            for _, future in waiting:
+                if not future.done():
+                    future.set_exception(error)
+            return
+        for (_, future), answer in zip(waiting, answers, strict=True):
+            if not future.done():
+                future.set_result(answer)
+
+    async def _commit(self, requests: Sequence[Request]) -> list[Answer]:
+        documents = self._documents()
+        prepared = [[self._prepare(each, documents) for each in request.submissions] for request in requests]
+        parties = sorted({each.party.id for request in requests for each in request.submissions})
+        async with self._database.transaction(Scope(parties, requests[0].submissions[0].role, "submit")) as session:
+            claims = await claim_many(session.driver, [(r.party, r.key_hash, r.body_hash) for r in requests])
+            new = [index for index, claim in enumerate(claims) if claim.kind is ClaimKind.NEW]
+            kept = [each for index in new for each in prepared[index] if isinstance(each, Prepared)]
+            kept.sort(key=lambda each: (each.origin, each.external_ref))
+            existing = await store.insert_referrals(session.driver, kept, self._kek)
+            answers: dict[int, Answer] = {}
+            drafts: list[Draft] = []
+            fates: list[tuple[str, str]] = []
+            for index in new:
+                results = [_result(each, existing) for each in prepared[index]]
+                answers[index] = _answer(requests[index], results)
+                drafts += self._drafts(requests[index], prepared[index], existing, documents)
+                fates += _fates(requests[index], results)
+            await outbox.enqueue(session.driver, drafts)
+            await store.count_intake(session.driver, fates)
+            await store_many(
+                session.driver,
+                [(requests[i].party, requests[i].key_hash, answers[i].status, _stored(answers[i])) for i in new],
+            )
+        # From here the referrals are durable: a crash leaves them in the outbox and the relay sends them.
+        self._wake()
+        return [_answer_of(index, claim, answers) for index, claim in enumerate(claims)]
+
+    def _prepare(self, submission: Submission, documents: Documents) -> Prepared | Refused:
+        if isinstance(submission.content, Refused):
+            return submission.content
+        try:
+            return prepare(
+                submission.content,
+                origin=submission.party,
+                documents=documents,
+                at=self._clock.now(),
+                traceparent=submission.traceparent,
+            )
+        except Refused as error:
+            return error
+
+    def _drafts(
+        self, request: Request, prepared: Sequence[Prepared | Refused], existing: dict[Any, Any], documents: Documents
+    ) -> list[Draft]:
+        drafts: list[Draft] = []
+        for submission, each in zip(request.submissions, prepared, strict=True):
+            if isinstance(each, Refused):
+                clear = {"origin": submission.party.id, "origin_kind": submission.party.kind, "code": each.code}
+                fact = compose_fact(
+                    REFERRAL_REFUSED,
+                    clear | ({"field": each.field} if each.field else {}),
+                    subject=uuid7(),
+                    instance=self._instance,
+                    directory=documents.directory,
+                    exercise=submission.party.status == "sandbox",
+                    at=self._clock.now(),
+                )
+                drafts.append(fact)
+            elif each.referral_id not in existing:
+                drafts += each.drafts
+        return drafts
+
+
+def _result(each: Prepared | Refused, existing: dict[Any, Any]) -> dict[str, Any]:
+    """One submission's result as `:batch` lists it."""
+    if isinstance(each, Refused):
+        return {"status": each.status, "problem": problem_body(each)}
+    if (first := existing.get(each.referral_id)) is not None:
+        conflict = Refused("external_ref_exists", "this sender has filed this reference before", status=409)
+        return {"status": 409, "problem": problem_body(conflict) | {"referral": f"/v1/referrals/{first}"}}
+    return {
+        "status": 202,
+        "referral_id": str(each.referral_id),
+        "revision": 1,
+        "state": each.disposition,
+        "work_reason": each.work_reason,
+        "accepted_at": rfc3339(each.accepted_at),
+        "recipients": [
+            {"recipient": e.recipient, "purpose": e.purpose, "reason": e.reason, "rules": e.rules} for e in each.emitted
+        ],
+        "decision": {name: value for name, value in each.decision.items() if name != "salt"},
+    }
+
+
+def _answer(request: Request, results: Sequence[dict[str, Any]]) -> Answer:
+    if request.single:
+        result = results[0]
+        status = int(result["status"])
+        if "problem" in result:
+            return Answer(status, _encoded(result["problem"]))
+        body = {name: value for name, value in result.items() if name != "status"}
+        return Answer(status, _encoded(body), f"/v1/referrals/{result['referral_id']}")
+    return Answer(200, _encoded({"results": [{"index": index} | result for index, result in enumerate(results)]}))
+
+
+def _fates(request: Request, results: Sequence[dict[str, Any]]) -> list[tuple[str, str]]:
+    """What accounting counts: a repeated external reference is refused as the same sender's duplicate."""
+    fates = []
+    for result in results:
+        fates += [(request.party, "submitted"), (request.party, "accepted" if result["status"] == 202 else "refused")]
+    return fates
+
+
+def _stored(answer: Answer) -> bytes:
+    return _encoded({"location": answer.location}) + b"\n" + answer.body
+
+
+def _answer_of(index: int, claim: Claim, answers: dict[int, Answer]) -> Answer:
+    if claim.kind is ClaimKind.NEW:
+        return answers[index]
+    if claim.twin_of is not None:
+        return answers[claim.twin_of] if claim.twin_of in answers else _reused()
+    if claim.kind is ClaimKind.REUSED or claim.answer is None or claim.status is None:
+        return _reused()
+    head, _, body = claim.answer.partition(b"\n")
+    return Answer(claim.status, body, json.loads(head)["location"])
+
+
+def _reused() -> Answer:
+    return Answer(422, _encoded(problem_body(Refused("idempotency_key_reused", "the key was used with another body"))))
+
+
+def _encoded(value: Any) -> bytes:
+    return json.dumps(value, separators=(",", ":")).encode()

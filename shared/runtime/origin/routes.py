@@ -1,0 +1,143 @@
+"""The HTTP door of an origin: filing, looking and withdrawing, the same paths at every originating service."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Query, Request
+from starlette.responses import JSONResponse, Response
+
+from shared.contracts.base import Contract
+from shared.contracts.referral import ReferralSubmission
+from shared.kernel.errors import CausewayError, Refused
+from shared.runtime.acts import Acts
+from shared.runtime.database import Session
+from shared.runtime.http import BATCH_ITEMS_MAX, accepts, read_json, read_model
+from shared.runtime.idempotency import body_hash, read_key
+from shared.runtime.identity import Identity
+from shared.runtime.origin.intake import Answer, Submission
+from shared.runtime.origin.intake import Request as IntakeRequest
+from shared.runtime.origin.referrals import Referrals
+from shared.runtime.problems import PROBLEM_JSON, problem_body
+from shared.runtime.telemetry import current_traceparent
+from shared.vocabulary.referral import WithdrawalReason
+
+Limit = Annotated[int, Query(ge=1, le=200)]
+Cursor = Annotated[str | None, Query(max_length=64, pattern=r"^[A-Za-z0-9_-]+$")]
+Code = Annotated[str | None, Query(max_length=32, pattern=r"^[a-z_]+$")]
+
+
+class Withdrawal(Contract):
+    """Why the origin takes the referral back."""
+
+    reason: WithdrawalReason
+
+
+def origin_router(referrals: Referrals, acts: Acts, identified: Callable[[Request], Awaitable[Identity]]) -> APIRouter:
+    """The routes under /v1/referrals and /v1/work."""
+    router = APIRouter(prefix="/v1", tags=["referrals"])
+    who = Depends(identified)
+    _add_filing(router, referrals, who)
+    _add_looking(router, referrals, who)
+
+    @router.post("/referrals/{referral_id}:withdraw", status_code=202, openapi_extra=accepts(Withdrawal))
+    async def withdraw(referral_id: UUID, request: Request, identity: Identity = who) -> Response:
+        wanted = read_model(Withdrawal, await read_json(request))
+
+        async def act(session: Session) -> Mapping[str, Any]:
+            await referrals.withdraw(session, referral_id, wanted.reason, party=identity.party, role=identity.role)
+            return {"referral_id": str(referral_id), "state": "withdrawn"}
+
+        return await acts.once(request, identity, "withdraw", act)
+
+    return router
+
+
+def _add_filing(router: APIRouter, referrals: Referrals, who: Any) -> None:
+    @router.post("/referrals", status_code=202, openapi_extra=accepts(ReferralSubmission))
+    async def submit(request: Request, identity: Identity = who) -> Response:
+        """File one referral. 202 means that it is durable here, not that anybody has received it."""
+        return await _file(request, identity, referrals, single=True)
+
+    @router.post("/referrals:batch")
+    async def submit_batch(request: Request, identity: Identity = who) -> Response:
+        """File up to 100 referrals; each has its own result, and one that is refused does not hold up the others."""
+        return await _file(request, identity, referrals, single=False)
+
+    @router.post("/referrals:check")
+    async def check(request: Request, identity: Identity = who) -> Response:
+        """Say what would happen, without storing anything: refusals, and where each referral would go and why."""
+        body = await read_json(request)
+        listed = body["referrals"] if set(body) == {"referrals"} else [body]
+        results = [_checked(referrals, identity, index, value) for index, value in enumerate(_bounded(listed))]
+        return JSONResponse({"results": results})
+
+
+def _add_looking(router: APIRouter, referrals: Referrals, who: Any) -> None:
+    @router.get("/referrals")
+    async def page(identity: Identity = who, state: Code = None, cursor: Cursor = None, limit: Limit = 50) -> Response:
+        """The party's referrals, newest first."""
+        found = await referrals.page(party=identity.party, role=identity.role, state=state, cursor=cursor, limit=limit)
+        return JSONResponse(found)
+
+    @router.get("/referrals/{referral_id}")
+    async def show(referral_id: UUID, identity: Identity = who) -> Response:
+        """One referral with its three marks: accepted, delivered, acknowledged."""
+        return JSONResponse(await referrals.show(referral_id, party=identity.party, role=identity.role))
+
+    @router.get("/work")
+    async def work(identity: Identity = who, reason: Code = None, cursor: Cursor = None, limit: Limit = 50) -> Response:
+        """What went nowhere, each with the named reason."""
+        found = await referrals.work(
+            party=identity.party, role=identity.role, reason=reason, cursor=cursor, limit=limit
+        )
+        return JSONResponse(found)
+
+
+async def _file(request: Request, identity: Identity, referrals: Referrals, *, single: bool) -> Response:
+    key = read_key(request.headers.get("idempotency-key"))
+    body = await read_json(request)
+    values = [body] if single else _bounded(body.get("referrals") if set(body) == {"referrals"} else None)
+    party, trace = referrals.origin(identity.party), current_traceparent()
+    submissions = [Submission(party, identity.role, _parsed(value), trace) for value in values]
+    wanted = IntakeRequest(submissions, key, body_hash(request.url.path, await request.body()), single)
+    return _response(await referrals.submit(wanted, role=identity.role))
+
+
+def _bounded(listed: Any) -> Sequence[Any]:
+    if not isinstance(listed, list) or not 1 <= len(listed) <= BATCH_ITEMS_MAX:
+        raise Refused("batch_size", f"1 to {BATCH_ITEMS_MAX} referrals in a list", field="/referrals")
+    return listed
+
+
+def _parsed(value: Any) -> ReferralSubmission | Refused:
+    try:
+        return read_model(ReferralSubmission, value)
+    except Refused as error:
+        return error
+
+
+def _checked(referrals: Referrals, identity: Identity, index: int, value: Any) -> dict[str, Any]:
+    try:
+        outcome = referrals.check(read_model(ReferralSubmission, value), party=identity.party)
+    except CausewayError as error:
+        return {"index": index, "ok": False, "problem": problem_body(error)}
+    recipients = [
+        {
+            "recipient": edge.recipient,
+            "purpose": edge.terms.purpose,
+            "reason": edge.terms.reason,
+            "rules": edge.terms.rules,
+        }
+        for edge in outcome.edges
+    ]
+    stated = {"index": index, "ok": True, "state": outcome.disposition, "recipients": recipients}
+    return stated | {"work_reason": outcome.work_reason, "not_sent": outcome.not_sent}
+
+
+def _response(answer: Answer) -> Response:
+    headers = {"Location": answer.location} if answer.location else None
+    kind = PROBLEM_JSON if answer.status >= 400 else "application/json"
+    return Response(answer.body, status_code=answer.status, media_type=kind, headers=headers)

@@ -1,0 +1,191 @@
+"""The outbox in PostgreSQL: what is enqueued with an effect lives here until the other side has receipted it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import asyncpg
+
+from shared.contracts.registry import BY_TYPE, Lane
+from shared.envelope.keys import SigningKey
+from shared.exchange.message import Draft
+from shared.runtime.database import Database
+from shared.runtime.ports import OutboxRow, Settlement, Stamp
+from shared.runtime.stamping import counts_by_pair, stamp_rows
+
+_INSERT = """
+INSERT INTO outbox (message_id, type, subject, sender, recipient, recipient_instance, topic, exercise, body,
+                    created_at, decided_at, traceparent)
+SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
+                     $8::bool[], $9::bytea[], $10::timestamptz[], $11::timestamptz[], $12::text[])
+"""
+_COLUMNS = """id, message_id, type, subject, sender, recipient, recipient_instance, topic, exercise, body, created_at,
+decided_at, traceparent, sequence, key_id, batch_root, batch_signature, batch_index, batch_size, batch_path"""
+_UNSTAMPED = f"SELECT {_COLUMNS} FROM outbox WHERE sequence IS NULL ORDER BY id LIMIT $1"
+_UNRECEIPTED = f"""
+SELECT {_COLUMNS} FROM outbox
+WHERE sequence IS NOT NULL AND ($1::timestamptz IS NULL OR coalesce(sent_at, created_at) < $1)
+ORDER BY id LIMIT $2
+"""
+_NEXT = """
+INSERT INTO pair_sequence AS p (sender, recipient, last)
+SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[])
+ON CONFLICT (sender, recipient) DO UPDATE SET last = p.last + excluded.last
+RETURNING sender, recipient, last
+"""
+_STAMP = """
+UPDATE outbox AS o SET sequence = s.sequence, key_id = $3, batch_root = $4, batch_signature = $5,
+       batch_index = s.index, batch_size = $6, batch_path = s.path, digest = s.digest
+FROM unnest($1::bigint[], $2::bigint[], $7::int[], $8::bytea[], $9::text[]) AS s(id, sequence, index, path, digest)
+WHERE o.id = s.id
+"""
+_MARK = "UPDATE outbox SET sent_at = $2 WHERE id = ANY($1::bigint[])"
+_END = "DELETE FROM outbox WHERE id = ANY($1::bigint[])"
+_SETTLE = """
+WITH receipt AS (
+    SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::uuid[], $6::text[])
+             AS r(message_id, digest, outcome, code, receipt_id, by)
+), gone AS (
+    DELETE FROM outbox AS o USING receipt AS r
+    WHERE o.message_id = r.message_id AND o.digest = r.digest AND o.recipient_instance = r.by
+    RETURNING o.message_id, o.type, o.sender, o.recipient, o.sequence, o.digest, r.outcome, r.code, r.receipt_id
+), kept AS (
+    INSERT INTO sent (message_id, type, sender, recipient, sequence, digest, outcome, code, receipt_id)
+    SELECT * FROM gone ON CONFLICT (message_id) DO NOTHING
+)
+SELECT message_id FROM gone
+"""
+_SETTLED_BEFORE = """
+SELECT s.message_id FROM sent AS s JOIN unnest($1::uuid[], $2::text[]) AS r(message_id, digest) USING (message_id)
+WHERE s.digest = r.digest
+"""
+
+
+async def enqueue(driver: asyncpg.Connection, drafts: Sequence[Draft]) -> None:
+    """Put drafts into the outbox within the caller's transaction, in the order given.
+
+    From the caller's commit on they will be sent: a crash leaves them here and the relay goes on.
+    """
+    if drafts:
+        await driver.execute(
+            _INSERT,
+            [draft.message_id for draft in drafts],
+            [draft.message.type for draft in drafts],
+            [draft.subject for draft in drafts],
+            [draft.sender for draft in drafts],
+            [draft.recipient for draft in drafts],
+            [draft.recipient_instance for draft in drafts],
+            [draft.topic for draft in drafts],
+            [draft.exercise for draft in drafts],
+            [draft.body for draft in drafts],
+            [draft.created_at for draft in drafts],
+            [draft.decided_at for draft in drafts],
+            [draft.traceparent for draft in drafts],
+        )
+
+
+async def settle(driver: asyncpg.Connection, settlements: Sequence[Settlement]) -> list[Settlement]:
+    """Move receipted rows from `outbox` to `sent`; return the entries that match nothing ever sent.
+
+    An entry counts only if its digest is ours and its signer is the instance the message went to.
+    """
+    if not settlements:
+        return []
+    ids = [entry.message_id for entry in settlements]
+    digests = [entry.digest for entry in settlements]
+    gone = await driver.fetch(
+        _SETTLE,
+        ids,
+        digests,
+        [entry.outcome.value for entry in settlements],
+        [entry.code for entry in settlements],
+        [entry.receipt_id for entry in settlements],
+        [entry.by for entry in settlements],
+    )
+    matched = {row["message_id"] for row in gone}
+    if len(matched) < len(ids):
+        matched |= {row["message_id"] for row in await driver.fetch(_SETTLED_BEFORE, ids, digests)}
+    return [entry for entry in settlements if entry.message_id not in matched]
+
+
+class PostgresOutbox:
+    """The relay's side of the outbox table. One relay at a time per database (`relay_lock`)."""
+
+    def __init__(self, database: Database, *, instance: str, key: SigningKey) -> None:
+        self._database = database
+        self._instance = instance
+        self._key = key
+
+    async def unstamped(self, limit: int) -> list[OutboxRow]:
+        async with self._database.transaction() as session:
+            return [_row(record) for record in await session.driver.fetch(_UNSTAMPED, limit)]
+
+    async def stamp(self, rows: Sequence[OutboxRow]) -> list[OutboxRow]:
+        async with self._database.transaction() as session:
+            counts = counts_by_pair(rows)
+            lasts = await session.driver.fetch(
+                _NEXT, [pair[0] for pair in counts], [pair[1] for pair in counts], list(counts.values())
+            )
+            numbered = {(row["sender"], row["recipient"]): row["last"] for row in lasts}
+            stamped, digests = stamp_rows(rows, numbered, instance=self._instance, key=self._key)
+            stamps = [row.stamp for row in stamped if row.stamp is not None]
+            await session.driver.execute(
+                _STAMP,
+                [stamp.outbox_id for stamp in stamps],
+                [stamp.sequence for stamp in stamps],
+                stamps[0].key_id,
+                stamps[0].root,
+                stamps[0].signature,
+                stamps[0].size,
+                [stamp.index for stamp in stamps],
+                [stamp.path for stamp in stamps],
+                digests,
+            )
+            return stamped
+
+    async def unreceipted(self, sent_before: datetime | None, limit: int) -> list[OutboxRow]:
+        async with self._database.transaction() as session:
+            return [_row(record) for record in await session.driver.fetch(_UNRECEIPTED, sent_before, limit)]
+
+    async def mark_sent(self, rows: Sequence[OutboxRow], at: datetime) -> None:
+        async with self._database.transaction() as session:
+            ending = [row.outbox_id for row in rows if row.draft.message.lane in _UNRECEIPTED_LANES]
+            waiting = [row.outbox_id for row in rows if row.draft.message.lane not in _UNRECEIPTED_LANES]
+            if ending:
+                await session.driver.execute(_END, ending)
+            if waiting:
+                await session.driver.execute(_MARK, waiting, at)
+
+
+_UNRECEIPTED_LANES = frozenset({Lane.RECEIPT, Lane.FACT})
+
+
+def _row(record: asyncpg.Record) -> OutboxRow:
+    draft = Draft(
+        message_id=record["message_id"],
+        message=BY_TYPE[record["type"]],
+        subject=record["subject"],
+        sender=record["sender"],
+        recipient=record["recipient"],
+        recipient_instance=record["recipient_instance"],
+        topic=record["topic"],
+        exercise=record["exercise"],
+        body=record["body"],
+        created_at=record["created_at"],
+        decided_at=record["decided_at"],
+        traceparent=record["traceparent"],
+    )
+    if record["sequence"] is None:
+        return OutboxRow(record["id"], draft, None)
+    stamp = Stamp(
+        outbox_id=record["id"],
+        sequence=record["sequence"],
+        key_id=record["key_id"],
+        root=record["batch_root"],
+        signature=record["batch_signature"],
+        index=record["batch_index"],
+        size=record["batch_size"],
+        path=record["batch_path"],
+    )
+    return OutboxRow(record["id"], draft, stamp)

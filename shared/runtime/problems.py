@@ -1,0 +1,109 @@
+"""Problem details (RFC 9457): how a coded error is told over HTTP. Codes and pointers only, never a value."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from starlette.responses import Response
+
+from shared.contracts.base import error_locations
+from shared.kernel.errors import AlreadyDone, CausewayError, Defect, Refused, Unavailable
+
+PROBLEM_JSON: Final = "application/problem+json"
+RETRY_AFTER_S: Final = 2
+ERRORS_MAX: Final = 20
+
+
+class FieldError(BaseModel):
+    """One broken rule: JSON pointer (RFC 6901) and the rule's name."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    field: str
+    rule: str
+
+
+class Problem(BaseModel):
+    """The body of every answer with status 400 or above; `type` is `/problems/` and the code."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    type: str
+    title: str
+    status: int
+    code: str
+    field: str | None = None
+    errors: list[FieldError] = []
+
+
+class InvalidFields(Refused):
+    """A body that breaks its schema at one or more places."""
+
+    def __init__(self, errors: Sequence[Mapping[str, str]]) -> None:
+        super().__init__("fields_invalid", "one or more fields break a rule", field=errors[0]["field"])
+        self.errors = list(errors)
+
+
+def invalid_fields(error: ValidationError) -> InvalidFields:
+    """The refusal for a model that did not validate. Raise it outside the `except`, or the input rides along.
+
+    A pointer ends before a name that is not one of the model's: that name came from outside.
+    """
+    found = error.errors(include_url=False, include_context=False, include_input=False)[:ERRORS_MAX]
+    ours = [one | {"loc": one["loc"][:-1]} if one["type"] == "extra_forbidden" else one for one in found]
+    return InvalidFields([one | {"field": one["field"].rstrip("/")} for one in error_locations(ours)])
+
+
+def status_of(error: CausewayError) -> int:
+    """The HTTP status of an error's class: 4xx as refused, 200, 503, else 500."""
+    match error:
+        case Refused():
+            return error.status
+        case AlreadyDone():
+            return 200
+        case Unavailable():
+            return 503
+        case _:
+            return 500
+
+
+def problem_body(error: CausewayError) -> dict[str, Any]:
+    """The error as the members of a problem. A `Defect` says no more than that we are wrong."""
+    code, title, field = error.code, error.detail or error.code.replace("_", " "), error.field
+    if not isinstance(error, Refused | Unavailable | AlreadyDone):
+        code, title, field = "internal_error", "the service failed; nothing of this request has taken effect", None
+    body: dict[str, Any] = {"type": f"/problems/{code}", "title": title, "status": status_of(error), "code": code}
+    if field is not None:
+        body["field"] = field
+    if isinstance(error, InvalidFields):
+        body["errors"] = error.errors
+    return body
+
+
+def problem(error: CausewayError, headers: Mapping[str, str] | None = None) -> Response:
+    """The answer for an error, byte-equal for equal errors."""
+    body = problem_body(error)
+    more = dict(headers or {})
+    if isinstance(error, Unavailable):
+        more.setdefault("Retry-After", str(RETRY_AFTER_S))
+    if body["status"] == 401:
+        more.setdefault("WWW-Authenticate", "Bearer")
+    return Response(encoded(body), status_code=body["status"], media_type=PROBLEM_JSON, headers=more)
+
+
+def internal_error() -> Response:
+    """The answer when our own code failed."""
+    return problem(Defect("internal_error"))
+
+
+def not_found() -> Refused:
+    """One answer for what is absent and for what is someone else's."""
+    return Refused("not_found", "there is no such resource for you", status=404)
+
+
+def encoded(value: Any) -> bytes:
+    """Compact JSON."""
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()

@@ -1,0 +1,133 @@
+"""Reading topics outside any group: for audit, replay and accounting. The caller keeps the cursors."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager
+from itertools import chain
+from typing import Final, NamedTuple
+from uuid import UUID
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import OffsetOutOfRangeError
+
+from shared.exchange.message import Record
+from shared.kernel.errors import Unavailable
+from shared.runtime.bus import to_record
+from shared.runtime.kafka import KAFKA_ERRORS, KafkaAccess, unavailable
+from shared.runtime.topic_metadata import TopicDescription, describe_topics
+
+READ_RECORDS_MAX: Final = 500
+POLL_MS: Final = 500
+
+
+class Coordinate(NamedTuple):
+    """One partition of one topic."""
+
+    topic: str
+    partition: int
+
+
+class Bounds(NamedTuple):
+    """The offsets a partition holds: from `first` up to, not including, `end`."""
+
+    first: int
+    end: int
+
+
+class LogReader:
+    """Reads `topics`. Every call opens a connection of its own, so calls may run beside each other.
+
+    Offsets mean nothing across the deletion of a topic: keep `topic_ids` with the cursors, and start again at the
+    bounds when an id has changed.
+    """
+
+    def __init__(self, access: KafkaAccess, topics: Sequence[str], *, client_id: str) -> None:
+        self._access = access
+        self._topics = tuple(topics)
+        self._client_id = client_id
+
+    async def follow(self, cursors: Mapping[Coordinate, int]) -> AsyncGenerator[list[Record]]:
+        """Batches of records from the cursors on, for ever; a partition without one from its first record.
+
+        Yields an empty batch when nothing came for half a second. An outage of the broker is waited out. Raises
+        `Unavailable("offset_out_of_range")` when a cursor's record is no longer, or not yet, there.
+        """
+        async with self._reading() as consumer:
+            bounds = await self._bounds(consumer)
+            _assign(consumer, {where: cursors.get(where, held.first) for where, held in bounds.items()})
+            while True:
+                yield await _batch(consumer)
+
+    async def read_range(self, where: Coordinate, first: int, end: int) -> AsyncGenerator[list[Record]]:
+        """The records of one partition from offset `first` up to, not including, `end`, which must exist."""
+        async with self._reading() as consumer:
+            _assign(consumer, {where: first})
+            while await consumer.position(TopicPartition(*where)) < end:
+                if batch := [record for record in await _batch(consumer) if record.offset < end]:
+                    yield batch
+
+    async def read_at(self, where: Coordinate, offset: int) -> Record | None:
+        """The record at one offset, or None if it is gone (retention) or never was."""
+        bounds = (await self.bounds()).get(where)
+        if bounds is None or not bounds.first <= offset < bounds.end:
+            return None
+        async with aclosing(self.read_range(where, offset, offset + 1)) as batches:
+            async for batch in batches:
+                return batch[0]
+        return None
+
+    async def bounds(self) -> dict[Coordinate, Bounds]:
+        """What each partition holds now. Raises `Unavailable` unless all topics are there."""
+        async with self._reading() as consumer:
+            return await self._bounds(consumer)
+
+    async def topic_ids(self) -> dict[str, UUID]:
+        """The broker's id of each topic that exists: another one after it was deleted and made again (KIP-516)."""
+        return {topic: described.topic_id for topic, described in (await self._described()).items()}
+
+    async def _described(self) -> dict[str, TopicDescription]:
+        try:
+            return await describe_topics(self._access.client_options(self._client_id), self._topics)
+        except KAFKA_ERRORS as error:
+            raise unavailable(error) from None
+
+    async def _bounds(self, consumer: AIOKafkaConsumer) -> dict[Coordinate, Bounds]:
+        described = await self._described()
+        if described.keys() != set(self._topics):
+            raise Unavailable("broker_refuses")
+        partitions = [TopicPartition(topic, each) for topic in self._topics for each in described[topic].partitions]
+        firsts = await consumer.beginning_offsets(partitions)
+        ends = await consumer.end_offsets(partitions)
+        return {Coordinate(*where): Bounds(firsts[where], ends[where]) for where in partitions}
+
+    @asynccontextmanager
+    async def _reading(self) -> AsyncIterator[AIOKafkaConsumer]:
+        consumer = AIOKafkaConsumer(
+            **self._access.client_options(self._client_id),
+            group_id=None,
+            enable_auto_commit=False,
+            auto_offset_reset="none",
+            isolation_level="read_uncommitted",
+            max_poll_records=READ_RECORDS_MAX,
+        )
+        try:
+            await consumer.start()
+            yield consumer
+        except OffsetOutOfRangeError:
+            raise Unavailable("offset_out_of_range") from None
+        except KAFKA_ERRORS as error:
+            raise unavailable(error) from None
+        finally:
+            await consumer.stop()
+
+
+def _assign(consumer: AIOKafkaConsumer, cursors: Mapping[Coordinate, int]) -> None:
+    consumer.assign([TopicPartition(*where) for where in cursors])
+    for where, offset in cursors.items():
+        consumer.seek(TopicPartition(*where), offset)
+
+
+async def _batch(consumer: AIOKafkaConsumer) -> list[Record]:
+    read = await consumer.getmany(timeout_ms=POLL_MS, max_records=READ_RECORDS_MAX)
+    return [to_record(raw) for raw in chain.from_iterable(read.values())]

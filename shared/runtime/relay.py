@@ -1,0 +1,132 @@
+"""The relay: the only code that publishes to Kafka. Takes the outbox in order, stamps, sends, waits for receipts.
+
+    unstamped row ──stamp (one transaction)──▶ stamped row ──append──▶ record ──receipt──▶ gone from the outbox
+
+A crash between any two steps repeats the later one with the same bytes: the inbox on the other side drops
+what it has seen. Start-up and normal operation run the same loop; start-up merely resends all that is unreceipted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from shared.kernel.clock import Clock
+from shared.kernel.errors import Unavailable
+from shared.runtime.logs import log
+from shared.runtime.ports import LogWriter, OutboxRow, OutboxStore
+
+#: Decide rows again before stamping when their decision is older than this: a recipient accepts 5 minutes.
+DECISION_AGE_MAX = timedelta(minutes=4)
+
+DecideAgain = Callable[[Sequence[OutboxRow]], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class RelaySettings:
+    """`resend_after_s`: an unreceipted row is published again after that long, the same bytes."""
+
+    batch_rows_max: int = 500
+    poll_s: float = 0.25
+    resend_after_s: float = 30.0
+    back_off_s: float = 0.2
+    back_off_s_max: float = 5.0
+
+
+class Relay:
+    """One active per instance. `wake` is called after a commit that enqueued; polling is the fallback."""
+
+    def __init__(
+        self,
+        store: OutboxStore,
+        log_writer: LogWriter,
+        *,
+        clock: Clock,
+        decide_again: DecideAgain,
+        settings: RelaySettings = RelaySettings(),
+    ) -> None:
+        self._store = store
+        self._log_writer = log_writer
+        self._clock = clock
+        self._decide_again = decide_again
+        self._settings = settings
+        self._news = asyncio.Event()
+        self.last_progress: datetime | None = None
+
+    def wake(self) -> None:
+        """There may be new rows: look now instead of at the next poll."""
+        self._news.set()
+
+    async def run(self) -> None:
+        """Publish until cancelled. Outages are waited out; only a `Defect` ends it."""
+        await self._patiently(self._resend_everything)
+        while True:
+            self._news.clear()
+            published = await self._patiently(self.publish_once)
+            resent = await self._patiently(self.resend_overdue)
+            if not published and not resent:
+                await self._sleep_until_news()
+
+    async def publish_once(self) -> int:
+        """Stamp and send one batch; return how many rows were taken (0: nothing to do)."""
+        rows = await self._store.unstamped(self._settings.batch_rows_max)
+        if not rows:
+            return 0
+        stale_before = self._clock.now() - DECISION_AGE_MAX
+        stale = [row for row in rows if row.draft.decided_at is not None and row.draft.decided_at < stale_before]
+        if stale:
+            # The rows are replaced or dropped in one transaction; the next round takes what is left.
+            await self._decide_again(stale)
+            return len(stale)
+        # From here the bytes are final: whatever happens next, only these bytes are ever sent for these rows.
+        await self._send(await self._store.stamp(rows))
+        return len(rows)
+
+    async def resend_overdue(self) -> int:
+        """Send rows again whose receipt is overdue (a lost broker disk, a lost receipt)."""
+        overdue = self._clock.now() - timedelta(seconds=self._settings.resend_after_s)
+        rows = await self._store.unreceipted(overdue, self._settings.batch_rows_max)
+        if rows:
+            log("outbox_resent", count=len(rows))
+            await self._send(rows)
+        return len(rows)
+
+    async def _resend_everything(self) -> int:
+        # A predecessor may have died between stamping and sending, or between sending and noting it.
+        rows = await self._store.unreceipted(None, 1_000_000)
+        for start in range(0, len(rows), self._settings.batch_rows_max):
+            await self._send(rows[start : start + self._settings.batch_rows_max])
+        return len(rows)
+
+    async def _send(self, rows: Sequence[OutboxRow]) -> None:
+        """Append the batch; on an outage append the whole batch again, or its order could break."""
+        back_off_s = self._settings.back_off_s
+        while True:
+            try:
+                await self._log_writer.append(rows)
+                break
+            except Unavailable as error:
+                log("relay_waits", code=error.code, count=len(rows))
+                await asyncio.sleep(back_off_s)
+                back_off_s = min(back_off_s * 2, self._settings.back_off_s_max)
+        await self._store.mark_sent(rows, self._clock.now())
+        self.last_progress = self._clock.now()
+
+    async def _patiently(self, step: Callable[[], Awaitable[int]]) -> int:
+        back_off_s = self._settings.back_off_s
+        while True:
+            try:
+                return await step()
+            except Unavailable as error:
+                log("relay_waits", code=error.code)
+                await asyncio.sleep(back_off_s)
+                back_off_s = min(back_off_s * 2, self._settings.back_off_s_max)
+
+    async def _sleep_until_news(self) -> None:
+        try:
+            async with asyncio.timeout(self._settings.poll_s):
+                await self._news.wait()
+        except TimeoutError:
+            return

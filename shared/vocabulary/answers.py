@@ -1,0 +1,98 @@
+"""Codes with which recipients answer: receipts, notices, cases."""
+
+from __future__ import annotations
+
+from shared.vocabulary.code import Code
+
+_CAUSEWAY = "Causeway"
+_ICCAM = "INHOPE ICCAM API v3, action reasons"
+_FEEDBACK = "OJJDP CY2023 CyberTipline transparency report, section E"
+
+
+class Outcome(Code):
+    """What a service did with a message: the three words of a receipt."""
+
+    APPLIED = "applied", _CAUSEWAY
+    REFUSED = "refused", _CAUSEWAY
+    PARKED = "parked", _CAUSEWAY
+
+
+class Answer(Code):
+    YES = "yes", _CAUSEWAY
+    NO = "no", _CAUSEWAY
+    UNKNOWN = "unknown", _CAUSEWAY
+
+
+class NoticeAction(Code):
+    REMOVED = "removed", "EU DSA Transparency Database, DECISION_VISIBILITY"
+    GEO_DISABLED = "geo_disabled", "EU DSA Transparency Database, DECISION_VISIBILITY"
+    ACCOUNT_SUSPENDED = "account_suspended", "EU DSA Transparency Database, DECISION_ACCOUNT"
+    PRESERVED = "preserved", "18 USC 2258A(h)"
+    ALREADY_GONE = "already_gone", "IWF annual report 2022"
+
+
+class NoticeRejection(Code):
+    NOT_FOUND = "not_found", _ICCAM
+    INSUFFICIENT_DETAIL = "insufficient_detail", "EU Regulation 2022/2065 (DSA), Article 16(2)"
+    DISPUTED_LEGALITY = "disputed_legality", _CAUSEWAY
+    JURISDICTION = "jurisdiction", _CAUSEWAY
+    TECHNICAL = "technical", "EU Regulation 2021/784, Annex III"
+    AUTHENTICATION_FAILED = "authentication_failed", _CAUSEWAY
+
+
+class CaseDeclineReason(Code):
+    NOT_OUR_JURISDICTION = "not_our_jurisdiction", _CAUSEWAY
+    INSUFFICIENT_INFORMATION = "insufficient_information", _FEEDBACK
+    STALE_INFORMATION = "stale_information", _FEEDBACK
+    NO_CRIME = "no_crime", _FEEDBACK
+    ALREADY_KNOWN = "already_known", "Europol IRMA, double notices"
+    NO_CAPACITY = "no_capacity", _CAUSEWAY
+
+
+class CaseOutcome(Code):
+    CONVICTION = "conviction", _FEEDBACK
+    ARREST = "arrest", _FEEDBACK
+    ONGOING_INVESTIGATION = "ongoing_investigation", _FEEDBACK
+    REFERRED = "referred", _FEEDBACK
+    CLOSED = "closed", _FEEDBACK
+
+
+class CloseReason(Code):
+    """Why a case was closed; required with `closed`, refused otherwise."""
+
+    SUBJECT_NOT_LOCATED = "subject_not_located", _FEEDBACK
+    ESP_RESPONSE_LACKS_INFORMATION = "esp_response_lacks_information", _FEEDBACK
+    NO_CRIME = "no_crime", _FEEDBACK
+    NO_PROSECUTORIAL_MERIT = "no_prosecutorial_merit", _FEEDBACK
+    ALLEGED_CHILD_IS_ADULT = "alleged_child_is_adult", _FEEDBACK
+    AGE_NOT_DETERMINED = "age_not_determined", _FEEDBACK
+    FALSE_REPORT = "false_report", _FEEDBACK
+    UNFOUNDED = "unfounded", _FEEDBACK
+    REPORTED_PERSON_DECEASED = "reported_person_deceased", _FEEDBACK
+    OTHER = "other", _FEEDBACK
+
+
+class ActionReason(Code):
+    """The 21 reasons that `unavailable` and `not_illegal` need."""
+
+    OTHER = "other", _ICCAM
+    CONTENT_NOT_FOUND = "content_not_found", _ICCAM
+    REFERRER_NOT_KNOWN = "referrer_not_known_or_incorrect", _ICCAM
+    UNABLE_TO_ACCESS = "unable_to_access", _ICCAM
+    PASSWORD_PROTECTED = "password_protected", _ICCAM
+    ACCOUNT_DISABLED = "account_disabled", _ICCAM
+    LEGALLY_UNABLE_TO_ACCESS = "legally_unable_to_access", _ICCAM
+    LINK_EXPIRED = "link_expired", _ICCAM
+    ERROR_404 = "error_404", _ICCAM
+    ERROR_503 = "error_503", _ICCAM
+    PREMIUM_ACCOUNT_NECESSARY = "premium_account_necessary", _ICCAM
+    MISSING_PARTS = "missing_parts_to_open_file", _ICCAM
+    REMOVED_BEFORE_ASSESSMENT = "content_removed_before_assessment", _ICCAM
+    ADULT_PORNOGRAPHY = "adult_pornography", _ICCAM
+    NUDISM_OR_NOT_SEXUALIZED = "nudism_or_not_sexualized", _ICCAM
+    BELOW_THRESHOLD = "does_not_meet_threshold_for_illegality", _ICCAM
+    IMAGES_TOO_SMALL = "images_too_small", _ICCAM
+    VIRTUAL_MATERIAL = "virtual_material", _ICCAM
+    LINKING_NOT_ILLEGAL = "linking_or_linklists_not_illegal", _ICCAM
+    AGE_UNCLEAR = "age_unclear_or_not_assessable", _ICCAM
+    AGE_OVER_NATIONAL_THRESHOLD = "age_over_national_threshold", _ICCAM

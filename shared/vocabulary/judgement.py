@@ -1,0 +1,72 @@
+"""Codes of classification and of handling: schemes stand side by side and are never converted."""
+
+from __future__ import annotations
+
+from shared.vocabulary.code import Code
+
+_SIENA = "Europol SIENA handling codes, EU document 6261/18"
+_TLP = "FIRST Traffic Light Protocol 2.0"
+_CAUSEWAY = "Causeway"
+
+
+class AssessmentScheme(Code):
+    INTERPOL_BASELINE = "interpol_baseline", "INTERPOL baseline, as in INHOPE ICCAM API v3"
+    ESP_INDUSTRY = "esp_industry", "Technology Coalition / NCMEC industryClassification, June 2022"
+    IWF = "iwf", "IWF severity, UK Sentencing Council"
+    UCS = "ucs", "INHOPE Universal Classification Schema"
+    COPINE = "copine", "COPINE scale, as in the MISP taxonomy copine-scale"
+
+
+class AssessmentStatus(Code):
+    PROVISIONAL = "provisional", _CAUSEWAY
+    FINAL = "final", _CAUSEWAY
+    DISPUTED = "disputed", "Meta ThreatExchange, DISPUTED"
+    WITHDRAWN = "withdrawn", _CAUSEWAY
+
+
+#: The values each closed scheme knows. `ucs` labels are opaque and bounded by their alphabet instead.
+ASSESSMENT_VALUES: dict[AssessmentScheme, frozenset[str]] = {
+    AssessmentScheme.INTERPOL_BASELINE: frozenset({"baseline", "national", "doubtful", "not_illegal", "ignore"}),
+    AssessmentScheme.ESP_INDUSTRY: frozenset({"A1", "A2", "B1", "B2"}),
+    AssessmentScheme.IWF: frozenset({"A", "B", "C"}),
+    AssessmentScheme.COPINE: frozenset(str(level) for level in range(1, 11)),
+}
+
+
+class Tlp(Code):
+    CLEAR = "clear", _TLP
+    GREEN = "green", _TLP
+    AMBER = "amber", _TLP
+    AMBER_STRICT = "amber_strict", _TLP
+    RED = "red", _TLP
+
+
+class SienaCode(Code):
+    H0 = "H0", _SIENA
+    H1 = "H1", _SIENA
+    H2 = "H2", _SIENA
+    H3 = "H3", _SIENA
+
+
+class SourceGrade(Code):
+    A = "A", _SIENA
+    B = "B", _SIENA
+    C = "C", _SIENA
+    X = "X", _SIENA
+
+
+class InformationGrade(Code):
+    ONE = "1", _SIENA
+    TWO = "2", _SIENA
+    THREE = "3", _SIENA
+    FOUR = "4", _SIENA
+
+
+class RetentionClass(Code):
+    """How long a recipient must or may keep what it was sent."""
+
+    US_1Y = "us_1y", "REPORT Act, Pub. L. 118-59, 18 USC 2258A(h)"
+    CA_21D = "ca_21d", "S.C. 2011 c. 4 (Canada), section 4"
+    TCO_6M = "tco_6m", "EU Regulation 2021/784, Article 6"
+    UK_POLICY = "uk_policy", "UK SI 2026/268"
+    MINIMAL = "minimal", _CAUSEWAY

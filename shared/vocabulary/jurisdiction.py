@@ -1,0 +1,92 @@
+"""The dated tree of jurisdictions: countries, their subdivisions, and blocs with changing membership.
+
+The data and the source of each list are in `data/jurisdictions.json`. Codes: ISO 3166-1 alpha-2 (`NL`),
+ISO 3166-2 (`US-CA`), or ours for blocs (`BLOC-EU`). A span without dates has always held and still does.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+_DATA = Path(__file__).with_name("data") / "jurisdictions.json"
+_REMEMBERED_MAX = 16_384
+
+
+@dataclass(frozen=True, slots=True)
+class _Span:
+    """First day, and first day after."""
+
+    first: date
+    after: date
+
+    def __contains__(self, day: date) -> bool:
+        return self.first <= day < self.after
+
+
+class JurisdictionTree:
+    """Answers what lies above a code on a day. Immutable; safe to share."""
+
+    def __init__(self, data: Mapping[str, Any]) -> None:
+        """`data` is shaped as `data/jurisdictions.json`. Raises `ValueError` where a parent or member is no code."""
+        self._parents: dict[str, str] = {entry["code"]: entry["parent"] for entry in data["subdivisions"]}
+        self._countries: dict[str, _Span] = {entry["code"]: _span(entry) for entry in data["countries"]}
+        self._alpha3: dict[str, str] = {entry["alpha3"]: entry["code"] for entry in data["countries"]}
+        self._blocs: frozenset[str] = frozenset(bloc["code"] for bloc in data["blocs"])
+        self._memberships: dict[str, list[tuple[str, _Span]]] = {}
+        for bloc in sorted(data["blocs"], key=lambda entry: str(entry["code"])):
+            for member in bloc["members"]:
+                self._memberships.setdefault(member["code"], []).append((bloc["code"], _span(member)))
+        self._remembered: dict[tuple[str, date], tuple[str, ...]] = {}
+        places = self._countries.keys() | self._parents.keys()
+        if not (set(self._parents.values()) <= places and self._memberships.keys() <= places):
+            raise ValueError("a parent or a member is not in the tree")
+
+    def known(self, code: str, on: date) -> bool:
+        """Whether `code` names a jurisdiction on that day: the Netherlands Antilles (`AN`) do not in 2026."""
+        return bool(self.ancestors(code, on))
+
+    def ancestors(self, code: str, on: date) -> tuple[str, ...]:
+        """`code` itself, then what contains it, nearest first: subdivision, country, blocs by code.
+
+        Empty for a code that is unknown on that day.
+        """
+        key = (code, on)
+        found = self._remembered.get(key)
+        if found is None:
+            found = self._climb(code, on)
+            if len(self._remembered) >= _REMEMBERED_MAX:
+                self._remembered.clear()
+            self._remembered[key] = found
+        return found
+
+    def alpha2(self, alpha3: str) -> str | None:
+        """The two-letter code of a three-letter one, as the published tables use them; None if there is none."""
+        return self._alpha3.get(alpha3)
+
+    def _climb(self, code: str, on: date) -> tuple[str, ...]:
+        if code in self._blocs:
+            return (code,)
+        path = [code]
+        while path[-1] in self._parents:
+            path.append(self._parents[path[-1]])
+        country = self._countries.get(path[-1])
+        if country is None or on not in country:
+            return ()
+        return (*path, *(bloc for bloc, span in self._memberships.get(path[-1], ()) if on in span))
+
+
+def _span(entry: Mapping[str, Any]) -> _Span:
+    first, after = entry.get("from"), entry.get("to")
+    return _Span(
+        date.fromisoformat(first) if first else date.min,
+        date.fromisoformat(after) if after else date.max,
+    )
+
+
+#: The tree that every party of one version of the software shares.
+TREE = JurisdictionTree(json.loads(_DATA.read_text(encoding="utf-8")))

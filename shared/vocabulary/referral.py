@@ -1,0 +1,195 @@
+"""Codes that describe what was reported and where it is."""
+
+from __future__ import annotations
+
+from shared.vocabulary.code import Code
+
+_NCMEC_TYPE = "NCMEC CyberTipline Reporting API, incidentType"
+_NCMEC_NOTE = "NCMEC CyberTipline Reporting API, reportAnnotations and fileAnnotations"
+_ICCAM = "INHOPE ICCAM API v3, enumerations"
+_NCMEC_HASH = "NCMEC Hash Sharing API v2, fingerprint types"
+_OJJDP = "OJJDP CY2023 CyberTipline transparency report"
+_CAUSEWAY = "Causeway"
+
+
+class IncidentKind(Code):
+    CSAM = "csam", _NCMEC_TYPE
+    GROOMING = "csem_grooming", "XARF v4.2 content/csem"
+    ENTICEMENT = "enticement", _NCMEC_TYPE
+    SEXTORTION = "sextortion", "XARF v4.2 content/csem"
+    TRAFFICKING = "trafficking", _NCMEC_TYPE
+    SEX_TOURISM = "sex_tourism", _NCMEC_TYPE
+    MOLESTATION = "molestation", _NCMEC_TYPE
+    MISLEADING_DOMAIN = "misleading_domain", _NCMEC_TYPE
+    MISLEADING_WORDS = "misleading_words", _NCMEC_TYPE
+    OBSCENE_TO_MINOR = "obscene_to_minor", _NCMEC_TYPE
+    SELF_GENERATED = "self_generated", "XARF v4.2 content/csem"
+    LIVE_STREAM = "live_stream", "XARF v4.2 content/csem"
+    VIRTUAL = "virtual", _ICCAM
+    GENERATIVE_AI = "generative_ai", _NCMEC_NOTE
+    OTHER = "other", _CAUSEWAY
+
+
+class IncidentFlag(Code):
+    SEXTORTION = "sextortion", _NCMEC_NOTE
+    CSAM_SOLICITATION = "csam_solicitation", _NCMEC_NOTE
+    MINOR_TO_MINOR = "minor_to_minor", _NCMEC_NOTE
+    SPAM = "spam", _NCMEC_NOTE
+    SADISTIC_ONLINE_EXPLOITATION = "sadistic_online_exploitation", _NCMEC_NOTE
+    INFORMATIONAL = "informational", _NCMEC_NOTE
+    VIRAL = "viral", _NCMEC_NOTE
+    POTENTIAL_MEME = "potential_meme", _NCMEC_NOTE
+    POSSIBLE_SELF_PRODUCTION = "possible_self_production", _NCMEC_NOTE
+    PHYSICAL_HARM = "physical_harm", _NCMEC_NOTE
+    VIOLENCE_GORE = "violence_gore", _NCMEC_NOTE
+    BESTIALITY = "bestiality", _NCMEC_NOTE
+    LIVE_STREAMING = "live_streaming", _NCMEC_NOTE
+    INFANT = "infant", _NCMEC_NOTE
+    GENERATIVE_AI = "generative_ai", _NCMEC_NOTE
+    ANIME_VIRTUAL = "anime_virtual", _NCMEC_NOTE
+
+
+class MediaKind(Code):
+    IMAGE = "image", "INHOPE ICCAM API v3, contentType"
+    VIDEO = "video", _OJJDP
+    AUDIO = "audio", _CAUSEWAY
+    TEXT = "text", _CAUSEWAY
+    LINK = "link", "INHOPE ICCAM API v3, contentType"
+    CONTAINER = "container", _CAUSEWAY
+    MIXED = "mixed", _CAUSEWAY
+
+
+class ViewedBy(Code):
+    """Who has looked at the material: it decides what may be opened without a warrant."""
+
+    HUMAN = "human", "NCMEC CyberTipline Reporting API, fileViewedByEsp"
+    AUTOMATED_ONLY = "automated_only", "NCMEC CyberTipline Reporting API, fileViewedByEsp"
+    NOBODY = "nobody", _CAUSEWAY
+    UNKNOWN = "unknown", _CAUSEWAY
+
+
+class PriorityLevel(Code):
+    P0_CHILD_AT_RISK = "p0_child_at_risk", _CAUSEWAY
+    P1_URGENT = "p1_urgent", "NCMEC CyberTipline Reporting API, escalateToHighPriority"
+    P2_NORMAL = "p2_normal", _CAUSEWAY
+    P3_INFORMATIONAL = "p3_informational", _OJJDP
+
+
+class PriorityBasis(Code):
+    IMMINENT_HARM = "imminent_harm", "EU Regulation 2022/2065 (DSA), Article 18"
+    ONGOING_ABUSE = "ongoing_abuse", _CAUSEWAY
+    NEW_MATERIAL = "new_material", _CAUSEWAY
+    INFANT = "infant", _NCMEC_NOTE
+    KNOWN_REPEAT = "known_repeat", _CAUSEWAY
+    COMMERCIAL = "commercial", _ICCAM
+
+
+class Actionability(Code):
+    ACTIONABLE = "actionable", _OJJDP
+    INFORMATIONAL = "informational", _OJJDP
+    INCOMPLETE = "incomplete", _CAUSEWAY
+
+
+class MissingField(Code):
+    """What an `incomplete` referral lacks."""
+
+    LOCATOR = "locator", _CAUSEWAY
+    HOSTING = "hosting", _CAUSEWAY
+    USER_JURISDICTION = "user_jurisdiction", _CAUSEWAY
+    ACCOUNT = "account", _CAUSEWAY
+    NETWORK_EVENT = "network_event", _CAUSEWAY
+    HASH = "hash", _CAUSEWAY
+    ASSESSMENT = "assessment", _CAUSEWAY
+    TIME = "time", _CAUSEWAY
+
+
+class LocatorKind(Code):
+    URL = "url", _ICCAM
+    ONION = "onion", "IWF annual report 2024"
+    ACCOUNT = "account", "NCMEC CyberTipline Reporting API, personOrUserReported"
+    MESSAGE = "message", "NCMEC CyberTipline Reporting API, chatIm"
+    P2P = "p2p", "NCMEC CyberTipline Reporting API, peer2peer"
+
+
+class SiteType(Code):
+    WEBSITE = "website", _ICCAM
+    FILE_HOST = "filehost", _ICCAM
+    IMAGE_STORE = "imagestore", _ICCAM
+    IMAGE_BOARD = "imageboard", _ICCAM
+    FORUM = "forum", _ICCAM
+    BANNER_SITE = "bannersite", _ICCAM
+    LINK_SITE = "linksite", _ICCAM
+    SOCIAL = "social", _ICCAM
+    REDIRECTOR = "redirector", _ICCAM
+    WEB_ARCHIVE = "webarchive", _ICCAM
+    SEARCH = "search", _ICCAM
+    IMAGE_HOST = "imagehost", _ICCAM
+    BLOG = "blog", _ICCAM
+    MESSAGING = "messaging", _CAUSEWAY
+    GAMING = "gaming", _CAUSEWAY
+    NOT_DETERMINED = "not_determined", _ICCAM
+
+
+class Commerciality(Code):
+    NOT_DETERMINED = "not_determined", _ICCAM
+    COMMERCIAL = "commercial", _ICCAM
+    NON_COMMERCIAL = "non_commercial", _ICCAM
+
+
+class HostingMethod(Code):
+    """How a hosting country became known. Nothing is ever fetched to find one."""
+
+    STATED = "stated", _CAUSEWAY
+    LOCAL_SNAPSHOT = "local_snapshot", _CAUSEWAY
+    PROVIDER = "provider", _CAUSEWAY
+
+
+class HashKind(Code):
+    MD5 = "md5", _NCMEC_HASH
+    SHA1 = "sha1", _NCMEC_HASH
+    SHA256 = "sha256", _CAUSEWAY
+    PDQ = "pdq", _NCMEC_HASH
+    PHOTODNA = "photodna", _NCMEC_HASH
+    TMK_PDQF = "tmk_pdqf", _NCMEC_HASH
+
+
+class CorrelationSystem(Code):
+    """Systems whose reference numbers a referral may carry."""
+
+    NCMEC_CYBERTIP = "ncmec_cybertip", "NCMEC CyberTipline Reporting API, reportId"
+    ICCAM_REPORT = "iccam_report", _ICCAM
+    ICCAM_CONTENT = "iccam_content", _ICCAM
+    IWF = "iwf", "IWF annual report 2024"
+    ARACHNID = "arachnid", "Canadian Centre for Child Protection, Project Arachnid"
+    SCART = "scart", "SCART"
+    XARF = "xarf", "XARF v4.2, report_id"
+    OTHER = "other", _CAUSEWAY
+
+
+class RelationKind(Code):
+    DUPLICATE_EXACT = "duplicate_exact", _OJJDP
+    DUPLICATE_NEAR = "duplicate_near", _OJJDP
+    SAME_LOCATOR = "same_locator", _CAUSEWAY
+    SAME_ACCOUNT = "same_account", "NCMEC CyberTipline Reporting API, priorCTReports"
+    AMENDS = "amends", _CAUSEWAY
+    SPLIT = "split", _CAUSEWAY
+    MERGE = "merge", _CAUSEWAY
+    SATISFIED_ELSEWHERE = "satisfied_elsewhere", "UK SI 2026/268; S.C. 2011 c. 4 (Canada)"
+
+
+class NetworkEvent(Code):
+    LOGIN = "login", "NCMEC CyberTipline Reporting API, ipCaptureEvent"
+    REGISTRATION = "registration", "NCMEC CyberTipline Reporting API, ipCaptureEvent"
+    PURCHASE = "purchase", "NCMEC CyberTipline Reporting API, ipCaptureEvent"
+    UPLOAD = "upload", "NCMEC CyberTipline Reporting API, ipCaptureEvent"
+    OTHER = "other", "NCMEC CyberTipline Reporting API, ipCaptureEvent"
+    UNKNOWN = "unknown", "NCMEC CyberTipline Reporting API, ipCaptureEvent"
+
+
+class WithdrawalReason(Code):
+    FILED_IN_ERROR = "filed_in_error", "NCMEC CyberTipline Reporting API, retract"
+    NOT_ILLEGAL = "not_illegal", _ICCAM
+    DUPLICATE = "duplicate", _CAUSEWAY
+    CONSENT_WITHDRAWN = "consent_withdrawn", "StopNCII API, Withdrawn"
+    LEGAL_BASIS_LAPSED = "legal_basis_lapsed", _CAUSEWAY
+    OTHER = "other", _CAUSEWAY

@@ -1,0 +1,137 @@
+"""Codes of the directory, the policy and its decisions."""
+
+from __future__ import annotations
+
+from shared.vocabulary.code import Code
+
+_CAUSEWAY = "Causeway"
+_ICCAM = "INHOPE ICCAM API v3 rules, as read by its clients"
+
+
+class PartyKind(Code):
+    HOTLINE = "hotline", _CAUSEWAY
+    LAW_ENFORCEMENT = "law_enforcement", _CAUSEWAY
+    INDUSTRY = "industry", _CAUSEWAY
+    AUDITOR = "auditor", _CAUSEWAY
+    SUPPORT = "support", _CAUSEWAY
+    REGULATOR = "regulator", _CAUSEWAY
+
+
+class PartyStatus(Code):
+    """`sandbox` parties get exercise records only; `live` parties never get one."""
+
+    LIVE = "live", "OASIS EDXL-DE, distributionStatus Actual"
+    SANDBOX = "sandbox", "OASIS EDXL-DE, distributionStatus Exercise"
+    SUSPENDED = "suspended", _CAUSEWAY
+
+
+class Mandate(Code):
+    """What a party may do beyond its own jurisdiction."""
+
+    ORPHAN = "orphan", _ICCAM
+    NATIONAL_HUB = "national_hub", "18 USC 2258A(c); SOR/2011-292"
+    LAST_RESORT = "last_resort", _CAUSEWAY
+    TRUSTED_FLAGGER = "trusted_flagger", "EU Regulation 2022/2065 (DSA), Article 22"
+
+
+class Purpose(Code):
+    """What a recipient is sent a referral for; an edge is keyed by (recipient, purpose)."""
+
+    TAKEDOWN = "takedown", _CAUSEWAY
+    INVESTIGATION = "investigation", _CAUSEWAY
+    ASSESSMENT = "assessment", _CAUSEWAY
+    VICTIM_IDENTIFICATION = "victim_identification", "INTERPOL ICSE"
+
+
+class Reason(Code):
+    """Why a recipient is one: the public, one-word answer of an edge."""
+
+    HOSTING_JURISDICTION = "hosting_jurisdiction", _ICCAM
+    USER_LOCATION = "user_location", "NCMEC CyberTipline reports by country"
+    PROVIDER_ESTABLISHMENT = "provider_establishment", "EU Regulation 2022/2065 (DSA), Article 18(2)"
+    VICTIM_LOCATION = "victim_location", _CAUSEWAY
+    ORPHAN_MANDATE = "orphan_mandate", _ICCAM
+    NATIONAL_HUB = "national_hub", "18 USC 2258A(c)"
+    TRUSTED_FLAGGER = "trusted_flagger", "EU Regulation 2022/2065 (DSA), Article 22"
+    APPEAL = "appeal", "EU Regulation 2022/2065 (DSA), Article 20"
+
+
+class Disposition(Code):
+    """Where a referral stands once it is decided: exactly one of four (accounting equation I)."""
+
+    ROUTED = "routed", _CAUSEWAY
+    UNROUTABLE = "unroutable", _CAUSEWAY
+    ORPHANED = "orphaned", _ICCAM
+    UNKNOWN_CODE = "unknown_code", _CAUSEWAY
+
+
+class WorkReason(Code):
+    """Why a referral is on a work list instead of on its way."""
+
+    NO_ROUTE = "no_route", _CAUSEWAY
+    NO_BASIS = "no_basis", _CAUSEWAY
+    PROHIBITED = "prohibited", _CAUSEWAY
+    NO_HOTLINE = "no_hotline", _ICCAM
+    UNKNOWN_JURISDICTION = "unknown_jurisdiction", _CAUSEWAY
+    UNKNOWN_PROVIDER = "unknown_provider", _CAUSEWAY
+    TOO_WIDE = "too_wide", _CAUSEWAY
+
+
+class Fact(Code):
+    """The facts a rule may read; each is class S1."""
+
+    ORIGIN = "origin", _CAUSEWAY
+    ORIGIN_KIND = "origin_kind", _CAUSEWAY
+    REPORTER = "reporter", _CAUSEWAY
+    INCIDENT_KIND = "incident_kind", _CAUSEWAY
+    INCIDENT_FLAGS = "incident_flags", _CAUSEWAY
+    LOCATOR_KINDS = "locator_kinds", _CAUSEWAY
+    MEDIA_KIND = "media_kind", _CAUSEWAY
+    VIEWED_BY = "viewed_by", _CAUSEWAY
+    PRIORITY = "priority", _CAUSEWAY
+    ACTIONABLE = "actionable", _CAUSEWAY
+    ASSESSMENTS = "assessments", _CAUSEWAY
+    HOSTING = "hosting", _CAUSEWAY
+    USER = "user", _CAUSEWAY
+    VICTIM = "victim", _CAUSEWAY
+    PROVIDER_ESTABLISHMENT = "provider_establishment", _CAUSEWAY
+    PROVIDERS = "providers", _CAUSEWAY
+    OBSERVED_ON = "observed_on", _CAUSEWAY
+
+
+class WithheldField(Code):
+    """Parts of a record that an edge may withhold from its recipient."""
+
+    SUBJECT_ACCOUNTS = "subject_accounts", _CAUSEWAY
+    HASHES = "hashes", _CAUSEWAY
+    CORRELATION = "correlation", _CAUSEWAY
+    ASSESSMENT = "assessment", _CAUSEWAY
+    ORIGIN_REFERENCE = "external_ref", _CAUSEWAY
+    VICTIM_JURISDICTIONS = "victim_jurisdictions", _CAUSEWAY
+    USER_JURISDICTIONS = "user_jurisdictions", _CAUSEWAY
+
+
+class Instrument(Code):
+    """Legal instruments that rules and notices cite."""
+
+    DSA = "dsa", "EU Regulation 2022/2065"
+    EU_2021_1232 = "eu_2021_1232", "EU Regulation 2021/1232, lapsed 3 April 2026"
+    EPRIVACY = "eprivacy", "Directive 2002/58/EC"
+    TCO = "tco", "EU Regulation 2021/784"
+    LED = "led", "Directive (EU) 2016/680"
+    EUROPOL = "europol", "EU Regulation 2016/794 as amended by 2022/991"
+    US_2258A = "us_2258a", "18 USC 2258A"
+    US_2258B = "us_2258b", "18 USC 2258B and 2258C"
+    US_CA_3273_66 = "us_ca_3273_66", "California Civil Code, section 3273.66 (AB 1394)"
+    UK_OSA = "uk_osa", "UK Online Safety Act 2023, sections 66-67"
+    UK_SI_2026_268 = "uk_si_2026_268", "UK SI 2026/268, in force 7 April 2026"
+    UK_IWF_MOU = "uk_iwf_mou", "CPS and NPCC memorandum of understanding on section 46 SOA 2003"
+    CA_2011_4 = "ca_2011_4", "S.C. 2011 c. 4 and SOR/2011-292 (Canada)"
+    AU_OSA = "au_osa", "Online Safety Act 2021 (Australia)"
+    BUDAPEST = "budapest", "Convention on Cybercrime, CETS 185"
+    LANZAROTE = "lanzarote", "Convention on the Protection of Children, CETS 201"
+    MALABO = "malabo", "African Union Convention on Cyber Security, 2014"
+    INHOPE_MOU = "inhope_mou", "INHOPE member hotline agreement"
+    CRC_OPSC = "crc_opsc", "Optional Protocol to the CRC on the sale of children"
+    BILATERAL = "bilateral", "agreement between two parties"
+    OTHER = "other", _CAUSEWAY

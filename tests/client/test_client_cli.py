@@ -1,0 +1,312 @@
+"""The verbs as people and scripts call them, against a service on this machine."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvicorn
+from cyclopts import App
+
+from client.cli import flow, inbox, output, referral
+from client.cli.progress import progress
+from tests.client.fake_service import KEY, FakeService
+from tests.client.fake_service import referral as submission
+
+ID = "019ab0e5-1111-7111-8111-111111111111"
+CANARY = "canary-7f3a"
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a verb ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+Run = Callable[..., Ended]
+
+
+@pytest.fixture(scope="module")
+def served() -> Iterator[tuple[FakeService, str]]:
+    service = FakeService()
+    listening = socket.create_server(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(service.app, log_level="critical", ws="none", lifespan="off"))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+    thread.start()
+    yield service, f"http://127.0.0.1:{listening.getsockname()[1]}"
+    server.should_exit = True
+    thread.join()
+
+
+@pytest.fixture
+def service(served: tuple[FakeService, str]) -> FakeService:
+    served[0].__init__()  # type: ignore[misc]
+    return served[0]
+
+
+@pytest.fixture
+def run(served: tuple[FakeService, str], service: FakeService, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> Run:
+    """Runs `causeway ARGUMENTS` in this process, with the address and the key in the environment."""
+    monkeypatch.setenv("CAUSEWAY_URL", served[1])
+    monkeypatch.setenv("CAUSEWAY_API_KEY", KEY)
+    program = App(name="causeway")
+    for module in (referral, inbox, flow):
+        program.command(module.app)
+
+    def called(*arguments: object) -> Ended:
+        with pytest.raises(SystemExit) as ended:
+            program([str(argument) for argument in arguments])
+        out, err = capsys.readouterr()
+        return Ended(int(ended.value.code or 0), out, err)
+
+    return called
+
+
+def written(path: Path, *submissions: dict[str, Any]) -> Path:
+    path.write_text("\n".join(json.dumps(one) for one in submissions))
+    return path
+
+
+def test_an_import_ends_with_0_when_every_row_went_through(run: Run, tmp_path: Path) -> None:
+    ended = run("referral", "import", written(tmp_path / "a.jsonl", submission(1), submission(2)))
+    assert (ended.code, ended.out) == (0, "2 are routed\n0 are refused\n")
+    assert ended.err == "imported: line 2 of 2, 0 refused\n"
+
+
+def test_an_import_ends_with_1_when_a_row_was_refused_and_names_the_report(run: Run, tmp_path: Path) -> None:
+    path = written(tmp_path / "a.jsonl", submission(1), submission(1))
+    ended = run("referral", "import", path, "--json")
+    assert ended.code == 1
+    assert ended.json == {
+        "rows": 2,
+        "states": {"routed": 1},
+        "existing": 0,
+        "refused": 1,
+        "stopped": None,
+        "dry_run": False,
+        "errors_file": f"{path}.errors.jsonl",
+    }
+
+
+def test_a_dry_run_reports_errors_and_stores_nothing(run: Run, service: FakeService, tmp_path: Path) -> None:
+    path = written(tmp_path / "a.jsonl", submission(1), submission(1))
+    ended = run("referral", "import", path, "--dry-run")
+    assert (ended.code, service.stored) == (1, [])
+    assert [entry.name for entry in sorted(tmp_path.iterdir())] == ["a.jsonl", "a.jsonl.errors.jsonl"]
+
+
+def test_a_check_says_per_row_what_would_be_refused(run: Run, service: FakeService, tmp_path: Path) -> None:
+    service.refuse = lambda one: (422, "schema", "/media_kind", "enum") if one["external_ref"] == "CASE-2" else None
+    path = written(tmp_path / "a.jsonl", submission(1), submission(2))
+    ended = run("referral", "check", path)
+    assert ended.code == 1
+    assert "2\t/media_kind\tschema\tenum\n" in ended.out
+    assert run("referral", "check", path, "--json").json["results"] == [
+        {"row": 1, "ok": True, "state": "routed", "recipients": []},
+        {"row": 2, "ok": False, "errors": [{"field": "/media_kind", "code": "schema", "rule": "enum"}]},
+    ]
+    assert service.stored == []
+
+
+def test_an_import_of_the_wrong_key_stops_and_says_so(run: Run, service: FakeService, tmp_path: Path) -> None:
+    service.batch_refusal = lambda _: (401, "unauthenticated", None, "")
+    ended = run("referral", "import", written(tmp_path / "a.jsonl", submission(1)), "--json")
+    assert (ended.code, ended.json["stopped"], ended.json["rows"]) == (1, "unauthenticated", 0)
+
+
+def test_one_referral_is_submitted(run: Run, service: FakeService, tmp_path: Path) -> None:
+    path = tmp_path / "one.json"
+    path.write_text(json.dumps(submission(1), indent=4))
+    ended = run("referral", "submit", path, "--json", "--idempotency-key", "mine-1")
+    assert (ended.code, ended.json["state"]) == (0, "routed")
+    assert service.requests[0][3]["idempotency-key"] == "mine-1"
+    again = run("referral", "submit", path)
+    assert (again.code, again.err) == (1, "error: external_ref_exists\n")
+
+
+def test_a_refusal_names_the_fields_for_people_and_for_programs(run: Run, service: FakeService) -> None:
+    errors = [{"field": "/a", "rule": "missing"}]
+    service.canned[f"/v1/referrals/{ID}"] = (422, {"code": "schema", "field": "/a", "errors": errors, "title": CANARY})
+    ended = run("referral", "show", ID)
+    assert (ended.code, ended.out, ended.err) == (1, "", "error: schema at /a\n  /a: missing\n")
+    programs = run("referral", "show", ID, "--json")
+    assert (programs.code, programs.err) == (1, "")
+    assert programs.json == {"error": {"code": "schema", "status": 422, "field": "/a", "errors": errors}}
+
+
+def test_a_referral_is_shown_with_its_edges(run: Run, service: FakeService) -> None:
+    edge = {
+        "recipient": "p.example",
+        "purpose": "takedown",
+        "reason": "r",
+        "rules": ["one", "two"],
+        "delivery": "applied",
+    }
+    service.canned[f"/v1/referrals/{ID}"] = (
+        200,
+        {
+            "referral_id": ID,
+            "external_ref": "CASE-1",
+            "state": "unroutable",
+            "work_reason": "no_route",
+            "edges": [edge],
+        },
+    )
+    ended = run("referral", "show", ID)
+    assert ended.code == 0
+    assert "unroutable (no_route)" in ended.out
+    assert "p.example\ttakedown\tr\tone two\tapplied\tnone\n" in ended.out
+
+
+def test_a_list_stops_at_its_limit(run: Run, service: FakeService, tmp_path: Path) -> None:
+    run("referral", "import", written(tmp_path / "a.jsonl", *(submission(number) for number in range(5))))
+    service.page_size = 2
+    found = run("referral", "list", "--limit", 3, "--json").json["items"]
+    assert [item["external_ref"] for item in found] == ["CASE-0", "CASE-1", "CASE-2"]
+
+
+def test_a_withdrawal_needs_a_reason_of_the_list(run: Run, service: FakeService) -> None:
+    service.canned[f"/v1/referrals/{ID}:withdraw"] = (202, {"referral_id": ID, "state": "withdrawn"})
+    assert run("referral", "withdraw", ID).code == 2
+    assert run("referral", "withdraw", ID, "--reason", "because").code == 2
+    ended = run("referral", "withdraw", ID, "--reason", "filed-in-error")
+    assert (ended.code, ended.out) == (0, f"{ID}: withdrawn\n")
+    assert service.requests[-1][2] == {"reason": "filed_in_error"}
+
+
+@pytest.mark.parametrize("kind", ["inbox", "notices"])
+def test_opened_addresses_are_shown_so_that_none_can_be_followed(run: Run, service: FakeService, kind: str) -> None:
+    address = "https://provider-007.example/path/a.b?c=d.e"
+    record = {"items": [{"locator": {"kind": "url", "value": address}}]}
+    shared = {"state": "offered", "exercise": True, "record": record}
+    item = {"referral_id": ID, "origin": "h.example", "purpose": "investigation", "received_at": "2026-03-15T12:00:00Z"}
+    service.canned[f"/v1/{kind}/{ID}"] = (200, {**shared, **(item if kind == "inbox" else {"notice_id": ID})})
+    verb = "show" if kind == "inbox" else "notice"
+    ended = run("inbox", verb, ID)
+    assert ended.code == 0
+    assert "hxxp://provider-007[.]example/path/a[.]b" in ended.out and "https:" not in ended.out
+    assert run("inbox", verb, ID, "--json").json["record"] == record
+
+
+def test_the_inbox_lists_what_was_offered_and_what_was_issued(run: Run, service: FakeService) -> None:
+    item = {"referral_id": ID, "origin": "h.example", "purpose": "investigation", "state": "offered", "exercise": True}
+    item["received_at"] = "2026-03-15T12:00:00Z"
+    service.canned["/v1/inbox"] = (200, {"items": [item], "next": None})
+    service.canned["/v1/notices"] = (
+        200,
+        {"items": [{"notice_id": ID, "state": "issued", "exercise": True}], "next": None},
+    )
+    assert f"{ID}\th.example\tinvestigation\toffered\t" in run("inbox").out
+    assert f"{ID}\tissued\tTrue\n" in run("inbox", "notices").out
+    assert run("inbox", "--state", "offered", "--json").json["items"][0]["referral_id"] == ID
+
+
+def test_a_flow_is_listed_with_its_purpose(run: Run, service: FakeService) -> None:
+    message = {
+        "position": 1,
+        "at": "2026-03-15T12:00:00Z",
+        "topic": "t",
+        "partition": 0,
+        "offset": 3,
+        "digest": "ab" * 32,
+    }
+    message |= {"type": "causeway.referral_offered.v1", "sender": "h.example", "recipient": "p.example"}
+    service.canned[f"/v1/flows/{ID}"] = (200, {"referral_id": ID, "messages": [message]})
+    assert "h.example\tp.example\tcauseway.referral_offered.v1" in run("flow", ID, "--purpose", "yearly audit").out
+    assert service.requests[-1][3]["purpose"] == "yearly audit"
+    assert run("flow", ID).code == 2
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["referral", "import", "/nowhere/a.csv"],
+        ["referral", "show", "no-uuid"],
+        ["referral", "list", "--limit", "0"],
+        ["referral", "list", "--url", "http://hotline.example"],
+        ["referral", "list", "--url", "http://localhost.example"],
+        ["referral", "list", "--url", "http://localhost@hotline.example"],
+        ["referral", "list", "--key", "cw_test_short"],
+        ["flow", ID, "--purpose", "no"],
+        ["inbox", "--frequency", "daily"],
+    ],
+)
+def test_a_wrong_call_ends_with_2_and_asks_nothing(run: Run, service: FakeService, arguments: list[str]) -> None:
+    assert run(*arguments).code == 2
+    assert service.requests == []
+
+
+@pytest.mark.parametrize("missing", ["CAUSEWAY_URL", "CAUSEWAY_API_KEY"])
+def test_a_missing_address_or_key_is_named(run: Run, monkeypatch: pytest.MonkeyPatch, missing: str) -> None:
+    monkeypatch.delenv(missing)
+    ended = run("referral", "list")
+    assert ended.code == 2 and missing in ended.err
+
+
+def test_no_verb_ever_shows_the_key(run: Run, service: FakeService, tmp_path: Path) -> None:
+    service.canned["/v1/inbox"] = (500, {"detail": "unreadable"})
+    shown = [
+        run("inbox"),
+        run("inbox", "--json"),
+        run("referral", "list", "--url", "https://[bad"),
+        run("inbox", "--help"),
+    ]
+    assert all(KEY not in ended.out + ended.err for ended in shown)
+
+
+def test_a_terminal_gets_a_table_in_which_cells_are_text_and_never_markup(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    output.table(("name", "value"), [("[bold]a[/bold]", "[link=https://h.example]b[/link]"), (None, 3)])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1].split() == ["[bold]a[/bold]", "[link=https://h.example]b[/link]"]
+    assert lines[2].split() == ["3"]
+
+
+def test_a_terminal_gets_a_bar(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    with progress("imported", 200) as told:
+        told(100, 1)
+        told(200, 2)
+    shown = capsys.readouterr()
+    assert "imported, 2 refused" in shown.err and "200/200" in shown.err and shown.out == ""
+
+
+def test_plain_progress_of_a_long_file_is_about_twenty_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    with progress("imported", 100_000) as told:
+        for line in range(100, 100_001, 100):
+            told(line, 0)
+    assert len(capsys.readouterr().err.splitlines()) == 20
+
+
+def test_an_unreadable_file_is_a_failure_with_a_code(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.mkdir()
+    assert run("referral", "check", path).code == 2
+    directory = tmp_path / "b.jsonl.errors.jsonl"
+    directory.mkdir()
+    written(tmp_path / "b.jsonl", submission(1))
+    ended = run("referral", "import", tmp_path / "b.jsonl")
+    assert (ended.code, "file_unusable" in ended.err) == (1, True)
+
+
+def test_help_needs_neither_the_http_library_nor_the_contracts() -> None:
+    program = "import sys, client.cli.referral, client.cli.inbox, client.cli.flow; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout.split()
+    assert not {"httpx", "pydantic", "shared.contracts"} & set(loaded)

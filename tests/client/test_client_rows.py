@@ -1,0 +1,244 @@
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from client.cli.csv_format import COLUMNS, column_at
+from client.cli.rows import Row, RowFile
+from shared.contracts.referral import ReferralSubmission
+from shared.kernel.errors import Refused
+from tests.client.fake_service import referral
+
+CANARY = "canary-7f3a"
+HEADER = "external_ref,incident_kind,observed_at,media_kind,locator_kind,locator,hosting_asn,user_jurisdictions"
+GOOD = "CASE-1,csam,2026-03-15T12:00:00Z,image,url,https://provider-007.example/a,64496,NL;DE"
+
+
+def rows(tmp_path: Path, name: str, text: str | bytes, *, origin: str | None = None) -> list[Row]:
+    path = tmp_path / name
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return [*RowFile(path).rows(origin)]
+
+
+def codes(found: list[Row]) -> list[tuple[int, str | None]]:
+    return [(row.number, row.error.code if row.error else None) for row in found]
+
+
+def test_a_full_csv_row_is_a_valid_submission(tmp_path: Path) -> None:
+    cells = {
+        "external_ref": "CASE-1",
+        "exercise": "TRUE",
+        "incident_kind": "csam",
+        "incident_flags": "viral; spam",
+        "observed_at": "2026-03-15T12:00:00Z",
+        "media_kind": "image",
+        "viewed_by": "human",
+        "priority": "p1_urgent",
+        "priority_basis": "new_material",
+        "actionable": "incomplete",
+        "missing": "hash;time",
+        "locator_kind": "url",
+        "locator": "https://provider-007.example/a,b",
+        "site_type": "forum",
+        "commerciality": "commercial",
+        "hosting_jurisdiction": "NL",
+        "hosting_asn": "64496",
+        "hosting_provider": "provider-007.example",
+        "hosting_is_cdn": "false",
+        "hosting_method": "stated",
+        "hosting_observed_at": "2026-03-15T12:00:00Z",
+        "md5": "0" * 32,
+        "sha1": "1" * 40,
+        "sha256": "2" * 64,
+        "pdq": "3" * 64,
+        "photodna": "A" * 192,
+        "tmk_pdqf": "4" * 64,
+        "assessment_scheme": "iwf",
+        "assessment_value": "A",
+        "assessment_jurisdiction": "GB",
+        "assessment_status": "final",
+        "user_jurisdictions": "NL;US-CA",
+        "victim_jurisdictions": "DE",
+        "correlation_system": "iwf",
+        "correlation_ref": "R-1",
+    }
+    assert cells.keys() == COLUMNS.keys()
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(cells))
+    writer.writeheader()
+    writer.writerow(cells)
+    (row,) = rows(tmp_path, "a.csv", text.getvalue())
+    assert row.referral is not None
+    read = ReferralSubmission.model_validate(row.referral)
+    assert read.items[0].hosting[0].asn == 64496
+    assert [flag.value for flag in read.incident_flags] == ["viral", "spam"]
+    assert len(read.model_dump(exclude_defaults=True)["items"]) == 1
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+@pytest.mark.parametrize("ending", ["\n", "\r\n"])
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+def test_what_spreadsheets_write_is_read(tmp_path: Path, separator: str, ending: str, mark: bytes) -> None:
+    text = io.StringIO()
+    writer = csv.writer(text, delimiter=separator, lineterminator=ending)
+    writer.writerows([HEADER.split(","), GOOD.split(",")])
+    (row,) = rows(tmp_path, "a.csv", mark + text.getvalue().encode())
+    assert row.number == 2
+    assert row.referral is not None and row.referral["user_jurisdictions"] == ["NL", "DE"]
+
+
+@pytest.mark.parametrize(
+    ("header", "code", "field"),
+    [
+        (HEADER + "," + CANARY, "column_unknown", "/columns/9"),
+        (HEADER + ",locator", "column_repeated", "/columns/9"),
+        ("", "columns_missing", "/columns"),
+        (",", "column_unknown", "/columns/1"),
+        (HEADER + ',"open', "csv_unreadable", None),
+    ],
+)
+def test_a_first_line_that_would_lose_data_is_refused_by_position(
+    tmp_path: Path, header: str, code: str, field: str | None
+) -> None:
+    with pytest.raises(Refused) as raised:
+        rows(tmp_path, "a.csv", f"{header}\n{GOOD}\n")
+    assert (raised.value.code, raised.value.field) == (code, field)
+    assert CANARY not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [
+        (GOOD + ',"', "csv_unreadable"),
+        (GOOD.replace("csam", '"csam'), "csv_unreadable"),
+        (GOOD.replace("csam", '"cs"am'), "csv_unreadable"),
+        (GOOD + ",more", "cells_do_not_match_columns"),
+        ("CASE-1", "cells_do_not_match_columns"),
+        (GOOD.replace("64496", "AS64496"), "cell_not_integer"),
+        (GOOD.replace("64496", "٣"), "cell_not_integer"),
+        (GOOD.replace("64496", "9" * 5000), "cell_not_integer"),
+        (GOOD.replace("csam", "x" * 200_000), "csv_unreadable"),
+    ],
+)
+def test_a_bad_csv_line_spoils_its_own_row_and_no_other(tmp_path: Path, line: str, code: str) -> None:
+    text = "\n".join([HEADER, GOOD, line, GOOD.replace("CASE-1", "CASE-3")])
+    assert codes(rows(tmp_path, "a.csv", text)) == [(2, None), (3, code), (4, None)]
+
+
+def test_a_line_that_is_not_utf8_spoils_its_own_row_and_no_other(tmp_path: Path) -> None:
+    text = "\n".join([HEADER, GOOD.replace("CASE-1", "CASÉ")]).encode("latin-1") + b"\n" + GOOD.encode()
+    assert codes(rows(tmp_path, "a.csv", text)) == [(2, "not_utf8"), (3, None)]
+
+
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [
+        ("{", "body_not_json"),
+        ("[]", "body_not_object"),
+        ('{"a":1,"a":2}', "body_key_repeated"),
+        ('{"a":1.5}', "body_number_not_integer"),
+        ('{"a":NaN}', "body_number_not_integer"),
+        ('{"a":' + "[" * 5000, "body_too_deep"),
+        ('{"origin":"h.example","referral":{},"more":1}', "row_malformed"),
+        ('{"origin":1,"referral":{}}', "row_malformed"),
+        ('{"referral":[]}', "row_malformed"),
+    ],
+)
+def test_a_bad_json_line_spoils_its_own_row_and_no_other(tmp_path: Path, line: str, code: str) -> None:
+    text = "\n".join([json.dumps(referral(1)), line, "", json.dumps(referral(4))])
+    assert codes(rows(tmp_path, "a.jsonl", text)) == [(1, None), (2, code), (4, None)]
+
+
+def test_a_second_row_with_the_same_reference_is_refused_instead_of_lost(tmp_path: Path) -> None:
+    text = "\n".join(json.dumps(referral(number)) for number in (1, 2, 1))
+    assert codes(rows(tmp_path, "a.jsonl", text)) == [(1, None), (2, None), (3, "external_ref_repeated")]
+
+
+def wrapped(number: int, origin: str) -> str:
+    return json.dumps({"origin": origin, "label": None, "referral": referral(number)})
+
+
+def test_only_the_rows_of_the_chosen_origin_are_taken(tmp_path: Path) -> None:
+    text = "\n".join([wrapped(1, "a.example"), wrapped(2, "b.example"), wrapped(3, "a.example")])
+    assert codes(rows(tmp_path, "a.jsonl", text, origin="a.example")) == [(1, None), (3, None)]
+
+
+def test_rows_that_name_an_origin_are_not_sent_as_somebody_elses(tmp_path: Path) -> None:
+    found = rows(tmp_path, "a.jsonl", "\n".join([wrapped(1, "a.example"), json.dumps(referral(2))]))
+    assert codes(found) == [(1, "origin_not_chosen"), (2, None)]
+
+
+def test_a_csv_may_name_origins_too(tmp_path: Path) -> None:
+    text = f"{HEADER},origin,label\n{GOOD},a.example,x\n{GOOD.replace('CASE-1', 'CASE-2')},b.example,\n"
+    assert codes(rows(tmp_path, "a.csv", text, origin="b.example")) == [(3, None)]
+
+
+@pytest.mark.parametrize("name", ["a.xlsx", "a", "a.txt"])
+def test_a_file_of_another_kind_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(Refused, match="file_format_unknown"):
+        rows(tmp_path, name, "{}")
+
+
+@given(st.binary(max_size=400), st.sampled_from(["csv", "jsonl", "json"]))
+def test_any_bytes_are_rows_or_coded_errors_and_never_a_crash(tmp_path_factory: Any, data: bytes, suffix: str) -> None:
+    path = tmp_path_factory.getbasetemp() / f"any.{suffix}"
+    path.write_bytes(HEADER.encode() + b"\n" + data if suffix == "csv" else data)
+    found = [*RowFile(path).rows()]
+    numbers = [row.number for row in found]
+    assert numbers == sorted(set(numbers))
+    assert all((row.error is None) != (row.referral is None) for row in found)
+
+
+CELL = st.text(st.characters(codec="utf-8", exclude_characters="\r\n\x00", exclude_categories=["Cs"]), max_size=40)
+
+
+@given(st.lists(CELL, min_size=2, max_size=2), st.sampled_from([",", ";", "\t"]))
+def test_any_text_without_line_breaks_comes_through_a_csv_unchanged(
+    tmp_path_factory: Any, cells: list[str], separator: str
+) -> None:
+    text = io.StringIO()
+    writer = csv.writer(text, delimiter=separator, lineterminator="\n")
+    writer.writerows([["locator", "external_ref"], cells])
+    path = tmp_path_factory.getbasetemp() / "text.csv"
+    path.write_text(text.getvalue(), encoding="utf-8", newline="")
+    found = [*RowFile(path).rows()]
+    said = [cell.strip() for cell in cells]
+    if not "".join(cells).strip():
+        return
+    (row,) = found
+    assert row.referral is not None
+    assert row.referral.get("external_ref", "") == said[1]
+    assert (row.referral["items"][0]["locator"]["value"] if said[0] else "") == said[0]
+
+
+@given(st.lists(st.integers(0, 10_000), unique=True, max_size=30))
+def test_any_list_of_submissions_comes_through_jsonl_unchanged(tmp_path_factory: Any, numbers: list[int]) -> None:
+    path = tmp_path_factory.getbasetemp() / "many.jsonl"
+    path.write_text("\n".join(json.dumps(referral(number)) for number in numbers))
+    assert [row.referral for row in RowFile(path).rows()] == [referral(number) for number in numbers]
+
+
+@pytest.mark.parametrize(
+    ("pointer", "column"),
+    [
+        ("/external_ref", "external_ref"),
+        ("/items/0/locator/value", "locator"),
+        ("/items/0/locator", "locator_kind"),
+        ("/items/0/hashes/md5", "md5"),
+        ("/user_jurisdictions/3", "user_jurisdictions"),
+        ("/items/0/locator/url/value", "locator"),
+        ("/items/7/locator", None),
+        ("/items/0/nothing", None),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_a_pointer_leads_back_to_its_column(pointer: str | None, column: str | None) -> None:
+    assert column_at(pointer) == column

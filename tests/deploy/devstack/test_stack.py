@@ -1,0 +1,269 @@
+"""The running servers: who is let in, what each may do, and what survives."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+import stat
+from typing import Any
+
+import asyncpg
+import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.errors import (
+    GroupAuthorizationFailedError,
+    KafkaConnectionError,
+    TopicAuthorizationFailedError,
+    UnknownTopicOrPartitionError,
+)
+
+from deploy.devstack.databases import prepare_databases
+from deploy.devstack.endpoints import INSTANCES, load
+from deploy.devstack.stack import DevStack
+from deploy.kafka.provision import Manifest, PrincipalRule, TopicRule, apply, difference, load_manifest
+from shared.kernel.errors import Refused, Unavailable
+from tests.support.stack import embedded_settings
+
+MANIFEST = load_manifest()
+INBOX, OTHER_INBOX = "causeway.inbox.hotline.v1", "causeway.inbox.industry.v1"
+DIRECTORY = "causeway.directory.v1"
+
+
+def query(url: str, sql: str) -> Any:
+    async def ask() -> Any:
+        connection = await asyncpg.connect(url)
+        try:
+            return await connection.fetchval(sql)
+        finally:
+            await connection.close()
+
+    return asyncio.run(ask())
+
+
+def send(stack: DevStack, principal: str, topic: str, **changes: Any) -> None:
+    async def run() -> None:
+        producer = AIOKafkaProducer(**stack.endpoints.kafka.aiokafka_options(principal) | changes)
+        try:
+            await producer.start()
+            await producer.send_and_wait(topic, b"harmless", key=b"key")
+        finally:
+            await producer.stop()
+
+    asyncio.run(run())
+
+
+def receive(stack: DevStack, principal: str, topic: str, *, group: str | None = None) -> bytes:
+    async def run() -> bytes:
+        options = stack.endpoints.kafka.aiokafka_options(principal)
+        consumer = AIOKafkaConsumer(topic, **options, group_id=group, auto_offset_reset="earliest")
+        try:
+            await consumer.start()
+            record = await asyncio.wait_for(consumer.getone(), timeout=10.0)
+            return bytes(record.value)
+        finally:
+            await consumer.stop()
+
+    return asyncio.run(run())
+
+
+def test_the_endpoints_file_says_what_the_running_stack_says(stack: DevStack) -> None:
+    assert load(stack.state.path) == stack.endpoints
+
+
+def test_a_second_start_on_the_same_directory_is_refused(stack: DevStack) -> None:
+    with pytest.raises(Refused, match="stack_already_running"):
+        DevStack(stack.state.path, embedded_settings()).start()
+    assert query(stack.postgres.admin_url, "SELECT 1") == 1
+
+
+class TestPostgres:
+    def test_it_is_version_18(self, stack: DevStack) -> None:
+        assert query(stack.postgres.admin_url, "SHOW server_version").startswith("18.")
+
+    def test_nobody_is_trusted_without_a_password(self, stack: DevStack) -> None:
+        files = [path.read_text() for path in (stack.state.path / "postgres" / "data").glob("pg_*.conf")]
+        rules = [line for file in files for line in file.splitlines() if line and not line.startswith("#")]
+        assert rules == ["host all all 127.0.0.1/32 scram-sha-256"]
+
+    def test_a_wrong_password_is_refused(self, stack: DevStack) -> None:
+        url = stack.endpoints.databases["hotline"].service_url
+        assert query(url, "SELECT 1") == 1
+        with pytest.raises(asyncpg.InvalidPasswordError):
+            query(url.replace("@", "x@"), "SELECT 1")
+
+    def test_only_the_owner_may_enter_its_data_directory(self, stack: DevStack) -> None:
+        data = stack.state.path / "postgres" / "data"
+        assert stat.S_IMODE(data.stat().st_mode) == 0o700
+        assert data.owner() == stack.state.path.owner()
+
+    @pytest.mark.parametrize("instance", INSTANCES)
+    def test_the_roles_of_an_instance_have_no_power_beyond_logging_in(self, stack: DevStack, instance: str) -> None:
+        powers = "rolsuper OR rolbypassrls OR rolcreaterole OR rolcreatedb OR rolreplication"
+        sql = f"SELECT bool_or({powers}) FROM pg_roles WHERE rolname LIKE 'causeway_{instance}%'"
+        assert query(stack.postgres.admin_url, sql) is False
+
+    def test_the_service_role_owns_nothing_and_may_not_create_a_table(self, stack: DevStack) -> None:
+        database = stack.endpoints.databases["hotline"]
+        query(database.owner_url, "CREATE TABLE made_by_the_owner (id int)")
+        for url in (database.service_url, database.accountant_url):
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                query(url, "CREATE TABLE made_by_another (id int)")
+
+    def test_an_instance_cannot_connect_to_the_database_of_another(self, stack: DevStack) -> None:
+        place = stack.endpoints.databases["hotline"].service_url.rpartition("/")[0]
+        assert query(f"{place}/causeway_hotline", "SELECT 1") == 1
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            query(f"{place}/causeway_industry", "SELECT 1")
+
+    def test_databases_can_be_prepared_again_and_by_an_administrator_who_is_no_superuser(self, stack: DevStack) -> None:
+        query(stack.postgres.admin_url, "CREATE ROLE sample_admin LOGIN CREATEDB CREATEROLE PASSWORD 'sample'")
+        place = stack.postgres.admin_url.rpartition("@")[2]
+        url = f"postgresql://sample_admin:sample@{place}"
+        prepare_databases(url, ["sample"], lambda role: f"first-{role}")
+        made = prepare_databases(url, ["sample"], lambda role: f"second-{role}")
+        assert query(made["sample"].service_url, "SELECT current_user::text") == "causeway_sample"
+
+    def test_an_administrator_who_is_not_let_in_is_reported_without_its_password(self, stack: DevStack) -> None:
+        with pytest.raises(Unavailable, match="database_admin_failed") as caught:
+            prepare_databases(stack.postgres.admin_url.replace("@", "x@"), ["sample"], lambda role: role)
+        assert stack.postgres.admin_url.partition("@")[0].rpartition(":")[2] not in str(caught.value)
+
+    def test_committed_rows_survive_a_crash(self, stack: DevStack) -> None:
+        owner = stack.endpoints.databases["audit"].owner_url
+        query(owner, "CREATE TABLE survivor AS SELECT 42 AS id")
+        stack.postgres.crash()
+        stack.postgres.start()
+        assert query(owner, "SELECT id FROM survivor") == 42
+
+
+class TestKafka:
+    def test_a_wrong_password_is_refused(self, stack: DevStack) -> None:
+        send(stack, "hotline", INBOX)
+        with pytest.raises(KafkaConnectionError):
+            send(stack, "hotline", INBOX, sasl_plain_password="wrong")
+
+    def test_nobody_is_let_in_without_a_name(self, stack: DevStack) -> None:
+        with pytest.raises(KafkaConnectionError):
+            send(stack, "hotline", INBOX, security_protocol="PLAINTEXT")
+
+    def test_the_controller_listener_refuses_who_shows_no_certificate(self, stack: DevStack) -> None:
+        folder = stack.state.path / "kafka"
+        properties = (folder / "server.properties").read_text()
+        port = int(properties.partition("controller.quorum.voters=1@127.0.0.1:")[2].partition("\n")[0])
+
+        def knock(context: ssl.SSLContext) -> bytes:
+            context.load_verify_locations(folder / "authority.pem")
+            # A refused certificate shows only when the server is first read from; one request of four bytes is sent.
+            with socket.create_connection(("127.0.0.1", port)) as plain:
+                plain.settimeout(1.0)
+                with context.wrap_socket(plain, server_hostname="127.0.0.1") as secure:
+                    secure.send(b"\0\0\0\0")
+                    return secure.recv(1)
+
+        with pytest.raises(ssl.SSLError, match=r"CERTIFICATE_REQUIRED|BAD_CERTIFICATE"):
+            knock(ssl.create_default_context())
+        welcome = ssl.create_default_context()
+        welcome.load_cert_chain(folder / "broker.pem")
+        assert knock(welcome) == b""
+
+    def test_topics_and_rules_are_those_of_the_manifest(self, stack: DevStack) -> None:
+        assert not difference(stack.kafka.admin(), MANIFEST)
+
+    def test_a_rule_that_was_taken_away_or_added_by_hand_is_found_and_mended(self, stack: DevStack) -> None:
+        admin = stack.kafka.admin()
+        rules = dict(MANIFEST.principals)
+        rules["audit"] = PrincipalRule(write=(DIRECTORY,), read=(INBOX,), group_prefix="causeway.audit")
+        apply(admin, Manifest(MANIFEST.topics, rules), stack.endpoints.kafka.passwords)
+        found = difference(admin, MANIFEST)
+        assert names(found.bindings_extra) == {DIRECTORY}
+        assert names(found.bindings_missing) == MANIFEST.topics.keys() - {INBOX}
+        apply(admin, MANIFEST, stack.endpoints.kafka.passwords)
+        assert not difference(admin, MANIFEST)
+
+    def test_a_topic_setting_that_was_changed_by_hand_is_found_and_mended(self, stack: DevStack) -> None:
+        admin = stack.kafka.admin()
+        rule = MANIFEST.topics[INBOX]
+        changed = TopicRule(partitions=rule.partitions, config=rule.config | {"retention.ms": "1000000"})
+        apply(admin, Manifest({INBOX: changed}, {}), {})
+        assert difference(admin, MANIFEST).topics_differing == {INBOX}
+        apply(admin, MANIFEST, stack.endpoints.kafka.passwords)
+        assert not difference(admin, MANIFEST)
+
+    def test_the_partitions_of_a_topic_are_never_changed(self, stack: DevStack) -> None:
+        more = TopicRule(partitions=5, config=MANIFEST.topics[INBOX].config)
+        with pytest.raises(Refused, match="topic_partitions_differ"):
+            apply(stack.kafka.admin(), Manifest({INBOX: more}, {}), {})
+
+    @pytest.mark.parametrize(("principal", "topic"), [("hotline", DIRECTORY), ("audit", INBOX), ("audit", DIRECTORY)])
+    def test_a_principal_cannot_write_a_topic_that_no_rule_gives_it(
+        self, stack: DevStack, principal: str, topic: str
+    ) -> None:
+        with pytest.raises(TopicAuthorizationFailedError):
+            send(stack, principal, topic)
+
+    @pytest.mark.parametrize("topic", [INBOX, OTHER_INBOX, "causeway.audit.v1"])
+    def test_a_principal_can_write_a_topic_that_a_rule_gives_it(self, stack: DevStack, topic: str) -> None:
+        send(stack, "hotline", topic)
+
+    def test_only_the_administrator_may_write_the_directory(self, stack: DevStack) -> None:
+        send(stack, "admin", DIRECTORY)
+        assert receive(stack, "hotline", DIRECTORY) == b"harmless"
+
+    def test_an_instance_cannot_read_the_inbox_of_another(self, stack: DevStack) -> None:
+        send(stack, "hotline", OTHER_INBOX)
+        assert receive(stack, "industry", OTHER_INBOX, group="causeway.industry") == b"harmless"
+        with pytest.raises(TopicAuthorizationFailedError):
+            receive(stack, "hotline", OTHER_INBOX, group="causeway.hotline")
+
+    def test_an_instance_cannot_join_the_group_of_another(self, stack: DevStack) -> None:
+        with pytest.raises(GroupAuthorizationFailedError):
+            receive(stack, "hotline", INBOX, group="causeway.industry")
+
+    def test_a_topic_is_not_made_by_writing_to_it(self, stack: DevStack) -> None:
+        with pytest.raises(UnknownTopicOrPartitionError):
+            send(stack, "admin", "causeway.inbox.nobody.v1", request_timeout_ms=1000)
+        assert "causeway.inbox.nobody.v1" not in stack.kafka.admin().list_topics(timeout=10.0).topics
+
+    def test_acknowledged_records_survive_a_kill(self, stack: DevStack) -> None:
+        send(stack, "hotline", INBOX)
+        before = high_watermarks(stack)
+        stack.kafka.kill()
+        stack.kafka.start()
+        assert sum(before.values()) > 0
+        assert high_watermarks(stack) == before
+
+    def test_a_lost_disk_leaves_an_empty_cluster_with_all_topics_and_rules(self, stack: DevStack) -> None:
+        with pytest.raises(Unavailable, match="kafka_runs"):
+            stack.kafka.wipe()
+        send(stack, "hotline", INBOX)
+        stack.kafka.kill()
+        stack.kafka.wipe()
+        stack.kafka.start()
+        assert set(high_watermarks(stack).values()) == {0}
+        assert not difference(stack.kafka.admin(), MANIFEST)
+        send(stack, "hotline", INBOX)
+
+    def test_a_stranger_on_its_port_is_not_taken_for_it(self, stack: DevStack) -> None:
+        stack.kafka.stop()
+        host, _, port = stack.endpoints.kafka.bootstrap_servers.rpartition(":")
+        with socket.create_server((host, int(port))), pytest.raises(Unavailable, match="port_in_use"):
+            stack.kafka.start()
+        stack.kafka.start()
+
+
+def names(bindings: frozenset[Any]) -> set[str]:
+    return {binding.name for binding in bindings}
+
+
+def high_watermarks(stack: DevStack) -> dict[int, int]:
+    async def run() -> dict[int, int]:
+        consumer = AIOKafkaConsumer(INBOX, **stack.endpoints.kafka.aiokafka_options("hotline"))
+        try:
+            await consumer.start()
+            ends = await consumer.end_offsets(list(consumer.assignment()))
+            return {place.partition: end for place, end in ends.items()}
+        finally:
+            await consumer.stop()
+
+    return asyncio.run(run())

@@ -1,0 +1,88 @@
+"""Documents take effect only when two different approvers have signed them, and as they signed them."""
+
+from __future__ import annotations
+
+from base64 import b64decode
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from deploy.directory.approval import approve_document, document_body
+from deploy.policy import sample_policy
+from shared.contracts.directory import DocumentActivated
+from shared.envelope.keys import SigningKey
+from shared.kernel.errors import Refused
+from shared.routing.documents import ApproverKey, verify_document
+
+BODY = document_body(sample_policy())
+ACTIVE_FROM = datetime(2026, 3, 14, 12, 0, 0, 123_456, tzinfo=UTC)
+KEYS = {name: SigningKey(bytes([number]) * 32) for number, name in enumerate(("first.example", "second.example"), 1)}
+TRUSTED = {key.key_id: ApproverKey(name, b64decode(key.verify_key.text())) for name, key in KEYS.items()}
+
+
+def approved(**changes: Any) -> DocumentActivated:
+    document = approve_document("policy", BODY, active_from=ACTIVE_FROM, approvers=KEYS)
+    return document.model_copy(update=changes)
+
+
+def test_two_approvals_make_a_document_valid() -> None:
+    verify_document(approved(), BODY, TRUSTED)
+
+
+def test_a_document_read_back_from_its_message_is_still_valid() -> None:
+    verify_document(DocumentActivated.model_validate_json(approved().model_dump_json()), BODY, TRUSTED)
+
+
+def test_a_body_with_one_byte_changed_is_refused() -> None:
+    with pytest.raises(Refused, match="document_digest_mismatched"):
+        verify_document(approved(), BODY.replace(b"2026", b"2027", 1), TRUSTED)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"active_from": ACTIVE_FROM + timedelta(seconds=1)}, {"kind": "directory"}], ids=["time", "kind"]
+)
+def test_an_approval_cannot_be_moved_to_another_time_or_kind(changes: dict[str, Any]) -> None:
+    with pytest.raises(Refused, match="approval_invalid"):
+        verify_document(approved(**changes), BODY, TRUSTED)
+
+
+def test_one_approver_twice_is_not_two() -> None:
+    first = approved().approvals[0]
+    with pytest.raises(Refused, match="approvers_too_few"):
+        verify_document(approved(approvals=(first, first)), BODY, TRUSTED)
+
+
+def test_two_keys_of_one_approver_are_not_two_approvers() -> None:
+    one_name = {key_id: ApproverKey("first.example", key.public) for key_id, key in TRUSTED.items()}
+    approvals = tuple(each.model_copy(update={"approver": "first.example"}) for each in approved().approvals)
+    with pytest.raises(Refused, match="approvers_too_few"):
+        verify_document(approved(approvals=approvals), BODY, one_name)
+
+
+def test_one_key_under_two_names_is_not_two_approvers() -> None:
+    first, second = approved().approvals
+    again = first.model_copy(update={"approver": "second.example", "key_id": second.key_id})
+    same_key = TRUSTED | {second.key_id: ApproverKey("second.example", TRUSTED[first.key_id].public)}
+    with pytest.raises(Refused, match="approvers_too_few"):
+        verify_document(approved(approvals=(first, again)), BODY, same_key)
+
+
+def test_a_single_approver_cannot_make_a_document() -> None:
+    with pytest.raises(ValidationError):
+        approve_document("policy", BODY, active_from=ACTIVE_FROM, approvers={"first.example": KEYS["first.example"]})
+
+
+def test_an_approver_who_is_not_trusted_counts_for_nothing_even_beside_two_who_are() -> None:
+    keys = KEYS | {"third.example": SigningKey(bytes([3]) * 32)}
+    document = approve_document("policy", BODY, active_from=ACTIVE_FROM, approvers=keys)
+    with pytest.raises(Refused, match="approver_unknown"):
+        verify_document(document, BODY, TRUSTED)
+
+
+def test_a_signature_of_one_approver_under_the_name_of_another_is_refused() -> None:
+    first, second = approved().approvals
+    swapped = (first, second.model_copy(update={"signature": first.signature}))
+    with pytest.raises(Refused, match="approval_invalid at /approvals/1/signature"):
+        verify_document(approved(approvals=swapped), BODY, TRUSTED)

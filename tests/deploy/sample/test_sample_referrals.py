@@ -1,0 +1,179 @@
+"""The sample load: drawn from the tables, repeatable, harmless, and as dirty as asked."""
+
+from __future__ import annotations
+
+import csv
+import io
+import ipaddress
+import json
+from collections import Counter
+from datetime import date
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from client.cli.csv_format import Table, submission
+from deploy.sample import published
+from deploy.sample.draw import Draw
+from deploy.sample.files import write_csv, write_jsonl
+from deploy.sample.generator import DIRTY, SampledReferral, sample_referrals
+from shared.contracts.referral import ReferralSubmission
+from shared.guard import inspect
+from tests.deploy.sample.samples import decide_demo, demo, digest_of_demo, policy_document
+
+#: Changes only when the sample itself is meant to change.
+DEMO_SHA256 = "508573a35c7323d8bf44659796a1e094e003d9de8cd908e67583b8e0644471a2"
+RESERVED = [
+    ipaddress.ip_network(text) for text in ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "2001:db8::/32")
+]
+
+
+def small(seed: int = 7, dirty: float = 0.1) -> list[SampledReferral]:
+    return list(sample_referrals(start=date(2026, 4, 1), end=date(2026, 4, 2), count=200, seed=seed, dirty=dirty))
+
+
+def test_the_demo_is_the_same_on_every_machine() -> None:
+    assert digest_of_demo() == DEMO_SHA256
+
+
+def test_another_seed_gives_other_referrals() -> None:
+    assert small(seed=7) == small(seed=7)
+    assert [each.referral["items"] for each in small(seed=7)] != [each.referral["items"] for each in small(seed=8)]
+
+
+def test_every_referral_is_a_valid_submission_that_the_guard_lets_through() -> None:
+    for each in demo():
+        inspect(ReferralSubmission.model_validate_json(json.dumps(each.referral)))
+
+
+def test_references_are_unique_and_every_referral_is_an_exercise() -> None:
+    assert len({each.referral["external_ref"] for each in demo()}) == len(demo()) == 2000
+    assert all(each.referral["exercise"] for each in demo())
+
+
+def test_observations_lie_in_the_period_both_days_included() -> None:
+    days = {each.referral["observed_at"][:10] for each in small()}
+    assert days == {"2026-04-01", "2026-04-02"}
+    times = [each.referral["observed_at"] for each in small()]
+    assert times == sorted(times)
+
+
+def test_hosts_and_network_addresses_are_reserved_for_documentation() -> None:
+    for each in demo():
+        for item in each.referral["items"]:
+            if item["locator"]["kind"] in ("url", "onion"):
+                assert (urlsplit(item["locator"]["value"]).hostname or "").endswith((".example", ".onion"))
+        for account in each.referral.get("subject_accounts", ()):
+            for event in account["events"]:
+                address = ipaddress.ip_address(event["ip"])
+                assert any(address in network for network in RESERVED if network.version == address.version)
+
+
+def test_onion_addresses_are_well_formed() -> None:
+    host = Draw(1).onion()
+    assert (len(host), host[55]) == (62, "d")
+
+
+def test_the_share_of_dirty_codes_is_exact_and_each_kind_occurs() -> None:
+    labels = Counter(each.label for each in demo() if each.label)
+    assert labels == {"europe": 7, "netherlands_antilles": 7, "no_country": 6}
+
+
+def test_clean_means_clean_and_a_little_dirt_is_at_least_one() -> None:
+    assert {each.label for each in small(dirty=0)} == {None}
+    assert sum(each.label is not None for each in small(dirty=0.0001)) == 1
+
+
+def test_exactly_the_labelled_referrals_have_an_unknown_code() -> None:
+    decisions = decide_demo(policy_document())
+    found = [decision.disposition == "unknown_code" for decision in decisions]
+    assert found == [each.label is not None for each in demo()]
+
+
+def test_the_label_names_the_code_that_was_put_in() -> None:
+    for each in demo():
+        text = json.dumps(each.referral)
+        assert [label for label, code in DIRTY.items() if f'"{code}"' in text] == ([each.label] if each.label else [])
+
+
+def test_half_are_filed_by_hotlines_and_half_by_providers() -> None:
+    hotlines = sum(each.origin.startswith("hotline-") for each in demo())
+    assert 940 <= hotlines <= 1060
+
+
+def test_tables_that_count_the_same_agree() -> None:
+    states = sum(row.weight for row in published.us_states())
+    users = {row.value: row.weight for row in published.user_countries()}
+    assert states == users["US"] == 1_132_270
+
+
+def test_providers_file_as_often_as_the_table_counted() -> None:
+    filed = Counter(each.origin for each in demo() if each.origin.startswith("provider-"))
+    total = sum(row.reports for row in published.providers())
+    for party in ("provider-001.example", "provider-002.example"):
+        expected = sum(row.reports for row in published.providers() if row.party == party) / total
+        assert filed[party] / filed.total() == pytest.approx(expected, abs=0.05)
+
+
+def test_users_are_where_the_table_counted_them() -> None:
+    users = Counter(
+        (each.referral["user_jurisdictions"] or [""])[0] for each in demo() if each.origin.startswith("provider-")
+    )
+    total = sum(row.weight for row in published.user_countries())
+    expected = {row.value: row.weight / total for row in published.user_countries()}
+    for country in ("IN", "PH", ""):
+        assert users[country] / users.total() == pytest.approx(expected[country], abs=0.03)
+
+
+def test_hosts_are_where_the_table_counted_them() -> None:
+    hosts = Counter(
+        hosting["jurisdiction"]
+        for each in demo()
+        for hosting in each.referral["items"][0]["hosting"]
+        if "jurisdiction" in hosting
+    )
+    total = sum(row.weight for row in published.hosting_countries())
+    expected = {row.value: row.weight / total for row in published.hosting_countries()}
+    assert hosts["NL"] / hosts.total() == pytest.approx(expected["NL"], abs=0.05)
+
+
+def test_the_json_lines_hold_origin_label_and_referral(tmp_path: Path) -> None:
+    file = tmp_path / "sample.jsonl"
+    assert write_jsonl(file, small()) == 200
+    rows = [json.loads(line) for line in file.read_text().splitlines()]
+    assert [SampledReferral(**row) for row in rows] == small()
+
+
+def test_the_table_is_read_back_as_the_same_referrals(tmp_path: Path) -> None:
+    file = tmp_path / "sample.csv"
+    written = write_csv(file, small())
+    head, *lines = file.read_text().splitlines()
+    table = Table.from_first_line(head)
+    read = {cells["external_ref"]: submission(cells) for cells in (table.cells(line) for line in lines)}
+    assert len(read) == written > 50
+    for each in small():
+        if each.referral["external_ref"] in read:
+            expected = ReferralSubmission.model_validate_json(json.dumps(_without_time_of_assessment(each.referral)))
+            found = ReferralSubmission.model_validate_json(json.dumps(read[each.referral["external_ref"]]))
+            assert found == expected
+
+
+def test_the_table_leaves_out_what_it_cannot_hold(tmp_path: Path) -> None:
+    file = tmp_path / "sample.csv"
+    write_csv(file, small())
+    written = {row["external_ref"] for row in csv.DictReader(io.StringIO(file.read_text()))}
+    flat = {
+        each.referral["external_ref"]
+        for each in small()
+        if len(each.referral["items"]) == 1 and "subject_accounts" not in each.referral
+    }
+    assert written == flat != {each.referral["external_ref"] for each in small()}
+
+
+def _without_time_of_assessment(referral: dict[str, object]) -> object:
+    copied = json.loads(json.dumps(referral))
+    for item in copied["items"]:
+        for assessment in item.get("assessment", ()):
+            del assessment["at"]
+    return copied

@@ -1,0 +1,148 @@
+"""Small documents and facts for routing tests: say what matters, the rest has a sensible value."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from typing import Any
+
+from shared.contracts.decision import Decision, Facts
+from shared.contracts.directory import Directory, Instance, Party, PublicKey
+from shared.contracts.policy import Policy, Predicate, Rule
+from shared.kernel.canonical import canonical_json
+from shared.routing.decide import decide
+from shared.routing.directory_index import DirectoryIndex
+from shared.routing.policy_index import PolicyIndex
+from shared.routing.shelf import read_directory, read_policy
+
+AT = datetime(2026, 5, 1, 12, tzinfo=UTC)
+SALT = "5a" * 32
+KEY = PublicKey(
+    key_id=f"hotline-{1:032x}",
+    use="sign",
+    suite="ed25519",
+    public="A" * 43,
+    valid_from=datetime(2026, 1, 1, tzinfo=UTC),
+)
+KINDS = ("hotline", "law_enforcement", "industry")
+
+
+def party(party_id: str, kind: str, *jurisdictions: str, status: str = "sandbox", **more: Any) -> Party:
+    return Party.model_validate(
+        {"id": party_id, "kind": kind, "status": status, "instance": kind, "jurisdictions": jurisdictions, **more}
+    )
+
+
+def hotline(party_id: str, *jurisdictions: str, **more: Any) -> Party:
+    return party(party_id, "hotline", *jurisdictions, **more)
+
+
+def agency(party_id: str, *jurisdictions: str, **more: Any) -> Party:
+    return party(party_id, "law_enforcement", *jurisdictions, **more)
+
+
+def provider(party_id: str, *jurisdictions: str, **more: Any) -> Party:
+    return party(party_id, "industry", *jurisdictions, **more)
+
+
+def directory_document(*parties: Party) -> Directory:
+    instances = tuple(
+        Instance.model_validate(
+            {
+                "id": kind,
+                "kind": kind,
+                "topic": f"causeway.inbox.{kind}.v1",
+                "keys": [KEY.model_copy(update={"key_id": f"sample-{number:032x}"})],
+            }
+        )
+        for number, kind in enumerate(KINDS)
+    )
+    return Directory(version=1, issued_on=date(2026, 1, 1), instances=instances, parties=parties)
+
+
+def when(fact: str, op: str, *values: str) -> Predicate:
+    return Predicate.model_validate({"fact": fact, "op": op, "values": values})
+
+
+def permit(rule_id: str, *conditions: Predicate, **more: Any) -> Rule:
+    """To the hotline at the place of hosting, for assessment, unless `more` says otherwise."""
+    select = more.pop("select", {"kind": "hotline", "how": "serving", "by": "hosting"})
+    rule = {
+        "effect": "permit",
+        "select": select,
+        "purpose": "assessment",
+        "reason": "hosting_jurisdiction",
+        "handling": {"tlp": "amber"},
+        "reads": sorted([select["by"], *(condition.fact.value for condition in conditions)]),
+    }
+    return _rule(rule_id, conditions, rule | more)
+
+
+def prohibition(rule_id: str, *conditions: Predicate, **more: Any) -> Rule:
+    """Of every assessment by a hotline, unless `more` says otherwise."""
+    rule = {
+        "effect": "prohibit",
+        "scope": {"purposes": ["assessment"], "kinds": ["hotline"]},
+        "reads": [condition.fact.value for condition in conditions] or ["origin"],
+    }
+    return _rule(rule_id, conditions, rule | more)
+
+
+def policy_document(*rules: Rule) -> Policy:
+    return Policy(version=1, issued_on=date(2026, 1, 1), rules=rules)
+
+
+def directory_of(*parties: Party) -> DirectoryIndex:
+    return read_directory(canonical_json(directory_document(*parties).model_dump(mode="json")))
+
+
+def policy_of(*rules: Rule) -> PolicyIndex:
+    return read_policy(canonical_json(policy_document(*rules).model_dump(mode="json")))
+
+
+def facts(**more: Any) -> Facts:
+    """A hotline's referral about a page hosted in the Netherlands."""
+    stated: dict[str, Any] = {
+        "origin": "hotline-fr.example",
+        "origin_kind": "hotline",
+        "reporter": ["FR"],
+        "incident_kind": "csam",
+        "locator_kinds": ["url"],
+        "media_kind": "image",
+        "viewed_by": "human",
+        "priority": "p2_normal",
+        "actionable": "actionable",
+        "hosting": ["NL"],
+        "observed_on": "2026-04-01",
+    }
+    return Facts.model_validate(stated | more)
+
+
+def decided(
+    stated: Facts,
+    directory: DirectoryIndex,
+    policy: PolicyIndex,
+    *,
+    exercise: bool = True,
+    at: datetime = AT,
+    **more: Any,
+) -> Decision:
+    return decide(
+        stated,
+        directory=directory,
+        policy=policy,
+        exercise=exercise,
+        decided_at=at,
+        salt=more.pop("salt", SALT),
+        **more,
+    )
+
+
+def sent(decision: Decision) -> list[tuple[str, str]]:
+    return [(edge.recipient, edge.purpose.value) for edge in decision.edges]
+
+
+def _rule(rule_id: str, conditions: tuple[Predicate, ...], rule: dict[str, Any]) -> Rule:
+    basis = {"instrument": "inhope_mou", "article": "1", "jurisdiction": "NL"}
+    dates = {"valid_from": "2020-01-01", "known_from": "2020-01-01"}
+    reads = sorted(set(rule.pop("reads")))
+    return Rule.model_validate({"id": rule_id, "when": conditions, "basis": basis, "reads": reads} | dates | rule)

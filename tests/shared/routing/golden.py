@@ -1,0 +1,123 @@
+"""Two hundred decisions under the sample documents, committed in `golden/decisions.jsonl`.
+
+`python -m tests.shared.routing.golden` writes the file again. Do that only when a change of law, parties or
+engine is meant, and read the difference: every line that moves is a referral that would go elsewhere.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from shared.kernel.canonical import canonical_json
+from shared.kernel.clock import parse_rfc3339, rfc3339
+from shared.routing.directory_index import DirectoryIndex
+from shared.routing.engine import Setting, judge
+from shared.routing.policy_index import PolicyIndex
+from shared.vocabulary.jurisdiction import TREE
+
+ROOT = Path(__file__).parents[3]
+DECISIONS = Path(__file__).parent / "golden" / "decisions.jsonl"
+COUNT = 200
+#: In place of the documents' digests, so that a decision moves only if what it says moves.
+NO_DIGEST = "0" * 64
+PLACES = (
+    *("NL", "DE", "DE-BE", "FR", "BE", "IE", "AT", "US", "US-CA", "US-TX", "GB", "GB-EAW", "CA", "AU", "JP", "BR"),
+    *("KE", "GH", "ZA", "PH", "CN", "IS", "NZ", "MD", "AE", "TV", "CH", "SG", "GR", "MT"),
+)
+#: Where those are who file: enough kinds of law, few enough places that each comes up.
+ORIGINS = {"NL", "FR", "AU", "US", "US-CA", "CA", "GB", "JP", "IE", "BR"}
+
+
+def sample_documents() -> tuple[dict[str, Any], dict[str, Any]]:
+    """The sample directory (its instances without keys: routing does not look at them) and policy, as JSON."""
+    parties = json.loads((ROOT / "deploy/directory/parties.json").read_bytes())["parties"]
+    policy = json.loads((ROOT / "deploy/policy/sample.json").read_bytes())
+    instances = [
+        {"id": instance, "kind": kind, "topic": "causeway.inbox.v1"}
+        for instance, kind in sorted({(party["instance"], party["kind"]) for party in parties})
+    ]
+    return {"instances": instances, "parties": parties}, policy
+
+
+def cases() -> Iterator[dict[str, Any]]:
+    """What is decided: facts, time, exercise or not. The same at every call."""
+    random = Random(2026)
+    directory, _ = sample_documents()
+    by_kind = {
+        kind: [party for party in directory["parties"] if party["kind"] == kind] for kind in ("hotline", "industry")
+    }
+    for number in range(COUNT):
+        yield _case(random, by_kind, f"{number:064x}")
+
+
+def decided_case(case: dict[str, Any]) -> dict[str, Any]:
+    """The case with its decision, short enough to be read."""
+    directory, policy = sample_documents()
+    setting = Setting(
+        DirectoryIndex(directory, NO_DIGEST, TREE),
+        PolicyIndex(policy, NO_DIGEST, TREE),
+        exercise=case["exercise"],
+        decided_at=parse_rfc3339(case["decided_at"]),
+    )
+    outcome = judge(case["facts"], setting, salt=case["salt"], unknown=case["unknown"])
+    decision = {
+        "disposition": outcome.disposition,
+        "work_reason": outcome.work_reason,
+        "sent": {f"{edge.recipient} {edge.terms.purpose}": edge.terms.rules for edge in outcome.edges},
+        "not_sent": {f"{edge['recipient']} {edge['purpose']}": edge["rules"] for edge in outcome.not_sent},
+        "digest": outcome.ref()["digest"],
+    }
+    return case | {"decision": decision}
+
+
+def _case(random: Random, by_kind: dict[str, list[dict[str, Any]]], salt: str) -> dict[str, Any]:
+    kind = random.choice(("hotline", "industry"))
+    origin = random.choice([party for party in by_kind[kind] if ORIGINS & set(party["jurisdictions"])])
+    by_hotline = kind == "hotline"
+    named = random.sample(by_kind["industry"], random.randint(0, 2)) if by_hotline else []
+    observed = date(2026, 3, 15) + timedelta(days=random.randrange(37))
+    facts = {
+        "origin": origin["id"],
+        "origin_kind": kind,
+        "reporter": origin["jurisdictions"],
+        "incident_kind": random.choice(
+            ("csam", "csam", "csam", "enticement", "sextortion", "generative_ai", "virtual")
+        ),
+        "incident_flags": random.sample(("viral", "infant", "spam"), random.randint(0, 1)),
+        "locator_kinds": ["url"]
+        if by_hotline and random.random() < 0.9
+        else [random.choice(("account", "message", "message"))],
+        "media_kind": random.choice(("image", "video")),
+        "viewed_by": random.choice(("human", "automated_only")),
+        "priority": random.choice(("p0_child_at_risk", "p1_urgent", "p2_normal", "p2_normal")),
+        "actionable": random.choice(("actionable", "informational")),
+        "assessments": [random.choice(("interpol_baseline:baseline", "iwf:B", "iwf:C"))] if by_hotline else [],
+        "hosting": random.sample(PLACES, random.randint(0, 2)) if by_hotline else [],
+        "user": random.sample(PLACES, random.choice((0, 0, 1) if by_hotline else (0, 1, 1, 1, 2))),
+        "victim": random.sample(PLACES, random.choice((0, 0, 0, 0, 1))),
+        "provider_establishment": sorted({place for party in named for place in party["jurisdictions"]}),
+        "providers": [party["id"] for party in named],
+        "observed_on": observed.isoformat(),
+    }
+    if random.random() < 0.04:
+        facts[random.choice(("hosting", "user"))] = ["AN"]
+    decided_at = datetime(random.choice((2026, 2026, 2027)), 4, 21, tzinfo=UTC) + timedelta(
+        hours=random.randrange(6000)
+    )
+    unknown = "unknown_jurisdiction" if random.random() < 0.03 else None
+    exercise = random.random() < 0.95
+    return {"facts": facts, "exercise": exercise, "decided_at": rfc3339(decided_at), "salt": salt, "unknown": unknown}
+
+
+def main() -> None:
+    DECISIONS.parent.mkdir(exist_ok=True)
+    DECISIONS.write_bytes(b"".join(canonical_json(decided_case(case)) + b"\n" for case in cases()))
+
+
+if __name__ == "__main__":
+    main()

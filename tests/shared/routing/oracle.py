@@ -1,0 +1,175 @@
+"""Routing by brute force, from the contracts' text alone: no index, no memo, and nothing of `shared.routing`."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from typing import Any
+
+from shared.contracts.decision import Facts
+from shared.contracts.directory import Directory, Party
+from shared.contracts.policy import Policy, Predicate, Rule
+from shared.vocabulary.jurisdiction import JurisdictionTree
+
+PLACES = ("reporter", "hosting", "user", "victim", "provider_establishment")
+LISTS = (*PLACES, "incident_flags", "locator_kinds", "assessments", "providers")
+STRICTER_TLP = ["clear", "green", "amber", "amber_strict", "red"]
+STRICTER_SIENA = ["H0", "H1", "H2", "H3"]
+LONGER = ["minimal", "ca_21d", "tco_6m", "us_1y", "uk_policy"]
+
+
+class Oracle:
+    def __init__(self, directory: Directory, policy: Policy, tree: JurisdictionTree) -> None:
+        self.directory, self.policy, self.tree = directory, policy, tree
+
+    def decide(
+        self, facts: Facts, *, exercise: bool, decided_at: datetime, known_on: date | None = None
+    ) -> dict[str, Any]:
+        stated = facts.model_dump(mode="json")
+        for name in LISTS:
+            stated[name] = sorted(set(stated[name] or []))
+        day = decided_at.astimezone(UTC).date()
+        return _Question(self, stated, exercise, day, known_on or day).answer()
+
+
+class _Question:
+    def __init__(self, oracle: Oracle, facts: dict[str, Any], exercise: bool, day: date, known_on: date) -> None:
+        self.tree, self.facts, self.day, self.known_on = oracle.tree, facts, day, known_on
+        self.parties, self.rules = oracle.directory.parties, sorted(oracle.policy.rules, key=lambda rule: rule.id)
+        self.status = "sandbox" if exercise else "live"
+
+    def answer(self) -> dict[str, Any]:
+        reason = self.unknown()
+        if reason:
+            return self.outcome("unknown_code", reason)
+        edges, not_sent = {}, {}
+        applying = [rule for rule in self.rules if self.applies(rule)]
+        recipients = {rule.id: self.recipients(rule) for rule in applying}
+        for party in self.parties:
+            for purpose in ("takedown", "investigation", "assessment", "victim_identification"):
+                permits = [rule for rule in applying if rule.purpose == purpose and party.id in recipients[rule.id]]
+                if not permits:
+                    continue
+                over = [rule for rule in self.rules if rule.scope and self.covers(rule, party, purpose)]
+                removing = [rule.id for rule in over if rule in applying]
+                if removing:
+                    not_sent[party.id, purpose] = removing
+                else:
+                    edges[party.id, purpose] = self.edge(party, permits, over)
+        if len(edges) > 200 or len(not_sent) > 200 or any(len(edge["rules"]) > 32 for edge in edges.values()):
+            return self.outcome("unroutable", "too_wide")
+        if edges:
+            return self.outcome(*self.disposition(edges), edges, not_sent)
+        if not_sent:
+            return self.outcome("unroutable", "prohibited", {}, not_sent)
+        lapsed = [r for r in self.rules if r.select and not self.in_force(r) and self.conditions_hold(r)]
+        without_law = any(self.recipients(rule) for rule in lapsed)
+        return self.outcome("unroutable", "no_basis" if without_law else "no_route")
+
+    def outcome(self, disposition: str, reason: str | None, edges: Any = None, not_sent: Any = None) -> dict[str, Any]:
+        return {"disposition": disposition, "work_reason": reason, "edges": edges or {}, "not_sent": not_sent or {}}
+
+    def unknown(self) -> str | None:
+        for place in PLACES:
+            for code in self.facts[place]:
+                if not self.tree.known(code, self.day):
+                    return "unknown_jurisdiction"
+        providers = [party.id for party in self.parties if party.kind == "industry"]
+        return None if set(self.facts["providers"]) <= set(providers) else "unknown_provider"
+
+    def applies(self, rule: Rule) -> bool:
+        return self.in_force(rule) and self.conditions_hold(rule)
+
+    def judged(self, rule: Rule) -> date:
+        return date.fromisoformat(self.facts["observed_on"]) if rule.judged_by == "observation" else self.day
+
+    def in_force(self, rule: Rule) -> bool:
+        begun = rule.valid_from <= self.judged(rule) and rule.known_from <= self.known_on
+        return begun and (rule.valid_to is None or self.judged(rule) < rule.valid_to)
+
+    def conditions_hold(self, rule: Rule) -> bool:
+        return all(self.holds(predicate, self.judged(rule)) for predicate in rule.when)
+
+    def holds(self, predicate: Predicate, day: date) -> bool:
+        value = self.facts[predicate.fact]
+        values = value if isinstance(value, list) else [value]
+        if predicate.op == "in":
+            return any(value in predicate.values for value in values)
+        if predicate.op == "not_in":
+            return all(value not in predicate.values for value in values)
+        if predicate.op == "unserved":
+            return any(not self.serving(predicate.values[0], code, None) for code in values)
+        above = [node for code in values for node in self.tree.ancestors(code, day)]
+        return any(node in predicate.values for node in above) == (predicate.op == "under")
+
+    def serving(self, kind: str, code: str, mandate: str | None) -> list[Party]:
+        above = self.tree.ancestors(code, self.day)
+        levels: list[list[str | None]] = [[node] for node in above if not node.startswith("BLOC-")]
+        levels.append([node for node in above if node.startswith("BLOC-")])
+        levels.append([None] if mandate else [])
+        for level in levels:
+            found = []
+            for party in self.parties:
+                places = [grant.covers for grant in party.mandates if grant.mandate == mandate]
+                here = places if mandate else party.jurisdictions
+                if party.kind == kind and party.status == self.status and any(place in level for place in here):
+                    found.append(party)
+            if found:
+                return found
+        return []
+
+    def recipients(self, rule: Rule) -> list[str]:
+        select = rule.select
+        if select is None:
+            return []
+        if select.how == "named":
+            named = self.facts[select.by]
+            selected = [p for p in self.parties if p.id in named and p.kind == select.kind and p.status == self.status]
+        else:
+            codes = self.facts[select.by]
+            selected = [party for code in codes for party in self.serving(select.kind, code, select.mandate)]
+        kind, origin = self.facts["incident_kind"], self.facts["origin"]
+        return [p.id for p in selected if p.id != origin and (not p.accepts or kind in p.accepts)]
+
+    def covers(self, rule: Rule, party: Party, purpose: str) -> bool:
+        scope = rule.scope
+        assert scope is not None
+        above = [node for code in party.jurisdictions for node in self.tree.ancestors(code, self.day)]
+        under = not scope.nodes or any(node in scope.nodes for node in above)
+        return (
+            purpose in scope.purposes
+            and party.kind in scope.kinds
+            and under
+            and party.id in (scope.parties or [party.id])
+        )
+
+    def edge(self, party: Party, permits: list[Rule], over: list[Rule]) -> dict[str, Any]:
+        reads = {"origin"} | ({"incident_kind"} if party.accepts else set())
+        for rule in permits:
+            reads |= set(rule.reads)
+        for rule in over:
+            if self.in_force(rule):
+                reads |= set(rule.reads)
+            elif rule.judged_by == "observation" and rule.known_from <= self.known_on:
+                reads |= {"observed_on"}
+        handlings = [rule.handling for rule in permits if rule.handling]
+        siena = [handling.siena for handling in handlings if handling.siena]
+        return {
+            "rules": [rule.id for rule in permits],
+            "reason": permits[0].reason,
+            "reasons": [rule.reason for rule in permits],
+            "kind": party.kind,
+            "basis": [rule.basis.model_dump(mode="json") for rule in permits],
+            "tlp": max((handling.tlp for handling in handlings), key=STRICTER_TLP.index),
+            "siena": max(siena, key=STRICTER_SIENA.index) if siena else None,
+            "retention": min((handling.retention for handling in handlings), key=LONGER.index),
+            "withheld": sorted({field for rule in permits for field in rule.withheld}),
+            "hold_gate": any(rule.hold_gate for rule in permits),
+            "acknowledge_h": min((h for r in permits if (h := r.deadlines.acknowledge_h)), default=None),
+            "act_h": min((h for r in permits if (h := r.deadlines.act_h)), default=None),
+            "facts": {name: self.facts[name] for name in sorted(reads)},
+        }
+
+    def disposition(self, edges: dict[tuple[str, str], dict[str, Any]]) -> tuple[str, str | None]:
+        offered = any("orphan_mandate" in edge["reasons"] for edge in edges.values())
+        otherwise = [e for e in edges.values() if e["kind"] == "hotline" and set(e["reasons"]) != {"orphan_mandate"}]
+        return ("orphaned", "no_hotline") if offered and not otherwise else ("routed", None)

@@ -1,0 +1,196 @@
+"""What a recipient can check of an edge from the edge alone."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from functools import lru_cache
+from random import Random
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from shared.contracts.decision import Decision, DecisionRef, Edge, Facts
+from shared.kernel.canonical import canonical_json
+from shared.kernel.errors import Refused
+from shared.routing.derive import check_decision_time, derive_edge
+from shared.routing.directory_index import DirectoryIndex
+from shared.routing.policy_index import PolicyIndex
+from shared.routing.shelf import read_directory, read_policy
+from tests.shared.routing.builders import (
+    AT,
+    agency,
+    decided,
+    directory_of,
+    facts,
+    hotline,
+    permit,
+    policy_of,
+    prohibition,
+    sent,
+    when,
+)
+from tests.shared.routing.generated import generated_directory, generated_facts, generated_policy, generated_time
+
+DIRECTORY = directory_of(hotline("hotline-nl.example", "NL"), agency("police-nl.example", "NL"))
+POLICY = policy_of(
+    permit("hosting", when("priority", "in", "p1_urgent", "p2_normal")),
+    prohibition("viewed", when("viewed_by", "in", "nobody")),
+)
+#: One other valid value for every fact; an edge's fact is replaced by whichever of the two it is not.
+OTHERS: dict[str, tuple[Any, Any]] = {
+    "origin": ("hotline-fr.example", "hotline-be.example"),
+    "origin_kind": ("hotline", "industry"),
+    "incident_kind": ("csam", "virtual"),
+    "incident_flags": (["viral"], ["spam"]),
+    "locator_kinds": (["url"], ["message", "url"]),
+    "media_kind": ("image", "video"),
+    "viewed_by": ("human", "unknown"),
+    "priority": ("p2_normal", "p1_urgent"),
+    "actionable": ("actionable", "informational"),
+    "assessments": (["iwf:A"], ["iwf:B"]),
+    "reporter": (["FR"], ["BE"]),
+    "hosting": (["NL"], ["NL", "US"]),
+    "user": (["NL"], []),
+    "victim": (["NL"], []),
+    "provider_establishment": (["US"], ["IE"]),
+    "providers": (["provider-001.example"], []),
+    "observed_on": ("2026-04-01", "2026-04-02"),
+}
+
+
+@lru_cache
+def world(seed: int) -> tuple[Any, DirectoryIndex, PolicyIndex]:
+    random = Random(seed)
+    directory, policy = generated_directory(random), generated_policy(random, 25, 6)
+    index = read_directory(canonical_json(directory.model_dump(mode="json")))
+    return directory, index, read_policy(canonical_json(policy.model_dump(mode="json")))
+
+
+def generated_decision(seed: int) -> tuple[Decision, dict[str, Any]]:
+    random = Random(seed)
+    document, directory, policy = world(seed % 8)
+    exercise = random.random() < 0.7
+    decision = decided(
+        generated_facts(random, document), directory, policy, exercise=exercise, at=generated_time(random)
+    )
+    return decision, {"directory": directory, "policy": policy, "exercise": exercise}
+
+
+def altered(edge: Edge, **changed: Any) -> Edge:
+    return edge.model_copy(
+        update={"facts": Facts.model_validate(edge.facts.model_dump(mode="json", exclude_none=True) | changed)}
+    )
+
+
+def alterations(edge: Edge) -> list[Edge]:
+    """The edge with each of its facts, in turn, changed or taken away, and one it does not have put in."""
+    stated = edge.facts.model_dump(mode="json", exclude_none=True)
+    changed = [altered(edge, **{name: OTHERS[name][stated[name] == OTHERS[name][0]]}) for name in stated]
+    removed = [altered(edge, **{name: None}) for name in stated]
+    added = [altered(edge, **{name: values[0]}) for name, values in OTHERS.items() if name not in stated]
+    return changed + removed + added
+
+
+def refused(edge: Edge, ref: DecisionRef, **documents: Any) -> bool:
+    try:
+        derive_edge(edge, ref, **documents)
+    except Refused as refusal:
+        return refusal.code == "edge_not_reproducible"
+    return False
+
+
+@given(st.integers(0, 10_000))
+@settings(max_examples=300, deadline=None)
+def test_every_edge_of_every_decision_is_derived_again_from_its_own_facts(seed: int) -> None:
+    decision, documents = generated_decision(seed)
+    for edge in decision.edges:
+        assert derive_edge(edge, decision.ref, **documents) == edge
+
+
+@given(st.integers(0, 10_000))
+@settings(max_examples=300, deadline=None)
+def test_no_single_altered_fact_is_accepted(seed: int) -> None:
+    decision, documents = generated_decision(seed)
+    for edge in decision.edges[:3]:
+        assert all(refused(other, decision.ref, **documents) for other in alterations(edge))
+
+
+def test_an_altered_fact_to_which_the_rules_are_indifferent_is_refused_by_the_edges_digest_alone() -> None:
+    """Negative control: with the digest set right again, the edge is a true one of another referral."""
+    documents: dict[str, Any] = {"directory": DIRECTORY, "policy": POLICY, "exercise": True}
+    (edge,) = (decision := decided(facts(priority="p2_normal"), DIRECTORY, POLICY)).edges
+    (other,) = decided(facts(priority="p1_urgent"), DIRECTORY, POLICY).edges
+    lie = altered(edge, priority="p1_urgent")
+    assert refused(lie, decision.ref, **documents)
+    consistent = lie.model_copy(update={"digest": other.digest})
+    assert not refused(consistent, decision.ref, **documents)
+    assert consistent.digest not in {entry.digest for entry in decision.edges}, "audit, who holds these, sees the lie"
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"recipient": "police-nl.example"},
+        {"recipient": "nobody.example"},
+        {"purpose": "takedown"},
+        {"rules": ("viewed",)},
+        {"rules": ("nothing",)},
+        {"rules": ("hosting", "hosting")},
+        {"reason": "appeal"},
+        {"withheld": ("hashes",)},
+        {"hold_gate": True},
+        {"digest": "0" * 64},
+    ],
+)
+def test_an_edge_that_differs_from_what_its_facts_lead_to_is_refused(changed: dict[str, Any]) -> None:
+    decision = decided(facts(), DIRECTORY, POLICY)
+    edge = Edge.model_validate(decision.edges[0].model_dump(mode="json") | changed)
+    assert refused(edge, decision.ref, directory=DIRECTORY, policy=POLICY, exercise=True)
+
+
+def test_an_edge_decided_for_an_exercise_is_refused_as_a_real_one() -> None:
+    decision = decided(facts(), DIRECTORY, POLICY)
+    assert refused(decision.edges[0], decision.ref, directory=DIRECTORY, policy=POLICY, exercise=False)
+
+
+def test_an_edge_is_refused_under_the_time_or_documents_of_another_decision() -> None:
+    decision = decided(facts(), DIRECTORY, POLICY)
+    documents: dict[str, Any] = {"directory": DIRECTORY, "policy": POLICY, "exercise": True}
+    (edge,) = decision.edges
+    for changed in ({"decided_at": AT + timedelta(seconds=1)}, {"directory": "0" * 64}, {"policy": "0" * 64}):
+        assert refused(edge, decision.ref.model_copy(update=changed), **documents)
+    assert not refused(edge, decision.ref, **documents)
+
+
+def test_an_edge_of_another_engine_version_is_refused_as_that() -> None:
+    decision = decided(facts(), DIRECTORY, POLICY)
+    newer = decision.ref.model_copy(update={"engine": 2})
+    with pytest.raises(Refused, match="engine_unknown"):
+        derive_edge(decision.edges[0], newer, directory=DIRECTORY, policy=POLICY, exercise=True)
+
+
+def test_an_edge_that_a_prohibition_removed_is_refused_though_its_permits_hold() -> None:
+    lenient = policy_of(permit("hosting", when("priority", "in", "p1_urgent", "p2_normal")))
+    stated = facts(viewed_by="nobody")
+    assert sent(decided(stated, DIRECTORY, POLICY)) == []
+    (edge,) = (decision := decided(stated, DIRECTORY, lenient)).edges
+    smuggled = altered(edge, viewed_by="nobody")
+    ref = decision.ref.model_copy(update={"policy": POLICY.digest})
+    with pytest.raises(Refused) as refusal:
+        derive_edge(smuggled, ref, directory=DIRECTORY, policy=POLICY, exercise=True)
+    assert refusal.value.detail == "a prohibition removes it"
+
+
+@pytest.mark.parametrize(
+    ("minutes", "seconds", "accepted"), [(0, 0, True), (5, 0, True), (-5, 0, True), (5, 1, False), (-6, 0, False)]
+)
+def test_a_decision_time_is_within_five_minutes_of_the_brokers(minutes: int, seconds: int, accepted: bool) -> None:
+    ref = decided(facts(), DIRECTORY, POLICY).ref
+    broker_time = AT + timedelta(minutes=minutes, seconds=seconds)
+    if accepted:
+        check_decision_time(ref, broker_time)
+        return
+    with pytest.raises(Refused, match="decision_time_off"):
+        check_decision_time(ref, broker_time)

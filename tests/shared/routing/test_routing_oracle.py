@@ -1,0 +1,67 @@
+"""The indexed engine against a brute force that shares none of its code."""
+
+from __future__ import annotations
+
+from collections import Counter
+from random import Random
+from typing import Any
+
+from shared.contracts.decision import Decision
+from shared.kernel.canonical import canonical_json
+from shared.routing.shelf import read_directory, read_policy
+from shared.vocabulary.jurisdiction import TREE
+from tests.shared.routing.builders import decided
+from tests.shared.routing.generated import generated_directory, generated_facts, generated_policy, generated_time
+from tests.shared.routing.oracle import Oracle
+
+WORLDS = 25
+FACTS_PER_WORLD = 400
+
+
+def test_ten_thousand_generated_referrals_are_decided_as_brute_force_decides_them() -> None:
+    seen: Counter[str] = Counter()
+    for world in range(WORLDS):
+        random = Random(world)
+        directory, policy = generated_directory(random), generated_policy(random, random.choice((3, 10, 25)), 5)
+        oracle = Oracle(directory, policy, TREE)
+        parties = read_directory(canonical_json(directory.model_dump(mode="json")))
+        law = read_policy(canonical_json(policy.model_dump(mode="json")))
+        for _ in range(FACTS_PER_WORLD):
+            facts, at, exercise = generated_facts(random, directory), generated_time(random), random.random() < 0.7
+            known_on = generated_time(random).date() if random.random() < 0.2 else None
+            decision = decided(facts, parties, law, exercise=exercise, at=at, known_on=known_on)
+            expected = oracle.decide(facts, exercise=exercise, decided_at=at, known_on=known_on)
+            assert _as_the_oracle_says_it(decision) == _without(expected)
+            seen[f"{decision.disposition}:{decision.work_reason or ''}"] += 1
+            seen["edges"] += len(decision.edges)
+            seen["merged"] += sum(len(edge.rules) > 1 for edge in decision.edges)
+            seen["not_sent"] += len(decision.not_sent)
+    assert sum(count for name, count in seen.items() if ":" in name) == WORLDS * FACTS_PER_WORLD
+    taken = {"routed:", "orphaned:no_hotline", "unroutable:no_route", "unroutable:no_basis", "unroutable:prohibited"}
+    taken |= {"unknown_code:unknown_jurisdiction", "unknown_code:unknown_provider", "edges", "merged", "not_sent"}
+    assert all(seen[name] >= 50 for name in taken), seen
+
+
+def _as_the_oracle_says_it(decision: Decision) -> dict[str, Any]:
+    edges = {}
+    for edge in decision.edges:
+        stated = edge.model_dump(mode="json")
+        for name in ("recipient", "purpose", "digest"):
+            del stated[name]
+        stated["facts"] = {name: value for name, value in stated["facts"].items() if value is not None}
+        nested = stated.pop("handling") | stated.pop("deadlines")
+        edges[edge.recipient, edge.purpose] = stated | nested
+    assert list(edges) == sorted(edges)
+    return {
+        "disposition": decision.disposition,
+        "work_reason": decision.work_reason,
+        "edges": edges,
+        "not_sent": {(edge.recipient, edge.purpose): list(edge.rules) for edge in decision.not_sent},
+    }
+
+
+def _without(expected: dict[str, Any]) -> dict[str, Any]:
+    """The oracle's answer without its working columns."""
+    for edge in expected["edges"].values():
+        del edge["reasons"], edge["kind"]
+    return expected

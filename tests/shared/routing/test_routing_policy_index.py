@@ -1,0 +1,146 @@
+"""What a policy may not say, and that the index loses no rule."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from shared.contracts.policy import Rule
+from shared.kernel.canonical import canonical_json
+from shared.kernel.errors import Refused
+from shared.routing.policy_index import PolicyIndex
+from shared.routing.shelf import read_policy
+from tests.shared.routing.builders import (
+    decided,
+    directory_of,
+    facts,
+    hotline,
+    permit,
+    policy_document,
+    policy_of,
+    prohibition,
+    sent,
+    when,
+)
+
+NAMED = {"kind": "industry", "how": "named", "by": "providers"}
+MANDATED = {"kind": "hotline", "how": "mandated", "by": "hosting"}
+DIRECTORY = directory_of(hotline("hotline-nl.example", "NL"))
+
+
+@pytest.mark.parametrize(
+    ("code", "field", "rule"),
+    [
+        ("rule_reads_undeclared", "/rules/1/reads", permit("b", when("user", "under", "NL"), reads=["hosting"])),
+        ("rule_reads_undeclared", "/rules/1/reads", permit("b", when("user", "under", "NL"), reads=["user"])),
+        ("rule_reads_undeclared", "/rules/1/reads", permit("b", judged_by="observation")),
+        ("rule_incomplete", "/rules/1", permit("b", handling=None)),
+        ("rule_incomplete", "/rules/1", permit("b", reason=None)),
+        ("rule_incomplete", "/rules/1", permit("b", purpose=None)),
+        ("rule_incomplete", "/rules/1", permit("b", scope={"purposes": ["takedown"], "kinds": ["hotline"]})),
+        ("rule_incomplete", "/rules/1", permit("b", effect="prohibit")),
+        ("rule_incomplete", "/rules/1", prohibition("b", scope=None)),
+        ("rule_incomplete", "/rules/1", prohibition("b", purpose="takedown")),
+        ("rule_mismatched", "/rules/1/when", permit("b", when("media_kind", "under", "NL"))),
+        ("rule_mismatched", "/rules/1/when", permit("b", when("hosting", "unserved", "NL"))),
+        ("rule_mismatched", "/rules/1/when", permit("b", when("hosting", "unserved", "hotline", "industry"))),
+        ("rule_mismatched", "/rules/1/select", permit("b", select=NAMED | {"by": "hosting"})),
+        ("rule_mismatched", "/rules/1/select", permit("b", select=MANDATED)),
+        ("rule_mismatched", "/rules/1/select", permit("b", select=MANDATED | {"how": "serving", "mandate": "orphan"})),
+        ("rule_mismatched", "/rules/1/select", permit("b", select=MANDATED | {"by": "origin", "mandate": "orphan"})),
+        ("rule_repeated", "/rules/1/id", permit("a")),
+        ("rule_node_unknown", "/rules/1", permit("b", when("hosting", "under", "NL", "XX"))),
+        ("rule_node_unknown", "/rules/1", permit("b", when("hosting", "not_under", "AN"))),
+        (
+            "rule_node_unknown",
+            "/rules/1",
+            prohibition("b", scope={"purposes": ["takedown"], "kinds": ["hotline"], "nodes": ["BLOC-XX"]}),
+        ),
+        (
+            "rule_dates_a_notice",
+            "/rules/1/reads",
+            permit("b", select=NAMED, purpose="takedown", reads=["providers", "observed_on"]),
+        ),
+        (
+            "rule_dates_a_notice",
+            "/rules/1/reads",
+            prohibition(
+                "b",
+                scope={"purposes": ["takedown"], "kinds": ["hotline", "industry"]},
+                judged_by="observation",
+                reads=["observed_on"],
+            ),
+        ),
+    ],
+)
+def test_a_policy_that_says_what_cannot_be_is_refused_with_the_rule(code: str, field: str, rule: Rule) -> None:
+    with pytest.raises(Refused) as refusal:
+        policy_of(permit("a"), rule)
+    assert (refusal.value.code, refusal.value.field) == (code, field)
+
+
+def test_the_field_of_a_refusal_is_the_place_in_the_document_not_in_the_index() -> None:
+    with pytest.raises(Refused) as refusal:
+        policy_of(permit("z"), permit("m", reason=None), permit("a"))
+    assert refusal.value.field == "/rules/1"
+
+
+@pytest.mark.parametrize(
+    ("field", "change"),
+    [("/rules/0/id", {"id": "Not An Id"}), ("/rules/0/effect", {"effect": "allow"}), ("/rules/0/extra", {"extra": 1})],
+)
+def test_a_body_that_is_not_a_policy_is_refused_without_its_values(field: str, change: dict[str, Any]) -> None:
+    body = policy_document(permit("a")).model_dump(mode="json")
+    body["rules"][0] |= change
+    with pytest.raises(Refused, match="document_invalid") as refusal:
+        read_policy(canonical_json(body))
+    assert refusal.value.field == field
+    assert "Not An Id" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        when("hosting", "in", "NL"),
+        when("hosting", "under", "BLOC-EU"),
+        when("hosting", "not_in", "BE"),
+        when("hosting", "not_under", "US"),
+        when("hosting", "unserved", "law_enforcement"),
+        when("priority", "in", "p2_normal"),
+        when("origin", "in", "hotline-fr.example"),
+        when("victim", "not_under", "NL"),
+    ],
+)
+def test_every_kind_of_condition_is_found_by_the_index(condition: Any) -> None:
+    others = [permit(f"other-{number:03}", when("hosting", "under", "US")) for number in range(100)]
+    found = permit("found", condition, reads=sorted({condition.fact, "hosting"}))
+    assert sent(decided(facts(), DIRECTORY, policy_of(*others, found))) == [("hotline-nl.example", "assessment")]
+
+
+def test_a_bloc_counts_as_of_the_judged_day() -> None:
+    """The United Kingdom left the European Union on 1 February 2020 (withdrawal agreement, Article 185)."""
+    directory = directory_of(hotline("hotline-gb.example", "GB"))
+    in_union = {"valid_from": "2019-01-01", "known_from": "2019-01-01"}
+    by_observation = {"judged_by": "observation", "reads": ["hosting", "observed_on"]} | in_union
+    rule = permit("union", when("hosting", "under", "BLOC-EU"), **by_observation)
+    for day, recipients in (("2020-01-31", ["hotline-gb.example"]), ("2020-02-01", [])):
+        decision = decided(facts(hosting=["GB"], observed_on=day), directory, policy_of(rule))
+        assert [edge.recipient for edge in decision.edges] == recipients
+
+
+def test_a_decision_asks_only_the_rules_that_its_facts_can_touch(monkeypatch: pytest.MonkeyPatch) -> None:
+    countries = ("NL", "BE", "DE", "FR", "US", "BR", "JP", "GH", "KE", "AU")
+    rules = [permit(f"{code.lower()}-{n}", when("hosting", "under", code)) for code in countries for n in range(30)]
+    policy, asked = policy_of(*rules), []
+
+    def noting(index: PolicyIndex, view: Any) -> list[Any]:
+        asked.append(len(found := ORIGINAL(index, view)))
+        return found
+
+    monkeypatch.setattr(PolicyIndex, "candidates", noting)
+    decided(facts(hosting=["NL"]), DIRECTORY, policy)
+    assert asked == [30]
+
+
+ORIGINAL = PolicyIndex.candidates

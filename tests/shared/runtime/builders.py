@@ -1,0 +1,40 @@
+"""Rows, records and documents for the tests of the runtime's edges."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from shared.contracts.registry import NOTICE_ACKNOWLEDGED
+from shared.envelope.keys import SigningKey
+from shared.exchange.message import Draft
+from shared.kernel.ids import uuid7
+from shared.runtime.ports import OutboxRow
+from shared.runtime.stamping import stamp_rows
+
+NOW = datetime(2026, 5, 4, 12, 0, 0, tzinfo=UTC)
+KEY = SigningKey(bytes(range(32)))
+TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+
+def draft(topic: str, *, subject: str, body: bytes = b'{"clear":{}}', traceparent: str | None = None) -> Draft:
+    return Draft(
+        message_id=uuid7(),
+        message=NOTICE_ACKNOWLEDGED,
+        subject=subject,
+        sender="provider.example",
+        recipient="hotline.example",
+        recipient_instance="hotline",
+        topic=topic,
+        exercise=True,
+        body=body,
+        created_at=NOW,
+        traceparent=traceparent,
+    )
+
+
+def stamped(drafts: Sequence[Draft]) -> list[OutboxRow]:
+    """The drafts as rows ready to be sent."""
+    rows = [OutboxRow(number, each, None) for number, each in enumerate(drafts, 1)]
+    lasts = {("provider.example", "hotline.example"): len(rows)}
+    return stamp_rows(rows, lasts, instance="industry", key=KEY)[0]

@@ -1,0 +1,82 @@
+"""A database with the runtime's tables and topics of its own for these tests, on the shared stack."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from urllib.parse import urlsplit
+
+import asyncpg
+import pytest
+from confluent_kafka.admin import NewTopic
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from deploy.devstack.kafka import admin_client
+from deploy.devstack.stack import DevStack
+from shared.kernel.ids import uuid7
+from shared.runtime.database import Database
+from shared.runtime.kafka import KafkaAccess
+from shared.runtime.logs import configure_logs
+from shared.runtime.tables import metadata
+from tests.support.stack import stack
+
+__all__ = ["stack"]
+
+
+@pytest.fixture(scope="session")
+async def database_url(stack: DevStack) -> str:
+    """A database of its own with the tables of `shared.runtime.tables`, as its owner sees them."""
+    admin_url = stack.endpoints.database_admin_url
+    assert admin_url is not None
+    admin = await asyncpg.connect(admin_url)
+    await admin.execute("CREATE DATABASE runtime_edges")
+    await admin.close()
+    url = urlsplit(admin_url)._replace(path="/runtime_edges").geturl()
+    engine = create_async_engine(url.replace("postgresql://", "postgresql+asyncpg://", 1))
+    async with engine.begin() as connection:
+        await connection.run_sync(metadata.create_all)
+    await engine.dispose()
+    return url
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    opened = Database(database_url)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture(scope="session")
+def access(stack: DevStack) -> KafkaAccess:
+    """Kafka as the administrator: may read and write every topic."""
+    return access_as(stack, "admin")
+
+
+@pytest.fixture(scope="session")
+def new_topic(stack: DevStack) -> Callable[..., str]:
+    """Makes a topic under a fresh name; options as `NewTopic` has them."""
+    admin = admin_client(stack.endpoints.kafka)
+
+    def make(partitions: int = 2, name: str | None = None) -> str:
+        topic = name or f"edges.{uuid7()}"
+        config = {"message.timestamp.type": "LogAppendTime", "max.message.bytes": "131072"}
+        admin.create_topics([NewTopic(topic, partitions, 1, config=config)])[topic].result()
+        return topic
+
+    return make
+
+
+@pytest.fixture
+def topic(new_topic: Callable[..., str]) -> str:
+    return new_topic()
+
+
+@pytest.fixture(autouse=True)
+def logs(capsys: pytest.CaptureFixture[str]) -> Iterator[None]:
+    """Lines go where this test's standard error goes."""
+    configure_logs(instance="edges")
+    yield
+
+
+def access_as(stack: DevStack, principal: str) -> KafkaAccess:
+    kafka = stack.endpoints.kafka
+    return KafkaAccess(kafka.bootstrap_servers, principal, kafka.passwords[principal])
