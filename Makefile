@@ -39,7 +39,7 @@ lint: setup ## Check style, types and the arrows between packages
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	$(BIN)/lint-imports
+	$(BIN)/lint-imports --no-logo
 
 check: lint ## Everything that CI checks: lint and all tests
 	$(BIN)/python -m pytest

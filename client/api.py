@@ -56,7 +56,7 @@ class CausewayClient:
 
     async def submit(self, referral: Submission, *, key: str | None = None) -> views.Acceptance:
         """Post one referral. Accepted means durable and decided, not delivered."""
-        return await self._act("/v1/referrals", _json(referral), key, views.Acceptance)
+        return await self._act("/v1/referrals", _json(referral), key, view=views.Acceptance)
 
     async def submit_batch(
         self, referrals: Sequence[Submission], *, key: str | None = None
@@ -92,7 +92,9 @@ class CausewayClient:
         self, referral_id: UUID, reason: WithdrawalReason, *, key: str | None = None
     ) -> views.ReferralState:
         """Take a referral back. Recipients are told and acknowledge; a second withdrawal changes nothing."""
-        return await self._act(f"/v1/referrals/{referral_id}:withdraw", {"reason": reason}, key, views.ReferralState)
+        return await self._act(
+            f"/v1/referrals/{referral_id}:withdraw", {"reason": reason}, key, view=views.ReferralState
+        )
 
     # -- recipients of referrals: hotlines and agencies -----------------------------------------------------
 
@@ -111,13 +113,13 @@ class CausewayClient:
     ) -> views.ReferralState:
         """Take a referral up as a case; the agency's own reference reaches the origin alone, sealed."""
         body = {} if case_reference is None else {"case_reference": case_reference}
-        return await self._act(f"/v1/cases/{referral_id}:accept", body, key, views.ReferralState)
+        return await self._act(f"/v1/cases/{referral_id}:accept", body, key, view=views.ReferralState)
 
     async def decline_case(
         self, referral_id: UUID, reason: CaseDeclineReason, *, key: str | None = None
     ) -> views.ReferralState:
         """Decline a referral with a reason."""
-        return await self._act(f"/v1/cases/{referral_id}:decline", {"reason": reason}, key, views.ReferralState)
+        return await self._act(f"/v1/cases/{referral_id}:decline", {"reason": reason}, key, view=views.ReferralState)
 
     async def report_outcome(
         self,
@@ -133,11 +135,11 @@ class CausewayClient:
         body = {"outcome": outcome, "child_identified": child_identified, "child_safeguarded": child_safeguarded}
         if close_reason is not None:
             body["close_reason"] = close_reason
-        return await self._act(f"/v1/cases/{referral_id}:outcome", body, key, views.ReferralState)
+        return await self._act(f"/v1/cases/{referral_id}:outcome", body, key, view=views.ReferralState)
 
     async def acknowledge_withdrawal(self, referral_id: UUID, *, key: str | None = None) -> views.ReferralState:
         """Say that the party has stopped acting on a withdrawn referral."""
-        return await self._act(f"/v1/inbox/{referral_id}:acknowledge-withdrawal", {}, key, views.ReferralState)
+        return await self._act(f"/v1/inbox/{referral_id}:acknowledge-withdrawal", {}, key, view=views.ReferralState)
 
     # -- recipients of notices: providers -------------------------------------------------------------------
 
@@ -153,31 +155,31 @@ class CausewayClient:
 
     async def acknowledge_notice(self, notice_id: UUID, *, key: str | None = None) -> views.NoticeState:
         """Say that the organisation has the notice in hand."""
-        return await self._act(f"/v1/notices/{notice_id}:acknowledge", {}, key, views.NoticeState)
+        return await self._act(f"/v1/notices/{notice_id}:acknowledge", {}, key, view=views.NoticeState)
 
     async def action_notice(
         self, notice_id: UUID, actions: Sequence[NoticeAction], *, effective_at: datetime, key: str | None = None
     ) -> views.NoticeState:
         """Report what was done, and when it took effect."""
         body = {"actions": [*actions], "effective_at": rfc3339(effective_at)}
-        return await self._act(f"/v1/notices/{notice_id}:action", body, key, views.NoticeState)
+        return await self._act(f"/v1/notices/{notice_id}:action", body, key, view=views.NoticeState)
 
     async def reject_notice(
         self, notice_id: UUID, reason: NoticeRejection, *, key: str | None = None
     ) -> views.NoticeState:
         """Reject a notice with a reason."""
-        return await self._act(f"/v1/notices/{notice_id}:reject", {"reason": reason}, key, views.NoticeState)
+        return await self._act(f"/v1/notices/{notice_id}:reject", {"reason": reason}, key, view=views.NoticeState)
 
     async def not_ours(
         self, notice_id: UUID, *, suggested: str | None = None, key: str | None = None
     ) -> views.NoticeState:
         """Say that the party does not host the items; `suggested` is the party that does, if known."""
         body = {} if suggested is None else {"suggested": suggested}
-        return await self._act(f"/v1/notices/{notice_id}:not-ours", body, key, views.NoticeState)
+        return await self._act(f"/v1/notices/{notice_id}:not-ours", body, key, view=views.NoticeState)
 
     async def acknowledge_notice_withdrawal(self, notice_id: UUID, *, key: str | None = None) -> views.NoticeState:
         """Say that the party has stopped acting on a withdrawn notice."""
-        return await self._act(f"/v1/notices/{notice_id}:acknowledge-withdrawal", {}, key, views.NoticeState)
+        return await self._act(f"/v1/notices/{notice_id}:acknowledge-withdrawal", {}, key, view=views.NoticeState)
 
     # -- auditors -------------------------------------------------------------------------------------------
 
@@ -190,7 +192,7 @@ class CausewayClient:
 
     # -- how ------------------------------------------------------------------------------------------------
 
-    async def _act(self, path: str, body: Any, key: str | None, view: type[ViewT]) -> ViewT:
+    async def _act(self, path: str, body: Any, key: str | None, *, view: type[ViewT]) -> ViewT:
         return _read_as(view, await self._transport.call("POST", path, body=body, key=_key(key)))
 
     async def _read(self, path: str, view: type[ViewT]) -> ViewT:

@@ -9,7 +9,9 @@ from __future__ import annotations
 from typing import Any, Generic, TypeVar
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict
+
+from shared.contracts.base import Instant
 
 ItemT = TypeVar("ItemT")
 
@@ -60,7 +62,7 @@ class Acceptance(View):
     revision: int
     state: str
     work_reason: str | None = None
-    accepted_at: AwareDatetime
+    accepted_at: Instant
     recipients: tuple[Recipient, ...] = ()
 
 
@@ -81,6 +83,7 @@ class CheckResult(View):
     ok: bool
     problem: ItemProblem | None = None
     state: str | None = None
+    work_reason: str | None = None
     recipients: tuple[Recipient, ...] = ()
 
 
@@ -100,8 +103,8 @@ class ReferralView(View):
     revision: int = 1
     state: str
     work_reason: str | None = None
-    accepted_at: AwareDatetime | None = None
-    withdrawn_at: AwareDatetime | None = None
+    accepted_at: Instant | None = None
+    withdrawn_at: Instant | None = None
     marks: dict[str, Any] = {}
     edges: tuple[EdgeView, ...] = ()
 
@@ -113,7 +116,7 @@ class WorkItem(View):
     external_ref: str | None = None
     state: str
     work_reason: str
-    since: AwareDatetime
+    since: Instant
 
 
 class InboxItem(View):
@@ -123,7 +126,7 @@ class InboxItem(View):
     origin: str
     purpose: str
     state: str
-    received_at: AwareDatetime
+    received_at: Instant
     exercise: bool
     edge: dict[str, Any] = {}
     record: dict[str, Any] | None = None
@@ -159,7 +162,7 @@ class FlowMessage(View):
     """
 
     position: int
-    at: AwareDatetime
+    at: Instant
     topic: str
     partition: int
     offset: int

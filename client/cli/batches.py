@@ -26,6 +26,7 @@ class RowResult:
     """What became of one row: a state, or the errors for which it is refused.
 
     `existing` rows were referred before, under their reference. A `passing` error is the service's, not the row's.
+    A check alone knows `work_reason`, why a row would go nowhere, and `recipients`.
     """
 
     row: int
@@ -33,6 +34,7 @@ class RowResult:
     referral_id: UUID | None = None
     existing: bool = False
     passing: bool = False
+    work_reason: str | None = None
     recipients: tuple[views.Recipient, ...] = ()
     errors: tuple[RowError, ...] = ()
 
@@ -114,7 +116,7 @@ def _submitted(row: int, result: views.BatchResult) -> RowResult:
 
 def _checked(row: int, result: views.CheckResult) -> RowResult:
     if result.ok:
-        return RowResult(row, result.state, recipients=result.recipients)
+        return RowResult(row, result.state, work_reason=result.work_reason, recipients=result.recipients)
     return RowResult(row, errors=_item_errors(row, result.problem, 422))
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -34,7 +33,7 @@ def write_report(file: Path, row_format: RowFormat, errors: Sequence[RowError]) 
     )
     written = path.with_name(path.name + ".part")
     written.write_text(text, encoding="utf-8")
-    os.replace(written, path)
+    written.replace(path)
     return path
 
 

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 app = App(name="inbox", help="Referrals offered to you and notices issued to you.")
 _OPTIONS = Options()
 _PAGE_MAX = 200
-_LOCATION = re.compile(r"\b(?:https?|ed2k|ip[fn]s)(?=://)|(?<=[a-z0-9])\.(?=[a-z])", re.IGNORECASE)
+#: The scheme of a web address, the colon of any other scheme, and the dots of names.
+_BREAKABLE = re.compile(r"(?P<web>\bhttp)(?=s?://)|(?<=[a-z0-9]):(?=//|\?xt=)|(?<=[a-z0-9])\.(?=[a-z])", re.IGNORECASE)
 
 
 @app.default
@@ -94,12 +95,9 @@ def _print_opened(item: dict[str, Any], options: Options) -> None:
     if options.json:
         output.document(item)
         return
-    record = item.pop("record", None)
-    output.line(json.dumps(item, indent=2))
-    if record is not None:
-        output.line(defanged(json.dumps(record, indent=2)))
+    output.line(defanged(json.dumps(item, indent=2)))
 
 
 def defanged(text: str) -> str:
     """`text` with every address broken: no terminal makes a link of it, and nothing copied by mistake opens."""
-    return _LOCATION.sub(lambda found: "[.]" if found[0] == "." else "hxxp", text)
+    return _BREAKABLE.sub(lambda found: "hxxp" if found["web"] else f"[{found[0]}]", text)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from client.cli.settings import Options, access
+from shared.kernel.clock import rfc3339
 from shared.kernel.errors import CausewayError, Refused
 
 if TYPE_CHECKING:
@@ -31,7 +34,7 @@ def line(text: str) -> None:
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """Print a table: fitted to a terminal, tab-separated for anything else. Cells are text, never markup."""
-    texts = [["" if cell is None else str(cell) for cell in row] for row in rows]
+    texts = [[_text(cell) for cell in row] for row in rows]
     if not sys.stdout.isatty():
         for row in [list(columns), *texts]:
             print("\t".join(row))
@@ -46,6 +49,12 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     for row in texts:
         drawn.add_row(*map(Text, row))
     Console(highlight=False).print(drawn)
+
+
+def _text(cell: object) -> str:
+    if isinstance(cell, datetime):
+        return rfc3339(cell)
+    return "" if cell is None else str(cell)
 
 
 @asynccontextmanager
@@ -69,6 +78,10 @@ def ending(options: Options) -> Iterator[None]:
         # 400 is ours alone here: a service's refusal is an ApiProblem, whatever its status.
         wrong_call = isinstance(error, Refused) and error.status == 400
         raise SystemExit(WRONG_CALL if wrong_call else FAILED) from None
+    except BrokenPipeError:
+        # Whoever read our output has gone: nothing more can be said, also not while Python ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(FAILED) from None
     except OSError as error:
         failure(Refused("file_unusable", error.strerror or ""), as_json=options.json)
         raise SystemExit(FAILED) from None

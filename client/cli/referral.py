@@ -227,4 +227,10 @@ def _checked_row(result: RowResult) -> dict[str, Any]:
         errors = [{"field": error.field, "code": error.code, "rule": error.rule} for error in result.errors]
         return {"row": result.row, "ok": False, "errors": errors}
     recipients = [recipient.model_dump(mode="json") for recipient in result.recipients]
-    return {"row": result.row, "ok": True, "state": result.state, "recipients": recipients}
+    return {
+        "row": result.row,
+        "ok": True,
+        "state": result.state,
+        "work_reason": result.work_reason,
+        "recipients": recipients,
+    }

@@ -45,8 +45,9 @@ def access(options: Options) -> Access:
 
     Raises `Refused` where neither says it, and for an address that would carry the key in the clear over a network.
     """
-    url = options.url or os.environ.get(URL_VARIABLE, "")
-    key = (options.key or os.environ.get(KEY_VARIABLE, "")).strip()
+    environment = os.environ  # noqa: TID251 - this is the settings module
+    url = options.url or environment.get(URL_VARIABLE, "")
+    key = (options.key or environment.get(KEY_VARIABLE, "")).strip()
     if not url:
         raise Refused("url_missing", f"give --url or set {URL_VARIABLE}", status=400)
     if not key:

@@ -14,7 +14,7 @@ from cyclopts.types import ExistingFile
 from client.api import CausewayClient
 from deploy.sandbox.desks import AgencyDesk, Desk, HotlineDesk, ProviderDesk
 from deploy.sandbox.parties import SandboxParty, read_parties
-from deploy.sandbox.rounds import LOOKS_AT_ONCE_MAX, PAUSE_S_MAX, attend
+from deploy.sandbox.rounds import LOOKS_AT_ONCE_MAX, PAUSE_S_MAX, Rounds
 from deploy.sandbox.tally import Tally, say
 from shared.kernel.clock import SystemClock
 from shared.kernel.errors import Refused
@@ -51,9 +51,8 @@ async def _until_stopped(played: Sequence[SandboxParty], tally: Tally, *, seed: 
     limits = httpx.Limits(max_connections=LOOKS_AT_ONCE_MAX, max_keepalive_connections=LOOKS_AT_ONCE_MAX)
     # One pool for all parties. No proxy: sample parties speak to their own stack.
     async with httpx.AsyncClient(timeout=httpx.Timeout(30.0, pool=None), limits=limits, trust_env=False) as http:
-        attending = asyncio.ensure_future(
-            attend(_desks(played, http, tally, seed=seed), tally, pause_s_max=pause_s_max)
-        )
+        rounds = Rounds(tally, pause_s_max=pause_s_max)
+        attending = asyncio.ensure_future(rounds.attend(_desks(played, http, tally, seed=seed)))
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, attending.cancel)
         say("attending", parties=len(played))

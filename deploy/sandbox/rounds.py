@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 from client.problem import ApiProblem
 from deploy.sandbox.desks import Desk
@@ -17,31 +17,38 @@ LOOKS_AT_ONCE_MAX = 16
 THOROUGH_EVERY = 10
 
 
-async def attend(desks: Mapping[str, Desk], tally: Tally, *, pause_s_max: float = PAUSE_S_MAX) -> None:
-    """Attend all desks until cancelled. An act that is cut off by the end is done, or repeated, by the next run."""
-    at_once = asyncio.Semaphore(LOOKS_AT_ONCE_MAX)
-    async with asyncio.TaskGroup() as group:
-        for number, (party, desk) in enumerate(desks.items()):
-            # Spread over the first pause, so that two hundred parties do not come in one burst.
-            delay_s = PAUSE_S_MIN * number / len(desks)
-            group.create_task(_attend(party, desk, tally, at_once=at_once, delay_s=delay_s, pause_s_max=pause_s_max))
+class Rounds:
+    """When each party looks in. At most 16 look at a time."""
 
+    def __init__(
+        self,
+        tally: Tally,
+        *,
+        pause_s_max: float = PAUSE_S_MAX,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._tally = tally
+        self._pause_s_max = pause_s_max
+        self._sleep = sleep
+        self._at_once = asyncio.Semaphore(LOOKS_AT_ONCE_MAX)
 
-async def _attend(
-    party: str, desk: Desk, tally: Tally, *, at_once: asyncio.Semaphore, delay_s: float, pause_s_max: float
-) -> None:
-    pause_s, looks = PAUSE_S_MIN, 0
-    await asyncio.sleep(delay_s)
-    while True:
-        try:
-            async with at_once:
-                news = await desk.look(thoroughly=looks % THOROUGH_EVERY == 0)
-            looks += 1
-        except ApiProblem as problem:
-            tally.met(party, problem.code)
+    async def attend(self, desks: Mapping[str, Desk]) -> None:
+        """Attend all desks until cancelled. An act that is cut off by the end is done, or repeated, by the next run."""
+        async with asyncio.TaskGroup() as group:
+            for number, (party, desk) in enumerate(desks.items()):
+                # Spread over the first pause, so that two hundred parties do not come in one burst.
+                group.create_task(self._attend(party, desk, first_pause_s=PAUSE_S_MIN * number / len(desks)))
+
+    async def _attend(self, party: str, desk: Desk, *, first_pause_s: float) -> None:
+        await self._sleep(first_pause_s)
+        pause_s, looks = PAUSE_S_MIN, 0
+        while True:
             news = False
-        except Unavailable as error:
-            tally.met(party, error.code)
-            news = False
-        pause_s = PAUSE_S_MIN if news else min(pause_s * 1.5, pause_s_max)
-        await asyncio.sleep(pause_s)
+            try:
+                async with self._at_once:
+                    news = await desk.look(thoroughly=looks % THOROUGH_EVERY == 0)
+                looks += 1
+            except (ApiProblem, Unavailable) as error:
+                self._tally.met(party, error.code)
+            pause_s = PAUSE_S_MIN if news else min(pause_s * 1.5, self._pause_s_max)
+            await self._sleep(pause_s)

@@ -6,7 +6,6 @@ sent and receipted.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
@@ -141,5 +140,5 @@ def _offer(row: asyncpg.Record) -> dict[str, Any]:
         "state": row["state"],
         "exercise": row["exercise"],
         "received_at": rfc3339(row["received_at"]),
-        "edge": json.loads(row["edge"]),
+        "edge": row["edge"],
     }

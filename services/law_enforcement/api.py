@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -11,8 +12,9 @@ from starlette.responses import JSONResponse, Response
 
 from services.law_enforcement import use_cases
 from services.law_enforcement.domain import CaseAct, CaseState
+from services.law_enforcement.ports import CaseReport
 from services.law_enforcement.store import PostgresCases
-from shared.contracts.answers import OutcomeReportedClear
+from services.law_enforcement.use_cases import Acting
 from shared.contracts.base import Contract
 from shared.contracts.fields import CaseReference
 from shared.envelope.datakeys import KeyEncryptionKey
@@ -25,8 +27,10 @@ from shared.runtime.identity import Identity
 from shared.runtime.origin.routes import Code, Cursor, Limit
 from shared.vocabulary.answers import Answer, CaseDeclineReason, CaseOutcome, CloseReason
 
-#: A use case that moves one case of the acting party, with all it needs besides who acts.
-Move = Callable[..., Awaitable[CaseState]]
+#: A use case that moves one case, its words given.
+Move = Callable[[UUID, Acting], Awaitable[CaseState]]
+#: Runs a move for one request and answers with the state it led to.
+Moved = Callable[[Request, Identity, CaseAct, UUID, Move], Awaitable[Response]]
 
 
 class Acceptance(Contract):
@@ -50,10 +54,6 @@ class OutcomeReport(Contract):
     child_safeguarded: Answer
 
 
-class Nothing(Contract):
-    """An act that needs no words."""
-
-
 def cases_router(
     database: Database,
     acts: Acts,
@@ -67,18 +67,11 @@ def cases_router(
     router = APIRouter(prefix="/v1")
     who = Depends(identified)
 
-    async def moved(
-        request: Request, identity: Identity, action: CaseAct, referral_id: UUID, move: Move, **words: Any
-    ) -> Response:
+    async def moved(request: Request, identity: Identity, action: CaseAct, referral_id: UUID, move: Move) -> Response:
         async def act(session: Session) -> Mapping[str, Any]:
-            state = await move(
-                **words,
-                party=identity.party,
-                role=identity.role,
-                cases=PostgresCases(session.driver, kek),
-                directory=directory(),
-                at=clock.now(),
-            )
+            cases = PostgresCases(session.driver, kek)
+            acting = Acting(identity.party, identity.role, cases, directory(), clock.now())
+            state = await move(referral_id, acting)
             return {"referral_id": str(referral_id), "state": state}
 
         return await acts.once(request, identity, action, act)
@@ -94,9 +87,7 @@ def _add_looking(router: APIRouter, database: Database, who: Any, kek: KeyEncryp
         """The referrals offered to this agency, newest first."""
         async with database.transaction(Scope([identity.party], identity.role, "read")) as session:
             cases = PostgresCases(session.driver, kek)
-            found = await use_cases.list_cases(
-                role=identity.role, cases=cases, state=state, cursor=cursor, limit=limit
-            )
+            found = await use_cases.list_cases(role=identity.role, cases=cases, state=state, cursor=cursor, limit=limit)
             return JSONResponse(found)
 
     @router.get("/inbox/{referral_id}", tags=["inbox"])
@@ -107,17 +98,36 @@ def _add_looking(router: APIRouter, database: Database, who: Any, kek: KeyEncryp
             return JSONResponse(await use_cases.show_case(referral_id, role=identity.role, cases=cases))
 
 
-def _add_answering(router: APIRouter, who: Any, moved: Callable[..., Awaitable[Response]]) -> None:
+def _add_answering(router: APIRouter, who: Any, moved: Moved) -> None:
     @router.post("/cases/{referral_id}:accept", status_code=202, tags=["cases"], openapi_extra=accepts(Acceptance))
     async def accept(referral_id: UUID, request: Request, identity: Identity = who) -> Response:
         """Take the referral up as a case."""
         wanted = read_model(Acceptance, await read_json(request))
-        return await moved(
-            request,
-            identity,
-            CaseAct.ACCEPT,
-            referral_id,
-            use_cases.accept_case,
-            case_reference=wanted.case_reference,
-        )
+        move = partial(use_cases.accept_case, case_reference=wanted.case_reference)
+        return await moved(request, identity, CaseAct.ACCEPT, referral_id, move)
 
+    @router.post("/cases/{referral_id}:decline", status_code=202, tags=["cases"], openapi_extra=accepts(Declination))
+    async def decline(referral_id: UUID, request: Request, identity: Identity = who) -> Response:
+        """Decline the referral, with the reason."""
+        wanted = read_model(Declination, await read_json(request))
+        move = partial(use_cases.decline_case, reason=wanted.reason)
+        return await moved(request, identity, CaseAct.DECLINE, referral_id, move)
+
+    @router.post("/cases/{referral_id}:outcome", status_code=202, tags=["cases"], openapi_extra=accepts(OutcomeReport))
+    async def outcome(referral_id: UUID, request: Request, identity: Identity = who) -> Response:
+        """Say what has come of the case so far; a conviction or a closing ends it."""
+        wanted = read_model(OutcomeReport, await read_json(request))
+        report = CaseReport(
+            outcome=wanted.outcome,
+            close_reason=wanted.close_reason,
+            child_identified=wanted.child_identified,
+            child_safeguarded=wanted.child_safeguarded,
+        )
+        move = partial(use_cases.report_outcome, report=report)
+        return await moved(request, identity, CaseAct.REPORT_OUTCOME, referral_id, move)
+
+    @router.post("/inbox/{referral_id}:acknowledge-withdrawal", status_code=202, tags=["inbox"])
+    async def acknowledge(referral_id: UUID, request: Request, identity: Identity = who) -> Response:
+        """Say to the origin that this agency has stopped acting on the referral."""
+        move = use_cases.acknowledge_withdrawal
+        return await moved(request, identity, CaseAct.ACKNOWLEDGE_WITHDRAWAL, referral_id, move)

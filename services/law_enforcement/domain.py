@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from shared.kernel.authority import Authority, Permit, Role, state_forbids
 from shared.kernel.errors import Refused
-from shared.vocabulary.answers import CaseOutcome
+from shared.vocabulary.answers import CaseOutcome, CloseReason
 
 
 class CaseState(StrEnum):
@@ -71,6 +71,12 @@ def advance(state: CaseState, act: CaseAct, outcome: CaseOutcome | None = None) 
     if state not in allowed:
         raise state_forbids()
     return CaseState.CLOSED if act is CaseAct.REPORT_OUTCOME and outcome in _CLOSING else following
+
+
+def check_close_reason(outcome: CaseOutcome, close_reason: CloseReason | None) -> None:
+    """A reason for closing goes with `closed`, always, and with nothing else."""
+    if (close_reason is not None) != (outcome is CaseOutcome.CLOSED):
+        raise Refused("close_reason_needs_closed", "give it with closed, and only then", field="/close_reason")
 
 
 def require_role(role: Role, act: CaseAct) -> None:

@@ -9,9 +9,8 @@ from typing import Any, Protocol
 from uuid import UUID
 
 from services.law_enforcement.domain import CaseState
-from shared.contracts.answers import OutcomeReportedClear
 from shared.exchange.message import Draft, Received
-from shared.vocabulary.answers import CaseDeclineReason
+from shared.vocabulary.answers import Answer, CaseDeclineReason, CaseOutcome, CloseReason
 
 #: A case is known by its referral and the agency it was offered to.
 CaseKey = tuple[UUID, str]
@@ -30,13 +29,23 @@ class Case:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CaseReport:
+    """What has come of a case so far, in NCMEC's published vocabulary."""
+
+    outcome: CaseOutcome
+    close_reason: CloseReason | None = None
+    child_identified: Answer
+    child_safeguarded: Answer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CaseNote:
     """What an act adds to a case; None leaves what is there. `case_reference` is class S2: kept encrypted."""
 
     accepted_at: datetime | None = None
     case_reference: str | None = None
     decline_reason: CaseDeclineReason | None = None
-    report: OutcomeReportedClear | None = None
+    report: CaseReport | None = None
 
 
 class Cases(Protocol):

@@ -7,7 +7,6 @@ audit still show that it was sent and receipted, and what was answered.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
@@ -218,8 +217,8 @@ def _case(row: asyncpg.Record, edges: Sequence[asyncpg.Record]) -> dict[str, Any
         "state": row["state"],
         "exercise": row["exercise"],
         "received_at": rfc3339(row["received_at"]),
-        "edge": json.loads(first["edge"]),
-        "further": [{"purpose": each["purpose"], "edge": json.loads(each["edge"])} for each in further],
+        "edge": first["edge"],
+        "further": [{"purpose": each["purpose"], "edge": each["edge"]} for each in further],
         "accepted_at": rfc3339(row["accepted_at"]) if row["accepted_at"] else None,
         "decline_reason": row["decline_reason"],
         "outcome": row["outcome"],

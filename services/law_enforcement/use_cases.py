@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from services.law_enforcement.domain import AUTHORITY, CaseAct, CaseState, advance, check_further_edge, require_role
-from services.law_enforcement.ports import Case, CaseKey, CaseNote, Cases
+from services.law_enforcement.domain import (
+    AUTHORITY,
+    CaseAct,
+    CaseState,
+    advance,
+    check_close_reason,
+    check_further_edge,
+    require_role,
+)
+from services.law_enforcement.ports import Case, CaseKey, CaseNote, CaseReport, Cases
 from shared.contracts.answers import CaseAcceptedClear, CaseDeclinedClear, CaseRecord, OutcomeReportedClear
 from shared.contracts.base import Contract
 from shared.contracts.referral import ReferralOfferedClear, WithdrawalAcknowledgedClear
@@ -23,12 +31,23 @@ from shared.contracts.registry import (
     MessageType,
 )
 from shared.exchange.compose import compose
-from shared.exchange.message import Draft, Received
+from shared.exchange.message import Received
 from shared.guard import inspect
 from shared.kernel.authority import Role
 from shared.kernel.errors import Refused, not_found
 from shared.routing.directory_index import DirectoryIndex
 from shared.vocabulary.answers import CaseDeclineReason
+
+
+@dataclass(frozen=True, slots=True)
+class Acting:
+    """Who acts, when, on what: everything that all acts on cases need."""
+
+    party: str
+    role: Role
+    cases: Cases
+    directory: DirectoryIndex
+    at: datetime
 
 
 async def receive(messages: Sequence[Received], *, cases: Cases) -> dict[UUID, str]:
@@ -71,67 +90,86 @@ async def show_case(referral_id: UUID, *, role: Role, cases: Cases) -> dict[str,
     return await cases.show(referral_id)
 
 
-async def accept_case(
-    referral_id: UUID,
-    *,
-    case_reference: str | None,
-    party: str,
-    role: Role,
-    cases: Cases,
-    directory: DirectoryIndex,
-    at: datetime,
-) -> CaseState:
+async def accept_case(referral_id: UUID, acting: Acting, *, case_reference: str | None) -> CaseState:
     """The agency takes the referral up. Its own reference is guarded, kept, and told to the origin alone."""
-    case = await _own_case(referral_id, CaseAct.ACCEPT, party=party, role=role, cases=cases)
     record = None if case_reference is None else CaseRecord(case_reference=case_reference)
     if record is not None:
         inspect(record)
-    following = advance(case.state, CaseAct.ACCEPT)
-    await cases.act(case, following, CaseNote(accepted_at=at, case_reference=case_reference))
-    clear = CaseAcceptedClear(referral_id=referral_id)
-    await cases.send([_answer(CASE_ACCEPTED, clear, case, directory=directory, at=at, sealed=record)])
-    return following
+    return await _act(
+        referral_id,
+        acting,
+        CaseAct.ACCEPT,
+        message=CASE_ACCEPTED,
+        clear=CaseAcceptedClear(referral_id=referral_id),
+        note=CaseNote(accepted_at=acting.at, case_reference=case_reference),
+        sealed=record,
+    )
 
 
-async def decline_case(
-    referral_id: UUID,
-    *,
-    reason: CaseDeclineReason,
-    party: str,
-    role: Role,
-    cases: Cases,
-    directory: DirectoryIndex,
-    at: datetime,
-) -> CaseState:
+async def decline_case(referral_id: UUID, acting: Acting, *, reason: CaseDeclineReason) -> CaseState:
     """The agency will not take the referral up, and says why."""
-    case = await _own_case(referral_id, CaseAct.DECLINE, party=party, role=role, cases=cases)
-    following = advance(case.state, CaseAct.DECLINE)
-    await cases.act(case, following, CaseNote(decline_reason=reason))
     clear = CaseDeclinedClear(referral_id=referral_id, reason=reason)
-    await cases.send([_answer(CASE_DECLINED, clear, case, directory=directory, at=at)])
-    return following
+    note = CaseNote(decline_reason=reason)
+    return await _act(referral_id, acting, CaseAct.DECLINE, message=CASE_DECLINED, clear=clear, note=note)
 
 
-async def report_outcome(
-    report: OutcomeReportedClear, *, party: str, role: Role, cases: Cases, directory: DirectoryIndex, at: datetime
-) -> CaseState:
+async def report_outcome(referral_id: UUID, acting: Acting, *, report: CaseReport) -> CaseState:
     """The agency says what has come of the case so far; a conviction or a closing ends it."""
-    case = await _own_case(report.referral_id, CaseAct.REPORT_OUTCOME, party=party, role=role, cases=cases)
-    following = advance(case.state, CaseAct.REPORT_OUTCOME, report.outcome)
-    await cases.act(case, following, CaseNote(report=report))
-    await cases.send([_answer(OUTCOME_REPORTED, report, case, directory=directory, at=at)])
-    return following
+    check_close_reason(report.outcome, report.close_reason)
+    clear = OutcomeReportedClear(
+        referral_id=referral_id,
+        outcome=report.outcome,
+        close_reason=report.close_reason,
+        child_identified=report.child_identified,
+        child_safeguarded=report.child_safeguarded,
+    )
+    note = CaseNote(report=report)
+    return await _act(referral_id, acting, CaseAct.REPORT_OUTCOME, message=OUTCOME_REPORTED, clear=clear, note=note)
 
 
-async def acknowledge_withdrawal(
-    referral_id: UUID, *, party: str, role: Role, cases: Cases, directory: DirectoryIndex, at: datetime
-) -> CaseState:
+async def acknowledge_withdrawal(referral_id: UUID, acting: Acting) -> CaseState:
     """The agency has stopped acting on a withdrawn referral, and says so to the origin."""
-    case = await _own_case(referral_id, CaseAct.ACKNOWLEDGE_WITHDRAWAL, party=party, role=role, cases=cases)
-    following = advance(case.state, CaseAct.ACKNOWLEDGE_WITHDRAWAL)
-    await cases.act(case, following, CaseNote())
     clear = WithdrawalAcknowledgedClear(referral_id=referral_id, revision=1)
-    await cases.send([_answer(WITHDRAWAL_ACKNOWLEDGED, clear, case, directory=directory, at=at)])
+    return await _act(
+        referral_id,
+        acting,
+        CaseAct.ACKNOWLEDGE_WITHDRAWAL,
+        message=WITHDRAWAL_ACKNOWLEDGED,
+        clear=clear,
+        note=CaseNote(),
+    )
+
+
+async def _act(
+    referral_id: UUID,
+    acting: Acting,
+    act: CaseAct,
+    *,
+    message: MessageType,
+    clear: Contract,
+    note: CaseNote,
+    sealed: Contract | None = None,
+) -> CaseState:
+    """Move the agency's own case, keep the note, and tell the origin; the new state."""
+    require_role(acting.role, act)
+    case = (await acting.cases.find([referral_id])).get((referral_id, acting.party))
+    if case is None:
+        raise not_found()
+    AUTHORITY.require("case", acting.role, action=act, state=case.state)
+    following = advance(case.state, act, note.report.outcome if note.report else None)
+    await acting.cases.act(case, following, note)
+    answer = compose(
+        message,
+        clear,
+        sealed=sealed.model_dump_json().encode() if sealed else None,
+        subject=referral_id,
+        sender=case.party,
+        recipient=case.origin,
+        directory=acting.directory,
+        exercise=case.exercise,
+        at=acting.at,
+    )
+    await acting.cases.send([answer])
     return following
 
 
@@ -160,35 +198,3 @@ def _withdrawn(case: Case | None, sender: str) -> tuple[CaseState, Case]:
     if case is None or case.origin != sender:
         raise Refused("case_unknown")
     return case.state, replace(case, state=advance(case.state, CaseAct.WITHDRAW))
-
-
-async def _own_case(referral_id: UUID, act: CaseAct, *, party: str, role: Role, cases: Cases) -> Case:
-    """The party's own case, if the role may do this to it in its present state."""
-    require_role(role, act)
-    case = (await cases.find([referral_id])).get((referral_id, party))
-    if case is None:
-        raise not_found()
-    AUTHORITY.require("case", role, action=act, state=case.state)
-    return case
-
-
-def _answer(
-    message: MessageType,
-    clear: Contract,
-    case: Case,
-    *,
-    directory: DirectoryIndex,
-    at: datetime,
-    sealed: Contract | None = None,
-) -> Draft:
-    return compose(
-        message,
-        clear,
-        sealed=None if sealed is None else sealed.model_dump_json().encode(),
-        subject=case.referral_id,
-        sender=case.party,
-        recipient=case.origin,
-        directory=directory,
-        exercise=case.exercise,
-        at=at,
-    )

@@ -100,6 +100,6 @@ class Decision(Contract):
     ref: DecisionRef
     salt: Digest
     disposition: Disposition
-    work_reason: WorkReason | None
+    work_reason: WorkReason | None = None
     edges: Annotated[tuple[Edge, ...], Field(max_length=200)]
     not_sent: Annotated[tuple[NotSent, ...], Field(max_length=200)]

@@ -52,7 +52,7 @@ class ReferralDecidedClear(Contract):
     origin: PartyId
     exercise: bool
     disposition: Disposition
-    work_reason: WorkReason | None
+    work_reason: WorkReason | None = None
     decision: DecisionRef
     salt: Digest
     facts: Facts

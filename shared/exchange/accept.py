@@ -15,7 +15,7 @@ from shared.contracts.decision import DecisionRef, Edge
 from shared.contracts.registry import BY_TYPE, NAMES, Lane, MessageType
 from shared.envelope.batch import RootCache, verify
 from shared.envelope.canonical import message_digest
-from shared.envelope.headers import Envelope, decode_headers
+from shared.envelope.headers import Envelope, Tier, decode_headers
 from shared.envelope.keys import OpeningKey, VerifyKey
 from shared.envelope.sealing import SealContext, open_sealed
 from shared.exchange.compose import AUDIT, seal_context
@@ -91,8 +91,11 @@ def _authentic(record: Record, reader: Reader, directory: DirectoryIndex) -> tup
 
     def key_of(sender: str, key_id: str) -> VerifyKey | None:
         entry = directory.signing_key(key_id)
-        may_sign = entry is not None and entry.owner in (sender, sender_instance) and entry.valid_at(record.broker_time)
-        return _verify_key(entry.public) if entry is not None and may_sign else None
+        # Tier `party` claims the party's own key, tier `hosted` that of the instance which serves it: no more, no less.
+        owner = sender if attributes.tier is Tier.PARTY else sender_instance
+        if entry is None or entry.owner != owner or not entry.valid_at(record.broker_time):
+            return None
+        return _verify_key(entry.public)
 
     verify(envelope, key_of, reader.roots)
     if _instance_of(attributes.recipient, directory) != reader.instance:
@@ -149,7 +152,7 @@ def _check_exercise(message: MessageType, recipient: str, exercise: bool, direct
 
 def _parsed(message: MessageType, body: bytes) -> tuple[Contract, str | None]:
     try:
-        value = _body_model(message).model_validate_json(body)
+        value = _body_model(message).model_validate_json(body, strict=True)
     except ValidationError:
         raise Refused("body_invalid", "not what the type's schema says") from None
     return value.clear, value.sealed
@@ -184,7 +187,7 @@ def _opened(
     plaintext = _open_with_any(sealed_text, reader.opening_keys, context)
     try:
         parse_body("application/json", None, plaintext)
-        record = message.sealed.model_validate_json(plaintext)
+        record = message.sealed.model_validate_json(plaintext, strict=True)
         inspect(record)
     except ValidationError:
         raise Refused("guard_refused", "the sealed part is not what the type's schema says", field="/sealed") from None

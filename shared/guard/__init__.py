@@ -10,8 +10,8 @@ Recognition is an arms race; the budgets of L4 are the guarantee.
 """
 
 from shared.guard.capacity import Capacity
-from shared.guard.envelope_limits import parse_body
+from shared.guard.envelope_limits import parse_body, parse_list
 from shared.guard.inspect import ALL_STAGES, Stage, capacity, inspect
 from shared.guard.schema_audit import audit_schema
 
-__all__ = ["ALL_STAGES", "Capacity", "Stage", "audit_schema", "capacity", "inspect", "parse_body"]
+__all__ = ["ALL_STAGES", "Capacity", "Stage", "audit_schema", "capacity", "inspect", "parse_body", "parse_list"]

@@ -18,14 +18,14 @@ RECORD_BYTES_MAX = 3_840
 #: Opaque bytes per value of a role.
 VALUE_OPAQUE_MAX: dict[Role, int] = {
     "host": 44, "path": 48, "value": 96, "name": 24, "fragment": 64,
-    "account": 48, "message": 64, "reference": 24, "code": 12,
+    "account": 48, "message": 64, "reference": 21, "code": 12,
 }  # fmt: skip
 #: Opaque bytes per address and role; a role that is not named is bounded by its values.
 ADDRESS_OPAQUE_MAX: dict[Role, int] = {"host": 48, "path": 112, "value": 256, "name": 64, "fragment": 72}
 #: Opaque bytes per record and role, repeats counted once.
 RECORD_OPAQUE_MAX: dict[Role, int] = {
     "host": 400, "path": 640, "value": 1_024, "name": 160, "fragment": 400,
-    "account": 400, "message": 320, "reference": 96, "code": 64,
+    "account": 400, "message": 320, "reference": 64, "code": 64,
 }  # fmt: skip
 #: Opaque bytes in parameters that by their name hold a signature, token or key: per value, address and record.
 CREDENTIAL_VALUE_MAX, CREDENTIAL_ADDRESS_MAX, CREDENTIAL_RECORD_MAX = 825, 900, 2_304

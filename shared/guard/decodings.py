@@ -11,9 +11,12 @@ import base64
 import binascii
 import functools
 import itertools
+import math
 import re
 import string
 from collections.abc import Callable, Iterator
+
+from shared.guard.signatures import FIRST_PAIRS
 
 DIGITS_MIN = 24
 _HEAD_BYTES = 66
@@ -23,24 +26,32 @@ _LOWER, _UPPER, _NUMERALS = string.ascii_lowercase, string.ascii_uppercase, stri
 _STANDARD = _UPPER + _LOWER + _NUMERALS + "+/"
 _ALL = bytes(range(256))
 _ALPHANUMERIC = (_UPPER + _LOWER + _NUMERALS).encode()
+_NOT_LETTERS = bytes(set(_ALL) - set((_UPPER + _LOWER).encode()))
 _NOT_ALPHANUMERIC = bytes(set(_ALL) - set(_ALPHANUMERIC))
 _NOT_BASE64 = bytes(set(_ALL) - set(_STANDARD.encode()) - set(b"-_"))
 _URLSAFE = bytes.maketrans(b"-_", b"+/")
 _SWAPCASE = bytes.maketrans((_UPPER + _LOWER).encode(), (_LOWER + _UPPER).encode())
 _ROT13 = bytes.maketrans((_LOWER + _UPPER).encode(), (_LOWER[13:] + _LOWER[:13] + _UPPER[13:] + _UPPER[:13]).encode())
 _ATBASH = bytes.maketrans((_LOWER + _UPPER).encode(), (_LOWER[::-1] + _UPPER[::-1]).encode())
+_INVERTED = _ALL[::-1]
 _HEX_ESCAPE = re.compile(rb"0[xX]|\\+x|\\+u00|&#x|[Uu]\+00|[^0-9A-Fa-f]")
 _NUMBER = re.compile(rb"-?\d+")
+_HEX_DIGITS = b"0123456789abcdefABCDEF"
 _NOT_HEX = re.compile(rb"[^0-9A-Fa-f]")
 
 #: Alphabets of 32 digits: RFC 4648, its extended-hex form, Crockford, z-base-32, geohash, bech32 (BIP 173), NIX.
+_BASE32_ALPHABETS = (
+    _LOWER + "234567",
+    "0123456789abcdefghijklmnopqrstuv",
+    "0123456789abcdefghjkmnpqrstvwxyz",
+    "ybndrfg8ejkmcpqxot1uwisza345h769",
+    "0123456789bcdefghjkmnpqrstuvwxyz",
+    "qpzry9x8gf2tvdw0s3jn54khce6mua7l",
+    "0123456789abcdfghijklmnpqrsvwxyz",
+)
 _BASE32 = tuple(
-    bytes.maketrans(alphabet.encode(), (_NUMERALS + _LOWER)[:32].encode())
-    for alphabet in (
-        _LOWER + "234567", "0123456789abcdefghijklmnopqrstuv", "0123456789abcdefghjkmnpqrstvwxyz", "ybndrfg8ejkmcpqxot1uwisza345h769",
-        "0123456789bcdefghjkmnpqrstuvwxyz", "qpzry9x8gf2tvdw0s3jn54khce6mua7l", "0123456789abcdfghijklmnpqrsvwxyz",
-    )
-)  # fmt: skip
+    bytes.maketrans(alphabet.encode(), (_NUMERALS + _LOWER)[:32].encode()) for alphabet in _BASE32_ALPHABETS
+)
 _BASE32_DIGITS = frozenset((_NUMERALS + _LOWER)[:32].encode())
 #: Alphabets of 64 digits in other orders: xxencode, crypt, bcrypt, BinHex, uuencode, digits first.
 _BASE64_ORDERS = tuple(
@@ -54,13 +65,18 @@ _BASE64_ORDERS = tuple(
 _BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 #: Alphabets in which a file is written as one large number, by base.
 _NUMBER_ALPHABETS = tuple(
-    (len(alphabet), bytes.maketrans(alphabet.encode(), _ALL[: len(alphabet)]), frozenset(alphabet.encode()))
+    (len(alphabet), math.log2(len(alphabet)), bytes.maketrans(alphabet.encode(), _ALL[: len(alphabet)]), frozenset(alphabet.encode()))
     for alphabet in (
         _BASE58, _BASE58[:9] + _BASE58[33:] + _BASE58[9:33], "rpshnaf39wBUDNEGHJKLM4PQRST7VWXYZ2bcdeCg65jkm8oFqi1tuvAxyz",
         _NUMERALS + _UPPER + _LOWER, _NUMERALS + _LOWER + _UPPER, _UPPER + _LOWER + _NUMERALS, _LOWER + _UPPER + _NUMERALS,
-        _LOWER + _NUMERALS, _NUMERALS + _LOWER,
+        _LOWER + _NUMERALS, _NUMERALS + _LOWER, *_BASE32_ALPHABETS,
     )
 )  # fmt: skip
+#: Also the pairs after leading zeros that a number loses: icons, JPEG 2000 and XL, boxes of ISO base media.
+_NUMBER_PAIRS = frozenset(
+    {int.from_bytes(pair, "big") for pair in (*FIRST_PAIRS, b"\x01\x00", b"\x02\x00", b"\x0cj", b"\x0cJ")}
+    | {length << 8 | letter for length in range(8, 256) for letter in b"fmsw"}
+)
 _BASE85 = _NUMERALS + _LOWER + _UPPER + ".-:+=^!/*?&<>()[]{}@%$#"
 _Z85 = bytes.maketrans(_BASE85.encode(), (_NUMERALS + _UPPER + _LOWER + "!#$%&()*+-;<=>?@^_`{|}~").encode())
 _BASE45 = {character: value for value, character in enumerate((_NUMERALS + _UPPER + " $%*+-./:").encode())}
@@ -75,36 +91,46 @@ _PUNCTUATION = frozenset(string.punctuation.encode())
 _PUNCTUATION_MIN = 8
 
 
+#: The first three base64 digits of every pair of bytes with which a file can begin.
+_FIRST_DIGITS = frozenset(
+    base64.b64encode(pair + bytes((third,)))[:3] for pair in FIRST_PAIRS for third in range(0, 256, 64)
+)
+
+
 def whole(text: bytes) -> Iterator[bytes]:
-    """Complete decodings of `text` as base64 (both alphabets, cut by anything, four alignments) and hexadecimal."""
+    """Complete decodings of `text` as base64 (either alphabet, cut by anything, at four alignments) and hexadecimal."""
     urlsafe = text.translate(None, _NOT_BASE64)
-    uncut = urlsafe.translate(None, b"-_")
-    variants = {urlsafe: None, uncut: None, uncut.translate(None, b"+/"): None}
-    for digits in variants:
-        if len(digits) >= DIGITS_MIN:
-            for skipped in range(4):
-                yield _base64(digits[skipped:])
-    hexadecimal = _HEX_ESCAPE.sub(b"", text)
-    if len(hexadecimal) >= DIGITS_MIN and 2 * len(hexadecimal) >= len(text):
-        yield _hexadecimal(hexadecimal)
-        yield _hexadecimal(hexadecimal[1:])
+    if len(urlsafe) >= DIGITS_MIN:
+        for skipped in range(4):
+            yield _base64(urlsafe[skipped:])
+        uncut = urlsafe.translate(None, b"-_")
+        alphanumeric = uncut.translate(None, b"+/")
+        if len(uncut) < len(urlsafe):
+            yield _base64(uncut)
+        if len(alphanumeric) < len(uncut):
+            yield _base64(alphanumeric)
+    if 20 * len(text.translate(None, _HEX_DIGITS)) <= 11 * len(text) or b"&#x" in text:
+        hexadecimal = _HEX_ESCAPE.sub(b"", text)
+        if len(hexadecimal) >= DIGITS_MIN:
+            yield _hexadecimal(hexadecimal)
+            yield _hexadecimal(hexadecimal[1:])
 
 
 def heads(text: bytes) -> Iterator[bytes]:
-    """The first bytes of `text` in rarer alphabets and simple disguises."""
+    """Decodings of `text` in rarer alphabets and simple disguises, where their first bytes can begin a file."""
     digits = text.translate(None, _NOT_ALPHANUMERIC)
+    yield from _rare_base64(text)
     if len(digits) >= DIGITS_MIN:
-        yield from _disguised_base64(text)
-        yield from _hexadecimal_heads(digits)
+        if not _NOT_HEX.search(digits):
+            yield from _disguised_hexadecimal(digits)
         folded = digits.lower()
         if folded == digits or digits.upper() == digits:
-            yield from _base32_heads(folded)
+            yield from _rare_base32(folded)
         yield from _number_heads(digits, folded)
         yield from _few_symbols(digits)
-    for table, others in _BASE64_ORDERS:
-        yield _base64(text.translate(None, others)[:_HEAD_DIGITS].translate(table))
     yield from _number_lists(text)
-    if len(_PUNCTUATION.intersection(text)) >= _PUNCTUATION_MIN or (text.upper() == text and b" " in text):
+    punctuation = len(_PUNCTUATION.intersection(text))
+    if punctuation >= _PUNCTUATION_MIN or (punctuation > 1 and text.upper() == text):
         yield from _punctuated(text)
 
 
@@ -119,7 +145,9 @@ def from_characters(text: str) -> Iterator[bytes]:
     yield symbols.encode("utf-16-be", "surrogatepass")
     yield symbols.encode("utf-16-le", "surrogatepass")
     for codec in ("latin-1", "cp1252", "cp437", "cp1251"):
-        yield text.encode(codec, "ignore")
+        encoded = text.encode(codec, "ignore")
+        if not encoded.isascii():
+            yield encoded
     yield text.encode("utf-8", "surrogateescape")
 
 
@@ -133,51 +161,69 @@ def _hexadecimal(digits: bytes) -> bytes:
     return binascii.a2b_hex(digits[: len(digits) & ~1])
 
 
-def _disguised_base64(text: bytes) -> Iterator[bytes]:
+def _rare_base64(text: bytes) -> Iterator[bytes]:
+    head = text[:64]
+    for table, others in _BASE64_ORDERS:
+        if _may_begin(head.translate(table, others)[:4]):
+            yield _base64(text.translate(table, others))
     digits = text.translate(None, _NOT_BASE64)
+    if len(digits) < DIGITS_MIN:
+        return
+    for table in (_SWAPCASE, _ROT13, _ATBASH):
+        if _may_begin(digits[:4].translate(table)):
+            yield _base64(digits.translate(table))
     backwards = digits[::-1]
-    head = digits[:_HEAD_DIGITS]
-    for disguised in (head.translate(_SWAPCASE), head.translate(_ROT13), head.translate(_ATBASH)):
-        yield _base64(disguised)
     for skipped in range(4):
-        yield _base64(backwards[skipped : skipped + _HEAD_DIGITS])
-    yield _base64(backwards[:_HEAD_DIGITS].translate(_ROT13))
-    yield _base64(_regrouped(head, 4))
-    yield _base64(_regrouped(head, 2))
-    yield _base64(digits[: 2 * _HEAD_DIGITS : 2])
-    yield _base64(digits[1 : 2 * _HEAD_DIGITS : 2])
+        if _may_begin(backwards[skipped : skipped + 4]):
+            yield _base64(backwards[skipped:])
+    if _may_begin(backwards[:4].translate(_ROT13)):
+        yield _base64(backwards.translate(_ROT13))
+    for size in (4, 2):
+        if _may_begin(_regrouped(digits[:4], size)):
+            yield _base64(_regrouped(digits, size))
+    for first in (0, 1):
+        if _may_begin(digits[first : first + 8 : 2]):
+            yield _base64(digits[first::2])
     half = (len(digits) + 1) // 2
-    yield _base64(bytes(itertools.chain.from_iterable(zip(digits[:half], digits[half:], strict=False)))[:_HEAD_DIGITS])
+    if _may_begin(digits[:1] + digits[half : half + 1] + digits[1:2] + digits[half + 1 : half + 2]):
+        yield _base64(bytes(itertools.chain.from_iterable(zip(digits[:half], digits[half:], strict=False))))
+
+
+def _may_begin(digits: bytes) -> bool:
+    """Whether the first base64 digits stand for bytes with which a file can begin."""
+    return digits.translate(_URLSAFE)[:3] in _FIRST_DIGITS
 
 
 def _regrouped(digits: bytes, size: int) -> bytes:
-    """Each group of `size` digits back to front."""
-    return b"".join(digits[at : at + size][::-1] for at in range(0, len(digits), size))
+    """Each group of `size` digits back to front; an incomplete last group is dropped."""
+    usable = len(digits) - len(digits) % size
+    output = bytearray(usable)
+    for place in range(size):
+        output[place::size] = digits[size - 1 - place : usable : size]
+    return bytes(output)
 
 
-def _hexadecimal_heads(digits: bytes) -> Iterator[bytes]:
-    if _NOT_HEX.search(digits):
-        return
+def _disguised_hexadecimal(digits: bytes) -> Iterator[bytes]:
     data = _hexadecimal(digits)
     yield data[::-1]
     yield _hexadecimal(digits[::-1])
     yield _hexadecimal(_regrouped(digits, 2))
     yield _hexadecimal(_regrouped(digits, 4))
     yield _hexadecimal(_regrouped(digits, 8))
-    yield bytes(byte ^ 0xFF for byte in data[:_HEAD_BYTES])
+    yield data.translate(_INVERTED)
     yield _hexadecimal(digits[::2] + digits[1::2])
 
 
-def _base32_heads(folded: bytes) -> Iterator[bytes]:
+def _rare_base32(folded: bytes) -> Iterator[bytes]:
     for table in _BASE32:
         translated = folded.translate(table)
         if _BASE32_DIGITS.issuperset(translated):
-            yield _binary(translated[:104], 32, 5)
+            yield _binary(translated, 32, 5)
     standard = folded.translate(_BASE32[0])
     if _BASE32_DIGITS.issuperset(standard):
         for skipped in range(1, 8):
-            yield _binary(standard[skipped : skipped + 104], 32, 5)
-        yield _binary(standard[::-1][:104], 32, 5)
+            yield _binary(standard[skipped:], 32, 5)
+        yield _binary(standard[::-1], 32, 5)
 
 
 def _binary(digits: bytes, base: int, bits: int) -> bytes:
@@ -187,44 +233,34 @@ def _binary(digits: bytes, base: int, bits: int) -> bytes:
 
 
 def _number_heads(digits: bytes, folded: bytes) -> Iterator[bytes]:
-    used = frozenset(digits)
-    used_folded = frozenset(folded)
-    for base, table, alphabet in _NUMBER_ALPHABETS:
-        if base == 36 and used_folded <= alphabet:
-            yield _number_head(folded.translate(table), base)
-        elif base != 36 and used <= alphabet and len(used) > 16:
-            yield _number_head(digits.translate(table), base)
-    if folded == digits:
-        for table in _BASE32:
-            translated = folded.translate(table)
-            if _BASE32_DIGITS.issuperset(translated):
-                yield _left_trimmed(int(translated[:512], 32))
+    """`digits` as one number, with the zeros that a number may have lost, where it can begin a file.
 
-
-def _number_head(values: bytes, base: int) -> bytes:
-    """The leading bytes of the number whose digits are `values`; all of them if they announce a compressed stream.
-
-    The first 28 digits fix 20 bytes; the others only say where the first byte starts.
+    The first five digits and floating point are exact enough for the first two bytes, and spare the number itself
+    nearly always.
     """
-    number = _number(values[:28], base)
-    mantissa, exponent = _power(base, max(0, len(values) - 28))
-    number *= mantissa
-    first_bits = (number.bit_length() + exponent) % 8 or 8
-    surplus = number.bit_length() - first_bits - 8 * 19
-    head = (number >> surplus if surplus > 0 else number << -surplus).to_bytes(20, "big")
-    return _left_trimmed(_number(values, base)) if head[:1] in b"\x78\x1f\x58\x68" else head
+    used = frozenset(digits)
+    one_case = folded == digits or digits.upper() == digits
+    used_folded = frozenset(folded) if one_case else used
+    for base, bits, table, alphabet in _NUMBER_ALPHABETS:
+        if base > 36:
+            if not used <= alphabet:
+                continue
+            written = digits
+        elif one_case and used_folded <= alphabet:
+            written = folded
+        else:
+            continue
+        first, second, third, fourth, fifth = written[:5].translate(table)
+        leading = (((first * base + second) * base + third) * base + fourth) * base + fifth
+        if leading:
+            magnitude = (math.log2(leading) + bits * (len(written) - 5)) / 8
+            if int(256.0 ** (magnitude % 1 + 1)) in _NUMBER_PAIRS:
+                number = _left_trimmed(_number(written.translate(table), base))
+                yield from (number, b"\x00\x00" + number, b"\x00\x00\x00" + number)
 
 
 def _number(values: bytes, base: int) -> int:
     return functools.reduce(lambda total, value: total * base + value, values, 0)
-
-
-@functools.lru_cache(maxsize=4096)
-def _power(base: int, exponent: int) -> tuple[int, int]:
-    """`base` to the `exponent`, as 200 leading bits and the number of bits that follow them."""
-    power = int(base**exponent)
-    surplus = max(0, power.bit_length() - 200)
-    return power >> surplus, surplus
 
 
 def _left_trimmed(number: int) -> bytes:
@@ -244,7 +280,7 @@ def _few_symbols(digits: bytes) -> Iterator[bytes]:
             yield _binary(bits[1:], 2, 1)
     elif len(symbols) <= 4:
         for order in map(bytes, itertools.permutations(b"0123")):
-            yield _binary(digits[: 4 * _HEAD_BYTES].translate(bytes.maketrans(symbols, order[: len(symbols)])), 4, 2)
+            yield _binary(digits.translate(bytes.maketrans(symbols, order[: len(symbols)])), 4, 2)
     elif len(symbols) <= 8 and digits.isdigit() and max(symbols) < 0x38:
         yield _binary(digits[: 3 * _HEAD_BYTES], 8, 3)
     for first in {symbols[0], 0x41, 0x61, 0x67, 0x47}:
@@ -258,6 +294,8 @@ def _few_symbols(digits: bytes) -> Iterator[bytes]:
 
 def _number_lists(text: bytes) -> Iterator[bytes]:
     """Lists of numbers: bytes in decimal (signed too) or octal, words of 16 or 32 bits; and long runs of digits."""
+    if 5 * len(text.translate(None, _NOT_LETTERS)) > len(text):
+        return
     numbers = _NUMBER.findall(text)
     if not numbers:
         return
@@ -277,7 +315,8 @@ def _number_lists(text: bytes) -> Iterator[bytes]:
         groups = [int(digits[at : at + 3]) for at in range(0, len(digits) - 2, 3)]
         if max(groups) < 256:
             yield bytes(groups)
-        yield _left_trimmed(int(digits))
+        number = _left_trimmed(int(digits))
+        yield from (number, b"\x00\x00" + number, b"\x00\x00\x00" + number)
 
 
 def _punctuated(text: bytes) -> Iterator[bytes]:

@@ -31,13 +31,58 @@ def parse_body(content_type: str | None, content_encoding: str | None, body: byt
     Raises `Refused` with a code `body_…`. The pointer stops where a name is not one of our contracts' names,
     so that a refusal never repeats a key that came from outside.
     """
+    _check_kind(content_type, content_encoding)
+    if len(body) > BODY_BYTES_MAX:
+        raise _too_large(BODY_BYTES_MAX)
+    return _within_limits(*_load(_text(body)))
+
+
+def parse_list(
+    content_type: str | None, content_encoding: str | None, body: bytes, *, name: str, items_max: int
+) -> list[dict[str, Any] | Refused]:
+    """The objects of `{name: [ … ]}`, each under the limits of a body of its own; a bad one is its refusal.
+
+    Raises `Refused` for what is wrong with the whole: its kind, its text, its outer shape, its length.
+    """
+    _check_kind(content_type, content_encoding)
+    if len(body) > items_max * BODY_BYTES_MAX:
+        raise _too_large(items_max * BODY_BYTES_MAX)
+    tree, repeating = _load(_text(body))
+    if not isinstance(tree, dict) or any(tree is each for each in repeating):
+        raise Refused("body_not_object", "send a JSON object")
+    items = tree.get(name)
+    if set(tree) != {name} or not isinstance(items, list) or not 1 <= len(items) <= items_max:
+        raise Refused("batch_size", f"send 1 to {items_max} items in one list", field=f"/{name}")
+    return [_item(item, repeating) for item in items]
+
+
+def _item(item: Any, repeating: list[dict[str, Any]]) -> dict[str, Any] | Refused:
+    try:
+        inside = [each for each in repeating if _holds(item, each)] if repeating else []
+        checked = _within_limits(item, inside)
+    except Refused as error:
+        return error
+    if len(json.dumps(checked, ensure_ascii=False)) > BODY_BYTES_MAX:
+        return _too_large(BODY_BYTES_MAX)
+    return checked
+
+
+def _holds(node: Any, wanted: Any) -> bool:
+    if node is wanted:
+        return True
+    children = node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
+    return any(_holds(child, wanted) for child in children)
+
+
+def _check_kind(content_type: str | None, content_encoding: str | None) -> None:
     if content_type is None or not _CONTENT_TYPE.fullmatch(content_type.strip()):
         raise Refused("body_content_type", "send application/json", status=415)
     if content_encoding not in (None, "", "identity"):
         raise Refused("body_content_encoding", "send the body without content encoding", status=415)
-    if len(body) > BODY_BYTES_MAX:
-        raise Refused("body_too_large", f"at most {BODY_BYTES_MAX} bytes", status=413)
-    return _within_limits(*_load(_text(body)))
+
+
+def _too_large(bytes_max: int) -> Refused:
+    return Refused("body_too_large", f"at most {bytes_max} bytes", status=413)
 
 
 def _text(body: bytes) -> str:

@@ -209,6 +209,7 @@ def split(found: list[Leaf]) -> Split:
     parts: list[Part] = []
     digests: list[Leaf] = []
     numbers: list[Leaf] = []
+    measures: dict[str, Measure] = {}
     for leaf in found:
         kind = leaf.kind
         if kind in ADDRESS_KINDS:
@@ -216,7 +217,11 @@ def split(found: list[Leaf]) -> Split:
             addresses.append(address)
             _add_parts(address, parts)
         elif kind in _WHOLE_TEXT_ROLES:
-            parts.append(_part(_WHOLE_TEXT_ROLES[kind], leaf.value, leaf.path))
+            role = _WHOLE_TEXT_ROLES[kind]
+            measured = measures.get(leaf.value)
+            if measured is None:
+                measured = measures[leaf.value] = measure(leaf.value)
+            parts.append(Part(role, leaf.value, leaf.path, "", *measured))
         elif kind in DIGEST_KINDS:
             digests.append(leaf)
         elif kind in NUMBER_KINDS:
@@ -235,7 +240,7 @@ def split_address(raw: str, path: Path) -> Address:
     authority, *segments = hierarchy.split("/")
     parameters: list[tuple[str, str]] = []
     if query:
-        for pair in query.replace(";", "&").split("&"):
+        for pair in query.split("&"):
             name, equals, value = pair.partition("=")
             parameters.append((name, value) if equals else ("", pair))
     return Address(raw, authority, tuple(segments), tuple(parameters), fragment, path, decoded(raw))

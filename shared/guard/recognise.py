@@ -8,35 +8,59 @@ from __future__ import annotations
 
 import base64
 import ipaddress
+import html
 import itertools
+import operator
+import re
 import unicodedata
 from collections.abc import Iterable, Iterator
 from os.path import commonprefix
+from urllib.parse import unquote
 
 from shared.guard.decodings import DIGITS_MIN, from_characters, heads, whole
 from shared.guard.leaves import INTEGER, Leaf, Path, pointer
 from shared.guard.parts import Part, Split
-from shared.guard.signatures import begins_with_content, find_content, inflated, inflated_raw
+from shared.guard.signatures import (
+    begins_with_content,
+    begins_with_sound,
+    find_content,
+    inflated,
+    inflated_inside,
+    inflated_raw,
+)
 from shared.guard.structure import is_structured
 from shared.guard.tokens import WORD_BITS
 from shared.kernel.errors import Refused
 
 DEPTH_MAX = 3
 #: Bytes, beside words, from which a text is worth decoding: the smallest file of any kind is larger.
-CARRIED_BYTES_MIN = 34
+CARRIED_BYTES_MIN = 26
+#: The same for text of symbols, rare ideographs and raw bytes, which nobody writes by hand.
+SYMBOL_BYTES_MIN = 12
 #: Longer texts are decoded whatever they look like: words can stand for bits.
 PLAIN_CHARACTERS_MAX = 96
+#: Digests and UUIDs, also as file names: shorter than any file, and the most frequent opaque values of all.
+_DIGEST = re.compile(
+    r"(?:[0-9a-f]{64}|[0-9a-f]{40}|[0-9A-F]{64}|[0-9A-F]{40}|[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12})(?:\.[a-z0-9]{2,5})?"
+)
+_LONG_RUN = re.compile(rb"[A-Za-z0-9+/_-]{40,}")
 
 
 def check_content(found: list[Leaf], texts: Split) -> None:
     """Raise `Refused` with a code `guard_recognise_…` when a value, or several joined, decode to a file."""
     for part in texts.parts:
-        if _worth_decoding(_carried_bits(part), len(part.text)):
+        if _part_is_worth_decoding(part):
             _check(part.text, part.path)
             if part.role in _RANDOM_ROLES and is_structured(part.text.encode("utf-8", "surrogateescape")):
                 _refuse("structure", "long codes are random or readable", part.path)
+    for address in texts.addresses:
+        if "%25" in address.raw:
+            _check(unquote(address.raw), address.path)
+    seen: set[str] = set()
     for path, joined in itertools.chain(_joined_in_addresses(texts.parts), _joined_in_record(texts.parts)):
-        _check(joined, path)
+        if joined not in seen:
+            seen.add(joined)
+            _check(joined, path)
     for data, path in _joined_bytes(texts):
         if _holds_content(data, DEPTH_MAX):
             _refuse("content", "no file, however encoded, in any field or over several", path)
@@ -47,6 +71,12 @@ _RANDOM_ROLES = frozenset({"path", "value", "fragment", "account", "message", "h
 
 def _carried_bits(part: Part) -> float:
     return part.capacity_bits - WORD_BITS * part.words
+
+
+def _part_is_worth_decoding(part: Part) -> bool:
+    if _worth_decoding(_carried_bits(part), len(part.text)):
+        return _DIGEST.fullmatch(part.text) is None
+    return part.opaque_bits >= 8 * SYMBOL_BYTES_MIN and not part.text.isascii()
 
 
 def _worth_decoding(carried_bits: float, characters: int) -> bool:
@@ -63,6 +93,8 @@ def _refuse(rule: str, detail: str, path: Path) -> None:
 
 
 def _text_holds_content(text: str, depth: int) -> bool:
+    if "&" in text and ";" in text:
+        text = html.unescape(text)
     if not text.isascii():
         if any(_holds_content(data, 1) for data in from_characters(text)):
             return True
@@ -73,28 +105,30 @@ def _text_holds_content(text: str, depth: int) -> bool:
     if len(data) < DIGITS_MIN:
         return False
     for number, decoded in enumerate(whole(data)):
-        if _holds_content(decoded, depth - 1, scan=number % 4 == 0):
+        if _holds_content(decoded, depth - 1, closely=number not in (1, 2, 3)):
             return True
-    return any(_head_holds_content(head) for head in heads(data))
+    if any(map(_head_holds_content, heads(data))):
+        return True
+    run = max(_LONG_RUN.findall(data), key=len, default=data)
+    return len(run) < len(data) and any(map(_head_holds_content, heads(run)))
 
 
-def _holds_content(data: bytes, depth: int, *, scan: bool = True) -> bool:
+def _holds_content(data: bytes, depth: int, *, closely: bool = True) -> bool:
     """Whether `data` is or contains a file, also inside compression or further encodings, `depth` levels down."""
     if find_content(data):
         return True
-    if depth < 1 or not scan or len(data) < 16:
-        return False
-    held = inflated(data)
-    if held is not None:
+    if inflated(data) is not None:
         return True
+    if depth < 1 or not closely or len(data) < 16:
+        return False
     raw = inflated_raw(data)
-    if raw is not None and find_content(raw):
+    if begins_with_sound(data) or inflated_inside(data) or (raw is not None and find_content(raw)):
         return True
     if data.count(0) * 3 > len(data):
         return _holds_content(data[::2], depth - 1) or _holds_content(data[1::2], depth - 1)
     if _is_text(data):
         return _text_holds_content(data.decode("utf-8", "replace"), depth - 1)
-    return find_content(data[::-1]) or _xored(data)
+    return begins_with_content(data[::-1]) or _differences(data[:6]) in _HEAD_DIFFERENCES
 
 
 def _head_holds_content(head: bytes) -> bool:
@@ -108,56 +142,61 @@ def _is_text(data: bytes) -> bool:
     return data.isascii() and all(32 <= byte < 127 or byte in b"\t\r\n" for byte in data[:128])
 
 
-def _xored(data: bytes) -> bool:
-    """Whether every byte was combined with one key byte: the differences of neighbours stay what they were."""
-    head = data[:16]
-    differences = bytes(one ^ other for one, other in zip(head, head[1:], strict=False))
-    return differences.startswith(_HEAD_DIFFERENCES)
-
-
 def _differences(head: bytes) -> bytes:
-    return bytes(one ^ other for one, other in zip(head, head[1:], strict=False))
+    """What stays the same when every byte is combined with one key byte: the differences of neighbours."""
+    return bytes(map(operator.xor, head, head[1:]))
 
 
-_HEAD_DIFFERENCES = tuple(
-    map(_differences, (b"\x89PNG\r\n\x1a\n", b"GIF89a", b"GIF87a", b"\xff\xd8\xff\xe0\x00\x10JF", b"PK\x03\x04\x14\x00", b"%PDF-1.",
+_HEAD_DIFFERENCES = frozenset(
+    map(_differences, (b"\x89PNG\r\n", b"GIF89a", b"GIF87a", b"\xff\xd8\xff\xe0\x00\x10", b"PK\x03\x04\x14\x00", b"%PDF-1",
                        b"OggS\x00\x02", b"7z\xbc\xaf\x27\x1c", b"\x1f\x8b\x08\x00\x00\x00"))
 )  # fmt: skip
 
 
 def _joined_in_addresses(parts: Iterable[Part]) -> Iterator[tuple[Path, str]]:
-    """Per address: its segments, its values, and all of it, each joined, where more than one piece is opaque."""
+    """Per address: its segments, its values, and host, segments and fragment together."""
     for path, group in itertools.groupby(parts, key=lambda part: part.path):
-        members = [part for part in group if part.role != "name"]
+        members = [part for part in group if part.role != "name" and _carried_bits(part) >= 16]
         if len(members) < 2:
             continue
-        for roles in (("path",), ("value",), ("host", "path", "fragment")):
-            chosen = [part for part in members if part.role in roles]
-            if sum(1 for part in chosen if part.opaque_bits >= 16) > 1 and _together(chosen):
-                yield path, "".join(part.text for part in chosen)
-
-
-def _together(parts: list[Part]) -> bool:
-    return _worth_decoding(sum(map(_carried_bits, parts)), sum(len(part.text) for part in parts))
+        segments = [part for part in members if part.role == "path"]
+        for chosen in (
+            segments,
+            [part for part in members if part.role == "value"],
+            [part for part in members if part.role != "value"],
+        ):
+            if _together(chosen):
+                yield path, "".join([part.text for part in chosen])
 
 
 def _joined_in_record(parts: Iterable[Part]) -> Iterator[tuple[Path, str]]:
     """Per role and position, over all addresses and lists: the values that differ, without what they share."""
-    columns: dict[tuple[str, object], dict[str, Part]] = {}
-    for _, group in itertools.groupby(parts, key=lambda part: part.path):
-        ordinals: dict[str, int] = {}
-        for part in group:
-            if part.role != "name":
-                ordinal = ordinals[part.role] = ordinals.get(part.role, 0) + 1
+    by_role: dict[str, list[Part]] = {}
+    for part in parts:
+        if part.role != "name":
+            by_role.setdefault(part.role, []).append(part)
+    for members in by_role.values():
+        if not _together(members):
+            continue
+        columns: dict[object, dict[str, Part]] = {}
+        for _, group in itertools.groupby(members, key=lambda part: part.path):
+            for ordinal, part in enumerate(group):
                 for position in (part.name or ordinal, None):
-                    columns.setdefault((part.role, position), {}).setdefault(part.text, part)
-    seen: set[str] = set()
-    for column in columns.values():
-        if len(column) > 1 and _together(list(column.values())):
-            joined = "".join(_differing(list(column)))
-            if joined not in seen:
-                seen.add(joined)
-                yield next(iter(column.values())).path, joined
+                    columns.setdefault(position, {}).setdefault(part.text, part)
+        for column in columns.values():
+            if _together(list(column.values())):
+                path = next(iter(column.values())).path
+                yield path, "".join(column)
+                yield path, "".join(_differing(list(column)))
+
+
+def _together(parts: list[Part]) -> bool:
+    """Whether several texts are worth decoding as one. A single digest among them carries no piece of a file."""
+    if len(parts) < 2:
+        return False
+    digests = [_carried_bits(part) for part in parts if _DIGEST.fullmatch(part.text)]
+    carried = sum(map(_carried_bits, parts)) - (digests[0] if len(digests) == 1 else 0.0)
+    return _worth_decoding(carried, sum(len(part.text) for part in parts))
 
 
 def _differing(texts: list[str]) -> list[str]:

@@ -63,10 +63,16 @@ def begins_with_content(data: bytes) -> bool:
 
     A box of ISO base media is also known without its leading zeros, which a large number loses.
     """
-    check = _HEADS.get(data[:2])
-    if check is not None and check(data):
+    head = data[:2]
+    if head in _HEADS and _HEADS[head](data) or head in _PREFIXES and data.startswith(_PREFIXES[head]):
         return True
     return data[4:8] in _BOX_TYPES and data[:2] == b"\x00\x00" or data[1:5] in _BOX_TYPES and data[5:9].isalnum()
+
+
+def begins_with_sound(data: bytes) -> bool:
+    """Whether `data` begins with the header of an MPEG layer III frame as encoders write it: few bits, so no more
+    than a handful of decodings may be asked."""
+    return data[:2] == b"\xff\xfb" and data[2:3] in _FRAME_RATES and len(data) > 3 and not data[3] & 0x03
 
 
 def inflated(data: bytes) -> bytes | None:
@@ -82,6 +88,17 @@ def inflated(data: bytes) -> bytes | None:
     except (zlib.error, OSError, lzma.LZMAError, EOFError, MemoryError):
         return None
     return None
+
+
+def inflated_inside(data: bytes) -> bool:
+    """Whether a compressed stream of some length starts somewhere in `data`, behind other bytes."""
+    for magic in (b"\x1f\x8b\x08", b"\x78\x9c", b"\x78\xda"):
+        at = data.find(magic)
+        if at > 0:
+            held = inflated(data[at:])
+            if held is not None and (len(held) >= 64 or find_content(held)):
+                return True
+    return False
 
 
 def inflated_raw(data: bytes) -> bytes | None:
@@ -157,7 +174,7 @@ def _starts(*prefixes: bytes) -> Callable[[bytes], bool]:
 
 _BOX_TYPES = frozenset({b"ftyp", b"moov", b"mdat", b"moof", b"styp", b"sidx", b"free", b"skip", b"wide", b"meta"})
 _HEADS: dict[bytes, Callable[[bytes], bool]] = {
-    b"BM": _bmp, b"II": _tiff, b"MM": _tiff, b"\x00\x00": lambda data: _icon(data) or data.startswith(b"\x00\x00\x00\x01\x67"),
+    b"BM": _bmp, b"II": _tiff, b"MM": _tiff, b"\x00\x00": _icon,
     b"\xff\xfb": _frames, b"\xff\xfa": _frames, b"\xff\xf3": _frames, b"\xff\xf2": _frames, b"\xff\xe3": _frames, b"\xff\xe2": _frames,
     b"\xff\xf1": _adts, b"\xff\xf9": _adts, b"\x28\xb5": _zstandard, b"\x04\x22": _starts(b"\x04\x22\x4d\x18"),
     b"ID": _starts(b"ID3\x02\x00", b"ID3\x03\x00", b"ID3\x04\x00"), b"Og": _starts(b"OggS"), b"fL": _starts(b"fLaC"), b"qo": _starts(b"qoif"),
@@ -165,6 +182,17 @@ _HEADS: dict[bytes, Callable[[bytes], bool]] = {
     b"PK": _starts(b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08"), b"\x1a\x45": _starts(b"\x1a\x45\xdf\xa3"), b"AT": _starts(b"AT&TFORM"),
     b"FO": _starts(b"FORM"), b"RI": _starts(b"RIFF"), b"\xff\xd8": lambda data: data[2:3] == b"\xff" and data[3:4] > b"\xbf",
     b"\x89P": _starts(b"\x89PNG"), b"GI": _starts(b"GIF8"), b"7z": _starts(b"7z\xbc\xaf"), b"Ra": _starts(b"Rar!"), b"BZ": _starts(b"BZh"),
+    b"<s": _starts(b"<svg"), b"<?": _starts(b"<?xml"), b"<!": _starts(b"<!DOC", b"<!doc"), b"da": _starts(b"data:"), b"<h": _starts(b"<html"),
     b"\x0a\x05": _starts(b"\x0a\x05\x01\x08"), b"FL": _starts(b"FLV\x01"),
     **{b"P" + str(digit).encode(): lambda data: _NETPBM.match(data) is not None for digit in range(1, 7)},
 }  # fmt: skip
+#: Third bytes of frame headers: 32 to 320 kbit/s at 44.1 or 48 kHz.
+_FRAME_RATES = frozenset(bytes((rate << 4 | rest,)) for rate in range(1, 15) for rest in (0, 2, 4, 6))
+_PREFIXES: dict[bytes, tuple[bytes, ...]] = {
+    first: tuple(signature for signature in _ANYWHERE if signature[:2] == first) for first in {s[:2] for s in _ANYWHERE}
+}
+#: The first two bytes with which a file or a compressed stream can begin: what to ask before decoding the rest.
+FIRST_PAIRS: frozenset[bytes] = frozenset(
+    {*_HEADS, *_PREFIXES, b"\x1f\x8b", b"\x5d\x00", b"\xfd7"}
+    | {bytes((first, second)) for first in b"\x58\x68\x78" for second in range(256) if (first << 8 | second) % 31 == 0}
+)

@@ -12,7 +12,7 @@ import re
 import unicodedata
 from typing import NamedTuple
 
-DIGIT_BITS, HEX_BITS, LETTER_BITS, BASE36_BITS, BASE62_BITS = 3.33, 4.0, 4.7, 5.17, 5.96
+DIGIT_BITS, HEX_BITS, LETTER_BITS, BASE36_BITS, BASE62_BITS, BASE85_BITS = 3.33, 4.0, 4.7, 5.17, 5.96, 6.41
 WORD_BITS = 16.0
 WORD_LETTERS_MAX = 24
 #: Letter pairs that cover 96 % of the pairs in sixteen languages written in Latin letters, by first letter.
@@ -27,6 +27,9 @@ _COMMON_SHARE = 0.75
 _HEX_DIGITS = frozenset("0123456789abcdef")
 
 _PIECE = re.compile(r"[A-Za-z0-9]+|[^\x00-\x7f]+")
+#: Punctuation that neither words nor addresses nor JSON need often, but alphabets of more than 64 digits do.
+_RARE = re.compile(r"[!#$()*;<>@\[\]^`{|}~'\\]")
+_REPEATED = re.compile(r"(.)\1\1")
 _CAMEL = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 _RUN = re.compile(r"[A-Za-z]+|[0-9]+")
 
@@ -55,7 +58,10 @@ def measure(text: str) -> Measure:
         opaque += piece_opaque
         capacity += piece_capacity
         words += piece_words
-    return Measure(opaque, capacity + 2.0 * (size - covered), words)
+    if covered == size:
+        return Measure(opaque, capacity, words)
+    rare = BASE85_BITS * len(_RARE.findall(text))
+    return Measure(opaque + rare if rare > 4 * BASE85_BITS else opaque, capacity + 2.0 * (size - covered) + rare, words)
 
 
 def is_word(letters: str) -> bool:
@@ -63,7 +69,7 @@ def is_word(letters: str) -> bool:
     pairs = len(letters) - 1
     if pairs < 3:
         return True
-    if pairs >= WORD_LETTERS_MAX:
+    if pairs >= WORD_LETTERS_MAX or _REPEATED.search(letters):
         return False
     common = sum(map(_COMMON_PAIRS.__contains__, map(operator.add, letters, letters[1:])))
     return common >= _COMMON_SHARE * pairs

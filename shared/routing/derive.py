@@ -29,7 +29,7 @@ def derive_edge(
         raise Refused("engine_unknown", field="/decision/engine")
     setting = Setting(directory, policy, exercise, ref.decided_at)
     stated = edge.facts.model_dump(mode="json", exclude_none=True)
-    derived = edge_contract(derive(stated, setting, edge.recipient, edge.rules))
+    derived = edge_contract(derive(stated, setting, recipient_id=edge.recipient, claimed=edge.rules))
     if derived.model_dump_json() != edge.model_dump_json():
         raise Refused("edge_not_reproducible", "its facts lead to another edge")
     return derived

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from functools import lru_cache
 from itertools import chain
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from shared.kernel.clock import parse_rfc3339
 from shared.kernel.errors import Refused
@@ -56,6 +56,14 @@ class KeyEntry:
         return self.valid_from <= at and (self.valid_to is None or at < self.valid_to)
 
 
+class _Group(NamedTuple):
+    """Of which parties the nearest are sought."""
+
+    mandate: str
+    kind: str
+    status: str
+
+
 class DirectoryIndex:
     """Look-ups over one directory document, identified by `digest`. `document` is its JSON, valid by its contract.
 
@@ -91,7 +99,10 @@ class DirectoryIndex:
         self.nodes: Callable[[tuple[str, ...], date], frozenset[str]] = _memo(self._nodes)
         self.nodes_either: Callable[[tuple[str, ...], date, date], frozenset[str]] = _memo(self._nodes_either)
         self.all_known: Callable[[tuple[str, ...], date], bool] = _memo(self._all_known)
-        self.nearest: Callable[[str, str, str, str, date], tuple[PartyEntry, ...]] = _memo(self._nearest)
+        self.nearest: Callable[[str, str, str, str, date], tuple[PartyEntry, ...]] = _memo(
+            # By position, because a memo finds what is named more slowly, and this is the hot path.
+            lambda mandate, kind, code, status, on: self._nearest(_Group(mandate, kind, status), code, on)
+        )
 
     def party(self, party_id: str) -> PartyEntry | None:
         return self._parties.get(party_id)
@@ -149,23 +160,23 @@ class DirectoryIndex:
     def _all_known(self, codes: tuple[str, ...], on: date) -> bool:
         return all(self.tree.known(code, on) for code in codes)
 
-    def _nearest(self, mandate: str, kind: str, code: str, status: str, on: date) -> tuple[PartyEntry, ...]:
-        """The parties of `kind` and `status` for `code`: at it, else at the nearest node above that has one.
+    def _nearest(self, group: _Group, code: str, on: date) -> tuple[PartyEntry, ...]:
+        """The parties of the group for `code`: at it, else at the nearest node above that has one.
 
-        All blocs of a country are equally near. With a `mandate` ("" for none) its holders are sought
+        All blocs of a country are equally near. With a mandate ("" for none) its holders are sought
         instead, and last of all those who hold it everywhere.
         """
         above = self.tree.ancestors(code, on)
         places = [node for node in above if not node.startswith("BLOC-")]
         levels: list[tuple[str | None, ...]] = [*((node,) for node in places), above[len(places) :]]
-        if mandate:
+        if group.mandate:
             levels.append((None,))
         for level in levels:
             found = {
                 party.id: party
                 for node in level
-                for party in self._at_node.get((mandate, kind, node), ())
-                if party.status == status
+                for party in self._at_node.get((group.mandate, group.kind, node), ())
+                if party.status == group.status
             }
             if found:
                 return tuple(found[party_id] for party_id in sorted(found))

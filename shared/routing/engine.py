@@ -16,7 +16,7 @@ from shared.kernel.clock import rfc3339
 from shared.kernel.errors import Defect, Refused
 from shared.routing.directory_index import DirectoryIndex, PartyEntry
 from shared.routing.facts import JURISDICTION_FACTS, SINGLE_FACTS, FactsRead, FactView
-from shared.routing.policy_index import CompiledRule, EdgePlan, PolicyIndex
+from shared.routing.policy_index import CompiledRule, PolicyIndex
 from shared.routing.terms import Terms, encode
 from shared.vocabulary.routing import Disposition, Fact, PartyKind, Reason, WorkReason
 
@@ -56,9 +56,14 @@ class Setting:
             facts, self.directory, decided_on=decided_on, known_on=known_on or decided_on, exercise=self.exercise
         )
 
-    def edge_digest(self, edge: str) -> str:
-        """SHA-256 of the canonical JSON of {decided_at, directory, edge, engine, exercise, policy}."""
-        return digest(f"{self._before_edge}{edge}{self._after_edge}".encode())
+    def edge(self, recipient_id: str, terms: Terms, facts: FactsRead) -> PlannedEdge:
+        """The edge with its digest: of the canonical JSON {decided_at, directory, edge, engine, exercise, policy}.
+
+        Written piecewise because it is the hot path; a test holds it against the canonical JSON of the whole.
+        """
+        text = f'{terms.before_facts}{facts.text}{terms.before_recipient}"{recipient_id}"{terms.after_recipient}'
+        covered = f"{self._before_edge}{text}{self._after_edge}"
+        return PlannedEdge(recipient_id, terms, facts.stated, digest(covered.encode()))
 
 
 class PlannedEdge(NamedTuple):
@@ -70,7 +75,7 @@ class PlannedEdge(NamedTuple):
     digest: str
 
     def as_json(self) -> dict[str, Any]:
-        """The edge as its contract writes it, without what is None."""
+        """The edge as its contract writes it, without what is None. Its parts are shared: do not change them."""
         terms = self.terms
         return {
             "recipient": self.recipient,
@@ -146,17 +151,17 @@ def judge(
     not_sent: list[Mapping[str, Any]] = []
     read: dict[frozenset[str], FactsRead] = {}
     for (recipient_id, purpose), (recipient, permits) in sorted(proposed.items()):
-        plan = edge_plan(recipient, permits, view, setting.policy)
+        plan = setting.policy.plan(view.standing(recipient), _orders(permits), view.days)
         if removing := [rule.id for rule in plan.prohibitions if rule.holds(view)]:
             not_sent.append({"purpose": purpose, "recipient": recipient_id, "rules": removing})
             continue
         if plan.reads not in read:
             read[plan.reads] = view.restricted(plan.reads)
-        edges.append(_planned(recipient_id, plan.terms, read[plan.reads], setting))
+        edges.append(setting.edge(recipient_id, plan.terms, read[plan.reads]))
     return _disposed(Outcome(setting, salt, Disposition.ROUTED, None, tuple(edges), tuple(not_sent)), view)
 
 
-def derive(facts: Mapping[str, Any], setting: Setting, recipient_id: str, claimed: Sequence[str]) -> PlannedEdge:
+def derive(facts: Mapping[str, Any], setting: Setting, *, recipient_id: str, claimed: Sequence[str]) -> PlannedEdge:
     """The edge to `recipient_id` that these facts alone lead to, if it rests on just the permits `claimed`.
 
     Only permits that read nothing beyond what the claimed ones entitle the recipient to are asked: of the
@@ -167,7 +172,7 @@ def derive(facts: Mapping[str, Any], setting: Setting, recipient_id: str, claime
     if recipient is None or not permits or len(permits) != len(claimed):
         raise Refused("edge_not_reproducible", "no such recipient or permit")
     view, purpose = setting.view(facts), permits[0].purpose
-    plan = edge_plan(recipient, permits, view, setting.policy)
+    plan = setting.policy.plan(view.standing(recipient), _orders(permits), view.days)
     if facts.keys() != plan.reads:
         raise Refused("edge_not_reproducible", "facts are not those that its rules read", field="/facts")
     asked = (rule for rule in setting.policy.candidates(view) if rule.purpose == purpose and rule.reads <= plan.reads)
@@ -177,7 +182,7 @@ def derive(facts: Mapping[str, Any], setting: Setting, recipient_id: str, claime
         raise Refused("edge_not_reproducible", "its facts lead to other permits", field="/rules")
     if any(rule.holds(view) for rule in plan.prohibitions):
         raise Refused("edge_not_reproducible", "a prohibition removes it", field="/rules")
-    return _planned(recipient_id, plan.terms, view.restricted(plan.reads), setting)
+    return setting.edge(recipient_id, plan.terms, view.restricted(plan.reads))
 
 
 def propose(permits: Iterable[CompiledRule], view: FactView) -> Proposals:
@@ -201,11 +206,6 @@ def unfit(recipient: PartyEntry, view: FactView) -> str | None:
     return None
 
 
-def edge_plan(recipient: PartyEntry, permits: Sequence[CompiledRule], view: FactView, policy: PolicyIndex) -> EdgePlan:
-    nodes = view.directory.nodes(recipient.jurisdictions, view.days.decided_on)
-    return policy.plan(recipient, nodes, tuple([rule.order for rule in permits]), view.days)
-
-
 def unknown_code(view: FactView) -> WorkReason | None:
     """What in the facts nobody knows: never guessed, always a work list."""
     for fact in JURISDICTION_FACTS:
@@ -218,10 +218,8 @@ def unknown_code(view: FactView) -> WorkReason | None:
     return None
 
 
-def _planned(recipient_id: str, terms: Terms, facts: FactsRead, setting: Setting) -> PlannedEdge:
-    # Written piecewise because it is the hot path; a test holds it against the canonical JSON of the whole.
-    text = f'{terms.before_facts}{facts.text}{terms.before_recipient}"{recipient_id}"{terms.after_recipient}'
-    return PlannedEdge(recipient_id, terms, facts.stated, setting.edge_digest(text))
+def _orders(permits: Sequence[CompiledRule]) -> tuple[int, ...]:
+    return tuple([rule.order for rule in permits])
 
 
 def _disposed(outcome: Outcome, view: FactView) -> Outcome:

@@ -29,6 +29,13 @@ class Days(NamedTuple):
     known_on: date
 
 
+class Standing(NamedTuple):
+    """A recipient, and the nodes it stands at or under on the day of decision."""
+
+    recipient: PartyEntry
+    nodes: frozenset[str]
+
+
 class FactsRead(NamedTuple):
     """Some of the facts, as JSON and as its canonical text."""
 
@@ -77,6 +84,9 @@ class FactView:
     def nearest(self, mandate: str, kind: str, code: str) -> tuple[PartyEntry, ...]:
         """`DirectoryIndex.nearest` for the day of decision and the status that fits."""
         return self.directory.nearest(mandate, kind, code, self.status, self.days.decided_on)
+
+    def standing(self, recipient: PartyEntry) -> Standing:
+        return Standing(recipient, self.directory.nodes(recipient.jurisdictions, self.days.decided_on))
 
     def restricted(self, reads: frozenset[str]) -> FactsRead:
         """The facts named in `reads`: lists also when empty."""

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from shared.kernel.errors import Refused
 from shared.routing.directory_index import PartyEntry
-from shared.routing.facts import JURISDICTION_FACTS, Days, FactView
+from shared.routing.facts import JURISDICTION_FACTS, Days, FactView, Standing
 from shared.routing.terms import Terms, combine
 from shared.vocabulary.jurisdiction import JurisdictionTree
 from shared.vocabulary.routing import Fact, PartyKind
@@ -19,8 +19,6 @@ _ORIGIN, _INCIDENT_KIND, _OBSERVED_ON = Fact.ORIGIN.value, Fact.INCIDENT_KIND.va
 _memo = lru_cache(maxsize=16_384)
 #: Facts whose values are many: a bucket on one of them holds few rules.
 _SELECTIVE = frozenset((*JURISDICTION_FACTS, Fact.PROVIDERS.value, _ORIGIN))
-
-
 #: Whether a predicate holds of the facts, with the tree as on the judged day.
 _Test = Callable[[FactView, date], bool]
 
@@ -62,12 +60,12 @@ class Coverage:
     nodes: frozenset[str]
     parties: frozenset[str]
 
-    def covers(self, recipient: PartyEntry, nodes: frozenset[str]) -> bool:
-        """Whether it covers `recipient`, who stands under `nodes`; the purpose was asked before."""
+    def covers(self, standing: Standing) -> bool:
+        """Whether it covers the recipient; the purpose was asked before."""
         return (
-            recipient.kind in self.kinds
-            and (not self.nodes or not self.nodes.isdisjoint(nodes))
-            and (not self.parties or recipient.id in self.parties)
+            standing.recipient.kind in self.kinds
+            and (not self.nodes or not self.nodes.isdisjoint(standing.nodes))
+            and (not self.parties or standing.recipient.id in self.parties)
         )
 
 
@@ -90,10 +88,9 @@ class CompiledRule:
     document: Mapping[str, Any]
 
     def in_force(self, days: Days) -> bool:
-        """On its judged day, and known by then. If that day is missing, a permit is not and a prohibition is."""
+        """On its judged day, and known by then. Not if that day is not among the facts."""
         day = days.observed_on if self.by_observation else days.decided_on
-        in_force = self.coverage is not None if day is None else self.valid_from <= day < self.valid_to
-        return in_force and self.known_from <= days.known_on
+        return day is not None and self.valid_from <= day < self.valid_to and self.known_from <= days.known_on
 
     def selected(self, view: FactView) -> Iterable[PartyEntry]:
         return self.selection.candidates(view) if self.selection else ()
@@ -150,7 +147,7 @@ class PolicyIndex:
         self._under_any: Callable[[str, frozenset[str]], frozenset[int]] = _memo(self._find_under)
         self._in_force: Callable[[Days], frozenset[int]] = lru_cache(256)(self._find_in_force)
         self._terms: Callable[[tuple[int, ...]], Terms] = _memo(self._combine)
-        self.plan: Callable[[PartyEntry, frozenset[str], tuple[int, ...], Days], EdgePlan] = _memo(self._plan)
+        self.plan: Callable[[Standing, tuple[int, ...], Days], EdgePlan] = _memo(self._plan)
 
     def candidates(self, view: FactView) -> list[CompiledRule]:
         """Every permit in force whose conditions could hold; others cannot. Sorted by id."""
@@ -190,15 +187,15 @@ class PolicyIndex:
     def _find_in_force(self, days: Days) -> frozenset[int]:
         return frozenset(rule.order for rule in self.permits.values() if rule.in_force(days))
 
-    def _plan(self, recipient: PartyEntry, nodes: frozenset[str], permits: tuple[int, ...], days: Days) -> EdgePlan:
-        """The plan of an edge to `recipient`, who stands under `nodes`, by `permits` (their orders, sorted)."""
+    def _plan(self, standing: Standing, permits: tuple[int, ...], days: Days) -> EdgePlan:
+        """The plan of an edge by `permits` (their orders, sorted)."""
         terms = self._terms(permits)
-        reads = {_ORIGIN, _INCIDENT_KIND} if recipient.accepts else {_ORIGIN}
+        reads = {_ORIGIN, _INCIDENT_KIND} if standing.recipient.accepts else {_ORIGIN}
         for order in permits:
             reads |= self.rules[order].reads
         prohibitions = []
         for rule in self._prohibitions.get(terms.purpose, ()):
-            if not (rule.coverage and rule.coverage.covers(recipient, nodes)) or rule.known_from > days.known_on:
+            if not (rule.coverage and rule.coverage.covers(standing)) or rule.known_from > days.known_on:
                 continue
             if rule.by_observation:
                 reads.add(_OBSERVED_ON)

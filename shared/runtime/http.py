@@ -20,7 +20,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from shared.guard import parse_body
+from shared.guard import parse_body, parse_list
 from shared.guard.envelope_limits import BODY_BYTES_MAX
 from shared.kernel.errors import CausewayError, Refused, Unavailable
 from shared.kernel.ids import uuid7
@@ -83,6 +83,13 @@ async def read_json(request: Request) -> dict[str, Any]:
     return parse_body(headers.get("content-type"), headers.get("content-encoding"), await request.body())
 
 
+async def read_list(request: Request, name: str) -> list[dict[str, Any] | Refused]:
+    """The body as `{name: [ … ]}` with at most `BATCH_ITEMS_MAX` objects, each within the limits of the guard or refused."""
+    headers = request.headers
+    kind, encoding = headers.get("content-type"), headers.get("content-encoding")
+    return parse_list(kind, encoding, await request.body(), name=name, items_max=BATCH_ITEMS_MAX)
+
+
 def read_model(model: type[_Model], value: Any) -> _Model:
     """`value` (parsed JSON) as `model`. Raises `InvalidFields` with each place and rule, never a value."""
     try:
@@ -96,7 +103,7 @@ def accepts(model: type[BaseModel]) -> dict[str, Any]:
     """`openapi_extra` for a route that parses its own body: says in /openapi.json what it takes."""
     schema = {"$ref": f"#/components/schemas/{model.__name__}"}
     body = {"required": True, "content": {"application/json": {"schema": schema}}}
-    return {"requestBody": body, "x-body-model": model}
+    return {"requestBody": body, "x-body-schemas": _schemas_of(model)}
 
 
 class Edge:
@@ -343,20 +350,23 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
         return app.openapi_schema
     document = get_openapi(title=app.title, version=app.version, routes=app.routes)
     schemas: dict[str, Any] = document.setdefault("components", {}).setdefault("schemas", {})
-    models: list[type[BaseModel]] = [Problem]
+    schemas |= _schemas_of(Problem)
     for operation in (each for path in document.get("paths", {}).values() for each in path.values()):
-        if (model := operation.pop("x-body-model", None)) is not None:
-            models.append(model)
+        schemas |= operation.pop("x-body-schemas", {})
         responses = operation["responses"]
         responses.pop("422", None)
         responses["default"] = {
             "description": "Refused: the code says which rule, the pointers where.",
             "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
         }
-    for model in models:
-        schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
-        schemas |= schema.pop("$defs", {}) | {model.__name__: schema}
     document["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
     document["security"] = [{"key": []}]
     app.openapi_schema = document
     return document
+
+
+def _schemas_of(model: type[BaseModel]) -> dict[str, Any]:
+    """The JSON Schemas of a model and of what it refers to, by name. FastAPI's document carries no classes."""
+    schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
+    defined: dict[str, Any] = schema.pop("$defs", {})
+    return defined | {model.__name__: schema}

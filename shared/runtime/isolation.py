@@ -12,6 +12,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+#: What an accountant reads of the outbox: what is on its way, not what it says.
+OUTBOX_COUNTED = "message_id, type, sender, recipient, sequence, digest"
+
 _PERMITTED = """
 CREATE TABLE permitted (
     resource text NOT NULL, action text NOT NULL, role text NOT NULL, state text NOT NULL,
@@ -69,6 +72,7 @@ def grants(tables: Iterable[str], accountable: Iterable[str]) -> list[str]:
         f"GRANT USAGE ON SCHEMA public TO {service}",
         f"GRANT SELECT ON permitted TO {service}",
         f"GRANT SELECT ON {', '.join(accountable)} TO {accountant}",
+        f"GRANT SELECT ({OUTBOX_COUNTED}) ON outbox TO {accountant}",
         f"GRANT USAGE ON SCHEMA public TO {accountant}",
     ]
     return [f"DO $$ BEGIN EXECUTE format('{statement}); END $$" for statement in statements]

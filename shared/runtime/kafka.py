@@ -20,6 +20,7 @@ from aiokafka.errors import (
     ClusterAuthorizationFailedError,
     GroupAuthorizationFailedError,
     KafkaError,
+    KafkaTimeoutError,
     MessageSizeTooLargeError,
     TopicAuthorizationFailedError,
     UnknownTopicOrPartitionError,
@@ -36,6 +37,8 @@ from shared.runtime.telemetry import span
 #: Bytes of one record batch: `max.message.bytes` of every inbox topic (`deploy/kafka/topics.json`).
 BATCH_BYTES_MAX: Final = 131_072
 REQUEST_TIMEOUT_MS: Final = 10_000
+BATCH_TIMEOUT_S: Final = 15.0
+CLOSE_TIMEOUT_S: Final = 5.0
 
 #: What clients of aiokafka raise when there is no broker, no right, or no topic. A wrong password looks like no broker.
 KAFKA_ERRORS: Final = (KafkaError, OSError)
@@ -46,6 +49,8 @@ _REFUSALS: Final = (
     TopicAuthorizationFailedError,
     UnknownTopicOrPartitionError,
 )
+
+_WAITING: Final = (TimeoutError, KafkaTimeoutError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +135,12 @@ class KafkaLogWriter:
         """Stop the producer; what was not acknowledged stays in the outbox."""
         producer, self._producer = self._producer, None
         if producer is not None:
-            await producer.stop()
+            try:
+                await asyncio.wait_for(producer.stop(), CLOSE_TIMEOUT_S)
+            except TimeoutError:
+                # It waits for ever for a broker that is gone, and has no public way to give up.
+                await producer._sender.close()
+                await producer.client.close()
 
     async def _append(self, rows: Sequence[OutboxRow]) -> None:
         try:
@@ -141,19 +151,18 @@ class KafkaLogWriter:
                 partitions = sorted(await producer.partitions_for(topic))
                 partition = self._partition_of(key, partitions, partitions)
                 by_partition.setdefault((topic, partition), []).append(row)
-            appends = [self._append_to(producer, where, rows) for where, rows in by_partition.items()]
-            # All are waited for, also after a failure: nothing may still be on its way when the rows come again.
-            outcomes = await asyncio.gather(*appends, return_exceptions=True)
         except KAFKA_ERRORS as error:
-            await self.close()
             raise unavailable(error) from None
-        for outcome in outcomes:
-            if isinstance(outcome, KAFKA_ERRORS):
-                # An idempotent producer can be unusable after any failure: the next append makes a new one.
-                await self.close()
-                raise unavailable(outcome) from None
-            if isinstance(outcome, BaseException):
-                raise outcome
+        appends = [self._append_to(producer, where, rows) for where, rows in by_partition.items()]
+        # All are waited for, also after a failure: two calls never append to one partition at once.
+        outcomes = await asyncio.gather(*appends, return_exceptions=True)
+        failures = [outcome for outcome in outcomes if outcome is not None]
+        if failures and not any(isinstance(failure, _WAITING) for failure in failures):
+            # An idempotent producer can be unusable after a failure: the next append makes a new one. One that only
+            # waits goes on by itself when the broker is back, and what it holds is the beginning of what comes again.
+            await self.close()
+        for failure in failures:
+            raise unavailable(failure) if isinstance(failure, KAFKA_ERRORS) else failure
 
     async def _append_to(self, producer: AIOKafkaProducer, where: tuple[str, int], rows: Sequence[OutboxRow]) -> None:
         topic, partition = where
@@ -167,7 +176,9 @@ class KafkaLogWriter:
                 headers=wire(waiting[-1], self._instance),
             ):
                 waiting.pop()
-            await (await producer.send_batch(batch, topic, partition=partition))
+            # An idempotent batch is tried for ever: the time-out is ours.
+            async with asyncio.timeout(BATCH_TIMEOUT_S):
+                await (await producer.send_batch(batch, topic, partition=partition))
 
     async def _started(self) -> AIOKafkaProducer:
         if self._producer is None:

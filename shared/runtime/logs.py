@@ -10,6 +10,7 @@ import logging
 import re
 import sys
 from collections.abc import Callable, Mapping, MutableMapping
+from contextlib import suppress
 from typing import Any, Final, Literal, TextIO, TypedDict, Unpack, get_args
 
 import structlog
@@ -110,7 +111,7 @@ def configure_logs(
             structlog.processors.JSONRenderer(sort_keys=True),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(_SEVERITY[level]),
-        logger_factory=structlog.PrintLoggerFactory(stream or sys.stderr),
+        logger_factory=lambda *_: structlog.PrintLogger(stream or sys.stderr),
         cache_logger_on_first_use=False,
     )
     root = logging.getLogger()
@@ -141,7 +142,8 @@ class LibraryHandler(logging.Handler):
         fields: Fields = {"library": record.name, "kind": record.levelname.lower(), "count": count}
         if error is not None:
             fields["error"] = error.__name__
-        log("library_spoke", **fields)
+        with suppress(OSError, ValueError):  # a stream that is gone must not break the library that speaks
+            log("library_spoke", **fields)
 
 
 def _closed(_logger: Any, _method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

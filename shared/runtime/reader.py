@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from itertools import chain
@@ -113,6 +114,8 @@ class LogReader:
         )
         try:
             await consumer.start()
+            # aiokafka's own task must have begun, or stopping it in the same instant looks like our cancellation.
+            await asyncio.sleep(0)
             yield consumer
         except OffsetOutOfRangeError:
             raise Unavailable("offset_out_of_range") from None

@@ -118,7 +118,8 @@ async def test_every_list_is_asked_with_its_filter_and_goes_on_at_the_given_curs
     async with httpx.AsyncClient(transport=httpx.MockTransport(handle)) as http:
         pages = [page async for page in look(CausewayClient(BASE_URL, KEY, http=http))]
     assert [url.path for url in asked] == [path] * len(pages) == [path] * 2
-    assert asked[0].params["limit"] == "200" and len(asked[0].params) == 2
+    assert asked[0].params["limit"] == "200"
+    assert len(asked[0].params) == 2
     assert asked[1].params["cursor"] == "b/+="
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import subprocess
 import sys
@@ -117,7 +118,7 @@ def test_a_check_says_per_row_what_would_be_refused(run: Run, service: FakeServi
     assert ended.code == 1
     assert "2\t/media_kind\tschema\tenum\n" in ended.out
     assert run("referral", "check", path, "--json").json["results"] == [
-        {"row": 1, "ok": True, "state": "routed", "recipients": []},
+        {"row": 1, "ok": True, "state": "routed", "work_reason": None, "recipients": []},
         {"row": 2, "ok": False, "errors": [{"field": "/media_kind", "code": "schema", "rule": "enum"}]},
     ]
     assert service.stored == []
@@ -192,14 +193,16 @@ def test_a_withdrawal_needs_a_reason_of_the_list(run: Run, service: FakeService)
 @pytest.mark.parametrize("kind", ["inbox", "notices"])
 def test_opened_addresses_are_shown_so_that_none_can_be_followed(run: Run, service: FakeService, kind: str) -> None:
     address = "https://provider-007.example/path/a.b?c=d.e"
-    record = {"items": [{"locator": {"kind": "url", "value": address}}]}
+    others = ["ed2k://|file|a|1|", "magnet:?xt=urn:btih:0", "HTTP://192.0.2.1/a", "user@provider-001.example"]
+    record = {"items": [{"locator": {"kind": "url", "value": address}}], "others": others}
     shared = {"state": "offered", "exercise": True, "record": record}
     item = {"referral_id": ID, "origin": "h.example", "purpose": "investigation", "received_at": "2026-03-15T12:00:00Z"}
     service.canned[f"/v1/{kind}/{ID}"] = (200, {**shared, **(item if kind == "inbox" else {"notice_id": ID})})
     verb = "show" if kind == "inbox" else "notice"
     ended = run("inbox", verb, ID)
     assert ended.code == 0
-    assert "hxxp://provider-007[.]example/path/a[.]b" in ended.out and "https:" not in ended.out
+    assert "hxxps[:]//provider-007[.]example/path/a[.]b" in ended.out
+    assert not re.search(r"https?:|[a-z]://|magnet:|[0-9]\.example", ended.out, re.IGNORECASE)
     assert run("inbox", verb, ID, "--json").json["record"] == record
 
 
@@ -255,7 +258,8 @@ def test_a_wrong_call_ends_with_2_and_asks_nothing(run: Run, service: FakeServic
 def test_a_missing_address_or_key_is_named(run: Run, monkeypatch: pytest.MonkeyPatch, missing: str) -> None:
     monkeypatch.delenv(missing)
     ended = run("referral", "list")
-    assert ended.code == 2 and missing in ended.err
+    assert ended.code == 2
+    assert missing in ended.err
 
 
 def test_no_verb_ever_shows_the_key(run: Run, service: FakeService, tmp_path: Path) -> None:
@@ -285,7 +289,9 @@ def test_a_terminal_gets_a_bar(monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
         told(100, 1)
         told(200, 2)
     shown = capsys.readouterr()
-    assert "imported, 2 refused" in shown.err and "200/200" in shown.err and shown.out == ""
+    assert "imported, 2 refused" in shown.err
+    assert "200/200" in shown.err
+    assert shown.out == ""
 
 
 def test_plain_progress_of_a_long_file_is_about_twenty_lines(capsys: pytest.CaptureFixture[str]) -> None:
@@ -304,6 +310,20 @@ def test_an_unreadable_file_is_a_failure_with_a_code(run: Run, tmp_path: Path) -
     written(tmp_path / "b.jsonl", submission(1))
     ended = run("referral", "import", tmp_path / "b.jsonl")
     assert (ended.code, "file_unusable" in ended.err) == (1, True)
+
+
+def test_a_reader_that_goes_away_early_gets_no_traceback(served: tuple[FakeService, str], service: FakeService) -> None:
+    records = [{"referral_id": ID, "external_ref": f"CASE-{number}", "state": "routed"} for number in range(2000)]
+    service.canned[f"/v1/referrals/{ID}"] = (200, {"referral_id": ID, "state": "routed", "more": records})
+    arguments = ["show", ID, "--json", "--url", served[1], "--key", KEY]
+    program = f"from client.cli import referral; referral.app({arguments})"
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr is not None
+        assert process.stderr.read() == b""
+    assert process.returncode == 1
 
 
 def test_help_needs_neither_the_http_library_nor_the_contracts() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from client.cli.csv_format import COLUMNS, column_at
@@ -91,7 +91,8 @@ def test_what_spreadsheets_write_is_read(tmp_path: Path, separator: str, ending:
     writer.writerows([HEADER.split(","), GOOD.split(",")])
     (row,) = rows(tmp_path, "a.csv", mark + text.getvalue().encode())
     assert row.number == 2
-    assert row.referral is not None and row.referral["user_jurisdictions"] == ["NL", "DE"]
+    assert row.referral is not None
+    assert row.referral["user_jurisdictions"] == ["NL", "DE"]
 
 
 @pytest.mark.parametrize(
@@ -186,6 +187,7 @@ def test_a_file_of_another_kind_is_refused(tmp_path: Path, name: str) -> None:
         rows(tmp_path, name, "{}")
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=400), st.sampled_from(["csv", "jsonl", "json"]))
 def test_any_bytes_are_rows_or_coded_errors_and_never_a_crash(tmp_path_factory: Any, data: bytes, suffix: str) -> None:
     path = tmp_path_factory.getbasetemp() / f"any.{suffix}"
@@ -199,6 +201,7 @@ def test_any_bytes_are_rows_or_coded_errors_and_never_a_crash(tmp_path_factory: 
 CELL = st.text(st.characters(codec="utf-8", exclude_characters="\r\n\x00", exclude_categories=["Cs"]), max_size=40)
 
 
+@settings(deadline=None)
 @given(st.lists(CELL, min_size=2, max_size=2), st.sampled_from([",", ";", "\t"]))
 def test_any_text_without_line_breaks_comes_through_a_csv_unchanged(
     tmp_path_factory: Any, cells: list[str], separator: str
@@ -218,6 +221,7 @@ def test_any_text_without_line_breaks_comes_through_a_csv_unchanged(
     assert (row.referral["items"][0]["locator"]["value"] if said[0] else "") == said[0]
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 10_000), unique=True, max_size=30))
 def test_any_list_of_submissions_comes_through_jsonl_unchanged(tmp_path_factory: Any, numbers: list[int]) -> None:
     path = tmp_path_factory.getbasetemp() / "many.jsonl"

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
@@ -20,7 +21,7 @@ from uuid import UUID, uuid5
 import httpx
 import pytest
 import uvicorn
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import deploy.sandbox
@@ -30,6 +31,7 @@ from deploy.sandbox import behaviour, rounds
 from deploy.sandbox.behaviour import Accept, Draw, NotOurs, Report, agency_acts, provider_acts
 from deploy.sandbox.desks import AgencyDesk, Desk, HotlineDesk, ProviderDesk
 from deploy.sandbox.parties import read_parties
+from deploy.sandbox.rounds import Rounds
 from deploy.sandbox.tally import Tally
 from shared.contracts.answers import OutcomeReportedClear
 from shared.contracts.fields import CaseReference
@@ -84,12 +86,14 @@ def test_the_readme_states_the_shares_that_the_code_draws_from() -> None:
     assert stated == drawn
 
 
+@settings(deadline=None)
 @given(st.text(), st.uuids())
 def test_the_same_seed_party_and_id_always_act_alike_and_within_the_contracts(seed: str, subject: UUID) -> None:
     acts = agency_acts(Draw(seed, "police-nl.example", subject))
     assert acts == agency_acts(Draw(seed, "police-nl.example", subject))
     reports = [act for act in acts if isinstance(act, Report)]
-    assert len(reports) <= 2 and (not reports or isinstance(acts[0], Accept))
+    assert len(reports) <= 2
+    assert not reports or isinstance(acts[0], Accept)
     for report in reports:
         OutcomeReportedClear(
             referral_id=subject,
@@ -114,7 +118,8 @@ def test_another_seed_and_another_party_act_otherwise() -> None:
         return [agency_acts(Draw(seed, party, one)) for one in ids(50)]
 
     usual = acts("1", "police-nl.example")
-    assert usual != acts("2", "police-nl.example") and usual != acts("1", "police-de.example")
+    assert usual != acts("2", "police-nl.example")
+    assert usual != acts("1", "police-de.example")
 
 
 def test_a_provider_points_to_another_and_never_to_itself_or_to_nobody_known() -> None:
@@ -180,7 +185,8 @@ async def test_a_hotline_leaves_offers_to_people() -> None:
     service = offered(5)
     async with service.http() as http:
         await HotlineDesk(CausewayClient(BASE_URL, KEY, http=http), "hotline-nl.example", Tally()).look(thoroughly=True)
-    assert service.states(KEY) == {"offered": 5} and service.acts == []
+    assert service.states(KEY) == {"offered": 5}
+    assert service.acts == []
 
 
 @pytest.mark.parametrize("exercise", [False, True])
@@ -200,7 +206,8 @@ async def test_silence_is_kept_and_costs_one_page_a_look() -> None:
         acts, silent = len(service.acts), service.states(KEY)["offered"]
         service.looks.clear()
         assert not await desk.look(thoroughly=False)
-    assert silent > 0 and len(service.acts) == acts
+    assert silent > 0
+    assert len(service.acts) == acts
     assert service.looks == {"withdrawn": 1, "offered": 1}
 
 
@@ -289,42 +296,40 @@ class Scripted:
         return look
 
 
-async def paused(monkeypatch: pytest.MonkeyPatch, desk: Scripted) -> tuple[list[float], Tally]:
+async def paused(desk: Scripted) -> tuple[list[float], Tally]:
     pauses: list[float] = []
     tally = Tally()
 
     async def sleep(pause_s: float) -> None:
         pauses.append(pause_s)
 
-    monkeypatch.setattr(rounds.asyncio, "sleep", sleep)  # type: ignore[attr-defined]
     with pytest.raises(BaseExceptionGroup) as ended:
-        await rounds.attend({"police-nl.example": desk}, tally)
+        await Rounds(tally, sleep=sleep).attend({"police-nl.example": desk})
     assert ended.group_contains(Told)
     return pauses[1:], tally
 
 
-async def test_a_party_without_news_looks_in_ever_more_seldom_and_at_once_more_often_with_news(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    pauses, _ = await paused(monkeypatch, Scripted(*[False] * 8, True, False))
-    assert pauses[:8] == sorted(pauses[:8]) and pauses[7] == rounds.PAUSE_S_MAX
+async def test_a_party_without_news_looks_in_ever_more_seldom_and_at_once_more_often_with_news() -> None:
+    pauses, _ = await paused(Scripted(*[False] * 8, True, False))
+    assert pauses[:8] == sorted(pauses[:8])
+    assert pauses[7] == rounds.PAUSE_S_MAX
     assert pauses[8:] == [rounds.PAUSE_S_MIN, rounds.PAUSE_S_MIN * 1.5]
 
 
-async def test_a_service_that_is_away_is_no_end_and_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_service_that_is_away_is_no_end_and_is_counted() -> None:
     failing = Scripted(Unavailable("server_unreachable"), ApiProblem("unauthenticated", status=401), True)
-    _, tally = await paused(monkeypatch, failing)
+    _, tally = await paused(failing)
     assert tally.counts()["problems"] == {"server_unreachable": 1, "unauthenticated": 1}
     assert failing.thorough == [True, True, True]
 
 
-async def test_every_tenth_look_is_thorough(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_every_tenth_look_is_thorough() -> None:
     desk = Scripted(*[False] * 21)
-    await paused(monkeypatch, desk)
+    await paused(desk)
     assert [number for number, thorough in enumerate(desk.thorough) if thorough] == [0, 10, 20]
 
 
-async def test_no_more_than_sixteen_parties_look_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_no_more_than_sixteen_parties_look_at_once() -> None:
     present, most = 0, 0
 
     class Busy:
@@ -337,8 +342,8 @@ async def test_no_more_than_sixteen_parties_look_at_once(monkeypatch: pytest.Mon
             present -= 1
             return True
 
-    monkeypatch.setattr(rounds, "PAUSE_S_MIN", 0.0)
-    task = asyncio.ensure_future(rounds.attend({str(number): Busy() for number in range(60)}, Tally()))
+    desks = {str(number): Busy() for number in range(60)}
+    task = asyncio.ensure_future(Rounds(Tally(), sleep=lambda _: asyncio.sleep(0)).attend(desks))
     for _ in range(300):
         await asyncio.sleep(0)
     task.cancel()
@@ -379,7 +384,8 @@ def test_a_live_key_and_any_malformed_party_are_refused_without_showing_the_key(
     with pytest.raises(Refused, match="parties_file_malformed") as raised:
         read_parties(parties_file(tmp_path / "p.json", **changes))
     assert raised.value.field == field
-    assert "kkk" not in str(raised.value) and raised.value.__context__ is None
+    assert "kkk" not in str(raised.value)
+    assert raised.value.__context__ is None
 
 
 def test_a_party_does_not_show_its_key(tmp_path: Path) -> None:
@@ -409,8 +415,11 @@ def test_the_process_answers_and_stops_when_told_with_its_counts(
         assert json.loads(process.stdout.readline()) == {"event": "attending", "parties": 1}
         while service.looks["offered"] < 1 or len(service.acts) < 10:
             assert process.poll() is None
+            time.sleep(0.01)
         process.send_signal(number)
         last = json.loads(process.stdout.read().splitlines()[-1])
     assert process.returncode == 0
-    assert last["event"] == "stopped" and last["problems"] == {}
-    assert sum(last["acts"].values()) >= 10
+    assert last["event"] == "stopped"
+    assert last["problems"] == {}
+    # The end may cut off the one act that is under way: done, perhaps, but not counted.
+    assert 0 <= len(service.acts) - sum(last["acts"].values()) <= 1

@@ -175,11 +175,12 @@ class Intake:
     ) -> list[Draft]:
         drafts: list[Draft] = []
         for submission, each in zip(request.submissions, prepared, strict=True):
-            if isinstance(each, Refused):
-                clear = {"origin": submission.party.id, "origin_kind": submission.party.kind, "code": each.code}
+            refused = each if isinstance(each, Refused) else _duplicate(each, existing)
+            if refused is not None:
+                clear = {"origin": submission.party.id, "origin_kind": submission.party.kind, "code": refused.code}
                 fact = compose_fact(
                     REFERRAL_REFUSED,
-                    clear | ({"field": each.field} if each.field else {}),
+                    clear | ({"field": refused.field} if refused.field else {}),
                     subject=uuid7(),
                     instance=self._instance,
                     directory=documents.directory,
@@ -187,7 +188,7 @@ class Intake:
                     at=self._clock.now(),
                 )
                 drafts.append(fact)
-            elif each.referral_id not in existing:
+            elif isinstance(each, Prepared):
                 drafts += each.drafts
         return drafts
 
@@ -196,9 +197,9 @@ def _result(each: Prepared | Refused, existing: dict[Any, Any]) -> dict[str, Any
     """One submission's result as `:batch` lists it."""
     if isinstance(each, Refused):
         return {"status": each.status, "problem": problem_body(each)}
-    if (first := existing.get(each.referral_id)) is not None:
-        conflict = Refused("external_ref_exists", "this sender has filed this reference before", status=409)
-        return {"status": 409, "problem": problem_body(conflict) | {"referral": f"/v1/referrals/{first}"}}
+    if (conflict := _duplicate(each, existing)) is not None:
+        first = existing[each.referral_id]
+        return {"status": conflict.status, "problem": problem_body(conflict) | {"referral": f"/v1/referrals/{first}"}}
     return {
         "status": 202,
         "referral_id": str(each.referral_id),
@@ -211,6 +212,13 @@ def _result(each: Prepared | Refused, existing: dict[Any, Any]) -> dict[str, Any
         ],
         "decision": {name: value for name, value in each.decision.items() if name != "salt"},
     }
+
+
+def _duplicate(prepared: Prepared, existing: dict[Any, Any]) -> Refused | None:
+    """The refusal of a sender's own exact duplicate: it has filed this external reference before."""
+    if prepared.referral_id not in existing:
+        return None
+    return Refused("external_ref_exists", "this sender has filed this reference before", status=409)
 
 
 def _answer(request: Request, results: Sequence[dict[str, Any]]) -> Answer:

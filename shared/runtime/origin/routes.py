@@ -11,10 +11,10 @@ from starlette.responses import JSONResponse, Response
 
 from shared.contracts.base import Contract
 from shared.contracts.referral import ReferralSubmission
-from shared.kernel.errors import CausewayError, Refused
+from shared.kernel.errors import Refused
 from shared.runtime.acts import Acts
 from shared.runtime.database import Session
-from shared.runtime.http import BATCH_ITEMS_MAX, accepts, read_json, read_model
+from shared.runtime.http import accepts, read_json, read_list, read_model
 from shared.runtime.idempotency import body_hash, read_key
 from shared.runtime.identity import Identity
 from shared.runtime.origin.intake import Answer, Submission
@@ -69,9 +69,9 @@ def _add_filing(router: APIRouter, referrals: Referrals, who: Any) -> None:
     @router.post("/referrals:check")
     async def check(request: Request, identity: Identity = who) -> Response:
         """Say what would happen, without storing anything: refusals, and where each referral would go and why."""
-        body = await read_json(request)
-        listed = body["referrals"] if set(body) == {"referrals"} else [body]
-        results = [_checked(referrals, identity, index, value) for index, value in enumerate(_bounded(listed))]
+        results = [
+            _checked(referrals, identity, index, value) for index, value in enumerate(await _one_or_many(request))
+        ]
         return JSONResponse({"results": results})
 
 
@@ -98,31 +98,36 @@ def _add_looking(router: APIRouter, referrals: Referrals, who: Any) -> None:
 
 async def _file(request: Request, identity: Identity, referrals: Referrals, *, single: bool) -> Response:
     key = read_key(request.headers.get("idempotency-key"))
-    body = await read_json(request)
-    values = [body] if single else _bounded(body.get("referrals") if set(body) == {"referrals"} else None)
+    values: Sequence[Any] = [await read_json(request)] if single else await read_list(request, "referrals")
     party, trace = referrals.origin(identity.party), current_traceparent()
     submissions = [Submission(party, identity.role, _parsed(value), trace) for value in values]
     wanted = IntakeRequest(submissions, key, body_hash(request.url.path, await request.body()), single)
     return _response(await referrals.submit(wanted, role=identity.role))
 
 
-def _bounded(listed: Any) -> Sequence[Any]:
-    if not isinstance(listed, list) or not 1 <= len(listed) <= BATCH_ITEMS_MAX:
-        raise Refused("batch_size", f"1 to {BATCH_ITEMS_MAX} referrals in a list", field="/referrals")
-    return listed
+async def _one_or_many(request: Request) -> Sequence[dict[str, Any] | Refused]:
+    """A list where the body is one, else the single referral that it is."""
+    if (await request.body()).lstrip()[:60].startswith(b'{"referrals"'):
+        return await read_list(request, "referrals")
+    return [await read_json(request)]
 
 
-def _parsed(value: Any) -> ReferralSubmission | Refused:
+def _parsed(value: dict[str, Any] | Refused) -> ReferralSubmission | Refused:
+    if isinstance(value, Refused):
+        return value
     try:
         return read_model(ReferralSubmission, value)
     except Refused as error:
         return error
 
 
-def _checked(referrals: Referrals, identity: Identity, index: int, value: Any) -> dict[str, Any]:
+def _checked(referrals: Referrals, identity: Identity, index: int, value: dict[str, Any] | Refused) -> dict[str, Any]:
+    submission = _parsed(value)
     try:
-        outcome = referrals.check(read_model(ReferralSubmission, value), party=identity.party)
-    except CausewayError as error:
+        if isinstance(submission, Refused):
+            raise submission
+        outcome = referrals.check(submission, party=identity.party)
+    except Refused as error:
         return {"index": index, "ok": False, "problem": problem_body(error)}
     recipients = [
         {

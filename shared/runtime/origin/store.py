@@ -17,9 +17,9 @@ from shared.exchange.origin import Answered, AnswerState
 from shared.exchange.prepare import Again, Prepared
 
 _REFERRALS = """
-INSERT INTO referral (referral_id, party, external_ref, revision, exercise, state, work_reason, facts, decision,
-                      content, traceparent, accepted_at)
-SELECT i, p, x, 1, e, s, w, f::jsonb, d::jsonb, c, t, a
+INSERT INTO referral (referral_id, party, external_ref, revision, exercise, disposition, state, work_reason, facts,
+                      decision, content, traceparent, accepted_at)
+SELECT i, p, x, 1, e, s, s, w, f::jsonb, d::jsonb, c, t, a
 FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bool[], $5::text[], $6::text[], $7::text[], $8::text[],
             $9::bytea[], $10::text[], $11::timestamptz[]) AS r(i, p, x, e, s, w, f, d, c, t, a)
 ON CONFLICT (party, external_ref) DO NOTHING

@@ -19,6 +19,7 @@ referral = sa.Table(
     sa.Column("external_ref", sa.Text, nullable=False),
     sa.Column("revision", sa.Integer, nullable=False),
     sa.Column("exercise", sa.Boolean, nullable=False),
+    sa.Column("disposition", sa.Text, nullable=False),
     sa.Column("state", sa.Text, nullable=False),
     sa.Column("work_reason", sa.Text),
     sa.Column("facts", JSONB, nullable=False),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 from typing import Any
 from uuid import UUID
 
@@ -107,6 +106,6 @@ def _edge(row: asyncpg.Record) -> dict[str, Any]:
         "delivery": row["delivery"],
         "code": row["code"],
         "answer": row["answer"],
-        "answer_detail": json.loads(row["answer_detail"]) if row["answer_detail"] else None,
+        "answer_detail": row["answer_detail"],
         "notice_id": str(row["notice_id"]) if row["notice_id"] else None,
     }

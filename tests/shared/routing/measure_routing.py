@@ -5,16 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from itertools import product
 from random import Random
+from statistics import linear_regression
 from string import ascii_uppercase
-from time import process_time
+from time import perf_counter_ns, process_time
+from typing import Any
 
+from shared.contracts.decision import Facts
 from shared.contracts.directory import Directory
 from shared.contracts.policy import Policy
 from shared.kernel.canonical import canonical_json
 from shared.routing.derive import derive_edge
+from shared.routing.directory_index import DirectoryIndex
 from shared.routing.engine import Setting, judge
+from shared.routing.policy_index import PolicyIndex
 from shared.routing.shelf import read_directory, read_policy
 from shared.vocabulary.jurisdiction import TREE
+from tests.shared.routing import golden
 from tests.shared.routing.builders import (
     AT,
     SALT,
@@ -34,13 +40,18 @@ REFERRALS = 2_000
 
 
 def main() -> None:
+    directory, policy = golden.sample_documents()
+    facts = [Facts.model_validate(case["facts"]) for case in golden.cases()]
+    indexed = DirectoryIndex(directory, golden.NO_DIGEST, TREE), PolicyIndex(policy, golden.NO_DIGEST, TREE)
+    measure(f"sample law, {len(policy['rules'])} rules", *indexed, facts * (REFERRALS // len(facts)))
     for rules in (20, 1_000):
         letters = ["".join(pair) for pair in product(ascii_uppercase, repeat=2)]
         countries = [code for code in letters if TREE.known(code, AT.date())][: rules // 4]
-        measure(f"national law, {rules} rules", national_directory(countries), national_policy(countries), countries)
-    random = Random(1)
-    directory = generated_directory(random)
-    measure("random law, 1000 rules", directory, generated_policy(random, 950, 50), list(CODES))
+        measure_generated(
+            f"national law, {rules} rules", national_directory(countries), national_policy(countries), countries
+        )
+    parties = generated_directory(random := Random(1))
+    measure_generated("random law, 1000 rules", parties, generated_policy(random, 950, 50), list(CODES))
 
 
 def national_directory(countries: list[str]) -> Directory:
@@ -80,11 +91,14 @@ def national_policy(countries: list[str]) -> Policy:
     return policy_document(*rules)
 
 
-def measure(name: str, parties: Directory, law: Policy, codes: list[str]) -> None:
+def measure_generated(name: str, parties: Directory, law: Policy, codes: list[str]) -> None:
     random = Random(2)
     directory = read_directory(canonical_json(parties.model_dump(mode="json")))
     policy = read_policy(canonical_json(law.model_dump(mode="json")))
-    facts = [generated_facts(random, parties, codes) for _ in range(REFERRALS)]
+    measure(name, directory, policy, [generated_facts(random, parties, codes) for _ in range(REFERRALS)])
+
+
+def measure(name: str, directory: DirectoryIndex, policy: PolicyIndex, facts: list[Facts]) -> None:
     stated = [entry.model_dump(mode="json", exclude_none=True) for entry in facts]
 
     def setting() -> Setting:
@@ -102,10 +116,26 @@ def measure(name: str, parties: Directory, law: Policy, codes: list[str]) -> Non
         pairs = [(edge, decision.ref) for decision in decisions for edge in decision.edges]
         return len([derive_edge(edge, ref, directory=directory, policy=policy, exercise=True) for edge, ref in pairs])
 
+    fixed, per_edge = _fitted(stated, setting)
+    print(f"{name:26} engine  {fixed:6.1f} µs a referral and {per_edge:5.1f} µs an edge, fitted")
     for what, run in (("engine", engine), ("decide", contracts), ("derive", derived)):
         edges, seconds = _timed(run)
         each = f"{seconds / REFERRALS * 1e6:7.1f} µs a referral" if what != "derive" else " " * 20
-        print(f"{name:32} {what:7} {each} {seconds / max(1, edges) * 1e6:7.1f} µs an edge ({edges} edges)")
+        print(f"{name:26} {what:7} {each} {seconds / max(1, edges) * 1e6:7.1f} µs an edge ({edges} edges)")
+
+
+def _fitted(stated: list[dict[str, Any]], setting: Callable[[], Setting]) -> tuple[float, float]:
+    """Least squares of time over number of edges: what a referral costs, and each edge on top of it."""
+    points = []
+    for entry in stated:
+        times, edges = [], 0
+        for _ in range(7):
+            begun = perf_counter_ns()
+            edges = len(judge(entry, setting(), salt=SALT).edges)
+            times.append(perf_counter_ns() - begun)
+        points.append((edges, min(times) / 1000))
+    per_edge, fixed = linear_regression(*zip(*points, strict=True))
+    return fixed, per_edge
 
 
 def _timed(run: Callable[[], int]) -> tuple[int, float]:

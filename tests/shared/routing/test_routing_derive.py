@@ -16,6 +16,7 @@ from shared.kernel.canonical import canonical_json
 from shared.kernel.errors import Refused
 from shared.routing.derive import check_decision_time, derive_edge
 from shared.routing.directory_index import DirectoryIndex
+from shared.routing.engine import Setting, derive
 from shared.routing.policy_index import PolicyIndex
 from shared.routing.shelf import read_directory, read_policy
 from tests.shared.routing.builders import (
@@ -181,6 +182,15 @@ def test_an_edge_that_a_prohibition_removed_is_refused_though_its_permits_hold()
     with pytest.raises(Refused) as refusal:
         derive_edge(smuggled, ref, directory=DIRECTORY, policy=POLICY, exercise=True)
     assert refusal.value.detail == "a prohibition removes it"
+
+
+def test_an_edge_with_a_code_that_nobody_knows_is_refused_though_its_permits_hold() -> None:
+    setting = Setting(DIRECTORY, POLICY, exercise=True, decided_at=AT)
+    stated: dict[str, Any] = {"origin": "hotline-fr.example", "priority": "p2_normal", "viewed_by": "human"}
+    claim: dict[str, Any] = {"recipient_id": "hotline-nl.example", "claimed": ["hosting"]}
+    assert derive(stated | {"hosting": ["NL"]}, setting, **claim).terms.rules == ("hosting",)
+    with pytest.raises(Refused, match="edge_not_reproducible"):
+        derive(stated | {"hosting": ["NL", "XX"]}, setting, **claim)
 
 
 @pytest.mark.parametrize(

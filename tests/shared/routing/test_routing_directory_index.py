@@ -101,6 +101,20 @@ def test_a_name_or_number_belongs_to_the_one_who_held_it_that_day(providers: Dir
     assert providers.provider_by_asn(64496, date(2014, 1, 1)) is None
 
 
+def test_a_number_that_nobody_took_over_is_nobodys() -> None:
+    held = [{"asn": 64500, "valid_from": "2015-01-01", "valid_to": "2026-04-01"}]
+    index = directory_of(provider("provider-001.example", "US", asns=held))
+    assert index.provider_by_asn(64500, date(2026, 3, 31)) == "provider-001.example"
+    assert index.provider_by_asn(64500, DAY) is None
+
+
+def test_a_name_that_two_claim_is_the_one_to_whom_it_came_last() -> None:
+    owners = [("provider-002.example", "2020-01-01"), ("provider-001.example", "2021-01-01")]
+    parties = [provider(name, domains=[{"domain": "both.example", "valid_from": since}]) for name, since in owners]
+    assert directory_of(*parties).provider_by_domain("both.example", DAY) == "provider-001.example"
+    assert directory_of(*parties).provider_by_domain("both.example", date(2020, 6, 1)) == "provider-002.example"
+
+
 def test_a_host_belongs_to_the_owner_of_the_nearest_domain_above_it(providers: DirectoryIndex) -> None:
     assert providers.provider_by_domain("A.B.Old.example.", DAY) == "provider-002.example"
     assert providers.provider_by_domain("img.cdn.provider-001.example", DAY) == "provider-001.example"

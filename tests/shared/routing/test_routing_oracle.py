@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from random import Random
 from typing import Any
 
+import pytest
+
 from shared.contracts.decision import Decision
 from shared.kernel.canonical import canonical_json
+from shared.routing.policy_index import PolicyIndex
 from shared.routing.shelf import read_directory, read_policy
 from shared.vocabulary.jurisdiction import TREE
 from tests.shared.routing.builders import decided
@@ -21,25 +25,39 @@ FACTS_PER_WORLD = 400
 def test_ten_thousand_generated_referrals_are_decided_as_brute_force_decides_them() -> None:
     seen: Counter[str] = Counter()
     for world in range(WORLDS):
-        random = Random(world)
-        directory, policy = generated_directory(random), generated_policy(random, random.choice((3, 10, 25)), 5)
-        oracle = Oracle(directory, policy, TREE)
-        parties = read_directory(canonical_json(directory.model_dump(mode="json")))
-        law = read_policy(canonical_json(policy.model_dump(mode="json")))
-        for _ in range(FACTS_PER_WORLD):
-            facts, at, exercise = generated_facts(random, directory), generated_time(random), random.random() < 0.7
-            known_on = generated_time(random).date() if random.random() < 0.2 else None
-            decision = decided(facts, parties, law, exercise=exercise, at=at, known_on=known_on)
-            expected = oracle.decide(facts, exercise=exercise, decided_at=at, known_on=known_on)
+        for decision, expected in decided_twice(world, FACTS_PER_WORLD):
             assert _as_the_oracle_says_it(decision) == _without(expected)
+            seen["referrals"] += 1
             seen[f"{decision.disposition}:{decision.work_reason or ''}"] += 1
             seen["edges"] += len(decision.edges)
             seen["merged"] += sum(len(edge.rules) > 1 for edge in decision.edges)
             seen["not_sent"] += len(decision.not_sent)
-    assert sum(count for name, count in seen.items() if ":" in name) == WORLDS * FACTS_PER_WORLD
+    assert seen["referrals"] == WORLDS * FACTS_PER_WORLD == 10_000
     taken = {"routed:", "orphaned:no_hotline", "unroutable:no_route", "unroutable:no_basis", "unroutable:prohibited"}
     taken |= {"unknown_code:unknown_jurisdiction", "unknown_code:unknown_provider", "edges", "merged", "not_sent"}
     assert all(seen[name] >= 50 for name in taken), seen
+
+
+def test_an_index_that_loses_a_rule_would_be_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Negative control: without the last of the candidates, the two no longer agree."""
+    whole = PolicyIndex.candidates
+    monkeypatch.setattr(PolicyIndex, "candidates", lambda index, view: whole(index, view)[:-1])
+    differ = [_as_the_oracle_says_it(one) != _without(other) for one, other in decided_twice(world=4, referrals=50)]
+    assert any(differ)
+
+
+def decided_twice(world: int, referrals: int) -> Iterator[tuple[Decision, dict[str, Any]]]:
+    """Generated referrals, each with the engine's decision and the oracle's."""
+    random = Random(world)
+    directory, policy = generated_directory(random), generated_policy(random, random.choice((3, 10, 25)), 5)
+    oracle = Oracle(directory, policy, TREE)
+    parties = read_directory(canonical_json(directory.model_dump(mode="json")))
+    law = read_policy(canonical_json(policy.model_dump(mode="json")))
+    for _ in range(referrals):
+        facts, at, exercise = generated_facts(random, directory), generated_time(random), random.random() < 0.7
+        known_on = generated_time(random).date() if random.random() < 0.2 else None
+        decision = decided(facts, parties, law, exercise=exercise, at=at, known_on=known_on)
+        yield decision, oracle.decide(facts, exercise=exercise, decided_at=at, known_on=known_on)
 
 
 def _as_the_oracle_says_it(decision: Decision) -> dict[str, Any]:

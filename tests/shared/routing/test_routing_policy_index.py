@@ -131,7 +131,10 @@ def test_a_bloc_counts_as_of_the_judged_day() -> None:
 
 def test_a_decision_asks_only_the_rules_that_its_facts_can_touch(monkeypatch: pytest.MonkeyPatch) -> None:
     countries = ("NL", "BE", "DE", "FR", "US", "BR", "JP", "GH", "KE", "AU")
-    rules = [permit(f"{code.lower()}-{n}", when("hosting", "under", code)) for code in countries for n in range(30)]
+    common = when("priority", "in", "p2_normal")
+    rules = [
+        permit(f"{code.lower()}-{n}", common, when("hosting", "under", code)) for code in countries for n in range(30)
+    ]
     policy, asked = policy_of(*rules), []
 
     def noting(index: PolicyIndex, view: Any) -> list[Any]:

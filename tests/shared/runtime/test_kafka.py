@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import os
+import signal
+from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from pathlib import Path
 
 import pytest
+from confluent_kafka import Producer
 
 from deploy.devstack.stack import DevStack
 from shared.envelope.headers import decode_headers
 from shared.exchange.message import Record
 from shared.kernel.errors import Unavailable
 from shared.runtime.kafka import KafkaAccess, KafkaLogWriter
+from shared.runtime.ports import OutboxRow
 from shared.runtime.reader import Coordinate, LogReader
 from tests.shared.runtime.builders import draft, stamped
 from tests.shared.runtime.conftest import access_as
@@ -28,6 +32,16 @@ async def records_of(access: KafkaAccess, topic: str) -> list[Record]:
             async for batch in batches:
                 found += batch
     return found
+
+
+async def append_as_the_relay_does(writer: KafkaLogWriter, rows: Sequence[OutboxRow]) -> None:
+    """Append all rows again until it is done."""
+    while True:
+        try:
+            await writer.append(rows)
+            return
+        except Unavailable:
+            await asyncio.sleep(0.1)
 
 
 async def test_a_row_arrives_with_its_key_headers_and_exact_body(access: KafkaAccess, topic: str) -> None:
@@ -57,14 +71,23 @@ async def test_rows_of_a_key_stay_in_order_across_more_than_one_record_batch(acc
         assert ids == sent
 
 
-async def test_a_key_goes_where_other_kafka_clients_would_put_it(access: KafkaAccess, new_topic: Callable[..., str]) -> None:
-    # Murmur2 as in the Java client: these partitions of 4 were computed with it.
-    expected = {"referral-1": 3, "referral-2": 1, "notice-7": 2}
+async def test_a_key_goes_where_other_kafka_clients_put_it(
+    stack: DevStack, access: KafkaAccess, new_topic: Callable[..., str]
+) -> None:
+    keys = [f"referral-{number}" for number in range(12)]
     topic = new_topic(4)
     writer = KafkaLogWriter(access, instance="industry")
-    await writer.append(stamped([draft(topic, subject=each) for each in expected]))
+    await writer.append(stamped([draft(topic, subject=each) for each in keys]))
     await writer.close()
-    assert {str(r.key, "ascii"): r.partition for r in await records_of(access, topic)} == expected
+    other = Producer(stack.endpoints.kafka.librdkafka_options("admin") | {"partitioner": "murmur2"})
+    for key in keys:
+        other.produce(topic, key=key, value=b"theirs")
+    await asyncio.to_thread(other.flush)
+    partitions_by_key: dict[bytes | None, list[int]] = {}
+    for record in await records_of(access, topic):
+        partitions_by_key.setdefault(record.key, []).append(record.partition)
+    assert len({tuple(found) for found in partitions_by_key.values()}) > 1
+    assert all(len(found) == 2 and found[0] == found[1] for found in partitions_by_key.values())
 
 
 async def test_the_largest_rows_an_outbox_can_hold_are_appended(access: KafkaAccess, topic: str) -> None:
@@ -87,6 +110,7 @@ async def test_a_topic_without_the_right_to_write_is_unavailable_and_says_so(sta
     writer = KafkaLogWriter(access_as(stack, "hotline"), instance="hotline")
     with pytest.raises(Unavailable) as raised:
         await writer.append(stamped([draft(topic, subject="one")]))
+    await writer.close()
     assert raised.value.code == "broker_refuses"
 
 
@@ -99,21 +123,47 @@ async def test_a_wrong_password_is_unavailable(stack: DevStack) -> None:
 async def test_after_an_outage_the_same_writer_appends_again_and_first_occurrences_are_in_order(
     stack: DevStack, access: KafkaAccess, topic: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shared.runtime.kafka.REQUEST_TIMEOUT_MS", 1_500)
+    monkeypatch.setattr("shared.runtime.kafka.BATCH_TIMEOUT_S", 1.0)
     writer = KafkaLogWriter(access, instance="industry")
     rows = stamped([draft(topic, subject=f"subject-{number % 3}", body=b"x" * 4_000) for number in range(200)])
     await writer.append(rows[:50])
     await asyncio.to_thread(stack.kafka.kill)
-    with pytest.raises(Unavailable):
-        await writer.append(rows[50:])
+    for _ in range(2):
+        with pytest.raises(Unavailable) as raised:
+            await writer.append(rows[50:])
+        assert raised.value.code == "broker_unavailable"
     await asyncio.to_thread(stack.kafka.start)
-    await writer.append(rows[50:])
+    await append_as_the_relay_does(writer, rows[50:])
     await writer.close()
     seen = [decode_headers(record.headers, b"").attributes for record in await records_of(access, topic)]
     for subject in {row.draft.subject for row in rows}:
         first_seen = list(dict.fromkeys(each.sequence for each in seen if each.subject == subject))
         assert first_seen == sorted(first_seen)
     assert len({each.sequence for each in seen}) == 200
+
+
+async def test_a_writer_can_be_closed_while_the_broker_does_not_answer(
+    stack: DevStack, access: KafkaAccess, topic: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shared.runtime.kafka.REQUEST_TIMEOUT_MS", 500)
+    monkeypatch.setattr("shared.runtime.kafka.BATCH_TIMEOUT_S", 0.5)
+    monkeypatch.setattr("shared.runtime.kafka.CLOSE_TIMEOUT_S", 0.5)
+    writer = KafkaLogWriter(access, instance="industry")
+    rows = stamped([draft(topic, subject="one")])
+    await writer.append(rows)
+    broker = stack.kafka.pid
+    assert broker is not None
+    os.kill(broker, signal.SIGSTOP)
+    try:
+        with pytest.raises(Unavailable):
+            await writer.append(rows)
+        async with asyncio.timeout(5):
+            await writer.close()
+    finally:
+        os.kill(broker, signal.SIGCONT)
+    after = KafkaLogWriter(access, instance="industry")
+    await append_as_the_relay_does(after, rows)
+    await after.close()
 
 
 def test_access_names_the_protocol_that_its_credentials_need(tmp_path: Path) -> None:

@@ -73,7 +73,9 @@ def test_a_library_says_who_spoke_but_not_what() -> None:
         logging.getLogger("aiokafka.conn").error("secret value %s", "hunter2", exc_info=KeyError("hunter2"))
 
     lines = written(speak)
-    assert [(line["library"], line["kind"], line["error"]) for line in lines] == [("aiokafka.conn", "error", "KeyError")]
+    assert [(line["library"], line["kind"], line["error"]) for line in lines] == [
+        ("aiokafka.conn", "error", "KeyError")
+    ]
     assert "hunter2" not in json.dumps(lines)
 
 
@@ -106,5 +108,5 @@ def test_every_event_and_field_is_documented_and_nothing_else_is() -> None:
     rows = re.findall(r"^\| `([a-z_]+)` \| (info|warning|error) \|", DOCUMENT.read_text(), re.MULTILINE)
     fields = re.findall(r"^\| `([a-z_]+)` \| [^|]+ \|$", DOCUMENT.read_text(), re.MULTILINE)
     assert dict(rows) == LEVELS
-    assert EVENTS == LEVELS.keys()
+    assert LEVELS.keys() == EVENTS
     assert set(fields) == FIELDS | {"at", "event", "instance", "level", "trace_id", "fields_dropped"}

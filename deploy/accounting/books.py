@@ -1,0 +1,191 @@
+"""The books: what each side has written down, read by its accountant role, by audit, and afresh from Kafka."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import Final
+from uuid import UUID
+
+import asyncpg
+
+from deploy.devstack.endpoints import Endpoints
+from deploy.installation import kafka_access
+from shared.contracts.registry import BY_TYPE, Lane
+from shared.envelope.canonical import message_digest
+from shared.envelope.headers import decode_headers
+from shared.exchange.message import Record
+from shared.kernel.errors import Refused
+from shared.runtime.reader import LogReader
+
+SERVICES: Final = ("hotline", "law_enforcement", "industry")
+ORIGINS: Final = ("hotline", "industry")
+TOPICS: Final = (
+    "causeway.audit.v1",
+    "causeway.inbox.hotline.v1",
+    "causeway.inbox.industry.v1",
+    "causeway.inbox.law_enforcement.v1",
+)
+Pair = tuple[str, str]
+Coordinate = tuple[str, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One message as one book has it. `outcome` is empty where the book does not say."""
+
+    message_id: UUID
+    pair: Pair
+    sequence: int
+    digest: str
+    type: str
+    outcome: str = ""
+    at: Coordinate | None = None
+
+
+@dataclass(slots=True)
+class Books:
+    """Everything reconciliation compares. Each dictionary is by message id unless said otherwise."""
+
+    last_sequence: dict[Pair, int] = field(default_factory=dict)
+    in_outbox: dict[UUID, Line] = field(default_factory=dict)
+    receipted: dict[UUID, Line] = field(default_factory=dict)
+    received: dict[UUID, Line] = field(default_factory=dict)
+    in_kafka: dict[UUID, list[Line]] = field(default_factory=dict)
+    kafka_records: set[Coordinate] = field(default_factory=set)
+    audited: dict[Coordinate, int | None] = field(default_factory=dict)
+    audit_generations: dict[str, int] = field(default_factory=dict)
+    intake: dict[tuple[str, str], int] = field(default_factory=dict)
+    referrals: dict[tuple[str, str], int] = field(default_factory=dict)
+    decided_facts: dict[tuple[str, str], int] = field(default_factory=dict)
+    refused_facts: dict[str, int] = field(default_factory=dict)
+    edges: dict[UUID, str] = field(default_factory=dict)
+    links: set[UUID] = field(default_factory=set)
+
+
+async def read_books(endpoints: Endpoints) -> Books:
+    """Read all books. What is on its way while they are read may stand in one and not yet in another."""
+    books = Books()
+    for service in SERVICES:
+        await _read_service(books, service, endpoints.databases[service].accountant_url)
+    await _read_kafka(books, endpoints)
+    await _read_audit(books, endpoints.databases["audit"].accountant_url, endpoints)
+    return books
+
+
+async def _read_service(books: Books, service: str, url: str) -> None:
+    connection = await asyncpg.connect(url)
+    try:
+        # One snapshot per database: within it, nothing moves from the outbox to the receipts.
+        async with connection.transaction(isolation="repeatable_read", readonly=True):
+            for row in await connection.fetch("SELECT sender, recipient, last FROM pair_sequence"):
+                books.last_sequence[row["sender"], row["recipient"]] = row["last"]
+            stamped = (
+                "SELECT message_id, type, sender, recipient, sequence, digest FROM outbox WHERE sequence IS NOT NULL"
+            )
+            books.in_outbox |= _lines(await connection.fetch(stamped))
+            books.receipted |= _lines(await connection.fetch("SELECT * FROM sent"))
+            books.received |= _lines(await connection.fetch("SELECT * FROM inbox"))
+            if service in ORIGINS:
+                await _read_origin(books, connection)
+    finally:
+        await connection.close()
+
+
+async def _read_origin(books: Books, connection: asyncpg.Connection) -> None:
+    for row in await connection.fetch("SELECT party, fate, count FROM intake_count"):
+        books.intake[row["party"], row["fate"]] = row["count"]
+    counted = "SELECT party, disposition, count(*) AS n FROM referral GROUP BY party, disposition"
+    for row in await connection.fetch(counted):
+        books.referrals[row["party"], row["disposition"]] = row["n"]
+    for row in await connection.fetch("SELECT message_id, state FROM edge"):
+        books.edges[row["message_id"]] = row["state"]
+
+
+async def _read_kafka(books: Books, endpoints: Endpoints) -> None:
+    reader = LogReader(kafka_access(endpoints, "audit"), TOPICS, client_id="causeway-accounting")
+    for where, bounds in (await reader.bounds()).items():
+        if bounds.first < bounds.end:
+            async with aclosing(reader.read_range(where, bounds.first, bounds.end)) as batches:
+                async for batch in batches:
+                    for record in batch:
+                        _note_record(books, record)
+
+
+def _note_record(books: Books, record: Record) -> None:
+    at = (record.topic, record.partition, record.offset)
+    books.kafka_records.add(at)
+    try:
+        envelope = decode_headers(record.headers, record.value or b"")
+    except Refused:
+        return
+    attributes = envelope.attributes
+    line = Line(
+        attributes.id,
+        (attributes.sender, attributes.recipient),
+        attributes.sequence,
+        message_digest(attributes, envelope.body),
+        attributes.type,
+        at=at,
+    )
+    books.in_kafka.setdefault(attributes.id, []).append(line)
+
+
+async def _read_audit(books: Books, url: str, endpoints: Endpoints) -> None:
+    reader = LogReader(kafka_access(endpoints, "audit"), TOPICS, client_id="causeway-accounting")
+    generations = await reader.topic_ids()
+    connection = await asyncpg.connect(url)
+    try:
+        rows = await connection.fetch('SELECT topic, generation, partition, "offset", previous_offset FROM entry')
+        for row in rows:
+            if generations.get(row["topic"]) == row["generation"]:
+                books.audited[row["topic"], row["partition"], row["offset"]] = row["previous_offset"]
+        for row in await connection.fetch("SELECT topic, count(DISTINCT generation) AS n FROM entry GROUP BY topic"):
+            books.audit_generations[row["topic"]] = row["n"]
+        await _read_facts(books, connection)
+        books.links = {row["message_id"] for row in await connection.fetch("SELECT message_id FROM link")}
+    finally:
+        await connection.close()
+
+
+async def _read_facts(books: Books, connection: asyncpg.Connection) -> None:
+    # A referral that was decided again is stated again: it is counted once, as it was decided first.
+    decided = """
+        SELECT origin, disposition, count(*) AS n FROM (
+            SELECT DISTINCT ON (detail->>'referral_id') detail->>'origin' AS origin,
+                   detail->>'disposition' AS disposition
+            FROM entry WHERE kind = 'decision' ORDER BY detail->>'referral_id', sequence
+        ) AS first GROUP BY origin, disposition
+    """
+    for row in await connection.fetch(decided):
+        books.decided_facts[row["origin"], row["disposition"]] = row["n"]
+    refused = """
+        SELECT detail->>'origin' AS origin, count(DISTINCT message_id) AS n FROM entry WHERE kind = 'refusal' GROUP BY 1
+    """
+    for row in await connection.fetch(refused):
+        books.refused_facts[row["origin"]] = row["n"]
+
+
+def counted(type_text: str) -> bool:
+    """Whether messages of this type are receipted and counted: those between two parties."""
+    message = BY_TYPE.get(type_text)
+    return message is not None and message.lane in (Lane.REFERRAL, Lane.NOTICE)
+
+
+def _lines(rows: Iterable[Mapping[str, object]]) -> dict[UUID, Line]:
+    lines = {}
+    for row in rows:
+        values = dict(row)
+        at = (values["topic"], values["partition"], values["offset"]) if "offset" in values else None
+        line = Line(
+            values["message_id"],  # type: ignore[arg-type]
+            (values["sender"], values["recipient"]),  # type: ignore[arg-type]
+            values["sequence"],  # type: ignore[arg-type]
+            values["digest"],  # type: ignore[arg-type]
+            values["type"],  # type: ignore[arg-type]
+            str(values.get("outcome", "")),
+            at,  # type: ignore[arg-type]
+        )
+        lines[line.message_id] = line
+    return lines

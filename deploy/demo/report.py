@@ -1,0 +1,89 @@
+"""The demo's report as a person reads it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+
+def print_report(report: dict[str, Any]) -> None:
+    """Print what happened: counts, answers, work lists, one flow, the accounts, and where to look further."""
+    console = Console(width=None if Console().is_terminal else 200)
+    console.rule("Referrals filed")
+    console.print(", ".join(f"{state}: {count}" for state, count in sorted(report["filed"]["states"].items())))
+    _recipients(console, report["recipients"])
+    _pairs(console, "Answers of recipients (none: silent)", sorted(report["answers"].items()))
+    _work_lists(console, report["work_lists"])
+    _flow(console, report["flow"])
+    _accounting(console, report["accounting"])
+    console.rule("Where to look further")
+    for name, url in report["urls"].items():
+        console.print(f"{name}: {url}/openapi.json", soft_wrap=True)
+    seconds = report["seconds"]
+    console.print(f"first answer after {seconds['first_answer']} s, end after {seconds['end']} s")
+
+
+def _recipients(console: Console, rows: list[dict[str, Any]]) -> None:
+    by_purpose = Counter[str]()
+    for row in rows:
+        by_purpose[row["purpose"]] += row["count"]
+    table = Table(title="Most addressed recipients", title_justify="left")
+    for column in ("recipient", "purpose", "referrals"):
+        table.add_column(column)
+    for row in sorted(rows, key=lambda row: (-row["count"], row["recipient"]))[:15]:
+        table.add_row(row["recipient"], row["purpose"], str(row["count"]))
+    console.print(table)
+    totals = ", ".join(f"{purpose}: {count}" for purpose, count in sorted(by_purpose.items()))
+    console.print(f"{len(rows)} recipients and purposes in all; {totals}")
+
+
+def _pairs(console: Console, title: str, pairs: list[tuple[str, int]]) -> None:
+    table = Table(title=title, title_justify="left")
+    for name, _ in pairs:
+        table.add_column(name)
+    table.add_row(*(str(count) for _, count in pairs))
+    console.print(table)
+
+
+def _work_lists(console: Console, rows: list[dict[str, Any]]) -> None:
+    table = Table(title="Work lists", title_justify="left")
+    for column in ("list", "reason", "referrals"):
+        table.add_column(column)
+    for row in rows:
+        table.add_row(row["list"], row["reason"], str(row["count"]))
+    console.print(table)
+
+
+def _flow(console: Console, flow: dict[str, Any]) -> None:
+    table = Table(title=f"The flow of referral {flow['referral_id']}", title_justify="left")
+    for column in ("#", "broker's time", "message", "from", "to", "rules", "topic/partition/offset", "receipt"):
+        table.add_column(column)
+    for message in flow["messages"]:
+        table.add_row(
+            str(message["position"]),
+            message["at"][11:],
+            (message["type"] or "unreadable").removeprefix("causeway."),
+            message["sender"] or "",
+            message["recipient"] or "",
+            ", ".join(message["rules"]),
+            f"{message['topic'].removeprefix('causeway.')}/{message['partition']}/{message['offset']}",
+            message["outcome"] or "",
+        )
+    console.print(table)
+
+
+def _accounting(console: Console, accounting: dict[str, Any]) -> None:
+    table = Table(title="Accounting", title_justify="left")
+    for column in ("equation", "terms", "difference"):
+        table.add_column(column)
+    for name in ("I", "II", "III"):
+        terms = {key: value for key, value in accounting[name].items() if key != "difference"}
+        table.add_row(
+            name, ", ".join(f"{key} {value}" for key, value in terms.items()), str(accounting[name]["difference"])
+        )
+    console.print(table)
+    for each in accounting["differences"][:20]:
+        console.print(f"  {each['equation']}: {each['what']}: {each['where']}")

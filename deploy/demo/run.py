@@ -1,0 +1,112 @@
+"""Running the demo: everything set up, the steps taken, the result printed and written."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+import sys
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+from deploy.accounting.run import reconciled
+from deploy.demo import steps
+from deploy.demo.report import print_report
+from deploy.devstack.endpoints import Endpoints
+from deploy.devstack.settings import PROJECT_ROOT, DevStackSettings
+from deploy.devstack.stack import DevStack, say_on_stderr
+from deploy.devstack.state import StateDirectory
+from deploy.devstack.supervisor import Child, Supervisor
+from deploy.sample.files import write_jsonl
+from deploy.sample.generator import demo_referrals
+from deploy.stack_children import instance_children, sandbox_children
+
+STATE = PROJECT_ROOT / ".state" / "demo"
+
+
+class _Done(BaseException):
+    """Ends the supervisor's loop when nobody is there to press Ctrl-C; carries the exit code."""
+
+    def __init__(self, code: int) -> None:
+        self.code = code
+
+
+def run_demo(report_file: Path | None, count: int) -> int:
+    """Run it. On a terminal the exchange stays up until Ctrl-C; elsewhere it ends with the report."""
+    started = monotonic()
+    _begin_anew(STATE)
+    settings = DevStackSettings().model_copy(update={"causeway_dev_state_dir": STATE})
+    stack = DevStack(STATE, settings)
+    supervisor = Supervisor(stack, _children, say_on_stderr)
+
+    def on_ready() -> None:
+        say_on_stderr(f"ready after {monotonic() - started:.1f} s")
+        report = asyncio.run(_demonstrate(stack.endpoints, count, started=started))
+        print_report(report)
+        if report_file is not None:
+            report_file.write_text(json.dumps(report, indent=2))
+        code = 1 if report["accounting"]["differences"] else 0
+        if not sys.stdout.isatty():
+            raise _Done(code)
+        say_on_stderr("the exchange stays up: Ctrl-C stops it")
+
+    try:
+        return supervisor.run(on_ready)
+    except _Done as done:
+        return done.code
+
+
+def _children(endpoints: Endpoints) -> list[Child]:
+    return [*instance_children(STATE, endpoints), *sandbox_children(STATE, endpoints)]
+
+
+def _begin_anew(state: Path) -> None:
+    """Empty the demo's state directory, unless a demo runs in it."""
+    directory = StateDirectory(state)
+    directory.acquire()
+    try:
+        directory.reset()
+        for name in ("keys", "approvers"):
+            shutil.rmtree(state / name, ignore_errors=True)
+        for file in state.glob("*.json*"):
+            file.unlink()
+    finally:
+        directory.release()
+
+
+async def _demonstrate(endpoints: Endpoints, count: int, *, started: float) -> dict[str, Any]:
+    parties = json.loads((STATE / "parties.json").read_text())
+    keys = {party["party"]: steps.Key(party["url"], party["key"]) for party in parties}
+    sampled = list(demo_referrals())[:count]
+    write_jsonl(STATE / "sample.jsonl", sampled)
+    say_on_stderr(f"filing {len(sampled)} sampled referrals over HTTP")
+    answered = asyncio.create_task(steps.until_answered(endpoints))
+    states = await steps.import_referrals(sampled, keys, say_on_stderr)
+    filed_s = monotonic() - started
+    first_answer_s = await answered - started
+    say_on_stderr("waiting for the parties to answer")
+    await steps.until_settled(endpoints)
+    referral_id = await steps.withdraw_one(endpoints, keys)
+    return {
+        "filed": {"count": len(sampled), "states": states},
+        "recipients": await steps.recipients(endpoints),
+        "answers": await steps.answers(endpoints),
+        "work_lists": await steps.work_lists(endpoints),
+        "flow": {
+            "referral_id": str(referral_id),
+            "messages": await steps.flow_of(endpoints, keys, referral_id),
+        },
+        "accounting": (await reconciled(endpoints)).as_json(),
+        "urls": endpoints.http,
+        "seconds": {
+            "first_answer": round(first_answer_s, 1),
+            "filed": round(filed_s, 1),
+            "end": round(monotonic() - started, 1),
+        },
+        "input": {
+            "sample": str(STATE / "sample.jsonl"),
+            "directory": str(STATE / "directory.json"),
+            "policy": str(STATE / "policy.json"),
+        },
+    }

@@ -1,0 +1,81 @@
+"""The providers' service, assembled: the only place that chooses implementations."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fastapi import FastAPI
+
+from services.industry.api import notices_router
+from services.industry.bus import IndustryDoor
+from services.industry.domain import AUTHORITY
+from services.industry.settings import IndustrySettings
+from shared.runtime.http import create_app, serve_http
+from shared.runtime.identity import identified
+from shared.runtime.machinery import Machinery, build_machinery
+from shared.runtime.origin.again import DecideAgain
+from shared.runtime.origin.intake import Intake
+from shared.runtime.origin.referrals import Referrals
+from shared.runtime.origin.routes import origin_router
+from shared.runtime.parts import Part
+
+INSTANCE = "industry"
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """The parts of this instance by name; `causeway serve` runs all of them or those it is told."""
+
+    machinery: Machinery
+    http: FastAPI
+    parts: dict[str, Part]
+
+
+async def build(settings: IndustrySettings) -> App:
+    """Wire the service. Nothing runs yet."""
+    machinery = await build_machinery(INSTANCE, settings)
+    again = DecideAgain(
+        machinery.database,
+        documents=machinery.documents,
+        parties=machinery.parties,
+        kek=machinery.keys.kek,
+        clock=machinery.clock,
+    )
+    intake = Intake(
+        machinery.database,
+        documents=machinery.documents,
+        instance=INSTANCE,
+        kek=machinery.keys.kek,
+        clock=machinery.clock,
+        wake=machinery.wake,
+    )
+    referrals = Referrals(
+        machinery.database, intake, authority=AUTHORITY, documents=machinery.documents, clock=machinery.clock
+    )
+    door = IndustryDoor(kek=machinery.keys.kek, again=again, clock=machinery.clock)
+    who = identified(machinery.api_keys, machinery.budgets)
+    acts = machinery.acts()
+    http = create_app(
+        "Causeway industry",
+        [
+            origin_router(referrals, acts, who),
+            notices_router(
+                machinery.database,
+                acts,
+                who,
+                kek=machinery.keys.kek,
+                directory=lambda: machinery.documents().directory,
+                clock=machinery.clock,
+            ),
+        ],
+        probes=[machinery.probe_database, machinery.probe_documents],
+        measure=machinery.measure,
+    )
+    parts: dict[str, Part] = {
+        "api": lambda: serve_http(http, settings.http_host, settings.http_port),
+        "intake": intake.run,
+        "documents": machinery.run_documents,
+        "relay": lambda: machinery.run_relay(again.rows),
+        "consumer": lambda: machinery.run_bus(door),
+    }
+    return App(machinery, http, parts)

@@ -1,0 +1,61 @@
+"""The agencies' service, assembled: the only place that chooses implementations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from fastapi import FastAPI
+
+from services.law_enforcement.api import cases_router
+from services.law_enforcement.bus import LawEnforcementDoor
+from services.law_enforcement.settings import LawEnforcementSettings
+from shared.kernel.errors import Defect
+from shared.runtime.http import create_app, serve_http
+from shared.runtime.identity import identified
+from shared.runtime.machinery import Machinery, build_machinery
+from shared.runtime.parts import Part
+from shared.runtime.ports import OutboxRow
+
+INSTANCE = "law_enforcement"
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """The parts of this instance by name; `causeway serve` runs all of them or those it is told."""
+
+    machinery: Machinery
+    http: FastAPI
+    parts: dict[str, Part]
+
+
+async def build(settings: LawEnforcementSettings) -> App:
+    """Wire the service. Nothing runs yet."""
+    machinery = await build_machinery(INSTANCE, settings)
+    door = LawEnforcementDoor(kek=machinery.keys.kek)
+    router = cases_router(
+        machinery.database,
+        machinery.acts(),
+        identified(machinery.api_keys, machinery.budgets),
+        kek=machinery.keys.kek,
+        directory=lambda: machinery.documents().directory,
+        clock=machinery.clock,
+    )
+    http = create_app(
+        "Causeway law enforcement",
+        [router],
+        probes=[machinery.probe_database, machinery.probe_documents],
+        measure=machinery.measure,
+    )
+    parts: dict[str, Part] = {
+        "api": lambda: serve_http(http, settings.http_host, settings.http_port),
+        "documents": machinery.run_documents,
+        "relay": lambda: machinery.run_relay(_none_decided),
+        "consumer": lambda: machinery.run_bus(door),
+    }
+    return App(machinery, http, parts)
+
+
+async def _none_decided(rows: Sequence[OutboxRow]) -> None:
+    """Agencies file no referrals: a decision in their outbox is a defect, and is not sent."""
+    raise Defect("decision_without_referral")

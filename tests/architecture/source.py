@@ -1,0 +1,57 @@
+"""The source of this repository as data: modules, functions, and the text files that are kept in it."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+PRODUCT = ("services", "shared", "client", "deploy")
+#: Where files are kept. What is made here (environment, state, caches) lies elsewhere and is not ours to check.
+KEPT = (*PRODUCT, "tests", "docs", "requirements", "changelog.d", ".ci")
+_MADE = {"__pycache__", "node_modules"}
+
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+@dataclass(frozen=True)
+class Module:
+    """One Python file: where it is, what it says, and what it means."""
+
+    path: str
+    text: str
+    tree: ast.Module
+
+    @property
+    def lines(self) -> int:
+        return len(self.text.splitlines())
+
+    def functions(self) -> Iterator[Function]:
+        yield from (node for node in ast.walk(self.tree) if isinstance(node, Function))
+
+
+def parse(text: str, path: str = "planted.py") -> Module:
+    return Module(path, text, ast.parse(text))
+
+
+@cache
+def modules(*folders: str) -> tuple[Module, ...]:
+    """All modules in `folders`, sorted; those of the product if none is named."""
+    paths = [path for folder in folders or PRODUCT for path in sorted((ROOT / folder).rglob("*.py"))]
+    return tuple(parse(path.read_text(encoding="utf-8"), str(path.relative_to(ROOT))) for path in paths)
+
+
+@cache
+def kept_files() -> tuple[Path, ...]:
+    """Every file of the repository."""
+    inside = [path for folder in KEPT for path in sorted((ROOT / folder).rglob("*")) if path.is_file()]
+    beside = [path for path in sorted(ROOT.iterdir()) if path.is_file()]
+    return tuple(path for path in inside + beside if not _MADE.intersection(path.parts))
+
+
+def has_code(module: Module) -> bool:
+    """Whether there is more in it than a docstring."""
+    return any(not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)) for node in module.tree.body)

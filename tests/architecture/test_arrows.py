@@ -1,0 +1,148 @@
+"""The arrows between packages. Each contract of pyproject.toml holds, and each is shown to see what it forbids."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import grimp
+import pytest
+
+from tests.architecture.source import PRODUCT, ROOT, modules
+
+#: Contract, the module that gets a forbidden line, the line. A module that does not exist is a new room.
+PLANTS = [
+    ("top", "shared/kernel/clock.py", "import services.hotline.domain"),
+    ("top", "shared/runtime/http.py", "import client.transport"),
+    ("top", "services/hotline/domain.py", "import client.problem"),
+    ("top", "client/problem.py", "import services.hotline.domain"),
+    ("top", "services/audit/app.py", "import deploy.parties"),
+    ("services", "services/hotline/domain.py", "import services.industry.domain"),
+    ("service", "services/hotline/domain.py", "import services.hotline.ports"),
+    ("service", "services/hotline/ports.py", "import services.hotline.use_cases"),
+    ("service", "services/hotline/use_cases.py", "import services.hotline.store"),
+    ("service", "services/hotline/use_cases.py", "import services.hotline.settings"),
+    ("service", "services/hotline/store.py", "import services.hotline.api"),
+    ("service", "services/hotline/api.py", "import services.hotline.bus"),
+    ("service", "services/hotline/bus.py", "import services.hotline.app"),
+    ("service", "services/hotline/extras.py", ""),
+    ("shared", "shared/kernel/clock.py", "import shared.vocabulary.code"),
+    ("shared", "shared/ledger/tree.py", "import shared.vocabulary.code"),
+    ("shared", "shared/vocabulary/code.py", "import shared.contracts.base"),
+    ("shared", "shared/contracts/base.py", "import shared.guard.rules"),
+    ("shared", "shared/envelope/batch.py", "import shared.routing.facts"),
+    ("shared", "shared/routing/facts.py", "import shared.guard.rules"),
+    ("shared", "shared/guard/rules.py", "import shared.exchange.message"),
+    ("shared", "shared/exchange/message.py", "import shared.runtime.ports"),
+    ("shared", "shared/extras.py", ""),
+    ("purity", "services/hotline/domain.py", "import sqlalchemy"),
+    ("purity", "services/audit/ports.py", "import asyncpg"),
+    ("purity", "services/industry/use_cases.py", "import shared.runtime.outbox"),  # reaches asyncpg indirectly
+    ("purity", "shared/exchange/accept.py", "import opentelemetry"),
+    ("purity", "shared/routing/engine.py", "import faststream"),
+    ("purity", "shared/envelope/batch.py", "import aiokafka"),
+    ("purity", "shared/guard/rules.py", "import fastapi"),
+    ("purity", "shared/contracts/base.py", "import fastapi"),
+    ("purity", "shared/ledger/tree.py", "import sqlalchemy"),
+    ("purity", "shared/vocabulary/code.py", "import asyncpg"),
+    ("purity", "shared/kernel/clock.py", "import opentelemetry"),
+    ("client", "client/transport.py", "import asyncpg"),
+    ("client", "deploy/sandbox/desks.py", "import shared.runtime.database"),
+]
+#: What a package below the contracts may import from outside; the rest is the standard library.
+LIBRARIES = {"shared.kernel": set(), "shared.vocabulary": set(), "shared.ledger": {"cryptography"}}
+
+
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The four packages, Python files only, with the contracts: a tree to plant violations in."""
+    tree = tmp_path_factory.mktemp("tree")
+    for package in PRODUCT:
+        for source in (ROOT / package).rglob("*.py"):
+            target = tree / source.relative_to(ROOT)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, target)
+    shutil.copyfile(ROOT / "pyproject.toml", tree / "pyproject.toml")
+    return tree
+
+
+@pytest.fixture
+def planted(copy: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
+    _, module, line = request.param
+    path = copy / module
+    before = path.read_text(encoding="utf-8") if path.exists() else None
+    path.write_text(f"{before or ''}\n{line}\n", encoding="utf-8")
+    yield copy
+    if before is None:
+        path.unlink()
+    else:
+        path.write_text(before, encoding="utf-8")
+
+
+def check_contracts(tree: Path, *contracts: str) -> subprocess.CompletedProcess[str]:
+    options = [option for contract in contracts for option in ("--contract", contract)]
+    command = [str(Path(sys.executable).with_name("lint-imports")), "--no-logo", "--no-cache", *options]
+    return subprocess.run(command, cwd=tree, capture_output=True, text=True, timeout=60, check=False)
+
+
+def contracts() -> dict[str, str]:
+    config = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    return {contract["id"]: contract["name"] for contract in config["tool"]["importlinter"]["contracts"]}
+
+
+def test_every_arrow_points_the_way_it_should(copy: Path) -> None:
+    done = check_contracts(copy)
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize(
+    ("planted", "contract"),
+    [(plant, plant[0]) for plant in PLANTS],
+    ids=[f"{contract}: {module} {line}" for contract, module, line in PLANTS],
+    indirect=["planted"],
+)
+def test_a_contract_sees_what_it_forbids(planted: Path, contract: str) -> None:
+    done = check_contracts(planted, contract)
+    assert done.returncode == 1, done.stdout
+    assert "0 kept, 1 broken" in done.stdout
+    assert contracts()[contract] in done.stdout
+
+
+def test_every_contract_is_shown_red_at_least_once() -> None:
+    assert {contract for contract, _, _ in PLANTS} == contracts().keys()
+
+
+def foreign_imports(package: str, graph: grimp.ImportGraph) -> set[str]:
+    """What the modules of `package` import from outside the repository and the standard library."""
+    inside = {package} | graph.find_descendants(package)
+    imported = {each for module in inside for each in graph.find_modules_directly_imported_by(module)}
+    return {each for each in imported if not each.startswith(PRODUCT) and each not in sys.stdlib_module_names}
+
+
+@pytest.mark.parametrize("package", LIBRARIES)
+def test_the_lowest_packages_stand_on_the_standard_library(package: str) -> None:
+    graph = grimp.build_graph(*PRODUCT, include_external_packages=True, cache_dir=None)
+    assert foreign_imports(package, graph) <= LIBRARIES[package]
+    graph.add_import(importer=f"{package}.planted", imported="pydantic")
+    assert foreign_imports(package, graph) - LIBRARIES[package] == {"pydantic"}
+
+
+def test_a_migration_knows_its_own_service_alone() -> None:
+    """Migrations are files that Alembic runs, not packages: import-linter does not see them."""
+    migrations = [module for module in modules("services") if "/migrations/" in module.path]
+    assert migrations
+    assert [found for module in migrations for found in strangers(module.path, module.text)] == []
+    assert strangers("services/hotline/migrations/env.py", "from services.audit import store\n") == ["services.audit"]
+
+
+def strangers(path: str, text: str) -> list[str]:
+    """What a migration imports besides its own service, the machinery and Alembic."""
+    allowed = (f"services.{path.split('/')[1]}", "shared.runtime", "alembic", "sqlalchemy")
+    found = [line.split()[1] for line in text.splitlines() if line.startswith(("from ", "import "))]
+    return [
+        name for name in found if name.split(".")[0] not in sys.stdlib_module_names and not name.startswith(allowed)
+    ]

@@ -1,0 +1,76 @@
+"""Who reads and writes Kafka: every subscriber states its options, and only the relay publishes."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+import pytest
+from faststream import AckPolicy
+
+from shared.kernel.clock import SystemClock
+from shared.runtime.bus import Bus, Subscription
+from shared.runtime.kafka import KafkaAccess
+from tests.architecture.source import Module, modules, parse
+
+#: Left to a library's default, each of these has lost or repeated records somewhere.
+STATED = {"group_id", "auto_offset_reset", "isolation_level", "ack_policy", "no_reply"}
+CONSUMING = ("hotline", "law_enforcement", "industry")
+#: Who may hold a producer: the relay's writer, and the operator's publishing of documents (decision 0008).
+PRODUCING = {"shared/runtime/kafka.py", "shared/runtime/documents.py"}
+PUBLISHING_NAMES = {"AIOKafkaProducer", "Producer", "KafkaProducer"}
+
+
+def calls(module: Module, name: str) -> Iterator[ast.Call]:
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == name:
+            yield node
+
+
+def unstated(module: Module) -> list[str]:
+    """The options that a `….subscriber(…)` of the module leaves to the library."""
+    return [
+        f"{module.path}: {option}"
+        for call in calls(module, "subscriber")
+        for option in sorted(STATED - {keyword.arg for keyword in call.keywords})
+    ]
+
+
+def producers(module: Module) -> bool:
+    """Whether the module imports a Kafka producer, or asks a FastStream broker to publish."""
+    imported = {alias.name for node in ast.walk(module.tree) if isinstance(node, ast.ImportFrom) for alias in node.names}
+    return bool(imported & PUBLISHING_NAMES) or any(list(calls(module, name)) for name in ("publish", "publisher"))
+
+
+def test_every_subscriber_states_its_options() -> None:
+    assert any(list(calls(module, "subscriber")) for module in modules())
+    assert [finding for module in modules() for finding in unstated(module)] == []
+
+
+def test_a_subscriber_that_leaves_an_option_out_is_found() -> None:
+    assert unstated(parse('broker.subscriber("topic", group_id="g", no_reply=True, ack_policy=x, isolation_level=y)'))
+
+
+@pytest.mark.parametrize("instance", CONSUMING)
+def test_every_subscriber_of_an_instance_has_the_options_that_delivery_rests_on(instance: str) -> None:
+    subscription = Subscription(instance, f"causeway.inbox.{instance}.v1")
+    bus = Bus(KafkaAccess("broker.example:9092"), subscription, None, clock=SystemClock())  # type: ignore[arg-type]
+    broker, declared = bus.declare()
+    assert list(broker.subscribers) == [declared]
+    assert declared.group_id == f"causeway.{instance}"
+    assert declared.topic_names == [f"causeway.inbox.{instance}.v1"]
+    assert declared.ack_policy is AckPolicy.NACK_ON_ERROR
+    assert declared._no_reply
+    assert declared._connection_args["auto_offset_reset"] == "earliest"
+    assert declared._connection_args["isolation_level"] == "read_uncommitted"
+
+
+def test_only_the_relay_and_the_operator_publish() -> None:
+    assert {module.path for module in modules() if producers(module)} == PRODUCING
+
+
+@pytest.mark.parametrize(
+    "line", ["from aiokafka import AIOKafkaProducer", "from confluent_kafka import Producer", "broker.publish(x, topic)"]
+)
+def test_another_publisher_is_found(line: str) -> None:
+    assert producers(parse(line))

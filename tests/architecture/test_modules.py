@@ -1,0 +1,95 @@
+"""House rules for every module: sizes, headers, parameters, names. Each rule is shown to find what it forbids."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.architecture.source import Function, Module, has_code, modules, parse
+
+MODULE_LINES_MAX = 400
+FUNCTION_LINES_MAX = 50
+POSITIONAL_MAX = 3
+#: Words that say nothing about what is inside, or that announce inheritance where there is convention.
+EMPTY_WORDS = ("util", "helper", "common", "manager", "misc")
+
+Rule = Callable[[Module], Iterator[str]]
+
+
+def long_modules(module: Module) -> Iterator[str]:
+    if module.lines > MODULE_LINES_MAX:
+        yield f"{module.path}: {module.lines} lines"
+
+
+def long_functions(module: Module) -> Iterator[str]:
+    for function in module.functions():
+        lines = (function.end_lineno or 0) - function.lineno + 1
+        if lines > FUNCTION_LINES_MAX:
+            yield f"{module.path}: {function.name} has {lines} lines"
+
+
+def missing_docstrings(module: Module) -> Iterator[str]:
+    if module.text.strip() and ast.get_docstring(module.tree) is None:
+        yield f"{module.path}: no docstring"
+
+
+def evaluated_annotations(module: Module) -> Iterator[str]:
+    if has_code(module) and "from __future__ import annotations" not in module.text:
+        yield f"{module.path}: annotations are evaluated"
+
+
+def positional_crowds(module: Module) -> Iterator[str]:
+    """More than three parameters that can be confused with each other."""
+    for function in module.functions():
+        if called_by_a_framework(function):
+            continue
+        names = [argument.arg for argument in (*function.args.posonlyargs, *function.args.args)]
+        named = [name for name in names if name not in ("self", "cls")]
+        if len(named) > POSITIONAL_MAX:
+            yield f"{module.path}: {function.name} takes {len(named)} positional parameters"
+
+
+def called_by_a_framework(function: Function) -> bool:
+    """A route, a command or an overridden hook: its parameters are a library's to pass, by name or as it has them."""
+    decorators = [ast.unparse(decorator) for decorator in function.decorator_list]
+    return any(name.startswith(("router.", "app.")) or ".command" in name for name in decorators) or (
+        function.name == "should_sample"  # opentelemetry.sdk.trace.sampling.Sampler
+    )
+
+
+def empty_names(module: Module) -> Iterator[str]:
+    for node in ast.walk(module.tree):
+        if isinstance(node, Function | ast.ClassDef):
+            lowered = node.name.lower()
+            if any(word in lowered for word in EMPTY_WORDS) or lowered.startswith("base"):
+                yield f"{module.path}: {node.name}"
+    if any(word in module.path.lower() for word in EMPTY_WORDS):
+        yield f"{module.path}: the file's own name"
+
+
+RULES: dict[str, tuple[Rule, str]] = {
+    "a module has at most 400 lines": (long_modules, "x = 1\n" * 401),
+    "a function has at most 50 lines": (long_functions, "def f():\n" + "    x = 1\n" * 50),
+    "a module says what it is": (missing_docstrings, "x = 1\n"),
+    "annotations are not evaluated": (evaluated_annotations, '"""A module."""\nx = 1\n'),
+    "parameters after the third are named": (positional_crowds, "def f(self, a, b, c, d): ...\n"),
+    "names say what is inside": (empty_names, "class BaseService: ...\n"),
+}
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_every_module_keeps_the_rule(rule: str) -> None:
+    check, _ = RULES[rule]
+    assert [finding for module in modules() for finding in check(module)] == []
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_a_rule_finds_what_it_forbids(rule: str) -> None:
+    check, planted = RULES[rule]
+    assert list(check(parse(planted)))
+
+
+def test_tests_keep_their_functions_short_too() -> None:
+    assert [finding for module in modules("tests") for finding in long_functions(module)] == []

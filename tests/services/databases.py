@@ -1,0 +1,65 @@
+"""PostgreSQL for one service's tests: migrated by its owner role, used under its login role and row-level security."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+import asyncpg
+
+from deploy.devstack.databases import prepare_databases
+from deploy.devstack.endpoints import DatabaseEndpoint
+from deploy.devstack.postgres import PostgresServer
+from deploy.devstack.state import StateDirectory
+from shared.exchange.message import Received
+from shared.runtime.database import Database
+from shared.runtime.migrate import upgrade
+
+
+@contextmanager
+def running_postgres(path: Path, instance: str) -> Iterator[DatabaseEndpoint]:
+    """A server of its own with the database and roles of one instance, still without tables."""
+    state = StateDirectory(path)
+    state.acquire()
+    server = PostgresServer(state, port=state.port("postgres", set()))
+    try:
+        server.start()
+        yield prepare_databases(server.admin_url, [instance], state.password)[instance]
+    finally:
+        server.stop()
+        state.release()
+
+
+@asynccontextmanager
+async def migrated(endpoint: DatabaseEndpoint, service: str) -> AsyncIterator[Database]:
+    """The service's database with its newest tables, as its login role sees it."""
+    await asyncio.to_thread(upgrade, service, endpoint.owner_url)
+    database = Database(endpoint.service_url, pool_size=4)
+    yield database
+    await database.close()
+
+
+async def stored_text(owner_url: str, parties: Sequence[str]) -> str:
+    """Every row of every table, as text: bytes as hexadecimal digits. Isolated rows are those of `parties`."""
+    connection = await asyncpg.connect(owner_url)
+    try:
+        async with connection.transaction():
+            await connection.execute("SELECT set_config('causeway.parties', $1, true)", ",".join(parties))
+            await connection.execute("SELECT set_config('causeway.role', 'service', true)")
+            await connection.execute("SELECT set_config('causeway.action', 'apply', true)")
+            tables = await connection.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+            rows = [
+                row["line"]
+                for table in tables
+                for row in await connection.fetch(f'SELECT t::text AS line FROM "{table["tablename"]}" AS t')
+            ]
+    finally:
+        await connection.close()
+    return "\n".join(rows)
+
+
+def unencrypted(messages: Sequence[Received], _kek: object) -> list[tuple[bytes, bytes | None]]:
+    """What `seal_contents` would give if it did not encrypt: for negative controls."""
+    return [(message.sealed.model_dump_json().encode(), None) for message in messages if message.sealed is not None]

@@ -1,0 +1,190 @@
+"""Verified messages as a service's bus door is handed them, and the directory their parties stand in."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from typing import Any
+from uuid import UUID
+
+from shared.contracts.base import Contract
+from shared.contracts.referral import (
+    NoticeIssuedClear,
+    NoticeRecord,
+    NoticeWithdrawnClear,
+    ReferralOfferedClear,
+    ReferralRecord,
+    ReferralWithdrawnClear,
+)
+from shared.contracts.registry import (
+    NOTICE_ISSUED,
+    NOTICE_WITHDRAWN,
+    REFERRAL_OFFERED,
+    REFERRAL_WITHDRAWN,
+    MessageType,
+)
+from shared.envelope.keys import OpeningKey
+from shared.exchange.message import Received, Record
+from shared.kernel.ids import uuid7
+from shared.routing.directory_index import DirectoryIndex
+from shared.vocabulary.jurisdiction import TREE
+
+AT = datetime(2026, 5, 4, 12, tzinfo=UTC)
+HOTLINE, OTHER_HOTLINE = "hotline-a.example", "hotline-b.example"
+AGENCY, OTHER_AGENCY = "police-a.example", "police-b.example"
+PROVIDER, OTHER_PROVIDER = "provider-a.example", "provider-b.example"
+LOCATION = "https://images.example/gallery/17"
+#: What each instance opens sealed parts with.
+OPENING = {kind: OpeningKey.generate() for kind in ("hotline", "law_enforcement", "industry")}
+
+_PARTIES = {
+    "hotline": (HOTLINE, OTHER_HOTLINE),
+    "law_enforcement": (AGENCY, OTHER_AGENCY),
+    "industry": (PROVIDER, OTHER_PROVIDER),
+}
+_DECISION = {
+    "digest": "d" * 64,
+    "directory": "e" * 64,
+    "policy": "f" * 64,
+    "engine": 1,
+    "decided_at": "2026-05-04T12:00:00.000Z",
+}
+
+
+def directory() -> DirectoryIndex:
+    """Three instances with two parties each, all sandbox."""
+    document = {
+        "version": 1,
+        "issued_on": date(2026, 1, 1).isoformat(),
+        "instances": [
+            {
+                "id": kind,
+                "kind": kind,
+                "topic": f"causeway.inbox.{kind}.v1",
+                "keys": [
+                    {
+                        "key_id": key.key_id,
+                        "use": "seal",
+                        "suite": key.suite,
+                        "public": key.sealing_key.text(),
+                        "valid_from": "2026-01-01T00:00:00.000Z",
+                    }
+                ],
+            }
+            for kind, key in OPENING.items()
+        ],
+        "parties": [
+            {"id": party, "kind": kind, "status": "sandbox", "instance": kind, "jurisdictions": ["NL"]}
+            for kind, parties in _PARTIES.items()
+            for party in parties
+        ],
+    }
+    return DirectoryIndex(document, "e" * 64, TREE)
+
+
+def edge(recipient: str, purpose: str, *, hold_gate: bool = False) -> dict[str, Any]:
+    return {
+        "recipient": recipient,
+        "purpose": purpose,
+        "rules": ["sample-rule"],
+        "reason": "hosting_jurisdiction",
+        "basis": [{"instrument": "other", "article": "1", "jurisdiction": "NL"}],
+        "handling": {"tlp": "amber"},
+        "withheld": [],
+        "hold_gate": hold_gate,
+        "deadlines": {},
+        "facts": {},
+        "digest": "c" * 64,
+    }
+
+
+def offered(
+    referral_id: UUID,
+    *,
+    to: str = AGENCY,
+    origin: str = HOTLINE,
+    purpose: str = "investigation",
+    sender: str | None = None,
+) -> Received:
+    """A referral offered by `origin`, which is the sender unless another is named."""
+    stated = {"referral_id": referral_id, "revision": 1, "origin": origin, "exercise": True, "decision": _DECISION}
+    record = {
+        "incident_kind": "csam",
+        "observed_at": "2026-05-03T08:00:00Z",
+        "media_kind": "image",
+        "items": [{"locator": {"kind": "url", "value": LOCATION}}],
+    }
+    return received(
+        REFERRAL_OFFERED,
+        ReferralOfferedClear.model_validate(stated | {"edge": edge(to, purpose)}),
+        subject=referral_id,
+        sender=sender or origin,
+        recipient=to,
+        sealed=ReferralRecord.model_validate(record),
+    )
+
+
+def withdrawn(referral_id: UUID, *, to: str = AGENCY, origin: str = HOTLINE) -> Received:
+    clear = ReferralWithdrawnClear.model_validate(
+        {"referral_id": referral_id, "revision": 1, "reason": "filed_in_error"}
+    )
+    return received(REFERRAL_WITHDRAWN, clear, subject=referral_id, sender=origin, recipient=to)
+
+
+def issued(
+    notice_id: UUID,
+    *,
+    to: str = PROVIDER,
+    contact: str = HOTLINE,
+    hold_gate: bool = False,
+    sender: str | None = None,
+) -> Received:
+    """A notice issued by `contact`, which is the sender unless another is named."""
+    stated_edge = edge(to, "takedown", hold_gate=hold_gate)
+    stated = {"notice_id": notice_id, "exercise": True, "contact": contact, "decision": _DECISION, "edge": stated_edge}
+    shared = {"basis": stated_edge["basis"], "handling": stated_edge["handling"]}
+    record = {
+        "incident_kind": "csam",
+        "media_kind": "image",
+        "items": [{"locator": {"kind": "url", "value": LOCATION}, "site_type": "imagehost"}],
+    }
+    return received(
+        NOTICE_ISSUED,
+        NoticeIssuedClear.model_validate(stated | shared),
+        subject=notice_id,
+        sender=sender or contact,
+        recipient=to,
+        sealed=NoticeRecord.model_validate(record),
+    )
+
+
+def notice_withdrawn(notice_id: UUID, *, to: str = PROVIDER, contact: str = HOTLINE) -> Received:
+    clear = NoticeWithdrawnClear.model_validate({"notice_id": notice_id, "reason": "filed_in_error"})
+    return received(NOTICE_WITHDRAWN, clear, subject=notice_id, sender=contact, recipient=to)
+
+
+def received(
+    message: MessageType,
+    clear: Contract,
+    *,
+    subject: UUID,
+    sender: str,
+    recipient: str,
+    sealed: Contract | None = None,
+) -> Received:
+    """What `accept` makes of a record, as far as a service looks at it."""
+    return Received(
+        record=Record("causeway.inbox.sample.v1", 0, 0, AT, str(subject).encode(), (), b""),
+        message_id=uuid7(),
+        message=message,
+        subject=str(subject),
+        sender=sender,
+        sender_instance="hotline",
+        recipient=recipient,
+        sequence=1,
+        digest="a" * 64,
+        exercise=True,
+        clear=clear,
+        sealed=sealed,
+        sent_at=AT,
+        traceparent=None,
+    )

@@ -1,0 +1,36 @@
+"""A service's HTTP door without a network: who asks stands in a header, everything behind it is real."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+
+import httpx
+from fastapi import APIRouter, Request
+
+from shared.kernel.authority import Role
+from shared.kernel.clock import ManualClock
+from shared.runtime.http import create_app
+from shared.runtime.identity import Identity
+
+CLOCK = ManualClock(datetime(2026, 5, 4, 12, tzinfo=UTC))
+
+
+def identified_as(kind: str) -> Callable[[Request], Awaitable[Identity]]:
+    """Takes the party and the role from the request's own headers."""
+
+    async def identity_of(request: Request) -> Identity:
+        return Identity(request.headers["x-party"], Role(request.headers["x-role"]), kind, exercise=True)
+
+    return identity_of
+
+
+def door(*routers: APIRouter) -> httpx.AsyncClient:
+    """A client of an application with these routers."""
+    transport = httpx.ASGITransport(create_app("sample", routers), raise_app_exceptions=False)
+    return httpx.AsyncClient(transport=transport, base_url="http://service.example")
+
+
+def asking(party: str, *, role: Role = Role.ANALYST, key: str | None = None) -> dict[str, str]:
+    """The headers of a request by `party`."""
+    return {"x-party": party, "x-role": role} | ({} if key is None else {"idempotency-key": key})

@@ -1,0 +1,88 @@
+"""The providers' service around a real database: hand it messages, let parties act, see what went out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from types import SimpleNamespace
+from typing import Any
+from uuid import UUID
+
+from services.industry.bus import IndustryDoor
+from services.industry.domain import NoticeAct, NoticeState
+from services.industry.store import PostgresNotices
+from services.industry.use_cases import Acting
+from shared.envelope.datakeys import KeyEncryptionKey
+from shared.exchange.message import Received
+from shared.kernel.authority import Role
+from shared.kernel.clock import ManualClock
+from shared.runtime.database import Database, Scope
+from tests.services.deliveries import AT, OTHER_PROVIDER, PROVIDER, directory
+
+KEK = KeyEncryptionKey(bytes(range(32)))
+_SENT = "SELECT type, sender, recipient, exercise, body FROM outbox WHERE subject = $1 ORDER BY id"
+
+
+class DecidedAgain:
+    """Stands for `DecideAgain`: notes which messages it was given."""
+
+    def __init__(self) -> None:
+        self.given: list[UUID] = []
+
+    async def messages(self, driver: Any, message_ids: Sequence[UUID]) -> None:
+        self.given += message_ids
+
+
+class Providers:
+    """Both sample providers, served by one instance."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.directory = directory()
+        self.again = DecidedAgain()
+        again: Any = self.again
+        self.door = IndustryDoor(kek=KEK, again=again, clock=ManualClock(AT))
+
+    async def receive(self, *messages: Received) -> list[str | None]:
+        """Apply one batch; the code each message was refused with, None where it was applied."""
+        async with self.database.transaction(Scope((PROVIDER, OTHER_PROVIDER), Role.SERVICE, "apply")) as session:
+            unit: Any = SimpleNamespace(connection=session)
+            refusals = await self.door.apply(unit, messages)
+        return [refusals.get(message.message_id) for message in messages]
+
+    @asynccontextmanager
+    async def notices(
+        self, action: str, *, party: str = PROVIDER, role: Role = Role.ANALYST
+    ) -> AsyncIterator[PostgresNotices]:
+        """The notices as `party` sees them while it does `action`."""
+        async with self.database.transaction(Scope([party], role, action)) as session:
+            yield PostgresNotices(session.driver, KEK)
+
+    async def act(
+        self,
+        act: NoticeAct,
+        move: Callable[[UUID, Acting], Awaitable[NoticeState]],
+        notice_id: UUID,
+        *,
+        party: str = PROVIDER,
+        role: Role = Role.ANALYST,
+    ) -> NoticeState:
+        """Do one act as the HTTP door does it."""
+        async with self.notices(act, party=party, role=role) as notices:
+            return await move(notice_id, Acting(party, role, notices, self.directory, AT))
+
+    async def show(self, notice_id: UUID, *, party: str = PROVIDER) -> dict[str, Any]:
+        async with self.notices("read", party=party) as notices:
+            return await notices.show(notice_id)
+
+    async def sent(self, notice_id: UUID) -> list[tuple[str, str, str, bool, dict[str, Any]]]:
+        """(type, sender, recipient, exercise, clear part) of what waits in the outbox; no answer seals anything."""
+        async with self.database.transaction() as session:
+            rows = await session.driver.fetch(_SENT, str(notice_id))
+        bodies = [json.loads(row["body"]) for row in rows]
+        assert all(body.keys() == {"clear"} for body in bodies)
+        return [
+            (row["type"], row["sender"], row["recipient"], row["exercise"], body["clear"])
+            for row, body in zip(rows, bodies, strict=True)
+        ]

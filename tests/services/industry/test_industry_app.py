@@ -1,0 +1,35 @@
+"""The providers' service, assembled."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from deploy.devstack.endpoints import DatabaseEndpoint
+from services.industry.app import build
+from services.industry.settings import IndustrySettings
+from tests.services.industry.provider import Providers
+from tests.services.installed import installation, paths_of
+
+
+async def test_it_is_assembled_without_a_broker_and_serves_the_paths_of_a_provider_and_an_origin(
+    providers: Providers, endpoint: DatabaseEndpoint, tmp_path: Path
+) -> None:
+    app = await build(IndustrySettings.model_validate(installation(tmp_path, endpoint.service_url)))
+    assert app.parts.keys() == {"api", "intake", "documents", "relay", "consumer"}
+    assert paths_of(app.http.openapi()) == {
+        ("get", "/v1/notices"),
+        ("get", "/v1/notices/{notice_id}"),
+        ("post", "/v1/notices/{notice_id}:acknowledge"),
+        ("post", "/v1/notices/{notice_id}:action"),
+        ("post", "/v1/notices/{notice_id}:reject"),
+        ("post", "/v1/notices/{notice_id}:not-ours"),
+        ("post", "/v1/notices/{notice_id}:acknowledge-withdrawal"),
+        ("get", "/v1/referrals"),
+        ("post", "/v1/referrals"),
+        ("post", "/v1/referrals:batch"),
+        ("post", "/v1/referrals:check"),
+        ("get", "/v1/referrals/{referral_id}"),
+        ("post", "/v1/referrals/{referral_id}:withdraw"),
+        ("get", "/v1/work"),
+    }
+    await app.machinery.close()

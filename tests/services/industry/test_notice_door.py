@@ -1,0 +1,134 @@
+"""The HTTP door of the providers' service: paths, bodies, answers, and one effect per idempotency key."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+
+from services.industry.api import notices_router
+from shared.kernel.authority import Role
+from shared.kernel.ids import uuid7
+from shared.runtime.acts import Acts
+from tests.services.deliveries import LOCATION, OTHER_PROVIDER, PROVIDER, issued, notice_withdrawn
+from tests.services.doors import CLOCK, asking, door, identified_as
+from tests.services.industry.provider import KEK, Providers
+
+
+@pytest.fixture
+async def client(providers: Providers) -> AsyncIterator[httpx.AsyncClient]:
+    router = notices_router(
+        providers.database,
+        Acts(providers.database, lambda: None),
+        identified_as("industry"),
+        kek=KEK,
+        directory=lambda: providers.directory,
+        clock=CLOCK,
+    )
+    async with door(router) as opened:
+        yield opened
+
+
+async def issue(providers: Providers) -> str:
+    notice_id = uuid7()
+    await providers.receive(issued(notice_id))
+    return str(notice_id)
+
+
+async def test_notices_are_listed_without_their_records(providers: Providers, client: httpx.AsyncClient) -> None:
+    notice_id = await issue(providers)
+    answer = await client.get("/v1/notices", params={"state": "issued", "limit": 1}, headers=asking(PROVIDER))
+    assert answer.status_code == 200
+    assert answer.json()["items"][0]["notice_id"] == notice_id
+    assert LOCATION not in answer.text
+
+
+async def test_one_notice_has_its_opened_record(providers: Providers, client: httpx.AsyncClient) -> None:
+    notice_id = await issue(providers)
+    answer = await client.get(f"/v1/notices/{notice_id}", headers=asking(PROVIDER, role=Role.VIEWER))
+    assert answer.json()["record"]["items"][0]["locator"]["value"] == LOCATION
+
+
+@pytest.mark.parametrize(
+    ("verb", "body", "state"),
+    [
+        ("acknowledge", {}, "acknowledged"),
+        ("action", {"actions": ["removed"], "effective_at": "2026-05-04T11:59:00Z"}, "actioned"),
+        ("reject", {"reason": "insufficient_detail"}, "rejected"),
+        ("not-ours", {"suggested": OTHER_PROVIDER}, "not_ours"),
+        ("not-ours", {}, "not_ours"),
+    ],
+)
+async def test_each_act_has_its_own_path(
+    providers: Providers, client: httpx.AsyncClient, verb: str, body: dict[str, Any], state: str
+) -> None:
+    notice_id = await issue(providers)
+    headers = asking(PROVIDER, role=Role.MACHINE, key=notice_id)
+    answer = await client.post(f"/v1/notices/{notice_id}:{verb}", json=body, headers=headers)
+    assert (answer.status_code, answer.json()) == (202, {"notice_id": notice_id, "state": state})
+
+
+async def test_a_withdrawal_is_acknowledged(providers: Providers, client: httpx.AsyncClient) -> None:
+    notice_id = uuid7()
+    await providers.receive(issued(notice_id), notice_withdrawn(notice_id))
+    answer = await client.post(
+        f"/v1/notices/{notice_id}:acknowledge-withdrawal", json={}, headers=asking(PROVIDER, key=str(notice_id))
+    )
+    assert answer.json() == {"notice_id": str(notice_id), "state": "withdrawal_acknowledged"}
+
+
+async def test_the_same_key_gives_the_same_answer_and_one_message(
+    providers: Providers, client: httpx.AsyncClient
+) -> None:
+    notice_id = uuid7()
+    await providers.receive(issued(notice_id))
+    headers = asking(PROVIDER, key=str(notice_id))
+    answers = [await client.post(f"/v1/notices/{notice_id}:acknowledge", json={}, headers=headers) for _ in range(2)]
+    assert answers[0].content == answers[1].content
+    assert len(await providers.sent(notice_id)) == 1
+
+
+@pytest.mark.parametrize(
+    ("verb", "body", "code", "field"),
+    [
+        ("action", {"actions": [], "effective_at": "2026-05-04T11:59:00Z"}, "fields_invalid", "/actions"),
+        ("action", {"actions": ["removed"], "effective_at": "secret"}, "fields_invalid", "/effective_at"),
+        ("reject", {"reason": "secret"}, "fields_invalid", "/reason"),
+        ("not-ours", {"suggested": "secret.example"}, "suggested_unknown", "/suggested"),
+    ],
+)
+async def test_a_body_that_breaks_a_rule_is_refused_by_field_and_never_echoed(
+    providers: Providers, client: httpx.AsyncClient, verb: str, body: dict[str, Any], code: str, field: str
+) -> None:
+    notice_id = await issue(providers)
+    answer = await client.post(f"/v1/notices/{notice_id}:{verb}", json=body, headers=asking(PROVIDER, key=notice_id))
+    assert answer.status_code == 422
+    assert (answer.json()["code"], answer.json()["field"]) == (code, field)
+    assert "secret" not in answer.text
+
+
+async def test_an_act_without_a_key_is_refused(providers: Providers, client: httpx.AsyncClient) -> None:
+    notice_id = await issue(providers)
+    answer = await client.post(f"/v1/notices/{notice_id}:acknowledge", json={}, headers=asking(PROVIDER))
+    assert (answer.status_code, answer.json()["code"]) == (400, "idempotency_key_missing")
+
+
+async def test_absent_and_foreign_notices_are_byte_equal(providers: Providers, client: httpx.AsyncClient) -> None:
+    foreign, absent = await issue(providers), str(uuid7())
+    shown = [await client.get(f"/v1/notices/{each}", headers=asking(OTHER_PROVIDER)) for each in (foreign, absent)]
+    acted = [
+        await client.post(f"/v1/notices/{each}:acknowledge", json={}, headers=asking(OTHER_PROVIDER, key=each))
+        for each in (foreign, absent)
+    ]
+    assert {answer.status_code for answer in shown + acted} == {404}
+    assert len({answer.content for answer in shown + acted}) == 1
+
+
+async def test_a_viewer_may_look_and_not_act(providers: Providers, client: httpx.AsyncClient) -> None:
+    notice_id = await issue(providers)
+    viewer = asking(PROVIDER, role=Role.VIEWER, key=notice_id)
+    looked = await client.get(f"/v1/notices/{notice_id}", headers=viewer)
+    acted = await client.post(f"/v1/notices/{notice_id}:acknowledge", json={}, headers=viewer)
+    assert (looked.status_code, acted.status_code, acted.json()["code"]) == (200, 403, "forbidden")

@@ -1,0 +1,344 @@
+"""What providers do with notices, over the real database and its row-level security."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from deploy.devstack.endpoints import DatabaseEndpoint
+from services.industry import use_cases
+from services.industry.domain import NoticeAct, NoticeState
+from services.industry.ports import NoticeNote
+from shared.contracts.answers import CaseAcceptedClear
+from shared.contracts.registry import CASE_ACCEPTED
+from shared.exchange.message import Received
+from shared.kernel.authority import Role
+from shared.kernel.errors import Refused
+from shared.kernel.ids import uuid7
+from shared.runtime import received as received_items
+from shared.runtime.database import Scope
+from shared.runtime.ports import Settlement
+from shared.vocabulary.answers import NoticeAction, NoticeRejection, Outcome
+from tests.services.databases import stored_text, unencrypted
+from tests.services.deliveries import (
+    AGENCY,
+    AT,
+    HOTLINE,
+    LOCATION,
+    OTHER_HOTLINE,
+    OTHER_PROVIDER,
+    PROVIDER,
+    issued,
+    notice_withdrawn,
+    offered,
+    received,
+)
+from tests.services.industry.provider import Providers
+
+ACTION = partial(use_cases.action_notice, actions=(NoticeAction.REMOVED, NoticeAction.PRESERVED), effective_at=AT)
+REJECT = partial(use_cases.reject_notice, reason=NoticeRejection.DISPUTED_LEGALITY)
+DISOWN = partial(use_cases.disown_notice, suggested=OTHER_PROVIDER)
+_EDGE = """
+INSERT INTO edge (message_id, referral_id, party, recipient, purpose, reason, rules)
+VALUES ($1, $2, $3, $4, 'investigation', 'user_location', '{}')
+"""
+
+
+async def test_an_issued_notice_is_shown_with_its_opened_record(providers: Providers) -> None:
+    notice_id = uuid7()
+    assert await providers.receive(issued(notice_id)) == [None]
+    shown = await providers.show(notice_id)
+    assert (shown["state"], shown["contact"], shown["language"]) == ("issued", HOTLINE, "en")
+    assert shown["record"]["items"][0]["locator"]["value"] == LOCATION
+
+
+async def test_nothing_of_a_record_is_stored_in_the_clear(providers: Providers, endpoint: DatabaseEndpoint) -> None:
+    notice_id = uuid7()
+    await providers.receive(issued(notice_id))
+    stored = await stored_text(endpoint.owner_url, [PROVIDER])
+    assert str(notice_id) in stored
+    assert LOCATION not in stored
+    assert LOCATION.encode().hex() not in stored
+
+
+async def test_a_record_that_were_not_encrypted_would_be_found(
+    providers: Providers, endpoint: DatabaseEndpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Negative control of the test above: the same search with the encryption switched off."""
+    monkeypatch.setattr(received_items, "seal_contents", unencrypted)
+    await providers.receive(issued(uuid7(), to=OTHER_PROVIDER))
+    assert LOCATION.encode().hex() in await stored_text(endpoint.owner_url, [OTHER_PROVIDER])
+
+
+@pytest.mark.parametrize("hold_gate", [True, False])
+async def test_a_provider_cannot_see_whether_holds_were_possible(providers: Providers, hold_gate: bool) -> None:
+    notice_id = uuid7()
+    await providers.receive(issued(notice_id, hold_gate=hold_gate))
+    shown = await providers.show(notice_id)
+    async with providers.notices("read") as notices:
+        listed = (await notices.page(state=None, cursor=None, limit=1))["items"][0]
+    async with providers.database.transaction(Scope([PROVIDER], Role.SERVICE, "apply")) as session:
+        kept = await session.driver.fetchval("SELECT edge FROM notice WHERE notice_id = $1", notice_id)
+    assert kept["hold_gate"] is hold_gate
+    assert listed["notice_id"] == str(notice_id)
+    assert "hold_gate" not in shown["edge"] | listed["edge"]
+
+
+async def test_a_notice_shows_no_earlier_id(providers: Providers) -> None:
+    notice_id = uuid7()
+    await providers.receive(issued(notice_id))
+    assert "referral_id" not in nested_keys(await providers.show(notice_id))
+
+
+async def test_a_notice_in_another_partys_name_is_refused(providers: Providers) -> None:
+    assert await providers.receive(issued(uuid7(), sender=OTHER_HOTLINE)) == ["contact_is_not_sender"]
+
+
+async def test_a_notice_id_is_issued_once(providers: Providers) -> None:
+    notice_id = uuid7()
+    assert await providers.receive(issued(notice_id), issued(notice_id)) == [None, "notice_exists"]
+    assert await providers.receive(issued(notice_id, contact=OTHER_HOTLINE)) == ["notice_exists"]
+    assert (await providers.show(notice_id))["contact"] == HOTLINE
+
+
+async def test_the_same_notice_id_at_another_provider_is_another_notice(providers: Providers) -> None:
+    notice_id = uuid7()
+    assert await providers.receive(issued(notice_id), issued(notice_id, to=OTHER_PROVIDER)) == [None, None]
+    await providers.act(NoticeAct.ACTION, ACTION, notice_id)
+    assert (await providers.show(notice_id, party=OTHER_PROVIDER))["state"] == "issued"
+
+
+async def test_a_message_for_another_kind_of_party_is_refused(providers: Providers) -> None:
+    assert await providers.receive(offered(uuid7(), to=PROVIDER)) == ["message_not_for_providers"]
+
+
+async def test_one_refused_message_does_not_hold_up_the_others(providers: Providers) -> None:
+    first, second = uuid7(), uuid7()
+    batch = issued(first), notice_withdrawn(uuid7()), issued(second)
+    assert await providers.receive(*batch) == [None, "notice_unknown", None]
+    assert [(await providers.show(each))["state"] for each in (first, second)] == ["issued", "issued"]
+
+
+@pytest.mark.parametrize(
+    ("act", "move", "state", "kind", "said"),
+    [
+        (NoticeAct.ACKNOWLEDGE, use_cases.acknowledge_notice, "acknowledged", "notice_acknowledged", {}),
+        (
+            NoticeAct.ACTION,
+            ACTION,
+            "actioned",
+            "notice_actioned",
+            {"actions": ["removed", "preserved"], "effective_at": "2026-05-04T12:00:00.000Z"},
+        ),
+        (NoticeAct.REJECT, REJECT, "rejected", "notice_rejected", {"reason": "disputed_legality"}),
+        (NoticeAct.DISOWN, DISOWN, "not_ours", "notice_not_ours", {"suggested": OTHER_PROVIDER}),
+    ],
+)
+async def test_each_answer_is_told_to_the_notifier_in_its_own_words(
+    providers: Providers, act: NoticeAct, move: Any, state: str, kind: str, said: dict[str, Any]
+) -> None:
+    notice_id = uuid7()
+    await providers.receive(issued(notice_id))
+    assert await providers.act(act, move, notice_id) == state
+    clear = {"notice_id": str(notice_id)} | said
+    assert await providers.sent(notice_id) == [(f"causeway.{kind}.v1", PROVIDER, HOTLINE, True, clear)]
+    assert (await providers.show(notice_id))["state"] == state
+
+
+async def test_what_was_done_and_said_is_kept(providers: Providers) -> None:
+    actioned, rejected, disowned = uuid7(), uuid7(), uuid7()
+    await providers.receive(issued(actioned), issued(rejected), issued(disowned))
+    await providers.act(NoticeAct.ACTION, ACTION, actioned)
+    await providers.act(NoticeAct.REJECT, REJECT, rejected)
+    await providers.act(NoticeAct.DISOWN, DISOWN, disowned)
+    done = await providers.show(actioned)
+    assert (done["actions"], done["effective_at"]) == (["removed", "preserved"], "2026-05-04T12:00:00.000Z")
+    assert (await providers.show(rejected))["rejection"] == "disputed_legality"
+    assert (await providers.show(disowned))["suggested"] == OTHER_PROVIDER
+
+
+@pytest.mark.parametrize("suggested", ["nobody.example", HOTLINE])
+async def test_only_a_provider_of_the_directory_can_be_suggested(providers: Providers, suggested: str) -> None:
+    notice_id = uuid7()
+    await providers.receive(issued(notice_id))
+    with pytest.raises(Refused) as refusal:
+        await providers.act(NoticeAct.DISOWN, partial(use_cases.disown_notice, suggested=suggested), notice_id)
+    assert (refusal.value.code, refusal.value.field) == ("suggested_unknown", "/suggested")
+    assert (await providers.show(notice_id))["state"] == "issued"
+
+
+async def test_a_notice_can_be_disowned_without_a_suggestion(providers: Providers) -> None:
+    notice_id = uuid7()
+    await providers.receive(issued(notice_id))
+    move = partial(use_cases.disown_notice, suggested=None)
+    assert await providers.act(NoticeAct.DISOWN, move, notice_id) == "not_ours"
+
+
+async def test_an_answered_notice_is_not_answered_again_and_nothing_is_sent(providers: Providers) -> None:
+    notice_id = uuid7()
+    await providers.receive(issued(notice_id))
+    await providers.act(NoticeAct.ACTION, ACTION, notice_id)
+    with pytest.raises(Refused) as refusal:
+        await providers.act(NoticeAct.REJECT, REJECT, notice_id)
+    assert (refusal.value.code, refusal.value.status) == ("state_forbids", 409)
+    assert len(await providers.sent(notice_id)) == 1
+
+
+@pytest.mark.parametrize("before", [None, NoticeAct.ACKNOWLEDGE, NoticeAct.ACTION, NoticeAct.REJECT, NoticeAct.DISOWN])
+async def test_a_withdrawal_reaches_a_notice_in_whatever_state_and_is_acknowledged(
+    providers: Providers, before: NoticeAct | None
+) -> None:
+    notice_id = uuid7()
+    moves: dict[NoticeAct, Any] = {
+        NoticeAct.ACKNOWLEDGE: use_cases.acknowledge_notice,
+        NoticeAct.ACTION: ACTION,
+        NoticeAct.REJECT: REJECT,
+        NoticeAct.DISOWN: DISOWN,
+    }
+    await providers.receive(issued(notice_id))
+    if before is not None:
+        await providers.act(before, moves[before], notice_id)
+    assert await providers.receive(notice_withdrawn(notice_id)) == [None]
+    move = use_cases.acknowledge_withdrawal
+    assert await providers.act(NoticeAct.ACKNOWLEDGE_WITHDRAWAL, move, notice_id) == "withdrawal_acknowledged"
+    last = (await providers.sent(notice_id))[-1]
+    clear = {"notice_id": str(notice_id)}
+    assert last == ("causeway.notice_withdrawal_acknowledged.v1", PROVIDER, HOTLINE, True, clear)
+
+
+async def test_a_withdrawal_in_the_same_batch_as_the_notice_is_applied_after_it(providers: Providers) -> None:
+    notice_id = uuid7()
+    assert await providers.receive(issued(notice_id), notice_withdrawn(notice_id)) == [None, None]
+    assert (await providers.show(notice_id))["state"] == "withdrawn"
+
+
+async def test_only_the_notifier_may_withdraw_and_only_once(providers: Providers) -> None:
+    notice_id = uuid7()
+    await providers.receive(issued(notice_id))
+    assert await providers.receive(notice_withdrawn(notice_id, contact=OTHER_HOTLINE)) == ["notice_unknown"]
+    twice = notice_withdrawn(notice_id), notice_withdrawn(notice_id)
+    assert await providers.receive(*twice) == [None, "state_forbids"]
+
+
+async def test_a_notice_that_moved_meanwhile_is_not_moved_again(providers: Providers) -> None:
+    notice_id = uuid7()
+    await providers.receive(issued(notice_id))
+    async with providers.notices("action") as notices:
+        seen = (await notices.find([notice_id]))[notice_id, PROVIDER]
+        await providers.receive(notice_withdrawn(notice_id))
+        with pytest.raises(Refused, match="state_forbids"):
+            await notices.act(seen, NoticeState.ACTIONED, NoticeNote(actions=(NoticeAction.REMOVED,)))
+    shown = await providers.show(notice_id)
+    assert (shown["state"], shown["actions"]) == ("withdrawn", None)
+
+
+async def test_a_foreign_notice_is_answered_exactly_like_an_absent_one(providers: Providers) -> None:
+    notice_id = uuid7()
+    await providers.receive(issued(notice_id))
+    answers = []
+    for asked in (notice_id, uuid7()):
+        with pytest.raises(Refused) as shown:
+            await providers.show(asked, party=OTHER_PROVIDER)
+        with pytest.raises(Refused) as acted:
+            await providers.act(NoticeAct.ACTION, ACTION, asked, party=OTHER_PROVIDER)
+        answers += [(error.value.code, error.value.detail, error.value.status) for error in (shown, acted)]
+    assert len(set(answers)) == 1
+    assert answers[0][0] == "not_found"
+
+
+async def test_a_notice_is_not_foreign_to_its_own_provider(providers: Providers) -> None:
+    """Negative control of the test above: the same look and act, by the party that was sent the notice."""
+    notice_id = uuid7()
+    await providers.receive(issued(notice_id, to=OTHER_PROVIDER))
+    assert (await providers.show(notice_id, party=OTHER_PROVIDER))["state"] == "issued"
+    assert await providers.act(NoticeAct.ACTION, ACTION, notice_id, party=OTHER_PROVIDER) == "actioned"
+
+
+@pytest.mark.parametrize("exists", [True, False])
+async def test_a_viewer_is_forbidden_to_act_whether_there_is_a_notice_or_not(
+    providers: Providers, exists: bool
+) -> None:
+    notice_id = uuid7()
+    if exists:
+        await providers.receive(issued(notice_id))
+    with pytest.raises(Refused, match="forbidden"):
+        await providers.act(NoticeAct.ACTION, ACTION, notice_id, role=Role.VIEWER)
+
+
+async def test_an_auditors_role_reads_no_notices(providers: Providers) -> None:
+    async with providers.notices("read", role=Role.AUDITOR) as notices:
+        with pytest.raises(Refused, match="forbidden"):
+            await use_cases.show_notice(uuid7(), role=Role.AUDITOR, notices=notices)
+        with pytest.raises(Refused, match="forbidden"):
+            await use_cases.list_notices(role=Role.AUDITOR, notices=notices, state=None, cursor=None, limit=1)
+
+
+async def test_pages_list_every_notice_once_newest_first(providers: Providers) -> None:
+    ids = [uuid7() for _ in range(5)]
+    await providers.receive(*(issued(each, to=OTHER_PROVIDER) for each in ids))
+    found: list[str] = []
+    cursor = None
+    async with providers.notices("read", party=OTHER_PROVIDER) as notices:
+        while True:
+            page = await notices.page(state="issued", cursor=cursor, limit=2)
+            found += [item["notice_id"] for item in page["items"]]
+            cursor = page["next"]
+            if cursor is None:
+                break
+    assert found == sorted(found, reverse=True)
+    assert len(set(found)) == len(found)
+    assert {str(each) for each in ids} <= set(found)
+
+
+async def test_erasing_the_data_key_erases_the_record_and_nothing_else(providers: Providers) -> None:
+    notice_id = uuid7()
+    await providers.receive(issued(notice_id))
+    async with providers.database.transaction(Scope([PROVIDER], Role.SERVICE, "apply")) as session:
+        await session.driver.execute("UPDATE notice SET wrapped_key = NULL WHERE notice_id = $1", notice_id)
+    shown = await providers.show(notice_id)
+    assert shown["record"] is None
+    assert shown["edge"]["purpose"] == "takedown"
+
+
+async def test_an_answer_to_a_providers_own_filing_moves_its_edge(providers: Providers) -> None:
+    referral_id, message_id = uuid7(), uuid7()
+    async with providers.database.transaction(Scope([PROVIDER], Role.MACHINE, "submit")) as session:
+        await session.driver.execute(_EDGE, message_id, referral_id, PROVIDER, AGENCY)
+    assert await providers.receive(case_accepted(referral_id), case_accepted(uuid7())) == [None, "answer_unmatched"]
+    async with providers.database.transaction(Scope([PROVIDER], Role.MACHINE, "read")) as session:
+        answer = await session.driver.fetchval("SELECT answer FROM edge WHERE message_id = $1", message_id)
+    assert answer == "accepted"
+
+
+async def test_a_filing_refused_as_stale_is_decided_again_and_no_other(providers: Providers) -> None:
+    stale, refused, applied = uuid7(), uuid7(), uuid7()
+    settlements = [
+        settlement(stale, Outcome.REFUSED, "decision_time_off"),
+        settlement(refused, Outcome.REFUSED, "edge_not_ours"),
+        settlement(applied, Outcome.APPLIED, None),
+    ]
+    async with providers.database.transaction(Scope([PROVIDER], Role.SERVICE, "apply")) as session:
+        unit: Any = type("Unit", (), {"connection": session})
+        await providers.door.settled(unit, settlements)
+    assert providers.again.given == [stale]
+
+
+def case_accepted(referral_id: UUID) -> Received:
+    clear = CaseAcceptedClear(referral_id=referral_id)
+    return received(CASE_ACCEPTED, clear, subject=referral_id, sender=AGENCY, recipient=PROVIDER)
+
+
+def settlement(message_id: UUID, outcome: Outcome, code: str | None) -> Settlement:
+    return Settlement(message_id, "a" * 64, outcome, code, uuid7(), "law_enforcement")
+
+
+def nested_keys(value: Any) -> set[str]:
+    """Every key at any depth."""
+    if isinstance(value, dict):
+        return set(value).union(*(nested_keys(each) for each in value.values()))
+    if isinstance(value, list):
+        return set().union(*(nested_keys(each) for each in value))
+    return set()

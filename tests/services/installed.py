@@ -1,0 +1,29 @@
+"""Settings of a service that is assembled in a test: keys of its own, a broker that nobody reaches."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from pathlib import Path
+from typing import Any
+
+from shared.envelope.keys import OpeningKey, SigningKey
+
+
+def installation(folder: Path, database_url: str) -> dict[str, Any]:
+    """The fields that every service's settings ask for."""
+    approvers = folder / "approvers.json"
+    approvers.write_text("[]", encoding="utf-8")
+    return {
+        "database_url": database_url,
+        "kafka_bootstrap_servers": "192.0.2.1:9092",
+        "approver_keys_file": approvers,
+        "signing_key": SigningKey.generate().secret_text(),
+        "opening_key": OpeningKey.generate().secret_text(),
+        "kek": b64encode(bytes(range(32))).decode(),
+        "http_port": 8080,
+    }
+
+
+def paths_of(document: dict[str, Any]) -> set[tuple[str, str]]:
+    """(method, path) of every operation in an OpenAPI document."""
+    return {(method, path) for path, operations in document["paths"].items() for method in operations}

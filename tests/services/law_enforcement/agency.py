@@ -1,0 +1,74 @@
+"""The agencies' service around a real database: hand it messages, let parties act, see what went out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from types import SimpleNamespace
+from typing import Any
+from uuid import UUID
+
+from services.law_enforcement.bus import LawEnforcementDoor
+from services.law_enforcement.domain import CaseAct, CaseState
+from services.law_enforcement.store import PostgresCases
+from services.law_enforcement.use_cases import Acting
+from shared.envelope.datakeys import KeyEncryptionKey
+from shared.exchange.message import Received
+from shared.kernel.authority import Role
+from shared.runtime.database import Database, Scope
+from tests.services.deliveries import AGENCY, AT, OTHER_AGENCY, directory
+
+KEK = KeyEncryptionKey(bytes(range(32)))
+_SENT = "SELECT type, sender, recipient, exercise, body FROM outbox WHERE subject = $1 ORDER BY id"
+
+
+class Agencies:
+    """Both sample agencies, served by one instance."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.directory = directory()
+
+    async def receive(self, *messages: Received) -> list[str | None]:
+        """Apply one batch; the code each message was refused with, None where it was applied."""
+        scope = Scope((AGENCY, OTHER_AGENCY), Role.SERVICE, "apply")
+        async with self.database.transaction(scope) as session:
+            unit: Any = SimpleNamespace(connection=session)
+            refusals = await LawEnforcementDoor(kek=KEK).apply(unit, messages)
+        return [refusals.get(message.message_id) for message in messages]
+
+    @asynccontextmanager
+    async def cases(
+        self, action: str, *, party: str = AGENCY, role: Role = Role.ANALYST
+    ) -> AsyncIterator[PostgresCases]:
+        """The cases as `party` sees them while it does `action`."""
+        async with self.database.transaction(Scope([party], role, action)) as session:
+            yield PostgresCases(session.driver, KEK)
+
+    async def act(
+        self,
+        act: CaseAct,
+        move: Callable[[UUID, Acting], Awaitable[CaseState]],
+        referral_id: UUID,
+        *,
+        party: str = AGENCY,
+        role: Role = Role.ANALYST,
+    ) -> CaseState:
+        """Do one act as the HTTP door does it."""
+        async with self.cases(act, party=party, role=role) as cases:
+            return await move(referral_id, Acting(party, role, cases, self.directory, AT))
+
+    async def show(self, referral_id: UUID, *, party: str = AGENCY) -> dict[str, Any]:
+        async with self.cases("read", party=party) as cases:
+            return await cases.show(referral_id)
+
+    async def sent(self, referral_id: UUID) -> list[tuple[Any, ...]]:
+        """(type, sender, recipient, exercise, clear part, sealed text) of what waits in the outbox."""
+        async with self.database.transaction() as session:
+            rows = await session.driver.fetch(_SENT, str(referral_id))
+        bodies = [json.loads(row["body"]) for row in rows]
+        return [
+            (row["type"], row["sender"], row["recipient"], row["exercise"], body["clear"], body.get("sealed"))
+            for row, body in zip(rows, bodies, strict=True)
+        ]

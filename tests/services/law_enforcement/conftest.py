@@ -1,0 +1,23 @@
+"""One migrated database for the tests of this service."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from deploy.devstack.endpoints import DatabaseEndpoint
+from tests.services.databases import migrated, running_postgres
+from tests.services.law_enforcement.agency import Agencies
+
+
+@pytest.fixture(scope="session")
+def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DatabaseEndpoint]:
+    with running_postgres(tmp_path_factory.mktemp("law_enforcement"), "law_enforcement") as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+async def agencies(endpoint: DatabaseEndpoint) -> AsyncIterator[Agencies]:
+    async with migrated(endpoint, "law_enforcement") as database:
+        yield Agencies(database)

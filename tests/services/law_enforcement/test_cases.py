@@ -1,0 +1,340 @@
+"""What agencies do with referrals, over the real database and its row-level security."""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from deploy.devstack.endpoints import DatabaseEndpoint
+from services.law_enforcement import use_cases
+from services.law_enforcement.domain import CaseAct, CaseState
+from services.law_enforcement.ports import CaseNote, CaseReport
+from shared.contracts.answers import CaseRecord, OutcomeReportedClear
+from shared.contracts.registry import CASE_ACCEPTED
+from shared.envelope.sealing import open_sealed
+from shared.exchange.compose import seal_context
+from shared.kernel.authority import Role
+from shared.kernel.errors import Refused
+from shared.kernel.ids import uuid7
+from shared.runtime import received as received_items
+from shared.runtime.database import Scope
+from shared.vocabulary.answers import Answer, CaseDeclineReason, CaseOutcome, CloseReason
+from tests.services.databases import stored_text, unencrypted
+from tests.services.deliveries import (
+    AGENCY,
+    HOTLINE,
+    LOCATION,
+    OPENING,
+    OTHER_AGENCY,
+    OTHER_HOTLINE,
+    issued,
+    offered,
+    withdrawn,
+)
+from tests.services.law_enforcement.agency import Agencies
+
+ACCEPT = partial(use_cases.accept_case, case_reference=None)
+REFERENCE = "2026/000417"
+
+
+def reported(outcome: CaseOutcome, close_reason: CloseReason | None = None) -> Any:
+    report = CaseReport(
+        outcome=outcome, close_reason=close_reason, child_identified=Answer.YES, child_safeguarded=Answer.UNKNOWN
+    )
+    return partial(use_cases.report_outcome, report=report)
+
+
+async def test_an_offered_referral_is_shown_with_its_opened_record(agencies: Agencies) -> None:
+    referral_id = uuid7()
+    assert await agencies.receive(offered(referral_id)) == [None]
+    shown = await agencies.show(referral_id)
+    assert shown["state"] == "offered"
+    assert shown["origin"] == HOTLINE
+    assert shown["edge"]["purpose"] == shown["purpose"] == "investigation"
+    assert shown["record"]["items"][0]["locator"]["value"] == LOCATION
+
+
+async def test_nothing_of_a_record_is_stored_in_the_clear(agencies: Agencies, endpoint: DatabaseEndpoint) -> None:
+    referral_id = uuid7()
+    await agencies.receive(offered(referral_id))
+    await agencies.act(CaseAct.ACCEPT, partial(use_cases.accept_case, case_reference=REFERENCE), referral_id)
+    stored = await stored_text(endpoint.owner_url, [AGENCY])
+    assert str(referral_id) in stored
+    assert LOCATION not in stored
+    assert LOCATION.encode().hex() not in stored
+    assert REFERENCE not in stored
+    assert REFERENCE.encode().hex() not in stored
+
+
+async def test_a_record_that_were_not_encrypted_would_be_found(
+    agencies: Agencies, endpoint: DatabaseEndpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Negative control of the test above: the same search with the encryption switched off."""
+    monkeypatch.setattr(received_items, "seal_contents", unencrypted)
+    await agencies.receive(offered(uuid7(), to=OTHER_AGENCY))
+    assert LOCATION.encode().hex() in await stored_text(endpoint.owner_url, [OTHER_AGENCY])
+
+
+async def test_a_referral_offered_for_two_purposes_is_one_case_that_keeps_both(agencies: Agencies) -> None:
+    referral_id = uuid7()
+    both = offered(referral_id), offered(referral_id, purpose="victim_identification")
+    assert await agencies.receive(*both) == [None, None]
+    shown = await agencies.show(referral_id)
+    assert [shown["purpose"], *(each["purpose"] for each in shown["further"])] == [
+        "investigation",
+        "victim_identification",
+    ]
+    assert shown["further"][0]["record"] == shown["record"]
+
+
+async def test_a_second_purpose_that_comes_later_leaves_the_state_as_it_is(agencies: Agencies) -> None:
+    referral_id = uuid7()
+    await agencies.receive(offered(referral_id))
+    await agencies.act(CaseAct.ACCEPT, ACCEPT, referral_id)
+    assert await agencies.receive(offered(referral_id, purpose="victim_identification")) == [None]
+    assert (await agencies.show(referral_id))["state"] == "accepted"
+
+
+async def test_a_second_offer_for_the_same_purpose_is_refused(agencies: Agencies) -> None:
+    referral_id = uuid7()
+    twice = offered(referral_id), offered(referral_id)
+    assert await agencies.receive(*twice) == [None, "edge_exists"]
+    assert await agencies.receive(offered(referral_id)) == ["edge_exists"]
+
+
+async def test_an_offer_in_another_partys_name_is_refused(agencies: Agencies) -> None:
+    assert await agencies.receive(offered(uuid7(), sender=OTHER_HOTLINE)) == ["origin_is_not_sender"]
+
+
+async def test_another_origin_cannot_add_to_a_case(agencies: Agencies) -> None:
+    referral_id = uuid7()
+    await agencies.receive(offered(referral_id))
+    later = offered(referral_id, origin=OTHER_HOTLINE, purpose="victim_identification")
+    assert await agencies.receive(later) == ["origin_is_not_sender"]
+
+
+async def test_a_message_for_another_kind_of_party_is_refused(agencies: Agencies) -> None:
+    assert await agencies.receive(issued(uuid7(), to=AGENCY)) == ["message_not_for_agencies"]
+
+
+async def test_one_refused_message_does_not_hold_up_the_others(agencies: Agencies) -> None:
+    first, second = uuid7(), uuid7()
+    batch = offered(first), withdrawn(uuid7()), offered(second)
+    assert await agencies.receive(*batch) == [None, "case_unknown", None]
+    assert [(await agencies.show(each))["state"] for each in (first, second)] == ["offered", "offered"]
+
+
+async def test_an_accepted_case_is_told_to_the_origin(agencies: Agencies) -> None:
+    referral_id = uuid7()
+    await agencies.receive(offered(referral_id))
+    assert await agencies.act(CaseAct.ACCEPT, ACCEPT, referral_id) is CaseState.ACCEPTED
+    clear = {"referral_id": str(referral_id)}
+    assert await agencies.sent(referral_id) == [("causeway.case_accepted.v1", AGENCY, HOTLINE, True, clear, None)]
+    shown = await agencies.show(referral_id)
+    assert (shown["state"], shown["accepted_at"]) == ("accepted", "2026-05-04T12:00:00.000Z")
+
+
+async def test_a_case_reference_is_kept_and_reaches_the_origin_alone(agencies: Agencies) -> None:
+    referral_id = uuid7()
+    await agencies.receive(offered(referral_id))
+    await agencies.act(CaseAct.ACCEPT, partial(use_cases.accept_case, case_reference=REFERENCE), referral_id)
+    assert (await agencies.show(referral_id))["case_reference"] == REFERENCE
+    async with agencies.database.transaction() as session:
+        row = await session.driver.fetchrow("SELECT message_id, body FROM outbox WHERE subject = $1", str(referral_id))
+    assert REFERENCE.encode() not in row["body"]
+    body = json.loads(row["body"])
+    context = seal_context(
+        CASE_ACCEPTED, row["message_id"], str(referral_id), body["clear"], sender=AGENCY, recipient=HOTLINE
+    )
+    opened = CaseRecord.model_validate_json(open_sealed(body["sealed"], OPENING["hotline"], context))
+    assert opened.case_reference == REFERENCE
+
+
+async def test_a_declined_case_is_told_to_the_origin_with_the_reason(agencies: Agencies) -> None:
+    referral_id = uuid7()
+    await agencies.receive(offered(referral_id))
+    decline = partial(use_cases.decline_case, reason=CaseDeclineReason.NOT_OUR_JURISDICTION)
+    assert await agencies.act(CaseAct.DECLINE, decline, referral_id) is CaseState.DECLINED
+    ((kind, *_, clear, _sealed),) = await agencies.sent(referral_id)
+    assert (kind, clear["reason"]) == ("causeway.case_declined.v1", "not_our_jurisdiction")
+    assert (await agencies.show(referral_id))["decline_reason"] == "not_our_jurisdiction"
+
+
+async def test_outcomes_are_reported_until_one_closes_the_case(agencies: Agencies) -> None:
+    referral_id = uuid7()
+    await agencies.receive(offered(referral_id))
+    await agencies.act(CaseAct.ACCEPT, ACCEPT, referral_id)
+    moves = [
+        reported(CaseOutcome.ONGOING_INVESTIGATION),
+        reported(CaseOutcome.ARREST),
+        reported(CaseOutcome.CLOSED, CloseReason.UNFOUNDED),
+    ]
+    states = [await agencies.act(CaseAct.REPORT_OUTCOME, move, referral_id) for move in moves]
+    assert states == ["ongoing", "ongoing", "closed"]
+    _, *reports = await agencies.sent(referral_id)
+    told = [OutcomeReportedClear.model_validate(clear) for *_, clear, _ in reports]
+    assert [each.outcome for each in told] == ["ongoing_investigation", "arrest", "closed"]
+    shown = await agencies.show(referral_id)
+    kept = {name: shown[name] for name in ("outcome", "close_reason", "child_identified", "child_safeguarded")}
+    assert kept == {
+        "outcome": "closed",
+        "close_reason": "unfounded",
+        "child_identified": "yes",
+        "child_safeguarded": "unknown",
+    }
+
+
+async def test_an_outcome_with_a_misplaced_reason_changes_nothing(agencies: Agencies) -> None:
+    referral_id = uuid7()
+    await agencies.receive(offered(referral_id))
+    await agencies.act(CaseAct.ACCEPT, ACCEPT, referral_id)
+    with pytest.raises(Refused, match="close_reason_needs_closed"):
+        await agencies.act(CaseAct.REPORT_OUTCOME, reported(CaseOutcome.CLOSED), referral_id)
+    assert (await agencies.show(referral_id))["state"] == "accepted"
+
+
+@pytest.mark.parametrize("before", ["offered", "accepted", "declined", "closed"])
+async def test_a_withdrawal_reaches_a_case_in_whatever_state_and_is_acknowledged(
+    agencies: Agencies, before: str
+) -> None:
+    referral_id = uuid7()
+    await agencies.receive(offered(referral_id))
+    await bring(agencies, referral_id, before)
+    assert await agencies.receive(withdrawn(referral_id)) == [None]
+    assert (await agencies.show(referral_id))["state"] == "withdrawn"
+    move = use_cases.acknowledge_withdrawal
+    assert await agencies.act(CaseAct.ACKNOWLEDGE_WITHDRAWAL, move, referral_id) == "withdrawal_acknowledged"
+    last = (await agencies.sent(referral_id))[-1]
+    clear = {"referral_id": str(referral_id), "revision": 1}
+    assert last == ("causeway.withdrawal_acknowledged.v1", AGENCY, HOTLINE, True, clear, None)
+
+
+async def test_a_withdrawal_in_the_same_batch_as_the_offer_is_applied_after_it(agencies: Agencies) -> None:
+    referral_id = uuid7()
+    assert await agencies.receive(offered(referral_id), withdrawn(referral_id)) == [None, None]
+    assert (await agencies.show(referral_id))["state"] == "withdrawn"
+
+
+async def test_only_the_origin_may_withdraw(agencies: Agencies) -> None:
+    referral_id = uuid7()
+    await agencies.receive(offered(referral_id))
+    assert await agencies.receive(withdrawn(referral_id, origin=OTHER_HOTLINE)) == ["case_unknown"]
+    assert (await agencies.show(referral_id))["state"] == "offered"
+
+
+async def test_a_withdrawn_referral_is_not_withdrawn_or_offered_again(agencies: Agencies) -> None:
+    referral_id = uuid7()
+    await agencies.receive(offered(referral_id), withdrawn(referral_id))
+    again = withdrawn(referral_id), offered(referral_id, purpose="victim_identification")
+    assert await agencies.receive(*again) == ["state_forbids", "referral_withdrawn"]
+
+
+async def test_an_act_that_does_not_fit_the_state_sends_nothing(agencies: Agencies) -> None:
+    referral_id = uuid7()
+    await agencies.receive(offered(referral_id))
+    with pytest.raises(Refused) as refusal:
+        await agencies.act(CaseAct.REPORT_OUTCOME, reported(CaseOutcome.ARREST), referral_id)
+    assert (refusal.value.code, refusal.value.status) == ("state_forbids", 409)
+    assert await agencies.sent(referral_id) == []
+
+
+async def test_a_case_that_moved_meanwhile_is_not_moved_again(agencies: Agencies) -> None:
+    referral_id = uuid7()
+    await agencies.receive(offered(referral_id))
+    async with agencies.cases("accept") as cases:
+        seen = (await cases.find([referral_id]))[referral_id, AGENCY]
+        await agencies.receive(withdrawn(referral_id))
+        with pytest.raises(Refused, match="state_forbids"):
+            await cases.act(seen, CaseState.ACCEPTED, CaseNote())
+    assert (await agencies.show(referral_id))["state"] == "withdrawn"
+
+
+async def test_a_foreign_case_is_answered_exactly_like_an_absent_one(agencies: Agencies) -> None:
+    referral_id = uuid7()
+    await agencies.receive(offered(referral_id))
+    answers = []
+    for asked in (referral_id, uuid7()):
+        with pytest.raises(Refused) as shown:
+            await agencies.show(asked, party=OTHER_AGENCY)
+        with pytest.raises(Refused) as acted:
+            await agencies.act(CaseAct.ACCEPT, ACCEPT, asked, party=OTHER_AGENCY)
+        answers += [(error.value.code, error.value.detail, error.value.status) for error in (shown, acted)]
+    assert len(set(answers)) == 1
+    assert answers[0][0] == "not_found"
+
+
+async def test_a_case_is_not_foreign_to_its_own_agency(agencies: Agencies) -> None:
+    """Negative control of the test above: the same look and act, by the party that was offered the referral."""
+    referral_id = uuid7()
+    await agencies.receive(offered(referral_id, to=OTHER_AGENCY))
+    assert (await agencies.show(referral_id, party=OTHER_AGENCY))["state"] == "offered"
+    assert await agencies.act(CaseAct.ACCEPT, ACCEPT, referral_id, party=OTHER_AGENCY) == "accepted"
+
+
+async def test_one_referral_offered_to_two_agencies_is_a_case_of_each(agencies: Agencies) -> None:
+    referral_id = uuid7()
+    await agencies.receive(offered(referral_id), offered(referral_id, to=OTHER_AGENCY))
+    await agencies.act(CaseAct.ACCEPT, ACCEPT, referral_id, party=OTHER_AGENCY)
+    states = [(await agencies.show(referral_id, party=party))["state"] for party in (AGENCY, OTHER_AGENCY)]
+    assert states == ["offered", "accepted"]
+
+
+@pytest.mark.parametrize("exists", [True, False])
+async def test_a_viewer_is_forbidden_to_act_whether_there_is_a_case_or_not(agencies: Agencies, exists: bool) -> None:
+    referral_id = uuid7()
+    if exists:
+        await agencies.receive(offered(referral_id))
+    with pytest.raises(Refused, match="forbidden"):
+        await agencies.act(CaseAct.ACCEPT, ACCEPT, referral_id, role=Role.VIEWER)
+
+
+async def test_an_auditors_role_reads_no_cases(agencies: Agencies) -> None:
+    async with agencies.cases("read", role=Role.AUDITOR) as cases:
+        with pytest.raises(Refused, match="forbidden"):
+            await use_cases.show_case(uuid7(), role=Role.AUDITOR, cases=cases)
+        with pytest.raises(Refused, match="forbidden"):
+            await use_cases.list_cases(role=Role.AUDITOR, cases=cases, state=None, cursor=None, limit=1)
+
+
+async def test_pages_list_every_case_once_newest_first(agencies: Agencies) -> None:
+    ids = [uuid7() for _ in range(5)]
+    await agencies.receive(*(offered(each, to=OTHER_AGENCY) for each in ids))
+    await agencies.receive(*(offered(each, to=OTHER_AGENCY, purpose="victim_identification") for each in ids))
+    found: list[str] = []
+    cursor = None
+    async with agencies.cases("read", party=OTHER_AGENCY) as cases:
+        while True:
+            page = await cases.page(state="offered", cursor=cursor, limit=2)
+            found += [item["referral_id"] for item in page["items"]]
+            cursor = page["next"]
+            if cursor is None:
+                break
+    assert found == sorted(found, reverse=True)
+    assert len(set(found)) == len(found)
+    assert {str(each) for each in ids} <= set(found)
+
+
+async def test_erasing_the_data_key_erases_the_record_and_nothing_else(agencies: Agencies) -> None:
+    referral_id = uuid7()
+    await agencies.receive(offered(referral_id))
+    async with agencies.database.transaction(Scope([AGENCY], Role.SERVICE, "apply")) as session:
+        await session.driver.execute("UPDATE case_edge SET wrapped_key = NULL WHERE referral_id = $1", referral_id)
+    shown = await agencies.show(referral_id)
+    assert shown["record"] is None
+    assert shown["edge"]["purpose"] == "investigation"
+
+
+async def bring(agencies: Agencies, referral_id: UUID, state: str) -> None:
+    """Move an offered case on to `state`."""
+    if state in ("accepted", "closed"):
+        await agencies.act(CaseAct.ACCEPT, ACCEPT, referral_id)
+    if state == "closed":
+        await agencies.act(CaseAct.REPORT_OUTCOME, reported(CaseOutcome.CONVICTION), referral_id)
+    if state == "declined":
+        decline = partial(use_cases.decline_case, reason=CaseDeclineReason.NO_CAPACITY)
+        await agencies.act(CaseAct.DECLINE, decline, referral_id)
+    assert (await agencies.show(referral_id))["state"] == state

@@ -1,0 +1,113 @@
+"""The bytes and digests of decisions: canonical, bound together, and not to be guessed."""
+
+from __future__ import annotations
+
+import hashlib
+
+from shared.contracts.decision import Facts
+from shared.kernel.canonical import canonical_json, digest
+from shared.routing.directory_index import DirectoryIndex
+from shared.routing.engine import Setting, judge
+from shared.routing.policy_index import PolicyIndex
+from shared.vocabulary.jurisdiction import TREE
+from shared.vocabulary.routing import Fact
+from tests.shared.routing.builders import (
+    AT,
+    SALT,
+    agency,
+    decided,
+    directory_document,
+    directory_of,
+    facts,
+    hotline,
+    permit,
+    policy_document,
+    policy_of,
+    prohibition,
+    when,
+)
+
+DIRECTORY = directory_of(
+    hotline("hotline-nl.example", "NL"),
+    hotline("hotline-us.example", "US", mandates=[{"mandate": "orphan"}]),
+    agency("police-nl.example", "NL"),
+)
+HOSTING = permit("hosting")
+ORPHAN = permit(
+    "orphan",
+    when("hosting", "unserved", "hotline"),
+    select={"kind": "hotline", "how": "mandated", "by": "hosting", "mandate": "orphan"},
+    reason="orphan_mandate",
+)
+USER_POLICE = permit(
+    "user-police",
+    select={"kind": "law_enforcement", "how": "serving", "by": "user"},
+    purpose="investigation",
+    reason="user_location",
+)
+
+
+def test_every_digest_is_that_of_the_canonical_json_it_names() -> None:
+    rules = (HOSTING, ORPHAN, USER_POLICE, prohibition("no", when("media_kind", "in", "video")))
+    decision = decided(facts(hosting=["NL", "BR"], user=["NL"]), DIRECTORY, policy_of(*rules))
+    ref = decision.ref.model_dump(mode="json")
+    frame = {name: ref[name] for name in ("directory", "policy", "engine", "decided_at")} | {"exercise": True}
+    for edge in decision.edges:
+        whole = edge.model_dump(mode="json", exclude_none=True, exclude={"digest"})
+        assert edge.digest == digest(canonical_json(frame | {"edge": whole}))
+    bound = frame | {
+        "disposition": decision.disposition,
+        "work_reason": decision.work_reason,
+        "edges": [edge.digest for edge in decision.edges],
+        "not_sent": [edge.model_dump(mode="json") for edge in decision.not_sent],
+        "salt": decision.salt,
+    }
+    assert decision.ref.digest == digest(canonical_json(bound))
+
+
+def test_two_decisions_alike_but_for_their_salt_cannot_be_matched_by_digest() -> None:
+    one, other = (decided(facts(), DIRECTORY, policy_of(HOSTING), salt=salt) for salt in ("00" * 32, "01" * 32))
+    assert one.edges == other.edges
+    assert one.ref.digest != other.ref.digest
+
+
+def test_the_engines_json_is_the_contracts_json() -> None:
+    policy = policy_of(HOSTING, ORPHAN, USER_POLICE, prohibition("no", when("media_kind", "in", "image")))
+    for stated in (facts(), facts(hosting=["BR"]), facts(user=["NL"]), facts(user=["XX"])):
+        json = stated.model_dump(mode="json", exclude_none=True)
+        outcome = judge(json, Setting(DIRECTORY, policy, exercise=True, decided_at=AT), salt=SALT)
+        decision = decided(stated, DIRECTORY, policy)
+        assert canonical_json(outcome.as_json()) == canonical_json(decision.model_dump(mode="json", exclude_none=True))
+
+
+def test_documents_mean_the_same_with_their_defaults_written_or_left_out() -> None:
+    policy, directory = policy_document(HOSTING, ORPHAN), directory_document(hotline("hotline-nl.example", "NL"))
+    outcomes = []
+    for short in (False, True):
+        setting = Setting(
+            DirectoryIndex(directory.model_dump(mode="json", exclude_defaults=short), "0" * 64, TREE),
+            PolicyIndex(policy.model_dump(mode="json", exclude_defaults=short), "0" * 64, TREE),
+            exercise=True,
+            decided_at=AT,
+        )
+        outcomes.append(judge(facts().model_dump(mode="json"), setting, salt=SALT).ref())
+    assert outcomes[0] == outcomes[1]
+
+
+def test_lists_of_facts_mean_the_same_in_any_order_and_with_repeats() -> None:
+    policy = policy_of(HOSTING, USER_POLICE)
+    one = decided(facts(hosting=["NL", "BR", "US"], user=["NL"]), DIRECTORY, policy)
+    other = decided(facts(hosting=["US", "NL", "BR", "NL"], user=["NL", "NL"]), DIRECTORY, policy)
+    assert one == other
+
+
+def test_every_fact_of_the_vocabulary_is_a_field_of_facts() -> None:
+    assert [fact.value for fact in Fact] == list(Facts.model_fields)
+
+
+def test_the_salt_is_in_no_edge_and_not_in_the_reference() -> None:
+    salt = hashlib.sha256(b"salt").hexdigest()
+    decision = decided(facts(), DIRECTORY, policy_of(HOSTING), salt=salt)
+    travelling = decision.ref.model_dump_json() + "".join(edge.model_dump_json() for edge in decision.edges)
+    assert salt not in travelling
+    assert salt in decision.model_dump_json()

@@ -1,0 +1,209 @@
+"""Records come in as they are, once and in order, whatever they hold, against real Kafka."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from confluent_kafka import Producer
+from faststream import AckPolicy
+
+from deploy.devstack.stack import DevStack
+from shared.exchange.message import Record
+from shared.kernel.clock import SystemClock
+from shared.kernel.errors import Defect, Unavailable
+from shared.kernel.ids import uuid7
+from shared.runtime.bus import Bus, Subscription
+from shared.runtime.kafka import KafkaAccess
+from shared.runtime.reader import Coordinate, LogReader
+
+
+class Collected:
+    """Stands for the consumer: keeps what it is handed, and fails while it is told to."""
+
+    def __init__(self) -> None:
+        self.records: list[Record] = []
+        self.failures: list[Exception] = []
+        self.calls = 0
+        self.pause = asyncio.Event()
+        self.pause.set()
+
+    async def consume(self, records: Sequence[Record]) -> None:
+        self.calls += 1
+        await self.pause.wait()
+        if self.failures:
+            raise self.failures.pop(0)
+        self.records += records
+
+
+def bus_of(access: KafkaAccess, topic: str, consumer: Collected, instance: str | None = None) -> Bus:
+    instance = instance or f"edges_{uuid7().hex}"
+    return Bus(access, Subscription(instance, topic), consumer, clock=SystemClock())  # type: ignore[arg-type]
+
+
+@asynccontextmanager
+async def running(bus: Bus) -> AsyncIterator[None]:
+    task = asyncio.create_task(bus.run())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+
+
+async def until(condition: Callable[[], bool], seconds: float = 20) -> None:
+    async with asyncio.timeout(seconds):
+        while not condition():  # noqa: ASYNC110 - what is waited for has no event
+            await asyncio.sleep(0.02)
+
+
+@pytest.fixture
+def produce(stack: DevStack, topic: str) -> Callable[..., None]:
+    """Writes one record with whatever headers, key and value; waits for its acknowledgement."""
+    producer = Producer(stack.endpoints.kafka.librdkafka_options("admin"))
+
+    def write(value: bytes | None, *, headers: Any = None, key: bytes = b"k", partition: int = 0) -> None:
+        producer.produce(topic, value=value, key=key, headers=headers, partition=partition)
+        producer.flush()
+
+    return write
+
+
+HOSTILE: list[tuple[bytes | None, Any]] = [
+    (b"not json at all \xff\xfe", [("ce_id", b"\xff\xfe\xfd")]),
+    (None, [("ce_id", None)]),
+    (b"", []),
+    (b"{}", [("ce_type", b"\x00"), ("ce_type", b"twice"), ("é", b"x")]),
+    (b"{}", [("content-type", b"\xff"), ("correlation_id", b"\xff")]),
+]
+
+
+async def test_a_hostile_record_never_takes_down_the_ones_beside_it(
+    access: KafkaAccess, topic: str, produce: Callable[..., None]
+) -> None:
+    produce(b"good 1")
+    for value, headers in HOSTILE:
+        produce(value, headers=headers)
+    produce(b"good 2")
+    consumer = Collected()
+    async with running(bus_of(access, topic, consumer)):
+        await until(lambda: len(consumer.records) == 7)
+    assert [record.value for record in consumer.records] == [b"good 1", *(value for value, _ in HOSTILE), b"good 2"]
+    assert [list(record.headers) for record in consumer.records[1:-1]] == [headers for _, headers in HOSTILE]
+    assert [record.offset for record in consumer.records] == list(range(7))
+
+
+async def test_a_reply_to_header_makes_nothing_be_published(
+    access: KafkaAccess, topic: str, new_topic: Callable[..., str], produce: Callable[..., None]
+) -> None:
+    elsewhere = new_topic(1)
+    produce(b"{}", headers=[("reply_to", elsewhere.encode()), ("correlation_id", b"1")])
+    consumer = Collected()
+    async with running(bus_of(access, topic, consumer)):
+        await until(lambda: bool(consumer.records))
+        await asyncio.sleep(0.5)
+    bounds = await LogReader(access, [elsewhere], client_id="edges-test").bounds()
+    assert bounds[Coordinate(elsewhere, 0)].end == 0
+
+
+async def test_a_restarted_process_goes_on_where_the_last_one_committed(
+    access: KafkaAccess, topic: str, produce: Callable[..., None]
+) -> None:
+    instance = f"edges_{uuid7().hex}"
+    first, second = Collected(), Collected()
+    produce(b"1")
+    async with running(bus_of(access, topic, first, instance)):
+        await until(lambda: len(first.records) == 1)
+    produce(b"2")
+    async with running(bus_of(access, topic, second, instance)):
+        await until(lambda: len(second.records) == 1)
+    assert ([r.value for r in first.records], [r.value for r in second.records]) == ([b"1"], [b"2"])
+
+
+@pytest.mark.parametrize("failure", [Unavailable("database_unavailable"), Defect("consumer_defect"), ValueError()])
+async def test_a_batch_that_fails_is_handed_over_again_and_nothing_after_it_overtakes(
+    access: KafkaAccess, topic: str, produce: Callable[..., None], failure: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shared.runtime.bus.RETRY_S", 0.1)
+    for number in range(6):
+        produce(b"%d" % number, partition=number % 2)
+    consumer = Collected()
+    consumer.failures = [failure, failure, failure]
+    async with running(bus_of(access, topic, consumer)):
+        await until(lambda: len(consumer.records) >= 6)
+    by_partition = [[r.value for r in consumer.records if r.partition == number] for number in (0, 1)]
+    assert by_partition == [[b"0", b"2", b"4"], [b"1", b"3", b"5"]]
+
+
+async def test_a_batch_in_hand_at_the_end_is_finished_and_committed(
+    access: KafkaAccess, topic: str, produce: Callable[..., None]
+) -> None:
+    instance = f"edges_{uuid7().hex}"
+    first, second = Collected(), Collected()
+    first.pause.clear()
+    produce(b"1")
+    async with running(bus_of(access, topic, first, instance)):
+        await until(lambda: first.calls == 1)
+        asyncio.get_running_loop().call_later(0.3, first.pause.set)
+    assert [record.value for record in first.records] == [b"1"]
+    produce(b"2")
+    async with running(bus_of(access, topic, second, instance)):
+        await until(lambda: bool(second.records))
+    assert [record.value for record in second.records] == [b"2"]
+
+
+async def test_a_bus_waits_for_a_broker_that_is_not_there_yet(
+    stack: DevStack, access: KafkaAccess, topic: str, produce: Callable[..., None]
+) -> None:
+    produce(b"1")
+    await asyncio.to_thread(stack.kafka.kill)
+    consumer = Collected()
+    bus = bus_of(access, topic, consumer)
+    async with running(bus):
+        await asyncio.sleep(0.5)
+        assert (bus.check().ok, bus.check().reason) == (False, "no_partitions")
+        await asyncio.to_thread(stack.kafka.start)
+        await until(lambda: bool(consumer.records))
+        assert bus.check().ok
+        assert bus.assignment() == {0, 1}
+
+
+async def test_lag_counts_what_was_not_read_yet(access: KafkaAccess, topic: str, produce: Callable[..., None]) -> None:
+    consumer = Collected()
+    bus = bus_of(access, topic, consumer)
+    assert await bus.lag() == 0
+    async with running(bus):
+        produce(b"1")
+        await until(lambda: len(consumer.records) == 1)
+        assert await bus.lag() == 0
+
+
+async def test_a_bus_says_that_a_batch_hangs(
+    access: KafkaAccess, topic: str, produce: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shared.runtime.bus.BATCH_PATIENCE_S", 0.05)
+    produce(b"1")
+    consumer = Collected()
+    consumer.pause.clear()
+    bus = bus_of(access, topic, consumer)
+    async with running(bus):
+        await until(lambda: consumer.calls == 1)
+        await asyncio.sleep(0.1)
+        assert bus.check().reason == "batch_hangs"
+        consumer.pause.set()
+        await until(lambda: bool(consumer.records))
+
+
+async def test_the_subscriber_states_every_option_that_delivery_rests_on(access: KafkaAccess) -> None:
+    broker, subscriber = bus_of(access, "any", Collected(), "hotline").declare()
+    options = subscriber._connection_args
+    assert broker.config.consumer_only
+    assert not broker.config.allow_auto_create_topics
+    assert (subscriber.ack_policy, subscriber._no_reply) == (AckPolicy.NACK_ON_ERROR, True)
+    assert (subscriber.group_id, options["group_instance_id"]) == ("causeway.hotline", "hotline-0")
+    assert (options["auto_offset_reset"], options["isolation_level"]) == ("earliest", "read_uncommitted")
+    assert options["enable_auto_commit"] is False
+    assert options["session_timeout_ms"] == 10_000

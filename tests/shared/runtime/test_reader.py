@@ -1,0 +1,139 @@
+"""Reading without a group: what was asked for, once, in order, and never silently something else."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import aclosing
+
+import pytest
+from confluent_kafka import Producer, TopicCollection
+
+from deploy.devstack.kafka import admin_client
+from deploy.devstack.stack import DevStack
+from shared.exchange.message import Record
+from shared.kernel.errors import Unavailable
+from shared.runtime.kafka import KafkaAccess
+from shared.runtime.reader import Bounds, Coordinate, LogReader
+
+
+@pytest.fixture
+def produce(stack: DevStack, topic: str) -> Callable[[int, int], None]:
+    """Writes `count` records to a partition, with their numbers as values."""
+    producer = Producer(stack.endpoints.kafka.librdkafka_options("admin"))
+
+    def write(partition: int, count: int) -> None:
+        for number in range(count):
+            producer.produce(topic, value=b"%d" % number, partition=partition)
+        producer.flush()
+
+    return write
+
+
+@pytest.fixture
+def reader(access: KafkaAccess, topic: str) -> LogReader:
+    return LogReader(access, [topic], client_id="edges-test")
+
+
+async def followed(reader: LogReader, cursors: dict[Coordinate, int], count: int) -> list[Record]:
+    """The first `count` records from the cursors on."""
+    found: list[Record] = []
+    async with asyncio.timeout(20), aclosing(reader.follow(cursors)) as batches:
+        async for batch in batches:
+            found += batch
+            if len(found) >= count:
+                break
+    return found
+
+
+async def test_following_begins_at_the_cursors_and_at_the_first_record_where_there_is_none(
+    reader: LogReader, topic: str, produce: Callable[[int, int], None]
+) -> None:
+    produce(0, 3)
+    produce(1, 2)
+    found = await followed(reader, {Coordinate(topic, 0): 2}, 3)
+    assert sorted((r.partition, r.offset, r.value) for r in found) == [(0, 2, b"2"), (1, 0, b"0"), (1, 1, b"1")]
+
+
+async def test_following_goes_on_with_what_comes_later(reader: LogReader, produce: Callable[[int, int], None]) -> None:
+    produce(0, 1)
+    following = asyncio.create_task(followed(reader, {}, 2))
+    await asyncio.sleep(0.5)
+    assert not following.done()
+    await asyncio.to_thread(produce, 0, 1)
+    assert [record.offset for record in await following] == [0, 1]
+
+
+async def test_a_range_ends_before_its_end_and_is_complete(
+    reader: LogReader, topic: str, produce: Callable[[int, int], None]
+) -> None:
+    produce(0, 1200)
+    found: list[Record] = []
+    async with aclosing(reader.read_range(Coordinate(topic, 0), 100, 1100)) as batches:
+        async for batch in batches:
+            found += batch
+    assert [record.offset for record in found] == list(range(100, 1100))
+
+
+async def test_one_record_is_read_by_its_coordinates(
+    reader: LogReader, topic: str, produce: Callable[[int, int], None]
+) -> None:
+    produce(1, 3)
+    record = await reader.read_at(Coordinate(topic, 1), 1)
+    assert record is not None
+    assert (record.offset, record.value) == (1, b"1")
+
+
+async def test_a_record_that_never_was_is_none(reader: LogReader, topic: str) -> None:
+    assert await reader.read_at(Coordinate(topic, 0), 5) is None
+    assert await reader.read_at(Coordinate(topic, 99), 0) is None
+
+
+async def test_bounds_say_what_each_partition_holds(
+    reader: LogReader, topic: str, produce: Callable[[int, int], None]
+) -> None:
+    produce(1, 4)
+    assert await reader.bounds() == {Coordinate(topic, 0): Bounds(0, 0), Coordinate(topic, 1): Bounds(0, 4)}
+
+
+async def test_a_cursor_beyond_the_end_is_reported_and_not_skipped_over(
+    reader: LogReader, topic: str, produce: Callable[[int, int], None]
+) -> None:
+    produce(0, 1)
+    with pytest.raises(Unavailable) as raised:
+        await followed(reader, {Coordinate(topic, 0): 7}, 1)
+    assert raised.value.code == "offset_out_of_range"
+
+
+async def test_a_topic_made_again_under_its_name_has_another_id(
+    stack: DevStack, access: KafkaAccess, new_topic: Callable[..., str]
+) -> None:
+    topic = new_topic(1)
+    reader = LogReader(access, [topic], client_id="edges-test")
+    before, again = await reader.topic_ids(), await reader.topic_ids()
+    admin = admin_client(stack.endpoints.kafka)
+    admin.delete_topics([topic])[topic].result()
+    assert await reader.topic_ids() == {}
+    new_topic(1, name=topic)
+    after = await reader.topic_ids()
+    assert before == again
+    assert before.keys() == after.keys() == {topic}
+    assert before != after
+
+
+async def test_a_topic_id_is_the_one_that_other_clients_see(stack: DevStack, reader: LogReader, topic: str) -> None:
+    admin = admin_client(stack.endpoints.kafka)
+    described = admin.describe_topics(TopicCollection([topic]))[topic].result()
+    high, low = described.topic_id.get_most_significant_bits(), described.topic_id.get_least_significant_bits()
+    assert (await reader.topic_ids())[topic].int == ((high % 2**64) << 64) | (low % 2**64)
+
+
+async def test_following_a_topic_that_is_not_there_is_unavailable(access: KafkaAccess) -> None:
+    with pytest.raises(Unavailable) as raised:
+        await followed(LogReader(access, ["edges.none"], client_id="edges-test"), {}, 1)
+    assert raised.value.code == "broker_refuses"
+
+
+async def test_reading_without_a_broker_is_unavailable() -> None:
+    with pytest.raises(Unavailable):
+        await LogReader(KafkaAccess("127.0.0.1:1"), ["any"], client_id="edges-test").bounds()
