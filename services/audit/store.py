@@ -6,12 +6,12 @@ tables contradict it (`causeway audit reconcile`), and the ledger will make ever
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
+from pydantic_core import to_json
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.dialects.postgresql import UUID as PgUuid
 
@@ -93,9 +93,9 @@ _ENTRIES = """
 INSERT INTO entry (topic, generation, partition, "offset", previous_offset, broker_time, kind, digest, verified,
                    problem, message_id, type, subject, sender, recipient, sequence, key_id, detail)
 SELECT t, g, p, o, v, b, k, d, y, x, m, c, s, f, r, q, i, j::jsonb
-FROM unnest($1::text[], $18::uuid[], $2::int[], $3::bigint[], $4::bigint[], $5::timestamptz[], $6::text[], $7::text[], $8::bool[],
-            $9::text[], $10::uuid[], $11::text[], $12::text[], $13::text[], $14::text[], $15::bigint[], $16::text[],
-            $17::text[]) AS e(t, g, p, o, v, b, k, d, y, x, m, c, s, f, r, q, i, j)
+FROM unnest($1::text[], $18::uuid[], $2::int[], $3::bigint[], $4::bigint[], $5::timestamptz[], $6::text[], $7::text[],
+            $8::bool[], $9::text[], $10::uuid[], $11::text[], $12::text[], $13::text[], $14::text[], $15::bigint[],
+            $16::text[], $17::text[]) AS e(t, g, p, o, v, b, k, d, y, x, m, c, s, f, r, q, i, j)
 ON CONFLICT DO NOTHING
 """
 _HEADS = "SELECT topic, generation, partition, next_offset FROM cursor"
@@ -221,7 +221,7 @@ def _columns(entries: list[Entry], last: dict[Place, int | None]) -> list[list[A
         [each.recipient for each in entries],
         [each.sequence for each in entries],
         [each.key_id for each in entries],
-        [json.dumps(each.detail, separators=(",", ":")) if each.detail is not None else None for each in entries],
+        [to_json(each.detail).decode() if each.detail is not None else None for each in entries],
         [each.generation for each in entries],
     ]
 

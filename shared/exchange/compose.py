@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
 from uuid import UUID
+
+from pydantic_core import to_json
 
 from shared.contracts.base import Contract
 from shared.contracts.facts import RECEIPT_ENTRIES_MAX
@@ -59,7 +60,7 @@ def compose(
         recipient_instance=instance.id,
         topic=instance.topic,
         exercise=exercise,
-        body=json.dumps(value, separators=(",", ":"), ensure_ascii=True).encode(),
+        body=to_json(value),
         created_at=at,
         decided_at=decided_at,
         traceparent=traceparent,

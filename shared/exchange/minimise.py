@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
+
+from pydantic_core import to_json
 
 from shared.contracts.referral import ReferralContent
 from shared.vocabulary.routing import PartyKind, WithheldField
@@ -48,4 +49,4 @@ def _without(item: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
 
 
 def _encoded(value: Mapping[str, Any]) -> bytes:
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=True).encode()
+    return to_json(value)

@@ -1,11 +1,11 @@
 """The error tree. A class exists where a machine must act differently, nowhere else.
 
     CausewayError
-    ├── Refused            the input breaks a rule: acknowledge, answer with the code          HTTP 4xx, receipt "refused"
-    ├── AlreadyDone        the same thing was done before: acknowledge, answer as the first    HTTP 200, receipt as stored
-    ├── Unavailable        something needed is not there yet: retry with back-off              HTTP 503, no receipt
-    ├── Defect             we are wrong: stop that partition, raise an alarm                   HTTP 500, record parked
-    └── EvidenceRejected   a proof does not hold: the only exit of a verifier                  exit code 1
+    ├── Refused            the input breaks a rule: acknowledge, answer with the code        HTTP 4xx, receipt refused
+    ├── AlreadyDone        the same thing was done before: acknowledge, answer as the first  HTTP 200, receipt as stored
+    ├── Unavailable        something needed is not there yet: retry with back-off            HTTP 503, no receipt
+    ├── Defect             we are wrong: stop that partition, raise an alarm                 HTTP 500, record parked
+    └── EvidenceRejected   a proof does not hold: the only exit of a verifier                exit code 1
 
 Every error carries a stable `code` in snake case and, where it concerns input, the JSON pointer
 of the `field`. No error ever carries a value that came from outside: identifiers only.

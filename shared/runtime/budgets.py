@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 from shared.kernel.clock import Clock
@@ -44,7 +45,7 @@ class Budgets:
     def __init__(self, limits: BudgetLimits, clock: Clock) -> None:
         self._limits = limits
         self._clock = clock
-        self._levels: dict[str, tuple[float, float, float]] = {}
+        self._levels: dict[str, tuple[float, float, datetime]] = {}
 
     def charge(self, party: str, body_bytes: int) -> None:
         """Take one request and `body_bytes` from the party's budget, or raise `BudgetExceeded` and take nothing.
@@ -52,15 +53,15 @@ class Budgets:
         A body larger than the whole bucket passes when the bucket is full and leaves it in debt: it is paid for
         by waiting, not impossible.
         """
-        limits, now_s = self._limits, self._clock.now().timestamp()
+        limits, now = self._limits, self._clock.now()
         requests_max, bytes_max = max(1.0, limits.requests_per_s * BURST_S), limits.bytes_per_s * BURST_S
-        requests, volume, last_s = self._levels.get(party, (requests_max, bytes_max, now_s))
-        passed_s = max(0.0, now_s - last_s)
+        requests, volume, last = self._levels.get(party, (requests_max, bytes_max, now))
+        passed_s = max(0.0, (now - last).total_seconds())
         requests = min(requests_max, requests + passed_s * limits.requests_per_s)
         volume = min(bytes_max, volume + passed_s * limits.bytes_per_s)
         needed = min(float(body_bytes), bytes_max)
         if requests < 1.0 or volume < needed:
-            self._levels[party] = requests, volume, now_s
+            self._levels[party] = requests, volume, now
             wait_s = max((1.0 - requests) / limits.requests_per_s, (needed - volume) / limits.bytes_per_s)
             raise BudgetExceeded(limit=math.floor(requests_max), reset_s=max(1, math.ceil(wait_s)))
-        self._levels[party] = requests - 1.0, volume - body_bytes, now_s
+        self._levels[party] = requests - 1.0, volume - body_bytes, now

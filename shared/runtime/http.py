@@ -84,7 +84,7 @@ async def read_json(request: Request) -> dict[str, Any]:
 
 
 async def read_list(request: Request, name: str) -> list[dict[str, Any] | Refused]:
-    """The body as `{name: [ … ]}` with at most `BATCH_ITEMS_MAX` objects, each within the limits of the guard or refused."""
+    """The objects of `{name: [ … ]}`, at most `BATCH_ITEMS_MAX`; each within the guard's limits, or its refusal."""
     headers = request.headers
     kind, encoding = headers.get("content-type"), headers.get("content-encoding")
     return parse_list(kind, encoding, await request.body(), name=name, items_max=BATCH_ITEMS_MAX)

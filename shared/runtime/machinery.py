@@ -84,8 +84,8 @@ class Machinery:
         writer = KafkaLogWriter(self.settings.kafka_access(), instance=self.instance)
         lock = await self.database.driver_connection()
         try:
-            while not await lock.fetchval("SELECT pg_try_advisory_lock($1)", RELAY_LOCK):
-                await asyncio.sleep(0.5)
+            # Waits for as long as another process is the relay: the lock goes with that process's connection.
+            await lock.execute("SELECT pg_advisory_lock($1)", RELAY_LOCK)
             self._relay = Relay(
                 outbox,
                 writer,

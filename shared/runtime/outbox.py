@@ -10,6 +10,7 @@ import asyncpg
 from shared.contracts.registry import BY_TYPE, Lane
 from shared.envelope.keys import SigningKey
 from shared.exchange.message import Draft
+from shared.kernel.errors import Unavailable
 from shared.runtime.database import Database
 from shared.runtime.ports import OutboxRow, Settlement, Stamp
 from shared.runtime.stamping import counts_by_pair, stamp_rows
@@ -38,7 +39,7 @@ _STAMP = """
 UPDATE outbox AS o SET sequence = s.sequence, key_id = $3, batch_root = $4, batch_signature = $5,
        batch_index = s.index, batch_size = $6, batch_path = s.path, digest = s.digest
 FROM unnest($1::bigint[], $2::bigint[], $7::int[], $8::bytea[], $9::text[]) AS s(id, sequence, index, path, digest)
-WHERE o.id = s.id
+WHERE o.id = s.id AND o.sequence IS NULL
 """
 _MARK = "UPDATE outbox SET sent_at = $2 WHERE id = ANY($1::bigint[])"
 _END = "DELETE FROM outbox WHERE id = ANY($1::bigint[])"
@@ -130,7 +131,7 @@ class PostgresOutbox:
             numbered = {(row["sender"], row["recipient"]): row["last"] for row in lasts}
             stamped, digests = stamp_rows(rows, numbered, instance=self._instance, key=self._key)
             stamps = [row.stamp for row in stamped if row.stamp is not None]
-            await session.driver.execute(
+            done = await session.driver.execute(
                 _STAMP,
                 [stamp.outbox_id for stamp in stamps],
                 [stamp.sequence for stamp in stamps],
@@ -142,6 +143,9 @@ class PostgresOutbox:
                 [stamp.path for stamp in stamps],
                 digests,
             )
+            if done != f"UPDATE {len(rows)}":
+                # Another relay was here first: its lock outlived ours. Roll back; nobody has seen these stamps.
+                raise Unavailable("outbox_contended")
             return stamped
 
     async def unreceipted(self, sent_before: datetime | None, limit: int) -> list[OutboxRow]:

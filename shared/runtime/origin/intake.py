@@ -13,6 +13,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic_core import to_json
+
 from shared.contracts.referral import ReferralSubmission
 from shared.contracts.registry import REFERRAL_REFUSED
 from shared.envelope.datakeys import KeyEncryptionKey
@@ -260,4 +262,4 @@ def _reused() -> Answer:
 
 
 def _encoded(value: Any) -> bytes:
-    return json.dumps(value, separators=(",", ":")).encode()
+    return to_json(value)

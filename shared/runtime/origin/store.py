@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg
+from pydantic_core import to_json
 
 from shared.envelope.datakeys import DataKey, KeyEncryptionKey, protect, wrap
 from shared.exchange.origin import Answered, AnswerState
@@ -80,8 +80,8 @@ async def insert_referrals(
         [each.exercise for each in prepared],
         [each.disposition for each in prepared],
         [each.work_reason for each in prepared],
-        [json.dumps(each.facts, separators=(",", ":")) for each in prepared],
-        [json.dumps(each.decision, separators=(",", ":")) for each in prepared],
+        [to_json(each.facts).decode() for each in prepared],
+        [to_json(each.decision).decode() for each in prepared],
         [protect(each.content, key, each.referral_id.bytes) for each, key in zip(prepared, keys, strict=True)],
         [each.traceparent for each in prepared],
         [each.accepted_at for each in prepared],
@@ -145,7 +145,7 @@ async def write_answers(driver: asyncpg.Connection, answered: dict[UUID, Answere
             _ANSWER,
             list(answered),
             [each.state.value for each in answered.values()],
-            [json.dumps(each.detail, separators=(",", ":")) for each in answered.values()],
+            [to_json(each.detail).decode() for each in answered.values()],
             at,
         )
 

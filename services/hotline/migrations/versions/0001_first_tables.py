@@ -37,7 +37,9 @@ def upgrade() -> None:
     statements += isolate("offer", "offer")
     statements += grants([*internal, *_PARTY_TABLES], ("sent", "inbox", "pair_sequence", "intake_count"))
     statements += readable_by_accountant("referral", "referral_id, party, disposition, state, work_reason")
-    statements += readable_by_accountant("edge", "message_id, referral_id, notice_id, party, recipient, purpose, state, answer")
+    statements += readable_by_accountant(
+        "edge", "message_id, referral_id, notice_id, party, recipient, purpose, state, answer"
+    )
     statements += readable_by_accountant("offer", "referral_id, party, state")
     for statement in statements:
         op.execute(statement)

@@ -1,0 +1,186 @@
+"""A document is in force once two approvers signed it, wherever it was read from, and never otherwise."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from base64 import b64decode
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+
+from deploy.directory.approval import approve_document, document_body
+from shared.contracts.directory import DocumentActivated
+from shared.envelope.keys import SigningKey
+from shared.kernel.clock import ManualClock
+from shared.kernel.errors import Refused, Unavailable
+from shared.routing.documents import ApproverKey
+from shared.routing.shelf import DocumentShelf
+from shared.runtime.database import Database
+from shared.runtime.documents import (
+    DocumentFeed,
+    publish_documents,
+    read_approver_keys,
+    read_document,
+    write_document,
+)
+from shared.runtime.kafka import KafkaAccess
+from tests.shared.routing.builders import directory_document, hotline, permit, policy_document
+from tests.shared.runtime.builders import NOW
+
+APPROVERS = {"first.example": SigningKey(b"1" * 32), "second.example": SigningKey(b"2" * 32)}
+STRANGERS = {"first.example": SigningKey(b"3" * 32), "second.example": SigningKey(b"4" * 32)}
+KEYS = {key.key_id: ApproverKey(name, b64decode(key.verify_key.text())) for name, key in APPROVERS.items()}
+EARLIER = NOW - timedelta(days=1)
+
+Document = tuple[DocumentActivated, bytes]
+MakeFeed = Callable[..., DocumentFeed]
+
+
+def directory(
+    number: int = 1, *, active_from: datetime = EARLIER, approvers: Mapping[str, SigningKey] = APPROVERS
+) -> Document:
+    body = document_body(directory_document(hotline(f"hotline-{number}.example", "NL")))
+    return approve_document("directory", body, active_from=active_from, approvers=approvers), body
+
+
+def policy() -> Document:
+    body = document_body(policy_document(permit("one")))
+    return approve_document("policy", body, active_from=EARLIER, approvers=APPROVERS), body
+
+
+@pytest.fixture
+def feed(
+    access: KafkaAccess, database: Database, new_topic: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> MakeFeed:
+    """Makes feeds that read one topic of their own."""
+    monkeypatch.setattr("shared.runtime.documents.DIRECTORY_TOPIC", new_topic(1))
+
+    def make(shelf: DocumentShelf, reached: KafkaAccess = access) -> DocumentFeed:
+        clock = ManualClock(NOW)
+        return DocumentFeed(reached, database, shelf, instance="edges", approver_keys=KEYS, clock=clock)
+
+    return make
+
+
+@pytest.fixture(autouse=True)
+async def empty_table(database: Database) -> None:
+    async with database.transaction() as session:
+        await session.driver.execute("DELETE FROM document")
+
+
+async def read_until(feed: DocumentFeed, condition: Callable[[], bool]) -> None:
+    task = asyncio.create_task(feed.run())
+    async with asyncio.timeout(20):
+        while not condition():  # noqa: ASYNC110 - what is waited for has no event
+            await asyncio.sleep(0.05)
+    task.cancel()
+    await asyncio.wait([task])
+
+
+def active(shelf: DocumentShelf) -> str | None:
+    try:
+        return shelf.directories.active(NOW).digest
+    except Unavailable:
+        return None
+
+
+async def test_an_approved_document_that_is_published_comes_into_force(access: KafkaAccess, feed: MakeFeed) -> None:
+    shelf, document = DocumentShelf(), directory()
+    await publish_documents(access, [document])
+    await read_until(feed(shelf), lambda: active(shelf) is not None)
+    assert active(shelf) == document[0].digest
+
+
+async def test_a_document_that_others_approved_is_passed_over_and_the_next_is_taken(
+    access: KafkaAccess, feed: MakeFeed, capfd: pytest.CaptureFixture[str]
+) -> None:
+    shelf, good = DocumentShelf(), directory(2)
+    await publish_documents(access, [directory(1, approvers=STRANGERS), good])
+    await read_until(feed(shelf), lambda: active(shelf) is not None)
+    assert active(shelf) == good[0].digest
+    assert [code_of(line) for line in capfd.readouterr().err.splitlines() if "document_refused" in line] == [
+        "approver_unknown"
+    ]
+
+
+def code_of(line: str) -> Any:
+    return json.loads(line)["code"]
+
+
+async def test_an_instance_that_starts_without_a_broker_has_the_documents_it_had(
+    access: KafkaAccess, feed: MakeFeed
+) -> None:
+    shelf, document = DocumentShelf(), directory()
+    await publish_documents(access, [document, policy()])
+    first = feed(shelf)
+    await read_until(first, lambda: active(shelf) is not None and bool(shelf.policies._documents))
+    restarted = DocumentShelf()
+    second = feed(restarted, KafkaAccess("127.0.0.1:1"))
+    assert await second.load() == 2
+    assert active(restarted) == document[0].digest
+    assert (await second.check()).ok
+
+
+async def test_whoever_can_write_the_table_cannot_put_a_document_in_force(database: Database, feed: MakeFeed) -> None:
+    activated, body = directory(approvers=STRANGERS)
+    async with database.transaction() as session:
+        await insert(session.driver, activated, body)
+    shelf = DocumentShelf()
+    assert await feed(shelf).load() == 0
+    assert active(shelf) is None
+
+
+async def test_an_approved_document_in_the_table_is_loaded(database: Database, feed: MakeFeed) -> None:
+    # Negative control of the test above: the same row, approved.
+    activated, body = directory()
+    async with database.transaction() as session:
+        await insert(session.driver, activated, body)
+    shelf = DocumentShelf()
+    assert await feed(shelf).load() == 1
+    assert active(shelf) == activated.digest
+
+
+async def insert(driver: asyncpg.Connection, activated: DocumentActivated, body: bytes) -> None:
+    await driver.execute(
+        "INSERT INTO document (digest, kind, active_from, body) VALUES ($1, $2, $3, $4)",
+        activated.digest,
+        activated.kind,
+        activated.active_from,
+        write_document(activated, body),
+    )
+
+
+async def test_without_documents_the_feed_is_not_ready(feed: MakeFeed) -> None:
+    with pytest.raises(Unavailable):
+        await feed(DocumentShelf()).check()
+
+
+def test_a_document_reads_back_as_it_was_written() -> None:
+    document = directory()
+    assert read_document(write_document(*document)) == document
+
+
+@pytest.mark.parametrize("value", [b"", b"{}", b"\xff", b'{"activated":{},"body":"AA=="}'])
+def test_a_record_that_is_no_document_is_refused_without_its_text(value: bytes) -> None:
+    with pytest.raises(Refused) as refused:
+        read_document(value)
+    assert refused.value.code == "document_malformed"
+    assert refused.value.__context__ is None
+
+
+def test_approver_keys_are_read_by_key_id(tmp_path: Path) -> None:
+    path = tmp_path / "approvers.json"
+    entries = [{"approver": n, "key_id": k.key_id, "public": k.verify_key.text()} for n, k in APPROVERS.items()]
+    path.write_text(json.dumps(entries))
+    assert read_approver_keys(path) == KEYS
+
+
+def test_an_approver_keys_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(Refused) as refused:
+        read_approver_keys(tmp_path / "none.json")
+    assert refused.value.code == "approver_keys_unreadable"

@@ -1,0 +1,135 @@
+"""A key is one party in one role, for as long as it is valid and no longer than five seconds more."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from shared.kernel.authority import Role
+from shared.kernel.clock import ManualClock
+from shared.kernel.errors import Refused
+from shared.kernel.ids import uuid7
+from shared.runtime.database import Database
+from shared.runtime.identity import CACHE_S, ApiKeys, Identity, issue_key, keep_key, key_hash, revoke_key
+from tests.shared.routing.builders import directory_of, hotline, provider
+from tests.shared.runtime.builders import NOW
+
+DIRECTORY = directory_of(
+    hotline("sandbox.example", "NL"),
+    hotline("live.example", "NL", status="live"),
+    provider("suspended.example", "NL", status="suspended"),
+)
+OTHER_DIRECTORY = directory_of(hotline("other.example", "NL"))
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock(NOW)
+
+
+@pytest.fixture
+def keys(database: Database, clock: ManualClock) -> ApiKeys:
+    return ApiKeys(database, directory=lambda: DIRECTORY, clock=clock)
+
+
+async def key_of(database: Database, party: str, role: Role = Role.ANALYST, *, live: bool = False) -> str:
+    text, hashed = issue_key(live=live)
+    async with database.transaction() as session:
+        await keep_key(session.driver, hashed, party, role)
+    return text
+
+
+async def refused(keys: ApiKeys, authorization: str | None) -> tuple[str, int]:
+    with pytest.raises(Refused) as error:
+        await keys.identify(authorization)
+    return error.value.code, error.value.status
+
+
+async def test_a_key_resolves_to_its_party_role_and_kind(database: Database, keys: ApiKeys) -> None:
+    text = await key_of(database, "sandbox.example", Role.MACHINE)
+    found = await keys.identify(f"Bearer {text}")
+    assert found == Identity("sandbox.example", Role.MACHINE, "hotline", exercise=True)
+
+
+async def test_a_live_key_of_a_live_party_is_no_exercise(database: Database, keys: ApiKeys) -> None:
+    text = await key_of(database, "live.example", live=True)
+    assert not (await keys.identify(f"Bearer {text}")).exercise
+
+
+@pytest.mark.parametrize(
+    ("party", "live"),
+    [("sandbox.example", True), ("live.example", False), ("suspended.example", True), ("gone.example", False)],
+)
+async def test_a_key_of_the_wrong_world_or_of_a_party_that_may_not_act_does_not_open(
+    database: Database, keys: ApiKeys, party: str, live: bool
+) -> None:
+    text = await key_of(database, party, live=live)
+    assert await refused(keys, f"Bearer {text}") == ("unauthenticated", 401)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [None, "", "Bearer", "Bearer x", "Basic abc", "Bearer cw_test_" + "A" * 42, "Bearer cw_test_" + "A" * 43],
+)
+async def test_absent_malformed_and_unknown_keys_are_answered_alike(keys: ApiKeys, header: str | None) -> None:
+    assert await refused(keys, header) == ("unauthenticated", 401)
+
+
+async def test_a_revoked_key_does_not_open_after_five_seconds(
+    database: Database, keys: ApiKeys, clock: ManualClock
+) -> None:
+    text = await key_of(database, "sandbox.example")
+    await keys.identify(f"Bearer {text}")
+    async with database.transaction() as session:
+        await revoke_key(session.driver, key_hash(text), NOW)
+    clock.advance(CACHE_S - 0.1)
+    assert (await keys.identify(f"Bearer {text}")).party == "sandbox.example"
+    clock.advance(0.2)
+    assert await refused(keys, f"Bearer {text}") == ("unauthenticated", 401)
+
+
+async def test_a_party_that_leaves_the_directory_is_refused_at_once(database: Database, clock: ManualClock) -> None:
+    text = await key_of(database, "sandbox.example")
+    current = [DIRECTORY]
+    keys = ApiKeys(database, directory=lambda: current[0], clock=clock)
+    await keys.identify(f"Bearer {text}")
+    current[0] = OTHER_DIRECTORY
+    assert await refused(keys, f"Bearer {text}") == ("unauthenticated", 401)
+
+
+async def test_a_hundred_requests_at_once_ask_the_database_once(
+    database: Database, keys: ApiKeys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = await key_of(database, "sandbox.example")
+    asked = 0
+    transaction: Callable[..., object] = database.transaction
+
+    def counted(*arguments: object) -> object:
+        nonlocal asked
+        asked += 1
+        return transaction(*arguments)
+
+    monkeypatch.setattr(database, "transaction", counted)
+    found = await asyncio.gather(*(keys.identify(f"Bearer {text}") for _ in range(100)))
+    assert len(set(found)) == 1
+    assert asked == 1
+
+
+async def test_the_role_of_the_instance_itself_has_no_key(database: Database) -> None:
+    with pytest.raises(Refused):
+        await key_of(database, "sandbox.example", Role.SERVICE)
+
+
+async def test_nothing_of_a_key_is_kept_but_its_hash(database: Database) -> None:
+    text = await key_of(database, f"p{uuid7().hex[:20]}.example")
+    async with database.transaction() as session:
+        rows = await session.driver.fetch("SELECT api_key::text AS row FROM api_key")
+    assert not any(text in row["row"] or text[8:].encode().hex() in row["row"] for row in rows)
+
+
+def test_two_keys_are_never_alike_and_say_which_world_they_are_for() -> None:
+    test, live = issue_key(live=False)[0], issue_key(live=True)[0]
+    assert (test[:8], live[:8], len(test)) == ("cw_test_", "cw_live_", 8 + 43)
+    assert test[8:] != live[8:]

@@ -1,0 +1,79 @@
+"""Metrics are a closed, documented list without parties, and the gauges tell what the tables hold."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from shared.kernel.ids import uuid7
+from shared.runtime import metrics
+from shared.runtime.database import Database
+from shared.runtime.outbox import enqueue
+from tests.shared.runtime.builders import NOW, draft
+
+DOCUMENT = Path(__file__).parents[3] / "docs/operations/metrics.md"
+
+
+@pytest.fixture(autouse=True)
+async def empty_tables(database: Database) -> AsyncIterator[None]:
+    yield
+    async with database.transaction() as session:
+        await session.driver.execute("DELETE FROM outbox; DELETE FROM quarantine")
+
+
+async def measured(database: Database) -> dict[str, float]:
+    async with database.transaction() as session:
+        await metrics.measure_stores(session.driver, NOW + timedelta(seconds=60))
+    families = text_string_to_metric_families(metrics.exposition().decode())
+    return {sample.name: sample.value for family in families for sample in family.samples if not sample.labels}
+
+
+async def test_empty_tables_have_no_age(database: Database) -> None:
+    found = await measured(database)
+    assert found["causeway_outbox_rows"] == 0
+    assert found["causeway_outbox_age_seconds"] == 0
+    assert found["causeway_unreceipted_age_seconds"] == 0
+
+
+async def test_what_was_never_sent_and_what_was_never_receipted_age_apart(database: Database) -> None:
+    async with database.transaction() as session:
+        await enqueue(session.driver, [draft("t", subject=str(uuid7())), draft("t", subject=str(uuid7()))])
+        await session.driver.execute(
+            "UPDATE outbox SET sequence = 1, sent_at = now(), created_at = $1 WHERE id = (SELECT min(id) FROM outbox)",
+            NOW - timedelta(seconds=40),
+        )
+    found = await measured(database)
+    assert found["causeway_outbox_rows"] == 1
+    assert found["causeway_outbox_age_seconds"] == 60
+    assert found["causeway_unreceipted_age_seconds"] == 100
+
+
+async def test_parked_records_are_counted_until_they_are_replayed(database: Database) -> None:
+    park = """
+        INSERT INTO quarantine (topic, partition, "offset", length_bytes, digest, reason, replayed_at)
+        VALUES ('t', 0, $1, 1, 'd', 'body_invalid', $2)
+    """
+    async with database.transaction() as session:
+        for offset, replayed_at in ((1, None), (2, None), (3, NOW)):
+            await session.driver.execute(park, offset, replayed_at)
+    assert (await measured(database))["causeway_quarantine_records"] == 2
+
+
+def test_every_metric_and_label_is_documented_and_nothing_else_is() -> None:
+    rows = re.findall(r"^\| `(causeway_[a-z_]+)` \| (\w+) \| ([^|]*) \|", DOCUMENT.read_text(), re.MULTILINE)
+    documented = {name: (kind, tuple(re.findall(r"`(\w+)`", labels))) for name, kind, labels in rows}
+    assert documented == {
+        family.name: (family.type, labels)
+        for collector in list(metrics.REGISTRY._collector_to_names)
+        for family, labels in ((next(iter(collector.collect())), tuple(collector._labelnames)),)
+    }
+
+
+def test_no_label_can_hold_a_party_or_an_id() -> None:
+    labels = {label for collector in metrics.REGISTRY._collector_to_names for label in collector._labelnames}
+    assert labels <= {"fate", "code", "method", "route", "status"}

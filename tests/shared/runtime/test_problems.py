@@ -1,0 +1,102 @@
+"""Problems say which rule and where, and never repeat what was sent."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import StringConstraints
+
+from shared.contracts.base import Contract
+from shared.kernel.errors import CausewayError, Defect, EvidenceRejected, Refused, Unavailable
+from shared.runtime.http import read_model
+from shared.runtime.problems import InvalidFields, Problem, not_found, problem, problem_body
+
+
+class Inner(Contract):
+    code: Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]
+
+
+class Outer(Contract):
+    items: tuple[Inner, ...]
+
+
+def test_a_refusal_is_told_with_its_code_field_and_status() -> None:
+    answer = problem(Refused("url_malformed", "an absolute address", field="/items/0/url"))
+    assert (answer.status_code, answer.headers["content-type"]) == (422, "application/problem+json")
+    assert json.loads(bytes(answer.body)) == {
+        "type": "/problems/url_malformed",
+        "title": "an absolute address",
+        "status": 422,
+        "code": "url_malformed",
+        "field": "/items/0/url",
+    }
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (Refused("a"), 422),
+        (Refused("a", status=409), 409),
+        (Unavailable("a"), 503),
+        (Defect("a"), 500),
+        (EvidenceRejected("a"), 500),
+    ],
+)
+def test_each_class_of_error_has_its_status(error: CausewayError, status: int) -> None:
+    assert problem(error).status_code == status
+    Problem.model_validate(problem_body(error))
+
+
+def test_what_is_unavailable_says_when_to_come_again() -> None:
+    assert problem(Unavailable("database_unavailable")).headers["retry-after"] == "2"
+
+
+def test_a_defect_is_told_without_its_code_or_detail() -> None:
+    body = bytes(problem(Defect("inner_name", "inner detail", field="/inner")).body)
+    assert json.loads(body)["code"] == "internal_error"
+    assert b"inner" not in body
+
+
+def test_absent_and_foreign_resources_are_answered_byte_for_byte_alike() -> None:
+    assert bytes(problem(not_found()).body) == bytes(problem(not_found()).body)
+    assert not_found().status == 404
+
+
+def test_a_model_that_does_not_validate_names_each_place_and_rule() -> None:
+    with pytest.raises(InvalidFields) as refused:
+        read_model(Outer, {"items": [{"code": "NL"}, {"code": "x"}, {}]})
+    body = problem_body(refused.value)
+    assert (body["code"], body["field"]) == ("fields_invalid", "/items/1/code")
+    assert body["errors"] == [
+        {"field": "/items/1/code", "rule": "string_pattern_mismatch"},
+        {"field": "/items/2/code", "rule": "missing"},
+    ]
+
+
+def test_a_name_that_no_model_has_is_not_repeated() -> None:
+    with pytest.raises(InvalidFields) as refused:
+        read_model(Outer, {"items": [{"code": "NL", "visible-name": 1}]})
+    assert problem_body(refused.value)["errors"] == [{"field": "/items/0", "rule": "extra_forbidden"}]
+
+
+marked = st.text(max_size=20).map(lambda text: f"§{text}")
+
+
+@given(st.dictionaries(marked, marked | st.lists(marked), min_size=1))
+def test_nothing_that_was_sent_is_in_a_problem_or_behind_it(sent: dict[str, object]) -> None:
+    with pytest.raises(InvalidFields) as refused:
+        read_model(Outer, sent | {"items": [sent, {"code": "§"}]})
+    told = json.dumps(problem_body(refused.value), ensure_ascii=False) + repr(refused.value) + str(refused.value)
+    assert "§" not in told
+    assert refused.value.__cause__ is None
+    assert refused.value.__context__ is None
+
+
+def test_at_most_twenty_places_are_named() -> None:
+    with pytest.raises(InvalidFields) as refused:
+        read_model(Outer, {"items": [{} for _ in range(100)]})
+    assert len(refused.value.errors) == 20

@@ -1,0 +1,82 @@
+"""An instance starts with what it was told, or says which setting it misses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from shared.kernel.errors import Refused
+from shared.runtime.settings import RuntimeSettings, settings_for
+
+GIVEN = {
+    "DATABASE_URL": "postgresql://u:hunter2@db.example/causeway",
+    "KAFKA_BOOTSTRAP_SERVERS": "kafka.example:9092",
+    "APPROVER_KEYS_FILE": "approvers.json",
+    "HTTP_PORT": "8080",
+}
+
+
+class SampleSettings(RuntimeSettings):
+    """As a service extends it."""
+
+    model_config = settings_for("sample")
+
+    retention_days: int = 30
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in GIVEN.items():
+        monkeypatch.setenv(f"CAUSEWAY_SAMPLE_{name}", value)
+
+
+def test_settings_are_read_under_the_prefix_of_their_instance(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CAUSEWAY_SAMPLE_RETENTION_DAYS", "7")
+    settings = SampleSettings()
+    assert (settings.http_port, settings.retention_days) == (8080, 7)
+
+
+def test_a_misspelt_key_refuses_to_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CAUSEWAY_SAMPLE_DATABSE_URL", "secret-value")
+    with pytest.raises(Refused) as refused:
+        SampleSettings()
+    assert (refused.value.code, refused.value.field) == ("unknown_setting", "CAUSEWAY_SAMPLE_DATABSE_URL")
+    assert "secret-value" not in str(refused.value)
+
+
+def test_another_instances_keys_are_none_of_its_business(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CAUSEWAY_OTHER_ANYTHING", "1")
+    assert SampleSettings().http_port == 8080
+
+
+@pytest.mark.parametrize("name", GIVEN)
+def test_what_has_no_default_must_be_given(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.delenv(f"CAUSEWAY_SAMPLE_{name}")
+    with pytest.raises(ValidationError) as refused:
+        SampleSettings()
+    assert name.lower() in str(refused.value)
+    assert "hunter2" not in str(refused.value)
+
+
+def test_settings_never_change_and_never_show_a_secret() -> None:
+    settings = SampleSettings()
+    with pytest.raises(ValidationError):
+        settings.http_port = 1
+    assert "hunter2" not in repr(settings)
+
+
+def test_no_secret_has_a_default() -> None:
+    secrets = {"database_url", "kafka_password", "signing_key", "opening_key", "kek"}
+    defaults = {name: field.default for name, field in RuntimeSettings.model_fields.items() if name in secrets}
+    assert secrets == defaults.keys()
+    assert not any(isinstance(default, str) for default in defaults.values())
+
+
+def test_kafka_is_reached_as_the_settings_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CAUSEWAY_SAMPLE_KAFKA_USERNAME", "sample")
+    monkeypatch.setenv("CAUSEWAY_SAMPLE_KAFKA_PASSWORD", "hunter2")
+    monkeypatch.setenv("CAUSEWAY_SAMPLE_KAFKA_CA_FILE", "ca.pem")
+    access = SampleSettings().kafka_access()
+    assert (access.username, access.password, access.ca_file) == ("sample", "hunter2", Path("ca.pem"))

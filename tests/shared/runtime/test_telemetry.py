@@ -1,0 +1,136 @@
+"""Spans have listed names and attributes, follow a request, and never hold what was sent."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+
+from shared.kernel.errors import Refused
+from shared.runtime.telemetry import (
+    Attributes,
+    SpanName,
+    close_telemetry,
+    configure_telemetry,
+    current_trace_id,
+    current_traceparent,
+    span,
+)
+
+DOCUMENT = Path(__file__).parents[3] / "docs/operations/traces.md"
+TRACE_ID, SPAN_ID = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
+SAMPLED, UNSAMPLED = f"00-{TRACE_ID}-{SPAN_ID}-01", f"00-{TRACE_ID}-{SPAN_ID}-00"
+
+Spans = Callable[[], list[dict[str, Any]]]
+
+
+@pytest.fixture(autouse=True)
+def off_afterwards() -> Iterator[None]:
+    yield
+    close_telemetry()
+
+
+@pytest.fixture
+def spans(tmp_path: Path) -> Spans:
+    """Turns telemetry on for every trace; reads the spans written so far."""
+    path = tmp_path / "spans.jsonl"
+    configure_telemetry(instance="hotline", sampling_ratio=1.0, spans_file=path)
+    return lambda: read(path)
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    if not path.exists():
+        return []
+    documents = [json.loads(line) for line in path.read_text().splitlines()]
+    return [each for d in documents for r in d["resourceSpans"] for s in r["scopeSpans"] for each in s["spans"]]
+
+
+def test_a_span_is_written_as_otlp_json_with_the_instance_as_service(tmp_path: Path) -> None:
+    path = tmp_path / "spans.jsonl"
+    configure_telemetry(instance="hotline", sampling_ratio=1.0, spans_file=path)
+    with span("http.request", parent=SAMPLED, attributes={"http.route": "/v1/referrals"}):
+        pass
+    resource = json.loads(path.read_text())["resourceSpans"][0]["resource"]["attributes"]
+    (written,) = read(path)
+    assert {"key": "service.name", "value": {"stringValue": "hotline"}} in resource
+    assert (written["name"], written["kind"]) == ("http.request", 2)
+    assert (written["traceId"], written["parentSpanId"]) == (TRACE_ID, SPAN_ID)
+    assert written["attributes"] == [{"key": "http.route", "value": {"stringValue": "/v1/referrals"}}]
+
+
+def test_what_runs_inside_a_span_can_name_it_to_others(spans: Spans) -> None:
+    assert current_traceparent() is None
+    with span("http.request", parent=SAMPLED):
+        inside, trace_id = current_traceparent(), current_trace_id()
+    assert inside == f"00-{TRACE_ID}-{spans()[0]['spanId']}-01"
+    assert trace_id == TRACE_ID
+
+
+def test_a_batch_begins_a_trace_of_its_own_with_a_link_to_each_record(spans: Spans) -> None:
+    with span("http.request", parent=SAMPLED), span("batch.consume", links=[SAMPLED, "malformed", SAMPLED]):
+        pass
+    batch = next(each for each in spans() if each["name"] == "batch.consume")
+    assert batch["traceId"] != TRACE_ID
+    assert "parentSpanId" not in batch
+    assert [(link["traceId"], link["spanId"]) for link in batch["links"]] == [(TRACE_ID, SPAN_ID)] * 2
+
+
+def test_a_batch_of_many_records_keeps_a_bounded_number_of_links(spans: Spans) -> None:
+    with span("batch.consume", links=[SAMPLED] * 500):
+        pass
+    assert len(spans()[0]["links"]) == 128
+
+
+@pytest.mark.parametrize("parent", ["", "malformed", f"00-{'0' * 32}-{SPAN_ID}-01", f"ff-{TRACE_ID}-{SPAN_ID}-01"])
+def test_a_malformed_parent_counts_as_none(spans: Spans, parent: str) -> None:
+    with span("http.request", parent=parent):
+        pass
+    assert spans()[0]["traceId"] != TRACE_ID
+
+
+@pytest.mark.parametrize(("parent", "recorded"), [(SAMPLED, 1), (UNSAMPLED, 0), (None, 0)])
+def test_what_the_caller_records_is_recorded_and_new_traces_by_ratio(
+    tmp_path: Path, parent: str | None, recorded: int
+) -> None:
+    path = tmp_path / "spans.jsonl"
+    configure_telemetry(instance="hotline", sampling_ratio=0.0, spans_file=path)
+    with span("http.request", parent=parent):
+        assert (current_traceparent() is not None) == bool(recorded)
+    assert len(read(path)) == recorded
+
+
+@pytest.mark.parametrize(("link", "recorded"), [(SAMPLED, 1), (UNSAMPLED, 0)])
+def test_a_batch_is_recorded_if_one_of_its_records_is(tmp_path: Path, link: str, recorded: int) -> None:
+    path = tmp_path / "spans.jsonl"
+    configure_telemetry(instance="hotline", sampling_ratio=0.0, spans_file=path)
+    with span("batch.consume", links=[UNSAMPLED, link]):
+        pass
+    assert len(read(path)) == recorded
+
+
+def test_an_error_leaves_its_code_and_class_and_not_its_text(spans: Spans) -> None:
+    with pytest.raises(Refused), span("http.request"):
+        raise Refused("url_malformed", "hunter2")
+    with pytest.raises(ValueError, match="hunter2"), span("http.request"):
+        raise ValueError("hunter2")
+    texts = json.dumps(spans())
+    assert "url_malformed" in texts
+    assert "ValueError" in texts
+    assert "hunter2" not in texts
+    assert [each["status"]["code"] for each in spans()] == [2, 2]
+
+
+def test_off_nothing_is_written_and_nothing_is_named() -> None:
+    with span("http.request", parent=SAMPLED) as notes:
+        notes.add({"http.route": "/"})
+        assert current_traceparent() is None
+        assert current_trace_id() is None
+
+
+def test_every_span_and_attribute_is_documented_and_nothing_else_is() -> None:
+    names = re.findall(r"^\| `([a-z_.]+)` \|", DOCUMENT.read_text(), re.MULTILINE)
+    assert sorted(names) == sorted([*get_args(SpanName), *Attributes.__annotations__])
