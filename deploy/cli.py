@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import App, Parameter
 
 from client.cli import flow, inbox, referral
+from deploy.accounting.cli import audit_app
 from deploy.devstack.cli import dev_app
 from shared.kernel.errors import CausewayError
 
@@ -39,6 +40,7 @@ def _children(endpoints: Endpoints) -> Sequence[Child]:
 
 
 app.command(dev_app(_children))
+app.command(audit_app)
 for party_verbs in (referral.app, inbox.app, flow.app):
     app.command(party_verbs)
 
@@ -52,11 +54,11 @@ def serve(name: str, *, only: Sequence[str] = ()) -> int:
     name
         hotline, law_enforcement, industry or audit; its settings are CAUSEWAY_<NAME>_… in the environment.
     only
-        Parts to run instead of all: api, intake, documents, relay, consumer.
+        Parts to run instead of all, separated by commas: api, intake, documents, relay, consumer.
     """
     from deploy.serve import serve as run
 
-    return run(name, only)
+    return run(name, [part for listed in only for part in listed.split(",")])
 
 
 @app.command
@@ -90,7 +92,7 @@ def sample(
 
 
 @app.command
-def demo(*, json: Path | None = None, count: int = 2000) -> int:
+def demo(*, json: Path | None = None, count: int = 2000, state: Path | None = None) -> int:
     """Run the whole exchange on sample parties: import, route, answer, withdraw, reconcile.
 
     Parameters
@@ -99,10 +101,12 @@ def demo(*, json: Path | None = None, count: int = 2000) -> int:
         Also write everything that is printed as JSON to this file.
     count
         How many sampled referrals to import.
+    state
+        Directory of the demo's servers and files, emptied first; .state/demo if none is named.
     """
-    from deploy.demo.run import run_demo
+    from deploy.demo.run import STATE, run_demo
 
-    return run_demo(json, count)
+    return run_demo(json, count, (state or STATE).resolve())
 
 
 if __name__ == "__main__":

@@ -56,6 +56,7 @@ class Books:
     kafka_records: set[Coordinate] = field(default_factory=set)
     audited: dict[Coordinate, int | None] = field(default_factory=dict)
     audit_generations: dict[str, int] = field(default_factory=dict)
+    audited_sequences: dict[Pair, set[int]] = field(default_factory=dict)
     intake: dict[tuple[str, str], int] = field(default_factory=dict)
     referrals: dict[tuple[str, str], int] = field(default_factory=dict)
     decided_facts: dict[tuple[str, str], int] = field(default_factory=dict)
@@ -143,6 +144,8 @@ async def _read_audit(books: Books, url: str, endpoints: Endpoints) -> None:
                 books.audited[row["topic"], row["partition"], row["offset"]] = row["previous_offset"]
         for row in await connection.fetch("SELECT topic, count(DISTINCT generation) AS n FROM entry GROUP BY topic"):
             books.audit_generations[row["topic"]] = row["n"]
+        for row in await connection.fetch("SELECT sender, recipient, sequence FROM entry WHERE verified"):
+            books.audited_sequences.setdefault((row["sender"], row["recipient"]), set()).add(row["sequence"])
         await _read_facts(books, connection)
         books.links = {row["message_id"] for row in await connection.fetch("SELECT message_id FROM link")}
     finally:

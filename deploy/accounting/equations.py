@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -57,12 +57,33 @@ def reconcile(books: Books) -> Reconciliation:
     second, messages = _messages(books)
     third, edges = _edges(books)
     notes = [
-        f"{topic}: {count} generations; what the lost ones held and audit had not read is a gap"
+        f"{topic}: {count} generations; what a lost one held and audit had not read is a gap"
         for topic, count in sorted(books.audit_generations.items())
         if count > 1
     ]
+    if notes:
+        notes += [f"gap: audit has no entry of {pair[0]} → {pair[1]}, sequences {spans}" for pair, spans in gaps(books)]
     differences = tuple(sorted({*first, *second, *third, *_audit(books)}))
     return Reconciliation(referrals, messages, edges, tuple(notes), differences)
+
+
+def gaps(books: Books) -> Iterator[tuple[Pair, str]]:
+    """The sequences that a sender gave out and audit never saw, by pair, as `1-3, 7`: sequences have no holes."""
+    for pair, last in sorted(books.last_sequence.items()):
+        on_its_way = {line.sequence for line in books.in_outbox.values() if line.pair == pair}
+        missing = set(range(1, last + 1)) - books.audited_sequences.get(pair, set()) - on_its_way
+        if missing:
+            yield pair, ", ".join(_spans(sorted(missing)))
+
+
+def _spans(numbers: Sequence[int]) -> Iterator[str]:
+    first = last = numbers[0]
+    for number in [*numbers[1:], -1]:
+        if number == last + 1:
+            last = number
+            continue
+        yield str(first) if first == last else f"{first}-{last}"
+        first = last = number
 
 
 def _referrals(books: Books) -> tuple[list[Difference], dict[str, int]]:

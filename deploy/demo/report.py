@@ -8,6 +8,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from deploy.accounting.report import print_accounts
+
 
 def print_report(report: dict[str, Any]) -> None:
     """Print what happened: counts, answers, work lists, one flow, the accounts, and where to look further."""
@@ -18,7 +20,7 @@ def print_report(report: dict[str, Any]) -> None:
     _pairs(console, "Answers of recipients (none: silent)", sorted(report["answers"].items()))
     _work_lists(console, report["work_lists"])
     _flow(console, report["flow"])
-    _accounting(console, report["accounting"])
+    print_accounts(console, report["accounting"])
     console.rule("Where to look further")
     for name, url in report["urls"].items():
         console.print(f"{name}: {url}/openapi.json", soft_wrap=True)
@@ -73,17 +75,3 @@ def _flow(console: Console, flow: dict[str, Any]) -> None:
             message["outcome"] or "",
         )
     console.print(table)
-
-
-def _accounting(console: Console, accounting: dict[str, Any]) -> None:
-    table = Table(title="Accounting", title_justify="left")
-    for column in ("equation", "terms", "difference"):
-        table.add_column(column)
-    for name in ("I", "II", "III"):
-        terms = {key: value for key, value in accounting[name].items() if key != "difference"}
-        table.add_row(
-            name, ", ".join(f"{key} {value}" for key, value in terms.items()), str(accounting[name]["difference"])
-        )
-    console.print(table)
-    for each in accounting["differences"][:20]:
-        console.print(f"  {each['equation']}: {each['what']}: {each['where']}")

@@ -32,17 +32,17 @@ class _Done(BaseException):
         self.code = code
 
 
-def run_demo(report_file: Path | None, count: int) -> int:
+def run_demo(report_file: Path | None, count: int, state: Path) -> int:
     """Run it. On a terminal the exchange stays up until Ctrl-C; elsewhere it ends with the report."""
     started = monotonic()
-    _begin_anew(STATE)
-    settings = DevStackSettings().model_copy(update={"causeway_dev_state_dir": STATE})
-    stack = DevStack(STATE, settings)
-    supervisor = Supervisor(stack, _children, say_on_stderr)
+    _begin_anew(state)
+    settings = DevStackSettings().model_copy(update={"causeway_dev_state_dir": state})
+    stack = DevStack(state, settings)
+    supervisor = Supervisor(stack, lambda endpoints: _children(state, endpoints), say_on_stderr)
 
     def on_ready() -> None:
         say_on_stderr(f"ready after {monotonic() - started:.1f} s")
-        report = asyncio.run(_demonstrate(stack.endpoints, count, started=started))
+        report = asyncio.run(_demonstrate(state, stack.endpoints, count, started=started))
         print_report(report)
         if report_file is not None:
             report_file.write_text(json.dumps(report, indent=2))
@@ -57,8 +57,8 @@ def run_demo(report_file: Path | None, count: int) -> int:
         return done.code
 
 
-def _children(endpoints: Endpoints) -> list[Child]:
-    return [*instance_children(STATE, endpoints), *sandbox_children(STATE, endpoints)]
+def _children(state: Path, endpoints: Endpoints) -> list[Child]:
+    return [*instance_children(state, endpoints), *sandbox_children(state, endpoints)]
 
 
 def _begin_anew(state: Path) -> None:
@@ -75,11 +75,11 @@ def _begin_anew(state: Path) -> None:
         directory.release()
 
 
-async def _demonstrate(endpoints: Endpoints, count: int, *, started: float) -> dict[str, Any]:
-    parties = json.loads((STATE / "parties.json").read_text())
+async def _demonstrate(state: Path, endpoints: Endpoints, count: int, *, started: float) -> dict[str, Any]:
+    parties = json.loads((state / "parties.json").read_text())
     keys = {party["party"]: steps.Key(party["url"], party["key"]) for party in parties}
     sampled = list(demo_referrals())[:count]
-    write_jsonl(STATE / "sample.jsonl", sampled)
+    write_jsonl(state / "sample.jsonl", sampled)
     say_on_stderr(f"filing {len(sampled)} sampled referrals over HTTP")
     answered = asyncio.create_task(steps.until_answered(endpoints))
     states = await steps.import_referrals(sampled, keys, say_on_stderr)
@@ -105,8 +105,8 @@ async def _demonstrate(endpoints: Endpoints, count: int, *, started: float) -> d
             "end": round(monotonic() - started, 1),
         },
         "input": {
-            "sample": str(STATE / "sample.jsonl"),
-            "directory": str(STATE / "directory.json"),
-            "policy": str(STATE / "policy.json"),
+            "sample": str(state / "sample.jsonl"),
+            "directory": str(state / "directory.json"),
+            "policy": str(state / "policy.json"),
         },
     }

@@ -30,8 +30,13 @@ class App:
 
 
 async def build(settings: AuditSettings) -> App:
-    """Wire audit. Nothing runs yet."""
-    machinery = await build_machinery(INSTANCE, settings)
+    """Wire the service. Nothing runs yet."""
+    return assemble(await build_machinery(INSTANCE, settings))
+
+
+def assemble(machinery: Machinery) -> App:
+    """The parts of the service on top of its machinery; needs no database and no broker."""
+    settings = machinery.settings
     entries = PostgresEntries(machinery.database)
 
     def reader_of(topics: Sequence[str]) -> LogReader:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import aclosing
 from datetime import datetime
 from functools import lru_cache
 from typing import Final
@@ -21,8 +22,8 @@ from shared.runtime.health import Check
 from shared.runtime.logs import log
 from shared.runtime.reader import Coordinate, LogReader
 
-#: How often a quiet reader looks whether a topic was deleted and made again.
-GENERATION_CHECK_S: Final = 5.0
+#: A reader that did not look for records for so long is not reading.
+LOOK_S_MAX: Final = 5.0
 BACK_OFF_S: Final = 0.5
 
 
@@ -56,7 +57,7 @@ class AuditDoor:
     async def check(self) -> Check:
         """Ready: the reader is connected and looked for news in the last seconds."""
         looked = self._last_look
-        if looked is None or (self._clock.now() - looked).total_seconds() > GENERATION_CHECK_S:
+        if looked is None or (self._clock.now() - looked).total_seconds() > LOOK_S_MAX:
             return Check("reader", False, "not_reading")
         return Check("reader", True)
 
@@ -68,15 +69,11 @@ class AuditDoor:
             for place, following in kept.items()
             if generations.get(place.topic) == place.generation
         }
-        checked_at = self._clock.now()
-        async for records in reader.follow(cursors):
-            self._last_look = self._clock.now()
-            if records:
-                await self._keep(records, generations)
-            elif (self._last_look - checked_at).total_seconds() > GENERATION_CHECK_S:
-                checked_at = self._last_look
-                if await reader.topic_ids() != generations:
-                    return  # start again: the new generation is read from its first record
+        async with aclosing(reader.follow(cursors, generations)) as batches:
+            async for records in batches:
+                self._last_look = self._clock.now()
+                if records:
+                    await self._keep(records, generations)
 
     async def _keep(self, records: Sequence[Record], generations: Mapping[str, UUID]) -> None:
         directory = self._directory()

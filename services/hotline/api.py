@@ -9,8 +9,10 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import JSONResponse, Response
 
-from services.hotline import store, use_cases
+from services.hotline import use_cases
+from services.hotline.domain import OfferAct
 from services.hotline.store import PostgresOffers
+from services.hotline.use_cases import Acting
 from shared.envelope.datakeys import KeyEncryptionKey
 from shared.kernel.clock import Clock
 from shared.routing.directory_index import DirectoryIndex
@@ -37,29 +39,32 @@ def offers_router(
     async def page(identity: Identity = who, state: Code = None, cursor: Cursor = None, limit: Limit = 50) -> Response:
         """The offers made to this hotline, newest first."""
         async with database.transaction(Scope([identity.party], identity.role, "read")) as session:
-            return JSONResponse(await store.page(session.driver, state=state, cursor=cursor, limit=limit))
+            offers = PostgresOffers(session.driver, kek)
+            found = await use_cases.list_offers(
+                role=identity.role, offers=offers, state=state, cursor=cursor, limit=limit
+            )
+        return JSONResponse(found)
 
     @router.get("/{referral_id}")
     async def show(referral_id: UUID, identity: Identity = who) -> Response:
         """One offer with its opened record."""
         async with database.transaction(Scope([identity.party], identity.role, "read")) as session:
-            return JSONResponse(await store.show(session.driver, referral_id, kek))
+            found = await use_cases.show_offer(
+                referral_id, role=identity.role, offers=PostgresOffers(session.driver, kek)
+            )
+        return JSONResponse(found)
 
     @router.post("/{referral_id}:acknowledge-withdrawal", status_code=202)
     async def acknowledge(referral_id: UUID, request: Request, identity: Identity = who) -> Response:
         """Say to the origin that this hotline has stopped acting on the referral."""
 
         async def act(session: Session) -> Mapping[str, Any]:
-            await use_cases.acknowledge_withdrawal(
-                referral_id,
-                party=identity.party,
-                role=identity.role,
-                offers=PostgresOffers(session.driver, kek),
-                directory=directory(),
-                at=clock.now(),
+            acting = Acting(
+                identity.party, identity.role, PostgresOffers(session.driver, kek), directory(), clock.now()
             )
-            return {"referral_id": str(referral_id), "state": "withdrawal_acknowledged"}
+            state = await use_cases.acknowledge_withdrawal(referral_id, acting)
+            return {"referral_id": str(referral_id), "state": state}
 
-        return await acts.once(request, identity, "acknowledge_withdrawal", act)
+        return await acts.once(request, identity, OfferAct.ACKNOWLEDGE_WITHDRAWAL, act)
 
     return router

@@ -32,8 +32,13 @@ class App:
 
 
 async def build(settings: HotlineSettings) -> App:
-    """Wire the hotline. Nothing runs yet."""
-    machinery = await build_machinery(INSTANCE, settings)
+    """Wire the service. Nothing runs yet."""
+    return assemble(await build_machinery(INSTANCE, settings))
+
+
+def assemble(machinery: Machinery) -> App:
+    """The parts of the service on top of its machinery; needs no database and no broker."""
+    settings = machinery.settings
     again = DecideAgain(
         machinery.database,
         documents=machinery.documents,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 from uuid import UUID
 
 from services.hotline.domain import OfferState
@@ -42,6 +42,14 @@ class Offers(Protocol):
 
     async def send(self, drafts: Sequence[Draft]) -> None:
         """Put messages into the outbox of this transaction."""
+        ...
+
+    async def page(self, *, state: str | None, cursor: str | None, limit: int) -> dict[str, Any]:
+        """The offers, newest first, without their records."""
+        ...
+
+    async def show(self, referral_id: UUID) -> dict[str, Any]:
+        """One offer with its opened record. Raises `Refused("not_found")` for absent and foreign ids alike."""
         ...
 
 

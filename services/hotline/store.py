@@ -19,12 +19,12 @@ from services.hotline.domain import OfferState
 from services.hotline.ports import Offer, OfferKey
 from shared.envelope.datakeys import KeyEncryptionKey
 from shared.exchange.message import Draft, Received
-from shared.kernel.authority import state_forbids
 from shared.kernel.clock import rfc3339
 from shared.kernel.errors import not_found
 from shared.runtime import outbox
-from shared.runtime.content import open_content, seal_contents
+from shared.runtime.content import open_content
 from shared.runtime.origin.views import next_cursor, read_cursor
+from shared.runtime.received import change_states, item_columns
 
 metadata = sa.MetaData()
 
@@ -47,11 +47,10 @@ offer = sa.Table(
 
 _FIND = "SELECT referral_id, party, origin, exercise, state FROM offer WHERE referral_id = ANY($1::uuid[])"
 _ADD = """
-INSERT INTO offer (referral_id, party, origin, purpose, exercise, state, edge, content, wrapped_key)
-SELECT i, p, o, u, e, 'offered', d::jsonb, c, k
-FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::bool[], $6::text[], $7::bytea[], $8::bytea[])
-     AS a(i, p, o, u, e, d, c, k)
-ON CONFLICT DO NOTHING
+INSERT INTO offer (referral_id, party, origin, exercise, purpose, state, edge, content, wrapped_key)
+SELECT i, p, o, e, u, 'offered', d::jsonb, c, k
+FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bool[], $5::text[], $6::text[], $7::bytea[], $8::bytea[])
+     AS a(i, p, o, e, u, d, c, k)
 """
 _CHANGE = """
 UPDATE offer AS o SET state = a.following
@@ -88,48 +87,25 @@ class PostgresOffers:
 
     async def add(self, messages: Sequence[Received]) -> None:
         if messages:
-            contents = seal_contents(messages, self._kek)
-            edges = [message.clear.edge for message in messages]  # type: ignore[attr-defined]
-            await self._driver.execute(
-                _ADD,
-                [UUID(message.subject) for message in messages],
-                [message.recipient for message in messages],
-                [message.sender for message in messages],
-                [edge.purpose.value for edge in edges],
-                [message.exercise for message in messages],
-                [edge.model_dump_json(exclude_none=True) for edge in edges],
-                [content for content, _ in contents],
-                [wrapped for _, wrapped in contents],
-            )
+            await self._driver.execute(_ADD, *item_columns(messages, self._kek))
 
     async def change(self, changes: Mapping[OfferKey, tuple[OfferState, OfferState]]) -> None:
-        if changes:
-            changed = await self._driver.fetch(
-                _CHANGE,
-                [referral_id for referral_id, _ in changes],
-                [party for _, party in changes],
-                [present.value for present, _ in changes.values()],
-                [following.value for _, following in changes.values()],
-            )
-            if len(changed) != len(changes):
-                raise state_forbids()
+        await change_states(self._driver, _CHANGE, changes)
 
     async def send(self, drafts: Sequence[Draft]) -> None:
         await outbox.enqueue(self._driver, drafts)
 
+    async def page(self, *, state: str | None, cursor: str | None, limit: int) -> dict[str, Any]:
+        rows = await self._driver.fetch(_PAGE, state, read_cursor(cursor), limit + 1)
+        return {"items": [_offer(row) for row in rows[:limit]], "next": next_cursor(rows, limit, "referral_id")}
 
-async def page(driver: asyncpg.Connection, *, state: str | None, cursor: str | None, limit: int) -> dict[str, Any]:
-    """The party's offers, newest first."""
-    rows = await driver.fetch(_PAGE, state, read_cursor(cursor), limit + 1)
-    return {"items": [_offer(row) for row in rows[:limit]], "next": next_cursor(rows, limit, "referral_id")}
-
-
-async def show(driver: asyncpg.Connection, referral_id: UUID, kek: KeyEncryptionKey) -> dict[str, Any]:
-    """One offer with its opened record. Raises `Refused("not_found")` for absent and foreign ids alike."""
-    row = await driver.fetchrow(_ONE, referral_id)
-    if row is None:
-        raise not_found()
-    return _offer(row) | {"record": open_content(row["content"], row["wrapped_key"], kek, subject=referral_id)}
+    async def show(self, referral_id: UUID) -> dict[str, Any]:
+        row = await self._driver.fetchrow(_ONE, referral_id)
+        if row is None:
+            raise not_found()
+        return _offer(row) | {
+            "record": open_content(row["content"], row["wrapped_key"], self._kek, subject=referral_id)
+        }
 
 
 def _offer(row: asyncpg.Record) -> dict[str, Any]:

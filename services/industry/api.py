@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request
@@ -28,8 +28,14 @@ from shared.vocabulary.answers import NoticeRejection
 
 #: A use case that moves one notice, its words given.
 Move = Callable[[UUID, Acting], Awaitable[NoticeState]]
-#: Runs a move for one request and answers with the state it led to.
-Moved = Callable[[Request, Identity, NoticeAct, UUID, Move], Awaitable[Response]]
+
+
+class Moved(Protocol):
+    """Runs a move for one request and answers with the state it led to."""
+
+    async def __call__(
+        self, request: Request, identity: Identity, action: NoticeAct, *, notice_id: UUID, move: Move
+    ) -> Response: ...
 
 
 class NoticeActionReport(Contract):
@@ -64,7 +70,9 @@ def notices_router(
     router = APIRouter(prefix="/v1/notices", tags=["notices"])
     who = Depends(identified)
 
-    async def moved(request: Request, identity: Identity, action: NoticeAct, notice_id: UUID, move: Move) -> Response:
+    async def moved(
+        request: Request, identity: Identity, action: NoticeAct, *, notice_id: UUID, move: Move
+    ) -> Response:
         async def act(session: Session) -> Mapping[str, Any]:
             notices = PostgresNotices(session.driver, kek)
             acting = Acting(identity.party, identity.role, notices, directory(), clock.now())
@@ -73,12 +81,12 @@ def notices_router(
 
         return await acts.once(request, identity, action, act)
 
-    _add_looking(router, database, who, kek)
+    _add_looking(router, database, who, kek=kek)
     _add_answering(router, who, moved)
     return router
 
 
-def _add_looking(router: APIRouter, database: Database, who: Any, kek: KeyEncryptionKey) -> None:
+def _add_looking(router: APIRouter, database: Database, who: Any, *, kek: KeyEncryptionKey) -> None:
     @router.get("")
     async def page(identity: Identity = who, state: Code = None, cursor: Cursor = None, limit: Limit = 50) -> Response:
         """The notices issued to this provider, newest first."""
@@ -101,31 +109,33 @@ def _add_answering(router: APIRouter, who: Any, moved: Moved) -> None:
     @router.post("/{notice_id}:acknowledge", status_code=202)
     async def acknowledge(notice_id: UUID, request: Request, identity: Identity = who) -> Response:
         """Say that the organisation has the notice in hand."""
-        return await moved(request, identity, NoticeAct.ACKNOWLEDGE, notice_id, use_cases.acknowledge_notice)
+        return await moved(
+            request, identity, NoticeAct.ACKNOWLEDGE, notice_id=notice_id, move=use_cases.acknowledge_notice
+        )
 
     @router.post("/{notice_id}:action", status_code=202, openapi_extra=accepts(NoticeActionReport))
     async def action(notice_id: UUID, request: Request, identity: Identity = who) -> Response:
         """Report what was done, and when it took effect."""
         wanted = read_model(NoticeActionReport, await read_json(request))
         move = partial(use_cases.action_notice, actions=wanted.actions, effective_at=wanted.effective_at)
-        return await moved(request, identity, NoticeAct.ACTION, notice_id, move)
+        return await moved(request, identity, NoticeAct.ACTION, notice_id=notice_id, move=move)
 
     @router.post("/{notice_id}:reject", status_code=202, openapi_extra=accepts(NoticeRefusal))
     async def reject(notice_id: UUID, request: Request, identity: Identity = who) -> Response:
         """Reject the notice, with the reason."""
         wanted = read_model(NoticeRefusal, await read_json(request))
         move = partial(use_cases.reject_notice, reason=wanted.reason)
-        return await moved(request, identity, NoticeAct.REJECT, notice_id, move)
+        return await moved(request, identity, NoticeAct.REJECT, notice_id=notice_id, move=move)
 
     @router.post("/{notice_id}:not-ours", status_code=202, openapi_extra=accepts(NoticeDisowning))
     async def not_ours(notice_id: UUID, request: Request, identity: Identity = who) -> Response:
         """Say that this provider does not host the items."""
         wanted = read_model(NoticeDisowning, await read_json(request))
         move = partial(use_cases.disown_notice, suggested=wanted.suggested)
-        return await moved(request, identity, NoticeAct.DISOWN, notice_id, move)
+        return await moved(request, identity, NoticeAct.DISOWN, notice_id=notice_id, move=move)
 
     @router.post("/{notice_id}:acknowledge-withdrawal", status_code=202)
     async def acknowledge_withdrawal(notice_id: UUID, request: Request, identity: Identity = who) -> Response:
         """Say to the notifier that this provider has stopped acting on the notice."""
         move = use_cases.acknowledge_withdrawal
-        return await moved(request, identity, NoticeAct.ACKNOWLEDGE_WITHDRAWAL, notice_id, move)
+        return await moved(request, identity, NoticeAct.ACKNOWLEDGE_WITHDRAWAL, notice_id=notice_id, move=move)

@@ -33,7 +33,12 @@ class App:
 
 async def build(settings: IndustrySettings) -> App:
     """Wire the service. Nothing runs yet."""
-    machinery = await build_machinery(INSTANCE, settings)
+    return assemble(await build_machinery(INSTANCE, settings))
+
+
+def assemble(machinery: Machinery) -> App:
+    """The parts of the service on top of its machinery; needs no database and no broker."""
+    settings = machinery.settings
     again = DecideAgain(
         machinery.database,
         documents=machinery.documents,

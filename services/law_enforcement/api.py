@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request
@@ -29,8 +29,14 @@ from shared.vocabulary.answers import Answer, CaseDeclineReason, CaseOutcome, Cl
 
 #: A use case that moves one case, its words given.
 Move = Callable[[UUID, Acting], Awaitable[CaseState]]
-#: Runs a move for one request and answers with the state it led to.
-Moved = Callable[[Request, Identity, CaseAct, UUID, Move], Awaitable[Response]]
+
+
+class Moved(Protocol):
+    """Runs a move for one request and answers with the state it led to."""
+
+    async def __call__(
+        self, request: Request, identity: Identity, action: CaseAct, *, referral_id: UUID, move: Move
+    ) -> Response: ...
 
 
 class Acceptance(Contract):
@@ -67,7 +73,9 @@ def cases_router(
     router = APIRouter(prefix="/v1")
     who = Depends(identified)
 
-    async def moved(request: Request, identity: Identity, action: CaseAct, referral_id: UUID, move: Move) -> Response:
+    async def moved(
+        request: Request, identity: Identity, action: CaseAct, *, referral_id: UUID, move: Move
+    ) -> Response:
         async def act(session: Session) -> Mapping[str, Any]:
             cases = PostgresCases(session.driver, kek)
             acting = Acting(identity.party, identity.role, cases, directory(), clock.now())
@@ -76,12 +84,12 @@ def cases_router(
 
         return await acts.once(request, identity, action, act)
 
-    _add_looking(router, database, who, kek)
+    _add_looking(router, database, who, kek=kek)
     _add_answering(router, who, moved)
     return router
 
 
-def _add_looking(router: APIRouter, database: Database, who: Any, kek: KeyEncryptionKey) -> None:
+def _add_looking(router: APIRouter, database: Database, who: Any, *, kek: KeyEncryptionKey) -> None:
     @router.get("/inbox", tags=["inbox"])
     async def page(identity: Identity = who, state: Code = None, cursor: Cursor = None, limit: Limit = 50) -> Response:
         """The referrals offered to this agency, newest first."""
@@ -104,14 +112,14 @@ def _add_answering(router: APIRouter, who: Any, moved: Moved) -> None:
         """Take the referral up as a case."""
         wanted = read_model(Acceptance, await read_json(request))
         move = partial(use_cases.accept_case, case_reference=wanted.case_reference)
-        return await moved(request, identity, CaseAct.ACCEPT, referral_id, move)
+        return await moved(request, identity, CaseAct.ACCEPT, referral_id=referral_id, move=move)
 
     @router.post("/cases/{referral_id}:decline", status_code=202, tags=["cases"], openapi_extra=accepts(Declination))
     async def decline(referral_id: UUID, request: Request, identity: Identity = who) -> Response:
         """Decline the referral, with the reason."""
         wanted = read_model(Declination, await read_json(request))
         move = partial(use_cases.decline_case, reason=wanted.reason)
-        return await moved(request, identity, CaseAct.DECLINE, referral_id, move)
+        return await moved(request, identity, CaseAct.DECLINE, referral_id=referral_id, move=move)
 
     @router.post("/cases/{referral_id}:outcome", status_code=202, tags=["cases"], openapi_extra=accepts(OutcomeReport))
     async def outcome(referral_id: UUID, request: Request, identity: Identity = who) -> Response:
@@ -124,10 +132,10 @@ def _add_answering(router: APIRouter, who: Any, moved: Moved) -> None:
             child_safeguarded=wanted.child_safeguarded,
         )
         move = partial(use_cases.report_outcome, report=report)
-        return await moved(request, identity, CaseAct.REPORT_OUTCOME, referral_id, move)
+        return await moved(request, identity, CaseAct.REPORT_OUTCOME, referral_id=referral_id, move=move)
 
     @router.post("/inbox/{referral_id}:acknowledge-withdrawal", status_code=202, tags=["inbox"])
     async def acknowledge(referral_id: UUID, request: Request, identity: Identity = who) -> Response:
         """Say to the origin that this agency has stopped acting on the referral."""
         move = use_cases.acknowledge_withdrawal
-        return await moved(request, identity, CaseAct.ACKNOWLEDGE_WITHDRAWAL, referral_id, move)
+        return await moved(request, identity, CaseAct.ACKNOWLEDGE_WITHDRAWAL, referral_id=referral_id, move=move)

@@ -31,7 +31,12 @@ class App:
 
 async def build(settings: LawEnforcementSettings) -> App:
     """Wire the service. Nothing runs yet."""
-    machinery = await build_machinery(INSTANCE, settings)
+    return assemble(await build_machinery(INSTANCE, settings))
+
+
+def assemble(machinery: Machinery) -> App:
+    """The parts of the service on top of its machinery; needs no database and no broker."""
+    settings = machinery.settings
     door = LawEnforcementDoor(kek=machinery.keys.kek)
     router = cases_router(
         machinery.database,

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from typing import Annotated, Self
-from uuid import UUID
 
 from pydantic import Field, model_validator
 
-from shared.contracts.base import Contract, Instant, PartyId
+from shared.contracts.base import Contract, Instant, PartyId, Uuid
 from shared.contracts.fields import CaseReference
 from shared.vocabulary.answers import Answer, CaseDeclineReason, CaseOutcome, CloseReason, NoticeAction, NoticeRejection
 
@@ -15,33 +14,35 @@ from shared.vocabulary.answers import Answer, CaseDeclineReason, CaseOutcome, Cl
 class NoticeAcknowledgedClear(Contract):
     """The provider has the notice in hand: an act of the organisation, not of its server."""
 
-    notice_id: UUID
+    notice_id: Uuid
 
 
 class NoticeActionedClear(Contract):
     """The provider acted; `effective_at` is when the action took effect (DSA Article 9(5))."""
 
-    notice_id: UUID
+    notice_id: Uuid
     actions: Annotated[tuple[NoticeAction, ...], Field(min_length=1, max_length=5)]
     effective_at: Instant
 
 
 class NoticeRejectedClear(Contract):
-    notice_id: UUID
+    """The provider will not act on the notice, and says why."""
+
+    notice_id: Uuid
     reason: NoticeRejection
 
 
 class NoticeNotOursClear(Contract):
     """The provider does not host the items; it may name the party that does."""
 
-    notice_id: UUID
+    notice_id: Uuid
     suggested: PartyId | None = None
 
 
 class CaseAcceptedClear(Contract):
     """The agency takes the referral up. First feedback falls due now, then after 30 days, then at closing."""
 
-    referral_id: UUID
+    referral_id: Uuid
 
 
 class CaseRecord(Contract):
@@ -51,14 +52,16 @@ class CaseRecord(Contract):
 
 
 class CaseDeclinedClear(Contract):
-    referral_id: UUID
+    """The agency will not take the referral up, and says why."""
+
+    referral_id: Uuid
     reason: CaseDeclineReason
 
 
 class OutcomeReportedClear(Contract):
     """What came of a case, in NCMEC's published vocabulary; the two answers this exists for come last."""
 
-    referral_id: UUID
+    referral_id: Uuid
     outcome: CaseOutcome
     close_reason: CloseReason | None = None
     child_identified: Answer

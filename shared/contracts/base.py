@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Annotated, Any, Literal
+import re
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import date, datetime
+from itertools import pairwise
+from typing import Annotated, Any, TypeVar
+from uuid import UUID
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer, StringConstraints
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    StringConstraints,
+    WithJsonSchema,
+)
+from pydantic_core import PydanticCustomError
 
 from shared.kernel.clock import rfc3339
+from shared.vocabulary.referral import LocatorKind
 
 
 class Contract(BaseModel):
@@ -18,16 +35,57 @@ class Contract(BaseModel):
     )
 
 
+_Kind = TypeVar("_Kind")
+
+
 def _whole_milliseconds(instant: datetime) -> datetime:
     return instant.replace(microsecond=instant.microsecond // 1000 * 1000)
 
+
+def _spelt(pattern: str, kind: type[_Kind], read: Callable[[str], _Kind], *, rule: str) -> BeforeValidator:
+    """Read texts of this form only, and take values of `kind`: pydantic would also take numbers and other spellings."""
+    form = re.compile(pattern)
+
+    def check(value: object) -> _Kind:
+        if isinstance(value, kind):
+            return value
+        if isinstance(value, str) and form.fullmatch(value):
+            with suppress(ValueError):  # of the form, but no such day or time
+                return read(value)
+        raise PydanticCustomError(rule, "not of the form that the schema states")
+
+    return BeforeValidator(check)
+
+
+_DAY = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
+_TIME = (
+    r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]([.][0-9]{1,9})?"
+    r"(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$"
+)
+_UUID = r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
 
 #: An instant, written as RFC 3339 UTC with milliseconds; finer fractions are dropped on the way in.
 Instant = Annotated[
     AwareDatetime,
     AfterValidator(_whole_milliseconds),
     PlainSerializer(rfc3339, return_type=str, when_used="json"),
+    _spelt(_TIME, datetime, datetime.fromisoformat, rule="instant_form"),
+    WithJsonSchema({"type": "string", "format": "date-time", "pattern": _TIME}),
 ]
+#: A calendar day (RFC 3339, full-date).
+Day = Annotated[
+    date,
+    _spelt(_DAY, date, date.fromisoformat, rule="day_form"),
+    WithJsonSchema({"type": "string", "format": "date", "pattern": _DAY}),
+]
+#: A UUID in its one lower-case spelling (RFC 9562, section 4).
+Uuid = Annotated[
+    UUID,
+    _spelt(_UUID, UUID, UUID, rule="uuid_form"),
+    WithJsonSchema({"type": "string", "format": "uuid", "pattern": _UUID}),
+]
+#: True or false, and nothing that could be taken for it.
+Flag = Annotated[bool, Field(strict=True)]
 
 #: A party of the directory, for example `hotline-nl.example`.
 PartyId = Annotated[
@@ -58,14 +116,18 @@ RuleId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,47}$", 
 #: A stable error code.
 ErrorCode = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$", max_length=64)]
 #: Autonomous system number (RFC 6793).
-Asn = Annotated[int, Field(ge=1, le=4_294_967_295)]
+Asn = Annotated[int, Field(strict=True, ge=1, le=4_294_967_295)]
 
 
 def error_locations(errors: list[Any]) -> list[dict[str, str]]:
     """pydantic's errors as (field pointer, rule) pairs, without any input value."""
-    return [
-        {"field": "/" + "/".join(str(part) for part in error["loc"]), "rule": str(error["type"])} for error in errors
-    ]
+    return [{"field": _pointer(error["loc"]), "rule": str(error["type"])} for error in errors]
 
 
-SchemaVersion = Literal["1"]
+_KINDS = frozenset(kind.value for kind in LocatorKind)
+
+
+def _pointer(location: tuple[str | int, ...]) -> str:
+    """Leaves out the member of a union that pydantic chose: the body has no such level."""
+    parts = [part for before, part in pairwise(("", *location)) if before != "locator" or str(part) not in _KINDS]
+    return "/" + "/".join(map(str, parts))

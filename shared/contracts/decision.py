@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import date
 from typing import Annotated
 
 from pydantic import Field
 
-from shared.contracts.base import Contract, Digest, Instant, Jurisdiction, PartyId, RuleId
+from shared.contracts.base import Contract, Day, Digest, Flag, Instant, Jurisdiction, PartyId, RuleId
 from shared.contracts.policy import Deadlines, FactValue, Handling, LegalBasis
 from shared.vocabulary.referral import (
     Actionability,
@@ -26,7 +25,8 @@ _Jurisdictions = Annotated[tuple[Jurisdiction, ...], Field(max_length=40)]
 class Facts(Contract):
     """The S1 facts of one referral: all of them where it is decided, only those that its rules read in an edge.
 
-    Absent is None. A list that was read is present even if it is empty. Lists are sorted and without repeats. `assessments` are written `scheme:value`.
+    Absent is None. A list that was read is present even if it is empty. Lists are sorted and without repeats.
+    `assessments` are written `scheme:value`.
     """
 
     origin: PartyId | None = None
@@ -45,7 +45,7 @@ class Facts(Contract):
     victim: _Jurisdictions | None = None
     provider_establishment: _Jurisdictions | None = None
     providers: Annotated[tuple[PartyId, ...], Field(max_length=40)] | None = None
-    observed_on: date | None = None
+    observed_on: Day | None = None
 
 
 class Edge(Contract):
@@ -63,7 +63,7 @@ class Edge(Contract):
     basis: Annotated[tuple[LegalBasis, ...], Field(min_length=1, max_length=32)]
     handling: Handling
     withheld: Annotated[tuple[WithheldField, ...], Field(max_length=8)]
-    hold_gate: bool
+    hold_gate: Flag
     deadlines: Deadlines
     facts: Facts
     digest: Digest
@@ -79,7 +79,7 @@ class DecisionRef(Contract):
     digest: Digest
     directory: Digest
     policy: Digest
-    engine: Annotated[int, Field(ge=1, le=1000)]
+    engine: Annotated[int, Field(strict=True, ge=1, le=1000)]
     decided_at: Instant
 
 

@@ -5,12 +5,11 @@ Annexes with hold policies, contacts and end points are documents of their own t
 
 from __future__ import annotations
 
-from datetime import date
 from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
-from shared.contracts.base import Asn, Contract, Digest, InstanceId, Instant, Jurisdiction, KeyId, PartyId
+from shared.contracts.base import Asn, Contract, Day, Digest, InstanceId, Instant, Jurisdiction, KeyId, PartyId
 from shared.vocabulary.referral import IncidentKind
 from shared.vocabulary.routing import Mandate, PartyKind, PartyStatus
 
@@ -33,8 +32,8 @@ class PublicKey(Contract):
 class Validity(Contract):
     """The days on which an alias, domain or ASN belongs to a party; `valid_to` is the first day it does not."""
 
-    valid_from: date
-    valid_to: date | None = None
+    valid_from: Day
+    valid_to: Day | None = None
 
 
 class Alias(Validity):
@@ -86,8 +85,8 @@ class Instance(Contract):
 class Directory(Contract):
     """The whole directory. `accepts` of a party empty means every incident kind."""
 
-    version: Annotated[int, Field(ge=1, le=1_000_000)]
-    issued_on: date
+    version: Annotated[int, Field(strict=True, ge=1, le=1_000_000)]
+    issued_on: Day
     instances: Annotated[tuple[Instance, ...], Field(min_length=1, max_length=1000)]
     parties: Annotated[tuple[Party, ...], Field(min_length=1, max_length=20_000)]
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from typing import Annotated
-from uuid import UUID
 
 from pydantic import Field
 
-from shared.contracts.base import Contract, Digest, ErrorCode, PartyId, SenderId
+from shared.contracts.base import Contract, Digest, ErrorCode, Flag, PartyId, SenderId, Uuid
 from shared.contracts.decision import DecisionRef, Edge, Facts, NotSent
 from shared.contracts.directory import TopicName
 from shared.contracts.referral import Revision
@@ -21,7 +20,7 @@ RECEIPT_ENTRIES_MAX = 300
 class ReceiptEntry(Contract):
     """One consumed message: the digest of its covered bytes, and what was done with it."""
 
-    message_id: UUID
+    message_id: Uuid
     digest: Digest
     outcome: Outcome
     code: ErrorCode | None = None
@@ -37,8 +36,8 @@ class EmittedEdge(Contract):
     """An edge and the message that carries it: the only link between a referral and its notices."""
 
     edge: Edge
-    message_id: UUID
-    notice_id: UUID | None = None
+    message_id: Uuid
+    notice_id: Uuid | None = None
 
 
 class ReferralDecidedClear(Contract):
@@ -47,10 +46,10 @@ class ReferralDecidedClear(Contract):
     `superseded` names the messages whose decision had gone stale before they were applied.
     """
 
-    referral_id: UUID
+    referral_id: Uuid
     revision: Revision
     origin: PartyId
-    exercise: bool
+    exercise: Flag
     disposition: Disposition
     work_reason: WorkReason | None = None
     decision: DecisionRef
@@ -58,7 +57,7 @@ class ReferralDecidedClear(Contract):
     facts: Facts
     emitted: Annotated[tuple[EmittedEdge, ...], Field(max_length=200)]
     not_sent: Annotated[tuple[NotSent, ...], Field(max_length=200)]
-    superseded: Annotated[tuple[UUID, ...], Field(max_length=200)] = ()
+    superseded: Annotated[tuple[Uuid, ...], Field(max_length=200)] = ()
 
 
 class ReferralRefusedClear(Contract):
@@ -74,9 +73,9 @@ class MessageParkedClear(Contract):
     """A record was put into quarantine: coordinates and reason, no body."""
 
     topic: TopicName
-    partition: Annotated[int, Field(ge=0, le=10_000)]
-    offset: Annotated[int, Field(ge=0, le=2**53 - 1)]
+    partition: Annotated[int, Field(strict=True, ge=0, le=10_000)]
+    offset: Annotated[int, Field(strict=True, ge=0, le=2**53 - 1)]
     digest: Digest
     reason: ErrorCode
     sender: SenderId | None = None
-    message_id: UUID | None = None
+    message_id: Uuid | None = None

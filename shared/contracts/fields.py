@@ -42,7 +42,7 @@ OnionUrl = Annotated[
     ),
     Kind("onion"),
 ]
-#: An account at a service: handle, number, address, DID, key or Tox id. At most 106 characters (did:key of an RSA thumbprint).
+#: An account at a service: handle, number, address, DID, key or Tox id. 106 characters: did:key of an RSA thumbprint.
 AccountId = Annotated[
     str, StringConstraints(pattern=r"^[A-Za-z0-9@._:+~#/-]{1,106}$", min_length=1, max_length=106), Kind("account")
 ]
@@ -92,4 +92,4 @@ TmkPdqf = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$", min_length
 #: An IPv4 or IPv6 address in canonical lower-case text (RFC 5952); the guard checks that it can be a host's.
 IpAddress = Annotated[str, StringConstraints(pattern=r"^[0-9a-f.:]{2,45}$", min_length=2, max_length=45), Kind("ip")]
 #: A transport port.
-Port = Annotated[int, Field(ge=1, le=65535)]
+Port = Annotated[int, Field(strict=True, ge=1, le=65535)]

@@ -6,17 +6,16 @@ the facts they name in `reads`, and the directory. Missing law means: do not sen
 
 from __future__ import annotations
 
-from datetime import date
 from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from shared.contracts.base import Contract, Jurisdiction, PartyId, RuleId
+from shared.contracts.base import Contract, Day, Flag, Jurisdiction, PartyId, RuleId
 from shared.vocabulary.judgement import RetentionClass, SienaCode, Tlp
 from shared.vocabulary.routing import Fact, Instrument, Mandate, PartyKind, Purpose, Reason, WithheldField
 
 FactValue = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.:-]{1,64}$", max_length=64)]
-Hours = Annotated[int, Field(ge=1, le=24 * 365)]
+Hours = Annotated[int, Field(strict=True, ge=1, le=24 * 365)]
 
 
 class Predicate(Contract):
@@ -107,15 +106,17 @@ class Rule(Contract):
     basis: LegalBasis
     handling: Handling | None = None
     withheld: Annotated[tuple[WithheldField, ...], Field(max_length=8)] = ()
-    hold_gate: bool = False
+    hold_gate: Flag = False
     deadlines: Deadlines = Deadlines()
     judged_by: Literal["observation", "decision"] = "decision"
-    valid_from: date
-    valid_to: date | None = None
-    known_from: date
+    valid_from: Day
+    valid_to: Day | None = None
+    known_from: Day
 
 
 class Policy(Contract):
-    version: Annotated[int, Field(ge=1, le=1_000_000)]
-    issued_on: date
+    """The whole routing law that an installation applies, as one signed document."""
+
+    version: Annotated[int, Field(strict=True, ge=1, le=1_000_000)]
+    issued_on: Day
     rules: Annotated[tuple[Rule, ...], Field(min_length=1, max_length=20_000)]

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from typing import Annotated, Literal, Self
-from uuid import UUID
 
 from pydantic import Field, StringConstraints, model_validator
 
-from shared.contracts.base import Asn, Contract, Instant, PartyId, StatedJurisdiction
+from shared.contracts.base import Asn, Contract, Flag, Instant, PartyId, StatedJurisdiction, Uuid
 from shared.contracts.decision import DecisionRef, Edge
 from shared.contracts.fields import (
     AccountId,
@@ -32,7 +31,7 @@ from shared.vocabulary import referral as codes
 from shared.vocabulary.answers import NoticeAction
 
 AssessmentValue = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_]{1,24}$", max_length=24)]
-Revision = Annotated[int, Field(ge=1, le=1000)]
+Revision = Annotated[int, Field(strict=True, ge=1, le=1000)]
 
 
 class UrlLocator(Contract):
@@ -71,7 +70,7 @@ class Hosting(Contract):
     jurisdiction: StatedJurisdiction | None = None
     asn: Asn | None = None
     provider: PartyId | None = None
-    is_cdn: bool = False
+    is_cdn: Flag = False
     method: codes.HostingMethod = codes.HostingMethod.STATED
     observed_at: Instant | None = None
 
@@ -176,7 +175,7 @@ class ReferralSubmission(ReferralContent):
     """
 
     external_ref: ExternalRef
-    exercise: bool = True
+    exercise: Flag = True
 
 
 class ReferralRecord(ReferralContent):
@@ -188,10 +187,10 @@ class ReferralRecord(ReferralContent):
 class ReferralOfferedClear(Contract):
     """A referral is offered to one recipient for one purpose. Success of delivery obliges nobody yet."""
 
-    referral_id: UUID
+    referral_id: Uuid
     revision: Revision
     origin: PartyId
-    exercise: bool
+    exercise: Flag
     decision: DecisionRef
     edge: Edge
 
@@ -199,7 +198,7 @@ class ReferralOfferedClear(Contract):
 class ReferralWithdrawnClear(Contract):
     """The origin takes a referral back: recipients stop acting on it, erase what they may, and acknowledge."""
 
-    referral_id: UUID
+    referral_id: Uuid
     revision: Revision
     reason: codes.WithdrawalReason
 
@@ -207,7 +206,7 @@ class ReferralWithdrawnClear(Contract):
 class WithdrawalAcknowledgedClear(Contract):
     """A recipient has stopped acting on a withdrawn referral."""
 
-    referral_id: UUID
+    referral_id: Uuid
     revision: Revision
 
 
@@ -234,8 +233,8 @@ class NoticeIssuedClear(Contract):
     `basis` is what DSA Article 16(2)/9(2) ask a notice to state; `contact` is the notifier in the directory.
     """
 
-    notice_id: UUID
-    exercise: bool
+    notice_id: Uuid
+    exercise: Flag
     contact: PartyId
     language: Annotated[str, StringConstraints(pattern=r"^[a-z]{2}$", max_length=2)] = "en"
     basis: Annotated[tuple[LegalBasis, ...], Field(min_length=1, max_length=32)]
@@ -247,12 +246,14 @@ class NoticeIssuedClear(Contract):
 class NoticeWithdrawnClear(Contract):
     """The notifier takes a notice back; the provider acknowledges."""
 
-    notice_id: UUID
+    notice_id: Uuid
     reason: codes.WithdrawalReason
 
 
 class NoticeWithdrawalAcknowledgedClear(Contract):
-    notice_id: UUID
+    """The provider has stopped acting on a withdrawn notice."""
+
+    notice_id: Uuid
 
 
 NoticeActions = Annotated[tuple[NoticeAction, ...], Field(min_length=1, max_length=5)]

@@ -4,9 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
+from typing import Annotated, Any
+
+from pydantic import StringConstraints, create_model
 
 from shared.contracts import answers, facts, referral
 from shared.contracts.base import Contract
+
+#: A sealed part: version, the recipient key's suite, then the encapsulated key and the ciphertext in base64url.
+SealedText = Annotated[
+    str, StringConstraints(pattern=r"^v1\.[a-z0-9-]{1,24}\.[A-Za-z0-9_-]{1,48000}$", max_length=48_100)
+]
 
 
 class Lane(StrEnum):
@@ -20,7 +29,10 @@ class Lane(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class MessageType:
-    """One message type and version: `type` is the CloudEvents type, `schema` the data schema's name."""
+    """One message type and version: `type` is the CloudEvents type, `schema` the data schema's name.
+
+    A message that carries an edge has its sealed part always; another that can have one may leave it out.
+    """
 
     name: str
     version: int
@@ -84,3 +96,12 @@ ALL: tuple[MessageType, ...] = (
 BY_TYPE: dict[str, MessageType] = {message.type: message for message in ALL}
 #: Names without version, to tell an unknown version of a known message from an unknown message.
 NAMES: frozenset[str] = frozenset(message.name for message in ALL)
+
+
+@lru_cache(64)
+def value_model(message: MessageType) -> type[Contract]:
+    """The closed model of a whole value, `{"clear": …, "sealed": …}`; no `sealed` where the type has no sealed part."""
+    fields: dict[str, Any] = {"clear": (message.clear, ...)}
+    if message.sealed is not None:
+        fields["sealed"] = (SealedText, ... if message.edge else None)
+    return create_model(f"{message.name}_v{message.version}", __base__=Contract, **fields)

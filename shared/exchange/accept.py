@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Annotated, Any, Protocol
+from typing import Any, Protocol
 from uuid import UUID
 
-from pydantic import StringConstraints, ValidationError, create_model
+from pydantic import ValidationError
 
 from shared.contracts.base import Contract
 from shared.contracts.decision import DecisionRef, Edge
-from shared.contracts.registry import BY_TYPE, NAMES, Lane, MessageType
+from shared.contracts.registry import BY_TYPE, NAMES, Lane, MessageType, value_model
 from shared.envelope.batch import RootCache, verify
 from shared.envelope.canonical import message_digest
-from shared.envelope.headers import Envelope, Tier, decode_headers
+from shared.envelope.headers import Attributes, Envelope, Tier, decode_headers
 from shared.envelope.keys import OpeningKey, VerifyKey
 from shared.envelope.sealing import SealContext, open_sealed
 from shared.exchange.compose import AUDIT, seal_context
@@ -28,9 +28,6 @@ from shared.routing.policy_index import PolicyIndex
 from shared.vocabulary.routing import PartyStatus
 
 RECORD_BYTES_MAX = 65_536
-SealedText = Annotated[
-    str, StringConstraints(pattern=r"^v1\.[a-z0-9-]{1,24}\.[A-Za-z0-9_-]{1,48000}$", max_length=48_100)
-]
 
 
 class Shelf(Protocol):
@@ -110,12 +107,15 @@ def _understood(
 ) -> Received:
     attributes = envelope.attributes
     message = _message_type(attributes.type)
+    _check_lane(message, attributes, sender_instance)
     _check_exercise(message, attributes.recipient, attributes.exercise, directory)
     clear, sealed_text = _parsed(message, envelope.body)
     if str(_subject_of(message, clear, attributes.subject)) != attributes.subject:
         raise Refused("body_invalid", "the subject is not the id in the body", field="/clear")
+    # Opened and guarded before the edge is looked at: what is parked for its edge's sake has passed the guard.
+    sealed = _opened(message, envelope, clear, sealed_text, reader)
     if message.edge:
-        _check_edge(record, reader, clear, recipient=attributes.recipient, exercise=attributes.exercise)
+        _check_edge(record, reader, clear, attributes=attributes)
     return Received(
         record=record,
         message_id=attributes.id,
@@ -128,7 +128,7 @@ def _understood(
         digest=digest,
         exercise=attributes.exercise,
         clear=clear,
-        sealed=_opened(message, envelope, clear, sealed_text, reader),
+        sealed=sealed,
         sent_at=attributes.time,
         traceparent=envelope.traceparent,
     )
@@ -139,6 +139,15 @@ def _message_type(type_text: str) -> MessageType:
         return message
     name = type_text.removeprefix("causeway.").rpartition(".v")[0]
     raise Refused("version_unknown" if name in NAMES else "type_unknown", field="ce_type")
+
+
+def _check_lane(message: MessageType, attributes: Attributes, sender_instance: str) -> None:
+    """Receipts and facts are stated by an instance itself: a party cannot receipt for the one that serves it."""
+    stated_by_instance = attributes.sender == sender_instance
+    if stated_by_instance != (message.lane in (Lane.RECEIPT, Lane.FACT)):
+        raise Refused("sender_unknown", field="ce_sender")
+    if attributes.dataschema != message.schema:
+        raise Refused("body_invalid", "not the schema of its type", field="ce_dataschema")
 
 
 def _check_exercise(message: MessageType, recipient: str, exercise: bool, directory: DirectoryIndex) -> None:
@@ -152,22 +161,26 @@ def _check_exercise(message: MessageType, recipient: str, exercise: bool, direct
 
 def _parsed(message: MessageType, body: bytes) -> tuple[Contract, str | None]:
     try:
-        value = _body_model(message).model_validate_json(body, strict=True)
+        value: Any = value_model(message).model_validate_json(body, strict=True)
     except ValidationError:
         raise Refused("body_invalid", "not what the type's schema says") from None
-    return value.clear, value.sealed
+    return value.clear, getattr(value, "sealed", None)
 
 
-def _check_edge(record: Record, reader: Reader, clear: Any, *, recipient: str, exercise: bool) -> None:
+def _check_edge(record: Record, reader: Reader, clear: Any, *, attributes: Attributes) -> None:
     edge: Edge = clear.edge
     decision: DecisionRef = clear.decision
-    if edge.recipient != recipient:
+    if edge.recipient != attributes.recipient:
         raise Refused("edge_not_ours", field="/clear/edge/recipient")
+    if clear.exercise != attributes.exercise:
+        raise Refused("exercise_mismatch", field="/clear/exercise")
+    if edge.facts.origin != attributes.sender:
+        raise Refused("edge_not_reproducible", "an origin decides for itself alone", field="/clear/edge/facts/origin")
     # An unknown digest is `Unavailable`: the feed has not brought the document yet, and the record waits.
     directory: DirectoryIndex = reader.shelf.directories.get(decision.directory, record.broker_time)
     policy: PolicyIndex = reader.shelf.policies.get(decision.policy, record.broker_time)
     check_decision_time(decision, record.broker_time)
-    derive_edge(edge, decision, directory=directory, policy=policy, exercise=exercise)
+    derive_edge(edge, decision, directory=directory, policy=policy, exercise=attributes.exercise)
 
 
 def _opened(
@@ -217,15 +230,6 @@ def _instance_of(name: str, directory: DirectoryIndex) -> str | None:
         return name
     served_by = directory.instance_of(name)
     return served_by.id if served_by else None
-
-
-@lru_cache(64)
-def _body_model(message: MessageType) -> Any:
-    """The closed model of a whole value: `{"clear": …}`, with `sealed` only where the type has a sealed part."""
-    fields: dict[str, Any] = {"clear": (message.clear, ...), "sealed": (None, None)}
-    if message.sealed is not None:
-        fields["sealed"] = (SealedText | None, None)
-    return create_model(f"{message.name}_v{message.version}", __base__=Contract, **fields)
 
 
 @lru_cache(1024)

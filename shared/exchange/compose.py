@@ -89,7 +89,12 @@ def compose_receipts(
     directory: DirectoryIndex,
     at: datetime,
 ) -> list[Draft]:
-    """The receipts of one consumed batch to one other instance; `entries` are (message id, digest, outcome, code)."""
+    """The receipts of one consumed batch to one other instance; `entries` are (message id, digest, outcome, code).
+
+    None for an instance that has left the directory since it sent: there is no topic to tell it in.
+    """
+    if directory.instance(to) is None:
+        return []
     drafts = []
     for start in range(0, len(entries), RECEIPT_ENTRIES_MAX):
         stated = [

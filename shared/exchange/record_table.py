@@ -58,8 +58,11 @@ RECORD_TABLE: dict[str, Row] = {
     "sealed_unopenable": Row(Fate.PARK, True, True, False, "the sealed part does not open in this context"),
     "guard_refused": Row(Fate.REFUSE, True, True, False, "the guard refuses the opened sealed part"),
     "sequence_reused": Row(Fate.PARK, True, True, True, "another message of this pair had this sequence number"),
+    "message_id_reused": Row(Fate.PARK, True, True, True, "another message had this message id"),
     "message_replayed": Row(Fate.DROP, True, False, False, "this message id was applied before"),
-    "sequence_gap": Row(Fate.APPLY, True, True, False, "an earlier sequence of the pair has not arrived (yet)"),
+    "sequence_gap": Row(
+        Fate.APPLY, True, False, False, "an earlier sequence has not arrived yet; one that never does, accounting names"
+    ),
     "receipt_unmatched": Row(Fate.PARK, False, True, False, "a receipt for a message that this instance did not send"),
     "accept_defect": Row(Fate.PARK, False, True, False, "our own check failed on this record: it fails closed"),
     "handler_defect": Row(Fate.PARK, True, True, True, "the service's own code failed on this message alone"),

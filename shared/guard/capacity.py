@@ -10,33 +10,47 @@ import re
 from typing import NamedTuple
 
 from shared.guard.leaves import INTEGER, Leaf, Path, pointer
-from shared.guard.parts import DIGEST_KINDS, Part, Role, Split
+from shared.guard.parts import DIGEST_KINDS, Part, Split
 from shared.kernel.errors import Refused
 
 #: Bytes that one record could carry in all, however encoded and whatever they look like.
 RECORD_BYTES_MAX = 3_840
-#: Opaque bytes per value of a role.
-VALUE_OPAQUE_MAX: dict[Role, int] = {
-    "host": 44, "path": 48, "value": 96, "name": 24, "fragment": 64,
-    "account": 48, "message": 64, "reference": 21, "code": 12,
-}  # fmt: skip
-#: Opaque bytes per address and role; a role that is not named is bounded by its values.
-ADDRESS_OPAQUE_MAX: dict[Role, int] = {"host": 48, "path": 112, "value": 256, "name": 64, "fragment": 72}
-#: Opaque bytes per record and role, repeats counted once.
-RECORD_OPAQUE_MAX: dict[Role, int] = {
-    "host": 400, "path": 640, "value": 1_024, "name": 160, "fragment": 400,
-    "account": 400, "message": 320, "reference": 64, "code": 64,
-}  # fmt: skip
-#: Opaque bytes in parameters that by their name hold a signature, token or key: per value, address and record.
-CREDENTIAL_VALUE_MAX, CREDENTIAL_ADDRESS_MAX, CREDENTIAL_RECORD_MAX = 825, 900, 2_304
-#: One path segment of this many opaque bytes at the storage services that put their access tokens there.
-STORAGE_SEGMENT_MAX = 192
-WORDS_PER_ADDRESS_MAX = 48
+#: Opaque bytes per value, per address and per record (where repeats count once), by role.
+#: A value has room for a SHA-256 digest or a code of 46 mixed digits, and for no file that we know of.
+BUDGETS: dict[str, tuple[float, float, float]] = {
+    "host": (24, 28, 280),
+    "path": (34.5, 72, 400),
+    "name": (16, 32, 64),
+    "value": (34.5, 96, 400),
+    "fragment": (57, 60, 300),
+    "account": (34.5, 34.5, 160),
+    "message": (40, 40, 160),
+    "reference": (21, 21, 80),
+    "code": (8, 8, 32),
+    # Parameters that by their name hold a signature, token or key, or that delivery networks are known to fill.
+    "credential": (136, 320, 1_792),
+    # The few whose form is known to need more: security tokens, and signatures of RSA keys by their sizes.
+    "long_credential": (825, 900, 2_816),
+    # Path segments at the storage services that put their access tokens there.
+    "storage": (160, 240, 1_280),
+}
+#: Opaque bytes of a host, path or account whose text has one of the long forms below.
+KNOWN_FORM_MAX = 44
+#: Words, abbreviations and small numbers per value, address and record: words can stand for bytes.
+WORDS_MAX = (30, 72, 260)
 
+_UNITS = ("value", "address", "record")
+_KNOWN_FORM = re.compile(
+    r"(?<![A-Za-z0-9])(?:(?:1220)?[0-9a-f]{64}|[0-9A-F]{64}|baf[a-z2-7]{56}|Qm[1-9A-HJ-NP-Za-km-z]{44}|[a-z2-7]{56}\.onion|[a-z2-7]{52}\.b32\.i2p"
+    r"|npub1[02-9ac-hj-np-z]{58}|did:key:z[1-9A-HJ-NP-Za-km-z]{46,48}|[0-9A-F]{76}|05[0-9a-f]{64})(?![A-Za-z0-9])"
+)
 _CREDENTIAL = re.compile(
     r"sig|token|auth|key|hmac|policy|cred|jwt|ticket|session|secret|passw|clid|_cft_|cookie|nonce|verif|secur|state"
-    r"|^(?:oh|code|hm|hdnea|hdnts|_nc_ohc|_nc_gid|ig_cache_key|efg)$"
+    r"|^(?:oh|hm|hdnea|hdnts|_nc_ohc|_nc_gid|ig_cache_key|efg|ei|ns|lmt|clen|initcwndbps|rc|ft|bti|ved|h|url|u|smp)$"
 )
+_LONG_NAMES = frozenset({"x-amz-security-token", "x-goog-signature", "tempauth"})
+#: RSA signatures of 1,024 to 4,096 bits in base64, without or with padding.
+_SIGNATURE_SIZES = frozenset({171, 172, 342, 343, 344, 512, 683, 684})
 _STORAGE = re.compile(
     r"(?:googleusercontent\.com|usercontent\.google\.com|ggpht\.com|dropboxusercontent\.com|dropbox\.com|1drv\.com"
     r"|1drv\.ms|sharepoint\.com|icloud-content\.com|mediafire\.com|yandex\.(?:ru|net|com)|mail\.ru|pcloud\.com"
@@ -59,7 +73,7 @@ def check_capacity(found: list[Leaf], texts: Split) -> None:
     in_record: dict[str, float] = {}
     in_address: dict[str, float] = {}
     address: Path = None
-    words = 0
+    words = record_words = 0
     storage = False
     capacity_bits = _closed_bits(found)
     for part in texts.parts:
@@ -67,24 +81,29 @@ def check_capacity(found: list[Leaf], texts: Split) -> None:
             address, in_address, words, storage = part.path, {}, 0, False
         if part.role == "host":
             storage = _STORAGE.search(part.text) is not None
-        elif part.role != "name":
-            words += part.words
-            if words > WORDS_PER_ADDRESS_MAX:
-                _refuse("words", f"at most {WORDS_PER_ADDRESS_MAX} words in an address", part.path)
         key = (part.role, part.text)
         fresh = key not in seen
         if fresh:
             seen.add(key)
             capacity_bits += part.capacity_bits
+        if part.words and part.role not in ("name", "host"):
+            words += part.words
+            record_words += part.words if fresh else 0
+            for used, limit, unit in zip((part.words, words, record_words), WORDS_MAX, _UNITS, strict=True):
+                if used > limit:
+                    _refuse(f"words_{unit}", f"at most {limit} words in one {unit}", part.path)
         if part.opaque_bits:
-            role, *budget = _budget(part, storage)
+            role = _budget(part, storage)
+            budget = BUDGETS[role]
+            if part.opaque_bits > 8 * budget[0] and _KNOWN_FORM.search(part.text):
+                budget = (KNOWN_FORM_MAX, max(KNOWN_FORM_MAX, budget[1]), budget[2])
             in_address[role] = in_address.get(role, 0.0) + part.opaque_bits
             if fresh:
                 in_record[role] = in_record.get(role, 0.0) + part.opaque_bits
             spent = part.opaque_bits, in_address[role], in_record.get(role, 0.0)
-            for used, limit, unit in zip(spent, budget, ("value", "address", "record"), strict=True):
-                if limit and used > 8 * limit:
-                    _refuse(f"{role}_{unit}", f"at most {limit} opaque bytes in one {unit}", part.path)
+            for used, limit, unit in zip(spent, budget, _UNITS, strict=True):
+                if used > 8 * limit:
+                    _refuse(f"{role}_{unit}", f"at most {limit:g} opaque bytes in one {unit}", part.path)
     if capacity_bits > 8 * RECORD_BYTES_MAX:
         _refuse("record", f"room for at most {RECORD_BYTES_MAX} bytes in one record", None)
 
@@ -102,13 +121,14 @@ def measure_capacity(found: list[Leaf], texts: Split) -> Capacity:
     )
 
 
-def _budget(part: Part, storage: bool) -> tuple[str, int, int, int]:
-    role = part.role
-    if role == "value" and (storage or _CREDENTIAL.search(part.name)):
-        return "credential", CREDENTIAL_VALUE_MAX, CREDENTIAL_ADDRESS_MAX, CREDENTIAL_RECORD_MAX
-    if role == "path" and storage:
-        return "storage", STORAGE_SEGMENT_MAX, STORAGE_SEGMENT_MAX + ADDRESS_OPAQUE_MAX["path"], CREDENTIAL_RECORD_MAX
-    return role, VALUE_OPAQUE_MAX[role], ADDRESS_OPAQUE_MAX.get(role, 0), RECORD_OPAQUE_MAX[role]
+def _budget(part: Part, storage: bool) -> str:
+    """Which of `BUDGETS` the part falls under."""
+    if part.role == "value":
+        if part.name in _LONG_NAMES or len(part.text.rsplit(".", 1)[-1]) in _SIGNATURE_SIZES:
+            return "long_credential"
+        if storage or _CREDENTIAL.search(part.name):
+            return "credential"
+    return "storage" if storage and part.role == "path" else part.role
 
 
 def _closed_bits(found: list[Leaf]) -> float:

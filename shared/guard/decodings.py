@@ -50,9 +50,9 @@ _BASE32_ALPHABETS = (
     "0123456789abcdfghijklmnpqrsvwxyz",
 )
 _BASE32 = tuple(
-    bytes.maketrans(alphabet.encode(), (_NUMERALS + _LOWER)[:32].encode()) for alphabet in _BASE32_ALPHABETS
+    (bytes.maketrans(alphabet.encode(), (_NUMERALS + _LOWER)[:32].encode()), frozenset(alphabet.encode()))
+    for alphabet in _BASE32_ALPHABETS
 )
-_BASE32_DIGITS = frozenset((_NUMERALS + _LOWER)[:32].encode())
 #: Alphabets of 64 digits in other orders: xxencode, crypt, bcrypt, BinHex, uuencode, digits first.
 _BASE64_ORDERS = tuple(
     (bytes.maketrans(alphabet, _STANDARD.encode()), bytes(set(_ALL) - set(alphabet)))
@@ -72,9 +72,11 @@ _NUMBER_ALPHABETS = tuple(
         _LOWER + _NUMERALS, _NUMERALS + _LOWER, *_BASE32_ALPHABETS,
     )
 )  # fmt: skip
+_HEAD_PAIRS = frozenset(int.from_bytes(pair, "big") for pair in FIRST_PAIRS)
 #: Also the pairs after leading zeros that a number loses: icons, JPEG 2000 and XL, boxes of ISO base media.
-_NUMBER_PAIRS = frozenset(
-    {int.from_bytes(pair, "big") for pair in (*FIRST_PAIRS, b"\x01\x00", b"\x02\x00", b"\x0cj", b"\x0cJ")}
+_NUMBER_PAIRS = (
+    _HEAD_PAIRS
+    | {0x0100, 0x0200, 0x0C6A, 0x0C4A}
     | {length << 8 | letter for length in range(8, 256) for letter in b"fmsw"}
 )
 _BASE85 = _NUMERALS + _LOWER + _UPPER + ".-:+=^!/*?&<>()[]{}@%$#"
@@ -86,9 +88,9 @@ _BASE91 = {
 }
 
 
-_PUNCTUATION = frozenset(string.punctuation.encode())
-#: Different punctuation characters from which a text may be in an alphabet of more than 64 digits.
-_PUNCTUATION_MIN = 8
+_PUNCTUATION = frozenset(b"!#$%&()*;<>?@[]^`{|}~+")
+#: Different characters of these from which a text may be in an alphabet of more than 64 digits.
+_PUNCTUATION_MIN = 3
 
 
 #: The first three base64 digits of every pair of bytes with which a file can begin.
@@ -130,7 +132,7 @@ def heads(text: bytes) -> Iterator[bytes]:
         yield from _few_symbols(digits)
     yield from _number_lists(text)
     punctuation = len(_PUNCTUATION.intersection(text))
-    if punctuation >= _PUNCTUATION_MIN or (punctuation > 1 and text.upper() == text):
+    if punctuation >= _PUNCTUATION_MIN or (text.upper() == text and len(text) - len(digits) > 2):
         yield from _punctuated(text)
 
 
@@ -215,15 +217,12 @@ def _disguised_hexadecimal(digits: bytes) -> Iterator[bytes]:
 
 
 def _rare_base32(folded: bytes) -> Iterator[bytes]:
-    for table in _BASE32:
-        translated = folded.translate(table)
-        if _BASE32_DIGITS.issuperset(translated):
-            yield _binary(translated, 32, 5)
-    standard = folded.translate(_BASE32[0])
-    if _BASE32_DIGITS.issuperset(standard):
-        for skipped in range(1, 8):
-            yield _binary(standard[skipped:], 32, 5)
-        yield _binary(standard[::-1], 32, 5)
+    backwards = folded[::-1]
+    for number, (table, alphabet) in enumerate(_BASE32):
+        if alphabet.issuperset(folded):
+            for digits in (folded, backwards) if number else (folded, backwards, *(folded[n:] for n in range(1, 8))):
+                if int(digits[:4].translate(table), 32) >> 4 in _HEAD_PAIRS:
+                    yield _binary(digits.translate(table), 32, 5)
 
 
 def _binary(digits: bytes, base: int, bits: int) -> bytes:

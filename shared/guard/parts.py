@@ -171,7 +171,10 @@ NUMBER_KINDS = frozenset({"ip", INTEGER})
 
 
 class Part(NamedTuple):
-    """One decoded stretch of text and its measure. `name` is the parameter's for a query value, else empty."""
+    """One decoded stretch of text and its measure. `name` is the parameter's for a query value, else empty.
+
+    `carried_bits` is what the text could carry beside its words.
+    """
 
     role: Role
     text: str
@@ -180,6 +183,7 @@ class Part(NamedTuple):
     opaque_bits: float
     capacity_bits: float
     words: int
+    carried_bits: float
 
 
 class Address(NamedTuple):
@@ -221,7 +225,7 @@ def split(found: list[Leaf]) -> Split:
             measured = measures.get(leaf.value)
             if measured is None:
                 measured = measures[leaf.value] = measure(leaf.value)
-            parts.append(Part(role, leaf.value, leaf.path, "", *measured))
+            parts.append(Part(role, leaf.value, leaf.path, "", *measured, measured.carried_bits))
         elif kind in DIGEST_KINDS:
             digests.append(leaf)
         elif kind in NUMBER_KINDS:
@@ -276,7 +280,8 @@ def _as_text(run: re.Match[str]) -> str:
 
 
 def _part(role: Role, text: str, path: Path, name: str = "") -> Part:
-    return Part(role, text, path, name, *measure(text))
+    measured = measure(text)
+    return Part(role, text, path, name, *measured, measured.carried_bits)
 
 
 def _add_parts(address: Address, parts: list[Part]) -> None:
@@ -289,7 +294,7 @@ def _add_parts(address: Address, parts: list[Part]) -> None:
             parts.append(_part("path", readable(decoded(segment) if encoded else segment), path))
     for name, value in address.parameters:
         if name.lower() in _KNOWN_NAMES:
-            parts.append(Part("name", name, path, "", *_KNOWN_NAME))
+            parts.append(Part("name", name, path, "", *_KNOWN_NAME, 0.0))
         elif name:
             parts.append(_part("name", decoded(name), path))
         if value:

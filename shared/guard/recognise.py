@@ -15,11 +15,12 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator
 from os.path import commonprefix
+from typing import NamedTuple
 from urllib.parse import unquote
 
 from shared.guard.decodings import DIGITS_MIN, from_characters, heads, whole
 from shared.guard.leaves import INTEGER, Leaf, Path, pointer
-from shared.guard.parts import Part, Split
+from shared.guard.parts import Address, Part, Split
 from shared.guard.signatures import (
     begins_with_content,
     begins_with_sound,
@@ -29,12 +30,13 @@ from shared.guard.signatures import (
     inflated_raw,
 )
 from shared.guard.structure import is_structured
-from shared.guard.tokens import WORD_BITS
 from shared.kernel.errors import Refused
 
 DEPTH_MAX = 3
 #: Bytes, beside words, from which a text is worth decoding: the smallest file of any kind is larger.
 CARRIED_BYTES_MIN = 26
+#: Pieces from this size on show the head of a file by themselves.
+LONG_BYTES_MIN = 40
 #: The same for text of symbols, rare ideographs and raw bytes, which nobody writes by hand.
 SYMBOL_BYTES_MIN = 12
 #: Longer texts are decoded whatever they look like: words can stand for bits.
@@ -43,7 +45,8 @@ PLAIN_CHARACTERS_MAX = 96
 _DIGEST = re.compile(
     r"(?:[0-9a-f]{64}|[0-9a-f]{40}|[0-9A-F]{64}|[0-9A-F]{40}|[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12})(?:\.[a-z0-9]{2,5})?"
 )
-_LONG_RUN = re.compile(rb"[A-Za-z0-9+/_-]{40,}")
+_CODE = re.compile(r"[A-Za-z0-9+/_-]{4,}")
+_LONG_RUN = re.compile(r"[A-Za-z0-9+/_-]{40,}")
 
 
 def check_content(found: list[Leaf], texts: Split) -> None:
@@ -51,30 +54,45 @@ def check_content(found: list[Leaf], texts: Split) -> None:
     for part in texts.parts:
         if _part_is_worth_decoding(part):
             _check(part.text, part.path)
-            if part.role in _RANDOM_ROLES and is_structured(part.text.encode("utf-8", "surrogateescape")):
-                _refuse("structure", "long codes are random or readable", part.path)
+            for run in _LONG_RUN.findall(part.text):
+                if len(run) < len(part.text) and any(map(_head_holds_content, heads(run.encode()))):
+                    _refuse("content", _NO_FILE, part.path)
+            _check_structure(part.text, part.path)
     for address in texts.addresses:
         if "%25" in address.raw:
-            _check(unquote(address.raw), address.path)
+            _check_decoded_once(address)
     seen: set[str] = set()
-    for path, joined in itertools.chain(_joined_in_addresses(texts.parts), _joined_in_record(texts.parts)):
-        if joined not in seen:
-            seen.add(joined)
-            _check(joined, path)
+    for joined in itertools.chain(_joined_in_addresses(texts.parts), _joined_in_record(texts.parts)):
+        if joined.text not in seen:
+            seen.add(joined.text)
+            _check(joined.text, joined.path, heads_only=joined.heads_only)
+            if joined.is_one_code:
+                _check_structure(joined.text, joined.path)
     for data, path in _joined_bytes(texts):
         if _holds_content(data, DEPTH_MAX):
-            _refuse("content", "no file, however encoded, in any field or over several", path)
+            _refuse("content", _NO_FILE, path)
 
 
-_RANDOM_ROLES = frozenset({"path", "value", "fragment", "account", "message", "host"})
+_NO_FILE = "no file, however encoded, in any field or over several"
 
 
-def _carried_bits(part: Part) -> float:
-    return part.capacity_bits - WORD_BITS * part.words
+def _check_structure(text: str, path: Path) -> None:
+    if is_structured(text.encode("utf-8", "surrogateescape")):
+        _refuse("structure", "long codes are random or readable", path)
+
+
+def _check_decoded_once(address: Address) -> None:
+    """`decoded` undoes percent encoding up to three times; an alphabet that has `%` in it wants it undone once."""
+    values = [value for _, value in address.parameters]
+    for components in (address.segments, values, [address.fragment]):
+        texts = [unquote(component) for component in components if component]
+        for text in dict.fromkeys((*texts, "".join(texts))):
+            if "%" in text and len(text) > DIGITS_MIN:
+                _check(text, address.path)
 
 
 def _part_is_worth_decoding(part: Part) -> bool:
-    if _worth_decoding(_carried_bits(part), len(part.text)):
+    if _worth_decoding(part.carried_bits, len(part.text)):
         return _DIGEST.fullmatch(part.text) is None
     return part.opaque_bits >= 8 * SYMBOL_BYTES_MIN and not part.text.isascii()
 
@@ -83,16 +101,16 @@ def _worth_decoding(carried_bits: float, characters: int) -> bool:
     return carried_bits >= 8 * CARRIED_BYTES_MIN or characters > PLAIN_CHARACTERS_MAX
 
 
-def _check(text: str, path: Path) -> None:
-    if _text_holds_content(text, DEPTH_MAX):
-        _refuse("content", "no file, however encoded, in any field or over several", path)
+def _check(text: str, path: Path, *, heads_only: bool = False) -> None:
+    if _text_holds_content(text, DEPTH_MAX, heads_only=heads_only):
+        _refuse("content", _NO_FILE, path)
 
 
 def _refuse(rule: str, detail: str, path: Path) -> None:
     raise Refused(f"guard_recognise_{rule}", detail, field=pointer(path))
 
 
-def _text_holds_content(text: str, depth: int) -> bool:
+def _text_holds_content(text: str, depth: int, *, heads_only: bool = False) -> bool:
     if "&" in text and ";" in text:
         text = html.unescape(text)
     if not text.isascii():
@@ -104,13 +122,10 @@ def _text_holds_content(text: str, depth: int) -> bool:
         return True
     if len(data) < DIGITS_MIN:
         return False
-    for number, decoded in enumerate(whole(data)):
+    for number, decoded in enumerate(() if heads_only else whole(data)):
         if _holds_content(decoded, depth - 1, closely=number not in (1, 2, 3)):
             return True
-    if any(map(_head_holds_content, heads(data))):
-        return True
-    run = max(_LONG_RUN.findall(data), key=len, default=data)
-    return len(run) < len(data) and any(map(_head_holds_content, heads(run)))
+    return any(map(_head_holds_content, heads(data)))
 
 
 def _holds_content(data: bytes, depth: int, *, closely: bool = True) -> bool:
@@ -153,49 +168,69 @@ _HEAD_DIFFERENCES = frozenset(
 )  # fmt: skip
 
 
-def _joined_in_addresses(parts: Iterable[Part]) -> Iterator[tuple[Path, str]]:
+class _Joined(NamedTuple):
+    """Several texts as one. `heads_only` where the pieces are so long that each was looked at as a whole before;
+    `is_one_code` where the pieces are of one size, as the pieces of one code are and random codes may be."""
+
+    path: Path
+    text: str
+    heads_only: bool
+    is_one_code: bool = False
+
+
+def _joined_in_addresses(parts: Iterable[Part]) -> Iterator[_Joined]:
     """Per address: its segments, its values, and host, segments and fragment together."""
     for path, group in itertools.groupby(parts, key=lambda part: part.path):
-        members = [part for part in group if part.role != "name" and _carried_bits(part) >= 16]
+        members = [part for part in group if part.role != "name" and part.carried_bits >= 16]
         if len(members) < 2:
             continue
-        segments = [part for part in members if part.role == "path"]
         for chosen in (
-            segments,
+            [part for part in members if part.role == "path"],
             [part for part in members if part.role == "value"],
             [part for part in members if part.role != "value"],
         ):
             if _together(chosen):
-                yield path, "".join([part.text for part in chosen])
+                yield _Joined(path, "".join([part.text for part in chosen]), _are_long(chosen))
 
 
-def _joined_in_record(parts: Iterable[Part]) -> Iterator[tuple[Path, str]]:
+def _joined_in_record(parts: Iterable[Part]) -> Iterator[_Joined]:
     """Per role and position, over all addresses and lists: the values that differ, without what they share."""
     by_role: dict[str, list[Part]] = {}
     for part in parts:
         if part.role != "name":
             by_role.setdefault(part.role, []).append(part)
     for members in by_role.values():
-        if not _together(members):
+        groups = [list(group) for _, group in itertools.groupby(members, key=lambda part: part.path)]
+        if len(groups) < 2 or not _together(members):
             continue
         columns: dict[object, dict[str, Part]] = {}
-        for _, group in itertools.groupby(members, key=lambda part: part.path):
+        for group in groups:
             for ordinal, part in enumerate(group):
                 for position in (part.name or ordinal, None):
                     columns.setdefault(position, {}).setdefault(part.text, part)
         for column in columns.values():
-            if _together(list(column.values())):
-                path = next(iter(column.values())).path
-                yield path, "".join(column)
-                yield path, "".join(_differing(list(column)))
+            chosen = list(column.values())
+            if _together(chosen):
+                yield _Joined(chosen[0].path, "".join(column), _are_long(chosen))
+                pieces = _differing(list(column))
+                yield _Joined(chosen[0].path, "".join(pieces), _are_long(chosen), _are_alike(pieces))
+
+
+def _are_alike(pieces: list[str]) -> bool:
+    sizes = {len(piece) for piece in pieces[:-1]}
+    return len(pieces) > 2 and len(sizes) == 1 and all(map(_CODE.fullmatch, pieces))
+
+
+def _are_long(parts: list[Part]) -> bool:
+    return max(part.carried_bits for part in parts) >= 8 * LONG_BYTES_MIN
 
 
 def _together(parts: list[Part]) -> bool:
     """Whether several texts are worth decoding as one. A single digest among them carries no piece of a file."""
     if len(parts) < 2:
         return False
-    digests = [_carried_bits(part) for part in parts if _DIGEST.fullmatch(part.text)]
-    carried = sum(map(_carried_bits, parts)) - (digests[0] if len(digests) == 1 else 0.0)
+    digests = [part.carried_bits for part in parts if _DIGEST.fullmatch(part.text)]
+    carried = sum(part.carried_bits for part in parts) - (digests[0] if len(digests) == 1 else 0.0)
     return _worth_decoding(carried, sum(len(part.text) for part in parts))
 
 

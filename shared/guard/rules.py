@@ -9,6 +9,7 @@ from typing import NoReturn
 
 from shared.guard.leaves import INSTANT, Leaf, Path, pointer
 from shared.guard.parts import Address, Split, decoded
+from shared.guard.shapes import check_shape
 from shared.kernel.errors import Refused
 
 HOST_CHARACTERS_MAX, LABEL_CHARACTERS_MAX, LABELS_MAX = 253, 63, 12
@@ -17,7 +18,7 @@ SEGMENTS_MAX, SEGMENT_CHARACTERS_MAX = 40, 255
 PARAMETERS_MAX, PARAMETER_CHARACTERS_MAX, NAME_CHARACTERS_MAX = 40, 1_100, 96
 FRAGMENT_CHARACTERS_MAX = 200
 #: Bytes that percent encoding stands for, per address: above 0x7f, of those not UTF-8, and that need no encoding.
-HIGH_BYTES_MAX, NOT_UTF8_MAX, NEEDLESS_MAX = 320, 48, 24
+HIGH_BYTES_MAX, NOT_UTF8_MAX, NEEDLESS_MAX = 320, 72, 24
 MARKUP_MAX, ANGLE_BRACKETS_MAX, SPACES_MAX = 24, 2, 40
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 CLOCK_SKEW = timedelta(minutes=5)
@@ -44,6 +45,8 @@ def check_rules(found: list[Leaf], texts: Split, now: datetime | None) -> None:
             _check_ip(leaf)
     for address in texts.addresses:
         _check_address(address)
+    for part in texts.parts:
+        check_shape(part)
 
 
 def _refuse(rule: str, detail: str, path: Path) -> NoReturn:

@@ -15,6 +15,8 @@ from typing import NamedTuple
 DIGIT_BITS, HEX_BITS, LETTER_BITS, BASE36_BITS, BASE62_BITS, BASE85_BITS = 3.33, 4.0, 4.7, 5.17, 5.96, 6.41
 WORD_BITS = 16.0
 WORD_LETTERS_MAX = 24
+#: The same where words are not set apart: whole phrases of Japanese, Chinese or Thai.
+UNSPACED_LETTERS_MAX = 96
 #: Letter pairs that cover 96 % of the pairs in sixteen languages written in Latin letters, by first letter.
 _PAIRS = (
     "aabcdefgijklmnoprstuvyz baehiloruy caehiklorstuz daehilorstu eabcdefgijklmnoprstuvwxyz faefiloru gaehilnorstuv "
@@ -32,14 +34,27 @@ _RARE = re.compile(r"[!#$()*;<>@\[\]^`{|}~'\\]")
 _REPEATED = re.compile(r"(.)\1\1")
 _CAMEL = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 _RUN = re.compile(r"[A-Za-z]+|[0-9]+")
+#: Scripts in which words are set apart, so that a word has a length; and marks that go with any script.
+_SPACED_SCRIPTS = frozenset(
+    {"CYRILLIC", "GREEK", "ARABIC", "HEBREW", "ARMENIAN", "GEORGIAN", "LATIN", "DEVANAGARI", "BENGALI", "TAMIL", "HANGUL"}
+)
+_COMPANIONS = frozenset({"COMBINING", "ZERO", "VARIATION"})
 
 
 class Measure(NamedTuple):
-    """`opaque_bits` do not read like anything; `capacity_bits` bounds what the text could carry at all."""
+    """`opaque_bits` do not read like anything; `capacity_bits` bounds what the text could carry at all.
+
+    `words` are pieces that read: words, abbreviations, small numbers. Each can stand for a byte or two.
+    """
 
     opaque_bits: float
     capacity_bits: float
     words: int
+
+    @property
+    def carried_bits(self) -> float:
+        """What the text could carry beside its words."""
+        return max(self.opaque_bits, self.capacity_bits - WORD_BITS * self.words)
 
 
 def measure(text: str) -> Measure:
@@ -75,11 +90,16 @@ def is_word(letters: str) -> bool:
     return common >= _COMMON_SHARE * pairs
 
 
+def is_everyday(character: str) -> bool:
+    """Whether a character beyond ASCII is one that the scripts in everyday use are written with."""
+    return character in _everyday_characters()
+
+
 def _ascii(piece: str) -> tuple[float, float, int]:
     size = len(piece)
     if piece.isdigit():
         bits = DIGIT_BITS * size
-        return (bits if size > 4 else 0.0), bits, 0
+        return (bits, bits, 0) if size > 4 else (0.0, bits, 1)
     if piece.isalpha():
         return _letters(piece, size)
     if size <= 40:
@@ -102,7 +122,7 @@ def _letters(piece: str, size: int) -> tuple[float, float, int]:
     lower = piece.lower()
     if piece == lower or piece[1:] == lower[1:] or piece.isupper():
         if size <= 3:
-            return 0.0, LETTER_BITS * size, 0
+            return 0.0, LETTER_BITS * size, 1
         if is_word(lower):
             return 0.0, WORD_BITS, 1
         return LETTER_BITS * size, LETTER_BITS * size, 0
@@ -119,23 +139,29 @@ def _alphabet_bits(piece: str) -> float:
 
 
 def _other_scripts(piece: str) -> tuple[float, float, int]:
-    """Letters of everyday alphabets read; rare ideographs, symbols, mixed scripts and raw bytes are opaque."""
+    """Letters of everyday alphabets read; rare ideographs, symbols, mixed scripts, long words and raw bytes do not."""
     opaque = capacity = 0.0
     scripts = set()
     everyday = _everyday_characters()
     for character in piece:
-        if character not in everyday:
+        if "\udc80" <= character <= "\udcff":
+            opaque += 4.0  # a byte of text in an old national encoding, mostly
+            capacity += 8.0
+        elif character not in everyday:
             bits = 14.0 if _is_ideographic(character) else 8.0
             opaque += bits
             capacity += bits
         elif _is_ideographic(character):
             capacity += 11.0
+            scripts.add("HANGUL" if character >= "\uac00" else "IDEOGRAPH")
         else:
             capacity += 5.0
             scripts.add(unicodedata.name(character, "?").split(" ", 1)[0])
-    scripts -= {"COMBINING", "ZERO", "HIRAGANA", "KATAKANA", "KATAKANA-HIRAGANA", "VARIATION"}
-    if len(scripts) > 2:
-        opaque = capacity
+    scripts -= _COMPANIONS
+    oddly_cased = piece[1:] != piece[1:].lower() and piece != piece.upper()
+    longest = WORD_LETTERS_MAX if scripts <= _SPACED_SCRIPTS else UNSPACED_LETTERS_MAX
+    if len(scripts) > 2 or oddly_cased or len(piece) > longest:
+        opaque = capacity = max(capacity, 8.0 * len(piece))
     return opaque, capacity, max(1, len(piece) // 8)
 
 
@@ -178,6 +204,7 @@ def _everyday_characters() -> frozenset[str]:
     }
 
 
-def _double_byte(codec: str, first: int, last: int) -> set[str]:
-    cells = (bytes((high, low)) for high in range(first >> 8, (last >> 8) + 1) for low in range(0x40, 0xFF))
-    return set("".join(cell.decode(codec, "ignore") for cell in cells if first <= int.from_bytes(cell) <= last))
+def _double_byte(codec: str, first: int, last: int) -> str:
+    lows = (*range(0x40, 0x7F), *range(0x80, 0xFF))
+    cells = ((high << 8 | low) for high in range(first >> 8, (last >> 8) + 1) for low in lows)
+    return b"".join(cell.to_bytes(2, "big") for cell in cells if first <= cell <= last).decode(codec, "ignore")

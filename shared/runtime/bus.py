@@ -102,7 +102,8 @@ class Bus:
             parser=_parse,
             decoder=_decode,
             apply_types=False,
-            logger=logging.getLogger("faststream"),
+            # Not FastStream's own logger: that one writes texts, past `shared.runtime.logs`.
+            logger=logging.getLogger(__name__),
         )
         subscriber = broker.subscriber(
             wanted.topic,

@@ -9,7 +9,7 @@ drops what it has seen and receipts it again.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
@@ -22,19 +22,21 @@ from shared.exchange.message import Draft, Received, Record
 from shared.exchange.record_table import Fate, row_for
 from shared.kernel.canonical import digest as sha256
 from shared.kernel.clock import Clock
-from shared.kernel.errors import CausewayError, Defect, Unavailable
-from shared.runtime.logs import log
+from shared.kernel.errors import Refused, Unavailable
+from shared.runtime.logs import Fields, log
 from shared.runtime.ports import Arrival, InboxStore, Parked, Settlement, Unit
 from shared.vocabulary.answers import Outcome
 
 
 @dataclass(frozen=True, slots=True)
-class Turned:
-    """An authentic record that is not applied: what the inbox keeps of it, and whom to tell which code."""
+class Verified:
+    """An authentic record. `message` is None where `accept` turned it away, then `code` says why."""
 
-    code: str
+    record: Record
     arrival: Arrival
     sender_instance: str
+    message: Received | None = None
+    code: str | None = None
 
 
 class Handler(Protocol):
@@ -43,22 +45,25 @@ class Handler(Protocol):
     async def apply(self, unit: Unit, messages: Sequence[Received]) -> dict[UUID, str]: ...
 
     async def settled(self, unit: Unit, settlements: Sequence[Settlement]) -> None:
-        """The other side has answered for messages of ours; refusals of stale decisions are decided again here."""
+        """The other side has answered, for the first time, for these messages of ours.
+
+        Refusals of stale decisions are decided again here.
+        """
         ...
 
 
+Entry = tuple[UUID, str, Outcome, str | None]
 Accept = Callable[[Record], Received]
-Compose = Callable[[str, Sequence[tuple[UUID, str, Outcome, str | None]]], list[Draft]]
+Compose = Callable[[str, Sequence[Entry]], list[Draft]]
 ComposeParked = Callable[[Sequence[Parked]], list[Draft]]
 
 
 @dataclass(slots=True)
 class Judged:
-    """A batch after `accept`: what may be applied, what is settled, what is refused or parked."""
+    """A batch after `accept`: messages and those turned away, receipts, what is parked unverified, what waits."""
 
-    messages: list[Received] = field(default_factory=list)
+    verified: list[Verified] = field(default_factory=list)
     receipts: list[Received] = field(default_factory=list)
-    turned: list[Turned] = field(default_factory=list)
     parked: list[Parked] = field(default_factory=list)
     waiting: list[Record] = field(default_factory=list)
 
@@ -85,6 +90,18 @@ class Consumer:
         self._clock = clock
         self._patience_s = patience_s
         self.last_progress: datetime | None = None
+
+    def over(self, store: InboxStore, *, patience_s: float) -> Consumer:
+        """The same consumer over another store: for replaying what is in quarantine."""
+        return Consumer(
+            store,
+            self._handler,
+            accept=self._accept,
+            receipts=self._receipts,
+            facts=self._facts,
+            clock=self._clock,
+            patience_s=patience_s,
+        )
 
     async def consume(self, records: Sequence[Record]) -> None:
         """Apply the batch, retrying what is `Unavailable` for at most `patience_s`, then raise it.
@@ -123,120 +140,105 @@ class Consumer:
                 held_subjects.add(record.key)
                 judged.waiting.append(record)
             except TurnedAway as error:
-                self._turn_away(judged, record, _turned(record, error))
-            except CausewayError as error:
-                self._park_unverified(judged, record, error.code)
+                _turn_away(judged, _turned(record, error))
+            except Refused as error:
+                _park(judged, record, error.code)
             except Exception as error:  # fail closed: whatever broke, the record has no effect and the others go on
-                log("record_alarm", code="accept_defect", error=type(error).__name__)
-                self._park_unverified(judged, record, "accept_defect")
+                _park(judged, record, "accept_defect", error=error)
             else:
-                (judged.receipts if received.message.lane is Lane.RECEIPT else judged.messages).append(received)
+                _sort_in(judged, received)
         return judged
 
-    def _park_unverified(self, judged: Judged, record: Record, code: str) -> None:
-        log("record_alarm", code=code, topic=record.topic, partition=record.partition, offset=record.offset)
-        judged.parked.append(_parked(record, code))
-
-    def _turn_away(self, judged: Judged, record: Record, turned: Turned) -> None:
-        row = row_for(turned.code)
-        if row.alarm:
-            log("record_alarm", code=turned.code, topic=record.topic, partition=record.partition, offset=record.offset)
-        if row.fate is Fate.PARK:
-            body = record.value if row.keeps_body else None
-            judged.parked.append(_parked(record, turned.code, arrival=turned.arrival, body=body))
-        if turned.arrival.type != MESSAGES_RECEIPTED.type:  # receipts are not receipted
-            judged.turned.append(turned)
-
     async def _commit(self, judged: Judged) -> None:
+        if not (judged.verified or judged.receipts or judged.parked):
+            return
         try:
             await self._apply(judged)
         except Unavailable:
             raise
         except Exception as error:  # the service's own code failed: find the message that breaks it
-            if not judged.messages:
-                raise Defect("consumer_defect") from error
+            log("record_alarm", code="handler_defect", error=type(error).__name__, count=len(judged.verified))
             await self._apply_one_by_one(judged)
 
     async def _apply_one_by_one(self, judged: Judged) -> None:
-        alone = Judged(receipts=judged.receipts, turned=judged.turned, parked=judged.parked)
-        await self._apply(alone)
-        for message in judged.messages:
+        """Each message and receipt in a transaction of its own; the one that fails is parked, the others go on."""
+        turned = [each for each in judged.verified if each.message is None]
+        if turned or judged.parked:
+            # Nothing of the service runs here: if this fails, we are broken, and the partition stands still.
+            await self._apply(Judged(verified=turned, parked=judged.parked))
+        messages = [each.message for each in judged.verified if each.message is not None]
+        for received in messages + judged.receipts:
+            alone = Judged()
+            _sort_in(alone, received)
             try:
-                await self._apply(Judged(messages=[message]))
+                await self._apply(alone)
             except Unavailable:
                 raise
-            except Exception as error:  # parked with its body, so that it can be replayed once we are mended
-                log(
-                    "record_alarm",
-                    code="handler_defect",
-                    message_id=str(message.message_id),
-                    error=type(error).__name__,
-                )
-                turned = Turned("handler_defect", arrival_of(message), message.sender_instance)
-                parked = _parked(message.record, "handler_defect", arrival=turned.arrival, body=message.record.value)
-                await self._apply(Judged(turned=[turned], parked=[parked]))
+            except Exception as error:  # parked whole, so that it can be replayed once we are mended
+                failed = Judged()
+                _turn_away(failed, _failed(received), error=error)
+                await self._apply(failed)
 
     async def _apply(self, judged: Judged) -> None:
         async with self._store.unit() as unit:
-            answers = await self._apply_messages(unit, judged)
-            await self._settle(unit, judged)
-            new_parked = await unit.park(judged.parked)
+            answers, parked = await self._apply_messages(unit, judged.verified)
+            parked += judged.parked + await self._settle(unit, judged.receipts)
+            new_parked = await unit.park(parked)
             drafts = [draft for instance, entries in answers.items() for draft in self._receipts(instance, entries)]
             await unit.enqueue(drafts + self._facts(new_parked))
 
     async def _apply_messages(
-        self, unit: Unit, judged: Judged
-    ) -> dict[str, list[tuple[UUID, str, Outcome, str | None]]]:
-        arrivals = [arrival_of(message) for message in judged.messages]
-        admission = await unit.admit(arrivals + [each.arrival for each in judged.turned])
-        fresh = _first_of_each([message for message in judged.messages if message.message_id in admission.fresh])
-        refusals = await self._handler.apply(unit, fresh) if fresh else {}
-        outcomes: dict[UUID, tuple[Outcome, str | None]] = dict(admission.done)
-        outcomes |= {message.message_id: (Outcome.APPLIED, None) for message in fresh}
-        outcomes |= {message_id: (Outcome.REFUSED, code) for message_id, code in refusals.items()}
-        outcomes |= {
-            each.arrival.message_id: (_outcome(each.code), each.code)
-            for each in judged.turned
-            if each.arrival.message_id in admission.fresh
-        }
+        self, unit: Unit, verified: Sequence[Verified]
+    ) -> tuple[dict[str, list[Entry]], list[Parked]]:
+        """Apply what is new; return the receipts by instance, and what is to be parked."""
+        arrived: dict[str, Verified] = {}
+        for each in verified:
+            arrived.setdefault(each.arrival.digest, each)
+        admission = await unit.admit([each.arrival for each in arrived.values()])
+        fresh = [each for digest, each in arrived.items() if digest in admission.fresh]
+        messages = [each.message for each in fresh if each.message is not None]
+        refusals = await self._handler.apply(unit, messages) if messages else {}
+        outcomes = dict(admission.done)
+        outcomes |= {digest: (Outcome.PARKED, code) for digest, code in admission.reused.items()}
+        outcomes |= {each.arrival.digest: _outcome(each, refusals) for each in fresh}
         changed = [
-            (message_id, outcome, code or "")
-            for message_id, (outcome, code) in outcomes.items()
-            if outcome is not Outcome.APPLIED and message_id in admission.fresh
+            (each.arrival.message_id, outcome, code or "")
+            for each in fresh
+            for outcome, code in [outcomes[each.arrival.digest]]
+            if outcome is not Outcome.APPLIED
         ]
         await unit.record_outcomes(changed)
-        answers: dict[str, list[tuple[UUID, str, Outcome, str | None]]] = {}
-        told: set[UUID] = set()
-        by_instance = [(message.sender_instance, arrival_of(message)) for message in judged.messages]
-        by_instance += [(each.sender_instance, each.arrival) for each in judged.turned if row_for(each.code).receipt]
-        for instance, arrival in by_instance:
-            if arrival.message_id in told:
-                continue
-            told.add(arrival.message_id)
-            outcome, code = outcomes.get(arrival.message_id, (Outcome.PARKED, "sequence_reused"))
-            if arrival.message_id in admission.reused:
-                judged.parked.append(_parked_reuse(arrival))
-            answers.setdefault(instance, []).append((arrival.message_id, arrival.digest, outcome, code))
-        return answers
+        answers: dict[str, list[Entry]] = {}
+        parked: list[Parked] = []
+        for digest, each in arrived.items():
+            outcome, code = outcomes[digest]
+            if each.code is None or row_for(each.code).receipt:
+                entry = (each.arrival.message_id, digest, outcome, code)
+                answers.setdefault(each.sender_instance, []).append(entry)
+            if digest in admission.reused:
+                _alarm(each.record, admission.reused[digest])
+            if outcome is Outcome.PARKED and digest not in admission.done:
+                parked.append(_parked(each.record, code or "", each))
+        return answers, parked
 
-    async def _settle(self, unit: Unit, judged: Judged) -> None:
+    async def _settle(self, unit: Unit, receipts: Sequence[Received]) -> list[Parked]:
+        """Settle what the receipts answer for; return those receipts that answer for something we never sent."""
         settlements: list[Settlement] = []
-        for receipt in judged.receipts:
+        for receipt in receipts:
             clear = receipt.clear
             assert isinstance(clear, MessagesReceiptedClear)
             settlements += [
                 Settlement(e.message_id, e.digest, e.outcome, e.code, receipt.message_id, receipt.sender_instance)
                 for e in clear.entries
             ]
-        unmatched = await unit.settle(settlements)
-        strangers = {entry.receipt_id for entry in unmatched}
-        judged.parked += [
-            _parked(receipt.record, "receipt_unmatched", arrival=arrival_of(receipt))
-            for receipt in judged.receipts
-            if receipt.message_id in strangers
-        ]
-        if settlements:
-            await self._handler.settled(unit, settlements)
+        settled = await unit.settle(settlements)
+        if settled.taken:
+            await self._handler.settled(unit, settled.taken)
+        strangers = {entry.receipt_id for entry in settled.unmatched}
+        unmatched = [receipt for receipt in receipts if receipt.message_id in strangers]
+        for receipt in unmatched:
+            _alarm(receipt.record, "receipt_unmatched")
+        return [_parked(each.record, "receipt_unmatched", _verified(each)) for each in unmatched]
 
 
 def arrival_of(message: Received) -> Arrival:
@@ -255,7 +257,45 @@ def arrival_of(message: Received) -> Arrival:
     )
 
 
-def _turned(record: Record, error: TurnedAway) -> Turned:
+def _sort_in(judged: Judged, received: Received) -> None:
+    if received.message.lane is Lane.RECEIPT:
+        judged.receipts.append(received)
+    else:
+        judged.verified.append(_verified(received))
+
+
+def _turn_away(judged: Judged, turned: Verified, *, error: Exception | None = None) -> None:
+    code = turned.code or ""
+    if row_for(code).alarm:
+        _alarm(turned.record, code, error)
+    if turned.arrival.type == MESSAGES_RECEIPTED.type:
+        # Receipts are neither receipted nor counted: it is only parked.
+        judged.parked.append(_parked(turned.record, code, turned))
+    else:
+        judged.verified.append(turned)
+
+
+def _park(judged: Judged, record: Record, code: str, *, error: Exception | None = None) -> None:
+    _alarm(record, code, error)
+    judged.parked.append(_parked(record, code))
+
+
+def _alarm(record: Record, code: str, error: Exception | None = None) -> None:
+    line: Fields = {"code": code, "topic": record.topic, "partition": record.partition, "offset": record.offset}
+    if error is not None:
+        line["error"] = type(error).__name__
+    log("record_alarm", **line)
+
+
+def _verified(received: Received) -> Verified:
+    return Verified(received.record, arrival_of(received), received.sender_instance, received)
+
+
+def _failed(received: Received) -> Verified:
+    return Verified(received.record, arrival_of(received), received.sender_instance, code="handler_defect")
+
+
+def _turned(record: Record, error: TurnedAway) -> Verified:
     attributes = error.envelope.attributes
     arrival = Arrival(
         message_id=attributes.id,
@@ -268,22 +308,20 @@ def _turned(record: Record, error: TurnedAway) -> Turned:
         partition=record.partition,
         offset=record.offset,
     )
-    return Turned(error.code, arrival, error.sender_instance)
+    return Verified(record, arrival, error.sender_instance, code=error.code)
 
 
-def _first_of_each(messages: Sequence[Received]) -> list[Received]:
-    firsts: dict[UUID, Received] = {}
-    for message in messages:
-        firsts.setdefault(message.message_id, message)
-    return list(firsts.values())
+def _outcome(each: Verified, refusals: Mapping[UUID, str]) -> tuple[Outcome, str | None]:
+    code = each.code or refusals.get(each.arrival.message_id)
+    if code is None:
+        return Outcome.APPLIED, None
+    return (Outcome.PARKED if row_for(code).fate is Fate.PARK else Outcome.REFUSED), code
 
 
-def _outcome(code: str) -> Outcome:
-    return Outcome.PARKED if row_for(code).fate is Fate.PARK else Outcome.REFUSED
-
-
-def _parked(record: Record, reason: str, *, arrival: Arrival | None = None, body: bytes | None = None) -> Parked:
+def _parked(record: Record, reason: str, verified: Verified | None = None) -> Parked:
+    """The quarantine row. The record is kept only if it is authentic and nothing about it is unguarded."""
     value = record.value or b""
+    guarded = verified is not None and (verified.code is None or row_for(verified.code).keeps_body)
     return Parked(
         topic=record.topic,
         partition=record.partition,
@@ -291,21 +329,7 @@ def _parked(record: Record, reason: str, *, arrival: Arrival | None = None, body
         length_bytes=len(value),
         digest=sha256(value),
         reason=reason,
-        sender=arrival.sender if arrival else None,
-        message_id=arrival.message_id if arrival else None,
-        body=body,
-    )
-
-
-def _parked_reuse(arrival: Arrival) -> Parked:
-    return Parked(
-        topic=arrival.topic,
-        partition=arrival.partition,
-        offset=arrival.offset,
-        length_bytes=0,
-        digest=arrival.digest,
-        reason="sequence_reused",
-        sender=arrival.sender,
-        message_id=arrival.message_id,
-        body=None,
+        sender=verified.arrival.sender if verified else None,
+        message_id=verified.arrival.message_id if verified else None,
+        record=record if guarded and row_for(reason).keeps_body else None,
     )

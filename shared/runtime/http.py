@@ -13,6 +13,7 @@ from fastapi import APIRouter, FastAPI
 from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel, ValidationError
+from pydantic_core import to_json
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -93,7 +94,8 @@ async def read_list(request: Request, name: str) -> list[dict[str, Any] | Refuse
 def read_model(model: type[_Model], value: Any) -> _Model:
     """`value` (parsed JSON) as `model`. Raises `InvalidFields` with each place and rule, never a value."""
     try:
-        return model.model_validate(value)
+        # As JSON: strict there means no coercion, but codes, times and ids may still be text.
+        return model.model_validate_json(to_json(value), strict=True)
     except ValidationError as error:
         refusal = invalid_fields(error)
     raise refusal

@@ -6,23 +6,24 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from uuid import UUID
 
-from shared.envelope.datakeys import DataKey, KeyEncryptionKey, protect, wrap
+from shared.envelope.datakeys import KeyEncryptionKey
 from shared.exchange.message import Draft
 from shared.runtime import outbox
 from shared.runtime.database import Database, Scope, Session
-from shared.runtime.ports import Admission, Arrival, Parked, Settlement
+from shared.runtime.kept_record import encrypt_record
+from shared.runtime.ports import Admission, Arrival, Parked, Settled, Settlement
 from shared.vocabulary.answers import Outcome
 
 _ADMIT = """
 INSERT INTO inbox (message_id, sender, recipient, sequence, type, digest, topic, partition, "offset")
-SELECT DISTINCT ON (m) m, s, r, q, t, d, k, p, o
+SELECT m, s, r, q, t, d, k, p, o
 FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[], $5::text[], $6::text[], $7::text[], $8::int[],
-            $9::bigint[]) AS a(m, s, r, q, t, d, k, p, o)
-ORDER BY m, p, o
+            $9::bigint[]) WITH ORDINALITY AS a(m, s, r, q, t, d, k, p, o, n)
+ORDER BY n
 ON CONFLICT DO NOTHING
-RETURNING message_id
+RETURNING digest
 """
-_STORED = "SELECT message_id, outcome, code FROM inbox WHERE message_id = ANY($1::uuid[])"
+_STORED = "SELECT message_id, digest, outcome, code FROM inbox WHERE message_id = ANY($1::uuid[])"
 _OUTCOMES = """
 UPDATE inbox AS i SET outcome = a.outcome, code = a.code
 FROM unnest($1::uuid[], $2::text[], $3::text[]) AS a(message_id, outcome, code) WHERE i.message_id = a.message_id
@@ -45,12 +46,12 @@ class PostgresUnit:
         self._kek = kek
 
     async def admit(self, arrivals: Sequence[Arrival]) -> Admission:
+        arrivals = _first_of_each(arrivals)
         if not arrivals:
-            return Admission(frozenset(), {}, frozenset())
-        ids = [arrival.message_id for arrival in arrivals]
+            return Admission(frozenset(), {}, {})
         admitted = await self._driver.fetch(
             _ADMIT,
-            ids,
+            [arrival.message_id for arrival in arrivals],
             [arrival.sender for arrival in arrivals],
             [arrival.recipient for arrival in arrivals],
             [arrival.sequence for arrival in arrivals],
@@ -60,13 +61,18 @@ class PostgresUnit:
             [arrival.partition for arrival in arrivals],
             [arrival.offset for arrival in arrivals],
         )
-        fresh = frozenset(row["message_id"] for row in admitted)
-        others = [message_id for message_id in ids if message_id not in fresh]
-        done: dict[UUID, tuple[Outcome, str | None]] = {}
-        if others:
-            stored = await self._driver.fetch(_STORED, others)
-            done = {row["message_id"]: (Outcome(row["outcome"]), row["code"]) for row in stored}
-        return Admission(fresh, done, frozenset(others) - done.keys())
+        fresh = frozenset(row["digest"] for row in admitted)
+        others = [arrival for arrival in arrivals if arrival.digest not in fresh]
+        if not others:
+            return Admission(fresh, {}, {})
+        stored = await self._driver.fetch(_STORED, [arrival.message_id for arrival in others])
+        outcomes = {row["digest"]: (Outcome(row["outcome"]), row["code"]) for row in stored}
+        taken = {row["message_id"] for row in stored}
+        return Admission(
+            fresh,
+            {each.digest: outcomes[each.digest] for each in others if each.digest in outcomes},
+            {each.digest: _reused(each, taken) for each in others if each.digest not in outcomes},
+        )
 
     async def record_outcomes(self, outcomes: Sequence[tuple[UUID, Outcome, str]]) -> None:
         if outcomes:
@@ -76,7 +82,7 @@ class PostgresUnit:
     async def enqueue(self, drafts: Sequence[Draft]) -> None:
         await outbox.enqueue(self._driver, drafts)
 
-    async def settle(self, settlements: Sequence[Settlement]) -> list[Settlement]:
+    async def settle(self, settlements: Sequence[Settlement]) -> Settled:
         return await outbox.settle(self._driver, settlements)
 
     async def park(self, parked: Sequence[Parked]) -> list[Parked]:
@@ -98,13 +104,18 @@ class PostgresUnit:
         return [row for row in parked if (row.topic, row.partition, row.offset) in coordinates]
 
     def _encrypted(self, row: Parked) -> bytes | None:
-        """The kept body under a key of its own; the wrapped key (40 bytes more than 32) goes before it."""
-        if row.body is None:
-            return None
-        place = f"{row.topic}/{row.partition}/{row.offset}".encode()
-        key = DataKey.generate()
-        wrapped = wrap(key, self._kek, place)
-        return len(wrapped).to_bytes(2, "big") + wrapped + protect(row.body, key, place)
+        return None if row.record is None else encrypt_record(row.record, self._kek)
+
+
+def _first_of_each(arrivals: Sequence[Arrival]) -> list[Arrival]:
+    firsts: dict[str, Arrival] = {}
+    for arrival in arrivals:
+        firsts.setdefault(arrival.digest, arrival)
+    return list(firsts.values())
+
+
+def _reused(arrival: Arrival, ids_taken: set[UUID]) -> str:
+    return "message_id_reused" if arrival.message_id in ids_taken else "sequence_reused"
 
 
 class PostgresInbox:

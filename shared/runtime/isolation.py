@@ -44,24 +44,21 @@ def permitted_table(cells: Iterable[tuple[str, str, str, str]]) -> list[str]:
 def isolate(table: str, resource: str, *, state_column: str | None = "state") -> list[str]:
     """SQL that isolates `table`, forced also on its owner. Without a state column the action alone is compared.
 
-    Rows are seen and added by party, role and action; changed only in a state in which the action is permitted.
-    `read` never changes. A `SELECT … FOR UPDATE` sees only what could be changed.
+    Rows are seen by party, role and action; added and changed only in a state in which the action is permitted.
+    `read` only sees, `submit` only adds, `apply` adds and changes, every other action only changes; none removes.
+    A `SELECT … FOR UPDATE` sees only what could be changed.
     """
     anywhere = _BOUND.format(resource=resource, state="")
     present = f" AND p.state = {table}.{state_column}" if state_column else ""
-    changing = _BOUND.format(resource=resource, state=f"{present} AND p.action <> 'read'")
+    adding = _BOUND.format(resource=resource, state=f"{present} AND p.action IN ('submit', 'apply')")
+    changing = _BOUND.format(resource=resource, state=f"{present} AND p.action NOT IN ('read', 'submit')")
     return [
         f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY",
         f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY",
         f"CREATE POLICY {table}_seen ON {table} FOR SELECT USING ({anywhere})",
-        f"CREATE POLICY {table}_added ON {table} FOR INSERT WITH CHECK ({_adding(anywhere)})",
+        f"CREATE POLICY {table}_added ON {table} FOR INSERT WITH CHECK ({adding})",
         f"CREATE POLICY {table}_changed ON {table} FOR UPDATE USING ({changing}) WITH CHECK ({anywhere})",
-        f"CREATE POLICY {table}_removed ON {table} FOR DELETE USING ({changing})",
     ]
-
-
-def _adding(anywhere: str) -> str:
-    return f"{anywhere} AND (SELECT current_setting('causeway.action', true)) IN ('submit', 'apply')"
 
 
 def grants(tables: Iterable[str], accountable: Iterable[str]) -> list[str]:

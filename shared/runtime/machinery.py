@@ -91,7 +91,9 @@ class Machinery:
                 writer,
                 clock=self.clock,
                 decide_again=decide_again,
-                settings=RelaySettings(batch_rows_max=self.settings.batch_rows_max),
+                settings=RelaySettings(
+                    batch_rows_max=self.settings.batch_rows_max, resend_after_s=self.settings.resend_after_s
+                ),
             )
             await self._relay.run()
         finally:

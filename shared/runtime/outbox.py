@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from uuid import UUID
 
 import asyncpg
 
@@ -12,8 +13,9 @@ from shared.envelope.keys import SigningKey
 from shared.exchange.message import Draft
 from shared.kernel.errors import Unavailable
 from shared.runtime.database import Database
-from shared.runtime.ports import OutboxRow, Settlement, Stamp
+from shared.runtime.ports import RESEND_WAIT_MAX, OutboxRow, Settled, Settlement, Stamp
 from shared.runtime.stamping import counts_by_pair, stamp_rows
+from shared.vocabulary.answers import Outcome
 
 _INSERT = """
 INSERT INTO outbox (message_id, type, subject, sender, recipient, recipient_instance, topic, exercise, body,
@@ -23,10 +25,16 @@ SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[],
 """
 _COLUMNS = """id, message_id, type, subject, sender, recipient, recipient_instance, topic, exercise, body, created_at,
 decided_at, traceparent, sequence, key_id, batch_root, batch_signature, batch_index, batch_size, batch_path"""
-_UNSTAMPED = f"SELECT {_COLUMNS} FROM outbox WHERE sequence IS NULL ORDER BY id LIMIT $1"
+_UNSENT = f"SELECT {_COLUMNS} FROM outbox WHERE sequence IS NOT NULL AND sent_at IS NULL ORDER BY id LIMIT $1"
+_UNSTAMPED = f"""
+SELECT {_COLUMNS} FROM outbox AS o
+WHERE sequence IS NULL AND NOT EXISTS (
+    SELECT 1 FROM outbox AS before
+    WHERE before.subject = o.subject AND before.recipient = o.recipient AND before.sequence IS NOT NULL)
+ORDER BY id LIMIT $1
+"""
 _UNRECEIPTED = f"""
-SELECT {_COLUMNS} FROM outbox
-WHERE sequence IS NOT NULL AND ($1::timestamptz IS NULL OR coalesce(sent_at, created_at) < $1)
+SELECT {_COLUMNS} FROM outbox WHERE sequence IS NOT NULL AND sent_at + least(sent_at - created_at, $3) < $1
 ORDER BY id LIMIT $2
 """
 _NEXT = """
@@ -50,16 +58,26 @@ WITH receipt AS (
 ), gone AS (
     DELETE FROM outbox AS o USING receipt AS r
     WHERE o.message_id = r.message_id AND o.digest = r.digest AND o.recipient_instance = r.by
-    RETURNING o.message_id, o.type, o.sender, o.recipient, o.sequence, o.digest, r.outcome, r.code, r.receipt_id
+    RETURNING o.message_id, o.type, o.sender, o.recipient, o.recipient_instance, o.sequence, o.digest, r.outcome,
+              r.code, r.receipt_id
 ), kept AS (
-    INSERT INTO sent (message_id, type, sender, recipient, sequence, digest, outcome, code, receipt_id)
-    SELECT * FROM gone ON CONFLICT (message_id) DO NOTHING
+    INSERT INTO sent (message_id, type, sender, recipient, recipient_instance, sequence, digest, outcome, code,
+                      receipt_id)
+    SELECT * FROM gone
+), replayed AS (
+    UPDATE sent AS s SET outcome = r.outcome, code = r.code, receipt_id = r.receipt_id, receipted_at = now()
+    FROM receipt AS r
+    WHERE s.message_id = r.message_id AND s.digest = r.digest AND s.recipient_instance = r.by
+      AND s.outcome = 'parked' AND r.outcome <> 'parked'
+    RETURNING s.message_id, s.digest, s.recipient_instance
 )
-SELECT message_id FROM gone
+SELECT message_id, digest, recipient_instance FROM gone
+UNION ALL SELECT message_id, digest, recipient_instance FROM replayed
 """
-_SETTLED_BEFORE = """
-SELECT s.message_id FROM sent AS s JOIN unnest($1::uuid[], $2::text[]) AS r(message_id, digest) USING (message_id)
-WHERE s.digest = r.digest
+_KNOWN = """
+SELECT s.message_id, s.digest, s.recipient_instance
+FROM sent AS s JOIN unnest($1::uuid[], $2::text[], $3::text[]) AS r(message_id, digest, by) USING (message_id)
+WHERE s.digest = r.digest AND s.recipient_instance = r.by
 """
 
 
@@ -86,28 +104,29 @@ async def enqueue(driver: asyncpg.Connection, drafts: Sequence[Draft]) -> None:
         )
 
 
-async def settle(driver: asyncpg.Connection, settlements: Sequence[Settlement]) -> list[Settlement]:
-    """Move receipted rows from `outbox` to `sent`; return the entries that match nothing ever sent.
-
-    An entry counts only if its digest is ours and its signer is the instance the message went to.
-    """
+async def settle(driver: asyncpg.Connection, settlements: Sequence[Settlement]) -> Settled:
+    """Move receipted rows from `outbox` to `sent`: see `Unit.settle`."""
     if not settlements:
-        return []
-    ids = [entry.message_id for entry in settlements]
-    digests = [entry.digest for entry in settlements]
-    gone = await driver.fetch(
+        return Settled([], [])
+    entries = _one_of_each(settlements)
+    ids, digests, signers = [e.message_id for e in entries], [e.digest for e in entries], [e.by for e in entries]
+    changed = await driver.fetch(
         _SETTLE,
         ids,
         digests,
-        [entry.outcome.value for entry in settlements],
-        [entry.code for entry in settlements],
-        [entry.receipt_id for entry in settlements],
-        [entry.by for entry in settlements],
+        [entry.outcome.value for entry in entries],
+        [entry.code for entry in entries],
+        [entry.receipt_id for entry in entries],
+        signers,
     )
-    matched = {row["message_id"] for row in gone}
-    if len(matched) < len(ids):
-        matched |= {row["message_id"] for row in await driver.fetch(_SETTLED_BEFORE, ids, digests)}
-    return [entry for entry in settlements if entry.message_id not in matched]
+    taken = {tuple(row) for row in changed}
+    known = taken
+    if len(taken) < len(entries):
+        known = taken | {tuple(row) for row in await driver.fetch(_KNOWN, ids, digests, signers)}
+    return Settled(
+        [entry for entry in entries if _identity(entry) in taken],
+        [entry for entry in settlements if _identity(entry) not in known],
+    )
 
 
 class PostgresOutbox:
@@ -117,6 +136,10 @@ class PostgresOutbox:
         self._database = database
         self._instance = instance
         self._key = key
+
+    async def unsent(self, limit: int) -> list[OutboxRow]:
+        async with self._database.transaction() as session:
+            return [_row(record) for record in await session.driver.fetch(_UNSENT, limit)]
 
     async def unstamped(self, limit: int) -> list[OutboxRow]:
         async with self._database.transaction() as session:
@@ -148,9 +171,11 @@ class PostgresOutbox:
                 raise Unavailable("outbox_contended")
             return stamped
 
-    async def unreceipted(self, sent_before: datetime | None, limit: int) -> list[OutboxRow]:
+    async def unreceipted(self, sent_before: datetime, limit: int) -> list[OutboxRow]:
         async with self._database.transaction() as session:
-            return [_row(record) for record in await session.driver.fetch(_UNRECEIPTED, sent_before, limit)]
+            return [
+                _row(record) for record in await session.driver.fetch(_UNRECEIPTED, sent_before, limit, RESEND_WAIT_MAX)
+            ]
 
     async def mark_sent(self, rows: Sequence[OutboxRow], at: datetime) -> None:
         async with self._database.transaction() as session:
@@ -160,6 +185,20 @@ class PostgresOutbox:
                 await session.driver.execute(_END, ending)
             if waiting:
                 await session.driver.execute(_MARK, waiting, at)
+
+
+def _identity(entry: Settlement) -> tuple[UUID, str, str]:
+    return entry.message_id, entry.digest, entry.by
+
+
+def _one_of_each(settlements: Sequence[Settlement]) -> list[Settlement]:
+    """One entry for each message: parked gives way to what became of the message later, whichever came first."""
+    entries: dict[tuple[UUID, str, str], Settlement] = {}
+    for entry in settlements:
+        before = entries.get(_identity(entry))
+        if before is None or before.outcome is Outcome.PARKED:
+            entries[_identity(entry)] = entry
+    return list(entries.values())
 
 
 _UNRECEIPTED_LANES = frozenset({Lane.RECEIPT, Lane.FACT})

@@ -8,12 +8,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, Protocol
+from datetime import datetime, timedelta
+from typing import Any, Final, Protocol
 from uuid import UUID
 
-from shared.exchange.message import Draft
+from shared.exchange.message import Draft, Record
 from shared.vocabulary.answers import Outcome
+
+RESEND_WAIT_MAX: Final = timedelta(minutes=10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,7 @@ class Settlement:
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """A verified message as the inbox keeps it: no body."""
+    """A verified message as the inbox keeps it: no body. `digest` covers all of it: it is the message's identity."""
 
     message_id: UUID
     sender: str
@@ -68,16 +70,31 @@ class Arrival:
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """What the inbox says of an arrival: new, done before (with its stored outcome), or its sequence was reused."""
+    """What the inbox says of arrivals, by digest. Every arrival is in exactly one of the three.
 
-    fresh: frozenset[UUID]
-    done: dict[UUID, tuple[Outcome, str | None]]
-    reused: frozenset[UUID]
+    `fresh` are new, and in the inbox from now on. `done` were there before, with their stored outcome. `reused` are
+    other messages under an id or a sequence number that is taken, with the code that says which.
+    """
+
+    fresh: frozenset[str]
+    done: dict[str, tuple[Outcome, str | None]]
+    reused: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What receipt entries did: `taken` changed what this instance knows, `unmatched` fit nothing it ever sent.
+
+    An entry that repeats what was known before is in neither.
+    """
+
+    taken: list[Settlement]
+    unmatched: list[Settlement]
 
 
 @dataclass(frozen=True, slots=True)
 class Parked:
-    """A quarantine row. `body` is set only where signature and guard both passed; the adapter encrypts it."""
+    """A quarantine row. `record` is kept only where signature and guard both passed; the adapter encrypts it."""
 
     topic: str
     partition: int
@@ -87,20 +104,34 @@ class Parked:
     reason: str
     sender: str | None
     message_id: UUID | None
-    body: bytes | None
+    record: Record | None
 
 
 class OutboxStore(Protocol):
     """The relay's side of the outbox."""
 
-    async def unstamped(self, limit: int) -> list[OutboxRow]: ...
-
-    async def stamp(self, rows: Sequence[OutboxRow]) -> list[OutboxRow]:
-        """Give each row the next sequence of its pair and sign all as one batch; durable before it returns."""
+    async def unsent(self, limit: int) -> list[OutboxRow]:
+        """Stamped rows whose sending was never noted, in stamping order."""
         ...
 
-    async def unreceipted(self, sent_before: datetime | None, limit: int) -> list[OutboxRow]:
-        """Stamped rows not yet receipted, in stamping order; all of them when `sent_before` is None."""
+    async def unstamped(self, limit: int) -> list[OutboxRow]:
+        """Rows to stamp, in order. One waits while a stamped one of its subject to its recipient is unreceipted:
+        if that is lost with the broker's disk and sent again, it still comes first."""
+        ...
+
+    async def stamp(self, rows: Sequence[OutboxRow]) -> list[OutboxRow]:
+        """Give each row the next sequence of its pair and sign all as one batch; durable before it returns.
+
+        Raises `Unavailable` if one of the rows is not there unstamped any more: then none is stamped.
+        """
+        ...
+
+    async def unreceipted(self, sent_before: datetime, limit: int) -> list[OutboxRow]:
+        """Rows last sent before then and not yet receipted, in stamping order.
+
+        One that had been waiting at its last sending waits as long again, at most `RESEND_WAIT_MAX`: a recipient
+        that is down for a day does not fill the broker with copies.
+        """
         ...
 
     async def mark_sent(self, rows: Sequence[OutboxRow], at: datetime) -> None:
@@ -129,8 +160,11 @@ class Unit(Protocol):
 
     async def enqueue(self, drafts: Sequence[Draft]) -> None: ...
 
-    async def settle(self, settlements: Sequence[Settlement]) -> list[Settlement]:
-        """Apply receipt entries to the outbox; return those that match nothing this instance sent."""
+    async def settle(self, settlements: Sequence[Settlement]) -> Settled:
+        """Apply receipt entries: rows leave the outbox; a parked message may turn out applied or refused later.
+
+        An entry counts only if its digest is ours and its signer is the instance that the message went to.
+        """
         ...
 
     async def park(self, parked: Sequence[Parked]) -> list[Parked]:

@@ -16,10 +16,12 @@ from shared.exchange.message import Record
 from shared.kernel.errors import Unavailable
 from shared.runtime.bus import to_record
 from shared.runtime.kafka import KAFKA_ERRORS, KafkaAccess, unavailable
-from shared.runtime.topic_metadata import TopicDescription, describe_topics
+from shared.runtime.topic_metadata import TopicDescription, describe_topics, metadata_client
 
 READ_RECORDS_MAX: Final = 500
 POLL_MS: Final = 500
+#: How often a quiet topic is asked whether it was deleted and made again.
+ID_CHECK_S: Final = 2.0
 
 
 class Coordinate(NamedTuple):
@@ -48,17 +50,29 @@ class LogReader:
         self._topics = tuple(topics)
         self._client_id = client_id
 
-    async def follow(self, cursors: Mapping[Coordinate, int]) -> AsyncGenerator[list[Record]]:
+    async def follow(
+        self, cursors: Mapping[Coordinate, int], topic_ids: Mapping[str, UUID] | None = None
+    ) -> AsyncGenerator[list[Record]]:
         """Batches of records from the cursors on, for ever; a partition without one from its first record.
 
-        Yields an empty batch when nothing came for half a second. An outage of the broker is waited out. Raises
-        `Unavailable("offset_out_of_range")` when a cursor's record is no longer, or not yet, there.
+        Yields an empty batch when nothing came for half a second. `topic_ids` are those that the cursors belong to.
+        Raises `Unavailable`: in an outage; `topic_made_again` as soon as a topic has another id, before anything of the
+        new one is yielded; `offset_out_of_range` when a cursor's record is no longer, or not yet, there.
         """
-        async with self._reading() as consumer:
+        async with self._reading() as consumer, metadata_client(self._access.client_options(self._client_id)) as client:
+            wanted = topic_ids if topic_ids is not None else _ids(await describe_topics(client, self._topics))
             bounds = await self._bounds(consumer)
             _assign(consumer, {where: cursors.get(where, held.first) for where, held in bounds.items()})
+            looked_s = 0.0
             while True:
-                yield await _batch(consumer)
+                batch = await _batch(consumer)
+                now_s = asyncio.get_running_loop().time()
+                if batch or now_s - looked_s > ID_CHECK_S:
+                    # Asked after reading: the client goes on at the same offset of a topic made again, if it is there.
+                    if _ids(await describe_topics(client, self._topics)) != wanted:
+                        raise Unavailable("topic_made_again")
+                    looked_s = now_s
+                yield batch
 
     async def read_range(self, where: Coordinate, first: int, end: int) -> AsyncGenerator[list[Record]]:
         """The records of one partition from offset `first` up to, not including, `end`, which must exist."""
@@ -85,11 +99,12 @@ class LogReader:
 
     async def topic_ids(self) -> dict[str, UUID]:
         """The broker's id of each topic that exists: another one after it was deleted and made again (KIP-516)."""
-        return {topic: described.topic_id for topic, described in (await self._described()).items()}
+        return _ids(await self._described())
 
     async def _described(self) -> dict[str, TopicDescription]:
         try:
-            return await describe_topics(self._access.client_options(self._client_id), self._topics)
+            async with metadata_client(self._access.client_options(self._client_id)) as client:
+                return await describe_topics(client, self._topics)
         except KAFKA_ERRORS as error:
             raise unavailable(error) from None
 
@@ -123,6 +138,10 @@ class LogReader:
             raise unavailable(error) from None
         finally:
             await consumer.stop()
+
+
+def _ids(described: Mapping[str, TopicDescription]) -> dict[str, UUID]:
+    return {topic: each.topic_id for topic, each in described.items()}
 
 
 def _assign(consumer: AIOKafkaConsumer, cursors: Mapping[Coordinate, int]) -> None:

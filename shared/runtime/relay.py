@@ -2,8 +2,8 @@
 
     unstamped row ──stamp (one transaction)──▶ stamped row ──append──▶ record ──receipt──▶ gone from the outbox
 
-A crash between any two steps repeats the later one with the same bytes: the inbox on the other side drops
-what it has seen. Start-up and normal operation run the same loop; start-up merely resends all that is unreceipted.
+A crash or an outage between any two steps repeats the later one with the same bytes: the inbox on the other side
+drops what it has seen. Stamped rows go before new ones, so start-up and normal operation are the same loop.
 """
 
 from __future__ import annotations
@@ -61,7 +61,6 @@ class Relay:
 
     async def run(self) -> None:
         """Publish until cancelled. Outages are waited out; only a `Defect` ends it."""
-        await self._patiently(self._resend_everything)
         while True:
             self._news.clear()
             published = await self._patiently(self.publish_once)
@@ -71,6 +70,10 @@ class Relay:
 
     async def publish_once(self) -> int:
         """Stamp and send one batch; return how many rows were taken (0: nothing to do)."""
+        if rows := await self._store.unsent(self._settings.batch_rows_max):
+            # A predecessor died, or the database failed us, after stamping: later rows must not overtake these.
+            await self._send(rows)
+            return len(rows)
         rows = await self._store.unstamped(self._settings.batch_rows_max)
         if not rows:
             return 0
@@ -91,13 +94,6 @@ class Relay:
         if rows:
             log("outbox_resent", count=len(rows))
             await self._send(rows)
-        return len(rows)
-
-    async def _resend_everything(self) -> int:
-        # A predecessor may have died between stamping and sending, or between sending and noting it.
-        rows = await self._store.unreceipted(None, 1_000_000)
-        for start in range(0, len(rows), self._settings.batch_rows_max):
-            await self._send(rows[start : start + self._settings.batch_rows_max])
         return len(rows)
 
     async def _send(self, rows: Sequence[OutboxRow]) -> None:

@@ -39,6 +39,12 @@ outbox = sa.Table(
     sa.CheckConstraint("octet_length(body) <= 65536", name="outbox_body_bound"),
 )
 sa.Index("outbox_unstamped", outbox.c.id, postgresql_where=outbox.c.sequence.is_(None))
+sa.Index("outbox_stamped", outbox.c.subject, outbox.c.recipient, postgresql_where=outbox.c.sequence.isnot(None))
+sa.Index(
+    "outbox_unsent",
+    outbox.c.id,
+    postgresql_where=sa.and_(outbox.c.sequence.isnot(None), outbox.c.sent_at.is_(None)),
+)
 
 sent = sa.Table(
     "sent",
@@ -47,6 +53,7 @@ sent = sa.Table(
     sa.Column("type", sa.Text, nullable=False),
     sa.Column("sender", sa.Text, nullable=False),
     sa.Column("recipient", sa.Text, nullable=False),
+    sa.Column("recipient_instance", sa.Text, nullable=False),
     sa.Column("sequence", sa.BigInteger, nullable=False),
     sa.Column("digest", sa.Text, nullable=False),
     sa.Column("outcome", sa.Text, nullable=False),
@@ -104,7 +111,7 @@ document = sa.Table(
     metadata,
     sa.Column("digest", sa.Text, primary_key=True),
     sa.Column("kind", sa.Text, nullable=False),
-    sa.Column("active_from", sa.DateTime(timezone=True), nullable=False),
+    sa.Column("active_from", sa.DateTime(timezone=True), primary_key=True),
     sa.Column("body", sa.LargeBinary, nullable=False),
     sa.CheckConstraint("kind IN ('directory', 'policy')", name="document_kind"),
 )

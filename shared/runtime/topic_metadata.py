@@ -5,7 +5,8 @@ Schemas: Kafka protocol guide, Metadata API (key 3), version 12.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
@@ -34,14 +35,20 @@ class TopicDescription(NamedTuple):
     partitions: tuple[int, ...]
 
 
-async def describe_topics(client_options: Mapping[str, Any], topics: Iterable[str]) -> dict[str, TopicDescription]:
-    """Those of `topics` that exist and may be described. Raises aiokafka's errors."""
+@asynccontextmanager
+async def metadata_client(client_options: Mapping[str, Any]) -> AsyncIterator[AIOKafkaClient]:
+    """A connected client for `describe_topics`. Raises aiokafka's errors."""
     client = AIOKafkaClient(**client_options)
     try:
         await client.bootstrap()
-        answer = await client.send(client.get_random_node(), _Metadata(tuple(topics)))
+        yield client
     finally:
         await client.close()
+
+
+async def describe_topics(client: AIOKafkaClient, topics: Iterable[str]) -> dict[str, TopicDescription]:
+    """Those of `topics` that exist and may be described. Raises aiokafka's errors."""
+    answer = await client.send(client.get_random_node(), _Metadata(tuple(topics)))
     found: dict[str, TopicDescription] = {}
     for error_code, name, high, low, _internal, partitions, *_ in answer.topics:
         if error_code == 0:

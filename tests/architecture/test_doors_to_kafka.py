@@ -38,7 +38,9 @@ def unstated(module: Module) -> list[str]:
 
 def producers(module: Module) -> bool:
     """Whether the module imports a Kafka producer, or asks a FastStream broker to publish."""
-    imported = {alias.name for node in ast.walk(module.tree) if isinstance(node, ast.ImportFrom) for alias in node.names}
+    imported = {
+        alias.name for node in ast.walk(module.tree) if isinstance(node, ast.ImportFrom) for alias in node.names
+    }
     return bool(imported & PUBLISHING_NAMES) or any(list(calls(module, name)) for name in ("publish", "publisher"))
 
 
@@ -70,7 +72,8 @@ def test_only_the_relay_and_the_operator_publish() -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ["from aiokafka import AIOKafkaProducer", "from confluent_kafka import Producer", "broker.publish(x, topic)"]
+    "line",
+    ["from aiokafka import AIOKafkaProducer", "from confluent_kafka import Producer", "broker.publish(x, topic)"],
 )
 def test_another_publisher_is_found(line: str) -> None:
     assert producers(parse(line))

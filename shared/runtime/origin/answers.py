@@ -9,9 +9,9 @@ from uuid import UUID
 import asyncpg
 
 from shared.exchange.message import Received
-from shared.exchange.origin import Answered, answer_edge
+from shared.exchange.origin import Answered, AnswerState, answer_edge
 from shared.kernel.errors import Refused
-from shared.runtime.origin.store import answerable_edges, write_answers
+from shared.runtime.origin.store import EdgeRow, answerable_edges, write_answers
 
 
 class EdgeAnswers:
@@ -32,14 +32,21 @@ class EdgeAnswers:
         refusals: dict[UUID, str] = {}
         answered: dict[UUID, Answered] = {}
         for message in messages:
-            edge = edges.get((UUID(message.subject), message.sender))
-            if edge is None or edge.party != message.recipient:
+            sent = edges.get((UUID(message.subject), message.sender), [])
+            if not sent or any(edge.party != message.recipient for edge in sent):
                 refusals[message.message_id] = "answer_unmatched"
                 continue
-            present = answered[edge.message_id].state if edge.message_id in answered else edge.answer
             try:
-                answered[edge.message_id] = answer_edge(present, message.clear)
+                # A recipient answers for the referral: its edges, one for each purpose, move together.
+                moved = {edge.message_id: answer_edge(_present(edge, answered), message.clear) for edge in sent}
             except Refused as error:
                 refusals[message.message_id] = error.code
+            else:
+                answered |= moved
         await write_answers(self._driver, answered, self._at)
         return refusals
+
+
+def _present(edge: EdgeRow, answered: dict[UUID, Answered]) -> AnswerState:
+    """The edge's answer, as earlier messages of the same batch have moved it."""
+    return answered[edge.message_id].state if edge.message_id in answered else edge.answer

@@ -122,8 +122,10 @@ async def count_intake(driver: asyncpg.Connection, fates: Sequence[tuple[str, st
         )
 
 
-async def answerable_edges(driver: asyncpg.Connection, subjects: Sequence[UUID]) -> dict[tuple[UUID, str], EdgeRow]:
-    """The open edges of referral or notice ids, locked, by (subject, recipient)."""
+async def answerable_edges(
+    driver: asyncpg.Connection, subjects: Sequence[UUID]
+) -> dict[tuple[UUID, str], list[EdgeRow]]:
+    """The open edges of referral or notice ids, locked, by (subject, recipient): one for each purpose."""
     rows = await driver.fetch(_ANSWERABLE, list(subjects))
     edges = [
         EdgeRow(
@@ -135,7 +137,10 @@ async def answerable_edges(driver: asyncpg.Connection, subjects: Sequence[UUID])
         )
         for row in rows
     ]
-    return {(edge.subject, edge.recipient): edge for edge in edges}
+    found: dict[tuple[UUID, str], list[EdgeRow]] = {}
+    for edge in edges:
+        found.setdefault((edge.subject, edge.recipient), []).append(edge)
+    return found
 
 
 async def write_answers(driver: asyncpg.Connection, answered: dict[UUID, Answered], at: datetime) -> None:

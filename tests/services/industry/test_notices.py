@@ -235,6 +235,18 @@ async def test_a_notice_that_moved_meanwhile_is_not_moved_again(providers: Provi
     assert (shown["state"], shown["actions"]) == ("withdrawn", None)
 
 
+async def test_an_answer_decided_on_an_outdated_state_is_refused(providers: Providers) -> None:
+    """Both states permit the act, so only the comparison with the state that was seen can refuse it."""
+    notice_id = uuid7()
+    await providers.receive(issued(notice_id))
+    async with providers.notices("action") as notices:
+        seen = (await notices.find([notice_id]))[notice_id, PROVIDER]
+        await providers.act(NoticeAct.ACKNOWLEDGE, use_cases.acknowledge_notice, notice_id)
+        with pytest.raises(Refused, match="state_forbids"):
+            await notices.act(seen, NoticeState.ACTIONED, NoticeNote(actions=(NoticeAction.REMOVED,)))
+    assert (await providers.show(notice_id))["state"] == "acknowledged"
+
+
 async def test_a_foreign_notice_is_answered_exactly_like_an_absent_one(providers: Providers) -> None:
     notice_id = uuid7()
     await providers.receive(issued(notice_id))

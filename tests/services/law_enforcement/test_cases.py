@@ -253,6 +253,19 @@ async def test_a_case_that_moved_meanwhile_is_not_moved_again(agencies: Agencies
     assert (await agencies.show(referral_id))["state"] == "withdrawn"
 
 
+async def test_two_reports_at_once_do_not_overwrite_each_other(agencies: Agencies) -> None:
+    """Both states permit the act, so only the comparison with the state that was seen can refuse it."""
+    referral_id = uuid7()
+    await agencies.receive(offered(referral_id))
+    await agencies.act(CaseAct.ACCEPT, ACCEPT, referral_id)
+    async with agencies.cases("report_outcome") as cases:
+        seen = (await cases.find([referral_id]))[referral_id, AGENCY]
+        await agencies.act(CaseAct.REPORT_OUTCOME, reported(CaseOutcome.ARREST), referral_id)
+        with pytest.raises(Refused, match="state_forbids"):
+            await cases.act(seen, CaseState.CLOSED, CaseNote())
+    assert (await agencies.show(referral_id))["state"] == "ongoing"
+
+
 async def test_a_foreign_case_is_answered_exactly_like_an_absent_one(agencies: Agencies) -> None:
     referral_id = uuid7()
     await agencies.receive(offered(referral_id))

@@ -17,9 +17,6 @@ from shared.runtime.database import Database
 from shared.runtime.kafka import KafkaAccess
 from shared.runtime.logs import configure_logs
 from shared.runtime.tables import metadata
-from tests.support.stack import stack
-
-__all__ = ["stack"]
 
 
 @pytest.fixture(scope="session")

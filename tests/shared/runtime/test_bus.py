@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from aiokafka import TopicPartition
+from aiokafka.errors import IllegalStateError
 from confluent_kafka import Producer
 from faststream import AckPolicy
+from faststream.kafka import KafkaBroker
+from faststream.kafka.message import KafkaAckableMessage
 
 from deploy.devstack.stack import DevStack
 from shared.exchange.message import Record
@@ -109,6 +115,91 @@ async def test_a_reply_to_header_makes_nothing_be_published(
     assert bounds[Coordinate(elsewhere, 0)].end == 0
 
 
+async def test_faststreams_own_parser_would_lose_the_whole_batch(
+    access: KafkaAccess, topic: str, produce: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Negative control of the hostile records: the same subscriber, parsing as FastStream does by itself.
+    async def parse(raw: Any, original: Any) -> Any:
+        return await original(raw)
+
+    monkeypatch.setattr("shared.runtime.bus._parse", parse)
+    produce(b"good 1")
+    produce(b"{}", headers=[("ce_id", b"\xff")])
+    consumer = Collected()
+    async with running(bus := bus_of(access, topic, consumer)):
+        await until(lambda: bus.check().ok)
+        await asyncio.sleep(0.5)
+        produce(b"good 2")
+        await until(lambda: bool(consumer.records))
+    assert [record.value for record in consumer.records] == [b"good 2"]
+
+
+async def test_with_faststreams_defaults_a_reply_to_header_publishes(
+    access: KafkaAccess, topic: str, new_topic: Callable[..., str], produce: Callable[..., None]
+) -> None:
+    # Negative control of the reply: what a subscriber does that leaves the options alone.
+    elsewhere = new_topic(1)
+    broker = KafkaBroker(access.bootstrap_servers, security=access.security(), logger=None)
+
+    @broker.subscriber(topic, batch=True, auto_offset_reset="earliest", group_id=f"edges_{uuid7().hex}")
+    async def reply(_: list[Any]) -> str:
+        return "published"
+
+    produce(b"{}", headers=[("reply_to", elsewhere.encode()), ("correlation_id", b"1")])
+    reader = LogReader(access, [elsewhere], client_id="edges-test")
+    await broker.start()
+    async with asyncio.timeout(20):
+        while (await reader.bounds())[Coordinate(elsewhere, 0)].end == 0:  # noqa: ASYNC110 - nothing tells of it
+            await asyncio.sleep(0.1)
+    await broker.stop()
+
+
+async def test_a_failed_batch_is_rewound_also_where_another_partition_was_taken_away(
+    access: KafkaAccess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shared.runtime.bus.RETRY_S", 0)
+    consumer, reading = Collected(), Reading(assigned={1})
+    consumer.failures = [Unavailable("database_unavailable")]
+    bus = bus_of(access, "t", consumer)
+    bus._subscriber = SimpleNamespace(consumer=reading)  # type: ignore[assignment]
+    batch = [raw_record(0, 7), raw_record(1, 3), raw_record(1, 4)]
+    with pytest.raises(Unavailable):
+        await bus._handle(batch)
+    assert reading.positions == {1: 3}
+
+
+async def test_faststreams_own_rewinding_stops_at_the_partition_that_was_taken_away() -> None:
+    # Negative control of the rewinding: without ours, partition 1 stays where it was and its records are skipped.
+    reading = Reading(assigned={1})
+    message = KafkaAckableMessage((raw_record(0, 7), raw_record(1, 3)), b"", consumer=reading)
+    with pytest.raises(IllegalStateError):
+        await message.nack()
+    assert reading.positions == {}
+
+
+class Reading:
+    """Stands for aiokafka's consumer after a rebalance."""
+
+    def __init__(self, assigned: set[int]) -> None:
+        self._assigned = {TopicPartition("t", each) for each in assigned}
+        self.positions: dict[int, int] = {}
+
+    def assignment(self) -> set[TopicPartition]:
+        return self._assigned
+
+    def seek(self, partition: TopicPartition, offset: int) -> None:
+        if partition not in self._assigned:
+            raise IllegalStateError("not assigned")
+        self.positions[partition.partition] = offset
+
+    async def commit(self) -> None:
+        raise AssertionError("nothing is committed")
+
+
+def raw_record(partition: int, offset: int) -> Any:
+    return SimpleNamespace(topic="t", partition=partition, offset=offset, timestamp=0, key=b"", headers=(), value=b"")
+
+
 async def test_a_restarted_process_goes_on_where_the_last_one_committed(
     access: KafkaAccess, topic: str, produce: Callable[..., None]
 ) -> None:
@@ -136,6 +227,27 @@ async def test_a_batch_that_fails_is_handed_over_again_and_nothing_after_it_over
         await until(lambda: len(consumer.records) >= 6)
     by_partition = [[r.value for r in consumer.records if r.partition == number] for number in (0, 1)]
     assert by_partition == [[b"0", b"2", b"4"], [b"1", b"3", b"5"]]
+
+
+async def test_nothing_but_lines_of_ours_is_written_when_a_batch_fails(
+    access: KafkaAccess,
+    topic: str,
+    produce: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("shared.runtime.bus.RETRY_S", 0.1)
+    produce(b"hunter2")
+    consumer = Collected()
+    consumer.failures = [ValueError("hunter2")]
+    async with running(bus_of(access, topic, consumer)):
+        await until(lambda: bool(consumer.records))
+    out, err = capfd.readouterr()
+    lines = [json.loads(line) for line in (out + err).splitlines()]
+    assert "batch_failed" in {line["event"] for line in lines}
+    # FastStream reports the exception too: through our logs, so without its text.
+    assert ("shared.runtime.bus", "ValueError") in {(line.get("library"), line.get("error")) for line in lines}
+    assert "hunter2" not in out + err
 
 
 async def test_a_batch_in_hand_at_the_end_is_finished_and_committed(

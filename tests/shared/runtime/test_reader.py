@@ -137,3 +137,30 @@ async def test_following_a_topic_that_is_not_there_is_unavailable(access: KafkaA
 async def test_reading_without_a_broker_is_unavailable() -> None:
     with pytest.raises(Unavailable):
         await LogReader(KafkaAccess("127.0.0.1:1"), ["any"], client_id="edges-test").bounds()
+
+
+async def test_following_ends_when_the_topic_is_made_again_even_if_the_new_one_has_gone_further(
+    stack: DevStack, access: KafkaAccess, new_topic: Callable[..., str]
+) -> None:
+    topic = new_topic(1)
+    reader = LogReader(access, [topic], client_id="edges-test")
+    producer, admin = Producer(stack.endpoints.kafka.librdkafka_options("admin")), admin_client(stack.endpoints.kafka)
+    producer.produce(topic, value=b"old", partition=0)
+    producer.flush()
+    found: list[Record] = []
+
+    async def follow_through_the_change() -> None:
+        async with asyncio.timeout(20), aclosing(reader.follow({}, await reader.topic_ids())) as batches:
+            async for batch in batches:
+                found.extend(batch)
+                if batch:
+                    admin.delete_topics([topic])[topic].result()
+                    new_topic(1, name=topic)
+                    for _ in range(3):
+                        producer.produce(topic, value=b"new", partition=0)
+                    producer.flush()
+
+    with pytest.raises(Unavailable) as raised:
+        await follow_through_the_change()
+    assert raised.value.code == "topic_made_again"
+    assert [record.value for record in found] == [b"old"]

@@ -1,0 +1,288 @@
+"""What the examples say: for each schema accepted values, and refusals that change one thing in one of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from deploy.artifacts import example_world as world
+
+#: Who refuses: the published schema; the model, for what no schema can say of several fields together; the guard;
+#: the indexes of directory and policy, for what concerns the whole document.
+RefusedBy = Literal["schema", "model", "guard", "index"]
+#: Takes the value away.
+GONE: Final = object()
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """An accepted example with the value at `pointer` replaced, or taken away. `code` and `field` answer it."""
+
+    slug: str
+    pointer: str
+    value: Any
+    by: RefusedBy = "schema"
+    code: str = ""
+    field: str | None = None
+    of: str = ""
+
+
+_ID, _NOTICE = str(world.REFERRAL_ID), str(world.NOTICE_ID)
+_EFFECTIVE = "2026-05-04T13:30:00.000Z"
+_REFERRAL, _NOTICE_ONLY = {"referral_id": _ID}, {"notice_id": _NOTICE}
+
+
+def _clear(**members: Any) -> dict[str, Any]:
+    return {"clear": members}
+
+
+def _emitted() -> list[dict[str, Any]]:
+    """The two messages of the decision, as the fact for audit names them."""
+    pairs = zip(world.outcome().edges, world.MESSAGE_IDS, strict=True)
+    stated: list[dict[str, Any]] = [{"edge": edge.as_json(), "message_id": str(each)} for edge, each in pairs]
+    return [each | ({"notice_id": _NOTICE} if each["edge"]["recipient"] == world.PROVIDER else {}) for each in stated]
+
+
+def _decided() -> dict[str, Any]:
+    outcome = world.outcome()
+    return _clear(
+        **_REFERRAL,
+        revision=1,
+        origin=world.ORIGIN,
+        exercise=True,
+        disposition=outcome.disposition.value,
+        decision=outcome.ref(),
+        salt=world.SALT,
+        facts=world.facts(),
+        emitted=_emitted(),
+        not_sent=[],
+        superseded=[],
+    )
+
+
+def _notice_record() -> dict[str, Any]:
+    item: dict[str, Any] = world.submission()["items"][0]
+    kept = {name: item[name] for name in ("locator", "site_type", "hashes", "assessment")}
+    return {"incident_kind": "csam", "media_kind": "image", "items": [kept]}
+
+
+def _receipts() -> list[dict[str, Any]]:
+    applied, refused = (str(message_id) for message_id in world.MESSAGE_IDS)
+    return [
+        {"message_id": applied, "digest": "0f" * 32, "outcome": "applied"},
+        {"message_id": refused, "digest": "1e" * 32, "outcome": "refused", "code": "decision_time_off"},
+    ]
+
+
+def _reports() -> dict[str, Any]:
+    """A provider's own filing: an account and a conversation at its service, seen by nobody yet."""
+    return {
+        "incident_kind": "enticement",
+        "observed_at": "2026-05-04T09:15:00.000Z",
+        "media_kind": "text",
+        "viewed_by": "automated_only",
+        "priority": {"level": "p1_urgent", "basis": ["ongoing_abuse"]},
+        "actionable": {"status": "incomplete", "missing": ["user_jurisdiction"]},
+        "items": [{"locator": {"kind": "message", "value": "room-12/204881"}, "site_type": "messaging"}],
+        "subject_accounts": [
+            {
+                "service": world.PROVIDER,
+                "account": "u-90417",
+                "events": [{"ip": "192.0.2.17", "at": "2026-05-04T09:10:00.000Z", "kind": "login"}],
+            }
+        ],
+        "correlation": [{"system": "xarf", "ref": "f81d4fae"}],
+        "external_ref": "TS-88213",
+        "exercise": True,
+    }
+
+
+ACCEPTED: dict[str, dict[str, Any]] = {
+    "referral_offered.v1": {
+        "investigation": {"clear": world.clear_to(world.AGENCY), "sealed": world.SEALED_FILLER},
+    },
+    "referral_offered.v1.sealed": {"whole": world.record()},
+    "referral_withdrawn.v1": {"filed-in-error": _clear(**_REFERRAL, revision=1, reason="filed_in_error")},
+    "withdrawal_acknowledged.v1": {"stopped": _clear(**_REFERRAL, revision=1)},
+    "notice_issued.v1": {"takedown": {"clear": world.clear_to(world.PROVIDER), "sealed": world.SEALED_FILLER}},
+    "notice_issued.v1.sealed": {"one-item": _notice_record()},
+    "notice_withdrawn.v1": {"not-illegal": _clear(**_NOTICE_ONLY, reason="not_illegal")},
+    "notice_withdrawal_acknowledged.v1": {"stopped": _clear(**_NOTICE_ONLY)},
+    "notice_acknowledged.v1": {"in-hand": _clear(**_NOTICE_ONLY)},
+    "notice_actioned.v1": {
+        "removed-and-preserved": _clear(**_NOTICE_ONLY, actions=["removed", "preserved"], effective_at=_EFFECTIVE),
+    },
+    "notice_rejected.v1": {"insufficient-detail": _clear(**_NOTICE_ONLY, reason="insufficient_detail")},
+    "notice_not_ours.v1": {
+        "nobody-suggested": _clear(**_NOTICE_ONLY),
+        "party-suggested": _clear(**_NOTICE_ONLY, suggested="host.example"),
+    },
+    "case_accepted.v1": {
+        "reference-sealed": _clear(**_REFERRAL) | {"sealed": world.SEALED_FILLER},
+        "reference-kept": _clear(**_REFERRAL),
+    },
+    "case_accepted.v1.sealed": {"reference": {"case_reference": "PL-2026/00317"}},
+    "case_declined.v1": {"not-our-jurisdiction": _clear(**_REFERRAL, reason="not_our_jurisdiction")},
+    "outcome_reported.v1": {
+        "arrest": _clear(**_REFERRAL, outcome="arrest", child_identified="yes", child_safeguarded="yes"),
+        "closed": _clear(
+            **_REFERRAL,
+            outcome="closed",
+            close_reason="subject_not_located",
+            child_identified="unknown",
+            child_safeguarded="unknown",
+        ),
+    },
+    "messages_receipted.v1": {"applied-and-refused": _clear(entries=_receipts())},
+    "referral_decided.v1": {
+        "routed": _decided(),
+        "unknown-code": {
+            "clear": _decided()["clear"]
+            | {"disposition": "unknown_code", "work_reason": "unknown_jurisdiction", "emitted": []}
+        },
+    },
+    "referral_refused.v1": {
+        "guard": _clear(
+            origin=world.ORIGIN, origin_kind="hotline", code="guard_rules_host_user", field="/items/0/locator/value"
+        ),
+    },
+    "message_parked.v1": {
+        "signature-invalid": _clear(
+            topic="causeway.inbox.industry.v1", partition=2, offset=90417, digest="2d" * 32, reason="signature_invalid"
+        ),
+        "version-unknown": _clear(
+            topic="causeway.inbox.hotline.v1",
+            partition=0,
+            offset=7,
+            digest="3c" * 32,
+            reason="version_unknown",
+            sender=world.PROVIDER,
+            message_id=str(world.MESSAGE_IDS[0]),
+        ),
+    },
+    "referral_submission.v1": {"hotline-url": world.submission(), "provider-message": _reports()},
+    "directory.v1": {"five-parties": world.directory()},
+    "policy.v1": {"three-rules": world.policy()},
+    "document_activated.v1": {"directory": world.activated("directory"), "policy": world.activated("policy")},
+}
+
+_EDGE = (
+    Refusal("sealed-missing", "/sealed", GONE),
+    Refusal("sealed-not-sealed", "/sealed", "an address in the clear"),
+    Refusal("basis-missing", "/clear/edge/basis", []),
+    Refusal("exercise-in-words", "/clear/exercise", "yes"),
+    Refusal("party-id-malformed", "/clear/edge/recipient", "Police NL"),
+    Refusal("decided-at-without-zone", "/clear/decision/decided_at", "2026-05-04T12:00:00.000"),
+    Refusal("digest-in-capitals", "/clear/decision/digest", "AB" * 32),
+    Refusal("purpose-unlisted", "/clear/edge/purpose", "curiosity"),
+)
+_RECORD = (
+    Refusal("no-items", "/items", []),
+    Refusal("locator-kind-unlisted", "/items/0/locator/kind", "ftp"),
+    Refusal("value-not-in-scheme", "/items/0/assessment/0/value", "A1", by="model"),
+    Refusal("user-in-address", "/items/0/locator/value", "https://anna@files.example/41", by="guard"),
+)
+_UUID_FORM = Refusal("id-in-capitals", "/clear/notice_id", _NOTICE.upper())
+_REASON_UNLISTED = Refusal("reason-unlisted", "/clear/reason", "because")
+_FIELD = "/items/0/locator/value"
+
+REFUSED: dict[str, tuple[Refusal, ...]] = {
+    "referral_offered.v1": (*_EDGE, Refusal("revision-zero", "/clear/revision", 0)),
+    "referral_offered.v1.sealed": _RECORD,
+    "referral_withdrawn.v1": (_REASON_UNLISTED,),
+    "withdrawal_acknowledged.v1": (Refusal("revision-as-text", "/clear/revision", "1"),),
+    "notice_issued.v1": (*_EDGE, Refusal("language-too-long", "/clear/language", "eng")),
+    "notice_issued.v1.sealed": _RECORD,
+    "notice_withdrawn.v1": (_REASON_UNLISTED, _UUID_FORM),
+    "notice_withdrawal_acknowledged.v1": (_UUID_FORM,),
+    "notice_acknowledged.v1": (_UUID_FORM, Refusal("sealed-without-part", "/sealed", world.SEALED_FILLER)),
+    "notice_actioned.v1": (
+        Refusal("no-action", "/clear/actions", []),
+        Refusal("action-unlisted", "/clear/actions/0", "archived"),
+        Refusal("time-as-number", "/clear/effective_at", 1_777_900_000),
+    ),
+    "notice_rejected.v1": (_REASON_UNLISTED,),
+    "notice_not_ours.v1": (Refusal("suggested-malformed", "/clear/suggested", "Some Host Ltd"),),
+    "case_accepted.v1": (Refusal("sealed-not-sealed", "/sealed", "PL-2026/00317"),),
+    "case_accepted.v1.sealed": (Refusal("reference-too-long", "/case_reference", "P" * 49),),
+    "case_declined.v1": (_REASON_UNLISTED,),
+    "outcome_reported.v1": (
+        Refusal("answer-unlisted", "/clear/child_identified", "maybe"),
+        Refusal("close-reason-without-closed", "/clear/close_reason", "unfounded", by="model"),
+        Refusal("closed-without-reason", "/clear/close_reason", GONE, by="model", of="closed"),
+    ),
+    "messages_receipted.v1": (
+        Refusal("no-entries", "/clear/entries", []),
+        Refusal("too-many-entries", "/clear/entries", _receipts()[:1] * 301),
+        Refusal("outcome-unlisted", "/clear/entries/0/outcome", "ignored"),
+        Refusal("code-not-a-code", "/clear/entries/1/code", "Too late!"),
+    ),
+    "referral_decided.v1": (
+        Refusal("disposition-unlisted", "/clear/disposition", "lost"),
+        Refusal("salt-too-short", "/clear/salt", "5a"),
+        Refusal("fact-unlisted", "/clear/facts/weather", "rain"),
+    ),
+    "referral_refused.v1": (Refusal("field-not-a-pointer", "/clear/field", "items[0]"),),
+    "message_parked.v1": (
+        Refusal("topic-foreign", "/clear/topic", "elsewhere"),
+        Refusal("offset-negative", "/clear/offset", -1),
+    ),
+    "referral_submission.v1": (
+        Refusal("no-items", "/items", []),
+        Refusal("too-many-items", "/items", [world.submission()["items"][0]] * 11),
+        Refusal("locator-kind-unlisted", "/items/0/locator/kind", "ftp", field="/items/0/locator"),
+        Refusal("address-with-other-script", _FIELD, "https://files.example/für"),
+        Refusal("hash-too-short", "/items/0/hashes/sha256", "0f" * 20),
+        Refusal("time-without-zone", "/observed_at", "2026-05-04T10:00:00"),
+        Refusal("exercise-in-words", "/exercise", "true"),
+        Refusal("jurisdiction-in-digits", "/items/0/hosting/0/jurisdiction", "31"),
+        Refusal("value-not-in-scheme", "/items/0/assessment/0/value", "A1", by="model", field="/items/0/assessment/0"),
+        Refusal(
+            "incomplete-without-missing",
+            "/actionable/missing",
+            GONE,
+            by="model",
+            field="/actionable",
+            of="provider-message",
+        ),
+        Refusal("user-in-address", _FIELD, "https://anna@files.example/41", by="guard", code="guard_rules_host_user"),
+        Refusal("port-impossible", _FIELD, "https://files.example:99999/41", by="guard", code="guard_rules_host_port"),
+        Refusal("percent-alone", _FIELD, "https://files.example/100%", by="guard", code="guard_rules_percent_encoding"),
+        Refusal(
+            "ip-not-canonical",
+            "/subject_accounts/0/events/0/ip",
+            "2001:db8:0:0:0:0:0:1",
+            by="guard",
+            code="guard_rules_ip_not_canonical",
+            of="provider-message",
+        ),
+        Refusal(
+            "before-2000",
+            "/observed_at",
+            "1999-12-31T23:59:59.000Z",
+            by="guard",
+            code="guard_rules_instant_too_early",
+        ),
+    ),
+    "directory.v1": (
+        Refusal("no-parties", "/parties", []),
+        Refusal("day-as-time", "/issued_on", "2026-05-01T00:00:00Z"),
+        Refusal("topic-foreign", "/instances/0/topic", "elsewhere"),
+        Refusal("key-not-a-key", "/instances/0/keys/0/public", "secret"),
+        Refusal("version-as-text", "/version", "1"),
+    ),
+    "policy.v1": (
+        Refusal("operator-unlisted", "/rules/0/when/0/op", "like"),
+        Refusal("fact-unlisted", "/rules/0/reads/0", "locator"),
+        Refusal("deadline-of-years", "/rules/0/deadlines/act_h", 9000),
+        Refusal("reads-undeclared", "/rules/0/reads", ["providers"], by="index", code="rule_reads_undeclared"),
+        Refusal(
+            "permit-without-purpose", "/rules/0/purpose", GONE, by="index", code="rule_incomplete", field="/rules/0"
+        ),
+    ),
+    "document_activated.v1": (
+        Refusal("one-approval", "/approvals", world.activated("policy")["approvals"][:1]),
+        Refusal("kind-unlisted", "/kind", "law"),
+        Refusal("signature-too-short", "/approvals/0/signature", "AAAA"),
+    ),
+}

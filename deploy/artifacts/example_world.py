@@ -1,0 +1,199 @@
+"""The little world of the examples: five invented parties, three rules, one referral, and what follows from it.
+
+Everything is worked out by the same code that runs, from fixed ids, keys and times: directory and policy are valid
+documents, and each edge can be derived again from them. Only the sealed texts are filler.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from functools import cache
+from typing import Any
+from uuid import UUID
+
+from deploy.directory.approval import approve_document, document_body
+from shared.contracts.directory import Directory, DocumentActivated
+from shared.contracts.policy import Policy
+from shared.contracts.referral import ReferralSubmission
+from shared.envelope.keys import OpeningKey, SigningKey
+from shared.exchange.facts import ReadFacts, read_facts
+from shared.exchange.minimise import whole_record
+from shared.exchange.prepare import clear_of
+from shared.kernel.canonical import digest
+from shared.kernel.clock import rfc3339
+from shared.kernel.errors import Defect
+from shared.routing.engine import Outcome, PlannedEdge, Setting, judge
+from shared.routing.shelf import read_directory, read_policy
+from shared.vocabulary.routing import PartyKind
+
+AT = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
+ORIGIN, AGENCY, PROVIDER = "hotline-nl.example", "police-nl.example", "files.example"
+REFERRAL_ID = UUID("019b2d3c-4400-7000-8000-000000000001")
+NOTICE_ID = UUID("019b2d3c-4400-7000-8000-000000000002")
+MESSAGE_IDS = (UUID("019b2d3c-4400-7000-8000-000000000003"), UUID("019b2d3c-4400-7000-8000-000000000004"))
+#: Opens the decision's digest; random in life.
+SALT = "5a" * 32
+#: The form of a sealed part, 512 bytes of nothing sealed by nobody: it opens for no one.
+SEALED_FILLER = "v1.x25519." + "A" * 776
+APPROVERS = {
+    "approver-one.example": SigningKey(bytes([101]) * 32),
+    "approver-two.example": SigningKey(bytes([102]) * 32),
+}
+_INSTANCES = ("hotline", "law_enforcement", "industry", "audit")
+
+
+def submission() -> dict[str, Any]:
+    """The referral, as its origin posts it."""
+    return {
+        "incident_kind": "csam",
+        "observed_at": rfc3339(AT - timedelta(hours=2)),
+        "media_kind": "image",
+        "viewed_by": "human",
+        "items": [
+            {
+                "locator": {"kind": "url", "value": "https://files.example/g/7f3a/41.html"},
+                "site_type": "filehost",
+                "hosting": [{"jurisdiction": "NL", "method": "stated", "observed_at": rfc3339(AT)}],
+                "hashes": {"sha256": digest(b"an example")},
+                "assessment": [{"scheme": "interpol_baseline", "value": "baseline", "status": "final"}],
+            }
+        ],
+        "external_ref": "NL-2026-000417",
+        "exercise": True,
+    }
+
+
+def directory() -> dict[str, Any]:
+    """A directory of five parties on four instances."""
+    parties: list[dict[str, Any]] = [
+        {"id": "auditor.example", "kind": "auditor", "instance": "audit", "jurisdictions": []},
+        {
+            "id": PROVIDER,
+            "kind": "industry",
+            "instance": "industry",
+            "jurisdictions": ["NL"],
+            "domains": [{"domain": PROVIDER, "valid_from": "2020-01-01"}],
+        },
+        {"id": "hotline-be.example", "kind": "hotline", "instance": "hotline", "jurisdictions": ["BE"]},
+        {
+            "id": ORIGIN,
+            "kind": "hotline",
+            "instance": "hotline",
+            "jurisdictions": ["NL"],
+            "mandates": [{"mandate": "orphan", "covers": "BLOC-EUR"}],
+        },
+        {"id": AGENCY, "kind": "law_enforcement", "instance": "law_enforcement", "jurisdictions": ["NL"]},
+    ]
+    return {
+        "version": 1,
+        "issued_on": date(2026, 5, 1).isoformat(),
+        "instances": [_instance(number, name) for number, name in enumerate(_INSTANCES, start=1)],
+        "parties": [party | {"status": "sandbox"} for party in parties],
+    }
+
+
+def policy() -> dict[str, Any]:
+    """A policy of two permits and one prohibition."""
+    from_2024 = {"valid_from": "2024-02-17", "known_from": "2022-10-27"}
+    notice: dict[str, Any] = {
+        "id": "eu-dsa-16-notice",
+        "effect": "permit",
+        "reads": ["locator_kinds", "providers"],
+        "when": [{"fact": "locator_kinds", "op": "in", "values": ["url"]}],
+        "select": {"kind": "industry", "how": "named", "by": "providers"},
+        "purpose": "takedown",
+        "reason": "hosting_jurisdiction",
+        "basis": {"instrument": "dsa", "article": "Art. 16", "jurisdiction": "BLOC-EU"},
+        "handling": {"tlp": "amber"},
+        "withheld": ["correlation", "external_ref", "subject_accounts"],
+        "deadlines": {"acknowledge_h": 24, "act_h": 24},
+    }
+    agency: dict[str, Any] = {
+        "id": "nl-hosting-agency",
+        "effect": "permit",
+        "reads": ["assessments", "hosting"],
+        "when": [
+            {"fact": "assessments", "op": "in", "values": ["interpol_baseline:baseline"]},
+            {"fact": "hosting", "op": "under", "values": ["NL"]},
+        ],
+        "select": {"kind": "law_enforcement", "how": "serving", "by": "hosting"},
+        "purpose": "investigation",
+        "reason": "hosting_jurisdiction",
+        "basis": {"instrument": "lanzarote", "article": "Art. 38", "jurisdiction": "NL"},
+        "handling": {"tlp": "amber_strict", "siena": "H1"},
+        "deadlines": {"acknowledge_h": 72},
+    }
+    virtual: dict[str, Any] = {
+        "id": "nl-virtual-stays",
+        "effect": "prohibit",
+        "reads": ["incident_kind"],
+        "when": [{"fact": "incident_kind", "op": "in", "values": ["virtual"]}],
+        "scope": {"purposes": ["takedown"], "kinds": ["industry"], "nodes": ["NL"]},
+        "basis": {"instrument": "other", "article": "none", "jurisdiction": "NL"},
+    }
+    return {"version": 1, "issued_on": "2026-05-01", "rules": [rule | from_2024 for rule in (notice, agency, virtual)]}
+
+
+def activated(kind: str) -> dict[str, Any]:
+    """The activation of one of the two documents, with two approvals that verify."""
+    stated: DocumentActivated = approve_document(kind, _body(kind), active_from=AT, approvers=APPROVERS)
+    return stated.model_dump(mode="json")
+
+
+@cache
+def outcome() -> Outcome:
+    """What the engine decides about the referral."""
+    read, setting = _read(), _setting()
+    return judge(read.facts, setting, salt=SALT, unknown=read.unknown)
+
+
+def edge_to(recipient: str) -> PlannedEdge:
+    return next(edge for edge in outcome().edges if edge.recipient == recipient)
+
+
+def facts() -> dict[str, Any]:
+    """All facts of the referral, as only origin and audit see them."""
+    return _read().facts
+
+
+def clear_to(recipient: str) -> dict[str, Any]:
+    """The clear part of the message that carries the edge to `recipient`."""
+    notice_id = NOTICE_ID if recipient == PROVIDER else None
+    return clear_of(edge_to(recipient), outcome(), referral_id=REFERRAL_ID, notice_id=notice_id)
+
+
+def record() -> dict[str, Any]:
+    """What travels sealed to an agency."""
+    return whole_record(ReferralSubmission.model_validate(submission()))
+
+
+@cache
+def _setting() -> Setting:
+    return Setting(read_directory(_body("directory")), read_policy(_body("policy")), True, AT)
+
+
+def _read() -> ReadFacts:
+    index = _setting().directory
+    origin = index.party(ORIGIN)
+    if origin is None:
+        raise Defect("example_without_origin")
+    return read_facts(ReferralSubmission.model_validate(submission()), origin, index)
+
+
+@cache
+def _body(kind: str) -> bytes:
+    document = Directory.model_validate(directory()) if kind == "directory" else Policy.model_validate(policy())
+    return document_body(document)
+
+
+def _instance(number: int, name: str) -> dict[str, Any]:
+    """Keys whose private halves are all the same byte: everybody knows them, nobody may use them."""
+    signing, opening = SigningKey(bytes([number]) * 32).verify_key, OpeningKey(bytes([number]) * 32).sealing_key
+    since = {"valid_from": "2026-01-01T00:00:00.000Z"}
+    keys = [
+        {"key_id": signing.key_id, "use": "sign", "suite": "ed25519", "public": signing.text()} | since,
+        {"key_id": opening.key_id, "use": "seal", "suite": opening.suite, "public": opening.text()} | since,
+    ]
+    kind = PartyKind.AUDITOR if name == "audit" else PartyKind(name)
+    topic = "causeway.audit.v1" if name == "audit" else f"causeway.inbox.{name}.v1"
+    return {"id": name, "kind": kind.value, "topic": topic, "keys": keys}

@@ -1,0 +1,91 @@
+"""Examples of every schema: values that are accepted, and values that are refused, each with the code it is refused by.
+
+A refused value is an accepted one with one thing changed, so that it shows one rule.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from deploy.artifacts.example_values import ACCEPTED, GONE, REFUSED, Refusal
+from deploy.artifacts.schemas import models
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One example file: `accepted-….json` is the value alone, `refused-….json` the value and what to expect."""
+
+    schema: str
+    file: str
+    value: Any
+    expected: Mapping[str, Any] | None
+
+    @property
+    def content(self) -> Any:
+        return self.value if self.expected is None else {"expected": dict(self.expected), "value": self.value}
+
+
+def examples() -> Iterator[Example]:
+    """All examples, in the order of the schemas."""
+    accepted = {schema: _accepted(schema) for schema in models()}
+    for schema, values in accepted.items():
+        for slug, value in values.items():
+            yield Example(schema, f"accepted-{slug}.json", value, None)
+        for refusal in (*_closed(values), *REFUSED.get(schema, ())):
+            base = values[refusal.of or next(iter(values))]
+            yield Example(schema, f"refused-{refusal.slug}.json", _changed(base, refusal), _expected(schema, refusal))
+
+
+def _accepted(schema: str) -> dict[str, Any]:
+    return {slug: _plain(value) for slug, value in ACCEPTED[schema].items()}
+
+
+def _closed(values: Mapping[str, Any]) -> Iterator[Refusal]:
+    """Two rules that every schema has: no name that it does not list, and nothing missing that it requires."""
+    value = next(iter(values.values()))
+    inside = "/clear" if "clear" in value else ""
+    yield Refusal("unknown-name", f"{inside}/comment", "x")
+    required = next(iter(value["clear"] if inside else value), None)
+    if required not in (None, "case_reference"):
+        yield Refusal("name-missing", f"{inside}/{required}", GONE, field=f"{inside}/{required}")
+
+
+def _expected(schema: str, refusal: Refusal) -> dict[str, Any]:
+    """Messages are refused whole, without a field; bodies over HTTP and documents name the field."""
+    field = {"field": refusal.pointer if refusal.field is None else refusal.field}
+    match schema:
+        case "referral_submission.v1" if refusal.slug == "unknown-name":
+            return {"by": refusal.by, "code": "fields_invalid", "field": ""}  # the name came from outside
+        case "referral_submission.v1":
+            return {"by": refusal.by, "code": refusal.code or "fields_invalid"} | field
+        case "document_activated.v1":
+            return {"by": refusal.by, "code": "document_malformed"}
+        case "directory.v1" | "policy.v1":
+            return {"by": refusal.by, "code": refusal.code or "document_invalid"} | field
+        case _:
+            return {"by": refusal.by, "code": "guard_refused" if schema.endswith(".sealed") else "body_invalid"}
+
+
+def _changed(value: Any, refusal: Refusal) -> Any:
+    changed = copy.deepcopy(value)
+    *above, last = refusal.pointer.split("/")[1:]
+    place = changed
+    for part in above:
+        place = place[int(part) if isinstance(place, list) else part]
+    if refusal.value is GONE:
+        del place[last]
+    else:
+        place[int(last) if isinstance(place, list) else last] = refusal.value
+    return changed
+
+
+def _plain(value: Any) -> Any:
+    """Tuples become lists, enumerations their values: what a JSON parser would give."""
+    if isinstance(value, Mapping):
+        return {str(name): _plain(member) for name, member in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(member) for member in value]
+    return str(value) if isinstance(value, str) else value

@@ -1,0 +1,34 @@
+"""All generated files: where each lies and its exact bytes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from deploy.artifacts.examples import examples
+from deploy.artifacts.schemas import models, schema_of
+
+ROOT = Path(__file__).parents[2]
+SCHEMAS = "shared/contracts/schemas"
+EXAMPLES = "shared/contracts/examples"
+
+
+def generated() -> Mapping[str, bytes]:
+    """Every generated file by its path from the root of the repository."""
+    files = {f"{SCHEMAS}/{name}.json": readable(schema_of(name)) for name in models()}
+    files |= {f"{EXAMPLES}/{each.schema}/{each.file}": readable(each.content) for each in examples()}
+    return files
+
+
+def committed(root: Path = ROOT) -> Mapping[str, bytes]:
+    """What lies at those places now, also files that nothing generates any more."""
+    folders = (root / SCHEMAS, root / EXAMPLES)
+    paths = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
+    return {str(path.relative_to(root)): path.read_bytes() for path in sorted(paths)}
+
+
+def readable(value: Any) -> bytes:
+    """One JSON text for one value, for people to read and compare: names sorted, two spaces, ASCII."""
+    return (json.dumps(value, indent=2, sort_keys=True) + "\n").encode()

@@ -1,0 +1,83 @@
+"""JSON Schemas (2020-12) of every message, sealed record and document, from the models that recipients use."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+from pydantic_core.core_schema import CoreSchema
+
+from shared.contracts.base import Contract
+from shared.contracts.directory import Directory, DocumentActivated
+from shared.contracts.policy import Policy
+from shared.contracts.referral import ReferralSubmission
+from shared.contracts.registry import ALL, MessageType, value_model
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+#: Bodies that are not messages: what an origin submits, and what is published on the directory topic.
+DOCUMENTS: dict[str, type[Contract]] = {
+    "referral_submission.v1": ReferralSubmission,
+    "directory.v1": Directory,
+    "policy.v1": Policy,
+    "document_activated.v1": DocumentActivated,
+}
+
+
+class _Plain(GenerateJsonSchema):
+    """Leaves out what says nothing: titles that repeat field names, absence as a default, OpenAPI's union keyword."""
+
+    def field_title_should_be_set(self, schema: object) -> bool:
+        return False
+
+    def generate(self, schema: CoreSchema, mode: Any = "validation") -> JsonSchemaValue:
+        document = super().generate(schema, mode)
+        _tidy(document)
+        return document
+
+
+def models() -> dict[str, type[Contract]]:
+    """Every published model by the name of its schema: messages, their sealed records, documents."""
+    found: dict[str, type[Contract]] = {}
+    for message in ALL:
+        found[message_name(message)] = value_model(message)
+        if message.sealed is not None:
+            found[f"{message_name(message)}.sealed"] = message.sealed
+    return found | DOCUMENTS
+
+
+def message_name(message: MessageType) -> str:
+    """The name of a message's schema and examples, for example `notice_issued.v1`."""
+    return f"{message.name}.v{message.version}"
+
+
+def schema_of(name: str) -> dict[str, Any]:
+    """The JSON Schema published as `/schemas/<name>.json`."""
+    model: type[BaseModel] = models()[name]
+    schema = model.model_json_schema(schema_generator=_Plain)
+    return {"$schema": DIALECT, "$id": f"/schemas/{name}.json"} | schema | _described(name)
+
+
+def _described(name: str) -> dict[str, str]:
+    """The value of a message is described by its clear part, whose docstring says what the message means."""
+    for message in ALL:
+        if message_name(message) == name:
+            return {"title": name, "description": meaning(message)}
+    return {"title": name}
+
+
+def meaning(message: MessageType) -> str:
+    """What the message says: the docstring of its clear part."""
+    return " ".join((message.clear.__doc__ or "").split())
+
+
+def _tidy(node: Any) -> None:
+    if isinstance(node, dict):
+        node.pop("discriminator", None)
+        if node.get("default", ...) is None:
+            del node["default"]
+        for child in node.values():
+            _tidy(child)
+    elif isinstance(node, list):
+        for child in node:
+            _tidy(child)

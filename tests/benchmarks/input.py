@@ -1,0 +1,66 @@
+"""What the benchmark files: sampled referrals of hotlines whose decision has exactly two edges."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from deploy.sample.generator import sample_referrals
+from shared.contracts.referral import ReferralSubmission
+from shared.exchange.prepare import Documents, check
+from shared.kernel.clock import SystemClock
+from shared.kernel.errors import Refused
+from shared.routing.shelf import read_directory, read_policy
+from tests.benchmarks.load import Post
+
+FAN_OUT = 2
+
+
+def documents_of(state: Path) -> Documents:
+    """The documents that the installation in `state` has published."""
+    directory = read_directory((state / "directory.json").read_bytes())
+    return Documents(directory, read_policy((state / "policy.json").read_bytes()))
+
+
+def referrals_with_fan_out(documents: Documents, party: str, distinct: int) -> list[dict[str, Any]]:
+    """`distinct` sampled referrals that, filed by `party`, go to exactly two recipients."""
+    origin = documents.directory.party(party)
+    assert origin is not None
+    found: list[dict[str, Any]] = []
+    drawn = sample_referrals(start=date(2026, 3, 15), end=date(2026, 4, 20), count=distinct * 20, seed=7, dirty=0.0)
+    for each in drawn:
+        if not each.origin.startswith("hotline"):
+            continue
+        submission = ReferralSubmission.model_validate_json(json.dumps(each.referral))
+        try:
+            outcome = check(submission, origin=origin, documents=documents, at=SystemClock().now())
+        except Refused:
+            continue
+        if len(outcome.edges) == FAN_OUT:
+            found.append(each.referral)
+            if len(found) == distinct:
+                return found
+    raise AssertionError("the sample has too few referrals with this fan-out")
+
+
+def posts(referrals: Sequence[dict[str, Any]], count: int, *, batch: int, run: str) -> list[Post]:
+    """`count` referrals with fresh references, as single posts (`batch` 1) or in lists."""
+    fresh = [referrals[n % len(referrals)] | {"external_ref": f"{run}-{n}"} for n in range(count)]
+    if batch == 1:
+        return [
+            Post("/v1/referrals", each["external_ref"], json.dumps(each).encode(), (each["external_ref"],))
+            for each in fresh
+        ]
+    lists = [fresh[start : start + batch] for start in range(0, count, batch)]
+    return [
+        Post(
+            "/v1/referrals:batch",
+            f"{run}-batch-{n}",
+            json.dumps({"referrals": each}).encode(),
+            tuple(one["external_ref"] for one in each),
+        )
+        for n, each in enumerate(lists)
+    ]

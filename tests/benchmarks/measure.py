@@ -1,0 +1,113 @@
+"""What is measured of a run: latencies to the recipients' and audit's commits, and whether the run counts."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from statistics import median
+from time import monotonic
+from typing import Any
+
+import asyncpg
+
+from shared.contracts.registry import NOTICE_ISSUED, REFERRAL_OFFERED
+from tests.benchmarks.load import Posted
+from tests.benchmarks.stage import Stage
+
+_CARRYING = [REFERRAL_OFFERED.type, NOTICE_ISSUED.type]
+_COMMITTED = """
+SELECT message_id, extract(epoch FROM pg_xact_commit_timestamp(xmin))::float8 AS at FROM {table}
+WHERE type = ANY($1::text[]) AND message_id = ANY($2::uuid[])
+"""
+
+
+async def delivered(stage: Stage, refs: Sequence[str], *, patience_s: float = 180.0) -> dict[str, list[Any]]:
+    """Wait until every message of these referrals is in an inbox and in audit; return reference → message ids."""
+    owner = await asyncpg.connect(_superuser(stage, "hotline"))
+    rows = await owner.fetch(
+        "SELECT r.external_ref, e.message_id FROM edge AS e JOIN referral AS r USING (referral_id) "
+        "WHERE r.external_ref = ANY($1::text[])",
+        list(refs),
+    )
+    await owner.close()
+    messages: dict[str, list[Any]] = {}
+    for row in rows:
+        messages.setdefault(row["external_ref"], []).append(row["message_id"])
+    wanted = [message_id for ids in messages.values() for message_id in ids]
+    deadline = monotonic() + patience_s
+    while monotonic() < deadline:
+        received, audited = await _commits(stage, wanted)
+        if len(received) == len(wanted) == len(audited):
+            return messages
+        await asyncio.sleep(0.2)
+    raise AssertionError(f"not delivered: {len(received)} received, {len(audited)} audited of {len(wanted)}")
+
+
+async def latencies(stage: Stage, posted: Sequence[Posted], messages: dict[str, list[Any]]) -> dict[str, Any]:
+    """p50 and p99, in milliseconds: accept, accept → recipient's committed row, accept → audit's entry."""
+    accepted_at = {ref: each.answered_at for each in posted for ref in each.post.refs}
+    wanted = {message_id: accepted_at[ref] for ref, ids in messages.items() for message_id in ids}
+    received, audited = await _commits(stage, list(wanted))
+    return {
+        "accept_ms": _quantiles([each.seconds for each in posted]),
+        "to_recipient_ms": _quantiles([received[message_id] - at for message_id, at in wanted.items()]),
+        "to_audit_ms": _quantiles([audited[message_id] - at for message_id, at in wanted.items()]),
+    }
+
+
+async def open_some(stage: Stage, share: float = 0.01) -> int:
+    """Have recipients open a share of what they received through their API; every one must give its record."""
+    import json
+
+    import httpx
+
+    keys = {each["party"]: each for each in json.loads((stage.state / "parties.json").read_text())}
+    opened = 0
+    for instance, table, subject, path in (
+        ("law_enforcement", "case_file", "referral_id", "inbox"),
+        ("hotline", "offer", "referral_id", "inbox"),
+        ("industry", "notice", "notice_id", "notices"),
+    ):
+        connection = await asyncpg.connect(_superuser(stage, instance))
+        rows = await connection.fetch(
+            f"SELECT {subject} AS subject, party FROM {table} WHERE random() < $1 LIMIT 100", share
+        )
+        await connection.close()
+        async with httpx.AsyncClient(trust_env=False) as http:
+            for row in rows:
+                key = keys[row["party"]]
+                headers = {"Authorization": f"Bearer {key['key']}"}
+                answer = await http.get(f"{key['url']}/v1/{path}/{row['subject']}", headers=headers)
+                assert answer.status_code == httpx.codes.OK
+                assert answer.json()["record"]["items"], "an opened record without items"
+                opened += 1
+    return opened
+
+
+async def _commits(stage: Stage, message_ids: Sequence[Any]) -> tuple[dict[Any, float], dict[Any, float]]:
+    received: dict[Any, float] = {}
+    for instance in ("hotline", "law_enforcement", "industry"):
+        received |= await _commit_times(_superuser(stage, instance), "inbox", message_ids)
+    return received, await _commit_times(_superuser(stage, "audit"), "entry", message_ids)
+
+
+async def _commit_times(url: str, table: str, message_ids: Sequence[Any]) -> dict[Any, float]:
+    connection = await asyncpg.connect(url)
+    try:
+        rows = await connection.fetch(_COMMITTED.format(table=table), _CARRYING, list(message_ids))
+    finally:
+        await connection.close()
+    return {row["message_id"]: row["at"] for row in rows}
+
+
+def _superuser(stage: Stage, instance: str) -> str:
+    """The bench looks as the administrator: it bypasses row-level security and is no part of the exchange."""
+    admin = stage.endpoints.database_admin_url
+    assert admin is not None
+    return admin.rpartition("/")[0] + f"/causeway_{instance}"
+
+
+def _quantiles(seconds: Sequence[float]) -> dict[str, float]:
+    ordered = sorted(seconds)
+    p99 = ordered[min(len(ordered) - 1, int(len(ordered) * 0.99))]
+    return {"p50": round(1000 * median(ordered), 1), "p99": round(1000 * p99, 1)}

@@ -1,0 +1,168 @@
+"""The two implementations of each port, as one thing to test: in memory, and on the shared stack."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+import pytest
+
+from deploy.devstack.stack import DevStack
+from shared.envelope.datakeys import KeyEncryptionKey
+from shared.envelope.keys import SigningKey
+from shared.exchange.message import Draft, Record
+from shared.kernel.clock import SystemClock
+from shared.runtime.database import Database, Scope
+from shared.runtime.inbox import PostgresInbox
+from shared.runtime.kafka import KafkaAccess, KafkaLogWriter
+from shared.runtime.migrate import upgrade
+from shared.runtime.outbox import PostgresOutbox, enqueue
+from shared.runtime.ports import InboxStore, LogWriter, OutboxStore
+from shared.runtime.reader import LogReader
+from tests.support.builders import TOPIC
+from tests.support.memory_stores import MemoryDatabase, MemoryInbox, MemoryLog, MemoryLogWriter, MemoryOutbox
+from tests.support.stack import stack
+
+__all__ = ["stack"]
+
+KEY = SigningKey(bytes(range(32)))
+KEK = KeyEncryptionKey(bytes(range(32)))
+_TABLES = ("outbox", "sent", "pair_sequence", "inbox", "quarantine")
+
+
+@dataclass(frozen=True)
+class Stores:
+    """One instance's stores, empty. `enqueue` commits drafts; `sent` is what was receipted; `parked` counts."""
+
+    outbox: OutboxStore
+    inbox: InboxStore
+    enqueue: Callable[[Sequence[Draft]], Awaitable[None]]
+    sent: Callable[[], Awaitable[dict[UUID, tuple[str, str | None]]]]
+    waiting: Callable[[], Awaitable[list[UUID]]]
+    parked: Callable[[], Awaitable[int]]
+    woken: list[None]
+
+
+@dataclass(frozen=True)
+class Log:
+    """A log and its writer; `read` gives what was appended to the test's topic since it began, by partition."""
+
+    writer: LogWriter
+    read: Callable[[], Awaitable[list[list[Record]]]]
+
+
+@pytest.fixture(params=["memory_stores", "postgres_stores"])
+def stores(request: pytest.FixtureRequest) -> Stores:
+    chosen: Stores = request.getfixturevalue(request.param)
+    return chosen
+
+
+@pytest.fixture(params=["memory_log", "kafka_log"])
+def log(request: pytest.FixtureRequest) -> Log:
+    chosen: Log = request.getfixturevalue(request.param)
+    return chosen
+
+
+@pytest.fixture
+async def postgres_stores(hotline_url: str) -> AsyncIterator[Stores]:
+    database = Database(hotline_url)
+    async with database.transaction() as session:
+        for table in _TABLES:
+            await session.driver.execute(f"DELETE FROM {table}")
+    yield _postgres_stores(database)
+    await database.close()
+
+
+@pytest.fixture
+def memory_log() -> Log:
+    memory = MemoryLog(SystemClock())
+
+    async def held() -> list[list[Record]]:
+        return [memory.partitions.get((TOPIC, partition), []) for partition in range(4)]
+
+    return Log(MemoryLogWriter(memory, instance="hotline"), held)
+
+
+@pytest.fixture
+async def kafka_log(stack: DevStack) -> AsyncIterator[Log]:
+    def access(principal: str) -> KafkaAccess:
+        kafka = stack.endpoints.kafka
+        return KafkaAccess(kafka.bootstrap_servers, principal, kafka.passwords[principal])
+
+    writer = KafkaLogWriter(access("hotline"), instance="hotline")
+    reader = LogReader(access("audit"), [TOPIC], client_id="conformance")
+    begun = await reader.bounds()
+
+    async def appended() -> list[list[Record]]:
+        found: list[list[Record]] = []
+        for where, bounds in sorted((await reader.bounds()).items()):
+            read: list[Record] = []
+            if begun[where].end < bounds.end:
+                async for batch in reader.read_range(where, begun[where].end, bounds.end):
+                    read += batch
+            found.append(read)
+        return found
+
+    yield Log(writer, appended)
+    await writer.close()
+
+
+@pytest.fixture(scope="session")
+async def hotline_url(stack: DevStack) -> str:
+    """The hotline's database with its newest tables, as its login role reaches it."""
+    endpoint = stack.endpoints.databases["hotline"]
+    await asyncio.to_thread(upgrade, "hotline", endpoint.owner_url)
+    return endpoint.service_url
+
+
+@pytest.fixture
+def memory_stores() -> Stores:
+    database = MemoryDatabase()
+    woken: list[None] = []
+
+    async def put(drafts: Sequence[Draft]) -> None:
+        async with database.transaction("enqueue") as state:
+            database.enqueue(state, drafts)
+
+    async def sent() -> dict[UUID, tuple[str, str | None]]:
+        return {id_: (each.outcome.value, each.code) for id_, each in database.state.sent.items()}
+
+    async def waiting() -> list[UUID]:
+        return [row.draft.message_id for row in database.state.outbox.values()]
+
+    async def parked() -> int:
+        return len(database.state.quarantine)
+
+    outbox = MemoryOutbox(database, instance="hotline", key=KEY)
+    return Stores(outbox, MemoryInbox(database, wake=lambda: woken.append(None)), put, sent, waiting, parked, woken)
+
+
+def _postgres_stores(database: Database) -> Stores:
+    woken: list[None] = []
+
+    async def put(drafts: Sequence[Draft]) -> None:
+        async with database.transaction() as session:
+            await enqueue(session.driver, drafts)
+
+    async def sent() -> dict[UUID, tuple[str, str | None]]:
+        async with database.transaction() as session:
+            rows = await session.driver.fetch("SELECT message_id, outcome, code FROM sent")
+        return {row["message_id"]: (row["outcome"], row["code"]) for row in rows}
+
+    async def waiting() -> list[UUID]:
+        async with database.transaction() as session:
+            return [
+                row["message_id"] for row in await session.driver.fetch("SELECT message_id FROM outbox ORDER BY id")
+            ]
+
+    async def parked() -> int:
+        async with database.transaction() as session:
+            count: int = await session.driver.fetchval("SELECT count(*) FROM quarantine")
+        return count
+
+    scope = Scope(["hotline-fr.example"], "service", "apply")
+    inbox = PostgresInbox(database, scope=lambda: scope, kek=KEK, wake=lambda: woken.append(None))
+    outbox = PostgresOutbox(database, instance="hotline", key=KEY)
+    return Stores(outbox, inbox, put, sent, waiting, parked, woken)

@@ -1,0 +1,64 @@
+"""What the relay relies on of a log, held against memory and against real Kafka."""
+
+from __future__ import annotations
+
+from shared.envelope.headers import decode_headers
+from shared.exchange.message import Record
+from shared.kernel.ids import uuid7
+from shared.runtime.ports import OutboxRow
+from shared.runtime.stamping import counts_by_pair, stamp_rows, wire
+from tests.conformance.conftest import KEY, Log
+from tests.support.builders import draft
+
+
+def rows_of(count: int, subjects: int) -> list[OutboxRow]:
+    keys = [uuid7() for _ in range(subjects)]
+    rows = [OutboxRow(number, draft(keys[number % subjects]), None) for number in range(1, count + 1)]
+    return stamp_rows(rows, counts_by_pair(rows), instance="hotline", key=KEY)[0]
+
+
+def flat(partitions: list[list[Record]]) -> list[Record]:
+    return [record for partition in partitions for record in partition]
+
+
+async def test_what_is_appended_is_what_was_stamped_byte_for_byte(log: Log) -> None:
+    (row,) = rows_of(1, 1)
+    await log.writer.append([row])
+    (record,) = flat(await log.read())
+    assert (record.key, record.value) == (row.draft.subject.encode(), row.draft.body)
+    assert list(record.headers) == wire(row, "hotline")
+    assert record.broker_time.tzinfo is not None
+
+
+async def test_every_row_is_there_once_and_the_rows_of_a_key_in_order(log: Log) -> None:
+    rows = rows_of(200, 17)
+    await log.writer.append(rows)
+    records = flat(await log.read())
+    assert len(records) == 200
+    for subject in {row.draft.subject for row in rows}:
+        sequences = [decode_headers(r.headers, b"").attributes.sequence for r in records if r.key == subject.encode()]
+        assert sequences == sorted(sequences)
+        assert len(sequences) in (11, 12)
+
+
+async def test_a_key_stays_in_one_partition_across_appends(log: Log) -> None:
+    rows = rows_of(40, 2)
+    for row in rows:
+        await log.writer.append([row])
+    for subject in {row.draft.subject for row in rows}:
+        held = [[record for record in part if record.key == subject.encode()] for part in await log.read()]
+        assert sorted(map(len, held))[:-1] == [0, 0, 0]
+
+
+async def test_appending_again_repeats_the_same_bytes_after_the_first(log: Log) -> None:
+    rows = rows_of(6, 1)
+    await log.writer.append(rows)
+    await log.writer.append(rows)
+    records = flat(await log.read())
+    assert [record.headers for record in records[:6]] == [record.headers for record in records[6:]]
+    assert [record.offset for record in records] == list(range(records[0].offset, records[0].offset + 12))
+
+
+async def test_an_empty_append_is_no_trouble(log: Log) -> None:
+    await log.writer.append([])
+    assert flat(await log.read()) == []

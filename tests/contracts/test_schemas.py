@@ -1,0 +1,208 @@
+"""Schemas and examples: generated, complete, and of one mind with the models that recipients validate with."""
+
+from __future__ import annotations
+
+import copy
+import json
+from base64 import b64decode
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from deploy.artifacts import example_world as world
+from deploy.artifacts.files import committed, generated
+from deploy.artifacts.schemas import DOCUMENTS, message_name, models
+from deploy.directory.approval import document_body
+from shared.contracts.directory import DocumentActivated
+from shared.contracts.registry import ALL
+from shared.exchange.record_table import RECORD_TABLE
+from shared.guard import audit_schema, inspect
+from shared.kernel.errors import Refused
+from shared.routing.derive import derive_edge
+from shared.routing.documents import ApproverKey, verify_document
+from shared.routing.shelf import read_directory, read_policy
+from shared.runtime.documents import read_document
+from shared.runtime.http import read_model
+from shared.runtime.problems import InvalidFields
+from tests.contracts.published import CONTRACTS, example_files, read, schema, schema_accepts
+
+ACCEPTED, REFUSED = example_files("accepted"), example_files("refused")
+MODELS = models()
+#: One accepted example of each schema.
+FIRST = dict(reversed(ACCEPTED))
+#: Values of every kind, to be put where they do not belong.
+STRANGERS = (
+    *(None, True, False, 0, 1, -1, 1.5, 2**53, 2**70, "", "1", "true", "yes", "x" * 3000, [], {}, [None], {"a": 1}),
+    *("2026-05-01", "2026-02-30", "2026-05-01T12:00:00Z", "2026-05-01 12:00:00Z", "2026-05-01T24:00:00Z"),
+    *("2026-05-01T12:00:00", "1700000000", 1_700_000_000, "NL", "NL\n", "hotline-nl.example"),
+    *("{019b2d3c-4400-7000-8000-000000000001}", "urn:uuid:019b2d3c-4400-7000-8000-000000000001"),
+    *("019b2d3c440070008000000000000001", "019B2D3C-4400-7000-8000-000000000001"),
+)
+#: Records carry what the guard looks at: an address of the schema's form may still be refused by it.
+GUARDED = {"referral_submission.v1"} | {name for name in MODELS if name.endswith(".sealed")}
+
+
+def model_accepts(model: type[BaseModel], value: Any) -> bool:
+    try:
+        model.model_validate_json(json.dumps(value))
+    except ValidationError:
+        return False
+    return True
+
+
+def ids(found: list[tuple[str, Path]]) -> list[str]:
+    return [f"{name}/{path.stem}" for name, path in found]
+
+
+def test_what_is_committed_is_what_the_code_generates() -> None:
+    """`python -m deploy.artifacts` writes it again."""
+    wanted, present = generated(), committed()
+    assert sorted(wanted) == sorted(present)
+    assert [name for name in wanted if wanted[name] != present[name]] == []
+
+
+def unpublished(names: list[str]) -> list[str]:
+    """What of a schema or its examples is missing, for these messages."""
+    examples = CONTRACTS / "examples"
+    return [
+        *(name for name in names if not (CONTRACTS / "schemas" / f"{name}.json").is_file()),
+        *(f"{name}: accepted" for name in names if not list((examples / name).glob("accepted-*.json"))),
+        *(f"{name}: refused" for name in names if not list((examples / name).glob("refused-*.json"))),
+    ]
+
+
+def test_every_message_and_document_has_a_schema_and_examples_of_both_kinds() -> None:
+    assert unpublished([*map(message_name, ALL), *DOCUMENTS]) == []
+    assert len(unpublished(["brand_new.v1"])) == 3
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_schema_is_one(name: str) -> None:
+    Draft202012Validator.check_schema(schema(name))
+    assert schema(name)["$id"] == f"/schemas/{name}.json"
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_nothing_in_a_contract_has_room_that_nobody_counted(name: str) -> None:
+    assert audit_schema(MODELS[name]) == []
+
+
+def test_an_open_contract_is_found() -> None:
+    class Open(BaseModel):
+        text: str
+        numbers: list[float]
+
+    assert len(audit_schema(Open)) == 4
+
+
+@pytest.mark.parametrize(("name", "path"), ACCEPTED, ids=ids(ACCEPTED))
+def test_an_accepted_example_is_accepted_by_schema_model_and_guard(name: str, path: Path) -> None:
+    value = read(path)
+    assert schema_accepts(name, value)
+    model = MODELS[name].model_validate_json(json.dumps(value), strict=True)
+    if name in GUARDED:
+        inspect(model)
+
+
+@pytest.mark.parametrize(("name", "path"), REFUSED, ids=ids(REFUSED))
+def test_a_refused_example_is_refused_by_what_it_names(name: str, path: Path) -> None:
+    example = read(path)
+    by, value = example["expected"]["by"], example["value"]
+    assert schema_accepts(name, value) == (by != "schema")
+    assert model_accepts(MODELS[name], value) == (by in ("guard", "index"))
+
+
+@pytest.mark.parametrize(("name", "path"), REFUSED, ids=ids(REFUSED))
+def test_a_refused_example_is_answered_with_the_code_it_states(name: str, path: Path) -> None:
+    example = read(path)
+    expected = {key: example["expected"][key] for key in ("code", "field") if key in example["expected"]}
+    if name in DOCUMENTS:
+        assert refusal(name, example["value"]) == expected
+    else:
+        assert expected["code"] in RECORD_TABLE
+
+
+def refusal(name: str, value: Any) -> dict[str, Any]:
+    """Code and field with which the code answers this body."""
+    body = json.dumps(value).encode()
+    try:
+        match name:
+            case "directory.v1":
+                read_directory(body)
+            case "policy.v1":
+                read_policy(body)
+            case "document_activated.v1":
+                read_document(json.dumps({"activated": value, "body": ""}).encode())
+            case _:
+                inspect(read_model(MODELS[name], value))
+    except InvalidFields as error:
+        return {"code": error.code, "field": error.errors[0]["field"]}
+    except Refused as error:
+        return {"code": error.code} | ({"field": error.field} if error.field is not None else {})
+    return {}
+
+
+@pytest.mark.parametrize("kind", ["directory", "policy"])
+def test_the_example_documents_are_approved_as_they_say(kind: str) -> None:
+    stated = DocumentActivated.model_validate(read(CONTRACTS / f"examples/document_activated.v1/accepted-{kind}.json"))
+    document: Any = MODELS[f"{kind}.v1"].model_validate(read(FIRST[f"{kind}.v1"]))
+    keys = {key.key_id: ApproverKey(party, b64decode(key.verify_key.text())) for party, key in world.APPROVERS.items()}
+    verify_document(stated, document_body(document), keys)
+
+
+@pytest.mark.parametrize("name", ["referral_offered.v1", "notice_issued.v1"])
+def test_the_edge_of_an_example_can_be_derived_from_the_example_documents(name: str) -> None:
+    clear: Any = MODELS[name].model_validate(read(FIRST[name])).clear  # type: ignore[attr-defined]
+    directory, policy = (
+        reader(document_body(MODELS[f"{kind}.v1"].model_validate(read(FIRST[f"{kind}.v1"]))))  # type: ignore[arg-type]
+        for kind, reader in (("directory", read_directory), ("policy", read_policy))
+    )
+    derive_edge(clear.edge, clear.decision, directory=directory, policy=policy, exercise=True)
+    with pytest.raises(Refused, match="edge_not_reproducible"):
+        derive_edge(clear.edge, clear.decision, directory=directory, policy=policy, exercise=False)
+
+
+def places(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+    yield path
+    members = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for name, member in members:
+        yield from places(member, (*path, name))
+
+
+def put(value: Any, path: tuple[str | int, ...], stranger: Any) -> Any:
+    if not path:
+        return stranger
+    changed = copy.deepcopy(value)
+    place = changed
+    for part in path[:-1]:
+        place = place[part]
+    place[path[-1]] = stranger
+    return changed
+
+
+def disagreements(name: str, model: type[BaseModel], value: Any) -> list[tuple[tuple[str | int, ...], Any]]:
+    """Where the model takes what the schema refuses, for every stranger in every place of the value."""
+    return [
+        (path, stranger)
+        for path in places(value)
+        for stranger in STRANGERS
+        if model_accepts(model, changed := put(value, path, stranger)) and not schema_accepts(name, changed)
+    ]
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_model_takes_nothing_that_its_schema_refuses(name: str) -> None:
+    assert disagreements(name, MODELS[name], read(FIRST[name])) == []
+
+
+def test_a_model_that_guesses_is_found() -> None:
+    class Guessing(BaseModel):
+        model_config = ConfigDict(extra="forbid")
+        clear: dict[str, str | int]
+
+    value = read(FIRST["withdrawal_acknowledged.v1"])
+    assert disagreements("withdrawal_acknowledged.v1", Guessing, value)

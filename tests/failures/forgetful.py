@@ -1,0 +1,45 @@
+"""A broken relay, for a negative control: it forgets each message before the broker has answered for it.
+
+python -m tests.failures.forgetful INSTANCE [--only PART] …     as `causeway serve`, with that one difference
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from datetime import datetime
+
+from deploy.serve import serve
+from shared.runtime import machinery
+from shared.runtime.outbox import PostgresOutbox
+from shared.runtime.ports import OutboxRow
+
+_FORGET = "DELETE FROM outbox WHERE id = ANY($1::bigint[])"
+
+
+class ForgetfulOutbox(PostgresOutbox):
+    """Deletes rows with the stamping: there is nothing left to send again, and nothing for a receipt to end."""
+
+    async def stamp(self, rows: Sequence[OutboxRow]) -> list[OutboxRow]:
+        stamped = await super().stamp(rows)
+        async with self._database.transaction() as session:
+            await session.driver.execute(_FORGET, [row.outbox_id for row in stamped])
+        return stamped
+
+    async def mark_sent(self, rows: Sequence[OutboxRow], at: datetime) -> None:
+        return None
+
+
+def main() -> int:
+    arguments = argparse.ArgumentParser()
+    arguments.add_argument("instance")
+    arguments.add_argument("--only", action="append", default=[])
+    given = arguments.parse_args()
+
+    machinery.PostgresOutbox = ForgetfulOutbox  # type: ignore[misc]
+    return serve(given.instance, given.only)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,96 @@
+"""Kills under load: processes and servers are ended by `kill -9`, one after the other, while messages are on their way."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from time import monotonic
+from typing import Final
+
+from tests.failures.load import Post, Sender
+from tests.failures.split import SplitExchange
+
+#: Nothing is killed unless at least that many messages are unreceipted at that moment.
+IN_FLIGHT_MIN: Final = 200
+PATIENCE_S: Final = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Kill:
+    """One blow: how, which process, when after the start, and how many messages were unreceipted then."""
+
+    how: str
+    target: str
+    pid: int
+    after_s: float
+    in_flight: int
+
+    def __str__(self) -> str:
+        return f"{self.after_s:7.2f} s  {self.how:<6}  {self.target:<16} pid {self.pid:<8} in flight {self.in_flight}"
+
+
+@dataclass(frozen=True, slots=True)
+class Blow:
+    """What is to be done: kill `target`, or freeze it for `frozen_s`."""
+
+    target: str
+    frozen_s: float = 0.0
+
+
+def rounds(targets: Sequence[str], count: int, seed: int) -> list[Blow]:
+    """`count` kills in which each target comes as often as the others, give or take one, in a seeded order."""
+    drawn = random.Random(seed)
+    blows: list[Blow] = []
+    while len(blows) < count:
+        blows += [Blow(target) for target in drawn.sample(list(targets), len(targets))]
+    return blows[:count]
+
+
+async def kill_through(
+    exchange: SplitExchange,
+    sender: Sender,
+    wanted: Iterator[Post],
+    *,
+    blows: Sequence[Blow],
+    referrals_per_blow: int,
+    seed: int,
+    say: Callable[[str], None],
+) -> list[Kill]:
+    """Deal all blows, each into a burst of posts of its own; then post the rest. Returns what was done."""
+    drawn, began = random.Random(seed), monotonic()
+    kills: list[Kill] = []
+    for blow in blows:
+        burst = asyncio.create_task(sender.send(_burst(wanted, referrals_per_blow)))
+        in_flight = await _enough_in_flight(exchange, burst)
+        if blow.frozen_s:
+            done = Kill("freeze", blow.target, 0, monotonic() - began, in_flight)
+            pid = await exchange.freeze(blow.target, blow.frozen_s)
+        else:
+            done = Kill("kill", blow.target, 0, monotonic() - began, in_flight)
+            pid = await exchange.kill(blow.target)
+            await asyncio.sleep(drawn.uniform(0.0, 0.5))
+            await exchange.start(blow.target)
+        kills.append(Kill(done.how, done.target, pid, done.after_s, done.in_flight))
+        say(str(kills[-1]))
+        await burst
+    await sender.send(wanted)
+    return kills
+
+
+def _burst(wanted: Iterator[Post], referrals: int) -> list[Post]:
+    """The next posts that together have at least so many referrals, or what is left."""
+    burst: list[Post] = []
+    while sum(len(post.referrals) for post in burst) < referrals and (post := next(wanted, None)) is not None:
+        burst.append(post)
+    return burst
+
+
+async def _enough_in_flight(exchange: SplitExchange, burst: asyncio.Task[None]) -> int:
+    """Wait for the moment to strike: `IN_FLIGHT_MIN` messages unreceipted. The count at that moment."""
+    deadline = monotonic() + PATIENCE_S
+    while (in_flight := await exchange.unreceipted()) < IN_FLIGHT_MIN:
+        assert not burst.done() or burst.exception() is None, burst.exception()
+        assert monotonic() < deadline, f"only {in_flight} messages are unreceipted: raise the load"
+    return in_flight

@@ -1,0 +1,152 @@
+"""An exchange that can be hurt: the hotline in three processes, and every process and server killed or frozen by name."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import asyncpg
+
+from deploy.devstack.stack import DevStack
+from shared.contracts.registry import ALL, Lane
+from tests.support.running import SERVICES, STOP_S_MAX, Exchange
+from tests.support.stack import embedded_settings
+
+#: label → (instance, parts; all of them if none is named)
+PROCESSES: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
+    "api": ("hotline", ("api", "intake", "documents")),
+    "relay": ("hotline", ("relay", "documents")),
+    "consumer": ("hotline", ("consumer", "documents")),
+    "law_enforcement": ("law_enforcement", ()),
+    "industry": ("industry", ()),
+    "audit": ("audit", ()),
+}
+BROKER, DATABASE = "broker", "database"
+START_S_MAX: Final = 90.0
+#: What is receipted: messages between two parties. Facts and receipts are not.
+RECEIPTED: Final = [each.type for each in ALL if each.lane in (Lane.REFERRAL, Lane.NOTICE)]
+_UNRECEIPTED = "SELECT count(message_id) FROM outbox WHERE type = ANY($1::text[])"
+_HELD = "SELECT recipient, count(message_id) AS n FROM outbox WHERE type = ANY($1::text[]) GROUP BY 1"
+#: Written by every process once all its parts run.
+_STARTED = '"event": "service_started"'
+
+
+class SplitExchange(Exchange):
+    """`Exchange` with the processes of `PROCESSES`. Its own user ends and starts what it likes."""
+
+    def __init__(self, stack: DevStack, *, settings: Mapping[str, str], programs: Mapping[str, Sequence[str]]) -> None:
+        """`programs` replaces `-m deploy.cli serve` of a process, by label: a variant without a protection."""
+        super().__init__(stack, settings={"SAMPLING_RATIO": "0"} | dict(settings))
+        self._programs = programs
+        self._starts: dict[str, int] = {}
+        self._watching: dict[str, asyncpg.Connection] = {}
+
+    async def start(self, *labels: str) -> None:
+        """Start processes or servers, and wait until they work."""
+        for label in labels:
+            if label in PROCESSES:
+                instance, parts = PROCESSES[label]
+                program = self._programs.get(label, ("-m", "deploy.cli", "serve"))
+                self.serve(instance, only=parts, label=label, program=program)
+                self._starts[label] = self._starts.get(label, 0) + 1
+        await asyncio.gather(*(self._until_works(label) for label in labels))
+
+    async def kill(self, label: str) -> int:
+        """`kill -9`, of PostgreSQL an immediate shutdown; the id of the process that was killed."""
+        if label == BROKER:
+            pid = self.stack.kafka.pid
+            await asyncio.to_thread(self.stack.kafka.kill)
+        elif label == DATABASE:
+            pid = self.stack.postgres.pid
+            await asyncio.to_thread(self.stack.postgres.crash)
+        else:
+            pid = self.processes[label].pid
+            await asyncio.to_thread(self.processes[label].kill)
+        assert pid is not None, f"{label} had ended before it was killed"
+        return pid
+
+    async def freeze(self, label: str, seconds: float) -> int:
+        """Stop a process, or the broker, from running for a while (SIGSTOP); its id."""
+        pid = self.stack.kafka.pid if label == BROKER else self.processes[label].pid
+        assert pid is not None
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            os.kill(pid, signal.SIGCONT)
+        return pid
+
+    async def unreceipted(self) -> int:
+        """Messages between parties that wait for their receipt, in all outboxes. Asked often: connections are kept."""
+        total = 0
+        for service in SERVICES:
+            watching = self._watching.get(service)
+            if watching is None or watching.is_closed():
+                url = self.endpoints.databases[service].accountant_url
+                watching = self._watching[service] = await asyncpg.connect(url)
+            total += await watching.fetchval(_UNRECEIPTED, RECEIPTED)
+        return total
+
+    async def stop_watching(self) -> None:
+        """Close the connections that `unreceipted` keeps."""
+        for connection in self._watching.values():
+            await connection.close()
+        self._watching.clear()
+
+    async def until_receipted(self, seconds_max: float) -> None:
+        """Wait until all outboxes are empty: every message between parties has its receipt, every fact is sent."""
+        deadline, empty = time.monotonic() + seconds_max, 0
+        while empty < 3:
+            try:
+                empty = empty + 1 if await self.in_outboxes() == 0 else 0
+            except (OSError, asyncpg.PostgresError):
+                empty = 0  # the database is being started
+            if time.monotonic() > deadline:
+                held = [
+                    dict(row) for each in SERVICES for row in await self.count_as_accountant(each, _HELD, RECEIPTED)
+                ]
+                raise AssertionError(f"not receipted after {seconds_max:g} s: {held}")
+            await asyncio.sleep(0.2)
+
+    async def _until_works(self, label: str) -> None:
+        if label == BROKER:
+            await asyncio.to_thread(self.stack.kafka.start)
+        elif label == DATABASE:
+            await asyncio.to_thread(self.stack.postgres.start)
+        else:
+            wanted = self._starts[label]
+            process, log = self.processes[label], self.stack.state.log(label)
+            await asyncio.to_thread(process.wait_until, lambda: _count(log, _STARTED) >= wanted, seconds=START_S_MAX)
+            if label in self.endpoints.http or label == "api":
+                url = self.endpoints.http["hotline" if label == "api" else label]
+                await asyncio.to_thread(self.wait_ready, label, url)
+
+
+@contextmanager
+def split_exchange(
+    state: Path, *, settings: Mapping[str, str] | None = None, programs: Mapping[str, Sequence[str]] | None = None
+) -> Iterator[SplitExchange]:
+    """The servers run and everything is installed; no process does. Whatever still runs at the end is stopped."""
+    with DevStack(state, embedded_settings(), say=lambda _: None) as stack:
+        exchange = SplitExchange(stack, settings=settings or {}, programs=programs or {})
+        try:
+            yield exchange
+        finally:
+            with ThreadPoolExecutor() as threads:
+                stopping = [
+                    threads.submit(each.stop, signal.SIGTERM, seconds=STOP_S_MAX)
+                    for each in exchange.processes.values()
+                ]
+            for stopped in stopping:
+                stopped.result()
+
+
+def _count(log: Path, text: str) -> int:
+    return log.read_text(encoding="utf-8", errors="replace").count(text)

@@ -1,0 +1,114 @@
+"""What became of everything that was sent: nothing lost, nothing twice. Read past every policy, as a superuser."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+import asyncpg
+
+from deploy.accounting.equations import Reconciliation
+from deploy.accounting.run import reconciled
+from tests.failures.load import Tally
+from tests.failures.split import RECEIPTED, SplitExchange
+from tests.support.running import SERVICES
+
+_ORIGINS = ("hotline", "industry")
+_REFERRALS = "SELECT party, external_ref, referral_id::text AS id, state = 'withdrawn' AS withdrawn FROM referral"
+#: What each message that carries an edge should have done: (subject, party, purpose, whether it was taken back).
+_EDGES = """
+SELECT coalesce(e.notice_id, e.referral_id)::text, e.recipient, e.purpose, r.state = 'withdrawn'
+FROM edge AS e JOIN referral AS r USING (referral_id) WHERE e.state = 'emitted'
+"""
+#: What it did, in the recipient's own tables.
+_EFFECTS = {
+    "hotline": "SELECT referral_id::text, party, purpose, state = 'withdrawn' FROM offer",
+    "law_enforcement": """
+        SELECT referral_id::text, party, purpose, state = 'withdrawn' FROM case_edge JOIN case_file
+        USING (referral_id, party)
+    """,
+    "industry": "SELECT notice_id::text, party, purpose, state = 'withdrawn' FROM notice",
+}
+_INBOX = "SELECT message_id::text AS id, outcome, count(*) AS n FROM inbox GROUP BY 1, 2"
+_SENT = "SELECT message_id::text AS id, outcome, count(*) AS n FROM sent GROUP BY 1, 2"
+_LEFT = "SELECT message_id::text AS id FROM outbox WHERE type = ANY($1::text[])"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Counts at rest. Promised: everything equal, and the six that are named for what went wrong zero."""
+
+    referrals: int
+    edges: int
+    messages_receipted: int
+    #: Accepted or withdrawn by the API and not so in its tables; in the tables and never answered.
+    referrals_lost: int
+    referrals_unasked: int
+    #: Edges without their effect at the recipient (withdrawal included); effects without an edge.
+    effects_lost: int
+    effects_unasked: int
+    #: Applications of a message beyond its first, and referrals or effects that are there more than once.
+    duplicates: int
+    #: Messages in an outbox still, receipted twice, or receipted otherwise than kept by the recipient.
+    receipts_wrong: int
+    outcomes: dict[str, int]
+    accounting: Reconciliation
+
+    @property
+    def lost(self) -> int:
+        return self.referrals_lost + self.effects_lost
+
+    def as_json(self) -> dict[str, Any]:
+        names = [name for name in self.__slots__ if name != "accounting"]
+        return {name: getattr(self, name) for name in names} | {"accounting": self.accounting.as_json()}
+
+
+async def judge(exchange: SplitExchange, tally: Tally) -> Verdict:
+    """Compare what the sender was told, what the origins hold, what recipients applied and what was receipted."""
+    referrals, edges, effects, inbox, sent, left = await _read(exchange)
+    stored = {(row["party"], row["external_ref"]): row["id"] for row in referrals}
+    withdrawn = {row["id"] for row in referrals if row["withdrawn"]}
+    wanted = Counter(tuple(row) for row in edges)
+    applied = {row["id"]: row["outcome"] for row in inbox}
+    receipted = {row["id"]: row["outcome"] for row in sent}
+    return Verdict(
+        referrals=len(stored),
+        edges=wanted.total(),
+        messages_receipted=len(receipted),
+        referrals_lost=len(tally.accepted.items() - stored.items()) + len(tally.withdrawn - withdrawn),
+        referrals_unasked=len(stored.keys() - tally.accepted.keys()) + len(withdrawn - tally.withdrawn),
+        effects_lost=len(wanted.keys() - effects.keys()),
+        effects_unasked=len(effects.keys() - wanted.keys()),
+        duplicates=sum(row["n"] - 1 for row in inbox)
+        + (len(referrals) - len(stored))
+        + sum(count - 1 for count in effects.values()),
+        receipts_wrong=len(left) + sum(row["n"] - 1 for row in sent) + len(receipted.items() ^ applied.items()),
+        outcomes=dict(Counter(applied.values())),
+        accounting=await reconciled(exchange.endpoints),
+    )
+
+
+Rows = list[asyncpg.Record]
+
+
+async def _read(exchange: SplitExchange) -> tuple[Rows, Rows, Counter[tuple[object, ...]], Rows, Rows, Rows]:
+    referrals: Rows = []
+    edges: Rows = []
+    effects: Counter[tuple[object, ...]] = Counter()
+    inbox: Rows = []
+    sent: Rows = []
+    left: Rows = []
+    for service in SERVICES:
+        connection = await exchange.admin(service)
+        try:
+            if service in _ORIGINS:
+                referrals += await connection.fetch(_REFERRALS)
+                edges += await connection.fetch(_EDGES)
+            effects.update(tuple(row) for row in await connection.fetch(_EFFECTS[service]))
+            inbox += await connection.fetch(_INBOX)
+            sent += await connection.fetch(_SENT)
+            left += await connection.fetch(_LEFT, RECEIPTED)
+        finally:
+            await connection.close()
+    return referrals, edges, effects, inbox, sent, left

@@ -1,0 +1,43 @@
+"""The databases of all services, migrated, on the shared server, with nothing in them but what a test puts there."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+import asyncpg
+import pytest
+
+from deploy.devstack.databases import prepare_databases
+from deploy.devstack.stack import DevStack
+from shared.runtime.database import Database
+from shared.runtime.migrate import upgrade
+from tests.services.isolation.matrix import AUTHORITIES
+
+
+@dataclass(frozen=True, slots=True)
+class Scratch:
+    """One service's database: as its login role, which row-level security binds, and as one that nothing binds."""
+
+    database: Database
+    admin: asyncpg.Connection
+
+
+@pytest.fixture(scope="session")
+async def scratch(stack: DevStack) -> AsyncIterator[dict[str, Scratch]]:
+    admin_url = stack.postgres.admin_url
+    names = {service: f"isolation_{service}" for service in AUTHORITIES}
+    made = prepare_databases(admin_url, names.values(), stack.state.password)
+    async with AsyncExitStack() as opened:
+        found = {}
+        for service, name in names.items():
+            await asyncio.to_thread(upgrade, service, made[name].owner_url)
+            database = Database(made[name].service_url, pool_size=1)
+            opened.push_async_callback(database.close)
+            admin = await asyncpg.connect(urlsplit(admin_url)._replace(path=f"/causeway_{name}").geturl())
+            opened.push_async_callback(admin.close)
+            found[service] = Scratch(database, admin)
+        yield found

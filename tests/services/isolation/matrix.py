@@ -1,0 +1,192 @@
+"""Every cell of role × relation × action × state, as the Python table answers it and as PostgreSQL alone does.
+
+PostgreSQL is asked without any use case: a transaction bound to a party, a role and an action tries everything on
+real rows, one in each state for the acting party and one in each for another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from uuid import UUID
+
+import asyncpg
+
+from services.audit.domain import AUTHORITY as AUDIT
+from services.hotline.domain import AUTHORITY as HOTLINE
+from services.hotline.domain import OfferState
+from services.industry.domain import AUTHORITY as INDUSTRY
+from services.industry.domain import NoticeState
+from services.law_enforcement.domain import AUTHORITY as LAW_ENFORCEMENT
+from services.law_enforcement.domain import CaseState
+from shared.exchange.origin import ReferralState
+from shared.kernel.authority import Authority, Relation, Role
+from shared.kernel.ids import uuid7
+from shared.runtime.database import Database, Scope
+
+AUTHORITIES: dict[str, Authority] = {
+    "hotline": HOTLINE,
+    "law_enforcement": LAW_ENFORCEMENT,
+    "industry": INDUSTRY,
+    "audit": AUDIT,
+}
+PARTIES = {Relation.OWN: "own.example", Relation.FOREIGN: "foreign.example"}
+#: Every role, and one that no table knows; every action of any service, and one of none.
+ROLES = (*(role.value for role in Role), "stranger")
+ACTIONS = tuple(sorted({action for table in AUTHORITIES.values() for _, _, action, _ in table.cells()})) + ("erase",)
+ADDS, CHANGES, REMOVES, SEES = "adds", "changes", "removes", "sees"
+
+
+@dataclass(frozen=True, slots=True)
+class Isolated:
+    """One isolated table. `insert` takes a row's id, party and state; without a state column it ignores the last."""
+
+    service: str
+    table: str
+    resource: str
+    states: type[StrEnum]
+    key: str
+    insert: str
+    has_state: bool = True
+
+
+_REFERRAL = """
+INSERT INTO referral (referral_id, party, external_ref, revision, exercise, disposition, state, facts, decision,
+                      content, accepted_at)
+VALUES ($1::uuid, $2, $1::uuid::text, 1, true, 'routed', $3, '{}', '{}', '', now())
+"""
+_EDGE = """
+INSERT INTO edge (message_id, referral_id, party, recipient, purpose, reason, rules)
+SELECT $1::uuid, $1::uuid, $2, 'recipient.example', 'investigation', 'hosting_jurisdiction', '{}' WHERE $3 <> ''
+"""
+_OFFER = """
+INSERT INTO offer (referral_id, party, origin, purpose, exercise, state, edge, content)
+VALUES ($1, $2, 'origin.example', 'assessment', true, $3, '{}', '')
+"""
+_CASE = """
+INSERT INTO case_file (referral_id, party, origin, exercise, state) VALUES ($1, $2, 'origin.example', true, $3)
+"""
+_CASE_EDGE = """
+INSERT INTO case_edge (referral_id, party, purpose, edge, content)
+SELECT $1, $2, 'investigation', '{}', '' WHERE $3 <> ''
+"""
+_NOTICE = """
+INSERT INTO notice (notice_id, party, contact, exercise, state, purpose, language, edge, content)
+VALUES ($1, $2, 'origin.example', true, $3, 'takedown', 'en', '{}', '')
+"""
+TABLES = (
+    Isolated("hotline", "referral", "referral", ReferralState, "referral_id", _REFERRAL),
+    Isolated("hotline", "edge", "referral", ReferralState, "message_id", _EDGE, has_state=False),
+    Isolated("hotline", "offer", "offer", OfferState, "referral_id", _OFFER),
+    Isolated("law_enforcement", "case_file", "case", CaseState, "referral_id", _CASE),
+    Isolated("law_enforcement", "case_edge", "case", CaseState, "referral_id", _CASE_EDGE, has_state=False),
+    Isolated("industry", "referral", "referral", ReferralState, "referral_id", _REFERRAL),
+    Isolated("industry", "edge", "referral", ReferralState, "message_id", _EDGE, has_state=False),
+    Isolated("industry", "notice", "notice", NoticeState, "notice_id", _NOTICE),
+)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Cell:
+    """One question: may this role do this to such a row in this state?"""
+
+    table: str
+    role: str
+    relation: str
+    action: str
+    state: str
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Disagreement:
+    """A cell whose two answers differ: which effects PostgreSQL allows, and which the Python table does."""
+
+    cell: Cell
+    postgres: tuple[str, ...]
+    python: tuple[str, ...]
+
+
+#: The rows that stand in a table: (relation, state) by the row's id.
+Rows = dict[UUID, tuple[Relation, str]]
+Effects = dict[tuple[Relation, str], set[str]]
+
+
+async def fill(owner_or_admin: asyncpg.Connection, held: Isolated) -> Rows:
+    """Put one row in each state for each party into an empty table, whatever its policies say."""
+    await owner_or_admin.execute(f"TRUNCATE {held.table}")
+    rows: Rows = {uuid7(): (relation, state) for relation in Relation for state in held.states}
+    for row_id, (relation, state) in rows.items():
+        await owner_or_admin.execute(held.insert, row_id, PARTIES[relation], state)
+    return rows
+
+
+async def disagreements(database: Database, held: Isolated, rows: Rows) -> tuple[list[Disagreement], int]:
+    """Ask both about every cell of one table; return where they differ, and how many cells there are."""
+    differing: list[Disagreement] = []
+    count = 0
+    for role in ROLES:
+        for action in ACTIONS:
+            allowed = await _allowed(database, held, rows, scope=Scope([PARTIES[Relation.OWN]], role, action))
+            for cell, expected in _expected(held, role, action):
+                count += 1
+                found = allowed[Relation(cell.relation), cell.state]
+                if found != expected:
+                    differing.append(Disagreement(cell, tuple(sorted(found)), tuple(sorted(expected))))
+    return differing, count
+
+
+def _expected(held: Isolated, role: str, action: str) -> Iterator[tuple[Cell, set[str]]]:
+    """What the Python table says, as effects on rows.
+
+    `read` sees, `submit` adds, `apply` adds and changes, any other act changes. A row on which its party's role may
+    act in some state is seen in every state: it is answered with `state_forbids`, not as if it were absent.
+    """
+    for relation in Relation:
+        permitted = [state for state in held.states if _permits(held, role, relation, action=action, state=state)]
+        for state in held.states:
+            effects = {SEES} if permitted else set()
+            if state in permitted if held.has_state else permitted:
+                effects |= {"read": set(), "submit": {ADDS}, "apply": {ADDS, CHANGES}}.get(action, {CHANGES})
+            yield Cell(f"{held.service}.{held.table}", role, relation, action, state), effects
+
+
+def _permits(held: Isolated, role: str, relation: Relation, *, action: str, state: str) -> bool:
+    known = [each for each in Role if each == role]
+    table = AUTHORITIES[held.service]
+    return bool(known) and table.permits(held.resource, known[0], relation, action=action, state=state)
+
+
+class _Undone(Exception):
+    """Rolls a transaction back whose effects were only looked at."""
+
+
+async def _allowed(database: Database, held: Isolated, rows: Rows, *, scope: Scope) -> Effects:
+    """Which effects PostgreSQL allows on each row; nothing of it stays."""
+    effects: Effects = {(relation, state): set() for relation in Relation for state in held.states}
+    statements = {
+        SEES: f"SELECT {held.key} FROM {held.table}",
+        CHANGES: f"UPDATE {held.table} SET party = party RETURNING {held.key}",
+        REMOVES: f"DELETE FROM {held.table} RETURNING {held.key}",
+    }
+    try:
+        async with database.transaction(scope) as session:
+            for relation, state in effects:
+                if await _adds(session.driver, held.insert, (uuid7(), PARTIES[relation], state)):
+                    effects[relation, state].add(ADDS)
+            for effect, statement in statements.items():
+                for row in await session.driver.fetch(statement):
+                    if row[0] in rows:
+                        effects[rows[row[0]]].add(effect)
+            raise _Undone
+    except _Undone:
+        return effects
+
+
+async def _adds(driver: asyncpg.Connection, insert: str, values: Sequence[object]) -> bool:
+    try:
+        async with driver.transaction():
+            await driver.execute(insert, *values)
+            return True
+    except asyncpg.InsufficientPrivilegeError:
+        return False

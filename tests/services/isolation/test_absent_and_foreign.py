@@ -1,0 +1,119 @@
+"""What is absent and what is someone else's are answered with the same bytes, on every route that names one thing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import httpx
+import pytest
+
+from shared.kernel.ids import uuid7
+from tests.support.running import AGENCY, HOTLINE, OTHER_HOTLINE, PROVIDER, SERVICES, Exchange, provider_filing, referral
+
+#: A party that has nothing to do with the referrals of this module, at each service.
+STRANGERS = {
+    "hotline": "hotline-de.example",
+    "law_enforcement": "police-fr.example",
+    "industry": "provider-021.example",
+}
+#: The body of each act, by what stands after the colon of its path.
+BODIES: dict[str, dict[str, Any]] = {
+    "withdraw": {"reason": "filed_in_error"},
+    "acknowledge-withdrawal": {},
+    "accept": {},
+    "decline": {"reason": "no_crime"},
+    "outcome": {"outcome": "arrest", "child_identified": "no", "child_safeguarded": "unknown"},
+    "acknowledge": {},
+    "action": {"actions": ["removed"], "effective_at": "2026-03-21T08:00:00Z"},
+    "reject": {"reason": "not_found"},
+    "not-ours": {},
+}
+#: Headers that differ between any two answers.
+OF_THE_MOMENT = {"date", "request-id"}
+
+
+@dataclass(frozen=True, slots=True)
+class Filed:
+    """One referral of a hotline that reached all three kinds, and one of a provider."""
+
+    by_hotline: UUID
+    notice: UUID
+    by_provider: UUID
+
+    def foreign(self, service: str, path: str) -> UUID:
+        """An id that exists at the service under this path, and belongs to others."""
+        if "notice_id" in path:
+            return self.notice
+        return self.by_provider if service == "industry" else self.by_hotline
+
+
+@pytest.fixture(scope="module")
+async def filed(exchange: Exchange) -> Filed:
+    async with exchange.client(HOTLINE) as hotline, exchange.client(PROVIDER) as provider:
+        first = await hotline.submit(referral())
+        other = await provider.submit(provider_filing())
+        await exchange.until_quiet()
+        shown = await hotline.show(first.referral_id)
+    notices = [edge.notice_id for edge in shown.edges if edge.notice_id]
+    return Filed(first.referral_id, UUID(str(notices[0])), other.referral_id)
+
+
+async def routes_of(exchange: Exchange, service: str) -> Iterator[tuple[str, str]]:
+    """(method, path) of every operation that names one thing, from the service's own document."""
+    async with exchange.http(STRANGERS[service]) as http:
+        paths = (await http.get("/openapi.json")).json()["paths"]
+    return ((method.upper(), path) for path, methods in paths.items() if "{" in path for method in methods)
+
+
+async def asked(http: httpx.AsyncClient, method: str, path: str, *, subject: UUID) -> tuple[int, bytes, dict[str, str]]:
+    """Status, body and headers of one request, as far as they do not depend on the moment."""
+    start, _, end = path.partition("{")
+    _, _, act = end.partition("}")
+    body = BODIES[act.lstrip(":")] if method == "POST" else None
+    headers = {"Idempotency-Key": str(uuid7())} if method == "POST" else {}
+    answer = await http.request(method, f"{start}{subject}{act}", json=body, headers=headers)
+    kept = {name: value for name, value in answer.headers.items() if name not in OF_THE_MOMENT}
+    return answer.status_code, answer.content, kept
+
+
+@pytest.mark.parametrize("service", SERVICES)
+async def test_absent_and_foreign_are_answered_with_the_same_bytes(
+    exchange: Exchange, filed: Filed, service: str
+) -> None:
+    asked_about = 0
+    async with exchange.http(STRANGERS[service]) as http:
+        for method, path in await routes_of(exchange, service):
+            absent = await asked(http, method, path, subject=uuid7())
+            foreign = await asked(http, method, path, subject=filed.foreign(service, path))
+            assert foreign == absent, path
+            assert foreign[0] == 404, path
+            asked_about += 1
+    assert asked_about == {"hotline": 4, "law_enforcement": 5, "industry": 8}[service]
+
+
+@pytest.mark.parametrize(
+    ("party", "path"),
+    [
+        (HOTLINE, "/v1/referrals/{referral_id}"),
+        (OTHER_HOTLINE, "/v1/inbox/{referral_id}"),
+        (AGENCY, "/v1/inbox/{referral_id}"),
+        (PROVIDER, "/v1/notices/{notice_id}"),
+    ],
+)
+async def test_whom_it_concerns_is_answered_otherwise(
+    exchange: Exchange, filed: Filed, party: str, path: str
+) -> None:
+    """The control of the test above: the foreign things are there, and their parties see them."""
+    async with exchange.http(party) as http:
+        own = await asked(http, "GET", path, subject=filed.foreign("hotline", path))
+    assert own[0] == 200
+
+
+async def test_an_absent_flow_is_answered_like_any_absent_resource(exchange: Exchange, filed: Filed) -> None:
+    async with exchange.http("auditor.example") as auditor, exchange.http(HOTLINE) as hotline:
+        flow = await auditor.get(f"/v1/flows/{uuid7()}", headers={"Purpose": "looking for what is not there"})
+        absent = await asked(hotline, "GET", "/v1/referrals/{referral_id}", subject=uuid7())
+    assert (flow.status_code, flow.content) == absent[:2]

@@ -1,0 +1,104 @@
+"""Exercises stay among sandbox parties. The sample directory has live parties where sandbox ones serve as well."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from uuid import UUID
+
+import pytest
+
+from shared.contracts.referral import ReferralSubmission
+from shared.exchange.message import Draft
+from shared.exchange.prepare import Documents, prepare
+from shared.kernel.authority import Role
+from shared.kernel.clock import SystemClock
+from shared.routing.shelf import read_directory, read_policy
+from shared.runtime import outbox
+from shared.runtime.database import Database, Scope
+from shared.runtime.keys import load_keys
+from shared.runtime.origin import store
+from tests.support.running import HOTLINE, Exchange, referral
+
+LIVE_HOTLINE, LIVE_AGENCY = "hotline-live.example", "police-live.example"
+
+
+def as_it_is(draft: Draft) -> Draft:
+    return draft
+
+
+def exercise_outside(draft: Draft) -> Draft:
+    """The envelope says exercise, the body does not."""
+    return replace(draft, exercise=True)
+
+
+def exercise_throughout(draft: Draft) -> Draft:
+    """Envelope and body say exercise."""
+    return replace(draft, exercise=True, body=draft.body.replace(b'"exercise":false', b'"exercise":true'))
+
+
+async def sent_by_a_live_hotline(exchange: Exchange, change: Callable[[Draft], Draft]) -> UUID:
+    """File a live referral in the name of the live hotline, past its API, with each of its offers changed."""
+    documents = Documents(
+        read_directory((exchange.state / "directory.json").read_bytes()),
+        read_policy((exchange.state / "policy.json").read_bytes()),
+    )
+    origin = documents.directory.party(LIVE_HOTLINE)
+    assert origin is not None
+    submission = ReferralSubmission.model_validate(referral(exercise=False))
+    prepared = prepare(submission, origin=origin, documents=documents, at=SystemClock().now())
+    *offers, fact = prepared.drafts
+    assert [offer.recipient for offer in offers] == [LIVE_AGENCY]
+    kek = load_keys(exchange.installation.keys_dir("hotline")).kek
+    database = Database(exchange.endpoints.databases["hotline"].service_url, pool_size=1)
+    async with database.transaction(Scope([LIVE_HOTLINE], Role.MACHINE, "submit")) as session:
+        await store.insert_referrals(session.driver, [prepared], kek)
+        await store.count_intake(session.driver, [(LIVE_HOTLINE, "submitted"), (LIVE_HOTLINE, "accepted")])
+        await outbox.enqueue(session.driver, [*map(change, offers), fact])
+    await database.close()
+    return prepared.referral_id
+
+
+async def received(exchange: Exchange, referral_id: UUID) -> tuple[list[tuple[str, str | None]], int]:
+    """What the agencies' inbox says of the offer, and how many cases it has become."""
+    await exchange.until_quiet()
+    offers = await exchange.count_as_accountant(
+        "hotline", "SELECT message_id FROM edge WHERE referral_id = $1", referral_id
+    )
+    kept = await exchange.count_as_accountant(
+        "law_enforcement",
+        "SELECT outcome, code FROM inbox WHERE message_id = ANY($1::uuid[])",
+        [row["message_id"] for row in offers],
+    )
+    cases = await exchange.count_as_accountant(
+        "law_enforcement", "SELECT 1 FROM case_file WHERE referral_id = $1", referral_id
+    )
+    return [(row["outcome"], row["code"]) for row in kept], len(cases)
+
+
+async def test_an_exercise_goes_to_no_live_party(exchange: Exchange) -> None:
+    async with exchange.client(HOTLINE) as client:
+        accepted = await client.submit(referral())
+    assert len(accepted.recipients) == 3
+    assert not {each.recipient for each in accepted.recipients} & {LIVE_HOTLINE, LIVE_AGENCY}
+
+
+async def test_a_sandbox_party_cannot_file_in_earnest(exchange: Exchange) -> None:
+    body = referral(exercise=False)
+    async with exchange.http(HOTLINE) as http:
+        answer = await http.post("/v1/referrals", json=body, headers={"Idempotency-Key": "in-earnest"})
+    assert (answer.status_code, answer.json()["code"], answer.json()["field"]) == (422, "exercise_mismatch", "/exercise")
+
+
+@pytest.mark.parametrize("change", [exercise_outside, exercise_throughout])
+async def test_an_exercise_record_that_reaches_a_live_party_is_refused(
+    exchange: Exchange, change: Callable[[Draft], Draft]
+) -> None:
+    referral_id = await sent_by_a_live_hotline(exchange, change)
+    assert await received(exchange, referral_id) == ([("refused", "exercise_mismatch")], 0)
+
+
+async def test_the_same_record_in_earnest_is_applied(exchange: Exchange) -> None:
+    """The control of the test above: nothing but the exercise is wrong with it."""
+    referral_id = await sent_by_a_live_hotline(exchange, as_it_is)
+    assert await received(exchange, referral_id) == ([("applied", None)], 1)

@@ -1,0 +1,100 @@
+"""Who may do what to which row: the Python table and PostgreSQL's own answer are equal in every cell."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import asyncpg
+import pytest
+
+from shared.kernel.authority import Relation
+from tests.services.isolation.conftest import Scratch
+from tests.services.isolation.matrix import (
+    AUTHORITIES,
+    TABLES,
+    Cell,
+    Disagreement,
+    Isolated,
+    disagreements,
+    fill,
+)
+
+Record = Callable[[str, object], None]
+OFFER = next(held for held in TABLES if held.table == "offer")
+
+
+async def asked(scratch: dict[str, Scratch], held: Isolated) -> tuple[list[Disagreement], int]:
+    place = scratch[held.service]
+    return await disagreements(place.database, held, await fill(place.admin, held))
+
+
+@asynccontextmanager
+async def changed(admin: asyncpg.Connection, statement: str, *, undo: str) -> AsyncIterator[None]:
+    await admin.execute(statement)
+    try:
+        yield
+    finally:
+        await admin.execute(undo)
+
+
+@pytest.mark.parametrize("held", TABLES, ids=lambda held: f"{held.service}.{held.table}")
+async def test_the_python_table_and_row_level_security_answer_every_cell_equally(
+    scratch: dict[str, Scratch], held: Isolated, record_property: Record
+) -> None:
+    differing, cells = await asked(scratch, held)
+    record_property("cells", cells)
+    assert differing == []
+
+
+@pytest.mark.parametrize("service", AUTHORITIES)
+async def test_the_two_copies_of_the_table_hold_the_same_cells(scratch: dict[str, Scratch], service: str) -> None:
+    rows = await scratch[service].admin.fetch("SELECT resource, role, action, state FROM permitted")
+    assert sorted(tuple(row) for row in rows) == [tuple(map(str, cell)) for cell in AUTHORITIES[service].cells()]
+
+
+@pytest.mark.parametrize("service", AUTHORITIES)
+async def test_every_table_with_a_party_is_isolated_even_from_its_owner(
+    scratch: dict[str, Scratch], service: str
+) -> None:
+    rows = await scratch[service].admin.fetch(
+        "SELECT relname FROM pg_class WHERE relkind = 'r' AND relrowsecurity AND relforcerowsecurity"
+    )
+    assert {row["relname"] for row in rows} == {held.table for held in TABLES if held.service == service}
+
+
+@pytest.mark.parametrize("held", TABLES, ids=lambda held: f"{held.service}.{held.table}")
+async def test_a_transaction_bound_to_nobody_sees_nothing(scratch: dict[str, Scratch], held: Isolated) -> None:
+    rows = await fill(scratch[held.service].admin, held)
+    async with scratch[held.service].database.transaction() as session:
+        assert await session.driver.fetch(f"SELECT 1 FROM {held.table}") == []
+    assert await scratch[held.service].admin.fetchval(f"SELECT count(*) FROM {held.table}") == len(rows)
+
+
+async def test_with_row_level_security_off_the_foreign_cells_are_found_open(scratch: dict[str, Scratch]) -> None:
+    """The control of the first test: it is the policies that answer, not the statements that ask."""
+    off, on = (f"ALTER TABLE offer {word} ROW LEVEL SECURITY" for word in ("DISABLE", "ENABLE"))
+    async with changed(scratch["hotline"].admin, off, undo=on):
+        differing, cells = await asked(scratch, OFFER)
+    assert len(differing) == cells
+    assert any(each.cell.relation == Relation.FOREIGN and "changes" in each.postgres for each in differing)
+
+
+async def test_one_cell_too_many_in_the_database_is_found_by_name(scratch: dict[str, Scratch]) -> None:
+    where = "('offer', 'acknowledge_withdrawal', 'analyst', 'offered')"
+    add = f"INSERT INTO permitted (resource, action, role, state) VALUES {where}"
+    remove = f"DELETE FROM permitted WHERE (resource, action, role, state) = {where}"
+    async with changed(scratch["hotline"].admin, add, undo=remove):
+        differing, _ = await asked(scratch, OFFER)
+    cell = Cell("hotline.offer", "analyst", "own", "acknowledge_withdrawal", "offered")
+    assert differing == [Disagreement(cell, ("changes", "sees"), ("sees",))]
+
+
+async def test_one_cell_too_few_in_the_database_is_found_by_name(scratch: dict[str, Scratch]) -> None:
+    where = "('offer', 'acknowledge_withdrawal', 'machine', 'withdrawn')"
+    add = f"INSERT INTO permitted (resource, action, role, state) VALUES {where}"
+    remove = f"DELETE FROM permitted WHERE (resource, action, role, state) = {where}"
+    async with changed(scratch["hotline"].admin, remove, undo=add):
+        differing, _ = await asked(scratch, OFFER)
+    assert {each.cell.state for each in differing} == {"offered", "withdrawn", "withdrawal_acknowledged"}
+    assert {(each.cell.role, each.cell.action) for each in differing} == {("machine", "acknowledge_withdrawal")}

@@ -1,0 +1,389 @@
+"""The edge: bounds, time-outs, headers and problems, on the application and on a real socket."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import APIRouter, Depends, FastAPI, Query, Request
+from openapi_spec_validator import validate
+
+from shared.contracts.base import Contract
+from shared.guard.envelope_limits import BODY_BYTES_MAX
+from shared.kernel.authority import Role
+from shared.kernel.clock import ManualClock
+from shared.kernel.errors import Defect, Refused, Unavailable
+from shared.runtime import telemetry
+from shared.runtime.budgets import BudgetLimits, Budgets
+from shared.runtime.health import Check
+from shared.runtime.http import (
+    BATCH_BODY_BYTES_MAX,
+    SECURITY_HEADERS,
+    accepts,
+    create_app,
+    read_json,
+    read_model,
+    serve_http,
+)
+from shared.runtime.identity import Identity, identified
+from shared.runtime.problems import not_found
+from tests.shared.runtime.builders import NOW
+
+JSON = {"content-type": "application/json"}
+
+
+class Posted(Contract):
+    number: int
+
+
+class StubKeys:
+    """Knows one key."""
+
+    async def identify(self, authorization: str | None) -> Identity:
+        if authorization != "Bearer known":
+            raise Refused("unauthenticated", status=401)
+        return Identity("a.example", Role.ANALYST, "hotline", exercise=True)
+
+
+def router(budgets: Budgets) -> APIRouter:
+    routes = APIRouter()
+    identity = Depends(identified(StubKeys(), budgets))  # type: ignore[arg-type]
+
+    @routes.post("/v1/things", openapi_extra=accepts(Posted))
+    @routes.post("/v1/things:batch", openapi_extra=accepts(Posted))
+    async def post(request: Request) -> dict[str, int]:
+        return {"number": read_model(Posted, await read_json(request)).number}
+
+    @routes.post("/v1/guarded")
+    async def guarded(request: Request, who: Any = identity) -> dict[str, Any]:
+        return {"party": who.party, "length": len(await request.body())}
+
+    @routes.post("/v1/sized:batch")
+    async def sized(request: Request) -> dict[str, int]:
+        return {"length": len(await request.body())}
+
+    @routes.get("/v1/things/{thing}")
+    async def get(thing: str) -> None:
+        raise not_found()
+
+    @routes.get("/v1/things")
+    async def listed(limit: int = Query(50, ge=1, le=200)) -> dict[str, int]:
+        return {"limit": limit}
+
+    @routes.get("/v1/fails/{how}")
+    async def fails(how: str) -> dict[str, str | None]:
+        errors = {"defect": Defect("inner"), "bug": ValueError("hunter2"), "away": Unavailable("database_unavailable")}
+        raise errors[how]
+
+    @routes.get("/v1/trace")
+    async def traced() -> dict[str, str | None]:
+        return {"traceparent": telemetry.current_traceparent()}
+
+    return routes
+
+
+async def probe_bus() -> Check:
+    return Check("bus", False, "no_partitions")
+
+
+async def probe_documents() -> Check:
+    return Check("documents", True)
+
+
+def app_of(*probes: Any, limits: BudgetLimits | None = None, **options: Any) -> FastAPI:
+    budgets = Budgets(limits or BudgetLimits(1000, 10_000_000), ManualClock(NOW))
+    return create_app("sample", [router(budgets)], probes=probes, **options)
+
+
+def client_of(app: FastAPI) -> httpx.AsyncClient:
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://service.example")
+
+
+@asynccontextmanager
+async def served(app: FastAPI) -> AsyncIterator[int]:
+    """The port of a real server."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port: int = free.getsockname()[1]
+    task = asyncio.create_task(serve_http(app, "127.0.0.1", port))
+    async with asyncio.timeout(10):
+        while True:
+            try:
+                (await asyncio.open_connection("127.0.0.1", port))[1].close()
+                break
+            except OSError:
+                await asyncio.sleep(0.02)
+    try:
+        yield port
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+
+
+async def exchanged(port: int, *parts: bytes, pause_s: float = 0) -> bytes:
+    """All that the server answers on one connection until it closes it (or 5 s)."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        for part in parts:
+            writer.write(part)
+            await writer.drain()
+            await asyncio.sleep(pause_s)
+        async with asyncio.timeout(5):
+            return await reader.read()
+    finally:
+        writer.close()
+
+
+async def chunks(total: int, size: int = 8192) -> AsyncIterator[bytes]:
+    for _ in range(total // size):
+        yield b"x" * size
+
+
+def code_of(answer: httpx.Response) -> tuple[int, str]:
+    return answer.status_code, answer.json()["code"]
+
+
+async def test_a_good_body_reaches_the_route() -> None:
+    async with client_of(app_of()) as client:
+        answer = await client.post("/v1/things", json={"number": 7})
+    assert (answer.status_code, answer.json()) == (200, {"number": 7})
+
+
+@pytest.mark.parametrize(
+    ("content", "headers", "expected"),
+    [
+        (b'{"number":7}', {}, (415, "body_content_type")),
+        (b"{", JSON, (400, "body_not_json")),
+        (b'{"number":"secret"}', JSON, (422, "fields_invalid")),
+        (b"x" * (BODY_BYTES_MAX + 1), JSON, (413, "body_too_large")),
+    ],
+)
+async def test_a_bad_body_is_a_problem_with_a_code_and_without_its_values(
+    content: bytes, headers: dict[str, str], expected: tuple[int, str]
+) -> None:
+    async with client_of(app_of()) as client:
+        answer = await client.post("/v1/things", content=content, headers=headers)
+    assert code_of(answer) == expected
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert "secret" not in answer.text
+
+
+async def test_a_body_of_unannounced_length_is_bounded_while_it_comes() -> None:
+    async with client_of(app_of()) as client:
+        answer = await client.post("/v1/things", content=chunks(BODY_BYTES_MAX * 2), headers=JSON)
+    assert code_of(answer) == (413, "body_too_large")
+    assert answer.headers["connection"] == "close"
+
+
+@pytest.mark.parametrize(("length", "status"), [(BATCH_BODY_BYTES_MAX, 200), (BATCH_BODY_BYTES_MAX + 1, 413)])
+async def test_a_batch_may_weigh_as_much_as_its_items_together(length: int, status: int) -> None:
+    async with client_of(app_of()) as client:
+        answer = await client.post("/v1/sized:batch", content=b"x" * length)
+    assert answer.status_code == status
+
+
+async def test_what_is_absent_is_answered_like_what_is_not_yours() -> None:
+    async with client_of(app_of()) as client:
+        answers = [await client.get(path) for path in ("/v1/things/a", "/v1/things/b", "/v1/nothing", "/x")]
+    assert {answer.status_code for answer in answers} == {404}
+    assert len({answer.content for answer in answers}) == 1
+
+
+async def test_a_method_that_a_resource_has_not_is_a_problem_that_says_which_it_has() -> None:
+    async with client_of(app_of()) as client:
+        answer = await client.delete("/v1/things/a")
+    assert code_of(answer) == (405, "method_not_allowed")
+    assert answer.headers["allow"] == "GET"
+
+
+async def test_a_bad_parameter_is_a_problem_that_names_it_and_not_its_value() -> None:
+    async with client_of(app_of()) as client:
+        answer = await client.get("/v1/things?limit=hunter2")
+    assert code_of(answer) == (400, "parameter_invalid")
+    assert answer.json()["field"] == "/query/limit"
+    assert "hunter2" not in answer.text
+
+
+@pytest.mark.parametrize("how", ["defect", "bug"])
+async def test_a_failure_of_ours_is_a_plain_500_and_a_line_with_the_request_id(
+    how: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    async with client_of(app_of()) as client:
+        answer = await client.get(f"/v1/fails/{how}")
+    assert code_of(answer) == (500, "internal_error")
+    (line,) = [json.loads(each) for each in capfd.readouterr().err.splitlines() if "request_failed" in each]
+    assert line["request_id"] == answer.headers["request-id"]
+    assert line["route"] == "/v1/fails/{how}"
+    assert "hunter2" not in answer.text + json.dumps(line)
+    assert "inner" not in answer.text
+
+
+async def test_what_is_unavailable_is_a_503_with_retry_after() -> None:
+    async with client_of(app_of()) as client:
+        answer = await client.get("/v1/fails/away")
+    assert code_of(answer) == (503, "database_unavailable")
+    assert answer.headers["retry-after"] == "2"
+
+
+@pytest.mark.parametrize("path", ["/livez", "/v1/nothing", "/v1/fails/bug", "/v1/things"])
+async def test_every_answer_has_the_security_headers_and_an_id_of_its_own(path: str) -> None:
+    async with client_of(app_of()) as client:
+        first, second = await client.get(path), await client.get(path)
+    assert all(first.headers[name] == value for name, value in SECURITY_HEADERS.items())
+    assert first.headers["request-id"] != second.headers["request-id"]
+
+
+async def test_readiness_lists_what_is_not_ready() -> None:
+    async with client_of(app_of(probe_bus, probe_documents)) as client:
+        unready = await client.get("/readyz")
+    async with client_of(app_of(probe_documents)) as client:
+        ready = await client.get("/readyz")
+    assert (unready.status_code, ready.status_code) == (503, 200)
+    assert unready.json()["checks"][0] == {"name": "bus", "ok": False, "reason": "no_partitions"}
+
+
+async def test_metrics_are_shown_also_when_the_gauges_cannot_be_set() -> None:
+    async def measure() -> None:
+        raise Unavailable("database_unavailable")
+
+    async with client_of(app_of(measure=measure)) as client:
+        await client.get("/v1/things/secret-id")
+        answer = await client.get("/metrics")
+    assert answer.status_code == 200
+    assert 'causeway_http_requests_total{method="GET",route="/v1/things/{thing}",status="404"}' in answer.text
+    assert "secret-id" not in answer.text
+
+
+async def test_without_a_key_the_body_is_not_waited_for() -> None:
+    head = b"POST /v1/guarded HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n"
+    async with served(app_of()) as port:
+        answer = await exchanged(port, head)
+    assert answer.startswith(b"HTTP/1.1 401 ")
+    assert b'"code":"unauthenticated"' in answer
+    assert b"www-authenticate: Bearer" in answer
+
+
+async def test_a_party_over_its_budget_is_told_so_before_any_work() -> None:
+    app = app_of(limits=BudgetLimits(requests_per_s=0.5, bytes_per_s=1000))
+    async with client_of(app) as client:
+        headers = {"authorization": "Bearer known"}
+        passed = await client.post("/v1/guarded", content=b"x", headers=headers)
+        refused = await client.post("/v1/guarded", content=b"x", headers=headers)
+    assert passed.json() == {"party": "a.example", "length": 1}
+    assert code_of(refused) == (429, "budget_exceeded")
+    assert refused.headers["ratelimit-reset"] == refused.headers["retry-after"] == "2"
+
+
+async def test_a_body_of_unannounced_length_is_charged_with_the_most_it_may_be() -> None:
+    app = app_of(limits=BudgetLimits(requests_per_s=1000, bytes_per_s=BODY_BYTES_MAX / 2))
+    async with client_of(app) as client:
+        headers = {"authorization": "Bearer known"}
+        answers = [await client.post("/v1/guarded", content=chunks(8192), headers=headers) for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [200, 429]
+
+
+async def test_a_request_goes_on_with_the_trace_it_came_with(tmp_path: Path) -> None:
+    telemetry.configure_telemetry(instance="edges", sampling_ratio=0, spans_file=tmp_path / "spans.jsonl")
+    trace_id = "0af7651916cd43dd8448eb211c80319c"
+    async with client_of(app_of()) as client:
+        traced = await client.get("/v1/trace", headers={"traceparent": f"00-{trace_id}-b7ad6b7169203331-01"})
+        untraced = await client.get("/v1/trace")
+    telemetry.close_telemetry()
+    assert traced.json()["traceparent"][3:35] == trace_id
+    assert untraced.json()["traceparent"] is None
+
+
+async def test_openapi_says_what_routes_take_that_parse_their_own_bodies() -> None:
+    async with client_of(app_of()) as client:
+        document = (await client.get("/openapi.json")).json()
+    operation = document["paths"]["/v1/things"]["post"]
+    schema = operation["requestBody"]["content"]["application/json"]["schema"]
+    assert schema == {"$ref": "#/components/schemas/Posted"}
+    assert document["components"]["schemas"]["Posted"]["additionalProperties"] is False
+    assert "application/problem+json" in operation["responses"]["default"]["content"]
+
+
+async def test_openapi_is_a_valid_document() -> None:
+    async with client_of(app_of()) as client:
+        validate((await client.get("/openapi.json")).json())
+
+
+async def test_a_client_that_sends_its_body_too_slowly_is_cut_off_with_408() -> None:
+    head = b"POST /v1/things HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 12\r\n\r\n"
+    async with served(app_of(body_timeout_s=0.2)) as port:
+        answer = await exchanged(port, head, b'{"num')
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert b'"code":"body_too_slow"' in answer
+
+
+async def test_a_client_that_sends_its_body_in_time_is_answered() -> None:
+    # Negative control: the same bytes, complete.
+    head = b"POST /v1/things HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 12\r\n"
+    async with served(app_of(body_timeout_s=5)) as port:
+        answer = await exchanged(port, head + b"connection: close\r\n\r\n", b'{"num', b'ber":7}', pause_s=0.05)
+    assert answer.endswith(b'{"number":7}')
+
+
+@pytest.mark.parametrize("begun", [b"", b"GET /livez HTTP/1.1\r\nhost: x\r\nx: y"])
+async def test_a_client_that_never_ends_its_head_is_cut_off(begun: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with served(app_of()) as port:
+        monkeypatch.setattr("shared.runtime.http.HEAD_TIMEOUT_S", 0.2)
+        answer = await exchanged(port, begun)
+    assert answer.startswith(b"HTTP/1.1 408 ")
+
+
+async def test_the_second_request_of_a_connection_is_bounded_like_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with served(app_of()) as port:
+        monkeypatch.setattr("shared.runtime.http.HEAD_TIMEOUT_S", 0.3)
+        answer = await exchanged(port, b"GET /livez HTTP/1.1\r\nhost: x\r\n\r\n", b"GET /livez HT", pause_s=0.1)
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert b"HTTP/1.1 408 " in answer
+
+
+async def test_a_head_without_end_is_refused_and_not_kept() -> None:
+    async with served(app_of()) as port:
+        answer = await exchanged(port, b"GET /livez HTTP/1.1\r\n", *[b"x: " + b"y" * 4000 + b"\r\n"] * 5, pause_s=0.02)
+    assert answer.startswith(b"HTTP/1.1 431 ")
+
+
+async def test_what_is_left_of_a_refused_body_is_not_taken_for_the_next_request() -> None:
+    smuggled = b"GET /v1/things HTTP/1.1\r\nhost: x\r\n\r\n"
+    head = b"POST /v1/guarded HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n" % (len(smuggled) + 1000)
+    async with served(app_of()) as port:
+        answer = await exchanged(port, head, smuggled, pause_s=0.05)
+    assert answer.count(b"HTTP/1.1 ") == 1
+    assert answer.startswith(b"HTTP/1.1 401 ")
+
+
+async def test_an_address_that_is_taken_is_unavailable_and_does_not_end_the_process() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(Unavailable) as raised:
+        await serve_http(app_of(), "127.0.0.1", taken.getsockname()[1])
+    assert raised.value.code == "http_address_taken"
+
+
+async def test_a_server_that_is_ended_answers_what_it_had_begun() -> None:
+    release = asyncio.Event()
+    app = app_of()
+
+    @app.get("/v1/slow")
+    async def slow() -> dict[str, bool]:
+        await release.wait()
+        return {"done": True}
+
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    task = asyncio.create_task(serve_http(app, "127.0.0.1", port))
+    async with httpx.AsyncClient(transport=httpx.AsyncHTTPTransport(retries=5)) as client:
+        asking = asyncio.create_task(client.get(f"http://127.0.0.1:{port}/v1/slow"))
+        await asyncio.sleep(0.5)
+        task.cancel()
+        asyncio.get_running_loop().call_later(0.3, release.set)
+        assert (await asking).json() == {"done": True}
+    await asyncio.wait([task])
+    assert task.cancelled()

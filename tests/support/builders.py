@@ -1,0 +1,92 @@
+"""Small things that tests of the exchange are made of: drafts, arrivals, settlements, parked rows. All invented."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from uuid import UUID
+
+from shared.contracts.registry import REFERRAL_WITHDRAWN, MessageType
+from shared.exchange.message import Draft, Record
+from shared.kernel.canonical import digest
+from shared.kernel.ids import uuid7
+from shared.runtime.ports import Arrival, Parked, Settlement
+from shared.vocabulary.answers import Outcome
+
+AT = datetime(2026, 5, 4, 12, tzinfo=UTC)
+HOTLINE, POLICE, PROVIDER = "hotline-fr.example", "police-nl.example", "provider-001.example"
+TOPIC = "causeway.inbox.law_enforcement.v1"
+
+
+def draft(
+    subject: UUID | None = None,
+    *,
+    message: MessageType = REFERRAL_WITHDRAWN,
+    sender: str = HOTLINE,
+    recipient: str = POLICE,
+    recipient_instance: str = "law_enforcement",
+    topic: str = TOPIC,
+    decided_at: datetime | None = None,
+    body: bytes = b'{"clear":{}}',
+) -> Draft:
+    """A message on its way out; its body means nothing unless one is given."""
+    return Draft(
+        message_id=uuid7(),
+        message=message,
+        subject=str(subject or uuid7()),
+        sender=sender,
+        recipient=recipient,
+        recipient_instance=recipient_instance,
+        topic=topic,
+        exercise=True,
+        body=body,
+        created_at=AT,
+        decided_at=decided_at,
+    )
+
+
+def arrival(
+    sequence: int = 1,
+    *,
+    message_id: UUID | None = None,
+    sender: str = HOTLINE,
+    recipient: str = POLICE,
+    content: bytes = b"",
+    offset: int = 0,
+) -> Arrival:
+    """A verified message as it arrives. `content` stands for its body: another content, another digest."""
+    message_id = message_id or uuid7()
+    return Arrival(
+        message_id=message_id,
+        sender=sender,
+        recipient=recipient,
+        sequence=sequence,
+        type=REFERRAL_WITHDRAWN.type,
+        digest=digest(f"{message_id} {sender} {sequence} ".encode() + content),
+        topic=TOPIC,
+        partition=0,
+        offset=offset,
+    )
+
+
+def settlement(
+    message_id: UUID,
+    message_digest: str,
+    outcome: Outcome = Outcome.APPLIED,
+    *,
+    code: str | None = None,
+    by: str = "law_enforcement",
+    receipt_id: UUID | None = None,
+) -> Settlement:
+    return Settlement(message_id, message_digest, outcome, code, receipt_id or uuid7(), by)
+
+
+def parked(
+    offset: int, *, reason: str = "signature_invalid", record: Record | None = None, message_id: UUID | None = None
+) -> Parked:
+    value = b"" if record is None else record.value or b""
+    return Parked(TOPIC, 0, offset, len(value), digest(value), reason, None, message_id, record)
+
+
+def raw_record(offset: int = 0, value: bytes | None = b"{}", *, key: bytes | None = b"k") -> Record:
+    """A record that nobody signed."""
+    return Record(TOPIC, 0, offset, AT, key, (("ce_id", b"\xff"), ("empty", None)), value)

@@ -1,0 +1,213 @@
+"""A small world: instances with keys, the sample documents in force, an origin, records as Kafka would hold them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from zlib import crc32
+
+from deploy.directory.approval import document_body
+from deploy.directory.build import sample_directory
+from deploy.policy import sample_policy
+from shared.contracts.directory import Directory, PublicKey
+from shared.contracts.policy import Policy
+from shared.contracts.referral import ReferralSubmission
+from shared.envelope.batch import sign_batch
+from shared.envelope.canonical import covered_bytes
+from shared.envelope.headers import Attributes, Envelope, decode_headers, encode_headers
+from shared.envelope.keys import OpeningKey, SealingKey, SigningKey, VerifyKey
+from shared.exchange.accept import Reader
+from shared.exchange.message import Draft, Record
+from shared.exchange.prepare import Documents, Prepared, prepare
+from shared.routing.shelf import DocumentShelf, read_directory, read_policy
+from shared.runtime.ports import OutboxRow
+from shared.runtime.stamping import counts_by_pair, stamp_rows, wire
+from tests.support.builders import AT, HOTLINE, PROVIDER
+
+INSTANCES = ("hotline", "law_enforcement", "industry", "audit")
+TOPICS = {name: f"causeway.inbox.{name}.v1" for name in INSTANCES[:3]} | {"audit": "causeway.audit.v1"}
+SINCE = datetime(2026, 1, 1, tzinfo=UTC)
+PARTITIONS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """What one instance signs and opens with."""
+
+    signing: SigningKey
+    opening: OpeningKey
+
+    def public(self) -> tuple[PublicKey, ...]:
+        return public_key(self.signing.verify_key, "sign"), public_key(self.opening.sealing_key, "seal")
+
+
+@dataclass
+class World:
+    """Everything that `prepare` and `accept` need. Offsets are dense per partition, as in a fresh topic."""
+
+    keys: Mapping[str, Keys]
+    document: Directory
+    policy: Policy
+    at: datetime = AT
+    shelf: DocumentShelf = field(default_factory=DocumentShelf)
+    _offsets: dict[tuple[str, int], int] = field(default_factory=dict)
+    _sequences: dict[tuple[str, str], int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.place(self.document, SINCE)
+        self.place(self.policy, SINCE)
+
+    def place(self, document: Directory | Policy, active_from: datetime) -> None:
+        """Put a document in force."""
+        body = document_body(document)
+        if isinstance(document, Directory):
+            self.shelf.directories.place(read_directory(body), active_from)
+        else:
+            self.shelf.policies.place(read_policy(body), active_from)
+
+    @property
+    def documents(self) -> Documents:
+        return Documents(self.shelf.directories.active(self.at), self.shelf.policies.active(self.at))
+
+    def reader(self, instance: str, *, opening_keys: Sequence[OpeningKey] = ()) -> Reader:
+        keys = opening_keys or [self.keys[instance].opening]
+        return Reader(instance, TOPICS[instance], self.shelf, keys)
+
+    def prepared(self, origin: str = HOTLINE, **changes: Any) -> Prepared:
+        """A referral filed by `origin`, decided and sealed, ready to be stored."""
+        party = self.documents.directory.party(origin)
+        assert party is not None
+        return prepare(submission(**changes), origin=party, documents=self.documents, at=self.at)
+
+    def offered(self, recipient: str, **changes: Any) -> Draft:
+        """The one draft of a newly prepared referral that goes to `recipient`."""
+        return next(each for each in self.prepared(**changes).drafts if each.recipient == recipient)
+
+    def rows(self, drafts: Iterable[Draft], instance: str = "hotline") -> list[OutboxRow]:
+        """The drafts, stamped as one batch by `instance`."""
+        rows = [OutboxRow(number, each, None) for number, each in enumerate(drafts, 1)]
+        lasts = {pair: self._sequences.get(pair, 0) + count for pair, count in counts_by_pair(rows).items()}
+        self._sequences |= lasts
+        return stamp_rows(rows, lasts, instance=instance, key=self.keys[instance].signing)[0]
+
+    def records(self, drafts: Iterable[Draft], instance: str = "hotline") -> list[Record]:
+        """The drafts as Kafka holds them once `instance` has stamped and sent them."""
+        return [self.record(row, instance) for row in self.rows(drafts, instance)]
+
+    def record(self, row: OutboxRow, instance: str = "hotline") -> Record:
+        return self._held(row.draft.topic, row.draft.subject.encode(), wire(row, instance), row.draft.body)
+
+    def resigned(
+        self,
+        record: Record,
+        *,
+        key: SigningKey | None = None,
+        instance: str = "hotline",
+        clear: Mapping[str, Any] | None = None,
+        body: bytes | None = None,
+        **attributes: Any,
+    ) -> Record:
+        """The record with other attributes or another body, honestly signed again: what a hostile sender can make."""
+        if body is None:
+            body = record.value or b""
+        if clear is not None:
+            body = json.dumps(merged(json.loads(body), {"clear": clear}), separators=(",", ":")).encode()
+        key = key or self.keys[instance].signing
+        before = decode_headers(record.headers, body).attributes
+        after = replace_attributes(before, key_id=key.key_id, **attributes)
+        proof = sign_batch([covered_bytes(after, body)], key)[0]
+        headers = encode_headers(Envelope(after, proof, body))
+        return replace(record, key=after.subject.encode(), headers=tuple(headers), value=body)
+
+    def _held(self, topic: str, key: bytes, headers: Sequence[tuple[str, bytes]], value: bytes) -> Record:
+        partition = crc32(key) % PARTITIONS
+        offset = self._offsets.get((topic, partition), 0)
+        self._offsets[topic, partition] = offset + 1
+        return Record(topic, partition, offset, self.at, key, tuple(headers), value)
+
+
+def world(*, party_keys: Mapping[str, Sequence[PublicKey]] | None = None, policy: Policy | None = None) -> World:
+    """The sample directory and policy over fresh keys; `party_keys` are keys that parties hold themselves."""
+    keys = {name: Keys(SigningKey.generate(), OpeningKey.generate()) for name in INSTANCES}
+    document = sample_directory({name: each.public() for name, each in keys.items()})
+    if party_keys:
+        parties = tuple(
+            party.model_copy(update={"keys": tuple(party_keys.get(party.id, ()))}) for party in document.parties
+        )
+        document = document.model_copy(update={"parties": parties})
+    return World(keys, document, policy or sample_policy())
+
+
+def public_key(
+    key: VerifyKey | SealingKey, use: str, *, valid_from: datetime = SINCE, valid_to: datetime | None = None
+) -> PublicKey:
+    suite = "ed25519" if isinstance(key, VerifyKey) else key.suite
+    return PublicKey(
+        key_id=key.key_id, use=use, suite=suite, public=key.text(), valid_from=valid_from, valid_to=valid_to
+    )
+
+
+def submission(**changes: Any) -> ReferralSubmission:
+    """A referral that reaches a hotline, three agencies and a provider, with every kind of field that is withheld."""
+    return ReferralSubmission.model_validate_json(json.dumps(SUBMISSION | changes))
+
+
+def replace_attributes(attributes: Attributes, **changes: Any) -> Attributes:
+    names = [name for name in Attributes.__slots__ if name != "texts"]
+    return Attributes(**{name: getattr(attributes, name) for name in names} | changes)
+
+
+def merged(value: Any, changes: Any) -> Any:
+    """`value` with the members of `changes` put in, at any depth."""
+    if not isinstance(value, dict) or not isinstance(changes, Mapping):
+        return changes
+    return value | {name: merged(value.get(name), change) for name, change in changes.items()}
+
+
+def later(record: Record, delta: timedelta) -> Record:
+    """The same record, appended by the broker that much later."""
+    return replace(record, broker_time=record.broker_time + delta)
+
+
+#: Values that must be found in no clear part: one for each kind of field that a rule can withhold.
+LOCATION, ELSEWHERE = "https://images.example/gallery/17", "https://pages.example/thread/18"
+ACCOUNT, EXTERNAL_REF, CORRELATION, MD5 = "user-4711@provider-001.example", "ref-2026-0815", "7654321", "0f" * 16
+SUBMISSION: dict[str, Any] = {
+    "external_ref": EXTERNAL_REF,
+    "exercise": True,
+    "incident_kind": "csam",
+    "observed_at": "2026-05-03T08:00:00Z",
+    "media_kind": "image",
+    "viewed_by": "human",
+    "items": [
+        {
+            "locator": {"kind": "url", "value": LOCATION},
+            "hosting": [
+                {
+                    "provider": PROVIDER,
+                    "jurisdiction": "NL",
+                    "method": "stated",
+                    "observed_at": "2026-05-03T08:00:00Z",
+                }
+            ],
+            "assessment": [
+                {
+                    "scheme": "interpol_baseline",
+                    "value": "baseline",
+                    "jurisdiction": "FR",
+                    "at": "2026-05-03T08:00:00Z",
+                    "status": "final",
+                }
+            ],
+            "hashes": {"md5": MD5},
+        },
+        {"locator": {"kind": "url", "value": ELSEWHERE}},
+    ],
+    "user_jurisdictions": ["BE"],
+    "victim_jurisdictions": ["FR"],
+    "subject_accounts": [{"service": PROVIDER, "account": ACCOUNT, "events": []}],
+    "correlation": [{"system": "iccam_report", "ref": CORRELATION}],
+}

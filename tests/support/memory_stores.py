@@ -1,0 +1,306 @@
+"""The stores and the log in memory. One conformance suite holds them to the real ones (`tests/conformance`).
+
+Transactions are serialised and roll back. Every durable step first asks `step` whether it fails; it may also fail after
+it was done, as a commit does whose answer is lost.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from enum import Enum
+from typing import Any
+from uuid import UUID
+from zlib import crc32
+
+from shared.contracts.registry import Lane
+from shared.envelope.keys import SigningKey
+from shared.exchange.message import Draft, Record
+from shared.kernel.clock import Clock
+from shared.kernel.errors import Unavailable
+from shared.runtime.ports import (
+    RESEND_WAIT_MAX,
+    Admission,
+    Arrival,
+    OutboxRow,
+    Parked,
+    Settled,
+    Settlement,
+)
+from shared.runtime.stamping import counts_by_pair, stamp_rows, wire
+from shared.vocabulary.answers import Outcome
+
+
+class Fault(Enum):
+    """What becomes of one durable step."""
+
+    NONE = "none"
+    FAILS = "fails"
+    FAILS_BUT_PERSISTED = "fails_but_persisted"
+
+
+Step = Callable[[str], Awaitable[Fault]]
+
+
+async def calm(name: str) -> Fault:
+    """Nothing fails, and nothing else runs in between."""
+    return Fault.NONE
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A receipted message, as the sender keeps it."""
+
+    row: OutboxRow
+    digest: str
+    outcome: Outcome
+    code: str | None
+
+
+@dataclass(slots=True)
+class State:
+    """Everything one instance's database holds. `effects` is the service's own, whatever it is."""
+
+    next_id: int = 1
+    outbox: dict[int, OutboxRow] = field(default_factory=dict)
+    digests: dict[int, str] = field(default_factory=dict)
+    sent_at: dict[int, datetime] = field(default_factory=dict)
+    last: dict[tuple[str, str], int] = field(default_factory=dict)
+    sent: dict[UUID, Sent] = field(default_factory=dict)
+    inbox: dict[UUID, tuple[Arrival, Outcome, str | None]] = field(default_factory=dict)
+    numbered: dict[tuple[str, str, int], UUID] = field(default_factory=dict)
+    quarantine: dict[tuple[str, int, int], Parked] = field(default_factory=dict)
+    effects: dict[Any, Any] = field(default_factory=dict)
+
+    def copy(self) -> State:
+        copies: dict[str, Any] = {name: dict(getattr(self, name)) for name in self.__slots__ if name != "next_id"}
+        return State(self.next_id, **copies)
+
+
+class MemoryDatabase:
+    """One instance's database. What a transaction did is there when it ended well, and not otherwise."""
+
+    def __init__(self, step: Step = calm) -> None:
+        self.state = State()
+        self._step = step
+        self._lock = asyncio.Lock()
+
+    @asynccontextmanager
+    async def transaction(self, name: str) -> AsyncIterator[State]:
+        async with self._lock:
+            before = self.state
+            self.state = before.copy()
+            try:
+                yield self.state
+                fault = await self._step(name)
+                if fault is Fault.FAILS:
+                    raise Unavailable("database_unavailable")
+            except BaseException:
+                self.state = before
+                raise
+        if fault is Fault.FAILS_BUT_PERSISTED:
+            raise Unavailable("database_unavailable")
+
+    async def read(self, name: str) -> State:
+        if await self._step(name) is not Fault.NONE:
+            raise Unavailable("database_unavailable")
+        return self.state
+
+    def enqueue(self, state: State, drafts: Sequence[Draft]) -> None:
+        for draft in drafts:
+            state.outbox[state.next_id] = OutboxRow(state.next_id, draft, None)
+            state.next_id += 1
+
+
+class MemoryOutbox:
+    """The relay's side, over a `MemoryDatabase`."""
+
+    def __init__(self, database: MemoryDatabase, *, instance: str, key: SigningKey) -> None:
+        self._database = database
+        self._instance = instance
+        self._key = key
+
+    async def unsent(self, limit: int) -> list[OutboxRow]:
+        state = await self._database.read("unsent")
+        return [row for id_, row in state.outbox.items() if row.stamp and id_ not in state.sent_at][:limit]
+
+    async def unstamped(self, limit: int) -> list[OutboxRow]:
+        state = await self._database.read("unstamped")
+        out = {(row.draft.subject, row.draft.recipient) for row in state.outbox.values() if row.stamp}
+        rows = [row for row in state.outbox.values() if row.stamp is None]
+        return [row for row in rows if (row.draft.subject, row.draft.recipient) not in out][:limit]
+
+    async def stamp(self, rows: Sequence[OutboxRow]) -> list[OutboxRow]:
+        async with self._database.transaction("stamp") as state:
+            if any(state.outbox.get(row.outbox_id) != row for row in rows):
+                raise Unavailable("outbox_contended")
+            for pair, count in counts_by_pair(rows).items():
+                state.last[pair] = state.last.get(pair, 0) + count
+            stamped, digests = stamp_rows(rows, state.last, instance=self._instance, key=self._key)
+            state.outbox |= {row.outbox_id: row for row in stamped}
+            state.digests |= {row.outbox_id: digest for row, digest in zip(stamped, digests, strict=True)}
+        return stamped
+
+    async def unreceipted(self, sent_before: datetime, limit: int) -> list[OutboxRow]:
+        state = await self._database.read("unreceipted")
+        due = [
+            row
+            for id_, row in state.outbox.items()
+            if (sent_at := state.sent_at.get(id_)) is not None
+            and sent_at + min(sent_at - row.draft.created_at, RESEND_WAIT_MAX) < sent_before
+        ]
+        return due[:limit]
+
+    async def mark_sent(self, rows: Sequence[OutboxRow], at: datetime) -> None:
+        async with self._database.transaction("mark_sent") as state:
+            for row in rows:
+                if row.draft.message.lane in (Lane.RECEIPT, Lane.FACT):
+                    state.outbox.pop(row.outbox_id, None)
+                elif row.outbox_id in state.outbox:
+                    state.sent_at[row.outbox_id] = at
+
+
+class MemoryUnit:
+    """One transaction of a consumed batch. `connection` is the state: a handler writes its effects there."""
+
+    def __init__(self, database: MemoryDatabase, state: State) -> None:
+        self.connection = state
+        self._database = database
+
+    async def admit(self, arrivals: Sequence[Arrival]) -> Admission:
+        state: State = self.connection
+        fresh: set[str] = set()
+        done: dict[str, tuple[Outcome, str | None]] = {}
+        reused: dict[str, str] = {}
+        for each in arrivals:
+            number = (each.sender, each.recipient, each.sequence)
+            if each.digest in fresh:
+                continue
+            if each.message_id in state.inbox:
+                stored, outcome, code = state.inbox[each.message_id]
+                if stored.digest == each.digest:
+                    done[each.digest] = (outcome, code)
+                else:
+                    reused[each.digest] = "message_id_reused"
+            elif number in state.numbered:
+                reused[each.digest] = "sequence_reused"
+            else:
+                fresh.add(each.digest)
+                state.inbox[each.message_id] = (each, Outcome.APPLIED, None)
+                state.numbered[number] = each.message_id
+        return Admission(frozenset(fresh), done, reused)
+
+    async def record_outcomes(self, outcomes: Sequence[tuple[UUID, Outcome, str]]) -> None:
+        for message_id, outcome, code in outcomes:
+            self.connection.inbox[message_id] = (self.connection.inbox[message_id][0], outcome, code)
+
+    async def enqueue(self, drafts: Sequence[Draft]) -> None:
+        self._database.enqueue(self.connection, drafts)
+
+    async def settle(self, settlements: Sequence[Settlement]) -> Settled:
+        taken: dict[UUID, Settlement] = {}
+        unmatched: list[Settlement] = []
+        ids = {row.draft.message_id: id_ for id_, row in self.connection.outbox.items()}
+        for each in settlements:
+            if (id_ := ids.get(each.message_id)) is not None and id_ in self.connection.outbox:
+                row, digest = self.connection.outbox[id_], self.connection.digests.get(id_)
+                if (row.draft.recipient_instance, digest) == (each.by, each.digest):
+                    del self.connection.outbox[id_]
+                    self.connection.sent[each.message_id] = Sent(row, each.digest, each.outcome, each.code)
+                    taken[each.message_id] = each
+                    continue
+            sent = self.connection.sent.get(each.message_id)
+            if sent is None or (sent.row.draft.recipient_instance, sent.digest) != (each.by, each.digest):
+                unmatched.append(each)
+            elif sent.outcome is Outcome.PARKED and each.outcome is not Outcome.PARKED:
+                self.connection.sent[each.message_id] = replace(sent, outcome=each.outcome, code=each.code)
+                taken[each.message_id] = each
+        return Settled(list(taken.values()), unmatched)
+
+    async def park(self, parked: Sequence[Parked]) -> list[Parked]:
+        new = []
+        for each in parked:
+            place = (each.topic, each.partition, each.offset)
+            if place not in self.connection.quarantine:
+                self.connection.quarantine[place] = each
+                new.append(each)
+        return new
+
+
+class MemoryInbox:
+    """Opens units over a `MemoryDatabase`. `wake` is called after each commit."""
+
+    def __init__(self, database: MemoryDatabase, *, wake: Callable[[], None] = lambda: None) -> None:
+        self._database = database
+        self._wake = wake
+
+    @asynccontextmanager
+    async def unit(self) -> AsyncIterator[MemoryUnit]:
+        async with self._database.transaction("unit") as state:
+            yield MemoryUnit(self._database, state)
+        self._wake()
+
+
+class MemoryLog:
+    """A broker: topics with partitions, records in order, the broker's own time. Its disk can be lost."""
+
+    def __init__(self, clock: Clock, *, partitions: int = 4) -> None:
+        self.partitions: dict[tuple[str, int], list[Record]] = {}
+        self.generation = 0
+        self._clock = clock
+        self._count = partitions
+
+    def place_of(self, row: OutboxRow) -> tuple[str, int]:
+        return row.draft.topic, crc32(row.draft.subject.encode()) % self._count
+
+    def append(self, row: OutboxRow, instance: str) -> None:
+        """Append one row as Kafka would hold it."""
+        topic, partition = self.place_of(row)
+        held = self.partitions.setdefault((topic, partition), [])
+        headers = tuple(wire(row, instance))
+        key = row.draft.subject.encode()
+        held.append(Record(topic, partition, len(held), self._clock.now(), key, headers, row.draft.body))
+
+    def lose_everything(self) -> None:
+        """The disk is gone: every record, and where every group had read to."""
+        self.partitions.clear()
+        self.generation += 1
+
+
+class MemoryLogWriter:
+    """The relay's side of a `MemoryLog`. When it fails, a prefix of each partition's rows may be there."""
+
+    def __init__(
+        self,
+        log: MemoryLog,
+        *,
+        instance: str,
+        step: Step = calm,
+        prefix: Callable[[int], int] = lambda count: count,
+    ) -> None:
+        self._log = log
+        self._instance = instance
+        self._step = step
+        self._prefix = prefix
+
+    async def append(self, rows: Sequence[OutboxRow]) -> None:
+        fault = await self._step("append")
+        if fault is Fault.FAILS:
+            raise Unavailable("broker_unavailable")
+        by_place: dict[tuple[str, int], list[OutboxRow]] = {}
+        for row in rows:
+            by_place.setdefault(self._log.place_of(row), []).append(row)
+        for held in by_place.values():
+            count = len(held) if fault is Fault.NONE else self._prefix(len(held))
+            for row in held[:count]:
+                self._log.append(row, self._instance)
+        if fault is not Fault.NONE:
+            raise Unavailable("broker_unavailable")
+
+
+def outcomes_of(state: State) -> Mapping[UUID, Outcome]:
+    """What the inbox says became of each message."""
+    return {message_id: outcome for message_id, (_, outcome, _) in state.inbox.items()}

@@ -1,0 +1,256 @@
+"""A running exchange for tests: servers, four instances as processes of their own, and the sample parties' ways in."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import httpx
+import pytest
+
+from client.api import CausewayClient
+from deploy.accounting.books import TOPICS
+from deploy.demo.steps import Key
+from deploy.devstack.endpoints import Endpoints
+from deploy.devstack.process import Process
+from deploy.devstack.settings import inherited_environment
+from deploy.devstack.stack import DevStack
+from deploy.devstack.supervisor import answers_ready
+from deploy.installation import INSTANCES, Installation, environment, install, kafka_access
+from deploy.stack_children import sandbox_children
+from shared.runtime.reader import LogReader
+from tests.support.stack import embedded_settings
+
+SERVICES = ("hotline", "law_enforcement", "industry")
+READY_S_MAX = 60.0
+STOP_S_MAX = 30.0
+QUIET_S_MAX = 60.0
+#: Parties of the sample directory whose referrals reach one recipient of each kind: see `referral`.
+HOTLINE, OTHER_HOTLINE, AGENCY = "hotline-be.example", "hotline-nl.example", "police-nl.example"
+PROVIDER = "provider-012.example"
+
+_references = count(1)
+
+
+class Exchange:
+    """One exchange in one state directory. Its processes are known by their labels: an instance's id, or another.
+
+    Whoever ends a process or a server starts it again, unless it says that the exchange is its own.
+    """
+
+    def __init__(self, stack: DevStack, *, settings: Mapping[str, str] | None = None) -> None:
+        """`settings` are laid over those of every instance, by field: {"RESEND_AFTER_S": "2"}."""
+        self.stack = stack
+        self.processes: dict[str, Process] = {}
+        self._settings = {
+            # Budgets are for parties; a test is one process that plays them all.
+            "REQUESTS_PER_S": "100000",
+            "BYTES_PER_S": "1000000000",
+            "SAMPLING_RATIO": "1",
+        } | dict(settings or {})
+        self.installation: Installation = install(self.state, stack.endpoints)
+        entries = json.loads(self.installation.parties_file.read_text())
+        self.parties: dict[str, Key] = {entry["party"]: Key(entry["url"], entry["key"]) for entry in entries}
+
+    @property
+    def state(self) -> Path:
+        return self.stack.state.path
+
+    @property
+    def endpoints(self) -> Endpoints:
+        return self.stack.endpoints
+
+    def spans_file(self, label: str) -> Path:
+        return self.state / f"spans-{label}.jsonl"
+
+    # -- processes ------------------------------------------------------------------------------------------
+
+    def serve(
+        self,
+        instance: str,
+        *,
+        only: Sequence[str] = (),
+        label: str | None = None,
+        port: int | None = None,
+        settings: Mapping[str, str] | None = None,
+        program: Sequence[str] = ("-m", "deploy.cli", "serve"),
+    ) -> Process:
+        """Start `causeway serve INSTANCE` and do not wait. A part without an API is never `ready`.
+
+        `port` is that of its API where it is not the instance's own; `program` replaces `-m deploy.cli serve`.
+        """
+        label = label or instance
+        wanted = self._settings | {"SPANS_FILE": str(self.spans_file(label))} | dict(settings or {})
+        if port is not None:
+            wanted["HTTP_PORT"] = str(port)
+        prefix = f"CAUSEWAY_{instance.upper()}_"
+        variables = environment(self.installation, self.endpoints, instance)
+        variables |= {prefix + name: value for name, value in wanted.items()}
+        argv = [sys.executable, *program, instance]
+        argv += [word for part in only for word in ("--only", part)]
+        process = self._process(label)
+        process.start(argv, _clean_environment() | variables)
+        return process
+
+    def sandbox(self) -> None:
+        """Let the sample parties answer by themselves from now on, one process per kind."""
+        for child in sandbox_children(self.state, self.endpoints):
+            self._process(child.name).start(child.argv, _clean_environment() | dict(child.env))
+
+    def wait_ready(self, label: str, url: str | None = None) -> None:
+        """Wait for the `/readyz` of a process; `url` is its base where it is not the instance's own."""
+        ready = f"{url or self.endpoints.http[label]}/readyz"
+        self.processes[label].wait_until(lambda: answers_ready(ready), seconds=READY_S_MAX)
+
+    def stop(self, *labels: str) -> None:
+        """Ask processes to end, and wait until they have. Those not running are passed over."""
+        for label in labels:
+            self.processes[label].stop(signal.SIGTERM, seconds=STOP_S_MAX)
+
+    def _process(self, label: str) -> Process:
+        """The process of this label, kept from the first start on: a second start goes on in the same log."""
+        if label not in self.processes:
+            state = self.stack.state
+            self.processes[label] = Process(
+                label, log=state.begin_log(label), death_signal=signal.SIGTERM, lock=state.children_lock
+            )
+        return self.processes[label]
+
+    # -- parties --------------------------------------------------------------------------------------------
+
+    def client(self, party: str, *, url: str | None = None) -> CausewayClient:
+        """The party's typed client, as its own tools have it."""
+        key = self.parties[party]
+        return CausewayClient(url or key.url, key.key)
+
+    def http(self, party: str, *, url: str | None = None, timeout_s: float = 30.0) -> httpx.AsyncClient:
+        """The party's bare HTTP access: nothing is retried, every answer is shown as it is."""
+        key = self.parties[party]
+        headers = {"Authorization": f"Bearer {key.key}"}
+        return httpx.AsyncClient(base_url=url or key.url, headers=headers, timeout=timeout_s, trust_env=False)
+
+    # -- databases ------------------------------------------------------------------------------------------
+
+    async def count_as_accountant(self, service: str, query: str, *arguments: Any) -> list[asyncpg.Record]:
+        """Rows that the accountant of this service may read."""
+        return await rows_of(self.endpoints.databases[service].accountant_url, query, *arguments)
+
+    async def admin(self, service: str) -> asyncpg.Connection:
+        """A connection to the service's database that no policy binds."""
+        url = self.stack.postgres.admin_url.rpartition("/")[0]
+        return await asyncpg.connect(f"{url}/causeway_{service}")
+
+    async def in_outboxes(self) -> int:
+        """Messages that wait for their receipt, and facts and receipts that wait to be sent."""
+        waiting = [await self.count_as_accountant(name, "SELECT count(message_id) FROM outbox") for name in SERVICES]
+        return sum(rows[0][0] for rows in waiting)
+
+    async def until_quiet(self, seconds_max: float = QUIET_S_MAX) -> None:
+        """Wait until every outbox is empty twice in a row: everything sent has been receipted."""
+        deadline, quiet = time.monotonic() + seconds_max, 0
+        while quiet < 2:
+            quiet = quiet + 1 if await self.in_outboxes() == 0 else 0
+            assert time.monotonic() < deadline, "messages are still on their way"
+            await asyncio.sleep(0.1)
+
+    async def until_audited(self, seconds_max: float = QUIET_S_MAX) -> None:
+        """Wait until audit has kept every record that Kafka holds."""
+        deadline = time.monotonic() + seconds_max
+        reader = LogReader(kafka_access(self.endpoints, "audit"), TOPICS, client_id="causeway-tests")
+        while True:
+            ends = {(at.topic, at.partition): bounds.end for at, bounds in (await reader.bounds()).items()}
+            kept = await self.count_as_accountant("audit", "SELECT topic, partition, next_offset FROM cursor")
+            cursors = {(row["topic"], row["partition"]): row["next_offset"] for row in kept}
+            if all(cursors.get(place, 0) >= end for place, end in ends.items()):
+                return
+            assert time.monotonic() < deadline, "audit has not read everything"
+            await asyncio.sleep(0.1)
+
+
+@contextmanager
+def running_exchange(state: Path, *, settings: Mapping[str, str] | None = None) -> Iterator[Exchange]:
+    """Start everything in an empty directory, wait until all four instances are ready, and stop it all at the end."""
+    with DevStack(state, embedded_settings(), say=lambda _: None) as stack:
+        exchange = Exchange(stack, settings=settings)
+        try:
+            for instance in INSTANCES:
+                exchange.serve(instance)
+            for instance in INSTANCES:
+                exchange.wait_ready(instance)
+            yield exchange
+        finally:
+            for process in exchange.processes.values():
+                process.stop(signal.SIGTERM, seconds=STOP_S_MAX)
+
+
+@pytest.fixture(scope="session")
+def exchange(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exchange]:
+    """The exchange that tests share. A test adds to it, and leaves every process running."""
+    with running_exchange(tmp_path_factory.mktemp("exchange")) as running:
+        yield running
+
+
+def referral(**changes: Any) -> dict[str, Any]:
+    """A referral that `HOTLINE` may file: it goes to `OTHER_HOTLINE`, `AGENCY` and, as a notice, to `PROVIDER`.
+
+    Each has an external reference of its own unless one is given. Locations are invented.
+    """
+    number = next(_references)
+    item = {
+        "locator": {"kind": "url", "value": f"https://images.{PROVIDER}/gallery/{number}"},
+        "site_type": "imagehost",
+        "hosting": [{"jurisdiction": "NL", "provider": PROVIDER, "method": "stated"}],
+        "assessment": [{"scheme": "interpol_baseline", "value": "baseline", "jurisdiction": "BE", "status": "final"}],
+    }
+    return {
+        "external_ref": f"ref-{number:06d}",
+        "exercise": True,
+        "incident_kind": "csam",
+        "observed_at": "2026-03-20T08:00:00Z",
+        "media_kind": "image",
+        "viewed_by": "human",
+        "items": [item],
+    } | changes
+
+
+def provider_filing(**changes: Any) -> dict[str, Any]:
+    """A referral that `PROVIDER` may file about an account of its own; it goes to `AGENCY`."""
+    number = next(_references)
+    item = {
+        "locator": {"kind": "account", "value": f"user-{number}@{PROVIDER}"},
+        "hosting": [{"provider": PROVIDER, "method": "provider"}],
+    }
+    return {
+        "external_ref": f"ref-{number:06d}",
+        "exercise": True,
+        "incident_kind": "csam",
+        "observed_at": "2026-03-20T08:00:00Z",
+        "media_kind": "image",
+        "viewed_by": "human",
+        "items": [item],
+        "user_jurisdictions": ["NL"],
+    } | changes
+
+
+async def rows_of(url: str, query: str, *arguments: Any) -> list[asyncpg.Record]:
+    """One query over a connection of its own."""
+    connection = await asyncpg.connect(url)
+    try:
+        rows: list[asyncpg.Record] = await connection.fetch(query, *arguments)
+        return rows
+    finally:
+        await connection.close()
+
+
+def _clean_environment() -> dict[str, str]:
+    """What processes inherit, without settings that were meant for another exchange."""
+    return {name: value for name, value in inherited_environment().items() if not name.startswith("CAUSEWAY_")}
