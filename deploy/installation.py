@@ -76,10 +76,10 @@ def install(state: Path, endpoints: Endpoints, *, policy: bytes | None = None) -
     return installation
 
 
-def publish_policy(state: Path, endpoints: Endpoints, policy: Policy, active_from: datetime) -> DocumentActivated:
+def publish_policy(state: Path, endpoints: Endpoints, policy: Policy, *, active_from: datetime) -> DocumentActivated:
     """Approve a policy with the sample approvers and publish it. Blocks."""
     body = document_body(policy)
-    activated = _approved(Installation(state), "policy", body, active_from)
+    activated = _approved(Installation(state), "policy", body, active_from=active_from)
     asyncio.run(publish_documents(admin_access(endpoints), [(activated, body)]))
     return activated
 
@@ -148,7 +148,7 @@ def _directory(installation: Installation) -> Directory:
     return sample_directory(keys)
 
 
-def _approved(installation: Installation, kind: str, body: bytes, active_from: datetime) -> DocumentActivated:
+def _approved(installation: Installation, kind: str, body: bytes, *, active_from: datetime) -> DocumentActivated:
     folder = installation.state / "approvers"
     approvers = {party: SigningKey.load((folder / f"{party}.key").read_text()) for party in APPROVERS}
     return approve_document(kind, body, active_from=active_from, approvers=approvers)
@@ -159,8 +159,8 @@ async def _publish(installation: Installation, endpoints: Endpoints, policy: byt
     law = document_body(Policy.model_validate_json(policy))
     active_from = SystemClock().now() - _HEAD_START
     documents = [
-        (_approved(installation, "directory", directory, active_from), directory),
-        (_approved(installation, "policy", law, active_from), law),
+        (_approved(installation, "directory", directory, active_from=active_from), directory),
+        (_approved(installation, "policy", law, active_from=active_from), law),
     ]
     await publish_documents(admin_access(endpoints), documents)
     write_private(installation.state / "directory.json", directory.decode())

@@ -62,21 +62,25 @@ def reconcile(books: Books) -> Reconciliation:
         if count > 1
     ]
     if notes:
-        notes += [f"gap: audit has no entry of {pair[0]} → {pair[1]}, sequences {spans}" for pair, spans in gaps(books)]
+        notes += [
+            f"gap: audit has no entry of {pair[0]} → {pair[1]}, sequences {', '.join(_spans(missing))}"
+            for pair, missing in gaps(books)
+        ]
     differences = tuple(sorted({*first, *second, *third, *_audit(books)}))
     return Reconciliation(referrals, messages, edges, tuple(notes), differences)
 
 
-def gaps(books: Books) -> Iterator[tuple[Pair, str]]:
-    """The sequences that a sender gave out and audit never saw, by pair, as `1-3, 7`: sequences have no holes."""
+def gaps(books: Books) -> Iterator[tuple[Pair, list[int]]]:
+    """The sequences that a sender gave out and audit never saw, by pair: what was given out has no holes."""
     for pair, last in sorted(books.last_sequence.items()):
         on_its_way = {line.sequence for line in books.in_outbox.values() if line.pair == pair}
         missing = set(range(1, last + 1)) - books.audited_sequences.get(pair, set()) - on_its_way
         if missing:
-            yield pair, ", ".join(_spans(sorted(missing)))
+            yield pair, sorted(missing)
 
 
 def _spans(numbers: Sequence[int]) -> Iterator[str]:
+    """Ascending numbers as `1-3`, `7`."""
     first = last = numbers[0]
     for number in [*numbers[1:], -1]:
         if number == last + 1:

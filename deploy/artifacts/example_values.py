@@ -164,6 +164,7 @@ ACCEPTED: dict[str, dict[str, Any]] = {
     "directory.v1": {"five-parties": world.directory()},
     "policy.v1": {"three-rules": world.policy()},
     "document_activated.v1": {"directory": world.activated("directory"), "policy": world.activated("policy")},
+    "published_document.v1": {"directory": world.published("directory"), "policy": world.published("policy")},
 }
 
 _EDGE = (
@@ -284,5 +285,9 @@ REFUSED: dict[str, tuple[Refusal, ...]] = {
         Refusal("one-approval", "/approvals", world.activated("policy")["approvals"][:1]),
         Refusal("kind-unlisted", "/kind", "law"),
         Refusal("signature-too-short", "/approvals/0/signature", "AAAA"),
+    ),
+    "published_document.v1": (
+        Refusal("one-approval", "/activated/approvals", world.activated("policy")["approvals"][:1]),
+        Refusal("body-not-base64", "/body", '{"version":1}'),
     ),
 }

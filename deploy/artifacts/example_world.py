@@ -6,6 +6,7 @@ documents, and each edge can be derived again from them. Only the sealed texts a
 
 from __future__ import annotations
 
+from base64 import b64encode
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from typing import Any
@@ -138,6 +139,11 @@ def activated(kind: str) -> dict[str, Any]:
     """The activation of one of the two documents, with two approvals that verify."""
     stated: DocumentActivated = approve_document(kind, _body(kind), active_from=AT, approvers=APPROVERS)
     return stated.model_dump(mode="json")
+
+
+def published(kind: str) -> dict[str, Any]:
+    """The record of the directory topic that carries one of the two documents."""
+    return {"activated": activated(kind), "body": b64encode(_body(kind)).decode()}
 
 
 @cache

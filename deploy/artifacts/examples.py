@@ -61,7 +61,7 @@ def _expected(schema: str, refusal: Refusal) -> dict[str, Any]:
             return {"by": refusal.by, "code": "fields_invalid", "field": ""}  # the name came from outside
         case "referral_submission.v1":
             return {"by": refusal.by, "code": refusal.code or "fields_invalid"} | field
-        case "document_activated.v1":
+        case "document_activated.v1" | "published_document.v1":
             return {"by": refusal.by, "code": "document_malformed"}
         case "directory.v1" | "policy.v1":
             return {"by": refusal.by, "code": refusal.code or "document_invalid"} | field

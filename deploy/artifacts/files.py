@@ -7,25 +7,32 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from deploy.artifacts.asyncapi import asyncapi
 from deploy.artifacts.examples import examples
+from deploy.artifacts.messages_page import messages_page
+from deploy.artifacts.openapi import ASSEMBLE, openapi
 from deploy.artifacts.schemas import models, schema_of
 
 ROOT = Path(__file__).parents[2]
 SCHEMAS = "shared/contracts/schemas"
 EXAMPLES = "shared/contracts/examples"
+API = "docs/api"
+MESSAGES = "docs/messages.md"
 
 
 def generated() -> Mapping[str, bytes]:
     """Every generated file by its path from the root of the repository."""
     files = {f"{SCHEMAS}/{name}.json": readable(schema_of(name)) for name in models()}
     files |= {f"{EXAMPLES}/{each.schema}/{each.file}": readable(each.content) for each in examples()}
-    return files
+    files |= {f"{API}/openapi-{instance}.json": readable(openapi(instance)) for instance in ASSEMBLE}
+    return files | {f"{API}/asyncapi.json": readable(asyncapi()), MESSAGES: messages_page().encode()}
 
 
 def committed(root: Path = ROOT) -> Mapping[str, bytes]:
     """What lies at those places now, also files that nothing generates any more."""
-    folders = (root / SCHEMAS, root / EXAMPLES)
+    folders = (root / SCHEMAS, root / EXAMPLES, root / API)
     paths = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
+    paths += [path for path in [root / MESSAGES] if path.is_file()]
     return {str(path.relative_to(root)): path.read_bytes() for path in sorted(paths)}
 
 

@@ -13,6 +13,7 @@ from shared.contracts.directory import Directory, DocumentActivated
 from shared.contracts.policy import Policy
 from shared.contracts.referral import ReferralSubmission
 from shared.contracts.registry import ALL, MessageType, value_model
+from shared.runtime.documents import PublishedDocument
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 #: Bodies that are not messages: what an origin submits, and what is published on the directory topic.
@@ -21,10 +22,11 @@ DOCUMENTS: dict[str, type[Contract]] = {
     "directory.v1": Directory,
     "policy.v1": Policy,
     "document_activated.v1": DocumentActivated,
+    "published_document.v1": PublishedDocument,
 }
 
 
-class _Plain(GenerateJsonSchema):
+class PlainSchema(GenerateJsonSchema):
     """Leaves out what says nothing: titles that repeat field names, absence as a default, OpenAPI's union keyword."""
 
     def field_title_should_be_set(self, schema: object) -> bool:
@@ -54,7 +56,7 @@ def message_name(message: MessageType) -> str:
 def schema_of(name: str) -> dict[str, Any]:
     """The JSON Schema published as `/schemas/<name>.json`."""
     model: type[BaseModel] = models()[name]
-    schema = model.model_json_schema(schema_generator=_Plain)
+    schema = model.model_json_schema(schema_generator=PlainSchema)
     return {"$schema": DIALECT, "$id": f"/schemas/{name}.json"} | schema | _described(name)
 
 

@@ -161,7 +161,9 @@ def _provider_filing(draw: Draw, observed_at: datetime) -> tuple[str, dict[str, 
         item = {"locator": {"kind": kind, "value": value}, "hosting": [_own(provider)], "hashes": _hashes(draw)}
     if draw.chance(0.5):
         country = ESTABLISHMENTS[provider.rank - 1][:2]
-        item["assessment"] = [_stated_assessment("esp_industry", draw.weighted(_INDUSTRY), country, observed_at)]
+        item["assessment"] = [
+            _stated_assessment("esp_industry", draw.weighted(_INDUSTRY), country, observed_at=observed_at)
+        ]
     referral["items"] = [item]
     referral["actionable"] = {"status": draw.weighted(shares("actionability_2023", "status", "reports"))}
     referral["user_jurisdictions"] = _user_place(draw)
@@ -220,10 +222,10 @@ def _hashes(draw: Draw) -> dict[str, str]:
 
 def _assessment(draw: Draw, country: str, observed_at: datetime) -> dict[str, Any]:
     scheme, values = ("iwf", _IWF) if country == "GB" else ("interpol_baseline", _BASELINE)
-    return _stated_assessment(scheme, draw.weighted(values), country, observed_at)
+    return _stated_assessment(scheme, draw.weighted(values), country, observed_at=observed_at)
 
 
-def _stated_assessment(scheme: str, value: str, country: str, observed_at: datetime) -> dict[str, Any]:
+def _stated_assessment(scheme: str, value: str, country: str, *, observed_at: datetime) -> dict[str, Any]:
     return {
         "scheme": scheme,
         "value": value,

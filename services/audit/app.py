@@ -47,6 +47,7 @@ def assemble(machinery: Machinery) -> App:
         "Causeway audit",
         [flows_router(entries, identified(machinery.api_keys, machinery.budgets))],
         probes=[machinery.probe_database, machinery.probe_documents, door.check],
+        measure=machinery.measure,
     )
     parts: dict[str, Part] = {
         "api": lambda: serve_http(http, settings.http_host, settings.http_port),

@@ -18,9 +18,11 @@ from shared.exchange.message import Record
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Unavailable
 from shared.routing.directory_index import DirectoryIndex
+from shared.runtime.bus import traceparents
 from shared.runtime.health import Check
 from shared.runtime.logs import log
 from shared.runtime.reader import Coordinate, LogReader
+from shared.runtime.telemetry import span
 
 #: A reader that did not look for records for so long is not reading.
 LOOK_S_MAX: Final = 5.0
@@ -73,7 +75,8 @@ class AuditDoor:
             async for records in batches:
                 self._last_look = self._clock.now()
                 if records:
-                    await self._keep(records, generations)
+                    with span("batch.consume", links=traceparents(records), attributes={"batch_records": len(records)}):
+                        await self._keep(records, generations)
 
     async def _keep(self, records: Sequence[Record], generations: Mapping[str, UUID]) -> None:
         directory = self._directory()

@@ -65,6 +65,6 @@ def offers_router(
             state = await use_cases.acknowledge_withdrawal(referral_id, acting)
             return {"referral_id": str(referral_id), "state": state}
 
-        return await acts.once(request, identity, OfferAct.ACKNOWLEDGE_WITHDRAWAL, act)
+        return await acts.once(request, identity, OfferAct.ACKNOWLEDGE_WITHDRAWAL, act=act)
 
     return router

@@ -79,7 +79,7 @@ def notices_router(
             state = await move(notice_id, acting)
             return {"notice_id": str(notice_id), "state": state}
 
-        return await acts.once(request, identity, action, act)
+        return await acts.once(request, identity, action, act=act)
 
     _add_looking(router, database, who, kek=kek)
     _add_answering(router, who, moved)

@@ -10,6 +10,7 @@ from services.industry.api import notices_router
 from services.industry.bus import IndustryDoor
 from services.industry.domain import AUTHORITY
 from services.industry.settings import IndustrySettings
+from shared.runtime.consumer import Handler
 from shared.runtime.http import create_app, serve_http
 from shared.runtime.identity import identified
 from shared.runtime.machinery import Machinery, build_machinery
@@ -29,6 +30,7 @@ class App:
     machinery: Machinery
     http: FastAPI
     parts: dict[str, Part]
+    handler: Handler
 
 
 async def build(settings: IndustrySettings) -> App:
@@ -73,7 +75,7 @@ def assemble(machinery: Machinery) -> App:
                 clock=machinery.clock,
             ),
         ],
-        probes=[machinery.probe_database, machinery.probe_documents],
+        probes=machinery.probes(),
         measure=machinery.measure,
     )
     parts: dict[str, Part] = {
@@ -83,4 +85,4 @@ def assemble(machinery: Machinery) -> App:
         "relay": lambda: machinery.run_relay(again.rows),
         "consumer": lambda: machinery.run_bus(door),
     }
-    return App(machinery, http, parts)
+    return App(machinery, http, parts, door)

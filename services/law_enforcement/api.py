@@ -82,7 +82,7 @@ def cases_router(
             state = await move(referral_id, acting)
             return {"referral_id": str(referral_id), "state": state}
 
-        return await acts.once(request, identity, action, act)
+        return await acts.once(request, identity, action, act=act)
 
     _add_looking(router, database, who, kek=kek)
     _add_answering(router, who, moved)

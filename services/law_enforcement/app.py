@@ -11,6 +11,7 @@ from services.law_enforcement.api import cases_router
 from services.law_enforcement.bus import LawEnforcementDoor
 from services.law_enforcement.settings import LawEnforcementSettings
 from shared.kernel.errors import Defect
+from shared.runtime.consumer import Handler
 from shared.runtime.http import create_app, serve_http
 from shared.runtime.identity import identified
 from shared.runtime.machinery import Machinery, build_machinery
@@ -27,6 +28,7 @@ class App:
     machinery: Machinery
     http: FastAPI
     parts: dict[str, Part]
+    handler: Handler
 
 
 async def build(settings: LawEnforcementSettings) -> App:
@@ -49,7 +51,7 @@ def assemble(machinery: Machinery) -> App:
     http = create_app(
         "Causeway law enforcement",
         [router],
-        probes=[machinery.probe_database, machinery.probe_documents],
+        probes=machinery.probes(),
         measure=machinery.measure,
     )
     parts: dict[str, Part] = {
@@ -58,7 +60,7 @@ def assemble(machinery: Machinery) -> App:
         "relay": lambda: machinery.run_relay(_none_decided),
         "consumer": lambda: machinery.run_bus(door),
     }
-    return App(machinery, http, parts)
+    return App(machinery, http, parts, door)
 
 
 async def _none_decided(rows: Sequence[OutboxRow]) -> None:

@@ -51,7 +51,7 @@ class Reader:
 class TurnedAway(Refused):
     """A record refused after its signature held: `envelope` says whom to tell, and about what."""
 
-    def __init__(self, error: CausewayError, envelope: Envelope, sender_instance: str, digest: str) -> None:
+    def __init__(self, error: CausewayError, envelope: Envelope, sender_instance: str, *, digest: str) -> None:
         super().__init__(error.code, error.detail, field=error.field)
         self.envelope = envelope
         self.sender_instance = sender_instance
@@ -70,7 +70,7 @@ def accept(record: Record, reader: Reader) -> Received:
     try:
         return _understood(record, reader, directory, envelope=envelope, sender_instance=sender_instance, digest=digest)
     except Refused as error:
-        raise TurnedAway(error, envelope, sender_instance, digest) from None
+        raise TurnedAway(error, envelope, sender_instance, digest=digest) from None
 
 
 def _authentic(record: Record, reader: Reader, directory: DirectoryIndex) -> tuple[Envelope, str]:
@@ -108,12 +108,12 @@ def _understood(
     attributes = envelope.attributes
     message = _message_type(attributes.type)
     _check_lane(message, attributes, sender_instance)
-    _check_exercise(message, attributes.recipient, attributes.exercise, directory)
+    _check_exercise(message, attributes, directory)
     clear, sealed_text = _parsed(message, envelope.body)
     if str(_subject_of(message, clear, attributes.subject)) != attributes.subject:
         raise Refused("body_invalid", "the subject is not the id in the body", field="/clear")
     # Opened and guarded before the edge is looked at: what is parked for its edge's sake has passed the guard.
-    sealed = _opened(message, envelope, clear, sealed_text, reader)
+    sealed = _opened(message, envelope, clear, sealed_text=sealed_text, reader=reader)
     if message.edge:
         _check_edge(record, reader, clear, attributes=attributes)
     return Received(
@@ -150,11 +150,11 @@ def _check_lane(message: MessageType, attributes: Attributes, sender_instance: s
         raise Refused("body_invalid", "not the schema of its type", field="ce_dataschema")
 
 
-def _check_exercise(message: MessageType, recipient: str, exercise: bool, directory: DirectoryIndex) -> None:
+def _check_exercise(message: MessageType, attributes: Attributes, directory: DirectoryIndex) -> None:
     """An exercise record never reaches a live party, nor a live record a sandbox party."""
-    party = directory.party(recipient)
+    party = directory.party(attributes.recipient)
     if message.lane in (Lane.REFERRAL, Lane.NOTICE) and (
-        party is None or exercise != (party.status == PartyStatus.SANDBOX)
+        party is None or attributes.exercise != (party.status == PartyStatus.SANDBOX)
     ):
         raise Refused("exercise_mismatch", field="ce_exercise")
 
@@ -184,7 +184,7 @@ def _check_edge(record: Record, reader: Reader, clear: Any, *, attributes: Attri
 
 
 def _opened(
-    message: MessageType, envelope: Envelope, clear: Contract, sealed_text: str | None, reader: Reader
+    message: MessageType, envelope: Envelope, clear: Contract, *, sealed_text: str | None, reader: Reader
 ) -> Contract | None:
     if sealed_text is None or message.sealed is None:
         return None
@@ -193,7 +193,7 @@ def _opened(
         message,
         attributes.id,
         attributes.subject,
-        {"revision": getattr(clear, "revision", 1)},
+        clear={"revision": getattr(clear, "revision", 1)},
         sender=attributes.sender,
         recipient=attributes.recipient,
     )

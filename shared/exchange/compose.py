@@ -49,8 +49,8 @@ def compose(
     body = clear if isinstance(clear, Mapping) else clear.model_dump(mode="json", exclude_none=True)
     value: dict[str, Any] = {"clear": body}
     if sealed is not None:
-        context = seal_context(message, message_id, str(subject), body, sender=sender, recipient=recipient)
-        value["sealed"] = seal(sealed, _sealing_key(directory, recipient, instance.id, at), context)
+        context = seal_context(message, message_id, str(subject), clear=body, sender=sender, recipient=recipient)
+        value["sealed"] = seal(sealed, _sealing_key(directory, recipient, instance.id, at=at), context)
     return Draft(
         message_id=message_id,
         message=message,
@@ -68,7 +68,7 @@ def compose(
 
 
 def seal_context(
-    message: MessageType, message_id: UUID, subject: str, clear: Mapping[str, Any], *, sender: str, recipient: str
+    message: MessageType, message_id: UUID, subject: str, *, clear: Mapping[str, Any], sender: str, recipient: str
 ) -> SealContext:
     """What binds a sealed part to its message: the same on both sides."""
     return SealContext(
@@ -145,7 +145,7 @@ def compose_fact(
 _BETWEEN_INSTANCES = frozenset({Lane.RECEIPT, Lane.FACT})
 
 
-def _sealing_key(directory: DirectoryIndex, party: str, instance: str, at: datetime) -> SealingKey:
+def _sealing_key(directory: DirectoryIndex, party: str, instance: str, *, at: datetime) -> SealingKey:
     """The party's own key where it has one (tier `party`), else that of the instance that serves it."""
     entry = directory.sealing_key(party, at) or directory.sealing_key(instance, at)
     if entry is None:

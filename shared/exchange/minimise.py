@@ -31,7 +31,7 @@ def referral_record(record: Mapping[str, Any], kind: str, withheld: Collection[s
 
 
 def notice_record(
-    record: Mapping[str, Any], item_providers: Sequence[Collection[str]], provider: str, withheld: Collection[str]
+    record: Mapping[str, Any], item_providers: Sequence[Collection[str]], provider: str, *, withheld: Collection[str]
 ) -> bytes:
     """The record for a provider: only the items that it hosts, only what it needs to find and judge them."""
     hidden = set(withheld)

@@ -96,7 +96,7 @@ class Again:
 
 def check(submission: ReferralSubmission, *, origin: PartyEntry, documents: Documents, at: datetime) -> Outcome:
     """Guard and decide, nothing else: what `prepare` would answer, for a look before sending. Raises `Refused`."""
-    return _decided(submission, origin, documents, at)[1]
+    return _decided(submission, origin, documents, at=at)[1]
 
 
 def prepare(
@@ -108,10 +108,12 @@ def prepare(
     traceparent: str | None = None,
 ) -> Prepared:
     """Guard, decide, minimise and seal one submission. Raises `Refused` if the guard or the directory says no."""
-    read, outcome, record = _decided(submission, origin, documents, at)
+    read, outcome, record = _decided(submission, origin, documents, at=at)
     referral_id = uuid7()
     addressed = [
-        _address(edge, outcome, record, read.item_providers, referral_id=referral_id, traceparent=traceparent)
+        _address(
+            edge, outcome, record, item_providers=read.item_providers, referral_id=referral_id, traceparent=traceparent
+        )
         for edge in outcome.edges
     ]
     emitted = tuple(each for each, _ in addressed)
@@ -153,7 +155,7 @@ def prepare_again(
     outcome = judge(read.facts, setting, salt=salt(), unknown=read.unknown)
     record = whole_record(content)
     addressed = [
-        _address(edge, outcome, record, read.item_providers, referral_id=referral_id, traceparent=None)
+        _address(edge, outcome, record, item_providers=read.item_providers, referral_id=referral_id, traceparent=None)
         for edge in outcome.edges
         if (edge.recipient, edge.terms.purpose) in only
     ]
@@ -216,7 +218,7 @@ def clear_of(edge: PlannedEdge, outcome: Outcome, *, referral_id: UUID, notice_i
 
 
 def _decided(
-    submission: ReferralSubmission, origin: PartyEntry, documents: Documents, at: datetime
+    submission: ReferralSubmission, origin: PartyEntry, documents: Documents, *, at: datetime
 ) -> tuple[ReadFacts, Outcome, dict[str, Any]]:
     if submission.exercise != (origin.status == PartyStatus.SANDBOX):
         raise Refused("exercise_mismatch", "a sandbox party files exercises, a live party none", field="/exercise")
@@ -230,8 +232,8 @@ def _address(
     edge: PlannedEdge,
     outcome: Outcome,
     record: Mapping[str, Any],
-    item_providers: Sequence[frozenset[str]],
     *,
+    item_providers: Sequence[frozenset[str]],
     referral_id: UUID,
     traceparent: str | None,
 ) -> tuple[Emitted, Draft]:
@@ -243,7 +245,7 @@ def _address(
     if recipient.kind == PartyKind.INDUSTRY:
         # A notice has an id of its own: industry never sees a referral id, an earlier time or a revision.
         message, notice_id = NOTICE_ISSUED, uuid7()
-        plaintext = notice_record(record, item_providers, edge.recipient, withheld)
+        plaintext = notice_record(record, item_providers, edge.recipient, withheld=withheld)
     else:
         message, notice_id = REFERRAL_OFFERED, None
         plaintext = referral_record(record, recipient.kind, withheld)

@@ -46,7 +46,7 @@ _KNOWN_FORM = re.compile(
 )
 _CREDENTIAL = re.compile(
     r"sig|token|auth|key|hmac|policy|cred|jwt|ticket|session|secret|passw|clid|_cft_|cookie|nonce|verif|secur|state"
-    r"|^(?:oh|hm|hdnea|hdnts|_nc_ohc|_nc_gid|ig_cache_key|efg|ei|ns|lmt|clen|initcwndbps|rc|ft|bti|ved|h|url|u|smp)$"
+    r"|^(?:tempauth|oh|hm|hdnea|hdnts|_nc_ohc|_nc_gid|ig_cache_key|efg|ei|ns|lmt|clen|initcwndbps|rc|ft|bti|ved|h|url|u|smp)$"
 )
 _LONG_NAMES = frozenset({"x-amz-security-token", "x-goog-signature", "tempauth"})
 #: RSA signatures of 1,024 to 4,096 bits in base64, without or with padding.
@@ -101,9 +101,9 @@ def check_capacity(found: list[Leaf], texts: Split) -> None:
             if fresh:
                 in_record[role] = in_record.get(role, 0.0) + part.opaque_bits
             spent = part.opaque_bits, in_address[role], in_record.get(role, 0.0)
-            for used, limit, unit in zip(spent, budget, _UNITS, strict=True):
-                if used > 8 * limit:
-                    _refuse(f"{role}_{unit}", f"at most {limit:g} opaque bytes in one {unit}", part.path)
+            for used, most, unit in zip(spent, budget, _UNITS, strict=True):
+                if used > 8 * most:
+                    _refuse(f"{role}_{unit}", f"at most {most:g} opaque bytes in one {unit}", part.path)
     if capacity_bits > 8 * RECORD_BYTES_MAX:
         _refuse("record", f"room for at most {RECORD_BYTES_MAX} bytes in one record", None)
 
@@ -123,11 +123,9 @@ def measure_capacity(found: list[Leaf], texts: Split) -> Capacity:
 
 def _budget(part: Part, storage: bool) -> str:
     """Which of `BUDGETS` the part falls under."""
-    if part.role == "value":
-        if part.name in _LONG_NAMES or len(part.text.rsplit(".", 1)[-1]) in _SIGNATURE_SIZES:
-            return "long_credential"
-        if storage or _CREDENTIAL.search(part.name):
-            return "credential"
+    if part.role == "value" and (storage or _CREDENTIAL.search(part.name)):
+        sized = len(part.text.rsplit(".", 1)[-1]) in _SIGNATURE_SIZES
+        return "long_credential" if sized or part.name in _LONG_NAMES else "credential"
     return "storage" if storage and part.role == "path" else part.role
 
 

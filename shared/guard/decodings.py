@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import functools
 import itertools
 import math
@@ -81,6 +82,8 @@ _NUMBER_PAIRS = (
 )
 _BASE85 = _NUMERALS + _LOWER + _UPPER + ".-:+=^!/*?&<>()[]{}@%$#"
 _Z85 = bytes.maketrans(_BASE85.encode(), (_NUMERALS + _UPPER + _LOWER + "!#$%&()*+-;<=>?@^_`{|}~").encode())
+_BASE85_DIGITS = (_NUMERALS + _UPPER + _LOWER + ".-:+=^!/*?&<>()[]{}@%$#;_`|~").encode()
+_ROT47 = bytes.maketrans(bytes(range(33, 127)), bytes((*range(80, 127), *range(33, 80))))
 _BASE45 = {character: value for value, character in enumerate((_NUMERALS + _UPPER + " $%*+-./:").encode())}
 _BASE91 = {
     character: value
@@ -321,29 +324,23 @@ def _number_lists(text: bytes) -> Iterator[bytes]:
 def _punctuated(text: bytes) -> Iterator[bytes]:
     """Encodings whose alphabets include punctuation: base85 in three forms, base91, base45, rot47."""
     stripped = text.translate(None, b"\r\n\t ")
-    ascii85 = stripped.removeprefix(b"<~").removesuffix(b"~>")
-    for decode, candidate in (
-        (base64.b85decode, stripped.translate(_Z85)),
-        (base64.b85decode, stripped),
-        (base64.a85decode, ascii85),
-    ):
-        decoded = _block_decoded(decode, candidate)
-        if decoded:
-            yield decoded
+    head = stripped[:80]
+    if not head.translate(None, _BASE85_DIGITS):
+        yield from _block_decoded(base64.b85decode, head.translate(_Z85))
+        yield from _block_decoded(base64.b85decode, head)
+    yield from _block_decoded(base64.a85decode, head.removeprefix(b"<~").removesuffix(b"~>"))
     yield _base91(stripped)
     if text.upper() == text:
         yield _base45(text)
-    turned = bytes((byte - 33 + 47) % 94 + 33 if 33 <= byte <= 126 else byte for byte in stripped[: 2 * _HEAD_DIGITS])
+    turned = stripped.translate(_ROT47)
     yield turned
-    yield _base64(turned.translate(None, _NOT_BASE64)[:_HEAD_DIGITS])
+    yield _base64(turned.translate(None, _NOT_BASE64))
 
 
-def _block_decoded(decode: Callable[[bytes], bytes], text: bytes) -> bytes:
-    """The head of `text` in a code of five digits per block; empty when a digit is not one of the code's."""
-    try:
-        return decode(text[:80])
-    except ValueError:
-        return b""
+def _block_decoded(decode: Callable[[bytes], bytes], text: bytes) -> Iterator[bytes]:
+    """`text` in a code of five digits per block; nothing when a digit is not one of the code's."""
+    with contextlib.suppress(ValueError):
+        yield decode(text)
 
 
 def _base91(text: bytes) -> bytes:

@@ -279,7 +279,7 @@ def _as_text(run: re.Match[str]) -> str:
     return decoded(text) if text.isprintable() else run[0]
 
 
-def _part(role: Role, text: str, path: Path, name: str = "") -> Part:
+def _part(role: Role, text: str, path: Path, *, name: str = "") -> Part:
     measured = measure(text)
     return Part(role, text, path, name, *measured, measured.carried_bits)
 
@@ -298,6 +298,6 @@ def _add_parts(address: Address, parts: list[Part]) -> None:
         elif name:
             parts.append(_part("name", decoded(name), path))
         if value:
-            parts.append(_part("value", readable(decoded(value) if encoded else value), path, name.lower()))
+            parts.append(_part("value", readable(decoded(value) if encoded else value), path, name=name.lower()))
     if address.fragment:
         parts.append(_part("fragment", readable(decoded(address.fragment)), path))

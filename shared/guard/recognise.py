@@ -7,8 +7,8 @@ the segments of a path, the values of a query, the same component of all address
 from __future__ import annotations
 
 import base64
-import ipaddress
 import html
+import ipaddress
 import itertools
 import operator
 import re
@@ -39,8 +39,8 @@ CARRIED_BYTES_MIN = 26
 LONG_BYTES_MIN = 40
 #: The same for text of symbols, rare ideographs and raw bytes, which nobody writes by hand.
 SYMBOL_BYTES_MIN = 12
-#: Longer texts are decoded whatever they look like: words can stand for bits.
-PLAIN_CHARACTERS_MAX = 96
+#: Longer texts in few different characters are decoded even if they look like words: those stand for bits.
+PLAIN_CHARACTERS_MAX, FEW_SYMBOLS = 96, 18
 #: Digests and UUIDs, also as file names: shorter than any file, and the most frequent opaque values of all.
 _DIGEST = re.compile(
     r"(?:[0-9a-f]{64}|[0-9a-f]{40}|[0-9A-F]{64}|[0-9A-F]{40}|[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12})(?:\.[a-z0-9]{2,5})?"
@@ -52,7 +52,9 @@ _LONG_RUN = re.compile(r"[A-Za-z0-9+/_-]{40,}")
 def check_content(found: list[Leaf], texts: Split) -> None:
     """Raise `Refused` with a code `guard_recognise_…` when a value, or several joined, decode to a file."""
     for part in texts.parts:
-        if _part_is_worth_decoding(part):
+        if len(part.text) >= 20 and find_content(part.text.encode("utf-8", "surrogateescape")):
+            _refuse("content", _NO_FILE, part.path)
+        if _is_worth_decoding(part):
             _check(part.text, part.path)
             for run in _LONG_RUN.findall(part.text):
                 if len(run) < len(part.text) and any(map(_head_holds_content, heads(run.encode()))):
@@ -91,14 +93,14 @@ def _check_decoded_once(address: Address) -> None:
                 _check(text, address.path)
 
 
-def _part_is_worth_decoding(part: Part) -> bool:
-    if _worth_decoding(part.carried_bits, len(part.text)):
+def _is_worth_decoding(part: Part) -> bool:
+    if part.carried_bits >= 8 * CARRIED_BYTES_MIN or _is_long_in_few_symbols(part.text):
         return _DIGEST.fullmatch(part.text) is None
     return part.opaque_bits >= 8 * SYMBOL_BYTES_MIN and not part.text.isascii()
 
 
-def _worth_decoding(carried_bits: float, characters: int) -> bool:
-    return carried_bits >= 8 * CARRIED_BYTES_MIN or characters > PLAIN_CHARACTERS_MAX
+def _is_long_in_few_symbols(text: str) -> bool:
+    return len(text) > PLAIN_CHARACTERS_MAX and len(set(text)) <= FEW_SYMBOLS
 
 
 def _check(text: str, path: Path, *, heads_only: bool = False) -> None:
@@ -229,9 +231,11 @@ def _together(parts: list[Part]) -> bool:
     """Whether several texts are worth decoding as one. A single digest among them carries no piece of a file."""
     if len(parts) < 2:
         return False
-    digests = [part.carried_bits for part in parts if _DIGEST.fullmatch(part.text)]
-    carried = sum(part.carried_bits for part in parts) - (digests[0] if len(digests) == 1 else 0.0)
-    return _worth_decoding(carried, sum(len(part.text) for part in parts))
+    carried = sum([part.carried_bits for part in parts])
+    if carried < 8 * CARRIED_BYTES_MIN:
+        return _is_long_in_few_symbols("".join([part.text for part in parts]))
+    digests = [part.carried_bits for part in parts if part.carried_bits > 100 and _DIGEST.fullmatch(part.text)]
+    return len(digests) != 1 or carried - digests[0] >= 8 * CARRIED_BYTES_MIN
 
 
 def _differing(texts: list[str]) -> list[str]:
@@ -244,19 +248,22 @@ def _differing(texts: list[str]) -> list[str]:
 def _joined_bytes(texts: Split) -> Iterator[tuple[bytes, Path]]:
     """The bytes of digests, of host addresses and of numbers, each in the order of the record."""
     if texts.digests:
-        values = [(leaf.kind, _digest_bytes(leaf)) for leaf in texts.digests]
-        kinds = dict.fromkeys(kind for kind, _ in values)
-        for chosen in (kinds, *([kind] for kind in kinds)) if len(values) > 1 else (kinds,):
-            joined = b"".join(value for kind, value in values if kind in chosen)
-            yield joined, texts.digests[0].path
-            yield bytes((byte >> 4 | byte << 4) & 0xFF for byte in joined[:32]), texts.digests[0].path
+        path = texts.digests[0].path
+        by_kind: dict[str, list[bytes]] = {}
+        for leaf in texts.digests:
+            by_kind.setdefault(leaf.kind, []).append(_digest_bytes(leaf))
+        joined = b"".join([_digest_bytes(leaf) for leaf in texts.digests])
+        yield joined, path
+        yield bytes([(byte >> 4 | byte << 4) & 0xFF for byte in joined[:32]]), path
+        if len(by_kind) > 1:
+            yield from ((b"".join(values), path) for values in by_kind.values() if len(values) > 1)
     addresses = [leaf for leaf in texts.numbers if leaf.kind == "ip"]
     if len(addresses) > 1:
-        yield b"".join(_packed(leaf.value) for leaf in addresses), addresses[0].path
+        yield b"".join([_packed(leaf.value) for leaf in addresses]), addresses[0].path
     for width, low, high in ((2, 1, 1 << 16), (4, 1 << 16, 1 << 32)):
         integers = [leaf for leaf in texts.numbers if leaf.kind == INTEGER and low <= leaf.value < high]
         if len(integers) > 7:
-            yield b"".join(leaf.value.to_bytes(width, "big") for leaf in integers), integers[0].path
+            yield b"".join([leaf.value.to_bytes(width, "big") for leaf in integers]), integers[0].path
 
 
 def _digest_bytes(leaf: Leaf) -> bytes:

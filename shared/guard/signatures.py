@@ -64,9 +64,9 @@ def begins_with_content(data: bytes) -> bool:
     A box of ISO base media is also known without its leading zeros, which a large number loses.
     """
     head = data[:2]
-    if head in _HEADS and _HEADS[head](data) or head in _PREFIXES and data.startswith(_PREFIXES[head]):
+    if (head in _HEADS and _HEADS[head](data)) or (head in _PREFIXES and data.startswith(_PREFIXES[head])):
         return True
-    return data[4:8] in _BOX_TYPES and data[:2] == b"\x00\x00" or data[1:5] in _BOX_TYPES and data[5:9].isalnum()
+    return (data[4:8] in _BOX_TYPES and data[:2] == b"\x00\x00") or (data[1:5] in _BOX_TYPES and data[5:9].isalnum())
 
 
 def begins_with_sound(data: bytes) -> bool:

@@ -36,7 +36,19 @@ _CAMEL = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 _RUN = re.compile(r"[A-Za-z]+|[0-9]+")
 #: Scripts in which words are set apart, so that a word has a length; and marks that go with any script.
 _SPACED_SCRIPTS = frozenset(
-    {"CYRILLIC", "GREEK", "ARABIC", "HEBREW", "ARMENIAN", "GEORGIAN", "LATIN", "DEVANAGARI", "BENGALI", "TAMIL", "HANGUL"}
+    {
+        "CYRILLIC",
+        "GREEK",
+        "ARABIC",
+        "HEBREW",
+        "ARMENIAN",
+        "GEORGIAN",
+        "LATIN",
+        "DEVANAGARI",
+        "BENGALI",
+        "TAMIL",
+        "HANGUL",
+    }
 )
 _COMPANIONS = frozenset({"COMBINING", "ZERO", "VARIATION"})
 

@@ -40,7 +40,7 @@ def verify_document(activated: DocumentActivated, body: bytes, approver_keys: Ma
         raise Refused("document_digest_mismatched", field="/digest")
     message = approval_message(activated.kind, activated.digest, activated.active_from)
     signers = [
-        _signer(approval, message, approver_keys, f"/approvals/{position}")
+        _signer(approval, message, approver_keys, field=f"/approvals/{position}")
         for position, approval in enumerate(activated.approvals)
     ]
     # Counted by name and by key: neither two keys of one approver nor one key under two names are two approvals.
@@ -48,7 +48,7 @@ def verify_document(activated: DocumentActivated, body: bytes, approver_keys: Ma
         raise Refused("approvers_too_few", field="/approvals")
 
 
-def _signer(approval: Approval, message: bytes, keys: Mapping[str, ApproverKey], field: str) -> ApproverKey:
+def _signer(approval: Approval, message: bytes, keys: Mapping[str, ApproverKey], *, field: str) -> ApproverKey:
     key = keys.get(approval.key_id)
     if key is None or key.approver != approval.approver:
         raise Refused("approver_unknown", field=field)

@@ -25,7 +25,7 @@ class Acts:
         self._database = database
         self._wake = wake
 
-    async def once(self, request: Request, identity: Identity, action: str, act: Act) -> Response:
+    async def once(self, request: Request, identity: Identity, action: str, *, act: Act) -> Response:
         """Run `act` for this request's `Idempotency-Key`, or give the answer that it was given before.
 
         A refusal rolls everything back and is not kept: the same request may succeed later.
@@ -33,7 +33,7 @@ class Acts:
         key, body = read_key(request.headers.get("idempotency-key")), await request.body()
         wanted = body_hash(request.url.path, body)
         async with self._database.transaction(Scope([identity.party], identity.role, action)) as session:
-            claimed = await claim(session.driver, identity.party, key, wanted)
+            claimed = await claim(session.driver, identity.party, key, body_hash=wanted)
             if claimed.kind is ClaimKind.STORED and claimed.status is not None and claimed.answer is not None:
                 return _json(claimed.status, claimed.answer)
             if claimed.kind is not ClaimKind.NEW:

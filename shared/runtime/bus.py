@@ -150,6 +150,11 @@ class Bus:
                 return Check("bus", False, "batch_hangs")
         return Check("bus", True)
 
+    @property
+    def last_progress(self) -> datetime | None:
+        """When a batch was last applied by this process."""
+        return self._consumer.last_progress
+
     def _reading(self) -> AIOKafkaConsumer | None:
         return None if self._subscriber is None else self._subscriber.consumer
 
@@ -157,7 +162,7 @@ class Bus:
         records = [to_record(each) for each in raw]
         self._busy_since = self._clock.now()
         try:
-            with span("batch.consume", links=_traces(records), attributes={"batch_records": len(records)}):
+            with span("batch.consume", links=traceparents(records), attributes={"batch_records": len(records)}):
                 await self._consumer.consume(records)
         except Exception as error:
             # Unavailable for too long, or our own defect: the partitions stand still until it is mended.
@@ -199,6 +204,16 @@ def to_record(raw: ConsumerRecord[bytes, bytes]) -> Record:
     )
 
 
+def traceparents(records: Sequence[Record]) -> list[str]:
+    """The records' `traceparent` headers, unverified: telemetry only."""
+    return [
+        value.decode("ascii", "replace")
+        for record in records
+        for name, value in record.headers
+        if name == TRACEPARENT and value is not None
+    ]
+
+
 async def _parse(raw: Sequence[ConsumerRecord[bytes, bytes]], original: Any) -> KafkaAckableMessage:
     """A message about the batch that has looked at nothing in it."""
     return KafkaAckableMessage(raw_message=raw, body=b"", consumer=original.__self__._consumer)
@@ -213,13 +228,3 @@ async def _ended(subscriber: BatchSubscriber) -> None:
     # A task that fails is replaced by another before we look again.
     while running := [task for task in subscriber.tasks if not task.done()]:
         await asyncio.wait(running)
-
-
-def _traces(records: Sequence[Record]) -> list[str]:
-    """The records' `traceparent` headers, unverified: telemetry only."""
-    return [
-        value.decode("ascii", "replace")
-        for record in records
-        for name, value in record.headers
-        if name == TRACEPARENT and value is not None
-    ]

@@ -9,6 +9,7 @@ drops what it has seen and receipts it again.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -24,6 +25,7 @@ from shared.kernel.canonical import digest as sha256
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Refused, Unavailable
 from shared.runtime.logs import Fields, log
+from shared.runtime.metrics import MESSAGES
 from shared.runtime.ports import Arrival, InboxStore, Parked, Settlement, Unit
 from shared.vocabulary.answers import Outcome
 
@@ -181,16 +183,20 @@ class Consumer:
 
     async def _apply(self, judged: Judged) -> None:
         async with self._store.unit() as unit:
-            answers, parked = await self._apply_messages(unit, judged.verified)
+            answers, parked, fates = await self._apply_messages(unit, judged.verified)
             parked += judged.parked + await self._settle(unit, judged.receipts)
             new_parked = await unit.park(parked)
             drafts = [draft for instance, entries in answers.items() for draft in self._receipts(instance, entries)]
             await unit.enqueue(drafts + self._facts(new_parked))
+        # Durable, so counted. Quarantine alone knows what is parked: not every parked record is a message.
+        MESSAGES.labels(Outcome.APPLIED.value).inc(fates[Outcome.APPLIED])
+        MESSAGES.labels(Outcome.REFUSED.value).inc(fates[Outcome.REFUSED])
+        MESSAGES.labels(Outcome.PARKED.value).inc(len(new_parked))
 
     async def _apply_messages(
         self, unit: Unit, verified: Sequence[Verified]
-    ) -> tuple[dict[str, list[Entry]], list[Parked]]:
-        """Apply what is new; return the receipts by instance, and what is to be parked."""
+    ) -> tuple[dict[str, list[Entry]], list[Parked], Counter[Outcome]]:
+        """Apply what is new; return the receipts by instance, what is to be parked, and how many had which outcome."""
         arrived: dict[str, Verified] = {}
         for each in verified:
             arrived.setdefault(each.arrival.digest, each)
@@ -219,7 +225,7 @@ class Consumer:
                 _alarm(each.record, admission.reused[digest])
             if outcome is Outcome.PARKED and digest not in admission.done:
                 parked.append(_parked(each.record, code or "", each))
-        return answers, parked
+        return answers, parked, Counter(outcomes[each.arrival.digest][0] for each in fresh)
 
     async def _settle(self, unit: Unit, receipts: Sequence[Received]) -> list[Parked]:
         """Settle what the receipts answer for; return those receipts that answer for something we never sent."""

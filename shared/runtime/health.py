@@ -12,11 +12,19 @@ PROBE_TIMEOUT_S: Final = 2.0
 
 
 class Check(NamedTuple):
-    """What one probe found. `reason` is a code, empty when `ok`."""
+    """What one probe found. `reason` is a code; with `ok`, it names what is worth knowing and no failure.
+
+    `age_s` is how long the oldest message waits, or how long ago a part last got something done.
+    """
 
     name: str
     ok: bool
     reason: str = ""
+    age_s: float | None = None
+
+    def as_json(self) -> dict[str, str | bool | float]:
+        """Without an age where there is none."""
+        return {name: value for name, value in self._asdict().items() if value is not None}
 
 
 Probe = Callable[[], Awaitable[Check]]

@@ -294,7 +294,7 @@ def _watched(probes: Sequence[Probe], measure: Callable[[], Awaitable[None]] | N
     async def readyz() -> Response:
         checks = await readiness(probes)
         ready = all(check.ok for check in checks)
-        body = {"ready": ready, "checks": [check._asdict() for check in checks]}
+        body = {"ready": ready, "checks": [check.as_json() for check in checks]}
         return Response(encoded(body), status_code=200 if ready else 503, media_type="application/json")
 
     @router.get("/metrics")

@@ -72,7 +72,7 @@ def body_hash(route: str, body: bytes) -> bytes:
     return hashlib.sha256(route.encode() + b"\n" + body).digest()
 
 
-async def claim(driver: asyncpg.Connection, party: str, key_hash: bytes, body_hash: bytes) -> Claim:
+async def claim(driver: asyncpg.Connection, party: str, key_hash: bytes, *, body_hash: bytes) -> Claim:
     """Claim one key within the caller's transaction."""
     return (await claim_many(driver, [(party, key_hash, body_hash)]))[0]
 

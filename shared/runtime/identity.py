@@ -55,7 +55,7 @@ def issue_key(*, live: bool) -> tuple[str, bytes]:
     return text, key_hash(text)
 
 
-async def keep_key(driver: asyncpg.Connection, hashed: bytes, party: str, role: Role) -> None:
+async def keep_key(driver: asyncpg.Connection, hashed: bytes, party: str, *, role: Role) -> None:
     """Let the key with this hash act for `party` as `role`. Raises `Refused` for the role of the instance itself."""
     if role not in KEY_ROLES:
         raise Refused("role_has_no_key", "the role is the instance's own")

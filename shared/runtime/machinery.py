@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Final
 
 from shared.contracts.registry import MESSAGE_PARKED
@@ -22,20 +24,23 @@ from shared.runtime.bus import Bus, Subscription
 from shared.runtime.consumer import Consumer, Handler
 from shared.runtime.database import Database, Scope, wait_for_database
 from shared.runtime.documents import DocumentFeed, read_approver_keys
-from shared.runtime.health import Check
+from shared.runtime.health import Check, Probe
 from shared.runtime.identity import ApiKeys
 from shared.runtime.inbox import PostgresInbox
-from shared.runtime.kafka import KafkaLogWriter
+from shared.runtime.kafka import KAFKA_ERRORS, KafkaLogWriter
 from shared.runtime.keys import InstanceKeys, load_keys
-from shared.runtime.metrics import measure_stores
+from shared.runtime.metrics import BUS_LAG_RECORDS, Ages, measure_stores, oldest_waiting
 from shared.runtime.outbox import PostgresOutbox
 from shared.runtime.ports import Parked
+from shared.runtime.quarantine import Quarantine
+from shared.runtime.reader import LogReader
 from shared.runtime.relay import DecideAgain, Relay, RelaySettings
 from shared.runtime.settings import RuntimeSettings
 from shared.vocabulary.answers import Outcome
 
 #: PostgreSQL advisory lock of the one active relay of a database (any constant, the same everywhere).
 RELAY_LOCK: Final = 0x6361757365776179
+LAG_TIMEOUT_S: Final = 1.0
 
 
 @dataclass(slots=True)
@@ -52,6 +57,9 @@ class Machinery:
     api_keys: ApiKeys
     budgets: Budgets
     _relay: Relay | None = None
+    _bus: Bus | None = None
+    #: The parts that this process was told to run, and whether each runs now.
+    _parts: dict[str, bool] = field(default_factory=dict)
 
     def documents(self) -> Documents:
         """The directory and policy in force now. Raises `Unavailable` before the first have arrived."""
@@ -82,29 +90,30 @@ class Machinery:
         """Publish as the one relay of this database; stand by while another process is."""
         outbox = PostgresOutbox(self.database, instance=self.instance, key=self.keys.signing)
         writer = KafkaLogWriter(self.settings.kafka_access(), instance=self.instance)
-        lock = await self.database.driver_connection()
-        try:
-            # Waits for as long as another process is the relay: the lock goes with that process's connection.
-            await lock.execute("SELECT pg_advisory_lock($1)", RELAY_LOCK)
-            self._relay = Relay(
-                outbox,
-                writer,
-                clock=self.clock,
-                decide_again=decide_again,
-                settings=RelaySettings(
-                    batch_rows_max=self.settings.batch_rows_max, resend_after_s=self.settings.resend_after_s
-                ),
-            )
-            await self._relay.run()
-        finally:
-            self._relay = None
-            await writer.close()
-            await lock.close()
+        settings = RelaySettings(
+            batch_rows_max=self.settings.batch_rows_max, resend_after_s=self.settings.resend_after_s
+        )
+        with self._running("relay"):
+            lock = await self.database.driver_connection()
+            try:
+                # Waits for as long as another process is the relay: the lock goes with that process's connection.
+                await lock.execute("SELECT pg_advisory_lock($1)", RELAY_LOCK)
+                self._relay = Relay(outbox, writer, clock=self.clock, decide_again=decide_again, settings=settings)
+                await self._relay.run()
+            finally:
+                self._relay = None
+                await writer.close()
+                await lock.close()
 
     async def run_bus(self, handler: Handler) -> None:
         """Consume this instance's inbox topic once the documents are there."""
-        await self._until_documents()
-        await self.bus(handler).run()
+        with self._running("bus"):
+            await self._until_documents()
+            self._bus = self.bus(handler)
+            try:
+                await self._bus.run()
+            finally:
+                self._bus = None
 
     def bus(self, handler: Handler) -> Bus:
         topic = self.topic()
@@ -118,9 +127,20 @@ class Machinery:
         def accept_record(record: Record) -> Received:
             return accept(record, reader)
 
-        inbox = PostgresInbox(self.database, scope=self.service_scope, kek=self.keys.kek, wake=self.wake)
         return Consumer(
-            inbox, handler, accept=accept_record, receipts=self._receipts, facts=self._parked, clock=self.clock
+            self._inbox(), handler, accept=accept_record, receipts=self._receipts, facts=self._parked, clock=self.clock
+        )
+
+    def quarantine(self, handler: Handler) -> Quarantine:
+        """What this instance has parked. Raises `Unavailable` before the documents have arrived."""
+        topic = self.topic()
+        return Quarantine(
+            self.database,
+            consumer=self.consumer(handler, topic),
+            inbox=self._inbox(),
+            reader=LogReader(self.settings.kafka_access(), [topic], client_id=f"causeway-{self.instance}-quarantine"),
+            kek=self.keys.kek,
+            clock=self.clock,
         )
 
     def topic(self) -> str:
@@ -131,6 +151,11 @@ class Machinery:
         return entry.topic
 
     async def measure(self) -> None:
+        """Set the gauges. In an outage of the broker the lag keeps its last value. Raises `Unavailable`."""
+        if self._bus is not None:
+            with suppress(TimeoutError, *KAFKA_ERRORS):
+                async with asyncio.timeout(LAG_TIMEOUT_S):
+                    BUS_LAG_RECORDS.set(await self._bus.lag())
         async with self.database.transaction() as session:
             await measure_stores(session.driver, self.clock.now())
 
@@ -142,8 +167,63 @@ class Machinery:
     async def probe_documents(self) -> Check:
         return await self.feed.check()
 
+    async def probe_bus(self) -> Check:
+        """The partitions that this process reads; ready where another process reads them."""
+        if self._bus is None:
+            return self._not_at_work("bus", Check("bus", False, "documents_awaited"))
+        return self._bus.check()._replace(age_s=self._since_s(self._bus.last_progress))
+
+    async def probe_relay(self) -> Check:
+        """Who publishes, and what for it waits: an outage of the broker is no reason to turn referrals away."""
+        if self._relay is None:
+            return self._not_at_work("relay", Check("relay", True, "standing_by"))
+        return self._relay.check()._replace(age_s=self._since_s(self._relay.last_progress))
+
+    async def probe_outbox(self) -> Check:
+        """How long the oldest message waits for its first sending."""
+        return _aged("outbox", (await self._ages()).unsent_s, self.settings.outbox_age_s_max)
+
+    async def probe_receipts(self) -> Check:
+        """How long the oldest message that was sent waits for its receipt."""
+        return _aged("receipts", (await self._ages()).unreceipted_s, self.settings.unreceipted_age_s_max)
+
+    def probes(self) -> Sequence[Probe]:
+        """What /readyz of an instance with an inbox asks."""
+        return (
+            self.probe_database,
+            self.probe_documents,
+            self.probe_bus,
+            self.probe_relay,
+            self.probe_outbox,
+            self.probe_receipts,
+        )
+
     async def close(self) -> None:
         await self.database.close()
+
+    @contextmanager
+    def _running(self, part: str) -> Iterator[None]:
+        self._parts[part] = True
+        try:
+            yield
+        finally:
+            self._parts[part] = False
+
+    def _not_at_work(self, part: str, waiting: Check) -> Check:
+        """What to say of a part that does nothing yet: it waits, it has failed, or another process runs it."""
+        if part not in self._parts:
+            return Check(part, True, "elsewhere")
+        return waiting if self._parts[part] else Check(part, False, "part_failed")
+
+    def _since_s(self, at: datetime | None) -> float | None:
+        return None if at is None else (self.clock.now() - at).total_seconds()
+
+    async def _ages(self) -> Ages:
+        async with self.database.transaction() as session:
+            return await oldest_waiting(session.driver, self.clock.now())
+
+    def _inbox(self) -> PostgresInbox:
+        return PostgresInbox(self.database, scope=self.service_scope, kek=self.keys.kek, wake=self.wake)
 
     async def _until_documents(self) -> None:
         while True:
@@ -194,6 +274,12 @@ async def build_machinery(instance: str, settings: RuntimeSettings) -> Machinery
     api_keys = ApiKeys(database, directory=lambda: shelf.directories.active(clock.now()), clock=clock)
     budgets = Budgets(settings.budget_limits(), clock)
     return Machinery(instance, settings, clock, database, keys, shelf, feed, api_keys, budgets)
+
+
+def _aged(name: str, age_s: float, age_s_max: float | None) -> Check:
+    """A wait is shown always, and fails only beyond what the settings permit."""
+    too_old = age_s_max is not None and age_s > age_s_max
+    return Check(name, not too_old, "too_old" if too_old else "", age_s)
 
 
 def _parked_fact(parked: Parked) -> dict[str, object]:

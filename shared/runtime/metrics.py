@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
 
 import asyncpg
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 REGISTRY: Final = CollectorRegistry()
 CONTENT_TYPE: Final = "text/plain; version=1.0.0; charset=utf-8; escaping=underscores"
 
-#: `fate` is emitted, applied, refused or parked: the buckets of accounting equation II.
+#: `fate` is emitted (stamped by this relay), applied, refused or parked (for the first time, by this consumer).
 MESSAGES: Final = Counter("causeway_messages", "Messages by what became of them.", ["fate"], registry=REGISTRY)
 REFUSALS: Final = Counter("causeway_refusals", "Submissions refused at intake, by code.", ["code"], registry=REGISTRY)
 HTTP_REQUESTS: Final = Counter(
@@ -37,20 +37,37 @@ BUS_LAG_RECORDS: Final = Gauge(
     "causeway_bus_lag_records", "Records of the inbox topic that were not read yet.", registry=REGISTRY
 )
 
-_STORES = """
+_COUNTS = """
 SELECT (SELECT count(*) FROM outbox WHERE sequence IS NULL) AS rows,
-       (SELECT min(created_at) FROM outbox WHERE sent_at IS NULL) AS unsent_since,
-       (SELECT min(created_at) FROM outbox WHERE sent_at IS NOT NULL) AS unreceipted_since,
        (SELECT count(*) FROM quarantine WHERE replayed_at IS NULL) AS parked
 """
+#: Rows are enqueued in the order of their ids: the first is the oldest, and an index finds it in a long outbox too.
+_OLDEST = """
+SELECT least((SELECT created_at FROM outbox WHERE sequence IS NULL ORDER BY id LIMIT 1),
+             (SELECT created_at FROM outbox WHERE sequence IS NOT NULL AND sent_at IS NULL ORDER BY id LIMIT 1)) AS unsent,
+       (SELECT created_at FROM outbox WHERE sequence IS NOT NULL AND sent_at IS NOT NULL ORDER BY id LIMIT 1) AS sent
+"""
+
+
+class Ages(NamedTuple):
+    """For how many seconds the oldest message has waited for its first sending, and for its receipt; 0 if none does."""
+
+    unsent_s: float
+    unreceipted_s: float
+
+
+async def oldest_waiting(driver: asyncpg.Connection, now: datetime) -> Ages:
+    """How long the oldest messages of the outbox have waited at `now`."""
+    row = await driver.fetchrow(_OLDEST)
+    return Ages(_age_s(row["unsent"], now), _age_s(row["sent"], now))
 
 
 async def measure_stores(driver: asyncpg.Connection, now: datetime) -> None:
     """Set the gauges that tables answer: outbox, receipts outstanding, quarantine."""
-    row = await driver.fetchrow(_STORES)
+    row, ages = await driver.fetchrow(_COUNTS), await oldest_waiting(driver, now)
     OUTBOX_ROWS.set(row["rows"])
-    OUTBOX_AGE_SECONDS.set(_age_s(row["unsent_since"], now))
-    UNRECEIPTED_AGE_SECONDS.set(_age_s(row["unreceipted_since"], now))
+    OUTBOX_AGE_SECONDS.set(ages.unsent_s)
+    UNRECEIPTED_AGE_SECONDS.set(ages.unreceipted_s)
     QUARANTINE_RECORDS.set(row["parked"])
 
 

@@ -15,6 +15,7 @@ from shared.kernel.errors import Unavailable
 from shared.runtime.database import Database
 from shared.runtime.ports import RESEND_WAIT_MAX, OutboxRow, Settled, Settlement, Stamp
 from shared.runtime.stamping import counts_by_pair, stamp_rows
+from shared.runtime.telemetry import current_traceparent
 from shared.vocabulary.answers import Outcome
 
 _INSERT = """
@@ -86,6 +87,7 @@ async def enqueue(driver: asyncpg.Connection, drafts: Sequence[Draft]) -> None:
 
     From the caller's commit on they will be sent: a crash leaves them here and the relay goes on.
     """
+    running = current_traceparent()  # the request or batch that these drafts answer
     if drafts:
         await driver.execute(
             _INSERT,
@@ -100,7 +102,7 @@ async def enqueue(driver: asyncpg.Connection, drafts: Sequence[Draft]) -> None:
             [draft.body for draft in drafts],
             [draft.created_at for draft in drafts],
             [draft.decided_at for draft in drafts],
-            [draft.traceparent for draft in drafts],
+            [draft.traceparent or running for draft in drafts],
         )
 
 

@@ -12,14 +12,21 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Final
 
+from shared.contracts.registry import Lane
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Unavailable
+from shared.runtime.health import Check
 from shared.runtime.logs import log
+from shared.runtime.metrics import MESSAGES
 from shared.runtime.ports import LogWriter, OutboxRow, OutboxStore
 
 #: Decide rows again before stamping when their decision is older than this: a recipient accepts 5 minutes.
 DECISION_AGE_MAX = timedelta(minutes=4)
+
+#: Messages between parties; receipts and facts are on no account.
+_COUNTED: Final = frozenset({Lane.REFERRAL, Lane.NOTICE})
 
 DecideAgain = Callable[[Sequence[OutboxRow]], Awaitable[None]]
 
@@ -53,11 +60,16 @@ class Relay:
         self._decide_again = decide_again
         self._settings = settings
         self._news = asyncio.Event()
+        self._waits_for = ""
         self.last_progress: datetime | None = None
 
     def wake(self) -> None:
         """There may be new rows: look now instead of at the next poll."""
         self._news.set()
+
+    def check(self) -> Check:
+        """Ready also in an outage, which `reason` names: meanwhile messages are safe in the outbox."""
+        return Check("relay", True, self._waits_for)
 
     async def run(self) -> None:
         """Publish until cancelled. Outages are waited out; only a `Defect` ends it."""
@@ -84,7 +96,9 @@ class Relay:
             await self._decide_again(stale)
             return len(stale)
         # From here the bytes are final: whatever happens next, only these bytes are ever sent for these rows.
-        await self._send(await self._store.stamp(rows))
+        stamped = await self._store.stamp(rows)
+        MESSAGES.labels("emitted").inc(sum(row.draft.message.lane in _COUNTED for row in stamped))
+        await self._send(stamped)
         return len(rows)
 
     async def resend_overdue(self) -> int:
@@ -104,18 +118,22 @@ class Relay:
                 await self._log_writer.append(rows)
                 break
             except Unavailable as error:
+                self._waits_for = error.code
                 log("relay_waits", code=error.code, count=len(rows))
                 await asyncio.sleep(back_off_s)
                 back_off_s = min(back_off_s * 2, self._settings.back_off_s_max)
         await self._store.mark_sent(rows, self._clock.now())
-        self.last_progress = self._clock.now()
+        self._waits_for, self.last_progress = "", self._clock.now()
 
     async def _patiently(self, step: Callable[[], Awaitable[int]]) -> int:
         back_off_s = self._settings.back_off_s
         while True:
             try:
-                return await step()
+                done = await step()
+                self._waits_for = ""
+                return done
             except Unavailable as error:
+                self._waits_for = error.code
                 log("relay_waits", code=error.code)
                 await asyncio.sleep(back_off_s)
                 back_off_s = min(back_off_s * 2, self._settings.back_off_s_max)

@@ -44,6 +44,11 @@ class RuntimeSettings(BaseSettings):
     #: A message without a receipt is published again after that long, the same bytes.
     resend_after_s: Annotated[float, Field(ge=0.5, le=3600)] = 30.0
 
+    #: /readyz says no when a message waits longer than that for its sending, or its receipt; by default never, since
+    #: an instance that cannot send can still accept.
+    outbox_age_s_max: Annotated[float, Field(gt=0)] | None = None
+    unreceipted_age_s_max: Annotated[float, Field(gt=0)] | None = None
+
     approver_keys_file: Path
     keys_dir: Path | None = None
     signing_key: SecretStr | None = None

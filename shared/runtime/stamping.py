@@ -34,11 +34,11 @@ def stamp_rows(
     attributes = []
     for row in rows:
         pair = (row.draft.sender, row.draft.recipient)
-        attributes.append(_attributes(row, following[pair], key.key_id, instance))
+        attributes.append(_attributes(row, following[pair], key.key_id, instance=instance))
         following[pair] += 1
     covered = [covered_bytes(each, row.draft.body) for each, row in zip(attributes, rows, strict=True)]
     stamped = [
-        replace(row, stamp=_stamp(row, each.sequence, key.key_id, proof))
+        replace(row, stamp=_stamp(row, each.sequence, key.key_id, proof=proof))
         for row, each, proof in zip(rows, attributes, sign_batch(covered, key), strict=True)
     ]
     return stamped, [digest(each) for each in covered]
@@ -50,11 +50,11 @@ def wire(row: OutboxRow, instance: str) -> list[tuple[str, bytes]]:
     assert stamp is not None
     path = tuple(stamp.path[at : at + HASH_BYTES] for at in range(0, len(stamp.path), HASH_BYTES))
     proof = Proof(root=stamp.root, signature=stamp.signature, index=stamp.index, size=stamp.size, path=path)
-    attributes = _attributes(row, stamp.sequence, stamp.key_id, instance)
+    attributes = _attributes(row, stamp.sequence, stamp.key_id, instance=instance)
     return encode_headers(Envelope(attributes, proof, row.draft.body, traceparent=row.draft.traceparent))
 
 
-def _attributes(row: OutboxRow, sequence: int, key_id: str, instance: str) -> Attributes:
+def _attributes(row: OutboxRow, sequence: int, key_id: str, *, instance: str) -> Attributes:
     draft = row.draft
     return Attributes(
         id=draft.message_id,
@@ -72,7 +72,7 @@ def _attributes(row: OutboxRow, sequence: int, key_id: str, instance: str) -> At
     )
 
 
-def _stamp(row: OutboxRow, sequence: int, key_id: str, proof: Proof) -> Stamp:
+def _stamp(row: OutboxRow, sequence: int, key_id: str, *, proof: Proof) -> Stamp:
     return Stamp(
         outbox_id=row.outbox_id,
         sequence=sequence,

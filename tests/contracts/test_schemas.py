@@ -137,6 +137,8 @@ def refusal(name: str, value: Any) -> dict[str, Any]:
                 read_policy(body)
             case "document_activated.v1":
                 read_document(json.dumps({"activated": value, "body": ""}).encode())
+            case "published_document.v1":
+                read_document(body)
             case _:
                 inspect(read_model(MODELS[name], value))
     except InvalidFields as error:
@@ -150,6 +152,8 @@ def refusal(name: str, value: Any) -> dict[str, Any]:
 def test_the_example_documents_are_approved_as_they_say(kind: str) -> None:
     stated = DocumentActivated.model_validate(read(CONTRACTS / f"examples/document_activated.v1/accepted-{kind}.json"))
     document: Any = MODELS[f"{kind}.v1"].model_validate(read(FIRST[f"{kind}.v1"]))
+    published = json.dumps(read(CONTRACTS / f"examples/published_document.v1/accepted-{kind}.json")).encode()
+    assert read_document(published) == (stated, document_body(document))
     keys = {key.key_id: ApproverKey(party, b64decode(key.verify_key.text())) for party, key in world.APPROVERS.items()}
     verify_document(stated, document_body(document), keys)
 

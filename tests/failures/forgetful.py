@@ -37,7 +37,7 @@ def main() -> int:
     arguments.add_argument("--only", action="append", default=[])
     given = arguments.parse_args()
 
-    machinery.PostgresOutbox = ForgetfulOutbox  # type: ignore[misc]
+    setattr(machinery, "PostgresOutbox", ForgetfulOutbox)  # noqa: B010 - the wiring is not meant to be changed
     return serve(given.instance, given.only)
 
 

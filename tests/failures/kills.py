@@ -1,4 +1,4 @@
-"""Kills under load: processes and servers are ended by `kill -9`, one after the other, while messages are on their way."""
+"""Kills under load: processes and servers are ended by `kill -9`, one after the other, with messages on their way."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from time import monotonic
 from typing import Final
+
+import asyncpg
 
 from tests.failures.load import Post, Sender
 from tests.failures.split import SplitExchange
@@ -64,19 +66,27 @@ async def kill_through(
     for blow in blows:
         burst = asyncio.create_task(sender.send(_burst(wanted, referrals_per_blow)))
         in_flight = await _enough_in_flight(exchange, burst)
-        if blow.frozen_s:
-            done = Kill("freeze", blow.target, 0, monotonic() - began, in_flight)
-            pid = await exchange.freeze(blow.target, blow.frozen_s)
-        else:
-            done = Kill("kill", blow.target, 0, monotonic() - began, in_flight)
-            pid = await exchange.kill(blow.target)
-            await asyncio.sleep(drawn.uniform(0.0, 0.5))
-            await exchange.start(blow.target)
-        kills.append(Kill(done.how, done.target, pid, done.after_s, done.in_flight))
+        after_s = monotonic() - began
+        pid = await _strike(exchange, blow, drawn)
+        kills.append(Kill("freeze" if blow.frozen_s else "kill", blow.target, pid, after_s, in_flight))
         say(str(kills[-1]))
         await burst
     await sender.send(wanted)
+    await exchange.stop_watching()
     return kills
+
+
+async def _strike(exchange: SplitExchange, blow: Blow, drawn: random.Random) -> int:
+    """Hurt the target, and return once it works again."""
+    if blow.frozen_s:
+        pid = exchange.pause(blow.target)
+        await asyncio.sleep(blow.frozen_s)
+        exchange.resume(blow.target)
+        return pid
+    pid = await exchange.kill(blow.target)
+    await asyncio.sleep(drawn.uniform(0.0, 0.5))
+    await exchange.start(blow.target)
+    return pid
 
 
 def _burst(wanted: Iterator[Post], referrals: int) -> list[Post]:
@@ -89,8 +99,13 @@ def _burst(wanted: Iterator[Post], referrals: int) -> list[Post]:
 
 async def _enough_in_flight(exchange: SplitExchange, burst: asyncio.Task[None]) -> int:
     """Wait for the moment to strike: `IN_FLIGHT_MIN` messages unreceipted. The count at that moment."""
-    deadline = monotonic() + PATIENCE_S
-    while (in_flight := await exchange.unreceipted()) < IN_FLIGHT_MIN:
-        assert not burst.done() or burst.exception() is None, burst.exception()
+    deadline, in_flight = monotonic() + PATIENCE_S, 0
+    while in_flight < IN_FLIGHT_MIN:
+        if burst.done():
+            burst.result()
         assert monotonic() < deadline, f"only {in_flight} messages are unreceipted: raise the load"
+        try:
+            in_flight = await exchange.unreceipted()
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            await asyncio.sleep(0.1)  # the database was killed before
     return in_flight

@@ -45,8 +45,23 @@ class Tally:
     statuses: dict[int, int] = field(default_factory=dict)
     answered_s: list[float] = field(default_factory=list)
 
+    def __or__(self, other: Tally) -> Tally:
+        """What two senders know together."""
+        return Tally(
+            accepted=self.accepted | other.accepted,
+            refused=self.refused | other.refused,
+            withdrawn=self.withdrawn | other.withdrawn,
+            attempts=self.attempts + other.attempts,
+            attempts_failed=self.attempts_failed + other.attempts_failed,
+            statuses={
+                each: self.statuses.get(each, 0) + other.statuses.get(each, 0)
+                for each in self.statuses | other.statuses
+            },
+            answered_s=self.answered_s + other.answered_s,
+        )
 
-def posts(count: int, seed: int) -> Iterator[Post]:
+
+def posts(count: int, seed: int, *, batch_max: int = BATCH_MAX) -> Iterator[Post]:
     """`count` sampled referrals of many hotlines and providers, alone and in batches, in a seeded order."""
     drawn = random.Random(seed)
     sampled = sample_referrals(start=date(2026, 3, 15), end=date(2026, 4, 20), count=count, seed=seed, dirty=0.01)
@@ -55,7 +70,7 @@ def posts(count: int, seed: int) -> Iterator[Post]:
     for each in sampled:
         party = each.origin
         held.setdefault(party, []).append(each)
-        if len(held[party]) >= wanted.setdefault(party, drawn.choice((1, 1, BATCH_MAX))):
+        if len(held[party]) >= wanted.setdefault(party, drawn.choice((1, 1, batch_max))):
             yield _post(party, held.pop(party))
             del wanted[party]
     for party, rest in held.items():
@@ -80,6 +95,15 @@ class Sender:
             for post in wanted:
                 await self._turn.acquire()
                 group.create_task(self._until_answered(post)).add_done_callback(lambda _: self._turn.release())
+
+    async def send_paced(self, wanted: Iterable[Post], per_s: float) -> None:
+        """Post at a steady rate, whether or not the ones before were answered; answers are timed from their turn."""
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        async with asyncio.TaskGroup() as group:
+            for turn, post in enumerate(wanted):
+                await asyncio.sleep(began + turn / per_s - loop.time())
+                group.create_task(self._until_answered(post))
 
     async def close(self) -> None:
         await self._http.aclose()
@@ -110,9 +134,11 @@ class Sender:
             "Content-Type": "application/json",
             "Idempotency-Key": key,
         }
-        while (answer := await self._attempt(access.url + path, content, headers)) is None:
+        while True:
+            answer = await self._attempt(access.url + path, content, headers)
+            if answer is not None:
+                return answer
             await asyncio.sleep(PAUSE_S)
-        return answer
 
     async def _attempt(self, url: str, content: bytes, headers: dict[str, str]) -> httpx.Response | None:
         self.tally.attempts += 1

@@ -1,4 +1,4 @@
-"""An exchange that can be hurt: the hotline in three processes, and every process and server killed or frozen by name."""
+"""An exchange that can be hurt: the hotline in three processes; each process and server is killed or frozen by name."""
 
 from __future__ import annotations
 
@@ -72,16 +72,17 @@ class SplitExchange(Exchange):
         assert pid is not None, f"{label} had ended before it was killed"
         return pid
 
-    async def freeze(self, label: str, seconds: float) -> int:
-        """Stop a process, or the broker, from running for a while (SIGSTOP); its id."""
+    def pause(self, label: str) -> int:
+        """Keep a process, or the broker, from running until `resume` (SIGSTOP); its id."""
+        pid = self.stack.kafka.pid if label == BROKER else self.processes[label].pid
+        assert pid is not None, f"{label} had ended before it was frozen"
+        os.kill(pid, signal.SIGSTOP)
+        return pid
+
+    def resume(self, label: str) -> None:
         pid = self.stack.kafka.pid if label == BROKER else self.processes[label].pid
         assert pid is not None
-        os.kill(pid, signal.SIGSTOP)
-        try:
-            await asyncio.sleep(seconds)
-        finally:
-            os.kill(pid, signal.SIGCONT)
-        return pid
+        os.kill(pid, signal.SIGCONT)
 
     async def unreceipted(self) -> int:
         """Messages between parties that wait for their receipt, in all outboxes. Asked often: connections are kept."""

@@ -59,6 +59,25 @@ class Verdict:
     def lost(self) -> int:
         return self.referrals_lost + self.effects_lost
 
+    def faults(self) -> dict[str, object]:
+        """What was promised not to happen, and did: empty where all is well."""
+        names = [name for name in self.__slots__ if name.endswith(("lost", "unasked", "wrong")) or name == "duplicates"]
+        found: dict[str, object] = {name: getattr(self, name) for name in names if getattr(self, name)}
+        if self.outcomes.keys() - {"applied"}:
+            found["outcomes"] = self.outcomes
+        if self.accounting.differences:
+            found["accounting"] = self.accounting.differences
+        return found
+
+    def line(self) -> str:
+        """The counts in one line, for a person."""
+        accounts = self.accounting.as_json()
+        differences = "/".join(str(accounts[equation]["difference"]) for equation in ("I", "II", "III"))
+        return (
+            f"referrals {self.referrals}, edges {self.edges}, messages receipted {self.messages_receipted}, "
+            f"lost {self.lost}, duplicates {self.duplicates}, differences (I)/(II)/(III) {differences}"
+        )
+
     def as_json(self) -> dict[str, Any]:
         names = [name for name in self.__slots__ if name != "accounting"]
         return {name: getattr(self, name) for name in names} | {"accounting": self.accounting.as_json()}

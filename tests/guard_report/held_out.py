@@ -7,10 +7,8 @@ one of these moves that encoding to `varied.py` and writes a new one here.
 from __future__ import annotations
 
 import base64
-import bz2
-import gzip
-import itertools
-import plistlib
+import hashlib
+import struct
 import zlib
 from collections.abc import Callable
 
@@ -19,15 +17,17 @@ from tests.guard_report.encodings import b64, b64u
 Encoding = Callable[[bytes], str]
 
 _URLSAFE = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
-_NEW60 = "0123456789ABCDEFGHJKLMNPQRSTUVWXYZ_abcdefghijkmnopqrstuvwxyz"
-_BASE56 = "23456789abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ"
-_BASE40 = "0123456789abcdefghijklmnopqrstuvwxyz-._~"
-_BASE30 = "0123456789bcdefghjkmnpqrstvwxz"
+_FLICKR = "123456789abcdefghijkmnopqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ"
+_BASE20 = "23456789CFGHJMPQRVWX"
+_BASE24 = "ABCDEFGHJKLMNPQRSTUVWXYZ"
+_BECH32 = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
+_GIVEN = "ada ben cem dan eva fil gia hal ida jan kai lea mia ned ola pia".split()  # noqa: SIM905
+_MONTHS = "jan feb mar apr may jun jul aug sep oct nov dec".split()  # noqa: SIM905
 
 
-def _number(alphabet: str) -> Encoding:
+def _number(alphabet: str, *, little: bool = False) -> Encoding:
     def encode(data: bytes) -> str:
-        value, digits = int.from_bytes(data, "big"), []
+        value, digits = int.from_bytes(data, "little" if little else "big"), []
         while value:
             value, digit = divmod(value, len(alphabet))
             digits.append(alphabet[digit])
@@ -36,92 +36,87 @@ def _number(alphabet: str) -> Encoding:
     return encode
 
 
-def _pairs(data: bytes) -> list[int]:
-    return [int.from_bytes(data[at : at + 2].ljust(2, b"\x00"), "big") for at in range(0, len(data), 2)]
+def _every(text: str, size: int) -> list[str]:
+    return [text[at : at + size] for at in range(0, len(text), size)]
 
 
-def _base40(data: bytes) -> str:
-    return "".join(_BASE40[v // 1600] + _BASE40[v // 40 % 40] + _BASE40[v % 40] if v < 64_000 else f"~~{v - 64_000:03d}" for v in _pairs(data))
+def _bits(data: bytes) -> str:
+    return "".join(f"{byte:08b}" for byte in data)
 
 
-def _chained(data: bytes) -> bytes:
-    return bytes(itertools.accumulate(data, lambda before, now: before ^ now))
+def _groups(data: bytes, bits: int, alphabet: str) -> str:
+    return "".join(alphabet[int(chunk.ljust(bits, "0"), 2)] for chunk in _every(_bits(data), bits))
 
 
-def _letters(first: int) -> Encoding:
-    """Sixteen consecutive letters of some script as hexadecimal digits."""
-    return lambda data: "".join(chr(first + int(digit, 16)) for digit in data.hex())
+def _least_first(data: bytes) -> str:
+    """Six bits at a time from the low end of each byte, as BinHex-like and PHP hash codes do."""
+    bits = "".join(f"{byte:08b}"[::-1] for byte in data)
+    return "".join(_URLSAFE[int(chunk.ljust(6, "0")[::-1], 2)] for chunk in _every(bits, 6))
 
 
-def _fibonacci(value: int) -> str:
-    numbers = [1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144, 233]
-    bits = ["0"] * len(numbers)
-    value += 1
-    for place in range(len(numbers) - 1, -1, -1):
-        if numbers[place] <= value:
-            value -= numbers[place]
-            bits[place] = "1"
-    return "".join(bits).rstrip("0") + "1"
+def _mixed_bases(data: bytes) -> str:
+    half = len(data) // 2
+    return b64u(data[:half]) + "." + data[half:].hex()
 
 
-def _varints(data: bytes) -> str:
-    return "1.3.6.1.4.1." + ".".join(str(int.from_bytes(data[at : at + 3], "big")) for at in range(0, len(data), 3))
+def _bech32(data: bytes) -> str:
+    return "file1" + _groups(data, 5, _BECH32) + hashlib.sha256(data).hexdigest()[:6].translate(str.maketrans("abcdef1b", "qpzryxxx"))
 
 
-def _rows_reversed(text: str, size: int) -> str:
-    return "".join(text[at : at + size][::-1] for at in range(0, len(text), size))
+def _xor_of_neighbours(data: bytes) -> bytes:
+    return bytes(one ^ other for one, other in zip(data, b"\x5a" + data, strict=False))
 
 
-def _in_words(text: str) -> str:
-    starts = ["photo", "album", "garden", "summer", "winter"]
-    return "-".join(starts[number % 5] + text[at : at + 3] for number, at in enumerate(range(0, len(text), 3)))
+def _dates(data: bytes) -> str:
+    values = (int.from_bytes(data[at : at + 2], "big") for at in range(0, len(data), 2))
+    return ",".join(f"{1 + v % 28}-{_MONTHS[v // 28 % 12]}-{1700 + v // 336}" for v in values)
 
 
-def _token(data: bytes) -> str:
-    return ".".join(map(b64u, (b'{"alg":"HS256","typ":"JWT"}', data, bytes(range(32)))))
+def _floats(data: bytes) -> str:
+    whole = data.ljust(-(-len(data) // 2) * 2, b"\x00")
+    return ",".join(f"{value / 256:.3f}" for value in struct.unpack(f">{len(whole) // 2}h", whole))
 
 
-def _plist(data: bytes) -> bytes:
-    return plistlib.dumps({"name": data}, fmt=plistlib.FMT_BINARY)
+def _tar_like(data: bytes) -> bytes:
+    return b"name=note;size=" + str(len(data)).encode() + b";" + data
 
 
 HELD_OUT: dict[str, Encoding] = {
-    "base64, digits doubled": lambda data: "".join(digit * 2 for digit in b64u(data)),
-    "base64, rows of ten reversed": lambda data: _rows_reversed(b64u(data), 10),
-    "base64, rows of three reversed": lambda data: _rows_reversed(b64u(data), 3),
-    "base64 of chained bytes": lambda data: b64u(_chained(data)),
-    "base64 of swapped nibbles": lambda data: b64u(bytes((byte << 4 | byte >> 4) & 255 for byte in data)),
-    "base64 of bytes plus one": lambda data: b64u(bytes((byte + 1) & 255 for byte in data)),
-    "base64 with dot and underscore": lambda data: b64(data).translate(str.maketrans("+/=", "._-")),
-    "base64 as in IMAP": lambda data: b64(data).replace("/", ",").rstrip("="),
-    "base64 among words": lambda data: _in_words(b64u(data)),
-    "base64 in a token": _token,
-    "base64 of a property list": lambda data: b64u(_plist(data)),
-    "base64 of netstrings": lambda data: b64u(b"".join(b"%d:%b," % (len(c), c) for c in (data[at : at + 50] for at in range(0, len(data), 50)))),
-    "base64 of words with ends swapped": lambda data: b64u(b"".join(data[at : at + 4][::-1] for at in range(0, len(data), 4))),
-    "gzip in hexadecimal": lambda data: gzip.compress(data, mtime=0).hex(),
-    "bzip2 in base32": lambda data: base64.b32encode(bz2.compress(data)).decode().rstrip("=").lower(),
-    "zlib in base36": lambda data: _number("0123456789abcdefghijklmnopqrstuvwxyz")(zlib.compress(data)),
-    "raw deflate in base56": lambda data: _number(_BASE56)(zlib.compress(data, 9)[2:-4]),
-    "base56": _number(_BASE56),
-    "NewBase60": _number(_NEW60),
-    "base30": _number(_BASE30),
-    "base40 by pairs": _base40,
-    "hexadecimal of seven-bit groups": lambda data: f"{int(''.join(f'{byte:08b}' for byte in data)[::-1], 2):x}",
-    "hexadecimal in fours, reversed order": lambda data: "-".join(reversed([data.hex()[at : at + 4] for at in range(0, 2 * len(data), 4)])),
-    "letters in fours": lambda data: "-".join(data.hex().translate(str.maketrans("0123456789abcdef", "ABCDEFGHIJKLMNOP"))[at : at + 4] for at in range(0, 2 * len(data), 4)),
-    "Arabic letters": _letters(0x0627),
-    "Thai letters": _letters(0x0E01),
-    "Devanagari letters": _letters(0x0915),
-    "Katakana letters": _letters(0x30A2),
-    "Arabic-Indic numbers": lambda data: "".join(chr(0x660 + int(digit)) for byte in data for digit in f"{byte:03d}"),
-    "base100 emoji": lambda data: "".join(chr(0x1F3F7 + byte) for byte in data),
-    "Korean syllables for bytes": lambda data: "".join(chr(0xAC00 + 28 * byte) for byte in data),
-    "times of day": lambda data: ",".join(f"{v // 3600:02d}:{v // 60 % 60:02d}:{v % 60:02d}" for v in _pairs(data)),
-    "coordinates": lambda data: ";".join(f"{v / 1000:.3f}" for v in _pairs(data)),
-    "object identifier": _varints,
-    "colours": lambda data: "".join(f"#{data[at : at + 3].hex()}" for at in range(0, len(data), 3)),
-    "DNA": lambda data: "".join("GATC"[byte >> shift & 3] for byte in data for shift in (6, 4, 2, 0)),
-    "Fibonacci bits": lambda data: "".join(map(_fibonacci, data)),
-    "one letter of case per bit": lambda data: "".join("lL"[int(bit)] for byte in data for bit in f"{byte:08b}"),
+    "base58 Flickr, little end first": _number(_FLICKR, little=True),
+    "base62, little end first": _number(_FLICKR + "0OIl", little=True),
+    "base20 of map codes": _number(_BASE20),
+    "base24 of product keys": lambda data: "-".join(_every(_number(_BASE24)(data), 5)),
+    "bech32 with prefix and checksum": _bech32,
+    "base64, low bits first": _least_first,
+    "base64, thirteen rotated": lambda data: _groups(data, 6, _URLSAFE[13:] + _URLSAFE[:13]),
+    "base64, sorted alphabet": lambda data: _groups(data, 6, "".join(sorted(_URLSAFE))),
+    "base64 with tildes": lambda data: b64(data).translate(str.maketrans("+/=", "~!*")),
+    "base64 with a comma every five": lambda data: ",".join(_every(b64u(data), 5)),
+    "base64 in rows, last row first": lambda data: "".join(reversed(_every(b64u(data), 16))),
+    "base64, outside in": lambda data: "".join(a + b for a, b in zip(b64u(data), reversed(b64u(data)), strict=True))[: len(b64u(data))],
+    "base64 of hexadecimal of zlib": lambda data: b64u(zlib.compress(data).hex().encode()),
+    "base64 of neighbours combined": lambda data: b64u(_xor_of_neighbours(data)),
+    "base64 of minus each byte": lambda data: b64u(bytes(-byte & 255 for byte in data)),
+    "base64 of UTF-32": lambda data: b64u(data.decode("latin-1").encode("utf-32-be")),
+    "base64 of latin-1 in UTF-8": lambda data: b64u(data.decode("latin-1").encode()),
+    "base64 of a form field": lambda data: b64u(_tar_like(data)),
+    "base64 and hexadecimal halves": _mixed_bases,
+    "base64 thrice": lambda data: b64u(b64u(b64u(data).encode()).encode()),
+    "base32 with hyphens": lambda data: "-".join(_every(base64.b32encode(data).decode().rstrip("=").lower(), 6)),
+    "base32, consonants and digits": lambda data: _groups(data, 5, "bcdfghjklmnpqrstvwxyz0123456789a"),
+    "base16, mixed case at will": lambda data: "".join(d.upper() if n % 3 else d for n, d in enumerate(data.hex())),
+    "base16 with letters from k": lambda data: data.hex().translate(str.maketrans("0123456789abcdef", "klmnopqrstuvwxyz")),
+    "base16, high nibbles first": lambda data: data.hex()[::2] + "." + data.hex()[1::2],
+    "base8 with letters": lambda data: _groups(data, 3, "abcdefgh"),
+    "base4 with vowels": lambda data: _groups(data, 2, "aeio"),
+    "octal in sevens": lambda data: ".".join(_every(f"{int.from_bytes(data, 'big'):o}", 7)),
+    "first names for nibbles": lambda data: "-".join(_GIVEN[int(digit, 16)] for digit in data.hex()),
+    "dates": _dates,
+    "decimal fractions": _floats,
+    "network addresses": lambda data: ";".join(".".join(map(str, data[at : at + 4])) + ":443" for at in range(0, len(data), 4)),
+    "hexadecimal in path of CSS": lambda data: "_".join(f"x{chunk}px" for chunk in _every(data.hex(), 8)),
+    "Hebrew letters for nibbles": lambda data: "".join(chr(0x5D0 + int(digit, 16)) for digit in data.hex()),
+    "Hiragana for six bits": lambda data: _groups(data, 6, "".join(map(chr, range(0x3042, 0x3082)))),
+    "Cyrillic for five bits": lambda data: _groups(data, 5, "".join(map(chr, range(0x430, 0x450)))),
+    "common ideographs for bytes": lambda data: bytes(b for byte in data for b in (0xB0 + byte // 94, 0xA1 + byte % 94)).decode("gb2312"),
 }  # fmt: skip

@@ -388,3 +388,18 @@ URL_SHAPES: list[Callable[[Random], str]] = [
     plain, plain, plain, _aws, _signed_cdn, _meta_cdn, _short_video, _video_playback, _tracking, _forum, _forum, _cloud_drive, _peer_web,
     _invite, _discord_like, _shared_access, _storage_signed, _state, _unusual_host, _query_words,
 ]  # fmt: skip
+
+#: What most reports are about: plain pages and files, boards, forums, file hosts, invitations.
+_TYPICAL_SHAPES: list[Callable[[Random], str]] = [plain, plain, plain, _forum, _forum, _cloud_drive, _invite, _unusual_host]
+
+
+def typical(count: int, seed: int) -> Iterator[dict[str, Any]]:
+    """Records of one to three items of the common shapes, with digests, hosting, assessment and sometimes an account."""
+    for index in range(count):
+        r = Random(f"typical/{seed}/{index}")
+        body = submission(r)
+        body["items"] = body["items"][: r.choice([1, 1, 1, 2, 3])]
+        for item in body["items"]:
+            item["locator"] = {"kind": "url", "value": r.choice(_TYPICAL_SHAPES)(r)}
+        body["subject_accounts"] = body.get("subject_accounts", [])[:1]
+        yield body

@@ -61,7 +61,7 @@ def run_virtual(loop: VirtualLoop, main: Coroutine[Any, Any, _Result]) -> _Resul
         return loop.run_until_complete(main)
     finally:
         # In the order in which they were made, not in that of a set.
-        left = sorted(asyncio.all_tasks(loop), key=lambda task: task.get_name())
+        left = sorted(asyncio.all_tasks(loop), key=lambda task: (len(task.get_name()), task.get_name()))
         for task in left:
             task.cancel()
         for task in left:

@@ -34,6 +34,7 @@ def main() -> int:
             "group.id": "causeway.audit.foreign-reader",
             "enable.auto.commit": False,
             "enable.partition.eof": True,
+            "fetch.wait.max.ms": 10,
         }
     )
     try:

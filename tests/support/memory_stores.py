@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import Enum
-from typing import Any
+from typing import Any, Generic, TypeVar
 from uuid import UUID
 from zlib import crc32
 
@@ -233,6 +233,8 @@ class MemoryUnit:
 class MemoryInbox:
     """Opens units over a `MemoryDatabase`. `wake` is called after each commit."""
 
+    unit_type: type[MemoryUnit] = MemoryUnit
+
     def __init__(self, database: MemoryDatabase, *, wake: Callable[[], None] = lambda: None) -> None:
         self._database = database
         self._wake = wake
@@ -240,7 +242,7 @@ class MemoryInbox:
     @asynccontextmanager
     async def unit(self) -> AsyncIterator[MemoryUnit]:
         async with self._database.transaction("unit") as state:
-            yield MemoryUnit(self._database, state)
+            yield self.unit_type(self._database, state)
         self._wake()
 
 
@@ -270,19 +272,22 @@ class MemoryLog:
         self.generation += 1
 
 
-class MemoryLogWriter:
+_Log = TypeVar("_Log", bound=MemoryLog)
+
+
+class MemoryLogWriter(Generic[_Log]):
     """The relay's side of a `MemoryLog`. When it fails, a prefix of each partition's rows may be there."""
 
     def __init__(
         self,
-        log: MemoryLog,
+        log: _Log,
         *,
         instance: str,
         step: Step = calm,
         prefix: Callable[[int], int] = lambda count: count,
     ) -> None:
-        self._log = log
-        self._instance = instance
+        self.log = log
+        self.instance = instance
         self._step = step
         self._prefix = prefix
 
@@ -292,11 +297,11 @@ class MemoryLogWriter:
             raise Unavailable("broker_unavailable")
         by_place: dict[tuple[str, int], list[OutboxRow]] = {}
         for row in rows:
-            by_place.setdefault(self._log.place_of(row), []).append(row)
+            by_place.setdefault(self.log.place_of(row), []).append(row)
         for held in by_place.values():
             count = len(held) if fault is Fault.NONE else self._prefix(len(held))
             for row in held[:count]:
-                self._log.append(row, self._instance)
+                self.log.append(row, self.instance)
         if fault is not Fault.NONE:
             raise Unavailable("broker_unavailable")
 

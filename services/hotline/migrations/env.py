@@ -1,5 +1,7 @@
 """Alembic's entry point for this service."""
 
+from __future__ import annotations
+
 import asyncio
 
 from shared.runtime.migrate import run_in_alembic

@@ -29,6 +29,7 @@ from shared.runtime import outbox
 from shared.runtime.database import Database, Scope
 from shared.runtime.idempotency import Claim, ClaimKind, claim_many, store_many
 from shared.runtime.logs import log
+from shared.runtime.metrics import INTAKE_SECONDS, REFUSALS
 from shared.runtime.origin import store
 from shared.runtime.problems import problem_body
 
@@ -100,7 +101,8 @@ class Intake:
             self._queue.put_nowait((request, answer))
         except asyncio.QueueFull:
             raise Unavailable("intake_full") from None
-        return await answer
+        with INTAKE_SECONDS.time():
+            return await answer
 
     async def run(self) -> None:
         """Commit what waits, batch after batch, until cancelled."""
@@ -143,11 +145,13 @@ class Intake:
             answers: dict[int, Answer] = {}
             drafts: list[Draft] = []
             fates: list[tuple[str, str]] = []
+            refused: list[str] = []
             for index in new:
                 results = [_result(each, existing) for each in prepared[index]]
                 answers[index] = _answer(requests[index], results)
-                drafts += self._drafts(requests[index], prepared[index], existing, documents)
+                drafts += self._drafts(requests[index], prepared[index], existing, documents=documents)
                 fates += _fates(requests[index], results)
+                refused += [result["problem"]["code"] for result in results if "problem" in result]
             await outbox.enqueue(session.driver, drafts)
             await store.count_intake(session.driver, fates)
             await store_many(
@@ -156,6 +160,8 @@ class Intake:
             )
         # From here the referrals are durable: a crash leaves them in the outbox and the relay sends them.
         self._wake()
+        for code in refused:
+            REFUSALS.labels(code).inc()
         return [_answer_of(index, claim, answers) for index, claim in enumerate(claims)]
 
     def _prepare(self, submission: Submission, documents: Documents) -> Prepared | Refused:
@@ -173,7 +179,12 @@ class Intake:
             return error
 
     def _drafts(
-        self, request: Request, prepared: Sequence[Prepared | Refused], existing: dict[Any, Any], documents: Documents
+        self,
+        request: Request,
+        prepared: Sequence[Prepared | Refused],
+        existing: dict[Any, Any],
+        *,
+        documents: Documents,
     ) -> list[Draft]:
         drafts: list[Draft] = []
         for submission, each in zip(request.submissions, prepared, strict=True):
@@ -188,6 +199,7 @@ class Intake:
                     directory=documents.directory,
                     exercise=submission.party.status == "sandbox",
                     at=self._clock.now(),
+                    traceparent=submission.traceparent,
                 )
                 drafts.append(fact)
             elif isinstance(each, Prepared):

@@ -50,7 +50,7 @@ def origin_router(referrals: Referrals, acts: Acts, identified: Callable[[Reques
             await referrals.withdraw(session, referral_id, wanted.reason, party=identity.party, role=identity.role)
             return {"referral_id": str(referral_id), "state": "withdrawn"}
 
-        return await acts.once(request, identity, "withdraw", act)
+        return await acts.once(request, identity, "withdraw", act=act)
 
     return router
 
@@ -70,7 +70,7 @@ def _add_filing(router: APIRouter, referrals: Referrals, who: Any) -> None:
     async def check(request: Request, identity: Identity = who) -> Response:
         """Say what would happen, without storing anything: refusals, and where each referral would go and why."""
         results = [
-            _checked(referrals, identity, index, value) for index, value in enumerate(await _one_or_many(request))
+            _checked(referrals, identity, index, value=value) for index, value in enumerate(await _one_or_many(request))
         ]
         return JSONResponse({"results": results})
 
@@ -121,7 +121,9 @@ def _parsed(value: dict[str, Any] | Refused) -> ReferralSubmission | Refused:
         return error
 
 
-def _checked(referrals: Referrals, identity: Identity, index: int, value: dict[str, Any] | Refused) -> dict[str, Any]:
+def _checked(
+    referrals: Referrals, identity: Identity, index: int, *, value: dict[str, Any] | Refused
+) -> dict[str, Any]:
     submission = _parsed(value)
     try:
         if isinstance(submission, Refused):

@@ -148,7 +148,7 @@ async def test_a_case_reference_is_kept_and_reaches_the_origin_alone(agencies: A
     assert REFERENCE.encode() not in row["body"]
     body = json.loads(row["body"])
     context = seal_context(
-        CASE_ACCEPTED, row["message_id"], str(referral_id), body["clear"], sender=AGENCY, recipient=HOTLINE
+        CASE_ACCEPTED, row["message_id"], str(referral_id), clear=body["clear"], sender=AGENCY, recipient=HOTLINE
     )
     opened = CaseRecord.model_validate_json(open_sealed(body["sealed"], OPENING["hotline"], context))
     assert opened.case_reference == REFERENCE

@@ -83,7 +83,7 @@ def resealed(plaintext: Callable[[bytes], bytes], *, context: dict[str, Any] | N
             before.message,
             before.message_id,
             before.subject,
-            value["clear"],
+            clear=value["clear"],
             sender=before.sender,
             recipient=before.recipient,
         )

@@ -54,7 +54,12 @@ def opened(here: World, draft: Draft) -> dict[str, Any]:
     """The sealed part, as its recipient's instance opens it."""
     value = json.loads(draft.body)
     context = seal_context(
-        draft.message, draft.message_id, draft.subject, value["clear"], sender=draft.sender, recipient=draft.recipient
+        draft.message,
+        draft.message_id,
+        draft.subject,
+        clear=value["clear"],
+        sender=draft.sender,
+        recipient=draft.recipient,
     )
     record = json.loads(open_sealed(value["sealed"], here.keys[draft.recipient_instance].opening, context))
     assert isinstance(record, dict)
@@ -129,7 +134,7 @@ def test_a_draft_opens_only_for_the_instance_that_serves_its_recipient(here: Wor
     draft = to(prepared, POLICE_NL)
     value = json.loads(draft.body)
     context = seal_context(
-        draft.message, draft.message_id, draft.subject, value["clear"], sender=HOTLINE, recipient=POLICE_NL
+        draft.message, draft.message_id, draft.subject, clear=value["clear"], sender=HOTLINE, recipient=POLICE_NL
     )
     with pytest.raises(Refused, match="sealed_unopenable"):
         open_sealed(value["sealed"], here.keys["hotline"].opening, context)

@@ -42,7 +42,7 @@ async def pools(database_url: str) -> AsyncIterator[tuple[Database, Database]]:
 async def request(pool: Database, key: bytes, answer: bytes = b"{}", body: bytes = BODY) -> Claim:
     """What every request does: claim, and store the answer if it is the first."""
     async with pool.transaction() as session:
-        found = await claim(session.driver, "hotline.example", key, body)
+        found = await claim(session.driver, "hotline.example", key, body_hash=body)
         if found.kind is ClaimKind.NEW:
             await asyncio.sleep(0.01)
             await store_answer(session.driver, "hotline.example", key, status=202, answer=answer)
@@ -76,15 +76,15 @@ async def test_a_key_with_another_body_is_refused(database: Database, key: bytes
 
 async def test_the_same_key_of_two_parties_is_two_keys(database: Database, key: bytes) -> None:
     async with database.transaction() as session:
-        first = await claim(session.driver, "one.example", key, BODY)
-        second = await claim(session.driver, "two.example", key, OTHER)
+        first = await claim(session.driver, "one.example", key, body_hash=BODY)
+        second = await claim(session.driver, "two.example", key, body_hash=OTHER)
     assert [first.kind, second.kind] == [ClaimKind.NEW, ClaimKind.NEW]
 
 
 async def test_a_request_that_failed_leaves_its_key_free(database: Database, key: bytes) -> None:
     async def fail() -> None:
         async with database.transaction() as session:
-            await claim(session.driver, "hotline.example", key, BODY)
+            await claim(session.driver, "hotline.example", key, body_hash=BODY)
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
@@ -97,7 +97,7 @@ async def test_a_waiting_request_takes_over_when_the_holder_fails(pools: tuple[D
 
     async def hold_and_fail() -> None:
         async with pools[0].transaction() as session:
-            await claim(session.driver, "hotline.example", key, BODY)
+            await claim(session.driver, "hotline.example", key, body_hash=BODY)
             holds.set()
             await may_fail.wait()
             raise ZeroDivisionError

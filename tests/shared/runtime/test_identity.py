@@ -37,7 +37,7 @@ def keys(database: Database, clock: ManualClock) -> ApiKeys:
 async def key_of(database: Database, party: str, role: Role = Role.ANALYST, *, live: bool = False) -> str:
     text, hashed = issue_key(live=live)
     async with database.transaction() as session:
-        await keep_key(session.driver, hashed, party, role)
+        await keep_key(session.driver, hashed, party, role=role)
     return text
 
 

@@ -1,0 +1,176 @@
+"""The AsyncAPI 3.0 document of the exchange: topics, messages, and which service sends and receives what."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from pydantic.json_schema import models_json_schema
+
+from deploy.artifacts.correspondents import AUDIT_TOPIC, ROUTES, messages_on, readers_of, topic_of, topics
+from deploy.artifacts.schemas import PlainSchema, meaning, message_name
+from shared.contracts.registry import Lane, MessageType, value_model
+from shared.envelope.headers import BATCH_SIZE_MAX, CONTENT_TYPE, COVERED, PROOF, SEQUENCE_MAX, SPEC_VERSION, Tier
+from shared.runtime.bus import Subscription
+from shared.runtime.documents import DIRECTORY_TOPIC, PublishedDocument
+
+PUBLISHED: Final = "published_document.v1"
+_SCHEMA_REF: Final = "#/components/schemas/{model}"
+_TEXT: Final = {"type": "string", "minLength": 1, "maxLength": 256, "pattern": "^[!-~]+$"}
+
+#: What each header holds, beyond being 1 to 256 visible ASCII characters.
+HEADERS: Final[Mapping[str, Mapping[str, Any]]] = {
+    "ce_dataschema": {"description": "The JSON Schema of the value."},
+    "ce_exercise": {"enum": ["true", "false"]},
+    "ce_id": {"format": "uuid", "description": "The message's id, a UUID of version 7."},
+    "ce_keyid": {"description": "The key that signed the batch, as the directory names it."},
+    "ce_recipient": {"description": "The recipient party; the recipient instance for receipts; `audit` for facts."},
+    "ce_sender": {"description": "The sender party; the instance itself for receipts and facts."},
+    "ce_sequence": {
+        "pattern": "^(0|[1-9][0-9]*)$",
+        "description": f"Dense per pair, ≤ {SEQUENCE_MAX}.",
+    },
+    "ce_source": {"pattern": "^/instances/[A-Za-z0-9._~-]+$"},
+    "ce_specversion": {"const": SPEC_VERSION},
+    "ce_subject": {"description": "The Kafka key: referral id, notice id, or an id of the receipt's or fact's own."},
+    "ce_tier": {"enum": [tier.value for tier in Tier], "description": "Who holds the signing key."},
+    "ce_time": {"format": "date-time"},
+    "ce_type": {"pattern": "^causeway[.][a-z_]+[.]v[0-9]+$"},
+    "content-type": {"const": CONTENT_TYPE},
+    "ce_batchroot": {"pattern": "^[0-9a-f]{64}$", "description": "RFC 6962 root of the relay batch."},
+    "ce_batchsig": {"pattern": "^[A-Za-z0-9_-]{86}$", "description": "Ed25519 signature over the root."},
+    "ce_batchindex": {"pattern": "^(0|[1-9][0-9]*)$"},
+    "ce_batchsize": {"pattern": "^[1-9][0-9]*$", "description": f"At most {BATCH_SIZE_MAX}."},
+    "ce_batchpath": {"description": "The hashes from leaf to root, base64url.", "minLength": 0, "maxLength": 683},
+}
+
+
+def asyncapi() -> dict[str, Any]:
+    """The whole document, self-contained."""
+    return {
+        "asyncapi": "3.0.0",
+        "info": {
+            "title": "Causeway exchange",
+            "version": "1",
+            "description": "Referral metadata between hotlines, law enforcement and industry. Organisations never "
+            "connect to Kafka: they use the HTTP interfaces of the services. Within a version of a message only "
+            "optional members are added.",
+            "license": {"name": "Apache-2.0"},
+        },
+        "defaultContentType": CONTENT_TYPE,
+        "servers": {
+            "kafka": {
+                "host": "kafka.example:9093",
+                "protocol": "kafka-secure",
+                "description": "One principal per instance; it writes others' inboxes and reads its own.",
+            }
+        },
+        "channels": {topic: _channel(topic) for topic in topics()},
+        "operations": _operations(),
+        "components": {
+            "messages": {message_name(message): _message(message) for message in ROUTES} | {PUBLISHED: _published()},
+            "schemas": _schemas(),
+        },
+    }
+
+
+def _channel(topic: str) -> dict[str, Any]:
+    names = [PUBLISHED] if topic == DIRECTORY_TOPIC else [message_name(message) for message in messages_on(topic)]
+    stated = topics()[topic]
+    return {
+        "address": topic,
+        "messages": {name: {"$ref": f"#/components/messages/{name}"} for name in names},
+        "bindings": {
+            "kafka": {
+                "topic": topic,
+                "partitions": stated["partitions"],
+                "topicConfiguration": _configuration(stated["config"]),
+            }
+        },
+    }
+
+
+def _configuration(config: Mapping[str, str]) -> dict[str, Any]:
+    """The part of a topic's configuration that the Kafka binding has names for."""
+    numbers = {name: int(config[name]) for name in ("retention.ms", "max.message.bytes") if name in config}
+    return {"cleanup.policy": [config["cleanup.policy"]]} | numbers
+
+
+def _operations() -> dict[str, Any]:
+    """For every service what it sends into each topic, and what it receives from each."""
+    found: dict[str, Any] = {}
+    for topic in topics():
+        senders = dict.fromkeys(name for message in messages_on(topic) for name in ROUTES[message].senders)
+        for sender in senders:
+            sent = [message for message in messages_on(topic) if sender in ROUTES[message].senders]
+            found[f"{sender}.send.{_short(topic)}"] = _operation("send", topic, [message_name(each) for each in sent])
+        for reader in readers_of(topic):
+            names = [PUBLISHED] if topic == DIRECTORY_TOPIC else [message_name(each) for each in messages_on(topic)]
+            found[f"{reader}.receive.{_short(topic)}"] = _operation("receive", topic, names) | _group(reader, topic)
+    found["operator.send.directory"] = _operation("send", DIRECTORY_TOPIC, [PUBLISHED])
+    return found
+
+
+def _operation(action: str, topic: str, names: list[str]) -> dict[str, Any]:
+    channel = f"#/channels/{topic}"
+    return {
+        "action": action,
+        "channel": {"$ref": channel},
+        "messages": [{"$ref": f"{channel}/messages/{name}"} for name in names],
+    }
+
+
+def _group(reader: str, topic: str) -> dict[str, Any]:
+    """The consumer group in which a service reads its inbox; audit and readers of documents keep their own cursors."""
+    if reader == "audit" or topic != topic_of(reader):
+        return {}
+    group = Subscription(reader, topic).group
+    return {"bindings": {"kafka": {"groupId": {"type": "string", "enum": [group]}}}}
+
+
+def _short(topic: str) -> str:
+    return topic.removeprefix("causeway.").removesuffix(".v1")
+
+
+def _message(message: MessageType) -> dict[str, Any]:
+    return {
+        "name": message.type,
+        "title": message_name(message),
+        "summary": meaning(message),
+        "contentType": CONTENT_TYPE,
+        "headers": {"$ref": "#/components/schemas/headers"},
+        "payload": {"$ref": _SCHEMA_REF.format(model=value_model(message).__name__)},
+        "tags": [{"name": message.lane.value, "description": _LANES[message.lane]}],
+        "bindings": {"kafka": {"key": {"type": "string", "format": "uuid"}}},
+    }
+
+
+def _published() -> dict[str, Any]:
+    """Records of the directory topic are no CloudEvents: approvals sign them, not an instance."""
+    return {
+        "name": PUBLISHED,
+        "title": PUBLISHED,
+        "summary": (PublishedDocument.__doc__ or "").strip(),
+        "contentType": CONTENT_TYPE,
+        "payload": {"$ref": _SCHEMA_REF.format(model=PublishedDocument.__name__)},
+    }
+
+
+def _schemas() -> dict[str, Any]:
+    values = [value_model(message) for message in ROUTES]
+    listed = [(model, "validation") for model in (*values, PublishedDocument)]
+    _, found = models_json_schema(listed, ref_template=_SCHEMA_REF, schema_generator=PlainSchema)  # type: ignore[arg-type]
+    schemas: dict[str, Any] = found["$defs"]
+    covered = {name: _TEXT | dict(HEADERS[name]) for name in (*COVERED, *PROOF)}
+    trace = {"type": "string", "description": "W3C Trace Context: telemetry, neither signed nor evidence."}
+    headers = {"type": "object", "required": sorted(covered), "properties": covered | {"traceparent": trace}}
+    return schemas | {"headers": headers}
+
+
+#: How each lane is delivered, for people.
+_LANES: Final = {
+    Lane.REFERRAL: "Between two parties, keyed by referral id: sequenced, receipted, counted.",
+    Lane.NOTICE: "Between two parties, keyed by notice id: sequenced, receipted, counted.",
+    Lane.RECEIPT: "Between two instances: sequenced, neither receipted nor counted.",
+    Lane.FACT: f"To audit alone, on {AUDIT_TOPIC}: sequenced, not receipted.",
+}

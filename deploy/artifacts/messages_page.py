@@ -1,0 +1,152 @@
+"""`docs/messages.md`: every message, who sends it to whom, what it shows and hides, and what happens to a record."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from pydantic import BaseModel
+
+from deploy.artifacts.correspondents import ROUTES, messages_on, readers_of, topics
+from deploy.artifacts.schemas import meaning, message_name
+from shared.contracts.facts import RECEIPT_ENTRIES_MAX
+from shared.contracts.registry import Lane, MessageType
+from shared.exchange.record_table import DECIDE_AGAIN, RECORD_TABLE, Row
+from shared.runtime.documents import DIRECTORY_TOPIC
+
+_KEYS = {
+    Lane.REFERRAL: "`referral_id`",
+    Lane.NOTICE: "`notice_id`",
+    Lane.RECEIPT: "an id of its own",
+    Lane.FACT: "`referral_id` of a decision, else an id of its own",
+}
+_HEAD = """# Messages
+
+Written by `python -m deploy.artifacts` from `shared/contracts/registry.py`, `shared/exchange/record_table.py` and
+`deploy/artifacts/correspondents.py`; a test compares. Schemas: `shared/contracts/schemas/`. Accepted and refused
+examples: `shared/contracts/examples/`. The same for machines: `docs/api/asyncapi.json`.
+
+A value is `{"clear": …}`, with `"sealed": …` where the message has a sealed part. The clear part is class S1 only:
+codes, countries, party ids, times. Within a version only optional members are added.
+
+## Lanes
+
+| lane | between | Kafka key | numbered | receipted | counted |
+| --- | --- | --- | --- | --- | --- |
+| referral | two parties | `referral_id` | yes | yes | yes |
+| notice | two parties, industry one of them | `notice_id` | yes | yes | yes |
+| receipt | two instances | an id of its own | yes | no | no |
+| fact | an instance and audit | see below | yes | no: audit reads every topic itself | no |
+
+Only the origin and audit can link a `notice_id` with a `referral_id`.
+"""
+_RECORDS = """## What happens to a record
+
+`park` keeps coordinates, length, digest and reason, and the verified sender if there is one; the body, encrypted, only
+where the table says so: signature and guard have passed by then. `refuse` is a coded answer. `retry` waits for what is
+not there yet. `drop` was done before. Nothing in this table holds up the records beside it.
+"""
+_RECEIPTS = f"""## Receipts
+
+For each consumed batch an instance sends one `messages_receipted` to every instance that had messages in it, with at
+most {RECEIPT_ENTRIES_MAX} entries: message id, digest of the covered bytes, and `applied`, `refused` or `parked` with
+its code. A receipt says that the message took effect, or why not; it does not say that anybody has acted on it. The
+sender's outbox row lives until its receipt: until then the same bytes are sent again. An entry counts only if its
+digest is the sender's own and the instance that signed it is the one the message went to.
+"""
+
+
+def messages_page() -> str:
+    """The whole page."""
+    return "\n".join(
+        [
+            _HEAD,
+            *_topics(),
+            "## Messages\n",
+            *_overview(),
+            *(line for message in ROUTES for line in _entry(message)),
+            _RECORDS,
+            *_records(),
+            _RECEIPTS.rstrip(),
+            "",
+        ]
+    )
+
+
+def _topics() -> Iterable[str]:
+    yield "## Topics\n"
+    yield from _table(
+        ("topic", "written by", "read by", "messages"),
+        ((f"`{topic}`", _writers(topic), ", ".join(readers_of(topic)), _names(topic)) for topic in topics()),
+    )
+
+
+def _writers(topic: str) -> str:
+    if topic == DIRECTORY_TOPIC:
+        return "the operator"
+    return ", ".join(dict.fromkeys(name for message in messages_on(topic) for name in ROUTES[message].senders))
+
+
+def _names(topic: str) -> str:
+    if topic == DIRECTORY_TOPIC:
+        return "signed documents: `published_document.v1`"
+    return ", ".join(f"`{message.name}`" for message in messages_on(topic))
+
+
+def _overview() -> Iterable[str]:
+    yield from _table(
+        ("message", "lane", "from", "to", "receipted", "carries an edge"),
+        (
+            (
+                f"[`{message.name}`](#{message.name})",
+                message.lane.value,
+                ", ".join(route.senders),
+                ", ".join(route.recipients),
+                _yes(message.lane in (Lane.REFERRAL, Lane.NOTICE)),
+                _yes(message.edge),
+            )
+            for message, route in ROUTES.items()
+        ),
+    )
+
+
+def _entry(message: MessageType) -> Iterable[str]:
+    yield f"### {message.name}\n"
+    yield f"`{message.type}` · schema `{message_name(message)}.json` · key {_KEYS[message.lane]}\n"
+    yield f"{meaning(message)}\n"
+    yield f"- clear: {_fields(message.clear)}"
+    if message.sealed is not None:
+        yield f"- sealed{'' if message.edge else ' (may be left out)'}: {_fields(message.sealed)}"
+    yield ""
+
+
+def _fields(model: type[BaseModel]) -> str:
+    """The members of a part; those that may be left out with a question mark."""
+    return ", ".join(f"`{name}{'' if field.is_required() else '?'}`" for name, field in model.model_fields.items())
+
+
+def _records() -> Iterable[str]:
+    yield from _table(
+        ("code", "meaning", "fate", "receipt", "alarm", "body kept"),
+        ((f"`{code}`", row.meaning, _fate(code, row), *map(_yes, _flags(row))) for code, row in RECORD_TABLE.items()),
+    )
+    yield "Every other code comes from a service's own state machine: refused, with a receipt, without an alarm.\n"
+
+
+def _fate(code: str, row: Row) -> str:
+    return f"{row.fate}, and the origin decides again" if code in DECIDE_AGAIN else row.fate.value
+
+
+def _flags(row: Row) -> tuple[bool, bool, bool]:
+    return row.receipt, row.alarm, row.keeps_body
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterable[str]:
+    yield f"| {' | '.join(head)} |"
+    yield f"| {' | '.join('---' for _ in head)} |"
+    for row in rows:
+        yield f"| {' | '.join(row)} |"
+    yield ""
+
+
+def _yes(flag: bool) -> str:
+    return "yes" if flag else "no"

@@ -1,0 +1,1 @@
+"""What an operator asks and does: the state of everything, what is wrong, and the acts that mend it."""

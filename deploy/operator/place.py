@@ -1,0 +1,46 @@
+"""Where the operator's verbs act: one installation's state directory, or the environment of one instance."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from deploy.devstack.endpoints import Endpoints, load
+from deploy.devstack.settings import DevStackSettings, inherited_environment
+from deploy.installation import Installation, environment
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A state directory and what its endpoints file says."""
+
+    state: Path
+    endpoints: Endpoints
+
+
+def state_directory(state: Path | None) -> Path:
+    """The directory that was named, else that of the development stack."""
+    return (state or DevStackSettings().causeway_dev_state_dir).resolve()
+
+
+def place(state: Path | None) -> Place:
+    """Raises `Unavailable("stack_not_started")` where no endpoints file is."""
+    directory = state_directory(state)
+    return Place(directory, load(directory))
+
+
+def owner_urls(state: Path | None) -> dict[str, str]:
+    """The owner's URL of each instance's database: those given in the environment, else those of the endpoints file."""
+    if state is None and (given := DevStackSettings().given_database_urls()):
+        return given
+    return {name: database.owner_url for name, database in place(state).endpoints.databases.items()}
+
+
+def instance_settings(instance: str, state: Path | None) -> dict[str, str]:
+    """Settings of an instance by field name. None where no directory is named and the environment has them itself."""
+    prefix = f"CAUSEWAY_{instance.upper()}_"
+    if state is None and f"{prefix}KAFKA_BOOTSTRAP_SERVERS" in inherited_environment():
+        return {}
+    here = place(state)
+    given = environment(Installation(here.state), here.endpoints, instance)
+    return {name.removeprefix(prefix).lower(): value for name, value in given.items()}

@@ -1,0 +1,68 @@
+"""How every instance is, as it says itself: readiness with reasons, what waits, what was parked, what is unread."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import httpx
+from prometheus_client.parser import text_string_to_metric_families
+
+ASK_S: Final = 5.0
+#: Metric of an instance → what it is called here.
+FIGURES: Final[Mapping[str, str]] = {
+    "causeway_outbox_rows": "outbox_rows",
+    "causeway_outbox_age_seconds": "outbox_age_s",
+    "causeway_unreceipted_age_seconds": "unreceipted_age_s",
+    "causeway_quarantine_records": "quarantine_records",
+    "causeway_bus_lag_records": "lag_records",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceStatus:
+    """What one instance answered. One that did not has neither checks nor figures."""
+
+    name: str
+    answers: bool
+    ready: bool = False
+    checks: Sequence[Mapping[str, Any]] = ()
+    figures: Mapping[str, float] = field(default_factory=dict)
+
+    def as_json(self) -> dict[str, Any]:
+        stated = {"instance": self.name, "answers": self.answers, "ready": self.ready}
+        return stated | {"checks": list(self.checks)} | dict(self.figures)
+
+    def reasons(self) -> list[str]:
+        """Each check that has something to say, as `check reason`."""
+        if not self.answers:
+            return ["does not answer"]
+        return [f"{check['name']} {check['reason']}" for check in self.checks if check["reason"]]
+
+
+async def ask_instances(urls: Mapping[str, str]) -> list[InstanceStatus]:
+    """Ask all at once, by name → base URL. Never raises for an instance that does not answer."""
+    async with httpx.AsyncClient(timeout=ASK_S, trust_env=False) as client:
+        return list(await asyncio.gather(*(_ask(client, name, url) for name, url in urls.items())))
+
+
+async def _ask(client: httpx.AsyncClient, name: str, url: str) -> InstanceStatus:
+    base = url.rstrip("/")
+    try:
+        readiness, metrics = await asyncio.gather(client.get(f"{base}/readyz"), client.get(f"{base}/metrics"))
+        said = readiness.json()
+        ready, checks, figures = bool(said["ready"]), list(said["checks"]), _figures(metrics.text)
+    except (httpx.HTTPError, ValueError, KeyError, TypeError):
+        return InstanceStatus(name, answers=False)  # nobody there, or somebody else
+    return InstanceStatus(name, True, ready, checks, figures)
+
+
+def _figures(text: str) -> dict[str, float]:
+    return {
+        FIGURES[sample.name]: sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+        if sample.name in FIGURES
+    }

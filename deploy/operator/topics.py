@@ -1,0 +1,36 @@
+"""Topics and access rules of a cluster against the manifest in `deploy/kafka`: what differs, and making it equal."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from confluent_kafka.admin import AclBinding
+
+from deploy.devstack.endpoints import KafkaEndpoint
+from deploy.devstack.kafka import admin_client
+from deploy.kafka.provision import Difference, apply, difference, load_manifest
+
+
+def find_difference(endpoint: KafkaEndpoint) -> Difference:
+    """Raises `Unavailable` when the cluster does not let `admin` in."""
+    return difference(admin_client(endpoint), load_manifest(), secured=bool(endpoint.passwords))
+
+
+def apply_manifest(endpoint: KafkaEndpoint) -> Difference:
+    """Make the cluster as the manifest says; return what differed before. Partitions are never changed: `Refused`."""
+    before = find_difference(endpoint)
+    apply(admin_client(endpoint), load_manifest(), endpoint.passwords)
+    return before
+
+
+def as_json(found: Difference) -> dict[str, list[str]]:
+    """What differs, by what it is; rules as `principal may operation topic name`."""
+    return {name: sorted(_text(each) for each in differing) for name, differing in vars(found).items()}
+
+
+def _text(differing: Any) -> str:
+    if not isinstance(differing, AclBinding):
+        return str(differing)
+    kind, pattern = differing.restype.name.lower(), differing.resource_pattern_type.name.lower()
+    principal = differing.principal.removeprefix("User:")
+    return f"{principal} may {differing.operation.name.lower()} {kind} {differing.name} ({pattern})"

@@ -1,0 +1,119 @@
+"""The AsyncAPI document: valid to a parser that is not ours, and saying what registry, topics and ACLs say."""
+
+from __future__ import annotations
+
+import copy
+import json
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from deploy.artifacts.asyncapi import HEADERS, PUBLISHED
+from deploy.artifacts.correspondents import ROUTES, messages_on, readers_of, topics
+from deploy.artifacts.schemas import message_name
+from deploy.kafka.provision import load_manifest
+from shared.contracts.registry import ALL, MESSAGE_PARKED, MESSAGES_RECEIPTED
+from shared.envelope.headers import COVERED, PROOF
+from shared.runtime.documents import DIRECTORY_TOPIC
+from tests.architecture.source import ROOT
+from tests.contracts.asyncapi_parser import parsed
+from tests.contracts.published import CONTRACTS
+
+DOCUMENT: dict[str, Any] = json.loads((ROOT / "docs/api/asyncapi.json").read_text(encoding="utf-8"))
+
+
+def _foreign_action(document: dict[str, Any]) -> None:
+    next(iter(document["operations"].values()))["action"] = "fetch"
+
+
+def _message_without_definition(document: dict[str, Any]) -> None:
+    del document["components"]["messages"]["notice_issued.v1"]
+
+
+def _payload_without_schema(document: dict[str, Any]) -> None:
+    document["components"]["messages"]["notice_issued.v1"]["payload"] = {"type": "picture"}
+
+
+SPOILT = (_foreign_action, _message_without_definition, _payload_without_schema)
+
+
+@pytest.fixture(scope="module")
+def verdicts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What the parser says of the committed document, and of it spoilt in each of these ways."""
+    folder = tmp_path_factory.mktemp("asyncapi")
+    paths = {"committed": ROOT / "docs/api/asyncapi.json"}
+    for spoil in SPOILT:
+        document = copy.deepcopy(DOCUMENT)
+        spoil(document)
+        paths[spoil.__name__] = folder / f"{spoil.__name__}.json"
+        paths[spoil.__name__].write_text(json.dumps(document), encoding="utf-8")
+    return dict(zip(paths, parsed(*paths.values()), strict=True))
+
+
+def test_the_foreign_parser_finds_it_valid_and_complete(verdicts: dict[str, Any]) -> None:
+    found = verdicts["committed"]
+    assert found["errors"] == []
+    assert found["valid"]
+    assert found["channels"] == sorted(topics())
+    assert found["messages"] == sorted([*map(message_name, ALL), PUBLISHED])
+
+
+@pytest.mark.parametrize("spoil", SPOILT)
+def test_the_foreign_parser_finds_a_spoilt_one_invalid(
+    spoil: Callable[[dict[str, Any]], None], verdicts: dict[str, Any]
+) -> None:
+    assert not verdicts[spoil.__name__]["valid"]
+
+
+def test_it_names_exactly_the_headers_that_the_envelope_knows() -> None:
+    assert set(HEADERS) == {*COVERED, *PROOF}
+    assert set(DOCUMENT["components"]["schemas"]["headers"]["properties"]) == {*HEADERS, "traceparent"}
+
+
+def test_every_message_has_a_route_and_no_other_has() -> None:
+    assert list(ROUTES) == list(ALL)
+
+
+def idle(topic: str) -> list[str]:
+    """What a topic lacks of: somebody who writes it, somebody who reads it, an example of each of its messages."""
+    operations = [each for each in DOCUMENT["operations"].values() if each["channel"]["$ref"] == f"#/channels/{topic}"]
+    names = [PUBLISHED] if topic == DIRECTORY_TOPIC else [message_name(message) for message in messages_on(topic)]
+    examples = {name: list((CONTRACTS / "examples" / name).glob("accepted-*.json")) for name in names}
+    return [
+        *(["producer"] if all(each["action"] != "send" for each in operations) else []),
+        *(["consumer"] if all(each["action"] != "receive" for each in operations) else []),
+        *([] if names else ["messages"]),
+        *(name for name, found in examples.items() if not found),
+    ]
+
+
+def test_every_topic_has_producer_consumer_and_examples() -> None:
+    assert {topic: idle(topic) for topic in topics() if idle(topic)} == {}
+    assert idle("causeway.inbox.nobody.v1") == ["producer", "consumer", "messages"]
+
+
+def test_who_may_write_and_read_in_kafka_is_who_does_in_the_document() -> None:
+    principals = load_manifest(ROOT / "deploy/kafka").principals
+    for name, allowed in principals.items():
+        written = {topic for topic in topics() for message in messages_on(topic) if name in ROUTES[message].senders}
+        read = {topic for topic in topics() if name in readers_of(topic)}
+        assert (set(allowed.write), set(allowed.read)) == (written, read), name
+
+
+def test_what_the_pages_of_the_services_say_is_what_the_table_says() -> None:
+    for page in sorted((ROOT / "services").glob("*/README.md")):
+        service, text = page.parent.name, page.read_text(encoding="utf-8")
+        before, _, after = text.partition("**Messages out**")
+        received = named(before.partition("**Messages in**")[2])
+        sent = named(after.partition("**States**")[0])
+        assert received <= {message.name for message, route in ROUTES.items() if service in route.recipients}, service
+        instance_says = {MESSAGES_RECEIPTED.name, MESSAGE_PARKED.name}
+        wanted = {message.name for message, route in ROUTES.items() if service in route.senders} - instance_says
+        assert sent - instance_says == wanted, service
+
+
+def named(text: str) -> set[str]:
+    """The messages that a text names in code spans."""
+    return set(re.findall(r"`([a-z_]+)`", text)) & {message.name for message in ALL}

@@ -1,0 +1,90 @@
+"""The OpenAPI documents: valid, and nothing in them answers somebody who does not say who is asking."""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from openapi_spec_validator import validate
+from openapi_spec_validator.validation.exceptions import OpenAPIValidationError
+
+from deploy.artifacts.openapi import ASSEMBLE, offline, openapi
+
+OPEN_TO_ALL = {"/livez", "/readyz", "/metrics", "/openapi.json"}
+ANY_ID = "019b2d3c-4400-7000-8000-000000000001"
+BODIES = (b"", b"{}", b"not json")
+
+
+def operations(instance: str) -> Iterator[tuple[str, str]]:
+    """(method, path with ids filled in) of every operation in the document."""
+    for path, methods in openapi(instance)["paths"].items():
+        for method in methods:
+            yield method.upper(), re.sub(r"\{[a-z_]+\}", ANY_ID, path)
+
+
+def client_of(http: FastAPI) -> httpx.AsyncClient:
+    transport = httpx.ASGITransport(http, raise_app_exceptions=False)
+    return httpx.AsyncClient(transport=transport, base_url="https://service.example")
+
+
+@pytest.mark.parametrize("instance", ASSEMBLE)
+def test_the_document_is_valid(instance: str) -> None:
+    validate(openapi(instance))
+
+
+def test_a_document_with_a_broken_operation_is_found() -> None:
+    document = copy.deepcopy(openapi("audit"))
+    del next(iter(document["paths"].values()))["get"]["responses"]
+    document["paths"]["/v1/other/{id}"] = {"get": {"parameters": "none"}}
+    with pytest.raises(OpenAPIValidationError):
+        validate(document)
+
+
+@pytest.mark.parametrize("instance", ASSEMBLE)
+async def test_nothing_answers_without_credentials(instance: str) -> None:
+    """Whatever the body: who is asking is asked first. No database is there to be asked by mistake."""
+    async with client_of(offline(instance)) as client:
+        for method, path in operations(instance):
+            for body in BODIES:
+                answer = await client.request(method, path, content=body)
+                assert (answer.status_code, answer.json()["code"]) == (401, "unauthenticated"), (method, path)
+                assert answer.headers["www-authenticate"] == "Bearer"
+
+
+@pytest.mark.parametrize("instance", ASSEMBLE)
+def test_every_route_is_in_the_document_or_open_to_all(instance: str) -> None:
+    routed = set(every_route(offline(instance)))
+    described = {(method.upper(), path) for path, found in openapi(instance)["paths"].items() for method in found}
+    assert {path for _, path in routed - described} == OPEN_TO_ALL
+    assert described <= routed
+
+
+def every_route(router: Any) -> Iterator[tuple[str, str]]:
+    """(method, path) of every route; FastAPI keeps included routers whole."""
+    for route in router.routes:
+        if hasattr(route, "original_router"):
+            yield from every_route(route.original_router)
+        else:
+            yield from ((method, route.path) for method in route.methods - {"HEAD"})
+
+
+async def test_a_route_that_forgets_to_ask_is_found() -> None:
+    http = offline("audit")
+
+    @http.get("/v1/forgotten")
+    async def forgotten() -> dict[str, str]:
+        return {}
+
+    async with client_of(http) as client:
+        assert (await client.get("/v1/forgotten")).status_code == 200
+
+
+@pytest.mark.parametrize("instance", ASSEMBLE)
+async def test_a_service_answers_with_the_committed_document(instance: str) -> None:
+    async with client_of(offline(instance)) as client:
+        assert (await client.get("/openapi.json")).json() == openapi(instance)

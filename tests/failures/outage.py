@@ -1,0 +1,153 @@
+"""The broker down for a while, and the broker's disk gone.
+
+python -m tests.failures.outage [--seconds 60] [--per-s 50]     the broker down, under a steady load; prints figures
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from deploy.accounting.books import Books, Pair, read_books
+from deploy.accounting.equations import gaps
+from tests.failures.load import Post, Sender, posts, quantile
+from tests.failures.split import BROKER, PROCESSES, SplitExchange, split_exchange
+from tests.failures.verdict import Verdict, judge
+
+RESEND_AFTER_S = 4.0
+RECEIPTED_S_MAX = 180.0
+#: Where facts go: nobody receipts them.
+_AUDIT = "audit"
+
+
+@dataclass(frozen=True, slots=True)
+class Outage:
+    """What a steady sender saw of an outage of the broker, and what became of its referrals."""
+
+    posted: int
+    accepted: int
+    requests_failed: int
+    statuses: dict[int, int]
+    same_process: bool
+    p99_before_s: float
+    p50_during_s: float
+    p99_during_s: float
+    waiting_at_the_end: int
+    verdict: Verdict
+
+    def lines(self) -> Iterator[str]:
+        yield f"posted while the broker was down: {self.posted}, accepted {self.accepted}, statuses {self.statuses}"
+        yield f"requests without an answer: {self.requests_failed}; the same API process: {self.same_process}"
+        yield (
+            f"answer: p99 before {self.p99_before_s * 1000:.0f} ms, during p50 {self.p50_during_s * 1000:.0f} ms, "
+            f"p99 {self.p99_during_s * 1000:.0f} ms"
+        )
+        yield f"unreceipted when it came back: {self.waiting_at_the_end}"
+        yield self.verdict.line()
+
+
+async def broker_down(exchange: SplitExchange, *, seconds: float, per_s: float, seed: int) -> Outage:
+    """Post at a steady rate, first with the broker, then for `seconds` without; bring it back and wait for the end."""
+    wanted = posts(int(2.2 * seconds * per_s) + 100, seed, batch_max=1)
+    before, during = Sender(exchange, withdrawn_share=0), Sender(exchange, withdrawn_share=0)
+    count = int(seconds * per_s)
+    await before.send(islice(wanted, 100))  # caches warm, connections open
+    before.tally.answered_s.clear()
+    await before.send_paced(islice(wanted, count), per_s)
+    api = exchange.processes["api"].pid
+    await exchange.kill(BROKER)
+    await during.send_paced(islice(wanted, count), per_s)
+    waiting = await exchange.unreceipted()
+    await exchange.stop_watching()
+    same_process = api is not None and exchange.processes["api"].pid == api
+    await exchange.start(BROKER)
+    await exchange.until_receipted(RECEIPTED_S_MAX)
+    for sender in (before, during):
+        await sender.close()
+    return Outage(
+        posted=count,
+        accepted=len(during.tally.accepted),
+        requests_failed=during.tally.attempts_failed,
+        statuses=during.tally.statuses,
+        same_process=same_process,
+        p99_before_s=quantile(before.tally.answered_s, 0.99),
+        p50_during_s=quantile(during.tally.answered_s, 0.5),
+        p99_during_s=quantile(during.tally.answered_s, 0.99),
+        waiting_at_the_end=waiting,
+        verdict=await judge(exchange, before.tally | during.tally),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class DiskGone:
+    """What the loss of the broker's disk left behind. `facts_lost` were in Kafka and not yet in audit's log."""
+
+    unreceipted: int
+    facts_lost: dict[Pair, set[int]]
+    gap: dict[Pair, set[int]]
+    verdict: Verdict
+
+
+async def disk_gone(exchange: SplitExchange, wanted: Iterator[Post]) -> DiskGone:
+    """Delete the broker's data while messages are on their way and audit lags behind; make the topics again."""
+    sender = Sender(exchange)
+    await sender.send(islice(wanted, 50))
+    await exchange.until_receipted(RECEIPTED_S_MAX)
+    exchange.pause(_AUDIT)
+    await sender.send(islice(wanted, 50))
+    # A recipient that stands still: its messages are in Kafka only, and unreceipted.
+    exchange.pause("law_enforcement")
+    await sender.send(islice(wanted, 50))
+    await asyncio.sleep(1.0)
+    unreceipted = await exchange.unreceipted()
+    await exchange.stop_watching()
+    before = await read_books(exchange.endpoints)
+    await exchange.kill(BROKER)
+    exchange.stack.kafka.wipe()
+    await exchange.start(BROKER)
+    for label in (_AUDIT, "law_enforcement"):
+        exchange.resume(label)
+    await sender.send(wanted)
+    await exchange.until_receipted(RECEIPTED_S_MAX)
+    await sender.close()
+    verdict = await judge(exchange, sender.tally)
+    after = await read_books(exchange.endpoints)
+    gap = {pair: set(missing) for pair, missing in gaps(after)}
+    return DiskGone(unreceipted, _facts_not_audited(before), gap, verdict)
+
+
+def _facts_not_audited(books: Books) -> dict[Pair, set[int]]:
+    """The sequences of facts, by pair, that are in Kafka and not in audit's log."""
+    lost: dict[Pair, set[int]] = {}
+    for line in (line for lines in books.in_kafka.values() for line in lines):
+        if line.pair[1] == _AUDIT and line.sequence not in books.audited_sequences.get(line.pair, set()):
+            lost.setdefault(line.pair, set()).add(line.sequence)
+    return lost
+
+
+def main() -> int:
+    """Run the outage of the broker; exit code 1 if anything was lost, repeated or not accepted."""
+    arguments = argparse.ArgumentParser(description="The broker down under a steady load.")
+    arguments.add_argument("--seconds", type=float, default=60.0)
+    arguments.add_argument("--per-s", type=float, default=50.0)
+    given = arguments.parse_args()
+
+    async def run(exchange: SplitExchange) -> Outage:
+        await exchange.start(*PROCESSES)
+        return await broker_down(exchange, seconds=given.seconds, per_s=given.per_s, seed=11)
+
+    settings = {"RESEND_AFTER_S": str(RESEND_AFTER_S)}
+    with tempfile.TemporaryDirectory() as state, split_exchange(Path(state), settings=settings) as exchange:
+        outage = asyncio.run(run(exchange))
+    print(*outage.lines(), sep="\n")
+    return int(bool(outage.verdict.faults()) or outage.accepted != outage.posted or not outage.same_process)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,110 @@
+"""`kill -9` under load: every referral once, every effect once, every account even."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from tests.failures.kills import IN_FLIGHT_MIN, Blow, kill_through, rounds
+from tests.failures.load import Sender, posts
+from tests.failures.split import BROKER, PROCESSES, SplitExchange, split_exchange
+from tests.failures.verdict import Verdict, judge
+from tests.support.running import SERVICES
+
+#: A receipt is awaited for so long before a message is sent again; the tests' outages are shorter than its default.
+RESEND_AFTER_S = 4.0
+TARGETS = (*PROCESSES, BROKER)
+RECEIPTED_S_MAX = 120.0
+#: Until the relay has stamped what came in and is trying to send it.
+HOLDING_S = 2.0
+FORGETFUL = ("-m", "tests.failures.forgetful")
+
+
+@pytest.fixture
+def split(tmp_path: Path) -> Iterator[SplitExchange]:
+    with split_exchange(tmp_path, settings={"RESEND_AFTER_S": str(RESEND_AFTER_S)}) as exchange:
+        yield exchange
+
+
+@pytest.fixture
+def split_with_a_forgetful_relay(tmp_path: Path) -> Iterator[SplitExchange]:
+    programs = {"relay": FORGETFUL}
+    with split_exchange(tmp_path, settings={"RESEND_AFTER_S": str(RESEND_AFTER_S)}, programs=programs) as exchange:
+        yield exchange
+
+
+async def test_killing_each_process_and_the_broker_twice_loses_nothing_and_does_nothing_twice(
+    split: SplitExchange, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sender = Sender(split)
+    done: list[str] = []
+    await split.start(*PROCESSES)
+    try:
+        kills = await kill_through(
+            split,
+            sender,
+            posts(5_000, seed=7),
+            blows=rounds(TARGETS, 2 * len(TARGETS), seed=1),
+            referrals_per_blow=350,
+            seed=1,
+            say=done.append,
+        )
+    finally:
+        await sender.close()
+    await split.until_receipted(RECEIPTED_S_MAX)
+    verdict = await judge(split, sender.tally)
+    with capsys.disabled():
+        print("", *done, f"repeated requests: {sender.tally.attempts_failed}", verdict.line(), sep="\n  ")
+    assert verdict.referrals == 5_000
+    assert all(kill.in_flight >= IN_FLIGHT_MIN for kill in kills)
+    assert Counter(kill.target for kill in kills) == dict.fromkeys(TARGETS, 2)
+    assert len({kill.pid for kill in kills}) == len(kills)
+    assert verdict.faults() == {}
+
+
+async def test_without_the_constraints_of_the_inbox_messages_are_applied_twice(split: SplitExchange) -> None:
+    for service in SERVICES:
+        connection: asyncpg.Connection = await split.admin(service)
+        await connection.execute("ALTER TABLE inbox DROP CONSTRAINT inbox_pkey, DROP CONSTRAINT inbox_pair_sequence")
+        await connection.close()
+    sender = Sender(split, withdrawn_share=0)
+    await split.start(*PROCESSES)
+    # Frozen for longer than a receipt is awaited: everything it was sent meanwhile comes twice.
+    frozen = [Blow("law_enforcement", frozen_s=RESEND_AFTER_S + 2.0)]
+    wanted = posts(600, seed=8)
+    await kill_through(split, sender, wanted, blows=frozen, referrals_per_blow=400, seed=2, say=lambda _: None)
+    await sender.close()
+    await split.until_receipted(RECEIPTED_S_MAX)
+    assert (await judge(split, sender.tally)).duplicates > 0
+
+
+async def test_a_relay_killed_while_the_broker_is_down_loses_nothing(split: SplitExchange) -> None:
+    assert (await _with_the_relay_killed_in_an_outage(split)).faults() == {}
+
+
+async def test_a_relay_that_forgets_before_the_broker_has_answered_loses_what_it_held(
+    split_with_a_forgetful_relay: SplitExchange,
+) -> None:
+    verdict = await _with_the_relay_killed_in_an_outage(split_with_a_forgetful_relay)
+    assert verdict.effects_lost > 0
+    assert any("without a message" in each.what for each in verdict.accounting.differences)
+
+
+async def _with_the_relay_killed_in_an_outage(exchange: SplitExchange) -> Verdict:
+    """Referrals come in, the broker goes, more come in, the relay is killed with them in its hands, both come back."""
+    sender = Sender(exchange, withdrawn_share=0)
+    await exchange.start(*PROCESSES)
+    await sender.send(posts(100, seed=9))
+    await exchange.kill(BROKER)
+    await sender.send(posts(300, seed=10))
+    await asyncio.sleep(HOLDING_S)
+    await exchange.kill("relay")
+    await exchange.start(BROKER, "relay")
+    await sender.close()
+    await exchange.until_receipted(RECEIPTED_S_MAX)
+    return await judge(exchange, sender.tally)

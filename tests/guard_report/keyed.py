@@ -1,0 +1,122 @@
+"""How many encrypted bytes a record can carry: found by packing random bytes into every field until it is refused.
+
+Random bytes stand for any encryption. No guard can recognise them; what it can promise is the number printed here.
+"""
+
+from __future__ import annotations
+
+import base64
+import string
+from collections.abc import Callable
+from random import Random
+from typing import Any
+
+from tests.guard_report.attempts import STAGES, as_bytes, refusal
+from tests.guard_report.encodings import b64u
+from tests.guard_report.positions import BASE, POSITIONS
+
+Body = dict[str, Any]
+#: Adds one more value with random bytes to a body: the new body and the bytes that it added; None when full.
+Channel = Callable[[Body, Random], tuple[Body, int] | None]
+_BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
+
+
+def largest_blob(position: str, r: Random) -> int:
+    """The most random bytes that one position of the attack corpus takes as base64url, in bytes."""
+    most = 0
+    for size in range(8, 1_600, 8):
+        text = b64u(r.randbytes(size))
+        placed = POSITIONS[position](text)
+        if placed.characters < len(text):
+            break
+        if refusal(as_bytes(placed.body)) is None:
+            most = size
+    return most
+
+
+def fullest_record(r: Random, stages: frozenset[str] = STAGES) -> tuple[int, Body]:
+    """Pack all channels greedily: the bytes carried by the fullest record that is accepted, and that record."""
+    body: Body = BASE | {"items": [{"locator": {"kind": "url", "value": f"https://s{n}.example/"}} for n in range(10)]}
+    carried = 0
+    for channel in _CHANNELS:
+        refusals = 0
+        while refusals < 3:
+            grown = channel(body, r)
+            if grown is None:
+                break
+            if refusal(as_bytes(grown[0]), stages) is None:
+                body, carried = grown[0], carried + grown[1]
+            else:
+                refusals += 1
+    return carried, body
+
+
+def _with_item(body: Body, index: int, item: Body) -> Body:
+    items = list(body["items"])
+    items[index] = item
+    return body | {"items": items}
+
+
+def _hash(kind: str, size: int) -> Channel:
+    def add(body: Body, r: Random) -> tuple[Body, int] | None:
+        for index, item in enumerate(body["items"]):
+            if kind not in item.get("hashes", {}):
+                data = r.randbytes(size)
+                text = base64.b64encode(data).decode() if kind == "photodna" else data.hex()
+                return _with_item(body, index, item | {"hashes": item.get("hashes", {}) | {kind: text}}), size
+        return None
+
+    return add
+
+
+def _in_url(piece: Callable[[Random], str], size: int, joiner: str, most: int) -> Channel:
+    def add(body: Body, r: Random) -> tuple[Body, int] | None:
+        for index in r.sample(range(10), 10):
+            value = body["items"][index]["locator"]["value"]
+            if value.count(joiner) < most + ("https://x/".count(joiner) if joiner == "/" else 0):
+                locator = {"kind": "url", "value": value + joiner + piece(r)}
+                return _with_item(body, index, body["items"][index] | {"locator": locator}), size
+        return None
+
+    return add
+
+
+def _code(size: int) -> Callable[[Random], str]:
+    return lambda r: b64u(r.randbytes(size))
+
+
+def _reference(body: Body, r: Random) -> tuple[Body, int] | None:
+    if len(body["correlation"]) >= 8:
+        return None
+    return body | {"correlation": [*body["correlation"], {"system": "other", "ref": r.randbytes(20).hex()}]}, 20
+
+
+def _subject(body: Body, r: Random) -> tuple[Body, int] | None:
+    if len(body["subject_accounts"]) >= 4:
+        return None
+    events = [
+        {"ip": f"2001:{r.getrandbits(16):x}:" + ":".join(f"{r.randint(1, 65535):x}" for _ in range(6)), "port": r.randint(1, 65535),
+         "at": f"20{r.randint(10, 25)}-0{r.randint(1, 9)}-1{r.randint(0, 9)}T1{r.randint(0, 9)}:11:12.{r.randint(0, 999):03d}Z"}
+        for _ in range(4)
+    ]  # fmt: skip
+    account = {"service": "provider-001.example", "account": "".join(r.choices(_BASE58, k=44)), "events": events}
+    return body | {"subject_accounts": [*body["subject_accounts"], account]}, 32 + 4 * (14 + 2 + 4)
+
+
+def _hosting(body: Body, r: Random) -> tuple[Body, int] | None:
+    for index, item in enumerate(body["items"]):
+        if len(item.get("hosting", [])) < 4:
+            entry = {"asn": r.randint(1, 4_294_967_295), "observed_at": f"2020-0{r.randint(1, 9)}-11T10:11:12.{r.randint(0, 999):03d}Z"}
+            return _with_item(body, index, item | {"hosting": [*item.get("hosting", []), entry]}), 6
+    return None
+
+
+def _token(r: Random) -> str:
+    return "".join(r.choices(string.ascii_letters + string.digits, k=172))
+
+
+_CHANNELS: tuple[Channel, ...] = (
+    _hash("photodna", 144), _hash("sha256", 32), _hash("pdq", 32), _hash("tmk_pdqf", 32), _hash("sha1", 20), _hash("md5", 16),
+    _in_url(_code(32), 32, "/", 2), _in_url(lambda r: f"x-amz-security-token={b64u(r.randbytes(600))}", 600, "?", 1),
+    _in_url(lambda r: f"token={_token(r)}", 127, "&", 2), _in_url(_code(40), 40, "#", 1), _reference, _subject, _hosting,
+)  # fmt: skip

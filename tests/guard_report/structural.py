@@ -1,0 +1,123 @@
+"""Bodies that hide bytes in the structure of a request rather than in a field: each must be refused."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from tests.guard_report.attempts import as_bytes
+from tests.guard_report.payloads import payloads
+from tests.guard_report.positions import BASE
+
+
+@dataclass(frozen=True)
+class Request:
+    body: bytes
+    content_type: str | None = "application/json"
+    encoding: str | None = None
+
+
+def structural() -> dict[str, Request]:
+    """Requests by name, made of one small PNG and one thumbnail."""
+    small, large = payloads()["png_solid"], payloads()["jpeg_thumbnail"]
+    plain = as_bytes(BASE)
+    text = plain.decode()
+    encoded = base64.b64encode(small).decode()
+    return {
+        "raw picture": Request(large),
+        "raw picture under its own type": Request(large, "image/jpeg"),
+        "multipart": Request(b"--x\r\nContent-Type: image/png\r\n\r\n" + small + b"\r\n--x--", "multipart/form-data; boundary=x"),
+        "form": Request(b"file=" + encoded.encode(), "application/x-www-form-urlencoded"),
+        "no content type": Request(plain, None),
+        "another content type": Request(plain, "application/json, image/png"),
+        "compressed": Request(gzip.compress(plain), encoding="gzip"),
+        "compressed without saying so": Request(gzip.compress(plain)),
+        "bytes after the document": Request(plain + small),
+        "text after the document": Request(plain + encoded.encode()),
+        "second document": Request(plain + b"\n" + plain),
+        "bytes before the document": Request(small + plain),
+        "byte order mark": Request(b"\xef\xbb\xbf" + plain),
+        "UTF-16": Request(text.encode("utf-16")),
+        "latin-1 bytes in a string": Request(plain.replace(b"4711.jpg", b"\xe9" * 200)),
+        "comment": Request(plain.replace(b"{", b"/*" + encoded.encode() + b"*/{", 1)),
+        "repeated key": Request(plain.replace(b'"external_ref":', b'"external_ref":"' + encoded.encode()[:48] + b'","external_ref":')),
+        "unknown field": Request(as_bytes(BASE | {"thumbnail": encoded})),
+        "unknown field in an item": Request(as_bytes(_item_with(thumbnail=encoded))),
+        "payload as keys": Request(as_bytes(BASE | {encoded[at : at + 40]: 1 for at in range(0, len(encoded), 40)})),
+        "list of numbers": Request(as_bytes(BASE | {"data": list(small)})),
+        "list of numbers in a known field": Request(as_bytes(BASE | {"user_jurisdictions": list(small)})),
+        "one large integer": Request(as_bytes(BASE | {"asn": int.from_bytes(small, "big")})),
+        "large integer in a known field": Request(as_bytes(_item_with(hosting=[{"asn": int.from_bytes(small, "big")}]))),
+        "fraction": Request(plain.replace(b'"exercise":true', b'"exercise":1.00000000000000000137807113')),
+        "exponent": Request(as_bytes(_item_with(hosting=[{"asn": 1}])).replace(b'"asn":1', b'"asn":1e0')),
+        "not a number": Request(plain.replace(b'"exercise":true', b'"exercise":NaN')),
+        "depth": Request(b'{"a":' * 400 + b"1" + b"}" * 400),
+        "deep lists": Request(b'{"a":' + b"[" * 30_000 + b"]" * 1_000 + b"}"),
+        "many values": Request(as_bytes(BASE | {"data": [0] * 2_000})),
+        "white space": Request(plain.replace(b"{", b"{" + b"".join(b" \t"[int(bit) : int(bit) + 1] for byte in large[:900] for bit in f"{byte:08b}") * 5, 1)),
+        "long string": Request(as_bytes(BASE | {"external_ref": "a" * 5_000})),
+        "large body": Request(as_bytes(BASE | {"data": "a" * 40_000})),
+        "lone surrogates": Request(plain.replace(b"NL-2026-004711", b"\\ud800" * 20)),
+        "escaped control characters": Request(plain.replace(b"NL-2026-004711", b"\\u0089PNG\\r\\n")),
+        "picture cut over SHA-256 digests": Request(as_bytes(_hashed(small, "sha256", 32))),
+        "picture cut over all digests": Request(as_bytes(_over_all_digests(small))),
+        "picture cut over PDQ": Request(as_bytes(_hashed(small, "pdq", 32))),
+        "picture in PhotoDNA": Request(as_bytes(_photodna(large))),
+        "picture in PhotoDNA behind zeros": Request(as_bytes(_photodna(bytes(40) + large))),
+        "picture cut over IPv6 addresses": Request(as_bytes(_addresses(small))),
+        "picture in ports": Request(as_bytes(_ports(small))),
+        "picture in numbers of networks": Request(as_bytes(_networks(small))),
+    }  # fmt: skip
+
+
+def _item_with(**members: Any) -> dict[str, Any]:
+    return BASE | {"items": [BASE["items"][0] | members]}
+
+
+def _hashed(data: bytes, kind: str, size: int) -> dict[str, Any]:
+    chunks = [data[at : at + size].ljust(size, b"\x00") for at in range(0, len(data), size)][:10]
+    return BASE | {"items": [BASE["items"][0] | {"hashes": {kind: chunk.hex()}} for chunk in chunks]}
+
+
+def _over_all_digests(data: bytes) -> dict[str, Any]:
+    items, at = [], 0
+    while at < len(data) and len(items) < 10:
+        hashes = {}
+        for kind, size in (("md5", 16), ("sha1", 20), ("sha256", 32)):
+            hashes[kind] = data[at : at + size].ljust(size, b"\x00").hex()
+            at += size
+        items.append(BASE["items"][0] | {"hashes": hashes})
+    return BASE | {"items": items}
+
+
+def _photodna(data: bytes) -> dict[str, Any]:
+    chunks = [data[at : at + 144].ljust(144, b"\x00") for at in range(0, len(data), 144)][:10]
+    return BASE | {"items": [BASE["items"][0] | {"hashes": {"photodna": base64.b64encode(c).decode()}} for c in chunks]}
+
+
+def _subjects(events: list[dict[str, Any]]) -> dict[str, Any]:
+    account = {"service": "provider-001.example", "account": "reported_user"}
+    return BASE | {"subject_accounts": [account | {"events": events[at : at + 4]} for at in range(0, len(events), 4)][:4]}
+
+
+def _addresses(data: bytes) -> dict[str, Any]:
+    chunks = [data[at : at + 16].ljust(16, b"\x00") for at in range(0, len(data), 16)]
+    texts = [":".join(f"{int.from_bytes(c[n : n + 2], 'big'):x}" for n in range(0, 16, 2)) for c in chunks]
+    return _subjects([{"ip": text, "at": "2026-01-11T10:11:12.000Z"} for text in texts])
+
+
+def _ports(data: bytes) -> dict[str, Any]:
+    pairs = [int.from_bytes(data[at : at + 2], "big") or 1 for at in range(0, 32, 2)]
+    return _subjects([{"ip": "192.0.2.7", "port": pair, "at": "2026-01-11T10:11:12.000Z"} for pair in pairs])
+
+
+def _networks(data: bytes) -> dict[str, Any]:
+    numbers = [int.from_bytes(data[at : at + 4].ljust(4, b"\x01"), "big") or 1 for at in range(0, len(data), 4)]
+    hosting = [{"asn": number} for number in numbers]
+    return BASE | {"items": [BASE["items"][0] | {"hosting": hosting[at : at + 4]} for at in range(0, len(hosting), 4)][:10]}
+
+
+assert json.loads(as_bytes(BASE)) == BASE

@@ -1,0 +1,168 @@
+"""What must hold when everything has come to rest, whatever happened before."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from uuid import UUID
+
+from deploy.accounting.books import Books, Line
+from deploy.accounting.equations import reconcile
+from shared.contracts.registry import CASE_ACCEPTED, REFERRAL_DECIDED, REFERRAL_OFFERED
+from shared.exchange.message import Received
+from shared.vocabulary.answers import Outcome
+from tests.simulation.desks import AGENCIES, HOTLINE, ORIGIN, TOLERANCE, Said
+from tests.simulation.world import Instance, World
+from tests.support.memory_stores import State
+
+
+def violations(world: World) -> list[str]:
+    """Every promise that is broken, in words; empty when all are kept."""
+    found: list[str] = []
+    for name, instance in world.instances.items():
+        state = instance.database.state
+        found += [f"{name}: {each}" for each in (*_rest(instance), *_once(state), *_dense(state), *_decided(state))]
+    found += _order(world)
+    found += _receipts(world)
+    found += _referrals(world)
+    found += [f"{id_}: other bytes at another sending" for id_, sent in world.log.bytes_of.items() if len(sent) > 1]
+    found += [f"{each.equation}: {each.what}: {each.where}" for each in reconcile(books_of(world)).differences]
+    return found
+
+
+def _rest(instance: Instance) -> Iterator[str]:
+    """Nothing is lost on the way: every message was receipted, every record consumed."""
+    for row in instance.database.state.outbox.values():
+        yield f"never receipted: {row.draft.message.name} {row.draft.message_id}"
+    if instance.lag():
+        yield f"{instance.lag()} records never consumed"
+
+
+def _once(state: State) -> Iterator[str]:
+    """Each message took effect at most once, and exactly those that the inbox calls applied or refused."""
+    seen = [message.message_id for message in _seen(state)]
+    if len(seen) != len(set(seen)):
+        yield "a message took effect twice"
+    judged = {
+        id_ for id_, (_, outcome, code) in state.inbox.items() if code not in ("decision_time_off", "handler_defect")
+    }
+    if set(seen) != judged:
+        yield "the inbox names other messages than those that took effect"
+
+
+def _dense(state: State) -> Iterator[str]:
+    """The sequence of each pair has no gap and no repeat."""
+    by_pair: dict[tuple[str, str], list[int]] = {}
+    for sent in state.sent.values():
+        assert sent.row.stamp is not None
+        by_pair.setdefault((sent.row.draft.sender, sent.row.draft.recipient), []).append(sent.row.stamp.sequence)
+    for pair, sequences in by_pair.items():
+        if sorted(sequences) != list(range(1, state.last.get(pair, 0) + 1)):
+            yield f"sequences of {pair} are not dense"
+
+
+def _decided(state: State) -> Iterator[str]:
+    """No decision took effect that was more than five minutes old when the broker took it."""
+    for message in _seen(state):
+        assert isinstance(message.clear, Said)
+        decided_at = message.clear.decided_at
+        if decided_at is not None and abs(decided_at - message.record.broker_time) > TOLERANCE:
+            yield f"{message.message_id}: a stale decision took effect"
+
+
+def _order(world: World) -> Iterator[str]:
+    """Messages of one subject between two parties take effect in the order in which they were committed."""
+    committed = {
+        sent.row.draft.message_id: id_of
+        for instance in world.instances.values()
+        for sent in instance.database.state.sent.values()
+        for id_of in [sent.row.outbox_id]
+    }
+    for instance in world.instances.values():
+        last: dict[tuple[str, str, str], int] = {}
+        for message in _seen(instance.database.state):
+            key = (message.subject, message.sender, message.recipient)
+            place = committed.get(message.message_id, 0)
+            if place < last.get(key, 0):
+                yield f"{instance.name}: {message.message.name} {message.message_id} was overtaken"
+            last[key] = max(place, last.get(key, 0))
+
+
+def _receipts(world: World) -> Iterator[str]:
+    """What a sender knows of a message is what its recipient did with it."""
+    here = {id_: each for i in world.instances.values() for id_, each in i.database.state.inbox.items()}
+    sent = {id_: each for i in world.instances.values() for id_, each in i.database.state.sent.items()}
+    for id_, each in sent.items():
+        if id_ not in here:
+            yield f"{id_}: receipted, but in no inbox"
+        elif (here[id_][0].digest, here[id_][1]) != (each.digest, each.outcome):
+            yield f"{id_}: receipted otherwise than kept"
+    for id_ in here.keys() - sent.keys():
+        yield f"{id_}: in an inbox, but known to no sender"
+
+
+def _referrals(world: World) -> Iterator[str]:
+    """A withdrawn referral is open nowhere; one that is not has reached everyone that its edges name."""
+    hotline, agencies = (world.instances[name].database.state for name in (HOTLINE, AGENCIES))
+    for key, edge in hotline.effects.items():
+        if key[0] != "edge" or edge.state != "emitted":
+            continue
+        case = agencies.effects.get(("case", edge.referral_id, edge.agency))
+        withdrawn = hotline.effects["referral", edge.referral_id] == "withdrawn"
+        if withdrawn and case == "offered":
+            yield f"{edge.referral_id}: withdrawn, but open at {edge.agency}"
+        elif not withdrawn and not edge.cursed and case != "offered":
+            yield f"{edge.referral_id}: never reached {edge.agency}"
+        elif case is not None and ("answer", edge.referral_id, edge.agency) not in hotline.effects:
+            yield f"{edge.referral_id}: the answer of {edge.agency} never came"
+
+
+def books_of(world: World) -> Books:
+    """The books as `causeway audit reconcile` reads them, for its own equations."""
+    books = Books()
+    for instance in world.instances.values():
+        state = instance.database.state
+        books.last_sequence |= state.last
+        for id_, sent in state.sent.items():
+            draft, stamp = sent.row.draft, sent.row.stamp
+            assert stamp is not None
+            pair = (draft.sender, draft.recipient)
+            books.receipted[id_] = Line(id_, pair, stamp.sequence, sent.digest, draft.message.type, sent.outcome.value)
+        for id_, (arrival, outcome, _) in state.inbox.items():
+            pair = (arrival.sender, arrival.recipient)
+            at = (arrival.topic, arrival.partition, arrival.offset)
+            books.received[id_] = Line(id_, pair, arrival.sequence, arrival.digest, arrival.type, outcome.value, at)
+    hotline = world.instances[HOTLINE].database.state
+    filed = sum(key[0] == "referral" for key in hotline.effects)
+    books.intake = {(ORIGIN, "submitted"): filed, (ORIGIN, "accepted"): filed}
+    books.referrals = {(ORIGIN, "routed"): filed}
+    books.edges = {key[1]: edge.state for key, edge in hotline.effects.items() if key[0] == "edge"}
+    decided: set[str] = set()
+    for row in world.log.facts:
+        if row.draft.message is REFERRAL_DECIDED:
+            clear = json.loads(row.draft.body)["clear"]
+            decided.add(clear["referral_id"])
+            books.links |= {UUID(link) for link in clear["links"]}
+    books.decided_facts = {(ORIGIN, "routed"): len(decided)}
+    return books
+
+
+def _seen(state: State) -> list[Received]:
+    return [message for key, message in state.effects.items() if key[0] == "seen"]
+
+
+def counts_of(world: World) -> dict[str, int]:
+    """How much happened: the more of each, the more the run is worth."""
+    states = [instance.database.state for instance in world.instances.values()]
+    outcomes = [outcome for state in states for _, outcome, _ in state.inbox.values()]
+    return {
+        "messages": len(outcomes),
+        "offers": sum(
+            arrival.type == REFERRAL_OFFERED.type for state in states for arrival, _, _ in state.inbox.values()
+        ),
+        "answers": sum(
+            arrival.type == CASE_ACCEPTED.type for state in states for arrival, _, _ in state.inbox.values()
+        ),
+        "refused": outcomes.count(Outcome.REFUSED),
+        "parked": outcomes.count(Outcome.PARKED),
+    }

@@ -1,0 +1,50 @@
+"""One seed, one run: what was broken, what happened, and the hash of the whole history."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from unittest.mock import patch
+
+from tests.simulation.invariants import counts_of, violations
+from tests.simulation.loop import VirtualLoop, run_virtual
+from tests.simulation.world import Parts, World
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The end of one run. `violations` empty means that every promise was kept."""
+
+    seed: int
+    violations: tuple[str, ...]
+    history: str
+    events: int
+    virtual_s: float
+    counts: dict[str, int]
+
+
+def simulate(seed: int, parts: Parts | None = None) -> Report:
+    """Run one seed with the real relay and consumer, or with what `parts` puts in their place."""
+    loop = VirtualLoop()
+    with _silent():
+        world = World(seed, loop, parts or Parts())
+        run_virtual(loop, world.run())
+    return Report(
+        seed,
+        tuple(violations(world)),
+        world.trace.digest(),
+        world.trace.events,
+        round(loop.virtual_s, 3),
+        counts_of(world),
+    )
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Alarms and waits are what a run is made of: nobody needs to read them."""
+    with (
+        patch("shared.runtime.relay.log", lambda *_, **__: None),
+        patch("shared.runtime.consumer.log", lambda *_, **__: None),
+    ):
+        yield

@@ -1,0 +1,393 @@
+"""The simulated installation: processes that crash, a broker and databases that fail, and the plan of a run."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from random import Random
+from typing import Any
+from uuid import UUID
+
+from shared.envelope.keys import SigningKey
+from shared.exchange.message import Record
+from shared.kernel.errors import Unavailable
+from shared.runtime.consumer import Consumer
+from shared.runtime.ports import OutboxRow
+from shared.runtime.relay import Relay, RelaySettings
+from tests.simulation.desks import AGENCIES, AGENCY_NAMES, HOTLINE, TOPIC, Acceptor, Desk, Edge, Writer
+from tests.simulation.loop import LoopClock, VirtualLoop
+from tests.support.memory_stores import (
+    Fault,
+    MemoryDatabase,
+    MemoryInbox,
+    MemoryLog,
+    MemoryLogWriter,
+    MemoryOutbox,
+    State,
+)
+
+START = datetime(2026, 5, 4, 12, tzinfo=UTC)
+CHAOS_S, SETTLED_S = 600.0, 4 * 3600.0
+KEYS = {HOTLINE: SigningKey(bytes(range(32))), AGENCIES: SigningKey(bytes(range(1, 33)))}
+RELAY = RelaySettings(batch_rows_max=7, poll_s=10.0, resend_after_s=30.0)
+_READS = frozenset({"unsent", "unstamped", "unreceipted"})
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the simulation is built from: the real relay and consumer. A test puts a bug in by replacing one."""
+
+    outbox: type[MemoryOutbox] = MemoryOutbox
+    inbox: type[MemoryInbox] = MemoryInbox
+    relay: type[Relay] = Relay
+    consumer: type[Consumer] = Consumer
+    desk: type[Desk] = Desk
+    acceptor: type[Acceptor] = Acceptor
+    commits_early: bool = False
+
+
+@dataclass(slots=True)
+class Trace:
+    """The history of one run as a running hash: same seed, same hash."""
+
+    _hash: Any = field(default_factory=lambda: hashlib.blake2b(digest_size=16))
+    events: int = 0
+
+    def note(self, *event: object) -> None:
+        self.events += 1
+        self._hash.update(repr(event).encode())
+
+    def digest(self) -> str:
+        text: str = self._hash.hexdigest()
+        return text
+
+
+class World:
+    """Everything of one run. Chance comes from one seeded source, time from the loop."""
+
+    def __init__(self, seed: int, loop: VirtualLoop, parts: Parts) -> None:
+        self.random = Random(seed)
+        self.trace = Trace()
+        self.loop = loop
+        self.clock = LoopClock(loop, START)
+        self.parts = parts
+        self.log = ChaoticLog(self)
+        self.writer = Writer(self.clock, self.new_id)
+        self.calm = False
+        self.broker_down_until_s = 0.0
+        self.fault_rate = self.random.choice((0.0, 0.02, 0.1, 0.25))
+        self.crash_rate = self.random.choice((0.0, 0.01, 0.05))
+        self.document_known_s = {number: self.random.uniform(0, CHAOS_S) if number else 0.0 for number in range(3)}
+        self.instances = {name: Instance(self, name) for name in (HOTLINE, AGENCIES)}
+
+    def new_id(self) -> UUID:
+        """A UUIDv7 by the virtual clock and the seeded chance."""
+        milliseconds = int(self.clock.now().timestamp() * 1000)
+        bits = self.random.getrandbits(74)
+        value = (milliseconds << 80) | (0x7 << 76) | ((bits >> 62) << 64) | (0b10 << 62) | (bits & ((1 << 62) - 1))
+        return UUID(int=value)
+
+    async def run(self) -> None:
+        """Start everything, let the plan happen, then let it come to rest."""
+        for instance in self.instances.values():
+            instance.start()
+        happenings = [asyncio.ensure_future(each) for each in self._plan()]
+        await asyncio.sleep(CHAOS_S)
+        self.calm = True
+        for each in happenings:
+            await each
+        while self.loop.virtual_s < SETTLED_S and not self.at_rest():  # noqa: ASYNC110 - nobody announces rest
+            await asyncio.sleep(15)
+        # Once more: nothing is hidden in a batch that is just being consumed.
+        await asyncio.sleep(1)
+
+    def at_rest(self) -> bool:
+        return all(not each.database.state.outbox and not each.lag() for each in self.instances.values())
+
+    def spawn(self, main: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run `main` beside everything else; it ends with the loop at the latest."""
+        return self.loop.create_task(main)
+
+    def _plan(self) -> list[Coroutine[Any, Any, None]]:
+        chance = self.random
+        plan: list[Coroutine[Any, Any, None]] = [self._referral() for _ in range(chance.randint(2, 6))]
+        plan += [self._crash() for _ in range(chance.choice((0, 1, 3, 6)))]
+        plan += [self._broker_outage() for _ in range(chance.choice((0, 1, 1, 2)))]
+        plan += [self._database_outage() for _ in range(chance.choice((0, 0, 1, 2)))]
+        plan += [self._lost_disk() for _ in range(chance.choice((0, 0, 1, 2)))]
+        plan += [self._redelivery() for _ in range(chance.choice((0, 1, 3)))]
+        plan += [self._repetition() for _ in range(chance.choice((0, 1, 4)))]
+        plan += [self._rival() for _ in range(chance.choice((0, 0, 1, 2)))]
+        plan += [self._junk() for _ in range(chance.choice((0, 0, 2)))]
+        return plan
+
+    async def _later(self, until_s: float = CHAOS_S) -> None:
+        await asyncio.sleep(self.random.uniform(0, until_s))
+
+    async def _referral(self) -> None:
+        chance = self.random
+        referral_id = self.new_id()
+        agencies = chance.sample(AGENCY_NAMES, chance.randint(1, 2))
+        edges = [
+            Edge(referral_id, agency, chance.choice((0, 0, 0, 1, 2)), chance.random() < 0.05) for agency in agencies
+        ]
+        await self._later()
+        hotline = self.instances[HOTLINE]
+        await hotline.act("file", lambda state: hotline.desk.file(state, referral_id, edges))
+        if chance.random() < 0.5:
+            await asyncio.sleep(chance.choice((0.0, 0.05, 1.0, chance.uniform(0, 120))))
+            await hotline.act("withdraw", lambda state: hotline.desk.withdraw(state, referral_id))
+
+    async def _crash(self) -> None:
+        await self._later()
+        instance = self.instances[self.random.choice((HOTLINE, AGENCIES))]
+        instance.crash(self.random.choice(("relay", "consumer")))
+
+    async def _broker_outage(self) -> None:
+        await self._later()
+        self.broker_down_until_s = self.loop.virtual_s + self.random.choice((2.0, 30.0, 400.0))
+
+    async def _database_outage(self) -> None:
+        await self._later()
+        instance = self.instances[self.random.choice((HOTLINE, AGENCIES))]
+        instance.down_until_s = self.loop.virtual_s + self.random.choice((1.0, 20.0, 90.0))
+
+    async def _lost_disk(self) -> None:
+        await self._later()
+        self.trace.note("disk lost", self.loop.virtual_s)
+        self.log.lose_everything()
+
+    async def _redelivery(self) -> None:
+        await self._later()
+        instance = self.instances[self.random.choice((HOTLINE, AGENCIES))]
+        for place, offset in sorted(instance.committed.items()):
+            instance.committed[place] = self.random.randint(0, offset)
+        instance.crash("consumer")
+
+    async def _repetition(self) -> None:
+        await self._later()
+        held = [record for place in sorted(self.log.partitions) for record in self.log.partitions[place]]
+        if held:
+            self.log.repeat(self.random.choice(held))
+
+    async def _rival(self) -> None:
+        """For a while two processes believe that they are the one: a lock or a session outlived its holder."""
+        await self._later()
+        instance = self.instances[self.random.choice((HOTLINE, AGENCIES))]
+        task = self.spawn(self.random.choice((instance.run_relay, instance.run_consumer))())
+        await asyncio.sleep(self.random.uniform(1, 60))
+        task.cancel()
+
+    async def _junk(self) -> None:
+        await self._later()
+        topic = TOPIC[self.random.choice((HOTLINE, AGENCIES))]
+        self.log.hold(topic, self.random.randrange(4), b"junk", (("ce_id", b"\xff"),), b"{")
+
+
+class Instance:
+    """One service instance: a database that stays, and two processes that come and go."""
+
+    def __init__(self, world: World, name: str) -> None:
+        self.world = world
+        self.name = name
+        self.database = MemoryDatabase(self._step)
+        self.desk = world.parts.desk(self.database, world.writer)
+        self.committed: dict[tuple[str, int], int] = {}
+        self.down_until_s = 0.0
+        self.news = asyncio.Event()
+        self._running: dict[str, asyncio.Task[None]] = {}
+        self._keepers: list[asyncio.Task[None]] = []
+        self._relay: Relay | None = None
+
+    def start(self) -> None:
+        parts = (("relay", self.run_relay), ("consumer", self.run_consumer))
+        self._keepers = [self.world.spawn(self._keep_up(part, main)) for part, main in parts]
+
+    def crash(self, part: str) -> None:
+        """Kill a process wherever it is. It starts anew after a while."""
+        self.world.trace.note("crash", self.name, part, self.world.loop.virtual_s)
+        if part in self._running:
+            self._running[part].cancel()
+
+    async def act(self, name: str, change: Callable[[State], None]) -> None:
+        """What a client does: repeat the request until it is answered."""
+        while True:
+            try:
+                async with self.database.transaction(name) as state:
+                    change(state)
+                break
+            except Unavailable:
+                await asyncio.sleep(0.5)
+        self.wake()
+
+    def wake(self) -> None:
+        if self._relay is not None:
+            self._relay.wake()
+
+    def lag(self) -> int:
+        """Records of this instance's topic that were not consumed."""
+        places = [place for place in self.world.log.partitions if place[0] == TOPIC[self.name]]
+        return sum(len(self.world.log.partitions[place]) - self.committed.get(place, 0) for place in places)
+
+    async def _keep_up(self, part: str, main: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        while True:
+            task = self.world.spawn(main())
+            self._running[part] = task
+            try:
+                await asyncio.shield(task)
+            except asyncio.CancelledError:
+                if not task.done():
+                    task.cancel()
+                    raise
+            await asyncio.sleep(self.world.random.uniform(0.1, 20.0))
+
+    async def run_relay(self) -> None:
+        world = self.world
+        outbox = world.parts.outbox(self.database, instance=self.name, key=KEYS[self.name])
+        writer = LateWriter(
+            world.log, instance=self.name, step=self._broker_step, prefix=lambda count: world.random.randint(0, count)
+        )
+        self._relay = world.parts.relay(outbox, writer, clock=world.clock, decide_again=self.desk.rows, settings=RELAY)
+        await self._relay.run()
+
+    async def run_consumer(self) -> None:
+        """What the bus does: hand over batches, and commit their offsets when the consumer has returned."""
+        world = self.world
+
+        def knows(document: int) -> bool:
+            return world.loop.virtual_s >= world.document_known_s[document]
+
+        consumer = world.parts.consumer(
+            world.parts.inbox(self.database, wake=self.wake),
+            self.desk,
+            accept=world.parts.acceptor(knows),
+            receipts=lambda to, entries: world.writer.receipts(self.name, to, entries),
+            facts=lambda parked: world.writer.parked(self.name, parked),
+            clock=world.clock,
+        )
+        while True:
+            self.news.clear()
+            generation = world.log.generation
+            if batch := self._fetch():
+                await self._broker_wait()
+                if world.parts.commits_early:
+                    self._commit(batch, generation)
+                try:
+                    await consumer.consume(batch)
+                except Unavailable:
+                    await asyncio.sleep(2.0)
+                    continue
+                if await self._broker_step("commit") is not Fault.FAILS:
+                    self._commit(batch, generation)
+            elif not self._fetch():
+                await self.news.wait()
+
+    def _fetch(self) -> list[Record]:
+        """Some records of some partitions, each partition's in order."""
+        chance = self.world.random
+        places = sorted(place for place in self.world.log.partitions if place[0] == TOPIC[self.name])
+        chance.shuffle(places)
+        batch: list[Record] = []
+        for place in places:
+            waiting = self.world.log.partitions[place][self.committed.get(place, 0) :]
+            batch += waiting[: chance.randint(1, 9)]
+        return batch
+
+    def _commit(self, batch: Sequence[Record], generation: int) -> None:
+        if generation == self.world.log.generation:
+            for record in batch:
+                self.committed[record.topic, record.partition] = record.offset + 1
+
+    async def _broker_wait(self) -> None:
+        if (left_s := self.world.broker_down_until_s - self.world.loop.virtual_s) > 0:
+            await asyncio.sleep(left_s)
+
+    async def _step(self, name: str) -> Fault:
+        world = self.world
+        if world.loop.virtual_s < self.down_until_s:
+            await asyncio.sleep(0.1)
+            return Fault.FAILS
+        return Fault.NONE if world.calm and name in _READS else await self._fault(name)
+
+    async def _broker_step(self, name: str) -> Fault:
+        if self.world.loop.virtual_s < self.world.broker_down_until_s:
+            await asyncio.sleep(1.0)
+            return Fault.FAILS
+        return await self._fault(name)
+
+    async def _fault(self, name: str) -> Fault:
+        """Take a little time, in which anything may happen, perhaps die, perhaps fail."""
+        world = self.world
+        chance = world.random
+        if not world.calm and chance.random() < world.crash_rate:
+            part = "consumer" if name in ("unit", "commit") else "relay"
+            world.loop.call_later(chance.choice((0.0, 0.001, 0.01)), self.crash, part)
+        if name not in _READS:
+            await asyncio.sleep(chance.choice((0.0, 0.001, 0.02)))
+        fault = Fault.NONE
+        if not world.calm and chance.random() < world.fault_rate:
+            fault = chance.choice((Fault.FAILS, Fault.FAILS_BUT_PERSISTED))
+        world.trace.note(self.name, name, fault.value, world.loop.virtual_s)
+        return fault
+
+
+class LateWriter(MemoryLogWriter["ChaoticLog"]):
+    """What an append that failed had sent may still be written, long after it was sent again."""
+
+    async def append(self, rows: Sequence[OutboxRow]) -> None:
+        try:
+            await super().append(rows)
+        except Unavailable:
+            world = self.log.world
+            if not world.calm and world.random.random() < 0.3:
+                world.loop.call_later(world.random.uniform(0.1, 90), self._write, rows)
+            raise
+
+    def _write(self, rows: Sequence[OutboxRow]) -> None:
+        for row in rows:
+            self.log.append(row, self.instance)
+
+
+class ChaoticLog(MemoryLog):
+    """The log of the world: notes every append, wakes its readers, and remembers each message's bytes for good."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world.clock)
+        self.world = world
+        self.bytes_of: dict[UUID, set[object]] = {}
+        self.facts: list[OutboxRow] = []
+
+    def append(self, row: OutboxRow, instance: str) -> None:
+        super().append(row, instance)
+        place = self.place_of(row)
+        record = self.partitions[place][-1]
+        self.bytes_of.setdefault(row.draft.message_id, set()).add((record.headers, record.value))
+        self.world.trace.note("append", place, record.offset, row.draft.message_id)
+        self._tell(place[0], row)
+
+    def repeat(self, record: Record) -> None:
+        """The record once more, later."""
+        self.hold(record.topic, record.partition, record.key or b"", record.headers, record.value or b"")
+
+    def hold(
+        self, topic: str, partition: int, key: bytes, headers: Sequence[tuple[str, bytes | None]], value: bytes
+    ) -> None:
+        held = self.partitions.setdefault((topic, partition), [])
+        held.append(Record(topic, partition, len(held), self.world.clock.now(), key, headers, value))
+        self.world.trace.note("hold", topic, partition, len(held))
+        self._tell(topic, None)
+
+    def lose_everything(self) -> None:
+        super().lose_everything()
+        for instance in self.world.instances.values():
+            instance.committed.clear()
+
+    def _tell(self, topic: str, row: OutboxRow | None) -> None:
+        if topic == TOPIC["audit"] and row is not None:
+            self.facts.append(row)
+        for instance in self.world.instances.values():
+            if TOPIC[instance.name] == topic:
+                instance.news.set()
