@@ -13,6 +13,7 @@ from cyclopts import App, Parameter
 from client.cli import flow, inbox, referral
 from deploy.accounting.cli import audit_app
 from deploy.devstack.cli import dev_app
+from deploy.operator.cli import OPERATOR_APPS
 from shared.kernel.errors import CausewayError
 
 if TYPE_CHECKING:
@@ -41,8 +42,8 @@ def _children(endpoints: Endpoints) -> Sequence[Child]:
 
 app.command(dev_app(_children))
 app.command(audit_app)
-for party_verbs in (referral.app, inbox.app, flow.app):
-    app.command(party_verbs)
+for verbs in (*OPERATOR_APPS, referral.app, inbox.app, flow.app):
+    app.command(verbs)
 
 
 @app.command

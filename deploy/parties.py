@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from shared.kernel.errors import Refused
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
+    from shared.runtime.consumer import Handler
     from shared.runtime.machinery import Machinery
     from shared.runtime.parts import Part
 
@@ -27,41 +28,47 @@ class BuiltApp(Protocol):
     @property
     def parts(self) -> dict[str, Part]: ...
 
+    @property
+    def handler(self) -> Handler | None: ...
+
 
 @dataclass(frozen=True, slots=True)
 class InstanceRow:
-    """One default instance: its id (also topic, principal, database), and how to build it from its environment."""
+    """One default instance: its id (also topic, principal, database), and how to build it from its environment.
+
+    Settings given to `build`, by field name, win over those of the environment.
+    """
 
     id: str
-    build: Callable[[], Awaitable[BuiltApp]]
+    build: Callable[..., Awaitable[BuiltApp]]
 
 
-async def _hotline() -> BuiltApp:
+async def _hotline(**given: Any) -> BuiltApp:
     from services.hotline.app import build
     from services.hotline.settings import HotlineSettings
 
-    return await build(HotlineSettings())
+    return await build(HotlineSettings(**given))
 
 
-async def _law_enforcement() -> BuiltApp:
+async def _law_enforcement(**given: Any) -> BuiltApp:
     from services.law_enforcement.app import build
     from services.law_enforcement.settings import LawEnforcementSettings
 
-    return await build(LawEnforcementSettings())
+    return await build(LawEnforcementSettings(**given))
 
 
-async def _industry() -> BuiltApp:
+async def _industry(**given: Any) -> BuiltApp:
     from services.industry.app import build
     from services.industry.settings import IndustrySettings
 
-    return await build(IndustrySettings())
+    return await build(IndustrySettings(**given))
 
 
-async def _audit() -> BuiltApp:
+async def _audit(**given: Any) -> BuiltApp:
     from services.audit.app import build
     from services.audit.settings import AuditSettings
 
-    return await build(AuditSettings())
+    return await build(AuditSettings(**given))
 
 
 INSTANCES: Mapping[str, InstanceRow] = {

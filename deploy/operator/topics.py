@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from confluent_kafka.admin import AclBinding
+from confluent_kafka.admin import AclBinding  # type: ignore[attr-defined]  # re-exported without saying so
 
 from deploy.devstack.endpoints import KafkaEndpoint
 from deploy.devstack.kafka import admin_client
@@ -31,6 +31,10 @@ def as_json(found: Difference) -> dict[str, list[str]]:
 def _text(differing: Any) -> str:
     if not isinstance(differing, AclBinding):
         return str(differing)
-    kind, pattern = differing.restype.name.lower(), differing.resource_pattern_type.name.lower()
-    principal = differing.principal.removeprefix("User:")
-    return f"{principal} may {differing.operation.name.lower()} {kind} {differing.name} ({pattern})"
+    kind, pattern, operation = differing.restype, differing.resource_pattern_type, differing.operation
+    who = differing.principal.removeprefix("User:")
+    return f"{who} may {_word(operation)} {_word(kind)} {differing.name} ({_word(pattern)})"
+
+
+def _word(member: Any) -> str:
+    return str(member.name).lower()

@@ -11,6 +11,7 @@ from services.audit.api import flows_router
 from services.audit.bus import AuditDoor
 from services.audit.settings import AuditSettings
 from services.audit.store import PostgresEntries
+from shared.runtime.consumer import Handler
 from shared.runtime.http import create_app, serve_http
 from shared.runtime.identity import identified
 from shared.runtime.machinery import Machinery, build_machinery
@@ -27,6 +28,8 @@ class App:
     machinery: Machinery
     http: FastAPI
     parts: dict[str, Part]
+    #: It reads topics, not an inbox: nothing is ever handed to it to apply.
+    handler: Handler | None = None
 
 
 async def build(settings: AuditSettings) -> App:

@@ -9,6 +9,8 @@
 Recognition is an arms race; the budgets of L4 are the guarantee.
 """
 
+from __future__ import annotations
+
 from shared.guard.capacity import Capacity
 from shared.guard.envelope_limits import parse_body, parse_list
 from shared.guard.inspect import ALL_STAGES, Stage, capacity, inspect

@@ -58,21 +58,37 @@ _BASE32 = tuple(
 _BASE64_ORDERS = tuple(
     (bytes.maketrans(alphabet, _STANDARD.encode()), bytes(set(_ALL) - set(alphabet)))
     for alphabet in (
-        ("+-" + _NUMERALS + _UPPER + _LOWER).encode(), ("./" + _NUMERALS + _UPPER + _LOWER).encode(), ("./" + _UPPER + _LOWER + _NUMERALS).encode(),
-        (_NUMERALS + _LOWER + _UPPER + "-_").encode(), (_NUMERALS + _UPPER + _LOWER + "-_").encode(),
-        b"!\"#$%&'()*+,-012345689@ABCDEFGHIJKLMNPQRSTUVXYZ[`abcdefhijklmpqr", bytes(range(32, 96)),
+        ("+-" + _NUMERALS + _UPPER + _LOWER).encode(),
+        ("./" + _NUMERALS + _UPPER + _LOWER).encode(),
+        ("./" + _UPPER + _LOWER + _NUMERALS).encode(),
+        (_NUMERALS + _LOWER + _UPPER + "-_").encode(),
+        (_NUMERALS + _UPPER + _LOWER + "-_").encode(),
+        b"!\"#$%&'()*+,-012345689@ABCDEFGHIJKLMNPQRSTUVXYZ[`abcdefhijklmpqr",
+        bytes(range(32, 96)),
     )
-)  # fmt: skip
+)
 _BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 #: Alphabets in which a file is written as one large number, by base.
 _NUMBER_ALPHABETS = tuple(
-    (len(alphabet), math.log2(len(alphabet)), bytes.maketrans(alphabet.encode(), _ALL[: len(alphabet)]), frozenset(alphabet.encode()))
-    for alphabet in (
-        _BASE58, _BASE58[:9] + _BASE58[33:] + _BASE58[9:33], "rpshnaf39wBUDNEGHJKLM4PQRST7VWXYZ2bcdeCg65jkm8oFqi1tuvAxyz",
-        _NUMERALS + _UPPER + _LOWER, _NUMERALS + _LOWER + _UPPER, _UPPER + _LOWER + _NUMERALS, _LOWER + _UPPER + _NUMERALS,
-        _LOWER + _NUMERALS, _NUMERALS + _LOWER, *_BASE32_ALPHABETS,
+    (
+        len(alphabet),
+        math.log2(len(alphabet)),
+        bytes.maketrans(alphabet.encode(), _ALL[: len(alphabet)]),
+        frozenset(alphabet.encode()),
     )
-)  # fmt: skip
+    for alphabet in (
+        _BASE58,
+        _BASE58[:9] + _BASE58[33:] + _BASE58[9:33],
+        "rpshnaf39wBUDNEGHJKLM4PQRST7VWXYZ2bcdeCg65jkm8oFqi1tuvAxyz",
+        _NUMERALS + _UPPER + _LOWER,
+        _NUMERALS + _LOWER + _UPPER,
+        _UPPER + _LOWER + _NUMERALS,
+        _LOWER + _UPPER + _NUMERALS,
+        _LOWER + _NUMERALS,
+        _NUMERALS + _LOWER,
+        *_BASE32_ALPHABETS,
+    )
+)
 _HEAD_PAIRS = frozenset(int.from_bytes(pair, "big") for pair in FIRST_PAIRS)
 #: Also the pairs after leading zeros that a number loses: icons, JPEG 2000 and XL, boxes of ISO base media.
 _NUMBER_PAIRS = (

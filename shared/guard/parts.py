@@ -22,142 +22,17 @@ _NOT_UTF8 = re.compile(r"[\udc80-\udcff]")
 _BASE64_RUN = re.compile(r"[A-Za-z0-9+/_-]{24,}={0,2}")
 _URLSAFE_TO_STANDARD = str.maketrans("-_", "+/")
 #: Parameter names of storage services, trackers and content systems: choosing one carries a byte.
-_KNOWN_NAMES = frozenset(
-    [
-        "a",
-        "id",
-        "p",
-        "q",
-        "s",
-        "t",
-        "u",
-        "v",
-        "e",
-        "f",
-        "n",
-        "h",
-        "w",
-        "k",
-        "x",
-        "y",
-        "url",
-        "page",
-        "start",
-        "sort",
-        "lang",
-        "hl",
-        "ref",
-        "token",
-        "sig",
-        "signature",
-        "key",
-        "name",
-        "file",
-        "filename",
-        "type",
-        "size",
-        "x-amz-algorithm",
-        "x-amz-date",
-        "x-amz-expires",
-        "x-amz-credential",
-        "x-amz-signedheaders",
-        "x-amz-signature",
-        "x-amz-security-token",
-        "x-goog-algorithm",
-        "x-goog-credential",
-        "x-goog-date",
-        "x-goog-expires",
-        "x-goog-signedheaders",
-        "x-goog-signature",
-        "policy",
-        "key-pair-id",
-        "expires",
-        "expire",
-        "sv",
-        "st",
-        "se",
-        "sr",
-        "sp",
-        "skoid",
-        "sktid",
-        "ske",
-        "sks",
-        "skv",
-        "stp",
-        "_nc_cat",
-        "ccb",
-        "_nc_sid",
-        "_nc_ohc",
-        "_nc_ht",
-        "_nc_gid",
-        "oh",
-        "oe",
-        "ex",
-        "is",
-        "hm",
-        "fbclid",
-        "gclid",
-        "igsh",
-        "si",
-        "utm_source",
-        "utm_medium",
-        "utm_campaign",
-        "utm_content",
-        "utm_term",
-        "share_id",
-        "rlkey",
-        "dl",
-        "usp",
-        "state",
-        "filter",
-        "ei",
-        "ip",
-        "itag",
-        "source",
-        "requiressl",
-        "mh",
-        "mm",
-        "mn",
-        "ms",
-        "mv",
-        "mvi",
-        "pl",
-        "initcwndbps",
-        "vprv",
-        "mime",
-        "ns",
-        "gir",
-        "clen",
-        "ratebypass",
-        "dur",
-        "lmt",
-        "sparams",
-        "lsparams",
-        "lsig",
-        "bti",
-        "ch",
-        "cr",
-        "dr",
-        "lr",
-        "cd",
-        "cv",
-        "br",
-        "bt",
-        "ft",
-        "mime_type",
-        "qs",
-        "rc",
-        "l",
-        "btag",
-        "ply_type",
-        "tk",
-        "xt",
-        "dn",
-        "tr",
-        "xl",
-        "ws",
-    ]
-)
+_KNOWN_NAMES_TEXT = """
+a id p q s t u v e f n h w k x y url page start sort lang hl ref token sig signature key name file filename
+type size x-amz-algorithm x-amz-date x-amz-expires x-amz-credential x-amz-signedheaders x-amz-signature
+x-amz-security-token x-goog-algorithm x-goog-credential x-goog-date x-goog-expires x-goog-signedheaders
+x-goog-signature policy key-pair-id expires expire sv st se sr sp skoid sktid ske sks skv stp _nc_cat ccb
+_nc_sid _nc_ohc _nc_ht _nc_gid oh oe ex is hm fbclid gclid igsh si utm_source utm_medium utm_campaign
+utm_content utm_term share_id rlkey dl usp state filter ei ip itag source requiressl mh mm mn ms mv mvi pl
+initcwndbps vprv mime ns gir clen ratebypass dur lmt sparams lsparams lsig bti ch cr dr lr cd cv br bt ft
+mime_type qs rc l btag ply_type tk xt dn tr xl ws
+"""
+_KNOWN_NAMES = frozenset(_KNOWN_NAMES_TEXT.split())
 _KNOWN_NAME = Measure(0.0, 8.0, 0)
 _WHOLE_TEXT_ROLES: dict[str, Role] = {
     "account": "account",
@@ -239,14 +114,11 @@ def split_address(raw: str, path: Path) -> Address:
         return Address(raw, "", tuple(raw.split("|")), (), "", path, decoded(raw))
     rest, _, fragment = raw.partition("#")
     rest, _, query = rest.partition("?")
-    scheme, colon, after = rest.partition("://")
+    _, colon, after = rest.partition("://")
     hierarchy = after if colon else rest
     authority, *segments = hierarchy.split("/")
-    parameters: list[tuple[str, str]] = []
-    if query:
-        for pair in query.split("&"):
-            name, equals, value = pair.partition("=")
-            parameters.append((name, value) if equals else ("", pair))
+    pairs = (pair.partition("=") for pair in query.split("&")) if query else ()
+    parameters = [(name, value) if equals else ("", name) for name, equals, value in pairs]
     return Address(raw, authority, tuple(segments), tuple(parameters), fragment, path, decoded(raw))
 
 

@@ -14,7 +14,6 @@ import operator
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator
-from os.path import commonprefix
 from typing import NamedTuple
 from urllib.parse import unquote
 
@@ -165,9 +164,21 @@ def _differences(head: bytes) -> bytes:
 
 
 _HEAD_DIFFERENCES = frozenset(
-    map(_differences, (b"\x89PNG\r\n", b"GIF89a", b"GIF87a", b"\xff\xd8\xff\xe0\x00\x10", b"PK\x03\x04\x14\x00", b"%PDF-1",
-                       b"OggS\x00\x02", b"7z\xbc\xaf\x27\x1c", b"\x1f\x8b\x08\x00\x00\x00"))
-)  # fmt: skip
+    map(
+        _differences,
+        (
+            b"\x89PNG\r\n",
+            b"GIF89a",
+            b"GIF87a",
+            b"\xff\xd8\xff\xe0\x00\x10",
+            b"PK\x03\x04\x14\x00",
+            b"%PDF-1",
+            b"OggS\x00\x02",
+            b"7z\xbc\xaf\x27\x1c",
+            b"\x1f\x8b\x08\x00\x00\x00",
+        ),
+    )
+)
 
 
 class _Joined(NamedTuple):
@@ -240,9 +251,16 @@ def _together(parts: list[Part]) -> bool:
 
 def _differing(texts: list[str]) -> list[str]:
     """`texts` without their common beginning and end."""
-    start = len(commonprefix(texts))
-    end = len(commonprefix([text[start:][::-1] for text in texts]))
+    start = _common_length(texts)
+    end = _common_length([text[start:][::-1] for text in texts])
     return [text[start : len(text) - end] for text in texts]
+
+
+def _common_length(texts: list[str]) -> int:
+    """How many characters all of `texts` begin with. The extremes in order share what all share."""
+    first, last = min(texts), max(texts)
+    size = min(len(first), len(last))
+    return next((at for at in range(size) if first[at] != last[at]), size)
 
 
 def _joined_bytes(texts: Split) -> Iterator[tuple[bytes, Path]]:

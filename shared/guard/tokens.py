@@ -206,8 +206,18 @@ def _everyday_characters() -> frozenset[str]:
     for codec, first, last in (("gb2312", 0xB0A1, 0xD7FE), ("big5", 0xA440, 0xC67E), ("euc_kr", 0xB0A1, 0xC8FE)):
         characters.update(_double_byte(codec, first, last))
     characters.update(_double_byte("shift_jis", 0x889F, 0x9872))
-    for first, last in ((0x300, 0x36F), (0x900, 0xDFF), (0x10A0, 0x10FF), (0x531, 0x586), (0x1200, 0x135A),
-                        (0x1780, 0x17DD), (0x1E00, 0x1EFF), (0x3041, 0x30FF), (0x660, 0x669), (0x6F0, 0x6F9)):  # fmt: skip
+    for first, last in (
+        (0x300, 0x36F),
+        (0x900, 0xDFF),
+        (0x10A0, 0x10FF),
+        (0x531, 0x586),
+        (0x1200, 0x135A),
+        (0x1780, 0x17DD),
+        (0x1E00, 0x1EFF),
+        (0x3041, 0x30FF),
+        (0x660, 0x669),
+        (0x6F0, 0x6F9),
+    ):
         characters.update(map(chr, range(first, last + 1)))
     characters.update("\u200c\u200d\ufe0f・「」『』【】（）！？：、。～｜")
     return frozenset(character for character in characters if not unicodedata.category(character).startswith("C")) | {

@@ -19,7 +19,7 @@ HTTP_REQUESTS: Final = Counter(
 )
 INTAKE_SECONDS: Final = Histogram(
     "causeway_intake_seconds",
-    "From a request's arrival until it is durable.",
+    "From handing over to intake until it is durable.",
     registry=REGISTRY,
     buckets=(0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0),
 )
@@ -43,8 +43,8 @@ SELECT (SELECT count(*) FROM outbox WHERE sequence IS NULL) AS rows,
 """
 #: Rows are enqueued in the order of their ids: the first is the oldest, and an index finds it in a long outbox too.
 _OLDEST = """
-SELECT least((SELECT created_at FROM outbox WHERE sequence IS NULL ORDER BY id LIMIT 1),
-             (SELECT created_at FROM outbox WHERE sequence IS NOT NULL AND sent_at IS NULL ORDER BY id LIMIT 1)) AS unsent,
+SELECT (SELECT created_at FROM outbox WHERE sequence IS NULL ORDER BY id LIMIT 1) AS unstamped,
+       (SELECT created_at FROM outbox WHERE sequence IS NOT NULL AND sent_at IS NULL ORDER BY id LIMIT 1) AS stamped,
        (SELECT created_at FROM outbox WHERE sequence IS NOT NULL AND sent_at IS NOT NULL ORDER BY id LIMIT 1) AS sent
 """
 
@@ -59,7 +59,8 @@ class Ages(NamedTuple):
 async def oldest_waiting(driver: asyncpg.Connection, now: datetime) -> Ages:
     """How long the oldest messages of the outbox have waited at `now`."""
     row = await driver.fetchrow(_OLDEST)
-    return Ages(_age_s(row["unsent"], now), _age_s(row["sent"], now))
+    unsent_s = max(_age_s(row["unstamped"], now), _age_s(row["stamped"], now))
+    return Ages(unsent_s, _age_s(row["sent"], now))
 
 
 async def measure_stores(driver: asyncpg.Connection, now: datetime) -> None:

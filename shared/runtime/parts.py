@@ -28,9 +28,20 @@ async def _kept_running(name: str, part: Part) -> None:
         try:
             await part()
             log("part_failed", part=name, code="part_ended")
+        except asyncio.CancelledError:
+            if _asked_to_end():
+                raise
+            # Not ours: a library ended with the cancellation of a task of its own.
+            log("part_failed", part=name, code="part_cancelled")
         except CausewayError as error:
             log("part_failed", part=name, code=error.code)
         except Exception as error:  # reported by name only: its text may quote what it was given
             log("part_failed", part=name, error=type(error).__name__)
         await asyncio.sleep(back_off_s)
         back_off_s = min(back_off_s * 2, BACK_OFF_S_MAX)
+
+
+def _asked_to_end() -> bool:
+    """Whether somebody has asked the running task to end."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

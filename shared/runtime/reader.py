@@ -137,11 +137,21 @@ class LogReader:
         except KAFKA_ERRORS as error:
             raise unavailable(error) from None
         finally:
-            await consumer.stop()
+            await _stop(consumer)
 
 
 def _ids(described: Mapping[str, TopicDescription]) -> dict[str, UUID]:
     return {topic: each.topic_id for topic, each in described.items()}
+
+
+async def _stop(consumer: AIOKafkaConsumer) -> None:
+    """Stop it. In an outage its `stop` ends with the cancellation of its own fetch task, connections still open."""
+    stopping = asyncio.ensure_future(consumer.stop())
+    await asyncio.wait([stopping])
+    if stopping.cancelled():
+        await consumer._client.close()
+    else:
+        stopping.result()
 
 
 def _assign(consumer: AIOKafkaConsumer, cursors: Mapping[Coordinate, int]) -> None:

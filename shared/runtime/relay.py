@@ -61,6 +61,9 @@ class Relay:
         self._settings = settings
         self._news = asyncio.Event()
         self._waits_for = ""
+        #: Rows may be stamped but not noted as sent: after a start, and from stamping until the sending is noted.
+        self._unsent_possible = True
+        self._overdue_checked_at: datetime | None = None
         self.last_progress: datetime | None = None
 
     def wake(self) -> None:
@@ -76,16 +79,18 @@ class Relay:
         while True:
             self._news.clear()
             published = await self._patiently(self.publish_once)
-            resent = await self._patiently(self.resend_overdue)
+            resent = await self._patiently(self.resend_overdue) if self._overdue_check_due() else 0
             if not published and not resent:
                 await self._sleep_until_news()
 
     async def publish_once(self) -> int:
         """Stamp and send one batch; return how many rows were taken (0: nothing to do)."""
-        if rows := await self._store.unsent(self._settings.batch_rows_max):
+        if self._unsent_possible:
             # A predecessor died, or the database failed us, after stamping: later rows must not overtake these.
-            await self._send(rows)
-            return len(rows)
+            if rows := await self._store.unsent(self._settings.batch_rows_max):
+                await self._send(rows)
+                return len(rows)
+            self._unsent_possible = False
         rows = await self._store.unstamped(self._settings.batch_rows_max)
         if not rows:
             return 0
@@ -96,10 +101,20 @@ class Relay:
             await self._decide_again(stale)
             return len(stale)
         # From here the bytes are final: whatever happens next, only these bytes are ever sent for these rows.
+        self._unsent_possible = True
         stamped = await self._store.stamp(rows)
         MESSAGES.labels("emitted").inc(sum(row.draft.message.lane in _COUNTED for row in stamped))
         await self._send(stamped)
+        self._unsent_possible = False
         return len(rows)
+
+    def _overdue_check_due(self) -> bool:
+        """Whether the last look for overdue receipts is so long ago that another is worth a query."""
+        now, every_s = self._clock.now(), min(1.0, self._settings.resend_after_s / 4)
+        if self._overdue_checked_at is not None and (now - self._overdue_checked_at).total_seconds() < every_s:
+            return False
+        self._overdue_checked_at = now
+        return True
 
     async def resend_overdue(self) -> int:
         """Send rows again whose receipt is overdue (a lost broker disk, a lost receipt)."""

@@ -76,7 +76,9 @@ async def test_the_counts_add_up(settled: Exchange, record_property: Record) -> 
     assert terms["submitted"] == terms["refused"] + terms["accepted"] >= 20
     assert accounts["II"]["emitted"] == accounts["II"]["applied"] + accounts["II"]["refused"] + accounts["II"]["parked"]
     assert accounts["III"]["edges"] == accounts["III"]["messages"] >= 60
-    record_property("figure", f"{accounts['II']['emitted']} messages of {terms['submitted']} referrals: differences 0, 0, 0")
+    record_property(
+        "figure", f"{accounts['II']['emitted']} messages of {terms['submitted']} referrals: differences 0, 0, 0"
+    )
 
 
 async def test_a_person_reads_the_same_as_a_table(settled: Exchange) -> None:

@@ -36,7 +36,9 @@ class BadRow:
 
 
 BAD_ROWS = (
-    BadRow("unroutable", {"items": [{"locator": {"kind": "account", "value": "user-1"}}]}, 202, "unroutable", "no_route"),
+    BadRow(
+        "unroutable", {"items": [{"locator": {"kind": "account", "value": "user-1"}}]}, 202, "unroutable", "no_route"
+    ),
     BadRow(
         "unknown code",
         {"items": [{"locator": {"kind": "url", "value": "https://a.example/1"}, "hosting": [{"jurisdiction": "AN"}]}]},

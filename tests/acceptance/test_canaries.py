@@ -201,9 +201,7 @@ def search_in(state: Path, store: str, mark: str) -> list[Hit]:
     return [hit for hit in search(state, mark) if hit.place.startswith(store)]
 
 
-async def test_no_marked_value_is_found_in_any_store(
-    exchange: Exchange, marks: Marks, record_property: Record
-) -> None:
+async def test_no_marked_value_is_found_in_any_store(exchange: Exchange, marks: Marks, record_property: Record) -> None:
     assert search(exchange.state, marks.hidden) == []
     sizes = [len(content) for _, content in contents(exchange.state.rglob("*"))]
     record_property(

@@ -223,4 +223,6 @@ async def test_every_request_retried_over_kills_at_any_moment_is_one_referral(
     assert filed == {reference: [answers[reference]] for reference in answers}
     assert len(filed) == POSTS
     assert unanswered > 0
-    record_property("figure", f"{POSTS} posts over {KILLS} kills, {unanswered} unanswered and retried: {POSTS} referrals")
+    record_property(
+        "figure", f"{POSTS} posts over {KILLS} kills, {unanswered} unanswered and retried: {POSTS} referrals"
+    )

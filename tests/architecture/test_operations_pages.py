@@ -12,6 +12,7 @@ from services.audit.settings import AuditSettings
 from services.hotline.settings import HotlineSettings
 from services.industry.settings import IndustrySettings
 from services.law_enforcement.settings import LawEnforcementSettings
+from shared.exchange.record_table import RECORD_TABLE
 from shared.runtime.logs import EVENTS, FIELDS
 from shared.runtime.metrics import REGISTRY
 from shared.runtime.telemetry import Attributes, SpanName
@@ -27,7 +28,12 @@ def metric_names() -> set[str]:
     return {family.name + ("_total" if family.type == "counter" else "") for family in REGISTRY.collect()}
 
 
+def alarm_codes() -> set[str]:
+    return {code for code, row in RECORD_TABLE.items() if row.alarm}
+
+
 PAGES: dict[str, Callable[[], set[str]]] = {
+    "alarms.md": alarm_codes,
     "logs.md": lambda: EVENTS | FIELDS | STAMPED,
     "metrics.md": metric_names,
     "traces.md": lambda: {*get_args(SpanName), *Attributes.__annotations__},

@@ -21,13 +21,27 @@ STAGES: frozenset[str] = frozenset({"envelope", "schema", *ALL_STAGES})
 #: Fields in the query of an address: the only ones where a single value may hold 300 bytes.
 QUERY_POSITIONS = frozenset({"URL query value", "URL query token", "URL query values", "URL query alone"})
 SINGLE_FIELD_POSITIONS = frozenset(
-    {"URL path", "URL path before a suffix", "URL path segments", "URL fragment", "URL host labels", "onion path",
-     "account", "account address", "message", "magnet name", "external reference"}
-)  # fmt: skip
+    {
+        "URL path",
+        "URL path before a suffix",
+        "URL path segments",
+        "URL fragment",
+        "URL host labels",
+        "onion path",
+        "account",
+        "account address",
+        "message",
+        "magnet name",
+        "external reference",
+    }
+)
 
 
 def refusal(
-    body: bytes, stages: frozenset[str] = STAGES, content_type: str | None = "application/json", encoding: str | None = None
+    body: bytes,
+    stages: frozenset[str] = STAGES,
+    content_type: str | None = "application/json",
+    encoding: str | None = None,
 ) -> str | None:
     """The code with which `body` is refused, or None when it is accepted."""
     try:
@@ -86,9 +100,13 @@ SMALLEST_FILE_BYTES = 35
 
 
 def smuggle(
-    payloads: Mapping[str, bytes], encodings: Mapping[str, Callable[[bytes], str]], *, share: float, seed: int,
+    payloads: Mapping[str, bytes],
+    encodings: Mapping[str, Callable[[bytes], str]],
+    *,
+    share: float,
+    seed: int,
     stages: frozenset[str] = STAGES,
-) -> Tally:  # fmt: skip
+) -> Tally:
     """Every payload in every encoding at every position, or the seeded `share` of these attempts."""
     r = Random(seed)
     tally = Tally()

@@ -121,12 +121,18 @@ ENCODINGS: dict[str, Encoding] = {
     "hexadecimal reversed": lambda data: data.hex()[::-1],
     "hexadecimal nibbles swapped": lambda data: _groups_reversed(data.hex(), 2),
     "hexadecimal inverted": lambda data: bytes(byte ^ 0xFF for byte in data).hex(),
-    "hexadecimal as UUIDs": lambda data: ",".join(f"{h[:8]}-{h[8:12]}-{h[12:16]}-{h[16:20]}-{h[20:]}" for h in _cut(data.hex(), 32, " ").split()),
+    "hexadecimal as UUIDs": lambda data: ",".join(
+        f"{h[:8]}-{h[8:12]}-{h[12:16]}-{h[16:20]}-{h[20:]}" for h in _cut(data.hex(), 32, " ").split()
+    ),
     "base32": _b32,
     "base32 lower case": lambda data: _b32(data).lower(),
     "base32 extended hex": lambda data: base64.b32hexencode(data).decode().rstrip("="),
-    "base32 Crockford": lambda data: _mapped(_b32(data), "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", "0123456789ABCDEFGHJKMNPQRSTVWXYZ"),
-    "z-base-32": lambda data: _mapped(_b32(data).lower(), "abcdefghijklmnopqrstuvwxyz234567", "ybndrfg8ejkmcpqxot1uwisza345h769"),
+    "base32 Crockford": lambda data: _mapped(
+        _b32(data), "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+    ),
+    "z-base-32": lambda data: _mapped(
+        _b32(data).lower(), "abcdefghijklmnopqrstuvwxyz234567", "ybndrfg8ejkmcpqxot1uwisza345h769"
+    ),
     "zlib base32": lambda data: _b32(zlib.compress(data)),
     "base36 number": _number(string.digits + string.ascii_lowercase),
     "base58": _number(_BASE58),
@@ -138,8 +144,12 @@ ENCODINGS: dict[str, Encoding] = {
     "base85": lambda data: base64.b85encode(data).decode(),
     "Z85": lambda data: _mapped(base64.b85encode(data).decode(), base64._b85alphabet.decode(), _Z85),  # type: ignore[attr-defined]
     "base91": _base91,
-    "uuencode": lambda data: "".join(binascii.b2a_uu(data[at : at + 45], backtick=True).decode()[1:-1] for at in range(0, len(data), 45)),
-    "xxencode": lambda data: _mapped(b64(data).rstrip("="), _STANDARD, "+-" + string.digits + string.ascii_uppercase + string.ascii_lowercase),
+    "uuencode": lambda data: "".join(
+        binascii.b2a_uu(data[at : at + 45], backtick=True).decode()[1:-1] for at in range(0, len(data), 45)
+    ),
+    "xxencode": lambda data: _mapped(
+        b64(data).rstrip("="), _STANDARD, "+-" + string.digits + string.ascii_uppercase + string.ascii_lowercase
+    ),
     "quoted-printable": lambda data: quopri.encodestring(data, quotetabs=True).decode(),
     "percent bytes": lambda data: "".join(f"%{byte:02X}" for byte in data),
     "percent bytes twice": lambda data: "".join(f"%25{byte:02X}" for byte in data),
@@ -157,4 +167,4 @@ ENCODINGS: dict[str, Encoding] = {
     "ideographs": lambda data: "".join(chr(0x4E00 + byte) for byte in data),
     "emoji": lambda data: "".join(chr(0x1F400 + byte) for byte in data),
     "full-width base64": lambda data: "".join(chr(ord(c) + 0xFEE0) if c.isalnum() else c for c in b64u(data)),
-}  # fmt: skip
+}

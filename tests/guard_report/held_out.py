@@ -60,7 +60,11 @@ def _mixed_bases(data: bytes) -> str:
 
 
 def _bech32(data: bytes) -> str:
-    return "file1" + _groups(data, 5, _BECH32) + hashlib.sha256(data).hexdigest()[:6].translate(str.maketrans("abcdef1b", "qpzryxxx"))
+    return (
+        "file1"
+        + _groups(data, 5, _BECH32)
+        + hashlib.sha256(data).hexdigest()[:6].translate(str.maketrans("abcdef1b", "qpzryxxx"))
+    )
 
 
 def _xor_of_neighbours(data: bytes) -> bytes:
@@ -93,7 +97,9 @@ HELD_OUT: dict[str, Encoding] = {
     "base64 with tildes": lambda data: b64(data).translate(str.maketrans("+/=", "~!*")),
     "base64 with a comma every five": lambda data: ",".join(_every(b64u(data), 5)),
     "base64 in rows, last row first": lambda data: "".join(reversed(_every(b64u(data), 16))),
-    "base64, outside in": lambda data: "".join(a + b for a, b in zip(b64u(data), reversed(b64u(data)), strict=True))[: len(b64u(data))],
+    "base64, outside in": lambda data: "".join(a + b for a, b in zip(b64u(data), reversed(b64u(data)), strict=True))[
+        : len(b64u(data))
+    ],
     "base64 of hexadecimal of zlib": lambda data: b64u(zlib.compress(data).hex().encode()),
     "base64 of neighbours combined": lambda data: b64u(_xor_of_neighbours(data)),
     "base64 of minus each byte": lambda data: b64u(bytes(-byte & 255 for byte in data)),
@@ -105,7 +111,9 @@ HELD_OUT: dict[str, Encoding] = {
     "base32 with hyphens": lambda data: "-".join(_every(base64.b32encode(data).decode().rstrip("=").lower(), 6)),
     "base32, consonants and digits": lambda data: _groups(data, 5, "bcdfghjklmnpqrstvwxyz0123456789a"),
     "base16, mixed case at will": lambda data: "".join(d.upper() if n % 3 else d for n, d in enumerate(data.hex())),
-    "base16 with letters from k": lambda data: data.hex().translate(str.maketrans("0123456789abcdef", "klmnopqrstuvwxyz")),
+    "base16 with letters from k": lambda data: data.hex().translate(
+        str.maketrans("0123456789abcdef", "klmnopqrstuvwxyz")
+    ),
     "base16, high nibbles first": lambda data: data.hex()[::2] + "." + data.hex()[1::2],
     "base8 with letters": lambda data: _groups(data, 3, "abcdefgh"),
     "base4 with vowels": lambda data: _groups(data, 2, "aeio"),
@@ -113,10 +121,14 @@ HELD_OUT: dict[str, Encoding] = {
     "first names for nibbles": lambda data: "-".join(_GIVEN[int(digit, 16)] for digit in data.hex()),
     "dates": _dates,
     "decimal fractions": _floats,
-    "network addresses": lambda data: ";".join(".".join(map(str, data[at : at + 4])) + ":443" for at in range(0, len(data), 4)),
+    "network addresses": lambda data: ";".join(
+        ".".join(map(str, data[at : at + 4])) + ":443" for at in range(0, len(data), 4)
+    ),
     "hexadecimal in path of CSS": lambda data: "_".join(f"x{chunk}px" for chunk in _every(data.hex(), 8)),
     "Hebrew letters for nibbles": lambda data: "".join(chr(0x5D0 + int(digit, 16)) for digit in data.hex()),
     "Hiragana for six bits": lambda data: _groups(data, 6, "".join(map(chr, range(0x3042, 0x3082)))),
     "Cyrillic for five bits": lambda data: _groups(data, 5, "".join(map(chr, range(0x430, 0x450)))),
-    "common ideographs for bytes": lambda data: bytes(b for byte in data for b in (0xB0 + byte // 94, 0xA1 + byte % 94)).decode("gb2312"),
-}  # fmt: skip
+    "common ideographs for bytes": lambda data: bytes(
+        b for byte in data for b in (0xB0 + byte // 94, 0xA1 + byte % 94)
+    ).decode("gb2312"),
+}

@@ -95,10 +95,13 @@ def _subject(body: Body, r: Random) -> tuple[Body, int] | None:
     if len(body["subject_accounts"]) >= 4:
         return None
     events = [
-        {"ip": f"2001:{r.getrandbits(16):x}:" + ":".join(f"{r.randint(1, 65535):x}" for _ in range(6)), "port": r.randint(1, 65535),
-         "at": f"20{r.randint(10, 25)}-0{r.randint(1, 9)}-1{r.randint(0, 9)}T1{r.randint(0, 9)}:11:12.{r.randint(0, 999):03d}Z"}
+        {
+            "ip": f"2001:{r.getrandbits(16):x}:" + ":".join(f"{r.randint(1, 65535):x}" for _ in range(6)),
+            "port": r.randint(1, 65535),
+            "at": f"20{r.randint(10, 25)}-0{r.randint(1, 9)}-1{r.randint(0, 9)}T10:11:12.{r.randint(0, 999):03d}Z",
+        }
         for _ in range(4)
-    ]  # fmt: skip
+    ]
     account = {"service": "provider-001.example", "account": "".join(r.choices(_BASE58, k=44)), "events": events}
     return body | {"subject_accounts": [*body["subject_accounts"], account]}, 32 + 4 * (14 + 2 + 4)
 
@@ -106,7 +109,10 @@ def _subject(body: Body, r: Random) -> tuple[Body, int] | None:
 def _hosting(body: Body, r: Random) -> tuple[Body, int] | None:
     for index, item in enumerate(body["items"]):
         if len(item.get("hosting", [])) < 4:
-            entry = {"asn": r.randint(1, 4_294_967_295), "observed_at": f"2020-0{r.randint(1, 9)}-11T10:11:12.{r.randint(0, 999):03d}Z"}
+            entry = {
+                "asn": r.randint(1, 4_294_967_295),
+                "observed_at": f"2020-0{r.randint(1, 9)}-11T10:11:12.{r.randint(0, 999):03d}Z",
+            }
             return _with_item(body, index, item | {"hosting": [*item.get("hosting", []), entry]}), 6
     return None
 
@@ -116,7 +122,17 @@ def _token(r: Random) -> str:
 
 
 _CHANNELS: tuple[Channel, ...] = (
-    _hash("photodna", 144), _hash("sha256", 32), _hash("pdq", 32), _hash("tmk_pdqf", 32), _hash("sha1", 20), _hash("md5", 16),
-    _in_url(_code(32), 32, "/", 2), _in_url(lambda r: f"x-amz-security-token={b64u(r.randbytes(600))}", 600, "?", 1),
-    _in_url(lambda r: f"token={_token(r)}", 127, "&", 2), _in_url(_code(40), 40, "#", 1), _reference, _subject, _hosting,
-)  # fmt: skip
+    _hash("photodna", 144),
+    _hash("sha256", 32),
+    _hash("pdq", 32),
+    _hash("tmk_pdqf", 32),
+    _hash("sha1", 20),
+    _hash("md5", 16),
+    _in_url(_code(32), 32, "/", 2),
+    _in_url(lambda r: f"x-amz-security-token={b64u(r.randbytes(600))}", 600, "?", 1),
+    _in_url(lambda r: f"token={_token(r)}", 127, "&", 2),
+    _in_url(_code(40), 40, "#", 1),
+    _reference,
+    _subject,
+    _hosting,
+)

@@ -56,8 +56,12 @@ def attacks(share: float) -> Iterator[Figure]:
         yield Figure(f"{name}: attempts whose position has room for the payload", tally.fitting, "")
         yield Figure(f"{name}: of these accepted with all of it", tally.share_whole, "%", bar)
         yield Figure(f"{name}: of all attempts accepted with >= 35 bytes of it", tally.share_any, "%")
-        yield Figure(f"{name}: of all attempts accepted with >= 300 bytes of it", 100 * tally.large / tally.attempts, "%")
-        yield Figure(f"{name}: most payload in one field that is not a query", tally.single_field_bytes_max, "bytes", 299)
+        yield Figure(
+            f"{name}: of all attempts accepted with >= 300 bytes of it", 100 * tally.large / tally.attempts, "%"
+        )
+        yield Figure(
+            f"{name}: most payload in one field that is not a query", tally.single_field_bytes_max, "bytes", 299
+        )
 
 
 def capacity_found() -> Iterator[Figure]:

@@ -16,10 +16,17 @@ Body = dict[str, Any]
 _SAFE = "-._~!$'()*+,;:@"
 
 BASE: Body = {
-    "external_ref": "NL-2026-004711", "exercise": True, "incident_kind": "csam", "observed_at": "2026-01-11T10:11:12.000Z",
-    "media_kind": "image", "correlation": [], "subject_accounts": [],
-    "items": [{"locator": {"kind": "url", "value": "https://site.example/gallery/4711.jpg"}, "hosting": [], "assessment": []}],
-}  # fmt: skip
+    "external_ref": "NL-2026-004711",
+    "exercise": True,
+    "incident_kind": "csam",
+    "observed_at": "2026-01-11T10:11:12.000Z",
+    "media_kind": "image",
+    "correlation": [],
+    "subject_accounts": [],
+    "items": [
+        {"locator": {"kind": "url", "value": "https://site.example/gallery/4711.jpg"}, "hosting": [], "assessment": []}
+    ],
+}
 
 
 @dataclass(frozen=True)
@@ -85,7 +92,9 @@ def _many_urls(before: str, after: str, size: int) -> Position:
 
 def _segments(text: str) -> Placed:
     chunks = _cut(text, 40, 36)
-    return _with_items([_item("url", "https://site.example/" + "/".join(quote(c, safe=_SAFE) for c in chunks))], sum(map(len, chunks)))
+    return _with_items(
+        [_item("url", "https://site.example/" + "/".join(quote(c, safe=_SAFE) for c in chunks))], sum(map(len, chunks))
+    )
 
 
 def _parameters(text: str) -> Placed:
@@ -114,7 +123,9 @@ def _external_ref(text: str) -> Placed:
 def _references(size: int) -> Position:
     def place(text: str) -> Placed:
         chunks = _cut(text, size, 8)
-        return Placed(_fresh() | {"correlation": [{"system": "other", "ref": chunk} for chunk in chunks]}, sum(map(len, chunks)))
+        return Placed(
+            _fresh() | {"correlation": [{"system": "other", "ref": chunk} for chunk in chunks]}, sum(map(len, chunks))
+        )
 
     return place
 
@@ -159,7 +170,9 @@ POSITIONS: dict[str, Position] = {
     "long URL paths of ten items": _many_urls("https://site.example/i/", ".jpg", 200),
     "URL queries of ten items": _many_urls("https://site.example/view?s=", "&n=1", 110),
     "URL queries in short pieces": _many_urls("https://site.example/view?s=", "", 18),
-    "onion path": _one_url("http://" + "abcdefghijklmnopqrstuvwxyz234567abcdefghijklmnopqrstuvwd" + ".onion/", room=1_800),
+    "onion path": _one_url(
+        "http://" + "abcdefghijklmnopqrstuvwxyz234567abcdefghijklmnopqrstuvwd" + ".onion/", room=1_800
+    ),
     "account": _in_field("account", 106),
     "account address": _in_field("account", 90, "", "@mail.example"),
     "accounts of ten items": _items_of("account", 100),
@@ -174,4 +187,4 @@ POSITIONS: dict[str, Position] = {
     "providers": _codes("provider", 30),
     "assessment labels": _codes("value", 24),
     "assessors": _codes("assessor", 30),
-}  # fmt: skip
+}

@@ -29,7 +29,9 @@ def structural() -> dict[str, Request]:
     return {
         "raw picture": Request(large),
         "raw picture under its own type": Request(large, "image/jpeg"),
-        "multipart": Request(b"--x\r\nContent-Type: image/png\r\n\r\n" + small + b"\r\n--x--", "multipart/form-data; boundary=x"),
+        "multipart": Request(
+            b"--x\r\nContent-Type: image/png\r\n\r\n" + small + b"\r\n--x--", "multipart/form-data; boundary=x"
+        ),
         "form": Request(b"file=" + encoded.encode(), "application/x-www-form-urlencoded"),
         "no content type": Request(plain, None),
         "another content type": Request(plain, "application/json, image/png"),
@@ -43,21 +45,31 @@ def structural() -> dict[str, Request]:
         "UTF-16": Request(text.encode("utf-16")),
         "latin-1 bytes in a string": Request(plain.replace(b"4711.jpg", b"\xe9" * 200)),
         "comment": Request(plain.replace(b"{", b"/*" + encoded.encode() + b"*/{", 1)),
-        "repeated key": Request(plain.replace(b'"external_ref":', b'"external_ref":"' + encoded.encode()[:48] + b'","external_ref":')),
+        "repeated key": Request(
+            plain.replace(b'"external_ref":', b'"external_ref":"' + encoded.encode()[:48] + b'","external_ref":')
+        ),
         "unknown field": Request(as_bytes(BASE | {"thumbnail": encoded})),
         "unknown field in an item": Request(as_bytes(_item_with(thumbnail=encoded))),
         "payload as keys": Request(as_bytes(BASE | {encoded[at : at + 40]: 1 for at in range(0, len(encoded), 40)})),
         "list of numbers": Request(as_bytes(BASE | {"data": list(small)})),
         "list of numbers in a known field": Request(as_bytes(BASE | {"user_jurisdictions": list(small)})),
         "one large integer": Request(as_bytes(BASE | {"asn": int.from_bytes(small, "big")})),
-        "large integer in a known field": Request(as_bytes(_item_with(hosting=[{"asn": int.from_bytes(small, "big")}]))),
+        "large integer in a known field": Request(
+            as_bytes(_item_with(hosting=[{"asn": int.from_bytes(small, "big")}]))
+        ),
         "fraction": Request(plain.replace(b'"exercise":true', b'"exercise":1.00000000000000000137807113')),
         "exponent": Request(as_bytes(_item_with(hosting=[{"asn": 1}])).replace(b'"asn":1', b'"asn":1e0')),
         "not a number": Request(plain.replace(b'"exercise":true', b'"exercise":NaN')),
         "depth": Request(b'{"a":' * 400 + b"1" + b"}" * 400),
         "deep lists": Request(b'{"a":' + b"[" * 30_000 + b"]" * 1_000 + b"}"),
         "many values": Request(as_bytes(BASE | {"data": [0] * 2_000})),
-        "white space": Request(plain.replace(b"{", b"{" + b"".join(b" \t"[int(bit) : int(bit) + 1] for byte in large[:900] for bit in f"{byte:08b}") * 5, 1)),
+        "white space": Request(
+            plain.replace(
+                b"{",
+                b"{" + b"".join(b" \t"[int(bit) : int(bit) + 1] for byte in large[:900] for bit in f"{byte:08b}") * 5,
+                1,
+            )
+        ),
         "long string": Request(as_bytes(BASE | {"external_ref": "a" * 5_000})),
         "large body": Request(as_bytes(BASE | {"data": "a" * 40_000})),
         "lone surrogates": Request(plain.replace(b"NL-2026-004711", b"\\ud800" * 20)),
@@ -70,7 +82,7 @@ def structural() -> dict[str, Request]:
         "picture cut over IPv6 addresses": Request(as_bytes(_addresses(small))),
         "picture in ports": Request(as_bytes(_ports(small))),
         "picture in numbers of networks": Request(as_bytes(_networks(small))),
-    }  # fmt: skip
+    }
 
 
 def _item_with(**members: Any) -> dict[str, Any]:
@@ -100,7 +112,9 @@ def _photodna(data: bytes) -> dict[str, Any]:
 
 def _subjects(events: list[dict[str, Any]]) -> dict[str, Any]:
     account = {"service": "provider-001.example", "account": "reported_user"}
-    return BASE | {"subject_accounts": [account | {"events": events[at : at + 4]} for at in range(0, len(events), 4)][:4]}
+    return BASE | {
+        "subject_accounts": [account | {"events": events[at : at + 4]} for at in range(0, len(events), 4)][:4]
+    }
 
 
 def _addresses(data: bytes) -> dict[str, Any]:
@@ -117,7 +131,9 @@ def _ports(data: bytes) -> dict[str, Any]:
 def _networks(data: bytes) -> dict[str, Any]:
     numbers = [int.from_bytes(data[at : at + 4].ljust(4, b"\x01"), "big") or 1 for at in range(0, len(data), 4)]
     hosting = [{"asn": number} for number in numbers]
-    return BASE | {"items": [BASE["items"][0] | {"hosting": hosting[at : at + 4]} for at in range(0, len(hosting), 4)][:10]}
+    return BASE | {
+        "items": [BASE["items"][0] | {"hosting": hosting[at : at + 4]} for at in range(0, len(hosting), 4)][:10]
+    }
 
 
 assert json.loads(as_bytes(BASE)) == BASE

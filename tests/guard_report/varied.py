@@ -23,10 +23,42 @@ Encoding = Callable[[bytes], str]
 _CONSONANTS, _VOWELS = "bdfghjklmnprstvz", "aiou"
 _SYLLABLES = [a + b for a in "bdfgklmnprstvz" for b in "aeiou"]
 _WORDS = [first + second + "n" for first, second in itertools.product(_SYLLABLES, _SYLLABLES)]
-_NATO = (
-    "alpha bravo charlie delta echo foxtrot golf hotel india juliett kilo lima mike november oscar papa".split()
-)
-_MORSE = "----- .---- ..--- ...-- ....- ..... -.... --... ---.. ----. .- -... -.-. -.. . ..-.".split()
+_NATO = [
+    "alpha",
+    "bravo",
+    "charlie",
+    "delta",
+    "echo",
+    "foxtrot",
+    "golf",
+    "hotel",
+    "india",
+    "juliett",
+    "kilo",
+    "lima",
+    "mike",
+    "november",
+    "oscar",
+    "papa",
+]
+_MORSE = [
+    "-----",
+    ".----",
+    "..---",
+    "...--",
+    "....-",
+    ".....",
+    "-....",
+    "--...",
+    "---..",
+    "----.",
+    ".-",
+    "-...",
+    "-.-.",
+    "-..",
+    ".",
+    "..-.",
+]
 _URLSAFE = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 _NEW60 = "0123456789ABCDEFGHJKLMNPQRSTUVWXYZ_abcdefghijkmnopqrstuvwxyz"
 _BASE56 = "23456789abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ"
@@ -68,7 +100,11 @@ def _proquint(data: bytes) -> str:
     for at in range(0, len(data) - 1, 2):
         value = int.from_bytes(data[at : at + 2], "big")
         output.append(
-            _CONSONANTS[value >> 12] + _VOWELS[value >> 10 & 3] + _CONSONANTS[value >> 6 & 15] + _VOWELS[value >> 4 & 3] + _CONSONANTS[value & 15]
+            _CONSONANTS[value >> 12]
+            + _VOWELS[value >> 10 & 3]
+            + _CONSONANTS[value >> 6 & 15]
+            + _VOWELS[value >> 4 & 3]
+            + _CONSONANTS[value & 15]
         )
     return "-".join(output)
 
@@ -130,7 +166,17 @@ def _zlib_with_dictionary(data: bytes) -> bytes:
 
 def _roman(value: int) -> str:
     output = ""
-    for amount, numeral in ((100, "c"), (90, "xc"), (50, "l"), (40, "xl"), (10, "x"), (9, "ix"), (5, "v"), (4, "iv"), (1, "i")):
+    for amount, numeral in (
+        (100, "c"),
+        (90, "xc"),
+        (50, "l"),
+        (40, "xl"),
+        (10, "x"),
+        (9, "ix"),
+        (5, "v"),
+        (4, "iv"),
+        (1, "i"),
+    ):
         output += numeral * (value // amount)
         value %= amount
     return output or "n"
@@ -141,7 +187,10 @@ def _pairs(data: bytes) -> list[int]:
 
 
 def _base40(data: bytes) -> str:
-    return "".join(_BASE40[v // 1600] + _BASE40[v // 40 % 40] + _BASE40[v % 40] if v < 64_000 else f"~~{v - 64_000:03d}" for v in _pairs(data))
+    return "".join(
+        _BASE40[v // 1600] + _BASE40[v // 40 % 40] + _BASE40[v % 40] if v < 64_000 else f"~~{v - 64_000:03d}"
+        for v in _pairs(data)
+    )
 
 
 def _chained(data: bytes) -> bytes:
@@ -208,7 +257,9 @@ VARIED: dict[str, Encoding] = {
     "base64 of differences": lambda data: b64u(_delta(data)),
     "base64 of run lengths": lambda data: b64u(_rle(data)),
     "base64 of zlib with a dictionary": lambda data: b64u(_zlib_with_dictionary(data)),
-    "base64 of raw LZMA": lambda data: b64u(lzma.compress(data, format=lzma.FORMAT_RAW, filters=[{"id": lzma.FILTER_LZMA2}])),
+    "base64 of raw LZMA": lambda data: b64u(
+        lzma.compress(data, format=lzma.FORMAT_RAW, filters=[{"id": lzma.FILTER_LZMA2}])
+    ),
     "base64 of base32": lambda data: b64u(base64.b32encode(data)),
     "base64 of JSON numbers": lambda data: b64u(json.dumps({"d": list(data)}).encode()),
     "base64 of octets in CBOR": lambda data: b64u(b"\xa1\x61d\x59" + len(data).to_bytes(2, "big") + data),
@@ -219,7 +270,9 @@ VARIED: dict[str, Encoding] = {
     "hexadecimal in thirds": lambda data: _columns(data.hex(), 3),
     "hexadecimal of gzip reversed": lambda data: gzip.compress(data, mtime=0).hex()[::-1],
     "MAC addresses": lambda data: ",".join("-".join(_every(chunk, 2)) for chunk in _every(data.hex(), 12)),
-    "IPv6 groups": lambda data: ",".join(":".join(f"{int(g, 16):x}" for g in _every(chunk, 4)) for chunk in _every(data.hex(), 32)),
+    "IPv6 groups": lambda data: ",".join(
+        ":".join(f"{int(g, 16):x}" for g in _every(chunk, 4)) for chunk in _every(data.hex(), 32)
+    ),
     "Intel HEX": _intel_hex,
     "MIME words": lambda data: "".join(f"=?utf-8?B?{b64(data[at : at + 45])}?=" for at in range(0, len(data), 45)),
     "UTF-7": lambda data: data.decode("latin-1").encode("utf-7").decode(),
@@ -229,7 +282,9 @@ VARIED: dict[str, Encoding] = {
     "base2048 on Hangul": lambda data: _wide(data, 11, 0xAC00),
     "base32768 on ideographs": lambda data: _wide(data, 14, 0x4E00),
     "nibbles as emoji": lambda data: "".join(chr(0x1F600 + int(digit, 16)) for digit in data.hex()),
-    "checksums between words": lambda data: ".".join(chunk + f"{binascii.crc_hqx(chunk.encode(), 0):04x}" for chunk in _every(data.hex(), 12)),
+    "checksums between words": lambda data: ".".join(
+        chunk + f"{binascii.crc_hqx(chunk.encode(), 0):04x}" for chunk in _every(data.hex(), 12)
+    ),
     "base64, digits doubled": lambda data: "".join(digit * 2 for digit in b64u(data)),
     "base64, rows of ten reversed": lambda data: _rows_reversed(b64u(data), 10),
     "base64, rows of three reversed": lambda data: _rows_reversed(b64u(data), 3),
@@ -241,8 +296,12 @@ VARIED: dict[str, Encoding] = {
     "base64 among words": lambda data: _in_words(b64u(data)),
     "base64 in a token": _token,
     "base64 of a property list": lambda data: b64u(_plist(data)),
-    "base64 of netstrings": lambda data: b64u(b"".join(b"%d:%b," % (len(c), c) for c in (data[at : at + 50] for at in range(0, len(data), 50)))),
-    "base64 of words with ends swapped": lambda data: b64u(b"".join(data[at : at + 4][::-1] for at in range(0, len(data), 4))),
+    "base64 of netstrings": lambda data: b64u(
+        b"".join(b"%d:%b," % (len(c), c) for c in (data[at : at + 50] for at in range(0, len(data), 50)))
+    ),
+    "base64 of words with ends swapped": lambda data: b64u(
+        b"".join(data[at : at + 4][::-1] for at in range(0, len(data), 4))
+    ),
     "gzip in hexadecimal": lambda data: gzip.compress(data, mtime=0).hex(),
     "bzip2 in base32": lambda data: base64.b32encode(bz2.compress(data)).decode().rstrip("=").lower(),
     "zlib in base36": lambda data: _number("0123456789abcdefghijklmnopqrstuvwxyz")(zlib.compress(data)),
@@ -252,8 +311,13 @@ VARIED: dict[str, Encoding] = {
     "base30": _number(_BASE30),
     "base40 by pairs": _base40,
     "hexadecimal of seven-bit groups": lambda data: f"{int(''.join(f'{byte:08b}' for byte in data)[::-1], 2):x}",
-    "hexadecimal in fours, reversed order": lambda data: "-".join(reversed([data.hex()[at : at + 4] for at in range(0, 2 * len(data), 4)])),
-    "letters in fours": lambda data: "-".join(data.hex().translate(str.maketrans("0123456789abcdef", "ABCDEFGHIJKLMNOP"))[at : at + 4] for at in range(0, 2 * len(data), 4)),
+    "hexadecimal in fours, reversed order": lambda data: "-".join(
+        reversed([data.hex()[at : at + 4] for at in range(0, 2 * len(data), 4)])
+    ),
+    "letters in fours": lambda data: "-".join(
+        data.hex().translate(str.maketrans("0123456789abcdef", "ABCDEFGHIJKLMNOP"))[at : at + 4]
+        for at in range(0, 2 * len(data), 4)
+    ),
     "Arabic letters": _letters(0x0627),
     "Thai letters": _letters(0x0E01),
     "Devanagari letters": _letters(0x0915),
@@ -268,4 +332,4 @@ VARIED: dict[str, Encoding] = {
     "DNA": lambda data: "".join("GATC"[byte >> shift & 3] for byte in data for shift in (6, 4, 2, 0)),
     "Fibonacci bits": lambda data: "".join(map(_fibonacci, data)),
     "one letter of case per bit": lambda data: "".join("lL"[int(bit)] for byte in data for bit in f"{byte:08b}"),
-}  # fmt: skip
+}

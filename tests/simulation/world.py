@@ -78,6 +78,7 @@ class World:
         self.writer = Writer(self.clock, self.new_id)
         self.calm = False
         self.broker_down_until_s = 0.0
+        self.moments_s = [self.random.uniform(0, CHAOS_S * 0.9) for _ in range(self.random.randint(1, 3))]
         self.fault_rate = self.random.choice((0.0, 0.02, 0.1, 0.25))
         self.crash_rate = self.random.choice((0.0, 0.01, 0.05))
         self.document_known_s = {number: self.random.uniform(0, CHAOS_S) if number else 0.0 for number in range(3)}
@@ -124,8 +125,11 @@ class World:
         plan += [self._junk() for _ in range(chance.choice((0, 0, 2)))]
         return plan
 
-    async def _later(self, until_s: float = CHAOS_S) -> None:
-        await asyncio.sleep(self.random.uniform(0, until_s))
+    async def _later(self) -> None:
+        """Wait for the time of a happening. Most crowd around a few moments: faults that meet are the ones that hurt."""
+        chance = self.random
+        crowded_s = chance.choice(self.moments_s) + chance.choice((0.0, chance.uniform(0, 0.05), chance.uniform(0, 5)))
+        await asyncio.sleep(crowded_s if chance.random() < 0.7 else chance.uniform(0, CHAOS_S))
 
     async def _referral(self) -> None:
         chance = self.random
@@ -148,7 +152,7 @@ class World:
 
     async def _broker_outage(self) -> None:
         await self._later()
-        self.broker_down_until_s = self.loop.virtual_s + self.random.choice((2.0, 30.0, 400.0))
+        self.broker_down_until_s = self.loop.virtual_s + self.random.choice((2.0, 30.0, 400.0, 400.0))
 
     async def _database_outage(self) -> None:
         await self._later()
@@ -178,7 +182,7 @@ class World:
         await self._later()
         instance = self.instances[self.random.choice((HOTLINE, AGENCIES))]
         task = self.spawn(self.random.choice((instance.run_relay, instance.run_consumer))())
-        await asyncio.sleep(self.random.uniform(1, 60))
+        await asyncio.sleep(self.random.uniform(1, 120))
         task.cancel()
 
     async def _junk(self) -> None:

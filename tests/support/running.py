@@ -159,7 +159,8 @@ class Exchange:
         deadline, quiet = time.monotonic() + seconds_max, 0
         while quiet < 2:
             quiet = quiet + 1 if await self.in_outboxes() == 0 else 0
-            assert time.monotonic() < deadline, "messages are still on their way"
+            if time.monotonic() > deadline:
+                raise TimeoutError("messages are still on their way")
             await asyncio.sleep(0.1)
 
     async def until_audited(self, seconds_max: float = QUIET_S_MAX) -> None:
@@ -172,7 +173,8 @@ class Exchange:
             cursors = {(row["topic"], row["partition"]): row["next_offset"] for row in kept}
             if all(cursors.get(place, 0) >= end for place, end in ends.items()):
                 return
-            assert time.monotonic() < deadline, "audit has not read everything"
+            if time.monotonic() > deadline:
+                raise TimeoutError("audit has not read everything")
             await asyncio.sleep(0.1)
 
 

@@ -11,7 +11,16 @@ import httpx
 import pytest
 
 from shared.kernel.ids import uuid7
-from tests.support.running import AGENCY, HOTLINE, OTHER_HOTLINE, PROVIDER, SERVICES, Exchange, provider_filing, referral
+from tests.support.running import (
+    AGENCY,
+    HOTLINE,
+    OTHER_HOTLINE,
+    PROVIDER,
+    SERVICES,
+    Exchange,
+    provider_filing,
+    referral,
+)
 
 #: A party that has nothing to do with the referrals of this module, at each service.
 STRANGERS = {
@@ -103,9 +112,7 @@ async def test_absent_and_foreign_are_answered_with_the_same_bytes(
         (PROVIDER, "/v1/notices/{notice_id}"),
     ],
 )
-async def test_whom_it_concerns_is_answered_otherwise(
-    exchange: Exchange, filed: Filed, party: str, path: str
-) -> None:
+async def test_whom_it_concerns_is_answered_otherwise(exchange: Exchange, filed: Filed, party: str, path: str) -> None:
     """The control of the test above: the foreign things are there, and their parties see them."""
     async with exchange.http(party) as http:
         own = await asked(http, "GET", path, subject=filed.foreign("hotline", path))

@@ -68,7 +68,7 @@ def test_every_metric_and_label_is_documented_and_nothing_else_is() -> None:
     rows = re.findall(r"^\| `(causeway_[a-z_]+)` \| (\w+) \| ([^|]*) \|", DOCUMENT.read_text(), re.MULTILINE)
     documented = {name: (kind, tuple(re.findall(r"`(\w+)`", labels))) for name, kind, labels in rows}
     assert documented == {
-        family.name: (family.type, labels)
+        family.name + ("_total" if family.type == "counter" else ""): (family.type, labels)
         for collector in list(metrics.REGISTRY._collector_to_names)
         for family, labels in ((next(iter(collector.collect())), tuple(collector._labelnames)),)
     }

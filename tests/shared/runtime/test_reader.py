@@ -164,3 +164,26 @@ async def test_following_ends_when_the_topic_is_made_again_even_if_the_new_one_h
         await follow_through_the_change()
     assert raised.value.code == "topic_made_again"
     assert [record.value for record in found] == [b"old"]
+
+
+async def test_following_reports_an_outage_and_can_be_begun_again(
+    stack: DevStack, reader: LogReader, produce: Callable[[int, int], None]
+) -> None:
+    produce(0, 1)
+    found: list[Record] = []
+
+    async def follow_into_the_outage() -> None:
+        async with asyncio.timeout(60), aclosing(reader.follow({})) as batches:
+            async for batch in batches:
+                if batch:
+                    found.extend(batch)
+                    await asyncio.to_thread(stack.kafka.kill)
+
+    try:
+        with pytest.raises(Unavailable) as raised:
+            await follow_into_the_outage()
+    finally:
+        await asyncio.to_thread(stack.kafka.start)
+    assert raised.value.code == "broker_unavailable"
+    assert [record.offset for record in found] == [0]
+    assert [record.offset for record in await followed(reader, {}, 1)] == [0]

@@ -11,7 +11,7 @@ from deploy.installation import Installation, environment
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Site:
     """A state directory and what its endpoints file says."""
 
     state: Path
@@ -23,17 +23,17 @@ def state_directory(state: Path | None) -> Path:
     return (state or DevStackSettings().causeway_dev_state_dir).resolve()
 
 
-def place(state: Path | None) -> Place:
+def site(state: Path | None) -> Site:
     """Raises `Unavailable("stack_not_started")` where no endpoints file is."""
     directory = state_directory(state)
-    return Place(directory, load(directory))
+    return Site(directory, load(directory))
 
 
 def owner_urls(state: Path | None) -> dict[str, str]:
     """The owner's URL of each instance's database: those given in the environment, else those of the endpoints file."""
     if state is None and (given := DevStackSettings().given_database_urls()):
         return given
-    return {name: database.owner_url for name, database in place(state).endpoints.databases.items()}
+    return {name: database.owner_url for name, database in site(state).endpoints.databases.items()}
 
 
 def instance_settings(instance: str, state: Path | None) -> dict[str, str]:
@@ -41,6 +41,6 @@ def instance_settings(instance: str, state: Path | None) -> dict[str, str]:
     prefix = f"CAUSEWAY_{instance.upper()}_"
     if state is None and f"{prefix}KAFKA_BOOTSTRAP_SERVERS" in inherited_environment():
         return {}
-    here = place(state)
+    here = site(state)
     given = environment(Installation(here.state), here.endpoints, instance)
     return {name.removeprefix(prefix).lower(): value for name, value in given.items()}

@@ -1,0 +1,173 @@
+"""The operator's verbs over one installation: its status and health, its cluster, its databases, its policy."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from cyclopts import App
+from cyclopts.types import ExistingFile
+
+from client.cli import output
+from deploy.operator.options import Options, ending, zoned
+from deploy.operator.quarantine_cli import quarantine_app
+from deploy.operator.route_cli import route_app
+
+if TYPE_CHECKING:
+    from deploy.operator.database import SchemaState
+
+status_app = App(name="status", help="How every instance is, as it says itself.")
+doctor_app = App(name="doctor", help="What keeps an installation from working, looked at from outside.")
+topics_app = App(name="topics", help="Topics, users and access rules of the Kafka cluster.")
+database_app = App(name="db", help="Schemas of the instances' databases.")
+policy_app = App(name="policy", help="The routing policy.")
+OPERATOR_APPS = (status_app, doctor_app, quarantine_app, topics_app, database_app, route_app, policy_app)
+
+
+_OPTIONS = Options()
+
+
+@status_app.default
+def status(*urls: str, options: Options = _OPTIONS) -> int:
+    """Ask every instance; exit code 1 if one is not ready.
+
+    Parameters
+    ----------
+    urls
+        Base addresses of instances to ask instead of those of the stack.
+    """
+    with ending(options):
+        from deploy.operator.site import site
+        from deploy.operator.status import FIGURES, ask_instances
+
+        named = {url: url for url in urls} or site(options.state).endpoints.http
+        found = asyncio.run(ask_instances(named))
+        if options.json:
+            output.document({"instances": [each.as_json() for each in found]})
+        else:
+            figures = list(FIGURES.values())
+            rows = [
+                (each.name, "yes" if each.ready else "NO", *(_figure(each.figures.get(name)) for name in figures))
+                for each in found
+            ]
+            output.table(("instance", "ready", *figures), rows)
+            for each in found:
+                for reason in each.reasons():
+                    output.line(f"{each.name}: {reason}")
+        return output.DONE if all(each.ready for each in found) else output.FAILED
+
+
+@doctor_app.default
+def doctor(*, options: Options = _OPTIONS) -> int:
+    """Check files, ports, Java, logins, topics, rights, schemas and documents; exit code 1 if anything is wrong."""
+    with ending(options):
+        from deploy.operator.doctor import examine
+        from deploy.operator.site import site
+
+        found = examine(site(options.state))
+        if options.json:
+            output.document({"findings": [each.as_json() for each in found]})
+        else:
+            rows = [(each.what, "well" if each.well else each.code, each.advice) for each in found]
+            output.table(("what", "found", "what to do"), rows)
+        return output.DONE if all(each.well for each in found) else output.FAILED
+
+
+@topics_app.command
+def diff(*, options: Options = _OPTIONS) -> int:
+    """Say how the cluster differs from the manifest; exit code 1 if it does."""
+    with ending(options):
+        from deploy.operator.site import site
+        from deploy.operator.topics import as_json, find_difference
+
+        found = find_difference(site(options.state).endpoints.kafka)
+        _print_difference(as_json(found), options)
+        return output.FAILED if found else output.DONE
+
+
+@topics_app.command(name="apply")
+def apply_(*, options: Options = _OPTIONS) -> int:
+    """Make the cluster as the manifest says, passwords too, and print what differed. Partitions stay."""
+    with ending(options):
+        from deploy.operator.site import site
+        from deploy.operator.topics import apply_manifest, as_json
+
+        _print_difference(as_json(apply_manifest(site(options.state).endpoints.kafka)), options)
+        return output.DONE
+
+
+@database_app.command
+def migrate(*names: str, options: Options = _OPTIONS) -> int:
+    """Bring databases to the newest schema, of all instances or of those named. Doing it again changes nothing."""
+    with ending(options):
+        from deploy.operator.database import chosen, migrate_schemas
+        from deploy.operator.site import owner_urls
+
+        before = migrate_schemas(chosen(owner_urls(options.state), names))
+        _print_schemas(before, options, done="migrated")
+        return output.DONE
+
+
+@database_app.command(name="check")
+def check_schema(*names: str, options: Options = _OPTIONS) -> int:
+    """Say at which schema each database is; exit code 1 if one is not at the newest."""
+    with ending(options):
+        from deploy.operator.database import check_schemas, chosen
+        from deploy.operator.site import owner_urls
+
+        found = check_schemas(chosen(owner_urls(options.state), names))
+        _print_schemas(found, options, done="BEHIND")
+        return output.DONE if all(each.current for each in found) else output.FAILED
+
+
+@policy_app.command
+def publish(file: ExistingFile, /, *, at: datetime | None = None, options: Options = _OPTIONS) -> int:
+    """Check a policy, approve it with the approvers' keys of the state directory, and publish it to every instance.
+
+    Parameters
+    ----------
+    file
+        The policy, as .json.
+    at
+        When it takes effect; now if no time is given. UTC if it names no zone.
+    """
+    with ending(options):
+        from deploy.operator.policy import publish_file
+        from deploy.operator.site import site
+
+        activated = publish_file(site(options.state), file.read_bytes(), active_from=zoned(at))
+        if options.json:
+            output.document(activated.model_dump(mode="json"))
+        else:
+            output.line(f"published {activated.digest}, in force from {activated.active_from.isoformat()}")
+        return output.DONE
+
+
+def _print_difference(found: Mapping[str, Sequence[str]], options: Options) -> None:
+    if options.json:
+        output.document(found)
+    else:
+        output.table(("what", "which"), [(name, each) for name, differing in found.items() for each in differing])
+
+
+def _print_schemas(found: Sequence[SchemaState], options: Options, *, done: str) -> None:
+    rows: list[dict[str, Any]] = [
+        {"instance": each.instance, "at": list(each.at), "newest": list(each.heads), "current": each.current}
+        for each in found
+    ]
+    if options.json:
+        output.document({"databases": rows})
+        return
+    output.table(
+        ("database", "at", "newest", ""),
+        [
+            (row["instance"], " ".join(row["at"]), " ".join(row["newest"]), "" if row["current"] else done)
+            for row in rows
+        ],
+    )
+
+
+def _figure(value: float | None) -> str:
+    return "" if value is None else f"{value:g}"

@@ -1,0 +1,42 @@
+"""What every verb of the operator takes, and how it ends: 0 well or done, 1 not so, 2 wrong call."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from client.cli import output
+from shared.kernel.errors import CausewayError, Refused
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What every verb takes."""
+
+    state: Path | None = None
+    """State directory of the stack. Without it, CAUSEWAY_DEV_STATE_DIR."""
+    json: Annotated[bool, Parameter(negative="", show_default=False)] = False
+    """Print one JSON document instead of text."""
+
+
+@contextmanager
+def ending(options: Options) -> Iterator[None]:
+    """Turn a coded failure into a message and an exit code."""
+    try:
+        yield
+    except CausewayError as error:
+        output.failure(error, as_json=options.json)
+        wrong_call = isinstance(error, Refused) and error.status == 400
+        raise SystemExit(output.WRONG_CALL if wrong_call else output.FAILED) from None
+
+
+def zoned(at: datetime | None) -> datetime | None:
+    """A time that names no zone is UTC."""
+    return at.replace(tzinfo=UTC) if at is not None and at.tzinfo is None else at

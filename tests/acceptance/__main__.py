@@ -1,0 +1,131 @@
+"""`python -m tests.acceptance`: show every promise of the finished work, run for real, and write docs/acceptance.md."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from xml.etree import ElementTree
+
+from shared.kernel.errors import CausewayError
+from tests.acceptance.lines import LINES, Line
+from tests.acceptance.verbs import VERBS, WholeDemo
+
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "acceptance.md"
+HEAD = """\
+# What finished work must show
+
+Written by `make acceptance`, which runs every line of this page for real: the tests that it names, and the verbs that
+take too long for the default run. A line is kept only if all of its tests ran and passed and its verb found what it
+must. Figures are those of the last run.
+"""
+
+
+@dataclass(slots=True)
+class Tested:
+    """What a run of one test, with all of its cases, came to."""
+
+    cases: int = 0
+    failed: int = 0
+    figures: list[str] = field(default_factory=list)
+    sums: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """One line and whether it is kept."""
+
+    line: Line
+    kept: bool
+    figure: str
+
+
+def main() -> int:
+    """Exit code 0 if every line is kept, else 1."""
+    lines = [line for lines in LINES.values() for line in lines]
+    tested = run_tests(sorted({test for line in lines for test in line.tests}))
+    with tempfile.TemporaryDirectory(prefix="causeway-acceptance-") as folder:
+        whole = WholeDemo(Path(folder))
+        shown = {title: [show(line, tested, whole) for line in lines] for title, lines in LINES.items()}
+    PAGE.write_text(page(shown), encoding="utf-8")
+    failed = sum(not each.kept for found in shown.values() for each in found)
+    print(f"{len(lines) - failed} of {len(lines)} lines kept; written to {PAGE.relative_to(ROOT)}")
+    return 1 if failed else 0
+
+
+def run_tests(tests: Sequence[str]) -> dict[str, Tested]:
+    """Run the tests in a process of their own; what each came to, by its name."""
+    with tempfile.TemporaryDirectory(prefix="causeway-acceptance-") as folder:
+        report = Path(folder) / "report.xml"
+        command = [sys.executable, "-m", "pytest", "-q", f"--junitxml={report}", *tests]
+        print(f"running {len(tests)} tests", flush=True)
+        subprocess.run(command, cwd=ROOT, check=False)
+        return read_report(report.read_text(encoding="utf-8")) if report.exists() else {}
+
+
+def read_report(text: str) -> dict[str, Tested]:
+    """A JUnit report by test, cases put together: figures side by side, numbers added up."""
+    tested: dict[str, Tested] = {}
+    for case in ElementTree.fromstring(text).iter("testcase"):  # noqa: S314 - pytest wrote it a moment ago
+        function = case.attrib["name"].partition("[")[0]
+        found = tested.setdefault(f"{case.attrib['classname'].replace('.', '/')}.py::{function}", Tested())
+        found.cases += 1
+        found.failed += any(case.find(tag) is not None for tag in ("failure", "error", "skipped"))
+        for each in case.iter("property"):
+            name, value = each.attrib["name"], each.attrib["value"]
+            if name == "figure":
+                found.figures.append(value)
+            else:
+                found.sums[name] = found.sums.get(name, 0) + int(value)
+    return tested
+
+
+def show(line: Line, tested: Mapping[str, Tested], whole: WholeDemo) -> Shown:
+    """Judge one line, and say so."""
+    kept, figures = judge(line, tested)
+    if line.verb is not None:
+        try:
+            figures.insert(0, VERBS[line.verb](whole))
+        except (AssertionError, CausewayError, subprocess.SubprocessError, LookupError) as error:
+            kept = False
+            figures.insert(0, f"{type(error).__name__} in {line.verb}")
+            print(f"        {str(error)[:500]}")
+    shown = Shown(line, kept, "; ".join(figures))
+    print(f"{'kept  ' if kept else 'BROKEN'}  {line.promise}\n        {shown.figure}", flush=True)
+    return shown
+
+
+def judge(line: Line, tested: Mapping[str, Tested]) -> tuple[bool, list[str]]:
+    """Whether all tests of a line ran and passed, and their figures. A test that did not run is a broken promise."""
+    found = [tested.get(test, Tested()) for test in line.tests]
+    kept = all(each.cases and not each.failed for each in found)
+    figures = [figure for each in found for figure in each.figures]
+    figures += [f"{value:,} {name}" for each in found for name, value in each.sums.items()]
+    if line.tests:
+        passed = sum(each.cases - each.failed for each in found)
+        figures.append(f"{passed} of {sum(each.cases for each in found)} tests passed")
+    return kept, figures
+
+
+def page(shown: Mapping[str, Sequence[Shown]]) -> str:
+    return "\n".join([HEAD, *(text for title, found in shown.items() for text in _section(title, found))])
+
+
+def _section(title: str, found: Sequence[Shown]) -> Iterator[str]:
+    yield f"## {title}\n"
+    yield "| line | shown by | figure | kept |"
+    yield "| --- | --- | --- | --- |"
+    for each in found:
+        files = sorted({test.partition("::")[0] for test in each.line.tests})
+        shown_by = [f"`{each.line.verb}`"] if each.line.verb else []
+        shown_by += [f"`{file}`" for file in files]
+        yield f"| {each.line.promise} | {', '.join(shown_by)} | {each.figure} | {'yes' if each.kept else 'NO'} |"
+    yield ""
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,109 @@
+"""`causeway demo`, run as anyone runs it, and what can be said of it afterwards by programs that did not take part."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from deploy.devstack.stack import DevStack
+from shared.kernel.clock import SystemClock
+from shared.vocabulary import jurisdiction
+from tests.acceptance import flows
+from tests.acceptance.programs import causeway, foreign
+from tests.support.stack import embedded_settings
+
+TREE = Path(jurisdiction.__file__).with_name("data") / "jurisdictions.json"
+#: Every way in which a recipient may answer, or stay silent.
+ANSWERS = ("actioned", "rejected", "not_ours", "declined", "none")
+
+
+@dataclass(frozen=True, slots=True)
+class Demonstration:
+    """One run of the demo, which has ended: how it ended, what it wrote, and when it began and ended."""
+
+    state: Path
+    ran: subprocess.CompletedProcess[str]
+    report: dict[str, Any]
+    began: datetime
+    ended: datetime
+
+    @property
+    def messages(self) -> Sequence[dict[str, Any]]:
+        """The flow that it printed."""
+        found: Sequence[dict[str, Any]] = self.report["flow"]["messages"]
+        return found
+
+
+def run_demo(folder: Path, count: int, *, timeout_s: float) -> Demonstration:
+    """Run the demo in an empty folder, not on a terminal. Raises `AssertionError` with its errors if it fails."""
+    clock = SystemClock()
+    began, state, file = clock.now(), folder / "demo", folder / "report.json"
+    arguments = ("--json", str(file), "--count", str(count), "--state", str(state))
+    ran = causeway(state, "demo", *arguments, timeout_s=timeout_s)
+    assert ran.returncode == 0, ran.stderr[-2000:]
+    return Demonstration(state, ran, json.loads(file.read_text()), began, clock.now())
+
+
+def counted(demo: Demonstration) -> dict[str, Any]:
+    """The demo's counts in the form of the recount's summary."""
+    recipients: dict[str, dict[str, int]] = {}
+    for row in demo.report["recipients"]:
+        recipients.setdefault(row["recipient"], {})[row["purpose"]] = row["count"]
+    reasons: Counter[str] = Counter()
+    for row in demo.report["work_lists"]:
+        reasons[row["reason"]] += row["count"]
+    return {
+        "referrals": demo.report["filed"]["count"],
+        "dispositions": demo.report["filed"]["states"],
+        "work_reasons": dict(reasons),
+        "recipients": recipients,
+    }
+
+
+def recounted(demo: Demonstration, *, policy: Path | None = None) -> list[dict[str, Any]]:
+    """What the stand-alone script counts from the demo's input alone, for each day on which it may have decided."""
+    files = {
+        name: Path(demo.report["input"][key]) for name, key in (("referrals", "sample"), ("directory", "directory"))
+    }
+    files |= {"policy": policy or Path(demo.report["input"]["policy"]), "tree": TREE}
+    arguments = [part for name, path in files.items() for part in (f"--{name}", str(path))]
+    summaries = []
+    for day in sorted({demo.began.date(), demo.ended.date()}):
+        ran = foreign("recount.py", arguments=[*arguments, "--on", day.isoformat()])
+        assert ran.returncode == 0, ran.stderr
+        summary: dict[str, Any] = json.loads(ran.stdout)
+        del summary["not_sent"]
+        summaries.append(summary)
+    return summaries
+
+
+def without_a_rule(demo: Demonstration, rule_id: str, folder: Path) -> Path:
+    """The demo's policy with one rule left out, for the control of the recount."""
+    policy = json.loads(Path(demo.report["input"]["policy"]).read_text())
+    policy["rules"] = [rule for rule in policy["rules"] if rule["id"] != rule_id]
+    file = folder / "edited-policy.json"
+    file.write_text(json.dumps(policy))
+    return file
+
+
+@dataclass(frozen=True, slots=True)
+class Aftermath:
+    """What was found on the demo's servers, started again: the flow, reread, and the accounts."""
+
+    again: flows.Reread
+    accounts_code: int
+    accounts: dict[str, Any]
+
+
+def aftermath(demo: Demonstration) -> Aftermath:
+    """Start the demo's servers again, without its instances, and look at what they hold."""
+    with DevStack(demo.state, embedded_settings(), say=lambda _: None) as stack:
+        again = flows.reread(stack.endpoints, demo.messages, demo.state / "directory.json")
+        ran = causeway(demo.state, "audit", "reconcile", "--json")
+    return Aftermath(again, ran.returncode, json.loads(ran.stdout))

@@ -1,0 +1,79 @@
+"""The demo on a small sample; `python -m tests.acceptance` runs it whole."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.demonstration import (
+    Aftermath,
+    Demonstration,
+    aftermath,
+    counted,
+    recounted,
+    run_demo,
+    without_a_rule,
+)
+from tests.acceptance.flows import instances_of
+
+Record = Callable[[str, object], None]
+
+REFERRALS = 150
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Demonstration:
+    return run_demo(tmp_path_factory.mktemp("demo"), REFERRALS, timeout_s=180)
+
+
+@pytest.fixture(scope="module")
+def after(demo: Demonstration) -> Aftermath:
+    return aftermath(demo)
+
+
+def test_the_demo_prints_counts_work_lists_one_flow_and_addresses(demo: Demonstration) -> None:
+    printed = demo.ran.stdout
+    for title in ("Most addressed recipients", "Answers of recipients", "Work lists", "The flow of referral"):
+        assert title in printed
+    assert all(f"{url}/openapi.json" in printed for url in demo.report["urls"].values())
+    assert sum(demo.report["filed"]["states"].values()) == demo.report["filed"]["count"] == REFERRALS
+    assert all(row["reason"] and row["count"] > 0 for row in demo.report["work_lists"])
+
+
+def test_the_demos_flow_crosses_three_instances_in_eight_messages_or_more(demo: Demonstration) -> None:
+    assert len(demo.messages) >= 8
+    assert len(instances_of(demo.messages, demo.state / "directory.json")) >= 3
+    assert any(each["rules"] for each in demo.messages)
+    assert any(each["type"].endswith("_withdrawn.v1") for each in demo.messages)
+
+
+def test_the_demos_counts_equal_a_recount_of_its_input(demo: Demonstration, record_property: Record) -> None:
+    assert counted(demo) in recounted(demo)
+    record_property(
+        "figure", f"{REFERRALS} referrals, {sum(r['count'] for r in demo.report['recipients'])} edges equal"
+    )
+
+
+def test_a_recount_by_another_law_is_noticed(demo: Demonstration, tmp_path: Path) -> None:
+    """The control of the test above."""
+    used = next(rule for each in demo.messages for rule in each["rules"])
+    edited = without_a_rule(demo, used, tmp_path)
+    assert counted(demo) not in recounted(demo, policy=edited)
+
+
+def test_the_demos_accounts_add_up_and_still_do_when_its_servers_are_started_again(
+    demo: Demonstration, after: Aftermath
+) -> None:
+    for accounts in (demo.report["accounting"], after.accounts):
+        assert [accounts[name]["difference"] for name in ("I", "II", "III")] == [0, 0, 0]
+    assert after.accounts_code == 0
+    assert after.accounts["I"] == demo.report["accounting"]["I"]
+
+
+def test_every_message_of_the_demos_flow_read_again_has_its_digest_and_its_proof(
+    demo: Demonstration, after: Aftermath
+) -> None:
+    assert after.again.digests == [each["digest"] for each in demo.messages]
+    assert after.again.verdicts == ["ok"] * len(demo.messages)

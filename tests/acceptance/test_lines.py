@@ -1,0 +1,55 @@
+"""The list of promises is itself checked: each names tests that exist, and a test that did not run breaks its line."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.__main__ import judge, read_report
+from tests.acceptance.lines import LINES, Line
+from tests.acceptance.verbs import VERBS
+
+ROOT = Path(__file__).parents[2]
+ALL = [line for lines in LINES.values() for line in lines]
+LINE = Line("a promise", ("tests/a/test_a.py::test_one", "tests/a/test_a.py::test_two"))
+ONE = '<testcase classname="tests.a.test_a" name="test_one[x]">{inside}</testcase>'
+TWO = '<testcase classname="tests.a.test_a" name="test_two"/>'
+
+
+def report(*cases: str) -> str:
+    return f"<testsuites><testsuite>{''.join(cases)}</testsuite></testsuites>"
+
+
+@pytest.mark.parametrize("line", ALL, ids=lambda line: line.promise[:40])
+def test_every_line_names_tests_and_verbs_that_exist(line: Line) -> None:
+    assert line.tests or line.verb
+    assert line.verb is None or line.verb in VERBS
+    for test in line.tests:
+        path, _, function = test.partition("::")
+        tree = ast.parse((ROOT / path).read_text(encoding="utf-8"))
+        names = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
+        assert function in names, test
+
+
+def test_every_verb_is_named_by_a_line() -> None:
+    assert {line.verb for line in ALL if line.verb} == VERBS.keys()
+
+
+def test_a_line_is_kept_if_all_cases_of_its_tests_passed() -> None:
+    properties = '<properties><property name="figure" value="3 of 3"/><property name="cells" value="7"/></properties>'
+    kept, figures = judge(LINE, read_report(report(ONE.format(inside=properties), ONE.format(inside=""), TWO)))
+    assert kept
+    assert figures == ["3 of 3", "7 cells", "3 of 3 tests passed"]
+
+
+@pytest.mark.parametrize("tag", ["failure", "error", "skipped"])
+def test_a_case_that_did_not_pass_breaks_its_line(tag: str) -> None:
+    kept, _ = judge(LINE, read_report(report(ONE.format(inside=f"<{tag}/>"), ONE.format(inside=""), TWO)))
+    assert not kept
+
+
+def test_a_test_that_did_not_run_breaks_its_line() -> None:
+    kept, _ = judge(LINE, read_report(report(TWO)))
+    assert not kept

@@ -1,0 +1,87 @@
+"""What is too long for the default test run: each verb looks at one whole demo and returns its figure.
+
+A verb raises `AssertionError` where the demo does not show what it must.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from pathlib import Path
+
+from tests.acceptance.demonstration import ANSWERS, Aftermath, Demonstration, aftermath, counted, recounted, run_demo
+from tests.acceptance.flows import instances_of
+
+REFERRALS = 2000
+DEMO_S_MAX = 900.0
+
+
+class WholeDemo:
+    """The demo at its full size, run once, when the first verb asks for it."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    @cached_property
+    def demo(self) -> Demonstration:
+        return run_demo(self._folder, REFERRALS, timeout_s=DEMO_S_MAX)
+
+    @cached_property
+    def after(self) -> Aftermath:
+        return aftermath(self.demo)
+
+
+def the_demo_runs(whole: WholeDemo) -> str:
+    report = whole.demo.report
+    assert sum(report["filed"]["states"].values()) == report["filed"]["count"] == REFERRALS
+    assert min(report["answers"].get(answer, 0) for answer in ANSWERS) > 0, report["answers"]
+    assert report["answers"].get("withdrawal_acknowledged", 0) > 0
+    assert report["work_lists"]
+    answers = ", ".join(f"{answer} {report['answers'][answer]}" for answer in ANSWERS)
+    seconds = report["seconds"]
+    return f"{REFERRALS} filed; {answers}; first answer after {seconds['first_answer']} s, end after {seconds['end']} s"
+
+
+def the_demo_prints_a_flow(whole: WholeDemo) -> str:
+    messages, instances = whole.demo.messages, instances_of(whole.demo.messages, whole.demo.state / "directory.json")
+    assert len(messages) >= 8
+    assert len(instances) >= 3
+    assert any(each["rules"] for each in messages)
+    return f"{len(messages)} messages over {len(instances)} instances"
+
+
+def the_demo_is_recounted(whole: WholeDemo) -> str:
+    ours = counted(whole.demo)
+    assert ours in recounted(whole.demo)
+    edges = sum(count for purposes in ours["recipients"].values() for count in purposes.values())
+    return f"{edges} edges to {len(ours['recipients'])} recipients: equal"
+
+
+def the_demo_adds_up(whole: WholeDemo) -> str:
+    accounts = whole.after.accounts
+    for found in (whole.demo.report["accounting"], accounts):
+        assert [found[name]["difference"] for name in ("I", "II", "III")] == [0, 0, 0], found["differences"]
+    assert whole.after.accounts_code == 0
+    return (
+        f"(I) {accounts['I']['submitted']} submitted, (II) {accounts['II']['emitted']} messages, "
+        f"(III) {accounts['III']['edges']} edges: differences 0, 0, 0"
+    )
+
+
+def the_demos_flow_is_read_again(whole: WholeDemo) -> str:
+    messages, again = whole.demo.messages, whole.after.again
+    assert again.digests == [each["digest"] for each in messages]
+    assert again.verdicts == ["ok"] * len(messages)
+    return f"{len(messages)} of {len(messages)} digests equal and proofs verified"
+
+
+VERBS: Mapping[str, Callable[[WholeDemo], str]] = {
+    verb.__name__: verb
+    for verb in (
+        the_demo_runs,
+        the_demo_prints_a_flow,
+        the_demo_is_recounted,
+        the_demo_adds_up,
+        the_demos_flow_is_read_again,
+    )
+}

@@ -1,0 +1,48 @@
+"""What a party does from its own machine: the command `causeway` with the party's address and key, and nothing else."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from deploy.devstack.settings import inherited_environment
+from tests.support.running import Exchange
+
+
+@dataclass(frozen=True, slots=True)
+class Party:
+    """One party at its own prompt."""
+
+    exchange: Exchange
+    name: str
+
+    def causeway(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run a verb; its exit code is the caller's to judge."""
+        key = self.exchange.parties[self.name]
+        ours = {name: value for name, value in inherited_environment().items() if not name.startswith("CAUSEWAY_")}
+        return subprocess.run(
+            [sys.executable, "-m", "deploy.cli", *arguments],
+            env=ours | {"CAUSEWAY_URL": key.url, "CAUSEWAY_API_KEY": key.key},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    def told(self, *arguments: str) -> Any:
+        """What a verb that succeeds says, as JSON."""
+        ran = self.causeway(*arguments, "--json")
+        assert ran.returncode == 0, ran.stderr
+        return json.loads(ran.stdout)
+
+
+def written(folder: Path, referral: dict[str, Any]) -> str:
+    """The referral in a file, as a person would have it."""
+    path = folder / "referral.json"
+    path.write_text(json.dumps(referral), encoding="utf-8")
+    return str(path)

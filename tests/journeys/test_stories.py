@@ -1,0 +1,123 @@
+"""The stories that the README tells, each from its first command to its last answer, on a running exchange."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from uuid import UUID
+
+from shared.kernel.clock import SystemClock
+from shared.vocabulary.answers import CaseDeclineReason, NoticeAction
+from tests.journeys.parties import Party, written
+from tests.support.running import AGENCY, HOTLINE, OTHER_HOTLINE, PROVIDER, Exchange, referral
+
+AUDITOR = "auditor.example"
+
+
+async def test_a_referral_is_previewed_filed_delivered_answered_and_followed(
+    exchange: Exchange, tmp_path: Path
+) -> None:
+    hotline, agency, provider = (Party(exchange, name) for name in (HOTLINE, AGENCY, PROVIDER))
+    body = referral()
+    file = written(tmp_path, body)
+
+    previewed = hotline.told("referral", "check", file)["results"][0]
+    filed = hotline.told("referral", "submit", file)
+    assert [each["recipient"] for each in previewed["recipients"]] == [OTHER_HOTLINE, AGENCY, PROVIDER]
+    assert filed["recipients"] == previewed["recipients"]
+    referral_id = filed["referral_id"]
+
+    await exchange.until_quiet()
+    shown = hotline.told("referral", "show", referral_id)
+    assert shown["marks"] == {"accepted": True, "delivered": "3/3", "acknowledged": "0/3"}
+    notice_id = next(edge["notice_id"] for edge in shown["edges"] if edge["notice_id"])
+
+    location = body["items"][0]["locator"]["value"]
+    assert agency.told("inbox", "show", referral_id)["record"]["items"][0]["locator"]["value"] == location
+    notice = provider.told("inbox", "notice", notice_id)
+    assert notice["record"]["items"][0]["locator"]["value"] == location
+    assert referral_id not in json.dumps(notice)
+
+    async with exchange.client(PROVIDER) as acting, exchange.client(AGENCY) as deciding:
+        await acting.acknowledge_notice(UUID(notice_id))
+        await acting.action_notice(UUID(notice_id), [NoticeAction.REMOVED], effective_at=SystemClock().now())
+        await deciding.decline_case(UUID(referral_id), CaseDeclineReason.ALREADY_KNOWN)
+    await exchange.until_quiet()
+    answers = {edge["recipient"]: edge["answer"] for edge in hotline.told("referral", "show", referral_id)["edges"]}
+    assert answers == {OTHER_HOTLINE: "none", AGENCY: "declined", PROVIDER: "actioned"}
+
+    await exchange.until_audited()
+    flow = Party(exchange, AUDITOR).told("flow", referral_id, "--purpose", "the tour of the README")
+    types = [each["type"] for each in flow["messages"]]
+    assert {"causeway.referral_offered.v1", "causeway.notice_actioned.v1", "causeway.case_declined.v1"} <= {*types}
+    assert location not in json.dumps(flow)
+
+
+async def test_a_referral_is_withdrawn_and_every_recipient_acknowledges(exchange: Exchange, tmp_path: Path) -> None:
+    hotline = Party(exchange, HOTLINE)
+    referral_id = hotline.told("referral", "submit", written(tmp_path, referral()))["referral_id"]
+    await exchange.until_quiet()
+
+    withdrawn = hotline.told("referral", "withdraw", referral_id, "--reason", "filed_in_error")
+    assert withdrawn == {"referral_id": referral_id, "state": "withdrawn"}
+    await exchange.until_quiet()
+    for name in (OTHER_HOTLINE, AGENCY):
+        listed = Party(exchange, name).told("inbox", "--state", "withdrawn")["items"]
+        assert referral_id in {item["referral_id"] for item in listed}
+
+    shown = hotline.told("referral", "show", referral_id)
+    notice_id = next(edge["notice_id"] for edge in shown["edges"] if edge["notice_id"])
+    async with (
+        exchange.client(OTHER_HOTLINE) as other,
+        exchange.client(AGENCY) as agency,
+        exchange.client(PROVIDER) as provider,
+    ):
+        await other.acknowledge_withdrawal(UUID(referral_id))
+        await agency.acknowledge_withdrawal(UUID(referral_id))
+        await provider.acknowledge_notice_withdrawal(UUID(notice_id))
+    await exchange.until_quiet()
+    shown = hotline.told("referral", "show", referral_id)
+    assert shown["state"] == "withdrawn"
+    assert {edge["answer"] for edge in shown["edges"]} == {"withdrawal_acknowledged"}
+
+
+async def test_bad_input_is_answered_with_the_field_and_the_rule_and_never_the_value(
+    exchange: Exchange, tmp_path: Path
+) -> None:
+    hotline = Party(exchange, HOTLINE)
+    body = referral(incident_kind="made-up-kind")
+    file = written(tmp_path, body)
+
+    ran = hotline.causeway("referral", "submit", file)
+    assert ran.returncode == 1
+    assert "/incident_kind" in ran.stderr
+    assert "made-up-kind" not in ran.stdout + ran.stderr
+
+    body["incident_kind"] = "csam"
+    mended = hotline.told("referral", "submit", written(tmp_path, body))
+    assert mended["state"] == "routed"
+
+
+async def test_a_referral_that_can_go_nowhere_is_on_the_work_list_with_its_reason(
+    exchange: Exchange, tmp_path: Path
+) -> None:
+    body = referral(items=[{"locator": {"kind": "account", "value": "user-1"}}])
+    filed = Party(exchange, HOTLINE).told("referral", "submit", written(tmp_path, body))
+    assert (filed["state"], filed["work_reason"], filed["recipients"]) == ("unroutable", "no_route", [])
+    async with exchange.client(HOTLINE) as client:
+        listed = [item.external_ref async for page in client.work(reason="no_route") for item in page.items]
+    assert body["external_ref"] in listed
+
+
+async def test_the_same_referral_again_is_answered_with_the_first(exchange: Exchange, tmp_path: Path) -> None:
+    hotline = Party(exchange, HOTLINE)
+    file = written(tmp_path, referral())
+    first = hotline.told("referral", "submit", file, "--idempotency-key", "story-1")
+    again = hotline.told("referral", "submit", file, "--idempotency-key", "story-1")
+    assert again == first
+
+    ran = hotline.causeway("referral", "submit", file, "--idempotency-key", "story-2")
+    assert ran.returncode == 1
+    assert "external_ref_exists" in ran.stderr
+    imported = hotline.told("referral", "import", file)
+    assert (imported["existing"], imported["refused"]) == (1, 0)
