@@ -93,6 +93,7 @@ class EdgeView(Recipient):
     delivery: str = ""
     code: str | None = None
     answer: str = "none"
+    notice_id: UUID | None = None
 
 
 class ReferralView(View):

@@ -89,9 +89,9 @@ def check_capacity(found: list[Leaf], texts: Split) -> None:
         if part.words and part.role not in ("name", "host"):
             words += part.words
             record_words += part.words if fresh else 0
-            for used, limit, unit in zip((part.words, words, record_words), WORDS_MAX, _UNITS, strict=True):
-                if used > limit:
-                    _refuse(f"words_{unit}", f"at most {limit} words in one {unit}", part.path)
+            for count, words_max, unit in zip((part.words, words, record_words), WORDS_MAX, _UNITS, strict=True):
+                if count > words_max:
+                    _refuse(f"words_{unit}", f"at most {words_max} words in one {unit}", part.path)
         if part.opaque_bits:
             role = _budget(part, storage)
             budget = BUDGETS[role]

@@ -158,18 +158,15 @@ def _part(role: Role, text: str, path: Path, *, name: str = "") -> Part:
 
 def _add_parts(address: Address, parts: list[Part]) -> None:
     path = address.path
-    encoded = "%" in address.raw
     if address.authority:
         parts.append(_part("host", address.authority, path))
-    for segment in address.segments:
-        if segment:
-            parts.append(_part("path", readable(decoded(segment) if encoded else segment), path))
+    parts.extend(_part("path", readable(decoded(segment)), path) for segment in address.segments if segment)
     for name, value in address.parameters:
         if name.lower() in _KNOWN_NAMES:
             parts.append(Part("name", name, path, "", *_KNOWN_NAME, 0.0))
         elif name:
             parts.append(_part("name", decoded(name), path))
         if value:
-            parts.append(_part("value", readable(decoded(value) if encoded else value), path, name=name.lower()))
+            parts.append(_part("value", readable(decoded(value)), path, name=name.lower()))
     if address.fragment:
         parts.append(_part("fragment", readable(decoded(address.fragment)), path))

@@ -251,12 +251,12 @@ def _together(parts: list[Part]) -> bool:
 
 def _differing(texts: list[str]) -> list[str]:
     """`texts` without their common beginning and end."""
-    start = _common_length(texts)
-    end = _common_length([text[start:][::-1] for text in texts])
+    start = _shared_length(texts)
+    end = _shared_length([text[start:][::-1] for text in texts])
     return [text[start : len(text) - end] for text in texts]
 
 
-def _common_length(texts: list[str]) -> int:
+def _shared_length(texts: list[str]) -> int:
     """How many characters all of `texts` begin with. The extremes in order share what all share."""
     first, last = min(texts), max(texts)
     size = min(len(first), len(last))

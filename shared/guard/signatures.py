@@ -88,7 +88,7 @@ _ANYWHERE: tuple[bytes, ...] = (
     b"SQLite format 3\x00",
 )
 _PATTERNS: tuple[bytes, ...] = (
-    rb"ftyp(?:isom|iso[2-9]|mp4[12v]|avi[fs1]|M4[ABVP] |qt  |3g[pe2][1-9a-z]|mif1|msf1|hei[cmsx]|hev[cx]|jp2 |dash|f4v )",
+    rb"ftyp(?:isom|iso[2-9]|mp4[12v]|avi[fs1]|M4[ABVP] |qt  |3g[pe2][1-9a-z]|mif1|msf1|hei[cmsx]|hev[cx]|jp2 |dash)",
     rb"RIFF[\s\S]{4}(?:WEBP|WAVE|AVI )",
     rb"\xff\xd8\xff[\xe0-\xef\xdb\xc4\xc0\xc2\xfe]\x00[\x04-\xff](?:[\s\S]{2,60}\xff|JFIF|Exif)",
     rb"<(?:[sS][vV][gG][\s>/]|\?xml|!(?:doctype|DOCTYPE)|html[\s>]|img\s|script)",

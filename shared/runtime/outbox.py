@@ -31,7 +31,7 @@ _UNSTAMPED = f"""
 SELECT {_COLUMNS} FROM outbox AS o
 WHERE sequence IS NULL AND NOT EXISTS (
     SELECT 1 FROM outbox AS before
-    WHERE before.subject = o.subject AND before.recipient = o.recipient AND before.sequence IS NOT NULL)
+    WHERE before.subject = o.subject AND before.recipient = o.recipient AND before.id < o.id)
 ORDER BY id LIMIT $1
 """
 _UNRECEIPTED = f"""

@@ -115,8 +115,11 @@ class OutboxStore(Protocol):
         ...
 
     async def unstamped(self, limit: int) -> list[OutboxRow]:
-        """Rows to stamp, in order. One waits while a stamped one of its subject to its recipient is unreceipted:
-        if that is lost with the broker's disk and sent again, it still comes first."""
+        """Rows to stamp, in order. One waits while an earlier one of its subject to its recipient is still there.
+
+        So one message of a subject is under way at a time. If it is lost with the broker's disk and sent again, it
+        still comes before the next.
+        """
         ...
 
     async def stamp(self, rows: Sequence[OutboxRow]) -> list[OutboxRow]:

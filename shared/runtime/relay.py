@@ -118,6 +118,8 @@ class Relay:
 
     async def resend_overdue(self) -> int:
         """Send rows again whose receipt is overdue (a lost broker disk, a lost receipt)."""
+        # Also look once for rows that a rival stamped and never sent: its lock was lost, and it died after ours began.
+        self._unsent_possible = True
         overdue = self._clock.now() - timedelta(seconds=self._settings.resend_after_s)
         rows = await self._store.unreceipted(overdue, self._settings.batch_rows_max)
         if rows:

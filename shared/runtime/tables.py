@@ -39,7 +39,7 @@ outbox = sa.Table(
     sa.CheckConstraint("octet_length(body) <= 65536", name="outbox_body_bound"),
 )
 sa.Index("outbox_unstamped", outbox.c.id, postgresql_where=outbox.c.sequence.is_(None))
-sa.Index("outbox_stamped", outbox.c.subject, outbox.c.recipient, postgresql_where=outbox.c.sequence.isnot(None))
+sa.Index("outbox_subject", outbox.c.subject, outbox.c.recipient, outbox.c.id)
 sa.Index(
     "outbox_unsent",
     outbox.c.id,

@@ -74,8 +74,8 @@ MAIN_FLOW = (
         ),
     ),
     Line(
-        "Every message of the printed flow, read again by a foreign client at its offset, has its digest, and its batch "
-        "proof is verified by a program that imports nothing of the project",
+        "Every message of the printed flow, read again by a foreign client at its offset, has its digest, and its "
+        "batch proof is verified by a program that imports nothing of the project",
         _tests(
             _FLOWS,
             "test_every_message_of_a_flow_read_again_has_its_digest_and_its_proof",

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -20,7 +21,7 @@ import pytest
 from client.views import ReferralView
 from deploy.devstack.postgres import _binaries
 from tests.support.canary import Hit, contents, new_mark, search, spellings
-from tests.support.running import AGENCY, HOTLINE, OTHER_HOTLINE, PROVIDER, SERVICES, Exchange, referral
+from tests.support.running import AGENCY, HOTLINE, OTHER_HOTLINE, PROVIDER, SERVICES, Exchange, referral, until
 
 Record = Callable[[str, object], None]
 
@@ -151,7 +152,10 @@ async def parked(exchange: Exchange, mark: str) -> int:
     async with exchange.client(HOTLINE) as hotline, nothing_fits(exchange, "offer"):
         filed = await hotline.submit_batch([marked(mark, number) for number in range(TIMES)])
         await exchange.until_quiet()
-    offers = "SELECT count(*) AS n FROM sent JOIN edge USING (message_id) WHERE outcome = 'parked' AND referral_id = ANY($1::uuid[])"
+    offers = """
+        SELECT count(*) AS n FROM sent JOIN edge USING (message_id)
+        WHERE outcome = 'parked' AND referral_id = ANY($1::uuid[])
+    """
     rows = await exchange.count_as_accountant("hotline", offers, [each.referral_id for each in filed])
     return int(rows[0]["n"])
 
@@ -191,14 +195,12 @@ async def marks(exchange: Exchange) -> Marks:
     await exchange.until_audited()
     await dump(exchange)
     # Spans are written in batches: the planted one among them was the last.
-    async with asyncio.timeout(30):
-        while not [hit for hit in search_in(exchange.state, "spans-", chosen.planted)]:
-            await asyncio.sleep(0.5)
+    await until(partial(found_in, exchange.state, "spans-", chosen.planted))
     return chosen
 
 
-def search_in(state: Path, store: str, mark: str) -> list[Hit]:
-    return [hit for hit in search(state, mark) if hit.place.startswith(store)]
+async def found_in(state: Path, store: str, mark: str) -> bool:
+    return any(hit.place.startswith(store) for hit in search(state, mark))
 
 
 async def test_no_marked_value_is_found_in_any_store(exchange: Exchange, marks: Marks, record_property: Record) -> None:
@@ -214,7 +216,7 @@ async def test_no_marked_value_is_found_in_any_store(exchange: Exchange, marks: 
 @pytest.mark.parametrize("store", STORES)
 async def test_the_same_search_finds_a_mark_planted_in_the_clear(exchange: Exchange, marks: Marks, store: str) -> None:
     """The control of the test above: each store is looked into, and what is there is found."""
-    assert search_in(exchange.state, store, marks.planted)
+    assert await found_in(exchange.state, store, marks.planted)
 
 
 @pytest.mark.parametrize("spelling", spellings("abcdef2345672345"))

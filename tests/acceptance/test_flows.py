@@ -1,4 +1,4 @@
-"""One referral's flow: shown by audit, read again by a foreign client at each offset, verified by a foreign verifier."""
+"""One referral's flow: shown by audit, read again by a foreign client at each offset, and verified by another."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One key, one effect, one answer: repeated, raced over two processes, and with the process killed before it answers."""
+"""One key, one effect, one answer: repeated, raced over two processes, and with the process killed in between."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
+import asyncpg
 import httpx
 import pytest
 
-from tests.support.running import HOTLINE, OTHER_HOTLINE, Exchange, referral
+from tests.support.running import HOTLINE, OTHER_HOTLINE, Exchange, referral, until
 
 SECOND = "hotline-api-2"
 #: What a second API process needs to take referrals; the relay of the first sends what they become.
@@ -109,7 +111,7 @@ async def test_fifty_keys_at_once_for_one_reference_at_two_processes_are_one_ref
 
 
 @asynccontextmanager
-async def commits_withheld(exchange: Exchange) -> AsyncIterator[None]:
+async def commits_withheld(exchange: Exchange) -> AsyncIterator[asyncpg.Connection]:
     """Within it a commit is written and durable, but PostgreSQL does not tell whoever asked for it.
 
     It waits for a standby that does not exist. Once that is no longer asked for, all see what was committed.
@@ -118,38 +120,41 @@ async def commits_withheld(exchange: Exchange) -> AsyncIterator[None]:
     try:
         await admin.execute("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
         await admin.fetch("SELECT pg_reload_conf()")
-        yield
+        yield admin
     finally:
         await admin.execute("ALTER SYSTEM RESET synchronous_standby_names")
         await admin.fetch("SELECT pg_reload_conf()")
-        while await admin.fetch("SELECT 1 FROM pg_stat_activity WHERE wait_event = 'SyncRep'"):
-            await asyncio.sleep(0.02)
+        await until_none(admin, "SELECT 1 FROM pg_stat_activity WHERE wait_event = 'SyncRep'")
         await admin.close()
 
 
-async def until_withheld(exchange: Exchange, table: str) -> None:
-    """Wait until the transaction that wrote to `table` has committed and not been told."""
-    admin = await exchange.admin("hotline")
-    waiting = """
-        SELECT 1 FROM pg_stat_activity AS a JOIN pg_locks AS l USING (pid)
-        WHERE a.wait_event = 'SyncRep' AND l.relation = $1::regclass AND l.mode = 'RowExclusiveLock'
-    """
-    try:
-        async with asyncio.timeout(20):
-            while not await admin.fetch(waiting, table):
-                await asyncio.sleep(0.02)
-    finally:
-        await admin.close()
+async def until_some(admin: asyncpg.Connection, query: str) -> None:
+    """Wait until the query has rows."""
+    await until(lambda: admin.fetch(query))
+
+
+async def until_none(admin: asyncpg.Connection, query: str) -> None:
+    """Wait until the query has no rows."""
+
+    async def none() -> bool:
+        return not await admin.fetch(query)
+
+    await until(none)
 
 
 async def test_a_process_killed_between_commit_and_answer_has_the_answer_stored(
     exchange: Exchange, second_url: str
 ) -> None:
     body = referral()
+    # Our transaction has committed, holds its locks still, and waits to be told.
+    waiting = """
+        SELECT 1 FROM pg_stat_activity JOIN pg_locks USING (pid) WHERE wait_event = 'SyncRep'
+        AND relation = 'referral'::regclass AND mode = 'RowExclusiveLock'
+    """
     async with exchange.http(HOTLINE, url=second_url) as http:
-        async with commits_withheld(exchange):
+        async with commits_withheld(exchange) as admin:
             asking = asyncio.create_task(post(http, body, "killed-1"))
-            await until_withheld(exchange, "referral")
+            await until_some(admin, waiting)
             exchange.processes[SECOND].kill()
             with pytest.raises(httpx.TransportError):
                 await asking
@@ -171,9 +176,7 @@ async def test_a_process_killed_before_the_commit_leaves_the_key_free(exchange: 
         async with admin.transaction():
             await admin.execute("LOCK TABLE referral IN SHARE MODE")
             asking = asyncio.create_task(post(http, body, "killed-2"))
-            async with asyncio.timeout(20):
-                while not await admin.fetch(waiting):
-                    await asyncio.sleep(0.02)
+            await until_some(admin, waiting)
             exchange.processes[SECOND].kill()
             with pytest.raises(httpx.TransportError):
                 await asking
@@ -207,12 +210,14 @@ async def test_every_request_retried_over_kills_at_any_moment_is_one_referral(
                 await asyncio.sleep(0.05)
                 return
 
+    async def answered(at_least: int) -> bool:
+        return len(answers) >= at_least
+
     async def kill_now_and_then() -> None:
         chosen = random.Random(1)
         for kill in range(1, KILLS + 1):
             # Once the next part of the work is done, at a moment that nobody chose.
-            while len(answers) < POSTS * kill // (KILLS + 2):
-                await asyncio.sleep(0.01)
+            await until(partial(answered, POSTS * kill // (KILLS + 2)))
             await asyncio.sleep(chosen.uniform(0, 0.1))
             exchange.processes[SECOND].kill()
             exchange.serve("hotline", only=API_PARTS, label=SECOND, port=int(second_url.rpartition(":")[2]))

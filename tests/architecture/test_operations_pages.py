@@ -1,52 +1,49 @@
-"""Every name that an operator meets is explained in docs/operations, and nothing is explained that is not there."""
+"""Every setting is explained in docs/operations, and nothing is explained that is not there.
+
+Events and fields of logs, metrics and spans have the same test beside their code: `tests/shared/runtime`.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from typing import get_args
 
 import pytest
+from pydantic.fields import FieldInfo
 
 from services.audit.settings import AuditSettings
 from services.hotline.settings import HotlineSettings
 from services.industry.settings import IndustrySettings
 from services.law_enforcement.settings import LawEnforcementSettings
-from shared.exchange.record_table import RECORD_TABLE
-from shared.runtime.logs import EVENTS, FIELDS
-from shared.runtime.metrics import REGISTRY
-from shared.runtime.telemetry import Attributes, SpanName
+from shared.runtime.settings import RuntimeSettings
 from tests.architecture.source import ROOT
 
-#: Fields that every line gets besides its own (`docs/operations/logs.md`).
-STAMPED = {"at", "event", "fields_dropped", "instance", "level", "trace_id"}
-SETTINGS = (HotlineSettings, LawEnforcementSettings, IndustrySettings, AuditSettings)
+PAGE = (ROOT / "docs/operations/settings.md").read_text(encoding="utf-8")
+SERVICES = (HotlineSettings, LawEnforcementSettings, IndustrySettings, AuditSettings)
+ROW = re.compile(r"^\| `([A-Z_]+)` \| ([^|]*) \|", flags=re.MULTILINE)
 
 
-def metric_names() -> set[str]:
-    """As Prometheus shows them: a counter ends in `_total`."""
-    return {family.name + ("_total" if family.type == "counter" else "") for family in REGISTRY.collect()}
+def test_the_page_explains_every_setting_and_no_other() -> None:
+    names = {name.upper() for model in SERVICES for name in model.model_fields}
+    assert {name for name, _ in ROW.findall(PAGE)} == names
 
 
-def alarm_codes() -> set[str]:
-    return {code for code, row in RECORD_TABLE.items() if row.alarm}
+@pytest.mark.parametrize("name", RuntimeSettings.model_fields)
+def test_the_page_states_the_default_that_the_code_has(name: str) -> None:
+    assert dict(ROW.findall(PAGE))[name.upper()] == default_of(RuntimeSettings.model_fields[name])
 
 
-PAGES: dict[str, Callable[[], set[str]]] = {
-    "alarms.md": alarm_codes,
-    "logs.md": lambda: EVENTS | FIELDS | STAMPED,
-    "metrics.md": metric_names,
-    "traces.md": lambda: {*get_args(SpanName), *Attributes.__annotations__},
-    "settings.md": lambda: {name.upper() for model in SETTINGS for name in model.model_fields},
-}
+def default_of(field: FieldInfo) -> str:
+    """As the page writes it."""
+    secret = ", secret" if "SecretStr" in str(field.annotation) else ""
+    if field.is_required():
+        return "required" + secret
+    if field.default is None:
+        return "none" + secret
+    whole = isinstance(field.default, float) and field.default.is_integer()
+    return f"{int(field.default) if whole else field.default}{secret}"
 
 
-def explained(page: str) -> set[str]:
-    """The names in the first column of the page's tables."""
-    text = (ROOT / "docs/operations" / page).read_text(encoding="utf-8")
-    return set(re.findall(r"^\| `([^`]+)` \|", text, flags=re.MULTILINE))
-
-
-@pytest.mark.parametrize("page", PAGES)
-def test_a_page_explains_every_name_and_no_other(page: str) -> None:
-    assert explained(page) == PAGES[page]()
+def test_no_secret_has_a_default() -> None:
+    secrets = [field for field in RuntimeSettings.model_fields.values() if "SecretStr" in str(field.annotation)]
+    assert len(secrets) >= 4
+    assert all(field.is_required() or field.default is None for field in secrets)

@@ -24,6 +24,10 @@ _SUFFIXES = ["jpg", "jpeg", "png", "webp", "mp4", "html", "php", "zip", "gif", "
 _MIXED = string.ascii_letters + string.digits
 
 
+def one_of(r: Random, *makers: Callable[[], str]) -> str:
+    return r.choice(makers)()
+
+
 def of(r: Random, alphabet: str, size: int) -> str:
     return "".join(r.choices(alphabet, k=size))
 
@@ -67,21 +71,20 @@ def _slug(r: Random) -> str:
 
 
 def _file(r: Random) -> str:
-    stem = r.choice(
-        [
-            lambda: hexadecimal(r, 32),
-            lambda: hexadecimal(r, 40),
-            lambda: digits(r, 13),
-            lambda: f"IMG_{digits(r, 8)}_{digits(r, 6)}",
-            lambda: uuid(r),
-            lambda: _slug(r),
-            lambda: of(r, URLSAFE, 11),
-            lambda: f"DSC{digits(r, 5)}",
-            lambda: hexadecimal(r, 64),
-            lambda: f"{of(r, string.ascii_lowercase + string.digits, 8)}_o",
-            lambda: f"photo-{r.randint(1, 99)}-1080x1350",
-        ]
-    )()
+    stem = one_of(
+        r,
+        lambda: hexadecimal(r, 32),
+        lambda: hexadecimal(r, 40),
+        lambda: digits(r, 13),
+        lambda: f"IMG_{digits(r, 8)}_{digits(r, 6)}",
+        lambda: uuid(r),
+        lambda: _slug(r),
+        lambda: of(r, URLSAFE, 11),
+        lambda: f"DSC{digits(r, 5)}",
+        lambda: hexadecimal(r, 64),
+        lambda: f"{of(r, string.ascii_lowercase + string.digits, 8)}_o",
+        lambda: f"photo-{r.randint(1, 99)}-1080x1350",
+    )
     return f"{stem}.{r.choice(_SUFFIXES)}"
 
 

@@ -27,6 +27,7 @@ from tests.guard_report.addresses import (
     digits,
     hexadecimal,
     of,
+    one_of,
     onion,
     uuid,
     words,
@@ -96,20 +97,19 @@ def _instant(r: Random) -> str:
 
 
 def _reference(r: Random) -> str:
-    return r.choice(
-        [
-            lambda: f"NL-2026-{digits(r, 6)}",
-            lambda: digits(r, r.randint(5, 10)),
-            lambda: uuid(r),
-            lambda: f"REF/{r.randint(2019, 2026)}/{digits(r, 5)}",
-            lambda: of(r, "0123456789ABCDEFGHJKMNPQRSTVWXYZ", 26),
-            lambda: f"case.{digits(r, 7)}-{r.choice('ABC')}",
-            lambda: hexadecimal(r, 24),
-            lambda: hexadecimal(r, 40),
-            lambda: f"ICCAM-{digits(r, 8)}",
-            lambda: f"{of(r, BASE58, 22)}",
-        ]
-    )()
+    return one_of(
+        r,
+        lambda: f"NL-2026-{digits(r, 6)}",
+        lambda: digits(r, r.randint(5, 10)),
+        lambda: uuid(r),
+        lambda: f"REF/{r.randint(2019, 2026)}/{digits(r, 5)}",
+        lambda: of(r, "0123456789ABCDEFGHJKMNPQRSTVWXYZ", 26),
+        lambda: f"case.{digits(r, 7)}-{r.choice('ABC')}",
+        lambda: hexadecimal(r, 24),
+        lambda: hexadecimal(r, 40),
+        lambda: f"ICCAM-{digits(r, 8)}",
+        lambda: f"{of(r, BASE58, 22)}",
+    )
 
 
 def _hosting(r: Random) -> dict[str, Any]:
@@ -174,69 +174,64 @@ def account(r: Random) -> str:
     """An account identifier of one of twenty families."""
     word = r.choice(WORDS["en"])
     other = r.choice(WORDS["id"])
-    return r.choice(
-        [
-            lambda: f"{word}_{other}{r.randint(1, 9999)}",
-            lambda: f"@{word}.{other}",
-            lambda: digits(r, r.randint(6, 19)),
-            lambda: f"{word}.{other}{r.randint(1, 99)}@mail.example",
-            lambda: f"+{digits(r, 12)}",
-            lambda: f"@{word}{r.randint(1, 999)}:matrix.example",
-            lambda: f"did:plc:{of(r, BASE32, 24)}",
-            lambda: f"did:key:z6Mk{of(r, BASE58, 44)}",
-            lambda: f"npub1{of(r, 'qpzry9x8gf2tvdw0s3jn54khce6mua7l', 58)}",
-            lambda: hexadecimal(r, 76).upper(),
-            lambda: f"05{hexadecimal(r, 64)}",
-            lambda: f"UC{of(r, URLSAFE.replace('_', ''), 22)}",
-            lambda: f"{word}#{digits(r, 4)}",
-            lambda: f"xX{word.title()}{other.title()}Xx",
-            lambda: uuid(r),
-            lambda: f"{other}.bsky.example",
-            lambda: f"live:.cid.{hexadecimal(r, 16)}",
-            lambda: f"{word}-{of(r, BASE32, 5)}",
-            lambda: f"STEAM_0:{r.randint(0, 1)}:{digits(r, 9)}",
-            lambda: f"https://social.example/@{word}{other}",
-            lambda: f"{hexadecimal(r, 24)}",
-            lambda: f"{of(r, string.ascii_letters + string.digits, 28)}",
-            lambda: f"{word}+{of(r, string.ascii_lowercase + string.digits, 8)}@relay.mail.example",
-        ]
-    )()
+    return one_of(
+        r,
+        lambda: f"{word}_{other}{r.randint(1, 9999)}",
+        lambda: f"@{word}.{other}",
+        lambda: digits(r, r.randint(6, 19)),
+        lambda: f"{word}.{other}{r.randint(1, 99)}@mail.example",
+        lambda: f"+{digits(r, 12)}",
+        lambda: f"@{word}{r.randint(1, 999)}:matrix.example",
+        lambda: f"did:plc:{of(r, BASE32, 24)}",
+        lambda: f"did:key:z6Mk{of(r, BASE58, 44)}",
+        lambda: f"npub1{of(r, 'qpzry9x8gf2tvdw0s3jn54khce6mua7l', 58)}",
+        lambda: hexadecimal(r, 76).upper(),
+        lambda: f"05{hexadecimal(r, 64)}",
+        lambda: f"UC{of(r, URLSAFE.replace('_', ''), 22)}",
+        lambda: f"{word}#{digits(r, 4)}",
+        lambda: f"xX{word.title()}{other.title()}Xx",
+        lambda: uuid(r),
+        lambda: f"{other}.bsky.example",
+        lambda: f"live:.cid.{hexadecimal(r, 16)}",
+        lambda: f"{word}-{of(r, BASE32, 5)}",
+        lambda: f"STEAM_0:{r.randint(0, 1)}:{digits(r, 9)}",
+        lambda: f"https://social.example/@{word}{other}",
+        lambda: f"{hexadecimal(r, 24)}",
+        lambda: f"{of(r, string.ascii_letters + string.digits, 28)}",
+        lambda: f"{word}+{of(r, string.ascii_lowercase + string.digits, 8)}@relay.mail.example",
+    )
 
 
 def _message(r: Random) -> str:
-    return r.choice(
-        [
-            lambda: f"{digits(r, 19)}/{digits(r, 19)}",
-            lambda: f"${of(r, URLSAFE, 43)}:matrix.example",
-            lambda: f"CA{of(r, BASE64, 48).replace('/', '+')}@mail.mail.example",
-            lambda: f"-100{digits(r, 10)}/{digits(r, 5)}",
-            lambda: hexadecimal(r, 32).upper(),
-            lambda: f"wamid.{of(r, BASE64, 40)}==",
-            lambda: f"channels/{digits(r, 18)}/{digits(r, 18)}/{digits(r, 19)}",
-            lambda: uuid(r),
-            lambda: f"{digits(r, 14)}.{hexadecimal(r, 16)}@{r.choice(HOSTS)}",
-            lambda: f"{of(r, URLSAFE, 22)}",
-        ]
-    )()
+    return one_of(
+        r,
+        lambda: f"{digits(r, 19)}/{digits(r, 19)}",
+        lambda: f"${of(r, URLSAFE, 43)}:matrix.example",
+        lambda: f"CA{of(r, BASE64, 48).replace('/', '+')}@mail.mail.example",
+        lambda: f"-100{digits(r, 10)}/{digits(r, 5)}",
+        lambda: hexadecimal(r, 32).upper(),
+        lambda: f"wamid.{of(r, BASE64, 40)}==",
+        lambda: f"channels/{digits(r, 18)}/{digits(r, 18)}/{digits(r, 19)}",
+        lambda: uuid(r),
+        lambda: f"{digits(r, 14)}.{hexadecimal(r, 16)}@{r.choice(HOSTS)}",
+        lambda: f"{of(r, URLSAFE, 22)}",
+    )
 
 
 def _peer(r: Random) -> str:
     name = quote(".".join(words(r, 2, 6)) + ".mp4", safe="")[:190].rstrip("%0123456789ABCDEF")
     tracker = quote("udp://tracker.peers.example:1337/announce", safe="")
-    return r.choice(
-        [
-            lambda: f"magnet:?xt=urn:btih:{hexadecimal(r, 40)}",
-            lambda: f"magnet:?xt=urn:btih:{of(r, BASE32.upper(), 32)}",
-            lambda: (
-                f"magnet:?xt=urn:btih:{hexadecimal(r, 40).upper()}&dn={name}&tr={tracker}&tr={tracker.replace('37', '96')}"
-            ),
-            lambda: f"magnet:?xt=urn:btmh:1220{hexadecimal(r, 64)}&xl={digits(r, 9)}",
-            lambda: f"ed2k://|file|{name}|{digits(r, 9)}|{hexadecimal(r, 32)}|/",
-            lambda: f"ipfs://baf{r.choice(['ybei', 'krei'])}{of(r, BASE32, 52)}",
-            lambda: hexadecimal(r, 40),
-            lambda: hexadecimal(r, 64),
-        ]
-    )()
+    return one_of(
+        r,
+        lambda: f"magnet:?xt=urn:btih:{hexadecimal(r, 40)}",
+        lambda: f"magnet:?xt=urn:btih:{of(r, BASE32.upper(), 32)}",
+        lambda: f"magnet:?xt=urn:btih:{hexadecimal(r, 40).upper()}&dn={name}&tr={tracker}&tr={tracker}",
+        lambda: f"magnet:?xt=urn:btmh:1220{hexadecimal(r, 64)}&xl={digits(r, 9)}",
+        lambda: f"ed2k://|file|{name}|{digits(r, 9)}|{hexadecimal(r, 32)}|/",
+        lambda: f"ipfs://baf{r.choice(['ybei', 'krei'])}{of(r, BASE32, 52)}",
+        lambda: hexadecimal(r, 40),
+        lambda: hexadecimal(r, 64),
+    )
 
 
 def typical(count: int, seed: int) -> Iterator[dict[str, Any]]:

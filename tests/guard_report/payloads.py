@@ -5,7 +5,6 @@ They are small, as what somebody would hide in metadata must be. Written by hand
 
 from __future__ import annotations
 
-import base64
 import bz2
 import gzip
 import io
@@ -22,6 +21,10 @@ Payloads = dict[str, bytes]
 def payloads(seed: int = 7) -> Payloads:
     """All payloads by name, 35 to about 1,900 bytes each; the same for the same seed."""
     r = Random(seed)
+    return _pictures(r) | _film_and_sound(r) | _archives_and_documents(r)
+
+
+def _pictures(r: Random) -> Payloads:
     jpeg = _jpeg(r.randbytes(160))
     return {
         "png_pixel": _png(1, 1, b"\xd0\x80\x40"),
@@ -32,7 +35,7 @@ def payloads(seed: int = 7) -> Payloads:
         "jpeg_without_start": jpeg[20:],
         "jpeg_with_exif": jpeg[:2] + _exif(_jpeg(r.randbytes(90))) + jpeg[2:],
         "gif_pixel": b"GIF89a\x01\x00\x01\x00\x80\x00\x00\x10\x20\x30\x00\x00\x00,"
-         b"\x00\x00\x00\x00\x01\x00\x01\x00\x00\x02\x02D\x01\x00;",
+        b"\x00\x00\x00\x00\x01\x00\x01\x00\x00\x02\x02D\x01\x00;",
         "gif_noise": b"GIF87a\x20\x00\x20\x00\xf2\x00\x00"
         + r.randbytes(24)
         + b",\x00\x00\x00\x00\x20\x00\x20\x00\x00\x03\xff"
@@ -56,13 +59,17 @@ def payloads(seed: int = 7) -> Payloads:
         + b"\xff\x4f\xff\x51\x00\x29"
         + r.randbytes(150),
         "heic": _box(b"ftyp", b"heic\x00\x00\x00\x00mif1heic") + _box(b"mdat", r.randbytes(260)),
+    }
+
+
+def _film_and_sound(r: Random) -> Payloads:
+    return {
         "mp4": _box(b"ftyp", b"isom\x00\x00\x02\x00isomiso2avc1mp41")
         + _box(b"moov", _box(b"mvhd", bytes(100)))
         + _box(b"mdat", r.randbytes(300)),
         "mp4_without_type": _box(b"moov", _box(b"mvhd", bytes(100))) + _box(b"mdat", r.randbytes(180)),
         "webm": b"\x1a\x45\xdf\xa3\x9f\x42\x86\x81\x01\x42\xf7\x81\x01\x42\xf2\x81\x04\x42\xf3\x81\x08"
-         b"\x42\x82\x84webm\x42\x87\x81\x04\x42\x85\x81\x02"
-        + r.randbytes(260),
+        b"\x42\x82\x84webm\x42\x87\x81\x04\x42\x85\x81\x02" + r.randbytes(260),
         "mp3": b"".join(b"\xff\xfb\x90\x64" + r.randbytes(413) for _ in range(3)),
         "mp3_tagged": b"ID3\x03\x00\x00\x00\x00\x00\x16TIT2\x00\x00\x00\x0c\x00\x00\x00tone 440 Hz"
         b"\xff\xfb\x90\x64" + r.randbytes(200),
@@ -82,19 +89,20 @@ def payloads(seed: int = 7) -> Payloads:
         + b"\x01\x13OpusHead\x01\x02\x38\x01\x80\xbb\x00\x00\x00\x00\x00"
         + r.randbytes(180),
         "flac": b"fLaC\x00\x00\x00\x22\x10\x00\x10\x00" + bytes(6) + b"\x0a\xc4\x42\xf0" + r.randbytes(260),
+    }
+
+
+def _archives_and_documents(r: Random) -> Payloads:
+    return {
         "zip": _zip(r.randbytes(240)),
         "tar_gzip": _tar_gzip(r.randbytes(300)),
-        "pdf": b"%PDF-1.4\n%\xe2\xe3\xcf\xd3\n1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj\n2 0 obj<</Type/Pages/Kids[]/Count 0>>endobj\ntrailer<</Root 1 0 R>>\n%%EOF",
-        "svg": b'<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><rect width="9" height="9" fill="#369"/></svg>',
+        "pdf": b"%PDF-1.4\n%\xe2\xe3\xcf\xd3\n1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj\n"
+        b"2 0 obj<</Type/Pages/Kids[]/Count 0>>endobj\ntrailer<</Root 1 0 R>>\n%%EOF",
+        "svg": b'<svg xmlns="http://www.w3.org/2000/svg" width="9"><rect width="9" height="9" fill="#369"/></svg>',
         "seven_zip": b"7z\xbc\xaf\x27\x1c\x00\x04" + r.randbytes(300),
         "bzip2": bz2.compress(_png(16, 16, b"\x10\x20\x30") + r.randbytes(120)),
         "xz": lzma.compress(_png(16, 16, b"\x10\x20\x30") + r.randbytes(120)),
     }
-
-
-def compressed_forms(data: bytes) -> dict[str, bytes]:
-    """`data` once more inside the usual compressions."""
-    return {"gzip": gzip.compress(data, mtime=0), "zlib": zlib.compress(data, 9), "base64": base64.b64encode(data)}
 
 
 def _chunk(kind: bytes, data: bytes) -> bytes:
@@ -102,8 +110,7 @@ def _chunk(kind: bytes, data: bytes) -> bytes:
 
 
 def _png(width: int, height: int, colour: bytes, noise: Random | None = None) -> bytes:
-    row = (lambda: noise.randbytes(3 * width)) if noise else (lambda: colour * width)
-    lines = b"".join(b"\x00" + row() for _ in range(height))
+    lines = b"".join(b"\x00" + (noise.randbytes(3 * width) if noise else colour * width) for _ in range(height))
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     return (
         b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", header) + _chunk(b"IDAT", zlib.compress(lines, 9)) + _chunk(b"IEND", b"")

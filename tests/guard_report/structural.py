@@ -23,6 +23,11 @@ class Request:
 def structural() -> dict[str, Request]:
     """Requests by name, made of one small PNG and one thumbnail."""
     small, large = payloads()["png_solid"], payloads()["jpeg_thumbnail"]
+    return _around(small, large) | _inside(small, large) | _over_fields(small, large)
+
+
+def _around(small: bytes, large: bytes) -> dict[str, Request]:
+    """Bytes instead of the document, or before and after it."""
     plain = as_bytes(BASE)
     text = plain.decode()
     encoded = base64.b64encode(small).decode()
@@ -45,6 +50,14 @@ def structural() -> dict[str, Request]:
         "UTF-16": Request(text.encode("utf-16")),
         "latin-1 bytes in a string": Request(plain.replace(b"4711.jpg", b"\xe9" * 200)),
         "comment": Request(plain.replace(b"{", b"/*" + encoded.encode() + b"*/{", 1)),
+    }
+
+
+def _inside(small: bytes, large: bytes) -> dict[str, Request]:
+    """Bytes in keys, numbers, white space, depth and unknown fields."""
+    plain = as_bytes(BASE)
+    encoded = base64.b64encode(small).decode()
+    return {
         "repeated key": Request(
             plain.replace(b'"external_ref":', b'"external_ref":"' + encoded.encode()[:48] + b'","external_ref":')
         ),
@@ -74,6 +87,12 @@ def structural() -> dict[str, Request]:
         "large body": Request(as_bytes(BASE | {"data": "a" * 40_000})),
         "lone surrogates": Request(plain.replace(b"NL-2026-004711", b"\\ud800" * 20)),
         "escaped control characters": Request(plain.replace(b"NL-2026-004711", b"\\u0089PNG\\r\\n")),
+    }
+
+
+def _over_fields(small: bytes, large: bytes) -> dict[str, Request]:
+    """Bytes cut over fields that hold digests, addresses and numbers."""
+    return {
         "picture cut over SHA-256 digests": Request(as_bytes(_hashed(small, "sha256", 32))),
         "picture cut over all digests": Request(as_bytes(_over_all_digests(small))),
         "picture cut over PDQ": Request(as_bytes(_hashed(small, "pdq", 32))),
@@ -95,7 +114,8 @@ def _hashed(data: bytes, kind: str, size: int) -> dict[str, Any]:
 
 
 def _over_all_digests(data: bytes) -> dict[str, Any]:
-    items, at = [], 0
+    items: list[dict[str, Any]] = []
+    at = 0
     while at < len(data) and len(items) < 10:
         hashes = {}
         for kind, size in (("md5", 16), ("sha1", 20), ("sha256", 32)):

@@ -12,6 +12,7 @@ import gzip
 import itertools
 import json
 import lzma
+import operator
 import plistlib
 import zlib
 from collections.abc import Callable
@@ -194,7 +195,7 @@ def _base40(data: bytes) -> str:
 
 
 def _chained(data: bytes) -> bytes:
-    return bytes(itertools.accumulate(data, lambda before, now: before ^ now))
+    return bytes(itertools.accumulate(data, operator.xor))
 
 
 def _letters(first: int) -> Encoding:

@@ -126,7 +126,7 @@ class World:
         return plan
 
     async def _later(self) -> None:
-        """Wait for the time of a happening. Most crowd around a few moments: faults that meet are the ones that hurt."""
+        """Wait for the time of a happening. Most crowd around a few moments: faults that meet hurt most."""
         chance = self.random
         crowded_s = chance.choice(self.moments_s) + chance.choice((0.0, chance.uniform(0, 0.05), chance.uniform(0, 5)))
         await asyncio.sleep(crowded_s if chance.random() < 0.7 else chance.uniform(0, CHAOS_S))

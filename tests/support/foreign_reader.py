@@ -54,9 +54,10 @@ def read(consumer: Consumer, topic: str, partition: int, offset: int) -> dict[st
     record = consumer.poll(PATIENCE_S)
     if record is None or record.error() is not None or record.offset() != offset:
         raise LookupError(f"no record at {topic}/{partition}/{offset}")
-    headers, value = record.headers() or [], record.value() or b""
+    headers: list[tuple[str, bytes]] = record.headers() or []  # type: ignore[assignment]
+    value = record.value() or b""
     return {
-        "headers": [[name, b64encode(text or b"").decode()] for name, text in headers],
+        "headers": [[name, b64encode(text).decode()] for name, text in headers],
         "value": b64encode(value).decode(),
         "digest": digest(headers, value),
     }

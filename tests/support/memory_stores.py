@@ -129,9 +129,10 @@ class MemoryOutbox:
 
     async def unstamped(self, limit: int) -> list[OutboxRow]:
         state = await self._database.read("unstamped")
-        out = {(row.draft.subject, row.draft.recipient) for row in state.outbox.values() if row.stamp}
-        rows = [row for row in state.outbox.values() if row.stamp is None]
-        return [row for row in rows if (row.draft.subject, row.draft.recipient) not in out][:limit]
+        firsts: dict[tuple[str, str], OutboxRow] = {}
+        for row in state.outbox.values():
+            firsts.setdefault((row.draft.subject, row.draft.recipient), row)
+        return [row for row in firsts.values() if row.stamp is None][:limit]
 
     async def stamp(self, rows: Sequence[OutboxRow]) -> list[OutboxRow]:
         async with self._database.transaction("stamp") as state:

@@ -7,7 +7,7 @@ import json
 import signal
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
@@ -241,6 +241,14 @@ def provider_filing(**changes: Any) -> dict[str, Any]:
         "items": [item],
         "user_jurisdictions": ["NL"],
     } | changes
+
+
+async def until(holds: Callable[[], Awaitable[object]], *, seconds_max: float = QUIET_S_MAX) -> None:
+    """Ask again and again until the answer is yes. Raises `AssertionError` when that takes too long."""
+    deadline = time.monotonic() + seconds_max
+    while not await holds():
+        assert time.monotonic() < deadline, "what is waited for does not come"
+        await asyncio.sleep(0.02)
 
 
 async def rows_of(url: str, query: str, *arguments: Any) -> list[asyncpg.Record]:

@@ -34,7 +34,7 @@ AUTHORITIES: dict[str, Authority] = {
 PARTIES = {Relation.OWN: "own.example", Relation.FOREIGN: "foreign.example"}
 #: Every role, and one that no table knows; every action of any service, and one of none.
 ROLES = (*(role.value for role in Role), "stranger")
-ACTIONS = tuple(sorted({action for table in AUTHORITIES.values() for _, _, action, _ in table.cells()})) + ("erase",)
+ACTIONS = (*sorted({action for table in AUTHORITIES.values() for _, _, action, _ in table.cells()}), "erase")
 ADDS, CHANGES, REMOVES, SEES = "adds", "changes", "removes", "sees"
 
 

@@ -1,0 +1,127 @@
+"""The doctor finds each illness, and none in a healthy installation."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import asyncpg
+import pytest
+from confluent_kafka.admin import AclBinding, AclOperation, AclPermissionType, ResourcePatternType, ResourceType
+
+from deploy.devstack.endpoints import KafkaEndpoint
+from deploy.devstack.kafka import admin_client
+from deploy.operator.database import check_schemas, migrate_schemas
+from deploy.operator.kafka_login import Login, try_login
+from tests.deploy.operator.conftest import Run
+from tests.support.running import Exchange
+
+
+def illnesses(run: Run, exchange: Exchange) -> dict[str, str]:
+    ended = run("doctor", "--state", exchange.state, "--json")
+    found = {each["what"]: each["code"] for each in ended.json["findings"] if not each["well"]}
+    assert ended.code == (1 if found else 0)
+    return found
+
+
+@pytest.fixture
+def exposed(exchange: Exchange) -> Iterator[Path]:
+    path = exchange.installation.keys_dir("industry") / "kek.key"
+    path.chmod(0o640)
+    yield path
+    path.chmod(0o600)
+
+
+@pytest.fixture
+def widened(exchange: Exchange) -> Iterator[str]:
+    """A right that no manifest gives: audit may write."""
+    topic = "causeway.audit.v1"
+    binding = AclBinding(
+        ResourceType.TOPIC,
+        topic,
+        ResourcePatternType.LITERAL,
+        "User:audit",
+        "*",
+        AclOperation.WRITE,
+        AclPermissionType.ALLOW,
+    )
+    admin = admin_client(exchange.endpoints.kafka)
+    for made in admin.create_acls([binding]).values():
+        made.result()
+    yield f"audit may write topic {topic} (literal)"
+
+
+def with_password(kafka: KafkaEndpoint, password: str) -> KafkaEndpoint:
+    return kafka.model_copy(update={"passwords": kafka.passwords | {"hotline": password}})
+
+
+def test_a_healthy_installation_has_no_illness(run: Run, exchange: Exchange) -> None:
+    assert illnesses(run, exchange) == {}
+    assert "documents audit" in run("doctor", "--state", exchange.state).out
+
+
+def test_a_key_file_that_others_may_read_is_found(run: Run, exchange: Exchange, exposed: Path) -> None:
+    assert illnesses(run, exchange) == {
+        "keys industry": "key_file_exposed",
+        "documents industry": "key_file_exposed",
+    }
+
+
+def test_a_right_too_many_is_found_named_and_taken_away(run: Run, exchange: Exchange, widened: str) -> None:
+    assert illnesses(run, exchange) == {"topics and access rules": "bindings_extra"}
+    differing = run("topics", "diff", "--state", exchange.state, "--json")
+    assert (differing.code, differing.json["bindings_extra"]) == (1, [widened])
+    assert run("topics", "apply", "--state", exchange.state).code == 0
+    assert run("topics", "diff", "--state", exchange.state).code == 0
+
+
+def test_a_wrong_password_is_told_from_a_broker_that_is_down(exchange: Exchange) -> None:
+    kafka = exchange.endpoints.kafka
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        free = f"127.0.0.1:{listening.getsockname()[1]}"
+    assert try_login(kafka, "hotline") is Login.DONE
+    assert try_login(with_password(kafka, "wrong"), "hotline") is Login.PASSWORD_WRONG
+    assert try_login(kafka.model_copy(update={"bootstrap_servers": free}), "hotline") is Login.BROKER_DOWN
+
+
+def test_a_port_that_does_not_speak_kafka_is_told_from_both(
+    exchange: Exchange, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("deploy.operator.kafka_login.LOGIN_S", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        silent = f"127.0.0.1:{listening.getsockname()[1]}"
+        endpoint = exchange.endpoints.kafka.model_copy(update={"bootstrap_servers": silent})
+        assert try_login(endpoint, "hotline") is Login.BROKER_SILENT
+
+
+def test_a_stack_that_was_never_started_is_said_so(run: Run, tmp_path: Path) -> None:
+    ended = run("doctor", "--state", tmp_path)
+    assert ended.code == 1
+    assert ended.err.startswith("error: stack_not_started")
+
+
+def test_every_schema_is_current_and_another_migration_changes_nothing(run: Run, exchange: Exchange) -> None:
+    assert run("db", "check", "--state", exchange.state).code == 0
+    migrated = run("db", "migrate", "hotline", "--state", exchange.state, "--json")
+    assert [each["current"] for each in migrated.json["databases"]] == [True]
+    assert run("db", "check", "nonsense", "--state", exchange.state).code == 2
+
+
+def test_a_database_without_a_schema_is_behind_until_it_is_migrated(exchange: Exchange) -> None:
+    url = asyncio.run(_empty_database(exchange))
+    (before,) = check_schemas({"law_enforcement": url})
+    assert (before.at, before.current) == ((), False)
+    migrate_schemas({"law_enforcement": url})
+    (after,) = check_schemas({"law_enforcement": url})
+    assert after.current
+    assert after.at
+
+
+async def _empty_database(exchange: Exchange) -> str:
+    place, _, _ = exchange.stack.postgres.admin_url.rpartition("/")
+    admin = await asyncpg.connect(exchange.stack.postgres.admin_url)
+    await admin.execute("CREATE DATABASE causeway_unmigrated")
+    await admin.close()
+    return f"{place}/causeway_unmigrated"

@@ -1,0 +1,50 @@
+"""Publishing a policy: checked before anybody sees it, and in force at every instance."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+from deploy.installation import INSTANCES
+from deploy.policy import sample_policy
+from tests.deploy.operator.conftest import Run
+from tests.support.running import Exchange, rows_of
+
+PATIENCE_S = 30.0
+
+
+async def test_a_published_policy_reaches_every_instance(run: Run, exchange: Exchange, tmp_path: Path) -> None:
+    import asyncio
+
+    file = tmp_path / "policy.json"
+    file.write_text(sample_policy().model_dump_json(exclude_none=True))
+    ended = await asyncio.to_thread(run, "policy", "publish", file, "--state", exchange.state, "--json")
+    assert ended.code == 0, ended.err
+    published = ended.json
+    deadline = time.monotonic() + PATIENCE_S
+    waiting = set(INSTANCES)
+    while waiting:
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"not at {sorted(waiting)}")
+        waiting -= {name for name in waiting if await kept(exchange, name, published)}
+        await asyncio.sleep(0.1)
+
+
+async def kept(exchange: Exchange, instance: str, published: dict[str, str]) -> bool:
+    url = exchange.endpoints.databases[instance].service_url
+    rows = await rows_of(url, "SELECT max(active_from) AS at FROM document WHERE digest = $1", published["digest"])
+    return rows[0]["at"] is not None and rows[0]["at"].isoformat() >= published["active_from"].replace("Z", "+00:00")
+
+
+def test_a_policy_that_instances_would_refuse_is_not_published(run: Run, exchange: Exchange, tmp_path: Path) -> None:
+    policy = json.loads(sample_policy().model_dump_json(exclude_none=True))
+    policy["rules"][0]["purpose"] = "hunter2"
+    file = tmp_path / "policy.json"
+    file.write_text(json.dumps(policy))
+    before = (exchange.state / "policy.json").read_bytes()
+    ended = run("policy", "publish", file, "--state", exchange.state)
+    assert ended.code == 1
+    assert ended.err.startswith("error: document_invalid at /rules/0")
+    assert "hunter2" not in ended.err
+    assert (exchange.state / "policy.json").read_bytes() == before

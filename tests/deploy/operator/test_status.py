@@ -1,0 +1,113 @@
+"""What every instance says of itself, and how a process that runs only some parts is judged."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+
+import httpx
+import pytest
+
+from tests.deploy.operator.conftest import Run
+from tests.support.running import Exchange
+
+CHECKS = ["database", "documents", "bus", "relay", "outbox", "receipts"]
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port: int = listening.getsockname()[1]
+        return port
+
+
+def test_all_instances_are_ready_and_name_what_was_asked(run: Run, exchange: Exchange) -> None:
+    ended = run("status", "--state", exchange.state, "--json")
+    assert ended.code == 0
+    found = {each["instance"]: each for each in ended.json["instances"]}
+    assert list(found) == ["hotline", "law_enforcement", "industry", "audit"]
+    assert all(each["ready"] and each["outbox_rows"] >= 0 and each["lag_records"] >= 0 for each in found.values())
+    for name in ("hotline", "law_enforcement", "industry"):
+        assert [check["name"] for check in found[name]["checks"]] == CHECKS
+        assert {check["name"]: check["reason"] for check in found[name]["checks"]} == dict.fromkeys(CHECKS, "")
+    assert [check["name"] for check in found["audit"]["checks"]] == ["database", "documents", "reader"]
+
+
+def test_an_instance_that_does_not_answer_is_said_so(run: Run, exchange: Exchange) -> None:
+    nobody, hotline = f"http://127.0.0.1:{free_port()}", exchange.endpoints.http["hotline"]
+    ended = run("status", nobody, hotline)
+    assert ended.code == 1
+    assert f"{nobody}: does not answer" in ended.out
+    assert f"{hotline}: does not answer" not in ended.out
+
+
+def test_a_server_that_is_no_instance_does_not_count_as_one(run: Run) -> None:
+    async def stranger(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}")
+        writer.close()
+
+    async def asked() -> list[bool]:
+        from deploy.operator.status import ask_instances
+
+        async with await asyncio.start_server(stranger, "127.0.0.1", 0) as server:
+            host, port = server.sockets[0].getsockname()
+            return [each.answers for each in await ask_instances({"stranger": f"http://{host}:{port}"})]
+
+    assert asyncio.run(asked()) == [False]
+
+
+def test_an_api_on_its_own_is_ready_and_says_who_else_is_asked(exchange: Exchange) -> None:
+    port, label = free_port(), "hotline-api-alone"
+    url = f"http://127.0.0.1:{port}"
+    exchange.serve("hotline", only=["api", "intake", "documents"], label=label, port=port)
+    try:
+        exchange.wait_ready(label, url)
+        said = httpx.get(f"{url}/readyz", trust_env=False).json()
+    finally:
+        exchange.stop(label)
+    assert {each["name"]: each["reason"] for each in said["checks"] if each["reason"]} == {
+        "bus": "elsewhere",
+        "relay": "elsewhere",
+    }
+
+
+@pytest.mark.parametrize(("limit_s", "status"), [("0.001", 503), ("3600", 200)])
+def test_age_fails_readiness_only_beyond_its_setting(exchange: Exchange, limit_s: str, status: int) -> None:
+    """An outbox of its own would take a database of its own: a message is put aside in the shared one for a moment."""
+    port, label = free_port(), f"hotline-patient-{limit_s}"
+    url = f"http://127.0.0.1:{port}"
+    settings = {"UNRECEIPTED_AGE_S_MAX": limit_s}
+    exchange.serve("hotline", only=["api", "documents"], label=label, port=port, settings=settings)
+    try:
+        exchange.processes[label].wait_until(lambda: _answers(url), seconds=60)
+        asyncio.run(_put_aside(exchange, held=True))
+        answer = httpx.get(f"{url}/readyz", trust_env=False)
+    finally:
+        asyncio.run(_put_aside(exchange, held=False))
+        exchange.stop(label)
+    receipts = next(check for check in answer.json()["checks"] if check["name"] == "receipts")
+    assert (answer.status_code, receipts["reason"]) == (status, "too_old" if status == 503 else "")
+    assert receipts["age_s"] > 60
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/livez", trust_env=False).status_code == 200
+    except httpx.HTTPError:
+        return False
+
+
+async def _put_aside(exchange: Exchange, *, held: bool) -> None:
+    """A row that looks sent a minute and a half ago, to a recipient that will never answer, and is not due again."""
+    hotline = await exchange.admin("hotline")
+    await hotline.execute("DELETE FROM outbox WHERE recipient = 'nobody.example'")
+    if held:
+        await hotline.execute(
+            """
+            INSERT INTO outbox (message_id, type, subject, sender, recipient, recipient_instance, topic, exercise, body,
+                                created_at, sequence, sent_at)
+            VALUES (gen_random_uuid(), 'causeway.referral_withdrawn.v1', 's', 's', 'nobody.example', 'nobody', 't', true,
+                    '', now() - interval '90 s', 1, now() + interval '1 day')
+            """
+        )
+    await hotline.close()

@@ -1,0 +1,144 @@
+"""What a refusal tells, what the walk over a record sees, and what the audit of a schema finds."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+from uuid import UUID
+
+import pytest
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from shared.contracts import registry
+from shared.contracts.fields import Url
+from shared.contracts.referral import ReferralSubmission
+from shared.guard import audit_schema, inspect
+from shared.guard.leaves import leaves, pointer
+from shared.kernel.errors import Refused
+from tests.guard_report.attempts import as_bytes, refusal
+from tests.guard_report.legitimate import submissions
+from tests.guard_report.payloads import payloads
+from tests.guard_report.positions import BASE, POSITIONS
+from tests.shared.guard.records import record
+
+MODELS = {m.__name__: m for message in registry.ALL for m in (message.clear, message.sealed) if m is not None}
+
+
+@pytest.mark.parametrize("position", POSITIONS)
+def test_a_refusal_never_repeats_a_value(position: str) -> None:
+    text = "canary" + payloads()["png_solid"].hex()
+    body = POSITIONS[position](text).body
+    try:
+        submission = ReferralSubmission.model_validate(body)
+    except ValueError as invalid:
+        assert "canary" not in str(invalid)
+        return
+    with pytest.raises(Refused) as caught:
+        inspect(submission)
+    assert "canary" not in f"{caught.value} {caught.value.detail} {caught.value.field} {caught.value.__cause__}"
+
+
+def test_every_value_that_is_present_is_seen_at_its_pointer() -> None:
+    at = "2026-01-11T10:11:12.000Z"
+    account = {"service": "provider-001.example", "account": "anna_1", "events": [{"ip": "192.0.2.7", "port": 443, "at": at}]}
+    found = {pointer(leaf.path): leaf.kind for leaf in leaves(record(subject_accounts=[account]))}
+    assert found["/items/0/locator/value"] == "url"
+    assert found["/external_ref"] == "reference"
+    assert found["/subject_accounts/0/account"] == "account"
+    assert found["/subject_accounts/0/events/0/ip"] == "ip"
+    assert found["/subject_accounts/0/service"] == "text"
+    assert found["/observed_at"] == "instant"
+
+
+def test_every_text_of_a_body_is_among_the_leaves() -> None:
+    for body in submissions(40, seed=3):
+        seen = {str(leaf.value) for leaf in leaves(ReferralSubmission.model_validate(body))}
+        assert set(_texts(body)) <= seen | {"url", "onion", "account", "message", "p2p"} | set(_instants(body))
+
+
+def _texts(node: Any) -> list[str]:
+    if isinstance(node, dict):
+        return [text for child in node.values() for text in _texts(child)]
+    if isinstance(node, list):
+        return [text for child in node for text in _texts(child)]
+    return [node] if isinstance(node, str) else []
+
+
+def _instants(node: Any) -> list[str]:
+    return [text for text in _texts(node) if text.startswith("20") and text.endswith("Z")]
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_message_can_be_walked(name: str) -> None:
+    from shared.guard.leaves import _plan
+
+    assert isinstance(_plan(MODELS[name]), tuple)
+
+
+def test_a_model_that_mixes_kinds_in_one_field_is_an_error_of_ours() -> None:
+    class Mixed(BaseModel):
+        where: Url | int
+
+    with pytest.raises(TypeError, match="mixes kinds"):
+        leaves(Mixed(where=1))
+
+
+def test_a_model_with_an_open_type_is_an_error_of_ours() -> None:
+    class Open(BaseModel):
+        data: bytes
+
+    with pytest.raises(TypeError, match="cannot look into"):
+        leaves(Open(data=b""))
+
+
+def test_an_unmarked_text_falls_under_the_rules_of_codes() -> None:
+    class Coded(BaseModel):
+        label: str
+
+    inspect(Coded(label="AGE_0_2"))
+    with pytest.raises(Refused, match="guard_capacity_code_value at /label"):
+        inspect(Coded(label="q7Xz9LmP2kVb8RtY"))
+
+
+def test_the_submission_and_all_messages_are_closed() -> None:
+    assert audit_schema(ReferralSubmission) == []
+    assert {name: audit_schema(model) for name, model in MODELS.items() if audit_schema(model)} == {}
+
+
+class Closed(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    code: Annotated[str, StringConstraints(pattern="^[a-z]+$", max_length=9)]
+    key: UUID
+    values: Annotated[tuple[bool, ...], Field(max_length=3)]
+
+
+@pytest.mark.parametrize(
+    ("annotation", "finding"),
+    [
+        (str, "string without"),
+        (Annotated[str, StringConstraints(max_length=9)], "string without"),
+        (Annotated[str, StringConstraints(pattern="^a*$")], "string without"),
+        (int, "integer without"),
+        (Annotated[int, Field(ge=1)], "integer without"),
+        (float, "not an integer"),
+        (Any, "untyped"),
+        (dict[str, int], "free names"),
+        (list[bool], "without maxItems"),
+        (Annotated[list[Any], Field(max_length=3)], "untyped"),
+        (str | None, "string without"),
+    ],
+)
+def test_an_open_field_is_found_in_the_schema(annotation: Any, finding: str) -> None:
+    assert audit_schema(Closed) == []
+    opened = type("Opened", (Closed,), {"__annotations__": {"extra": annotation}, "__module__": __name__})
+    assert [line for line in audit_schema(opened) if finding in line]
+
+
+def test_a_model_that_takes_unknown_names_is_found() -> None:
+    class Lax(BaseModel):
+        pass
+
+    assert audit_schema(Lax) == ["Lax: object with free names"]
+
+
+def test_the_plainest_body_passes_the_whole_way() -> None:
+    assert refusal(as_bytes(BASE)) is None

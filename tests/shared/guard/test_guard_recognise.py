@@ -1,0 +1,117 @@
+"""L3: whether a value, or several together, decode to a file."""
+
+from __future__ import annotations
+
+import base64
+from random import Random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from shared.guard import ALL_STAGES, inspect
+from shared.guard.decodings import heads, whole
+from shared.guard.signatures import find_content, inflated, inflated_raw
+from shared.guard.structure import is_structured
+from tests.guard_report.encodings import ENCODINGS, b64u
+from tests.guard_report.payloads import payloads
+from tests.shared.guard.records import located, record, refusal
+
+PAYLOADS = payloads()
+RECOGNISE = frozenset({"recognise"})
+PICTURE = PAYLOADS["png_solid"]
+
+
+@pytest.mark.parametrize("name", PAYLOADS)
+def test_a_file_is_recognised_as_it_is_and_behind_junk(name: str) -> None:
+    payload = PAYLOADS[name]
+    assert find_content(payload) or inflated(payload)
+    if name not in ("mp3", "bmp", "icon", "tar_gzip", "tiff", "heic", "jpeg_without_start"):
+        assert find_content(b"7 bytes" + payload)
+
+
+def test_random_bytes_are_not_taken_for_a_file() -> None:
+    r = Random(11)
+    assert not any(find_content(r.randbytes(300)) for _ in range(20_000))
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_a_picture_in_a_known_encoding_is_refused_in_a_query(encoding: str) -> None:
+    """Without the budgets, so that it is recognition that refuses, and the schema where text is not in its alphabet."""
+    from tests.guard_report.attempts import STAGES, as_bytes, refusal as code_of
+    from tests.guard_report.positions import POSITIONS
+
+    placed = POSITIONS["URL query token"](ENCODINGS[encoding](PICTURE))
+    assert code_of(as_bytes(placed.body), STAGES - {"capacity", "rules"}) in ("guard_recognise_content", "guard_recognise_structure")
+
+
+def test_a_picture_cut_over_the_segments_of_a_path_is_refused() -> None:
+    text = b64u(PICTURE)
+    url = "https://site.example/" + "/".join(text[at : at + 24] for at in range(0, len(text), 24))
+    assert refusal(located(url), RECOGNISE) == ("guard_recognise_content", "/items/0/locator/value")
+
+
+def test_a_picture_cut_over_the_addresses_of_ten_items_is_refused() -> None:
+    text = b64u(PICTURE)
+    urls = [f"https://site.example/i/{text[at : at + 18]}.jpg" for at in range(0, len(text), 18)][:10]
+    assert refusal(located(*urls), RECOGNISE)[0] == "guard_recognise_content"
+
+
+def test_a_picture_cut_over_references_is_refused() -> None:
+    text = b64u(PICTURE).replace("-", "x").replace("_", "x")
+    references = [{"system": "other", "ref": text[at : at + 20]} for at in range(0, 140, 20)]
+    assert refusal(record(correlation=references), RECOGNISE)[0] == "guard_recognise_content"
+
+
+@pytest.mark.parametrize("order", ["by item", "by kind"])
+def test_a_picture_cut_over_digests_is_refused(order: str) -> None:
+    chunks = [PICTURE[at : at + 32].ljust(32, b"\x00").hex() for at in range(0, 96, 32)]
+    kinds = ["sha256", "pdq", "tmk_pdqf"]
+    if order == "by item":
+        hashes = [dict(zip(kinds, chunks, strict=True))]
+    else:
+        hashes = [{"md5": "0123456789abcdef" * 2, "sha256": chunk} for chunk in chunks]
+    items = [{"locator": {"kind": "url", "value": "https://site.example/"}, "hashes": h} for h in hashes]
+    assert refusal(record(items=items), RECOGNISE)[0] == "guard_recognise_content"
+
+
+def test_random_digests_are_accepted() -> None:
+    r = Random(5)
+    photodna = base64.b64encode(r.randbytes(144)).decode()
+    hashes = {"md5": r.randbytes(16).hex(), "sha1": r.randbytes(20).hex(), "sha256": r.randbytes(32).hex(), "photodna": photodna}
+    inspect(record(items=[{"locator": {"kind": "url", "value": "https://site.example/"}, "hashes": hashes}] * 5))
+
+
+def test_a_stream_without_header_is_recognised_only_if_it_holds_a_file() -> None:
+    deflated = ENCODINGS["raw deflate base64"](PICTURE)
+    held = inflated_raw(base64.urlsafe_b64decode(deflated + "=="))
+    assert held == PICTURE
+    assert refusal(located(f"https://site.example/?token={deflated}"), RECOGNISE)[0] == "guard_recognise_content"
+
+
+def test_digits_that_follow_a_pattern_are_told_from_random_ones() -> None:
+    r = Random(3)
+    shuffled = bytes(r.sample(range(256), 256))
+    substituted = bytes(shuffled[byte] for byte in PAYLOADS["bmp"][:54] * 3)
+    assert is_structured(b64u(substituted).encode())
+    assert not any(is_structured(b64u(r.randbytes(200)).encode()) for _ in range(300))
+
+
+@pytest.mark.parametrize("payload", ["gif_pixel", "pdf", "mp4"])
+def test_one_key_byte_over_all_bytes_does_not_hide_a_file(payload: str) -> None:
+    keyed = bytes(byte ^ 0x5A for byte in PAYLOADS[payload])
+    found = refusal(located(f"https://site.example/?token={b64u(keyed)}"), RECOGNISE)[0] if payload != "mp4" else "guard_recognise_content"
+    assert found.startswith("guard_recognise_")
+
+
+@given(st.text(max_size=300))
+@settings(max_examples=150, deadline=None)
+def test_decoding_never_fails_on_any_text(text: str) -> None:
+    data = text.encode("ascii", "ignore")
+    assert all(isinstance(decoded, bytes) for decoded in (*whole(data), *heads(data)))
+
+
+def test_the_stage_is_what_refuses() -> None:
+    submission = located(f"https://site.example/?token={b64u(PICTURE)[:150]}")
+    assert refusal(submission)[0] == "guard_recognise_content"
+    inspect(submission, stages=ALL_STAGES - {"recognise"})
