@@ -53,7 +53,7 @@ bench: setup ## Measure
 	$(BIN)/python -m tests.benchmarks
 
 soak: setup ## Run the failure tests for long
-	$(BIN)/python -m pytest tests/failures -m soak
+	$(BIN)/python -m tests.failures.soak
 
 guard-report: setup ## Measure the content guard
 	$(BIN)/python -m tests.guard_report

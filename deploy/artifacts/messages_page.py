@@ -25,6 +25,10 @@ Written by `python -m deploy.artifacts` from `shared/contracts/registry.py`, `sh
 `deploy/artifacts/correspondents.py`; a test compares. Schemas: `shared/contracts/schemas/`. Accepted and refused
 examples: `shared/contracts/examples/`. The same for machines: `docs/api/asyncapi.json`.
 
+An `accepted-*.json` is the value alone. A `refused-*.json` is an accepted one with one thing changed: `value`, and
+`expected`: who refuses it (`schema`; `model`, for what no schema can say; `guard`; `index`, for a whole document), the
+code, and the field where one is named. The sealed texts in examples are filler: they open for nobody.
+
 A value is `{"clear": …}`, with `"sealed": …` where the message has a sealed part. The clear part is class S1 only:
 codes, countries, party ids, times. Within a version only optional members are added.
 

@@ -14,7 +14,7 @@ from shared.guard.parts import DIGEST_KINDS, Part, Split
 from shared.kernel.errors import Refused
 
 #: Bytes that one record could carry in all, however encoded and whatever they look like.
-RECORD_BYTES_MAX = 3_840
+RECORD_BYTES_MAX = 4_032
 #: Opaque bytes per value, per address and per record (where repeats count once), by role.
 #: A value has room for a SHA-256 digest or a code of 46 mixed digits, and for no file that we know of.
 BUDGETS: dict[str, tuple[float, float, float]] = {

@@ -35,7 +35,9 @@ class Leaf(NamedTuple):
     bits: float
 
 
-class _Step(NamedTuple):
+class Step(NamedTuple):
+    """One field of a model: its name, the kind of its values, and the bits that a value of a closed type carries."""
+
     name: str
     kind: str  # "" for values that are models themselves
     bits: float
@@ -59,7 +61,7 @@ def pointer(path: Path) -> str:
 
 def _walk(record: BaseModel, path: Path, found: list[Leaf]) -> None:
     values = record.__dict__
-    for name, kind, bits in _plan(type(record)):
+    for name, kind, bits in plan(type(record)):
         value = values[name]
         if value is None:
             continue
@@ -77,8 +79,9 @@ def _walk(record: BaseModel, path: Path, found: list[Leaf]) -> None:
 
 
 @functools.cache
-def _plan(model: type[BaseModel]) -> tuple[_Step, ...]:
-    steps: list[_Step] = []
+def plan(model: type[BaseModel]) -> tuple[Step, ...]:
+    """How to walk instances of `model`. Raises `TypeError` for a field that nobody could inspect."""
+    steps: list[Step] = []
     for name, field in model.model_fields.items():
         roles = set(_roles(field.annotation, tuple(field.metadata)))
         if not roles:
@@ -86,7 +89,7 @@ def _plan(model: type[BaseModel]) -> tuple[_Step, ...]:
         if len(roles) != 1:
             raise TypeError(f"{model.__name__}.{name} mixes kinds of values: the guard needs one")
         (role,) = roles
-        steps.append(_Step(name, *role))
+        steps.append(Step(name, *role))
     return tuple(steps)
 
 

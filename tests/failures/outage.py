@@ -53,7 +53,10 @@ class Outage:
 
 
 async def broker_down(exchange: SplitExchange, *, seconds: float, per_s: float, seed: int) -> Outage:
-    """Post at a steady rate, first with the broker, then for `seconds` without; bring it back and wait for the end."""
+    """Post at a steady rate, first with the broker, then for `seconds` without; bring it back and wait for the end.
+
+    The relay is killed at the end of the outage: it has stamped what came in, and is trying to send it.
+    """
     wanted = posts(int(2.2 * seconds * per_s) + 100, seed, batch_max=1)
     before, during = Sender(exchange, withdrawn_share=0), Sender(exchange, withdrawn_share=0)
     count = int(seconds * per_s)
@@ -66,7 +69,8 @@ async def broker_down(exchange: SplitExchange, *, seconds: float, per_s: float, 
     waiting = await exchange.unreceipted()
     await exchange.stop_watching()
     same_process = api is not None and exchange.processes["api"].pid == api
-    await exchange.start(BROKER)
+    await exchange.kill("relay")
+    await exchange.start(BROKER, "relay")
     await exchange.until_receipted(RECEIPTED_S_MAX)
     for sender in (before, during):
         await sender.close()

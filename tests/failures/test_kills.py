@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,28 +12,18 @@ import pytest
 from tests.failures.kills import IN_FLIGHT_MIN, Blow, kill_through, rounds
 from tests.failures.load import Sender, posts
 from tests.failures.split import BROKER, PROCESSES, SplitExchange, split_exchange
-from tests.failures.verdict import Verdict, judge
+from tests.failures.verdict import judge
 from tests.support.running import SERVICES
 
 #: A receipt is awaited for so long before a message is sent again; the tests' outages are shorter than its default.
 RESEND_AFTER_S = 4.0
 TARGETS = (*PROCESSES, BROKER)
 RECEIPTED_S_MAX = 120.0
-#: Until the relay has stamped what came in and is trying to send it.
-HOLDING_S = 2.0
-FORGETFUL = ("-m", "tests.failures.forgetful")
 
 
 @pytest.fixture
 def split(tmp_path: Path) -> Iterator[SplitExchange]:
     with split_exchange(tmp_path, settings={"RESEND_AFTER_S": str(RESEND_AFTER_S)}) as exchange:
-        yield exchange
-
-
-@pytest.fixture
-def split_with_a_forgetful_relay(tmp_path: Path) -> Iterator[SplitExchange]:
-    programs = {"relay": FORGETFUL}
-    with split_exchange(tmp_path, settings={"RESEND_AFTER_S": str(RESEND_AFTER_S)}, programs=programs) as exchange:
         yield exchange
 
 
@@ -81,30 +70,3 @@ async def test_without_the_constraints_of_the_inbox_messages_are_applied_twice(s
     await sender.close()
     await split.until_receipted(RECEIPTED_S_MAX)
     assert (await judge(split, sender.tally)).duplicates > 0
-
-
-async def test_a_relay_killed_while_the_broker_is_down_loses_nothing(split: SplitExchange) -> None:
-    assert (await _with_the_relay_killed_in_an_outage(split)).faults() == {}
-
-
-async def test_a_relay_that_forgets_before_the_broker_has_answered_loses_what_it_held(
-    split_with_a_forgetful_relay: SplitExchange,
-) -> None:
-    verdict = await _with_the_relay_killed_in_an_outage(split_with_a_forgetful_relay)
-    assert verdict.effects_lost > 0
-    assert any("without a message" in each.what for each in verdict.accounting.differences)
-
-
-async def _with_the_relay_killed_in_an_outage(exchange: SplitExchange) -> Verdict:
-    """Referrals come in, the broker goes, more come in, the relay is killed with them in its hands, both come back."""
-    sender = Sender(exchange, withdrawn_share=0)
-    await exchange.start(*PROCESSES)
-    await sender.send(posts(100, seed=9))
-    await exchange.kill(BROKER)
-    await sender.send(posts(300, seed=10))
-    await asyncio.sleep(HOLDING_S)
-    await exchange.kill("relay")
-    await exchange.start(BROKER, "relay")
-    await sender.close()
-    await exchange.until_receipted(RECEIPTED_S_MAX)
-    return await judge(exchange, sender.tally)

@@ -11,10 +11,19 @@ from tests.failures.load import posts
 from tests.failures.outage import RESEND_AFTER_S, broker_down, disk_gone
 from tests.failures.split import PROCESSES, SplitExchange, split_exchange
 
+FORGETFUL = ("-m", "tests.failures.forgetful")
+
 
 @pytest.fixture
 def split(tmp_path: Path) -> Iterator[SplitExchange]:
     with split_exchange(tmp_path, settings={"RESEND_AFTER_S": str(RESEND_AFTER_S)}) as exchange:
+        yield exchange
+
+
+@pytest.fixture
+def split_with_a_forgetful_relay(tmp_path: Path) -> Iterator[SplitExchange]:
+    settings, programs = {"RESEND_AFTER_S": str(RESEND_AFTER_S)}, {"relay": FORGETFUL}
+    with split_exchange(tmp_path, settings=settings, programs=programs) as exchange:
         yield exchange
 
 
@@ -30,6 +39,16 @@ async def test_without_a_broker_every_referral_is_accepted_at_once_and_delivered
     assert outage.same_process
     assert outage.waiting_at_the_end > outage.posted
     assert outage.verdict.faults() == {}
+
+
+async def test_a_relay_that_forgets_before_the_broker_has_answered_loses_what_it_held(
+    split_with_a_forgetful_relay: SplitExchange,
+) -> None:
+    await split_with_a_forgetful_relay.start(*PROCESSES)
+    outage = await broker_down(split_with_a_forgetful_relay, seconds=4, per_s=40, seed=11)
+    assert outage.accepted == outage.posted
+    assert outage.verdict.effects_lost > 0
+    assert any("without a message" in each.what for each in outage.verdict.accounting.differences)
 
 
 async def test_the_loss_of_the_brokers_disk_loses_no_message_and_audit_names_what_it_never_saw(

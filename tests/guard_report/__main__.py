@@ -6,29 +6,19 @@ import argparse
 import json
 import sys
 from dataclasses import asdict
-from itertools import chain
 from pathlib import Path
 
 from tests.guard_report import measures
 
 
-def main() -> int:
+def main(arguments: list[str] | None = None) -> int:
     """Print every figure with its bar; exit 1 when one misses its bar."""
     parser = argparse.ArgumentParser(prog="python -m tests.guard_report", description=__doc__)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to FILE as well")
     parser.add_argument("--share", type=float, default=1.0, help="share of the attempts to make, 0 to 1 (default: all)")
-    options = parser.parse_args()
-    share: float = options.share
+    options = parser.parse_args(arguments)
     figures = []
-    sections = chain(
-        measures.attacks(share),
-        measures.structure(),
-        measures.capacity_found(),
-        measures.false_positives(round(20_000 * share)),
-        measures.speed(max(300, round(4_000 * share)), round(100_000 * share)),
-        measures.stages_removed(share / 8),
-    )
-    for figure in sections:
+    for figure in measures.sections(options.share):
         figures.append(figure)
         bar = "" if figure.bar is None else f"{'>=' if figure.at_least else '<='} {figure.bar:g}"
         verdict = "" if figure.bar is None else ("ok" if figure.passes else "MISSED")

@@ -6,6 +6,7 @@ import base64
 import gzip
 import json
 from dataclasses import dataclass
+from random import Random
 from typing import Any
 
 from tests.guard_report.attempts import as_bytes
@@ -99,6 +100,7 @@ def _over_fields(small: bytes, large: bytes) -> dict[str, Request]:
         "picture in PhotoDNA": Request(as_bytes(_photodna(large))),
         "picture in PhotoDNA behind zeros": Request(as_bytes(_photodna(bytes(40) + large))),
         "picture cut over IPv6 addresses": Request(as_bytes(_addresses(small))),
+        "encrypted bytes in IPv6 addresses": Request(as_bytes(_addresses(Random(9).randbytes(256)))),
         "picture in ports": Request(as_bytes(_ports(small))),
         "picture in numbers of networks": Request(as_bytes(_networks(small))),
     }

@@ -79,8 +79,8 @@ class World:
         self.calm = False
         self.broker_down_until_s = 0.0
         self.moments_s = [self.random.uniform(0, CHAOS_S * 0.9) for _ in range(self.random.randint(1, 3))]
-        self.fault_rate = self.random.choice((0.0, 0.02, 0.1, 0.25))
-        self.crash_rate = self.random.choice((0.0, 0.01, 0.05))
+        self.fault_rate = self.random.choice((0.0, 0.05, 0.1, 0.25))
+        self.crash_rate = self.random.choice((0.0, 0.02, 0.05, 0.1))
         self.document_known_s = {number: self.random.uniform(0, CHAOS_S) if number else 0.0 for number in range(3)}
         self.instances = {name: Instance(self, name) for name in (HOTLINE, AGENCIES)}
 
@@ -100,10 +100,11 @@ class World:
         self.calm = True
         for each in happenings:
             await each
-        while self.loop.virtual_s < SETTLED_S and not self.at_rest():  # noqa: ASYNC110 - nobody announces rest
-            await asyncio.sleep(15)
-        # Once more: nothing is hidden in a batch that is just being consumed.
-        await asyncio.sleep(1)
+        rested_s = 0
+        while self.loop.virtual_s < SETTLED_S and rested_s < 3:
+            await asyncio.sleep(1 if rested_s else 10)
+            # Several times in a row: nothing is hidden in a batch that is just being consumed.
+            rested_s = rested_s + 1 if self.at_rest() else 0
 
     def at_rest(self) -> bool:
         return all(not each.database.state.outbox and not each.lag() for each in self.instances.values())
@@ -114,14 +115,14 @@ class World:
 
     def _plan(self) -> list[Coroutine[Any, Any, None]]:
         chance = self.random
-        plan: list[Coroutine[Any, Any, None]] = [self._referral() for _ in range(chance.randint(2, 6))]
-        plan += [self._crash() for _ in range(chance.choice((0, 1, 3, 6)))]
-        plan += [self._broker_outage() for _ in range(chance.choice((0, 1, 1, 2)))]
+        plan: list[Coroutine[Any, Any, None]] = [self._referral() for _ in range(chance.randint(3, 8))]
+        plan += [self._crash() for _ in range(chance.choice((0, 2, 4, 8)))]
+        plan += [self._broker_outage() for _ in range(chance.choice((0, 1, 2, 2)))]
         plan += [self._database_outage() for _ in range(chance.choice((0, 0, 1, 2)))]
-        plan += [self._lost_disk() for _ in range(chance.choice((0, 0, 1, 2)))]
-        plan += [self._redelivery() for _ in range(chance.choice((0, 1, 3)))]
+        plan += [self._lost_disk() for _ in range(chance.choice((0, 1, 1, 2)))]
+        plan += [self._redelivery() for _ in range(chance.choice((0, 1, 2, 4)))]
         plan += [self._repetition() for _ in range(chance.choice((0, 1, 4)))]
-        plan += [self._rival() for _ in range(chance.choice((0, 0, 1, 2)))]
+        plan += [self._rival() for _ in range(chance.choice((0, 1, 2, 3)))]
         plan += [self._junk() for _ in range(chance.choice((0, 0, 2)))]
         return plan
 
@@ -135,9 +136,7 @@ class World:
         chance = self.random
         referral_id = self.new_id()
         agencies = chance.sample(AGENCY_NAMES, chance.randint(1, 2))
-        edges = [
-            Edge(referral_id, agency, chance.choice((0, 0, 0, 1, 2)), chance.random() < 0.05) for agency in agencies
-        ]
+        edges = [Edge(referral_id, agency, chance.choice((0, 0, 1, 2)), chance.random() < 0.05) for agency in agencies]
         await self._later()
         hotline = self.instances[HOTLINE]
         await hotline.act("file", lambda state: hotline.desk.file(state, referral_id, edges))
@@ -204,7 +203,7 @@ class Instance:
         self.news = asyncio.Event()
         self._running: dict[str, asyncio.Task[None]] = {}
         self._keepers: list[asyncio.Task[None]] = []
-        self._relay: Relay | None = None
+        self._relays: list[Relay] = []
 
     def start(self) -> None:
         parts = (("relay", self.run_relay), ("consumer", self.run_consumer))
@@ -228,8 +227,8 @@ class Instance:
         self.wake()
 
     def wake(self) -> None:
-        if self._relay is not None:
-            self._relay.wake()
+        for relay in self._relays:
+            relay.wake()
 
     def lag(self) -> int:
         """Records of this instance's topic that were not consumed."""
@@ -254,8 +253,12 @@ class Instance:
         writer = LateWriter(
             world.log, instance=self.name, step=self._broker_step, prefix=lambda count: world.random.randint(0, count)
         )
-        self._relay = world.parts.relay(outbox, writer, clock=world.clock, decide_again=self.desk.rows, settings=RELAY)
-        await self._relay.run()
+        relay = world.parts.relay(outbox, writer, clock=world.clock, decide_again=self.desk.rows, settings=RELAY)
+        self._relays.append(relay)
+        try:
+            await relay.run()
+        finally:
+            self._relays.remove(relay)
 
     async def run_consumer(self) -> None:
         """What the bus does: hand over batches, and commit their offsets when the consumer has returned."""
@@ -351,7 +354,7 @@ class LateWriter(MemoryLogWriter["ChaoticLog"]):
             raise
 
     def _write(self, rows: Sequence[OutboxRow]) -> None:
-        for row in rows:
+        for row in () if self.log.world.calm else rows:
             self.log.append(row, self.instance)
 
 

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import socket
 from collections.abc import Iterator
 from pathlib import Path
 
-import asyncpg
 import pytest
 from confluent_kafka.admin import AclBinding, AclOperation, AclPermissionType, ResourcePatternType, ResourceType
 
+from deploy.devstack.databases import prepare_databases
 from deploy.devstack.endpoints import KafkaEndpoint
 from deploy.devstack.kafka import admin_client
 from deploy.operator.database import check_schemas, migrate_schemas
 from deploy.operator.kafka_login import Login, try_login
+from deploy.operator.topics import apply_manifest
 from tests.deploy.operator.conftest import Run
 from tests.support.running import Exchange
 
@@ -51,6 +51,7 @@ def widened(exchange: Exchange) -> Iterator[str]:
     for made in admin.create_acls([binding]).values():
         made.result()
     yield f"audit may write topic {topic} (literal)"
+    apply_manifest(exchange.endpoints.kafka)
 
 
 def with_password(kafka: KafkaEndpoint, password: str) -> KafkaEndpoint:
@@ -110,18 +111,11 @@ def test_every_schema_is_current_and_another_migration_changes_nothing(run: Run,
 
 
 def test_a_database_without_a_schema_is_behind_until_it_is_migrated(exchange: Exchange) -> None:
-    url = asyncio.run(_empty_database(exchange))
-    (before,) = check_schemas({"law_enforcement": url})
+    made = prepare_databases(exchange.stack.postgres.admin_url, ["unmigrated"], lambda role: f"{role}-sample")
+    owner_urls = {"law_enforcement": made["unmigrated"].owner_url}
+    (before,) = check_schemas(owner_urls)
     assert (before.at, before.current) == ((), False)
-    migrate_schemas({"law_enforcement": url})
-    (after,) = check_schemas({"law_enforcement": url})
+    migrate_schemas(owner_urls)
+    (after,) = check_schemas(owner_urls)
     assert after.current
     assert after.at
-
-
-async def _empty_database(exchange: Exchange) -> str:
-    place, _, _ = exchange.stack.postgres.admin_url.rpartition("/")
-    admin = await asyncpg.connect(exchange.stack.postgres.admin_url)
-    await admin.execute("CREATE DATABASE causeway_unmigrated")
-    await admin.close()
-    return f"{place}/causeway_unmigrated"

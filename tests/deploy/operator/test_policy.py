@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from pathlib import Path
@@ -15,8 +16,6 @@ PATIENCE_S = 30.0
 
 
 async def test_a_published_policy_reaches_every_instance(run: Run, exchange: Exchange, tmp_path: Path) -> None:
-    import asyncio
-
     file = tmp_path / "policy.json"
     file.write_text(sample_policy().model_dump_json(exclude_none=True))
     ended = await asyncio.to_thread(run, "policy", "publish", file, "--state", exchange.state, "--json")

@@ -4,14 +4,39 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections.abc import Iterator
 
 import httpx
 import pytest
 
+from deploy.operator.status import ask_instances
 from tests.deploy.operator.conftest import Run
 from tests.support.running import Exchange
 
 CHECKS = ["database", "documents", "bus", "relay", "outbox", "receipts"]
+
+
+#: What the process `alone` permits; the shared one has no such setting.
+AGE_S_MAX = 60
+
+
+@pytest.fixture(scope="module")
+def alone(exchange: Exchange) -> Iterator[str]:
+    """A second process of the hotline that runs the API and nothing that needs the broker; its base URL."""
+    port, label = free_port(), "hotline-api-alone"
+    settings = {"UNRECEIPTED_AGE_S_MAX": str(AGE_S_MAX)}
+    exchange.serve("hotline", only=["api", "intake", "documents"], label=label, port=port, settings=settings)
+    exchange.wait_ready(label, f"http://127.0.0.1:{port}")
+    yield f"http://127.0.0.1:{port}"
+    exchange.stop(label)
+
+
+@pytest.fixture
+def unreceipted(exchange: Exchange) -> Iterator[None]:
+    """A message that a recipient has not receipted, and for this test never will."""
+    asyncio.run(_put_aside(exchange, held=True))
+    yield
+    asyncio.run(_put_aside(exchange, held=False))
 
 
 def free_port() -> int:
@@ -47,8 +72,6 @@ def test_a_server_that_is_no_instance_does_not_count_as_one(run: Run) -> None:
         writer.close()
 
     async def asked() -> list[bool]:
-        from deploy.operator.status import ask_instances
-
         async with await asyncio.start_server(stranger, "127.0.0.1", 0) as server:
             host, port = server.sockets[0].getsockname()
             return [each.answers for each in await ask_instances({"stranger": f"http://{host}:{port}"})]
@@ -56,45 +79,26 @@ def test_a_server_that_is_no_instance_does_not_count_as_one(run: Run) -> None:
     assert asyncio.run(asked()) == [False]
 
 
-def test_an_api_on_its_own_is_ready_and_says_who_else_is_asked(exchange: Exchange) -> None:
-    port, label = free_port(), "hotline-api-alone"
-    url = f"http://127.0.0.1:{port}"
-    exchange.serve("hotline", only=["api", "intake", "documents"], label=label, port=port)
-    try:
-        exchange.wait_ready(label, url)
-        said = httpx.get(f"{url}/readyz", trust_env=False).json()
-    finally:
-        exchange.stop(label)
-    assert {each["name"]: each["reason"] for each in said["checks"] if each["reason"]} == {
+def test_an_api_on_its_own_is_ready_and_says_who_else_is_asked(alone: str) -> None:
+    answer = httpx.get(f"{alone}/readyz", trust_env=False)
+    assert answer.status_code == 200
+    assert {each["name"]: each["reason"] for each in answer.json()["checks"] if each["reason"]} == {
         "bus": "elsewhere",
         "relay": "elsewhere",
     }
 
 
-@pytest.mark.parametrize(("limit_s", "status"), [("0.001", 503), ("3600", 200)])
-def test_age_fails_readiness_only_beyond_its_setting(exchange: Exchange, limit_s: str, status: int) -> None:
-    """An outbox of its own would take a database of its own: a message is put aside in the shared one for a moment."""
-    port, label = free_port(), f"hotline-patient-{limit_s}"
-    url = f"http://127.0.0.1:{port}"
-    settings = {"UNRECEIPTED_AGE_S_MAX": limit_s}
-    exchange.serve("hotline", only=["api", "documents"], label=label, port=port, settings=settings)
-    try:
-        exchange.processes[label].wait_until(lambda: _answers(url), seconds=60)
-        asyncio.run(_put_aside(exchange, held=True))
-        answer = httpx.get(f"{url}/readyz", trust_env=False)
-    finally:
-        asyncio.run(_put_aside(exchange, held=False))
-        exchange.stop(label)
-    receipts = next(check for check in answer.json()["checks"] if check["name"] == "receipts")
-    assert (answer.status_code, receipts["reason"]) == (status, "too_old" if status == 503 else "")
-    assert receipts["age_s"] > 60
-
-
-def _answers(url: str) -> bool:
-    try:
-        return httpx.get(f"{url}/livez", trust_env=False).status_code == 200
-    except httpx.HTTPError:
-        return False
+def test_age_is_always_shown_and_fails_readiness_only_beyond_its_setting(
+    exchange: Exchange, alone: str, unreceipted: None
+) -> None:
+    limited = httpx.get(f"{alone}/readyz", trust_env=False)
+    unlimited = httpx.get(f"{exchange.endpoints.http['hotline']}/readyz", trust_env=False)
+    found = [
+        next(check for check in each.json()["checks"] if check["name"] == "receipts") for each in (limited, unlimited)
+    ]
+    assert [(check["ok"], check["reason"]) for check in found] == [(False, "too_old"), (True, "")]
+    assert [check["age_s"] > AGE_S_MAX for check in found] == [True, True]
+    assert (limited.status_code, unlimited.status_code) == (503, 200)
 
 
 async def _put_aside(exchange: Exchange, *, held: bool) -> None:
@@ -106,8 +110,8 @@ async def _put_aside(exchange: Exchange, *, held: bool) -> None:
             """
             INSERT INTO outbox (message_id, type, subject, sender, recipient, recipient_instance, topic, exercise, body,
                                 created_at, sequence, sent_at)
-            VALUES (gen_random_uuid(), 'causeway.referral_withdrawn.v1', 's', 's', 'nobody.example', 'nobody', 't', true,
-                    '', now() - interval '90 s', 1, now() + interval '1 day')
+            VALUES (gen_random_uuid(), 'causeway.referral_withdrawn.v1', 's', 's', 'nobody.example', 'nobody', 't',
+                    true, '', now() - interval '90 s', 1, now() + interval '1 day')
             """
         )
     await hotline.close()

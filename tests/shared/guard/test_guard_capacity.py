@@ -9,10 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.contracts.referral import ReferralSubmission
-from shared.guard import capacity, inspect
+from shared.guard import ALL_STAGES, capacity, inspect
 from shared.guard.capacity import RECORD_BYTES_MAX
 from shared.guard.tokens import is_word, measure
-from tests.guard_report.attempts import STAGES
 from tests.guard_report.encodings import b64u
 from tests.guard_report.keyed import fullest_record
 from tests.shared.guard.records import located, record, refusal
@@ -64,8 +63,8 @@ def test_references_have_a_budget_together() -> None:
     "url",
     [
         f"https://ipfs.example/ipfs/bafybei{'a2b3c4d5' * 6}efgh",
-        f"https://storage.example/b/f.jpg?X-Amz-Security-Token=IQoJb3JpZ2luX2Vj{code(600)}&X-Amz-Signature={'0123456789abcdef' * 4}",
-        f"https://lh3.googleusercontent.com/pw/AP1Gcz{code(110)}=w1280",
+        f"https://s3.example/f?X-Amz-Security-Token=IQoJb3JpZ2luX2Vj{code(600)}&X-Amz-Date=20260111T101112Z",
+        f"https://photos.example/pw/AP1Gcz{code(110)}=w1280",
         f"https://cdn.example/f.mp4?Signature={code(256)}&Key-Pair-Id=K1",
     ],
 )
@@ -80,11 +79,24 @@ def test_no_record_that_is_accepted_has_more_room_than_the_budget() -> None:
 
 
 def test_without_this_stage_a_record_carries_far_more() -> None:
-    assert fullest_record(Random(1), STAGES - {"capacity"})[0] > 2 * RECORD_BYTES_MAX
+    tokens = [code(600) for _ in range(10)]
+    stuffed = located(*(f"https://site.example/?x-amz-security-token={token}" for token in tokens))
+    assert refusal(stuffed)[0] == "guard_capacity_long_credential_record"
+    assert capacity(stuffed).record_bytes > RECORD_BYTES_MAX
+    inspect(stuffed, stages=ALL_STAGES - {"capacity"})
 
 
 @pytest.mark.parametrize(
-    "words", ["holiday-garden", "wetter-galerie", "Zdjęcia-łódź", "fotografii-iarna", "Это-пример", "東京都の写真", "서울특별시"]
+    "words",
+    [
+        "holiday-garden",
+        "wetter-galerie",
+        "Zdjęcia-łódź",
+        "fotografii-iarna",
+        "Это-пример",
+        "東京都の写真",
+        "서울특별시",
+    ],
 )
 def test_words_of_written_languages_are_not_opaque(words: str) -> None:
     assert measure(words).opaque_bits == 0

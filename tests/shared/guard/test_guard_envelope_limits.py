@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from shared.guard import parse_body
 from shared.guard.envelope_limits import BODY_BYTES_MAX, NODES_MAX
 from shared.kernel.errors import Refused
-from tests.guard_report.structural import Request, structural
+from tests.guard_report.structural import structural
 
 JSON = "application/json"
 
@@ -29,7 +29,9 @@ def test_an_object_in_json_is_read(content_type: str) -> None:
     assert parse_body(content_type, None, b'{"a": [1, "x", null, true]}') == {"a": [1, "x", None, True]}
 
 
-@pytest.mark.parametrize("content_type", [None, "", "text/json", "image/png", "application/json, image/png", "application/jsonp"])
+@pytest.mark.parametrize(
+    "content_type", [None, "", "text/json", "image/png", "application/json, image/png", "application/jsonp"]
+)
 def test_another_content_type_is_refused(content_type: str | None) -> None:
     assert (refused(b"{}", content_type).code, refused(b"{}", content_type).status) == ("body_content_type", 415)
 
@@ -80,12 +82,18 @@ def test_a_pointer_stops_before_a_name_that_is_not_ours() -> None:
     assert refused(b'{"items":[{"aGVsbG8gd29ybGQ":{"asn":1.5}}]}').field == "/items/0"
 
 
-@pytest.mark.parametrize("name", [name for name in structural() if "cut over" not in name and "in a known field" not in name])
-def test_a_refusal_says_nothing_of_the_body(name: str) -> None:
-    request: Request = structural()[name]
+def outcome(content_type: str | None, encoding: str | None, body: bytes) -> dict[str, Any] | Refused:
     try:
-        parse_body(request.content_type, request.encoding, request.body)
+        return parse_body(content_type, encoding, body)
     except Refused as error:
+        return error
+
+
+@pytest.mark.parametrize("name", structural())
+def test_a_refusal_says_nothing_of_the_body(name: str) -> None:
+    request = structural()[name]
+    error = outcome(request.content_type, request.encoding, request.body)
+    if isinstance(error, Refused):
         said = f"{error} {error.detail} {error.field} {error.__cause__}"
         assert not any(piece in said for piece in ("iVBOR", "JFIF", "thumbnail", "4711"))
         assert error.__suppress_context__ or error.__context__ is None
@@ -101,16 +109,12 @@ _values: st.SearchStrategy[Any] = st.recursive(
 @given(st.dictionaries(st.text("abc_", max_size=9), _values, max_size=4))
 @settings(max_examples=80, deadline=None)
 def test_what_is_read_is_what_was_written_or_refused_with_a_code(tree: dict[str, Any]) -> None:
-    try:
-        assert parse_body(JSON, None, json.dumps(tree).encode()) == tree
-    except Refused as error:
-        assert error.code == "body_too_deep"
+    read = outcome(JSON, None, json.dumps(tree).encode())
+    assert read == tree or (isinstance(read, Refused) and read.code == "body_too_deep")
 
 
 @given(st.binary(max_size=200))
 @settings(max_examples=200, deadline=None)
 def test_no_bytes_do_anything_but_parse_or_be_refused(body: bytes) -> None:
-    try:
-        assert isinstance(parse_body(JSON, None, body), dict)
-    except Refused as error:
-        assert error.code.startswith("body_")
+    read = outcome(JSON, None, body)
+    assert isinstance(read, dict) or read.code.startswith("body_")

@@ -6,13 +6,13 @@ from typing import Annotated, Any
 from uuid import UUID
 
 import pytest
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from shared.contracts import registry
 from shared.contracts.fields import Url
 from shared.contracts.referral import ReferralSubmission
 from shared.guard import audit_schema, inspect
-from shared.guard.leaves import leaves, pointer
+from shared.guard.leaves import leaves, plan, pointer
 from shared.kernel.errors import Refused
 from tests.guard_report.attempts import as_bytes, refusal
 from tests.guard_report.legitimate import submissions
@@ -27,19 +27,21 @@ MODELS = {m.__name__: m for message in registry.ALL for m in (message.clear, mes
 def test_a_refusal_never_repeats_a_value(position: str) -> None:
     text = "canary" + payloads()["png_solid"].hex()
     body = POSITIONS[position](text).body
-    try:
-        submission = ReferralSubmission.model_validate(body)
-    except ValueError as invalid:
-        assert "canary" not in str(invalid)
-        return
-    with pytest.raises(Refused) as caught:
-        inspect(submission)
-    assert "canary" not in f"{caught.value} {caught.value.detail} {caught.value.field} {caught.value.__cause__}"
+    with pytest.raises((Refused, ValidationError)) as caught:
+        inspect(ReferralSubmission.model_validate(body))
+    said = str(caught.value)
+    if isinstance(caught.value, Refused):
+        said += f"{caught.value.detail} {caught.value.__cause__}"
+    assert "canary" not in said
 
 
 def test_every_value_that_is_present_is_seen_at_its_pointer() -> None:
     at = "2026-01-11T10:11:12.000Z"
-    account = {"service": "provider-001.example", "account": "anna_1", "events": [{"ip": "192.0.2.7", "port": 443, "at": at}]}
+    account = {
+        "service": "provider-001.example",
+        "account": "anna_1",
+        "events": [{"ip": "192.0.2.7", "port": 443, "at": at}],
+    }
     found = {pointer(leaf.path): leaf.kind for leaf in leaves(record(subject_accounts=[account]))}
     assert found["/items/0/locator/value"] == "url"
     assert found["/external_ref"] == "reference"
@@ -69,9 +71,7 @@ def _instants(node: Any) -> list[str]:
 
 @pytest.mark.parametrize("name", MODELS)
 def test_every_message_can_be_walked(name: str) -> None:
-    from shared.guard.leaves import _plan
-
-    assert isinstance(_plan(MODELS[name]), tuple)
+    assert {step.name for step in plan(MODELS[name])} <= set(MODELS[name].model_fields)
 
 
 def test_a_model_that_mixes_kinds_in_one_field_is_an_error_of_ours() -> None:

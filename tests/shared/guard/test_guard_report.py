@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import functools
 import json
-import subprocess
-import sys
 from pathlib import Path
+from random import Random
 
 import pytest
 
+from tests.guard_report import measures
+from tests.guard_report.__main__ import main
 from tests.guard_report.attempts import STAGES, Tally, as_bytes, fuzzed, refusal, smuggle
 from tests.guard_report.encodings import ENCODINGS
 from tests.guard_report.held_out import HELD_OUT
 from tests.guard_report.keyed import fullest_record
 from tests.guard_report.legitimate import submissions
+from tests.guard_report.measures import Figure, structural_accepted
 from tests.guard_report.payloads import payloads
-from tests.guard_report.structural import structural
 from tests.guard_report.varied import VARIED
 
 SEED = 7
@@ -24,23 +25,17 @@ SEED = 7
 
 @functools.cache
 def tally(name: str, without: str = "") -> Tally:
-    sets = {"known": (ENCODINGS, 0.06), "held-out": (HELD_OUT, 0.1)}
-    encodings, share = sets[name]
+    encodings, share = {"known": (ENCODINGS, 0.04), "held-out": (HELD_OUT, 0.06)}[name]
     return smuggle(payloads(), encodings, share=share, seed=SEED, stages=STAGES - {without})
 
 
-def structural_accepted(without: str = "") -> list[str]:
-    stages = STAGES - {without}
-    return [n for n, q in structural().items() if refusal(q.body, stages, q.content_type, q.encoding) is None]
-
-
 def test_known_encodings_bring_in_at_most_half_a_per_cent() -> None:
-    assert tally("known").fitting > 1_500
+    assert tally("known").fitting > 1_000
     assert tally("known").share_whole <= 0.5
 
 
 def test_encodings_never_seen_bring_in_at_most_five_per_cent() -> None:
-    assert tally("held-out").fitting > 1_500
+    assert tally("held-out").fitting > 1_000
     assert tally("held-out").share_whole <= 5.0
 
 
@@ -57,28 +52,29 @@ def test_the_held_out_encodings_are_none_of_the_others() -> None:
 
 
 def test_bytes_in_the_structure_of_a_request_are_refused() -> None:
-    assert structural_accepted() == []
+    assert structural_accepted(STAGES) == 0
 
 
-@pytest.mark.parametrize("stage", ["envelope", "schema", "recognise"])
+@pytest.mark.parametrize("stage", ["envelope", "schema", "rules", "recognise"])
 def test_without_this_stage_structure_brings_bytes_in(stage: str) -> None:
-    assert structural_accepted(stage)
+    assert structural_accepted(STAGES - {stage}) > 0
 
 
-@pytest.mark.parametrize("stage", ["rules", "capacity", "recognise"])
-def test_without_this_stage_more_gets_in(stage: str) -> None:
-    with_all = tally("known").accepted_whole + tally("held-out").accepted_whole
-    without = tally("known", stage).accepted_whole + tally("held-out", stage).accepted_whole
-    assert without > 1.2 * with_all
-    assert tally("known", stage).share_whole > 0.5 or tally("held-out", stage).share_whole > 5.0
+def test_without_recognition_known_encodings_get_in() -> None:
+    assert tally("known", "recognise").share_whole > 0.5
+
+
+def test_without_budgets_encodings_never_seen_get_in() -> None:
+    assert tally("held-out", "capacity").share_whole > 5.0
 
 
 def test_no_record_carries_more_than_four_kibibytes_of_encrypted_bytes() -> None:
-    assert fullest_record(__import__("random").Random(2))[0] <= 4_096
+    assert fullest_record(Random(2))[0] <= 4_096
 
 
-def test_legitimate_records_are_refused_at_most_once_in_a_thousand() -> None:
-    refused = [code for body in submissions(2_000, seed=20260111) if (code := refusal(as_bytes(body)))]
+def test_legitimate_records_are_refused_hardly_ever() -> None:
+    """The bar of one in a thousand is measured on 20,000 by the report; here a sample must not exceed two."""
+    refused = [code for body in submissions(800, seed=20260111) if (code := refusal(as_bytes(body)))]
     assert len(refused) <= 2, refused
 
 
@@ -88,11 +84,13 @@ def test_fuzzed_bodies_are_accepted_or_refused_with_a_code() -> None:
     assert all(code is None or code == "schema" or code.startswith(("body_", "guard_")) for code in codes)
 
 
-def test_the_report_prints_every_figure_and_writes_them(tmp_path: Path) -> None:
-    written = tmp_path / "figures.json"
-    command = [sys.executable, "-m", "tests.guard_report", "--share", "0.002", "--json", str(written)]
-    printed = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)  # noqa: S603
-    figures = json.loads(written.read_text())
-    assert printed.returncode in (0, 1), printed.stderr
-    assert {figure["name"] for figure in figures} >= {"keyed: fullest accepted record", "legitimate: refused"}
-    assert all(figure["name"] in printed.stdout for figure in figures)
+def test_the_report_prints_every_figure_and_writes_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    held, missed = Figure("held", 1.0, "%", 2.0), Figure("missed", 3.0, "%", 2.0)
+    monkeypatch.setattr(measures, "sections", lambda share: iter([held]))
+    assert main(["--json", str(tmp_path / "figures.json")]) == 0
+    assert [figure["name"] for figure in json.loads((tmp_path / "figures.json").read_text())] == ["held"]
+    monkeypatch.setattr(measures, "sections", lambda share: iter([held, missed]))
+    assert main([]) == 1
+    assert [line.split()[-1] for line in capsys.readouterr().out.splitlines()] == ["ok", "ok", "MISSED"]

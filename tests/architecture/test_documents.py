@@ -1,0 +1,77 @@
+"""The documents: every decision says what enforces it, every path they name exists, the glossary has the words."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from shared.envelope.headers import Tier
+from shared.vocabulary.answers import Outcome
+from shared.vocabulary.routing import Disposition, PartyKind
+from tests.architecture.source import ROOT
+
+DECISIONS = sorted((ROOT / "docs/decisions").glob("*.md"))
+PAGES = [
+    *sorted((ROOT / "docs").rglob("*.md")),
+    *sorted(ROOT.glob("*.md")),
+    *sorted((ROOT / "services").glob("*/*.md")),
+]
+NOTE_LINES_MAX = 30
+BINDING = (
+    *("party", "instance", "referral", "item", "assessment", "notice", "case", "hold", "decision", "edges"),
+    *("acceptance", "receipt", "acknowledgement", "flow", "trace", "record", "entry", "leaf", "log", "ledger", "audit"),
+    *("sealed part", "clear part", "facts", "relay", "outbox", "inbox", "quarantine", "guard", "tier", "exercise"),
+)
+RESERVED = {PartyKind.AUDITOR, PartyKind.SUPPORT, PartyKind.REGULATOR}
+
+_PATH = re.compile(r"`((?:services|shared|client|deploy|tests|docs|changelog\.d)/[\w./*-]*)`")
+_LINK = re.compile(r"\]\((?!#)([\w./-]+)(?:#[\w-]*)?\)")
+
+
+@pytest.mark.parametrize("path", DECISIONS, ids=[path.stem for path in DECISIONS])
+def test_a_decision_is_short_and_says_what_enforces_it(path: Path) -> None:
+    lines = path.read_text(encoding="utf-8").splitlines()
+    assert re.fullmatch(rf"# {path.name[:4]} · [A-Z].*", lines[0])
+    assert len(lines) <= NOTE_LINES_MAX
+    assert any(line.startswith("*Enforced by* ") for line in lines)
+
+
+def test_decisions_are_numbered_without_a_gap() -> None:
+    assert [int(path.name[:4]) for path in DECISIONS] == list(range(1, len(DECISIONS) + 1))
+
+
+def missing(page: str, folder: Path) -> Iterator[str]:
+    """Paths and links in a page that lead nowhere."""
+    yield from (path for path in _PATH.findall(page) if not list(ROOT.glob(path)) and not list(ROOT.glob(f"{path}.py")))
+    yield from (link for link in _LINK.findall(page) if not (folder / link).exists())
+
+
+@pytest.mark.parametrize("path", PAGES, ids=[str(path.relative_to(ROOT)) for path in PAGES])
+def test_every_path_that_a_page_names_exists(path: Path) -> None:
+    assert list(missing(path.read_text(encoding="utf-8"), path.parent)) == []
+
+
+def test_a_path_that_leads_nowhere_is_found() -> None:
+    assert list(missing("see `tests/nowhere` and [this](nowhere.md)", ROOT)) == ["tests/nowhere", "nowhere.md"]
+
+
+def unexplained(words: tuple[str, ...], page: str) -> list[str]:
+    """Words that the glossary does not print in bold: what it explains it prints so."""
+    explained = set(re.findall(r"\*\*(.*?)\*\*", page))
+    return [word for word in words if word not in explained]
+
+
+def test_the_glossary_explains_every_binding_word() -> None:
+    page = (ROOT / "docs/glossary.md").read_text(encoding="utf-8")
+    assert unexplained(BINDING, page) == []
+    assert unexplained(("ticket",), page) == ["ticket"]
+
+
+def test_the_glossary_names_every_outcome_disposition_tier_and_kind() -> None:
+    page = (ROOT / "docs/glossary.md").read_text(encoding="utf-8")
+    words = {word.value for enumeration in (Outcome, Disposition, Tier) for word in enumeration}
+    words |= {kind.value for kind in set(PartyKind) - RESERVED} | {"auditor"}
+    assert sorted(word for word in words if not re.search(rf"\b{word}\b", page)) == []

@@ -1,0 +1,59 @@
+"""No code path opens a reported location: servers have nothing to open one with.
+
+`services` and `shared` reach PostgreSQL, Kafka and the telemetry collector through their drivers, at addresses from
+settings. Nothing in them can be handed a location and connect to it. What this cannot see: a library that would.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+import pytest
+
+from tests.architecture.source import Module, modules, parse
+
+REACHING_OUT = {
+    *("httpx", "requests", "aiohttp", "urllib3", "urllib.request", "http.client", "websockets", "websocket"),
+    *("ftplib", "smtplib", "imaplib", "telnetlib", "socket", "socketserver", "webbrowser", "subprocess"),
+}
+REACHING_OUT_CALLS = {"open_connection", "create_connection", "open_unix_connection", "create_subprocess_exec"}
+#: Listens; connects to nobody.
+LISTENING = {"shared/runtime/http.py": {"socket"}}
+
+
+def ways_out(module: Module) -> Iterator[str]:
+    """Names in the module with which a connection of its own could be opened."""
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if alias.name in REACHING_OUT)
+        elif isinstance(node, ast.ImportFrom):
+            imported = {f"{node.module}.{alias.name}" for alias in node.names} | {str(node.module)}
+            yield from sorted(imported & REACHING_OUT)
+        elif isinstance(node, ast.Attribute) and node.attr in REACHING_OUT_CALLS:
+            yield node.attr
+
+
+def test_servers_have_nothing_to_open_a_location_with() -> None:
+    found = {module.path: set(ways_out(module)) for module in modules("services", "shared")}
+    assert {path: names for path, names in found.items() if names} == LISTENING
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "import httpx",
+        "from urllib.request import urlopen",
+        "from urllib import request",
+        "asyncio.open_connection(h, 80)",
+    ],
+)
+def test_a_way_out_is_found(line: str) -> None:
+    assert list(ways_out(parse(line)))
+
+
+def test_the_listening_module_never_connects() -> None:
+    [http] = [module for module in modules("shared") if module.path in LISTENING]
+    attributes = {node.attr for node in ast.walk(http.tree) if isinstance(node, ast.Attribute)}
+    assert "create_server" in attributes
+    assert not attributes & {"connect", "connect_ex", "create_connection", "sendto"}

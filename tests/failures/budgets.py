@@ -1,0 +1,163 @@
+"""One party far over its budget, and a hundred connections that never finish a request: the others notice nothing.
+
+python -m tests.failures.budgets [--seconds 60]   prints figures; exit code 1 unless the others' p99 stays within 2 x
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+import httpx
+
+from tests.failures.load import Post, Sender, quantile
+from tests.failures.split import PROCESSES, SplitExchange, split_exchange
+from tests.support.running import referral
+
+#: What each party may ask for, requests a second; the greedy one asks for `EXCESS` times that.
+PER_S: Final = 5.0
+EXCESS: Final = 20
+SETTINGS: Final = {"REQUESTS_PER_S": str(PER_S)}
+GREEDY: Final = "hotline-be.example"
+OTHERS: Final = ("hotline-nl.example", "hotline-de.example", "hotline-fi.example", "hotline-fr.example")
+#: The others' rate, together.
+OTHERS_PER_S: Final = 10.0
+SLOW_CONNECTIONS: Final = 100
+#: Requests that go on for ever: one whose head no empty line ends, one of a known party whose body never comes.
+_SLOW_HEAD: Final = "POST /v1/referrals HTTP/1.1\r\nHost: intake.example\r\nX-Slow: "
+_SLOW_BODY: Final = (
+    "POST /v1/referrals HTTP/1.1\r\nHost: intake.example\r\nAuthorization: Bearer {key}\r\n"
+    "Idempotency-Key: slow\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n{{"
+)
+_numbers = count(1)
+
+
+@dataclass(frozen=True, slots=True)
+class Excess:
+    """What the greedy party got, and what the others noticed."""
+
+    seconds: float
+    greedy_statuses: Counter[int]
+    greedy_told_to_wait: bool
+    others_before: Sender
+    others_during: Sender
+    memory_before_kib: int
+    memory_after_kib: int
+
+    def p99_s(self) -> tuple[float, float]:
+        """The others' p99 before and during, in seconds."""
+        before, during = (each.tally.answered_s for each in (self.others_before, self.others_during))
+        return quantile(before, 0.99), quantile(during, 0.99)
+
+    def lines(self) -> Iterator[str]:
+        before, during = self.p99_s()
+        yield f"greedy party, {EXCESS} x its budget for {self.seconds:g} s: {dict(self.greedy_statuses)}"
+        yield f"others: {dict(self.others_during.tally.statuses)}, none without an answer"
+        yield f"others' p99: before {before * 1000:.0f} ms, during {during * 1000:.0f} ms"
+        yield f"memory of the API process: {self.memory_before_kib} KiB before, {self.memory_after_kib} KiB after"
+
+
+async def one_party_over_its_budget(exchange: SplitExchange, *, seconds: float) -> Excess:
+    """Measure the others for `seconds` without and then for `seconds` with the greedy party beside them."""
+    before, during = Sender(exchange, withdrawn_share=0), Sender(exchange, withdrawn_share=0)
+    await before.send_paced(_of_others(40), OTHERS_PER_S)  # caches warm, connections open
+    before.tally.answered_s.clear()
+    turns = int(OTHERS_PER_S * seconds)
+    await before.send_paced(_of_others(turns), OTHERS_PER_S)
+    memory_before_kib = memory_kib(exchange)
+    greedy = asyncio.create_task(_greedy(exchange, seconds))
+    await during.send_paced(_of_others(turns), OTHERS_PER_S)
+    statuses, told_to_wait = await greedy
+    for sender in (before, during):
+        await sender.close()
+    return Excess(seconds, statuses, told_to_wait, before, during, memory_before_kib, memory_kib(exchange))
+
+
+@asynccontextmanager
+async def slow_connections(exchange: SplitExchange) -> AsyncIterator[asyncio.Future[list[bytes]]]:
+    """`SLOW_CONNECTIONS` that send a head or a body byte by byte and never finish; yields what each is told at last."""
+    address = urlsplit(exchange.endpoints.http["hotline"])
+    keys = [party.key for party in exchange.parties.values() if party.url == exchange.endpoints.http["hotline"]]
+    opened = [await asyncio.open_connection(address.hostname, address.port) for _ in range(SLOW_CONNECTIONS)]
+    for index, (_, writer) in enumerate(opened):
+        writer.write((_SLOW_BODY if index % 2 else _SLOW_HEAD).format(key=keys[index // 2 % len(keys)]).encode())
+    answers = asyncio.gather(*(reader.readline() for reader, _ in opened))
+
+    async def drip() -> None:
+        while True:
+            await asyncio.sleep(1.0)
+            for reader, writer in opened:
+                if not (reader.at_eof() or writer.is_closing()):
+                    writer.write(b"x")
+
+    dripping = asyncio.create_task(drip())
+    try:
+        yield answers
+    finally:
+        dripping.cancel()
+        for _, writer in opened:
+            writer.close()
+
+
+def memory_kib(exchange: SplitExchange) -> int:
+    """Resident memory of the API process."""
+    status = Path(f"/proc/{exchange.processes['api'].pid}/status").read_text(encoding="ascii")
+    return int(status.partition("VmRSS:")[2].split()[0])
+
+
+async def _greedy(exchange: SplitExchange, seconds: float) -> tuple[Counter[int], bool]:
+    statuses: Counter[int] = Counter()
+    told: list[bool] = []
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    async with exchange.http(GREEDY) as http, asyncio.TaskGroup() as group:
+
+        async def ask(number: int) -> None:
+            headers = {"Idempotency-Key": f"greedy-{number}"}
+            body = referral(external_ref=f"greedy-{number}")
+            answer = await http.post("/v1/referrals", json=body, headers=headers)
+            statuses[answer.status_code] += 1
+            if answer.status_code == httpx.codes.TOO_MANY_REQUESTS:
+                told.append(answer.headers["RateLimit-Remaining"] == "0" and int(answer.headers["Retry-After"]) >= 1)
+
+        for turn in range(int(EXCESS * PER_S * seconds)):
+            await asyncio.sleep(began + turn / (EXCESS * PER_S) - loop.time())
+            group.create_task(ask(next(_numbers)))
+    return statuses, bool(told) and all(told)
+
+
+def _of_others(wanted: int) -> Iterator[Post]:
+    for turn in range(wanted):
+        reference = f"other-{next(_numbers)}"
+        yield Post(OTHERS[turn % len(OTHERS)], reference, (referral(external_ref=reference),))
+
+
+def main() -> int:
+    """Run it; exit code 1 unless the others' p99 stays within 2 x of what it was."""
+    arguments = argparse.ArgumentParser(description="One party 20 x over its budget.")
+    arguments.add_argument("--seconds", type=float, default=60.0)
+    given = arguments.parse_args()
+
+    async def run(exchange: SplitExchange) -> Excess:
+        await exchange.start(*PROCESSES)
+        return await one_party_over_its_budget(exchange, seconds=given.seconds)
+
+    with tempfile.TemporaryDirectory() as state, split_exchange(Path(state), settings=SETTINGS) as exchange:
+        excess = asyncio.run(run(exchange))
+    print(*excess.lines(), sep="\n")
+    before, during = excess.p99_s()
+    return int(during > 2 * before)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

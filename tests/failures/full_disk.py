@@ -1,0 +1,111 @@
+"""PostgreSQL's disk full: a size-limited disk of its own is filled under load, and freed again.
+
+    python -m tests.failures.full_disk      prints what was seen, as JSON
+
+It runs itself in user and mount namespaces of its own, where it may mount a disk (tmpfs) that nobody else sees.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from itertools import islice
+from pathlib import Path
+from typing import Any, Final
+
+from deploy.devstack.databases import answers
+from shared.kernel.errors import Unavailable
+from tests.failures.load import Sender, posts
+from tests.failures.split import DATABASE, PROCESSES, SplitExchange, split_exchange
+from tests.failures.verdict import judge
+
+DISK_MIB: Final = 400
+RECEIPTED_S_MAX: Final = 120.0
+FULL_S: Final = 6.0
+_MODULE: Final = "tests.failures.full_disk"
+_INSIDE: Final = "inside"
+
+
+def run() -> dict[str, Any]:
+    """Run it in namespaces of its own; what was seen. Raises if the kernel does not give them."""
+    command = ["unshare", "--user", "--map-root-user", "--mount", sys.executable, "-m", _MODULE, _INSIDE]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    seen: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return seen
+
+
+async def fill_and_free(exchange: SplitExchange, disk: Path) -> dict[str, Any]:
+    """Post until everything is refused for want of room, free the room, and see everything through."""
+    sender = Sender(exchange)
+    wanted = posts(900, seed=13)
+    await exchange.start(*PROCESSES)
+    pids = {label: exchange.processes[label].pid for label in PROCESSES}
+    await sender.send(islice(wanted, 40))
+    ballast = disk / "ballast"
+    _fill(ballast)
+    under_way = asyncio.create_task(sender.send(wanted))
+    statuses_at_full = sender.tally.statuses.copy()
+    await asyncio.sleep(FULL_S)
+    refused = sender.tally.statuses.get(503, 0) - statuses_at_full.get(503, 0)
+    ballast.unlink()
+    restarted = await _database_answers(exchange)
+    await under_way
+    await exchange.until_receipted(RECEIPTED_S_MAX)
+    await sender.close()
+    verdict = await judge(exchange, sender.tally)
+    return {
+        "answers_503": refused,
+        "statuses": sorted(sender.tally.statuses),
+        "database_restarted": restarted,
+        "processes_restarted": [label for label in PROCESSES if exchange.processes[label].pid != pids[label]],
+        "referrals": verdict.referrals,
+        "faults": {name: str(value) for name, value in verdict.faults().items()},
+        "line": verdict.line(),
+    }
+
+
+async def _database_answers(exchange: SplitExchange) -> bool:
+    """Wait until PostgreSQL answers; start it as its supervisor would if it has given up. Whether that was needed."""
+    restarted = False
+    while not await asyncio.to_thread(answers, exchange.stack.postgres.admin_url):
+        if not exchange.stack.postgres.running():
+            restarted = True
+            with suppress(Unavailable):
+                await exchange.start(DATABASE)
+        await asyncio.sleep(0.2)
+    return restarted
+
+
+def _fill(ballast: Path) -> None:
+    with suppress(OSError), ballast.open("wb", buffering=0) as file:
+        while True:
+            file.write(bytes(65_536))
+
+
+@contextmanager
+def _small_disk(state: Path) -> Iterator[Path]:
+    disk = state / "postgres"
+    disk.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK_MIB}m", "none", str(disk)], check=True)
+    try:
+        yield disk
+    finally:
+        subprocess.run(["umount", "--lazy", str(disk)], check=True)
+
+
+def _inside() -> dict[str, Any]:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        _small_disk(Path(folder)) as disk,
+        split_exchange(Path(folder), settings={"RESEND_AFTER_S": "4"}) as exchange,
+    ):
+        return asyncio.run(fill_and_free(exchange, disk))
+
+
+if __name__ == "__main__":
+    print(json.dumps(_inside() if sys.argv[1:] == [_INSIDE] else run(), indent=None))

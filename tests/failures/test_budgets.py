@@ -1,0 +1,61 @@
+"""One party's excess is that party's matter: it is told to wait, the others are served, memory stays where it was."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.failures.budgets import (
+    EXCESS,
+    OTHERS,
+    PER_S,
+    SETTINGS,
+    SLOW_CONNECTIONS,
+    one_party_over_its_budget,
+    slow_connections,
+)
+from tests.failures.split import SplitExchange, split_exchange
+from tests.support.running import referral
+
+SECONDS = 8.0
+#: A process that kept each of the refused requests would grow by more.
+GROWTH_KIB_MAX = 8_192
+
+
+@pytest.fixture(scope="module")
+def split(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SplitExchange]:
+    with split_exchange(tmp_path_factory.mktemp("budgets"), settings=SETTINGS) as exchange:
+        yield exchange
+
+
+@pytest.fixture(scope="module")
+async def served(split: SplitExchange) -> SplitExchange:
+    await split.start("api")
+    return split
+
+
+async def test_a_party_over_its_budget_is_told_to_wait_and_the_others_are_served(
+    served: SplitExchange, capsys: pytest.CaptureFixture[str]
+) -> None:
+    excess = await one_party_over_its_budget(served, seconds=SECONDS)
+    with capsys.disabled():
+        print("", *excess.lines(), sep="\n  ")
+    asked, granted = EXCESS * PER_S * SECONDS, excess.greedy_statuses[202]
+    assert excess.greedy_statuses.keys() == {202, 429}
+    assert 0 < granted < 0.2 * asked
+    assert excess.greedy_told_to_wait
+    assert excess.others_during.tally.statuses.keys() == {202}
+    assert excess.memory_after_kib - excess.memory_before_kib < GROWTH_KIB_MAX
+
+
+async def test_intake_answers_beside_a_hundred_connections_that_never_finish_and_ends_them(
+    served: SplitExchange,
+) -> None:
+    async with slow_connections(served) as answers, served.http(OTHERS[0]) as http:
+        for number in range(10):
+            body, headers = referral(external_ref=f"beside-{number}"), {"Idempotency-Key": f"beside-{number}"}
+            assert (await http.post("/v1/referrals", json=body, headers=headers)).status_code == 202
+        assert not answers.done()
+        ended = await answers
+    assert ended == [b"HTTP/1.1 408 Request Timeout\r\n"] * SLOW_CONNECTIONS

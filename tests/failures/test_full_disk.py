@@ -1,0 +1,22 @@
+"""The database's disk full: refused as unavailable, nothing kept by halves, and all well again when there is room."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from tests.failures import full_disk
+
+
+async def test_a_full_disk_is_told_as_503_leaves_no_half_and_is_recovered_from(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    seen = await asyncio.to_thread(full_disk.run)
+    with capsys.disabled():
+        print("", seen, sep="\n  ")
+    assert seen["answers_503"] > 0
+    assert seen["statuses"] == [200, 202, 503]
+    assert seen["referrals"] == 900
+    assert seen["processes_restarted"] == []
+    assert seen["faults"] == {}
