@@ -26,8 +26,9 @@ _ORIGIN, _INCIDENT_KIND = Fact.ORIGIN.value, Fact.INCIDENT_KIND.value
 _PROVIDERS = Fact.PROVIDERS.value
 #: For each (recipient, purpose) the recipient and its permits, sorted by id.
 Proposals = dict[tuple[str, str], tuple[PartyEntry, list[CompiledRule]]]
-#: Bounds of the contracts: what exceeds them goes to a work list, for a person to decide.
-EDGES_MAX = 200
+#: What exceeds these bounds goes to a work list, for a person to decide. The whole decision must fit one record of
+#: 64 KiB for audit, and an edge takes up to 700 bytes of it; the contracts allow more, for the day it need not.
+EDGES_MAX = 80
 RULES_PER_EDGE_MAX = 32
 
 

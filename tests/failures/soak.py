@@ -56,12 +56,10 @@ async def soak(exchange: SplitExchange, given: argparse.Namespace) -> Verdict:
     await sender.close()
     verdict = await judge(exchange, sender.tally)
     killed = sum(blow.how == "kill" for blow in done)
-    p99_s = quantile(sender.tally.answered_s, 0.99)
+    answered_s = sender.tally.answered_s
     print(f"{killed} kills, {len(done) - killed} freezes, least in flight {min(blow.in_flight for blow in done)}")
-    print(
-        f"requests {sender.tally.attempts}, repeated {sender.tally.attempts_failed} without an answer, "
-        f"p99 {p99_s:.2f} s"
-    )
+    print(f"requests {sender.tally.attempts}, {sender.tally.attempts_failed} of them without an answer and repeated")
+    print(f"answered after p50 {quantile(answered_s, 0.5):.2f} s, p99 {quantile(answered_s, 0.99):.2f} s")
     print(f"statuses {sender.tally.statuses}, withdrawn {len(sender.tally.withdrawn)}")
     print(verdict.line())
     return verdict

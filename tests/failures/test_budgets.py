@@ -18,7 +18,7 @@ from tests.failures.budgets import (
 from tests.failures.split import SplitExchange, split_exchange
 from tests.support.running import referral
 
-SECONDS = 8.0
+SECONDS = 5.0
 #: A process that kept each of the refused requests would grow by more.
 GROWTH_KIB_MAX = 8_192
 

@@ -17,6 +17,6 @@ async def test_a_full_disk_is_told_as_503_leaves_no_half_and_is_recovered_from(
         print("", seen, sep="\n  ")
     assert seen["answers_503"] > 0
     assert seen["statuses"] == [200, 202, 503]
-    assert seen["referrals"] == 900
+    assert seen["referrals"] == 600
     assert seen["processes_restarted"] == []
     assert seen["faults"] == {}

@@ -31,11 +31,11 @@ async def test_without_a_broker_every_referral_is_accepted_at_once_and_delivered
     split: SplitExchange, capsys: pytest.CaptureFixture[str]
 ) -> None:
     await split.start(*PROCESSES)
-    outage = await broker_down(split, seconds=8, per_s=40, seed=11)
+    outage = await broker_down(split, seconds=5, per_s=50, seed=11)
     with capsys.disabled():
         print("", *outage.lines(), sep="\n  ")
-    assert outage.accepted == outage.posted == 320
-    assert (outage.requests_failed, outage.statuses) == (0, {202: 320})
+    assert outage.accepted == outage.posted == 250
+    assert (outage.requests_failed, outage.statuses) == (0, {202: 250})
     assert outage.same_process
     assert outage.waiting_at_the_end > outage.posted
     assert outage.verdict.faults() == {}
@@ -55,7 +55,7 @@ async def test_the_loss_of_the_brokers_disk_loses_no_message_and_audit_names_wha
     split: SplitExchange, capsys: pytest.CaptureFixture[str]
 ) -> None:
     await split.start(*PROCESSES)
-    gone = await disk_gone(split, posts(1_000, seed=12))
+    gone = await disk_gone(split, posts(700, seed=12))
     verdict, accounting = gone.verdict, gone.verdict.accounting
     with capsys.disabled():
         print("", f"unreceipted when the disk went: {gone.unreceipted}", verdict.line(), *accounting.notes, sep="\n  ")

@@ -87,6 +87,7 @@ class StampsAgain(MemoryOutbox):
     async def stamp(self, rows: Sequence[OutboxRow]) -> list[OutboxRow]:
         state = self._database.state
         there = [row for row in rows if row.outbox_id in state.outbox]
+        # As if the statement did not ask whether the rows are still without a stamp.
         state.outbox |= {row.outbox_id: row for row in there}
         if not there:
             raise Unavailable("outbox_contended")

@@ -91,16 +91,12 @@ class MemoryDatabase:
     @asynccontextmanager
     async def transaction(self, name: str) -> AsyncIterator[State]:
         async with self._lock:
-            before = self.state
-            self.state = before.copy()
-            try:
-                yield self.state
-                fault = await self._step(name)
-                if fault is Fault.FAILS:
-                    raise Unavailable("database_unavailable")
-            except BaseException:
-                self.state = before
-                raise
+            changed = self.state.copy()
+            yield changed
+            fault = await self._step(name)
+            if fault is Fault.FAILS:
+                raise Unavailable("database_unavailable")
+            self.state = changed  # committed: before, nobody else sees anything of it
         if fault is Fault.FAILS_BUT_PERSISTED:
             raise Unavailable("database_unavailable")
 

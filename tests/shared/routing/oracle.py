@@ -55,7 +55,7 @@ class _Question:
                     not_sent[party.id, purpose] = removing
                 else:
                     edges[party.id, purpose] = self.edge(party, permits, over)
-        if len(edges) > 200 or len(not_sent) > 200 or any(len(edge["rules"]) > 32 for edge in edges.values()):
+        if len(edges) > 80 or len(not_sent) > 80 or any(len(edge["rules"]) > 32 for edge in edges.values()):
             return self.outcome("unroutable", "too_wide")
         if edges:
             return self.outcome(*self.disposition(edges), edges, not_sent)

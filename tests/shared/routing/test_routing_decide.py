@@ -306,12 +306,12 @@ def test_what_the_extraction_could_not_place_is_decided_as_unknown() -> None:
     assert decision.edges == ()
 
 
-@pytest.mark.parametrize("hotlines", [200, 201])
+@pytest.mark.parametrize("hotlines", [80, 81])
 def test_a_decision_wider_than_a_message_can_say_goes_to_a_work_list(hotlines: int) -> None:
     directory = directory_of(*(hotline(f"hotline-{number:03}.example", "NL") for number in range(hotlines)))
     decision = decided(facts(), directory, policy_of(HOSTING))
-    assert len(decision.edges) == (200 if hotlines == 200 else 0)
-    assert decision.work_reason == (None if hotlines == 200 else WorkReason.TOO_WIDE)
+    assert len(decision.edges) == (80 if hotlines == 80 else 0)
+    assert decision.work_reason == (None if hotlines == 80 else WorkReason.TOO_WIDE)
 
 
 def test_more_prohibited_edges_than_a_message_can_say_send_the_referral_to_a_work_list() -> None:

@@ -1,0 +1,91 @@
+"""The delivery contract under random faults; a failing seed runs again bit for bit."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.simulation.bugs import BUGS
+from tests.simulation.loop import VirtualLoop, run_virtual
+from tests.simulation.run import simulate
+
+ROOT = Path(__file__).parents[2]
+SEEDS = 600
+#: Seeds within which each bug must be found. Each is found by about one seed in ten.
+SEEDS_PER_BUG = 120
+BLOCKS = [range(start, start + 50) for start in range(0, SEEDS, 50)]
+
+
+@pytest.mark.parametrize("seeds", BLOCKS, ids=lambda seeds: f"{seeds.start}-{seeds.stop - 1}")
+def test_every_promise_is_kept_whatever_fails(seeds: range) -> None:
+    broken = {seed: report.violations for seed in seeds if (report := simulate(seed)).violations}
+    assert not broken, f"see: python -m tests.simulation --seeds 1 --first {min(broken)}"
+
+
+@pytest.mark.parametrize("name", BUGS)
+def test_a_seeded_bug_is_found(name: str) -> None:
+    found = next((seed for seed in range(SEEDS_PER_BUG) if simulate(seed, BUGS[name]).violations), None)
+    assert found is not None
+
+
+def test_the_runs_are_worth_something() -> None:
+    reports = [simulate(seed) for seed in range(40)]
+    totals = {name: sum(report.counts[name] for report in reports) for name in reports[0].counts}
+    assert totals["offers"] > 150
+    assert min(totals["answers"], totals["refused"], totals["parked"]) > 10
+    assert sum(report.events for report in reports) > 10_000
+
+
+@pytest.mark.parametrize("seed", [3, 19, 234])
+def test_the_same_seed_gives_the_same_history(seed: int) -> None:
+    assert simulate(seed) == simulate(seed)
+
+
+def test_another_seed_gives_another_history() -> None:
+    assert simulate(1).history != simulate(2).history
+
+
+def test_the_history_does_not_depend_on_the_process() -> None:
+    """Another process has another hash seed, and other addresses of everything."""
+    here = [simulate(seed).history for seed in (5, 6)]
+    program = "from tests.simulation.run import simulate; print(*(simulate(seed).history for seed in (5, 6)))"
+    for hash_seed in ("1", "2"):
+        there = subprocess.run(
+            [sys.executable, "-c", program],
+            cwd=ROOT,
+            env=os.environ | {"PYTHONHASHSEED": hash_seed},
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=60,
+        )
+        assert there.stdout.split() == here
+
+
+def test_virtual_time_takes_no_time_and_keeps_the_order() -> None:
+    loop = VirtualLoop()
+    woken: list[str] = []
+
+    async def sleep(name: str, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+        woken.append(name)
+
+    async def main() -> None:
+        await asyncio.gather(sleep("a day", 86_400), sleep("a second", 1), sleep("another second", 1))
+
+    run_virtual(loop, main())
+    assert woken == ["a second", "another second", "a day"]
+    assert loop.virtual_s == 86_400
+
+
+def test_a_wait_that_nobody_will_end_is_noticed() -> None:
+    async def main() -> None:
+        await asyncio.Event().wait()
+
+    with pytest.raises(RuntimeError, match="nobody"):
+        run_virtual(VirtualLoop(), main())
