@@ -12,7 +12,7 @@ READY := $(VENV)/.ready
 PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11; do \
 	"$$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { command -v "$$name"; break; }; done)
 
-.PHONY: help setup lint check test acceptance bench soak guard-report demo clean
+.PHONY: help setup lint check test acceptance bench faults soak guard-report demo clean
 
 help: ## Show the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
@@ -51,6 +51,9 @@ acceptance: setup ## Show every promise of the finished work, with its figure
 
 bench: setup ## Measure
 	$(BIN)/python -m tests.benchmarks
+
+faults: setup ## Kill, freeze and starve a running exchange (minutes)
+	$(BIN)/python -m pytest tests/failures
 
 soak: setup ## Run the failure tests for long
 	$(BIN)/python -m tests.failures.soak

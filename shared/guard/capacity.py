@@ -39,7 +39,6 @@ KNOWN_FORM_MAX = 44
 #: Words, abbreviations and small numbers per value, address and record: words can stand for bytes.
 WORDS_MAX = (30, 72, 260)
 
-_UNITS = ("value", "address", "record")
 _KNOWN_FORM = re.compile(
     r"(?<![A-Za-z0-9])(?:(?:1220)?[0-9a-f]{64}|[0-9A-F]{64}|baf[a-z2-7]{56}|Qm[1-9A-HJ-NP-Za-km-z]{44}|[a-z2-7]{56}\.onion|[a-z2-7]{52}\.b32\.i2p"
     r"|npub1[02-9ac-hj-np-z]{58}|did:key:z[1-9A-HJ-NP-Za-km-z]{46,48}|[0-9A-F]{76}|05[0-9a-f]{64})(?![A-Za-z0-9])"
@@ -89,21 +88,16 @@ def check_capacity(found: list[Leaf], texts: Split) -> None:
         if part.words and part.role not in ("name", "host"):
             words += part.words
             record_words += part.words if fresh else 0
-            for count, words_max, unit in zip((part.words, words, record_words), WORDS_MAX, _UNITS, strict=True):
-                if count > words_max:
-                    _refuse(f"words_{unit}", f"at most {words_max} words in one {unit}", part.path)
+            _within("words", (part.words, words, record_words), WORDS_MAX, path=part.path)
         if part.opaque_bits:
             role = _budget(part, storage)
+            in_address[role] = in_address.get(role, 0.0) + part.opaque_bits
+            in_record[role] = in_record.get(role, 0.0) + (part.opaque_bits if fresh else 0.0)
             budget = BUDGETS[role]
             if part.opaque_bits > 8 * budget[0] and _KNOWN_FORM.search(part.text):
                 budget = (KNOWN_FORM_MAX, max(KNOWN_FORM_MAX, budget[1]), budget[2])
-            in_address[role] = in_address.get(role, 0.0) + part.opaque_bits
-            if fresh:
-                in_record[role] = in_record.get(role, 0.0) + part.opaque_bits
-            spent = part.opaque_bits, in_address[role], in_record.get(role, 0.0)
-            for used, most, unit in zip(spent, budget, _UNITS, strict=True):
-                if used > 8 * most:
-                    _refuse(f"{role}_{unit}", f"at most {most:g} opaque bytes in one {unit}", part.path)
+            spent = (part.opaque_bits / 8, in_address[role] / 8, in_record[role] / 8)
+            _within(role, spent, budget, path=part.path)
     if capacity_bits > 8 * RECORD_BYTES_MAX:
         _refuse("record", f"room for at most {RECORD_BYTES_MAX} bytes in one record", None)
 
@@ -119,6 +113,17 @@ def measure_capacity(found: list[Leaf], texts: Split) -> Capacity:
         opaque_bytes=sum(part.opaque_bits for part in distinct) / 8,
         address_opaque_bytes_max=max(by_address.values(), default=0.0) / 8,
     )
+
+
+def _within(what: str, spent: tuple[float, float, float], budget: tuple[float, float, float], *, path: Path) -> None:
+    """Refuse when more was spent in the value, the address or the record than the budget has for it."""
+    value, address, record = budget
+    if spent[0] > value:
+        _refuse(f"{what}_value", f"at most {value:g} in one value", path)
+    if spent[1] > address:
+        _refuse(f"{what}_address", f"at most {address:g} in one address", path)
+    if spent[2] > record:
+        _refuse(f"{what}_record", f"at most {record:g} in one record", path)
 
 
 def _budget(part: Part, storage: bool) -> str:

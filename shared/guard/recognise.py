@@ -213,8 +213,10 @@ def _joined_in_record(parts: Iterable[Part]) -> Iterator[_Joined]:
         if part.role != "name":
             by_role.setdefault(part.role, []).append(part)
     for members in by_role.values():
+        if not _together(members):
+            continue
         groups = [list(group) for _, group in itertools.groupby(members, key=lambda part: part.path)]
-        if len(groups) < 2 or not _together(members):
+        if len(groups) < 2:
             continue
         columns: dict[object, dict[str, Part]] = {}
         for group in groups:

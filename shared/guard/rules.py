@@ -9,7 +9,7 @@ from typing import NoReturn
 
 from shared.guard.leaves import INSTANT, Leaf, Path, pointer
 from shared.guard.parts import Address, Split, decoded
-from shared.guard.shapes import check_shape
+from shared.guard.shapes import SHAPELESS_CHARACTERS_MAX, check_shape
 from shared.kernel.errors import Refused
 
 HOST_CHARACTERS_MAX, LABEL_CHARACTERS_MAX, LABELS_MAX = 253, 63, 12
@@ -46,7 +46,8 @@ def check_rules(found: list[Leaf], texts: Split, now: datetime | None) -> None:
     for address in texts.addresses:
         _check_address(address)
     for part in texts.parts:
-        check_shape(part)
+        if len(part.text) > SHAPELESS_CHARACTERS_MAX or not part.text.isascii():
+            check_shape(part)
 
 
 def _refuse(rule: str, detail: str, path: Path) -> NoReturn:

@@ -14,6 +14,8 @@ from shared.guard.parts import Part
 from shared.guard.tokens import is_everyday
 from shared.kernel.errors import Refused
 
+#: Shorter text in ASCII can have any form.
+SHAPELESS_CHARACTERS_MAX = 40
 DIGITS_MAX = 40
 LETTERS_MAX = 56
 ONE_CASE_MAX = 80
@@ -35,7 +37,7 @@ _PUNCTUATION = re.compile(r"[!-/:-@\[-`{-~]")
 def check_shape(part: Part) -> None:
     """Raise `Refused` with a code `guard_rules_…` when a run of characters in `part` has no legitimate form."""
     text = part.text
-    if len(text) > DIGITS_MAX:
+    if len(text) > SHAPELESS_CHARACTERS_MAX:
         for run in _LONG_RUN.findall(text):
             _check_run(run, part.path)
         if _DIGITS.search(text):

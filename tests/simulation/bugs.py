@@ -7,7 +7,6 @@ from datetime import datetime
 from typing import Any
 
 from shared.exchange.message import Record
-from shared.kernel.errors import Unavailable
 from shared.runtime.consumer import Consumer, Verified
 from shared.runtime.ports import Admission, Arrival, OutboxRow, Settlement, Unit
 from shared.runtime.relay import Relay
@@ -84,14 +83,8 @@ class SendsNewRowsFirst(MemoryOutbox):
 class StampsAgain(MemoryOutbox):
     """A row that another relay has stamped meanwhile gets a second stamp."""
 
-    async def stamp(self, rows: Sequence[OutboxRow]) -> list[OutboxRow]:
-        state = self._database.state
-        there = [row for row in rows if row.outbox_id in state.outbox]
-        # As if the statement did not ask whether the rows are still without a stamp.
-        state.outbox |= {row.outbox_id: row for row in there}
-        if not there:
-            raise Unavailable("outbox_contended")
-        return await super().stamp(there)
+    def are_as_read(self, state: State, rows: Sequence[OutboxRow]) -> bool:
+        return all(row.outbox_id in state.outbox for row in rows)
 
 
 class ForgetsWhatWaits(Consumer):
@@ -101,19 +94,7 @@ class ForgetsWhatWaits(Consumer):
         await self._commit(self._judge(records))
 
 
-class LetsOthersOvertakeWhatWaits(Consumer):
-    """Only the record whose document has not come waits; later ones of its subject do not."""
-
-    async def consume(self, records: Sequence[Record]) -> None:
-        alone = self._judge
-        for record in records:
-            judged = alone([record])
-            if not judged.waiting:
-                await self._commit(judged)
-        await super().consume(records)
-
-
-class ResendsOnlyOnce(Relay):
+class NeverSendsAgain(Relay):
     """What a lost disk took is not sent again."""
 
     async def resend_overdue(self) -> int:
@@ -128,8 +109,7 @@ BUGS: dict[str, Parts] = {
     "stale decision refused and forgotten": Parts(desk=NeverDecidesAgain),
     "stale decision taken": Parts(acceptor=TakesStaleDecisions),
     "new rows overtake stamped ones": Parts(outbox=SendsNewRowsFirst),
-    "a row stamped twice": Parts(outbox=StampsAgain),
-    "a waiting record passed over": Parts(consumer=ForgetsWhatWaits),
-    "a waiting record overtaken": Parts(consumer=LetsOthersOvertakeWhatWaits),
-    "nothing is sent again": Parts(relay=ResendsOnlyOnce),
+    "row stamped twice": Parts(outbox=StampsAgain),
+    "waiting record passed over": Parts(consumer=ForgetsWhatWaits),
+    "nothing is sent again": Parts(relay=NeverSendsAgain),
 }

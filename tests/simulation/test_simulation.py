@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -58,7 +57,7 @@ def test_the_history_does_not_depend_on_the_process() -> None:
         there = subprocess.run(
             [sys.executable, "-c", program],
             cwd=ROOT,
-            env=os.environ | {"PYTHONHASHSEED": hash_seed},
+            env={"PYTHONHASHSEED": hash_seed},
             capture_output=True,
             text=True,
             check=True,

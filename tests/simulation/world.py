@@ -11,6 +11,7 @@ from random import Random
 from typing import Any
 from uuid import UUID
 
+from shared.contracts.registry import MESSAGES_RECEIPTED
 from shared.envelope.keys import SigningKey
 from shared.exchange.message import Record
 from shared.kernel.errors import Unavailable
@@ -77,6 +78,7 @@ class World:
         self.log = ChaoticLog(self)
         self.writer = Writer(self.clock, self.new_id)
         self.calm = False
+        self.broken: list[str] = []
         self.broker_down_until_s = 0.0
         self.moments_s = [self.random.uniform(0, CHAOS_S * 0.9) for _ in range(self.random.randint(1, 3))]
         self.fault_rate = self.random.choice((0.0, 0.05, 0.1, 0.25))
@@ -305,8 +307,21 @@ class Instance:
 
     def _commit(self, batch: Sequence[Record], generation: int) -> None:
         if generation == self.world.log.generation:
+            self.world.broken += [
+                f"{self.name}: committed before durable" for record in batch if not self._holds(record)
+            ]
             for record in batch:
                 self.committed[record.topic, record.partition] = record.offset + 1
+
+    def _holds(self, record: Record) -> bool:
+        """Whether the record has left a durable trace: in the inbox or in quarantine. A receipt leaves none."""
+        state = self.database.state
+        headers = dict(record.headers)
+        if headers.get("ce_type") == MESSAGES_RECEIPTED.type.encode():
+            return True
+        message_id = (headers.get("ce_id") or b"").decode("ascii", "replace")
+        known = {str(id_) for id_ in state.inbox}
+        return message_id in known or (record.topic, record.partition, record.offset) in state.quarantine
 
     async def _broker_wait(self) -> None:
         if (left_s := self.world.broker_down_until_s - self.world.loop.virtual_s) > 0:

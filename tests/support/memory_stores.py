@@ -132,7 +132,7 @@ class MemoryOutbox:
 
     async def stamp(self, rows: Sequence[OutboxRow]) -> list[OutboxRow]:
         async with self._database.transaction("stamp") as state:
-            if any(state.outbox.get(row.outbox_id) != row for row in rows):
+            if not self.are_as_read(state, rows):
                 raise Unavailable("outbox_contended")
             for pair, count in counts_by_pair(rows).items():
                 state.last[pair] = state.last.get(pair, 0) + count
@@ -140,6 +140,10 @@ class MemoryOutbox:
             state.outbox |= {row.outbox_id: row for row in stamped}
             state.digests |= {row.outbox_id: digest for row, digest in zip(stamped, digests, strict=True)}
         return stamped
+
+    def are_as_read(self, state: State, rows: Sequence[OutboxRow]) -> bool:
+        """Whether nobody has stamped or removed one of the rows since they were read."""
+        return all(state.outbox.get(row.outbox_id) == row for row in rows)
 
     async def unreceipted(self, sent_before: datetime, limit: int) -> list[OutboxRow]:
         state = await self._database.read("unreceipted")
