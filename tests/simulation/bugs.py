@@ -12,7 +12,7 @@ from shared.runtime.ports import Admission, Arrival, OutboxRow, Settlement, Unit
 from shared.runtime.relay import Relay
 from tests.simulation.desks import Acceptor, Desk, Said
 from tests.simulation.world import Parts
-from tests.support.memory_stores import MemoryInbox, MemoryOutbox, MemoryUnit
+from tests.support.memory_stores import MemoryInbox, MemoryOutbox, MemoryUnit, State
 
 
 class ReceiptsOnlyWhatIsNew(Consumer):
