@@ -29,6 +29,9 @@ from shared.runtime.health import Check
 from shared.runtime.kafka import KAFKA_ERRORS, REQUEST_TIMEOUT_MS, KafkaAccess, unavailable
 from shared.runtime.logs import log
 from shared.runtime.telemetry import span
+from shared.runtime.tolerant_records import read_any_header_name
+
+read_any_header_name()
 
 SESSION_TIMEOUT_MS: Final = 10_000
 #: Between an empty fetch and the next FastStream sleeps as long again: the latency of a quiet topic.

@@ -163,23 +163,26 @@ class Consumer:
             await self._apply_one_by_one(judged)
 
     async def _apply_one_by_one(self, judged: Judged) -> None:
-        """Each message and receipt in a transaction of its own; the one that fails is parked, the others go on."""
-        turned = [each for each in judged.verified if each.message is None]
-        if turned or judged.parked:
-            # Nothing of the service runs here: if this fails, we are broken, and the partition stands still.
-            await self._apply(Judged(verified=turned, parked=judged.parked))
-        messages = [each.message for each in judged.verified if each.message is not None]
-        for received in messages + judged.receipts:
-            alone = Judged()
-            _sort_in(alone, received)
-            try:
-                await self._apply(alone)
-            except Unavailable:
-                raise
-            except Exception as error:  # parked whole, so that it can be replayed once we are mended
-                failed = Judged()
-                _turn_away(failed, _failed(received), error=error)
-                await self._apply(failed)
+        """Each message and receipt in a transaction of its own, in order; what fails is parked, the others go on."""
+        if judged.parked:
+            await self._apply(Judged(parked=judged.parked))
+        for each in judged.verified:
+            await self._apply_alone(Judged(verified=[each]), each.message)
+        for receipt in judged.receipts:
+            await self._apply_alone(Judged(receipts=[receipt]), receipt)
+
+    async def _apply_alone(self, alone: Judged, received: Received | None) -> None:
+        try:
+            await self._apply(alone)
+        except Unavailable:
+            raise
+        except Exception as error:
+            if received is None:
+                raise  # nothing of the service ran: we are broken, and the partition stands still
+            # Parked whole, so that it can be replayed once we are mended.
+            failed = Judged()
+            _turn_away(failed, _failed(received), error=error)
+            await self._apply(failed)
 
     async def _apply(self, judged: Judged) -> None:
         async with self._store.unit() as unit:

@@ -23,9 +23,6 @@ from shared.runtime.ports import InboxStore, LogWriter, OutboxStore
 from shared.runtime.reader import LogReader
 from tests.support.builders import TOPIC
 from tests.support.memory_stores import MemoryDatabase, MemoryInbox, MemoryLog, MemoryLogWriter, MemoryOutbox
-from tests.support.stack import stack
-
-__all__ = ["stack"]
 
 KEY = SigningKey(bytes(range(32)))
 KEK = KeyEncryptionKey(bytes(range(32)))

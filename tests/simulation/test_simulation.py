@@ -15,7 +15,7 @@ from tests.simulation.run import simulate
 
 ROOT = Path(__file__).parents[2]
 SEEDS = 600
-#: Seeds within which each bug must be found. Each is found by about one seed in ten.
+#: Seeds within which each bug must be found. The rarest shows itself in about one seed of fifty.
 SEEDS_PER_BUG = 120
 BLOCKS = [range(start, start + 50) for start in range(0, SEEDS, 50)]
 
@@ -36,7 +36,7 @@ def test_the_runs_are_worth_something() -> None:
     reports = [simulate(seed) for seed in range(40)]
     totals = {name: sum(report.counts[name] for report in reports) for name in reports[0].counts}
     assert totals["offers"] > 150
-    assert min(totals["answers"], totals["refused"], totals["parked"]) > 10
+    assert min(totals["answers"], totals["refused"], totals["parked"]) > 5
     assert sum(report.events for report in reports) > 10_000
 
 

@@ -16,16 +16,14 @@ from shared.envelope.keys import SigningKey
 from shared.exchange.message import Record
 from shared.kernel.errors import Unavailable
 from shared.runtime.consumer import Consumer
-from shared.runtime.ports import OutboxRow
 from shared.runtime.relay import Relay, RelaySettings
+from tests.simulation.broker import ChaoticLog, LateWriter
 from tests.simulation.desks import AGENCIES, AGENCY_NAMES, HOTLINE, TOPIC, Acceptor, Desk, Edge, Writer
 from tests.simulation.loop import LoopClock, VirtualLoop
 from tests.support.memory_stores import (
     Fault,
     MemoryDatabase,
     MemoryInbox,
-    MemoryLog,
-    MemoryLogWriter,
     MemoryOutbox,
     State,
 )
@@ -33,7 +31,7 @@ from tests.support.memory_stores import (
 START = datetime(2026, 5, 4, 12, tzinfo=UTC)
 CHAOS_S, SETTLED_S = 600.0, 4 * 3600.0
 KEYS = {HOTLINE: SigningKey(bytes(range(32))), AGENCIES: SigningKey(bytes(range(1, 33)))}
-RELAY = RelaySettings(batch_rows_max=7, poll_s=10.0, resend_after_s=30.0)
+RELAY = RelaySettings(batch_rows_max=7, poll_s=20.0, resend_after_s=30.0)
 _READS = frozenset({"unsent", "unstamped", "unreceipted"})
 
 
@@ -352,64 +350,6 @@ class Instance:
         fault = Fault.NONE
         if not world.calm and chance.random() < world.fault_rate:
             fault = chance.choice((Fault.FAILS, Fault.FAILS_BUT_PERSISTED))
-        world.trace.note(self.name, name, fault.value, world.loop.virtual_s)
+        if name not in _READS or fault is not Fault.NONE:
+            world.trace.note(self.name, name, fault.value, world.loop.virtual_s)
         return fault
-
-
-class LateWriter(MemoryLogWriter["ChaoticLog"]):
-    """What an append that failed had sent may still be written, long after it was sent again."""
-
-    async def append(self, rows: Sequence[OutboxRow]) -> None:
-        try:
-            await super().append(rows)
-        except Unavailable:
-            world = self.log.world
-            if not world.calm and world.random.random() < 0.3:
-                world.loop.call_later(world.random.uniform(0.1, 90), self._write, rows)
-            raise
-
-    def _write(self, rows: Sequence[OutboxRow]) -> None:
-        for row in () if self.log.world.calm else rows:
-            self.log.append(row, self.instance)
-
-
-class ChaoticLog(MemoryLog):
-    """The log of the world: notes every append, wakes its readers, and remembers each message's bytes for good."""
-
-    def __init__(self, world: World) -> None:
-        super().__init__(world.clock)
-        self.world = world
-        self.bytes_of: dict[UUID, set[object]] = {}
-        self.facts: list[OutboxRow] = []
-
-    def append(self, row: OutboxRow, instance: str) -> None:
-        super().append(row, instance)
-        place = self.place_of(row)
-        record = self.partitions[place][-1]
-        self.bytes_of.setdefault(row.draft.message_id, set()).add((record.headers, record.value))
-        self.world.trace.note("append", place, record.offset, row.draft.message_id)
-        self._tell(place[0], row)
-
-    def repeat(self, record: Record) -> None:
-        """The record once more, later."""
-        self.hold(record.topic, record.partition, record.key or b"", record.headers, record.value or b"")
-
-    def hold(
-        self, topic: str, partition: int, key: bytes, headers: Sequence[tuple[str, bytes | None]], value: bytes
-    ) -> None:
-        held = self.partitions.setdefault((topic, partition), [])
-        held.append(Record(topic, partition, len(held), self.world.clock.now(), key, headers, value))
-        self.world.trace.note("hold", topic, partition, len(held))
-        self._tell(topic, None)
-
-    def lose_everything(self) -> None:
-        super().lose_everything()
-        for instance in self.world.instances.values():
-            instance.committed.clear()
-
-    def _tell(self, topic: str, row: OutboxRow | None) -> None:
-        if topic == TOPIC["audit"] and row is not None:
-            self.facts.append(row)
-        for instance in self.world.instances.values():
-            if TOPIC[instance.name] == topic:
-                instance.news.set()

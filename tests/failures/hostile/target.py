@@ -1,0 +1,247 @@
+"""An instance under attack: the agencies' service in this process, on servers of its own, and who writes to it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import pytest
+from aiokafka import AIOKafkaProducer
+
+from deploy.devstack.endpoints import Endpoints
+from deploy.devstack.stack import DevStack
+from deploy.directory.approval import approve_document, document_body
+from deploy.installation import APPROVERS, Installation, admin_access, environment, install
+from services.law_enforcement.app import INSTANCE, App, build
+from services.law_enforcement.settings import LawEnforcementSettings
+from shared.contracts.directory import Directory
+from shared.contracts.facts import MessagesReceiptedClear
+from shared.contracts.policy import Policy
+from shared.envelope.keys import OpeningKey, SigningKey
+from shared.exchange.accept import accept
+from shared.exchange.message import Received, Record
+from shared.kernel.clock import SystemClock
+from shared.kernel.errors import Refused, Unavailable
+from shared.runtime.consumer import Consumer
+from shared.runtime.documents import publish_documents
+from shared.runtime.ports import Settlement, Unit
+from shared.runtime.reader import Coordinate, LogReader
+from tests.shared.exchange.wrong_records import PARTY_KEYS
+from tests.support.exchange_world import INSTANCES, TOPICS, Keys, World
+from tests.support.stack import embedded_settings
+
+TOPIC = TOPICS[INSTANCE]
+WAIT_S_MAX = 30.0
+_PRODUCED_BYTES_MAX = 100_000
+
+
+@dataclass
+class Target:
+    """The instance, and the world of its counterparts, whose keys stand in the directory that it reads."""
+
+    endpoints: Endpoints
+    installation: Installation
+    world: World
+    app: App
+    batches: list[list[Record]] = field(default_factory=list)
+    published: list[str] = field(default_factory=list)
+    #: The consumer's handler fails on these messages.
+    cursed: set[UUID] = field(default_factory=set)
+
+    async def write(self, records: Sequence[Record], *, partition: int = 0) -> list[int]:
+        """Append records as the administrator, one after the other; their offsets."""
+        async with self._producer() as producer:
+            waiting = [
+                await producer.send(
+                    TOPIC,
+                    record.value,
+                    record.key,
+                    partition=partition,
+                    headers=list(record.headers),
+                )
+                for record in records
+            ]
+            return [(await each).offset for each in waiting]
+
+    async def write_raw(self, batch: bytes, *, partition: int = 0) -> list[int]:
+        """Append one record batch made by hand, which no client would make; the offset of its first record."""
+        async with self._producer() as producer:
+            builder = producer.create_batch()
+            builder.append(timestamp=None, key=None, value=b"")
+            builder.close()
+            builder._buffer = bytearray(batch)
+            metadata = await (await producer.send_batch(builder, TOPIC, partition=partition))
+            return [metadata.offset]
+
+    async def publish(self, document: Directory | Policy, active_from: datetime) -> None:
+        """Have the approvers put a document in force."""
+        body = document_body(document)
+        kind = "directory" if isinstance(document, Directory) else "policy"
+        folder = self.installation.state / "approvers"
+        approvers = {party: SigningKey.load((folder / f"{party}.key").read_text()) for party in APPROVERS}
+        activated = approve_document(kind, body, active_from=active_from, approvers=approvers)
+        await publish_documents(admin_access(self.endpoints), [(activated, body)])
+        self.published.append(activated.digest)
+
+    async def rows(self, statement: str, *values: object, role: str = "owner") -> list[asyncpg.Record]:
+        connection = await asyncpg.connect(getattr(self.endpoints.databases[INSTANCE], f"{role}_url"))
+        try:
+            rows: list[asyncpg.Record] = await connection.fetch(statement, *values)
+            return rows
+        finally:
+            await connection.close()
+
+    async def quarantine(self) -> dict[int, asyncpg.Record]:
+        """What is in quarantine and was not replayed, by offset."""
+        rows = await self.rows("SELECT * FROM quarantine WHERE replayed_at IS NULL AND partition = 0")
+        return {row["offset"]: row for row in rows}
+
+    async def inbox(self) -> dict[UUID, tuple[str, str | None]]:
+        rows = await self.rows("SELECT message_id, outcome, code FROM inbox")
+        return {row["message_id"]: (row["outcome"], row["code"]) for row in rows}
+
+    async def held(self, topic: str) -> list[Record]:
+        """Everything that a topic holds."""
+        reader = LogReader(admin_access(self.endpoints), [topic], client_id="hostile-test")
+        found: list[Record] = []
+        for where, bounds in (await reader.bounds()).items():
+            if bounds.first < bounds.end:
+                async for batch in reader.read_range(where, bounds.first, bounds.end):
+                    found += batch
+        return found
+
+    async def receipts(self) -> dict[UUID, tuple[str, str | None]]:
+        """What the sender was told about each of its messages, last."""
+        told: dict[UUID, tuple[str, str | None]] = {}
+        reader = self.world.reader("hotline")
+        for record in sorted(await self.held(TOPICS["hotline"]), key=lambda record: record.broker_time):
+            clear = accept(record, reader).clear
+            assert isinstance(clear, MessagesReceiptedClear)
+            told |= {entry.message_id: (entry.outcome.value, entry.code) for entry in clear.entries}
+        return told
+
+    @asynccontextmanager
+    async def _producer(self) -> AsyncIterator[AIOKafkaProducer]:
+        access = admin_access(self.endpoints)
+        producer = AIOKafkaProducer(
+            **access.client_options("hostile"), linger_ms=50, max_batch_size=_PRODUCED_BYTES_MAX
+        )
+        await producer.start()
+        try:
+            yield producer
+        finally:
+            await producer.stop()
+
+
+class CursedDoor:
+    """The service's own handler, which fails where the test says so."""
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
+
+    async def apply(self, unit: Unit, messages: Sequence[Received]) -> dict[UUID, str]:
+        if self._target.cursed.intersection(message.message_id for message in messages):
+            raise ZeroDivisionError
+        return await self._target.app.handler.apply(unit, messages)
+
+    async def settled(self, unit: Unit, settlements: Sequence[Settlement]) -> None:
+        await self._target.app.handler.settled(unit, settlements)
+
+
+@asynccontextmanager
+async def prepared_target(state: Path) -> AsyncIterator[Target]:
+    """Servers with an installation whose directory also names the parties' own keys. The instance is built, not run."""
+    stack = DevStack(state, embedded_settings())
+    await asyncio.to_thread(stack.start)
+    try:
+        installation = await asyncio.to_thread(install, state, stack.endpoints)
+        world = _world(installation)
+        prefix = f"CAUSEWAY_{INSTANCE.upper()}_"
+        variables = environment(installation, stack.endpoints, INSTANCE)
+        fields: dict[str, Any] = {name.removeprefix(prefix).lower(): value for name, value in variables.items()}
+        app = await build(LawEnforcementSettings(**fields))
+        target = Target(stack.endpoints, installation, world, app)
+        await target.publish(world.document, world.at - timedelta(seconds=1))
+        yield target
+        await app.machinery.close()
+    finally:
+        await asyncio.to_thread(stack.stop)
+
+
+@asynccontextmanager
+async def running(target: Target, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
+    """The instance's documents, relay and consumer, at work. Notes every batch that the consumer is handed."""
+    consume = Consumer.consume
+
+    async def noted(self: Consumer, records: Sequence[Record]) -> None:
+        target.batches.append(list(records))
+        await consume(self, records)
+
+    monkeypatch.setattr(Consumer, "consume", noted)
+    machinery = target.app.machinery
+    parts: list[Awaitable[None]] = [target.app.parts["documents"](), target.app.parts["relay"]()]
+    tasks = [asyncio.ensure_future(part) for part in parts]
+    await until(lambda: all(_knows(target, digest) for digest in target.published))
+    tasks.append(asyncio.ensure_future(machinery.run_bus(CursedDoor(target))))
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+
+
+async def until(condition: Callable[[], bool | Awaitable[bool]]) -> None:
+    async with asyncio.timeout(WAIT_S_MAX):
+        while True:
+            holds = condition()
+            if holds if isinstance(holds, bool) else await holds:
+                return
+            await asyncio.sleep(0.05)
+
+
+def where(partition: int = 0) -> Coordinate:
+    return Coordinate(TOPIC, partition)
+
+
+def _knows(target: Target, document_digest: str) -> bool:
+    """Whether the instance has seen the document, in force or not."""
+    machinery = target.app.machinery
+    for shelf in (machinery.shelf.directories, machinery.shelf.policies):
+        try:
+            shelf.get(document_digest, machinery.clock.now())
+        except Unavailable:
+            continue
+        except Refused:
+            return True
+        else:
+            return True
+    return False
+
+
+def _world(installation: Installation) -> World:
+    keys = {}
+    for name in INSTANCES:
+        folder = installation.keys_dir(name)
+        signing = SigningKey.load((folder / "signing.key").read_text())
+        keys[name] = Keys(signing, OpeningKey.load((folder / "opening.key").read_text()))
+    document = Directory.model_validate_json((installation.state / "directory.json").read_bytes())
+    parties = tuple(
+        party.model_copy(update={"keys": PARTY_KEYS.get(party.id, ())}) if party.id in PARTY_KEYS else party
+        for party in document.parties
+    )
+    policy = Policy.model_validate_json((installation.state / "policy.json").read_bytes())
+    document = document.model_copy(update={"parties": parties})
+    return World(keys, document, policy, at=SystemClock().now())
+
+
+def under(world: World, policy: Policy) -> World:
+    """The same world, deciding under another policy."""
+    return replace(world, policy=policy, shelf=type(world.shelf)())

@@ -1,0 +1,173 @@
+"""Every way in which one record can be wrong, made from a good one. All payloads are generated."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+from shared.contracts.registry import CASE_ACCEPTED
+from shared.envelope.headers import Tier
+from shared.envelope.keys import SigningKey
+from shared.envelope.sealing import seal
+from shared.exchange.accept import RECORD_BYTES_MAX, accept
+from shared.exchange.compose import compose, compose_receipts, seal_context
+from shared.exchange.message import Record
+from shared.kernel.ids import uuid7
+from shared.vocabulary.answers import Outcome
+from tests.support.builders import AT, HOTLINE, POLICE, PROVIDER
+from tests.support.exchange_world import World, later, public_key
+
+PARTY_KEY, LAPSED_KEY, FOREIGN_KEY = SigningKey.generate(), SigningKey.generate(), SigningKey.generate()
+PARTY_KEYS = {
+    HOTLINE: (
+        public_key(PARTY_KEY.verify_key, "sign"),
+        public_key(LAPSED_KEY.verify_key, "sign", valid_to=AT - timedelta(days=1)),
+    ),
+    "hotline-de.example": (public_key(FOREIGN_KEY.verify_key, "sign"),),
+}
+Change = Callable[[World, Record], Record]
+
+
+def header(name: str, value: bytes | None) -> Change:
+    """The record with one header's value replaced, unsigned."""
+    return lambda _, record: replace(record, headers=tuple((n, value if n == name else v) for n, v in record.headers))
+
+
+def without(*names: str) -> Change:
+    return lambda _, record: replace(record, headers=tuple((n, v) for n, v in record.headers if n not in names))
+
+
+def also(name: str, value: bytes) -> Change:
+    return lambda _, record: replace(record, headers=(*record.headers, (name, value)))
+
+
+def signed(**changes: Any) -> Change:
+    """The record changed and honestly signed again by the instance that sent it."""
+    return lambda here, record: here.resigned(record, **changes)
+
+
+def resealed(plaintext: Callable[[bytes], bytes], *, context: dict[str, Any] | None = None) -> Change:
+    """The record with another sealed part, sealed to the right key and signed again."""
+
+    def change(here: World, record: Record) -> Record:
+        before = accept(record, here.reader("law_enforcement"))
+        value = json.loads(record.value or b"")
+        bound = seal_context(
+            before.message,
+            before.message_id,
+            before.subject,
+            clear=value["clear"],
+            sender=before.sender,
+            recipient=before.recipient,
+        )
+        assert before.sealed is not None
+        stated = before.sealed.model_dump_json(exclude_none=True).encode()
+        key = here.keys["law_enforcement"].opening.sealing_key
+        sealed = seal(plaintext(stated), key, replace(bound, **(context or {})))
+        return here.resigned(record, body=json.dumps(value | {"sealed": sealed}).encode())
+
+    return change
+
+
+def with_image(plaintext: bytes) -> bytes:
+    record = json.loads(plaintext)
+    record["items"][0]["locator"]["value"] = "https://images.example/" + "iVBORw0KGgo" * 20
+    return json.dumps(record).encode()
+
+
+def case_accepted(here: World, record: Record) -> Record:
+    """An answer that carries no edge, from an agency to a hotline."""
+    referral_id = uuid7()
+    draft = compose(
+        CASE_ACCEPTED,
+        {"referral_id": str(referral_id)},
+        subject=referral_id,
+        sender=POLICE,
+        recipient=HOTLINE,
+        directory=here.documents.directory,
+        exercise=True,
+        at=here.at,
+    )
+    return here.records([draft], "law_enforcement")[0]
+
+
+def party_receipts(here: World, record: Record) -> Record:
+    """A receipt that a party signs with a key of its own, in the name of itself."""
+    draft = compose_receipts(
+        "hotline",
+        "law_enforcement",
+        [(uuid7(), "0" * 64, Outcome.APPLIED, None)],
+        directory=here.documents.directory,
+        at=here.at,
+    )[0]
+    receipt = here.records([draft])[0]
+    return here.resigned(receipt, key=PARTY_KEY, sender=HOTLINE, tier=Tier.PARTY)
+
+
+def wrong_engine(here: World, record: Record) -> Record:
+    return here.resigned(record, clear={"decision": {"engine": 2}})
+
+
+def facts(**changes: Any) -> Change:
+    return signed(clear={"edge": {"facts": changes}})
+
+
+#: Every way in which one record can be wrong, by the code it must get and by nothing else.
+WRONG: list[tuple[str, Change]] = [
+    ("header_not_utf8", header("ce_subject", b"\xff\xfe")),
+    ("header_null", header("ce_time", None)),
+    ("header_missing", without("ce_sequence")),
+    ("header_duplicate", also("ce_id", b"00000000-0000-7000-8000-000000000000")),
+    ("header_unknown", also("ce_priority", b"1")),
+    ("header_unknown", also("Content-Type", b"application/json")),
+    ("header_malformed", header("ce_sequence", b"+5")),
+    ("header_malformed", header("ce_exercise", b"TRUE")),
+    ("record_empty", lambda _, record: replace(record, value=None)),
+    ("record_too_large", lambda _, record: replace(record, value=b"x" * (RECORD_BYTES_MAX + 1))),
+    ("key_mismatch", lambda _, record: replace(record, key=b"another subject")),
+    ("key_mismatch", lambda _, record: replace(record, key=None)),
+    ("sender_unknown", signed(sender="nobody.example")),
+    ("sender_unknown", signed(source="/instances/industry")),
+    ("sender_unknown", signed(sender="hotline")),
+    ("sender_unknown", party_receipts),
+    ("recipient_not_served", signed(recipient=PROVIDER)),
+    ("recipient_not_served", signed(recipient="nobody.example")),
+    ("topic_wrong", lambda _, record: replace(record, topic="causeway.inbox.industry.v1")),
+    ("proof_missing", without("ce_batchroot", "ce_batchsig", "ce_batchindex", "ce_batchsize", "ce_batchpath")),
+    ("key_unknown", signed(key=SigningKey.generate())),
+    ("key_unknown", signed(key=FOREIGN_KEY, tier=Tier.PARTY)),
+    ("key_unknown", signed(key=LAPSED_KEY, tier=Tier.PARTY)),
+    ("key_unknown", signed(key=PARTY_KEY)),
+    ("key_unknown", signed(tier=Tier.PARTY)),
+    ("signature_invalid", lambda _, record: replace(record, value=(record.value or b"") + b" ")),
+    ("signature_invalid", header("ce_exercise", b"false")),
+    ("type_unknown", signed(type="causeway.referral_admired.v1")),
+    ("version_unknown", signed(type="causeway.referral_offered.v2")),
+    ("body_invalid", signed(body=b"{not json")),
+    ("body_invalid", signed(body=b'{"clear":{}}')),
+    ("body_invalid", signed(clear={"more": 1})),
+    ("body_invalid", signed(clear={"revision": "1"})),
+    ("body_invalid", signed(clear={"referral_id": "01890000-0000-7000-8000-000000000000"})),
+    ("body_invalid", signed(dataschema="/schemas/notice_issued.v1.json")),
+    ("exercise_mismatch", signed(exercise=False)),
+    ("exercise_mismatch", signed(clear={"exercise": False})),
+    ("edge_not_reproducible", facts(hosting=["DE"])),
+    ("edge_not_reproducible", facts(origin="hotline-de.example")),
+    ("edge_not_reproducible", facts(priority="p0_child_at_risk")),
+    ("edge_not_reproducible", signed(clear={"edge": {"hold_gate": True}})),
+    ("edge_not_reproducible", signed(clear={"edge": {"digest": "0" * 64}})),
+    ("engine_unknown", wrong_engine),
+    ("edge_not_ours", signed(clear={"edge": {"recipient": "police-be.example"}})),
+    ("decision_time_off", lambda _, record: later(record, timedelta(minutes=6))),
+    ("decision_time_off", lambda _, record: later(record, -timedelta(minutes=6))),
+    ("document_unknown", signed(clear={"decision": {"policy": "0" * 64}})),
+    ("document_unknown", signed(clear={"decision": {"directory": "0" * 64}})),
+    ("sealed_unopenable", resealed(lambda text: text, context={"revision": 2})),
+    ("sealed_unopenable", resealed(lambda text: text, context={"sender": "hotline-de.example"})),
+    ("guard_refused", resealed(with_image)),
+    ("guard_refused", resealed(lambda text: text[:-1])),
+    ("guard_refused", resealed(lambda text: text[:-1] + b',"more":1}')),
+]
