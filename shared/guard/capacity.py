@@ -34,6 +34,30 @@ BUDGETS: dict[str, tuple[float, float, float]] = {
     # Path segments at the storage services that put their access tokens there.
     "storage": (160, 240, 1_280),
 }
+#: The storage services whose own direct links have an access token of up to 255 characters as a path segment.
+STORAGE_SERVICES = (
+    "googleusercontent.com",
+    "usercontent.google.com",
+    "ggpht.com",
+    "dropboxusercontent.com",
+    "dropbox.com",
+    "1drv.com",
+    "1drv.ms",
+    "sharepoint.com",
+    "icloud-content.com",
+    "mediafire.com",
+    "yandex.ru",
+    "yandex.net",
+    "mail.ru",
+    "pcloud.com",
+    "baidupcs.com",
+    "userapi.com",
+    "vkuserphoto.ru",
+    "mycdn.me",
+    "ok.ru",
+    "qpic.cn",
+    "qq.com",
+)
 #: Opaque bytes of a host, path or account whose text has one of the long forms below.
 KNOWN_FORM_MAX = 44
 #: Words, abbreviations and small numbers per value, address and record: words can stand for bytes.
@@ -43,6 +67,7 @@ _KNOWN_FORM = re.compile(
     r"(?<![A-Za-z0-9])(?:(?:1220)?[0-9a-f]{64}|[0-9A-F]{64}|baf[a-z2-7]{56}|Qm[1-9A-HJ-NP-Za-km-z]{44}|[a-z2-7]{56}\.onion|[a-z2-7]{52}\.b32\.i2p"
     r"|npub1[02-9ac-hj-np-z]{58}|did:key:z[1-9A-HJ-NP-Za-km-z]{46,48}|[0-9A-F]{76}|05[0-9a-f]{64})(?![A-Za-z0-9])"
 )
+_STORAGE_ENDINGS = tuple(f".{service}" for service in STORAGE_SERVICES)
 _CREDENTIAL = re.compile(
     r"sig|token|auth|key|hmac|policy|cred|jwt|ticket|session|secret|passw|clid|_cft_|cookie|nonce|verif|secur|state"
     r"|^(?:tempauth|oh|hm|hdnea|hdnts|_nc_ohc|_nc_gid|ig_cache_key|efg|ei|ns|lmt|clen|initcwndbps|rc|ft|bti|ved|h|url|u|smp)$"
@@ -50,11 +75,6 @@ _CREDENTIAL = re.compile(
 _LONG_NAMES = frozenset({"x-amz-security-token", "x-goog-signature", "tempauth"})
 #: RSA signatures of 1,024 to 4,096 bits in base64, without or with padding.
 _SIGNATURE_SIZES = frozenset({171, 172, 342, 343, 344, 512, 683, 684})
-_STORAGE = re.compile(
-    r"(?:googleusercontent\.com|usercontent\.google\.com|ggpht\.com|dropboxusercontent\.com|dropbox\.com|1drv\.com"
-    r"|1drv\.ms|sharepoint\.com|icloud-content\.com|mediafire\.com|yandex\.(?:ru|net|com)|mail\.ru|pcloud\.com"
-    r"|baidupcs\.com|userapi\.com|vkuserphoto\.ru|mycdn\.me|ok\.ru|qpic\.cn|qq\.com)$"
-)
 _DIGEST_BYTES = {"md5": 16, "sha1": 20, "sha256": 32, "tmk_pdqf": 32, "pdq": 32, "photodna": 144}
 
 
@@ -79,7 +99,7 @@ def check_capacity(found: list[Leaf], texts: Split) -> None:
         if part.path is not address:
             address, in_address, words, storage = part.path, {}, 0, False
         if part.role == "host":
-            storage = _STORAGE.search(part.text) is not None
+            storage = f".{part.text}".endswith(_STORAGE_ENDINGS)
         key = (part.role, part.text)
         fresh = key not in seen
         if fresh:

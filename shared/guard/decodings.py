@@ -38,7 +38,6 @@ _INVERTED = _ALL[::-1]
 _HEX_ESCAPE = re.compile(rb"0[xX]|\\+x|\\+u00|&#x|[Uu]\+00|[^0-9A-Fa-f]")
 _NUMBER = re.compile(rb"-?\d+")
 _HEX_DIGITS = b"0123456789abcdefABCDEF"
-_NOT_HEX = re.compile(rb"[^0-9A-Fa-f]")
 
 #: Alphabets of 32 digits: RFC 4648, its extended-hex form, Crockford, z-base-32, geohash, bech32 (BIP 173), NIX.
 _BASE32_ALPHABETS = (
@@ -100,6 +99,7 @@ _BASE85 = _NUMERALS + _LOWER + _UPPER + ".-:+=^!/*?&<>()[]{}@%$#"
 _Z85 = bytes.maketrans(_BASE85.encode(), (_NUMERALS + _UPPER + _LOWER + "!#$%&()*+-;<=>?@^_`{|}~").encode())
 _BASE85_DIGITS = (_NUMERALS + _UPPER + _LOWER + ".-:+=^!/*?&<>()[]{}@%$#;_`|~").encode()
 _ROT47 = bytes.maketrans(bytes(range(33, 127)), bytes((*range(80, 127), *range(33, 80))))
+_BASE45_PUNCTUATION = frozenset(b" $%*+:")
 _BASE45 = {character: value for value, character in enumerate((_NUMERALS + _UPPER + " $%*+-./:").encode())}
 _BASE91 = {
     character: value
@@ -120,16 +120,8 @@ _FIRST_DIGITS = frozenset(
 
 def whole(text: bytes) -> Iterator[bytes]:
     """Complete decodings of `text` as base64 (either alphabet, cut by anything, at four alignments) and hexadecimal."""
-    urlsafe = text.translate(None, _NOT_BASE64)
-    if len(urlsafe) >= DIGITS_MIN:
-        for skipped in range(4):
-            yield _base64(urlsafe[skipped:])
-        uncut = urlsafe.translate(None, b"-_")
-        alphanumeric = uncut.translate(None, b"+/")
-        if len(uncut) < len(urlsafe):
-            yield _base64(uncut)
-        if len(alphanumeric) < len(uncut):
-            yield _base64(alphanumeric)
+    if not _is_hexadecimal(text):
+        yield from _whole_base64(text)
     if 20 * len(text.translate(None, _HEX_DIGITS)) <= 11 * len(text) or b"&#x" in text:
         hexadecimal = _HEX_ESCAPE.sub(b"", text)
         if len(hexadecimal) >= DIGITS_MIN:
@@ -140,19 +132,24 @@ def whole(text: bytes) -> Iterator[bytes]:
 def heads(text: bytes) -> Iterator[bytes]:
     """Decodings of `text` in rarer alphabets and simple disguises, where their first bytes can begin a file."""
     digits = text.translate(None, _NOT_ALPHANUMERIC)
+    if _is_hexadecimal(digits):
+        if len(digits) >= DIGITS_MIN:
+            yield from _disguised_hexadecimal(digits)
+            yield from _few_symbols(digits)
+        yield from _number_lists(text)
+        return
     yield from _rare_base64(text)
     if len(digits) >= DIGITS_MIN:
-        if not _NOT_HEX.search(digits):
-            yield from _disguised_hexadecimal(digits)
         folded = digits.lower()
         if folded == digits or digits.upper() == digits:
             yield from _rare_base32(folded)
         yield from _number_heads(digits, folded)
         yield from _few_symbols(digits)
     yield from _number_lists(text)
-    punctuation = len(_PUNCTUATION.intersection(text))
-    if punctuation >= _PUNCTUATION_MIN or (text.upper() == text and len(text) - len(digits) > 2):
+    if len(_PUNCTUATION.intersection(text)) >= _PUNCTUATION_MIN:
         yield from _punctuated(text)
+    if not _BASE45_PUNCTUATION.isdisjoint(text) and text.upper() == text:
+        yield _base45(text)
 
 
 def from_characters(text: str) -> Iterator[bytes]:
@@ -170,6 +167,25 @@ def from_characters(text: str) -> Iterator[bytes]:
         if not encoded.isascii():
             yield encoded
     yield text.encode("utf-8", "surrogateescape")
+
+
+def _is_hexadecimal(text: bytes) -> bool:
+    """Whether all letters and digits are hexadecimal: the chance that digits of a larger alphabet are is nil."""
+    return not text.translate(None, _NOT_ALPHANUMERIC).translate(None, _HEX_DIGITS)
+
+
+def _whole_base64(text: bytes) -> Iterator[bytes]:
+    urlsafe = text.translate(None, _NOT_BASE64)
+    if len(urlsafe) < DIGITS_MIN:
+        return
+    for skipped in range(4):
+        yield _base64(urlsafe[skipped:])
+    uncut = urlsafe.translate(None, b"-_")
+    alphanumeric = uncut.translate(None, b"+/")
+    if len(uncut) < len(urlsafe):
+        yield _base64(uncut)
+    if len(alphanumeric) < len(uncut):
+        yield _base64(alphanumeric)
 
 
 def _base64(digits: bytes) -> bytes:
@@ -338,7 +354,7 @@ def _number_lists(text: bytes) -> Iterator[bytes]:
 
 
 def _punctuated(text: bytes) -> Iterator[bytes]:
-    """Encodings whose alphabets include punctuation: base85 in three forms, base91, base45, rot47."""
+    """Encodings whose alphabets include punctuation: base85 in three forms, base91, rot47."""
     stripped = text.translate(None, b"\r\n\t ")
     head = stripped[:80]
     if not head.translate(None, _BASE85_DIGITS):
@@ -346,8 +362,6 @@ def _punctuated(text: bytes) -> Iterator[bytes]:
         yield from _block_decoded(base64.b85decode, head)
     yield from _block_decoded(base64.a85decode, head.removeprefix(b"<~").removesuffix(b"~>"))
     yield _base91(stripped)
-    if text.upper() == text:
-        yield _base45(text)
     turned = stripped.translate(_ROT47)
     yield turned
     yield _base64(turned.translate(None, _NOT_BASE64))

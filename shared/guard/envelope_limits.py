@@ -68,10 +68,17 @@ def _item(item: Any, repeating: list[dict[str, Any]]) -> dict[str, Any] | Refuse
 
 
 def _holds(node: Any, wanted: Any) -> bool:
-    if node is wanted:
-        return True
-    children = node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
-    return any(_holds(child, wanted) for child in children)
+    """Whether the object `wanted` is somewhere in `node`, however deep: the limits on depth come later."""
+    stack = [node]
+    while stack:
+        node = stack.pop()
+        if node is wanted:
+            return True
+        if isinstance(node, dict):
+            stack.extend(node.values())
+        elif isinstance(node, list):
+            stack.extend(node)
+    return False
 
 
 def _check_kind(content_type: str | None, content_encoding: str | None) -> None:

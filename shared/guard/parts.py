@@ -33,12 +33,13 @@ initcwndbps vprv mime ns gir clen ratebypass dur lmt sparams lsparams lsig bti c
 mime_type qs rc l btag ply_type tk xt dn tr xl ws
 """
 _KNOWN_NAMES = frozenset(_KNOWN_NAMES_TEXT.split())
-_KNOWN_NAME = Measure(0.0, 8.0, 0)
+_KNOWN_NAME = Measure(0.0, 8.0, 0, 0.0)
+_READABLE_CODES: dict[str, Measure] = {}
+_READABLE_CODES_MAX = 1_024
 _WHOLE_TEXT_ROLES: dict[str, Role] = {
     "account": "account",
     "message": "message",
     "reference": "reference",
-    TEXT: "code",
 }
 ADDRESS_KINDS = frozenset({"url", "onion", "peer"})
 DIGEST_KINDS = frozenset({"md5", "sha1", "sha256", "tmk_pdqf", "pdq", "photodna"})
@@ -88,19 +89,17 @@ def split(found: list[Leaf]) -> Split:
     parts: list[Part] = []
     digests: list[Leaf] = []
     numbers: list[Leaf] = []
-    measures: dict[str, Measure] = {}
     for leaf in found:
         kind = leaf.kind
         if kind in ADDRESS_KINDS:
             address = split_address(leaf.value, leaf.path)
             addresses.append(address)
             _add_parts(address, parts)
+        elif kind == TEXT:
+            measured = _measured_code(leaf.value)
+            parts.append(Part("code", leaf.value, leaf.path, "", *measured))
         elif kind in _WHOLE_TEXT_ROLES:
-            role = _WHOLE_TEXT_ROLES[kind]
-            measured = measures.get(leaf.value)
-            if measured is None:
-                measured = measures[leaf.value] = measure(leaf.value)
-            parts.append(Part(role, leaf.value, leaf.path, "", *measured, measured.carried_bits))
+            parts.append(_part(_WHOLE_TEXT_ROLES[kind], leaf.value, leaf.path))
         elif kind in DIGEST_KINDS:
             digests.append(leaf)
         elif kind in NUMBER_KINDS:
@@ -151,9 +150,18 @@ def _as_text(run: re.Match[str]) -> str:
     return decoded(text) if text.isprintable() else run[0]
 
 
+def _measured_code(code: str) -> Measure:
+    """The measure of a code or party id, remembered when all of it reads: class S1 comes again in every record."""
+    measured = _READABLE_CODES.get(code)
+    if measured is None:
+        measured = measure(code)
+        if not measured.opaque_bits and len(_READABLE_CODES) < _READABLE_CODES_MAX:
+            _READABLE_CODES[code] = measured
+    return measured
+
+
 def _part(role: Role, text: str, path: Path, *, name: str = "") -> Part:
-    measured = measure(text)
-    return Part(role, text, path, name, *measured, measured.carried_bits)
+    return Part(role, text, path, name, *measure(text))
 
 
 def _add_parts(address: Address, parts: list[Part]) -> None:
@@ -163,7 +171,7 @@ def _add_parts(address: Address, parts: list[Part]) -> None:
     parts.extend(_part("path", readable(decoded(segment)), path) for segment in address.segments if segment)
     for name, value in address.parameters:
         if name.lower() in _KNOWN_NAMES:
-            parts.append(Part("name", name, path, "", *_KNOWN_NAME, 0.0))
+            parts.append(Part("name", name, path, "", *_KNOWN_NAME))
         elif name:
             parts.append(_part("name", decoded(name), path))
         if value:

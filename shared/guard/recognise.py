@@ -74,6 +74,8 @@ def check_content(found: list[Leaf], texts: Split) -> None:
             _refuse("content", _NO_FILE, path)
 
 
+#: Which of the decodings of `whole` are looked into: the first, and the first after the alignments of base64.
+_CLOSELY = frozenset({0, 4})
 _NO_FILE = "no file, however encoded, in any field or over several"
 
 
@@ -124,7 +126,7 @@ def _text_holds_content(text: str, depth: int, *, heads_only: bool = False) -> b
     if len(data) < DIGITS_MIN:
         return False
     for number, decoded in enumerate(() if heads_only else whole(data)):
-        if _holds_content(decoded, depth - 1, closely=number not in (1, 2, 3)):
+        if _holds_content(decoded, depth - 1, closely=number in _CLOSELY):
             return True
     return any(map(_head_holds_content, heads(data)))
 
@@ -221,7 +223,7 @@ def _joined_in_record(parts: Iterable[Part]) -> Iterator[_Joined]:
         columns: dict[object, dict[str, Part]] = {}
         for group in groups:
             for ordinal, part in enumerate(group):
-                for position in (part.name or ordinal, None):
+                for position in (part.name or ordinal, _place(part.path), None):
                     columns.setdefault(position, {}).setdefault(part.text, part)
         for column in columns.values():
             chosen = list(column.values())
@@ -229,6 +231,16 @@ def _joined_in_record(parts: Iterable[Part]) -> Iterator[_Joined]:
                 yield _Joined(chosen[0].path, "".join(column), _are_long(chosen))
                 pieces = _differing(list(column))
                 yield _Joined(chosen[0].path, "".join(pieces), _are_long(chosen), _are_alike(pieces))
+
+
+def _place(path: Path) -> tuple[str, ...]:
+    """The pointer without its indices: the same for all members of a list, and different for a field beside it."""
+    names: list[str] = []
+    while path is not None:
+        path, name = path
+        if isinstance(name, str):
+            names.append(name)
+    return tuple(names)
 
 
 def _are_alike(pieces: list[str]) -> bool:

@@ -160,6 +160,9 @@ def inflated_inside(data: bytes) -> bool:
 
 def inflated_raw(data: bytes) -> bytes | None:
     """What a headerless deflate stream at the start of `data` holds, when it ends properly inside `data`."""
+    block = data[0] >> 1 & 3 if data else 3
+    if block == 3 or (block == 0 and data[1:3] != bytes(byte ^ 0xFF for byte in data[3:5])):
+        return None  # no such type of block, or a stored block whose length is not repeated (RFC 1951 §3.2.4)
     stream = zlib.decompressobj(-15)
     try:
         held = stream.decompress(data, _INFLATED_MAX)

@@ -57,46 +57,49 @@ class Measure(NamedTuple):
     """`opaque_bits` do not read like anything; `capacity_bits` bounds what the text could carry at all.
 
     `words` are pieces that read: words, abbreviations, small numbers. Each can stand for a byte or two.
+    `carried_bits` is the capacity beside real words: what numbers and abbreviations could hold as well.
     """
 
     opaque_bits: float
     capacity_bits: float
     words: int
-
-    @property
-    def carried_bits(self) -> float:
-        """What the text could carry beside its words."""
-        return max(self.opaque_bits, self.capacity_bits - WORD_BITS * self.words)
+    carried_bits: float
 
 
 def measure(text: str) -> Measure:
     """Measure decoded text (no percent encoding; bytes that are not UTF-8 as surrogate escapes)."""
     size = len(text)
     if size <= 3 and text.isascii():
-        return Measure(0.0, BASE62_BITS * size, 0)
+        return Measure(0.0, BASE62_BITS * size, 0, BASE62_BITS * size)
     if text.isdigit() and text.isascii():
-        return Measure(DIGIT_BITS * size if size > 4 else 0.0, DIGIT_BITS * size, 0)
-    opaque = capacity = 0.0
+        return Measure(DIGIT_BITS * size if size > 4 else 0.0, DIGIT_BITS * size, 0, DIGIT_BITS * size)
+    opaque = capacity = carried = 0.0
     words = 0
-    covered = 0
-    for piece in _PIECE.findall(text):
-        covered += len(piece)
-        piece_opaque, piece_capacity, piece_words = _ascii(piece) if piece.isascii() else _other_scripts(piece)
-        opaque += piece_opaque
-        capacity += piece_capacity
-        words += piece_words
+    pieces = _PIECE.findall(text)
+    covered = len("".join(pieces))
+    for piece in pieces:
+        one = _ascii(piece) if piece.isascii() else _other_scripts(piece)
+        opaque += one[0]
+        capacity += one[1]
+        words += one[2]
+        carried += one[3]
     if covered == size:
-        return Measure(opaque, capacity, words)
+        return Measure(opaque, capacity, words, carried)
     rare = BASE85_BITS * len(_RARE.findall(text))
-    return Measure(opaque + rare if rare > 4 * BASE85_BITS else opaque, capacity + 2.0 * (size - covered) + rare, words)
+    if rare > 4 * BASE85_BITS:
+        opaque += rare
+    return Measure(opaque, capacity + 2.0 * (size - covered) + rare, words, carried + rare)
 
 
 def is_word(letters: str) -> bool:
-    """Whether lower-case ASCII letters look like a word of some language: most of their pairs are common ones."""
+    """Whether lower-case ASCII letters look like a word of some language: most of their pairs are common ones.
+
+    Few letters, and one of them three times in a row, are no word.
+    """
     pairs = len(letters) - 1
     if pairs < 3:
         return True
-    if pairs >= WORD_LETTERS_MAX or _REPEATED.search(letters):
+    if pairs >= WORD_LETTERS_MAX or (2 * len(set(letters)) < len(letters) and _REPEATED.search(letters)):
         return False
     common = sum(map(_COMMON_PAIRS.__contains__, map(operator.add, letters, letters[1:])))
     return common >= _COMMON_SHARE * pairs
@@ -107,41 +110,41 @@ def is_everyday(character: str) -> bool:
     return character in _everyday_characters()
 
 
-def _ascii(piece: str) -> tuple[float, float, int]:
+def _ascii(piece: str) -> tuple[float, float, int, float]:
     size = len(piece)
     if piece.isdigit():
         bits = DIGIT_BITS * size
-        return (bits, bits, 0) if size > 4 else (0.0, bits, 1)
+        return (bits, bits, 0, bits) if size > 4 else (0.0, bits, 1, bits)
     if piece.isalpha():
         return _letters(piece, size)
     if size <= 40:
         runs = _RUN.findall(piece)
         if len(runs) <= 3:
-            opaque = capacity = 4.0
+            opaque = capacity = carried = 4.0
             words = 0
             for run in runs:
-                run_opaque, run_capacity, run_words = _ascii(run)
-                if run_opaque and run > "9":
+                one = _ascii(run)
+                if one[0] and run > "9":
                     break
-                opaque, capacity, words = opaque + run_opaque, capacity + run_capacity, words + run_words
+                opaque, capacity, words, carried = opaque + one[0], capacity + one[1], words + one[2], carried + one[3]
             else:
-                return opaque, capacity, words
+                return opaque, capacity, words, carried
     bits = _alphabet_bits(piece) * size
-    return bits, bits, 0
+    return bits, bits, 0, bits
 
 
-def _letters(piece: str, size: int) -> tuple[float, float, int]:
+def _letters(piece: str, size: int) -> tuple[float, float, int, float]:
     lower = piece.lower()
     if piece == lower or piece[1:] == lower[1:] or piece.isupper():
+        bits = LETTER_BITS * size
         if size <= 3:
-            return 0.0, LETTER_BITS * size, 1
-        if is_word(lower):
-            return 0.0, WORD_BITS, 1
-        return LETTER_BITS * size, LETTER_BITS * size, 0
+            return 0.0, bits, 1, bits
+        return (0.0, WORD_BITS, 1, 0.0) if is_word(lower) else (bits, bits, 0, bits)
     humps = _CAMEL.findall(piece)
     if len(humps) * 4 <= size and all(len(hump) > 2 and is_word(hump.lower()) for hump in humps):
-        return 0.0, WORD_BITS * len(humps), len(humps)
-    return BASE62_BITS * size, BASE62_BITS * size, 0
+        return 0.0, WORD_BITS * len(humps), len(humps), 0.0
+    bits = BASE62_BITS * size
+    return bits, bits, 0, bits
 
 
 def _alphabet_bits(piece: str) -> float:
@@ -150,7 +153,7 @@ def _alphabet_bits(piece: str) -> float:
     return BASE62_BITS
 
 
-def _other_scripts(piece: str) -> tuple[float, float, int]:
+def _other_scripts(piece: str) -> tuple[float, float, int, float]:
     """Letters of everyday alphabets read; rare ideographs, symbols, mixed scripts, long words and raw bytes do not."""
     opaque = capacity = 0.0
     scripts = set()
@@ -174,7 +177,7 @@ def _other_scripts(piece: str) -> tuple[float, float, int]:
     longest = WORD_LETTERS_MAX if scripts <= _SPACED_SCRIPTS else UNSPACED_LETTERS_MAX
     if len(scripts) > 2 or oddly_cased or len(piece) > longest:
         opaque = capacity = max(capacity, 8.0 * len(piece))
-    return opaque, capacity, max(1, len(piece) // 8)
+    return opaque, capacity, max(1, len(piece) // 8), opaque
 
 
 def _is_ideographic(character: str) -> bool:

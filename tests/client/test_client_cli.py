@@ -46,7 +46,7 @@ Run = Callable[..., Ended]
 def served() -> Iterator[tuple[FakeService, str]]:
     service = FakeService()
     listening = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(service.app, log_level="critical", ws="none", lifespan="off"))
+    server = uvicorn.Server(uvicorn.Config(service.app, log_config=None, ws="none", lifespan="off"))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
     thread.start()
     yield service, f"http://127.0.0.1:{listening.getsockname()[1]}"

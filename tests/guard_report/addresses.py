@@ -13,6 +13,7 @@ from random import Random
 from typing import Any
 from urllib.parse import quote, urlencode
 
+from shared.guard.capacity import STORAGE_SERVICES
 from tests.guard_report.words import LEGACY_CODECS, WORDS
 
 URLSAFE = string.ascii_letters + string.digits + "-_"
@@ -226,12 +227,12 @@ def _cloud_drive(r: Random) -> str:
             f"https://drive.example/file/d/1{of(r, URLSAFE, 32)}/view?usp=sharing",
             f"https://drive.example/drive/folders/1{of(r, URLSAFE, 32)}",
             f"https://box.example/scl/fi/{of(r, BASE32, 21)}/{_file(r)}?rlkey={of(r, BASE32, 25)}&st=k2v5x7ab&dl=0",
-            f"https://1drv.ms/u/s!{of(r, URLSAFE, 24)}?e={of(r, BASE58, 6)}",
+            f"https://drive2.example/u/s!{of(r, URLSAFE, 24)}?e={of(r, BASE58, 6)}",
             f"https://disk.example/d/{of(r, URLSAFE, 14)}",
-            f"https://lh3.googleusercontent.com/pw/AP1Gcz{of(r, URLSAFE, 150)}=w1280-h960-s-no",
-            f"https://lh3.googleusercontent.com/a/AF1Qip{of(r, URLSAFE, 38)}",
-            f"https://uc{hexadecimal(r, 26)}.dl.dropboxusercontent.com/cd/0/inline/{of(r, URLSAFE, 195)}/file",
-            f"https://download{digits(r, 4)}.mediafire.com/{of(r, URLSAFE, 168)}/{of(r, BASE32, 15)}/{_file(r)}",
+            f"https://lh3.{STORAGE_SERVICES[0]}/pw/AP1Gcz{of(r, URLSAFE, 150)}=w1280-h960-s-no",
+            f"https://lh3.{STORAGE_SERVICES[0]}/a/AF1Qip{of(r, URLSAFE, 38)}",
+            f"https://uc{hexadecimal(r, 26)}.dl.{STORAGE_SERVICES[3]}/cd/0/inline/{of(r, URLSAFE, 195)}/file",
+            f"https://dl{digits(r, 4)}.{STORAGE_SERVICES[9]}/{of(r, URLSAFE, 168)}/{of(r, BASE32, 15)}/{_file(r)}",
         ]
     )
 
@@ -253,10 +254,10 @@ def _peer_web(r: Random) -> str:
 def _invite(r: Random) -> str:
     return r.choice(
         [
-            f"https://t.me/+{of(r, URLSAFE, 16)}",
-            f"https://t.me/joinchat/{of(r, URLSAFE, 22)}",
+            f"https://chat-t.example/+{of(r, URLSAFE, 16)}",
+            f"https://chat-t.example/joinchat/{of(r, URLSAFE, 22)}",
             f"https://chat.invite.example/{of(r, URLSAFE, 22)}",
-            f"https://signal.group/#CjQKI{of(r, URLSAFE, 67)}",
+            f"https://signal.example/#CjQKI{of(r, URLSAFE, 67)}",
             f"https://gg.invite.example/{of(r, _MIXED, 8)}",
             _simplex(r),
             f"https://paste.example/?{hexadecimal(r, 16)}#{of(r, BASE58, 44)}",
@@ -268,7 +269,7 @@ def _invite(r: Random) -> str:
 
 def _simplex(r: Random) -> str:
     server = f"smp%3A%2F%2F{of(r, URLSAFE, 43)}%3D%40smp4.simplex.example%2F{of(r, URLSAFE, 32)}"
-    return f"https://simplex.chat/contact#/?v=2-7&smp={server}%23%2F%3Fv%3D1-3"
+    return f"https://simplex.example/contact#/?v=2-7&smp={server}%23%2F%3Fv%3D1-3"
 
 
 def _discord_like(r: Random) -> str:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from shared.contracts.referral import ReferralSubmission
 from shared.guard import ALL_STAGES, capacity, inspect
-from shared.guard.capacity import RECORD_BYTES_MAX
+from shared.guard.capacity import RECORD_BYTES_MAX, STORAGE_SERVICES
 from shared.guard.tokens import is_word, measure
 from tests.guard_report.encodings import b64u
 from tests.guard_report.keyed import fullest_record
@@ -64,7 +64,7 @@ def test_references_have_a_budget_together() -> None:
     [
         f"https://ipfs.example/ipfs/bafybei{'a2b3c4d5' * 6}efgh",
         f"https://s3.example/f?X-Amz-Security-Token=IQoJb3JpZ2luX2Vj{code(600)}&X-Amz-Date=20260111T101112Z",
-        f"https://photos.example/pw/AP1Gcz{code(110)}=w1280",
+        f"https://photos.{STORAGE_SERVICES[0]}/pw/AP1Gcz{code(110)}=w1280",
         f"https://cdn.example/f.mp4?Signature={code(256)}&Key-Pair-Id=K1",
     ],
 )

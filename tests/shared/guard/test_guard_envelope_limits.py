@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.guard import parse_body
+from shared.guard import parse_body, parse_list
 from shared.guard.envelope_limits import BODY_BYTES_MAX, NODES_MAX
 from shared.kernel.errors import Refused
 from tests.guard_report.structural import structural
@@ -66,6 +66,14 @@ def test_a_compressed_body_is_refused_whether_it_says_so_or_not() -> None:
 )
 def test_a_body_outside_the_limits_is_refused(body: bytes, code: str) -> None:
     assert refused(body).code == code
+
+
+def test_a_deep_item_with_a_repeated_name_is_refused_and_the_others_are_read() -> None:
+    deep = b'{"a":' * 600 + b'{"b":1,"b":2}' + b"}" * 600
+    bad, good = parse_list(JSON, None, b'{"items":[' + deep + b',{"a":1}]}', name="items", items_max=2)
+    assert isinstance(bad, Refused)
+    assert bad.code == "body_key_repeated"
+    assert good == {"a": 1}
 
 
 def test_six_levels_and_nineteen_digits_are_read() -> None:
