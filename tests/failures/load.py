@@ -37,6 +37,7 @@ class Post:
 class Tally:
     """What the sender knows when it is done: its own side of the account."""
 
+    posted: int = 0
     accepted: dict[tuple[str, str], str] = field(default_factory=dict)
     refused: dict[tuple[str, str], str] = field(default_factory=dict)
     withdrawn: set[str] = field(default_factory=set)
@@ -48,6 +49,7 @@ class Tally:
     def __or__(self, other: Tally) -> Tally:
         """What two senders know together."""
         return Tally(
+            posted=self.posted + other.posted,
             accepted=self.accepted | other.accepted,
             refused=self.refused | other.refused,
             withdrawn=self.withdrawn | other.withdrawn,
@@ -109,6 +111,7 @@ class Sender:
         await self._http.aclose()
 
     async def _until_answered(self, post: Post) -> None:
+        self.tally.posted += len(post.referrals)
         path, content = _request(post)
         began = monotonic()
         answer = await self._repeated(post.party, path, content, key=post.key)

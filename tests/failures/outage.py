@@ -24,6 +24,7 @@ RESEND_AFTER_S = 4.0
 RECEIPTED_S_MAX = 180.0
 #: Where facts go: nobody receipts them.
 _AUDIT = "audit"
+_HELD = "SELECT count(*) FROM outbox WHERE sequence IS NOT NULL AND sent_at IS NULL"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,8 @@ class Outage:
     p50_during_s: float
     p99_during_s: float
     waiting_at_the_end: int
+    #: Stamped and not sent when the relay was killed.
+    held_by_the_relay: int
     verdict: Verdict
 
     def lines(self) -> Iterator[str]:
@@ -48,14 +51,18 @@ class Outage:
             f"answer: p99 before {self.p99_before_s * 1000:.0f} ms, during p50 {self.p50_during_s * 1000:.0f} ms, "
             f"p99 {self.p99_during_s * 1000:.0f} ms"
         )
-        yield f"unreceipted when it came back: {self.waiting_at_the_end}"
+        yield (
+            f"unreceipted when it came back: {self.waiting_at_the_end}; "
+            f"in the relay's hands when it was killed: {self.held_by_the_relay}"
+        )
         yield self.verdict.line()
 
 
 async def broker_down(exchange: SplitExchange, *, seconds: float, per_s: float, seed: int) -> Outage:
     """Post at a steady rate, first with the broker, then for `seconds` without; bring it back and wait for the end.
 
-    The relay is killed at the end of the outage: it has stamped what came in, and is trying to send it.
+    The relay is idle when the broker goes, so what it takes in hand is not in Kafka; and it is killed with that in its
+    hands at the end of the outage.
     """
     wanted = posts(int(2.2 * seconds * per_s) + 100, seed, batch_max=1)
     before, during = Sender(exchange, withdrawn_share=0), Sender(exchange, withdrawn_share=0)
@@ -63,12 +70,14 @@ async def broker_down(exchange: SplitExchange, *, seconds: float, per_s: float, 
     await before.send(islice(wanted, 100))  # caches warm, connections open
     before.tally.answered_s.clear()
     await before.send_paced(islice(wanted, count), per_s)
+    await exchange.until_receipted(RECEIPTED_S_MAX)
     api = exchange.processes["api"].pid
     await exchange.kill(BROKER)
     await during.send_paced(islice(wanted, count), per_s)
     waiting = await exchange.unreceipted()
     await exchange.stop_watching()
     same_process = api is not None and exchange.processes["api"].pid == api
+    held = await _held(exchange)
     await exchange.kill("relay")
     await exchange.start(BROKER, "relay")
     await exchange.until_receipted(RECEIPTED_S_MAX)
@@ -84,6 +93,7 @@ async def broker_down(exchange: SplitExchange, *, seconds: float, per_s: float, 
         p50_during_s=quantile(during.tally.answered_s, 0.5),
         p99_during_s=quantile(during.tally.answered_s, 0.99),
         waiting_at_the_end=waiting,
+        held_by_the_relay=held,
         verdict=await judge(exchange, before.tally | during.tally),
     )
 
@@ -101,13 +111,13 @@ class DiskGone:
 async def disk_gone(exchange: SplitExchange, wanted: Iterator[Post]) -> DiskGone:
     """Delete the broker's data while messages are on their way and audit lags behind; make the topics again."""
     sender = Sender(exchange)
-    await sender.send(islice(wanted, 50))
+    await sender.send(islice(wanted, 30))
     await exchange.until_receipted(RECEIPTED_S_MAX)
     exchange.pause(_AUDIT)
-    await sender.send(islice(wanted, 50))
+    await sender.send(islice(wanted, 30))
     # A recipient that stands still: its messages are in Kafka only, and unreceipted.
     exchange.pause("law_enforcement")
-    await sender.send(islice(wanted, 50))
+    await sender.send(islice(wanted, 30))
     await asyncio.sleep(1.0)
     unreceipted = await exchange.unreceipted()
     await exchange.stop_watching()
@@ -124,6 +134,14 @@ async def disk_gone(exchange: SplitExchange, wanted: Iterator[Post]) -> DiskGone
     after = await read_books(exchange.endpoints)
     gap = {pair: set(missing) for pair, missing in gaps(after)}
     return DiskGone(unreceipted, _facts_not_audited(before), gap, verdict)
+
+
+async def _held(exchange: SplitExchange) -> int:
+    connection = await exchange.admin("hotline")
+    try:
+        return int(await connection.fetchval(_HELD))
+    finally:
+        await connection.close()
 
 
 def _facts_not_audited(books: Books) -> dict[Pair, set[int]]:

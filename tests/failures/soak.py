@@ -26,7 +26,7 @@ FROZEN: Final = (*PROCESSES, BROKER)
 #: A frozen process is away for longer than a session with the broker lasts, or shorter.
 FROZEN_S: Final = (2.0, 14.0)
 RECEIPTED_S_MAX: Final = 600.0
-SETTINGS: Final = {"RESEND_AFTER_S": "10"}
+SETTINGS: Final = {"RESEND_AFTER_S": "20"}
 
 
 def blows(kills: int, freezes: int, seed: int) -> list[Blow]:

@@ -7,9 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.failures.budgets import (
-    EXCESS,
     OTHERS,
-    PER_S,
     SETTINGS,
     SLOW_CONNECTIONS,
     one_party_over_its_budget,
@@ -41,9 +39,9 @@ async def test_a_party_over_its_budget_is_told_to_wait_and_the_others_are_served
     excess = await one_party_over_its_budget(served, seconds=SECONDS)
     with capsys.disabled():
         print("", *excess.lines(), sep="\n  ")
-    asked, granted = EXCESS * PER_S * SECONDS, excess.greedy_statuses[202]
     assert excess.greedy_statuses.keys() == {202, 429}
-    assert 0 < granted < 0.2 * asked
+    # Never more than the budget grants in the time it took; and not less, or it would be refused what is its own.
+    assert 0.8 * excess.grantable < excess.greedy_statuses[202] <= excess.grantable + 1
     assert excess.greedy_told_to_wait
     assert excess.others_during.tally.statuses.keys() == {202}
     assert excess.memory_after_kib - excess.memory_before_kib < GROWTH_KIB_MAX

@@ -38,6 +38,7 @@ async def test_without_a_broker_every_referral_is_accepted_at_once_and_delivered
     assert (outage.requests_failed, outage.statuses) == (0, {202: 250})
     assert outage.same_process
     assert outage.waiting_at_the_end > outage.posted
+    assert outage.held_by_the_relay > 0
     assert outage.verdict.faults() == {}
 
 

@@ -39,7 +39,10 @@ _LEFT = "SELECT message_id::text AS id FROM outbox WHERE type = ANY($1::text[])"
 class Verdict:
     """Counts at rest. Promised: everything equal, and the six that are named for what went wrong zero."""
 
+    posted: int
     referrals: int
+    #: Referrals that the API refused, by code. The guard may refuse a drawn one; every other code is a fault.
+    refused: dict[str, int]
     edges: int
     messages_receipted: int
     #: Accepted or withdrawn by the API and not so in its tables; in the tables and never answered.
@@ -63,6 +66,10 @@ class Verdict:
         """What was promised not to happen, and did: empty where all is well."""
         names = [name for name in self.__slots__ if name.endswith(("lost", "unasked", "wrong")) or name == "duplicates"]
         found: dict[str, object] = {name: getattr(self, name) for name in names if getattr(self, name)}
+        if any(not code.startswith("guard_") for code in self.refused):
+            found["refused"] = self.refused
+        if self.posted != self.referrals + sum(self.refused.values()):
+            found["posted"] = self.posted
         if self.outcomes.keys() - {"applied"}:
             found["outcomes"] = self.outcomes
         if self.accounting.differences:
@@ -74,7 +81,8 @@ class Verdict:
         accounts = self.accounting.as_json()
         differences = "/".join(str(accounts[equation]["difference"]) for equation in ("I", "II", "III"))
         return (
-            f"referrals {self.referrals}, edges {self.edges}, messages receipted {self.messages_receipted}, "
+            f"posted {self.posted}, referrals {self.referrals}, refused {self.refused or 0}, edges {self.edges}, "
+            f"messages receipted {self.messages_receipted}, "
             f"lost {self.lost}, duplicates {self.duplicates}, differences (I)/(II)/(III) {differences}"
         )
 
@@ -92,7 +100,9 @@ async def judge(exchange: SplitExchange, tally: Tally) -> Verdict:
     applied = {row["id"]: row["outcome"] for row in inbox}
     receipted = {row["id"]: row["outcome"] for row in sent}
     return Verdict(
+        posted=tally.posted,
         referrals=len(stored),
+        refused=dict(Counter(tally.refused.values())),
         edges=wanted.total(),
         messages_receipted=len(receipted),
         referrals_lost=len(tally.accepted.items() - stored.items()) + len(tally.withdrawn - withdrawn),

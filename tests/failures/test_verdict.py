@@ -1,0 +1,50 @@
+"""The verdict itself: each thing that may go wrong is found, also what hides behind `lost 0`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from deploy.accounting.equations import Difference, Reconciliation
+from tests.failures.verdict import Verdict
+
+WELL = Verdict(
+    posted=10,
+    referrals=9,
+    refused={"guard_recognise_content": 1},
+    edges=18,
+    messages_receipted=18,
+    referrals_lost=0,
+    referrals_unasked=0,
+    effects_lost=0,
+    effects_unasked=0,
+    duplicates=0,
+    receipts_wrong=0,
+    outcomes={"applied": 18},
+    accounting=Reconciliation({}, {}, {}),
+)
+
+
+def test_a_run_in_which_only_the_guard_refused_has_no_fault() -> None:
+    assert WELL.faults() == {}
+
+
+@pytest.mark.parametrize(
+    ("fault", "change"),
+    [
+        ("referrals_lost", {"referrals_lost": 1}),
+        ("referrals_unasked", {"referrals_unasked": 1}),
+        ("effects_lost", {"effects_lost": 1}),
+        ("effects_unasked", {"effects_unasked": 1}),
+        ("duplicates", {"duplicates": 1}),
+        ("receipts_wrong", {"receipts_wrong": 1}),
+        ("outcomes", {"outcomes": {"applied": 17, "parked": 1}}),
+        ("refused", {"refused": {"external_ref_exists": 1}}),
+        ("posted", {"posted": 11}),
+        ("accounting", {"accounting": Reconciliation({}, {}, {}, differences=(Difference("I", "what", "where"),))}),
+    ],
+)
+def test_each_fault_is_found(fault: str, change: dict[str, Any]) -> None:
+    assert replace(WELL, **change).faults().keys() == {fault}
