@@ -13,11 +13,13 @@ from typing import Any
 
 MAX_INTEGER = 2**53 - 1
 
+_ENCODE = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"), sort_keys=True).encode
+
 
 def canonical_json(value: Any) -> bytes:
     """The canonical bytes of a JSON value. Raises `ValueError` for what has no canonical form."""
     _check(value)
-    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"), sort_keys=True).encode()
+    return _ENCODE(value).encode()
 
 
 def digest(data: bytes) -> str:

@@ -40,7 +40,8 @@ def rfc3339(instant: datetime) -> str:
     """
     if instant.tzinfo is None:
         raise ValueError("naive datetime")
-    return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{instant.microsecond // 1000:03d}Z"
+    # `isoformat` cuts finer fractions off; its offset is always `+00:00` here.
+    return instant.astimezone(UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
 
 
 def parse_rfc3339(text: str) -> datetime:

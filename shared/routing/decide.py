@@ -47,7 +47,7 @@ def as_contract(outcome: Outcome) -> Decision:
         edges.append(edge)
     return Decision.model_validate(
         {
-            "ref": outcome.ref(),
+            "ref": outcome.ref,
             "salt": outcome.salt,
             "disposition": outcome.disposition,
             "work_reason": outcome.work_reason,

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from pydantic_core import from_json, to_json
+
 from shared.contracts.decision import DecisionRef, Edge
 from shared.kernel.errors import Refused
-from shared.routing.decide import edge_contract
 from shared.routing.directory_index import DirectoryIndex
 from shared.routing.engine import ENGINE, Setting, derive
 from shared.routing.policy_index import PolicyIndex
@@ -17,8 +18,8 @@ TOLERANCE = timedelta(minutes=5)
 
 def derive_edge(
     edge: Edge, ref: DecisionRef, *, directory: DirectoryIndex, policy: PolicyIndex, exercise: bool
-) -> Edge:
-    """The edge again, from its own facts alone. Raises `Refused` unless it comes out as it was sent, digest and all.
+) -> None:
+    """Make the edge again, from its own facts alone. Raises `Refused` unless it comes out as sent, digest and all.
 
     Success does not mean that the facts are true, nor that no further permit stood behind the edge in the
     origin's whole facts: those the recipient does not see. Origin and audit hold the decision that binds them.
@@ -28,11 +29,10 @@ def derive_edge(
     if ref.engine != ENGINE:
         raise Refused("engine_unknown", field="/decision/engine")
     setting = Setting(directory, policy, exercise, ref.decided_at)
-    stated = edge.facts.model_dump(mode="json", exclude_none=True)
-    derived = edge_contract(derive(stated, setting, recipient_id=edge.recipient, claimed=edge.rules))
-    if derived.model_dump_json() != edge.model_dump_json():
+    stated = edge.model_dump(mode="json", exclude_none=True)
+    derived = derive(stated["facts"], setting, recipient_id=edge.recipient, claimed=edge.rules)
+    if from_json(to_json(derived.as_json())) != stated:
         raise Refused("edge_not_reproducible", "its facts lead to another edge")
-    return derived
 
 
 def check_decision_time(ref: DecisionRef, broker_time: datetime) -> None:

@@ -7,8 +7,9 @@ derived again from its own facts (`derive`), without those of any other.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
+from functools import cached_property
 from typing import Any, NamedTuple
 
 from shared.kernel.canonical import digest
@@ -93,7 +94,8 @@ class PlannedEdge(NamedTuple):
         }
 
 
-class Outcome(NamedTuple):
+@dataclass(frozen=True)
+class Outcome:
     """A decision: its disposition, the edges, and those a prohibition removed; sorted by (recipient, purpose)."""
 
     setting: Setting
@@ -103,8 +105,12 @@ class Outcome(NamedTuple):
     edges: tuple[PlannedEdge, ...] = ()
     not_sent: tuple[Mapping[str, Any], ...] = ()
 
+    @cached_property
     def ref(self) -> dict[str, Any]:
-        """What travels with every edge. Its digest binds the set; the salt keeps the set from being guessed."""
+        """What travels with every edge. Its digest binds the set; the salt keeps the set from being guessed.
+
+        Made once and shared by all edges: do not change it.
+        """
         ref: dict[str, Any] = {
             "directory": self.setting.directory.digest,
             "policy": self.setting.policy.digest,
@@ -123,7 +129,7 @@ class Outcome(NamedTuple):
 
     def as_json(self) -> dict[str, Any]:
         """The decision as its contract writes it, without what is None."""
-        head = {"ref": self.ref(), "salt": self.salt, "disposition": self.disposition}
+        head = {"ref": self.ref, "salt": self.salt, "disposition": self.disposition}
         if self.work_reason is not None:
             head["work_reason"] = self.work_reason
         return head | {"edges": [edge.as_json() for edge in self.edges], "not_sent": self.not_sent}
@@ -231,11 +237,11 @@ def _disposed(outcome: Outcome, view: FactView) -> Outcome:
         return Outcome(outcome.setting, outcome.salt, Disposition.UNROUTABLE, WorkReason.TOO_WIDE)
     if not edges:
         reason = WorkReason.PROHIBITED if outcome.not_sent else _without_edges(view, outcome.setting.policy)
-        return outcome._replace(disposition=Disposition.UNROUTABLE, work_reason=reason)
+        return replace(outcome, disposition=Disposition.UNROUTABLE, work_reason=reason)
     if Reason.ORPHAN_MANDATE in set().union(*[edge.terms.reasons for edge in edges]) and not any(
         edge.terms.reasons - {Reason.ORPHAN_MANDATE} for edge in edges if _is_hotline(edge.recipient, view)
     ):
-        return outcome._replace(disposition=Disposition.ORPHANED, work_reason=WorkReason.NO_HOTLINE)
+        return replace(outcome, disposition=Disposition.ORPHANED, work_reason=WorkReason.NO_HOTLINE)
     return outcome
 
 

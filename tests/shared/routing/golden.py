@@ -70,7 +70,7 @@ def decided_case(case: dict[str, Any]) -> dict[str, Any]:
         "work_reason": outcome.work_reason,
         "sent": {f"{edge.recipient} {edge.terms.purpose}": edge.terms.rules for edge in outcome.edges},
         "not_sent": {f"{edge['recipient']} {edge['purpose']}": edge["rules"] for edge in outcome.not_sent},
-        "digest": outcome.ref()["digest"],
+        "digest": outcome.ref["digest"],
     }
     return case | {"decision": decision}
 

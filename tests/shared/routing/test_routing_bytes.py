@@ -90,7 +90,7 @@ def test_documents_mean_the_same_with_their_defaults_written_or_left_out() -> No
             exercise=True,
             decided_at=AT,
         )
-        outcomes.append(judge(facts().model_dump(mode="json"), setting, salt=SALT).ref())
+        outcomes.append(judge(facts().model_dump(mode="json"), setting, salt=SALT).ref)
     assert outcomes[0] == outcomes[1]
 
 

@@ -107,7 +107,7 @@ def refused(edge: Edge, ref: DecisionRef, **documents: Any) -> bool:
 def test_every_edge_of_every_decision_is_derived_again_from_its_own_facts(seed: int) -> None:
     decision, documents = generated_decision(seed)
     for edge in decision.edges:
-        assert derive_edge(edge, decision.ref, **documents) == edge
+        derive_edge(edge, decision.ref, **documents)  # raises where it comes out differently
 
 
 @given(st.integers(0, 10_000))
