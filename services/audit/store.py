@@ -16,7 +16,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.dialects.postgresql import UUID as PgUuid
 
 from services.audit.domain import Entry, Read
-from services.audit.ports import Place
+from services.audit.ports import Partition, Place
 from shared.kernel.clock import rfc3339
 from shared.runtime.database import Database
 
@@ -40,6 +40,8 @@ entry = sa.Table(
     sa.Column("subject", sa.Text),
     sa.Column("sender", sa.Text),
     sa.Column("recipient", sa.Text),
+    sa.Column("recipient_instance", sa.Text),
+    sa.Column("exercise", sa.Boolean),
     sa.Column("sequence", sa.BigInteger),
     sa.Column("key_id", sa.Text),
     sa.Column("detail", JSONB),
@@ -47,6 +49,8 @@ entry = sa.Table(
 )
 sa.Index("entry_by_subject", entry.c.subject)
 sa.Index("entry_by_message", entry.c.message_id)
+#: The message that a `message_parked` fact is about.
+sa.Index("entry_by_parked", entry.c.detail["message_id"].astext, postgresql_where=entry.c.kind == "parked")
 
 link = sa.Table(
     "link",
@@ -91,11 +95,13 @@ reading = sa.Table(
 
 _ENTRIES = """
 INSERT INTO entry (topic, generation, partition, "offset", previous_offset, broker_time, kind, digest, verified,
-                   problem, message_id, type, subject, sender, recipient, sequence, key_id, detail)
-SELECT t, g, p, o, v, b, k, d, y, x, m, c, s, f, r, q, i, j::jsonb
-FROM unnest($1::text[], $18::uuid[], $2::int[], $3::bigint[], $4::bigint[], $5::timestamptz[], $6::text[], $7::text[],
-            $8::bool[], $9::text[], $10::uuid[], $11::text[], $12::text[], $13::text[], $14::text[], $15::bigint[],
-            $16::text[], $17::text[]) AS e(t, g, p, o, v, b, k, d, y, x, m, c, s, f, r, q, i, j)
+                   problem, message_id, type, subject, sender, recipient, recipient_instance, exercise, sequence,
+                   key_id, detail)
+SELECT t, g, p, o, v, b, k, d, y, x, m, c, s, f, r, n, e, q, i, j::jsonb
+FROM unnest($1::text[], $2::uuid[], $3::int[], $4::bigint[], $5::bigint[], $6::timestamptz[], $7::text[], $8::text[],
+            $9::bool[], $10::text[], $11::uuid[], $12::text[], $13::text[], $14::text[], $15::text[], $16::text[],
+            $17::bool[], $18::bigint[], $19::text[], $20::text[])
+     AS column_of(t, g, p, o, v, b, k, d, y, x, m, c, s, f, r, n, e, q, i, j)
 ON CONFLICT DO NOTHING
 """
 _HEADS = "SELECT topic, generation, partition, next_offset FROM cursor"
@@ -109,19 +115,49 @@ ON CONFLICT DO NOTHING
 """
 _CURSORS = """
 INSERT INTO cursor SELECT * FROM unnest($1::text[], $2::uuid[], $3::int[], $4::bigint[])
-ON CONFLICT (topic, generation, partition) DO UPDATE SET next_offset = excluded.next_offset
+ON CONFLICT (topic, generation, partition)
+DO UPDATE SET next_offset = greatest(cursor.next_offset, excluded.next_offset)
 """
+# The referral's own messages in this world; then the receipts for them, and what was stated of those that were parked.
+# Of a message's receipts, those count that its recipient's instance gave for exactly this digest: the last one, but
+# `parked` gives way to what became of the message later, as it does at the sender (`shared.runtime.outbox`).
 _FLOW = """
 WITH mine AS (SELECT message_id, notice_id, rules FROM link WHERE referral_id = $1),
      subjects AS (SELECT $1::text AS subject UNION SELECT notice_id::text FROM mine WHERE notice_id IS NOT NULL),
-     direct AS (SELECT e.* FROM entry AS e JOIN subjects USING (subject)),
-     receipts AS (SELECT DISTINCT r.receipt_id FROM receipted AS r JOIN direct AS d USING (message_id))
-SELECT DISTINCT ON (e.broker_time, e.topic, e.partition, e."offset")
-       e.broker_time, e.topic, e.partition, e."offset", e.previous_offset, e.kind, e.type, e.subject, e.sender,
-       e.recipient, e.sequence, e.message_id, e.digest, e.verified, m.rules, r.outcome, r.code
-FROM (SELECT * FROM direct UNION SELECT e.* FROM entry AS e JOIN receipts AS r ON r.receipt_id = e.message_id) AS e
-LEFT JOIN mine AS m USING (message_id) LEFT JOIN receipted AS r ON r.message_id = e.message_id
-ORDER BY e.broker_time, e.topic, e.partition, e."offset"
+     direct AS (SELECT e.* FROM entry AS e JOIN subjects USING (subject) WHERE e.exercise = $2),
+     about AS (
+         SELECT DISTINCT r.receipt_id AS message_id
+         FROM receipted AS r JOIN direct AS d ON d.message_id = r.message_id AND d.digest = r.digest
+     ),
+     found AS (
+         SELECT * FROM direct
+         UNION SELECT e.* FROM entry AS e JOIN about USING (message_id)
+         UNION SELECT e.* FROM entry AS e JOIN direct AS d ON e.detail->>'message_id' = d.message_id::text
+               WHERE e.kind = 'parked'
+     )
+SELECT f.*, m.rules, r.outcome, r.code
+FROM found AS f LEFT JOIN mine AS m USING (message_id) LEFT JOIN LATERAL (
+    SELECT said.outcome, said.code
+    FROM receipted AS said JOIN entry AS receipt ON receipt.message_id = said.receipt_id
+    WHERE said.message_id = f.message_id AND said.digest = f.digest AND said.by = f.recipient_instance
+    ORDER BY said.outcome = 'parked', receipt.broker_time DESC, receipt.topic, receipt.partition,
+             receipt."offset" DESC
+    LIMIT 1
+) AS r ON true
+ORDER BY f.broker_time, f.topic, f.generation, f.partition, f."offset"
+"""
+_GENERATIONS = """
+SELECT c.generation FROM cursor AS c JOIN entry AS e
+    ON e.topic = c.topic AND e.generation = c.generation AND e.partition = c.partition
+   AND e."offset" = c.next_offset - 1
+WHERE c.topic = $1 GROUP BY c.generation ORDER BY max(e.broker_time), c.generation
+"""
+# Receipts, and what nobody can read, belong to neither world and name no referral.
+_PAGE = """
+SELECT *, NULL AS rules, NULL AS outcome, NULL AS code FROM entry
+WHERE topic = $1 AND generation = $2 AND partition = $3 AND "offset" >= $4
+  AND (exercise = $5 OR kind IN ('receipt', 'unreadable'))
+ORDER BY "offset" LIMIT $6
 """
 
 
@@ -172,9 +208,9 @@ class PostgresEntries:
                 list(cursors.values()),
             )
 
-    async def flow(self, referral_id: UUID) -> list[dict[str, Any]]:
+    async def flow(self, referral_id: UUID, *, exercise: bool) -> list[dict[str, Any]]:
         async with self._database.transaction() as session:
-            rows = await session.driver.fetch(_FLOW, referral_id)
+            rows = await session.driver.fetch(_FLOW, referral_id, exercise)
         return [_message(position, row) for position, row in enumerate(rows, start=1)]
 
     async def note_reading(self, auditor: str, purpose: str, what: str) -> None:
@@ -183,17 +219,14 @@ class PostgresEntries:
                 "INSERT INTO reading (auditor, purpose, what) VALUES ($1, $2, $3)", auditor, purpose, what
             )
 
-    async def page(self, topic: str, partition: int, *, from_offset: int, limit: int) -> list[dict[str, Any]]:
-        """Entries of one partition from an offset on."""
+    async def generations(self, topic: str) -> list[UUID]:
         async with self._database.transaction() as session:
-            rows = await session.driver.fetch(
-                "SELECT *, NULL AS rules, NULL AS outcome, NULL AS code FROM entry WHERE topic = $1 AND partition = $2 "
-                'AND "offset" >= $3 ORDER BY "offset" LIMIT $4',
-                topic,
-                partition,
-                from_offset,
-                limit,
-            )
+            return [row["generation"] for row in await session.driver.fetch(_GENERATIONS, topic)]
+
+    async def page(self, place: Partition, generation: UUID, *, exercise: bool, limit: int) -> list[dict[str, Any]]:
+        where = (place.topic, generation, place.partition, place.from_offset)
+        async with self._database.transaction() as session:
+            rows = await session.driver.fetch(_PAGE, *where, exercise, limit)
         return [_message(position, row) for position, row in enumerate(rows, start=1)]
 
 
@@ -206,6 +239,7 @@ def _columns(entries: list[Entry], last: dict[Place, int | None]) -> list[list[A
         last[place] = each.offset
     return [
         [each.topic for each in entries],
+        [each.generation for each in entries],
         [each.partition for each in entries],
         [each.offset for each in entries],
         previous,
@@ -219,10 +253,11 @@ def _columns(entries: list[Entry], last: dict[Place, int | None]) -> list[list[A
         [each.subject for each in entries],
         [each.sender for each in entries],
         [each.recipient for each in entries],
+        [each.recipient_instance for each in entries],
+        [each.exercise for each in entries],
         [each.sequence for each in entries],
         [each.key_id for each in entries],
         [to_json(each.detail).decode() if each.detail is not None else None for each in entries],
-        [each.generation for each in entries],
     ]
 
 
@@ -231,6 +266,7 @@ def _message(position: int, row: Any) -> dict[str, Any]:
         "position": position,
         "at": rfc3339(row["broker_time"]),
         "topic": row["topic"],
+        "generation": str(row["generation"]),
         "partition": row["partition"],
         "offset": row["offset"],
         "previous_offset": row["previous_offset"],
@@ -243,6 +279,9 @@ def _message(position: int, row: Any) -> dict[str, Any]:
         "message_id": str(row["message_id"]) if row["message_id"] else None,
         "digest": row["digest"],
         "verified": row["verified"],
+        "problem": row["problem"],
+        "exercise": row["exercise"],
+        "detail": row["detail"],
         "rules": row["rules"].split(",") if row["rules"] else [],
         "outcome": row["outcome"],
         "code": row["code"],

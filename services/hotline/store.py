@@ -25,6 +25,7 @@ from shared.runtime import outbox
 from shared.runtime.content import open_content
 from shared.runtime.origin.views import next_cursor, read_cursor
 from shared.runtime.received import change_states, item_columns
+from shared.runtime.tables import WHOLE_ROWS
 
 metadata = sa.MetaData()
 
@@ -43,9 +44,12 @@ offer = sa.Table(
     sa.Column("received_at", sa.DateTime(timezone=True), nullable=False, server_default=sa.func.now()),
     sa.CheckConstraint("state IN ('offered', 'withdrawn', 'withdrawal_acknowledged')", name="offer_state"),
     sa.CheckConstraint("octet_length(content) <= 33000", name="offer_content_bound"),
+    postgresql_with=WHOLE_ROWS,
 )
 
 _FIND = "SELECT referral_id, party, origin, exercise, state FROM offer WHERE referral_id = ANY($1::uuid[])"
+#: Also locks them. Only whoever may change them sees them so: the instance itself, applying messages.
+_LOCK = f"{_FIND} ORDER BY referral_id, party FOR UPDATE"
 _ADD = """
 INSERT INTO offer (referral_id, party, origin, exercise, purpose, state, edge, content, wrapped_key)
 SELECT i, p, o, e, u, 'offered', d::jsonb, c, k
@@ -77,7 +81,13 @@ class PostgresOffers:
         self._kek = kek
 
     async def find(self, referral_ids: Sequence[UUID]) -> dict[OfferKey, Offer]:
-        rows = await self._driver.fetch(_FIND, list(referral_ids)) if referral_ids else []
+        return await self._offers(_FIND, referral_ids)
+
+    async def lock(self, referral_ids: Sequence[UUID]) -> dict[OfferKey, Offer]:
+        return await self._offers(_LOCK, referral_ids)
+
+    async def _offers(self, statement: str, referral_ids: Sequence[UUID]) -> dict[OfferKey, Offer]:
+        rows = await self._driver.fetch(statement, list(referral_ids)) if referral_ids else []
         return {
             (row["referral_id"], row["party"]): Offer(
                 row["referral_id"], row["party"], row["origin"], row["exercise"], OfferState(row["state"])

@@ -25,6 +25,7 @@ from shared.runtime import outbox
 from shared.runtime.content import open_content
 from shared.runtime.origin.views import next_cursor, read_cursor
 from shared.runtime.received import change_states, item_columns
+from shared.runtime.tables import WHOLE_ROWS
 
 metadata = sa.MetaData()
 
@@ -52,9 +53,12 @@ notice = sa.Table(
         name="notice_state",
     ),
     sa.CheckConstraint("octet_length(content) <= 33000", name="notice_content_bound"),
+    postgresql_with=WHOLE_ROWS,
 )
 
 _FIND = "SELECT notice_id, party, contact, exercise, state FROM notice WHERE notice_id = ANY($1::uuid[])"
+#: Also locks them. Only whoever may change them sees them so: the instance itself, applying messages.
+_LOCK = f"{_FIND} ORDER BY notice_id, party FOR UPDATE"
 _ADD = """
 INSERT INTO notice (notice_id, party, contact, exercise, state, purpose, edge, content, wrapped_key, language)
 SELECT i, p, s, e, 'issued', u, d::jsonb, c, k, l
@@ -94,7 +98,13 @@ class PostgresNotices:
         self._kek = kek
 
     async def find(self, notice_ids: Sequence[UUID]) -> dict[NoticeKey, Notice]:
-        rows = await self._driver.fetch(_FIND, list(notice_ids)) if notice_ids else []
+        return await self._notices(_FIND, notice_ids)
+
+    async def lock(self, notice_ids: Sequence[UUID]) -> dict[NoticeKey, Notice]:
+        return await self._notices(_LOCK, notice_ids)
+
+    async def _notices(self, statement: str, notice_ids: Sequence[UUID]) -> dict[NoticeKey, Notice]:
+        rows = await self._driver.fetch(statement, list(notice_ids)) if notice_ids else []
         return {
             (row["notice_id"], row["party"]): Notice(
                 notice_id=row["notice_id"],

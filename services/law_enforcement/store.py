@@ -26,6 +26,7 @@ from shared.runtime import outbox
 from shared.runtime.content import open_content
 from shared.runtime.origin.views import next_cursor, read_cursor
 from shared.runtime.received import change_states, item_columns
+from shared.runtime.tables import WHOLE_ROWS
 
 metadata = sa.MetaData()
 
@@ -65,6 +66,7 @@ case_edge = sa.Table(
     sa.Column("wrapped_key", sa.LargeBinary),
     sa.Column("received_at", sa.DateTime(timezone=True), nullable=False, server_default=sa.func.now()),
     sa.CheckConstraint("octet_length(content) <= 33000", name="case_edge_content_bound"),
+    postgresql_with=WHOLE_ROWS,
 )
 
 _FIND = """
@@ -72,6 +74,8 @@ SELECT referral_id, party, origin, exercise, state,
        ARRAY(SELECT purpose FROM case_edge AS e WHERE e.referral_id = c.referral_id AND e.party = c.party) AS purposes
 FROM case_file AS c WHERE referral_id = ANY($1::uuid[])
 """
+#: Also locks them. Only whoever may change them sees them so: the instance itself, applying messages.
+_LOCK = f"{_FIND} ORDER BY referral_id, party FOR UPDATE"
 _ADD = """
 INSERT INTO case_file (referral_id, party, origin, exercise, state)
 SELECT i, p, o, e, 'offered' FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bool[]) AS a(i, p, o, e)
@@ -122,7 +126,13 @@ class PostgresCases:
         self._kek = kek
 
     async def find(self, referral_ids: Sequence[UUID]) -> dict[CaseKey, Case]:
-        rows = await self._driver.fetch(_FIND, list(referral_ids))
+        return await self._cases(_FIND, referral_ids)
+
+    async def lock(self, referral_ids: Sequence[UUID]) -> dict[CaseKey, Case]:
+        return await self._cases(_LOCK, referral_ids)
+
+    async def _cases(self, statement: str, referral_ids: Sequence[UUID]) -> dict[CaseKey, Case]:
+        rows = await self._driver.fetch(statement, list(referral_ids))
         return {
             (row["referral_id"], row["party"]): Case(
                 referral_id=row["referral_id"],

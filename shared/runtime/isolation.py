@@ -21,12 +21,11 @@ CREATE TABLE permitted (
     PRIMARY KEY (resource, action, role, state)
 )
 """
-_BOUND = """
-party = ANY (string_to_array((SELECT current_setting('causeway.parties', true)), ','))
-AND EXISTS (SELECT 1 FROM permitted AS p
-            WHERE p.resource = '{resource}'
-              AND p.action = (SELECT current_setting('causeway.action', true))
-              AND p.role = (SELECT current_setting('causeway.role', true)){state})
+#: Neither sub-select looks at the row: PostgreSQL computes them once for a statement, not for every row.
+_PARTY = "party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[])"
+_STATES = """
+FROM permitted AS p WHERE p.resource = '{resource}' AND p.action = current_setting('causeway.action', true)
+                      AND p.role = current_setting('causeway.role', true)
 """
 
 
@@ -48,10 +47,17 @@ def isolate(table: str, resource: str, *, state_column: str | None = "state") ->
     `read` only sees, `submit` only adds, `apply` adds and changes, every other action only changes; none removes.
     A `SELECT … FOR UPDATE` sees only what could be changed.
     """
-    anywhere = _BOUND.format(resource=resource, state="")
-    present = f" AND p.state = {table}.{state_column}" if state_column else ""
-    adding = _BOUND.format(resource=resource, state=f"{present} AND p.action IN ('submit', 'apply')")
-    changing = _BOUND.format(resource=resource, state=f"{present} AND p.action NOT IN ('read', 'submit')")
+    states = _STATES.format(resource=resource)
+
+    def bound(more: str = "", column: str | None = None) -> str:
+        """The row is of a bound party, and the action is permitted: in any state, or in that of `column`."""
+        if column is None:
+            return f"{_PARTY} AND EXISTS (SELECT 1 {states}{more})"
+        return f"{_PARTY} AND {table}.{column} = ANY ((SELECT array_agg(p.state) {states}{more})::text[])"
+
+    anywhere = bound()
+    adding = bound("AND p.action IN ('submit', 'apply')", state_column)
+    changing = bound("AND p.action NOT IN ('read', 'submit')", state_column)
     return [
         f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY",
         f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY",

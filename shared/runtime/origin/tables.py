@@ -9,6 +9,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB, UUID
 
+from shared.runtime.tables import WHOLE_ROWS
+
 metadata = sa.MetaData()
 
 referral = sa.Table(
@@ -35,6 +37,7 @@ referral = sa.Table(
     ),
     sa.CheckConstraint("external_ref ~ '^[A-Za-z0-9][A-Za-z0-9._/-]{0,47}$'", name="referral_external_ref_alphabet"),
     sa.CheckConstraint("octet_length(content) <= 33000", name="referral_content_bound"),
+    postgresql_with=WHOLE_ROWS,
 )
 sa.Index("referral_by_party", referral.c.party, referral.c.referral_id)
 sa.Index("referral_work", referral.c.party, referral.c.state, postgresql_where=referral.c.work_reason.isnot(None))
@@ -54,6 +57,8 @@ edge = sa.Table(
     sa.Column("answer", sa.Text, nullable=False, server_default="none"),
     sa.Column("answer_detail", JSONB),
     sa.Column("answered_at", sa.DateTime(timezone=True)),
+    #: The message that took the edge back, one for all edges to a recipient of referrals.
+    sa.Column("withdrawal_id", UUID(as_uuid=True)),
     sa.CheckConstraint("state IN ('emitted', 'superseded', 'dropped')", name="edge_state"),
 )
 sa.Index("edge_of_referral", edge.c.referral_id, edge.c.recipient)
