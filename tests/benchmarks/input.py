@@ -6,11 +6,13 @@ import json
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from deploy.sample.generator import sample_referrals
 from shared.contracts.referral import ReferralSubmission
-from shared.exchange.prepare import Documents, check
+from shared.contracts.registry import Lane
+from shared.exchange.prepare import Documents, check, prepare
 from shared.kernel.clock import SystemClock
 from shared.kernel.errors import Refused
 from shared.routing.shelf import read_directory, read_policy
@@ -44,6 +46,24 @@ def referrals_with_fan_out(documents: Documents, party: str, distinct: int) -> l
             if len(found) == distinct:
                 return found
     raise AssertionError("the sample has too few referrals with this fan-out")
+
+
+def clear_bytes(documents: Documents, party: str, referrals: Sequence[dict[str, Any]]) -> int:
+    """The mean size of what a message between parties carries beside its sealed text."""
+    origin = documents.directory.party(party)
+    assert origin is not None
+    sizes = []
+    for each in referrals:
+        submission = ReferralSubmission.model_validate_json(json.dumps(each))
+        drafts = prepare(submission, origin=origin, documents=documents, at=SystemClock().now()).drafts
+        bodies = [draft.body for draft in drafts if draft.message.lane in (Lane.REFERRAL, Lane.NOTICE)]
+        sizes += [len(body) - len(json.loads(body)["sealed"]) for body in bodies]
+    return round(fmean(sizes))
+
+
+def original(referrals: Sequence[dict[str, Any]], external_ref: str) -> dict[str, Any]:
+    """The referral that `posts` filed under this reference."""
+    return referrals[int(external_ref.rpartition("-")[2]) % len(referrals)]
 
 
 def posts(referrals: Sequence[dict[str, Any]], count: int, *, batch: int, run: str) -> list[Post]:

@@ -3,22 +3,32 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
 from statistics import median
 from time import monotonic
 from typing import Any
 
 import asyncpg
+import httpx
 
 from shared.contracts.registry import NOTICE_ISSUED, REFERRAL_OFFERED
 from tests.benchmarks.load import Posted
 from tests.benchmarks.stage import Stage
 
+RECIPIENTS = ("hotline", "law_enforcement", "industry")
 _CARRYING = [REFERRAL_OFFERED.type, NOTICE_ISSUED.type]
 _COMMITTED = """
 SELECT message_id, extract(epoch FROM pg_xact_commit_timestamp(xmin))::float8 AS at FROM {table}
 WHERE type = ANY($1::text[]) AND message_id = ANY($2::uuid[])
 """
+
+_COUNTED = "SELECT count(*) FROM {table} WHERE type = ANY($1::text[]) AND message_id = ANY($2::uuid[]) AND {counts}"
+_INBOXES = (
+    ("law_enforcement", "case_file", "referral_id", "inbox"),
+    ("hotline", "offer", "referral_id", "inbox"),
+    ("industry", "notice", "notice_id", "notices"),
+)
 
 
 async def delivered(stage: Stage, refs: Sequence[str], *, patience_s: float = 180.0) -> dict[str, list[Any]]:
@@ -34,13 +44,20 @@ async def delivered(stage: Stage, refs: Sequence[str], *, patience_s: float = 18
     for row in rows:
         messages.setdefault(row["external_ref"], []).append(row["message_id"])
     wanted = [message_id for ids in messages.values() for message_id in ids]
+    # Connected once: a new connection costs the server more than the count does.
+    connections = {name: await asyncpg.connect(_superuser(stage, name)) for name in (*RECIPIENTS, "audit")}
     deadline = monotonic() + patience_s
-    while monotonic() < deadline:
-        received, audited = await _commits(stage, wanted)
-        if len(received) == len(wanted) == len(audited):
-            return messages
-        await asyncio.sleep(0.2)
-    raise AssertionError(f"not delivered: {len(received)} received, {len(audited)} audited of {len(wanted)}")
+    try:
+        while True:
+            found = {name: await _count(each, name, wanted) for name, each in connections.items()}
+            audited = found.pop("audit")
+            if sum(found.values()) == len(wanted) == audited:
+                return messages
+            assert monotonic() < deadline, f"of {len(wanted)} messages {found} are received, {audited} audited"
+            await asyncio.sleep(0.2)
+    finally:
+        for connection in connections.values():
+            await connection.close()
 
 
 async def latencies(stage: Stage, posted: Sequence[Posted], messages: dict[str, list[Any]]) -> dict[str, Any]:
@@ -55,38 +72,60 @@ async def latencies(stage: Stage, posted: Sequence[Posted], messages: dict[str, 
     }
 
 
-async def open_some(stage: Stage, share: float = 0.01) -> int:
-    """Have recipients open a share of what they received through their API; every one must give its record."""
-    import json
+async def open_some(stage: Stage, filed: Callable[[str], Mapping[str, Any]], *, share: float = 0.01) -> int:
+    """Have recipients open a share of what they received through their API, and compare it with what was filed.
 
-    import httpx
-
+    `filed` gives the referral under an external reference. A notice holds those of its items that its provider hosts.
+    """
+    references = await _references(stage)
     keys = {each["party"]: each for each in json.loads((stage.state / "parties.json").read_text())}
     opened = 0
-    for instance, table, subject, path in (
-        ("law_enforcement", "case_file", "referral_id", "inbox"),
-        ("hotline", "offer", "referral_id", "inbox"),
-        ("industry", "notice", "notice_id", "notices"),
-    ):
-        connection = await asyncpg.connect(_superuser(stage, instance))
-        rows = await connection.fetch(
-            f"SELECT {subject} AS subject, party FROM {table} WHERE random() < $1 LIMIT 100", share
-        )
-        await connection.close()
-        async with httpx.AsyncClient(trust_env=False) as http:
+    async with httpx.AsyncClient(trust_env=False) as http:
+        for instance, table, subject, path in _INBOXES:
+            connection = await asyncpg.connect(_superuser(stage, instance))
+            query = f"SELECT {subject} AS subject, party FROM {table} WHERE random() < $1 LIMIT 100"
+            rows = await connection.fetch(query, share)
+            await connection.close()
             for row in rows:
-                key = keys[row["party"]]
+                key, original = keys[row["party"]], filed(references[row["subject"]])
                 headers = {"Authorization": f"Bearer {key['key']}"}
                 answer = await http.get(f"{key['url']}/v1/{path}/{row['subject']}", headers=headers)
                 assert answer.status_code == httpx.codes.OK
-                assert answer.json()["record"]["items"], "an opened record without items"
+                assert _holds(answer.json()["record"], original, whole=path == "inbox"), (
+                    "opened, and not what was filed"
+                )
                 opened += 1
     return opened
 
 
+def _holds(record: Mapping[str, Any], original: Mapping[str, Any], *, whole: bool) -> bool:
+    """Whether the opened record is the filed one: its items in order, and for all but a notice every one of them."""
+    opened, filed = ([item["locator"] for item in each["items"]] for each in (record, original))
+    remaining = iter(filed)
+    in_order = all(locator in remaining for locator in opened)
+    return bool(opened) and in_order and (not whole or opened == filed)
+
+
+async def _references(stage: Stage) -> dict[Any, str]:
+    """The external reference of each referral and notice id."""
+    connection = await asyncpg.connect(_superuser(stage, "hotline"))
+    rows = await connection.fetch(
+        "SELECT coalesce(e.notice_id, e.referral_id) AS subject, r.external_ref FROM edge AS e "
+        "JOIN referral AS r USING (referral_id)"
+    )
+    await connection.close()
+    return {row["subject"]: row["external_ref"] for row in rows}
+
+
+async def _count(connection: asyncpg.Connection, instance: str, message_ids: Sequence[Any]) -> int:
+    """How many of the messages audit has read with a valid proof, or the recipient has applied: past its guard, too."""
+    table, counts = ("entry", "verified") if instance == "audit" else ("inbox", "outcome = 'applied'")
+    return int(await connection.fetchval(_COUNTED.format(table=table, counts=counts), _CARRYING, message_ids))
+
+
 async def _commits(stage: Stage, message_ids: Sequence[Any]) -> tuple[dict[Any, float], dict[Any, float]]:
     received: dict[Any, float] = {}
-    for instance in ("hotline", "law_enforcement", "industry"):
+    for instance in RECIPIENTS:
         received |= await _commit_times(_superuser(stage, instance), "inbox", message_ids)
     return received, await _commit_times(_superuser(stage, "audit"), "entry", message_ids)
 

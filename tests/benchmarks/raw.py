@@ -11,10 +11,11 @@ import os
 import sys
 from contextlib import suppress
 from time import perf_counter
+from uuid import UUID
 
 import asyncpg
 import uvloop
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord
 
 from shared.envelope.batch import sign_batch
 from shared.envelope.keys import OpeningKey, SigningKey
@@ -107,16 +108,16 @@ async def _consume(database, kafka, count, sealed_bytes, clear_bytes, signing, o
     await connection.close()
 
 
-def _opened(record, clear_bytes, opening):  # type: ignore[no-untyped-def]
-    import uuid
-
+def _opened(record: ConsumerRecord[bytes, bytes], clear_bytes: int, opening: OpeningKey) -> tuple[UUID, bytes]:
+    assert record.key is not None
+    assert record.value is not None
     headers = dict(record.headers)
     index, path = headers["path"][0] + (headers["path"][1] << 8), headers["path"][2:]
     hashes = tuple(path[at : at + 32] for at in range(0, len(path), 32))
     for _ in range(2):  # the recipient verifies, and so does audit
         found = root_from_inclusion(leaf_hash(record.value), index, int(headers["size"]), path=hashes)
         assert found == headers["root"][:32]
-    message_id = uuid.UUID(bytes=record.key)
+    message_id = UUID(bytes=record.key)
     context = SealContext(
         schema="raw", message_id=message_id, subject=str(message_id), revision=1, sender="a", recipient="b"
     )
