@@ -88,10 +88,11 @@ class CheckResult(View):
 
 
 class EdgeView(Recipient):
-    """An edge with its delivery and what the recipient answered."""
+    """An edge with its delivery, what the recipient answered, and the delivery of its withdrawal."""
 
     delivery: str = ""
     code: str | None = None
+    withdrawal: str | None = None
     answer: str = "none"
     notice_id: UUID | None = None
 
@@ -134,11 +135,15 @@ class InboxItem(View):
 
 
 class NoticeView(View):
-    """A notice that asks the party to act. `record` is there only when it was asked for by id."""
+    """A notice that asks the party to act, and its notifier's contact. `record` is there only when asked for by id."""
 
     notice_id: UUID
+    contact: str | None = None
+    purpose: str | None = None
     state: str
     exercise: bool
+    received_at: Instant | None = None
+    edge: dict[str, Any] = {}
     record: dict[str, Any] | None = None
 
 
@@ -159,7 +164,8 @@ class NoticeState(View):
 class FlowMessage(View):
     """One message of a flow, as the log holds it: identifiers, codes and digests, no record.
 
-    `type` and `sender` are None for a record that audit could not read.
+    `type` and `sender` are None for a record that audit could not read. `detail` is what a fact states: a decision
+    with its facts and what was not sent, or why a record was parked.
     """
 
     position: int
@@ -171,8 +177,10 @@ class FlowMessage(View):
     sender: str | None = None
     recipient: str | None = None
     sequence: int | None = None
+    rules: tuple[str, ...] = ()
     outcome: str | None = None
     code: str | None = None
+    detail: dict[str, Any] | None = None
     digest: str
 
 

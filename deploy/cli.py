@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Sequence
 from datetime import date
@@ -10,17 +11,19 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
-from client.cli import flow, inbox, referral
+from client.cli import case, flow, inbox, notice, referral
+from deploy import __version__
 from deploy.accounting.cli import audit_app
 from deploy.devstack.cli import dev_app
 from deploy.operator.cli import OPERATOR_APPS
-from shared.kernel.errors import CausewayError
+from deploy.operator.options import Options, ending
+from shared.kernel.errors import CausewayError, Refused
 
 if TYPE_CHECKING:
     from deploy.devstack.endpoints import Endpoints
     from deploy.devstack.supervisor import Child
 
-app = App(name="causeway", help="The road between hotlines, law enforcement and industry.")
+app = App(name="causeway", help="The road between hotlines, law enforcement and industry.", version=__version__)
 
 
 def main() -> None:
@@ -42,7 +45,7 @@ def _children(endpoints: Endpoints) -> Sequence[Child]:
 
 app.command(dev_app(_children))
 app.command(audit_app)
-for verbs in (*OPERATOR_APPS, referral.app, inbox.app, flow.app):
+for verbs in (*OPERATOR_APPS, referral.app, inbox.app, case.app, notice.app, flow.app):
     app.command(verbs)
 
 
@@ -55,7 +58,7 @@ def serve(name: str, *, only: Sequence[str] = ()) -> int:
     name
         hotline, law_enforcement, industry or audit; its settings are CAUSEWAY_<NAME>_… in the environment.
     only
-        Parts to run instead of all, separated by commas: api, intake, documents, relay, consumer.
+        Parts to run instead of all, separated by commas: api, documents, relay, consumer.
     """
     from deploy.serve import serve as run
 
@@ -84,12 +87,21 @@ def sample(
     from deploy.sample.files import write_jsonl
     from deploy.sample.generator import sample_referrals
 
-    share = float(dirty.removesuffix("%")) / 100
+    with ending(Options()):
+        share = _share(dirty)
     written = write_jsonl(
         out or Path("/dev/stdout"), sample_referrals(start=start, end=end, count=count, seed=seed, dirty=share)
     )
     print(f"{written} referrals", file=sys.stderr)
     return 0
+
+
+def _share(text: str) -> float:
+    """`1%` as 0.01."""
+    percent = text.removesuffix("%")
+    if not re.fullmatch(r"[0-9]{1,3}(\.[0-9]{1,6})?", percent) or float(percent) > 100:
+        raise Refused("share_malformed", "--dirty is a percentage from 0% to 100%", status=400)
+    return float(percent) / 100
 
 
 @app.command

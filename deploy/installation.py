@@ -76,10 +76,13 @@ def install(state: Path, endpoints: Endpoints, *, policy: bytes | None = None) -
     return installation
 
 
-def publish_policy(state: Path, endpoints: Endpoints, policy: Policy, *, active_from: datetime) -> DocumentActivated:
-    """Approve a policy with the sample approvers and publish it. Blocks."""
-    body = document_body(policy)
-    activated = _approved(Installation(state), "policy", body, active_from=active_from)
+def publish_document(
+    state: Path, endpoints: Endpoints, document: Directory | Policy, *, active_from: datetime
+) -> DocumentActivated:
+    """Approve a directory or a policy with the sample approvers and publish it. Blocks."""
+    body = document_body(document)
+    kind = "directory" if isinstance(document, Directory) else "policy"
+    activated = _approved(Installation(state), kind, body, active_from=active_from)
     asyncio.run(publish_documents(admin_access(endpoints), [(activated, body)]))
     return activated
 

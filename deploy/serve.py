@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 from collections.abc import Sequence
 
@@ -38,6 +39,9 @@ async def _serve(name: str, build: object, only: Sequence[str]) -> int:
     running = asyncio.ensure_future(run_parts({part: app.parts[part] for part in only or app.parts}))
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, running.cancel)
+    # What is loaded by now stays: the collector need not walk it again, which would be a pause in the middle of work.
+    gc.collect()
+    gc.freeze()
     log("service_started", part=name)
     try:
         await running

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from cyclopts import App
 
 from client.cli import output
 from client.cli.settings import Options
+
+if TYPE_CHECKING:
+    from client.views import FlowMessage
 
 app = App(name="flow", help="The messages of one referral, as the log holds them.")
 _OPTIONS = Options()
@@ -27,12 +32,40 @@ async def flow(referral_id: UUID, /, *, purpose: str, options: Options = _OPTION
         if options.json:
             output.document(found.model_dump(mode="json"))
             return output.DONE
-        columns = ("position", "at", "sender", "recipient", "type", "outcome", "code", "digest")
-        output.table(
-            columns,
-            [
-                (of.position, of.at, of.sender, of.recipient, of.type, of.outcome, of.code, of.digest[:12])
-                for of in found.messages
-            ],
-        )
+        columns = ("at", "place", "sender", "recipient", "type", "rules", "outcome", "code", "digest")
+        output.table(columns, [_row(message) for message in found.messages])
+        for message in found.messages:
+            for line in _stated(message):
+                output.line(line)
         return output.DONE
+
+
+def _row(message: FlowMessage) -> tuple[object, ...]:
+    return (
+        message.at,
+        _place(message),
+        message.sender,
+        message.recipient,
+        message.type,
+        " ".join(message.rules),
+        message.outcome,
+        message.code,
+        message.digest[:12],
+    )
+
+
+def _place(message: FlowMessage) -> str:
+    return f"{message.topic}/{message.partition}/{message.offset}"
+
+
+def _stated(message: FlowMessage) -> Iterator[str]:
+    """What a fact states beyond its line: to whom nothing was sent, why a record was parked, who opened one."""
+    detail = message.detail or {}
+    for each in detail.get("not_sent", ()):
+        rules = " ".join(each["rules"])
+        yield f"{_place(message)}: not sent to {each['recipient']} for {each['purpose']}: {rules}"
+    if "reason" in detail:
+        parked = "/".join(str(detail[name]) for name in ("topic", "partition", "offset"))
+        yield f"{_place(message)}: parked {parked}: {detail['reason']}"
+    if "role" in detail:
+        yield f"{_place(message)}: opened for {detail['party']} as {detail['role']}"

@@ -20,9 +20,13 @@ OnProgress = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """How a run ended. `stopped` says why it ended before the last row; running it again goes on from there."""
+    """How a run ended. `stopped` says why it ended before the last row; running it again goes on from there.
+
+    `left_out` rows name another origin than the one that was asked for.
+    """
 
     results: tuple[RowResult, ...]
+    left_out: int = 0
     stopped: CausewayError | None = None
 
     @property
@@ -78,17 +82,17 @@ async def _run(
         try:
             done = await results_of(left, send) if left else []
         except (ApiProblem, Unavailable) as error:
-            return _summary(results, error)
+            return _summary(results, file.left_out, error)
         if state is not None and done:
             state.add([result for result in done if not result.passing])
         results.update((result.row, result) for result in done)
         refused += _refused(done)
         on_progress(batch[-1].number, refused)
-    return _summary(results)
+    return _summary(results, file.left_out)
 
 
-def _summary(results: dict[int, RowResult], stopped: CausewayError | None = None) -> Summary:
-    return Summary(tuple(results[row] for row in sorted(results)), stopped)
+def _summary(results: dict[int, RowResult], left_out: int, stopped: CausewayError | None = None) -> Summary:
+    return Summary(tuple(results[row] for row in sorted(results)), left_out, stopped)
 
 
 def _refused(results: Iterable[RowResult]) -> int:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from uuid import UUID
 
 from cyclopts import App
@@ -14,12 +13,8 @@ from cyclopts.types import PositiveInt
 from client.cli import output
 from client.cli.settings import Options
 
-if TYPE_CHECKING:
-    from client.views import InboxItem, NoticeView, Page
-
 app = App(name="inbox", help="Referrals offered to you and notices issued to you.")
 _OPTIONS = Options()
-_PAGE_MAX = 200
 #: The scheme of a web address, the colon of any other scheme, and the dots of names.
 _BREAKABLE = re.compile(r"(?P<web>\bhttp)(?=s?://)|(?<=[a-z0-9]):(?=//|\?xt=)|(?<=[a-z0-9])\.(?=[a-z])", re.IGNORECASE)
 
@@ -31,12 +26,13 @@ async def referrals(*, state: str | None = None, limit: PositiveInt = 50, option
     Parameters
     ----------
     state
-        Only those in this state: offered, accepted, declined, ongoing, closed or withdrawn.
+        Only those in this state: offered, accepted, declined, ongoing, closed, withdrawn or withdrawal_acknowledged.
     limit
         At most so many.
     """
     async with output.service(options) as client:
-        found = await _first(client.inbox(state=state, limit=min(limit, _PAGE_MAX)), limit)
+        page = client.inbox(state=state, limit=min(limit, output.PAGE_MAX))
+        found = [item.model_dump(mode="json") for item in await output.first(page, limit)]
         if options.json:
             output.document({"items": found})
         else:
@@ -52,17 +48,20 @@ async def notices(*, state: str | None = None, limit: PositiveInt = 50, options:
     Parameters
     ----------
     state
-        Only those in this state: issued, acknowledged, actioned, rejected, not_ours or withdrawn.
+        Only those in this state: issued, acknowledged, actioned, rejected, not_ours, withdrawn or
+        withdrawal_acknowledged.
     limit
         At most so many.
     """
     async with output.service(options) as client:
-        found = await _first(client.notices(state=state, limit=min(limit, _PAGE_MAX)), limit)
+        page = client.notices(state=state, limit=min(limit, output.PAGE_MAX))
+        found = [item.model_dump(mode="json") for item in await output.first(page, limit)]
         if options.json:
             output.document({"items": found})
         else:
-            columns = ("notice_id", "state", "exercise")
-            output.table(columns, [[item[column] for column in columns] for item in found])
+            columns = ("notice_id", "contact", "purpose", "state", "exercise", "received_at")
+            rows = [[*(item[column] for column in columns), _deadlines(item["edge"])] for item in found]
+            output.table((*columns, "deadlines"), rows)
         return output.DONE
 
 
@@ -82,13 +81,19 @@ async def notice(notice_id: UUID, /, *, options: Options = _OPTIONS) -> int:
         return output.DONE
 
 
-async def _first(pages: AsyncIterator[Page[InboxItem]] | AsyncIterator[Page[NoticeView]], limit: int) -> list[Any]:
-    found: list[Any] = []
-    async for page in pages:
-        found.extend(item.model_dump(mode="json") for item in page.items[: limit - len(found)])
-        if len(found) == limit:
-            break
-    return found
+@app.command
+async def acknowledge_withdrawal(referral_id: UUID, /, *, options: Options = _OPTIONS) -> int:
+    """Say that you have stopped acting on a referral that was withdrawn."""
+    async with output.service(options) as client:
+        output.moved(await client.acknowledge_withdrawal(referral_id), options)
+        return output.DONE
+
+
+def _deadlines(edge: dict[str, Any]) -> str:
+    """The deadlines that a notice names; their hours count from its issue."""
+    named = {"acknowledge": "acknowledge_h", "act": "act_h"}
+    hours = {verb: (edge.get("deadlines") or {}).get(name) for verb, name in named.items()}
+    return ", ".join(f"{verb} within {value} h" for verb, value in hours.items() if value is not None)
 
 
 def _print_opened(item: dict[str, Any], options: Options) -> None:

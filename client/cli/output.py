@@ -8,7 +8,7 @@ import sys
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from client.cli.settings import Options, access
 from shared.kernel.clock import rfc3339
@@ -16,10 +16,15 @@ from shared.kernel.errors import CausewayError, Refused
 
 if TYPE_CHECKING:
     from client.api import CausewayClient
+    from client.views import NoticeState, Page, ReferralState
 
 DONE = 0
 FAILED = 1
 WRONG_CALL = 2
+#: The most items of one page.
+PAGE_MAX = 200
+
+ItemT = TypeVar("ItemT")
 
 
 def document(value: Any) -> None:
@@ -30,6 +35,15 @@ def document(value: Any) -> None:
 def line(text: str) -> None:
     """Print one line on standard output."""
     print(text)
+
+
+def moved(state: ReferralState | NoticeState, options: Options) -> None:
+    """Print where an act has led: the id of its subject and the state."""
+    shown = state.model_dump(mode="json")
+    if options.json:
+        document(shown)
+    else:
+        line(f"{shown.get('referral_id') or shown.get('notice_id')}: {state.state}")
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
@@ -55,6 +69,16 @@ def _text(cell: object) -> str:
     if isinstance(cell, datetime):
         return rfc3339(cell)
     return "" if cell is None else str(cell)
+
+
+async def first(pages: AsyncIterator[Page[ItemT]], limit: int) -> list[ItemT]:
+    """The first items of a paged list, at most `limit`."""
+    found: list[ItemT] = []
+    async for page in pages:
+        found.extend(page.items[: limit - len(found)])
+        if len(found) == limit:
+            break
+    return found
 
 
 @asynccontextmanager
@@ -90,10 +114,14 @@ def ending(options: Options) -> Iterator[None]:
 def failure(error: CausewayError, *, as_json: bool) -> None:
     """Print why: for programs on standard output, for people on standard error."""
     listed = [{"field": field, "rule": rule} for field, rule in getattr(error, "errors", ())]
+    earlier = getattr(error, "referral_id", None)
     if as_json:
         status = getattr(error, "status", None)
-        document({"error": {"code": error.code, "status": status, "field": error.field, "errors": listed}})
+        told = {"code": error.code, "status": status, "field": error.field, "errors": listed}
+        document({"error": told | ({} if earlier is None else {"referral_id": str(earlier)})})
         return
     print(f"error: {error}", file=sys.stderr)
+    if earlier is not None:
+        print(f"  this external_ref was filed before: causeway referral show {earlier}", file=sys.stderr)
     for entry in listed:
         print(f"  {entry['field'] or '/'}: {entry['rule']}", file=sys.stderr)

@@ -29,7 +29,7 @@ async def check(file: ExistingFile, /, *, origin: str | None = None, options: Op
     file
         Referrals as .csv, .jsonl or .json.
     origin
-        Take only the rows of this party, from a file that names the origin of each.
+        Leave out the rows that name another party as their origin.
     """
     async with output.service(options) as client:
         from client.cli.import_file import check_file
@@ -43,6 +43,7 @@ async def check(file: ExistingFile, /, *, origin: str | None = None, options: Op
             results = [_checked_row(result) for result in summary.results]
             output.document({**_counts(summary), "results": results})
         else:
+            _print_checked(summary)
             _print_errors(summary)
             _print_counts(summary, "would be")
         return output.DONE if summary.succeeded else output.FAILED
@@ -95,7 +96,7 @@ async def import_(
     file
         Referrals as .csv, .jsonl or .json.
     origin
-        Take only the rows of this party, from a file that names the origin of each.
+        Leave out the rows that name another party as their origin.
     dry_run
         Check every row and write the report of errors, but post nothing.
     """
@@ -137,12 +138,12 @@ async def show(referral_id: UUID, /, *, options: Options = _OPTIONS) -> int:
         output.line(f"{referral.referral_id}  {referral.external_ref}  revision {referral.revision}")
         output.line(f"state: {_state(referral.state, referral.work_reason)}")
         output.line("  ".join(f"{mark}: {value}" for mark, value in referral.marks.items()))
-        columns = ("recipient", "purpose", "reason", "rules", "delivery", "answer")
+        columns = ("recipient", "purpose", "reason", "rules", "delivery", "withdrawal", "answer")
         output.table(
             columns,
             [
-                (edge.recipient, edge.purpose, edge.reason, " ".join(edge.rules), edge.delivery, edge.answer)
-                for edge in referral.edges
+                (to.recipient, to.purpose, to.reason, " ".join(to.rules), to.delivery, to.withdrawal, to.answer)
+                for to in referral.edges
             ],
         )
         return output.DONE
@@ -160,11 +161,7 @@ async def list_(*, state: str | None = None, limit: PositiveInt = 50, options: O
         At most so many.
     """
     async with output.service(options) as client:
-        found: list[Any] = []
-        async for page in client.list(state=state, limit=min(limit, 200)):
-            found.extend(page.items[: limit - len(found)])
-            if len(found) == limit:
-                break
+        found = await output.first(client.list(state=state, limit=min(limit, output.PAGE_MAX)), limit)
         if options.json:
             output.document({"items": [referral.model_dump(mode="json") for referral in found]})
         else:
@@ -180,14 +177,32 @@ async def list_(*, state: str | None = None, limit: PositiveInt = 50, options: O
 
 
 @app.command
+async def work(*, reason: str | None = None, limit: PositiveInt = 50, options: Options = _OPTIONS) -> int:
+    """List the referrals that wait for a person of yours, and why.
+
+    Parameters
+    ----------
+    reason
+        Only those with this reason, for example no_route.
+    limit
+        At most so many.
+    """
+    async with output.service(options) as client:
+        found = await output.first(client.work(reason=reason, limit=min(limit, output.PAGE_MAX)), limit)
+        if options.json:
+            output.document({"items": [item.model_dump(mode="json") for item in found]})
+        else:
+            columns = ("referral", "reference", "state", "waits for", "since")
+            rows = [(item.referral_id, item.external_ref, item.state, item.work_reason, item.since) for item in found]
+            output.table(columns, rows)
+        return output.DONE
+
+
+@app.command
 async def withdraw(referral_id: UUID, /, *, reason: WithdrawalReason, options: Options = _OPTIONS) -> int:
     """Take a referral back. Every recipient is told, stops acting on it, and acknowledges."""
     async with output.service(options) as client:
-        withdrawn = await client.withdraw(referral_id, reason)
-        if options.json:
-            output.document(withdrawn.model_dump(mode="json"))
-        else:
-            output.line(f"{withdrawn.referral_id}: {withdrawn.state}")
+        output.moved(await client.withdraw(referral_id, reason), options)
         return output.DONE
 
 
@@ -200,6 +215,7 @@ def _counts(summary: Summary) -> dict[str, Any]:
         "rows": len(summary.results),
         "states": summary.states,
         "existing": summary.existing,
+        "left_out": summary.left_out,
         "refused": summary.refused,
         "stopped": None if summary.stopped is None else summary.stopped.code,
     }
@@ -211,9 +227,24 @@ def _print_counts(summary: Summary, verb: str) -> None:
     if summary.existing:
         output.line(f"{summary.existing} were there already under their external_ref (their contents are not compared)")
     output.line(f"{summary.refused} {verb} refused")
+    if summary.left_out:
+        output.line(f"{summary.left_out} left out: they name another origin")
     if summary.stopped is not None:
         output.failure(summary.stopped, as_json=False)
         output.line("stopped before the last row: the same command again goes on from here")
+
+
+def _print_checked(summary: Summary) -> None:
+    """A line for each edge of each row, and one for a row that would go nowhere."""
+    rows: list[tuple[object, ...]] = []
+    for result in summary.results:
+        if result.errors:
+            continue
+        state = _state(result.state or "", result.work_reason)
+        rows += [(result.row, state, to.recipient, to.purpose, " ".join(to.rules)) for to in result.recipients]
+        rows += [] if result.recipients else [(result.row, state, None, None, None)]
+    if rows:
+        output.table(("row", "state", "recipient", "purpose", "rules"), rows)
 
 
 def _print_errors(summary: Summary) -> None:

@@ -63,6 +63,8 @@ class RowFile:
         self._data = path.read_bytes().removeprefix(_BOM)
         self.sha256 = hashlib.sha256(self._data).hexdigest()
         self._table = Table.from_first_line(self._first_line()) if self.format is RowFormat.CSV else None
+        #: How many rows of other parties the last reading of `rows` has left out so far.
+        self.left_out = 0
 
     @property
     def lines(self) -> int:
@@ -70,12 +72,18 @@ class RowFile:
         return self._data.count(b"\n") + (not self._data.endswith(b"\n"))
 
     def rows(self, origin: str | None = None) -> Iterator[Row]:
-        """Every row; with `origin`, only that party's. A second row with the same `external_ref` is refused."""
+        """Every row; with `origin`, without those that name another. A second row with the same reference is refused.
+
+        A row that names no origin is of whoever reads it. Raises `Refused` at the end where every row is another's.
+        """
         seen: set[str] = set()
+        self.left_out, taken = 0, 0
         for row in self._rows():
             # Rows that cannot be read belong to nobody: they are shown to whoever imports the file.
-            if origin is not None and row.error is None and row.origin != origin:
+            if origin is not None and row.error is None and row.origin not in (None, origin):
+                self.left_out += 1
                 continue
+            taken += 1
             if origin is None and row.origin is not None and row.error is None:
                 row = row.refused("origin_not_chosen", "rows that name their origin need --origin")
             reference = row.referral.get("external_ref") if row.referral is not None else None
@@ -84,6 +92,8 @@ class RowFile:
                     row = row.refused("external_ref_repeated", "an earlier row of this file has the same one")
                 seen.add(reference)
             yield row
+        if self.left_out and not taken:
+            raise Refused("origin_has_no_rows", "every row of the file names another origin", status=400)
 
     def _rows(self) -> Iterator[Row]:
         if self.format is RowFormat.JSON:

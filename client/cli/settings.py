@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -55,3 +56,8 @@ def access(options: Options) -> Access:
     if not _SAFE.match(url):
         raise Refused("url_not_https", "the key would cross the network in the clear", status=400)
     return Access(url=url, key=key)
+
+
+def zoned(at: datetime | None) -> datetime | None:
+    """A time that names no zone is UTC."""
+    return at.replace(tzinfo=UTC) if at is not None and at.tzinfo is None else at

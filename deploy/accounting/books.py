@@ -50,6 +50,8 @@ class Books:
 
     last_sequence: dict[Pair, int] = field(default_factory=dict)
     in_outbox: dict[UUID, Line] = field(default_factory=dict)
+    #: Type of each message without a number yet: it waits for an earlier one of its subject to the same recipient.
+    waiting: dict[UUID, str] = field(default_factory=dict)
     receipted: dict[UUID, Line] = field(default_factory=dict)
     received: dict[UUID, Line] = field(default_factory=dict)
     in_kafka: dict[UUID, list[Line]] = field(default_factory=dict)
@@ -86,6 +88,8 @@ async def _read_service(books: Books, service: str, url: str) -> None:
                 "SELECT message_id, type, sender, recipient, sequence, digest FROM outbox WHERE sequence IS NOT NULL"
             )
             books.in_outbox |= _lines(await connection.fetch(stamped))
+            for row in await connection.fetch("SELECT message_id, type FROM outbox WHERE sequence IS NULL"):
+                books.waiting[row["message_id"]] = row["type"]
             books.receipted |= _lines(await connection.fetch("SELECT * FROM sent"))
             books.received |= _lines(await connection.fetch("SELECT * FROM inbox"))
             if service in ORIGINS:

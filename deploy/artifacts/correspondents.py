@@ -53,6 +53,7 @@ ROUTES: Final[Mapping[MessageType, Route]] = {
     registry.REFERRAL_DECIDED: _FROM_ORIGINS_TO_AUDIT,
     registry.REFERRAL_REFUSED: _FROM_ORIGINS_TO_AUDIT,
     registry.MESSAGE_PARKED: Route(_INSTANCES, ("audit",)),
+    registry.RECORD_REVEALED: Route(_INSTANCES, ("audit",)),
 }
 
 

@@ -17,7 +17,7 @@ _KEYS = {
     Lane.REFERRAL: "`referral_id`",
     Lane.NOTICE: "`notice_id`",
     Lane.RECEIPT: "an id of its own",
-    Lane.FACT: "`referral_id` of a decision, else an id of its own",
+    Lane.FACT: "the id of the referral or notice that it is about, else an id of its own",
 }
 _HEAD = """# Messages
 

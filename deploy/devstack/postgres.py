@@ -16,7 +16,7 @@ from deploy.devstack.process import Process
 from deploy.devstack.state import StateDirectory, port_is_free
 from shared.kernel.errors import Unavailable
 
-_READY_S_MAX = 30.0
+_READY_S_MAX = 60.0
 _STOP_S_MAX = 20.0
 _ENVIRONMENT = {"LANG": "C.UTF-8", "PATH": os.defpath}
 

@@ -1,17 +1,20 @@
-"""The operator's verbs over one installation: its status and health, its cluster, its databases, its policy."""
+"""The operator's verbs over one installation: its status and health, its cluster, databases, documents, keys."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cyclopts import App
 from cyclopts.types import ExistingFile
 
 from client.cli import output
-from deploy.operator.options import Options, ending, zoned
+from client.cli.settings import zoned
+from deploy.operator.keys_cli import key_app
+from deploy.operator.options import Options, ending
 from deploy.operator.quarantine_cli import quarantine_app
 from deploy.operator.route_cli import route_app
 
@@ -23,7 +26,11 @@ doctor_app = App(name="doctor", help="What keeps an installation from working, l
 topics_app = App(name="topics", help="Topics, users and access rules of the Kafka cluster.")
 database_app = App(name="db", help="Schemas of the instances' databases.")
 policy_app = App(name="policy", help="The routing policy.")
-OPERATOR_APPS = (status_app, doctor_app, quarantine_app, topics_app, database_app, route_app, policy_app)
+directory_app = App(name="directory", help="The directory of parties, instances and their public keys.")
+OPERATOR_APPS = (
+    *(status_app, doctor_app, quarantine_app, topics_app, database_app, route_app),
+    *(policy_app, directory_app, key_app),
+)
 
 
 _OPTIONS = Options()
@@ -133,11 +140,29 @@ def publish(file: ExistingFile, /, *, at: datetime | None = None, options: Optio
     at
         When it takes effect; now if no time is given. UTC if it names no zone.
     """
+    return _publish("policy", file, at, options=options)
+
+
+@directory_app.command(name="publish")
+def publish_directory(file: ExistingFile, /, *, at: datetime | None = None, options: Options = _OPTIONS) -> int:
+    """Check a directory, approve it with the approvers' keys of the state directory, and publish it to every instance.
+
+    Parameters
+    ----------
+    file
+        The directory, as .json; the one in force is directory.json of the state directory.
+    at
+        When it takes effect; now if no time is given. UTC if it names no zone.
+    """
+    return _publish("directory", file, at, options=options)
+
+
+def _publish(kind: str, file: Path, at: datetime | None, *, options: Options) -> int:
     with ending(options):
-        from deploy.operator.policy import publish_file
+        from deploy.operator.documents import publish_file
         from deploy.operator.site import site
 
-        activated = publish_file(site(options.state), file.read_bytes(), active_from=zoned(at))
+        activated = publish_file(site(options.state), kind, file.read_bytes(), active_from=zoned(at))
         if options.json:
             output.document(activated.model_dump(mode="json"))
         else:

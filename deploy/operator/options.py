@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -35,8 +34,3 @@ def ending(options: Options) -> Iterator[None]:
         output.failure(error, as_json=options.json)
         wrong_call = isinstance(error, Refused) and error.status == 400
         raise SystemExit(output.WRONG_CALL if wrong_call else output.FAILED) from None
-
-
-def zoned(at: datetime | None) -> datetime | None:
-    """A time that names no zone is UTC."""
-    return at.replace(tzinfo=UTC) if at is not None and at.tzinfo is None else at

@@ -11,7 +11,8 @@ from cyclopts import App
 from cyclopts.types import ExistingFile
 
 from client.cli import output
-from deploy.operator.options import Options, ending, zoned
+from client.cli.settings import zoned
+from deploy.operator.options import Options, ending
 
 if TYPE_CHECKING:
     from deploy.operator.routes import Routed

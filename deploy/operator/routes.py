@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from deploy.operator.documents import document_in_force
 from shared.contracts.base import error_locations
 from shared.contracts.decision import Facts
 from shared.contracts.referral import ReferralSubmission
@@ -17,7 +18,7 @@ from shared.exchange.facts import read_facts
 from shared.exchange.prepare import Documents, check
 from shared.guard import parse_body
 from shared.kernel.canonical import canonical_json
-from shared.kernel.errors import Refused, Unavailable
+from shared.kernel.errors import Refused
 from shared.routing.directory_index import PartyEntry
 from shared.routing.shelf import DocumentShelf, read_directory, read_policy
 from shared.routing.whatif import Comparison, DecidedReferral, compare, preview, replay
@@ -44,7 +45,7 @@ class Router:
 
     def __init__(self, state: Path) -> None:
         """Raises `Unavailable("documents_missing")` where nothing was installed."""
-        directory, policy = _document(state, "directory"), _document(state, "policy")
+        directory, policy = document_in_force(state, "directory"), document_in_force(state, "policy")
         self._documents = Documents(read_directory(directory), read_policy(policy))
 
     def explain(
@@ -108,13 +109,6 @@ def comparison_json(found: Comparison) -> dict[str, Any]:
         for (before, after), count in sorted(found.dispositions.items())
     ]
     return {"referrals": found.referrals, "changed": found.changed} | edges | {"dispositions": dispositions}
-
-
-def _document(state: Path, kind: str) -> bytes:
-    try:
-        return (state / f"{kind}.json").read_bytes()
-    except OSError:
-        raise Unavailable("documents_missing", f"no {kind} in this state directory: start the stack once") from None
 
 
 def _lines(file: Path) -> Sequence[tuple[int, bytes]]:

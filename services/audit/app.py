@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from fastapi import FastAPI
 
@@ -19,6 +20,8 @@ from shared.runtime.parts import Part
 from shared.runtime.reader import LogReader
 
 INSTANCE = "audit"
+#: PostgreSQL advisory lock of the one active reader (any constant, but not the relay's).
+READER_LOCK: Final = 0x6361757365776172
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +48,13 @@ def assemble(machinery: Machinery) -> App:
     def reader_of(topics: Sequence[str]) -> LogReader:
         return LogReader(settings.kafka_access(), topics, client_id=f"causeway-{INSTANCE}")
 
-    door = AuditDoor(reader_of, entries, directory=lambda: machinery.documents().directory, clock=machinery.clock)
+    door = AuditDoor(
+        reader_of,
+        entries,
+        directory_at=machinery.shelf.directories.active,
+        sole=lambda: machinery.database.sole(READER_LOCK),
+        clock=machinery.clock,
+    )
     http = create_app(
         "Causeway audit",
         [flows_router(entries, identified(machinery.api_keys, machinery.budgets))],

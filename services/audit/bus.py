@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import aclosing
+from contextlib import AbstractAsyncContextManager, aclosing
 from datetime import datetime
-from functools import lru_cache
 from typing import Final
 from uuid import UUID
 
 from services.audit import use_cases
 from services.audit.ports import Entries
 from shared.envelope.batch import RootCache
-from shared.envelope.keys import VerifyKey
 from shared.exchange.message import Record
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Unavailable
 from shared.routing.directory_index import DirectoryIndex
 from shared.runtime.bus import traceparents
+from shared.runtime.database import HELD_ELSEWHERE
 from shared.runtime.health import Check
 from shared.runtime.logs import log
 from shared.runtime.reader import Coordinate, LogReader
@@ -37,27 +36,40 @@ class AuditDoor:
         reader_of: Callable[[Sequence[str]], LogReader],
         entries: Entries,
         *,
-        directory: Callable[[], DirectoryIndex],
+        directory_at: Callable[[datetime], DirectoryIndex],
+        sole: Callable[[], AbstractAsyncContextManager[None]],
         clock: Clock,
     ) -> None:
+        """`sole` is entered to read: it raises `Unavailable("held_elsewhere")` where another process reads."""
         self._reader_of = reader_of
         self._entries = entries
-        self._directory = directory
+        self._directory_at = directory_at
+        self._sole = sole
         self._clock = clock
         self._roots = RootCache()
         self._last_look: datetime | None = None
+        self._standing_by = False
 
     async def run(self) -> None:
-        """Keep records until cancelled; outages and new generations are waited out and followed."""
+        """Keep records until cancelled; outages and new generations are waited out and followed.
+
+        One process reads; any other stands by and takes over when the first has gone.
+        """
         while True:
             try:
-                await self._follow(self._reader_of(self._directory().topics()))
+                async with self._sole():
+                    self._standing_by = False
+                    await self._follow(self._reader_of(self._directory_at(self._clock.now()).topics()))
             except Unavailable as error:
-                log("broker_waits", code=error.code)
+                self._standing_by = error.code == HELD_ELSEWHERE
+                if not self._standing_by:
+                    log("broker_waits", code=error.code)
                 await asyncio.sleep(BACK_OFF_S)
 
     async def check(self) -> Check:
-        """Ready: the reader is connected and looked for news in the last seconds."""
+        """Ready: the reader is connected and looked for news in the last seconds, or another process is the reader."""
+        if self._standing_by:
+            return Check("reader", True, "standing_by")
         looked = self._last_look
         if looked is None or (self._clock.now() - looked).total_seconds() > LOOK_S_MAX:
             return Check("reader", False, "not_reading")
@@ -79,16 +91,10 @@ class AuditDoor:
                         await self._keep(records, generations)
 
     async def _keep(self, records: Sequence[Record], generations: Mapping[str, UUID]) -> None:
-        directory = self._directory()
-
-        def key_of(sender: str, key_id: str) -> VerifyKey | None:
-            entry, served_by = directory.signing_key(key_id), directory.instance_of(sender)
-            may_sign = entry is not None and entry.owner in (sender, served_by.id if served_by else sender)
-            return _verify_key(entry.public) if entry is not None and may_sign else None
-
-        await use_cases.keep(records, generations=generations, entries=self._entries, keys=key_of, roots=self._roots)
-
-
-@lru_cache(1024)
-def _verify_key(public: bytes) -> VerifyKey:
-    return VerifyKey(public)
+        await use_cases.keep(
+            records,
+            generations=generations,
+            entries=self._entries,
+            directory_at=self._directory_at,
+            roots=self._roots,
+        )

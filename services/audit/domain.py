@@ -11,17 +11,20 @@ from uuid import UUID
 from shared.contracts.facts import (
     MessageParkedClear,
     MessagesReceiptedClear,
+    RecordRevealedClear,
     ReferralDecidedClear,
     ReferralRefusedClear,
 )
-from shared.contracts.registry import BY_TYPE, Lane
-from shared.envelope.batch import KeyLookup, RootCache, verify
+from shared.contracts.registry import BY_TYPE, Lane, MessageType
+from shared.envelope.batch import RootCache
 from shared.envelope.canonical import message_digest
 from shared.envelope.headers import Envelope, decode_headers
 from shared.exchange.message import Record
+from shared.exchange.senders import check_stated_by, instance_of, verify_sender
 from shared.kernel.authority import Authority, Permit, Role
 from shared.kernel.canonical import digest as sha256
 from shared.kernel.errors import Refused
+from shared.routing.directory_index import DirectoryIndex
 
 
 class EntryKind(StrEnum):
@@ -32,14 +35,16 @@ class EntryKind(StrEnum):
     REFUSAL = "refusal"
     PARKED = "parked"
     RECEIPT = "receipt"
+    REVEALED = "revealed"
     UNREADABLE = "unreadable"
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One Kafka record: where it is, what it claims, whether its proof holds. No body, nothing personal.
+    """One Kafka record: where it is, what it claims, whether its sender's proof held then. No body, nothing personal.
 
-    `digest` is that of the covered bytes, or of the bare value where the headers cannot be read.
+    `digest` is that of the covered bytes, or of the bare value where the headers cannot be read. `exercise` is what
+    the record says, None where it cannot be read; `recipient_instance` serves the recipient, if anybody does.
     """
 
     topic: str
@@ -56,6 +61,8 @@ class Entry:
     subject: str | None = None
     sender: str | None = None
     recipient: str | None = None
+    recipient_instance: str | None = None
+    exercise: bool | None = None
     sequence: int | None = None
     key_id: str | None = None
     detail: dict[str, Any] | None = None
@@ -102,17 +109,22 @@ AUTHORITY = Authority(
 )
 
 
-def read_record(record: Record, read: Read, *, generation: UUID, keys: KeyLookup, roots: RootCache) -> None:
-    """Add what one record says. Total: what cannot be read still gets an entry, with the problem's code."""
+def read_record(
+    record: Record, read: Read, *, generation: UUID, directory: DirectoryIndex | None, roots: RootCache
+) -> None:
+    """Add what one record says. Total: what cannot be read still gets an entry, with the problem's code.
+
+    `directory` is the one in force at the record's broker time, None before the first.
+    """
     value = record.value or b""
     try:
         envelope = decode_headers(record.headers, value)
     except Refused as error:
         read.entries.append(_unreadable(record, generation, problem=error.code))
         return
-    problem = _problem(envelope, keys, roots)
-    kind, detail = EntryKind.RECORD, None
     message = BY_TYPE.get(envelope.attributes.type)
+    problem = _problem(envelope, message, directory, at=record.broker_time, roots=roots)
+    kind, detail = EntryKind.RECORD, None
     if problem is None and message is not None and message.lane in (Lane.FACT, Lane.RECEIPT):
         try:
             kind, detail = _stated(envelope, message.clear.model_validate_json(_clear_bytes(value)), read)
@@ -135,6 +147,8 @@ def read_record(record: Record, read: Read, *, generation: UUID, keys: KeyLookup
             subject=attributes.subject,
             sender=attributes.sender,
             recipient=attributes.recipient,
+            recipient_instance=instance_of(attributes.recipient, directory) if directory else None,
+            exercise=attributes.exercise,
             sequence=attributes.sequence,
             key_id=attributes.key_id,
             detail=detail,
@@ -142,9 +156,15 @@ def read_record(record: Record, read: Read, *, generation: UUID, keys: KeyLookup
     )
 
 
-def _problem(envelope: Envelope, keys: KeyLookup, roots: RootCache) -> str | None:
+def _problem(
+    envelope: Envelope, message: MessageType | None, directory: DirectoryIndex | None, *, at: datetime, roots: RootCache
+) -> str | None:
+    if directory is None:
+        return "document_unknown"
     try:
-        verify(envelope, keys, roots)
+        instance = verify_sender(envelope, directory, at=at, roots=roots)
+        if message is not None:
+            check_stated_by(message, envelope.attributes, instance)
     except Refused as error:
         return error.code
     return None
@@ -182,6 +202,8 @@ def _stated(envelope: Envelope, clear: Any, read: Read) -> tuple[EntryKind, dict
             return EntryKind.REFUSAL, clear.model_dump(mode="json", exclude_none=True)
         case MessageParkedClear():
             return EntryKind.PARKED, clear.model_dump(mode="json", exclude_none=True)
+        case RecordRevealedClear():
+            return EntryKind.REVEALED, clear.model_dump(mode="json")
         case _:
             return EntryKind.RECORD, None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
@@ -17,8 +18,18 @@ class Place(NamedTuple):
     partition: int
 
 
+@dataclass(frozen=True, slots=True)
+class Partition:
+    """What is asked of one partition: entries from an offset on, in one generation; the newest if none is named."""
+
+    topic: str
+    partition: int
+    from_offset: int
+    generation: UUID | None
+
+
 class Entries(Protocol):
-    """The entries, append-only. One writer (an advisory lock)."""
+    """The entries, append-only. One process at a time appends (an advisory lock)."""
 
     async def cursors(self) -> Mapping[Place, int]:
         """The next offset of every place read so far."""
@@ -28,12 +39,16 @@ class Entries(Protocol):
         """Keep a batch and move the cursors, in one transaction; what is kept already stays as it is."""
         ...
 
-    async def flow(self, referral_id: UUID) -> list[dict[str, Any]]:
-        """Everything that belongs to one referral, in order of broker time."""
+    async def flow(self, referral_id: UUID, *, exercise: bool) -> list[dict[str, Any]]:
+        """Everything that belongs to one referral of this world, in order of broker time."""
         ...
 
-    async def page(self, topic: str, partition: int, *, from_offset: int, limit: int) -> list[dict[str, Any]]:
-        """Entries of one partition, in order, from an offset on."""
+    async def generations(self, topic: str) -> list[UUID]:
+        """The generations of a topic that were read, the newest last."""
+        ...
+
+    async def page(self, place: Partition, generation: UUID, *, exercise: bool, limit: int) -> list[dict[str, Any]]:
+        """Entries of one partition, in order, without those of the other world."""
         ...
 
     async def note_reading(self, auditor: str, purpose: str, what: str) -> None:

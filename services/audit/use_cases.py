@@ -3,16 +3,30 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from services.audit.domain import AUTHORITY, Read, read_record
-from services.audit.ports import Entries, Place
-from shared.envelope.batch import KeyLookup, RootCache
+from services.audit.ports import Entries, Partition, Place
+from shared.envelope.batch import RootCache
 from shared.exchange.message import Record
 from shared.kernel.authority import Role
-from shared.kernel.errors import Refused, not_found
+from shared.kernel.errors import Refused, Unavailable, not_found
+from shared.routing.directory_index import DirectoryIndex
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """Who looks, in which role, at which of the two worlds, and why."""
+
+    auditor: str
+    role: Role
+    exercise: bool
+    purpose: str | None
+
 
 _PURPOSE = re.compile(r"[A-Za-z0-9][A-Za-z0-9 -]{6,62}[A-Za-z0-9]")
 
@@ -22,46 +36,45 @@ async def keep(
     *,
     generations: Mapping[str, UUID],
     entries: Entries,
-    keys: KeyLookup,
+    directory_at: Callable[[datetime], DirectoryIndex],
     roots: RootCache,
 ) -> None:
-    """Keep a batch of records. Nothing is skipped: unreadable records are entries as well."""
+    """Keep a batch of records, each judged by the directory at its own broker time.
+
+    Nothing is skipped: unreadable records are entries as well.
+    """
     read = Read()
     cursors: dict[Place, int] = {}
     for record in records:
         generation = generations[record.topic]
-        read_record(record, read, generation=generation, keys=keys, roots=roots)
+        directory = _directory_at(record.broker_time, directory_at)
+        read_record(record, read, generation=generation, directory=directory, roots=roots)
         cursors[Place(record.topic, generation, record.partition)] = record.offset + 1
     await entries.append(read, cursors)
 
 
-async def show_flow(
-    referral_id: UUID, *, auditor: str, role: Role, purpose: str | None, entries: Entries
-) -> Mapping[str, Any]:
-    """All messages of one referral. The look itself is noted first: no answer without a trace of it."""
-    AUTHORITY.require("flow", role, action="read", state="any")
-    await entries.note_reading(auditor, checked_purpose(purpose), f"flow/{referral_id}")
-    messages = await entries.flow(referral_id)
+async def show_flow(referral_id: UUID, look: Look, *, entries: Entries) -> Mapping[str, Any]:
+    """All messages of one referral. The look itself is noted first: no answer without a trace of it.
+
+    Raises `Refused("not_found")` alike for a referral that is absent and for one of the other world.
+    """
+    AUTHORITY.require("flow", look.role, action="read", state="any")
+    await entries.note_reading(look.auditor, checked_purpose(look.purpose), f"flow/{referral_id}")
+    messages = await entries.flow(referral_id, exercise=look.exercise)
     if not messages:
         raise not_found()
     return {"referral_id": str(referral_id), "messages": messages}
 
 
-async def show_entries(
-    topic: str,
-    partition: int,
-    *,
-    from_offset: int,
-    limit: int,
-    auditor: str,
-    role: Role,
-    purpose: str | None,
-    entries: Entries,
-) -> list[dict[str, Any]]:
-    """Entries of one partition, from an offset on; the look is noted first."""
-    AUTHORITY.require("entry", role, action="read", state="any")
-    await entries.note_reading(auditor, checked_purpose(purpose), f"entries/{topic}/{partition}/{from_offset}")
-    return await entries.page(topic, partition, from_offset=from_offset, limit=limit)
+async def show_entries(place: Partition, look: Look, *, limit: int, entries: Entries) -> Mapping[str, Any]:
+    """Entries of one partition, from an offset on, in one generation of its topic; the look is noted first."""
+    AUTHORITY.require("entry", look.role, action="read", state="any")
+    what = f"entries/{place.topic}/{place.partition}/{place.from_offset}"
+    await entries.note_reading(look.auditor, checked_purpose(look.purpose), what)
+    generations = await entries.generations(place.topic)
+    chosen = place.generation or (generations[-1] if generations else None)
+    items = [] if chosen is None else await entries.page(place, chosen, exercise=look.exercise, limit=limit)
+    return {"generations": [str(each) for each in generations], "items": items}
 
 
 def checked_purpose(purpose: str | None) -> str:
@@ -71,3 +84,10 @@ def checked_purpose(purpose: str | None) -> str:
             "purpose_missing", "send a Purpose header of 8 to 64 letters, digits, spaces, hyphens", status=400
         )
     return purpose
+
+
+def _directory_at(at: datetime, directory_at: Callable[[datetime], DirectoryIndex]) -> DirectoryIndex | None:
+    try:
+        return directory_at(at)
+    except Unavailable:
+        return None

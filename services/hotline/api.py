@@ -10,16 +10,54 @@ from fastapi import APIRouter, Depends, Request
 from starlette.responses import JSONResponse, Response
 
 from services.hotline import use_cases
-from services.hotline.domain import OfferAct
+from services.hotline.domain import OfferAct, OfferState
 from services.hotline.store import PostgresOffers
 from services.hotline.use_cases import Acting
+from shared.contracts.base import Contract, Flag, Instant, PartyId, Uuid
+from shared.contracts.decision import Edge
+from shared.contracts.referral import ReferralRecord
 from shared.envelope.datakeys import KeyEncryptionKey
 from shared.kernel.clock import Clock
 from shared.routing.directory_index import DirectoryIndex
 from shared.runtime.acts import Acts
 from shared.runtime.database import Database, Scope, Session
 from shared.runtime.identity import Identity
-from shared.runtime.origin.routes import Code, Cursor, Limit
+from shared.runtime.openapi import does, shows
+from shared.runtime.origin.bodies import NextCursor
+from shared.runtime.origin.routes import Cursor, Limit
+from shared.vocabulary.routing import Purpose
+
+
+class Offer(Contract):
+    """A referral that was offered to this hotline, and the edge on which it came."""
+
+    referral_id: Uuid
+    origin: PartyId
+    purpose: Purpose
+    state: OfferState
+    exercise: Flag
+    received_at: Instant
+    edge: Edge
+
+
+class OfferPage(Contract):
+    """Offers, newest first, without their records."""
+
+    items: tuple[Offer, ...]
+    next: NextCursor
+
+
+class OpenedOffer(Offer):
+    """An offer with its record, which is null once it was erased."""
+
+    record: ReferralRecord | None
+
+
+class OfferMoved(Contract):
+    """The state that the act has led to. The origin will be told."""
+
+    referral_id: Uuid
+    state: OfferState
 
 
 def offers_router(
@@ -35,8 +73,13 @@ def offers_router(
     router = APIRouter(prefix="/v1/inbox", tags=["inbox"])
     who = Depends(identified)
 
-    @router.get("")
-    async def page(identity: Identity = who, state: Code = None, cursor: Cursor = None, limit: Limit = 50) -> Response:
+    def acting(identity: Identity, session: Session) -> Acting:
+        return Acting(identity.party, identity.role, PostgresOffers(session.driver, kek), directory(), clock.now())
+
+    @router.get("", openapi_extra=shows(OfferPage))
+    async def page(
+        identity: Identity = who, state: OfferState | None = None, cursor: Cursor = None, limit: Limit = 50
+    ) -> Response:
         """The offers made to this hotline, newest first."""
         async with database.transaction(Scope([identity.party], identity.role, "read")) as session:
             offers = PostgresOffers(session.driver, kek)
@@ -45,24 +88,19 @@ def offers_router(
             )
         return JSONResponse(found)
 
-    @router.get("/{referral_id}")
+    @router.get("/{referral_id}", openapi_extra=shows(OpenedOffer))
     async def show(referral_id: UUID, identity: Identity = who) -> Response:
         """One offer with its opened record."""
         async with database.transaction(Scope([identity.party], identity.role, "read")) as session:
-            found = await use_cases.show_offer(
-                referral_id, role=identity.role, offers=PostgresOffers(session.driver, kek)
-            )
+            found = await use_cases.show_offer(referral_id, acting(identity, session))
         return JSONResponse(found)
 
-    @router.post("/{referral_id}:acknowledge-withdrawal", status_code=202)
+    @router.post("/{referral_id}:acknowledge-withdrawal", status_code=202, openapi_extra=does(OfferMoved))
     async def acknowledge(referral_id: UUID, request: Request, identity: Identity = who) -> Response:
         """Say to the origin that this hotline has stopped acting on the referral."""
 
         async def act(session: Session) -> Mapping[str, Any]:
-            acting = Acting(
-                identity.party, identity.role, PostgresOffers(session.driver, kek), directory(), clock.now()
-            )
-            state = await use_cases.acknowledge_withdrawal(referral_id, acting)
+            state = await use_cases.acknowledge_withdrawal(referral_id, acting(identity, session))
             return {"referral_id": str(referral_id), "state": state}
 
         return await acts.once(request, identity, OfferAct.ACKNOWLEDGE_WITHDRAWAL, act=act)

@@ -32,6 +32,10 @@ class Offers(Protocol):
         """What there is; absent and foreign offers are both simply not there."""
         ...
 
+    async def lock(self, referral_ids: Sequence[UUID]) -> dict[OfferKey, Offer]:
+        """The same, and no act changes them before this transaction has ended. For the instance itself only."""
+        ...
+
     async def add(self, messages: Sequence[Received]) -> None:
         """Store newly offered referrals, their sealed part under a data key of its own."""
         ...

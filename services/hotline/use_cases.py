@@ -18,6 +18,7 @@ from shared.contracts.registry import REFERRAL_OFFERED, REFERRAL_WITHDRAWN, WITH
 from shared.exchange.compose import compose
 from shared.exchange.message import Received
 from shared.exchange.origin import ANSWERS
+from shared.exchange.revealed import compose_revealed
 from shared.kernel.authority import Role
 from shared.kernel.errors import Refused, not_found
 from shared.routing.directory_index import DirectoryIndex
@@ -40,7 +41,7 @@ async def receive(messages: Sequence[Received], *, offers: Offers, answers: Answ
     Returns message id → code for each message that a state machine refuses; the others are applied.
     """
     incoming = [message for message in messages if type(message.clear) not in ANSWERS]
-    known = await offers.find([UUID(message.subject) for message in incoming]) if incoming else {}
+    known = await offers.lock([UUID(message.subject) for message in incoming]) if incoming else {}
     new: list[Received] = []
     changed: dict[OfferKey, tuple[OfferState, OfferState]] = {}
     refusals: dict[UUID, str] = {}
@@ -71,10 +72,20 @@ async def list_offers(
     return await offers.page(state=state, cursor=cursor, limit=limit)
 
 
-async def show_offer(referral_id: UUID, *, role: Role, offers: Offers) -> dict[str, Any]:
-    """One offer with its opened record."""
-    AUTHORITY.require("offer", role, action="read", state=OfferState.OFFERED)
-    return await offers.show(referral_id)
+async def show_offer(referral_id: UUID, acting: Acting) -> dict[str, Any]:
+    """One offer with its opened record. That it was opened is told to audit, or it is not opened."""
+    AUTHORITY.require("offer", acting.role, action="read", state=OfferState.OFFERED)
+    shown = await acting.offers.show(referral_id)
+    told = compose_revealed(
+        referral_id,
+        acting.party,
+        acting.role,
+        exercise=shown["exercise"],
+        directory=acting.directory,
+        at=acting.at,
+    )
+    await acting.offers.send([told])
+    return shown
 
 
 async def acknowledge_withdrawal(referral_id: UUID, acting: Acting) -> OfferState:

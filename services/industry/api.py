@@ -4,27 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request
+from pydantic import Field, StringConstraints
 from starlette.responses import JSONResponse, Response
 
 from services.industry import use_cases
 from services.industry.domain import NoticeAct, NoticeState
 from services.industry.store import PostgresNotices
 from services.industry.use_cases import Acting
-from shared.contracts.base import Contract, Instant, PartyId
-from shared.contracts.referral import NoticeActions
+from shared.contracts.base import Contract, Digest, Flag, Instant, PartyId, RuleId, Uuid
+from shared.contracts.decision import Facts
+from shared.contracts.policy import Deadlines, Handling, LegalBasis
+from shared.contracts.referral import NoticeActions, NoticeRecord
 from shared.envelope.datakeys import KeyEncryptionKey
 from shared.kernel.clock import Clock
 from shared.routing.directory_index import DirectoryIndex
 from shared.runtime.acts import Acts
 from shared.runtime.database import Database, Scope, Session
-from shared.runtime.http import accepts, read_json, read_model
+from shared.runtime.http import read_json, read_model
 from shared.runtime.identity import Identity
-from shared.runtime.origin.routes import Code, Cursor, Limit
+from shared.runtime.openapi import does, shows
+from shared.runtime.origin.bodies import NextCursor
+from shared.runtime.origin.routes import Cursor, Limit
 from shared.vocabulary.answers import NoticeRejection
+from shared.vocabulary.routing import Purpose, Reason, WithheldField
 
 #: A use case that moves one notice, its words given.
 Move = Callable[[UUID, Acting], Awaitable[NoticeState]]
@@ -57,6 +63,58 @@ class NoticeDisowning(Contract):
     suggested: PartyId | None = None
 
 
+class NoticeEdge(Contract):
+    """The edge on which a notice came, as far as its provider is shown it."""
+
+    recipient: PartyId
+    purpose: Purpose
+    rules: Annotated[tuple[RuleId, ...], Field(min_length=1)]
+    reason: Reason
+    basis: Annotated[tuple[LegalBasis, ...], Field(min_length=1)]
+    handling: Handling
+    withheld: tuple[WithheldField, ...]
+    deadlines: Deadlines
+    facts: Facts
+    digest: Digest
+
+
+class ShownNotice(Contract):
+    """A notice, and what the provider has answered so far."""
+
+    notice_id: Uuid
+    contact: PartyId
+    purpose: Purpose
+    state: NoticeState
+    exercise: Flag
+    received_at: Instant
+    language: Annotated[str, StringConstraints(pattern=r"^[a-z]{2}$")]
+    edge: NoticeEdge
+    actions: NoticeActions | None
+    effective_at: Instant | None
+    rejection: NoticeRejection | None
+    suggested: PartyId | None
+
+
+class NoticePage(Contract):
+    """Notices, newest first, without their records."""
+
+    items: tuple[ShownNotice, ...]
+    next: NextCursor
+
+
+class OpenedNotice(ShownNotice):
+    """A notice with its record, which is null once it was erased."""
+
+    record: NoticeRecord | None
+
+
+class NoticeMoved(Contract):
+    """The state that the act has led to. The notifier will be told."""
+
+    notice_id: Uuid
+    state: NoticeState
+
+
 def notices_router(
     database: Database,
     acts: Acts,
@@ -70,71 +128,75 @@ def notices_router(
     router = APIRouter(prefix="/v1/notices", tags=["notices"])
     who = Depends(identified)
 
+    def acting(identity: Identity, session: Session) -> Acting:
+        return Acting(identity.party, identity.role, PostgresNotices(session.driver, kek), directory(), clock.now())
+
     async def moved(
         request: Request, identity: Identity, action: NoticeAct, *, notice_id: UUID, move: Move
     ) -> Response:
         async def act(session: Session) -> Mapping[str, Any]:
-            notices = PostgresNotices(session.driver, kek)
-            acting = Acting(identity.party, identity.role, notices, directory(), clock.now())
-            state = await move(notice_id, acting)
+            state = await move(notice_id, acting(identity, session))
             return {"notice_id": str(notice_id), "state": state}
 
         return await acts.once(request, identity, action, act=act)
 
-    _add_looking(router, database, who, kek=kek)
+    _add_looking(router, database, who, acting=acting)
     _add_answering(router, who, moved)
     return router
 
 
-def _add_looking(router: APIRouter, database: Database, who: Any, *, kek: KeyEncryptionKey) -> None:
-    @router.get("")
-    async def page(identity: Identity = who, state: Code = None, cursor: Cursor = None, limit: Limit = 50) -> Response:
+def _add_looking(
+    router: APIRouter, database: Database, who: Any, *, acting: Callable[[Identity, Session], Acting]
+) -> None:
+    @router.get("", openapi_extra=shows(NoticePage))
+    async def page(
+        identity: Identity = who, state: NoticeState | None = None, cursor: Cursor = None, limit: Limit = 50
+    ) -> Response:
         """The notices issued to this provider, newest first."""
         async with database.transaction(Scope([identity.party], identity.role, "read")) as session:
-            notices = PostgresNotices(session.driver, kek)
+            notices = acting(identity, session).notices
             found = await use_cases.list_notices(
                 role=identity.role, notices=notices, state=state, cursor=cursor, limit=limit
             )
             return JSONResponse(found)
 
-    @router.get("/{notice_id}")
+    @router.get("/{notice_id}", openapi_extra=shows(OpenedNotice))
     async def show(notice_id: UUID, identity: Identity = who) -> Response:
         """One notice with its opened record."""
         async with database.transaction(Scope([identity.party], identity.role, "read")) as session:
-            notices = PostgresNotices(session.driver, kek)
-            return JSONResponse(await use_cases.show_notice(notice_id, role=identity.role, notices=notices))
+            return JSONResponse(await use_cases.show_notice(notice_id, acting(identity, session)))
 
 
 def _add_answering(router: APIRouter, who: Any, moved: Moved) -> None:
-    @router.post("/{notice_id}:acknowledge", status_code=202)
+    @router.post("/{notice_id}:acknowledge", status_code=202, openapi_extra=does(NoticeMoved))
     async def acknowledge(notice_id: UUID, request: Request, identity: Identity = who) -> Response:
         """Say that the organisation has the notice in hand."""
         return await moved(
             request, identity, NoticeAct.ACKNOWLEDGE, notice_id=notice_id, move=use_cases.acknowledge_notice
         )
 
-    @router.post("/{notice_id}:action", status_code=202, openapi_extra=accepts(NoticeActionReport))
+    @router.post("/{notice_id}:action", status_code=202, openapi_extra=does(NoticeMoved, takes=[NoticeActionReport]))
     async def action(notice_id: UUID, request: Request, identity: Identity = who) -> Response:
         """Report what was done, and when it took effect."""
         wanted = read_model(NoticeActionReport, await read_json(request))
         move = partial(use_cases.action_notice, actions=wanted.actions, effective_at=wanted.effective_at)
         return await moved(request, identity, NoticeAct.ACTION, notice_id=notice_id, move=move)
 
-    @router.post("/{notice_id}:reject", status_code=202, openapi_extra=accepts(NoticeRefusal))
+    @router.post("/{notice_id}:reject", status_code=202, openapi_extra=does(NoticeMoved, takes=[NoticeRefusal]))
     async def reject(notice_id: UUID, request: Request, identity: Identity = who) -> Response:
         """Reject the notice, with the reason."""
         wanted = read_model(NoticeRefusal, await read_json(request))
         move = partial(use_cases.reject_notice, reason=wanted.reason)
         return await moved(request, identity, NoticeAct.REJECT, notice_id=notice_id, move=move)
 
-    @router.post("/{notice_id}:not-ours", status_code=202, openapi_extra=accepts(NoticeDisowning))
+    @router.post("/{notice_id}:not-ours", status_code=202, openapi_extra=does(NoticeMoved, takes=[NoticeDisowning]))
     async def not_ours(notice_id: UUID, request: Request, identity: Identity = who) -> Response:
         """Say that this provider does not host the items."""
         wanted = read_model(NoticeDisowning, await read_json(request))
         move = partial(use_cases.disown_notice, suggested=wanted.suggested)
         return await moved(request, identity, NoticeAct.DISOWN, notice_id=notice_id, move=move)
 
-    @router.post("/{notice_id}:acknowledge-withdrawal", status_code=202)
+    @router.post("/{notice_id}:acknowledge-withdrawal", status_code=202, openapi_extra=does(NoticeMoved))
     async def acknowledge_withdrawal(notice_id: UUID, request: Request, identity: Identity = who) -> Response:
         """Say to the notifier that this provider has stopped acting on the notice."""
         move = use_cases.acknowledge_withdrawal

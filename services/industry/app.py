@@ -19,6 +19,7 @@ from shared.runtime.origin.intake import Intake
 from shared.runtime.origin.referrals import Referrals
 from shared.runtime.origin.routes import origin_router
 from shared.runtime.parts import Part
+from shared.runtime.settings import RuntimeSettings
 
 INSTANCE = "industry"
 
@@ -44,7 +45,7 @@ def assemble(machinery: Machinery) -> App:
     again = DecideAgain(
         machinery.database,
         documents=machinery.documents,
-        parties=machinery.parties,
+        instance=INSTANCE,
         kek=machinery.keys.kek,
         clock=machinery.clock,
     )
@@ -79,10 +80,15 @@ def assemble(machinery: Machinery) -> App:
         measure=machinery.measure,
     )
     parts: dict[str, Part] = {
-        "api": lambda: serve_http(http, settings.http_host, settings.http_port),
-        "intake": intake.run,
+        "api": lambda: _serve(http, intake, settings),
         "documents": machinery.run_documents,
         "relay": lambda: machinery.run_relay(again.rows),
         "consumer": lambda: machinery.run_bus(door),
     }
     return App(machinery, http, parts, door)
+
+
+async def _serve(http: FastAPI, intake: Intake, settings: RuntimeSettings) -> None:
+    # Intake outlives the server: what is posted while it ends is still answered.
+    async with intake.running():
+        await serve_http(http, settings.http_host, settings.http_port)

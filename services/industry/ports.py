@@ -44,6 +44,10 @@ class Notices(Protocol):
         """What there is; absent and foreign notices are both simply not there."""
         ...
 
+    async def lock(self, notice_ids: Sequence[UUID]) -> dict[NoticeKey, Notice]:
+        """The same, and no act changes them before this transaction has ended. For the instance itself only."""
+        ...
+
     async def add(self, messages: Sequence[Received]) -> None:
         """Store newly issued notices, their sealed part under a data key of its own."""
         ...

@@ -34,6 +34,7 @@ from shared.contracts.registry import (
 from shared.exchange.compose import compose
 from shared.exchange.message import Received
 from shared.exchange.origin import ANSWERS
+from shared.exchange.revealed import compose_revealed
 from shared.kernel.authority import Role
 from shared.kernel.errors import Refused, not_found
 from shared.routing.directory_index import DirectoryIndex
@@ -57,7 +58,7 @@ async def receive(messages: Sequence[Received], *, notices: Notices, answers: An
 
     Returns message id → code for each message that a state machine refuses; the others are applied.
     """
-    known = await notices.find([UUID(m.subject) for m in messages if m.message in (NOTICE_ISSUED, NOTICE_WITHDRAWN)])
+    known = await notices.lock([UUID(m.subject) for m in messages if m.message in (NOTICE_ISSUED, NOTICE_WITHDRAWN)])
     new: list[Received] = []
     changed: dict[NoticeKey, tuple[NoticeState, NoticeState]] = {}
     refusals: dict[UUID, str] = {}
@@ -88,10 +89,20 @@ async def list_notices(
     return await notices.page(state=state, cursor=cursor, limit=limit)
 
 
-async def show_notice(notice_id: UUID, *, role: Role, notices: Notices) -> dict[str, Any]:
-    """One notice with its opened record."""
-    AUTHORITY.require("notice", role, action="read", state=NoticeState.ISSUED)
-    return await notices.show(notice_id)
+async def show_notice(notice_id: UUID, acting: Acting) -> dict[str, Any]:
+    """One notice with its opened record. That it was opened is told to audit, or it is not opened."""
+    AUTHORITY.require("notice", acting.role, action="read", state=NoticeState.ISSUED)
+    shown = await acting.notices.show(notice_id)
+    told = compose_revealed(
+        notice_id,
+        acting.party,
+        acting.role,
+        exercise=shown["exercise"],
+        directory=acting.directory,
+        at=acting.at,
+    )
+    await acting.notices.send([told])
+    return shown
 
 
 async def acknowledge_notice(notice_id: UUID, acting: Acting) -> NoticeState:

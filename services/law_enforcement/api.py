@@ -15,17 +15,22 @@ from services.law_enforcement.domain import CaseAct, CaseState
 from services.law_enforcement.ports import CaseReport
 from services.law_enforcement.store import PostgresCases
 from services.law_enforcement.use_cases import Acting
-from shared.contracts.base import Contract
+from shared.contracts.base import Contract, Flag, Instant, PartyId, Uuid
+from shared.contracts.decision import Edge
 from shared.contracts.fields import CaseReference
+from shared.contracts.referral import ReferralRecord
 from shared.envelope.datakeys import KeyEncryptionKey
 from shared.kernel.clock import Clock
 from shared.routing.directory_index import DirectoryIndex
 from shared.runtime.acts import Acts
 from shared.runtime.database import Database, Scope, Session
-from shared.runtime.http import accepts, read_json, read_model
+from shared.runtime.http import read_json, read_model
 from shared.runtime.identity import Identity
-from shared.runtime.origin.routes import Code, Cursor, Limit
+from shared.runtime.openapi import does, shows
+from shared.runtime.origin.bodies import NextCursor
+from shared.runtime.origin.routes import Cursor, Limit
 from shared.vocabulary.answers import Answer, CaseDeclineReason, CaseOutcome, CloseReason
+from shared.vocabulary.routing import Purpose
 
 #: A use case that moves one case, its words given.
 Move = Callable[[UUID, Acting], Awaitable[CaseState]]
@@ -60,6 +65,63 @@ class OutcomeReport(Contract):
     child_safeguarded: Answer
 
 
+class FurtherEdge(Contract):
+    """Another purpose for which the same referral was offered."""
+
+    purpose: Purpose
+    edge: Edge
+
+
+class OpenedFurtherEdge(FurtherEdge):
+    """Another purpose, with the record that it entitles to; null once it was erased."""
+
+    record: ReferralRecord | None
+
+
+class _CaseFields(Contract):
+    referral_id: Uuid
+    origin: PartyId
+    purpose: Purpose
+    state: CaseState
+    exercise: Flag
+    received_at: Instant
+    edge: Edge
+    accepted_at: Instant | None
+    decline_reason: CaseDeclineReason | None
+    outcome: CaseOutcome | None
+    close_reason: CloseReason | None
+    child_identified: Answer | None
+    child_safeguarded: Answer | None
+
+
+class ShownCase(_CaseFields):
+    """A referral that was offered to this agency: its first edge, further ones, and what the agency has made of it."""
+
+    further: tuple[FurtherEdge, ...]
+
+
+class CasePage(Contract):
+    """Referrals offered to this agency, newest first, without their records."""
+
+    items: tuple[ShownCase, ...]
+    next: NextCursor
+
+
+class OpenedCase(_CaseFields):
+    """A referral with its records, which are null once they were erased, and the agency's own reference."""
+
+    further: tuple[OpenedFurtherEdge, ...]
+    record: ReferralRecord | None
+    case_reference: CaseReference | None
+
+
+class CaseMoved(Contract):
+    """The state that the act has led to. The origin will be told."""
+
+    referral_id: Uuid
+    state: CaseState
+
+
 def cases_router(
     database: Database,
     acts: Acts,
@@ -73,55 +135,75 @@ def cases_router(
     router = APIRouter(prefix="/v1")
     who = Depends(identified)
 
+    def acting(identity: Identity, session: Session) -> Acting:
+        return Acting(identity.party, identity.role, PostgresCases(session.driver, kek), directory(), clock.now())
+
     async def moved(
         request: Request, identity: Identity, action: CaseAct, *, referral_id: UUID, move: Move
     ) -> Response:
         async def act(session: Session) -> Mapping[str, Any]:
-            cases = PostgresCases(session.driver, kek)
-            acting = Acting(identity.party, identity.role, cases, directory(), clock.now())
-            state = await move(referral_id, acting)
+            state = await move(referral_id, acting(identity, session))
             return {"referral_id": str(referral_id), "state": state}
 
         return await acts.once(request, identity, action, act=act)
 
-    _add_looking(router, database, who, kek=kek)
+    _add_looking(router, database, who, acting=acting)
     _add_answering(router, who, moved)
+    _add_acknowledging(router, who, moved)
     return router
 
 
-def _add_looking(router: APIRouter, database: Database, who: Any, *, kek: KeyEncryptionKey) -> None:
-    @router.get("/inbox", tags=["inbox"])
-    async def page(identity: Identity = who, state: Code = None, cursor: Cursor = None, limit: Limit = 50) -> Response:
+def _add_looking(
+    router: APIRouter, database: Database, who: Any, *, acting: Callable[[Identity, Session], Acting]
+) -> None:
+    @router.get("/inbox", tags=["inbox"], openapi_extra=shows(CasePage))
+    async def page(
+        identity: Identity = who, state: CaseState | None = None, cursor: Cursor = None, limit: Limit = 50
+    ) -> Response:
         """The referrals offered to this agency, newest first."""
         async with database.transaction(Scope([identity.party], identity.role, "read")) as session:
-            cases = PostgresCases(session.driver, kek)
+            cases = acting(identity, session).cases
             found = await use_cases.list_cases(role=identity.role, cases=cases, state=state, cursor=cursor, limit=limit)
             return JSONResponse(found)
 
-    @router.get("/inbox/{referral_id}", tags=["inbox"])
+    @router.get("/inbox/{referral_id}", tags=["inbox"], openapi_extra=shows(OpenedCase))
     async def show(referral_id: UUID, identity: Identity = who) -> Response:
         """One referral with its opened record."""
         async with database.transaction(Scope([identity.party], identity.role, "read")) as session:
-            cases = PostgresCases(session.driver, kek)
-            return JSONResponse(await use_cases.show_case(referral_id, role=identity.role, cases=cases))
+            return JSONResponse(await use_cases.show_case(referral_id, acting(identity, session)))
 
 
 def _add_answering(router: APIRouter, who: Any, moved: Moved) -> None:
-    @router.post("/cases/{referral_id}:accept", status_code=202, tags=["cases"], openapi_extra=accepts(Acceptance))
+    @router.post(
+        "/cases/{referral_id}:accept",
+        status_code=202,
+        tags=["cases"],
+        openapi_extra=does(CaseMoved, takes=[Acceptance]),
+    )
     async def accept(referral_id: UUID, request: Request, identity: Identity = who) -> Response:
         """Take the referral up as a case."""
         wanted = read_model(Acceptance, await read_json(request))
         move = partial(use_cases.accept_case, case_reference=wanted.case_reference)
         return await moved(request, identity, CaseAct.ACCEPT, referral_id=referral_id, move=move)
 
-    @router.post("/cases/{referral_id}:decline", status_code=202, tags=["cases"], openapi_extra=accepts(Declination))
+    @router.post(
+        "/cases/{referral_id}:decline",
+        status_code=202,
+        tags=["cases"],
+        openapi_extra=does(CaseMoved, takes=[Declination]),
+    )
     async def decline(referral_id: UUID, request: Request, identity: Identity = who) -> Response:
         """Decline the referral, with the reason."""
         wanted = read_model(Declination, await read_json(request))
         move = partial(use_cases.decline_case, reason=wanted.reason)
         return await moved(request, identity, CaseAct.DECLINE, referral_id=referral_id, move=move)
 
-    @router.post("/cases/{referral_id}:outcome", status_code=202, tags=["cases"], openapi_extra=accepts(OutcomeReport))
+    @router.post(
+        "/cases/{referral_id}:outcome",
+        status_code=202,
+        tags=["cases"],
+        openapi_extra=does(CaseMoved, takes=[OutcomeReport]),
+    )
     async def outcome(referral_id: UUID, request: Request, identity: Identity = who) -> Response:
         """Say what has come of the case so far; a conviction or a closing ends it."""
         wanted = read_model(OutcomeReport, await read_json(request))
@@ -134,7 +216,14 @@ def _add_answering(router: APIRouter, who: Any, moved: Moved) -> None:
         move = partial(use_cases.report_outcome, report=report)
         return await moved(request, identity, CaseAct.REPORT_OUTCOME, referral_id=referral_id, move=move)
 
-    @router.post("/inbox/{referral_id}:acknowledge-withdrawal", status_code=202, tags=["inbox"])
+
+def _add_acknowledging(router: APIRouter, who: Any, moved: Moved) -> None:
+    @router.post(
+        "/inbox/{referral_id}:acknowledge-withdrawal",
+        status_code=202,
+        tags=["inbox"],
+        openapi_extra=does(CaseMoved),
+    )
     async def acknowledge(referral_id: UUID, request: Request, identity: Identity = who) -> Response:
         """Say to the origin that this agency has stopped acting on the referral."""
         move = use_cases.acknowledge_withdrawal

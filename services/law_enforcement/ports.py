@@ -55,6 +55,10 @@ class Cases(Protocol):
         """What there is; absent and foreign cases are both simply not there."""
         ...
 
+    async def lock(self, referral_ids: Sequence[UUID]) -> dict[CaseKey, Case]:
+        """The same, and no act changes them before this transaction has ended. For the instance itself only."""
+        ...
+
     async def add(self, messages: Sequence[Received]) -> None:
         """Store newly offered edges, each sealed part under a data key of its own, and the cases they begin."""
         ...

@@ -32,6 +32,7 @@ from shared.contracts.registry import (
 )
 from shared.exchange.compose import compose
 from shared.exchange.message import Received
+from shared.exchange.revealed import compose_revealed
 from shared.guard import inspect
 from shared.kernel.authority import Role
 from shared.kernel.errors import Refused, not_found
@@ -55,7 +56,7 @@ async def receive(messages: Sequence[Received], *, cases: Cases) -> dict[UUID, s
 
     Returns message id → code for each message that a state machine refuses; the others are applied.
     """
-    known = await cases.find([UUID(message.subject) for message in messages])
+    known = await cases.lock([UUID(message.subject) for message in messages])
     new: list[Received] = []
     changed: dict[CaseKey, tuple[CaseState, CaseState]] = {}
     refusals: dict[UUID, str] = {}
@@ -84,10 +85,20 @@ async def list_cases(*, role: Role, cases: Cases, state: str | None, cursor: str
     return await cases.page(state=state, cursor=cursor, limit=limit)
 
 
-async def show_case(referral_id: UUID, *, role: Role, cases: Cases) -> dict[str, Any]:
-    """One case with its opened records."""
-    AUTHORITY.require("case", role, action="read", state=CaseState.OFFERED)
-    return await cases.show(referral_id)
+async def show_case(referral_id: UUID, acting: Acting) -> dict[str, Any]:
+    """One case with its opened records. That it was opened is told to audit, or it is not opened."""
+    AUTHORITY.require("case", acting.role, action="read", state=CaseState.OFFERED)
+    shown = await acting.cases.show(referral_id)
+    told = compose_revealed(
+        referral_id,
+        acting.party,
+        acting.role,
+        exercise=shown["exercise"],
+        directory=acting.directory,
+        at=acting.at,
+    )
+    await acting.cases.send([told])
+    return shown
 
 
 async def accept_case(referral_id: UUID, acting: Acting, *, case_reference: str | None) -> CaseState:

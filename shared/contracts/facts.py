@@ -10,6 +10,7 @@ from shared.contracts.base import Contract, Digest, ErrorCode, Flag, PartyId, Se
 from shared.contracts.decision import DecisionRef, Edge, Facts, NotSent
 from shared.contracts.directory import TopicName
 from shared.contracts.referral import Revision
+from shared.kernel.authority import Role
 from shared.vocabulary.answers import Outcome
 from shared.vocabulary.routing import Disposition, PartyKind, WorkReason
 
@@ -43,7 +44,9 @@ class EmittedEdge(Contract):
 class ReferralDecidedClear(Contract):
     """A referral was accepted and decided: the whole decision, for audit alone. `salt` opens its digest.
 
-    `superseded` names the messages whose decision had gone stale before they were applied.
+    `superseded` names the messages whose decision had gone stale before they were applied. With the work reason
+    `undeliverable`, an edge of the decision has no message: its recipient could not be sealed for, or, when it was to
+    be decided again, its origin had left the directory or its content was erased.
     """
 
     referral_id: Uuid
@@ -79,3 +82,10 @@ class MessageParkedClear(Contract):
     reason: ErrorCode
     sender: SenderId | None = None
     message_id: Uuid | None = None
+
+
+class RecordRevealedClear(Contract):
+    """The record of the message's subject, a referral or a notice, was opened for a person or machine of `party`."""
+
+    party: PartyId
+    role: Role

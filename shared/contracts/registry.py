@@ -73,6 +73,7 @@ MESSAGES_RECEIPTED = MessageType("messages_receipted", 1, Lane.RECEIPT, facts.Me
 REFERRAL_DECIDED = MessageType("referral_decided", 1, Lane.FACT, facts.ReferralDecidedClear)
 REFERRAL_REFUSED = MessageType("referral_refused", 1, Lane.FACT, facts.ReferralRefusedClear)
 MESSAGE_PARKED = MessageType("message_parked", 1, Lane.FACT, facts.MessageParkedClear)
+RECORD_REVEALED = MessageType("record_revealed", 1, Lane.FACT, facts.RecordRevealedClear)
 
 ALL: tuple[MessageType, ...] = (
     REFERRAL_OFFERED,
@@ -92,6 +93,7 @@ ALL: tuple[MessageType, ...] = (
     REFERRAL_DECIDED,
     REFERRAL_REFUSED,
     MESSAGE_PARKED,
+    RECORD_REVEALED,
 )
 BY_TYPE: dict[str, MessageType] = {message.type: message for message in ALL}
 #: Names without version, to tell an unknown version of a known message from an unknown message.

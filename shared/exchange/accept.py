@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -13,15 +12,16 @@ from pydantic import ValidationError
 from shared.contracts.base import Contract
 from shared.contracts.decision import DecisionRef, Edge
 from shared.contracts.registry import BY_TYPE, NAMES, Lane, MessageType, value_model
-from shared.envelope.batch import RootCache, verify
+from shared.envelope.batch import RootCache
 from shared.envelope.canonical import message_digest
-from shared.envelope.headers import Attributes, Envelope, Tier, decode_headers
-from shared.envelope.keys import OpeningKey, VerifyKey
+from shared.envelope.headers import Attributes, Envelope, decode_headers
+from shared.envelope.keys import OpeningKey
 from shared.envelope.sealing import SealContext, open_sealed
-from shared.exchange.compose import AUDIT, seal_context
+from shared.exchange.compose import seal_context
 from shared.exchange.message import Received, Record
+from shared.exchange.senders import check_stated_by, instance_of, verify_sender
 from shared.guard import inspect, parse_body
-from shared.kernel.errors import CausewayError, Refused
+from shared.kernel.errors import CausewayError, Refused, Unavailable
 from shared.routing.derive import check_decision_time, derive_edge
 from shared.routing.directory_index import DirectoryIndex
 from shared.routing.policy_index import PolicyIndex
@@ -58,11 +58,20 @@ class TurnedAway(Refused):
         self.digest = digest
 
 
+class Awaited(Unavailable):
+    """A record whose signature held and whose document has not come. `turned` is what it is if that never comes."""
+
+    def __init__(self, turned: TurnedAway) -> None:
+        super().__init__(turned.code)
+        self.turned = turned
+
+
 def accept(record: Record, reader: Reader) -> Received:
     """Check everything about one record. Success says: authentic, addressed here, guarded, its edge reproducible.
 
     It does not say that the message is new or in order: the inbox does. Raises `Refused` before the signature
-    held, `TurnedAway` after, `Unavailable` for documents not seen yet. Codes: `record_table`.
+    held, `TurnedAway` after; `Unavailable` while this instance has no directory, `Awaited` for a document not seen
+    yet. Codes: `record_table`.
     """
     directory: DirectoryIndex = reader.shelf.directories.active(record.broker_time)
     envelope, sender_instance = _authentic(record, reader, directory)
@@ -71,6 +80,8 @@ def accept(record: Record, reader: Reader) -> Received:
         return _understood(record, reader, directory, envelope=envelope, sender_instance=sender_instance, digest=digest)
     except Refused as error:
         raise TurnedAway(error, envelope, sender_instance, digest=digest) from None
+    except Unavailable as error:
+        raise Awaited(TurnedAway(error, envelope, sender_instance, digest=digest)) from None
 
 
 def _authentic(record: Record, reader: Reader, directory: DirectoryIndex) -> tuple[Envelope, str]:
@@ -82,20 +93,8 @@ def _authentic(record: Record, reader: Reader, directory: DirectoryIndex) -> tup
     attributes = envelope.attributes
     if record.key != attributes.subject.encode():
         raise Refused("key_mismatch", field="ce_subject")
-    sender_instance = _instance_of(attributes.sender, directory)
-    if sender_instance is None or attributes.source != f"/instances/{sender_instance}":
-        raise Refused("sender_unknown", field="ce_sender")
-
-    def key_of(sender: str, key_id: str) -> VerifyKey | None:
-        entry = directory.signing_key(key_id)
-        # Tier `party` claims the party's own key, tier `hosted` that of the instance which serves it: no more, no less.
-        owner = sender if attributes.tier is Tier.PARTY else sender_instance
-        if entry is None or entry.owner != owner or not entry.valid_at(record.broker_time):
-            return None
-        return _verify_key(entry.public)
-
-    verify(envelope, key_of, reader.roots)
-    if _instance_of(attributes.recipient, directory) != reader.instance:
+    sender_instance = verify_sender(envelope, directory, at=record.broker_time, roots=reader.roots)
+    if instance_of(attributes.recipient, directory) != reader.instance:
         raise Refused("recipient_not_served", field="ce_recipient")
     if record.topic != reader.topic:
         raise Refused("topic_wrong")
@@ -142,21 +141,21 @@ def _message_type(type_text: str) -> MessageType:
 
 
 def _check_lane(message: MessageType, attributes: Attributes, sender_instance: str) -> None:
-    """Receipts and facts are stated by an instance itself: a party cannot receipt for the one that serves it."""
-    stated_by_instance = attributes.sender == sender_instance
-    if stated_by_instance != (message.lane in (Lane.RECEIPT, Lane.FACT)):
-        raise Refused("sender_unknown", field="ce_sender")
+    check_stated_by(message, attributes, sender_instance)
     if attributes.dataschema != message.schema:
         raise Refused("body_invalid", "not the schema of its type", field="ce_dataschema")
 
 
 def _check_exercise(message: MessageType, attributes: Attributes, directory: DirectoryIndex) -> None:
-    """An exercise record never reaches a live party, nor a live record a sandbox party."""
-    party = directory.party(attributes.recipient)
-    if message.lane in (Lane.REFERRAL, Lane.NOTICE) and (
-        party is None or attributes.exercise != (party.status == PartyStatus.SANDBOX)
-    ):
-        raise Refused("exercise_mismatch", field="ce_exercise")
+    """Sandbox parties send and get exercise records, live parties none; a suspended party sends nothing."""
+    if message.lane not in (Lane.REFERRAL, Lane.NOTICE):
+        return
+    sender, recipient = directory.party(attributes.sender), directory.party(attributes.recipient)
+    if sender is not None and sender.status == PartyStatus.SUSPENDED:
+        raise Refused("sender_suspended", field="ce_sender")
+    for party in (sender, recipient):
+        if party is None or attributes.exercise != (party.status == PartyStatus.SANDBOX):
+            raise Refused("exercise_mismatch", field="ce_exercise")
 
 
 def _parsed(message: MessageType, body: bytes) -> tuple[Contract, str | None]:
@@ -176,7 +175,7 @@ def _check_edge(record: Record, reader: Reader, clear: Any, *, attributes: Attri
         raise Refused("exercise_mismatch", field="/clear/exercise")
     if edge.facts.origin != attributes.sender:
         raise Refused("edge_not_reproducible", "an origin decides for itself alone", field="/clear/edge/facts/origin")
-    # An unknown digest is `Unavailable`: the feed has not brought the document yet, and the record waits.
+    # An unknown digest is `Unavailable`: the feed has not brought the document yet, and the record waits for it.
     directory: DirectoryIndex = reader.shelf.directories.get(decision.directory, record.broker_time)
     policy: PolicyIndex = reader.shelf.policies.get(decision.policy, record.broker_time)
     check_decision_time(decision, record.broker_time)
@@ -223,15 +222,3 @@ def _subject_of(message: MessageType, clear: Any, subject: str) -> UUID | str:
     if message.lane is Lane.REFERRAL:
         return getattr(clear, "referral_id", subject)
     return getattr(clear, "notice_id", subject) if message.lane is Lane.NOTICE else subject
-
-
-def _instance_of(name: str, directory: DirectoryIndex) -> str | None:
-    if name == AUDIT or directory.instance(name):
-        return name
-    served_by = directory.instance_of(name)
-    return served_by.id if served_by else None
-
-
-@lru_cache(1024)
-def _verify_key(public: bytes) -> VerifyKey:
-    return VerifyKey(public)

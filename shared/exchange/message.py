@@ -16,7 +16,8 @@ class Draft:
     """A message sealed and addressed, not yet stamped: no sequence, no signature.
 
     `sender` and `recipient` are party ids, or instance ids for receipts and facts. `decided_at` is set
-    where the message carries an edge: the relay has a stale one decided again before stamping it.
+    where the message carries an edge: the relay has a stale one decided again before stamping it. `traceparent` is
+    the trace that caused the message; what is sent of it the outbox decides.
     """
 
     message_id: UUID

@@ -79,10 +79,14 @@ class Answered:
     detail: dict[str, Any]
 
 
-def answer_edge(present: AnswerState, clear: Contract) -> Answered:
-    """Apply an answer to an edge. Raises `Refused("answer_out_of_order")` for every transition not listed."""
+def answer_edge(present: AnswerState, clear: Contract, *, withdrawn: bool) -> Answered:
+    """Apply an answer to an edge of a referral that its origin has `withdrawn` or not.
+
+    Raises `Refused("answer_out_of_order")` for every transition not listed, and for the acknowledgement of a
+    withdrawal that has not been.
+    """
     allowed, following = _TRANSITIONS[type(clear)]
-    if present not in allowed:
+    if present not in allowed or (following is AnswerState.WITHDRAWAL_ACKNOWLEDGED and not withdrawn):
         raise Refused("answer_out_of_order")
     if isinstance(clear, answers.OutcomeReportedClear) and clear.outcome in _CLOSING:
         following = AnswerState.CLOSED

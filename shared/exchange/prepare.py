@@ -20,7 +20,7 @@ from shared.kernel.ids import salt, uuid7
 from shared.routing.directory_index import DirectoryIndex, PartyEntry
 from shared.routing.engine import Outcome, PlannedEdge, Setting, judge
 from shared.routing.policy_index import PolicyIndex
-from shared.vocabulary.routing import PartyKind, PartyStatus
+from shared.vocabulary.routing import PartyKind, PartyStatus, WorkReason
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,13 +85,17 @@ class Prepared:
 
 @dataclass(frozen=True, slots=True)
 class Again:
-    """A stale decision made again: new edges and messages, and the old messages that nothing replaces."""
+    """A stale decision made again: new edges and messages, and the old messages that nothing replaces.
+
+    `work_reason` is why a person has to look at the referral, None if nobody has.
+    """
 
     referral_id: UUID
     origin: str
     emitted: tuple[Emitted, ...]
     drafts: tuple[Draft, ...]
     dropped: tuple[UUID, ...]
+    work_reason: WorkReason | None
 
 
 def check(submission: ReferralSubmission, *, origin: PartyEntry, documents: Documents, at: datetime) -> Outcome:
@@ -107,18 +111,32 @@ def prepare(
     at: datetime,
     traceparent: str | None = None,
 ) -> Prepared:
-    """Guard, decide, minimise and seal one submission. Raises `Refused` if the guard or the directory says no."""
+    """Guard, decide, minimise and seal one submission. Raises `Refused` if the guard or the directory says no.
+
+    An edge whose recipient cannot be sealed for at this time has no message: the others go, and the referral is on
+    the work list as `undeliverable`.
+    """
     read, outcome, record = _decided(submission, origin, documents, at=at)
     referral_id = uuid7()
-    addressed = [
-        _address(
-            edge, outcome, record, item_providers=read.item_providers, referral_id=referral_id, traceparent=traceparent
-        )
-        for edge in outcome.edges
-    ]
+    addressed, work_reason = _addressed(
+        outcome,
+        outcome.edges,
+        record,
+        item_providers=read.item_providers,
+        referral_id=referral_id,
+        traceparent=traceparent,
+    )
     emitted = tuple(each for each, _ in addressed)
-    fact = decided_fact(outcome, emitted, read.facts, referral_id=referral_id, origin=origin, traceparent=traceparent)
-    ref = outcome.ref()
+    fact = decided_fact(
+        outcome,
+        emitted,
+        read.facts,
+        work_reason=work_reason,
+        referral_id=referral_id,
+        origin=origin,
+        traceparent=traceparent,
+    )
+    ref = outcome.ref
     return Prepared(
         referral_id=referral_id,
         origin=origin.id,
@@ -128,7 +146,7 @@ def prepare(
         facts=read.facts,
         decision=ref | {"salt": outcome.salt},
         disposition=outcome.disposition.value,
-        work_reason=outcome.work_reason.value if outcome.work_reason else None,
+        work_reason=work_reason.value if work_reason else None,
         content=referral_record(record, PartyKind.LAW_ENFORCEMENT, ()),
         emitted=emitted,
         drafts=(*(draft for _, draft in addressed), fact),
@@ -145,6 +163,7 @@ def prepare_again(
     documents: Documents,
     at: datetime,
     only: Mapping[tuple[str, str], UUID],
+    traceparent: str | None,
 ) -> Again:
     """Decide a stored referral again and seal anew the edges in `only`: (recipient, purpose) → the stale message.
 
@@ -154,18 +173,24 @@ def prepare_again(
     setting = Setting(documents.directory, documents.policy, exercise, at)
     outcome = judge(read.facts, setting, salt=salt(), unknown=read.unknown)
     record = whole_record(content)
-    addressed = [
-        _address(edge, outcome, record, item_providers=read.item_providers, referral_id=referral_id, traceparent=None)
-        for edge in outcome.edges
-        if (edge.recipient, edge.terms.purpose) in only
-    ]
+    edges = [edge for edge in outcome.edges if (edge.recipient, edge.terms.purpose) in only]
+    addressed, work_reason = _addressed(
+        outcome, edges, record, item_providers=read.item_providers, referral_id=referral_id, traceparent=traceparent
+    )
     emitted = tuple(each for each, _ in addressed)
     fact = decided_fact(
-        outcome, emitted, read.facts, referral_id=referral_id, origin=origin, superseded=sorted(only.values())
+        outcome,
+        emitted,
+        read.facts,
+        work_reason=work_reason,
+        referral_id=referral_id,
+        origin=origin,
+        superseded=sorted(only.values()),
+        traceparent=traceparent,
     )
     found = {(each.recipient, each.purpose) for each in emitted}
     dropped = tuple(message_id for key, message_id in only.items() if key not in found)
-    return Again(referral_id, origin.id, emitted, (*(draft for _, draft in addressed), fact), dropped)
+    return Again(referral_id, origin.id, emitted, (*(draft for _, draft in addressed), fact), dropped, work_reason)
 
 
 def decided_fact(
@@ -173,6 +198,7 @@ def decided_fact(
     emitted: Sequence[Emitted],
     facts: Mapping[str, Any],
     *,
+    work_reason: WorkReason | None,
     referral_id: UUID,
     origin: PartyEntry,
     superseded: Sequence[UUID] = (),
@@ -185,15 +211,15 @@ def decided_fact(
         "origin": origin.id,
         "exercise": outcome.setting.exercise,
         "disposition": outcome.disposition.value,
-        "decision": outcome.ref(),
+        "decision": outcome.ref,
         "salt": outcome.salt,
         "facts": facts,
         "emitted": [each.as_json() for each in emitted],
         "not_sent": outcome.not_sent,
         "superseded": [str(message_id) for message_id in superseded],
     }
-    if outcome.work_reason is not None:
-        clear["work_reason"] = outcome.work_reason.value
+    if work_reason is not None:
+        clear["work_reason"] = work_reason.value
     return compose_fact(
         REFERRAL_DECIDED,
         clear,
@@ -210,7 +236,7 @@ def clear_of(edge: PlannedEdge, outcome: Outcome, *, referral_id: UUID, notice_i
     """The clear part of the message that carries `edge`: a notice if `notice_id` is given, else an offer."""
     stated = edge.as_json()
     origin = str(edge.facts["origin"])
-    common = {"exercise": outcome.setting.exercise, "decision": outcome.ref(), "edge": stated}
+    common = {"exercise": outcome.setting.exercise, "decision": outcome.ref, "edge": stated}
     if notice_id is None:
         return {"referral_id": str(referral_id), "revision": 1, "origin": origin} | common
     shared = {"basis": stated["basis"], "handling": stated["handling"]}
@@ -222,10 +248,39 @@ def _decided(
 ) -> tuple[ReadFacts, Outcome, dict[str, Any]]:
     if submission.exercise != (origin.status == PartyStatus.SANDBOX):
         raise Refused("exercise_mismatch", "a sandbox party files exercises, a live party none", field="/exercise")
-    inspect(submission)
+    inspect(submission, now=at)
     read = read_facts(submission, origin, documents.directory)
     setting = Setting(documents.directory, documents.policy, submission.exercise, at)
     return read, judge(read.facts, setting, salt=salt(), unknown=read.unknown), whole_record(submission)
+
+
+def _addressed(
+    outcome: Outcome,
+    edges: Sequence[PlannedEdge],
+    record: Mapping[str, Any],
+    *,
+    item_providers: Sequence[frozenset[str]],
+    referral_id: UUID,
+    traceparent: str | None,
+) -> tuple[list[tuple[Emitted, Draft]], WorkReason | None]:
+    """`edges` of the decision with their messages, without those that cannot be sealed; and the work list's reason."""
+    addressed: list[tuple[Emitted, Draft]] = []
+    for edge in edges:
+        try:
+            addressed.append(
+                _address(
+                    edge,
+                    outcome,
+                    record,
+                    item_providers=item_providers,
+                    referral_id=referral_id,
+                    traceparent=traceparent,
+                )
+            )
+        except Refused as error:
+            if error.code != "recipient_unknown":
+                raise
+    return addressed, outcome.work_reason if len(addressed) == len(edges) else WorkReason.UNDELIVERABLE
 
 
 def _address(

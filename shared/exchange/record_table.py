@@ -7,11 +7,10 @@ from enum import StrEnum
 
 
 class Fate(StrEnum):
-    """`park` keeps coordinates and reason; `refuse` is a coded answer; `retry` waits; `drop` was done before."""
+    """`park` keeps coordinates and reason; `refuse` is a coded answer; `drop` was done before."""
 
     PARK = "park"
     REFUSE = "refuse"
-    RETRY = "retry"
     DROP = "drop"
     APPLY = "apply"
 
@@ -46,7 +45,10 @@ RECORD_TABLE: dict[str, Row] = {
     "type_unknown": Row(Fate.PARK, True, True, False, "no such message type"),
     "version_unknown": Row(Fate.PARK, True, True, True, "a known message in a version this service does not read"),
     "body_invalid": Row(Fate.PARK, True, True, False, "the value is not the JSON the type's schema describes"),
-    "exercise_mismatch": Row(Fate.REFUSE, True, True, False, "an exercise record for a live party, or the reverse"),
+    "exercise_mismatch": Row(
+        Fate.REFUSE, True, True, False, "an exercise record of or for a live party, or the reverse"
+    ),
+    "sender_suspended": Row(Fate.REFUSE, True, True, False, "the directory has suspended the sender"),
     "edge_not_reproducible": Row(Fate.PARK, True, True, True, "the recipient cannot derive the edge it was sent"),
     "engine_unknown": Row(Fate.PARK, True, True, True, "decided by an engine version this service does not know"),
     "edge_not_ours": Row(Fate.REFUSE, True, True, False, "the edge names another recipient"),
@@ -54,7 +56,9 @@ RECORD_TABLE: dict[str, Row] = {
     "document_lapsed": Row(
         Fate.REFUSE, True, False, False, "directory or policy no longer active at the broker's time"
     ),
-    "document_unknown": Row(Fate.RETRY, False, False, False, "directory or policy digest not seen yet"),
+    "document_unknown": Row(
+        Fate.PARK, True, True, True, "waited 60 s for a directory or policy of that digest, and it did not come"
+    ),
     "sealed_unopenable": Row(Fate.PARK, True, True, False, "the sealed part does not open in this context"),
     "guard_refused": Row(Fate.REFUSE, True, True, False, "the guard refuses the opened sealed part"),
     "sequence_reused": Row(Fate.PARK, True, True, True, "another message of this pair had this sequence number"),

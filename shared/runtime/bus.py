@@ -72,6 +72,7 @@ class Bus:
         self._clock = clock
         self._subscriber: BatchSubscriber | None = None
         self._busy_since: datetime | None = None
+        self._waits_for = ""
 
     async def run(self) -> None:
         """Consume until cancelled. A batch in hand is finished first, for at most `GRACE_S`."""
@@ -80,11 +81,12 @@ class Bus:
             broker, subscriber = self.declare()
             try:
                 await broker.start()
-                self._subscriber, back_off_s = subscriber, BACK_OFF_S
+                self._subscriber, self._waits_for, back_off_s = subscriber, "", BACK_OFF_S
                 await _ended(subscriber)
                 log("bus_restarted", topic=self._subscription.topic)
             except KAFKA_ERRORS as error:
-                log("broker_waits", code=unavailable(error).code, topic=self._subscription.topic)
+                self._waits_for = unavailable(error).code
+                log("broker_waits", code=self._waits_for, topic=self._subscription.topic)
             finally:
                 await broker.stop()
                 self._subscriber = None
@@ -144,7 +146,12 @@ class Bus:
         return behind
 
     def check(self) -> Check:
-        """Ready: has partitions, and no batch hangs. A broker that went away later is not seen here."""
+        """Ready: has partitions, and no batch hangs; also without a broker, which `reason` names.
+
+        An outage is no reason to turn referrals away. A broker that went away later is not seen here.
+        """
+        if self._waits_for:
+            return Check("bus", True, self._waits_for)
         if not self.assignment():
             return Check("bus", False, "no_partitions")
         if self._busy_since is not None:

@@ -13,12 +13,12 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import Final, Protocol
 from uuid import UUID
 
 from shared.contracts.facts import MessagesReceiptedClear
 from shared.contracts.registry import MESSAGES_RECEIPTED, Lane
-from shared.exchange.accept import TurnedAway
+from shared.exchange.accept import Awaited, TurnedAway
 from shared.exchange.message import Draft, Received, Record
 from shared.exchange.record_table import Fate, row_for
 from shared.kernel.canonical import digest as sha256
@@ -28,6 +28,9 @@ from shared.runtime.logs import Fields, log
 from shared.runtime.metrics import MESSAGES
 from shared.runtime.ports import Arrival, InboxStore, Parked, Settlement, Unit
 from shared.vocabulary.answers import Outcome
+
+#: How long a batch waits for what is `Unavailable`, and a record for the documents that it names.
+PATIENCE_S: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +85,7 @@ class Consumer:
         receipts: Compose,
         facts: ComposeParked,
         clock: Clock,
-        patience_s: float = 60.0,
+        patience_s: float = PATIENCE_S,
     ) -> None:
         self._store = store
         self._handler = handler
@@ -91,13 +94,14 @@ class Consumer:
         self._facts = facts
         self._clock = clock
         self._patience_s = patience_s
+        self._began = clock.now()
         self.last_progress: datetime | None = None
 
-    def over(self, store: InboxStore, *, patience_s: float) -> Consumer:
-        """The same consumer over another store: for replaying what is in quarantine."""
+    def over(self, store: InboxStore, *, around: Callable[[Handler], Handler], patience_s: float) -> Consumer:
+        """The same consumer over another store, with more around its handler: for replaying what is in quarantine."""
         return Consumer(
             store,
-            self._handler,
+            around(self._handler),
             accept=self._accept,
             receipts=self._receipts,
             facts=self._facts,
@@ -108,7 +112,8 @@ class Consumer:
     async def consume(self, records: Sequence[Record]) -> None:
         """Apply the batch, retrying what is `Unavailable` for at most `patience_s`, then raise it.
 
-        When it returns, everything is durable and the offsets may be committed.
+        A document that a record names and that has not come by then is given up, and the record parked. When it
+        returns, everything is durable and the offsets may be committed.
         """
         deadline = self._clock.now().timestamp() + self._patience_s
         back_off_s = 0.05
@@ -138,6 +143,12 @@ class Consumer:
                 continue
             try:
                 received = self._accept(record)
+            except Awaited as error:
+                if self._waited_enough(record):
+                    _turn_away(judged, _turned(record, error.turned))
+                else:
+                    held_subjects.add(record.key)
+                    judged.waiting.append(record)
             except Unavailable:
                 held_subjects.add(record.key)
                 judged.waiting.append(record)
@@ -150,6 +161,11 @@ class Consumer:
             else:
                 _sort_in(judged, received)
         return judged
+
+    def _waited_enough(self, record: Record) -> bool:
+        """Patience runs from when the record could be read, not from when it was: many of them wait side by side."""
+        readable = max(record.broker_time, self._began)
+        return (self._clock.now() - readable).total_seconds() >= self._patience_s
 
     async def _commit(self, judged: Judged) -> None:
         if not (judged.verified or judged.receipts or judged.parked):
@@ -259,6 +275,7 @@ def arrival_of(message: Received) -> Arrival:
         recipient=message.recipient,
         sequence=message.sequence,
         type=message.message.type,
+        subject=message.subject,
         digest=message.digest,
         topic=record.topic,
         partition=record.partition,
@@ -312,6 +329,7 @@ def _turned(record: Record, error: TurnedAway) -> Verified:
         recipient=attributes.recipient,
         sequence=attributes.sequence,
         type=attributes.type,
+        subject=attributes.subject,
         digest=error.digest,
         topic=record.topic,
         partition=record.partition,
@@ -335,6 +353,7 @@ def _parked(record: Record, reason: str, verified: Verified | None = None) -> Pa
         topic=record.topic,
         partition=record.partition,
         offset=record.offset,
+        broker_time=record.broker_time,
         length_bytes=len(value),
         digest=sha256(value),
         reason=reason,

@@ -7,7 +7,7 @@ import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import asyncpg
 from sqlalchemy import exc
@@ -15,6 +15,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from shared.kernel.errors import Unavailable
 
+#: Code of `Database.sole` where another process has the lock.
+HELD_ELSEWHERE: Final = "held_elsewhere"
 _BIND = (
     "SELECT set_config('causeway.parties', $1, true), set_config('causeway.role', $2, true), "
     "set_config('causeway.action', $3, true)"
@@ -92,6 +94,20 @@ class Database:
             return await asyncpg.connect(url, timeout=5)
         except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             raise Unavailable("database_unavailable") from error
+
+    @asynccontextmanager
+    async def sole(self, lock: int) -> AsyncIterator[None]:
+        """Hold a session-long advisory lock of this database; it goes with this process, however that ends.
+
+        Raises `Unavailable("held_elsewhere")` at once where another process holds it.
+        """
+        connection = await self.driver_connection()
+        try:
+            if not await connection.fetchval("SELECT pg_try_advisory_lock($1)", lock):
+                raise Unavailable(HELD_ELSEWHERE)
+            yield
+        finally:
+            await connection.close()
 
     async def close(self) -> None:
         await self._engine.dispose()

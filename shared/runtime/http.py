@@ -11,7 +11,6 @@ from typing import Any, Final, TypeVar
 import uvicorn
 from fastapi import APIRouter, FastAPI
 from fastapi.exceptions import RequestValidationError
-from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel, ValidationError
 from pydantic_core import to_json
 from starlette.datastructures import Headers, MutableHeaders
@@ -23,13 +22,14 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from shared.guard import parse_body, parse_list
 from shared.guard.envelope_limits import BODY_BYTES_MAX
-from shared.kernel.errors import CausewayError, Refused, Unavailable
+from shared.kernel.errors import CausewayError, Refused, Unavailable, not_found
 from shared.kernel.ids import uuid7
 from shared.runtime import metrics
 from shared.runtime.budgets import BudgetExceeded
 from shared.runtime.health import Probe, readiness
 from shared.runtime.logs import log
-from shared.runtime.problems import Problem, encoded, internal_error, invalid_fields, not_found, problem
+from shared.runtime.openapi import document
+from shared.runtime.problems import encoded, internal_error, invalid_fields, problem
 from shared.runtime.telemetry import span
 
 BATCH_ITEMS_MAX: Final = 100
@@ -74,7 +74,7 @@ def create_app(
     # The last added is the outermost.
     app.add_middleware(BodyBound, timeout_s=body_timeout_s)
     app.add_middleware(Edge)
-    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
+    app.openapi = lambda: document(app)  # type: ignore[method-assign]
     return app
 
 
@@ -99,13 +99,6 @@ def read_model(model: type[_Model], value: Any) -> _Model:
     except ValidationError as error:
         refusal = invalid_fields(error)
     raise refusal
-
-
-def accepts(model: type[BaseModel]) -> dict[str, Any]:
-    """`openapi_extra` for a route that parses its own body: says in /openapi.json what it takes."""
-    schema = {"$ref": f"#/components/schemas/{model.__name__}"}
-    body = {"required": True, "content": {"application/json": {"schema": schema}}}
-    return {"requestBody": body, "x-body-schemas": _schemas_of(model)}
 
 
 class Edge:
@@ -344,31 +337,3 @@ def _route(scope: Scope) -> str:
 
 def _method(scope: Scope) -> str:
     return scope["method"] if scope["method"] in {"GET", "POST", "HEAD", "PUT", "PATCH", "DELETE"} else "other"
-
-
-def _openapi(app: FastAPI) -> dict[str, Any]:
-    """FastAPI's document with the bodies that routes parse themselves, problems, and the way to authenticate."""
-    if app.openapi_schema is not None:
-        return app.openapi_schema
-    document = get_openapi(title=app.title, version=app.version, routes=app.routes)
-    schemas: dict[str, Any] = document.setdefault("components", {}).setdefault("schemas", {})
-    schemas |= _schemas_of(Problem)
-    for operation in (each for path in document.get("paths", {}).values() for each in path.values()):
-        schemas |= operation.pop("x-body-schemas", {})
-        responses = operation["responses"]
-        responses.pop("422", None)
-        responses["default"] = {
-            "description": "Refused: the code says which rule, the pointers where.",
-            "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
-        }
-    document["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
-    document["security"] = [{"key": []}]
-    app.openapi_schema = document
-    return document
-
-
-def _schemas_of(model: type[BaseModel]) -> dict[str, Any]:
-    """The JSON Schemas of a model and of what it refers to, by name. FastAPI's document carries no classes."""
-    schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
-    defined: dict[str, Any] = schema.pop("$defs", {})
-    return defined | {model.__name__: schema}

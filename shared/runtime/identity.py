@@ -13,14 +13,14 @@ import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 import asyncpg
 from starlette.requests import Request
 
 from shared.kernel.authority import Role
 from shared.kernel.clock import Clock
-from shared.kernel.errors import Refused
+from shared.kernel.errors import Refused, Unavailable
 from shared.routing.directory_index import DirectoryIndex
 from shared.runtime.budgets import Budgets
 from shared.runtime.database import Database
@@ -29,6 +29,12 @@ from shared.vocabulary.routing import PartyStatus
 #: How long a revoked key may still be believed.
 CACHE_S: Final = 5.0
 CACHED_KEYS_MAX: Final = 20_000
+#: How long a key that nobody has is not asked about again. One issued meanwhile opens that much later.
+UNKNOWN_S: Final = 1.0
+UNKNOWN_KEYS_MAX: Final = 10_000
+#: Keys not seen before are free to make up: so many are looked up at a time, and so many may wait for it.
+LOOK_UPS_MAX: Final = 2
+WAITING_MAX: Final = 100
 
 #: Roles that a key can be issued for; `service` is the instance itself and has none.
 KEY_ROLES: Final = frozenset(Role) - {Role.SERVICE}
@@ -79,7 +85,10 @@ class ApiKeys:
         self._database = database
         self._directory = directory
         self._clock = clock
-        self._cache: dict[bytes, tuple[datetime, tuple[str, Role] | None]] = {}
+        self._cache: dict[bytes, tuple[datetime, tuple[str, Role]]] = {}
+        self._unknown: dict[bytes, datetime] = {}
+        self._strangers = asyncio.Semaphore(LOOK_UPS_MAX)
+        self._waiting = 0
         self._asking: dict[bytes, asyncio.Task[tuple[str, Role] | None]] = {}
 
     async def identify(self, authorization: str | None) -> Identity:
@@ -87,6 +96,7 @@ class ApiKeys:
 
         Raises `Refused`: `unauthenticated` (401) alike for no key, a malformed, unknown or revoked one, and one of a
         party that is gone or of the wrong world (`cw_test_` acts for sandbox parties only, `cw_live_` for live ones).
+        Raises `Unavailable` for a key not seen before while too many such keys wait to be looked up.
         """
         match = _BEARER.fullmatch(authorization or "")
         held = await self._holder(match[1]) if match is not None else None
@@ -103,10 +113,14 @@ class ApiKeys:
         known = self._cache.get(hashed)
         if known is not None and now < known[0]:
             return known[1]
+        if now < self._unknown.get(hashed, now):
+            return None
         # Many requests of one party find its entry outdated at once: one of them asks, all take the answer.
         task = self._asking.get(hashed)
         if task is None:
-            task = self._asking[hashed] = asyncio.create_task(self._look_up(hashed))
+            # A key that was good a moment ago does not wait behind those that somebody makes up.
+            look_up = self._look_up(hashed) if known is not None else self._look_up_stranger(hashed)
+            task = self._asking[hashed] = asyncio.create_task(look_up)
             task.add_done_callback(lambda done: self._asked(hashed, done))
         return await asyncio.shield(task)
 
@@ -115,19 +129,36 @@ class ApiKeys:
         if not task.cancelled():
             task.exception()  # looked at, so that it is not reported as lost when all who waited are gone
 
+    async def _look_up_stranger(self, hashed: bytes) -> tuple[str, Role] | None:
+        if self._waiting >= WAITING_MAX:
+            raise Unavailable("identity_busy")
+        self._waiting += 1
+        try:
+            async with self._strangers:
+                return await self._look_up(hashed)
+        finally:
+            self._waiting -= 1
+
     async def _look_up(self, hashed: bytes) -> tuple[str, Role] | None:
         now = self._clock.now()
         async with self._database.transaction() as session:
             row = await session.driver.fetchrow(_LOOK_UP, hashed)
         if row is None:
-            # Not kept: made-up keys must not push real ones out.
+            # Kept apart: made-up keys must not push real ones out.
             self._cache.pop(hashed, None)
+            _make_room(self._unknown, UNKNOWN_KEYS_MAX)
+            self._unknown[hashed] = now + timedelta(seconds=UNKNOWN_S)
             return None
-        while len(self._cache) >= CACHED_KEYS_MAX:
-            self._cache.pop(next(iter(self._cache)))
+        _make_room(self._cache, CACHED_KEYS_MAX)
         held = row["party"], Role(row["role"])
         self._cache[hashed] = now + timedelta(seconds=CACHE_S), held
         return held
+
+
+def _make_room(cache: dict[bytes, Any], entries_max: int) -> None:
+    """Forget the oldest entries, so that one more has room."""
+    while len(cache) >= entries_max:
+        cache.pop(next(iter(cache)))
 
 
 def unauthenticated() -> Refused:

@@ -15,10 +15,10 @@ from shared.runtime.ports import Admission, Arrival, Parked, Settled, Settlement
 from shared.vocabulary.answers import Outcome
 
 _ADMIT = """
-INSERT INTO inbox (message_id, sender, recipient, sequence, type, digest, topic, partition, "offset")
-SELECT m, s, r, q, t, d, k, p, o
-FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[], $5::text[], $6::text[], $7::text[], $8::int[],
-            $9::bigint[]) WITH ORDINALITY AS a(m, s, r, q, t, d, k, p, o, n)
+INSERT INTO inbox (message_id, sender, recipient, sequence, type, subject, digest, topic, partition, "offset")
+SELECT m, s, r, q, t, u, d, k, p, o
+FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[], $5::text[], $6::text[], $7::text[], $8::text[], $9::int[],
+            $10::bigint[]) WITH ORDINALITY AS a(m, s, r, q, t, u, d, k, p, o, n)
 ORDER BY n
 ON CONFLICT DO NOTHING
 RETURNING digest
@@ -29,11 +29,11 @@ UPDATE inbox AS i SET outcome = a.outcome, code = a.code
 FROM unnest($1::uuid[], $2::text[], $3::text[]) AS a(message_id, outcome, code) WHERE i.message_id = a.message_id
 """
 _PARK = """
-INSERT INTO quarantine (topic, partition, "offset", length_bytes, digest, reason, sender, message_id, body)
-SELECT * FROM unnest($1::text[], $2::int[], $3::bigint[], $4::int[], $5::text[], $6::text[], $7::text[], $8::uuid[],
-                     $9::bytea[])
+INSERT INTO quarantine (topic, partition, "offset", broker_time, length_bytes, digest, reason, sender, message_id, body)
+SELECT * FROM unnest($1::text[], $2::int[], $3::bigint[], $4::timestamptz[], $5::int[], $6::text[], $7::text[],
+                     $8::text[], $9::uuid[], $10::bytea[])
 ON CONFLICT DO NOTHING
-RETURNING topic, partition, "offset"
+RETURNING topic, partition, "offset", broker_time
 """
 
 
@@ -56,6 +56,7 @@ class PostgresUnit:
             [arrival.recipient for arrival in arrivals],
             [arrival.sequence for arrival in arrivals],
             [arrival.type for arrival in arrivals],
+            [arrival.subject for arrival in arrivals],
             [arrival.digest for arrival in arrivals],
             [arrival.topic for arrival in arrivals],
             [arrival.partition for arrival in arrivals],
@@ -93,6 +94,7 @@ class PostgresUnit:
             [row.topic for row in parked],
             [row.partition for row in parked],
             [row.offset for row in parked],
+            [row.broker_time for row in parked],
             [row.length_bytes for row in parked],
             [row.digest for row in parked],
             [row.reason for row in parked],
@@ -100,8 +102,8 @@ class PostgresUnit:
             [row.message_id for row in parked],
             [self._encrypted(row) for row in parked],
         )
-        coordinates = {(row["topic"], row["partition"], row["offset"]) for row in new}
-        return [row for row in parked if (row.topic, row.partition, row.offset) in coordinates]
+        places = {tuple(row) for row in new}
+        return [row for row in parked if (row.topic, row.partition, row.offset, row.broker_time) in places]
 
     def _encrypted(self, row: Parked) -> bytes | None:
         return None if row.record is None else encrypt_record(row.record, self._kek)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -43,12 +43,8 @@ CLOSE_TIMEOUT_S: Final = 5.0
 #: What clients of aiokafka raise when there is no broker, no right, or no topic. A wrong password looks like no broker.
 KAFKA_ERRORS: Final = (KafkaError, OSError)
 
-_REFUSALS: Final = (
-    ClusterAuthorizationFailedError,
-    GroupAuthorizationFailedError,
-    TopicAuthorizationFailedError,
-    UnknownTopicOrPartitionError,
-)
+_TOPIC_REFUSALS: Final = (TopicAuthorizationFailedError, UnknownTopicOrPartitionError)
+_REFUSALS: Final = (ClusterAuthorizationFailedError, GroupAuthorizationFailedError, *_TOPIC_REFUSALS)
 
 _WAITING: Final = (TimeoutError, KafkaTimeoutError)
 
@@ -122,14 +118,15 @@ class KafkaLogWriter:
         self._producer: AIOKafkaProducer | None = None
         self._partition_of = DefaultPartitioner()
 
-    async def append(self, rows: Sequence[OutboxRow]) -> None:
+    async def append(self, rows: Sequence[OutboxRow]) -> frozenset[str]:
         """Append all rows, in order within each key, durable on all in-sync replicas.
 
+        Returns the topics that the broker refuses, which an operator mends while the others are served.
         Raises `Unavailable`: a prefix of each partition's rows may be there, so append all of them again.
         """
         traces = [row.draft.traceparent for row in rows if row.draft.traceparent is not None]
         with span("batch.publish", links=traces, attributes={"batch_records": len(rows)}):
-            await self._append(rows)
+            return await self._append(rows)
 
     async def close(self) -> None:
         """Stop the producer; what was not acknowledged stays in the outbox."""
@@ -142,17 +139,17 @@ class KafkaLogWriter:
                 await producer._sender.close()
                 await producer.client.close()
 
-    async def _append(self, rows: Sequence[OutboxRow]) -> None:
+    async def _append(self, rows: Sequence[OutboxRow]) -> frozenset[str]:
         try:
             producer = await self._started()
-            by_partition: dict[tuple[str, int], list[OutboxRow]] = {}
-            for row in rows:
-                topic, key = row.draft.topic, row.draft.subject.encode()
-                partitions = sorted(await producer.partitions_for(topic))
-                partition = self._partition_of(key, partitions, partitions)
-                by_partition.setdefault((topic, partition), []).append(row)
+            partitions = await self._partitions(producer, {row.draft.topic for row in rows})
         except KAFKA_ERRORS as error:
             raise unavailable(error) from None
+        by_partition: dict[tuple[str, int], list[OutboxRow]] = {}
+        for row in rows:
+            topic, key = row.draft.topic, row.draft.subject.encode()
+            if found := partitions[topic]:
+                by_partition.setdefault((topic, self._partition_of(key, found, found)), []).append(row)
         appends = [self._append_to(producer, where, rows) for where, rows in by_partition.items()]
         # All are waited for, also after a failure: two calls never append to one partition at once.
         outcomes = await asyncio.gather(*appends, return_exceptions=True)
@@ -162,7 +159,23 @@ class KafkaLogWriter:
             # waits goes on by itself when the broker is back, and what it holds is the beginning of what comes again.
             await self.close()
         for failure in failures:
-            raise unavailable(failure) if isinstance(failure, KAFKA_ERRORS) else failure
+            if not isinstance(failure, _TOPIC_REFUSALS):
+                raise unavailable(failure) if isinstance(failure, KAFKA_ERRORS) else failure
+        refused = {topic for topic, found in partitions.items() if not found}
+        return frozenset(
+            refused | {topic for (topic, _), outcome in zip(by_partition, outcomes, strict=True) if outcome is not None}
+        )
+
+    async def _partitions(self, producer: AIOKafkaProducer, topics: Iterable[str]) -> dict[str, list[int]]:
+        """The partitions of each topic, none where the broker refuses it. One that is missing costs a time-out."""
+
+        async def of(topic: str) -> tuple[str, list[int]]:
+            try:
+                return topic, sorted(await producer.partitions_for(topic))
+            except _TOPIC_REFUSALS:
+                return topic, []
+
+        return dict(await asyncio.gather(*(of(topic) for topic in topics)))
 
     async def _append_to(self, producer: AIOKafkaProducer, where: tuple[str, int], rows: Sequence[OutboxRow]) -> None:
         topic, partition = where

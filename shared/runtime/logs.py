@@ -26,6 +26,7 @@ EventName = Literal[
     "decided_again",
     "document_placed",
     "document_refused",
+    "edges_dropped",
     "intake_failed",
     "library_spoke",
     "log_line_broken",
@@ -36,6 +37,7 @@ EventName = Literal[
     "request_failed",
     "service_started",
     "service_stopped",
+    "withdrawal_untold",
 ]
 
 
@@ -65,6 +67,7 @@ LEVELS: Final[Mapping[str, Level]] = {
     "decided_again": "info",
     "document_placed": "info",
     "document_refused": "error",
+    "edges_dropped": "warning",
     "intake_failed": "error",
     "library_spoke": "warning",
     "log_line_broken": "error",
@@ -75,6 +78,7 @@ LEVELS: Final[Mapping[str, Level]] = {
     "request_failed": "error",
     "service_started": "info",
     "service_stopped": "info",
+    "withdrawal_untold": "warning",
 }
 EVENTS: Final = frozenset(get_args(EventName))
 FIELDS: Final = frozenset(Fields.__annotations__)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
+
+import asyncpg
 
 from shared.contracts.registry import MESSAGE_PARKED
 from shared.exchange.accept import Reader, accept
@@ -87,7 +89,10 @@ class Machinery:
         await self.feed.run()
 
     async def run_relay(self, decide_again: DecideAgain) -> None:
-        """Publish as the one relay of this database; stand by while another process is."""
+        """Publish as the one relay of this database; stand by while another process is.
+
+        Raises `Unavailable("relay_lock_lost")` when it can no longer be sure of being the one.
+        """
         outbox = PostgresOutbox(self.database, instance=self.instance, key=self.keys.signing)
         writer = KafkaLogWriter(self.settings.kafka_access(), instance=self.instance)
         settings = RelaySettings(
@@ -99,7 +104,7 @@ class Machinery:
                 # Waits for as long as another process is the relay: the lock goes with that process's connection.
                 await lock.execute("SELECT pg_advisory_lock($1)", RELAY_LOCK)
                 self._relay = Relay(outbox, writer, clock=self.clock, decide_again=decide_again, settings=settings)
-                await self._relay.run()
+                await _while_open(lock, self._relay.run())
             finally:
                 self._relay = None
                 await writer.close()
@@ -274,6 +279,18 @@ async def build_machinery(instance: str, settings: RuntimeSettings) -> Machinery
     api_keys = ApiKeys(database, directory=lambda: shelf.directories.active(clock.now()), clock=clock)
     budgets = Budgets(settings.budget_limits(), clock)
     return Machinery(instance, settings, clock, database, keys, shelf, feed, api_keys, budgets)
+
+
+async def _while_open(connection: asyncpg.Connection, work: Coroutine[Any, Any, None]) -> None:
+    """Do the work for as long as the connection lasts: what PostgreSQL has locked for it goes when it does."""
+    task, running = asyncio.current_task(), asyncio.ensure_future(work)
+    connection.add_termination_listener(lambda _: running.cancel())
+    try:
+        await running
+    except asyncio.CancelledError:
+        if connection.is_closed() and not (task and task.cancelling()):
+            raise Unavailable("relay_lock_lost") from None
+        raise
 
 
 def _aged(name: str, age_s: float, age_s_max: float | None) -> Check:

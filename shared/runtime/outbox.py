@@ -15,7 +15,7 @@ from shared.kernel.errors import Unavailable
 from shared.runtime.database import Database
 from shared.runtime.ports import RESEND_WAIT_MAX, OutboxRow, Settled, Settlement, Stamp
 from shared.runtime.stamping import counts_by_pair, stamp_rows
-from shared.runtime.telemetry import current_traceparent
+from shared.runtime.telemetry import current_traceparent, message_traceparent
 from shared.vocabulary.answers import Outcome
 
 _INSERT = """
@@ -26,16 +26,20 @@ SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[],
 """
 _COLUMNS = """id, message_id, type, subject, sender, recipient, recipient_instance, topic, exercise, body, created_at,
 decided_at, traceparent, sequence, key_id, batch_root, batch_signature, batch_index, batch_size, batch_path"""
-_UNSENT = f"SELECT {_COLUMNS} FROM outbox WHERE sequence IS NOT NULL AND sent_at IS NULL ORDER BY id LIMIT $1"
+_UNSENT = f"""
+SELECT {_COLUMNS} FROM outbox WHERE sequence IS NOT NULL AND sent_at IS NULL AND topic <> ALL ($2::text[])
+ORDER BY id LIMIT $1
+"""
 _UNSTAMPED = f"""
 SELECT {_COLUMNS} FROM outbox AS o
-WHERE sequence IS NULL AND NOT EXISTS (
+WHERE sequence IS NULL AND topic <> ALL ($2::text[]) AND NOT EXISTS (
     SELECT 1 FROM outbox AS before
     WHERE before.subject = o.subject AND before.recipient = o.recipient AND before.id < o.id)
 ORDER BY id LIMIT $1
 """
 _UNRECEIPTED = f"""
 SELECT {_COLUMNS} FROM outbox WHERE sequence IS NOT NULL AND sent_at + least(sent_at - created_at, $3) < $1
+  AND topic <> ALL ($4::text[])
 ORDER BY id LIMIT $2
 """
 _NEXT = """
@@ -87,7 +91,6 @@ async def enqueue(driver: asyncpg.Connection, drafts: Sequence[Draft]) -> None:
 
     From the caller's commit on they will be sent: a crash leaves them here and the relay goes on.
     """
-    running = current_traceparent()  # the request or batch that these drafts answer
     if drafts:
         await driver.execute(
             _INSERT,
@@ -102,7 +105,7 @@ async def enqueue(driver: asyncpg.Connection, drafts: Sequence[Draft]) -> None:
             [draft.body for draft in drafts],
             [draft.created_at for draft in drafts],
             [draft.decided_at for draft in drafts],
-            [draft.traceparent or running for draft in drafts],
+            _traceparents(drafts),
         )
 
 
@@ -139,13 +142,13 @@ class PostgresOutbox:
         self._instance = instance
         self._key = key
 
-    async def unsent(self, limit: int) -> list[OutboxRow]:
+    async def unsent(self, limit: int, *, without: Sequence[str] = ()) -> list[OutboxRow]:
         async with self._database.transaction() as session:
-            return [_row(record) for record in await session.driver.fetch(_UNSENT, limit)]
+            return [_row(record) for record in await session.driver.fetch(_UNSENT, limit, list(without))]
 
-    async def unstamped(self, limit: int) -> list[OutboxRow]:
+    async def unstamped(self, limit: int, *, without: Sequence[str] = ()) -> list[OutboxRow]:
         async with self._database.transaction() as session:
-            return [_row(record) for record in await session.driver.fetch(_UNSTAMPED, limit)]
+            return [_row(record) for record in await session.driver.fetch(_UNSTAMPED, limit, list(without))]
 
     async def stamp(self, rows: Sequence[OutboxRow]) -> list[OutboxRow]:
         async with self._database.transaction() as session:
@@ -173,11 +176,10 @@ class PostgresOutbox:
                 raise Unavailable("outbox_contended")
             return stamped
 
-    async def unreceipted(self, sent_before: datetime, limit: int) -> list[OutboxRow]:
+    async def unreceipted(self, sent_before: datetime, limit: int, *, without: Sequence[str] = ()) -> list[OutboxRow]:
         async with self._database.transaction() as session:
-            return [
-                _row(record) for record in await session.driver.fetch(_UNRECEIPTED, sent_before, limit, RESEND_WAIT_MAX)
-            ]
+            overdue = await session.driver.fetch(_UNRECEIPTED, sent_before, limit, RESEND_WAIT_MAX, list(without))
+            return [_row(record) for record in overdue]
 
     async def mark_sent(self, rows: Sequence[OutboxRow], at: datetime) -> None:
         async with self._database.transaction() as session:
@@ -187,6 +189,16 @@ class PostgresOutbox:
                 await session.driver.execute(_END, ending)
             if waiting:
                 await session.driver.execute(_MARK, waiting, at)
+
+
+def _traceparents(drafts: Sequence[Draft]) -> list[str | None]:
+    """Facts keep the trace of what caused them, for audit; every other message gets one of its own."""
+    running = current_traceparent()  # the request or batch that these drafts answer
+    causes = [draft.traceparent or running for draft in drafts]
+    return [
+        cause if draft.message.lane is Lane.FACT else message_traceparent(cause)
+        for draft, cause in zip(drafts, causes, strict=True)
+    ]
 
 
 def _identity(entry: Settlement) -> tuple[UUID, str, str]:

@@ -62,6 +62,7 @@ class Arrival:
     recipient: str
     sequence: int
     type: str
+    subject: str
     digest: str
     topic: str
     partition: int
@@ -94,11 +95,15 @@ class Settled:
 
 @dataclass(frozen=True, slots=True)
 class Parked:
-    """A quarantine row. `record` is kept only where signature and guard both passed; the adapter encrypts it."""
+    """A quarantine row. `record` is kept only where signature and guard both passed; the adapter encrypts it.
+
+    The broker's time is part of the place: once a topic has been made again, its offsets name other records.
+    """
 
     topic: str
     partition: int
     offset: int
+    broker_time: datetime
     length_bytes: int
     digest: str
     reason: str
@@ -108,13 +113,13 @@ class Parked:
 
 
 class OutboxStore(Protocol):
-    """The relay's side of the outbox."""
+    """The relay's side of the outbox. Rows for the topics in `without` are left where they are."""
 
-    async def unsent(self, limit: int) -> list[OutboxRow]:
+    async def unsent(self, limit: int, *, without: Sequence[str] = ()) -> list[OutboxRow]:
         """Stamped rows whose sending was never noted, in stamping order."""
         ...
 
-    async def unstamped(self, limit: int) -> list[OutboxRow]:
+    async def unstamped(self, limit: int, *, without: Sequence[str] = ()) -> list[OutboxRow]:
         """Rows to stamp, in order. One waits while an earlier one of its subject to its recipient is still there.
 
         So one message of a subject is under way at a time. If it is lost with the broker's disk and sent again, it
@@ -129,7 +134,7 @@ class OutboxStore(Protocol):
         """
         ...
 
-    async def unreceipted(self, sent_before: datetime, limit: int) -> list[OutboxRow]:
+    async def unreceipted(self, sent_before: datetime, limit: int, *, without: Sequence[str] = ()) -> list[OutboxRow]:
         """Rows last sent before then and not yet receipted, in stamping order.
 
         One that had been waiting at its last sending waits as long again, at most `RESEND_WAIT_MAX`: a recipient
@@ -145,8 +150,11 @@ class OutboxStore(Protocol):
 class LogWriter(Protocol):
     """The broker as the relay sees it."""
 
-    async def append(self, rows: Sequence[OutboxRow]) -> None:
-        """Durably append all rows in order, or raise `Unavailable` (some may have been appended)."""
+    async def append(self, rows: Sequence[OutboxRow]) -> frozenset[str]:
+        """Durably append all rows in order, or raise `Unavailable` (some may have been appended).
+
+        Returns the topics that are not there or not ours to write: of their rows, too, only some may have been.
+        """
         ...
 
 

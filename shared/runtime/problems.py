@@ -99,11 +99,6 @@ def internal_error() -> Response:
     return problem(Defect("internal_error"))
 
 
-def not_found() -> Refused:
-    """One answer for what is absent and for what is someone else's."""
-    return Refused("not_found", "there is no such resource for you", status=404)
-
-
 def encoded(value: Any) -> bytes:
     """Compact JSON."""
     return to_json(value)

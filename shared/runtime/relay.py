@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -40,6 +41,9 @@ class RelaySettings:
     resend_after_s: float = 30.0
     back_off_s: float = 0.2
     back_off_s_max: float = 5.0
+    #: A topic that the broker refuses is tried again after so long, then ever more rarely.
+    aside_s: float = 10.0
+    aside_s_max: float = 300.0
 
 
 class Relay:
@@ -61,6 +65,8 @@ class Relay:
         self._settings = settings
         self._news = asyncio.Event()
         self._waits_for = ""
+        #: Topics that the broker refuses: until when their rows are left aside, and for how many seconds that was.
+        self._aside: dict[str, tuple[datetime, float]] = {}
         #: Rows may be stamped but not noted as sent: after a start, and from stamping until the sending is noted.
         self._unsent_possible = True
         self._overdue_checked_at: datetime | None = None
@@ -72,7 +78,7 @@ class Relay:
 
     def check(self) -> Check:
         """Ready also in an outage, which `reason` names: meanwhile messages are safe in the outbox."""
-        return Check("relay", True, self._waits_for)
+        return Check("relay", True, self._waits_for or ("broker_refuses" if self._aside else ""))
 
     async def run(self) -> None:
         """Publish until cancelled. Outages are waited out; only a `Defect` ends it."""
@@ -85,13 +91,14 @@ class Relay:
 
     async def publish_once(self) -> int:
         """Stamp and send one batch; return how many rows were taken (0: nothing to do)."""
+        without = self._set_aside()
         if self._unsent_possible:
             # A predecessor died, or the database failed us, after stamping: later rows must not overtake these.
-            if rows := await self._store.unsent(self._settings.batch_rows_max):
+            if rows := await self._store.unsent(self._settings.batch_rows_max, without=without):
                 await self._send(rows)
                 return len(rows)
             self._unsent_possible = False
-        rows = await self._store.unstamped(self._settings.batch_rows_max)
+        rows = await self._store.unstamped(self._settings.batch_rows_max, without=without)
         if not rows:
             return 0
         stale_before = self._clock.now() - DECISION_AGE_MAX
@@ -118,29 +125,50 @@ class Relay:
 
     async def resend_overdue(self) -> int:
         """Send rows again whose receipt is overdue (a lost broker disk, a lost receipt)."""
-        # Also look once for rows that a rival stamped and never sent: its lock was lost, and it died after ours began.
+        # Also look once for rows that a rival stamped and never sent (its lock was lost, and it died after ours began),
+        # and for those of a topic that is no longer aside.
         self._unsent_possible = True
         overdue = self._clock.now() - timedelta(seconds=self._settings.resend_after_s)
-        rows = await self._store.unreceipted(overdue, self._settings.batch_rows_max)
+        rows = await self._store.unreceipted(overdue, self._settings.batch_rows_max, without=self._set_aside())
         if rows:
             log("outbox_resent", count=len(rows))
             await self._send(rows)
         return len(rows)
 
     async def _send(self, rows: Sequence[OutboxRow]) -> None:
+        refused = await self._appended(rows)
+        self._note_topics({row.draft.topic for row in rows}, refused)
+        # What was refused stays unsent, in its order: a pair's rows all go to one topic, so nothing overtakes them.
+        if sent := [row for row in rows if row.draft.topic not in refused]:
+            await self._store.mark_sent(sent, self._clock.now())
+            self.last_progress = self._clock.now()
+        self._waits_for = ""
+
+    async def _appended(self, rows: Sequence[OutboxRow]) -> AbstractSet[str]:
         """Append the batch; on an outage append the whole batch again, or its order could break."""
         back_off_s = self._settings.back_off_s
         while True:
             try:
-                await self._log_writer.append(rows)
-                break
+                return await self._log_writer.append(rows)
             except Unavailable as error:
                 self._waits_for = error.code
                 log("relay_waits", code=error.code, count=len(rows))
                 await asyncio.sleep(back_off_s)
                 back_off_s = min(back_off_s * 2, self._settings.back_off_s_max)
-        await self._store.mark_sent(rows, self._clock.now())
-        self._waits_for, self.last_progress = "", self._clock.now()
+
+    def _set_aside(self) -> list[str]:
+        """The topics that are left aside now."""
+        now = self._clock.now()
+        return [topic for topic, (until, _) in self._aside.items() if now < until]
+
+    def _note_topics(self, tried: AbstractSet[str], refused: AbstractSet[str]) -> None:
+        for topic in tried - refused:
+            self._aside.pop(topic, None)
+        for topic in tried & refused:
+            _, waited_s = self._aside.get(topic, (None, self._settings.aside_s / 2))
+            wait_s = min(waited_s * 2, self._settings.aside_s_max)
+            self._aside[topic] = self._clock.now() + timedelta(seconds=wait_s), wait_s
+            log("relay_waits", code="broker_refuses", topic=topic)
 
     async def _patiently(self, step: Callable[[], Awaitable[int]]) -> int:
         back_off_s = self._settings.back_off_s

@@ -1,7 +1,9 @@
 """Traces: OpenTelemetry spans with closed lists of names and attributes (`docs/operations/traces.md`).
 
-Off, it costs one comparison per span. A trace follows a request to its outbox rows; each consumed batch begins a trace
-of its own with a link to every record's: a referral's life is not one endless trace.
+Off, it costs one comparison per span. Each message between instances has a trace of its own, so that whoever reads
+two of them cannot tell that one referral caused both; only their origin has the links back (`message_traceparent`),
+and audit, whose facts keep the trace of what caused them. Each consumed batch begins a trace of its own with a link
+to every record's.
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ from opentelemetry.util.types import Attributes as OtelAttributes
 
 from shared.kernel.errors import CausewayError
 
-SpanName = Literal["batch.consume", "batch.publish", "http.request"]
+SpanName = Literal["batch.consume", "batch.publish", "http.request", "message.create"]
 Attributes = TypedDict(
     "Attributes",
     {
@@ -51,6 +53,7 @@ _KINDS: Final = {
     "batch.consume": SpanKind.CONSUMER,
     "batch.publish": SpanKind.PRODUCER,
     "http.request": SpanKind.SERVER,
+    "message.create": SpanKind.PRODUCER,
 }
 
 
@@ -145,6 +148,18 @@ def current_trace_id() -> str | None:
     """The running trace's id, 32 hexadecimal digits, or None if none is being recorded."""
     traceparent = current_traceparent()
     return None if traceparent is None else traceparent[3:35]
+
+
+def message_traceparent(cause: str | None) -> str | None:
+    """The `traceparent` of a message that leaves for another instance: a new trace, whose first span links to `cause`.
+
+    The link stays in this process's own telemetry; the message carries nothing of `cause`. None if that is not
+    recorded.
+    """
+    if cause is None:
+        return None
+    with span("message.create", links=[cause]):
+        return current_traceparent()
 
 
 class FileExporter(SpanExporter):

@@ -75,6 +75,7 @@ class WorkReason(Code):
     UNKNOWN_JURISDICTION = "unknown_jurisdiction", _CAUSEWAY
     UNKNOWN_PROVIDER = "unknown_provider", _CAUSEWAY
     TOO_WIDE = "too_wide", _CAUSEWAY
+    UNDELIVERABLE = "undeliverable", _CAUSEWAY
 
 
 class Fact(Code):

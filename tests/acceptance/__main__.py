@@ -16,8 +16,6 @@ from tests.acceptance.verbs import VERBS, WholeDemo
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "acceptance.md"
-#: The newer family of JUnit reports has no place for a test's figures.
-_REPORT_OPTIONS = ("-o", "junit_family=xunit1")
 HEAD = """\
 # What finished work must show
 
@@ -63,7 +61,7 @@ def run_tests(tests: Sequence[str]) -> dict[str, Tested]:
     """Run the tests in a process of their own; what each came to, by its name."""
     with tempfile.TemporaryDirectory(prefix="causeway-acceptance-") as folder:
         report = Path(folder) / "report.xml"
-        command = [sys.executable, "-m", "pytest", "-q", f"--junitxml={report}", *_REPORT_OPTIONS, *tests]
+        command = [sys.executable, "-m", "pytest", "-q", f"--junitxml={report}", *tests]
         print(f"running {len(tests)} tests", flush=True)
         subprocess.run(command, cwd=ROOT, check=False)
         return read_report(report.read_text(encoding="utf-8")) if report.exists() else {}

@@ -14,7 +14,7 @@ from deploy.devstack.settings import inherited_environment
 SUPPORT = Path(__file__).parents[1] / "support"
 
 
-def causeway(state: Path, *arguments: str, timeout_s: float = 120.0) -> subprocess.CompletedProcess[str]:
+def causeway(state: Path, *arguments: str, timeout_s: float = 300.0) -> subprocess.CompletedProcess[str]:
     """Run a verb of `causeway` on the stack in `state`, not on a terminal; its exit code is the caller's to judge."""
     environment = {name: value for name, value in inherited_environment().items() if not name.startswith("CAUSEWAY_")}
     return subprocess.run(
@@ -35,6 +35,6 @@ def foreign(script: str, document: Any = None, arguments: Sequence[str] = ()) ->
         input=json.dumps(document),
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=False,
     )

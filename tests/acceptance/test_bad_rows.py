@@ -15,7 +15,7 @@ from tests.support.running import HOTLINE, OTHER_HOTLINE, Exchange, referral
 Record = Callable[[str, object], None]
 
 ROWS, BAD_AT = 1000, 617
-QUIET_S_MAX = 120.0
+QUIET_S_MAX = 300.0
 
 _APPLIED = """
 SELECT count(DISTINCT referral_id) AS n FROM edge JOIN sent USING (message_id)

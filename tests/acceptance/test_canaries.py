@@ -180,7 +180,7 @@ async def dump(exchange: Exchange) -> None:
     for service in (*SERVICES, "audit"):
         with (folder / f"{service}.sql").open("wb") as file:
             command = [str(_binaries() / "pg_dump"), f"{base}/causeway_{service}"]
-            await asyncio.to_thread(subprocess.run, command, stdout=file, check=True, timeout=60)
+            await asyncio.to_thread(subprocess.run, command, stdout=file, check=True, timeout=180)
 
 
 @pytest.fixture(scope="module")

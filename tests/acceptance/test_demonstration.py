@@ -25,7 +25,7 @@ REFERRALS = 150
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Demonstration:
-    return run_demo(tmp_path_factory.mktemp("demo"), REFERRALS, timeout_s=180)
+    return run_demo(tmp_path_factory.mktemp("demo"), REFERRALS, timeout_s=600)
 
 
 @pytest.fixture(scope="module")

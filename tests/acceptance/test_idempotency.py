@@ -17,7 +17,7 @@ from tests.support.running import HOTLINE, OTHER_HOTLINE, Exchange, referral, un
 
 SECOND = "hotline-api-2"
 #: What a second API process needs to take referrals; the relay of the first sends what they become.
-API_PARTS = ("api", "intake", "documents")
+API_PARTS = ("api", "documents")
 RACERS = 50
 POSTS, KILLS = 120, 3
 

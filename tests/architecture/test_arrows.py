@@ -86,7 +86,7 @@ def planted(copy: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
 def check_contracts(tree: Path, *contracts: str) -> subprocess.CompletedProcess[str]:
     options = [option for contract in contracts for option in ("--contract", contract)]
     command = [str(Path(sys.executable).with_name("lint-imports")), "--no-logo", "--no-cache", *options]
-    return subprocess.run(command, cwd=tree, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(command, cwd=tree, capture_output=True, text=True, timeout=180, check=False)
 
 
 def contracts() -> dict[str, str]:

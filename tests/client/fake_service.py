@@ -31,11 +31,12 @@ def accepts_everything(_: dict[str, Any]) -> Refusal | None:
 class FakeService:
     """`refuse` says which submissions are refused, as (status, code, field, rule); `batch_refusal` refuses bodies.
 
-    `canned` are the answers of all other paths.
+    `route` is what a check finds for one that is not refused; `canned` are the answers of all other paths.
     """
 
     refuse: Callable[[dict[str, Any]], Refusal | None] = accepts_everything
     batch_refusal: Callable[[list[dict[str, Any]]], Refusal | None] = lambda _: None
+    route: Callable[[dict[str, Any]], dict[str, Any]] = lambda _: {}
     page_size: int = 200
     referrals: dict[str, UUID] = field(default_factory=dict)
     stored: list[dict[str, Any]] = field(default_factory=list)
@@ -78,7 +79,8 @@ class FakeService:
         for index, referral in enumerate(body["referrals"]):
             refused = self.refuse(referral)
             if refused is None:
-                results.append({"index": index, "ok": True, "state": "routed", "recipients": []})
+                routed = {"state": "routed", "recipients": []} | self.route(referral)
+                results.append({"index": index, "ok": True, **routed})
             else:
                 item = {"code": refused[1], "field": refused[2], "rule": refused[3]}
                 results.append({"index": index, "ok": False, "problem": item})

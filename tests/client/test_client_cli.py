@@ -17,7 +17,7 @@ import pytest
 import uvicorn
 from cyclopts import App
 
-from client.cli import flow, inbox, output, referral
+from client.cli import case, flow, inbox, notice, output, referral
 from client.cli.progress import progress
 from tests.client.fake_service import KEY, FakeService
 from tests.client.fake_service import referral as submission
@@ -66,7 +66,7 @@ def run(served: tuple[FakeService, str], service: FakeService, monkeypatch: pyte
     monkeypatch.setenv("CAUSEWAY_URL", served[1])
     monkeypatch.setenv("CAUSEWAY_API_KEY", KEY)
     program = App(name="causeway")
-    for module in (referral, inbox, flow):
+    for module in (referral, inbox, case, notice, flow):
         program.command(module.app)
 
     def called(*arguments: object) -> Ended:
@@ -97,6 +97,7 @@ def test_an_import_ends_with_1_when_a_row_was_refused_and_names_the_report(run: 
         "rows": 2,
         "states": {"routed": 1},
         "existing": 0,
+        "left_out": 0,
         "refused": 1,
         "stopped": None,
         "dry_run": False,
@@ -124,6 +125,80 @@ def test_a_check_says_per_row_what_would_be_refused(run: Run, service: FakeServi
     assert service.stored == []
 
 
+def test_a_check_shows_where_each_row_would_go_and_by_which_rules(
+    run: Run, service: FakeService, tmp_path: Path
+) -> None:
+    edge = {"recipient": "p.example", "purpose": "takedown", "reason": "r", "rules": ["one", "two"]}
+    service.route = lambda one: (
+        {"recipients": [edge]}
+        if one["external_ref"] == "CASE-1"
+        else {"state": "unroutable", "work_reason": "no_route", "recipients": []}
+    )
+    ended = run("referral", "check", written(tmp_path / "a.jsonl", submission(1), submission(2)))
+    assert ended.code == 0
+    assert ended.out.splitlines()[:3] == [
+        "row\tstate\trecipient\tpurpose\trules",
+        "1\trouted\tp.example\ttakedown\tone two",
+        "2\tunroutable (no_route)\t\t\t",
+    ]
+
+
+def test_rows_of_another_origin_are_left_out_and_said_so(run: Run, service: FakeService, tmp_path: Path) -> None:
+    named = [{"origin": f"{name}.example", "referral": submission(number)} for number, name in enumerate("abb")]
+    path = written(tmp_path / "a.jsonl", *named, submission(3))
+    ended = run("referral", "import", path, "--origin", "a.example")
+    assert (ended.code, [one["external_ref"] for one in service.stored]) == (0, ["CASE-0", "CASE-3"])
+    assert "2 left out: they name another origin\n" in ended.out
+
+
+def test_an_origin_that_no_row_is_of_is_a_wrong_call(run: Run, service: FakeService, tmp_path: Path) -> None:
+    path = written(tmp_path / "a.jsonl", {"origin": "a.example", "referral": submission(1)})
+    ended = run("referral", "check", path, "--origin", "c.example")
+    assert (ended.code, "origin_has_no_rows" in ended.err, service.requests) == (2, True, [])
+
+
+def test_the_work_list_says_what_each_referral_waits_for(run: Run, service: FakeService) -> None:
+    item = {"referral_id": ID, "external_ref": "CASE-1", "state": "unroutable", "work_reason": "no_route"}
+    service.canned["/v1/work"] = (200, {"items": [item | {"since": "2026-03-15T12:00:00Z"}], "next": None})
+    ended = run("referral", "work", "--reason", "no_route")
+    assert (ended.code, f"{ID}\tCASE-1\tunroutable\tno_route\t2026-03-15T12:00:00.000Z\n" in ended.out) == (0, True)
+    assert run("referral", "work", "--json").json["items"][0]["work_reason"] == "no_route"
+
+
+@pytest.mark.parametrize(
+    ("path", "arguments", "body"),
+    [
+        (f"cases/{ID}:accept", ["case", "accept", ID], {}),
+        (f"cases/{ID}:accept", ["case", "accept", ID, "--case-reference", "K-1"], {"case_reference": "K-1"}),
+        (f"cases/{ID}:decline", ["case", "decline", ID, "--reason", "already_known"], {"reason": "already_known"}),
+        (
+            f"cases/{ID}:outcome",
+            f"case outcome {ID} closed --close-reason no_crime --child-identified no --child-safeguarded yes".split(),
+            {"outcome": "closed", "close_reason": "no_crime", "child_identified": "no", "child_safeguarded": "yes"},
+        ),
+        (f"inbox/{ID}:acknowledge-withdrawal", ["inbox", "acknowledge-withdrawal", ID], {}),
+        (f"notices/{ID}:acknowledge", ["notice", "acknowledge", ID], {}),
+        (
+            f"notices/{ID}:action",
+            ["notice", "action", ID, "removed", "preserved", "--effective-at", "2026-03-15T12:00:00"],
+            {"actions": ["removed", "preserved"], "effective_at": "2026-03-15T12:00:00.000Z"},
+        ),
+        (f"notices/{ID}:reject", ["notice", "reject", ID, "--reason", "technical"], {"reason": "technical"}),
+        (f"notices/{ID}:not-ours", ["notice", "not-ours", ID, "--suggested", "q.example"], {"suggested": "q.example"}),
+        (f"notices/{ID}:acknowledge-withdrawal", ["notice", "acknowledge-withdrawal", ID], {}),
+    ],
+)
+def test_a_recipient_answers_from_the_prompt(
+    run: Run, service: FakeService, path: str, arguments: list[str], body: dict[str, Any]
+) -> None:
+    name = "notice_id" if path.startswith("notices") else "referral_id"
+    service.canned[f"/v1/{path}"] = (202, {name: ID, "state": "moved"})
+    ended = run(*arguments)
+    assert (ended.code, ended.out, ended.err) == (0, f"{ID}: moved\n", "")
+    assert service.requests[-1][1:3] == (f"/v1/{path}", body)
+    assert run(*arguments, "--json").json == {name: ID, "state": "moved"}
+
+
 def test_an_import_of_the_wrong_key_stops_and_says_so(run: Run, service: FakeService, tmp_path: Path) -> None:
     service.batch_refusal = lambda _: (401, "unauthenticated", None, "")
     ended = run("referral", "import", written(tmp_path / "a.jsonl", submission(1)), "--json")
@@ -137,7 +212,10 @@ def test_one_referral_is_submitted(run: Run, service: FakeService, tmp_path: Pat
     assert (ended.code, ended.json["state"]) == (0, "routed")
     assert service.requests[0][3]["idempotency-key"] == "mine-1"
     again = run("referral", "submit", path)
-    assert (again.code, again.err) == (1, "error: external_ref_exists\n")
+    earlier = service.referrals["CASE-1"]
+    told = f"  this external_ref was filed before: causeway referral show {earlier}\n"
+    assert (again.code, again.err) == (1, f"error: external_ref_exists\n{told}")
+    assert run("referral", "submit", path, "--json").json["error"]["referral_id"] == str(earlier)
 
 
 def test_a_refusal_names_the_fields_for_people_and_for_programs(run: Run, service: FakeService) -> None:
@@ -171,7 +249,7 @@ def test_a_referral_is_shown_with_its_edges(run: Run, service: FakeService) -> N
     ended = run("referral", "show", ID)
     assert ended.code == 0
     assert "unroutable (no_route)" in ended.out
-    assert "p.example\ttakedown\tr\tone two\tapplied\tnone\n" in ended.out
+    assert "p.example\ttakedown\tr\tone two\tapplied\t\tnone\n" in ended.out
 
 
 def test_a_list_stops_at_its_limit(run: Run, service: FakeService, tmp_path: Path) -> None:
@@ -210,12 +288,12 @@ def test_the_inbox_lists_what_was_offered_and_what_was_issued(run: Run, service:
     item = {"referral_id": ID, "origin": "h.example", "purpose": "investigation", "state": "offered", "exercise": True}
     item["received_at"] = "2026-03-15T12:00:00Z"
     service.canned["/v1/inbox"] = (200, {"items": [item], "next": None})
-    service.canned["/v1/notices"] = (
-        200,
-        {"items": [{"notice_id": ID, "state": "issued", "exercise": True}], "next": None},
-    )
+    notice = {"notice_id": ID, "state": "issued", "exercise": True, "contact": "h.example", "purpose": "takedown"}
+    notice |= {"received_at": "2026-03-15T12:00:00Z", "edge": {"deadlines": {"acknowledge_h": None, "act_h": 24}}}
+    service.canned["/v1/notices"] = (200, {"items": [notice], "next": None})
     assert f"{ID}\th.example\tinvestigation\toffered\t" in run("inbox").out
-    assert f"{ID}\tissued\tTrue\n" in run("inbox", "notices").out
+    line = f"{ID}\th.example\ttakedown\tissued\tTrue\t2026-03-15T12:00:00.000Z\tact within 24 h\n"
+    assert line in run("inbox", "notices").out
     assert run("inbox", "--state", "offered", "--json").json["items"][0]["referral_id"] == ID
 
 
@@ -228,9 +306,18 @@ def test_a_flow_is_listed_with_its_purpose(run: Run, service: FakeService) -> No
         "offset": 3,
         "digest": "ab" * 32,
     }
-    message |= {"type": "causeway.referral_offered.v1", "sender": "h.example", "recipient": "p.example"}
-    service.canned[f"/v1/flows/{ID}"] = (200, {"referral_id": ID, "messages": [message]})
-    assert "h.example\tp.example\tcauseway.referral_offered.v1" in run("flow", ID, "--purpose", "yearly audit").out
+    offer = {"type": "causeway.referral_offered.v1", "sender": "h.example", "recipient": "p.example", "rules": ["one"]}
+    decision = {
+        "offset": 4,
+        "detail": {"not_sent": [{"recipient": "q.example", "purpose": "takedown", "rules": ["no"]}]},
+    }
+    parked = {"offset": 5, "detail": {"reason": "version_unknown", "topic": "u", "partition": 1, "offset": 7}}
+    messages = [message | offer, message | decision, message | parked]
+    service.canned[f"/v1/flows/{ID}"] = (200, {"referral_id": ID, "messages": messages})
+    shown = run("flow", ID, "--purpose", "yearly audit").out
+    assert "t/0/3\th.example\tp.example\tcauseway.referral_offered.v1\tone\t" in shown
+    assert "t/0/4: not sent to q.example for takedown: no\n" in shown
+    assert "t/0/5: parked u/1/7: version_unknown\n" in shown
     assert service.requests[-1][3]["purpose"] == "yearly audit"
     assert run("flow", ID).code == 2
 
@@ -247,6 +334,8 @@ def test_a_flow_is_listed_with_its_purpose(run: Run, service: FakeService) -> No
         ["referral", "list", "--key", "cw_test_short"],
         ["flow", ID, "--purpose", "no"],
         ["inbox", "--frequency", "daily"],
+        ["notice", "action", ID],
+        ["case", "decline", ID, "--reason", "because"],
     ],
 )
 def test_a_wrong_call_ends_with_2_and_asks_nothing(run: Run, service: FakeService, arguments: list[str]) -> None:
@@ -327,6 +416,7 @@ def test_a_reader_that_goes_away_early_gets_no_traceback(served: tuple[FakeServi
 
 
 def test_help_needs_neither_the_http_library_nor_the_contracts() -> None:
-    program = "import sys, client.cli.referral, client.cli.inbox, client.cli.flow; print(*sys.modules)"
+    verbs = ", ".join(f"client.cli.{name}" for name in ("referral", "inbox", "case", "notice", "flow"))
+    program = f"import sys, {verbs}; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout.split()
     assert not {"httpx", "pydantic", "shared.contracts"} & set(loaded)

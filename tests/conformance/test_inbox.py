@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
 from shared.kernel.ids import uuid7
 from shared.runtime.ports import Admission
 from shared.vocabulary.answers import Outcome
 from tests.conformance.conftest import Stores
-from tests.support.builders import arrival, draft, parked, raw_record
+from tests.support.builders import AT, arrival, draft, parked, raw_record
 
 
 class Broken(Exception):
@@ -120,6 +122,16 @@ async def test_parking_again_changes_nothing(stores: Stores) -> None:
     async with stores.inbox.unit() as unit:
         assert [row.offset for row in await unit.park([parked(1, reason="body_invalid"), parked(3)])] == [3]
     assert await stores.parked() == 3
+
+
+async def test_another_record_at_the_offset_of_a_parked_one_is_parked_too(stores: Stores) -> None:
+    """A topic that is made again counts its offsets from zero. Both may have the same value: none, say."""
+    before, after = parked(7), parked(7, at=AT + timedelta(seconds=1))
+    async with stores.inbox.unit() as unit:
+        assert await unit.park([before]) == [before]
+    async with stores.inbox.unit() as unit:
+        assert await unit.park([before, after]) == [after]
+    assert await stores.parked() == 2
 
 
 async def test_nothing_of_a_batch_that_fails_is_there(stores: Stores) -> None:

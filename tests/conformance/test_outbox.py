@@ -93,6 +93,18 @@ async def test_a_row_waits_while_an_earlier_one_of_its_subject_is_not_receipted(
     assert ids(await stores.outbox.unstamped(100)) == [after.message_id, another.message_id]
 
 
+async def test_rows_for_topics_that_are_left_aside_stay_where_they_are(stores: Stores) -> None:
+    aside, taken = draft(topic="causeway.inbox.industry.v1"), draft()
+    await stores.enqueue([aside, taken])
+    without = [aside.topic]
+    assert ids(await stores.outbox.unstamped(1, without=without)) == [taken.message_id]
+    rows = await stores.outbox.stamp(await stores.outbox.unstamped(100))
+    assert ids(await stores.outbox.unsent(1, without=without)) == [taken.message_id]
+    await stores.outbox.mark_sent(rows, AT)
+    assert ids(await stores.outbox.unreceipted(LATER, 1, without=without)) == [taken.message_id]
+    assert ids(await stores.outbox.unreceipted(LATER, 9)) == [aside.message_id, taken.message_id]
+
+
 async def test_the_same_subject_to_another_recipient_does_not_wait(stores: Stores) -> None:
     subject = uuid7()
     await stamped(stores, draft(subject))

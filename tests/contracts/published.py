@@ -22,7 +22,7 @@ def _pattern(_: Any, pattern: str, instance: Any, __: Any) -> Iterator[Validatio
         yield ValidationError("pattern")
 
 
-_Validator = extend(Draft202012Validator, {"pattern": _pattern})
+EcmaValidator = extend(Draft202012Validator, {"pattern": _pattern})
 
 
 @cache
@@ -33,7 +33,7 @@ def schema(name: str) -> dict[str, Any]:
 
 @cache
 def _validator(name: str) -> Any:
-    return _Validator(schema(name), format_checker=FormatChecker())
+    return EcmaValidator(schema(name), format_checker=FormatChecker())
 
 
 def schema_accepts(name: str, value: Any) -> bool:

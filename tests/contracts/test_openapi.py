@@ -10,13 +10,24 @@ from typing import Any
 import httpx
 import pytest
 from fastapi import FastAPI
+from hypothesis import given
+from hypothesis import strategies as st
 from openapi_spec_validator import validate
 from openapi_spec_validator.validation.exceptions import OpenAPIValidationError
 
 from deploy.artifacts.openapi import ASSEMBLE, offline, openapi
+from shared.kernel.errors import Refused, Unavailable
+from shared.runtime.budgets import BudgetExceeded
+from shared.runtime.idempotency import read_key
+from shared.runtime.identity import ApiKeys, unauthenticated
+from shared.runtime.openapi import IDEMPOTENCY_KEY
+from tests.contracts.described import Described
+from tests.contracts.published import EcmaValidator
 
 OPEN_TO_ALL = {"/livez", "/readyz", "/metrics", "/openapi.json"}
 ANY_ID = "019b2d3c-4400-7000-8000-000000000001"
+#: The headers by which refusals tell what to do.
+OF_REFUSALS = {"www-authenticate", "ratelimit-limit", "ratelimit-reset", "ratelimit-remaining", "retry-after"}
 BODIES = (b"", b"{}", b"not json")
 
 
@@ -54,6 +65,53 @@ async def test_nothing_answers_without_credentials(instance: str) -> None:
                 answer = await client.request(method, path, content=body)
                 assert (answer.status_code, answer.json()["code"]) == (401, "unauthenticated"), (method, path)
                 assert answer.headers["www-authenticate"] == "Bearer"
+
+
+@pytest.mark.parametrize("instance", ASSEMBLE)
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (unauthenticated(), 401),
+        (BudgetExceeded(limit=10, reset_s=3), 429),
+        (Unavailable("database_unavailable"), 503),
+    ],
+    ids=["401", "429", "503"],
+)
+async def test_who_is_not_let_in_is_answered_as_described(
+    instance: str, error: Exception, status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuse(_keys: ApiKeys, _authorization: str | None) -> None:
+        raise error
+
+    monkeypatch.setattr(ApiKeys, "identify", refuse)
+    described = Described(instance)
+    async with client_of(offline(instance)) as client:
+        for method, path in operations(instance):
+            answer = await client.request(method, path)
+            assert answer.status_code == status
+            assert described.differences(answer) == [], (method, path)
+            stripped = {name: each for name, each in answer.headers.items() if name not in OF_REFUSALS}
+            without = httpx.Response(status, headers=stripped, content=answer.content, request=answer.request)
+            assert described.differences(without) != [], (method, path)
+
+
+@pytest.mark.parametrize("instance", ASSEMBLE)
+def test_every_act_asks_for_an_idempotency_key_and_no_look_does(instance: str) -> None:
+    for path, methods in openapi(instance)["paths"].items():
+        for method, operation in methods.items():
+            asks = IDEMPOTENCY_KEY in operation.get("parameters", [])
+            assert asks == (method == "post" and not path.endswith(":check")), path
+
+
+@given(st.text(max_size=70) | st.from_regex(r"[A-Za-z0-9._-]{1,66}", fullmatch=True))
+def test_the_described_idempotency_key_is_the_one_that_is_taken(key: str) -> None:
+    described = bool(EcmaValidator(IDEMPOTENCY_KEY["schema"]).is_valid(key))
+    try:
+        read_key(key)
+    except Refused:
+        assert not described
+    else:
+        assert described
 
 
 @pytest.mark.parametrize("instance", ASSEMBLE)

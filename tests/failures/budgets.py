@@ -11,7 +11,7 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -91,22 +91,23 @@ class Excess:
 
 async def one_party_over_its_budget(exchange: SplitExchange, *, seconds: float) -> Excess:
     """Measure the others for `seconds` without, with, and again without the greedy party beside them."""
-    before, during, after = (Sender(exchange, withdrawn_share=0) for _ in range(3))
-    turns = int(OTHERS_PER_S * seconds)
-    for sender in (before, during, after):
-        await sender.send_paced(_of_others(10), OTHERS_PER_S)  # caches warm, connections open
-        sender.tally.answered_s.clear()
-        sender.tally.statuses.clear()
-    await before.send_paced(_of_others(turns), OTHERS_PER_S)
-    memory_before_kib = memory_kib(exchange)
-    access = exchange.parties[GREEDY]
-    asking = asyncio.create_task(ask_elsewhere(access.url, access.key, per_s=EXCESS * PER_S, seconds=seconds))
-    await during.send_paced(_of_others(turns), OTHERS_PER_S)
-    greedy = await asking
-    memory_after_kib = memory_kib(exchange)
-    await after.send_paced(_of_others(turns), OTHERS_PER_S)
-    for sender in (before, during, after):
-        await sender.close()
+    async with AsyncExitStack() as senders:
+        before, during, after = [
+            await senders.enter_async_context(Sender(exchange, withdrawn_share=0)) for _ in range(3)
+        ]
+        turns = int(OTHERS_PER_S * seconds)
+        for sender in (before, during, after):
+            await sender.send_paced(_of_others(10), OTHERS_PER_S)  # caches warm, connections open
+            sender.tally.answered_s.clear()
+            sender.tally.statuses.clear()
+        await before.send_paced(_of_others(turns), OTHERS_PER_S)
+        memory_before_kib = memory_kib(exchange)
+        access = exchange.parties[GREEDY]
+        asking = asyncio.create_task(ask_elsewhere(access.url, access.key, per_s=EXCESS * PER_S, seconds=seconds))
+        await during.send_paced(_of_others(turns), OTHERS_PER_S)
+        greedy = await asking
+        memory_after_kib = memory_kib(exchange)
+        await after.send_paced(_of_others(turns), OTHERS_PER_S)
     return Excess(
         greedy_statuses=greedy["statuses"],
         greedy_told_to_wait=greedy["told_to_wait"],

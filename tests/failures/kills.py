@@ -66,17 +66,17 @@ async def kill_through(
     """Deal all blows, each into a burst of posts of its own; then post the rest. Returns what was done."""
     drawn, began = random.Random(seed), monotonic()
     kills: list[Kill] = []
-    for blow in blows:
-        await _until_in_flight(exchange, lambda messages: messages <= IN_FLIGHT_MAX)
-        burst = asyncio.create_task(sender.send(_burst(wanted, referrals_per_blow)))
-        in_flight = await _until_in_flight(exchange, lambda messages: messages >= IN_FLIGHT_MIN)
-        after_s = monotonic() - began
-        pid = await _strike(exchange, blow, drawn)
-        kills.append(Kill("freeze" if blow.frozen_s else "kill", blow.target, pid, after_s, in_flight))
-        say(str(kills[-1]))
-        await burst
-    await sender.send(wanted)
-    await exchange.stop_watching()
+    async with exchange.watched():
+        for blow in blows:
+            await _until_in_flight(exchange, lambda messages: messages <= IN_FLIGHT_MAX)
+            burst = asyncio.create_task(sender.send(_burst(wanted, referrals_per_blow)))
+            in_flight = await _until_in_flight(exchange, lambda messages: messages >= IN_FLIGHT_MIN)
+            after_s = monotonic() - began
+            pid = await _strike(exchange, blow, drawn)
+            kills.append(Kill("freeze" if blow.frozen_s else "kill", blow.target, pid, after_s, in_flight))
+            say(str(kills[-1]))
+            await burst
+        await sender.send(wanted)
     return kills
 
 

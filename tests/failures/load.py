@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from time import monotonic
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import httpx
 
@@ -107,7 +107,10 @@ class Sender:
                 await asyncio.sleep(began + turn / per_s - loop.time())
                 group.create_task(self._until_answered(post))
 
-    async def close(self) -> None:
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
         await self._http.aclose()
 
     async def _until_answered(self, post: Post) -> None:

@@ -41,19 +41,18 @@ def blows(kills: int, freezes: int, seed: int) -> list[Blow]:
 async def soak(exchange: SplitExchange, given: argparse.Namespace) -> Verdict:
     """Everything between start and account."""
     wanted = blows(given.kills, given.freezes, given.seed)
-    sender = Sender(exchange, seed=given.seed)
-    await exchange.start(*PROCESSES)
-    done = await kill_through(
-        exchange,
-        sender,
-        posts(given.referrals, given.seed),
-        blows=wanted,
-        referrals_per_blow=given.referrals // (len(wanted) + 1),
-        seed=given.seed,
-        say=lambda line: print(line, flush=True),
-    )
-    await exchange.until_receipted(RECEIPTED_S_MAX)
-    await sender.close()
+    async with Sender(exchange, seed=given.seed) as sender:
+        await exchange.start(*PROCESSES)
+        done = await kill_through(
+            exchange,
+            sender,
+            posts(given.referrals, given.seed),
+            blows=wanted,
+            referrals_per_blow=given.referrals // (len(wanted) + 1),
+            seed=given.seed,
+            say=lambda line: print(line, flush=True),
+        )
+        await exchange.until_receipted(RECEIPTED_S_MAX)
     verdict = await judge(exchange, sender.tally)
     killed = sum(blow.how == "kill" for blow in done)
     answered_s = sender.tally.answered_s

@@ -6,9 +6,9 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -21,7 +21,7 @@ from tests.support.stack import embedded_settings
 
 #: label → (instance, parts; all of them if none is named)
 PROCESSES: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
-    "api": ("hotline", ("api", "intake", "documents")),
+    "api": ("hotline", ("api", "documents")),
     "relay": ("hotline", ("relay", "documents")),
     "consumer": ("hotline", ("consumer", "documents")),
     "law_enforcement": ("law_enforcement", ()),
@@ -29,7 +29,7 @@ PROCESSES: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
     "audit": ("audit", ()),
 }
 BROKER, DATABASE = "broker", "database"
-START_S_MAX: Final = 90.0
+START_S_MAX: Final = 180.0
 #: What is receipted: messages between two parties. Facts and receipts are not.
 RECEIPTED: Final = [each.type for each in ALL if each.lane in (Lane.REFERRAL, Lane.NOTICE)]
 _UNRECEIPTED = "SELECT count(message_id) FROM outbox WHERE type = ANY($1::text[])"
@@ -85,7 +85,7 @@ class SplitExchange(Exchange):
         os.kill(pid, signal.SIGCONT)
 
     async def unreceipted(self) -> int:
-        """Messages between parties that wait for their receipt, in all outboxes. Asked often: connections are kept."""
+        """Messages between parties that wait for their receipt, in all outboxes. Asked often, within `watched`."""
         total = 0
         for service in SERVICES:
             watching = self._watching.get(service)
@@ -95,11 +95,15 @@ class SplitExchange(Exchange):
             total += await watching.fetchval(_UNRECEIPTED, RECEIPTED)
         return total
 
-    async def stop_watching(self) -> None:
-        """Close the connections that `unreceipted` keeps."""
-        for connection in self._watching.values():
-            await connection.close()
-        self._watching.clear()
+    @asynccontextmanager
+    async def watched(self) -> AsyncIterator[None]:
+        """Within it `unreceipted` keeps its connections."""
+        try:
+            yield
+        finally:
+            for connection in self._watching.values():
+                await connection.close()
+            self._watching.clear()
 
     async def until_receipted(self, seconds_max: float) -> None:
         """Wait until all outboxes are empty: every message between parties has its receipt, every fact is sent."""

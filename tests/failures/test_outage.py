@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.failures.load import posts
-from tests.failures.outage import RESEND_AFTER_S, broker_down, disk_gone
-from tests.failures.split import PROCESSES, SplitExchange, split_exchange
+from tests.failures.outage import RECEIPTED_S_MAX, RESEND_AFTER_S, broker_down, disk_gone
+from tests.failures.split import BROKER, PROCESSES, SplitExchange, split_exchange
+from tests.support.running import HOTLINE, referral, until
 
 FORGETFUL = ("-m", "tests.failures.forgetful")
 
@@ -42,11 +45,48 @@ async def test_without_a_broker_every_referral_is_accepted_at_once_and_delivered
     assert outage.verdict.faults() == {}
 
 
+async def test_what_is_started_without_a_broker_accepts_at_once_and_delivers_once_there_is_one(
+    split: SplitExchange,
+) -> None:
+    await split.start("api", "law_enforcement")
+    for service in ("hotline", "law_enforcement"):
+        await until(partial(documents_kept, split, service))
+    for label in ("api", "law_enforcement", BROKER):
+        await split.kill(label)
+    await split.start("api", "law_enforcement")
+    assert await reasons(split, "law_enforcement") == {"bus": "broker_unavailable"}
+    async with split.http(HOTLINE) as http:
+        filed = await http.post("/v1/referrals", json=referral(), headers={"Idempotency-Key": "without-a-broker"})
+    assert filed.status_code == 202
+    await split.start(BROKER, "relay", "consumer", "industry", "audit")
+    await split.until_receipted(RECEIPTED_S_MAX)
+    assert await reasons(split, "law_enforcement") == {}
+    ((cases,),) = await split.count_as_accountant("law_enforcement", "SELECT count(referral_id) FROM case_file")
+    assert cases == 1
+
+
+async def documents_kept(split: SplitExchange, service: str) -> bool:
+    """Whether the service has directory and policy in its database."""
+    admin = await split.admin(service)
+    try:
+        return int(await admin.fetchval("SELECT count(DISTINCT kind) FROM document")) == 2
+    finally:
+        await admin.close()
+
+
+async def reasons(split: SplitExchange, instance: str) -> dict[str, str]:
+    """What the checks of a ready instance tell, by name."""
+    async with httpx.AsyncClient(base_url=split.endpoints.http[instance], trust_env=False) as http:
+        answer = await http.get("/readyz")
+    assert answer.status_code == 200
+    return {check["name"]: check["reason"] for check in answer.json()["checks"] if check["reason"]}
+
+
 async def test_a_relay_that_forgets_before_the_broker_has_answered_loses_what_it_held(
     split_with_a_forgetful_relay: SplitExchange,
 ) -> None:
     await split_with_a_forgetful_relay.start(*PROCESSES)
-    outage = await broker_down(split_with_a_forgetful_relay, seconds=4, per_s=40, seed=11)
+    outage = await broker_down(split_with_a_forgetful_relay, seconds=1.5, per_s=40, seed=11)
     assert outage.accepted == outage.posted
     assert outage.verdict.effects_lost > 0
     assert any("without a message" in each.what for each in outage.verdict.accounting.differences)

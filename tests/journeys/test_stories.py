@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from uuid import UUID
 
-from shared.kernel.clock import SystemClock
-from shared.vocabulary.answers import CaseDeclineReason, NoticeAction
 from tests.journeys.parties import Party, written
 from tests.support.running import AGENCY, HOTLINE, OTHER_HOTLINE, PROVIDER, Exchange, referral
 
@@ -38,10 +35,9 @@ async def test_a_referral_is_previewed_filed_delivered_answered_and_followed(
     assert notice["record"]["items"][0]["locator"]["value"] == location
     assert referral_id not in json.dumps(notice)
 
-    async with exchange.client(PROVIDER) as acting, exchange.client(AGENCY) as deciding:
-        await acting.acknowledge_notice(UUID(notice_id))
-        await acting.action_notice(UUID(notice_id), [NoticeAction.REMOVED], effective_at=SystemClock().now())
-        await deciding.decline_case(UUID(referral_id), CaseDeclineReason.ALREADY_KNOWN)
+    provider.told("notice", "acknowledge", notice_id)
+    provider.told("notice", "action", notice_id, "removed")
+    agency.told("case", "decline", referral_id, "--reason", "already_known")
     await exchange.until_quiet()
     answers = {edge["recipient"]: edge["answer"] for edge in hotline.told("referral", "show", referral_id)["edges"]}
     assert answers == {OTHER_HOTLINE: "none", AGENCY: "declined", PROVIDER: "actioned"}
@@ -50,6 +46,8 @@ async def test_a_referral_is_previewed_filed_delivered_answered_and_followed(
     flow = Party(exchange, AUDITOR).told("flow", referral_id, "--purpose", "the tour of the README")
     types = [each["type"] for each in flow["messages"]]
     assert {"causeway.referral_offered.v1", "causeway.notice_actioned.v1", "causeway.case_declined.v1"} <= {*types}
+    opened = [each["detail"]["party"] for each in flow["messages"] if each["type"] == "causeway.record_revealed.v1"]
+    assert sorted(opened) == [AGENCY, PROVIDER]
     assert location not in json.dumps(flow)
 
 
@@ -67,17 +65,14 @@ async def test_a_referral_is_withdrawn_and_every_recipient_acknowledges(exchange
 
     shown = hotline.told("referral", "show", referral_id)
     notice_id = next(edge["notice_id"] for edge in shown["edges"] if edge["notice_id"])
-    async with (
-        exchange.client(OTHER_HOTLINE) as other,
-        exchange.client(AGENCY) as agency,
-        exchange.client(PROVIDER) as provider,
-    ):
-        await other.acknowledge_withdrawal(UUID(referral_id))
-        await agency.acknowledge_withdrawal(UUID(referral_id))
-        await provider.acknowledge_notice_withdrawal(UUID(notice_id))
+    assert shown["marks"] == {"accepted": True, "delivered": "3/3", "acknowledged": "0/3"}
+    for name in (OTHER_HOTLINE, AGENCY):
+        Party(exchange, name).told("inbox", "acknowledge-withdrawal", referral_id)
+    Party(exchange, PROVIDER).told("notice", "acknowledge-withdrawal", notice_id)
     await exchange.until_quiet()
     shown = hotline.told("referral", "show", referral_id)
     assert shown["state"] == "withdrawn"
+    assert shown["marks"] == {"accepted": True, "delivered": "3/3", "acknowledged": "3/3"}
     assert {edge["answer"] for edge in shown["edges"]} == {"withdrawal_acknowledged"}
 
 
@@ -104,9 +99,8 @@ async def test_a_referral_that_can_go_nowhere_is_on_the_work_list_with_its_reaso
     body = referral(items=[{"locator": {"kind": "account", "value": "user-1"}}])
     filed = Party(exchange, HOTLINE).told("referral", "submit", written(tmp_path, body))
     assert (filed["state"], filed["work_reason"], filed["recipients"]) == ("unroutable", "no_route", [])
-    async with exchange.client(HOTLINE) as client:
-        listed = [item.external_ref async for page in client.work(reason="no_route") for item in page.items]
-    assert body["external_ref"] in listed
+    listed = Party(exchange, HOTLINE).told("referral", "work", "--reason", "no_route")["items"]
+    assert body["external_ref"] in [item["external_ref"] for item in listed]
 
 
 async def test_the_same_referral_again_is_answered_with_the_first(exchange: Exchange, tmp_path: Path) -> None:

@@ -41,6 +41,16 @@ async def migrated(endpoint: DatabaseEndpoint, service: str) -> AsyncIterator[Da
     await database.close()
 
 
+async def until_one_waits_for_a_lock(database: Database) -> None:
+    """Return once a transaction of the database waits for another."""
+    waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+    while True:
+        async with database.transaction() as session:
+            if await session.driver.fetchval(waiting):
+                return
+        await asyncio.sleep(0.01)
+
+
 async def stored_text(owner_url: str, parties: Sequence[str]) -> str:
     """Every row of every table, as text: bytes as hexadecimal digits. Isolated rows are those of `parties`."""
     connection = await asyncpg.connect(owner_url)

@@ -71,7 +71,8 @@ def directory() -> DirectoryIndex:
                 ],
             }
             for kind, key in OPENING.items()
-        ],
+        ]
+        + [{"id": "audit", "kind": "auditor", "topic": "causeway.audit.v1"}],
         "parties": [
             {"id": party, "kind": kind, "status": "sandbox", "instance": kind, "jurisdictions": ["NL"]}
             for kind, parties in _PARTIES.items()

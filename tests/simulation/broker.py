@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 class LateWriter(MemoryLogWriter["ChaoticLog"]):
     """What an append that failed had sent may still be written, long after it was sent again."""
 
-    async def append(self, rows: Sequence[OutboxRow]) -> None:
+    async def append(self, rows: Sequence[OutboxRow]) -> frozenset[str]:
         try:
-            await super().append(rows)
+            return await super().append(rows)
         except Unavailable:
             world = self.log.world
             if not world.calm and world.random.random() < 0.3:

@@ -67,14 +67,14 @@ class TakesStaleDecisions(Acceptor):
 class SendsNewRowsFirst(MemoryOutbox):
     """Stamped rows wait for their resending, however they came to be unsent; nothing waits for them."""
 
-    async def unsent(self, limit: int) -> list[OutboxRow]:
+    async def unsent(self, limit: int, *, without: Sequence[str] = ()) -> list[OutboxRow]:
         return []
 
-    async def unstamped(self, limit: int) -> list[OutboxRow]:
+    async def unstamped(self, limit: int, *, without: Sequence[str] = ()) -> list[OutboxRow]:
         state = await self._database.read("unstamped")
         return [row for row in state.outbox.values() if row.stamp is None][:limit]
 
-    async def unreceipted(self, sent_before: datetime, limit: int) -> list[OutboxRow]:
+    async def unreceipted(self, sent_before: datetime, limit: int, *, without: Sequence[str] = ()) -> list[OutboxRow]:
         state = await self._database.read("unreceipted")
         stamped = [(id_, row) for id_, row in state.outbox.items() if row.stamp]
         return [row for id_, row in stamped if state.sent_at.get(id_, row.draft.created_at) < sent_before][:limit]

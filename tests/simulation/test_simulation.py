@@ -61,7 +61,7 @@ def test_the_history_does_not_depend_on_the_process() -> None:
             capture_output=True,
             text=True,
             check=True,
-            timeout=60,
+            timeout=180,
         )
         assert there.stdout.split() == here
 

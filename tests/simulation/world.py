@@ -319,7 +319,8 @@ class Instance:
             return True
         message_id = (headers.get("ce_id") or b"").decode("ascii", "replace")
         known = {str(id_) for id_ in state.inbox}
-        return message_id in known or (record.topic, record.partition, record.offset) in state.quarantine
+        place = (record.topic, record.partition, record.offset, record.broker_time)
+        return message_id in known or place in state.quarantine
 
     async def _broker_wait(self) -> None:
         if (left_s := self.world.broker_down_until_s - self.world.loop.virtual_s) > 0:

@@ -61,6 +61,7 @@ def arrival(
         recipient=recipient,
         sequence=sequence,
         type=REFERRAL_WITHDRAWN.type,
+        subject=str(message_id),
         digest=digest(f"{message_id} {sender} {sequence} ".encode() + content),
         topic=TOPIC,
         partition=0,
@@ -81,10 +82,15 @@ def settlement(
 
 
 def parked(
-    offset: int, *, reason: str = "signature_invalid", record: Record | None = None, message_id: UUID | None = None
+    offset: int,
+    *,
+    at: datetime = AT,
+    reason: str = "signature_invalid",
+    record: Record | None = None,
+    message_id: UUID | None = None,
 ) -> Parked:
     value = b"" if record is None else record.value or b""
-    return Parked(TOPIC, 0, offset, len(value), digest(value), reason, None, message_id, record)
+    return Parked(TOPIC, 0, offset, at, len(value), digest(value), reason, None, message_id, record)
 
 
 def raw_record(offset: int = 0, value: bytes | None = b"{}", *, key: bytes | None = b"k") -> Record:

@@ -25,10 +25,12 @@ from shared.exchange.prepare import Documents, Prepared, prepare
 from shared.routing.shelf import DocumentShelf, read_directory, read_policy
 from shared.runtime.ports import OutboxRow
 from shared.runtime.stamping import counts_by_pair, stamp_rows, wire
+from shared.vocabulary.routing import PartyStatus
 from tests.support.builders import AT, HOTLINE, PROVIDER
 
 INSTANCES = ("hotline", "law_enforcement", "industry", "audit")
 TOPICS = {name: f"causeway.inbox.{name}.v1" for name in INSTANCES[:3]} | {"audit": "causeway.audit.v1"}
+SUSPENDED = "hotline-suspended.example"
 SINCE = datetime(2026, 1, 1, tzinfo=UTC)
 PARTITIONS = 4
 
@@ -130,15 +132,25 @@ class World:
 
 
 def world(*, party_keys: Mapping[str, Sequence[PublicKey]] | None = None, policy: Policy | None = None) -> World:
-    """The sample directory and policy over fresh keys; `party_keys` are keys that parties hold themselves."""
+    """The sample directory with a suspended hotline, and the sample policy, over fresh keys.
+
+    `party_keys` are keys that parties hold themselves.
+    """
     keys = {name: Keys(SigningKey.generate(), OpeningKey.generate()) for name in INSTANCES}
-    document = sample_directory({name: each.public() for name, each in keys.items()})
+    document = with_suspended(sample_directory({name: each.public() for name, each in keys.items()}))
     if party_keys:
         parties = tuple(
             party.model_copy(update={"keys": tuple(party_keys.get(party.id, ()))}) for party in document.parties
         )
         document = document.model_copy(update={"parties": parties})
     return World(keys, document, policy or sample_policy())
+
+
+def with_suspended(document: Directory) -> Directory:
+    """The directory with one more hotline, which it has suspended."""
+    hotline = next(party for party in document.parties if party.id == HOTLINE)
+    suspended = hotline.model_copy(update={"id": SUSPENDED, "status": PartyStatus.SUSPENDED})
+    return document.model_copy(update={"parties": (*document.parties, suspended)})
 
 
 def public_key(

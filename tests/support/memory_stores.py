@@ -72,7 +72,7 @@ class State:
     sent: dict[UUID, Sent] = field(default_factory=dict)
     inbox: dict[UUID, tuple[Arrival, Outcome, str | None]] = field(default_factory=dict)
     numbered: dict[tuple[str, str, int], UUID] = field(default_factory=dict)
-    quarantine: dict[tuple[str, int, int], Parked] = field(default_factory=dict)
+    quarantine: dict[tuple[str, int, int, datetime], Parked] = field(default_factory=dict)
     effects: dict[Any, Any] = field(default_factory=dict)
 
     def copy(self) -> State:
@@ -119,16 +119,17 @@ class MemoryOutbox:
         self._instance = instance
         self._key = key
 
-    async def unsent(self, limit: int) -> list[OutboxRow]:
+    async def unsent(self, limit: int, *, without: Sequence[str] = ()) -> list[OutboxRow]:
         state = await self._database.read("unsent")
-        return [row for id_, row in state.outbox.items() if row.stamp and id_ not in state.sent_at][:limit]
+        rows = [row for id_, row in state.outbox.items() if row.stamp and id_ not in state.sent_at]
+        return [row for row in rows if row.draft.topic not in without][:limit]
 
-    async def unstamped(self, limit: int) -> list[OutboxRow]:
+    async def unstamped(self, limit: int, *, without: Sequence[str] = ()) -> list[OutboxRow]:
         state = await self._database.read("unstamped")
         firsts: dict[tuple[str, str], OutboxRow] = {}
         for row in state.outbox.values():
             firsts.setdefault((row.draft.subject, row.draft.recipient), row)
-        return [row for row in firsts.values() if row.stamp is None][:limit]
+        return [row for row in firsts.values() if row.stamp is None and row.draft.topic not in without][:limit]
 
     async def stamp(self, rows: Sequence[OutboxRow]) -> list[OutboxRow]:
         async with self._database.transaction("stamp") as state:
@@ -145,7 +146,7 @@ class MemoryOutbox:
         """Whether nobody has stamped or removed one of the rows since they were read."""
         return all(state.outbox.get(row.outbox_id) == row for row in rows)
 
-    async def unreceipted(self, sent_before: datetime, limit: int) -> list[OutboxRow]:
+    async def unreceipted(self, sent_before: datetime, limit: int, *, without: Sequence[str] = ()) -> list[OutboxRow]:
         state = await self._database.read("unreceipted")
         due = [
             row
@@ -153,7 +154,7 @@ class MemoryOutbox:
             if (sent_at := state.sent_at.get(id_)) is not None
             and sent_at + min(sent_at - row.draft.created_at, RESEND_WAIT_MAX) < sent_before
         ]
-        return due[:limit]
+        return [row for row in due if row.draft.topic not in without][:limit]
 
     async def mark_sent(self, rows: Sequence[OutboxRow], at: datetime) -> None:
         async with self._database.transaction("mark_sent") as state:
@@ -224,7 +225,7 @@ class MemoryUnit:
     async def park(self, parked: Sequence[Parked]) -> list[Parked]:
         new = []
         for each in parked:
-            place = (each.topic, each.partition, each.offset)
+            place = (each.topic, each.partition, each.offset, each.broker_time)
             if place not in self.connection.quarantine:
                 self.connection.quarantine[place] = each
                 new.append(each)
@@ -291,20 +292,24 @@ class MemoryLogWriter(Generic[_Log]):
         self.instance = instance
         self._step = step
         self._prefix = prefix
+        #: Topics that are not there.
+        self.missing: frozenset[str] = frozenset()
 
-    async def append(self, rows: Sequence[OutboxRow]) -> None:
+    async def append(self, rows: Sequence[OutboxRow]) -> frozenset[str]:
         fault = await self._step("append")
         if fault is Fault.FAILS:
             raise Unavailable("broker_unavailable")
         by_place: dict[tuple[str, int], list[OutboxRow]] = {}
         for row in rows:
-            by_place.setdefault(self.log.place_of(row), []).append(row)
+            if row.draft.topic not in self.missing:
+                by_place.setdefault(self.log.place_of(row), []).append(row)
         for held in by_place.values():
             count = len(held) if fault is Fault.NONE else self._prefix(len(held))
             for row in held[:count]:
                 self.log.append(row, self.instance)
         if fault is not Fault.NONE:
             raise Unavailable("broker_unavailable")
+        return self.missing & {row.draft.topic for row in rows}
 
 
 def outcomes_of(state: State) -> Mapping[UUID, Outcome]:

@@ -31,9 +31,9 @@ from shared.runtime.reader import LogReader
 from tests.support.stack import embedded_settings
 
 SERVICES = ("hotline", "law_enforcement", "industry")
-READY_S_MAX = 60.0
-STOP_S_MAX = 30.0
-QUIET_S_MAX = 60.0
+READY_S_MAX = 180.0
+STOP_S_MAX = 60.0
+QUIET_S_MAX = 180.0
 #: Parties of the sample directory whose referrals reach one recipient of each kind: see `referral`.
 HOTLINE, OTHER_HOTLINE, AGENCY = "hotline-be.example", "hotline-nl.example", "police-nl.example"
 PROVIDER = "provider-012.example"

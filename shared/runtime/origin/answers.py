@@ -38,7 +38,10 @@ class EdgeAnswers:
                 continue
             try:
                 # A recipient answers for the referral: its edges, one for each purpose, move together.
-                moved = {edge.message_id: answer_edge(_present(edge, answered), message.clear) for edge in sent}
+                moved = {
+                    edge.message_id: answer_edge(_present(edge, answered), message.clear, withdrawn=edge.withdrawn)
+                    for edge in sent
+                }
             except Refused as error:
                 refusals[message.message_id] = error.code
             else:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -84,7 +85,9 @@ class Intake:
         wake: Callable[[], None],
         submissions_max: int = 200,
         waiting_max: int = 2000,
+        answer_s_max: float = 30.0,
     ) -> None:
+        """`submissions_max` go into one transaction, `waiting_max` may wait for theirs, each for `answer_s_max`."""
         self._database = database
         self._documents = documents
         self._instance = instance
@@ -92,27 +95,56 @@ class Intake:
         self._clock = clock
         self._wake = wake
         self._submissions_max = submissions_max
-        self._queue: asyncio.Queue[_Waiting] = asyncio.Queue(waiting_max)
+        self._waiting_max = waiting_max
+        self._answer_s_max = answer_s_max
+        self._queue: asyncio.Queue[_Waiting] = asyncio.Queue()
+        self._waiting = 0
 
     async def submit(self, request: Request) -> Answer:
-        """Answer once the request is durable. A full queue is `Unavailable`: back-pressure, not memory growth."""
+        """Answer once the request is durable.
+
+        Raises `Unavailable`: `intake_full` if too many submissions wait already (back-pressure, not memory growth),
+        `intake_late` if the answer does not come in time. A late request may still take effect: who repeats it under
+        its idempotency key learns which.
+        """
+        if self._waiting + len(request.submissions) > self._waiting_max:
+            raise Unavailable("intake_full")
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        try:
-            self._queue.put_nowait((request, answer))
-        except asyncio.QueueFull:
-            raise Unavailable("intake_full") from None
+        self._waiting += len(request.submissions)
+        self._queue.put_nowait((request, answer))
         with INTAKE_SECONDS.time():
-            return await answer
+            try:
+                async with asyncio.timeout(self._answer_s_max):
+                    return await answer
+            except TimeoutError:
+                raise Unavailable("intake_late") from None
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Commit what is submitted for as long as the context lasts."""
+        committing = asyncio.create_task(self.run())
+        try:
+            yield
+        finally:
+            committing.cancel()
+            await asyncio.wait([committing])
 
     async def run(self) -> None:
         """Commit what waits, batch after batch, until cancelled."""
         while True:
-            waiting = [await self._queue.get()]
+            waiting = [await self._take()]
             count = len(waiting[0][0].submissions)
             while count < self._submissions_max and not self._queue.empty():
-                waiting.append(self._queue.get_nowait())
+                waiting.append(await self._take())
                 count += len(waiting[-1][0].submissions)
-            await self._commit_or_fail(waiting)
+            # Nobody waits any more for an answer that was late: a repetition will be another request.
+            if waiting := [each for each in waiting if not each[1].done()]:
+                await self._commit_or_fail(waiting)
+
+    async def _take(self) -> _Waiting:
+        request, answer = await self._queue.get()
+        self._waiting -= len(request.submissions)
+        return request, answer
 
     async def _commit_or_fail(self, waiting: list[_Waiting]) -> None:
         try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -10,7 +10,7 @@ from shared.contracts.referral import ReferralSubmission
 from shared.exchange.prepare import Documents, check
 from shared.kernel.authority import Authority, Role
 from shared.kernel.clock import Clock
-from shared.kernel.errors import not_found
+from shared.kernel.errors import Refused, not_found
 from shared.routing.directory_index import PartyEntry
 from shared.routing.engine import Outcome
 from shared.runtime.database import Database, Scope, Session
@@ -41,13 +41,15 @@ class Referrals:
 
     async def submit(self, request: Request, *, role: Role) -> Answer:
         """Durable when it returns; see `Intake`."""
-        self._authority.require("referral", role, action="submit", state=Disposition.ROUTED)
+        self._require(role, "submit")
         return await self._intake.submit(request)
 
-    def check(self, submission: ReferralSubmission, *, party: str) -> Outcome:
-        """Guard and decide without storing anything. Raises `Refused` as `submit` would answer."""
-        documents = self._documents()
-        return check(submission, origin=self.origin(party), documents=documents, at=self._clock.now())
+    def check(
+        self, submissions: Sequence[ReferralSubmission | Refused], *, party: str, role: Role
+    ) -> list[Outcome | Refused]:
+        """Guard and decide without storing anything: of each what `submit` would answer."""
+        self._require(role, "submit")
+        return [self._checked(submission, self.origin(party)) for submission in submissions]
 
     def origin(self, party: str) -> PartyEntry:
         """The acting party's directory entry. Raises `Refused` if it has none any more."""
@@ -57,18 +59,21 @@ class Referrals:
         return entry
 
     async def show(self, referral_id: UUID, *, party: str, role: Role) -> dict[str, Any]:
+        self._require(role, "read")
         async with self._database.transaction(Scope([party], role, "read")) as session:
             return await views.show(session.driver, referral_id)
 
     async def page(
         self, *, party: str, role: Role, state: str | None, cursor: str | None, limit: int
     ) -> dict[str, Any]:
+        self._require(role, "read")
         async with self._database.transaction(Scope([party], role, "read")) as session:
             return await views.page(session.driver, state=state, cursor=cursor, limit=limit)
 
     async def work(
         self, *, party: str, role: Role, reason: str | None, cursor: str | None, limit: int
     ) -> dict[str, Any]:
+        self._require(role, "read")
         async with self._database.transaction(Scope([party], role, "read")) as session:
             return await views.work(session.driver, reason=reason, cursor=cursor, limit=limit)
 
@@ -86,3 +91,15 @@ class Referrals:
             directory=self._documents().directory,
             clock=self._clock,
         )
+
+    def _checked(self, submission: ReferralSubmission | Refused, origin: PartyEntry) -> Outcome | Refused:
+        if isinstance(submission, Refused):
+            return submission
+        try:
+            return check(submission, origin=origin, documents=self._documents(), at=self._clock.now())
+        except Refused as error:
+            return error
+
+    def _require(self, role: Role, action: str) -> None:
+        """Raises `Refused("forbidden")` for a role that never may, before anything is looked up for it."""
+        self._authority.require("referral", role, action=action, state=Disposition.ROUTED)

@@ -7,26 +7,31 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Request
+from pydantic_core import from_json
 from starlette.responses import JSONResponse, Response
 
 from shared.contracts.base import Contract
 from shared.contracts.referral import ReferralSubmission
+from shared.exchange.origin import ReferralState
 from shared.kernel.errors import Refused
+from shared.routing.engine import Outcome
 from shared.runtime.acts import Acts
 from shared.runtime.database import Session
-from shared.runtime.http import accepts, read_json, read_list, read_model
+from shared.runtime.http import read_json, read_list, read_model
 from shared.runtime.idempotency import body_hash, read_key
 from shared.runtime.identity import Identity
+from shared.runtime.openapi import does, shows
+from shared.runtime.origin import bodies
 from shared.runtime.origin.intake import Answer, Submission
 from shared.runtime.origin.intake import Request as IntakeRequest
 from shared.runtime.origin.referrals import Referrals
 from shared.runtime.problems import PROBLEM_JSON, problem_body
 from shared.runtime.telemetry import current_traceparent
 from shared.vocabulary.referral import WithdrawalReason
+from shared.vocabulary.routing import WorkReason
 
 Limit = Annotated[int, Query(ge=1, le=200)]
 Cursor = Annotated[str | None, Query(max_length=64, pattern=r"^[A-Za-z0-9_-]+$")]
-Code = Annotated[str | None, Query(max_length=32, pattern=r"^[a-z_]+$")]
 
 
 class Withdrawal(Contract):
@@ -42,8 +47,13 @@ def origin_router(referrals: Referrals, acts: Acts, identified: Callable[[Reques
     _add_filing(router, referrals, who)
     _add_looking(router, referrals, who)
 
-    @router.post("/referrals/{referral_id}:withdraw", status_code=202, openapi_extra=accepts(Withdrawal))
+    @router.post(
+        "/referrals/{referral_id}:withdraw",
+        status_code=202,
+        openapi_extra=does(bodies.WithdrawnReferral, takes=[Withdrawal], conflict=None),
+    )
     async def withdraw(referral_id: UUID, request: Request, identity: Identity = who) -> Response:
+        """Take a referral back. What is withdrawn already is answered alike; the first reason stands."""
         wanted = read_model(Withdrawal, await read_json(request))
 
         async def act(session: Session) -> Mapping[str, Any]:
@@ -56,39 +66,54 @@ def origin_router(referrals: Referrals, acts: Acts, identified: Callable[[Reques
 
 
 def _add_filing(router: APIRouter, referrals: Referrals, who: Any) -> None:
-    @router.post("/referrals", status_code=202, openapi_extra=accepts(ReferralSubmission))
+    @router.post(
+        "/referrals",
+        status_code=202,
+        openapi_extra=does(
+            bodies.AcceptedReferral, takes=[ReferralSubmission], conflict=bodies.ReferenceTaken, location=True
+        ),
+    )
     async def submit(request: Request, identity: Identity = who) -> Response:
         """File one referral. 202 means that it is durable here, not that anybody has received it."""
         return await _file(request, identity, referrals, single=True)
 
-    @router.post("/referrals:batch")
+    @router.post(
+        "/referrals:batch",
+        openapi_extra=does(bodies.BatchAnswer, takes=[bodies.ReferralBatch], status=200, conflict=None),
+    )
     async def submit_batch(request: Request, identity: Identity = who) -> Response:
         """File up to 100 referrals; each has its own result, and one that is refused does not hold up the others."""
         return await _file(request, identity, referrals, single=False)
 
-    @router.post("/referrals:check")
+    @router.post(
+        "/referrals:check",
+        openapi_extra=shows(bodies.CheckAnswer, takes=[ReferralSubmission, bodies.ReferralBatch]),
+    )
     async def check(request: Request, identity: Identity = who) -> Response:
         """Say what would happen, without storing anything: refusals, and where each referral would go and why."""
-        results = [
-            _checked(referrals, identity, index, value=value) for index, value in enumerate(await _one_or_many(request))
-        ]
-        return JSONResponse({"results": results})
+        submissions = [_parsed(value) for value in await _one_or_many(request)]
+        checked = referrals.check(submissions, party=identity.party, role=identity.role)
+        return JSONResponse({"results": [_checked(index, each) for index, each in enumerate(checked)]})
 
 
 def _add_looking(router: APIRouter, referrals: Referrals, who: Any) -> None:
-    @router.get("/referrals")
-    async def page(identity: Identity = who, state: Code = None, cursor: Cursor = None, limit: Limit = 50) -> Response:
+    @router.get("/referrals", openapi_extra=shows(bodies.ReferralPage))
+    async def page(
+        identity: Identity = who, state: ReferralState | None = None, cursor: Cursor = None, limit: Limit = 50
+    ) -> Response:
         """The party's referrals, newest first."""
         found = await referrals.page(party=identity.party, role=identity.role, state=state, cursor=cursor, limit=limit)
         return JSONResponse(found)
 
-    @router.get("/referrals/{referral_id}")
+    @router.get("/referrals/{referral_id}", openapi_extra=shows(bodies.ShownReferral))
     async def show(referral_id: UUID, identity: Identity = who) -> Response:
         """One referral with its three marks: accepted, delivered, acknowledged."""
         return JSONResponse(await referrals.show(referral_id, party=identity.party, role=identity.role))
 
-    @router.get("/work")
-    async def work(identity: Identity = who, reason: Code = None, cursor: Cursor = None, limit: Limit = 50) -> Response:
+    @router.get("/work", openapi_extra=shows(bodies.WorkPage))
+    async def work(
+        identity: Identity = who, reason: WorkReason | None = None, cursor: Cursor = None, limit: Limit = 50
+    ) -> Response:
         """What went nowhere, each with the named reason."""
         found = await referrals.work(
             party=identity.party, role=identity.role, reason=reason, cursor=cursor, limit=limit
@@ -107,7 +132,11 @@ async def _file(request: Request, identity: Identity, referrals: Referrals, *, s
 
 async def _one_or_many(request: Request) -> Sequence[dict[str, Any] | Refused]:
     """A list where the body is one, else the single referral that it is."""
-    if (await request.body()).lstrip()[:60].startswith(b'{"referrals"'):
+    try:
+        body = from_json(await request.body())
+    except ValueError:
+        body = None  # refused as a single one, with the rule that it breaks
+    if isinstance(body, dict) and "referrals" in body:
         return await read_list(request, "referrals")
     return [await read_json(request)]
 
@@ -121,16 +150,9 @@ def _parsed(value: dict[str, Any] | Refused) -> ReferralSubmission | Refused:
         return error
 
 
-def _checked(
-    referrals: Referrals, identity: Identity, index: int, *, value: dict[str, Any] | Refused
-) -> dict[str, Any]:
-    submission = _parsed(value)
-    try:
-        if isinstance(submission, Refused):
-            raise submission
-        outcome = referrals.check(submission, party=identity.party)
-    except Refused as error:
-        return {"index": index, "ok": False, "problem": problem_body(error)}
+def _checked(index: int, outcome: Outcome | Refused) -> dict[str, Any]:
+    if isinstance(outcome, Refused):
+        return {"index": index, "ok": False, "problem": problem_body(outcome)}
     recipients = [
         {
             "recipient": edge.recipient,

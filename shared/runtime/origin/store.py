@@ -41,9 +41,16 @@ INSERT INTO intake_count AS c (party, fate, count) SELECT * FROM unnest($1::text
 ON CONFLICT (party, fate) DO UPDATE SET count = c.count + excluded.count
 """
 _ANSWERABLE = """
-SELECT message_id, referral_id, notice_id, party, recipient, answer FROM edge
-WHERE state = 'emitted' AND ((notice_id IS NULL AND referral_id = ANY($1::uuid[])) OR notice_id = ANY($1::uuid[]))
-FOR UPDATE
+SELECT e.message_id, e.referral_id, e.notice_id, e.party, e.recipient, e.answer, r.state = 'withdrawn' AS withdrawn
+FROM edge AS e JOIN referral AS r USING (referral_id)
+WHERE e.state = 'emitted'
+  AND ((e.notice_id IS NULL AND e.referral_id = ANY($1::uuid[])) OR e.notice_id = ANY($1::uuid[]))
+FOR UPDATE OF e
+"""
+_CARRY = """
+UPDATE edge AS e SET answer = old.answer, answer_detail = old.answer_detail, answered_at = old.answered_at
+FROM edge AS old WHERE old.message_id = ANY($1::uuid[]) AND e.state = 'emitted' AND e.notice_id IS NULL
+  AND e.referral_id = old.referral_id AND e.recipient = old.recipient AND e.purpose = old.purpose
 """
 _ANSWER = """
 UPDATE edge AS e SET answer = a.answer, answer_detail = a.detail::jsonb, answered_at = $4
@@ -60,6 +67,7 @@ class EdgeRow:
     recipient: str
     subject: UUID
     answer: AnswerState
+    withdrawn: bool
 
 
 async def insert_referrals(
@@ -113,6 +121,15 @@ async def insert_edges(driver: asyncpg.Connection, prepared: Sequence[Prepared |
         )
 
 
+async def carry_answers(driver: asyncpg.Connection, replaced: Sequence[UUID]) -> None:
+    """Give the edges that replace these what their recipient has answered: it answers for the referral, not an edge.
+
+    A notice that replaces another is new to its provider.
+    """
+    if replaced:
+        await driver.execute(_CARRY, list(replaced))
+
+
 async def count_intake(driver: asyncpg.Connection, fates: Sequence[tuple[str, str]]) -> None:
     """Add (party, fate) pairs to the counters; sorted, so that two transactions lock in the same order."""
     if fates:
@@ -134,6 +151,7 @@ async def answerable_edges(
             row["recipient"],
             row["notice_id"] or row["referral_id"],
             AnswerState(row["answer"]),
+            row["withdrawn"],
         )
         for row in rows
     ]

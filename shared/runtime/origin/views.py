@@ -8,6 +8,7 @@ from uuid import UUID
 
 import asyncpg
 
+from shared.exchange.origin import AnswerState, ReferralState
 from shared.kernel.clock import rfc3339
 from shared.kernel.errors import Refused, not_found
 
@@ -17,8 +18,11 @@ FROM referral WHERE referral_id = $1
 """
 _EDGES = """
 SELECT e.recipient, e.purpose, e.reason, e.rules, e.notice_id, e.answer, e.answer_detail,
-       coalesce(s.outcome, CASE WHEN o.sequence IS NULL THEN 'queued' ELSE 'sent' END) AS delivery, s.code
+       coalesce(s.outcome, CASE WHEN o.sequence IS NULL THEN 'queued' ELSE 'sent' END) AS delivery, s.code,
+       CASE WHEN e.withdrawal_id IS NOT NULL
+            THEN coalesce(ws.outcome, CASE WHEN wo.sequence IS NULL THEN 'queued' ELSE 'sent' END) END AS withdrawal
 FROM edge AS e LEFT JOIN outbox AS o USING (message_id) LEFT JOIN sent AS s USING (message_id)
+LEFT JOIN outbox AS wo ON wo.message_id = e.withdrawal_id LEFT JOIN sent AS ws ON ws.message_id = e.withdrawal_id
 WHERE e.referral_id = $1 AND e.state = 'emitted' ORDER BY e.recipient, e.purpose
 """
 _PAGE = """
@@ -35,13 +39,20 @@ ORDER BY referral_id DESC LIMIT $3
 
 
 async def show(driver: asyncpg.Connection, referral_id: UUID) -> dict[str, Any]:
-    """One referral with its edges. Raises `Refused("not_found")` for absent and foreign ids alike."""
+    """One referral with its edges. Raises `Refused("not_found")` for absent and foreign ids alike.
+
+    The marks of a withdrawn referral count who has been told of the withdrawal, and who has acknowledged it.
+    """
     row = await driver.fetchrow(_ONE, referral_id)
     if row is None:
         raise not_found()
     edges = [_edge(edge) for edge in await driver.fetch(_EDGES, referral_id)]
-    delivered = sum(edge["delivery"] == "applied" for edge in edges)
-    acknowledged = sum(edge["answer"] != "none" for edge in edges)
+    if row["state"] == ReferralState.WITHDRAWN:
+        delivered = sum(edge["withdrawal"] == "applied" for edge in edges)
+        acknowledged = sum(edge["answer"] == AnswerState.WITHDRAWAL_ACKNOWLEDGED for edge in edges)
+    else:
+        delivered = sum(edge["delivery"] == "applied" for edge in edges)
+        acknowledged = sum(edge["answer"] != AnswerState.NONE for edge in edges)
     marks = {"accepted": True, "delivered": f"{delivered}/{len(edges)}", "acknowledged": f"{acknowledged}/{len(edges)}"}
     return _referral(row) | {"marks": marks, "edges": edges}
 
@@ -105,6 +116,7 @@ def _edge(row: asyncpg.Record) -> dict[str, Any]:
         "rules": row["rules"],
         "delivery": row["delivery"],
         "code": row["code"],
+        "withdrawal": row["withdrawal"],
         "answer": row["answer"],
         "answer_detail": row["answer_detail"],
         "notice_id": str(row["notice_id"]) if row["notice_id"] else None,

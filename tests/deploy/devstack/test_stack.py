@@ -59,7 +59,7 @@ def receive(stack: DevStack, principal: str, topic: str, *, group: str | None = 
         consumer = AIOKafkaConsumer(topic, **options, group_id=group, auto_offset_reset="earliest")
         try:
             await consumer.start()
-            record = await asyncio.wait_for(consumer.getone(), timeout=10.0)
+            record = await asyncio.wait_for(consumer.getone(), timeout=60.0)
             return bytes(record.value)
         finally:
             await consumer.stop()
@@ -223,7 +223,7 @@ class TestKafka:
     def test_a_topic_is_not_made_by_writing_to_it(self, stack: DevStack) -> None:
         with pytest.raises(UnknownTopicOrPartitionError):
             send(stack, "admin", "causeway.inbox.nobody.v1", request_timeout_ms=1000)
-        assert "causeway.inbox.nobody.v1" not in stack.kafka.admin().list_topics(timeout=10.0).topics
+        assert "causeway.inbox.nobody.v1" not in stack.kafka.admin().list_topics(timeout=60.0).topics
 
     def test_acknowledged_records_survive_a_kill(self, stack: DevStack) -> None:
         send(stack, "hotline", INBOX)

@@ -60,7 +60,7 @@ class Dev:
 
     def run(self, *words: str, children: str = "children") -> tuple[int, str]:
         with self.start(*words, children=children) as process:
-            output = process.communicate(timeout=120)[0]
+            output = process.communicate(timeout=300)[0]
         return process.returncode, output
 
     def processes(self) -> list[int]:
@@ -88,7 +88,7 @@ def test_a_killed_supervisor_leaves_no_process_and_the_next_start_has_the_data(d
         query(owner, "CREATE TABLE survivor AS SELECT 42 AS id")
         assert len(dev.processes()) > 3
         supervisor.kill()
-    assert eventually(lambda: not dev.processes(), seconds=10.0)
+    assert eventually(lambda: not dev.processes(), seconds=60.0)
     assert dev.run("up", "--detach")[0] == 0
     assert query(load(dev.path).databases["hotline"].owner_url, "SELECT id FROM survivor") == 42
 
@@ -109,10 +109,10 @@ def test_a_detached_stack_is_looked_at_guarded_and_ends_with_its_kafka(dev: Dev)
 
     service = load(dev.path).pids["hotline"]
     os.kill(service, signal.SIGKILL)
-    assert eventually(lambda: load(dev.path).pids["hotline"] != service, seconds=10.0)
+    assert eventually(lambda: load(dev.path).pids["hotline"] != service, seconds=60.0)
 
     os.kill(load(dev.path).pids["kafka"], signal.SIGKILL)
-    assert eventually(lambda: StateDirectory(dev.path).supervisor_pid() is None, seconds=15.0)
+    assert eventually(lambda: StateDirectory(dev.path).supervisor_pid() is None, seconds=60.0)
     assert dev.processes() == []
     assert dev.run("status")[0] == 1
     assert "kafka ended by itself" in dev.run("logs", "supervisor")[1]
@@ -126,7 +126,7 @@ def test_a_service_that_cannot_start_ends_the_start_and_leaves_nothing(dev: Dev)
     assert code == 1
     assert "hotline_ended" in output
     assert "cannot go on" in output
-    assert eventually(lambda: not dev.processes(), seconds=10.0)
+    assert eventually(lambda: not dev.processes(), seconds=60.0)
 
 
 def test_stopping_what_does_not_run_is_no_error(dev: Dev) -> None:

@@ -12,7 +12,7 @@ from deploy.policy import sample_policy
 from tests.deploy.operator.conftest import Run
 from tests.support.running import Exchange, rows_of
 
-PATIENCE_S = 30.0
+PATIENCE_S = 120.0
 
 
 async def test_a_published_policy_reaches_every_instance(run: Run, exchange: Exchange, tmp_path: Path) -> None:

@@ -8,15 +8,17 @@ from collections.abc import Iterator
 import pytest
 
 from deploy.installation import kafka_access
+from shared.exchange.message import Record
 from shared.kernel.canonical import digest
+from shared.kernel.clock import SystemClock
 from shared.runtime.reader import Coordinate, LogReader
 from tests.deploy.operator.conftest import Run
 from tests.support.running import AGENCY, HOTLINE, Exchange, referral
 
 INSTANCE, TOPIC = "law_enforcement", "causeway.inbox.law_enforcement.v1"
 _PARK = """
-INSERT INTO quarantine (topic, partition, "offset", length_bytes, digest, reason, sender)
-VALUES ($1, $2, $3, 1, $4, 'handler_defect', $5)
+INSERT INTO quarantine (topic, partition, "offset", broker_time, length_bytes, digest, reason, sender)
+VALUES ($1, $2, $3, $4, 1, $5, 'handler_defect', $6)
 """
 _FIRST = """
 SELECT topic, partition, "offset" FROM inbox WHERE recipient = $1 AND outcome = 'applied' ORDER BY received_at LIMIT 1
@@ -34,7 +36,7 @@ def parked(exchange: Exchange) -> Iterator[str]:
 @pytest.fixture
 def gone(exchange: Exchange) -> Iterator[str]:
     """A row about a record that Kafka does not hold."""
-    asyncio.run(_park(exchange, TOPIC, 0, offset=10**12, value_digest="0" * 64))
+    asyncio.run(_park(exchange, Record(TOPIC, 0, 10**12, SystemClock().now(), None, (), b"gone")))
     yield f"{TOPIC}/0/{10**12}"
     asyncio.run(_empty(exchange))
 
@@ -92,14 +94,14 @@ async def _park_applied(exchange: Exchange) -> str:
     reader = LogReader(kafka_access(exchange.endpoints, INSTANCE), [TOPIC], client_id="causeway-tests")
     record = await reader.read_at(Coordinate(TOPIC, row["partition"]), row["offset"])
     assert record is not None
-    assert record.value is not None
-    await _park(exchange, *row, value_digest=digest(record.value))
+    await _park(exchange, record)
     return f"{row['topic']}/{row['partition']}/{row['offset']}"
 
 
-async def _park(exchange: Exchange, topic: str, partition: int, offset: int, *, value_digest: str) -> None:
+async def _park(exchange: Exchange, record: Record) -> None:
     agency = await exchange.admin(INSTANCE)
-    await agency.execute(_PARK, topic, partition, offset, value_digest, HOTLINE)
+    place = (record.topic, record.partition, record.offset, record.broker_time)
+    await agency.execute(_PARK, *place, digest(record.value or b""), HOTLINE)
     await agency.close()
 
 

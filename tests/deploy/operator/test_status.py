@@ -25,7 +25,7 @@ def alone(exchange: Exchange) -> Iterator[str]:
     """A second process of the hotline that runs the API and nothing that needs the broker; its base URL."""
     port, label = free_port(), "hotline-api-alone"
     settings = {"UNRECEIPTED_AGE_S_MAX": str(AGE_S_MAX)}
-    exchange.serve("hotline", only=["api", "intake", "documents"], label=label, port=port, settings=settings)
+    exchange.serve("hotline", only=["api", "documents"], label=label, port=port, settings=settings)
     exchange.wait_ready(label, f"http://127.0.0.1:{port}")
     yield f"http://127.0.0.1:{port}"
     exchange.stop(label)

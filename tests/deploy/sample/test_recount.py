@@ -46,7 +46,7 @@ def recounted(folder: Path, policy: dict[str, Any]) -> dict[str, Any]:
     arguments = [part for name, path in files.items() for part in (f"--{name}", str(path))]
     day = DECIDED_AT.date().isoformat()
     ran = subprocess.run(
-        [sys.executable, "-I", "-S", str(SCRIPT), *arguments, "--on", day], capture_output=True, check=True, timeout=60
+        [sys.executable, "-I", "-S", str(SCRIPT), *arguments, "--on", day], capture_output=True, check=True, timeout=180
     )
     summary: dict[str, Any] = json.loads(ran.stdout)
     return summary

@@ -34,11 +34,11 @@ from shared.runtime.documents import publish_documents
 from shared.runtime.ports import Settlement, Unit
 from shared.runtime.reader import Coordinate, LogReader
 from tests.shared.exchange.wrong_records import PARTY_KEYS
-from tests.support.exchange_world import INSTANCES, TOPICS, Keys, World
+from tests.support.exchange_world import INSTANCES, TOPICS, Keys, World, with_suspended
 from tests.support.stack import embedded_settings
 
 TOPIC = TOPICS[INSTANCE]
-WAIT_S_MAX = 30.0
+WAIT_S_MAX = 120.0
 _PRODUCED_BYTES_MAX = 100_000
 
 
@@ -232,7 +232,7 @@ def _world(installation: Installation) -> World:
         folder = installation.keys_dir(name)
         signing = SigningKey.load((folder / "signing.key").read_text())
         keys[name] = Keys(signing, OpeningKey.load((folder / "opening.key").read_text()))
-    document = Directory.model_validate_json((installation.state / "directory.json").read_bytes())
+    document = with_suspended(Directory.model_validate_json((installation.state / "directory.json").read_bytes()))
     parties = tuple(
         party.model_copy(update={"keys": PARTY_KEYS.get(party.id, ())}) if party.id in PARTY_KEYS else party
         for party in document.parties

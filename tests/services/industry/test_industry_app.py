@@ -15,7 +15,7 @@ async def test_it_is_assembled_without_a_broker_and_serves_the_paths_of_a_provid
     providers: Providers, endpoint: DatabaseEndpoint, tmp_path: Path
 ) -> None:
     app = await build(IndustrySettings.model_validate(installation(tmp_path, endpoint.service_url)))
-    assert app.parts.keys() == {"api", "intake", "documents", "relay", "consumer"}
+    assert app.parts.keys() == {"api", "documents", "relay", "consumer"}
     assert paths_of(app.http.openapi()) == {
         ("get", "/v1/notices"),
         ("get", "/v1/notices/{notice_id}"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from typing import Any
+from uuid import UUID
 
 import httpx
 import pytest
@@ -43,6 +44,18 @@ async def test_notices_are_listed_without_their_records(providers: Providers, cl
     assert answer.status_code == 200
     assert answer.json()["items"][0]["notice_id"] == notice_id
     assert LOCATION not in answer.text
+
+
+async def test_opening_a_notice_is_told_to_audit_and_nothing_else_is(
+    providers: Providers, client: httpx.AsyncClient
+) -> None:
+    notice_id = await issue(providers)
+    await client.get("/v1/notices", headers=asking(PROVIDER))
+    foreign = await client.get(f"/v1/notices/{notice_id}", headers=asking(OTHER_PROVIDER))
+    assert (foreign.status_code, await providers.sent(UUID(notice_id))) == (404, [])
+    await client.get(f"/v1/notices/{notice_id}", headers=asking(PROVIDER))
+    [(kind, *_, clear)] = await providers.sent(UUID(notice_id))
+    assert (kind, clear) == ("causeway.record_revealed.v1", {"party": PROVIDER, "role": "analyst"})
 
 
 async def test_one_notice_has_its_opened_record(providers: Providers, client: httpx.AsyncClient) -> None:
@@ -132,3 +145,13 @@ async def test_a_viewer_may_look_and_not_act(providers: Providers, client: httpx
     looked = await client.get(f"/v1/notices/{notice_id}", headers=viewer)
     acted = await client.post(f"/v1/notices/{notice_id}:acknowledge", json={}, headers=viewer)
     assert (looked.status_code, acted.status_code, acted.json()["code"]) == (200, 403, "forbidden")
+
+
+async def test_a_state_that_there_is_not_is_refused(client: httpx.AsyncClient) -> None:
+    answer = await client.get("/v1/notices", params={"state": "oferred"}, headers=asking(PROVIDER))
+    assert (answer.status_code, answer.json()["code"], answer.json()["field"]) == (
+        400,
+        "parameter_invalid",
+        "/query/state",
+    )
+    assert "oferred" not in answer.text

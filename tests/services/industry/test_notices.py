@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -12,6 +13,7 @@ from deploy.devstack.endpoints import DatabaseEndpoint
 from services.industry import use_cases
 from services.industry.domain import NoticeAct, NoticeState
 from services.industry.ports import NoticeNote
+from services.industry.use_cases import Acting
 from shared.contracts.answers import CaseAcceptedClear
 from shared.contracts.registry import CASE_ACCEPTED
 from shared.exchange.message import Received
@@ -22,7 +24,7 @@ from shared.runtime import received as received_items
 from shared.runtime.database import Scope
 from shared.runtime.ports import Settlement
 from shared.vocabulary.answers import NoticeAction, NoticeRejection, Outcome
-from tests.services.databases import stored_text, unencrypted
+from tests.services.databases import stored_text, unencrypted, until_one_waits_for_a_lock
 from tests.services.deliveries import (
     AGENCY,
     AT,
@@ -41,6 +43,11 @@ from tests.services.industry.provider import Providers
 ACTION = partial(use_cases.action_notice, actions=(NoticeAction.REMOVED, NoticeAction.PRESERVED), effective_at=AT)
 REJECT = partial(use_cases.reject_notice, reason=NoticeRejection.DISPUTED_LEGALITY)
 DISOWN = partial(use_cases.disown_notice, suggested=OTHER_PROVIDER)
+_REFERRAL = """
+INSERT INTO referral (referral_id, party, external_ref, revision, exercise, disposition, state, facts, decision,
+                      content, accepted_at)
+VALUES ($1::uuid, $2, $1::uuid::text, 1, true, 'routed', 'routed', '{}', '{}', '', now())
+"""
 _EDGE = """
 INSERT INTO edge (message_id, referral_id, party, recipient, purpose, reason, rules)
 VALUES ($1, $2, $3, $4, 'investigation', 'user_location', '{}')
@@ -283,7 +290,7 @@ async def test_a_viewer_is_forbidden_to_act_whether_there_is_a_notice_or_not(
 async def test_an_auditors_role_reads_no_notices(providers: Providers) -> None:
     async with providers.notices("read", role=Role.AUDITOR) as notices:
         with pytest.raises(Refused, match="forbidden"):
-            await use_cases.show_notice(uuid7(), role=Role.AUDITOR, notices=notices)
+            await use_cases.show_notice(uuid7(), Acting(PROVIDER, Role.AUDITOR, notices, providers.directory, AT))
         with pytest.raises(Refused, match="forbidden"):
             await use_cases.list_notices(role=Role.AUDITOR, notices=notices, state=None, cursor=None, limit=1)
 
@@ -318,6 +325,7 @@ async def test_erasing_the_data_key_erases_the_record_and_nothing_else(providers
 async def test_an_answer_to_a_providers_own_filing_moves_its_edge(providers: Providers) -> None:
     referral_id, message_id = uuid7(), uuid7()
     async with providers.database.transaction(Scope([PROVIDER], Role.MACHINE, "submit")) as session:
+        await session.driver.execute(_REFERRAL, referral_id, PROVIDER)
         await session.driver.execute(_EDGE, message_id, referral_id, PROVIDER, AGENCY)
     assert await providers.receive(case_accepted(referral_id), case_accepted(uuid7())) == [None, "answer_unmatched"]
     async with providers.database.transaction(Scope([PROVIDER], Role.MACHINE, "read")) as session:
@@ -336,6 +344,18 @@ async def test_a_filing_refused_as_stale_is_decided_again_and_no_other(providers
         unit: Any = type("Unit", (), {"connection": session})
         await providers.door.settled(unit, settlements)
     assert providers.again.given == [stale]
+
+
+async def test_a_withdrawal_waits_for_an_act_under_way_and_is_applied_after_it(providers: Providers) -> None:
+    notice_id = uuid7()
+    await providers.receive(issued(notice_id))
+    async with providers.notices(NoticeAct.ACKNOWLEDGE) as notices:
+        acting = use_cases.Acting(PROVIDER, Role.ANALYST, notices, providers.directory, AT)
+        await use_cases.acknowledge_notice(notice_id, acting)
+        applying = asyncio.create_task(providers.receive(notice_withdrawn(notice_id)))
+        await until_one_waits_for_a_lock(providers.database)
+    assert await applying == [None]
+    assert (await providers.show(notice_id))["state"] == "withdrawn"
 
 
 def case_accepted(referral_id: UUID) -> Received:

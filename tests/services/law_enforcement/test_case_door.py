@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from uuid import UUID
 
 import httpx
 import pytest
@@ -49,6 +50,19 @@ async def test_one_item_of_the_inbox_has_its_opened_record(agencies: Agencies, c
     referral_id = await offer(agencies)
     answer = await client.get(f"/v1/inbox/{referral_id}", headers=asking(AGENCY, role=Role.VIEWER))
     assert answer.json()["record"]["items"][0]["locator"]["value"] == LOCATION
+
+
+async def test_opening_a_record_is_told_to_audit_and_nothing_else_is(
+    agencies: Agencies, client: httpx.AsyncClient
+) -> None:
+    referral_id = await offer(agencies)
+    await client.get("/v1/inbox", headers=asking(AGENCY))
+    foreign = await client.get(f"/v1/inbox/{referral_id}", headers=asking(OTHER_AGENCY))
+    assert (foreign.status_code, await agencies.sent(UUID(referral_id))) == (404, [])
+    await client.get(f"/v1/inbox/{referral_id}", headers=asking(AGENCY, role=Role.VIEWER))
+    told = {"party": AGENCY, "role": "viewer"}
+    fact = ("causeway.record_revealed.v1", "law_enforcement", "audit", True, told, None)
+    assert await agencies.sent(UUID(referral_id)) == [fact]
 
 
 async def test_a_case_is_accepted_reported_on_and_closed(agencies: Agencies, client: httpx.AsyncClient) -> None:
@@ -154,3 +168,13 @@ async def test_a_viewer_may_look_and_not_act(agencies: Agencies, client: httpx.A
     looked = await client.get(f"/v1/inbox/{referral_id}", headers=viewer)
     acted = await client.post(f"/v1/cases/{referral_id}:accept", json={}, headers=viewer)
     assert (looked.status_code, acted.status_code, acted.json()["code"]) == (200, 403, "forbidden")
+
+
+async def test_a_state_that_there_is_not_is_refused(client: httpx.AsyncClient) -> None:
+    answer = await client.get("/v1/inbox", params={"state": "oferred"}, headers=asking(AGENCY))
+    assert (answer.status_code, answer.json()["code"], answer.json()["field"]) == (
+        400,
+        "parameter_invalid",
+        "/query/state",
+    )
+    assert "oferred" not in answer.text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from functools import partial
 from typing import Any
@@ -13,6 +14,7 @@ from deploy.devstack.endpoints import DatabaseEndpoint
 from services.law_enforcement import use_cases
 from services.law_enforcement.domain import CaseAct, CaseState
 from services.law_enforcement.ports import CaseNote, CaseReport
+from services.law_enforcement.use_cases import Acting
 from shared.contracts.answers import CaseRecord, OutcomeReportedClear
 from shared.contracts.registry import CASE_ACCEPTED
 from shared.envelope.sealing import open_sealed
@@ -23,9 +25,10 @@ from shared.kernel.ids import uuid7
 from shared.runtime import received as received_items
 from shared.runtime.database import Scope
 from shared.vocabulary.answers import Answer, CaseDeclineReason, CaseOutcome, CloseReason
-from tests.services.databases import stored_text, unencrypted
+from tests.services.databases import stored_text, unencrypted, until_one_waits_for_a_lock
 from tests.services.deliveries import (
     AGENCY,
+    AT,
     HOTLINE,
     LOCATION,
     OPENING,
@@ -308,7 +311,7 @@ async def test_a_viewer_is_forbidden_to_act_whether_there_is_a_case_or_not(agenc
 async def test_an_auditors_role_reads_no_cases(agencies: Agencies) -> None:
     async with agencies.cases("read", role=Role.AUDITOR) as cases:
         with pytest.raises(Refused, match="forbidden"):
-            await use_cases.show_case(uuid7(), role=Role.AUDITOR, cases=cases)
+            await use_cases.show_case(uuid7(), Acting(AGENCY, Role.AUDITOR, cases, agencies.directory, AT))
         with pytest.raises(Refused, match="forbidden"):
             await use_cases.list_cases(role=Role.AUDITOR, cases=cases, state=None, cursor=None, limit=1)
 
@@ -339,6 +342,17 @@ async def test_erasing_the_data_key_erases_the_record_and_nothing_else(agencies:
     shown = await agencies.show(referral_id)
     assert shown["record"] is None
     assert shown["edge"]["purpose"] == "investigation"
+
+
+async def test_a_withdrawal_waits_for_an_act_under_way_and_is_applied_after_it(agencies: Agencies) -> None:
+    referral_id = uuid7()
+    await agencies.receive(offered(referral_id))
+    async with agencies.cases(CaseAct.ACCEPT) as cases:
+        await ACCEPT(referral_id, Acting(AGENCY, Role.ANALYST, cases, agencies.directory, AT))
+        applying = asyncio.create_task(agencies.receive(withdrawn(referral_id)))
+        await until_one_waits_for_a_lock(agencies.database)
+    assert await applying == [None]
+    assert (await agencies.show(referral_id))["state"] == "withdrawn"
 
 
 async def bring(agencies: Agencies, referral_id: UUID, state: str) -> None:

@@ -35,7 +35,7 @@ def run(messages: list[dict[str, Any]], keys: dict[str, str] | None = None) -> t
     """Exit code and verdicts of the script, in a process that cannot import the project."""
     document = json.dumps({"keys": KEYS if keys is None else keys, "messages": messages})
     done = subprocess.run(
-        [sys.executable, "-I", str(SCRIPT)], input=document, capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-I", str(SCRIPT)], input=document, capture_output=True, text=True, timeout=180, check=False
     )
     assert done.stderr == ""
     return done.returncode, [line.split()[1] for line in done.stdout.splitlines()]

@@ -8,10 +8,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from deploy.policy import sample_policy
+from shared.contracts.directory import Directory
 from shared.contracts.registry import MESSAGES_RECEIPTED, REFERRAL_OFFERED
 from shared.envelope.headers import Tier
 from shared.envelope.keys import OpeningKey
-from shared.exchange.accept import TurnedAway, accept
+from shared.exchange.accept import Awaited, TurnedAway, accept
 from shared.exchange.compose import compose_receipts
 from shared.exchange.message import Received, Record
 from shared.exchange.record_table import DECIDE_AGAIN, RECORD_TABLE, Fate, row_for
@@ -88,9 +89,10 @@ def test_the_wrong_records_reach_every_row_that_one_record_can() -> None:
 def test_only_a_verified_sender_is_ever_told(here: World, good: Record, code: str, change: Change) -> None:
     with pytest.raises((Refused, Unavailable)) as caught:
         received(here, change(here, good))
-    verified = isinstance(caught.value, TurnedAway)
+    turned = caught.value.turned if isinstance(caught.value, Awaited) else caught.value
+    verified = isinstance(turned, TurnedAway)
     assert verified or not row_for(code).receipt
-    assert getattr(caught.value, "sender_instance", None) == ("hotline" if verified else None)
+    assert getattr(turned, "sender_instance", None) == ("hotline" if verified else None)
 
 
 @pytest.mark.parametrize(("code", "change"), WRONG, ids=[f"{i}-{code}" for i, (code, _) in enumerate(WRONG)])
@@ -174,6 +176,24 @@ def test_a_record_waits_for_a_document_and_is_accepted_when_it_has_come(here: Wo
     assert received(waiting, record).recipient == POLICE
 
 
+def test_what_was_stamped_with_a_key_that_ran_out_is_accepted_again_once_the_directory_extends_it() -> None:
+    """Bytes are final: after an outage longer than the key was valid, the directory is what can be mended."""
+    there = world()
+    record = there.records([there.offered(POLICE)])[0]
+    origin = there.document.instances[0]
+    assert origin.id == "hotline"
+
+    def directory(valid_to: datetime) -> Directory:
+        keys = tuple(key.model_copy(update={"valid_to": valid_to}) for key in origin.keys)
+        instances = (origin.model_copy(update={"keys": keys}), *there.document.instances[1:])
+        return there.document.model_copy(update={"instances": instances})
+
+    there.place(directory(AT - timedelta(hours=1)), AT - timedelta(minutes=3))
+    assert code_of(there, record) == "key_unknown"
+    there.place(directory(AT + timedelta(hours=1)), AT - timedelta(minutes=2))
+    assert received(there, record).recipient == POLICE
+
+
 def test_an_exercise_never_reaches_a_live_party(here: World) -> None:
     draft = here.offered(POLICE)
     record = here.resigned(here.records([draft])[0], recipient="police-live.example")
@@ -184,6 +204,16 @@ def test_a_live_record_never_reaches_a_sandbox_party(here: World) -> None:
     live = world()
     record = live.records([live.offered("police-nl.example")])[0]
     assert code_of(live, live.resigned(record, exercise=False, clear={"exercise": False})) == "exercise_mismatch"
+
+
+@pytest.mark.parametrize(("sender", "code"), [("police-live.example", "exercise_mismatch"), (POLICE, None)])
+def test_an_answer_of_a_live_party_never_reaches_a_sandbox_party(
+    here: World, good: Record, sender: str, code: str | None
+) -> None:
+    answer = here.resigned(case_accepted(here, good), instance="law_enforcement", sender=sender)
+    assert (code and code_of(here, answer, "hotline")) == code
+    if code is None:
+        assert received(here, answer, "hotline").sender == POLICE
 
 
 def test_what_the_origin_may_have_decided_again_is_refused_and_not_parked() -> None:

@@ -33,6 +33,7 @@ from tests.support.exchange_world import (
 HIDDEN = (LOCATION, ELSEWHERE, ACCOUNT, EXTERNAL_REF, CORRELATION, MD5)
 HOTLINE_NL, POLICE_NL, POLICE_BE = "hotline-nl.example", "police-nl.example", "police-be.example"
 POLICE_FR = "police-fr.example"
+TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
 @pytest.fixture(scope="module")
@@ -187,8 +188,10 @@ def test_deciding_again_replaces_just_the_stale_edges_under_new_ids(here: World,
         documents=here.documents,
         at=here.at,
         only=stale,
+        traceparent=TRACEPARENT,
     )
     assert [each.recipient for each in again.emitted] == [POLICE_NL, PROVIDER]
+    assert {draft.traceparent for draft in again.drafts} == {TRACEPARENT}
     assert not {each.message_id for each in again.emitted} & set(stale.values())
     assert again.dropped == ()
     assert json.loads(again.drafts[-1].body)["clear"]["superseded"] == [str(id_) for id_ in sorted(stale.values())]
@@ -206,6 +209,7 @@ def test_an_edge_that_is_not_decided_again_is_dropped(here: World, prepared: Pre
         documents=here.documents,
         at=here.at,
         only={("police-us.example", "investigation"): stale},
+        traceparent=None,
     )
     assert (again.emitted, again.dropped) == ((), (stale,))
 

@@ -18,7 +18,7 @@ from shared.exchange.message import Record
 from shared.kernel.ids import uuid7
 from shared.vocabulary.answers import Outcome
 from tests.support.builders import AT, HOTLINE, POLICE, PROVIDER
-from tests.support.exchange_world import World, later, public_key
+from tests.support.exchange_world import SUSPENDED, World, later, public_key
 
 PARTY_KEY, LAPSED_KEY, FOREIGN_KEY = SigningKey.generate(), SigningKey.generate(), SigningKey.generate()
 PARTY_KEYS = {
@@ -154,6 +154,8 @@ WRONG: list[tuple[str, Change]] = [
     ("body_invalid", signed(dataschema="/schemas/notice_issued.v1.json")),
     ("exercise_mismatch", signed(exercise=False)),
     ("exercise_mismatch", signed(clear={"exercise": False})),
+    ("exercise_mismatch", signed(sender="hotline-live.example")),
+    ("sender_suspended", signed(sender=SUSPENDED)),
     ("edge_not_reproducible", facts(hosting=["DE"])),
     ("edge_not_reproducible", facts(origin="hotline-de.example")),
     ("edge_not_reproducible", facts(priority="p0_child_at_risk")),

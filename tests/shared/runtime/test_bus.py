@@ -60,10 +60,24 @@ async def running(bus: Bus) -> AsyncIterator[None]:
         await asyncio.wait([task])
 
 
-async def until(condition: Callable[[], bool], seconds: float = 20) -> None:
+async def until(condition: Callable[[], bool], seconds: float = 60) -> None:
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110 - what is waited for has no event
             await asyncio.sleep(0.02)
+
+
+async def until_read(bus: Bus, end: int) -> None:
+    """Wait until the first partition was fetched up to, not including, offset `end`."""
+    async with asyncio.timeout(60):
+        while bus._reading() is None or await _position(bus) < end:  # noqa: ASYNC110 - nothing tells of it
+            await asyncio.sleep(0.02)
+
+
+async def _position(bus: Bus) -> int:
+    reading = bus._reading()
+    assert reading is not None
+    firsts = [await reading.position(each) for each in reading.assignment() if each.partition == 0]
+    return max(firsts, default=0)
 
 
 @pytest.fixture
@@ -127,8 +141,7 @@ async def test_faststreams_own_parser_would_lose_the_whole_batch(
     produce(b"{}", headers=[("ce_id", b"\xff")])
     consumer = Collected()
     async with running(bus := bus_of(access, topic, consumer)):
-        await until(lambda: bus.check().ok)
-        await asyncio.sleep(0.5)
+        await until_read(bus, 2)
         produce(b"good 2")
         await until(lambda: bool(consumer.records))
     assert [record.value for record in consumer.records] == [b"good 2"]
@@ -148,7 +161,7 @@ async def test_with_faststreams_defaults_a_reply_to_header_publishes(
     produce(b"{}", headers=[("reply_to", elsewhere.encode()), ("correlation_id", b"1")])
     reader = LogReader(access, [elsewhere], client_id="edges-test")
     await broker.start()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while (await reader.bounds())[Coordinate(elsewhere, 0)].end == 0:  # noqa: ASYNC110 - nothing tells of it
             await asyncio.sleep(0.1)
     await broker.stop()
@@ -275,11 +288,12 @@ async def test_a_bus_waits_for_a_broker_that_is_not_there_yet(
     consumer = Collected()
     bus = bus_of(access, topic, consumer)
     async with running(bus):
-        await asyncio.sleep(0.5)
         assert (bus.check().ok, bus.check().reason) == (False, "no_partitions")
+        await until(lambda: bus.check().ok)
+        assert bus.check().reason == "broker_unavailable"
         await asyncio.to_thread(stack.kafka.start)
         await until(lambda: bool(consumer.records))
-        assert bus.check().ok
+        assert (bus.check().ok, bus.check().reason) == (True, "")
         assert bus.assignment() == {0, 1}
 
 

@@ -75,7 +75,7 @@ async def empty_table(database: Database) -> None:
 
 async def read_until(feed: DocumentFeed, condition: Callable[[], bool]) -> None:
     task = asyncio.create_task(feed.run())
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110 - what is waited for has no event
             await asyncio.sleep(0.05)
     task.cancel()

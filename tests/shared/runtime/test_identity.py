@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 
 from shared.kernel.authority import Role
 from shared.kernel.clock import ManualClock
-from shared.kernel.errors import Refused
+from shared.kernel.errors import CausewayError, Refused
 from shared.kernel.ids import uuid7
-from shared.runtime.database import Database
-from shared.runtime.identity import CACHE_S, ApiKeys, Identity, issue_key, keep_key, key_hash, revoke_key
+from shared.runtime.database import Database, Session
+from shared.runtime.identity import (
+    CACHE_S,
+    LOOK_UPS_MAX,
+    UNKNOWN_S,
+    WAITING_MAX,
+    ApiKeys,
+    Identity,
+    issue_key,
+    keep_key,
+    key_hash,
+    revoke_key,
+)
 from tests.shared.routing.builders import directory_of, hotline, provider
 from tests.shared.runtime.builders import NOW
 
@@ -115,6 +128,82 @@ async def test_a_hundred_requests_at_once_ask_the_database_once(
     found = await asyncio.gather(*(keys.identify(f"Bearer {text}") for _ in range(100)))
     assert len(set(found)) == 1
     assert asked == 1
+
+
+def made_up() -> str:
+    return f"Bearer {issue_key(live=False)[0]}"
+
+
+class CountingDatabase:
+    """Counts the transactions open at a time; each stays open until it is let go."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self.let_go = asyncio.Event()
+        self.opened = self.open = self.open_max = 0
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Session]:
+        self.opened, self.open = self.opened + 1, self.open + 1
+        self.open_max = max(self.open_max, self.open)
+        await self.let_go.wait()
+        async with self._database.transaction() as session:
+            yield session
+        self.open -= 1
+
+
+async def test_made_up_keys_never_take_more_than_their_share_of_the_database(
+    database: Database, clock: ManualClock
+) -> None:
+    counting: Any = CountingDatabase(database)
+    keys = ApiKeys(counting, directory=lambda: DIRECTORY, clock=clock)
+    asking = [asyncio.create_task(keys.identify(made_up())) for _ in range(WAITING_MAX + 20)]
+    await asyncio.sleep(0.05)
+    counting.let_go.set()
+    answers = await asyncio.gather(*asking, return_exceptions=True)
+    codes = [answer.code for answer in answers if isinstance(answer, CausewayError)]
+    assert (codes.count("unauthenticated"), codes.count("identity_busy")) == (WAITING_MAX, 20)
+    assert counting.open_max == LOOK_UPS_MAX
+
+
+async def test_a_key_that_was_good_is_looked_up_past_those_that_somebody_makes_up(
+    database: Database, clock: ManualClock
+) -> None:
+    text = await key_of(database, "sandbox.example")
+    counting: Any = CountingDatabase(database)
+    keys = ApiKeys(counting, directory=lambda: DIRECTORY, clock=clock)
+    counting.let_go.set()
+    await keys.identify(f"Bearer {text}")
+    clock.advance(CACHE_S + 1)
+    counting.let_go.clear()
+    flood = [asyncio.create_task(keys.identify(made_up())) for _ in range(WAITING_MAX)]
+    good = asyncio.create_task(keys.identify(f"Bearer {text}"))
+    await asyncio.sleep(0.05)
+    assert counting.open == LOOK_UPS_MAX + 1
+    counting.let_go.set()
+    assert (await good).party == "sandbox.example"
+    await asyncio.gather(*flood, return_exceptions=True)
+
+
+async def test_an_unknown_key_is_asked_about_once_a_second(database: Database, clock: ManualClock) -> None:
+    counting: Any = CountingDatabase(database)
+    counting.let_go.set()
+    keys, stranger = ApiKeys(counting, directory=lambda: DIRECTORY, clock=clock), made_up()
+    for _ in range(3):
+        assert await refused(keys, stranger) == ("unauthenticated", 401)
+    assert counting.opened == 1
+    clock.advance(UNKNOWN_S)
+    assert await refused(keys, stranger) == ("unauthenticated", 401)
+    assert counting.opened == 2
+
+
+async def test_unknown_keys_do_not_fill_the_memory(
+    database: Database, keys: ApiKeys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shared.runtime.identity.UNKNOWN_KEYS_MAX", 3)
+    for _ in range(6):
+        await refused(keys, made_up())
+    assert len(keys._unknown) == 3
 
 
 async def test_the_role_of_the_instance_itself_has_no_key(database: Database) -> None:

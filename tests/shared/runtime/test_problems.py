@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from pydantic import StringConstraints
 
 from shared.contracts.base import Contract
-from shared.kernel.errors import CausewayError, Defect, EvidenceRejected, Refused, Unavailable
+from shared.kernel.errors import CausewayError, Defect, EvidenceRejected, Refused, Unavailable, not_found
 from shared.runtime.http import read_model
-from shared.runtime.problems import InvalidFields, Problem, not_found, problem, problem_body
+from shared.runtime.problems import InvalidFields, Problem, problem, problem_body
 
 
 class Inner(Contract):

@@ -38,7 +38,7 @@ def reader(access: KafkaAccess, topic: str) -> LogReader:
 async def followed(reader: LogReader, cursors: dict[Coordinate, int], count: int) -> list[Record]:
     """The first `count` records from the cursors on."""
     found: list[Record] = []
-    async with asyncio.timeout(20), aclosing(reader.follow(cursors)) as batches:
+    async with asyncio.timeout(60), aclosing(reader.follow(cursors)) as batches:
         async for batch in batches:
             found += batch
             if len(found) >= count:
@@ -150,7 +150,7 @@ async def test_following_ends_when_the_topic_is_made_again_even_if_the_new_one_h
     found: list[Record] = []
 
     async def follow_through_the_change() -> None:
-        async with asyncio.timeout(20), aclosing(reader.follow({}, await reader.topic_ids())) as batches:
+        async with asyncio.timeout(60), aclosing(reader.follow({}, await reader.topic_ids())) as batches:
             async for batch in batches:
                 found.extend(batch)
                 if batch:

@@ -28,16 +28,16 @@ class OneRow:
     def __init__(self) -> None:
         self.rows = [ROW]
 
-    async def unsent(self, limit: int) -> list[OutboxRow]:
+    async def unsent(self, limit: int, *, without: Sequence[str] = ()) -> list[OutboxRow]:
         return []
 
-    async def unstamped(self, limit: int) -> list[OutboxRow]:
+    async def unstamped(self, limit: int, *, without: Sequence[str] = ()) -> list[OutboxRow]:
         return self.rows
 
     async def stamp(self, rows: Sequence[OutboxRow]) -> list[OutboxRow]:
         return list(rows)
 
-    async def unreceipted(self, sent_before: datetime, limit: int) -> list[OutboxRow]:
+    async def unreceipted(self, sent_before: datetime, limit: int, *, without: Sequence[str] = ()) -> list[OutboxRow]:
         return []
 
     async def mark_sent(self, rows: Sequence[OutboxRow], at: datetime) -> None:
@@ -51,10 +51,11 @@ class Broker:
         self.there = asyncio.Event()
         self.asked = asyncio.Event()
 
-    async def append(self, rows: Sequence[OutboxRow]) -> None:
+    async def append(self, rows: Sequence[OutboxRow]) -> frozenset[str]:
         self.asked.set()
         if not self.there.is_set():
             raise Unavailable("broker_unavailable")
+        return frozenset()
 
 
 def machinery(clock: ManualClock) -> Machinery:

@@ -18,6 +18,7 @@ from shared.runtime.telemetry import (
     configure_telemetry,
     current_trace_id,
     current_traceparent,
+    message_traceparent,
     span,
 )
 
@@ -83,6 +84,30 @@ def test_a_batch_of_many_records_keeps_a_bounded_number_of_links(spans: Spans) -
     with span("batch.consume", links=[SAMPLED] * 500):
         pass
     assert len(spans()[0]["links"]) == 128
+
+
+def test_a_message_gets_a_trace_of_its_own_whose_first_span_links_to_its_cause(spans: Spans) -> None:
+    with span("http.request"):
+        first, second = message_traceparent(SAMPLED), message_traceparent(SAMPLED)
+    created = [each for each in spans() if each["name"] == "message.create"]
+    named = [f"00-{each['traceId']}-{each['spanId']}" for each in created]
+    assert [str(first)[:-3], str(second)[:-3]] == named
+    assert len({TRACE_ID, *(each["traceId"] for each in spans())}) == 4
+    assert [(link["traceId"], link["spanId"]) for each in created for link in each["links"]] == [
+        (TRACE_ID, SPAN_ID)
+    ] * 2
+    assert not any("parentSpanId" in each for each in created)
+
+
+def test_a_message_that_nothing_recorded_has_caused_has_no_trace(tmp_path: Path) -> None:
+    path = tmp_path / "spans.jsonl"
+    configure_telemetry(instance="hotline", sampling_ratio=0.0, spans_file=path)
+    assert [message_traceparent(None), message_traceparent(UNSAMPLED), message_traceparent("malformed")] == [None] * 3
+    assert read(path) == []
+
+
+def test_off_a_message_does_not_carry_its_cause_on() -> None:
+    assert message_traceparent(SAMPLED) is None
 
 
 @pytest.mark.parametrize("parent", ["", "malformed", f"00-{'0' * 32}-{SPAN_ID}-01", f"ff-{TRACE_ID}-{SPAN_ID}-01"])

@@ -1,0 +1,72 @@
+"""`causeway case …`: what an agency makes of the referrals offered to it."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from cyclopts import App
+
+from client.cli import output
+from client.cli.settings import Options
+from shared.vocabulary.answers import Answer, CaseDeclineReason, CaseOutcome, CloseReason
+
+app = App(name="case", help="Take up the referrals offered to you as cases, and say what comes of them.")
+_OPTIONS = Options()
+
+
+@app.command
+async def accept(referral_id: UUID, /, *, case_reference: str | None = None, options: Options = _OPTIONS) -> int:
+    """Take a referral up as a case.
+
+    Parameters
+    ----------
+    case_reference
+        Your own reference for it; it reaches the origin alone, sealed.
+    """
+    async with output.service(options) as client:
+        output.moved(await client.accept_case(referral_id, case_reference=case_reference), options)
+        return output.DONE
+
+
+@app.command
+async def decline(referral_id: UUID, /, *, reason: CaseDeclineReason, options: Options = _OPTIONS) -> int:
+    """Decline a referral, with the reason."""
+    async with output.service(options) as client:
+        output.moved(await client.decline_case(referral_id, reason), options)
+        return output.DONE
+
+
+@app.command
+async def outcome(
+    referral_id: UUID,
+    reached: CaseOutcome,
+    /,
+    *,
+    child_identified: Answer,
+    child_safeguarded: Answer,
+    close_reason: CloseReason | None = None,
+    options: Options = _OPTIONS,
+) -> int:
+    """Say what has come of a case so far; a conviction or a closing ends it.
+
+    Parameters
+    ----------
+    reached
+        What has come of it.
+    child_identified
+        Whether a child was identified.
+    child_safeguarded
+        Whether a child was brought to safety.
+    close_reason
+        Goes with `closed`, always, and with nothing else.
+    """
+    async with output.service(options) as client:
+        state = await client.report_outcome(
+            referral_id,
+            reached,
+            child_identified=child_identified,
+            child_safeguarded=child_safeguarded,
+            close_reason=close_reason,
+        )
+        output.moved(state, options)
+        return output.DONE

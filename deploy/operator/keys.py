@@ -1,0 +1,128 @@
+"""Keys that the operator hands out: API keys of parties, and new private keys of instances."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from deploy.devstack.endpoints import write_private
+from deploy.installation import Installation
+from deploy.operator.documents import document_in_force
+from deploy.operator.site import Site
+from shared.contracts.directory import PublicKey
+from shared.envelope.keys import OpeningKey, SigningKey
+from shared.kernel.authority import Role
+from shared.kernel.errors import Refused
+from shared.routing.directory_index import PartyEntry
+from shared.routing.shelf import read_directory
+from shared.runtime.database import Database
+from shared.runtime.identity import issue_key, keep_key, revoke_key
+from shared.vocabulary.routing import PartyKind, PartyStatus
+
+_HELD = "SELECT key_hash FROM api_key WHERE party = $1 AND revoked_at IS NULL"
+
+
+@dataclass(frozen=True, slots=True)
+class IssuedKey:
+    """A party's new API key, shown once; `key_id` names it without opening anything."""
+
+    party: str
+    role: str
+    url: str
+    key: str
+    key_id: str
+
+    def __repr__(self) -> str:
+        return f"IssuedKey({self.party}, {self.key_id})"
+
+
+async def issue(site: Site, party: str, *, role: Role | None = None) -> IssuedKey:
+    """Let a new key act for `party`: as a machine if no role is named, an auditor's as auditor.
+
+    Raises `Refused("party_unknown")` for a party that the directory in force does not have.
+    """
+    entry = _party(site, party)
+    role = role or (Role.AUDITOR if entry.kind == PartyKind.AUDITOR else Role.MACHINE)
+    text, hashed = issue_key(live=entry.status == PartyStatus.LIVE)
+    database = _database(site, entry)
+    try:
+        async with database.transaction() as session:
+            await keep_key(session.driver, hashed, entry.id, role=role)
+    finally:
+        await database.close()
+    return IssuedKey(entry.id, role.value, site.endpoints.http[entry.instance], text, key_id(hashed))
+
+
+async def revoke(site: Site, party: str, *, keep: str | None, at: datetime) -> list[str]:
+    """End the keys of `party`, but for the one with the id `keep`; the ids of those that ended.
+
+    Raises `Refused("key_unknown")` if the party holds no key `keep`: then nothing has ended.
+    """
+    entry = _party(site, party)
+    database = _database(site, entry)
+    try:
+        async with database.transaction() as session:
+            held = {key_id(row["key_hash"]): row["key_hash"] for row in await session.driver.fetch(_HELD, entry.id)}
+            if keep is not None and keep not in held:
+                raise Refused("key_unknown", "the party holds no such key", field="/keep")
+            ending = {name: hashed for name, hashed in held.items() if name != keep}
+            for hashed in ending.values():
+                await revoke_key(session.driver, hashed, at)
+    finally:
+        await database.close()
+    return sorted(ending)
+
+
+def make_instance_key(site: Site, instance: str, use: str, *, valid_from: datetime) -> tuple[str, PublicKey]:
+    """Make a key of an instance, `sign` or `seal`; the file that holds it, and its entry for the directory.
+
+    A signing key lies beside the one in use until it is put in its place; an opening key is used from the next start
+    on, with those that are there. Raises `Refused` for a key of that name that nobody has put into place yet.
+    """
+    folder = Installation(site.state).keys_dir(instance)
+    if not folder.is_dir():
+        raise Refused("instance_unknown", "it has no keys in this state directory", status=400)
+    public: PublicKey
+    if use == "sign":
+        signing = SigningKey.generate()
+        path, secret = folder / "signing.key.next", signing.secret_text()
+        verify = signing.verify_key
+        public = PublicKey(
+            key_id=verify.key_id, use="sign", suite="ed25519", public=verify.text(), valid_from=valid_from
+        )
+    else:
+        opening = OpeningKey.generate()
+        seal = opening.sealing_key
+        path, secret = folder / f"opening-{seal.key_id[-12:]}.key", opening.secret_text()
+        public = PublicKey(key_id=seal.key_id, use="seal", suite=seal.suite, public=seal.text(), valid_from=valid_from)
+    if path.exists():
+        raise Refused("key_waits", "put the key that was made before into its place first", status=400)
+    write_private(path, secret)
+    return str(path), public
+
+
+def sample_key(site: Site, party: str) -> tuple[str, str]:
+    """Address and API key of a sample party, as `parties.json` of the state directory has them."""
+    entries: list[dict[str, Any]] = json.loads(Installation(site.state).parties_file.read_text(encoding="utf-8"))
+    for entry in entries:
+        if entry["party"] == party:
+            return entry["url"], entry["key"]
+    raise Refused("party_unknown", "no sample party has this name", status=400)
+
+
+def key_id(hashed: bytes) -> str:
+    """The first 16 hexadecimal digits of an API key's hash: enough to name it, useless for acting."""
+    return hashed.hex()[:16]
+
+
+def _party(site: Site, party: str) -> PartyEntry:
+    entry = read_directory(document_in_force(site.state, "directory")).party(party)
+    if entry is None:
+        raise Refused("party_unknown", "the directory has no such party", status=400)
+    return entry
+
+
+def _database(site: Site, entry: PartyEntry) -> Database:
+    return Database(site.endpoints.databases[entry.instance].service_url, pool_size=1)

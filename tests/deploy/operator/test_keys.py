@@ -1,0 +1,127 @@
+"""Keys that the operator hands out: they open what they should, end when they are told to, and can be rotated."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from shared.runtime.identity import CACHE_S
+from tests.deploy.operator.conftest import Run
+from tests.support.running import HOTLINE, Exchange, referral, rows_of, until
+
+#: A party whose sample key no other test needs.
+PARTY = "hotline-ro.example"
+
+
+def issued(run: Run, exchange: Exchange, party: str = PARTY) -> dict[str, Any]:
+    ended = run("key", "issue", party, "--state", exchange.state, "--json")
+    assert ended.code == 0, ended.err
+    found: dict[str, Any] = ended.json
+    return found
+
+
+def status_for(key: dict[str, Any]) -> int:
+    headers = {"Authorization": f"Bearer {key['key']}"}
+    return httpx.get(f"{key['url']}/v1/referrals", headers=headers, trust_env=False).status_code
+
+
+def test_an_issued_key_opens_its_partys_door_until_it_is_revoked(run: Run, exchange: Exchange) -> None:
+    old, new = issued(run, exchange), issued(run, exchange)
+    assert (old["role"], status_for(old), status_for(new)) == ("machine", 200, 200)
+    ended = run("key", "revoke", PARTY, "--keep", new["key_id"], "--state", exchange.state, "--json")
+    assert ended.code == 0
+    assert old["key_id"] in ended.json["revoked"]
+    assert new["key_id"] not in ended.json["revoked"]
+    deadline = time.monotonic() + 4 * CACHE_S
+    while status_for(old) != 401:
+        assert time.monotonic() < deadline, "the key still opens"
+        time.sleep(0.2)
+    assert status_for(new) == 200
+
+
+def test_nothing_ends_where_the_key_to_keep_is_not_the_partys(run: Run, exchange: Exchange) -> None:
+    key = issued(run, exchange)
+    ended = run("key", "revoke", PARTY, "--keep", "0" * 16, "--state", exchange.state)
+    assert (ended.code, "key_unknown" in ended.err) == (1, True)
+    assert status_for(key) == 200
+
+
+def test_an_auditors_key_is_an_auditors(run: Run, exchange: Exchange) -> None:
+    assert issued(run, exchange, "auditor.example")["role"] == "auditor"
+
+
+def test_a_party_that_the_directory_does_not_have_gets_no_key(run: Run, exchange: Exchange) -> None:
+    ended = run("key", "issue", "nobody.example", "--state", exchange.state)
+    assert (ended.code, ended.out, "party_unknown" in ended.err) == (2, "", True)
+
+
+def test_a_directory_that_instances_would_refuse_is_not_published(run: Run, exchange: Exchange, tmp_path: Path) -> None:
+    directory = json.loads((exchange.state / "directory.json").read_text())
+    directory["instances"][0]["keys"] = []
+    file = tmp_path / "directory.json"
+    file.write_text(json.dumps(directory))
+    before = (exchange.state / "directory.json").read_bytes()
+    ended = run("directory", "publish", file, "--state", exchange.state)
+    assert (ended.code, ended.err.startswith("error: document_invalid at /instances/0/keys")) == (1, True)
+    assert (exchange.state / "directory.json").read_bytes() == before
+
+
+async def test_the_keys_of_an_instance_are_rotated_as_the_runbook_says(
+    run: Run, exchange: Exchange, tmp_path: Path
+) -> None:
+    def operator(*arguments: object) -> Any:
+        ended = run(*arguments, "--state", exchange.state, "--json")
+        assert ended.code == 0, ended.err
+        return ended.json
+
+    made = [await asyncio.to_thread(operator, "key", "make", "hotline", use) for use in ("sign", "seal")]
+    await restarted(exchange)  # it opens with the new key, and still signs with the old one
+    directory = json.loads((exchange.state / "directory.json").read_text())
+    directory["version"] += 1
+    hotline = next(each for each in directory["instances"] if each["id"] == "hotline")
+    hotline["keys"] += [each["entry"] for each in made]
+    file = tmp_path / "directory.json"
+    file.write_text(json.dumps(directory))
+    published = await asyncio.to_thread(operator, "directory", "publish", file)
+    await everywhere(exchange, published["digest"])
+
+    await asyncio.to_thread(put_in_place, Path(made[0]["file"]))
+    await restarted(exchange)
+    async with exchange.client(HOTLINE) as client:
+        filed = await client.submit(referral())
+        await exchange.until_quiet()
+        shown = await client.show(filed.referral_id)
+    assert shown.marks["delivered"] == "3/3"
+    rows = await exchange.count_as_accountant("law_enforcement", "SELECT count(*) FROM inbox WHERE outcome = 'parked'")
+    assert rows[0][0] == 0
+    await exchange.until_audited()
+    async with exchange.client("auditor.example") as auditor:
+        flow = await auditor.flow(filed.referral_id, purpose="a test of the rotation")
+    assert all(message.model_extra and message.model_extra["verified"] for message in flow.messages)
+
+
+async def restarted(exchange: Exchange) -> None:
+    await asyncio.to_thread(exchange.stop, "hotline")
+    exchange.serve("hotline")
+    await asyncio.to_thread(exchange.wait_ready, "hotline")
+
+
+def put_in_place(new: Path) -> None:
+    new.rename(new.with_name("signing.key"))
+
+
+async def everywhere(exchange: Exchange, digest: str) -> None:
+    """Wait until every instance has the document."""
+    for instance in exchange.endpoints.databases:
+        await until(partial(has, exchange, instance, digest))
+
+
+async def has(exchange: Exchange, instance: str, digest: str) -> bool:
+    url = exchange.endpoints.databases[instance].service_url
+    return bool(await rows_of(url, "SELECT 1 FROM document WHERE digest = $1", digest))

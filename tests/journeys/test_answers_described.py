@@ -1,0 +1,197 @@
+"""Every route of every service answers as its committed OpenAPI document says, on a running exchange."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+import pytest
+
+from deploy.installation import INSTANCES
+from shared.guard.envelope_limits import BODY_BYTES_MAX
+from shared.kernel.authority import Role
+from shared.kernel.ids import uuid7
+from shared.runtime.identity import issue_key, keep_key
+from tests.contracts.described import Described
+from tests.support.running import AGENCY, HOTLINE, OTHER_HOTLINE, PROVIDER, Exchange, provider_filing, referral
+
+AUDITOR = "auditor.example"
+SERVED_BY = {
+    HOTLINE: "hotline",
+    OTHER_HOTLINE: "hotline",
+    AGENCY: "law_enforcement",
+    PROVIDER: "industry",
+    AUDITOR: "audit",
+}
+WITHDRAWAL = {"reason": "filed_in_error"}
+REPORT = {"actions": ["removed"], "effective_at": "2026-03-21T08:00:00Z"}
+OUTCOME = {"outcome": "ongoing_investigation", "child_identified": "unknown", "child_safeguarded": "no"}
+PURPOSE = {"Purpose": "answers as described"}
+
+
+@dataclass
+class Asked:
+    """Asks as parties do, and holds each answer against the document of the service that gave it."""
+
+    exchange: Exchange
+    documents: Mapping[str, Described] = field(default_factory=lambda: {name: Described(name) for name in INSTANCES})
+    differing: list[tuple[str, list[str]]] = field(default_factory=list)
+
+    async def get(self, party: str, path: str, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Any:
+        async with self.exchange.http(party) as http:
+            return self.compared(party, await http.get(path, headers=headers), status)
+
+    async def post(
+        self, party: str, path: str, body: Any = None, *, status: int = 202, key: str = "", **options: Any
+    ) -> Any:
+        headers = {"Idempotency-Key": key or str(uuid7())} | options.pop("headers", {})
+        async with self.exchange.http(party) as http:
+            return self.compared(party, await http.post(path, headers=headers, **(options or {"json": body})), status)
+
+    def compared(self, party: str, answer: httpx.Response, status: int) -> Any:
+        assert answer.status_code == status, (answer.request.url.path, answer.text)
+        if found := self.documents[SERVED_BY[party]].differences(answer):
+            self.differing.append((f"{answer.request.method} {answer.request.url.path} {status}", found))
+        return answer.json()
+
+    async def filed(self) -> tuple[str, str]:
+        """A referral that has reached its recipients, and its notice."""
+        referral_id = (await self.post(HOTLINE, "/v1/referrals", referral()))["referral_id"]
+        await self.exchange.until_quiet()
+        shown = await self.get(HOTLINE, f"/v1/referrals/{referral_id}")
+        return referral_id, next(edge["notice_id"] for edge in shown["edges"] if edge["notice_id"])
+
+
+@pytest.fixture(scope="module")
+async def asked(exchange: Exchange) -> Asked:
+    """One of everything that each route can answer."""
+    asked = Asked(exchange)
+    await origin_answers(asked, HOTLINE, referral)
+    await origin_answers(asked, PROVIDER, provider_filing)
+    await recipients_answer(asked)
+    await audit_answers(asked)
+    await refusals(asked)
+    return asked
+
+
+async def origin_answers(asked: Asked, party: str, make: Any) -> None:
+    first, lost = make(), make(user_jurisdictions=["Europe"])
+    filed = await asked.post(party, "/v1/referrals", first)
+    await asked.post(party, "/v1/referrals", lost)
+    taken = await asked.post(party, "/v1/referrals", first, status=409)
+    assert taken["referral"] == f"/v1/referrals/{filed['referral_id']}"
+    batch = {"referrals": [make(), lost, make(exercise=False)]}
+    await asked.post(party, "/v1/referrals:check", batch, status=200)
+    await asked.post(party, "/v1/referrals:check", make(), status=200)
+    results = (await asked.post(party, "/v1/referrals:batch", batch, status=200))["results"]
+    assert [each["status"] for each in results] == [202, 409, 422]
+    await asked.get(party, "/v1/referrals?limit=1")
+    await asked.get(party, "/v1/work?reason=unknown_jurisdiction&limit=1")
+    path = f"/v1/referrals/{filed['referral_id']}"
+    await asked.exchange.until_quiet()
+    await asked.get(party, path)
+    withdrawn = await asked.post(party, f"{path}:withdraw", WITHDRAWAL)
+    assert await asked.post(party, f"{path}:withdraw", {"reason": "duplicate"}) == withdrawn
+    await asked.get(party, path)
+
+
+async def recipients_answer(asked: Asked) -> None:
+    first, notice = await asked.filed()
+    second, other_notice = await asked.filed()
+    third, last_notice = await asked.filed()
+    for party in (OTHER_HOTLINE, AGENCY):
+        await asked.get(party, "/v1/inbox?limit=1")
+        await asked.get(party, f"/v1/inbox/{first}")
+    await asked.get(PROVIDER, "/v1/notices?limit=1")
+    await asked.post(AGENCY, f"/v1/cases/{first}:accept", {"case_reference": "BE-2026-17"})
+    await asked.post(AGENCY, f"/v1/cases/{first}:accept", {}, status=409)
+    await asked.post(AGENCY, f"/v1/cases/{first}:outcome", OUTCOME)
+    await asked.post(AGENCY, f"/v1/cases/{second}:decline", {"reason": "no_crime"})
+    await asked.post(PROVIDER, f"/v1/notices/{notice}:acknowledge")
+    await asked.post(PROVIDER, f"/v1/notices/{notice}:action", REPORT)
+    await asked.post(PROVIDER, f"/v1/notices/{other_notice}:reject", {"reason": "not_found"})
+    await asked.post(PROVIDER, f"/v1/notices/{last_notice}:not-ours", {"suggested": "provider-001.example"})
+    await asked.exchange.until_quiet()
+    for referral_id in (first, second, third):
+        await asked.get(HOTLINE, f"/v1/referrals/{referral_id}")
+    await asked.get(AGENCY, f"/v1/inbox/{first}")
+    await asked.get(PROVIDER, f"/v1/notices/{notice}")
+    await asked.get(PROVIDER, f"/v1/notices/{last_notice}")
+    await asked.post(HOTLINE, f"/v1/referrals/{first}:withdraw", WITHDRAWAL)
+    await asked.exchange.until_quiet()
+    for party, path in (
+        (OTHER_HOTLINE, f"/v1/inbox/{first}"),
+        (AGENCY, f"/v1/inbox/{first}"),
+        (PROVIDER, f"/v1/notices/{notice}"),
+    ):
+        await asked.post(party, f"{path}:acknowledge-withdrawal")
+        await asked.post(party, f"{path}:acknowledge-withdrawal", status=409)
+    await asked.exchange.until_quiet()
+    await asked.get(HOTLINE, f"/v1/referrals/{first}")
+
+
+async def audit_answers(asked: Asked) -> None:
+    referral_id, _ = await asked.filed()
+    await asked.exchange.until_audited()
+    await asked.get(AUDITOR, f"/v1/flows/{referral_id}", headers=PURPOSE)
+    await asked.get(AUDITOR, f"/v1/flows/{uuid7()}", headers=PURPOSE, status=404)
+    await asked.get(AUDITOR, f"/v1/flows/{referral_id}", status=400)
+    for topic in ("causeway.audit.v1", "causeway.inbox.hotline.v1", "causeway.inbox.industry.v1"):
+        await asked.get(AUDITOR, f"/v1/entries?topic={topic}&partition=0", headers=PURPOSE)
+
+
+async def refusals(asked: Asked) -> None:
+    body, referral_id = referral(), uuid7()
+    await asked.post(HOTLINE, "/v1/referrals", body, key="described")
+    await asked.post(HOTLINE, "/v1/referrals", referral(), key="described", status=422)
+    await asked.post(HOTLINE, "/v1/referrals", body, key="not a key", status=400)
+    await asked.post(HOTLINE, "/v1/referrals", {"items": []}, status=422)
+    await asked.post(HOTLINE, "/v1/referrals", content=b"{}", headers={"content-type": "text/plain"}, status=415)
+    await asked.post(HOTLINE, "/v1/referrals", content=b" " * (BODY_BYTES_MAX + 1), status=413)
+    await asked.get(HOTLINE, "/v1/referrals?cursor=x", status=400)
+    await asked.get(HOTLINE, "/v1/referrals/not-an-id", status=400)
+    await asked.get(HOTLINE, f"/v1/referrals/{referral_id}", status=404)
+    await asked.get(HOTLINE, "/v1/referrals", headers={"Authorization": "Bearer none"}, status=401)
+    key, hashed = issue_key(live=False)
+    admin = await asked.exchange.admin("hotline")
+    await keep_key(admin, hashed, HOTLINE, role=Role.VIEWER)
+    await admin.close()
+    viewer = {"Authorization": f"Bearer {key}"}
+    withdraw = f"/v1/referrals/{referral_id}:withdraw"
+    await asked.post(HOTLINE, withdraw, json=WITHDRAWAL, headers=viewer, status=403)
+
+
+def test_every_answer_is_as_described(asked: Asked) -> None:
+    assert asked.differing == []
+
+
+@pytest.mark.parametrize("instance", INSTANCES)
+def test_every_route_has_answered(asked: Asked, instance: str) -> None:
+    described = asked.documents[instance]
+    assert described.successes() - described.seen == set()
+
+
+async def test_an_answer_that_is_not_as_described_is_found(asked: Asked) -> None:
+    """The control: a real answer, with one thing about it changed."""
+    described = Described("hotline")
+    body = referral()
+    async with asked.exchange.http(HOTLINE) as http:
+        answer = await http.post("/v1/referrals", json=body, headers={"Idempotency-Key": str(uuid7())})
+    assert described.differences(answer) == []
+
+    def changed(**changes: Any) -> list[str]:
+        wanted = {"status_code": 202, "json": answer.json(), "headers": dict(answer.headers)} | changes
+        wanted["headers"] = {name: each for name, each in wanted["headers"].items() if name != "content-length"}
+        return described.differences(httpx.Response(request=answer.request, **wanted))
+
+    without = {name: value for name, value in answer.json().items() if name != "decision"}
+    unnamed = {name: value for name, value in answer.headers.items() if name != "location"}
+    assert changed() == []
+    assert changed(json=without) == ["/ required"]
+    assert changed(json=answer.json() | {"more": 1}) == ["/ additionalProperties"]
+    assert changed(json=answer.json() | {"state": "sent"}) == ["/state enum"]
+    assert changed(headers=unnamed) == ["Location"]
+    assert changed(headers={**answer.headers, "content-type": "text/plain"}) == ["content-type"]
+    assert changed(status_code=201) == ["status"]

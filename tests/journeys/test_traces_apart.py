@@ -1,0 +1,91 @@
+"""What stands in Kafka of one referral: traces by which no recipient can link two messages, alone or with another."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import pytest
+
+from deploy.accounting.books import TOPICS
+from deploy.installation import kafka_access
+from shared.kernel.ids import uuid7
+from shared.runtime.bus import traceparents
+from shared.runtime.reader import Coordinate, LogReader
+from tests.support.running import HOTLINE, Exchange, referral
+
+OTHER_PROVIDER = "provider-001.example"
+INDUSTRY, AUDIT = "causeway.inbox.industry.v1", "causeway.audit.v1"
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """One record, by its place's topic, its message and its trace."""
+
+    topic: str
+    type: str
+    message_id: str
+    trace_id: str
+
+
+def linkable(sent: Sequence[Sent]) -> set[str]:
+    """Traces of more than one message among the inboxes."""
+    messages = {(each.message_id, each.trace_id) for each in sent if each.topic != AUDIT}
+    return {trace_id for trace_id, count in Counter(trace_id for _, trace_id in messages).items() if count > 1}
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """A referral with its own trace, and everything that was sent because of it."""
+
+    filing: str
+    sent: Sequence[Sent]
+
+
+@pytest.fixture(scope="module")
+async def flow(exchange: Exchange) -> Flow:
+    """A referral to two providers, a hotline and an agency, withdrawn again: all records of its flow."""
+    first = referral()["items"][0]
+    second = first | {
+        "locator": {"kind": "url", "value": f"https://images.{OTHER_PROVIDER}/gallery/1"},
+        "hosting": [{"jurisdiction": "NL", "provider": OTHER_PROVIDER, "method": "stated"}],
+    }
+    filing = uuid7().hex
+    async with exchange.http(HOTLINE) as http:
+        headers = {"Idempotency-Key": str(uuid7()), "traceparent": f"00-{filing}-00f067aa0ba902b7-01"}
+        filed = await http.post("/v1/referrals", json=referral(items=[first, second]), headers=headers)
+        await exchange.until_quiet()
+        path = f"/v1/referrals/{filed.json()['referral_id']}:withdraw"
+        await http.post(path, json={"reason": "filed_in_error"}, headers={"Idempotency-Key": str(uuid7())})
+        await exchange.until_quiet()
+        await exchange.until_audited()
+    async with exchange.http("auditor.example") as http:
+        headers = {"Purpose": "traces of one referral"}
+        shown = await http.get(f"/v1/flows/{filed.json()['referral_id']}", headers=headers)
+    reader = LogReader(kafka_access(exchange.endpoints, "audit"), TOPICS, client_id="causeway-tests")
+    sent = []
+    for each in shown.json()["messages"]:
+        record = await reader.read_at(Coordinate(each["topic"], each["partition"]), each["offset"])
+        assert record is not None
+        (traceparent,) = traceparents([record])
+        sent.append(Sent(each["topic"], each["type"], each["message_id"], traceparent[3:35]))
+    return Flow(filing, sent)
+
+
+def test_no_two_messages_to_parties_or_instances_share_a_trace(flow: Flow) -> None:
+    notices = [each for each in flow.sent if each.topic == INDUSTRY and "notice_" in each.type]
+    assert [each.type.split(".")[1] for each in notices].count("notice_issued") == 2
+    assert len(notices) == 4
+    assert len({each.topic for each in flow.sent}) == 4
+    assert linkable(flow.sent) == set()
+
+
+def test_no_message_to_parties_or_instances_has_the_trace_of_the_filing(flow: Flow) -> None:
+    assert {each.topic for each in flow.sent if each.trace_id == flow.filing} == {AUDIT}
+
+
+def test_messages_that_carried_the_filings_trace_would_be_found(flow: Flow) -> None:
+    """The control: as it would be if each message carried the trace that the fact about it carries."""
+    passed_on = [replace(each, trace_id=flow.filing) for each in flow.sent]
+    assert linkable(passed_on) == {flow.filing}

@@ -1,0 +1,113 @@
+"""A log that audit reads: records of a small world, kept as the reader keeps them, looked at as an auditor looks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from services.audit import use_cases
+from services.audit.ports import Partition
+from services.audit.store import PostgresEntries
+from services.audit.use_cases import Look
+from shared.contracts.registry import MESSAGE_PARKED
+from shared.envelope.batch import RootCache
+from shared.envelope.canonical import message_digest
+from shared.envelope.headers import decode_headers
+from shared.exchange.compose import compose_fact, compose_receipts
+from shared.exchange.message import Draft, Record
+from shared.exchange.prepare import Prepared
+from shared.kernel.authority import Role
+from shared.kernel.ids import uuid7
+from shared.runtime.database import Database
+from shared.vocabulary.answers import Outcome
+from tests.support.exchange_world import TOPICS, World, world
+
+AUDITOR = "auditor.example"
+PURPOSE = "a yearly review"
+
+
+@dataclass
+class Log:
+    """One world's topics, all of one generation, and what audit has of them."""
+
+    database: Database
+    world: World = field(default_factory=world)
+    generation: UUID = field(default_factory=uuid7)
+
+    @property
+    def entries(self) -> PostgresEntries:
+        return PostgresEntries(self.database)
+
+    async def keep(self, *records: Record) -> None:
+        await use_cases.keep(
+            records,
+            generations=dict.fromkeys(TOPICS.values(), self.generation),
+            entries=self.entries,
+            directory_at=self.world.shelf.directories.active,
+            roots=RootCache(),
+        )
+
+    async def file(self, prepared: Prepared) -> list[Record]:
+        """The records of a referral that was filed, kept; the fact for audit is the last."""
+        records = self.world.records(prepared.drafts)
+        await self.keep(*records)
+        return records
+
+    async def receipt(
+        self, of: Record, outcome: Outcome, *, by: str = "law_enforcement", digest: str | None = None
+    ) -> None:
+        """A receipt for one record, kept a second after whatever came before."""
+        self.world.at += timedelta(seconds=1)
+        entry = (identity(of)[0], digest or identity(of)[1], outcome, None)
+        directory = self.world.documents.directory
+        await self.keep(
+            *self.world.records(compose_receipts(by, "hotline", [entry], directory=directory, at=self.world.at), by)
+        )
+
+    def parked(self, of: Record, reason: str) -> Draft:
+        """What an instance states of a record that it parked."""
+        message_id, digest = identity(of)
+        stated = {
+            "topic": of.topic,
+            "partition": of.partition,
+            "offset": of.offset,
+            "digest": digest,
+            "reason": reason,
+            "message_id": str(message_id),
+        }
+        return compose_fact(
+            MESSAGE_PARKED,
+            stated,
+            subject=uuid7(),
+            instance="law_enforcement",
+            directory=self.world.documents.directory,
+            exercise=False,
+            at=self.world.at,
+        )
+
+    async def flow(self, referral_id: UUID, *, exercise: bool = True) -> list[dict[str, Any]]:
+        look = Look(AUDITOR, Role.AUDITOR, exercise, PURPOSE)
+        messages: list[dict[str, Any]] = (await use_cases.show_flow(referral_id, look, entries=self.entries))[
+            "messages"
+        ]
+        return messages
+
+    async def page(self, record: Record, *, newest: bool = False, exercise: bool = True) -> Any:
+        """The partition of this record: in this log's own generation, or in the newest of all that audit has."""
+        look = Look(AUDITOR, Role.AUDITOR, exercise, PURPOSE)
+        place = Partition(record.topic, record.partition, 0, None if newest else self.generation)
+        return await use_cases.show_entries(place, look, limit=500, entries=self.entries)
+
+
+def identity(record: Record) -> tuple[UUID, str]:
+    """The id and the digest of the message in a record."""
+    envelope = decode_headers(record.headers, record.value or b"")
+    return envelope.attributes.id, message_digest(envelope.attributes, envelope.body)
+
+
+def of_message(messages: Sequence[dict[str, Any]], record: Record) -> list[dict[str, Any]]:
+    """The lines of a flow that show this record's message."""
+    return [each for each in messages if each["message_id"] == str(identity(record)[0])]

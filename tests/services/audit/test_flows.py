@@ -1,0 +1,141 @@
+"""What an auditor is shown of one referral: each record once, with what its own recipient said of it last."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from shared.envelope.headers import Tier
+from shared.envelope.keys import SigningKey
+from shared.exchange.message import Record
+from shared.kernel.errors import Refused
+from shared.kernel.ids import uuid7
+from shared.runtime.database import Database
+from shared.vocabulary.answers import Outcome
+from tests.services.audit.log import Log, identity, of_message
+from tests.support.exchange_world import HOTLINE, TOPICS, public_key
+
+LIVE_HOTLINE = "hotline-live.example"
+
+
+@pytest.fixture
+def log(database: Database) -> Log:
+    return Log(database)
+
+
+def to_police(records: list[Record]) -> Record:
+    return next(each for each in records if each.topic == TOPICS["law_enforcement"])
+
+
+async def test_each_message_shows_the_last_receipt_and_stands_once(log: Log) -> None:
+    filed = log.world.prepared()
+    offer = to_police(await log.file(filed))
+    await log.receipt(offer, Outcome.PARKED)
+    await log.receipt(offer, Outcome.APPLIED)
+    shown = of_message(await log.flow(filed.referral_id), offer)
+    assert [(each["outcome"], each["verified"]) for each in shown] == [("applied", True)]
+
+
+async def test_parked_gives_way_to_what_became_of_the_message_also_when_it_is_read_later(log: Log) -> None:
+    filed = log.world.prepared()
+    offer = to_police(await log.file(filed))
+    await log.receipt(offer, Outcome.REFUSED)
+    await log.receipt(offer, Outcome.PARKED)
+    assert [each["outcome"] for each in of_message(await log.flow(filed.referral_id), offer)] == ["refused"]
+
+
+@pytest.mark.parametrize(
+    "claim", [{"by": "industry"}, {"digest": "0" * 64}], ids=["another instance", "another digest"]
+)
+async def test_a_receipt_that_is_not_the_recipients_for_these_bytes_changes_nothing(
+    log: Log, claim: dict[str, str]
+) -> None:
+    filed = log.world.prepared()
+    offer = to_police(await log.file(filed))
+    await log.receipt(offer, Outcome.APPLIED)
+    await log.receipt(offer, Outcome.REFUSED, **claim)
+    assert [each["outcome"] for each in of_message(await log.flow(filed.referral_id), offer)] == ["applied"]
+
+
+async def test_a_flow_shows_the_decision_with_its_facts_and_what_was_not_sent(log: Log) -> None:
+    filed = log.world.prepared()
+    await log.file(filed)
+    decisions = [each["detail"] for each in await log.flow(filed.referral_id) if each["kind"] == "decision"]
+    assert [each["referral_id"] for each in decisions] == [str(filed.referral_id)]
+    assert decisions[0]["facts"]["origin"] == HOTLINE
+    assert {"decision", "not_sent"} <= decisions[0].keys()
+
+
+async def test_a_flow_shows_why_one_of_its_records_was_parked(log: Log) -> None:
+    filed = log.world.prepared()
+    offer = to_police(await log.file(filed))
+    other = to_police(await log.file(log.world.prepared()))
+    await log.keep(*log.world.records([log.parked(offer, "version_unknown")], "law_enforcement"))
+    await log.keep(*log.world.records([log.parked(other, "edge_not_reproducible")], "law_enforcement"))
+    stated = [each["detail"] for each in await log.flow(filed.referral_id) if each["kind"] == "parked"]
+    assert [(each["reason"], each["offset"]) for each in stated] == [("version_unknown", offer.offset)]
+
+
+async def test_an_auditor_of_the_sandbox_sees_exercises_only_and_one_of_live_parties_no_exercise(log: Log) -> None:
+    exercise, live = log.world.prepared(), log.world.prepared(LIVE_HOTLINE, exercise=False)
+    await log.file(exercise)
+    fact = (await log.file(live))[-1]
+    assert await log.flow(exercise.referral_id, exercise=True)
+    assert await log.flow(live.referral_id, exercise=False)
+    for of, world in ((live, True), (exercise, False)):
+        with pytest.raises(Refused, match="not_found"):
+            await log.flow(of.referral_id, exercise=world)
+    in_sandbox, among_live = await log.page(fact), await log.page(fact, exercise=False)
+    assert str(identity(fact)[0]) not in {each["message_id"] for each in in_sandbox["items"]}
+    assert str(identity(fact)[0]) in {each["message_id"] for each in among_live["items"]}
+
+
+async def test_a_record_is_judged_by_the_directory_of_its_own_time(log: Log) -> None:
+    before, after = log.world.records([log.world.prepared().drafts[-1] for _ in range(2)])
+    new_keys = (public_key(SigningKey.generate().verify_key, "sign"),)
+    instances = [
+        each.model_copy(update={"keys": new_keys}) if each.id == "hotline" else each
+        for each in log.world.document.instances
+    ]
+    changed = log.world.document.model_copy(update={"version": 2, "instances": tuple(instances)})
+    log.world.place(changed, log.world.at + timedelta(hours=1))
+    await log.keep(before, replace(after, broker_time=log.world.at + timedelta(hours=2)))
+    found = {each["message_id"]: each for each in (await log.page(before))["items"]}
+    found |= {each["message_id"]: each for each in (await log.page(after))["items"]}
+    judged = [found[str(identity(each)[0])] for each in (before, after)]
+    assert [(each["verified"], each["problem"]) for each in judged] == [(True, None), (False, "key_unknown")]
+
+
+async def test_a_record_of_the_tier_that_its_key_is_not_of_is_not_verified(log: Log) -> None:
+    filed = log.world.prepared()
+    records = log.world.records(filed.drafts)
+    offer = log.world.resigned(to_police(records), tier=Tier.PARTY)
+    await log.keep(offer)
+    shown = of_message(await log.flow(filed.referral_id), offer)
+    assert [(each["verified"], each["problem"]) for each in shown] == [(False, "key_unknown")]
+
+
+async def test_a_record_from_before_the_first_directory_is_kept_without_being_verified(log: Log) -> None:
+    record = log.world.records([log.world.prepared().drafts[-1]])[0]
+    await log.keep(replace(record, broker_time=record.broker_time - timedelta(days=365)))
+    page = await log.page(record)
+    assert [each["problem"] for each in page["items"]] == ["document_unknown"]
+
+
+async def test_a_topic_made_again_is_read_by_its_generation(log: Log) -> None:
+    first, second = log.world.records([log.world.prepared().drafts[-1] for _ in range(2)])
+    await log.keep(first)
+    older = replace(log)
+    log.generation = uuid7()
+    again = replace(second, partition=first.partition, offset=first.offset, broker_time=log.world.at + timedelta(1))
+    await log.keep(again)
+    newest, named = await log.page(first, newest=True), await older.page(first)
+    assert newest["generations"] == named["generations"]
+    assert newest["generations"][-1] == str(log.generation)
+    assert str(older.generation) in newest["generations"]
+    assert [each["message_id"] for each in newest["items"]] == [str(identity(again)[0])]
+    assert [(each["message_id"], each["generation"]) for each in named["items"]] == [
+        (str(identity(first)[0]), str(older.generation))
+    ]

@@ -1,0 +1,177 @@
+"""The HTTP door of an origin: who may look, what a check takes, and what intake says when it cannot keep up."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+
+from shared.kernel.authority import Role
+from shared.kernel.errors import Unavailable
+from shared.kernel.ids import uuid7
+from shared.runtime.acts import Acts
+from shared.runtime.origin import intake as intakes
+from shared.runtime.origin.intake import Intake, Request, Submission
+from shared.runtime.origin.routes import origin_router
+from tests.services.doors import asking, door, identified_as
+from tests.services.hotline.origin import KEK, Origin
+from tests.support.builders import HOTLINE
+from tests.support.exchange_world import SUBMISSION, submission
+
+STRANGER = "hotline-nl.example"
+LOOKING = ["/v1/referrals", "/v1/referrals/{referral_id}", "/v1/work"]
+
+
+@pytest.fixture
+async def client(origin: Origin) -> AsyncIterator[httpx.AsyncClient]:
+    acts = Acts(origin.database, lambda: None)
+    async with origin.intake.running(), door(origin_router(origin.referrals, acts, identified_as("hotline"))) as opened:
+        yield opened
+
+
+def body(**changes: Any) -> dict[str, Any]:
+    return SUBMISSION | {"external_ref": f"door-{uuid7().hex[:24]}"} | changes
+
+
+async def checked(client: httpx.AsyncClient, text: str) -> httpx.Response:
+    headers = asking(HOTLINE) | {"content-type": "application/json"}
+    return await client.post("/v1/referrals:check", content=text, headers=headers)
+
+
+@pytest.mark.parametrize("path", LOOKING)
+async def test_a_role_that_may_not_read_is_forbidden_whether_there_is_a_referral_or_not(
+    origin: Origin, client: httpx.AsyncClient, path: str
+) -> None:
+    for referral_id in (await origin.file(), uuid7()):
+        answer = await client.get(path.format(referral_id=referral_id), headers=asking(HOTLINE, role=Role.AUDITOR))
+        assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
+        seen = await client.get(path.format(referral_id=referral_id), headers=asking(HOTLINE, role=Role.VIEWER))
+        assert seen.status_code in (200, 404)
+
+
+async def test_a_foreign_referral_is_answered_like_an_absent_one(origin: Origin, client: httpx.AsyncClient) -> None:
+    referral_id = await origin.file()
+    foreign, absent = [
+        await client.get(f"/v1/referrals/{each}", headers=asking(STRANGER)) for each in (referral_id, uuid7())
+    ]
+    assert foreign.status_code == absent.status_code == 404
+    assert foreign.content == absent.content
+
+
+@pytest.mark.parametrize("role", [Role.VIEWER, Role.AUDITOR])
+@pytest.mark.parametrize("one", [True, False])
+async def test_a_role_that_may_not_file_may_not_check(client: httpx.AsyncClient, role: Role, one: bool) -> None:
+    posted = body() if one else {"referrals": [body()]}
+    answer = await client.post("/v1/referrals:check", json=posted, headers=asking(HOTLINE, role=role))
+    assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
+
+
+@pytest.mark.parametrize("indent", [None, 2, "\t"])
+@pytest.mark.parametrize("before", ["", "\n  "])
+async def test_a_list_to_check_is_one_however_it_is_written(
+    client: httpx.AsyncClient, indent: int | str | None, before: str
+) -> None:
+    posted = {"referrals": [body(), body(incident_kind="made-up")]}
+    answer = await checked(client, before + json.dumps(posted, indent=indent))
+    assert [each["ok"] for each in answer.json()["results"]] == [True, False]
+
+
+async def test_a_single_referral_to_check_is_one_however_it_is_written(client: httpx.AsyncClient) -> None:
+    answer = await checked(client, json.dumps(body(), indent=4))
+    assert [each["ok"] for each in answer.json()["results"]] == [True]
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("{", "body_not_json"),
+        ("[]", "body_not_object"),
+        ("\ud800".encode("utf-8", "surrogatepass").decode("latin-1"), "body_not_json"),
+        ('{"a": 1, "referrals": []}', "batch_size"),
+        ("[" * 5_000, "body_too_deep"),
+    ],
+)
+async def test_what_is_no_body_to_check_is_refused_with_its_rule(
+    client: httpx.AsyncClient, text: str, code: str
+) -> None:
+    answer = await checked(client, text)
+    assert answer.status_code in (400, 422)
+    assert answer.json()["code"] == code
+
+
+@pytest.mark.parametrize(("observed_at", "status"), [("2099-01-01T00:00:00Z", 422), ("2026-05-04T11:00:00Z", 202)])
+async def test_what_has_not_happened_yet_cannot_have_been_observed(
+    client: httpx.AsyncClient, observed_at: str, status: int
+) -> None:
+    posted = body(observed_at=observed_at)
+    answer = await client.post("/v1/referrals", json=posted, headers=asking(HOTLINE, key=uuid7().hex))
+    assert answer.status_code == status
+    if status == 422:
+        assert (answer.json()["code"], answer.json()["field"]) == ("guard_rules_instant_in_future", "/observed_at")
+
+
+def intake_of(origin: Origin, **bounds: Any) -> Intake:
+    return Intake(
+        origin.database,
+        documents=lambda: origin.world.documents,
+        instance="hotline",
+        kek=KEK,
+        clock=origin.clock,
+        wake=lambda: None,
+        **bounds,
+    )
+
+
+def request_of(origin: Origin, submissions: int) -> Request:
+    party = origin.referrals.origin(HOTLINE)
+    filed = [Submission(party, Role.MACHINE, submission(external_ref=uuid7().hex[:30])) for _ in range(submissions)]
+    return Request(filed, uuid7().bytes * 2, bytes(32), single=submissions == 1)
+
+
+async def test_back_pressure_counts_submissions_and_not_requests(origin: Origin) -> None:
+    intake = intake_of(origin, waiting_max=10)
+    first = [asyncio.create_task(intake.submit(request_of(origin, 5))) for _ in range(2)]
+    await asyncio.sleep(0)
+    with pytest.raises(Unavailable, match="intake_full"):
+        await intake.submit(request_of(origin, 1))
+    async with intake.running():
+        assert {answer.status for answer in await asyncio.gather(*first)} == {200}
+        assert (await intake.submit(request_of(origin, 10))).status == 200
+
+
+async def test_an_intake_that_does_not_answer_is_unavailable_and_files_nothing_afterwards(
+    origin: Origin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    intake = intake_of(origin, answer_s_max=0.01)
+    with pytest.raises(Unavailable, match="intake_late"):
+        await intake.submit(request_of(origin, 1))
+    monkeypatch.setattr(intake, "_answer_s_max", 60)
+    async with intake.running():
+        timely = await intake.submit(request_of(origin, 1))
+    filed = [row.draft.subject for row in await origin.waiting() if row.draft.recipient == "audit"]
+    assert filed == [json.loads(timely.body)["referral_id"]]
+
+
+async def test_what_is_repeated_after_a_late_answer_is_filed_once(
+    origin: Origin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    intake, committed = intake_of(origin, answer_s_max=0.05), asyncio.Event()
+
+    async def slow(*arguments: Any) -> None:
+        await asyncio.sleep(0.2)
+        committed.set()
+
+    late = request_of(origin, 1)
+    monkeypatch.setattr(intakes.store, "count_intake", slow)
+    async with intake.running():
+        with pytest.raises(Unavailable, match="intake_late"):
+            await intake.submit(late)
+        await committed.wait()
+        monkeypatch.undo()
+        again = intake_of(origin)
+        async with again.running():
+            assert (await again.submit(late)).status == 202

@@ -1,0 +1,51 @@
+"""What a withdrawal reaches, and who may acknowledge it when."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+
+from shared.contracts.referral import WithdrawalAcknowledgedClear
+from shared.contracts.registry import WITHDRAWAL_ACKNOWLEDGED
+from shared.kernel.authority import Role
+from shared.runtime.database import Scope
+from shared.runtime.origin.answers import EdgeAnswers
+from shared.vocabulary.referral import WithdrawalReason
+from tests.services.deliveries import received
+from tests.services.hotline.origin import Origin
+from tests.support.builders import AT, HOTLINE, POLICE, PROVIDER
+
+REASON = WithdrawalReason.FILED_IN_ERROR
+
+
+async def acknowledged(origin: Origin, referral_id: UUID, sender: str) -> str | None:
+    """The code that the acknowledgement is refused with, None if it is applied."""
+    clear = WithdrawalAcknowledgedClear(referral_id=referral_id, revision=1)
+    message = received(WITHDRAWAL_ACKNOWLEDGED, clear, subject=referral_id, sender=sender, recipient=HOTLINE)
+    async with origin.database.transaction(Scope([HOTLINE], Role.SERVICE, "apply")) as session:
+        return (await EdgeAnswers(session.driver, AT).apply([message])).get(message.message_id)
+
+
+@pytest.mark.parametrize("gone", [POLICE, PROVIDER])
+async def test_a_recipient_that_has_left_the_directory_keeps_nobody_from_being_told(origin: Origin, gone: str) -> None:
+    referral_id = await origin.file()
+    told = {edge["recipient"] for edge in (await origin.show(referral_id))["edges"]}
+    await origin.forget()
+    parties = tuple(each for each in origin.world.document.parties if each.id != gone)
+    later = origin.world.document.model_copy(update={"version": 2, "parties": parties})
+    origin.world.place(later, AT - timedelta(minutes=1))
+    await origin.withdraw(referral_id, REASON)
+    assert {row.draft.recipient for row in await origin.waiting()} == told - {gone}
+    shown = await origin.show(referral_id)
+    assert shown["state"] == "withdrawn"
+    assert {edge["recipient"]: edge["answer"] for edge in shown["edges"]}[gone] == "none"
+
+
+async def test_a_withdrawal_is_acknowledged_once_it_has_been(origin: Origin) -> None:
+    referral_id = await origin.file()
+    assert await acknowledged(origin, referral_id, POLICE) == "answer_out_of_order"
+    await origin.withdraw(referral_id, REASON)
+    assert await acknowledged(origin, referral_id, POLICE) is None
+    assert await acknowledged(origin, referral_id, POLICE) == "answer_out_of_order"
