@@ -14,115 +14,49 @@ import functools
 import itertools
 import math
 import re
-import string
 from collections.abc import Callable, Iterator
 
-from shared.guard.signatures import FIRST_PAIRS
+from shared.guard.alphabets import (
+    BASE32,
+    BASE45,
+    BASE45_PUNCTUATION,
+    BASE64_ORDERS,
+    BASE85_DIGITS,
+    BASE91,
+    BOTH_CASES,
+    DISGUISES,
+    FIRST_DIGITS,
+    HEAD_PAIRS,
+    HEX_DIGITS,
+    INVERTED,
+    NOT_ALPHANUMERIC,
+    NOT_BASE64,
+    NOT_LETTERS,
+    NUMBER_ALPHABETS,
+    NUMBER_PAIRS,
+    PUNCTUATION,
+    ROT13,
+    ROT47,
+    URLSAFE,
+    Z85,
+)
 
 DIGITS_MIN = 24
 _HEAD_BYTES = 66
 _HEAD_DIGITS = 88
+_NUMBER_DIGITS = 256
 
-_LOWER, _UPPER, _NUMERALS = string.ascii_lowercase, string.ascii_uppercase, string.digits
-_STANDARD = _UPPER + _LOWER + _NUMERALS + "+/"
-_ALL = bytes(range(256))
-_ALPHANUMERIC = (_UPPER + _LOWER + _NUMERALS).encode()
-_NOT_LETTERS = bytes(set(_ALL) - set((_UPPER + _LOWER).encode()))
-_NOT_ALPHANUMERIC = bytes(set(_ALL) - set(_ALPHANUMERIC))
-_NOT_BASE64 = bytes(set(_ALL) - set(_STANDARD.encode()) - set(b"-_"))
-_URLSAFE = bytes.maketrans(b"-_", b"+/")
-_SWAPCASE = bytes.maketrans((_UPPER + _LOWER).encode(), (_LOWER + _UPPER).encode())
-_ROT13 = bytes.maketrans((_LOWER + _UPPER).encode(), (_LOWER[13:] + _LOWER[:13] + _UPPER[13:] + _UPPER[:13]).encode())
-_ATBASH = bytes.maketrans((_LOWER + _UPPER).encode(), (_LOWER[::-1] + _UPPER[::-1]).encode())
-_INVERTED = _ALL[::-1]
 _HEX_ESCAPE = re.compile(rb"0[xX]|\\+x|\\+u00|&#x|[Uu]\+00|[^0-9A-Fa-f]")
 _NUMBER = re.compile(rb"-?\d+")
-_HEX_DIGITS = b"0123456789abcdefABCDEF"
-
-#: Alphabets of 32 digits: RFC 4648, its extended-hex form, Crockford, z-base-32, geohash, bech32 (BIP 173), NIX.
-_BASE32_ALPHABETS = (
-    _LOWER + "234567",
-    "0123456789abcdefghijklmnopqrstuv",
-    "0123456789abcdefghjkmnpqrstvwxyz",
-    "ybndrfg8ejkmcpqxot1uwisza345h769",
-    "0123456789bcdefghjkmnpqrstuvwxyz",
-    "qpzry9x8gf2tvdw0s3jn54khce6mua7l",
-    "0123456789abcdfghijklmnpqrsvwxyz",
-)
-_BASE32 = tuple(
-    (bytes.maketrans(alphabet.encode(), (_NUMERALS + _LOWER)[:32].encode()), frozenset(alphabet.encode()))
-    for alphabet in _BASE32_ALPHABETS
-)
-#: Alphabets of 64 digits in other orders: xxencode, crypt, bcrypt, BinHex, uuencode, digits first.
-_BASE64_ORDERS = tuple(
-    (bytes.maketrans(alphabet, _STANDARD.encode()), bytes(set(_ALL) - set(alphabet)))
-    for alphabet in (
-        ("+-" + _NUMERALS + _UPPER + _LOWER).encode(),
-        ("./" + _NUMERALS + _UPPER + _LOWER).encode(),
-        ("./" + _UPPER + _LOWER + _NUMERALS).encode(),
-        (_NUMERALS + _LOWER + _UPPER + "-_").encode(),
-        (_NUMERALS + _UPPER + _LOWER + "-_").encode(),
-        b"!\"#$%&'()*+,-012345689@ABCDEFGHIJKLMNPQRSTUVXYZ[`abcdefhijklmpqr",
-        bytes(range(32, 96)),
-    )
-)
-_BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
-#: Alphabets in which a file is written as one large number, by base.
-_NUMBER_ALPHABETS = tuple(
-    (
-        len(alphabet),
-        math.log2(len(alphabet)),
-        bytes.maketrans(alphabet.encode(), _ALL[: len(alphabet)]),
-        frozenset(alphabet.encode()),
-    )
-    for alphabet in (
-        _BASE58,
-        _BASE58[:9] + _BASE58[33:] + _BASE58[9:33],
-        "rpshnaf39wBUDNEGHJKLM4PQRST7VWXYZ2bcdeCg65jkm8oFqi1tuvAxyz",
-        _NUMERALS + _UPPER + _LOWER,
-        _NUMERALS + _LOWER + _UPPER,
-        _UPPER + _LOWER + _NUMERALS,
-        _LOWER + _UPPER + _NUMERALS,
-        _LOWER + _NUMERALS,
-        _NUMERALS + _LOWER,
-        *_BASE32_ALPHABETS,
-    )
-)
-_HEAD_PAIRS = frozenset(int.from_bytes(pair, "big") for pair in FIRST_PAIRS)
-#: Also the pairs after leading zeros that a number loses: icons, JPEG 2000 and XL, boxes of ISO base media.
-_NUMBER_PAIRS = (
-    _HEAD_PAIRS
-    | {0x0100, 0x0200, 0x0C6A, 0x0C4A}
-    | {length << 8 | letter for length in range(8, 256) for letter in b"fmsw"}
-)
-_BASE85 = _NUMERALS + _LOWER + _UPPER + ".-:+=^!/*?&<>()[]{}@%$#"
-_Z85 = bytes.maketrans(_BASE85.encode(), (_NUMERALS + _UPPER + _LOWER + "!#$%&()*+-;<=>?@^_`{|}~").encode())
-_BASE85_DIGITS = (_NUMERALS + _UPPER + _LOWER + ".-:+=^!/*?&<>()[]{}@%$#;_`|~").encode()
-_ROT47 = bytes.maketrans(bytes(range(33, 127)), bytes((*range(80, 127), *range(33, 80))))
-_BASE45_PUNCTUATION = frozenset(b" $%*+:")
-_BASE45 = {character: value for value, character in enumerate((_NUMERALS + _UPPER + " $%*+-./:").encode())}
-_BASE91 = {
-    character: value
-    for value, character in enumerate((_UPPER + _LOWER + _NUMERALS + '!#$%&()*+,./:;<=>?@[]^_`{|}~"').encode())
-}
-
-
-_PUNCTUATION = frozenset(b"!#$%&()*;<>?@[]^`{|}~+")
-#: Different characters of these from which a text may be in an alphabet of more than 64 digits.
+#: Different characters of `PUNCTUATION` from which a text may be in an alphabet of more than 64 digits.
 _PUNCTUATION_MIN = 3
-
-
-#: The first three base64 digits of every pair of bytes with which a file can begin.
-_FIRST_DIGITS = frozenset(
-    base64.b64encode(pair + bytes((third,)))[:3] for pair in FIRST_PAIRS for third in range(0, 256, 64)
-)
 
 
 def whole(text: bytes) -> Iterator[bytes]:
     """Complete decodings of `text` as base64 (either alphabet, cut by anything, at four alignments) and hexadecimal."""
     if not _is_hexadecimal(text):
         yield from _whole_base64(text)
-    if 20 * len(text.translate(None, _HEX_DIGITS)) <= 11 * len(text) or b"&#x" in text:
+    if 20 * len(text.translate(None, HEX_DIGITS)) <= 11 * len(text) or b"&#x" in text:
         hexadecimal = _HEX_ESCAPE.sub(b"", text)
         if len(hexadecimal) >= DIGITS_MIN:
             yield _hexadecimal(hexadecimal)
@@ -131,7 +65,7 @@ def whole(text: bytes) -> Iterator[bytes]:
 
 def heads(text: bytes) -> Iterator[bytes]:
     """Decodings of `text` in rarer alphabets and simple disguises, where their first bytes can begin a file."""
-    digits = text.translate(None, _NOT_ALPHANUMERIC)
+    digits = text.translate(None, NOT_ALPHANUMERIC)
     if _is_hexadecimal(digits):
         if len(digits) >= DIGITS_MIN:
             yield from _disguised_hexadecimal(digits)
@@ -146,9 +80,9 @@ def heads(text: bytes) -> Iterator[bytes]:
         yield from _number_heads(digits, folded)
         yield from _few_symbols(digits)
     yield from _number_lists(text)
-    if len(_PUNCTUATION.intersection(text)) >= _PUNCTUATION_MIN:
+    if len(PUNCTUATION.intersection(text)) >= _PUNCTUATION_MIN:
         yield from _punctuated(text)
-    if not _BASE45_PUNCTUATION.isdisjoint(text) and text.upper() == text:
+    if not BASE45_PUNCTUATION.isdisjoint(text) and text.upper() == text:
         yield _base45(text)
 
 
@@ -171,11 +105,11 @@ def from_characters(text: str) -> Iterator[bytes]:
 
 def _is_hexadecimal(text: bytes) -> bool:
     """Whether all letters and digits are hexadecimal: the chance that digits of a larger alphabet are is nil."""
-    return not text.translate(None, _NOT_ALPHANUMERIC).translate(None, _HEX_DIGITS)
+    return not text.translate(None, NOT_ALPHANUMERIC).translate(None, HEX_DIGITS)
 
 
 def _whole_base64(text: bytes) -> Iterator[bytes]:
-    urlsafe = text.translate(None, _NOT_BASE64)
+    urlsafe = text.translate(None, NOT_BASE64)
     if len(urlsafe) < DIGITS_MIN:
         return
     for skipped in range(4):
@@ -191,7 +125,7 @@ def _whole_base64(text: bytes) -> Iterator[bytes]:
 def _base64(digits: bytes) -> bytes:
     """Digits of either base64 alphabet and no others; a last digit that completes no byte is dropped."""
     usable = digits[:-1] if len(digits) % 4 == 1 else digits
-    return binascii.a2b_base64(usable.translate(_URLSAFE) + b"=" * (-len(usable) % 4))
+    return binascii.a2b_base64(usable.translate(URLSAFE) + b"=" * (-len(usable) % 4))
 
 
 def _hexadecimal(digits: bytes) -> bytes:
@@ -200,35 +134,30 @@ def _hexadecimal(digits: bytes) -> bytes:
 
 def _rare_base64(text: bytes) -> Iterator[bytes]:
     head = text[:64]
-    for table, others in _BASE64_ORDERS:
-        if _may_begin(head.translate(table, others)[:4]):
+    for table, others, first in BASE64_ORDERS:
+        if head.translate(None, others)[:3] in first:
             yield _base64(text.translate(table, others))
-    digits = text.translate(None, _NOT_BASE64)
+    digits = text.translate(None, NOT_BASE64)
     if len(digits) < DIGITS_MIN:
         return
-    for table in (_SWAPCASE, _ROT13, _ATBASH):
-        if _may_begin(digits[:4].translate(table)):
+    for table, first in DISGUISES:
+        if digits[:3] in first:
             yield _base64(digits.translate(table))
     backwards = digits[::-1]
     for skipped in range(4):
-        if _may_begin(backwards[skipped : skipped + 4]):
+        if backwards[skipped : skipped + 3] in FIRST_DIGITS:
             yield _base64(backwards[skipped:])
-    if _may_begin(backwards[:4].translate(_ROT13)):
-        yield _base64(backwards.translate(_ROT13))
+    if backwards[:3].translate(ROT13) in FIRST_DIGITS:
+        yield _base64(backwards.translate(ROT13))
     for size in (4, 2):
-        if _may_begin(_regrouped(digits[:4], size)):
+        if _regrouped(digits[:4], size)[:3] in FIRST_DIGITS:
             yield _base64(_regrouped(digits, size))
-    for first in (0, 1):
-        if _may_begin(digits[first : first + 8 : 2]):
-            yield _base64(digits[first::2])
+    for first_digit in (0, 1):
+        if digits[first_digit : first_digit + 6 : 2] in FIRST_DIGITS:
+            yield _base64(digits[first_digit::2])
     half = (len(digits) + 1) // 2
-    if _may_begin(digits[:1] + digits[half : half + 1] + digits[1:2] + digits[half + 1 : half + 2]):
+    if digits[:1] + digits[half : half + 1] + digits[1:2] in FIRST_DIGITS:
         yield _base64(bytes(itertools.chain.from_iterable(zip(digits[:half], digits[half:], strict=False))))
-
-
-def _may_begin(digits: bytes) -> bool:
-    """Whether the first base64 digits stand for bytes with which a file can begin."""
-    return digits.translate(_URLSAFE)[:3] in _FIRST_DIGITS
 
 
 def _regrouped(digits: bytes, size: int) -> bytes:
@@ -247,16 +176,16 @@ def _disguised_hexadecimal(digits: bytes) -> Iterator[bytes]:
     yield _hexadecimal(_regrouped(digits, 2))
     yield _hexadecimal(_regrouped(digits, 4))
     yield _hexadecimal(_regrouped(digits, 8))
-    yield data.translate(_INVERTED)
+    yield data.translate(INVERTED)
     yield _hexadecimal(digits[::2] + digits[1::2])
 
 
 def _rare_base32(folded: bytes) -> Iterator[bytes]:
     backwards = folded[::-1]
-    for number, (table, alphabet) in enumerate(_BASE32):
+    for number, (table, alphabet) in enumerate(BASE32):
         if alphabet.issuperset(folded):
             for digits in (folded, backwards) if number else (folded, backwards, *(folded[n:] for n in range(1, 8))):
-                if int(digits[:4].translate(table), 32) >> 4 in _HEAD_PAIRS:
+                if int(digits[:4].translate(table), 32) >> 4 in HEAD_PAIRS:
                     yield _binary(digits.translate(table), 32, 5)
 
 
@@ -274,27 +203,25 @@ def _number_heads(digits: bytes, folded: bytes) -> Iterator[bytes]:
     """
     used = frozenset(digits)
     one_case = folded == digits or digits.upper() == digits
-    used_folded = frozenset(folded) if one_case else used
-    for base, bits, table, alphabet in _NUMBER_ALPHABETS:
-        if base > 36:
-            if not used <= alphabet:
-                continue
-            written = digits
-        elif one_case and used_folded <= alphabet:
-            written = folded
-        else:
+    used_folded = frozenset(folded)
+    for base, bits, table, alphabet in NUMBER_ALPHABETS if one_case else BOTH_CASES:
+        written = digits if base > 36 else folded
+        if not (used if base > 36 else used_folded) <= alphabet:
             continue
         first, second, third, fourth, fifth = written[:5].translate(table)
         leading = (((first * base + second) * base + third) * base + fourth) * base + fifth
         if leading:
             magnitude = (math.log2(leading) + bits * (len(written) - 5)) / 8
-            if int(256.0 ** (magnitude % 1 + 1)) in _NUMBER_PAIRS:
+            if int(256.0 ** (magnitude % 1 + 1)) in NUMBER_PAIRS:
                 number = _left_trimmed(_number(written.translate(table), base))
                 yield from (number, b"\x00\x00" + number, b"\x00\x00\x00" + number)
 
 
 def _number(values: bytes, base: int) -> int:
-    return functools.reduce(lambda total, value: total * base + value, values, 0)
+    """The number that digits of these values write, exact in its first `_NUMBER_DIGITS`: only its head is looked at."""
+    first = functools.reduce(lambda total, value: total * base + value, values[:_NUMBER_DIGITS], 0)
+    further: int = base ** max(0, len(values) - _NUMBER_DIGITS)
+    return first * further
 
 
 def _left_trimmed(number: int) -> bytes:
@@ -303,9 +230,10 @@ def _left_trimmed(number: int) -> bytes:
 
 def _few_symbols(digits: bytes) -> Iterator[bytes]:
     """Strings of two, four, eight or sixteen different symbols: bits, base pairs, octal, nibbles as letters."""
-    symbols = bytes(sorted(set(digits)))
-    if len(symbols) > 16 or len(digits) < 48:
+    used = set(digits)
+    if len(used) > 16 or len(digits) < 48:
         return
+    symbols = bytes(sorted(used))
     if len(symbols) <= 2:
         for order in (b"01", b"10"):
             bits = digits[: 8 * _HEAD_BYTES].translate(bytes.maketrans(symbols, order[: len(symbols)]))
@@ -328,7 +256,7 @@ def _few_symbols(digits: bytes) -> Iterator[bytes]:
 
 def _number_lists(text: bytes) -> Iterator[bytes]:
     """Lists of numbers: bytes in decimal (signed too) or octal, words of 16 or 32 bits; and long runs of digits."""
-    if 5 * len(text.translate(None, _NOT_LETTERS)) > len(text):
+    if 5 * len(text.translate(None, NOT_LETTERS)) > len(text):
         return
     numbers = _NUMBER.findall(text)
     if not numbers:
@@ -357,14 +285,14 @@ def _punctuated(text: bytes) -> Iterator[bytes]:
     """Encodings whose alphabets include punctuation: base85 in three forms, base91, rot47."""
     stripped = text.translate(None, b"\r\n\t ")
     head = stripped[:80]
-    if not head.translate(None, _BASE85_DIGITS):
-        yield from _block_decoded(base64.b85decode, head.translate(_Z85))
+    if not head.translate(None, BASE85_DIGITS):
+        yield from _block_decoded(base64.b85decode, head.translate(Z85))
         yield from _block_decoded(base64.b85decode, head)
     yield from _block_decoded(base64.a85decode, head.removeprefix(b"<~").removesuffix(b"~>"))
     yield _base91(stripped)
-    turned = stripped.translate(_ROT47)
+    turned = stripped.translate(ROT47)
     yield turned
-    yield _base64(turned.translate(None, _NOT_BASE64))
+    yield _base64(turned.translate(None, NOT_BASE64))
 
 
 def _block_decoded(decode: Callable[[bytes], bytes], text: bytes) -> Iterator[bytes]:
@@ -375,7 +303,7 @@ def _block_decoded(decode: Callable[[bytes], bytes], text: bytes) -> Iterator[by
 
 def _base91(text: bytes) -> bytes:
     """basE91: pairs of digits carry 13 or 14 bits, least significant first."""
-    values = [_BASE91[byte] for byte in text[: 2 * _HEAD_DIGITS] if byte in _BASE91]
+    values = [BASE91[byte] for byte in text[: 2 * _HEAD_DIGITS] if byte in BASE91]
     queue = bits = 0
     output = bytearray()
     for low, high in zip(values[::2], values[1::2], strict=False):
@@ -391,6 +319,6 @@ def _base91(text: bytes) -> bytes:
 
 def _base45(text: bytes) -> bytes:
     """Base45 (RFC 9285): three digits, least significant first, carry two bytes."""
-    values = [_BASE45[byte] for byte in text[: 2 * _HEAD_DIGITS] if byte in _BASE45]
+    values = [BASE45[byte] for byte in text[: 2 * _HEAD_DIGITS] if byte in BASE45]
     triples = zip(values[::3], values[1::3], values[2::3], strict=False)
     return b"".join(((a + 45 * b + 2025 * c) & 0xFFFF).to_bytes(2, "big") for a, b, c in triples)

@@ -34,7 +34,7 @@ def parse_body(content_type: str | None, content_encoding: str | None, body: byt
     _check_kind(content_type, content_encoding)
     if len(body) > BODY_BYTES_MAX:
         raise _too_large(BODY_BYTES_MAX)
-    return _within_limits(*_load(_text(body)))
+    return _within_limits(_load(_text(body)))
 
 
 def parse_list(
@@ -47,38 +47,23 @@ def parse_list(
     _check_kind(content_type, content_encoding)
     if len(body) > items_max * BODY_BYTES_MAX:
         raise _too_large(items_max * BODY_BYTES_MAX)
-    tree, repeating = _load(_text(body))
-    if not isinstance(tree, dict) or any(tree is each for each in repeating):
+    tree = _load(_text(body))
+    if type(tree) is not dict:
         raise Refused("body_not_object", "send a JSON object")
     items = tree.get(name)
     if set(tree) != {name} or not isinstance(items, list) or not 1 <= len(items) <= items_max:
         raise Refused("batch_size", f"send 1 to {items_max} items in one list", field=f"/{name}")
-    return [_item(item, repeating) for item in items]
+    return [_item(item) for item in items]
 
 
-def _item(item: Any, repeating: list[dict[str, Any]]) -> dict[str, Any] | Refused:
+def _item(item: Any) -> dict[str, Any] | Refused:
     try:
-        inside = [each for each in repeating if _holds(item, each)] if repeating else []
-        checked = _within_limits(item, inside)
+        checked = _within_limits(item)
     except Refused as error:
         return error
     if len(json.dumps(checked, ensure_ascii=False)) > BODY_BYTES_MAX:
         return _too_large(BODY_BYTES_MAX)
     return checked
-
-
-def _holds(node: Any, wanted: Any) -> bool:
-    """Whether the object `wanted` is somewhere in `node`, however deep: the limits on depth come later."""
-    stack = [node]
-    while stack:
-        node = stack.pop()
-        if node is wanted:
-            return True
-        if isinstance(node, dict):
-            stack.extend(node.values())
-        elif isinstance(node, list):
-            stack.extend(node)
-    return False
 
 
 def _check_kind(content_type: str | None, content_encoding: str | None) -> None:
@@ -108,29 +93,22 @@ class _Unacceptable:
         self.code = code
 
 
-def _load(text: str) -> tuple[Any, list[dict[str, Any]]]:
-    """The parsed tree, and the objects in it that repeat a key."""
-    repeating: list[dict[str, Any]] = []
+class _Repeating(dict[str, Any]):
+    """An object that has a name twice; it holds what came last under it."""
 
-    def as_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        members = dict(pairs)
-        if len(members) != len(pairs):
-            repeating.append(members)
-        return members
 
+def _load(text: str) -> Any:
     try:
-        tree = json.loads(
-            text,
-            object_pairs_hook=as_object,
-            parse_int=_integer,
-            parse_float=lambda _: _Unacceptable("body_number_not_integer"),
-            parse_constant=lambda _: _Unacceptable("body_number_not_integer"),
-        )
+        return _DECODER.decode(text)
     except json.JSONDecodeError:
         raise Refused("body_not_json", "send one JSON document and nothing else", status=400) from None
     except RecursionError:
         raise Refused("body_too_deep", f"at most {DEPTH_MAX} levels") from None
-    return tree, repeating
+
+
+def _object(members: list[tuple[str, Any]]) -> dict[str, Any]:
+    read = dict(members)
+    return read if len(read) == len(members) else _Repeating(read)
 
 
 def _integer(digits: str) -> int | _Unacceptable:
@@ -139,11 +117,17 @@ def _integer(digits: str) -> int | _Unacceptable:
     return int(digits)
 
 
-def _within_limits(tree: Any, repeating: list[dict[str, Any]]) -> dict[str, Any]:
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_object,
+    parse_int=_integer,
+    parse_float=lambda _: _Unacceptable("body_number_not_integer"),
+    parse_constant=lambda _: _Unacceptable("body_number_not_integer"),
+)
+
+
+def _within_limits(tree: Any) -> dict[str, Any]:
     if not isinstance(tree, dict):
         raise Refused("body_not_object", "send a JSON object")
-    if repeating:
-        raise Refused("body_key_repeated", "each name once in an object", field=_pointer_to(tree, repeating[0]))
     nodes = 1
     level: list[Any] = [tree]
     for _ in range(DEPTH_MAX):
@@ -152,7 +136,10 @@ def _within_limits(tree: Any, repeating: list[dict[str, Any]]) -> dict[str, Any]
             nodes += len(container)
             if nodes > NODES_MAX:
                 raise Refused("body_too_many_values", f"at most {NODES_MAX} values")
-            if type(container) is dict:
+            if isinstance(container, dict):
+                if type(container) is _Repeating:
+                    where = _pointer_to(tree, container)
+                    raise Refused("body_key_repeated", "each name once in an object", field=where)
                 for key in container:
                     if len(key) > KEY_CHARACTERS_MAX or not key.isascii():
                         raise Refused("body_key", f"names are ASCII and at most {KEY_CHARACTERS_MAX} characters")
@@ -164,7 +151,7 @@ def _within_limits(tree: Any, repeating: list[dict[str, Any]]) -> dict[str, Any]
                 if kind is str:
                     if len(child) > STRING_CHARACTERS_MAX or not (child.isascii() or _is_scalar_text(child)):
                         _refuse_string(tree, child)
-                elif kind is dict or kind is list:
+                elif kind is dict or kind is list or kind is _Repeating:
                     below.append(child)
                 elif kind is _Unacceptable:
                     raise Refused(child.code, "integers only, at most 19 digits", field=_pointer_to(tree, child))

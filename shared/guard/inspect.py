@@ -26,17 +26,15 @@ def inspect(record: BaseModel, *, now: datetime | None = None, stages: frozenset
 
     Raises `Refused` with code `guard_<stage>_<rule>` and the pointer of the field, never its value.
     """
-    found = leaves(record)
-    texts = split(found)
+    texts = split(*leaves(record))
     if "rules" in stages:
-        check_rules(found, texts, now)
+        check_rules(texts, now)
     if "capacity" in stages:
-        check_capacity(found, texts)
+        check_capacity(texts)
     if "recognise" in stages:
-        check_content(found, texts)
+        check_content(texts)
 
 
 def capacity(record: BaseModel) -> Capacity:
     """How many bytes `record` could carry at most, and how much of its text is opaque."""
-    found = leaves(record)
-    return measure_capacity(found, split(found))
+    return measure_capacity(split(*leaves(record)))

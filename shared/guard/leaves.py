@@ -27,27 +27,35 @@ CLOSED_BITS = {INSTANT: 41.0, DAY: 14.0, IDENTIFIER: 122.0}
 
 
 class Leaf(NamedTuple):
-    """One scalar value and where it is. `bits` is the capacity of closed types and 0 for text."""
+    """One scalar value that is not a choice, and where it is."""
 
     kind: str
     value: Any
     path: Path
-    bits: float
 
 
 class Step(NamedTuple):
-    """One field of a model: its name, the kind of its values, and the bits that a value of a closed type carries."""
+    """One field of a model to look into: its name, and the kind of its values. `bits` are those of one choice."""
 
     name: str
     kind: str  # "" for values that are models themselves
     bits: float
 
 
-def leaves(record: BaseModel) -> list[Leaf]:
-    """All scalar values of `record` that are present, in the order in which the model declares them."""
+class Plan(NamedTuple):
+    """How to walk a model: the fields to look into, and the bits of its single choices, present or not."""
+
+    steps: tuple[Step, ...]
+    choice_bits: float
+
+
+def leaves(record: BaseModel) -> tuple[list[Leaf], float]:
+    """All scalar values of `record` that are present, in the order in which the model declares them.
+
+    Choices hold nothing to look at: of them there is only the sum of the bits that choosing can carry.
+    """
     found: list[Leaf] = []
-    _walk(record, None, found)
-    return found
+    return found, _walk(record, None, found)
 
 
 def pointer(path: Path) -> str:
@@ -59,38 +67,50 @@ def pointer(path: Path) -> str:
     return "".join(f"/{part}" for part in reversed(parts))
 
 
-def _walk(record: BaseModel, path: Path, found: list[Leaf]) -> None:
+def _walk(record: BaseModel, path: Path, found: list[Leaf]) -> float:
     values = record.__dict__
-    for name, kind, bits in plan(type(record)):
+    steps, choice_bits = plan(type(record))
+    for name, kind, bits in steps:
         value = values[name]
         if value is None:
             continue
         here = (path, name)
         if type(value) is tuple or type(value) is list:
-            for index, member in enumerate(value):
-                if kind:
-                    found.append(Leaf(kind, member, (here, index), bits))
-                else:
-                    _walk(member, (here, index), found)
+            if kind == CHOICE:
+                choice_bits += bits * len(value)
+            elif kind:
+                found.extend([Leaf(kind, member, (here, index)) for index, member in enumerate(value)])
+            else:
+                for index, member in enumerate(value):
+                    choice_bits += _walk(member, (here, index), found)
         elif kind:
-            found.append(Leaf(kind, value, here, bits))
+            found.append(Leaf(kind, value, here))
         else:
-            _walk(value, here, found)
+            choice_bits += _walk(value, here, found)
+    return choice_bits
 
 
 @functools.cache
-def plan(model: type[BaseModel]) -> tuple[Step, ...]:
+def plan(model: type[BaseModel]) -> Plan:
     """How to walk instances of `model`. Raises `TypeError` for a field that nobody could inspect."""
     steps: list[Step] = []
+    choice_bits = 0.0
     for name, field in model.model_fields.items():
         roles = set(_roles(field.annotation, tuple(field.metadata)))
         if not roles:
             continue
         if len(roles) != 1:
             raise TypeError(f"{model.__name__}.{name} mixes kinds of values: the guard needs one")
-        (role,) = roles
-        steps.append(Step(name, *role))
-    return tuple(steps)
+        ((kind, bits),) = roles
+        if kind == CHOICE and not _is_list(field.annotation):
+            choice_bits += bits
+        else:
+            steps.append(Step(name, kind, bits))
+    return Plan(tuple(steps), choice_bits)
+
+
+def _is_list(annotation: Any) -> bool:
+    return typing.get_origin(annotation) in (tuple, list) or any(map(_is_list, typing.get_args(annotation)))
 
 
 def _roles(annotation: Any, metadata: tuple[Any, ...]) -> Iterator[tuple[str, float]]:
@@ -127,10 +147,10 @@ def _scalar_role(annotation: Any) -> Iterator[tuple[str, float]]:
     elif issubclass(annotation, int):
         yield INTEGER, 0.0
     elif annotation is AwareDatetime or issubclass(annotation, datetime):
-        yield INSTANT, CLOSED_BITS[INSTANT]
+        yield INSTANT, 0.0
     elif issubclass(annotation, date):
-        yield DAY, CLOSED_BITS[DAY]
+        yield DAY, 0.0
     elif issubclass(annotation, UUID):
-        yield IDENTIFIER, CLOSED_BITS[IDENTIFIER]
+        yield IDENTIFIER, 0.0
     else:
         raise TypeError(f"the guard cannot look into {annotation.__name__}")

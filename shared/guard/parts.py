@@ -5,13 +5,15 @@ Reads only. Never raises on odd input: what is wrong with an address is for `rul
 
 from __future__ import annotations
 
+import base64
 import binascii
+import ipaddress
 import re
 from typing import Literal, NamedTuple
 from urllib.parse import unquote_to_bytes
 
-from shared.guard.leaves import INTEGER, TEXT, Leaf, Path
-from shared.guard.tokens import Measure, measure
+from shared.guard.leaves import INSTANT, INTEGER, TEXT, Leaf, Path
+from shared.guard.tokens import Measure, measure, measured
 
 Role = Literal["host", "path", "value", "name", "fragment", "account", "message", "reference", "code"]
 
@@ -19,7 +21,9 @@ Role = Literal["host", "path", "value", "name", "fragment", "account", "message"
 _PERCENT_ROUNDS = 3
 _NOT_UTF8 = re.compile(r"[\udc80-\udcff]")
 #: A stretch that may be base64 of text; shorter ones are not worth a look.
+_BASE64_RUN_MIN = 24
 _BASE64_RUN = re.compile(r"[A-Za-z0-9+/_-]{24,}={0,2}")
+_SCHEMES = ("http://", "https://")
 _URLSAFE_TO_STANDARD = str.maketrans("-_", "+/")
 #: Parameter names of storage services, trackers and content systems: choosing one carries a byte.
 _KNOWN_NAMES_TEXT = """
@@ -41,9 +45,8 @@ _WHOLE_TEXT_ROLES: dict[str, Role] = {
     "message": "message",
     "reference": "reference",
 }
-ADDRESS_KINDS = frozenset({"url", "onion", "peer"})
-DIGEST_KINDS = frozenset({"md5", "sha1", "sha256", "tmk_pdqf", "pdq", "photodna"})
-NUMBER_KINDS = frozenset({"ip", INTEGER})
+_ADDRESS_KINDS = frozenset({"url", "onion", "peer"})
+_DIGEST_KINDS = frozenset({"md5", "sha1", "sha256", "tmk_pdqf", "pdq", "photodna"})
 
 
 class Part(NamedTuple):
@@ -63,62 +66,133 @@ class Part(NamedTuple):
 
 
 class Address(NamedTuple):
-    """An address split at its delimiters; components are still percent-encoded. `text` is the decoded whole."""
+    """An address split at its delimiters; components are still percent-encoded. `text` is the decoded whole, and
+    `parts` are its components decoded."""
 
     raw: str
     authority: str
-    segments: tuple[str, ...]
-    parameters: tuple[tuple[str, str], ...]
+    segments: list[str]
+    parameters: list[tuple[str, str]]
     fragment: str
     path: Path
     text: str
+    parts: list[Part]
+
+
+class Digest(NamedTuple):
+    """A digest and its bytes."""
+
+    kind: str
+    data: bytes
+    path: Path
+
+
+class Host(NamedTuple):
+    """An IP address as it was written, and what it stands for; None when it is no address."""
+
+    text: str
+    address: ipaddress.IPv4Address | ipaddress.IPv6Address | None
+    path: Path
 
 
 class Split(NamedTuple):
-    """All text of a record, by use. `digests` and `numbers` are leaves whose bytes are looked at, not their text."""
+    """Everything in a record that can hold bytes, by use. `closed` are days and identifiers."""
 
-    addresses: tuple[Address, ...]
-    parts: tuple[Part, ...]
-    digests: tuple[Leaf, ...]
-    numbers: tuple[Leaf, ...]
+    addresses: list[Address]
+    parts: list[Part]
+    digests: list[Digest]
+    hosts: list[Host]
+    integers: list[Leaf]
+    instants: list[Leaf]
+    closed: list[Leaf]
+    choice_bits: float
 
 
-def split(found: list[Leaf]) -> Split:
-    """Sort the leaves of a record into addresses, plain texts, digests and numbers."""
-    addresses: list[Address] = []
-    parts: list[Part] = []
-    digests: list[Leaf] = []
-    numbers: list[Leaf] = []
+def split(found: list[Leaf], choice_bits: float) -> Split:
+    """Sort the leaves of a record by use, and take addresses apart."""
+    texts = Split([], [], [], [], [], [], [], choice_bits)
+    parts = texts.parts
     for leaf in found:
-        kind = leaf.kind
-        if kind in ADDRESS_KINDS:
-            address = split_address(leaf.value, leaf.path)
-            addresses.append(address)
-            _add_parts(address, parts)
-        elif kind == TEXT:
-            measured = _measured_code(leaf.value)
-            parts.append(Part("code", leaf.value, leaf.path, "", *measured))
+        kind, value, path = leaf
+        if kind == TEXT:
+            parts.append(Part("code", value, path, "", *_measured_code(value)))
+        elif kind == INSTANT:
+            texts.instants.append(leaf)
+        elif kind in _DIGEST_KINDS:
+            texts.digests.append(Digest(kind, _digest_bytes(kind, value), path))
+        elif kind in _ADDRESS_KINDS:
+            address = split_address(value, path)
+            texts.addresses.append(address)
+            parts += address.parts
         elif kind in _WHOLE_TEXT_ROLES:
-            parts.append(_part(_WHOLE_TEXT_ROLES[kind], leaf.value, leaf.path))
-        elif kind in DIGEST_KINDS:
-            digests.append(leaf)
-        elif kind in NUMBER_KINDS:
-            numbers.append(leaf)
-    return Split(tuple(addresses), tuple(parts), tuple(digests), tuple(numbers))
+            parts.append(_part(_WHOLE_TEXT_ROLES[kind], value, path))
+        elif kind == "ip":
+            texts.hosts.append(Host(value, _host_address(value), path))
+        elif kind == INTEGER:
+            texts.integers.append(leaf)
+        else:
+            texts.closed.append(leaf)
+    return texts
+
+
+def _digest_bytes(kind: str, text: str) -> bytes:
+    """The schema has checked the alphabet and the length."""
+    return base64.b64decode(text) if kind == "photodna" else bytes.fromhex(text)
+
+
+def _host_address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        return ipaddress.IPv6Address(text) if ":" in text else ipaddress.IPv4Address(text)
+    except ValueError:
+        return None
 
 
 def split_address(raw: str, path: Path) -> Address:
     """Split at the first `#`, then the first `?`, then `//` and `/` (RFC 3986 §3, without its corner cases)."""
     if raw.startswith("ed2k:"):
-        return Address(raw, "", tuple(raw.split("|")), (), "", path, decoded(raw))
+        segments = raw.split("|")
+        parts = [_path_part(segment, path) for segment in segments if segment]
+        return Address(raw, "", segments, [], "", path, decoded(raw), parts)
     rest, _, fragment = raw.partition("#")
     rest, _, query = rest.partition("?")
     _, colon, after = rest.partition("://")
-    hierarchy = after if colon else rest
-    authority, *segments = hierarchy.split("/")
-    pairs = (pair.partition("=") for pair in query.split("&")) if query else ()
-    parameters = [(name, value) if equals else ("", name) for name, equals, value in pairs]
-    return Address(raw, authority, tuple(segments), tuple(parameters), fragment, path, decoded(raw))
+    authority, *segments = (after if colon else rest).split("/")
+    parts = [_part("host", authority, path)] if authority else []
+    parts += [_path_part(segment, path) for segment in segments if segment]
+    parameters: list[tuple[str, str]] = []
+    if query:
+        for pair in query.split("&"):
+            name, equals, value = pair.partition("=")
+            parameters.append((name, value) if equals else ("", name))
+        _add_parameters(parameters, path, parts)
+    if fragment:
+        parts.append(_part("fragment", _read(fragment), path))
+    return Address(raw, authority, segments, parameters, fragment, path, decoded(raw), parts)
+
+
+def _path_part(segment: str, path: Path) -> Part:
+    return _part("path", _read(segment), path)
+
+
+def _read(component: str) -> str:
+    """Decoded, and with stretches of base64 that hold printable text replaced by it (tokens, states, addresses)."""
+    text = decoded(component) if "%" in component else component
+    return _BASE64_RUN.sub(_as_text, text) if len(text) >= _BASE64_RUN_MIN else text
+
+
+def _add_parameters(parameters: list[tuple[str, str]], path: Path, parts: list[Part]) -> None:
+    for name, value in parameters:
+        lower = name.lower()
+        if lower in _KNOWN_NAMES:
+            parts.append(Part("name", name, path, "", *_KNOWN_NAME))
+        elif name:
+            parts.append(_part("name", decoded(name), path))
+        if value:
+            text = _read(value)
+            if text.startswith(_SCHEMES):  # an address inside the address has its own folders, parameters and names
+                parts += split_address(text, path).parts
+            else:
+                parts.append(_part("value", text, path, name=lower))
 
 
 def decoded(text: str) -> str:
@@ -126,7 +200,7 @@ def decoded(text: str) -> str:
     for _ in range(_PERCENT_ROUNDS):
         if "%" not in text:
             return text
-        further = unquote_to_bytes(text).decode("utf-8", "surrogateescape")
+        further = unquote_to_bytes(text.encode("utf-8", "surrogateescape")).decode("utf-8", "surrogateescape")
         if further.isascii():
             text = further
             continue
@@ -134,11 +208,6 @@ def decoded(text: str) -> str:
             return further
         text = further
     return text
-
-
-def readable(text: str) -> str:
-    """`text` with stretches of base64 that hold printable text replaced by that text (tokens, states, addresses)."""
-    return _BASE64_RUN.sub(_as_text, text) if len(text) >= 24 else text
 
 
 def _as_text(run: re.Match[str]) -> str:
@@ -161,20 +230,4 @@ def _measured_code(code: str) -> Measure:
 
 
 def _part(role: Role, text: str, path: Path, *, name: str = "") -> Part:
-    return Part(role, text, path, name, *measure(text))
-
-
-def _add_parts(address: Address, parts: list[Part]) -> None:
-    path = address.path
-    if address.authority:
-        parts.append(_part("host", address.authority, path))
-    parts.extend(_part("path", readable(decoded(segment)), path) for segment in address.segments if segment)
-    for name, value in address.parameters:
-        if name.lower() in _KNOWN_NAMES:
-            parts.append(Part("name", name, path, "", *_KNOWN_NAME))
-        elif name:
-            parts.append(_part("name", decoded(name), path))
-        if value:
-            parts.append(_part("value", readable(decoded(value)), path, name=name.lower()))
-    if address.fragment:
-        parts.append(_part("fragment", readable(decoded(address.fragment)), path))
+    return Part(role, text, path, name, *measured(text))

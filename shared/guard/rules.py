@@ -7,8 +7,8 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import NoReturn
 
-from shared.guard.leaves import INSTANT, Leaf, Path, pointer
-from shared.guard.parts import Address, Split, decoded
+from shared.guard.leaves import Leaf, Path, pointer
+from shared.guard.parts import Address, Host, Split, decoded
 from shared.guard.shapes import SHAPELESS_CHARACTERS_MAX, check_shape
 from shared.kernel.errors import Refused
 
@@ -17,6 +17,7 @@ HOST_CHARACTERS_MAX, LABEL_CHARACTERS_MAX, LABELS_MAX = 253, 63, 12
 SEGMENTS_MAX, SEGMENT_CHARACTERS_MAX = 40, 255
 PARAMETERS_MAX, PARAMETER_CHARACTERS_MAX, NAME_CHARACTERS_MAX = 40, 1_100, 96
 FRAGMENT_CHARACTERS_MAX = 200
+EMPTY_SEGMENTS_MAX = 4
 #: Bytes that percent encoding stands for, per address: above 0x7f, of those not UTF-8, and that need no encoding.
 HIGH_BYTES_MAX, NOT_UTF8_MAX, NEEDLESS_MAX = 320, 72, 24
 MARKUP_MAX, ANGLE_BRACKETS_MAX, SPACES_MAX = 24, 2, 40
@@ -33,16 +34,15 @@ _LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?")
 _EMPTY_SEGMENT = re.compile(r"[^A-Za-z0-9%]+")
 
 
-def check_rules(found: list[Leaf], texts: Split, now: datetime | None) -> None:
+def check_rules(texts: Split, now: datetime | None) -> None:
     """Check every value on its own. `now` bounds instants; without it only the past is bounded.
 
     Raises `Refused` with a code `guard_rules_…`.
     """
-    for leaf in found:
-        if leaf.kind == INSTANT:
-            _check_instant(leaf, now)
-        elif leaf.kind == "ip":
-            _check_ip(leaf)
+    for leaf in texts.instants:
+        _check_instant(leaf, now)
+    for host in texts.hosts:
+        _check_host(host)
     for address in texts.addresses:
         _check_address(address)
     for part in texts.parts:
@@ -61,21 +61,25 @@ def _check_instant(leaf: Leaf, now: datetime | None) -> None:
         _refuse("instant_in_future", "at most five minutes ahead of our clock", leaf.path)
 
 
-def _check_ip(leaf: Leaf) -> None:
+def _check_host(host: Host) -> None:
     """A host's address in its one canonical spelling (RFC 5952): 16 free bytes would hold a file's head."""
-    try:
-        address = ipaddress.ip_address(leaf.value)
-    except ValueError:
-        _refuse("ip_not_an_address", "an IPv4 or IPv6 address", leaf.path)
-    if str(address) != leaf.value:
-        _refuse("ip_not_canonical", "the canonical spelling of RFC 5952", leaf.path)
-    unassigned = address.version == 6 and not (
-        address in _UNICAST or address.is_private or address.is_link_local or address.ipv4_mapped
-    )
-    if unassigned or address.is_multicast or address.is_unspecified or (address.version == 4 and address.is_reserved):
-        _refuse("ip_not_a_host", "an address that a host can have", leaf.path)
+    address, path = host.address, host.path
+    if address is None:
+        _refuse("ip_not_an_address", "an IPv4 or IPv6 address", path)
+    if str(address) != host.text:
+        _refuse("ip_not_canonical", "the canonical spelling of RFC 5952", path)
+    if address.version == 4:
+        assigned = 0 < int(address) < _FIRST_IPV4_GROUP
+    else:
+        assigned = address in _UNICAST or (
+            (address.is_private or address.is_link_local or bool(address.ipv4_mapped)) and not address.is_unspecified
+        )
+    if not assigned:
+        _refuse("ip_not_a_host", "an address that a host can have", path)
 
 
+#: From here on IPv4 is multicast and reserved (RFC 5771, RFC 1112 §4).
+_FIRST_IPV4_GROUP = int(ipaddress.IPv4Address("224.0.0.0"))
 _UNICAST = ipaddress.ip_network("2000::/3")
 
 
@@ -85,13 +89,25 @@ def _check_address(address: Address) -> None:
         _check_authority(address.authority, path)
     if len(address.segments) > SEGMENTS_MAX:
         _refuse("path_segments", f"at most {SEGMENTS_MAX} path segments", path)
-    for segment in address.segments:
-        if len(segment) > SEGMENT_CHARACTERS_MAX and len(decoded(segment)) > SEGMENT_CHARACTERS_MAX:
-            _refuse("path_segment", f"at most {SEGMENT_CHARACTERS_MAX} characters in a path segment", path)
-    if sum(1 for segment in address.segments[:-1] if not segment or _EMPTY_SEGMENT.fullmatch(segment)) > 4:
+    if len(address.segments) > EMPTY_SEGMENTS_MAX and (
+        sum(1 for segment in address.segments[:-1] if not segment or _EMPTY_SEGMENT.fullmatch(segment))
+        > EMPTY_SEGMENTS_MAX
+    ):
         _refuse("path_without_names", "path segments have letters or digits", path)
     if len(address.parameters) > PARAMETERS_MAX:
         _refuse("query_parameters", f"at most {PARAMETERS_MAX} parameters", path)
+    if len(raw) > NAME_CHARACTERS_MAX:
+        _check_lengths(address)
+    if "%" in raw:
+        _check_percent(raw, path)
+        _check_decoded(address.text, path)
+
+
+def _check_lengths(address: Address) -> None:
+    path = address.path
+    for segment in address.segments:
+        if len(segment) > SEGMENT_CHARACTERS_MAX and len(decoded(segment)) > SEGMENT_CHARACTERS_MAX:
+            _refuse("path_segment", f"at most {SEGMENT_CHARACTERS_MAX} characters in a path segment", path)
     for name, value in address.parameters:
         if len(value) > PARAMETER_CHARACTERS_MAX < len(decoded(value)) or (
             len(name) > NAME_CHARACTERS_MAX < len(decoded(name))
@@ -99,9 +115,6 @@ def _check_address(address: Address) -> None:
             _refuse("query_parameter", f"at most {PARAMETER_CHARACTERS_MAX} characters in a parameter", path)
     if len(address.fragment) > FRAGMENT_CHARACTERS_MAX < len(decoded(address.fragment)):
         _refuse("fragment", f"at most {FRAGMENT_CHARACTERS_MAX} characters after #", path)
-    if "%" in raw:
-        _check_percent(raw, path)
-        _check_decoded(address.text, path)
 
 
 def _check_authority(authority: str, path: Path) -> None:

@@ -25,9 +25,10 @@ HEX_SIZES = frozenset({96, 128, 256, 512, 768, 1_024})
 RARE_CHARACTERS_MAX, RARE_SHARE_MAX = 12, 0.25
 PUNCTUATION_MAX, PUNCTUATION_SHARE_MAX = 24, 0.55
 
-LONG_NUMBERS_MAX = 8
+NUMBERS_MAX, LONG_NUMBERS_MAX = 12, 8
 
 _DIGITS = re.compile(r"\d{41,}")
+_NUMBER = re.compile(r"(?<![A-Za-z0-9])\d+(?![A-Za-z0-9])")
 _LONG_NUMBER = re.compile(r"(?<![A-Za-z0-9])\d{5,}(?![A-Za-z0-9])")
 _LONG_RUN = re.compile(r"[A-Za-z0-9]{41,}")
 _HEX = re.compile(r"[0-9a-f]+|[0-9A-F]+")
@@ -42,8 +43,8 @@ def check_shape(part: Part) -> None:
             _check_run(run, part.path)
         if _DIGITS.search(text):
             _refuse("digits", f"numbers of at most {DIGITS_MAX} digits", part.path)
-        if len(_LONG_NUMBER.findall(text)) > LONG_NUMBERS_MAX:
-            _refuse("numbers", f"at most {LONG_NUMBERS_MAX} long numbers", part.path)
+        if len(_NUMBER.findall(text)) > NUMBERS_MAX or len(_LONG_NUMBER.findall(text)) > LONG_NUMBERS_MAX:
+            _refuse("numbers", f"at most {NUMBERS_MAX} numbers in a value, {LONG_NUMBERS_MAX} of them long", part.path)
         punctuation = len(_PUNCTUATION.findall(text))
         if punctuation > PUNCTUATION_MAX and punctuation > PUNCTUATION_SHARE_MAX * len(text):
             _refuse("punctuation", "text has more letters and digits than punctuation", part.path)

@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Callable
 
 #: At least five improbable bytes each: these count at any offset.
-_ANYWHERE: tuple[bytes, ...] = (
+SIGNATURES: tuple[bytes, ...] = (
     # pictures
     b"\x89PNG\r\n\x1a\n",
     b"PNG\r\n\x1a\n",
@@ -99,7 +99,7 @@ _PATTERNS: tuple[bytes, ...] = (
 def _one_pattern() -> re.Pattern[bytes]:
     """All of the above as one expression, grouped by first byte: one pass instead of a hundred."""
     groups: dict[bytes, list[bytes]] = {}
-    for signature in _ANYWHERE:
+    for signature in SIGNATURES:
         groups.setdefault(signature[:1], []).append(re.escape(signature[1:]))
     grouped = (re.escape(first) + b"(?:" + b"|".join(rest) + b")" for first, rest in groups.items())
     return re.compile(b"|".join((*grouped, *_PATTERNS)))
@@ -282,7 +282,8 @@ _HEADS: dict[bytes, Callable[[bytes], bool]] = {
 #: Third bytes of frame headers: 32 to 320 kbit/s at 44.1 or 48 kHz.
 _FRAME_RATES = frozenset(bytes((rate << 4 | rest,)) for rate in range(1, 15) for rest in (0, 2, 4, 6))
 _PREFIXES: dict[bytes, tuple[bytes, ...]] = {
-    first: tuple(signature for signature in _ANYWHERE if signature[:2] == first) for first in {s[:2] for s in _ANYWHERE}
+    first: tuple(signature for signature in SIGNATURES if signature[:2] == first)
+    for first in {s[:2] for s in SIGNATURES}
 }
 #: The first two bytes with which a file or a compressed stream can begin: what to ask before decoding the rest.
 FIRST_PAIRS: frozenset[bytes] = frozenset(

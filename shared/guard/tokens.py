@@ -7,9 +7,9 @@ size of the alphabet it draws from. The measure refuses nothing: `capacity` comp
 from __future__ import annotations
 
 import functools
-import operator
 import re
 import unicodedata
+from itertools import pairwise
 from typing import NamedTuple
 
 DIGIT_BITS, HEX_BITS, LETTER_BITS, BASE36_BITS, BASE62_BITS, BASE85_BITS = 3.33, 4.0, 4.7, 5.17, 5.96, 6.41
@@ -24,7 +24,7 @@ _PAIRS = (
     "oabcdegijklmnoprstuvwz paehiloprtuy qu racdegiklmnorstuvwyz sacehiklopstuy tabcehiorstuwy uabcdefgijklmnoprstuz "
     "vaeio waehioy xapt yacmnopst zaehinouy"
 )
-_COMMON_PAIRS = frozenset(group[0] + letter for group in _PAIRS.split() for letter in group[1:])
+_COMMON_PAIRS = frozenset((group[0], letter) for group in _PAIRS.split() for letter in group[1:])
 _COMMON_SHARE = 0.75
 _HEX_DIGITS = frozenset("0123456789abcdef")
 
@@ -68,27 +68,34 @@ class Measure(NamedTuple):
 
 def measure(text: str) -> Measure:
     """Measure decoded text (no percent encoding; bytes that are not UTF-8 as surrogate escapes)."""
+    return Measure(*measured(text))
+
+
+def measured(text: str) -> tuple[float, float, int, float]:
+    """The four values of `Measure`, for who makes thousands of them."""
     size = len(text)
-    if size <= 3 and text.isascii():
-        return Measure(0.0, BASE62_BITS * size, 0, BASE62_BITS * size)
-    if text.isdigit() and text.isascii():
-        return Measure(DIGIT_BITS * size if size > 4 else 0.0, DIGIT_BITS * size, 0, DIGIT_BITS * size)
+    if text.isascii():
+        if size <= 3:
+            return 0.0, BASE62_BITS * size, 0, BASE62_BITS * size
+        if text.isdigit():
+            return DIGIT_BITS * size if size > 4 else 0.0, DIGIT_BITS * size, 0, DIGIT_BITS * size
+        if text.isalnum():
+            return _ascii(text)
     opaque = capacity = carried = 0.0
-    words = 0
-    pieces = _PIECE.findall(text)
-    covered = len("".join(pieces))
-    for piece in pieces:
-        one = _ascii(piece) if piece.isascii() else _other_scripts(piece)
+    words = covered = 0
+    for piece in _PIECE.findall(text):
+        covered += len(piece)
+        one = _FREQUENT.get(piece) or (_ascii(piece) if piece.isascii() else _other_scripts(piece))
         opaque += one[0]
         capacity += one[1]
         words += one[2]
         carried += one[3]
     if covered == size:
-        return Measure(opaque, capacity, words, carried)
+        return opaque, capacity, words, carried
     rare = BASE85_BITS * len(_RARE.findall(text))
     if rare > 4 * BASE85_BITS:
         opaque += rare
-    return Measure(opaque, capacity + 2.0 * (size - covered) + rare, words, carried + rare)
+    return opaque, capacity + 2.0 * (size - covered) + rare, words, carried + rare
 
 
 def is_word(letters: str) -> bool:
@@ -101,8 +108,9 @@ def is_word(letters: str) -> bool:
         return True
     if pairs >= WORD_LETTERS_MAX or (2 * len(set(letters)) < len(letters) and _REPEATED.search(letters)):
         return False
-    common = sum(map(_COMMON_PAIRS.__contains__, map(operator.add, letters, letters[1:])))
-    return common >= _COMMON_SHARE * pairs
+    return _COMMON_PAIRS.issuperset(pairwise(letters)) or (
+        sum(map(_COMMON_PAIRS.__contains__, pairwise(letters))) >= _COMMON_SHARE * pairs
+    )
 
 
 def is_everyday(character: str) -> bool:
@@ -233,3 +241,14 @@ def _double_byte(codec: str, first: int, last: int) -> str:
     lows = (*range(0x40, 0x7F), *range(0x80, 0xFF))
     cells = ((high << 8 | low) for high in range(first >> 8, (last >> 8) + 1) for low in lows)
     return b"".join(cell.to_bytes(2, "big") for cell in cells if first <= cell <= last).decode(codec, "ignore")
+
+
+#: What addresses are made of most, measured once. Fixed: values of class S3 are not to be remembered.
+_FREQUENT_TEXT = """
+www com net org info example onion html htm php aspx jpg jpeg png gif webp bmp mp4 webm mov avi mkv zip rar pdf txt
+images image img files file media static assets content cdn upload uploads download downloads data storage m3u8
+album gallery photo photos picture pictures video videos watch view play stream thumb thumbs preview
+forum board thread topic post posts page pages user users profile member members channel channels room group
+share shared invite search index home news blog archive category tag tags item items mail matrix chat site
+"""
+_FREQUENT = {word: _ascii(word) for word in _FREQUENT_TEXT.split()}

@@ -22,7 +22,10 @@ def main(arguments: list[str] | None = None) -> int:
         figures.append(figure)
         bar = "" if figure.bar is None else f"{'>=' if figure.at_least else '<='} {figure.bar:g}"
         verdict = "" if figure.bar is None else ("ok" if figure.passes else "MISSED")
-        print(f"{figure.name:<84} {figure.value:>12,.2f} {figure.unit:<6} {bar:>9} {verdict}", flush=True)
+        print(
+            f"{figure.name:<84} {figure.value:>12,.2f} {figure.unit:<6} {bar:>9} {verdict:<6} {figure.spread}".rstrip(),
+            flush=True,
+        )
     if options.json:
         report = [asdict(figure) | {"passes": figure.passes} for figure in figures]
         options.json.write_text(json.dumps(report, indent=1) + "\n")

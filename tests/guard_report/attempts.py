@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from shared.contracts.referral import ReferralSubmission
 from shared.guard import ALL_STAGES, inspect, parse_body
 from shared.kernel.errors import Refused
-from tests.guard_report.positions import POSITIONS
+from tests.guard_report.positions import POSITIONS, Position
 
 #: Every stage that a report can leave out: the parser's limits, the closed schema, and the stages of `inspect`.
 STAGES: frozenset[str] = frozenset({"envelope", "schema", *ALL_STAGES})
@@ -106,17 +106,18 @@ def smuggle(
     share: float,
     seed: int,
     stages: frozenset[str] = STAGES,
+    positions: Mapping[str, Position] = POSITIONS,
 ) -> Tally:
     """Every payload in every encoding at every position, or the seeded `share` of these attempts."""
     r = Random(seed)
     tally = Tally()
     for payload in payloads.values():
         for name, encode in encodings.items():
-            if not (chosen := [position for position in POSITIONS if r.random() < share]):
+            if not (chosen := [position for position in positions if r.random() < share]):
                 continue
             text = encode(payload)
             for position in chosen:
-                placed = POSITIONS[position](text)
+                placed = positions[position](text)
                 carried = len(payload) * placed.characters / max(1, len(text))
                 code = refusal(as_bytes(placed.body), stages)
                 tally.count(name, position, carried, whole=placed.characters >= len(text), code=code)

@@ -5,39 +5,44 @@ from __future__ import annotations
 import gc
 import statistics
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import date
 from itertools import islice
 from random import Random
 from typing import Any
 
-from pydantic import ValidationError
-
+from deploy.sample.generator import SampledReferral, sample_referrals
 from shared.contracts.referral import ReferralSubmission
 from shared.guard import inspect, parse_body
-from shared.kernel.errors import Refused
-from tests.guard_report.attempts import STAGES, as_bytes, fuzzed, refusal, smuggle
+from tests.guard_report.attempts import SINGLE_FIELD_POSITIONS, STAGES, as_bytes, fuzzed, refusal, smuggle
 from tests.guard_report.encodings import ENCODINGS
 from tests.guard_report.held_out import HELD_OUT
 from tests.guard_report.keyed import fullest_record, largest_blob
 from tests.guard_report.legitimate import submissions, typical
 from tests.guard_report.payloads import payloads
-from tests.guard_report.positions import POSITIONS
+from tests.guard_report.positions import POSITIONS, Position
+from tests.guard_report.second_held_out import SECOND_HELD_OUT
 from tests.guard_report.structural import structural
 from tests.guard_report.varied import VARIED
+from tests.guard_report.varied_places import FURTHER_POSITIONS, MORE_VARIED
 
 LEGITIMATE_SEED, ATTACK_SEED = 20260111, 7
 
 
 @dataclass(frozen=True)
 class Figure:
-    """One measured value. `bar` is the largest (or, with `at_least`, smallest) value that passes; None has no bar."""
+    """One measured value. `bar` is the largest (or, with `at_least`, smallest) value that passes; None has no bar.
+
+    `spread` says of which values it is the median.
+    """
 
     name: str
     value: float
     unit: str
     bar: float | None = None
     at_least: bool = False
+    spread: str = ""
 
     @property
     def passes(self) -> bool:
@@ -56,11 +61,21 @@ def sections(share: float) -> Iterator[Figure]:
     yield from stages_removed(share / 8)
 
 
+Encodings = Mapping[str, Callable[[bytes], str]]
+
+
 def attacks(share: float) -> Iterator[Figure]:
-    """The three sets of encodings: known to the recogniser, unknown to it, and written after everything was frozen."""
-    sets = (("known", ENCODINGS, 0.5), ("varied", VARIED, None), ("held-out", HELD_OUT, 5.0))
-    for name, encodings, bar in sets:
-        tally = smuggle(payloads(), encodings, share=share, seed=ATTACK_SEED)
+    """The sets of encodings: known to the recogniser, looked at later, and two that nothing was ever tuned on."""
+    sets: tuple[tuple[str, Encodings, Mapping[str, Position], float | None], ...] = (
+        ("known", ENCODINGS, POSITIONS, 0.5),
+        ("varied", VARIED, POSITIONS, None),
+        ("more varied, all places", MORE_VARIED, POSITIONS | FURTHER_POSITIONS, None),
+        ("held-out", HELD_OUT, POSITIONS, 5.0),
+        ("held-out 2", SECOND_HELD_OUT, POSITIONS, 5.0),
+        ("held-out 2, further places", SECOND_HELD_OUT, FURTHER_POSITIONS, None),
+    )
+    for name, encodings, positions, bar in sets:
+        tally = smuggle(payloads(), encodings, share=share, seed=ATTACK_SEED, positions=positions)
         yield Figure(f"{name}: encodings", len(encodings), "")
         yield Figure(f"{name}: attempts", tally.attempts, "")
         yield Figure(f"{name}: attempts whose position has room for the payload", tally.fitting, "")
@@ -69,9 +84,9 @@ def attacks(share: float) -> Iterator[Figure]:
         yield Figure(
             f"{name}: of all attempts accepted with >= 300 bytes of it", 100 * tally.large / tally.attempts, "%"
         )
-        yield Figure(
-            f"{name}: most payload in one field that is not a query", tally.single_field_bytes_max, "bytes", 299
-        )
+        if not SINGLE_FIELD_POSITIONS.isdisjoint(positions):
+            most = tally.single_field_bytes_max
+            yield Figure(f"{name}: most payload in one field that is not a query", most, "bytes", 299)
 
 
 def capacity_found() -> Iterator[Figure]:
@@ -97,18 +112,27 @@ def false_positives(count: int) -> Iterator[Figure]:
 
 def speed(count: int, fuzzed_count: int) -> Iterator[Figure]:
     """Processor time of parsing, schema and guard together. `typical` are records as hotlines send them most."""
-    times = sorted(_seconds(typical(count, 11)))
-    yield Figure("speed: typical records per second and core", 1 / statistics.fmean(times), "", 3_000, at_least=True)
-    yield Figure("speed: typical record, 99th percentile", 1_000 * times[int(0.99 * len(times))], "ms", 3)
-    times = sorted(_seconds(submissions(count, 12)))
-    yield Figure("speed: record of the legitimate corpus, mean", 1_000 * statistics.fmean(times), "ms")
-    yield Figure("speed: record of the legitimate corpus, 99th percentile", 1_000 * times[int(0.99 * len(times))], "ms")
+    for name, bodies, bar in (
+        ("sampled record", (each.referral for each in _sampled(count)), None),
+        ("typical record", typical(count, 11), 3_000.0),
+        ("record of the legitimate corpus", submissions(count, 12), None),
+    ):
+        rounds = _rounds(bodies)
+        rates = [1 / statistics.fmean(times) for times in rounds]
+        slow = [1_000 * sorted(times)[int(0.99 * len(times))] for times in rounds]
+        p99_bar = None if bar is None else 3.0
+        yield Figure(f"speed: {name}, a second and core", statistics.median(rates), "", bar, True, _spread(rates))
+        yield Figure(f"speed: {name}, 99th percentile", statistics.median(slow), "ms", p99_bar, spread=_spread(slow))
     worst = 0.0
     for body in fuzzed(islice(submissions(400, 13), 400), fuzzed_count, seed=17):
         start = time.process_time()
         refusal(body)
         worst = max(worst, time.process_time() - start)
     yield Figure(f"speed: worst of {fuzzed_count} fuzzed bodies", 1_000 * worst, "ms", 100)
+
+
+def _sampled(count: int) -> Iterable[SampledReferral]:
+    return sample_referrals(start=date(2026, 3, 15), end=date(2026, 4, 20), count=count, seed=7, dirty=0.0)
 
 
 def stages_removed(share: float) -> Iterator[Figure]:
@@ -139,17 +163,19 @@ def structural_accepted(stages: frozenset[str]) -> int:
     )
 
 
-def _seconds(bodies: Iterable[dict[str, Any]]) -> list[float]:
-    """Processor time per accepted body: the least of five runs, because other programs only ever add to it."""
-    raw = [as_bytes(body) for body in bodies]
+def _rounds(bodies: Iterable[dict[str, Any]]) -> list[list[float]]:
+    """Five rounds over the bodies that are accepted: the processor time of each body."""
+    raw = [body for body in map(as_bytes, bodies) if refusal(body) is None]
     gc.collect()
-    least: dict[int, float] = {}
-    for _ in range(5):
-        for number, body in enumerate(raw):
-            start = time.process_time()
-            try:
-                inspect(ReferralSubmission.model_validate(parse_body("application/json", None, body)))
-            except (Refused, ValidationError):
-                continue
-            least[number] = min(least.get(number, 1.0), time.process_time() - start)
-    return list(least.values())
+    gc.freeze()  # what the report itself holds is no burden of the guard's
+    return [[_seconds(body) for body in raw] for _ in range(5)]
+
+
+def _seconds(body: bytes) -> float:
+    start = time.process_time()
+    inspect(ReferralSubmission.model_validate(parse_body("application/json", None, body)))
+    return time.process_time() - start
+
+
+def _spread(values: list[float]) -> str:
+    return f"median of {len(values)}, {min(values):,.2f} to {max(values):,.2f}"

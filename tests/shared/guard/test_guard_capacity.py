@@ -48,6 +48,19 @@ def test_small_codes_in_many_items_are_refused_together() -> None:
     assert refusal(located(*urls))[0] == "guard_capacity_path_record"
 
 
+def test_an_address_inside_an_address_has_the_budgets_of_an_address() -> None:
+    inner = f"https%3A%2F%2Fsite.example%2F{code(24)}%2Fphoto.jpg"
+    inspect(located(f"https://out.example/go?url={inner}"))
+    longer = f"https%3A%2F%2Fsite.example%2F{code(48)}"
+    assert refusal(located(f"https://out.example/go?url={longer}"))[0] == "guard_capacity_path_value"
+
+
+def test_text_of_all_kinds_has_a_budget_together() -> None:
+    urls = [f"https://site.example/{code(24)}?v={code(24)}#{code(20)}" for _ in range(10)]
+    inspect(located(*urls[:7]))
+    assert refusal(located(*urls), frozenset({"capacity"})) == ("guard_capacity_text_record", "")
+
+
 def test_a_code_that_comes_again_counts_once_in_the_record() -> None:
     same, name = code(30), code(16)
     inspect(located(*(f"https://site.example/{same}/{name}?n={n}" for n in range(10))))

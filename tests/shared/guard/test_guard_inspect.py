@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from collections.abc import Iterator
+from enum import StrEnum
+from types import ModuleType
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import pytest
@@ -14,6 +17,7 @@ from shared.contracts.referral import ReferralSubmission
 from shared.guard import audit_schema, inspect
 from shared.guard.leaves import leaves, plan, pointer
 from shared.kernel.errors import Refused
+from shared.vocabulary import answers, judgement, referral
 from tests.guard_report.attempts import as_bytes, refusal
 from tests.guard_report.legitimate import submissions
 from tests.guard_report.payloads import payloads
@@ -42,7 +46,7 @@ def test_every_value_that_is_present_is_seen_at_its_pointer() -> None:
         "account": "anna_1",
         "events": [{"ip": "192.0.2.7", "port": 443, "at": at}],
     }
-    found = {pointer(leaf.path): leaf.kind for leaf in leaves(record(subject_accounts=[account]))}
+    found = {pointer(leaf.path): leaf.kind for leaf in leaves(record(subject_accounts=[account]))[0]}
     assert found["/items/0/locator/value"] == "url"
     assert found["/external_ref"] == "reference"
     assert found["/subject_accounts/0/account"] == "account"
@@ -51,10 +55,27 @@ def test_every_value_that_is_present_is_seen_at_its_pointer() -> None:
     assert found["/observed_at"] == "instant"
 
 
-def test_every_text_of_a_body_is_among_the_leaves() -> None:
+def test_every_text_of_a_body_that_is_no_choice_is_among_the_leaves() -> None:
+    choices = {str(member) for module in (answers, judgement, referral) for member in _choices(module)}
     for body in submissions(40, seed=3):
-        seen = {str(leaf.value) for leaf in leaves(ReferralSubmission.model_validate(body))}
-        assert set(_texts(body)) <= seen | {"url", "onion", "account", "message", "p2p"} | set(_instants(body))
+        seen = {str(leaf.value) for leaf in leaves(ReferralSubmission.model_validate(body))[0]}
+        assert set(_texts(body)) <= seen | choices | set(_instants(body))
+
+
+def test_choices_carry_the_bits_that_choosing_among_them_can() -> None:
+    class Chosen(BaseModel):
+        one: Literal["a", "b", "c", "d"]
+        perhaps: bool | None = None
+        several: tuple[Literal["x", "y"], ...] | None = None
+
+    assert leaves(Chosen(one="a")) == ([], 3.0)
+    assert leaves(Chosen(one="b", perhaps=True, several=("x", "y", "x"))) == ([], 6.0)
+
+
+def _choices(module: ModuleType) -> Iterator[StrEnum]:
+    for member in vars(module).values():
+        if isinstance(member, type) and issubclass(member, StrEnum):
+            yield from member
 
 
 def _texts(node: Any) -> list[str]:
@@ -71,7 +92,7 @@ def _instants(node: Any) -> list[str]:
 
 @pytest.mark.parametrize("name", MODELS)
 def test_every_message_can_be_walked(name: str) -> None:
-    assert {step.name for step in plan(MODELS[name])} <= set(MODELS[name].model_fields)
+    assert {step.name for step in plan(MODELS[name]).steps} <= set(MODELS[name].model_fields)
 
 
 def test_a_model_that_mixes_kinds_in_one_field_is_an_error_of_ours() -> None:

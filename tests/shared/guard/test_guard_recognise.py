@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Callable
 from random import Random
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from shared.guard import ALL_STAGES, Stage, inspect
 from shared.guard.decodings import heads, whole
+from shared.guard.disguises import begins_in_disguise
 from shared.guard.signatures import find_content, inflated, inflated_raw
 from shared.guard.structure import is_structured
 from tests.guard_report.attempts import STAGES, as_bytes
@@ -129,6 +131,42 @@ def test_digits_that_follow_a_pattern_are_told_from_random_ones() -> None:
 def test_one_key_byte_over_all_bytes_does_not_hide_a_file(payload: str) -> None:
     keyed = bytes(byte ^ 0x5A for byte in PAYLOADS[payload])
     assert refusal(located(f"https://site.example/?token={b64u(keyed)}"), RECOGNISE)[0].startswith("guard_recognise_")
+
+
+TURNS: dict[str, Callable[[int], int]] = {
+    "inverted": lambda byte: byte ^ 0xFF,
+    "shifted": lambda byte: byte + 77 & 0xFF,
+    "rotated": lambda byte: (byte << 3 | byte >> 5) & 0xFF,
+    "bits backwards": lambda byte: int(f"{byte:08b}"[::-1], 2),
+}
+
+
+@pytest.mark.parametrize("turn", TURNS)
+def test_a_file_whose_bytes_were_all_changed_alike_is_recognised(turn: str) -> None:
+    changed = bytes(map(TURNS[turn], PICTURE))
+    assert begins_in_disguise(changed)
+    assert refusal(located(f"https://site.example/?token={b64u(changed)}"), RECOGNISE)[0].startswith("guard_recognise_")
+
+
+def test_random_bytes_are_hardly_ever_taken_for_a_disguise() -> None:
+    r = Random(12)
+    assert sum(begins_in_disguise(r.randbytes(60)) for _ in range(20_000)) <= 2
+
+
+def test_a_code_cut_over_items_shows_by_its_last_piece_whatever_it_says() -> None:
+    text = Random(8).randbytes(70).hex()
+    pieces = [text[at : at + 30] for at in range(0, len(text), 30)]
+    urls = [f"https://site.example/?v={piece}" for piece in pieces]
+    assert refusal(located(*urls), RECOGNISE) == ("guard_recognise_cut", "/items/0/locator/value")
+    inspect(located(*urls[:4]), stages=RECOGNISE)  # all of one size, as identifiers are
+    inspect(located(*urls[2:]), stages=RECOGNISE)  # two and a shorter one may be three identifiers
+
+
+def test_a_picture_cut_small_over_values_of_all_kinds_is_refused() -> None:
+    text = b64u(PAYLOADS["png_noise"]).replace("-", "x").replace("_", "x")
+    pieces = iter([text[at : at + 20] for at in range(0, 240, 20)])
+    urls = [f"https://site.example/{next(pieces)}?v={next(pieces)}#{next(pieces)}" for _ in range(4)]
+    assert refusal(located(*urls), RECOGNISE)[0] == "guard_recognise_content"
 
 
 @given(st.text(max_size=300))

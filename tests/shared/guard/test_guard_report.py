@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from random import Random
 
@@ -12,20 +13,26 @@ import pytest
 from tests.guard_report import measures
 from tests.guard_report.__main__ import main
 from tests.guard_report.attempts import STAGES, Tally, as_bytes, fuzzed, refusal, smuggle
-from tests.guard_report.encodings import ENCODINGS
+from tests.guard_report.encodings import ENCODINGS, Encoding
 from tests.guard_report.held_out import HELD_OUT
 from tests.guard_report.keyed import fullest_record
 from tests.guard_report.legitimate import submissions
 from tests.guard_report.measures import Figure, structural_accepted
 from tests.guard_report.payloads import payloads
+from tests.guard_report.second_held_out import SECOND_HELD_OUT
 from tests.guard_report.varied import VARIED
+from tests.guard_report.varied_places import FURTHER_POSITIONS, MORE_VARIED
 
 SEED = 7
 
 
 @functools.cache
 def tally(name: str, without: str = "") -> Tally:
-    encodings, share = {"known": (ENCODINGS, 0.04), "held-out": (HELD_OUT, 0.06)}[name]
+    encodings, share = {
+        "known": (ENCODINGS, 0.04),
+        "held-out": (HELD_OUT, 0.06),
+        "held-out 2": (SECOND_HELD_OUT, 0.06),
+    }[name]
     return smuggle(payloads(), encodings, share=share, seed=SEED, stages=STAGES - {without})
 
 
@@ -34,21 +41,32 @@ def test_known_encodings_bring_in_at_most_half_a_per_cent() -> None:
     assert tally("known").share_whole <= 0.5
 
 
-def test_encodings_never_seen_bring_in_at_most_five_per_cent() -> None:
-    assert tally("held-out").fitting > 1_000
-    assert tally("held-out").share_whole <= 5.0
+@pytest.mark.parametrize("name", ["held-out", "held-out 2"])
+def test_encodings_never_seen_bring_in_at_most_five_per_cent(name: str) -> None:
+    assert tally(name).fitting > 1_000
+    assert tally(name).share_whole <= 5.0
 
 
 def test_no_single_field_but_a_query_brings_in_300_bytes() -> None:
-    assert max(tally(name).single_field_bytes_max for name in ("known", "held-out")) < 300
+    assert max(tally(name).single_field_bytes_max for name in ("known", "held-out", "held-out 2")) < 300
 
 
-def test_the_held_out_encodings_are_none_of_the_others() -> None:
-    assert len(HELD_OUT) >= 30
-    assert not set(HELD_OUT) & (set(ENCODINGS) | set(VARIED))
+@pytest.mark.parametrize("held_out", [HELD_OUT, SECOND_HELD_OUT])
+def test_the_held_out_encodings_are_none_of_the_others(held_out: Mapping[str, Encoding]) -> None:
+    known = ENCODINGS | VARIED | MORE_VARIED
+    assert len(held_out) >= 30
+    assert not set(held_out) & set(known)
     sample = payloads()["jpeg_noise"]
-    others = {encode(sample) for encode in (*ENCODINGS.values(), *VARIED.values())}
-    assert not others & {encode(sample) for encode in HELD_OUT.values()}
+    others = {encode(sample) for encode in known.values()}
+    assert not others & {encode(sample) for encode in held_out.values()}
+
+
+@pytest.mark.parametrize("place", FURTHER_POSITIONS)
+def test_further_places_take_words_and_the_schema_takes_any_text_there(place: str) -> None:
+    assert refusal(as_bytes(FURTHER_POSITIONS[place]("holiday-garden").body)) is None
+    assert (
+        refusal(as_bytes(FURTHER_POSITIONS[place]("q7Xz9LmP2k" * 90).body), frozenset({"envelope", "schema"})) is None
+    )
 
 
 def test_bytes_in_the_structure_of_a_request_are_refused() -> None:

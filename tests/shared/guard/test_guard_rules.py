@@ -64,6 +64,7 @@ def test_an_ordinary_address_is_accepted(url: str) -> None:
         ("https://site.example/?q=" + "a%20" * 41, "spaces"),
         ("https://site.example/" + "7" * 41, "digits"),
         ("https://site.example/a?n=" + ",".join(str(70_000 + n) for n in range(9)), "numbers"),
+        ("https://site.example/a?n=" + ",".join(str(170 + n) for n in range(13)), "numbers"),
         ("https://site.example/" + "0a" * 39, "hexadecimal"),
         ("https://site.example/" + "lorem" * 12, "letters"),
         ("https://site.example/" + "z1" * 41, "one_case"),

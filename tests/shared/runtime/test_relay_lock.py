@@ -33,12 +33,14 @@ def instance(database: Database) -> Machinery:
 
 
 async def publishes(here: Machinery) -> bool:
-    return (await here.probe_relay()).reason != "standing_by"
+    """Whether it is the one: neither waits for the lock, nor has yet to begin."""
+    return (await here.probe_relay()).reason not in ("standing_by", "elsewhere")
 
 
 async def until_publishes(here: Machinery) -> None:
-    while not await publishes(here):  # noqa: ASYNC110 - nothing tells of it
-        await asyncio.sleep(0.02)
+    async with asyncio.timeout(60):
+        while not await publishes(here):  # noqa: ASYNC110 - nothing tells of it
+            await asyncio.sleep(0.02)
 
 
 async def lose_lock(database_url: str) -> None:

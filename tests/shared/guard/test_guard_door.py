@@ -1,0 +1,117 @@
+"""What a sender is told about a bad body, at the door and by the command line: code and pointer, nothing it sent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import cast
+
+import httpx
+import pytest
+
+from client.cli.rows import RowFile
+from services.hotline.domain import AUTHORITY
+from shared.kernel.clock import ManualClock
+from shared.runtime.acts import Acts
+from shared.runtime.database import Database
+from shared.runtime.origin.intake import Intake
+from shared.runtime.origin.referrals import Referrals
+from shared.runtime.origin.routes import origin_router
+from tests.guard_report.attempts import as_bytes
+from tests.guard_report.positions import BASE
+from tests.services.doors import asking, door, identified_as
+from tests.shared.guard.hostile import JSON, Hostile, hostile
+from tests.support.builders import AT, HOTLINE
+from tests.support.exchange_world import world
+
+REQUESTS, MARKS = hostile(seed=5)
+#: So many characters of a sender's text in a row would be a leak.
+WINDOW = 16
+
+
+@pytest.fixture(scope="module")
+def hotline() -> httpx.AsyncClient:
+    """The hotline's own routes. A check stores nothing, so there is nothing behind them to store in."""
+    documents = world().documents
+    referrals = Referrals(
+        cast(Database, None),
+        cast(Intake, None),
+        authority=AUTHORITY,
+        documents=lambda: documents,
+        clock=ManualClock(AT),
+    )
+    return door(origin_router(referrals, cast(Acts, None), identified_as("hotline")))
+
+
+async def checked(hotline: httpx.AsyncClient, request: Hostile) -> httpx.Response:
+    headers = asking(HOTLINE) | {"content-type": request.content_type} | request.headers
+    return await hotline.post("/v1/referrals:check", content=request.body, headers=headers)
+
+
+def stretches(text: str) -> set[str]:
+    return {text[at : at + WINDOW] for at in range(len(text) - WINDOW + 1)}
+
+
+SENT = set().union(*map(stretches, MARKS))
+
+
+def refusals(answer: httpx.Response) -> Iterator[dict[str, object]]:
+    """The problems in an answer: the answer itself, or one for each referral that was checked."""
+    if answer.status_code >= 400:
+        yield answer.json()
+    else:
+        yield from (result["problem"] for result in answer.json()["results"])
+
+
+def test_there_are_hundreds_of_them_and_nearly_all_carry_a_mark() -> None:
+    assert len(REQUESTS) > 200
+    marked = sum(1 for request in REQUESTS if stretches(request.body.decode("latin-1")) & SENT)
+    assert marked > 0.95 * len(REQUESTS)
+
+
+async def test_every_hostile_body_is_a_coded_problem_that_repeats_none_of_it(
+    hotline: httpx.AsyncClient, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    codes = set()
+    for request in REQUESTS:
+        answer = await checked(hotline, request)
+        problems = list(refusals(answer))
+        assert problems, request.name
+        for problem in problems:
+            assert problem["status"] in range(400, 500), request.name
+            codes.add(problem["code"])
+        logged = capfd.readouterr()
+        said = answer.text + str(answer.headers) + logged.out + logged.err + caplog.text
+        assert not stretches(said) & SENT, request.name
+    assert {"body_not_json", "body_key_repeated", "body_too_deep", "fields_invalid", "body_string_not_text"} <= codes
+    assert any(str(code).startswith("guard_") for code in codes)
+
+
+def test_the_same_look_finds_what_an_answer_repeats() -> None:
+    assert all(stretches(f"rule broken by {mark[:WINDOW]}") & SENT for mark in MARKS)
+
+
+@pytest.mark.parametrize(
+    ("value", "code"),
+    [
+        ("https://site.example/" + "q7Xz9LmP2kVb8RtYw3" * 4, "guard_capacity_path_value"),
+        ("https://site.example/?d=data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAA", "guard_recognise_content"),
+        ("https://u:p@site.example/", "guard_rules_host_user"),
+    ],
+)
+async def test_a_refusal_of_the_guard_names_the_field(hotline: httpx.AsyncClient, value: str, code: str) -> None:
+    body = BASE | {"items": [{"locator": {"kind": "url", "value": value}}]}
+    (problem,) = refusals(await checked(hotline, Hostile("guard", as_bytes(body))))
+    assert (problem["code"], problem["field"]) == (code, "/items/0/locator/value")
+
+
+def test_a_row_of_a_file_that_cannot_be_read_repeats_none_of_it(tmp_path: Path) -> None:
+    unread = 0
+    for number, request in enumerate(each for each in REQUESTS if each.content_type == JSON and not each.headers):
+        file = tmp_path / f"{number}.json"
+        file.write_bytes(request.body)
+        for row in RowFile(file).rows():
+            if row.error is not None:
+                unread += 1
+                assert not stretches(str(row.error)) & SENT, request.name
+    assert unread > 20
