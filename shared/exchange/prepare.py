@@ -118,23 +118,8 @@ def prepare(
     """
     read, outcome, record = _decided(submission, origin, documents, at=at)
     referral_id = uuid7()
-    addressed, work_reason = _addressed(
-        outcome,
-        outcome.edges,
-        record,
-        item_providers=read.item_providers,
-        referral_id=referral_id,
-        traceparent=traceparent,
-    )
-    emitted = tuple(each for each, _ in addressed)
-    fact = decided_fact(
-        outcome,
-        emitted,
-        read.facts,
-        work_reason=work_reason,
-        referral_id=referral_id,
-        origin=origin,
-        traceparent=traceparent,
+    emitted, drafts, work_reason = _messages(
+        outcome, outcome.edges, record, read=read, referral_id=referral_id, origin=origin, traceparent=traceparent
     )
     ref = outcome.ref
     return Prepared(
@@ -149,7 +134,7 @@ def prepare(
         work_reason=work_reason.value if work_reason else None,
         content=referral_record(record, PartyKind.LAW_ENFORCEMENT, ()),
         emitted=emitted,
-        drafts=(*(draft for _, draft in addressed), fact),
+        drafts=drafts,
         traceparent=traceparent,
     )
 
@@ -174,15 +159,11 @@ def prepare_again(
     outcome = judge(read.facts, setting, salt=salt(), unknown=read.unknown)
     record = whole_record(content)
     edges = [edge for edge in outcome.edges if (edge.recipient, edge.terms.purpose) in only]
-    addressed, work_reason = _addressed(
-        outcome, edges, record, item_providers=read.item_providers, referral_id=referral_id, traceparent=traceparent
-    )
-    emitted = tuple(each for each, _ in addressed)
-    fact = decided_fact(
+    emitted, drafts, work_reason = _messages(
         outcome,
-        emitted,
-        read.facts,
-        work_reason=work_reason,
+        edges,
+        record,
+        read=read,
         referral_id=referral_id,
         origin=origin,
         superseded=sorted(only.values()),
@@ -190,7 +171,7 @@ def prepare_again(
     )
     found = {(each.recipient, each.purpose) for each in emitted}
     dropped = tuple(message_id for key, message_id in only.items() if key not in found)
-    return Again(referral_id, origin.id, emitted, (*(draft for _, draft in addressed), fact), dropped, work_reason)
+    return Again(referral_id, origin.id, emitted, drafts, dropped, work_reason)
 
 
 def decided_fact(
@@ -254,33 +235,48 @@ def _decided(
     return read, judge(read.facts, setting, salt=salt(), unknown=read.unknown), whole_record(submission)
 
 
-def _addressed(
+def _messages(
     outcome: Outcome,
     edges: Sequence[PlannedEdge],
     record: Mapping[str, Any],
     *,
-    item_providers: Sequence[frozenset[str]],
+    read: ReadFacts,
     referral_id: UUID,
+    origin: PartyEntry,
+    superseded: Sequence[UUID] = (),
     traceparent: str | None,
-) -> tuple[list[tuple[Emitted, Draft]], WorkReason | None]:
-    """`edges` of the decision with their messages, without those that cannot be sealed; and the work list's reason."""
-    addressed: list[tuple[Emitted, Draft]] = []
+) -> tuple[tuple[Emitted, ...], tuple[Draft, ...], WorkReason | None]:
+    """`edges` without those that cannot be sealed; their messages and, last, the fact; and the work list's reason."""
+    emitted: list[Emitted] = []
+    drafts: list[Draft] = []
     for edge in edges:
         try:
-            addressed.append(
-                _address(
-                    edge,
-                    outcome,
-                    record,
-                    item_providers=item_providers,
-                    referral_id=referral_id,
-                    traceparent=traceparent,
-                )
+            each, draft = _address(
+                edge,
+                outcome,
+                record,
+                item_providers=read.item_providers,
+                referral_id=referral_id,
+                traceparent=traceparent,
             )
         except Refused as error:
             if error.code != "recipient_unknown":
                 raise
-    return addressed, outcome.work_reason if len(addressed) == len(edges) else WorkReason.UNDELIVERABLE
+            continue
+        emitted.append(each)
+        drafts.append(draft)
+    work_reason = outcome.work_reason if len(emitted) == len(edges) else WorkReason.UNDELIVERABLE
+    fact = decided_fact(
+        outcome,
+        emitted,
+        read.facts,
+        work_reason=work_reason,
+        referral_id=referral_id,
+        origin=origin,
+        superseded=superseded,
+        traceparent=traceparent,
+    )
+    return tuple(emitted), (*drafts, fact), work_reason
 
 
 def _address(

@@ -17,8 +17,7 @@ import pytest
 import uvicorn
 from cyclopts import App
 
-from client.cli import case, flow, inbox, notice, output, referral
-from client.cli.progress import progress
+from client.cli import case, flow, inbox, notice, referral
 from tests.client.fake_service import KEY, FakeService
 from tests.client.fake_service import referral as submission
 
@@ -360,34 +359,6 @@ def test_no_verb_ever_shows_the_key(run: Run, service: FakeService, tmp_path: Pa
         run("inbox", "--help"),
     ]
     assert all(KEY not in ended.out + ended.err for ended in shown)
-
-
-def test_a_terminal_gets_a_table_in_which_cells_are_text_and_never_markup(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
-    output.table(("name", "value"), [("[bold]a[/bold]", "[link=https://h.example]b[/link]"), (None, 3)])
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[1].split() == ["[bold]a[/bold]", "[link=https://h.example]b[/link]"]
-    assert lines[2].split() == ["3"]
-
-
-def test_a_terminal_gets_a_bar(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-    with progress("imported", 200) as told:
-        told(100, 1)
-        told(200, 2)
-    shown = capsys.readouterr()
-    assert "imported, 2 refused" in shown.err
-    assert "200/200" in shown.err
-    assert shown.out == ""
-
-
-def test_plain_progress_of_a_long_file_is_about_twenty_lines(capsys: pytest.CaptureFixture[str]) -> None:
-    with progress("imported", 100_000) as told:
-        for line in range(100, 100_001, 100):
-            told(line, 0)
-    assert len(capsys.readouterr().err.splitlines()) == 20
 
 
 def test_an_unreadable_file_is_a_failure_with_a_code(run: Run, tmp_path: Path) -> None:

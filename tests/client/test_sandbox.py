@@ -3,16 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import re
-import signal
-import socket
-import subprocess
-import sys
-import threading
-import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,7 +13,6 @@ from uuid import UUID, uuid5
 
 import httpx
 import pytest
-import uvicorn
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -30,13 +22,12 @@ from client.problem import ApiProblem
 from deploy.sandbox import behaviour, rounds
 from deploy.sandbox.behaviour import Accept, Draw, NotOurs, Report, agency_acts, provider_acts
 from deploy.sandbox.desks import AgencyDesk, Desk, HotlineDesk, ProviderDesk
-from deploy.sandbox.parties import read_parties
 from deploy.sandbox.rounds import Rounds
 from deploy.sandbox.tally import Tally
 from shared.contracts.answers import OutcomeReportedClear
 from shared.contracts.fields import CaseReference
 from shared.kernel.clock import ManualClock
-from shared.kernel.errors import Refused, Unavailable
+from shared.kernel.errors import Unavailable
 from shared.vocabulary.answers import CaseOutcome
 from tests.client.fake_recipients import FakeRecipients, Item
 from tests.client.fake_service import BASE_URL, KEY
@@ -350,76 +341,3 @@ async def test_no_more_than_sixteen_parties_look_at_once() -> None:
     with pytest.raises(asyncio.CancelledError):
         await task
     assert most == rounds.LOOKS_AT_ONCE_MAX
-
-
-# -- the process --------------------------------------------------------------------------------------------
-
-
-def parties_file(path: Path, *, mode: int = 0o600, **changes: Any) -> Path:
-    party = {"party": "police-nl.example", "kind": "law_enforcement", "url": BASE_URL, "key": KEY}
-    path.write_text(json.dumps([party | changes]))
-    path.chmod(mode)
-    return path
-
-
-@pytest.mark.parametrize("mode", [0o640, 0o604, 0o644])
-def test_a_file_of_keys_that_others_can_read_is_refused(tmp_path: Path, mode: int) -> None:
-    with pytest.raises(Refused, match="parties_file_open_to_others"):
-        read_parties(parties_file(tmp_path / "p.json", mode=mode))
-    assert len(read_parties(parties_file(tmp_path / "p.json"))) == 1
-
-
-@pytest.mark.parametrize(
-    ("changes", "field"),
-    [
-        ({"key": "cw_live_" + "k" * 43}, "/0/key"),
-        ({"key": 7}, "/0/key"),
-        ({"kind": "auditor"}, "/0/kind"),
-        ({"more": 1}, "/0/more"),
-    ],
-)
-def test_a_live_key_and_any_malformed_party_are_refused_without_showing_the_key(
-    tmp_path: Path, changes: dict[str, Any], field: str
-) -> None:
-    with pytest.raises(Refused, match="parties_file_malformed") as raised:
-        read_parties(parties_file(tmp_path / "p.json", **changes))
-    assert raised.value.field == field
-    assert "kkk" not in str(raised.value)
-    assert raised.value.__context__ is None
-
-
-def test_a_party_does_not_show_its_key(tmp_path: Path) -> None:
-    assert "kkk" not in repr(read_parties(parties_file(tmp_path / "p.json")))
-
-
-@pytest.fixture
-def served() -> Iterator[tuple[FakeRecipients, str]]:
-    service = offered(40)
-    listening = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(service.app, log_config=None, ws="none", lifespan="off"))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
-    thread.start()
-    yield service, f"http://127.0.0.1:{listening.getsockname()[1]}"
-    server.should_exit = True
-    thread.join()
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_the_process_answers_and_stops_when_told_with_its_counts(
-    served: tuple[FakeRecipients, str], tmp_path: Path, number: signal.Signals
-) -> None:
-    service, url = served
-    command = [sys.executable, "-m", "deploy.sandbox", "--parties", str(parties_file(tmp_path / "p.json", url=url))]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        assert json.loads(process.stdout.readline()) == {"event": "attending", "parties": 1}
-        while service.looks["offered"] < 1 or len(service.acts) < 10:
-            assert process.poll() is None
-            time.sleep(0.01)
-        process.send_signal(number)
-        last = json.loads(process.stdout.read().splitlines()[-1])
-    assert process.returncode == 0
-    assert last["event"] == "stopped"
-    assert last["problems"] == {}
-    # The end may cut off the one act that is under way: done, perhaps, but not counted.
-    assert 0 <= len(service.acts) - sum(last["acts"].values()) <= 1

@@ -40,7 +40,7 @@ class Applied:
         return {}
 
     async def settled(self, unit: Unit, settlements: Sequence[Settlement]) -> None:
-        raise NotImplementedError
+        raise AssertionError("nothing was sent here, so nothing can be settled")
 
 
 class Desk:
