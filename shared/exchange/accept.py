@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 from uuid import UUID
@@ -73,18 +73,87 @@ def accept(record: Record, reader: Reader) -> Received:
     held, `TurnedAway` after; `Unavailable` while this instance has no directory, `Awaited` for a document not seen
     yet. Codes: `record_table`.
     """
-    directory: DirectoryIndex = reader.shelf.directories.active(record.broker_time)
-    envelope, sender_instance = _authentic(record, reader, directory)
-    digest = message_digest(envelope.attributes, envelope.body)
+    (accepted,) = accept_batch([record], reader)
+    if isinstance(accepted, Exception):
+        raise accepted
+    return accepted
+
+
+def accept_batch(records: Sequence[Record], reader: Reader) -> list[Received | Exception]:
+    """What `accept` returns or raises for each record, in order; no record's failure touches another.
+
+    Each stage goes over the whole batch before the next one begins: a stage's code and tables stay in the processor's
+    caches, which makes it half as fast again as record after record (`make bench`).
+    """
+    readings = [_Reading(record) for record in records]
+    for stage in (_authenticate, _read_clear, _open, _read_sealed, _guard, _derive):
+        for reading in readings:
+            if reading.error is None:
+                _advance(stage, reading, reader)
+    return [reading.error or _received(reading) for reading in readings]
+
+
+class _Reading:
+    """One record on its way through the stages: each sets what the next ones need, or the error that ends it."""
+
+    __slots__ = (
+        "clear", "digest", "directory", "envelope", "error", "message", "plaintext",
+        "record", "sealed", "sealed_text", "sender_instance",
+    )  # fmt: skip
+
+    directory: DirectoryIndex
+    envelope: Envelope
+    sender_instance: str
+    #: Of the covered bytes; "" until the signature held.
+    digest: str
+    message: MessageType
+    clear: Contract
+    sealed_text: str | None
+    plaintext: bytes | None
+
+    def __init__(self, record: Record) -> None:
+        self.record = record
+        self.digest = ""
+        self.sealed: Contract | None = None
+        self.error: Exception | None = None
+
+
+def _advance(stage: Callable[[_Reading, Reader], None], reading: _Reading, reader: Reader) -> None:
     try:
-        return _understood(record, reader, directory, envelope=envelope, sender_instance=sender_instance, digest=digest)
-    except Refused as error:
-        raise TurnedAway(error, envelope, sender_instance, digest=digest) from None
-    except Unavailable as error:
-        raise Awaited(TurnedAway(error, envelope, sender_instance, digest=digest)) from None
+        stage(reading, reader)
+    except (Refused, Unavailable) as error:
+        if not reading.digest:
+            reading.error = error
+            return
+        turned = TurnedAway(error, reading.envelope, reading.sender_instance, digest=reading.digest)
+        reading.error = turned if isinstance(error, Refused) else Awaited(turned)
+    except Exception as error:  # fail closed: whatever broke, the record has no effect and the others go on
+        reading.error = error
 
 
-def _authentic(record: Record, reader: Reader, directory: DirectoryIndex) -> tuple[Envelope, str]:
+def _received(reading: _Reading) -> Received:
+    attributes = reading.envelope.attributes
+    return Received(
+        record=reading.record,
+        message_id=attributes.id,
+        message=reading.message,
+        subject=attributes.subject,
+        sender=attributes.sender,
+        sender_instance=reading.sender_instance,
+        recipient=attributes.recipient,
+        sequence=attributes.sequence,
+        digest=reading.digest,
+        exercise=attributes.exercise,
+        clear=reading.clear,
+        sealed=reading.sealed,
+        sent_at=attributes.time,
+        traceparent=reading.envelope.traceparent,
+    )
+
+
+def _authenticate(reading: _Reading, reader: Reader) -> None:
+    record = reading.record
+    directory: DirectoryIndex = reader.shelf.directories.active(record.broker_time)
     if record.value is None:
         raise Refused("record_empty")
     if len(record.value) > RECORD_BYTES_MAX:
@@ -93,44 +162,23 @@ def _authentic(record: Record, reader: Reader, directory: DirectoryIndex) -> tup
     attributes = envelope.attributes
     if record.key != attributes.subject.encode():
         raise Refused("key_mismatch", field="ce_subject")
-    sender_instance = verify_sender(envelope, directory, at=record.broker_time, roots=reader.roots)
+    reading.sender_instance = verify_sender(envelope, directory, at=record.broker_time, roots=reader.roots)
     if instance_of(attributes.recipient, directory) != reader.instance:
         raise Refused("recipient_not_served", field="ce_recipient")
     if record.topic != reader.topic:
         raise Refused("topic_wrong")
-    return envelope, sender_instance
+    reading.directory, reading.envelope = directory, envelope
+    reading.digest = message_digest(attributes, envelope.body)
 
 
-def _understood(
-    record: Record, reader: Reader, directory: DirectoryIndex, *, envelope: Envelope, sender_instance: str, digest: str
-) -> Received:
-    attributes = envelope.attributes
-    message = _message_type(attributes.type)
-    _check_lane(message, attributes, sender_instance)
-    _check_exercise(message, attributes, directory)
-    clear, sealed_text = _parsed(message, envelope.body)
-    if str(_subject_of(message, clear, attributes.subject)) != attributes.subject:
+def _read_clear(reading: _Reading, reader: Reader) -> None:
+    attributes = reading.envelope.attributes
+    message = reading.message = _message_type(attributes.type)
+    _check_lane(message, attributes, reading.sender_instance)
+    _check_exercise(message, attributes, reading.directory)
+    reading.clear, reading.sealed_text = _parsed(message, reading.envelope.body)
+    if str(_subject_of(message, reading.clear, attributes.subject)) != attributes.subject:
         raise Refused("body_invalid", "the subject is not the id in the body", field="/clear")
-    # Opened and guarded before the edge is looked at: what is parked for its edge's sake has passed the guard.
-    sealed = _opened(message, envelope, clear, sealed_text=sealed_text, reader=reader)
-    if message.edge:
-        _check_edge(record, reader, clear, attributes=attributes)
-    return Received(
-        record=record,
-        message_id=attributes.id,
-        message=message,
-        subject=attributes.subject,
-        sender=attributes.sender,
-        sender_instance=sender_instance,
-        recipient=attributes.recipient,
-        sequence=attributes.sequence,
-        digest=digest,
-        exercise=attributes.exercise,
-        clear=clear,
-        sealed=sealed,
-        sent_at=attributes.time,
-        traceparent=envelope.traceparent,
-    )
 
 
 def _message_type(type_text: str) -> MessageType:
@@ -166,9 +214,54 @@ def _parsed(message: MessageType, body: bytes) -> tuple[Contract, str | None]:
     return value.clear, getattr(value, "sealed", None)
 
 
-def _check_edge(record: Record, reader: Reader, clear: Any, *, attributes: Attributes) -> None:
+def _open(reading: _Reading, reader: Reader) -> None:
+    reading.plaintext = None
+    if reading.sealed_text is None or reading.message.sealed is None:
+        return
+    attributes = reading.envelope.attributes
+    context = seal_context(
+        reading.message,
+        attributes.id,
+        attributes.subject,
+        clear={"revision": getattr(reading.clear, "revision", 1)},
+        sender=attributes.sender,
+        recipient=attributes.recipient,
+    )
+    reading.plaintext = _open_with_any(reading.sealed_text, reader.opening_keys, context)
+
+
+def _read_sealed(reading: _Reading, reader: Reader) -> None:
+    if reading.plaintext is None or reading.message.sealed is None:
+        return
+    try:
+        parse_body("application/json", None, reading.plaintext)
+        reading.sealed = reading.message.sealed.model_validate_json(reading.plaintext, strict=True)
+    except ValidationError:
+        raise Refused("guard_refused", "the sealed part is not what the type's schema says", field="/sealed") from None
+    except Refused as error:
+        raise _unguarded(error) from None
+
+
+def _guard(reading: _Reading, reader: Reader) -> None:
+    """Before the edge is looked at: what is parked for its edge's sake has passed the guard."""
+    if reading.sealed is not None:
+        try:
+            inspect(reading.sealed)
+        except Refused as error:
+            raise _unguarded(error) from None
+
+
+def _unguarded(error: Refused) -> Refused:
+    return Refused("guard_refused", error.code, field=f"/sealed{error.field or ''}")
+
+
+def _derive(reading: _Reading, reader: Reader) -> None:
+    if not reading.message.edge:
+        return
+    clear: Any = reading.clear
     edge: Edge = clear.edge
     decision: DecisionRef = clear.decision
+    attributes, broker_time = reading.envelope.attributes, reading.record.broker_time
     if edge.recipient != attributes.recipient:
         raise Refused("edge_not_ours", field="/clear/edge/recipient")
     if clear.exercise != attributes.exercise:
@@ -176,36 +269,10 @@ def _check_edge(record: Record, reader: Reader, clear: Any, *, attributes: Attri
     if edge.facts.origin != attributes.sender:
         raise Refused("edge_not_reproducible", "an origin decides for itself alone", field="/clear/edge/facts/origin")
     # An unknown digest is `Unavailable`: the feed has not brought the document yet, and the record waits for it.
-    directory: DirectoryIndex = reader.shelf.directories.get(decision.directory, record.broker_time)
-    policy: PolicyIndex = reader.shelf.policies.get(decision.policy, record.broker_time)
-    check_decision_time(decision, record.broker_time)
+    directory: DirectoryIndex = reader.shelf.directories.get(decision.directory, broker_time)
+    policy: PolicyIndex = reader.shelf.policies.get(decision.policy, broker_time)
+    check_decision_time(decision, broker_time)
     derive_edge(edge, decision, directory=directory, policy=policy, exercise=attributes.exercise)
-
-
-def _opened(
-    message: MessageType, envelope: Envelope, clear: Contract, *, sealed_text: str | None, reader: Reader
-) -> Contract | None:
-    if sealed_text is None or message.sealed is None:
-        return None
-    attributes = envelope.attributes
-    context = seal_context(
-        message,
-        attributes.id,
-        attributes.subject,
-        clear={"revision": getattr(clear, "revision", 1)},
-        sender=attributes.sender,
-        recipient=attributes.recipient,
-    )
-    plaintext = _open_with_any(sealed_text, reader.opening_keys, context)
-    try:
-        parse_body("application/json", None, plaintext)
-        record = message.sealed.model_validate_json(plaintext, strict=True)
-        inspect(record)
-    except ValidationError:
-        raise Refused("guard_refused", "the sealed part is not what the type's schema says", field="/sealed") from None
-    except Refused as error:
-        raise Refused("guard_refused", error.code, field=f"/sealed{error.field or ''}") from None
-    return record
 
 
 def _open_with_any(sealed_text: str, keys: Sequence[OpeningKey], context: SealContext) -> bytes:

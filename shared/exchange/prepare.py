@@ -98,9 +98,21 @@ class Again:
     work_reason: WorkReason | None
 
 
+@dataclass(frozen=True, slots=True)
+class Filing:
+    """One submission, who files it, and the trace of the request that it came in."""
+
+    submission: ReferralSubmission
+    origin: PartyEntry
+    traceparent: str | None = None
+
+
 def check(submission: ReferralSubmission, *, origin: PartyEntry, documents: Documents, at: datetime) -> Outcome:
     """Guard and decide, nothing else: what `prepare` would answer, for a look before sending. Raises `Refused`."""
-    return _decided(submission, origin, documents, at=at)[1]
+    work = _Work(Filing(submission, origin), documents, at)
+    for stage in (_guard, _read, _judge):
+        stage(work)
+    return work.outcome
 
 
 def prepare(
@@ -116,27 +128,26 @@ def prepare(
     An edge whose recipient cannot be sealed for at this time has no message: the others go, and the referral is on
     the work list as `undeliverable`.
     """
-    read, outcome, record = _decided(submission, origin, documents, at=at)
-    referral_id = uuid7()
-    emitted, drafts, work_reason = _messages(
-        outcome, outcome.edges, record, read=read, referral_id=referral_id, origin=origin, traceparent=traceparent
-    )
-    ref = outcome.ref
-    return Prepared(
-        referral_id=referral_id,
-        origin=origin.id,
-        external_ref=submission.external_ref,
-        exercise=submission.exercise,
-        accepted_at=at,
-        facts=read.facts,
-        decision=ref | {"salt": outcome.salt},
-        disposition=outcome.disposition.value,
-        work_reason=work_reason.value if work_reason else None,
-        content=referral_record(record, PartyKind.LAW_ENFORCEMENT, ()),
-        emitted=emitted,
-        drafts=drafts,
-        traceparent=traceparent,
-    )
+    (prepared,) = prepare_batch([Filing(submission, origin, traceparent)], documents=documents, at=at)
+    if isinstance(prepared, Refused):
+        raise prepared
+    return prepared
+
+
+def prepare_batch(filings: Sequence[Filing], *, documents: Documents, at: datetime) -> list[Prepared | Refused]:
+    """What `prepare` returns or raises for each filing, in order; one that is refused does not touch another.
+
+    Each stage goes over all of them before the next begins, as in `accept_batch`, and for the same reason.
+    """
+    works = [_Work(filing, documents, at) for filing in filings]
+    for stage in (_guard, _read, _judge, _address_all):
+        for work in works:
+            if work.refused is None:
+                try:
+                    stage(work)
+                except Refused as error:
+                    work.refused = error
+    return [work.refused or _prepared(work) for work in works]
 
 
 def prepare_again(
@@ -224,15 +235,76 @@ def clear_of(edge: PlannedEdge, outcome: Outcome, *, referral_id: UUID, notice_i
     return {"notice_id": str(notice_id), "contact": origin} | shared | common
 
 
-def _decided(
-    submission: ReferralSubmission, origin: PartyEntry, documents: Documents, *, at: datetime
-) -> tuple[ReadFacts, Outcome, dict[str, Any]]:
-    if submission.exercise != (origin.status == PartyStatus.SANDBOX):
+class _Work:
+    """One filing on its way through the stages: each sets what the next ones need, or the refusal that ends it."""
+
+    __slots__ = (
+        "at", "documents", "drafts", "emitted", "filing", "outcome", "read", "record", "referral_id", "refused",
+        "work_reason",
+    )  # fmt: skip
+
+    read: ReadFacts
+    outcome: Outcome
+    record: dict[str, Any]
+    referral_id: UUID
+    emitted: tuple[Emitted, ...]
+    drafts: tuple[Draft, ...]
+    work_reason: WorkReason | None
+
+    def __init__(self, filing: Filing, documents: Documents, at: datetime) -> None:
+        self.filing = filing
+        self.documents = documents
+        self.at = at
+        self.refused: Refused | None = None
+
+
+def _guard(work: _Work) -> None:
+    submission = work.filing.submission
+    if submission.exercise != (work.filing.origin.status == PartyStatus.SANDBOX):
         raise Refused("exercise_mismatch", "a sandbox party files exercises, a live party none", field="/exercise")
-    inspect(submission, now=at)
-    read = read_facts(submission, origin, documents.directory)
-    setting = Setting(documents.directory, documents.policy, submission.exercise, at)
-    return read, judge(read.facts, setting, salt=salt(), unknown=read.unknown), whole_record(submission)
+    inspect(submission, now=work.at)
+
+
+def _read(work: _Work) -> None:
+    work.read = read_facts(work.filing.submission, work.filing.origin, work.documents.directory)
+
+
+def _judge(work: _Work) -> None:
+    setting = Setting(work.documents.directory, work.documents.policy, work.filing.submission.exercise, work.at)
+    work.outcome = judge(work.read.facts, setting, salt=salt(), unknown=work.read.unknown)
+
+
+def _address_all(work: _Work) -> None:
+    work.record = whole_record(work.filing.submission)
+    work.referral_id = uuid7()
+    work.emitted, work.drafts, work.work_reason = _messages(
+        work.outcome,
+        work.outcome.edges,
+        work.record,
+        read=work.read,
+        referral_id=work.referral_id,
+        origin=work.filing.origin,
+        traceparent=work.filing.traceparent,
+    )
+
+
+def _prepared(work: _Work) -> Prepared:
+    submission, outcome = work.filing.submission, work.outcome
+    return Prepared(
+        referral_id=work.referral_id,
+        origin=work.filing.origin.id,
+        external_ref=submission.external_ref,
+        exercise=submission.exercise,
+        accepted_at=work.at,
+        facts=work.read.facts,
+        decision=outcome.ref | {"salt": outcome.salt},
+        disposition=outcome.disposition.value,
+        work_reason=work.work_reason.value if work.work_reason else None,
+        content=referral_record(work.record, PartyKind.LAW_ENFORCEMENT, ()),
+        emitted=work.emitted,
+        drafts=work.drafts,
+        traceparent=work.filing.traceparent,
+    )
 
 
 def _messages(

@@ -58,7 +58,8 @@ class Handler(Protocol):
 
 
 Entry = tuple[UUID, str, Outcome, str | None]
-Accept = Callable[[Record], Received]
+#: What became of each record of a batch: `accept_batch`.
+Accept = Callable[[Sequence[Record]], Sequence[Received | Exception]]
 Compose = Callable[[str, Sequence[Entry]], list[Draft]]
 ComposeParked = Callable[[Sequence[Parked]], list[Draft]]
 
@@ -136,30 +137,25 @@ class Consumer:
     def _judge(self, records: Sequence[Record]) -> Judged:
         judged = Judged()
         held_subjects: set[bytes | None] = set()
-        for record in records:
+        for record, accepted in zip(records, self._accept(records), strict=True):
             if record.key in held_subjects:
                 # An earlier record of this subject waits: later ones wait behind it, or order would break.
                 judged.waiting.append(record)
                 continue
-            try:
-                received = self._accept(record)
-            except Awaited as error:
-                if self._waited_enough(record):
-                    _turn_away(judged, _turned(record, error.turned))
-                else:
+            match accepted:
+                case Received():
+                    _sort_in(judged, accepted)
+                case Awaited() if self._waited_enough(record):
+                    _turn_away(judged, _turned(record, accepted.turned))
+                case Unavailable():
                     held_subjects.add(record.key)
                     judged.waiting.append(record)
-            except Unavailable:
-                held_subjects.add(record.key)
-                judged.waiting.append(record)
-            except TurnedAway as error:
-                _turn_away(judged, _turned(record, error))
-            except Refused as error:
-                _park(judged, record, error.code)
-            except Exception as error:  # fail closed: whatever broke, the record has no effect and the others go on
-                _park(judged, record, "accept_defect", error=error)
-            else:
-                _sort_in(judged, received)
+                case TurnedAway():
+                    _turn_away(judged, _turned(record, accepted))
+                case Refused():
+                    _park(judged, record, accepted.code)
+                case _:  # fail closed: whatever broke, the record has no effect and the others go on
+                    _park(judged, record, "accept_defect", error=accepted)
         return judged
 
     def _waited_enough(self, record: Record) -> bool:

@@ -7,14 +7,15 @@ from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Any, Final
 
 import asyncpg
 
 from shared.contracts.registry import MESSAGE_PARKED
-from shared.exchange.accept import Reader, accept
+from shared.exchange.accept import Reader, accept_batch
 from shared.exchange.compose import compose_fact, compose_receipts
-from shared.exchange.message import Draft, Received, Record
+from shared.exchange.message import Draft
 from shared.exchange.prepare import Documents
 from shared.kernel.clock import Clock, SystemClock
 from shared.kernel.errors import Unavailable
@@ -129,11 +130,13 @@ class Machinery:
     def consumer(self, handler: Handler, topic: str) -> Consumer:
         reader = Reader(self.instance, topic, self.shelf, list(self.keys.opening.values()))
 
-        def accept_record(record: Record) -> Received:
-            return accept(record, reader)
-
         return Consumer(
-            self._inbox(), handler, accept=accept_record, receipts=self._receipts, facts=self._parked, clock=self.clock
+            self._inbox(),
+            handler,
+            accept=partial(accept_batch, reader=reader),
+            receipts=self._receipts,
+            facts=self._parked,
+            clock=self.clock,
         )
 
     def quarantine(self, handler: Handler) -> Quarantine:

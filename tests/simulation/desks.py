@@ -36,7 +36,7 @@ from shared.exchange.accept import TurnedAway
 from shared.exchange.message import Draft, Received, Record
 from shared.exchange.record_table import DECIDE_AGAIN
 from shared.kernel.clock import Clock, parse_rfc3339, rfc3339
-from shared.kernel.errors import Refused, Unavailable
+from shared.kernel.errors import CausewayError, Refused, Unavailable
 from shared.runtime.ports import OutboxRow, Parked, Settlement, Unit
 from shared.vocabulary.answers import Outcome
 from tests.support.memory_stores import MemoryDatabase, State
@@ -125,13 +125,22 @@ def said(
 
 
 class Acceptor:
-    """A cheap `accept`: real headers and digests, no signatures. `knows` tells whether a document has come."""
+    """A cheap `accept_batch`: real headers and digests, no signatures. `knows` tells whether a document has come."""
 
     def __init__(self, knows: Callable[[int], bool]) -> None:
         self._knows = knows
         self._read: dict[tuple[object, object], tuple[Envelope, Received]] = {}
 
-    def __call__(self, record: Record) -> Received:
+    def __call__(self, records: Sequence[Record]) -> list[Received | Exception]:
+        return [self._outcome(record) for record in records]
+
+    def _outcome(self, record: Record) -> Received | Exception:
+        try:
+            return self._accepted(record)
+        except CausewayError as error:
+            return error
+
+    def _accepted(self, record: Record) -> Received:
         envelope, received = self._understood(record)
         clear = received.clear
         if isinstance(clear, Said):

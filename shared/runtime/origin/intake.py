@@ -21,7 +21,7 @@ from shared.contracts.registry import REFERRAL_REFUSED
 from shared.envelope.datakeys import KeyEncryptionKey
 from shared.exchange.compose import compose_fact
 from shared.exchange.message import Draft
-from shared.exchange.prepare import Documents, Prepared, prepare
+from shared.exchange.prepare import Documents, Filing, Prepared, prepare_batch
 from shared.kernel.clock import Clock, rfc3339
 from shared.kernel.errors import Refused, Unavailable
 from shared.kernel.ids import uuid7
@@ -166,7 +166,7 @@ class Intake:
 
     async def _commit(self, requests: Sequence[Request]) -> list[Answer]:
         documents = self._documents()
-        prepared = [[self._prepare(each, documents) for each in request.submissions] for request in requests]
+        prepared = self._prepare(requests, documents)
         parties = sorted({each.party.id for request in requests for each in request.submissions})
         async with self._database.transaction(Scope(parties, requests[0].submissions[0].role, "submit")) as session:
             claims = await claim_many(session.driver, [(r.party, r.key_hash, r.body_hash) for r in requests])
@@ -196,19 +196,19 @@ class Intake:
             REFUSALS.labels(code).inc()
         return [_answer_of(index, claim, answers) for index, claim in enumerate(claims)]
 
-    def _prepare(self, submission: Submission, documents: Documents) -> Prepared | Refused:
-        if isinstance(submission.content, Refused):
-            return submission.content
-        try:
-            return prepare(
-                submission.content,
-                origin=submission.party,
-                documents=documents,
-                at=self._clock.now(),
-                traceparent=submission.traceparent,
-            )
-        except Refused as error:
-            return error
+    def _prepare(self, requests: Sequence[Request], documents: Documents) -> list[list[Prepared | Refused]]:
+        """For each request, what becomes of each of its submissions; those of all requests are prepared together."""
+        filings = [
+            Filing(each.content, each.party, each.traceparent)
+            for request in requests
+            for each in request.submissions
+            if not isinstance(each.content, Refused)
+        ]
+        prepared = iter(prepare_batch(filings, documents=documents, at=self._clock.now()))
+        return [
+            [each.content if isinstance(each.content, Refused) else next(prepared) for each in request.submissions]
+            for request in requests
+        ]
 
     def _drafts(
         self,

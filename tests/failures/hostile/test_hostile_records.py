@@ -21,9 +21,9 @@ import pytest
 from shared.contracts.registry import MESSAGE_PARKED, REFERRAL_WITHDRAWN
 from shared.envelope.headers import decode_headers
 from shared.exchange.accept import Reader
-from shared.exchange.accept import accept as accept_record
+from shared.exchange.accept import _authenticate as authenticate
 from shared.exchange.compose import compose_receipts
-from shared.exchange.message import Received, Record
+from shared.exchange.message import Record
 from shared.exchange.record_table import RECORD_TABLE, Fate, row_for
 from shared.kernel.clock import SystemClock, rfc3339
 from shared.kernel.ids import uuid7
@@ -72,7 +72,7 @@ async def aftermath(target: Target) -> AsyncIterator[Aftermath]:
         good = [fresh(target.world) for _ in records]
         together = [each for pair in zip(records, ((None, one) for one in good), strict=True) for each in pair]
         offsets = await target.write([record for _, record in together])
-        monkeypatch.setattr("shared.runtime.machinery.accept", breaking_accept)
+        monkeypatch.setattr("shared.exchange.accept._authenticate", breaking_stage)
         async with running(target, monkeypatch):
             told = sum(code is None or row_for(code).receipt for code, _ in together)
 
@@ -113,10 +113,10 @@ def id_of(record: Record) -> UUID:
     return decode_headers(record.headers, record.value or b"").attributes.id
 
 
-def breaking_accept(record: Record, reader: Reader) -> Received:
-    if record.key == BROKEN_KEY:
+def breaking_stage(reading: Any, reader: Reader) -> None:
+    if reading.record.key == BROKEN_KEY:
         raise ZeroDivisionError
-    return accept_record(record, reader)
+    authenticate(reading, reader)
 
 
 def hostile(target: Target) -> list[tuple[str, Record]]:

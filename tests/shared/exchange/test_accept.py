@@ -12,7 +12,7 @@ from shared.contracts.directory import Directory
 from shared.contracts.registry import MESSAGES_RECEIPTED, REFERRAL_OFFERED
 from shared.envelope.headers import Tier
 from shared.envelope.keys import OpeningKey
-from shared.exchange.accept import Awaited, TurnedAway, accept
+from shared.exchange.accept import Awaited, TurnedAway, accept, accept_batch
 from shared.exchange.compose import compose_receipts
 from shared.exchange.message import Received, Record
 from shared.exchange.record_table import DECIDE_AGAIN, RECORD_TABLE, Fate, row_for
@@ -234,3 +234,27 @@ def test_before_the_first_document_everything_waits(here: World, good: Record) -
 def test_changes_of_a_record_are_what_they_say() -> None:
     assert merged({"a": {"b": 1, "c": 2}}, {"a": {"b": 3}}) == {"a": {"b": 3, "c": 2}}
     assert SUBMISSION["exercise"] is True
+
+
+def test_a_batch_is_judged_record_by_record_and_no_record_touches_another(here: World) -> None:
+    mixed = [each for _, change in WRONG for each in (change(here, fresh(here)), fresh(here))]
+    together = accept_batch(mixed, here.reader("law_enforcement"))
+    for (code, _), wrong, right in zip(WRONG, together[::2], together[1::2], strict=True):
+        assert isinstance(wrong, Refused | Unavailable)
+        assert wrong.code == code
+        assert isinstance(right, Received)
+    assert [each.record for each in together if isinstance(each, Received)] == mixed[1::2]
+
+
+def test_a_check_that_breaks_costs_its_own_record_only(here: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    records = [fresh(here) for _ in range(3)]
+    calls = iter((1, 0, 1))
+    monkeypatch.setattr("shared.exchange.accept.check_stated_by", lambda *_: 1 // next(calls))
+    before, broken, after = accept_batch(records, here.reader("law_enforcement"))
+    assert isinstance(before, Received)
+    assert isinstance(broken, ZeroDivisionError)
+    assert isinstance(after, Received)
+
+
+def fresh(here: World) -> Record:
+    return here.records([here.offered(POLICE)])[0]

@@ -13,7 +13,7 @@ from shared.contracts.registry import NOTICE_ISSUED, REFERRAL_DECIDED, REFERRAL_
 from shared.envelope.sealing import open_sealed
 from shared.exchange.compose import seal_context
 from shared.exchange.message import Draft
-from shared.exchange.prepare import Prepared, check, prepare, prepare_again
+from shared.exchange.prepare import Filing, Prepared, check, prepare, prepare_again, prepare_batch
 from shared.kernel.errors import Refused
 from shared.vocabulary.routing import PartyKind
 from tests.support.builders import HOTLINE, PROVIDER
@@ -221,3 +221,15 @@ def test_what_an_origin_keeps_is_enough_to_decide_again(here: World, prepared: P
     whole = submission().model_dump(exclude={"exercise"})
     assert kept.model_dump() == whole
     assert prepare(submission(), origin=origin, documents=here.documents, at=here.at).facts == prepared.facts
+
+
+def test_a_refused_filing_touches_none_of_those_beside_it(here: World) -> None:
+    origin = here.documents.directory.party(HOTLINE)
+    assert origin is not None
+    filings = [Filing(submission(exercise=exercise), origin) for exercise in (True, False, True)]
+    first, refused, last = prepare_batch(filings, documents=here.documents, at=here.at)
+    assert isinstance(refused, Refused)
+    assert refused.code == "exercise_mismatch"
+    for each in (first, last):
+        assert isinstance(each, Prepared)
+        assert [draft.recipient for draft in each.drafts] == [draft.recipient for draft in here.prepared().drafts]

@@ -8,12 +8,13 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from uuid import UUID
 
 import pytest
 
 from shared.contracts.registry import REFERRAL_OFFERED, REFERRAL_WITHDRAWN
-from shared.exchange.accept import accept
+from shared.exchange.accept import accept_batch
 from shared.exchange.message import Draft, Received, Record
 from shared.kernel.clock import ManualClock
 from shared.routing.shelf import DocumentShelf
@@ -56,7 +57,7 @@ class Desk:
         self.consumer = Consumer(
             MemoryInbox(self.database),
             self.handler,
-            accept=lambda record: accept(record, reader),
+            accept=partial(accept_batch, reader=reader),
             receipts=self._receipts,
             facts=lambda parked: [],
             clock=self.clock,
