@@ -35,7 +35,7 @@ read_any_header_name()
 
 SESSION_TIMEOUT_MS: Final = 10_000
 #: Between an empty fetch and the next FastStream sleeps as long again: the latency of a quiet topic.
-BATCH_TIMEOUT_MS: Final = 20
+BATCH_TIMEOUT_MS: Final = 5
 BATCH_RECORDS_MAX: Final = 500
 #: The consumer gives up after 60 s; a batch that takes longer hangs.
 BATCH_PATIENCE_S: Final = 90.0

@@ -1,26 +1,23 @@
-"""The database of an instance: pooled engine, and transactions bound to the parties they act for."""
+"""The database of an instance: pooled connections, and transactions bound to the parties they act for."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+import re
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
 import asyncpg
-from sqlalchemy import exc
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from shared.kernel.errors import Unavailable
+from shared.kernel.errors import Defect, Unavailable
 
 #: Code of `Database.sole` where another process has the lock.
 HELD_ELSEWHERE: Final = "held_elsewhere"
-_BIND = (
-    "SELECT set_config('causeway.parties', $1, true), set_config('causeway.role', $2, true), "
-    "set_config('causeway.action', $3, true)"
-)
+#: What a scope may name: parties, roles and actions. Nothing that could end a literal.
+_BOUND_TEXT = re.compile(r"[a-z0-9._,-]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +33,9 @@ class Scope:
 
 
 class Session:
-    """One transaction: SQLAlchemy Core through `core`, the asyncpg connection beneath it through `driver`.
+    """One transaction. Statements go to the driver with one array per column: nothing is compiled for a batch."""
 
-    Bulk statements use `driver` with one array per column: SQLAlchemy compiles nothing per batch.
-    """
-
-    def __init__(self, core: AsyncConnection, driver: asyncpg.Connection) -> None:
-        self.core = core
+    def __init__(self, driver: asyncpg.Connection) -> None:
         self.driver = driver
 
 
@@ -50,22 +43,21 @@ class Database:
     """Pooled access to one PostgreSQL database. Connection trouble surfaces as `Unavailable`."""
 
     def __init__(self, url: str, *, pool_size: int = 8, statement_timeout_ms: int = 30_000) -> None:
-        self._engine: AsyncEngine = create_async_engine(
-            url.replace("postgresql://", "postgresql+asyncpg://", 1),
-            pool_size=pool_size,
-            max_overflow=0,
-            pool_timeout=5,
-            hide_parameters=True,
-            json_serializer=_compact,
-            connect_args={
-                "timeout": 5,
-                "server_settings": {
-                    "application_name": "causeway",
-                    "statement_timeout": str(statement_timeout_ms),
-                    "idle_in_transaction_session_timeout": "60000",
-                },
+        self._url = url
+        self._pool: asyncpg.Pool | None = None
+        self._pool_options = {
+            "min_size": 0,
+            "max_size": pool_size,
+            "max_inactive_connection_lifetime": 0,
+            "init": _read_json,
+            "reset": _nothing_to_reset,
+            "timeout": _CONNECT_S_MAX,
+            "server_settings": {
+                "application_name": "causeway",
+                "statement_timeout": str(statement_timeout_ms),
+                "idle_in_transaction_session_timeout": "60000",
             },
-        )
+        }
 
     @asynccontextmanager
     async def transaction(self, scope: Scope | None = None) -> AsyncIterator[Session]:
@@ -73,25 +65,38 @@ class Database:
 
         Without a scope only the tables of the runtime are reachable: party tables answer with no rows.
         """
-        try:
-            async with self._engine.begin() as core:
-                yield Session(core, await _begin(core, scope))
-        except (exc.InterfaceError, exc.TimeoutError, OSError, TimeoutError, asyncpg.InterfaceError) as error:
-            raise Unavailable("database_unavailable") from error
-        except (exc.OperationalError, exc.DBAPIError) as error:
-            if getattr(error, "connection_invalidated", False) or _is_transient(getattr(error, "orig", None)):
-                raise Unavailable("database_unavailable") from error
-            raise
-        except asyncpg.PostgresError as error:
-            if _is_transient(error):
-                raise Unavailable("database_unavailable") from error
-            raise
+        async with self._connection() as driver:
+            # One round trip opens it and binds it.
+            await driver.execute(_begin(scope))
+            try:
+                yield Session(driver)
+                ended = await driver.execute("COMMIT")
+            except BaseException:
+                await _roll_back(driver)
+                raise
+            if ended != "COMMIT":
+                # A statement had failed and its error was not let through: PostgreSQL has rolled everything back.
+                raise Defect("transaction_aborted")
+
+    async def fetch(self, statement: str, *arguments: Any) -> list[asyncpg.Record]:
+        """One statement in a transaction of its own, in one round trip; for tables that have no owner."""
+        async with self._connection() as driver:
+            rows: list[asyncpg.Record] = await driver.fetch(statement, *arguments)
+            return rows
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[asyncpg.Connection]:
+        if self._pool is None:
+            self._pool = asyncpg.create_pool(self._url, **self._pool_options)
+            await self._pool  # connects nothing yet
+        with _translated():
+            async with self._pool.acquire(timeout=_POOL_S_MAX) as driver:
+                yield driver
 
     async def driver_connection(self) -> asyncpg.Connection:
         """A connection of its own outside the pool, for session-long advisory locks."""
-        url = self._engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
         try:
-            return await asyncpg.connect(url, timeout=5)
+            return await asyncpg.connect(self._url, timeout=_CONNECT_S_MAX)
         except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             raise Unavailable("database_unavailable") from error
 
@@ -110,34 +115,71 @@ class Database:
             await connection.close()
 
     async def close(self) -> None:
-        await self._engine.dispose()
+        if self._pool is not None:
+            self._pool.terminate()
 
 
 async def wait_for_database(database: Database, *, back_off_s: float = 0.5) -> None:
     """Return once the database answers; never gives up."""
     while True:
         try:
-            async with database.transaction() as session:
-                await session.driver.fetchval("SELECT 1")
-                return
+            await database.fetch("SELECT 1")
+            return
         except Unavailable:
             await asyncio.sleep(back_off_s)
 
 
-async def _begin(core: AsyncConnection, scope: Scope | None) -> asyncpg.Connection:
-    raw = await core.get_raw_connection()
-    # SQLAlchemy's asyncpg dialect opens the transaction with the first statement it runs itself.
-    bound = ("", "", "") if scope is None else (",".join(scope.parties), scope.role, scope.action)
-    await core.exec_driver_sql(_BIND, bound)
-    driver: asyncpg.Connection = raw.driver_connection
-    return driver
+_CONNECT_S_MAX: Final = 5.0
+_POOL_S_MAX: Final = 5.0
+
+
+async def _roll_back(driver: asyncpg.Connection) -> None:
+    """Roll back; a connection that can no longer do that is ended, and PostgreSQL rolls back for it."""
+    try:
+        if not driver.is_closed():
+            await driver.execute("ROLLBACK")
+    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        driver.terminate()
+
+
+async def _read_json(driver: asyncpg.Connection) -> None:
+    """Have JSON columns come and go as Python values."""
+    for kind in ("json", "jsonb"):
+        await driver.set_type_codec(kind, schema="pg_catalog", encoder=_compact, decoder=json.loads)
+
+
+async def _nothing_to_reset(_: asyncpg.Connection) -> None:
+    """What a transaction binds ends with it, and nothing else is set: the driver's own reset would be a round trip."""
+
+
+def _begin(scope: Scope | None) -> str:
+    """The statements that open a transaction under `scope`."""
+    if scope is None:
+        return "BEGIN"
+    bound = {"parties": ",".join(scope.parties), "role": scope.role, "action": scope.action}
+    if not all(map(_BOUND_TEXT.fullmatch, bound.values())):
+        raise Defect("scope_malformed")
+    settings = ", ".join(f"set_config('causeway.{name}', '{text}', true)" for name, text in bound.items())
+    return f"BEGIN; SELECT {settings}"
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except (OSError, TimeoutError, asyncpg.InterfaceError) as error:
+        raise Unavailable("database_unavailable") from error
+    except asyncpg.PostgresError as error:
+        if _is_transient(error):
+            raise Unavailable("database_unavailable") from error
+        raise
 
 
 def _compact(value: Any) -> str:
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
 
 
-def _is_transient(error: BaseException | None) -> bool:
+def _is_transient(error: BaseException) -> bool:
     """Connection loss, shutdown, serialisation failure, out of resources (SQLSTATE classes 08, 40, 53, 57)."""
     state = getattr(error, "sqlstate", None) or ""
     return state[:2] in {"08", "40", "53", "57"}

@@ -54,8 +54,10 @@ UPDATE outbox AS o SET sequence = s.sequence, key_id = $3, batch_root = $4, batc
 FROM unnest($1::bigint[], $2::bigint[], $7::int[], $8::bytea[], $9::text[]) AS s(id, sequence, index, path, digest)
 WHERE o.id = s.id AND o.sequence IS NULL
 """
-_MARK = "UPDATE outbox SET sent_at = $2 WHERE id = ANY($1::bigint[])"
-_END = "DELETE FROM outbox WHERE id = ANY($1::bigint[])"
+_MARK = """
+WITH ended AS (DELETE FROM outbox WHERE id = ANY($1::bigint[]))
+UPDATE outbox SET sent_at = $3 WHERE id = ANY($2::bigint[])
+"""
 _SETTLE = """
 WITH receipt AS (
     SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::uuid[], $6::text[])
@@ -143,12 +145,10 @@ class PostgresOutbox:
         self._key = key
 
     async def unsent(self, limit: int, *, without: Sequence[str] = ()) -> list[OutboxRow]:
-        async with self._database.transaction() as session:
-            return [_row(record) for record in await session.driver.fetch(_UNSENT, limit, list(without))]
+        return [_row(record) for record in await self._database.fetch(_UNSENT, limit, list(without))]
 
     async def unstamped(self, limit: int, *, without: Sequence[str] = ()) -> list[OutboxRow]:
-        async with self._database.transaction() as session:
-            return [_row(record) for record in await session.driver.fetch(_UNSTAMPED, limit, list(without))]
+        return [_row(record) for record in await self._database.fetch(_UNSTAMPED, limit, list(without))]
 
     async def stamp(self, rows: Sequence[OutboxRow]) -> list[OutboxRow]:
         async with self._database.transaction() as session:
@@ -177,18 +177,13 @@ class PostgresOutbox:
             return stamped
 
     async def unreceipted(self, sent_before: datetime, limit: int, *, without: Sequence[str] = ()) -> list[OutboxRow]:
-        async with self._database.transaction() as session:
-            overdue = await session.driver.fetch(_UNRECEIPTED, sent_before, limit, RESEND_WAIT_MAX, list(without))
-            return [_row(record) for record in overdue]
+        overdue = await self._database.fetch(_UNRECEIPTED, sent_before, limit, RESEND_WAIT_MAX, list(without))
+        return [_row(record) for record in overdue]
 
     async def mark_sent(self, rows: Sequence[OutboxRow], at: datetime) -> None:
-        async with self._database.transaction() as session:
-            ending = [row.outbox_id for row in rows if row.draft.message.lane in _UNRECEIPTED_LANES]
-            waiting = [row.outbox_id for row in rows if row.draft.message.lane not in _UNRECEIPTED_LANES]
-            if ending:
-                await session.driver.execute(_END, ending)
-            if waiting:
-                await session.driver.execute(_MARK, waiting, at)
+        ending = [row.outbox_id for row in rows if row.draft.message.lane in _UNRECEIPTED_LANES]
+        waiting = [row.outbox_id for row in rows if row.draft.message.lane not in _UNRECEIPTED_LANES]
+        await self._database.fetch(_MARK, ending, waiting, at)
 
 
 def _traceparents(drafts: Sequence[Draft]) -> list[str | None]:

@@ -184,9 +184,10 @@ async def _allowed(database: Database, held: Isolated, rows: Rows, *, scope: Sco
 
 
 async def _adds(driver: asyncpg.Connection, insert: str, values: Sequence[object]) -> bool:
+    await driver.execute("SAVEPOINT adding")
     try:
-        async with driver.transaction():
-            await driver.execute(insert, *values)
-            return True
+        await driver.execute(insert, *values)
     except asyncpg.InsufficientPrivilegeError:
+        await driver.execute("ROLLBACK TO SAVEPOINT adding")
         return False
+    return True

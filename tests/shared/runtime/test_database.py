@@ -1,0 +1,63 @@
+"""Transactions: all or nothing, bound to one scope and to nobody afterwards, and trouble is `Unavailable`."""
+
+from __future__ import annotations
+
+from uuid import UUID, uuid5
+
+import asyncpg
+import pytest
+
+from shared.kernel.errors import Defect, Unavailable
+from shared.kernel.ids import uuid7
+from shared.runtime.database import Database, Scope
+
+ADD = "INSERT INTO data_key (subject, wrapped) VALUES ($1, '\\x00')"
+COUNT = "SELECT count(*) FROM data_key WHERE subject = $1"
+BOUND = "SELECT current_setting('causeway.parties', true), current_setting('causeway.action', true)"
+
+
+async def held(database: Database, subject: UUID) -> int:
+    return int((await database.fetch(COUNT, subject))[0][0])
+
+
+async def test_what_ends_well_is_kept_and_what_fails_leaves_nothing(database: Database) -> None:
+    kept, lost = uuid7(), uuid7()
+    async with database.transaction() as session:
+        await session.driver.execute(ADD, kept)
+    with pytest.raises(ZeroDivisionError):
+        async with database.transaction() as session:
+            await session.driver.execute(ADD, lost)
+            raise ZeroDivisionError
+    assert (await held(database, kept), await held(database, lost)) == (1, 0)
+
+
+async def test_a_scope_is_bound_for_one_transaction_and_forgotten_after_it(database: Database) -> None:
+    async with database.transaction(Scope(["a.example", "b.example"], "service", "apply")) as session:
+        assert tuple(await session.driver.fetchrow(BOUND)) == ("a.example,b.example", "apply")
+    for _ in range(8):
+        assert set((await database.fetch(BOUND))[0]) <= {"", None}
+
+
+@pytest.mark.parametrize("text", ["a'; DROP TABLE outbox; --", "a\\", "A", "a b", "a\n"])
+async def test_nothing_that_could_end_a_literal_is_bound(database: Database, text: str) -> None:
+    for scope in (Scope([text], "service", "apply"), Scope(["a"], text, "apply"), Scope(["a"], "service", text)):
+        with pytest.raises(Defect, match="scope_malformed"):
+            async with database.transaction(scope):
+                raise AssertionError("it was bound")
+
+
+async def test_a_failure_that_was_swallowed_is_not_taken_for_success(database: Database) -> None:
+    subject = uuid5(uuid7(), "swallowed")
+    with pytest.raises(Defect, match="transaction_aborted"):
+        async with database.transaction() as session:
+            await session.driver.execute(ADD, subject)
+            with pytest.raises(asyncpg.UniqueViolationError):
+                await session.driver.execute(ADD, subject)
+    assert await held(database, subject) == 0
+
+
+async def test_a_lost_connection_is_unavailable_and_the_next_one_works(database: Database) -> None:
+    with pytest.raises(Unavailable, match="database_unavailable"):
+        async with database.transaction() as session:
+            await session.driver.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+    assert await held(database, uuid7()) == 0
