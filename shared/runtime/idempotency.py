@@ -19,8 +19,8 @@ from shared.kernel.errors import Refused
 
 _KEY = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _CLAIM = """
-INSERT INTO idempotency (party, key_hash, body_hash)
-SELECT p, k, b FROM unnest($1::text[], $2::bytea[], $3::bytea[]) AS c(p, k, b)
+INSERT INTO idempotency (party, key_hash, body_hash, status, answer)
+SELECT p, k, b, s, a FROM unnest($1::text[], $2::bytea[], $3::bytea[], $4::int[], $5::bytea[]) AS c(p, k, b, s, a)
 ORDER BY p, k
 ON CONFLICT DO NOTHING
 RETURNING party, key_hash
@@ -77,15 +77,22 @@ async def claim(driver: asyncpg.Connection, party: str, key_hash: bytes, *, body
     return (await claim_many(driver, [(party, key_hash, body_hash)]))[0]
 
 
-async def claim_many(driver: asyncpg.Connection, requests: Sequence[tuple[str, bytes, bytes]]) -> list[Claim]:
+async def claim_many(
+    driver: asyncpg.Connection,
+    requests: Sequence[tuple[str, bytes, bytes]],
+    answers: Sequence[tuple[int, bytes]] | None = None,
+) -> list[Claim]:
     """Claim (party, key hash, body hash) for each request of a batch, within the caller's transaction.
 
-    Needs READ COMMITTED: what a concurrent holder has committed while we waited must be visible.
+    `answers`, as (status, exact answer), are kept with the claims that are `NEW`: where the caller knows already what
+    it will answer, nothing is left to store. Needs READ COMMITTED: what a concurrent holder has committed while we
+    waited must be visible.
     """
+    kept = answers if answers is not None else [(None, None)] * len(requests)
     firsts: dict[tuple[str, bytes], int] = {}
     for index, (party, key_hash, _) in enumerate(requests):
         firsts.setdefault((party, key_hash), index)
-    wanted = [requests[index] for index in firsts.values()]
+    wanted = [(*requests[index], *kept[index]) for index in firsts.values()]
     # Inserted in one order by everyone: two batches that share keys wait for each other, never in a circle.
     claimed = await driver.fetch(_CLAIM, *(list(column) for column in zip(*wanted, strict=True)))
     new = {(row["party"], row["key_hash"]) for row in claimed}

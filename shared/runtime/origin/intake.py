@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
+from uuid import UUID
 
 from pydantic_core import to_json
 
@@ -167,33 +170,33 @@ class Intake:
     async def _commit(self, requests: Sequence[Request]) -> list[Answer]:
         documents = self._documents()
         prepared = self._prepare(requests, documents)
+        # What will be answered is known before the transaction, unless a reference turns out to be taken.
+        expected = [_answer(*each, {}) for each in zip(requests, prepared, strict=True)]
         parties = sorted({each.party.id for request in requests for each in request.submissions})
         async with self._database.transaction(Scope(parties, requests[0].submissions[0].role, "submit")) as session:
-            claims = await claim_many(session.driver, [(r.party, r.key_hash, r.body_hash) for r in requests])
+            wanted = [(request.party, request.key_hash, request.body_hash) for request in requests]
+            claims = await claim_many(session.driver, wanted, [(each.status, _stored(each)) for each in expected])
             new = [index for index, claim in enumerate(claims) if claim.kind is ClaimKind.NEW]
             kept = [each for index in new for each in prepared[index] if isinstance(each, Prepared)]
             kept.sort(key=lambda each: (each.origin, each.external_ref))
-            existing = await store.insert_referrals(session.driver, kept, self._kek)
-            answers: dict[int, Answer] = {}
-            drafts: list[Draft] = []
-            fates: list[tuple[str, str]] = []
-            refused: list[str] = []
-            for index in new:
-                results = [_result(each, existing) for each in prepared[index]]
-                answers[index] = _answer(requests[index], results)
-                drafts += self._drafts(requests[index], prepared[index], existing, documents=documents)
-                fates += _fates(requests[index], results)
-                refused += [result["problem"]["code"] for result in results if "problem" in result]
-            await outbox.enqueue(session.driver, drafts)
-            await store.count_intake(session.driver, fates)
-            await store_many(
-                session.driver,
-                [(requests[i].party, requests[i].key_hash, answers[i].status, _stored(answers[i])) for i in new],
-            )
+            submitted = Counter(each.party.id for index in new for each in requests[index].submissions)
+            taken = await store.file_referrals(session.driver, kept, submitted, self._kek)
+            answers = {index: expected[index] for index in new}
+            if taken:
+                answers = {index: _answer(requests[index], prepared[index], taken) for index in new}
+                corrected = [
+                    (*wanted[index][:2], answer.status, _stored(answer))
+                    for index, answer in answers.items()
+                    if answer != expected[index]
+                ]
+                await store_many(session.driver, corrected)
+            drafts = [self._drafts(requests[index], prepared[index], taken, documents=documents) for index in new]
+            await outbox.enqueue(session.driver, list(chain.from_iterable(drafts)))
         # From here the referrals are durable: a crash leaves them in the outbox and the relay sends them.
         self._wake()
-        for code in refused:
-            REFUSALS.labels(code).inc()
+        for each in chain.from_iterable(prepared[index] for index in new):
+            if (refused := _refusal(each, taken)) is not None:
+                REFUSALS.labels(refused.code).inc()
         return [_answer_of(index, claim, answers) for index, claim in enumerate(claims)]
 
     def _prepare(self, requests: Sequence[Request], documents: Documents) -> list[list[Prepared | Refused]]:
@@ -214,38 +217,49 @@ class Intake:
         self,
         request: Request,
         prepared: Sequence[Prepared | Refused],
-        existing: dict[Any, Any],
+        taken: Mapping[UUID, UUID],
         *,
         documents: Documents,
     ) -> list[Draft]:
         drafts: list[Draft] = []
         for submission, each in zip(request.submissions, prepared, strict=True):
-            refused = each if isinstance(each, Refused) else _duplicate(each, existing)
-            if refused is not None:
-                clear = {"origin": submission.party.id, "origin_kind": submission.party.kind, "code": refused.code}
-                fact = compose_fact(
-                    REFERRAL_REFUSED,
-                    clear | ({"field": refused.field} if refused.field else {}),
-                    subject=uuid7(),
-                    instance=self._instance,
-                    directory=documents.directory,
-                    exercise=submission.party.status == "sandbox",
-                    at=self._clock.now(),
-                    traceparent=submission.traceparent,
-                )
-                drafts.append(fact)
+            if (refused := _refusal(each, taken)) is not None:
+                drafts.append(self._refused_fact(submission, refused, documents))
             elif isinstance(each, Prepared):
                 drafts += each.drafts
         return drafts
 
+    def _refused_fact(self, submission: Submission, refused: Refused, documents: Documents) -> Draft:
+        clear = {"origin": submission.party.id, "origin_kind": submission.party.kind, "code": refused.code}
+        return compose_fact(
+            REFERRAL_REFUSED,
+            clear | ({"field": refused.field} if refused.field else {}),
+            subject=uuid7(),
+            instance=self._instance,
+            directory=documents.directory,
+            exercise=submission.party.status == "sandbox",
+            at=self._clock.now(),
+            traceparent=submission.traceparent,
+        )
 
-def _result(each: Prepared | Refused, existing: dict[Any, Any]) -> dict[str, Any]:
-    """One submission's result as `:batch` lists it."""
+
+def _refusal(each: Prepared | Refused, taken: Mapping[UUID, UUID]) -> Refused | None:
+    """Why a submission is refused, if it is. `taken`: referral id → the one that has its sender's reference already."""
     if isinstance(each, Refused):
-        return {"status": each.status, "problem": problem_body(each)}
-    if (conflict := _duplicate(each, existing)) is not None:
-        first = existing[each.referral_id]
-        return {"status": conflict.status, "problem": problem_body(conflict) | {"referral": f"/v1/referrals/{first}"}}
+        return each
+    if each.referral_id in taken:
+        return Refused("external_ref_exists", "this sender has filed this reference before", status=409)
+    return None
+
+
+def _result(each: Prepared | Refused, taken: Mapping[UUID, UUID]) -> dict[str, Any]:
+    """One submission's result as `:batch` lists it."""
+    if (refused := _refusal(each, taken)) is not None:
+        problem = problem_body(refused)
+        if isinstance(each, Prepared):
+            problem |= {"referral": f"/v1/referrals/{taken[each.referral_id]}"}
+        return {"status": refused.status, "problem": problem}
+    assert isinstance(each, Prepared)
     return {
         "status": 202,
         "referral_id": str(each.referral_id),
@@ -260,14 +274,8 @@ def _result(each: Prepared | Refused, existing: dict[Any, Any]) -> dict[str, Any
     }
 
 
-def _duplicate(prepared: Prepared, existing: dict[Any, Any]) -> Refused | None:
-    """The refusal of a sender's own exact duplicate: it has filed this external reference before."""
-    if prepared.referral_id not in existing:
-        return None
-    return Refused("external_ref_exists", "this sender has filed this reference before", status=409)
-
-
-def _answer(request: Request, results: Sequence[dict[str, Any]]) -> Answer:
+def _answer(request: Request, prepared: Sequence[Prepared | Refused], taken: Mapping[UUID, UUID]) -> Answer:
+    results = [_result(each, taken) for each in prepared]
     if request.single:
         result = results[0]
         status = int(result["status"])
@@ -276,14 +284,6 @@ def _answer(request: Request, results: Sequence[dict[str, Any]]) -> Answer:
         body = {name: value for name, value in result.items() if name != "status"}
         return Answer(status, _encoded(body), f"/v1/referrals/{result['referral_id']}")
     return Answer(200, _encoded({"results": [{"index": index} | result for index, result in enumerate(results)]}))
-
-
-def _fates(request: Request, results: Sequence[dict[str, Any]]) -> list[tuple[str, str]]:
-    """What accounting counts: a repeated external reference is refused as the same sender's duplicate."""
-    fates = []
-    for result in results:
-        fates += [(request.party, "submitted"), (request.party, "accepted" if result["status"] == 202 else "refused")]
-    return fates
 
 
 def _stored(answer: Answer) -> bytes:

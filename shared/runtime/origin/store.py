@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -16,29 +15,47 @@ from shared.envelope.datakeys import DataKey, KeyEncryptionKey, protect, wrap
 from shared.exchange.origin import Answered, AnswerState
 from shared.exchange.prepare import Again, Prepared
 
-_REFERRALS = """
-INSERT INTO referral (referral_id, party, external_ref, revision, exercise, disposition, state, work_reason, facts,
-                      decision, content, traceparent, accepted_at)
-SELECT i, p, x, 1, e, s, s, w, f::jsonb, d::jsonb, c, t, a
-FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bool[], $5::text[], $6::text[], $7::text[], $8::text[],
-            $9::bytea[], $10::text[], $11::timestamptz[]) AS r(i, p, x, e, s, w, f, d, c, t, a)
-ON CONFLICT (party, external_ref) DO NOTHING
-RETURNING referral_id
-"""
-_EXISTING = """
-SELECT party, external_ref, referral_id FROM referral
-JOIN unnest($1::text[], $2::text[]) AS k(party, external_ref) USING (party, external_ref)
-"""
 _EDGES = """
 INSERT INTO edge (message_id, referral_id, notice_id, party, recipient, purpose, reason, rules)
 SELECT m, r, n, p, c, u, w, string_to_array(l, ',')
 FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[])
      AS e(m, r, n, p, c, u, w, l)
 """
-_KEYS = "INSERT INTO data_key (subject, wrapped) SELECT * FROM unnest($1::uuid[], $2::bytea[])"
-_COUNT = """
-INSERT INTO intake_count AS c (party, fate, count) SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[])
-ON CONFLICT (party, fate) DO UPDATE SET count = c.count + excluded.count
+# One statement, since each costs a round trip: what is not filed, because its reference is taken, gets no key, no
+# edge, and is counted as refused.
+_FILE = """
+WITH filed AS (
+    INSERT INTO referral (referral_id, party, external_ref, revision, exercise, disposition, state, work_reason, facts,
+                          decision, content, traceparent, accepted_at)
+    SELECT i, p, x, 1, e, s, s, w, f::jsonb, d::jsonb, c, t, a
+    FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bool[], $5::text[], $6::text[], $7::text[], $8::text[],
+                $9::bytea[], $10::text[], $11::timestamptz[]) AS r(i, p, x, e, s, w, f, d, c, t, a)
+    ON CONFLICT (party, external_ref) DO NOTHING
+    RETURNING referral_id, party
+), keyed AS (
+    INSERT INTO data_key (subject, wrapped)
+    SELECT k.i, k.w FROM unnest($1::uuid[], $12::bytea[]) AS k(i, w) JOIN filed ON filed.referral_id = k.i
+), edged AS (
+    INSERT INTO edge (message_id, referral_id, notice_id, party, recipient, purpose, reason, rules)
+    SELECT m, r, n, p, c, u, w, string_to_array(l, ',')
+    FROM unnest($13::uuid[], $14::uuid[], $15::uuid[], $16::text[], $17::text[], $18::text[], $19::text[], $20::text[])
+         AS e(m, r, n, p, c, u, w, l) JOIN filed ON filed.referral_id = e.r
+), counted AS (
+    INSERT INTO intake_count AS c (party, fate, count)
+    SELECT s.party, f.fate, f.count
+    FROM unnest($21::text[], $22::bigint[]) AS s(party, submitted)
+    CROSS JOIN LATERAL (SELECT count(*) AS accepted FROM filed WHERE filed.party = s.party) AS a
+    CROSS JOIN LATERAL (
+        VALUES ('submitted', submitted), ('accepted', accepted), ('refused', submitted - accepted)
+    ) AS f(fate, count)
+    WHERE f.count > 0 ORDER BY s.party, f.fate
+    ON CONFLICT (party, fate) DO UPDATE SET count = c.count + excluded.count
+)
+SELECT referral_id FROM filed
+"""
+_EXISTING = """
+SELECT party, external_ref, referral_id FROM referral
+JOIN unnest($1::text[], $2::text[]) AS k(party, external_ref) USING (party, external_ref)
 """
 _ANSWERABLE = """
 SELECT e.message_id, e.referral_id, e.notice_id, e.party, e.recipient, e.answer, r.state = 'withdrawn' AS withdrawn
@@ -70,18 +87,17 @@ class EdgeRow:
     withdrawn: bool
 
 
-async def insert_referrals(
-    driver: asyncpg.Connection, prepared: Sequence[Prepared], kek: KeyEncryptionKey
+async def file_referrals(
+    driver: asyncpg.Connection, prepared: Sequence[Prepared], submitted: Mapping[str, int], kek: KeyEncryptionKey
 ) -> dict[UUID, UUID]:
-    """Insert referrals with edges and data keys; return, for each not inserted, the id of the one that has its ref.
+    """Insert referrals with edges and data keys, and count what each party has `submitted`, refusals included.
 
-    Content is stored only under a new data key per referral: deleting the key erases it.
+    Return, for each referral not inserted, the id of the one that has its reference. Content is stored only under a
+    new data key per referral: deleting the key erases it.
     """
-    if not prepared:
-        return {}
     keys = [DataKey.generate() for _ in prepared]
-    inserted = await driver.fetch(
-        _REFERRALS,
+    filed = await driver.fetch(
+        _FILE,
         [each.referral_id for each in prepared],
         [each.origin for each in prepared],
         [each.external_ref for each in prepared],
@@ -93,32 +109,35 @@ async def insert_referrals(
         [protect(each.content, key, each.referral_id.bytes) for each, key in zip(prepared, keys, strict=True)],
         [each.traceparent for each in prepared],
         [each.accepted_at for each in prepared],
+        [wrap(key, kek, each.referral_id.bytes) for each, key in zip(prepared, keys, strict=True)],
+        *_edge_columns(prepared),
+        list(submitted),
+        list(submitted.values()),
     )
-    new = {row["referral_id"] for row in inserted}
-    kept = [(each, key) for each, key in zip(prepared, keys, strict=True) if each.referral_id in new]
-    await driver.execute(
-        _KEYS,
-        [each.referral_id for each, _ in kept],
-        [wrap(key, kek, each.referral_id.bytes) for each, key in kept],
-    )
-    await insert_edges(driver, [each for each, _ in kept])
+    if len(filed) == len(prepared):
+        return {}
+    new = {row["referral_id"] for row in filed}
     return await _conflicts(driver, [each for each in prepared if each.referral_id not in new])
 
 
-async def insert_edges(driver: asyncpg.Connection, prepared: Sequence[Prepared | Again]) -> None:
-    rows = [(each, emitted) for each in prepared for emitted in each.emitted]
-    if rows:
-        await driver.execute(
-            _EDGES,
-            [emitted.message_id for _, emitted in rows],
-            [each.referral_id for each, _ in rows],
-            [emitted.notice_id for _, emitted in rows],
-            [each.origin for each, _ in rows],
-            [emitted.recipient for _, emitted in rows],
-            [emitted.purpose for _, emitted in rows],
-            [emitted.reason for _, emitted in rows],
-            [",".join(emitted.rules) for _, emitted in rows],
-        )
+async def insert_edges(driver: asyncpg.Connection, decided: Sequence[Again]) -> None:
+    """Insert the edges of referrals that were decided again."""
+    if any(each.emitted for each in decided):
+        await driver.execute(_EDGES, *_edge_columns(decided))
+
+
+def _edge_columns(decided: Sequence[Prepared | Again]) -> list[list[Any]]:
+    rows = [(each, emitted) for each in decided for emitted in each.emitted]
+    return [
+        [emitted.message_id for _, emitted in rows],
+        [each.referral_id for each, _ in rows],
+        [emitted.notice_id for _, emitted in rows],
+        [each.origin for each, _ in rows],
+        [emitted.recipient for _, emitted in rows],
+        [emitted.purpose for _, emitted in rows],
+        [emitted.reason for _, emitted in rows],
+        [",".join(emitted.rules) for _, emitted in rows],
+    ]
 
 
 async def carry_answers(driver: asyncpg.Connection, replaced: Sequence[UUID]) -> None:
@@ -128,15 +147,6 @@ async def carry_answers(driver: asyncpg.Connection, replaced: Sequence[UUID]) ->
     """
     if replaced:
         await driver.execute(_CARRY, list(replaced))
-
-
-async def count_intake(driver: asyncpg.Connection, fates: Sequence[tuple[str, str]]) -> None:
-    """Add (party, fate) pairs to the counters; sorted, so that two transactions lock in the same order."""
-    if fates:
-        counts = sorted(Counter(fates).items())
-        await driver.execute(
-            _COUNT, [party for (party, _), _ in counts], [fate for (_, fate), _ in counts], [n for _, n in counts]
-        )
 
 
 async def answerable_edges(
@@ -174,8 +184,6 @@ async def write_answers(driver: asyncpg.Connection, answered: dict[UUID, Answere
 
 
 async def _conflicts(driver: asyncpg.Connection, others: Sequence[Prepared]) -> dict[UUID, UUID]:
-    if not others:
-        return {}
     rows = await driver.fetch(_EXISTING, [each.origin for each in others], [each.external_ref for each in others])
     existing: dict[tuple[str, str], Any] = {(row["party"], row["external_ref"]): row["referral_id"] for row in rows}
     return {each.referral_id: existing[each.origin, each.external_ref] for each in others}

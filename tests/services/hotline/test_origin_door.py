@@ -159,14 +159,15 @@ async def test_an_intake_that_does_not_answer_is_unavailable_and_files_nothing_a
 async def test_what_is_repeated_after_a_late_answer_is_filed_once(
     origin: Origin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    intake, committed = intake_of(origin, answer_s_max=0.05), asyncio.Event()
+    intake, committed, file = intake_of(origin, answer_s_max=0.05), asyncio.Event(), intakes.store.file_referrals
 
-    async def slow(*arguments: Any) -> None:
+    async def slow(*arguments: Any) -> Any:
         await asyncio.sleep(0.2)
         committed.set()
+        return await file(*arguments)
 
     late = request_of(origin, 1)
-    monkeypatch.setattr(intakes.store, "count_intake", slow)
+    monkeypatch.setattr(intakes.store, "file_referrals", slow)
     async with intake.running():
         with pytest.raises(Unavailable, match="intake_late"):
             await intake.submit(late)

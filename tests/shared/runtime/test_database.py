@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from uuid import UUID, uuid5
+from contextlib import suppress
+from uuid import UUID
 
 import asyncpg
 import pytest
@@ -20,14 +21,25 @@ async def held(database: Database, subject: UUID) -> int:
     return int((await database.fetch(COUNT, subject))[0][0])
 
 
+async def broken(database: Database, subject: UUID) -> None:
+    async with database.transaction() as session:
+        await session.driver.execute(ADD, subject)
+        raise ZeroDivisionError
+
+
+async def swallowing(database: Database, subject: UUID) -> None:
+    async with database.transaction() as session:
+        await session.driver.execute(ADD, subject)
+        with suppress(asyncpg.UniqueViolationError):
+            await session.driver.execute(ADD, subject)
+
+
 async def test_what_ends_well_is_kept_and_what_fails_leaves_nothing(database: Database) -> None:
     kept, lost = uuid7(), uuid7()
     async with database.transaction() as session:
         await session.driver.execute(ADD, kept)
     with pytest.raises(ZeroDivisionError):
-        async with database.transaction() as session:
-            await session.driver.execute(ADD, lost)
-            raise ZeroDivisionError
+        await broken(database, lost)
     assert (await held(database, kept), await held(database, lost)) == (1, 0)
 
 
@@ -47,12 +59,9 @@ async def test_nothing_that_could_end_a_literal_is_bound(database: Database, tex
 
 
 async def test_a_failure_that_was_swallowed_is_not_taken_for_success(database: Database) -> None:
-    subject = uuid5(uuid7(), "swallowed")
+    subject = uuid7()
     with pytest.raises(Defect, match="transaction_aborted"):
-        async with database.transaction() as session:
-            await session.driver.execute(ADD, subject)
-            with pytest.raises(asyncpg.UniqueViolationError):
-                await session.driver.execute(ADD, subject)
+        await swallowing(database, subject)
     assert await held(database, subject) == 0
 
 
