@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+from binascii import a2b_base64, b2a_base64
+
+_URL_SAFE = bytes.maketrans(b"+/", b"-_")
+_STANDARD = bytes.maketrans(b"-_", b"+/")
 
 
 def to_base64url(data: bytes) -> str:
     """Write `data`."""
-    return urlsafe_b64encode(data).rstrip(b"=").decode()
+    return b2a_base64(data, newline=False).translate(_URL_SAFE).rstrip(b"=").decode()
 
 
 def from_base64url(text: str) -> bytes:
@@ -16,7 +19,12 @@ def from_base64url(text: str) -> bytes:
     The standard library skips foreign characters and ignores the unused bits of the last one, so a
     changed text could decode to the same bytes; writing it again catches both.
     """
-    data = urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    data = read_known(text)
     if to_base64url(data) != text:
         raise ValueError("not canonical base64url")
     return data
+
+
+def read_known(text: str) -> bytes:
+    """Read a text that is known to be one that `to_base64url` writes. Any other is read somehow, or a `ValueError`."""
+    return a2b_base64(text.encode("ascii").translate(_STANDARD) + b"=" * (-len(text) % 4))

@@ -13,13 +13,16 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
+from operator import itemgetter
+from struct import unpack
 from typing import TypeVar
 from uuid import UUID
 
-from shared.envelope.base64url import from_base64url, to_base64url
+from shared.envelope.base64url import from_base64url, read_known, to_base64url
+from shared.envelope.spelling import SPELLINGS, TEXT, TEXT_CHARACTERS_MAX
 from shared.kernel.clock import parse_rfc3339
 from shared.kernel.errors import Refused
-from shared.kernel.ids import is_uuid7
+from shared.kernel.ids import is_uuid7, uuid_of
 from shared.ledger.tree import HASH_BYTES
 
 SPEC_VERSION = "1.0"
@@ -45,7 +48,6 @@ COVERED = (
 PROOF = ("ce_batchroot", "ce_batchsig", "ce_batchindex", "ce_batchsize", "ce_batchpath")
 TRACEPARENT = "traceparent"
 
-TEXT_CHARACTERS_MAX = 256
 SEQUENCE_MAX = 2**63 - 1
 BATCH_SIZE_MAX = 2**16
 SIGNATURE_BYTES = 64
@@ -66,7 +68,10 @@ _RULES = {
     "ce_batchsize": "1 to 65536",
     "ce_batchpath": "0 to 16 hashes of 32 bytes, in base64url without padding",
 }
-_SOURCE = re.compile(r"/instances/[A-Za-z0-9._~-]+")
+_WELL_SPELT = re.compile("\n".join(SPELLINGS.get(name, TEXT) for name in COVERED + PROOF))
+_WRITABLE = re.compile("\n".join(SPELLINGS["ce_source"] if name == "ce_source" else TEXT for name in COVERED))
+_IN_ORDER = itemgetter(*COVERED, *PROOF)
+_HASH_LENGTHS = frozenset({HASH_BYTES})
 _TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 
 
@@ -123,12 +128,15 @@ class Attributes:
             self.type,
             CONTENT_TYPE,
         )
-        lengths = [len(text) for text in texts]
-        if min(lengths) == 0 or max(lengths) > TEXT_CHARACTERS_MAX or not _is_visible_ascii("".join(texts)):
-            raise Refused("header_malformed", "1 to 256 visible ASCII characters", field=_first_unwritable(texts))
-        if not _SOURCE.fullmatch(self.source):
-            raise _malformed("ce_source")
+        if not _WRITABLE.fullmatch("\n".join(texts)):
+            unwritable = _first_unwritable(texts)
+            if unwritable is None:
+                raise _malformed("ce_source")
+            raise Refused("header_malformed", "1 to 256 visible ASCII characters", field=unwritable)
         object.__setattr__(self, "texts", texts)
+
+
+_TIERS = {tier.value: tier for tier in Tier}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,8 +162,13 @@ class Proof:
             raise _malformed("ce_batchsize")
         if not 0 <= self.index < self.size:
             raise _malformed("ce_batchindex")
-        if len(self.path) > _PATH_HASHES_MAX or any(len(each) != HASH_BYTES for each in self.path):
+        if len(self.path) > _PATH_HASHES_MAX or not _HASH_LENGTHS.issuperset(map(len, self.path)):
             raise _malformed("ce_batchpath")
+
+
+_SETTERS: dict[object, list[Callable[[object, object], None]]] = {
+    kind: [getattr(kind, name).__set__ for name in kind.__slots__] for kind in (Attributes, Proof)
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,10 +183,11 @@ class Envelope:
 
 def encode_headers(envelope: Envelope) -> list[tuple[str, bytes]]:
     """The Kafka headers of `envelope`: the covered ones in sorted order, then the proof, then `traceparent`."""
-    headers = [(name, text.encode()) for name, text in zip(COVERED, envelope.attributes.texts, strict=True)]
-    if envelope.proof is not None:
-        proof_texts = zip(PROOF, _proof_texts(envelope.proof), strict=True)
-        headers += [(name, text.encode()) for name, text in proof_texts]
+    proof_texts = () if envelope.proof is None else _proof_texts(envelope.proof)
+    texts = envelope.attributes.texts + proof_texts
+    names = COVERED + PROOF if proof_texts else COVERED
+    # No text holds a line feed, so all of them are encoded at once.
+    headers = list(zip(names, "\n".join(texts).encode().split(b"\n"), strict=True))
     if envelope.traceparent is not None:
         headers.append((TRACEPARENT, envelope.traceparent.encode()))
     return headers
@@ -186,6 +200,69 @@ def decode_headers(headers: Iterable[tuple[str, bytes | None]], body: bytes) -> 
     with `field` = the header's name and one of the codes `header_unknown` (no field: the name itself is input),
     `header_duplicate`, `header_null`, `header_not_utf8`, `header_malformed`, `header_missing`.
     """
+    received = tuple(headers)
+    return _decoded_at_once(received, body) or _decoded_one_by_one(received, body)
+
+
+def _decoded_at_once(headers: tuple[tuple[str, bytes | None], ...], body: bytes) -> Envelope | None:
+    """What `_decoded_one_by_one` makes of a signed message in order. None for any other, whose problem that one names.
+
+    One expression says that every value is in its one spelling, so nothing is written again to compare.
+    """
+    values = dict(headers)
+    count = len(values)
+    trace = values.pop(TRACEPARENT, None)
+    if count != len(headers) or len(values) != len(_KNOWN):
+        return None
+    try:
+        line = b"\n".join(_IN_ORDER(values)).decode("ascii")  # a null value is a `TypeError`
+    except (KeyError, TypeError, UnicodeDecodeError):
+        return None
+    if not _WELL_SPELT.fullmatch(line):
+        return None
+    texts = line.split("\n")
+    attributes = _attributes_spelt(tuple(texts[: len(COVERED)]))
+    proof = _proof_spelt(texts[len(COVERED) :])
+    if attributes is None or proof is None:
+        return None
+    return Envelope(attributes, proof, body, traceparent=None if trace is None else _traceparent([trace]))
+
+
+def _attributes_spelt(texts: tuple[str, ...]) -> Attributes | None:
+    """The attributes whose texts, in their one spelling, these are; None if there is no such day or sequence number."""
+    dataschema, exercise, id_, key_id, recipient, sender, sequence, source, _, subject, tier, time, type_, _ = texts
+    try:
+        instant = parse_rfc3339(time)
+    except ValueError:
+        return None
+    number = int(sequence)
+    if number > SEQUENCE_MAX:
+        return None
+    identity = uuid_of(int(id_.replace("-", ""), 16))
+    named = (identity, type_, source, instant, subject, dataschema, sender, recipient, _TIERS[tier], key_id)
+    return _made(Attributes, (*named, number, exercise == "true", texts))
+
+
+def _proof_spelt(texts: list[str]) -> Proof | None:
+    """The proof whose texts, in their one spelling, these are; None if a number is out of bounds."""
+    root, signature, index_text, size_text, path = texts
+    index, size, hashes = int(index_text), int(size_text), read_known(path)
+    count = len(hashes) // HASH_BYTES
+    if not index < size <= BATCH_SIZE_MAX or count > _PATH_HASHES_MAX:
+        return None
+    each = unpack(f"{HASH_BYTES}s" * count, hashes)
+    return _made(Proof, (bytes.fromhex(root), read_known(signature), index, size, each))
+
+
+def _made(kind: type[_Value], values: tuple[object, ...]) -> _Value:
+    """A frozen value whose checks are known to hold: without its constructor, which would make all of them again."""
+    made = object.__new__(kind)
+    for put, value in zip(_SETTERS[kind], values, strict=True):
+        put(made, value)
+    return made
+
+
+def _decoded_one_by_one(headers: Iterable[tuple[str, bytes | None]], body: bytes) -> Envelope:
     texts: dict[str, str] = {}
     traces: list[bytes | None] = []
     for name, value in headers:
@@ -278,7 +355,7 @@ def _traceparent(values: list[bytes | None]) -> str | None:
 
 def _time_text(instant: datetime) -> str:
     """RFC 3339 in UTC with `Z`: no fraction when it is zero, else six digits. Loses nothing of a `datetime`."""
-    return instant.astimezone(UTC).isoformat().removesuffix("+00:00") + "Z"
+    return instant.astimezone(UTC).isoformat()[:-6] + "Z"  # the offset is always `+00:00` here
 
 
 def _read(name: str, text: str, parse: Callable[[str], _Value]) -> _Value:
@@ -290,12 +367,13 @@ def _read(name: str, text: str, parse: Callable[[str], _Value]) -> _Value:
     raise _malformed(name)
 
 
-def _first_unwritable(texts: tuple[str, ...]) -> str:
-    return next(
+def _first_unwritable(texts: tuple[str, ...]) -> str | None:
+    unwritable = (
         name
         for name, text in zip(COVERED, texts, strict=True)
         if not 0 < len(text) <= TEXT_CHARACTERS_MAX or not _is_visible_ascii(text)
     )
+    return next(unwritable, None)
 
 
 def _is_visible_ascii(text: str) -> bool:

@@ -1,0 +1,34 @@
+"""The one spelling of each header's value, as regular expressions: what `encode_headers` writes, and nothing else.
+
+They leave open what only a value's meaning tells: whether the day exists, and whether a number is within its bounds.
+No expression matches a line feed.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+TEXT_CHARACTERS_MAX: Final = 256
+
+#: A value that has no rule of its own: visible ASCII (RFC 5234 VCHAR).
+TEXT: Final = f"[!-~]{{1,{TEXT_CHARACTERS_MAX}}}"
+
+_INSTANCES = "/instances/"
+#: The base64url of 96, 64 and 32 bytes. In a last character the bits that no byte fills are zero.
+_OF_96, _OF_64, _OF_32 = "[A-Za-z0-9_-]{128}", "[A-Za-z0-9_-]{85}[AQgw]", "[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]"
+
+SPELLINGS: Final = {
+    "ce_exercise": "(?:true|false)",
+    "ce_id": "[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}",
+    "ce_sequence": "(?:0|[1-9][0-9]{0,18})",
+    "ce_source": f"{_INSTANCES}[A-Za-z0-9._~-]{{1,{TEXT_CHARACTERS_MAX - len(_INSTANCES)}}}",
+    "ce_specversion": r"1\.0",
+    "ce_tier": "(?:hosted|party)",
+    "ce_time": r"[0-9]{4}-[0-9]{2}-[0-9]{2}T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\.(?!0{6})[0-9]{6})?Z",
+    "content-type": "application/json",
+    "ce_batchroot": "[0-9a-f]{64}",
+    "ce_batchsig": _OF_64,
+    "ce_batchindex": "(?:0|[1-9][0-9]{0,4})",
+    "ce_batchsize": "[1-9][0-9]{0,4}",
+    "ce_batchpath": f"(?:{_OF_96}){{0,5}}(?:{_OF_64}|{_OF_32})?",  # three hashes at a time, then the one or two left
+}
