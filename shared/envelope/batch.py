@@ -13,8 +13,8 @@ from shared.envelope.canonical import leaf
 from shared.envelope.headers import BATCH_SIZE_MAX, Envelope, Proof
 from shared.envelope.keys import SigningKey, VerifyKey
 from shared.kernel.errors import Defect, EvidenceRejected, Refused
-from shared.ledger.proof import all_paths, root_from_inclusion
-from shared.ledger.tree import leaf_hash, root
+from shared.ledger.proof import root_and_paths, root_from_inclusion
+from shared.ledger.tree import leaf_hash
 
 CONTEXT = "causeway-batch/v1"
 
@@ -54,11 +54,11 @@ def sign_batch(messages: Sequence[bytes], key: SigningKey) -> list[Proof]:
     if len(messages) > BATCH_SIZE_MAX:
         raise Defect("batch_too_large")
     leaves = [leaf_hash(message) for message in messages]
-    head, size = root(leaves), len(leaves)
+    (head, paths), size = root_and_paths(leaves), len(leaves)
     signature = key.sign(signed_bytes(head, size))
     return [
         Proof(root=head, signature=signature, index=index, size=size, path=tuple(path))
-        for index, path in enumerate(all_paths(leaves))
+        for index, path in enumerate(paths)
     ]
 
 

@@ -12,7 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.kernel.errors import Defect, EvidenceRejected
-from shared.ledger.proof import all_paths, consistency_path, inclusion_path, root_from_inclusion, verify_consistency
+from shared.ledger.proof import (
+    all_paths,
+    consistency_path,
+    inclusion_path,
+    root_and_paths,
+    root_from_inclusion,
+    verify_consistency,
+)
 from shared.ledger.tree import leaf_hash, root
 
 VECTORS: dict[str, list[dict[str, Any]]] = json.loads(
@@ -186,3 +193,27 @@ def reaches(head: bytes, leaf: bytes, index: int, *, size: int, path: list[bytes
         return root_from_inclusion(leaf, index, size, path=path) == head
     except EvidenceRejected:
         return False
+
+
+@pytest.mark.parametrize("size", [*range(10), 64, 70])
+def test_root_and_paths_are_those_of_the_two_functions(size: int) -> None:
+    leaves = LEAVES[:size]
+    assert root_and_paths(leaves) == (root(leaves), all_paths(leaves))
+
+
+def test_a_path_that_held_says_nothing_for_one_that_differs_from_it_in_any_hash() -> None:
+    path, head = inclusion_path(LEAVES, 33), root(LEAVES)
+    for _ in range(2):
+        assert root_from_inclusion(LEAVES[33], 33, 70, path=path) == head
+        for at, right in enumerate(path):
+            wrong = [*path[:at], leaf_hash(right), *path[at + 1 :]]
+            assert root_from_inclusion(LEAVES[33], 33, 70, path=wrong) != head
+            for shape in (path[:at], [*path, *path[at:]]):
+                with pytest.raises(EvidenceRejected):
+                    root_from_inclusion(LEAVES[33], 33, 70, path=shape)
+
+
+def test_neighbours_lead_to_the_root_whichever_of_them_is_asked_first() -> None:
+    head, paths = root_and_paths(LEAVES)
+    for index in [*range(69, -1, -1), *range(70)]:
+        assert root_from_inclusion(LEAVES[index], index, 70, path=paths[index]) == head
