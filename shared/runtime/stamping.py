@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from datetime import datetime
+from functools import lru_cache
+from uuid import UUID
 
 from shared.envelope.batch import sign_batch
 from shared.envelope.canonical import covered_bytes
@@ -38,7 +40,7 @@ def stamp_rows(
         following[pair] += 1
     covered = [covered_bytes(each, row.draft.body) for each, row in zip(attributes, rows, strict=True)]
     stamped = [
-        replace(row, stamp=_stamp(row, each.sequence, key.key_id, proof=proof))
+        OutboxRow(row.outbox_id, row.draft, _stamp(row, each.sequence, key.key_id, proof=proof))
         for row, each, proof in zip(rows, attributes, sign_batch(covered, key), strict=True)
     ]
     return stamped, [digest(each) for each in covered]
@@ -48,7 +50,7 @@ def wire(row: OutboxRow, instance: str) -> list[tuple[str, bytes]]:
     """The Kafka headers of a stamped row: the same bytes at every sending."""
     stamp = row.stamp
     assert stamp is not None
-    path = tuple(stamp.path[at : at + HASH_BYTES] for at in range(0, len(stamp.path), HASH_BYTES))
+    path = tuple([stamp.path[at : at + HASH_BYTES] for at in range(0, len(stamp.path), HASH_BYTES)])
     proof = Proof(root=stamp.root, signature=stamp.signature, index=stamp.index, size=stamp.size, path=path)
     attributes = _attributes(row, stamp.sequence, stamp.key_id, instance=instance)
     return encode_headers(Envelope(attributes, proof, row.draft.body, traceparent=row.draft.traceparent))
@@ -56,19 +58,29 @@ def wire(row: OutboxRow, instance: str) -> list[tuple[str, bytes]]:
 
 def _attributes(row: OutboxRow, sequence: int, key_id: str, *, instance: str) -> Attributes:
     draft = row.draft
+    named = (draft.message_id, draft.message.type, instance, draft.created_at, draft.subject, draft.message.schema)
+    return _attributes_of(named, (draft.sender, draft.recipient, key_id, sequence, draft.exercise))
+
+
+@lru_cache(1024)  # a row is stamped and then sent, perhaps more than once: two batches of the relay's usual size
+def _attributes_of(
+    named: tuple[UUID, str, str, datetime, str, str], sent: tuple[str, str, str, int, bool]
+) -> Attributes:
+    message_id, type_, instance, created_at, subject, schema = named
+    sender, recipient, key_id, sequence, exercise = sent
     return Attributes(
-        id=draft.message_id,
-        type=draft.message.type,
+        id=message_id,
+        type=type_,
         source=f"/instances/{instance}",
-        time=draft.created_at,
-        subject=draft.subject,
-        dataschema=draft.message.schema,
-        sender=draft.sender,
-        recipient=draft.recipient,
+        time=created_at,
+        subject=subject,
+        dataschema=schema,
+        sender=sender,
+        recipient=recipient,
         tier=Tier.HOSTED,
         key_id=key_id,
         sequence=sequence,
-        exercise=draft.exercise,
+        exercise=exercise,
     )
 
 
