@@ -12,6 +12,7 @@ import asyncio
 import ssl
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -45,6 +46,8 @@ KAFKA_ERRORS: Final = (KafkaError, OSError)
 
 _TOPIC_REFUSALS: Final = (TopicAuthorizationFailedError, UnknownTopicOrPartitionError)
 _REFUSALS: Final = (ClusterAuthorizationFailedError, GroupAuthorizationFailedError, *_TOPIC_REFUSALS)
+
+_PARTITIONER: Final = DefaultPartitioner()
 
 _WAITING: Final = (TimeoutError, KafkaTimeoutError)
 
@@ -109,6 +112,14 @@ def unavailable(error: BaseException) -> Unavailable:
     return Unavailable("broker_unavailable")
 
 
+@lru_cache(4096)  # the library computes it in Python, and the messages about one referral share a key
+def place_among(subject: str, count: int) -> int:
+    """The place of a key among `count` partitions, in order: where every Kafka client puts it."""
+    places = range(count)
+    place: int = _PARTITIONER(subject.encode(), places, places)
+    return place
+
+
 class KafkaLogWriter:
     """Appends stamped rows to their topics. One relay uses it at a time."""
 
@@ -116,7 +127,6 @@ class KafkaLogWriter:
         self._access = access
         self._instance = instance
         self._producer: AIOKafkaProducer | None = None
-        self._partition_of = DefaultPartitioner()
 
     async def append(self, rows: Sequence[OutboxRow]) -> frozenset[str]:
         """Append all rows, in order within each key, durable on all in-sync replicas.
@@ -147,9 +157,10 @@ class KafkaLogWriter:
             raise unavailable(error) from None
         by_partition: dict[tuple[str, int], list[OutboxRow]] = {}
         for row in rows:
-            topic, key = row.draft.topic, row.draft.subject.encode()
+            topic = row.draft.topic
             if found := partitions[topic]:
-                by_partition.setdefault((topic, self._partition_of(key, found, found)), []).append(row)
+                place = place_among(row.draft.subject, len(found))
+                by_partition.setdefault((topic, found[place]), []).append(row)
         appends = [self._append_to(producer, where, rows) for where, rows in by_partition.items()]
         # All are waited for, also after a failure: two calls never append to one partition at once.
         outcomes = await asyncio.gather(*appends, return_exceptions=True)

@@ -10,14 +10,17 @@ from contextlib import aclosing
 from pathlib import Path
 
 import pytest
+from aiokafka.partitioner import DefaultPartitioner
 from confluent_kafka import Producer
+from hypothesis import given
+from hypothesis import strategies as st
 
 from deploy.devstack.stack import DevStack
 from shared.envelope.headers import decode_headers
 from shared.exchange.message import Record
 from shared.kernel.errors import Unavailable
 from shared.kernel.ids import uuid7
-from shared.runtime.kafka import KafkaAccess, KafkaLogWriter
+from shared.runtime.kafka import KafkaAccess, KafkaLogWriter, place_among
 from shared.runtime.ports import OutboxRow
 from shared.runtime.reader import Coordinate, LogReader
 from tests.shared.runtime.builders import draft, stamped
@@ -89,6 +92,13 @@ async def test_a_key_goes_where_other_kafka_clients_put_it(
         partitions_by_key.setdefault(record.key, []).append(record.partition)
     assert len({tuple(found) for found in partitions_by_key.values()}) > 1
     assert all(len(found) == 2 and found[0] == found[1] for found in partitions_by_key.values())
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=64), st.integers(1, 64))
+def test_a_key_has_the_place_that_the_library_gives_it_however_often_it_is_asked(key: str, count: int) -> None:
+    partitions = list(range(count))
+    expected = DefaultPartitioner()(key.encode(), partitions, partitions)
+    assert [place_among(key, count) for _ in range(3)] == [expected] * 3
 
 
 async def test_the_largest_rows_an_outbox_can_hold_are_appended(access: KafkaAccess, topic: str) -> None:
