@@ -13,6 +13,9 @@ from typing import Any
 
 MAX_INTEGER = 2**53 - 1
 
+# Made once: a union of types that stands in a call is made at every call.
+_SCALARS = (str, bool, type(None))
+_ARRAYS = (list, tuple)
 _ENCODE = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"), sort_keys=True).encode
 
 
@@ -28,12 +31,12 @@ def digest(data: bytes) -> str:
 
 
 def _check(value: Any) -> None:
-    if value is None or isinstance(value, bool | str):
+    if isinstance(value, _SCALARS):
         return
     if isinstance(value, int):
         if abs(value) > MAX_INTEGER:
             raise ValueError("integer outside ±(2^53-1)")
-    elif isinstance(value, list | tuple):
+    elif isinstance(value, _ARRAYS):
         for item in value:
             _check(item)
     elif isinstance(value, dict):
