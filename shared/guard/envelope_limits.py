@@ -11,6 +11,8 @@ import json
 import re
 from typing import Any, NoReturn
 
+from pydantic_core import from_json
+
 from shared.contracts.base import Contract
 from shared.kernel.errors import Refused
 
@@ -18,9 +20,11 @@ BODY_BYTES_MAX = 32_768
 DEPTH_MAX = 6
 NODES_MAX = 600
 INTEGER_DIGITS_MAX = 19
+_INTEGER_END = 10**INTEGER_DIGITS_MAX
 KEY_CHARACTERS_MAX = 40
 STRING_CHARACTERS_MAX = 2_048
 
+_PLAIN_TYPE = "application/json"
 _CONTENT_TYPE = re.compile(r'application/json(?:\s*;\s*charset="?utf-8"?)?', re.IGNORECASE)
 _BOMS = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
 
@@ -34,7 +38,8 @@ def parse_body(content_type: str | None, content_encoding: str | None, body: byt
     _check_kind(content_type, content_encoding)
     if len(body) > BODY_BYTES_MAX:
         raise _too_large(BODY_BYTES_MAX)
-    return _within_limits(_load(_text(body)))
+    text = _text(body)
+    return _plain(text) or _within_limits(_load(text))
 
 
 def parse_list(
@@ -67,7 +72,7 @@ def _item(item: Any) -> dict[str, Any] | Refused:
 
 
 def _check_kind(content_type: str | None, content_encoding: str | None) -> None:
-    if content_type is None or not _CONTENT_TYPE.fullmatch(content_type.strip()):
+    if content_type is None or not (content_type == _PLAIN_TYPE or _CONTENT_TYPE.fullmatch(content_type.strip())):
         raise Refused("body_content_type", "send application/json", status=415)
     if content_encoding not in (None, "", "identity"):
         raise Refused("body_content_encoding", "send the body without content encoding", status=415)
@@ -125,6 +130,47 @@ _DECODER = json.JSONDecoder(
 )
 
 
+def _plain(text: str) -> dict[str, Any] | None:
+    """What `_within_limits` returns for `text`, when that is plain to see: all names are ours, nothing is escaped.
+
+    Without escapes there are two quotes a string: as many as the tree has strings, unless a name repeated lost some.
+    """
+    if "\\" in text:
+        return None
+    try:
+        tree = from_json(text, cache_strings="none")  # a cache would keep values of class S3
+    except ValueError:
+        return None
+    if type(tree) is not dict:
+        return None
+    names = _names_within_limits()
+    nodes, strings = 1, 0
+    level: list[Any] = [tree]
+    for _ in range(DEPTH_MAX):
+        below: list[Any] = []
+        for container in level:
+            nodes += len(container)
+            if type(container) is dict:
+                if not names.issuperset(container):
+                    return None
+                strings += len(container)
+                container = container.values()
+            for child in container:
+                kind = type(child)
+                if kind is str:
+                    strings += 1
+                    if len(child) > STRING_CHARACTERS_MAX:
+                        return None
+                elif kind is dict or kind is list:
+                    below.append(child)
+                elif kind is float or (kind is int and not -_INTEGER_END < child < _INTEGER_END):
+                    return None
+        if not below:
+            return tree if nodes <= NODES_MAX and 2 * strings == text.count('"') else None
+        level = below
+    return None
+
+
 def _within_limits(tree: Any) -> dict[str, Any]:
     if not isinstance(tree, dict):
         raise Refused("body_not_object", "send a JSON object")
@@ -141,7 +187,7 @@ def _within_limits(tree: Any) -> dict[str, Any]:
                     where = _pointer_to(tree, container)
                     raise Refused("body_key_repeated", "each name once in an object", field=where)
                 for key in container:
-                    if len(key) > KEY_CHARACTERS_MAX or not key.isascii():
+                    if not _is_name(key):
                         raise Refused("body_key", f"names are ASCII and at most {KEY_CHARACTERS_MAX} characters")
                 children: Any = container.values()
             else:
@@ -159,6 +205,10 @@ def _within_limits(tree: Any) -> dict[str, Any]:
             return tree
         level = below
     raise Refused("body_too_deep", f"at most {DEPTH_MAX} levels", field=_pointer_to(tree, level[0]))
+
+
+def _is_name(key: str) -> bool:
+    return len(key) <= KEY_CHARACTERS_MAX and key.isascii()
 
 
 def _is_scalar_text(text: str) -> bool:
@@ -190,6 +240,15 @@ def _pointer_to(tree: Any, wanted: Any) -> str:
 
 @functools.cache
 def _field_names() -> frozenset[str]:
+    return _names_of_contracts()
+
+
+@functools.cache
+def _names_within_limits() -> frozenset[str]:
+    return frozenset(name for name in _names_of_contracts() if _is_name(name))
+
+
+def _names_of_contracts() -> frozenset[str]:
     names: set[str] = set()
     models: list[type[Contract]] = [Contract]
     while models:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.guard import parse_body, parse_list
-from shared.guard.envelope_limits import BODY_BYTES_MAX, NODES_MAX
+from shared.guard.envelope_limits import BODY_BYTES_MAX, NODES_MAX, _load, _plain, _within_limits
 from shared.kernel.errors import Refused
 from tests.guard_report.structural import structural
 
@@ -126,3 +126,82 @@ def test_what_is_read_is_what_was_written_or_refused_with_a_code(tree: dict[str,
 def test_no_bytes_do_anything_but_parse_or_be_refused(body: bytes) -> None:
     read = outcome(JSON, None, body)
     assert isinstance(read, dict) or read.code.startswith("body_")
+
+
+_pieces = st.sampled_from(
+    [
+        *'{}[]:,"- \n\\0',
+        '"items"',
+        '"asn"',
+        '"url"',
+        "null",
+        "true",
+        "1.0",
+        "1e5",
+        "NaN",
+        "-Infinity",
+        "9" * 19,
+        "1" * 20,
+    ]
+)
+_names = st.sampled_from(["items", "asn", "url", "kind", "other"])
+
+
+@st.composite
+def _spoilt(draw: st.DrawFn) -> str:
+    """An object with names of ours, where some pieces are replaced or put in."""
+    text = json.dumps(draw(st.dictionaries(_names, _values, max_size=4)), ensure_ascii=draw(st.booleans()))
+    for _ in range(draw(st.integers(0, 2))):
+        at = draw(st.integers(0, len(text)))
+        text = text[:at] + draw(_pieces) + text[at + draw(st.integers(0, 2)) :]
+    return text
+
+
+def same_as_slowly(text: str) -> bool:
+    """Whether the quick reading of `text`, when there is one, is what the slow one returns."""
+    quick = _plain(text)
+    return quick is None or repr(quick) == repr(_within_limits(_load(text)))
+
+
+@given(_spoilt())
+@settings(max_examples=300, deadline=None)
+def test_what_is_read_quickly_is_what_is_read_slowly(text: str) -> None:
+    assert same_as_slowly(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"asn":1,"asn":1}',
+        '{"asn":"1","asn":"1"}',
+        '{"asn":{"kind":"x"},"asn" :{"kind":"y"}}',
+        '{"items":[{"asn":1,"asn":1}]}',
+        '{"asn":1.0}',
+        '{"asn":1e2}',
+        '{"asn":-NaN}',
+        '{"asn":10000000000000000000}',
+        '{"asn":-10000000000000000000}',
+        '{"asn":01}',
+        '{"value":"\\ud800"}',
+        '{"value":"\x00"}',
+        '{"value":"' + "x" * 2_049 + '"}',
+        '{"unknown":1}',
+        '{"items":[[[[[[]]]]]]}',
+        '{"items":[' + ",".join(["0"] * NODES_MAX) + "]}",
+        '{"asn":1}{}',
+        '{"asn":1}\x0c',
+        "[]",
+        '"asn"',
+        "",
+    ],
+)
+def test_what_is_not_plainly_within_the_limits_is_not_read_quickly(text: str) -> None:
+    assert _plain(text) is None
+
+
+def test_an_ordinary_body_is_read_quickly() -> None:
+    text = (
+        '{"items": [{"kind": "é:", "asn": -0}, {}], "value": 9999999999999999999, "priority": null, "exercise": true}'
+    )
+    assert _plain(text) is not None
+    assert same_as_slowly(text)
