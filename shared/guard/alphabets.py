@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import math
 import string
+from typing import NamedTuple
 
 from shared.guard.signatures import FIRST_PAIRS
 
@@ -38,13 +39,27 @@ BASE32 = tuple(
     for alphabet in BASE32_ALPHABETS
 )
 BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
+
+
+class NumberAlphabet(NamedTuple):
+    """Digits of a large number: their base and its bits, the table to their values, and which others there are.
+
+    Without both cases of letters `others` counts digits folded to lower case.
+    """
+
+    base: int
+    bits: float
+    table: bytes
+    others: bytes
+
+
 #: Alphabets in which a file is written as one large number, by base.
 NUMBER_ALPHABETS = tuple(
-    (
+    NumberAlphabet(
         len(alphabet),
         math.log2(len(alphabet)),
         bytes.maketrans(alphabet.encode(), ALL[: len(alphabet)]),
-        frozenset(alphabet.encode()),
+        ALPHANUMERIC.translate(None, alphabet.encode()),
     )
     for alphabet in (
         BASE58,
@@ -60,7 +75,7 @@ NUMBER_ALPHABETS = tuple(
     )
 )
 #: Of these, those with letters of both cases.
-BOTH_CASES = tuple(alphabet for alphabet in NUMBER_ALPHABETS if alphabet[0] > 36)
+BOTH_CASES = tuple(alphabet for alphabet in NUMBER_ALPHABETS if alphabet.base > 36)
 HEAD_PAIRS = frozenset(int.from_bytes(pair, "big") for pair in FIRST_PAIRS)
 #: Also the pairs after leading zeros that a number loses: icons, JPEG 2000 and XL, boxes of ISO base media.
 NUMBER_PAIRS = (
@@ -92,21 +107,34 @@ FIRST_DIGITS = FIRST_STANDARD | {digits.translate(TO_URLSAFE) for digits in FIRS
 DISGUISES = tuple(
     (table, frozenset(digits.translate(table) for digits in FIRST_DIGITS)) for table in (SWAPCASE, ROT13, ATBASH)
 )
-#: Alphabets of 64 digits in other orders: xxencode, crypt, bcrypt, BinHex, uuencode, digits first. Each with the
-#: table to the standard order, what is not in it, and the first three digits of a file.
-BASE64_ORDERS = tuple(
-    (
+
+
+def _order(alphabet: bytes) -> tuple[bytes, bytes, frozenset[bytes]]:
+    back = bytes.maketrans(STANDARD.encode(), alphabet)
+    return (
         bytes.maketrans(alphabet, STANDARD.encode()),
-        bytes(set(ALL) - set(alphabet)),
-        frozenset(digits.translate(bytes.maketrans(STANDARD.encode(), alphabet)) for digits in FIRST_STANDARD),
+        ALL.translate(None, alphabet),
+        frozenset(digits.translate(back) for digits in FIRST_STANDARD),
     )
-    for alphabet in (
-        ("+-" + NUMERALS + UPPER + LOWER).encode(),
-        ("./" + NUMERALS + UPPER + LOWER).encode(),
-        ("./" + UPPER + LOWER + NUMERALS).encode(),
-        (NUMERALS + LOWER + UPPER + "-_").encode(),
-        (NUMERALS + UPPER + LOWER + "-_").encode(),
-        b"!\"#$%&'()*+,-012345689@ABCDEFGHIJKLMNPQRSTUVXYZ[`abcdefhijklmpqr",
-        bytes(range(32, 96)),
+
+
+#: Alphabets of 64 digits in other orders, each with the table to the standard order, what is not in it, and the
+#: first three digits of a file. First those with all letters and digits: xxencode, crypt, bcrypt, digits first.
+ALPHANUMERIC_ORDERS = tuple(
+    map(
+        _order,
+        (
+            ("+-" + NUMERALS + UPPER + LOWER).encode(),
+            ("./" + NUMERALS + UPPER + LOWER).encode(),
+            ("./" + UPPER + LOWER + NUMERALS).encode(),
+            (NUMERALS + LOWER + UPPER + "-_").encode(),
+            (NUMERALS + UPPER + LOWER + "-_").encode(),
+        ),
     )
+)
+FIRST_IN_ALPHANUMERIC_ORDERS = frozenset[bytes]().union(*(first for _, _, first in ALPHANUMERIC_ORDERS))
+#: BinHex and uuencode.
+PUNCTUATED_ORDERS = (
+    _order(b"!\"#$%&'()*+,-012345689@ABCDEFGHIJKLMNPQRSTUVXYZ[`abcdefhijklmpqr"),
+    _order(bytes(range(32, 96))),
 )

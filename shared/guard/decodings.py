@@ -14,18 +14,20 @@ import functools
 import itertools
 import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from shared.guard.alphabets import (
+    ALPHANUMERIC,
+    ALPHANUMERIC_ORDERS,
     BASE32,
     BASE45,
     BASE45_PUNCTUATION,
-    BASE64_ORDERS,
     BASE85_DIGITS,
     BASE91,
     BOTH_CASES,
     DISGUISES,
     FIRST_DIGITS,
+    FIRST_IN_ALPHANUMERIC_ORDERS,
     HEAD_PAIRS,
     HEX_DIGITS,
     INVERTED,
@@ -34,11 +36,13 @@ from shared.guard.alphabets import (
     NOT_LETTERS,
     NUMBER_ALPHABETS,
     NUMBER_PAIRS,
+    PUNCTUATED_ORDERS,
     PUNCTUATION,
     ROT13,
     ROT47,
     URLSAFE,
     Z85,
+    NumberAlphabet,
 )
 
 DIGITS_MIN = 24
@@ -46,6 +50,7 @@ _HEAD_BYTES = 66
 _HEAD_DIGITS = 88
 _NUMBER_DIGITS = 256
 
+_PADDING = (b"", b"", b"==", b"=")
 _HEX_ESCAPE = re.compile(rb"0[xX]|\\+x|\\+u00|&#x|[Uu]\+00|[^0-9A-Fa-f]")
 _NUMBER = re.compile(rb"-?\d+")
 #: Different characters of `PUNCTUATION` from which a text may be in an alphabet of more than 64 digits.
@@ -66,7 +71,7 @@ def whole(text: bytes) -> Iterator[bytes]:
 def heads(text: bytes) -> Iterator[bytes]:
     """Decodings of `text` in rarer alphabets and simple disguises, where their first bytes can begin a file."""
     digits = text.translate(None, NOT_ALPHANUMERIC)
-    if _is_hexadecimal(digits):
+    if not digits.translate(None, HEX_DIGITS):
         if len(digits) >= DIGITS_MIN:
             yield from _disguised_hexadecimal(digits)
             yield from _few_symbols(digits)
@@ -77,12 +82,17 @@ def heads(text: bytes) -> Iterator[bytes]:
         folded = digits.lower()
         if folded == digits or digits.upper() == digits:
             yield from _rare_base32(folded)
-        yield from _number_heads(digits, folded)
+            yield from _number_heads(digits, folded, NUMBER_ALPHABETS)
+        else:
+            yield from _number_heads(digits, folded, BOTH_CASES)
         yield from _few_symbols(digits)
     yield from _number_lists(text)
-    if len(PUNCTUATION.intersection(text)) >= _PUNCTUATION_MIN:
+    if len(digits) == len(text):
+        return
+    others = text.translate(None, ALPHANUMERIC)
+    if len(PUNCTUATION.intersection(others)) >= _PUNCTUATION_MIN:
         yield from _punctuated(text)
-    if not BASE45_PUNCTUATION.isdisjoint(text) and text.upper() == text:
+    if not BASE45_PUNCTUATION.isdisjoint(others) and text.upper() == text:
         yield _base45(text)
 
 
@@ -112,8 +122,9 @@ def _whole_base64(text: bytes) -> Iterator[bytes]:
     urlsafe = text.translate(None, NOT_BASE64)
     if len(urlsafe) < DIGITS_MIN:
         return
+    standard = urlsafe.translate(URLSAFE)
     for skipped in range(4):
-        yield _base64(urlsafe[skipped:])
+        yield _standard_base64(standard[skipped:])
     uncut = urlsafe.translate(None, b"-_")
     alphanumeric = uncut.translate(None, b"+/")
     if len(uncut) < len(urlsafe):
@@ -124,8 +135,12 @@ def _whole_base64(text: bytes) -> Iterator[bytes]:
 
 def _base64(digits: bytes) -> bytes:
     """Digits of either base64 alphabet and no others; a last digit that completes no byte is dropped."""
-    usable = digits[:-1] if len(digits) % 4 == 1 else digits
-    return binascii.a2b_base64(usable.translate(URLSAFE) + b"=" * (-len(usable) % 4))
+    return _standard_base64(digits.translate(URLSAFE))
+
+
+def _standard_base64(digits: bytes) -> bytes:
+    surplus = len(digits) % 4
+    return binascii.a2b_base64(digits[:-1] if surplus == 1 else digits + _PADDING[surplus])
 
 
 def _hexadecimal(digits: bytes) -> bytes:
@@ -133,8 +148,9 @@ def _hexadecimal(digits: bytes) -> bytes:
 
 
 def _rare_base64(text: bytes) -> Iterator[bytes]:
-    head = text[:64]
-    for table, others, first in BASE64_ORDERS:
+    start, head = text[:3], text[:64]
+    is_none = start.isalnum() and start not in FIRST_IN_ALPHANUMERIC_ORDERS
+    for table, others, first in PUNCTUATED_ORDERS if is_none else (*ALPHANUMERIC_ORDERS, *PUNCTUATED_ORDERS):
         if head.translate(None, others)[:3] in first:
             yield _base64(text.translate(table, others))
     digits = text.translate(None, NOT_BASE64)
@@ -149,9 +165,10 @@ def _rare_base64(text: bytes) -> Iterator[bytes]:
             yield _base64(backwards[skipped:])
     if backwards[:3].translate(ROT13) in FIRST_DIGITS:
         yield _base64(backwards.translate(ROT13))
-    for size in (4, 2):
-        if _regrouped(digits[:4], size)[:3] in FIRST_DIGITS:
-            yield _base64(_regrouped(digits, size))
+    if digits[3:0:-1] in FIRST_DIGITS:
+        yield _base64(_regrouped(digits, 4))
+    if digits[1::-1] + digits[3:4] in FIRST_DIGITS:
+        yield _base64(_regrouped(digits, 2))
     for first_digit in (0, 1):
         if digits[first_digit : first_digit + 6 : 2] in FIRST_DIGITS:
             yield _base64(digits[first_digit::2])
@@ -195,26 +212,22 @@ def _binary(digits: bytes, base: int, bits: int) -> bytes:
     return (int(digits, base) >> surplus).to_bytes(len(digits) * bits // 8, "big") if digits else b""
 
 
-def _number_heads(digits: bytes, folded: bytes) -> Iterator[bytes]:
+def _number_heads(digits: bytes, folded: bytes, alphabets: Sequence[NumberAlphabet]) -> Iterator[bytes]:
     """`digits` as one number, with the zeros that a number may have lost, where it can begin a file.
 
     The first five digits and floating point are exact enough for the first two bytes, and spare the number itself
     nearly always.
     """
-    used = frozenset(digits)
-    one_case = folded == digits or digits.upper() == digits
-    used_folded = frozenset(folded)
-    for base, bits, table, alphabet in NUMBER_ALPHABETS if one_case else BOTH_CASES:
+    beyond = len(digits) - 5
+    for base, bits, table, others in alphabets:
         written = digits if base > 36 else folded
-        if not (used if base > 36 else used_folded) <= alphabet:
+        if others and written.translate(None, others) != written:
             continue
         first, second, third, fourth, fifth = written[:5].translate(table)
         leading = (((first * base + second) * base + third) * base + fourth) * base + fifth
-        if leading:
-            magnitude = (math.log2(leading) + bits * (len(written) - 5)) / 8
-            if int(256.0 ** (magnitude % 1 + 1)) in NUMBER_PAIRS:
-                number = _left_trimmed(_number(written.translate(table), base))
-                yield from (number, b"\x00\x00" + number, b"\x00\x00\x00" + number)
+        if leading and int(256.0 ** ((math.log2(leading) + bits * beyond) / 8 % 1 + 1)) in NUMBER_PAIRS:
+            number = _left_trimmed(_number(written.translate(table), base))
+            yield from (number, b"\x00\x00" + number, b"\x00\x00\x00" + number)
 
 
 def _number(values: bytes, base: int) -> int:

@@ -23,11 +23,13 @@ from shared.guard.signatures import (
     begins_with_content,
     begins_with_sound,
     find_content,
+    find_content_in_any,
     inflated,
     inflated_inside,
     inflated_raw,
+    may_hold_content,
 )
-from shared.guard.structure import is_structured
+from shared.guard.structure import RUN_DIGITS_MIN, is_structured
 from shared.guard.tokens import DIGIT_BITS
 from shared.kernel.errors import Refused
 
@@ -36,6 +38,8 @@ DEPTH_MAX = 3
 CARRIED_BYTES_MIN = 26
 #: Shorter texts hold no file: not even in ideographs, at 14 bits each.
 TEXT_CHARACTERS_MIN = 8
+#: Shorter texts are no file as they stand.
+CONTENT_CHARACTERS_MIN = 20
 #: Pieces from this size on show the head of a file by themselves.
 LONG_BYTES_MIN = 40
 #: The same for text of symbols, rare ideographs and raw bytes, which nobody writes by hand.
@@ -56,11 +60,17 @@ _LONG_RUN = re.compile(r"[A-Za-z0-9+/_-]{40,}")
 
 def check_content(texts: Split) -> None:
     """Raise `Refused` with a code `guard_recognise_…` when a value, or several joined, decode to a file."""
+    long = [part.text for part in texts.parts if len(part.text) >= CONTENT_CHARACTERS_MIN]
+    is_suspect = may_hold_content([text for text in long if text.isascii()])
     for part in texts.parts:
         text = part.text
         if len(text) < TEXT_CHARACTERS_MIN:
             continue
-        if len(text) >= 20 and find_content(text.encode("utf-8", "surrogateescape")):
+        if (
+            len(text) >= CONTENT_CHARACTERS_MIN
+            and (is_suspect or not text.isascii())
+            and find_content(text.encode("utf-8", "surrogateescape"))
+        ):
             _refuse("content", _NO_FILE, part.path)
         if _is_worth_decoding(part):
             _check(text, part.path)
@@ -88,12 +98,12 @@ def check_content(texts: Split) -> None:
 
 
 #: Which of the decodings of `whole` are looked into: the first, and the first after the alignments of base64.
-_CLOSELY = frozenset({0, 4})
+_CLOSELY = slice(0, 5, 4)
 _NO_FILE = "no file, however encoded, in any field or over several"
 
 
 def _check_structure(text: str, path: Path) -> None:
-    if is_structured(text.encode("utf-8", "surrogateescape")):
+    if len(text) >= RUN_DIGITS_MIN and is_structured(text.encode("utf-8", "surrogateescape")):
         _refuse("structure", "long codes are random or readable", path)
 
 
@@ -134,14 +144,15 @@ def _text_holds_content(text: str, depth: int, *, heads_only: bool = False) -> b
             return True
         text = unicodedata.normalize("NFKC", text)
     data = text.encode("ascii", "ignore")
-    if find_content(data):
+    if may_hold_content((text,)) and find_content(data):
         return True
     if len(data) < DIGITS_MIN:
         return False
-    for number, decoded in enumerate(() if heads_only else whole(data)):
-        if find_content(decoded) or inflated(decoded) is not None:
+    if not heads_only:
+        decodings = list(whole(data))
+        if find_content_in_any(decodings) or any(inflated(decoded) is not None for decoded in decodings):
             return True
-        if number in _CLOSELY and _holds_closely(decoded, depth - 1):
+        if any(_holds_closely(decoded, depth - 1) for decoded in decodings[_CLOSELY]):
             return True
     return any(map(_head_holds_content, heads(data)))
 

@@ -10,7 +10,7 @@ import bz2
 import lzma
 import re
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 
 #: At least five improbable bytes each: these count at any offset.
 SIGNATURES: tuple[bytes, ...] = (
@@ -90,22 +90,22 @@ SIGNATURES: tuple[bytes, ...] = (
 _PATTERNS: tuple[bytes, ...] = (
     rb"ftyp(?:isom|iso[2-9]|mp4[12v]|avi[fs1]|M4[ABVP] |qt  |3g[pe2][1-9a-z]|mif1|msf1|hei[cmsx]|hev[cx]|jp2 |dash)",
     rb"RIFF[\s\S]{4}(?:WEBP|WAVE|AVI )",
-    rb"\xff\xd8\xff[\xe0-\xef\xdb\xc4\xc0\xc2\xfe]\x00[\x04-\xff](?:[\s\S]{2,60}\xff|JFIF|Exif)",
     rb"<(?:[sS][vV][gG][\s>/]|\?xml|!(?:doctype|DOCTYPE)|html[\s>]|img\s|script)",
     rb"data:(?:image|video|audio|application|text)/[a-z0-9.+-]+[;,]",
 )
+_JPEG = rb"\xff\xd8\xff[\xe0-\xef\xdb\xc4\xc0\xc2\xfe]\x00[\x04-\xff](?:[\s\S]{2,60}\xff|JFIF|Exif)"
 
 
-def _one_pattern() -> re.Pattern[bytes]:
-    """All of the above as one expression, grouped by first byte: one pass instead of a hundred."""
+def _one_pattern(signatures: Iterable[bytes], patterns: Iterable[bytes]) -> bytes:
+    """All of them as one expression, grouped by first byte: one pass instead of a hundred."""
     groups: dict[bytes, list[bytes]] = {}
-    for signature in SIGNATURES:
+    for signature in signatures:
         groups.setdefault(signature[:1], []).append(re.escape(signature[1:]))
     grouped = (re.escape(first) + b"(?:" + b"|".join(rest) + b")" for first, rest in groups.items())
-    return re.compile(b"|".join((*grouped, *_PATTERNS)))
+    return b"|".join((*grouped, *patterns))
 
 
-_CONTENT = _one_pattern()
+_CONTENT = re.compile(_one_pattern(SIGNATURES, (*_PATTERNS, _JPEG)))
 _NETPBM = re.compile(rb"P[1-6][\s#][\s\S]{0,24}?\d+\s+\d+\s")
 _INFLATED_MAX = 65_536
 
@@ -115,15 +115,35 @@ def find_content(data: bytes) -> bool:
     return len(data) >= 8 and (_CONTENT.search(data) is not None or begins_with_content(data))
 
 
+def find_content_in_any(several: Sequence[bytes]) -> bool:
+    """Whether `find_content` finds something in one of `several`. Together they are searched once."""
+    if any(map(begins_with_content, several)) or _CONTENT.search(b"\x00".join(several)):
+        return any(map(find_content, several))
+    return False
+
+
+def may_hold_content(texts: Iterable[str]) -> bool:
+    """False when `find_content` finds nothing in any of `texts`, and one pass over all of them together shows it.
+
+    Most signatures have bytes that printable ASCII does not; a space before each text stands for its beginning.
+    """
+    joined = " ".join(("", *texts))
+    return not (joined.isascii() and joined.isprintable()) or _PRINTABLE_CONTENT.search(joined) is not None
+
+
 def begins_with_content(data: bytes) -> bool:
     """Whether `data` begins with a file, by a short signature and the structure after it. Below a microsecond.
 
     A box of ISO base media is also known without its leading zeros, which a large number loses.
     """
     head = data[:2]
-    if (head in _HEADS and _HEADS[head](data)) or (head in _PREFIXES and data.startswith(_PREFIXES[head])):
+    if head in FIRST_PAIRS and (
+        (head in _HEADS and _HEADS[head](data))
+        or (head in _PREFIXES and data.startswith(_PREFIXES[head]))
+        or (head == b"\x00\x00" and data[4:8] in _BOX_TYPES)
+    ):
         return True
-    return (data[4:8] in _BOX_TYPES and data[:2] == b"\x00\x00") or (data[1:5] in _BOX_TYPES and data[5:9].isalnum())
+    return data[1:5] in _BOX_TYPES and data[5:9].isalnum()
 
 
 def begins_with_sound(data: bytes) -> bool:
@@ -135,6 +155,8 @@ def begins_with_sound(data: bytes) -> bool:
 def inflated(data: bytes) -> bytes | None:
     """What `data` holds when it is a compressed stream; None when it is not. At most 64 KiB are inflated."""
     head = data[:2]
+    if head not in FIRST_PAIRS:
+        return None
     try:
         if head == b"\x1f\x8b" or (head[:1] in (b"\x78", b"\x58", b"\x68") and int.from_bytes(head, "big") % 31 == 0):
             return _inflate(data, 47)
@@ -289,4 +311,20 @@ _PREFIXES: dict[bytes, tuple[bytes, ...]] = {
 FIRST_PAIRS: frozenset[bytes] = frozenset(
     {*_HEADS, *_PREFIXES, b"\x1f\x8b", b"\x5d\x00", b"\xfd7"}
     | {bytes((first, second)) for first in b"\x58\x68\x78" for second in range(256) if (first << 8 | second) % 31 == 0}
+)
+
+
+def _is_printable(data: bytes) -> bool:
+    return data.isascii() and data.decode().isprintable()
+
+
+_PRINTABLE_CONTENT = re.compile(
+    _one_pattern(
+        filter(_is_printable, SIGNATURES),
+        (
+            *_PATTERNS,
+            b" (?:" + b"|".join(map(re.escape, filter(_is_printable, _HEADS))) + b")",
+            b" .(?:" + b"|".join(_BOX_TYPES) + b")",
+        ),
+    ).decode()
 )

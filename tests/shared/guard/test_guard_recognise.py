@@ -13,7 +13,14 @@ from hypothesis import strategies as st
 from shared.guard import ALL_STAGES, Stage, inspect
 from shared.guard.decodings import heads, whole
 from shared.guard.disguises import begins_in_disguise
-from shared.guard.signatures import find_content, inflated, inflated_raw
+from shared.guard.signatures import (
+    SIGNATURES,
+    find_content,
+    find_content_in_any,
+    inflated,
+    inflated_raw,
+    may_hold_content,
+)
 from shared.guard.structure import is_structured
 from tests.guard_report.attempts import STAGES, as_bytes
 from tests.guard_report.attempts import refusal as code_of
@@ -180,3 +187,27 @@ def test_the_stage_is_what_refuses() -> None:
     submission = located(f"https://site.example/?token={b64u(PICTURE)[:150]}")
     assert refusal(submission)[0] == "guard_recognise_content"
     inspect(submission, stages=ALL_STAGES - {"recognise"})
+
+
+_heads = st.sampled_from(
+    [*SIGNATURES, *PAYLOADS.values(), b"data:image/png;", b"<svg ", b"P3 8 8 8 8", b"\x18ftypisom"]
+)
+_texts = st.one_of(
+    st.builds(
+        lambda before, head, after: before + head[:40] + after, st.binary(max_size=3), _heads, st.binary(max_size=30)
+    ),
+    st.builds(lambda head, after: head[:9] + after, _heads, st.text("abcXYZ019-./ ", max_size=30).map(str.encode)),
+    st.text("abPNGIF89<sv %-.", max_size=40).map(str.encode),
+)
+
+
+@given(st.lists(_texts, max_size=5))
+@settings(max_examples=300, deadline=None)
+def test_a_file_among_several_texts_is_found_as_in_each_of_them(several: list[bytes]) -> None:
+    found = any(map(find_content, several))
+    assert find_content_in_any(several) == found
+    assert may_hold_content([data.decode("utf-8", "surrogateescape") for data in several]) or not found
+
+
+def test_ordinary_texts_are_looked_through_once() -> None:
+    assert not may_hold_content(["holiday-garden", "Zdjecia", "q7Xz9LmP2kVb8RtY", "mail.example"])
