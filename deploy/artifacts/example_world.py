@@ -18,8 +18,8 @@ from shared.contracts.policy import Policy
 from shared.contracts.referral import ReferralSubmission
 from shared.envelope.keys import OpeningKey, SigningKey
 from shared.exchange.facts import ReadFacts, read_facts
+from shared.exchange.letters import clear_of
 from shared.exchange.minimise import whole_record
-from shared.exchange.prepare import clear_of
 from shared.kernel.canonical import digest
 from shared.kernel.clock import rfc3339
 from shared.kernel.errors import Defect

@@ -93,14 +93,18 @@ class PostgresServer:
         draft.rename(self._data)
 
     def _configuration(self) -> str:
-        """Settings. Terse errors and no statements: a log line never holds a value of a row."""
+        """Settings. Terse errors and no statements: a log line never holds a value of a row.
+
+        A new cluster has no old log segments to use again; filling each new one with zeros first would write all twice.
+        """
         return f"""\
 listen_addresses = '127.0.0.1'
 port = {self._port}
 unix_socket_directories = ''
 password_encryption = 'scram-sha-256'
 max_connections = 200
-shared_buffers = '64MB'
+shared_buffers = '256MB'
+wal_init_zero = off
 timezone = 'UTC'
 log_timezone = 'UTC'
 log_error_verbosity = 'terse'

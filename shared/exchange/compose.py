@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
-from typing import Any
+from typing import Any, NotRequired, TypedDict, Unpack
 from uuid import UUID
 
 from pydantic_core import to_json
@@ -24,7 +24,35 @@ from shared.vocabulary.answers import Outcome
 AUDIT = "audit"
 
 
-def compose(
+class Letter:
+    """A message that is addressed: seal it, then take its draft. One that has no sealed part needs no sealing."""
+
+    __slots__ = ("_clear", "_fields", "_sealed", "_sealing", "message_id")
+
+    def __init__(
+        self, clear: Mapping[str, Any], sealing: tuple[bytes, SealingKey, SealContext] | None, fields: dict[str, Any]
+    ) -> None:
+        """`fields` are those of the draft but its body."""
+        self.message_id: UUID = fields["message_id"]
+        self._clear = clear
+        self._sealing = sealing
+        self._fields = fields
+        self._sealed: str | None = None
+
+    def seal(self) -> None:
+        """Raises `Refused("sealed_too_large")`."""
+        if self._sealing is not None:
+            self._sealed = seal(*self._sealing)
+
+    def draft(self) -> Draft:
+        value: dict[str, Any] = {"clear": self._clear}
+        if self._sealing is not None:
+            assert self._sealed is not None
+            value["sealed"] = self._sealed
+        return Draft(body=to_json(value), **self._fields)
+
+
+def address(
     message: MessageType,
     clear: Mapping[str, Any] | Contract,
     *,
@@ -37,8 +65,8 @@ def compose(
     at: datetime,
     decided_at: datetime | None = None,
     traceparent: str | None = None,
-) -> Draft:
-    """Seal, address and write one message under a new id. `sealed` is the plaintext of its sealed part.
+) -> Letter:
+    """Address one message under a new id. `sealed` is the plaintext of its sealed part.
 
     Raises `Refused("recipient_unknown")` when the directory has no such recipient or no key to seal for it.
     """
@@ -47,24 +75,45 @@ def compose(
     if instance is None:
         raise Refused("recipient_unknown", field="/recipient")
     body = clear if isinstance(clear, Mapping) else clear.model_dump(mode="json", exclude_none=True)
-    value: dict[str, Any] = {"clear": body}
+    sealing = None
     if sealed is not None:
         context = seal_context(message, message_id, str(subject), clear=body, sender=sender, recipient=recipient)
-        value["sealed"] = seal(sealed, _sealing_key(directory, recipient, instance.id, at=at), context)
-    return Draft(
-        message_id=message_id,
-        message=message,
-        subject=str(subject),
-        sender=sender,
-        recipient=recipient,
-        recipient_instance=instance.id,
-        topic=instance.topic,
-        exercise=exercise,
-        body=to_json(value),
-        created_at=at,
-        decided_at=decided_at,
-        traceparent=traceparent,
-    )
+        sealing = (sealed, _sealing_key(directory, recipient, instance.id, at=at), context)
+    fields = {
+        "message_id": message_id,
+        "message": message,
+        "subject": str(subject),
+        "sender": sender,
+        "recipient": recipient,
+        "recipient_instance": instance.id,
+        "topic": instance.topic,
+        "exercise": exercise,
+        "created_at": at,
+        "decided_at": decided_at,
+        "traceparent": traceparent,
+    }
+    return Letter(body, sealing, fields)
+
+
+class Addressing(TypedDict):
+    """What `address` is told by name."""
+
+    sealed: NotRequired[bytes | None]
+    subject: UUID
+    sender: str
+    recipient: str
+    directory: DirectoryIndex
+    exercise: bool
+    at: datetime
+    decided_at: NotRequired[datetime | None]
+    traceparent: NotRequired[str | None]
+
+
+def compose(message: MessageType, clear: Mapping[str, Any] | Contract, **addressing: Unpack[Addressing]) -> Draft:
+    """Address, seal and write one message: `address` says what it takes and raises."""
+    letter = address(message, clear, **addressing)
+    letter.seal()
+    return letter.draft()
 
 
 def seal_context(

@@ -9,16 +9,15 @@ from typing import Any
 from uuid import UUID
 
 from shared.contracts.referral import ReferralContent, ReferralSubmission
-from shared.contracts.registry import NOTICE_ISSUED, REFERRAL_DECIDED, REFERRAL_OFFERED
-from shared.exchange.compose import compose, compose_fact
 from shared.exchange.facts import ReadFacts, read_facts
+from shared.exchange.letters import Emitted, Letters, write_letters
 from shared.exchange.message import Draft
-from shared.exchange.minimise import notice_record, referral_record, whole_record
+from shared.exchange.minimise import referral_record, whole_record
 from shared.guard import inspect
-from shared.kernel.errors import Defect, Refused
+from shared.kernel.errors import Refused
 from shared.kernel.ids import salt, uuid7
 from shared.routing.directory_index import DirectoryIndex, PartyEntry
-from shared.routing.engine import Outcome, PlannedEdge, Setting, judge
+from shared.routing.engine import Outcome, Setting, judge
 from shared.routing.policy_index import PolicyIndex
 from shared.vocabulary.routing import PartyKind, PartyStatus, WorkReason
 
@@ -29,36 +28,6 @@ class Documents:
 
     directory: DirectoryIndex
     policy: PolicyIndex
-
-
-@dataclass(frozen=True, slots=True)
-class Emitted:
-    """One edge and the message that carries it."""
-
-    edge: Mapping[str, Any]
-    message_id: UUID
-    notice_id: UUID | None
-
-    @property
-    def recipient(self) -> str:
-        return str(self.edge["recipient"])
-
-    @property
-    def purpose(self) -> str:
-        return str(self.edge["purpose"])
-
-    @property
-    def reason(self) -> str:
-        return str(self.edge["reason"])
-
-    @property
-    def rules(self) -> Sequence[str]:
-        rules: Sequence[str] = self.edge["rules"]
-        return rules
-
-    def as_json(self) -> dict[str, Any]:
-        stated = {"edge": self.edge, "message_id": str(self.message_id)}
-        return stated | ({"notice_id": str(self.notice_id)} if self.notice_id else {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +109,7 @@ def prepare_batch(filings: Sequence[Filing], *, documents: Documents, at: dateti
     Each stage goes over all of them before the next begins, as in `accept_batch`, and for the same reason.
     """
     works = [_Work(filing, documents, at) for filing in filings]
-    for stage in (_guard, _read, _judge, _address_all):
+    for stage in (_guard, _read, _judge, _address, _seal, _write):
         for work in works:
             if work.refused is None:
                 try:
@@ -170,86 +139,29 @@ def prepare_again(
     outcome = judge(read.facts, setting, salt=salt(), unknown=read.unknown)
     record = whole_record(content)
     edges = [edge for edge in outcome.edges if (edge.recipient, edge.terms.purpose) in only]
-    emitted, drafts, work_reason = _messages(
-        outcome,
-        edges,
-        record,
-        read=read,
-        referral_id=referral_id,
-        origin=origin,
-        superseded=sorted(only.values()),
-        traceparent=traceparent,
+    letters = write_letters(
+        outcome, edges, record, item_providers=read.item_providers, referral_id=referral_id, traceparent=traceparent
     )
-    found = {(each.recipient, each.purpose) for each in emitted}
+    letters.seal()
+    drafts = letters.drafts(read.facts, origin, superseded=sorted(only.values()))
+    found = {(each.recipient, each.purpose) for each in letters.emitted}
     dropped = tuple(message_id for key, message_id in only.items() if key not in found)
-    return Again(referral_id, origin.id, emitted, drafts, dropped, work_reason)
-
-
-def decided_fact(
-    outcome: Outcome,
-    emitted: Sequence[Emitted],
-    facts: Mapping[str, Any],
-    *,
-    work_reason: WorkReason | None,
-    referral_id: UUID,
-    origin: PartyEntry,
-    superseded: Sequence[UUID] = (),
-    traceparent: str | None = None,
-) -> Draft:
-    """The fact that tells audit the whole decision, with what was not sent and why."""
-    clear: dict[str, Any] = {
-        "referral_id": str(referral_id),
-        "revision": 1,
-        "origin": origin.id,
-        "exercise": outcome.setting.exercise,
-        "disposition": outcome.disposition.value,
-        "decision": outcome.ref,
-        "salt": outcome.salt,
-        "facts": facts,
-        "emitted": [each.as_json() for each in emitted],
-        "not_sent": outcome.not_sent,
-        "superseded": [str(message_id) for message_id in superseded],
-    }
-    if work_reason is not None:
-        clear["work_reason"] = work_reason.value
-    return compose_fact(
-        REFERRAL_DECIDED,
-        clear,
-        subject=referral_id,
-        instance=origin.instance,
-        directory=outcome.setting.directory,
-        exercise=outcome.setting.exercise,
-        at=outcome.setting.decided_at,
-        traceparent=traceparent,
-    )
-
-
-def clear_of(edge: PlannedEdge, outcome: Outcome, *, referral_id: UUID, notice_id: UUID | None) -> dict[str, Any]:
-    """The clear part of the message that carries `edge`: a notice if `notice_id` is given, else an offer."""
-    stated = edge.as_json()
-    origin = str(edge.facts["origin"])
-    common = {"exercise": outcome.setting.exercise, "decision": outcome.ref, "edge": stated}
-    if notice_id is None:
-        return {"referral_id": str(referral_id), "revision": 1, "origin": origin} | common
-    shared = {"basis": stated["basis"], "handling": stated["handling"]}
-    return {"notice_id": str(notice_id), "contact": origin} | shared | common
+    return Again(referral_id, origin.id, letters.emitted, drafts, dropped, letters.work_reason)
 
 
 class _Work:
     """One filing on its way through the stages: each sets what the next ones need, or the refusal that ends it."""
 
     __slots__ = (
-        "at", "documents", "drafts", "emitted", "filing", "outcome", "read", "record", "referral_id", "refused",
-        "work_reason",
+        "at", "documents", "drafts", "filing", "letters", "outcome", "read", "record", "referral_id", "refused",
     )  # fmt: skip
 
     read: ReadFacts
     outcome: Outcome
     record: dict[str, Any]
     referral_id: UUID
-    emitted: tuple[Emitted, ...]
+    letters: Letters
     drafts: tuple[Draft, ...]
-    work_reason: WorkReason | None
 
     def __init__(self, filing: Filing, documents: Documents, at: datetime) -> None:
         self.filing = filing
@@ -274,18 +186,25 @@ def _judge(work: _Work) -> None:
     work.outcome = judge(work.read.facts, setting, salt=salt(), unknown=work.read.unknown)
 
 
-def _address_all(work: _Work) -> None:
+def _address(work: _Work) -> None:
     work.record = whole_record(work.filing.submission)
     work.referral_id = uuid7()
-    work.emitted, work.drafts, work.work_reason = _messages(
+    work.letters = write_letters(
         work.outcome,
         work.outcome.edges,
         work.record,
-        read=work.read,
+        item_providers=work.read.item_providers,
         referral_id=work.referral_id,
-        origin=work.filing.origin,
         traceparent=work.filing.traceparent,
     )
+
+
+def _seal(work: _Work) -> None:
+    work.letters.seal()
+
+
+def _write(work: _Work) -> None:
+    work.drafts = work.letters.drafts(work.read.facts, work.filing.origin)
 
 
 def _prepared(work: _Work) -> Prepared:
@@ -299,90 +218,9 @@ def _prepared(work: _Work) -> Prepared:
         facts=work.read.facts,
         decision=outcome.ref | {"salt": outcome.salt},
         disposition=outcome.disposition.value,
-        work_reason=work.work_reason.value if work.work_reason else None,
+        work_reason=work.letters.work_reason.value if work.letters.work_reason else None,
         content=referral_record(work.record, PartyKind.LAW_ENFORCEMENT, ()),
-        emitted=work.emitted,
+        emitted=work.letters.emitted,
         drafts=work.drafts,
         traceparent=work.filing.traceparent,
     )
-
-
-def _messages(
-    outcome: Outcome,
-    edges: Sequence[PlannedEdge],
-    record: Mapping[str, Any],
-    *,
-    read: ReadFacts,
-    referral_id: UUID,
-    origin: PartyEntry,
-    superseded: Sequence[UUID] = (),
-    traceparent: str | None,
-) -> tuple[tuple[Emitted, ...], tuple[Draft, ...], WorkReason | None]:
-    """`edges` without those that cannot be sealed; their messages and, last, the fact; and the work list's reason."""
-    emitted: list[Emitted] = []
-    drafts: list[Draft] = []
-    for edge in edges:
-        try:
-            each, draft = _address(
-                edge,
-                outcome,
-                record,
-                item_providers=read.item_providers,
-                referral_id=referral_id,
-                traceparent=traceparent,
-            )
-        except Refused as error:
-            if error.code != "recipient_unknown":
-                raise
-            continue
-        emitted.append(each)
-        drafts.append(draft)
-    work_reason = outcome.work_reason if len(emitted) == len(edges) else WorkReason.UNDELIVERABLE
-    fact = decided_fact(
-        outcome,
-        emitted,
-        read.facts,
-        work_reason=work_reason,
-        referral_id=referral_id,
-        origin=origin,
-        superseded=superseded,
-        traceparent=traceparent,
-    )
-    return tuple(emitted), (*drafts, fact), work_reason
-
-
-def _address(
-    edge: PlannedEdge,
-    outcome: Outcome,
-    record: Mapping[str, Any],
-    *,
-    item_providers: Sequence[frozenset[str]],
-    referral_id: UUID,
-    traceparent: str | None,
-) -> tuple[Emitted, Draft]:
-    directory = outcome.setting.directory
-    recipient = directory.party(edge.recipient)
-    if recipient is None:
-        raise Defect("edge_without_recipient")
-    withheld = edge.terms.withheld
-    if recipient.kind == PartyKind.INDUSTRY:
-        # A notice has an id of its own: industry never sees a referral id, an earlier time or a revision.
-        message, notice_id = NOTICE_ISSUED, uuid7()
-        plaintext = notice_record(record, item_providers, edge.recipient, withheld=withheld)
-    else:
-        message, notice_id = REFERRAL_OFFERED, None
-        plaintext = referral_record(record, recipient.kind, withheld)
-    draft = compose(
-        message,
-        clear_of(edge, outcome, referral_id=referral_id, notice_id=notice_id),
-        sealed=plaintext,
-        subject=notice_id or referral_id,
-        sender=str(edge.facts["origin"]),
-        recipient=edge.recipient,
-        directory=directory,
-        exercise=outcome.setting.exercise,
-        at=outcome.setting.decided_at,
-        decided_at=outcome.setting.decided_at,
-        traceparent=traceparent,
-    )
-    return Emitted(edge.as_json(), draft.message_id, notice_id), draft

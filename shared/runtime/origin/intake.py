@@ -180,7 +180,7 @@ class Intake:
             kept = [each for index in new for each in prepared[index] if isinstance(each, Prepared)]
             kept.sort(key=lambda each: (each.origin, each.external_ref))
             submitted = Counter(each.party.id for index in new for each in requests[index].submissions)
-            taken = await store.file_referrals(session.driver, kept, submitted, self._kek)
+            taken = await store.file_referrals(session.driver, kept, submitted, kek=self._kek)
             answers = {index: expected[index] for index in new}
             if taken:
                 answers = {index: _answer(requests[index], prepared[index], taken) for index in new}

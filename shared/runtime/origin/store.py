@@ -88,7 +88,7 @@ class EdgeRow:
 
 
 async def file_referrals(
-    driver: asyncpg.Connection, prepared: Sequence[Prepared], submitted: Mapping[str, int], kek: KeyEncryptionKey
+    driver: asyncpg.Connection, prepared: Sequence[Prepared], submitted: Mapping[str, int], *, kek: KeyEncryptionKey
 ) -> dict[UUID, UUID]:
     """Insert referrals with edges and data keys, and count what each party has `submitted`, refusals included.
 

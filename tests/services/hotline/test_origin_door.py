@@ -161,10 +161,10 @@ async def test_what_is_repeated_after_a_late_answer_is_filed_once(
 ) -> None:
     intake, committed, file = intake_of(origin, answer_s_max=0.05), asyncio.Event(), intakes.store.file_referrals
 
-    async def slow(*arguments: Any) -> Any:
+    async def slow(*arguments: Any, **named: Any) -> Any:
         await asyncio.sleep(0.2)
         committed.set()
-        return await file(*arguments)
+        return await file(*arguments, **named)
 
     late = request_of(origin, 1)
     monkeypatch.setattr(intakes.store, "file_referrals", slow)

@@ -52,7 +52,7 @@ async def sent_by_a_live_hotline(exchange: Exchange, change: Callable[[Draft], D
     kek = load_keys(exchange.installation.keys_dir("hotline")).kek
     database = Database(exchange.endpoints.databases["hotline"].service_url, pool_size=1)
     async with database.transaction(Scope([LIVE_HOTLINE], Role.MACHINE, "submit")) as session:
-        await store.file_referrals(session.driver, [prepared], {LIVE_HOTLINE: 1}, kek)
+        await store.file_referrals(session.driver, [prepared], {LIVE_HOTLINE: 1}, kek=kek)
         await outbox.enqueue(session.driver, [*map(change, offers), fact])
     await database.close()
     return prepared.referral_id
