@@ -82,6 +82,11 @@ class Machinery:
         if self._relay is not None:
             self._relay.wake()
 
+    def wake_soon(self) -> None:
+        """There are receipts in the outbox: `Relay.wake_soon`."""
+        if self._relay is not None:
+            self._relay.wake_soon()
+
     def acts(self) -> Acts:
         return Acts(self.database, self.wake)
 
@@ -231,7 +236,7 @@ class Machinery:
             return await oldest_waiting(session.driver, self.clock.now())
 
     def _inbox(self) -> PostgresInbox:
-        return PostgresInbox(self.database, scope=self.service_scope, kek=self.keys.kek, wake=self.wake)
+        return PostgresInbox(self.database, scope=self.service_scope, kek=self.keys.kek, wake=self.wake_soon)
 
     async def _until_documents(self) -> None:
         while True:

@@ -38,6 +38,8 @@ class RelaySettings:
 
     batch_rows_max: int = 500
     poll_s: float = 0.25
+    #: What nobody waits for, such as receipts, may gather for so long: fewer batches, for everybody.
+    gather_s: float = 0.05
     resend_after_s: float = 30.0
     back_off_s: float = 0.2
     back_off_s_max: float = 5.0
@@ -64,6 +66,7 @@ class Relay:
         self._decide_again = decide_again
         self._settings = settings
         self._news = asyncio.Event()
+        self._gathering: asyncio.TimerHandle | None = None
         self._waits_for = ""
         #: Topics that the broker refuses: until when their rows are left aside, and for how many seconds that was.
         self._aside: dict[str, tuple[datetime, float]] = {}
@@ -76,6 +79,15 @@ class Relay:
         """There may be new rows: look now instead of at the next poll."""
         self._news.set()
 
+    def wake_soon(self) -> None:
+        """There may be new rows that nobody waits for: look when more have had time to gather."""
+        if self._gathering is None:
+            self._gathering = asyncio.get_running_loop().call_later(self._settings.gather_s, self._gathered)
+
+    def _gathered(self) -> None:
+        self._gathering = None
+        self._news.set()
+
     def check(self) -> Check:
         """Ready also in an outage, which `reason` names: meanwhile messages are safe in the outbox."""
         return Check("relay", True, self._waits_for or ("broker_refuses" if self._aside else ""))
@@ -86,7 +98,8 @@ class Relay:
             self._news.clear()
             published = await self._patiently(self.publish_once)
             resent = await self._patiently(self.resend_overdue) if self._overdue_check_due() else 0
-            if not published and not resent:
+            # Fewer than fit in a batch were all that there were.
+            if published < self._settings.batch_rows_max and not resent:
                 await self._sleep_until_news()
 
     async def publish_once(self) -> int:
@@ -96,6 +109,7 @@ class Relay:
             # A predecessor died, or the database failed us, after stamping: later rows must not overtake these.
             if rows := await self._store.unsent(self._settings.batch_rows_max, without=without):
                 await self._send(rows)
+                self._news.set()
                 return len(rows)
             self._unsent_possible = False
         rows = await self._store.unstamped(self._settings.batch_rows_max, without=without)
@@ -106,6 +120,7 @@ class Relay:
         if stale:
             # The rows are replaced or dropped in one transaction; the next round takes what is left.
             await self._decide_again(stale)
+            self._news.set()
             return len(stale)
         # From here the bytes are final: whatever happens next, only these bytes are ever sent for these rows.
         self._unsent_possible = True
