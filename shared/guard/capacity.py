@@ -113,7 +113,8 @@ def check_capacity(texts: Split) -> None:
             words += part_words
             if fresh:
                 record_words += part_words
-            _within("words", (part_words, words, record_words), WORDS_MAX, path=path)
+            if part_words > WORDS_MAX[0] or words > WORDS_MAX[1] or record_words > WORDS_MAX[2]:
+                _within("words", (part_words, words, record_words), WORDS_MAX, path=path)
         if opaque_bits:
             name = _budget(part, storage)
             in_address[name] = in_address.get(name, 0.0) + opaque_bits
@@ -164,17 +165,17 @@ def _budget(part: Part, storage: bool) -> str:
 
 def _closed_bits(texts: Split) -> float:
     """Bits of everything that is not text: digests, addresses of hosts, numbers, times and choices; repeats once."""
-    data = sum(map(len, {(digest.kind, digest.data): digest.data for digest in texts.digests}.values()))
+    data_bytes = sum([len(data) for _, data in {(kind, data) for kind, data, _ in texts.digests}])
     hosts = {host.text for host in texts.hosts}
-    longest = sum(1 for host in hosts if ":" in host)
+    longest = len([host for host in hosts if ":" in host])
     return (
         texts.choice_bits
-        + 8.0 * data
+        + 8.0 * data_bytes
         + 128.0 * longest
         + 32.0 * (len(hosts) - longest)
-        + sum(float(max(1, value.bit_length())) for value in {leaf.value for leaf in texts.integers})
-        + CLOSED_BITS[INSTANT] * len({leaf.value for leaf in texts.instants})
-        + sum(CLOSED_BITS[kind] for kind, _ in {(leaf.kind, leaf.value) for leaf in texts.closed})
+        + float(sum([max(1, value.bit_length()) for value in {value for _, value, _ in texts.integers}]))
+        + CLOSED_BITS[INSTANT] * len({value for _, value, _ in texts.instants})
+        + sum([CLOSED_BITS[kind] for kind, _ in {(kind, value) for kind, value, _ in texts.closed}])
     )
 
 

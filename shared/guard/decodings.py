@@ -243,8 +243,7 @@ def _left_trimmed(number: int) -> bytes:
 
 def _few_symbols(digits: bytes) -> Iterator[bytes]:
     """Strings of two, four, eight or sixteen different symbols: bits, base pairs, octal, nibbles as letters."""
-    used = set(digits)
-    if len(used) > 16 or len(digits) < 48:
+    if len(digits) < 48 or len(set(digits[:48])) > 16 or len(used := set(digits)) > 16:
         return
     symbols = bytes(sorted(used))
     if len(symbols) <= 2:

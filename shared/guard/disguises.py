@@ -20,9 +20,10 @@ def begins_in_disguise(data: bytes) -> bool:
     head = data[:_COMPARED]
     if len(head) < _COMPARED:
         return False
-    if _combined(head) in _COMBINED or _shifted(head) in _SHIFTED:
+    if _combined(head) in _COMBINED or (head[1] - head[0] & 255 in _FIRST_SHIFTS and _shifted(head) in _SHIFTED):
         return True
-    return any(begins_with_content(data.translate(table)) for table in _TURNED.get(data[:2], ()))
+    turned = _TURNED.get(head[:2])
+    return turned is not None and any(begins_with_content(data.translate(table)) for table in turned)
 
 
 def _combined(head: bytes) -> int:
@@ -53,4 +54,5 @@ def _turns() -> dict[bytes, list[bytes]]:
 
 _COMBINED = frozenset(map(_combined, _HEADS))
 _SHIFTED = frozenset(map(_shifted, _HEADS))
+_FIRST_SHIFTS = frozenset(first for first, *_ in _SHIFTED)
 _TURNED = _turns()

@@ -26,12 +26,8 @@ TEXT, INTEGER, INSTANT, DAY, IDENTIFIER, CHOICE = "text", "integer", "instant", 
 CLOSED_BITS = {INSTANT: 41.0, DAY: 14.0, IDENTIFIER: 122.0}
 
 
-class Leaf(NamedTuple):
-    """One scalar value that is not a choice, and where it is."""
-
-    kind: str
-    value: Any
-    path: Path
+#: One scalar value that is not a choice: its kind, the value, and where it is.
+Leaf = tuple[str, Any, Path]
 
 
 class Step(NamedTuple):
@@ -79,12 +75,12 @@ def _walk(record: BaseModel, path: Path, found: list[Leaf]) -> float:
             if kind == CHOICE:
                 choice_bits += bits * len(value)
             elif kind:
-                found.extend([Leaf(kind, member, (here, index)) for index, member in enumerate(value)])
+                found.extend([(kind, member, (here, index)) for index, member in enumerate(value)])
             else:
                 for index, member in enumerate(value):
                     choice_bits += _walk(member, (here, index), found)
         elif kind:
-            found.append(Leaf(kind, value, here))
+            found.append((kind, value, here))
         else:
             choice_bits += _walk(value, here, found)
     return choice_bits

@@ -38,6 +38,8 @@ mime_type qs rc l btag ply_type tk xt dn tr xl ws
 """
 _KNOWN_NAMES = frozenset(_KNOWN_NAMES_TEXT.split())
 _KNOWN_NAME = Measure(0.0, 8.0, 0, 0.0)
+#: Makes a named tuple without the Python function that its class puts before this one.
+_new = tuple.__new__
 _READABLE_CODES: dict[str, Measure] = {}
 _READABLE_CODES_MAX = 1_024
 _WHOLE_TEXT_ROLES: dict[str, Role] = {
@@ -115,7 +117,7 @@ def split(found: list[Leaf], choice_bits: float) -> Split:
     for leaf in found:
         kind, value, path = leaf
         if kind == TEXT:
-            parts.append(Part("code", value, path, "", *_measured_code(value)))
+            parts.append(_new(Part, ("code", value, path, "", *(_READABLE_CODES.get(value) or _measured_code(value)))))
         elif kind == INSTANT:
             texts.instants.append(leaf)
         elif kind in _DIGEST_KINDS:
@@ -184,7 +186,7 @@ def _add_parameters(parameters: list[tuple[str, str]], path: Path, parts: list[P
     for name, value in parameters:
         lower = name.lower()
         if lower in _KNOWN_NAMES:
-            parts.append(Part("name", name, path, "", *_KNOWN_NAME))
+            parts.append(_new(Part, ("name", name, path, "", *_KNOWN_NAME)))
         elif name:
             parts.append(_part("name", decoded(name), path))
         if value:
@@ -221,13 +223,11 @@ def _as_text(run: re.Match[str]) -> str:
 
 def _measured_code(code: str) -> Measure:
     """The measure of a code or party id, remembered when all of it reads: class S1 comes again in every record."""
-    measured = _READABLE_CODES.get(code)
-    if measured is None:
-        measured = measure(code)
-        if not measured.opaque_bits and len(_READABLE_CODES) < _READABLE_CODES_MAX:
-            _READABLE_CODES[code] = measured
+    measured = measure(code)
+    if not measured.opaque_bits and len(_READABLE_CODES) < _READABLE_CODES_MAX:
+        _READABLE_CODES[code] = measured
     return measured
 
 
 def _part(role: Role, text: str, path: Path, *, name: str = "") -> Part:
-    return Part(role, text, path, name, *measured(text))
+    return _new(Part, (role, text, path, name, *measured(text)))

@@ -44,6 +44,7 @@ CONTENT_CHARACTERS_MIN = 20
 LONG_BYTES_MIN = 40
 #: The same for text of symbols, rare ideographs and raw bytes, which nobody writes by hand.
 SYMBOL_BYTES_MIN = 12
+_CARRIED_BITS_MIN, _SYMBOL_BITS_MIN = 8 * CARRIED_BYTES_MIN, 8 * SYMBOL_BYTES_MIN
 #: Longer texts in few different characters are decoded even if they look like words: those stand for bits.
 PLAIN_CHARACTERS_MAX, FEW_SYMBOLS = 96, 18
 #: From so many pieces of at least so many characters a shorter last one shows that something was cut.
@@ -62,22 +63,22 @@ def check_content(texts: Split) -> None:
     """Raise `Refused` with a code `guard_recognise_…` when a value, or several joined, decode to a file."""
     long = [part.text for part in texts.parts if len(part.text) >= CONTENT_CHARACTERS_MIN]
     is_suspect = may_hold_content([text for text in long if text.isascii()])
-    for part in texts.parts:
-        text = part.text
-        if len(text) < TEXT_CHARACTERS_MIN:
+    for _, text, path, _, opaque_bits, _, _, carried_bits in texts.parts:
+        size = len(text)
+        if size < TEXT_CHARACTERS_MIN:
             continue
         if (
-            len(text) >= CONTENT_CHARACTERS_MIN
+            size >= CONTENT_CHARACTERS_MIN
             and (is_suspect or not text.isascii())
             and find_content(text.encode("utf-8", "surrogateescape"))
         ):
-            _refuse("content", _NO_FILE, part.path)
-        if _is_worth_decoding(part):
-            _check(text, part.path)
-            for run in _LONG_RUN.findall(text):
-                if len(run) < len(text) and any(map(_head_holds_content, heads(run.encode()))):
-                    _refuse("content", _NO_FILE, part.path)
-            _check_structure(text, part.path)
+            _refuse("content", _NO_FILE, path)
+        if carried_bits >= _CARRIED_BITS_MIN or (size > PLAIN_CHARACTERS_MAX and _is_long_in_few_symbols(text)):
+            is_worth_decoding = _DIGEST.fullmatch(text) is None
+        else:
+            is_worth_decoding = opaque_bits >= _SYMBOL_BITS_MIN and not text.isascii()
+        if is_worth_decoding:
+            _check_alone(text, path)
     for address in texts.addresses:
         if "%25" in address.raw:
             _check_decoded_once(address)
@@ -117,10 +118,12 @@ def _check_decoded_once(address: Address) -> None:
                 _check(text, address.path)
 
 
-def _is_worth_decoding(part: Part) -> bool:
-    if part.carried_bits >= 8 * CARRIED_BYTES_MIN or _is_long_in_few_symbols(part.text):
-        return _DIGEST.fullmatch(part.text) is None
-    return part.opaque_bits >= 8 * SYMBOL_BYTES_MIN and not part.text.isascii()
+def _check_alone(text: str, path: Path) -> None:
+    _check(text, path)
+    for run in _LONG_RUN.findall(text):
+        if len(run) < len(text) and any(map(_head_holds_content, heads(run.encode()))):
+            _refuse("content", _NO_FILE, path)
+    _check_structure(text, path)
 
 
 def _is_long_in_few_symbols(text: str) -> bool:
@@ -301,15 +304,11 @@ def _together(parts: list[Part]) -> bool:
     """Whether several texts are worth decoding as one. A single digest among them carries no piece of a file."""
     if len(parts) < 2:
         return False
-    carried, characters, digests = 0.0, 0, []
-    for part in parts:
-        carried += part.carried_bits
-        characters += len(part.text)
-        if part.carried_bits > 100 and _DIGEST.fullmatch(part.text):
-            digests.append(part.carried_bits)
-    if carried < 8 * CARRIED_BYTES_MIN:
-        return characters > PLAIN_CHARACTERS_MAX and _is_long_in_few_symbols("".join([part.text for part in parts]))
-    return len(digests) != 1 or carried - digests[0] >= 8 * CARRIED_BYTES_MIN
+    carried = sum([part.carried_bits for part in parts])
+    if carried < _CARRIED_BITS_MIN:
+        return _is_long_in_few_symbols("".join([part.text for part in parts]))
+    digests = [part.carried_bits for part in parts if part.carried_bits > 100 and _DIGEST.fullmatch(part.text)]
+    return len(digests) != 1 or carried - digests[0] >= _CARRIED_BITS_MIN
 
 
 def _differing(texts: Sequence[str]) -> list[str]:
@@ -343,6 +342,6 @@ def _joined_bytes(texts: Split) -> Iterator[tuple[bytes, Path]]:
     if len(texts.hosts) > 1:
         yield b"".join([host.address.packed for host in texts.hosts if host.address]), texts.hosts[0].path
     for width, low, high in ((2, 1, 1 << 16), (4, 1 << 16, 1 << 32)):
-        integers = [leaf for leaf in texts.integers if low <= leaf.value < high]
+        integers = [(value, path) for _, value, path in texts.integers if low <= value < high]
         if len(integers) > 7:
-            yield b"".join([leaf.value.to_bytes(width, "big") for leaf in integers]), integers[0].path
+            yield b"".join([value.to_bytes(width, "big") for value, _ in integers]), integers[0][1]

@@ -7,7 +7,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import NoReturn
 
-from shared.guard.leaves import Leaf, Path, pointer
+from shared.guard.leaves import Path, pointer
 from shared.guard.parts import Address, Host, Split, decoded
 from shared.guard.shapes import SHAPELESS_CHARACTERS_MAX, check_shape
 from shared.kernel.errors import Refused
@@ -39,8 +39,10 @@ def check_rules(texts: Split, now: datetime | None) -> None:
 
     Raises `Refused` with a code `guard_rules_…`.
     """
-    for leaf in texts.instants:
-        _check_instant(leaf, now)
+    latest = None if now is None else now + CLOCK_SKEW
+    for _, instant, path in texts.instants:
+        if instant < EARLIEST or (latest is not None and instant > latest):
+            _refuse_instant(instant, path)
     for host in texts.hosts:
         _check_host(host)
     for address in texts.addresses:
@@ -54,11 +56,10 @@ def _refuse(rule: str, detail: str, path: Path) -> NoReturn:
     raise Refused(f"guard_rules_{rule}", detail, field=pointer(path))
 
 
-def _check_instant(leaf: Leaf, now: datetime | None) -> None:
-    if leaf.value < EARLIEST:
-        _refuse("instant_too_early", "not before the year 2000", leaf.path)
-    if now is not None and leaf.value > now + CLOCK_SKEW:
-        _refuse("instant_in_future", "at most five minutes ahead of our clock", leaf.path)
+def _refuse_instant(instant: datetime, path: Path) -> NoReturn:
+    if instant < EARLIEST:
+        _refuse("instant_too_early", "not before the year 2000", path)
+    _refuse("instant_in_future", "at most five minutes ahead of our clock", path)
 
 
 def _check_host(host: Host) -> None:

@@ -30,7 +30,7 @@ NUMBERS_MAX, LONG_NUMBERS_MAX = 12, 8
 _DIGITS = re.compile(r"\d{41,}")
 _NUMBER = re.compile(r"(?<![A-Za-z0-9])\d+(?![A-Za-z0-9])")
 _LONG_NUMBER = re.compile(r"(?<![A-Za-z0-9])\d{5,}(?![A-Za-z0-9])")
-_LONG_RUN = re.compile(r"[A-Za-z0-9]{41,}")
+_RUN = re.compile(r"[A-Za-z0-9]+")
 _HEX = re.compile(r"[0-9a-f]+|[0-9A-F]+")
 _PUNCTUATION = re.compile(r"[!-/:-@\[-`{-~]")
 
@@ -39,12 +39,11 @@ def check_shape(part: Part) -> None:
     """Raise `Refused` with a code `guard_rules_…` when a run of characters in `part` has no legitimate form."""
     text = part.text
     if len(text) > SHAPELESS_CHARACTERS_MAX:
-        for run in _LONG_RUN.findall(text):
-            _check_run(run, part.path)
-        if _DIGITS.search(text):
-            _refuse("digits", f"numbers of at most {DIGITS_MAX} digits", part.path)
-        if len(_NUMBER.findall(text)) > NUMBERS_MAX or len(_LONG_NUMBER.findall(text)) > LONG_NUMBERS_MAX:
-            _refuse("numbers", f"at most {NUMBERS_MAX} numbers in a value, {LONG_NUMBERS_MAX} of them long", part.path)
+        runs = _RUN.findall(text)
+        for run in runs:
+            if len(run) > SHAPELESS_CHARACTERS_MAX:
+                _check_run(run, part.path)
+        _check_numbers(text, runs, part.path)
         punctuation = len(_PUNCTUATION.findall(text))
         if punctuation > PUNCTUATION_MAX and punctuation > PUNCTUATION_SHARE_MAX * len(text):
             _refuse("punctuation", "text has more letters and digits than punctuation", part.path)
@@ -53,6 +52,21 @@ def check_shape(part: Part) -> None:
         rare = sum(1 for character in characters if not is_everyday(character))
         if rare > RARE_CHARACTERS_MAX and rare > RARE_SHARE_MAX * len(characters):
             _refuse("rare_characters", "characters that people write with", part.path)
+
+
+def _check_numbers(text: str, runs: list[str], path: Path) -> None:
+    """`runs` are the letters and digits of `text` between anything else: in ASCII no number is longer than its run."""
+    if text.isascii():
+        numbers = [run for run in runs if run.isdigit()]
+        long_numbers = [number for number in numbers if len(number) >= 5]
+        has_digits = any(len(run) > DIGITS_MAX and _DIGITS.search(run) for run in runs)
+    else:
+        numbers, long_numbers = _NUMBER.findall(text), _LONG_NUMBER.findall(text)
+        has_digits = _DIGITS.search(text) is not None
+    if has_digits:
+        _refuse("digits", f"numbers of at most {DIGITS_MAX} digits", path)
+    if len(numbers) > NUMBERS_MAX or len(long_numbers) > LONG_NUMBERS_MAX:
+        _refuse("numbers", f"at most {NUMBERS_MAX} numbers in a value, {LONG_NUMBERS_MAX} of them long", path)
 
 
 def _check_run(run: str, path: Path) -> None:

@@ -26,7 +26,7 @@ _PAIRS = (
 )
 _COMMON_PAIRS = frozenset((group[0], letter) for group in _PAIRS.split() for letter in group[1:])
 _COMMON_SHARE = 0.75
-_HEX_DIGITS = frozenset("0123456789abcdef")
+_HEX_DIGITS = "0123456789abcdef"
 
 _PIECE = re.compile(r"[A-Za-z0-9]+|[^\x00-\x7f]+")
 #: Punctuation that neither words nor addresses nor JSON need often, but alphabets of more than 64 digits do.
@@ -34,6 +34,8 @@ _RARE = re.compile(r"[!#$()*;<>@\[\]^`{|}~'\\]")
 _REPEATED = re.compile(r"(.)\1\1")
 _CAMEL = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 _RUN = re.compile(r"[A-Za-z]+|[0-9]+")
+#: Letters and digits in at most three runs.
+_FEW_RUNS = re.compile(r"[A-Za-z]*+[0-9]++[A-Za-z]*+|[0-9]++[A-Za-z]++[0-9]++")
 #: Scripts in which words are set apart, so that a word has a length; and marks that go with any script.
 _SPACED_SCRIPTS = frozenset(
     {
@@ -120,23 +122,21 @@ def is_everyday(character: str) -> bool:
 
 def _ascii(piece: str) -> tuple[float, float, int, float]:
     size = len(piece)
+    if piece.isalpha():
+        return _letters(piece, size)
     if piece.isdigit():
         bits = DIGIT_BITS * size
         return (bits, bits, 0, bits) if size > 4 else (0.0, bits, 1, bits)
-    if piece.isalpha():
-        return _letters(piece, size)
-    if size <= 40:
-        runs = _RUN.findall(piece)
-        if len(runs) <= 3:
-            opaque = capacity = carried = 4.0
-            words = 0
-            for run in runs:
-                one = _ascii(run)
-                if one[0] and run > "9":
-                    break
-                opaque, capacity, words, carried = opaque + one[0], capacity + one[1], words + one[2], carried + one[3]
-            else:
-                return opaque, capacity, words, carried
+    if size <= 40 and _FEW_RUNS.fullmatch(piece):
+        opaque = capacity = carried = 4.0
+        words = 0
+        for run in _RUN.findall(piece):
+            one = _ascii(run)
+            if one[0] and run > "9":
+                break
+            opaque, capacity, words, carried = opaque + one[0], capacity + one[1], words + one[2], carried + one[3]
+        else:
+            return opaque, capacity, words, carried
     bits = _alphabet_bits(piece) * size
     return bits, bits, 0, bits
 
@@ -157,7 +157,7 @@ def _letters(piece: str, size: int) -> tuple[float, float, int, float]:
 
 def _alphabet_bits(piece: str) -> float:
     if piece.lower() == piece or piece.upper() == piece:
-        return HEX_BITS if _HEX_DIGITS.issuperset(piece.lower()) else BASE36_BITS
+        return BASE36_BITS if piece.lower().strip(_HEX_DIGITS) else HEX_BITS
     return BASE62_BITS
 
 
@@ -179,13 +179,18 @@ def _other_scripts(piece: str) -> tuple[float, float, int, float]:
             scripts.add("HANGUL" if character >= "\uac00" else "IDEOGRAPH")
         else:
             capacity += 5.0
-            scripts.add(unicodedata.name(character, "?").split(" ", 1)[0])
+            scripts.add(_script(character))
     scripts -= _COMPANIONS
     oddly_cased = piece[1:] != piece[1:].lower() and piece != piece.upper()
     longest = WORD_LETTERS_MAX if scripts <= _SPACED_SCRIPTS else UNSPACED_LETTERS_MAX
     if len(scripts) > 2 or oddly_cased or len(piece) > longest:
         opaque = capacity = max(capacity, 8.0 * len(piece))
     return opaque, capacity, max(1, len(piece) // 8), opaque
+
+
+@functools.lru_cache(maxsize=1_024)
+def _script(character: str) -> str:
+    return unicodedata.name(character, "?").split(" ", 1)[0]
 
 
 def _is_ideographic(character: str) -> bool:
