@@ -116,13 +116,14 @@ def check_capacity(texts: Split) -> None:
             if part_words > WORDS_MAX[0] or words > WORDS_MAX[1] or record_words > WORDS_MAX[2]:
                 _within("words", (part_words, words, record_words), WORDS_MAX, path=path)
         if opaque_bits:
-            name = _budget(part, storage)
-            in_address[name] = in_address.get(name, 0.0) + opaque_bits
-            in_record[name] = in_record.get(name, 0.0) + (opaque_bits if fresh else 0.0)
-            budget = BUDGETS[name]
-            if opaque_bits > 8 * budget[0] and _KNOWN_FORM.search(text):
-                budget = (KNOWN_FORM_MAX, max(KNOWN_FORM_MAX, budget[1]), budget[2])
-            _within(name, (opaque_bits / 8, in_address[name] / 8, in_record[name] / 8), budget, path=path)
+            name = _budget(part, storage) if storage or role == "value" else role
+            address_bits = in_address[name] = in_address.get(name, 0.0) + opaque_bits
+            record_bits = in_record[name] = in_record.get(name, 0.0) + (opaque_bits if fresh else 0.0)
+            value_max, address_max, record_max = budget = BUDGETS[name]
+            if opaque_bits > 8 * value_max or address_bits > 8 * address_max or record_bits > 8 * record_max:
+                if opaque_bits > 8 * value_max and _KNOWN_FORM.search(text):
+                    budget = (KNOWN_FORM_MAX, max(KNOWN_FORM_MAX, address_max), record_max)
+                _within(name, (opaque_bits / 8, address_bits / 8, record_bits / 8), budget, path=path)
             if fresh and name not in _GRANTED:
                 text_bits += opaque_bits
     if text_bits > 8 * TEXT_MAX:

@@ -101,8 +101,9 @@ def from_characters(text: str) -> Iterator[bytes]:
     points = [ord(character) for character in text if character > "\x7f"]
     if len(points) < 12:
         return
-    yield bytes(point & 0xFF for point in points)
-    yield bytes((point - min(points)) & 0xFF for point in points)
+    yield bytes([point & 0xFF for point in points])
+    least = min(points)
+    yield bytes([(point - least) & 0xFF for point in points])
     symbols = "".join(character for character in text if character > "\x7f")
     yield symbols.encode("utf-16-be", "surrogatepass")
     yield symbols.encode("utf-16-le", "surrogatepass")
@@ -221,7 +222,7 @@ def _number_heads(digits: bytes, folded: bytes, alphabets: Sequence[NumberAlphab
     beyond = len(digits) - 5
     for base, bits, table, others in alphabets:
         written = digits if base > 36 else folded
-        if others and written.translate(None, others) != written:
+        if others and len(written.translate(None, others)) < len(written):
             continue
         first, second, third, fourth, fifth = written[:5].translate(table)
         leading = (((first * base + second) * base + third) * base + fourth) * base + fifth

@@ -240,7 +240,7 @@ def _joined_in_record(parts: Iterable[Part]) -> Iterator[_Joined]:
             by_text.setdefault(part.text, part)
             for position in (part.name or ordinal, place, None):
                 columns.setdefault(position, {})[part.text] = None
-        for column in dict.fromkeys(map(tuple, columns.values())):
+        for column in dict.fromkeys([tuple(column) for column in columns.values() if len(column) > 1]):
             chosen = [by_text[text] for text in column]
             if _together(chosen):
                 yield _Joined(chosen[0].path, "".join(column), _are_long(chosen))
@@ -321,6 +321,8 @@ def _differing(texts: Sequence[str]) -> list[str]:
 def _shared_length(texts: Sequence[str]) -> int:
     """How many characters all of `texts` begin with. The extremes in order share what all share."""
     first, last = min(texts), max(texts)
+    if first[:1] != last[:1]:
+        return 0
     size = min(len(first), len(last))
     return next((at for at in range(size) if first[at] != last[at]), size)
 

@@ -31,6 +31,8 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f\x80-\x9f\u200e\u200f\u202a-\u202e\u2066-\
 _MARKUP = re.compile(r'["\\^{|}`]')
 _NOT_UTF8 = re.compile(r"[\udc80-\udcff]")
 _LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?")
+#: Letters and digits, set apart by single dots and hyphens: when short and few, labels that need no further look.
+_PLAIN = re.compile(r"(?:[A-Za-z0-9]++[.-])*+[A-Za-z0-9]++")
 _EMPTY_SEGMENT = re.compile(r"[^A-Za-z0-9%]+")
 
 
@@ -119,6 +121,8 @@ def _check_lengths(address: Address) -> None:
 
 
 def _check_authority(authority: str, path: Path) -> None:
+    if _is_plain_host(authority):
+        return
     if "@" in authority:
         _refuse("host_user", "no user name or password in an address", path)
     if authority.startswith("["):
@@ -143,6 +147,14 @@ def _check_authority(authority: str, path: Path) -> None:
                 _refuse("host_label", "labels of letters, digits, - and _", path)
     if port and not (port.isdigit() and len(port) <= 5 and 1 <= int(port) <= 65_535):
         _refuse("host_port", "a port between 1 and 65535", path)
+
+
+def _is_plain_host(authority: str) -> bool:
+    return (
+        len(authority) <= LABEL_CHARACTERS_MAX
+        and authority.count(".") < LABELS_MAX
+        and bool(_PLAIN.fullmatch(authority))
+    )
 
 
 def _check_percent(raw: str, path: Path) -> None:

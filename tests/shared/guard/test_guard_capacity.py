@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from shared.contracts.referral import ReferralSubmission
 from shared.guard import ALL_STAGES, capacity, inspect
 from shared.guard.capacity import RECORD_BYTES_MAX, STORAGE_SERVICES
-from shared.guard.tokens import is_word, measure
+from shared.guard.tokens import _FEW_RUNS, _RUN, is_word, measure
 from tests.guard_report.encodings import b64u
 from tests.guard_report.keyed import fullest_record
 from tests.shared.guard.records import located, record, refusal
@@ -126,3 +126,8 @@ def test_letters_at_random_rarely_pass_as_a_word() -> None:
     letters = Random(3)
     words = ["".join(letters.choices("abcdefghijklmnopqrstuvwxyz", k=12)) for _ in range(1_000)]
     assert sum(map(is_word, words)) < 60
+
+
+@given(st.text("aZ09", min_size=2, max_size=9).filter(lambda piece: not piece.isalpha() and not piece.isdigit()))
+def test_few_runs_of_letters_and_digits_are_at_most_three(piece: str) -> None:
+    assert bool(_FEW_RUNS.fullmatch(piece)) == (len(_RUN.findall(piece)) <= 3)

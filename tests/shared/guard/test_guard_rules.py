@@ -5,8 +5,20 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from shared.guard import inspect
+from shared.guard.rules import _LABEL, LABEL_CHARACTERS_MAX, LABELS_MAX, _is_plain_host
+from shared.guard.shapes import (
+    _DIGITS,
+    _LONG_NUMBER,
+    _NUMBER,
+    _RUN,
+    LONG_NUMBERS_MAX,
+    NUMBERS_MAX,
+    _check_numbers,
+)
 from shared.kernel.errors import Refused
 from tests.shared.guard.records import located, record, refusal
 
@@ -111,3 +123,36 @@ def test_an_instant_is_bounded_by_the_clock_where_the_clock_is_given() -> None:
     inspect(submission, now=datetime(2026, 1, 11, 10, 13, tzinfo=UTC))
     with pytest.raises(Refused, match="guard_rules_instant_in_future at /observed_at"):
         inspect(submission, now=datetime(2026, 1, 11, 10, 12, tzinfo=UTC))
+
+
+_pieces = st.sampled_from(
+    ["7" * 5, "12", "a1", "7" * 41, "x" + "7" * 41, "-", "/", ".", "\u0663", "é", "\udcff", "word", " "]
+)
+
+
+@given(st.lists(_pieces, max_size=40).map("".join))
+@settings(max_examples=300, deadline=None)
+def test_numbers_are_counted_in_ascii_as_in_any_text(text: str) -> None:
+    """The expressions say what a number is; in ASCII the runs of letters and digits tell the same."""
+    long = len(_LONG_NUMBER.findall(text)) > LONG_NUMBERS_MAX
+    expected = (
+        "digits" if _DIGITS.search(text) else "numbers" if long or len(_NUMBER.findall(text)) > NUMBERS_MAX else ""
+    )
+    try:
+        _check_numbers(text, _RUN.findall(text), None)
+    except Refused as refused:
+        assert refused.code == f"guard_rules_{expected}"
+    else:
+        assert not expected
+
+
+_labels = st.lists(st.text("aZ09-_.", max_size=20), max_size=5).map(".".join)
+
+
+@given(st.one_of(_labels, st.sampled_from(["a" * 63, "a" * 64, "a." * 11 + "a", "a." * 12 + "a", "a:80", "a\n"])))
+@settings(max_examples=300, deadline=None)
+def test_a_host_that_is_known_at_a_glance_breaks_no_rule(authority: str) -> None:
+    if _is_plain_host(authority):
+        labels = authority.split(".")
+        assert len(labels) <= LABELS_MAX
+        assert all(len(label) <= LABEL_CHARACTERS_MAX and _LABEL.fullmatch(label) for label in labels)
