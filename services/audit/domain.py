@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from shared.contracts.facts import (
@@ -39,12 +39,12 @@ class EntryKind(StrEnum):
     UNREADABLE = "unreadable"
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """One Kafka record: where it is, what it claims, whether its sender's proof held then. No body, nothing personal.
 
     `digest` is that of the covered bytes, or of the bare value where the headers cannot be read. `exercise` is what
-    the record says, None where it cannot be read; `recipient_instance` serves the recipient, if anybody does.
+    the record says, None where it cannot be read; `recipient_instance` serves the recipient, if anybody does. `detail`
+    is JSON: what a fact states.
     """
 
     topic: str
@@ -65,23 +65,24 @@ class Entry:
     exercise: bool | None = None
     sequence: int | None = None
     key_id: str | None = None
-    detail: dict[str, Any] | None = None
+    detail: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
-    """An edge of a decision: the only place where a notice and its referral stand together."""
+class Link(NamedTuple):
+    """An edge of a decision: the only place where a notice and its referral stand together.
+
+    `rules` are separated by commas.
+    """
 
     message_id: UUID
     referral_id: UUID
     notice_id: UUID | None
     recipient: str
     purpose: str
-    rules: tuple[str, ...]
+    rules: str
 
 
-@dataclass(frozen=True, slots=True)
-class Receipted:
+class Receipted(NamedTuple):
     """What a receipt said about one message."""
 
     message_id: UUID
@@ -170,7 +171,7 @@ def _problem(
     return None
 
 
-def _stated(envelope: Envelope, clear: Any, read: Read) -> tuple[EntryKind, dict[str, Any] | None]:
+def _stated(envelope: Envelope, clear: Any, read: Read) -> tuple[EntryKind, str | None]:
     match clear:
         case ReferralDecidedClear():
             read.links += [
@@ -180,11 +181,11 @@ def _stated(envelope: Envelope, clear: Any, read: Read) -> tuple[EntryKind, dict
                     each.notice_id,
                     each.edge.recipient,
                     each.edge.purpose.value,
-                    each.edge.rules,
+                    ",".join(each.edge.rules),
                 )
                 for each in clear.emitted
             ]
-            return EntryKind.DECISION, clear.model_dump(mode="json", exclude={"emitted"}, exclude_none=True)
+            return EntryKind.DECISION, clear.model_dump_json(exclude={"emitted"}, exclude_none=True)
         case MessagesReceiptedClear():
             read.receipted += [
                 Receipted(
@@ -199,11 +200,11 @@ def _stated(envelope: Envelope, clear: Any, read: Read) -> tuple[EntryKind, dict
             ]
             return EntryKind.RECEIPT, None
         case ReferralRefusedClear():
-            return EntryKind.REFUSAL, clear.model_dump(mode="json", exclude_none=True)
+            return EntryKind.REFUSAL, clear.model_dump_json(exclude_none=True)
         case MessageParkedClear():
-            return EntryKind.PARKED, clear.model_dump(mode="json", exclude_none=True)
+            return EntryKind.PARKED, clear.model_dump_json(exclude_none=True)
         case RecordRevealedClear():
-            return EntryKind.REVEALED, clear.model_dump(mode="json")
+            return EntryKind.REVEALED, clear.model_dump_json()
         case _:
             return EntryKind.RECORD, None
 

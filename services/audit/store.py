@@ -6,19 +6,20 @@ tables contradict it (`causeway audit reconcile`), and the ledger will make ever
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
 import sqlalchemy as sa
-from pydantic_core import to_json
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.dialects.postgresql import UUID as PgUuid
 
-from services.audit.domain import Entry, Read
+from services.audit.domain import Entry, Link, Read, Receipted
 from services.audit.ports import Partition, Place
 from shared.kernel.clock import rfc3339
 from shared.runtime.database import Database
+
+_Row = TypeVar("_Row", bound=NamedTuple)
 
 metadata = sa.MetaData()
 
@@ -93,28 +94,40 @@ reading = sa.Table(
     sa.Column("at", sa.DateTime(timezone=True), nullable=False, server_default=sa.func.now()),
 )
 
-_ENTRIES = """
-INSERT INTO entry (topic, generation, partition, "offset", previous_offset, broker_time, kind, digest, verified,
-                   problem, message_id, type, subject, sender, recipient, recipient_instance, exercise, sequence,
-                   key_id, detail)
-SELECT t, g, p, o, v, b, k, d, y, x, m, c, s, f, r, n, e, q, i, j::jsonb
-FROM unnest($1::text[], $2::uuid[], $3::int[], $4::bigint[], $5::bigint[], $6::timestamptz[], $7::text[], $8::text[],
-            $9::bool[], $10::text[], $11::uuid[], $12::text[], $13::text[], $14::text[], $15::text[], $16::text[],
-            $17::bool[], $18::bigint[], $19::text[], $20::text[])
-     AS column_of(t, g, p, o, v, b, k, d, y, x, m, c, s, f, r, n, e, q, i, j)
-ON CONFLICT DO NOTHING
-"""
 _HEADS = "SELECT topic, generation, partition, next_offset FROM cursor"
-_LINKS = """
-INSERT INTO link SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[])
-ON CONFLICT DO NOTHING
-"""
-_RECEIPTED = """
-INSERT INTO receipted SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[])
-ON CONFLICT DO NOTHING
-"""
-_CURSORS = """
-INSERT INTO cursor SELECT * FROM unnest($1::text[], $2::uuid[], $3::int[], $4::bigint[])
+# All of a batch in one statement, so in one round trip and whole or not at all: $1 to $20 are the entries, $21 to $26
+# the links, $27 to $32 what was receipted, $33 to $36 the cursors. Cursors are locked in one order, then read: what
+# another reader kept meanwhile counts. They move by what was read of them, so never before it was read.
+_APPEND = """
+WITH head AS MATERIALIZED (
+    SELECT c.topic, c.generation, c.partition, c.next_offset
+    FROM cursor AS c
+    WHERE (c.topic, c.generation, c.partition) IN (SELECT * FROM unnest($33::text[], $34::uuid[], $35::int[]))
+    ORDER BY c.topic, c.generation, c.partition FOR UPDATE
+), new_entry AS (
+    INSERT INTO entry (topic, generation, partition, "offset", broker_time, kind, digest, verified, problem,
+                       message_id, type, subject, sender, recipient, recipient_instance, exercise, sequence, key_id,
+                       detail, previous_offset)
+    SELECT t, g, p, o, b, k, d, y, x, m, c, s, f, r, n, e, q, i, j::jsonb, coalesce(v, head.next_offset - 1)
+    FROM unnest($1::text[], $2::uuid[], $3::int[], $4::bigint[], $5::timestamptz[], $6::text[], $7::text[], $8::bool[],
+                $9::text[], $10::uuid[], $11::text[], $12::text[], $13::text[], $14::text[], $15::text[], $16::bool[],
+                $17::bigint[], $18::text[], $19::text[], $20::bigint[])
+         AS column_of(t, g, p, o, b, k, d, y, x, m, c, s, f, r, n, e, q, i, j, v)
+         LEFT JOIN head ON (head.topic, head.generation, head.partition) = (t, g, p)
+    ON CONFLICT DO NOTHING
+), new_link AS (
+    INSERT INTO link
+    SELECT * FROM unnest($21::uuid[], $22::uuid[], $23::uuid[], $24::text[], $25::text[], $26::text[])
+    ON CONFLICT DO NOTHING
+), new_receipted AS (
+    INSERT INTO receipted
+    SELECT * FROM unnest($27::uuid[], $28::uuid[], $29::text[], $30::text[], $31::text[], $32::text[])
+    ON CONFLICT DO NOTHING
+)
+INSERT INTO cursor
+SELECT t, g, p, greatest(o, head.next_offset)
+FROM unnest($33::text[], $34::uuid[], $35::int[], $36::bigint[]) AS column_of(t, g, p, o)
+     LEFT JOIN head ON (head.topic, head.generation, head.partition) = (t, g, p)
 ON CONFLICT (topic, generation, partition)
 DO UPDATE SET next_offset = greatest(cursor.next_offset, excluded.next_offset)
 """
@@ -173,40 +186,16 @@ class PostgresEntries:
         return {Place(row["topic"], row["generation"], row["partition"]): row["next_offset"] for row in rows}
 
     async def append(self, read: Read, cursors: Mapping[Place, int]) -> None:
+        columns = [
+            *_transposed(read.entries, Entry),
+            _previous_offsets(read.entries),
+            *_transposed(read.links, Link),
+            *_transposed(read.receipted, Receipted),
+            *_transposed(list(cursors), Place),
+            list(cursors.values()),
+        ]
         async with self._database.transaction() as session:
-            heads = await session.driver.fetch(f"{_HEADS} FOR UPDATE")
-            last: dict[Place, int | None] = {
-                Place(row["topic"], row["generation"], row["partition"]): row["next_offset"] - 1 for row in heads
-            }
-            await session.driver.execute(_ENTRIES, *_columns(read.entries, last))
-            if read.links:
-                await session.driver.execute(
-                    _LINKS,
-                    [each.message_id for each in read.links],
-                    [each.referral_id for each in read.links],
-                    [each.notice_id for each in read.links],
-                    [each.recipient for each in read.links],
-                    [each.purpose for each in read.links],
-                    [",".join(each.rules) for each in read.links],
-                )
-            if read.receipted:
-                await session.driver.execute(
-                    _RECEIPTED,
-                    [each.message_id for each in read.receipted],
-                    [each.receipt_id for each in read.receipted],
-                    [each.by for each in read.receipted],
-                    [each.digest for each in read.receipted],
-                    [each.outcome for each in read.receipted],
-                    [each.code for each in read.receipted],
-                )
-            places = list(cursors)
-            await session.driver.execute(
-                _CURSORS,
-                [place.topic for place in places],
-                [place.generation for place in places],
-                [place.partition for place in places],
-                list(cursors.values()),
-            )
+            await session.driver.execute(_APPEND, *columns)
 
     async def flow(self, referral_id: UUID, *, exercise: bool) -> list[dict[str, Any]]:
         async with self._database.transaction() as session:
@@ -230,35 +219,20 @@ class PostgresEntries:
         return [_message(position, row) for position, row in enumerate(rows, start=1)]
 
 
-def _columns(entries: list[Entry], last: dict[Place, int | None]) -> list[list[Any]]:
-    """One list per column of `_ENTRIES`; each entry names the offset before it in its partition."""
+def _transposed(rows: Sequence[_Row], kind: type[_Row]) -> Sequence[Sequence[Any]]:
+    """One sequence per field of `kind`, also where there is no row."""
+    return list(zip(*rows, strict=True)) or [()] * len(kind._fields)
+
+
+def _previous_offsets(entries: Sequence[Entry]) -> list[int | None]:
+    """Of each entry the offset before it in its partition, None for the first here: that one's the cursor knows."""
+    last: dict[Place, int] = {}
     previous: list[int | None] = []
     for each in entries:
         place = Place(each.topic, each.generation, each.partition)
         previous.append(last.get(place))
         last[place] = each.offset
-    return [
-        [each.topic for each in entries],
-        [each.generation for each in entries],
-        [each.partition for each in entries],
-        [each.offset for each in entries],
-        previous,
-        [each.broker_time for each in entries],
-        [each.kind.value for each in entries],
-        [each.digest for each in entries],
-        [each.verified for each in entries],
-        [each.problem for each in entries],
-        [each.message_id for each in entries],
-        [each.type for each in entries],
-        [each.subject for each in entries],
-        [each.sender for each in entries],
-        [each.recipient for each in entries],
-        [each.recipient_instance for each in entries],
-        [each.exercise for each in entries],
-        [each.sequence for each in entries],
-        [each.key_id for each in entries],
-        [to_json(each.detail).decode() if each.detail is not None else None for each in entries],
-    ]
+    return previous
 
 
 def _message(position: int, row: Any) -> dict[str, Any]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
+from shared.contracts.facts import ReferralDecidedClear
 from shared.envelope.headers import Tier
 from shared.envelope.keys import SigningKey
 from shared.exchange.message import Record
@@ -66,6 +68,21 @@ async def test_a_flow_shows_the_decision_with_its_facts_and_what_was_not_sent(lo
     assert [each["referral_id"] for each in decisions] == [str(filed.referral_id)]
     assert decisions[0]["facts"]["origin"] == HOTLINE
     assert {"decision", "not_sent"} <= decisions[0].keys()
+
+
+async def test_what_a_fact_states_is_shown_in_its_one_spelling(log: Log) -> None:
+    filed = log.world.prepared()
+    oddly = {
+        "work_reason": None,
+        "decision": {"decided_at": "2026-05-04T14:00:00.123456+02:00"},
+        "facts": {"user": None},
+    }
+    fact = log.world.resigned(log.world.records(filed.drafts)[-1], clear=oddly)
+    await log.keep(fact)
+    stated = ReferralDecidedClear.model_validate(json.loads(fact.value or b"")["clear"])
+    shown = [each["detail"] for each in await log.flow(filed.referral_id)]
+    assert shown == [stated.model_dump(mode="json", exclude={"emitted"}, exclude_none=True)]
+    assert shown[0]["decision"]["decided_at"] == "2026-05-04T12:00:00.123Z"
 
 
 async def test_a_flow_shows_why_one_of_its_records_was_parked(log: Log) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from services.audit.app import READER_LOCK
@@ -14,6 +14,7 @@ from shared.exchange.message import Record
 from shared.kernel.clock import SystemClock
 from shared.runtime.database import Database
 from tests.services.audit.log import Log
+from tests.services.databases import until_one_waits_for_a_lock
 from tests.support.exchange_world import TOPICS
 from tests.support.running import until
 
@@ -82,3 +83,40 @@ async def test_a_reader_that_is_behind_neither_moves_a_cursor_back_nor_links_an_
     page = await log.page(mine[0])
     before = [None, *(each.offset for each in mine[:-1])]
     assert [each["previous_offset"] for each in page["items"]] == before
+
+
+async def test_batches_link_on_in_every_partition(database: Database) -> None:
+    log = Log(database)
+    records = log.world.records([log.world.prepared().drafts[-1] for _ in range(40)])
+    for start in range(0, len(records), 5):
+        await log.keep(*records[start : start + 5])
+    for partition in {each.partition for each in records}:
+        mine = [each for each in records if each.partition == partition]
+        page = await log.page(mine[0])
+        assert [each["previous_offset"] for each in page["items"]] == [None, *(each.offset for each in mine[:-1])]
+
+
+async def test_what_another_reader_keeps_meanwhile_is_linked_to(database: Database) -> None:
+    log = Log(database)
+    record = log.world.records([log.world.prepared().drafts[-1]])[0]
+    await log.keep(record)
+    async with database.transaction() as session:
+        await session.driver.execute(
+            "UPDATE cursor SET next_offset = 7 WHERE topic = $1 AND generation = $2", record.topic, log.generation
+        )
+        behind = asyncio.create_task(log.keep(replace(record, offset=5), replace(record, offset=8)))
+        await until_one_waits_for_a_lock(database)
+    await behind
+    assert (await log.entries.cursors())[Place(record.topic, log.generation, record.partition)] == 9
+    items = (await log.page(record))["items"]
+    assert [(each["offset"], each["previous_offset"]) for each in items] == [(0, None), (5, 6), (8, 5)]
+
+
+async def test_two_readers_of_a_new_partition_keep_each_record_once(database: Database) -> None:
+    log = Log(database)
+    records = log.world.records([log.world.prepared().drafts[-1] for _ in range(30)])
+    mine = [each for each in records if each.partition == records[0].partition]
+    await asyncio.gather(log.keep(*mine), log.keep(*mine), log.keep(*mine[:1]))
+    items = (await log.page(mine[0]))["items"]
+    assert [each["offset"] for each in items] == [each.offset for each in mine]
+    assert (await log.entries.cursors())[Place(mine[0].topic, log.generation, mine[0].partition)] == len(mine)
