@@ -20,6 +20,9 @@ from shared.runtime.topic_metadata import TopicDescription, describe_topics, met
 
 READ_RECORDS_MAX: Final = 500
 POLL_MS: Final = 500
+#: Records that come faster than they are taken are waited for so long, unless there are so many: a batch has its price.
+GATHER_S: Final = 0.01
+GATHERED_RECORDS: Final = 100
 #: How often a quiet topic is asked whether it was deleted and made again.
 ID_CHECK_S: Final = 2.0
 
@@ -65,7 +68,7 @@ class LogReader:
             _assign(consumer, {where: cursors.get(where, held.first) for where, held in bounds.items()})
             looked_s = 0.0
             while True:
-                batch = await _batch(consumer)
+                batch = await _gathered(consumer)
                 now_s = asyncio.get_running_loop().time()
                 if batch or now_s - looked_s > ID_CHECK_S:
                     # Asked after reading: the client goes on at the same offset of a topic made again, if it is there.
@@ -160,6 +163,19 @@ def _assign(consumer: AIOKafkaConsumer, cursors: Mapping[Coordinate, int]) -> No
         consumer.seek(TopicPartition(*where), offset)
 
 
-async def _batch(consumer: AIOKafkaConsumer) -> list[Record]:
-    read = await consumer.getmany(timeout_ms=POLL_MS, max_records=READ_RECORDS_MAX)
+async def _gathered(consumer: AIOKafkaConsumer) -> list[Record]:
+    """A batch: after a pause what comes first, at once; where records were waiting already, with what is under way."""
+    batch = await _batch(consumer, wait_ms=0)
+    if not batch:
+        return await _batch(consumer)
+    if len(batch) < GATHERED_RECORDS:
+        await asyncio.sleep(GATHER_S)
+        batch += await _batch(consumer, wait_ms=0, records_max=READ_RECORDS_MAX - len(batch))
+    return batch
+
+
+async def _batch(
+    consumer: AIOKafkaConsumer, *, wait_ms: int = POLL_MS, records_max: int = READ_RECORDS_MAX
+) -> list[Record]:
+    read = await consumer.getmany(timeout_ms=wait_ms, max_records=records_max)
     return [to_record(raw) for raw in chain.from_iterable(read.values())]

@@ -64,6 +64,19 @@ async def test_following_goes_on_with_what_comes_later(reader: LogReader, produc
     assert [record.offset for record in await following] == [0, 1]
 
 
+async def test_following_a_busy_topic_misses_nothing_and_keeps_the_order_of_each_partition(
+    reader: LogReader, produce: Callable[[int, int], None]
+) -> None:
+    produce(0, 1)
+    following = asyncio.create_task(followed(reader, {}, 241))
+    for _ in range(40):
+        await asyncio.to_thread(produce, 0, 3)
+        await asyncio.to_thread(produce, 1, 3)
+    found = await following
+    for partition, count in ((0, 121), (1, 120)):
+        assert [record.offset for record in found if record.partition == partition] == list(range(count))
+
+
 async def test_a_range_ends_before_its_end_and_is_complete(
     reader: LogReader, topic: str, produce: Callable[[int, int], None]
 ) -> None:
