@@ -8,9 +8,8 @@ SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-# The first of these that is a working Python >= 3.11; another one: make setup PYTHON=/path/to/python3
-PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11; do \
-	"$$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { command -v "$$name"; break; }; done)
+# The fastest Python >= 3.11 that is here; another one: make setup PYTHON=/path/to/python3
+PYTHON ?= $(shell sh requirements/choose-python.sh)
 
 .PHONY: help setup lint check test acceptance bench faults soak guard-report demo clean
 
@@ -20,12 +19,14 @@ help: ## Show the commands
 setup: $(READY) ## Install the locked packages and Kafka's jars (quick when done before)
 
 $(READY): requirements/dev.lock deploy/devstack/kafka-jars.lock
-	@test -n "$(PYTHON)" || { echo "error: no Python >= 3.11 here: install one, or name it: make setup PYTHON=..." >&2; exit 1; }
-	@"$(PYTHON)" -c 'import sys; print("python:", sys.executable, sys.version.split()[0]); sys.exit(sys.version_info < (3, 11))' \
-		|| { echo "error: $(PYTHON) is not a Python >= 3.11: name another: make setup PYTHON=..." >&2; exit 1; }
-	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null \
+	$(eval CHOSEN := $(PYTHON))
+	@test -n "$(CHOSEN)" || { echo "error: no Python >= 3.11 with its venv module here: install one (on Debian," \
+		"apt-get install python3-venv), or name it: make setup PYTHON=..." >&2; exit 1; }
+	@"$(CHOSEN)" -c 'import sys; print("python:", sys.executable, sys.version.split()[0]); sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "error: $(CHOSEN) is not a Python >= 3.11: name another: make setup PYTHON=..." >&2; exit 1; }
+	@"$(CHOSEN)" -c 'import ensurepip, venv' 2>/dev/null \
 		|| { echo "error: this Python has no venv module: on Debian, apt-get install python3-venv" >&2; exit 1; }
-	@test -x $(BIN)/python || "$(PYTHON)" -m venv $(VENV)
+	@test -x $(BIN)/python || "$(CHOSEN)" -m venv $(VENV)
 	@echo "installing the locked packages"
 	@$(BIN)/python -m pip install --progress-bar off --require-hashes --requirement requirements/dev.lock
 	@# The project is used from where it lies: its folder is put on the import path, and one launcher is written.
