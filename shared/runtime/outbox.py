@@ -71,15 +71,16 @@ WITH receipt AS (
     INSERT INTO sent (message_id, type, sender, recipient, recipient_instance, sequence, digest, outcome, code,
                       receipt_id)
     SELECT * FROM gone
-), replayed AS (
-    UPDATE sent AS s SET outcome = r.outcome, code = r.code, receipt_id = r.receipt_id, receipted_at = now()
-    FROM receipt AS r
-    WHERE s.message_id = r.message_id AND s.digest = r.digest AND s.recipient_instance = r.by
-      AND s.outcome = 'parked' AND r.outcome <> 'parked'
-    RETURNING s.message_id, s.digest, s.recipient_instance
 )
 SELECT message_id, digest, recipient_instance FROM gone
-UNION ALL SELECT message_id, digest, recipient_instance FROM replayed
+"""
+_REPLAYED = """
+UPDATE sent AS s SET outcome = r.outcome, code = r.code, receipt_id = r.receipt_id, receipted_at = now()
+FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::uuid[], $6::text[])
+     AS r(message_id, digest, outcome, code, receipt_id, by)
+WHERE s.message_id = r.message_id AND s.digest = r.digest AND s.recipient_instance = r.by
+  AND s.outcome = 'parked' AND r.outcome <> 'parked'
+RETURNING s.message_id, s.digest, s.recipient_instance
 """
 _KNOWN = """
 SELECT s.message_id, s.digest, s.recipient_instance
@@ -117,8 +118,7 @@ async def settle(driver: asyncpg.Connection, settlements: Sequence[Settlement]) 
         return Settled([], [])
     entries = _one_of_each(settlements)
     ids, digests, signers = [e.message_id for e in entries], [e.digest for e in entries], [e.by for e in entries]
-    changed = await driver.fetch(
-        _SETTLE,
+    said = (
         ids,
         digests,
         [entry.outcome.value for entry in entries],
@@ -126,9 +126,11 @@ async def settle(driver: asyncpg.Connection, settlements: Sequence[Settlement]) 
         [entry.receipt_id for entry in entries],
         signers,
     )
-    taken = {tuple(row) for row in changed}
+    taken = {tuple(row) for row in await driver.fetch(_SETTLE, *said)}
     known = taken
     if len(taken) < len(entries):
+        # Rare: a receipt that was sent again, one for what was parked before, or one for what was never sent.
+        taken |= {tuple(row) for row in await driver.fetch(_REPLAYED, *said)}
         known = taken | {tuple(row) for row in await driver.fetch(_KNOWN, ids, digests, signers)}
     return Settled(
         [entry for entry in entries if _identity(entry) in taken],
