@@ -24,6 +24,10 @@ _NOT_UTF8 = re.compile(r"[\udc80-\udcff]")
 _BASE64_RUN_MIN = 24
 _BASE64_RUN = re.compile(r"[A-Za-z0-9+/_-]{24,}={0,2}")
 _SCHEMES = ("http://", "https://")
+#: The one spelling of an IPv4 address, and an IPv6 address with all its groups, none of them zero or with zeros before.
+_OCTET = "(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
+_IPV4 = re.compile(rf"{_OCTET}(?:\.{_OCTET}){{3}}")
+FULL_IPV6 = re.compile(r"(?:[1-9a-f][0-9a-f]{0,3}:){7}[1-9a-f][0-9a-f]{0,3}")
 _URLSAFE_TO_STANDARD = str.maketrans("-_", "+/")
 #: Parameter names of storage services, trackers and content systems: choosing one carries a byte.
 _KNOWN_NAMES_TEXT = """
@@ -90,10 +94,10 @@ class Digest(NamedTuple):
 
 
 class Host(NamedTuple):
-    """An IP address as it was written, and what it stands for; None when it is no address."""
+    """An IP address as it was written, and its four or sixteen bytes; None when it is no address."""
 
     text: str
-    address: ipaddress.IPv4Address | ipaddress.IPv6Address | None
+    packed: bytes | None
     path: Path
 
 
@@ -129,7 +133,7 @@ def split(found: list[Leaf], choice_bits: float) -> Split:
         elif kind in _WHOLE_TEXT_ROLES:
             parts.append(_part(_WHOLE_TEXT_ROLES[kind], value, path))
         elif kind == "ip":
-            texts.hosts.append(Host(value, _host_address(value), path))
+            texts.hosts.append(Host(value, _host_bytes(value), path))
         elif kind == INTEGER:
             texts.integers.append(leaf)
         else:
@@ -142,9 +146,13 @@ def _digest_bytes(kind: str, text: str) -> bytes:
     return base64.b64decode(text) if kind == "photodna" else bytes.fromhex(text)
 
 
-def _host_address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+def _host_bytes(text: str) -> bytes | None:
+    if _IPV4.fullmatch(text):
+        return bytes(map(int, text.split(".")))
+    if FULL_IPV6.fullmatch(text):
+        return bytes.fromhex("".join([group.zfill(4) for group in text.split(":")]))
     try:
-        return ipaddress.IPv6Address(text) if ":" in text else ipaddress.IPv4Address(text)
+        return ipaddress.IPv6Address(text).packed
     except ValueError:
         return None
 

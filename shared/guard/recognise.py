@@ -342,7 +342,7 @@ def _joined_bytes(texts: Split) -> Iterator[tuple[bytes, Path]]:
         if len(by_kind) > 1:
             yield from ((b"".join(values), path) for values in by_kind.values() if len(values) > 1)
     if len(texts.hosts) > 1:
-        yield b"".join([host.address.packed for host in texts.hosts if host.address]), texts.hosts[0].path
+        yield b"".join([host.packed for host in texts.hosts if host.packed]), texts.hosts[0].path
     for width, low, high in ((2, 1, 1 << 16), (4, 1 << 16, 1 << 32)):
         integers = [(value, path) for _, value, path in texts.integers if low <= value < high]
         if len(integers) > 7:

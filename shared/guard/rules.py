@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import NoReturn
 
 from shared.guard.leaves import Path, pointer
-from shared.guard.parts import Address, Host, Split, decoded
+from shared.guard.parts import FULL_IPV6, Address, Host, Split, decoded
 from shared.guard.shapes import SHAPELESS_CHARACTERS_MAX, check_shape
 from shared.kernel.errors import Refused
 
@@ -66,24 +66,27 @@ def _refuse_instant(instant: datetime, path: Path) -> NoReturn:
 
 def _check_host(host: Host) -> None:
     """A host's address in its one canonical spelling (RFC 5952): 16 free bytes would hold a file's head."""
-    address, path = host.address, host.path
-    if address is None:
+    text, packed, path = host
+    if packed is None:
         _refuse("ip_not_an_address", "an IPv4 or IPv6 address", path)
-    if str(address) != host.text:
-        _refuse("ip_not_canonical", "the canonical spelling of RFC 5952", path)
-    if address.version == 4:
-        assigned = 0 < int(address) < _FIRST_IPV4_GROUP
+    if len(packed) == 4:
+        is_assigned = packed[0] < _FIRST_IPV4_GROUP and any(packed)
     else:
-        assigned = address in _UNICAST or (
-            (address.is_private or address.is_link_local or bool(address.ipv4_mapped)) and not address.is_unspecified
-        )
-    if not assigned:
+        if not FULL_IPV6.fullmatch(text) and str(ipaddress.IPv6Address(text)) != text:
+            _refuse("ip_not_canonical", "the canonical spelling of RFC 5952", path)
+        is_assigned = packed[0] >> 5 == _UNICAST or _is_reserved_for_hosts(ipaddress.IPv6Address(text))
+    if not is_assigned:
         _refuse("ip_not_a_host", "an address that a host can have", path)
 
 
-#: From here on IPv4 is multicast and reserved (RFC 5771, RFC 1112 §4).
-_FIRST_IPV4_GROUP = int(ipaddress.IPv4Address("224.0.0.0"))
-_UNICAST = ipaddress.ip_network("2000::/3")
+def _is_reserved_for_hosts(address: ipaddress.IPv6Address) -> bool:
+    return (address.is_private or address.is_link_local or bool(address.ipv4_mapped)) and not address.is_unspecified
+
+
+#: From this first byte on IPv4 is multicast and reserved (RFC 5771, RFC 1112 §4).
+_FIRST_IPV4_GROUP = 224
+#: The first three bits of 2000::/3, the global unicast addresses of IPv6 (RFC 4291 §2.4).
+_UNICAST = 0b001
 
 
 def _check_address(address: Address) -> None:

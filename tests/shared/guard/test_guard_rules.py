@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from datetime import UTC, datetime
 
 import pytest
@@ -9,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.guard import inspect
-from shared.guard.rules import _LABEL, LABEL_CHARACTERS_MAX, LABELS_MAX, _is_plain_host
+from shared.guard.parts import Host, _host_bytes
+from shared.guard.rules import _LABEL, LABEL_CHARACTERS_MAX, LABELS_MAX, _check_host, _is_plain_host
 from shared.guard.shapes import (
     _DIGITS,
     _LONG_NUMBER,
@@ -156,3 +158,45 @@ def test_a_host_that_is_known_at_a_glance_breaks_no_rule(authority: str) -> None
         labels = authority.split(".")
         assert len(labels) <= LABELS_MAX
         assert all(len(label) <= LABEL_CHARACTERS_MAX and _LABEL.fullmatch(label) for label in labels)
+
+
+_groups = st.one_of(
+    st.integers(0, 0xFFFF).map("{:x}".format), st.sampled_from(["0", "00", "2001", "fe80", "ffff", "01", ""])
+)
+_addresses = st.one_of(
+    st.lists(_groups, min_size=7, max_size=9).map(":".join),
+    st.lists(st.one_of(st.integers(0, 260).map(str), st.sampled_from(["01", "", "1\n"])), min_size=3, max_size=5).map(
+        ".".join
+    ),
+    st.ip_addresses().map(str),
+    st.sampled_from(
+        ["::ffff:192.0.2.7", "fe80::1%eth0", "2001:DB8::1", "::", "224.0.0.0", "223.255.255.255", "١.2.3.4"]
+    ),
+)
+
+
+@given(_addresses)
+@settings(max_examples=500, deadline=None)
+def test_an_address_is_read_as_the_standard_library_reads_it(text: str) -> None:
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        assert _host_bytes(text) is None
+        return
+    assert _host_bytes(text) == address.packed
+    if address.version == 4:
+        is_assigned = 0 < int(address) < int(ipaddress.IPv4Address("224.0.0.0"))
+    else:
+        is_assigned = address in ipaddress.ip_network("2000::/3") or (
+            (address.is_private or address.is_link_local or address.ipv4_mapped is not None)
+            and not address.is_unspecified
+        )
+    try:
+        _check_host(Host(text, _host_bytes(text), None))
+    except Refused as refused:
+        rule = "not_a_host" if str(address) == text else "not_canonical"
+        assert refused.code == f"guard_rules_ip_{rule}"
+        assert not (is_assigned and rule == "not_a_host")
+    else:
+        assert is_assigned
+        assert str(address) == text
