@@ -21,7 +21,7 @@ from shared.runtime.topic_metadata import TopicDescription, describe_topics, met
 READ_RECORDS_MAX: Final = 500
 POLL_MS: Final = 500
 #: Records that come faster than they are taken are waited for so long, unless there are so many: a batch has its price.
-GATHER_S: Final = 0.01
+GATHER_S: Final = 0.005
 GATHERED_RECORDS: Final = 100
 #: How often a quiet topic is asked whether it was deleted and made again.
 ID_CHECK_S: Final = 2.0
