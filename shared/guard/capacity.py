@@ -97,9 +97,8 @@ def check_capacity(texts: Split) -> None:
     words = record_words = 0
     text_bits = 0.0
     storage = False
-    capacity_bits = _closed_bits(texts)
     for part in texts.parts:
-        role, text, path, _, opaque_bits, part_capacity_bits, part_words, _ = part
+        role, text, path, _, opaque_bits, _, part_words, _ = part
         if path is not address:
             address, in_address, words, storage = path, {}, 0, False
         if role == "host":
@@ -108,7 +107,6 @@ def check_capacity(texts: Split) -> None:
         fresh = key not in seen
         if fresh:
             seen.add(key)
-            capacity_bits += part_capacity_bits
         if part_words and role != "name" and role != "host":
             words += part_words
             if fresh:
@@ -128,7 +126,7 @@ def check_capacity(texts: Split) -> None:
                 text_bits += opaque_bits
     if text_bits > 8 * TEXT_MAX:
         _refuse("text_record", f"at most {TEXT_MAX} opaque bytes of text in one record", None)
-    if capacity_bits > 8 * RECORD_BYTES_MAX:
+    if _bits_at_most(texts) > 8 * RECORD_BYTES_MAX and _bits(texts) > 8 * RECORD_BYTES_MAX:
         _refuse("record", f"room for at most {RECORD_BYTES_MAX} bytes in one record", None)
 
 
@@ -162,6 +160,28 @@ def _budget(part: Part, storage: bool) -> str:
         sized = len(part.text.rsplit(".", 1)[-1]) in _SIGNATURE_SIZES
         return "long_credential" if sized or part.name in _LONG_NAMES else "credential"
     return "storage" if storage and part.role == "path" else part.role
+
+
+def _bits(texts: Split) -> float:
+    """What the record could carry; repeats count once."""
+    total = _closed_bits(texts)
+    for bits in {(part.role, part.text): part.capacity_bits for part in texts.parts}.values():
+        total += bits
+    return total
+
+
+def _bits_at_most(texts: Split) -> float:
+    """More than `_bits` can be, without a look for repeats: nearly all records are far below the budget."""
+    return (
+        1.0
+        + texts.choice_bits
+        + sum([part.capacity_bits for part in texts.parts])
+        + 8 * sum([len(digest.data) for digest in texts.digests])
+        + 128 * len(texts.hosts)
+        + float(sum([value.bit_length() + 1 for _, value, _ in texts.integers]))
+        + CLOSED_BITS[INSTANT] * len(texts.instants)
+        + max(CLOSED_BITS.values()) * len(texts.closed)
+    )
 
 
 def _closed_bits(texts: Split) -> float:

@@ -20,7 +20,10 @@ def begins_in_disguise(data: bytes) -> bool:
     head = data[:_COMPARED]
     if len(head) < _COMPARED:
         return False
-    if _combined(head) in _COMBINED or (head[1] - head[0] & 255 in _FIRST_SHIFTS and _shifted(head) in _SHIFTED):
+    first, second = head[:2]
+    if first ^ second in _FIRST_COMBINED and _combined(head) in _COMBINED:
+        return True
+    if second - first & 255 in _FIRST_SHIFTS and _shifted(head) in _SHIFTED:
         return True
     turned = _TURNED.get(head[:2])
     return turned is not None and any(begins_with_content(data.translate(table)) for table in turned)
@@ -54,5 +57,7 @@ def _turns() -> dict[bytes, list[bytes]]:
 
 _COMBINED = frozenset(map(_combined, _HEADS))
 _SHIFTED = frozenset(map(_shifted, _HEADS))
+#: The same of the first two bytes alone, which spares the rest nearly always.
+_FIRST_COMBINED = frozenset(head[0] ^ head[1] for head in _HEADS)
 _FIRST_SHIFTS = frozenset(first for first, *_ in _SHIFTED)
 _TURNED = _turns()

@@ -84,14 +84,16 @@ def measured(text: str) -> tuple[float, float, int, float]:
         if text.isalnum():
             return _ascii(text)
     opaque = capacity = carried = 0.0
-    words = covered = 0
-    for piece in _PIECE.findall(text):
-        covered += len(piece)
+    words = 0
+    pieces = _PIECE.findall(text)
+    for piece in pieces:
         one = _FREQUENT.get(piece) or (_ascii(piece) if piece.isascii() else _other_scripts(piece))
-        opaque += one[0]
-        capacity += one[1]
-        words += one[2]
-        carried += one[3]
+        piece_opaque, piece_capacity, piece_words, piece_carried = one
+        opaque += piece_opaque
+        capacity += piece_capacity
+        words += piece_words
+        carried += piece_carried
+    covered = sum(map(len, pieces))
     if covered == size:
         return opaque, capacity, words, carried
     rare = BASE85_BITS * len(_RARE.findall(text))

@@ -10,10 +10,13 @@ from hypothesis import strategies as st
 
 from shared.contracts.referral import ReferralSubmission
 from shared.guard import ALL_STAGES, capacity, inspect
-from shared.guard.capacity import RECORD_BYTES_MAX, STORAGE_SERVICES
+from shared.guard.capacity import RECORD_BYTES_MAX, STORAGE_SERVICES, _bits, _bits_at_most
+from shared.guard.leaves import leaves
+from shared.guard.parts import split
 from shared.guard.tokens import _FEW_RUNS, _RUN, is_word, measure
 from tests.guard_report.encodings import b64u
 from tests.guard_report.keyed import fullest_record
+from tests.guard_report.legitimate import submissions
 from tests.shared.guard.records import located, record, refusal
 
 RANDOM = Random(5)
@@ -131,3 +134,10 @@ def test_letters_at_random_rarely_pass_as_a_word() -> None:
 @given(st.text("aZ09", min_size=2, max_size=9).filter(lambda piece: not piece.isalpha() and not piece.isdigit()))
 def test_few_runs_of_letters_and_digits_are_at_most_three(piece: str) -> None:
     assert bool(_FEW_RUNS.fullmatch(piece)) == (len(_RUN.findall(piece)) <= 3)
+
+
+def test_no_record_has_more_room_than_the_quick_sum_says() -> None:
+    for body in (fullest_record(Random(1))[1], *submissions(60, seed=5)):
+        texts = split(*leaves(ReferralSubmission.model_validate(body)))
+        assert capacity(ReferralSubmission.model_validate(body)).record_bytes == pytest.approx(_bits(texts) / 8)
+        assert _bits_at_most(texts) > _bits(texts)
