@@ -6,7 +6,7 @@ import asyncio
 import json
 import re
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -115,8 +115,11 @@ class Database:
             await connection.close()
 
     async def close(self) -> None:
+        """Close the connections; those still in use after a while are ended, and PostgreSQL rolls back for them."""
         if self._pool is not None:
-            self._pool.terminate()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_CLOSE_S_MAX):
+                    await self._pool.close()
 
 
 async def wait_for_database(database: Database, *, back_off_s: float = 0.5) -> None:
@@ -131,6 +134,7 @@ async def wait_for_database(database: Database, *, back_off_s: float = 0.5) -> N
 
 _CONNECT_S_MAX: Final = 5.0
 _POOL_S_MAX: Final = 5.0
+_CLOSE_S_MAX: Final = 2.0
 
 
 async def _roll_back(driver: asyncpg.Connection) -> None:
