@@ -1,0 +1,98 @@
+"""What a filed batch leaves behind: all of each referral, nothing of one that is refused, and counts that say so."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from shared.kernel.authority import Role
+from shared.kernel.errors import Refused
+from shared.kernel.ids import uuid7
+from shared.runtime.database import Scope
+from shared.runtime.origin.intake import Answer, Request, Submission
+from tests.services.hotline.origin import Origin
+from tests.support.builders import HOTLINE
+from tests.support.exchange_world import submission
+
+COUNTS = "SELECT fate, count FROM intake_count WHERE party = $1"
+
+
+@pytest.fixture(autouse=True)
+async def empty(origin: Origin) -> None:
+    await origin.forget()
+
+
+async def filed(origin: Origin, *contents: Any) -> tuple[Answer, list[dict[str, Any]]]:
+    """The answer to one list of submissions or refusals, and its results."""
+    party = origin.referrals.origin(HOTLINE)
+    submissions = [Submission(party, Role.MACHINE, each) for each in contents]
+    request = Request(submissions, uuid7().bytes * 2, bytes(32), single=False)
+    async with origin.intake.running():
+        answer = await origin.intake.submit(request)
+        assert await origin.intake.submit(request) == answer, "the stored answer is not the one that was given"
+    return answer, json.loads(answer.body)["results"]
+
+
+async def rows(origin: Origin, table: str) -> int:
+    async with origin.database.transaction(Scope([HOTLINE], Role.SERVICE, "apply")) as session:
+        return int(await session.driver.fetchval(f"SELECT count(*) FROM {table}"))
+
+
+async def everything(origin: Origin) -> dict[str, int]:
+    return {table: await rows(origin, table) for table in ("referral", "edge", "data_key", "outbox")}
+
+
+async def counts(origin: Origin) -> dict[str, int]:
+    found = {row["fate"]: row["count"] for row in await origin.database.fetch(COUNTS, HOTLINE)}
+    return {fate: found.get(fate, 0) for fate in ("submitted", "accepted", "refused")}
+
+
+async def test_a_reference_that_is_taken_leaves_nothing_but_a_fact_and_a_count(origin: Origin) -> None:
+    taken = f"ref-{uuid7().hex[:24]}"
+    _, (first,) = await filed(origin, submission(external_ref=taken))
+    stood, counted = await everything(origin), await counts(origin)
+    edges = len(first["recipients"])
+    fresh = submission(external_ref=f"ref-{uuid7().hex[:24]}")
+    answer, (good, again, broken) = await filed(
+        origin, fresh, submission(external_ref=taken), Refused("schema_invalid", field="/items")
+    )
+    assert answer.status == 200
+    assert (good["status"], again["status"], broken["status"]) == (202, 409, 422)
+    assert again["problem"]["referral"] == f"/v1/referrals/{first['referral_id']}"
+    # Of the three one is filed: a row of each kind, an edge and a message for each recipient; and a fact for each.
+    assert await everything(origin) == {
+        "referral": stood["referral"] + 1,
+        "edge": stood["edge"] + edges,
+        "data_key": stood["data_key"] + 1,
+        "outbox": stood["outbox"] + edges + 3,
+    }
+    assert await counts(origin) == {
+        "submitted": counted["submitted"] + 3,
+        "accepted": counted["accepted"] + 1,
+        "refused": counted["refused"] + 2,
+    }
+
+
+async def test_a_reference_that_stands_twice_in_one_list_is_filed_once(origin: Origin) -> None:
+    twice = f"ref-{uuid7().hex[:24]}"
+    before = await everything(origin)
+    _, results = await filed(origin, submission(external_ref=twice), submission(external_ref=twice))
+    assert sorted(each["status"] for each in results) == [202, 409]
+    (kept,) = [UUID(each["referral_id"]) for each in results if each["status"] == 202]
+    (conflict,) = [each["problem"]["referral"] for each in results if each["status"] == 409]
+    assert conflict == f"/v1/referrals/{kept}"
+    assert (await everything(origin))["referral"] == before["referral"] + 1
+
+
+async def test_a_list_of_refusals_alone_is_counted_and_stored(origin: Origin) -> None:
+    before, counted = await everything(origin), await counts(origin)
+    _, results = await filed(origin, Refused("schema_invalid"), Refused("schema_invalid"))
+    assert [each["status"] for each in results] == [422, 422]
+    assert await everything(origin) == before | {"outbox": before["outbox"] + 2}
+    assert await counts(origin) == counted | {
+        "submitted": counted["submitted"] + 2,
+        "refused": counted["refused"] + 2,
+    }
