@@ -55,8 +55,8 @@ async def delivered(stage: Stage, refs: Sequence[str], *, patience_s: float = 18
     deadline = monotonic() + patience_s
     try:
         for asked in (wanted[:: len(wanted) // _SAMPLE + 1], wanted):
-            while not await _all_there(connections, asked):
-                assert monotonic() < deadline, f"of {len(asked)} messages not all are received and audited"
+            while not _is_all(found := await _found(connections, asked), asked):
+                assert monotonic() < deadline, f"of {len(asked)} messages only these were received and audited: {found}"
                 await asyncio.sleep(0.05)
         return messages
     finally:
@@ -64,10 +64,12 @@ async def delivered(stage: Stage, refs: Sequence[str], *, patience_s: float = 18
             await connection.close()
 
 
-async def _all_there(connections: Mapping[str, asyncpg.Connection], wanted: Sequence[Any]) -> bool:
-    found = {name: await _count(each, name, wanted) for name, each in connections.items()}
-    audited = found.pop("audit")
-    return sum(found.values()) == len(wanted) == audited
+async def _found(connections: Mapping[str, asyncpg.Connection], asked: Sequence[Any]) -> dict[str, int]:
+    return {name: await _count(each, name, asked) for name, each in connections.items()}
+
+
+def _is_all(found: Mapping[str, int], asked: Sequence[Any]) -> bool:
+    return sum(found[name] for name in RECIPIENTS) == len(asked) == found["audit"]
 
 
 async def latencies(stage: Stage, posted: Sequence[Posted], messages: dict[str, list[Any]]) -> dict[str, Any]:
