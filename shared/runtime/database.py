@@ -56,6 +56,8 @@ class Database:
                 "application_name": "causeway",
                 "statement_timeout": str(statement_timeout_ms),
                 "idle_in_transaction_session_timeout": "60000",
+                # A plan that was kept from when a queue was empty would scan it for every row once it is full.
+                "plan_cache_mode": "force_custom_plan",
             },
         }
 
