@@ -19,7 +19,14 @@ from shared.contracts.referral import ReferralSubmission
 from shared.kernel.clock import rfc3339
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid7
-from shared.vocabulary.answers import Answer, CaseDeclineReason, CaseOutcome, CloseReason, NoticeAction, NoticeRejection
+from shared.vocabulary.answers import (
+    CaseDeclineReason,
+    CaseOutcome,
+    CloseReason,
+    NoticeAction,
+    NoticeRejection,
+    YesNoUnknown,
+)
 from shared.vocabulary.referral import WithdrawalReason
 
 BATCH_MAX = 100
@@ -126,8 +133,8 @@ class CausewayClient:
         referral_id: UUID,
         outcome: CaseOutcome,
         *,
-        child_identified: Answer,
-        child_safeguarded: Answer,
+        child_identified: YesNoUnknown,
+        child_safeguarded: YesNoUnknown,
         close_reason: CloseReason | None = None,
         key: str | None = None,
     ) -> views.ReferralState:

@@ -107,7 +107,7 @@ class ReferralView(View):
     work_reason: str | None = None
     accepted_at: Instant | None = None
     withdrawn_at: Instant | None = None
-    marks: dict[str, Any] = {}
+    ticks: dict[str, Any] = {}
     edges: tuple[EdgeView, ...] = ()
 
 

@@ -26,11 +26,11 @@ from shared.contracts.policy import Policy
 from shared.envelope.keys import OpeningKey, SigningKey
 from shared.kernel.authority import Role
 from shared.kernel.clock import SystemClock
-from shared.runtime.database import Database
-from shared.runtime.documents import publish_documents
-from shared.runtime.identity import issue_key
-from shared.runtime.kafka import KafkaAccess
-from shared.runtime.migrate import upgrade
+from shared.runtime.database.migrate import upgrade
+from shared.runtime.database.transactions import Database
+from shared.runtime.http.identity import issue_key
+from shared.runtime.kafka.access import KafkaAccess
+from shared.runtime.kafka.documents import publish_documents
 from shared.vocabulary.routing import PartyStatus
 
 INSTANCES = ("hotline", "law_enforcement", "industry", "audit")

@@ -11,9 +11,9 @@ from shared.kernel.errors import Refused
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
-    from shared.runtime.consumer import Handler
-    from shared.runtime.machinery import Machinery
-    from shared.runtime.parts import Part
+    from shared.runtime.instance.machinery import Machinery
+    from shared.runtime.instance.parts import Part
+    from shared.runtime.post.consumer import Handler
 
 
 class BuiltApp(Protocol):

@@ -11,9 +11,9 @@ import uvloop
 
 from deploy.parties import BuiltApp, instance_row
 from shared.kernel.errors import Refused
-from shared.runtime.logs import configure_logs, log
-from shared.runtime.parts import run_parts
-from shared.runtime.telemetry import close_telemetry, configure_telemetry, current_trace_id
+from shared.runtime.instance.parts import run_parts
+from shared.runtime.watch.logs import configure_logs, log
+from shared.runtime.watch.telemetry import close_telemetry, configure_telemetry, current_trace_id
 
 
 def serve(name: str, only: Sequence[str]) -> int:

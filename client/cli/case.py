@@ -8,7 +8,7 @@ from cyclopts import App
 
 from client.cli import output
 from client.cli.settings import Options
-from shared.vocabulary.answers import Answer, CaseDeclineReason, CaseOutcome, CloseReason
+from shared.vocabulary.answers import CaseDeclineReason, CaseOutcome, CloseReason, YesNoUnknown
 
 app = App(name="case", help="Take up the referrals offered to you as cases, and say what comes of them.")
 _OPTIONS = Options()
@@ -42,8 +42,8 @@ async def outcome(
     reached: CaseOutcome,
     /,
     *,
-    child_identified: Answer,
-    child_safeguarded: Answer,
+    child_identified: YesNoUnknown,
+    child_safeguarded: YesNoUnknown,
     close_reason: CloseReason | None = None,
     options: Options = _OPTIONS,
 ) -> int:

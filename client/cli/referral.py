@@ -137,7 +137,7 @@ async def show(referral_id: UUID, /, *, options: Options = _OPTIONS) -> int:
             return output.DONE
         output.line(f"{referral.referral_id}  {referral.external_ref}  revision {referral.revision}")
         output.line(f"state: {_state(referral.state, referral.work_reason)}")
-        output.line("  ".join(f"{mark}: {value}" for mark, value in referral.marks.items()))
+        output.line("  ".join(f"{tick}: {value}" for tick, value in referral.ticks.items()))
         columns = ("recipient", "purpose", "reason", "rules", "delivery", "withdrawal", "answer")
         output.table(
             columns,

@@ -12,12 +12,12 @@ import asyncpg
 
 from deploy.devstack.endpoints import Endpoints
 from deploy.installation import kafka_access
-from shared.contracts.registry import BY_TYPE, Lane
+from shared.contracts.registry import BY_TYPE, Family
 from shared.envelope.canonical import message_digest
 from shared.envelope.headers import decode_headers
 from shared.exchange.message import Record
 from shared.kernel.errors import Refused
-from shared.runtime.reader import LogReader
+from shared.runtime.kafka.reader import LogReader
 
 SERVICES: Final = ("hotline", "law_enforcement", "industry")
 ORIGINS: Final = ("hotline", "industry")
@@ -177,7 +177,7 @@ async def _read_facts(books: Books, connection: asyncpg.Connection) -> None:
 def counted(type_text: str) -> bool:
     """Whether messages of this type are receipted and counted: those between two parties."""
     message = BY_TYPE.get(type_text)
-    return message is not None and message.lane in (Lane.REFERRAL, Lane.NOTICE)
+    return message is not None and message.family in (Family.REFERRAL, Family.NOTICE)
 
 
 def _lines(rows: Iterable[Mapping[str, object]]) -> dict[UUID, Line]:

@@ -9,10 +9,10 @@ from pydantic.json_schema import models_json_schema
 
 from deploy.artifacts.correspondents import AUDIT_TOPIC, ROUTES, messages_on, readers_of, topic_of, topics
 from deploy.artifacts.schemas import PlainSchema, meaning, message_name
-from shared.contracts.registry import Lane, MessageType, value_model
+from shared.contracts.registry import Family, MessageType, value_model
 from shared.envelope.headers import BATCH_SIZE_MAX, CONTENT_TYPE, COVERED, PROOF, SEQUENCE_MAX, SPEC_VERSION, Tier
-from shared.runtime.bus import Subscription
-from shared.runtime.documents import DIRECTORY_TOPIC, PublishedDocument
+from shared.runtime.kafka.bus import Subscription
+from shared.runtime.kafka.documents import DIRECTORY_TOPIC, PublishedDocument
 
 PUBLISHED: Final = "published_document.v1"
 _SCHEMA_REF: Final = "#/components/schemas/{model}"
@@ -140,7 +140,7 @@ def _message(message: MessageType) -> dict[str, Any]:
         "contentType": CONTENT_TYPE,
         "headers": {"$ref": "#/components/schemas/headers"},
         "payload": {"$ref": _SCHEMA_REF.format(model=value_model(message).__name__)},
-        "tags": [{"name": message.lane.value, "description": _LANES[message.lane]}],
+        "tags": [{"name": message.family.value, "description": _FAMILIES[message.family]}],
         "bindings": {"kafka": {"key": {"type": "string", "format": "uuid"}}},
     }
 
@@ -167,10 +167,10 @@ def _schemas() -> dict[str, Any]:
     return schemas | {"headers": headers}
 
 
-#: How each lane is delivered, for people.
-_LANES: Final = {
-    Lane.REFERRAL: "Between two parties, keyed by referral id: sequenced, receipted, counted.",
-    Lane.NOTICE: "Between two parties, keyed by notice id: sequenced, receipted, counted.",
-    Lane.RECEIPT: "Between two instances: sequenced, neither receipted nor counted.",
-    Lane.FACT: f"To audit alone, on {AUDIT_TOPIC}: sequenced, not receipted.",
+#: How each family is delivered, for people.
+_FAMILIES: Final = {
+    Family.REFERRAL: "Between two parties, keyed by referral id: sequenced, receipted, counted.",
+    Family.NOTICE: "Between two parties, keyed by notice id: sequenced, receipted, counted.",
+    Family.RECEIPT: "Between two instances: sequenced, neither receipted nor counted.",
+    Family.FACT: f"To audit alone, on {AUDIT_TOPIC}: sequenced, not receipted.",
 }

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from shared.contracts import registry
 from shared.contracts.registry import MessageType
-from shared.runtime.documents import DIRECTORY_TOPIC
+from shared.runtime.kafka.documents import DIRECTORY_TOPIC
 
 AUDIT_TOPIC: Final = "causeway.audit.v1"
 TOPICS: Final = Path(__file__).parents[1] / "kafka" / "topics.json"

@@ -23,7 +23,7 @@ from shared.exchange.minimise import whole_record
 from shared.kernel.canonical import digest
 from shared.kernel.clock import rfc3339
 from shared.kernel.errors import Defect
-from shared.routing.engine import Outcome, PlannedEdge, Setting, judge
+from shared.routing.engine import Judged, PlannedEdge, Setting, judge
 from shared.routing.shelf import read_directory, read_policy
 from shared.vocabulary.routing import PartyKind
 
@@ -147,7 +147,7 @@ def published(kind: str) -> dict[str, Any]:
 
 
 @cache
-def outcome() -> Outcome:
+def outcome() -> Judged:
     """What the engine decides about the referral."""
     read, setting = _read(), _setting()
     return judge(read.facts, setting, salt=SALT, unknown=read.unknown)

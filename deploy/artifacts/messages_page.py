@@ -9,15 +9,15 @@ from pydantic import BaseModel
 from deploy.artifacts.correspondents import ROUTES, messages_on, readers_of, topics
 from deploy.artifacts.schemas import meaning, message_name
 from shared.contracts.facts import RECEIPT_ENTRIES_MAX
-from shared.contracts.registry import Lane, MessageType
+from shared.contracts.registry import Family, MessageType
 from shared.exchange.record_table import DECIDE_AGAIN, RECORD_TABLE, Row
-from shared.runtime.documents import DIRECTORY_TOPIC
+from shared.runtime.kafka.documents import DIRECTORY_TOPIC
 
 _KEYS = {
-    Lane.REFERRAL: "`referral_id`",
-    Lane.NOTICE: "`notice_id`",
-    Lane.RECEIPT: "an id of its own",
-    Lane.FACT: "the id of the referral or notice that it is about, else an id of its own",
+    Family.REFERRAL: "`referral_id`",
+    Family.NOTICE: "`notice_id`",
+    Family.RECEIPT: "an id of its own",
+    Family.FACT: "the id of the referral or notice that it is about, else an id of its own",
 }
 _HEAD = """# Messages
 
@@ -34,7 +34,7 @@ codes, countries, party ids, times. Within a version only optional members are a
 
 ## Lanes
 
-| lane | between | Kafka key | numbered | receipted | counted |
+| family | between | Kafka key | numbered | receipted | counted |
 | --- | --- | --- | --- | --- | --- |
 | referral | two parties | `referral_id` | yes | yes | yes |
 | notice | two parties, industry one of them | `notice_id` | yes | yes | yes |
@@ -98,14 +98,14 @@ def _names(topic: str) -> str:
 
 def _overview() -> Iterable[str]:
     yield from _table(
-        ("message", "lane", "from", "to", "receipted", "carries an edge"),
+        ("message", "family", "from", "to", "receipted", "carries an edge"),
         (
             (
                 f"[`{message.name}`](#{message.name})",
-                message.lane.value,
+                message.family.value,
                 ", ".join(route.senders),
                 ", ".join(route.recipients),
-                _yes(message.lane in (Lane.REFERRAL, Lane.NOTICE)),
+                _yes(message.family in (Family.REFERRAL, Family.NOTICE)),
                 _yes(message.edge),
             )
             for message, route in ROUTES.items()
@@ -115,7 +115,7 @@ def _overview() -> Iterable[str]:
 
 def _entry(message: MessageType) -> Iterable[str]:
     yield f"### {message.name}\n"
-    yield f"`{message.type}` · schema `{message_name(message)}.json` · key {_KEYS[message.lane]}\n"
+    yield f"`{message.type}` · schema `{message_name(message)}.json` · key {_KEYS[message.family]}\n"
     yield f"{meaning(message)}\n"
     yield f"- clear: {_fields(message.clear)}"
     if message.sealed is not None:

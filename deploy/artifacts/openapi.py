@@ -17,13 +17,13 @@ from shared.envelope.datakeys import KeyEncryptionKey
 from shared.envelope.keys import OpeningKey, SigningKey
 from shared.kernel.clock import SystemClock
 from shared.routing.shelf import DocumentShelf
-from shared.runtime.budgets import Budgets
-from shared.runtime.database import Database
-from shared.runtime.documents import DocumentFeed
-from shared.runtime.identity import ApiKeys
-from shared.runtime.keys import InstanceKeys
-from shared.runtime.machinery import Machinery
-from shared.runtime.settings import RuntimeSettings, settings_for
+from shared.runtime.database.transactions import Database
+from shared.runtime.http.budgets import Budgets
+from shared.runtime.http.identity import ApiKeys
+from shared.runtime.instance.keys import InstanceKeys
+from shared.runtime.instance.machinery import Machinery
+from shared.runtime.instance.settings import RuntimeSettings, settings_for
+from shared.runtime.kafka.documents import DocumentFeed
 
 #: How each service is put together on given machinery.
 ASSEMBLE: Final[Mapping[str, Callable[[Machinery], Any]]] = {

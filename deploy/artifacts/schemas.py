@@ -13,7 +13,7 @@ from shared.contracts.directory import Directory, DocumentActivated
 from shared.contracts.policy import Policy
 from shared.contracts.referral import ReferralSubmission
 from shared.contracts.registry import ALL, MessageType, value_model
-from shared.runtime.documents import PublishedDocument
+from shared.runtime.kafka.documents import PublishedDocument
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 #: Bodies that are not messages: what an origin submits, and what is published on the directory topic.

@@ -10,7 +10,7 @@ from typing import Final
 import asyncpg
 
 from shared.kernel.errors import Refused, Unavailable
-from shared.runtime.migrate import current_heads, upgrade
+from shared.runtime.database.migrate import current_heads, upgrade
 
 CONNECT_S: Final = 5.0
 _REVISIONS = "SELECT version_num FROM alembic_version ORDER BY version_num"

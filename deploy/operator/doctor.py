@@ -25,9 +25,9 @@ from deploy.operator.topics import as_json, find_difference
 from shared.kernel.clock import SystemClock
 from shared.routing.directory_index import DirectoryIndex
 from shared.routing.shelf import DocumentShelf
-from shared.runtime.database import Database
-from shared.runtime.documents import DocumentFeed, read_approver_keys
-from shared.runtime.keys import load_keys
+from shared.runtime.database.transactions import Database
+from shared.runtime.instance.keys import load_keys
+from shared.runtime.kafka.documents import DocumentFeed, read_approver_keys
 
 _PRIVATE_FILES: Final = ("endpoints.json", "passwords.json", "parties.json")
 _LOGIN_ADVICE: Final[Mapping[Login, str]] = {

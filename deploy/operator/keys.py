@@ -17,8 +17,8 @@ from shared.kernel.authority import Role
 from shared.kernel.errors import Refused
 from shared.routing.directory_index import PartyEntry
 from shared.routing.shelf import read_directory
-from shared.runtime.database import Database
-from shared.runtime.identity import issue_key, keep_key, revoke_key
+from shared.runtime.database.transactions import Database
+from shared.runtime.http.identity import issue_key, keep_key, revoke_key
 from shared.vocabulary.routing import PartyKind, PartyStatus
 
 _HELD = "SELECT key_hash FROM api_key WHERE party = $1 AND revoked_at IS NULL"

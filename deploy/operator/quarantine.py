@@ -10,9 +10,9 @@ from deploy.parties import instance_row
 from shared.exchange.record_table import row_for
 from shared.kernel.clock import rfc3339
 from shared.kernel.errors import Refused, Unavailable, not_found
-from shared.runtime.logs import configure_logs
-from shared.runtime.quarantine import Quarantine, Quarantined, Replayed
-from shared.runtime.reader import Coordinate
+from shared.runtime.post.ports import Coordinate
+from shared.runtime.post.quarantine import Quarantine, Quarantined, Replayed
+from shared.runtime.watch.logs import configure_logs
 
 RECORDS_MAX: Final = 10_000
 

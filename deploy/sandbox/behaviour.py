@@ -12,7 +12,14 @@ from typing import TypeVar
 from uuid import UUID
 
 from shared.kernel.errors import Defect
-from shared.vocabulary.answers import Answer, CaseDeclineReason, CaseOutcome, CloseReason, NoticeAction, NoticeRejection
+from shared.vocabulary.answers import (
+    CaseDeclineReason,
+    CaseOutcome,
+    CloseReason,
+    NoticeAction,
+    NoticeRejection,
+    YesNoUnknown,
+)
 
 ChoiceT = TypeVar("ChoiceT")
 
@@ -43,8 +50,8 @@ CLOSE = {
     CloseReason.UNFOUNDED: 5,
     CloseReason.OTHER: 5,
 }
-CHILD_IDENTIFIED = {Answer.YES: 20, Answer.NO: 50, Answer.UNKNOWN: 30}
-CHILD_SAFEGUARDED = {Answer.YES: 60, Answer.NO: 20, Answer.UNKNOWN: 20}
+CHILD_IDENTIFIED = {YesNoUnknown.YES: 20, YesNoUnknown.NO: 50, YesNoUnknown.UNKNOWN: 30}
+CHILD_SAFEGUARDED = {YesNoUnknown.YES: 60, YesNoUnknown.NO: 20, YesNoUnknown.UNKNOWN: 20}
 
 PROVIDER = {
     "acknowledge then action": 35,
@@ -88,8 +95,8 @@ class Report:
     """Report an outcome; the last one closes the case."""
 
     outcome: CaseOutcome
-    child_identified: Answer
-    child_safeguarded: Answer
+    child_identified: YesNoUnknown
+    child_safeguarded: YesNoUnknown
     close_reason: CloseReason | None = None
 
 
@@ -179,8 +186,10 @@ def _reports(draw: Draw) -> tuple[Report, ...]:
     if first is None:
         return ()
     identified = draw.one_of("identified", CHILD_IDENTIFIED)
-    safeguarded = draw.one_of("safeguarded", CHILD_SAFEGUARDED) if identified is Answer.YES else Answer.UNKNOWN
-    reports = (Report(first, Answer.UNKNOWN, Answer.UNKNOWN),)
+    safeguarded = (
+        draw.one_of("safeguarded", CHILD_SAFEGUARDED) if identified is YesNoUnknown.YES else YesNoUnknown.UNKNOWN
+    )
+    reports = (Report(first, YesNoUnknown.UNKNOWN, YesNoUnknown.UNKNOWN),)
     last = draw.one_of("last", LAST_OUTCOME)
     if last is None:
         return reports

@@ -16,9 +16,9 @@ from services.audit.ports import Partition
 from services.audit.store import PostgresEntries
 from services.audit.use_cases import Look
 from shared.contracts.base import Contract, Digest, ErrorCode, Flag, Instant, RuleId, Uuid
-from shared.runtime.identity import Identity
-from shared.runtime.openapi import shows
-from shared.vocabulary.answers import Outcome
+from shared.runtime.http.identity import Identity
+from shared.runtime.http.openapi import shows
+from shared.vocabulary.answers import ReceiptOutcome
 
 Topic = Annotated[str, Query(pattern=r"^causeway\.[a-z_.]{1,64}\.v[0-9]{1,2}$", max_length=80)]
 Limit = Annotated[int, Query(ge=1, le=500)]
@@ -63,7 +63,7 @@ class KeptEntry(Contract):
     exercise: Flag | None
     detail: dict[str, Any] | None
     rules: tuple[RuleId, ...]
-    outcome: Outcome | None
+    outcome: ReceiptOutcome | None
     code: ErrorCode | None
 
 

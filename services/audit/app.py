@@ -12,12 +12,13 @@ from services.audit.api import flows_router
 from services.audit.bus import AuditDoor
 from services.audit.settings import AuditSettings
 from services.audit.store import PostgresEntries
-from shared.runtime.consumer import Handler
-from shared.runtime.http import create_app, serve_http
-from shared.runtime.identity import identified
-from shared.runtime.machinery import Machinery, build_machinery
-from shared.runtime.parts import Part
-from shared.runtime.reader import LogReader
+from shared.runtime.http.edge import create_app
+from shared.runtime.http.identity import identified
+from shared.runtime.http.server import serve_http
+from shared.runtime.instance.machinery import Machinery, build_machinery
+from shared.runtime.instance.parts import Part
+from shared.runtime.kafka.reader import LogReader
+from shared.runtime.post.consumer import Handler
 
 INSTANCE = "audit"
 #: PostgreSQL advisory lock of the one active reader (any constant, but not the relay's).

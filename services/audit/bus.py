@@ -16,12 +16,13 @@ from shared.exchange.message import Record
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Unavailable
 from shared.routing.directory_index import DirectoryIndex
-from shared.runtime.bus import traceparents
-from shared.runtime.database import HELD_ELSEWHERE
-from shared.runtime.health import Check
-from shared.runtime.logs import log
-from shared.runtime.reader import Coordinate, LogReader
-from shared.runtime.telemetry import span
+from shared.runtime.database.transactions import HELD_ELSEWHERE
+from shared.runtime.kafka.bus import traceparents
+from shared.runtime.kafka.reader import LogReader
+from shared.runtime.post.ports import Coordinate
+from shared.runtime.watch.health import Check
+from shared.runtime.watch.logs import log
+from shared.runtime.watch.telemetry import span
 
 #: A reader that did not look for records for so long is not reading.
 LOOK_S_MAX: Final = 5.0

@@ -15,7 +15,7 @@ from shared.contracts.facts import (
     ReferralDecidedClear,
     ReferralRefusedClear,
 )
-from shared.contracts.registry import BY_TYPE, Lane, MessageType
+from shared.contracts.registry import BY_TYPE, Family, MessageType
 from shared.envelope.batch import RootCache
 from shared.envelope.canonical import message_digest
 from shared.envelope.headers import Envelope, decode_headers
@@ -126,7 +126,7 @@ def read_record(
     message = BY_TYPE.get(envelope.attributes.type)
     problem = _problem(envelope, message, directory, at=record.broker_time, roots=roots)
     kind, detail = EntryKind.RECORD, None
-    if problem is None and message is not None and message.lane in (Lane.FACT, Lane.RECEIPT):
+    if problem is None and message is not None and message.family in (Family.FACT, Family.RECEIPT):
         try:
             kind, detail = _stated(envelope, message.clear.model_validate_json(_clear_bytes(value)), read)
         except ValueError:

@@ -17,7 +17,7 @@ from sqlalchemy.dialects.postgresql import UUID as PgUuid
 from services.audit.domain import Entry, Link, Read, Receipted
 from services.audit.ports import Partition, Place
 from shared.kernel.clock import rfc3339
-from shared.runtime.database import Database
+from shared.runtime.database.transactions import Database
 
 _Row = TypeVar("_Row", bound=NamedTuple)
 
@@ -133,7 +133,7 @@ DO UPDATE SET next_offset = greatest(cursor.next_offset, excluded.next_offset)
 """
 # The referral's own messages in this world; then the receipts for them, and what was stated of those that were parked.
 # Of a message's receipts, those count that its recipient's instance gave for exactly this digest: the last one, but
-# `parked` gives way to what became of the message later, as it does at the sender (`shared.runtime.outbox`).
+# `parked` gives way to what became of the message later, as it does at the sender (`shared.runtime.post.outbox`).
 _FLOW = """
 WITH mine AS (SELECT message_id, notice_id, rules FROM link WHERE referral_id = $1),
      subjects AS (SELECT $1::text AS subject UNION SELECT notice_id::text FROM mine WHERE notice_id IS NOT NULL),

@@ -1,4 +1,4 @@
-"""The HTTP door: offers made to a hotline. Filing its own referrals is `shared.runtime.origin.routes`."""
+"""The HTTP door: offers made to a hotline. Filing its own referrals is `shared.party.origin.api.routes`."""
 
 from __future__ import annotations
 
@@ -19,12 +19,11 @@ from shared.contracts.referral import ReferralRecord
 from shared.envelope.datakeys import KeyEncryptionKey
 from shared.kernel.clock import Clock
 from shared.routing.directory_index import DirectoryIndex
-from shared.runtime.acts import Acts
-from shared.runtime.database import Database, Scope, Session
-from shared.runtime.identity import Identity
-from shared.runtime.openapi import does, shows
-from shared.runtime.origin.bodies import NextCursor
-from shared.runtime.origin.routes import Cursor, Limit
+from shared.runtime.database.transactions import Database, RowScope, Session
+from shared.runtime.http.acts import Acts
+from shared.runtime.http.identity import Identity
+from shared.runtime.http.openapi import does, shows
+from shared.runtime.http.paging import Cursor, Limit, NextCursor
 from shared.vocabulary.routing import Purpose
 
 
@@ -81,7 +80,7 @@ def offers_router(
         identity: Identity = who, state: OfferState | None = None, cursor: Cursor = None, limit: Limit = 50
     ) -> Response:
         """The offers made to this hotline, newest first."""
-        async with database.transaction(Scope([identity.party], identity.role, "read")) as session:
+        async with database.transaction(RowScope([identity.party], identity.role, "read")) as session:
             offers = PostgresOffers(session.driver, kek)
             found = await use_cases.list_offers(
                 role=identity.role, offers=offers, state=state, cursor=cursor, limit=limit
@@ -91,7 +90,7 @@ def offers_router(
     @router.get("/{referral_id}", openapi_extra=shows(OpenedOffer))
     async def show(referral_id: UUID, identity: Identity = who) -> Response:
         """One offer with its opened record."""
-        async with database.transaction(Scope([identity.party], identity.role, "read")) as session:
+        async with database.transaction(RowScope([identity.party], identity.role, "read")) as session:
             found = await use_cases.show_offer(referral_id, acting(identity, session))
         return JSONResponse(found)
 

@@ -1,6 +1,6 @@
 """What a hotline does: one function per intention. Permission is checked here and nowhere else in Python.
 
-Filing, looking at and withdrawing its own referrals is the same for every origin: `shared.runtime.origin.referrals`.
+Filing, looking at and withdrawing its own referrals is the same for every origin: `shared.party.origin.use_cases`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The HTTP door: notices issued to a provider. Filing its own referrals is `shared.runtime.origin.routes`."""
+"""The HTTP door: notices issued to a provider. Filing its own referrals is `shared.party.origin.api.routes`."""
 
 from __future__ import annotations
 
@@ -22,13 +22,12 @@ from shared.contracts.referral import NoticeActions, NoticeRecord
 from shared.envelope.datakeys import KeyEncryptionKey
 from shared.kernel.clock import Clock
 from shared.routing.directory_index import DirectoryIndex
-from shared.runtime.acts import Acts
-from shared.runtime.database import Database, Scope, Session
-from shared.runtime.http import read_json, read_model
-from shared.runtime.identity import Identity
-from shared.runtime.openapi import does, shows
-from shared.runtime.origin.bodies import NextCursor
-from shared.runtime.origin.routes import Cursor, Limit
+from shared.runtime.database.transactions import Database, RowScope, Session
+from shared.runtime.http.acts import Acts
+from shared.runtime.http.edge import read_json, read_model
+from shared.runtime.http.identity import Identity
+from shared.runtime.http.openapi import does, shows
+from shared.runtime.http.paging import Cursor, Limit, NextCursor
 from shared.vocabulary.answers import NoticeRejection
 from shared.vocabulary.routing import Purpose, Reason, WithheldField
 
@@ -153,7 +152,7 @@ def _add_looking(
         identity: Identity = who, state: NoticeState | None = None, cursor: Cursor = None, limit: Limit = 50
     ) -> Response:
         """The notices issued to this provider, newest first."""
-        async with database.transaction(Scope([identity.party], identity.role, "read")) as session:
+        async with database.transaction(RowScope([identity.party], identity.role, "read")) as session:
             notices = acting(identity, session).notices
             found = await use_cases.list_notices(
                 role=identity.role, notices=notices, state=state, cursor=cursor, limit=limit
@@ -163,7 +162,7 @@ def _add_looking(
     @router.get("/{notice_id}", openapi_extra=shows(OpenedNotice))
     async def show(notice_id: UUID, identity: Identity = who) -> Response:
         """One notice with its opened record."""
-        async with database.transaction(Scope([identity.party], identity.role, "read")) as session:
+        async with database.transaction(RowScope([identity.party], identity.role, "read")) as session:
             return JSONResponse(await use_cases.show_notice(notice_id, acting(identity, session)))
 
 

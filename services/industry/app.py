@@ -10,16 +10,17 @@ from services.industry.api import notices_router
 from services.industry.bus import IndustryDoor
 from services.industry.domain import AUTHORITY
 from services.industry.settings import IndustrySettings
-from shared.runtime.consumer import Handler
-from shared.runtime.http import create_app, serve_http
-from shared.runtime.identity import identified
-from shared.runtime.machinery import Machinery, build_machinery
-from shared.runtime.origin.again import DecideAgain
-from shared.runtime.origin.intake import Intake
-from shared.runtime.origin.referrals import Referrals
-from shared.runtime.origin.routes import origin_router
-from shared.runtime.parts import Part
-from shared.runtime.settings import RuntimeSettings
+from shared.party.origin.api.routes import origin_router
+from shared.party.origin.use_cases.again import DecideAgain
+from shared.party.origin.use_cases.intake import Intake
+from shared.party.origin.use_cases.referrals import Referrals
+from shared.runtime.http.edge import create_app
+from shared.runtime.http.identity import identified
+from shared.runtime.http.server import serve_http
+from shared.runtime.instance.machinery import Machinery, build_machinery
+from shared.runtime.instance.parts import Part
+from shared.runtime.instance.settings import RuntimeSettings
+from shared.runtime.post.consumer import Handler
 
 INSTANCE = "industry"
 

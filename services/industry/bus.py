@@ -11,9 +11,9 @@ from shared.envelope.datakeys import KeyEncryptionKey
 from shared.exchange.message import Received
 from shared.exchange.record_table import DECIDE_AGAIN
 from shared.kernel.clock import Clock
-from shared.runtime.origin.again import DecideAgain
-from shared.runtime.origin.answers import EdgeAnswers
-from shared.runtime.ports import Settlement, Unit
+from shared.party.origin.use_cases.again import DecideAgain
+from shared.party.origin.use_cases.answers import EdgeAnswers
+from shared.runtime.post.ports import Settlement, Unit
 
 
 class IndustryDoor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shared.runtime.settings import RuntimeSettings, settings_for
+from shared.runtime.instance.settings import RuntimeSettings, settings_for
 
 
 class IndustrySettings(RuntimeSettings):

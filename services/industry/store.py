@@ -21,11 +21,11 @@ from shared.exchange.message import Draft, Received
 from shared.kernel.authority import state_forbids
 from shared.kernel.clock import rfc3339
 from shared.kernel.errors import not_found
-from shared.runtime import outbox
-from shared.runtime.content import open_content
-from shared.runtime.origin.views import next_cursor, read_cursor
-from shared.runtime.received import change_states, item_columns
-from shared.runtime.tables import WHOLE_ROWS
+from shared.party.recipient.store import change_states, item_columns
+from shared.runtime.database.content import open_content
+from shared.runtime.database.tables import WHOLE_ROWS
+from shared.runtime.http.paging import next_cursor, read_cursor
+from shared.runtime.post import outbox
 
 metadata = sa.MetaData()
 

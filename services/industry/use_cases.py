@@ -1,6 +1,6 @@
 """What a provider does: one function per intention. Permission is checked here and nowhere else in Python.
 
-Its own filings are `shared.runtime.origin`'s, as every origin's are.
+Its own filings are `shared.party.origin`'s, as every origin's are.
 """
 
 from __future__ import annotations

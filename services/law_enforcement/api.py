@@ -22,14 +22,13 @@ from shared.contracts.referral import ReferralRecord
 from shared.envelope.datakeys import KeyEncryptionKey
 from shared.kernel.clock import Clock
 from shared.routing.directory_index import DirectoryIndex
-from shared.runtime.acts import Acts
-from shared.runtime.database import Database, Scope, Session
-from shared.runtime.http import read_json, read_model
-from shared.runtime.identity import Identity
-from shared.runtime.openapi import does, shows
-from shared.runtime.origin.bodies import NextCursor
-from shared.runtime.origin.routes import Cursor, Limit
-from shared.vocabulary.answers import Answer, CaseDeclineReason, CaseOutcome, CloseReason
+from shared.runtime.database.transactions import Database, RowScope, Session
+from shared.runtime.http.acts import Acts
+from shared.runtime.http.edge import read_json, read_model
+from shared.runtime.http.identity import Identity
+from shared.runtime.http.openapi import does, shows
+from shared.runtime.http.paging import Cursor, Limit, NextCursor
+from shared.vocabulary.answers import CaseDeclineReason, CaseOutcome, CloseReason, YesNoUnknown
 from shared.vocabulary.routing import Purpose
 
 #: A use case that moves one case, its words given.
@@ -61,8 +60,8 @@ class OutcomeReport(Contract):
 
     outcome: CaseOutcome
     close_reason: CloseReason | None = None
-    child_identified: Answer
-    child_safeguarded: Answer
+    child_identified: YesNoUnknown
+    child_safeguarded: YesNoUnknown
 
 
 class FurtherEdge(Contract):
@@ -90,8 +89,8 @@ class _CaseFields(Contract):
     decline_reason: CaseDeclineReason | None
     outcome: CaseOutcome | None
     close_reason: CloseReason | None
-    child_identified: Answer | None
-    child_safeguarded: Answer | None
+    child_identified: YesNoUnknown | None
+    child_safeguarded: YesNoUnknown | None
 
 
 class ShownCase(_CaseFields):
@@ -161,7 +160,7 @@ def _add_looking(
         identity: Identity = who, state: CaseState | None = None, cursor: Cursor = None, limit: Limit = 50
     ) -> Response:
         """The referrals offered to this agency, newest first."""
-        async with database.transaction(Scope([identity.party], identity.role, "read")) as session:
+        async with database.transaction(RowScope([identity.party], identity.role, "read")) as session:
             cases = acting(identity, session).cases
             found = await use_cases.list_cases(role=identity.role, cases=cases, state=state, cursor=cursor, limit=limit)
             return JSONResponse(found)
@@ -169,7 +168,7 @@ def _add_looking(
     @router.get("/inbox/{referral_id}", tags=["inbox"], openapi_extra=shows(OpenedCase))
     async def show(referral_id: UUID, identity: Identity = who) -> Response:
         """One referral with its opened record."""
-        async with database.transaction(Scope([identity.party], identity.role, "read")) as session:
+        async with database.transaction(RowScope([identity.party], identity.role, "read")) as session:
             return JSONResponse(await use_cases.show_case(referral_id, acting(identity, session)))
 
 

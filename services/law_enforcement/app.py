@@ -11,12 +11,13 @@ from services.law_enforcement.api import cases_router
 from services.law_enforcement.bus import LawEnforcementDoor
 from services.law_enforcement.settings import LawEnforcementSettings
 from shared.kernel.errors import Defect
-from shared.runtime.consumer import Handler
-from shared.runtime.http import create_app, serve_http
-from shared.runtime.identity import identified
-from shared.runtime.machinery import Machinery, build_machinery
-from shared.runtime.parts import Part
-from shared.runtime.ports import OutboxRow
+from shared.runtime.http.edge import create_app
+from shared.runtime.http.identity import identified
+from shared.runtime.http.server import serve_http
+from shared.runtime.instance.machinery import Machinery, build_machinery
+from shared.runtime.instance.parts import Part
+from shared.runtime.post.consumer import Handler
+from shared.runtime.post.ports import OutboxRow
 
 INSTANCE = "law_enforcement"
 

@@ -9,7 +9,7 @@ from services.law_enforcement import use_cases
 from services.law_enforcement.store import PostgresCases
 from shared.envelope.datakeys import KeyEncryptionKey
 from shared.exchange.message import Received
-from shared.runtime.ports import Settlement, Unit
+from shared.runtime.post.ports import Settlement, Unit
 
 
 class LawEnforcementDoor:

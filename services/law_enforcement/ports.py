@@ -10,7 +10,7 @@ from uuid import UUID
 
 from services.law_enforcement.domain import CaseState
 from shared.exchange.message import Draft, Received
-from shared.vocabulary.answers import Answer, CaseDeclineReason, CaseOutcome, CloseReason
+from shared.vocabulary.answers import CaseDeclineReason, CaseOutcome, CloseReason, YesNoUnknown
 
 #: A case is known by its referral and the agency it was offered to.
 CaseKey = tuple[UUID, str]
@@ -34,8 +34,8 @@ class CaseReport:
 
     outcome: CaseOutcome
     close_reason: CloseReason | None = None
-    child_identified: Answer
-    child_safeguarded: Answer
+    child_identified: YesNoUnknown
+    child_safeguarded: YesNoUnknown
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,14 @@ from pydantic import Field, model_validator
 
 from shared.contracts.base import Contract, Instant, PartyId, Uuid
 from shared.contracts.fields import CaseReference
-from shared.vocabulary.answers import Answer, CaseDeclineReason, CaseOutcome, CloseReason, NoticeAction, NoticeRejection
+from shared.vocabulary.answers import (
+    CaseDeclineReason,
+    CaseOutcome,
+    CloseReason,
+    NoticeAction,
+    NoticeRejection,
+    YesNoUnknown,
+)
 
 
 class NoticeAcknowledgedClear(Contract):
@@ -64,8 +71,8 @@ class OutcomeReportedClear(Contract):
     referral_id: Uuid
     outcome: CaseOutcome
     close_reason: CloseReason | None = None
-    child_identified: Answer
-    child_safeguarded: Answer
+    child_identified: YesNoUnknown
+    child_safeguarded: YesNoUnknown
 
     @model_validator(mode="after")
     def _close_reason_goes_with_closed(self) -> Self:

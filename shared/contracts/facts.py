@@ -11,7 +11,7 @@ from shared.contracts.decision import DecisionRef, Edge, Facts, NotSent
 from shared.contracts.directory import TopicName
 from shared.contracts.referral import Revision
 from shared.kernel.authority import Role
-from shared.vocabulary.answers import Outcome
+from shared.vocabulary.answers import ReceiptOutcome
 from shared.vocabulary.routing import Disposition, PartyKind, WorkReason
 
 #: Receipt entries per message: 300 of ≤ 200 bytes stay below Kafka's 64 KiB record bound.
@@ -23,7 +23,7 @@ class ReceiptEntry(Contract):
 
     message_id: Uuid
     digest: Digest
-    outcome: Outcome
+    outcome: ReceiptOutcome
     code: ErrorCode | None = None
 
 

@@ -17,7 +17,7 @@ from shared.contracts.base import Contract
 SealedText = Annotated[str, StringConstraints(pattern=r"^v1\.[a-z0-9-]{1,24}\.[A-Za-z0-9_-]+$", max_length=48_100)]
 
 
-class Lane(StrEnum):
+class Family(StrEnum):
     """How a message is delivered and accounted."""
 
     REFERRAL = "referral"  # between two parties: sequenced, receipted, counted; keyed by referral id
@@ -35,7 +35,7 @@ class MessageType:
 
     name: str
     version: int
-    lane: Lane
+    family: Family
     clear: type[Contract]
     sealed: type[Contract] | None = None
     edge: bool = False
@@ -50,29 +50,31 @@ class MessageType:
 
 
 REFERRAL_OFFERED = MessageType(
-    "referral_offered", 1, Lane.REFERRAL, referral.ReferralOfferedClear, referral.ReferralRecord, edge=True
+    "referral_offered", 1, Family.REFERRAL, referral.ReferralOfferedClear, referral.ReferralRecord, edge=True
 )
-REFERRAL_WITHDRAWN = MessageType("referral_withdrawn", 1, Lane.REFERRAL, referral.ReferralWithdrawnClear)
-WITHDRAWAL_ACKNOWLEDGED = MessageType("withdrawal_acknowledged", 1, Lane.REFERRAL, referral.WithdrawalAcknowledgedClear)
+REFERRAL_WITHDRAWN = MessageType("referral_withdrawn", 1, Family.REFERRAL, referral.ReferralWithdrawnClear)
+WITHDRAWAL_ACKNOWLEDGED = MessageType(
+    "withdrawal_acknowledged", 1, Family.REFERRAL, referral.WithdrawalAcknowledgedClear
+)
 NOTICE_ISSUED = MessageType(
-    "notice_issued", 1, Lane.NOTICE, referral.NoticeIssuedClear, referral.NoticeRecord, edge=True
+    "notice_issued", 1, Family.NOTICE, referral.NoticeIssuedClear, referral.NoticeRecord, edge=True
 )
-NOTICE_WITHDRAWN = MessageType("notice_withdrawn", 1, Lane.NOTICE, referral.NoticeWithdrawnClear)
+NOTICE_WITHDRAWN = MessageType("notice_withdrawn", 1, Family.NOTICE, referral.NoticeWithdrawnClear)
 NOTICE_WITHDRAWAL_ACKNOWLEDGED = MessageType(
-    "notice_withdrawal_acknowledged", 1, Lane.NOTICE, referral.NoticeWithdrawalAcknowledgedClear
+    "notice_withdrawal_acknowledged", 1, Family.NOTICE, referral.NoticeWithdrawalAcknowledgedClear
 )
-NOTICE_ACKNOWLEDGED = MessageType("notice_acknowledged", 1, Lane.NOTICE, answers.NoticeAcknowledgedClear)
-NOTICE_ACTIONED = MessageType("notice_actioned", 1, Lane.NOTICE, answers.NoticeActionedClear)
-NOTICE_REJECTED = MessageType("notice_rejected", 1, Lane.NOTICE, answers.NoticeRejectedClear)
-NOTICE_NOT_OURS = MessageType("notice_not_ours", 1, Lane.NOTICE, answers.NoticeNotOursClear)
-CASE_ACCEPTED = MessageType("case_accepted", 1, Lane.REFERRAL, answers.CaseAcceptedClear, answers.CaseRecord)
-CASE_DECLINED = MessageType("case_declined", 1, Lane.REFERRAL, answers.CaseDeclinedClear)
-OUTCOME_REPORTED = MessageType("outcome_reported", 1, Lane.REFERRAL, answers.OutcomeReportedClear)
-MESSAGES_RECEIPTED = MessageType("messages_receipted", 1, Lane.RECEIPT, facts.MessagesReceiptedClear)
-REFERRAL_DECIDED = MessageType("referral_decided", 1, Lane.FACT, facts.ReferralDecidedClear)
-REFERRAL_REFUSED = MessageType("referral_refused", 1, Lane.FACT, facts.ReferralRefusedClear)
-MESSAGE_PARKED = MessageType("message_parked", 1, Lane.FACT, facts.MessageParkedClear)
-RECORD_REVEALED = MessageType("record_revealed", 1, Lane.FACT, facts.RecordRevealedClear)
+NOTICE_ACKNOWLEDGED = MessageType("notice_acknowledged", 1, Family.NOTICE, answers.NoticeAcknowledgedClear)
+NOTICE_ACTIONED = MessageType("notice_actioned", 1, Family.NOTICE, answers.NoticeActionedClear)
+NOTICE_REJECTED = MessageType("notice_rejected", 1, Family.NOTICE, answers.NoticeRejectedClear)
+NOTICE_NOT_OURS = MessageType("notice_not_ours", 1, Family.NOTICE, answers.NoticeNotOursClear)
+CASE_ACCEPTED = MessageType("case_accepted", 1, Family.REFERRAL, answers.CaseAcceptedClear, answers.CaseRecord)
+CASE_DECLINED = MessageType("case_declined", 1, Family.REFERRAL, answers.CaseDeclinedClear)
+OUTCOME_REPORTED = MessageType("outcome_reported", 1, Family.REFERRAL, answers.OutcomeReportedClear)
+MESSAGES_RECEIPTED = MessageType("messages_receipted", 1, Family.RECEIPT, facts.MessagesReceiptedClear)
+REFERRAL_DECIDED = MessageType("referral_decided", 1, Family.FACT, facts.ReferralDecidedClear)
+REFERRAL_REFUSED = MessageType("referral_refused", 1, Family.FACT, facts.ReferralRefusedClear)
+MESSAGE_PARKED = MessageType("message_parked", 1, Family.FACT, facts.MessageParkedClear)
+RECORD_REVEALED = MessageType("record_revealed", 1, Family.FACT, facts.RecordRevealedClear)
 
 ALL: tuple[MessageType, ...] = (
     REFERRAL_OFFERED,

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from shared.contracts.base import Contract
 from shared.contracts.decision import DecisionRef, Edge
-from shared.contracts.registry import BY_TYPE, NAMES, Lane, MessageType, value_model
+from shared.contracts.registry import BY_TYPE, NAMES, Family, MessageType, value_model
 from shared.envelope.batch import RootCache
 from shared.envelope.canonical import message_digest
 from shared.envelope.headers import Attributes, Envelope, decode_headers
@@ -38,7 +38,7 @@ class Shelf(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Reader:
+class ReadingInstance:
     """Who reads: an instance, its topic, its opening keys, the documents it has seen, the roots it has verified."""
 
     instance: str
@@ -66,7 +66,7 @@ class Awaited(Unavailable):
         self.turned = turned
 
 
-def accept(record: Record, reader: Reader) -> Received:
+def accept(record: Record, reader: ReadingInstance) -> Received:
     """Check everything about one record. Success says: authentic, addressed here, guarded, its edge reproducible.
 
     It does not say that the message is new or in order: the inbox does. Raises `Refused` before the signature
@@ -79,7 +79,7 @@ def accept(record: Record, reader: Reader) -> Received:
     return accepted
 
 
-def accept_batch(records: Sequence[Record], reader: Reader) -> list[Received | Exception]:
+def accept_batch(records: Sequence[Record], reader: ReadingInstance) -> list[Received | Exception]:
     """What `accept` returns or raises for each record, in order; no record's failure touches another.
 
     Each stage goes over the whole batch before the next one begins: a stage's code and tables stay in the processor's
@@ -118,7 +118,7 @@ class _Reading:
         self.error: Exception | None = None
 
 
-def _advance(stage: Callable[[_Reading, Reader], None], reading: _Reading, reader: Reader) -> None:
+def _advance(stage: Callable[[_Reading, ReadingInstance], None], reading: _Reading, reader: ReadingInstance) -> None:
     try:
         stage(reading, reader)
     except (Refused, Unavailable) as error:
@@ -151,7 +151,7 @@ def _received(reading: _Reading) -> Received:
     )
 
 
-def _authenticate(reading: _Reading, reader: Reader) -> None:
+def _authenticate(reading: _Reading, reader: ReadingInstance) -> None:
     record = reading.record
     directory: DirectoryIndex = reader.shelf.directories.active(record.broker_time)
     if record.value is None:
@@ -171,7 +171,7 @@ def _authenticate(reading: _Reading, reader: Reader) -> None:
     reading.digest = message_digest(attributes, envelope.body)
 
 
-def _read_clear(reading: _Reading, reader: Reader) -> None:
+def _read_clear(reading: _Reading, reader: ReadingInstance) -> None:
     attributes = reading.envelope.attributes
     message = reading.message = _message_type(attributes.type)
     _check_lane(message, attributes, reading.sender_instance)
@@ -196,7 +196,7 @@ def _check_lane(message: MessageType, attributes: Attributes, sender_instance: s
 
 def _check_exercise(message: MessageType, attributes: Attributes, directory: DirectoryIndex) -> None:
     """Sandbox parties send and get exercise records, live parties none; a suspended party sends nothing."""
-    if message.lane not in (Lane.REFERRAL, Lane.NOTICE):
+    if message.family not in (Family.REFERRAL, Family.NOTICE):
         return
     sender, recipient = directory.party(attributes.sender), directory.party(attributes.recipient)
     if sender is not None and sender.status == PartyStatus.SUSPENDED:
@@ -214,7 +214,7 @@ def _parsed(message: MessageType, body: bytes) -> tuple[Contract, str | None]:
     return value.clear, getattr(value, "sealed", None)
 
 
-def _open(reading: _Reading, reader: Reader) -> None:
+def _open(reading: _Reading, reader: ReadingInstance) -> None:
     reading.plaintext = None
     if reading.sealed_text is None or reading.message.sealed is None:
         return
@@ -230,7 +230,7 @@ def _open(reading: _Reading, reader: Reader) -> None:
     reading.plaintext = _open_with_any(reading.sealed_text, reader.opening_keys, context)
 
 
-def _read_sealed(reading: _Reading, reader: Reader) -> None:
+def _read_sealed(reading: _Reading, reader: ReadingInstance) -> None:
     if reading.plaintext is None or reading.message.sealed is None:
         return
     try:
@@ -242,7 +242,7 @@ def _read_sealed(reading: _Reading, reader: Reader) -> None:
         raise _unguarded(error) from None
 
 
-def _guard(reading: _Reading, reader: Reader) -> None:
+def _guard(reading: _Reading, reader: ReadingInstance) -> None:
     """Before the edge is looked at: what is parked for its edge's sake has passed the guard."""
     if reading.sealed is not None:
         try:
@@ -255,7 +255,7 @@ def _unguarded(error: Refused) -> Refused:
     return Refused("guard_refused", error.code, field=f"/sealed{error.field or ''}")
 
 
-def _derive(reading: _Reading, reader: Reader) -> None:
+def _derive(reading: _Reading, reader: ReadingInstance) -> None:
     if not reading.message.edge:
         return
     clear: Any = reading.clear
@@ -286,6 +286,6 @@ def _open_with_any(sealed_text: str, keys: Sequence[OpeningKey], context: SealCo
 
 
 def _subject_of(message: MessageType, clear: Any, subject: str) -> UUID | str:
-    if message.lane is Lane.REFERRAL:
+    if message.family is Family.REFERRAL:
         return getattr(clear, "referral_id", subject)
-    return getattr(clear, "notice_id", subject) if message.lane is Lane.NOTICE else subject
+    return getattr(clear, "notice_id", subject) if message.family is Family.NOTICE else subject

@@ -12,14 +12,14 @@ from pydantic_core import to_json
 
 from shared.contracts.base import Contract
 from shared.contracts.facts import RECEIPT_ENTRIES_MAX
-from shared.contracts.registry import MESSAGES_RECEIPTED, Lane, MessageType
+from shared.contracts.registry import MESSAGES_RECEIPTED, Family, MessageType
 from shared.envelope.keys import SealingKey
 from shared.envelope.sealing import SealContext, seal
 from shared.exchange.message import Draft
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid7
 from shared.routing.directory_index import DirectoryIndex
-from shared.vocabulary.answers import Outcome
+from shared.vocabulary.answers import ReceiptOutcome
 
 AUDIT = "audit"
 
@@ -71,7 +71,9 @@ def address(
     Raises `Refused("recipient_unknown")` when the directory has no such recipient or no key to seal for it.
     """
     message_id = uuid7()
-    instance = directory.instance(recipient) if message.lane in _BETWEEN_INSTANCES else directory.instance_of(recipient)
+    instance = (
+        directory.instance(recipient) if message.family in _BETWEEN_INSTANCES else directory.instance_of(recipient)
+    )
     if instance is None:
         raise Refused("recipient_unknown", field="/recipient")
     body = clear if isinstance(clear, Mapping) else clear.model_dump(mode="json", exclude_none=True)
@@ -133,7 +135,7 @@ def seal_context(
 def compose_receipts(
     instance: str,
     to: str,
-    entries: Sequence[tuple[UUID, str, Outcome, str | None]],
+    entries: Sequence[tuple[UUID, str, ReceiptOutcome, str | None]],
     *,
     directory: DirectoryIndex,
     at: datetime,
@@ -191,7 +193,7 @@ def compose_fact(
     )
 
 
-_BETWEEN_INSTANCES = frozenset({Lane.RECEIPT, Lane.FACT})
+_BETWEEN_INSTANCES = frozenset({Family.RECEIPT, Family.FACT})
 
 
 def _sealing_key(directory: DirectoryIndex, party: str, instance: str, *, at: datetime) -> SealingKey:

@@ -14,7 +14,7 @@ from shared.exchange.minimise import notice_record, referral_record
 from shared.kernel.errors import Defect, Refused
 from shared.kernel.ids import uuid7
 from shared.routing.directory_index import PartyEntry
-from shared.routing.engine import Outcome, PlannedEdge
+from shared.routing.engine import Judged, PlannedEdge
 from shared.vocabulary.routing import PartyKind, WorkReason
 
 
@@ -52,7 +52,7 @@ class Emitted:
 class Letters:
     """The messages of one decision. `work_reason` is why a person has to look at the referral, None if nobody has."""
 
-    outcome: Outcome
+    outcome: Judged
     referral_id: UUID
     emitted: tuple[Emitted, ...]
     letters: tuple[Letter, ...]
@@ -97,7 +97,7 @@ class Letters:
 
 
 def write_letters(
-    outcome: Outcome,
+    outcome: Judged,
     edges: Sequence[PlannedEdge],
     record: Mapping[str, Any],
     *,
@@ -127,7 +127,7 @@ def write_letters(
     return Letters(outcome, referral_id, emitted, tuple(letter for _, letter in written), work_reason, traceparent)
 
 
-def clear_of(edge: PlannedEdge, outcome: Outcome, *, referral_id: UUID, notice_id: UUID | None) -> dict[str, Any]:
+def clear_of(edge: PlannedEdge, outcome: Judged, *, referral_id: UUID, notice_id: UUID | None) -> dict[str, Any]:
     """The clear part of the message that carries `edge`: a notice if `notice_id` is given, else an offer."""
     stated = edge.as_json()
     origin = str(edge.facts["origin"])
@@ -140,7 +140,7 @@ def clear_of(edge: PlannedEdge, outcome: Outcome, *, referral_id: UUID, notice_i
 
 def _addressed(
     edge: PlannedEdge,
-    outcome: Outcome,
+    outcome: Judged,
     record: Mapping[str, Any],
     *,
     item_providers: Sequence[frozenset[str]],

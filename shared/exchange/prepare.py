@@ -17,7 +17,7 @@ from shared.guard import inspect
 from shared.kernel.errors import Refused
 from shared.kernel.ids import salt, uuid7
 from shared.routing.directory_index import DirectoryIndex, PartyEntry
-from shared.routing.engine import Outcome, Setting, judge
+from shared.routing.engine import Judged, Setting, judge
 from shared.routing.policy_index import PolicyIndex
 from shared.vocabulary.routing import PartyKind, PartyStatus, WorkReason
 
@@ -76,7 +76,7 @@ class Filing:
     traceparent: str | None = None
 
 
-def check(submission: ReferralSubmission, *, origin: PartyEntry, documents: Documents, at: datetime) -> Outcome:
+def check(submission: ReferralSubmission, *, origin: PartyEntry, documents: Documents, at: datetime) -> Judged:
     """Guard and decide, nothing else: what `prepare` would answer, for a look before sending. Raises `Refused`."""
     work = _Work(Filing(submission, origin), documents, at)
     for stage in (_guard, _read, _judge):
@@ -157,7 +157,7 @@ class _Work:
     )  # fmt: skip
 
     read: ReadFacts
-    outcome: Outcome
+    outcome: Judged
     record: dict[str, Any]
     referral_id: UUID
     letters: Letters

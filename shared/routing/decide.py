@@ -9,7 +9,7 @@ from typing import Any
 from shared.contracts.decision import Decision, Edge, Facts
 from shared.contracts.policy import Deadlines, Handling, LegalBasis
 from shared.routing.directory_index import DirectoryIndex
-from shared.routing.engine import Outcome, PlannedEdge, Setting, judge
+from shared.routing.engine import Judged, PlannedEdge, Setting, judge
 from shared.routing.policy_index import PolicyIndex
 from shared.routing.terms import Terms
 from shared.vocabulary.routing import WorkReason
@@ -37,7 +37,7 @@ def decide(
     return as_contract(judge(stated, setting, salt=salt, known_on=known_on, unknown=unknown))
 
 
-def as_contract(outcome: Outcome) -> Decision:
+def as_contract(outcome: Judged) -> Decision:
     """The decision as a contract. What it is made of was valid before: this validation guards our own code."""
     read: dict[int, Facts] = {}
     edges = []

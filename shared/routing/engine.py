@@ -95,7 +95,7 @@ class PlannedEdge(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Judged:
     """A decision: its disposition, the edges, and those a prohibition removed; sorted by (recipient, purpose)."""
 
     setting: Setting
@@ -142,7 +142,7 @@ def judge(
     salt: str,
     known_on: date | None = None,
     unknown: WorkReason | None = None,
-) -> Outcome:
+) -> Judged:
     """Decide. `facts` is JSON as `Facts` writes it; `unknown` is what their extraction already failed to place.
 
     `salt` is 64 hexadecimal digits that only origin and audit know. Total: for whole facts it never raises;
@@ -152,7 +152,7 @@ def judge(
     if not all(map(view.stated.get, SINGLE_FACTS)):
         raise Defect("facts_incomplete")
     if unknown := unknown or unknown_code(view):
-        return Outcome(setting, salt, Disposition.UNKNOWN_CODE, unknown)
+        return Judged(setting, salt, Disposition.UNKNOWN_CODE, unknown)
     proposed = propose([rule for rule in setting.policy.candidates(view) if rule.holds(view)], view)
     edges: list[PlannedEdge] = []
     not_sent: list[Mapping[str, Any]] = []
@@ -165,7 +165,7 @@ def judge(
         if plan.reads not in read:
             read[plan.reads] = view.restricted(plan.reads)
         edges.append(setting.edge(recipient_id, plan.terms, read[plan.reads]))
-    return _disposed(Outcome(setting, salt, Disposition.ROUTED, None, tuple(edges), tuple(not_sent)), view)
+    return _disposed(Judged(setting, salt, Disposition.ROUTED, None, tuple(edges), tuple(not_sent)), view)
 
 
 def derive(facts: Mapping[str, Any], setting: Setting, *, recipient_id: str, claimed: Sequence[str]) -> PlannedEdge:
@@ -229,12 +229,12 @@ def _orders(permits: Sequence[CompiledRule]) -> tuple[int, ...]:
     return tuple([rule.order for rule in permits])
 
 
-def _disposed(outcome: Outcome, view: FactView) -> Outcome:
+def _disposed(outcome: Judged, view: FactView) -> Judged:
     """With its disposition. Orphaned: a mandated hotline is offered it, and no hotline gets it otherwise."""
     edges = outcome.edges
     rules = [*[edge.terms.rules for edge in edges], *[edge["rules"] for edge in outcome.not_sent]]
     if max(len(edges), len(outcome.not_sent)) > EDGES_MAX or max(map(len, rules), default=0) > RULES_PER_EDGE_MAX:
-        return Outcome(outcome.setting, outcome.salt, Disposition.UNROUTABLE, WorkReason.TOO_WIDE)
+        return Judged(outcome.setting, outcome.salt, Disposition.UNROUTABLE, WorkReason.TOO_WIDE)
     if not edges:
         reason = WorkReason.PROHIBITED if outcome.not_sent else _without_edges(view, outcome.setting.policy)
         return replace(outcome, disposition=Disposition.UNROUTABLE, work_reason=reason)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from datetime import date
 from typing import Any
 
-from shared.routing.engine import Outcome, Setting, judge, unfit
+from shared.routing.engine import Judged, Setting, judge, unfit
 from shared.routing.facts import FactView
 from shared.routing.policy_index import CompiledRule
 from shared.vocabulary.routing import WorkReason
@@ -43,7 +43,7 @@ def explanation_text(explanation: Mapping[str, Any]) -> str:
     return "\n".join(_lines(explanation))
 
 
-def _rule(rule: CompiledRule, view: FactView, outcome: Outcome) -> dict[str, Any]:
+def _rule(rule: CompiledRule, view: FactView, outcome: Judged) -> dict[str, Any]:
     judged_on = rule.judged_on(view.days)
     conditions = [
         {
@@ -69,7 +69,7 @@ def _rule(rule: CompiledRule, view: FactView, outcome: Outcome) -> dict[str, Any
     }
 
 
-def _said(rule: CompiledRule, view: FactView, outcome: Outcome) -> str:
+def _said(rule: CompiledRule, view: FactView, outcome: Judged) -> str:
     if outcome.disposition == "unknown_code":
         return "codes_unknown"
     if rule.known_from > view.days.known_on:

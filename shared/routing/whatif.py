@@ -10,7 +10,7 @@ from typing import Any
 
 from shared.contracts.decision import Facts
 from shared.routing.directory_index import DirectoryIndex
-from shared.routing.engine import Outcome, Setting, judge
+from shared.routing.engine import Judged, Setting, judge
 from shared.routing.explain import explain
 from shared.routing.policy_index import PolicyIndex
 from shared.routing.shelf import DocumentShelf
@@ -74,12 +74,12 @@ def compare(
     return comparison
 
 
-def _decided(referral: DecidedReferral, directory: DirectoryIndex, policy: PolicyIndex) -> Outcome:
+def _decided(referral: DecidedReferral, directory: DirectoryIndex, policy: PolicyIndex) -> Judged:
     setting = Setting(directory, policy, referral.exercise, referral.decided_at)
     return judge(_stated(referral.facts), setting, salt="", unknown=referral.unknown)
 
 
-def _terms_by_key(outcome: Outcome) -> dict[tuple[str, str], Mapping[str, Any]]:
+def _terms_by_key(outcome: Judged) -> dict[tuple[str, str], Mapping[str, Any]]:
     """Each edge by its key, without what differs merely because the policy's digest does."""
     edges = (edge.as_json() for edge in outcome.edges)
     return {(edge["recipient"], edge["purpose"]): edge | {"digest": None} for edge in edges}

@@ -9,7 +9,7 @@ _ICCAM = "INHOPE ICCAM API v3, action reasons"
 _FEEDBACK = "OJJDP CY2023 CyberTipline transparency report, section E"
 
 
-class Outcome(Code):
+class ReceiptOutcome(Code):
     """What a service did with a message: the three words of a receipt."""
 
     APPLIED = "applied", _CAUSEWAY
@@ -17,7 +17,7 @@ class Outcome(Code):
     PARKED = "parked", _CAUSEWAY
 
 
-class Answer(Code):
+class YesNoUnknown(Code):
     YES = "yes", _CAUSEWAY
     NO = "no", _CAUSEWAY
     UNKNOWN = "unknown", _CAUSEWAY

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from shared.kernel.clock import SystemClock
-from shared.vocabulary.answers import Answer, CaseOutcome, NoticeAction
+from shared.vocabulary.answers import CaseOutcome, NoticeAction, YesNoUnknown
 from shared.vocabulary.referral import WithdrawalReason
 from tests.acceptance import flows
 from tests.acceptance.programs import SUPPORT
@@ -34,7 +34,7 @@ async def flow(exchange: Exchange) -> list[dict[str, Any]]:
         await provider.action_notice(notice_id, [NoticeAction.REMOVED], effective_at=SystemClock().now())
         await agency.accept_case(referral_id, case_reference="CASE-1")
         await agency.report_outcome(
-            referral_id, CaseOutcome.ARREST, child_identified=Answer.YES, child_safeguarded=Answer.YES
+            referral_id, CaseOutcome.ARREST, child_identified=YesNoUnknown.YES, child_safeguarded=YesNoUnknown.YES
         )
         await hotline.withdraw(referral_id, WithdrawalReason.FILED_IN_ERROR)
         await exchange.until_quiet()

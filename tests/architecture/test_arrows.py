@@ -17,7 +17,7 @@ from tests.architecture.source import PRODUCT, ROOT, modules
 #: Contract, the module that gets a forbidden line, the line. A module that does not exist is a new room.
 PLANTS = [
     ("top", "shared/kernel/clock.py", "import services.hotline.domain"),
-    ("top", "shared/runtime/http.py", "import client.transport"),
+    ("top", "shared/runtime/http/edge.py", "import client.transport"),
     ("top", "services/hotline/domain.py", "import client.problem"),
     ("top", "client/problem.py", "import services.hotline.domain"),
     ("top", "services/audit/app.py", "import deploy.parties"),
@@ -37,11 +37,11 @@ PLANTS = [
     ("shared", "shared/envelope/batch.py", "import shared.routing.facts"),
     ("shared", "shared/routing/facts.py", "import shared.guard.rules"),
     ("shared", "shared/guard/rules.py", "import shared.exchange.message"),
-    ("shared", "shared/exchange/message.py", "import shared.runtime.ports"),
+    ("shared", "shared/exchange/message.py", "import shared.runtime.post.ports"),
     ("shared", "shared/extras.py", ""),
     ("purity", "services/hotline/domain.py", "import sqlalchemy"),
     ("purity", "services/audit/ports.py", "import asyncpg"),
-    ("purity", "services/industry/use_cases.py", "import shared.runtime.outbox"),  # reaches asyncpg indirectly
+    ("purity", "services/industry/use_cases.py", "import shared.runtime.post.outbox"),  # reaches asyncpg indirectly
     ("purity", "shared/exchange/accept.py", "import opentelemetry"),
     ("purity", "shared/routing/engine.py", "import faststream"),
     ("purity", "shared/envelope/batch.py", "import aiokafka"),
@@ -51,7 +51,7 @@ PLANTS = [
     ("purity", "shared/vocabulary/code.py", "import asyncpg"),
     ("purity", "shared/kernel/clock.py", "import opentelemetry"),
     ("client", "client/transport.py", "import asyncpg"),
-    ("client", "deploy/sandbox/desks.py", "import shared.runtime.database"),
+    ("client", "deploy/sandbox/desks.py", "import shared.runtime.database.transactions"),
 ]
 #: What a package below the contracts may import from outside; the rest is the standard library.
 LIBRARIES = {"shared.kernel": set(), "shared.vocabulary": set(), "shared.ledger": {"cryptography"}}
@@ -141,7 +141,7 @@ def test_a_migration_knows_its_own_service_alone() -> None:
 
 def strangers(path: str, text: str) -> list[str]:
     """What a migration imports besides its own service, the machinery and Alembic."""
-    allowed = (f"services.{path.split('/')[1]}", "shared.runtime", "alembic", "sqlalchemy")
+    allowed = (f"services.{path.split('/')[1]}", "shared.party", "shared.runtime", "alembic", "sqlalchemy")
     found = [line.split()[1] for line in text.splitlines() if line.startswith(("from ", "import "))]
     return [
         name for name in found if name.split(".")[0] not in sys.stdlib_module_names and not name.startswith(allowed)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from shared.envelope.headers import Tier
-from shared.vocabulary.answers import Outcome
+from shared.vocabulary.answers import ReceiptOutcome
 from shared.vocabulary.routing import Disposition, PartyKind
 from tests.architecture.source import ROOT
 
@@ -72,6 +72,6 @@ def test_the_glossary_explains_every_binding_word() -> None:
 
 def test_the_glossary_names_every_outcome_disposition_tier_and_kind() -> None:
     page = (ROOT / "docs/glossary.md").read_text(encoding="utf-8")
-    words = {word.value for enumeration in (Outcome, Disposition, Tier) for word in enumeration}
+    words = {word.value for enumeration in (ReceiptOutcome, Disposition, Tier) for word in enumeration}
     words |= {kind.value for kind in set(PartyKind) - RESERVED} | {"auditor"}
     assert sorted(word for word in words if not re.search(rf"\b{word}\b", page)) == []

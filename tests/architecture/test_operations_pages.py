@@ -14,7 +14,7 @@ from services.audit.settings import AuditSettings
 from services.hotline.settings import HotlineSettings
 from services.industry.settings import IndustrySettings
 from services.law_enforcement.settings import LawEnforcementSettings
-from shared.runtime.settings import RuntimeSettings
+from shared.runtime.instance.settings import RuntimeSettings
 from tests.architecture.source import ROOT
 
 PAGE = (ROOT / "docs/operations/settings.md").read_text(encoding="utf-8")

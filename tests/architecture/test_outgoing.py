@@ -19,7 +19,7 @@ REACHING_OUT = {
 }
 REACHING_OUT_CALLS = {"open_connection", "create_connection", "open_unix_connection", "create_subprocess_exec"}
 #: Listens; connects to nobody.
-LISTENING = {"shared/runtime/http.py": {"socket"}}
+LISTENING = {"shared/runtime/http/server.py": {"socket"}}
 
 
 def ways_out(module: Module) -> Iterator[str]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from deploy.sample.generator import sample_referrals
 from shared.contracts.referral import ReferralSubmission
-from shared.contracts.registry import Lane
+from shared.contracts.registry import Family
 from shared.exchange.prepare import Documents, check, prepare
 from shared.kernel.clock import SystemClock
 from shared.kernel.errors import Refused
@@ -56,7 +56,7 @@ def clear_bytes(documents: Documents, party: str, referrals: Sequence[dict[str, 
     for each in referrals:
         submission = ReferralSubmission.model_validate_json(json.dumps(each))
         drafts = prepare(submission, origin=origin, documents=documents, at=SystemClock().now()).drafts
-        bodies = [draft.body for draft in drafts if draft.message.lane in (Lane.REFERRAL, Lane.NOTICE)]
+        bodies = [draft.body for draft in drafts if draft.message.family in (Family.REFERRAL, Family.NOTICE)]
         sizes += [len(body) - len(json.loads(body)["sealed"]) for body in bodies]
     return round(fmean(sizes))
 

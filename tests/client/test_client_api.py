@@ -12,7 +12,14 @@ from client.api import CausewayClient
 from client.problem import ApiProblem
 from shared.contracts.referral import ReferralSubmission
 from shared.kernel.errors import Refused
-from shared.vocabulary.answers import Answer, CaseDeclineReason, CaseOutcome, CloseReason, NoticeAction, NoticeRejection
+from shared.vocabulary.answers import (
+    CaseDeclineReason,
+    CaseOutcome,
+    CloseReason,
+    NoticeAction,
+    NoticeRejection,
+    YesNoUnknown,
+)
 from shared.vocabulary.referral import WithdrawalReason
 from tests.client.fake_service import BASE_URL, KEY, FakeService, referral
 
@@ -30,8 +37,8 @@ ACTS: list[tuple[str, dict[str, Any], Act]] = [
         lambda c: c.report_outcome(
             ID,
             CaseOutcome.CLOSED,
-            child_identified=Answer.NO,
-            child_safeguarded=Answer.UNKNOWN,
+            child_identified=YesNoUnknown.NO,
+            child_safeguarded=YesNoUnknown.UNKNOWN,
             close_reason=CloseReason.UNFOUNDED,
         ),
     ),

@@ -14,13 +14,14 @@ from shared.envelope.datakeys import KeyEncryptionKey
 from shared.envelope.keys import SigningKey
 from shared.exchange.message import Draft, Record
 from shared.kernel.clock import SystemClock
-from shared.runtime.database import Database, Scope
-from shared.runtime.inbox import PostgresInbox
-from shared.runtime.kafka import KafkaAccess, KafkaLogWriter
-from shared.runtime.migrate import upgrade
-from shared.runtime.outbox import PostgresOutbox, enqueue
-from shared.runtime.ports import InboxStore, LogWriter, OutboxStore
-from shared.runtime.reader import LogReader
+from shared.runtime.database.migrate import upgrade
+from shared.runtime.database.transactions import Database, RowScope
+from shared.runtime.kafka.access import KafkaAccess
+from shared.runtime.kafka.reader import LogReader
+from shared.runtime.kafka.writer import KafkaLogWriter
+from shared.runtime.post.inbox import PostgresInbox
+from shared.runtime.post.outbox import PostgresOutbox, enqueue
+from shared.runtime.post.ports import InboxStore, LogWriter, OutboxStore
 from tests.support.builders import TOPIC
 from tests.support.memory_stores import MemoryDatabase, MemoryInbox, MemoryLog, MemoryLogWriter, MemoryOutbox
 
@@ -159,7 +160,7 @@ def _postgres_stores(database: Database) -> Stores:
             count: int = await session.driver.fetchval("SELECT count(*) FROM quarantine")
         return count
 
-    scope = Scope(["hotline-fr.example"], "service", "apply")
+    scope = RowScope(["hotline-fr.example"], "service", "apply")
     inbox = PostgresInbox(database, scope=lambda: scope, kek=KEK, wake=lambda: woken.append(None))
     outbox = PostgresOutbox(database, instance="hotline", key=KEY)
     return Stores(outbox, inbox, put, sent, waiting, parked, woken)

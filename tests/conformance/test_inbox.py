@@ -7,8 +7,8 @@ from datetime import timedelta
 import pytest
 
 from shared.kernel.ids import uuid7
-from shared.runtime.ports import Admission
-from shared.vocabulary.answers import Outcome
+from shared.runtime.post.ports import Admission
+from shared.vocabulary.answers import ReceiptOutcome
 from tests.conformance.conftest import Stores
 from tests.support.builders import AT, arrival, draft, parked, raw_record
 
@@ -24,7 +24,7 @@ async def test_a_new_arrival_is_fresh_once(stores: Stores) -> None:
     async with stores.inbox.unit() as unit:
         second = await unit.admit([one])
     assert first == Admission(frozenset({one.digest}), {}, {})
-    assert second == Admission(frozenset(), {one.digest: (Outcome.APPLIED, None)}, {})
+    assert second == Admission(frozenset(), {one.digest: (ReceiptOutcome.APPLIED, None)}, {})
 
 
 async def test_a_duplicate_inside_a_batch_is_fresh_once(stores: Stores) -> None:
@@ -40,15 +40,15 @@ async def test_a_repetition_is_answered_with_the_outcome_of_the_first(stores: St
         await unit.admit([refused, gone])
         await unit.record_outcomes(
             [
-                (refused.message_id, Outcome.REFUSED, "offer_unknown"),
-                (gone.message_id, Outcome.PARKED, "handler_defect"),
+                (refused.message_id, ReceiptOutcome.REFUSED, "offer_unknown"),
+                (gone.message_id, ReceiptOutcome.PARKED, "handler_defect"),
             ]
         )
     async with stores.inbox.unit() as unit:
         admission = await unit.admit([gone, refused])
     assert admission.done == {
-        refused.digest: (Outcome.REFUSED, "offer_unknown"),
-        gone.digest: (Outcome.PARKED, "handler_defect"),
+        refused.digest: (ReceiptOutcome.REFUSED, "offer_unknown"),
+        gone.digest: (ReceiptOutcome.PARKED, "handler_defect"),
     }
 
 

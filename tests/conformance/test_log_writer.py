@@ -5,8 +5,8 @@ from __future__ import annotations
 from shared.envelope.headers import decode_headers
 from shared.exchange.message import Record
 from shared.kernel.ids import uuid7
-from shared.runtime.ports import OutboxRow
-from shared.runtime.stamping import counts_by_pair, stamp_rows, wire
+from shared.runtime.post.ports import OutboxRow
+from shared.runtime.post.stamping import counts_by_pair, stamp_rows, wire
 from tests.conformance.conftest import KEY, Log
 from tests.support.builders import draft
 

@@ -13,9 +13,9 @@ from shared.envelope.headers import decode_headers
 from shared.exchange.message import Draft
 from shared.kernel.errors import Unavailable
 from shared.kernel.ids import uuid7
-from shared.runtime.ports import RESEND_WAIT_MAX, OutboxRow
-from shared.runtime.stamping import wire
-from shared.vocabulary.answers import Outcome
+from shared.runtime.post.ports import RESEND_WAIT_MAX, OutboxRow
+from shared.runtime.post.stamping import wire
+from shared.vocabulary.answers import ReceiptOutcome
 from tests.conformance.conftest import Stores
 from tests.support.builders import AT, draft, settlement
 
@@ -167,7 +167,7 @@ async def test_a_receipt_settles_by_digest_and_by_the_instance_it_went_to(stores
         settled = await unit.settle(wrong)
     assert (settled.taken, settled.unmatched) == ([], wrong)
     assert await stores.waiting() == [message_id]
-    right = settlement(message_id, digest, Outcome.REFUSED, code="offer_unknown")
+    right = settlement(message_id, digest, ReceiptOutcome.REFUSED, code="offer_unknown")
     async with stores.inbox.unit() as unit:
         settled = await unit.settle([right])
     assert (settled.taken, settled.unmatched) == ([right], [])
@@ -178,7 +178,9 @@ async def test_a_receipt_settles_by_digest_and_by_the_instance_it_went_to(stores
 async def test_a_forged_entry_beside_the_genuine_one_takes_no_effect(stores: Stores) -> None:
     (row,) = await stamped(stores, draft())
     genuine = settlement(row.draft.message_id, digest_of(row))
-    forged = settlement(row.draft.message_id, digest_of(row), Outcome.REFUSED, code="decision_time_off", by="industry")
+    forged = settlement(
+        row.draft.message_id, digest_of(row), ReceiptOutcome.REFUSED, code="decision_time_off", by="industry"
+    )
     async with stores.inbox.unit() as unit:
         settled = await unit.settle([forged, genuine])
     assert (settled.taken, settled.unmatched) == ([genuine], [forged])
@@ -202,7 +204,9 @@ async def test_a_receipt_that_repeats_what_is_known_changes_nothing(stores: Stor
     async with stores.inbox.unit() as unit:
         await unit.settle([first])
     async with stores.inbox.unit() as unit:
-        settled = await unit.settle([settlement(row.draft.message_id, digest_of(row), Outcome.REFUSED, code="late")])
+        settled = await unit.settle(
+            [settlement(row.draft.message_id, digest_of(row), ReceiptOutcome.REFUSED, code="late")]
+        )
     assert (settled.taken, settled.unmatched) == ([], [])
     assert await stores.sent() == {row.draft.message_id: ("applied", None)}
 
@@ -214,7 +218,10 @@ async def test_a_parked_message_that_is_replayed_ends_as_what_it_became(
 ) -> None:
     (row,) = await stamped(stores, draft())
     message_id, digest = row.draft.message_id, digest_of(row)
-    entries = [settlement(message_id, digest, Outcome.PARKED, code="handler_defect"), settlement(message_id, digest)]
+    entries = [
+        settlement(message_id, digest, ReceiptOutcome.PARKED, code="handler_defect"),
+        settlement(message_id, digest),
+    ]
     entries = entries[::-1] if reordered else entries
     for batch in [entries] if together else [entries[:1], entries[1:]]:
         async with stores.inbox.unit() as unit:

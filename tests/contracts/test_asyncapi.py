@@ -16,7 +16,7 @@ from deploy.artifacts.schemas import message_name
 from deploy.kafka.provision import load_manifest
 from shared.contracts.registry import ALL, MESSAGE_PARKED, MESSAGES_RECEIPTED
 from shared.envelope.headers import COVERED, PROOF
-from shared.runtime.documents import DIRECTORY_TOPIC
+from shared.runtime.kafka.documents import DIRECTORY_TOPIC
 from tests.architecture.source import ROOT
 from tests.contracts.asyncapi_parser import parsed
 from tests.contracts.published import CONTRACTS

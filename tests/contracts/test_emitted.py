@@ -24,7 +24,7 @@ from shared.exchange.prepare import Documents, prepare
 from shared.kernel.clock import parse_rfc3339
 from shared.kernel.ids import uuid7
 from shared.routing.shelf import read_directory, read_policy
-from shared.vocabulary.answers import Outcome
+from shared.vocabulary.answers import ReceiptOutcome
 from tests.contracts.published import schema_accepts
 
 SINCE = parse_rfc3339("2026-01-01T00:00:00.000Z")
@@ -77,7 +77,10 @@ def test_a_message_with_a_member_too_many_does_not_keep_it() -> None:
 
 
 def test_receipts_keep_their_contract() -> None:
-    entries = [(uuid7(), "0f" * 32, Outcome.APPLIED, None), (uuid7(), "1e" * 32, Outcome.REFUSED, "edge_not_ours")]
+    entries = [
+        (uuid7(), "0f" * 32, ReceiptOutcome.APPLIED, None),
+        (uuid7(), "1e" * 32, ReceiptOutcome.REFUSED, "edge_not_ours"),
+    ]
     drafts = compose_receipts("hotline", "industry", entries * 200, directory=documents().directory, at=SINCE)
     assert [draft.message for draft in drafts] == [MESSAGES_RECEIPTED] * 2
     assert all(kept(draft) for draft in drafts)

@@ -25,9 +25,9 @@ from shared.kernel.errors import Refused
 from shared.routing.derive import derive_edge
 from shared.routing.documents import ApproverKey, verify_document
 from shared.routing.shelf import read_directory, read_policy
-from shared.runtime.documents import read_document
-from shared.runtime.http import read_model
-from shared.runtime.problems import InvalidFields
+from shared.runtime.http.edge import read_model
+from shared.runtime.http.problems import InvalidFields
+from shared.runtime.kafka.documents import read_document
 from tests.contracts.published import CONTRACTS, example_files, read, schema, schema_accepts
 
 ACCEPTED, REFUSED = example_files("accepted"), example_files("refused")

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from shared.runtime.budgets import BURST_S
+from shared.runtime.http.budgets import BURST_S
 from tests.failures.greedy import ask_elsewhere
 from tests.failures.load import Post, Sender, quantile
 from tests.failures.split import PROCESSES, SplitExchange, split_exchange

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from deploy.serve import serve
-from shared.runtime import machinery
-from shared.runtime.outbox import PostgresOutbox
-from shared.runtime.ports import OutboxRow
+from shared.runtime.instance import machinery
+from shared.runtime.post.outbox import PostgresOutbox
+from shared.runtime.post.ports import OutboxRow
 
 _FORGET = "DELETE FROM outbox WHERE id = ANY($1::bigint[])"
 

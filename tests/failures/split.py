@@ -15,7 +15,7 @@ from typing import Final
 import asyncpg
 
 from deploy.devstack.stack import DevStack
-from shared.contracts.registry import ALL, Lane
+from shared.contracts.registry import ALL, Family
 from tests.support.running import SERVICES, STOP_S_MAX, Exchange
 from tests.support.stack import embedded_settings
 
@@ -31,7 +31,7 @@ PROCESSES: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
 BROKER, DATABASE = "broker", "database"
 START_S_MAX: Final = 180.0
 #: What is receipted: messages between two parties. Facts and receipts are not.
-RECEIPTED: Final = [each.type for each in ALL if each.lane in (Lane.REFERRAL, Lane.NOTICE)]
+RECEIPTED: Final = [each.type for each in ALL if each.family in (Family.REFERRAL, Family.NOTICE)]
 _UNRECEIPTED = "SELECT count(message_id) FROM outbox WHERE type = ANY($1::text[])"
 _HELD = "SELECT recipient, count(message_id) AS n FROM outbox WHERE type = ANY($1::text[]) GROUP BY 1"
 #: Written by every process once all its parts run.

@@ -26,7 +26,7 @@ async def test_a_referral_is_previewed_filed_delivered_answered_and_followed(
 
     await exchange.until_quiet()
     shown = hotline.told("referral", "show", referral_id)
-    assert shown["marks"] == {"accepted": True, "delivered": "3/3", "acknowledged": "0/3"}
+    assert shown["ticks"] == {"accepted": True, "delivered": "3/3", "acknowledged": "0/3"}
     notice_id = next(edge["notice_id"] for edge in shown["edges"] if edge["notice_id"])
 
     location = body["items"][0]["locator"]["value"]
@@ -65,14 +65,14 @@ async def test_a_referral_is_withdrawn_and_every_recipient_acknowledges(exchange
 
     shown = hotline.told("referral", "show", referral_id)
     notice_id = next(edge["notice_id"] for edge in shown["edges"] if edge["notice_id"])
-    assert shown["marks"] == {"accepted": True, "delivered": "3/3", "acknowledged": "0/3"}
+    assert shown["ticks"] == {"accepted": True, "delivered": "3/3", "acknowledged": "0/3"}
     for name in (OTHER_HOTLINE, AGENCY):
         Party(exchange, name).told("inbox", "acknowledge-withdrawal", referral_id)
     Party(exchange, PROVIDER).told("notice", "acknowledge-withdrawal", notice_id)
     await exchange.until_quiet()
     shown = hotline.told("referral", "show", referral_id)
     assert shown["state"] == "withdrawn"
-    assert shown["marks"] == {"accepted": True, "delivered": "3/3", "acknowledged": "3/3"}
+    assert shown["ticks"] == {"accepted": True, "delivered": "3/3", "acknowledged": "3/3"}
     assert {edge["answer"] for edge in shown["edges"]} == {"withdrawal_acknowledged"}
 
 

@@ -11,8 +11,9 @@ import pytest
 from deploy.accounting.books import TOPICS
 from deploy.installation import kafka_access
 from shared.kernel.ids import uuid7
-from shared.runtime.bus import traceparents
-from shared.runtime.reader import Coordinate, LogReader
+from shared.runtime.kafka.bus import traceparents
+from shared.runtime.kafka.reader import LogReader
+from shared.runtime.post.ports import Coordinate
 from tests.support.running import HOTLINE, Exchange, referral
 
 OTHER_PROVIDER = "provider-001.example"

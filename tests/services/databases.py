@@ -14,8 +14,8 @@ from deploy.devstack.endpoints import DatabaseEndpoint
 from deploy.devstack.postgres import PostgresServer
 from deploy.devstack.state import StateDirectory
 from shared.exchange.message import Received
-from shared.runtime.database import Database
-from shared.runtime.migrate import upgrade
+from shared.runtime.database.migrate import upgrade
+from shared.runtime.database.transactions import Database
 
 
 @contextmanager

@@ -10,8 +10,8 @@ from fastapi import APIRouter, Request
 
 from shared.kernel.authority import Role
 from shared.kernel.clock import ManualClock
-from shared.runtime.http import create_app
-from shared.runtime.identity import Identity
+from shared.runtime.http.edge import create_app
+from shared.runtime.http.identity import Identity
 
 CLOCK = ManualClock(datetime(2026, 5, 4, 12, tzinfo=UTC))
 

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from shared.exchange.message import Record
 from shared.kernel.errors import Unavailable
-from shared.runtime.ports import OutboxRow
+from shared.runtime.post.ports import OutboxRow
 from tests.simulation.desks import TOPIC
 from tests.support.memory_stores import MemoryLog, MemoryLogWriter
 

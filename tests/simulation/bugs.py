@@ -7,9 +7,9 @@ from datetime import datetime
 from typing import Any
 
 from shared.exchange.message import Record
-from shared.runtime.consumer import Consumer, Verified
-from shared.runtime.ports import Admission, Arrival, OutboxRow, Settlement, Unit
-from shared.runtime.relay import Relay
+from shared.runtime.post.consumer import Consumer, Verified
+from shared.runtime.post.ports import Admission, Arrival, OutboxRow, Settlement, Unit
+from shared.runtime.post.relay import Relay
 from tests.simulation.desks import Acceptor, Desk, Said
 from tests.simulation.world import Parts
 from tests.support.memory_stores import MemoryInbox, MemoryOutbox, MemoryUnit, State

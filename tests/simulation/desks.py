@@ -37,8 +37,8 @@ from shared.exchange.message import Draft, Received, Record
 from shared.exchange.record_table import DECIDE_AGAIN
 from shared.kernel.clock import Clock, parse_rfc3339, rfc3339
 from shared.kernel.errors import CausewayError, Refused, Unavailable
-from shared.runtime.ports import OutboxRow, Parked, Settlement, Unit
-from shared.vocabulary.answers import Outcome
+from shared.runtime.post.ports import OutboxRow, Parked, Settlement, Unit
+from shared.vocabulary.answers import ReceiptOutcome
 from tests.support.memory_stores import MemoryDatabase, State
 
 HOTLINE, AGENCIES = "hotline", "law_enforcement"
@@ -98,7 +98,9 @@ class Writer:
     def plain(self, message: MessageType, referral_id: UUID, *, sender: str, recipient: str) -> Draft:
         return self.draft(message, said(referral_id), subject=referral_id, sender=sender, recipient=recipient)
 
-    def receipts(self, instance: str, to: str, entries: Sequence[tuple[UUID, str, Outcome, str | None]]) -> list[Draft]:
+    def receipts(
+        self, instance: str, to: str, entries: Sequence[tuple[UUID, str, ReceiptOutcome, str | None]]
+    ) -> list[Draft]:
         stated = [[str(id_), digest, outcome.value, code] for id_, digest, outcome, code in entries]
         return [
             self.draft(MESSAGES_RECEIPTED, {"entries": stated}, subject=self.new_id(), sender=instance, recipient=to)
@@ -189,7 +191,9 @@ def _clear(message: MessageType, body: bytes) -> Contract:
     clear = json.loads(body)["clear"]
     if message is MESSAGES_RECEIPTED:
         entries = tuple(
-            ReceiptEntry.model_construct(message_id=UUID(id_), digest=digest, outcome=Outcome(outcome), code=code)
+            ReceiptEntry.model_construct(
+                message_id=UUID(id_), digest=digest, outcome=ReceiptOutcome(outcome), code=code
+            )
             for id_, digest, outcome, code in clear["entries"]
         )
         return MessagesReceiptedClear.model_construct(entries=entries)

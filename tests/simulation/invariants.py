@@ -10,7 +10,7 @@ from deploy.accounting.books import Books, Line
 from deploy.accounting.equations import reconcile
 from shared.contracts.registry import CASE_ACCEPTED, REFERRAL_DECIDED, REFERRAL_OFFERED
 from shared.exchange.message import Received
-from shared.vocabulary.answers import Outcome
+from shared.vocabulary.answers import ReceiptOutcome
 from tests.simulation.desks import AGENCIES, HOTLINE, ORIGIN, TOLERANCE, Said
 from tests.simulation.world import Instance, World
 from tests.support.memory_stores import State
@@ -163,6 +163,6 @@ def counts_of(world: World) -> dict[str, int]:
         "answers": sum(
             arrival.type == CASE_ACCEPTED.type for state in states for arrival, _, _ in state.inbox.values()
         ),
-        "refused": outcomes.count(Outcome.REFUSED),
-        "parked": outcomes.count(Outcome.PARKED),
+        "refused": outcomes.count(ReceiptOutcome.REFUSED),
+        "parked": outcomes.count(ReceiptOutcome.PARKED),
     }

@@ -44,7 +44,7 @@ def simulate(seed: int, parts: Parts | None = None) -> Report:
 def _silent() -> Iterator[None]:
     """Alarms and waits are what a run is made of: nobody needs to read them."""
     with (
-        patch("shared.runtime.relay.log", lambda *_, **__: None),
-        patch("shared.runtime.consumer.log", lambda *_, **__: None),
+        patch("shared.runtime.post.relay.log", lambda *_, **__: None),
+        patch("shared.runtime.post.consumer.log", lambda *_, **__: None),
     ):
         yield

@@ -15,8 +15,8 @@ from shared.contracts.registry import MESSAGES_RECEIPTED
 from shared.envelope.keys import SigningKey
 from shared.exchange.message import Record
 from shared.kernel.errors import Unavailable
-from shared.runtime.consumer import Consumer
-from shared.runtime.relay import Relay, RelaySettings
+from shared.runtime.post.consumer import Consumer
+from shared.runtime.post.relay import Relay, RelaySettings
 from tests.simulation.broker import ChaoticLog, LateWriter
 from tests.simulation.desks import AGENCIES, AGENCY_NAMES, HOTLINE, TOPIC, Acceptor, Desk, Edge, Writer
 from tests.simulation.loop import LoopClock, VirtualLoop

@@ -9,8 +9,8 @@ from shared.contracts.registry import REFERRAL_WITHDRAWN, MessageType
 from shared.exchange.message import Draft, Record
 from shared.kernel.canonical import digest
 from shared.kernel.ids import uuid7
-from shared.runtime.ports import Arrival, Parked, Settlement
-from shared.vocabulary.answers import Outcome
+from shared.runtime.post.ports import Arrival, Parked, Settlement
+from shared.vocabulary.answers import ReceiptOutcome
 
 AT = datetime(2026, 5, 4, 12, tzinfo=UTC)
 HOTLINE, POLICE, PROVIDER = "hotline-fr.example", "police-nl.example", "provider-001.example"
@@ -72,7 +72,7 @@ def arrival(
 def settlement(
     message_id: UUID,
     message_digest: str,
-    outcome: Outcome = Outcome.APPLIED,
+    outcome: ReceiptOutcome = ReceiptOutcome.APPLIED,
     *,
     code: str | None = None,
     by: str = "law_enforcement",

@@ -19,12 +19,12 @@ from shared.envelope.batch import sign_batch
 from shared.envelope.canonical import covered_bytes
 from shared.envelope.headers import Attributes, Envelope, decode_headers, encode_headers
 from shared.envelope.keys import OpeningKey, SealingKey, SigningKey, VerifyKey
-from shared.exchange.accept import Reader
+from shared.exchange.accept import ReadingInstance
 from shared.exchange.message import Draft, Record
 from shared.exchange.prepare import Documents, Prepared, prepare
 from shared.routing.shelf import DocumentShelf, read_directory, read_policy
-from shared.runtime.ports import OutboxRow
-from shared.runtime.stamping import counts_by_pair, stamp_rows, wire
+from shared.runtime.post.ports import OutboxRow
+from shared.runtime.post.stamping import counts_by_pair, stamp_rows, wire
 from shared.vocabulary.routing import PartyStatus
 from tests.support.builders import AT, HOTLINE, PROVIDER
 
@@ -74,9 +74,9 @@ class World:
     def documents(self) -> Documents:
         return Documents(self.shelf.directories.active(self.at), self.shelf.policies.active(self.at))
 
-    def reader(self, instance: str, *, opening_keys: Sequence[OpeningKey] = ()) -> Reader:
+    def reader(self, instance: str, *, opening_keys: Sequence[OpeningKey] = ()) -> ReadingInstance:
         keys = opening_keys or [self.keys[instance].opening]
-        return Reader(instance, TOPICS[instance], self.shelf, keys)
+        return ReadingInstance(instance, TOPICS[instance], self.shelf, keys)
 
     def prepared(self, origin: str = HOTLINE, **changes: Any) -> Prepared:
         """A referral filed by `origin`, decided and sealed, ready to be stored."""

@@ -16,12 +16,12 @@ from typing import Any, Generic, TypeVar
 from uuid import UUID
 from zlib import crc32
 
-from shared.contracts.registry import Lane
+from shared.contracts.registry import Family
 from shared.envelope.keys import SigningKey
 from shared.exchange.message import Draft, Record
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Unavailable
-from shared.runtime.ports import (
+from shared.runtime.post.ports import (
     RESEND_WAIT_MAX,
     Admission,
     Arrival,
@@ -30,8 +30,8 @@ from shared.runtime.ports import (
     Settled,
     Settlement,
 )
-from shared.runtime.stamping import counts_by_pair, stamp_rows, wire
-from shared.vocabulary.answers import Outcome
+from shared.runtime.post.stamping import counts_by_pair, stamp_rows, wire
+from shared.vocabulary.answers import ReceiptOutcome
 
 
 class Fault(Enum):
@@ -56,7 +56,7 @@ class Sent:
 
     row: OutboxRow
     digest: str
-    outcome: Outcome
+    outcome: ReceiptOutcome
     code: str | None
 
 
@@ -70,7 +70,7 @@ class State:
     sent_at: dict[int, datetime] = field(default_factory=dict)
     last: dict[tuple[str, str], int] = field(default_factory=dict)
     sent: dict[UUID, Sent] = field(default_factory=dict)
-    inbox: dict[UUID, tuple[Arrival, Outcome, str | None]] = field(default_factory=dict)
+    inbox: dict[UUID, tuple[Arrival, ReceiptOutcome, str | None]] = field(default_factory=dict)
     numbered: dict[tuple[str, str, int], UUID] = field(default_factory=dict)
     quarantine: dict[tuple[str, int, int, datetime], Parked] = field(default_factory=dict)
     effects: dict[Any, Any] = field(default_factory=dict)
@@ -159,7 +159,7 @@ class MemoryOutbox:
     async def mark_sent(self, rows: Sequence[OutboxRow], at: datetime) -> None:
         async with self._database.transaction("mark_sent") as state:
             for row in rows:
-                if row.draft.message.lane in (Lane.RECEIPT, Lane.FACT):
+                if row.draft.message.family in (Family.RECEIPT, Family.FACT):
                     state.outbox.pop(row.outbox_id, None)
                 elif row.outbox_id in state.outbox:
                     state.sent_at[row.outbox_id] = at
@@ -175,7 +175,7 @@ class MemoryUnit:
     async def admit(self, arrivals: Sequence[Arrival]) -> Admission:
         state: State = self.connection
         fresh: set[str] = set()
-        done: dict[str, tuple[Outcome, str | None]] = {}
+        done: dict[str, tuple[ReceiptOutcome, str | None]] = {}
         reused: dict[str, str] = {}
         for each in arrivals:
             number = (each.sender, each.recipient, each.sequence)
@@ -191,11 +191,11 @@ class MemoryUnit:
                 reused[each.digest] = "sequence_reused"
             else:
                 fresh.add(each.digest)
-                state.inbox[each.message_id] = (each, Outcome.APPLIED, None)
+                state.inbox[each.message_id] = (each, ReceiptOutcome.APPLIED, None)
                 state.numbered[number] = each.message_id
         return Admission(frozenset(fresh), done, reused)
 
-    async def record_outcomes(self, outcomes: Sequence[tuple[UUID, Outcome, str]]) -> None:
+    async def record_outcomes(self, outcomes: Sequence[tuple[UUID, ReceiptOutcome, str]]) -> None:
         for message_id, outcome, code in outcomes:
             self.connection.inbox[message_id] = (self.connection.inbox[message_id][0], outcome, code)
 
@@ -217,7 +217,7 @@ class MemoryUnit:
             sent = self.connection.sent.get(each.message_id)
             if sent is None or (sent.row.draft.recipient_instance, sent.digest) != (each.by, each.digest):
                 unmatched.append(each)
-            elif sent.outcome is Outcome.PARKED and each.outcome is not Outcome.PARKED:
+            elif sent.outcome is ReceiptOutcome.PARKED and each.outcome is not ReceiptOutcome.PARKED:
                 self.connection.sent[each.message_id] = replace(sent, outcome=each.outcome, code=each.code)
                 taken[each.message_id] = each
         return Settled(list(taken.values()), unmatched)
@@ -312,6 +312,6 @@ class MemoryLogWriter(Generic[_Log]):
         return self.missing & {row.draft.topic for row in rows}
 
 
-def outcomes_of(state: State) -> Mapping[UUID, Outcome]:
+def outcomes_of(state: State) -> Mapping[UUID, ReceiptOutcome]:
     """What the inbox says became of each message."""
     return {message_id: outcome for message_id, (_, outcome, _) in state.inbox.items()}

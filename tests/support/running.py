@@ -27,7 +27,7 @@ from deploy.devstack.stack import DevStack
 from deploy.devstack.supervisor import answers_ready
 from deploy.installation import INSTANCES, Installation, environment, install, kafka_access
 from deploy.stack_children import sandbox_children
-from shared.runtime.reader import LogReader
+from shared.runtime.kafka.reader import LogReader
 from tests.support.stack import embedded_settings
 
 SERVICES = ("hotline", "law_enforcement", "industry")

@@ -4,6 +4,6 @@ from __future__ import annotations
 
 import asyncio
 
-from shared.runtime.migrate import run_in_alembic
+from shared.runtime.database.migrate import run_in_alembic
 
 asyncio.run(run_in_alembic())

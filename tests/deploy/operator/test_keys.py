@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 
-from shared.runtime.identity import CACHE_S
+from shared.runtime.http.identity import CACHE_S
 from tests.deploy.operator.conftest import Run
 from tests.support.running import HOTLINE, Exchange, referral, rows_of, until
 

@@ -11,7 +11,8 @@ from deploy.installation import kafka_access
 from shared.exchange.message import Record
 from shared.kernel.canonical import digest
 from shared.kernel.clock import SystemClock
-from shared.runtime.reader import Coordinate, LogReader
+from shared.runtime.kafka.reader import LogReader
+from shared.runtime.post.ports import Coordinate
 from tests.deploy.operator.conftest import Run
 from tests.support.running import AGENCY, HOTLINE, Exchange, referral
 

@@ -19,7 +19,7 @@ from shared.contracts.referral import ReferralSubmission
 from shared.exchange.facts import ReadFacts, read_facts
 from shared.kernel.canonical import canonical_json, digest
 from shared.routing.directory_index import DirectoryIndex
-from shared.routing.engine import Outcome, Setting, judge
+from shared.routing.engine import Judged, Setting, judge
 from shared.routing.policy_index import PolicyIndex
 from shared.routing.shelf import read_directory, read_policy
 from shared.vocabulary import jurisdiction
@@ -109,7 +109,7 @@ def _facts(each: SampledReferral, directory: DirectoryIndex) -> ReadFacts:
     return read_facts(ReferralSubmission.model_validate_json(json.dumps(each.referral)), origin, directory)
 
 
-def _decided(outcome: Outcome) -> Decided:
+def _decided(outcome: Judged) -> Decided:
     return Decided(
         outcome.disposition.value,
         outcome.work_reason.value if outcome.work_reason else None,

@@ -29,10 +29,10 @@ from shared.exchange.accept import accept
 from shared.exchange.message import Received, Record
 from shared.kernel.clock import SystemClock
 from shared.kernel.errors import Refused, Unavailable
-from shared.runtime.consumer import Consumer
-from shared.runtime.documents import publish_documents
-from shared.runtime.ports import Settlement, Unit
-from shared.runtime.reader import Coordinate, LogReader
+from shared.runtime.kafka.documents import publish_documents
+from shared.runtime.kafka.reader import LogReader
+from shared.runtime.post.consumer import Consumer
+from shared.runtime.post.ports import Coordinate, Settlement, Unit
 from tests.shared.exchange.wrong_records import PARTY_KEYS
 from tests.support.exchange_world import INSTANCES, TOPICS, Keys, World, with_suspended
 from tests.support.stack import embedded_settings

@@ -20,16 +20,16 @@ import pytest
 
 from shared.contracts.registry import MESSAGE_PARKED, REFERRAL_WITHDRAWN
 from shared.envelope.headers import decode_headers
-from shared.exchange.accept import Reader
+from shared.exchange.accept import ReadingInstance
 from shared.exchange.accept import _authenticate as authenticate
 from shared.exchange.compose import compose_receipts
 from shared.exchange.message import Record
 from shared.exchange.record_table import RECORD_TABLE, Fate, row_for
 from shared.kernel.clock import SystemClock, rfc3339
 from shared.kernel.ids import uuid7
-from shared.runtime.logs import configure_logs
-from shared.runtime.quarantine import Replayed
-from shared.vocabulary.answers import Outcome
+from shared.runtime.post.quarantine import Replayed
+from shared.runtime.watch.logs import configure_logs
+from shared.vocabulary.answers import ReceiptOutcome
 from tests.failures.hostile.target import Target, prepared_target, running, under, until, where
 from tests.failures.hostile.test_header_names import RawName, batch_of
 from tests.shared.exchange.wrong_records import WRONG
@@ -113,7 +113,7 @@ def id_of(record: Record) -> UUID:
     return decode_headers(record.headers, record.value or b"").attributes.id
 
 
-def breaking_stage(reading: Any, reader: Reader) -> None:
+def breaking_stage(reading: Any, reader: ReadingInstance) -> None:
     if reading.record.key == BROKEN_KEY:
         raise ZeroDivisionError
     authenticate(reading, reader)
@@ -131,7 +131,7 @@ def hostile(target: Target) -> list[tuple[str, Record]]:
     receipt = compose_receipts(
         "hotline",
         "law_enforcement",
-        [(uuid7(), "0" * 64, Outcome.APPLIED, None)],
+        [(uuid7(), "0" * 64, ReceiptOutcome.APPLIED, None)],
         directory=here.documents.directory,
         at=here.at,
     )[0]

@@ -21,8 +21,8 @@ from shared.exchange.message import Draft, Record
 from shared.exchange.prepare import Prepared
 from shared.kernel.authority import Role
 from shared.kernel.ids import uuid7
-from shared.runtime.database import Database
-from shared.vocabulary.answers import Outcome
+from shared.runtime.database.transactions import Database
+from shared.vocabulary.answers import ReceiptOutcome
 from tests.support.exchange_world import TOPICS, World, world
 
 AUDITOR = "auditor.example"
@@ -57,7 +57,7 @@ class Log:
         return records
 
     async def receipt(
-        self, of: Record, outcome: Outcome, *, by: str = "law_enforcement", digest: str | None = None
+        self, of: Record, outcome: ReceiptOutcome, *, by: str = "law_enforcement", digest: str | None = None
     ) -> None:
         """A receipt for one record, kept a second after whatever came before."""
         self.world.at += timedelta(seconds=1)

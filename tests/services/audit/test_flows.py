@@ -14,8 +14,8 @@ from shared.envelope.keys import SigningKey
 from shared.exchange.message import Record
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid7
-from shared.runtime.database import Database
-from shared.vocabulary.answers import Outcome
+from shared.runtime.database.transactions import Database
+from shared.vocabulary.answers import ReceiptOutcome
 from tests.services.audit.log import Log, identity, of_message
 from tests.support.exchange_world import HOTLINE, TOPICS, public_key
 
@@ -34,8 +34,8 @@ def to_police(records: list[Record]) -> Record:
 async def test_each_message_shows_the_last_receipt_and_stands_once(log: Log) -> None:
     filed = log.world.prepared()
     offer = to_police(await log.file(filed))
-    await log.receipt(offer, Outcome.PARKED)
-    await log.receipt(offer, Outcome.APPLIED)
+    await log.receipt(offer, ReceiptOutcome.PARKED)
+    await log.receipt(offer, ReceiptOutcome.APPLIED)
     shown = of_message(await log.flow(filed.referral_id), offer)
     assert [(each["outcome"], each["verified"]) for each in shown] == [("applied", True)]
 
@@ -43,8 +43,8 @@ async def test_each_message_shows_the_last_receipt_and_stands_once(log: Log) -> 
 async def test_parked_gives_way_to_what_became_of_the_message_also_when_it_is_read_later(log: Log) -> None:
     filed = log.world.prepared()
     offer = to_police(await log.file(filed))
-    await log.receipt(offer, Outcome.REFUSED)
-    await log.receipt(offer, Outcome.PARKED)
+    await log.receipt(offer, ReceiptOutcome.REFUSED)
+    await log.receipt(offer, ReceiptOutcome.PARKED)
     assert [each["outcome"] for each in of_message(await log.flow(filed.referral_id), offer)] == ["refused"]
 
 
@@ -56,8 +56,8 @@ async def test_a_receipt_that_is_not_the_recipients_for_these_bytes_changes_noth
 ) -> None:
     filed = log.world.prepared()
     offer = to_police(await log.file(filed))
-    await log.receipt(offer, Outcome.APPLIED)
-    await log.receipt(offer, Outcome.REFUSED, **claim)
+    await log.receipt(offer, ReceiptOutcome.APPLIED)
+    await log.receipt(offer, ReceiptOutcome.REFUSED, **claim)
     assert [each["outcome"] for each in of_message(await log.flow(filed.referral_id), offer)] == ["applied"]
 
 

@@ -12,7 +12,7 @@ from services.audit.bus import AuditDoor
 from services.audit.ports import Place
 from shared.exchange.message import Record
 from shared.kernel.clock import SystemClock
-from shared.runtime.database import Database
+from shared.runtime.database.transactions import Database
 from tests.services.audit.log import Log
 from tests.services.databases import until_one_waits_for_a_lock
 from tests.support.exchange_world import TOPICS

@@ -15,12 +15,12 @@ from shared.exchange.prepare import Documents
 from shared.kernel.authority import Role
 from shared.kernel.clock import ManualClock
 from shared.kernel.ids import uuid7
-from shared.runtime.database import Database, Scope
-from shared.runtime.origin.again import DecideAgain
-from shared.runtime.origin.intake import Intake, Request, Submission
-from shared.runtime.origin.referrals import Referrals
-from shared.runtime.outbox import PostgresOutbox
-from shared.runtime.ports import OutboxRow
+from shared.party.origin.use_cases.again import DecideAgain
+from shared.party.origin.use_cases.intake import Intake, Request, Submission
+from shared.party.origin.use_cases.referrals import Referrals
+from shared.runtime.database.transactions import Database, RowScope
+from shared.runtime.post.outbox import PostgresOutbox
+from shared.runtime.post.ports import OutboxRow
 from shared.vocabulary.referral import WithdrawalReason
 from tests.support.builders import AT, HOTLINE
 from tests.support.exchange_world import World, submission
@@ -68,7 +68,7 @@ class Origin:
     async def withdraw(
         self, referral_id: UUID, reason: WithdrawalReason, *, party: str = HOTLINE, role: Role = Role.ANALYST
     ) -> None:
-        async with self.database.transaction(Scope([party], role, "withdraw")) as session:
+        async with self.database.transaction(RowScope([party], role, "withdraw")) as session:
             await self.referrals.withdraw(session, referral_id, reason, party=party, role=role)
 
     async def show(self, referral_id: UUID) -> dict[str, Any]:

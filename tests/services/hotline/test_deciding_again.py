@@ -15,19 +15,19 @@ from shared.contracts.directory import Directory
 from shared.contracts.registry import CASE_ACCEPTED, OUTCOME_REPORTED
 from shared.kernel.authority import Role
 from shared.kernel.errors import Unavailable
-from shared.runtime.database import Scope
-from shared.runtime.origin import again
-from shared.runtime.origin.answers import EdgeAnswers
-from shared.runtime.outbox import PostgresOutbox
-from shared.runtime.ports import OutboxRow
-from shared.runtime.relay import Relay
+from shared.party.origin.use_cases import again
+from shared.party.origin.use_cases.answers import EdgeAnswers
+from shared.runtime.database.transactions import RowScope
+from shared.runtime.post.outbox import PostgresOutbox
+from shared.runtime.post.ports import OutboxRow
+from shared.runtime.post.relay import Relay
 from tests.services.deliveries import received
 from tests.services.hotline.origin import Origin
 from tests.support.builders import AT, HOTLINE, POLICE, PROVIDER
 from tests.support.exchange_world import World
 from tests.support.memory_stores import MemoryLog, MemoryLogWriter
 
-APPLYING = Scope([HOTLINE], Role.SERVICE, "apply")
+APPLYING = RowScope([HOTLINE], Role.SERVICE, "apply")
 Change = Callable[[Directory], dict[str, Any]]
 
 

@@ -11,8 +11,8 @@ import pytest
 from shared.kernel.authority import Role
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid7
-from shared.runtime.database import Scope
-from shared.runtime.origin.intake import Answer, Request, Submission
+from shared.party.origin.use_cases.intake import Reply, Request, Submission
+from shared.runtime.database.transactions import RowScope
 from tests.services.hotline.origin import Origin
 from tests.support.builders import HOTLINE
 from tests.support.exchange_world import submission
@@ -25,7 +25,7 @@ async def empty(origin: Origin) -> None:
     await origin.forget()
 
 
-async def filed(origin: Origin, *contents: Any) -> tuple[Answer, list[dict[str, Any]]]:
+async def filed(origin: Origin, *contents: Any) -> tuple[Reply, list[dict[str, Any]]]:
     """The answer to one list of submissions or refusals, and its results."""
     party = origin.referrals.origin(HOTLINE)
     submissions = [Submission(party, Role.MACHINE, each) for each in contents]
@@ -37,7 +37,7 @@ async def filed(origin: Origin, *contents: Any) -> tuple[Answer, list[dict[str, 
 
 
 async def rows(origin: Origin, table: str) -> int:
-    async with origin.database.transaction(Scope([HOTLINE], Role.SERVICE, "apply")) as session:
+    async with origin.database.transaction(RowScope([HOTLINE], Role.SERVICE, "apply")) as session:
         return int(await session.driver.fetchval(f"SELECT count(*) FROM {table}"))
 
 

@@ -13,10 +13,10 @@ import pytest
 from shared.kernel.authority import Role
 from shared.kernel.errors import Unavailable
 from shared.kernel.ids import uuid7
-from shared.runtime.acts import Acts
-from shared.runtime.origin import intake as intakes
-from shared.runtime.origin.intake import Intake, Request, Submission
-from shared.runtime.origin.routes import origin_router
+from shared.party.origin.api.routes import origin_router
+from shared.party.origin.use_cases import intake as intakes
+from shared.party.origin.use_cases.intake import Intake, Request, Submission
+from shared.runtime.http.acts import Acts
 from tests.services.doors import asking, door, identified_as
 from tests.services.hotline.origin import KEK, Origin
 from tests.support.builders import HOTLINE

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from shared.runtime import outbox
-from shared.runtime.ports import OutboxRow
-from shared.runtime.telemetry import close_telemetry, configure_telemetry
+from shared.runtime.post import outbox
+from shared.runtime.post.ports import OutboxRow
+from shared.runtime.watch.telemetry import close_telemetry, configure_telemetry
 from shared.vocabulary.referral import WithdrawalReason
 from tests.services.hotline.origin import Origin
 

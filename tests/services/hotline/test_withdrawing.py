@@ -10,8 +10,8 @@ import pytest
 from shared.contracts.referral import WithdrawalAcknowledgedClear
 from shared.contracts.registry import WITHDRAWAL_ACKNOWLEDGED
 from shared.kernel.authority import Role
-from shared.runtime.database import Scope
-from shared.runtime.origin.answers import EdgeAnswers
+from shared.party.origin.use_cases.answers import EdgeAnswers
+from shared.runtime.database.transactions import RowScope
 from shared.vocabulary.referral import WithdrawalReason
 from tests.services.deliveries import received
 from tests.services.hotline.origin import Origin
@@ -24,7 +24,7 @@ async def acknowledged(origin: Origin, referral_id: UUID, sender: str) -> str | 
     """The code that the acknowledgement is refused with, None if it is applied."""
     clear = WithdrawalAcknowledgedClear(referral_id=referral_id, revision=1)
     message = received(WITHDRAWAL_ACKNOWLEDGED, clear, subject=referral_id, sender=sender, recipient=HOTLINE)
-    async with origin.database.transaction(Scope([HOTLINE], Role.SERVICE, "apply")) as session:
+    async with origin.database.transaction(RowScope([HOTLINE], Role.SERVICE, "apply")) as session:
         return (await EdgeAnswers(session.driver, AT).apply([message])).get(message.message_id)
 
 

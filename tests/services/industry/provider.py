@@ -17,7 +17,7 @@ from shared.envelope.datakeys import KeyEncryptionKey
 from shared.exchange.message import Received
 from shared.kernel.authority import Role
 from shared.kernel.clock import ManualClock
-from shared.runtime.database import Database, Scope
+from shared.runtime.database.transactions import Database, RowScope
 from tests.services.deliveries import AT, OTHER_PROVIDER, PROVIDER, directory
 
 KEK = KeyEncryptionKey(bytes(range(32)))
@@ -46,7 +46,7 @@ class Providers:
 
     async def receive(self, *messages: Received) -> list[str | None]:
         """Apply one batch; the code each message was refused with, None where it was applied."""
-        async with self.database.transaction(Scope((PROVIDER, OTHER_PROVIDER), Role.SERVICE, "apply")) as session:
+        async with self.database.transaction(RowScope((PROVIDER, OTHER_PROVIDER), Role.SERVICE, "apply")) as session:
             unit: Any = SimpleNamespace(connection=session)
             refusals = await self.door.apply(unit, messages)
         return [refusals.get(message.message_id) for message in messages]
@@ -56,7 +56,7 @@ class Providers:
         self, action: str, *, party: str = PROVIDER, role: Role = Role.ANALYST
     ) -> AsyncIterator[PostgresNotices]:
         """The notices as `party` sees them while it does `action`."""
-        async with self.database.transaction(Scope([party], role, action)) as session:
+        async with self.database.transaction(RowScope([party], role, action)) as session:
             yield PostgresNotices(session.driver, KEK)
 
     async def act(

@@ -12,7 +12,7 @@ import pytest
 from services.industry.api import notices_router
 from shared.kernel.authority import Role
 from shared.kernel.ids import uuid7
-from shared.runtime.acts import Acts
+from shared.runtime.http.acts import Acts
 from tests.services.deliveries import LOCATION, OTHER_PROVIDER, PROVIDER, issued, notice_withdrawn
 from tests.services.doors import CLOCK, asking, door, identified_as
 from tests.services.industry.provider import KEK, Providers

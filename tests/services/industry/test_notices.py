@@ -20,10 +20,10 @@ from shared.exchange.message import Received
 from shared.kernel.authority import Role
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid7
-from shared.runtime import received as received_items
-from shared.runtime.database import Scope
-from shared.runtime.ports import Settlement
-from shared.vocabulary.answers import NoticeAction, NoticeRejection, Outcome
+from shared.party.recipient import store as received_items
+from shared.runtime.database.transactions import RowScope
+from shared.runtime.post.ports import Settlement
+from shared.vocabulary.answers import NoticeAction, NoticeRejection, ReceiptOutcome
 from tests.services.databases import stored_text, unencrypted, until_one_waits_for_a_lock
 from tests.services.deliveries import (
     AGENCY,
@@ -87,7 +87,7 @@ async def test_a_provider_cannot_see_whether_holds_were_possible(providers: Prov
     shown = await providers.show(notice_id)
     async with providers.notices("read") as notices:
         listed = (await notices.page(state=None, cursor=None, limit=1))["items"][0]
-    async with providers.database.transaction(Scope([PROVIDER], Role.SERVICE, "apply")) as session:
+    async with providers.database.transaction(RowScope([PROVIDER], Role.SERVICE, "apply")) as session:
         kept = await session.driver.fetchval("SELECT edge FROM notice WHERE notice_id = $1", notice_id)
     assert kept["hold_gate"] is hold_gate
     assert listed["notice_id"] == str(notice_id)
@@ -315,7 +315,7 @@ async def test_pages_list_every_notice_once_newest_first(providers: Providers) -
 async def test_erasing_the_data_key_erases_the_record_and_nothing_else(providers: Providers) -> None:
     notice_id = uuid7()
     await providers.receive(issued(notice_id))
-    async with providers.database.transaction(Scope([PROVIDER], Role.SERVICE, "apply")) as session:
+    async with providers.database.transaction(RowScope([PROVIDER], Role.SERVICE, "apply")) as session:
         await session.driver.execute("UPDATE notice SET wrapped_key = NULL WHERE notice_id = $1", notice_id)
     shown = await providers.show(notice_id)
     assert shown["record"] is None
@@ -324,11 +324,11 @@ async def test_erasing_the_data_key_erases_the_record_and_nothing_else(providers
 
 async def test_an_answer_to_a_providers_own_filing_moves_its_edge(providers: Providers) -> None:
     referral_id, message_id = uuid7(), uuid7()
-    async with providers.database.transaction(Scope([PROVIDER], Role.MACHINE, "submit")) as session:
+    async with providers.database.transaction(RowScope([PROVIDER], Role.MACHINE, "submit")) as session:
         await session.driver.execute(_REFERRAL, referral_id, PROVIDER)
         await session.driver.execute(_EDGE, message_id, referral_id, PROVIDER, AGENCY)
     assert await providers.receive(case_accepted(referral_id), case_accepted(uuid7())) == [None, "answer_unmatched"]
-    async with providers.database.transaction(Scope([PROVIDER], Role.MACHINE, "read")) as session:
+    async with providers.database.transaction(RowScope([PROVIDER], Role.MACHINE, "read")) as session:
         answer = await session.driver.fetchval("SELECT answer FROM edge WHERE message_id = $1", message_id)
     assert answer == "accepted"
 
@@ -336,11 +336,11 @@ async def test_an_answer_to_a_providers_own_filing_moves_its_edge(providers: Pro
 async def test_a_filing_refused_as_stale_is_decided_again_and_no_other(providers: Providers) -> None:
     stale, refused, applied = uuid7(), uuid7(), uuid7()
     settlements = [
-        settlement(stale, Outcome.REFUSED, "decision_time_off"),
-        settlement(refused, Outcome.REFUSED, "edge_not_ours"),
-        settlement(applied, Outcome.APPLIED, None),
+        settlement(stale, ReceiptOutcome.REFUSED, "decision_time_off"),
+        settlement(refused, ReceiptOutcome.REFUSED, "edge_not_ours"),
+        settlement(applied, ReceiptOutcome.APPLIED, None),
     ]
-    async with providers.database.transaction(Scope([PROVIDER], Role.SERVICE, "apply")) as session:
+    async with providers.database.transaction(RowScope([PROVIDER], Role.SERVICE, "apply")) as session:
         unit: Any = type("Unit", (), {"connection": session})
         await providers.door.settled(unit, settlements)
     assert providers.again.given == [stale]
@@ -363,7 +363,7 @@ def case_accepted(referral_id: UUID) -> Received:
     return received(CASE_ACCEPTED, clear, subject=referral_id, sender=AGENCY, recipient=PROVIDER)
 
 
-def settlement(message_id: UUID, outcome: Outcome, code: str | None) -> Settlement:
+def settlement(message_id: UUID, outcome: ReceiptOutcome, code: str | None) -> Settlement:
     return Settlement(message_id, "a" * 64, outcome, code, uuid7(), "law_enforcement")
 
 

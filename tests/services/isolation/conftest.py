@@ -13,8 +13,8 @@ import pytest
 
 from deploy.devstack.databases import prepare_databases
 from deploy.devstack.stack import DevStack
-from shared.runtime.database import Database
-from shared.runtime.migrate import upgrade
+from shared.runtime.database.migrate import upgrade
+from shared.runtime.database.transactions import Database
 from tests.services.isolation.matrix import AUTHORITIES
 
 

@@ -23,7 +23,7 @@ from services.law_enforcement.domain import CaseState
 from shared.exchange.origin import ReferralState
 from shared.kernel.authority import Authority, Relation, Role
 from shared.kernel.ids import uuid7
-from shared.runtime.database import Database, Scope
+from shared.runtime.database.transactions import Database, RowScope
 
 AUTHORITIES: dict[str, Authority] = {
     "hotline": HOTLINE,
@@ -127,7 +127,7 @@ async def disagreements(database: Database, held: Isolated, rows: Rows) -> tuple
     count = 0
     for role in ROLES:
         for action in ACTIONS:
-            allowed = await _allowed(database, held, rows, scope=Scope([PARTIES[Relation.OWN]], role, action))
+            allowed = await _allowed(database, held, rows, scope=RowScope([PARTIES[Relation.OWN]], role, action))
             for cell, expected in _expected(held, role, action):
                 count += 1
                 found = allowed[Relation(cell.relation), cell.state]
@@ -161,7 +161,7 @@ class _Undone(Exception):
     """Rolls a transaction back whose effects were only looked at."""
 
 
-async def _allowed(database: Database, held: Isolated, rows: Rows, *, scope: Scope) -> Effects:
+async def _allowed(database: Database, held: Isolated, rows: Rows, *, scope: RowScope) -> Effects:
     """Which effects PostgreSQL allows on each row; nothing of it stays."""
     effects: Effects = {(relation, state): set() for relation in Relation for state in held.states}
     statements = {

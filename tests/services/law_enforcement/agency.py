@@ -16,7 +16,7 @@ from services.law_enforcement.use_cases import Acting
 from shared.envelope.datakeys import KeyEncryptionKey
 from shared.exchange.message import Received
 from shared.kernel.authority import Role
-from shared.runtime.database import Database, Scope
+from shared.runtime.database.transactions import Database, RowScope
 from tests.services.deliveries import AGENCY, AT, OTHER_AGENCY, directory
 
 KEK = KeyEncryptionKey(bytes(range(32)))
@@ -32,7 +32,7 @@ class Agencies:
 
     async def receive(self, *messages: Received) -> list[str | None]:
         """Apply one batch; the code each message was refused with, None where it was applied."""
-        scope = Scope((AGENCY, OTHER_AGENCY), Role.SERVICE, "apply")
+        scope = RowScope((AGENCY, OTHER_AGENCY), Role.SERVICE, "apply")
         async with self.database.transaction(scope) as session:
             unit: Any = SimpleNamespace(connection=session)
             refusals = await LawEnforcementDoor(kek=KEK).apply(unit, messages)
@@ -43,7 +43,7 @@ class Agencies:
         self, action: str, *, party: str = AGENCY, role: Role = Role.ANALYST
     ) -> AsyncIterator[PostgresCases]:
         """The cases as `party` sees them while it does `action`."""
-        async with self.database.transaction(Scope([party], role, action)) as session:
+        async with self.database.transaction(RowScope([party], role, action)) as session:
             yield PostgresCases(session.driver, KEK)
 
     async def act(

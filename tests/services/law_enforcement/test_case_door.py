@@ -11,7 +11,7 @@ import pytest
 from services.law_enforcement.api import cases_router
 from shared.kernel.authority import Role
 from shared.kernel.ids import uuid7
-from shared.runtime.acts import Acts
+from shared.runtime.http.acts import Acts
 from tests.services.deliveries import AGENCY, LOCATION, OTHER_AGENCY, offered, withdrawn
 from tests.services.doors import CLOCK, asking, door, identified_as
 from tests.services.law_enforcement.agency import KEK, Agencies

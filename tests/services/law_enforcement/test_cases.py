@@ -22,9 +22,9 @@ from shared.exchange.compose import seal_context
 from shared.kernel.authority import Role
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid7
-from shared.runtime import received as received_items
-from shared.runtime.database import Scope
-from shared.vocabulary.answers import Answer, CaseDeclineReason, CaseOutcome, CloseReason
+from shared.party.recipient import store as received_items
+from shared.runtime.database.transactions import RowScope
+from shared.vocabulary.answers import CaseDeclineReason, CaseOutcome, CloseReason, YesNoUnknown
 from tests.services.databases import stored_text, unencrypted, until_one_waits_for_a_lock
 from tests.services.deliveries import (
     AGENCY,
@@ -46,7 +46,10 @@ REFERENCE = "2026/000417"
 
 def reported(outcome: CaseOutcome, close_reason: CloseReason | None = None) -> Any:
     report = CaseReport(
-        outcome=outcome, close_reason=close_reason, child_identified=Answer.YES, child_safeguarded=Answer.UNKNOWN
+        outcome=outcome,
+        close_reason=close_reason,
+        child_identified=YesNoUnknown.YES,
+        child_safeguarded=YesNoUnknown.UNKNOWN,
     )
     return partial(use_cases.report_outcome, report=report)
 
@@ -337,7 +340,7 @@ async def test_pages_list_every_case_once_newest_first(agencies: Agencies) -> No
 async def test_erasing_the_data_key_erases_the_record_and_nothing_else(agencies: Agencies) -> None:
     referral_id = uuid7()
     await agencies.receive(offered(referral_id))
-    async with agencies.database.transaction(Scope([AGENCY], Role.SERVICE, "apply")) as session:
+    async with agencies.database.transaction(RowScope([AGENCY], Role.SERVICE, "apply")) as session:
         await session.driver.execute("UPDATE case_edge SET wrapped_key = NULL WHERE referral_id = $1", referral_id)
     shown = await agencies.show(referral_id)
     assert shown["record"] is None

@@ -12,11 +12,11 @@ import pytest
 from client.cli.rows import RowFile
 from services.hotline.domain import AUTHORITY
 from shared.kernel.clock import ManualClock
-from shared.runtime.acts import Acts
-from shared.runtime.database import Database
-from shared.runtime.origin.intake import Intake
-from shared.runtime.origin.referrals import Referrals
-from shared.runtime.origin.routes import origin_router
+from shared.party.origin.api.routes import origin_router
+from shared.party.origin.use_cases.intake import Intake
+from shared.party.origin.use_cases.referrals import Referrals
+from shared.runtime.database.transactions import Database
+from shared.runtime.http.acts import Acts
 from tests.guard_report.attempts import as_bytes
 from tests.guard_report.positions import BASE
 from tests.services.doors import asking, door, identified_as

@@ -9,8 +9,8 @@ from shared.contracts.registry import NOTICE_ACKNOWLEDGED
 from shared.envelope.keys import SigningKey
 from shared.exchange.message import Draft
 from shared.kernel.ids import uuid7
-from shared.runtime.ports import OutboxRow
-from shared.runtime.stamping import stamp_rows
+from shared.runtime.post.ports import OutboxRow
+from shared.runtime.post.stamping import stamp_rows
 
 NOW = datetime(2026, 5, 4, 12, 0, 0, tzinfo=UTC)
 KEY = SigningKey(bytes(range(32)))

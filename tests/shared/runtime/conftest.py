@@ -13,15 +13,15 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from deploy.devstack.kafka import admin_client
 from deploy.devstack.stack import DevStack
 from shared.kernel.ids import uuid7
-from shared.runtime.database import Database
-from shared.runtime.kafka import KafkaAccess
-from shared.runtime.logs import configure_logs
-from shared.runtime.tables import metadata
+from shared.runtime.database.tables import metadata
+from shared.runtime.database.transactions import Database
+from shared.runtime.kafka.access import KafkaAccess
+from shared.runtime.watch.logs import configure_logs
 
 
 @pytest.fixture(scope="session")
 async def database_url(stack: DevStack) -> str:
-    """A database of its own with the tables of `shared.runtime.tables`, as its owner sees them."""
+    """A database of its own with the tables of `shared.runtime.database.tables`, as its owner sees them."""
     admin_url = stack.endpoints.database_admin_url
     assert admin_url is not None
     admin = await asyncpg.connect(admin_url)

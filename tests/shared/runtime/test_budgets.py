@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.kernel.clock import ManualClock
-from shared.runtime.budgets import BURST_S, BudgetExceeded, BudgetLimits, Budgets
+from shared.runtime.http.budgets import BURST_S, BudgetExceeded, BudgetLimits, Budgets
 from tests.shared.runtime.builders import NOW
 
 LIMITS = BudgetLimits(requests_per_s=10, bytes_per_s=1000)

@@ -22,9 +22,10 @@ from shared.exchange.message import Record
 from shared.kernel.clock import SystemClock
 from shared.kernel.errors import Defect, Unavailable
 from shared.kernel.ids import uuid7
-from shared.runtime.bus import Bus, Subscription
-from shared.runtime.kafka import KafkaAccess
-from shared.runtime.reader import Coordinate, LogReader
+from shared.runtime.kafka.access import KafkaAccess
+from shared.runtime.kafka.bus import Bus, Subscription
+from shared.runtime.kafka.reader import LogReader
+from shared.runtime.post.ports import Coordinate
 
 
 class Collected:
@@ -136,7 +137,7 @@ async def test_faststreams_own_parser_would_lose_the_whole_batch(
     async def parse(raw: Any, original: Any) -> Any:
         return await original(raw)
 
-    monkeypatch.setattr("shared.runtime.bus._parse", parse)
+    monkeypatch.setattr("shared.runtime.kafka.bus._parse", parse)
     produce(b"good 1")
     produce(b"{}", headers=[("ce_id", b"\xff")])
     consumer = Collected()
@@ -170,7 +171,7 @@ async def test_with_faststreams_defaults_a_reply_to_header_publishes(
 async def test_a_failed_batch_is_rewound_also_where_another_partition_was_taken_away(
     access: KafkaAccess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shared.runtime.bus.RETRY_S", 0)
+    monkeypatch.setattr("shared.runtime.kafka.bus.RETRY_S", 0)
     consumer, reading = Collected(), Reading(assigned={1})
     consumer.failures = [Unavailable("database_unavailable")]
     bus = bus_of(access, "t", consumer)
@@ -231,7 +232,7 @@ async def test_a_restarted_process_goes_on_where_the_last_one_committed(
 async def test_a_batch_that_fails_is_handed_over_again_and_nothing_after_it_overtakes(
     access: KafkaAccess, topic: str, produce: Callable[..., None], failure: Exception, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shared.runtime.bus.RETRY_S", 0.1)
+    monkeypatch.setattr("shared.runtime.kafka.bus.RETRY_S", 0.1)
     for number in range(6):
         produce(b"%d" % number, partition=number % 2)
     consumer = Collected()
@@ -249,7 +250,7 @@ async def test_nothing_but_lines_of_ours_is_written_when_a_batch_fails(
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr("shared.runtime.bus.RETRY_S", 0.1)
+    monkeypatch.setattr("shared.runtime.kafka.bus.RETRY_S", 0.1)
     produce(b"hunter2")
     consumer = Collected()
     consumer.failures = [ValueError("hunter2")]
@@ -259,7 +260,7 @@ async def test_nothing_but_lines_of_ours_is_written_when_a_batch_fails(
     lines = [json.loads(line) for line in (out + err).splitlines()]
     assert "batch_failed" in {line["event"] for line in lines}
     # FastStream reports the exception too: through our logs, so without its text.
-    assert ("shared.runtime.bus", "ValueError") in {(line.get("library"), line.get("error")) for line in lines}
+    assert ("shared.runtime.kafka.bus", "ValueError") in {(line.get("library"), line.get("error")) for line in lines}
     assert "hunter2" not in out + err
 
 
@@ -310,7 +311,7 @@ async def test_lag_counts_what_was_not_read_yet(access: KafkaAccess, topic: str,
 async def test_a_bus_says_that_a_batch_hangs(
     access: KafkaAccess, topic: str, produce: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shared.runtime.bus.BATCH_PATIENCE_S", 0.05)
+    monkeypatch.setattr("shared.runtime.kafka.bus.BATCH_PATIENCE_S", 0.05)
     produce(b"1")
     consumer = Collected()
     consumer.pause.clear()

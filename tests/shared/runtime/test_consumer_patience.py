@@ -18,9 +18,9 @@ from shared.exchange.accept import accept_batch
 from shared.exchange.message import Draft, Received, Record
 from shared.kernel.clock import ManualClock
 from shared.routing.shelf import DocumentShelf
-from shared.runtime.consumer import Consumer, Entry
-from shared.runtime.ports import Parked, Settlement, Unit
-from shared.vocabulary.answers import Outcome
+from shared.runtime.post.consumer import Consumer, Entry
+from shared.runtime.post.ports import Parked, Settlement, Unit
+from shared.vocabulary.answers import ReceiptOutcome
 from tests.shared.exchange.wrong_records import PARTY_KEYS, signed
 from tests.support.builders import AT, POLICE, draft
 from tests.support.exchange_world import World, later, world
@@ -117,7 +117,7 @@ async def test_after_its_patience_the_record_is_parked_whole_and_its_sender_is_t
     await desk.consumer.consume([record])
     (parked,) = desk.parked()
     assert (parked.reason, parked.record) == ("document_unknown", record)
-    assert [entry[2:] for entry in desk.told] == [(Outcome.PARKED, "document_unknown")]
+    assert [entry[2:] for entry in desk.told] == [(ReceiptOutcome.PARKED, "document_unknown")]
 
 
 async def test_what_waited_behind_a_parked_record_of_its_subject_goes_on(here: World, desk: Desk) -> None:

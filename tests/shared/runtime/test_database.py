@@ -10,7 +10,7 @@ import pytest
 
 from shared.kernel.errors import Defect, Unavailable
 from shared.kernel.ids import uuid7
-from shared.runtime.database import Database, Scope
+from shared.runtime.database.transactions import Database, RowScope
 
 ADD = "INSERT INTO data_key (subject, wrapped) VALUES ($1, '\\x00')"
 COUNT = "SELECT count(*) FROM data_key WHERE subject = $1"
@@ -44,7 +44,7 @@ async def test_what_ends_well_is_kept_and_what_fails_leaves_nothing(database: Da
 
 
 async def test_a_scope_is_bound_for_one_transaction_and_forgotten_after_it(database: Database) -> None:
-    async with database.transaction(Scope(["a.example", "b.example"], "service", "apply")) as session:
+    async with database.transaction(RowScope(["a.example", "b.example"], "service", "apply")) as session:
         assert tuple(await session.driver.fetchrow(BOUND)) == ("a.example,b.example", "apply")
     for _ in range(8):
         assert set((await database.fetch(BOUND))[0]) <= {"", None}
@@ -52,7 +52,11 @@ async def test_a_scope_is_bound_for_one_transaction_and_forgotten_after_it(datab
 
 @pytest.mark.parametrize("text", ["a'; DROP TABLE outbox; --", "a\\", "A", "a b", "a\n"])
 async def test_nothing_that_could_end_a_literal_is_bound(database: Database, text: str) -> None:
-    for scope in (Scope([text], "service", "apply"), Scope(["a"], text, "apply"), Scope(["a"], "service", text)):
+    for scope in (
+        RowScope([text], "service", "apply"),
+        RowScope(["a"], text, "apply"),
+        RowScope(["a"], "service", text),
+    ):
         with pytest.raises(Defect, match="scope_malformed"):
             async with database.transaction(scope):
                 raise AssertionError("it was bound")

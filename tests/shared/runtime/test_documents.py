@@ -20,15 +20,15 @@ from shared.kernel.clock import ManualClock
 from shared.kernel.errors import Refused, Unavailable
 from shared.routing.documents import ApproverKey
 from shared.routing.shelf import DocumentShelf
-from shared.runtime.database import Database
-from shared.runtime.documents import (
+from shared.runtime.database.transactions import Database
+from shared.runtime.kafka.access import KafkaAccess
+from shared.runtime.kafka.documents import (
     DocumentFeed,
     publish_documents,
     read_approver_keys,
     read_document,
     write_document,
 )
-from shared.runtime.kafka import KafkaAccess
 from tests.shared.routing.builders import directory_document, hotline, permit, policy_document
 from tests.shared.runtime.builders import NOW
 
@@ -58,7 +58,7 @@ def feed(
     access: KafkaAccess, database: Database, new_topic: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> MakeFeed:
     """Makes feeds that read one topic of their own."""
-    monkeypatch.setattr("shared.runtime.documents.DIRECTORY_TOPIC", new_topic(1))
+    monkeypatch.setattr("shared.runtime.kafka.documents.DIRECTORY_TOPIC", new_topic(1))
 
     def make(shelf: DocumentShelf, reached: KafkaAccess = access) -> DocumentFeed:
         clock = ManualClock(NOW)

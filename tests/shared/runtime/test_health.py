@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from shared.kernel.errors import Unavailable
-from shared.runtime.health import Check, readiness
+from shared.runtime.watch.health import Check, readiness
 
 
 async def fine() -> Check:
@@ -36,6 +36,6 @@ async def test_each_probe_says_what_it_found() -> None:
 
 
 async def test_a_probe_that_does_not_answer_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shared.runtime.health.PROBE_TIMEOUT_S", 0.02)
+    monkeypatch.setattr("shared.runtime.watch.health.PROBE_TIMEOUT_S", 0.02)
     async with asyncio.timeout(60):
         assert await readiness([slow, fine]) == [Check("slow", False, "probe_slow"), Check("fine", True)]

@@ -20,19 +20,13 @@ from shared.guard.envelope_limits import BODY_BYTES_MAX
 from shared.kernel.authority import Role
 from shared.kernel.clock import ManualClock
 from shared.kernel.errors import Defect, Refused, Unavailable, not_found
-from shared.runtime import telemetry
-from shared.runtime.budgets import BudgetLimits, Budgets
-from shared.runtime.health import Check
-from shared.runtime.http import (
-    BATCH_BODY_BYTES_MAX,
-    SECURITY_HEADERS,
-    create_app,
-    read_json,
-    read_model,
-    serve_http,
-)
-from shared.runtime.identity import Identity, identified
-from shared.runtime.openapi import shows
+from shared.runtime.http.budgets import BudgetLimits, Budgets
+from shared.runtime.http.edge import BATCH_BODY_BYTES_MAX, SECURITY_HEADERS, create_app, read_json, read_model
+from shared.runtime.http.identity import Identity, identified
+from shared.runtime.http.openapi import shows
+from shared.runtime.http.server import serve_http
+from shared.runtime.watch import telemetry
+from shared.runtime.watch.health import Check
 from tests.shared.runtime.builders import NOW
 
 JSON = {"content-type": "application/json"}
@@ -333,14 +327,14 @@ async def test_a_client_that_sends_its_body_in_time_is_answered() -> None:
 @pytest.mark.parametrize("begun", [b"", b"GET /livez HTTP/1.1\r\nhost: x\r\nx: y"])
 async def test_a_client_that_never_ends_its_head_is_cut_off(begun: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     async with served(app_of()) as port:
-        monkeypatch.setattr("shared.runtime.http.HEAD_TIMEOUT_S", 0.2)
+        monkeypatch.setattr("shared.runtime.http.edge.HEAD_TIMEOUT_S", 0.2)
         answer = await exchanged(port, begun)
     assert answer.startswith(b"HTTP/1.1 408 ")
 
 
 async def test_the_second_request_of_a_connection_is_bounded_like_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
     async with served(app_of()) as port:
-        monkeypatch.setattr("shared.runtime.http.HEAD_TIMEOUT_S", 1.0)
+        monkeypatch.setattr("shared.runtime.http.edge.HEAD_TIMEOUT_S", 1.0)
         answer = await exchanged(port, b"GET /livez HTTP/1.1\r\nhost: x\r\n\r\n", b"GET /livez HT", pause_s=0.1)
     assert answer.startswith(b"HTTP/1.1 200 ")
     assert b"HTTP/1.1 408 " in answer

@@ -9,8 +9,8 @@ import pytest
 
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid7
-from shared.runtime.database import Database
-from shared.runtime.idempotency import (
+from shared.runtime.database.transactions import Database
+from shared.runtime.http.idempotency import (
     Claim,
     ClaimKind,
     body_hash,

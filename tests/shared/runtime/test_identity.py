@@ -13,8 +13,8 @@ from shared.kernel.authority import Role
 from shared.kernel.clock import ManualClock
 from shared.kernel.errors import CausewayError, Refused
 from shared.kernel.ids import uuid7
-from shared.runtime.database import Database, Session
-from shared.runtime.identity import (
+from shared.runtime.database.transactions import Database, Session
+from shared.runtime.http.identity import (
     CACHE_S,
     LOOK_UPS_MAX,
     UNKNOWN_S,
@@ -200,7 +200,7 @@ async def test_an_unknown_key_is_asked_about_once_a_second(database: Database, c
 async def test_unknown_keys_do_not_fill_the_memory(
     database: Database, keys: ApiKeys, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shared.runtime.identity.UNKNOWN_KEYS_MAX", 3)
+    monkeypatch.setattr("shared.runtime.http.identity.UNKNOWN_KEYS_MAX", 3)
     for _ in range(6):
         await refused(keys, made_up())
     assert len(keys._unknown) == 3

@@ -20,9 +20,10 @@ from shared.envelope.headers import decode_headers
 from shared.exchange.message import Record
 from shared.kernel.errors import Unavailable
 from shared.kernel.ids import uuid7
-from shared.runtime.kafka import KafkaAccess, KafkaLogWriter, place_among
-from shared.runtime.ports import OutboxRow
-from shared.runtime.reader import Coordinate, LogReader
+from shared.runtime.kafka.access import KafkaAccess
+from shared.runtime.kafka.reader import LogReader
+from shared.runtime.kafka.writer import KafkaLogWriter, place_among
+from shared.runtime.post.ports import Coordinate, OutboxRow
 from tests.shared.runtime.builders import draft, stamped
 from tests.shared.runtime.conftest import access_as
 
@@ -121,7 +122,7 @@ async def test_a_broker_that_is_not_there_is_unavailable_and_not_the_end() -> No
 async def test_a_topic_that_is_missing_or_not_ours_to_write_is_named_and_the_others_are_written(
     stack: DevStack, access: KafkaAccess, topic: str, there: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shared.runtime.kafka.REQUEST_TIMEOUT_MS", 1_000)
+    monkeypatch.setattr("shared.runtime.kafka.writer.REQUEST_TIMEOUT_MS", 1_000)
     ours, theirs = "causeway.inbox.industry.v1", topic if there else f"edges.{uuid7()}"
     before = len(await records_of(access, ours))
     writer = KafkaLogWriter(access_as(stack, "hotline"), instance="hotline")
@@ -141,7 +142,7 @@ async def test_a_wrong_password_is_unavailable(stack: DevStack) -> None:
 async def test_after_an_outage_the_same_writer_appends_again_and_first_occurrences_are_in_order(
     stack: DevStack, access: KafkaAccess, topic: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shared.runtime.kafka.BATCH_TIMEOUT_S", 1.0)
+    monkeypatch.setattr("shared.runtime.kafka.writer.BATCH_TIMEOUT_S", 1.0)
     writer = KafkaLogWriter(access, instance="industry")
     rows = stamped([draft(topic, subject=f"subject-{number % 3}", body=b"x" * 4_000) for number in range(200)])
     await writer.append(rows[:50])
@@ -163,9 +164,9 @@ async def test_after_an_outage_the_same_writer_appends_again_and_first_occurrenc
 async def test_a_writer_can_be_closed_while_the_broker_does_not_answer(
     stack: DevStack, access: KafkaAccess, topic: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shared.runtime.kafka.REQUEST_TIMEOUT_MS", 500)
-    monkeypatch.setattr("shared.runtime.kafka.BATCH_TIMEOUT_S", 0.5)
-    monkeypatch.setattr("shared.runtime.kafka.CLOSE_TIMEOUT_S", 0.5)
+    monkeypatch.setattr("shared.runtime.kafka.writer.REQUEST_TIMEOUT_MS", 500)
+    monkeypatch.setattr("shared.runtime.kafka.writer.BATCH_TIMEOUT_S", 0.5)
+    monkeypatch.setattr("shared.runtime.kafka.writer.CLOSE_TIMEOUT_S", 0.5)
     writer = KafkaLogWriter(access, instance="industry")
     rows = stamped([draft(topic, subject="one")])
     await writer.append(rows)

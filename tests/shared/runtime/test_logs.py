@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.kernel.clock import ManualClock
-from shared.runtime.logs import EVENTS, FIELDS, LEVELS, configure_logs, log
+from shared.runtime.watch.logs import EVENTS, FIELDS, LEVELS, configure_logs, log
 
 DOCUMENT = Path(__file__).parents[3] / "docs/operations/logs.md"
 CLOCK_START = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)

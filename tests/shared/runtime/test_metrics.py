@@ -11,9 +11,9 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from shared.kernel.ids import uuid7
-from shared.runtime import metrics
-from shared.runtime.database import Database
-from shared.runtime.outbox import enqueue
+from shared.runtime.database.transactions import Database
+from shared.runtime.post.outbox import enqueue
+from shared.runtime.watch import metrics
 from tests.shared.runtime.builders import NOW, draft
 
 DOCUMENT = Path(__file__).parents[3] / "docs/operations/metrics.md"

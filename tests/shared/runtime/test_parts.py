@@ -8,8 +8,8 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from shared.kernel.errors import Unavailable
-from shared.runtime import parts
-from shared.runtime.parts import run_parts
+from shared.runtime.instance import parts
+from shared.runtime.instance.parts import run_parts
 
 
 async def ends() -> None:

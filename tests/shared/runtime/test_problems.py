@@ -12,8 +12,8 @@ from pydantic import StringConstraints
 
 from shared.contracts.base import Contract
 from shared.kernel.errors import CausewayError, Defect, EvidenceRejected, Refused, Unavailable, not_found
-from shared.runtime.http import read_model
-from shared.runtime.problems import InvalidFields, Problem, problem, problem_body
+from shared.runtime.http.edge import read_model
+from shared.runtime.http.problems import InvalidFields, Problem, problem, problem_body
 
 
 class Inner(Contract):

@@ -13,8 +13,9 @@ from deploy.devstack.kafka import admin_client
 from deploy.devstack.stack import DevStack
 from shared.exchange.message import Record
 from shared.kernel.errors import Unavailable
-from shared.runtime.kafka import KafkaAccess
-from shared.runtime.reader import Bounds, Coordinate, LogReader
+from shared.runtime.kafka.access import KafkaAccess
+from shared.runtime.kafka.reader import Bounds, LogReader
+from shared.runtime.post.ports import Coordinate
 
 
 @pytest.fixture

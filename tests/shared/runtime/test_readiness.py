@@ -13,10 +13,10 @@ import pytest
 from shared.kernel.clock import ManualClock
 from shared.kernel.errors import Unavailable
 from shared.routing.shelf import DocumentShelf
-from shared.runtime.health import Check
-from shared.runtime.machinery import Machinery
-from shared.runtime.ports import OutboxRow
-from shared.runtime.relay import Relay, RelaySettings
+from shared.runtime.instance.machinery import Machinery
+from shared.runtime.post.ports import OutboxRow
+from shared.runtime.post.relay import Relay, RelaySettings
+from shared.runtime.watch.health import Check
 from tests.shared.runtime.builders import NOW, draft
 
 ROW = OutboxRow(1, draft("t", subject="s"), None)

@@ -12,10 +12,10 @@ import pytest
 from shared.kernel.clock import SystemClock
 from shared.kernel.errors import Unavailable
 from shared.routing.shelf import DocumentShelf
-from shared.runtime import machinery
-from shared.runtime.database import Database
-from shared.runtime.kafka import KafkaAccess
-from shared.runtime.machinery import Machinery
+from shared.runtime.database.transactions import Database
+from shared.runtime.instance import machinery
+from shared.runtime.instance.machinery import Machinery
+from shared.runtime.kafka.access import KafkaAccess
 from tests.shared.runtime.builders import KEY
 
 _HOLDERS = "SELECT pid FROM pg_locks JOIN pg_database AS d ON d.oid = database WHERE locktype = 'advisory' AND granted"

@@ -11,8 +11,8 @@ import pytest
 
 from shared.kernel.clock import ManualClock
 from shared.kernel.ids import uuid7
-from shared.runtime.ports import OutboxRow
-from shared.runtime.relay import Relay, RelaySettings
+from shared.runtime.post.ports import OutboxRow
+from shared.runtime.post.relay import Relay, RelaySettings
 from tests.shared.runtime.builders import KEY
 from tests.support.builders import AT, TOPIC, draft
 from tests.support.memory_stores import MemoryDatabase, MemoryLog, MemoryLogWriter, MemoryOutbox

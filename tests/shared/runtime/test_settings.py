@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from shared.kernel.errors import Refused
-from shared.runtime.settings import RuntimeSettings, settings_for
+from shared.runtime.instance.settings import RuntimeSettings, settings_for
 
 GIVEN = {
     "DATABASE_URL": "postgresql://u:hunter2@db.example/causeway",

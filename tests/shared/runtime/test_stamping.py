@@ -12,8 +12,8 @@ from shared.contracts.registry import NOTICE_ISSUED
 from shared.envelope.headers import Attributes, Envelope, Proof, Tier, encode_headers
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid7
-from shared.runtime.ports import OutboxRow
-from shared.runtime.stamping import wire
+from shared.runtime.post.ports import OutboxRow
+from shared.runtime.post.stamping import wire
 from tests.shared.runtime.builders import NOW, TRACEPARENT, draft, stamped
 
 

@@ -11,7 +11,7 @@ from typing import Any, get_args
 import pytest
 
 from shared.kernel.errors import Refused
-from shared.runtime.telemetry import (
+from shared.runtime.watch.telemetry import (
     Attributes,
     SpanName,
     close_telemetry,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from alembic import op
 
 from services.audit import store
-from shared.runtime import tables
-from shared.runtime.isolation import grants, grants_append_only, permitted_table
+from shared.runtime.database import tables
+from shared.runtime.database.isolation import grants, grants_append_only, permitted_table
 
 revision = "0001"
 down_revision = None

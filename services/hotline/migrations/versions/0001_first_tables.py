@@ -5,9 +5,9 @@ from __future__ import annotations
 from alembic import op
 
 from services.hotline import store
-from shared.runtime import tables
-from shared.runtime.isolation import grants, isolate, permitted_table, readable_by_accountant
-from shared.runtime.origin import tables as origin
+from shared.party.origin.store import tables as origin
+from shared.runtime.database import tables
+from shared.runtime.database.isolation import grants, isolate, permitted_table, readable_by_accountant
 
 revision = "0001"
 down_revision = None

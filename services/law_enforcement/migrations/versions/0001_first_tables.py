@@ -5,8 +5,8 @@ from __future__ import annotations
 from alembic import op
 
 from services.law_enforcement import store
-from shared.runtime import tables
-from shared.runtime.isolation import grants, isolate, permitted_table, readable_by_accountant
+from shared.runtime.database import tables
+from shared.runtime.database.isolation import grants, isolate, permitted_table, readable_by_accountant
 
 revision = "0001"
 down_revision = None

@@ -1,0 +1,1 @@
+"""An origin's tables and rows in PostgreSQL."""

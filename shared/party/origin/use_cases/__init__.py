@@ -1,0 +1,1 @@
+"""What an origin does: one function or class per intention."""

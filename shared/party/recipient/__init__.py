@@ -1,0 +1,1 @@
+"""What every recipient has: subjects received from others, looked at, answered."""

@@ -1,0 +1,1 @@
+"""The database room: transactions bound to parties, isolation, migrations, content at rest."""

@@ -1,0 +1,191 @@
+"""The database of an instance: pooled connections, and transactions bound to the parties they act for."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any, Final
+
+import asyncpg
+
+from shared.kernel.errors import Defect, Unavailable
+
+#: Code of `Database.sole` where another process has the lock.
+HELD_ELSEWHERE: Final = "held_elsewhere"
+#: What a scope may name: parties, roles and actions. Nothing that could end a literal.
+_BOUND_TEXT = re.compile(r"[a-z0-9._,-]*")
+
+
+@dataclass(frozen=True, slots=True)
+class RowScope:
+    """On whose behalf a transaction acts. Row-level security compares every row with it.
+
+    `parties` are the ids whose rows may be seen or changed; `role` and `action` narrow what may be done.
+    """
+
+    parties: Sequence[str]
+    role: str
+    action: str
+
+
+class Session:
+    """One transaction. Statements go to the driver with one array per column: nothing is compiled for a batch."""
+
+    def __init__(self, driver: asyncpg.Connection) -> None:
+        self.driver = driver
+
+
+class Database:
+    """Pooled access to one PostgreSQL database. Connection trouble surfaces as `Unavailable`."""
+
+    def __init__(self, url: str, *, pool_size: int = 8, statement_timeout_ms: int = 30_000) -> None:
+        self._url = url
+        self._pool: asyncpg.Pool | None = None
+        self._pool_options = {
+            "min_size": 0,
+            "max_size": pool_size,
+            "max_inactive_connection_lifetime": 0,
+            "init": _read_json,
+            "reset": _nothing_to_reset,
+            "timeout": _CONNECT_S_MAX,
+            "server_settings": {
+                "application_name": "causeway",
+                "statement_timeout": str(statement_timeout_ms),
+                "idle_in_transaction_session_timeout": "60000",
+                # A plan that was kept from when a queue was empty would scan it for every row once it is full.
+                "plan_cache_mode": "force_custom_plan",
+            },
+        }
+
+    @asynccontextmanager
+    async def transaction(self, scope: RowScope | None = None) -> AsyncIterator[Session]:
+        """Open a transaction, commit on normal exit, roll back on an exception.
+
+        Without a scope only the tables of the runtime are reachable: party tables answer with no rows.
+        """
+        async with self._connection() as driver:
+            # One round trip opens it and binds it.
+            await driver.execute(_begin(scope))
+            try:
+                yield Session(driver)
+                ended = await driver.execute("COMMIT")
+            except BaseException:
+                await _roll_back(driver)
+                raise
+            if ended != "COMMIT":
+                # A statement had failed and its error was not let through: PostgreSQL has rolled everything back.
+                raise Defect("transaction_aborted")
+
+    async def fetch(self, statement: str, *arguments: Any) -> list[asyncpg.Record]:
+        """One statement in a transaction of its own, in one round trip; for tables that have no owner."""
+        async with self._connection() as driver:
+            rows: list[asyncpg.Record] = await driver.fetch(statement, *arguments)
+            return rows
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[asyncpg.Connection]:
+        if self._pool is None:
+            self._pool = asyncpg.create_pool(self._url, **self._pool_options)
+            await self._pool  # connects nothing yet
+        with _translated():
+            async with self._pool.acquire(timeout=_POOL_S_MAX) as driver:
+                yield driver
+
+    async def driver_connection(self) -> asyncpg.Connection:
+        """A connection of its own outside the pool, for session-long advisory locks."""
+        try:
+            return await asyncpg.connect(self._url, timeout=_CONNECT_S_MAX)
+        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            raise Unavailable("database_unavailable") from error
+
+    @asynccontextmanager
+    async def sole(self, lock: int) -> AsyncIterator[None]:
+        """Hold a session-long advisory lock of this database; it goes with this process, however that ends.
+
+        Raises `Unavailable("held_elsewhere")` at once where another process holds it.
+        """
+        connection = await self.driver_connection()
+        try:
+            if not await connection.fetchval("SELECT pg_try_advisory_lock($1)", lock):
+                raise Unavailable(HELD_ELSEWHERE)
+            yield
+        finally:
+            await connection.close()
+
+    async def close(self) -> None:
+        """Close the connections; those still in use after a while are ended, and PostgreSQL rolls back for them."""
+        if self._pool is not None:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_CLOSE_S_MAX):
+                    await self._pool.close()
+
+
+async def wait_for_database(database: Database, *, back_off_s: float = 0.5) -> None:
+    """Return once the database answers; never gives up."""
+    while True:
+        try:
+            await database.fetch("SELECT 1")
+            return
+        except Unavailable:
+            await asyncio.sleep(back_off_s)
+
+
+_CONNECT_S_MAX: Final = 5.0
+_POOL_S_MAX: Final = 5.0
+_CLOSE_S_MAX: Final = 2.0
+
+
+async def _roll_back(driver: asyncpg.Connection) -> None:
+    """Roll back; a connection that can no longer do that is ended, and PostgreSQL rolls back for it."""
+    try:
+        if not driver.is_closed():
+            await driver.execute("ROLLBACK")
+    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        driver.terminate()
+
+
+async def _read_json(driver: asyncpg.Connection) -> None:
+    """Have JSON columns come and go as Python values."""
+    for kind in ("json", "jsonb"):
+        await driver.set_type_codec(kind, schema="pg_catalog", encoder=_compact, decoder=json.loads)
+
+
+async def _nothing_to_reset(_: asyncpg.Connection) -> None:
+    """What a transaction binds ends with it, and nothing else is set: the driver's own reset would be a round trip."""
+
+
+def _begin(scope: RowScope | None) -> str:
+    """The statements that open a transaction under `scope`."""
+    if scope is None:
+        return "BEGIN"
+    bound = {"parties": ",".join(scope.parties), "role": scope.role, "action": scope.action}
+    if not all(map(_BOUND_TEXT.fullmatch, bound.values())):
+        raise Defect("scope_malformed")
+    settings = ", ".join(f"set_config('causeway.{name}', '{text}', true)" for name, text in bound.items())
+    return f"BEGIN; SELECT {settings}"
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except (OSError, TimeoutError, asyncpg.InterfaceError) as error:
+        raise Unavailable("database_unavailable") from error
+    except asyncpg.PostgresError as error:
+        if _is_transient(error):
+            raise Unavailable("database_unavailable") from error
+        raise
+
+
+def _compact(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+
+
+def _is_transient(error: BaseException) -> bool:
+    """Connection loss, shutdown, serialisation failure, out of resources (SQLSTATE classes 08, 40, 53, 57)."""
+    state = getattr(error, "sqlstate", None) or ""
+    return state[:2] in {"08", "40", "53", "57"}

@@ -1,0 +1,1 @@
+"""The HTTP room: the edge every request passes, identity, budgets, idempotency, problems."""

@@ -1,0 +1,49 @@
+"""One act, once: an HTTP request that changes something, its idempotency claim and its answer in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from shared.kernel.errors import Refused
+from shared.runtime.database.transactions import Database, RowScope, Session
+from shared.runtime.http.idempotency import ClaimKind, body_hash, claim, read_key, store_answer
+from shared.runtime.http.identity import Identity
+from shared.runtime.http.problems import encoded
+
+#: What an act does within its transaction; it returns the body of its 202 answer.
+Act = Callable[[Session], Awaitable[Mapping[str, Any]]]
+
+
+class Acts:
+    """Runs acts against one database and wakes the relay after each commit."""
+
+    def __init__(self, database: Database, wake: Callable[[], None]) -> None:
+        self._database = database
+        self._wake = wake
+
+    async def once(self, request: Request, identity: Identity, action: str, *, act: Act) -> Response:
+        """Run `act` for this request's `Idempotency-Key`, or give the answer that it was given before.
+
+        A refusal rolls everything back and is not kept: the same request may succeed later.
+        """
+        key, body = read_key(request.headers.get("idempotency-key")), await request.body()
+        wanted = body_hash(request.url.path, body)
+        async with self._database.transaction(RowScope([identity.party], identity.role, action)) as session:
+            claimed = await claim(session.driver, identity.party, key, body_hash=wanted)
+            if claimed.kind is ClaimKind.STORED and claimed.status is not None and claimed.answer is not None:
+                return _json(claimed.status, claimed.answer)
+            if claimed.kind is not ClaimKind.NEW:
+                raise Refused("idempotency_key_reused", "the key was used with another body")
+            answer = encoded(await act(session))
+            await store_answer(session.driver, identity.party, key, status=202, answer=answer)
+        # Durable from here: the relay sends what the act put into the outbox.
+        self._wake()
+        return _json(202, answer)
+
+
+def _json(status: int, body: bytes) -> Response:
+    return Response(body, status_code=status, media_type="application/json")

@@ -1,0 +1,243 @@
+"""The HTTP edge of every service: bounds, time-outs, headers, problems; and the server that runs inside our process."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Final, TypeVar
+
+from fastapi import APIRouter, FastAPI
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ValidationError
+from pydantic_core import to_json
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from shared.guard import parse_body, parse_list
+from shared.guard.envelope_limits import BODY_BYTES_MAX
+from shared.kernel.errors import CausewayError, Refused, Unavailable, not_found
+from shared.kernel.ids import uuid7
+from shared.runtime.http.budgets import BudgetExceeded
+from shared.runtime.http.openapi import document
+from shared.runtime.http.problems import encoded, internal_error, invalid_fields, problem
+from shared.runtime.watch import metrics
+from shared.runtime.watch.health import Probe, readiness
+from shared.runtime.watch.logs import log
+from shared.runtime.watch.telemetry import span
+
+BATCH_ITEMS_MAX: Final = 100
+BATCH_BODY_BYTES_MAX: Final = BATCH_ITEMS_MAX * BODY_BYTES_MAX
+BATCH_SUFFIXES: Final = (":batch", ":check")
+BODY_TIMEOUT_S: Final = 10.0
+
+SECURITY_HEADERS: Final = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+    "Strict-Transport-Security": "max-age=31536000",
+    "X-Content-Type-Options": "nosniff",
+}
+
+_Model = TypeVar("_Model", bound=BaseModel)
+
+
+def create_app(
+    title: str,
+    routers: Sequence[APIRouter],
+    *,
+    probes: Sequence[Probe] = (),
+    measure: Callable[[], Awaitable[None]] | None = None,
+    body_timeout_s: float = BODY_TIMEOUT_S,
+) -> FastAPI:
+    """The application of a service: its routers behind the edge, with /livez, /readyz, /metrics and /openapi.json.
+
+    `measure` sets the gauges that are only true at the moment of asking.
+    """
+    app = FastAPI(title=title, version="1", docs_url=None, redoc_url=None, redirect_slashes=False)
+    for router in routers:
+        app.include_router(router)
+    app.include_router(_watched(probes, measure))
+    app.add_exception_handler(CausewayError, _on_error)
+    app.add_exception_handler(RequestValidationError, _on_parameters)
+    app.add_exception_handler(HTTPException, _on_http)
+    # The last added is the outermost.
+    app.add_middleware(BodyBound, timeout_s=body_timeout_s)
+    app.add_middleware(RequestFrame)
+    app.openapi = lambda: document(app)  # type: ignore[method-assign]
+    return app
+
+
+async def read_json(request: Request) -> dict[str, Any]:
+    """The body as a JSON object within the limits of the guard. Raises `Refused` with a code `body_…`."""
+    headers = request.headers
+    return parse_body(headers.get("content-type"), headers.get("content-encoding"), await request.body())
+
+
+async def read_list(request: Request, name: str) -> list[dict[str, Any] | Refused]:
+    """The objects of `{name: [ … ]}`, at most `BATCH_ITEMS_MAX`; each within the guard's limits, or its refusal."""
+    headers = request.headers
+    kind, encoding = headers.get("content-type"), headers.get("content-encoding")
+    return parse_list(kind, encoding, await request.body(), name=name, items_max=BATCH_ITEMS_MAX)
+
+
+def read_model(model: type[_Model], value: Any) -> _Model:
+    """`value` (parsed JSON) as `model`. Raises `InvalidFields` with each place and rule, never a value."""
+    try:
+        # As JSON: strict there means no coercion, but codes, times and ids may still be text.
+        return model.model_validate_json(to_json(value), strict=True)
+    except ValidationError as error:
+        refusal = invalid_fields(error)
+    raise refusal
+
+
+class RequestFrame:
+    """Outermost: gives each request an id and a span, each answer its headers, and each failure a plain 500."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id, status = str(uuid7()), 0
+
+        async def send_with_headers(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = MutableHeaders(scope=message)
+                for name, value in SECURITY_HEADERS.items():
+                    headers.setdefault(name, value)
+                headers["Request-Id"] = request_id
+            await send(message)
+
+        with span("http.request", parent=Headers(scope=scope).get("traceparent")) as notes:
+            try:
+                await self._app(scope, receive, send_with_headers)
+            except Exception as error:
+                log("request_failed", request_id=request_id, error=type(error).__name__, route=_route(scope))
+                if status:
+                    raise
+                await internal_error()(scope, receive, send_with_headers)
+            finally:
+                route, method = _route(scope), _method(scope)
+                notes.add({"http.route": route, "http.request.method": method, "http.response.status_code": status})
+                metrics.HTTP_REQUESTS.labels(method, route, str(status)).inc()
+
+
+class BodyBound:
+    """Bounds what a body may weigh and how long it may take, whether its length is announced or not.
+
+    `scope["body_bytes_max"]` tells those inside what the bound of this request is.
+    """
+
+    def __init__(self, app: ASGIApp, timeout_s: float) -> None:
+        self._app = app
+        self._timeout_s = timeout_s
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        bound = BATCH_BODY_BYTES_MAX if scope["path"].endswith(BATCH_SUFFIXES) else BODY_BYTES_MAX
+        scope["body_bytes_max"] = bound
+        too_large = Refused("body_too_large", f"at most {bound} bytes", status=413)
+        headers = Headers(scope=scope)
+        announced = headers.get("content-length", "0")
+        if not announced.isdecimal() or int(announced) > bound:
+            await _closing(too_large)(scope, receive, send)
+            return
+        received, complete, loop = 0, False, asyncio.get_running_loop()
+        deadline_s: float | None = None
+
+        async def receive_bounded() -> Message:
+            nonlocal received, complete, deadline_s
+            if complete:
+                return await receive()  # only a disconnect can come now
+            deadline_s = deadline_s or loop.time() + self._timeout_s
+            try:
+                async with asyncio.timeout_at(deadline_s):
+                    message = await receive()
+            except TimeoutError:
+                raise Refused("body_too_slow", f"send the body within {self._timeout_s:g} s", status=408) from None
+            received += len(message.get("body", b""))
+            complete = message["type"] == "http.disconnect" or not message.get("more_body", False)
+            if received > bound:
+                raise too_large
+            return message
+
+        async def send_closing(message: Message) -> None:
+            # What is left of a body that nobody reads must not be taken for the next request.
+            unread = (announced != "0" or "transfer-encoding" in headers) and not complete
+            if message["type"] == "http.response.start" and unread:
+                MutableHeaders(scope=message)["Connection"] = "close"
+            await send(message)
+
+        await self._app(scope, receive_bounded, send_closing)
+
+
+def _watched(probes: Sequence[Probe], measure: Callable[[], Awaitable[None]] | None) -> APIRouter:
+    router = APIRouter(include_in_schema=False)
+
+    @router.get("/livez")
+    async def livez() -> Response:
+        return Response(encoded({"alive": True}), media_type="application/json")
+
+    @router.get("/readyz")
+    async def readyz() -> Response:
+        checks = await readiness(probes)
+        ready = all(check.ok for check in checks)
+        body = {"ready": ready, "checks": [check.as_json() for check in checks]}
+        return Response(encoded(body), status_code=200 if ready else 503, media_type="application/json")
+
+    @router.get("/metrics")
+    async def exposed() -> Response:
+        try:
+            if measure is not None:
+                await measure()
+        except Unavailable:
+            pass  # the counters are still true; the gauges keep their last value
+        return Response(metrics.exposition(), headers={"Content-Type": metrics.CONTENT_TYPE})
+
+    return router
+
+
+async def _on_error(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, CausewayError)
+    if not isinstance(error, Refused | Unavailable):
+        raise error  # ours to mend: logged and answered at the edge
+    if error.code in {"body_too_large", "body_too_slow"}:
+        return _closing(error)
+    return problem(error, error.headers if isinstance(error, BudgetExceeded) else None)
+
+
+async def _on_parameters(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    places = [{"field": "/" + "/".join(map(str, e["loc"])), "rule": str(e["type"])} for e in error.errors()]
+    refusal = Refused("parameter_invalid", "a parameter breaks a rule", field=places[0]["field"], status=400)
+    return problem(refusal)
+
+
+async def _on_http(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    if error.status_code == 404:
+        return problem(not_found())
+    refusal = Refused("method_not_allowed", "the resource has no such method", status=error.status_code)
+    return problem(refusal, error.headers)
+
+
+def _closing(error: CausewayError) -> Response:
+    return problem(error, {"Connection": "close"})
+
+
+def _route(scope: Scope) -> str:
+    """The route's template, never the path that was asked for."""
+    return str(getattr(scope.get("route"), "path", "unmatched"))
+
+
+def _method(scope: Scope) -> str:
+    return scope["method"] if scope["method"] in {"GET", "POST", "HEAD", "PUT", "PATCH", "DELETE"} else "other"

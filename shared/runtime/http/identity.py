@@ -1,0 +1,186 @@
+"""Who asks: API keys, and what the directory says of the party that a key belongs to.
+
+Only a key's SHA-256 is stored: it is 256 random bits, so a plain hash cannot be searched.
+Trust: whoever can write the table `api_key` can act as any party of this instance, towards this instance.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import re
+import secrets
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import asyncpg
+from starlette.requests import Request
+
+from shared.kernel.authority import Role
+from shared.kernel.clock import Clock
+from shared.kernel.errors import Refused, Unavailable
+from shared.routing.directory_index import DirectoryIndex
+from shared.runtime.database.transactions import Database
+from shared.runtime.http.budgets import Budgets
+from shared.vocabulary.routing import PartyStatus
+
+#: How long a revoked key may still be believed.
+CACHE_S: Final = 5.0
+CACHED_KEYS_MAX: Final = 20_000
+#: How long a key that nobody has is not asked about again. One issued meanwhile opens that much later.
+UNKNOWN_S: Final = 1.0
+UNKNOWN_KEYS_MAX: Final = 10_000
+#: Keys not seen before are free to make up: so many are looked up at a time, and so many may wait for it.
+LOOK_UPS_MAX: Final = 2
+WAITING_MAX: Final = 100
+
+#: Roles that a key can be issued for; `service` is the instance itself and has none.
+KEY_ROLES: Final = frozenset(Role) - {Role.SERVICE}
+
+_BEARER = re.compile(r"Bearer (cw_(?:test|live)_[A-Za-z0-9_-]{43})", re.IGNORECASE)
+_KEEP = "INSERT INTO api_key (key_hash, party, role) VALUES ($1, $2, $3)"
+_REVOKE = "UPDATE api_key SET revoked_at = $2 WHERE key_hash = $1 AND revoked_at IS NULL"
+_LOOK_UP = "SELECT party, role FROM api_key WHERE key_hash = $1 AND revoked_at IS NULL"
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """The party that asks, the role it asks in, its kind, and whether all it does is exercise."""
+
+    party: str
+    role: Role
+    kind: str
+    exercise: bool
+
+
+def issue_key(*, live: bool) -> tuple[str, bytes]:
+    """A new API key and the hash to keep of it. The key itself is shown once and kept nowhere."""
+    text = f"cw_{'live' if live else 'test'}_{secrets.token_urlsafe(32)}"
+    return text, key_hash(text)
+
+
+async def keep_key(driver: asyncpg.Connection, hashed: bytes, party: str, *, role: Role) -> None:
+    """Let the key with this hash act for `party` as `role`. Raises `Refused` for the role of the instance itself."""
+    if role not in KEY_ROLES:
+        raise Refused("role_has_no_key", "the role is the instance's own")
+    await driver.execute(_KEEP, hashed, party, role.value)
+
+
+async def revoke_key(driver: asyncpg.Connection, hashed: bytes, at: datetime) -> None:
+    """End the key with this hash; it may be believed for `CACHE_S` more. A revoked key stays revoked."""
+    await driver.execute(_REVOKE, hashed, at)
+
+
+def key_hash(text: str) -> bytes:
+    """What is stored of an API key, 32 bytes."""
+    return hashlib.sha256(text.encode()).digest()
+
+
+class ApiKeys:
+    """Resolves `Authorization: Bearer` headers. An answer is believed for `CACHE_S`."""
+
+    def __init__(self, database: Database, *, directory: Callable[[], DirectoryIndex], clock: Clock) -> None:
+        self._database = database
+        self._directory = directory
+        self._clock = clock
+        self._cache: dict[bytes, tuple[datetime, tuple[str, Role]]] = {}
+        self._unknown: dict[bytes, datetime] = {}
+        self._strangers = asyncio.Semaphore(LOOK_UPS_MAX)
+        self._waiting = 0
+        self._asking: dict[bytes, asyncio.Task[tuple[str, Role] | None]] = {}
+
+    async def identify(self, authorization: str | None) -> Identity:
+        """Who sent this header.
+
+        Raises `Refused`: `unauthenticated` (401) alike for no key, a malformed, unknown or revoked one, and one of a
+        party that is gone or of the wrong world (`cw_test_` acts for sandbox parties only, `cw_live_` for live ones).
+        Raises `Unavailable` for a key not seen before while too many such keys wait to be looked up.
+        """
+        match = _BEARER.fullmatch(authorization or "")
+        held = await self._holder(match[1]) if match is not None else None
+        if match is None or held is None:
+            raise unauthenticated()
+        party = self._directory().party(held[0])
+        status = PartyStatus.SANDBOX if match[1].startswith("cw_test_") else PartyStatus.LIVE
+        if party is None or party.status != status:
+            raise unauthenticated()
+        return Identity(party.id, held[1], party.kind, exercise=status is PartyStatus.SANDBOX)
+
+    async def _holder(self, text: str) -> tuple[str, Role] | None:
+        hashed, now = key_hash(text), self._clock.now()
+        known = self._cache.get(hashed)
+        if known is not None and now < known[0]:
+            return known[1]
+        if now < self._unknown.get(hashed, now):
+            return None
+        # Many requests of one party find its entry outdated at once: one of them asks, all take the answer.
+        task = self._asking.get(hashed)
+        if task is None:
+            # A key that was good a moment ago does not wait behind those that somebody makes up.
+            look_up = self._look_up(hashed) if known is not None else self._look_up_stranger(hashed)
+            task = self._asking[hashed] = asyncio.create_task(look_up)
+            task.add_done_callback(lambda done: self._asked(hashed, done))
+        return await asyncio.shield(task)
+
+    def _asked(self, hashed: bytes, task: asyncio.Task[tuple[str, Role] | None]) -> None:
+        del self._asking[hashed]
+        if not task.cancelled():
+            task.exception()  # looked at, so that it is not reported as lost when all who waited are gone
+
+    async def _look_up_stranger(self, hashed: bytes) -> tuple[str, Role] | None:
+        if self._waiting >= WAITING_MAX:
+            raise Unavailable("identity_busy")
+        self._waiting += 1
+        try:
+            async with self._strangers:
+                return await self._look_up(hashed)
+        finally:
+            self._waiting -= 1
+
+    async def _look_up(self, hashed: bytes) -> tuple[str, Role] | None:
+        now = self._clock.now()
+        async with self._database.transaction() as session:
+            row = await session.driver.fetchrow(_LOOK_UP, hashed)
+        if row is None:
+            # Kept apart: made-up keys must not push real ones out.
+            self._cache.pop(hashed, None)
+            _make_room(self._unknown, UNKNOWN_KEYS_MAX)
+            self._unknown[hashed] = now + timedelta(seconds=UNKNOWN_S)
+            return None
+        _make_room(self._cache, CACHED_KEYS_MAX)
+        held = row["party"], Role(row["role"])
+        self._cache[hashed] = now + timedelta(seconds=CACHE_S), held
+        return held
+
+
+def _make_room(cache: dict[bytes, Any], entries_max: int) -> None:
+    """Forget the oldest entries, so that one more has room."""
+    while len(cache) >= entries_max:
+        cache.pop(next(iter(cache)))
+
+
+def unauthenticated() -> Refused:
+    """The one answer to every key that does not open."""
+    return Refused("unauthenticated", "send a valid API key as a bearer token", status=401)
+
+
+def identified(keys: ApiKeys, budgets: Budgets) -> Callable[[Request], Awaitable[Identity]]:
+    """A FastAPI dependency: who asks, with the request charged to its budget before its body is read."""
+
+    async def identity_of(request: Request) -> Identity:
+        identity = await keys.identify(request.headers.get("authorization"))
+        budgets.charge(identity.party, _announced_bytes(request))
+        return identity
+
+    return identity_of
+
+
+def _announced_bytes(request: Request) -> int:
+    """The length the body will have, or the most it may have if the client does not say (`http.BodyBound`)."""
+    announced = request.headers.get("content-length")
+    if announced is None and "transfer-encoding" not in request.headers:
+        return 0
+    bound: int = request.scope["body_bytes_max"]
+    return min(int(announced), bound) if announced is not None and announced.isdecimal() else bound

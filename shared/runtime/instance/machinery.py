@@ -1,0 +1,323 @@
+"""What every instance is built from: database, keys, documents, relay, consumer and bus, wired once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import partial
+from typing import Any, Final
+
+import asyncpg
+
+from shared.contracts.registry import MESSAGE_PARKED
+from shared.exchange.accept import ReadingInstance, accept_batch
+from shared.exchange.compose import compose_fact, compose_receipts
+from shared.exchange.message import Draft
+from shared.exchange.prepare import Documents
+from shared.kernel.clock import Clock, SystemClock
+from shared.kernel.errors import Unavailable
+from shared.kernel.ids import uuid7
+from shared.routing.shelf import DocumentShelf
+from shared.runtime.database.transactions import Database, RowScope, wait_for_database
+from shared.runtime.http.acts import Acts
+from shared.runtime.http.budgets import Budgets
+from shared.runtime.http.identity import ApiKeys
+from shared.runtime.instance.keys import InstanceKeys, load_keys
+from shared.runtime.instance.settings import RuntimeSettings
+from shared.runtime.kafka.access import KAFKA_ERRORS
+from shared.runtime.kafka.bus import Bus, Subscription
+from shared.runtime.kafka.documents import DocumentFeed, read_approver_keys
+from shared.runtime.kafka.reader import LogReader
+from shared.runtime.kafka.writer import KafkaLogWriter
+from shared.runtime.post.consumer import Consumer, Handler
+from shared.runtime.post.inbox import PostgresInbox
+from shared.runtime.post.outbox import PostgresOutbox
+from shared.runtime.post.ports import Parked
+from shared.runtime.post.quarantine import Quarantine
+from shared.runtime.post.relay import DecideAgain, Relay, RelaySettings
+from shared.runtime.watch.health import Check, Probe
+from shared.runtime.watch.metrics import BUS_LAG_RECORDS, Ages, measure_stores, oldest_waiting
+from shared.vocabulary.answers import ReceiptOutcome
+
+#: PostgreSQL advisory lock of the one active relay of a database (any constant, the same everywhere).
+RELAY_LOCK: Final = 0x6361757365776179
+LAG_TIMEOUT_S: Final = 1.0
+
+
+@dataclass(slots=True)
+class Machinery:
+    """One instance's machinery. Made by `build_machinery`; its parts are run by the service's app."""
+
+    instance: str
+    settings: RuntimeSettings
+    clock: Clock
+    database: Database
+    keys: InstanceKeys
+    shelf: DocumentShelf
+    feed: DocumentFeed
+    api_keys: ApiKeys
+    budgets: Budgets
+    _relay: Relay | None = None
+    _bus: Bus | None = None
+    #: The parts that this process was told to run, and whether each runs now.
+    _parts: dict[str, bool] = field(default_factory=dict)
+
+    def documents(self) -> Documents:
+        """The directory and policy in force now. Raises `Unavailable` before the first have arrived."""
+        now = self.clock.now()
+        return Documents(self.shelf.directories.active(now), self.shelf.policies.active(now))
+
+    def parties(self) -> Sequence[str]:
+        """The parties that this instance serves now."""
+        return self.shelf.directories.active(self.clock.now()).parties_of(self.instance)
+
+    def service_scope(self) -> RowScope:
+        """The scope in which the instance itself applies messages: all parties it serves."""
+        return RowScope(self.parties(), "service", "apply")
+
+    def wake(self) -> None:
+        """There is news in the outbox. In a process without the relay this does nothing: the relay polls."""
+        if self._relay is not None:
+            self._relay.wake()
+
+    def wake_soon(self) -> None:
+        """There are receipts in the outbox: `Relay.wake_soon`."""
+        if self._relay is not None:
+            self._relay.wake_soon()
+
+    def acts(self) -> Acts:
+        return Acts(self.database, self.wake)
+
+    async def run_documents(self) -> None:
+        await wait_for_database(self.database)
+        await self.feed.run()
+
+    async def run_relay(self, decide_again: DecideAgain) -> None:
+        """Publish as the one relay of this database; stand by while another process is.
+
+        Raises `Unavailable("relay_lock_lost")` when it can no longer be sure of being the one.
+        """
+        outbox = PostgresOutbox(self.database, instance=self.instance, key=self.keys.signing)
+        writer = KafkaLogWriter(self.settings.kafka_access(), instance=self.instance)
+        settings = RelaySettings(
+            batch_rows_max=self.settings.batch_rows_max, resend_after_s=self.settings.resend_after_s
+        )
+        with self._running("relay"):
+            lock = await self.database.driver_connection()
+            try:
+                # Waits for as long as another process is the relay: the lock goes with that process's connection.
+                await lock.execute("SELECT pg_advisory_lock($1)", RELAY_LOCK)
+                self._relay = Relay(outbox, writer, clock=self.clock, decide_again=decide_again, settings=settings)
+                await _while_open(lock, self._relay.run())
+            finally:
+                self._relay = None
+                await writer.close()
+                await lock.close()
+
+    async def run_bus(self, handler: Handler) -> None:
+        """Consume this instance's inbox topic once the documents are there."""
+        with self._running("bus"):
+            await self._until_documents()
+            self._bus = self.bus(handler)
+            try:
+                await self._bus.run()
+            finally:
+                self._bus = None
+
+    def bus(self, handler: Handler) -> Bus:
+        topic = self.topic()
+        consumer = self.consumer(handler, topic)
+        subscription = Subscription(self.instance, topic, self.settings.slot)
+        return Bus(self.settings.kafka_access(), subscription, consumer, clock=self.clock)
+
+    def consumer(self, handler: Handler, topic: str) -> Consumer:
+        reader = ReadingInstance(self.instance, topic, self.shelf, list(self.keys.opening.values()))
+
+        return Consumer(
+            self._inbox(),
+            handler,
+            accept=partial(accept_batch, reader=reader),
+            receipts=self._receipts,
+            facts=self._parked,
+            clock=self.clock,
+        )
+
+    def quarantine(self, handler: Handler) -> Quarantine:
+        """What this instance has parked. Raises `Unavailable` before the documents have arrived."""
+        topic = self.topic()
+        return Quarantine(
+            self.database,
+            consumer=self.consumer(handler, topic),
+            inbox=self._inbox(),
+            reader=LogReader(self.settings.kafka_access(), [topic], client_id=f"causeway-{self.instance}-quarantine"),
+            kek=self.keys.kek,
+            clock=self.clock,
+        )
+
+    def topic(self) -> str:
+        """The topic that the directory gives this instance."""
+        entry = self.shelf.directories.active(self.clock.now()).instance(self.instance)
+        if entry is None:
+            raise Unavailable("instance_not_in_directory")
+        return entry.topic
+
+    async def measure(self) -> None:
+        """Set the gauges. In an outage of the broker the lag keeps its last value. Raises `Unavailable`."""
+        if self._bus is not None:
+            with suppress(TimeoutError, *KAFKA_ERRORS):
+                async with asyncio.timeout(LAG_TIMEOUT_S):
+                    BUS_LAG_RECORDS.set(await self._bus.lag())
+        async with self.database.transaction() as session:
+            await measure_stores(session.driver, self.clock.now())
+
+    async def probe_database(self) -> Check:
+        async with self.database.transaction() as session:
+            await session.driver.fetchval("SELECT 1")
+        return Check("database", True)
+
+    async def probe_documents(self) -> Check:
+        return await self.feed.check()
+
+    async def probe_bus(self) -> Check:
+        """The partitions that this process reads; ready where another process reads them."""
+        if self._bus is None:
+            return self._not_at_work("bus", Check("bus", False, "documents_awaited"))
+        return self._bus.check()._replace(age_s=self._since_s(self._bus.last_progress))
+
+    async def probe_relay(self) -> Check:
+        """Who publishes, and what for it waits: an outage of the broker is no reason to turn referrals away."""
+        if self._relay is None:
+            return self._not_at_work("relay", Check("relay", True, "standing_by"))
+        return self._relay.check()._replace(age_s=self._since_s(self._relay.last_progress))
+
+    async def probe_outbox(self) -> Check:
+        """How long the oldest message waits for its first sending."""
+        return _aged("outbox", (await self._ages()).unsent_s, self.settings.outbox_age_s_max)
+
+    async def probe_receipts(self) -> Check:
+        """How long the oldest message that was sent waits for its receipt."""
+        return _aged("receipts", (await self._ages()).unreceipted_s, self.settings.unreceipted_age_s_max)
+
+    def probes(self) -> Sequence[Probe]:
+        """What /readyz of an instance with an inbox asks."""
+        return (
+            self.probe_database,
+            self.probe_documents,
+            self.probe_bus,
+            self.probe_relay,
+            self.probe_outbox,
+            self.probe_receipts,
+        )
+
+    async def close(self) -> None:
+        await self.database.close()
+
+    @contextmanager
+    def _running(self, part: str) -> Iterator[None]:
+        self._parts[part] = True
+        try:
+            yield
+        finally:
+            self._parts[part] = False
+
+    def _not_at_work(self, part: str, waiting: Check) -> Check:
+        """What to say of a part that does nothing yet: it waits, it has failed, or another process runs it."""
+        if part not in self._parts:
+            return Check(part, True, "elsewhere")
+        return waiting if self._parts[part] else Check(part, False, "part_failed")
+
+    def _since_s(self, at: datetime | None) -> float | None:
+        return None if at is None else (self.clock.now() - at).total_seconds()
+
+    async def _ages(self) -> Ages:
+        async with self.database.transaction() as session:
+            return await oldest_waiting(session.driver, self.clock.now())
+
+    def _inbox(self) -> PostgresInbox:
+        return PostgresInbox(self.database, scope=self.service_scope, kek=self.keys.kek, wake=self.wake_soon)
+
+    async def _until_documents(self) -> None:
+        while True:
+            try:
+                self.topic()
+                return
+            except Unavailable:
+                await asyncio.sleep(0.1)
+
+    def _receipts(self, to: str, entries: Sequence[tuple[object, str, ReceiptOutcome, str | None]]) -> list[Draft]:
+        directory = self.documents().directory
+        return compose_receipts(self.instance, to, entries, directory=directory, at=self.clock.now())  # type: ignore[arg-type]
+
+    def _parked(self, parked: Sequence[Parked]) -> list[Draft]:
+        directory, at = self.documents().directory, self.clock.now()
+        return [
+            compose_fact(
+                MESSAGE_PARKED,
+                _parked_fact(each),
+                subject=uuid7(),
+                instance=self.instance,
+                directory=directory,
+                exercise=False,
+                at=at,
+            )
+            for each in parked
+        ]
+
+
+async def build_machinery(instance: str, settings: RuntimeSettings) -> Machinery:
+    """Wire an instance from its settings. Reads key files and the document table; needs no broker."""
+    clock = SystemClock()
+    database = Database(settings.database_url.get_secret_value(), pool_size=settings.database_pool_size)
+    keys = load_keys(
+        settings.keys_dir, signing_key=settings.signing_key, opening_key=settings.opening_key, kek=settings.kek
+    )
+    shelf = DocumentShelf()
+    feed = DocumentFeed(
+        settings.kafka_access(),
+        database,
+        shelf,
+        instance=instance,
+        approver_keys=read_approver_keys(settings.approver_keys_file),
+        clock=clock,
+    )
+    await wait_for_database(database)
+    await feed.load()
+    api_keys = ApiKeys(database, directory=lambda: shelf.directories.active(clock.now()), clock=clock)
+    budgets = Budgets(settings.budget_limits(), clock)
+    return Machinery(instance, settings, clock, database, keys, shelf, feed, api_keys, budgets)
+
+
+async def _while_open(connection: asyncpg.Connection, work: Coroutine[Any, Any, None]) -> None:
+    """Do the work for as long as the connection lasts: what PostgreSQL has locked for it goes when it does."""
+    task, running = asyncio.current_task(), asyncio.ensure_future(work)
+    connection.add_termination_listener(lambda _: running.cancel())
+    try:
+        await running
+    except asyncio.CancelledError:
+        if connection.is_closed() and not (task and task.cancelling()):
+            raise Unavailable("relay_lock_lost") from None
+        raise
+
+
+def _aged(name: str, age_s: float, age_s_max: float | None) -> Check:
+    """A wait is shown always, and fails only beyond what the settings permit."""
+    too_old = age_s_max is not None and age_s > age_s_max
+    return Check(name, not too_old, "too_old" if too_old else "", age_s)
+
+
+def _parked_fact(parked: Parked) -> dict[str, object]:
+    fact: dict[str, object] = {
+        "topic": parked.topic,
+        "partition": parked.partition,
+        "offset": parked.offset,
+        "digest": parked.digest,
+        "reason": parked.reason,
+    }
+    if parked.sender is not None:
+        fact["sender"] = parked.sender
+    if parked.message_id is not None:
+        fact["message_id"] = str(parked.message_id)
+    return fact

@@ -1,0 +1,47 @@
+"""The parts of a running instance: api, relay, consumer, documents … each restarted alone, none ended by another."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final
+
+from shared.kernel.errors import CausewayError
+from shared.runtime.watch.logs import log
+
+BACK_OFF_S: Final = 0.5
+BACK_OFF_S_MAX: Final = 10.0
+
+Part = Callable[[], Awaitable[None]]
+
+
+async def run_parts(parts: Mapping[str, Part]) -> None:
+    """Run all parts until cancelled. A part that fails is reported and started again; the others go on."""
+    async with asyncio.TaskGroup() as group:
+        for name, part in parts.items():
+            group.create_task(_kept_running(name, part), name=name)
+
+
+async def _kept_running(name: str, part: Part) -> None:
+    back_off_s = BACK_OFF_S
+    while True:
+        try:
+            await part()
+            log("part_failed", part=name, code="part_ended")
+        except asyncio.CancelledError:
+            if _asked_to_end():
+                raise
+            # Not ours: a library ended with the cancellation of a task of its own.
+            log("part_failed", part=name, code="part_cancelled")
+        except CausewayError as error:
+            log("part_failed", part=name, code=error.code)
+        except Exception as error:  # reported by name only: its text may quote what it was given
+            log("part_failed", part=name, error=type(error).__name__)
+        await asyncio.sleep(back_off_s)
+        back_off_s = min(back_off_s * 2, BACK_OFF_S_MAX)
+
+
+def _asked_to_end() -> bool:
+    """Whether somebody has asked the running task to end."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

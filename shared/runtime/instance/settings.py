@@ -1,0 +1,90 @@
+"""What every instance is told by its environment: `CAUSEWAY_<INSTANCE>_<FIELD>`.
+
+A service's own settings model extends `RuntimeSettings` with `model_config = settings_for("hotline")`; it alone is
+read from the environment, and every other part of the service is handed values.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from shared.kernel.errors import Refused
+from shared.runtime.http.budgets import BudgetLimits
+from shared.runtime.kafka.access import KafkaAccess
+from shared.runtime.watch.logs import Level
+
+
+def settings_for(instance: str) -> SettingsConfigDict:
+    """The configuration of an instance's settings model."""
+    return SettingsConfigDict(
+        env_prefix=f"CAUSEWAY_{instance.upper()}_", frozen=True, extra="forbid", hide_input_in_errors=True
+    )
+
+
+class RuntimeSettings(BaseSettings):
+    """Frozen. No secret has a default, and a key with the instance's prefix that no field has refuses to start."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    database_url: SecretStr
+    database_pool_size: Annotated[int, Field(ge=1, le=200)] = 8
+
+    kafka_bootstrap_servers: str
+    kafka_username: str | None = None
+    kafka_password: SecretStr | None = None
+    kafka_ca_file: Path | None = None
+    kafka_certificate_file: Path | None = None
+    slot: Annotated[int, Field(ge=0, le=999)] = 0
+    batch_rows_max: Annotated[int, Field(ge=1, le=5000)] = 500
+    #: A message without a receipt is published again after that long, the same bytes.
+    resend_after_s: Annotated[float, Field(ge=0.5, le=3600)] = 30.0
+
+    #: /readyz says no when a message waits longer than that for its sending, or its receipt; by default never, since
+    #: an instance that cannot send can still accept.
+    outbox_age_s_max: Annotated[float, Field(gt=0)] | None = None
+    unreceipted_age_s_max: Annotated[float, Field(gt=0)] | None = None
+
+    approver_keys_file: Path
+    keys_dir: Path | None = None
+    signing_key: SecretStr | None = None
+    opening_key: SecretStr | None = None
+    kek: SecretStr | None = None
+
+    http_host: str = "127.0.0.1"
+    http_port: Annotated[int, Field(ge=1, le=65535)]
+    requests_per_s: Annotated[float, Field(gt=0)] = 200.0
+    bytes_per_s: Annotated[float, Field(gt=0)] = 4_000_000.0
+
+    log_level: Level = "info"
+    otlp_endpoint: str | None = None
+    spans_file: Path | None = None
+    sampling_ratio: Annotated[float, Field(ge=0, le=1)] = 0.01
+
+    @model_validator(mode="after")
+    def _no_unknown_keys(self) -> Self:
+        """A misspelt key would silently leave its default in force. (pydantic-settings looks only at known names.)"""
+        prefix = self.model_config.get("env_prefix", "")
+        known = {f"{prefix}{name}".upper() for name in type(self).model_fields}
+        for key in sorted(os.environ):  # noqa: TID251 - this is a settings module
+            if prefix and key.upper().startswith(prefix) and key.upper() not in known:
+                raise Refused("unknown_setting", "no setting of this instance has this name", field=key)
+        return self
+
+    def kafka_access(self) -> KafkaAccess:
+        """Where Kafka is and as whom it is reached."""
+        return KafkaAccess(
+            self.kafka_bootstrap_servers,
+            self.kafka_username,
+            self.kafka_password.get_secret_value() if self.kafka_password is not None else None,
+            ca_file=self.kafka_ca_file,
+            certificate_file=self.kafka_certificate_file,
+        )
+
+    def budget_limits(self) -> BudgetLimits:
+        """What each party may ask for."""
+        return BudgetLimits(requests_per_s=self.requests_per_s, bytes_per_s=self.bytes_per_s)

@@ -1,0 +1,1 @@
+"""The Kafka room: the only code that knows a Kafka client."""

@@ -1,0 +1,90 @@
+"""Access to Kafka: where it is, as whom it is reached, and what its failures mean to whoever can only wait."""
+
+from __future__ import annotations
+
+import ssl
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from aiokafka.errors import (
+    ClusterAuthorizationFailedError,
+    GroupAuthorizationFailedError,
+    KafkaError,
+    MessageSizeTooLargeError,
+    TopicAuthorizationFailedError,
+    UnknownTopicOrPartitionError,
+)
+from aiokafka.helpers import create_ssl_context
+from faststream.security import BaseSecurity, SASLScram512
+
+from shared.kernel.errors import Unavailable
+
+REQUEST_TIMEOUT_MS: Final = 10_000
+
+#: What clients of aiokafka raise when there is no broker, no right, or no topic. A wrong password looks like no broker.
+KAFKA_ERRORS: Final = (KafkaError, OSError)
+
+_TOPIC_REFUSALS: Final = (TopicAuthorizationFailedError, UnknownTopicOrPartitionError)
+
+_REFUSALS: Final = (ClusterAuthorizationFailedError, GroupAuthorizationFailedError, *_TOPIC_REFUSALS)
+
+
+@dataclass(frozen=True, slots=True)
+class KafkaAccess:
+    """Where Kafka is and as whom it is reached.
+
+    With `username`, SCRAM-SHA-512; with `ca_file`, over TLS; with `certificate_file` (key and certificate in one PEM
+    file), as the holder of that certificate.
+    """
+
+    bootstrap_servers: str
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+    ca_file: Path | None = None
+    certificate_file: Path | None = None
+
+    def client_options(self, client_id: str) -> dict[str, Any]:
+        """Keyword arguments for any aiokafka client."""
+        options: dict[str, Any] = {
+            "bootstrap_servers": self.bootstrap_servers.split(","),
+            "client_id": client_id,
+            "request_timeout_ms": REQUEST_TIMEOUT_MS,
+            "security_protocol": self._protocol(),
+            "ssl_context": self._ssl_context(),
+        }
+        if self.username is not None:
+            options |= {
+                "sasl_mechanism": "SCRAM-SHA-512",
+                "sasl_plain_username": self.username,
+                "sasl_plain_password": self.password,
+            }
+        return options
+
+    def security(self) -> BaseSecurity:
+        """The same for FastStream."""
+        context = self._ssl_context()
+        if self.username is None:
+            return BaseSecurity(ssl_context=context, use_ssl=context is not None)
+        return SASLScram512(self.username, self.password or "", ssl_context=context, use_ssl=context is not None)
+
+    def _protocol(self) -> str:
+        transport = "PLAINTEXT" if self.ca_file is None else "SSL"
+        return transport if self.username is None else f"SASL_{transport}"
+
+    def _ssl_context(self) -> ssl.SSLContext | None:
+        if self.ca_file is None:
+            return None
+        certificate = None if self.certificate_file is None else str(self.certificate_file)
+        context: ssl.SSLContext = create_ssl_context(cafile=str(self.ca_file), certfile=certificate)
+        return context
+
+
+def unavailable(error: BaseException) -> Unavailable:
+    """What a Kafka failure means to whoever can only wait."""
+    if isinstance(error, _REFUSALS):
+        # The broker does not tell a missing topic from a missing right; an operator mends either while we wait.
+        return Unavailable("broker_refuses")
+    if isinstance(error, MessageSizeTooLargeError):
+        return Unavailable("broker_record_bound")
+    return Unavailable("broker_unavailable")

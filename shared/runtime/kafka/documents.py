@@ -1,0 +1,176 @@
+"""Directory and policy documents: read from their topic, verified, kept, and put on the shelf.
+
+    record ──verify two approvals──▶ shelf (in memory) ──▶ table `document` ──verify again──▶ shelf at the next start
+
+The table lets an instance start while the broker is down. It keeps each record as it was published, approvals
+included: whoever can write the table, or the topic, still cannot put a document in force.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from base64 import b64decode, b64encode
+from collections.abc import Mapping, Sequence
+from contextlib import aclosing
+from pathlib import Path
+from typing import Annotated, Final
+
+from aiokafka import AIOKafkaProducer
+from pydantic import Field, TypeAdapter, ValidationError
+
+from shared.contracts.base import Contract, InstanceId, KeyId, PartyId
+from shared.contracts.directory import DocumentActivated, PublicKeyText
+from shared.exchange.message import Record
+from shared.kernel.canonical import canonical_json
+from shared.kernel.clock import Clock, rfc3339
+from shared.kernel.errors import Refused, Unavailable
+from shared.routing.documents import ApproverKey, verify_document
+from shared.routing.shelf import DocumentShelf
+from shared.runtime.database.transactions import Database
+from shared.runtime.kafka.access import KAFKA_ERRORS, KafkaAccess, unavailable
+from shared.runtime.kafka.reader import LogReader
+from shared.runtime.watch.health import Check
+from shared.runtime.watch.logs import log
+
+DIRECTORY_TOPIC: Final = "causeway.directory.v1"
+RECORD_BYTES_MAX: Final = 1_048_576
+BACK_OFF_S: Final = 0.5
+BACK_OFF_S_MAX: Final = 5.0
+
+_KEEP = """
+INSERT INTO document (digest, kind, active_from, body) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING
+RETURNING digest
+"""
+_KEPT = "SELECT body FROM document ORDER BY active_from, digest"
+
+
+class PublishedDocument(Contract):
+    """A record of the directory topic: what was approved, and the exact body in base64 (RFC 4648 §4)."""
+
+    activated: DocumentActivated
+    body: Annotated[str, Field(pattern=r"^[A-Za-z0-9+/]*={0,2}$", max_length=RECORD_BYTES_MAX)]
+
+
+class ApproverKeyText(Contract):
+    """One line of the approver keys file: who approves, with which Ed25519 key."""
+
+    approver: PartyId | InstanceId
+    key_id: KeyId
+    public: PublicKeyText
+
+
+class DocumentFeed:
+    """Keeps the shelf of one instance up to date."""
+
+    def __init__(
+        self,
+        access: KafkaAccess,
+        database: Database,
+        shelf: DocumentShelf,
+        *,
+        instance: str,
+        approver_keys: Mapping[str, ApproverKey],
+        clock: Clock,
+    ) -> None:
+        self._reader = LogReader(access, [DIRECTORY_TOPIC], client_id=f"causeway-{instance}-documents")
+        self._database = database
+        self._shelf = shelf
+        self._approver_keys = approver_keys
+        self._clock = clock
+
+    async def load(self) -> int:
+        """Put on the shelf what the table holds; return how many documents that were. Needs no broker."""
+        async with self._database.transaction() as session:
+            rows = await session.driver.fetch(_KEPT)
+        return sum(self._place(row["body"]) is not None for row in rows)
+
+    async def run(self) -> None:
+        """Read the topic from its first record, and go on reading until cancelled."""
+        back_off_s = BACK_OFF_S
+        while True:
+            try:
+                async with aclosing(self._reader.follow({})) as batches:
+                    async for batch in batches:
+                        for record in batch:
+                            await self._receive(record)
+                        back_off_s = BACK_OFF_S
+            except Unavailable as error:
+                log("broker_waits", code=error.code, topic=DIRECTORY_TOPIC)
+                await asyncio.sleep(back_off_s)
+                back_off_s = min(back_off_s * 2, BACK_OFF_S_MAX)
+
+    async def check(self) -> Check:
+        """Ready: a directory and a policy are in force."""
+        now = self._clock.now()
+        self._shelf.directories.active(now)
+        self._shelf.policies.active(now)
+        return Check("documents", True)
+
+    async def _receive(self, record: Record) -> None:
+        if record.value is None:
+            return
+        activated = self._place(record.value)
+        if activated is not None:
+            async with self._database.transaction() as session:
+                kept = await session.driver.fetchval(
+                    _KEEP, activated.digest, activated.kind, activated.active_from, record.value
+                )
+            if kept is not None:
+                log("document_placed", kind=activated.kind, digest=activated.digest)
+
+    def _place(self, value: bytes) -> DocumentActivated | None:
+        """Verify and put on the shelf. What is refused is reported and passed over: the next may be good."""
+        try:
+            activated, body = read_document(value)
+            verify_document(activated, body, self._approver_keys)
+            self._shelf.place(activated, body)
+        except Refused as error:
+            log("document_refused", code=error.code)
+            return None
+        return activated
+
+
+def read_document(value: bytes) -> tuple[DocumentActivated, bytes]:
+    """A record's value as what was approved and the exact body. Verifies nothing. Raises `Refused`."""
+    try:
+        published = PublishedDocument.model_validate_json(value)
+        return published.activated, b64decode(published.body, validate=True)
+    except (ValidationError, ValueError):
+        pass  # their text may quote the record
+    raise Refused("document_malformed")
+
+
+def write_document(activated: DocumentActivated, body: bytes) -> bytes:
+    """The value that `read_document` reads."""
+    return canonical_json({"activated": activated.model_dump(mode="json"), "body": b64encode(body).decode()})
+
+
+async def publish_documents(access: KafkaAccess, documents: Sequence[tuple[DocumentActivated, bytes]]) -> None:
+    """Publish approved documents, in order, as a principal that may write the directory topic. Raises `Unavailable`.
+
+    The key names the activation: compaction keeps every document that was ever in force.
+    """
+    producer = AIOKafkaProducer(
+        **access.client_options("causeway-documents"),
+        enable_idempotence=True,
+        acks="all",
+        max_request_size=RECORD_BYTES_MAX,
+    )
+    try:
+        await producer.start()
+        for activated, body in documents:
+            key = f"{activated.kind}/{activated.digest}/{rfc3339(activated.active_from)}".encode()
+            await producer.send_and_wait(DIRECTORY_TOPIC, write_document(activated, body), key)
+    except KAFKA_ERRORS as error:
+        raise unavailable(error) from None
+    finally:
+        await producer.stop()
+
+
+def read_approver_keys(path: Path) -> dict[str, ApproverKey]:
+    """The approvers' public keys by key id, from a JSON file: a list of {approver, key_id, public}."""
+    try:
+        entries = TypeAdapter(list[ApproverKeyText]).validate_json(path.read_bytes())
+    except (OSError, ValidationError):
+        raise Refused("approver_keys_unreadable", "a JSON list of objects with approver, key_id, public") from None
+    return {each.key_id: ApproverKey(each.approver, b64decode(each.public)) for each in entries}

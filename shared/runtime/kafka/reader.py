@@ -1,0 +1,175 @@
+"""Reading topics outside any group: for audit, replay and accounting. The caller keeps the cursors."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager
+from itertools import chain
+from typing import Final, NamedTuple
+from uuid import UUID
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import OffsetOutOfRangeError
+
+from shared.exchange.message import Record
+from shared.kernel.errors import Unavailable
+from shared.runtime.kafka.access import KAFKA_ERRORS, KafkaAccess, unavailable
+from shared.runtime.kafka.bus import to_record
+from shared.runtime.kafka.topic_metadata import TopicDescription, describe_topics, metadata_client
+from shared.runtime.post.ports import Coordinate
+
+READ_RECORDS_MAX: Final = 500
+POLL_MS: Final = 500
+#: Records that come faster than they are taken are waited for so long, unless there are so many: a batch has its price.
+GATHER_S: Final = 0.005
+GATHERED_RECORDS: Final = 100
+#: How often a quiet topic is asked whether it was deleted and made again.
+ID_CHECK_S: Final = 2.0
+
+
+class Bounds(NamedTuple):
+    """The offsets a partition holds: from `first` up to, not including, `end`."""
+
+    first: int
+    end: int
+
+
+class LogReader:
+    """Reads `topics`. Every call opens a connection of its own, so calls may run beside each other.
+
+    Offsets mean nothing across the deletion of a topic: keep `topic_ids` with the cursors, and start again at the
+    bounds when an id has changed.
+    """
+
+    def __init__(self, access: KafkaAccess, topics: Sequence[str], *, client_id: str) -> None:
+        self._access = access
+        self._topics = tuple(topics)
+        self._client_id = client_id
+
+    async def follow(
+        self, cursors: Mapping[Coordinate, int], topic_ids: Mapping[str, UUID] | None = None
+    ) -> AsyncGenerator[list[Record]]:
+        """Batches of records from the cursors on, for ever; a partition without one from its first record.
+
+        Yields an empty batch when nothing came for half a second. `topic_ids` are those that the cursors belong to.
+        Raises `Unavailable`: in an outage; `topic_made_again` as soon as a topic has another id, before anything of the
+        new one is yielded; `offset_out_of_range` when a cursor's record is no longer, or not yet, there.
+        """
+        async with self._reading() as consumer, metadata_client(self._access.client_options(self._client_id)) as client:
+            wanted = topic_ids if topic_ids is not None else _ids(await describe_topics(client, self._topics))
+            bounds = await self._bounds(consumer)
+            _assign(consumer, {where: cursors.get(where, held.first) for where, held in bounds.items()})
+            looked_s = 0.0
+            while True:
+                batch = await _gathered(consumer)
+                now_s = asyncio.get_running_loop().time()
+                if batch or now_s - looked_s > ID_CHECK_S:
+                    # Asked after reading: the client goes on at the same offset of a topic made again, if it is there.
+                    if _ids(await describe_topics(client, self._topics)) != wanted:
+                        raise Unavailable("topic_made_again")
+                    looked_s = now_s
+                yield batch
+
+    async def read_range(self, where: Coordinate, first: int, end: int) -> AsyncGenerator[list[Record]]:
+        """The records of one partition from offset `first` up to, not including, `end`, which must exist."""
+        async with self._reading() as consumer:
+            _assign(consumer, {where: first})
+            while await consumer.position(TopicPartition(*where)) < end:
+                if batch := [record for record in await _batch(consumer) if record.offset < end]:
+                    yield batch
+
+    async def read_at(self, where: Coordinate, offset: int) -> Record | None:
+        """The record at one offset, or None if it is gone (retention) or never was."""
+        bounds = (await self.bounds()).get(where)
+        if bounds is None or not bounds.first <= offset < bounds.end:
+            return None
+        async with aclosing(self.read_range(where, offset, offset + 1)) as batches:
+            async for batch in batches:
+                return batch[0]
+        return None
+
+    async def bounds(self) -> dict[Coordinate, Bounds]:
+        """What each partition holds now. Raises `Unavailable` unless all topics are there."""
+        async with self._reading() as consumer:
+            return await self._bounds(consumer)
+
+    async def topic_ids(self) -> dict[str, UUID]:
+        """The broker's id of each topic that exists: another one after it was deleted and made again (KIP-516)."""
+        return _ids(await self._described())
+
+    async def _described(self) -> dict[str, TopicDescription]:
+        try:
+            async with metadata_client(self._access.client_options(self._client_id)) as client:
+                return await describe_topics(client, self._topics)
+        except KAFKA_ERRORS as error:
+            raise unavailable(error) from None
+
+    async def _bounds(self, consumer: AIOKafkaConsumer) -> dict[Coordinate, Bounds]:
+        described = await self._described()
+        if described.keys() != set(self._topics):
+            raise Unavailable("broker_refuses")
+        partitions = [TopicPartition(topic, each) for topic in self._topics for each in described[topic].partitions]
+        firsts = await consumer.beginning_offsets(partitions)
+        ends = await consumer.end_offsets(partitions)
+        return {Coordinate(*where): Bounds(firsts[where], ends[where]) for where in partitions}
+
+    @asynccontextmanager
+    async def _reading(self) -> AsyncIterator[AIOKafkaConsumer]:
+        consumer = AIOKafkaConsumer(
+            **self._access.client_options(self._client_id),
+            group_id=None,
+            enable_auto_commit=False,
+            auto_offset_reset="none",
+            isolation_level="read_uncommitted",
+            max_poll_records=READ_RECORDS_MAX,
+        )
+        try:
+            await consumer.start()
+            # aiokafka's own task must have begun, or stopping it in the same instant looks like our cancellation.
+            await asyncio.sleep(0)
+            yield consumer
+        except OffsetOutOfRangeError:
+            raise Unavailable("offset_out_of_range") from None
+        except KAFKA_ERRORS as error:
+            raise unavailable(error) from None
+        finally:
+            await _stop(consumer)
+
+
+def _ids(described: Mapping[str, TopicDescription]) -> dict[str, UUID]:
+    return {topic: each.topic_id for topic, each in described.items()}
+
+
+async def _stop(consumer: AIOKafkaConsumer) -> None:
+    """Stop it. In an outage its `stop` ends with the cancellation of its own fetch task, connections still open."""
+    stopping = asyncio.ensure_future(consumer.stop())
+    await asyncio.wait([stopping])
+    if stopping.cancelled():
+        await consumer._client.close()
+    else:
+        stopping.result()
+
+
+def _assign(consumer: AIOKafkaConsumer, cursors: Mapping[Coordinate, int]) -> None:
+    consumer.assign([TopicPartition(*where) for where in cursors])
+    for where, offset in cursors.items():
+        consumer.seek(TopicPartition(*where), offset)
+
+
+async def _gathered(consumer: AIOKafkaConsumer) -> list[Record]:
+    """A batch: after a pause what comes first, at once; where records were waiting already, with what is under way."""
+    batch = await _batch(consumer, wait_ms=0)
+    if not batch:
+        return await _batch(consumer)
+    if len(batch) < GATHERED_RECORDS:
+        await asyncio.sleep(GATHER_S)
+        batch += await _batch(consumer, wait_ms=0, records_max=READ_RECORDS_MAX - len(batch))
+    return batch
+
+
+async def _batch(
+    consumer: AIOKafkaConsumer, *, wait_ms: int = POLL_MS, records_max: int = READ_RECORDS_MAX
+) -> list[Record]:
+    read = await consumer.getmany(timeout_ms=wait_ms, max_records=records_max)
+    return [to_record(raw) for raw in chain.from_iterable(read.values())]

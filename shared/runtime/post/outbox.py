@@ -1,0 +1,245 @@
+"""The outbox in PostgreSQL: what is enqueued with an effect lives here until the other side has receipted it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+import asyncpg
+
+from shared.contracts.registry import BY_TYPE, Family
+from shared.envelope.keys import SigningKey
+from shared.exchange.message import Draft
+from shared.kernel.errors import Unavailable
+from shared.runtime.database.transactions import Database
+from shared.runtime.post.ports import RESEND_WAIT_MAX, OutboxRow, Settled, Settlement, Stamp
+from shared.runtime.post.stamping import counts_by_pair, stamp_rows
+from shared.runtime.watch.telemetry import current_traceparent, message_traceparent
+from shared.vocabulary.answers import ReceiptOutcome
+
+_INSERT = """
+INSERT INTO outbox (message_id, type, subject, sender, recipient, recipient_instance, topic, exercise, body,
+                    created_at, decided_at, traceparent)
+SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
+                     $8::bool[], $9::bytea[], $10::timestamptz[], $11::timestamptz[], $12::text[])
+"""
+_COLUMNS = """id, message_id, type, subject, sender, recipient, recipient_instance, topic, exercise, body, created_at,
+decided_at, traceparent, sequence, key_id, batch_root, batch_signature, batch_index, batch_size, batch_path"""
+_UNSENT = f"""
+SELECT {_COLUMNS} FROM outbox WHERE sequence IS NOT NULL AND sent_at IS NULL AND topic <> ALL ($2::text[])
+ORDER BY id LIMIT $1
+"""
+_UNSTAMPED = f"""
+SELECT {_COLUMNS} FROM outbox AS o
+WHERE sequence IS NULL AND topic <> ALL ($2::text[]) AND NOT EXISTS (
+    SELECT 1 FROM outbox AS before
+    WHERE before.subject = o.subject AND before.recipient = o.recipient AND before.id < o.id)
+ORDER BY id LIMIT $1
+"""
+_UNRECEIPTED = f"""
+SELECT {_COLUMNS} FROM outbox WHERE sequence IS NOT NULL AND sent_at + least(sent_at - created_at, $3) < $1
+  AND topic <> ALL ($4::text[])
+ORDER BY id LIMIT $2
+"""
+_NEXT = """
+INSERT INTO pair_sequence AS p (sender, recipient, last)
+SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[])
+ON CONFLICT (sender, recipient) DO UPDATE SET last = p.last + excluded.last
+RETURNING sender, recipient, last
+"""
+_STAMP = """
+UPDATE outbox AS o SET sequence = s.sequence, key_id = $3, batch_root = $4, batch_signature = $5,
+       batch_index = s.index, batch_size = $6, batch_path = s.path, digest = s.digest
+FROM unnest($1::bigint[], $2::bigint[], $7::int[], $8::bytea[], $9::text[]) AS s(id, sequence, index, path, digest)
+WHERE o.id = s.id AND o.sequence IS NULL
+"""
+_MARK = """
+WITH ended AS (DELETE FROM outbox WHERE id = ANY($1::bigint[]))
+UPDATE outbox SET sent_at = $3 WHERE id = ANY($2::bigint[])
+"""
+_SETTLE = """
+WITH receipt AS (
+    SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::uuid[], $6::text[])
+             AS r(message_id, digest, outcome, code, receipt_id, by)
+), gone AS (
+    DELETE FROM outbox AS o USING receipt AS r
+    WHERE o.message_id = r.message_id AND o.digest = r.digest AND o.recipient_instance = r.by
+    RETURNING o.message_id, o.type, o.sender, o.recipient, o.recipient_instance, o.sequence, o.digest, r.outcome,
+              r.code, r.receipt_id
+), kept AS (
+    INSERT INTO sent (message_id, type, sender, recipient, recipient_instance, sequence, digest, outcome, code,
+                      receipt_id)
+    SELECT * FROM gone
+)
+SELECT message_id, digest, recipient_instance FROM gone
+"""
+_REPLAYED = """
+UPDATE sent AS s SET outcome = r.outcome, code = r.code, receipt_id = r.receipt_id, receipted_at = now()
+FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::uuid[], $6::text[])
+     AS r(message_id, digest, outcome, code, receipt_id, by)
+WHERE s.message_id = r.message_id AND s.digest = r.digest AND s.recipient_instance = r.by
+  AND s.outcome = 'parked' AND r.outcome <> 'parked'
+RETURNING s.message_id, s.digest, s.recipient_instance
+"""
+_KNOWN = """
+SELECT s.message_id, s.digest, s.recipient_instance
+FROM sent AS s JOIN unnest($1::uuid[], $2::text[], $3::text[]) AS r(message_id, digest, by) USING (message_id)
+WHERE s.digest = r.digest AND s.recipient_instance = r.by
+"""
+
+
+async def enqueue(driver: asyncpg.Connection, drafts: Sequence[Draft]) -> None:
+    """Put drafts into the outbox within the caller's transaction, in the order given.
+
+    From the caller's commit on they will be sent: a crash leaves them here and the relay goes on.
+    """
+    if drafts:
+        await driver.execute(
+            _INSERT,
+            [draft.message_id for draft in drafts],
+            [draft.message.type for draft in drafts],
+            [draft.subject for draft in drafts],
+            [draft.sender for draft in drafts],
+            [draft.recipient for draft in drafts],
+            [draft.recipient_instance for draft in drafts],
+            [draft.topic for draft in drafts],
+            [draft.exercise for draft in drafts],
+            [draft.body for draft in drafts],
+            [draft.created_at for draft in drafts],
+            [draft.decided_at for draft in drafts],
+            _traceparents(drafts),
+        )
+
+
+async def settle(driver: asyncpg.Connection, settlements: Sequence[Settlement]) -> Settled:
+    """Move receipted rows from `outbox` to `sent`: see `Unit.settle`."""
+    if not settlements:
+        return Settled([], [])
+    entries = _one_of_each(settlements)
+    ids, digests, signers = [e.message_id for e in entries], [e.digest for e in entries], [e.by for e in entries]
+    said = (
+        ids,
+        digests,
+        [entry.outcome.value for entry in entries],
+        [entry.code for entry in entries],
+        [entry.receipt_id for entry in entries],
+        signers,
+    )
+    taken = {tuple(row) for row in await driver.fetch(_SETTLE, *said)}
+    known = taken
+    if len(taken) < len(entries):
+        # Rare: a receipt that was sent again, one for what was parked before, or one for what was never sent.
+        taken |= {tuple(row) for row in await driver.fetch(_REPLAYED, *said)}
+        known = taken | {tuple(row) for row in await driver.fetch(_KNOWN, ids, digests, signers)}
+    return Settled(
+        [entry for entry in entries if _identity(entry) in taken],
+        [entry for entry in settlements if _identity(entry) not in known],
+    )
+
+
+class PostgresOutbox:
+    """The relay's side of the outbox table. One relay at a time per database (`relay_lock`)."""
+
+    def __init__(self, database: Database, *, instance: str, key: SigningKey) -> None:
+        self._database = database
+        self._instance = instance
+        self._key = key
+
+    async def unsent(self, limit: int, *, without: Sequence[str] = ()) -> list[OutboxRow]:
+        return [_row(record) for record in await self._database.fetch(_UNSENT, limit, list(without))]
+
+    async def unstamped(self, limit: int, *, without: Sequence[str] = ()) -> list[OutboxRow]:
+        return [_row(record) for record in await self._database.fetch(_UNSTAMPED, limit, list(without))]
+
+    async def stamp(self, rows: Sequence[OutboxRow]) -> list[OutboxRow]:
+        async with self._database.transaction() as session:
+            counts = counts_by_pair(rows)
+            lasts = await session.driver.fetch(
+                _NEXT, [pair[0] for pair in counts], [pair[1] for pair in counts], list(counts.values())
+            )
+            numbered = {(row["sender"], row["recipient"]): row["last"] for row in lasts}
+            stamped, digests = stamp_rows(rows, numbered, instance=self._instance, key=self._key)
+            stamps = [row.stamp for row in stamped if row.stamp is not None]
+            done = await session.driver.execute(
+                _STAMP,
+                [stamp.outbox_id for stamp in stamps],
+                [stamp.sequence for stamp in stamps],
+                stamps[0].key_id,
+                stamps[0].root,
+                stamps[0].signature,
+                stamps[0].size,
+                [stamp.index for stamp in stamps],
+                [stamp.path for stamp in stamps],
+                digests,
+            )
+            if done != f"UPDATE {len(rows)}":
+                # Another relay was here first: its lock outlived ours. Roll back; nobody has seen these stamps.
+                raise Unavailable("outbox_contended")
+            return stamped
+
+    async def unreceipted(self, sent_before: datetime, limit: int, *, without: Sequence[str] = ()) -> list[OutboxRow]:
+        overdue = await self._database.fetch(_UNRECEIPTED, sent_before, limit, RESEND_WAIT_MAX, list(without))
+        return [_row(record) for record in overdue]
+
+    async def mark_sent(self, rows: Sequence[OutboxRow], at: datetime) -> None:
+        ending = [row.outbox_id for row in rows if row.draft.message.family in _NEVER_RECEIPTED]
+        waiting = [row.outbox_id for row in rows if row.draft.message.family not in _NEVER_RECEIPTED]
+        await self._database.fetch(_MARK, ending, waiting, at)
+
+
+def _traceparents(drafts: Sequence[Draft]) -> list[str | None]:
+    """Facts keep the trace of what caused them, for audit; every other message gets one of its own."""
+    running = current_traceparent()  # the request or batch that these drafts answer
+    causes = [draft.traceparent or running for draft in drafts]
+    return [
+        cause if draft.message.family is Family.FACT else message_traceparent(cause)
+        for draft, cause in zip(drafts, causes, strict=True)
+    ]
+
+
+def _identity(entry: Settlement) -> tuple[UUID, str, str]:
+    return entry.message_id, entry.digest, entry.by
+
+
+def _one_of_each(settlements: Sequence[Settlement]) -> list[Settlement]:
+    """One entry for each message: parked gives way to what became of the message later, whichever came first."""
+    entries: dict[tuple[UUID, str, str], Settlement] = {}
+    for entry in settlements:
+        before = entries.get(_identity(entry))
+        if before is None or before.outcome is ReceiptOutcome.PARKED:
+            entries[_identity(entry)] = entry
+    return list(entries.values())
+
+
+_NEVER_RECEIPTED = frozenset({Family.RECEIPT, Family.FACT})
+
+
+def _row(record: asyncpg.Record) -> OutboxRow:
+    draft = Draft(
+        message_id=record["message_id"],
+        message=BY_TYPE[record["type"]],
+        subject=record["subject"],
+        sender=record["sender"],
+        recipient=record["recipient"],
+        recipient_instance=record["recipient_instance"],
+        topic=record["topic"],
+        exercise=record["exercise"],
+        body=record["body"],
+        created_at=record["created_at"],
+        decided_at=record["decided_at"],
+        traceparent=record["traceparent"],
+    )
+    if record["sequence"] is None:
+        return OutboxRow(record["id"], draft, None)
+    stamp = Stamp(
+        outbox_id=record["id"],
+        sequence=record["sequence"],
+        key_id=record["key_id"],
+        root=record["batch_root"],
+        signature=record["batch_signature"],
+        index=record["batch_index"],
+        size=record["batch_size"],
+        path=record["batch_path"],
+    )
+    return OutboxRow(record["id"], draft, stamp)

@@ -1,0 +1,1 @@
+"""The watching room: logs, metrics, traces, health. Knows no subject."""
