@@ -11,9 +11,6 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg
-import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.dialects.postgresql import UUID as PgUuid
 
 from services.hotline.domain import OfferState
 from services.hotline.ports import Offer, OfferKey
@@ -23,29 +20,8 @@ from shared.kernel.clock import rfc3339
 from shared.kernel.errors import not_found
 from shared.party.recipient.store import change_states, item_columns
 from shared.runtime.database.content import open_content
-from shared.runtime.database.tables import WHOLE_ROWS
 from shared.runtime.http.paging import next_cursor, read_cursor
 from shared.runtime.post import outbox
-
-metadata = sa.MetaData()
-
-offer = sa.Table(
-    "offer",
-    metadata,
-    sa.Column("referral_id", PgUuid(as_uuid=True), primary_key=True),
-    sa.Column("party", sa.Text, primary_key=True),
-    sa.Column("origin", sa.Text, nullable=False),
-    sa.Column("purpose", sa.Text, nullable=False),
-    sa.Column("exercise", sa.Boolean, nullable=False),
-    sa.Column("state", sa.Text, nullable=False),
-    sa.Column("edge", JSONB, nullable=False),
-    sa.Column("content", sa.LargeBinary, nullable=False),
-    sa.Column("wrapped_key", sa.LargeBinary),
-    sa.Column("received_at", sa.DateTime(timezone=True), nullable=False, server_default=sa.func.now()),
-    sa.CheckConstraint("state IN ('offered', 'withdrawn', 'withdrawal_acknowledged')", name="offer_state"),
-    sa.CheckConstraint("octet_length(content) <= 33000", name="offer_content_bound"),
-    postgresql_with=WHOLE_ROWS,
-)
 
 _FIND = "SELECT referral_id, party, origin, exercise, state FROM offer WHERE referral_id = ANY($1::uuid[])"
 #: Also locks them. Only whoever may change them sees them so: the instance itself, applying messages.

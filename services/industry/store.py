@@ -11,8 +11,6 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg
-import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql as pg
 
 from services.industry.domain import NoticeState
 from services.industry.ports import Notice, NoticeKey, NoticeNote
@@ -23,38 +21,8 @@ from shared.kernel.clock import rfc3339
 from shared.kernel.errors import not_found
 from shared.party.recipient.store import change_states, item_columns
 from shared.runtime.database.content import open_content
-from shared.runtime.database.tables import WHOLE_ROWS
 from shared.runtime.http.paging import next_cursor, read_cursor
 from shared.runtime.post import outbox
-
-metadata = sa.MetaData()
-
-notice = sa.Table(
-    "notice",
-    metadata,
-    sa.Column("notice_id", pg.UUID(as_uuid=True), primary_key=True),
-    sa.Column("party", sa.Text, primary_key=True),
-    sa.Column("contact", sa.Text, nullable=False),
-    sa.Column("exercise", sa.Boolean, nullable=False),
-    sa.Column("state", sa.Text, nullable=False),
-    sa.Column("purpose", sa.Text, nullable=False),
-    sa.Column("language", sa.Text, nullable=False),
-    sa.Column("edge", pg.JSONB, nullable=False),
-    sa.Column("content", sa.LargeBinary, nullable=False),
-    sa.Column("wrapped_key", sa.LargeBinary),
-    sa.Column("received_at", sa.DateTime(timezone=True), nullable=False, server_default=sa.func.now()),
-    sa.Column("actions", sa.ARRAY(sa.Text)),
-    sa.Column("effective_at", sa.DateTime(timezone=True)),
-    sa.Column("rejection", sa.Text),
-    sa.Column("suggested", sa.Text),
-    sa.CheckConstraint(
-        "state IN ('issued', 'acknowledged', 'actioned', 'rejected', 'not_ours', 'withdrawn',"
-        " 'withdrawal_acknowledged')",
-        name="notice_state",
-    ),
-    sa.CheckConstraint("octet_length(content) <= 33000", name="notice_content_bound"),
-    postgresql_with=WHOLE_ROWS,
-)
 
 _FIND = "SELECT notice_id, party, contact, exercise, state FROM notice WHERE notice_id = ANY($1::uuid[])"
 #: Also locks them. Only whoever may change them sees them so: the instance itself, applying messages.

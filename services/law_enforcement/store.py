@@ -12,8 +12,6 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg
-import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql as pg
 
 from services.law_enforcement.domain import CaseState
 from services.law_enforcement.ports import Case, CaseKey, CaseNote
@@ -24,50 +22,8 @@ from shared.kernel.clock import rfc3339
 from shared.kernel.errors import not_found
 from shared.party.recipient.store import change_states, item_columns
 from shared.runtime.database.content import open_content
-from shared.runtime.database.tables import WHOLE_ROWS
 from shared.runtime.http.paging import next_cursor, read_cursor
 from shared.runtime.post import outbox
-
-metadata = sa.MetaData()
-
-case_file = sa.Table(
-    "case_file",
-    metadata,
-    sa.Column("referral_id", pg.UUID(as_uuid=True), primary_key=True),
-    sa.Column("party", sa.Text, primary_key=True),
-    sa.Column("origin", sa.Text, nullable=False),
-    sa.Column("exercise", sa.Boolean, nullable=False),
-    sa.Column("state", sa.Text, nullable=False),
-    sa.Column("received_at", sa.DateTime(timezone=True), nullable=False, server_default=sa.func.now()),
-    sa.Column("accepted_at", sa.DateTime(timezone=True)),
-    sa.Column("case_reference", sa.LargeBinary),
-    sa.Column("reference_key", sa.LargeBinary),
-    sa.Column("decline_reason", sa.Text),
-    sa.Column("outcome", sa.Text),
-    sa.Column("close_reason", sa.Text),
-    sa.Column("child_identified", sa.Text),
-    sa.Column("child_safeguarded", sa.Text),
-    sa.CheckConstraint(
-        "state IN ('offered', 'accepted', 'declined', 'ongoing', 'closed', 'withdrawn', 'withdrawal_acknowledged')",
-        name="case_state",
-    ),
-    sa.CheckConstraint("octet_length(case_reference) <= 128", name="case_reference_bound"),
-)
-
-#: One row per purpose for which the referral was offered to the agency.
-case_edge = sa.Table(
-    "case_edge",
-    metadata,
-    sa.Column("referral_id", pg.UUID(as_uuid=True), primary_key=True),
-    sa.Column("party", sa.Text, primary_key=True),
-    sa.Column("purpose", sa.Text, primary_key=True),
-    sa.Column("edge", pg.JSONB, nullable=False),
-    sa.Column("content", sa.LargeBinary, nullable=False),
-    sa.Column("wrapped_key", sa.LargeBinary),
-    sa.Column("received_at", sa.DateTime(timezone=True), nullable=False, server_default=sa.func.now()),
-    sa.CheckConstraint("octet_length(content) <= 33000", name="case_edge_content_bound"),
-    postgresql_with=WHOLE_ROWS,
-)
 
 _FIND = """
 SELECT referral_id, party, origin, exercise, state,
