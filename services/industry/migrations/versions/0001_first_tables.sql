@@ -201,14 +201,10 @@ CREATE TABLE notice (
     content bytea NOT NULL,
     wrapped_key bytea,
     received_at timestamptz NOT NULL DEFAULT now(),
-    actions text[],
-    effective_at timestamptz,
-    rejection text,
-    suggested text,
+    -- What the party has said in its own acts, by the name of each word: codes and times, no text of its own.
+    said jsonb NOT NULL DEFAULT '{}',
     PRIMARY KEY (notice_id, party),
-    CONSTRAINT notice_state CHECK (
-        state IN ('issued', 'acknowledged', 'actioned', 'rejected', 'not_ours', 'withdrawn', 'withdrawal_acknowledged')
-    ),
+    CONSTRAINT notice_said_bound CHECK (octet_length(said::text) <= 4096),
     CONSTRAINT notice_content_bound CHECK (octet_length(content) <= 33000)
     -- Rows that hold ciphertext stay whole up to a page. Trying to compress it would cost CPU time only.
 ) WITH (toast_tuple_target = 8160);
@@ -235,7 +231,7 @@ FROM (VALUES
     ('notice', 'acknowledge', 'analyst machine', 'issued'),
     ('notice', 'action', 'analyst machine', 'issued acknowledged'),
     ('notice', 'reject', 'analyst machine', 'issued acknowledged'),
-    ('notice', 'disown', 'analyst machine', 'issued acknowledged'),
+    ('notice', 'not_ours', 'analyst machine', 'issued acknowledged'),
     ('notice', 'acknowledge_withdrawal', 'analyst machine', 'withdrawn'),
     ('notice', 'apply', 'service', 'issued acknowledged actioned rejected not_ours withdrawn withdrawal_acknowledged')
 ) AS cell(resource, action, roles, states),

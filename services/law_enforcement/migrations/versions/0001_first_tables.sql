@@ -141,18 +141,12 @@ CREATE TABLE case_file (
     exercise boolean NOT NULL,
     state text NOT NULL,
     received_at timestamptz NOT NULL DEFAULT now(),
-    accepted_at timestamptz,
+    -- What the party has said in its own acts, by the name of each word: codes and times, no text of its own.
+    said jsonb NOT NULL DEFAULT '{}',
     case_reference bytea,
     reference_key bytea,
-    decline_reason text,
-    outcome text,
-    close_reason text,
-    child_identified text,
-    child_safeguarded text,
     PRIMARY KEY (referral_id, party),
-    CONSTRAINT case_state CHECK (
-        state IN ('offered', 'accepted', 'declined', 'ongoing', 'closed', 'withdrawn', 'withdrawal_acknowledged')
-    ),
+    CONSTRAINT case_said_bound CHECK (octet_length(said::text) <= 4096),
     CONSTRAINT case_reference_bound CHECK (octet_length(case_reference) <= 128)
 );
 
@@ -187,7 +181,7 @@ FROM (VALUES
      'offered accepted declined ongoing closed withdrawn withdrawal_acknowledged'),
     ('case', 'accept', 'analyst machine', 'offered'),
     ('case', 'decline', 'analyst machine', 'offered'),
-    ('case', 'report_outcome', 'analyst machine', 'accepted ongoing'),
+    ('case', 'outcome', 'analyst machine', 'accepted ongoing'),
     ('case', 'acknowledge_withdrawal', 'analyst machine', 'withdrawn'),
     ('case', 'apply', 'service', 'offered accepted declined ongoing closed withdrawn withdrawal_acknowledged')
 ) AS cell(resource, action, roles, states),
