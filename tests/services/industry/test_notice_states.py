@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.industry.domain import AUTHORITY, NoticeAct, NoticeState, advance, require_role
-from shared.exchange.origin import AnswerState
+from shared.exchange.acts import AnswerState
 from shared.kernel.authority import Relation, Role
 from shared.kernel.errors import Refused
 
