@@ -153,7 +153,7 @@ def words(said: Contract | None) -> dict[str, object]:
 
 def view(kind: type[ViewT], row: asyncpg.Record, **more: object) -> ViewT:
     """A view of a row: `more`, else its columns, else the words of the party's acts; None for what is not there."""
-    said: Mapping[str, object] = row["said"]
+    said: Mapping[str, object] = row.get("said", {})
     known = dict(row) | more
     return kind.model_validate({name: known[name] if name in known else said.get(name) for name in kind.model_fields})
 

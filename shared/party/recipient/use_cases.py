@@ -42,7 +42,7 @@ async def receive(
         if key not in now or item.purposes != now[key].purposes:
             new.append(message)
         elif item.state != now[key].state:
-            changed[key] = (now[key].state, item.state)
+            changed[key] = (changed[key][0] if key in changed else now[key].state, item.state)
         now[key] = item
     await items.add(new)
     await items.change(changed)
