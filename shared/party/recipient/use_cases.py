@@ -7,7 +7,7 @@ from uuid import UUID
 
 from shared.contracts.base import Contract
 from shared.exchange.acts import Act
-from shared.exchange.compose import compose
+from shared.exchange.compose import Addressing, compose
 from shared.exchange.message import Received
 from shared.exchange.origin import ANSWERS
 from shared.exchange.revealed import compose_revealed
@@ -83,13 +83,15 @@ async def act(recipient: Recipient, row: Act, subject_id: UUID, *, said: Contrac
     answer = compose(
         row.message,
         clear,
+        Addressing(
+            subject=subject_id,
+            sender=item.party,
+            recipient=item.sender,
+            directory=acting.directory,
+            exercise=item.exercise,
+            at=acting.at,
+        ),
         sealed=sealed.model_dump_json().encode() if sealed else None,
-        subject=subject_id,
-        sender=item.party,
-        recipient=item.sender,
-        directory=acting.directory,
-        exercise=item.exercise,
-        at=acting.at,
     )
     await acting.items.send([answer])
     return following
