@@ -140,7 +140,7 @@ class _Held:
     instance: str
     records: list[Record] = field(default_factory=list)
 
-    async def append(self, rows: Sequence[OutboxRow]) -> frozenset[int]:
+    async def append(self, rows: Sequence[OutboxRow]) -> frozenset[str]:
         self.records.extend(self.world.record(row, self.instance) for row in rows)
         return frozenset()
 
