@@ -16,12 +16,12 @@ from deploy import __version__
 from deploy.accounting.cli import audit_app
 from deploy.devstack.cli import dev_app
 from deploy.operator.cli import OPERATOR_APPS
-from deploy.operator.options import Options, ending
+from deploy.site.options import Options, ending
 from shared.kernel.errors import CausewayError, Refused
 
 if TYPE_CHECKING:
-    from deploy.devstack.endpoints import Endpoints
     from deploy.devstack.supervisor import Child
+    from deploy.site.endpoints import Endpoints
 
 app = App(name="causeway", help="The road between hotlines, law enforcement and industry.", version=__version__)
 

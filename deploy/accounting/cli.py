@@ -28,8 +28,8 @@ def reconcile(*, json: Annotated[bool, Parameter(negative="")] = False) -> int:
 
     from deploy.accounting.report import print_accounts
     from deploy.accounting.run import reconciled
-    from deploy.devstack.endpoints import load
     from deploy.devstack.settings import DevStackSettings
+    from deploy.site.endpoints import load
 
     endpoints = load(DevStackSettings().causeway_dev_state_dir)
     accounts = asyncio.run(reconciled(endpoints)).as_json()

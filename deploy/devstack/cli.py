@@ -105,9 +105,9 @@ def _down() -> int:
 
 def _status() -> int:
     from deploy.devstack.databases import answers
-    from deploy.devstack.endpoints import load
     from deploy.devstack.kafka import answers_metadata
     from deploy.devstack.supervisor import answers_ready
+    from deploy.site.endpoints import load
 
     state, _ = _state()
     pid = state.supervisor_pid()

@@ -22,7 +22,7 @@ from urllib.parse import quote, urlsplit
 
 import asyncpg
 
-from deploy.devstack.endpoints import DatabaseEndpoint
+from deploy.site.endpoints import DatabaseEndpoint
 from shared.kernel.errors import Unavailable
 
 _CONNECT_S = 5.0

@@ -15,11 +15,11 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 from deploy.devstack.certificates import make_certificates
-from deploy.devstack.endpoints import ADMIN, KafkaEndpoint, write_private
 from deploy.devstack.java import KafkaRuntime
 from deploy.devstack.process import Process
 from deploy.devstack.state import StateDirectory, port_is_free
 from deploy.kafka.provision import SCRAM_ITERATIONS, Manifest, apply, difference
+from deploy.site.endpoints import ADMIN, KafkaEndpoint, write_private
 from shared.kernel.clock import SystemClock
 from shared.kernel.errors import Unavailable
 

@@ -9,7 +9,7 @@ from typing import Self
 from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from deploy.devstack.endpoints import INSTANCES
+from deploy.site.endpoints import INSTANCES
 from shared.kernel.errors import Refused
 
 PROJECT_ROOT = Path(__file__).resolve().parents[2]

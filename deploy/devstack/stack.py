@@ -11,7 +11,6 @@ from types import TracebackType
 from typing import Self
 
 from deploy.devstack.databases import prepare_databases
-from deploy.devstack.endpoints import ADMIN, INSTANCES, DatabaseEndpoint, Endpoints, KafkaEndpoint
 from deploy.devstack.jars import ensure_jars
 from deploy.devstack.java import KafkaRuntime, find_java
 from deploy.devstack.kafka import KafkaNode, answers_metadata, provision
@@ -19,6 +18,7 @@ from deploy.devstack.postgres import PostgresServer
 from deploy.devstack.settings import DevStackSettings
 from deploy.devstack.state import StateDirectory
 from deploy.kafka.provision import load_manifest
+from deploy.site.endpoints import ADMIN, INSTANCES, DatabaseEndpoint, Endpoints, KafkaEndpoint
 from shared.kernel.errors import Unavailable
 
 

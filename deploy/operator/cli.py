@@ -14,9 +14,9 @@ from cyclopts.types import ExistingFile
 from client.cli import output
 from client.cli.settings import zoned
 from deploy.operator.keys_cli import key_app
-from deploy.operator.options import Options, ending
 from deploy.operator.quarantine_cli import quarantine_app
 from deploy.operator.route_cli import route_app
+from deploy.site.options import Options, ending
 
 if TYPE_CHECKING:
     from deploy.operator.database import SchemaState
@@ -46,8 +46,8 @@ def status(*urls: str, options: Options = _OPTIONS) -> int:
         Base addresses of instances to ask instead of those of the stack.
     """
     with ending(options):
-        from deploy.operator.site import site
         from deploy.operator.status import FIGURES, ask_instances
+        from deploy.site.open import site
 
         named = {url: url for url in urls} or site(options.state).endpoints.http
         found = asyncio.run(ask_instances(named))
@@ -71,7 +71,7 @@ def doctor(*, options: Options = _OPTIONS) -> int:
     """Check files, ports, Java, logins, topics, rights, schemas and documents; exit code 1 if anything is wrong."""
     with ending(options):
         from deploy.operator.doctor import examine
-        from deploy.operator.site import site
+        from deploy.site.open import site
 
         found = examine(site(options.state))
         if options.json:
@@ -86,8 +86,8 @@ def doctor(*, options: Options = _OPTIONS) -> int:
 def diff(*, options: Options = _OPTIONS) -> int:
     """Say how the cluster differs from the manifest; exit code 1 if it does."""
     with ending(options):
-        from deploy.operator.site import site
         from deploy.operator.topics import as_json, find_difference
+        from deploy.site.open import site
 
         found = find_difference(site(options.state).endpoints.kafka)
         _print_difference(as_json(found), options)
@@ -98,8 +98,8 @@ def diff(*, options: Options = _OPTIONS) -> int:
 def apply_(*, options: Options = _OPTIONS) -> int:
     """Make the cluster as the manifest says, passwords too, and print what differed. Partitions stay."""
     with ending(options):
-        from deploy.operator.site import site
         from deploy.operator.topics import apply_manifest, as_json
+        from deploy.site.open import site
 
         _print_difference(as_json(apply_manifest(site(options.state).endpoints.kafka)), options)
         return output.DONE
@@ -110,7 +110,7 @@ def migrate(*names: str, options: Options = _OPTIONS) -> int:
     """Bring databases to the newest schema, of all instances or of those named. Doing it again changes nothing."""
     with ending(options):
         from deploy.operator.database import chosen, migrate_schemas
-        from deploy.operator.site import owner_urls
+        from deploy.site.open import owner_urls
 
         before = migrate_schemas(chosen(owner_urls(options.state), names))
         _print_schemas(before, options, done="migrated")
@@ -122,7 +122,7 @@ def check_schema(*names: str, options: Options = _OPTIONS) -> int:
     """Say at which schema each database is; exit code 1 if one is not at the newest."""
     with ending(options):
         from deploy.operator.database import check_schemas, chosen
-        from deploy.operator.site import owner_urls
+        from deploy.site.open import owner_urls
 
         found = check_schemas(chosen(owner_urls(options.state), names))
         _print_schemas(found, options, done="BEHIND")
@@ -160,7 +160,7 @@ def publish_directory(file: ExistingFile, /, *, at: datetime | None = None, opti
 def _publish(kind: str, file: Path, at: datetime | None, *, options: Options) -> int:
     with ending(options):
         from deploy.operator.documents import publish_file
-        from deploy.operator.site import site
+        from deploy.site.open import site
 
         activated = publish_file(site(options.state), kind, file.read_bytes(), active_from=zoned(at))
         if options.json:

@@ -11,17 +11,17 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from deploy.devstack.databases import answers
-from deploy.devstack.endpoints import ADMIN, KafkaEndpoint
 from deploy.devstack.java import find_java
 from deploy.devstack.settings import DevStackSettings
 from deploy.devstack.state import StateDirectory, port_is_free
-from deploy.installation import Installation, kafka_access
 from deploy.kafka.provision import load_manifest
 from deploy.operator.database import check_schemas
-from deploy.operator.findings import Finding, asked
 from deploy.operator.kafka_login import Login, try_login
-from deploy.operator.site import Site
 from deploy.operator.topics import as_json, find_difference
+from deploy.site.endpoints import ADMIN, KafkaEndpoint
+from deploy.site.findings import Finding, asked
+from deploy.site.installation import Installation, kafka_access
+from deploy.site.open import Site
 from shared.kernel.clock import SystemClock
 from shared.routing.directory_index import DirectoryIndex
 from shared.routing.shelf import DocumentShelf

@@ -9,7 +9,7 @@ from typing import Any, Final
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 
-from deploy.devstack.endpoints import KafkaEndpoint
+from deploy.site.endpoints import KafkaEndpoint
 
 CONNECT_S: Final = 2.0
 LOGIN_S: Final = 5.0

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from deploy.devstack.endpoints import write_private
-from deploy.installation import Installation
 from deploy.operator.documents import document_in_force
-from deploy.operator.site import Site
+from deploy.site.endpoints import write_private
+from deploy.site.installation import Installation
+from deploy.site.open import Site
 from shared.contracts.directory import PublicKey
 from shared.envelope.keys import OpeningKey, SigningKey
 from shared.kernel.authority import Role

@@ -9,7 +9,7 @@ from cyclopts import App
 
 from client.cli import output
 from client.cli.settings import zoned
-from deploy.operator.options import Options, ending
+from deploy.site.options import Options, ending
 from shared.kernel.authority import Role
 
 key_app = App(name="key", help="API keys of parties, and new keys of instances.")
@@ -27,7 +27,7 @@ async def issue(party: str, /, *, role: Role | None = None, options: Options = _
     """
     with ending(options):
         from deploy.operator.keys import issue as issued
-        from deploy.operator.site import site
+        from deploy.site.open import site
 
         found = await issued(site(options.state), party, role=role)
         if options.json:
@@ -48,7 +48,7 @@ async def revoke(party: str, /, *, keep: str | None = None, options: Options = _
     """
     with ending(options):
         from deploy.operator.keys import revoke as revoked
-        from deploy.operator.site import site
+        from deploy.site.open import site
         from shared.kernel.clock import SystemClock
 
         found = await revoked(site(options.state), party, keep=keep, at=SystemClock().now())
@@ -76,7 +76,7 @@ def make(
     """
     with ending(options):
         from deploy.operator.keys import make_instance_key
-        from deploy.operator.site import site
+        from deploy.site.open import site
         from shared.kernel.clock import SystemClock
 
         at = zoned(valid_from) or SystemClock().now()
@@ -90,7 +90,7 @@ def sample(party: str, /, *, options: Options = _OPTIONS) -> int:
     """Print the address and the key of a sample party, as lines for a shell."""
     with ending(options):
         from deploy.operator.keys import sample_key
-        from deploy.operator.site import site
+        from deploy.site.open import site
 
         url, key = sample_key(site(options.state), party)
         if options.json:

@@ -12,7 +12,7 @@ from cyclopts.types import ExistingFile
 
 from client.cli import output
 from client.cli.settings import zoned
-from deploy.operator.options import Options, ending
+from deploy.site.options import Options, ending
 
 if TYPE_CHECKING:
     from deploy.operator.routes import Routed
@@ -74,7 +74,7 @@ def dry_run(
     """
     with ending(options):
         from deploy.operator.routes import Router, comparison_json
-        from deploy.operator.site import state_directory
+        from deploy.site.open import state_directory
         from shared.kernel.clock import SystemClock
 
         router = Router(state_directory(options.state))
@@ -95,7 +95,7 @@ def dry_run(
 
 def _routed(file: Path, options: Options, *, origin: str | None, at: datetime | None = None) -> list[Routed]:
     from deploy.operator.routes import Router
-    from deploy.operator.site import state_directory
+    from deploy.site.open import state_directory
     from shared.kernel.clock import SystemClock
 
     return list(Router(state_directory(options.state)).explain(file, now=SystemClock().now(), at=at, origin=origin))

@@ -6,9 +6,9 @@ from typing import Any
 
 from confluent_kafka.admin import AclBinding  # type: ignore[attr-defined]  # re-exported without saying so
 
-from deploy.devstack.endpoints import KafkaEndpoint
 from deploy.devstack.kafka import admin_client
 from deploy.kafka.provision import Difference, apply, difference, load_manifest
+from deploy.site.endpoints import KafkaEndpoint
 
 
 def find_difference(endpoint: KafkaEndpoint) -> Difference:

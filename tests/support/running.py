@@ -20,12 +20,12 @@ import pytest
 from client.api import CausewayClient
 from deploy.accounting.books import TOPICS
 from deploy.demo.steps import Key
-from deploy.devstack.endpoints import Endpoints
 from deploy.devstack.process import Process
 from deploy.devstack.settings import inherited_environment
 from deploy.devstack.stack import DevStack
 from deploy.devstack.supervisor import answers_ready
-from deploy.installation import INSTANCES, Installation, environment, install, kafka_access
+from deploy.site.endpoints import Endpoints
+from deploy.site.installation import INSTANCES, Installation, environment, install, kafka_access
 from deploy.stack_children import sandbox_children
 from shared.runtime.kafka.reader import LogReader
 from tests.support.stack import embedded_settings

@@ -19,9 +19,9 @@ from aiokafka.errors import (
 )
 
 from deploy.devstack.databases import prepare_databases
-from deploy.devstack.endpoints import INSTANCES, load
 from deploy.devstack.stack import DevStack
 from deploy.kafka.provision import Manifest, PrincipalRule, TopicRule, apply, difference, load_manifest
+from deploy.site.endpoints import INSTANCES, load
 from shared.kernel.errors import Refused, Unavailable
 from tests.support.stack import embedded_settings
 

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import pytest
 
-from deploy.devstack.endpoints import DatabaseEndpoint
+from deploy.site.endpoints import DatabaseEndpoint
 from services.industry import use_cases
 from services.industry.domain import NoticeAct, NoticeState
 from services.industry.ports import NoticeNote

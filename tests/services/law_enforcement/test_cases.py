@@ -10,7 +10,7 @@ from uuid import UUID
 
 import pytest
 
-from deploy.devstack.endpoints import DatabaseEndpoint
+from deploy.site.endpoints import DatabaseEndpoint
 from services.law_enforcement import use_cases
 from services.law_enforcement.domain import CaseAct, CaseState
 from services.law_enforcement.ports import CaseNote, CaseReport

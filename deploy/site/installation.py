@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from deploy.devstack.endpoints import Endpoints, write_private
 from deploy.directory.approval import approve_document, document_body
 from deploy.directory.build import sample_directory
+from deploy.site.endpoints import Endpoints, write_private
 from shared.contracts.directory import Directory, DocumentActivated, PublicKey
 from shared.contracts.policy import Policy
 from shared.envelope.keys import OpeningKey, SigningKey
@@ -35,7 +35,7 @@ from shared.vocabulary.routing import PartyStatus
 
 INSTANCES = ("hotline", "law_enforcement", "industry", "audit")
 APPROVERS = ("approver-one.example", "approver-two.example")
-POLICY = Path(__file__).with_name("policy") / "sample.json"
+POLICY = Path(__file__).parents[1] / "policy" / "sample.json"
 #: The documents take effect at once; a little earlier, so that no clock is behind them.
 _HEAD_START = timedelta(minutes=1)
 _INSERT_KEYS = """

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.devstack.endpoints import DatabaseEndpoint, Endpoints, KafkaEndpoint, load
+from deploy.site.endpoints import DatabaseEndpoint, Endpoints, KafkaEndpoint, load
 from shared.kernel.errors import Unavailable
 
 ENDPOINTS = Endpoints(

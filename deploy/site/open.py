@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploy.devstack.endpoints import Endpoints, load
 from deploy.devstack.settings import DevStackSettings, inherited_environment
-from deploy.installation import Installation, environment
+from deploy.site.endpoints import Endpoints, load
+from deploy.site.installation import Installation, environment
 
 
 @dataclass(frozen=True, slots=True)
