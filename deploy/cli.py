@@ -16,12 +16,15 @@ from deploy import __version__
 from deploy.accounting.cli import audit_app
 from deploy.devstack.cli import dev_app
 from deploy.operator.cli import OPERATOR_APPS
+from deploy.operator.doctor_cli import doctor_app
 from deploy.site.options import Options, ending
 from shared.kernel.errors import CausewayError, Refused
 
 if TYPE_CHECKING:
     from deploy.devstack.supervisor import Child
     from deploy.site.endpoints import Endpoints
+    from deploy.site.findings import Finding
+    from deploy.site.open import Site
 
 app = App(name="causeway", help="The road between hotlines, law enforcement and industry.", version=__version__)
 
@@ -43,7 +46,14 @@ def _children(endpoints: Endpoints) -> Sequence[Child]:
     return instance_children(DevStackSettings().causeway_dev_state_dir, endpoints)
 
 
+def _around(site: Site) -> list[Finding]:
+    from deploy.devstack.checks import examine_stack
+
+    return examine_stack(site)
+
+
 app.command(dev_app(_children))
+app.command(doctor_app(_around))
 app.command(audit_app)
 for verbs in (*OPERATOR_APPS, referral.app, inbox.app, case.app, notice.app, flow.app):
     app.command(verbs)

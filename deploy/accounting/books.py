@@ -10,8 +10,8 @@ from uuid import UUID
 
 import asyncpg
 
+from deploy.site.access import kafka_access
 from deploy.site.endpoints import Endpoints
-from deploy.site.installation import kafka_access
 from shared.contracts.registry import BY_TYPE, Family
 from shared.envelope.canonical import message_digest
 from shared.envelope.headers import decode_headers

@@ -28,10 +28,10 @@ def reconcile(*, json: Annotated[bool, Parameter(negative="")] = False) -> int:
 
     from deploy.accounting.report import print_accounts
     from deploy.accounting.run import reconciled
-    from deploy.devstack.settings import DevStackSettings
     from deploy.site.endpoints import load
+    from deploy.site.settings import SiteSettings
 
-    endpoints = load(DevStackSettings().causeway_dev_state_dir)
+    endpoints = load(SiteSettings().causeway_dev_state_dir)
     accounts = asyncio.run(reconciled(endpoints)).as_json()
     if json:
         print(dumps(accounts, indent=2))

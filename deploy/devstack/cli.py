@@ -104,9 +104,9 @@ def _down() -> int:
 
 
 def _status() -> int:
-    from deploy.devstack.databases import answers
     from deploy.devstack.kafka import answers_metadata
     from deploy.devstack.supervisor import answers_ready
+    from deploy.site.access import answers
     from deploy.site.endpoints import load
 
     state, _ = _state()

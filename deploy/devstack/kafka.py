@@ -19,6 +19,7 @@ from deploy.devstack.java import KafkaRuntime
 from deploy.devstack.process import Process
 from deploy.devstack.state import StateDirectory, port_is_free
 from deploy.kafka.provision import SCRAM_ITERATIONS, Manifest, apply, difference
+from deploy.site.access import admin_client
 from deploy.site.endpoints import ADMIN, KafkaEndpoint, write_private
 from shared.kernel.clock import SystemClock
 from shared.kernel.errors import Unavailable
@@ -161,11 +162,6 @@ broker.heartbeat.interval.ms=500
 log.cleaner.threads=1
 log.cleaner.dedupe.buffer.size=16777216
 """
-
-
-def admin_client(endpoint: KafkaEndpoint, principal: str = ADMIN) -> AdminClient:
-    """A client that keeps its connection troubles to itself; `principal` may do with it what it may do."""
-    return AdminClient({**endpoint.librdkafka_options(principal), "log_level": 0})
 
 
 def provision(endpoint: KafkaEndpoint, manifest: Manifest) -> None:

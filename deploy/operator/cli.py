@@ -22,13 +22,12 @@ if TYPE_CHECKING:
     from deploy.operator.database import SchemaState
 
 status_app = App(name="status", help="How every instance is, as it says itself.")
-doctor_app = App(name="doctor", help="What keeps an installation from working, looked at from outside.")
 topics_app = App(name="topics", help="Topics, users and access rules of the Kafka cluster.")
 database_app = App(name="db", help="Schemas of the instances' databases.")
 policy_app = App(name="policy", help="The routing policy.")
 directory_app = App(name="directory", help="The directory of parties, instances and their public keys.")
 OPERATOR_APPS = (
-    *(status_app, doctor_app, quarantine_app, topics_app, database_app, route_app),
+    *(status_app, quarantine_app, topics_app, database_app, route_app),
     *(policy_app, directory_app, key_app),
 )
 
@@ -64,22 +63,6 @@ def status(*urls: str, options: Options = _OPTIONS) -> int:
                 for reason in each.reasons():
                     output.line(f"{each.name}: {reason}")
         return output.DONE if all(each.ready for each in found) else output.FAILED
-
-
-@doctor_app.default
-def doctor(*, options: Options = _OPTIONS) -> int:
-    """Check files, ports, Java, logins, topics, rights, schemas and documents; exit code 1 if anything is wrong."""
-    with ending(options):
-        from deploy.operator.doctor import examine
-        from deploy.site.open import site
-
-        found = examine(site(options.state))
-        if options.json:
-            output.document({"findings": [each.as_json() for each in found]})
-        else:
-            rows = [(each.what, "well" if each.well else each.code, each.advice) for each in found]
-            output.table(("what", "found", "what to do"), rows)
-        return output.DONE if all(each.well for each in found) else output.FAILED
 
 
 @topics_app.command

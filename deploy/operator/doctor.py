@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from deploy.devstack.databases import answers
-from deploy.devstack.java import find_java
-from deploy.devstack.settings import DevStackSettings
-from deploy.devstack.state import StateDirectory, port_is_free
 from deploy.kafka.provision import load_manifest
 from deploy.operator.database import check_schemas
 from deploy.operator.kafka_login import Login, try_login
 from deploy.operator.topics import as_json, find_difference
+from deploy.site.access import accepts, answers, kafka_access
 from deploy.site.endpoints import ADMIN, KafkaEndpoint
 from deploy.site.findings import Finding, asked
-from deploy.site.installation import Installation, kafka_access
+from deploy.site.installation import Installation
 from deploy.site.open import Site
 from shared.kernel.clock import SystemClock
 from shared.routing.directory_index import DirectoryIndex
@@ -37,12 +33,18 @@ _LOGIN_ADVICE: Final[Mapping[Login, str]] = {
 }
 
 
-def examine(site: Site) -> list[Finding]:
-    """Look at everything; what does not depend on another check is looked at even if that one failed. Blocks."""
+#: Looks at what is around a site.
+Surroundings = Callable[[Site], list[Finding]]
+
+
+def examine(site: Site, stack: Surroundings) -> list[Finding]:
+    """Look at everything; what does not depend on another check is looked at even if that one failed. Blocks.
+
+    `stack` looks around a site that a development stack has written; of others only the addresses are tried.
+    """
     kafka = site.endpoints.kafka
     found = asked("state directory", _state, site.state)
-    found += asked("ports", _ports, site)
-    found += asked("java", _java, kafka)
+    found += stack(site) if site.endpoints.pids else asked("addresses", _addresses, site)
     logins = asked("kafka login", _logins, kafka)
     found += logins
     if all(finding.well for finding in logins if finding.what == f"kafka login {ADMIN}"):
@@ -65,25 +67,13 @@ def _state(state: Path) -> Iterator[Finding]:
             yield Finding(name, "file_exposed", "it holds credentials: mode 0600")
 
 
-def _ports(site: Site) -> Iterator[Finding]:
-    """While the stack runs its ports answer; while it does not they are free, or its next start takes others."""
-    running = StateDirectory(site.state).supervisor_pid() is not None
-    urls = {f"{name} api": url for name, url in site.endpoints.http.items()}
-    for what, url in urls.items():
-        host, port = urlsplit(url).hostname or "", urlsplit(url).port or 0
-        if running and not _accepts(host, port):
-            yield Finding(what, "port_silent", f"nobody listens at port {port}: see the log of this instance")
-        elif not running and not port_is_free(port):
-            yield Finding(what, "port_taken", f"a process outside this stack listens at port {port}")
-        else:
+def _addresses(site: Site) -> Iterator[Finding]:
+    for name, url in site.endpoints.http.items():
+        what, parts = f"{name} api", urlsplit(url)
+        if accepts(parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)):
             yield Finding(what)
-
-
-def _java(kafka: KafkaEndpoint) -> Iterator[Finding]:
-    """Needed only for the embedded Kafka, which is on this machine."""
-    if kafka.bootstrap_servers.startswith("127.0.0.1:"):
-        find_java(DevStackSettings().java_home)
-        yield Finding("java")
+        else:
+            yield Finding(what, "port_silent", "nobody listens at this address: see the log of the instance")
 
 
 def _keys(site: Site, name: str) -> Iterator[Finding]:
@@ -144,11 +134,3 @@ async def _directory_in_force(site: Site, name: str) -> DirectoryIndex:
         return shelf.directories.active(clock.now())
     finally:
         await database.close()
-
-
-def _accepts(host: str, port: int) -> bool:
-    try:
-        with socket.create_connection((host, port), timeout=2.0):
-            return True
-    except OSError:
-        return False

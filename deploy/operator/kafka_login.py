@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import socket
 from enum import StrEnum
 from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 
+from deploy.site.access import accepts
 from deploy.site.endpoints import KafkaEndpoint
 
-CONNECT_S: Final = 2.0
 LOGIN_S: Final = 5.0
 
 
@@ -42,8 +41,4 @@ def try_login(endpoint: KafkaEndpoint, principal: str) -> Login:
 
 def _accepts(server: str) -> bool:
     host, _, port = server.strip().rpartition(":")
-    try:
-        with socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_S):
-            return True
-    except (OSError, ValueError):
-        return False
+    return port.isdecimal() and accepts(host.strip("[]"), int(port))

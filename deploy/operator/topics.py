@@ -6,8 +6,8 @@ from typing import Any
 
 from confluent_kafka.admin import AclBinding  # type: ignore[attr-defined]  # re-exported without saying so
 
-from deploy.devstack.kafka import admin_client
 from deploy.kafka.provision import Difference, apply, difference, load_manifest
+from deploy.site.access import admin_client
 from deploy.site.endpoints import KafkaEndpoint
 
 

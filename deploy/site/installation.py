@@ -20,6 +20,7 @@ from pathlib import Path
 
 from deploy.directory.approval import approve_document, document_body
 from deploy.directory.build import sample_directory
+from deploy.site.access import admin_access
 from deploy.site.endpoints import Endpoints, write_private
 from shared.contracts.directory import Directory, DocumentActivated, PublicKey
 from shared.contracts.policy import Policy
@@ -29,7 +30,6 @@ from shared.kernel.clock import SystemClock
 from shared.runtime.database.migrate import upgrade
 from shared.runtime.database.transactions import Database
 from shared.runtime.http.identity import issue_key
-from shared.runtime.kafka.access import KafkaAccess
 from shared.runtime.kafka.documents import publish_documents
 from shared.vocabulary.routing import PartyStatus
 
@@ -85,19 +85,6 @@ def publish_document(
     activated = _approved(Installation(state), kind, body, active_from=active_from)
     asyncio.run(publish_documents(admin_access(endpoints), [(activated, body)]))
     return activated
-
-
-def admin_access(endpoints: Endpoints) -> KafkaAccess:
-    """Kafka as the operator, who alone may publish documents."""
-    return kafka_access(endpoints, "admin")
-
-
-def kafka_access(endpoints: Endpoints, principal: str) -> KafkaAccess:
-    """Kafka as one principal of the manifest."""
-    kafka = endpoints.kafka
-    if kafka.security_protocol == "PLAINTEXT":
-        return KafkaAccess(kafka.bootstrap_servers)
-    return KafkaAccess(kafka.bootstrap_servers, principal, kafka.passwords[principal])
 
 
 def environment(installation: Installation, endpoints: Endpoints, instance: str) -> dict[str, str]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploy.devstack.settings import DevStackSettings, inherited_environment
 from deploy.site.endpoints import Endpoints, load
 from deploy.site.installation import Installation, environment
+from deploy.site.settings import SiteSettings, inherited_environment
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class Site:
 
 def state_directory(state: Path | None) -> Path:
     """The directory that was named, else that of the development stack."""
-    return (state or DevStackSettings().causeway_dev_state_dir).resolve()
+    return (state or SiteSettings().causeway_dev_state_dir).resolve()
 
 
 def site(state: Path | None) -> Site:
@@ -31,7 +31,7 @@ def site(state: Path | None) -> Site:
 
 def owner_urls(state: Path | None) -> dict[str, str]:
     """The owner's URL of each instance's database: those given in the environment, else those of the endpoints file."""
-    if state is None and (given := DevStackSettings().given_database_urls()):
+    if state is None and (given := SiteSettings().given_database_urls()):
         return given
     return {name: database.owner_url for name, database in site(state).endpoints.databases.items()}
 

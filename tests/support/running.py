@@ -21,11 +21,12 @@ from client.api import CausewayClient
 from deploy.accounting.books import TOPICS
 from deploy.demo.steps import Key
 from deploy.devstack.process import Process
-from deploy.devstack.settings import inherited_environment
 from deploy.devstack.stack import DevStack
 from deploy.devstack.supervisor import answers_ready
+from deploy.site.access import kafka_access
 from deploy.site.endpoints import Endpoints
-from deploy.site.installation import INSTANCES, Installation, environment, install, kafka_access
+from deploy.site.installation import INSTANCES, Installation, environment, install
+from deploy.site.settings import inherited_environment
 from deploy.stack_children import sandbox_children
 from shared.runtime.kafka.reader import LogReader
 from tests.support.stack import embedded_settings

@@ -17,8 +17,9 @@ from aiokafka import AIOKafkaProducer
 
 from deploy.devstack.stack import DevStack
 from deploy.directory.approval import approve_document, document_body
+from deploy.site.access import admin_access
 from deploy.site.endpoints import Endpoints
-from deploy.site.installation import APPROVERS, Installation, admin_access, environment, install
+from deploy.site.installation import APPROVERS, Installation, environment, install
 from services.law_enforcement.app import INSTANCE, App, build
 from services.law_enforcement.settings import LawEnforcementSettings
 from shared.contracts.directory import Directory
