@@ -32,11 +32,18 @@ app = App(name="causeway", help="The road between hotlines, law enforcement and 
 def main() -> None:
     """Run the program: exit code 0 done, 1 refused or failed, 2 wrong usage."""
     try:
-        code = app()
+        code = app(site_last(sys.argv[1:]))
     except CausewayError as error:
         print(f"error: {error}", file=sys.stderr)
         code = 1
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def site_last(words: list[str]) -> list[str]:
+    """`--site FILE` may stand before the verb, as a word about the whole call; it is the verb that takes it."""
+    if words and words[0].startswith("--site="):
+        return [*words[1:], words[0]]
+    return [*words[2:], *words[:2]] if words[:1] == ["--site"] else words
 
 
 def _children(endpoints: Endpoints) -> Sequence[Child]:

@@ -48,7 +48,7 @@ def status(*urls: str, options: Options = _OPTIONS) -> int:
         from deploy.operator.status import FIGURES, ask_instances
         from deploy.site.open import site
 
-        named = {url: url for url in urls} or site(options.state).endpoints.http
+        named = {url: url for url in urls} or site(options).endpoints.http
         found = asyncio.run(ask_instances(named))
         if options.json:
             output.document({"instances": [each.as_json() for each in found]})
@@ -72,7 +72,7 @@ def diff(*, options: Options = _OPTIONS) -> int:
         from deploy.operator.topics import as_json, find_difference
         from deploy.site.open import site
 
-        found = find_difference(site(options.state).endpoints.kafka)
+        found = find_difference(site(options).endpoints.kafka)
         _print_difference(as_json(found), options)
         return output.FAILED if found else output.DONE
 
@@ -84,7 +84,7 @@ def apply_(*, options: Options = _OPTIONS) -> int:
         from deploy.operator.topics import apply_manifest, as_json
         from deploy.site.open import site
 
-        _print_difference(as_json(apply_manifest(site(options.state).endpoints.kafka)), options)
+        _print_difference(as_json(apply_manifest(site(options).endpoints.kafka)), options)
         return output.DONE
 
 
@@ -95,7 +95,7 @@ def migrate(*names: str, options: Options = _OPTIONS) -> int:
         from deploy.operator.database import chosen, migrate_schemas
         from deploy.site.open import owner_urls
 
-        before = migrate_schemas(chosen(owner_urls(options.state), names))
+        before = migrate_schemas(chosen(owner_urls(options), names))
         _print_schemas(before, options, done="migrated")
         return output.DONE
 
@@ -107,7 +107,7 @@ def check_schema(*names: str, options: Options = _OPTIONS) -> int:
         from deploy.operator.database import check_schemas, chosen
         from deploy.site.open import owner_urls
 
-        found = check_schemas(chosen(owner_urls(options.state), names))
+        found = check_schemas(chosen(owner_urls(options), names))
         _print_schemas(found, options, done="BEHIND")
         return output.DONE if all(each.current for each in found) else output.FAILED
 
@@ -145,7 +145,7 @@ def _publish(kind: str, file: Path, at: datetime | None, *, options: Options) ->
         from deploy.operator.documents import publish_file
         from deploy.site.open import site
 
-        activated = publish_file(site(options.state), kind, file.read_bytes(), active_from=zoned(at))
+        activated = publish_file(site(options), kind, file.read_bytes(), active_from=zoned(at))
         if options.json:
             output.document(activated.model_dump(mode="json"))
         else:

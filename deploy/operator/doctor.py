@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import stat
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -25,10 +24,11 @@ from shared.runtime.database.transactions import Database
 from shared.runtime.instance.keys import load_keys
 from shared.runtime.kafka.documents import DocumentFeed, read_approver_keys
 
-_PRIVATE_FILES: Final = ("endpoints.json", "passwords.json", "parties.json")
+_PRIVATE_FILES: Final = ("passwords.json", "parties.json")
 _LOGIN_ADVICE: Final[Mapping[Login, str]] = {
     Login.BROKER_DOWN: "nothing accepts connections there: start the broker, or mend the address",
     Login.BROKER_SILENT: "something listens there and does not answer as Kafka does: address, protocol or load",
+    Login.BROKER_UNTRUSTED: "no TLS there, or its certificate names another host or is of an authority we do not trust",
     Login.PASSWORD_WRONG: "the broker answers and does not know this password: `causeway topics apply` sets it",
 }
 
@@ -43,28 +43,33 @@ def examine(site: Site, stack: Surroundings) -> list[Finding]:
     `stack` looks around a site that a development stack has written; of others only the addresses are tried.
     """
     kafka = site.endpoints.kafka
-    found = asked("state directory", _state, site.state)
+    found = asked("state directory", _state, site)
     found += stack(site) if site.endpoints.pids else asked("addresses", _addresses, site)
     logins = asked("kafka login", _logins, kafka)
     found += logins
     if all(finding.well for finding in logins if finding.what == f"kafka login {ADMIN}"):
         found += asked("topics and access rules", _topics, kafka)
     for name, database in site.endpoints.databases.items():
-        found += asked(f"keys {name}", _keys, site, name)
         found += asked(f"database {name}", _reachable, name, database.service_url)
         found += asked(f"schema {name}", _schema, name, database.owner_url)
-        found += asked(f"documents {name}", _documents, site, name)
+        if _holds_keys(site, name):
+            found += asked(f"keys {name}", _keys, site, name)
+            found += asked(f"documents {name}", _documents, site, name)
     return found
 
 
-def _state(state: Path) -> Iterator[Finding]:
+def _state(site: Site) -> Iterator[Finding]:
+    state = site.state
+    if not state.is_dir():
+        yield Finding("state directory", "state_missing", "the site names a directory of keys and documents: make it")
+        return
     open_to_others = stat.S_IMODE(state.stat().st_mode) & 0o077
     advice = "whoever reads it can act as every party: mode 0700"
     yield Finding("state directory", "state_exposed", advice) if open_to_others else Finding("state directory")
-    for name in _PRIVATE_FILES:
-        path = state / name
+    secrets = [state / name for name in _PRIVATE_FILES]
+    for path in (site.file, *secrets, *site.endpoints.kafka.password_files.values()):
         if path.exists() and stat.S_IMODE(path.stat().st_mode) & 0o077:
-            yield Finding(name, "file_exposed", "it holds credentials: mode 0600")
+            yield Finding(path.name, "file_exposed", "it holds credentials: mode 0600")
 
 
 def _addresses(site: Site) -> Iterator[Finding]:
@@ -76,6 +81,11 @@ def _addresses(site: Site) -> Iterator[Finding]:
             yield Finding(what, "port_silent", "nobody listens at this address: see the log of the instance")
 
 
+def _holds_keys(site: Site, name: str) -> bool:
+    """An instance's private keys need not lie where its operator sits; on a stack they do."""
+    return bool(site.endpoints.pids) or Installation(site.state).keys_dir(name).is_dir()
+
+
 def _keys(site: Site, name: str) -> Iterator[Finding]:
     """`load_keys` refuses a missing key file, and one that others may read."""
     load_keys(Installation(site.state).keys_dir(name))
@@ -83,7 +93,7 @@ def _keys(site: Site, name: str) -> Iterator[Finding]:
 
 
 def _logins(kafka: KafkaEndpoint) -> Iterator[Finding]:
-    for principal in kafka.passwords or (ADMIN,):
+    for principal in kafka.principals or (ADMIN,):
         login = try_login(kafka, principal)
         what = f"kafka login {principal}"
         yield Finding(what) if login is Login.DONE else Finding(what, login.value, _LOGIN_ADVICE[login])
@@ -123,7 +133,7 @@ def _documents(site: Site, name: str) -> Iterator[Finding]:
 
 
 async def _directory_in_force(site: Site, name: str) -> DirectoryIndex:
-    database = Database(site.endpoints.databases[name].service_url, pool_size=1)
+    database = Database(site.endpoints.database(name).service_url, pool_size=1)
     shelf, clock = DocumentShelf(), SystemClock()
     approver_keys = read_approver_keys(Installation(site.state).approver_keys_file)
     access = kafka_access(site.endpoints, name)

@@ -26,7 +26,7 @@ def doctor_app(stack: Surroundings) -> App:
             from deploy.operator.doctor import examine
             from deploy.site.open import site
 
-            found = examine(site(options.state), stack)
+            found = examine(site(options), stack)
             if options.json:
                 output.document({"findings": [each.as_json() for each in found]})
             else:

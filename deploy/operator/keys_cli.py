@@ -29,7 +29,7 @@ async def issue(party: str, /, *, role: Role | None = None, options: Options = _
         from deploy.operator.keys import issue as issued
         from deploy.site.open import site
 
-        found = await issued(site(options.state), party, role=role)
+        found = await issued(site(options), party, role=role)
         if options.json:
             output.document({name: getattr(found, name) for name in ("party", "role", "url", "key", "key_id")})
         else:
@@ -51,7 +51,7 @@ async def revoke(party: str, /, *, keep: str | None = None, options: Options = _
         from deploy.site.open import site
         from shared.kernel.clock import SystemClock
 
-        found = await revoked(site(options.state), party, keep=keep, at=SystemClock().now())
+        found = await revoked(site(options), party, keep=keep, at=SystemClock().now())
         if options.json:
             output.document({"revoked": found})
         else:
@@ -80,7 +80,7 @@ def make(
         from shared.kernel.clock import SystemClock
 
         at = zoned(valid_from) or SystemClock().now()
-        path, public = make_instance_key(site(options.state), instance, use, valid_from=at)
+        path, public = make_instance_key(site(options), instance, use, valid_from=at)
         output.document({"file": path, "entry": public.model_dump(mode="json", exclude_none=True)})
         return output.DONE
 
@@ -92,7 +92,7 @@ def sample(party: str, /, *, options: Options = _OPTIONS) -> int:
         from deploy.operator.keys import sample_key
         from deploy.site.open import site
 
-        url, key = sample_key(site(options.state), party)
+        url, key = sample_key(site(options), party)
         if options.json:
             output.document({"url": url, "key": key})
         else:

@@ -31,7 +31,7 @@ async def list_(name: str, /, *, reason: str | None = None, limit: int = 100, op
         from deploy.operator.quarantine import as_json, quarantine_of
         from deploy.site.open import instance_settings
 
-        async with quarantine_of(name, instance_settings(name, options.state)) as quarantine:
+        async with quarantine_of(name, instance_settings(name, options)) as quarantine:
             found = [as_json(each) for each in await quarantine.page(reason=reason, limit=limit)]
         if options.json:
             output.document({"records": found})
@@ -55,7 +55,7 @@ async def show(name: str, coordinates: str, /, *, options: Options = _OPTIONS) -
         from deploy.site.open import instance_settings
 
         place = Place.read(coordinates)
-        async with quarantine_of(name, instance_settings(name, options.state)) as quarantine:
+        async with quarantine_of(name, instance_settings(name, options)) as quarantine:
             found = as_json(await find(quarantine, place))
         if options.json:
             output.document(found)
@@ -92,7 +92,7 @@ async def replay_parked(
         if every == (coordinates is not None):
             raise Refused("replay_what", "either the coordinates of one record or --all", status=400)
         one = None if coordinates is None else Place.read(coordinates)
-        async with quarantine_of(name, instance_settings(name, options.state)) as quarantine:
+        async with quarantine_of(name, instance_settings(name, options)) as quarantine:
             if one is not None:
                 outcomes = {one: (await quarantine.replay(*one)).value}
             else:

@@ -77,7 +77,7 @@ def dry_run(
         from deploy.site.open import state_directory
         from shared.kernel.clock import SystemClock
 
-        router = Router(state_directory(options.state))
+        router = Router(state_directory(options))
         found = comparison_json(router.dry_run(policy.read_bytes(), file, now=SystemClock().now(), origin=origin))
         if options.json:
             output.document(found)
@@ -98,7 +98,7 @@ def _routed(file: Path, options: Options, *, origin: str | None, at: datetime | 
     from deploy.site.open import state_directory
     from shared.kernel.clock import SystemClock
 
-    return list(Router(state_directory(options.state)).explain(file, now=SystemClock().now(), at=at, origin=origin))
+    return list(Router(state_directory(options)).explain(file, now=SystemClock().now(), at=at, origin=origin))
 
 
 def _explained(found: Sequence[Routed], options: Options) -> int:

@@ -23,9 +23,10 @@ _Result = TypeVar("_Result")
 def kafka_access(endpoints: Endpoints, principal: str) -> KafkaAccess:
     """Kafka as one principal of the manifest."""
     kafka = endpoints.kafka
-    if kafka.security_protocol == "PLAINTEXT":
+    if kafka.open:
         return KafkaAccess(kafka.bootstrap_servers)
-    return KafkaAccess(kafka.bootstrap_servers, principal, kafka.passwords[principal])
+    username, password = kafka.username(principal), kafka.password(principal)
+    return KafkaAccess(kafka.bootstrap_servers, username, password, tls=kafka.tls, ca_file=kafka.ca_file)
 
 
 def admin_access(endpoints: Endpoints) -> KafkaAccess:

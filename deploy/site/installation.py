@@ -17,6 +17,7 @@ from base64 import b64encode
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from deploy.directory.approval import approve_document, document_body
 from deploy.directory.build import sample_directory
@@ -69,7 +70,7 @@ def install(state: Path, endpoints: Endpoints, *, policy: bytes | None = None) -
     installation = Installation(state)
     _make_keys(installation)
     for instance in INSTANCES:
-        upgrade(instance, endpoints.databases[instance].owner_url)
+        upgrade(instance, endpoints.database(instance).owner_url)
     if not installation.parties_file.exists():
         asyncio.run(_publish(installation, endpoints, policy or POLICY.read_bytes()))
         asyncio.run(_issue_api_keys(installation, endpoints))
@@ -92,15 +93,24 @@ def environment(installation: Installation, endpoints: Endpoints, instance: str)
     prefix = f"CAUSEWAY_{instance.upper()}_"
     kafka = endpoints.kafka
     values = {
-        "DATABASE_URL": endpoints.databases[instance].service_url,
+        "DATABASE_URL": endpoints.database(instance).service_url,
         "KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
         "APPROVER_KEYS_FILE": str(installation.approver_keys_file),
         "KEYS_DIR": str(installation.keys_dir(instance)),
-        "HTTP_PORT": endpoints.http[instance].rpartition(":")[2],
+        "HTTP_PORT": str(_port(endpoints.address(instance))),
     }
-    if kafka.security_protocol != "PLAINTEXT":
-        values |= {"KAFKA_USERNAME": instance, "KAFKA_PASSWORD": kafka.passwords[instance]}
+    if not kafka.open:
+        values |= {"KAFKA_USERNAME": kafka.username(instance), "KAFKA_PASSWORD": kafka.password(instance)}
+    if kafka.tls:
+        values["KAFKA_TLS"] = "true"
+    if kafka.ca_file is not None:
+        values["KAFKA_CA_FILE"] = str(kafka.ca_file)
     return {prefix + name: value for name, value in values.items()}
+
+
+def _port(url: str) -> int:
+    parts = urlsplit(url)
+    return parts.port or (443 if parts.scheme == "https" else 80)
 
 
 def _make_keys(installation: Installation) -> None:
@@ -167,8 +177,8 @@ async def _issue_api_keys(installation: Installation, endpoints: Endpoints) -> N
             if party.instance == instance and party.status is PartyStatus.SANDBOX:
                 text, hashed = issue_key(live=False)
                 rows.append((hashed, party.id, Role.AUDITOR if instance == "audit" else Role.MACHINE))
-                issued.append({"party": party.id, "kind": party.kind, "url": endpoints.http[instance], "key": text})
-        database = Database(endpoints.databases[instance].service_url, pool_size=1)
+                issued.append({"party": party.id, "kind": party.kind, "url": endpoints.address(instance), "key": text})
+        database = Database(endpoints.database(instance).service_url, pool_size=1)
         async with database.transaction() as session:
             await session.driver.execute(_INSERT_KEYS, *(list(column) for column in zip(*rows, strict=True)))
         await database.close()

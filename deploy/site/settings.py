@@ -18,14 +18,16 @@ PROJECT_ROOT = Path(__file__).resolve().parents[2]
 class SiteSettings(BaseSettings):
     """Frozen; each field is the environment variable of the same name in capitals.
 
-    An instance's database URL that is given here wins over that of the endpoints file.
+    `causeway_site` is a site file; without it, the site is that of the stack in `causeway_dev_state_dir`. An instance's
+    database URL that is given here wins over that of a stack.
     """
 
     model_config = SettingsConfigDict(frozen=True, env_ignore_empty=True, extra="forbid", hide_input_in_errors=True)
 
     #: Keys that begin so are ours: none may be there that no field has.
-    prefixes: ClassVar[tuple[str, ...]] = ()
+    prefixes: ClassVar[tuple[str, ...]] = ("CAUSEWAY_SITE",)
 
+    causeway_site: Path | None = None
     causeway_dev_state_dir: Path = PROJECT_ROOT / ".state" / "dev"
     causeway_hotline_database_url: str | None = Field(default=None, repr=False)
     causeway_law_enforcement_database_url: str | None = Field(default=None, repr=False)
