@@ -1,4 +1,4 @@
-"""The certificates of the controller listener: made anew at each start, kept nowhere else."""
+"""The certificates of Kafka's listeners: made anew by each stack, kept nowhere else."""
 
 from __future__ import annotations
 

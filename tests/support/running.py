@@ -180,9 +180,11 @@ class Exchange:
 
 
 @contextmanager
-def running_exchange(state: Path, *, settings: Mapping[str, str] | None = None) -> Iterator[Exchange]:
+def running_exchange(
+    state: Path, *, settings: Mapping[str, str] | None = None, secure: bool = False
+) -> Iterator[Exchange]:
     """Start everything in an empty directory, wait until all four instances are ready, and stop it all at the end."""
-    with DevStack(state, embedded_settings(), say=lambda _: None) as stack:
+    with DevStack(state, embedded_settings(causeway_dev_secure=secure), say=lambda _: None) as stack:
         exchange = Exchange(stack, settings=settings)
         try:
             for instance in INSTANCES:
