@@ -6,11 +6,11 @@ import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Self, TypeVar
 from uuid import UUID
 
 import httpx
-from pydantic import ValidationError
+from pydantic import JsonValue, ValidationError
 
 from client import views
 from client.problem import ApiProblem
@@ -35,7 +35,7 @@ _PURPOSE = re.compile(r"[A-Za-z0-9][A-Za-z0-9 -]{6,62}[A-Za-z0-9]")
 _IDEMPOTENCY_KEY = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 ViewT = TypeVar("ViewT", bound=views.View)
-Submission = ReferralSubmission | Mapping[str, Any]
+Submission = ReferralSubmission | Mapping[str, JsonValue]
 
 
 class CausewayClient:
@@ -199,7 +199,7 @@ class CausewayClient:
 
     # -- how ------------------------------------------------------------------------------------------------
 
-    async def _act(self, path: str, body: Any, key: str | None, *, view: type[ViewT]) -> ViewT:
+    async def _act(self, path: str, body: Mapping[str, object], key: str | None, *, view: type[ViewT]) -> ViewT:
         return _read_as(view, await self._transport.call("POST", path, body=body, key=_key(key)))
 
     async def _read(self, path: str, view: type[ViewT]) -> ViewT:
@@ -218,7 +218,7 @@ class CausewayClient:
                 return
 
 
-def _json(referral: Submission) -> Any:
+def _json(referral: Submission) -> Mapping[str, JsonValue]:
     return referral.model_dump(mode="json") if isinstance(referral, ReferralSubmission) else referral
 
 
@@ -230,7 +230,7 @@ def _key(given: str | None) -> str:
     return given
 
 
-def _read_as(view: type[ViewT], answer: Any) -> ViewT:
+def _read_as(view: type[ViewT], answer: JsonValue) -> ViewT:
     try:
         return view.model_validate(answer)
     except ValidationError:
@@ -240,9 +240,12 @@ def _read_as(view: type[ViewT], answer: Any) -> ViewT:
 IndexedT = TypeVar("IndexedT", views.BatchResult, views.CheckResult)
 
 
-def _one_per_item(answer: Any, view: type[IndexedT], count: int) -> tuple[IndexedT, ...]:
+def _one_per_item(answer: Mapping[str, JsonValue], view: type[IndexedT], count: int) -> tuple[IndexedT, ...]:
     """The results in the order of the items. Raises `ApiProblem` unless there is exactly one for each."""
-    results = sorted((_read_as(view, result) for result in answer.get("results", ())), key=lambda result: result.index)
+    listed = answer.get("results")
+    if not isinstance(listed, list):
+        raise ApiProblem("unexpected_answer", status=200)
+    results = sorted((_read_as(view, result) for result in listed), key=lambda result: result.index)
     if [result.index for result in results] != [*range(count)]:
         raise ApiProblem("unexpected_answer", status=200)
     return tuple(results)

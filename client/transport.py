@@ -7,9 +7,9 @@ import hashlib
 import json
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
 
 import httpx
+from pydantic import JsonValue
 
 from client.problem import ApiProblem
 from shared.kernel.errors import Refused, Unavailable
@@ -56,11 +56,11 @@ class Transport:
         method: str,
         path: str,
         *,
-        body: Any = None,
+        body: Mapping[str, object] | None = None,
         query: Mapping[str, str] | None = None,
         key: str | None = None,
         headers: Mapping[str, str] | None = None,
-    ) -> Any:
+    ) -> dict[str, JsonValue]:
         """The JSON of a 2xx answer. Raises `ApiProblem`, or `Unavailable` when nothing answered in all attempts."""
         sent = {"Authorization": self._authorization, "Accept": "application/json", **(headers or {})}
         content: bytes | None = None
@@ -106,7 +106,7 @@ def _checked(base_url: str) -> httpx.URL:
     raise Refused("url_malformed", "a base address is http(s)://host[:port]", status=400)
 
 
-def _answer(response: httpx.Response) -> Any:
+def _answer(response: httpx.Response) -> dict[str, JsonValue]:
     body = _json(response)
     if not response.is_success:
         raise ApiProblem.from_body(response.status_code, body)
@@ -115,11 +115,12 @@ def _answer(response: httpx.Response) -> Any:
     return body
 
 
-def _json(response: httpx.Response) -> Any:
+def _json(response: httpx.Response) -> JsonValue:
     try:
-        return response.json()
+        body: JsonValue = response.json()
     except ValueError:
         return None
+    return body
 
 
 def _delay_s(response: httpx.Response | None, attempt: int, jitter_seed: str) -> float:
