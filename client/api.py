@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
+from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 from uuid import UUID
@@ -44,12 +45,21 @@ class CausewayClient:
     Every act is sent under an idempotency key, made per call unless `key` is given, and repeated under that
     key when the service is busy or the connection breaks. Raises `ApiProblem` for a refusal and `Unavailable`
     when nothing answered: then the act may or may not have happened, and the same key tells which.
+
+    `base_url` is https, or http to this very machine; anything else is refused, and no redirect is followed. `ca_file`
+    (PEM) names the authorities that are trusted instead of the public ones. `http` brings its own trust.
     """
 
     def __init__(
-        self, base_url: str, api_key: str, *, http: httpx.AsyncClient | None = None, attempts_max: int = 6
+        self,
+        base_url: str,
+        api_key: str,
+        *,
+        http: httpx.AsyncClient | None = None,
+        ca_file: Path | None = None,
+        attempts_max: int = 6,
     ) -> None:
-        self._transport = Transport(base_url, api_key, http=http, attempts_max=attempts_max)
+        self._transport = Transport(base_url, api_key, http=http, ca_file=ca_file, attempts_max=attempts_max)
 
     async def __aenter__(self) -> Self:
         return self

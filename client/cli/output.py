@@ -88,7 +88,7 @@ async def service(options: Options) -> AsyncIterator[CausewayClient]:
         found = access(options)
         from client.api import CausewayClient
 
-        async with CausewayClient(found.url, found.key) as client:
+        async with CausewayClient(found.url, found.key, ca_file=found.ca_file) as client:
             yield client
 
 
