@@ -33,6 +33,7 @@ async def served(split: SplitExchange) -> SplitExchange:
     return split
 
 
+@pytest.mark.timing
 async def test_a_party_over_its_budget_is_told_to_wait_and_the_others_are_served(
     served: SplitExchange, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -47,6 +48,7 @@ async def test_a_party_over_its_budget_is_told_to_wait_and_the_others_are_served
     assert excess.memory_after_kib - excess.memory_before_kib < GROWTH_KIB_MAX
 
 
+@pytest.mark.timing
 async def test_intake_answers_beside_a_hundred_connections_that_never_finish_and_ends_them(
     served: SplitExchange,
 ) -> None:

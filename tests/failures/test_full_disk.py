@@ -9,6 +9,7 @@ import pytest
 from tests.failures import full_disk
 
 
+@pytest.mark.timing
 async def test_a_full_disk_is_told_as_503_leaves_no_half_and_is_recovered_from(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

@@ -53,6 +53,7 @@ async def test_killing_each_process_and_the_broker_twice_loses_nothing_and_does_
     assert verdict.faults() == {}
 
 
+@pytest.mark.timing
 async def test_without_the_constraints_of_the_inbox_messages_are_applied_twice(split: SplitExchange) -> None:
     for service in SERVICES:
         connection: asyncpg.Connection = await split.admin(service)

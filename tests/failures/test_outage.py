@@ -30,6 +30,7 @@ def split_with_a_forgetful_relay(tmp_path: Path) -> Iterator[SplitExchange]:
         yield exchange
 
 
+@pytest.mark.timing
 async def test_without_a_broker_every_referral_is_accepted_at_once_and_delivered_later(
     split: SplitExchange, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -82,6 +83,7 @@ async def reasons(split: SplitExchange, instance: str) -> dict[str, str]:
     return {check["name"]: check["reason"] for check in answer.json()["checks"] if check["reason"]}
 
 
+@pytest.mark.timing
 async def test_a_relay_that_forgets_before_the_broker_has_answered_loses_what_it_held(
     split_with_a_forgetful_relay: SplitExchange,
 ) -> None:
@@ -92,6 +94,7 @@ async def test_a_relay_that_forgets_before_the_broker_has_answered_loses_what_it
     assert any("without a message" in each.what for each in outage.verdict.accounting.differences)
 
 
+@pytest.mark.timing
 async def test_the_loss_of_the_brokers_disk_loses_no_message_and_audit_names_what_it_never_saw(
     split: SplitExchange, capsys: pytest.CaptureFixture[str]
 ) -> None:

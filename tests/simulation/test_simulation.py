@@ -66,6 +66,7 @@ def test_the_history_does_not_depend_on_the_process() -> None:
         assert there.stdout.split() == here
 
 
+@pytest.mark.timing
 def test_virtual_time_takes_no_time_and_keeps_the_order() -> None:
     loop = VirtualLoop()
     woken: list[str] = []

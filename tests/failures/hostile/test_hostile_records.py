@@ -245,6 +245,7 @@ async def told(target: Target, message_id: UUID) -> bool:
     return message_id in await target.receipts()
 
 
+@pytest.mark.timing
 async def test_a_record_whose_document_is_not_there_yet_waits_and_holds_back_only_its_subject(
     aftermath: Aftermath,
 ) -> None:
@@ -301,6 +302,7 @@ async def test_a_record_that_nobody_kept_is_read_from_kafka_again(aftermath: Aft
     assert (await target.quarantine())[offset]["reason"] == "accept_defect"
 
 
+@pytest.mark.timing
 async def test_a_record_that_is_still_wrong_is_parked_again_and_nothing_more_happens(aftermath: Aftermath) -> None:
     target = aftermath.target
     facts = len(await target.held(TOPICS["audit"]))
@@ -329,6 +331,7 @@ async def at_rest(target: Target, parked: int) -> bool:
     return [tuple(row) for row in await target.rows(AT_REST)] == [(parked, 0)]
 
 
+@pytest.mark.timing
 async def test_a_flood_of_hostile_records_grows_no_memory(aftermath: Aftermath) -> None:
     target = aftermath.target
 
