@@ -9,7 +9,7 @@ import asyncio
 import gc
 import json
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
@@ -35,6 +35,8 @@ from tests.failures.hostile.test_header_names import RawName, batch_of
 from tests.shared.exchange.wrong_records import WRONG
 from tests.support.builders import POLICE, draft
 from tests.support.exchange_world import TOPICS, World
+
+Property = Callable[[str, object], None]
 
 #: Rows that a record in this topic cannot show: it is in the right topic, it is not yet late, it would wait for long.
 ELSEWHERE = {"topic_wrong", "decision_time_off", "document_unknown"}
@@ -159,9 +161,11 @@ def repeated(records: list[tuple[str, Record]]) -> int:
     return sum(code in ("message_replayed", "message_id_reused") for code, _ in records) - 1
 
 
-def test_the_records_lay_in_one_consumed_batch(aftermath: Aftermath) -> None:
+def test_the_records_lay_in_one_consumed_batch(aftermath: Aftermath, record_property: Property) -> None:
     assert len(aftermath.target.batches[0]) == len(aftermath.written)
     assert [record.offset for record in aftermath.target.batches[0]] == list(aftermath.written)
+    hostile_ones = sum(code is not None for code, _ in aftermath.written.values())
+    record_property("figure", f"{hostile_ones} hostile ones among {len(aftermath.written)} records of one batch")
 
 
 def test_every_row_of_the_table_was_tried(aftermath: Aftermath) -> None:

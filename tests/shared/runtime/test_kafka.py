@@ -167,6 +167,7 @@ async def test_after_an_outage_the_same_writer_appends_again_and_first_occurrenc
 async def test_a_writer_can_be_closed_while_the_broker_does_not_answer(
     stack: DevStack, access: KafkaAccess, topic: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("shared.runtime.kafka.access.REQUEST_TIMEOUT_MS", 2_000)
     writer = KafkaLogWriter(access, instance="industry")
     rows = stamped([draft(topic, subject="one")])
     await writer.append(rows)
@@ -174,7 +175,7 @@ async def test_a_writer_can_be_closed_while_the_broker_does_not_answer(
     assert broker is not None
     await asyncio.to_thread(freeze, broker)
     try:
-        # Nothing comes from now on, however long one waits: only here may the time-outs be short.
+        # Nothing comes from now on, however long one waits: these may be short.
         monkeypatch.setattr("shared.runtime.kafka.writer.BATCH_TIMEOUT_S", 0.5)
         monkeypatch.setattr("shared.runtime.kafka.writer.CLOSE_TIMEOUT_S", 0.5)
         with pytest.raises(Unavailable):
