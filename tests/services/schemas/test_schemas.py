@@ -10,7 +10,7 @@ from pathlib import Path
 
 import asyncpg
 import pytest
-from deploy.installation import INSTANCES
+from deploy.site.installation import INSTANCES
 
 from deploy.devstack.databases import prepare_databases
 from deploy.devstack.stack import DevStack
