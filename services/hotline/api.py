@@ -75,7 +75,7 @@ def offers_router(
     def acting(identity: Identity, session: Session) -> Acting:
         return Acting(identity.party, identity.role, PostgresOffers(session.driver, kek), directory(), clock.now())
 
-    @router.get("", openapi_extra=shows(OfferPage))
+    @router.get("", **shows(OfferPage))
     async def page(
         identity: Identity = who, state: OfferState | None = None, cursor: Cursor = None, limit: Limit = 50
     ) -> Response:
@@ -87,14 +87,14 @@ def offers_router(
             )
         return JSONResponse(found)
 
-    @router.get("/{referral_id}", openapi_extra=shows(OpenedOffer))
+    @router.get("/{referral_id}", **shows(OpenedOffer))
     async def show(referral_id: UUID, identity: Identity = who) -> Response:
         """One offer with its opened record."""
         async with database.transaction(RowScope([identity.party], identity.role, "read")) as session:
             found = await use_cases.show_offer(referral_id, acting(identity, session))
         return JSONResponse(found)
 
-    @router.post("/{referral_id}:acknowledge-withdrawal", status_code=202, openapi_extra=does(OfferMoved))
+    @router.post("/{referral_id}:acknowledge-withdrawal", **does(OfferMoved))
     async def acknowledge(referral_id: UUID, request: Request, identity: Identity = who) -> Response:
         """Say to the origin that this hotline has stopped acting on the referral."""
 

@@ -147,7 +147,7 @@ def notices_router(
 def _add_looking(
     router: APIRouter, database: Database, who: Any, *, acting: Callable[[Identity, Session], Acting]
 ) -> None:
-    @router.get("", openapi_extra=shows(NoticePage))
+    @router.get("", **shows(NoticePage))
     async def page(
         identity: Identity = who, state: NoticeState | None = None, cursor: Cursor = None, limit: Limit = 50
     ) -> Response:
@@ -159,7 +159,7 @@ def _add_looking(
             )
             return JSONResponse(found)
 
-    @router.get("/{notice_id}", openapi_extra=shows(OpenedNotice))
+    @router.get("/{notice_id}", **shows(OpenedNotice))
     async def show(notice_id: UUID, identity: Identity = who) -> Response:
         """One notice with its opened record."""
         async with database.transaction(RowScope([identity.party], identity.role, "read")) as session:
@@ -167,35 +167,35 @@ def _add_looking(
 
 
 def _add_answering(router: APIRouter, who: Any, moved: Moved) -> None:
-    @router.post("/{notice_id}:acknowledge", status_code=202, openapi_extra=does(NoticeMoved))
+    @router.post("/{notice_id}:acknowledge", **does(NoticeMoved))
     async def acknowledge(notice_id: UUID, request: Request, identity: Identity = who) -> Response:
         """Say that the organisation has the notice in hand."""
         return await moved(
             request, identity, NoticeAct.ACKNOWLEDGE, notice_id=notice_id, move=use_cases.acknowledge_notice
         )
 
-    @router.post("/{notice_id}:action", status_code=202, openapi_extra=does(NoticeMoved, takes=[NoticeActionReport]))
+    @router.post("/{notice_id}:action", **does(NoticeMoved, takes=[NoticeActionReport]))
     async def action(notice_id: UUID, request: Request, identity: Identity = who) -> Response:
         """Report what was done, and when it took effect."""
         wanted = read_model(NoticeActionReport, await read_json(request))
         move = partial(use_cases.action_notice, actions=wanted.actions, effective_at=wanted.effective_at)
         return await moved(request, identity, NoticeAct.ACTION, notice_id=notice_id, move=move)
 
-    @router.post("/{notice_id}:reject", status_code=202, openapi_extra=does(NoticeMoved, takes=[NoticeRefusal]))
+    @router.post("/{notice_id}:reject", **does(NoticeMoved, takes=[NoticeRefusal]))
     async def reject(notice_id: UUID, request: Request, identity: Identity = who) -> Response:
         """Reject the notice, with the reason."""
         wanted = read_model(NoticeRefusal, await read_json(request))
         move = partial(use_cases.reject_notice, reason=wanted.reason)
         return await moved(request, identity, NoticeAct.REJECT, notice_id=notice_id, move=move)
 
-    @router.post("/{notice_id}:not-ours", status_code=202, openapi_extra=does(NoticeMoved, takes=[NoticeDisowning]))
+    @router.post("/{notice_id}:not-ours", **does(NoticeMoved, takes=[NoticeDisowning]))
     async def not_ours(notice_id: UUID, request: Request, identity: Identity = who) -> Response:
         """Say that this provider does not host the items."""
         wanted = read_model(NoticeDisowning, await read_json(request))
         move = partial(use_cases.disown_notice, suggested=wanted.suggested)
         return await moved(request, identity, NoticeAct.DISOWN, notice_id=notice_id, move=move)
 
-    @router.post("/{notice_id}:acknowledge-withdrawal", status_code=202, openapi_extra=does(NoticeMoved))
+    @router.post("/{notice_id}:acknowledge-withdrawal", **does(NoticeMoved))
     async def acknowledge_withdrawal(notice_id: UUID, request: Request, identity: Identity = who) -> Response:
         """Say to the notifier that this provider has stopped acting on the notice."""
         move = use_cases.acknowledge_withdrawal

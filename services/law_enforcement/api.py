@@ -155,7 +155,7 @@ def cases_router(
 def _add_looking(
     router: APIRouter, database: Database, who: Any, *, acting: Callable[[Identity, Session], Acting]
 ) -> None:
-    @router.get("/inbox", tags=["inbox"], openapi_extra=shows(CasePage))
+    @router.get("/inbox", tags=["inbox"], **shows(CasePage))
     async def page(
         identity: Identity = who, state: CaseState | None = None, cursor: Cursor = None, limit: Limit = 50
     ) -> Response:
@@ -165,7 +165,7 @@ def _add_looking(
             found = await use_cases.list_cases(role=identity.role, cases=cases, state=state, cursor=cursor, limit=limit)
             return JSONResponse(found)
 
-    @router.get("/inbox/{referral_id}", tags=["inbox"], openapi_extra=shows(OpenedCase))
+    @router.get("/inbox/{referral_id}", tags=["inbox"], **shows(OpenedCase))
     async def show(referral_id: UUID, identity: Identity = who) -> Response:
         """One referral with its opened record."""
         async with database.transaction(RowScope([identity.party], identity.role, "read")) as session:
@@ -175,9 +175,8 @@ def _add_looking(
 def _add_answering(router: APIRouter, who: Any, moved: Moved) -> None:
     @router.post(
         "/cases/{referral_id}:accept",
-        status_code=202,
         tags=["cases"],
-        openapi_extra=does(CaseMoved, takes=[Acceptance]),
+        **does(CaseMoved, takes=[Acceptance]),
     )
     async def accept(referral_id: UUID, request: Request, identity: Identity = who) -> Response:
         """Take the referral up as a case."""
@@ -187,9 +186,8 @@ def _add_answering(router: APIRouter, who: Any, moved: Moved) -> None:
 
     @router.post(
         "/cases/{referral_id}:decline",
-        status_code=202,
         tags=["cases"],
-        openapi_extra=does(CaseMoved, takes=[Declination]),
+        **does(CaseMoved, takes=[Declination]),
     )
     async def decline(referral_id: UUID, request: Request, identity: Identity = who) -> Response:
         """Decline the referral, with the reason."""
@@ -199,9 +197,8 @@ def _add_answering(router: APIRouter, who: Any, moved: Moved) -> None:
 
     @router.post(
         "/cases/{referral_id}:outcome",
-        status_code=202,
         tags=["cases"],
-        openapi_extra=does(CaseMoved, takes=[OutcomeReport]),
+        **does(CaseMoved, takes=[OutcomeReport]),
     )
     async def outcome(referral_id: UUID, request: Request, identity: Identity = who) -> Response:
         """Say what has come of the case so far; a conviction or a closing ends it."""
@@ -219,9 +216,8 @@ def _add_answering(router: APIRouter, who: Any, moved: Moved) -> None:
 def _add_acknowledging(router: APIRouter, who: Any, moved: Moved) -> None:
     @router.post(
         "/inbox/{referral_id}:acknowledge-withdrawal",
-        status_code=202,
         tags=["inbox"],
-        openapi_extra=does(CaseMoved),
+        **does(CaseMoved),
     )
     async def acknowledge(referral_id: UUID, request: Request, identity: Identity = who) -> Response:
         """Say to the origin that this agency has stopped acting on the referral."""
