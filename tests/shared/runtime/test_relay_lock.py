@@ -18,6 +18,8 @@ from shared.runtime.instance.machinery import Machinery
 from shared.runtime.kafka.access import KafkaAccess
 from tests.shared.runtime.builders import KEY
 
+pytestmark = pytest.mark.timing
+
 _HOLDERS = "SELECT pid FROM pg_locks JOIN pg_database AS d ON d.oid = database WHERE locktype = 'advisory' AND granted"
 _HERE = " AND datname = current_database()"
 
@@ -34,7 +36,7 @@ def instance(database: Database) -> Machinery:
 
 async def publishes(here: Machinery) -> bool:
     """Whether it is the one: neither waits for the lock, nor has yet to begin."""
-    return (await here.probe_relay()).reason not in ("standing_by", "elsewhere")
+    return (await here.readiness.probe_relay()).reason not in ("standing_by", "elsewhere")
 
 
 async def until_publishes(here: Machinery) -> None:
