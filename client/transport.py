@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 from pydantic import JsonValue
 
-from client.address import service_address, is_this_machine, trust_in
+from client.address import is_this_machine, service_address, trust_in
 from client.problem import ApiProblem
 from shared.kernel.errors import Refused, Unavailable
 from shared.kernel.ids import uuid7

@@ -1,0 +1,75 @@
+"""The receiving half of the hotlines' service around a real database: hand it messages, let parties act."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+from types import SimpleNamespace
+from typing import Any
+from uuid import UUID
+
+from services.hotline.bus import hotline_door
+from services.hotline.domain import HOTLINE as RECIPIENT
+from services.hotline.store import PostgresOffers
+from shared.envelope.datakeys import KeyEncryptionKey
+from shared.exchange.acts import Subject
+from shared.exchange.message import Received
+from shared.exchange.states import row
+from shared.kernel.authority import Role
+from shared.kernel.clock import ManualClock
+from shared.party.recipient.ports import Acting
+from shared.party.recipient.use_cases import act
+from shared.runtime.database.transactions import Database, RowScope
+from tests.services.deliveries import AT, HOTLINE, OTHER_HOTLINE, directory
+from tests.services.doors import as_told
+from tests.services.industry.provider import DecidedAgain
+
+KEK = KeyEncryptionKey(bytes(range(32)))
+_SENT = "SELECT type, sender, recipient, exercise, body FROM outbox WHERE subject = $1 ORDER BY id"
+
+
+class Hotlines:
+    """Both sample hotlines, served by one instance; offers come from the one to the other."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.directory = directory()
+        again: Any = DecidedAgain()
+        self.door = hotline_door(kek=KEK, again=again, clock=ManualClock(AT))
+        self.act_on = partial(act, RECIPIENT)
+
+    async def receive(self, *messages: Received) -> list[str | None]:
+        """Apply one batch; the code each message was refused with, None where it was applied."""
+        async with self.database.transaction(RowScope((HOTLINE, OTHER_HOTLINE), Role.SERVICE, "apply")) as session:
+            unit: Any = SimpleNamespace(connection=session)
+            refusals = await self.door.apply(unit, messages)
+        return [refusals.get(message.message_id) for message in messages]
+
+    @asynccontextmanager
+    async def offers(
+        self, action: str, *, party: str = OTHER_HOTLINE, role: Role = Role.ANALYST
+    ) -> AsyncIterator[Acting]:
+        """The offers as `party` sees them while it does `action`."""
+        async with self.database.transaction(RowScope([party], role, action)) as session:
+            yield Acting(party, role, PostgresOffers(session.driver, KEK), self.directory, AT)
+
+    async def acknowledge(self, referral_id: UUID, *, party: str = OTHER_HOTLINE, role: Role = Role.ANALYST) -> str:
+        """Acknowledge a withdrawal as the HTTP door does it."""
+        name = "acknowledge_withdrawal"
+        async with self.offers(name, party=party, role=role) as acting:
+            return await self.act_on(row(Subject.OFFER, name), referral_id, said=None, acting=acting)
+
+    async def show(self, referral_id: UUID, *, party: str = OTHER_HOTLINE) -> dict[str, Any]:
+        async with self.offers("read", party=party) as acting:
+            return as_told(await acting.items.show(referral_id))
+
+    async def sent(self, referral_id: UUID) -> list[tuple[str, str, str, bool, dict[str, Any]]]:
+        """(type, sender, recipient, exercise, clear part) of what waits in the outbox."""
+        async with self.database.transaction() as session:
+            rows = await session.driver.fetch(_SENT, str(referral_id))
+        return [
+            (each["type"], each["sender"], each["recipient"], each["exercise"], json.loads(each["body"])["clear"])
+            for each in rows
+        ]

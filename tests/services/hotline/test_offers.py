@@ -1,0 +1,185 @@
+"""What a hotline does with the referrals that others offer to it: each guard of its receiving half, over PostgreSQL."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import httpx
+import pytest
+
+from deploy.site.endpoints import DatabaseEndpoint
+from services.hotline.api import offers_router
+from services.hotline.domain import HOTLINE as RECIPIENT
+from shared.exchange.message import Received
+from shared.kernel.authority import Role
+from shared.kernel.errors import Refused
+from shared.kernel.ids import uuid7
+from shared.party.recipient import store
+from shared.party.recipient.ports import Page
+from shared.party.recipient.use_cases import list_items, show_item
+from shared.runtime.database.transactions import Database
+from tests.services.databases import stored_text, unencrypted
+from tests.services.deliveries import AGENCY, HOTLINE, LOCATION, OTHER_HOTLINE, issued, offered, withdrawn
+from tests.services.doors import as_told, asking, door, serving
+from tests.services.hotline.hotlines import KEK, Hotlines
+
+
+@pytest.fixture(scope="session")
+def hotlines(database: Database) -> Hotlines:
+    return Hotlines(database)
+
+
+def an_offer(referral_id: UUID, *, sender: str | None = None) -> Received:
+    return offered(referral_id, to=OTHER_HOTLINE, purpose="assessment", sender=sender)
+
+
+async def test_an_offered_referral_is_shown_with_its_opened_record(hotlines: Hotlines) -> None:
+    referral_id = uuid7()
+    assert await hotlines.receive(an_offer(referral_id)) == [None]
+    shown = await hotlines.show(referral_id)
+    assert (shown["state"], shown["origin"], shown["purpose"]) == ("offered", HOTLINE, "assessment")
+    assert shown["record"]["items"][0]["locator"]["value"] == LOCATION
+
+
+async def test_nothing_of_a_record_is_stored_in_the_clear(hotlines: Hotlines, endpoint: DatabaseEndpoint) -> None:
+    referral_id = uuid7()
+    await hotlines.receive(an_offer(referral_id))
+    stored = await stored_text(endpoint.owner_url, [OTHER_HOTLINE])
+    assert str(referral_id) in stored
+    assert LOCATION not in stored
+    assert LOCATION.encode().hex() not in stored
+
+
+async def test_a_record_that_were_not_encrypted_would_be_found(
+    hotlines: Hotlines, endpoint: DatabaseEndpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Negative control of the test above."""
+    monkeypatch.setattr(store, "seal_contents", unencrypted)
+    await hotlines.receive(an_offer(uuid7()))
+    assert LOCATION.encode().hex() in await stored_text(endpoint.owner_url, [OTHER_HOTLINE])
+
+
+async def test_an_offer_in_another_partys_name_is_refused(hotlines: Hotlines) -> None:
+    assert await hotlines.receive(an_offer(uuid7(), sender=AGENCY)) == ["origin_is_not_sender"]
+
+
+async def test_a_referral_is_offered_once(hotlines: Hotlines) -> None:
+    referral_id = uuid7()
+    assert await hotlines.receive(an_offer(referral_id), an_offer(referral_id)) == [None, "offer_exists"]
+    assert await hotlines.receive(an_offer(referral_id)) == ["offer_exists"]
+
+
+async def test_a_message_for_another_kind_of_party_is_refused(hotlines: Hotlines) -> None:
+    assert await hotlines.receive(issued(uuid7(), to=OTHER_HOTLINE)) == ["message_not_for_hotlines"]
+
+
+async def test_one_refused_message_does_not_hold_up_the_others(hotlines: Hotlines) -> None:
+    first, second = uuid7(), uuid7()
+    batch = an_offer(first), withdrawn(uuid7(), to=OTHER_HOTLINE), an_offer(second)
+    assert await hotlines.receive(*batch) == [None, "offer_unknown", None]
+    assert [(await hotlines.show(each))["state"] for each in (first, second)] == ["offered", "offered"]
+
+
+async def test_only_the_origin_may_withdraw(hotlines: Hotlines) -> None:
+    referral_id = uuid7()
+    await hotlines.receive(an_offer(referral_id))
+    foreign = withdrawn(referral_id, to=OTHER_HOTLINE, origin=AGENCY)
+    assert await hotlines.receive(foreign) == ["offer_unknown"]
+    assert (await hotlines.show(referral_id))["state"] == "offered"
+
+
+async def test_what_is_withdrawn_is_acknowledged_to_its_origin(hotlines: Hotlines) -> None:
+    referral_id = uuid7()
+    await hotlines.receive(an_offer(referral_id), withdrawn(referral_id, to=OTHER_HOTLINE))
+    assert (await hotlines.show(referral_id))["state"] == "withdrawn"
+    assert await hotlines.acknowledge(referral_id) == "withdrawal_acknowledged"
+    clear = {"referral_id": str(referral_id), "revision": 1}
+    assert await hotlines.sent(referral_id) == [
+        ("causeway.withdrawal_acknowledged.v1", OTHER_HOTLINE, HOTLINE, True, clear)
+    ]
+
+
+async def test_a_withdrawal_is_applied_once(hotlines: Hotlines) -> None:
+    referral_id = uuid7()
+    await hotlines.receive(an_offer(referral_id))
+    twice = withdrawn(referral_id, to=OTHER_HOTLINE), withdrawn(referral_id, to=OTHER_HOTLINE)
+    assert await hotlines.receive(*twice) == [None, "state_forbids"]
+    assert await hotlines.receive(withdrawn(referral_id, to=OTHER_HOTLINE)) == ["state_forbids"]
+
+
+async def test_no_withdrawal_is_acknowledged_before_there_is_one(hotlines: Hotlines) -> None:
+    referral_id = uuid7()
+    await hotlines.receive(an_offer(referral_id))
+    with pytest.raises(Refused) as refusal:
+        await hotlines.acknowledge(referral_id)
+    assert (refusal.value.code, refusal.value.status) == ("state_forbids", 409)
+    assert await hotlines.sent(referral_id) == []
+
+
+async def test_a_foreign_offer_is_answered_exactly_like_an_absent_one(hotlines: Hotlines) -> None:
+    referral_id = uuid7()
+    await hotlines.receive(an_offer(referral_id), withdrawn(referral_id, to=OTHER_HOTLINE))
+    answers = []
+    for asked in (referral_id, uuid7()):
+        with pytest.raises(Refused) as refusal:
+            await hotlines.acknowledge(asked, party=HOTLINE)
+        answers.append((refusal.value.code, refusal.value.status, refusal.value.detail))
+        with pytest.raises(Refused, match="not_found"):
+            await hotlines.show(asked, party=HOTLINE)
+    assert answers == [("not_found", 404, answers[0][2])] * 2
+
+
+@pytest.mark.parametrize("role", [Role.VIEWER, Role.AUDITOR])
+async def test_a_role_that_never_may_is_told_so_whether_there_is_an_offer_or_not(
+    hotlines: Hotlines, role: Role
+) -> None:
+    referral_id = uuid7()
+    await hotlines.receive(an_offer(referral_id), withdrawn(referral_id, to=OTHER_HOTLINE))
+    for asked in (referral_id, uuid7()):
+        with pytest.raises(Refused, match="forbidden"):
+            await hotlines.acknowledge(asked, role=role)
+
+
+async def test_an_auditors_role_reads_no_offers(hotlines: Hotlines) -> None:
+    async with hotlines.offers("read", role=Role.AUDITOR) as acting:
+        with pytest.raises(Refused, match="forbidden"):
+            await show_item(RECIPIENT, uuid7(), acting)
+        with pytest.raises(Refused, match="forbidden"):
+            await list_items(RECIPIENT, Page(), role=Role.AUDITOR, items=acting.items)
+
+
+async def test_pages_list_every_offer_once_newest_first(hotlines: Hotlines) -> None:
+    ids = [uuid7() for _ in range(5)]
+    await hotlines.receive(*(an_offer(each) for each in ids))
+    found: list[str] = []
+    cursor = None
+    async with hotlines.offers("read") as acting:
+        while True:
+            page = as_told(await acting.items.page(Page("offered", cursor, 2)))
+            found += [item["referral_id"] for item in page["items"]]
+            cursor = page["next"]
+            if cursor is None:
+                break
+    assert found == sorted(found, reverse=True)
+    assert {str(each) for each in ids} <= set(found)
+    assert len(set(found)) == len(found)
+
+
+async def test_the_door_lists_shows_and_acknowledges(hotlines: Hotlines) -> None:
+    referral_id = uuid7()
+    await hotlines.receive(an_offer(referral_id))
+    router = offers_router(serving(hotlines.database, "hotline", kek=KEK, directory=hotlines.directory))
+    client: httpx.AsyncClient
+    async with door(router) as client:
+        listed = await client.get("/v1/inbox", params={"limit": 1}, headers=asking(OTHER_HOTLINE))
+        assert LOCATION not in listed.text
+        path = f"/v1/inbox/{referral_id}"
+        shown = await client.get(path, headers=asking(OTHER_HOTLINE))
+        assert shown.json()["record"]["items"][0]["locator"]["value"] == LOCATION
+        assert (await client.get(path, headers=asking(HOTLINE))).status_code == 404
+        await hotlines.receive(withdrawn(referral_id, to=OTHER_HOTLINE))
+        headers = asking(OTHER_HOTLINE, key="once")
+        done = [await client.post(f"{path}:acknowledge-withdrawal", headers=headers) for _ in range(2)]
+    assert [(each.status_code, each.json()["state"]) for each in done] == [(202, "withdrawal_acknowledged")] * 2
+    kinds = [kind for kind, *_ in await hotlines.sent(referral_id)]
+    assert kinds == ["causeway.record_revealed.v1", "causeway.withdrawal_acknowledged.v1"]
