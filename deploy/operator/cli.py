@@ -119,7 +119,7 @@ def migrate(*names: str, options: Options = _OPTIONS) -> int:
 
 @database_app.command(name="check")
 def check_schema(*names: str, options: Options = _OPTIONS) -> int:
-    """Say at which schema each database is; exit code 1 if one is not at the newest."""
+    """Compare each database, object by object, with what the newest revision makes; exit code 1 if one differs."""
     with ending(options):
         from deploy.operator.database import check_schemas, chosen
         from deploy.operator.site import owner_urls
@@ -179,7 +179,13 @@ def _print_difference(found: Mapping[str, Sequence[str]], options: Options) -> N
 
 def _print_schemas(found: Sequence[SchemaState], options: Options, *, done: str) -> None:
     rows: list[dict[str, Any]] = [
-        {"instance": each.instance, "at": list(each.at), "newest": list(each.heads), "current": each.current}
+        {
+            "instance": each.instance,
+            "at": list(each.at),
+            "newest": list(each.heads),
+            "current": each.current,
+            "differing": list(each.differing),
+        }
         for each in found
     ]
     if options.json:
@@ -187,11 +193,18 @@ def _print_schemas(found: Sequence[SchemaState], options: Options, *, done: str)
         return
     output.table(
         ("database", "at", "newest", ""),
-        [
-            (row["instance"], " ".join(row["at"]), " ".join(row["newest"]), "" if row["current"] else done)
-            for row in rows
-        ],
+        [(row["instance"], " ".join(row["at"]), " ".join(row["newest"]), _word(row, done=done)) for row in rows],
     )
+    for row in rows:
+        for each in row["differing"]:
+            output.line(f"{row['instance']}: {each}")
+
+
+def _word(row: dict[str, Any], *, done: str) -> str:
+    """What to say of a database beside its revisions."""
+    if row["differing"]:
+        return "DIFFERS"
+    return "" if row["current"] else done
 
 
 def _figure(value: float | None) -> str:

@@ -25,6 +25,7 @@ from deploy.operator.topics import as_json, find_difference
 from shared.kernel.clock import SystemClock
 from shared.routing.directory_index import DirectoryIndex
 from shared.routing.shelf import DocumentShelf
+from shared.runtime.database.migrate import name_differences
 from shared.runtime.database.transactions import Database
 from shared.runtime.instance.keys import load_keys
 from shared.runtime.kafka.documents import DocumentFeed, read_approver_keys
@@ -120,7 +121,10 @@ def _schema(name: str, owner_url: str) -> Iterator[Finding]:
     what = f"schema {name}"
     at = ", ".join(state.at) or "nothing"
     advice = f"at {at}, newest {', '.join(state.heads)}: `causeway db migrate`"
-    yield Finding(what) if state.current else Finding(what, "schema_behind", advice)
+    if state.differing:
+        yield Finding(what, "schema_differs", name_differences(state.differing))
+    else:
+        yield Finding(what) if state.current else Finding(what, "schema_behind", advice)
 
 
 def _documents(site: Site, name: str) -> Iterator[Finding]:

@@ -25,9 +25,9 @@ REQUEST_TIMEOUT_MS: Final = 10_000
 #: What clients of aiokafka raise when there is no broker, no right, or no topic. A wrong password looks like no broker.
 KAFKA_ERRORS: Final = (KafkaError, OSError)
 
-_TOPIC_REFUSALS: Final = (TopicAuthorizationFailedError, UnknownTopicOrPartitionError)
+TOPIC_REFUSALS: Final = (TopicAuthorizationFailedError, UnknownTopicOrPartitionError)
 
-_REFUSALS: Final = (ClusterAuthorizationFailedError, GroupAuthorizationFailedError, *_TOPIC_REFUSALS)
+_REFUSALS: Final = (ClusterAuthorizationFailedError, GroupAuthorizationFailedError, *TOPIC_REFUSALS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -327,14 +327,14 @@ async def test_a_client_that_sends_its_body_in_time_is_answered() -> None:
 @pytest.mark.parametrize("begun", [b"", b"GET /livez HTTP/1.1\r\nhost: x\r\nx: y"])
 async def test_a_client_that_never_ends_its_head_is_cut_off(begun: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     async with served(app_of()) as port:
-        monkeypatch.setattr("shared.runtime.http.edge.HEAD_TIMEOUT_S", 0.2)
+        monkeypatch.setattr("shared.runtime.http.server.HEAD_TIMEOUT_S", 0.2)
         answer = await exchanged(port, begun)
     assert answer.startswith(b"HTTP/1.1 408 ")
 
 
 async def test_the_second_request_of_a_connection_is_bounded_like_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
     async with served(app_of()) as port:
-        monkeypatch.setattr("shared.runtime.http.edge.HEAD_TIMEOUT_S", 1.0)
+        monkeypatch.setattr("shared.runtime.http.server.HEAD_TIMEOUT_S", 1.0)
         answer = await exchanged(port, b"GET /livez HTTP/1.1\r\nhost: x\r\n\r\n", b"GET /livez HT", pause_s=0.1)
     assert answer.startswith(b"HTTP/1.1 200 ")
     assert b"HTTP/1.1 408 " in answer

@@ -122,7 +122,7 @@ async def test_a_broker_that_is_not_there_is_unavailable_and_not_the_end() -> No
 async def test_a_topic_that_is_missing_or_not_ours_to_write_is_named_and_the_others_are_written(
     stack: DevStack, access: KafkaAccess, topic: str, there: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shared.runtime.kafka.writer.REQUEST_TIMEOUT_MS", 1_000)
+    monkeypatch.setattr("shared.runtime.kafka.access.REQUEST_TIMEOUT_MS", 1_000)
     ours, theirs = "causeway.inbox.industry.v1", topic if there else f"edges.{uuid7()}"
     before = len(await records_of(access, ours))
     writer = KafkaLogWriter(access_as(stack, "hotline"), instance="hotline")
@@ -164,7 +164,7 @@ async def test_after_an_outage_the_same_writer_appends_again_and_first_occurrenc
 async def test_a_writer_can_be_closed_while_the_broker_does_not_answer(
     stack: DevStack, access: KafkaAccess, topic: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shared.runtime.kafka.writer.REQUEST_TIMEOUT_MS", 500)
+    monkeypatch.setattr("shared.runtime.kafka.access.REQUEST_TIMEOUT_MS", 500)
     monkeypatch.setattr("shared.runtime.kafka.writer.BATCH_TIMEOUT_S", 0.5)
     monkeypatch.setattr("shared.runtime.kafka.writer.CLOSE_TIMEOUT_S", 0.5)
     writer = KafkaLogWriter(access, instance="industry")
