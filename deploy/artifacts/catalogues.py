@@ -12,7 +12,7 @@ from pathlib import Path
 from deploy.devstack.databases import prepare_databases
 from deploy.devstack.postgres import PostgresServer
 from deploy.devstack.state import StateDirectory
-from deploy.installation import INSTANCES
+from deploy.site.installation import INSTANCES
 from shared.runtime.database.fingerprint import write_catalogue
 from shared.runtime.database.migrate import catalogue_file, look_at_schema, run_revisions
 

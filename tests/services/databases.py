@@ -10,9 +10,9 @@ from pathlib import Path
 import asyncpg
 
 from deploy.devstack.databases import prepare_databases
-from deploy.devstack.endpoints import DatabaseEndpoint
 from deploy.devstack.postgres import PostgresServer
 from deploy.devstack.state import StateDirectory
+from deploy.site.endpoints import DatabaseEndpoint
 from shared.exchange.message import Received
 from shared.runtime.database.migrate import upgrade
 from shared.runtime.database.transactions import Database

@@ -12,11 +12,11 @@ import pytest
 from confluent_kafka.admin import AclBinding, AclOperation, AclPermissionType, ResourcePatternType, ResourceType
 
 from deploy.devstack.databases import prepare_databases
-from deploy.devstack.endpoints import KafkaEndpoint
-from deploy.devstack.kafka import admin_client
 from deploy.operator.database import check_schemas, migrate_schemas
 from deploy.operator.kafka_login import Login, try_login
 from deploy.operator.topics import apply_manifest
+from deploy.site.access import admin_client
+from deploy.site.endpoints import KafkaEndpoint
 from tests.deploy.operator.conftest import Run
 from tests.support.running import Exchange
 
