@@ -8,8 +8,8 @@ import pytest
 from aiokafka.errors import TopicAuthorizationFailedError
 
 from deploy.devstack.stack import DevStack
-from deploy.installation import kafka_access
 from deploy.policy import sample_policy
+from deploy.site.access import kafka_access
 from shared.envelope.headers import decode_headers
 from shared.envelope.keys import SigningKey
 from shared.exchange.accept import accept
