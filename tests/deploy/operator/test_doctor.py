@@ -80,6 +80,7 @@ def test_a_right_too_many_is_found_named_and_taken_away(run: Run, exchange: Exch
     assert run("topics", "diff", "--state", exchange.state).code == 0
 
 
+@pytest.mark.timing
 def test_a_wrong_password_is_told_from_a_broker_that_is_down(exchange: Exchange) -> None:
     kafka = exchange.endpoints.kafka
     with socket.create_server(("127.0.0.1", 0)) as listening:
@@ -89,6 +90,7 @@ def test_a_wrong_password_is_told_from_a_broker_that_is_down(exchange: Exchange)
     assert try_login(kafka.model_copy(update={"bootstrap_servers": free}), "hotline") is Login.BROKER_DOWN
 
 
+@pytest.mark.timing
 def test_a_port_that_does_not_speak_kafka_is_told_from_both(
     exchange: Exchange, monkeypatch: pytest.MonkeyPatch
 ) -> None:

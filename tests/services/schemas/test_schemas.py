@@ -10,12 +10,12 @@ from pathlib import Path
 
 import asyncpg
 import pytest
-from deploy.installation import INSTANCES
 
 from deploy.devstack.databases import prepare_databases
 from deploy.devstack.stack import DevStack
 from deploy.operator.database import SchemaState, check_schemas, migrate_schemas
 from deploy.site.endpoints import DatabaseEndpoint
+from deploy.site.installation import INSTANCES
 from services.hotline.app import build
 from services.hotline.settings import HotlineSettings
 from shared.kernel.errors import Refused
