@@ -104,6 +104,12 @@ def test_a_chain_that_comes_back_by_no_way_is_no_circle() -> None:
     assert cycles(graph) == []
 
 
+def test_no_two_services_have_six_lines_in_common(record_property: Record) -> None:
+    found = copies([telling_lines(module) for module in service_modules()])
+    record_property("copies", len(found))
+    assert [str(copy) for copy in found] == []
+
+
 def test_a_copy_is_found_whatever_its_layout() -> None:
     one, other = lines("services/hotline/planted.py", STATEMENTS), lines("services/audit/other.py", REMARKED)
     [copy] = copies([one, other])

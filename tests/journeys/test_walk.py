@@ -10,8 +10,8 @@ from tests.journeys.walk import AGENCIES, ORIGIN, Walk, walk
 from tests.services.databases import migrated, running_databases
 from tests.support.footsteps import Footsteps, footsteps
 
-#: Files entered outside the guard in the first release, from POST to 202 and from the record to the agency's row.
-FIRST_RELEASE = {"filing": 31, "receiving": 34}
+#: Files entered outside the guard in the first release, from POST to 202.
+FIRST_RELEASE = {"filing": 31}
 
 
 @pytest.fixture(scope="module")
@@ -47,9 +47,9 @@ def test_every_leg_passes_where_it_must(walked: Walk) -> None:
     for leg, room in {
         "filing": "shared/exchange/prepare.py",
         "sending": "shared/runtime/post/stamping.py",
-        "receiving": "services/law_enforcement/bus.py",
-        "answering": "services/law_enforcement/use_cases.py",
-        "answered": "services/hotline/bus.py",
+        "receiving": "services/law_enforcement/store.py",
+        "answering": "services/law_enforcement/store.py",
+        "answered": "shared/party/origin/use_cases/answers.py",
     }.items():
         assert room in walked.legs[leg].files
 

@@ -13,11 +13,10 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 import httpx
-from fastapi import APIRouter
 
-from services.hotline.bus import HotlineDoor
+from services.hotline.bus import hotline_door
 from services.law_enforcement.api import cases_router
-from services.law_enforcement.bus import LawEnforcementDoor
+from services.law_enforcement.bus import law_enforcement_door
 from shared.exchange.accept import accept_batch
 from shared.exchange.compose import compose_receipts
 from shared.exchange.message import Record
@@ -30,7 +29,7 @@ from shared.runtime.post.inbox import PostgresInbox
 from shared.runtime.post.outbox import PostgresOutbox
 from shared.runtime.post.ports import OutboxRow
 from shared.runtime.post.relay import Relay
-from tests.services.doors import asking, door, identified_as
+from tests.services.doors import asking, door, identified_as, serving
 from tests.services.hotline.origin import KEK, Origin
 from tests.support.builders import HOTLINE, POLICE
 from tests.support.exchange_world import SUBMISSION, TOPICS, World, world
@@ -70,16 +69,8 @@ class Exchanged:
 
     def cases(self) -> httpx.AsyncClient:
         """The agencies' way in for theirs."""
-        database = self.databases[AGENCIES]
-        router: APIRouter = cases_router(
-            database,
-            Acts(database, _nobody),
-            identified_as(AGENCIES),
-            kek=KEK,
-            directory=lambda: self.world.documents.directory,
-            clock=self.origin.clock,
-        )
-        return door(router)
+        directory = self.world.documents.directory
+        return door(cases_router(serving(self.databases[AGENCIES], AGENCIES, kek=KEK, directory=directory)))
 
     def relay(self, instance: str) -> tuple[Relay, Sequence[Record]]:
         """What publishes the instance's outbox, and the growing list of what it has published."""
@@ -90,8 +81,8 @@ class Exchanged:
     def consumer(self, instance: str) -> Consumer:
         """What reads the instance's topic."""
         handlers: dict[str, Handler] = {
-            ORIGIN: HotlineDoor(kek=KEK, again=self.origin.again, clock=self.origin.clock),
-            AGENCIES: LawEnforcementDoor(kek=KEK),
+            ORIGIN: hotline_door(kek=KEK, again=self.origin.again, clock=self.origin.clock),
+            AGENCIES: law_enforcement_door(kek=KEK),
         }
         served = RowScope(self.world.documents.directory.parties_of(instance), Role.SERVICE, "apply")
         return Consumer(

@@ -148,11 +148,10 @@ class BodyBound:
             return
         bound = BATCH_BODY_BYTES_MAX if scope["path"].endswith(BATCH_SUFFIXES) else BODY_BYTES_MAX
         scope["body_bytes_max"] = bound
-        too_large = Refused("body_too_large", f"at most {bound} bytes", status=413)
         headers = Headers(scope=scope)
         announced = headers.get("content-length", "0")
         if not announced.isdecimal() or int(announced) > bound:
-            await _closing(too_large)(scope, receive, send)
+            await _closing(_too_large(bound))(scope, receive, send)
             return
         received, complete, loop = 0, False, asyncio.get_running_loop()
         deadline_s: float | None = None
@@ -170,7 +169,7 @@ class BodyBound:
             received += len(message.get("body", b""))
             complete = message["type"] == "http.disconnect" or not message.get("more_body", False)
             if received > bound:
-                raise too_large
+                raise _too_large(bound)
             return message
 
         async def send_closing(message: Message) -> None:
@@ -231,6 +230,10 @@ async def _on_http(_request: Request, error: Exception) -> Response:
         return problem(not_found())
     refusal = Refused("method_not_allowed", "the resource has no such method", status=error.status_code)
     return problem(refusal, error.headers)
+
+
+def _too_large(bound: int) -> Refused:
+    return Refused("body_too_large", f"at most {bound} bytes", status=413)
 
 
 def _closing(error: CausewayError) -> Response:

@@ -25,17 +25,16 @@ from services.law_enforcement.settings import LawEnforcementSettings
 from shared.contracts.directory import Directory
 from shared.contracts.facts import MessagesReceiptedClear
 from shared.contracts.policy import Policy
-from shared.envelope.keys import OpeningKey, SigningKey
+from shared.envelope.keys import SigningKey
 from shared.exchange.accept import accept
 from shared.exchange.message import Received, Record
-from shared.kernel.clock import SystemClock
 from shared.kernel.errors import Refused, Unavailable
 from shared.runtime.kafka.documents import publish_documents
-from shared.runtime.kafka.reader import LogReader
 from shared.runtime.post.consumer import Consumer
 from shared.runtime.post.ports import Coordinate, Settlement, Unit
 from tests.shared.exchange.wrong_records import PARTY_KEYS
-from tests.support.exchange_world import INSTANCES, TOPICS, Keys, World, with_suspended
+from tests.support.exchange_world import TOPICS, World, with_suspended
+from tests.support.forging import held, installed_world
 from tests.support.stack import embedded_settings
 
 TOPIC = TOPICS[INSTANCE]
@@ -110,13 +109,7 @@ class Target:
 
     async def held(self, topic: str) -> list[Record]:
         """Everything that a topic holds."""
-        reader = LogReader(admin_access(self.endpoints), [topic], client_id="hostile-test")
-        found: list[Record] = []
-        for where, bounds in (await reader.bounds()).items():
-            if bounds.first < bounds.end:
-                async for batch in reader.read_range(where, bounds.first, bounds.end):
-                    found += batch
-        return found
+        return await held(admin_access(self.endpoints), topic)
 
     async def receipts(self) -> dict[UUID, tuple[str, str | None]]:
         """What the sender was told about each of its messages, last."""
@@ -228,19 +221,14 @@ def _knows(target: Target, document_digest: str) -> bool:
 
 
 def _world(installation: Installation) -> World:
-    keys = {}
-    for name in INSTANCES:
-        folder = installation.keys_dir(name)
-        signing = SigningKey.load((folder / "signing.key").read_text())
-        keys[name] = Keys(signing, OpeningKey.load((folder / "opening.key").read_text()))
-    document = with_suspended(Directory.model_validate_json((installation.state / "directory.json").read_bytes()))
+    """The installation's own world, in whose directory parties hold keys too."""
+    installed = installed_world(installation.state)
+    document = with_suspended(installed.document)
     parties = tuple(
         party.model_copy(update={"keys": PARTY_KEYS.get(party.id, ())}) if party.id in PARTY_KEYS else party
         for party in document.parties
     )
-    policy = Policy.model_validate_json((installation.state / "policy.json").read_bytes())
-    document = document.model_copy(update={"parties": parties})
-    return World(keys, document, policy, at=SystemClock().now())
+    return World(installed.keys, document.model_copy(update={"parties": parties}), installed.policy, at=installed.at)
 
 
 def under(world: World, policy: Policy) -> World:

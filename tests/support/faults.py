@@ -1,0 +1,98 @@
+"""Faults of an instance that no setting has: its host's clock is wrong, or its release is one behind its neighbours'.
+
+    python -m tests.support.faults [--clock FILE] [--behind KIND:TYPE] … INSTANCE [--only PART] …
+
+is `causeway serve` with these faults (`Exchange.serve(…, program=…)`); within a test, `clock_off` and `release_behind`
+put them in force for a block. The product has no way to ask for them: they replace parts of it in this process.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext
+from datetime import datetime, timedelta
+from enum import StrEnum
+from pathlib import Path
+from unittest.mock import patch
+
+from deploy.serve import serve
+from shared.contracts.base import Contract
+from shared.contracts.registry import BY_TYPE, MessageType
+from shared.exchange import accept
+from shared.kernel.clock import SystemClock
+from shared.kernel.errors import Refused
+
+
+class Behind(StrEnum):
+    """What an older release makes of a message that came later."""
+
+    NAME = "name"  # has never heard of it: `type_unknown`
+    VERSION = "version"  # knows it in another version only: `version_unknown`
+    BODY = "body"  # knows the type, and not what its body says now: `body_invalid`
+
+
+def set_clock(file: Path, seconds: float) -> None:
+    """Put the clocks that follow `file` ahead of the machine's, or below zero behind it, from now on."""
+    draft = file.with_name(file.name + ".draft")
+    draft.write_text(f"{seconds}", encoding="utf-8")
+    draft.replace(file)  # whole or not at all: it is being read
+
+
+@contextmanager
+def clock_off(file: Path) -> Iterator[None]:
+    """Whoever reads the time in this process is as wrong as `file` says; right while there is none.
+
+    That is the whole product: a `SystemClock` is its only reader. Spans of time, the database and the broker have
+    clocks of their own, as they have on a host whose clock is wrong.
+    """
+    right = SystemClock.now
+
+    def now(self: SystemClock) -> datetime:
+        try:
+            seconds = float(file.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            seconds = 0.0
+        return right(self) + timedelta(seconds=seconds)
+
+    with patch.object(SystemClock, "now", now):
+        yield
+
+
+@contextmanager
+def release_behind(unread: Mapping[str, Behind]) -> Iterator[None]:
+    """Records of these types (`causeway.referral_withdrawn.v1`) are read as a release from before them reads them."""
+    unregistered = {BY_TYPE[type_] for type_, behind in unread.items() if behind is not Behind.BODY}
+    known = {type_: message for type_, message in BY_TYPE.items() if message not in unregistered}
+    unheard = {BY_TYPE[type_].name for type_, behind in unread.items() if behind is Behind.NAME}
+    misread = {BY_TYPE[type_] for type_, behind in unread.items() if behind is Behind.BODY}
+    models = accept.value_model
+
+    def value_model(message: MessageType) -> type[Contract]:
+        if message in misread:
+            raise Refused("body_invalid", "not what the type's schema says in this release")
+        return models(message)
+
+    with ExitStack() as stack:
+        stack.enter_context(patch.object(accept, "BY_TYPE", known))
+        stack.enter_context(patch.object(accept, "NAMES", accept.NAMES - unheard))
+        stack.enter_context(patch.object(accept, "value_model", value_model))
+        yield
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Serve an instance with the faults that the command line names."""
+    arguments = argparse.ArgumentParser()
+    arguments.add_argument("--clock", type=Path, metavar="FILE", help="see `clock_off`")
+    arguments.add_argument("--behind", action="append", default=[], metavar="KIND:TYPE", help="see `release_behind`")
+    arguments.add_argument("instance")
+    arguments.add_argument("--only", action="append", default=[])
+    given = arguments.parse_args(words)
+    unread = {type_: Behind(kind) for kind, _, type_ in (each.partition(":") for each in given.behind)}
+    with clock_off(given.clock) if given.clock else nullcontext(), release_behind(unread):
+        return serve(given.instance, given.only)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
