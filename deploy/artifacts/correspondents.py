@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from shared.contracts import registry
 from shared.contracts.registry import MessageType
+from shared.exchange.acts import ACTS, Subject, Track
 from shared.runtime.kafka.documents import DIRECTORY_TOPIC
 
 AUDIT_TOPIC: Final = "causeway.audit.v1"
@@ -29,31 +30,32 @@ class Route:
     recipients: tuple[str, ...]
 
 
-_TO_AGENCIES_AND_HOTLINES = Route(_ORIGINS, ("hotline", "law_enforcement"))
-_BACK_FROM_THEM = Route(("hotline", "law_enforcement"), _ORIGINS)
-_TO_PROVIDERS, _FROM_PROVIDERS = Route(_ORIGINS, ("industry",)), Route(("industry",), _ORIGINS)
-_FROM_AGENCIES = Route(("law_enforcement",), _ORIGINS)
-_FROM_ORIGINS_TO_AUDIT = Route(_ORIGINS, ("audit",))
+#: The kind of service that has each kind of subject.
+_HELD_BY: Final[Mapping[Subject, str]] = {
+    Subject.OFFER: "hotline",
+    Subject.CASE: "law_enforcement",
+    Subject.NOTICE: "industry",
+}
 
-ROUTES: Final[Mapping[MessageType, Route]] = {
-    registry.REFERRAL_OFFERED: _TO_AGENCIES_AND_HOTLINES,
-    registry.REFERRAL_WITHDRAWN: _TO_AGENCIES_AND_HOTLINES,
-    registry.WITHDRAWAL_ACKNOWLEDGED: _BACK_FROM_THEM,
-    registry.NOTICE_ISSUED: _TO_PROVIDERS,
-    registry.NOTICE_WITHDRAWN: _TO_PROVIDERS,
-    registry.NOTICE_WITHDRAWAL_ACKNOWLEDGED: _FROM_PROVIDERS,
-    registry.NOTICE_ACKNOWLEDGED: _FROM_PROVIDERS,
-    registry.NOTICE_ACTIONED: _FROM_PROVIDERS,
-    registry.NOTICE_REJECTED: _FROM_PROVIDERS,
-    registry.NOTICE_NOT_OURS: _FROM_PROVIDERS,
-    registry.CASE_ACCEPTED: _FROM_AGENCIES,
-    registry.CASE_DECLINED: _FROM_AGENCIES,
-    registry.OUTCOME_REPORTED: _FROM_AGENCIES,
+
+def _between_parties(message: MessageType) -> Route | None:
+    """Between an origin and its recipients, as the rows of acts say; None for receipts and facts."""
+    rows = [row for row in ACTS if row.message is message]
+    if not rows:
+        return None
+    recipients = tuple(_HELD_BY[row.subject] for row in rows)
+    return Route(_ORIGINS, recipients) if rows[0].track is Track.OFFER else Route(recipients, _ORIGINS)
+
+
+_STATED_BY_INSTANCES: Final[Mapping[MessageType, Route]] = {
     registry.MESSAGES_RECEIPTED: Route(_INSTANCES, _INSTANCES),
-    registry.REFERRAL_DECIDED: _FROM_ORIGINS_TO_AUDIT,
-    registry.REFERRAL_REFUSED: _FROM_ORIGINS_TO_AUDIT,
+    registry.REFERRAL_DECIDED: Route(_ORIGINS, ("audit",)),
+    registry.REFERRAL_REFUSED: Route(_ORIGINS, ("audit",)),
     registry.MESSAGE_PARKED: Route(_INSTANCES, ("audit",)),
     registry.RECORD_REVEALED: Route(_INSTANCES, ("audit",)),
+}
+ROUTES: Final[Mapping[MessageType, Route]] = {
+    message: _between_parties(message) or _STATED_BY_INSTANCES[message] for message in registry.ALL
 }
 
 

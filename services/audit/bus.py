@@ -17,12 +17,11 @@ from shared.kernel.clock import Clock
 from shared.kernel.errors import Unavailable
 from shared.routing.directory_index import DirectoryIndex
 from shared.runtime.database.transactions import HELD_ELSEWHERE
-from shared.runtime.kafka.bus import traceparents
 from shared.runtime.kafka.reader import LogReader
 from shared.runtime.post.ports import Coordinate
 from shared.runtime.watch.health import Check
 from shared.runtime.watch.logs import log
-from shared.runtime.watch.telemetry import span
+from shared.runtime.watch.telemetry import span, traceparents
 
 #: A reader that did not look for records for so long is not reading.
 LOOK_S_MAX: Final = 5.0
@@ -88,7 +87,11 @@ class AuditDoor:
             async for records in batches:
                 self._last_look = self._clock.now()
                 if records:
-                    with span("batch.consume", links=traceparents(records), attributes={"batch_records": len(records)}):
+                    with span(
+                        "batch.consume",
+                        links=traceparents(each.headers for each in records),
+                        attributes={"batch_records": len(records)},
+                    ):
                         await self._keep(records, generations)
 
     async def _keep(self, records: Sequence[Record], generations: Mapping[str, UUID]) -> None:

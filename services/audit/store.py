@@ -10,89 +10,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
-import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.dialects.postgresql import UUID as PgUuid
-
 from services.audit.domain import Entry, Link, Read, Receipted
 from services.audit.ports import Partition, Place
 from shared.kernel.clock import rfc3339
 from shared.runtime.database.transactions import Database
 
 _Row = TypeVar("_Row", bound=NamedTuple)
-
-metadata = sa.MetaData()
-
-entry = sa.Table(
-    "entry",
-    metadata,
-    sa.Column("topic", sa.Text, primary_key=True),
-    sa.Column("generation", PgUuid(as_uuid=True), primary_key=True),
-    sa.Column("partition", sa.Integer, primary_key=True),
-    sa.Column("offset", sa.BigInteger, primary_key=True),
-    sa.Column("previous_offset", sa.BigInteger),
-    sa.Column("broker_time", sa.DateTime(timezone=True), nullable=False),
-    sa.Column("kind", sa.Text, nullable=False),
-    sa.Column("digest", sa.Text, nullable=False),
-    sa.Column("verified", sa.Boolean, nullable=False),
-    sa.Column("problem", sa.Text),
-    sa.Column("message_id", PgUuid(as_uuid=True)),
-    sa.Column("type", sa.Text),
-    sa.Column("subject", sa.Text),
-    sa.Column("sender", sa.Text),
-    sa.Column("recipient", sa.Text),
-    sa.Column("recipient_instance", sa.Text),
-    sa.Column("exercise", sa.Boolean),
-    sa.Column("sequence", sa.BigInteger),
-    sa.Column("key_id", sa.Text),
-    sa.Column("detail", JSONB),
-    sa.Column("kept_at", sa.DateTime(timezone=True), nullable=False, server_default=sa.func.now()),
-)
-sa.Index("entry_by_subject", entry.c.subject)
-sa.Index("entry_by_message", entry.c.message_id)
-#: The message that a `message_parked` fact is about.
-sa.Index("entry_by_parked", entry.c.detail["message_id"].astext, postgresql_where=entry.c.kind == "parked")
-
-link = sa.Table(
-    "link",
-    metadata,
-    sa.Column("message_id", PgUuid(as_uuid=True), primary_key=True),
-    sa.Column("referral_id", PgUuid(as_uuid=True), nullable=False, index=True),
-    sa.Column("notice_id", PgUuid(as_uuid=True)),
-    sa.Column("recipient", sa.Text, nullable=False),
-    sa.Column("purpose", sa.Text, nullable=False),
-    sa.Column("rules", sa.Text, nullable=False),
-)
-
-receipted = sa.Table(
-    "receipted",
-    metadata,
-    sa.Column("message_id", PgUuid(as_uuid=True), primary_key=True),
-    sa.Column("receipt_id", PgUuid(as_uuid=True), primary_key=True),
-    sa.Column("by", sa.Text, nullable=False),
-    sa.Column("digest", sa.Text, nullable=False),
-    sa.Column("outcome", sa.Text, nullable=False),
-    sa.Column("code", sa.Text),
-)
-
-cursor = sa.Table(
-    "cursor",
-    metadata,
-    sa.Column("topic", sa.Text, primary_key=True),
-    sa.Column("generation", PgUuid(as_uuid=True), primary_key=True),
-    sa.Column("partition", sa.Integer, primary_key=True),
-    sa.Column("next_offset", sa.BigInteger, nullable=False),
-)
-
-reading = sa.Table(
-    "reading",
-    metadata,
-    sa.Column("id", sa.BigInteger, sa.Identity(), primary_key=True),
-    sa.Column("auditor", sa.Text, nullable=False),
-    sa.Column("purpose", sa.Text, nullable=False),
-    sa.Column("what", sa.Text, nullable=False),
-    sa.Column("at", sa.DateTime(timezone=True), nullable=False, server_default=sa.func.now()),
-)
 
 _HEADS = "SELECT topic, generation, partition, next_offset FROM cursor"
 # All of a batch in one statement, so in one round trip and whole or not at all: $1 to $20 are the entries, $21 to $26

@@ -1,107 +1,50 @@
-"""The HTTP door: offers made to a hotline. Filing its own referrals is `shared.party.origin.api.routes`."""
+"""The HTTP door: offers made to a hotline. Filing its own referrals is `shared.party.origin.api`."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from functools import partial
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
-from services.hotline import use_cases
-from services.hotline.domain import OfferAct, OfferState
+from services.hotline.domain import HOTLINE
+from services.hotline.ports import OfferMoved, OfferPage, OpenedOffer
 from services.hotline.store import PostgresOffers
-from services.hotline.use_cases import Acting
-from shared.contracts.base import Contract, Flag, Instant, PartyId, Uuid
-from shared.contracts.decision import Edge
-from shared.contracts.referral import ReferralRecord
-from shared.envelope.datakeys import KeyEncryptionKey
-from shared.kernel.clock import Clock
-from shared.routing.directory_index import DirectoryIndex
-from shared.runtime.database.transactions import Database, RowScope, Session
-from shared.runtime.http.acts import Acts
+from shared.exchange.acts import Act, OfferState
+from shared.party.recipient.api import Answering, ItemRoutes, Serving, add_acts
+from shared.party.recipient.ports import Page
+from shared.party.recipient.use_cases import act
 from shared.runtime.http.identity import Identity
-from shared.runtime.http.openapi import does, shows
-from shared.runtime.http.paging import Cursor, Limit, NextCursor
-from shared.vocabulary.routing import Purpose
+from shared.runtime.http.openapi import shows
+from shared.runtime.http.paging import Cursor, Limit
 
 
-class Offer(Contract):
-    """A referral that was offered to this hotline, and the edge on which it came."""
-
-    referral_id: Uuid
-    origin: PartyId
-    purpose: Purpose
-    state: OfferState
-    exercise: Flag
-    received_at: Instant
-    edge: Edge
-
-
-class OfferPage(Contract):
-    """Offers, newest first, without their records."""
-
-    items: tuple[Offer, ...]
-    next: NextCursor
-
-
-class OpenedOffer(Offer):
-    """An offer with its record, which is null once it was erased."""
-
-    record: ReferralRecord | None
-
-
-class OfferMoved(Contract):
-    """The state that the act has led to. The origin will be told."""
-
-    referral_id: Uuid
-    state: OfferState
-
-
-def offers_router(
-    database: Database,
-    acts: Acts,
-    identified: Callable[[Request], Awaitable[Identity]],
-    *,
-    kek: KeyEncryptionKey,
-    directory: Callable[[], DirectoryIndex],
-    clock: Clock,
-) -> APIRouter:
+def offers_router(serving: Serving) -> APIRouter:
     """The routes under /v1/inbox."""
     router = APIRouter(prefix="/v1/inbox", tags=["inbox"])
-    who = Depends(identified)
+    who = Depends(serving.identified)
+    offers = ItemRoutes(
+        serving=serving, recipient=HOTLINE, named="referral_id", items=PostgresOffers, act_on=partial(act, HOTLINE)
+    )
 
-    def acting(identity: Identity, session: Session) -> Acting:
-        return Acting(identity.party, identity.role, PostgresOffers(session.driver, kek), directory(), clock.now())
-
-    @router.get("", openapi_extra=shows(OfferPage))
+    @router.get("", **shows(OfferPage))
     async def page(
         identity: Identity = who, state: OfferState | None = None, cursor: Cursor = None, limit: Limit = 50
     ) -> Response:
         """The offers made to this hotline, newest first."""
-        async with database.transaction(RowScope([identity.party], identity.role, "read")) as session:
-            offers = PostgresOffers(session.driver, kek)
-            found = await use_cases.list_offers(
-                role=identity.role, offers=offers, state=state, cursor=cursor, limit=limit
-            )
-        return JSONResponse(found)
+        return await offers.page(identity, Page(state, cursor, limit))
 
-    @router.get("/{referral_id}", openapi_extra=shows(OpenedOffer))
+    @router.get("/{referral_id}", **shows(OpenedOffer))
     async def show(referral_id: UUID, identity: Identity = who) -> Response:
         """One offer with its opened record."""
-        async with database.transaction(RowScope([identity.party], identity.role, "read")) as session:
-            found = await use_cases.show_offer(referral_id, acting(identity, session))
-        return JSONResponse(found)
+        return await offers.show(identity, referral_id)
 
-    @router.post("/{referral_id}:acknowledge-withdrawal", status_code=202, openapi_extra=does(OfferMoved))
-    async def acknowledge(referral_id: UUID, request: Request, identity: Identity = who) -> Response:
-        """Say to the origin that this hotline has stopped acting on the referral."""
+    def answering(row: Act) -> Answering:
+        async def answer(referral_id: UUID, request: Request, identity: Identity = who) -> Response:
+            return await offers.act(row, referral_id, request, identity=identity)
 
-        async def act(session: Session) -> Mapping[str, Any]:
-            state = await use_cases.acknowledge_withdrawal(referral_id, acting(identity, session))
-            return {"referral_id": str(referral_id), "state": state}
+        return answer
 
-        return await acts.once(request, identity, OfferAct.ACKNOWLEDGE_WITHDRAWAL, act=act)
-
+    add_acts(router, HOTLINE, path=lambda _: "/{referral_id}", answering=answering, moved=OfferMoved)
     return router

@@ -2,37 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from fastapi import FastAPI
-
 from services.hotline.api import offers_router
-from services.hotline.bus import HotlineDoor
+from services.hotline.bus import hotline_door
 from services.hotline.domain import AUTHORITY
 from services.hotline.settings import HotlineSettings
 from shared.party.origin.api.routes import origin_router
-from shared.party.origin.use_cases.again import DecideAgain
-from shared.party.origin.use_cases.intake import Intake
-from shared.party.origin.use_cases.referrals import Referrals
+from shared.party.origin.app import build_origin
+from shared.party.recipient.app import serving
 from shared.runtime.http.edge import create_app
-from shared.runtime.http.identity import identified
-from shared.runtime.http.server import serve_http
+from shared.runtime.instance.app import App
 from shared.runtime.instance.machinery import Machinery, build_machinery
-from shared.runtime.instance.parts import Part
-from shared.runtime.instance.settings import RuntimeSettings
-from shared.runtime.post.consumer import Handler
 
 INSTANCE = "hotline"
-
-
-@dataclass(frozen=True, slots=True)
-class App:
-    """The parts of this instance by name; `causeway serve` runs all of them or those it is told."""
-
-    machinery: Machinery
-    http: FastAPI
-    parts: dict[str, Part]
-    handler: Handler
 
 
 async def build(settings: HotlineSettings) -> App:
@@ -42,54 +23,8 @@ async def build(settings: HotlineSettings) -> App:
 
 def assemble(machinery: Machinery) -> App:
     """The parts of the service on top of its machinery; needs no database and no broker."""
-    settings = machinery.settings
-    again = DecideAgain(
-        machinery.database,
-        documents=machinery.documents,
-        instance=INSTANCE,
-        kek=machinery.keys.kek,
-        clock=machinery.clock,
-    )
-    intake = Intake(
-        machinery.database,
-        documents=machinery.documents,
-        instance=INSTANCE,
-        kek=machinery.keys.kek,
-        clock=machinery.clock,
-        wake=machinery.wake,
-    )
-    referrals = Referrals(
-        machinery.database, intake, authority=AUTHORITY, documents=machinery.documents, clock=machinery.clock
-    )
-    door = HotlineDoor(kek=machinery.keys.kek, again=again, clock=machinery.clock)
-    who = identified(machinery.api_keys, machinery.budgets)
-    acts = machinery.acts()
-    http = create_app(
-        "Causeway hotline",
-        [
-            origin_router(referrals, acts, who),
-            offers_router(
-                machinery.database,
-                acts,
-                who,
-                kek=machinery.keys.kek,
-                directory=lambda: machinery.documents().directory,
-                clock=machinery.clock,
-            ),
-        ],
-        probes=machinery.probes(),
-        measure=machinery.measure,
-    )
-    parts: dict[str, Part] = {
-        "api": lambda: _serve(http, intake, settings),
-        "documents": machinery.run_documents,
-        "relay": lambda: machinery.run_relay(again.rows),
-        "consumer": lambda: machinery.run_bus(door),
-    }
-    return App(machinery, http, parts, door)
-
-
-async def _serve(http: FastAPI, intake: Intake, settings: RuntimeSettings) -> None:
-    # Intake outlives the server: what is posted while it ends is still answered.
-    async with intake.running():
-        await serve_http(http, settings.http_host, settings.http_port)
+    origin, items = build_origin(machinery, AUTHORITY), serving(machinery)
+    door = hotline_door(kek=machinery.keys.kek, again=origin.again, clock=machinery.clock)
+    routers = [origin_router(origin.referrals, items.acts, items.identified), offers_router(items)]
+    http = create_app("Causeway hotline", routers, probes=machinery.probes(), measure=machinery.measure)
+    return origin.app(http, door)

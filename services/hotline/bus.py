@@ -1,38 +1,21 @@
-"""The Kafka door: hands verified messages to the use cases within the batch's transaction. Decides nothing."""
+"""The Kafka door: offers made to hotlines, and answers to their own referrals."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from uuid import UUID
-
-from services.hotline import use_cases
+from services.hotline.domain import HOTLINE
 from services.hotline.store import PostgresOffers
 from shared.envelope.datakeys import KeyEncryptionKey
-from shared.exchange.message import Received
-from shared.exchange.record_table import DECIDE_AGAIN
 from shared.kernel.clock import Clock
-from shared.party.origin.use_cases.again import DecideAgain
 from shared.party.origin.use_cases.answers import EdgeAnswers
-from shared.runtime.post.ports import Settlement, Unit
+from shared.party.recipient.bus import Again, RecipientDoor
 
 
-class HotlineDoor:
+def hotline_door(*, kek: KeyEncryptionKey, again: Again, clock: Clock) -> RecipientDoor:
     """The consumer's handler for this service."""
-
-    def __init__(self, *, kek: KeyEncryptionKey, again: DecideAgain, clock: Clock) -> None:
-        self._kek = kek
-        self._again = again
-        self._clock = clock
-
-    async def apply(self, unit: Unit, messages: Sequence[Received]) -> dict[UUID, str]:
-        driver = unit.connection.driver
-        return await use_cases.receive(
-            messages,
-            offers=PostgresOffers(driver, self._kek),
-            answers=EdgeAnswers(driver, self._clock.now()),
-        )
-
-    async def settled(self, unit: Unit, settlements: Sequence[Settlement]) -> None:
-        stale = [entry.message_id for entry in settlements if entry.code in DECIDE_AGAIN]
-        if stale:
-            await self._again.messages(unit.connection.driver, stale)
+    return RecipientDoor(
+        HOTLINE,
+        items=PostgresOffers,
+        kek=kek,
+        edges=lambda driver: EdgeAnswers(driver, clock.now()),
+        again=again,
+    )

@@ -6,125 +6,45 @@ sent and receipted.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import Final
 from uuid import UUID
 
-import asyncpg
-import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.dialects.postgresql import UUID as PgUuid
+from services.hotline.ports import Offer, OfferPage, OpenedOffer
+from shared.exchange.message import Received
+from shared.party.recipient.ports import Page
+from shared.party.recipient.store import ItemTable, NewItem, PostgresItems, new_items, view
+from shared.runtime.database.columns import Columns, Statement
 
-from services.hotline.domain import OfferState
-from services.hotline.ports import Offer, OfferKey
-from shared.envelope.datakeys import KeyEncryptionKey
-from shared.exchange.message import Draft, Received
-from shared.kernel.clock import rfc3339
-from shared.kernel.errors import not_found
-from shared.party.recipient.store import change_states, item_columns
-from shared.runtime.database.content import open_content
-from shared.runtime.database.tables import WHOLE_ROWS
-from shared.runtime.http.paging import next_cursor, read_cursor
-from shared.runtime.post import outbox
-
-metadata = sa.MetaData()
-
-offer = sa.Table(
-    "offer",
-    metadata,
-    sa.Column("referral_id", PgUuid(as_uuid=True), primary_key=True),
-    sa.Column("party", sa.Text, primary_key=True),
-    sa.Column("origin", sa.Text, nullable=False),
-    sa.Column("purpose", sa.Text, nullable=False),
-    sa.Column("exercise", sa.Boolean, nullable=False),
-    sa.Column("state", sa.Text, nullable=False),
-    sa.Column("edge", JSONB, nullable=False),
-    sa.Column("content", sa.LargeBinary, nullable=False),
-    sa.Column("wrapped_key", sa.LargeBinary),
-    sa.Column("received_at", sa.DateTime(timezone=True), nullable=False, server_default=sa.func.now()),
-    sa.CheckConstraint("state IN ('offered', 'withdrawn', 'withdrawal_acknowledged')", name="offer_state"),
-    sa.CheckConstraint("octet_length(content) <= 33000", name="offer_content_bound"),
-    postgresql_with=WHOLE_ROWS,
+_TABLE: Final = ItemTable(
+    name="offer",
+    subject="referral_id",
+    sender="origin",
+    shown="referral_id, origin, purpose, exercise, state, edge, received_at, said",
+)
+_NEW: Final = Columns.of(NewItem)
+_ADD: Final = Statement(
+    """
+INSERT INTO offer (referral_id, party, origin, exercise, purpose, edge, content, wrapped_key, state)
+SELECT subject_id, party, sender, exercise, purpose, edge::jsonb, content, wrapped_key, 'offered' FROM {new}
+""",
+    new=_NEW,
 )
 
-_FIND = "SELECT referral_id, party, origin, exercise, state FROM offer WHERE referral_id = ANY($1::uuid[])"
-#: Also locks them. Only whoever may change them sees them so: the instance itself, applying messages.
-_LOCK = f"{_FIND} ORDER BY referral_id, party FOR UPDATE"
-_ADD = """
-INSERT INTO offer (referral_id, party, origin, exercise, purpose, state, edge, content, wrapped_key)
-SELECT i, p, o, e, u, 'offered', d::jsonb, c, k
-FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bool[], $5::text[], $6::text[], $7::bytea[], $8::bytea[])
-     AS a(i, p, o, e, u, d, c, k)
-"""
-_CHANGE = """
-UPDATE offer AS o SET state = a.following
-FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[]) AS a(referral_id, party, present, following)
-WHERE o.referral_id = a.referral_id AND o.party = a.party AND o.state = a.present
-RETURNING o.referral_id
-"""
-_PAGE = """
-SELECT referral_id, origin, purpose, exercise, state, edge, received_at FROM offer
-WHERE ($1::text IS NULL OR state = $1) AND ($2::uuid IS NULL OR referral_id < $2)
-ORDER BY referral_id DESC LIMIT $3
-"""
-_ONE = """
-SELECT referral_id, party, origin, purpose, exercise, state, edge, received_at, content, wrapped_key
-FROM offer WHERE referral_id = $1
-"""
 
+class PostgresOffers(PostgresItems):
+    """The offers made to hotlines, within one transaction."""
 
-class PostgresOffers:
-    """`Offers` within one transaction."""
-
-    def __init__(self, driver: asyncpg.Connection, kek: KeyEncryptionKey) -> None:
-        self._driver = driver
-        self._kek = kek
-
-    async def find(self, referral_ids: Sequence[UUID]) -> dict[OfferKey, Offer]:
-        return await self._offers(_FIND, referral_ids)
-
-    async def lock(self, referral_ids: Sequence[UUID]) -> dict[OfferKey, Offer]:
-        return await self._offers(_LOCK, referral_ids)
-
-    async def _offers(self, statement: str, referral_ids: Sequence[UUID]) -> dict[OfferKey, Offer]:
-        rows = await self._driver.fetch(statement, list(referral_ids)) if referral_ids else []
-        return {
-            (row["referral_id"], row["party"]): Offer(
-                row["referral_id"], row["party"], row["origin"], row["exercise"], OfferState(row["state"])
-            )
-            for row in rows
-        }
+    table = _TABLE
 
     async def add(self, messages: Sequence[Received]) -> None:
         if messages:
-            await self._driver.execute(_ADD, *item_columns(messages, self._kek))
+            await self._driver.execute(*_ADD.bind(new=_NEW.rows(new_items(messages, self._kek))))
 
-    async def change(self, changes: Mapping[OfferKey, tuple[OfferState, OfferState]]) -> None:
-        await change_states(self._driver, _CHANGE, changes)
+    async def page(self, page: Page) -> OfferPage:
+        rows, following = await self._page(page)
+        return OfferPage(items=tuple(view(Offer, row) for row in rows), next=following)
 
-    async def send(self, drafts: Sequence[Draft]) -> None:
-        await outbox.enqueue(self._driver, drafts)
-
-    async def page(self, *, state: str | None, cursor: str | None, limit: int) -> dict[str, Any]:
-        rows = await self._driver.fetch(_PAGE, state, read_cursor(cursor), limit + 1)
-        return {"items": [_offer(row) for row in rows[:limit]], "next": next_cursor(rows, limit, "referral_id")}
-
-    async def show(self, referral_id: UUID) -> dict[str, Any]:
-        row = await self._driver.fetchrow(_ONE, referral_id)
-        if row is None:
-            raise not_found()
-        return _offer(row) | {
-            "record": open_content(row["content"], row["wrapped_key"], self._kek, subject=referral_id)
-        }
-
-
-def _offer(row: asyncpg.Record) -> dict[str, Any]:
-    return {
-        "referral_id": str(row["referral_id"]),
-        "origin": row["origin"],
-        "purpose": row["purpose"],
-        "state": row["state"],
-        "exercise": row["exercise"],
-        "received_at": rfc3339(row["received_at"]),
-        "edge": row["edge"],
-    }
+    async def show(self, subject_id: UUID) -> OpenedOffer:
+        row = await self._one(subject_id)
+        return view(OpenedOffer, row, record=self._opened(row, subject_id))

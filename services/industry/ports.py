@@ -1,79 +1,65 @@
-"""What a provider's use cases need from outside, over domain types."""
+"""What a provider is shown of the notices issued to it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, Protocol
-from uuid import UUID
+from typing import Annotated
 
-from services.industry.domain import NoticeState
-from shared.exchange.message import Draft, Received
-from shared.vocabulary.answers import NoticeAction, NoticeRejection
+from pydantic import Field, StringConstraints
 
-#: A notice is known by its id and the provider it was issued to. There is no earlier id: no referral shows here.
-NoticeKey = tuple[UUID, str]
+from shared.contracts.base import Contract, Digest, Instant, NextCursor, PartyId, RuleId, Uuid
+from shared.contracts.decision import Facts
+from shared.contracts.policy import Deadlines, Handling, LegalBasis
+from shared.contracts.referral import NoticeActions, NoticeRecord
+from shared.exchange.acts import NoticeState
+from shared.party.recipient.ports import ShownItem
+from shared.vocabulary.answers import NoticeRejection
+from shared.vocabulary.routing import Purpose, Reason, WithheldField
 
 
-@dataclass(frozen=True, slots=True)
-class Notice:
-    """One notice as its state machine sees it; `contact` is the notifier, to whom answers go."""
+class NoticeEdge(Contract):
+    """The edge on which a notice came, as far as its provider is shown it."""
 
-    notice_id: UUID
-    party: str
-    contact: str
-    exercise: bool
+    recipient: PartyId
+    purpose: Purpose
+    rules: Annotated[tuple[RuleId, ...], Field(min_length=1)]
+    reason: Reason
+    basis: Annotated[tuple[LegalBasis, ...], Field(min_length=1)]
+    handling: Handling
+    withheld: tuple[WithheldField, ...]
+    deadlines: Deadlines
+    facts: Facts
+    digest: Digest
+
+
+class ShownNotice(ShownItem):
+    """A notice, and what the provider has answered so far."""
+
+    notice_id: Uuid
+    contact: PartyId
     state: NoticeState
+    language: Annotated[str, StringConstraints(pattern=r"^[a-z]{2}$")]
+    edge: NoticeEdge
+    actions: NoticeActions | None
+    effective_at: Instant | None
+    rejection: NoticeRejection | None
+    suggested: PartyId | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NoticeNote:
-    """What an act adds to a notice; None leaves what is there."""
+class NoticePage(Contract):
+    """Notices, newest first, without their records."""
 
-    actions: Sequence[NoticeAction] | None = None
-    effective_at: datetime | None = None
-    rejection: NoticeRejection | None = None
-    suggested: str | None = None
+    items: tuple[ShownNotice, ...]
+    next: NextCursor
 
 
-class Notices(Protocol):
-    """The notices within one transaction, limited to the parties that it is bound to."""
+class OpenedNotice(ShownNotice):
+    """A notice with its record, which is null once it was erased."""
 
-    async def find(self, notice_ids: Sequence[UUID]) -> dict[NoticeKey, Notice]:
-        """What there is; absent and foreign notices are both simply not there."""
-        ...
-
-    async def lock(self, notice_ids: Sequence[UUID]) -> dict[NoticeKey, Notice]:
-        """The same, and no act changes them before this transaction has ended. For the instance itself only."""
-        ...
-
-    async def add(self, messages: Sequence[Received]) -> None:
-        """Store newly issued notices, their sealed part under a data key of its own."""
-        ...
-
-    async def change(self, changes: Mapping[NoticeKey, tuple[NoticeState, NoticeState]]) -> None:
-        """Move notices to another state. Raises `Refused("state_forbids")` if one is no longer in its present one."""
-        ...
-
-    async def act(self, notice: Notice, following: NoticeState, note: NoticeNote) -> None:
-        """Move one notice and keep the note. Raises `Refused("state_forbids")` if it is no longer in its state."""
-        ...
-
-    async def send(self, drafts: Sequence[Draft]) -> None:
-        """Put messages into the outbox of this transaction."""
-        ...
-
-    async def page(self, *, state: str | None, cursor: str | None, limit: int) -> dict[str, Any]:
-        """The acting party's notices, newest first."""
-        ...
-
-    async def show(self, notice_id: UUID) -> dict[str, Any]:
-        """One notice with its opened record. Raises `Refused("not_found")` for absent and foreign ids alike."""
-        ...
+    record: NoticeRecord | None
 
 
-class Answers(Protocol):
-    """The origin's edges within one transaction."""
+class NoticeMoved(Contract):
+    """The state that the act has led to. The notifier will be told."""
 
-    async def apply(self, messages: Sequence[Received]) -> dict[UUID, str]: ...
+    notice_id: Uuid
+    state: NoticeState

@@ -1,84 +1,68 @@
-"""What an agency's use cases need from outside, over domain types."""
+"""What an agency is shown of the referrals offered to it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, Protocol
-from uuid import UUID
-
-from services.law_enforcement.domain import CaseState
-from shared.exchange.message import Draft, Received
+from shared.contracts.base import Contract, Instant, NextCursor, PartyId, Uuid
+from shared.contracts.decision import Edge
+from shared.contracts.fields import CaseReference
+from shared.contracts.referral import ReferralRecord
+from shared.exchange.acts import CaseState
+from shared.party.recipient.ports import ShownItem
 from shared.vocabulary.answers import CaseDeclineReason, CaseOutcome, CloseReason, YesNoUnknown
-
-#: A case is known by its referral and the agency it was offered to.
-CaseKey = tuple[UUID, str]
+from shared.vocabulary.routing import Purpose
 
 
-@dataclass(frozen=True, slots=True)
-class Case:
-    """One case as its state machine sees it; `purposes` are those that the referral was offered for."""
+class FurtherEdge(Contract):
+    """Another purpose for which the same referral was offered."""
 
-    referral_id: UUID
-    party: str
-    origin: str
-    exercise: bool
+    purpose: Purpose
+    edge: Edge
+
+
+class OpenedFurtherEdge(FurtherEdge):
+    """Another purpose, with the record that it entitles to; null once it was erased."""
+
+    record: ReferralRecord | None
+
+
+class CaseFields(ShownItem):
+    """What the agency has made of a referral, and the edge it began with."""
+
+    referral_id: Uuid
+    origin: PartyId
     state: CaseState
-    purposes: frozenset[str]
+    edge: Edge
+    accepted_at: Instant | None
+    decline_reason: CaseDeclineReason | None
+    outcome: CaseOutcome | None
+    close_reason: CloseReason | None
+    child_identified: YesNoUnknown | None
+    child_safeguarded: YesNoUnknown | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CaseReport:
-    """What has come of a case so far, in NCMEC's published vocabulary."""
+class ShownCase(CaseFields):
+    """A referral that was offered to this agency: its first edge, further ones, and what the agency has made of it."""
 
-    outcome: CaseOutcome
-    close_reason: CloseReason | None = None
-    child_identified: YesNoUnknown
-    child_safeguarded: YesNoUnknown
+    further: tuple[FurtherEdge, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CaseNote:
-    """What an act adds to a case; None leaves what is there. `case_reference` is class S2: kept encrypted."""
+class CasePage(Contract):
+    """Referrals offered to this agency, newest first, without their records."""
 
-    accepted_at: datetime | None = None
-    case_reference: str | None = None
-    decline_reason: CaseDeclineReason | None = None
-    report: CaseReport | None = None
+    items: tuple[ShownCase, ...]
+    next: NextCursor
 
 
-class Cases(Protocol):
-    """The cases within one transaction, limited to the parties that it is bound to."""
+class OpenedCase(CaseFields):
+    """A referral with its records, which are null once they were erased, and the agency's own reference."""
 
-    async def find(self, referral_ids: Sequence[UUID]) -> dict[CaseKey, Case]:
-        """What there is; absent and foreign cases are both simply not there."""
-        ...
+    further: tuple[OpenedFurtherEdge, ...]
+    record: ReferralRecord | None
+    case_reference: CaseReference | None
 
-    async def lock(self, referral_ids: Sequence[UUID]) -> dict[CaseKey, Case]:
-        """The same, and no act changes them before this transaction has ended. For the instance itself only."""
-        ...
 
-    async def add(self, messages: Sequence[Received]) -> None:
-        """Store newly offered edges, each sealed part under a data key of its own, and the cases they begin."""
-        ...
+class CaseMoved(Contract):
+    """The state that the act has led to. The origin will be told."""
 
-    async def change(self, changes: Mapping[CaseKey, tuple[CaseState, CaseState]]) -> None:
-        """Move cases from one state to another. Raises `Refused("state_forbids")` if one is no longer in the first."""
-        ...
-
-    async def act(self, case: Case, following: CaseState, note: CaseNote) -> None:
-        """Move one case and keep the note. Raises `Refused("state_forbids")` if it is no longer in its state."""
-        ...
-
-    async def send(self, drafts: Sequence[Draft]) -> None:
-        """Put messages into the outbox of this transaction."""
-        ...
-
-    async def page(self, *, state: str | None, cursor: str | None, limit: int) -> dict[str, Any]:
-        """The acting party's cases, newest first."""
-        ...
-
-    async def show(self, referral_id: UUID) -> dict[str, Any]:
-        """One case with its opened records. Raises `Refused("not_found")` for absent and foreign ids alike."""
-        ...
+    referral_id: Uuid
+    state: CaseState

@@ -7,192 +7,93 @@ audit still show that it was sent and receipted, and what was answered.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final
 from uuid import UUID
 
 import asyncpg
-import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql as pg
 
-from services.law_enforcement.domain import CaseState
-from services.law_enforcement.ports import Case, CaseKey, CaseNote
+from services.law_enforcement.ports import CasePage, FurtherEdge, OpenedCase, OpenedFurtherEdge, ShownCase
+from shared.contracts.answers import Acceptance
+from shared.contracts.base import Contract
 from shared.envelope.datakeys import DataKey, KeyEncryptionKey, protect, reveal, unwrap, wrap
-from shared.exchange.message import Draft, Received
-from shared.kernel.authority import state_forbids
+from shared.exchange.message import Received
 from shared.kernel.clock import rfc3339
-from shared.kernel.errors import not_found
-from shared.party.recipient.store import change_states, item_columns
-from shared.runtime.database.content import open_content
-from shared.runtime.database.tables import WHOLE_ROWS
-from shared.runtime.http.paging import next_cursor, read_cursor
-from shared.runtime.post import outbox
+from shared.party.recipient.domain import Item
+from shared.party.recipient.ports import Page
+from shared.party.recipient.store import ItemTable, NewItem, PostgresItems, new_items, view, words
+from shared.runtime.database.columns import Columns, Statement
 
-metadata = sa.MetaData()
-
-case_file = sa.Table(
-    "case_file",
-    metadata,
-    sa.Column("referral_id", pg.UUID(as_uuid=True), primary_key=True),
-    sa.Column("party", sa.Text, primary_key=True),
-    sa.Column("origin", sa.Text, nullable=False),
-    sa.Column("exercise", sa.Boolean, nullable=False),
-    sa.Column("state", sa.Text, nullable=False),
-    sa.Column("received_at", sa.DateTime(timezone=True), nullable=False, server_default=sa.func.now()),
-    sa.Column("accepted_at", sa.DateTime(timezone=True)),
-    sa.Column("case_reference", sa.LargeBinary),
-    sa.Column("reference_key", sa.LargeBinary),
-    sa.Column("decline_reason", sa.Text),
-    sa.Column("outcome", sa.Text),
-    sa.Column("close_reason", sa.Text),
-    sa.Column("child_identified", sa.Text),
-    sa.Column("child_safeguarded", sa.Text),
-    sa.CheckConstraint(
-        "state IN ('offered', 'accepted', 'declined', 'ongoing', 'closed', 'withdrawn', 'withdrawal_acknowledged')",
-        name="case_state",
-    ),
-    sa.CheckConstraint("octet_length(case_reference) <= 128", name="case_reference_bound"),
+_TABLE: Final = ItemTable(
+    name="case_file",
+    subject="referral_id",
+    sender="origin",
+    shown="referral_id, origin, exercise, state, received_at, said",
+    purposes="ARRAY(SELECT purpose FROM case_edge AS e"
+    " WHERE e.referral_id = case_file.referral_id AND e.party = case_file.party)",
+    kept=", case_reference = coalesce($6, case_reference), reference_key = coalesce($7, reference_key)",
 )
-
-#: One row per purpose for which the referral was offered to the agency.
-case_edge = sa.Table(
-    "case_edge",
-    metadata,
-    sa.Column("referral_id", pg.UUID(as_uuid=True), primary_key=True),
-    sa.Column("party", sa.Text, primary_key=True),
-    sa.Column("purpose", sa.Text, primary_key=True),
-    sa.Column("edge", pg.JSONB, nullable=False),
-    sa.Column("content", sa.LargeBinary, nullable=False),
-    sa.Column("wrapped_key", sa.LargeBinary),
-    sa.Column("received_at", sa.DateTime(timezone=True), nullable=False, server_default=sa.func.now()),
-    sa.CheckConstraint("octet_length(content) <= 33000", name="case_edge_content_bound"),
-    postgresql_with=WHOLE_ROWS,
-)
-
-_FIND = """
-SELECT referral_id, party, origin, exercise, state,
-       ARRAY(SELECT purpose FROM case_edge AS e WHERE e.referral_id = c.referral_id AND e.party = c.party) AS purposes
-FROM case_file AS c WHERE referral_id = ANY($1::uuid[])
-"""
-#: Also locks them. Only whoever may change them sees them so: the instance itself, applying messages.
-_LOCK = f"{_FIND} ORDER BY referral_id, party FOR UPDATE"
-_ADD = """
+_NEW: Final = Columns.of(NewItem, without=("purpose", "edge", "content", "wrapped_key"))
+_ADD: Final = Statement(
+    """
 INSERT INTO case_file (referral_id, party, origin, exercise, state)
-SELECT i, p, o, e, 'offered' FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bool[]) AS a(i, p, o, e)
-ON CONFLICT DO NOTHING
-"""
-_ADD_EDGES = """
-INSERT INTO case_edge (referral_id, party, purpose, edge, content, wrapped_key)
-SELECT i, p, u, d::jsonb, c, k
-FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::bytea[], $6::bytea[]) AS a(i, p, u, d, c, k)
-"""
-_CHANGE = """
-UPDATE case_file AS c SET state = a.following
-FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[]) AS a(referral_id, party, present, following)
-WHERE c.referral_id = a.referral_id AND c.party = a.party AND c.state = a.present
-RETURNING c.referral_id
-"""
-_ACT = """
-UPDATE case_file SET state = $4, accepted_at = coalesce($5, accepted_at),
-    case_reference = coalesce($6, case_reference), reference_key = coalesce($7, reference_key),
-    decline_reason = coalesce($8, decline_reason), outcome = coalesce($9, outcome),
-    close_reason = coalesce($10, close_reason), child_identified = coalesce($11, child_identified),
-    child_safeguarded = coalesce($12, child_safeguarded)
-WHERE referral_id = $1 AND party = $2 AND state = $3 RETURNING referral_id
-"""
-_COLUMNS = """
-SELECT referral_id, origin, exercise, state, received_at, accepted_at, case_reference, reference_key, decline_reason,
-       outcome, close_reason, child_identified, child_safeguarded
-FROM case_file"""
-_PAGE = (
-    _COLUMNS
-    + """
-WHERE ($1::text IS NULL OR state = $1) AND ($2::uuid IS NULL OR referral_id < $2)
-ORDER BY referral_id DESC LIMIT $3
-"""
+SELECT subject_id, party, sender, exercise, 'offered' FROM {new} ON CONFLICT DO NOTHING
+""",
+    new=_NEW,
 )
-_ONE = _COLUMNS + " WHERE referral_id = $1"
-_EDGES = """
+#: One row per purpose for which a referral was offered to the agency.
+_NEW_EDGE: Final = Columns.of(NewItem, without=("sender", "exercise"))
+_ADD_EDGES: Final = Statement(
+    """
+INSERT INTO case_edge (referral_id, party, purpose, edge, content, wrapped_key)
+SELECT subject_id, party, purpose, edge::jsonb, content, wrapped_key FROM {new}
+""",
+    new=_NEW_EDGE,
+)
+_EDGES: Final = """
 SELECT referral_id, purpose, edge, content, wrapped_key FROM case_edge WHERE referral_id = ANY($1::uuid[])
 ORDER BY received_at, purpose
 """
 
 
-class PostgresCases:
-    """`Cases` within one transaction."""
+class PostgresCases(PostgresItems):
+    """The cases of agencies, within one transaction."""
 
-    def __init__(self, driver: asyncpg.Connection, kek: KeyEncryptionKey) -> None:
-        self._driver = driver
-        self._kek = kek
-
-    async def find(self, referral_ids: Sequence[UUID]) -> dict[CaseKey, Case]:
-        return await self._cases(_FIND, referral_ids)
-
-    async def lock(self, referral_ids: Sequence[UUID]) -> dict[CaseKey, Case]:
-        return await self._cases(_LOCK, referral_ids)
-
-    async def _cases(self, statement: str, referral_ids: Sequence[UUID]) -> dict[CaseKey, Case]:
-        rows = await self._driver.fetch(statement, list(referral_ids))
-        return {
-            (row["referral_id"], row["party"]): Case(
-                referral_id=row["referral_id"],
-                party=row["party"],
-                origin=row["origin"],
-                exercise=row["exercise"],
-                state=CaseState(row["state"]),
-                purposes=frozenset(row["purposes"]),
-            )
-            for row in rows
-        }
+    table = _TABLE
 
     async def add(self, messages: Sequence[Received]) -> None:
         if messages:
-            ids, parties, origins, exercises, *edges = item_columns(messages, self._kek)
-            await self._driver.execute(_ADD, ids, parties, origins, exercises)
-            await self._driver.execute(_ADD_EDGES, ids, parties, *edges)
+            new = new_items(messages, self._kek)
+            await self._driver.execute(*_ADD.bind(new=_NEW.rows(new)))
+            await self._driver.execute(*_ADD_EDGES.bind(new=_NEW_EDGE.rows(new)))
 
-    async def change(self, changes: Mapping[CaseKey, tuple[CaseState, CaseState]]) -> None:
-        await change_states(self._driver, _CHANGE, changes)
+    async def act(self, item: Item, following: str, said: Contract | None, *, at: datetime) -> None:
+        kept, reference, key = words(said), None, None
+        if isinstance(said, Acceptance):
+            # The agency's own reference is class S2: it goes under a data key of its own, never among the words.
+            kept = {"accepted_at": rfc3339(at)}
+            reference, key = _protected(item.subject_id, said.case_reference, self._kek)
+        await self._act(item, following, kept, reference, key)
 
-    async def act(self, case: Case, following: CaseState, note: CaseNote) -> None:
-        report = note.report
-        reference, key = self._protected(case.referral_id, note.case_reference)
-        changed = await self._driver.fetchval(
-            _ACT,
-            case.referral_id,
-            case.party,
-            case.state.value,
-            following.value,
-            note.accepted_at,
-            reference,
-            key,
-            note.decline_reason and note.decline_reason.value,
-            report and report.outcome.value,
-            report and report.close_reason and report.close_reason.value,
-            report and report.child_identified.value,
-            report and report.child_safeguarded.value,
+    async def page(self, page: Page) -> CasePage:
+        rows, following = await self._page(page)
+        edges = await self._edges([row["referral_id"] for row in rows])
+        return CasePage(items=tuple(_case(row, edges[row["referral_id"]]) for row in rows), next=following)
+
+    async def show(self, subject_id: UUID) -> OpenedCase:
+        row = await self._one(subject_id)
+        first, *further = (await self._edges([subject_id]))[subject_id]
+        return view(
+            OpenedCase,
+            row,
+            purpose=first["purpose"],
+            edge=first["edge"],
+            record=self._opened(first, subject_id),
+            further=[view(OpenedFurtherEdge, each, record=self._opened(each, subject_id)) for each in further],
+            case_reference=_revealed(row, self._kek),
+            decline_reason=row["said"].get("reason"),
         )
-        if changed is None:
-            raise state_forbids()
-
-    async def send(self, drafts: Sequence[Draft]) -> None:
-        await outbox.enqueue(self._driver, drafts)
-
-    async def page(self, *, state: str | None, cursor: str | None, limit: int) -> dict[str, Any]:
-        rows = await self._driver.fetch(_PAGE, state, read_cursor(cursor), limit + 1)
-        edges = await self._edges([row["referral_id"] for row in rows[:limit]])
-        items = [_case(row, edges[row["referral_id"]]) for row in rows[:limit]]
-        return {"items": items, "next": next_cursor(rows, limit, "referral_id")}
-
-    async def show(self, referral_id: UUID) -> dict[str, Any]:
-        row = await self._driver.fetchrow(_ONE, referral_id)
-        if row is None:
-            raise not_found()
-        edges = (await self._edges([referral_id]))[referral_id]
-        first, *further = [open_content(e["content"], e["wrapped_key"], self._kek, subject=referral_id) for e in edges]
-        shown = _case(row, edges) | {"case_reference": self._revealed(row), "record": first}
-        shown["further"] = [each | {"record": record} for each, record in zip(shown["further"], further, strict=True)]
-        return shown
 
     async def _edges(self, referral_ids: Sequence[UUID]) -> dict[UUID, list[asyncpg.Record]]:
         edges: dict[UUID, list[asyncpg.Record]] = {referral_id: [] for referral_id in referral_ids}
@@ -200,39 +101,33 @@ class PostgresCases:
             edges[row["referral_id"]].append(row)
         return edges
 
-    def _protected(self, referral_id: UUID, reference: str | None) -> tuple[bytes | None, bytes | None]:
-        if reference is None:
-            return None, None
-        key, place = DataKey.generate(), _reference_place(referral_id)
-        return protect(reference.encode(), key, place), wrap(key, self._kek, place)
 
-    def _revealed(self, row: asyncpg.Record) -> str | None:
-        if row["reference_key"] is None:
-            return None
-        place = _reference_place(row["referral_id"])
-        return reveal(row["case_reference"], unwrap(row["reference_key"], self._kek, place), place).decode()
+def _case(row: asyncpg.Record, edges: Sequence[asyncpg.Record]) -> ShownCase:
+    """A case as its agency sees it: the edge it began with, and those for further purposes."""
+    first, *further = edges
+    return view(
+        ShownCase,
+        row,
+        purpose=first["purpose"],
+        edge=first["edge"],
+        further=[view(FurtherEdge, each) for each in further],
+        decline_reason=row["said"].get("reason"),
+    )
+
+
+def _protected(referral_id: UUID, reference: str | None, kek: KeyEncryptionKey) -> tuple[bytes | None, bytes | None]:
+    if reference is None:
+        return None, None
+    key, place = DataKey.generate(), _reference_place(referral_id)
+    return protect(reference.encode(), key, place), wrap(key, kek, place)
+
+
+def _revealed(row: asyncpg.Record, kek: KeyEncryptionKey) -> str | None:
+    if row["reference_key"] is None:
+        return None
+    place = _reference_place(row["referral_id"])
+    return reveal(row["case_reference"], unwrap(row["reference_key"], kek, place), place).decode()
 
 
 def _reference_place(referral_id: UUID) -> bytes:
     return b"case_reference/" + referral_id.bytes
-
-
-def _case(row: asyncpg.Record, edges: Sequence[asyncpg.Record]) -> dict[str, Any]:
-    """A case as its agency sees it: the edge it began with, and those for further purposes."""
-    first, *further = edges
-    return {
-        "referral_id": str(row["referral_id"]),
-        "origin": row["origin"],
-        "purpose": first["purpose"],
-        "state": row["state"],
-        "exercise": row["exercise"],
-        "received_at": rfc3339(row["received_at"]),
-        "edge": first["edge"],
-        "further": [{"purpose": each["purpose"], "edge": each["edge"]} for each in further],
-        "accepted_at": rfc3339(row["accepted_at"]) if row["accepted_at"] else None,
-        "decline_reason": row["decline_reason"],
-        "outcome": row["outcome"],
-        "close_reason": row["close_reason"],
-        "child_identified": row["child_identified"],
-        "child_safeguarded": row["child_safeguarded"],
-    }

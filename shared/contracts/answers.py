@@ -1,55 +1,76 @@
-"""Answers: what providers do with notices, what agencies do with referrals."""
+"""Answers: what providers do with notices, what agencies do with referrals.
+
+What a party says over HTTP is the answer without the id of its subject: the clear part extends it, so each word is
+stated once.
+"""
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from typing import Self
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
 from shared.contracts.base import Contract, Instant, PartyId, Uuid
 from shared.contracts.fields import CaseReference
+from shared.contracts.referral import NoticeActions
 from shared.vocabulary.answers import (
     CaseDeclineReason,
     CaseOutcome,
     CloseReason,
-    NoticeAction,
     NoticeRejection,
     YesNoUnknown,
 )
 
 
-class NoticeAcknowledgedClear(Contract):
+class OnNotice(Contract):
+    """An answer to a notice names it by its id alone."""
+
+    notice_id: Uuid
+
+
+class OnReferral(Contract):
+    """An answer to a referral names it by its id."""
+
+    referral_id: Uuid
+
+
+class NoticeAcknowledgedClear(OnNotice):
     """The provider has the notice in hand: an act of the organisation, not of its server."""
 
-    notice_id: Uuid
 
+class NoticeActionReport(Contract):
+    """What was done, and when it took effect (DSA Article 9(5))."""
 
-class NoticeActionedClear(Contract):
-    """The provider acted; `effective_at` is when the action took effect (DSA Article 9(5))."""
-
-    notice_id: Uuid
-    actions: Annotated[tuple[NoticeAction, ...], Field(min_length=1, max_length=5)]
+    actions: NoticeActions
     effective_at: Instant
 
 
-class NoticeRejectedClear(Contract):
-    """The provider will not act on the notice, and says why."""
+class NoticeActionedClear(NoticeActionReport, OnNotice):
+    """The provider acted; `effective_at` is when the action took effect (DSA Article 9(5))."""
 
-    notice_id: Uuid
+
+class NoticeRefusal(Contract):
+    """Why the provider does not act."""
+
     reason: NoticeRejection
 
 
-class NoticeNotOursClear(Contract):
-    """The provider does not host the items; it may name the party that does."""
+class NoticeRejectedClear(NoticeRefusal, OnNotice):
+    """The provider will not act on the notice, and says why."""
 
-    notice_id: Uuid
+
+class NoticeDisowning(Contract):
+    """The provider that hosts the items instead, if known."""
+
     suggested: PartyId | None = None
 
 
-class CaseAcceptedClear(Contract):
-    """The agency takes the referral up. First feedback falls due now, then after 30 days, then at closing."""
+class NoticeNotOursClear(NoticeDisowning, OnNotice):
+    """The provider does not host the items; it may name the party that does."""
 
-    referral_id: Uuid
+
+class CaseAcceptedClear(OnReferral):
+    """The agency takes the referral up. First feedback falls due now, then after 30 days, then at closing."""
 
 
 class CaseRecord(Contract):
@@ -58,21 +79,33 @@ class CaseRecord(Contract):
     case_reference: CaseReference
 
 
-class CaseDeclinedClear(Contract):
-    """The agency will not take the referral up, and says why."""
+class Acceptance(Contract):
+    """The agency's own reference, if the origin may know it: it is sealed to the origin alone."""
 
-    referral_id: Uuid
+    case_reference: CaseReference | None = None
+
+
+class Declination(Contract):
+    """Why the agency does not take the referral up."""
+
     reason: CaseDeclineReason
 
 
-class OutcomeReportedClear(Contract):
-    """What came of a case, in NCMEC's published vocabulary; the two answers this exists for come last."""
+class CaseDeclinedClear(Declination, OnReferral):
+    """The agency will not take the referral up, and says why."""
 
-    referral_id: Uuid
+
+class OutcomeReport(Contract):
+    """What has come of the case. `close_reason` goes with `closed`, and with nothing else."""
+
     outcome: CaseOutcome
     close_reason: CloseReason | None = None
     child_identified: YesNoUnknown
     child_safeguarded: YesNoUnknown
+
+
+class OutcomeReportedClear(OutcomeReport, OnReferral):
+    """What came of a case, in NCMEC's published vocabulary; the two answers this exists for come last."""
 
     @model_validator(mode="after")
     def _close_reason_goes_with_closed(self) -> Self:

@@ -113,6 +113,8 @@ StatedJurisdiction = Annotated[
 Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$", max_length=64)]
 #: A rule of the policy, for example `eu-dsa-16-notice`.
 RuleId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,47}$", max_length=48)]
+#: Opaque; hand it back to get the next page. None on the last.
+NextCursor = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]+$", max_length=64)] | None
 #: A stable error code.
 ErrorCode = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$", max_length=64)]
 #: Autonomous system number (RFC 6793).

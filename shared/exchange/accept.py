@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol, cast
 from uuid import UUID
 
 from pydantic import ValidationError
 
 from shared.contracts.base import Contract
-from shared.contracts.decision import DecisionRef, Edge
 from shared.contracts.registry import BY_TYPE, NAMES, Family, MessageType, value_model
 from shared.envelope.batch import RootCache
 from shared.envelope.canonical import message_digest
@@ -18,23 +17,16 @@ from shared.envelope.headers import Attributes, Envelope, decode_headers
 from shared.envelope.keys import OpeningKey
 from shared.envelope.sealing import SealContext, open_sealed
 from shared.exchange.compose import seal_context
-from shared.exchange.message import Received, Record
+from shared.exchange.message import Decided, Received, Record
 from shared.exchange.senders import check_stated_by, instance_of, verify_sender
 from shared.guard import inspect, parse_body
 from shared.kernel.errors import CausewayError, Refused, Unavailable
 from shared.routing.derive import check_decision_time, derive_edge
 from shared.routing.directory_index import DirectoryIndex
-from shared.routing.policy_index import PolicyIndex
+from shared.routing.shelf import DocumentShelf
 from shared.vocabulary.routing import PartyStatus
 
 RECORD_BYTES_MAX = 65_536
-
-
-class Shelf(Protocol):
-    """The documents by digest; see `shared.routing.shelf`."""
-
-    directories: Any
-    policies: Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +35,7 @@ class ReadingInstance:
 
     instance: str
     topic: str
-    shelf: Shelf
+    shelf: DocumentShelf
     opening_keys: Sequence[OpeningKey]
     roots: RootCache = field(default_factory=RootCache)
 
@@ -118,6 +110,12 @@ class _Reading:
         self.error: Exception | None = None
 
 
+class _Value(Protocol):
+    """What a `value_model` reads; it has `sealed` only where the type has a sealed part."""
+
+    clear: Contract
+
+
 def _advance(stage: Callable[[_Reading, ReadingInstance], None], reading: _Reading, reader: ReadingInstance) -> None:
     try:
         stage(reading, reader)
@@ -153,7 +151,7 @@ def _received(reading: _Reading) -> Received:
 
 def _authenticate(reading: _Reading, reader: ReadingInstance) -> None:
     record = reading.record
-    directory: DirectoryIndex = reader.shelf.directories.active(record.broker_time)
+    directory = reader.shelf.directories.active(record.broker_time)
     if record.value is None:
         raise Refused("record_empty")
     if len(record.value) > RECORD_BYTES_MAX:
@@ -208,7 +206,7 @@ def _check_exercise(message: MessageType, attributes: Attributes, directory: Dir
 
 def _parsed(message: MessageType, body: bytes) -> tuple[Contract, str | None]:
     try:
-        value: Any = value_model(message).model_validate_json(body, strict=True)
+        value = cast(_Value, value_model(message).model_validate_json(body, strict=True))
     except ValidationError:
         raise Refused("body_invalid", "not what the type's schema says") from None
     return value.clear, getattr(value, "sealed", None)
@@ -258,9 +256,8 @@ def _unguarded(error: Refused) -> Refused:
 def _derive(reading: _Reading, reader: ReadingInstance) -> None:
     if not reading.message.edge:
         return
-    clear: Any = reading.clear
-    edge: Edge = clear.edge
-    decision: DecisionRef = clear.decision
+    clear = cast(Decided, reading.clear)
+    edge, decision = clear.edge, clear.decision
     attributes, broker_time = reading.envelope.attributes, reading.record.broker_time
     if edge.recipient != attributes.recipient:
         raise Refused("edge_not_ours", field="/clear/edge/recipient")
@@ -269,8 +266,8 @@ def _derive(reading: _Reading, reader: ReadingInstance) -> None:
     if edge.facts.origin != attributes.sender:
         raise Refused("edge_not_reproducible", "an origin decides for itself alone", field="/clear/edge/facts/origin")
     # An unknown digest is `Unavailable`: the feed has not brought the document yet, and the record waits for it.
-    directory: DirectoryIndex = reader.shelf.directories.get(decision.directory, broker_time)
-    policy: PolicyIndex = reader.shelf.policies.get(decision.policy, broker_time)
+    directory = reader.shelf.directories.get(decision.directory, broker_time)
+    policy = reader.shelf.policies.get(decision.policy, broker_time)
     check_decision_time(decision, broker_time)
     derive_edge(edge, decision, directory=directory, policy=policy, exercise=attributes.exercise)
 
@@ -285,7 +282,7 @@ def _open_with_any(sealed_text: str, keys: Sequence[OpeningKey], context: SealCo
     raise Refused("sealed_unopenable", field="/sealed")
 
 
-def _subject_of(message: MessageType, clear: Any, subject: str) -> UUID | str:
+def _subject_of(message: MessageType, clear: Contract, subject: str) -> UUID | str:
     if message.family is Family.REFERRAL:
         return getattr(clear, "referral_id", subject)
     return getattr(clear, "notice_id", subject) if message.family is Family.NOTICE else subject

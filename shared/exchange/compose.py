@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
-from typing import Any, NotRequired, TypedDict, Unpack
 from uuid import UUID
 
 from pydantic_core import to_json
@@ -18,59 +18,76 @@ from shared.envelope.sealing import SealContext, seal
 from shared.exchange.message import Draft
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid7
-from shared.routing.directory_index import DirectoryIndex
+from shared.routing.directory_index import DirectoryIndex, InstanceEntry
 from shared.vocabulary.answers import ReceiptOutcome
 
 AUDIT = "audit"
 
 
+#: The clear part: as its contract, or as the JSON of it.
+Clear = Mapping[str, object] | Contract
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Addressing:
+    """From whom to whom a message goes, about what and when. The times and `traceparent` are those of its draft."""
+
+    subject: UUID
+    sender: str
+    recipient: str
+    directory: DirectoryIndex
+    exercise: bool
+    at: datetime
+    decided_at: datetime | None = None
+    traceparent: str | None = None
+
+
+@dataclass(slots=True, kw_only=True, repr=False, eq=False)  # what is to be sealed is never shown
 class Letter:
     """A message that is addressed: seal it, then take its draft. One that has no sealed part needs no sealing."""
 
-    __slots__ = ("_clear", "_fields", "_sealed", "_sealing", "message_id")
-
-    def __init__(
-        self, clear: Mapping[str, Any], sealing: tuple[bytes, SealingKey, SealContext] | None, fields: dict[str, Any]
-    ) -> None:
-        """`fields` are those of the draft but its body."""
-        self.message_id: UUID = fields["message_id"]
-        self._clear = clear
-        self._sealing = sealing
-        self._fields = fields
-        self._sealed: str | None = None
+    message_id: UUID
+    message: MessageType
+    addressing: Addressing
+    instance: InstanceEntry
+    clear: Mapping[str, object]
+    sealing: tuple[bytes, SealingKey, SealContext] | None
+    _sealed: str | None = field(default=None, init=False)
 
     def seal(self) -> None:
         """Raises `Refused("sealed_too_large")`."""
-        if self._sealing is not None:
-            self._sealed = seal(*self._sealing)
+        if self.sealing is not None:
+            self._sealed = seal(*self.sealing)
 
     def draft(self) -> Draft:
-        value: dict[str, Any] = {"clear": self._clear}
-        if self._sealing is not None:
+        value: dict[str, object] = {"clear": self.clear}
+        if self.sealing is not None:
             assert self._sealed is not None
             value["sealed"] = self._sealed
-        return Draft(body=to_json(value), **self._fields)
+        addressing = self.addressing
+        return Draft(
+            message_id=self.message_id,
+            message=self.message,
+            subject=str(addressing.subject),
+            sender=addressing.sender,
+            recipient=addressing.recipient,
+            recipient_instance=self.instance.id,
+            topic=self.instance.topic,
+            exercise=addressing.exercise,
+            body=to_json(value),
+            created_at=addressing.at,
+            decided_at=addressing.decided_at,
+            traceparent=addressing.traceparent,
+        )
 
 
-def address(
-    message: MessageType,
-    clear: Mapping[str, Any] | Contract,
-    *,
-    sealed: bytes | None = None,
-    subject: UUID,
-    sender: str,
-    recipient: str,
-    directory: DirectoryIndex,
-    exercise: bool,
-    at: datetime,
-    decided_at: datetime | None = None,
-    traceparent: str | None = None,
-) -> Letter:
+def address(message: MessageType, clear: Clear, addressing: Addressing, *, sealed: bytes | None = None) -> Letter:
     """Address one message under a new id. `sealed` is the plaintext of its sealed part.
 
     Raises `Refused("recipient_unknown")` when the directory has no such recipient or no key to seal for it.
     """
     message_id = uuid7()
+    directory, sender, recipient = addressing.directory, addressing.sender, addressing.recipient
     instance = (
         directory.instance(recipient) if message.family in _BETWEEN_INSTANCES else directory.instance_of(recipient)
     )
@@ -79,54 +96,38 @@ def address(
     body = clear if isinstance(clear, Mapping) else clear.model_dump(mode="json", exclude_none=True)
     sealing = None
     if sealed is not None:
-        context = seal_context(message, message_id, str(subject), clear=body, sender=sender, recipient=recipient)
-        sealing = (sealed, _sealing_key(directory, recipient, instance.id, at=at), context)
-    fields = {
-        "message_id": message_id,
-        "message": message,
-        "subject": str(subject),
-        "sender": sender,
-        "recipient": recipient,
-        "recipient_instance": instance.id,
-        "topic": instance.topic,
-        "exercise": exercise,
-        "created_at": at,
-        "decided_at": decided_at,
-        "traceparent": traceparent,
-    }
-    return Letter(body, sealing, fields)
+        context = seal_context(
+            message, message_id, str(addressing.subject), clear=body, sender=sender, recipient=recipient
+        )
+        sealing = (sealed, _sealing_key(directory, recipient, instance.id, at=addressing.at), context)
+    return Letter(
+        message_id=message_id,
+        message=message,
+        addressing=addressing,
+        instance=instance,
+        clear=body,
+        sealing=sealing,
+    )
 
 
-class Addressing(TypedDict):
-    """What `address` is told by name."""
-
-    sealed: NotRequired[bytes | None]
-    subject: UUID
-    sender: str
-    recipient: str
-    directory: DirectoryIndex
-    exercise: bool
-    at: datetime
-    decided_at: NotRequired[datetime | None]
-    traceparent: NotRequired[str | None]
-
-
-def compose(message: MessageType, clear: Mapping[str, Any] | Contract, **addressing: Unpack[Addressing]) -> Draft:
+def compose(message: MessageType, clear: Clear, addressing: Addressing, *, sealed: bytes | None = None) -> Draft:
     """Address, seal and write one message: `address` says what it takes and raises."""
-    letter = address(message, clear, **addressing)
+    letter = address(message, clear, addressing, sealed=sealed)
     letter.seal()
     return letter.draft()
 
 
 def seal_context(
-    message: MessageType, message_id: UUID, subject: str, *, clear: Mapping[str, Any], sender: str, recipient: str
+    message: MessageType, message_id: UUID, subject: str, *, clear: Mapping[str, object], sender: str, recipient: str
 ) -> SealContext:
     """What binds a sealed part to its message: the same on both sides."""
+    revision = clear.get("revision", 1)
+    assert isinstance(revision, int)
     return SealContext(
         schema=message.schema,
         message_id=message_id,
         subject=subject,
-        revision=int(clear.get("revision", 1)),
+        revision=revision,
         sender=sender,
         recipient=recipient,
     )
@@ -157,12 +158,7 @@ def compose_receipts(
             compose(
                 MESSAGES_RECEIPTED,
                 {"entries": stated},
-                subject=uuid7(),
-                sender=instance,
-                recipient=to,
-                directory=directory,
-                exercise=False,
-                at=at,
+                Addressing(subject=uuid7(), sender=instance, recipient=to, directory=directory, exercise=False, at=at),
             )
         )
     return drafts
@@ -170,7 +166,7 @@ def compose_receipts(
 
 def compose_fact(
     message: MessageType,
-    clear: Mapping[str, Any] | Contract,
+    clear: Clear,
     *,
     subject: UUID,
     instance: str,
@@ -180,9 +176,7 @@ def compose_fact(
     traceparent: str | None = None,
 ) -> Draft:
     """A fact with no recipient but audit, stated by the instance itself."""
-    return compose(
-        message,
-        clear,
+    addressing = Addressing(
         subject=subject,
         sender=instance,
         recipient=AUDIT,
@@ -191,6 +185,7 @@ def compose_fact(
         at=at,
         traceparent=traceparent,
     )
+    return compose(message, clear, addressing)
 
 
 _BETWEEN_INSTANCES = frozenset({Family.RECEIPT, Family.FACT})

@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from shared.contracts.registry import NOTICE_ISSUED, REFERRAL_DECIDED, REFERRAL_OFFERED
-from shared.exchange.compose import Letter, address, compose_fact
+from shared.exchange.compose import Addressing, Letter, address, compose_fact
 from shared.exchange.message import Draft
 from shared.exchange.minimise import notice_record, referral_record
 from shared.kernel.errors import Defect, Refused
@@ -159,10 +159,7 @@ def _addressed(
     else:
         message, notice_id = REFERRAL_OFFERED, None
         plaintext = referral_record(record, recipient.kind, withheld)
-    letter = address(
-        message,
-        clear_of(edge, outcome, referral_id=referral_id, notice_id=notice_id),
-        sealed=plaintext,
+    addressing = Addressing(
         subject=notice_id or referral_id,
         sender=str(edge.facts["origin"]),
         recipient=edge.recipient,
@@ -172,4 +169,6 @@ def _addressed(
         decided_at=outcome.setting.decided_at,
         traceparent=traceparent,
     )
+    clear = clear_of(edge, outcome, referral_id=referral_id, notice_id=notice_id)
+    letter = address(message, clear, addressing, sealed=plaintext)
     return Emitted(edge.as_json(), letter.message_id, notice_id), letter

@@ -5,10 +5,25 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Protocol
 from uuid import UUID
 
 from shared.contracts.base import Contract
+from shared.contracts.decision import DecisionRef, Edge
 from shared.contracts.registry import MessageType
+
+
+class Decided(Protocol):
+    """The clear part of a message that carries an edge."""
+
+    @property
+    def exercise(self) -> bool: ...
+
+    @property
+    def decision(self) -> DecisionRef: ...
+
+    @property
+    def edge(self) -> Edge: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
-from shared.contracts import answers
 from shared.contracts.base import Contract
-from shared.contracts.referral import NoticeWithdrawalAcknowledgedClear, WithdrawalAcknowledgedClear
-from shared.kernel.authority import Permit, Role
+from shared.contracts.registry import MessageType
+from shared.exchange.acts import ACTS, AnswerState, Offered, Subject, Track
+from shared.exchange.states import answer_follows, permits
+from shared.kernel.authority import Permit
 from shared.kernel.errors import Refused
-from shared.vocabulary.answers import CaseOutcome
 from shared.vocabulary.routing import Disposition
 
 
@@ -22,53 +22,15 @@ class ReferralState(StrEnum):
     UNROUTABLE = Disposition.UNROUTABLE.value
     ORPHANED = Disposition.ORPHANED.value
     UNKNOWN_CODE = Disposition.UNKNOWN_CODE.value
-    WITHDRAWN = "withdrawn"
+    WITHDRAWN = Offered.WITHDRAWN.value
 
-
-class AnswerState(StrEnum):
-    """What a recipient has answered on one edge."""
-
-    NONE = "none"
-    ACKNOWLEDGED = "acknowledged"
-    ACTIONED = "actioned"
-    REJECTED = "rejected"
-    NOT_OURS = "not_ours"
-    ACCEPTED = "accepted"
-    DECLINED = "declined"
-    OUTCOME = "outcome"
-    CLOSED = "closed"
-    WITHDRAWAL_ACKNOWLEDGED = "withdrawal_acknowledged"
-
-
-_ALL = frozenset(state.value for state in ReferralState)
-_OPEN = _ALL - {ReferralState.WITHDRAWN.value}
 
 #: The part of every origin's authorisation table that concerns its own referrals.
-PERMITS: tuple[Permit, ...] = (
-    Permit("referral", "submit", frozenset({Role.ANALYST, Role.MACHINE}), _OPEN),
-    Permit("referral", "read", frozenset({Role.ANALYST, Role.MACHINE, Role.VIEWER}), _ALL),
-    Permit("referral", "withdraw", frozenset({Role.ANALYST, Role.MACHINE}), _OPEN),
-    Permit("referral", "apply", frozenset({Role.SERVICE}), _ALL),
-)
-
-_OPEN_ANSWERS = frozenset({AnswerState.NONE, AnswerState.ACKNOWLEDGED})
-_CASE_OPEN = frozenset({AnswerState.ACCEPTED, AnswerState.OUTCOME})
-_ANY = frozenset(AnswerState) - {AnswerState.WITHDRAWAL_ACKNOWLEDGED}
-
-#: Answer message → (states it may come in, the state it leads to). Everything else is refused.
-_TRANSITIONS: dict[type[Contract], tuple[frozenset[AnswerState], AnswerState]] = {
-    answers.NoticeAcknowledgedClear: (frozenset({AnswerState.NONE}), AnswerState.ACKNOWLEDGED),
-    answers.NoticeActionedClear: (_OPEN_ANSWERS, AnswerState.ACTIONED),
-    answers.NoticeRejectedClear: (_OPEN_ANSWERS, AnswerState.REJECTED),
-    answers.NoticeNotOursClear: (_OPEN_ANSWERS, AnswerState.NOT_OURS),
-    answers.CaseAcceptedClear: (frozenset({AnswerState.NONE}), AnswerState.ACCEPTED),
-    answers.CaseDeclinedClear: (frozenset({AnswerState.NONE}), AnswerState.DECLINED),
-    answers.OutcomeReportedClear: (_CASE_OPEN, AnswerState.OUTCOME),
-    WithdrawalAcknowledgedClear: (_ANY, AnswerState.WITHDRAWAL_ACKNOWLEDGED),
-    NoticeWithdrawalAcknowledgedClear: (_ANY, AnswerState.WITHDRAWAL_ACKNOWLEDGED),
-}
+PERMITS: Final[tuple[Permit, ...]] = tuple(permits(Subject.REFERRAL))
 #: The answers an origin understands; `bus.py` of an originating service hands these to it.
-ANSWERS: frozenset[type[Contract]] = frozenset(_TRANSITIONS)
+ANSWERS: Final[frozenset[MessageType]] = frozenset(
+    row.message for row in ACTS if row.message is not None and row.track is Track.ANSWER
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,18 +41,14 @@ class Answered:
     detail: dict[str, Any]
 
 
-def answer_edge(present: AnswerState, clear: Contract, *, withdrawn: bool) -> Answered:
+def answer_edge(present: AnswerState, message: MessageType, clear: Contract, *, withdrawn: bool) -> Answered:
     """Apply an answer to an edge of a referral that its origin has `withdrawn` or not.
 
-    Raises `Refused("answer_out_of_order")` for every transition not listed, and for the acknowledgement of a
-    withdrawal that has not been.
+    Raises `Refused("answer_out_of_order")` for every transition that no row of `acts` lists, and for the
+    acknowledgement of a withdrawal that has not been.
     """
-    allowed, following = _TRANSITIONS[type(clear)]
-    if present not in allowed or (following is AnswerState.WITHDRAWAL_ACKNOWLEDGED and not withdrawn):
+    offered = Offered.WITHDRAWN if withdrawn else Offered.OPEN
+    following = answer_follows(message, present, clear, offered=offered)
+    if following is None:
         raise Refused("answer_out_of_order")
-    if isinstance(clear, answers.OutcomeReportedClear) and clear.outcome in _CLOSING:
-        following = AnswerState.CLOSED
     return Answered(following, clear.model_dump(mode="json", exclude={"referral_id", "notice_id"}, exclude_none=True))
-
-
-_CLOSING = frozenset({CaseOutcome.CLOSED, CaseOutcome.CONVICTION})

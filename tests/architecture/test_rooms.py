@@ -10,8 +10,8 @@ from shared.vocabulary.routing import PartyKind
 from tests.architecture.source import PRODUCT, ROOT
 
 SERVICES = sorted(path.name for path in (ROOT / "services").iterdir() if path.is_dir() and path.name != "__pycache__")
-ALWAYS = {"__init__", "domain", "ports", "use_cases", "store", "bus", "api", "migrations", "settings", "app", "README"}
-SOMETIMES = {"console", "timers", "courier"}
+ALWAYS = {"__init__", "domain", "ports", "store", "bus", "api", "migrations", "settings", "app", "README"}
+SOMETIMES = {"use_cases", "console", "timers", "courier"}
 AUDIT_ALONE = {"sequencer", "witness"}
 #: What a service's page says; one heading each.
 SECTIONS = ("Messages in", "Messages out", "States", "What it keeps")

@@ -18,7 +18,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
-from deploy.devstack.databases import answers
+from deploy.site.access import answers
 from shared.kernel.errors import Unavailable
 from tests.failures.load import Sender, posts
 from tests.failures.split import DATABASE, PROCESSES, SplitExchange, split_exchange

@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 import pytest
 
 from deploy.accounting.books import TOPICS
-from deploy.installation import kafka_access
+from deploy.site.access import kafka_access
 from shared.kernel.ids import uuid7
-from shared.runtime.kafka.bus import traceparents
 from shared.runtime.kafka.reader import LogReader
 from shared.runtime.post.ports import Coordinate
+from shared.runtime.watch.telemetry import traceparents
 from tests.support.running import HOTLINE, Exchange, referral
 
 OTHER_PROVIDER = "provider-001.example"
@@ -69,7 +69,7 @@ async def flow(exchange: Exchange) -> Flow:
     for each in shown.json()["messages"]:
         record = await reader.read_at(Coordinate(each["topic"], each["partition"]), each["offset"])
         assert record is not None
-        (traceparent,) = traceparents([record])
+        (traceparent,) = traceparents([record.headers])
         sent.append(Sent(each["topic"], each["type"], each["message_id"], traceparent[3:35]))
     return Flow(filing, sent)
 

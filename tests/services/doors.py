@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from typing import Any
 
 import httpx
 from fastapi import APIRouter, Request
 
+from shared.contracts.base import Contract
+from shared.envelope.datakeys import KeyEncryptionKey
 from shared.kernel.authority import Role
 from shared.kernel.clock import ManualClock
+from shared.party.recipient.api import Serving, viewed
+from shared.routing.directory_index import DirectoryIndex
+from shared.runtime.database.transactions import Database
+from shared.runtime.http.acts import Acts
 from shared.runtime.http.edge import create_app
 from shared.runtime.http.identity import Identity
 
@@ -31,6 +39,24 @@ def door(*routers: APIRouter) -> httpx.AsyncClient:
     return httpx.AsyncClient(transport=transport, base_url="http://service.example")
 
 
+def serving(database: Database, kind: str, *, kek: KeyEncryptionKey, directory: DirectoryIndex) -> Serving:
+    """What a recipient's routes stand on, over a real database."""
+    return Serving(
+        database=database,
+        acts=Acts(database, lambda: None),
+        identified=identified_as(kind),
+        kek=kek,
+        directory=lambda: directory,
+        clock=CLOCK,
+    )
+
+
 def asking(party: str, *, role: Role = Role.ANALYST, key: str | None = None) -> dict[str, str]:
     """The headers of a request by `party`."""
     return {"x-party": party, "x-role": role} | ({} if key is None else {"idempotency-key": key})
+
+
+def as_told(view: Contract) -> dict[str, Any]:
+    """A view as a party is told it over HTTP."""
+    told: dict[str, Any] = json.loads(viewed(view).body)
+    return told

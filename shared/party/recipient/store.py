@@ -1,59 +1,175 @@
-"""Items that other parties sent, in PostgreSQL: what the tables of offers, cases and notices have in common."""
+"""Items that other parties sent, in PostgreSQL: what the tables of offers, cases and notices have in common.
+
+A service's own store names its table and columns, adds what is new, and makes the views.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from enum import StrEnum
-from typing import Any, TypeVar
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TypeVar
 from uuid import UUID
 
 import asyncpg
 
+from shared.contracts.base import Contract
 from shared.envelope.datakeys import KeyEncryptionKey
-from shared.exchange.message import Received
+from shared.exchange.message import Draft, Received
 from shared.kernel.authority import state_forbids
-from shared.runtime.database.content import seal_contents
+from shared.kernel.errors import not_found
+from shared.party.recipient.domain import Item, ItemKey
+from shared.party.recipient.ports import Page
+from shared.runtime.database.columns import Json
+from shared.runtime.database.content import open_content, seal_contents
+from shared.runtime.http.paging import next_cursor, read_cursor
+from shared.runtime.post import outbox
 
-State = TypeVar("State", bound=StrEnum)
 
-#: An item is known by its subject (referral or notice id) and the party it was sent to.
-ItemKey = tuple[UUID, str]
+@dataclass(frozen=True, slots=True)
+class NewItem:
+    """A new row: its edge as JSON, its record encrypted under a data key of its own."""
+
+    subject_id: UUID
+    party: str
+    sender: str
+    exercise: bool
+    purpose: str
+    edge: Json
+    content: bytes
+    wrapped_key: bytes
 
 
-def item_columns(messages: Sequence[Received], kek: KeyEncryptionKey) -> list[list[Any]]:
-    """One array per column: subject, party, sender, exercise, purpose, edge as JSON, content, wrapped key.
+ViewT = TypeVar("ViewT", bound=Contract)
 
-    Each sealed part is under a new data key: deleting the wrapped key erases it.
+
+@dataclass(frozen=True, slots=True)
+class ItemTable:
+    """A table of items: its name, the columns of subject and sender, and those that a list shows.
+
+    Every such table has `party`, `exercise`, `state` and `said`, the words of the party's own acts. `purposes` is an
+    SQL expression for those that an item was sent for, `kept` what an act sets besides.
     """
-    contents = seal_contents(messages, kek)
-    edges = [message.clear.edge for message in messages]  # type: ignore[attr-defined]
-    return [
-        [UUID(message.subject) for message in messages],
-        [message.recipient for message in messages],
-        [message.sender for message in messages],
-        [message.exercise for message in messages],
-        [edge.purpose.value for edge in edges],
-        [edge.model_dump_json(exclude_none=True) for edge in edges],
-        [content for content, _ in contents],
-        [wrapped for _, wrapped in contents],
-    ]
+
+    name: str
+    subject: str
+    sender: str
+    shown: str
+    purposes: str = "ARRAY[purpose]"
+    kept: str = ""
+    find: str = field(init=False)
+    #: Also locks them. Only whoever may change them sees them so: the instance itself, applying messages.
+    lock: str = field(init=False)
+    change: str = field(init=False)
+    act: str = field(init=False)
+    page: str = field(init=False)
+    one: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        table, subject = self.name, self.subject
+        texts = {
+            "find": f"SELECT {subject} AS subject_id, party, {self.sender} AS sender, exercise, state, "
+            f"{self.purposes} AS purposes FROM {table} WHERE {subject} = ANY($1::uuid[])",
+            "change": f"UPDATE {table} AS t SET state = a.following "
+            "FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[]) AS a(subject, party, present, following) "
+            f"WHERE t.{subject} = a.subject AND t.party = a.party AND t.state = a.present RETURNING t.{subject}",
+            "act": f"UPDATE {table} SET state = $4, said = said || $5::jsonb{self.kept} "
+            f"WHERE {subject} = $1 AND party = $2 AND state = $3 RETURNING {subject}",
+            "page": f"SELECT {self.shown} FROM {table} WHERE ($1::text IS NULL OR state = $1) "
+            f"AND ($2::uuid IS NULL OR {subject} < $2) ORDER BY {subject} DESC LIMIT $3",
+            "one": f"SELECT * FROM {table} WHERE {subject} = $1",
+        }
+        texts["lock"] = f"{texts['find']} ORDER BY {subject}, party FOR UPDATE"
+        for name, text in texts.items():
+            object.__setattr__(self, name, text)
 
 
-async def change_states(
-    driver: asyncpg.Connection, statement: str, changes: Mapping[ItemKey, tuple[State, State]]
-) -> None:
-    """Move items from one state to another, all or none.
+class PostgresItems:
+    """What the items of all kinds do within one transaction."""
 
-    `statement` updates by the arrays subject, party, present and following state, and returns one row per item.
-    Raises `Refused("state_forbids")` if an item is no longer in its present state.
-    """
-    if changes:
-        changed = await driver.fetch(
-            statement,
+    table: ItemTable
+
+    def __init__(self, driver: asyncpg.Connection, kek: KeyEncryptionKey) -> None:
+        self._driver = driver
+        self._kek = kek
+
+    async def find(self, subjects: Sequence[UUID]) -> dict[ItemKey, Item]:
+        return await self._items(self.table.find, subjects)
+
+    async def lock(self, subjects: Sequence[UUID]) -> dict[ItemKey, Item]:
+        return await self._items(self.table.lock, subjects)
+
+    async def change(self, changes: Mapping[ItemKey, tuple[str, str]]) -> None:
+        if not changes:
+            return
+        changed = await self._driver.fetch(
+            self.table.change,
             [subject for subject, _ in changes],
             [party for _, party in changes],
-            [present.value for present, _ in changes.values()],
-            [following.value for _, following in changes.values()],
+            [present for present, _ in changes.values()],
+            [following for _, following in changes.values()],
         )
         if len(changed) != len(changes):
             raise state_forbids()
+
+    async def act(self, item: Item, following: str, said: Contract | None, *, at: datetime) -> None:
+        await self._act(item, following, words(said))
+
+    async def send(self, drafts: Sequence[Draft]) -> None:
+        await outbox.enqueue(self._driver, drafts)
+
+    async def _items(self, statement: str, subjects: Sequence[UUID]) -> dict[ItemKey, Item]:
+        rows = await self._driver.fetch(statement, list(subjects)) if subjects else []
+        items = [Item(**(dict(row) | {"purposes": frozenset(row["purposes"])})) for row in rows]
+        return {(item.subject_id, item.party): item for item in items}
+
+    async def _act(self, item: Item, following: str, said: Mapping[str, object], *kept: bytes | None) -> None:
+        moved = await self._driver.fetchval(
+            self.table.act, item.subject_id, item.party, item.state, following, said, *kept
+        )
+        if moved is None:
+            raise state_forbids()
+
+    async def _page(self, page: Page) -> tuple[list[asyncpg.Record], str | None]:
+        """The rows of a page, and the cursor of the one that follows."""
+        rows = await self._driver.fetch(self.table.page, page.state, read_cursor(page.cursor), page.limit + 1)
+        return rows[: page.limit], next_cursor(rows, page.limit, self.table.subject)
+
+    async def _one(self, subject_id: UUID) -> asyncpg.Record:
+        row = await self._driver.fetchrow(self.table.one, subject_id)
+        if row is None:
+            raise not_found()
+        return row
+
+    def _opened(self, row: asyncpg.Record, subject_id: UUID) -> object:
+        """The record of a row as JSON; None once it was erased."""
+        return open_content(row["content"], row["wrapped_key"], self._kek, subject=subject_id)
+
+
+def words(said: Contract | None) -> dict[str, object]:
+    """What an act says, as it is kept: without what it leaves open."""
+    return {} if said is None else said.model_dump(mode="json", exclude_none=True)
+
+
+def view(kind: type[ViewT], row: asyncpg.Record, **more: object) -> ViewT:
+    """A view of a row: `more`, else its columns, else the words of the party's acts; None for what is not there."""
+    said: Mapping[str, object] = row.get("said", {})
+    known = dict(row) | more
+    return kind.model_validate({name: known[name] if name in known else said.get(name) for name in kind.model_fields})
+
+
+def new_items(messages: Sequence[Received], kek: KeyEncryptionKey) -> list[NewItem]:
+    """What messages bring, one row each. Each sealed part is under a new data key: deleting the key erases it."""
+    contents = seal_contents(messages, kek)
+    return [
+        NewItem(
+            UUID(message.subject),
+            message.recipient,
+            message.sender,
+            message.exercise,
+            message.clear.edge.purpose.value,  # type: ignore[attr-defined]
+            message.clear.edge.model_dump_json(exclude_none=True),  # type: ignore[attr-defined]
+            *protected,
+        )
+        for message, protected in zip(messages, contents, strict=True)
+    ]

@@ -8,7 +8,6 @@ from uuid import UUID
 
 import asyncpg
 from fastapi import Query
-from pydantic import StringConstraints
 
 from shared.kernel.errors import Refused
 
@@ -17,10 +16,6 @@ Limit = Annotated[int, Query(ge=1, le=200)]
 
 #: Where the page begins: `next` of the one before.
 Cursor = Annotated[str | None, Query(max_length=64, pattern=r"^[A-Za-z0-9_-]+$")]
-
-
-#: Opaque; hand it back to get the next page. None on the last.
-NextCursor = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]+$", max_length=64)] | None
 
 
 def read_cursor(cursor: str | None) -> UUID | None:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from functools import partial
 from typing import Any, Final
 
@@ -18,33 +16,31 @@ from shared.exchange.compose import compose_fact, compose_receipts
 from shared.exchange.message import Draft
 from shared.exchange.prepare import Documents
 from shared.kernel.clock import Clock, SystemClock
-from shared.kernel.errors import Unavailable
+from shared.kernel.errors import Refused, Unavailable
 from shared.kernel.ids import uuid7
 from shared.routing.shelf import DocumentShelf
+from shared.runtime.database.fingerprint import refuse_strange_database
 from shared.runtime.database.transactions import Database, RowScope, wait_for_database
 from shared.runtime.http.acts import Acts
 from shared.runtime.http.budgets import Budgets
 from shared.runtime.http.identity import ApiKeys
 from shared.runtime.instance.keys import InstanceKeys, load_keys
+from shared.runtime.instance.readiness import AtWork, Readiness
 from shared.runtime.instance.settings import RuntimeSettings
-from shared.runtime.kafka.access import KAFKA_ERRORS
 from shared.runtime.kafka.bus import Bus, Subscription
 from shared.runtime.kafka.documents import DocumentFeed, read_approver_keys
 from shared.runtime.kafka.reader import LogReader
 from shared.runtime.kafka.writer import KafkaLogWriter
-from shared.runtime.post.consumer import Consumer, Handler
+from shared.runtime.post.consumer import Consumer, Entry, Handler
 from shared.runtime.post.inbox import PostgresInbox
 from shared.runtime.post.outbox import PostgresOutbox
 from shared.runtime.post.ports import Parked
 from shared.runtime.post.quarantine import Quarantine
 from shared.runtime.post.relay import DecideAgain, Relay, RelaySettings
-from shared.runtime.watch.health import Check, Probe
-from shared.runtime.watch.metrics import BUS_LAG_RECORDS, Ages, measure_stores, oldest_waiting
-from shared.vocabulary.answers import ReceiptOutcome
+from shared.runtime.watch.health import Probe
 
 #: PostgreSQL advisory lock of the one active relay of a database (any constant, the same everywhere).
 RELAY_LOCK: Final = 0x6361757365776179
-LAG_TIMEOUT_S: Final = 1.0
 
 
 @dataclass(slots=True)
@@ -60,10 +56,7 @@ class Machinery:
     feed: DocumentFeed
     api_keys: ApiKeys
     budgets: Budgets
-    _relay: Relay | None = None
-    _bus: Bus | None = None
-    #: The parts that this process was told to run, and whether each runs now.
-    _parts: dict[str, bool] = field(default_factory=dict)
+    _at_work: AtWork = field(default_factory=AtWork)
 
     def documents(self) -> Documents:
         """The directory and policy in force now. Raises `Unavailable` before the first have arrived."""
@@ -80,13 +73,13 @@ class Machinery:
 
     def wake(self) -> None:
         """There is news in the outbox. In a process without the relay this does nothing: the relay polls."""
-        if self._relay is not None:
-            self._relay.wake()
+        if self._at_work.relay is not None:
+            self._at_work.relay.wake()
 
     def wake_soon(self) -> None:
         """There are receipts in the outbox: `Relay.wake_soon`."""
-        if self._relay is not None:
-            self._relay.wake_soon()
+        if self._at_work.relay is not None:
+            self._at_work.relay.wake_soon()
 
     def acts(self) -> Acts:
         return Acts(self.database, self.wake)
@@ -105,27 +98,28 @@ class Machinery:
         settings = RelaySettings(
             batch_rows_max=self.settings.batch_rows_max, resend_after_s=self.settings.resend_after_s
         )
-        with self._running("relay"):
+        with self._at_work.running("relay"):
             lock = await self.database.driver_connection()
             try:
                 # Waits for as long as another process is the relay: the lock goes with that process's connection.
                 await lock.execute("SELECT pg_advisory_lock($1)", RELAY_LOCK)
-                self._relay = Relay(outbox, writer, clock=self.clock, decide_again=decide_again, settings=settings)
-                await _while_open(lock, self._relay.run())
+                relay = Relay(outbox, writer, clock=self.clock, decide_again=decide_again, settings=settings)
+                self._at_work.relay = relay
+                await _while_open(lock, relay.run())
             finally:
-                self._relay = None
+                self._at_work.relay = None
                 await writer.close()
                 await lock.close()
 
     async def run_bus(self, handler: Handler) -> None:
         """Consume this instance's inbox topic once the documents are there."""
-        with self._running("bus"):
+        with self._at_work.running("bus"):
             await self._until_documents()
-            self._bus = self.bus(handler)
+            bus = self._at_work.bus = self.bus(handler)
             try:
-                await self._bus.run()
+                await bus.run()
             finally:
-                self._bus = None
+                self._at_work.bus = None
 
     def bus(self, handler: Handler) -> Bus:
         topic = self.topic()
@@ -164,77 +158,25 @@ class Machinery:
             raise Unavailable("instance_not_in_directory")
         return entry.topic
 
-    async def measure(self) -> None:
-        """Set the gauges. In an outage of the broker the lag keeps its last value. Raises `Unavailable`."""
-        if self._bus is not None:
-            with suppress(TimeoutError, *KAFKA_ERRORS):
-                async with asyncio.timeout(LAG_TIMEOUT_S):
-                    BUS_LAG_RECORDS.set(await self._bus.lag())
-        async with self.database.transaction() as session:
-            await measure_stores(session.driver, self.clock.now())
-
-    async def probe_database(self) -> Check:
-        async with self.database.transaction() as session:
-            await session.driver.fetchval("SELECT 1")
-        return Check("database", True)
-
-    async def probe_documents(self) -> Check:
-        return await self.feed.check()
-
-    async def probe_bus(self) -> Check:
-        """The partitions that this process reads; ready where another process reads them."""
-        if self._bus is None:
-            return self._not_at_work("bus", Check("bus", False, "documents_awaited"))
-        return self._bus.check()._replace(age_s=self._since_s(self._bus.last_progress))
-
-    async def probe_relay(self) -> Check:
-        """Who publishes, and what for it waits: an outage of the broker is no reason to turn referrals away."""
-        if self._relay is None:
-            return self._not_at_work("relay", Check("relay", True, "standing_by"))
-        return self._relay.check()._replace(age_s=self._since_s(self._relay.last_progress))
-
-    async def probe_outbox(self) -> Check:
-        """How long the oldest message waits for its first sending."""
-        return _aged("outbox", (await self._ages()).unsent_s, self.settings.outbox_age_s_max)
-
-    async def probe_receipts(self) -> Check:
-        """How long the oldest message that was sent waits for its receipt."""
-        return _aged("receipts", (await self._ages()).unreceipted_s, self.settings.unreceipted_age_s_max)
+    @property
+    def readiness(self) -> Readiness:
+        """What says whether this instance is ready."""
+        return Readiness(
+            database=self.database,
+            feed=self.feed,
+            settings=self.settings,
+            clock=self.clock,
+            at_work=self._at_work,
+        )
 
     def probes(self) -> Sequence[Probe]:
-        """What /readyz of an instance with an inbox asks."""
-        return (
-            self.probe_database,
-            self.probe_documents,
-            self.probe_bus,
-            self.probe_relay,
-            self.probe_outbox,
-            self.probe_receipts,
-        )
+        return self.readiness.probes()
+
+    async def measure(self) -> None:
+        await self.readiness.measure()
 
     async def close(self) -> None:
         await self.database.close()
-
-    @contextmanager
-    def _running(self, part: str) -> Iterator[None]:
-        self._parts[part] = True
-        try:
-            yield
-        finally:
-            self._parts[part] = False
-
-    def _not_at_work(self, part: str, waiting: Check) -> Check:
-        """What to say of a part that does nothing yet: it waits, it has failed, or another process runs it."""
-        if part not in self._parts:
-            return Check(part, True, "elsewhere")
-        return waiting if self._parts[part] else Check(part, False, "part_failed")
-
-    def _since_s(self, at: datetime | None) -> float | None:
-        return None if at is None else (self.clock.now() - at).total_seconds()
-
-    async def _ages(self) -> Ages:
-        async with self.database.transaction() as session:
-            return await oldest_waiting(session.driver, self.clock.now())
 
     def _inbox(self) -> PostgresInbox:
         return PostgresInbox(self.database, scope=self.service_scope, kek=self.keys.kek, wake=self.wake_soon)
@@ -247,9 +189,9 @@ class Machinery:
             except Unavailable:
                 await asyncio.sleep(0.1)
 
-    def _receipts(self, to: str, entries: Sequence[tuple[object, str, ReceiptOutcome, str | None]]) -> list[Draft]:
+    def _receipts(self, to: str, entries: Sequence[Entry]) -> list[Draft]:
         directory = self.documents().directory
-        return compose_receipts(self.instance, to, entries, directory=directory, at=self.clock.now())  # type: ignore[arg-type]
+        return compose_receipts(self.instance, to, entries, directory=directory, at=self.clock.now())
 
     def _parked(self, parked: Sequence[Parked]) -> list[Draft]:
         directory, at = self.documents().directory, self.clock.now()
@@ -268,7 +210,10 @@ class Machinery:
 
 
 async def build_machinery(instance: str, settings: RuntimeSettings) -> Machinery:
-    """Wire an instance from its settings. Reads key files and the document table; needs no broker."""
+    """Wire an instance from its settings. Reads key files and the document table; needs no broker.
+
+    Raises `Refused` where the database is not one that this code's migrations made: `schema_of_first_release`.
+    """
     clock = SystemClock()
     database = Database(settings.database_url.get_secret_value(), pool_size=settings.database_pool_size)
     keys = load_keys(
@@ -284,6 +229,11 @@ async def build_machinery(instance: str, settings: RuntimeSettings) -> Machinery
         clock=clock,
     )
     await wait_for_database(database)
+    try:
+        await refuse_strange_database(database, whose=instance)
+    except Refused:
+        await database.close()
+        raise
     await feed.load()
     api_keys = ApiKeys(database, directory=lambda: shelf.directories.active(clock.now()), clock=clock)
     budgets = Budgets(settings.budget_limits(), clock)
@@ -300,12 +250,6 @@ async def _while_open(connection: asyncpg.Connection, work: Coroutine[Any, Any, 
         if connection.is_closed() and not (task and task.cancelling()):
             raise Unavailable("relay_lock_lost") from None
         raise
-
-
-def _aged(name: str, age_s: float, age_s_max: float | None) -> Check:
-    """A wait is shown always, and fails only beyond what the settings permit."""
-    too_old = age_s_max is not None and age_s > age_s_max
-    return Check(name, not too_old, "too_old" if too_old else "", age_s)
 
 
 def _parked_fact(parked: Parked) -> dict[str, object]:

@@ -20,7 +20,6 @@ from faststream.kafka import KafkaBroker
 from faststream.kafka.message import KafkaAckableMessage
 from faststream.kafka.subscriber.usecase import BatchSubscriber
 
-from shared.envelope.headers import TRACEPARENT
 from shared.exchange.message import Record
 from shared.kernel.clock import Clock
 from shared.kernel.errors import CausewayError
@@ -29,7 +28,7 @@ from shared.runtime.kafka.tolerant_records import read_any_header_name
 from shared.runtime.post.consumer import Consumer
 from shared.runtime.watch.health import Check
 from shared.runtime.watch.logs import log
-from shared.runtime.watch.telemetry import span
+from shared.runtime.watch.telemetry import span, traceparents
 
 read_any_header_name()
 
@@ -172,7 +171,11 @@ class Bus:
         records = [to_record(each) for each in raw]
         self._busy_since = self._clock.now()
         try:
-            with span("batch.consume", links=traceparents(records), attributes={"batch_records": len(records)}):
+            with span(
+                "batch.consume",
+                links=traceparents(each.headers for each in records),
+                attributes={"batch_records": len(records)},
+            ):
                 await self._consumer.consume(records)
         except Exception as error:
             # Unavailable for too long, or our own defect: the partitions stand still until it is mended.
@@ -212,16 +215,6 @@ def to_record(raw: ConsumerRecord[bytes, bytes]) -> Record:
         headers=tuple(raw.headers),
         value=raw.value,
     )
-
-
-def traceparents(records: Sequence[Record]) -> list[str]:
-    """The records' `traceparent` headers, unverified: telemetry only."""
-    return [
-        value.decode("ascii", "replace")
-        for record in records
-        for name, value in record.headers
-        if name == TRACEPARENT and value is not None
-    ]
 
 
 async def _parse(raw: Sequence[ConsumerRecord[bytes, bytes]], original: Any) -> KafkaAckableMessage:

@@ -1,4 +1,4 @@
-"""Kafka as the relay sees it: access, and the one writer. Nothing else in the project publishes.
+"""Kafka as the relay sees it: the one writer. Nothing else in the project publishes.
 
 aiokafka's `send` spreads a batch over several requests; in an outage an early one can expire while a later one still
 arrives, and the order of a key breaks. Here each partition's rows go as whole record batches, appended by the broker
@@ -19,7 +19,7 @@ from aiokafka.errors import (
 )
 from aiokafka.partitioner import DefaultPartitioner
 
-from shared.runtime.kafka.access import _TOPIC_REFUSALS, KAFKA_ERRORS, KafkaAccess, unavailable
+from shared.runtime.kafka.access import KAFKA_ERRORS, TOPIC_REFUSALS, KafkaAccess, unavailable
 from shared.runtime.post.ports import OutboxRow
 from shared.runtime.post.stamping import wire
 from shared.runtime.watch.telemetry import span
@@ -93,7 +93,7 @@ class KafkaLogWriter:
             # waits goes on by itself when the broker is back, and what it holds is the beginning of what comes again.
             await self.close()
         for failure in failures:
-            if not isinstance(failure, _TOPIC_REFUSALS):
+            if not isinstance(failure, TOPIC_REFUSALS):
                 raise unavailable(failure) if isinstance(failure, KAFKA_ERRORS) else failure
         refused = {topic for topic, found in partitions.items() if not found}
         return frozenset(
@@ -106,7 +106,7 @@ class KafkaLogWriter:
         async def of(topic: str) -> tuple[str, list[int]]:
             try:
                 return topic, sorted(await producer.partitions_for(topic))
-            except _TOPIC_REFUSALS:
+            except TOPIC_REFUSALS:
                 return topic, []
 
         return dict(await asyncio.gather(*(of(topic) for topic in topics)))

@@ -8,33 +8,28 @@ from uuid import UUID
 
 from shared.envelope.datakeys import KeyEncryptionKey
 from shared.exchange.message import Draft
+from shared.runtime.database.columns import Columns, Statement, insert
 from shared.runtime.database.transactions import Database, RowScope, Session
 from shared.runtime.post import outbox
 from shared.runtime.post.kept_record import encrypt_record
 from shared.runtime.post.ports import Admission, Arrival, Parked, Settled, Settlement
 from shared.vocabulary.answers import ReceiptOutcome
 
-_ADMIT = """
-INSERT INTO inbox (message_id, sender, recipient, sequence, type, subject, digest, topic, partition, "offset")
-SELECT m, s, r, q, t, u, d, k, p, o
-FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[], $5::text[], $6::text[], $7::text[], $8::text[], $9::int[],
-            $10::bigint[]) WITH ORDINALITY AS a(m, s, r, q, t, u, d, k, p, o, n)
-ORDER BY n
-ON CONFLICT DO NOTHING
-RETURNING digest
-"""
+_ARRIVAL = Columns.of(Arrival)
+_ADMIT = Statement(
+    """
+INSERT INTO inbox ({arrivals.names}) SELECT {arrivals.values} FROM {arrivals.ordered} ORDER BY arrivals.position
+ON CONFLICT DO NOTHING RETURNING digest
+""",
+    arrivals=_ARRIVAL,
+)
 _STORED = "SELECT message_id, digest, outcome, code FROM inbox WHERE message_id = ANY($1::uuid[])"
 _OUTCOMES = """
 UPDATE inbox AS i SET outcome = a.outcome, code = a.code
 FROM unnest($1::uuid[], $2::text[], $3::text[]) AS a(message_id, outcome, code) WHERE i.message_id = a.message_id
 """
-_PARK = """
-INSERT INTO quarantine (topic, partition, "offset", broker_time, length_bytes, digest, reason, sender, message_id, body)
-SELECT * FROM unnest($1::text[], $2::int[], $3::bigint[], $4::timestamptz[], $5::int[], $6::text[], $7::text[],
-                     $8::text[], $9::uuid[], $10::bytea[])
-ON CONFLICT DO NOTHING
-RETURNING topic, partition, "offset", broker_time
-"""
+_PARKED = Columns.of(Parked, without=("record",), body="bytea")
+_PARK = insert("quarantine", _PARKED, end='ON CONFLICT DO NOTHING RETURNING topic, partition, "offset", broker_time')
 
 
 class PostgresUnit:
@@ -49,19 +44,7 @@ class PostgresUnit:
         arrivals = _first_of_each(arrivals)
         if not arrivals:
             return Admission(frozenset(), {}, {})
-        admitted = await self._driver.fetch(
-            _ADMIT,
-            [arrival.message_id for arrival in arrivals],
-            [arrival.sender for arrival in arrivals],
-            [arrival.recipient for arrival in arrivals],
-            [arrival.sequence for arrival in arrivals],
-            [arrival.type for arrival in arrivals],
-            [arrival.subject for arrival in arrivals],
-            [arrival.digest for arrival in arrivals],
-            [arrival.topic for arrival in arrivals],
-            [arrival.partition for arrival in arrivals],
-            [arrival.offset for arrival in arrivals],
-        )
+        admitted = await self._driver.fetch(*_ADMIT.bind(arrivals=_ARRIVAL.rows(arrivals)))
         fresh = frozenset(row["digest"] for row in admitted)
         others = [arrival for arrival in arrivals if arrival.digest not in fresh]
         if not others:
@@ -89,19 +72,8 @@ class PostgresUnit:
     async def park(self, parked: Sequence[Parked]) -> list[Parked]:
         if not parked:
             return []
-        new = await self._driver.fetch(
-            _PARK,
-            [row.topic for row in parked],
-            [row.partition for row in parked],
-            [row.offset for row in parked],
-            [row.broker_time for row in parked],
-            [row.length_bytes for row in parked],
-            [row.digest for row in parked],
-            [row.reason for row in parked],
-            [row.sender for row in parked],
-            [row.message_id for row in parked],
-            [self._encrypted(row) for row in parked],
-        )
+        rows = _PARKED.rows(parked, body=[self._encrypted(row) for row in parked])
+        new = await self._driver.fetch(*_PARK.bind(rows=rows))
         places = {tuple(row) for row in new}
         return [row for row in parked if (row.topic, row.partition, row.offset, row.broker_time) in places]
 

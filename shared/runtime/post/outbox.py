@@ -12,18 +12,15 @@ from shared.contracts.registry import BY_TYPE, Family
 from shared.envelope.keys import SigningKey
 from shared.exchange.message import Draft
 from shared.kernel.errors import Unavailable
+from shared.runtime.database.columns import Columns, Statement, insert
 from shared.runtime.database.transactions import Database
 from shared.runtime.post.ports import RESEND_WAIT_MAX, OutboxRow, Settled, Settlement, Stamp
 from shared.runtime.post.stamping import counts_by_pair, stamp_rows
 from shared.runtime.watch.telemetry import current_traceparent, message_traceparent
 from shared.vocabulary.answers import ReceiptOutcome
 
-_INSERT = """
-INSERT INTO outbox (message_id, type, subject, sender, recipient, recipient_instance, topic, exercise, body,
-                    created_at, decided_at, traceparent)
-SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
-                     $8::bool[], $9::bytea[], $10::timestamptz[], $11::timestamptz[], $12::text[])
-"""
+_DRAFT = Columns.of(Draft, without=("message",), type="text")
+_INSERT = insert("outbox", _DRAFT)
 _COLUMNS = """id, message_id, type, subject, sender, recipient, recipient_instance, topic, exercise, body, created_at,
 decided_at, traceparent, sequence, key_id, batch_root, batch_signature, batch_index, batch_size, batch_path"""
 _UNSENT = f"""
@@ -48,40 +45,53 @@ SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[])
 ON CONFLICT (sender, recipient) DO UPDATE SET last = p.last + excluded.last
 RETURNING sender, recipient, last
 """
-_STAMP = """
-UPDATE outbox AS o SET sequence = s.sequence, key_id = $3, batch_root = $4, batch_signature = $5,
-       batch_index = s.index, batch_size = $6, batch_path = s.path, digest = s.digest
-FROM unnest($1::bigint[], $2::bigint[], $7::int[], $8::bytea[], $9::text[]) AS s(id, sequence, index, path, digest)
-WHERE o.id = s.id AND o.sequence IS NULL
-"""
+#: What the rows of one batch have in common comes once.
+_STAMPED = Columns.of(Stamp, without=("key_id", "root", "signature", "size"), digest="text")
+_STAMP = Statement(
+    """
+UPDATE outbox AS o SET sequence = stamps.sequence, key_id = {key_id}, batch_root = {root},
+       batch_signature = {signature}, batch_index = stamps.index, batch_size = {size}, batch_path = stamps.path,
+       digest = stamps.digest
+FROM {stamps} WHERE o.id = stamps.outbox_id AND o.sequence IS NULL
+""",
+    stamps=_STAMPED,
+    key_id="text",
+    root="bytea",
+    signature="bytea",
+    size="int",
+)
 _MARK = """
 WITH ended AS (DELETE FROM outbox WHERE id = ANY($1::bigint[]))
 UPDATE outbox SET sent_at = $3 WHERE id = ANY($2::bigint[])
 """
-_SETTLE = """
-WITH receipt AS (
-    SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::uuid[], $6::text[])
-             AS r(message_id, digest, outcome, code, receipt_id, by)
-), gone AS (
-    DELETE FROM outbox AS o USING receipt AS r
-    WHERE o.message_id = r.message_id AND o.digest = r.digest AND o.recipient_instance = r.by
-    RETURNING o.message_id, o.type, o.sender, o.recipient, o.recipient_instance, o.sequence, o.digest, r.outcome,
-              r.code, r.receipt_id
+_SETTLEMENT = Columns.of(Settlement)
+_SETTLE = Statement(
+    """
+WITH gone AS (
+    DELETE FROM outbox AS o USING {receipts}
+    WHERE o.message_id = receipts.message_id AND o.digest = receipts.digest AND o.recipient_instance = receipts.by
+    RETURNING o.message_id, o.type, o.sender, o.recipient, o.recipient_instance, o.sequence, o.digest,
+              receipts.outcome, receipts.code, receipts.receipt_id
 ), kept AS (
     INSERT INTO sent (message_id, type, sender, recipient, recipient_instance, sequence, digest, outcome, code,
                       receipt_id)
     SELECT * FROM gone
 )
 SELECT message_id, digest, recipient_instance FROM gone
-"""
-_REPLAYED = """
-UPDATE sent AS s SET outcome = r.outcome, code = r.code, receipt_id = r.receipt_id, receipted_at = now()
-FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::uuid[], $6::text[])
-     AS r(message_id, digest, outcome, code, receipt_id, by)
-WHERE s.message_id = r.message_id AND s.digest = r.digest AND s.recipient_instance = r.by
-  AND s.outcome = 'parked' AND r.outcome <> 'parked'
+""",
+    receipts=_SETTLEMENT,
+)
+_REPLAYED = Statement(
+    """
+UPDATE sent AS s SET outcome = receipts.outcome, code = receipts.code, receipt_id = receipts.receipt_id,
+       receipted_at = now()
+FROM {receipts}
+WHERE s.message_id = receipts.message_id AND s.digest = receipts.digest AND s.recipient_instance = receipts.by
+  AND s.outcome = 'parked' AND receipts.outcome <> 'parked'
 RETURNING s.message_id, s.digest, s.recipient_instance
-"""
+""",
+    receipts=_SETTLEMENT,
+)
 _KNOWN = """
 SELECT s.message_id, s.digest, s.recipient_instance
 FROM sent AS s JOIN unnest($1::uuid[], $2::text[], $3::text[]) AS r(message_id, digest, by) USING (message_id)
@@ -95,21 +105,8 @@ async def enqueue(driver: asyncpg.Connection, drafts: Sequence[Draft]) -> None:
     From the caller's commit on they will be sent: a crash leaves them here and the relay goes on.
     """
     if drafts:
-        await driver.execute(
-            _INSERT,
-            [draft.message_id for draft in drafts],
-            [draft.message.type for draft in drafts],
-            [draft.subject for draft in drafts],
-            [draft.sender for draft in drafts],
-            [draft.recipient for draft in drafts],
-            [draft.recipient_instance for draft in drafts],
-            [draft.topic for draft in drafts],
-            [draft.exercise for draft in drafts],
-            [draft.body for draft in drafts],
-            [draft.created_at for draft in drafts],
-            [draft.decided_at for draft in drafts],
-            _traceparents(drafts),
-        )
+        rows = _DRAFT.rows(drafts, type=[draft.message.type for draft in drafts], traceparent=_traceparents(drafts))
+        await driver.execute(*_INSERT.bind(rows=rows))
 
 
 async def settle(driver: asyncpg.Connection, settlements: Sequence[Settlement]) -> Settled:
@@ -117,20 +114,13 @@ async def settle(driver: asyncpg.Connection, settlements: Sequence[Settlement]) 
     if not settlements:
         return Settled([], [])
     entries = _one_of_each(settlements)
-    ids, digests, signers = [e.message_id for e in entries], [e.digest for e in entries], [e.by for e in entries]
-    said = (
-        ids,
-        digests,
-        [entry.outcome.value for entry in entries],
-        [entry.code for entry in entries],
-        [entry.receipt_id for entry in entries],
-        signers,
-    )
-    taken = {tuple(row) for row in await driver.fetch(_SETTLE, *said)}
+    receipts = _SETTLEMENT.rows(entries)
+    taken = {tuple(row) for row in await driver.fetch(*_SETTLE.bind(receipts=receipts))}
     known = taken
     if len(taken) < len(entries):
         # Rare: a receipt that was sent again, one for what was parked before, or one for what was never sent.
-        taken |= {tuple(row) for row in await driver.fetch(_REPLAYED, *said)}
+        taken |= {tuple(row) for row in await driver.fetch(*_REPLAYED.bind(receipts=receipts))}
+        ids, digests, signers = zip(*map(_identity, entries), strict=True)
         known = taken | {tuple(row) for row in await driver.fetch(_KNOWN, ids, digests, signers)}
     return Settled(
         [entry for entry in entries if _identity(entry) in taken],
@@ -161,17 +151,15 @@ class PostgresOutbox:
             numbered = {(row["sender"], row["recipient"]): row["last"] for row in lasts}
             stamped, digests = stamp_rows(rows, numbered, instance=self._instance, key=self._key)
             stamps = [row.stamp for row in stamped if row.stamp is not None]
+            first = stamps[0]
             done = await session.driver.execute(
-                _STAMP,
-                [stamp.outbox_id for stamp in stamps],
-                [stamp.sequence for stamp in stamps],
-                stamps[0].key_id,
-                stamps[0].root,
-                stamps[0].signature,
-                stamps[0].size,
-                [stamp.index for stamp in stamps],
-                [stamp.path for stamp in stamps],
-                digests,
+                *_STAMP.bind(
+                    stamps=_STAMPED.rows(stamps, digest=digests),
+                    key_id=first.key_id,
+                    root=first.root,
+                    signature=first.signature,
+                    size=first.size,
+                )
             )
             if done != f"UPDATE {len(rows)}":
                 # Another relay was here first: its lock outlived ours. Roll back; nobody has seen these stamps.

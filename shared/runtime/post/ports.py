@@ -9,13 +9,21 @@ from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 from uuid import UUID
 
 from shared.exchange.message import Draft, Record
+from shared.runtime.database.transactions import Session
 from shared.vocabulary.answers import ReceiptOutcome
 
 RESEND_WAIT_MAX: Final = timedelta(minutes=10)
+
+
+class Coordinate(NamedTuple):
+    """One partition of one topic."""
+
+    topic: str
+    partition: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,10 +166,21 @@ class LogWriter(Protocol):
         ...
 
 
-class Unit(Protocol):
-    """One transaction of a consumed batch: inbox, effects and outgoing messages commit together."""
+class RecordSource(Protocol):
+    """The broker as a replay sees it."""
 
-    connection: Any
+    async def read_at(self, where: Coordinate, offset: int) -> Record | None:
+        """The record at one offset, or None if it is gone or never was. Raises `Unavailable`."""
+        ...
+
+
+class Unit(Protocol):
+    """One transaction of a consumed batch: inbox, effects and outgoing messages commit together.
+
+    `connection` is what effects are written through: the transaction itself. A store in memory has its own state there.
+    """
+
+    connection: Session
 
     async def admit(self, arrivals: Sequence[Arrival]) -> Admission: ...
 
@@ -187,10 +206,3 @@ class InboxStore(Protocol):
     def unit(self) -> AbstractAsyncContextManager[Unit]:
         """Open the transaction of one batch: commits when left normally, rolls back on an exception."""
         ...
-
-
-class Coordinate(NamedTuple):
-    """One partition of one topic."""
-
-    topic: str
-    partition: int

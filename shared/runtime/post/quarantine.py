@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Final, Protocol
+from typing import Final
 from uuid import UUID
 
 from shared.contracts.registry import NOTICE_WITHDRAWN, REFERRAL_WITHDRAWN
@@ -24,7 +24,17 @@ from shared.kernel.errors import not_found
 from shared.runtime.database.transactions import Database
 from shared.runtime.post.consumer import Consumer, Handler
 from shared.runtime.post.kept_record import decrypt_record
-from shared.runtime.post.ports import Admission, Arrival, Coordinate, InboxStore, Parked, Settled, Settlement, Unit
+from shared.runtime.post.ports import (
+    Admission,
+    Arrival,
+    Coordinate,
+    InboxStore,
+    Parked,
+    RecordSource,
+    Settled,
+    Settlement,
+    Unit,
+)
 from shared.vocabulary.answers import ReceiptOutcome
 
 _PAGE = """
@@ -70,12 +80,6 @@ class Replayed(StrEnum):
     DONE = "done"
     PARKED_AGAIN = "parked_again"
     GONE = "gone"
-
-
-class RecordSource(Protocol):
-    """`LogReader`, as far as a replay needs it."""
-
-    async def read_at(self, where: Coordinate, offset: int) -> Record | None: ...
 
 
 class Quarantine:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import re
 from base64 import b64decode
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, Literal, TypedDict
@@ -48,6 +48,7 @@ Attributes = TypedDict(
 #: Links of one span; a batch may hold more records than that.
 LINKS_MAX: Final = 128
 
+_HEADER: Final = "traceparent"  # W3C Trace Context §3.2; `shared.envelope.headers` writes it
 _TRACEPARENT = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
 _KINDS: Final = {
     "batch.consume": SpanKind.CONSUMER,
@@ -148,6 +149,16 @@ def current_trace_id() -> str | None:
     """The running trace's id, 32 hexadecimal digits, or None if none is being recorded."""
     traceparent = current_traceparent()
     return None if traceparent is None else traceparent[3:35]
+
+
+def traceparents(headers: Iterable[Sequence[tuple[str, bytes | None]]]) -> list[str]:
+    """The `traceparent` headers of records, unverified: telemetry only."""
+    return [
+        value.decode("ascii", "replace")
+        for each in headers
+        for name, value in each
+        if name == _HEADER and value is not None
+    ]
 
 
 def message_traceparent(cause: str | None) -> str | None:

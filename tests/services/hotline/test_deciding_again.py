@@ -192,7 +192,7 @@ async def test_what_an_agency_has_answered_stays_when_its_edge_is_decided_again(
         said = received(OUTCOME_REPORTED, outcome, subject=referral_id, sender=POLICE, recipient=HOTLINE)
         assert await answers.apply([said]) == {}
     shown = {edge["recipient"]: edge["answer"] for edge in (await origin.show(referral_id))["edges"]}
-    assert shown[POLICE] == "outcome"
+    assert shown[POLICE] == "ongoing"
 
 
 def relay_of(origin: Origin, log: MemoryLog) -> Relay:

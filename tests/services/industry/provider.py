@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
-from services.industry.bus import IndustryDoor
-from services.industry.domain import NoticeAct, NoticeState
+from services.industry.bus import industry_door
 from services.industry.store import PostgresNotices
-from services.industry.use_cases import Acting
+from services.industry.use_cases import act_on_notice
+from shared.contracts.base import Contract
 from shared.envelope.datakeys import KeyEncryptionKey
+from shared.exchange.acts import Subject
 from shared.exchange.message import Received
+from shared.exchange.states import row
 from shared.kernel.authority import Role
 from shared.kernel.clock import ManualClock
+from shared.party.recipient.ports import Acting
 from shared.runtime.database.transactions import Database, RowScope
 from tests.services.deliveries import AT, OTHER_PROVIDER, PROVIDER, directory
+from tests.services.doors import as_told
 
 KEK = KeyEncryptionKey(bytes(range(32)))
 _SENT = "SELECT type, sender, recipient, exercise, body FROM outbox WHERE subject = $1 ORDER BY id"
@@ -42,7 +46,7 @@ class Providers:
         self.directory = directory()
         self.again = DecidedAgain()
         again: Any = self.again
-        self.door = IndustryDoor(kek=KEK, again=again, clock=ManualClock(AT))
+        self.door = industry_door(kek=KEK, again=again, clock=ManualClock(AT))
 
     async def receive(self, *messages: Received) -> list[str | None]:
         """Apply one batch; the code each message was refused with, None where it was applied."""
@@ -61,20 +65,22 @@ class Providers:
 
     async def act(
         self,
-        act: NoticeAct,
-        move: Callable[[UUID, Acting], Awaitable[NoticeState]],
+        name: str,
+        said: Contract | None,
         notice_id: UUID,
         *,
         party: str = PROVIDER,
         role: Role = Role.ANALYST,
-    ) -> NoticeState:
+    ) -> str:
         """Do one act as the HTTP door does it."""
-        async with self.notices(act, party=party, role=role) as notices:
-            return await move(notice_id, Acting(party, role, notices, self.directory, AT))
+        async with self.notices(name, party=party, role=role) as notices:
+            acting = Acting(party, role, notices, self.directory, AT)
+            return await act_on_notice(row(Subject.NOTICE, name), notice_id, said=said, acting=acting)
 
     async def show(self, notice_id: UUID, *, party: str = PROVIDER) -> dict[str, Any]:
         async with self.notices("read", party=party) as notices:
-            return await notices.show(notice_id)
+            shown = await notices.show(notice_id)
+        return as_told(shown)
 
     async def sent(self, notice_id: UUID) -> list[tuple[str, str, str, bool, dict[str, Any]]]:
         """(type, sender, recipient, exercise, clear part) of what waits in the outbox; no answer seals anything."""

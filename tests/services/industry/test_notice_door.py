@@ -12,22 +12,14 @@ import pytest
 from services.industry.api import notices_router
 from shared.kernel.authority import Role
 from shared.kernel.ids import uuid7
-from shared.runtime.http.acts import Acts
 from tests.services.deliveries import LOCATION, OTHER_PROVIDER, PROVIDER, issued, notice_withdrawn
-from tests.services.doors import CLOCK, asking, door, identified_as
+from tests.services.doors import asking, door, serving
 from tests.services.industry.provider import KEK, Providers
 
 
 @pytest.fixture
 async def client(providers: Providers) -> AsyncIterator[httpx.AsyncClient]:
-    router = notices_router(
-        providers.database,
-        Acts(providers.database, lambda: None),
-        identified_as("industry"),
-        kek=KEK,
-        directory=lambda: providers.directory,
-        clock=CLOCK,
-    )
+    router = notices_router(serving(providers.database, "industry", kek=KEK, directory=providers.directory))
     async with door(router) as opened:
         yield opened
 

@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from functools import partial
 from typing import Any
 from uuid import UUID
 
 import pytest
 
-from deploy.devstack.endpoints import DatabaseEndpoint
-from services.industry import use_cases
-from services.industry.domain import NoticeAct, NoticeState
-from services.industry.ports import NoticeNote
-from services.industry.use_cases import Acting
-from shared.contracts.answers import CaseAcceptedClear
+from deploy.site.endpoints import DatabaseEndpoint
+from services.industry.domain import PROVIDER as PROVIDER_KIND
+from services.industry.use_cases import act_on_notice
+from shared.contracts.answers import CaseAcceptedClear, NoticeActionReport, NoticeDisowning, NoticeRefusal
 from shared.contracts.registry import CASE_ACCEPTED
+from shared.exchange.acts import NoticeState, Subject
 from shared.exchange.message import Received
+from shared.exchange.states import row
 from shared.kernel.authority import Role
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid7
 from shared.party.recipient import store as received_items
+from shared.party.recipient.ports import Acting, Page
+from shared.party.recipient.use_cases import list_items, show_item
 from shared.runtime.database.transactions import RowScope
 from shared.runtime.post.ports import Settlement
 from shared.vocabulary.answers import NoticeAction, NoticeRejection, ReceiptOutcome
@@ -38,11 +39,12 @@ from tests.services.deliveries import (
     offered,
     received,
 )
+from tests.services.doors import as_told
 from tests.services.industry.provider import Providers
 
-ACTION = partial(use_cases.action_notice, actions=(NoticeAction.REMOVED, NoticeAction.PRESERVED), effective_at=AT)
-REJECT = partial(use_cases.reject_notice, reason=NoticeRejection.DISPUTED_LEGALITY)
-DISOWN = partial(use_cases.disown_notice, suggested=OTHER_PROVIDER)
+ACTION = NoticeActionReport(actions=(NoticeAction.REMOVED, NoticeAction.PRESERVED), effective_at=AT)
+REJECT = NoticeRefusal(reason=NoticeRejection.DISPUTED_LEGALITY)
+DISOWN = NoticeDisowning(suggested=OTHER_PROVIDER)
 _REFERRAL = """
 INSERT INTO referral (referral_id, party, external_ref, revision, exercise, disposition, state, facts, decision,
                       content, accepted_at)
@@ -86,7 +88,7 @@ async def test_a_provider_cannot_see_whether_holds_were_possible(providers: Prov
     await providers.receive(issued(notice_id, hold_gate=hold_gate))
     shown = await providers.show(notice_id)
     async with providers.notices("read") as notices:
-        listed = (await notices.page(state=None, cursor=None, limit=1))["items"][0]
+        listed = as_told(await notices.page(Page(limit=1)))["items"][0]
     async with providers.database.transaction(RowScope([PROVIDER], Role.SERVICE, "apply")) as session:
         kept = await session.driver.fetchval("SELECT edge FROM notice WHERE notice_id = $1", notice_id)
     assert kept["hold_gate"] is hold_gate
@@ -114,7 +116,7 @@ async def test_a_notice_id_is_issued_once(providers: Providers) -> None:
 async def test_the_same_notice_id_at_another_provider_is_another_notice(providers: Providers) -> None:
     notice_id = uuid7()
     assert await providers.receive(issued(notice_id), issued(notice_id, to=OTHER_PROVIDER)) == [None, None]
-    await providers.act(NoticeAct.ACTION, ACTION, notice_id)
+    await providers.act("action", ACTION, notice_id)
     assert (await providers.show(notice_id, party=OTHER_PROVIDER))["state"] == "issued"
 
 
@@ -132,20 +134,20 @@ async def test_one_refused_message_does_not_hold_up_the_others(providers: Provid
 @pytest.mark.parametrize(
     ("act", "move", "state", "kind", "said"),
     [
-        (NoticeAct.ACKNOWLEDGE, use_cases.acknowledge_notice, "acknowledged", "notice_acknowledged", {}),
+        ("acknowledge", None, "acknowledged", "notice_acknowledged", {}),
         (
-            NoticeAct.ACTION,
+            "action",
             ACTION,
             "actioned",
             "notice_actioned",
             {"actions": ["removed", "preserved"], "effective_at": "2026-05-04T12:00:00.000Z"},
         ),
-        (NoticeAct.REJECT, REJECT, "rejected", "notice_rejected", {"reason": "disputed_legality"}),
-        (NoticeAct.DISOWN, DISOWN, "not_ours", "notice_not_ours", {"suggested": OTHER_PROVIDER}),
+        ("reject", REJECT, "rejected", "notice_rejected", {"reason": "disputed_legality"}),
+        ("not_ours", DISOWN, "not_ours", "notice_not_ours", {"suggested": OTHER_PROVIDER}),
     ],
 )
 async def test_each_answer_is_told_to_the_notifier_in_its_own_words(
-    providers: Providers, act: NoticeAct, move: Any, state: str, kind: str, said: dict[str, Any]
+    providers: Providers, act: str, move: Any, state: str, kind: str, said: dict[str, Any]
 ) -> None:
     notice_id = uuid7()
     await providers.receive(issued(notice_id))
@@ -158,9 +160,9 @@ async def test_each_answer_is_told_to_the_notifier_in_its_own_words(
 async def test_what_was_done_and_said_is_kept(providers: Providers) -> None:
     actioned, rejected, disowned = uuid7(), uuid7(), uuid7()
     await providers.receive(issued(actioned), issued(rejected), issued(disowned))
-    await providers.act(NoticeAct.ACTION, ACTION, actioned)
-    await providers.act(NoticeAct.REJECT, REJECT, rejected)
-    await providers.act(NoticeAct.DISOWN, DISOWN, disowned)
+    await providers.act("action", ACTION, actioned)
+    await providers.act("reject", REJECT, rejected)
+    await providers.act("not_ours", DISOWN, disowned)
     done = await providers.show(actioned)
     assert (done["actions"], done["effective_at"]) == (["removed", "preserved"], "2026-05-04T12:00:00.000Z")
     assert (await providers.show(rejected))["rejection"] == "disputed_legality"
@@ -172,7 +174,7 @@ async def test_only_a_provider_of_the_directory_can_be_suggested(providers: Prov
     notice_id = uuid7()
     await providers.receive(issued(notice_id))
     with pytest.raises(Refused) as refusal:
-        await providers.act(NoticeAct.DISOWN, partial(use_cases.disown_notice, suggested=suggested), notice_id)
+        await providers.act("not_ours", NoticeDisowning(suggested=suggested), notice_id)
     assert (refusal.value.code, refusal.value.field) == ("suggested_unknown", "/suggested")
     assert (await providers.show(notice_id))["state"] == "issued"
 
@@ -180,37 +182,37 @@ async def test_only_a_provider_of_the_directory_can_be_suggested(providers: Prov
 async def test_a_notice_can_be_disowned_without_a_suggestion(providers: Providers) -> None:
     notice_id = uuid7()
     await providers.receive(issued(notice_id))
-    move = partial(use_cases.disown_notice, suggested=None)
-    assert await providers.act(NoticeAct.DISOWN, move, notice_id) == "not_ours"
+    move = NoticeDisowning(suggested=None)
+    assert await providers.act("not_ours", move, notice_id) == "not_ours"
 
 
 async def test_an_answered_notice_is_not_answered_again_and_nothing_is_sent(providers: Providers) -> None:
     notice_id = uuid7()
     await providers.receive(issued(notice_id))
-    await providers.act(NoticeAct.ACTION, ACTION, notice_id)
+    await providers.act("action", ACTION, notice_id)
     with pytest.raises(Refused) as refusal:
-        await providers.act(NoticeAct.REJECT, REJECT, notice_id)
+        await providers.act("reject", REJECT, notice_id)
     assert (refusal.value.code, refusal.value.status) == ("state_forbids", 409)
     assert len(await providers.sent(notice_id)) == 1
 
 
-@pytest.mark.parametrize("before", [None, NoticeAct.ACKNOWLEDGE, NoticeAct.ACTION, NoticeAct.REJECT, NoticeAct.DISOWN])
+@pytest.mark.parametrize("before", [None, "acknowledge", "action", "reject", "not_ours"])
 async def test_a_withdrawal_reaches_a_notice_in_whatever_state_and_is_acknowledged(
-    providers: Providers, before: NoticeAct | None
+    providers: Providers, before: str | None
 ) -> None:
     notice_id = uuid7()
-    moves: dict[NoticeAct, Any] = {
-        NoticeAct.ACKNOWLEDGE: use_cases.acknowledge_notice,
-        NoticeAct.ACTION: ACTION,
-        NoticeAct.REJECT: REJECT,
-        NoticeAct.DISOWN: DISOWN,
+    moves: dict[str, Any] = {
+        "acknowledge": None,
+        "action": ACTION,
+        "reject": REJECT,
+        "not_ours": DISOWN,
     }
     await providers.receive(issued(notice_id))
     if before is not None:
         await providers.act(before, moves[before], notice_id)
     assert await providers.receive(notice_withdrawn(notice_id)) == [None]
-    move = use_cases.acknowledge_withdrawal
-    assert await providers.act(NoticeAct.ACKNOWLEDGE_WITHDRAWAL, move, notice_id) == "withdrawal_acknowledged"
+    move = None
+    assert await providers.act("acknowledge_withdrawal", move, notice_id) == "withdrawal_acknowledged"
     last = (await providers.sent(notice_id))[-1]
     clear = {"notice_id": str(notice_id)}
     assert last == ("causeway.notice_withdrawal_acknowledged.v1", PROVIDER, HOTLINE, True, clear)
@@ -237,7 +239,7 @@ async def test_a_notice_that_moved_meanwhile_is_not_moved_again(providers: Provi
         seen = (await notices.find([notice_id]))[notice_id, PROVIDER]
         await providers.receive(notice_withdrawn(notice_id))
         with pytest.raises(Refused, match="state_forbids"):
-            await notices.act(seen, NoticeState.ACTIONED, NoticeNote(actions=(NoticeAction.REMOVED,)))
+            await notices.act(seen, NoticeState.ACTIONED, ACTION, at=AT)
     shown = await providers.show(notice_id)
     assert (shown["state"], shown["actions"]) == ("withdrawn", None)
 
@@ -248,9 +250,9 @@ async def test_an_answer_decided_on_an_outdated_state_is_refused(providers: Prov
     await providers.receive(issued(notice_id))
     async with providers.notices("action") as notices:
         seen = (await notices.find([notice_id]))[notice_id, PROVIDER]
-        await providers.act(NoticeAct.ACKNOWLEDGE, use_cases.acknowledge_notice, notice_id)
+        await providers.act("acknowledge", None, notice_id)
         with pytest.raises(Refused, match="state_forbids"):
-            await notices.act(seen, NoticeState.ACTIONED, NoticeNote(actions=(NoticeAction.REMOVED,)))
+            await notices.act(seen, NoticeState.ACTIONED, ACTION, at=AT)
     assert (await providers.show(notice_id))["state"] == "acknowledged"
 
 
@@ -262,7 +264,7 @@ async def test_a_foreign_notice_is_answered_exactly_like_an_absent_one(providers
         with pytest.raises(Refused) as shown:
             await providers.show(asked, party=OTHER_PROVIDER)
         with pytest.raises(Refused) as acted:
-            await providers.act(NoticeAct.ACTION, ACTION, asked, party=OTHER_PROVIDER)
+            await providers.act("action", ACTION, asked, party=OTHER_PROVIDER)
         answers += [(error.value.code, error.value.detail, error.value.status) for error in (shown, acted)]
     assert len(set(answers)) == 1
     assert answers[0][0] == "not_found"
@@ -273,7 +275,7 @@ async def test_a_notice_is_not_foreign_to_its_own_provider(providers: Providers)
     notice_id = uuid7()
     await providers.receive(issued(notice_id, to=OTHER_PROVIDER))
     assert (await providers.show(notice_id, party=OTHER_PROVIDER))["state"] == "issued"
-    assert await providers.act(NoticeAct.ACTION, ACTION, notice_id, party=OTHER_PROVIDER) == "actioned"
+    assert await providers.act("action", ACTION, notice_id, party=OTHER_PROVIDER) == "actioned"
 
 
 @pytest.mark.parametrize("exists", [True, False])
@@ -284,15 +286,15 @@ async def test_a_viewer_is_forbidden_to_act_whether_there_is_a_notice_or_not(
     if exists:
         await providers.receive(issued(notice_id))
     with pytest.raises(Refused, match="forbidden"):
-        await providers.act(NoticeAct.ACTION, ACTION, notice_id, role=Role.VIEWER)
+        await providers.act("action", ACTION, notice_id, role=Role.VIEWER)
 
 
 async def test_an_auditors_role_reads_no_notices(providers: Providers) -> None:
     async with providers.notices("read", role=Role.AUDITOR) as notices:
         with pytest.raises(Refused, match="forbidden"):
-            await use_cases.show_notice(uuid7(), Acting(PROVIDER, Role.AUDITOR, notices, providers.directory, AT))
+            await show_item(PROVIDER_KIND, uuid7(), Acting(PROVIDER, Role.AUDITOR, notices, providers.directory, AT))
         with pytest.raises(Refused, match="forbidden"):
-            await use_cases.list_notices(role=Role.AUDITOR, notices=notices, state=None, cursor=None, limit=1)
+            await list_items(PROVIDER_KIND, Page(), role=Role.AUDITOR, items=notices)
 
 
 async def test_pages_list_every_notice_once_newest_first(providers: Providers) -> None:
@@ -302,7 +304,7 @@ async def test_pages_list_every_notice_once_newest_first(providers: Providers) -
     cursor = None
     async with providers.notices("read", party=OTHER_PROVIDER) as notices:
         while True:
-            page = await notices.page(state="issued", cursor=cursor, limit=2)
+            page = as_told(await notices.page(Page("issued", cursor, 2)))
             found += [item["notice_id"] for item in page["items"]]
             cursor = page["next"]
             if cursor is None:
@@ -349,9 +351,9 @@ async def test_a_filing_refused_as_stale_is_decided_again_and_no_other(providers
 async def test_a_withdrawal_waits_for_an_act_under_way_and_is_applied_after_it(providers: Providers) -> None:
     notice_id = uuid7()
     await providers.receive(issued(notice_id))
-    async with providers.notices(NoticeAct.ACKNOWLEDGE) as notices:
-        acting = use_cases.Acting(PROVIDER, Role.ANALYST, notices, providers.directory, AT)
-        await use_cases.acknowledge_notice(notice_id, acting)
+    async with providers.notices("acknowledge") as notices:
+        acting = Acting(PROVIDER, Role.ANALYST, notices, providers.directory, AT)
+        await act_on_notice(row(Subject.NOTICE, "acknowledge"), notice_id, said=None, acting=acting)
         applying = asyncio.create_task(providers.receive(notice_withdrawn(notice_id)))
         await until_one_waits_for_a_lock(providers.database)
     assert await applying == [None]

@@ -15,11 +15,9 @@ import asyncpg
 
 from services.audit.domain import AUTHORITY as AUDIT
 from services.hotline.domain import AUTHORITY as HOTLINE
-from services.hotline.domain import OfferState
 from services.industry.domain import AUTHORITY as INDUSTRY
-from services.industry.domain import NoticeState
 from services.law_enforcement.domain import AUTHORITY as LAW_ENFORCEMENT
-from services.law_enforcement.domain import CaseState
+from shared.exchange.acts import CaseState, NoticeState, OfferState
 from shared.exchange.origin import ReferralState
 from shared.kernel.authority import Authority, Relation, Role
 from shared.kernel.ids import uuid7

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
-from services.law_enforcement.bus import LawEnforcementDoor
-from services.law_enforcement.domain import CaseAct, CaseState
+from services.law_enforcement.bus import law_enforcement_door
 from services.law_enforcement.store import PostgresCases
-from services.law_enforcement.use_cases import Acting
+from services.law_enforcement.use_cases import act_on_case
+from shared.contracts.base import Contract
 from shared.envelope.datakeys import KeyEncryptionKey
+from shared.exchange.acts import Subject
 from shared.exchange.message import Received
+from shared.exchange.states import row
 from shared.kernel.authority import Role
+from shared.party.recipient.ports import Acting
 from shared.runtime.database.transactions import Database, RowScope
 from tests.services.deliveries import AGENCY, AT, OTHER_AGENCY, directory
+from tests.services.doors import as_told
 
 KEK = KeyEncryptionKey(bytes(range(32)))
 _SENT = "SELECT type, sender, recipient, exercise, body FROM outbox WHERE subject = $1 ORDER BY id"
@@ -35,7 +39,7 @@ class Agencies:
         scope = RowScope((AGENCY, OTHER_AGENCY), Role.SERVICE, "apply")
         async with self.database.transaction(scope) as session:
             unit: Any = SimpleNamespace(connection=session)
-            refusals = await LawEnforcementDoor(kek=KEK).apply(unit, messages)
+            refusals = await law_enforcement_door(kek=KEK).apply(unit, messages)
         return [refusals.get(message.message_id) for message in messages]
 
     @asynccontextmanager
@@ -48,20 +52,22 @@ class Agencies:
 
     async def act(
         self,
-        act: CaseAct,
-        move: Callable[[UUID, Acting], Awaitable[CaseState]],
+        name: str,
+        said: Contract | None,
         referral_id: UUID,
         *,
         party: str = AGENCY,
         role: Role = Role.ANALYST,
-    ) -> CaseState:
+    ) -> str:
         """Do one act as the HTTP door does it."""
-        async with self.cases(act, party=party, role=role) as cases:
-            return await move(referral_id, Acting(party, role, cases, self.directory, AT))
+        async with self.cases(name, party=party, role=role) as cases:
+            acting = Acting(party, role, cases, self.directory, AT)
+            return await act_on_case(row(Subject.CASE, name), referral_id, said=said, acting=acting)
 
     async def show(self, referral_id: UUID, *, party: str = AGENCY) -> dict[str, Any]:
         async with self.cases("read", party=party) as cases:
-            return await cases.show(referral_id)
+            shown = await cases.show(referral_id)
+        return as_told(shown)
 
     async def sent(self, referral_id: UUID) -> list[tuple[Any, ...]]:
         """(type, sender, recipient, exercise, clear part, sealed text) of what waits in the outbox."""

@@ -11,22 +11,14 @@ import pytest
 from services.law_enforcement.api import cases_router
 from shared.kernel.authority import Role
 from shared.kernel.ids import uuid7
-from shared.runtime.http.acts import Acts
 from tests.services.deliveries import AGENCY, LOCATION, OTHER_AGENCY, offered, withdrawn
-from tests.services.doors import CLOCK, asking, door, identified_as
+from tests.services.doors import asking, door, serving
 from tests.services.law_enforcement.agency import KEK, Agencies
 
 
 @pytest.fixture
 async def client(agencies: Agencies) -> AsyncIterator[httpx.AsyncClient]:
-    router = cases_router(
-        agencies.database,
-        Acts(agencies.database, lambda: None),
-        identified_as("law_enforcement"),
-        kek=KEK,
-        directory=lambda: agencies.directory,
-        clock=CLOCK,
-    )
+    router = cases_router(serving(agencies.database, "law_enforcement", kek=KEK, directory=agencies.directory))
     async with door(router) as opened:
         yield opened
 

@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import json
-from functools import partial
-from typing import Any
 from uuid import UUID
 
 import pytest
 
-from deploy.devstack.endpoints import DatabaseEndpoint
-from services.law_enforcement import use_cases
-from services.law_enforcement.domain import CaseAct, CaseState
-from services.law_enforcement.ports import CaseNote, CaseReport
-from services.law_enforcement.use_cases import Acting
-from shared.contracts.answers import CaseRecord, OutcomeReportedClear
+from deploy.site.endpoints import DatabaseEndpoint
+from services.law_enforcement.domain import AGENCY as AGENCY_KIND
+from services.law_enforcement.use_cases import act_on_case
+from shared.contracts.answers import Acceptance, CaseRecord, Declination, OutcomeReport, OutcomeReportedClear
 from shared.contracts.registry import CASE_ACCEPTED
 from shared.envelope.sealing import open_sealed
+from shared.exchange.acts import CaseState, Subject
 from shared.exchange.compose import seal_context
+from shared.exchange.states import row
 from shared.kernel.authority import Role
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid7
 from shared.party.recipient import store as received_items
+from shared.party.recipient.ports import Acting, Page
+from shared.party.recipient.use_cases import list_items, show_item
 from shared.runtime.database.transactions import RowScope
 from shared.vocabulary.answers import CaseDeclineReason, CaseOutcome, CloseReason, YesNoUnknown
 from tests.services.databases import stored_text, unencrypted, until_one_waits_for_a_lock
@@ -38,20 +38,20 @@ from tests.services.deliveries import (
     offered,
     withdrawn,
 )
+from tests.services.doors import as_told
 from tests.services.law_enforcement.agency import Agencies
 
-ACCEPT = partial(use_cases.accept_case, case_reference=None)
+ACCEPT = Acceptance()
 REFERENCE = "2026/000417"
 
 
-def reported(outcome: CaseOutcome, close_reason: CloseReason | None = None) -> Any:
-    report = CaseReport(
+def reported(outcome: CaseOutcome, close_reason: CloseReason | None = None) -> OutcomeReport:
+    return OutcomeReport(
         outcome=outcome,
         close_reason=close_reason,
         child_identified=YesNoUnknown.YES,
         child_safeguarded=YesNoUnknown.UNKNOWN,
     )
-    return partial(use_cases.report_outcome, report=report)
 
 
 async def test_an_offered_referral_is_shown_with_its_opened_record(agencies: Agencies) -> None:
@@ -67,7 +67,7 @@ async def test_an_offered_referral_is_shown_with_its_opened_record(agencies: Age
 async def test_nothing_of_a_record_is_stored_in_the_clear(agencies: Agencies, endpoint: DatabaseEndpoint) -> None:
     referral_id = uuid7()
     await agencies.receive(offered(referral_id))
-    await agencies.act(CaseAct.ACCEPT, partial(use_cases.accept_case, case_reference=REFERENCE), referral_id)
+    await agencies.act("accept", Acceptance(case_reference=REFERENCE), referral_id)
     stored = await stored_text(endpoint.owner_url, [AGENCY])
     assert str(referral_id) in stored
     assert LOCATION not in stored
@@ -100,7 +100,7 @@ async def test_a_referral_offered_for_two_purposes_is_one_case_that_keeps_both(a
 async def test_a_second_purpose_that_comes_later_leaves_the_state_as_it_is(agencies: Agencies) -> None:
     referral_id = uuid7()
     await agencies.receive(offered(referral_id))
-    await agencies.act(CaseAct.ACCEPT, ACCEPT, referral_id)
+    await agencies.act("accept", ACCEPT, referral_id)
     assert await agencies.receive(offered(referral_id, purpose="victim_identification")) == [None]
     assert (await agencies.show(referral_id))["state"] == "accepted"
 
@@ -137,7 +137,7 @@ async def test_one_refused_message_does_not_hold_up_the_others(agencies: Agencie
 async def test_an_accepted_case_is_told_to_the_origin(agencies: Agencies) -> None:
     referral_id = uuid7()
     await agencies.receive(offered(referral_id))
-    assert await agencies.act(CaseAct.ACCEPT, ACCEPT, referral_id) is CaseState.ACCEPTED
+    assert await agencies.act("accept", ACCEPT, referral_id) == CaseState.ACCEPTED
     clear = {"referral_id": str(referral_id)}
     assert await agencies.sent(referral_id) == [("causeway.case_accepted.v1", AGENCY, HOTLINE, True, clear, None)]
     shown = await agencies.show(referral_id)
@@ -147,7 +147,7 @@ async def test_an_accepted_case_is_told_to_the_origin(agencies: Agencies) -> Non
 async def test_a_case_reference_is_kept_and_reaches_the_origin_alone(agencies: Agencies) -> None:
     referral_id = uuid7()
     await agencies.receive(offered(referral_id))
-    await agencies.act(CaseAct.ACCEPT, partial(use_cases.accept_case, case_reference=REFERENCE), referral_id)
+    await agencies.act("accept", Acceptance(case_reference=REFERENCE), referral_id)
     assert (await agencies.show(referral_id))["case_reference"] == REFERENCE
     async with agencies.database.transaction() as session:
         row = await session.driver.fetchrow("SELECT message_id, body FROM outbox WHERE subject = $1", str(referral_id))
@@ -163,8 +163,8 @@ async def test_a_case_reference_is_kept_and_reaches_the_origin_alone(agencies: A
 async def test_a_declined_case_is_told_to_the_origin_with_the_reason(agencies: Agencies) -> None:
     referral_id = uuid7()
     await agencies.receive(offered(referral_id))
-    decline = partial(use_cases.decline_case, reason=CaseDeclineReason.NOT_OUR_JURISDICTION)
-    assert await agencies.act(CaseAct.DECLINE, decline, referral_id) is CaseState.DECLINED
+    decline = Declination(reason=CaseDeclineReason.NOT_OUR_JURISDICTION)
+    assert await agencies.act("decline", decline, referral_id) == CaseState.DECLINED
     ((kind, *_, clear, _sealed),) = await agencies.sent(referral_id)
     assert (kind, clear["reason"]) == ("causeway.case_declined.v1", "not_our_jurisdiction")
     assert (await agencies.show(referral_id))["decline_reason"] == "not_our_jurisdiction"
@@ -173,13 +173,13 @@ async def test_a_declined_case_is_told_to_the_origin_with_the_reason(agencies: A
 async def test_outcomes_are_reported_until_one_closes_the_case(agencies: Agencies) -> None:
     referral_id = uuid7()
     await agencies.receive(offered(referral_id))
-    await agencies.act(CaseAct.ACCEPT, ACCEPT, referral_id)
+    await agencies.act("accept", ACCEPT, referral_id)
     moves = [
         reported(CaseOutcome.ONGOING_INVESTIGATION),
         reported(CaseOutcome.ARREST),
         reported(CaseOutcome.CLOSED, CloseReason.UNFOUNDED),
     ]
-    states = [await agencies.act(CaseAct.REPORT_OUTCOME, move, referral_id) for move in moves]
+    states = [await agencies.act("outcome", move, referral_id) for move in moves]
     assert states == ["ongoing", "ongoing", "closed"]
     _, *reports = await agencies.sent(referral_id)
     told = [OutcomeReportedClear.model_validate(clear) for *_, clear, _ in reports]
@@ -197,9 +197,9 @@ async def test_outcomes_are_reported_until_one_closes_the_case(agencies: Agencie
 async def test_an_outcome_with_a_misplaced_reason_changes_nothing(agencies: Agencies) -> None:
     referral_id = uuid7()
     await agencies.receive(offered(referral_id))
-    await agencies.act(CaseAct.ACCEPT, ACCEPT, referral_id)
+    await agencies.act("accept", ACCEPT, referral_id)
     with pytest.raises(Refused, match="close_reason_needs_closed"):
-        await agencies.act(CaseAct.REPORT_OUTCOME, reported(CaseOutcome.CLOSED), referral_id)
+        await agencies.act("outcome", reported(CaseOutcome.CLOSED), referral_id)
     assert (await agencies.show(referral_id))["state"] == "accepted"
 
 
@@ -212,8 +212,8 @@ async def test_a_withdrawal_reaches_a_case_in_whatever_state_and_is_acknowledged
     await bring(agencies, referral_id, before)
     assert await agencies.receive(withdrawn(referral_id)) == [None]
     assert (await agencies.show(referral_id))["state"] == "withdrawn"
-    move = use_cases.acknowledge_withdrawal
-    assert await agencies.act(CaseAct.ACKNOWLEDGE_WITHDRAWAL, move, referral_id) == "withdrawal_acknowledged"
+    move = None
+    assert await agencies.act("acknowledge_withdrawal", move, referral_id) == "withdrawal_acknowledged"
     last = (await agencies.sent(referral_id))[-1]
     clear = {"referral_id": str(referral_id), "revision": 1}
     assert last == ("causeway.withdrawal_acknowledged.v1", AGENCY, HOTLINE, True, clear, None)
@@ -243,7 +243,7 @@ async def test_an_act_that_does_not_fit_the_state_sends_nothing(agencies: Agenci
     referral_id = uuid7()
     await agencies.receive(offered(referral_id))
     with pytest.raises(Refused) as refusal:
-        await agencies.act(CaseAct.REPORT_OUTCOME, reported(CaseOutcome.ARREST), referral_id)
+        await agencies.act("outcome", reported(CaseOutcome.ARREST), referral_id)
     assert (refusal.value.code, refusal.value.status) == ("state_forbids", 409)
     assert await agencies.sent(referral_id) == []
 
@@ -255,7 +255,7 @@ async def test_a_case_that_moved_meanwhile_is_not_moved_again(agencies: Agencies
         seen = (await cases.find([referral_id]))[referral_id, AGENCY]
         await agencies.receive(withdrawn(referral_id))
         with pytest.raises(Refused, match="state_forbids"):
-            await cases.act(seen, CaseState.ACCEPTED, CaseNote())
+            await cases.act(seen, CaseState.ACCEPTED, ACCEPT, at=AT)
     assert (await agencies.show(referral_id))["state"] == "withdrawn"
 
 
@@ -263,12 +263,12 @@ async def test_two_reports_at_once_do_not_overwrite_each_other(agencies: Agencie
     """Both states permit the act, so only the comparison with the state that was seen can refuse it."""
     referral_id = uuid7()
     await agencies.receive(offered(referral_id))
-    await agencies.act(CaseAct.ACCEPT, ACCEPT, referral_id)
-    async with agencies.cases("report_outcome") as cases:
+    await agencies.act("accept", ACCEPT, referral_id)
+    async with agencies.cases("outcome") as cases:
         seen = (await cases.find([referral_id]))[referral_id, AGENCY]
-        await agencies.act(CaseAct.REPORT_OUTCOME, reported(CaseOutcome.ARREST), referral_id)
+        await agencies.act("outcome", reported(CaseOutcome.ARREST), referral_id)
         with pytest.raises(Refused, match="state_forbids"):
-            await cases.act(seen, CaseState.CLOSED, CaseNote())
+            await cases.act(seen, CaseState.CLOSED, ACCEPT, at=AT)
     assert (await agencies.show(referral_id))["state"] == "ongoing"
 
 
@@ -280,7 +280,7 @@ async def test_a_foreign_case_is_answered_exactly_like_an_absent_one(agencies: A
         with pytest.raises(Refused) as shown:
             await agencies.show(asked, party=OTHER_AGENCY)
         with pytest.raises(Refused) as acted:
-            await agencies.act(CaseAct.ACCEPT, ACCEPT, asked, party=OTHER_AGENCY)
+            await agencies.act("accept", ACCEPT, asked, party=OTHER_AGENCY)
         answers += [(error.value.code, error.value.detail, error.value.status) for error in (shown, acted)]
     assert len(set(answers)) == 1
     assert answers[0][0] == "not_found"
@@ -291,13 +291,13 @@ async def test_a_case_is_not_foreign_to_its_own_agency(agencies: Agencies) -> No
     referral_id = uuid7()
     await agencies.receive(offered(referral_id, to=OTHER_AGENCY))
     assert (await agencies.show(referral_id, party=OTHER_AGENCY))["state"] == "offered"
-    assert await agencies.act(CaseAct.ACCEPT, ACCEPT, referral_id, party=OTHER_AGENCY) == "accepted"
+    assert await agencies.act("accept", ACCEPT, referral_id, party=OTHER_AGENCY) == "accepted"
 
 
 async def test_one_referral_offered_to_two_agencies_is_a_case_of_each(agencies: Agencies) -> None:
     referral_id = uuid7()
     await agencies.receive(offered(referral_id), offered(referral_id, to=OTHER_AGENCY))
-    await agencies.act(CaseAct.ACCEPT, ACCEPT, referral_id, party=OTHER_AGENCY)
+    await agencies.act("accept", ACCEPT, referral_id, party=OTHER_AGENCY)
     states = [(await agencies.show(referral_id, party=party))["state"] for party in (AGENCY, OTHER_AGENCY)]
     assert states == ["offered", "accepted"]
 
@@ -308,15 +308,15 @@ async def test_a_viewer_is_forbidden_to_act_whether_there_is_a_case_or_not(agenc
     if exists:
         await agencies.receive(offered(referral_id))
     with pytest.raises(Refused, match="forbidden"):
-        await agencies.act(CaseAct.ACCEPT, ACCEPT, referral_id, role=Role.VIEWER)
+        await agencies.act("accept", ACCEPT, referral_id, role=Role.VIEWER)
 
 
 async def test_an_auditors_role_reads_no_cases(agencies: Agencies) -> None:
     async with agencies.cases("read", role=Role.AUDITOR) as cases:
         with pytest.raises(Refused, match="forbidden"):
-            await use_cases.show_case(uuid7(), Acting(AGENCY, Role.AUDITOR, cases, agencies.directory, AT))
+            await show_item(AGENCY_KIND, uuid7(), Acting(AGENCY, Role.AUDITOR, cases, agencies.directory, AT))
         with pytest.raises(Refused, match="forbidden"):
-            await use_cases.list_cases(role=Role.AUDITOR, cases=cases, state=None, cursor=None, limit=1)
+            await list_items(AGENCY_KIND, Page(), role=Role.AUDITOR, items=cases)
 
 
 async def test_pages_list_every_case_once_newest_first(agencies: Agencies) -> None:
@@ -327,7 +327,7 @@ async def test_pages_list_every_case_once_newest_first(agencies: Agencies) -> No
     cursor = None
     async with agencies.cases("read", party=OTHER_AGENCY) as cases:
         while True:
-            page = await cases.page(state="offered", cursor=cursor, limit=2)
+            page = as_told(await cases.page(Page("offered", cursor, 2)))
             found += [item["referral_id"] for item in page["items"]]
             cursor = page["next"]
             if cursor is None:
@@ -350,8 +350,9 @@ async def test_erasing_the_data_key_erases_the_record_and_nothing_else(agencies:
 async def test_a_withdrawal_waits_for_an_act_under_way_and_is_applied_after_it(agencies: Agencies) -> None:
     referral_id = uuid7()
     await agencies.receive(offered(referral_id))
-    async with agencies.cases(CaseAct.ACCEPT) as cases:
-        await ACCEPT(referral_id, Acting(AGENCY, Role.ANALYST, cases, agencies.directory, AT))
+    async with agencies.cases("accept") as cases:
+        acting = Acting(AGENCY, Role.ANALYST, cases, agencies.directory, AT)
+        await act_on_case(row(Subject.CASE, "accept"), referral_id, said=ACCEPT, acting=acting)
         applying = asyncio.create_task(agencies.receive(withdrawn(referral_id)))
         await until_one_waits_for_a_lock(agencies.database)
     assert await applying == [None]
@@ -361,10 +362,10 @@ async def test_a_withdrawal_waits_for_an_act_under_way_and_is_applied_after_it(a
 async def bring(agencies: Agencies, referral_id: UUID, state: str) -> None:
     """Move an offered case on to `state`."""
     if state in ("accepted", "closed"):
-        await agencies.act(CaseAct.ACCEPT, ACCEPT, referral_id)
+        await agencies.act("accept", ACCEPT, referral_id)
     if state == "closed":
-        await agencies.act(CaseAct.REPORT_OUTCOME, reported(CaseOutcome.CONVICTION), referral_id)
+        await agencies.act("outcome", reported(CaseOutcome.CONVICTION), referral_id)
     if state == "declined":
-        decline = partial(use_cases.decline_case, reason=CaseDeclineReason.NO_CAPACITY)
-        await agencies.act(CaseAct.DECLINE, decline, referral_id)
+        decline = Declination(reason=CaseDeclineReason.NO_CAPACITY)
+        await agencies.act("decline", decline, referral_id)
     assert (await agencies.show(referral_id))["state"] == state

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -9,12 +10,12 @@ import pytest
 
 from deploy.policy import sample_policy
 from shared.contracts.directory import Directory
-from shared.contracts.registry import MESSAGES_RECEIPTED, REFERRAL_OFFERED
+from shared.contracts.registry import ALL, MESSAGES_RECEIPTED, REFERRAL_OFFERED, REFERRAL_WITHDRAWN, MessageType
 from shared.envelope.headers import Tier
 from shared.envelope.keys import OpeningKey
 from shared.exchange.accept import Awaited, TurnedAway, accept, accept_batch
 from shared.exchange.compose import compose_receipts
-from shared.exchange.message import Received, Record
+from shared.exchange.message import Decided, Received, Record
 from shared.exchange.record_table import DECIDE_AGAIN, RECORD_TABLE, Fate, row_for
 from shared.kernel.errors import Refused, Unavailable
 from shared.kernel.ids import uuid7
@@ -258,3 +259,14 @@ def test_a_check_that_breaks_costs_its_own_record_only(here: World, monkeypatch:
 
 def fresh(here: World) -> Record:
     return here.records([here.offered(POLICE)])[0]
+
+
+def undecided(messages: Sequence[MessageType]) -> list[str]:
+    """Messages said to carry an edge whose clear part does not state what `Decided` reads."""
+    stated = {name for name, member in vars(Decided).items() if isinstance(member, property)}
+    return [each.name for each in messages if each.edge and not stated <= each.clear.model_fields.keys()]
+
+
+def test_a_message_with_an_edge_states_what_it_is_derived_from() -> None:
+    assert undecided(ALL) == []
+    assert undecided([replace(REFERRAL_WITHDRAWN, edge=True)]) == ["referral_withdrawn"]

@@ -13,7 +13,7 @@ from shared.envelope.headers import Tier
 from shared.envelope.keys import SigningKey
 from shared.envelope.sealing import seal
 from shared.exchange.accept import RECORD_BYTES_MAX, accept
-from shared.exchange.compose import compose, compose_receipts, seal_context
+from shared.exchange.compose import Addressing, compose, compose_receipts, seal_context
 from shared.exchange.message import Record
 from shared.kernel.ids import uuid7
 from shared.vocabulary.answers import ReceiptOutcome
@@ -84,12 +84,14 @@ def case_accepted(here: World, record: Record) -> Record:
     draft = compose(
         CASE_ACCEPTED,
         {"referral_id": str(referral_id)},
-        subject=referral_id,
-        sender=POLICE,
-        recipient=HOTLINE,
-        directory=here.documents.directory,
-        exercise=True,
-        at=here.at,
+        Addressing(
+            subject=referral_id,
+            sender=POLICE,
+            recipient=HOTLINE,
+            directory=here.documents.directory,
+            exercise=True,
+            at=here.at,
+        ),
     )
     return here.records([draft], "law_enforcement")[0]
 

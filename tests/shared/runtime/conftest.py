@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from urllib.parse import urlsplit
 
-import asyncpg
 import pytest
 from confluent_kafka.admin import NewTopic
-from sqlalchemy.ext.asyncio import create_async_engine
 
-from deploy.devstack.kafka import admin_client
+from deploy.devstack.databases import prepare_databases
 from deploy.devstack.stack import DevStack
+from deploy.site.access import admin_client
 from shared.kernel.ids import uuid7
-from shared.runtime.database.tables import metadata
+from shared.runtime.database.migrate import upgrade
 from shared.runtime.database.transactions import Database
 from shared.runtime.kafka.access import KafkaAccess
 from shared.runtime.watch.logs import configure_logs
@@ -21,18 +21,12 @@ from shared.runtime.watch.logs import configure_logs
 
 @pytest.fixture(scope="session")
 async def database_url(stack: DevStack) -> str:
-    """A database of its own with the tables of `shared.runtime.database.tables`, as its owner sees them."""
+    """A database of its own with the tables that every instance has, as an administrator sees them."""
     admin_url = stack.endpoints.database_admin_url
     assert admin_url is not None
-    admin = await asyncpg.connect(admin_url)
-    await admin.execute("CREATE DATABASE runtime_edges")
-    await admin.close()
-    url = urlsplit(admin_url)._replace(path="/runtime_edges").geturl()
-    engine = create_async_engine(url.replace("postgresql://", "postgresql+asyncpg://", 1))
-    async with engine.begin() as connection:
-        await connection.run_sync(metadata.create_all)
-    await engine.dispose()
-    return url
+    made = prepare_databases(admin_url, ["runtime_edges"], stack.state.password)["runtime_edges"]
+    await asyncio.to_thread(upgrade, "law_enforcement", made.owner_url)
+    return urlsplit(admin_url)._replace(path="/causeway_runtime_edges").geturl()
 
 
 @pytest.fixture

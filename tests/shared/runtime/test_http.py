@@ -49,8 +49,8 @@ def router(budgets: Budgets) -> APIRouter:
     routes = APIRouter()
     identity = Depends(identified(StubKeys(), budgets))  # type: ignore[arg-type]
 
-    @routes.post("/v1/things", openapi_extra=shows(Posted, takes=[Posted]))
-    @routes.post("/v1/things:batch", openapi_extra=shows(Posted, takes=[Posted]))
+    @routes.post("/v1/things", **shows(Posted, takes=[Posted]))
+    @routes.post("/v1/things:batch", **shows(Posted, takes=[Posted]))
     async def post(request: Request) -> dict[str, int]:
         return {"number": read_model(Posted, await read_json(request)).number}
 

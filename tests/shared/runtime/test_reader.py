@@ -9,8 +9,8 @@ from contextlib import aclosing
 import pytest
 from confluent_kafka import Producer, TopicCollection
 
-from deploy.devstack.kafka import admin_client
 from deploy.devstack.stack import DevStack
+from deploy.site.access import admin_client
 from shared.exchange.message import Record
 from shared.kernel.errors import Unavailable
 from shared.runtime.kafka.access import KafkaAccess

@@ -83,18 +83,18 @@ async def test_a_relay_names_the_outage_it_waits_for_and_stays_ready() -> None:
 @pytest.mark.parametrize("part", ["bus", "relay"])
 async def test_a_part_that_this_process_was_not_told_to_run_is_elsewhere(part: str) -> None:
     here = machinery(ManualClock(NOW))
-    assert await getattr(here, f"probe_{part}")() == Check(part, True, "elsewhere")
+    assert await getattr(here.readiness, f"probe_{part}")() == Check(part, True, "elsewhere")
 
 
 async def test_a_bus_that_waits_for_documents_is_not_ready_and_one_that_ended_has_failed() -> None:
     here = machinery(ManualClock(NOW))
     running = asyncio.create_task(here.run_bus(cast(Any, None)))
     await asyncio.sleep(0)
-    assert await here.probe_bus() == Check("bus", False, "documents_awaited")
+    assert await here.readiness.probe_bus() == Check("bus", False, "documents_awaited")
     running.cancel()
     with suppress(asyncio.CancelledError):
         await running
-    assert await here.probe_bus() == Check("bus", False, "part_failed")
+    assert await here.readiness.probe_bus() == Check("bus", False, "part_failed")
 
 
 def test_an_age_is_in_the_answer_only_where_there_is_one() -> None:

@@ -36,7 +36,7 @@ def instance(database: Database) -> Machinery:
 
 async def publishes(here: Machinery) -> bool:
     """Whether it is the one: neither waits for the lock, nor has yet to begin."""
-    return (await here.probe_relay()).reason not in ("standing_by", "elsewhere")
+    return (await here.readiness.probe_relay()).reason not in ("standing_by", "elsewhere")
 
 
 async def until_publishes(here: Machinery) -> None:

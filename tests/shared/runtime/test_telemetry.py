@@ -10,6 +10,7 @@ from typing import Any, get_args
 
 import pytest
 
+from shared.envelope.headers import TRACEPARENT
 from shared.kernel.errors import Refused
 from shared.runtime.watch.telemetry import (
     Attributes,
@@ -20,6 +21,7 @@ from shared.runtime.watch.telemetry import (
     current_traceparent,
     message_traceparent,
     span,
+    traceparents,
 )
 
 DOCUMENT = Path(__file__).parents[3] / "docs/operations/traces.md"
@@ -147,6 +149,11 @@ def test_an_error_leaves_its_code_and_class_and_not_its_text(spans: Spans) -> No
     assert "ValueError" in texts
     assert "hunter2" not in texts
     assert [each["status"]["code"] for each in spans()] == [2, 2]
+
+
+def test_the_traces_of_a_batch_are_read_from_the_headers_that_messages_carry() -> None:
+    said = [(TRACEPARENT, SAMPLED.encode()), ("baggage", b"x=1")]
+    assert traceparents([said, [(TRACEPARENT, None)], [], [(TRACEPARENT, b"\xff")]]) == [SAMPLED, "\ufffd"]
 
 
 def test_off_nothing_is_written_and_nothing_is_named() -> None:

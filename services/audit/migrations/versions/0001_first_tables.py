@@ -1,24 +1,14 @@
-"""The first tables: the runtime's and audit's own, which its service role may only append to."""
+"""The first tables: what every instance has, and audit's own, which its service role may only append to."""
 
 from __future__ import annotations
 
-from alembic import op
+from pathlib import Path
 
-from services.audit import store
-from shared.runtime.database import tables
-from shared.runtime.database.isolation import grants, grants_append_only, permitted_table
+from alembic import op
 
 revision = "0001"
 down_revision = None
 
-_OWN = ("entry", "link", "receipted", "reading")
-
 
 def upgrade() -> None:
-    for metadata in (tables.metadata, store.metadata):
-        metadata.create_all(op.get_bind(), checkfirst=False)
-    statements = permitted_table([("flow", "read", "auditor", "any"), ("entry", "read", "auditor", "any")])
-    statements += grants([*tables.metadata.tables, "cursor"], ("sent", "inbox", "pair_sequence", *_OWN, "cursor"))
-    statements += grants_append_only(_OWN)
-    for statement in statements:
-        op.execute(statement)
+    op.get_bind().exec_driver_sql(Path(__file__).with_suffix(".sql").read_text(encoding="utf-8"))

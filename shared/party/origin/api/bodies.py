@@ -9,13 +9,13 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from shared.contracts.base import Contract, ErrorCode, Instant, PartyId, RuleId, Uuid
+from shared.contracts.base import Contract, ErrorCode, Instant, NextCursor, PartyId, RuleId, Uuid
 from shared.contracts.decision import DecisionRef, NotSent
 from shared.contracts.fields import ExternalRef
 from shared.contracts.referral import NoticeActions, ReferralSubmission, Revision
-from shared.exchange.origin import AnswerState, ReferralState
+from shared.exchange.acts import AnswerState
+from shared.exchange.origin import ReferralState
 from shared.runtime.http.edge import BATCH_ITEMS_MAX
-from shared.runtime.http.paging import NextCursor
 from shared.runtime.http.problems import Problem
 from shared.vocabulary.answers import (
     CaseDeclineReason,

@@ -12,7 +12,8 @@ import asyncpg
 from pydantic_core import to_json
 
 from shared.envelope.datakeys import DataKey, KeyEncryptionKey, protect, wrap
-from shared.exchange.origin import Answered, AnswerState
+from shared.exchange.acts import AnswerState
+from shared.exchange.origin import Answered
 from shared.exchange.prepare import Again, Prepared
 
 _EDGES = """

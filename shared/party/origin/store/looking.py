@@ -7,7 +7,8 @@ from uuid import UUID
 
 import asyncpg
 
-from shared.exchange.origin import AnswerState, ReferralState
+from shared.exchange.acts import AnswerState
+from shared.exchange.origin import ReferralState
 from shared.kernel.clock import rfc3339
 from shared.kernel.errors import not_found
 from shared.runtime.http.paging import next_cursor, read_cursor

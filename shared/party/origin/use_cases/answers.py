@@ -8,8 +8,9 @@ from uuid import UUID
 
 import asyncpg
 
+from shared.exchange.acts import AnswerState
 from shared.exchange.message import Received
-from shared.exchange.origin import Answered, AnswerState, answer_edge
+from shared.exchange.origin import Answered, answer_edge
 from shared.kernel.errors import Refused
 from shared.party.origin.store.filing import EdgeRow, answerable_edges, write_answers
 
@@ -39,7 +40,9 @@ class EdgeAnswers:
             try:
                 # A recipient answers for the referral: its edges, one for each purpose, move together.
                 moved = {
-                    edge.message_id: answer_edge(_present(edge, answered), message.clear, withdrawn=edge.withdrawn)
+                    edge.message_id: answer_edge(
+                        _present(edge, answered), message.message, message.clear, withdrawn=edge.withdrawn
+                    )
                     for edge in sent
                 }
             except Refused as error:

@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from shared.contracts.registry import NOTICE_WITHDRAWN, REFERRAL_WITHDRAWN
-from shared.exchange.compose import compose
+from shared.exchange.compose import Addressing, compose
 from shared.kernel.authority import Authority, Role
 from shared.kernel.clock import Clock
 from shared.kernel.errors import not_found
@@ -62,13 +62,15 @@ async def withdraw(
         compose(
             NOTICE_WITHDRAWN if edge["notice_id"] else REFERRAL_WITHDRAWN,
             _named(referral_id, edge["notice_id"]) | {"reason": reason.value},
-            subject=edge["notice_id"] or referral_id,
-            sender=party,
-            recipient=edge["recipient"],
-            directory=directory,
-            exercise=row["exercise"],
-            at=at,
-            traceparent=row["traceparent"],
+            Addressing(
+                subject=edge["notice_id"] or referral_id,
+                sender=party,
+                recipient=edge["recipient"],
+                directory=directory,
+                exercise=row["exercise"],
+                at=at,
+                traceparent=row["traceparent"],
+            ),
         )
         for edge in reached
     ]

@@ -1,0 +1,245 @@
+"""One act, one row: what moves a referral, offer, case or notice, who may do it, and what the other side is told.
+
+A subject has one track for each party that writes to it: what its origin does with it (`OFFER`), and what its recipient
+makes of it (`ANSWER`). Only its writer moves a track. What a party is shown is one pure fold of both, the same on both
+sides. Permits, routes, correspondents, the states in the services' pages and the transitions at both ends are derived
+from these rows (`shared.exchange.states`) or compared with them. Data only: what fewer than three rows need is code.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Final, NamedTuple
+
+from shared.contracts import answers, registry
+from shared.contracts.base import Contract
+from shared.contracts.registry import MessageType
+from shared.kernel.authority import Role
+from shared.vocabulary.answers import CaseOutcome
+from shared.vocabulary.code import Code
+from shared.vocabulary.routing import Disposition
+
+
+class Subject(StrEnum):
+    """What is acted on: a referral at its origin, or what its edge is at each kind of recipient."""
+
+    REFERRAL = "referral"
+    OFFER = "offer"
+    CASE = "case"
+    NOTICE = "notice"
+
+
+class Track(StrEnum):
+    """Whose part of a subject an act moves."""
+
+    OFFER = "offer"
+    ANSWER = "answer"
+
+
+class Cause(StrEnum):
+    """What makes an act happen: a party's person or machine, or an act of the other side, told by its message."""
+
+    PERSON = "person"
+    ACT = "act"
+
+
+class Offered(StrEnum):
+    """The origin's track: what was sent stands, or was taken back. In this order, and never back."""
+
+    OPEN = "open"
+    WITHDRAWN = "withdrawn"
+
+
+class AnswerState(StrEnum):
+    """The recipient's track: what it has answered so far. The shown states of the subjects follow; a test compares."""
+
+    NONE = "none"
+    ACKNOWLEDGED = "acknowledged"
+    ACTIONED = "actioned"
+    REJECTED = "rejected"
+    NOT_OURS = "not_ours"
+    ACCEPTED = "accepted"
+    DECLINED = "declined"
+    ONGOING = "ongoing"
+    CLOSED = "closed"
+    WITHDRAWAL_ACKNOWLEDGED = "withdrawal_acknowledged"
+
+
+class OfferState(StrEnum):
+    """What a hotline is shown of a referral that was offered to it."""
+
+    OFFERED = "offered"
+    WITHDRAWN = "withdrawn"
+    WITHDRAWAL_ACKNOWLEDGED = "withdrawal_acknowledged"
+
+
+class CaseState(StrEnum):
+    """What an agency is shown of a referral that was offered to it."""
+
+    OFFERED = "offered"
+    ACCEPTED = "accepted"
+    DECLINED = "declined"
+    ONGOING = "ongoing"
+    CLOSED = "closed"
+    WITHDRAWN = "withdrawn"
+    WITHDRAWAL_ACKNOWLEDGED = "withdrawal_acknowledged"
+
+
+class NoticeState(StrEnum):
+    """What a provider is shown of a notice that was issued to it."""
+
+    ISSUED = "issued"
+    ACKNOWLEDGED = "acknowledged"
+    ACTIONED = "actioned"
+    REJECTED = "rejected"
+    NOT_OURS = "not_ours"
+    WITHDRAWN = "withdrawn"
+    WITHDRAWAL_ACKNOWLEDGED = "withdrawal_acknowledged"
+
+
+class Move(NamedTuple):
+    """One step of a track: from any of `before` to `to`. No state before: the act begins the subject.
+
+    With `codes`, only where the act says one of them; such moves stand before the one for all other codes.
+    """
+
+    before: frozenset[str]
+    to: str
+    codes: frozenset[Code] = frozenset()
+
+
+class Act(NamedTuple):
+    """One row.
+
+    `name` is the permit, the end of the route and the verb. `needs` are the states of the other track, as the actor
+    sees it, in which the act makes sense; `message` tells the other side; `takes` is what the actor says over HTTP.
+    """
+
+    name: str
+    subject: Subject
+    track: Track
+    cause: Cause
+    roles: frozenset[Role]
+    moves: tuple[Move, ...]
+    needs: frozenset[str] = frozenset()
+    message: MessageType | None = None
+    takes: type[Contract] | None = None
+
+
+_ACTORS: Final = frozenset({Role.ANALYST, Role.MACHINE})
+_INSTANCE: Final = frozenset({Role.SERVICE})
+_NOTHING: Final = frozenset[str]()
+_DECIDED: Final = frozenset(disposition.value for disposition in Disposition)
+_OPEN: Final = frozenset({Offered.OPEN.value})
+_WITHDRAWN: Final = frozenset({Offered.WITHDRAWN.value})
+
+
+def _before(*states: AnswerState) -> frozenset[str]:
+    return frozenset(state.value for state in states)
+
+
+_NONE: Final = _before(AnswerState.NONE)
+_UNANSWERED: Final = _before(AnswerState.NONE, AnswerState.ACKNOWLEDGED)
+_UNDER_WAY: Final = _before(AnswerState.ACCEPTED, AnswerState.ONGOING)
+#: Also after an answer: what was done may have to be undone when the offer is taken back.
+_ANY_ANSWER: Final = _before(*AnswerState) - {AnswerState.WITHDRAWAL_ACKNOWLEDGED.value}
+
+_BEGINS: Final = (Move(_NOTHING, Offered.OPEN.value),)
+_TAKEN_BACK: Final = (Move(_OPEN, Offered.WITHDRAWN.value),)
+_NOTED: Final = (Move(_ANY_ANSWER, AnswerState.WITHDRAWAL_ACKNOWLEDGED.value),)
+_ENDING: Final = frozenset[Code]({CaseOutcome.CONVICTION, CaseOutcome.CLOSED})
+
+
+def _from_origin(subject: Subject, name: str, moves: tuple[Move, ...], *, message: MessageType) -> Act:
+    """The origin's act, as its recipient's instance applies it."""
+    return Act(name, subject, Track.OFFER, Cause.ACT, _INSTANCE, moves, message=message)
+
+
+def _answer(
+    subject: Subject, name: str, moves: tuple[Move, ...], *, message: MessageType, takes: type[Contract] | None = None
+) -> Act:
+    """The recipient's own act on what stands open."""
+    return Act(name, subject, Track.ANSWER, Cause.PERSON, _ACTORS, moves, _OPEN, message, takes)
+
+
+def _withdrawal_noted(subject: Subject, message: MessageType) -> Act:
+    """The recipient has stopped acting on what was taken back."""
+    return Act(
+        "acknowledge_withdrawal", subject, Track.ANSWER, Cause.PERSON, _ACTORS, _NOTED, _WITHDRAWN, message=message
+    )
+
+
+def _to(answer: AnswerState, before: frozenset[str]) -> tuple[Move, ...]:
+    return (Move(before, answer.value),)
+
+
+ACTS: Final[tuple[Act, ...]] = (
+    Act(
+        "submit",
+        Subject.REFERRAL,
+        Track.OFFER,
+        Cause.PERSON,
+        _ACTORS,
+        tuple(Move(_NOTHING, disposition.value) for disposition in Disposition),
+    ),
+    Act(
+        "withdraw",
+        Subject.REFERRAL,
+        Track.OFFER,
+        Cause.PERSON,
+        _ACTORS,
+        (Move(_DECIDED, Offered.WITHDRAWN.value),),
+    ),
+    _from_origin(Subject.OFFER, "offer", _BEGINS, message=registry.REFERRAL_OFFERED),
+    _from_origin(Subject.OFFER, "withdraw", _TAKEN_BACK, message=registry.REFERRAL_WITHDRAWN),
+    _withdrawal_noted(Subject.OFFER, registry.WITHDRAWAL_ACKNOWLEDGED),
+    _from_origin(Subject.CASE, "offer", _BEGINS, message=registry.REFERRAL_OFFERED),
+    _from_origin(Subject.CASE, "withdraw", _TAKEN_BACK, message=registry.REFERRAL_WITHDRAWN),
+    _answer(
+        Subject.CASE,
+        "accept",
+        _to(AnswerState.ACCEPTED, _NONE),
+        message=registry.CASE_ACCEPTED,
+        takes=answers.Acceptance,
+    ),
+    _answer(
+        Subject.CASE,
+        "decline",
+        _to(AnswerState.DECLINED, _NONE),
+        message=registry.CASE_DECLINED,
+        takes=answers.Declination,
+    ),
+    _answer(
+        Subject.CASE,
+        "outcome",
+        (Move(_UNDER_WAY, AnswerState.CLOSED.value, _ENDING), Move(_UNDER_WAY, AnswerState.ONGOING.value)),
+        message=registry.OUTCOME_REPORTED,
+        takes=answers.OutcomeReport,
+    ),
+    _withdrawal_noted(Subject.CASE, registry.WITHDRAWAL_ACKNOWLEDGED),
+    _from_origin(Subject.NOTICE, "issue", _BEGINS, message=registry.NOTICE_ISSUED),
+    _from_origin(Subject.NOTICE, "withdraw", _TAKEN_BACK, message=registry.NOTICE_WITHDRAWN),
+    _answer(Subject.NOTICE, "acknowledge", _to(AnswerState.ACKNOWLEDGED, _NONE), message=registry.NOTICE_ACKNOWLEDGED),
+    _answer(
+        Subject.NOTICE,
+        "action",
+        _to(AnswerState.ACTIONED, _UNANSWERED),
+        message=registry.NOTICE_ACTIONED,
+        takes=answers.NoticeActionReport,
+    ),
+    _answer(
+        Subject.NOTICE,
+        "reject",
+        _to(AnswerState.REJECTED, _UNANSWERED),
+        message=registry.NOTICE_REJECTED,
+        takes=answers.NoticeRefusal,
+    ),
+    _answer(
+        Subject.NOTICE,
+        "not_ours",
+        _to(AnswerState.NOT_OURS, _UNANSWERED),
+        message=registry.NOTICE_NOT_OURS,
+        takes=answers.NoticeDisowning,
+    ),
+    _withdrawal_noted(Subject.NOTICE, registry.NOTICE_WITHDRAWAL_ACKNOWLEDGED),
+)

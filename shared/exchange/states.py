@@ -1,0 +1,174 @@
+"""What follows from the rows of `acts`: the states a party is shown, where each act may come in, and where it leads.
+
+A store keeps the shown state alone. That is enough as long as no shown state hides two standings with different
+futures, which is checked before the first move.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import cache
+from types import MappingProxyType
+from typing import Final, NamedTuple
+
+from shared.contracts.base import Contract
+from shared.contracts.registry import MessageType
+from shared.exchange.acts import (
+    ACTS,
+    Act,
+    AnswerState,
+    CaseState,
+    Cause,
+    Move,
+    NoticeState,
+    Offered,
+    OfferState,
+    Subject,
+    Track,
+)
+from shared.kernel.authority import Permit, Role, state_forbids
+from shared.vocabulary.code import Code
+
+#: What a recipient is shown before it has answered.
+_UNANSWERED: Final[Mapping[Subject, str]] = MappingProxyType(
+    {
+        Subject.OFFER: OfferState.OFFERED.value,
+        Subject.CASE: CaseState.OFFERED.value,
+        Subject.NOTICE: NoticeState.ISSUED.value,
+    }
+)
+_LOOKING: Final = frozenset({Role.ANALYST, Role.MACHINE, Role.VIEWER})
+_OFFERED: Final = tuple(Offered)
+
+
+class Standing(NamedTuple):
+    """Both tracks of a subject. A referral at its origin has the first alone."""
+
+    offered: str
+    answer: str = AnswerState.NONE.value
+
+
+def rows_of(subject: Subject) -> tuple[Act, ...]:
+    """The acts on a subject, in the order of the table."""
+    return tuple(row for row in ACTS if row.subject is subject)
+
+
+def personal(subject: Subject) -> tuple[Act, ...]:
+    """The acts that a party's people and machines do on a subject they have."""
+    return tuple(row for row in rows_of(subject) if row.cause is Cause.PERSON)
+
+
+def row(subject: Subject, name: str) -> Act:
+    """One act by its name. Raises `KeyError` where the subject has none of it."""
+    return _by_name()[subject, name]
+
+
+def rows_for(message: MessageType, track: Track) -> tuple[Act, ...]:
+    """The rows that a message tells of: one for each kind of subject that it can be about."""
+    return tuple(each for each in ACTS if each.message is message and each.track is track)
+
+
+def shown(subject: Subject, standing: Standing) -> str:
+    """The one state that a party is shown: the fold of both tracks."""
+    if subject is Subject.REFERRAL:
+        return standing.offered
+    if standing.answer == AnswerState.WITHDRAWAL_ACKNOWLEDGED.value:
+        return standing.answer
+    if standing.offered == Offered.WITHDRAWN.value:
+        return standing.offered
+    return _UNANSWERED[subject] if standing.answer == AnswerState.NONE.value else standing.answer
+
+
+@cache
+def standings(subject: Subject) -> frozenset[Standing]:
+    """Every standing that the rows can lead to."""
+    found: set[Standing] = set()
+    coming = {Standing(move.to) for each in rows_of(subject) for move in each.moves if not move.before}
+    while coming:
+        found |= coming
+        coming = {
+            following
+            for standing in coming
+            for each in rows_of(subject)
+            for move in each.moves
+            if (following := _moved(each, move, standing)) is not None
+        } - found
+    return frozenset(found)
+
+
+def states(subject: Subject) -> frozenset[str]:
+    """Every state that a party can be shown."""
+    return frozenset(shown(subject, standing) for standing in standings(subject))
+
+
+def may_come_in(act: Act) -> frozenset[str]:
+    """The shown states in which an act may come; for one that begins its subject, those it begins in."""
+    begun = frozenset(move.to for move in act.moves if not move.before)
+    return begun or frozenset(state for (each, state) in _transitions() if each is act)
+
+
+def follow(act: Act, state: str, said: Contract | None = None) -> str:
+    """The shown state after `act`, by the codes it says. Raises `Refused("state_forbids")` where it may not come."""
+    for move, following in _transitions().get((act, state), ()):
+        if not move.codes or move.codes & codes_of(said):
+            return following
+    raise state_forbids()
+
+
+def answer_follows(
+    message: MessageType, present: AnswerState, said: Contract, *, offered: Offered
+) -> AnswerState | None:
+    """The origin's copy of the answer track after a message; None where no row lets it come.
+
+    It is checked against that track. Of the origin's own, no more than this: an answer may cross a later move of it on
+    the way, and none comes before the move that it needs.
+    """
+    for each in rows_for(message, Track.ANSWER):
+        needed = min((_OFFERED.index(Offered(state)) for state in each.needs), default=0)
+        for move in each.moves:
+            said_so = not move.codes or bool(move.codes & codes_of(said))
+            if present.value in move.before and said_so and _OFFERED.index(offered) >= needed:
+                return AnswerState(move.to)
+    return None
+
+
+def permits(subject: Subject) -> Iterator[Permit]:
+    """The part of an authorisation table that concerns one subject: its acts, looking at it, and applying messages."""
+    every = states(subject)
+    yield Permit(subject.value, "read", _LOOKING, every)
+    yield Permit(subject.value, "apply", frozenset({Role.SERVICE}), every)
+    for each in personal(subject):
+        yield Permit(subject.value, each.name, each.roles, may_come_in(each))
+
+
+def codes_of(said: Contract | None) -> frozenset[Code]:
+    """The codes among the words of an act."""
+    values = () if said is None else (getattr(said, name) for name in type(said).model_fields)
+    return frozenset(value for value in values if isinstance(value, Code))
+
+
+@cache
+def _by_name() -> Mapping[tuple[Subject, str], Act]:
+    return {(each.subject, each.name): each for each in ACTS}
+
+
+@cache
+def _transitions() -> Mapping[tuple[Act, str], tuple[tuple[Move, str], ...]]:
+    """(act, shown state) → its moves there, each with the shown state that it leads to."""
+    found: dict[tuple[Act, str], tuple[tuple[Move, str], ...]] = {}
+    for each in ACTS:
+        for standing in standings(each.subject):
+            followings = [(move, _moved(each, move, standing)) for move in each.moves]
+            steps = tuple((move, shown(each.subject, after)) for move, after in followings if after is not None)
+            state = shown(each.subject, standing)
+            assert found.setdefault((each, state), steps) == steps, f"{state}: two standings with two futures"
+    return MappingProxyType({where: steps for where, steps in found.items() if steps})
+
+
+def _moved(act: Act, move: Move, standing: Standing) -> Standing | None:
+    """The standing after one move, if it may come in this one."""
+    if act.track is Track.OFFER:
+        return standing._replace(offered=move.to) if standing.offered in move.before else None
+    if standing.answer not in move.before or standing.offered not in act.needs:
+        return None
+    return standing._replace(answer=move.to)

@@ -1,0 +1,107 @@
+"""The HTTP door of a recipient: what its service's routes do. The routes stand in the service, with their words."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from uuid import UUID
+
+import asyncpg
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from shared.contracts.base import Contract
+from shared.envelope.datakeys import KeyEncryptionKey
+from shared.exchange.acts import Act
+from shared.exchange.states import personal
+from shared.kernel.clock import Clock
+from shared.party.recipient.domain import Recipient
+from shared.party.recipient.ports import Acting, ActOn, Items, Page
+from shared.party.recipient.use_cases import list_items, show_item
+from shared.routing.directory_index import DirectoryIndex
+from shared.runtime.database.transactions import Database, RowScope, Session
+from shared.runtime.http.acts import Acts
+from shared.runtime.http.edge import read_json, read_model
+from shared.runtime.http.identity import Identity
+from shared.runtime.http.openapi import does
+
+#: A route that does an act: it names its subject in the path, and takes the request for body and idempotency key.
+Answering = Callable[[UUID, Request, Identity], Awaitable[Response]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Serving:
+    """What the routes of any kind of item stand on."""
+
+    database: Database
+    acts: Acts
+    identified: Callable[[Request], Awaitable[Identity]]
+    kek: KeyEncryptionKey
+    directory: Callable[[], DirectoryIndex]
+    clock: Clock
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ItemRoutes:
+    """What the routes of a kind of item do. `named` is the member that names the subject in an act's answer."""
+
+    serving: Serving
+    recipient: Recipient
+    named: str
+    items: Callable[[asyncpg.Connection, KeyEncryptionKey], Items]
+    act_on: ActOn
+
+    async def page(self, identity: Identity, page: Page) -> Response:
+        """The party's items, newest first."""
+        async with self.serving.database.transaction(RowScope([identity.party], identity.role, "read")) as session:
+            found = await list_items(self.recipient, page, role=identity.role, items=self._items(session))
+        return viewed(found)
+
+    async def show(self, identity: Identity, subject_id: UUID) -> Response:
+        """One item with its opened record."""
+        async with self.serving.database.transaction(RowScope([identity.party], identity.role, "read")) as session:
+            found = await show_item(self.recipient, subject_id, self._acting(identity, session))
+        return viewed(found)
+
+    async def act(self, row: Act, subject_id: UUID, request: Request, *, identity: Identity) -> Response:
+        """One act, once for its idempotency key."""
+        said = None if row.takes is None else read_model(row.takes, await read_json(request))
+
+        async def moved(session: Session) -> Mapping[str, str]:
+            state = await self.act_on(row, subject_id, said=said, acting=self._acting(identity, session))
+            return {self.named: str(subject_id), "state": state}
+
+        return await self.serving.acts.once(request, identity, row.name, act=moved)
+
+    def _acting(self, identity: Identity, session: Session) -> Acting:
+        serving = self.serving
+        return Acting(identity.party, identity.role, self._items(session), serving.directory(), serving.clock.now())
+
+    def _items(self, session: Session) -> Items:
+        return self.items(session.driver, self.serving.kek)
+
+
+def add_acts(
+    router: APIRouter,
+    recipient: Recipient,
+    *,
+    path: Callable[[Act], str],
+    answering: Callable[[Act], Answering],
+    moved: type[Contract],
+) -> None:
+    """One route for each act that the recipient's people do, as the rows say. `path` is where its subject stands."""
+    for row in personal(recipient.subject):
+        assert row.message is not None
+        router.add_api_route(
+            f"{path(row)}:{row.name.replace('_', '-')}",
+            answering(row),
+            methods=["POST"],
+            name=row.name,
+            description=(row.message.clear.__doc__ or "").partition("\n")[0],
+            **does(moved, takes=[] if row.takes is None else [row.takes]),
+        )
+
+
+def viewed(view: Contract) -> Response:
+    """The answer to a look: what was stored, without what it leaves open."""
+    return Response(view.model_dump_json(exclude_unset=True), media_type="application/json")

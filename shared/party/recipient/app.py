@@ -1,0 +1,19 @@
+"""What a recipient's routes stand on, taken from the machinery."""
+
+from __future__ import annotations
+
+from shared.party.recipient.api import Serving
+from shared.runtime.http.identity import identified
+from shared.runtime.instance.machinery import Machinery
+
+
+def serving(machinery: Machinery) -> Serving:
+    """The same for every kind of item."""
+    return Serving(
+        database=machinery.database,
+        acts=machinery.acts(),
+        identified=identified(machinery.api_keys, machinery.budgets),
+        kek=machinery.keys.kek,
+        directory=lambda: machinery.documents().directory,
+        clock=machinery.clock,
+    )

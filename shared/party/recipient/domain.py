@@ -1,0 +1,109 @@
+"""What every recipient decides about items that others send it: when one begins or moves, what an act says. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Final
+from uuid import UUID
+
+from shared.contracts.base import Contract
+from shared.contracts.referral import NoticeIssuedClear, ReferralOfferedClear
+from shared.contracts.registry import MessageType
+from shared.exchange.acts import Act, Offered, Subject, Track
+from shared.exchange.message import Received
+from shared.exchange.states import Standing, follow, rows_for, shown
+from shared.kernel.authority import Authority, Role
+from shared.kernel.errors import Refused
+
+#: An item is known by its subject (referral or notice id) and the party it was sent to.
+ItemKey = tuple[UUID, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Item:
+    """An offer, case or notice as its state machine sees it; `sender` is the party that answers go to.
+
+    `purposes` are those that it was sent for: more than one only where a recipient permits that.
+    """
+
+    subject_id: UUID
+    party: str
+    sender: str
+    exercise: bool
+    state: str
+    purposes: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipient:
+    """What sets one kind of recipient apart. Whatever is not said here is the same for all.
+
+    `audience` and `sender` complete the codes of refusals: `message_not_for_agencies`, `origin_is_not_sender`. `again`
+    is what becomes of an item that is sent once more: it returns the item, or raises `Refused`; None refuses it always.
+    """
+
+    subject: Subject
+    audience: str
+    sender: str
+    authority: Authority
+    again: Callable[[Item, Received], Item] | None = None
+
+
+def applied(recipient: Recipient, item: Item | None, message: Received) -> Item:
+    """The item after a message of its sender. Raises `Refused` with the code that the sender is told."""
+    row = next((row for row in rows_for(message.message, Track.OFFER) if row.subject is recipient.subject), None)
+    if row is None:
+        raise Refused(f"message_not_for_{recipient.audience}")
+    if begins(row):
+        return _begun(recipient, item, message)
+    if item is None or item.sender != message.sender:
+        # Only the sender may move what it has sent: for anybody else it is not there.
+        raise Refused(f"{recipient.subject}_unknown")
+    return replace(item, state=follow(row, item.state, message.clear))
+
+
+def begins(row: Act) -> bool:
+    """Whether the act begins its subject."""
+    return any(not move.before for move in row.moves)
+
+
+def require_role(row: Act, role: Role) -> None:
+    """Raises `Refused("forbidden")` for a role that never may, before anything is looked up for it."""
+    if role not in row.roles:
+        raise Refused("forbidden", "the role may not do this", status=403)
+
+
+def written(message: MessageType, subject_id: UUID, said: Contract | None) -> tuple[Contract, Contract | None]:
+    """The clear and the sealed part of an answer. What the sealed part has a place for goes there, if it was said."""
+    words = {} if said is None else {name: getattr(said, name) for name in type(said).model_fields}
+    named = {"referral_id": subject_id, "notice_id": subject_id, "revision": _REVISION} | words
+    clear = message.clear(**{name: value for name, value in named.items() if name in message.clear.model_fields})
+    if message.sealed is None:
+        return clear, None
+    hidden = {name: words[name] for name in message.sealed.model_fields if words.get(name) is not None}
+    return clear, message.sealed(**hidden) if hidden else None
+
+
+#: Referrals are not amended yet: what is answered is always the first revision.
+_REVISION: Final = 1
+
+
+def _begun(recipient: Recipient, item: Item | None, message: Received) -> Item:
+    """The item that a message begins. It names its sender, who must be the one that sent it."""
+    clear = message.clear
+    assert isinstance(clear, ReferralOfferedClear | NoticeIssuedClear)
+    if getattr(clear, recipient.sender) != message.sender:
+        raise Refused(f"{recipient.sender}_is_not_sender")
+    if item is not None:
+        if recipient.again is None:
+            raise Refused(f"{recipient.subject}_exists")
+        return recipient.again(item, message)
+    return Item(
+        subject_id=UUID(message.subject),
+        party=message.recipient,
+        sender=message.sender,
+        exercise=message.exercise,
+        state=shown(recipient.subject, Standing(Offered.OPEN.value)),
+        purposes=frozenset({clear.edge.purpose.value}),
+    )

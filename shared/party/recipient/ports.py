@@ -1,0 +1,95 @@
+"""What a recipient's use cases need from outside, over domain types; and what all views of an item have."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+from uuid import UUID
+
+from shared.contracts.base import Contract, Flag, Instant
+from shared.exchange.acts import Act
+from shared.exchange.message import Draft, Received
+from shared.kernel.authority import Role
+from shared.party.recipient.domain import Item, ItemKey
+from shared.routing.directory_index import DirectoryIndex
+from shared.vocabulary.routing import Purpose
+
+
+class ShownItem(Contract):
+    """What a party is shown of each item, whatever its kind."""
+
+    purpose: Purpose
+    exercise: Flag
+    received_at: Instant
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What a list asks for: at most `limit` items in `state` (None: in any), from `cursor` on."""
+
+    state: str | None = None
+    cursor: str | None = None
+    limit: int = 50
+
+
+class Items(Protocol):
+    """The items within one transaction, limited to the parties that it is bound to."""
+
+    async def find(self, subjects: Sequence[UUID]) -> dict[ItemKey, Item]:
+        """What there is; absent and foreign items are both simply not there."""
+        ...
+
+    async def lock(self, subjects: Sequence[UUID]) -> dict[ItemKey, Item]:
+        """The same, and no act changes them before this transaction has ended. For the instance itself only."""
+        ...
+
+    async def add(self, messages: Sequence[Received]) -> None:
+        """Store new items, each sealed part under a data key of its own."""
+        ...
+
+    async def change(self, changes: Mapping[ItemKey, tuple[str, str]]) -> None:
+        """Move items from one state to another. Raises `Refused("state_forbids")` if one is no longer in the first."""
+        ...
+
+    async def act(self, item: Item, following: str, said: Contract | None, *, at: datetime) -> None:
+        """Move one item and keep what was said. Raises `Refused("state_forbids")` if it is no longer in its state."""
+        ...
+
+    async def send(self, drafts: Sequence[Draft]) -> None:
+        """Put messages into the outbox of this transaction."""
+        ...
+
+    async def page(self, page: Page) -> Contract:
+        """The acting party's items, newest first, without their records."""
+        ...
+
+    async def show(self, subject_id: UUID) -> ShownItem:
+        """One item with its opened record. Raises `Refused("not_found")` for absent and foreign ids alike."""
+        ...
+
+
+class Edges(Protocol):
+    """The edges of an originating party's own referrals within one transaction."""
+
+    async def apply(self, messages: Sequence[Received]) -> dict[UUID, str]:
+        """Apply answers in order; message id → code for each that the state machine refuses."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Acting:
+    """Who acts, when, on what: everything that all acts on items need."""
+
+    party: str
+    role: Role
+    items: Items
+    directory: DirectoryIndex
+    at: datetime
+
+
+class ActOn(Protocol):
+    """A service's use case for its own acts: what it checks itself, then `use_cases.act`. Returns the new state."""
+
+    async def __call__(self, row: Act, subject_id: UUID, /, *, said: Contract | None, acting: Acting) -> str: ...

@@ -1,0 +1,102 @@
+"""What every recipient does with the items sent to it. Permission is checked here and nowhere else in Python."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from shared.contracts.base import Contract
+from shared.exchange.acts import Act
+from shared.exchange.compose import Addressing, compose
+from shared.exchange.message import Received
+from shared.exchange.origin import ANSWERS
+from shared.exchange.revealed import compose_revealed
+from shared.exchange.states import follow
+from shared.kernel.authority import Role
+from shared.kernel.errors import Refused, not_found
+from shared.party.recipient.domain import Item, ItemKey, Recipient, applied, require_role, written
+from shared.party.recipient.ports import Acting, Edges, Items, Page, ShownItem
+
+
+async def receive(
+    recipient: Recipient, messages: Sequence[Received], *, items: Items, edges: Edges | None = None
+) -> dict[UUID, str]:
+    """Apply a batch in order: what others send and take back and, where the service is an origin too, their answers.
+
+    Returns message id → code for each message that a state machine refuses; the others are applied.
+    """
+    answers = [message for message in messages if edges is not None and message.message in ANSWERS]
+    incoming = [message for message in messages if edges is None or message.message not in ANSWERS]
+    before = await items.lock([UUID(message.subject) for message in incoming]) if incoming else {}
+    now: dict[ItemKey, Item] = dict(before)
+    new: list[Received] = []
+    refusals: dict[UUID, str] = {}
+    changed: dict[ItemKey, tuple[str, str]] = {}
+    for message in incoming:
+        key = (UUID(message.subject), message.recipient)
+        try:
+            item = applied(recipient, now.get(key), message)
+        except Refused as error:
+            refusals[message.message_id] = error.code
+            continue
+        if key not in now or item.purposes != now[key].purposes:
+            new.append(message)
+        elif item.state != now[key].state:
+            changed[key] = (changed[key][0] if key in changed else now[key].state, item.state)
+        now[key] = item
+    await items.add(new)
+    await items.change(changed)
+    return refusals if edges is None else refusals | await edges.apply(answers)
+
+
+async def list_items(recipient: Recipient, page: Page, *, role: Role, items: Items) -> Contract:
+    """The party's items, newest first, without their records."""
+    _require_look(recipient, role)
+    return await items.page(page)
+
+
+async def show_item(recipient: Recipient, subject_id: UUID, acting: Acting) -> ShownItem:
+    """One item with its opened record. That it was opened is told to audit, or it is not opened."""
+    _require_look(recipient, acting.role)
+    shown = await acting.items.show(subject_id)
+    told = compose_revealed(
+        subject_id, acting.party, acting.role, exercise=shown.exercise, directory=acting.directory, at=acting.at
+    )
+    await acting.items.send([told])
+    return shown
+
+
+async def act(recipient: Recipient, row: Act, subject_id: UUID, *, said: Contract | None, acting: Acting) -> str:
+    """Move the party's own item, keep what was said, and tell its sender; the new state.
+
+    Raises `Refused`: `forbidden`, `not_found` for absent and foreign items alike, `state_forbids`.
+    """
+    require_role(row, acting.role)
+    item = (await acting.items.find([subject_id])).get((subject_id, acting.party))
+    if item is None:
+        raise not_found()
+    recipient.authority.require(recipient.subject, acting.role, action=row.name, state=item.state)
+    following = follow(row, item.state, said)
+    await acting.items.act(item, following, said, at=acting.at)
+    assert row.message is not None
+    clear, sealed = written(row.message, subject_id, said)
+    answer = compose(
+        row.message,
+        clear,
+        Addressing(
+            subject=subject_id,
+            sender=item.party,
+            recipient=item.sender,
+            directory=acting.directory,
+            exercise=item.exercise,
+            at=acting.at,
+        ),
+        sealed=sealed.model_dump_json().encode() if sealed else None,
+    )
+    await acting.items.send([answer])
+    return following
+
+
+def _require_look(recipient: Recipient, role: Role) -> None:
+    """Whoever may look at an item in one state may look at all of them."""
+    recipient.authority.require(recipient.subject, role, action="read", state="withdrawn")

@@ -1,0 +1,239 @@
+"""Statements whose columns are named once: a row's fields name and type them, and nobody counts parameters.
+
+A row is a frozen dataclass (or a named tuple); its fields are the columns, in their order:
+
+    @dataclass(frozen=True, slots=True)
+    class NoticeRow:
+        notice_id: UUID               # uuid
+        state: NoticeState            # text, as every string
+        edge: Json                    # jsonb, given as JSON text
+        rules: tuple[str, ...]        # text[]
+
+    _ROW = Columns.of(NoticeRow)
+    _ADD = insert("notice", _ROW, end="ON CONFLICT DO NOTHING")
+    await driver.execute(*_ADD.bind(rows=_ROW.rows(rows)))
+
+All rows travel in one statement, one array per column; its text is put together once, at import. `Columns.of` takes
+`without` for fields that are no columns, and further columns by name with their SQL type. What is no field of the row,
+or is stored otherwise than it stands there, is given with the rows, one value for each:
+
+    _DRAFT = Columns.of(Draft, without=("message",), type="text")
+    _ENQUEUE = insert("outbox", _DRAFT)
+    _ENQUEUE.bind(rows=_DRAFT.rows(drafts, type=[draft.message.type for draft in drafts]))
+
+A `Statement` is for everything else. Its parameters have names: a scalar is declared by its SQL type, rows by their
+columns. In the text `{at}` is the scalar, and of rows `{stamps}` is the relation, called `stamps`, to select from:
+
+    _STAMP = Statement(
+        "UPDATE outbox AS o SET sequence = stamps.sequence, sent_at = {at} FROM {stamps} WHERE o.id = stamps.outbox_id",
+        stamps=_STAMPED, at="timestamptz",
+    )
+
+`{stamps.ordered}` is the same relation with the column `position`, from 1; `{stamps.names}` and `{stamps.values}` are
+the two column lists of an `INSERT INTO t (names) SELECT values`. `{note.kept}` is the list of an `UPDATE … SET`, where
+what is None leaves what is there; it is bound by one row (`_NOTE.one(note)`), not by many:
+
+    _ACT = Statement(
+        "UPDATE notice SET state = {following}, {note.kept} WHERE notice_id = {notice_id} AND state = {present}",
+        note=_NOTE, following="text", notice_id="uuid", present="text",
+    )
+
+A brace of the statement's own is doubled. A name that is missing, unknown or never used fails at import or when bound.
+"""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from operator import attrgetter
+from string import Formatter
+from typing import Annotated, Any, Final, Generic, TypeVar, Union, get_args, get_origin, get_type_hints
+from uuid import UUID
+
+Row = TypeVar("Row")
+
+
+class SqlType(str):
+    """Marks an annotation with the SQL type of its column, where the Python type does not say it."""
+
+    __slots__ = ()
+
+
+#: JSON text, in a column of type `jsonb`.
+Json = Annotated[str, SqlType("jsonb")]
+
+_SQL_TYPES: Final[Mapping[type, str]] = {
+    UUID: "uuid",
+    str: "text",
+    bool: "bool",
+    int: "bigint",
+    float: "double precision",
+    bytes: "bytea",
+    datetime: "timestamptz",
+    date: "date",
+}
+#: Between the elements of a list: PostgreSQL has no array of arrays of different lengths. No code holds it.
+_SEPARATOR: Final = "\x1f"
+
+
+@dataclass(frozen=True, slots=True)
+class Bound(Generic[Row]):
+    """What a parameter of rows is bound to: one argument per column."""
+
+    columns: Columns[Row]
+    arguments: Sequence[object]
+
+
+class Columns(Generic[Row]):
+    """The columns of one kind of row: their names, in order, and the SQL type of each."""
+
+    def __init__(self, sql_types: Mapping[str, str]) -> None:
+        self.sql_types = dict(sql_types)
+        self._getters = {name: attrgetter(name) for name in sql_types}
+
+    @classmethod
+    def of(cls, kind: type[Row], *, without: Sequence[str] = (), **further: str) -> Columns[Row]:
+        """The fields of `kind`, but those in `without`, then `further` columns; of a field's name: its SQL type."""
+        hints = get_type_hints(kind, include_extras=True)
+        fields = {name: hint for name, hint in hints.items() if name not in (*without, *further)}
+        of_fields = {name: _sql_type(hint) for name, hint in fields.items()}
+        return cls({name: further.get(name) or of_fields[name] for name in hints if name not in without} | further)
+
+    def rows(self, rows: Sequence[Row], **given: Sequence[object]) -> Bound[Row]:
+        """Bind these rows; columns that are `given` are not read from them. Also for no row at all."""
+        self._check(given)
+        return Bound(self, [self._array(name, rows, given.get(name)) for name in self.sql_types])
+
+    def one(self, row: Row, **given: object) -> Bound[Row]:
+        """Bind one row, for `{name.kept}`: a value per column, not an array. A list of codes is given as it is."""
+        self._check(given)
+        read = {name: given[name] if name in given else self._getters[name](row) for name in self.sql_types}
+        return Bound(self, list(read.values()))
+
+    def _array(self, name: str, rows: Sequence[Row], given: Sequence[object] | None) -> list[Any]:
+        array: list[Any] = list(map(self._getters[name], rows)) if given is None else list(given)
+        if len(array) != len(rows):
+            raise ValueError(f"{name}: {len(array)} values for {len(rows)} rows")
+        if self.sql_types[name].endswith("[]"):
+            return [None if each is None else _SEPARATOR.join(each) for each in array]
+        return array
+
+    def _check(self, given: Mapping[str, object]) -> None:
+        if not given.keys() <= self.sql_types.keys():
+            raise TypeError(f"no such column: {sorted(given.keys() - self.sql_types.keys())}")
+
+
+class Statement:
+    """A statement with named parameters. `text` has PostgreSQL's numbers in it; nobody else needs to know them."""
+
+    def __init__(self, text: str, /, **parameters: Columns[Any] | str) -> None:
+        named = {field.partition(".")[0] for _, field, _, _ in Formatter().parse(text) if field}
+        if named != parameters.keys():
+            raise TypeError(f"declared and not used, or used and not declared: {sorted(named ^ parameters.keys())}")
+        spelled: dict[str, object] = {}
+        first = 1
+        for name, parameter in parameters.items():
+            if isinstance(parameter, str):
+                spelled[name], width = f"${first}::{parameter}", 1
+            else:
+                spelled[name], width = _Spelled(name, parameter, first), len(parameter.sql_types)
+            first += width
+        self.text = text.format_map(spelled).strip()
+        self._parameters = parameters
+
+    def bind(self, **values: object) -> tuple[Any, ...]:
+        """The text and its arguments in order, for a driver's `execute(*…)` or `fetch(*…)`."""
+        if values.keys() != self._parameters.keys():
+            raise TypeError(f"missing or unknown: {sorted(values.keys() ^ self._parameters.keys())}")
+        bound: list[object] = [self.text]
+        for name, parameter in self._parameters.items():
+            value = values[name]
+            if isinstance(parameter, str):
+                bound.append(value)
+            elif isinstance(value, Bound) and value.columns is parameter:
+                bound.extend(value.arguments)
+            else:
+                raise TypeError(f"{name} is bound by the rows of its own columns")
+        return tuple(bound)
+
+
+def insert(table: str, columns: Columns[Any], *, fixed: Mapping[str, str] | None = None, end: str = "") -> Statement:
+    """`INSERT INTO table`, to be bound by `rows`. `fixed` columns have one SQL expression for all, `end` follows."""
+    names = ", ".join(["{rows.names}", *map(_quoted, fixed or {})])
+    values = ", ".join(["{rows.values}", *(fixed or {}).values()])
+    return Statement(f"INSERT INTO {table} ({names}) SELECT {values} FROM {{rows}} {end}", rows=columns)
+
+
+class _Spelled:
+    """Rows as the text of a statement spells them: see the module."""
+
+    def __init__(self, name: str, columns: Columns[Any], first: int) -> None:
+        self._name = name
+        self._numbered = [(column, kind, first + i) for i, (column, kind) in enumerate(columns.sql_types.items())]
+
+    def __str__(self) -> str:
+        return f"{self._arrays()} AS {self._alias()}"
+
+    @property
+    def ordered(self) -> str:
+        return f"{self._arrays()} WITH ORDINALITY AS {self._alias('position')}"
+
+    @property
+    def names(self) -> str:
+        return ", ".join(_quoted(column) for column, _, _ in self._numbered)
+
+    @property
+    def values(self) -> str:
+        return ", ".join(_stored(f"{self._name}.{_quoted(column)}", kind) for column, kind, _ in self._numbered)
+
+    @property
+    def kept(self) -> str:
+        return ", ".join(
+            f"{_quoted(column)} = coalesce({_one(number, kind)}, {_quoted(column)})"
+            for column, kind, number in self._numbered
+        )
+
+    def _arrays(self) -> str:
+        return f"unnest({', '.join(f'${number}::{_carried(kind)}[]' for _, kind, number in self._numbered)})"
+
+    def _alias(self, *further: str) -> str:
+        return f"{self._name} ({', '.join([self.names, *further])})"
+
+
+def _sql_type(hint: Any) -> str:
+    """The SQL type of a field by its annotation. None is allowed or not by the table, not here."""
+    origin, inner = get_origin(hint), get_args(hint)
+    if origin is Annotated:
+        marked = [mark for mark in hint.__metadata__ if isinstance(mark, SqlType)]
+        return str(marked[0]) if marked else _sql_type(inner[0])
+    if origin in (Union, types.UnionType):
+        (hint,) = [each for each in inner if each is not types.NoneType]
+        return _sql_type(hint)
+    if isinstance(origin, type) and issubclass(origin, Sequence):
+        return f"{_sql_type(inner[0])}[]"
+    found = [_SQL_TYPES[base] for base in getattr(hint, "__mro__", ()) if base in _SQL_TYPES]
+    if not found:
+        raise TypeError(f"say the SQL type of a column that is {hint}")
+    return found[0]
+
+
+def _carried(kind: str) -> str:
+    """As what an array of a column comes: JSON, and lists joined, as text."""
+    return "text" if kind == "jsonb" or kind.endswith("[]") else kind
+
+
+def _stored(value: str, kind: str) -> str:
+    if kind.endswith("[]"):
+        return f"string_to_array({value}, chr({ord(_SEPARATOR)}))::{kind}"
+    return f"{value}::{kind}" if kind == "jsonb" else value
+
+
+def _one(number: int, kind: str) -> str:
+    return f"${number}::text::jsonb" if kind == "jsonb" else f"${number}::{kind}"
+
+
+def _quoted(name: str) -> str:
+    """`offset`, `by` and others are words of SQL too."""
+    return f'"{name}"'

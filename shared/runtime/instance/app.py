@@ -1,0 +1,21 @@
+"""A service, assembled: what every `services/*/app.py` builds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fastapi import FastAPI
+
+from shared.runtime.instance.machinery import Machinery
+from shared.runtime.instance.parts import Part
+from shared.runtime.post.consumer import Handler
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """The parts of an instance by name; `causeway serve` runs all of them or those it is told."""
+
+    machinery: Machinery
+    http: FastAPI
+    parts: dict[str, Part]
+    handler: Handler

@@ -1,0 +1,272 @@
+"""The rows of acts, and what follows from them: every (state, act) as written out here, on both sides."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from shared.contracts.answers import OutcomeReport
+from shared.contracts.base import Contract
+from shared.contracts.registry import BY_TYPE, WITHDRAWAL_ACKNOWLEDGED, Family, MessageType
+from shared.exchange import states
+from shared.exchange.acts import (
+    ACTS,
+    Act,
+    AnswerState,
+    CaseState,
+    Cause,
+    Move,
+    NoticeState,
+    Offered,
+    OfferState,
+    Subject,
+    Track,
+)
+from shared.exchange.origin import ReferralState
+from shared.kernel.authority import Authority, Relation, Role
+from shared.kernel.errors import Refused
+from shared.vocabulary.answers import CaseOutcome, YesNoUnknown
+
+#: Every (state, act) that is allowed, and where it leads. An outcome is written act:outcome.
+NOTICE = {
+    ("issued", "acknowledge"): "acknowledged",
+    ("issued", "action"): "actioned",
+    ("issued", "reject"): "rejected",
+    ("issued", "not_ours"): "not_ours",
+    ("issued", "withdraw"): "withdrawn",
+    ("acknowledged", "action"): "actioned",
+    ("acknowledged", "reject"): "rejected",
+    ("acknowledged", "not_ours"): "not_ours",
+    ("acknowledged", "withdraw"): "withdrawn",
+    ("actioned", "withdraw"): "withdrawn",
+    ("rejected", "withdraw"): "withdrawn",
+    ("not_ours", "withdraw"): "withdrawn",
+    ("withdrawn", "acknowledge_withdrawal"): "withdrawal_acknowledged",
+}
+CASE = {
+    ("offered", "accept"): "accepted",
+    ("offered", "decline"): "declined",
+    ("offered", "withdraw"): "withdrawn",
+    ("accepted", "outcome:conviction"): "closed",
+    ("accepted", "outcome:arrest"): "ongoing",
+    ("accepted", "outcome:ongoing_investigation"): "ongoing",
+    ("accepted", "outcome:referred"): "ongoing",
+    ("accepted", "outcome:closed"): "closed",
+    ("accepted", "withdraw"): "withdrawn",
+    ("declined", "withdraw"): "withdrawn",
+    ("ongoing", "outcome:conviction"): "closed",
+    ("ongoing", "outcome:arrest"): "ongoing",
+    ("ongoing", "outcome:ongoing_investigation"): "ongoing",
+    ("ongoing", "outcome:referred"): "ongoing",
+    ("ongoing", "outcome:closed"): "closed",
+    ("ongoing", "withdraw"): "withdrawn",
+    ("closed", "withdraw"): "withdrawn",
+    ("withdrawn", "acknowledge_withdrawal"): "withdrawal_acknowledged",
+}
+OFFER = {
+    ("offered", "withdraw"): "withdrawn",
+    ("withdrawn", "acknowledge_withdrawal"): "withdrawal_acknowledged",
+}
+REFERRAL = {
+    (disposition, "withdraw"): "withdrawn" for disposition in ("routed", "unroutable", "orphaned", "unknown_code")
+}
+ALLOWED = {Subject.NOTICE: NOTICE, Subject.CASE: CASE, Subject.OFFER: OFFER, Subject.REFERRAL: REFERRAL}
+SHOWN = {
+    Subject.NOTICE: NoticeState,
+    Subject.CASE: CaseState,
+    Subject.OFFER: OfferState,
+    Subject.REFERRAL: ReferralState,
+}
+FIRST = {Subject.NOTICE: "issued", Subject.CASE: "offered", Subject.OFFER: "offered", Subject.REFERRAL: "routed"}
+
+#: An act on a subject, and what it says.
+Event = tuple[Act, Contract | None]
+
+
+def events(subject: Subject) -> list[Event]:
+    """Every act that moves a subject there is already; an outcome with each of its codes."""
+    found: list[Event] = []
+    for row in states.rows_of(subject):
+        if row.takes is OutcomeReport:
+            found += [(row, reported(outcome)) for outcome in CaseOutcome]
+        elif all(move.before for move in row.moves):
+            found.append((row, None))
+    return found
+
+
+def reported(outcome: CaseOutcome) -> OutcomeReport:
+    unknown = YesNoUnknown.UNKNOWN
+    return OutcomeReport(outcome=outcome, child_identified=unknown, child_safeguarded=unknown)
+
+
+def named(event: Event) -> str:
+    row, said = event
+    return f"{row.name}:{said.outcome}" if isinstance(said, OutcomeReport) else row.name
+
+
+@pytest.mark.parametrize("subject", Subject)
+def test_a_subject_moves_exactly_as_the_table_says(subject: Subject) -> None:
+    for state in states.states(subject):
+        for event in events(subject):
+            expected = ALLOWED[subject].get((state, named(event)))
+            if expected is None:
+                with pytest.raises(Refused, match="state_forbids"):
+                    states.follow(event[0], state, event[1])
+            else:
+                assert states.follow(event[0], state, event[1]) == expected
+
+
+@pytest.mark.parametrize("subject", Subject)
+def test_every_pair_of_the_table_exists_and_every_state_has_its_word(subject: Subject) -> None:
+    pairs = {(state, named(event)) for state in states.states(subject) for event in events(subject)}
+    assert ALLOWED[subject].keys() <= pairs
+    assert states.states(subject) == {state.value for state in SHOWN[subject]}
+
+
+def test_each_move_uses_the_states_of_its_own_track() -> None:
+    tracks = {Track.OFFER: {*Offered, *ReferralState}, Track.ANSWER: set(AnswerState)}
+    for row in ACTS:
+        other = tracks[Track.ANSWER if row.track is Track.OFFER else Track.OFFER]
+        assert {state for move in row.moves for state in (*move.before, move.to)} <= tracks[row.track], row
+        assert row.needs <= other, row
+
+
+def done(subject: Subject, events: list[Event], step: Callable[..., str]) -> list[str]:
+    """The names of those of `events` that are not refused, one after the other on one subject."""
+    state, taken = FIRST[subject], []
+    for row, said in events:
+        try:
+            state = step(row, state, said)
+        except Refused:
+            continue
+        taken.append(row.name)
+    return taken
+
+
+def after_withdrawal(taken: list[str]) -> list[str]:
+    return taken[taken.index("withdraw") + 1 :] if "withdraw" in taken else []
+
+
+@settings(deadline=None)
+@given(
+    st.sampled_from(Subject).flatmap(lambda s: st.tuples(st.just(s), st.lists(st.sampled_from(events(s)), max_size=12)))
+)
+def test_what_was_withdrawn_is_never_acted_on_again(drawn: tuple[Subject, list[Event]]) -> None:
+    assert after_withdrawal(done(*drawn, states.follow)) in ([], ["acknowledge_withdrawal"])
+
+
+@settings(deadline=None)
+@given(st.lists(st.sampled_from(events(Subject.NOTICE)), max_size=12))
+def test_a_notice_is_answered_at_most_once(drawn: list[Event]) -> None:
+    taken = done(Subject.NOTICE, drawn, states.follow)
+    assert sum(name in {"action", "reject", "not_ours"} for name in taken) <= 1
+
+
+def test_a_machine_that_lets_everything_happen_would_be_noticed() -> None:
+    """Negative control of the two tests above."""
+    acts = [states.row(Subject.NOTICE, name) for name in ("reject", "withdraw", "action")]
+    taken = done(Subject.NOTICE, [(act, None) for act in acts], lambda _row, state, _said: state)
+    assert taken == ["reject", "withdraw", "action"]
+    assert after_withdrawal(taken) == ["action"]
+
+
+@pytest.mark.parametrize("subject", Subject)
+@pytest.mark.parametrize("role", Role)
+def test_only_analysts_and_machines_act_and_only_where_the_table_lets_them(subject: Subject, role: Role) -> None:
+    authority = Authority(states.permits(subject))
+    for row in states.personal(subject):
+        permitted = {
+            state
+            for state in states.states(subject)
+            if authority.permits(subject, role, Relation.OWN, action=row.name, state=state)
+        }
+        if row.name == "submit":
+            expected = {state for state, _ in REFERRAL}
+        else:
+            expected = {state for state, event in ALLOWED[subject] if event.partition(":")[0] == row.name}
+        assert permitted == (expected if role in (Role.ANALYST, Role.MACHINE) else set()), row
+
+
+@pytest.mark.parametrize("subject", Subject)
+def test_what_is_foreign_is_permitted_to_nobody(subject: Subject) -> None:
+    authority = Authority(states.permits(subject))
+    assert not any(
+        authority.permits(subject, role, Relation.FOREIGN, action=action, state=state)
+        for _, role, action, state in authority.cells()
+    )
+
+
+def test_the_instance_alone_applies_what_others_send() -> None:
+    assert {row.roles for row in ACTS if row.cause is Cause.ACT} == {frozenset({Role.SERVICE})}
+
+
+def test_every_message_between_parties_is_told_by_a_row() -> None:
+    between = {message for message in BY_TYPE.values() if message.family in (Family.REFERRAL, Family.NOTICE)}
+    assert {row.message for row in ACTS if row.message} == between
+
+
+def test_what_an_act_takes_is_what_its_message_carries() -> None:
+    for row in ACTS:
+        if row.takes is None or row.message is None:
+            continue
+        carried = {*row.message.clear.model_fields, *(row.message.sealed.model_fields if row.message.sealed else ())}
+        assert row.takes.model_fields.keys() <= carried, row
+
+
+# -- the origin's side ---------------------------------------------------------------------------------------------
+
+
+def at_the_origin(message: MessageType, present: str, *, offered: Offered = Offered.OPEN) -> str | None:
+    return states.answer_follows(message, AnswerState(present), Contract(), offered=offered)
+
+
+@pytest.mark.parametrize("subject", [Subject.NOTICE, Subject.CASE, Subject.OFFER])
+def test_both_sides_agree_on_every_act_of_the_recipient(subject: Subject) -> None:
+    """Wherever the recipient may act, its origin's copy of the answer follows to the same state."""
+    for row in states.personal(subject):
+        for standing in states.standings(subject):
+            if standing.offered not in row.needs:
+                continue
+            assert row.message is not None
+            for move in row.moves:
+                said = reported(next(iter(move.codes or {CaseOutcome.ARREST})))
+                found = states.answer_follows(
+                    row.message, AnswerState(standing.answer), said, offered=Offered(standing.offered)
+                )
+                assert found == (move.to if standing.answer in move.before else None), (row, standing)
+
+
+def test_an_answer_that_crossed_a_withdrawal_is_kept() -> None:
+    row = states.row(Subject.NOTICE, "reject")
+    assert row.message is not None
+    assert at_the_origin(row.message, "none", offered=Offered.WITHDRAWN) == "rejected"
+
+
+def test_no_withdrawal_is_acknowledged_that_has_not_been() -> None:
+    assert at_the_origin(WITHDRAWAL_ACKNOWLEDGED, "accepted") is None
+    assert at_the_origin(WITHDRAWAL_ACKNOWLEDGED, "accepted", offered=Offered.WITHDRAWN) == "withdrawal_acknowledged"
+
+
+def test_two_standings_that_look_alike_and_part_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Negative control: an act that a withdrawn notice permits only if it was rejected before."""
+    hidden = Act(
+        "reinstate",
+        Subject.NOTICE,
+        Track.ANSWER,
+        Cause.PERSON,
+        frozenset({Role.ANALYST}),
+        (Move(frozenset({"rejected"}), "actioned"),),
+        frozenset({"withdrawn"}),
+    )
+    monkeypatch.setattr(states, "ACTS", (*ACTS, hidden))
+    states._transitions.cache_clear()
+    states.standings.cache_clear()
+    try:
+        with pytest.raises(AssertionError, match="two futures"):
+            states.follow(hidden, "withdrawn")
+    finally:
+        states._transitions.cache_clear()
+        states.standings.cache_clear()
