@@ -8,7 +8,9 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from types import FrameType
 
 import httpx
@@ -159,8 +161,9 @@ def answers_ready(url: str) -> bool:
 def detach(state: StateDirectory, run: Callable[[Callable[[str], None], Callable[[], None]], int]) -> int:
     """Call `run(say, on_ready)` in a process without terminal or parent; return 0 once it is ready, 1 if it ends first.
 
-    What it says until then is printed here; all of it goes to the log `supervisor`. Must be called before any thread
-    is started: a forked process has only the thread that forked it.
+    What it says until then is printed here; all of it goes to the log `supervisor`. It keeps no descriptor of this
+    process: whoever waits for the end of a pipe that was inherited waits for this process only. Must be called before
+    any thread is started: a forked process has only the thread that forked it.
     """
     reader, writer = os.pipe()
     # Appended to: the start may yet be refused, and then this is the log of the one that runs.
@@ -169,8 +172,7 @@ def detach(state: StateDirectory, run: Callable[[Callable[[str], None], Callable
         os.setsid()
         # The second fork: a process that leads no session can never get a terminal again.
         if os.fork() == 0:
-            os.close(reader)
-            _become_daemon(str(log))
+            _become_daemon(str(log), keep=writer)
             sys.exit(_run_detached(run, writer))
         os._exit(0)
     os.close(writer)
@@ -204,10 +206,18 @@ def _run_detached(run: Callable[[Callable[[str], None], Callable[[], None]], int
         return 1
 
 
-def _become_daemon(log: str) -> None:
+def _become_daemon(log: str, *, keep: int) -> None:
+    """Streams of its own, and nothing else that was open here but `keep`."""
     null, out = os.open(os.devnull, os.O_RDONLY), os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     for source, target in ((null, 0), (out, 1), (out, 2)):
         os.dup2(source, target)
+    _close_all_but({0, 1, 2, keep})
+
+
+def _close_all_but(kept: set[int]) -> None:
+    for descriptor in {int(each.name) for each in Path("/proc/self/fd").iterdir()} - kept:
+        with suppress(OSError):  # the one by which the folder itself was read is closed already
+            os.close(descriptor)
 
 
 class _StopRequested(BaseException):

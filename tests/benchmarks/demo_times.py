@@ -16,7 +16,7 @@ from statistics import median
 from time import monotonic
 from typing import Final
 
-from deploy.devstack.settings import inherited_environment
+from deploy.site.settings import inherited_environment
 
 HERE: Final = Path(__file__).parents[2]
 ROUNDS: Final = 3

@@ -89,12 +89,14 @@ def test_a_killed_supervisor_leaves_no_process_and_the_next_start_has_the_data(d
         assert len(dev.processes()) > 3
         supervisor.kill()
     assert eventually(lambda: not dev.processes(), seconds=60.0)
+    assert load(dev.path).kafka.security_protocol == "SASL_PLAINTEXT"
     assert dev.run("up", "--detach")[0] == 0
     assert query(load(dev.path).databases["hotline"].owner_url, "SELECT id FROM survivor") == 42
 
 
 def test_a_detached_stack_is_looked_at_guarded_and_ends_with_its_kafka(dev: Dev) -> None:
-    assert dev.run("up", "--detach") == (0, "starting hotline\nready\n")
+    assert dev.run("up", "--detach", "--secure") == (0, "starting hotline\nready\n")
+    assert load(dev.path).kafka.security_protocol == "SASL_SSL"
     code, output = dev.run("status")
     assert code == 0, output
     assert "hotline" in output
