@@ -84,10 +84,10 @@ def read_report(text: str) -> dict[str, Tested]:
         found.failed += any(case.find(tag) is not None for tag in ("failure", "error", "skipped"))
         for each in case.iter("property"):
             name, value = each.attrib["name"], each.attrib["value"]
-            if name == "figure":
-                found.figures.append(value)
-            else:
+            if value.isdecimal() and name != "figure":
                 found.sums[name] = found.sums.get(name, 0) + int(value)
+            else:
+                found.figures.append(value if name == "figure" else f"{name} {value}")
     return tested
 
 

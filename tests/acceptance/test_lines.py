@@ -62,6 +62,17 @@ def test_a_line_is_kept_if_all_cases_of_its_tests_passed() -> None:
     assert figures == ["3 of 3", "7 cells", "3 of 3 tests passed"]
 
 
+def test_numbers_are_added_up_and_whatever_else_was_noted_is_told_as_it_is() -> None:
+    properties = '<properties><property name="files" value="3"/><property name="share" value="1.5"/></properties>'
+    cases = ONE.format(inside=properties) * 2
+    assert judge(LINE, read_report(report(cases, TWO)))[1] == [
+        "share 1.5",
+        "share 1.5",
+        "6 files",
+        "3 of 3 tests passed",
+    ]
+
+
 @pytest.mark.parametrize("tag", ["failure", "error", "skipped"])
 def test_a_case_that_did_not_pass_breaks_its_line(tag: str) -> None:
     kept, _ = judge(LINE, read_report(report(ONE.format(inside=f"<{tag}/>"), ONE.format(inside=""), TWO)))

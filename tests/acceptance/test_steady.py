@@ -23,7 +23,7 @@ PLANTED = """
     def test_unsteady():
         parent = os.getppid()
         beside = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
-        assert not any("while True" in Path(f"/proc/{pid}/cmdline").read_text() for pid in beside)
+        assert not any("while os.getppid() == parent" in Path(f"/proc/{pid}/cmdline").read_text() for pid in beside)
 
     def test_unmarked():
         raise AssertionError

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Final
@@ -16,7 +14,7 @@ import asyncpg
 from deploy.devstack.stack import DevStack
 from shared.contracts.registry import ALL, Family
 from tests.support.frozen import freeze, thaw
-from tests.support.running import SERVICES, STOP_S_MAX, Exchange
+from tests.support.running import SERVICES, Exchange
 from tests.support.stack import embedded_settings
 
 #: label → (instance, parts; all of them if none is named)
@@ -144,13 +142,7 @@ def split_exchange(
         try:
             yield exchange
         finally:
-            with ThreadPoolExecutor() as threads:
-                stopping = [
-                    threads.submit(each.stop, signal.SIGTERM, seconds=STOP_S_MAX)
-                    for each in exchange.processes.values()
-                ]
-            for stopped in stopping:
-                stopped.result()
+            exchange.stop_all()
 
 
 def _count(log: Path, text: str) -> int:

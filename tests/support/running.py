@@ -8,6 +8,7 @@ import signal
 import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
@@ -117,6 +118,11 @@ class Exchange:
         for label in labels:
             self.processes[label].stop(signal.SIGTERM, seconds=STOP_S_MAX)
 
+    def stop_all(self) -> None:
+        """Ask all processes to end, at once, and wait until they have."""
+        with ThreadPoolExecutor() as threads:
+            list(threads.map(lambda each: each.stop(signal.SIGTERM, seconds=STOP_S_MAX), self.processes.values()))
+
     def _process(self, label: str) -> Process:
         """The process of this label, kept from the first start on: a second start goes on in the same log."""
         if label not in self.processes:
@@ -193,8 +199,7 @@ def running_exchange(
                 exchange.wait_ready(instance)
             yield exchange
         finally:
-            for process in exchange.processes.values():
-                process.stop(signal.SIGTERM, seconds=STOP_S_MAX)
+            exchange.stop_all()
 
 
 @pytest.fixture(scope="session")
