@@ -11,10 +11,10 @@ READY := $(VENV)/.ready
 # The fastest Python >= 3.11 that is here; another one: make setup PYTHON=/path/to/python3
 PYTHON ?= $(shell sh requirements/choose-python.sh)
 
-.PHONY: help setup lint check test acceptance bench faults soak guard-report demo clean
+.PHONY: help setup lint check test acceptance acceptance-long steady bench faults soak guard-report demo clean
 
 help: ## Show the commands
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 28
 
 setup: $(READY) ## Install the locked packages and Kafka's jars (quick when done before)
 
@@ -49,6 +49,12 @@ test: check ## The same as check
 
 acceptance: setup ## Show every promise of the finished work, with its figure
 	$(BIN)/python -m tests.acceptance
+
+acceptance-long: setup ## Show what takes long, an hour a line at most, each once a commit; one of them: LINE=the_soak
+	$(BIN)/python -m tests.acceptance.long_run $(LINE)
+
+steady: setup ## Run every test that hangs on the clock ten times beside a busy core
+	$(BIN)/python -m tests.acceptance.steady
 
 bench: setup ## Measure
 	$(BIN)/python -m tests.benchmarks

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
+from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Self, TypeVar
 from uuid import UUID
 
 import httpx
-from pydantic import ValidationError
+from pydantic import JsonValue, ValidationError
 
 from client import views
 from client.problem import ApiProblem
@@ -35,7 +36,7 @@ _PURPOSE = re.compile(r"[A-Za-z0-9][A-Za-z0-9 -]{6,62}[A-Za-z0-9]")
 _IDEMPOTENCY_KEY = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 ViewT = TypeVar("ViewT", bound=views.View)
-Submission = ReferralSubmission | Mapping[str, Any]
+Submission = ReferralSubmission | Mapping[str, JsonValue]
 
 
 class CausewayClient:
@@ -44,12 +45,21 @@ class CausewayClient:
     Every act is sent under an idempotency key, made per call unless `key` is given, and repeated under that
     key when the service is busy or the connection breaks. Raises `ApiProblem` for a refusal and `Unavailable`
     when nothing answered: then the act may or may not have happened, and the same key tells which.
+
+    `base_url` is https, or http to this very machine; anything else is refused, and no redirect is followed. `ca_file`
+    (PEM) names the authorities that are trusted instead of the public ones. `http` brings its own trust.
     """
 
     def __init__(
-        self, base_url: str, api_key: str, *, http: httpx.AsyncClient | None = None, attempts_max: int = 6
+        self,
+        base_url: str,
+        api_key: str,
+        *,
+        http: httpx.AsyncClient | None = None,
+        ca_file: Path | None = None,
+        attempts_max: int = 6,
     ) -> None:
-        self._transport = Transport(base_url, api_key, http=http, attempts_max=attempts_max)
+        self._transport = Transport(base_url, api_key, http=http, ca_file=ca_file, attempts_max=attempts_max)
 
     async def __aenter__(self) -> Self:
         return self
@@ -199,7 +209,7 @@ class CausewayClient:
 
     # -- how ------------------------------------------------------------------------------------------------
 
-    async def _act(self, path: str, body: Any, key: str | None, *, view: type[ViewT]) -> ViewT:
+    async def _act(self, path: str, body: Mapping[str, object], key: str | None, *, view: type[ViewT]) -> ViewT:
         return _read_as(view, await self._transport.call("POST", path, body=body, key=_key(key)))
 
     async def _read(self, path: str, view: type[ViewT]) -> ViewT:
@@ -218,7 +228,7 @@ class CausewayClient:
                 return
 
 
-def _json(referral: Submission) -> Any:
+def _json(referral: Submission) -> Mapping[str, JsonValue]:
     return referral.model_dump(mode="json") if isinstance(referral, ReferralSubmission) else referral
 
 
@@ -230,7 +240,7 @@ def _key(given: str | None) -> str:
     return given
 
 
-def _read_as(view: type[ViewT], answer: Any) -> ViewT:
+def _read_as(view: type[ViewT], answer: JsonValue) -> ViewT:
     try:
         return view.model_validate(answer)
     except ValidationError:
@@ -240,9 +250,12 @@ def _read_as(view: type[ViewT], answer: Any) -> ViewT:
 IndexedT = TypeVar("IndexedT", views.BatchResult, views.CheckResult)
 
 
-def _one_per_item(answer: Any, view: type[IndexedT], count: int) -> tuple[IndexedT, ...]:
+def _one_per_item(answer: Mapping[str, JsonValue], view: type[IndexedT], count: int) -> tuple[IndexedT, ...]:
     """The results in the order of the items. Raises `ApiProblem` unless there is exactly one for each."""
-    results = sorted((_read_as(view, result) for result in answer.get("results", ())), key=lambda result: result.index)
+    listed = answer.get("results")
+    if not isinstance(listed, list):
+        raise ApiProblem("unexpected_answer", status=200)
+    results = sorted((_read_as(view, result) for result in listed), key=lambda result: result.index)
     if [result.index for result in results] != [*range(count)]:
         raise ApiProblem("unexpected_answer", status=200)
     return tuple(results)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
 from uuid import UUID
 
 from shared.kernel.errors import CausewayError
@@ -37,17 +36,18 @@ class ApiProblem(CausewayError):
         self.referral_id = referral_id
 
     @classmethod
-    def from_body(cls, status: int, body: Any) -> ApiProblem:
+    def from_body(cls, status: int, body: object) -> ApiProblem:
         """Read a problem document; anything else becomes `unexpected_answer` with the status."""
-        code = _matching(_CODE, body.get("code")) if isinstance(body, dict) else None
+        document = body if isinstance(body, Mapping) else {}
+        code = _matching(_CODE, document.get("code"))
         if code is None:
             return cls("unexpected_answer", status=status)
         return cls(
             code,
             status=status,
-            field=_matching(_POINTER, body.get("field")),
-            errors=_errors(body.get("errors")),
-            referral_id=referral_in(body.get("referral")),
+            field=_matching(_POINTER, document.get("field")),
+            errors=_errors(document.get("errors")),
+            referral_id=referral_in(document.get("referral")),
         )
 
     @property

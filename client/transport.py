@@ -6,19 +6,20 @@ import asyncio
 import hashlib
 import json
 import re
+import ssl
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from pathlib import Path
 
 import httpx
+from pydantic import JsonValue
 
+from client.address import base_address, is_this_machine, trust_in
 from client.problem import ApiProblem
 from shared.kernel.errors import Refused, Unavailable
 from shared.kernel.ids import uuid7
 
 _RETRIED = frozenset({429, 502, 503, 504})
-_BASE = re.compile(r"https?://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?(/[A-Za-z0-9._~/-]*)?")
 _API_KEY = re.compile(r"cw_(test|live)_[A-Za-z0-9_-]{43}")
-_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 _TIMEOUT = httpx.Timeout(30.0, connect=5.0, pool=None)
 _DELAY_S_FIRST = 0.25
 _DELAY_S_MAX = 8.0
@@ -34,33 +35,42 @@ class Transport:
         api_key: str,
         *,
         http: httpx.AsyncClient | None,
+        ca_file: Path | None = None,
         attempts_max: int,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         """`http` is shared by the caller and stays open; without it one is made here and closed with the transport.
 
-        Raises `Refused` for a key or an address that cannot be one, so that neither ends up in a library's message.
+        `ca_file` is for the one made here: whoever brings `http` has said there whom it trusts. Raises `Refused` for a
+        key or an address that cannot be one, so that neither ends up in a library's message, and for an address that
+        would carry the key in the clear over a network.
         """
         if not _API_KEY.fullmatch(api_key):
             raise Refused("api_key_malformed", "a key is cw_test_ or cw_live_ and 43 characters", status=400)
-        self._base = _checked(base_url)
+        if http is not None and ca_file is not None:
+            raise Refused("ca_file_not_used", "an http client brings its own trust", field="/ca_file", status=400)
+        self._base = base_address(base_url)
         self._authorization = f"Bearer {api_key}"
         self._attempts_max = attempts_max
         self._sleep = sleep
         self._owned = http is None
         # A request to this machine never goes through a proxy, whatever the environment says.
-        self._http = http or httpx.AsyncClient(timeout=_TIMEOUT, trust_env=self._base.host not in _LOOPBACK)
+        self._http = http or httpx.AsyncClient(
+            timeout=_TIMEOUT,
+            trust_env=not is_this_machine(self._base.host),
+            verify=True if ca_file is None else trust_in(ca_file),
+        )
 
     async def call(
         self,
         method: str,
         path: str,
         *,
-        body: Any = None,
+        body: Mapping[str, object] | None = None,
         query: Mapping[str, str] | None = None,
         key: str | None = None,
         headers: Mapping[str, str] | None = None,
-    ) -> Any:
+    ) -> dict[str, JsonValue]:
         """The JSON of a 2xx answer. Raises `ApiProblem`, or `Unavailable` when nothing answered in all attempts."""
         sent = {"Authorization": self._authorization, "Accept": "application/json", **(headers or {})}
         content: bytes | None = None
@@ -92,21 +102,27 @@ class Transport:
     ) -> httpx.Response | None:
         """One attempt; None when the connection failed at any point, also after the service may have acted."""
         try:
-            return await self._http.request(method, url, content=content, headers=headers)
-        except httpx.TransportError:
+            # No redirect is followed, whatever the caller's `http` would do: it may lead off TLS.
+            return await self._http.request(method, url, content=content, headers=headers, follow_redirects=False)
+        except httpx.TransportError as error:
+            if _distrusted(error):
+                raise Unavailable(
+                    "server_not_trusted",
+                    "nothing was sent: the server's certificate does not verify. Look at the address; for an "
+                    "authority of your own, name its certificates as CA file",
+                ) from None
             return None
 
 
-def _checked(base_url: str) -> httpx.URL:
-    try:
-        if _BASE.fullmatch(base_url):
-            return httpx.URL(base_url)
-    except httpx.InvalidURL:
-        pass
-    raise Refused("url_malformed", "a base address is http(s)://host[:port]", status=400)
+def _distrusted(error: BaseException) -> bool:
+    """Whether a connection failed because the server's certificate does not verify."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, ssl.SSLCertVerificationError):
+        cause = cause.__cause__ or cause.__context__
+    return cause is not None
 
 
-def _answer(response: httpx.Response) -> Any:
+def _answer(response: httpx.Response) -> dict[str, JsonValue]:
     body = _json(response)
     if not response.is_success:
         raise ApiProblem.from_body(response.status_code, body)
@@ -115,11 +131,12 @@ def _answer(response: httpx.Response) -> Any:
     return body
 
 
-def _json(response: httpx.Response) -> Any:
+def _json(response: httpx.Response) -> JsonValue:
     try:
-        return response.json()
+        body: JsonValue = response.json()
     except ValueError:
         return None
+    return body
 
 
 def _delay_s(response: httpx.Response | None, attempt: int, jitter_seed: str) -> float:

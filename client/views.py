@@ -6,20 +6,29 @@ are plain text for the same reason: the services own the lists.
 
 from __future__ import annotations
 
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
 from shared.contracts.base import Instant
 
 ItemT = TypeVar("ItemT")
+ViewT = TypeVar("ViewT", bound="View")
 
 
 class View(BaseModel):
     """One answer. Frozen; unknown fields are kept; input is never echoed in errors."""
 
     model_config = ConfigDict(extra="allow", frozen=True, hide_input_in_errors=True)
+
+
+def read_in(view: type[ViewT], part: JsonValue) -> ViewT | None:
+    """A part of an answer that is kept as it was sent, read for showing; None if it does not look like `view`."""
+    try:
+        return view.model_validate(part)
+    except ValidationError:
+        return None
 
 
 class Page(View, Generic[ItemT]):
@@ -107,7 +116,7 @@ class ReferralView(View):
     work_reason: str | None = None
     accepted_at: Instant | None = None
     withdrawn_at: Instant | None = None
-    ticks: dict[str, Any] = {}
+    ticks: dict[str, JsonValue] = {}
     edges: tuple[EdgeView, ...] = ()
 
 
@@ -130,8 +139,15 @@ class InboxItem(View):
     state: str
     received_at: Instant
     exercise: bool
-    edge: dict[str, Any] = {}
-    record: dict[str, Any] | None = None
+    edge: dict[str, JsonValue] = {}
+    record: dict[str, JsonValue] | None = None
+
+
+class Deadlines(View):
+    """Hours from a notice's issue; None means none is set."""
+
+    acknowledge_h: int | None = None
+    act_h: int | None = None
 
 
 class NoticeView(View):
@@ -143,8 +159,13 @@ class NoticeView(View):
     state: str
     exercise: bool
     received_at: Instant | None = None
-    edge: dict[str, Any] = {}
-    record: dict[str, Any] | None = None
+    edge: dict[str, JsonValue] = {}
+    record: dict[str, JsonValue] | None = None
+
+    @property
+    def deadlines(self) -> Deadlines:
+        """The deadlines that its edge names."""
+        return read_in(Deadlines, self.edge.get("deadlines")) or Deadlines()
 
 
 class ReferralState(View):
@@ -159,6 +180,30 @@ class NoticeState(View):
 
     notice_id: UUID
     state: str
+
+
+class NotSent(View):
+    """Whom a decision kept out, for what, and by which rules."""
+
+    recipient: str
+    purpose: str
+    rules: tuple[str, ...] = ()
+
+
+class Parked(View):
+    """Where the record lies that was set aside, and why."""
+
+    topic: str
+    partition: int
+    offset: int
+    reason: str
+
+
+class Opened(View):
+    """For whom a record was opened."""
+
+    party: str
+    role: str
 
 
 class FlowMessage(View):
@@ -180,8 +225,25 @@ class FlowMessage(View):
     rules: tuple[str, ...] = ()
     outcome: str | None = None
     code: str | None = None
-    detail: dict[str, Any] | None = None
+    detail: dict[str, JsonValue] | None = None
     digest: str
+
+    @property
+    def not_sent(self) -> tuple[NotSent, ...]:
+        """Whom the decision that it states kept out."""
+        listed = (self.detail or {}).get("not_sent")
+        found = [read_in(NotSent, each) for each in listed] if isinstance(listed, list) else []
+        return tuple(each for each in found if each is not None)
+
+    @property
+    def parked(self) -> Parked | None:
+        """The record that it states as set aside."""
+        return read_in(Parked, self.detail)
+
+    @property
+    def opened(self) -> Opened | None:
+        """The opening that it states."""
+        return read_in(Opened, self.detail)
 
 
 class Flow(View):

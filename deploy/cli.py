@@ -16,12 +16,15 @@ from deploy import __version__
 from deploy.accounting.cli import audit_app
 from deploy.devstack.cli import dev_app
 from deploy.operator.cli import OPERATOR_APPS
-from deploy.operator.options import Options, ending
+from deploy.operator.doctor_cli import doctor_app
+from deploy.site.options import Options, ending
 from shared.kernel.errors import CausewayError, Refused
 
 if TYPE_CHECKING:
-    from deploy.devstack.endpoints import Endpoints
     from deploy.devstack.supervisor import Child
+    from deploy.site.endpoints import Endpoints
+    from deploy.site.findings import Finding
+    from deploy.site.open import Site
 
 app = App(name="causeway", help="The road between hotlines, law enforcement and industry.", version=__version__)
 
@@ -29,11 +32,18 @@ app = App(name="causeway", help="The road between hotlines, law enforcement and 
 def main() -> None:
     """Run the program: exit code 0 done, 1 refused or failed, 2 wrong usage."""
     try:
-        code = app()
+        code = app(site_last(sys.argv[1:]))
     except CausewayError as error:
         print(f"error: {error}", file=sys.stderr)
         code = 1
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def site_last(words: list[str]) -> list[str]:
+    """`--site FILE` may stand before the verb, as a word about the whole call; it is the verb that takes it."""
+    if words and words[0].startswith("--site="):
+        return [*words[1:], words[0]]
+    return [*words[2:], *words[:2]] if words[:1] == ["--site"] else words
 
 
 def _children(endpoints: Endpoints) -> Sequence[Child]:
@@ -43,7 +53,14 @@ def _children(endpoints: Endpoints) -> Sequence[Child]:
     return instance_children(DevStackSettings().causeway_dev_state_dir, endpoints)
 
 
+def _around(site: Site) -> list[Finding]:
+    from deploy.devstack.checks import examine_stack
+
+    return examine_stack(site)
+
+
 app.command(dev_app(_children))
+app.command(doctor_app(_around))
 app.command(audit_app)
 for verbs in (*OPERATOR_APPS, referral.app, inbox.app, case.app, notice.app, flow.app):
     app.command(verbs)

@@ -7,9 +7,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from deploy.devstack.endpoints import Endpoints, write_private
 from deploy.devstack.supervisor import Child
-from deploy.installation import INSTANCES, Installation, environment, install
+from deploy.site.endpoints import Endpoints, write_private
+from deploy.site.installation import INSTANCES, Installation, environment, install
 
 #: Each instance in one process; the sandbox in one process per kind of party.
 SANDBOX_KINDS = ("hotline", "law_enforcement", "industry")

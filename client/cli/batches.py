@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 from uuid import UUID
+
+from pydantic import JsonValue
 
 from client import views
 from client.api import BATCH_MAX, CausewayClient
@@ -99,7 +100,7 @@ async def _in_halves(rows: Sequence[Row], send: Send) -> list[RowResult]:
     return await _in_halves(rows[:middle], send) + await _in_halves(rows[middle:], send)
 
 
-def _key(run: str, first: int, last: int, *, bodies: list[dict[str, Any]]) -> str:
+def _key(run: str, first: int, last: int, *, bodies: list[dict[str, JsonValue]]) -> str:
     text = canonical_json({"run": run, "rows": [first, last], "referrals": bodies})
     return "import-" + hashlib.sha256(text).hexdigest()[:48]
 

@@ -28,10 +28,11 @@ judged by the service, not here.
 from __future__ import annotations
 
 import csv
-import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
+
+from pydantic import JsonValue
 
 from shared.kernel.errors import Refused
 
@@ -122,13 +123,14 @@ class Table:
         return {column: cell for column, cell in stripped.items() if cell}
 
 
-def submission(cells: dict[str, str]) -> dict[str, Any]:
+def submission(cells: dict[str, str]) -> dict[str, JsonValue]:
     """The body that the cells of one row stand for. Raises `Refused` with the column's pointer."""
-    body: dict[str, Any] = {}
+    body: dict[str, JsonValue] = {}
     for name, cell in cells.items():
         if name not in ASIDE:
             column = COLUMNS[name]
-            _put(body, column.path, _READ[column.read](cell, column.pointer))
+            first, *rest = column.path
+            body[str(first)] = _put(body.get(str(first)), rest, _READ[column.read](cell, column.pointer))
     return body
 
 
@@ -157,18 +159,16 @@ def _cells(line: str, separator: str) -> list[str]:
         ) from None
 
 
-def _put(body: dict[str, Any], path: Sequence[_Step], value: Any) -> None:
-    """Set `value` at `path`, making the objects and the one-element lists on the way."""
-    place: Any = body
-    for step, following in itertools.pairwise(path):
-        empty: Any = [] if isinstance(following, int) else {}
-        if isinstance(step, int):
-            if not place:
-                place.append(empty)
-            place = place[step]
-        else:
-            place = place.setdefault(step, empty)
-    place[path[-1]] = value
+def _put(place: JsonValue, path: Sequence[_Step], value: JsonValue) -> JsonValue:
+    """`place` with `value` at `path`, and with the objects and the one-element lists on the way to it."""
+    if not path:
+        return value
+    step, *rest = path
+    if isinstance(step, int):
+        elements = place if isinstance(place, list) else []
+        return [_put(elements[0] if elements else None, rest, value)]
+    members = place if isinstance(place, dict) else {}
+    return {**members, step: _put(members.get(step), rest, value)}
 
 
 def _integer(cell: str, pointer: str) -> int:
@@ -184,7 +184,7 @@ def _boolean(cell: str, pointer: str) -> bool:
     return known
 
 
-_READ: dict[str, Callable[[str, str], Any]] = {
+_READ: dict[str, Callable[[str, str], JsonValue]] = {
     "text": lambda cell, _: cell,
     "list": lambda cell, _: [part.strip() for part in cell.split(";") if part.strip()],
     "integer": _integer,

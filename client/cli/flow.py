@@ -60,12 +60,10 @@ def _place(message: FlowMessage) -> str:
 
 def _stated(message: FlowMessage) -> Iterator[str]:
     """What a fact states beyond its line: to whom nothing was sent, why a record was parked, who opened one."""
-    detail = message.detail or {}
-    for each in detail.get("not_sent", ()):
-        rules = " ".join(each["rules"])
-        yield f"{_place(message)}: not sent to {each['recipient']} for {each['purpose']}: {rules}"
-    if "reason" in detail:
-        parked = "/".join(str(detail[name]) for name in ("topic", "partition", "offset"))
-        yield f"{_place(message)}: parked {parked}: {detail['reason']}"
-    if "role" in detail:
-        yield f"{_place(message)}: opened for {detail['party']} as {detail['role']}"
+    place = _place(message)
+    for kept_out in message.not_sent:
+        yield f"{place}: not sent to {kept_out.recipient} for {kept_out.purpose}: {' '.join(kept_out.rules)}"
+    if (parked := message.parked) is not None:
+        yield f"{place}: parked {parked.topic}/{parked.partition}/{parked.offset}: {parked.reason}"
+    if (opened := message.opened) is not None:
+        yield f"{place}: opened for {opened.party} as {opened.role}"

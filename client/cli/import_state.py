@@ -10,12 +10,32 @@ import hashlib
 import json
 import os
 from pathlib import Path
-from typing import Any, Self
+from typing import Self, TypedDict, final
 from uuid import UUID
 
 from client.cli.batches import RowResult
 from client.cli.rows import RowError
 from shared.kernel.errors import Refused
+
+
+class _KeptError(TypedDict):
+    code: str
+    field: str | None
+    rule: str | None
+
+
+@final
+class _KeptRefusal(TypedDict):
+    row: int
+    errors: list[_KeptError]
+
+
+@final
+class _KeptRow(TypedDict):
+    row: int
+    state: str | None
+    referral_id: str | None
+    existing: bool
 
 
 class ImportState:
@@ -65,20 +85,22 @@ def _private(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)
 
 
-def _written(result: RowResult) -> dict[str, Any]:
+def _written(result: RowResult) -> _KeptRow | _KeptRefusal:
     if result.errors:
-        errors = [{"code": error.code, "field": error.field, "rule": error.rule} for error in result.errors]
+        errors: list[_KeptError] = [
+            {"code": error.code, "field": error.field, "rule": error.rule} for error in result.errors
+        ]
         return {"row": result.row, "errors": errors}
     referral_id = None if result.referral_id is None else str(result.referral_id)
     return {"row": result.row, "state": result.state, "referral_id": referral_id, "existing": result.existing}
 
 
-def _read(written: dict[str, Any]) -> RowResult:
-    row: int = written["row"]
-    if "errors" in written:
-        return RowResult(row, errors=tuple(RowError(row, **error) for error in written["errors"]))
-    referral_id = None if written["referral_id"] is None else UUID(written["referral_id"])
-    return RowResult(row, written["state"], referral_id, written["existing"])
+def _read(kept: _KeptRow | _KeptRefusal) -> RowResult:
+    row = kept["row"]
+    if "errors" in kept:
+        return RowResult(row, errors=tuple(RowError(row, **error) for error in kept["errors"]))
+    referral_id = None if kept["referral_id"] is None else UUID(kept["referral_id"])
+    return RowResult(row, kept["state"], referral_id, kept["existing"])
 
 
 def _digest(text: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from cyclopts import App
@@ -12,6 +12,9 @@ from cyclopts.types import PositiveInt
 
 from client.cli import output
 from client.cli.settings import Options
+
+if TYPE_CHECKING:
+    from client.views import Deadlines, InboxItem, NoticeView
 
 app = App(name="inbox", help="Referrals offered to you and notices issued to you.")
 _OPTIONS = Options()
@@ -32,12 +35,13 @@ async def referrals(*, state: str | None = None, limit: PositiveInt = 50, option
     """
     async with output.service(options) as client:
         page = client.inbox(state=state, limit=min(limit, output.PAGE_MAX))
-        found = [item.model_dump(mode="json") for item in await output.first(page, limit)]
+        found = await output.first(page, limit)
         if options.json:
-            output.document({"items": found})
+            output.document({"items": [item.model_dump(mode="json") for item in found]})
         else:
             columns = ("referral_id", "origin", "purpose", "state", "received_at")
-            output.table(columns, [[item[column] for column in columns] for item in found])
+            rows = [(item.referral_id, item.origin, item.purpose, item.state, item.received_at) for item in found]
+            output.table(columns, rows)
         return output.DONE
 
 
@@ -55,13 +59,12 @@ async def notices(*, state: str | None = None, limit: PositiveInt = 50, options:
     """
     async with output.service(options) as client:
         page = client.notices(state=state, limit=min(limit, output.PAGE_MAX))
-        found = [item.model_dump(mode="json") for item in await output.first(page, limit)]
+        found = await output.first(page, limit)
         if options.json:
-            output.document({"items": found})
+            output.document({"items": [item.model_dump(mode="json") for item in found]})
         else:
-            columns = ("notice_id", "contact", "purpose", "state", "exercise", "received_at")
-            rows = [[*(item[column] for column in columns), _deadlines(item["edge"])] for item in found]
-            output.table((*columns, "deadlines"), rows)
+            columns = ("notice_id", "contact", "purpose", "state", "exercise", "received_at", "deadlines")
+            output.table(columns, [_notice_row(item) for item in found])
         return output.DONE
 
 
@@ -69,7 +72,7 @@ async def notices(*, state: str | None = None, limit: PositiveInt = 50, options:
 async def show(referral_id: UUID, /, *, options: Options = _OPTIONS) -> int:
     """Open one referral offered to you. The reading is audited. As text, addresses are broken so that none opens."""
     async with output.service(options) as client:
-        _print_opened((await client.inbox_item(referral_id)).model_dump(mode="json"), options)
+        _print_opened(await client.inbox_item(referral_id), options)
         return output.DONE
 
 
@@ -77,7 +80,7 @@ async def show(referral_id: UUID, /, *, options: Options = _OPTIONS) -> int:
 async def notice(notice_id: UUID, /, *, options: Options = _OPTIONS) -> int:
     """Open one notice issued to you. The reading is audited. As text, addresses are broken so that none opens."""
     async with output.service(options) as client:
-        _print_opened((await client.notice(notice_id)).model_dump(mode="json"), options)
+        _print_opened(await client.notice(notice_id), options)
         return output.DONE
 
 
@@ -89,18 +92,23 @@ async def acknowledge_withdrawal(referral_id: UUID, /, *, options: Options = _OP
         return output.DONE
 
 
-def _deadlines(edge: dict[str, Any]) -> str:
+def _notice_row(item: NoticeView) -> tuple[object, ...]:
+    named = (item.notice_id, item.contact, item.purpose, item.state, item.exercise, item.received_at)
+    return (*named, _deadlines(item.deadlines))
+
+
+def _deadlines(deadlines: Deadlines) -> str:
     """The deadlines that a notice names; their hours count from its issue."""
-    named = {"acknowledge": "acknowledge_h", "act": "act_h"}
-    hours = {verb: (edge.get("deadlines") or {}).get(name) for verb, name in named.items()}
+    hours = {"acknowledge": deadlines.acknowledge_h, "act": deadlines.act_h}
     return ", ".join(f"{verb} within {value} h" for verb, value in hours.items() if value is not None)
 
 
-def _print_opened(item: dict[str, Any], options: Options) -> None:
+def _print_opened(item: InboxItem | NoticeView, options: Options) -> None:
+    shown = item.model_dump(mode="json")
     if options.json:
-        output.document(item)
+        output.document(shown)
         return
-    output.line(defanged(json.dumps(item, indent=2)))
+    output.line(defanged(json.dumps(shown, indent=2)))
 
 
 def defanged(text: str) -> str:

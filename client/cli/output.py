@@ -8,7 +8,7 @@ import sys
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from client.cli.settings import Options, access
 from shared.kernel.clock import rfc3339
@@ -27,7 +27,7 @@ PAGE_MAX = 200
 ItemT = TypeVar("ItemT")
 
 
-def document(value: Any) -> None:
+def document(value: object) -> None:
     """Print one JSON document on standard output."""
     print(json.dumps(value, indent=2, ensure_ascii=False, default=str))
 
@@ -88,7 +88,7 @@ async def service(options: Options) -> AsyncIterator[CausewayClient]:
         found = access(options)
         from client.api import CausewayClient
 
-        async with CausewayClient(found.url, found.key) as client:
+        async with CausewayClient(found.url, found.key, ca_file=found.ca_file) as client:
             yield client
 
 

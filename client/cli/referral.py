@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from cyclopts import App
@@ -210,7 +210,7 @@ def _state(state: str, work_reason: str | None) -> str:
     return state if work_reason is None else f"{state} ({work_reason})"
 
 
-def _counts(summary: Summary) -> dict[str, Any]:
+def _counts(summary: Summary) -> dict[str, object]:
     return {
         "rows": len(summary.results),
         "states": summary.states,
@@ -253,7 +253,7 @@ def _print_errors(summary: Summary) -> None:
         output.table(("row", "field", "code", "rule"), rows)
 
 
-def _checked_row(result: RowResult) -> dict[str, Any]:
+def _checked_row(result: RowResult) -> dict[str, object]:
     if result.errors:
         errors = [{"field": error.field, "code": error.code, "rule": error.rule} for error in result.errors]
         return {"row": result.row, "ok": False, "errors": errors}

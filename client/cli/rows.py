@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+
+from pydantic import JsonValue
 
 from client.cli.csv_format import Table, submission
 from shared.guard import parse_body
@@ -42,7 +43,7 @@ class Row:
 
     number: int
     origin: str | None = None
-    referral: dict[str, Any] | None = None
+    referral: dict[str, JsonValue] | None = None
     error: RowError | None = None
 
     def refused(self, code: str, rule: str) -> Row:
@@ -116,7 +117,7 @@ class RowFile:
             raise Refused("not_utf8", "save the file as UTF-8", field="/columns") from None
 
 
-def _read(number: int, line: bytes, read: Callable[[bytes], tuple[str | None, dict[str, Any]]]) -> Row:
+def _read(number: int, line: bytes, read: Callable[[bytes], tuple[str | None, dict[str, JsonValue]]]) -> Row:
     try:
         origin, referral = read(line)
     except Refused as refusal:
@@ -124,7 +125,7 @@ def _read(number: int, line: bytes, read: Callable[[bytes], tuple[str | None, di
     return Row(number, origin, referral)
 
 
-def _from_json(line: bytes) -> tuple[str | None, dict[str, Any]]:
+def _from_json(line: bytes) -> tuple[str | None, dict[str, JsonValue]]:
     """The submission in one JSON text, by the same limits as the service puts to a body."""
     row = parse_body("application/json", None, line)
     if "referral" not in row:
@@ -135,7 +136,7 @@ def _from_json(line: bytes) -> tuple[str | None, dict[str, Any]]:
     return origin, referral
 
 
-def _from_csv(table: Table, line: bytes) -> tuple[str | None, dict[str, Any]]:
+def _from_csv(table: Table, line: bytes) -> tuple[str | None, dict[str, JsonValue]]:
     try:
         text = line.decode()
     except UnicodeDecodeError:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -14,7 +14,7 @@ from shared.kernel.errors import Refused
 
 URL_VARIABLE = "CAUSEWAY_URL"
 KEY_VARIABLE = "CAUSEWAY_API_KEY"
-_SAFE = re.compile(r"https://|http://(127\.0\.0\.1|\[::1\]|localhost)([:/]|$)")
+CA_FILE_VARIABLE = "CAUSEWAY_CA_FILE"
 
 
 @Parameter(name="*")
@@ -23,19 +23,22 @@ class Options:
     """What every verb takes."""
 
     url: str | None = None
-    """Base address of the service. Without it, CAUSEWAY_URL."""
+    """Base address of the service: https, or http to this very machine. Without it, CAUSEWAY_URL."""
     key: Annotated[str | None, Parameter(show_default=False)] = None
     """API key. Without it, CAUSEWAY_API_KEY, which other users of the machine cannot see."""
+    ca_file: Path | None = None
+    """Certificates (PEM) to verify the service by, instead of the public authorities. Without it, CAUSEWAY_CA_FILE."""
     json: Annotated[bool, Parameter(negative="", show_default=False)] = False
     """Print one JSON document instead of text."""
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """A service and the key for it. The key is left out of `repr`."""
+    """A service, the key for it, and whose certificates are trusted there. The key is left out of `repr`."""
 
     url: str
     key: str
+    ca_file: Path | None
 
     def __repr__(self) -> str:
         return "Access(…)"
@@ -44,7 +47,7 @@ class Access:
 def access(options: Options) -> Access:
     """What the options say, else the environment.
 
-    Raises `Refused` where neither says it, and for an address that would carry the key in the clear over a network.
+    Raises `Refused` where neither says it. Whether the address will do is for the transport to say.
     """
     environment = os.environ  # noqa: TID251 - this is the settings module
     url = options.url or environment.get(URL_VARIABLE, "")
@@ -53,9 +56,8 @@ def access(options: Options) -> Access:
         raise Refused("url_missing", f"give --url or set {URL_VARIABLE}", status=400)
     if not key:
         raise Refused("api_key_missing", f"give --key or set {KEY_VARIABLE}", status=400)
-    if not _SAFE.match(url):
-        raise Refused("url_not_https", "the key would cross the network in the clear", status=400)
-    return Access(url=url, key=key)
+    ca_file = options.ca_file or (Path(named) if (named := environment.get(CA_FILE_VARIABLE, "")) else None)
+    return Access(url=url, key=key, ca_file=ca_file)
 
 
 def zoned(at: datetime | None) -> datetime | None:

@@ -10,8 +10,8 @@ from uuid import UUID
 
 import asyncpg
 
-from deploy.devstack.endpoints import Endpoints
-from deploy.installation import kafka_access
+from deploy.site.access import kafka_access
+from deploy.site.endpoints import Endpoints
 from shared.contracts.registry import BY_TYPE, Family
 from shared.envelope.canonical import message_digest
 from shared.envelope.headers import decode_headers
@@ -71,9 +71,9 @@ async def read_books(endpoints: Endpoints) -> Books:
     """Read all books. What is on its way while they are read may stand in one and not yet in another."""
     books = Books()
     for service in SERVICES:
-        await _read_service(books, service, endpoints.databases[service].accountant_url)
+        await _read_service(books, service, endpoints.database(service).accountant_url)
     await _read_kafka(books, endpoints)
-    await _read_audit(books, endpoints.databases["audit"].accountant_url, endpoints)
+    await _read_audit(books, endpoints.database("audit").accountant_url, endpoints)
     return books
 
 

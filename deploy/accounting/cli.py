@@ -2,39 +2,34 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from cyclopts import App
 
-from cyclopts import App, Parameter
+from client.cli import output
+from deploy.site.options import Options, ending
 
 audit_app = App(name="audit", help="Check from outside what the exchange says of itself.")
+_OPTIONS = Options()
 
 
 @audit_app.command
-def reconcile(*, json: Annotated[bool, Parameter(negative="")] = False) -> int:
+def reconcile(*, options: Options = _OPTIONS) -> int:
     """Compare the senders', the recipients' and audit's books with Kafka; exit code 1 if they differ.
 
-    Reads the stack of CAUSEWAY_DEV_STATE_DIR, each database as its accountant. Messages that are on their way are
-    counted as such; a difference that a second reading does not confirm is none.
-
-    Parameters
-    ----------
-    json
-        Print one JSON document instead of a table.
+    Each database is read as its accountant. Messages that are on their way are counted as such; a difference that a
+    second reading does not confirm is none.
     """
-    import asyncio
-    from json import dumps
+    with ending(options):
+        import asyncio
 
-    from rich.console import Console
+        from rich.console import Console
 
-    from deploy.accounting.report import print_accounts
-    from deploy.accounting.run import reconciled
-    from deploy.devstack.endpoints import load
-    from deploy.devstack.settings import DevStackSettings
+        from deploy.accounting.report import print_accounts
+        from deploy.accounting.run import reconciled
+        from deploy.site.open import site
 
-    endpoints = load(DevStackSettings().causeway_dev_state_dir)
-    accounts = asyncio.run(reconciled(endpoints)).as_json()
-    if json:
-        print(dumps(accounts, indent=2))
-    else:
-        print_accounts(Console(), accounts)
-    return 1 if accounts["differences"] else 0
+        accounts = asyncio.run(reconciled(site(options).endpoints)).as_json()
+        if options.json:
+            output.document(accounts)
+        else:
+            print_accounts(Console(), accounts)
+        return output.FAILED if accounts["differences"] else output.DONE

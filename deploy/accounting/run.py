@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from deploy.accounting.books import read_books
 from deploy.accounting.equations import Reconciliation, reconcile
-from deploy.devstack.endpoints import Endpoints
+from deploy.site.endpoints import Endpoints
 
 
 async def reconciled(endpoints: Endpoints, *, pause_s: float = 1.0) -> Reconciliation:

@@ -13,13 +13,14 @@ from typing import Any
 from deploy.accounting.run import reconciled
 from deploy.demo import steps
 from deploy.demo.report import print_report
-from deploy.devstack.endpoints import Endpoints
-from deploy.devstack.settings import PROJECT_ROOT, DevStackSettings
+from deploy.devstack.settings import DevStackSettings
 from deploy.devstack.stack import DevStack, say_on_stderr
 from deploy.devstack.state import StateDirectory
 from deploy.devstack.supervisor import Child, Supervisor
 from deploy.sample.files import write_jsonl
 from deploy.sample.generator import demo_referrals
+from deploy.site.endpoints import Endpoints
+from deploy.site.settings import PROJECT_ROOT
 from deploy.stack_children import instance_children, sandbox_children
 
 STATE = PROJECT_ROOT / ".state" / "demo"

@@ -15,8 +15,8 @@ import httpx
 
 from client.api import BATCH_MAX, CausewayClient
 from deploy.accounting.books import ORIGINS, SERVICES
-from deploy.devstack.endpoints import Endpoints
 from deploy.sample.generator import SampledReferral
+from deploy.site.endpoints import Endpoints
 from shared.kernel.canonical import canonical_json
 from shared.vocabulary.referral import WithdrawalReason
 

@@ -1,4 +1,4 @@
-"""The certificates of the controller listener: made anew at each start, kept nowhere else."""
+"""The certificates of Kafka's listeners: made anew by each stack, kept nowhere else."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from deploy.devstack.endpoints import write_private
+from deploy.site.endpoints import write_private
 from shared.kernel.clock import Clock
 
 _VALID_DAYS = 365

@@ -29,9 +29,19 @@ def dev_app(children: ChildrenOf) -> App:
     app = App(name="dev", help="The development stack: PostgreSQL, Kafka and the instances on this machine.")
 
     @app.command
-    def up(*, detach: Annotated[bool, Parameter(negative="")] = False) -> int:
-        """Start everything and stay until Ctrl-C; with --detach, return once it is ready."""
-        return _guarded(lambda: _up(children, detach=detach))
+    def up(
+        *,
+        detach: Annotated[bool, Parameter(negative="")] = False,
+        secure: Annotated[bool, Parameter(negative="")] = False,
+    ) -> int:
+        """Start everything and stay until Ctrl-C; with --detach, return once it is ready.
+
+        Parameters
+        ----------
+        secure
+            Let Kafka be reached by SASL_SSL only, by a certificate of the stack's own authority.
+        """
+        return _guarded(lambda: _up(children, detach=detach, secure=secure))
 
     @app.command
     def down() -> int:
@@ -72,12 +82,14 @@ def _state() -> tuple[StateDirectory, DevStackSettings]:
     return StateDirectory(settings.causeway_dev_state_dir), settings
 
 
-def _up(children: ChildrenOf, *, detach: bool) -> int:
+def _up(children: ChildrenOf, *, detach: bool, secure: bool) -> int:
     from deploy.devstack.stack import DevStack, say_on_stderr
     from deploy.devstack.supervisor import Supervisor
     from deploy.devstack.supervisor import detach as run_detached
 
     state, settings = _state()
+    if secure:
+        settings = settings.model_copy(update={"causeway_dev_secure": True})
 
     def run(say: Callable[[str], None], on_ready: Callable[[], None]) -> int:
         return Supervisor(DevStack(settings.causeway_dev_state_dir, settings, say), children, say).run(on_ready)
@@ -104,10 +116,10 @@ def _down() -> int:
 
 
 def _status() -> int:
-    from deploy.devstack.databases import answers
-    from deploy.devstack.endpoints import load
     from deploy.devstack.kafka import answers_metadata
     from deploy.devstack.supervisor import answers_ready
+    from deploy.site.access import answers
+    from deploy.site.endpoints import load
 
     state, _ = _state()
     pid = state.supervisor_pid()

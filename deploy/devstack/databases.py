@@ -9,25 +9,20 @@ Whoever holds the administrator's URL can read and change everything in all of t
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import hmac
 import secrets
 from base64 import b64encode
-from collections.abc import Callable, Coroutine, Iterable
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterable
 from urllib.parse import quote, urlsplit
 
 import asyncpg
 
-from deploy.devstack.endpoints import DatabaseEndpoint
+from deploy.site.access import CONNECT_S, in_own_thread
+from deploy.site.endpoints import DatabaseEndpoint
 from shared.kernel.errors import Unavailable
 
-_CONNECT_S = 5.0
 _SCRAM_ITERATIONS = 4096
-_Result = TypeVar("_Result")
 
 
 def prepare_databases(
@@ -37,27 +32,12 @@ def prepare_databases(
 
     The administrator needs CREATEDB and CREATEROLE, not more. Raises `Unavailable` when it is not let in or lacks them.
     """
-    return _blocking(_prepare(admin_url, list(instances), password))
-
-
-def answers(url: str) -> bool:
-    """Whether the server lets this role in and answers a query."""
-    with suppress(OSError, asyncpg.PostgresError, TimeoutError):
-        return _blocking(_select_one(url))
-    return False
-
-
-async def _select_one(url: str) -> bool:
-    connection = await asyncpg.connect(url, timeout=_CONNECT_S)
-    try:
-        return bool(await connection.fetchval("SELECT 1") == 1)
-    finally:
-        await connection.close()
+    return in_own_thread(_prepare(admin_url, list(instances), password))
 
 
 async def _prepare(admin_url: str, instances: list[str], password: Callable[[str], str]) -> dict[str, DatabaseEndpoint]:
     try:
-        connection = await asyncpg.connect(admin_url, timeout=_CONNECT_S)
+        connection = await asyncpg.connect(admin_url, timeout=CONNECT_S)
         try:
             return {name: await _prepare_one(connection, admin_url, name, password=password) for name in instances}
         finally:
@@ -106,9 +86,3 @@ def _url(admin_url: str, role: str, password: str, *, database: str) -> str:
     parts = urlsplit(admin_url)
     place = parts.netloc.rpartition("@")[2]
     return parts._replace(netloc=f"{role}:{quote(password, safe='')}@{place}", path=f"/{database}").geturl()
-
-
-def _blocking(work: Coroutine[Any, Any, _Result]) -> _Result:
-    """Run a coroutine to its end in a thread of its own: callers may or may not be inside an event loop."""
-    with ThreadPoolExecutor(max_workers=1) as thread:
-        return thread.submit(asyncio.run, work).result()

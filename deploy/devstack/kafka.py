@@ -15,11 +15,12 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 from deploy.devstack.certificates import make_certificates
-from deploy.devstack.endpoints import ADMIN, KafkaEndpoint, write_private
 from deploy.devstack.java import KafkaRuntime
 from deploy.devstack.process import Process
 from deploy.devstack.state import StateDirectory, port_is_free
 from deploy.kafka.provision import SCRAM_ITERATIONS, Manifest, apply, difference
+from deploy.site.access import admin_client
+from deploy.site.endpoints import ADMIN, KafkaEndpoint, write_private
 from shared.kernel.clock import SystemClock
 from shared.kernel.errors import Unavailable
 
@@ -36,8 +37,15 @@ class KafkaNode:
     """The node of one state directory. `spawn` formats its log directory when that is empty or was deleted."""
 
     def __init__(
-        self, state: StateDirectory, runtime: KafkaRuntime, *, manifest: Manifest, ports: tuple[int, int]
+        self,
+        state: StateDirectory,
+        runtime: KafkaRuntime,
+        *,
+        manifest: Manifest,
+        ports: tuple[int, int],
+        secure: bool = False,
     ) -> None:
+        """`secure`: clients are let in over TLS only, by the certificate of an authority of the stack's own."""
         self._runtime = runtime
         self._manifest = manifest
         self._port, self._controller_port = ports
@@ -47,9 +55,13 @@ class KafkaNode:
         self._process = Process(
             "kafka", log=state.begin_log("kafka"), death_signal=signal.SIGTERM, lock=state.children_lock
         )
+        # Once per stack, not per start: a client that outlives a lost node has read its authority already.
+        self._identity, authority = make_certificates(self._folder, name=_BROKER, clock=SystemClock())
+        self._authority = authority
         self.endpoint = KafkaEndpoint(
             bootstrap_servers=f"127.0.0.1:{self._port}",
-            security_protocol="SASL_PLAINTEXT",
+            security_protocol="SASL_SSL" if secure else "SASL_PLAINTEXT",
+            ca_file=authority if secure else None,
             passwords={name: state.password(f"kafka/{name}") for name in (ADMIN, *manifest.principals)},
         )
 
@@ -67,9 +79,8 @@ class KafkaNode:
         """Start it without waiting. Raises `Unavailable("port_in_use")` rather than let a stranger answer for it."""
         if not (port_is_free(self._port) and port_is_free(self._controller_port)):
             raise Unavailable("port_in_use", "a process outside this stack took Kafka's port: end it and start again")
-        identity, authority = make_certificates(self._folder, name=_BROKER, clock=SystemClock())
         properties = self._folder / "server.properties"
-        write_private(properties, self._properties(identity, authority))
+        write_private(properties, self._properties())
         if not (self._data / "meta.properties").exists():
             self._format(properties)
         self._process.start(self._runtime.command("kafka.Kafka", str(properties), record=True), env=_ENVIRONMENT)
@@ -119,7 +130,7 @@ class KafkaNode:
             shutil.rmtree(self._data, ignore_errors=True)
             raise Unavailable("kafka_not_formatted", "\n".join((done.stdout + done.stderr).splitlines()[-5:]))
 
-    def _properties(self, identity: Path, authority: Path) -> str:
+    def _properties(self) -> str:
         scram = "org.apache.kafka.common.security.scram.ScramLoginModule required"
         login = f'{scram} username="{_BROKER}" password="{self._broker_password}";'
         return f"""\
@@ -130,7 +141,7 @@ log.dirs={self._data}
 
 listeners=CLIENTS://127.0.0.1:{self._port},CONTROLLER://127.0.0.1:{self._controller_port}
 advertised.listeners=CLIENTS://127.0.0.1:{self._port}
-listener.security.protocol.map=CLIENTS:SASL_PLAINTEXT,CONTROLLER:SSL
+listener.security.protocol.map=CLIENTS:{self.endpoint.security_protocol},CONTROLLER:SSL
 inter.broker.listener.name=CLIENTS
 controller.listener.names=CONTROLLER
 sasl.enabled.mechanisms=SCRAM-SHA-512
@@ -138,9 +149,9 @@ sasl.mechanism.inter.broker.protocol=SCRAM-SHA-512
 listener.name.clients.scram-sha-512.sasl.jaas.config={login}
 listener.name.controller.ssl.client.auth=required
 ssl.keystore.type=PEM
-ssl.keystore.location={identity}
+ssl.keystore.location={self._identity}
 ssl.truststore.type=PEM
-ssl.truststore.location={authority}
+ssl.truststore.location={self._authority}
 ssl.principal.mapping.rules=RULE:^CN=([^,]+).*$/$1/
 
 authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
@@ -161,11 +172,6 @@ broker.heartbeat.interval.ms=500
 log.cleaner.threads=1
 log.cleaner.dedupe.buffer.size=16777216
 """
-
-
-def admin_client(endpoint: KafkaEndpoint, principal: str = ADMIN) -> AdminClient:
-    """A client that keeps its connection troubles to itself; `principal` may do with it what it may do."""
-    return AdminClient({**endpoint.librdkafka_options(principal), "log_level": 0})
 
 
 def provision(endpoint: KafkaEndpoint, manifest: Manifest) -> None:

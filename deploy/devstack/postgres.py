@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
-from deploy.devstack.databases import answers
-from deploy.devstack.endpoints import ADMIN, write_private
 from deploy.devstack.process import Process
 from deploy.devstack.state import StateDirectory, port_is_free
+from deploy.site.access import answers
+from deploy.site.endpoints import ADMIN, write_private
 from shared.kernel.errors import Unavailable
 
 _READY_S_MAX = 60.0

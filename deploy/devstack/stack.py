@@ -11,7 +11,6 @@ from types import TracebackType
 from typing import Self
 
 from deploy.devstack.databases import prepare_databases
-from deploy.devstack.endpoints import ADMIN, INSTANCES, DatabaseEndpoint, Endpoints, KafkaEndpoint
 from deploy.devstack.jars import ensure_jars
 from deploy.devstack.java import KafkaRuntime, find_java
 from deploy.devstack.kafka import KafkaNode, answers_metadata, provision
@@ -19,7 +18,8 @@ from deploy.devstack.postgres import PostgresServer
 from deploy.devstack.settings import DevStackSettings
 from deploy.devstack.state import StateDirectory
 from deploy.kafka.provision import load_manifest
-from shared.kernel.errors import Unavailable
+from deploy.site.endpoints import ADMIN, INSTANCES, DatabaseEndpoint, Endpoints, KafkaEndpoint
+from shared.kernel.errors import Refused, Unavailable
 
 
 def say_on_stderr(text: str) -> None:
@@ -119,7 +119,8 @@ class DevStack:
             owner = sha256(str(self.state.path).encode()).hexdigest()[:8]
             runtime = KafkaRuntime(java, ensure_jars(cache / "jars", self._say), archives=cache / "java", owner=owner)
             ports = self.state.port("kafka", self._ports), self.state.port("kafka/controller", self._ports)
-            self._kafka = KafkaNode(self.state, runtime, manifest=self._manifest, ports=ports)
+            secure = self._settings.causeway_dev_secure
+            self._kafka = KafkaNode(self.state, runtime, manifest=self._manifest, ports=ports, secure=secure)
 
     def _databases(self) -> tuple[dict[str, DatabaseEndpoint], str | None]:
         given = self._settings.given_database_urls()
@@ -145,9 +146,13 @@ class DevStack:
             self._settings.causeway_dev_kafka_admin_password,
         )
         passwords = {name: self.state.password(f"kafka/{name}") for name in self._manifest.principals}
+        secure, ca_file = self._settings.causeway_dev_secure, self._settings.causeway_dev_kafka_ca_file
+        if secure and password is None:
+            raise Refused("kafka_admin_password_missing", "a secure Kafka that is given needs `admin` and its password")
         endpoint = KafkaEndpoint(
             bootstrap_servers=servers,
-            security_protocol="PLAINTEXT" if password is None else "SASL_PLAINTEXT",
+            security_protocol="PLAINTEXT" if password is None else "SASL_SSL" if secure else "SASL_PLAINTEXT",
+            ca_file=ca_file.resolve() if secure and ca_file is not None else None,
             passwords={} if password is None else passwords | {ADMIN: password},
         )
         if not answers_metadata(endpoint):

@@ -13,7 +13,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from deploy.devstack.endpoints import write_private
+from deploy.site.endpoints import write_private
 from shared.kernel.errors import Refused, Unavailable
 
 # Below the range from which Linux takes outgoing ports: a port stays ours while its server is down for a moment.

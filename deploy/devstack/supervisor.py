@@ -13,11 +13,11 @@ from types import FrameType
 
 import httpx
 
-from deploy.devstack.endpoints import Endpoints
 from deploy.devstack.process import Process
-from deploy.devstack.settings import inherited_environment
 from deploy.devstack.stack import DevStack
 from deploy.devstack.state import StateDirectory
+from deploy.site.endpoints import Endpoints
+from deploy.site.settings import inherited_environment
 from shared.kernel.errors import CausewayError
 
 _READY_S_MAX = 60.0

@@ -14,21 +14,20 @@ from cyclopts.types import ExistingFile
 from client.cli import output
 from client.cli.settings import zoned
 from deploy.operator.keys_cli import key_app
-from deploy.operator.options import Options, ending
 from deploy.operator.quarantine_cli import quarantine_app
 from deploy.operator.route_cli import route_app
+from deploy.site.options import Options, ending
 
 if TYPE_CHECKING:
     from deploy.operator.database import SchemaState
 
 status_app = App(name="status", help="How every instance is, as it says itself.")
-doctor_app = App(name="doctor", help="What keeps an installation from working, looked at from outside.")
 topics_app = App(name="topics", help="Topics, users and access rules of the Kafka cluster.")
 database_app = App(name="db", help="Schemas of the instances' databases.")
 policy_app = App(name="policy", help="The routing policy.")
 directory_app = App(name="directory", help="The directory of parties, instances and their public keys.")
 OPERATOR_APPS = (
-    *(status_app, doctor_app, quarantine_app, topics_app, database_app, route_app),
+    *(status_app, quarantine_app, topics_app, database_app, route_app),
     *(policy_app, directory_app, key_app),
 )
 
@@ -46,10 +45,10 @@ def status(*urls: str, options: Options = _OPTIONS) -> int:
         Base addresses of instances to ask instead of those of the stack.
     """
     with ending(options):
-        from deploy.operator.site import site
         from deploy.operator.status import FIGURES, ask_instances
+        from deploy.site.open import site
 
-        named = {url: url for url in urls} or site(options.state).endpoints.http
+        named = {url: url for url in urls} or site(options).endpoints.http
         found = asyncio.run(ask_instances(named))
         if options.json:
             output.document({"instances": [each.as_json() for each in found]})
@@ -66,30 +65,14 @@ def status(*urls: str, options: Options = _OPTIONS) -> int:
         return output.DONE if all(each.ready for each in found) else output.FAILED
 
 
-@doctor_app.default
-def doctor(*, options: Options = _OPTIONS) -> int:
-    """Check files, ports, Java, logins, topics, rights, schemas and documents; exit code 1 if anything is wrong."""
-    with ending(options):
-        from deploy.operator.doctor import examine
-        from deploy.operator.site import site
-
-        found = examine(site(options.state))
-        if options.json:
-            output.document({"findings": [each.as_json() for each in found]})
-        else:
-            rows = [(each.what, "well" if each.well else each.code, each.advice) for each in found]
-            output.table(("what", "found", "what to do"), rows)
-        return output.DONE if all(each.well for each in found) else output.FAILED
-
-
 @topics_app.command
 def diff(*, options: Options = _OPTIONS) -> int:
     """Say how the cluster differs from the manifest; exit code 1 if it does."""
     with ending(options):
-        from deploy.operator.site import site
         from deploy.operator.topics import as_json, find_difference
+        from deploy.site.open import site
 
-        found = find_difference(site(options.state).endpoints.kafka)
+        found = find_difference(site(options).endpoints.kafka)
         _print_difference(as_json(found), options)
         return output.FAILED if found else output.DONE
 
@@ -98,10 +81,10 @@ def diff(*, options: Options = _OPTIONS) -> int:
 def apply_(*, options: Options = _OPTIONS) -> int:
     """Make the cluster as the manifest says, passwords too, and print what differed. Partitions stay."""
     with ending(options):
-        from deploy.operator.site import site
         from deploy.operator.topics import apply_manifest, as_json
+        from deploy.site.open import site
 
-        _print_difference(as_json(apply_manifest(site(options.state).endpoints.kafka)), options)
+        _print_difference(as_json(apply_manifest(site(options).endpoints.kafka)), options)
         return output.DONE
 
 
@@ -110,21 +93,21 @@ def migrate(*names: str, options: Options = _OPTIONS) -> int:
     """Bring databases to the newest schema, of all instances or of those named. Doing it again changes nothing."""
     with ending(options):
         from deploy.operator.database import chosen, migrate_schemas
-        from deploy.operator.site import owner_urls
+        from deploy.site.open import owner_urls
 
-        before = migrate_schemas(chosen(owner_urls(options.state), names))
+        before = migrate_schemas(chosen(owner_urls(options), names))
         _print_schemas(before, options, done="migrated")
         return output.DONE
 
 
 @database_app.command(name="check")
 def check_schema(*names: str, options: Options = _OPTIONS) -> int:
-    """Say at which schema each database is; exit code 1 if one is not at the newest."""
+    """Compare each database, object by object, with what the newest revision makes; exit code 1 if one differs."""
     with ending(options):
         from deploy.operator.database import check_schemas, chosen
-        from deploy.operator.site import owner_urls
+        from deploy.site.open import owner_urls
 
-        found = check_schemas(chosen(owner_urls(options.state), names))
+        found = check_schemas(chosen(owner_urls(options), names))
         _print_schemas(found, options, done="BEHIND")
         return output.DONE if all(each.current for each in found) else output.FAILED
 
@@ -160,9 +143,9 @@ def publish_directory(file: ExistingFile, /, *, at: datetime | None = None, opti
 def _publish(kind: str, file: Path, at: datetime | None, *, options: Options) -> int:
     with ending(options):
         from deploy.operator.documents import publish_file
-        from deploy.operator.site import site
+        from deploy.site.open import site
 
-        activated = publish_file(site(options.state), kind, file.read_bytes(), active_from=zoned(at))
+        activated = publish_file(site(options), kind, file.read_bytes(), active_from=zoned(at))
         if options.json:
             output.document(activated.model_dump(mode="json"))
         else:
@@ -179,7 +162,13 @@ def _print_difference(found: Mapping[str, Sequence[str]], options: Options) -> N
 
 def _print_schemas(found: Sequence[SchemaState], options: Options, *, done: str) -> None:
     rows: list[dict[str, Any]] = [
-        {"instance": each.instance, "at": list(each.at), "newest": list(each.heads), "current": each.current}
+        {
+            "instance": each.instance,
+            "at": list(each.at),
+            "newest": list(each.heads),
+            "current": each.current,
+            "differing": list(each.differing),
+        }
         for each in found
     ]
     if options.json:
@@ -187,11 +176,18 @@ def _print_schemas(found: Sequence[SchemaState], options: Options, *, done: str)
         return
     output.table(
         ("database", "at", "newest", ""),
-        [
-            (row["instance"], " ".join(row["at"]), " ".join(row["newest"]), "" if row["current"] else done)
-            for row in rows
-        ],
+        [(row["instance"], " ".join(row["at"]), " ".join(row["newest"]), _word(row, done=done)) for row in rows],
     )
+    for row in rows:
+        for each in row["differing"]:
+            output.line(f"{row['instance']}: {each}")
+
+
+def _word(row: dict[str, Any], *, done: str) -> str:
+    """What to say of a database beside its revisions."""
+    if row["differing"]:
+        return "DIFFERS"
+    return "" if row["current"] else done
 
 
 def _figure(value: float | None) -> str:

@@ -1,44 +1,45 @@
-"""Schemas of the instances' databases: at which revision they are, and bringing them to the newest."""
+"""Schemas of the instances' databases: whether they are what the newest revision makes, and bringing them there."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
 
-import asyncpg
-
-from shared.kernel.errors import Refused, Unavailable
-from shared.runtime.database.migrate import current_heads, upgrade
-
-CONNECT_S: Final = 5.0
-_REVISIONS = "SELECT version_num FROM alembic_version ORDER BY version_num"
+from shared.kernel.errors import Refused
+from shared.runtime.database.fingerprint import find_differences, refuse_stranger
+from shared.runtime.database.migrate import look_at_schema, newest_schema, upgrade
 
 
 @dataclass(frozen=True, slots=True)
 class SchemaState:
-    """`at` is empty for a database without a schema; `heads` are the newest revisions that this code knows."""
+    """`at` is empty for a database without a schema; `heads` are the newest revisions that this code knows.
+
+    `differing` names the objects in which a database at the newest revision is not what that revision makes.
+    """
 
     instance: str
     at: tuple[str, ...]
     heads: tuple[str, ...]
+    differing: tuple[str, ...] = ()
 
     @property
     def current(self) -> bool:
-        return self.at == self.heads
+        return self.at == self.heads and not self.differing
 
 
 def check_schemas(owner_urls: Mapping[str, str]) -> list[SchemaState]:
-    """Where each database is. Blocks. Raises `Unavailable` if one does not let its owner in."""
-    return [
-        SchemaState(name, asyncio.run(_revisions(url)), tuple(sorted(current_heads(name))))
-        for name, url in owner_urls.items()
-    ]
+    """Where each database is. Blocks. Raises `Unavailable` if one does not let its owner in.
+
+    Raises `Refused` where no migration leads on from what is there: `schema_of_first_release`, `schema_unknown`.
+    """
+    return [_check(name, url) for name, url in owner_urls.items()]
 
 
 def migrate_schemas(owner_urls: Mapping[str, str]) -> list[SchemaState]:
-    """Bring each database to the newest schema; return where they were before. Blocks; forward only."""
+    """Bring each database to the newest schema; return where they were before. Blocks; forward only.
+
+    Raises `Refused("schema_differs")` where the end is not what the newest revision makes.
+    """
     before = check_schemas(owner_urls)
     for state in before:
         if not state.current:
@@ -53,14 +54,10 @@ def chosen(owner_urls: Mapping[str, str], names: tuple[str, ...]) -> dict[str, s
     return {name: url for name, url in owner_urls.items() if not names or name in names}
 
 
-async def _revisions(url: str) -> tuple[str, ...]:
-    try:
-        connection = await asyncpg.connect(url, timeout=CONNECT_S)
-        try:
-            return tuple(row["version_num"] for row in await connection.fetch(_REVISIONS))
-        except asyncpg.UndefinedTableError:
-            return ()
-        finally:
-            await connection.close()
-    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        raise Unavailable("database_unavailable", getattr(error, "sqlstate", None) or type(error).__name__) from None
+def _check(instance: str, owner_url: str) -> SchemaState:
+    found, newest = look_at_schema(owner_url), newest_schema(instance)
+    refuse_stranger(found.catalogue, whose=instance)
+    if found.revisions != newest.revisions:
+        return SchemaState(instance, found.revisions, newest.revisions)
+    differing = tuple(find_differences(newest.catalogue, found.catalogue))
+    return SchemaState(instance, found.revisions, newest.revisions, differing)

@@ -3,87 +3,88 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import stat
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 from urllib.parse import urlsplit
 
-from deploy.devstack.databases import answers
-from deploy.devstack.endpoints import ADMIN, KafkaEndpoint
-from deploy.devstack.java import find_java
-from deploy.devstack.settings import DevStackSettings
-from deploy.devstack.state import StateDirectory, port_is_free
-from deploy.installation import Installation, kafka_access
 from deploy.kafka.provision import load_manifest
 from deploy.operator.database import check_schemas
-from deploy.operator.findings import Finding, asked
 from deploy.operator.kafka_login import Login, try_login
-from deploy.operator.site import Site
 from deploy.operator.topics import as_json, find_difference
+from deploy.site.access import accepts, answers, kafka_access
+from deploy.site.endpoints import ADMIN, KafkaEndpoint
+from deploy.site.findings import Finding, asked
+from deploy.site.installation import Installation
+from deploy.site.open import Site
 from shared.kernel.clock import SystemClock
 from shared.routing.directory_index import DirectoryIndex
 from shared.routing.shelf import DocumentShelf
+from shared.runtime.database.migrate import name_differences
 from shared.runtime.database.transactions import Database
 from shared.runtime.instance.keys import load_keys
 from shared.runtime.kafka.documents import DocumentFeed, read_approver_keys
 
-_PRIVATE_FILES: Final = ("endpoints.json", "passwords.json", "parties.json")
+_PRIVATE_FILES: Final = ("passwords.json", "parties.json")
 _LOGIN_ADVICE: Final[Mapping[Login, str]] = {
     Login.BROKER_DOWN: "nothing accepts connections there: start the broker, or mend the address",
     Login.BROKER_SILENT: "something listens there and does not answer as Kafka does: address, protocol or load",
+    Login.BROKER_UNTRUSTED: "no TLS there, or its certificate names another host or is of an authority we do not trust",
     Login.PASSWORD_WRONG: "the broker answers and does not know this password: `causeway topics apply` sets it",
 }
 
 
-def examine(site: Site) -> list[Finding]:
-    """Look at everything; what does not depend on another check is looked at even if that one failed. Blocks."""
+#: Looks at what is around a site.
+Surroundings = Callable[[Site], list[Finding]]
+
+
+def examine(site: Site, stack: Surroundings) -> list[Finding]:
+    """Look at everything; what does not depend on another check is looked at even if that one failed. Blocks.
+
+    `stack` looks around a site that a development stack has written; of others only the addresses are tried.
+    """
     kafka = site.endpoints.kafka
-    found = asked("state directory", _state, site.state)
-    found += asked("ports", _ports, site)
-    found += asked("java", _java, kafka)
+    found = asked("state directory", _state, site)
+    found += stack(site) if site.endpoints.pids else asked("addresses", _addresses, site)
     logins = asked("kafka login", _logins, kafka)
     found += logins
     if all(finding.well for finding in logins if finding.what == f"kafka login {ADMIN}"):
         found += asked("topics and access rules", _topics, kafka)
     for name, database in site.endpoints.databases.items():
-        found += asked(f"keys {name}", _keys, site, name)
         found += asked(f"database {name}", _reachable, name, database.service_url)
         found += asked(f"schema {name}", _schema, name, database.owner_url)
-        found += asked(f"documents {name}", _documents, site, name)
+        if _holds_keys(site, name):
+            found += asked(f"keys {name}", _keys, site, name)
+            found += asked(f"documents {name}", _documents, site, name)
     return found
 
 
-def _state(state: Path) -> Iterator[Finding]:
+def _state(site: Site) -> Iterator[Finding]:
+    state = site.state
+    if not state.is_dir():
+        yield Finding("state directory", "state_missing", "the site names a directory of keys and documents: make it")
+        return
     open_to_others = stat.S_IMODE(state.stat().st_mode) & 0o077
     advice = "whoever reads it can act as every party: mode 0700"
     yield Finding("state directory", "state_exposed", advice) if open_to_others else Finding("state directory")
-    for name in _PRIVATE_FILES:
-        path = state / name
+    secrets = [state / name for name in _PRIVATE_FILES]
+    for path in (site.file, *secrets, *site.endpoints.kafka.password_files.values()):
         if path.exists() and stat.S_IMODE(path.stat().st_mode) & 0o077:
-            yield Finding(name, "file_exposed", "it holds credentials: mode 0600")
+            yield Finding(path.name, "file_exposed", "it holds credentials: mode 0600")
 
 
-def _ports(site: Site) -> Iterator[Finding]:
-    """While the stack runs its ports answer; while it does not they are free, or its next start takes others."""
-    running = StateDirectory(site.state).supervisor_pid() is not None
-    urls = {f"{name} api": url for name, url in site.endpoints.http.items()}
-    for what, url in urls.items():
-        host, port = urlsplit(url).hostname or "", urlsplit(url).port or 0
-        if running and not _accepts(host, port):
-            yield Finding(what, "port_silent", f"nobody listens at port {port}: see the log of this instance")
-        elif not running and not port_is_free(port):
-            yield Finding(what, "port_taken", f"a process outside this stack listens at port {port}")
-        else:
+def _addresses(site: Site) -> Iterator[Finding]:
+    for name, url in site.endpoints.http.items():
+        what, parts = f"{name} api", urlsplit(url)
+        if accepts(parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)):
             yield Finding(what)
+        else:
+            yield Finding(what, "port_silent", "nobody listens at this address: see the log of the instance")
 
 
-def _java(kafka: KafkaEndpoint) -> Iterator[Finding]:
-    """Needed only for the embedded Kafka, which is on this machine."""
-    if kafka.bootstrap_servers.startswith("127.0.0.1:"):
-        find_java(DevStackSettings().java_home)
-        yield Finding("java")
+def _holds_keys(site: Site, name: str) -> bool:
+    """An instance's private keys need not lie where its operator sits; on a stack they do."""
+    return bool(site.endpoints.pids) or Installation(site.state).keys_dir(name).is_dir()
 
 
 def _keys(site: Site, name: str) -> Iterator[Finding]:
@@ -93,7 +94,7 @@ def _keys(site: Site, name: str) -> Iterator[Finding]:
 
 
 def _logins(kafka: KafkaEndpoint) -> Iterator[Finding]:
-    for principal in kafka.passwords or (ADMIN,):
+    for principal in kafka.principals or (ADMIN,):
         login = try_login(kafka, principal)
         what = f"kafka login {principal}"
         yield Finding(what) if login is Login.DONE else Finding(what, login.value, _LOGIN_ADVICE[login])
@@ -120,7 +121,10 @@ def _schema(name: str, owner_url: str) -> Iterator[Finding]:
     what = f"schema {name}"
     at = ", ".join(state.at) or "nothing"
     advice = f"at {at}, newest {', '.join(state.heads)}: `causeway db migrate`"
-    yield Finding(what) if state.current else Finding(what, "schema_behind", advice)
+    if state.differing:
+        yield Finding(what, "schema_differs", name_differences(state.differing))
+    else:
+        yield Finding(what) if state.current else Finding(what, "schema_behind", advice)
 
 
 def _documents(site: Site, name: str) -> Iterator[Finding]:
@@ -133,7 +137,7 @@ def _documents(site: Site, name: str) -> Iterator[Finding]:
 
 
 async def _directory_in_force(site: Site, name: str) -> DirectoryIndex:
-    database = Database(site.endpoints.databases[name].service_url, pool_size=1)
+    database = Database(site.endpoints.database(name).service_url, pool_size=1)
     shelf, clock = DocumentShelf(), SystemClock()
     approver_keys = read_approver_keys(Installation(site.state).approver_keys_file)
     access = kafka_access(site.endpoints, name)
@@ -144,11 +148,3 @@ async def _directory_in_force(site: Site, name: str) -> DirectoryIndex:
         return shelf.directories.active(clock.now())
     finally:
         await database.close()
-
-
-def _accepts(host: str, port: int) -> bool:
-    try:
-        with socket.create_connection((host, port), timeout=2.0):
-            return True
-    except OSError:
-        return False

@@ -7,10 +7,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
-from deploy.devstack.endpoints import write_private
 from deploy.directory.approval import document_body
-from deploy.installation import publish_document
-from deploy.operator.site import Site
+from deploy.site.endpoints import write_private
+from deploy.site.installation import publish_document
+from deploy.site.open import Site
 from shared.contracts.directory import Directory, DocumentActivated
 from shared.contracts.policy import Policy
 from shared.kernel.clock import SystemClock

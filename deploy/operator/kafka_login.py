@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
-import socket
+import time
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 
-from deploy.devstack.endpoints import KafkaEndpoint
+from deploy.site.access import accepts
+from deploy.site.endpoints import KafkaEndpoint
 
-CONNECT_S: Final = 2.0
 LOGIN_S: Final = 5.0
+_ASK_S: Final = 0.5
 
 
 class Login(StrEnum):
-    """How a login ended. `broker_silent`: something accepts connections there and does not speak Kafka in time."""
+    """How a login ended. `broker_silent`: something accepts connections there and does not speak Kafka in time;
+    `broker_untrusted`: it has no certificate that this site trusts under the name by which it is reached."""
 
     DONE = "done"
     BROKER_DOWN = "broker_down"
     BROKER_SILENT = "broker_silent"
+    BROKER_UNTRUSTED = "broker_untrusted"
     PASSWORD_WRONG = "password_wrong"  # noqa: S105 - the name of an outcome
+
+
+_REASONS: Final = {KafkaError._AUTHENTICATION: Login.PASSWORD_WRONG, KafkaError._SSL: Login.BROKER_UNTRUSTED}
 
 
 def try_login(endpoint: KafkaEndpoint, principal: str) -> Login:
@@ -31,19 +38,23 @@ def try_login(endpoint: KafkaEndpoint, principal: str) -> Login:
     said: list[int] = []
     options: dict[str, Any] = {**endpoint.librdkafka_options(principal), "log_level": 0}
     client = AdminClient(options | {"error_cb": lambda error: said.append(error.code())})
-    try:
-        client.list_topics(timeout=LOGIN_S)
-    except KafkaException as error:
-        said.append(error.args[0].code())
-        client.poll(0)  # the reason, where there is one, comes to the callback
-        return Login.PASSWORD_WRONG if KafkaError._AUTHENTICATION in said else Login.BROKER_SILENT
-    return Login.DONE
+    deadline = time.monotonic() + LOGIN_S
+    while not _reasons(said) and time.monotonic() < deadline:
+        try:
+            client.list_topics(timeout=_ASK_S)
+        except KafkaException as error:
+            said.append(error.args[0].code())
+            client.poll(0)  # the reason, where there is one, comes to the callback
+        else:
+            return Login.DONE
+    return next(iter(_reasons(said)), Login.BROKER_SILENT)
+
+
+def _reasons(said: Sequence[int]) -> list[Login]:
+    """What the client could tell, which tries again by itself and says only that time ran out."""
+    return [_REASONS[code] for code in said if code in _REASONS]
 
 
 def _accepts(server: str) -> bool:
     host, _, port = server.strip().rpartition(":")
-    try:
-        with socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_S):
-            return True
-    except (OSError, ValueError):
-        return False
+    return port.isdecimal() and accepts(host.strip("[]"), int(port))

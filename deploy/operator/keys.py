@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from deploy.devstack.endpoints import write_private
-from deploy.installation import Installation
 from deploy.operator.documents import document_in_force
-from deploy.operator.site import Site
+from deploy.site.endpoints import write_private
+from deploy.site.installation import Installation
+from deploy.site.open import Site
 from shared.contracts.directory import PublicKey
 from shared.envelope.keys import OpeningKey, SigningKey
 from shared.kernel.authority import Role
@@ -52,7 +52,7 @@ async def issue(site: Site, party: str, *, role: Role | None = None) -> IssuedKe
             await keep_key(session.driver, hashed, entry.id, role=role)
     finally:
         await database.close()
-    return IssuedKey(entry.id, role.value, site.endpoints.http[entry.instance], text, key_id(hashed))
+    return IssuedKey(entry.id, role.value, site.endpoints.address(entry.instance), text, key_id(hashed))
 
 
 async def revoke(site: Site, party: str, *, keep: str | None, at: datetime) -> list[str]:
@@ -125,4 +125,4 @@ def _party(site: Site, party: str) -> PartyEntry:
 
 
 def _database(site: Site, entry: PartyEntry) -> Database:
-    return Database(site.endpoints.databases[entry.instance].service_url, pool_size=1)
+    return Database(site.endpoints.database(entry.instance).service_url, pool_size=1)

@@ -9,7 +9,7 @@ from cyclopts import App
 
 from client.cli import output
 from client.cli.settings import zoned
-from deploy.operator.options import Options, ending
+from deploy.site.options import Options, ending
 from shared.kernel.authority import Role
 
 key_app = App(name="key", help="API keys of parties, and new keys of instances.")
@@ -27,9 +27,9 @@ async def issue(party: str, /, *, role: Role | None = None, options: Options = _
     """
     with ending(options):
         from deploy.operator.keys import issue as issued
-        from deploy.operator.site import site
+        from deploy.site.open import site
 
-        found = await issued(site(options.state), party, role=role)
+        found = await issued(site(options), party, role=role)
         if options.json:
             output.document({name: getattr(found, name) for name in ("party", "role", "url", "key", "key_id")})
         else:
@@ -48,10 +48,10 @@ async def revoke(party: str, /, *, keep: str | None = None, options: Options = _
     """
     with ending(options):
         from deploy.operator.keys import revoke as revoked
-        from deploy.operator.site import site
+        from deploy.site.open import site
         from shared.kernel.clock import SystemClock
 
-        found = await revoked(site(options.state), party, keep=keep, at=SystemClock().now())
+        found = await revoked(site(options), party, keep=keep, at=SystemClock().now())
         if options.json:
             output.document({"revoked": found})
         else:
@@ -76,11 +76,11 @@ def make(
     """
     with ending(options):
         from deploy.operator.keys import make_instance_key
-        from deploy.operator.site import site
+        from deploy.site.open import site
         from shared.kernel.clock import SystemClock
 
         at = zoned(valid_from) or SystemClock().now()
-        path, public = make_instance_key(site(options.state), instance, use, valid_from=at)
+        path, public = make_instance_key(site(options), instance, use, valid_from=at)
         output.document({"file": path, "entry": public.model_dump(mode="json", exclude_none=True)})
         return output.DONE
 
@@ -90,9 +90,9 @@ def sample(party: str, /, *, options: Options = _OPTIONS) -> int:
     """Print the address and the key of a sample party, as lines for a shell."""
     with ending(options):
         from deploy.operator.keys import sample_key
-        from deploy.operator.site import site
+        from deploy.site.open import site
 
-        url, key = sample_key(site(options.state), party)
+        url, key = sample_key(site(options), party)
         if options.json:
             output.document({"url": url, "key": key})
         else:

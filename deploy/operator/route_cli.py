@@ -12,7 +12,7 @@ from cyclopts.types import ExistingFile
 
 from client.cli import output
 from client.cli.settings import zoned
-from deploy.operator.options import Options, ending
+from deploy.site.options import Options, ending
 
 if TYPE_CHECKING:
     from deploy.operator.routes import Routed
@@ -74,10 +74,10 @@ def dry_run(
     """
     with ending(options):
         from deploy.operator.routes import Router, comparison_json
-        from deploy.operator.site import state_directory
+        from deploy.site.open import state_directory
         from shared.kernel.clock import SystemClock
 
-        router = Router(state_directory(options.state))
+        router = Router(state_directory(options))
         found = comparison_json(router.dry_run(policy.read_bytes(), file, now=SystemClock().now(), origin=origin))
         if options.json:
             output.document(found)
@@ -95,10 +95,10 @@ def dry_run(
 
 def _routed(file: Path, options: Options, *, origin: str | None, at: datetime | None = None) -> list[Routed]:
     from deploy.operator.routes import Router
-    from deploy.operator.site import state_directory
+    from deploy.site.open import state_directory
     from shared.kernel.clock import SystemClock
 
-    return list(Router(state_directory(options.state)).explain(file, now=SystemClock().now(), at=at, origin=origin))
+    return list(Router(state_directory(options)).explain(file, now=SystemClock().now(), at=at, origin=origin))
 
 
 def _explained(found: Sequence[Routed], options: Options) -> int:

@@ -6,20 +6,21 @@ from typing import Any
 
 from confluent_kafka.admin import AclBinding  # type: ignore[attr-defined]  # re-exported without saying so
 
-from deploy.devstack.endpoints import KafkaEndpoint
-from deploy.devstack.kafka import admin_client
 from deploy.kafka.provision import Difference, apply, difference, load_manifest
+from deploy.site.access import admin_client
+from deploy.site.endpoints import KafkaEndpoint
 
 
 def find_difference(endpoint: KafkaEndpoint) -> Difference:
     """Raises `Unavailable` when the cluster does not let `admin` in."""
-    return difference(admin_client(endpoint), load_manifest(), secured=bool(endpoint.passwords))
+    return difference(admin_client(endpoint), load_manifest(), secured=not endpoint.open)
 
 
 def apply_manifest(endpoint: KafkaEndpoint) -> Difference:
     """Make the cluster as the manifest says; return what differed before. Partitions are never changed: `Refused`."""
     before = find_difference(endpoint)
-    apply(admin_client(endpoint), load_manifest(), endpoint.passwords)
+    passwords = {name: endpoint.password(name) for name in endpoint.principals}
+    apply(admin_client(endpoint), load_manifest(), passwords)
     return before
 
 

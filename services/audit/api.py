@@ -86,13 +86,13 @@ def flows_router(entries: PostgresEntries, identified: Callable[[Request], Await
     router = APIRouter(prefix="/v1", tags=["audit"])
     who = Depends(identified)
 
-    @router.get("/flows/{referral_id}", openapi_extra=shows(Flow, headers=[PURPOSE]))
+    @router.get("/flows/{referral_id}", **shows(Flow, headers=[PURPOSE]))
     async def flow(referral_id: UUID, identity: Identity = who, purpose: Purpose = None) -> Response:
         """All messages of one referral, in the order of the broker's time."""
         found = await use_cases.show_flow(referral_id, _look(identity, purpose), entries=entries)
         return JSONResponse(dict(found))
 
-    @router.get("/entries", openapi_extra=shows(EntryPage, headers=[PURPOSE]))
+    @router.get("/entries", **shows(EntryPage, headers=[PURPOSE]))
     async def page(
         topic: Topic,
         partition: Number,

@@ -28,14 +28,14 @@ def offers_router(serving: Serving) -> APIRouter:
         serving=serving, recipient=HOTLINE, named="referral_id", items=PostgresOffers, act_on=partial(act, HOTLINE)
     )
 
-    @router.get("", openapi_extra=shows(OfferPage))
+    @router.get("", **shows(OfferPage))
     async def page(
         identity: Identity = who, state: OfferState | None = None, cursor: Cursor = None, limit: Limit = 50
     ) -> Response:
         """The offers made to this hotline, newest first."""
         return await offers.page(identity, Page(state, cursor, limit))
 
-    @router.get("/{referral_id}", openapi_extra=shows(OpenedOffer))
+    @router.get("/{referral_id}", **shows(OpenedOffer))
     async def show(referral_id: UUID, identity: Identity = who) -> Response:
         """One offer with its opened record."""
         return await offers.show(identity, referral_id)

@@ -27,14 +27,14 @@ def notices_router(serving: Serving) -> APIRouter:
         serving=serving, recipient=PROVIDER, named="notice_id", items=PostgresNotices, act_on=act_on_notice
     )
 
-    @router.get("", openapi_extra=shows(NoticePage))
+    @router.get("", **shows(NoticePage))
     async def page(
         identity: Identity = who, state: NoticeState | None = None, cursor: Cursor = None, limit: Limit = 50
     ) -> Response:
         """The notices issued to this provider, newest first."""
         return await notices.page(identity, Page(state, cursor, limit))
 
-    @router.get("/{notice_id}", openapi_extra=shows(OpenedNotice))
+    @router.get("/{notice_id}", **shows(OpenedNotice))
     async def show(notice_id: UUID, identity: Identity = who) -> Response:
         """One notice with its opened record."""
         return await notices.show(identity, notice_id)

@@ -25,14 +25,14 @@ def cases_router(serving: Serving) -> APIRouter:
     who = Depends(serving.identified)
     cases = ItemRoutes(serving=serving, recipient=AGENCY, named="referral_id", items=PostgresCases, act_on=act_on_case)
 
-    @router.get("/inbox", tags=["inbox"], openapi_extra=shows(CasePage))
+    @router.get("/inbox", tags=["inbox"], **shows(CasePage))
     async def page(
         identity: Identity = who, state: CaseState | None = None, cursor: Cursor = None, limit: Limit = 50
     ) -> Response:
         """The referrals offered to this agency, newest first."""
         return await cases.page(identity, Page(state, cursor, limit))
 
-    @router.get("/inbox/{referral_id}", tags=["inbox"], openapi_extra=shows(OpenedCase))
+    @router.get("/inbox/{referral_id}", tags=["inbox"], **shows(OpenedCase))
     async def show(referral_id: UUID, identity: Identity = who) -> Response:
         """One referral with its opened record."""
         return await cases.show(identity, referral_id)

@@ -150,7 +150,7 @@ _NOTED: Final = (Move(_ANY_ANSWER, AnswerState.WITHDRAWAL_ACKNOWLEDGED.value),)
 _ENDING: Final = frozenset[Code]({CaseOutcome.CONVICTION, CaseOutcome.CLOSED})
 
 
-def _from_origin(subject: Subject, name: str, message: MessageType, moves: tuple[Move, ...]) -> Act:
+def _from_origin(subject: Subject, name: str, moves: tuple[Move, ...], *, message: MessageType) -> Act:
     """The origin's act, as its recipient's instance applies it."""
     return Act(name, subject, Track.OFFER, Cause.ACT, _INSTANCE, moves, message=message)
 
@@ -190,11 +190,11 @@ ACTS: Final[tuple[Act, ...]] = (
         _ACTORS,
         (Move(_DECIDED, Offered.WITHDRAWN.value),),
     ),
-    _from_origin(Subject.OFFER, "offer", registry.REFERRAL_OFFERED, _BEGINS),
-    _from_origin(Subject.OFFER, "withdraw", registry.REFERRAL_WITHDRAWN, _TAKEN_BACK),
+    _from_origin(Subject.OFFER, "offer", _BEGINS, message=registry.REFERRAL_OFFERED),
+    _from_origin(Subject.OFFER, "withdraw", _TAKEN_BACK, message=registry.REFERRAL_WITHDRAWN),
     _withdrawal_noted(Subject.OFFER, registry.WITHDRAWAL_ACKNOWLEDGED),
-    _from_origin(Subject.CASE, "offer", registry.REFERRAL_OFFERED, _BEGINS),
-    _from_origin(Subject.CASE, "withdraw", registry.REFERRAL_WITHDRAWN, _TAKEN_BACK),
+    _from_origin(Subject.CASE, "offer", _BEGINS, message=registry.REFERRAL_OFFERED),
+    _from_origin(Subject.CASE, "withdraw", _TAKEN_BACK, message=registry.REFERRAL_WITHDRAWN),
     _answer(
         Subject.CASE,
         "accept",
@@ -217,8 +217,8 @@ ACTS: Final[tuple[Act, ...]] = (
         takes=answers.OutcomeReport,
     ),
     _withdrawal_noted(Subject.CASE, registry.WITHDRAWAL_ACKNOWLEDGED),
-    _from_origin(Subject.NOTICE, "issue", registry.NOTICE_ISSUED, _BEGINS),
-    _from_origin(Subject.NOTICE, "withdraw", registry.NOTICE_WITHDRAWN, _TAKEN_BACK),
+    _from_origin(Subject.NOTICE, "issue", _BEGINS, message=registry.NOTICE_ISSUED),
+    _from_origin(Subject.NOTICE, "withdraw", _TAKEN_BACK, message=registry.NOTICE_WITHDRAWN),
     _answer(Subject.NOTICE, "acknowledge", _to(AnswerState.ACKNOWLEDGED, _NONE), message=registry.NOTICE_ACKNOWLEDGED),
     _answer(
         Subject.NOTICE,

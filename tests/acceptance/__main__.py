@@ -5,13 +5,14 @@ from __future__ import annotations
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from xml.etree import ElementTree
 
 from shared.kernel.errors import CausewayError
-from tests.acceptance.lines import LINES, Line
+from tests.acceptance.line import Line
+from tests.acceptance.lines import LINES
 from tests.acceptance.verbs import VERBS, WholeDemo
 
 ROOT = Path(__file__).parents[2]
@@ -21,7 +22,7 @@ HEAD = """\
 
 Written by `make acceptance`, which runs every line of this page for real: the tests that it names, and the verbs that
 take too long for the default run. A line is kept only if all of its tests ran and passed and its verb found what it
-must. Figures are those of the last run.
+must. Figures are those of the last run. What takes longer stands on [a page of its own](acceptance-long.md).
 """
 
 
@@ -47,7 +48,7 @@ class Shown:
 def main() -> int:
     """Exit code 0 if every line is kept, else 1."""
     lines = [line for lines in LINES.values() for line in lines]
-    tested = run_tests(sorted({test for line in lines for test in line.tests}))
+    tested = run_tests(apart({test for line in lines for test in line.tests}))
     with tempfile.TemporaryDirectory(prefix="causeway-acceptance-") as folder:
         whole = WholeDemo(Path(folder))
         shown = {title: [show(line, tested, whole) for line in lines] for title, lines in LINES.items()}
@@ -57,12 +58,18 @@ def main() -> int:
     return 1 if failed else 0
 
 
+def apart(tests: Iterable[str]) -> list[str]:
+    """The tests in order, without those of a module that is there as a whole."""
+    named = set(tests)
+    return sorted(test for test in named if "::" not in test or test.partition("::")[0] not in named)
+
+
 def run_tests(tests: Sequence[str]) -> dict[str, Tested]:
     """Run the tests in a process of their own; what each came to, by its name."""
     with tempfile.TemporaryDirectory(prefix="causeway-acceptance-") as folder:
         report = Path(folder) / "report.xml"
         command = [sys.executable, "-m", "pytest", "-q", f"--junitxml={report}", *tests]
-        print(f"running {len(tests)} tests", flush=True)
+        print(f"running {len(tests)} tests and modules of tests", flush=True)
         subprocess.run(command, cwd=ROOT, check=False)
         return read_report(report.read_text(encoding="utf-8")) if report.exists() else {}
 
@@ -101,7 +108,7 @@ def show(line: Line, tested: Mapping[str, Tested], whole: WholeDemo) -> Shown:
 
 def judge(line: Line, tested: Mapping[str, Tested]) -> tuple[bool, list[str]]:
     """Whether all tests of a line ran and passed, and their figures. A test that did not run is a broken promise."""
-    found = [tested.get(test, Tested()) for test in line.tests]
+    found = [each for test in line.tests for each in _tests_of(test, tested)]
     kept = all(each.cases and not each.failed for each in found)
     figures = [figure for each in found for figure in each.figures]
     figures += [f"{value:,} {name}" for each in found for name, value in each.sums.items()]
@@ -109,6 +116,13 @@ def judge(line: Line, tested: Mapping[str, Tested]) -> tuple[bool, list[str]]:
         passed = sum(each.cases - each.failed for each in found)
         figures.append(f"{passed} of {sum(each.cases for each in found)} tests passed")
     return kept, figures
+
+
+def _tests_of(test: str, tested: Mapping[str, Tested]) -> list[Tested]:
+    """What a test came to, or each test of a module; one that came to nothing where there is none."""
+    if "::" in test:
+        return [tested.get(test, Tested())]
+    return [found for name, found in tested.items() if name.startswith(f"{test}::")] or [Tested()]
 
 
 def page(shown: Mapping[str, Sequence[Shown]]) -> str:

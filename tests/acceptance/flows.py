@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from deploy.devstack.endpoints import Endpoints
+from deploy.site.endpoints import Endpoints
 from tests.acceptance.programs import foreign
 
 

@@ -1,204 +1,21 @@
-"""What finished work must show, line by line, and which tests or verbs show it.
+"""What finished work must show, line by line, by what was finished: the tables stand in `tests.acceptance.promises`.
 
-A test is named by its module and function; all of its cases count. A verb is a function of `tests.acceptance.verbs`.
+A new promise is one line more in a table there.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from tests.acceptance.line import Line
+from tests.acceptance.promises.faults_and_bounds import FAULTS_AND_BOUNDS
+from tests.acceptance.promises.house import HOUSE
+from tests.acceptance.promises.long import LONG
+from tests.acceptance.promises.main_flow import MAIN_FLOW
 
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One promise. It is kept if every test ran and passed and the verb, if any, found what it must."""
-
-    promise: str
-    tests: tuple[str, ...] = ()
-    verb: str | None = None
-
-
-def _tests(module: str, *functions: str) -> tuple[str, ...]:
-    return tuple(f"{module}::{function}" for function in functions)
-
-
-_ACCOUNTING = "tests/acceptance/test_accounting.py"
-_BAD_ROWS = "tests/acceptance/test_bad_rows.py"
-_CANARIES = "tests/acceptance/test_canaries.py"
-_FLOWS = "tests/acceptance/test_flows.py"
-_IDEMPOTENCY = "tests/acceptance/test_idempotency.py"
-_ABSENT = "tests/services/isolation/test_absent_and_foreign.py"
-_EXERCISES = "tests/services/isolation/test_exercises.py"
-_MATRIX = "tests/services/isolation/test_matrix.py"
-_RECOUNT = "tests/deploy/sample/test_recount.py"
-_ORACLE = "tests/shared/routing/test_routing_oracle.py"
-_REPLAY = "tests/shared/routing/test_routing_replay.py"
-_STORIES = "tests/journeys/test_stories.py"
-
-MAIN_FLOW = (
-    Line(
-        "The demo imports 2,000 sampled referrals over HTTP; parties act, reject, disown, decline and stay silent; one "
-        "referral is withdrawn; it ends with exit code 0 when it is not on a terminal",
-        verb="the_demo_runs",
-    ),
-    Line(
-        "The demo prints one flow of 8 messages or more over 3 instances or more, with times, rules and places",
-        verb="the_demo_prints_a_flow",
-    ),
-    Line(
-        "The demo's counts per recipient and purpose equal those of a stand-alone recount of its input",
-        _tests(_RECOUNT, "test_the_script_imports_nothing_of_the_project", "test_the_counts_equal_a_recount"),
-        verb="the_demo_is_recounted",
-    ),
-    Line(
-        "Three planted edits of the policy move both counts equally, and an edit on one side is noticed",
-        _tests(
-            _RECOUNT,
-            "test_a_planted_edit_of_the_policy_moves_both_counts_equally",
-            "test_an_edit_on_one_side_only_is_noticed",
-        ),
-    ),
-    Line(
-        "Equations (I), (II) and (III) hold with difference 0, from three databases read by three roles, audit's log "
-        "and a fresh read of Kafka",
-        _tests(_ACCOUNTING, "test_the_counts_add_up", "test_no_accountant_can_read_what_was_reported"),
-        verb="the_demo_adds_up",
-    ),
-    Line(
-        "A deleted inbox row, an offset that audit skipped and a forged receipt are each named with their coordinates, "
-        "exit code 1",
-        _tests(
-            _ACCOUNTING,
-            "test_a_deleted_inbox_row_is_named",
-            "test_an_offset_that_audit_skipped_is_named",
-            "test_a_forged_receipt_is_named",
-        ),
-    ),
-    Line(
-        "Every message of the printed flow, read again by a foreign client at its offset, has its digest, and its "
-        "batch proof is verified by a program that imports nothing of the project",
-        _tests(
-            _FLOWS,
-            "test_every_message_of_a_flow_read_again_has_its_digest_and_its_proof",
-            "test_a_changed_bit_or_a_missing_key_would_be_noticed",
-            "test_the_foreign_programs_import_nothing_of_the_project",
-        ),
-        verb="the_demos_flow_is_read_again",
-    ),
-    Line(
-        "Decisions are the same bytes under any hash seed and on every Python from 3.11 on, equal those of brute force "
-        "on 10,000 generated referrals, and 200 golden decisions are made again to the byte",
-        _tests(
-            _REPLAY,
-            "test_exported_decisions_are_replayed_byte_for_byte_by_every_python",
-            "test_an_engine_that_depends_on_the_hash_seed_would_be_noticed",
-            "test_the_golden_decisions_are_made_again_to_the_byte",
-        )
-        + _tests(
-            _ORACLE,
-            "test_ten_thousand_generated_referrals_are_decided_as_brute_force_decides_them",
-            "test_an_index_that_loses_a_rule_would_be_noticed",
-        ),
-    ),
-    Line(
-        "Every cell of role × relation × action × state is answered equally by the Python table and by row-level "
-        "security alone",
-        _tests(
-            _MATRIX,
-            "test_the_python_table_and_row_level_security_answer_every_cell_equally",
-            "test_the_two_copies_of_the_table_hold_the_same_cells",
-            "test_every_table_with_a_party_is_isolated_even_from_its_owner",
-            "test_a_transaction_bound_to_nobody_sees_nothing",
-        ),
-    ),
-    Line(
-        "With row-level security off, or one cell more or fewer in the database, the same comparison goes red",
-        _tests(
-            _MATRIX,
-            "test_with_row_level_security_off_the_foreign_cells_are_found_open",
-            "test_one_cell_too_many_in_the_database_is_found_by_name",
-            "test_one_cell_too_few_in_the_database_is_found_by_name",
-        ),
-    ),
-    Line(
-        "Absent and foreign are answered with the same bytes on every route that names one thing",
-        _tests(
-            _ABSENT,
-            "test_absent_and_foreign_are_answered_with_the_same_bytes",
-            "test_whom_it_concerns_is_answered_otherwise",
-            "test_an_absent_flow_is_answered_like_any_absent_resource",
-        ),
-    ),
-    Line(
-        "An exercise cannot reach a live party: not by routing, and not as a record signed by the instance",
-        _tests(
-            _EXERCISES,
-            "test_an_exercise_goes_to_no_live_party",
-            "test_a_sandbox_party_cannot_file_in_earnest",
-            "test_an_exercise_record_that_reaches_a_live_party_is_refused",
-            "test_the_same_record_in_earnest_is_applied",
-        ),
-    ),
-    Line(
-        "The same key and body twice are one referral and the stored answer; another body is 422; the same reference "
-        "under a new key is 409 with a link; keys and references are each sender's own",
-        _tests(
-            _IDEMPOTENCY,
-            "test_the_same_key_and_body_twice_is_one_referral_and_the_stored_answer",
-            "test_another_body_under_the_same_key_is_refused",
-            "test_a_known_reference_under_a_new_key_is_answered_with_a_link_to_the_first",
-            "test_keys_and_references_are_each_senders_own",
-        ),
-    ),
-    Line(
-        "A race of 50 at two API processes is one referral, under one key and for one reference",
-        _tests(
-            _IDEMPOTENCY,
-            "test_fifty_at_once_under_one_key_at_two_processes_are_one_referral",
-            "test_fifty_keys_at_once_for_one_reference_at_two_processes_are_one_referral",
-        ),
-    ),
-    Line(
-        "SIGKILL between commit and answer: the retry gets the stored answer; at any moment: one referral each",
-        _tests(
-            _IDEMPOTENCY,
-            "test_a_process_killed_between_commit_and_answer_has_the_answer_stored",
-            "test_a_process_killed_before_the_commit_leaves_the_key_free",
-            "test_every_request_retried_over_kills_at_any_moment_is_one_referral",
-        ),
-    ),
-    Line(
-        "One bad row among 1,000 (unroutable, unknown code, refused): 1 on its work list or refused, 999 delivered",
-        _tests(_BAD_ROWS, "test_one_bad_row_among_a_thousand_holds_up_no_other"),
-    ),
-    Line(
-        "Canaries in every sensitive field, through delivered, refused, 422, 500 and parked paths: 0 hits in Kafka's "
-        "segments, PostgreSQL's files and dumps, logs and spans, in every spelling",
-        _tests(
-            _CANARIES,
-            "test_no_marked_value_is_found_in_any_store",
-            "test_every_sensitive_field_of_a_referral_carries_the_mark",
-        ),
-    ),
-    Line(
-        "The same search finds a canary planted in the clear part, in each store and in each spelling",
-        _tests(
-            _CANARIES,
-            "test_the_same_search_finds_a_mark_planted_in_the_clear",
-            "test_the_search_finds_every_spelling",
-            "test_the_search_finds_base64_wherever_the_mark_stands",
-        ),
-    ),
-    Line(
-        "The README's stories: filed, delivered, answered and followed; withdrawn; bad input; nowhere to go; again",
-        _tests(
-            _STORIES,
-            "test_a_referral_is_previewed_filed_delivered_answered_and_followed",
-            "test_a_referral_is_withdrawn_and_every_recipient_acknowledges",
-            "test_bad_input_is_answered_with_the_field_and_the_rule_and_never_the_value",
-            "test_a_referral_that_can_go_nowhere_is_on_the_work_list_with_its_reason",
-            "test_the_same_referral_again_is_answered_with_the_first",
-        ),
-    ),
-)
-#: By what was finished, in the order in which it was.
-LINES: dict[str, tuple[Line, ...]] = {"The main flow": MAIN_FLOW}
+#: In the order in which it was finished: `make acceptance`.
+LINES: dict[str, tuple[Line, ...]] = {
+    "The main flow": MAIN_FLOW,
+    "Faults, guard, budgets, observation": FAULTS_AND_BOUNDS,
+    "The house": HOUSE,
+}
+#: What takes long, a verb each: `make acceptance-long`.
+LONG_LINES: tuple[Line, ...] = LONG

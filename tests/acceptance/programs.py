@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from deploy.devstack.settings import inherited_environment
+from deploy.site.settings import inherited_environment
 
 SUPPORT = Path(__file__).parents[1] / "support"
 

@@ -188,6 +188,7 @@ async def test_a_process_killed_before_the_commit_leaves_the_key_free(exchange: 
     assert await referral_ids(exchange, HOTLINE, body["external_ref"]) == [answer.json()["referral_id"]]
 
 
+@pytest.mark.timing
 async def test_every_request_retried_over_kills_at_any_moment_is_one_referral(
     exchange: Exchange, second_url: str, record_property: Record
 ) -> None:

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.__main__ import judge, read_report
-from tests.acceptance.lines import LINES, Line
+from tests.acceptance.__main__ import apart, judge, read_report
+from tests.acceptance.line import Line
+from tests.acceptance.lines import LINES, LONG_LINES
+from tests.acceptance.long_verbs import LONG_VERBS
 from tests.acceptance.verbs import VERBS
 
 ROOT = Path(__file__).parents[2]
@@ -28,6 +30,9 @@ def test_every_line_names_tests_and_verbs_that_exist(line: Line) -> None:
     assert line.verb is None or line.verb in VERBS
     for test in line.tests:
         path, _, function = test.partition("::")
+        if not function:
+            assert (ROOT / path).is_file(), test
+            continue
         tree = ast.parse((ROOT / path).read_text(encoding="utf-8"))
         names = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
         assert function in names, test
@@ -35,6 +40,19 @@ def test_every_line_names_tests_and_verbs_that_exist(line: Line) -> None:
 
 def test_every_verb_is_named_by_a_line() -> None:
     assert {line.verb for line in ALL if line.verb} == VERBS.keys()
+    assert [line.verb for line in LONG_LINES] == list(LONG_VERBS)
+
+
+def test_no_test_is_run_beside_its_module() -> None:
+    tests = ["tests/b.py::test_b", "tests/a.py", "tests/a.py::test_a", "tests/a.py"]
+    assert apart(tests) == ["tests/a.py", "tests/b.py::test_b"]
+
+
+def test_a_line_that_names_a_module_is_kept_if_all_its_tests_passed() -> None:
+    line = Line("a promise", ("tests/a/test_a.py",))
+    assert judge(line, read_report(report(ONE.format(inside=""), TWO))) == (True, ["2 of 2 tests passed"])
+    assert not judge(line, read_report(report(ONE.format(inside="<failure/>"), TWO)))[0]
+    assert not judge(line, read_report(report()))[0]
 
 
 def test_a_line_is_kept_if_all_cases_of_its_tests_passed() -> None:

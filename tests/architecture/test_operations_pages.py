@@ -10,6 +10,7 @@ import re
 import pytest
 from pydantic.fields import FieldInfo
 
+from deploy.site.endpoints import DatabaseEndpoint, Endpoints, KafkaEndpoint
 from services.audit.settings import AuditSettings
 from services.hotline.settings import HotlineSettings
 from services.industry.settings import IndustrySettings
@@ -41,6 +42,16 @@ def default_of(field: FieldInfo) -> str:
         return "none" + secret
     whole = isinstance(field.default, float) and field.default.is_integer()
     return f"{int(field.default) if whole else field.default}{secret}"
+
+
+def test_the_page_of_the_site_file_explains_every_key_and_no_other() -> None:
+    page = (ROOT / "docs/operations/site.md").read_text(encoding="utf-8")
+    # Only a stack writes these, about itself.
+    keys = {name for name in Endpoints.model_fields if name not in ("kafka", "pids", "database_admin_url")}
+    keys |= {f"kafka.{name}" for name in KafkaEndpoint.model_fields}
+    rows = re.findall(r"^\| `([a-z_.]+)(?:\.<instance>)?` \|", page, flags=re.MULTILINE)
+    assert sorted(rows) == sorted(keys)
+    assert [name for name in DatabaseEndpoint.model_fields if f"`{name}`" not in page] == []
 
 
 def test_no_secret_has_a_default() -> None:

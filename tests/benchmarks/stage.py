@@ -12,9 +12,9 @@ from time import monotonic, sleep
 
 import httpx
 
-from deploy.devstack.endpoints import Endpoints
-from deploy.devstack.settings import inherited_environment
 from deploy.devstack.stack import DevStack
+from deploy.site.endpoints import Endpoints
+from deploy.site.settings import inherited_environment
 from deploy.stack_children import instance_children
 from tests.support.stack import embedded_settings
 

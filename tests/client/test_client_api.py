@@ -10,6 +10,7 @@ import pytest
 
 from client.api import CausewayClient
 from client.problem import ApiProblem
+from client.views import Deadlines, FlowMessage, NoticeView
 from shared.contracts.referral import ReferralSubmission
 from shared.kernel.errors import Refused
 from shared.vocabulary.answers import (
@@ -130,9 +131,10 @@ async def test_every_list_is_asked_with_its_filter_and_goes_on_at_the_given_curs
     assert asked[1].params["cursor"] == "b/+="
 
 
-async def test_a_batch_answer_with_a_result_missing_is_not_believed() -> None:
+@pytest.mark.parametrize("results", [[{"index": 1, "status": 202}], [None, None], None, {"index": 0}, 2])
+async def test_a_batch_answer_without_a_result_for_each_is_not_believed(results: Any) -> None:
     def handle(_: httpx.Request) -> httpx.Response:
-        return httpx.Response(200, json={"results": [{"index": 1, "status": 202}]})
+        return httpx.Response(200, json={"results": results})
 
     async with httpx.AsyncClient(transport=httpx.MockTransport(handle)) as http:
         with pytest.raises(ApiProblem, match="unexpected_answer"):
@@ -146,6 +148,24 @@ async def test_fields_of_a_later_version_are_kept() -> None:
     async with httpx.AsyncClient(transport=httpx.MockTransport(handle)) as http:
         shown = await CausewayClient(BASE_URL, KEY, http=http).show(ID)
     assert shown.model_dump(mode="json")["new_field"] == [1]
+
+
+def test_what_a_later_version_states_otherwise_is_kept_and_left_out_of_what_is_read() -> None:
+    later = {"not_sent": [{"recipient": "q.example"}, {"recipient": "p.example", "purpose": "takedown"}], "role": 7}
+    entry = {"position": 1, "at": "2026-03-15T12:00:00Z", "topic": "t", "partition": 0, "offset": 3, "digest": "ab"}
+    message = FlowMessage.model_validate(entry | {"detail": later})
+    assert [kept_out.recipient for kept_out in message.not_sent] == ["p.example"]
+    assert (message.parked, message.opened, message.detail) == (None, None, later)
+    for odd in ({"not_sent": "all"}, {}, None):
+        assert FlowMessage.model_validate(entry | {"detail": odd}).not_sent == ()
+
+
+@pytest.mark.parametrize("deadlines", [None, [], "soon", {"act_h": "never"}])
+def test_deadlines_that_cannot_be_read_are_none_and_the_notice_is_shown_all_the_same(deadlines: Any) -> None:
+    shown = {"notice_id": str(ID), "state": "issued", "exercise": True, "edge": {"deadlines": deadlines}}
+    notice = NoticeView.model_validate(shown)
+    assert notice.deadlines == Deadlines()
+    assert notice.model_dump(mode="json")["edge"] == {"deadlines": deadlines}
 
 
 async def test_a_flow_is_asked_for_with_its_purpose() -> None:

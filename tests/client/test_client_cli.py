@@ -4,77 +4,19 @@ from __future__ import annotations
 
 import json
 import re
-import socket
 import subprocess
 import sys
-import threading
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-import uvicorn
-from cyclopts import App
 
-from client.cli import case, flow, inbox, notice, referral
 from tests.client.fake_service import KEY, FakeService
 from tests.client.fake_service import referral as submission
+from tests.client.prompt import Run
 
 ID = "019ab0e5-1111-7111-8111-111111111111"
 CANARY = "canary-7f3a"
-
-
-@dataclass(frozen=True)
-class Ended:
-    """How a verb ended."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-
-Run = Callable[..., Ended]
-
-
-@pytest.fixture(scope="module")
-def served() -> Iterator[tuple[FakeService, str]]:
-    service = FakeService()
-    listening = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(service.app, log_config=None, ws="none", lifespan="off"))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
-    thread.start()
-    yield service, f"http://127.0.0.1:{listening.getsockname()[1]}"
-    server.should_exit = True
-    thread.join()
-
-
-@pytest.fixture
-def service(served: tuple[FakeService, str]) -> FakeService:
-    served[0].__init__()  # type: ignore[misc]
-    return served[0]
-
-
-@pytest.fixture
-def run(served: tuple[FakeService, str], service: FakeService, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> Run:
-    """Runs `causeway ARGUMENTS` in this process, with the address and the key in the environment."""
-    monkeypatch.setenv("CAUSEWAY_URL", served[1])
-    monkeypatch.setenv("CAUSEWAY_API_KEY", KEY)
-    program = App(name="causeway")
-    for module in (referral, inbox, case, notice, flow):
-        program.command(module.app)
-
-    def called(*arguments: object) -> Ended:
-        with pytest.raises(SystemExit) as ended:
-            program([str(argument) for argument in arguments])
-        out, err = capsys.readouterr()
-        return Ended(int(ended.value.code or 0), out, err)
-
-    return called
 
 
 def written(path: Path, *submissions: dict[str, Any]) -> Path:

@@ -73,6 +73,7 @@ def served() -> Iterator[tuple[FakeRecipients, str]]:
     thread.join()
 
 
+@pytest.mark.timing
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_the_process_answers_and_stops_when_told_with_its_counts(
     served: tuple[FakeRecipients, str], tmp_path: Path, number: signal.Signals

@@ -11,8 +11,8 @@ import pytest
 from deploy.artifacts.schemas import message_name
 from deploy.directory.approval import document_body
 from deploy.directory.build import sample_directory
-from deploy.installation import INSTANCES, POLICY
 from deploy.sample.generator import sample_referrals
+from deploy.site.installation import INSTANCES, POLICY
 from shared.contracts.directory import PublicKey
 from shared.contracts.policy import Policy
 from shared.contracts.referral import ReferralSubmission

@@ -19,11 +19,13 @@ from deploy.accounting.equations import gaps
 from tests.failures.load import Post, Sender, posts, quantile
 from tests.failures.split import BROKER, PROCESSES, SplitExchange, split_exchange
 from tests.failures.verdict import Verdict, judge
+from tests.support.running import until
 
 RESEND_AFTER_S = 4.0
 RECEIPTED_S_MAX = 300.0
 #: Where facts go: nobody receipts them.
 _AUDIT = "audit"
+_FACTS = "SELECT count(*) FROM outbox WHERE recipient = 'audit'"
 _HELD = "SELECT count(*) FROM outbox WHERE sequence IS NOT NULL AND sent_at IS NULL"
 
 
@@ -116,10 +118,9 @@ async def disk_gone(exchange: SplitExchange, wanted: Iterator[Post]) -> DiskGone
         # A recipient that stands still: its messages are in Kafka only, and unreceipted.
         exchange.pause("law_enforcement")
         await sender.send(islice(wanted, 30))
-        await asyncio.sleep(1.0)
+        before = await _with_facts_not_audited(exchange)
         async with exchange.watched():
             unreceipted = await exchange.unreceipted()
-        before = await read_books(exchange.endpoints)
         await exchange.kill(BROKER)
         exchange.stack.kafka.wipe()
         await exchange.start(BROKER)
@@ -133,12 +134,31 @@ async def disk_gone(exchange: SplitExchange, wanted: Iterator[Post]) -> DiskGone
     return DiskGone(unreceipted, _facts_not_audited(before), gap, verdict)
 
 
+async def _facts_waiting(exchange: SplitExchange) -> int:
+    """Messages to audit that the hotline has not published yet."""
+    connection = await exchange.admin("hotline")
+    try:
+        return int(await connection.fetchval(_FACTS))
+    finally:
+        await connection.close()
+
+
 async def _held(exchange: SplitExchange) -> int:
     connection = await exchange.admin("hotline")
     try:
         return int(await connection.fetchval(_HELD))
     finally:
         await connection.close()
+
+
+async def _with_facts_not_audited(exchange: SplitExchange) -> Books:
+    """The books, once Kafka holds all facts that are to come and audit, which stands still, lacks some of them."""
+
+    async def are_there() -> bool:
+        return not await _facts_waiting(exchange) and bool(_facts_not_audited(await read_books(exchange.endpoints)))
+
+    await until(are_there)
+    return await read_books(exchange.endpoints)
 
 
 def _facts_not_audited(books: Books) -> dict[Pair, set[int]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
@@ -16,6 +15,7 @@ import asyncpg
 
 from deploy.devstack.stack import DevStack
 from shared.contracts.registry import ALL, Family
+from tests.support.frozen import freeze, thaw
 from tests.support.running import SERVICES, STOP_S_MAX, Exchange
 from tests.support.stack import embedded_settings
 
@@ -73,16 +73,16 @@ class SplitExchange(Exchange):
         return pid
 
     def pause(self, label: str) -> int:
-        """Keep a process, or the broker, from running until `resume` (SIGSTOP); its id."""
+        """Keep a process, or the broker, from running until `resume`; its id."""
         pid = self.stack.kafka.pid if label == BROKER else self.processes[label].pid
         assert pid is not None, f"{label} had ended before it was frozen"
-        os.kill(pid, signal.SIGSTOP)
+        freeze(pid)
         return pid
 
     def resume(self, label: str) -> None:
         pid = self.stack.kafka.pid if label == BROKER else self.processes[label].pid
         assert pid is not None
-        os.kill(pid, signal.SIGCONT)
+        thaw(pid)
 
     async def unreceipted(self) -> int:
         """Messages between parties that wait for their receipt, in all outboxes. Asked often, within `watched`."""

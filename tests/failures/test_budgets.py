@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -15,6 +15,8 @@ from tests.failures.budgets import (
 )
 from tests.failures.split import SplitExchange, split_exchange
 from tests.support.running import referral
+
+Record = Callable[[str, object], None]
 
 SECONDS = 5.0
 #: A process that kept each of the refused requests would grow by more.
@@ -33,8 +35,9 @@ async def served(split: SplitExchange) -> SplitExchange:
     return split
 
 
+@pytest.mark.timing
 async def test_a_party_over_its_budget_is_told_to_wait_and_the_others_are_served(
-    served: SplitExchange, capsys: pytest.CaptureFixture[str]
+    served: SplitExchange, capsys: pytest.CaptureFixture[str], record_property: Record
 ) -> None:
     excess = await one_party_over_its_budget(served, seconds=SECONDS)
     with capsys.disabled():
@@ -44,11 +47,15 @@ async def test_a_party_over_its_budget_is_told_to_wait_and_the_others_are_served
     assert 0.8 * excess.grantable < excess.greedy_statuses[202] <= excess.grantable + 1
     assert excess.greedy_told_to_wait
     assert excess.others_during.tally.statuses.keys() == {202}
-    assert excess.memory_after_kib - excess.memory_before_kib < GROWTH_KIB_MAX
+    grown_kib = excess.memory_after_kib - excess.memory_before_kib
+    assert grown_kib < GROWTH_KIB_MAX
+    granted = f"{excess.greedy_statuses[202]} of {excess.greedy_statuses.total()} granted"
+    record_property("figure", f"{excess.times_over:.1f} x its budget: {granted}; {grown_kib} KiB more")
 
 
+@pytest.mark.timing
 async def test_intake_answers_beside_a_hundred_connections_that_never_finish_and_ends_them(
-    served: SplitExchange,
+    served: SplitExchange, record_property: Record
 ) -> None:
     async with slow_connections(served) as answers, served.http(OTHERS[0]) as http:
         for number in range(10):
@@ -57,3 +64,4 @@ async def test_intake_answers_beside_a_hundred_connections_that_never_finish_and
         assert not answers.done()
         ended = await answers
     assert ended == [b"HTTP/1.1 408 Request Timeout\r\n"] * SLOW_CONNECTIONS
+    record_property("slow connections ended", len(ended))

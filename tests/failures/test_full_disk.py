@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 import pytest
 
 from tests.failures import full_disk
 
+Record = Callable[[str, object], None]
+
 
 async def test_a_full_disk_is_told_as_503_leaves_no_half_and_is_recovered_from(
-    capsys: pytest.CaptureFixture[str],
+    capsys: pytest.CaptureFixture[str], record_property: Record
 ) -> None:
     seen = await asyncio.to_thread(full_disk.run)
     with capsys.disabled():
@@ -20,3 +23,4 @@ async def test_a_full_disk_is_told_as_503_leaves_no_half_and_is_recovered_from(
     assert seen["referrals"] == 600
     assert seen["processes_restarted"] == []
     assert seen["faults"] == {}
+    record_property("figure", f"{seen['answers_503']} answers of 503 meanwhile: {seen['line']}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import asyncpg
@@ -14,6 +14,8 @@ from tests.failures.load import Sender, posts
 from tests.failures.split import BROKER, PROCESSES, SplitExchange, split_exchange
 from tests.failures.verdict import judge
 from tests.support.running import SERVICES
+
+Record = Callable[[str, object], None]
 
 #: A receipt is awaited for so long before a message is sent again; the tests' outages are shorter than its default.
 RESEND_AFTER_S = 4.0
@@ -28,7 +30,7 @@ def split(tmp_path: Path) -> Iterator[SplitExchange]:
 
 
 async def test_killing_each_process_and_the_broker_twice_loses_nothing_and_does_nothing_twice(
-    split: SplitExchange, capsys: pytest.CaptureFixture[str]
+    split: SplitExchange, capsys: pytest.CaptureFixture[str], record_property: Record
 ) -> None:
     done: list[str] = []
     await split.start(*PROCESSES)
@@ -51,9 +53,14 @@ async def test_killing_each_process_and_the_broker_twice_loses_nothing_and_does_
     assert Counter(kill.target for kill in kills) == dict.fromkeys(TARGETS, 2)
     assert len({kill.pid for kill in kills}) == len(kills)
     assert verdict.faults() == {}
+    least = min(kill.in_flight for kill in kills)
+    record_property("figure", f"{len(kills)} kills, least in flight {least}: {verdict.line()}")
 
 
-async def test_without_the_constraints_of_the_inbox_messages_are_applied_twice(split: SplitExchange) -> None:
+@pytest.mark.timing
+async def test_without_the_constraints_of_the_inbox_messages_are_applied_twice(
+    split: SplitExchange, record_property: Record
+) -> None:
     for service in SERVICES:
         connection: asyncpg.Connection = await split.admin(service)
         await connection.execute("ALTER TABLE inbox DROP CONSTRAINT inbox_pkey, DROP CONSTRAINT inbox_pair_sequence")
@@ -65,4 +72,6 @@ async def test_without_the_constraints_of_the_inbox_messages_are_applied_twice(s
     async with Sender(split, withdrawn_share=0) as sender:
         await kill_through(split, sender, wanted, blows=frozen, referrals_per_blow=400, seed=2, say=lambda _: None)
     await split.until_receipted(RECEIPTED_S_MAX)
-    assert (await judge(split, sender.tally)).duplicates > 0
+    duplicates = (await judge(split, sender.tally)).duplicates
+    assert duplicates > 0
+    record_property("duplicates", duplicates)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -13,6 +13,8 @@ from tests.failures.load import posts
 from tests.failures.outage import RECEIPTED_S_MAX, RESEND_AFTER_S, broker_down, disk_gone
 from tests.failures.split import BROKER, PROCESSES, SplitExchange, split_exchange
 from tests.support.running import HOTLINE, referral, until
+
+Record = Callable[[str, object], None]
 
 FORGETFUL = ("-m", "tests.failures.forgetful")
 
@@ -30,8 +32,9 @@ def split_with_a_forgetful_relay(tmp_path: Path) -> Iterator[SplitExchange]:
         yield exchange
 
 
+@pytest.mark.timing
 async def test_without_a_broker_every_referral_is_accepted_at_once_and_delivered_later(
-    split: SplitExchange, capsys: pytest.CaptureFixture[str]
+    split: SplitExchange, capsys: pytest.CaptureFixture[str], record_property: Record
 ) -> None:
     await split.start(*PROCESSES)
     outage = await broker_down(split, seconds=5, per_s=50, seed=11)
@@ -43,6 +46,9 @@ async def test_without_a_broker_every_referral_is_accepted_at_once_and_delivered
     assert outage.waiting_at_the_end > outage.posted
     assert outage.held_by_the_relay > 0
     assert outage.verdict.faults() == {}
+    record_property(
+        "figure", f"{outage.accepted} of {outage.posted} accepted, by the same process: {outage.verdict.line()}"
+    )
 
 
 async def test_what_is_started_without_a_broker_accepts_at_once_and_delivers_once_there_is_one(
@@ -82,18 +88,20 @@ async def reasons(split: SplitExchange, instance: str) -> dict[str, str]:
     return {check["name"]: check["reason"] for check in answer.json()["checks"] if check["reason"]}
 
 
+@pytest.mark.timing
 async def test_a_relay_that_forgets_before_the_broker_has_answered_loses_what_it_held(
-    split_with_a_forgetful_relay: SplitExchange,
+    split_with_a_forgetful_relay: SplitExchange, record_property: Record
 ) -> None:
     await split_with_a_forgetful_relay.start(*PROCESSES)
     outage = await broker_down(split_with_a_forgetful_relay, seconds=1.5, per_s=40, seed=11)
     assert outage.accepted == outage.posted
     assert outage.verdict.effects_lost > 0
+    record_property("lost", outage.verdict.effects_lost)
     assert any("without a message" in each.what for each in outage.verdict.accounting.differences)
 
 
 async def test_the_loss_of_the_brokers_disk_loses_no_message_and_audit_names_what_it_never_saw(
-    split: SplitExchange, capsys: pytest.CaptureFixture[str]
+    split: SplitExchange, capsys: pytest.CaptureFixture[str], record_property: Record
 ) -> None:
     await split.start(*PROCESSES)
     gone = await disk_gone(split, posts(700, seed=12))
@@ -101,6 +109,9 @@ async def test_the_loss_of_the_brokers_disk_loses_no_message_and_audit_names_wha
     with capsys.disabled():
         print("", f"unreceipted when the disk went: {gone.unreceipted}", verdict.line(), *accounting.notes, sep="\n  ")
     assert gone.unreceipted >= 100
+    record_property(
+        "figure", f"{gone.unreceipted} unreceipted when it went: lost {verdict.lost}, duplicates {verdict.duplicates}"
+    )
     assert verdict.faults().keys() <= {"accounting"}
     assert [each for each in accounting.differences if "audit" not in each.what] == []
     # Facts have no receipt: those that audit had not read went with the disk, and are named one by one.

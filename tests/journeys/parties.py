@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from deploy.devstack.settings import inherited_environment
+from deploy.site.settings import inherited_environment
 from tests.support.running import Exchange
 
 

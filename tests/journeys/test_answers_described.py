@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from deploy.installation import INSTANCES
+from deploy.site.installation import INSTANCES
 from shared.guard.envelope_limits import BODY_BYTES_MAX
 from shared.kernel.authority import Role
 from shared.kernel.ids import uuid7

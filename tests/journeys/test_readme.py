@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from deploy.devstack.settings import inherited_environment
+from deploy.site.settings import inherited_environment
 from tests.support.running import Exchange
 
 README = Path(__file__).parents[2] / "README.md"

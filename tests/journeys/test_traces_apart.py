@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import pytest
 
 from deploy.accounting.books import TOPICS
-from deploy.installation import kafka_access
+from deploy.site.access import kafka_access
 from shared.kernel.ids import uuid7
 from shared.runtime.kafka.reader import LogReader
 from shared.runtime.post.ports import Coordinate

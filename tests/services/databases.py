@@ -10,9 +10,9 @@ from pathlib import Path
 import asyncpg
 
 from deploy.devstack.databases import prepare_databases
-from deploy.devstack.endpoints import DatabaseEndpoint
 from deploy.devstack.postgres import PostgresServer
 from deploy.devstack.state import StateDirectory
+from deploy.site.endpoints import DatabaseEndpoint
 from shared.exchange.message import Received
 from shared.runtime.database.migrate import upgrade
 from shared.runtime.database.transactions import Database
@@ -21,12 +21,19 @@ from shared.runtime.database.transactions import Database
 @contextmanager
 def running_postgres(path: Path, instance: str) -> Iterator[DatabaseEndpoint]:
     """A server of its own with the database and roles of one instance, still without tables."""
+    with running_databases(path, instance) as endpoints:
+        yield endpoints[instance]
+
+
+@contextmanager
+def running_databases(path: Path, *instances: str) -> Iterator[dict[str, DatabaseEndpoint]]:
+    """The same for several instances on one server."""
     state = StateDirectory(path)
     state.acquire()
     server = PostgresServer(state, port=state.port("postgres", set()))
     try:
         server.start()
-        yield prepare_databases(server.admin_url, [instance], state.password)[instance]
+        yield prepare_databases(server.admin_url, instances, state.password)
     finally:
         server.stop()
         state.release()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,8 @@ import pytest
 from tests.simulation.bugs import BUGS
 from tests.simulation.loop import VirtualLoop, run_virtual
 from tests.simulation.run import simulate
+
+Record = Callable[[str, object], None]
 
 ROOT = Path(__file__).parents[2]
 SEEDS = 600
@@ -21,15 +24,17 @@ BLOCKS = [range(start, start + 50) for start in range(0, SEEDS, 50)]
 
 
 @pytest.mark.parametrize("seeds", BLOCKS, ids=lambda seeds: f"{seeds.start}-{seeds.stop - 1}")
-def test_every_promise_is_kept_whatever_fails(seeds: range) -> None:
+def test_every_promise_is_kept_whatever_fails(seeds: range, record_property: Record) -> None:
     broken = {seed: report.violations for seed in seeds if (report := simulate(seed)).violations}
     assert not broken, f"see: python -m tests.simulation --seeds 1 --first {min(broken)}"
+    record_property("seeds", len(seeds))
 
 
 @pytest.mark.parametrize("name", BUGS)
-def test_a_seeded_bug_is_found(name: str) -> None:
+def test_a_seeded_bug_is_found(name: str, record_property: Record) -> None:
     found = next((seed for seed in range(SEEDS_PER_BUG) if simulate(seed, BUGS[name]).violations), None)
     assert found is not None
+    record_property("seeded bugs found", 1)
 
 
 def test_the_runs_are_worth_something() -> None:
@@ -66,6 +71,7 @@ def test_the_history_does_not_depend_on_the_process() -> None:
         assert there.stdout.split() == here
 
 
+@pytest.mark.timing
 def test_virtual_time_takes_no_time_and_keeps_the_order() -> None:
     loop = VirtualLoop()
     woken: list[str] = []

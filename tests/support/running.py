@@ -20,12 +20,13 @@ import pytest
 from client.api import CausewayClient
 from deploy.accounting.books import TOPICS
 from deploy.demo.steps import Key
-from deploy.devstack.endpoints import Endpoints
 from deploy.devstack.process import Process
-from deploy.devstack.settings import inherited_environment
 from deploy.devstack.stack import DevStack
 from deploy.devstack.supervisor import answers_ready
-from deploy.installation import INSTANCES, Installation, environment, install, kafka_access
+from deploy.site.access import kafka_access
+from deploy.site.endpoints import Endpoints
+from deploy.site.installation import INSTANCES, Installation, environment, install
+from deploy.site.settings import inherited_environment
 from deploy.stack_children import sandbox_children
 from shared.runtime.kafka.reader import LogReader
 from tests.support.stack import embedded_settings
@@ -179,9 +180,11 @@ class Exchange:
 
 
 @contextmanager
-def running_exchange(state: Path, *, settings: Mapping[str, str] | None = None) -> Iterator[Exchange]:
+def running_exchange(
+    state: Path, *, settings: Mapping[str, str] | None = None, secure: bool = False
+) -> Iterator[Exchange]:
     """Start everything in an empty directory, wait until all four instances are ready, and stop it all at the end."""
-    with DevStack(state, embedded_settings(), say=lambda _: None) as stack:
+    with DevStack(state, embedded_settings(causeway_dev_secure=secure), say=lambda _: None) as stack:
         exchange = Exchange(stack, settings=settings)
         try:
             for instance in INSTANCES:

@@ -18,7 +18,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DevStack]:
         yield running
 
 
-def embedded_settings(**changes: str | Path | None) -> DevStackSettings:
+def embedded_settings(**changes: str | bool | Path | None) -> DevStackSettings:
     """Settings that start both servers, whatever the environment of the test run gives."""
     nothing_given = {
         "database_url": None,
@@ -28,5 +28,7 @@ def embedded_settings(**changes: str | Path | None) -> DevStackSettings:
         "causeway_audit_database_url": None,
         "kafka_bootstrap_servers": None,
         "causeway_dev_kafka_admin_password": None,
+        "causeway_dev_kafka_ca_file": None,
+        "causeway_dev_secure": False,
     }
     return DevStackSettings.model_validate(DevStackSettings().model_dump() | nothing_given | changes)

@@ -96,10 +96,9 @@ def add_acts(
             f"{path(row)}:{row.name.replace('_', '-')}",
             answering(row),
             methods=["POST"],
-            status_code=202,
             name=row.name,
             description=(row.message.clear.__doc__ or "").partition("\n")[0],
-            openapi_extra=does(moved, takes=[] if row.takes is None else [row.takes]),
+            **does(moved, takes=[] if row.takes is None else [row.takes]),
         )
 
 

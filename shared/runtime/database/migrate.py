@@ -1,30 +1,89 @@
-"""Migrations: Alembic, forward only, run by the owner role; one numbered folder per service."""
+"""Migrations: Alembic, forward only, run by the owner role; one numbered folder per service.
+
+What the newest revision makes is committed beside the migrations, object by object (`catalogue.txt`). A database is at
+the newest schema if its catalogue is that one, whatever revision it says that it is at.
+"""
 
 from __future__ import annotations
 
+import asyncio
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
+import asyncpg
 from alembic import command, context
 from alembic.config import Config
+from alembic.script import ScriptDirectory
 from sqlalchemy import NullPool
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from shared.kernel.errors import Refused, Unavailable
+from shared.runtime.database.fingerprint import (
+    REVISION_TABLE,
+    Catalogue,
+    find_differences,
+    parse_catalogue,
+    read_catalogue,
+    refuse_stranger,
+)
+
+#: How many of the objects that differ a message names.
+NAMED_MAX: Final = 5
+_REVISIONS: Final = f"SELECT version_num FROM {REVISION_TABLE} ORDER BY version_num"  # noqa: S608 - our own constant
 _URL = "causeway_owner_url"
+_CONNECT_S_MAX: Final = 5.0
+_SERVICES = Path(__file__).resolve().parents[3] / "services"
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """Revisions (none in a database without tables) and the catalogue that belongs to them."""
+
+    revisions: tuple[str, ...]
+    catalogue: Catalogue
 
 
 def upgrade(service: str, owner_url: str) -> None:
     """Bring the database of `service` to its newest schema. Doing it again changes nothing.
 
-    Blocks, and starts an event loop of its own: call it from a thread that has none.
+    Blocks, and starts an event loop of its own: call it from a thread that has none. Raises `Refused` where these
+    migrations cannot go on from what is there (`schema_of_first_release`, `schema_unknown`), and where the end is not
+    what the newest revision makes (`schema_differs`).
     """
+    refuse_stranger(look_at_schema(owner_url).catalogue, whose=service)
+    run_revisions(service, owner_url)
+    differing = tuple(find_differences(newest_schema(service).catalogue, look_at_schema(owner_url).catalogue))
+    if differing:
+        raise Refused("schema_differs", f"{service}: {name_differences(differing)}")
+
+
+def run_revisions(service: str, owner_url: str) -> None:
+    """Run the pending revisions, and compare nothing: for writing the catalogue of a new one. Blocks, as `upgrade`."""
     command.upgrade(_config(service, owner_url), "head")
 
 
-def current_heads(service: str) -> tuple[str, ...]:
-    """The newest revisions that the code knows, for `causeway db check`."""
-    from alembic.script import ScriptDirectory
+def newest_schema(service: str) -> Schema:
+    """The newest schema that the code knows."""
+    heads = ScriptDirectory.from_config(_config(service, "")).get_heads()
+    text = catalogue_file(service).read_text(encoding="utf-8")
+    return Schema(tuple(sorted(heads)), parse_catalogue(text))
 
-    return tuple(ScriptDirectory.from_config(_config(service, "")).get_heads())
+
+def look_at_schema(owner_url: str) -> Schema:
+    """What a database has. Blocks, as `upgrade` does. Raises `Unavailable` if it does not let its owner in."""
+    return asyncio.run(_look(owner_url))
+
+
+def catalogue_file(service: str) -> Path:
+    """Where the catalogue of the newest revision is kept."""
+    return _migrations(service) / "catalogue.txt"
+
+
+def name_differences(differing: tuple[str, ...]) -> str:
+    """The first of the objects that differ, and how many more there are."""
+    more = len(differing) - NAMED_MAX
+    return "; ".join(differing[:NAMED_MAX]) + (f"; and {more} more" if more > 0 else "")
 
 
 async def run_in_alembic() -> None:
@@ -38,14 +97,35 @@ async def run_in_alembic() -> None:
 
 
 def _run(connection: object) -> None:
-    context.configure(connection=connection, transaction_per_migration=True)  # type: ignore[arg-type]
+    context.configure(
+        connection=connection,  # type: ignore[arg-type]
+        transaction_per_migration=True,
+        version_table=REVISION_TABLE,
+    )
     with context.begin_transaction():
         context.run_migrations()
 
 
 def _config(service: str, owner_url: str) -> Config:
     config = Config()
-    folder = Path(__file__).resolve().parents[3] / "services" / service / "migrations"
-    config.set_main_option("script_location", str(folder))
+    config.set_main_option("script_location", str(_migrations(service)))
     config.attributes[_URL] = owner_url
     return config
+
+
+def _migrations(service: str) -> Path:
+    return _SERVICES / service / "migrations"
+
+
+async def _look(url: str) -> Schema:
+    try:
+        connection = await asyncpg.connect(url, timeout=_CONNECT_S_MAX)
+        try:
+            async with connection.transaction():
+                catalogue = await read_catalogue(connection)
+                noted = await connection.fetch(_REVISIONS) if f"table {REVISION_TABLE}" in catalogue else []
+            return Schema(tuple(row["version_num"] for row in noted), catalogue)
+        finally:
+            await connection.close()
+    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        raise Unavailable("database_unavailable", getattr(error, "sqlstate", None) or type(error).__name__) from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from functools import cache
 from typing import Any, Final, TypeVar
 
 from fastapi import APIRouter, FastAPI
@@ -22,7 +23,7 @@ from shared.kernel.errors import CausewayError, Refused, Unavailable, not_found
 from shared.kernel.ids import uuid7
 from shared.runtime.http.budgets import BudgetExceeded
 from shared.runtime.http.openapi import document
-from shared.runtime.http.problems import encoded, internal_error, invalid_fields, problem
+from shared.runtime.http.problems import Problem, encoded, internal_error, invalid_fields, problem
 from shared.runtime.watch import metrics
 from shared.runtime.watch.health import Probe, readiness
 from shared.runtime.watch.logs import log
@@ -56,7 +57,9 @@ def create_app(
 
     `measure` sets the gauges that are only true at the moment of asking.
     """
-    app = FastAPI(title=title, version="1", docs_url=None, redoc_url=None, redirect_slashes=False)
+    # What any request may be answered with; it also keeps FastAPI from describing an answer of its own to wrong ones.
+    failure: dict[int | str, dict[str, Any]] = {"default": {"model": Problem}}
+    app = FastAPI(title=title, version="1", docs_url=None, redoc_url=None, redirect_slashes=False, responses=failure)
     for router in routers:
         app.include_router(router)
     app.include_router(_watched(probes, measure))
@@ -66,7 +69,7 @@ def create_app(
     # The last added is the outermost.
     app.add_middleware(BodyBound, timeout_s=body_timeout_s)
     app.add_middleware(RequestFrame)
-    app.openapi = lambda: document(app)  # type: ignore[method-assign]
+    app.openapi = cache(lambda: document(app))  # type: ignore[method-assign]
     return app
 
 

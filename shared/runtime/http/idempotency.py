@@ -9,14 +9,24 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any, Final
 
 import asyncpg
 
 from shared.kernel.errors import Refused
 
+#: The header that every request with an effect carries, as OpenAPI describes it; `read_key` reads it.
+IDEMPOTENCY_KEY: Final[Mapping[str, Any]] = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": True,
+    "description": "Made by the sender, new for each act. The same key with the same body is the same act: it has one "
+    "effect, and is answered again with the first answer.",
+    "schema": {"type": "string", "pattern": "^[A-Za-z0-9._-]{1,64}$"},
+}
 _KEY = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _CLAIM = """
 INSERT INTO idempotency (party, key_hash, body_hash, status, answer)

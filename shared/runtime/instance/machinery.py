@@ -16,9 +16,10 @@ from shared.exchange.compose import compose_fact, compose_receipts
 from shared.exchange.message import Draft
 from shared.exchange.prepare import Documents
 from shared.kernel.clock import Clock, SystemClock
-from shared.kernel.errors import Unavailable
+from shared.kernel.errors import Refused, Unavailable
 from shared.kernel.ids import uuid7
 from shared.routing.shelf import DocumentShelf
+from shared.runtime.database.fingerprint import refuse_strange_database
 from shared.runtime.database.transactions import Database, RowScope, wait_for_database
 from shared.runtime.http.acts import Acts
 from shared.runtime.http.budgets import Budgets
@@ -209,7 +210,10 @@ class Machinery:
 
 
 async def build_machinery(instance: str, settings: RuntimeSettings) -> Machinery:
-    """Wire an instance from its settings. Reads key files and the document table; needs no broker."""
+    """Wire an instance from its settings. Reads key files and the document table; needs no broker.
+
+    Raises `Refused` where the database is not one that this code's migrations made: `schema_of_first_release`.
+    """
     clock = SystemClock()
     database = Database(settings.database_url.get_secret_value(), pool_size=settings.database_pool_size)
     keys = load_keys(
@@ -225,6 +229,11 @@ async def build_machinery(instance: str, settings: RuntimeSettings) -> Machinery
         clock=clock,
     )
     await wait_for_database(database)
+    try:
+        await refuse_strange_database(database, whose=instance)
+    except Refused:
+        await database.close()
+        raise
     await feed.load()
     api_keys = ApiKeys(database, directory=lambda: shelf.directories.active(clock.now()), clock=clock)
     budgets = Budgets(settings.budget_limits(), clock)

@@ -37,6 +37,7 @@ class RuntimeSettings(BaseSettings):
     kafka_bootstrap_servers: str
     kafka_username: str | None = None
     kafka_password: SecretStr | None = None
+    kafka_tls: bool = False
     kafka_ca_file: Path | None = None
     kafka_certificate_file: Path | None = None
     slot: Annotated[int, Field(ge=0, le=999)] = 0
@@ -81,6 +82,7 @@ class RuntimeSettings(BaseSettings):
             self.kafka_bootstrap_servers,
             self.kafka_username,
             self.kafka_password.get_secret_value() if self.kafka_password is not None else None,
+            tls=self.kafka_tls,
             ca_file=self.kafka_ca_file,
             certificate_file=self.kafka_certificate_file,
         )

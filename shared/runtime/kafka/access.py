@@ -34,13 +34,15 @@ _REFUSALS: Final = (ClusterAuthorizationFailedError, GroupAuthorizationFailedErr
 class KafkaAccess:
     """Where Kafka is and as whom it is reached.
 
-    With `username`, SCRAM-SHA-512; with `ca_file`, over TLS; with `certificate_file` (key and certificate in one PEM
-    file), as the holder of that certificate.
+    With `username`, SCRAM-SHA-512. With `tls`, over TLS: brokers are verified by `ca_file` where one is named, else by
+    the system's trust store; their names are always compared. With `certificate_file` (key and certificate in one PEM
+    file), as the holder of that certificate. Either file means TLS also where `tls` does not say so.
     """
 
     bootstrap_servers: str
     username: str | None = None
     password: str | None = field(default=None, repr=False)
+    tls: bool = False
     ca_file: Path | None = None
     certificate_file: Path | None = None
 
@@ -69,14 +71,17 @@ class KafkaAccess:
         return SASLScram512(self.username, self.password or "", ssl_context=context, use_ssl=context is not None)
 
     def _protocol(self) -> str:
-        transport = "PLAINTEXT" if self.ca_file is None else "SSL"
+        transport = "SSL" if self._over_tls() else "PLAINTEXT"
         return transport if self.username is None else f"SASL_{transport}"
 
+    def _over_tls(self) -> bool:
+        return self.tls or self.ca_file is not None or self.certificate_file is not None
+
     def _ssl_context(self) -> ssl.SSLContext | None:
-        if self.ca_file is None:
+        if not self._over_tls():
             return None
-        certificate = None if self.certificate_file is None else str(self.certificate_file)
-        context: ssl.SSLContext = create_ssl_context(cafile=str(self.ca_file), certfile=certificate)
+        # Without a file of ours, this loads the system's trust store.
+        context: ssl.SSLContext = create_ssl_context(cafile=self.ca_file, certfile=self.certificate_file)
         return context
 
 

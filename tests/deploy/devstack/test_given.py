@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from deploy.devstack.databases import answers
-from deploy.devstack.endpoints import INSTANCES
 from deploy.devstack.kafka import answers_metadata
 from deploy.devstack.stack import DevStack
 from deploy.kafka.provision import difference, load_manifest
+from deploy.site.access import answers
+from deploy.site.endpoints import INSTANCES
 from shared.kernel.errors import Unavailable
 from tests.support.stack import embedded_settings
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from deploy.devstack.endpoints import INSTANCES
 from deploy.kafka.provision import load_manifest
+from deploy.site.endpoints import INSTANCES
 
 MANIFEST = load_manifest()
 DIRECTORY, AUDIT = "causeway.directory.v1", "causeway.audit.v1"

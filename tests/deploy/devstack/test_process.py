@@ -15,6 +15,8 @@ import pytest
 from deploy.devstack.process import Process
 from shared.kernel.errors import Unavailable
 
+pytestmark = pytest.mark.timing
+
 PROTECTED = """
 import os, signal, sys, time
 from pathlib import Path

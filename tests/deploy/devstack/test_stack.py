@@ -19,9 +19,10 @@ from aiokafka.errors import (
 )
 
 from deploy.devstack.databases import prepare_databases
-from deploy.devstack.endpoints import INSTANCES, load
 from deploy.devstack.stack import DevStack
 from deploy.kafka.provision import Manifest, PrincipalRule, TopicRule, apply, difference, load_manifest
+from deploy.site.access import kafka_access
+from deploy.site.endpoints import INSTANCES, load
 from shared.kernel.errors import Refused, Unavailable
 from tests.support.stack import embedded_settings
 
@@ -43,7 +44,7 @@ def query(url: str, sql: str) -> Any:
 
 def send(stack: DevStack, principal: str, topic: str, **changes: Any) -> None:
     async def run() -> None:
-        producer = AIOKafkaProducer(**stack.endpoints.kafka.aiokafka_options(principal) | changes)
+        producer = AIOKafkaProducer(**kafka_access(stack.endpoints, principal).client_options("tests") | changes)
         try:
             await producer.start()
             await producer.send_and_wait(topic, b"harmless", key=b"key")
@@ -55,7 +56,7 @@ def send(stack: DevStack, principal: str, topic: str, **changes: Any) -> None:
 
 def receive(stack: DevStack, principal: str, topic: str, *, group: str | None = None) -> bytes:
     async def run() -> bytes:
-        options = stack.endpoints.kafka.aiokafka_options(principal)
+        options = kafka_access(stack.endpoints, principal).client_options("tests")
         consumer = AIOKafkaConsumer(topic, **options, group_id=group, auto_offset_reset="earliest")
         try:
             await consumer.start()
@@ -258,7 +259,7 @@ def names(bindings: frozenset[Any]) -> set[str]:
 
 def high_watermarks(stack: DevStack) -> dict[int, int]:
     async def run() -> dict[int, int]:
-        consumer = AIOKafkaConsumer(INBOX, **stack.endpoints.kafka.aiokafka_options("hotline"))
+        consumer = AIOKafkaConsumer(INBOX, **kafka_access(stack.endpoints, "hotline").client_options("tests"))
         try:
             await consumer.start()
             ends = await consumer.end_offsets(list(consumer.assignment()))

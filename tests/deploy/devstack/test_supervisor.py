@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from deploy.devstack.endpoints import load
-from deploy.devstack.settings import inherited_environment
 from deploy.devstack.state import StateDirectory
+from deploy.site.endpoints import load
+from deploy.site.settings import inherited_environment
 from tests.deploy.devstack.test_process import eventually
 from tests.deploy.devstack.test_stack import query
 

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from collections.abc import Iterator
 from pathlib import Path
 
+import asyncpg
 import pytest
 from confluent_kafka.admin import AclBinding, AclOperation, AclPermissionType, ResourcePatternType, ResourceType
 
 from deploy.devstack.databases import prepare_databases
-from deploy.devstack.endpoints import KafkaEndpoint
-from deploy.devstack.kafka import admin_client
 from deploy.operator.database import check_schemas, migrate_schemas
 from deploy.operator.kafka_login import Login, try_login
 from deploy.operator.topics import apply_manifest
+from deploy.site.access import admin_client
+from deploy.site.endpoints import KafkaEndpoint
 from tests.deploy.operator.conftest import Run
 from tests.support.running import Exchange
 
@@ -78,6 +80,7 @@ def test_a_right_too_many_is_found_named_and_taken_away(run: Run, exchange: Exch
     assert run("topics", "diff", "--state", exchange.state).code == 0
 
 
+@pytest.mark.timing
 def test_a_wrong_password_is_told_from_a_broker_that_is_down(exchange: Exchange) -> None:
     kafka = exchange.endpoints.kafka
     with socket.create_server(("127.0.0.1", 0)) as listening:
@@ -87,6 +90,7 @@ def test_a_wrong_password_is_told_from_a_broker_that_is_down(exchange: Exchange)
     assert try_login(kafka.model_copy(update={"bootstrap_servers": free}), "hotline") is Login.BROKER_DOWN
 
 
+@pytest.mark.timing
 def test_a_port_that_does_not_speak_kafka_is_told_from_both(
     exchange: Exchange, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -108,6 +112,21 @@ def test_every_schema_is_current_and_another_migration_changes_nothing(run: Run,
     migrated = run("db", "migrate", "hotline", "--state", exchange.state, "--json")
     assert [each["current"] for each in migrated.json["databases"]] == [True]
     assert run("db", "check", "nonsense", "--state", exchange.state).code == 2
+
+
+async def test_what_was_changed_by_hand_is_named(run: Run, exchange: Exchange) -> None:
+    owner = await asyncpg.connect(exchange.endpoints.databases["audit"].owner_url)
+    await owner.execute("CREATE INDEX planted ON entry (kind)")
+    try:
+        checked = await asyncio.to_thread(run, "db", "check", "--state", exchange.state)
+        found = await asyncio.to_thread(illnesses, run, exchange)
+        refused = await asyncio.to_thread(run, "db", "migrate", "--state", exchange.state)
+    finally:
+        await owner.execute("DROP INDEX planted")
+        await owner.close()
+    assert (checked.code, found) == (1, {"schema audit": "schema_differs"})
+    assert "audit: index planted is not ours" in checked.out
+    assert (refused.code, refused.err) == (1, "error: schema_differs: audit: index planted is not ours\n")
 
 
 def test_a_database_without_a_schema_is_behind_until_it_is_migrated(exchange: Exchange) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
 from shared.runtime.http.identity import CACHE_S
 from tests.deploy.operator.conftest import Run
@@ -31,6 +32,7 @@ def status_for(key: dict[str, Any]) -> int:
     return httpx.get(f"{key['url']}/v1/referrals", headers=headers, trust_env=False).status_code
 
 
+@pytest.mark.timing
 def test_an_issued_key_opens_its_partys_door_until_it_is_revoked(run: Run, exchange: Exchange) -> None:
     old, new = issued(run, exchange), issued(run, exchange)
     assert (old["role"], status_for(old), status_for(new)) == ("machine", 200, 200)
@@ -38,7 +40,7 @@ def test_an_issued_key_opens_its_partys_door_until_it_is_revoked(run: Run, excha
     assert ended.code == 0
     assert old["key_id"] in ended.json["revoked"]
     assert new["key_id"] not in ended.json["revoked"]
-    deadline = time.monotonic() + 4 * CACHE_S
+    deadline = time.monotonic() + 10 * CACHE_S
     while status_for(old) != 401:
         assert time.monotonic() < deadline, "the key still opens"
         time.sleep(0.2)

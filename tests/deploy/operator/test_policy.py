@@ -7,8 +7,8 @@ import json
 import time
 from pathlib import Path
 
-from deploy.installation import INSTANCES
 from deploy.policy import sample_policy
+from deploy.site.installation import INSTANCES
 from tests.deploy.operator.conftest import Run
 from tests.support.running import Exchange, rows_of
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from deploy.installation import kafka_access
+from deploy.site.access import kafka_access
 from shared.exchange.message import Record
 from shared.kernel.canonical import digest
 from shared.kernel.clock import SystemClock

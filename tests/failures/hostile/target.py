@@ -15,10 +15,11 @@ import asyncpg
 import pytest
 from aiokafka import AIOKafkaProducer
 
-from deploy.devstack.endpoints import Endpoints
 from deploy.devstack.stack import DevStack
 from deploy.directory.approval import approve_document, document_body
-from deploy.installation import APPROVERS, Installation, admin_access, environment, install
+from deploy.site.access import admin_access
+from deploy.site.endpoints import Endpoints
+from deploy.site.installation import APPROVERS, Installation, environment, install
 from services.law_enforcement.app import INSTANCE, App, build
 from services.law_enforcement.settings import LawEnforcementSettings
 from shared.contracts.directory import Directory

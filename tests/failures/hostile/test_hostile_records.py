@@ -9,7 +9,7 @@ import asyncio
 import gc
 import json
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
@@ -35,6 +35,8 @@ from tests.failures.hostile.test_header_names import RawName, batch_of
 from tests.shared.exchange.wrong_records import WRONG
 from tests.support.builders import POLICE, draft
 from tests.support.exchange_world import TOPICS, World
+
+Property = Callable[[str, object], None]
 
 #: Rows that a record in this topic cannot show: it is in the right topic, it is not yet late, it would wait for long.
 ELSEWHERE = {"topic_wrong", "decision_time_off", "document_unknown"}
@@ -159,9 +161,11 @@ def repeated(records: list[tuple[str, Record]]) -> int:
     return sum(code in ("message_replayed", "message_id_reused") for code, _ in records) - 1
 
 
-def test_the_records_lay_in_one_consumed_batch(aftermath: Aftermath) -> None:
+def test_the_records_lay_in_one_consumed_batch(aftermath: Aftermath, record_property: Property) -> None:
     assert len(aftermath.target.batches[0]) == len(aftermath.written)
     assert [record.offset for record in aftermath.target.batches[0]] == list(aftermath.written)
+    hostile_ones = sum(code is not None for code, _ in aftermath.written.values())
+    record_property("figure", f"{hostile_ones} hostile ones among {len(aftermath.written)} records of one batch")
 
 
 def test_every_row_of_the_table_was_tried(aftermath: Aftermath) -> None:
@@ -245,6 +249,7 @@ async def told(target: Target, message_id: UUID) -> bool:
     return message_id in await target.receipts()
 
 
+@pytest.mark.timing
 async def test_a_record_whose_document_is_not_there_yet_waits_and_holds_back_only_its_subject(
     aftermath: Aftermath,
 ) -> None:
@@ -301,6 +306,7 @@ async def test_a_record_that_nobody_kept_is_read_from_kafka_again(aftermath: Aft
     assert (await target.quarantine())[offset]["reason"] == "accept_defect"
 
 
+@pytest.mark.timing
 async def test_a_record_that_is_still_wrong_is_parked_again_and_nothing_more_happens(aftermath: Aftermath) -> None:
     target = aftermath.target
     facts = len(await target.held(TOPICS["audit"]))
@@ -329,6 +335,7 @@ async def at_rest(target: Target, parked: int) -> bool:
     return [tuple(row) for row in await target.rows(AT_REST)] == [(parked, 0)]
 
 
+@pytest.mark.timing
 async def test_a_flood_of_hostile_records_grows_no_memory(aftermath: Aftermath) -> None:
     target = aftermath.target
 

@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import pytest
+
 from services.audit.app import READER_LOCK
 from services.audit.bus import AuditDoor
 from services.audit.ports import Place
@@ -49,6 +51,7 @@ def door(log: Log, reader: QuietReader) -> AuditDoor:
     )
 
 
+@pytest.mark.timing
 async def test_a_second_reader_stands_by_and_takes_over_when_the_first_is_gone(database: Database) -> None:
     log = Log(database)
     readers = [QuietReader(log), QuietReader(log)]
@@ -66,7 +69,7 @@ async def test_a_second_reader_stands_by_and_takes_over_when_the_first_is_gone(d
 
     first.cancel()
     await asyncio.wait([first])
-    await asyncio.wait_for(readers[1].follows.wait(), 10)
+    await asyncio.wait_for(readers[1].follows.wait(), 60)
     second.cancel()
     await asyncio.wait([second])
 

@@ -132,6 +132,7 @@ def request_of(origin: Origin, submissions: int) -> Request:
     return Request(filed, uuid7().bytes * 2, bytes(32), single=submissions == 1)
 
 
+@pytest.mark.timing
 async def test_back_pressure_counts_submissions_and_not_requests(origin: Origin) -> None:
     intake = intake_of(origin, waiting_max=10)
     first = [asyncio.create_task(intake.submit(request_of(origin, 5))) for _ in range(2)]
@@ -143,6 +144,7 @@ async def test_back_pressure_counts_submissions_and_not_requests(origin: Origin)
         assert (await intake.submit(request_of(origin, 10))).status == 200
 
 
+@pytest.mark.timing
 async def test_an_intake_that_does_not_answer_is_unavailable_and_files_nothing_afterwards(
     origin: Origin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -156,6 +158,7 @@ async def test_an_intake_that_does_not_answer_is_unavailable_and_files_nothing_a
     assert filed == [json.loads(timely.body)["referral_id"]]
 
 
+@pytest.mark.timing
 async def test_what_is_repeated_after_a_late_answer_is_filed_once(
     origin: Origin, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from deploy.devstack.endpoints import DatabaseEndpoint
+from deploy.site.endpoints import DatabaseEndpoint
 from services.industry.app import build
 from services.industry.settings import IndustrySettings
 from tests.services.industry.provider import Providers

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import pytest
 
-from deploy.devstack.endpoints import DatabaseEndpoint
+from deploy.site.endpoints import DatabaseEndpoint
 from services.industry.domain import PROVIDER as PROVIDER_KIND
 from services.industry.use_cases import act_on_notice
 from shared.contracts.answers import CaseAcceptedClear, NoticeActionReport, NoticeDisowning, NoticeRefusal

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import pytest
 
-from deploy.devstack.endpoints import DatabaseEndpoint
+from deploy.site.endpoints import DatabaseEndpoint
 from services.law_enforcement.domain import AGENCY as AGENCY_KIND
 from services.law_enforcement.use_cases import act_on_case
 from shared.contracts.answers import Acceptance, CaseRecord, Declination, OutcomeReport, OutcomeReportedClear

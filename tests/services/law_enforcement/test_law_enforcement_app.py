@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from deploy.devstack.endpoints import DatabaseEndpoint
+from deploy.site.endpoints import DatabaseEndpoint
 from services.law_enforcement.app import build
 from services.law_enforcement.settings import LawEnforcementSettings
 from tests.services.installed import installation, paths_of

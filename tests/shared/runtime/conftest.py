@@ -10,8 +10,8 @@ import pytest
 from confluent_kafka.admin import NewTopic
 
 from deploy.devstack.databases import prepare_databases
-from deploy.devstack.kafka import admin_client
 from deploy.devstack.stack import DevStack
+from deploy.site.access import admin_client
 from shared.kernel.ids import uuid7
 from shared.runtime.database.migrate import upgrade
 from shared.runtime.database.transactions import Database

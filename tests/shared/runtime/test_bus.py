@@ -117,6 +117,7 @@ async def test_a_hostile_record_never_takes_down_the_ones_beside_it(
     assert [record.offset for record in consumer.records] == list(range(7))
 
 
+@pytest.mark.timing
 async def test_a_reply_to_header_makes_nothing_be_published(
     access: KafkaAccess, topic: str, new_topic: Callable[..., str], produce: Callable[..., None]
 ) -> None:
@@ -228,6 +229,7 @@ async def test_a_restarted_process_goes_on_where_the_last_one_committed(
     assert ([r.value for r in first.records], [r.value for r in second.records]) == ([b"1"], [b"2"])
 
 
+@pytest.mark.timing
 @pytest.mark.parametrize("failure", [Unavailable("database_unavailable"), Defect("consumer_defect"), ValueError()])
 async def test_a_batch_that_fails_is_handed_over_again_and_nothing_after_it_overtakes(
     access: KafkaAccess, topic: str, produce: Callable[..., None], failure: Exception, monkeypatch: pytest.MonkeyPatch
@@ -243,6 +245,7 @@ async def test_a_batch_that_fails_is_handed_over_again_and_nothing_after_it_over
     assert by_partition == [[b"0", b"2", b"4"], [b"1", b"3", b"5"]]
 
 
+@pytest.mark.timing
 async def test_nothing_but_lines_of_ours_is_written_when_a_batch_fails(
     access: KafkaAccess,
     topic: str,
@@ -264,6 +267,7 @@ async def test_nothing_but_lines_of_ours_is_written_when_a_batch_fails(
     assert "hunter2" not in out + err
 
 
+@pytest.mark.timing
 async def test_a_batch_in_hand_at_the_end_is_finished_and_committed(
     access: KafkaAccess, topic: str, produce: Callable[..., None]
 ) -> None:
@@ -281,6 +285,7 @@ async def test_a_batch_in_hand_at_the_end_is_finished_and_committed(
     assert [record.value for record in second.records] == [b"2"]
 
 
+@pytest.mark.timing
 async def test_a_bus_waits_for_a_broker_that_is_not_there_yet(
     stack: DevStack, access: KafkaAccess, topic: str, produce: Callable[..., None]
 ) -> None:
@@ -308,6 +313,7 @@ async def test_lag_counts_what_was_not_read_yet(access: KafkaAccess, topic: str,
         assert await bus.lag() == 0
 
 
+@pytest.mark.timing
 async def test_a_bus_says_that_a_batch_hangs(
     access: KafkaAccess, topic: str, produce: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:

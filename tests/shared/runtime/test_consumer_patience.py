@@ -14,7 +14,7 @@ from uuid import UUID
 import pytest
 
 from shared.contracts.registry import REFERRAL_OFFERED, REFERRAL_WITHDRAWN
-from shared.exchange.accept import accept_batch
+from shared.exchange.accept import ReadingInstance, accept_batch
 from shared.exchange.message import Draft, Received, Record
 from shared.kernel.clock import ManualClock
 from shared.routing.shelf import DocumentShelf
@@ -25,6 +25,8 @@ from tests.shared.exchange.wrong_records import PARTY_KEYS, signed
 from tests.support.builders import AT, POLICE, draft
 from tests.support.exchange_world import World, later, world
 from tests.support.memory_stores import MemoryDatabase, MemoryInbox
+
+pytestmark = pytest.mark.timing
 
 PATIENCE_S = 60.0
 _unknown = signed(clear={"decision": {"policy": "0" * 64}})
@@ -52,12 +54,14 @@ class Desk:
         self.database = MemoryDatabase()
         self.handler = Applied()
         self.told: list[Entry] = []
+        self.looks = 0
+        self.looked_again = asyncio.Event()
         reader = here.reader("law_enforcement")
         reader = reader if shelf is None else replace(reader, shelf=shelf)
         self.consumer = Consumer(
             MemoryInbox(self.database),
             self.handler,
-            accept=partial(accept_batch, reader=reader),
+            accept=partial(self._accept, reader),
             receipts=self._receipts,
             facts=lambda parked: [],
             clock=self.clock,
@@ -66,6 +70,12 @@ class Desk:
 
     def parked(self) -> list[Parked]:
         return list(self.database.state.quarantine.values())
+
+    def _accept(self, reader: ReadingInstance, records: Sequence[Record]) -> list[Received | Exception]:
+        self.looks += 1
+        if self.looks > 1:
+            self.looked_again.set()
+        return accept_batch(records, reader=reader)
 
     def _receipts(self, instance: str, entries: Sequence[Entry]) -> list[Draft]:
         self.told += entries
@@ -91,9 +101,10 @@ def waiting_for_ever(here: World) -> Record:
 
 
 async def begun(desk: Desk, records: Sequence[Record]) -> asyncio.Task[None]:
-    """The batch in hand, after a first look at every record."""
+    """The batch in hand, after a first look at every record: the second has begun."""
     task = asyncio.create_task(desk.consumer.consume(records))
-    await asyncio.sleep(0.02)
+    async with asyncio.timeout(60):
+        await desk.looked_again.wait()
     return task
 
 

@@ -35,6 +35,7 @@ async def test_each_probe_says_what_it_found() -> None:
     ]
 
 
+@pytest.mark.timing
 async def test_a_probe_that_does_not_answer_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shared.runtime.watch.health.PROBE_TIMEOUT_S", 0.02)
     async with asyncio.timeout(60):

@@ -49,8 +49,8 @@ def router(budgets: Budgets) -> APIRouter:
     routes = APIRouter()
     identity = Depends(identified(StubKeys(), budgets))  # type: ignore[arg-type]
 
-    @routes.post("/v1/things", openapi_extra=shows(Posted, takes=[Posted]))
-    @routes.post("/v1/things:batch", openapi_extra=shows(Posted, takes=[Posted]))
+    @routes.post("/v1/things", **shows(Posted, takes=[Posted]))
+    @routes.post("/v1/things:batch", **shows(Posted, takes=[Posted]))
     async def post(request: Request) -> dict[str, int]:
         return {"number": read_model(Posted, await read_json(request)).number}
 
@@ -253,6 +253,7 @@ async def test_metrics_are_shown_also_when_the_gauges_cannot_be_set() -> None:
     assert "secret-id" not in answer.text
 
 
+@pytest.mark.timing
 async def test_without_a_key_the_body_is_not_waited_for() -> None:
     head = b"POST /v1/guarded HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n"
     async with served(app_of()) as port:
@@ -308,6 +309,7 @@ async def test_openapi_is_a_valid_document() -> None:
         validate((await client.get("/openapi.json")).json())
 
 
+@pytest.mark.timing
 async def test_a_client_that_sends_its_body_too_slowly_is_cut_off_with_408() -> None:
     head = b"POST /v1/things HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 12\r\n\r\n"
     async with served(app_of(body_timeout_s=0.2)) as port:
@@ -316,6 +318,7 @@ async def test_a_client_that_sends_its_body_too_slowly_is_cut_off_with_408() -> 
     assert b'"code":"body_too_slow"' in answer
 
 
+@pytest.mark.timing
 async def test_a_client_that_sends_its_body_in_time_is_answered() -> None:
     # Negative control: the same bytes, complete.
     head = b"POST /v1/things HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 12\r\n"
@@ -324,6 +327,7 @@ async def test_a_client_that_sends_its_body_in_time_is_answered() -> None:
     assert answer.endswith(b'{"number":7}')
 
 
+@pytest.mark.timing
 @pytest.mark.parametrize("begun", [b"", b"GET /livez HTTP/1.1\r\nhost: x\r\nx: y"])
 async def test_a_client_that_never_ends_its_head_is_cut_off(begun: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     async with served(app_of()) as port:
@@ -332,6 +336,7 @@ async def test_a_client_that_never_ends_its_head_is_cut_off(begun: bytes, monkey
     assert answer.startswith(b"HTTP/1.1 408 ")
 
 
+@pytest.mark.timing
 async def test_the_second_request_of_a_connection_is_bounded_like_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
     async with served(app_of()) as port:
         monkeypatch.setattr("shared.runtime.http.server.HEAD_TIMEOUT_S", 1.0)
@@ -340,12 +345,14 @@ async def test_the_second_request_of_a_connection_is_bounded_like_the_first(monk
     assert b"HTTP/1.1 408 " in answer
 
 
+@pytest.mark.timing
 async def test_a_head_without_end_is_refused_and_not_kept() -> None:
     async with served(app_of()) as port:
         answer = await exchanged(port, b"GET /livez HTTP/1.1\r\n", *[b"x: " + b"y" * 4000 + b"\r\n"] * 5, pause_s=0.02)
     assert answer.startswith(b"HTTP/1.1 431 ")
 
 
+@pytest.mark.timing
 async def test_what_is_left_of_a_refused_body_is_not_taken_for_the_next_request() -> None:
     smuggled = b"GET /v1/things HTTP/1.1\r\nhost: x\r\n\r\n"
     head = b"POST /v1/guarded HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n" % (len(smuggled) + 1000)

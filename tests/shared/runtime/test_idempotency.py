@@ -21,6 +21,8 @@ from shared.runtime.http.idempotency import (
     store_many,
 )
 
+pytestmark = pytest.mark.timing
+
 BODY = body_hash("/v1/referrals", b'{"a":1}')
 OTHER = body_hash("/v1/referrals", b'{"a":2}')
 

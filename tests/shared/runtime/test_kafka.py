@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from pathlib import Path
@@ -26,6 +24,7 @@ from shared.runtime.kafka.writer import KafkaLogWriter, place_among
 from shared.runtime.post.ports import Coordinate, OutboxRow
 from tests.shared.runtime.builders import draft, stamped
 from tests.shared.runtime.conftest import access_as
+from tests.support.frozen import freeze, thaw
 
 
 async def records_of(access: KafkaAccess, topic: str) -> list[Record]:
@@ -118,6 +117,7 @@ async def test_a_broker_that_is_not_there_is_unavailable_and_not_the_end() -> No
         assert raised.value.code == "broker_unavailable"
 
 
+@pytest.mark.timing
 @pytest.mark.parametrize("there", [True, False])
 async def test_a_topic_that_is_missing_or_not_ours_to_write_is_named_and_the_others_are_written(
     stack: DevStack, access: KafkaAccess, topic: str, there: bool, monkeypatch: pytest.MonkeyPatch
@@ -139,18 +139,20 @@ async def test_a_wrong_password_is_unavailable(stack: DevStack) -> None:
         await KafkaLogWriter(wrong, instance="hotline").append(stamped([draft("any", subject="one")]))
 
 
+@pytest.mark.timing
 async def test_after_an_outage_the_same_writer_appends_again_and_first_occurrences_are_in_order(
     stack: DevStack, access: KafkaAccess, topic: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shared.runtime.kafka.writer.BATCH_TIMEOUT_S", 1.0)
     writer = KafkaLogWriter(access, instance="industry")
     rows = stamped([draft(topic, subject=f"subject-{number % 3}", body=b"x" * 4_000) for number in range(200)])
     await writer.append(rows[:50])
+    monkeypatch.setattr("shared.runtime.kafka.writer.BATCH_TIMEOUT_S", 1.0)
     await asyncio.to_thread(stack.kafka.kill)
     for _ in range(2):
         with pytest.raises(Unavailable) as raised:
             await writer.append(rows[50:])
         assert raised.value.code == "broker_unavailable"
+    monkeypatch.undo()
     await asyncio.to_thread(stack.kafka.start)
     await append_as_the_relay_does(writer, rows[50:])
     await writer.close()
@@ -161,25 +163,28 @@ async def test_after_an_outage_the_same_writer_appends_again_and_first_occurrenc
     assert len({each.sequence for each in seen}) == 200
 
 
+@pytest.mark.timing
 async def test_a_writer_can_be_closed_while_the_broker_does_not_answer(
     stack: DevStack, access: KafkaAccess, topic: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shared.runtime.kafka.access.REQUEST_TIMEOUT_MS", 500)
-    monkeypatch.setattr("shared.runtime.kafka.writer.BATCH_TIMEOUT_S", 0.5)
-    monkeypatch.setattr("shared.runtime.kafka.writer.CLOSE_TIMEOUT_S", 0.5)
+    monkeypatch.setattr("shared.runtime.kafka.access.REQUEST_TIMEOUT_MS", 2_000)
     writer = KafkaLogWriter(access, instance="industry")
     rows = stamped([draft(topic, subject="one")])
     await writer.append(rows)
     broker = stack.kafka.pid
     assert broker is not None
-    os.kill(broker, signal.SIGSTOP)
+    await asyncio.to_thread(freeze, broker)
     try:
+        # Nothing comes from now on, however long one waits: these may be short.
+        monkeypatch.setattr("shared.runtime.kafka.writer.BATCH_TIMEOUT_S", 0.5)
+        monkeypatch.setattr("shared.runtime.kafka.writer.CLOSE_TIMEOUT_S", 0.5)
         with pytest.raises(Unavailable):
             await writer.append(rows)
         async with asyncio.timeout(60):
             await writer.close()
     finally:
-        os.kill(broker, signal.SIGCONT)
+        monkeypatch.undo()
+        thaw(broker)
     after = KafkaLogWriter(access, instance="industry")
     await append_as_the_relay_does(after, rows)
     await after.close()

@@ -32,6 +32,7 @@ async def ends_with_a_librarys_cancellation() -> None:
     await inner
 
 
+@pytest.mark.timing
 @pytest.mark.parametrize("ending", [ends, fails, is_unavailable, ends_with_a_librarys_cancellation])
 async def test_a_part_that_ends_is_started_again_and_the_others_go_on(
     ending: Callable[[], Awaitable[None]], monkeypatch: pytest.MonkeyPatch

@@ -9,8 +9,8 @@ from contextlib import aclosing
 import pytest
 from confluent_kafka import Producer, TopicCollection
 
-from deploy.devstack.kafka import admin_client
 from deploy.devstack.stack import DevStack
+from deploy.site.access import admin_client
 from shared.exchange.message import Record
 from shared.kernel.errors import Unavailable
 from shared.runtime.kafka.access import KafkaAccess
@@ -56,6 +56,7 @@ async def test_following_begins_at_the_cursors_and_at_the_first_record_where_the
     assert sorted((r.partition, r.offset, r.value) for r in found) == [(0, 2, b"2"), (1, 0, b"0"), (1, 1, b"1")]
 
 
+@pytest.mark.timing
 async def test_following_goes_on_with_what_comes_later(reader: LogReader, produce: Callable[[int, int], None]) -> None:
     produce(0, 1)
     following = asyncio.create_task(followed(reader, {}, 2))
@@ -180,6 +181,7 @@ async def test_following_ends_when_the_topic_is_made_again_even_if_the_new_one_h
     assert [record.value for record in found] == [b"old"]
 
 
+@pytest.mark.timing
 async def test_following_reports_an_outage_and_can_be_begun_again(
     stack: DevStack, reader: LogReader, produce: Callable[[int, int], None]
 ) -> None:

@@ -64,6 +64,7 @@ def machinery(clock: ManualClock) -> Machinery:
     return Machinery("hotline", nothing, clock, nothing, nothing, DocumentShelf(), nothing, nothing, nothing)
 
 
+@pytest.mark.timing
 async def test_a_relay_names_the_outage_it_waits_for_and_stays_ready() -> None:
     broker = Broker()
     settings = RelaySettings(back_off_s=0.001, back_off_s_max=0.001)

@@ -18,6 +18,8 @@ from shared.runtime.instance.machinery import Machinery
 from shared.runtime.kafka.access import KafkaAccess
 from tests.shared.runtime.builders import KEY
 
+pytestmark = pytest.mark.timing
+
 _HOLDERS = "SELECT pid FROM pg_locks JOIN pg_database AS d ON d.oid = database WHERE locktype = 'advisory' AND granted"
 _HERE = " AND datname = current_database()"
 

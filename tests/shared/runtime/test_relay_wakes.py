@@ -17,6 +17,8 @@ from tests.shared.runtime.builders import KEY
 from tests.support.builders import AT, TOPIC, draft
 from tests.support.memory_stores import MemoryDatabase, MemoryLog, MemoryLogWriter, MemoryOutbox
 
+pytestmark = pytest.mark.timing
+
 #: A guard against a test that would wait for ever.
 PATIENCE_S = 20.0
 

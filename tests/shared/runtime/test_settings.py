@@ -80,3 +80,10 @@ def test_kafka_is_reached_as_the_settings_say(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("CAUSEWAY_SAMPLE_KAFKA_CA_FILE", "ca.pem")
     access = SampleSettings().kafka_access()
     assert (access.username, access.password, access.ca_file) == ("sample", "hunter2", Path("ca.pem"))
+
+
+def test_kafka_behind_a_public_authority_is_reached_by_tls_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not SampleSettings().kafka_access().tls
+    monkeypatch.setenv("CAUSEWAY_SAMPLE_KAFKA_TLS", "true")
+    access = SampleSettings().kafka_access()
+    assert (access.tls, access.ca_file) == (True, None)

@@ -47,8 +47,7 @@ def origin_router(referrals: Referrals, acts: Acts, identified: Callable[[Reques
 
     @router.post(
         "/referrals/{referral_id}:withdraw",
-        status_code=202,
-        openapi_extra=does(bodies.WithdrawnReferral, takes=[Withdrawal], conflict=None),
+        **does(bodies.WithdrawnReferral, takes=[Withdrawal], conflict=None),
     )
     async def withdraw(referral_id: UUID, request: Request, identity: Identity = who) -> Response:
         """Take a referral back. What is withdrawn already is answered alike; the first reason stands."""
@@ -66,10 +65,7 @@ def origin_router(referrals: Referrals, acts: Acts, identified: Callable[[Reques
 def _add_filing(router: APIRouter, referrals: Referrals, who: Any) -> None:
     @router.post(
         "/referrals",
-        status_code=202,
-        openapi_extra=does(
-            bodies.AcceptedReferral, takes=[ReferralSubmission], conflict=bodies.ReferenceTaken, location=True
-        ),
+        **does(bodies.AcceptedReferral, takes=[ReferralSubmission], conflict=bodies.ReferenceTaken, location=True),
     )
     async def submit(request: Request, identity: Identity = who) -> Response:
         """File one referral. 202 means that it is durable here, not that anybody has received it."""
@@ -77,7 +73,7 @@ def _add_filing(router: APIRouter, referrals: Referrals, who: Any) -> None:
 
     @router.post(
         "/referrals:batch",
-        openapi_extra=does(bodies.BatchAnswer, takes=[bodies.ReferralBatch], status=200, conflict=None),
+        **does(bodies.BatchAnswer, takes=[bodies.ReferralBatch], status=200, conflict=None),
     )
     async def submit_batch(request: Request, identity: Identity = who) -> Response:
         """File up to 100 referrals; each has its own result, and one that is refused does not hold up the others."""
@@ -85,7 +81,7 @@ def _add_filing(router: APIRouter, referrals: Referrals, who: Any) -> None:
 
     @router.post(
         "/referrals:check",
-        openapi_extra=shows(bodies.CheckAnswer, takes=[ReferralSubmission, bodies.ReferralBatch]),
+        **shows(bodies.CheckAnswer, takes=[ReferralSubmission, bodies.ReferralBatch]),
     )
     async def check(request: Request, identity: Identity = who) -> Response:
         """Say what would happen, without storing anything: refusals, and where each referral would go and why."""
@@ -95,7 +91,7 @@ def _add_filing(router: APIRouter, referrals: Referrals, who: Any) -> None:
 
 
 def _add_looking(router: APIRouter, referrals: Referrals, who: Any) -> None:
-    @router.get("/referrals", openapi_extra=shows(bodies.ReferralPage))
+    @router.get("/referrals", **shows(bodies.ReferralPage))
     async def page(
         identity: Identity = who, state: ReferralState | None = None, cursor: Cursor = None, limit: Limit = 50
     ) -> Response:
@@ -103,12 +99,12 @@ def _add_looking(router: APIRouter, referrals: Referrals, who: Any) -> None:
         found = await referrals.page(party=identity.party, role=identity.role, state=state, cursor=cursor, limit=limit)
         return JSONResponse(found)
 
-    @router.get("/referrals/{referral_id}", openapi_extra=shows(bodies.ShownReferral))
+    @router.get("/referrals/{referral_id}", **shows(bodies.ShownReferral))
     async def show(referral_id: UUID, identity: Identity = who) -> Response:
         """One referral with its three ticks: accepted, delivered, acknowledged."""
         return JSONResponse(await referrals.show(referral_id, party=identity.party, role=identity.role))
 
-    @router.get("/work", openapi_extra=shows(bodies.WorkPage))
+    @router.get("/work", **shows(bodies.WorkPage))
     async def work(
         identity: Identity = who, reason: WorkReason | None = None, cursor: Cursor = None, limit: Limit = 50
     ) -> Response:

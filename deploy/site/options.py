@@ -1,4 +1,4 @@
-"""What every verb of the operator takes, and how it ends: 0 well or done, 1 not so, 2 wrong call."""
+"""What every verb that acts on a site takes, and how it ends: 0 well or done, 1 not so, 2 wrong call."""
 
 from __future__ import annotations
 
@@ -19,8 +19,10 @@ from shared.kernel.errors import CausewayError, Refused
 class Options:
     """What every verb takes."""
 
+    site: Path | None = None
+    """Site file of the installation. Without it, CAUSEWAY_SITE."""
     state: Path | None = None
-    """State directory of the stack. Without it, CAUSEWAY_DEV_STATE_DIR."""
+    """State directory of a development stack, instead of a site file. Without either, CAUSEWAY_DEV_STATE_DIR."""
     json: Annotated[bool, Parameter(negative="", show_default=False)] = False
     """Print one JSON document instead of text."""
 

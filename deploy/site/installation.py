@@ -17,10 +17,12 @@ from base64 import b64encode
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from urllib.parse import urlsplit
 
-from deploy.devstack.endpoints import Endpoints, write_private
 from deploy.directory.approval import approve_document, document_body
 from deploy.directory.build import sample_directory
+from deploy.site.access import admin_access
+from deploy.site.endpoints import Endpoints, write_private
 from shared.contracts.directory import Directory, DocumentActivated, PublicKey
 from shared.contracts.policy import Policy
 from shared.envelope.keys import OpeningKey, SigningKey
@@ -29,13 +31,12 @@ from shared.kernel.clock import SystemClock
 from shared.runtime.database.migrate import upgrade
 from shared.runtime.database.transactions import Database
 from shared.runtime.http.identity import issue_key
-from shared.runtime.kafka.access import KafkaAccess
 from shared.runtime.kafka.documents import publish_documents
 from shared.vocabulary.routing import PartyStatus
 
 INSTANCES = ("hotline", "law_enforcement", "industry", "audit")
 APPROVERS = ("approver-one.example", "approver-two.example")
-POLICY = Path(__file__).with_name("policy") / "sample.json"
+POLICY = Path(__file__).parents[1] / "policy" / "sample.json"
 #: The documents take effect at once; a little earlier, so that no clock is behind them.
 _HEAD_START = timedelta(minutes=1)
 _INSERT_KEYS = """
@@ -69,7 +70,7 @@ def install(state: Path, endpoints: Endpoints, *, policy: bytes | None = None) -
     installation = Installation(state)
     _make_keys(installation)
     for instance in INSTANCES:
-        upgrade(instance, endpoints.databases[instance].owner_url)
+        upgrade(instance, endpoints.database(instance).owner_url)
     if not installation.parties_file.exists():
         asyncio.run(_publish(installation, endpoints, policy or POLICY.read_bytes()))
         asyncio.run(_issue_api_keys(installation, endpoints))
@@ -87,33 +88,29 @@ def publish_document(
     return activated
 
 
-def admin_access(endpoints: Endpoints) -> KafkaAccess:
-    """Kafka as the operator, who alone may publish documents."""
-    return kafka_access(endpoints, "admin")
-
-
-def kafka_access(endpoints: Endpoints, principal: str) -> KafkaAccess:
-    """Kafka as one principal of the manifest."""
-    kafka = endpoints.kafka
-    if kafka.security_protocol == "PLAINTEXT":
-        return KafkaAccess(kafka.bootstrap_servers)
-    return KafkaAccess(kafka.bootstrap_servers, principal, kafka.passwords[principal])
-
-
 def environment(installation: Installation, endpoints: Endpoints, instance: str) -> dict[str, str]:
     """The environment of one instance: everything its settings need."""
     prefix = f"CAUSEWAY_{instance.upper()}_"
     kafka = endpoints.kafka
     values = {
-        "DATABASE_URL": endpoints.databases[instance].service_url,
+        "DATABASE_URL": endpoints.database(instance).service_url,
         "KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
         "APPROVER_KEYS_FILE": str(installation.approver_keys_file),
         "KEYS_DIR": str(installation.keys_dir(instance)),
-        "HTTP_PORT": endpoints.http[instance].rpartition(":")[2],
+        "HTTP_PORT": str(_port(endpoints.address(instance))),
     }
-    if kafka.security_protocol != "PLAINTEXT":
-        values |= {"KAFKA_USERNAME": instance, "KAFKA_PASSWORD": kafka.passwords[instance]}
+    if not kafka.open:
+        values |= {"KAFKA_USERNAME": kafka.username(instance), "KAFKA_PASSWORD": kafka.password(instance)}
+    if kafka.tls:
+        values["KAFKA_TLS"] = "true"
+    if kafka.ca_file is not None:
+        values["KAFKA_CA_FILE"] = str(kafka.ca_file)
     return {prefix + name: value for name, value in values.items()}
+
+
+def _port(url: str) -> int:
+    parts = urlsplit(url)
+    return parts.port or (443 if parts.scheme == "https" else 80)
 
 
 def _make_keys(installation: Installation) -> None:
@@ -180,8 +177,8 @@ async def _issue_api_keys(installation: Installation, endpoints: Endpoints) -> N
             if party.instance == instance and party.status is PartyStatus.SANDBOX:
                 text, hashed = issue_key(live=False)
                 rows.append((hashed, party.id, Role.AUDITOR if instance == "audit" else Role.MACHINE))
-                issued.append({"party": party.id, "kind": party.kind, "url": endpoints.http[instance], "key": text})
-        database = Database(endpoints.databases[instance].service_url, pool_size=1)
+                issued.append({"party": party.id, "kind": party.kind, "url": endpoints.address(instance), "key": text})
+        database = Database(endpoints.database(instance).service_url, pool_size=1)
         async with database.transaction() as session:
             await session.driver.execute(_INSERT_KEYS, *(list(column) for column in zip(*rows, strict=True)))
         await database.close()

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from deploy.devstack.endpoints import DatabaseEndpoint, Endpoints, KafkaEndpoint, load
+from deploy.site.access import kafka_access
+from deploy.site.endpoints import DatabaseEndpoint, Endpoints, KafkaEndpoint, load
 from shared.kernel.errors import Unavailable
 
 ENDPOINTS = Endpoints(
@@ -58,6 +59,7 @@ def test_a_file_of_another_version_is_reported_without_its_content(tmp_path: Pat
 
 
 def test_an_open_cluster_is_reached_without_credentials() -> None:
-    kafka = KafkaEndpoint(bootstrap_servers="kafka.example:9092", security_protocol="PLAINTEXT", passwords={})
-    assert kafka.aiokafka_options("hotline").keys() == {"bootstrap_servers", "security_protocol"}
+    kafka = KafkaEndpoint(bootstrap_servers="kafka.example:9092", security_protocol="PLAINTEXT")
+    access = kafka_access(ENDPOINTS.model_copy(update={"kafka": kafka}), "hotline")
+    assert (access.username, access.password, access.tls) == (None, None, False)
     assert kafka.librdkafka_options("hotline").keys() == {"bootstrap.servers", "security.protocol"}

@@ -1,0 +1,47 @@
+"""`python -m deploy.artifacts.catalogues`: write what each service's newest revision makes, for `causeway db check`.
+
+Beside the other artefacts, because it needs a PostgreSQL server: one of its own, for as long as it takes.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+
+from deploy.devstack.databases import prepare_databases
+from deploy.devstack.postgres import PostgresServer
+from deploy.devstack.state import StateDirectory
+from deploy.site.installation import INSTANCES
+from shared.runtime.database.fingerprint import write_catalogue
+from shared.runtime.database.migrate import catalogue_file, look_at_schema, run_revisions
+
+
+def main() -> int:
+    """0 always: a change is what this is for. The tests say when it was forgotten."""
+    with tempfile.TemporaryDirectory() as folder:
+        state = StateDirectory(Path(folder))
+        state.acquire()
+        server = PostgresServer(state, port=state.port("postgres", set()))
+        try:
+            server.start()
+            _write(server.admin_url, state)
+        finally:
+            server.stop()
+            state.release()
+    return 0
+
+
+def _write(admin_url: str, state: StateDirectory) -> None:
+    made = prepare_databases(admin_url, INSTANCES, state.password)
+    for service in INSTANCES:
+        run_revisions(service, made[service].owner_url)
+        text = write_catalogue(look_at_schema(made[service].owner_url).catalogue)
+        path = catalogue_file(service)
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            path.write_text(text, encoding="utf-8")
+            sys.stdout.write(f"written  {path.parent.parent.name}\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

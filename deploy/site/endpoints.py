@@ -1,0 +1,215 @@
+"""Where everything of an installation is reached, and with which credentials: the site file.
+
+    {
+      "kafka": {"bootstrap_servers": "kafka.example:9093", "security_protocol": "SASL_SSL", "ca_file": "ca.pem",
+                "passwords": {"audit": "..."}, "password_files": {"admin": "secrets/admin"}},
+      "databases": {"hotline": {"service_url": "...", "owner_url": "...", "accountant_url": "..."}, ...},
+      "http": {"hotline": "https://hotline.example", ...},
+      "state": "/srv/causeway"
+    }
+
+A development stack writes its own; an operator writes one by hand (docs/operations/site.md). Whoever can read it, and
+the files that it names, can act as every instance.
+"""
+
+from __future__ import annotations
+
+import os
+import ssl
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, Literal, Self, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from shared.contracts.base import error_locations
+from shared.kernel.errors import Refused, Unavailable
+
+INSTANCES = ("hotline", "law_enforcement", "industry", "audit")
+ADMIN = "admin"
+#: The name of the site file that a stack writes into its state directory.
+STACK_FILE: Final = "endpoints.json"
+_Value = TypeVar("_Value")
+_STRICT = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class KafkaEndpoint(BaseModel):
+    """A Kafka cluster, and the SCRAM-SHA-512 password of each principal, stated or in a file of its own.
+
+    Over SASL_SSL brokers are verified by `ca_file`, and by no other authority; without it, by the system's trust store.
+    The names in their certificates are always compared. An open cluster (PLAINTEXT) has neither passwords nor a CA.
+    """
+
+    model_config = _STRICT
+
+    bootstrap_servers: str
+    security_protocol: Literal["SASL_SSL", "SASL_PLAINTEXT", "PLAINTEXT"]
+    ca_file: Path | None = None
+    #: By what name the cluster knows the operator.
+    admin_username: str = ADMIN
+    passwords: dict[str, str] = Field({}, repr=False)
+    password_files: dict[str, Path] = {}
+
+    @model_validator(mode="after")
+    def _no_idle_credentials(self) -> Self:
+        """What is stated and would not be used was meant to protect: the protocol is what is wrong."""
+        if self.open and self.principals:
+            raise ValueError("an open cluster asks for no passwords")
+        if self.ca_file is not None and not self.tls:
+            raise ValueError("a CA serves only over SASL_SSL")
+        if self.passwords.keys() & self.password_files.keys():
+            raise ValueError("a password is stated or in a file, not both")
+        return self
+
+    @property
+    def open(self) -> bool:
+        """Whether the cluster lets everybody in."""
+        return self.security_protocol == "PLAINTEXT"
+
+    @property
+    def tls(self) -> bool:
+        """Whether connections are encrypted, and the brokers verified."""
+        return self.security_protocol == "SASL_SSL"
+
+    @property
+    def principals(self) -> tuple[str, ...]:
+        """Everybody whose password is known."""
+        return (*self.passwords, *self.password_files)
+
+    def username(self, principal: str) -> str:
+        """The name by which the cluster knows a principal."""
+        return self.admin_username if principal == ADMIN else principal
+
+    def password(self, principal: str) -> str:
+        """Raises `Unavailable` for a principal whose password is not known, or whose file cannot be read."""
+        if principal in self.passwords:
+            return self.passwords[principal]
+        file = self.password_files.get(principal)
+        if file is None:
+            raise Unavailable("kafka_password_missing", f"the site knows no Kafka password of `{principal}`")
+        try:
+            return file.read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError):
+            raise Unavailable("password_file_unreadable", f"the file with Kafka's password of `{principal}`") from None
+
+    def librdkafka_options(self, principal: str) -> dict[str, str | int | float | bool]:
+        """Configuration for any confluent-kafka client acting as `principal`."""
+        options: dict[str, str | int | float | bool] = {
+            "bootstrap.servers": self.bootstrap_servers,
+            "security.protocol": self.security_protocol,
+        }
+        if self.open:
+            return options
+        if self.tls:
+            options |= {"ssl.ca.location": _system_store() if self.ca_file is None else str(self.ca_file)}
+            options |= {"ssl.endpoint.identification.algorithm": "https"}
+        return options | {
+            "sasl.mechanism": "SCRAM-SHA-512",
+            "sasl.username": self.username(principal),
+            "sasl.password": self.password(principal),
+        }
+
+    def anchored(self, folder: Path) -> Self:
+        """With files that are named relative to `folder`."""
+        files = {name: folder / file for name, file in self.password_files.items()}
+        ca_file = None if self.ca_file is None else folder / self.ca_file
+        return self.model_copy(update={"ca_file": ca_file, "password_files": files})
+
+
+class DatabaseEndpoint(BaseModel):
+    """One instance's database, as `postgresql://` URLs for its three roles.
+
+    `service_url` is the login role of the running instance: it owns nothing and cannot bypass row-level security.
+    `owner_url` owns the database and runs migrations. `accountant_url` reads what migrations grant it for reconciling.
+    """
+
+    model_config = _STRICT
+
+    service_url: str = Field(repr=False)
+    owner_url: str = Field(repr=False)
+    accountant_url: str = Field(repr=False)
+
+
+class Endpoints(BaseModel):
+    """All that a site file says. It need not name every instance; what is asked of one that it lacks is refused.
+
+    `database_admin_url` is there only if a stack has one, `pids` only if a stack wrote the file. `state` is the
+    directory of keys and documents; the file's own folder if none is named.
+    """
+
+    model_config = _STRICT
+
+    kafka: KafkaEndpoint
+    databases: dict[str, DatabaseEndpoint]
+    database_admin_url: str | None = Field(None, repr=False)
+    http: dict[str, str]
+    pids: dict[str, int] = {}
+    state: Path | None = None
+
+    @model_validator(mode="after")
+    def _known_instances(self) -> Self:
+        if not self.databases.keys() | self.http.keys() <= set(INSTANCES):
+            raise ValueError("there is no such instance")
+        return self
+
+    def database(self, instance: str) -> DatabaseEndpoint:
+        """Raises `Refused("instance_not_in_site")`."""
+        return _of(self.databases, instance)
+
+    def address(self, instance: str) -> str:
+        """The base URL of an instance's API. Raises `Refused("instance_not_in_site")`."""
+        return _of(self.http, instance)
+
+    def save(self, state_dir: Path) -> None:
+        """Write the file at once and whole, mode 0600 from the first byte."""
+        write_private(state_dir / STACK_FILE, self.model_dump_json(indent=2))
+
+
+def load(state_dir: Path) -> Endpoints:
+    """Read the endpoints of the stack in `state_dir`. Raises `Unavailable` if none was ever started there.
+
+    The file outlives a stopped stack: that it is there does not mean that anything runs.
+    """
+    try:
+        return Endpoints.model_validate_json((state_dir / STACK_FILE).read_bytes())
+    except FileNotFoundError:
+        raise Unavailable("stack_not_started", "no endpoints file: start the stack with `causeway dev up`") from None
+    except ValidationError:
+        raise Unavailable("endpoints_unreadable", "the endpoints file is of another version: start again") from None
+
+
+def read_site(file: Path) -> Endpoints:
+    """Read a site file that somebody wrote; what it names stands relative to it. Raises `Refused` with the field."""
+    try:
+        endpoints = Endpoints.model_validate_json(file.read_bytes())
+    except OSError:
+        raise Refused("site_missing", "the site file that was named cannot be read", status=400) from None
+    except ValidationError as error:
+        details: list[Any] = error.errors(include_url=False, include_context=False, include_input=False)
+        raise Refused("site_invalid", details[0]["msg"], field=error_locations(details)[0]["field"]) from None
+    folder = file.resolve().parent
+    state = folder if endpoints.state is None else folder / endpoints.state
+    return endpoints.model_copy(update={"kafka": endpoints.kafka.anchored(folder), "state": state})
+
+
+def write_private(path: Path, text: str) -> None:
+    """Replace `path` by `text` atomically; only the owner may ever read it."""
+    draft = path.with_name(path.name + ".new")
+    draft.unlink(missing_ok=True)
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+    draft.replace(path)
+
+
+def _system_store() -> str:
+    """The store that Python's clients load by themselves, so that both kinds of client trust the same."""
+    store = ssl.get_default_verify_paths()
+    return store.cafile or store.capath or "probe"
+
+
+def _of(named: Mapping[str, _Value], instance: str) -> _Value:
+    try:
+        return named[instance]
+    except KeyError:
+        raise Refused("instance_not_in_site", f"the site file has no `{instance}`", status=400) from None

@@ -1,0 +1,74 @@
+"""Which installation a verb acts on: a site file, a stack's state directory, or the environment of one instance."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from deploy.site.endpoints import STACK_FILE, Endpoints, load, read_site
+from deploy.site.installation import Installation, environment
+from deploy.site.options import Options
+from deploy.site.settings import SiteSettings, inherited_environment
+from shared.kernel.errors import Refused
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """What a site file says, and the directory of its keys and documents."""
+
+    file: Path
+    state: Path
+    endpoints: Endpoints
+
+
+def site(options: Options) -> Site:
+    """The site that was named, else that of the development stack.
+
+    Raises `Refused` for a site file that does not say it, `Unavailable("stack_not_started")` where a stack has none.
+    """
+    file = _site_file(options)
+    if file is not None:
+        endpoints = read_site(file)
+        return Site(file, endpoints.state or file.parent, endpoints)
+    state = _stack_directory(options)
+    return Site(state / STACK_FILE, state, load(state))
+
+
+def state_directory(options: Options) -> Path:
+    """The directory of keys and documents. A stack's need not have been started."""
+    return _stack_directory(options) if _site_file(options) is None else site(options).state
+
+
+def owner_urls(options: Options) -> dict[str, str]:
+    """The owner's URL of each instance's database: those given in the environment, else those of the site."""
+    if not _named(options) and (given := SiteSettings().given_database_urls()):
+        return given
+    return {name: database.owner_url for name, database in site(options).endpoints.databases.items()}
+
+
+def instance_settings(instance: str, options: Options) -> dict[str, str]:
+    """Settings of an instance by field name. None where no site is named and the environment has them itself."""
+    prefix = f"CAUSEWAY_{instance.upper()}_"
+    if not _named(options) and f"{prefix}KAFKA_BOOTSTRAP_SERVERS" in inherited_environment():
+        return {}
+    here = site(options)
+    given = environment(Installation(here.state), here.endpoints, instance)
+    return {name.removeprefix(prefix).lower(): value for name, value in given.items()}
+
+
+def _named(options: Options) -> bool:
+    """Whether somebody has said which site is meant: then the environment of an instance is not asked."""
+    return options.state is not None or _site_file(options) is not None
+
+
+def _site_file(options: Options) -> Path | None:
+    """The nearest word counts: the options of the call, then the environment."""
+    if options.site is not None and options.state is not None:
+        raise Refused("site_named_twice", "either --site or --state", status=400)
+    if options.site is not None or options.state is not None:
+        return options.site
+    return SiteSettings().causeway_site
+
+
+def _stack_directory(options: Options) -> Path:
+    return (options.state or SiteSettings().causeway_dev_state_dir).resolve()

@@ -1,0 +1,183 @@
+"""The catalogue of a database, object by object, and its fingerprint: what a schema *is*, not what it calls itself.
+
+Two databases have the same catalogue if they have the same tables, columns, constraints, indexes, policies, grants and
+permissions, whatever the object ids and whatever the roles are called: role names follow the database's.
+
+Trust: whoever holds the owner role can change a schema and change it back between two looks.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+import asyncpg
+
+from shared.kernel.errors import Refused
+from shared.runtime.database.transactions import Database
+
+#: What each object of a schema is, by its kind and name.
+Catalogue = Mapping[str, str]
+
+#: Fingerprints of the four databases that the first release made. No migration leads on from there: it had none.
+FIRST_RELEASE: Final = frozenset(
+    {
+        "4fbc76236cc5525de10b6b6c98e588204271a2542754f1bf74330126cddeaa5c",  # hotline
+        "b8c01b80316869f2e7d85a8e1936e79c8293442ca963c7e807d734d46316f894",  # industry
+        "c15ceae2118ae97fd16e5145e5059f310a20f4cc8d902f2ac5cc481737570f1c",  # law_enforcement
+        "2f79ea246e90c7ecc2cb1ae60ee179c9f80989666d89c714e8d7d68298118090",  # audit
+    }
+)
+#: Where the migrations note the revision. The first release's name for it was Alembic's own.
+REVISION_TABLE: Final = "schema_revision"
+
+
+async def read_catalogue(driver: asyncpg.Connection) -> Catalogue:
+    """The catalogue as any login role of the database sees it, within the transaction that is open."""
+    # Definitions name what is not on the path with its schema: one path for whoever asks.
+    await driver.execute("SET LOCAL search_path TO public")
+    rows = await driver.fetch(_OBJECTS)
+    if await driver.fetchval("SELECT to_regclass('public.permitted') IS NOT NULL"):
+        rows += await driver.fetch(_PERMITTED)
+    return {row["object"]: re.sub(r"\s+", " ", row["definition"]).strip() for row in rows}
+
+
+def write_catalogue(catalogue: Catalogue) -> str:
+    """One object a line, sorted: what is committed beside the migrations, so that a change shows what it does."""
+    return "".join(f"{name}: {catalogue[name]}\n" for name in sorted(catalogue))
+
+
+def parse_catalogue(text: str) -> Catalogue:
+    """The catalogue that `write_catalogue` wrote."""
+    return dict(line.split(": ", 1) for line in text.splitlines())
+
+
+def fingerprint(catalogue: Catalogue) -> str:
+    """SHA-256 over every object of a catalogue."""
+    return hashlib.sha256(write_catalogue(catalogue).encode()).hexdigest()
+
+
+def find_differences(expected: Catalogue, found: Catalogue) -> Iterator[str]:
+    """Each object in which a database differs from what it should be, by name, and how."""
+    for name in sorted(expected.keys() | found.keys()):
+        if name not in found:
+            yield f"{name} is missing"
+        elif name not in expected:
+            yield f"{name} is not ours"
+        elif expected[name] != found[name]:
+            yield f"{name} is ({found[name]}), not ({expected[name]})"
+
+
+def refuse_stranger(catalogue: Catalogue, *, whose: str) -> None:
+    """Raise `Refused`, naming the mend, if these migrations cannot have made the database of `whose`.
+
+    `schema_of_first_release`: it has that release's fingerprint. `schema_unknown`: it has tables and no revision.
+    """
+    if fingerprint(catalogue) in FIRST_RELEASE:
+        raise Refused("schema_of_first_release", f"{whose}: the first release made this database; {_MEND}")
+    if f"table {REVISION_TABLE}" not in catalogue and any(name.startswith("table ") for name in catalogue):
+        raise Refused("schema_unknown", f"{whose}: there are tables that no migration of ours made; {_MEND}")
+
+
+async def refuse_strange_database(database: Database, *, whose: str) -> None:
+    """The same, before an instance begins to write there. A database without tables is let pass."""
+    async with database.transaction() as session:
+        refuse_stranger(await read_catalogue(session.driver), whose=whose)
+
+
+_MEND = "it cannot be migrated. Dev stack: `causeway dev reset`. Elsewhere: give the instance a new, empty database"
+
+# Every object of the schema `public` that no extension brought: a kind and name, and all that it is. Left out is what
+# differs between databases or versions of PostgreSQL and says nothing: object ids, toast tables, what an owner may do
+# with its own, and NOT NULL as a constraint (it stands with its column).
+_OBJECTS = """
+WITH role(oid, name) AS (
+    SELECT r.oid, CASE
+        WHEN r.rolname = current_database() THEN 'service'
+        WHEN r.rolname = current_database() || '_accountant' THEN 'accountant'
+        WHEN r.oid = (SELECT datdba FROM pg_database WHERE datname = current_database()) THEN 'owner'
+        ELSE r.rolname END
+    FROM pg_roles AS r UNION ALL SELECT 0, 'everyone'
+), brought(classid, objid) AS (
+    SELECT classid, objid FROM pg_depend WHERE deptype = 'e'
+), relation AS (
+    SELECT c.*, (SELECT name FROM role WHERE oid = c.relowner) AS owner FROM pg_class AS c
+    WHERE c.relnamespace = 'public'::regnamespace AND ('pg_class'::regclass, c.oid) NOT IN (SELECT * FROM brought)
+), held AS (
+    SELECT * FROM relation WHERE relkind IN ('r', 'p', 'v', 'm', 'f')
+), routine AS (
+    SELECT p.*, p.oid::regprocedure AS signature FROM pg_proc AS p
+    WHERE p.pronamespace = 'public'::regnamespace AND ('pg_proc'::regclass, p.oid) NOT IN (SELECT * FROM brought)
+), granted(place, owner, acl) AS (
+    SELECT relname::text, relowner, relacl FROM relation
+    UNION ALL SELECT 'schema public', nspowner, nspacl FROM pg_namespace WHERE nspname = 'public'
+    UNION ALL SELECT signature::text, proowner, proacl FROM routine
+), granted_column(place, owner, name, acl) AS (
+    SELECT h.relname::text, h.relowner, a.attname, a.attacl
+    FROM held AS h JOIN pg_attribute AS a ON a.attrelid = h.oid WHERE a.attacl IS NOT NULL
+), privilege(place, grantee, name) AS (
+    SELECT g.place, e.grantee, e.privilege_type || CASE WHEN e.is_grantable THEN ' to pass on' ELSE '' END
+    FROM granted AS g, aclexplode(g.acl) AS e WHERE e.grantee <> g.owner
+    UNION ALL
+    SELECT g.place, e.grantee, format('%s (%s)', e.privilege_type, string_agg(g.name, ', ' ORDER BY g.name))
+    FROM granted_column AS g, aclexplode(g.acl) AS e WHERE e.grantee <> g.owner
+    GROUP BY g.place, e.grantee, e.privilege_type
+)
+SELECT 'table ' || relname AS object, concat_ws(', ',
+    'kind ' || relkind::text, 'persistence ' || relpersistence::text, 'owner ' || owner,
+    CASE WHEN relrowsecurity THEN 'row security on' END, CASE WHEN relforcerowsecurity THEN 'forced on its owner' END,
+    'with ' || array_to_string(reloptions, ' '),
+    CASE WHEN relkind IN ('v', 'm') THEN pg_get_viewdef(oid) END) AS definition
+FROM held
+UNION ALL
+SELECT format('column %s.%s', h.relname, a.attname), concat_ws(', ',
+    row_number() OVER (PARTITION BY h.oid ORDER BY a.attnum) || ' ' || format_type(a.atttypid, a.atttypmod),
+    CASE WHEN a.attnotnull THEN 'not null' END, 'default ' || pg_get_expr(d.adbin, d.adrelid),
+    'identity ' || nullif(a.attidentity::text, ''), 'generated ' || nullif(a.attgenerated::text, ''),
+    'storage ' || a.attstorage::text, 'compression ' || nullif(a.attcompression::text, ''),
+    'with ' || array_to_string(a.attoptions, ' '),
+    'collation ' || (SELECT collname FROM pg_collation WHERE oid = a.attcollation AND collname <> 'default'))
+FROM held AS h JOIN pg_attribute AS a ON a.attrelid = h.oid AND a.attnum > 0 AND NOT a.attisdropped
+     LEFT JOIN pg_attrdef AS d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+UNION ALL
+SELECT format('constraint %s.%s', h.relname, c.conname), pg_get_constraintdef(c.oid)
+FROM held AS h JOIN pg_constraint AS c ON c.conrelid = h.oid WHERE c.contype <> 'n'
+UNION ALL
+SELECT 'index ' || i.indexrelid::regclass,
+       pg_get_indexdef(i.indexrelid) || CASE WHEN i.indisvalid AND i.indisready THEN '' ELSE ', not valid' END
+FROM held AS h JOIN pg_index AS i ON i.indrelid = h.oid
+UNION ALL
+SELECT 'sequence ' || r.relname, concat_ws(' ', s.seqtypid::regtype, s.seqstart, s.seqincrement, s.seqmin, s.seqmax,
+                                           s.seqcache, CASE WHEN s.seqcycle THEN 'cycle' END, 'owner ' || r.owner)
+FROM relation AS r JOIN pg_sequence AS s ON s.seqrelid = r.oid
+UNION ALL
+SELECT format('policy %s on %s', p.polname, h.relname), concat_ws(' ',
+    CASE WHEN p.polpermissive THEN 'permissive' ELSE 'restrictive' END, 'for ' || p.polcmd::text,
+    'to ' || (SELECT string_agg(name, ', ' ORDER BY name) FROM role WHERE oid = ANY (p.polroles)),
+    'using ' || pg_get_expr(p.polqual, p.polrelid), 'check ' || pg_get_expr(p.polwithcheck, p.polrelid))
+FROM held AS h JOIN pg_policy AS p ON p.polrelid = h.oid
+UNION ALL
+SELECT format('grant on %s to %s', p.place, role.name), string_agg(p.name, ', ' ORDER BY p.name)
+FROM privilege AS p JOIN role ON role.oid = p.grantee GROUP BY p.place, role.name
+UNION ALL
+SELECT format('trigger %s on %s', t.tgname, h.relname), concat(pg_get_triggerdef(t.oid), ', enabled ', t.tgenabled)
+FROM held AS h JOIN pg_trigger AS t ON t.tgrelid = h.oid WHERE NOT t.tgisinternal
+UNION ALL
+SELECT format('rule %s on %s', w.rulename, h.relname), pg_get_ruledef(w.oid)
+FROM held AS h JOIN pg_rewrite AS w ON w.ev_class = h.oid WHERE w.rulename <> '_RETURN'
+UNION ALL
+SELECT 'routine ' || signature, concat_ws(' ', prokind, prosecdef, provolatile, prosrc) FROM routine
+UNION ALL
+SELECT 'type ' || t.typname, concat_ws(' ', t.typtype, format_type(nullif(t.typbasetype, 0), t.typtypmod),
+       (SELECT string_agg(enumlabel, ' ' ORDER BY enumsortorder) FROM pg_enum WHERE enumtypid = t.oid))
+FROM pg_type AS t
+WHERE t.typnamespace = 'public'::regnamespace AND t.typtype IN ('d', 'e', 'r')
+  AND ('pg_type'::regclass, t.oid) NOT IN (SELECT * FROM brought)
+"""
+_PERMITTED = """
+SELECT format('permitted %s %s %s', resource, action, role) AS object,
+       string_agg(state, ' ' ORDER BY state) AS definition
+FROM public.permitted GROUP BY resource, action, role
+"""

@@ -1,0 +1,112 @@
+"""What takes long: each verb runs one program of `tests` to its end and returns its figure.
+
+A verb raises `AssertionError` where the program does not show what it must, or not within an hour.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+ROOT: Final = Path(__file__).parents[2]
+HOUR_S: Final = 3600.0
+
+
+def the_simulation(folder: Path) -> str:
+    return said(printed(folder, "tests.simulation", "--seeds", "10000"), "10000 seeds, ")
+
+
+def the_outage(folder: Path) -> str:
+    return said(printed(folder, "tests.failures.outage"), "posted while", "answer: ", "unreceipted when", "posted ")
+
+
+def the_budgets(folder: Path) -> str:
+    return said(printed(folder, "tests.failures.budgets"), "greedy party", "others: ", "others' p99", "memory of")
+
+
+def the_soak(folder: Path) -> str:
+    return said(
+        printed(folder, "tests.failures.soak"), "50 kills, 10 freezes", "requests ", "answered after", "posted "
+    )
+
+
+def the_steady_tests(folder: Path) -> str:
+    return said(printed(folder, "tests.acceptance.steady"), "steady: ")
+
+
+def the_guard_report(folder: Path) -> str:
+    file = folder / "guard.json"
+    printed(folder, "tests.guard_report", "--json", str(file))
+    figures: list[dict[str, Any]] = json.loads(file.read_text())
+    barred = [each for each in figures if each["bar"] is not None]
+    assert barred
+    return "; ".join(_of_the_guard(each) for each in barred if "bars missed" not in each["name"])
+
+
+def the_bench(folder: Path) -> str:
+    file = folder / "bench.json"
+    printed(folder, "tests.benchmarks", "--json", str(file))
+    report: dict[str, Any] = json.loads(file.read_text())
+    loops = [
+        f"{name} {found['referrals_per_s']} referrals a second, {found['cpu_ms_per_referral']} CPU ms each, "
+        f"{found['of_raw_limit']} of the raw limit"
+        for name, found in report.items()
+        if name in ("single", "batch")
+    ]
+    loops.append(f"raw limit {report['raw']['messages_per_s']} messages a second")
+    loops += [f"{rate} posts a second: {_latencies(found)}" for rate, found in report["open_loop"].items()]
+    return "; ".join(loops)
+
+
+LONG_VERBS: Mapping[str, Callable[[Path], str]] = {
+    verb.__name__: verb
+    for verb in (
+        the_simulation,
+        the_outage,
+        the_budgets,
+        the_bench,
+        the_guard_report,
+        the_soak,
+        the_steady_tests,
+    )
+}
+
+
+def printed(folder: Path, module: str, *arguments: str) -> str:
+    """Run a program of `tests` to its end; what it printed, which can be read in `folder` meanwhile."""
+    command, log = [sys.executable, "-u", "-m", module, *arguments], folder / f"{module}.log"
+    with log.open("w", encoding="utf-8") as out:
+        # A session of its own: whatever it started ends with it.
+        program = subprocess.Popen(command, cwd=ROOT, stdout=out, stderr=subprocess.STDOUT, start_new_session=True)
+        try:
+            code = program.wait(HOUR_S)
+        except BaseException:
+            os.killpg(program.pid, signal.SIGKILL)
+            program.wait()
+            raise
+    text = log.read_text(encoding="utf-8")
+    assert code == 0, f"exit code {code}; it ends:\n{text[-2000:]}"
+    return text
+
+
+def said(text: str, *beginnings: str) -> str:
+    """The last line with each beginning, one after the other."""
+    lines = text.splitlines()
+    found = [next((line for line in reversed(lines) if line.startswith(each)), None) for each in beginnings]
+    assert None not in found, f"not said: {beginnings}"
+    return "; ".join(str(line) for line in found)
+
+
+def _of_the_guard(figure: Mapping[str, Any]) -> str:
+    return f"{figure['name']} {figure['value']:,.2f} {figure['unit']}".strip()
+
+
+def _latencies(found: Mapping[str, Mapping[str, float]]) -> str:
+    """p50 and p99 of each span of time."""
+    return ", ".join(f"{name.removesuffix('_ms')} {each['p50']:g} / {each['p99']:g} ms" for name, each in found.items())

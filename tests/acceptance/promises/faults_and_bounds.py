@@ -1,0 +1,85 @@
+"""It loses nothing, lets nothing hostile through, and bounds what anybody may ask of it."""
+
+from __future__ import annotations
+
+from tests.acceptance.line import Line, tests_of
+
+_BUDGETS = "tests/failures/test_budgets.py"
+_DISK = "tests/failures/test_full_disk.py"
+_HOSTILE = "tests/failures/hostile/test_hostile_records.py"
+_KILLS = "tests/failures/test_kills.py"
+_LOGS = "tests/shared/runtime/test_logs.py"
+_METRICS = "tests/shared/runtime/test_metrics.py"
+_OUTAGE = "tests/failures/test_outage.py"
+_REPORT = "tests/shared/guard/test_guard_report.py"
+_OPENS = "tests/shared/guard/test_guard_opens_no_location.py"
+_SIMULATION = "tests/simulation/test_simulation.py"
+_SPANS = "tests/shared/runtime/test_telemetry.py"
+_TELEMETRY = "tests/journeys/test_telemetry.py"
+
+FAULTS_AND_BOUNDS = (
+    Line(
+        "5,000 referrals, 14 SIGKILLs with 200 messages or more unreceipted, each process and the broker twice: "
+        "nothing lost, nothing done twice, accounts even",
+        tests_of(_KILLS, "test_killing_each_process_and_the_broker_twice_loses_nothing_and_does_nothing_twice"),
+    ),
+    Line(
+        "Without the constraints of the inbox there are duplicates; with a relay that forgets before the broker has "
+        "answered there are losses",
+        tests_of(_KILLS, "test_without_the_constraints_of_the_inbox_messages_are_applied_twice")
+        + tests_of(_OUTAGE, "test_a_relay_that_forgets_before_the_broker_has_answered_loses_what_it_held"),
+    ),
+    Line(
+        "The broker's disk gone in mid-flow: whatever was not receipted is published again, nothing is lost or done "
+        "twice, and audit names the gap",
+        tests_of(_OUTAGE, "test_the_loss_of_the_brokers_disk_loses_no_message_and_audit_names_what_it_never_saw"),
+    ),
+    Line(
+        "Without a broker every referral is accepted at once, by the same process, and delivered later; what is "
+        "started without one delivers once there is one",
+        tests_of(
+            _OUTAGE,
+            "test_without_a_broker_every_referral_is_accepted_at_once_and_delivered_later",
+            "test_what_is_started_without_a_broker_accepts_at_once_and_delivers_once_there_is_one",
+        ),
+    ),
+    Line(
+        "The database's disk full: 503, no half of anything kept, and all well again when there is room",
+        tests_of(_DISK, "test_a_full_disk_is_told_as_503_leaves_no_half_and_is_recovered_from"),
+    ),
+    Line(
+        "Every row of the table of hostile records, in one consumed batch with good ones: its outcome as specified, "
+        "the good ones applied once, nothing published to a stranger's topic, no memory growth",
+        (_HOSTILE,),
+    ),
+    Line(
+        "Relay, consumer and receipts keep every promise under a virtual clock, whatever step fails; each seeded bug "
+        "is found, and a seed's history is the same in any process",
+        (_SIMULATION,),
+    ),
+    Line(
+        "Content gets in hardly ever: encodings known and never seen, one field, the structure, encrypted bytes; with "
+        "a stage of the guard removed it does",
+        (_REPORT,),
+    ),
+    Line("No code opens a location that was reported; a watch sees one that would", (_OPENS,)),
+    Line(
+        "A party 20 times over its budget is told to wait, the others are served, and memory stays where it was",
+        tests_of(_BUDGETS, "test_a_party_over_its_budget_is_told_to_wait_and_the_others_are_served"),
+    ),
+    Line(
+        "Intake answers beside a hundred connections that never finish a request, and ends them",
+        tests_of(_BUDGETS, "test_intake_answers_beside_a_hundred_connections_that_never_finish_and_ends_them"),
+    ),
+    Line(
+        "Spans of one referral link across all instances, read by a foreign parser; no attribute, metric, label or "
+        "log field that the pages do not list, nothing of a location or a hash in any",
+        (
+            _TELEMETRY,
+            *tests_of(_SPANS, "test_every_span_and_attribute_is_documented_and_nothing_else_is"),
+            *tests_of(_METRICS, "test_every_metric_and_label_is_documented_and_nothing_else_is"),
+            *tests_of(_METRICS, "test_no_label_can_hold_a_party_or_an_id"),
+            *tests_of(_LOGS, "test_every_event_and_field_is_documented_and_nothing_else_is"),
+        ),
+    ),
+)

@@ -1,0 +1,31 @@
+"""Promises that take long to show, each by a verb of at most an hour."""
+
+from __future__ import annotations
+
+from tests.acceptance.line import Line
+
+LONG = (
+    Line(
+        "10,000 seeds of relay, consumer and receipts under a virtual clock: no promise broken", verb="the_simulation"
+    ),
+    Line("The broker down for 60 s at 50 posts a second: all accepted, all delivered after", verb="the_outage"),
+    Line(
+        "One party at 20 times its budget for 60 s: the others' 99th percentile within twice what it was before",
+        verb="the_budgets",
+    ),
+    Line(
+        "Speed, in the same run as the raw limit; a run counts only if every message was delivered, guarded, audited "
+        "and a share of them opened and found equal",
+        verb="the_bench",
+    ),
+    Line("The guard meets every bar, and with any stage removed at least one is missed", verb="the_guard_report"),
+    Line(
+        "100,000 referrals through 50 kills, PostgreSQL's crashes among them, and 10 freezes: nothing lost, nothing "
+        "done twice, accounts even",
+        verb="the_soak",
+    ),
+    Line(
+        "Every test whose outcome hangs on the clock passes ten times beside a process that burns one core",
+        verb="the_steady_tests",
+    ),
+)

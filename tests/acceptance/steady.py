@@ -1,0 +1,82 @@
+"""`python -m tests.acceptance.steady [--rounds 10]`: every test marked `timing`, again and again beside a busy core.
+
+Rounds that were passed at this commit are not run again: whoever is interrupted goes on where it was.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from time import monotonic
+from typing import Final
+from xml.etree import ElementTree
+
+from tests.acceptance.kept import STATE, Kept, code_commit
+
+ROOT: Final = Path(__file__).parents[2]
+BURNER: Final = "while True: pass"
+_NAME: Final = "steady rounds"
+
+
+def main() -> int:
+    """Exit code 0 if every test passed in every round, else 1."""
+    options = argparse.ArgumentParser(prog="python -m tests.acceptance.steady", description=__doc__)
+    options.add_argument("--rounds", type=int, default=10, help="how often each test is run (default: 10)")
+    options.add_argument("--at", nargs="*", default=["tests"], help="where tests are looked for (default: everywhere)")
+    given = options.parse_args()
+    STATE.mkdir(parents=True, exist_ok=True)
+    everywhere, kept = given.at == ["tests"], Kept(code_commit())
+    done: list[int] = (everywhere and kept.get(_NAME)) or []
+    for number in range(len(done), given.rounds):
+        begun = monotonic()
+        count, failed = one_round(given.at, STATE / "steady.xml")
+        print(f"round {number + 1}: {count} tests, {len(failed)} failed, {monotonic() - begun:.0f} s", flush=True)
+        if failed or not count:
+            print(*failed, sep="\n")
+            return 1
+        done.append(count)
+        if everywhere:
+            kept.keep(_NAME, done)
+    print(
+        f"steady: {done[-1]} tests, {given.rounds} times each beside a busy core, {sum(done):,} passed and none failed"
+    )
+    return 0
+
+
+def one_round(at: list[str], report: Path) -> tuple[int, list[str]]:
+    """Run every marked test once beside a burner: how many there are, and which did not pass."""
+    report.unlink(missing_ok=True)
+    command = [sys.executable, "-m", "pytest", "-q", "-m", "timing", f"--junitxml={report}", *at]
+    with a_busy_core():
+        subprocess.run(command, cwd=ROOT, check=False)
+    return read_report(report.read_text(encoding="utf-8")) if report.exists() else (0, [])
+
+
+@contextmanager
+def a_busy_core() -> Iterator[None]:
+    """Within it a process burns one core."""
+    with subprocess.Popen([sys.executable, "-c", BURNER]) as burner:
+        try:
+            yield
+            assert burner.poll() is None, "the burner has ended"
+        finally:
+            burner.kill()
+
+
+def read_report(text: str) -> tuple[int, list[str]]:
+    """How many cases a JUnit report has, and the names of those that did not pass."""
+    cases = list(ElementTree.fromstring(text).iter("testcase"))  # noqa: S314 - pytest wrote it a moment ago
+    failed = [
+        f"{case.attrib['classname']}::{case.attrib['name']}"
+        for case in cases
+        if any(case.find(tag) is not None for tag in ("failure", "error", "skipped"))
+    ]
+    return len(cases), failed
+
+
+if __name__ == "__main__":
+    sys.exit(main())

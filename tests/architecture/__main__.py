@@ -1,0 +1,30 @@
+"""Count the house and print what comes out: `python -m tests.architecture`."""
+
+from __future__ import annotations
+
+from tests.architecture.copies import copied_share, copies, service_modules, telling_lines
+from tests.architecture.cycles import cycles, product_imports
+from tests.architecture.figures import figures
+from tests.architecture.names import homonyms
+from tests.architecture.source import PRODUCT, modules
+
+
+def main() -> None:
+    """The figures of every folder, then circles, copies and names that two modules give to different things."""
+    for folder in (*PRODUCT, "shared/party", "tests"):
+        print(f"{folder}: {figures(modules(folder))}")
+    circles = cycles(product_imports())
+    print(f"import cycles: {len(circles)}", *circles, sep="\n  ")
+    found = copies([telling_lines(module) for module in service_modules()])
+    print(f"runs of six lines in two services: {len(found)}", *found, sep="\n  ")
+    shares = copied_share(("hotline", "industry", "law_enforcement"))
+    for service, (copied, of) in shares.items():
+        print(f"{service}: {copied} of {of} lines stand, names aside, in another service: {100 * copied / of:.0f} %")
+    twice = homonyms(modules())
+    print(f"class names that more than one module gives: {len(twice)}")
+    for name, paths in twice.items():
+        print(f"  {name}: {', '.join(paths)}")
+
+
+if __name__ == "__main__":
+    main()

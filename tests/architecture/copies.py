@@ -1,0 +1,150 @@
+"""Copied code: the lines that say something, runs of them that stand in two services, and their share, names aside."""
+
+from __future__ import annotations
+
+import ast
+import io
+import re
+import tokenize
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Final
+
+from tests.architecture.source import Module, modules
+
+#: Six lines in a row are a copy; fewer are how Python is written.
+RUN_LINES: Final = 6
+#: A line shorter than this, names aside, says too little to be anyone's own.
+TELLING_CHARACTERS: Final = 16
+#: The words in which a service speaks of its own subject. What stands in their place makes its lines comparable.
+OWN_WORDS: Final[Mapping[str, Sequence[str]]] = {
+    "hotline": ("offers", "offer", "hotline"),
+    "industry": ("notices", "notice", "industry", "provider"),
+    "law_enforcement": ("cases", "case", "law_enforcement", "lawenforcement", "agency", "agencies"),
+    "audit": ("entries", "entry", "audit"),
+}
+#: What all of them speak of under two names: a notice's id is its own, and who issued it is its contact.
+SAME_THING: Final = (("referral_id", "X_id"), ("contact", "origin"))
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line that says something: where it stands, and what it says without layout and remarks."""
+
+    path: str
+    number: int
+    text: str
+
+    @property
+    def service(self) -> str:
+        return self.path.split("/")[1]
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """Lines in a row that stand in two services, from the first to the last."""
+
+    lines: int
+    here: Line
+    there: Line
+
+    def __str__(self) -> str:
+        return f"{self.lines} lines: {self.here.path}:{self.here.number} = {self.there.path}:{self.there.number}"
+
+
+def service_modules() -> list[Module]:
+    """The services' modules. Migrations are left out: each is a file for itself that is never edited again."""
+    return [module for module in modules("services") if "/migrations/" not in module.path]
+
+
+def telling_lines(module: Module) -> list[Line]:
+    """The lines without imports, docstrings, remarks, blank ones and those of punctuation alone."""
+    silent = _silent_lines(module.tree)
+    remarks = _remarks(module.text)
+    found = []
+    for number, line in enumerate(module.text.splitlines(), start=1):
+        said = " ".join(line[: remarks.get(number)].split())
+        if number not in silent and re.search(r"\w", said):
+            found.append(Line(module.path, number, said))
+    return found
+
+
+def copies(files: Sequence[Sequence[Line]], *, run: int = RUN_LINES) -> list[Copy]:
+    """Every run of at least `run` equal lines that two services have in common, each as long as it is."""
+    starts: dict[tuple[str, ...], list[tuple[int, int]]] = defaultdict(list)
+    for file, lines in enumerate(files):
+        for at in range(len(lines) - run + 1):
+            starts[tuple(line.text for line in lines[at : at + run])].append((file, at))
+    matches = {
+        (here, there)
+        for places in starts.values()
+        for here, there in combinations(places, 2)
+        if files[here[0]][here[1]].service != files[there[0]][there[1]].service
+    }
+    return sorted(_longest(files, matches, run), key=lambda copy: (-copy.lines, copy.here.path, copy.here.number))
+
+
+def _longest(
+    files: Sequence[Sequence[Line]], matches: set[tuple[tuple[int, int], tuple[int, int]]], run: int
+) -> Iterator[Copy]:
+    """Matching places joined: one that follows another on both sides is the same copy, one line longer."""
+    for (one, at), (other, there) in matches:
+        if ((one, at - 1), (other, there - 1)) in matches:
+            continue
+        more = 0
+        while ((one, at + more + 1), (other, there + more + 1)) in matches:
+            more += 1
+        yield Copy(run + more, files[one][at], files[other][there])
+
+
+def names_aside(line: Line) -> Line:
+    """The line with the service's own words taken out of it, whatever their case, also from within longer names."""
+    words = sorted(OWN_WORDS[line.service], key=len, reverse=True)
+    text = re.sub("|".join(words), "X", line.text, flags=re.IGNORECASE)
+    for word, other in SAME_THING:
+        text = text.replace(word, other)
+    return Line(line.path, line.number, text)
+
+
+def copied_share(services: Sequence[str]) -> dict[str, tuple[int, int]]:
+    """For each service: how many of its telling lines stand, names aside, in another of them too, and how many it has.
+
+    A line is looked for in the room of the same name, as a reader would who knows one service.
+    """
+    rooms: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+    for module in service_modules():
+        service, room = module.path.split("/")[1], module.path.rpartition("/")[2]
+        if service in services:
+            said = [names_aside(line).text for line in telling_lines(module)]
+            rooms[room][service] += [text for text in said if len(text) >= TELLING_CHARACTERS]
+    shares = {}
+    for service in services:
+        copied = lines = 0
+        for by_service in rooms.values():
+            elsewhere = {text for other, said in by_service.items() if other != service for text in said}
+            copied += sum(text in elsewhere for text in by_service[service])
+            lines += len(by_service[service])
+        shares[service] = (copied, lines)
+    return shares
+
+
+def _silent_lines(tree: ast.Module) -> set[int]:
+    """The numbers of the lines of imports and docstrings."""
+    silent: set[int] = set()
+    for node in ast.walk(tree):
+        nothing: list[ast.stmt] = []
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            nothing = [node]
+        elif isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            nothing = node.body[:1] if ast.get_docstring(node, clean=False) is not None else []
+        for statement in nothing:
+            silent.update(range(statement.lineno, (statement.end_lineno or statement.lineno) + 1))
+    return silent
+
+
+def _remarks(text: str) -> dict[int, int]:
+    """Line number → where its comment begins."""
+    tokens = tokenize.generate_tokens(io.StringIO(text).readline)
+    return {token.start[0]: token.start[1] for token in tokens if token.type == tokenize.COMMENT}

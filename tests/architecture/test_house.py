@@ -1,0 +1,172 @@
+"""The house, counted: no modules that import each other in a circle, and how much of a service is its own.
+
+The figures are those that the first release was measured by; `python -m tests.architecture` prints them all. Sizes,
+headers and names have rules of their own in `tests/architecture/test_modules.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.architecture.copies import RUN_LINES, Copy, Line, copied_share, copies, service_modules, telling_lines
+from tests.architecture.cycles import cycles, product_imports
+from tests.architecture.figures import figures, said_any
+from tests.architecture.source import modules, parse
+
+Record = Callable[[str, object], None]
+
+#: Services that receive subjects and answer: each began as a copy of another.
+RECIPIENTS = ("hotline", "industry", "law_enforcement")
+#: What the first release came to. It may become less, and never more.
+COPIED_PERCENT_MAX = 63
+ANY_PER_1000_LINES_MAX = {"services": 16.2, "client": 21.2, "deploy": 20.2, "shared": 14.0, "shared/party": 18.8}
+
+STATEMENTS = """
+def kept(rows: Rows) -> int:
+    \"\"\"What the docstring says is no code.\"\"\"
+    first = rows.first()
+    if first is None:
+        return 0
+    for row in rows:
+        first.add(row)
+    return first.count
+"""
+#: The same statements as another hand lays them out.
+REMARKED = """
+from shared.kernel import ids
+
+
+def kept(
+    rows: Rows) -> int:  # as everybody does
+    first  =  rows.first()
+
+    if first is None:
+        return 0  # nothing
+    # One after the other.
+    for row in rows:
+        first.add(row)
+    (
+    )
+    return first.count
+"""
+
+COUNTED = '''"""One."""
+from typing import Any
+
+
+class _Two: ...
+
+
+class Three:
+    """Three."""
+
+
+def f(a: Any, b): ...
+'''
+
+
+def test_no_modules_import_each_other_in_a_circle(record_property: Record) -> None:
+    found = cycles(product_imports())
+    record_property("import_cycles", len(found))
+    assert found == []
+
+
+@pytest.mark.parametrize(
+    ("imports", "circle"),
+    [
+        ([("shared.kernel.ids", "shared.kernel.ids")], {"shared.kernel.ids"}),
+        ([("shared.kernel.canonical", "shared.envelope.batch")], {"shared.kernel.canonical", "shared.envelope.batch"}),
+        (
+            [
+                ("shared.planted", "client.planted"),
+                ("client.planted", "deploy.planted"),
+                ("deploy.planted", "shared.planted"),
+            ],
+            {"shared.planted", "client.planted", "deploy.planted"},
+        ),
+    ],
+    ids=["of one", "closed by one line", "of three"],
+)
+def test_a_circle_is_found(imports: list[tuple[str, str]], circle: set[str]) -> None:
+    graph = product_imports()
+    for importer, imported in imports:
+        graph.add_import(importer=importer, imported=imported)
+    [found] = cycles(graph)
+    assert circle <= set(found)
+
+
+def test_a_chain_that_comes_back_by_no_way_is_no_circle() -> None:
+    graph = product_imports()
+    graph.add_import(importer="deploy.planted", imported="shared.kernel.ids")
+    graph.add_import(importer="deploy.planted", imported="client.api")
+    assert cycles(graph) == []
+
+
+def test_a_copy_is_found_whatever_its_layout() -> None:
+    one, other = lines("services/hotline/planted.py", STATEMENTS), lines("services/audit/other.py", REMARKED)
+    [copy] = copies([one, other])
+    assert copy == Copy(RUN_LINES, one[1], other[2])
+    assert str(copy) == "6 lines: services/hotline/planted.py:4 = services/audit/other.py:7"
+
+
+def test_what_is_planted_in_a_service_is_found_beside_everything_that_is_there() -> None:
+    there = [telling_lines(module) for module in service_modules()]
+    before = copies(there)
+    own = next(file for file in there if [line.path for line in file[:1]] == ["services/audit/store.py"])
+    planted = [Line("services/industry/planted.py", number, line.text) for number, line in enumerate(own[10:30], 1)]
+    [found] = set(copies([*there, planted])) - set(before)
+    assert (found.lines, found.here, found.there) == (20, own[10], planted[0])
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ("services/audit/other.py", REMARKED.replace("first.count", "first.total")),
+        ("services/audit/other.py", REMARKED.replace("for row", "count = 1\n    for row")),
+        ("services/hotline/other.py", REMARKED),
+    ],
+    ids=["five lines", "six lines with one between", "within a service"],
+)
+def test_what_is_shorter_interrupted_or_at_home_is_no_copy(path: str, text: str) -> None:
+    assert copies([lines("services/hotline/planted.py", STATEMENTS), lines(path, text)]) == []
+
+
+def test_what_says_nothing_is_no_line() -> None:
+    assert [line.text for line in lines("services/audit/other.py", REMARKED)][:3] == [
+        "def kept(",
+        "rows: Rows) -> int:",
+        "first = rows.first()",
+    ]
+
+
+def test_a_service_is_no_more_of_a_copy_than_it_was(record_property: Record) -> None:
+    """Line by line and names aside: the share of the recipients' lines that stand in another of them too."""
+    shares = copied_share(RECIPIENTS)
+    for service, (copied, of) in shares.items():
+        record_property(f"copied_{service}_percent", 100 * copied / of)
+    percent = 100 * sum(copied for copied, _ in shares.values()) / sum(of for _, of in shares.values())
+    record_property("copied_percent", percent)
+    assert percent <= COPIED_PERCENT_MAX
+
+
+@pytest.mark.parametrize("folder", ANY_PER_1000_LINES_MAX)
+def test_a_folder_says_any_no_more_often_than_it_did(folder: str, record_property: Record) -> None:
+    found = figures(modules(folder))
+    record_property("figures", str(found))
+    record_property("any_per_1000_lines", found.any_per_1000_lines)
+    assert found.any_per_1000_lines <= ANY_PER_1000_LINES_MAX[folder]
+
+
+def test_figures_are_those_of_what_was_counted() -> None:
+    found = figures([parse(COUNTED), parse(COUNTED + "\n# Any\n")])
+    assert (found.modules, found.lines, found.module_lines.most, found.module_lines.middle) == (2, 26, 14, 13)
+    assert (found.annotated, found.documented_modules, found.documented_classes) == (0, 100, 100)
+    assert (found.documented_functions, found.parameters.most, found.function_lines.most) == (0, 2, 1)
+    assert found.any_per_1000_lines == 1000 * 4 / 26
+    assert said_any("x: Any  # Any\ny = 'Any'\n") == 1
+
+
+def lines(path: str, text: str) -> list[Line]:
+    return telling_lines(parse(text, path))

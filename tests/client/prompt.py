@@ -1,0 +1,57 @@
+"""A prompt in this process, and services on this machine that its verbs speak to."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from cyclopts import App
+
+from client.cli import case, flow, inbox, notice, referral
+from tests.client.fake_service import FakeService
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a verb ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+Run = Callable[..., Ended]
+
+
+def program() -> App:
+    """`causeway` with the verbs of a party."""
+    app = App(name="causeway")
+    for module in (referral, inbox, case, notice, flow):
+        app.command(module.app)
+    return app
+
+
+@contextmanager
+def serving(service: FakeService, *, identity: Path | None = None) -> Iterator[int]:
+    """The service on a port of 127.0.0.1, over TLS where `identity` (PEM) has its key and certificate."""
+    listening = socket.create_server(("127.0.0.1", 0))
+    tls = {} if identity is None else {"ssl_certfile": str(identity), "ssl_keyfile": str(identity)}
+    server = uvicorn.Server(uvicorn.Config(service.app, log_config=None, ws="none", lifespan="off", **tls))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+    thread.start()
+    try:
+        yield listening.getsockname()[1]
+    finally:
+        server.should_exit = True
+        thread.join()

@@ -1,0 +1,156 @@
+"""Which servers a party's verbs speak to at all, and what each verb does before it speaks."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from cyclopts import App
+
+from client import address
+from client.transport import Transport
+from deploy.devstack.certificates import make_certificates
+from shared.kernel.clock import SystemClock
+from tests.client.fake_service import KEY, FakeService, referral
+from tests.client.prompt import Run, program, serving
+
+ID = "019ab0e5-1111-7111-8111-111111111111"
+OUTCOME = ["ongoing_investigation", "--child-identified", "no", "--child-safeguarded", "no"]
+#: Every verb of a party, with the least that it takes. FILE stands for a file with one referral.
+VERBS: dict[str, list[str]] = {
+    "referral check": ["FILE"],
+    "referral submit": ["FILE"],
+    "referral import": ["FILE"],
+    "referral show": [ID],
+    "referral list": [],
+    "referral work": [],
+    "referral withdraw": [ID, "--reason", "duplicate"],
+    "inbox": [],
+    "inbox notices": [],
+    "inbox show": [ID],
+    "inbox notice": [ID],
+    "inbox acknowledge-withdrawal": [ID],
+    "case accept": [ID],
+    "case decline": [ID, "--reason", "no_crime"],
+    "case outcome": [ID, *OUTCOME],
+    "notice acknowledge": [ID],
+    "notice action": [ID, "removed"],
+    "notice reject": [ID, "--reason", "not_found"],
+    "notice not-ours": [ID],
+    "notice acknowledge-withdrawal": [ID],
+    "flow": [ID, "--purpose", "yearly audit"],
+}
+
+
+def verbs(app: App, name: str = "") -> Iterator[str]:
+    """Every verb of a program, by its words."""
+    if app.default_command is not None and name:
+        yield name
+    for word in app:
+        if not word.startswith("-"):
+            yield from verbs(app[word], f"{name} {word}".strip())
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "one.json"
+    path.write_text(json.dumps(referral(1)), encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def over_tls(tmp_path: Path) -> Iterator[tuple[FakeService, int, Path]]:
+    """A service with a certificate for 127.0.0.1 from an authority of its own: the service, its port, the authority."""
+    identity, authority = make_certificates(tmp_path, name="hotline", clock=SystemClock())
+    service = FakeService()
+    with serving(service, identity=identity) as port:
+        yield service, port, authority
+
+
+def test_the_list_of_verbs_is_whole() -> None:
+    assert sorted(verbs(program())) == sorted(VERBS)
+
+
+@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize("place", ["option", "environment"])
+def test_no_verb_sends_anything_over_plain_http_to_another_machine(
+    run: Run, monkeypatch: pytest.MonkeyPatch, file: Path, verb: str, place: str
+) -> None:
+    sent = sending(monkeypatch)
+    url = "http://hotline.example:8080"
+    if place == "environment":
+        monkeypatch.setenv("CAUSEWAY_URL", url)
+    arguments = [str(file) if word == "FILE" else word for word in VERBS[verb]]
+    ended = run(*verb.split(), *arguments, *(["--url", url] if place == "option" else []))
+    assert ended.code == 2
+    assert ended.err.startswith("error: url_not_https at /url: plain http is for 127.0.0.0/8, ::1 and localhost alone")
+    assert "hotline.example" not in ended.out + ended.err
+    assert sent == []
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_without_the_rule_every_verb_would_have_sent(
+    run: Run, monkeypatch: pytest.MonkeyPatch, file: Path, verb: str
+) -> None:
+    sent = sending(monkeypatch)
+    monkeypatch.setattr(address, "is_this_machine", lambda host: True)
+    arguments = [str(file) if word == "FILE" else word for word in VERBS[verb]]
+    assert run(*verb.split(), *arguments, "--url", "http://hotline.example:8080").code == 1
+    assert sent == ["http://hotline.example"]
+
+
+def sending(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Keeps every request back; the addresses that were asked."""
+    sent: list[str] = []
+
+    async def keep(_: Transport, method: str, url: httpx.URL, *rest: object, **more: object) -> httpx.Response:
+        sent.append(f"{url.scheme}://{url.host}")
+        return httpx.Response(404, json={"code": "not_found"})
+
+    monkeypatch.setattr(Transport, "_try", keep)
+    return sent
+
+
+@pytest.mark.parametrize("place", ["option", "environment"])
+def test_a_service_is_verified_by_an_authority_of_its_own(
+    run: Run, monkeypatch: pytest.MonkeyPatch, over_tls: tuple[FakeService, int, Path], place: str
+) -> None:
+    service, port, authority = over_tls
+    monkeypatch.setenv("CAUSEWAY_CA_FILE", str(authority) if place == "environment" else "/nowhere")
+    named = ["--ca-file", authority] if place == "option" else []
+    ended = run("referral", "list", "--url", f"https://127.0.0.1:{port}", *named)
+    assert (ended.code, ended.err) == (0, "")
+    assert [headers["authorization"] for *_, headers in service.requests] == [f"Bearer {KEY}"]
+
+
+@pytest.mark.parametrize("trusted", ["the public ones", "another", "the right one, under another name"])
+def test_a_service_that_does_not_verify_is_sent_nothing_and_not_asked_again(
+    run: Run, monkeypatch: pytest.MonkeyPatch, over_tls: tuple[FakeService, int, Path], tmp_path: Path, trusted: str
+) -> None:
+    service, port, authority = over_tls
+    waits: list[object] = []
+    monkeypatch.setattr("client.transport._delay_s", lambda *call: waits.append(call) or 0.0)
+    (tmp_path / "other").mkdir()
+    _, other = make_certificates(tmp_path / "other", name="hotline", clock=SystemClock())
+    named = {"the public ones": [], "another": ["--ca-file", other]}.get(trusted, ["--ca-file", authority])
+    host = "localhost" if trusted.endswith("name") else "127.0.0.1"
+    ended = run("referral", "list", "--url", f"https://{host}:{port}", *named)
+    assert ended.code == 1
+    assert ended.err.startswith("error: server_not_trusted: nothing was sent")
+    assert (service.requests, waits) == ([], [])
+
+
+@pytest.mark.parametrize("holding", [None, "", "no certificate\n"])
+def test_a_ca_file_that_is_none_is_refused_and_nothing_is_trusted_in_its_place(
+    run: Run, service: FakeService, tmp_path: Path, holding: str | None
+) -> None:
+    path = tmp_path / "ca-7f3a.pem"
+    if holding is not None:
+        path.write_text(holding, encoding="utf-8")
+    ended = run("referral", "list", "--ca-file", path)
+    assert (ended.code, "error: ca_file_unusable at /ca_file" in ended.err) == (2, True)
+    assert "7f3a" not in ended.err
+    assert service.requests == []

@@ -1,0 +1,69 @@
+"""How far a reader walks: the files that one referral enters on its way, and which of them comes first."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+
+from tests.journeys.walk import AGENCIES, ORIGIN, Walk, walk
+from tests.services.databases import migrated, running_databases
+from tests.support.footsteps import Footsteps, footsteps
+
+#: Files entered outside the guard in the first release, from POST to 202 and from the record to the agency's row.
+FIRST_RELEASE = {"filing": 31, "receiving": 34}
+
+
+@pytest.fixture(scope="module")
+async def walked(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Walk]:
+    with running_databases(tmp_path_factory.mktemp("walk"), ORIGIN, AGENCIES) as endpoints:
+        async with migrated(endpoints[ORIGIN], ORIGIN) as hotline, migrated(endpoints[AGENCIES], AGENCIES) as agencies:
+            yield await walk(hotline, agencies)
+
+
+def test_the_walk_is_a_whole_one(walked: Walk, record_property: Callable[[str, object], None]) -> None:
+    """It ends with what it is for: the origin sees that the agency has the referral and has accepted it."""
+    for leg, steps in walked.legs.items():
+        record_property(leg, steps.figures())
+    assert walked.seen == ("applied", "accepted")
+    assert all(steps.files for steps in walked.legs.values())
+
+
+@pytest.mark.parametrize("leg", FIRST_RELEASE)
+def test_a_referral_enters_no_more_files_than_in_the_first_release(
+    walked: Walk, leg: str, record_property: Callable[[str, object], None]
+) -> None:
+    steps = walked.legs[leg]
+    record_property(f"{leg}_files", len(steps.outside_the_guard))
+    assert len(steps.outside_the_guard) <= FIRST_RELEASE[leg], "\n".join(steps.outside_the_guard)
+
+
+def test_behind_the_edge_an_answer_comes_to_its_own_service_first(walked: Walk) -> None:
+    assert walked.legs["answering"].first_after_the_edge == "services/law_enforcement/api.py"
+
+
+def test_every_leg_passes_where_it_must(walked: Walk) -> None:
+    """The tracer sees what is entered: a leg that seemed to avoid these would be one that it missed."""
+    for leg, room in {
+        "filing": "shared/exchange/prepare.py",
+        "sending": "shared/runtime/post/stamping.py",
+        "receiving": "services/law_enforcement/bus.py",
+        "answering": "services/law_enforcement/use_cases.py",
+        "answered": "services/hotline/bus.py",
+    }.items():
+        assert room in walked.legs[leg].files
+
+
+def test_footsteps_are_counted_in_the_order_of_the_first_entry() -> None:
+    steps = Footsteps(["shared/runtime/http/edge.py", "shared/kernel/ids.py", "shared/guard/leaves.py"])
+    steps.steps += ["shared/exchange/prepare.py", "shared/kernel/ids.py"]
+    assert steps.files == steps.steps[:4]
+    assert steps.outside_the_guard == [steps.steps[0], "shared/kernel/ids.py", "shared/exchange/prepare.py"]
+    assert steps.first_after_the_edge == "shared/guard/leaves.py"
+
+
+def test_what_is_not_of_the_product_leaves_no_footsteps() -> None:
+    with footsteps() as steps:
+        FIRST_RELEASE.get("filing")
+        asleep = [walk.__name__ for _ in range(3)]
+    assert (len(asleep), steps.files, steps.calls) == (3, [], 0)

@@ -1,0 +1,167 @@
+"""One referral's way through the code, in one process: filed, sent, received, answered, and the answer back.
+
+The two doors, both databases and all that lies between are the real ones. Kafka is a list, and who asks stands in a
+header: what identifies a caller and what moves bytes are the same for every message, and not on a reader's way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, TypeVar
+from uuid import UUID
+
+import httpx
+from fastapi import APIRouter
+
+from services.hotline.bus import HotlineDoor
+from services.law_enforcement.api import cases_router
+from services.law_enforcement.bus import LawEnforcementDoor
+from shared.exchange.accept import accept_batch
+from shared.exchange.compose import compose_receipts
+from shared.exchange.message import Record
+from shared.kernel.authority import Role
+from shared.party.origin.api.routes import origin_router
+from shared.runtime.database.transactions import Database, RowScope
+from shared.runtime.http.acts import Acts
+from shared.runtime.post.consumer import Consumer, Handler
+from shared.runtime.post.inbox import PostgresInbox
+from shared.runtime.post.outbox import PostgresOutbox
+from shared.runtime.post.ports import OutboxRow
+from shared.runtime.post.relay import Relay
+from tests.services.doors import asking, door, identified_as
+from tests.services.hotline.origin import KEK, Origin
+from tests.support.builders import HOTLINE, POLICE
+from tests.support.exchange_world import SUBMISSION, TOPICS, World, world
+from tests.support.footsteps import Footsteps, footsteps
+
+ORIGIN, AGENCIES = "hotline", "law_enforcement"
+Answered = TypeVar("Answered")
+
+
+@dataclass
+class Walk:
+    """The footsteps of each leg, by its name, and what the origin saw of the agency at the end."""
+
+    legs: dict[str, Footsteps] = field(default_factory=dict)
+    seen: tuple[str, str] = ("", "")
+
+    async def leg(self, name: str, work: Callable[[], Awaitable[Answered]]) -> Answered:
+        """Do the work and keep the way that it took."""
+        with footsteps() as steps:
+            answered = await work()
+        self.legs[name] = steps
+        return answered
+
+
+class Exchanged:
+    """A hotline and the agencies with a world between them."""
+
+    def __init__(self, hotline: Database, agencies: Database) -> None:
+        self.world: World = world()
+        self.databases = {ORIGIN: hotline, AGENCIES: agencies}
+        self.origin = Origin(hotline, self.world)
+
+    def filing(self) -> httpx.AsyncClient:
+        """The hotline's way in for its own people."""
+        acts = Acts(self.databases[ORIGIN], _nobody)
+        return door(origin_router(self.origin.referrals, acts, identified_as(ORIGIN)))
+
+    def cases(self) -> httpx.AsyncClient:
+        """The agencies' way in for theirs."""
+        database = self.databases[AGENCIES]
+        router: APIRouter = cases_router(
+            database,
+            Acts(database, _nobody),
+            identified_as(AGENCIES),
+            kek=KEK,
+            directory=lambda: self.world.documents.directory,
+            clock=self.origin.clock,
+        )
+        return door(router)
+
+    def relay(self, instance: str) -> tuple[Relay, Sequence[Record]]:
+        """What publishes the instance's outbox, and the growing list of what it has published."""
+        held = _Held(self.world, instance)
+        outbox = PostgresOutbox(self.databases[instance], instance=instance, key=self.world.keys[instance].signing)
+        return Relay(outbox, held, clock=self.origin.clock, decide_again=_none_waited), held.records
+
+    def consumer(self, instance: str) -> Consumer:
+        """What reads the instance's topic."""
+        handlers: dict[str, Handler] = {
+            ORIGIN: HotlineDoor(kek=KEK, again=self.origin.again, clock=self.origin.clock),
+            AGENCIES: LawEnforcementDoor(kek=KEK),
+        }
+        served = RowScope(self.world.documents.directory.parties_of(instance), Role.SERVICE, "apply")
+        return Consumer(
+            PostgresInbox(self.databases[instance], scope=lambda: served, kek=KEK, wake=_nobody),
+            handlers[instance],
+            accept=partial(accept_batch, reader=self.world.reader(instance)),
+            receipts=partial(self._receipts, instance),
+            facts=lambda parked: [],
+            clock=self.origin.clock,
+        )
+
+    def _receipts(self, instance: str, to: str, entries: Any) -> Any:
+        directory = self.world.documents.directory
+        return compose_receipts(instance, to, entries, directory=directory, at=self.world.at)
+
+
+async def walk(hotline: Database, agencies: Database) -> Walk:
+    """File one referral, let an agency accept it, and hand its answer to the hotline; every leg is followed."""
+    between, walked = Exchanged(hotline, agencies), Walk()
+    async with between.origin.intake.running(), between.filing() as client:
+        await _filed(client, "warm")  # what is read once and kept is not on every referral's way
+        await between.origin.forget()
+        answer = await walked.leg("filing", partial(_filed, client, "walk"))
+    referral_id = UUID(answer["referral_id"])
+    relay, sent = between.relay(ORIGIN)
+    await walked.leg("sending", relay.publish_once)
+    offered = [record for record in sent if dict(record.headers)["ce_recipient"] == POLICE.encode()]
+    await walked.leg("receiving", partial(between.consumer(AGENCIES).consume, offered))
+    async with between.cases() as client:
+        await walked.leg("answering", partial(_accepted, client, referral_id))
+    relay, answered = between.relay(AGENCIES)
+    await relay.publish_once()
+    await relay.publish_once()
+    back = [record for record in answered if record.topic == TOPICS[ORIGIN]]
+    await walked.leg("answered", partial(between.consumer(ORIGIN).consume, back))
+    [edge] = [edge for edge in (await between.origin.show(referral_id))["edges"] if edge["recipient"] == POLICE]
+    walked.seen = (edge["delivery"], edge["answer"])
+    return walked
+
+
+@dataclass
+class _Held:
+    """Kafka as a list: the relay's log writer."""
+
+    world: World
+    instance: str
+    records: list[Record] = field(default_factory=list)
+
+    async def append(self, rows: Sequence[OutboxRow]) -> frozenset[str]:
+        self.records.extend(self.world.record(row, self.instance) for row in rows)
+        return frozenset()
+
+
+async def _filed(client: httpx.AsyncClient, reference: str) -> dict[str, Any]:
+    body = SUBMISSION | {"external_ref": reference}
+    answer = await client.post("/v1/referrals", json=body, headers=asking(HOTLINE, role=Role.MACHINE, key=reference))
+    assert answer.status_code == 202, answer.text
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+async def _accepted(client: httpx.AsyncClient, referral_id: UUID) -> None:
+    headers = asking(POLICE, role=Role.MACHINE, key="accepting")
+    answer = await client.post(f"/v1/cases/{referral_id}:accept", json={"case_reference": "2026/1"}, headers=headers)
+    assert answer.status_code == 202, answer.text
+
+
+async def _none_waited(rows: Sequence[OutboxRow]) -> None:
+    raise AssertionError("nothing has waited long enough to be decided again")
+
+
+def _nobody() -> None:
+    """Whoever would be woken is called by hand."""

@@ -1,0 +1,272 @@
+"""A schema is what the catalogue says: fresh or migrated, the committed one, and not what somebody changed by hand."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import shutil
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from deploy.devstack.databases import prepare_databases
+from deploy.devstack.stack import DevStack
+from deploy.operator.database import SchemaState, check_schemas, migrate_schemas
+from deploy.site.endpoints import DatabaseEndpoint
+from deploy.site.installation import INSTANCES
+from services.hotline.app import build
+from services.hotline.settings import HotlineSettings
+from shared.kernel.errors import Refused
+from shared.kernel.ids import uuid7
+from shared.runtime.database import migrate
+from shared.runtime.database.fingerprint import (
+    Catalogue,
+    find_differences,
+    fingerprint,
+    read_catalogue,
+    write_catalogue,
+)
+from tests.services.installed import installation
+
+ROOT = Path(__file__).parents[3]
+#: A revision as the next release may bring one: a column, an index, a grant.
+SECOND = """
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+
+
+def upgrade() -> None:
+    op.execute("ALTER TABLE offer ADD COLUMN priority integer NOT NULL DEFAULT 3")
+    op.execute("CREATE INDEX offer_by_priority ON offer (party, priority)")
+    op.execute(
+        "DO $$ BEGIN EXECUTE format("
+        "'GRANT SELECT (priority) ON offer TO %I', current_database() || '_accountant'); END $$"
+    )
+"""
+
+NewDatabase = Callable[[], DatabaseEndpoint]
+
+
+@pytest.fixture(scope="module")
+def new_database(stack: DevStack) -> NewDatabase:
+    """Makes an empty database with its three roles, under a name of its own."""
+
+    def make() -> DatabaseEndpoint:
+        name = f"schemas_{uuid7().hex}"
+        return prepare_databases(stack.postgres.admin_url, [name], stack.state.password)[name]
+
+    return make
+
+
+@pytest.fixture
+def next_release(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The hotline's migrations in a copy to which a test may add; what the code knows is the copy."""
+    copy = tmp_path / "hotline" / "migrations"
+    shutil.copytree(ROOT / "services" / "hotline" / "migrations", copy, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(migrate, "_SERVICES", tmp_path)
+    return copy
+
+
+@pytest.fixture(scope="module")
+async def owner(new_database: NewDatabase) -> AsyncIterator[asyncpg.Connection]:
+    """A database of the hotline as its owner, who can change anything in it; each test undoes what it changed."""
+    made = new_database()
+    await asyncio.to_thread(migrate.upgrade, "hotline", made.owner_url)
+    connection = await asyncpg.connect(made.owner_url)
+    yield connection
+    await connection.close()
+
+
+def catalogue_of(made: DatabaseEndpoint) -> Catalogue:
+    return migrate.look_at_schema(made.owner_url).catalogue
+
+
+def checked(made: DatabaseEndpoint, service: str = "hotline") -> SchemaState:
+    return check_schemas({service: made.owner_url})[0]
+
+
+async def execute(made: DatabaseEndpoint, statement: str) -> None:
+    connection = await asyncpg.connect(made.owner_url)
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
+@pytest.mark.parametrize("service", INSTANCES)
+def test_the_committed_catalogue_is_what_the_migrations_make(service: str, new_database: NewDatabase) -> None:
+    """After a change of a migration: `python -m deploy.artifacts.catalogues`."""
+    made = new_database()
+    migrate.run_revisions(service, made.owner_url)
+    assert list(find_differences(migrate.newest_schema(service).catalogue, catalogue_of(made))) == []
+
+
+async def test_every_role_sees_the_same_catalogue(new_database: NewDatabase) -> None:
+    """The service's role too, which asks when an instance is started."""
+    made = new_database()
+    await asyncio.to_thread(migrate.upgrade, "hotline", made.owner_url)
+    seen = []
+    for url in (made.owner_url, made.service_url):
+        connection = await asyncpg.connect(url)
+        async with connection.transaction():
+            seen.append(fingerprint(await read_catalogue(connection)))
+        await connection.close()
+    assert seen[0] == seen[1]
+
+
+def test_a_fresh_database_and_a_migrated_one_are_equal(next_release: Path, new_database: NewDatabase) -> None:
+    old = new_database()
+    migrate.upgrade("hotline", old.owner_url)
+    (next_release / "versions" / "0002_priority.py").write_text(SECOND, encoding="utf-8")
+    assert (checked(old).at, checked(old).heads, checked(old).current) == (("0001",), ("0002",), False)
+    fresh = new_database()
+    for made in (old, fresh):
+        migrate.run_revisions("hotline", made.owner_url)
+    assert list(find_differences(catalogue_of(fresh), catalogue_of(old))) == []
+    assert fingerprint(catalogue_of(fresh)) == fingerprint(catalogue_of(old))
+    # What it brought is seen, until it is written beside the migrations as what the newest revision makes.
+    assert [each.partition(" is ")[0] for each in checked(old).differing] == [
+        "column offer.priority",
+        "grant on offer to accountant",
+        "index offer_by_priority",
+    ]
+    migrate.catalogue_file("hotline").write_text(write_catalogue(catalogue_of(fresh)), encoding="utf-8")
+    assert checked(old).current
+    assert checked(fresh).current
+
+
+def test_a_first_revision_that_changes_afterwards_is_seen(next_release: Path, new_database: NewDatabase) -> None:
+    """The control of the test above, and why a released file never changes: two databases at one revision differ."""
+    old, fresh = new_database(), new_database()
+    migrate.upgrade("hotline", old.owner_url)
+    first = next_release / "versions" / "0001_first_tables.sql"
+    first.write_text(
+        first.read_text().replace("    wrapped_key bytea,\n", "    wrapped_key bytea,\n    late text,\n", 1)
+    )
+    migrate.run_revisions("hotline", fresh.owner_url)
+    assert migrate.look_at_schema(old.owner_url).revisions == migrate.look_at_schema(fresh.owner_url).revisions
+    assert "column offer.late is missing" in list(find_differences(catalogue_of(fresh), catalogue_of(old)))
+
+
+@pytest.mark.parametrize(
+    ("statement", "named", "now"),
+    [
+        ("DROP POLICY offer_seen ON offer", "policy offer_seen on offer", "missing"),
+        ("ALTER POLICY offer_changed ON offer USING (true)", "policy offer_changed on offer", "using true check"),
+        ("ALTER TABLE offer NO FORCE ROW LEVEL SECURITY", "table offer", "row security on, with toast_tuple_target"),
+        ("ALTER TABLE outbox RESET (fillfactor)", "table outbox", "owner owner), not"),
+        ("ALTER TABLE offer ADD COLUMN planted text", "column offer.planted", "not ours"),
+        ("ALTER TABLE offer ALTER COLUMN origin DROP NOT NULL", "column offer.origin", "(3 text, storage x)"),
+        ("ALTER TABLE edge ALTER COLUMN state SET DEFAULT 'x'", "column edge.state", "default 'x'::text"),
+        ("ALTER TABLE outbox ALTER COLUMN body SET STORAGE MAIN", "column outbox.body", "storage m"),
+        ("ALTER TABLE offer DROP CONSTRAINT offer_state", "constraint offer.offer_state", "missing"),
+        ("DROP INDEX referral_work", "index referral_work", "missing"),
+        ("CREATE INDEX planted ON offer (origin)", "index planted", "not ours"),
+        ("CREATE TABLE planted ()", "table planted", "not ours"),
+        ("CREATE VIEW planted AS SELECT", "table planted", "not ours"),
+        ("CREATE SEQUENCE planted", "sequence planted", "not ours"),
+        ("CREATE FUNCTION planted() RETURNS int RETURN 1", "routine planted()", "not ours"),
+        ("CREATE TYPE planted AS ENUM ('a')", "type planted", "not ours"),
+        ("CREATE RULE planted AS ON DELETE TO sent DO INSTEAD NOTHING", "rule planted on sent", "not ours"),
+        (
+            "CREATE TRIGGER planted BEFORE UPDATE ON sent EXECUTE FUNCTION suppress_redundant_updates_trigger()",
+            "trigger planted on sent",
+            "not ours",
+        ),
+        ("GRANT SELECT ON api_key TO PUBLIC", "grant on api_key to everyone", "not ours"),
+        (
+            "GRANT CREATE ON SCHEMA public TO PUBLIC",
+            "grant on schema public to everyone",
+            "(CREATE, USAGE), not (USAGE)",
+        ),
+        ("REVOKE INSERT ON sent FROM service", "grant on sent to service", "(DELETE, SELECT, UPDATE)"),
+        ("REVOKE ALL ON permitted FROM service", "grant on permitted to service", "missing"),
+        ("GRANT SELECT (body) ON outbox TO accountant", "grant on outbox to accountant", "SELECT (body, digest"),
+        ("INSERT INTO permitted VALUES ('offer', 'erase', 'viewer', 'x')", "permitted offer erase viewer", "not ours"),
+        (
+            "DELETE FROM permitted WHERE (action, role, state) = ('read', 'viewer', 'offered')",
+            "permitted offer read viewer",
+            "(withdrawal_acknowledged withdrawn), not (offered withdrawal_acknowledged withdrawn)",
+        ),
+    ],
+)
+async def test_what_was_changed_by_hand_is_named(
+    owner: asyncpg.Connection, statement: str, named: str, now: str
+) -> None:
+    (differing,) = await drift(owner, statement)
+    assert differing.startswith(f"{named} is ")
+    assert now in differing
+
+
+async def test_a_row_of_data_changes_no_fingerprint(owner: asyncpg.Connection) -> None:
+    statement = "INSERT INTO pair_sequence VALUES ('a.example', 'b.example', 1)"
+    assert await drift(owner, statement) == []
+
+
+async def drift(owner: asyncpg.Connection, statement: str) -> list[str]:
+    """What differs from the newest schema after a statement, which is then undone."""
+    database = await owner.fetchval("SELECT current_database()")
+    statement = re.sub(" service$", f' "{database}"', re.sub(" accountant$", f' "{database}_accountant"', statement))
+    change = owner.transaction()
+    await change.start()
+    await owner.execute(statement)
+    found = await read_catalogue(owner)
+    await change.rollback()
+    return list(find_differences(migrate.newest_schema("hotline").catalogue, found))
+
+
+def test_migrating_does_not_call_a_changed_database_well(new_database: NewDatabase) -> None:
+    made = new_database()
+    migrate_schemas({"hotline": made.owner_url})
+    assert checked(made).current
+    asyncio.run(execute(made, "DROP POLICY offer_seen ON offer"))
+    assert checked(made).differing == ("policy offer_seen on offer is missing",)
+    with pytest.raises(Refused, match="schema_differs") as refused:
+        migrate_schemas({"hotline": made.owner_url})
+    assert refused.value.detail == "hotline: policy offer_seen on offer is missing"
+
+
+# -- the first release, whose 0001 was read from the code of the day: nothing leads on from it ----------------------
+
+
+@pytest.fixture(params=INSTANCES)
+def first_release(request: pytest.FixtureRequest, new_database: NewDatabase) -> tuple[str, DatabaseEndpoint]:
+    made = new_database()
+    text = (Path(__file__).parent / "first_release" / f"{request.param}.sql").read_text(encoding="utf-8")
+    asyncio.run(execute(made, text))
+    return request.param, made
+
+
+def test_a_database_of_the_first_release_is_refused_with_the_mend(first_release: tuple[str, DatabaseEndpoint]) -> None:
+    service, made = first_release
+    before = catalogue_of(made)
+    for refusing in (check_schemas, migrate_schemas, lambda urls: migrate.upgrade(service, urls[service])):
+        with pytest.raises(Refused, match="schema_of_first_release") as refused:
+            refusing({service: made.owner_url})
+        assert "`causeway dev reset`" in refused.value.detail
+        assert refused.value.detail.startswith(f"{service}: ")
+    assert catalogue_of(made) == before
+
+
+def test_it_is_the_fingerprint_that_tells_it(first_release: tuple[str, DatabaseEndpoint]) -> None:
+    """The control: with one object more it has another fingerprint, and is a stranger's."""
+    service, made = first_release
+    asyncio.run(execute(made, "CREATE INDEX planted ON inbox (code)"))
+    with pytest.raises(Refused, match="schema_unknown"):
+        check_schemas({service: made.owner_url})
+
+
+async def test_an_instance_does_not_start_on_a_database_of_the_first_release(
+    new_database: NewDatabase, tmp_path: Path
+) -> None:
+    made, current = new_database(), new_database()
+    await execute(made, (Path(__file__).parent / "first_release" / "hotline.sql").read_text(encoding="utf-8"))
+    with pytest.raises(Refused, match="schema_of_first_release"):
+        await build(HotlineSettings.model_validate(installation(tmp_path, made.service_url)))
+    await asyncio.to_thread(migrate.upgrade, "hotline", current.owner_url)
+    started = await build(HotlineSettings.model_validate(installation(tmp_path, current.service_url)))
+    await started.machinery.close()
