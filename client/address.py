@@ -16,7 +16,7 @@ _LOOPBACK = IPv4Network("127.0.0.0/8")
 _LOOPBACK_6 = IPv6Address("::1")
 
 
-def base_address(text: str) -> httpx.URL:
+def service_address(text: str) -> httpx.URL:
     """The base address of a service. Raises `Refused`, never with the text in it: what is wrong there may be a key."""
     try:
         url = httpx.URL(text) if _BASE.fullmatch(text) else None

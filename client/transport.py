@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 from pydantic import JsonValue
 
-from client.address import base_address, is_this_machine, trust_in
+from client.address import service_address, is_this_machine, trust_in
 from client.problem import ApiProblem
 from shared.kernel.errors import Refused, Unavailable
 from shared.kernel.ids import uuid7
@@ -49,7 +49,7 @@ class Transport:
             raise Refused("api_key_malformed", "a key is cw_test_ or cw_live_ and 43 characters", status=400)
         if http is not None and ca_file is not None:
             raise Refused("ca_file_not_used", "an http client brings its own trust", field="/ca_file", status=400)
-        self._base = base_address(base_url)
+        self._base = service_address(base_url)
         self._authorization = f"Bearer {api_key}"
         self._attempts_max = attempts_max
         self._sleep = sleep

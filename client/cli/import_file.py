@@ -88,6 +88,8 @@ async def _run(
         results.update((result.row, result) for result in done)
         refused += _refused(done)
         on_progress(batch[-1].number, refused)
+    # The last lines may be blank, or rows of another origin.
+    on_progress(file.lines, refused)
     return _summary(results, file.left_out)
 
 

@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, TypeVar
 
 from client.cli.settings import Options, access
+from client.problem import ApiProblem
 from shared.kernel.clock import rfc3339
 from shared.kernel.errors import CausewayError, Refused
 
@@ -23,6 +24,8 @@ FAILED = 1
 WRONG_CALL = 2
 #: The most items of one page.
 PAGE_MAX = 200
+#: The one answer of a service for what is absent and what is another's, and for what it does not do at all.
+_NOT_FOUND = "not_found"
 
 ItemT = TypeVar("ItemT")
 
@@ -47,7 +50,10 @@ def moved(state: ReferralState | NoticeState, options: Options) -> None:
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Print a table: fitted to a terminal, tab-separated for anything else. Cells are text, never markup."""
+    """Print a table: fitted to a terminal, tab-separated for anything else. Cells are text, never markup.
+
+    The first column names the row, by an id mostly: it is never broken, so that it can be copied whole.
+    """
     texts = [[_text(cell) for cell in row] for row in rows]
     if not sys.stdout.isatty():
         for row in [list(columns), *texts]:
@@ -58,8 +64,8 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     from rich.text import Text
 
     drawn = Table(box=None, pad_edge=False)
-    for column in columns:
-        drawn.add_column(column, overflow="fold")
+    for number, column in enumerate(columns):
+        drawn.add_column(column, overflow="fold", no_wrap=number == 0)
     for row in texts:
         drawn.add_row(*map(Text, row))
     Console(highlight=False).print(drawn)
@@ -113,14 +119,17 @@ def ending(options: Options) -> Iterator[None]:
 
 def failure(error: CausewayError, *, as_json: bool) -> None:
     """Print why: for programs on standard output, for people on standard error."""
-    listed = [{"field": field, "rule": rule} for field, rule in getattr(error, "errors", ())]
-    earlier = getattr(error, "referral_id", None)
+    problem = error if isinstance(error, ApiProblem) else None
+    listed = [{"field": field, "rule": rule} for field, rule in (problem.errors if problem else ())]
+    earlier = problem.referral_id if problem else None
     if as_json:
         status = getattr(error, "status", None)
         told = {"code": error.code, "status": status, "field": error.field, "errors": listed}
         document({"error": told | ({} if earlier is None else {"referral_id": str(earlier)})})
         return
     print(f"error: {error}", file=sys.stderr)
+    if problem is not None and problem.code == _NOT_FOUND:
+        print("  is it yours, and is this the service of your kind of party?", file=sys.stderr)
     if earlier is not None:
         print(f"  this external_ref was filed before: causeway referral show {earlier}", file=sys.stderr)
     for entry in listed:

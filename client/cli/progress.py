@@ -28,7 +28,6 @@ def progress(verb: str, lines_total: int) -> Iterator[OnProgress]:
             bar.update(task, completed=lines_done, description=f"{verb}, {refused} refused")
 
         yield told
-        bar.update(task, completed=lines_total)
 
 
 def _plain(verb: str, lines_total: int) -> OnProgress:

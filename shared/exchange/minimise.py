@@ -1,16 +1,41 @@
-"""What one recipient needs for one purpose, and nothing more: the plaintext of its sealed part."""
+"""What one recipient needs for one purpose, and nothing more: the plaintext of its sealed part.
+
+Each kind of recipient has its list. A field that stands in none of them reaches nobody: whoever adds one to the record
+or to its items decides here who needs it. What stands below those two levels goes along with its field.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from pydantic_core import to_json
 
 from shared.contracts.referral import ReferralContent
-from shared.vocabulary.routing import PartyKind, WithheldField
+from shared.vocabulary.routing import PartyKind
 
-_NOTICE_ITEM_FIELDS = ("locator", "site_type", "hashes", "assessment")
+#: What hotlines may get of a record, and every kind of recipient that has no list of its own. Reported accounts go to
+#: law enforcement only, whatever the rules say.
+HOTLINE_FIELDS: Final = (
+    "incident_kind",
+    "incident_flags",
+    "observed_at",
+    "media_kind",
+    "viewed_by",
+    "priority",
+    "actionable",
+    "items",
+    "user_jurisdictions",
+    "victim_jurisdictions",
+    "correlation",
+    "external_ref",
+)
+LAW_ENFORCEMENT_FIELDS: Final = (*HOTLINE_FIELDS, "subject_accounts")
+#: What both may get of an item.
+ITEM_FIELDS: Final = ("locator", "site_type", "commerciality", "hosting", "hashes", "assessment")
+#: What a provider gets of a record, beside the items that it hosts.
+NOTICE_FIELDS: Final = ("incident_kind", "media_kind")
+NOTICE_ITEM_FIELDS: Final = ("locator", "site_type", "hashes", "assessment")
 
 
 def whole_record(content: ReferralContent) -> dict[str, Any]:
@@ -18,35 +43,32 @@ def whole_record(content: ReferralContent) -> dict[str, Any]:
     return content.model_dump(mode="json", exclude_none=True, exclude_defaults=True, exclude={"exercise"})
 
 
+def own_record(record: Mapping[str, Any]) -> bytes:
+    """The record that the origin keeps of its own referral: all of it."""
+    return to_json(record)
+
+
 def referral_record(record: Mapping[str, Any], kind: str, withheld: Collection[str]) -> bytes:
-    """The record for a hotline or an agency. Reported accounts go to law enforcement only, whatever the rules say."""
-    hidden = set(withheld)
-    if kind != PartyKind.LAW_ENFORCEMENT:
-        hidden.add(WithheldField.SUBJECT_ACCOUNTS)
-    kept = {name: value for name, value in record.items() if name not in hidden}
-    items_without = hidden & {WithheldField.HASHES, WithheldField.ASSESSMENT}
-    if items_without:
-        kept["items"] = [_without(item, items_without) for item in record["items"]]
-    return _encoded(kept)
+    """The record for a hotline or an agency: what its kind may get, less what the rules withhold from it."""
+    listed = LAW_ENFORCEMENT_FIELDS if kind == PartyKind.LAW_ENFORCEMENT else HOTLINE_FIELDS
+    kept = _only(record, listed, withheld)
+    kept["items"] = [_only(item, ITEM_FIELDS, withheld) for item in record["items"]]
+    return to_json(kept)
 
 
 def notice_record(
     record: Mapping[str, Any], item_providers: Sequence[Collection[str]], provider: str, *, withheld: Collection[str]
 ) -> bytes:
     """The record for a provider: only the items that it hosts, only what it needs to find and judge them."""
-    hidden = set(withheld)
     items = [
         {"site_type": "not_determined"}
-        | {name: item[name] for name in _NOTICE_ITEM_FIELDS if name in item and name not in hidden}
+        | {name: item[name] for name in NOTICE_ITEM_FIELDS if name in item and name not in withheld}
         for item, providers in zip(record["items"], item_providers, strict=True)
         if provider in providers
     ]
-    return _encoded({"incident_kind": record["incident_kind"], "media_kind": record["media_kind"], "items": items})
+    return to_json({name: record[name] for name in NOTICE_FIELDS} | {"items": items})
 
 
-def _without(item: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
-    return {name: value for name, value in item.items() if name not in names}
-
-
-def _encoded(value: Mapping[str, Any]) -> bytes:
-    return to_json(value)
+def _only(value: Mapping[str, Any], listed: Collection[str], withheld: Collection[str]) -> dict[str, Any]:
+    """What is listed and not withheld, in the order in which it stands."""
+    return {name: each for name, each in value.items() if name in listed and name not in withheld}

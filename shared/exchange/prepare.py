@@ -12,14 +12,14 @@ from shared.contracts.referral import ReferralContent, ReferralSubmission
 from shared.exchange.facts import ReadFacts, read_facts
 from shared.exchange.letters import Emitted, Letters, write_letters
 from shared.exchange.message import Draft
-from shared.exchange.minimise import referral_record, whole_record
+from shared.exchange.minimise import own_record, whole_record
 from shared.guard import inspect
 from shared.kernel.errors import Refused
 from shared.kernel.ids import salt, uuid7
 from shared.routing.directory_index import DirectoryIndex, PartyEntry
 from shared.routing.engine import Judged, Setting, judge
 from shared.routing.policy_index import PolicyIndex
-from shared.vocabulary.routing import PartyKind, PartyStatus, WorkReason
+from shared.vocabulary.routing import PartyStatus, WorkReason
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +219,7 @@ def _prepared(work: _Work) -> Prepared:
         decision=outcome.ref | {"salt": outcome.salt},
         disposition=outcome.disposition.value,
         work_reason=work.letters.work_reason.value if work.letters.work_reason else None,
-        content=referral_record(work.record, PartyKind.LAW_ENFORCEMENT, ()),
+        content=own_record(work.record),
         emitted=work.letters.emitted,
         drafts=work.drafts,
         traceparent=work.filing.traceparent,

@@ -80,7 +80,7 @@ async def test_without_the_rule_the_key_would_have_crossed_the_network(
 
 @pytest.mark.parametrize("url", [*HERE, *(url.replace("http:", "https:") for url in [*HERE, *ELSEWHERE])])
 def test_tls_to_anywhere_and_plain_http_to_this_machine_are_taken(url: str) -> None:
-    assert address.base_address(url).scheme == url.partition(":")[0]
+    assert address.service_address(url).scheme == url.partition(":")[0]
 
 
 @pytest.mark.parametrize(("url", "through_a_proxy"), [(url, False) for url in HERE] + [("https://h.example", True)])

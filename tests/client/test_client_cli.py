@@ -46,6 +46,28 @@ def test_an_import_ends_with_1_when_a_row_was_refused_and_names_the_report(run: 
     }
 
 
+def test_progress_ends_at_the_last_line_also_where_that_is_another_origins(run: Run, tmp_path: Path) -> None:
+    mine = [{"origin": "h.example", "label": "", "referral": submission(number)} for number in range(3)]
+    others = [{"origin": "i.example", "label": "", "referral": submission(number)} for number in range(3, 50)]
+    path = written(tmp_path / "a.jsonl", *mine, *others)
+    ended = run("referral", "import", path, "--origin", "h.example")
+    assert ended.err.splitlines()[-1] == "imported: line 50 of 50, 0 refused"
+
+
+def test_progress_stays_where_an_import_stopped(run: Run, service: FakeService, tmp_path: Path) -> None:
+    service.batch_refusal = lambda batch: (401, "key_unknown", None, "")
+    ended = run("referral", "import", written(tmp_path / "a.jsonl", submission(1), submission(2)))
+    assert "line 2 of 2" not in ended.err
+    assert "stopped before the last row" in ended.out
+
+
+def test_what_is_not_found_may_be_asked_of_the_wrong_service_and_that_is_said(run: Run) -> None:
+    asked = run("inbox", "notices")
+    assert (asked.code, asked.out) == (1, "")
+    assert asked.err == "error: not_found\n  is it yours, and is this the service of your kind of party?\n"
+    assert run("inbox", "notices", "--json").json["error"]["code"] == "not_found"
+
+
 def test_a_dry_run_reports_errors_and_stores_nothing(run: Run, service: FakeService, tmp_path: Path) -> None:
     path = written(tmp_path / "a.jsonl", submission(1), submission(1))
     ended = run("referral", "import", path, "--dry-run")

@@ -20,6 +20,18 @@ def test_a_terminal_gets_a_table_in_which_cells_are_text_and_never_markup(
     assert lines[2].split() == ["3"]
 
 
+def test_an_id_is_copied_whole_from_a_narrow_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "80")
+    ids = ["019ab0e5-1111-7111-8111-111111111111", "019ab0e5-2222-7111-8111-111111111111"]
+    output.table(("referral", "a", "b"), [(each, "x " * 40, "provider-026.example " * 4) for each in ids])
+    shown = capsys.readouterr().out
+    assert all(each in shown for each in ids)
+    assert max(map(len, shown.splitlines()[1:])) <= 80
+
+
 def test_a_terminal_gets_a_bar(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     with progress("imported", 200) as told:

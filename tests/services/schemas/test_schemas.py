@@ -163,7 +163,7 @@ def test_a_first_revision_that_changes_afterwards_is_seen(next_release: Path, ne
         ("ALTER TABLE offer ALTER COLUMN origin DROP NOT NULL", "column offer.origin", "(3 text, storage x)"),
         ("ALTER TABLE edge ALTER COLUMN state SET DEFAULT 'x'", "column edge.state", "default 'x'::text"),
         ("ALTER TABLE outbox ALTER COLUMN body SET STORAGE MAIN", "column outbox.body", "storage m"),
-        ("ALTER TABLE offer DROP CONSTRAINT offer_state", "constraint offer.offer_state", "missing"),
+        ("ALTER TABLE offer DROP CONSTRAINT offer_content_bound", "constraint offer.offer_content_bound", "missing"),
         ("DROP INDEX referral_work", "index referral_work", "missing"),
         ("CREATE INDEX planted ON offer (origin)", "index planted", "not ours"),
         ("CREATE TABLE planted ()", "table planted", "not ours"),

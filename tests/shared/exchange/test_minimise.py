@@ -1,0 +1,148 @@
+"""A field of the record or of its items reaches a recipient because it is listed, never because nobody hid it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterator, Mapping
+from itertools import chain, combinations
+from typing import Any, get_args
+
+import pytest
+from pydantic_core import to_json
+
+from shared.contracts.base import Contract
+from shared.contracts.referral import Item, ReferralSubmission
+from shared.exchange.minimise import (
+    HOTLINE_FIELDS,
+    ITEM_FIELDS,
+    LAW_ENFORCEMENT_FIELDS,
+    NOTICE_FIELDS,
+    NOTICE_ITEM_FIELDS,
+    notice_record,
+    own_record,
+    referral_record,
+    whole_record,
+)
+from shared.vocabulary.routing import PartyKind, WithheldField
+from tests.support.builders import PROVIDER
+from tests.support.exchange_world import SUBMISSION, merged
+
+#: Per list of `minimise`: the model that it is a choice of, what was chosen, and what stays behind on purpose.
+DECIDED: dict[str, tuple[type[Contract], Collection[str], Collection[str]]] = {
+    "hotline": (ReferralSubmission, HOTLINE_FIELDS, ("exercise", "subject_accounts")),
+    "law enforcement": (ReferralSubmission, LAW_ENFORCEMENT_FIELDS, ("exercise",)),
+    "industry": (
+        ReferralSubmission,
+        (*NOTICE_FIELDS, "items"),
+        (
+            "actionable",
+            "correlation",
+            "exercise",
+            "external_ref",
+            "incident_flags",
+            "observed_at",
+            "priority",
+            "subject_accounts",
+            "user_jurisdictions",
+            "victim_jurisdictions",
+            "viewed_by",
+        ),
+    ),
+    "item": (Item, ITEM_FIELDS, ()),
+    "item of a notice": (Item, NOTICE_ITEM_FIELDS, ("commerciality", "hosting")),
+}
+#: What goes along with its field. A field that is new in one of these goes wherever the whole goes: decide it here.
+BELOW = {
+    "AccountLocator": ("kind", "value"),
+    "Actionable": ("status", "missing"),
+    "Assessment": ("scheme", "value", "jurisdiction", "assessor", "at", "status"),
+    "Correlation": ("system", "ref"),
+    "Hashes": ("md5", "sha1", "sha256", "pdq", "photodna", "tmk_pdqf"),
+    "Hosting": ("jurisdiction", "asn", "provider", "is_cdn", "method", "observed_at"),
+    "MessageLocatorItem": ("kind", "value"),
+    "NetworkObservation": ("ip", "port", "at", "kind"),
+    "OnionLocator": ("kind", "value"),
+    "PeerLocator": ("kind", "value"),
+    "Priority": ("level", "basis"),
+    "SubjectAccount": ("service", "account", "events"),
+    "UrlLocator": ("kind", "value"),
+}
+FULL: dict[str, Any] = SUBMISSION | {
+    "incident_flags": ["sextortion"],
+    "priority": {"level": "p1_urgent"},
+    "viewed_by": "automated_only",
+}
+
+
+def record(**changes: Any) -> dict[str, Any]:
+    return whole_record(ReferralSubmission.model_validate_json(json.dumps(merged(FULL, changes))))
+
+
+def undecided(model: type[Contract], listed: Collection[str], left: Collection[str]) -> set[str]:
+    """Fields of a model about which nobody has said whether they travel; a field that is gone is named too."""
+    return set(model.model_fields) ^ {*listed, *left}
+
+
+@pytest.mark.parametrize("name", DECIDED)
+def test_somebody_has_decided_about_every_field(name: str) -> None:
+    model, listed, left = DECIDED[name]
+    assert set(listed) & set(left) == set()
+    assert undecided(model, listed, left) == set()
+    grown = type("Grown", (model,), {"__annotations__": {"channel": "str"}, "channel": ""})
+    assert undecided(grown, listed, left) == {"channel"}
+
+
+def test_what_lies_below_is_known_too() -> None:
+    known = {model.__name__: tuple(model.model_fields) for model in models_in(ReferralSubmission)}
+    assert {name: fields for name, fields in known.items() if name not in ("ReferralSubmission", "Item")} == BELOW
+
+
+def models_in(annotation: Any) -> Iterator[type[Contract]]:
+    """Every model that stands in an annotation or in the fields of one that does."""
+    if isinstance(annotation, type) and issubclass(annotation, Contract):
+        for field in annotation.model_fields.values():
+            yield from models_in(field.annotation)
+        yield annotation
+    for part in get_args(annotation):
+        yield from models_in(part)
+
+
+@pytest.mark.parametrize("kind", [PartyKind.HOTLINE, PartyKind.LAW_ENFORCEMENT])
+def test_a_field_that_nobody_listed_reaches_nobody(kind: PartyKind) -> None:
+    planted = record()
+    planted = planted | {"channel": "telephone", "items": [item | {"channel": "x"} for item in planted["items"]]}
+    providers = [frozenset({PROVIDER})] * len(planted["items"])
+    assert b"channel" not in referral_record(planted, kind, ())
+    assert b"channel" not in notice_record(planted, providers, PROVIDER, withheld=())
+    # The controls: what is not hidden went along before, and the origin keeps all that it filed.
+    assert b"channel" in as_before(planted, kind, ())
+    assert json.loads(own_record(planted)) == planted
+
+
+@pytest.mark.parametrize("withheld", [*chain.from_iterable(combinations(WithheldField, n) for n in (0, 1, 2, 7))])
+def test_what_is_listed_travels_as_it_did_byte_for_byte(withheld: tuple[WithheldField, ...]) -> None:
+    """Against the rule before the lists: everything but what is hidden."""
+    for whole in (record(), record(external_ref="ref-2", incident_flags=[]), record(subject_accounts=[])):
+        for kind in (PartyKind.HOTLINE, PartyKind.LAW_ENFORCEMENT):
+            assert referral_record(whole, kind, withheld) == as_before(whole, kind, withheld)
+        providers = [frozenset({PROVIDER}), frozenset[str]()]
+        assert notice_record(whole, providers, PROVIDER, withheld=withheld) == notice_as_before(whole, withheld)
+        assert own_record(whole) == as_before(whole, PartyKind.LAW_ENFORCEMENT, ())
+
+
+def as_before(whole: Mapping[str, Any], kind: str, withheld: Collection[str]) -> bytes:
+    hidden = {*withheld} | (set() if kind == PartyKind.LAW_ENFORCEMENT else {WithheldField.SUBJECT_ACCOUNTS})
+    kept = {name: value for name, value in whole.items() if name not in hidden}
+    return to_json(kept | {"items": [dict(unhidden(item, hidden)) for item in whole["items"]]})
+
+
+def notice_as_before(whole: Mapping[str, Any], withheld: Collection[str]) -> bytes:
+    first = dict(unhidden(whole["items"][0], {*withheld, "commerciality", "hosting"}))
+    item = {"site_type": "not_determined"} | {
+        name: first[name] for name in ("locator", "site_type", "hashes", "assessment") if name in first
+    }
+    return to_json({"incident_kind": whole["incident_kind"], "media_kind": whole["media_kind"], "items": [item]})
+
+
+def unhidden(item: Mapping[str, Any], hidden: Collection[str]) -> Iterator[tuple[str, Any]]:
+    yield from ((name, value) for name, value in item.items() if name not in hidden)
