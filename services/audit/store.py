@@ -7,53 +7,53 @@ tables contradict it (`causeway audit reconcile`), and the ledger will make ever
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, TypeVar
+from typing import Any
 from uuid import UUID
 
 from services.audit.domain import Entry, Link, Read, Receipted
 from services.audit.ports import Partition, Place
 from shared.kernel.clock import rfc3339
+from shared.runtime.database.columns import Columns, Statement
 from shared.runtime.database.transactions import Database
 
-_Row = TypeVar("_Row", bound=NamedTuple)
-
 _HEADS = "SELECT topic, generation, partition, next_offset FROM cursor"
-# All of a batch in one statement, so in one round trip and whole or not at all: $1 to $20 are the entries, $21 to $26
-# the links, $27 to $32 what was receipted, $33 to $36 the cursors. Cursors are locked in one order, then read: what
-# another reader kept meanwhile counts. They move by what was read of them, so never before it was read.
-_APPEND = """
+_ENTRY = Columns.of(Entry, detail="jsonb")
+_BEFORE = Columns[int | None]({"previous_offset": "bigint"})
+_LINK = Columns.of(Link)
+_RECEIPTED = Columns.of(Receipted)
+_CURSOR = Columns.of(Place, next_offset="bigint")
+# All of a batch in one statement, so in one round trip and whole or not at all. Cursors are locked in one order, then
+# read: what another reader kept meanwhile counts. They move by what was read of them, so never before it was read.
+_APPEND = Statement(
+    """
 WITH head AS MATERIALIZED (
     SELECT c.topic, c.generation, c.partition, c.next_offset
     FROM cursor AS c
-    WHERE (c.topic, c.generation, c.partition) IN (SELECT * FROM unnest($33::text[], $34::uuid[], $35::int[]))
+    WHERE (c.topic, c.generation, c.partition) IN (SELECT topic, generation, partition FROM {cursors})
     ORDER BY c.topic, c.generation, c.partition FOR UPDATE
 ), new_entry AS (
-    INSERT INTO entry (topic, generation, partition, "offset", broker_time, kind, digest, verified, problem,
-                       message_id, type, subject, sender, recipient, recipient_instance, exercise, sequence, key_id,
-                       detail, previous_offset)
-    SELECT t, g, p, o, b, k, d, y, x, m, c, s, f, r, n, e, q, i, j::jsonb, coalesce(v, head.next_offset - 1)
-    FROM unnest($1::text[], $2::uuid[], $3::int[], $4::bigint[], $5::timestamptz[], $6::text[], $7::text[], $8::bool[],
-                $9::text[], $10::uuid[], $11::text[], $12::text[], $13::text[], $14::text[], $15::text[], $16::bool[],
-                $17::bigint[], $18::text[], $19::text[], $20::bigint[])
-         AS column_of(t, g, p, o, b, k, d, y, x, m, c, s, f, r, n, e, q, i, j, v)
-         LEFT JOIN head ON (head.topic, head.generation, head.partition) = (t, g, p)
+    INSERT INTO entry ({entries.names}, previous_offset)
+    SELECT {entries.values}, coalesce(before.previous_offset, head.next_offset - 1)
+    FROM {entries.ordered} JOIN {before.ordered} USING (position)
+         LEFT JOIN head USING (topic, generation, partition)
     ON CONFLICT DO NOTHING
 ), new_link AS (
-    INSERT INTO link
-    SELECT * FROM unnest($21::uuid[], $22::uuid[], $23::uuid[], $24::text[], $25::text[], $26::text[])
-    ON CONFLICT DO NOTHING
+    INSERT INTO link ({links.names}) SELECT {links.values} FROM {links} ON CONFLICT DO NOTHING
 ), new_receipted AS (
-    INSERT INTO receipted
-    SELECT * FROM unnest($27::uuid[], $28::uuid[], $29::text[], $30::text[], $31::text[], $32::text[])
-    ON CONFLICT DO NOTHING
+    INSERT INTO receipted ({receipts.names}) SELECT {receipts.values} FROM {receipts} ON CONFLICT DO NOTHING
 )
-INSERT INTO cursor
-SELECT t, g, p, greatest(o, head.next_offset)
-FROM unnest($33::text[], $34::uuid[], $35::int[], $36::bigint[]) AS column_of(t, g, p, o)
-     LEFT JOIN head ON (head.topic, head.generation, head.partition) = (t, g, p)
+INSERT INTO cursor (topic, generation, partition, next_offset)
+SELECT topic, generation, partition, greatest(cursors.next_offset, head.next_offset)
+FROM {cursors} LEFT JOIN head USING (topic, generation, partition)
 ON CONFLICT (topic, generation, partition)
 DO UPDATE SET next_offset = greatest(cursor.next_offset, excluded.next_offset)
-"""
+""",
+    entries=_ENTRY,
+    before=_BEFORE,
+    links=_LINK,
+    receipts=_RECEIPTED,
+    cursors=_CURSOR,
+)
 # The referral's own messages in this world; then the receipts for them, and what was stated of those that were parked.
 # Of a message's receipts, those count that its recipient's instance gave for exactly this digest: the last one, but
 # `parked` gives way to what became of the message later, as it does at the sender (`shared.runtime.post.outbox`).
@@ -109,16 +109,16 @@ class PostgresEntries:
         return {Place(row["topic"], row["generation"], row["partition"]): row["next_offset"] for row in rows}
 
     async def append(self, read: Read, cursors: Mapping[Place, int]) -> None:
-        columns = [
-            *_transposed(read.entries, Entry),
-            _previous_offsets(read.entries),
-            *_transposed(read.links, Link),
-            *_transposed(read.receipted, Receipted),
-            *_transposed(list(cursors), Place),
-            list(cursors.values()),
-        ]
+        before = _previous_offsets(read.entries)
+        bound = _APPEND.bind(
+            entries=_ENTRY.rows(read.entries),
+            before=_BEFORE.rows(before, previous_offset=before),
+            links=_LINK.rows(read.links),
+            receipts=_RECEIPTED.rows(read.receipted),
+            cursors=_CURSOR.rows(list(cursors), next_offset=list(cursors.values())),
+        )
         async with self._database.transaction() as session:
-            await session.driver.execute(_APPEND, *columns)
+            await session.driver.execute(*bound)
 
     async def flow(self, referral_id: UUID, *, exercise: bool) -> list[dict[str, Any]]:
         async with self._database.transaction() as session:
@@ -140,11 +140,6 @@ class PostgresEntries:
         async with self._database.transaction() as session:
             rows = await session.driver.fetch(_PAGE, *where, exercise, limit)
         return [_message(position, row) for position, row in enumerate(rows, start=1)]
-
-
-def _transposed(rows: Sequence[_Row], kind: type[_Row]) -> Sequence[Sequence[Any]]:
-    """One sequence per field of `kind`, also where there is no row."""
-    return list(zip(*rows, strict=True)) or [()] * len(kind._fields)
 
 
 def _previous_offsets(entries: Sequence[Entry]) -> list[int | None]:

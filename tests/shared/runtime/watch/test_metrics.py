@@ -16,7 +16,7 @@ from shared.runtime.post.outbox import enqueue
 from shared.runtime.watch import metrics
 from tests.shared.runtime.builders import NOW, draft
 
-DOCUMENT = Path(__file__).parents[3] / "docs/operations/metrics.md"
+DOCUMENT = Path(__file__).parents[4] / "docs/operations/metrics.md"
 
 
 @pytest.fixture(autouse=True)

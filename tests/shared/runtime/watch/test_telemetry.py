@@ -24,7 +24,7 @@ from shared.runtime.watch.telemetry import (
     traceparents,
 )
 
-DOCUMENT = Path(__file__).parents[3] / "docs/operations/traces.md"
+DOCUMENT = Path(__file__).parents[4] / "docs/operations/traces.md"
 TRACE_ID, SPAN_ID = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 SAMPLED, UNSAMPLED = f"00-{TRACE_ID}-{SPAN_ID}-01", f"00-{TRACE_ID}-{SPAN_ID}-00"
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from shared.kernel.clock import ManualClock
 from shared.runtime.watch.logs import EVENTS, FIELDS, LEVELS, configure_logs, log
 
-DOCUMENT = Path(__file__).parents[3] / "docs/operations/logs.md"
+DOCUMENT = Path(__file__).parents[4] / "docs/operations/logs.md"
 CLOCK_START = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
 
 
