@@ -1,4 +1,4 @@
-"""The HTTP door: offers made to a hotline. Filing its own referrals is `shared.party.origin.api.routes`."""
+"""The HTTP door: offers made to a hotline. What happens to its own referrals is `shared.party.origin`."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from shared.contracts.decision import Edge
 from shared.contracts.referral import ReferralRecord
 from shared.envelope.datakeys import KeyEncryptionKey
 from shared.kernel.clock import Clock
+from shared.party.origin.api.routes import FILES_MANY, FILES_ONE, OriginApi, origin_router
 from shared.routing.directory_index import DirectoryIndex
 from shared.runtime.database.transactions import Database, RowScope, Session
 from shared.runtime.http.acts import Acts
@@ -103,5 +104,18 @@ def offers_router(
             return {"referral_id": str(referral_id), "state": state}
 
         return await acts.once(request, identity, OfferAct.ACKNOWLEDGE_WITHDRAWAL, act=act)
+
+    return router
+
+
+def referrals_router(origin: OriginApi, identified: Callable[[Request], Awaitable[Identity]]) -> APIRouter:
+    """The routes under /v1/referrals and /v1/work: what a hotline does with its own referrals."""
+    router, who = origin_router(origin, identified), Depends(identified)
+
+    @router.post("/referrals", **FILES_ONE)
+    @router.post("/referrals:batch", **FILES_MANY)
+    async def hotline_files(request: Request, identity: Identity = who) -> Response:
+        """Whatever a hotline files comes in here: one referral, or a list."""
+        return await origin.file(request, identity)
 
     return router

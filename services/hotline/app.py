@@ -6,20 +6,16 @@ from dataclasses import dataclass
 
 from fastapi import FastAPI
 
-from services.hotline.api import offers_router
+from services.hotline.api import offers_router, referrals_router
 from services.hotline.bus import HotlineDoor
 from services.hotline.domain import AUTHORITY
 from services.hotline.settings import HotlineSettings
-from shared.party.origin.api.routes import origin_router
-from shared.party.origin.use_cases.again import DecideAgain
-from shared.party.origin.use_cases.intake import Intake
-from shared.party.origin.use_cases.referrals import Referrals
+from shared.party.origin.app import assemble_origin
 from shared.runtime.http.edge import create_app
 from shared.runtime.http.identity import identified
 from shared.runtime.http.server import serve_http
 from shared.runtime.instance.machinery import Machinery, build_machinery
 from shared.runtime.instance.parts import Part
-from shared.runtime.instance.settings import RuntimeSettings
 from shared.runtime.post.consumer import Handler
 
 INSTANCE = "hotline"
@@ -43,31 +39,14 @@ async def build(settings: HotlineSettings) -> App:
 def assemble(machinery: Machinery) -> App:
     """The parts of the service on top of its machinery; needs no database and no broker."""
     settings = machinery.settings
-    again = DecideAgain(
-        machinery.database,
-        documents=machinery.documents,
-        instance=INSTANCE,
-        kek=machinery.keys.kek,
-        clock=machinery.clock,
-    )
-    intake = Intake(
-        machinery.database,
-        documents=machinery.documents,
-        instance=INSTANCE,
-        kek=machinery.keys.kek,
-        clock=machinery.clock,
-        wake=machinery.wake,
-    )
-    referrals = Referrals(
-        machinery.database, intake, authority=AUTHORITY, documents=machinery.documents, clock=machinery.clock
-    )
-    door = HotlineDoor(kek=machinery.keys.kek, again=again, clock=machinery.clock)
+    origin = assemble_origin(machinery, AUTHORITY)
+    door = HotlineDoor(kek=machinery.keys.kek, origin=origin.bus)
     who = identified(machinery.api_keys, machinery.budgets)
     acts = machinery.acts()
     http = create_app(
         "Causeway hotline",
         [
-            origin_router(referrals, acts, who),
+            referrals_router(origin.api, who),
             offers_router(
                 machinery.database,
                 acts,
@@ -81,15 +60,9 @@ def assemble(machinery: Machinery) -> App:
         measure=machinery.measure,
     )
     parts: dict[str, Part] = {
-        "api": lambda: _serve(http, intake, settings),
+        "api": lambda: origin.serving(lambda: serve_http(http, settings.http_host, settings.http_port)),
         "documents": machinery.run_documents,
-        "relay": lambda: machinery.run_relay(again.rows),
+        "relay": lambda: machinery.run_relay(origin.bus.stale),
         "consumer": lambda: machinery.run_bus(door),
     }
     return App(machinery, http, parts, door)
-
-
-async def _serve(http: FastAPI, intake: Intake, settings: RuntimeSettings) -> None:
-    # Intake outlives the server: what is posted while it ends is still answered.
-    async with intake.running():
-        await serve_http(http, settings.http_host, settings.http_port)

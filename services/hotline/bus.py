@@ -9,30 +9,24 @@ from services.hotline import use_cases
 from services.hotline.store import PostgresOffers
 from shared.envelope.datakeys import KeyEncryptionKey
 from shared.exchange.message import Received
-from shared.exchange.record_table import DECIDE_AGAIN
-from shared.kernel.clock import Clock
-from shared.party.origin.use_cases.again import DecideAgain
-from shared.party.origin.use_cases.answers import EdgeAnswers
+from shared.party.origin.bus import OriginBus
 from shared.runtime.post.ports import Settlement, Unit
 
 
 class HotlineDoor:
     """The consumer's handler for this service."""
 
-    def __init__(self, *, kek: KeyEncryptionKey, again: DecideAgain, clock: Clock) -> None:
+    def __init__(self, *, kek: KeyEncryptionKey, origin: OriginBus) -> None:
         self._kek = kek
-        self._again = again
-        self._clock = clock
+        self._origin = origin
 
     async def apply(self, unit: Unit, messages: Sequence[Received]) -> dict[UUID, str]:
         driver = unit.connection.driver
         return await use_cases.receive(
             messages,
             offers=PostgresOffers(driver, self._kek),
-            answers=EdgeAnswers(driver, self._clock.now()),
+            answers=self._origin.answers(unit),
         )
 
     async def settled(self, unit: Unit, settlements: Sequence[Settlement]) -> None:
-        stale = [entry.message_id for entry in settlements if entry.code in DECIDE_AGAIN]
-        if stale:
-            await self._again.messages(unit.connection.driver, stale)
+        await self._origin.settled(unit, settlements)

@@ -17,6 +17,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    JsonValue,
     PlainSerializer,
     StringConstraints,
     WithJsonSchema,
@@ -34,6 +35,13 @@ class Contract(BaseModel):
         extra="forbid", frozen=True, hide_input_in_errors=True, validate_default=False, ser_json_inf_nan="null"
     )
 
+    def spelt(self) -> bytes:
+        """As an answer over HTTP spells it: JSON, without the members that hold their default."""
+        return self.model_dump_json(exclude_defaults=True).encode()
+
+
+#: A JSON object whose members are not ours to know.
+JsonObject = Annotated[dict[str, JsonValue], WithJsonSchema({"type": "object", "additionalProperties": True})]
 
 _Kind = TypeVar("_Kind")
 
@@ -115,6 +123,8 @@ Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$", max_length=
 RuleId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,47}$", max_length=48)]
 #: A stable error code.
 ErrorCode = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$", max_length=64)]
+#: Where the next page begins, opaque: hand it back to get that page. None on the last.
+NextCursor = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]+$", max_length=64)] | None
 #: Autonomous system number (RFC 6793).
 Asn = Annotated[int, Field(strict=True, ge=1, le=4_294_967_295)]
 

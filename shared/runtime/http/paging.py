@@ -8,8 +8,8 @@ from uuid import UUID
 
 import asyncpg
 from fastapi import Query
-from pydantic import StringConstraints
 
+from shared.contracts.base import NextCursor as NextCursor
 from shared.kernel.errors import Refused
 
 #: How many a page holds at most.
@@ -17,10 +17,6 @@ Limit = Annotated[int, Query(ge=1, le=200)]
 
 #: Where the page begins: `next` of the one before.
 Cursor = Annotated[str | None, Query(max_length=64, pattern=r"^[A-Za-z0-9_-]+$")]
-
-
-#: Opaque; hand it back to get the next page. None on the last.
-NextCursor = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]+$", max_length=64)] | None
 
 
 def read_cursor(cursor: str | None) -> UUID | None:
@@ -33,7 +29,7 @@ def read_cursor(cursor: str | None) -> UUID | None:
         raise Refused("cursor_invalid", field="/cursor", status=400) from None
 
 
-def next_cursor(rows: list[asyncpg.Record], limit: int, column: str) -> str | None:
+def next_cursor(rows: list[asyncpg.Record], limit: int, column: str) -> NextCursor:
     """The opaque cursor of the following page, None on the last; `rows` holds one more than `limit` if there is one."""
     if len(rows) <= limit:
         return None
