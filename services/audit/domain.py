@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from uuid import UUID
 
+from shared.contracts.base import Contract
 from shared.contracts.facts import (
     MessageParkedClear,
     MessagesReceiptedClear,
@@ -171,7 +172,7 @@ def _problem(
     return None
 
 
-def _stated(envelope: Envelope, clear: Any, read: Read) -> tuple[EntryKind, str | None]:
+def _stated(envelope: Envelope, clear: Contract, read: Read) -> tuple[EntryKind, str | None]:
     match clear:
         case ReferralDecidedClear():
             read.links += [

@@ -7,12 +7,12 @@ tables contradict it (`causeway audit reconcile`), and the ledger will make ever
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 from uuid import UUID
 
+import asyncpg
+
 from services.audit.domain import Entry, Link, Read, Receipted
-from services.audit.ports import Partition, Place
-from shared.kernel.clock import rfc3339
+from services.audit.ports import KeptEntry, Partition, Place
 from shared.runtime.database.columns import Columns, Statement
 from shared.runtime.database.transactions import Database
 
@@ -120,10 +120,10 @@ class PostgresEntries:
         async with self._database.transaction() as session:
             await session.driver.execute(*bound)
 
-    async def flow(self, referral_id: UUID, *, exercise: bool) -> list[dict[str, Any]]:
+    async def flow(self, referral_id: UUID, *, exercise: bool) -> list[KeptEntry]:
         async with self._database.transaction() as session:
             rows = await session.driver.fetch(_FLOW, referral_id, exercise)
-        return [_message(position, row) for position, row in enumerate(rows, start=1)]
+        return [_kept(position, row) for position, row in enumerate(rows, start=1)]
 
     async def note_reading(self, auditor: str, purpose: str, what: str) -> None:
         async with self._database.transaction() as session:
@@ -135,11 +135,11 @@ class PostgresEntries:
         async with self._database.transaction() as session:
             return [row["generation"] for row in await session.driver.fetch(_GENERATIONS, topic)]
 
-    async def page(self, place: Partition, generation: UUID, *, exercise: bool, limit: int) -> list[dict[str, Any]]:
+    async def page(self, place: Partition, generation: UUID, *, exercise: bool, limit: int) -> list[KeptEntry]:
         where = (place.topic, generation, place.partition, place.from_offset)
         async with self._database.transaction() as session:
             rows = await session.driver.fetch(_PAGE, *where, exercise, limit)
-        return [_message(position, row) for position, row in enumerate(rows, start=1)]
+        return [_kept(position, row) for position, row in enumerate(rows, start=1)]
 
 
 def _previous_offsets(entries: Sequence[Entry]) -> list[int | None]:
@@ -153,28 +153,28 @@ def _previous_offsets(entries: Sequence[Entry]) -> list[int | None]:
     return previous
 
 
-def _message(position: int, row: Any) -> dict[str, Any]:
-    return {
-        "position": position,
-        "at": rfc3339(row["broker_time"]),
-        "topic": row["topic"],
-        "generation": str(row["generation"]),
-        "partition": row["partition"],
-        "offset": row["offset"],
-        "previous_offset": row["previous_offset"],
-        "kind": row["kind"],
-        "type": row["type"],
-        "subject": row["subject"],
-        "sender": row["sender"],
-        "recipient": row["recipient"],
-        "sequence": row["sequence"],
-        "message_id": str(row["message_id"]) if row["message_id"] else None,
-        "digest": row["digest"],
-        "verified": row["verified"],
-        "problem": row["problem"],
-        "exercise": row["exercise"],
-        "detail": row["detail"],
-        "rules": row["rules"].split(",") if row["rules"] else [],
-        "outcome": row["outcome"],
-        "code": row["code"],
-    }
+def _kept(position: int, row: asyncpg.Record) -> KeptEntry:
+    return KeptEntry(
+        position=position,
+        at=row["broker_time"],
+        topic=row["topic"],
+        generation=row["generation"],
+        partition=row["partition"],
+        offset=row["offset"],
+        previous_offset=row["previous_offset"],
+        kind=row["kind"],
+        type=row["type"],
+        subject=row["subject"],
+        sender=row["sender"],
+        recipient=row["recipient"],
+        sequence=row["sequence"],
+        message_id=row["message_id"],
+        digest=row["digest"],
+        verified=row["verified"],
+        problem=row["problem"],
+        exercise=row["exercise"],
+        detail=row["detail"],
+        rules=tuple(row["rules"].split(",")) if row["rules"] else (),
+        outcome=row["outcome"],
+        code=row["code"],
+    )

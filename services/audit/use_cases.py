@@ -6,11 +6,10 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 from services.audit.domain import AUTHORITY, Read, read_record
-from services.audit.ports import Entries, Partition, Place
+from services.audit.ports import Entries, EntryPage, Flow, Partition, Place
 from shared.envelope.batch import RootCache
 from shared.exchange.message import Record
 from shared.kernel.authority import Role
@@ -53,7 +52,7 @@ async def keep(
     await entries.append(read, cursors)
 
 
-async def show_flow(referral_id: UUID, look: Look, *, entries: Entries) -> Mapping[str, Any]:
+async def show_flow(referral_id: UUID, look: Look, *, entries: Entries) -> Flow:
     """All messages of one referral. The look itself is noted first: no answer without a trace of it.
 
     Raises `Refused("not_found")` alike for a referral that is absent and for one of the other world.
@@ -63,10 +62,10 @@ async def show_flow(referral_id: UUID, look: Look, *, entries: Entries) -> Mappi
     messages = await entries.flow(referral_id, exercise=look.exercise)
     if not messages:
         raise not_found()
-    return {"referral_id": str(referral_id), "messages": messages}
+    return Flow(referral_id=referral_id, messages=tuple(messages))
 
 
-async def show_entries(place: Partition, look: Look, *, limit: int, entries: Entries) -> Mapping[str, Any]:
+async def show_entries(place: Partition, look: Look, *, limit: int, entries: Entries) -> EntryPage:
     """Entries of one partition, from an offset on, in one generation of its topic; the look is noted first."""
     AUTHORITY.require("entry", look.role, action="read", state="any")
     what = f"entries/{place.topic}/{place.partition}/{place.from_offset}"
@@ -74,7 +73,7 @@ async def show_entries(place: Partition, look: Look, *, limit: int, entries: Ent
     generations = await entries.generations(place.topic)
     chosen = place.generation or (generations[-1] if generations else None)
     items = [] if chosen is None else await entries.page(place, chosen, exercise=look.exercise, limit=limit)
-    return {"generations": [str(each) for each in generations], "items": items}
+    return EntryPage(generations=tuple(generations), items=tuple(items))
 
 
 def checked_purpose(purpose: str | None) -> str:

@@ -1,7 +1,8 @@
-"""The HTTP door: offers made to a hotline. Filing its own referrals is `shared.party.origin.api`."""
+"""The HTTP door: offers made to a hotline. What happens to its own referrals is `shared.party.origin`."""
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from functools import partial
 from uuid import UUID
 
@@ -12,6 +13,7 @@ from services.hotline.domain import HOTLINE
 from services.hotline.ports import OfferMoved, OfferPage, OpenedOffer
 from services.hotline.store import PostgresOffers
 from shared.exchange.acts import Act, OfferState
+from shared.party.origin.api.routes import FILES_MANY, FILES_ONE, OriginApi, origin_router
 from shared.party.recipient.api import Answering, ItemRoutes, Serving, add_acts
 from shared.party.recipient.ports import Page
 from shared.party.recipient.use_cases import act
@@ -47,4 +49,17 @@ def offers_router(serving: Serving) -> APIRouter:
         return answer
 
     add_acts(router, HOTLINE, path=lambda _: "/{referral_id}", answering=answering, moved=OfferMoved)
+    return router
+
+
+def referrals_router(origin: OriginApi, identified: Callable[[Request], Awaitable[Identity]]) -> APIRouter:
+    """The routes under /v1/referrals and /v1/work: what a hotline does with its own referrals."""
+    router, who = origin_router(origin, identified), Depends(identified)
+
+    @router.post("/referrals", **FILES_ONE)
+    @router.post("/referrals:batch", **FILES_MANY)
+    async def hotline_files(request: Request, identity: Identity = who) -> Response:
+        """Whatever a hotline files comes in here: one referral, or a list."""
+        return await origin.file(request, identity)
+
     return router

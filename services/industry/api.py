@@ -1,7 +1,8 @@
-"""The HTTP door: notices issued to a provider. Filing its own referrals is `shared.party.origin.api`."""
+"""The HTTP door: notices issued to a provider. What happens to its own referrals is `shared.party.origin`."""
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request
@@ -12,6 +13,7 @@ from services.industry.ports import NoticeMoved, NoticePage, OpenedNotice
 from services.industry.store import PostgresNotices
 from services.industry.use_cases import act_on_notice
 from shared.exchange.acts import Act, NoticeState
+from shared.party.origin.api.routes import FILES_MANY, FILES_ONE, OriginApi, origin_router
 from shared.party.recipient.api import Answering, ItemRoutes, Serving, add_acts
 from shared.party.recipient.ports import Page
 from shared.runtime.http.identity import Identity
@@ -46,4 +48,17 @@ def notices_router(serving: Serving) -> APIRouter:
         return answer
 
     add_acts(router, PROVIDER, path=lambda _: "/{notice_id}", answering=answering, moved=NoticeMoved)
+    return router
+
+
+def referrals_router(origin: OriginApi, identified: Callable[[Request], Awaitable[Identity]]) -> APIRouter:
+    """The routes under /v1/referrals and /v1/work: a provider is an origin too."""
+    router, who = origin_router(origin, identified), Depends(identified)
+
+    @router.post("/referrals", **FILES_ONE)
+    @router.post("/referrals:batch", **FILES_MANY)
+    async def provider_files(request: Request, identity: Identity = who) -> Response:
+        """A provider files what it has found itself, one referral or a list."""
+        return await origin.file(request, identity)
+
     return router

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from services.industry.api import notices_router
+from services.industry.api import notices_router, referrals_router
 from services.industry.bus import industry_door
 from services.industry.domain import AUTHORITY
 from services.industry.settings import IndustrySettings
-from shared.party.origin.api.routes import origin_router
-from shared.party.origin.app import build_origin
+from shared.party.origin.app import assemble_origin
 from shared.party.recipient.app import serving
 from shared.runtime.http.edge import create_app
 from shared.runtime.instance.app import App
@@ -23,8 +22,7 @@ async def build(settings: IndustrySettings) -> App:
 
 def assemble(machinery: Machinery) -> App:
     """The parts of the service on top of its machinery; needs no database and no broker."""
-    origin, items = build_origin(machinery, AUTHORITY), serving(machinery)
-    door = industry_door(kek=machinery.keys.kek, again=origin.again, clock=machinery.clock)
-    routers = [origin_router(origin.referrals, items.acts, items.identified), notices_router(items)]
+    origin, items = assemble_origin(machinery, AUTHORITY), serving(machinery)
+    routers = [referrals_router(origin.api, items.identified), notices_router(items)]
     http = create_app("Causeway industry", routers, probes=machinery.probes(), measure=machinery.measure)
-    return origin.app(http, door)
+    return origin.app(machinery, http, industry_door(kek=machinery.keys.kek, origin=origin.bus))

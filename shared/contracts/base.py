@@ -17,6 +17,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    JsonValue,
     PlainSerializer,
     StringConstraints,
     WithJsonSchema,
@@ -34,6 +35,13 @@ class Contract(BaseModel):
         extra="forbid", frozen=True, hide_input_in_errors=True, validate_default=False, ser_json_inf_nan="null"
     )
 
+    def spelt(self) -> bytes:
+        """As an answer over HTTP spells it: JSON, without the members that hold their default."""
+        return self.model_dump_json(exclude_defaults=True).encode()
+
+
+#: A JSON object whose members are not ours to know.
+JsonObject = Annotated[dict[str, JsonValue], WithJsonSchema({"type": "object", "additionalProperties": True})]
 
 _Kind = TypeVar("_Kind")
 

@@ -59,6 +59,18 @@ PLANTS = [
     ("watch", "shared/runtime/watch/logs.py", "import shared.contracts.referral"),
     ("watch", "shared/runtime/watch/telemetry.py", "import shared.envelope.headers"),
     ("watch", "shared/runtime/watch/metrics.py", "import shared.exchange.message"),
+    ("party", "shared/party/origin/domain.py", "import shared.party.origin.ports"),
+    ("party", "shared/party/origin/ports.py", "import shared.party.origin.use_cases.intake"),
+    ("party", "shared/party/origin/use_cases/intake.py", "import shared.party.origin.store.filing"),
+    ("party", "shared/party/origin/use_cases/again.py", "import shared.party.origin.bus"),
+    ("party", "shared/party/origin/store/edges.py", "import shared.party.origin.api.bodies"),
+    ("party", "shared/party/origin/api/routes.py", "import shared.party.origin.bus"),
+    ("party", "shared/party/origin/bus.py", "import shared.party.origin.app"),
+    ("party", "shared/party/recipient/extras.py", ""),
+    ("party-drivers", "shared/party/origin/use_cases/intake.py", "import shared.runtime.database.transactions"),
+    ("party-drivers", "shared/party/origin/use_cases/referrals.py", "import asyncpg"),
+    ("purity", "shared/party/origin/domain.py", "import shared.runtime.http.paging"),  # reaches fastapi indirectly
+    ("purity", "shared/party/origin/ports.py", "import asyncpg"),
     ("purity", "services/hotline/domain.py", "import sqlalchemy"),
     ("purity", "services/audit/ports.py", "import asyncpg"),
     ("purity", "services/industry/use_cases.py", "import shared.runtime.post.outbox"),  # reaches asyncpg indirectly

@@ -1,4 +1,4 @@
-"""An originating service's own half, assembled over the machinery."""
+"""An origin, assembled on the machinery of the instance it is part of."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from fastapi import FastAPI
 
 from shared.kernel.authority import Authority
-from shared.party.origin.use_cases.again import DecideAgain
+from shared.party.origin.api.routes import OriginApi, answer_filed
+from shared.party.origin.bus import OriginBus
+from shared.party.origin.store.filing import PostgresFilings
 from shared.party.origin.use_cases.intake import Intake
-from shared.party.origin.use_cases.referrals import Referrals
 from shared.runtime.http.server import serve_http
 from shared.runtime.instance.app import App
 from shared.runtime.instance.machinery import Machinery
@@ -18,40 +19,58 @@ from shared.runtime.post.consumer import Handler
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """What an origin files with, looks with and decides again with."""
+    """What a service needs that originates: its doors, and the intake."""
 
-    machinery: Machinery
+    api: OriginApi
+    bus: OriginBus
     intake: Intake
-    referrals: Referrals
-    again: DecideAgain
 
-    def app(self, http: FastAPI, handler: Handler) -> App:
+    def app(self, machinery: Machinery, http: FastAPI, handler: Handler) -> App:
         """The service with its parts."""
-        machinery = self.machinery
+        settings = machinery.settings
+
+        async def serve() -> None:
+            # Intake outlives the server: what is posted while it ends is still answered.
+            async with self.intake.running():
+                await serve_http(http, settings.http_host, settings.http_port)
+
         return App(
             machinery,
             http,
             {
-                "api": lambda: self._serve(http),
+                "api": serve,
                 "documents": machinery.run_documents,
-                "relay": lambda: machinery.run_relay(self.again.rows),
+                "relay": lambda: machinery.run_relay(self.bus.stale),
                 "consumer": lambda: machinery.run_bus(handler),
             },
             handler,
         )
 
-    async def _serve(self, http: FastAPI) -> None:
-        settings = self.machinery.settings
-        # Intake outlives the server: what is posted while it ends is still answered.
-        async with self.intake.running():
-            await serve_http(http, settings.http_host, settings.http_port)
 
-
-def build_origin(machinery: Machinery, authority: Authority) -> Origin:
-    """Wire an origin on top of its machinery; needs no database and no broker."""
-    database, clock, documents = machinery.database, machinery.clock, machinery.documents
-    instance, kek = machinery.instance, machinery.keys.kek
-    again = DecideAgain(database, documents=documents, instance=instance, kek=kek, clock=clock)
-    intake = Intake(database, documents=documents, instance=instance, kek=kek, clock=clock, wake=machinery.wake)
-    referrals = Referrals(database, intake, authority=authority, documents=documents, clock=clock)
-    return Origin(machinery, intake, referrals, again)
+def assemble_origin(machinery: Machinery, authority: Authority) -> Origin:
+    """An origin that acts by these permits."""
+    intake = Intake(
+        PostgresFilings(machinery.database, machinery.keys.kek),
+        answering=answer_filed,
+        authority=authority,
+        documents=machinery.documents,
+        instance=machinery.instance,
+        clock=machinery.clock,
+        wake=machinery.wake,
+    )
+    api = OriginApi(
+        machinery.database,
+        machinery.acts(),
+        intake,
+        authority=authority,
+        documents=machinery.documents,
+        clock=machinery.clock,
+    )
+    bus = OriginBus(
+        machinery.database,
+        documents=machinery.documents,
+        instance=machinery.instance,
+        kek=machinery.keys.kek,
+        clock=machinery.clock,
+    )
+    return Origin(api, bus, intake)

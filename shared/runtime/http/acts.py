@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 
+from shared.contracts.base import Contract
 from shared.kernel.errors import Refused
 from shared.runtime.database.transactions import Database, RowScope, Session
 from shared.runtime.http.idempotency import ClaimKind, body_hash, claim, read_key, store_answer
@@ -15,7 +15,7 @@ from shared.runtime.http.identity import Identity
 from shared.runtime.http.problems import encoded
 
 #: What an act does within its transaction; it returns the body of its 202 answer.
-Act = Callable[[Session], Awaitable[Mapping[str, Any]]]
+Act = Callable[[Session], Awaitable[Contract | Mapping[str, object]]]
 
 
 class Acts:
@@ -38,7 +38,8 @@ class Acts:
                 return _json(claimed.status, claimed.answer)
             if claimed.kind is not ClaimKind.NEW:
                 raise Refused("idempotency_key_reused", "the key was used with another body")
-            answer = encoded(await act(session))
+            done = await act(session)
+            answer = done.spelt() if isinstance(done, Contract) else encoded(done)
             await store_answer(session.driver, identity.party, key, status=202, answer=answer)
         # Durable from here: the relay sends what the act put into the outbox.
         self._wake()

@@ -9,6 +9,7 @@ from uuid import UUID
 import asyncpg
 from fastapi import Query
 
+from shared.contracts.base import NextCursor
 from shared.kernel.errors import Refused
 
 #: How many a page holds at most.
@@ -28,7 +29,7 @@ def read_cursor(cursor: str | None) -> UUID | None:
         raise Refused("cursor_invalid", field="/cursor", status=400) from None
 
 
-def next_cursor(rows: list[asyncpg.Record], limit: int, column: str) -> str | None:
+def next_cursor(rows: list[asyncpg.Record], limit: int, column: str) -> NextCursor:
     """The opaque cursor of the following page, None on the last; `rows` holds one more than `limit` if there is one."""
     if len(rows) <= limit:
         return None

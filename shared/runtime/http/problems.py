@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 from pydantic_core import to_json
 from starlette.responses import Response
 
-from shared.contracts.base import error_locations
+from shared.contracts.base import Contract, error_locations
 from shared.kernel.errors import AlreadyDone, CausewayError, Defect, Refused, Unavailable
 
 PROBLEM_JSON: Final = "application/problem+json"
@@ -68,26 +68,22 @@ REFUSALS: Final[Mapping[str, Mapping[str, Any]]] = {
 }
 
 
-class FieldError(BaseModel):
+class FieldError(Contract):
     """One broken rule: JSON pointer (RFC 6901) and the rule's name."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     field: str
     rule: str
 
 
-class Problem(BaseModel):
+class Problem(Contract):
     """The body of every answer with status 400 or above; `type` is `/problems/` and the code."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     type: str
     title: str
     status: int
     code: str
     field: str | None = None
-    errors: list[FieldError] = []
+    errors: tuple[FieldError, ...] = ()
 
 
 class InvalidFields(Refused):
@@ -95,7 +91,7 @@ class InvalidFields(Refused):
 
     def __init__(self, errors: Sequence[Mapping[str, str]]) -> None:
         super().__init__("fields_invalid", "one or more fields break a rule", field=errors[0]["field"])
-        self.errors = list(errors)
+        self.errors = tuple(FieldError(field=each["field"], rule=each["rule"]) for each in errors)
 
 
 def invalid_fields(error: ValidationError) -> InvalidFields:
@@ -121,17 +117,15 @@ def status_of(error: CausewayError) -> int:
             return 500
 
 
-def problem_body(error: CausewayError) -> dict[str, Any]:
-    """The error as the members of a problem. A `Defect` says no more than that we are wrong."""
+def problem_body(error: CausewayError) -> Problem:
+    """The error as a problem. A `Defect` says no more than that we are wrong."""
     code, title, field = error.code, error.detail or error.code.replace("_", " "), error.field
     if not isinstance(error, Refused | Unavailable | AlreadyDone):
         code, title, field = "internal_error", "the service failed; nothing of this request has taken effect", None
-    body: dict[str, Any] = {"type": f"/problems/{code}", "title": title, "status": status_of(error), "code": code}
-    if field is not None:
-        body["field"] = field
-    if isinstance(error, InvalidFields):
-        body["errors"] = error.errors
-    return body
+    errors = error.errors if isinstance(error, InvalidFields) else ()
+    return Problem(
+        type=f"/problems/{code}", title=title, status=status_of(error), code=code, field=field, errors=errors
+    )
 
 
 def problem(error: CausewayError, headers: Mapping[str, str] | None = None) -> Response:
@@ -140,9 +134,9 @@ def problem(error: CausewayError, headers: Mapping[str, str] | None = None) -> R
     more = dict(headers or {})
     if isinstance(error, Unavailable):
         more.setdefault("Retry-After", str(RETRY_AFTER_S))
-    if body["status"] == 401:
+    if body.status == 401:
         more.setdefault("WWW-Authenticate", "Bearer")
-    return Response(encoded(body), status_code=body["status"], media_type=PROBLEM_JSON, headers=more)
+    return Response(body.spelt(), status_code=body.status, media_type=PROBLEM_JSON, headers=more)
 
 
 def internal_error() -> Response:

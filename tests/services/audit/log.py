@@ -90,16 +90,16 @@ class Log:
 
     async def flow(self, referral_id: UUID, *, exercise: bool = True) -> list[dict[str, Any]]:
         look = Look(AUDITOR, Role.AUDITOR, exercise, PURPOSE)
-        messages: list[dict[str, Any]] = (await use_cases.show_flow(referral_id, look, entries=self.entries))[
-            "messages"
-        ]
+        flow = await use_cases.show_flow(referral_id, look, entries=self.entries)
+        messages: list[dict[str, Any]] = flow.model_dump(mode="json")["messages"]
         return messages
 
     async def page(self, record: Record, *, newest: bool = False, exercise: bool = True) -> Any:
         """The partition of this record: in this log's own generation, or in the newest of all that audit has."""
         look = Look(AUDITOR, Role.AUDITOR, exercise, PURPOSE)
         place = Partition(record.topic, record.partition, 0, None if newest else self.generation)
-        return await use_cases.show_entries(place, look, limit=500, entries=self.entries)
+        page = await use_cases.show_entries(place, look, limit=500, entries=self.entries)
+        return page.model_dump(mode="json")
 
 
 def identity(record: Record) -> tuple[UUID, str]:

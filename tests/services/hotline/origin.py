@@ -9,19 +9,29 @@ from itertools import count
 from typing import Any
 from uuid import UUID
 
+import httpx
+
+from services.hotline.api import referrals_router
 from services.hotline.domain import AUTHORITY
 from shared.envelope.datakeys import KeyEncryptionKey
 from shared.exchange.prepare import Documents
 from shared.kernel.authority import Role
 from shared.kernel.clock import ManualClock
 from shared.kernel.ids import uuid7
-from shared.party.origin.use_cases.again import DecideAgain
-from shared.party.origin.use_cases.intake import Intake, Request, Submission
-from shared.party.origin.use_cases.referrals import Referrals
-from shared.runtime.database.transactions import Database, RowScope
+from shared.party.origin.api.routes import OriginApi, answer_filed
+from shared.party.origin.bus import OriginBus
+from shared.party.origin.domain import Request, Submission
+from shared.party.origin.store.filing import PostgresFilings
+from shared.party.origin.store.referrals import PostgresReferrals
+from shared.party.origin.use_cases import referrals as use_cases
+from shared.party.origin.use_cases.intake import Intake
+from shared.party.origin.use_cases.referrals import Acting
+from shared.runtime.database.transactions import Database, RowScope, Session
+from shared.runtime.http.acts import Acts
 from shared.runtime.post.outbox import PostgresOutbox
 from shared.runtime.post.ports import OutboxRow
 from shared.vocabulary.referral import WithdrawalReason
+from tests.services.doors import door, identified_as
 from tests.support.builders import AT, HOTLINE
 from tests.support.exchange_world import World, submission
 
@@ -38,25 +48,38 @@ class Origin:
 
     def __post_init__(self) -> None:
         self.clock = ManualClock(AT)
-        self.intake = Intake(
+        self.intake = self.intake_of()
+        self.api = OriginApi(
             self.database,
+            Acts(self.database, lambda: None),
+            self.intake,
+            authority=AUTHORITY,
+            documents=self._documents,
+            clock=self.clock,
+        )
+        self.bus = OriginBus(self.database, documents=self._documents, instance="hotline", kek=KEK, clock=self.clock)
+
+    def intake_of(self, **bounds: Any) -> Intake:
+        """An intake of this origin with these bounds."""
+        return Intake(
+            PostgresFilings(self.database, KEK),
+            answering=answer_filed,
+            authority=AUTHORITY,
             documents=self._documents,
             instance="hotline",
-            kek=KEK,
             clock=self.clock,
             wake=lambda: None,
+            **bounds,
         )
-        self.referrals = Referrals(
-            self.database, self.intake, authority=AUTHORITY, documents=self._documents, clock=self.clock
-        )
-        self.again = DecideAgain(
-            self.database, documents=self._documents, instance="hotline", kek=KEK, clock=self.clock
-        )
+
+    def door(self) -> httpx.AsyncClient:
+        """A client of the hotline's own HTTP door, as far as its own referrals go."""
+        return door(referrals_router(self.api, identified_as("hotline")))
 
     async def file(self, *, traceparent: str | None = None) -> UUID:
         """File a referral that reaches a hotline, three agencies and a provider."""
         content = submission(external_ref=f"ref-{next(_references)}")
-        filing = Submission(self.referrals.origin(HOTLINE), Role.MACHINE, content, traceparent)
+        filing = Submission(self.intake.origin(HOTLINE), Role.MACHINE, content, traceparent)
         running = asyncio.create_task(self.intake.run())
         try:
             answer = await self.intake.submit(Request([filing], uuid7().bytes * 2, bytes(32), single=True))
@@ -69,15 +92,24 @@ class Origin:
         self, referral_id: UUID, reason: WithdrawalReason, *, party: str = HOTLINE, role: Role = Role.ANALYST
     ) -> None:
         async with self.database.transaction(RowScope([party], role, "withdraw")) as session:
-            await self.referrals.withdraw(session, referral_id, reason, party=party, role=role)
+            await use_cases.withdraw_referral(referral_id, reason, self._acting(session, party, role))
 
     async def show(self, referral_id: UUID) -> dict[str, Any]:
-        return await self.referrals.show(referral_id, party=HOTLINE, role=Role.ANALYST)
+        """The referral as its party is answered."""
+        async with self.database.transaction(RowScope([HOTLINE], Role.ANALYST, "read")) as session:
+            shown = await use_cases.show_referral(referral_id, self._acting(session))
+        return shown.model_dump(mode="json", exclude_defaults=True)
+
+    async def work(self, reason: str) -> list[UUID]:
+        """The referrals on the work list for this reason, newest first."""
+        async with self.database.transaction(RowScope([HOTLINE], Role.ANALYST, "read")) as session:
+            page = await use_cases.list_work(self._acting(session), reason=reason, cursor=None, limit=9)
+        return [item.referral_id for item in page.items]
 
     async def decide_again(self, rows: list[OutboxRow]) -> None:
         """As the relay does with rows that have waited too long."""
         self.clock.advance(360)
-        await self.again.rows([row for row in rows if row.draft.decided_at is not None])
+        await self.bus.stale([row for row in rows if row.draft.decided_at is not None])
 
     async def waiting(self) -> list[OutboxRow]:
         """What the relay would take next: of one subject to one recipient only the first."""
@@ -88,6 +120,16 @@ class Origin:
         """Empty the outbox."""
         async with self.database.transaction() as session:
             await session.driver.execute("DELETE FROM outbox")
+
+    def _acting(self, session: Session, party: str = HOTLINE, role: Role = Role.ANALYST) -> Acting:
+        return Acting(
+            party,
+            role,
+            PostgresReferrals(session.driver),
+            authority=AUTHORITY,
+            directory=self._documents().directory,
+            at=self.clock.now(),
+        )
 
     def _documents(self) -> Documents:
         return self.world.documents

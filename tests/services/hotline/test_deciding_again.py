@@ -15,14 +15,16 @@ from shared.contracts.directory import Directory
 from shared.contracts.registry import CASE_ACCEPTED, OUTCOME_REPORTED
 from shared.kernel.authority import Role
 from shared.kernel.errors import Unavailable
-from shared.party.origin.use_cases import again
+from shared.party.origin.store import edges as store
+from shared.party.origin.store.edges import PostgresEdges
+from shared.party.origin.use_cases.again import DecideAgain
 from shared.party.origin.use_cases.answers import EdgeAnswers
 from shared.runtime.database.transactions import RowScope
 from shared.runtime.post.outbox import PostgresOutbox
 from shared.runtime.post.ports import OutboxRow
 from shared.runtime.post.relay import Relay
 from tests.services.deliveries import received
-from tests.services.hotline.origin import Origin
+from tests.services.hotline.origin import KEK, Origin
 from tests.support.builders import AT, HOTLINE, POLICE, PROVIDER
 from tests.support.exchange_world import World
 from tests.support.memory_stores import MemoryLog, MemoryLogWriter
@@ -105,8 +107,7 @@ async def test_a_recipient_that_nobody_can_seal_for_keeps_no_referral_from_being
     assert recipients(rows) == usual - {PROVIDER}
     (told,) = facts(rows)
     assert (told["disposition"], told["work_reason"]) == ("routed", "undeliverable")
-    work = await origin.referrals.work(party=HOTLINE, role=Role.ANALYST, reason="undeliverable", cursor=None, limit=9)
-    assert work["items"][0]["referral_id"] == str(referral_id)
+    assert (await origin.work("undeliverable"))[0] == referral_id
 
 
 @pytest.mark.parametrize(
@@ -118,8 +119,7 @@ async def test_what_goes_nowhere_any_more_puts_the_referral_on_the_work_list(
     referral_id = await origin.file()
     change_directory(origin.world, change)
     await origin.decide_again(await origin.waiting())
-    work = await origin.referrals.work(party=HOTLINE, role=Role.ANALYST, reason=reason, cursor=None, limit=9)
-    assert str(referral_id) in {item["referral_id"] for item in work["items"]}
+    assert referral_id in await origin.work(reason)
 
 
 async def test_of_an_origin_that_has_left_nothing_is_sent_and_audit_is_told(origin: Origin) -> None:
@@ -169,7 +169,7 @@ async def test_a_relay_that_left_the_rows_where_they_are_would_meet_them_for_eve
     origin: Origin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The control of the test above."""
-    monkeypatch.setattr(again, "_UNSEND", "SELECT $1::uuid[]")
+    monkeypatch.setattr(store, "_UNSEND", "SELECT $1::uuid[]")
     await origin.file()
     change_directory(origin.world, without(HOTLINE))
     origin.clock.advance(360)
@@ -185,10 +185,12 @@ async def test_what_an_agency_has_answered_stays_when_its_edge_is_decided_again(
         referral_id=referral_id, outcome="arrest", child_identified="yes", child_safeguarded="yes"
     )
     async with origin.database.transaction(APPLYING) as session:
-        answers = EdgeAnswers(session.driver, AT)
+        rows = PostgresEdges(session.driver, KEK)
+        answers = EdgeAnswers(rows, AT)
         said = received(CASE_ACCEPTED, accepted, subject=referral_id, sender=POLICE, recipient=HOTLINE)
         assert await answers.apply([said]) == {}
-        await origin.again.messages(session.driver, [offer.message_id])
+        again = DecideAgain(documents=lambda: origin.world.documents, instance="hotline", clock=origin.clock)
+        await again.messages(rows, [offer.message_id])
         said = received(OUTCOME_REPORTED, outcome, subject=referral_id, sender=POLICE, recipient=HOTLINE)
         assert await answers.apply([said]) == {}
     shown = {edge["recipient"]: edge["answer"] for edge in (await origin.show(referral_id))["edges"]}
@@ -198,7 +200,7 @@ async def test_what_an_agency_has_answered_stays_when_its_edge_is_decided_again(
 def relay_of(origin: Origin, log: MemoryLog) -> Relay:
     outbox = PostgresOutbox(origin.database, instance="hotline", key=origin.world.keys["hotline"].signing)
     writer = MemoryLogWriter(log, instance="hotline")
-    return Relay(outbox, writer, clock=origin.clock, decide_again=origin.again.rows)
+    return Relay(outbox, writer, clock=origin.clock, decide_again=origin.bus.stale)
 
 
 async def rounds(relay: Relay) -> int:

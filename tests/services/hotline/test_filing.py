@@ -11,7 +11,7 @@ import pytest
 from shared.kernel.authority import Role
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid7
-from shared.party.origin.use_cases.intake import Reply, Request, Submission
+from shared.party.origin.domain import Reply, Request, Submission
 from shared.runtime.database.transactions import RowScope
 from tests.services.hotline.origin import Origin
 from tests.support.builders import HOTLINE
@@ -27,7 +27,7 @@ async def empty(origin: Origin) -> None:
 
 async def filed(origin: Origin, *contents: Any) -> tuple[Reply, list[dict[str, Any]]]:
     """The answer to one list of submissions or refusals, and its results."""
-    party = origin.referrals.origin(HOTLINE)
+    party = origin.intake.origin(HOTLINE)
     submissions = [Submission(party, Role.MACHINE, each) for each in contents]
     request = Request(submissions, uuid7().bytes * 2, bytes(32), single=False)
     async with origin.intake.running():

@@ -13,12 +13,10 @@ import pytest
 from shared.kernel.authority import Role
 from shared.kernel.errors import Unavailable
 from shared.kernel.ids import uuid7
-from shared.party.origin.api.routes import origin_router
-from shared.party.origin.use_cases import intake as intakes
-from shared.party.origin.use_cases.intake import Intake, Request, Submission
-from shared.runtime.http.acts import Acts
-from tests.services.doors import asking, door, identified_as
-from tests.services.hotline.origin import KEK, Origin
+from shared.party.origin.domain import Request, Submission
+from shared.party.origin.store.filing import PostgresFiling
+from tests.services.doors import asking
+from tests.services.hotline.origin import Origin
 from tests.support.builders import HOTLINE
 from tests.support.exchange_world import SUBMISSION, submission
 
@@ -28,8 +26,7 @@ LOOKING = ["/v1/referrals", "/v1/referrals/{referral_id}", "/v1/work"]
 
 @pytest.fixture
 async def client(origin: Origin) -> AsyncIterator[httpx.AsyncClient]:
-    acts = Acts(origin.database, lambda: None)
-    async with origin.intake.running(), door(origin_router(origin.referrals, acts, identified_as("hotline"))) as opened:
+    async with origin.intake.running(), origin.door() as opened:
         yield opened
 
 
@@ -114,27 +111,15 @@ async def test_what_has_not_happened_yet_cannot_have_been_observed(
         assert (answer.json()["code"], answer.json()["field"]) == ("guard_rules_instant_in_future", "/observed_at")
 
 
-def intake_of(origin: Origin, **bounds: Any) -> Intake:
-    return Intake(
-        origin.database,
-        documents=lambda: origin.world.documents,
-        instance="hotline",
-        kek=KEK,
-        clock=origin.clock,
-        wake=lambda: None,
-        **bounds,
-    )
-
-
 def request_of(origin: Origin, submissions: int) -> Request:
-    party = origin.referrals.origin(HOTLINE)
+    party = origin.intake.origin(HOTLINE)
     filed = [Submission(party, Role.MACHINE, submission(external_ref=uuid7().hex[:30])) for _ in range(submissions)]
     return Request(filed, uuid7().bytes * 2, bytes(32), single=submissions == 1)
 
 
 @pytest.mark.timing
 async def test_back_pressure_counts_submissions_and_not_requests(origin: Origin) -> None:
-    intake = intake_of(origin, waiting_max=10)
+    intake = origin.intake_of(waiting_max=10)
     first = [asyncio.create_task(intake.submit(request_of(origin, 5))) for _ in range(2)]
     await asyncio.sleep(0)
     with pytest.raises(Unavailable, match="intake_full"):
@@ -148,7 +133,7 @@ async def test_back_pressure_counts_submissions_and_not_requests(origin: Origin)
 async def test_an_intake_that_does_not_answer_is_unavailable_and_files_nothing_afterwards(
     origin: Origin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    intake = intake_of(origin, answer_s_max=0.01)
+    intake = origin.intake_of(answer_s_max=0.01)
     with pytest.raises(Unavailable, match="intake_late"):
         await intake.submit(request_of(origin, 1))
     monkeypatch.setattr(intake, "_answer_s_max", 60)
@@ -162,7 +147,7 @@ async def test_an_intake_that_does_not_answer_is_unavailable_and_files_nothing_a
 async def test_what_is_repeated_after_a_late_answer_is_filed_once(
     origin: Origin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    intake, committed, file = intake_of(origin, answer_s_max=0.05), asyncio.Event(), intakes.store.file_referrals
+    intake, committed, file = origin.intake_of(answer_s_max=0.05), asyncio.Event(), PostgresFiling.file
 
     async def slow(*arguments: Any, **named: Any) -> Any:
         await asyncio.sleep(0.2)
@@ -170,12 +155,12 @@ async def test_what_is_repeated_after_a_late_answer_is_filed_once(
         return await file(*arguments, **named)
 
     late = request_of(origin, 1)
-    monkeypatch.setattr(intakes.store, "file_referrals", slow)
+    monkeypatch.setattr(PostgresFiling, "file", slow)
     async with intake.running():
         with pytest.raises(Unavailable, match="intake_late"):
             await intake.submit(late)
         await committed.wait()
         monkeypatch.undo()
-        again = intake_of(origin)
+        again = origin.intake_of()
         async with again.running():
             assert (await again.submit(late)).status == 202

@@ -10,11 +10,12 @@ import pytest
 from shared.contracts.referral import WithdrawalAcknowledgedClear
 from shared.contracts.registry import WITHDRAWAL_ACKNOWLEDGED
 from shared.kernel.authority import Role
+from shared.party.origin.store.edges import PostgresEdges
 from shared.party.origin.use_cases.answers import EdgeAnswers
 from shared.runtime.database.transactions import RowScope
 from shared.vocabulary.referral import WithdrawalReason
 from tests.services.deliveries import received
-from tests.services.hotline.origin import Origin
+from tests.services.hotline.origin import KEK, Origin
 from tests.support.builders import AT, HOTLINE, POLICE, PROVIDER
 
 REASON = WithdrawalReason.FILED_IN_ERROR
@@ -25,7 +26,7 @@ async def acknowledged(origin: Origin, referral_id: UUID, sender: str) -> str | 
     clear = WithdrawalAcknowledgedClear(referral_id=referral_id, revision=1)
     message = received(WITHDRAWAL_ACKNOWLEDGED, clear, subject=referral_id, sender=sender, recipient=HOTLINE)
     async with origin.database.transaction(RowScope([HOTLINE], Role.SERVICE, "apply")) as session:
-        return (await EdgeAnswers(session.driver, AT).apply([message])).get(message.message_id)
+        return (await EdgeAnswers(PostgresEdges(session.driver, KEK), AT).apply([message])).get(message.message_id)
 
 
 @pytest.mark.parametrize("gone", [POLICE, PROVIDER])

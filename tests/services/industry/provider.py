@@ -16,9 +16,13 @@ from shared.contracts.base import Contract
 from shared.envelope.datakeys import KeyEncryptionKey
 from shared.exchange.acts import Subject
 from shared.exchange.message import Received
+from shared.exchange.prepare import Documents
 from shared.exchange.states import row
 from shared.kernel.authority import Role
 from shared.kernel.clock import ManualClock
+from shared.party.origin.bus import OriginBus
+from shared.party.origin.ports import Edges
+from shared.party.origin.use_cases.again import DecideAgain
 from shared.party.recipient.ports import Acting
 from shared.runtime.database.transactions import Database, RowScope
 from tests.services.deliveries import AT, OTHER_PROVIDER, PROVIDER, directory
@@ -28,14 +32,18 @@ KEK = KeyEncryptionKey(bytes(range(32)))
 _SENT = "SELECT type, sender, recipient, exercise, body FROM outbox WHERE subject = $1 ORDER BY id"
 
 
-class DecidedAgain:
-    """Stands for `DecideAgain`: notes which messages it was given."""
+class DecidedAgain(DecideAgain):
+    """Only notes which messages it was given."""
 
     def __init__(self) -> None:
         self.given: list[UUID] = []
 
-    async def messages(self, driver: Any, message_ids: Sequence[UUID]) -> None:
+    async def messages(self, edges: Edges, message_ids: Sequence[UUID]) -> None:
         self.given += message_ids
+
+
+def _none() -> Documents:
+    raise AssertionError("nothing is decided here")
 
 
 class Providers:
@@ -45,8 +53,9 @@ class Providers:
         self.database = database
         self.directory = directory()
         self.again = DecidedAgain()
-        again: Any = self.again
-        self.door = industry_door(kek=KEK, again=again, clock=ManualClock(AT))
+        self.bus = OriginBus(database, documents=_none, instance="industry", kek=KEK, clock=ManualClock(AT))
+        self.bus._again = self.again
+        self.door = industry_door(kek=KEK, origin=self.bus)
 
     async def receive(self, *messages: Received) -> list[str | None]:
         """Apply one batch; the code each message was refused with, None where it was applied."""

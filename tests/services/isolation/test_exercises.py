@@ -13,11 +13,10 @@ from shared.exchange.message import Draft
 from shared.exchange.prepare import Documents, prepare
 from shared.kernel.authority import Role
 from shared.kernel.clock import SystemClock
-from shared.party.origin.store import filing as store
+from shared.party.origin.store.filing import PostgresFiling
 from shared.routing.shelf import read_directory, read_policy
 from shared.runtime.database.transactions import Database, RowScope
 from shared.runtime.instance.keys import load_keys
-from shared.runtime.post import outbox
 from tests.support.running import HOTLINE, Exchange, referral
 
 LIVE_HOTLINE, LIVE_AGENCY = "hotline-live.example", "police-live.example"
@@ -52,8 +51,9 @@ async def sent_by_a_live_hotline(exchange: Exchange, change: Callable[[Draft], D
     kek = load_keys(exchange.installation.keys_dir("hotline")).kek
     database = Database(exchange.endpoints.databases["hotline"].service_url, pool_size=1)
     async with database.transaction(RowScope([LIVE_HOTLINE], Role.MACHINE, "submit")) as session:
-        await store.file_referrals(session.driver, [prepared], {LIVE_HOTLINE: 1}, kek=kek)
-        await outbox.enqueue(session.driver, [*map(change, offers), fact])
+        filing = PostgresFiling(session.driver, kek)
+        await filing.file([prepared], {LIVE_HOTLINE: 1})
+        await filing.send([*map(change, offers), fact])
     await database.close()
     return prepared.referral_id
 

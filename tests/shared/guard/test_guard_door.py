@@ -12,9 +12,9 @@ import pytest
 from client.cli.rows import RowFile
 from services.hotline.domain import AUTHORITY
 from shared.kernel.clock import ManualClock
-from shared.party.origin.api.routes import origin_router
+from shared.party.origin.api.routes import OriginApi, answer_filed, origin_router
+from shared.party.origin.ports import Filings
 from shared.party.origin.use_cases.intake import Intake
-from shared.party.origin.use_cases.referrals import Referrals
 from shared.runtime.database.transactions import Database
 from shared.runtime.http.acts import Acts
 from tests.guard_report.attempts import as_bytes
@@ -33,14 +33,25 @@ WINDOW = 16
 def hotline() -> httpx.AsyncClient:
     """The hotline's own routes. A check stores nothing, so there is nothing behind them to store in."""
     documents = world().documents
-    referrals = Referrals(
-        cast(Database, None),
-        cast(Intake, None),
+    clock = ManualClock(AT)
+    intake = Intake(
+        cast(Filings, None),
+        answering=answer_filed,
         authority=AUTHORITY,
         documents=lambda: documents,
-        clock=ManualClock(AT),
+        instance="hotline",
+        clock=clock,
+        wake=lambda: None,
     )
-    return door(origin_router(referrals, cast(Acts, None), identified_as("hotline")))
+    api = OriginApi(
+        cast(Database, None),
+        cast(Acts, None),
+        intake,
+        authority=AUTHORITY,
+        documents=lambda: documents,
+        clock=clock,
+    )
+    return door(origin_router(api, identified_as("hotline")))
 
 
 async def checked(hotline: httpx.AsyncClient, request: Hostile) -> httpx.Response:

@@ -1,130 +1,240 @@
-"""The HTTP door of an origin: filing, looking and withdrawing, the same paths at every originating service."""
+"""The HTTP door of an origin: filing, looking and withdrawing, the same at every originating service.
+
+A service's own `api` mounts it: what is filed comes in there, and is handed to `OriginApi.file`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Final
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request
 from pydantic_core import from_json
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
-from shared.contracts.base import Contract
+from shared.contracts.base import Contract, JsonObject
+from shared.contracts.decision import NotSent
 from shared.contracts.referral import ReferralSubmission
 from shared.exchange.origin import ReferralState
+from shared.exchange.prepare import Documents, Prepared
+from shared.kernel.authority import Authority
+from shared.kernel.clock import Clock
 from shared.kernel.errors import Refused
 from shared.party.origin.api import bodies
-from shared.party.origin.use_cases.intake import Reply, Submission
-from shared.party.origin.use_cases.intake import Request as IntakeRequest
-from shared.party.origin.use_cases.referrals import Referrals
+from shared.party.origin.domain import (
+    AcceptedReferral,
+    ExternalRefExists,
+    Outcome,
+    Recipient,
+    ReferralPage,
+    Reply,
+    ShownReferral,
+    Submission,
+    WithdrawnReferral,
+    WorkPage,
+)
+from shared.party.origin.domain import Request as Filed
+from shared.party.origin.store.referrals import PostgresReferrals
+from shared.party.origin.use_cases import referrals as use_cases
+from shared.party.origin.use_cases.intake import Intake
+from shared.party.origin.use_cases.referrals import Acting
 from shared.routing.engine import Judged
-from shared.runtime.database.transactions import Session
+from shared.runtime.database.transactions import Database, RowScope, Session
 from shared.runtime.http.acts import Acts
 from shared.runtime.http.edge import read_json, read_list, read_model
 from shared.runtime.http.idempotency import body_hash, read_key
 from shared.runtime.http.identity import Identity
 from shared.runtime.http.openapi import does, shows
 from shared.runtime.http.paging import Cursor, Limit
-from shared.runtime.http.problems import PROBLEM_JSON, problem_body
+from shared.runtime.http.problems import PROBLEM_JSON, Problem, problem_body
 from shared.runtime.watch.telemetry import current_traceparent
-from shared.vocabulary.referral import WithdrawalReason
-from shared.vocabulary.routing import WorkReason
+from shared.vocabulary.routing import Purpose, Reason, WorkReason
+
+#: What the routes declare by which an origin files; each service mounts them in its own `api`, at `OriginApi.file`.
+FILES_ONE: Final = does(AcceptedReferral, takes=[ReferralSubmission], conflict=bodies.ReferenceTaken, location=True) | {
+    "name": "submit",
+    "description": "File one referral. 202 means that it is durable here, not that anybody has received it.",
+}
+FILES_MANY: Final = does(bodies.BatchAnswer, takes=[bodies.ReferralBatch], status=200, conflict=None) | {
+    "name": "submit_batch",
+    "description": "File up to 100 referrals; each has its own result, and one that is refused does not hold up the "
+    "others.",
+}
 
 
-class Withdrawal(Contract):
-    """Why the origin takes the referral back."""
+class OriginApi:
+    """What an origin's HTTP door does with a request, whichever service it came in at."""
 
-    reason: WithdrawalReason
+    def __init__(
+        self,
+        database: Database,
+        acts: Acts,
+        intake: Intake,
+        *,
+        authority: Authority,
+        documents: Callable[[], Documents],
+        clock: Clock,
+    ) -> None:
+        self._database = database
+        self._acts = acts
+        self._intake = intake
+        self._authority = authority
+        self._documents = documents
+        self._clock = clock
+
+    async def file(self, request: Request, identity: Identity) -> Response:
+        """File what is posted: a list where the path says so, else one referral."""
+        key, single = read_key(request.headers.get("idempotency-key")), not request.url.path.endswith(":batch")
+        values = [await read_json(request)] if single else await read_list(request, "referrals")
+        party, trace = self._intake.origin(identity.party), current_traceparent()
+        submissions = [Submission(party, identity.role, _parsed(value), trace) for value in values]
+        wanted = Filed(submissions, key, body_hash(request.url.path, await request.body()), single)
+        answer = await self._intake.submit(wanted)
+        headers = {"Location": answer.location} if answer.location else None
+        kind = PROBLEM_JSON if answer.status >= 400 else "application/json"
+        return Response(answer.body, status_code=answer.status, media_type=kind, headers=headers)
+
+    async def withdraw(self, referral_id: UUID, request: Request, identity: Identity) -> Response:
+        """Take a referral back, for the reason that is posted."""
+        wanted = read_model(bodies.Withdrawal, await read_json(request))
+
+        async def act(session: Session) -> WithdrawnReferral:
+            await use_cases.withdraw_referral(referral_id, wanted.reason, self._acting(identity, session))
+            return WithdrawnReferral(referral_id=referral_id, state="withdrawn")
+
+        return await self._acts.once(request, identity, "withdraw", act=act)
+
+    async def check(self, request: Request, identity: Identity) -> Response:
+        """Say of what is posted, one or a list, what would become of it."""
+        submissions = [_parsed(value) for value in await _one_or_many(request)]
+        checked = self._intake.check(submissions, party=identity.party, role=identity.role)
+        results = tuple(_checked(index, each) for index, each in enumerate(checked))
+        return _answer(bodies.CheckAnswer(results=results))
+
+    @asynccontextmanager
+    async def reading(self, identity: Identity) -> AsyncIterator[Acting]:
+        """A transaction in which the party of `identity` looks at its referrals."""
+        async with self._database.transaction(RowScope([identity.party], identity.role, "read")) as session:
+            yield self._acting(identity, session)
+
+    def _acting(self, identity: Identity, session: Session) -> Acting:
+        return Acting(
+            identity.party,
+            identity.role,
+            PostgresReferrals(session.driver),
+            authority=self._authority,
+            directory=self._documents().directory,
+            at=self._clock.now(),
+        )
 
 
-def origin_router(referrals: Referrals, acts: Acts, identified: Callable[[Request], Awaitable[Identity]]) -> APIRouter:
-    """The routes under /v1/referrals and /v1/work."""
+def origin_router(origin: OriginApi, identified: Callable[[Request], Awaitable[Identity]]) -> APIRouter:
+    """The routes under /v1/referrals and /v1/work but for those that file: they are the service's own to mount."""
     router = APIRouter(prefix="/v1", tags=["referrals"])
     who = Depends(identified)
-    _add_filing(router, referrals, who)
-    _add_looking(router, referrals, who)
 
-    @router.post(
-        "/referrals/{referral_id}:withdraw",
-        **does(bodies.WithdrawnReferral, takes=[Withdrawal], conflict=None),
-    )
-    async def withdraw(referral_id: UUID, request: Request, identity: Identity = who) -> Response:
-        """Take a referral back. What is withdrawn already is answered alike; the first reason stands."""
-        wanted = read_model(Withdrawal, await read_json(request))
-
-        async def act(session: Session) -> Mapping[str, Any]:
-            await referrals.withdraw(session, referral_id, wanted.reason, party=identity.party, role=identity.role)
-            return {"referral_id": str(referral_id), "state": "withdrawn"}
-
-        return await acts.once(request, identity, "withdraw", act=act)
-
-    return router
-
-
-def _add_filing(router: APIRouter, referrals: Referrals, who: Any) -> None:
-    @router.post(
-        "/referrals",
-        **does(bodies.AcceptedReferral, takes=[ReferralSubmission], conflict=bodies.ReferenceTaken, location=True),
-    )
-    async def submit(request: Request, identity: Identity = who) -> Response:
-        """File one referral. 202 means that it is durable here, not that anybody has received it."""
-        return await _file(request, identity, referrals, single=True)
-
-    @router.post(
-        "/referrals:batch",
-        **does(bodies.BatchAnswer, takes=[bodies.ReferralBatch], status=200, conflict=None),
-    )
-    async def submit_batch(request: Request, identity: Identity = who) -> Response:
-        """File up to 100 referrals; each has its own result, and one that is refused does not hold up the others."""
-        return await _file(request, identity, referrals, single=False)
-
-    @router.post(
-        "/referrals:check",
-        **shows(bodies.CheckAnswer, takes=[ReferralSubmission, bodies.ReferralBatch]),
-    )
+    @router.post("/referrals:check", **shows(bodies.CheckAnswer, takes=[ReferralSubmission, bodies.ReferralBatch]))
     async def check(request: Request, identity: Identity = who) -> Response:
         """Say what would happen, without storing anything: refusals, and where each referral would go and why."""
-        submissions = [_parsed(value) for value in await _one_or_many(request)]
-        checked = referrals.check(submissions, party=identity.party, role=identity.role)
-        return JSONResponse({"results": [_checked(index, each) for index, each in enumerate(checked)]})
+        return await origin.check(request, identity)
 
-
-def _add_looking(router: APIRouter, referrals: Referrals, who: Any) -> None:
-    @router.get("/referrals", **shows(bodies.ReferralPage))
+    @router.get("/referrals", **shows(ReferralPage))
     async def page(
         identity: Identity = who, state: ReferralState | None = None, cursor: Cursor = None, limit: Limit = 50
     ) -> Response:
         """The party's referrals, newest first."""
-        found = await referrals.page(party=identity.party, role=identity.role, state=state, cursor=cursor, limit=limit)
-        return JSONResponse(found)
+        async with origin.reading(identity) as acting:
+            return _answer(await use_cases.list_referrals(acting, state=state, cursor=cursor, limit=limit))
 
-    @router.get("/referrals/{referral_id}", **shows(bodies.ShownReferral))
+    @router.get("/referrals/{referral_id}", **shows(ShownReferral))
     async def show(referral_id: UUID, identity: Identity = who) -> Response:
         """One referral with its three ticks: accepted, delivered, acknowledged."""
-        return JSONResponse(await referrals.show(referral_id, party=identity.party, role=identity.role))
+        async with origin.reading(identity) as acting:
+            return _answer(await use_cases.show_referral(referral_id, acting))
 
-    @router.get("/work", **shows(bodies.WorkPage))
+    @router.get("/work", **shows(WorkPage))
     async def work(
         identity: Identity = who, reason: WorkReason | None = None, cursor: Cursor = None, limit: Limit = 50
     ) -> Response:
         """What went nowhere, each with the named reason."""
-        found = await referrals.work(
-            party=identity.party, role=identity.role, reason=reason, cursor=cursor, limit=limit
-        )
-        return JSONResponse(found)
+        async with origin.reading(identity) as acting:
+            return _answer(await use_cases.list_work(acting, reason=reason, cursor=cursor, limit=limit))
+
+    @router.post(
+        "/referrals/{referral_id}:withdraw", **does(WithdrawnReferral, takes=[bodies.Withdrawal], conflict=None)
+    )
+    async def withdraw(referral_id: UUID, request: Request, identity: Identity = who) -> Response:
+        """Take a referral back. What is withdrawn already is answered alike; the first reason stands."""
+        return await origin.withdraw(referral_id, request, identity)
+
+    return router
 
 
-async def _file(request: Request, identity: Identity, referrals: Referrals, *, single: bool) -> Response:
-    key = read_key(request.headers.get("idempotency-key"))
-    values: Sequence[Any] = [await read_json(request)] if single else await read_list(request, "referrals")
-    party, trace = referrals.origin(identity.party), current_traceparent()
-    submissions = [Submission(party, identity.role, _parsed(value), trace) for value in values]
-    wanted = IntakeRequest(submissions, key, body_hash(request.url.path, await request.body()), single)
-    return _response(await referrals.submit(wanted, role=identity.role))
+def answer_filed(request: Filed, outcomes: Sequence[Outcome]) -> Reply:
+    """The answer to a request: that of its one submission, or a list with one result for each."""
+    if not request.single:
+        results = tuple(_listed(index, each) for index, each in enumerate(outcomes))
+        return Reply(200, bodies.BatchAnswer(results=results).spelt())
+    (outcome,) = outcomes
+    if isinstance(outcome, Refused):
+        return Reply(outcome.status, _problem(outcome).spelt())
+    accepted = AcceptedReferral.model_validate(_fields(outcome))
+    return Reply(202, accepted.spelt(), f"/v1/referrals/{outcome.referral_id}")
 
 
-async def _one_or_many(request: Request) -> Sequence[dict[str, Any] | Refused]:
+def _listed(index: int, outcome: Outcome) -> bodies.BatchAccepted | bodies.BatchRefused:
+    if isinstance(outcome, Refused):
+        return bodies.BatchRefused(index=index, status=outcome.status, problem=_problem(outcome))
+    return bodies.BatchAccepted.model_validate({"index": index, "status": 202} | _fields(outcome))
+
+
+def _fields(prepared: Prepared) -> dict[str, object]:
+    """What `AcceptedReferral` says of it, to be validated in one pass: this is on the way of every filing."""
+    return {
+        "referral_id": prepared.referral_id,
+        "revision": 1,
+        "state": prepared.disposition,
+        "work_reason": prepared.work_reason,
+        "accepted_at": prepared.accepted_at,
+        "recipients": [
+            {"recipient": e.recipient, "purpose": e.purpose, "reason": e.reason, "rules": e.rules}
+            for e in prepared.emitted
+        ],
+        "decision": {name: value for name, value in prepared.decision.items() if name != "salt"},
+    }
+
+
+def _checked(index: int, outcome: Judged | Refused) -> bodies.CheckPassed | bodies.CheckRefused:
+    if isinstance(outcome, Refused):
+        return bodies.CheckRefused(index=index, ok=False, problem=_problem(outcome))
+    return bodies.CheckPassed(
+        index=index,
+        ok=True,
+        state=outcome.disposition,
+        work_reason=outcome.work_reason,
+        recipients=tuple(
+            Recipient(
+                recipient=edge.recipient,
+                purpose=Purpose(edge.terms.purpose),
+                reason=Reason(edge.terms.reason),
+                rules=tuple(edge.terms.rules),
+            )
+            for edge in outcome.edges
+        ),
+        not_sent=tuple(NotSent.model_validate(each) for each in outcome.not_sent),
+    )
+
+
+def _problem(refused: Refused) -> Problem:
+    if isinstance(refused, ExternalRefExists):
+        referral = f"/v1/referrals/{refused.referral_id}"
+        return bodies.ReferenceTaken(**dict(problem_body(refused)), referral=referral)
+    return problem_body(refused)
+
+
+async def _one_or_many(request: Request) -> Sequence[JsonObject | Refused]:
     """A list where the body is one, else the single referral that it is."""
     try:
         body = from_json(await request.body())
@@ -135,7 +245,7 @@ async def _one_or_many(request: Request) -> Sequence[dict[str, Any] | Refused]:
     return [await read_json(request)]
 
 
-def _parsed(value: dict[str, Any] | Refused) -> ReferralSubmission | Refused:
+def _parsed(value: JsonObject | Refused) -> ReferralSubmission | Refused:
     if isinstance(value, Refused):
         return value
     try:
@@ -144,23 +254,5 @@ def _parsed(value: dict[str, Any] | Refused) -> ReferralSubmission | Refused:
         return error
 
 
-def _checked(index: int, outcome: Judged | Refused) -> dict[str, Any]:
-    if isinstance(outcome, Refused):
-        return {"index": index, "ok": False, "problem": problem_body(outcome)}
-    recipients = [
-        {
-            "recipient": edge.recipient,
-            "purpose": edge.terms.purpose,
-            "reason": edge.terms.reason,
-            "rules": edge.terms.rules,
-        }
-        for edge in outcome.edges
-    ]
-    stated = {"index": index, "ok": True, "state": outcome.disposition, "recipients": recipients}
-    return stated | {"work_reason": outcome.work_reason, "not_sent": outcome.not_sent}
-
-
-def _response(answer: Reply) -> Response:
-    headers = {"Location": answer.location} if answer.location else None
-    kind = PROBLEM_JSON if answer.status >= 400 else "application/json"
-    return Response(answer.body, status_code=answer.status, media_type=kind, headers=headers)
+def _answer(view: Contract) -> Response:
+    return Response(view.spelt(), media_type="application/json")

@@ -1,27 +1,26 @@
-"""The origin's rows in PostgreSQL: bulk in, pages out."""
+"""What is filed, in PostgreSQL: keys claimed, referrals, edges, data keys and counts, in bulk."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
+import json
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from uuid import UUID
 
 import asyncpg
 from pydantic_core import to_json
 
 from shared.envelope.datakeys import DataKey, KeyEncryptionKey, protect, wrap
-from shared.exchange.acts import AnswerState
-from shared.exchange.origin import Answered
+from shared.exchange.message import Draft
 from shared.exchange.prepare import Again, Prepared
+from shared.kernel.authority import Role
+from shared.kernel.errors import Refused
+from shared.party.origin.domain import Reply, Request
+from shared.party.origin.ports import Claimed, Twin
+from shared.runtime.database.transactions import Database, RowScope
+from shared.runtime.http.idempotency import Claim, ClaimKind, claim_many, store_many
+from shared.runtime.post import outbox
 
-_EDGES = """
-INSERT INTO edge (message_id, referral_id, notice_id, party, recipient, purpose, reason, rules)
-SELECT m, r, n, p, c, u, w, string_to_array(l, ',')
-FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[])
-     AS e(m, r, n, p, c, u, w, l)
-"""
 # One statement, since each costs a round trip: what is not filed, because its reference is taken, gets no key, no
 # edge, and is counted as refused.
 _FILE = """
@@ -58,76 +57,77 @@ _EXISTING = """
 SELECT party, external_ref, referral_id FROM referral
 JOIN unnest($1::text[], $2::text[]) AS k(party, external_ref) USING (party, external_ref)
 """
-_ANSWERABLE = """
-SELECT e.message_id, e.referral_id, e.notice_id, e.party, e.recipient, e.answer, r.state = 'withdrawn' AS withdrawn
-FROM edge AS e JOIN referral AS r USING (referral_id)
-WHERE e.state = 'emitted'
-  AND ((e.notice_id IS NULL AND e.referral_id = ANY($1::uuid[])) OR e.notice_id = ANY($1::uuid[]))
-FOR UPDATE OF e
-"""
-_CARRY = """
-UPDATE edge AS e SET answer = old.answer, answer_detail = old.answer_detail, answered_at = old.answered_at
-FROM edge AS old WHERE old.message_id = ANY($1::uuid[]) AND e.state = 'emitted' AND e.notice_id IS NULL
-  AND e.referral_id = old.referral_id AND e.recipient = old.recipient AND e.purpose = old.purpose
-"""
-_ANSWER = """
-UPDATE edge AS e SET answer = a.answer, answer_detail = a.detail::jsonb, answered_at = $4
-FROM unnest($1::uuid[], $2::text[], $3::text[]) AS a(message_id, answer, detail) WHERE e.message_id = a.message_id
-"""
 
 
-@dataclass(frozen=True, slots=True)
-class EdgeRow:
-    """An edge as answers find it: by (referral or notice id, recipient)."""
+class PostgresFiling:
+    """`Filing` within one transaction. Content is kept under a data key per referral: deleting the key erases it."""
 
-    message_id: UUID
-    party: str
-    recipient: str
-    subject: UUID
-    answer: AnswerState
-    withdrawn: bool
+    def __init__(self, driver: asyncpg.Connection, kek: KeyEncryptionKey) -> None:
+        self._driver = driver
+        self._kek = kek
+
+    async def claim(self, requests: Sequence[Request], expected: Sequence[Reply]) -> list[Claimed]:
+        wanted = [(*_key(request), request.body_hash) for request in requests]
+        claims = await claim_many(self._driver, wanted, [(each.status, _stored(each)) for each in expected])
+        return [_claimed(claim) for claim in claims]
+
+    async def file(self, prepared: Sequence[Prepared], submitted: Mapping[str, int]) -> dict[UUID, UUID]:
+        keys = [DataKey.generate() for _ in prepared]
+        filed = await self._driver.fetch(
+            _FILE,
+            [each.referral_id for each in prepared],
+            [each.origin for each in prepared],
+            [each.external_ref for each in prepared],
+            [each.exercise for each in prepared],
+            [each.disposition for each in prepared],
+            [each.work_reason for each in prepared],
+            [to_json(each.facts).decode() for each in prepared],
+            [to_json(each.decision).decode() for each in prepared],
+            [protect(each.content, key, each.referral_id.bytes) for each, key in zip(prepared, keys, strict=True)],
+            [each.traceparent for each in prepared],
+            [each.accepted_at for each in prepared],
+            [wrap(key, self._kek, each.referral_id.bytes) for each, key in zip(prepared, keys, strict=True)],
+            *edge_columns(prepared),
+            list(submitted),
+            list(submitted.values()),
+        )
+        if len(filed) == len(prepared):
+            return {}
+        new = {row["referral_id"] for row in filed}
+        return await self._taken([each for each in prepared if each.referral_id not in new])
+
+    async def correct(self, answers: Sequence[tuple[Request, Reply]]) -> None:
+        stored = [(*_key(request), reply.status, _stored(reply)) for request, reply in answers]
+        await store_many(self._driver, stored)
+
+    async def send(self, drafts: Sequence[Draft]) -> None:
+        await outbox.enqueue(self._driver, drafts)
+
+    async def _taken(self, others: Sequence[Prepared]) -> dict[UUID, UUID]:
+        rows = await self._driver.fetch(
+            _EXISTING, [each.origin for each in others], [each.external_ref for each in others]
+        )
+        existing: dict[tuple[str, str], UUID] = {
+            (row["party"], row["external_ref"]): row["referral_id"] for row in rows
+        }
+        return {each.referral_id: existing[each.origin, each.external_ref] for each in others}
 
 
-async def file_referrals(
-    driver: asyncpg.Connection, prepared: Sequence[Prepared], submitted: Mapping[str, int], *, kek: KeyEncryptionKey
-) -> dict[UUID, UUID]:
-    """Insert referrals with edges and data keys, and count what each party has `submitted`, refusals included.
+class PostgresFilings:
+    """`Filings` over the database of an instance."""
 
-    Return, for each referral not inserted, the id of the one that has its reference. Content is stored only under a
-    new data key per referral: deleting the key erases it.
-    """
-    keys = [DataKey.generate() for _ in prepared]
-    filed = await driver.fetch(
-        _FILE,
-        [each.referral_id for each in prepared],
-        [each.origin for each in prepared],
-        [each.external_ref for each in prepared],
-        [each.exercise for each in prepared],
-        [each.disposition for each in prepared],
-        [each.work_reason for each in prepared],
-        [to_json(each.facts).decode() for each in prepared],
-        [to_json(each.decision).decode() for each in prepared],
-        [protect(each.content, key, each.referral_id.bytes) for each, key in zip(prepared, keys, strict=True)],
-        [each.traceparent for each in prepared],
-        [each.accepted_at for each in prepared],
-        [wrap(key, kek, each.referral_id.bytes) for each, key in zip(prepared, keys, strict=True)],
-        *_edge_columns(prepared),
-        list(submitted),
-        list(submitted.values()),
-    )
-    if len(filed) == len(prepared):
-        return {}
-    new = {row["referral_id"] for row in filed}
-    return await _conflicts(driver, [each for each in prepared if each.referral_id not in new])
+    def __init__(self, database: Database, kek: KeyEncryptionKey) -> None:
+        self._database = database
+        self._kek = kek
+
+    @asynccontextmanager
+    async def open(self, parties: Sequence[str], role: Role) -> AsyncIterator[PostgresFiling]:
+        async with self._database.transaction(RowScope(parties, role, "submit")) as session:
+            yield PostgresFiling(session.driver, self._kek)
 
 
-async def insert_edges(driver: asyncpg.Connection, decided: Sequence[Again]) -> None:
-    """Insert the edges of referrals that were decided again."""
-    if any(each.emitted for each in decided):
-        await driver.execute(_EDGES, *_edge_columns(decided))
-
-
-def _edge_columns(decided: Sequence[Prepared | Again]) -> list[list[Any]]:
+def edge_columns(decided: Sequence[Prepared | Again]) -> list[Sequence[object]]:
+    """One array per column: message, referral, notice, party, recipient, purpose, reason, rules with commas."""
     rows = [(each, emitted) for each in decided for emitted in each.emitted]
     return [
         [emitted.message_id for _, emitted in rows],
@@ -141,50 +141,22 @@ def _edge_columns(decided: Sequence[Prepared | Again]) -> list[list[Any]]:
     ]
 
 
-async def carry_answers(driver: asyncpg.Connection, replaced: Sequence[UUID]) -> None:
-    """Give the edges that replace these what their recipient has answered: it answers for the referral, not an edge.
-
-    A notice that replaces another is new to its provider.
-    """
-    if replaced:
-        await driver.execute(_CARRY, list(replaced))
+def _key(request: Request) -> tuple[str, bytes]:
+    """Whose key it is, and its hash: the submissions of a request are one party's."""
+    return request.submissions[0].party.id, request.key_hash
 
 
-async def answerable_edges(
-    driver: asyncpg.Connection, subjects: Sequence[UUID]
-) -> dict[tuple[UUID, str], list[EdgeRow]]:
-    """The open edges of referral or notice ids, locked, by (subject, recipient): one for each purpose."""
-    rows = await driver.fetch(_ANSWERABLE, list(subjects))
-    edges = [
-        EdgeRow(
-            row["message_id"],
-            row["party"],
-            row["recipient"],
-            row["notice_id"] or row["referral_id"],
-            AnswerState(row["answer"]),
-            row["withdrawn"],
-        )
-        for row in rows
-    ]
-    found: dict[tuple[UUID, str], list[EdgeRow]] = {}
-    for edge in edges:
-        found.setdefault((edge.subject, edge.recipient), []).append(edge)
-    return found
+def _stored(answer: Reply) -> bytes:
+    """An answer as it is kept with its key: the place it names, a line end, its body."""
+    return to_json({"location": answer.location}) + b"\n" + answer.body
 
 
-async def write_answers(driver: asyncpg.Connection, answered: dict[UUID, Answered], at: datetime) -> None:
-    """Store the new answer of each edge, keyed by its message id."""
-    if answered:
-        await driver.execute(
-            _ANSWER,
-            list(answered),
-            [each.state.value for each in answered.values()],
-            [to_json(each.detail).decode() for each in answered.values()],
-            at,
-        )
-
-
-async def _conflicts(driver: asyncpg.Connection, others: Sequence[Prepared]) -> dict[UUID, UUID]:
-    rows = await driver.fetch(_EXISTING, [each.origin for each in others], [each.external_ref for each in others])
-    existing: dict[tuple[str, str], Any] = {(row["party"], row["external_ref"]): row["referral_id"] for row in rows}
-    return {each.referral_id: existing[each.origin, each.external_ref] for each in others}
+def _claimed(claim: Claim) -> Claimed:
+    if claim.kind is ClaimKind.NEW:
+        return None
+    if claim.twin_of is not None:
+        return Twin(claim.twin_of)
+    if claim.kind is ClaimKind.REUSED or claim.answer is None or claim.status is None:
+        return Refused("idempotency_key_reused", "the key was used with another body")
+    head, _, body = claim.answer.partition(b"\n")
+    return Reply(claim.status, body, json.loads(head)["location"])

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
-
-import asyncpg
 
 from shared.exchange.acts import AnswerState
 from shared.exchange.message import Received
 from shared.exchange.origin import Answered, answer_edge
 from shared.kernel.errors import Refused
-from shared.party.origin.store.filing import EdgeRow, answerable_edges, write_answers
+from shared.party.origin.ports import Edges, OpenEdge
 
 
 class EdgeAnswers:
     """The origin's edges within one transaction, as answers move them; `at` is when they are applied."""
 
-    def __init__(self, driver: asyncpg.Connection, at: datetime) -> None:
-        self._driver = driver
+    def __init__(self, edges: Edges, at: datetime) -> None:
+        self._edges = edges
         self._at = at
 
     async def apply(self, messages: Sequence[Received]) -> dict[UUID, str]:
@@ -29,7 +27,7 @@ class EdgeAnswers:
         """
         if not messages:
             return {}
-        edges = await answerable_edges(self._driver, [UUID(message.subject) for message in messages])
+        edges = await self._edges.answerable([UUID(message.subject) for message in messages])
         refusals: dict[UUID, str] = {}
         answered: dict[UUID, Answered] = {}
         for message in messages:
@@ -49,10 +47,10 @@ class EdgeAnswers:
                 refusals[message.message_id] = error.code
             else:
                 answered |= moved
-        await write_answers(self._driver, answered, self._at)
+        await self._edges.answer(answered, self._at)
         return refusals
 
 
-def _present(edge: EdgeRow, answered: dict[UUID, Answered]) -> AnswerState:
+def _present(edge: OpenEdge, answered: Mapping[UUID, Answered]) -> AnswerState:
     """The edge's answer, as earlier messages of the same batch have moved it."""
     return answered[edge.message_id].state if edge.message_id in answered else edge.answer

@@ -1,105 +1,105 @@
-"""An origin's referrals as its use cases see them: submit, look, withdraw; each bound to the acting party."""
+"""What a party does with its own referrals: look at them, and take one back and tell everyone who was sent it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
-from shared.contracts.referral import ReferralSubmission
-from shared.exchange.prepare import Documents, check
+from shared.contracts.registry import NOTICE_WITHDRAWN, REFERRAL_WITHDRAWN
+from shared.exchange.compose import Addressing, compose
+from shared.exchange.message import Draft
 from shared.kernel.authority import Authority, Role
-from shared.kernel.clock import Clock
-from shared.kernel.errors import Refused, not_found
-from shared.party.origin.store import looking as views
-from shared.party.origin.use_cases.intake import Intake, Reply, Request
-from shared.party.origin.use_cases.withdrawal import withdraw
-from shared.routing.directory_index import PartyEntry
-from shared.routing.engine import Judged
-from shared.runtime.database.transactions import Database, RowScope, Session
+from shared.kernel.errors import not_found
+from shared.party.origin.domain import ReferralPage, ShownReferral, WorkPage
+from shared.party.origin.ports import Filed, Referrals, Told
+from shared.routing.directory_index import DirectoryIndex
+from shared.runtime.watch.logs import log
 from shared.vocabulary.referral import WithdrawalReason
 from shared.vocabulary.routing import Disposition
 
 
-class Referrals:
-    """One origin's referrals. Absent and foreign rows raise the same `Refused("not_found")`."""
+@dataclass(frozen=True, slots=True)
+class Acting:
+    """Who acts, when, on what, and by which permits."""
 
-    def __init__(
-        self,
-        database: Database,
-        intake: Intake,
-        *,
-        authority: Authority,
-        documents: Callable[[], Documents],
-        clock: Clock,
-    ) -> None:
-        self._database = database
-        self._intake = intake
-        self._authority = authority
-        self._documents = documents
-        self._clock = clock
+    party: str
+    role: Role
+    referrals: Referrals
+    authority: Authority
+    directory: DirectoryIndex
+    at: datetime
 
-    async def submit(self, request: Request, *, role: Role) -> Reply:
-        """Durable when it returns; see `Intake`."""
-        self._require(role, "submit")
-        return await self._intake.submit(request)
+    def require(self, action: str) -> None:
+        """Raises `Refused("forbidden")` for a role that never may, before anything is looked up for it.
 
-    def check(
-        self, submissions: Sequence[ReferralSubmission | Refused], *, party: str, role: Role
-    ) -> list[Judged | Refused]:
-        """Guard and decide without storing anything: of each what `submit` would answer."""
-        self._require(role, "submit")
-        return [self._checked(submission, self.origin(party)) for submission in submissions]
+        Whatever was decided may be read and withdrawn, so one state stands for all.
+        """
+        self.authority.require("referral", self.role, action=action, state=Disposition.ROUTED)
 
-    def origin(self, party: str) -> PartyEntry:
-        """The acting party's directory entry. Raises `Refused` if it has none any more."""
-        entry = self._documents().directory.party(party)
-        if entry is None:
-            raise not_found()
-        return entry
 
-    async def show(self, referral_id: UUID, *, party: str, role: Role) -> dict[str, Any]:
-        self._require(role, "read")
-        async with self._database.transaction(RowScope([party], role, "read")) as session:
-            return await views.show(session.driver, referral_id)
+async def show_referral(referral_id: UUID, acting: Acting) -> ShownReferral:
+    """One referral with its ticks. Raises `Refused("not_found")` for absent and foreign ids alike."""
+    acting.require("read")
+    shown = await acting.referrals.show(referral_id)
+    if shown is None:
+        raise not_found()
+    return shown
 
-    async def page(
-        self, *, party: str, role: Role, state: str | None, cursor: str | None, limit: int
-    ) -> dict[str, Any]:
-        self._require(role, "read")
-        async with self._database.transaction(RowScope([party], role, "read")) as session:
-            return await views.page(session.driver, state=state, cursor=cursor, limit=limit)
 
-    async def work(
-        self, *, party: str, role: Role, reason: str | None, cursor: str | None, limit: int
-    ) -> dict[str, Any]:
-        self._require(role, "read")
-        async with self._database.transaction(RowScope([party], role, "read")) as session:
-            return await views.work(session.driver, reason=reason, cursor=cursor, limit=limit)
+async def list_referrals(acting: Acting, *, state: str | None, cursor: str | None, limit: int) -> ReferralPage:
+    """The party's referrals, newest first."""
+    acting.require("read")
+    return await acting.referrals.page(state=state, cursor=cursor, limit=limit)
 
-    async def withdraw(
-        self, session: Session, referral_id: UUID, reason: WithdrawalReason, *, party: str, role: Role
-    ) -> None:
-        """Withdraw within the caller's transaction, which is bound to `party` and the action `withdraw`."""
-        await withdraw(
-            session,
-            referral_id,
-            reason,
-            party=party,
-            role=role,
-            authority=self._authority,
-            directory=self._documents().directory,
-            clock=self._clock,
-        )
 
-    def _checked(self, submission: ReferralSubmission | Refused, origin: PartyEntry) -> Judged | Refused:
-        if isinstance(submission, Refused):
-            return submission
-        try:
-            return check(submission, origin=origin, documents=self._documents(), at=self._clock.now())
-        except Refused as error:
-            return error
+async def list_work(acting: Acting, *, reason: str | None, cursor: str | None, limit: int) -> WorkPage:
+    """What went nowhere, each with the named reason."""
+    acting.require("read")
+    return await acting.referrals.work(reason=reason, cursor=cursor, limit=limit)
 
-    def _require(self, role: Role, action: str) -> None:
-        """Raises `Refused("forbidden")` for a role that never may, before anything is looked up for it."""
-        self._authority.require("referral", role, action=action, state=Disposition.ROUTED)
+
+async def withdraw_referral(referral_id: UUID, reason: WithdrawalReason, acting: Acting) -> None:
+    """Mark the referral withdrawn and send a tombstone to each recipient.
+
+    What is withdrawn stays as it is: asking again, for whatever reason, changes nothing and tells nobody.
+    Raises `Refused("not_found")` for absent and foreign referrals alike. Every recipient must acknowledge;
+    until it has, the edge shows so. One that has left the directory cannot be told: its edge keeps showing it.
+    """
+    acting.require("withdraw")
+    referrals = acting.referrals
+    filed = await referrals.find(referral_id)
+    if filed is None:
+        raise not_found()
+    if not await referrals.withdraw(referral_id, reason, acting.at):
+        return
+    told = await referrals.told(referral_id)
+    reached = [each for each in told if acting.directory.instance_of(each.recipient) is not None]
+    drafts = [_tombstone(referral_id, each, filed, reason=reason, acting=acting) for each in reached]
+    await referrals.send(drafts)
+    await referrals.mark_withdrawn(
+        referral_id, [(draft.message_id, each) for draft, each in zip(drafts, reached, strict=True)]
+    )
+    if len(reached) < len(told):
+        log("withdrawal_untold", count=len(told) - len(reached))
+
+
+def _tombstone(referral_id: UUID, to: Told, filed: Filed, *, reason: WithdrawalReason, acting: Acting) -> Draft:
+    return compose(
+        NOTICE_WITHDRAWN if to.notice_id else REFERRAL_WITHDRAWN,
+        _named(referral_id, to.notice_id) | {"reason": reason.value},
+        Addressing(
+            subject=to.notice_id or referral_id,
+            sender=acting.party,
+            recipient=to.recipient,
+            directory=acting.directory,
+            exercise=filed.exercise,
+            at=acting.at,
+            traceparent=filed.traceparent,
+        ),
+    )
+
+
+def _named(referral_id: UUID, notice_id: UUID | None) -> dict[str, str | int]:
+    """How a tombstone names what it takes back: to a provider by the notice alone."""
+    return {"notice_id": str(notice_id)} if notice_id else {"referral_id": str(referral_id), "revision": 1}

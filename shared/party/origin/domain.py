@@ -1,0 +1,198 @@
+"""What an origin decides and shows of its own referrals: submissions and their fate, views, ticks. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Literal
+from uuid import UUID
+
+from pydantic import Field, StringConstraints
+
+from shared.contracts.base import Contract, ErrorCode, Instant, NextCursor, PartyId, RuleId, Uuid
+from shared.contracts.decision import DecisionRef
+from shared.contracts.fields import ExternalRef
+from shared.contracts.referral import NoticeActions, ReferralSubmission, Revision
+from shared.exchange.acts import AnswerState
+from shared.exchange.origin import ReferralState
+from shared.exchange.prepare import Prepared
+from shared.kernel.authority import Role
+from shared.kernel.errors import Refused
+from shared.routing.directory_index import PartyEntry
+from shared.vocabulary.answers import (
+    CaseDeclineReason,
+    CaseOutcome,
+    CloseReason,
+    NoticeRejection,
+    ReceiptOutcome,
+    YesNoUnknown,
+)
+from shared.vocabulary.routing import Disposition, Purpose, Reason, WorkReason
+
+#: So many of so many.
+Share = Annotated[str, StringConstraints(pattern=r"^[0-9]+/[0-9]+$")]
+#: How far a message has come: into the outbox, to Kafka, and what its recipient's receipt says.
+Delivery = Literal["queued", "sent"] | ReceiptOutcome
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """One referral as posted: `content` is the parsed model, or the refusal that parsing ended in."""
+
+    party: PartyEntry
+    role: Role
+    content: ReferralSubmission | Refused
+    traceparent: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What one HTTP request asks: one or many submissions of one party under one idempotency key (hashed)."""
+
+    submissions: Sequence[Submission]
+    key_hash: bytes
+    body_hash: bytes
+    single: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """Status and exact body. The same bytes are stored, and given again to whoever repeats the request."""
+
+    status: int
+    body: bytes
+    location: str | None = None
+
+
+class ExternalRefExists(Refused):
+    """The sender has filed this reference before, as `referral_id`."""
+
+    def __init__(self, referral_id: UUID) -> None:
+        super().__init__("external_ref_exists", "this sender has filed this reference before", status=409)
+        self.referral_id = referral_id
+
+
+#: What becomes of a submission.
+Outcome = Prepared | Refused
+
+
+class Recipient(Contract):
+    """One edge of a decision: who is sent the referral, for what, and by which rules."""
+
+    recipient: PartyId
+    purpose: Purpose
+    reason: Reason
+    rules: Annotated[tuple[RuleId, ...], Field(min_length=1)]
+
+
+class AcceptedReferral(Contract):
+    """The referral is durable here and decided. It says nothing of delivery."""
+
+    referral_id: Uuid
+    revision: Revision
+    state: Disposition
+    work_reason: WorkReason | None
+    accepted_at: Instant
+    recipients: tuple[Recipient, ...]
+    decision: DecisionRef
+
+
+class WithdrawnReferral(Contract):
+    """The referral is withdrawn and its recipients will be told. They acknowledge on their own."""
+
+    referral_id: Uuid
+    state: Literal["withdrawn"]
+
+
+class ListedReferral(Contract):
+    """One of the party's own referrals."""
+
+    referral_id: Uuid
+    external_ref: ExternalRef
+    revision: Revision
+    state: ReferralState
+    work_reason: WorkReason | None
+    accepted_at: Instant
+    withdrawn_at: Instant | None
+
+
+class ReferralPage(Contract):
+    """Referrals, newest first."""
+
+    items: tuple[ListedReferral, ...]
+    next: NextCursor
+
+
+class Ticks(Contract):
+    """The three ticks: accepted here, delivered by receipts, acknowledged by the recipients' own acts.
+
+    Of a withdrawn referral the last two are those of the withdrawal.
+    """
+
+    accepted: Literal[True]
+    delivered: Share
+    acknowledged: Share
+
+
+class AnswerDetail(Contract):
+    """The codes and times of an answer; which ones depends on the answer."""
+
+    revision: Revision | None = None
+    actions: NoticeActions | None = None
+    effective_at: Instant | None = None
+    reason: NoticeRejection | CaseDeclineReason | None = None
+    suggested: PartyId | None = None
+    outcome: CaseOutcome | None = None
+    close_reason: CloseReason | None = None
+    child_identified: YesNoUnknown | None = None
+    child_safeguarded: YesNoUnknown | None = None
+
+
+class SentEdge(Recipient):
+    """An edge with its delivery, the code of a refusal, what the recipient has answered, and the withdrawal's delivery.
+
+    `withdrawal` is null where nothing was withdrawn, or where its recipient could not be told.
+    """
+
+    delivery: Delivery
+    code: ErrorCode | None
+    withdrawal: Delivery | None
+    answer: AnswerState
+    answer_detail: AnswerDetail | None
+    notice_id: Uuid | None
+
+
+class ShownReferral(ListedReferral):
+    """One of the party's own referrals with its ticks and edges."""
+
+    ticks: Ticks
+    edges: tuple[SentEdge, ...]
+
+
+class WorkItem(Contract):
+    """A referral that waits for a person, the reason, and since when."""
+
+    referral_id: Uuid
+    external_ref: ExternalRef
+    state: ReferralState
+    work_reason: WorkReason
+    since: Instant
+
+
+class WorkPage(Contract):
+    """What waits for a person, newest first."""
+
+    items: tuple[WorkItem, ...]
+    next: NextCursor
+
+
+def ticks(state: ReferralState, edges: Sequence[SentEdge]) -> Ticks:
+    """The ticks of a referral. Of a withdrawn one they count who was told of that, and who has acknowledged it."""
+    if state is ReferralState.WITHDRAWN:
+        delivered = sum(edge.withdrawal == ReceiptOutcome.APPLIED for edge in edges)
+        acknowledged = sum(edge.answer is AnswerState.WITHDRAWAL_ACKNOWLEDGED for edge in edges)
+    else:
+        delivered = sum(edge.delivery == ReceiptOutcome.APPLIED for edge in edges)
+        acknowledged = sum(edge.answer is not AnswerState.NONE for edge in edges)
+    of = len(edges)
+    return Ticks(accepted=True, delivered=f"{delivered}/{of}", acknowledged=f"{acknowledged}/{of}")

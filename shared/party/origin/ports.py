@@ -1,0 +1,172 @@
+"""What an origin's use cases need from outside, over domain types. Each store is that of one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+from uuid import UUID
+
+from shared.contracts.base import JsonObject
+from shared.contracts.referral import ReferralRecord
+from shared.exchange.acts import AnswerState
+from shared.exchange.message import Draft
+from shared.exchange.origin import Answered
+from shared.exchange.prepare import Again, Prepared
+from shared.kernel.authority import Role
+from shared.kernel.errors import Refused
+from shared.party.origin.domain import ReferralPage, Reply, Request, ShownReferral, WorkPage
+from shared.vocabulary.referral import WithdrawalReason
+
+
+@dataclass(frozen=True, slots=True)
+class Twin:
+    """The same request stands in the batch before this one, at the place `of`: one answer serves both."""
+
+    of: int
+
+
+#: What a request's idempotency key says: None to do it, the answer that it was given before, a twin, or a refusal.
+Claimed = Reply | Twin | Refused | None
+
+
+class Filing(Protocol):
+    """What is filed in one transaction: all of it is durable together, answers included."""
+
+    async def claim(self, requests: Sequence[Request], expected: Sequence[Reply]) -> list[Claimed]:
+        """Claim the key of each request, and keep the expected answer with those that are new."""
+        ...
+
+    async def file(self, prepared: Sequence[Prepared], submitted: Mapping[str, int]) -> dict[UUID, UUID]:
+        """Store referrals with edges and data keys, and count what each party has `submitted`, refusals included.
+
+        Return, for each referral not stored, the id of the one that has its reference.
+        """
+        ...
+
+    async def correct(self, answers: Sequence[tuple[Request, Reply]]) -> None:
+        """Keep other answers than were expected."""
+        ...
+
+    async def send(self, drafts: Sequence[Draft]) -> None:
+        """Put messages into the outbox."""
+        ...
+
+
+class Filings(Protocol):
+    """Where intake opens its transactions."""
+
+    def open(self, parties: Sequence[str], role: Role) -> AbstractAsyncContextManager[Filing]:
+        """A transaction that may file for these parties; it commits on normal exit."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Filed:
+    """A referral as its withdrawal finds it."""
+
+    exercise: bool
+    traceparent: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """Who was sent a referral: a provider by a notice, anybody else by the referral itself."""
+
+    recipient: str
+    notice_id: UUID | None
+
+
+class Referrals(Protocol):
+    """The referrals of the acting party. Absent and foreign ones are both simply not there."""
+
+    async def page(self, *, state: str | None, cursor: str | None, limit: int) -> ReferralPage:
+        """The party's referrals, newest first."""
+        ...
+
+    async def show(self, referral_id: UUID) -> ShownReferral | None:
+        """One referral with its ticks and edges."""
+        ...
+
+    async def work(self, *, reason: str | None, cursor: str | None, limit: int) -> WorkPage:
+        """The work list: referrals that went nowhere, each with the named reason."""
+        ...
+
+    async def find(self, referral_id: UUID) -> Filed | None: ...
+
+    async def withdraw(self, referral_id: UUID, reason: WithdrawalReason, at: datetime) -> bool:
+        """Mark it withdrawn; False if it was before, or by somebody else while we waited for the row."""
+        ...
+
+    async def told(self, referral_id: UUID) -> list[Told]:
+        """Who was sent the referral and counts on it still."""
+        ...
+
+    async def mark_withdrawn(self, referral_id: UUID, by: Sequence[tuple[UUID, Told]]) -> None:
+        """Note on each edge the message that takes it back."""
+        ...
+
+    async def send(self, drafts: Sequence[Draft]) -> None:
+        """Put messages into the outbox."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class OpenEdge:
+    """An edge as answers find it: by (referral or notice id, recipient)."""
+
+    message_id: UUID
+    party: str
+    recipient: str
+    subject: UUID
+    answer: AnswerState
+    withdrawn: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StaleReferral:
+    """A referral some of whose messages went stale: (recipient, purpose) → message id, as `stale` has them.
+
+    `content` is None where it is erased, and of a withdrawn referral.
+    """
+
+    referral_id: UUID
+    party: str
+    exercise: bool
+    withdrawn: bool
+    disposition: str
+    facts: JsonObject
+    decision: JsonObject
+    content: ReferralRecord | None
+    traceparent: str | None
+    stale: Mapping[tuple[str, str], UUID]
+
+
+class Edges(Protocol):
+    """The edges of the parties that the instance serves, for the instance itself."""
+
+    async def answerable(self, subjects: Sequence[UUID]) -> dict[tuple[UUID, str], list[OpenEdge]]:
+        """The open edges of referral or notice ids, locked, by (subject, recipient): one for each purpose."""
+        ...
+
+    async def answer(self, answered: Mapping[UUID, Answered], at: datetime) -> None:
+        """Store the new answer of each edge, keyed by its message id."""
+        ...
+
+    async def stale(self, message_ids: Sequence[UUID]) -> list[StaleReferral]:
+        """The referrals that these messages carry edges of, both locked."""
+        ...
+
+    async def unsend(self, message_ids: Sequence[UUID]) -> None:
+        """Take messages out of the outbox, whether they have an edge or not."""
+        ...
+
+    async def replace(self, replaced: Collection[UUID], dropped: Collection[UUID], again: Sequence[Again]) -> None:
+        """Retire edges as superseded or dropped, and put in those that were decided again, with their messages.
+
+        What a recipient of referrals has answered stays: it answers for the referral, not an edge. A notice that
+        replaces another is new to its provider. Those with a work reason go on the work list.
+        """
+        ...

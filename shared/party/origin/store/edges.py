@@ -1,0 +1,126 @@
+"""An origin's edges in PostgreSQL, for the instance itself: answered by their recipients, and decided again."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from itertools import groupby
+from uuid import UUID
+
+import asyncpg
+from pydantic_core import to_json
+
+from shared.contracts.referral import ReferralRecord
+from shared.envelope.datakeys import KeyEncryptionKey, reveal, unwrap
+from shared.exchange.acts import AnswerState
+from shared.exchange.origin import Answered, ReferralState
+from shared.exchange.prepare import Again
+from shared.party.origin.ports import OpenEdge, StaleReferral
+from shared.party.origin.store.filing import edge_columns
+from shared.runtime.post import outbox
+
+_EDGES = """
+INSERT INTO edge (message_id, referral_id, notice_id, party, recipient, purpose, reason, rules)
+SELECT m, r, n, p, c, u, w, string_to_array(l, ',')
+FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[])
+     AS e(m, r, n, p, c, u, w, l)
+"""
+_ANSWERABLE = """
+SELECT e.message_id, e.referral_id, e.notice_id, e.party, e.recipient, e.answer, r.state = 'withdrawn' AS withdrawn
+FROM edge AS e JOIN referral AS r USING (referral_id)
+WHERE e.state = 'emitted'
+  AND ((e.notice_id IS NULL AND e.referral_id = ANY($1::uuid[])) OR e.notice_id = ANY($1::uuid[]))
+FOR UPDATE OF e
+"""
+_CARRY = """
+UPDATE edge AS e SET answer = old.answer, answer_detail = old.answer_detail, answered_at = old.answered_at
+FROM edge AS old WHERE old.message_id = ANY($1::uuid[]) AND e.state = 'emitted' AND e.notice_id IS NULL
+  AND e.referral_id = old.referral_id AND e.recipient = old.recipient AND e.purpose = old.purpose
+"""
+_ANSWER = """
+UPDATE edge AS e SET answer = a.answer, answer_detail = a.detail::jsonb, answered_at = $4
+FROM unnest($1::uuid[], $2::text[], $3::text[]) AS a(message_id, answer, detail) WHERE e.message_id = a.message_id
+"""
+_STALE = """
+SELECT e.message_id, e.recipient, e.purpose, r.referral_id, r.party, r.exercise, r.state, r.disposition, r.facts,
+       r.decision, r.content, r.traceparent, k.wrapped
+FROM edge AS e JOIN referral AS r USING (referral_id) LEFT JOIN data_key AS k ON k.subject = r.referral_id
+WHERE e.message_id = ANY($1::uuid[]) AND e.state = 'emitted'
+ORDER BY r.referral_id FOR UPDATE OF e, r
+"""
+_RETIRE = "UPDATE edge SET state = $2 WHERE message_id = ANY($1::uuid[])"
+_UNSEND = "DELETE FROM outbox WHERE message_id = ANY($1::uuid[])"
+_TO_WORK_LIST = """
+UPDATE referral AS r SET work_reason = w.reason FROM unnest($1::uuid[], $2::text[]) AS w(referral_id, reason)
+WHERE r.referral_id = w.referral_id
+"""
+
+
+class PostgresEdges:
+    """`Edges` within one transaction."""
+
+    def __init__(self, driver: asyncpg.Connection, kek: KeyEncryptionKey) -> None:
+        self._driver = driver
+        self._kek = kek
+
+    async def answerable(self, subjects: Sequence[UUID]) -> dict[tuple[UUID, str], list[OpenEdge]]:
+        found: dict[tuple[UUID, str], list[OpenEdge]] = {}
+        for row in await self._driver.fetch(_ANSWERABLE, list(subjects)):
+            edge = OpenEdge(
+                row["message_id"],
+                row["party"],
+                row["recipient"],
+                row["notice_id"] or row["referral_id"],
+                AnswerState(row["answer"]),
+                row["withdrawn"],
+            )
+            found.setdefault((edge.subject, edge.recipient), []).append(edge)
+        return found
+
+    async def answer(self, answered: Mapping[UUID, Answered], at: datetime) -> None:
+        if answered:
+            await self._driver.execute(
+                _ANSWER,
+                list(answered),
+                [each.state.value for each in answered.values()],
+                [to_json(each.detail).decode() for each in answered.values()],
+                at,
+            )
+
+    async def stale(self, message_ids: Sequence[UUID]) -> list[StaleReferral]:
+        rows = await self._driver.fetch(_STALE, list(message_ids))
+        return [self._stale(list(each)) for _, each in groupby(rows, lambda row: row["referral_id"])]
+
+    async def unsend(self, message_ids: Sequence[UUID]) -> None:
+        await self._driver.execute(_UNSEND, list(message_ids))
+
+    async def replace(self, replaced: Collection[UUID], dropped: Collection[UUID], again: Sequence[Again]) -> None:
+        await self._driver.execute(_RETIRE, list(replaced), "superseded")
+        await self._driver.execute(_RETIRE, list(dropped), "dropped")
+        if any(each.emitted for each in again):
+            await self._driver.execute(_EDGES, *edge_columns(again))
+        if replaced:
+            await self._driver.execute(_CARRY, list(replaced))
+        await outbox.enqueue(self._driver, [draft for each in again for draft in each.drafts])
+        waiting = {each.referral_id: each.work_reason.value for each in again if each.work_reason is not None}
+        await self._driver.execute(_TO_WORK_LIST, list(waiting), list(waiting.values()))
+
+    def _stale(self, rows: Sequence[asyncpg.Record]) -> StaleReferral:
+        first = rows[0]
+        withdrawn = first["state"] == ReferralState.WITHDRAWN
+        return StaleReferral(
+            first["referral_id"],
+            first["party"],
+            first["exercise"],
+            withdrawn,
+            disposition=first["disposition"],
+            facts=first["facts"],
+            decision=first["decision"],
+            content=None if withdrawn or first["wrapped"] is None else self._opened(first),
+            traceparent=first["traceparent"],
+            stale={(row["recipient"], row["purpose"]): row["message_id"] for row in rows},
+        )
+
+    def _opened(self, row: asyncpg.Record) -> ReferralRecord:
+        key = unwrap(row["wrapped"], self._kek, row["referral_id"].bytes)
+        return ReferralRecord.model_validate_json(reveal(row["content"], key, row["referral_id"].bytes))

@@ -1,0 +1,103 @@
+"""An origin's referrals in PostgreSQL as their party sees them: status with three ticks, pages, withdrawal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+import asyncpg
+
+from shared.exchange.message import Draft
+from shared.exchange.origin import ReferralState
+from shared.party.origin.domain import ListedReferral, ReferralPage, SentEdge, ShownReferral, WorkItem, WorkPage, ticks
+from shared.party.origin.ports import Filed, Told
+from shared.runtime.http.paging import next_cursor, read_cursor
+from shared.runtime.post import outbox
+from shared.vocabulary.referral import WithdrawalReason
+
+_ONE = """
+SELECT referral_id, external_ref, revision, state, work_reason, accepted_at, withdrawn_at
+FROM referral WHERE referral_id = $1
+"""
+_EDGES = """
+SELECT e.recipient, e.purpose, e.reason, e.rules, e.notice_id, e.answer, e.answer_detail,
+       coalesce(s.outcome, CASE WHEN o.sequence IS NULL THEN 'queued' ELSE 'sent' END) AS delivery, s.code,
+       CASE WHEN e.withdrawal_id IS NOT NULL
+            THEN coalesce(ws.outcome, CASE WHEN wo.sequence IS NULL THEN 'queued' ELSE 'sent' END) END AS withdrawal
+FROM edge AS e LEFT JOIN outbox AS o USING (message_id) LEFT JOIN sent AS s USING (message_id)
+LEFT JOIN outbox AS wo ON wo.message_id = e.withdrawal_id LEFT JOIN sent AS ws ON ws.message_id = e.withdrawal_id
+WHERE e.referral_id = $1 AND e.state = 'emitted' ORDER BY e.recipient, e.purpose
+"""
+_PAGE = """
+SELECT referral_id, external_ref, revision, state, work_reason, accepted_at, withdrawn_at FROM referral
+WHERE ($1::text IS NULL OR state = $1) AND ($2::uuid IS NULL OR referral_id < $2)
+ORDER BY referral_id DESC LIMIT $3
+"""
+_WORK = """
+SELECT referral_id, external_ref, state, work_reason, accepted_at AS since FROM referral
+WHERE work_reason IS NOT NULL AND state <> 'withdrawn' AND ($1::text IS NULL OR work_reason = $1)
+  AND ($2::uuid IS NULL OR referral_id < $2)
+ORDER BY referral_id DESC LIMIT $3
+"""
+_FIND = "SELECT exercise, traceparent FROM referral WHERE referral_id = $1"
+_WITHDRAW = """
+UPDATE referral SET state = 'withdrawn', withdrawn_at = $2, withdrawn_reason = $3
+WHERE referral_id = $1 AND state <> 'withdrawn' RETURNING referral_id
+"""
+_TOLD = "SELECT DISTINCT recipient, notice_id FROM edge WHERE referral_id = $1 AND state = 'emitted' ORDER BY 1, 2"
+_MARK = """
+UPDATE edge AS e SET withdrawal_id = a.withdrawal_id
+FROM unnest($2::uuid[], $3::text[], $4::uuid[]) AS a(withdrawal_id, recipient, notice_id)
+WHERE e.referral_id = $1 AND e.state = 'emitted'
+  AND e.recipient = a.recipient AND e.notice_id IS NOT DISTINCT FROM a.notice_id
+"""
+
+
+class PostgresReferrals:
+    """`Referrals` within one transaction, which is bound to the acting party."""
+
+    def __init__(self, driver: asyncpg.Connection) -> None:
+        self._driver = driver
+
+    async def page(self, *, state: str | None, cursor: str | None, limit: int) -> ReferralPage:
+        rows = await self._driver.fetch(_PAGE, state, read_cursor(cursor), limit + 1)
+        items = tuple(ListedReferral.model_validate(dict(row)) for row in rows[:limit])
+        return ReferralPage(items=items, next=next_cursor(rows, limit, "referral_id"))
+
+    async def show(self, referral_id: UUID) -> ShownReferral | None:
+        row = await self._driver.fetchrow(_ONE, referral_id)
+        if row is None:
+            return None
+        edges = tuple(SentEdge.model_validate(dict(edge)) for edge in await self._driver.fetch(_EDGES, referral_id))
+        return ShownReferral.model_validate(
+            dict(row) | {"ticks": ticks(ReferralState(row["state"]), edges), "edges": edges}
+        )
+
+    async def work(self, *, reason: str | None, cursor: str | None, limit: int) -> WorkPage:
+        rows = await self._driver.fetch(_WORK, reason, read_cursor(cursor), limit + 1)
+        items = tuple(WorkItem.model_validate(dict(row)) for row in rows[:limit])
+        return WorkPage(items=items, next=next_cursor(rows, limit, "referral_id"))
+
+    async def find(self, referral_id: UUID) -> Filed | None:
+        row = await self._driver.fetchrow(_FIND, referral_id)
+        return None if row is None else Filed(row["exercise"], row["traceparent"])
+
+    async def withdraw(self, referral_id: UUID, reason: WithdrawalReason, at: datetime) -> bool:
+        return await self._driver.fetchval(_WITHDRAW, referral_id, at, reason.value) is not None
+
+    async def told(self, referral_id: UUID) -> list[Told]:
+        rows = await self._driver.fetch(_TOLD, referral_id)
+        return [Told(row["recipient"], row["notice_id"]) for row in rows]
+
+    async def mark_withdrawn(self, referral_id: UUID, by: Sequence[tuple[UUID, Told]]) -> None:
+        await self._driver.execute(
+            _MARK,
+            referral_id,
+            [message_id for message_id, _ in by],
+            [told.recipient for _, told in by],
+            [told.notice_id for _, told in by],
+        )
+
+    async def send(self, drafts: Sequence[Draft]) -> None:
+        await outbox.enqueue(self._driver, drafts)

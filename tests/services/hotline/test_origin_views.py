@@ -1,0 +1,72 @@
+"""What an origin shows of its referrals: every answer has its place, and the ticks count what they say."""
+
+from __future__ import annotations
+
+import pytest
+
+from shared.contracts.base import Contract
+from shared.exchange.acts import AnswerState
+from shared.exchange.origin import ANSWERS, ReferralState
+from shared.party.origin.domain import AnswerDetail, Delivery, SentEdge, ticks
+from shared.vocabulary.answers import ReceiptOutcome
+
+#: What an answer is about: the origin keeps it beside the answer.
+NAMED = {"referral_id", "notice_id"}
+
+
+def unshown(answer: type[Contract]) -> set[str]:
+    return answer.model_fields.keys() - NAMED - AnswerDetail.model_fields.keys()
+
+
+class UnknownAnswer(Contract):
+    """An answer with a field that no detail has."""
+
+    referral_id: str
+    mood: str
+
+
+@pytest.mark.parametrize("answer", sorted(ANSWERS, key=lambda each: each.__name__))
+def test_every_answer_that_an_origin_understands_can_be_shown(answer: type[Contract]) -> None:
+    assert unshown(answer) == set()
+
+
+def test_an_answer_that_could_not_be_shown_is_found() -> None:
+    assert unshown(UnknownAnswer) == {"mood"}
+
+
+def edge(delivery: Delivery, answer: AnswerState, withdrawal: Delivery | None = None) -> SentEdge:
+    return SentEdge.model_validate(
+        {
+            "recipient": "police-nl.example",
+            "purpose": "investigation",
+            "reason": "hosting_jurisdiction",
+            "rules": ["nl-rule"],
+            "delivery": delivery,
+            "code": None,
+            "withdrawal": withdrawal,
+            "answer": answer,
+            "answer_detail": None,
+            "notice_id": None,
+        }
+    )
+
+
+def test_ticks_count_receipts_and_answers() -> None:
+    edges = [
+        edge("queued", AnswerState.NONE),
+        edge(ReceiptOutcome.APPLIED, AnswerState.NONE),
+        edge(ReceiptOutcome.APPLIED, AnswerState.ACCEPTED),
+        edge(ReceiptOutcome.REFUSED, AnswerState.NONE),
+    ]
+    counted = ticks(ReferralState.ROUTED, edges)
+    assert (counted.delivered, counted.acknowledged) == ("2/4", "1/4")
+
+
+def test_the_ticks_of_a_withdrawn_referral_are_those_of_its_withdrawal() -> None:
+    edges = [
+        edge(ReceiptOutcome.APPLIED, AnswerState.ACCEPTED, "sent"),
+        edge(ReceiptOutcome.APPLIED, AnswerState.WITHDRAWAL_ACKNOWLEDGED, ReceiptOutcome.APPLIED),
+        edge(ReceiptOutcome.APPLIED, AnswerState.ACCEPTED),
+    ]
+    counted = ticks(ReferralState.WITHDRAWN, edges)
+    assert (counted.delivered, counted.acknowledged) == ("1/3", "1/3")
