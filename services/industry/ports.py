@@ -6,10 +6,11 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
-from shared.contracts.base import Contract, Digest, Instant, NextCursor, PartyId, RuleId, Uuid
+from shared.contracts.answers import NoticeWords
+from shared.contracts.base import Contract, Digest, NextCursor, PartyId, RuleId, Uuid
 from shared.contracts.decision import Facts
 from shared.contracts.policy import Deadlines, Handling, LegalBasis
-from shared.contracts.referral import NoticeActions, NoticeRecord
+from shared.contracts.referral import NoticeRecord
 from shared.exchange.acts import NoticeState
 from shared.party.recipient.ports import ShownItem
 from shared.vocabulary.answers import NoticeRejection
@@ -31,7 +32,7 @@ class NoticeEdge(Contract):
     digest: Digest
 
 
-class ShownNotice(ShownItem):
+class ShownNotice(NoticeWords, ShownItem):
     """A notice, and what the provider has answered so far."""
 
     notice_id: Uuid
@@ -39,10 +40,7 @@ class ShownNotice(ShownItem):
     state: NoticeState
     language: Annotated[str, StringConstraints(pattern=r"^[a-z]{2}$")]
     edge: NoticeEdge
-    actions: NoticeActions | None
-    effective_at: Instant | None
-    rejection: NoticeRejection | None
-    suggested: PartyId | None
+    reason: NoticeRejection | None
 
 
 class NoticePage(Contract):

@@ -59,4 +59,4 @@ class PostgresNotices(PostgresItems):
 def _shown(kind: type[NoticeT], row: asyncpg.Record, **more: object) -> NoticeT:
     """A notice as its provider sees it: of the edge what is listed for it. Whether police may hold it back is not."""
     edge = {name: value for name, value in row["edge"].items() if name in NoticeEdge.model_fields}
-    return view(kind, row, edge=edge, rejection=row["said"].get("reason"), **more)
+    return view(kind, row, edge=edge, **more)

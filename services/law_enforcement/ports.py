@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from shared.contracts.answers import CaseWords
 from shared.contracts.base import Contract, Instant, NextCursor, PartyId, Uuid
 from shared.contracts.decision import Edge
 from shared.contracts.fields import CaseReference
 from shared.contracts.referral import ReferralRecord
 from shared.exchange.acts import CaseState
 from shared.party.recipient.ports import ShownItem
-from shared.vocabulary.answers import CaseDeclineReason, CaseOutcome, CloseReason, YesNoUnknown
+from shared.vocabulary.answers import CaseDeclineReason
 from shared.vocabulary.routing import Purpose
 
 
@@ -25,7 +26,7 @@ class OpenedFurtherEdge(FurtherEdge):
     record: ReferralRecord | None
 
 
-class CaseFields(ShownItem):
+class CaseFields(CaseWords, ShownItem):
     """What the agency has made of a referral, and the edge it began with."""
 
     referral_id: Uuid
@@ -33,11 +34,7 @@ class CaseFields(ShownItem):
     state: CaseState
     edge: Edge
     accepted_at: Instant | None
-    decline_reason: CaseDeclineReason | None
-    outcome: CaseOutcome | None
-    close_reason: CloseReason | None
-    child_identified: YesNoUnknown | None
-    child_safeguarded: YesNoUnknown | None
+    reason: CaseDeclineReason | None
 
 
 class ShownCase(CaseFields):

@@ -92,7 +92,6 @@ class PostgresCases(PostgresItems):
             record=self._opened(first, subject_id),
             further=[view(OpenedFurtherEdge, each, record=self._opened(each, subject_id)) for each in further],
             case_reference=_revealed(row, self._kek),
-            decline_reason=row["said"].get("reason"),
         )
 
     async def _edges(self, referral_ids: Sequence[UUID]) -> dict[UUID, list[asyncpg.Record]]:
@@ -111,7 +110,6 @@ def _case(row: asyncpg.Record, edges: Sequence[asyncpg.Record]) -> ShownCase:
         purpose=first["purpose"],
         edge=first["edge"],
         further=[view(FurtherEdge, each) for each in further],
-        decline_reason=row["said"].get("reason"),
     )
 
 

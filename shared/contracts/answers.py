@@ -112,3 +112,20 @@ class OutcomeReportedClear(OutcomeReport, OnReferral):
         if (self.close_reason is not None) != (self.outcome is CaseOutcome.CLOSED):
             raise ValueError("close_reason_needs_closed")
         return self
+
+
+class NoticeWords(Contract):
+    """What a provider has said of a notice so far, its reason apart. A new word of an act is added here."""
+
+    actions: NoticeActions | None = None
+    effective_at: Instant | None = None
+    suggested: PartyId | None = None
+
+
+class CaseWords(Contract):
+    """What an agency has said of a case so far, its reason apart. A new word of an act is added here."""
+
+    outcome: CaseOutcome | None = None
+    close_reason: CloseReason | None = None
+    child_identified: YesNoUnknown | None = None
+    child_safeguarded: YesNoUnknown | None = None

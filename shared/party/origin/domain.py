@@ -9,10 +9,11 @@ from uuid import UUID
 
 from pydantic import Field, StringConstraints
 
+from shared.contracts.answers import CaseWords, NoticeWords
 from shared.contracts.base import Contract, ErrorCode, Instant, NextCursor, PartyId, RuleId, Uuid
 from shared.contracts.decision import DecisionRef
 from shared.contracts.fields import ExternalRef
-from shared.contracts.referral import NoticeActions, ReferralSubmission, Revision
+from shared.contracts.referral import ReferralSubmission, Revision
 from shared.exchange.acts import AnswerState
 from shared.exchange.origin import ReferralState
 from shared.exchange.prepare import Prepared
@@ -21,11 +22,8 @@ from shared.kernel.errors import Refused
 from shared.routing.directory_index import PartyEntry
 from shared.vocabulary.answers import (
     CaseDeclineReason,
-    CaseOutcome,
-    CloseReason,
     NoticeRejection,
     ReceiptOutcome,
-    YesNoUnknown,
 )
 from shared.vocabulary.routing import Disposition, Purpose, Reason, WorkReason
 
@@ -134,18 +132,11 @@ class Ticks(Contract):
     acknowledged: Share
 
 
-class AnswerDetail(Contract):
+class AnswerDetail(NoticeWords, CaseWords):
     """The codes and times of an answer; which ones depends on the answer."""
 
     revision: Revision | None = None
-    actions: NoticeActions | None = None
-    effective_at: Instant | None = None
     reason: NoticeRejection | CaseDeclineReason | None = None
-    suggested: PartyId | None = None
-    outcome: CaseOutcome | None = None
-    close_reason: CloseReason | None = None
-    child_identified: YesNoUnknown | None = None
-    child_safeguarded: YesNoUnknown | None = None
 
 
 class SentEdge(Recipient):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from shared.contracts.base import Contract
+from shared.contracts.registry import MessageType
 from shared.exchange.acts import AnswerState
 from shared.exchange.origin import ANSWERS, ReferralState
 from shared.party.origin.domain import AnswerDetail, Delivery, SentEdge, ticks
@@ -25,9 +26,9 @@ class UnknownAnswer(Contract):
     mood: str
 
 
-@pytest.mark.parametrize("answer", sorted(ANSWERS, key=lambda each: each.__name__))
-def test_every_answer_that_an_origin_understands_can_be_shown(answer: type[Contract]) -> None:
-    assert unshown(answer) == set()
+@pytest.mark.parametrize("answer", sorted(ANSWERS, key=lambda each: each.name), ids=lambda each: each.name)
+def test_every_answer_that_an_origin_understands_can_be_shown(answer: MessageType) -> None:
+    assert unshown(answer.clear) == set()
 
 
 def test_an_answer_that_could_not_be_shown_is_found() -> None:

@@ -165,7 +165,7 @@ async def test_what_was_done_and_said_is_kept(providers: Providers) -> None:
     await providers.act("not_ours", DISOWN, disowned)
     done = await providers.show(actioned)
     assert (done["actions"], done["effective_at"]) == (["removed", "preserved"], "2026-05-04T12:00:00.000Z")
-    assert (await providers.show(rejected))["rejection"] == "disputed_legality"
+    assert (await providers.show(rejected))["reason"] == "disputed_legality"
     assert (await providers.show(disowned))["suggested"] == OTHER_PROVIDER
 
 

@@ -167,7 +167,7 @@ async def test_a_declined_case_is_told_to_the_origin_with_the_reason(agencies: A
     assert await agencies.act("decline", decline, referral_id) == CaseState.DECLINED
     ((kind, *_, clear, _sealed),) = await agencies.sent(referral_id)
     assert (kind, clear["reason"]) == ("causeway.case_declined.v1", "not_our_jurisdiction")
-    assert (await agencies.show(referral_id))["decline_reason"] == "not_our_jurisdiction"
+    assert (await agencies.show(referral_id))["reason"] == "not_our_jurisdiction"
 
 
 async def test_outcomes_are_reported_until_one_closes_the_case(agencies: Agencies) -> None:
