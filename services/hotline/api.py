@@ -18,7 +18,7 @@ from shared.contracts.decision import Edge
 from shared.contracts.referral import ReferralRecord
 from shared.envelope.datakeys import KeyEncryptionKey
 from shared.kernel.clock import Clock
-from shared.party.origin.api.routes import FILES_MANY, FILES_ONE, OriginApi, origin_router
+from shared.party.origin.api.routes import FILES_MANY, FILES_ONE, Identified, OriginApi, add_origin_routes
 from shared.routing.directory_index import DirectoryIndex
 from shared.runtime.database.transactions import Database, RowScope, Session
 from shared.runtime.http.acts import Acts
@@ -108,14 +108,15 @@ def offers_router(
     return router
 
 
-def referrals_router(origin: OriginApi, identified: Callable[[Request], Awaitable[Identity]]) -> APIRouter:
+def referrals_router(origin: OriginApi, identified: Identified) -> APIRouter:
     """The routes under /v1/referrals and /v1/work: what a hotline does with its own referrals."""
-    router, who = origin_router(origin, identified), Depends(identified)
+    router, who = APIRouter(prefix="/v1", tags=["referrals"]), Depends(identified)
 
-    @router.post("/referrals", **FILES_ONE)
     @router.post("/referrals:batch", **FILES_MANY)
+    @router.post("/referrals", **FILES_ONE)
     async def hotline_files(request: Request, identity: Identity = who) -> Response:
         """Whatever a hotline files comes in here: one referral, or a list."""
         return await origin.file(request, identity)
 
+    add_origin_routes(router, origin, identified)
     return router

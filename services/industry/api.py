@@ -21,7 +21,7 @@ from shared.contracts.policy import Deadlines, Handling, LegalBasis
 from shared.contracts.referral import NoticeActions, NoticeRecord
 from shared.envelope.datakeys import KeyEncryptionKey
 from shared.kernel.clock import Clock
-from shared.party.origin.api.routes import FILES_MANY, FILES_ONE, OriginApi, origin_router
+from shared.party.origin.api.routes import FILES_MANY, FILES_ONE, Identified, OriginApi, add_origin_routes
 from shared.routing.directory_index import DirectoryIndex
 from shared.runtime.database.transactions import Database, RowScope, Session
 from shared.runtime.http.acts import Acts
@@ -203,14 +203,15 @@ def _add_answering(router: APIRouter, who: Any, moved: Moved) -> None:
         return await moved(request, identity, NoticeAct.ACKNOWLEDGE_WITHDRAWAL, notice_id=notice_id, move=move)
 
 
-def referrals_router(origin: OriginApi, identified: Callable[[Request], Awaitable[Identity]]) -> APIRouter:
+def referrals_router(origin: OriginApi, identified: Identified) -> APIRouter:
     """The routes under /v1/referrals and /v1/work: a provider is an origin too."""
-    router, who = origin_router(origin, identified), Depends(identified)
+    router, who = APIRouter(prefix="/v1", tags=["referrals"]), Depends(identified)
 
-    @router.post("/referrals", **FILES_ONE)
     @router.post("/referrals:batch", **FILES_MANY)
+    @router.post("/referrals", **FILES_ONE)
     async def provider_files(request: Request, identity: Identity = who) -> Response:
         """A provider files what it has found itself, one referral or a list."""
         return await origin.file(request, identity)
 
+    add_origin_routes(router, origin, identified)
     return router
