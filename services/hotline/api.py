@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from functools import partial
 from uuid import UUID
 
@@ -13,7 +12,7 @@ from services.hotline.domain import HOTLINE
 from services.hotline.ports import OfferMoved, OfferPage, OpenedOffer
 from services.hotline.store import PostgresOffers
 from shared.exchange.acts import Act, OfferState
-from shared.party.origin.api.routes import FILES_MANY, FILES_ONE, OriginApi, origin_router
+from shared.party.origin.api.routes import FILES_MANY, FILES_ONE, Identified, OriginApi, add_origin_routes
 from shared.party.recipient.api import Answering, ItemRoutes, Serving, add_acts
 from shared.party.recipient.ports import Page
 from shared.party.recipient.use_cases import act
@@ -52,14 +51,15 @@ def offers_router(serving: Serving) -> APIRouter:
     return router
 
 
-def referrals_router(origin: OriginApi, identified: Callable[[Request], Awaitable[Identity]]) -> APIRouter:
+def referrals_router(origin: OriginApi, identified: Identified) -> APIRouter:
     """The routes under /v1/referrals and /v1/work: what a hotline does with its own referrals."""
-    router, who = origin_router(origin, identified), Depends(identified)
+    router, who = APIRouter(prefix="/v1", tags=["referrals"]), Depends(identified)
 
-    @router.post("/referrals", **FILES_ONE)
     @router.post("/referrals:batch", **FILES_MANY)
+    @router.post("/referrals", **FILES_ONE)
     async def hotline_files(request: Request, identity: Identity = who) -> Response:
         """Whatever a hotline files comes in here: one referral, or a list."""
         return await origin.file(request, identity)
 
+    add_origin_routes(router, origin, identified)
     return router

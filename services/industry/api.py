@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request
@@ -13,7 +12,7 @@ from services.industry.ports import NoticeMoved, NoticePage, OpenedNotice
 from services.industry.store import PostgresNotices
 from services.industry.use_cases import act_on_notice
 from shared.exchange.acts import Act, NoticeState
-from shared.party.origin.api.routes import FILES_MANY, FILES_ONE, OriginApi, origin_router
+from shared.party.origin.api.routes import FILES_MANY, FILES_ONE, Identified, OriginApi, add_origin_routes
 from shared.party.recipient.api import Answering, ItemRoutes, Serving, add_acts
 from shared.party.recipient.ports import Page
 from shared.runtime.http.identity import Identity
@@ -51,14 +50,15 @@ def notices_router(serving: Serving) -> APIRouter:
     return router
 
 
-def referrals_router(origin: OriginApi, identified: Callable[[Request], Awaitable[Identity]]) -> APIRouter:
+def referrals_router(origin: OriginApi, identified: Identified) -> APIRouter:
     """The routes under /v1/referrals and /v1/work: a provider is an origin too."""
-    router, who = origin_router(origin, identified), Depends(identified)
+    router, who = APIRouter(prefix="/v1", tags=["referrals"]), Depends(identified)
 
-    @router.post("/referrals", **FILES_ONE)
     @router.post("/referrals:batch", **FILES_MANY)
+    @router.post("/referrals", **FILES_ONE)
     async def provider_files(request: Request, identity: Identity = who) -> Response:
         """A provider files what it has found itself, one referral or a list."""
         return await origin.file(request, identity)
 
+    add_origin_routes(router, origin, identified)
     return router

@@ -1,9 +1,14 @@
-"""What an origin shows of its referrals: every answer has its place, and the ticks count what they say."""
+"""What an origin shows of its referrals, and where its filings come in: at the service's own door."""
 
 from __future__ import annotations
 
-import pytest
+from typing import Any, cast
 
+import pytest
+from fastapi import APIRouter
+
+import services.hotline.api
+import services.industry.api
 from shared.contracts.base import Contract
 from shared.contracts.registry import MessageType
 from shared.exchange.acts import AnswerState
@@ -71,3 +76,17 @@ def test_the_ticks_of_a_withdrawn_referral_are_those_of_its_withdrawal() -> None
     ]
     counted = ticks(ReferralState.WITHDRAWN, edges)
     assert (counted.delivered, counted.acknowledged) == ("1/3", "1/3")
+
+
+def entered(router: APIRouter, path: str, method: str = "POST") -> str:
+    """The module that a request enters first after the HTTP edge."""
+    routes: list[Any] = [each for each in router.routes if method in cast(Any, each).methods]
+    (found,) = [each.endpoint.__module__ for each in routes if each.path == path]
+    return str(found)
+
+
+@pytest.mark.parametrize("api", [services.hotline.api, services.industry.api], ids=["hotline", "industry"])
+def test_a_filing_enters_its_own_service_first(api: Any) -> None:
+    router = api.referrals_router(None, lambda: None)
+    assert {entered(router, f"/v1/referrals{end}") for end in ("", ":batch")} == {api.__name__}
+    assert entered(router, "/v1/referrals", "GET") == "shared.party.origin.api.routes"

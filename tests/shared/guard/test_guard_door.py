@@ -10,9 +10,10 @@ import httpx
 import pytest
 
 from client.cli.rows import RowFile
+from services.hotline.api import referrals_router
 from services.hotline.domain import AUTHORITY
 from shared.kernel.clock import ManualClock
-from shared.party.origin.api.routes import OriginApi, answer_filed, origin_router
+from shared.party.origin.api.routes import OriginApi, answer_filed
 from shared.party.origin.ports import Filings
 from shared.party.origin.use_cases.intake import Intake
 from shared.runtime.database.transactions import Database
@@ -51,7 +52,7 @@ def hotline() -> httpx.AsyncClient:
         documents=lambda: documents,
         clock=clock,
     )
-    return door(origin_router(api, identified_as("hotline")))
+    return door(referrals_router(api, identified_as("hotline")))
 
 
 async def checked(hotline: httpx.AsyncClient, request: Hostile) -> httpx.Response:

@@ -64,6 +64,10 @@ FILES_MANY: Final = does(bodies.BatchAnswer, takes=[bodies.ReferralBatch], statu
 }
 
 
+#: Says who asks, before anything else is done.
+Identified = Callable[[Request], Awaitable[Identity]]
+
+
 class OriginApi:
     """What an origin's HTTP door does with a request, whichever service it came in at."""
 
@@ -130,9 +134,8 @@ class OriginApi:
         )
 
 
-def origin_router(origin: OriginApi, identified: Callable[[Request], Awaitable[Identity]]) -> APIRouter:
-    """The routes under /v1/referrals and /v1/work but for those that file: they are the service's own to mount."""
-    router = APIRouter(prefix="/v1", tags=["referrals"])
+def add_origin_routes(router: APIRouter, origin: OriginApi, identified: Identified) -> None:
+    """Add the routes under /referrals and /work but for those that file: they are the service's own to mount."""
     who = Depends(identified)
 
     @router.post("/referrals:check", **shows(bodies.CheckAnswer, takes=[ReferralSubmission, bodies.ReferralBatch]))
@@ -169,8 +172,6 @@ def origin_router(origin: OriginApi, identified: Callable[[Request], Awaitable[I
         """Take a referral back. What is withdrawn already is answered alike; the first reason stands."""
         return await origin.withdraw(referral_id, request, identity)
 
-    return router
-
 
 def answer_filed(request: Filed, outcomes: Sequence[Outcome]) -> Reply:
     """The answer to a request: that of its one submission, or a list with one result for each."""
@@ -199,8 +200,8 @@ def _fields(prepared: Prepared) -> dict[str, object]:
         "work_reason": prepared.work_reason,
         "accepted_at": prepared.accepted_at,
         "recipients": [
-            {"recipient": e.recipient, "purpose": e.purpose, "reason": e.reason, "rules": e.rules}
-            for e in prepared.emitted
+            {"recipient": e["recipient"], "purpose": e["purpose"], "reason": e["reason"], "rules": e["rules"]}
+            for e in [emitted.edge for emitted in prepared.emitted]
         ],
         "decision": {name: value for name, value in prepared.decision.items() if name != "salt"},
     }
