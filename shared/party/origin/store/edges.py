@@ -16,15 +16,11 @@ from shared.exchange.acts import AnswerState
 from shared.exchange.origin import Answered, ReferralState
 from shared.exchange.prepare import Again
 from shared.party.origin.ports import OpenEdge, StaleReferral
-from shared.party.origin.store.filing import edge_columns
+from shared.party.origin.store.filing import EDGE, edge_rows
+from shared.runtime.database.columns import insert
 from shared.runtime.post import outbox
 
-_EDGES = """
-INSERT INTO edge (message_id, referral_id, notice_id, party, recipient, purpose, reason, rules)
-SELECT m, r, n, p, c, u, w, string_to_array(l, ',')
-FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[])
-     AS e(m, r, n, p, c, u, w, l)
-"""
+_ADD = insert("edge", EDGE)
 _ANSWERABLE = """
 SELECT e.message_id, e.referral_id, e.notice_id, e.party, e.recipient, e.answer, r.state = 'withdrawn' AS withdrawn
 FROM edge AS e JOIN referral AS r USING (referral_id)
@@ -98,7 +94,7 @@ class PostgresEdges:
         await self._driver.execute(_RETIRE, list(replaced), "superseded")
         await self._driver.execute(_RETIRE, list(dropped), "dropped")
         if any(each.emitted for each in again):
-            await self._driver.execute(_EDGES, *edge_columns(again))
+            await self._driver.execute(*_ADD.bind(rows=EDGE.rows(edge_rows(again))))
         if replaced:
             await self._driver.execute(_CARRY, list(replaced))
         await outbox.enqueue(self._driver, [draft for each in again for draft in each.drafts])

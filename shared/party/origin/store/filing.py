@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from uuid import UUID
 
 import asyncpg
@@ -17,42 +18,62 @@ from shared.kernel.authority import Role
 from shared.kernel.errors import Refused
 from shared.party.origin.domain import Reply, Request
 from shared.party.origin.ports import Claimed, Twin
+from shared.runtime.database.columns import Columns, Statement
 from shared.runtime.database.transactions import Database, RowScope
 from shared.runtime.http.idempotency import Claim, ClaimKind, claim_many, store_many
 from shared.runtime.post import outbox
 
+
+@dataclass(frozen=True, slots=True)
+class EdgeRow:
+    """An edge as it is kept with its referral."""
+
+    message_id: UUID
+    referral_id: UUID
+    notice_id: UUID | None
+    party: str
+    recipient: str
+    purpose: str
+    reason: str
+    rules: Sequence[str]
+
+
+EDGE = Columns.of(EdgeRow)
+_REFERRAL = Columns.of(Prepared, without=("origin", "emitted", "drafts"), party="text", facts="jsonb", decision="jsonb")
+_KEY = Columns[Prepared]({"referral_id": "uuid", "wrapped": "bytea"})
+_SUBMITTED = Columns[str]({"party": "text", "submitted": "bigint"})
 # One statement, since each costs a round trip: what is not filed, because its reference is taken, gets no key, no
 # edge, and is counted as refused.
-_FILE = """
+_FILE = Statement(
+    """
 WITH filed AS (
-    INSERT INTO referral (referral_id, party, external_ref, revision, exercise, disposition, state, work_reason, facts,
-                          decision, content, traceparent, accepted_at)
-    SELECT i, p, x, 1, e, s, s, w, f::jsonb, d::jsonb, c, t, a
-    FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bool[], $5::text[], $6::text[], $7::text[], $8::text[],
-                $9::bytea[], $10::text[], $11::timestamptz[]) AS r(i, p, x, e, s, w, f, d, c, t, a)
+    INSERT INTO referral ({referrals.names}, revision, state)
+    SELECT {referrals.values}, 1, referrals.disposition FROM {referrals}
     ON CONFLICT (party, external_ref) DO NOTHING
     RETURNING referral_id, party
 ), keyed AS (
     INSERT INTO data_key (subject, wrapped)
-    SELECT k.i, k.w FROM unnest($1::uuid[], $12::bytea[]) AS k(i, w) JOIN filed ON filed.referral_id = k.i
+    SELECT keys.referral_id, keys.wrapped FROM {keys} JOIN filed USING (referral_id)
 ), edged AS (
-    INSERT INTO edge (message_id, referral_id, notice_id, party, recipient, purpose, reason, rules)
-    SELECT m, r, n, p, c, u, w, string_to_array(l, ',')
-    FROM unnest($13::uuid[], $14::uuid[], $15::uuid[], $16::text[], $17::text[], $18::text[], $19::text[], $20::text[])
-         AS e(m, r, n, p, c, u, w, l) JOIN filed ON filed.referral_id = e.r
+    INSERT INTO edge ({edges.names}) SELECT {edges.values} FROM {edges} JOIN filed USING (referral_id)
 ), counted AS (
     INSERT INTO intake_count AS c (party, fate, count)
-    SELECT s.party, f.fate, f.count
-    FROM unnest($21::text[], $22::bigint[]) AS s(party, submitted)
-    CROSS JOIN LATERAL (SELECT count(*) AS accepted FROM filed WHERE filed.party = s.party) AS a
+    SELECT counts.party, f.fate, f.count
+    FROM {counts}
+    CROSS JOIN LATERAL (SELECT count(*) AS accepted FROM filed WHERE filed.party = counts.party) AS a
     CROSS JOIN LATERAL (
         VALUES ('submitted', submitted), ('accepted', accepted), ('refused', submitted - accepted)
     ) AS f(fate, count)
-    WHERE f.count > 0 ORDER BY s.party, f.fate
+    WHERE f.count > 0 ORDER BY counts.party, f.fate
     ON CONFLICT (party, fate) DO UPDATE SET count = c.count + excluded.count
 )
 SELECT referral_id FROM filed
-"""
+""",
+    referrals=_REFERRAL,
+    keys=_KEY,
+    edges=EDGE,
+    counts=_SUBMITTED,
+)
 _EXISTING = """
 SELECT party, external_ref, referral_id FROM referral
 JOIN unnest($1::text[], $2::text[]) AS k(party, external_ref) USING (party, external_ref)
@@ -73,23 +94,23 @@ class PostgresFiling:
 
     async def file(self, prepared: Sequence[Prepared], submitted: Mapping[str, int]) -> dict[UUID, UUID]:
         keys = [DataKey.generate() for _ in prepared]
+        sealed = [protect(each.content, key, each.referral_id.bytes) for each, key in zip(prepared, keys, strict=True)]
+        wrapped = [wrap(key, self._kek, each.referral_id.bytes) for each, key in zip(prepared, keys, strict=True)]
+        referrals = _REFERRAL.rows(
+            prepared,
+            party=[each.origin for each in prepared],
+            facts=[to_json(each.facts).decode() for each in prepared],
+            decision=[to_json(each.decision).decode() for each in prepared],
+            content=sealed,
+        )
+        counts = _SUBMITTED.rows(list(submitted), party=list(submitted), submitted=list(submitted.values()))
         filed = await self._driver.fetch(
-            _FILE,
-            [each.referral_id for each in prepared],
-            [each.origin for each in prepared],
-            [each.external_ref for each in prepared],
-            [each.exercise for each in prepared],
-            [each.disposition for each in prepared],
-            [each.work_reason for each in prepared],
-            [to_json(each.facts).decode() for each in prepared],
-            [to_json(each.decision).decode() for each in prepared],
-            [protect(each.content, key, each.referral_id.bytes) for each, key in zip(prepared, keys, strict=True)],
-            [each.traceparent for each in prepared],
-            [each.accepted_at for each in prepared],
-            [wrap(key, self._kek, each.referral_id.bytes) for each, key in zip(prepared, keys, strict=True)],
-            *edge_columns(prepared),
-            list(submitted),
-            list(submitted.values()),
+            *_FILE.bind(
+                referrals=referrals,
+                keys=_KEY.rows(prepared, wrapped=wrapped),
+                edges=EDGE.rows(edge_rows(prepared)),
+                counts=counts,
+            )
         )
         if len(filed) == len(prepared):
             return {}
@@ -126,18 +147,21 @@ class PostgresFilings:
             yield PostgresFiling(session.driver, self._kek)
 
 
-def edge_columns(decided: Sequence[Prepared | Again]) -> list[Sequence[object]]:
-    """One array per column: message, referral, notice, party, recipient, purpose, reason, rules with commas."""
-    rows = [(each, emitted) for each in decided for emitted in each.emitted]
+def edge_rows(decided: Sequence[Prepared | Again]) -> list[EdgeRow]:
+    """The edges of these decisions that were sent."""
     return [
-        [emitted.message_id for _, emitted in rows],
-        [each.referral_id for each, _ in rows],
-        [emitted.notice_id for _, emitted in rows],
-        [each.origin for each, _ in rows],
-        [emitted.recipient for _, emitted in rows],
-        [emitted.purpose for _, emitted in rows],
-        [emitted.reason for _, emitted in rows],
-        [",".join(emitted.rules) for _, emitted in rows],
+        EdgeRow(
+            message_id=emitted.message_id,
+            referral_id=each.referral_id,
+            notice_id=emitted.notice_id,
+            party=each.origin,
+            recipient=emitted.recipient,
+            purpose=emitted.purpose,
+            reason=emitted.reason,
+            rules=emitted.rules,
+        )
+        for each in decided
+        for emitted in each.emitted
     ]
 
 
