@@ -21,7 +21,7 @@ Record = Callable[[str, object], None]
 RECIPIENTS = ("hotline", "industry", "law_enforcement")
 #: What the first release came to. It may become less, and never more.
 COPIED_PERCENT_MAX = 63
-ANY_PER_1000_LINES_MAX = {"services": 16.2, "client": 21.2, "deploy": 20.2, "shared": 14.0, "shared/party": 18.8}
+ANY_PER_1000_LINES_MAX = {"services": 0, "client": 0, "shared/party": 0, "shared": 14.0, "deploy": 20.2}
 
 STATEMENTS = """
 def kept(rows: Rows) -> int:

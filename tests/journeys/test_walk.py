@@ -38,8 +38,9 @@ def test_a_referral_enters_no_more_files_than_in_the_first_release(
     assert len(steps.outside_the_guard) <= FIRST_RELEASE[leg], "\n".join(steps.outside_the_guard)
 
 
-def test_behind_the_edge_an_answer_comes_to_its_own_service_first(walked: Walk) -> None:
-    assert walked.legs["answering"].first_after_the_edge == "services/law_enforcement/api.py"
+@pytest.mark.parametrize(("leg", "service"), [("filing", ORIGIN), ("answering", AGENCIES)])
+def test_behind_the_edge_a_request_comes_to_its_own_service_first(walked: Walk, leg: str, service: str) -> None:
+    assert walked.legs[leg].first_after_the_edge == f"services/{service}/api.py"
 
 
 def test_every_leg_passes_where_it_must(walked: Walk) -> None:

@@ -21,15 +21,13 @@ from shared.exchange.accept import accept_batch
 from shared.exchange.compose import compose_receipts
 from shared.exchange.message import Record
 from shared.kernel.authority import Role
-from shared.party.origin.api.routes import origin_router
 from shared.runtime.database.transactions import Database, RowScope
-from shared.runtime.http.acts import Acts
 from shared.runtime.post.consumer import Consumer, Handler
 from shared.runtime.post.inbox import PostgresInbox
 from shared.runtime.post.outbox import PostgresOutbox
 from shared.runtime.post.ports import OutboxRow
 from shared.runtime.post.relay import Relay
-from tests.services.doors import asking, door, identified_as, serving
+from tests.services.doors import asking, door, serving
 from tests.services.hotline.origin import KEK, Origin
 from tests.support.builders import HOTLINE, POLICE
 from tests.support.exchange_world import SUBMISSION, TOPICS, World, world
@@ -62,11 +60,6 @@ class Exchanged:
         self.databases = {ORIGIN: hotline, AGENCIES: agencies}
         self.origin = Origin(hotline, self.world)
 
-    def filing(self) -> httpx.AsyncClient:
-        """The hotline's way in for its own people."""
-        acts = Acts(self.databases[ORIGIN], _nobody)
-        return door(origin_router(self.origin.referrals, acts, identified_as(ORIGIN)))
-
     def cases(self) -> httpx.AsyncClient:
         """The agencies' way in for theirs."""
         directory = self.world.documents.directory
@@ -81,7 +74,7 @@ class Exchanged:
     def consumer(self, instance: str) -> Consumer:
         """What reads the instance's topic."""
         handlers: dict[str, Handler] = {
-            ORIGIN: hotline_door(kek=KEK, again=self.origin.again, clock=self.origin.clock),
+            ORIGIN: hotline_door(kek=KEK, origin=self.origin.bus),
             AGENCIES: law_enforcement_door(kek=KEK),
         }
         served = RowScope(self.world.documents.directory.parties_of(instance), Role.SERVICE, "apply")
@@ -102,7 +95,7 @@ class Exchanged:
 async def walk(hotline: Database, agencies: Database) -> Walk:
     """File one referral, let an agency accept it, and hand its answer to the hotline; every leg is followed."""
     between, walked = Exchanged(hotline, agencies), Walk()
-    async with between.origin.intake.running(), between.filing() as client:
+    async with between.origin.intake.running(), between.origin.door() as client:
         await _filed(client, "warm")  # what is read once and kept is not on every referral's way
         await between.origin.forget()
         answer = await walked.leg("filing", partial(_filed, client, "walk"))
