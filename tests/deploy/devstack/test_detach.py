@@ -80,6 +80,7 @@ def test_a_pipe_of_the_callers_ends_when_the_caller_is_gone(detached: Detached, 
     assert log.read_text().splitlines() == detached.said
 
 
+@pytest.mark.timing
 @pytest.mark.parametrize("detached", [("kept",)], indirect=True)
 def test_the_pipe_would_tell_if_it_were_kept(detached: Detached) -> None:
     assert not ended(detached.reader, seconds=0.5)
