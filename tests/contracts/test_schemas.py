@@ -142,7 +142,7 @@ def refusal(name: str, value: Any) -> dict[str, Any]:
             case _:
                 inspect(read_model(MODELS[name], value))
     except InvalidFields as error:
-        return {"code": error.code, "field": error.errors[0]["field"]}
+        return {"code": error.code, "field": error.errors[0].field}
     except Refused as error:
         return {"code": error.code} | ({"field": error.field} if error.field is not None else {})
     return {}

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Final
 from uuid import UUID
 
@@ -12,7 +12,7 @@ from shared.contracts.referral import NoticeIssuedClear, ReferralOfferedClear
 from shared.contracts.registry import MessageType
 from shared.exchange.acts import Act, Offered, Subject, Track
 from shared.exchange.message import Received
-from shared.exchange.states import Standing, follow, rows_for, shown
+from shared.exchange.states import Standing, follow, rows_of, shown
 from shared.kernel.authority import Authority, Role
 from shared.kernel.errors import Refused
 
@@ -48,11 +48,19 @@ class Recipient:
     sender: str
     authority: Authority
     again: Callable[[Item, Received], Item] | None = None
+    #: What others may send, and the state that an item begins in.
+    arriving: Mapping[MessageType, Act] = field(init=False)
+    first: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        rows = [row for row in rows_of(self.subject) if row.track is Track.OFFER]
+        object.__setattr__(self, "arriving", {row.message: row for row in rows if row.message is not None})
+        object.__setattr__(self, "first", shown(self.subject, Standing(Offered.OPEN.value)))
 
 
 def applied(recipient: Recipient, item: Item | None, message: Received) -> Item:
     """The item after a message of its sender. Raises `Refused` with the code that the sender is told."""
-    row = next((row for row in rows_for(message.message, Track.OFFER) if row.subject is recipient.subject), None)
+    row = recipient.arriving.get(message.message)
     if row is None:
         raise Refused(f"message_not_for_{recipient.audience}")
     if begins(row):
@@ -104,6 +112,6 @@ def _begun(recipient: Recipient, item: Item | None, message: Received) -> Item:
         party=message.recipient,
         sender=message.sender,
         exercise=message.exercise,
-        state=shown(recipient.subject, Standing(Offered.OPEN.value)),
+        state=recipient.first,
         purposes=frozenset({clear.edge.purpose.value}),
     )

@@ -5,6 +5,7 @@ A service's own store names its table and columns, adds what is new, and makes t
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -14,14 +15,13 @@ from uuid import UUID
 import asyncpg
 
 from shared.contracts.base import Contract
-from shared.envelope.datakeys import KeyEncryptionKey
+from shared.envelope.datakeys import DataKey, KeyEncryptionKey, protect, reveal, unwrap, wrap
 from shared.exchange.message import Draft, Received
 from shared.kernel.authority import state_forbids
-from shared.kernel.errors import not_found
+from shared.kernel.errors import Defect, not_found
 from shared.party.recipient.domain import Item, ItemKey
 from shared.party.recipient.ports import Page
 from shared.runtime.database.columns import Json
-from shared.runtime.database.content import open_content, seal_contents
 from shared.runtime.http.paging import next_cursor, read_cursor
 from shared.runtime.post import outbox
 
@@ -143,7 +143,10 @@ class PostgresItems:
 
     def _opened(self, row: asyncpg.Record, subject_id: UUID) -> object:
         """The record of a row as JSON; None once it was erased."""
-        return open_content(row["content"], row["wrapped_key"], self._kek, subject=subject_id)
+        if row["wrapped_key"] is None:
+            return None
+        key = unwrap(row["wrapped_key"], self._kek, subject_id.bytes)
+        return json.loads(reveal(row["content"], key, subject_id.bytes))
 
 
 def words(said: Contract | None) -> dict[str, object]:
@@ -173,3 +176,15 @@ def new_items(messages: Sequence[Received], kek: KeyEncryptionKey) -> list[NewIt
         )
         for message, protected in zip(messages, contents, strict=True)
     ]
+
+
+def seal_contents(messages: Sequence[Received], kek: KeyEncryptionKey) -> list[tuple[bytes, bytes]]:
+    """(protected content, wrapped key) of each message's opened sealed part, bound to its subject."""
+    contents = []
+    for message in messages:
+        if message.sealed is None:
+            raise Defect("sealed_part_missing")
+        key, subject = DataKey.generate(), UUID(message.subject).bytes
+        plaintext = message.sealed.model_dump_json(exclude_none=True, exclude_defaults=True).encode()
+        contents.append((protect(plaintext, key, subject), wrap(key, kek, subject)))
+    return contents

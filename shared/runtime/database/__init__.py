@@ -1,4 +1,4 @@
-"""The database room: transactions bound to parties, migrations, content at rest.
+"""The database room: transactions bound to parties, migrations.
 
 The tables, grants and policies are literal SQL in each service's `migrations`: a migration reads nothing of the code,
 so what a revision makes never changes. Row-level security, which stands there alone, is PostgreSQL's own

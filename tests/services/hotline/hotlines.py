@@ -16,18 +16,23 @@ from services.hotline.store import PostgresOffers
 from shared.envelope.datakeys import KeyEncryptionKey
 from shared.exchange.acts import Subject
 from shared.exchange.message import Received
+from shared.exchange.prepare import Documents
 from shared.exchange.states import row
 from shared.kernel.authority import Role
 from shared.kernel.clock import ManualClock
+from shared.party.origin.bus import OriginBus
 from shared.party.recipient.ports import Acting
 from shared.party.recipient.use_cases import act
 from shared.runtime.database.transactions import Database, RowScope
 from tests.services.deliveries import AT, HOTLINE, OTHER_HOTLINE, directory
 from tests.services.doors import as_told
-from tests.services.industry.provider import DecidedAgain
 
 KEK = KeyEncryptionKey(bytes(range(32)))
 _SENT = "SELECT type, sender, recipient, exercise, body FROM outbox WHERE subject = $1 ORDER BY id"
+
+
+def _none() -> Documents:
+    raise AssertionError("nothing is decided here")
 
 
 class Hotlines:
@@ -36,8 +41,8 @@ class Hotlines:
     def __init__(self, database: Database) -> None:
         self.database = database
         self.directory = directory()
-        again: Any = DecidedAgain()
-        self.door = hotline_door(kek=KEK, again=again, clock=ManualClock(AT))
+        bus = OriginBus(database, documents=_none, instance="hotline", kek=KEK, clock=ManualClock(AT))
+        self.door = hotline_door(kek=KEK, origin=bus)
         self.act_on = partial(act, RECIPIENT)
 
     async def receive(self, *messages: Received) -> list[str | None]:
