@@ -10,8 +10,8 @@ from tests.journeys.walk import AGENCIES, ORIGIN, Walk, walk
 from tests.services.databases import migrated, running_databases
 from tests.support.footsteps import Footsteps, footsteps
 
-#: Files entered outside the guard in the first release, from POST to 202.
-FIRST_RELEASE = {"filing": 31}
+#: Files entered outside the guard in the first release, from POST to 202 and from the record to the agency's row.
+FIRST_RELEASE = {"filing": 31, "receiving": 34}
 
 
 @pytest.fixture(scope="module")
