@@ -13,7 +13,7 @@ import asyncpg
 from deploy.site.access import kafka_access
 from deploy.site.endpoints import Endpoints
 from shared.contracts.registry import BY_TYPE, Family
-from shared.envelope.canonical import message_digest
+from shared.envelope.batch import message_digest
 from shared.envelope.headers import decode_headers
 from shared.exchange.message import Record
 from shared.kernel.errors import Refused

@@ -12,12 +12,16 @@ from deploy.artifacts.examples import examples
 from deploy.artifacts.messages_page import messages_page
 from deploy.artifacts.openapi import ASSEMBLE, openapi
 from deploy.artifacts.schemas import models, schema_of
+from deploy.artifacts.states_page import SHOWN_BY, states_page, with_states
 
 ROOT = Path(__file__).parents[2]
 SCHEMAS = "shared/contracts/schemas"
 EXAMPLES = "shared/contracts/examples"
 API = "docs/api"
 MESSAGES = "docs/messages.md"
+STATES = "docs/states.md"
+#: Pages of which a part is written.
+PAGES = {service: f"services/{service}/README.md" for service in SHOWN_BY}
 
 
 def generated() -> Mapping[str, bytes]:
@@ -25,14 +29,17 @@ def generated() -> Mapping[str, bytes]:
     files = {f"{SCHEMAS}/{name}.json": readable(schema_of(name)) for name in models()}
     files |= {f"{EXAMPLES}/{each.schema}/{each.file}": readable(each.content) for each in examples()}
     files |= {f"{API}/openapi-{instance}.json": readable(openapi(instance)) for instance in ASSEMBLE}
-    return files | {f"{API}/asyncapi.json": readable(asyncapi()), MESSAGES: messages_page().encode()}
+    files |= {MESSAGES: messages_page().encode(), STATES: states_page().encode()}
+    for service, page in PAGES.items():
+        files[page] = with_states((ROOT / page).read_text(encoding="utf-8"), service).encode()
+    return files | {f"{API}/asyncapi.json": readable(asyncapi())}
 
 
 def committed(root: Path = ROOT) -> Mapping[str, bytes]:
     """What lies at those places now, also files that nothing generates any more."""
     folders = (root / SCHEMAS, root / EXAMPLES, root / API)
     paths = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
-    paths += [path for path in [root / MESSAGES] if path.is_file()]
+    paths += [path for path in map(root.joinpath, (MESSAGES, STATES, *PAGES.values())) if path.is_file()]
     return {str(path.relative_to(root)): path.read_bytes() for path in sorted(paths)}
 
 

@@ -32,7 +32,7 @@ code, and the field where one is named. The sealed texts in examples are filler:
 A value is `{"clear": …}`, with `"sealed": …` where the message has a sealed part. The clear part is class S1 only:
 codes, countries, party ids, times. Within a version only optional members are added.
 
-## Lanes
+## Families
 
 | family | between | Kafka key | numbered | receipted | counted |
 | --- | --- | --- | --- | --- | --- |

@@ -17,8 +17,7 @@ from shared.contracts.facts import (
     ReferralRefusedClear,
 )
 from shared.contracts.registry import BY_TYPE, Family, MessageType
-from shared.envelope.batch import RootCache
-from shared.envelope.canonical import message_digest
+from shared.envelope.batch import RootCache, message_digest
 from shared.envelope.headers import Envelope, decode_headers
 from shared.exchange.message import Record
 from shared.exchange.senders import check_stated_by, instance_of, verify_sender

@@ -9,17 +9,35 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 
-from shared.envelope.canonical import leaf
-from shared.envelope.headers import BATCH_SIZE_MAX, Envelope, Proof
+from shared.envelope.headers import BATCH_SIZE_MAX, COVERED, Attributes, Envelope, Proof
 from shared.envelope.keys import SigningKey, VerifyKey
+from shared.kernel.canonical import digest
 from shared.kernel.errors import Defect, EvidenceRejected, Refused
 from shared.ledger.proof import root_and_paths, root_from_inclusion
 from shared.ledger.tree import leaf_hash
 
 CONTEXT = "causeway-batch/v1"
+# The covered headers, a line each in sorted order. Names are fixed and no value holds a line feed, so no two messages
+# have the same covered bytes.
+_HEAD = "".join(f"{name}:%s\n" for name in COVERED) + "\n"
 
 KeyLookup = Callable[[str, str], VerifyKey | None]
 """(sender, key id) → the key, or None unless that sender may sign with that key *now*."""
+
+
+def covered_bytes(attributes: Attributes, body: bytes) -> bytes:
+    """What is signed of a message: each covered header with its name, `:` and a line feed, one more, the exact body."""
+    return (_HEAD % attributes.texts).encode() + body
+
+
+def message_digest(attributes: Attributes, body: bytes) -> str:
+    """SHA-256 of the covered bytes, 64 lower-case hexadecimal digits: how receipts name a message's content."""
+    return digest(covered_bytes(attributes, body))
+
+
+def leaf(attributes: Attributes, body: bytes) -> bytes:
+    """The message's leaf hash in its batch's tree, 32 bytes."""
+    return leaf_hash(covered_bytes(attributes, body))
 
 
 class RootCache:

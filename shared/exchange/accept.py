@@ -11,8 +11,7 @@ from pydantic import ValidationError
 
 from shared.contracts.base import Contract
 from shared.contracts.registry import BY_TYPE, NAMES, Family, MessageType, value_model
-from shared.envelope.batch import RootCache
-from shared.envelope.canonical import message_digest
+from shared.envelope.batch import RootCache, message_digest
 from shared.envelope.headers import Attributes, Envelope, decode_headers
 from shared.envelope.keys import OpeningKey
 from shared.envelope.sealing import SealContext, open_sealed

@@ -103,13 +103,18 @@ def states(subject: Subject) -> frozenset[str]:
 
 def may_come_in(act: Act) -> frozenset[str]:
     """The shown states in which an act may come; for one that begins its subject, those it begins in."""
-    begun = frozenset(move.to for move in act.moves if not move.before)
+    begun = frozenset(shown(act.subject, Standing(move.to)) for move in act.moves if not move.before)
     return begun or frozenset(state for (each, state) in _transitions() if each is act)
+
+
+def steps(act: Act, state: str) -> tuple[tuple[Move, str], ...]:
+    """The moves of an act in one shown state, each with the state it leads to; none where it may not come."""
+    return _transitions().get((act, state), ())
 
 
 def follow(act: Act, state: str, said: Contract | None = None) -> str:
     """The shown state after `act`, by the codes it says. Raises `Refused("state_forbids")` where it may not come."""
-    for move, following in _transitions().get((act, state), ()):
+    for move, following in steps(act, state):
         if not move.codes or move.codes & codes_of(said):
             return following
     raise state_forbids()

@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 
 from shared.contracts.registry import MESSAGES_RECEIPTED, REFERRAL_DECIDED
-from shared.envelope.canonical import message_digest
+from shared.envelope.batch import message_digest
 from shared.envelope.headers import decode_headers
 from shared.exchange.message import Draft
 from shared.kernel.errors import Unavailable

@@ -30,7 +30,7 @@ from shared.contracts.registry import (
     REFERRAL_WITHDRAWN,
     MessageType,
 )
-from shared.envelope.canonical import message_digest
+from shared.envelope.batch import message_digest
 from shared.envelope.headers import Envelope, decode_headers
 from shared.exchange.accept import TurnedAway
 from shared.exchange.message import Draft, Received, Record

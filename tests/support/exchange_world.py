@@ -15,8 +15,7 @@ from deploy.policy import sample_policy
 from shared.contracts.directory import Directory, PublicKey
 from shared.contracts.policy import Policy
 from shared.contracts.referral import ReferralSubmission
-from shared.envelope.batch import sign_batch
-from shared.envelope.canonical import covered_bytes
+from shared.envelope.batch import covered_bytes, sign_batch
 from shared.envelope.headers import Attributes, Envelope, decode_headers, encode_headers
 from shared.envelope.keys import OpeningKey, SealingKey, SigningKey, VerifyKey
 from shared.exchange.accept import ReadingInstance

@@ -8,8 +8,7 @@ from datetime import datetime
 from functools import lru_cache
 from uuid import UUID
 
-from shared.envelope.batch import sign_batch
-from shared.envelope.canonical import covered_bytes
+from shared.envelope.batch import covered_bytes, sign_batch
 from shared.envelope.headers import Attributes, Envelope, Proof, Tier, encode_headers
 from shared.envelope.keys import SigningKey
 from shared.kernel.canonical import digest

@@ -13,8 +13,7 @@ from services.audit.ports import Partition
 from services.audit.store import PostgresEntries
 from services.audit.use_cases import Look
 from shared.contracts.registry import MESSAGE_PARKED
-from shared.envelope.batch import RootCache
-from shared.envelope.canonical import message_digest
+from shared.envelope.batch import RootCache, message_digest
 from shared.envelope.headers import decode_headers
 from shared.exchange.compose import compose_fact, compose_receipts
 from shared.exchange.message import Draft, Record

@@ -8,8 +8,7 @@ from uuid import UUID
 
 from hypothesis import strategies as st
 
-from shared.envelope.batch import sign_batch
-from shared.envelope.canonical import covered_bytes
+from shared.envelope.batch import covered_bytes, sign_batch
 from shared.envelope.headers import Attributes, Envelope, Tier
 from shared.envelope.keys import SigningKey, VerifyKey
 

@@ -10,8 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.envelope.batch import RootCache, sign_batch, signed_bytes, verify
-from shared.envelope.canonical import covered_bytes
+from shared.envelope.batch import RootCache, covered_bytes, sign_batch, signed_bytes, verify
 from shared.envelope.headers import BATCH_SIZE_MAX, COVERED, PROOF, Envelope, decode_headers, encode_headers
 from shared.envelope.keys import SigningKey, VerifyKey
 from shared.kernel.errors import Defect, Refused

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.envelope.canonical import covered_bytes, leaf, message_digest
+from shared.envelope.batch import covered_bytes, leaf, message_digest
 from shared.envelope.headers import COVERED, Attributes, Envelope, Tier, encode_headers
 from tests.shared.envelope.builders import BODY, any_attributes, attributes
 

@@ -12,8 +12,7 @@ from cloudevents.core.v1.event import CloudEvent
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.envelope.batch import sign_batch
-from shared.envelope.canonical import covered_bytes
+from shared.envelope.batch import covered_bytes, sign_batch
 from shared.envelope.headers import Attributes, Envelope, decode_headers, encode_headers
 from shared.kernel.canonical import canonical_json
 from tests.shared.envelope.builders import KEY, any_attributes

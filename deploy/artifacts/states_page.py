@@ -1,0 +1,84 @@
+"""`docs/states.md` and the states in the services' pages: what moves what, who may, whom it tells, from the rows.
+
+A page of a service keeps its own words; what stands between the two marks is written anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from shared.exchange.acts import Act, Cause, Subject
+from shared.exchange.states import may_come_in, rows_of, states, steps
+
+BEGIN: Final = "<!-- states: written by `python -m deploy.artifacts` from shared/exchange/acts.py -->"
+END: Final = "<!-- end of states -->"
+#: Whose pages show which subjects, and what each subject is.
+SHOWN_BY: Final = {
+    "hotline": (Subject.REFERRAL, Subject.OFFER),
+    "law_enforcement": (Subject.CASE,),
+    "industry": (Subject.REFERRAL, Subject.NOTICE),
+}
+_WHAT: Final = {
+    Subject.REFERRAL: "A referral at its origin",
+    Subject.OFFER: "A referral offered to a hotline",
+    Subject.CASE: "A referral offered to an agency",
+    Subject.NOTICE: "A notice issued to a provider",
+}
+_HEAD: Final = """# States
+
+Written by `python -m deploy.artifacts` from the rows of `shared/exchange/acts.py`; a test compares. A subject has a
+track for each party that writes to it: its origin's (*offer*) and its recipient's (*answer*). What is shown here is the
+fold of both. Every move that is not listed is refused: `state_forbids` to people, a coded receipt to services. An
+origin checks an answer against its copy of the answer's track, so one that crossed a withdrawal on the way is kept.
+"""
+
+
+def states_page() -> str:
+    """The whole page."""
+    return "\n".join([_HEAD, *(line for subject in Subject for line in _subject(subject, heading="##"))])
+
+
+def with_states(page: str, service: str) -> str:
+    """A service's page with its states written anew. Raises `ValueError` where a mark is missing."""
+    before, _, rest = page.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    if not after:
+        raise ValueError(f"services/{service}/README.md has no place for its states")
+    lines = [line for subject in SHOWN_BY[service] for line in _subject(subject, heading="###")]
+    return "\n".join([f"{before}{BEGIN}\n", *lines, END]) + after
+
+
+def _subject(subject: Subject, *, heading: str) -> Iterator[str]:
+    yield f"{heading} {_WHAT[subject]}\n"
+    yield from ["```mermaid", "stateDiagram-v2", *_arrows(subject), "```\n"]
+    yield from ["| act | track | by | in | leads to | message |", "| --- | --- | --- | --- | --- | --- |"]
+    yield from (_row(row) for row in rows_of(subject))
+    yield ""
+
+
+def _arrows(subject: Subject) -> Iterator[str]:
+    """One arrow for each pair of states, named by the acts that lead from one to the other."""
+    begun = [(state, row.name) for row in rows_of(subject) if _begins(row) for state in sorted(may_come_in(row))]
+    yield from (f"    [*] --> {state}: {name}" for state, name in begun)
+    for before in sorted(states(subject)):
+        for row in rows_of(subject):
+            for move, after in steps(row, before):
+                said = f" ({', '.join(sorted(move.codes))})" if move.codes else ""
+                yield f"    {before} --> {after}: {row.name}{said}"
+
+
+def _row(row: Act) -> str:
+    by = _listed(row.roles) if row.cause is Cause.PERSON else "the sender, by its message"
+    leads = {after for before in may_come_in(row) for _, after in steps(row, before)} or may_come_in(row)
+    message = "none" if row.message is None else f"`{row.message.name}`"
+    before = "nothing yet" if _begins(row) else _listed(may_come_in(row))
+    return f"| {row.name} | {row.track} | {by} | {before} | {_listed(leads)} | {message} |"
+
+
+def _begins(row: Act) -> bool:
+    return any(not move.before for move in row.moves)
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(sorted(names))

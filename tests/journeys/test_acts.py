@@ -1,0 +1,136 @@
+"""Every row of acts, walked: a route and a verb reach it, its addressee accepts what it tells, both sides agree."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+from cyclopts import App
+
+from client.cli import case, inbox, notice
+from shared.contracts.base import Contract
+from shared.contracts.registry import CASE_ACCEPTED, CASE_DECLINED
+from shared.exchange.acts import ACTS, Act, AnswerState, Cause, Offered, Subject, Track
+from shared.exchange.message import Received
+from shared.exchange.origin import Answered
+from shared.exchange.states import Standing, personal, row, shown, standings
+from shared.kernel.ids import uuid7
+from shared.party.origin.ports import OpenEdge
+from shared.party.origin.use_cases.answers import EdgeAnswers
+from shared.party.recipient.domain import written
+from tests.architecture.source import ROOT
+from tests.services.deliveries import AGENCY, AT, HOTLINE, OTHER_HOTLINE, PROVIDER, received
+
+EXAMPLES = ROOT / "shared/contracts/examples"
+#: The service, the party that answers, and the verbs of a subject's people.
+HELD = {
+    Subject.OFFER: ("hotline", OTHER_HOTLINE, (inbox.app,)),
+    Subject.CASE: ("law_enforcement", AGENCY, (case.app, inbox.app)),
+    Subject.NOTICE: ("industry", PROVIDER, (notice.app,)),
+}
+ANSWERS = [each for subject in HELD for each in personal(subject)]
+
+
+def named(act: Act) -> str:
+    return f"{act.subject} {act.name}"
+
+
+def test_every_message_of_an_act_is_walked() -> None:
+    assert {each.message for each in ACTS if each.track is Track.ANSWER} == {each.message for each in ANSWERS}
+
+
+# -- a route and a verb ----------------------------------------------------------------------------------------------
+
+
+def routes(service: str) -> set[str]:
+    document = json.loads((ROOT / f"docs/api/openapi-{service}.json").read_text(encoding="utf-8"))
+    return {path.rpartition(":")[2] for path, asked in document["paths"].items() if "post" in asked}
+
+
+def verbs(apps: Sequence[App]) -> set[str]:
+    return {name for app in apps for name in app}
+
+
+@pytest.mark.parametrize("act", ANSWERS, ids=named)
+def test_a_route_reaches_the_act(act: Act) -> None:
+    assert act.name.replace("_", "-") in routes(HELD[act.subject][0])
+
+
+@pytest.mark.parametrize("act", ANSWERS, ids=named)
+def test_a_verb_reaches_the_act(act: Act) -> None:
+    assert act.name.replace("_", "-") in verbs(HELD[act.subject][2])
+
+
+def test_a_verb_that_there_is_not_would_be_missed() -> None:
+    assert "erase" not in verbs([case.app, inbox.app, notice.app])
+
+
+# -- its addressee ---------------------------------------------------------------------------------------------------
+
+
+class OneEdge:
+    """An origin's edges: one, open, with this answer so far."""
+
+    def __init__(self, subject: UUID, recipient: str, present: AnswerState, *, withdrawn: bool) -> None:
+        self.edge = OpenEdge(uuid7(), HOTLINE, recipient, subject, present, withdrawn)
+        self.answered: Mapping[UUID, Answered] = {}
+
+    async def answerable(self, subjects: Sequence[UUID]) -> dict[tuple[UUID, str], list[OpenEdge]]:
+        return {(self.edge.subject, self.edge.recipient): [self.edge]} if self.edge.subject in subjects else {}
+
+    async def answer(self, answered: Mapping[UUID, Answered], at: datetime) -> None:
+        self.answered = answered
+
+
+def examples(act: Act) -> list[Contract]:
+    """What the accepted examples of its message say in the clear."""
+    assert act.message is not None
+    folder: Path = EXAMPLES / f"{act.message.name}.v{act.message.version}"
+    values = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("accepted-*.json"))]
+    return [act.message.clear.model_validate(value["clear"]) for value in values]
+
+
+async def told(act: Act, said: Contract, standing: Standing) -> tuple[dict[UUID, str], str | None]:
+    """What the origin refuses, and its copy of the answer, after the recipient of `standing` has done `act`."""
+    assert act.message is not None
+    subject, party = uuid7(), HELD[act.subject][1]
+    clear, _ = written(act.message, subject, said)
+    edges = OneEdge(subject, party, AnswerState(standing.answer), withdrawn=standing.offered == Offered.WITHDRAWN.value)
+    message: Received = received(act.message, clear, subject=subject, sender=party, recipient=HOTLINE)
+    refused = await EdgeAnswers(edges, AT).apply([message])  # type: ignore[arg-type]
+    moved = edges.answered.get(edges.edge.message_id)
+    return refused, None if moved is None else moved.state
+
+
+@pytest.mark.parametrize("act", ANSWERS, ids=named)
+async def test_the_addressee_accepts_what_the_act_tells_and_agrees_on_the_state(act: Act) -> None:
+    tried = 0
+    for said in examples(act):
+        for standing in standings(act.subject):
+            if standing.offered not in act.needs or standing.answer not in act.moves[0].before:
+                continue
+            refused, answer = await told(act, said, standing)
+            assert refused == {}
+            assert answer in {move.to for move in act.moves}
+            here = shown(act.subject, Standing(standing.offered, answer))
+            assert here == shown(act.subject, standing._replace(answer=answer))
+            tried += 1
+    assert tried > 0
+
+
+async def test_an_act_whose_row_the_origin_forgot_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Negative control: the origin reads another table of acts, in which this one is missing."""
+    accept = row(Subject.CASE, "accept")
+    monkeypatch.setattr("shared.exchange.states.ACTS", tuple(each for each in ACTS if each is not accept))
+    refused, answer = await told(accept, examples(accept)[0], Standing(Offered.OPEN.value))
+    assert (list(refused.values()), answer) == (["answer_out_of_order"], None)
+
+
+def test_every_act_of_a_person_on_what_it_received_tells_somebody() -> None:
+    assert [named(each) for each in ANSWERS if each.message is None] == []
+    assert {each.cause for each in ANSWERS} == {Cause.PERSON}
+    assert {CASE_ACCEPTED, CASE_DECLINED} <= {each.message for each in ANSWERS}
