@@ -16,6 +16,7 @@ from pydantic import JsonValue, ValidationError
 from client import views
 from client.problem import ApiProblem
 from client.transport import Transport
+from shared.contracts.base import Contract
 from shared.contracts.referral import ReferralSubmission
 from shared.kernel.clock import rfc3339
 from shared.kernel.errors import Refused
@@ -158,6 +159,12 @@ class CausewayClient:
         """Say that the party has stopped acting on a withdrawn referral."""
         return await self._act(f"/v1/inbox/{referral_id}:acknowledge-withdrawal", {}, key, view=views.ReferralState)
 
+    async def act_on_case(
+        self, name: str, referral_id: UUID, said: Contract | None = None, *, key: str | None = None
+    ) -> views.ReferralState:
+        """Do any act on a case by the name of its row (`shared.exchange.acts`); `said` is what the row takes."""
+        return await self._act(_path("/v1/cases", referral_id, name), _said(said), key, view=views.ReferralState)
+
     # -- recipients of notices: providers -------------------------------------------------------------------
 
     def notices(
@@ -198,6 +205,12 @@ class CausewayClient:
         """Say that the party has stopped acting on a withdrawn notice."""
         return await self._act(f"/v1/notices/{notice_id}:acknowledge-withdrawal", {}, key, view=views.NoticeState)
 
+    async def act_on_notice(
+        self, name: str, notice_id: UUID, said: Contract | None = None, *, key: str | None = None
+    ) -> views.NoticeState:
+        """Do any act on a notice by the name of its row (`shared.exchange.acts`); `said` is what the row takes."""
+        return await self._act(_path("/v1/notices", notice_id, name), _said(said), key, view=views.NoticeState)
+
     # -- auditors -------------------------------------------------------------------------------------------
 
     async def flow(self, referral_id: UUID, *, purpose: str) -> views.Flow:
@@ -230,6 +243,14 @@ class CausewayClient:
 
 def _json(referral: Submission) -> Mapping[str, JsonValue]:
     return referral.model_dump(mode="json") if isinstance(referral, ReferralSubmission) else referral
+
+
+def _path(prefix: str, subject_id: UUID, act: str) -> str:
+    return f"{prefix}/{subject_id}:{act.replace('_', '-')}"
+
+
+def _said(said: Contract | None) -> dict[str, JsonValue]:
+    return {} if said is None else said.model_dump(mode="json", exclude_none=True)
 
 
 def _key(given: str | None) -> str:

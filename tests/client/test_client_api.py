@@ -11,6 +11,7 @@ import pytest
 from client.api import CausewayClient
 from client.problem import ApiProblem
 from client.views import Deadlines, FlowMessage, NoticeView
+from shared.contracts.answers import Declination, NoticeDisowning
 from shared.contracts.referral import ReferralSubmission
 from shared.kernel.errors import Refused
 from shared.vocabulary.answers import (
@@ -56,6 +57,12 @@ ACTS: list[tuple[str, dict[str, Any], Act]] = [
     (f"/v1/notices/{ID}:not-ours", {}, lambda c: c.not_ours(ID)),
     (f"/v1/notices/{ID}:not-ours", {"suggested": "p.example"}, lambda c: c.not_ours(ID, suggested="p.example")),
     (f"/v1/notices/{ID}:acknowledge-withdrawal", {}, lambda c: c.acknowledge_notice_withdrawal(ID)),
+    (f"/v1/notices/{ID}:not-ours", {}, lambda c: c.act_on_notice("not_ours", ID, NoticeDisowning())),
+    (
+        f"/v1/cases/{ID}:decline",
+        {"reason": "other"},
+        lambda c: c.act_on_case("decline", ID, Declination(reason="other")),
+    ),
 ]
 
 
