@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from uuid import UUID
@@ -12,13 +13,16 @@ import pytest
 from cyclopts import App
 
 from client.cli import case, inbox, notice
+from services.industry.ports import OpenedNotice
+from services.law_enforcement.ports import OpenedCase
 from shared.contracts.base import Contract
 from shared.contracts.registry import CASE_ACCEPTED, CASE_DECLINED
 from shared.exchange.acts import ACTS, Act, AnswerState, Cause, Offered, Subject, Track
 from shared.exchange.message import Received
 from shared.exchange.origin import Answered
-from shared.exchange.states import Standing, personal, row, shown, standings
+from shared.exchange.states import Standing, personal, row, shown, standings, states
 from shared.kernel.ids import uuid7
+from shared.party.origin.domain import AnswerDetail
 from shared.party.origin.ports import OpenEdge
 from shared.party.origin.use_cases.answers import EdgeAnswers
 from shared.party.recipient.domain import written
@@ -32,6 +36,7 @@ HELD = {
     Subject.CASE: ("law_enforcement", AGENCY, (case.app, inbox.app)),
     Subject.NOTICE: ("industry", PROVIDER, (notice.app,)),
 }
+VIEWS: Mapping[Subject, type[Contract]] = {Subject.CASE: OpenedCase, Subject.NOTICE: OpenedNotice}
 ANSWERS = [each for subject in HELD for each in personal(subject)]
 
 
@@ -67,6 +72,17 @@ def test_a_verb_reaches_the_act(act: Act) -> None:
 
 def test_a_verb_that_there_is_not_would_be_missed() -> None:
     assert "erase" not in verbs([case.app, inbox.app, notice.app])
+
+
+def named_states(verb: Callable[..., object]) -> set[str]:
+    """The states that the help of a listing verb names. Stated there: help loads no contracts."""
+    listed = (verb.__doc__ or "").partition("Only those in this state: ")[2].partition(".")[0]
+    return set(re.split(r",\s+|\s+or\s+", listed))
+
+
+def test_the_help_of_the_inbox_names_every_state_there_is() -> None:
+    assert named_states(inbox.referrals) == states(Subject.OFFER) | states(Subject.CASE)
+    assert named_states(inbox.notices) == states(Subject.NOTICE)
 
 
 # -- its addressee ---------------------------------------------------------------------------------------------------
@@ -128,6 +144,25 @@ async def test_an_act_whose_row_the_origin_forgot_is_refused(monkeypatch: pytest
     monkeypatch.setattr("shared.exchange.states.ACTS", tuple(each for each in ACTS if each is not accept))
     refused, answer = await told(accept, examples(accept)[0], Standing(Offered.OPEN.value))
     assert (list(refused.values()), answer) == (["answer_out_of_order"], None)
+
+
+# -- what it says ----------------------------------------------------------------------------------------------------
+
+
+def unshown(takes: type[Contract], view: type[Contract]) -> set[str]:
+    """The words of an act that a view has no place for: it would leave them out without a sound."""
+    return takes.model_fields.keys() - view.model_fields.keys()
+
+
+@pytest.mark.parametrize("act", [each for each in ANSWERS if each.takes is not None], ids=named)
+def test_what_a_party_says_is_shown_to_it_and_what_it_tells_to_the_origin(act: Act) -> None:
+    assert act.takes is not None
+    assert act.message is not None
+    assert unshown(act.takes, VIEWS[act.subject]) == set()
+    sealed = act.message.sealed.model_fields.keys() if act.message.sealed else set()
+    assert unshown(act.takes, AnswerDetail) - sealed == set()
+    grown = type("Grown", (act.takes,), {"__annotations__": {"remark": "str"}, "remark": ""})
+    assert unshown(grown, VIEWS[act.subject]) == {"remark"}
 
 
 def test_every_act_of_a_person_on_what_it_received_tells_somebody() -> None:
