@@ -11,7 +11,7 @@ import pytest
 from pydantic_core import to_json
 
 from shared.contracts.base import Contract
-from shared.contracts.referral import Item, ReferralSubmission
+from shared.contracts.referral import Item, NoticeItem, NoticeRecord, ReferralRecord, ReferralSubmission
 from shared.exchange.minimise import (
     HOTLINE_FIELDS,
     ITEM_FIELDS,
@@ -90,6 +90,27 @@ def test_somebody_has_decided_about_every_field(name: str) -> None:
     assert undecided(model, listed, left) == set()
     grown = type("Grown", (model,), {"__annotations__": {"channel": "str"}, "channel": ""})
     assert undecided(grown, listed, left) == {"channel"}
+
+
+@pytest.mark.parametrize(
+    ("listed", "record"),
+    [
+        (HOTLINE_FIELDS, ReferralRecord),
+        (LAW_ENFORCEMENT_FIELDS, ReferralRecord),
+        (ITEM_FIELDS, Item),
+        ((*NOTICE_FIELDS, "items"), NoticeRecord),
+        (NOTICE_ITEM_FIELDS, NoticeItem),
+    ],
+)
+def test_what_is_listed_has_a_place_in_the_record_that_travels(listed: Collection[str], record: type[Contract]) -> None:
+    """Its recipient would refuse the whole record for a field that it does not know."""
+    assert homeless(listed, record) == set()
+    assert homeless((*listed, "channel"), record) == {"channel"}
+
+
+def homeless(listed: Collection[str], record: type[Contract]) -> set[str]:
+    """What a list lets travel, and the record at the other end has no place for."""
+    return set(listed) - record.model_fields.keys()
 
 
 def test_what_lies_below_is_known_too() -> None:
