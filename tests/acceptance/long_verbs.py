@@ -80,7 +80,9 @@ LONG_VERBS: Mapping[str, Callable[[Path], str]] = {
 
 def printed(folder: Path, module: str, *arguments: str) -> str:
     """Run a program of `tests` to its end; what it printed, which can be read in `folder` meanwhile."""
-    command, log = [sys.executable, "-u", "-m", module, *arguments], folder / f"{module}.log"
+    # It is killed when we end, in whatever way.
+    command = ["setpriv", "--pdeathsig", "KILL", sys.executable, "-u", "-m", module, *arguments]
+    log = folder / f"{module}.log"
     with log.open("w", encoding="utf-8") as out:
         # A session of its own: whatever it started ends with it.
         program = subprocess.Popen(command, cwd=ROOT, stdout=out, stderr=subprocess.STDOUT, start_new_session=True)

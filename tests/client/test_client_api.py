@@ -60,8 +60,8 @@ ACTS: list[tuple[str, dict[str, Any], Act]] = [
     (f"/v1/notices/{ID}:not-ours", {}, lambda c: c.act_on_notice("not_ours", ID, NoticeDisowning())),
     (
         f"/v1/cases/{ID}:decline",
-        {"reason": "other"},
-        lambda c: c.act_on_case("decline", ID, Declination(reason="other")),
+        {"reason": "no_crime"},
+        lambda c: c.act_on_case("decline", ID, Declination(reason=CaseDeclineReason.NO_CRIME)),
     ),
 ]
 

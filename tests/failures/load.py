@@ -89,7 +89,10 @@ class Sender:
         self._keys = exchange.parties
         self._turn = asyncio.Semaphore(at_once)
         limits = httpx.Limits(max_connections=at_once, max_keepalive_connections=at_once)
-        self._http = httpx.AsyncClient(timeout=ATTEMPT_S_MAX, limits=limits, trust_env=False)
+        # An attempt begins when there is a connection for it. Who gives up waiting for one asks again and again where
+        # the machine is slow, and httpx loses connections that way until none is left.
+        timeout = httpx.Timeout(ATTEMPT_S_MAX, pool=None)
+        self._http = httpx.AsyncClient(timeout=timeout, limits=limits, trust_env=False)
 
     async def send(self, wanted: Iterable[Post]) -> None:
         """Post all, and take a share of them back at once; return when each request has its answer."""

@@ -37,6 +37,18 @@ HOUSE = (
         ("tests/shared/exchange/test_acts.py",),
     ),
     Line(
+        "Every row is walked: a route and a verb reach it, its addressee accepts what it tells, both sides agree",
+        ("tests/journeys/test_acts.py",),
+    ),
+    Line(
+        "Each guard of the hotline's receiving half is shown in its own folder",
+        ("tests/services/hotline/test_offers.py",),
+    ),
+    Line(
+        "What outsiders forged, set wrong or kept behind can be done again, and is refused",
+        ("tests/support/test_forging.py", "tests/support/test_faults.py"),
+    ),
+    Line(
         "A fresh database and a migrated one are equal; one of the first release is known by its fingerprint and "
         "refused with the mend named",
         ("tests/services/schemas/test_schemas.py",),
