@@ -18,6 +18,8 @@ from client.problem import ApiProblem
 from client.transport import Transport
 from shared.contracts.base import Contract
 from shared.contracts.referral import ReferralSubmission
+from shared.exchange.acts import Subject
+from shared.exchange.states import collection, personal
 from shared.kernel.clock import rfc3339
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid7
@@ -163,7 +165,7 @@ class CausewayClient:
         self, name: str, referral_id: UUID, said: Contract | None = None, *, key: str | None = None
     ) -> views.ReferralState:
         """Do any act on a case by the name of its row (`shared.exchange.acts`); `said` is what the row takes."""
-        return await self._act(_path("/v1/cases", referral_id, name), _said(said), key, view=views.ReferralState)
+        return await self._act(_path(Subject.CASE, name, referral_id), _said(said), key, view=views.ReferralState)
 
     # -- recipients of notices: providers -------------------------------------------------------------------
 
@@ -209,7 +211,7 @@ class CausewayClient:
         self, name: str, notice_id: UUID, said: Contract | None = None, *, key: str | None = None
     ) -> views.NoticeState:
         """Do any act on a notice by the name of its row (`shared.exchange.acts`); `said` is what the row takes."""
-        return await self._act(_path("/v1/notices", notice_id, name), _said(said), key, view=views.NoticeState)
+        return await self._act(_path(Subject.NOTICE, name, notice_id), _said(said), key, view=views.NoticeState)
 
     # -- auditors -------------------------------------------------------------------------------------------
 
@@ -245,8 +247,11 @@ def _json(referral: Submission) -> Mapping[str, JsonValue]:
     return referral.model_dump(mode="json") if isinstance(referral, ReferralSubmission) else referral
 
 
-def _path(prefix: str, subject_id: UUID, act: str) -> str:
-    return f"{prefix}/{subject_id}:{act.replace('_', '-')}"
+def _path(subject: Subject, name: str, subject_id: UUID) -> str:
+    found = [each for each in personal(subject) if each.name == name]
+    if not found:
+        raise Refused("act_unknown", f"one of {', '.join(each.name for each in personal(subject))}", status=400)
+    return f"/v1/{collection(found[0])}/{subject_id}:{name.replace('_', '-')}"
 
 
 def _said(said: Contract | None) -> dict[str, JsonValue]:

@@ -4,32 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from shared.kernel.errors import Refused
 
 if TYPE_CHECKING:
-    from fastapi import FastAPI
-
-    from shared.runtime.instance.machinery import Machinery
-    from shared.runtime.instance.parts import Part
-    from shared.runtime.post.consumer import Handler
-
-
-class BuiltApp(Protocol):
-    """What every service's `build` returns."""
-
-    @property
-    def machinery(self) -> Machinery: ...
-
-    @property
-    def http(self) -> FastAPI: ...
-
-    @property
-    def parts(self) -> dict[str, Part]: ...
-
-    @property
-    def handler(self) -> Handler | None: ...
+    from shared.runtime.instance.app import App
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,31 +20,31 @@ class InstanceRow:
     """
 
     id: str
-    build: Callable[..., Awaitable[BuiltApp]]
+    build: Callable[..., Awaitable[App]]
 
 
-async def _hotline(**given: Any) -> BuiltApp:
+async def _hotline(**given: Any) -> App:
     from services.hotline.app import build
     from services.hotline.settings import HotlineSettings
 
     return await build(HotlineSettings(**given))
 
 
-async def _law_enforcement(**given: Any) -> BuiltApp:
+async def _law_enforcement(**given: Any) -> App:
     from services.law_enforcement.app import build
     from services.law_enforcement.settings import LawEnforcementSettings
 
     return await build(LawEnforcementSettings(**given))
 
 
-async def _industry(**given: Any) -> BuiltApp:
+async def _industry(**given: Any) -> App:
     from services.industry.app import build
     from services.industry.settings import IndustrySettings
 
     return await build(IndustrySettings(**given))
 
 
-async def _audit(**given: Any) -> BuiltApp:
+async def _audit(**given: Any) -> App:
     from services.audit.app import build
     from services.audit.settings import AuditSettings
 

@@ -9,8 +9,9 @@ from collections.abc import Sequence
 
 import uvloop
 
-from deploy.parties import BuiltApp, instance_row
+from deploy.parties import instance_row
 from shared.kernel.errors import Refused
+from shared.runtime.instance.app import App
 from shared.runtime.instance.parts import run_parts
 from shared.runtime.watch.logs import configure_logs, log
 from shared.runtime.watch.telemetry import close_telemetry, configure_telemetry, current_trace_id
@@ -24,7 +25,7 @@ def serve(name: str, only: Sequence[str]) -> int:
 
 async def _serve(name: str, build: object, only: Sequence[str]) -> int:
     configure_logs(instance=name, trace_id=current_trace_id)
-    app: BuiltApp = await build()  # type: ignore[operator]
+    app: App = await build()  # type: ignore[operator]
     settings = app.machinery.settings
     configure_logs(instance=name, level=settings.log_level, trace_id=current_trace_id)
     configure_telemetry(

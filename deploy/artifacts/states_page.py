@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from shared.exchange.acts import Act, Cause, Subject
-from shared.exchange.states import may_come_in, rows_of, states, steps
+from shared.exchange.acts import ACTS, Act, Cause, Subject
+from shared.exchange.states import begins, may_come_in, rows_of, states, steps
 
 BEGIN: Final = "<!-- states: written by `python -m deploy.artifacts` from shared/exchange/acts.py -->"
 END: Final = "<!-- end of states -->"
@@ -42,8 +42,8 @@ def states_page() -> str:
 def with_states(page: str, service: str) -> str:
     """A service's page with its states written anew. Raises `ValueError` where a mark is missing."""
     before, _, rest = page.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    if not after:
+    _, found, after = rest.partition(END)
+    if not found:
         raise ValueError(f"services/{service}/README.md has no place for its states")
     lines = [line for subject in SHOWN_BY[service] for line in _subject(subject, heading="###")]
     return "\n".join([f"{before}{BEGIN}\n", *lines, END]) + after
@@ -59,7 +59,7 @@ def _subject(subject: Subject, *, heading: str) -> Iterator[str]:
 
 def _arrows(subject: Subject) -> Iterator[str]:
     """One arrow for each pair of states, named by the acts that lead from one to the other."""
-    begun = [(state, row.name) for row in rows_of(subject) if _begins(row) for state in sorted(may_come_in(row))]
+    begun = [(state, row.name) for row in rows_of(subject) if begins(row) for state in sorted(may_come_in(row))]
     yield from (f"    [*] --> {state}: {name}" for state, name in begun)
     for before in sorted(states(subject)):
         for row in rows_of(subject):
@@ -71,13 +71,10 @@ def _arrows(subject: Subject) -> Iterator[str]:
 def _row(row: Act) -> str:
     by = _listed(row.roles) if row.cause is Cause.PERSON else "the sender, by its message"
     leads = {after for before in may_come_in(row) for _, after in steps(row, before)} or may_come_in(row)
-    message = "none" if row.message is None else f"`{row.message.name}`"
-    before = "nothing yet" if _begins(row) else _listed(may_come_in(row))
+    told = [row] if row.message else [each for each in ACTS if each.cause is Cause.ACT and begins(each) == begins(row)]
+    message = _listed({f"`{each.message.name}`" for each in told if each.message})
+    before = "nothing yet" if begins(row) else _listed(may_come_in(row))
     return f"| {row.name} | {row.track} | {by} | {before} | {_listed(leads)} | {message} |"
-
-
-def _begins(row: Act) -> bool:
-    return any(not move.before for move in row.moves)
 
 
 def _listed(names: Iterable[str]) -> str:

@@ -47,7 +47,7 @@ def owner_urls(options: Options) -> dict[str, str]:
 
 
 def instance_settings(instance: str, options: Options) -> dict[str, str]:
-    """Settings of an instance by field name. None where no site is named and the environment has them itself."""
+    """Settings of an instance by field name; empty where no site is named and the environment has them itself."""
     prefix = f"CAUSEWAY_{instance.upper()}_"
     if not _named(options) and f"{prefix}KAFKA_BOOTSTRAP_SERVERS" in inherited_environment():
         return {}

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
-
-from fastapi import FastAPI
 
 from services.audit.api import flows_router
 from services.audit.bus import AuditDoor
@@ -15,25 +12,14 @@ from services.audit.store import PostgresEntries
 from shared.runtime.http.edge import create_app
 from shared.runtime.http.identity import identified
 from shared.runtime.http.server import serve_http
+from shared.runtime.instance.app import App
 from shared.runtime.instance.machinery import Machinery, build_machinery
 from shared.runtime.instance.parts import Part
 from shared.runtime.kafka.reader import LogReader
-from shared.runtime.post.consumer import Handler
 
 INSTANCE = "audit"
 #: PostgreSQL advisory lock of the one active reader (any constant, but not the relay's).
 READER_LOCK: Final = 0x6361757365776172
-
-
-@dataclass(frozen=True, slots=True)
-class App:
-    """The parts of this instance by name; `causeway serve` runs all of them or those it is told."""
-
-    machinery: Machinery
-    http: FastAPI
-    parts: dict[str, Part]
-    #: It reads topics, not an inbox: nothing is ever handed to it to apply.
-    handler: Handler | None = None
 
 
 async def build(settings: AuditSettings) -> App:

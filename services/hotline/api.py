@@ -26,7 +26,7 @@ def offers_router(serving: Serving) -> APIRouter:
     router = APIRouter(prefix="/v1/inbox", tags=["inbox"])
     who = Depends(serving.identified)
     offers = ItemRoutes(
-        serving=serving, recipient=HOTLINE, named="referral_id", items=PostgresOffers, act_on=partial(act, HOTLINE)
+        serving=serving, recipient=HOTLINE, moved=_moved, items=PostgresOffers, act_on=partial(act, HOTLINE)
     )
 
     @router.get("", **shows(OfferPage))
@@ -63,3 +63,7 @@ def referrals_router(origin: OriginApi, identified: Identified) -> APIRouter:
 
     add_origin_routes(router, origin, identified)
     return router
+
+
+def _moved(subject_id: UUID, state: str) -> OfferMoved:
+    return OfferMoved(referral_id=subject_id, state=OfferState(state))

@@ -24,9 +24,7 @@ def notices_router(serving: Serving) -> APIRouter:
     """The routes under /v1/notices."""
     router = APIRouter(prefix="/v1/notices", tags=["notices"])
     who = Depends(serving.identified)
-    notices = ItemRoutes(
-        serving=serving, recipient=PROVIDER, named="notice_id", items=PostgresNotices, act_on=act_on_notice
-    )
+    notices = ItemRoutes(serving=serving, recipient=PROVIDER, moved=_moved, items=PostgresNotices, act_on=act_on_notice)
 
     @router.get("", **shows(NoticePage))
     async def page(
@@ -62,3 +60,7 @@ def referrals_router(origin: OriginApi, identified: Identified) -> APIRouter:
 
     add_origin_routes(router, origin, identified)
     return router
+
+
+def _moved(subject_id: UUID, state: str) -> NoticeMoved:
+    return NoticeMoved(notice_id=subject_id, state=NoticeState(state))

@@ -11,7 +11,8 @@ from services.law_enforcement.domain import AGENCY
 from services.law_enforcement.ports import CaseMoved, CasePage, OpenedCase
 from services.law_enforcement.store import PostgresCases
 from services.law_enforcement.use_cases import act_on_case
-from shared.exchange.acts import Act, CaseState, Offered
+from shared.exchange.acts import Act, CaseState
+from shared.exchange.states import collection
 from shared.party.recipient.api import Answering, ItemRoutes, Serving, add_acts
 from shared.party.recipient.ports import Page
 from shared.runtime.http.identity import Identity
@@ -23,7 +24,7 @@ def cases_router(serving: Serving) -> APIRouter:
     """The routes under /v1/inbox, where referrals wait and are taken back, and /v1/cases, where they are answered."""
     router = APIRouter(prefix="/v1")
     who = Depends(serving.identified)
-    cases = ItemRoutes(serving=serving, recipient=AGENCY, named="referral_id", items=PostgresCases, act_on=act_on_case)
+    cases = ItemRoutes(serving=serving, recipient=AGENCY, moved=_moved, items=PostgresCases, act_on=act_on_case)
 
     @router.get("/inbox", tags=["inbox"], **shows(CasePage))
     async def page(
@@ -48,4 +49,8 @@ def cases_router(serving: Serving) -> APIRouter:
 
 
 def _path(row: Act) -> str:
-    return "/inbox/{referral_id}" if Offered.WITHDRAWN.value in row.needs else "/cases/{referral_id}"
+    return f"/{collection(row)}/{{referral_id}}"
+
+
+def _moved(subject_id: UUID, state: str) -> CaseMoved:
+    return CaseMoved(referral_id=subject_id, state=CaseState(state))

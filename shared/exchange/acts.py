@@ -112,7 +112,8 @@ class Act(NamedTuple):
     """One row.
 
     `name` is the permit, the end of the route and the verb. `needs` are the states of the other track, as the actor
-    sees it, in which the act makes sense; `message` tells the other side; `takes` is what the actor says over HTTP.
+    sees it, in which the act makes sense; none of them: any. `message` tells the other side; `takes` is what the actor
+    says over HTTP.
     """
 
     name: str

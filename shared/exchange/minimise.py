@@ -12,11 +12,10 @@ from typing import Any, Final
 from pydantic_core import to_json
 
 from shared.contracts.referral import ReferralContent
+from shared.kernel.errors import Refused
 from shared.vocabulary.routing import PartyKind
 
-#: What hotlines may get of a record, and every kind of recipient that has no list of its own. Reported accounts go to
-#: law enforcement only, whatever the rules say.
-HOTLINE_FIELDS: Final = (
+_HOTLINE_FIELDS: Final = (
     "incident_kind",
     "incident_flags",
     "observed_at",
@@ -30,7 +29,12 @@ HOTLINE_FIELDS: Final = (
     "correlation",
     "external_ref",
 )
-LAW_ENFORCEMENT_FIELDS: Final = (*HOTLINE_FIELDS, "subject_accounts")
+#: What each kind of recipient may get of a record. One that has no list gets none. Reported accounts go to law
+#: enforcement only, whatever the rules say.
+RECORD_FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
+    PartyKind.HOTLINE: _HOTLINE_FIELDS,
+    PartyKind.LAW_ENFORCEMENT: (*_HOTLINE_FIELDS, "subject_accounts"),
+}
 #: What both may get of an item.
 ITEM_FIELDS: Final = ("locator", "site_type", "commerciality", "hosting", "hashes", "assessment")
 #: What a provider gets of a record, beside the items that it hosts.
@@ -49,9 +53,13 @@ def own_record(record: Mapping[str, Any]) -> bytes:
 
 
 def referral_record(record: Mapping[str, Any], kind: str, withheld: Collection[str]) -> bytes:
-    """The record for a hotline or an agency: what its kind may get, less what the rules withhold from it."""
-    listed = LAW_ENFORCEMENT_FIELDS if kind == PartyKind.LAW_ENFORCEMENT else HOTLINE_FIELDS
-    kept = _only(record, listed, withheld)
+    """The record for a hotline or an agency: what its kind may get, less what the rules withhold from it.
+
+    Raises `Refused("recipient_without_list")` for a kind that nobody has decided about.
+    """
+    if kind not in RECORD_FIELDS:
+        raise Refused("recipient_without_list", "no record is made for this kind of recipient", field="/recipient")
+    kept = _only(record, RECORD_FIELDS[kind], withheld)
     kept["items"] = [_only(item, ITEM_FIELDS, withheld) for item in record["items"]]
     return to_json(kept)
 

@@ -27,7 +27,7 @@ class ReferralState(StrEnum):
 
 #: The part of every origin's authorisation table that concerns its own referrals.
 PERMITS: Final[tuple[Permit, ...]] = tuple(permits(Subject.REFERRAL))
-#: The answers an origin understands; `bus.py` of an originating service hands these to it.
+#: The answers an origin understands.
 ANSWERS: Final[frozenset[MessageType]] = frozenset(
     row.message for row in ACTS if row.message is not None and row.track is Track.ANSWER
 )

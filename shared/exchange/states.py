@@ -1,7 +1,7 @@
 """What follows from the rows of `acts`: the states a party is shown, where each act may come in, and where it leads.
 
 A store keeps the shown state alone. That is enough as long as no shown state hides two standings with different
-futures, which is checked before the first move.
+futures, which is checked when the first move is asked for.
 """
 
 from __future__ import annotations
@@ -37,6 +37,9 @@ _UNANSWERED: Final[Mapping[Subject, str]] = MappingProxyType(
         Subject.NOTICE: NoticeState.ISSUED.value,
     }
 )
+_COLLECTIONS: Final[Mapping[Subject, str]] = MappingProxyType(
+    {Subject.REFERRAL: "referrals", Subject.OFFER: "inbox", Subject.NOTICE: "notices"}
+)
 _LOOKING: Final = frozenset({Role.ANALYST, Role.MACHINE, Role.VIEWER})
 _OFFERED: Final = tuple(Offered)
 
@@ -61,6 +64,14 @@ def personal(subject: Subject) -> tuple[Act, ...]:
 def row(subject: Subject, name: str) -> Act:
     """One act by its name. Raises `KeyError` where the subject has none of it."""
     return _by_name()[subject, name]
+
+
+def collection(act: Act) -> str:
+    """The collection under `/v1` in which the act's route finds its subject."""
+    if act.subject is Subject.CASE:
+        # A referral that was taken back is no case to work on: it lies in the inbox, where it came in.
+        return "inbox" if Offered.WITHDRAWN.value in act.needs else "cases"
+    return _COLLECTIONS[act.subject]
 
 
 def rows_for(message: MessageType, track: Track) -> tuple[Act, ...]:
@@ -115,7 +126,7 @@ def steps(act: Act, state: str) -> tuple[tuple[Move, str], ...]:
 def follow(act: Act, state: str, said: Contract | None = None) -> str:
     """The shown state after `act`, by the codes it says. Raises `Refused("state_forbids")` where it may not come."""
     for move, following in steps(act, state):
-        if not move.codes or move.codes & codes_of(said):
+        if says(move, said):
             return following
     raise state_forbids()
 
@@ -131,8 +142,7 @@ def answer_follows(
     for each in rows_for(message, Track.ANSWER):
         needed = min((_OFFERED.index(Offered(state)) for state in each.needs), default=0)
         for move in each.moves:
-            said_so = not move.codes or bool(move.codes & codes_of(said))
-            if present.value in move.before and said_so and _OFFERED.index(offered) >= needed:
+            if present.value in move.before and says(move, said) and _OFFERED.index(offered) >= needed:
                 return AnswerState(move.to)
     return None
 
@@ -147,9 +157,21 @@ def permits(subject: Subject) -> Iterator[Permit]:
 
 
 def codes_of(said: Contract | None) -> frozenset[Code]:
-    """The codes among the words of an act."""
-    values = () if said is None else (getattr(said, name) for name in type(said).model_fields)
-    return frozenset(value for value in values if isinstance(value, Code))
+    """The codes among the words of an act, those of its lists too."""
+    words = () if said is None else (getattr(said, name) for name in type(said).model_fields)
+    each = (part for word in words for part in (word if isinstance(word, tuple) else (word,)))
+    return frozenset(part for part in each if isinstance(part, Code))
+
+
+def says(move: Move, said: Contract | None) -> bool:
+    """Whether a move is for what was said: for any of its codes, which are of one list; or for whatever is said."""
+    told = {(type(code), code) for code in codes_of(said)}
+    return not move.codes or any((type(code), code) in told for code in move.codes)
+
+
+def begins(act: Act) -> bool:
+    """Whether the act begins its subject."""
+    return any(not move.before for move in act.moves)
 
 
 @cache
@@ -173,7 +195,8 @@ def _transitions() -> Mapping[tuple[Act, str], tuple[tuple[Move, str], ...]]:
 def _moved(act: Act, move: Move, standing: Standing) -> Standing | None:
     """The standing after one move, if it may come in this one."""
     if act.track is Track.OFFER:
-        return standing._replace(offered=move.to) if standing.offered in move.before else None
-    if standing.answer not in move.before or standing.offered not in act.needs:
-        return None
-    return standing._replace(answer=move.to)
+        own, other, after = standing.offered, standing.answer, standing._replace(offered=move.to)
+    else:
+        own, other, after = standing.answer, standing.offered, standing._replace(answer=move.to)
+    seen = not act.needs or other in act.needs
+    return after if own in move.before and seen else None

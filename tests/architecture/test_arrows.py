@@ -67,6 +67,7 @@ PLANTS = [
     ("party", "shared/party/origin/api/routes.py", "import shared.party.origin.bus"),
     ("party", "shared/party/origin/bus.py", "import shared.party.origin.app"),
     ("party", "shared/party/recipient/extras.py", ""),
+    ("parties", "shared/party/recipient/bus.py", "import shared.party.origin.bus"),
     ("party-drivers", "shared/party/origin/use_cases/intake.py", "import shared.runtime.database.transactions"),
     ("party-drivers", "shared/party/origin/use_cases/referrals.py", "import asyncpg"),
     ("purity", "shared/party/origin/domain.py", "import shared.runtime.http.paging"),  # reaches fastapi indirectly

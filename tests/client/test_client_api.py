@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -13,6 +15,9 @@ from client.problem import ApiProblem
 from client.views import Deadlines, FlowMessage, NoticeView
 from shared.contracts.answers import Declination, NoticeDisowning
 from shared.contracts.referral import ReferralSubmission
+from shared.exchange.acts import Act as Row
+from shared.exchange.acts import Subject
+from shared.exchange.states import personal
 from shared.kernel.errors import Refused
 from shared.vocabulary.answers import (
     CaseDeclineReason,
@@ -23,6 +28,7 @@ from shared.vocabulary.answers import (
     YesNoUnknown,
 )
 from shared.vocabulary.referral import WithdrawalReason
+from tests.architecture.source import ROOT
 from tests.client.fake_service import BASE_URL, KEY, FakeService, referral
 
 ID = UUID("019ab0e5-1111-7111-8111-111111111111")
@@ -190,4 +196,29 @@ async def test_a_purpose_that_cannot_be_a_header_is_not_sent(purpose: str) -> No
     async with service.client() as http:
         with pytest.raises(Refused, match="purpose_malformed"):
             await CausewayClient(BASE_URL, KEY, http=http).flow(ID, purpose=purpose)
+    assert service.requests == []
+
+
+@pytest.mark.parametrize(
+    ("act", "row"),
+    [("act_on_case", row) for row in personal(Subject.CASE)]
+    + [("act_on_notice", row) for row in personal(Subject.NOTICE)],
+    ids=lambda each: each if isinstance(each, str) else each.name,
+)
+async def test_an_act_by_its_name_is_posted_where_its_service_has_a_route(act: str, row: Row) -> None:
+    service = FakeService()
+    async with service.client() as http:
+        with pytest.raises(ApiProblem, match="not_found"):
+            await getattr(CausewayClient(BASE_URL, KEY, http=http), act)(row.name, ID)
+    path = service.requests[-1][1].replace(str(ID), "{}")
+    kind = "law_enforcement" if row.subject is Subject.CASE else "industry"
+    document = json.loads((ROOT / f"docs/api/openapi-{kind}.json").read_text(encoding="utf-8"))
+    assert path in {re.sub(r"[{][a-z_]+[}]", "{}", each) for each in document["paths"]}
+
+
+async def test_an_act_that_no_row_has_is_refused_before_anything_is_sent() -> None:
+    service = FakeService()
+    async with service.client() as http:
+        with pytest.raises(Refused, match="act_unknown"):
+            await CausewayClient(BASE_URL, KEY, http=http).act_on_notice("erase", ID)
     assert service.requests == []

@@ -1,4 +1,4 @@
-"""Every row of acts, walked: a route and a verb reach it, its addressee accepts what it tells, both sides agree."""
+"""Every row that tells the other side, walked: a route and a verb reach it, its addressee accepts it, both agree."""
 
 from __future__ import annotations
 
@@ -13,19 +13,22 @@ import pytest
 from cyclopts import App
 
 from client.cli import case, inbox, notice
+from services.hotline.domain import HOTLINE as HOTLINES
+from services.industry.domain import PROVIDER as PROVIDERS
 from services.industry.ports import OpenedNotice
+from services.law_enforcement.domain import AGENCY as AGENCIES
 from services.law_enforcement.ports import OpenedCase
 from shared.contracts.base import Contract
-from shared.contracts.registry import CASE_ACCEPTED, CASE_DECLINED
-from shared.exchange.acts import ACTS, Act, AnswerState, Cause, Offered, Subject, Track
+from shared.exchange.acts import ACTS, Act, AnswerState, Offered, Subject, Track
 from shared.exchange.message import Received
 from shared.exchange.origin import Answered
-from shared.exchange.states import Standing, personal, row, shown, standings, states
+from shared.exchange.states import Standing, follow, personal, row, rows_of, shown, standings, states
 from shared.kernel.ids import uuid7
 from shared.party.origin.domain import AnswerDetail
 from shared.party.origin.ports import OpenEdge
 from shared.party.origin.use_cases.answers import EdgeAnswers
 from shared.party.recipient.domain import written
+from shared.vocabulary.answers import CaseOutcome
 from tests.architecture.source import ROOT
 from tests.services.deliveries import AGENCY, AT, HOTLINE, OTHER_HOTLINE, PROVIDER, received
 
@@ -37,6 +40,7 @@ HELD = {
     Subject.NOTICE: ("industry", PROVIDER, (notice.app,)),
 }
 VIEWS: Mapping[Subject, type[Contract]] = {Subject.CASE: OpenedCase, Subject.NOTICE: OpenedNotice}
+RECIPIENTS = {Subject.OFFER: HOTLINES, Subject.CASE: AGENCIES, Subject.NOTICE: PROVIDERS}
 ANSWERS = [each for subject in HELD for each in personal(subject)]
 
 
@@ -123,7 +127,7 @@ async def told(act: Act, said: Contract, standing: Standing) -> tuple[dict[UUID,
 
 
 @pytest.mark.parametrize("act", ANSWERS, ids=named)
-async def test_the_addressee_accepts_what_the_act_tells_and_agrees_on_the_state(act: Act) -> None:
+async def test_the_addressee_accepts_what_the_act_tells_and_both_sides_agree(act: Act) -> None:
     tried = 0
     for said in examples(act):
         for standing in standings(act.subject):
@@ -131,11 +135,36 @@ async def test_the_addressee_accepts_what_the_act_tells_and_agrees_on_the_state(
                 continue
             refused, answer = await told(act, said, standing)
             assert refused == {}
-            assert answer in {move.to for move in act.moves}
-            here = shown(act.subject, Standing(standing.offered, answer))
-            assert here == shown(act.subject, standing._replace(answer=answer))
+            assert answer is not None
+            # What the recipient's own machine comes to, and the fold of the origin's copy of the answer.
+            here = follow(act, shown(act.subject, standing), said)
+            assert here == shown(act.subject, Standing(standing.offered, answer))
             tried += 1
     assert tried > 0
+
+
+async def test_sides_that_part_would_be_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Negative control: an origin that takes a conviction for one report more."""
+    outcome = row(Subject.CASE, "outcome")
+    (first, *_) = examples(outcome)
+    closing = first.model_copy(update={"outcome": CaseOutcome.CONVICTION, "close_reason": None})
+    monkeypatch.setattr("shared.exchange.states.says", lambda move, _said: not move.codes)
+    _, answer = await told(outcome, closing, Standing(Offered.OPEN.value, AnswerState.ACCEPTED.value))
+    monkeypatch.undo()
+    assert follow(outcome, "accepted", closing) != answer
+
+
+@pytest.mark.parametrize(
+    "act", [each for each in ACTS if each.track is Track.OFFER and each.message is not None], ids=named
+)
+def test_the_recipient_takes_what_an_origin_sends_it(act: Act) -> None:
+    """Each message of an origin, to each kind of recipient that it is for; and to nobody else."""
+    assert act.message is not None
+    for subject, recipient in RECIPIENTS.items():
+        if subject is act.subject:
+            assert recipient.arriving[act.message] is act
+        elif act.message not in {each.message for each in rows_of(subject)}:
+            assert act.message not in recipient.arriving
 
 
 async def test_an_act_whose_row_the_origin_forgot_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -163,9 +192,3 @@ def test_what_a_party_says_is_shown_to_it_and_what_it_tells_to_the_origin(act: A
     assert unshown(act.takes, AnswerDetail) - sealed == set()
     grown = type("Grown", (act.takes,), {"__annotations__": {"remark": "str"}, "remark": ""})
     assert unshown(grown, VIEWS[act.subject]) == {"remark"}
-
-
-def test_every_act_of_a_person_on_what_it_received_tells_somebody() -> None:
-    assert [named(each) for each in ANSWERS if each.message is None] == []
-    assert {each.cause for each in ANSWERS} == {Cause.PERSON}
-    assert {CASE_ACCEPTED, CASE_DECLINED} <= {each.message for each in ANSWERS}

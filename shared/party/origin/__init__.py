@@ -1,4 +1,4 @@
 """What every originating service has: its own referrals, their edges, intake and answers.
 
-Hotline and industry both file referrals; the machinery is here once, the two services keep only their doors.
+Hotline and industry both file referrals: what they do with them is here once, and the two services mount it.
 """

@@ -67,6 +67,7 @@ class Filings(Protocol):
 class Filed:
     """A referral as its withdrawal finds it."""
 
+    state: str
     exercise: bool
     traceparent: str | None
 

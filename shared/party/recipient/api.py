@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -43,11 +43,11 @@ class Serving:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ItemRoutes:
-    """What the routes of a kind of item do. `named` is the member that names the subject in an act's answer."""
+    """What the routes of a kind of item do. `moved` is an act's answer: the subject, and the state it has come to."""
 
     serving: Serving
     recipient: Recipient
-    named: str
+    moved: Callable[[UUID, str], Contract]
     items: Callable[[asyncpg.Connection, KeyEncryptionKey], Items]
     act_on: ActOn
 
@@ -67,11 +67,11 @@ class ItemRoutes:
         """One act, once for its idempotency key."""
         said = None if row.takes is None else read_model(row.takes, await read_json(request))
 
-        async def moved(session: Session) -> Mapping[str, str]:
+        async def move(session: Session) -> Contract:
             state = await self.act_on(row, subject_id, said=said, acting=self._acting(identity, session))
-            return {self.named: str(subject_id), "state": state}
+            return self.moved(subject_id, state)
 
-        return await self.serving.acts.once(request, identity, row.name, act=moved)
+        return await self.serving.acts.once(request, identity, row.name, act=move)
 
     def _acting(self, identity: Identity, session: Session) -> Acting:
         serving = self.serving

@@ -12,7 +12,7 @@ from shared.contracts.referral import NoticeIssuedClear, ReferralOfferedClear
 from shared.contracts.registry import MessageType
 from shared.exchange.acts import Act, Offered, Subject, Track
 from shared.exchange.message import Received
-from shared.exchange.states import Standing, follow, rows_of, shown
+from shared.exchange.states import Standing, begins, follow, rows_of, shown
 from shared.kernel.authority import Authority, Role
 from shared.kernel.errors import Refused
 
@@ -69,11 +69,6 @@ def applied(recipient: Recipient, item: Item | None, message: Received) -> Item:
         # Only the sender may move what it has sent: for anybody else it is not there.
         raise Refused(f"{recipient.subject}_unknown")
     return replace(item, state=follow(row, item.state, message.clear))
-
-
-def begins(row: Act) -> bool:
-    """Whether the act begins its subject."""
-    return any(not move.before for move in row.moves)
 
 
 def require_role(row: Act, role: Role) -> None:

@@ -1,4 +1,4 @@
-"""What every recipient does with the items sent to it. Permission is checked here and nowhere else in Python."""
+"""What every recipient does with the items sent to it. Each use case checks permission first."""
 
 from __future__ import annotations
 

@@ -18,4 +18,5 @@ class App:
     machinery: Machinery
     http: FastAPI
     parts: dict[str, Part]
-    handler: Handler
+    #: What is handed an inbox's messages. None where topics are read and nothing is applied.
+    handler: Handler | None = None

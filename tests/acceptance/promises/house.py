@@ -37,7 +37,7 @@ HOUSE = (
         ("tests/shared/exchange/test_acts.py",),
     ),
     Line(
-        "Every row is walked: a route and a verb reach it, its addressee accepts what it tells, both sides agree",
+        "Every row that tells the other side is walked: route and verb reach it, its addressee accepts it, both agree",
         ("tests/journeys/test_acts.py",),
     ),
     Line(

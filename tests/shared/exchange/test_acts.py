@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.contracts.answers import OutcomeReport
+from shared.contracts.answers import NoticeActionReport, OutcomeReport
 from shared.contracts.base import Contract
 from shared.contracts.registry import BY_TYPE, WITHDRAWAL_ACKNOWLEDGED, Family, MessageType
 from shared.exchange import states
@@ -28,7 +30,7 @@ from shared.exchange.acts import (
 from shared.exchange.origin import ReferralState
 from shared.kernel.authority import Authority, Relation, Role
 from shared.kernel.errors import Refused
-from shared.vocabulary.answers import CaseOutcome, YesNoUnknown
+from shared.vocabulary.answers import CaseDeclineReason, CaseOutcome, CloseReason, NoticeAction, YesNoUnknown
 
 #: Every (state, act) that is allowed, and where it leads. An outcome is written act:outcome.
 NOTICE = {
@@ -132,6 +134,43 @@ def test_each_move_uses_the_states_of_its_own_track() -> None:
         other = tracks[Track.ANSWER if row.track is Track.OFFER else Track.OFFER]
         assert {state for move in row.moves for state in (*move.before, move.to)} <= tracks[row.track], row
         assert row.needs <= other, row
+
+
+def faults_of(rows: Sequence[Act]) -> list[str]:
+    """What makes a table of acts mean something else than it says."""
+    found = [f"{name} stands twice" for name, count in Counter((r.subject, r.name) for r in rows).items() if count > 1]
+    told = Counter((row.subject, row.track, row.message) for row in rows if row.message)
+    found += [f"{message} is told by two acts" for message, count in told.items() if count > 1]
+    for row in rows:
+        coded = [bool(move.codes) for move in row.moves if move.before]
+        if coded != sorted(coded, reverse=True):
+            found.append(f"{row.name}: a move for whatever is said hides one for a code")
+        lists = {type(code) for move in row.moves for code in move.codes}
+        if lists and (row.takes is None or len(lists) > 1):
+            found.append(f"{row.name}: its codes are said in no one word")
+    return found
+
+
+def test_the_table_is_well_formed() -> None:
+    assert faults_of(ACTS) == []
+
+
+def test_a_table_that_is_not_is_found() -> None:
+    outcome = states.row(Subject.CASE, "outcome")
+    turned = outcome._replace(moves=tuple(reversed(outcome.moves)))
+    assert len(faults_of([*ACTS, outcome])) == 2
+    assert faults_of([turned]) == ["outcome: a move for whatever is said hides one for a code"]
+    assert faults_of([outcome._replace(takes=None)]) == ["outcome: its codes are said in no one word"]
+
+
+def test_a_code_is_found_in_a_list_too_and_is_never_taken_for_one_of_another_list() -> None:
+    removed = Move(frozenset({"none"}), "actioned", frozenset({NoticeAction.REMOVED}))
+    done = (NoticeAction.GEO_DISABLED, NoticeAction.REMOVED)
+    report = NoticeActionReport(actions=done, effective_at=datetime(2026, 5, 4, tzinfo=UTC))
+    assert states.says(removed, report)
+    no_crime = Move(frozenset({"none"}), "declined", frozenset({CaseDeclineReason.NO_CRIME}))
+    alike = reported(CaseOutcome.CLOSED).model_copy(update={"close_reason": CloseReason.NO_CRIME})
+    assert not states.says(no_crime, alike)
 
 
 def done(subject: Subject, events: list[Event], step: Callable[..., str]) -> list[str]:

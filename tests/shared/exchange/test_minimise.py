@@ -13,24 +13,24 @@ from pydantic_core import to_json
 from shared.contracts.base import Contract
 from shared.contracts.referral import Item, NoticeItem, NoticeRecord, ReferralRecord, ReferralSubmission
 from shared.exchange.minimise import (
-    HOTLINE_FIELDS,
     ITEM_FIELDS,
-    LAW_ENFORCEMENT_FIELDS,
     NOTICE_FIELDS,
     NOTICE_ITEM_FIELDS,
+    RECORD_FIELDS,
     notice_record,
     own_record,
     referral_record,
     whole_record,
 )
+from shared.kernel.errors import Refused
 from shared.vocabulary.routing import PartyKind, WithheldField
 from tests.support.builders import PROVIDER
 from tests.support.exchange_world import SUBMISSION, merged
 
 #: Per list of `minimise`: the model that it is a choice of, what was chosen, and what stays behind on purpose.
 DECIDED: dict[str, tuple[type[Contract], Collection[str], Collection[str]]] = {
-    "hotline": (ReferralSubmission, HOTLINE_FIELDS, ("exercise", "subject_accounts")),
-    "law enforcement": (ReferralSubmission, LAW_ENFORCEMENT_FIELDS, ("exercise",)),
+    "hotline": (ReferralSubmission, RECORD_FIELDS["hotline"], ("exercise", "subject_accounts")),
+    "law enforcement": (ReferralSubmission, RECORD_FIELDS["law_enforcement"], ("exercise",)),
     "industry": (
         ReferralSubmission,
         (*NOTICE_FIELDS, "items"),
@@ -95,8 +95,8 @@ def test_somebody_has_decided_about_every_field(name: str) -> None:
 @pytest.mark.parametrize(
     ("listed", "record"),
     [
-        (HOTLINE_FIELDS, ReferralRecord),
-        (LAW_ENFORCEMENT_FIELDS, ReferralRecord),
+        (RECORD_FIELDS["hotline"], ReferralRecord),
+        (RECORD_FIELDS["law_enforcement"], ReferralRecord),
         (ITEM_FIELDS, Item),
         ((*NOTICE_FIELDS, "items"), NoticeRecord),
         (NOTICE_ITEM_FIELDS, NoticeItem),
@@ -167,3 +167,12 @@ def notice_as_before(whole: Mapping[str, Any], withheld: Collection[str]) -> byt
 
 def unhidden(item: Mapping[str, Any], hidden: Collection[str]) -> Iterator[tuple[str, Any]]:
     yield from ((name, value) for name, value in item.items() if name not in hidden)
+
+
+@pytest.mark.parametrize("kind", PartyKind)
+def test_a_kind_of_recipient_that_has_no_list_gets_no_record(kind: PartyKind) -> None:
+    if kind in RECORD_FIELDS:
+        assert referral_record({"incident_kind": "csam", "items": []}, kind, ()) != b"{}"
+    else:
+        with pytest.raises(Refused, match="recipient_without_list"):
+            referral_record({"incident_kind": "csam", "items": []}, kind, ())

@@ -40,7 +40,7 @@ WHERE work_reason IS NOT NULL AND state <> 'withdrawn' AND ($1::text IS NULL OR 
   AND ($2::uuid IS NULL OR referral_id < $2)
 ORDER BY referral_id DESC LIMIT $3
 """
-_FIND = "SELECT exercise, traceparent FROM referral WHERE referral_id = $1"
+_FIND = "SELECT state, exercise, traceparent FROM referral WHERE referral_id = $1"
 _WITHDRAW = """
 UPDATE referral SET state = 'withdrawn', withdrawn_at = $2, withdrawn_reason = $3
 WHERE referral_id = $1 AND state <> 'withdrawn' RETURNING referral_id
@@ -81,7 +81,7 @@ class PostgresReferrals:
 
     async def find(self, referral_id: UUID) -> Filed | None:
         row = await self._driver.fetchrow(_FIND, referral_id)
-        return None if row is None else Filed(row["exercise"], row["traceparent"])
+        return None if row is None else Filed(row["state"], row["exercise"], row["traceparent"])
 
     async def withdraw(self, referral_id: UUID, reason: WithdrawalReason, at: datetime) -> bool:
         return await self._driver.fetchval(_WITHDRAW, referral_id, at, reason.value) is not None

@@ -7,8 +7,11 @@ from datetime import datetime
 from uuid import UUID
 
 from shared.contracts.registry import NOTICE_WITHDRAWN, REFERRAL_WITHDRAWN
+from shared.exchange.acts import Subject
 from shared.exchange.compose import Addressing, compose
 from shared.exchange.message import Draft
+from shared.exchange.origin import ReferralState
+from shared.exchange.states import follow, row
 from shared.kernel.authority import Authority, Role
 from shared.kernel.errors import not_found
 from shared.party.origin.domain import ReferralPage, ShownReferral, WorkPage
@@ -71,8 +74,11 @@ async def withdraw_referral(referral_id: UUID, reason: WithdrawalReason, acting:
     filed = await referrals.find(referral_id)
     if filed is None:
         raise not_found()
-    if not await referrals.withdraw(referral_id, reason, acting.at):
+    if filed.state == ReferralState.WITHDRAWN:
         return
+    follow(row(Subject.REFERRAL, "withdraw"), filed.state)
+    if not await referrals.withdraw(referral_id, reason, acting.at):
+        return  # withdrawn by somebody else while we waited for the row
     told = await referrals.told(referral_id)
     reached = [each for each in told if acting.directory.instance_of(each.recipient) is not None]
     drafts = [_tombstone(referral_id, each, filed, reason=reason, acting=acting) for each in reached]
