@@ -12,6 +12,7 @@ import httpx
 from shared.kernel.errors import Refused
 
 _BASE = re.compile(r"https?://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?(/[A-Za-z0-9._~/-]*)?")
+_PORT_MAX = 65_535
 _LOOPBACK = IPv4Network("127.0.0.0/8")
 _LOOPBACK_6 = IPv6Address("::1")
 
@@ -20,9 +21,11 @@ def service_address(text: str) -> httpx.URL:
     """The base address of a service. Raises `Refused`, never with the text in it: what is wrong there may be a key."""
     try:
         url = httpx.URL(text) if _BASE.fullmatch(text) else None
-    except httpx.InvalidURL:
-        url = None
-    if url is None:
+        # A name that its own coding does not allow shows only when it is read.
+        named = url is not None and bool(url.host)
+    except (httpx.InvalidURL, ValueError):
+        url, named = None, False
+    if url is None or not named or (url.port or 0) > _PORT_MAX:
         raise Refused("url_malformed", "a base address is https://host[:port]", field="/url", status=400)
     if url.scheme != "https" and not is_this_machine(url.host):
         raise Refused(

@@ -16,9 +16,10 @@ from shared.contracts.registry import BY_TYPE, Family
 from shared.envelope.batch import message_digest
 from shared.envelope.headers import decode_headers
 from shared.exchange.message import Record
-from shared.kernel.errors import Refused
+from shared.kernel.errors import Refused, Unavailable
 from shared.runtime.kafka.reader import LogReader
 
+CONNECT_S_MAX: Final = 10.0
 SERVICES: Final = ("hotline", "law_enforcement", "industry")
 ORIGINS: Final = ("hotline", "industry")
 TOPICS: Final = (
@@ -78,7 +79,7 @@ async def read_books(endpoints: Endpoints) -> Books:
 
 
 async def _read_service(books: Books, service: str, url: str) -> None:
-    connection = await asyncpg.connect(url)
+    connection = await _connected(url)
     try:
         # One snapshot per database: within it, nothing moves from the outbox to the receipts.
         async with connection.transaction(isolation="repeatable_read", readonly=True):
@@ -137,10 +138,17 @@ def _note_record(books: Books, record: Record) -> None:
     books.in_kafka.setdefault(attributes.id, []).append(line)
 
 
+async def _connected(url: str) -> asyncpg.Connection:
+    try:
+        return await asyncpg.connect(url, timeout=CONNECT_S_MAX)
+    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        raise Unavailable("database_unavailable") from None
+
+
 async def _read_audit(books: Books, url: str, endpoints: Endpoints) -> None:
     reader = LogReader(kafka_access(endpoints, "audit"), TOPICS, client_id="causeway-accounting")
     generations = await reader.topic_ids()
-    connection = await asyncpg.connect(url)
+    connection = await _connected(url)
     try:
         rows = await connection.fetch('SELECT topic, generation, partition, "offset", previous_offset FROM entry')
         for row in rows:

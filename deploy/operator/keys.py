@@ -45,6 +45,8 @@ async def issue(site: Site, party: str, *, role: Role | None = None) -> IssuedKe
     """
     entry = _party(site, party)
     role = role or (Role.AUDITOR if entry.kind == PartyKind.AUDITOR else Role.MACHINE)
+    # Looked up first: a key that is kept and then not shown would be a live one that nobody knows.
+    address = site.endpoints.address(entry.instance)
     text, hashed = issue_key(live=entry.status == PartyStatus.LIVE)
     database = _database(site, entry)
     try:
@@ -52,7 +54,7 @@ async def issue(site: Site, party: str, *, role: Role | None = None) -> IssuedKe
             await keep_key(session.driver, hashed, entry.id, role=role)
     finally:
         await database.close()
-    return IssuedKey(entry.id, role.value, site.endpoints.address(entry.instance), text, key_id(hashed))
+    return IssuedKey(entry.id, role.value, address, text, key_id(hashed))
 
 
 async def revoke(site: Site, party: str, *, keep: str | None, at: datetime) -> list[str]:

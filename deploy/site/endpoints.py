@@ -18,9 +18,11 @@ import os
 import ssl
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final, Literal, Self, TypeVar
+from typing import Annotated, Any, Final, Literal, Self, TypeVar
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
 
 from shared.contracts.base import error_locations
 from shared.kernel.errors import Refused, Unavailable
@@ -116,6 +118,24 @@ class KafkaEndpoint(BaseModel):
         return self.model_copy(update={"ca_file": ca_file, "password_files": files})
 
 
+def _database_url(text: str) -> str:
+    """Drivers quote what they cannot read, passwords too: what is no address is refused here, and not shown."""
+    try:
+        parts = urlsplit(text)
+        whole = parts.scheme in ("postgresql", "postgres") and bool(parts.path.strip("/")) and parts.port != 0
+    except ValueError:
+        whole = False
+    if not whole:
+        raise PydanticCustomError(
+            "database_url_malformed",
+            "not postgresql://role:password@host:port/database: in a password write / # ? @ : as %2F %23 %3F %40 %3A",
+        )
+    return text
+
+
+DatabaseUrl = Annotated[str, AfterValidator(_database_url)]
+
+
 class DatabaseEndpoint(BaseModel):
     """One instance's database, as `postgresql://` URLs for its three roles.
 
@@ -125,9 +145,9 @@ class DatabaseEndpoint(BaseModel):
 
     model_config = _STRICT
 
-    service_url: str = Field(repr=False)
-    owner_url: str = Field(repr=False)
-    accountant_url: str = Field(repr=False)
+    service_url: DatabaseUrl = Field(repr=False)
+    owner_url: DatabaseUrl = Field(repr=False)
+    accountant_url: DatabaseUrl = Field(repr=False)
 
 
 class Endpoints(BaseModel):

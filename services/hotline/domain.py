@@ -8,8 +8,8 @@ from shared.exchange.acts import Subject
 from shared.exchange.origin import PERMITS
 from shared.exchange.states import permits
 from shared.kernel.authority import Authority
-from shared.party.recipient.domain import Recipient
+from shared.party.recipient.domain import RecipientKind
 
 AUTHORITY: Final = Authority((*PERMITS, *permits(Subject.OFFER)))
 #: Whoever offers the same referral twice is refused: `offer_exists`.
-HOTLINE: Final = Recipient(subject=Subject.OFFER, audience="hotlines", sender="origin", authority=AUTHORITY)
+HOTLINE: Final = RecipientKind(subject=Subject.OFFER, audience="hotlines", sender="origin", authority=AUTHORITY)

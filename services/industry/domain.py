@@ -9,13 +9,13 @@ from shared.exchange.origin import PERMITS
 from shared.exchange.states import permits
 from shared.kernel.authority import Authority
 from shared.kernel.errors import Refused
-from shared.party.recipient.domain import Recipient
+from shared.party.recipient.domain import RecipientKind
 from shared.routing.directory_index import DirectoryIndex
 from shared.vocabulary.routing import PartyKind
 
 AUTHORITY: Final = Authority((*PERMITS, *permits(Subject.NOTICE)))
 #: A notice names its notifier as `contact`: there is no earlier id, no referral shows here. It is issued once.
-PROVIDER: Final = Recipient(subject=Subject.NOTICE, audience="providers", sender="contact", authority=AUTHORITY)
+PROVIDER: Final = RecipientKind(subject=Subject.NOTICE, audience="providers", sender="contact", authority=AUTHORITY)
 
 
 def check_suggested(suggested: str | None, directory: DirectoryIndex) -> None:

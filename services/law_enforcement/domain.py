@@ -11,7 +11,7 @@ from shared.exchange.message import Received
 from shared.exchange.states import permits
 from shared.kernel.authority import Authority
 from shared.kernel.errors import Refused
-from shared.party.recipient.domain import Item, Recipient
+from shared.party.recipient.domain import Item, RecipientKind
 from shared.vocabulary.answers import CaseOutcome, CloseReason
 
 AUTHORITY: Final = Authority(permits(Subject.CASE))
@@ -32,7 +32,7 @@ def further_purpose(case: Item, message: Received) -> Item:
     return replace(case, purposes=case.purposes | {purpose})
 
 
-AGENCY: Final = Recipient(
+AGENCY: Final = RecipientKind(
     subject=Subject.CASE, audience="agencies", sender="origin", authority=AUTHORITY, again=further_purpose
 )
 

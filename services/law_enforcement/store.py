@@ -15,7 +15,7 @@ from uuid import UUID
 import asyncpg
 
 from services.law_enforcement.ports import CasePage, FurtherEdge, OpenedCase, OpenedFurtherEdge, ShownCase
-from shared.contracts.answers import Acceptance
+from shared.contracts.answers import CaseAcceptedClear, CaseRecord
 from shared.contracts.base import Contract
 from shared.envelope.datakeys import DataKey, KeyEncryptionKey, protect, reveal, unwrap, wrap
 from shared.exchange.message import Received
@@ -68,12 +68,14 @@ class PostgresCases(PostgresItems):
             await self._driver.execute(*_ADD.bind(new=_NEW.rows(new)))
             await self._driver.execute(*_ADD_EDGES.bind(new=_NEW_EDGE.rows(new)))
 
-    async def act(self, item: Item, following: str, said: Contract | None, *, at: datetime) -> None:
-        kept, reference, key = words(said), None, None
-        if isinstance(said, Acceptance):
+    async def act(self, item: Item, following: str, clear: Contract, *, sealed: Contract | None, at: datetime) -> None:
+        kept, reference, key = words(clear), None, None
+        if isinstance(clear, CaseAcceptedClear):
+            kept["accepted_at"] = rfc3339(at)
+        if sealed is not None:
             # The agency's own reference is class S2: it goes under a data key of its own, never among the words.
-            kept = {"accepted_at": rfc3339(at)}
-            reference, key = _protected(item.subject_id, said.case_reference, self._kek)
+            assert isinstance(sealed, CaseRecord)
+            reference, key = _protected(item.subject_id, sealed.case_reference, self._kek)
         await self._act(item, following, kept, reference, key)
 
     async def page(self, page: Page) -> CasePage:
@@ -113,9 +115,7 @@ def _case(row: asyncpg.Record, edges: Sequence[asyncpg.Record]) -> ShownCase:
     )
 
 
-def _protected(referral_id: UUID, reference: str | None, kek: KeyEncryptionKey) -> tuple[bytes | None, bytes | None]:
-    if reference is None:
-        return None, None
+def _protected(referral_id: UUID, reference: str, kek: KeyEncryptionKey) -> tuple[bytes, bytes]:
     key, place = DataKey.generate(), _reference_place(referral_id)
     return protect(reference.encode(), key, place), wrap(key, kek, place)
 

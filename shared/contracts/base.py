@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from itertools import pairwise
 from typing import Annotated, Any, TypeVar
 from uuid import UUID
@@ -47,6 +47,10 @@ _Kind = TypeVar("_Kind")
 
 
 def _whole_milliseconds(instant: datetime) -> datetime:
+    try:
+        instant.astimezone(UTC)
+    except OverflowError:  # in its own zone a time, in UTC before the first or after the last there is
+        raise PydanticCustomError("instant_range", "a time that UTC cannot write") from None
     return instant.replace(microsecond=instant.microsecond // 1000 * 1000)
 
 

@@ -19,9 +19,9 @@ Record = Callable[[str, object], None]
 
 #: Services that receive subjects and answer: each began as a copy of another.
 RECIPIENTS = ("hotline", "industry", "law_enforcement")
-#: What the first release came to. It may become less, and never more.
-COPIED_PERCENT_MAX = 63
-ANY_PER_1000_LINES_MAX = {"services": 0, "client": 0, "shared/party": 0, "shared": 14.0, "deploy": 20.2}
+#: What they come to now (in the first release 62 % and 14.0, 20.2). They may become less, and never more.
+COPIED_PERCENT_MAX = 50
+ANY_PER_1000_LINES_MAX = {"services": 0, "client": 0, "shared/party": 0, "shared": 10.0, "deploy": 19.5}
 
 STATEMENTS = """
 def kept(rows: Rows) -> int:

@@ -116,3 +116,9 @@ async def test_no_redirect_is_followed_also_by_an_http_client_that_would() -> No
         seen.clear()
         await http.get("https://hotline.example/v1/referrals")
         assert [request.url.scheme for request in seen] == ["https", "http"]
+
+
+@pytest.mark.parametrize("url", ["https://xn--a", "http://127.0.0.1:99999", "https://", "ftp://hotline.example"])
+def test_what_is_no_address_is_refused_by_our_own_word(url: str) -> None:
+    with pytest.raises(Refused, match="url_malformed"):
+        address.service_address(url)

@@ -15,7 +15,7 @@ from shared.envelope.datakeys import KeyEncryptionKey
 from shared.exchange.acts import Act
 from shared.exchange.states import personal
 from shared.kernel.clock import Clock
-from shared.party.recipient.domain import Recipient
+from shared.party.recipient.domain import RecipientKind
 from shared.party.recipient.ports import Acting, ActOn, Items, Page
 from shared.party.recipient.use_cases import list_items, show_item
 from shared.routing.directory_index import DirectoryIndex
@@ -46,7 +46,7 @@ class ItemRoutes:
     """What the routes of a kind of item do. `moved` is an act's answer: the subject, and the state it has come to."""
 
     serving: Serving
-    recipient: Recipient
+    recipient: RecipientKind
     moved: Callable[[UUID, str], Contract]
     items: Callable[[asyncpg.Connection, KeyEncryptionKey], Items]
     act_on: ActOn
@@ -83,7 +83,7 @@ class ItemRoutes:
 
 def add_acts(
     router: APIRouter,
-    recipient: Recipient,
+    recipient: RecipientKind,
     *,
     path: Callable[[Act], str],
     answering: Callable[[Act], Answering],

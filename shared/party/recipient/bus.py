@@ -10,8 +10,8 @@ import asyncpg
 
 from shared.envelope.datakeys import KeyEncryptionKey
 from shared.exchange.message import Received
-from shared.party.recipient.domain import Recipient
-from shared.party.recipient.ports import Edges, Items
+from shared.party.recipient.domain import RecipientKind
+from shared.party.recipient.ports import Items, OwnEdges
 from shared.party.recipient.use_cases import receive
 from shared.runtime.post.ports import Settlement, Unit
 
@@ -19,7 +19,7 @@ from shared.runtime.post.ports import Settlement, Unit
 class OriginSide(Protocol):
     """The Kafka door of the origin that the same service is, if it is one."""
 
-    def answers(self, unit: Unit) -> Edges: ...
+    def answers(self, unit: Unit) -> OwnEdges: ...
 
     async def settled(self, unit: Unit, settlements: Sequence[Settlement]) -> None: ...
 
@@ -29,7 +29,7 @@ class RecipientDoor:
 
     def __init__(
         self,
-        recipient: Recipient,
+        recipient: RecipientKind,
         *,
         items: Callable[[asyncpg.Connection, KeyEncryptionKey], Items],
         kek: KeyEncryptionKey,

@@ -36,7 +36,7 @@ class Item:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Recipient:
+class RecipientKind:
     """What sets one kind of recipient apart. Whatever is not said here is the same for all.
 
     `audience` and `sender` complete the codes of refusals: `message_not_for_agencies`, `origin_is_not_sender`. `again`
@@ -48,22 +48,25 @@ class Recipient:
     sender: str
     authority: Authority
     again: Callable[[Item, Received], Item] | None = None
-    #: What others may send, and the state that an item begins in.
+    #: What others may send, what of it begins an item, and the state that it begins in.
     arriving: Mapping[MessageType, Act] = field(init=False)
+    beginning: frozenset[MessageType] = field(init=False)
     first: str = field(init=False)
 
     def __post_init__(self) -> None:
         rows = [row for row in rows_of(self.subject) if row.track is Track.OFFER]
         object.__setattr__(self, "arriving", {row.message: row for row in rows if row.message is not None})
+        beginning = frozenset(row.message for row in rows if row.message is not None and begins(row))
+        object.__setattr__(self, "beginning", beginning)
         object.__setattr__(self, "first", shown(self.subject, Standing(Offered.OPEN.value)))
 
 
-def applied(recipient: Recipient, item: Item | None, message: Received) -> Item:
+def applied(recipient: RecipientKind, item: Item | None, message: Received) -> Item:
     """The item after a message of its sender. Raises `Refused` with the code that the sender is told."""
     row = recipient.arriving.get(message.message)
     if row is None:
         raise Refused(f"message_not_for_{recipient.audience}")
-    if begins(row):
+    if message.message in recipient.beginning:
         return _begun(recipient, item, message)
     if item is None or item.sender != message.sender:
         # Only the sender may move what it has sent: for anybody else it is not there.
@@ -92,7 +95,7 @@ def written(message: MessageType, subject_id: UUID, said: Contract | None) -> tu
 _REVISION: Final = 1
 
 
-def _begun(recipient: Recipient, item: Item | None, message: Received) -> Item:
+def _begun(recipient: RecipientKind, item: Item | None, message: Received) -> Item:
     """The item that a message begins. It names its sender, who must be the one that sent it."""
     clear = message.clear
     assert isinstance(clear, ReferralOfferedClear | NoticeIssuedClear)

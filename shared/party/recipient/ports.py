@@ -53,8 +53,11 @@ class Items(Protocol):
         """Move items from one state to another. Raises `Refused("state_forbids")` if one is no longer in the first."""
         ...
 
-    async def act(self, item: Item, following: str, said: Contract | None, *, at: datetime) -> None:
-        """Move one item and keep what was said. Raises `Refused("state_forbids")` if it is no longer in its state."""
+    async def act(self, item: Item, following: str, clear: Contract, *, sealed: Contract | None, at: datetime) -> None:
+        """Move one item and keep what was said: in the clear what its sender is told so, encrypted what is sealed.
+
+        Raises `Refused("state_forbids")` if it is no longer in its state.
+        """
         ...
 
     async def send(self, drafts: Sequence[Draft]) -> None:
@@ -70,7 +73,7 @@ class Items(Protocol):
         ...
 
 
-class Edges(Protocol):
+class OwnEdges(Protocol):
     """The edges of an originating party's own referrals within one transaction."""
 
     async def apply(self, messages: Sequence[Received]) -> dict[UUID, str]:

@@ -112,8 +112,10 @@ class PostgresItems:
         if len(changed) != len(changes):
             raise state_forbids()
 
-    async def act(self, item: Item, following: str, said: Contract | None, *, at: datetime) -> None:
-        await self._act(item, following, words(said))
+    async def act(self, item: Item, following: str, clear: Contract, *, sealed: Contract | None, at: datetime) -> None:
+        if sealed is not None:
+            raise Defect("sealed_words_without_place")
+        await self._act(item, following, words(clear))
 
     async def send(self, drafts: Sequence[Draft]) -> None:
         await outbox.enqueue(self._driver, drafts)
@@ -149,9 +151,9 @@ class PostgresItems:
         return json.loads(reveal(row["content"], key, subject_id.bytes))
 
 
-def words(said: Contract | None) -> dict[str, object]:
-    """What an act says, as it is kept: without what it leaves open."""
-    return {} if said is None else said.model_dump(mode="json", exclude_none=True)
+def words(clear: Contract) -> dict[str, object]:
+    """What an act says in the clear, as it is kept: without ids, and without what it leaves open."""
+    return clear.model_dump(mode="json", exclude_none=True, exclude={"referral_id", "notice_id", "revision"})
 
 
 def view(kind: type[ViewT], row: asyncpg.Record, **more: object) -> ViewT:

@@ -14,12 +14,12 @@ from shared.exchange.revealed import compose_revealed
 from shared.exchange.states import follow
 from shared.kernel.authority import Role
 from shared.kernel.errors import Refused, not_found
-from shared.party.recipient.domain import Item, ItemKey, Recipient, applied, require_role, written
-from shared.party.recipient.ports import Acting, Edges, Items, Page, ShownItem
+from shared.party.recipient.domain import Item, ItemKey, RecipientKind, applied, require_role, written
+from shared.party.recipient.ports import Acting, Items, OwnEdges, Page, ShownItem
 
 
 async def receive(
-    recipient: Recipient, messages: Sequence[Received], *, items: Items, edges: Edges | None = None
+    recipient: RecipientKind, messages: Sequence[Received], *, items: Items, edges: OwnEdges | None = None
 ) -> dict[UUID, str]:
     """Apply a batch in order: what others send and take back and, where the service is an origin too, their answers.
 
@@ -49,13 +49,13 @@ async def receive(
     return refusals if edges is None else refusals | await edges.apply(answers)
 
 
-async def list_items(recipient: Recipient, page: Page, *, role: Role, items: Items) -> Contract:
+async def list_items(recipient: RecipientKind, page: Page, *, role: Role, items: Items) -> Contract:
     """The party's items, newest first, without their records."""
     _require_look(recipient, role)
     return await items.page(page)
 
 
-async def show_item(recipient: Recipient, subject_id: UUID, acting: Acting) -> ShownItem:
+async def show_item(recipient: RecipientKind, subject_id: UUID, acting: Acting) -> ShownItem:
     """One item with its opened record. That it was opened is told to audit, or it is not opened."""
     _require_look(recipient, acting.role)
     shown = await acting.items.show(subject_id)
@@ -66,7 +66,7 @@ async def show_item(recipient: Recipient, subject_id: UUID, acting: Acting) -> S
     return shown
 
 
-async def act(recipient: Recipient, row: Act, subject_id: UUID, *, said: Contract | None, acting: Acting) -> str:
+async def act(recipient: RecipientKind, row: Act, subject_id: UUID, *, said: Contract | None, acting: Acting) -> str:
     """Move the party's own item, keep what was said, and tell its sender; the new state.
 
     Raises `Refused`: `forbidden`, `not_found` for absent and foreign items alike, `state_forbids`.
@@ -77,9 +77,9 @@ async def act(recipient: Recipient, row: Act, subject_id: UUID, *, said: Contrac
         raise not_found()
     recipient.authority.require(recipient.subject, acting.role, action=row.name, state=item.state)
     following = follow(row, item.state, said)
-    await acting.items.act(item, following, said, at=acting.at)
     assert row.message is not None
     clear, sealed = written(row.message, subject_id, said)
+    await acting.items.act(item, following, clear, sealed=sealed, at=acting.at)
     answer = compose(
         row.message,
         clear,
@@ -97,6 +97,6 @@ async def act(recipient: Recipient, row: Act, subject_id: UUID, *, said: Contrac
     return following
 
 
-def _require_look(recipient: Recipient, role: Role) -> None:
+def _require_look(recipient: RecipientKind, role: Role) -> None:
     """Whoever may look at an item in one state may look at all of them."""
     recipient.authority.require(recipient.subject, role, action="read", state="withdrawn")

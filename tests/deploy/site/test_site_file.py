@@ -83,6 +83,10 @@ def test_the_cluster_may_know_the_operator_by_another_name(tmp_path: Path) -> No
     assert kafka_access(endpoints, "audit").username == "audit"
 
 
+DATABASE_FIELD = "/databases/hotline/owner_url"
+URLS = dict.fromkeys(("service_url", "owner_url", "accountant_url"), "postgresql://role:word@db.example/hotline")
+
+
 @pytest.mark.parametrize(
     ("changes", "field"),
     [
@@ -92,6 +96,11 @@ def test_the_cluster_may_know_the_operator_by_another_name(tmp_path: Path) -> No
         ({"kafka": kafka(security_protocol="PLAINTEXT")}, "/kafka"),
         ({"kafka": kafka(passwords={"admin": "sesame"})}, "/kafka"),
         ({"databases": {"hotline": DATABASE}}, "/databases/hotline/accountant_url"),
+        ({"databases": {"hotline": URLS | {"owner_url": "postgresql://owner:sesame/part@db/hotline"}}}, DATABASE_FIELD),
+        (
+            {"databases": {"hotline": URLS | {"owner_url": "postgresql://owner:sesame@db:99999/hotline"}}},
+            DATABASE_FIELD,
+        ),
         ({"http": {"hotlin": "https://hotline.example"}}, "/"),
         ({"statedir": "."}, "/statedir"),
     ],

@@ -127,7 +127,7 @@ class Origin:
             role,
             PostgresReferrals(session.driver),
             authority=AUTHORITY,
-            directory=self._documents().directory,
+            directory=lambda: self._documents().directory,
             at=self.clock.now(),
         )
 

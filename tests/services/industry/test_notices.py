@@ -239,7 +239,7 @@ async def test_a_notice_that_moved_meanwhile_is_not_moved_again(providers: Provi
         seen = (await notices.find([notice_id]))[notice_id, PROVIDER]
         await providers.receive(notice_withdrawn(notice_id))
         with pytest.raises(Refused, match="state_forbids"):
-            await notices.act(seen, NoticeState.ACTIONED, ACTION, at=AT)
+            await notices.act(seen, NoticeState.ACTIONED, ACTION, sealed=None, at=AT)
     shown = await providers.show(notice_id)
     assert (shown["state"], shown["actions"]) == ("withdrawn", None)
 
@@ -252,7 +252,7 @@ async def test_an_answer_decided_on_an_outdated_state_is_refused(providers: Prov
         seen = (await notices.find([notice_id]))[notice_id, PROVIDER]
         await providers.act("acknowledge", None, notice_id)
         with pytest.raises(Refused, match="state_forbids"):
-            await notices.act(seen, NoticeState.ACTIONED, ACTION, at=AT)
+            await notices.act(seen, NoticeState.ACTIONED, ACTION, sealed=None, at=AT)
     assert (await providers.show(notice_id))["state"] == "acknowledged"
 
 
@@ -376,3 +376,8 @@ def nested_keys(value: Any) -> set[str]:
     if isinstance(value, list):
         return set().union(*(nested_keys(each) for each in value))
     return set()
+
+
+async def test_a_viewer_is_forbidden_before_his_words_are_looked_at(providers: Providers) -> None:
+    with pytest.raises(Refused, match="forbidden"):
+        await providers.act("not_ours", NoticeDisowning(suggested="nobody.example"), uuid7(), role=Role.VIEWER)

@@ -341,6 +341,8 @@ CREATE POLICY offer_changed ON offer FOR UPDATE USING (
         WHERE p.resource = 'offer' AND p.action = current_setting('causeway.action', true)
           AND p.role = current_setting('causeway.role', true)
     )
+    -- Wherever it leads, it is a state that somebody may do something in.
+    AND offer.state IN (SELECT p.state FROM permitted AS p WHERE p.resource = 'offer')
 );
 
 -- What the service may touch at all. What the accountant may read, to reconcile the databases: of the outbox what is

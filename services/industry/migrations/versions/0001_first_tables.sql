@@ -347,6 +347,8 @@ CREATE POLICY notice_changed ON notice FOR UPDATE USING (
         WHERE p.resource = 'notice' AND p.action = current_setting('causeway.action', true)
           AND p.role = current_setting('causeway.role', true)
     )
+    -- Wherever it leads, it is a state that somebody may do something in.
+    AND notice.state IN (SELECT p.state FROM permitted AS p WHERE p.resource = 'notice')
 );
 
 -- What the service may touch at all. What the accountant may read, to reconcile the databases: of the outbox what is

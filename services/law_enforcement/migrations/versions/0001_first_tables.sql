@@ -229,6 +229,8 @@ CREATE POLICY case_file_changed ON case_file FOR UPDATE USING (
         WHERE p.resource = 'case' AND p.action = current_setting('causeway.action', true)
           AND p.role = current_setting('causeway.role', true)
     )
+    -- Wherever it leads, it is a state that somebody may do something in.
+    AND case_file.state IN (SELECT p.state FROM permitted AS p WHERE p.resource = 'case')
 );
 
 ALTER TABLE case_edge ENABLE ROW LEVEL SECURITY;

@@ -129,7 +129,7 @@ class OriginApi:
             identity.role,
             PostgresReferrals(session.driver),
             authority=self._authority,
-            directory=self._documents().directory,
+            directory=lambda: self._documents().directory,
             at=self._clock.now(),
         )
 

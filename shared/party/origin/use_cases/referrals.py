@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -30,7 +31,7 @@ class Acting:
     role: Role
     referrals: Referrals
     authority: Authority
-    directory: DirectoryIndex
+    directory: Callable[[], DirectoryIndex]
     at: datetime
 
     def require(self, action: str) -> None:
@@ -80,7 +81,8 @@ async def withdraw_referral(referral_id: UUID, reason: WithdrawalReason, acting:
     if not await referrals.withdraw(referral_id, reason, acting.at):
         return  # withdrawn by somebody else while we waited for the row
     told = await referrals.told(referral_id)
-    reached = [each for each in told if acting.directory.instance_of(each.recipient) is not None]
+    directory = acting.directory()
+    reached = [each for each in told if directory.instance_of(each.recipient) is not None]
     drafts = [_tombstone(referral_id, each, filed, reason=reason, acting=acting) for each in reached]
     await referrals.send(drafts)
     await referrals.mark_withdrawn(
@@ -98,7 +100,7 @@ def _tombstone(referral_id: UUID, to: Told, filed: Filed, *, reason: WithdrawalR
             subject=to.notice_id or referral_id,
             sender=acting.party,
             recipient=to.recipient,
-            directory=acting.directory,
+            directory=acting.directory(),
             exercise=filed.exercise,
             at=acting.at,
             traceparent=filed.traceparent,
