@@ -70,6 +70,8 @@ PLANTS = [
     ("parties", "shared/party/recipient/bus.py", "import shared.party.origin.bus"),
     ("party-drivers", "shared/party/origin/use_cases/intake.py", "import shared.runtime.database.transactions"),
     ("party-drivers", "shared/party/origin/use_cases/referrals.py", "import asyncpg"),
+    ("stores", "services/hotline/store.py", "import shared.runtime.http.paging"),
+    ("stores", "shared/party/origin/store/filing.py", "import starlette"),
     ("purity", "shared/party/origin/domain.py", "import shared.runtime.http.paging"),  # reaches fastapi indirectly
     ("purity", "shared/party/origin/ports.py", "import asyncpg"),
     ("purity", "services/hotline/domain.py", "import sqlalchemy"),

@@ -18,8 +18,9 @@ from openapi_spec_validator.validation.exceptions import OpenAPIValidationError
 from deploy.artifacts.openapi import ASSEMBLE, offline, openapi
 from shared.kernel.errors import Refused, Unavailable
 from shared.runtime.http.budgets import BudgetExceeded
-from shared.runtime.http.idempotency import IDEMPOTENCY_KEY, read_key
+from shared.runtime.http.edge import read_key
 from shared.runtime.http.identity import ApiKeys, unauthenticated
+from shared.runtime.http.openapi import IDEMPOTENCY_KEY
 from tests.contracts.described import Described
 from tests.contracts.published import EcmaValidator
 

@@ -22,7 +22,7 @@ from shared.kernel.errors import Defect, not_found
 from shared.party.recipient.domain import Item, ItemKey
 from shared.party.recipient.ports import Page
 from shared.runtime.database.columns import Json
-from shared.runtime.http.paging import next_cursor, read_cursor
+from shared.runtime.database.pages import next_cursor, read_cursor
 from shared.runtime.post import outbox
 
 

@@ -9,8 +9,9 @@ from starlette.responses import Response
 
 from shared.contracts.base import Contract
 from shared.kernel.errors import Refused
+from shared.runtime.database.idempotency import ClaimKind, claim, store_answer
 from shared.runtime.database.transactions import Database, RowScope, Session
-from shared.runtime.http.idempotency import ClaimKind, body_hash, claim, read_key, store_answer
+from shared.runtime.http.edge import body_hash, read_key
 from shared.runtime.http.identity import Identity
 from shared.runtime.http.problems import encoded
 

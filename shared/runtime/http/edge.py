@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import re
 from collections.abc import Awaitable, Callable, Sequence
 from functools import cache
 from typing import Any, Final, TypeVar
@@ -41,6 +43,8 @@ SECURITY_HEADERS: Final = {
     "Strict-Transport-Security": "max-age=31536000",
     "X-Content-Type-Options": "nosniff",
 }
+
+_KEY = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 _Model = TypeVar("_Model", bound=BaseModel)
 
@@ -94,6 +98,23 @@ def read_model(model: type[_Model], value: Any) -> _Model:
     except ValidationError as error:
         refusal = invalid_fields(error)
     raise refusal
+
+
+def read_key(header: str | None) -> bytes:
+    """The SHA-256 of an `Idempotency-Key` header, which is all that is ever kept of it.
+
+    Raises `Refused` with `idempotency_key_missing` or `idempotency_key_malformed`.
+    """
+    if header is None:
+        raise Refused("idempotency_key_missing", "send an Idempotency-Key header", status=400)
+    if not _KEY.fullmatch(header):
+        raise Refused("idempotency_key_malformed", "1 to 64 of A-Z a-z 0-9 . _ -", status=400)
+    return hashlib.sha256(header.encode()).digest()
+
+
+def body_hash(route: str, body: bytes) -> bytes:
+    """The SHA-256 that makes two requests the same: where they went and their exact bytes."""
+    return hashlib.sha256(route.encode() + b"\n" + body).digest()
 
 
 class RequestFrame:

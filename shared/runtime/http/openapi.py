@@ -15,9 +15,17 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from shared.kernel.errors import Defect
-from shared.runtime.http.idempotency import IDEMPOTENCY_KEY
 from shared.runtime.http.problems import HEADERS, PROBLEM_JSON, REFUSALS, Problem, header_refs
 
+#: The header that every request with an effect carries, as OpenAPI describes it; `read_key` reads it.
+IDEMPOTENCY_KEY: Final[Mapping[str, Any]] = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": True,
+    "description": "Made by the sender, new for each act. The same key with the same body is the same act: it has one "
+    "effect, and is answered again with the first answer.",
+    "schema": {"type": "string", "pattern": "^[A-Za-z0-9._-]{1,64}$"},
+}
 #: Where the schemas of the bodies that a route reads itself wait in its operation until `document` collects them.
 _BODIES: Final = "x-bodies"
 _SCHEMA: Final = "#/components/schemas/{model}"

@@ -43,8 +43,7 @@ from shared.party.origin.use_cases.referrals import Acting
 from shared.routing.engine import Judged
 from shared.runtime.database.transactions import Database, RowScope, Session
 from shared.runtime.http.acts import Acts
-from shared.runtime.http.edge import read_json, read_list, read_model
-from shared.runtime.http.idempotency import body_hash, read_key
+from shared.runtime.http.edge import body_hash, read_json, read_key, read_list, read_model
 from shared.runtime.http.identity import Identity
 from shared.runtime.http.openapi import does, shows
 from shared.runtime.http.paging import Cursor, Limit

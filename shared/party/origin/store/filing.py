@@ -19,8 +19,8 @@ from shared.kernel.errors import Refused
 from shared.party.origin.domain import Reply, Request
 from shared.party.origin.ports import Claimed, Twin
 from shared.runtime.database.columns import Columns, Statement
+from shared.runtime.database.idempotency import Claim, ClaimKind, claim_many, store_many
 from shared.runtime.database.transactions import Database, RowScope
-from shared.runtime.http.idempotency import Claim, ClaimKind, claim_many, store_many
 from shared.runtime.post import outbox
 
 

@@ -12,7 +12,7 @@ from shared.exchange.message import Draft
 from shared.exchange.origin import ReferralState
 from shared.party.origin.domain import ListedReferral, ReferralPage, SentEdge, ShownReferral, WorkItem, WorkPage, ticks
 from shared.party.origin.ports import Filed, Told
-from shared.runtime.http.paging import next_cursor, read_cursor
+from shared.runtime.database.pages import next_cursor, read_cursor
 from shared.runtime.post import outbox
 from shared.vocabulary.referral import WithdrawalReason
 

@@ -9,17 +9,9 @@ import pytest
 
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid7
+from shared.runtime.database.idempotency import Claim, ClaimKind, claim, claim_many, store_answer, store_many
 from shared.runtime.database.transactions import Database
-from shared.runtime.http.idempotency import (
-    Claim,
-    ClaimKind,
-    body_hash,
-    claim,
-    claim_many,
-    read_key,
-    store_answer,
-    store_many,
-)
+from shared.runtime.http.edge import body_hash, read_key
 
 pytestmark = pytest.mark.timing
 

@@ -1,4 +1,4 @@
-"""`Idempotency-Key`: one key of one party has one effect and one answer, however often and wherever it is sent.
+"""`Idempotency-Key`, kept: one key of one party has one effect and one answer, however often it is sent.
 
 The claim, the effect and the stored answer commit in one transaction. Whoever claims a key that an open transaction
 holds waits for that transaction: if it commits, the answer is there; if it fails, the key is free again.
@@ -7,27 +7,12 @@ Trust: whoever can write this table can have a request's effect left out, or don
 
 from __future__ import annotations
 
-import hashlib
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Final
 
 import asyncpg
 
-from shared.kernel.errors import Refused
-
-#: The header that every request with an effect carries, as OpenAPI describes it; `read_key` reads it.
-IDEMPOTENCY_KEY: Final[Mapping[str, Any]] = {
-    "name": "Idempotency-Key",
-    "in": "header",
-    "required": True,
-    "description": "Made by the sender, new for each act. The same key with the same body is the same act: it has one "
-    "effect, and is answered again with the first answer.",
-    "schema": {"type": "string", "pattern": "^[A-Za-z0-9._-]{1,64}$"},
-}
-_KEY = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _CLAIM = """
 INSERT INTO idempotency (party, key_hash, body_hash, status, answer)
 SELECT p, k, b, s, a FROM unnest($1::text[], $2::bytea[], $3::bytea[], $4::int[], $5::bytea[]) AS c(p, k, b, s, a)
@@ -35,10 +20,12 @@ ORDER BY p, k
 ON CONFLICT DO NOTHING
 RETURNING party, key_hash
 """
+
 _HELD = """
 SELECT party, key_hash, body_hash, status, answer FROM idempotency
 JOIN unnest($1::text[], $2::bytea[]) AS c(party, key_hash) USING (party, key_hash)
 """
+
 _STORE = """
 UPDATE idempotency AS i SET status = a.status, answer = a.answer
 FROM unnest($1::text[], $2::bytea[], $3::int[], $4::bytea[]) AS a(party, key_hash, status, answer)
@@ -63,23 +50,6 @@ class Claim:
     status: int | None = None
     answer: bytes | None = None
     twin_of: int | None = None
-
-
-def read_key(header: str | None) -> bytes:
-    """The SHA-256 of an `Idempotency-Key` header, which is all that is ever kept of it.
-
-    Raises `Refused` with `idempotency_key_missing` or `idempotency_key_malformed`.
-    """
-    if header is None:
-        raise Refused("idempotency_key_missing", "send an Idempotency-Key header", status=400)
-    if not _KEY.fullmatch(header):
-        raise Refused("idempotency_key_malformed", "1 to 64 of A-Z a-z 0-9 . _ -", status=400)
-    return hashlib.sha256(header.encode()).digest()
-
-
-def body_hash(route: str, body: bytes) -> bytes:
-    """The SHA-256 that makes two requests the same: where they went and their exact bytes."""
-    return hashlib.sha256(route.encode() + b"\n" + body).digest()
 
 
 async def claim(driver: asyncpg.Connection, party: str, key_hash: bytes, *, body_hash: bytes) -> Claim:
