@@ -151,9 +151,9 @@ def test_a_service_is_no_more_of_a_copy_than_it_was(record_property: Record) -> 
     """Line by line and names aside: the share of the recipients' lines that stand in another of them too."""
     shares = copied_share(RECIPIENTS)
     for service, (copied, of) in shares.items():
-        record_property(f"copied_{service}_percent", 100 * copied / of)
+        record_property(f"copied_{service}_percent", round(100 * copied / of, 1))
     percent = 100 * sum(copied for copied, _ in shares.values()) / sum(of for _, of in shares.values())
-    record_property("copied_percent", percent)
+    record_property("copied_percent", round(percent, 1))
     assert percent <= COPIED_PERCENT_MAX
 
 
@@ -161,7 +161,7 @@ def test_a_service_is_no_more_of_a_copy_than_it_was(record_property: Record) -> 
 def test_a_folder_says_any_no_more_often_than_it_did(folder: str, record_property: Record) -> None:
     found = figures(modules(folder))
     record_property("figures", str(found))
-    record_property("any_per_1000_lines", found.any_per_1000_lines)
+    record_property("any_per_1000_lines", round(found.any_per_1000_lines, 1))
     assert found.any_per_1000_lines <= ANY_PER_1000_LINES_MAX[folder]
 
 
