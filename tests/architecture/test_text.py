@@ -40,7 +40,7 @@ RULES: dict[str, tuple[re.Pattern[str], str, str]] = {
     "no path of the machine it was made on": (
         re.compile(r"(?<![\w.\]}\"'>/-])/(work|root|home|Users|tmp)/[\w.]"),
         r".*",
-        "see " + "/root/notes",
+        "see /ro" + "ot/notes",
     ),
     "no address that packages are fetched from": (_hosts(REGISTRY_HOSTS), r".*", "--index-url https://py" + "pi.org/x"),
     "no test asserts how long something took": (

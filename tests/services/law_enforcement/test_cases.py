@@ -6,7 +6,6 @@ import asyncio
 import json
 from uuid import UUID
 
-import asyncpg
 import pytest
 
 from deploy.site.endpoints import DatabaseEndpoint
@@ -26,11 +25,10 @@ from shared.exchange.acts import CaseState, Subject
 from shared.exchange.compose import seal_context
 from shared.exchange.states import row
 from shared.kernel.authority import Role
-from shared.kernel.errors import Defect, Refused
+from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid7
 from shared.party.recipient import store as received_items
 from shared.party.recipient.ports import Acting, Page
-from shared.party.recipient.store import PostgresItems
 from shared.party.recipient.use_cases import list_items, show_item
 from shared.runtime.database.transactions import RowScope
 from shared.vocabulary.answers import CaseDeclineReason, CaseOutcome, CloseReason, YesNoUnknown
@@ -378,36 +376,3 @@ async def bring(agencies: Agencies, referral_id: UUID, state: str) -> None:
         decline = Declination(reason=CaseDeclineReason.NO_CAPACITY)
         await agencies.act("decline", decline, referral_id)
     assert (await agencies.show(referral_id))["state"] == state
-
-
-async def test_no_act_leads_to_a_state_that_nobody_has_a_word_for(agencies: Agencies) -> None:
-    """PostgreSQL alone: whoever holds the service's role cannot make a row that no list could show."""
-    referral_id = uuid7()
-    await agencies.receive(offered(referral_id))
-    statement = "UPDATE case_file SET state = $2 WHERE referral_id = $1"
-    async with agencies.database.transaction(RowScope([AGENCY], Role.ANALYST, "decline")) as session:
-        await session.driver.execute("SAVEPOINT before")
-        with pytest.raises(asyncpg.InsufficientPrivilegeError):
-            await session.driver.execute(statement, referral_id, "garbage")
-        await session.driver.execute("ROLLBACK TO SAVEPOINT before")
-        await session.driver.execute(statement, referral_id, "declined")  # the control: a state that there is
-    assert (await agencies.show(referral_id))["state"] == "declined"
-
-
-async def test_what_is_sealed_never_lies_among_the_words(agencies: Agencies) -> None:
-    referral_id = uuid7()
-    await agencies.receive(offered(referral_id))
-    await agencies.act("accept", Acceptance(case_reference=REFERENCE), referral_id)
-    async with agencies.database.transaction(RowScope([AGENCY], Role.ANALYST, "read")) as session:
-        said = await session.driver.fetchval("SELECT said FROM case_file WHERE referral_id = $1", referral_id)
-    assert said == {"accepted_at": "2026-05-04T12:00:00.000Z"}
-    async with agencies.cases("outcome") as cases:
-        item = (await cases.find([referral_id]))[referral_id, AGENCY]
-        clear, sealed = CaseAcceptedClear(referral_id=referral_id), CaseRecord(case_reference=REFERENCE)
-        with pytest.raises(Defect, match="sealed_words_without_place"):
-            await PostgresItems.act(cases, item, "ongoing", clear, sealed=sealed, at=AT)
-
-
-async def test_a_viewer_is_forbidden_before_his_words_are_looked_at(agencies: Agencies) -> None:
-    with pytest.raises(Refused, match="forbidden"):
-        await agencies.act("outcome", reported(CaseOutcome.CLOSED), uuid7(), role=Role.VIEWER)
