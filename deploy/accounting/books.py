@@ -20,6 +20,14 @@ from shared.kernel.errors import Refused, Unavailable
 from shared.runtime.kafka.reader import LogReader
 
 CONNECT_S_MAX: Final = 10.0
+#: Decisions that their facts do not lead to, and messages that commit to another edge than audit was told of.
+_UNDERIVED: Final = """
+SELECT topic, partition, "offset" FROM entry WHERE problem = 'decision_not_derived'
+UNION
+SELECT e.topic, e.partition, e."offset" FROM entry AS e
+JOIN link AS l ON l.edge_id = e.edge_id AND l.origin = e.sender AND l.recipient = e.recipient
+WHERE e.commitment <> l.commitment
+"""
 SERVICES: Final = ("hotline", "law_enforcement", "industry")
 ORIGINS: Final = ("hotline", "industry")
 TOPICS: Final = (
@@ -64,8 +72,12 @@ class Books:
     referrals: dict[tuple[str, str], int] = field(default_factory=dict)
     decided_facts: dict[tuple[str, str], int] = field(default_factory=dict)
     refused_facts: dict[str, int] = field(default_factory=dict)
+    #: State and id of each edge, by the message that carries it.
     edges: dict[UUID, str] = field(default_factory=dict)
+    edge_ids: dict[UUID, UUID] = field(default_factory=dict)
+    #: The ids of the edges that audit was told of, and where it was told what does not derive.
     links: set[UUID] = field(default_factory=set)
+    underived: set[Coordinate] = field(default_factory=set)
 
 
 async def read_books(endpoints: Endpoints) -> Books:
@@ -105,8 +117,9 @@ async def _read_origin(books: Books, connection: asyncpg.Connection) -> None:
     counted = "SELECT party, disposition, count(*) AS n FROM referral GROUP BY party, disposition"
     for row in await connection.fetch(counted):
         books.referrals[row["party"], row["disposition"]] = row["n"]
-    for row in await connection.fetch("SELECT message_id, state FROM edge"):
+    for row in await connection.fetch("SELECT edge_id, message_id, state FROM edge"):
         books.edges[row["message_id"]] = row["state"]
+        books.edge_ids[row["message_id"]] = row["edge_id"]
 
 
 async def _read_kafka(books: Books, endpoints: Endpoints) -> None:
@@ -159,7 +172,9 @@ async def _read_audit(books: Books, url: str, endpoints: Endpoints) -> None:
         for row in await connection.fetch("SELECT sender, recipient, sequence FROM entry WHERE verified"):
             books.audited_sequences.setdefault((row["sender"], row["recipient"]), set()).add(row["sequence"])
         await _read_facts(books, connection)
-        books.links = {row["message_id"] for row in await connection.fetch("SELECT message_id FROM link")}
+        books.links = {row["edge_id"] for row in await connection.fetch("SELECT edge_id FROM link")}
+        for row in await connection.fetch(_UNDERIVED):
+            books.underived.add((row["topic"], row["partition"], row["offset"]))
     finally:
         await connection.close()
 

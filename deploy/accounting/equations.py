@@ -167,7 +167,11 @@ def _edges(books: Books) -> tuple[list[Difference], dict[str, int]]:
         Difference("III", "a message without an edge", _where(known[id_], books) if id_ in known else str(id_))
         for id_ in messages - books.edges.keys()
     ]
-    differences += [Difference("III", "an edge that audit was not told of", str(id_)) for id_ in emitted - books.links]
+    untold = [id_ for id_ in emitted if books.edge_ids.get(id_) not in books.links]
+    differences += [Difference("III", "an edge that audit was not told of", str(id_)) for id_ in untold]
+    differences += [
+        Difference("III", "a decision that does not derive from its facts", _place(at)) for at in books.underived
+    ]
     terms = {"edges": len(emitted), "messages": len(messages - retired), "waiting": len(waiting - retired)}
     return differences, terms | {"retired": len(retired)}
 

@@ -7,6 +7,7 @@ from typing import Final
 
 from services.audit.api import flows_router
 from services.audit.bus import AuditDoor
+from services.audit.domain import Reader
 from services.audit.settings import AuditSettings
 from services.audit.store import PostgresEntries
 from shared.runtime.http.edge import create_app
@@ -38,7 +39,7 @@ def assemble(machinery: Machinery) -> App:
     door = AuditDoor(
         reader_of,
         entries,
-        directory_at=machinery.shelf.directories.active,
+        reader=Reader(machinery.shelf, list(machinery.keys.opening.values())),
         sole=lambda: machinery.database.sole(READER_LOCK),
         clock=machinery.clock,
     )

@@ -10,12 +10,11 @@ from typing import Final
 from uuid import UUID
 
 from services.audit import use_cases
+from services.audit.domain import Reader
 from services.audit.ports import Entries
-from shared.envelope.batch import RootCache
 from shared.exchange.message import Record
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Unavailable
-from shared.routing.directory_index import DirectoryIndex
 from shared.runtime.database.transactions import HELD_ELSEWHERE
 from shared.runtime.kafka.reader import LogReader
 from shared.runtime.post.ports import Coordinate
@@ -36,17 +35,16 @@ class AuditDoor:
         reader_of: Callable[[Sequence[str]], LogReader],
         entries: Entries,
         *,
-        directory_at: Callable[[datetime], DirectoryIndex],
+        reader: Reader,
         sole: Callable[[], AbstractAsyncContextManager[None]],
         clock: Clock,
     ) -> None:
         """`sole` is entered to read: it raises `Unavailable("held_elsewhere")` where another process reads."""
         self._reader_of = reader_of
         self._entries = entries
-        self._directory_at = directory_at
+        self._reader = reader
         self._sole = sole
         self._clock = clock
-        self._roots = RootCache()
         self._last_look: datetime | None = None
         self._standing_by = False
 
@@ -59,7 +57,9 @@ class AuditDoor:
             try:
                 async with self._sole():
                     self._standing_by = False
-                    await self._follow(self._reader_of(self._directory_at(self._clock.now()).topics()))
+                    await self._follow(
+                        self._reader_of(self._reader.shelf.directories.active(self._clock.now()).topics())
+                    )
             except Unavailable as error:
                 self._standing_by = error.code == HELD_ELSEWHERE
                 if not self._standing_by:
@@ -99,6 +99,5 @@ class AuditDoor:
             records,
             generations=generations,
             entries=self._entries,
-            directory_at=self._directory_at,
-            roots=self._roots,
+            reader=self._reader,
         )

@@ -120,8 +120,8 @@ def compose(message: MessageType, clear: Clear, addressing: Addressing, *, seale
 def seal_context(
     message: MessageType, message_id: UUID, subject: str, *, clear: Mapping[str, object], sender: str, recipient: str
 ) -> SealContext:
-    """What binds a sealed part to its message: the same on both sides."""
-    revision = clear.get("revision", 1)
+    """What binds a sealed part to its message: the same on both sides. What names no revision counts as 0."""
+    revision = clear.get("revision", 0)
     assert isinstance(revision, int)
     return SealContext(
         schema=message.schema,
@@ -174,8 +174,9 @@ def compose_fact(
     exercise: bool,
     at: datetime,
     traceparent: str | None = None,
+    sealed: bytes | None = None,
 ) -> Draft:
-    """A fact with no recipient but audit, stated by the instance itself."""
+    """A fact with no recipient but audit, stated by the instance itself; `sealed`: the plaintext of its sealed part."""
     addressing = Addressing(
         subject=subject,
         sender=instance,
@@ -185,7 +186,7 @@ def compose_fact(
         at=at,
         traceparent=traceparent,
     )
-    return compose(message, clear, addressing)
+    return compose(message, clear, addressing, sealed=sealed)
 
 
 _BETWEEN_INSTANCES = frozenset({Family.RECEIPT, Family.FACT})

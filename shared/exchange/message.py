@@ -5,25 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
 from uuid import UUID
 
 from shared.contracts.base import Contract
-from shared.contracts.decision import DecisionRef, Edge
+from shared.contracts.decision import Edge
 from shared.contracts.registry import MessageType
-
-
-class Decided(Protocol):
-    """The clear part of a message that carries an edge."""
-
-    @property
-    def exercise(self) -> bool: ...
-
-    @property
-    def decision(self) -> DecisionRef: ...
-
-    @property
-    def edge(self) -> Edge: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +50,10 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """A message that passed every check of `accept`. `sealed` is opened and guarded."""
+    """A message that passed every check of `accept`. `sealed` is opened and guarded.
+
+    Where the message carries an edge, `edge` is that, derived again, and `sealed` the record that came with it.
+    """
 
     record: Record
     message_id: UUID
@@ -80,3 +69,4 @@ class Received:
     sealed: Contract | None
     sent_at: datetime
     traceparent: str | None
+    edge: Edge | None = None

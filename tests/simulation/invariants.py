@@ -137,6 +137,7 @@ def books_of(world: World) -> Books:
     books.intake = {(ORIGIN, "submitted"): filed, (ORIGIN, "accepted"): filed}
     books.referrals = {(ORIGIN, "routed"): filed}
     books.edges = {key[1]: edge.state for key, edge in hotline.effects.items() if key[0] == "edge"}
+    books.edge_ids = {message_id: message_id for message_id in books.edges}
     decided: set[str] = set()
     for row in world.log.facts:
         if row.draft.message is REFERRAL_DECIDED:

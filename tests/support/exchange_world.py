@@ -18,7 +18,9 @@ from shared.contracts.referral import ReferralSubmission
 from shared.envelope.batch import covered_bytes, sign_batch
 from shared.envelope.headers import Attributes, Envelope, decode_headers, encode_headers
 from shared.envelope.keys import OpeningKey, SealingKey, SigningKey, VerifyKey
+from shared.envelope.sealing import open_sealed
 from shared.exchange.accept import ReadingInstance
+from shared.exchange.compose import seal_context
 from shared.exchange.message import Draft, Record
 from shared.exchange.prepare import Documents, Prepared, prepare
 from shared.routing.shelf import DocumentShelf, read_directory, read_policy
@@ -169,6 +171,22 @@ def submission(**changes: Any) -> ReferralSubmission:
 def replace_attributes(attributes: Attributes, **changes: Any) -> Attributes:
     names = [name for name in Attributes.__slots__ if name != "texts"]
     return Attributes(**{name: getattr(attributes, name) for name in names} | changes)
+
+
+def told_to_audit(world: World, fact: Draft) -> dict[str, Any]:
+    """What a decided fact says: its clear part, and its sealed one as audit opens it."""
+    value = json.loads(fact.body)
+    context = seal_context(
+        fact.message,
+        fact.message_id,
+        fact.subject,
+        clear=value["clear"],
+        sender=fact.sender,
+        recipient=fact.recipient,
+    )
+    sealed = json.loads(open_sealed(value["sealed"], world.keys["audit"].opening, context))
+    told: dict[str, Any] = value["clear"] | sealed
+    return told
 
 
 def merged(value: Any, changes: Any) -> Any:

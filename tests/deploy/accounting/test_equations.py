@@ -19,6 +19,7 @@ def two_edges(second: UUID) -> Books:
         last_sequence={PAIR: 1},
         in_outbox={first: Line(first, PAIR, 1, "0" * 64, REFERRAL_OFFERED.type)},
         edges={first: "emitted", second: "emitted"},
+        edge_ids={first: first, second: second},
         links={first, second},
     )
 

@@ -9,11 +9,12 @@ from typing import Any
 from uuid import UUID
 
 from services.audit import use_cases
+from services.audit.domain import Reader
 from services.audit.ports import Partition
 from services.audit.store import PostgresEntries
 from services.audit.use_cases import Look
 from shared.contracts.registry import MESSAGE_PARKED
-from shared.envelope.batch import RootCache, message_digest
+from shared.envelope.batch import message_digest
 from shared.envelope.headers import decode_headers
 from shared.exchange.compose import compose_fact, compose_receipts
 from shared.exchange.message import Draft, Record
@@ -45,8 +46,7 @@ class Log:
             records,
             generations=dict.fromkeys(TOPICS.values(), self.generation),
             entries=self.entries,
-            directory_at=self.world.shelf.directories.active,
-            roots=RootCache(),
+            reader=Reader(self.world.shelf, [self.world.keys["audit"].opening]),
         )
 
     async def file(self, prepared: Prepared) -> list[Record]:

@@ -11,6 +11,7 @@ import pytest
 
 from services.audit.app import READER_LOCK
 from services.audit.bus import AuditDoor
+from services.audit.domain import Reader
 from services.audit.ports import Place
 from shared.exchange.message import Record
 from shared.kernel.clock import SystemClock
@@ -45,7 +46,7 @@ def door(log: Log, reader: QuietReader) -> AuditDoor:
     return AuditDoor(
         reader_of,
         log.entries,
-        directory_at=log.world.shelf.directories.active,
+        reader=Reader(log.world.shelf, []),
         sole=lambda: log.database.sole(READER_LOCK),
         clock=SystemClock(),
     )

@@ -154,6 +154,8 @@ CREATE TABLE entry (
     sequence bigint,
     key_id text,
     detail jsonb,
+    edge_id uuid,
+    commitment text,
     kept_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (topic, generation, partition, "offset")
 );
@@ -162,13 +164,16 @@ CREATE INDEX entry_by_message ON entry (message_id);
 -- The message that a `message_parked` fact is about.
 CREATE INDEX entry_by_parked ON entry ((detail ->> 'message_id')) WHERE kind = 'parked';
 
+CREATE INDEX entry_by_edge ON entry (edge_id) WHERE edge_id IS NOT NULL;
+
 CREATE TABLE link (
-    message_id uuid PRIMARY KEY,
+    edge_id uuid PRIMARY KEY,
     referral_id uuid NOT NULL,
-    notice_id uuid,
+    origin text NOT NULL,
     recipient text NOT NULL,
     purpose text NOT NULL,
-    rules text NOT NULL
+    rules text NOT NULL,
+    commitment text NOT NULL
 );
 CREATE INDEX ix_link_referral_id ON link (referral_id);
 

@@ -159,7 +159,9 @@ CREATE INDEX referral_by_party ON referral (party, referral_id);
 CREATE INDEX referral_work ON referral (party, state) WHERE work_reason IS NOT NULL;
 
 CREATE TABLE edge (
-    message_id uuid PRIMARY KEY,
+    edge_id uuid PRIMARY KEY,
+    -- The message that carries it; none while the edge waits.
+    message_id uuid UNIQUE,
     referral_id uuid NOT NULL,
     notice_id uuid UNIQUE,
     party text NOT NULL,
@@ -370,7 +372,7 @@ EXECUTE format('GRANT USAGE ON SCHEMA public TO %I', accountant);
 EXECUTE format('GRANT SELECT (referral_id, party, disposition, state, work_reason) ON referral TO %I', accountant);
 EXECUTE format('CREATE POLICY referral_counted ON referral FOR SELECT TO %I USING (true)', accountant);
 EXECUTE format(
-    'GRANT SELECT (message_id, referral_id, notice_id, party, recipient, purpose, state, answer) ON edge TO %I',
+    'GRANT SELECT (edge_id, message_id, referral_id, notice_id, party, recipient, purpose, state, answer) ON edge TO %I',
     accountant);
 EXECUTE format('CREATE POLICY edge_counted ON edge FOR SELECT TO %I USING (true)', accountant);
 EXECUTE format('GRANT SELECT (notice_id, party, state) ON notice TO %I', accountant);
