@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
 from shared.contracts.base import Contract, Digest, ErrorCode, Flag, PartyId, SenderId, Uuid
 from shared.contracts.decision import DecisionRef, Edge, Facts, NotSent
-from shared.contracts.directory import TopicName
 from shared.contracts.referral import Revision
 from shared.kernel.authority import Role
 from shared.vocabulary.answers import ReceiptOutcome
@@ -16,6 +15,9 @@ from shared.vocabulary.routing import Disposition, PartyKind, WorkReason
 
 #: Receipt entries per message: 300 of ≤ 200 bytes stay below Kafka's 64 KiB record bound.
 RECEIPT_ENTRIES_MAX = 300
+
+#: The longest is that of a pair of instances (`shared.exchange.topics`).
+TopicName = Annotated[str, StringConstraints(pattern=r"^causeway\.[a-z0-9_.]{1,71}\.v[0-9]{1,2}$", max_length=84)]
 
 
 class ReceiptEntry(Contract):

@@ -43,7 +43,7 @@ class Log:
     async def keep(self, *records: Record) -> None:
         await use_cases.keep(
             records,
-            generations=dict.fromkeys(TOPICS.values(), self.generation),
+            generations=dict.fromkeys(TOPICS, self.generation),
             entries=self.entries,
             directory_at=self.world.shelf.directories.active,
             roots=RootCache(),
