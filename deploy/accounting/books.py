@@ -16,6 +16,7 @@ from shared.contracts.registry import BY_TYPE, Family
 from shared.envelope.batch import message_digest
 from shared.envelope.headers import decode_headers
 from shared.exchange.message import Record
+from shared.exchange.topics import INBOXES
 from shared.kernel.errors import Refused, Unavailable
 from shared.runtime.kafka.reader import LogReader
 
@@ -30,12 +31,6 @@ WHERE e.commitment <> l.commitment
 """
 SERVICES: Final = ("hotline", "law_enforcement", "industry")
 ORIGINS: Final = ("hotline", "industry")
-TOPICS: Final = (
-    "causeway.audit.v1",
-    "causeway.inbox.hotline.v1",
-    "causeway.inbox.industry.v1",
-    "causeway.inbox.law_enforcement.v1",
-)
 Pair = tuple[str, str]
 Coordinate = tuple[str, int, int]
 
@@ -123,7 +118,7 @@ async def _read_origin(books: Books, connection: asyncpg.Connection) -> None:
 
 
 async def _read_kafka(books: Books, endpoints: Endpoints) -> None:
-    reader = LogReader(kafka_access(endpoints, "audit"), TOPICS, client_id="causeway-accounting")
+    reader = LogReader(kafka_access(endpoints, "audit"), client_id="causeway-accounting", under=INBOXES)
     for where, bounds in (await reader.bounds()).items():
         if bounds.first < bounds.end:
             async with aclosing(reader.read_range(where, bounds.first, bounds.end)) as batches:
@@ -159,7 +154,7 @@ async def _connected(url: str) -> asyncpg.Connection:
 
 
 async def _read_audit(books: Books, url: str, endpoints: Endpoints) -> None:
-    reader = LogReader(kafka_access(endpoints, "audit"), TOPICS, client_id="causeway-accounting")
+    reader = LogReader(kafka_access(endpoints, "audit"), client_id="causeway-accounting", under=INBOXES)
     generations = await reader.topic_ids()
     connection = await _connected(url)
     try:

@@ -7,10 +7,11 @@ from typing import Any, Final
 
 from pydantic.json_schema import models_json_schema
 
-from deploy.artifacts.correspondents import AUDIT_TOPIC, ROUTES, messages_on, readers_of, topic_of, topics
+from deploy.artifacts.correspondents import ROUTES, messages_on, pairs, readers_of, topics
 from deploy.artifacts.schemas import PlainSchema, meaning, message_name
 from shared.contracts.registry import Family, MessageType, value_model
 from shared.envelope.headers import BATCH_SIZE_MAX, CONTENT_TYPE, COVERED, PROOF, SEQUENCE_MAX, SPEC_VERSION, Tier
+from shared.exchange.topics import AUDIT, inbox_prefix
 from shared.runtime.kafka.bus import Subscription
 from shared.runtime.kafka.documents import DIRECTORY_TOPIC, PublishedDocument
 
@@ -54,7 +55,8 @@ def asyncapi() -> dict[str, Any]:
             "version": "1",
             "description": "Referral metadata between hotlines, law enforcement and industry. Organisations never "
             "connect to Kafka: they use the HTTP interfaces of the services. Within a version of a message only "
-            "optional members are added.",
+            "optional members are added. The channels are those of one instance of each kind; any two instances have "
+            "topics of their own, `causeway.inbox.<to>.<from>.v1`.",
             "license": {"name": "Apache-2.0"},
         },
         "defaultContentType": CONTENT_TYPE,
@@ -62,7 +64,7 @@ def asyncapi() -> dict[str, Any]:
             "kafka": {
                 "host": "kafka.example:9093",
                 "protocol": "kafka-secure",
-                "description": "One principal per instance; it writes others' inboxes and reads its own.",
+                "description": "One principal per instance: it alone writes its topics, and reads what it is told.",
             }
         },
         "channels": {topic: _channel(topic) for topic in topics()},
@@ -83,8 +85,8 @@ def _channel(topic: str) -> dict[str, Any]:
         "bindings": {
             "kafka": {
                 "topic": topic,
-                "partitions": stated["partitions"],
-                "topicConfiguration": _configuration(stated["config"]),
+                "partitions": stated.partitions,
+                "topicConfiguration": _configuration(stated.config),
             }
         },
     }
@@ -100,12 +102,10 @@ def _operations() -> dict[str, Any]:
     """For every service what it sends into each topic, and what it receives from each."""
     found: dict[str, Any] = {}
     for topic in topics():
-        senders = dict.fromkeys(name for message in messages_on(topic) for name in ROUTES[message].senders)
-        for sender in senders:
-            sent = [message for message in messages_on(topic) if sender in ROUTES[message].senders]
-            found[f"{sender}.send.{_short(topic)}"] = _operation("send", topic, [message_name(each) for each in sent])
+        names = [PUBLISHED] if topic == DIRECTORY_TOPIC else [message_name(each) for each in messages_on(topic)]
+        if pair := pairs().get(topic):
+            found[f"{pair.sender}.send.{_short(topic)}"] = _operation("send", topic, names)
         for reader in readers_of(topic):
-            names = [PUBLISHED] if topic == DIRECTORY_TOPIC else [message_name(each) for each in messages_on(topic)]
             found[f"{reader}.receive.{_short(topic)}"] = _operation("receive", topic, names) | _group(reader, topic)
     found["operator.send.directory"] = _operation("send", DIRECTORY_TOPIC, [PUBLISHED])
     return found
@@ -122,9 +122,10 @@ def _operation(action: str, topic: str, names: list[str]) -> dict[str, Any]:
 
 def _group(reader: str, topic: str) -> dict[str, Any]:
     """The consumer group in which a service reads its inbox; audit and readers of documents keep their own cursors."""
-    if reader == "audit" or topic != topic_of(reader):
+    pair = pairs().get(topic)
+    if pair is None or reader == AUDIT or reader != pair.to:
         return {}
-    group = Subscription(reader, topic).group
+    group = Subscription(reader).group
     return {"bindings": {"kafka": {"groupId": {"type": "string", "enum": [group]}}}}
 
 
@@ -172,5 +173,5 @@ _FAMILIES: Final = {
     Family.REFERRAL: "Between two parties, keyed by referral id: sequenced, receipted, counted.",
     Family.NOTICE: "Between two parties, keyed by notice id: sequenced, receipted, counted.",
     Family.RECEIPT: "Between two instances: sequenced, neither receipted nor counted.",
-    Family.FACT: f"To audit alone, on {AUDIT_TOPIC}: sequenced, not receipted.",
+    Family.FACT: f"To audit alone, on {inbox_prefix(AUDIT)}<from>.v1: sequenced, not receipted.",
 }

@@ -126,10 +126,14 @@ ACCEPTED: dict[str, dict[str, Any]] = {
     },
     "message_parked.v1": {
         "signature-invalid": _clear(
-            topic="causeway.inbox.industry.v1", partition=2, offset=90417, digest="2d" * 32, reason="signature_invalid"
+            topic="causeway.inbox.industry.hotline.v1",
+            partition=0,
+            offset=90417,
+            digest="2d" * 32,
+            reason="signature_invalid",
         ),
         "version-unknown": _clear(
-            topic="causeway.inbox.hotline.v1",
+            topic="causeway.inbox.hotline.industry.v1",
             partition=0,
             offset=7,
             digest="3c" * 32,
@@ -256,7 +260,7 @@ REFUSED: dict[str, tuple[Refusal, ...]] = {
     "directory.v1": (
         Refusal("no-parties", "/parties", []),
         Refusal("day-as-time", "/issued_on", "2026-05-01T00:00:00Z"),
-        Refusal("topic-foreign", "/instances/0/topic", "elsewhere"),
+        Refusal("kind-unlisted", "/instances/0/kind", "court"),
         Refusal("key-not-a-key", "/instances/0/keys/0/public", "secret"),
         Refusal("version-as-text", "/version", "1"),
     ),

@@ -230,5 +230,4 @@ def _instance(number: int, name: str) -> dict[str, Any]:
         {"key_id": opening.key_id, "use": "seal", "suite": opening.suite, "public": opening.text()} | since,
     ]
     kind = PartyKind.AUDITOR if name == "audit" else PartyKind(name)
-    topic = "causeway.audit.v1" if name == "audit" else f"causeway.inbox.{name}.v1"
-    return {"id": name, "kind": kind.value, "topic": topic, "keys": keys}
+    return {"id": name, "kind": kind.value, "keys": keys}

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from pydantic import BaseModel
 
-from deploy.artifacts.correspondents import ROUTES, messages_on, readers_of, topics
+from deploy.artifacts.correspondents import ROUTES, messages_on, pairs, readers_of, topics
 from deploy.artifacts.schemas import meaning, message_name
 from shared.contracts.facts import RECEIPT_ENTRIES_MAX
 from shared.contracts.registry import Family, MessageType
@@ -43,6 +43,12 @@ codes, countries, party ids, times. Within a version only optional members are a
 
 Only the origin and audit can link a `notice_id` with a `referral_id`.
 """
+_TOPICS = """## Topics
+
+`causeway.inbox.<to>.<from>.v1`: one topic of one partition for every two instances, in each direction, whose parties
+may correspond; only `<from>` writes it. The table shows one instance of each kind. The names follow from the ids of the
+instances in the directory (`shared/exchange/topics.py`), the rights from the names (`deploy/kafka/derive.py`).
+"""
 _RECORDS = """## What happens to a record
 
 `park` keeps coordinates, length, digest and reason, and the verified sender if there is one; the body, encrypted, only
@@ -77,7 +83,7 @@ def messages_page() -> str:
 
 
 def _topics() -> Iterable[str]:
-    yield "## Topics\n"
+    yield _TOPICS
     yield from _table(
         ("topic", "written by", "read by", "messages"),
         ((f"`{topic}`", _writers(topic), ", ".join(readers_of(topic)), _names(topic)) for topic in topics()),
@@ -87,7 +93,7 @@ def _topics() -> Iterable[str]:
 def _writers(topic: str) -> str:
     if topic == DIRECTORY_TOPIC:
         return "the operator"
-    return ", ".join(dict.fromkeys(name for message in messages_on(topic) for name in ROUTES[message].senders))
+    return pairs()[topic].sender
 
 
 def _names(topic: str) -> str:

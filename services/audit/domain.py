@@ -127,7 +127,7 @@ AUTHORITY = Authority(
 
 
 @dataclass(frozen=True, slots=True)
-class Reader:
+class Reading:
     """What audit reads records with: the documents it has seen, its own opening keys, the roots it has verified."""
 
     shelf: DocumentShelf
@@ -142,7 +142,7 @@ class Reader:
             return None
 
 
-def read_record(record: Record, read: Read, *, generation: UUID, reader: Reader) -> None:
+def read_record(record: Record, read: Read, *, generation: UUID, reading: Reading) -> None:
     """Add what one record says, judged by the directory at its own broker time.
 
     Total: what cannot be read still gets an entry, with the problem's code.
@@ -153,13 +153,13 @@ def read_record(record: Record, read: Read, *, generation: UUID, reader: Reader)
     except Refused as error:
         read.entries.append(_unreadable(record, generation, problem=error.code))
         return
-    directory = reader.directory_at(record.broker_time)
+    directory = reading.directory_at(record.broker_time)
     message = BY_TYPE.get(envelope.attributes.type)
-    unproven = _problem(envelope, message, directory, at=record.broker_time, roots=reader.roots)
+    unproven = _problem(envelope, message, directory, at=record.broker_time, roots=reading.roots)
     attributes = envelope.attributes
     said = Said(problem=unproven)
     if unproven is None and message is not None and (message.edge or message.family in (Family.FACT, Family.RECEIPT)):
-        said = _stated(envelope, message, read, reader=reader)
+        said = _stated(envelope, message, read, reading=reading)
     read.entries.append(
         Entry(
             topic=record.topic,
@@ -215,7 +215,7 @@ class _Value(Protocol):
     clear: Contract
 
 
-def _stated(envelope: Envelope, message: MessageType, read: Read, *, reader: Reader) -> Said:
+def _stated(envelope: Envelope, message: MessageType, read: Read, *, reading: Reading) -> Said:
     try:
         value = cast(_Value, value_model(message).model_validate_json(envelope.body, strict=True))
     except ValueError:
@@ -224,7 +224,7 @@ def _stated(envelope: Envelope, message: MessageType, read: Read, *, reader: Rea
         case EdgeClear() as clear:
             return Said(edge_id=clear.edge_id, commitment=clear.commitment)
         case ReferralDecidedClear() as clear:
-            return _decided(envelope, clear, str(getattr(value, "sealed", "")), read=read, reader=reader)
+            return _decided(envelope, clear, str(getattr(value, "sealed", "")), read=read, reading=reading)
         case MessagesReceiptedClear() as clear:
             read.receipted += [
                 Receipted(
@@ -251,7 +251,7 @@ _KINDS: Final[Mapping[type[Contract], EntryKind]] = {
 }
 
 
-def _decided(envelope: Envelope, clear: ReferralDecidedClear, sealed: str, *, read: Read, reader: Reader) -> Said:
+def _decided(envelope: Envelope, clear: ReferralDecidedClear, sealed: str, *, read: Read, reading: Reading) -> Said:
     """Open the fact, make its decision again, and link its edges. What does not derive is linked and named."""
     attributes = envelope.attributes
     context = seal_context(
@@ -264,7 +264,7 @@ def _decided(envelope: Envelope, clear: ReferralDecidedClear, sealed: str, *, re
     )
     problem, judged = None, {}
     try:
-        plaintext = open_with_any(sealed, reader.opening_keys, context)
+        plaintext = open_with_any(sealed, reading.opening_keys, context)
         fact = ReferralDecidedSealed.model_validate_json(plaintext, strict=True)
         edges = stated_edges(fact)
     except Refused as error:
@@ -274,8 +274,8 @@ def _decided(envelope: Envelope, clear: ReferralDecidedClear, sealed: str, *, re
     try:
         at = fact.decision.decided_at
         documents = (
-            reader.shelf.directories.get(fact.decision.directory, at),
-            reader.shelf.policies.get(fact.decision.policy, at),
+            reading.shelf.directories.get(fact.decision.directory, at),
+            reading.shelf.policies.get(fact.decision.policy, at),
         )
         judged = judged_edges(clear, fact, Setting(*documents, attributes.exercise, at))
     except (Refused, Unavailable) as error:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from services.audit.domain import AUTHORITY, Read, Reader, read_record
+from services.audit.domain import AUTHORITY, Read, Reading, read_record
 from services.audit.ports import Entries, EntryPage, Flow, Partition, Place
 from shared.exchange.message import Record
 from shared.kernel.authority import Role
@@ -27,13 +27,15 @@ class Look:
 _PURPOSE = re.compile(r"[A-Za-z0-9][A-Za-z0-9 -]{6,62}[A-Za-z0-9]")
 
 
-async def keep(records: Sequence[Record], *, generations: Mapping[str, UUID], entries: Entries, reader: Reader) -> None:
+async def keep(
+    records: Sequence[Record], *, generations: Mapping[str, UUID], entries: Entries, reading: Reading
+) -> None:
     """Keep a batch of records. Nothing is skipped: unreadable records are entries as well."""
     read = Read()
     cursors: dict[Place, int] = {}
     for record in records:
         generation = generations[record.topic]
-        read_record(record, read, generation=generation, reader=reader)
+        read_record(record, read, generation=generation, reading=reading)
         cursors[Place(record.topic, generation, record.partition)] = record.offset + 1
     await entries.append(read, cursors)
 

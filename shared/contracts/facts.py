@@ -8,7 +8,6 @@ from pydantic import Field, StringConstraints
 
 from shared.contracts.base import Contract, Digest, ErrorCode, PartyId, SenderId, Uuid
 from shared.contracts.decision import EDGES_MAX, DecisionRef, Facts, NotSent
-from shared.contracts.directory import TopicName
 from shared.contracts.referral import Revision
 from shared.kernel.authority import Role
 from shared.vocabulary.answers import ReceiptOutcome
@@ -16,6 +15,9 @@ from shared.vocabulary.routing import Disposition, PartyKind, Purpose, WorkReaso
 
 #: Receipt entries per message: 300 of ≤ 200 bytes stay below Kafka's 64 KiB record bound.
 RECEIPT_ENTRIES_MAX = 300
+
+#: The longest is that of a pair of instances (`shared.exchange.topics`).
+TopicName = Annotated[str, StringConstraints(pattern=r"^causeway\.[a-z0-9_.]{1,71}\.v[0-9]{1,2}$", max_length=84)]
 
 
 class ReceiptEntry(Contract):

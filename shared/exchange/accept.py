@@ -21,6 +21,7 @@ from shared.exchange.compose import seal_context
 from shared.exchange.decided import commitment, due_times
 from shared.exchange.message import Received, Record
 from shared.exchange.senders import check_stated_by, instance_of, verify_sender
+from shared.exchange.topics import inbox_topic
 from shared.guard import inspect, parse_body
 from shared.kernel.errors import CausewayError, Refused, Unavailable
 from shared.routing.derive import check_decision_time, derive_edge
@@ -33,10 +34,9 @@ RECORD_BYTES_MAX = 65_536
 
 @dataclass(frozen=True, slots=True)
 class ReadingInstance:
-    """Who reads: an instance, its topic, its opening keys, the documents it has seen, the roots it has verified."""
+    """Who reads: an instance, its opening keys, the documents it has seen, the roots it has verified."""
 
     instance: str
-    topic: str
     shelf: DocumentShelf
     opening_keys: Sequence[OpeningKey]
     roots: RootCache = field(default_factory=RootCache)
@@ -169,7 +169,7 @@ def _authenticate(reading: _Reading, reader: ReadingInstance) -> None:
     reading.sender_instance = verify_sender(envelope, directory, at=record.broker_time, roots=reader.roots)
     if instance_of(attributes.recipient, directory) != reader.instance:
         raise Refused("recipient_not_served", field="ce_recipient")
-    if record.topic != reader.topic:
+    if record.topic != inbox_topic(reader.instance, reading.sender_instance):
         raise Refused("topic_wrong")
     reading.directory, reading.envelope = directory, envelope
     reading.digest = message_digest(attributes, envelope.body)

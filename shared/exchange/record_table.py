@@ -38,7 +38,9 @@ RECORD_TABLE: dict[str, Row] = {
     "key_mismatch": Row(Fate.PARK, False, True, False, "the Kafka key is not the subject"),
     "sender_unknown": Row(Fate.PARK, False, True, False, "the sender is not in the directory, or served elsewhere"),
     "recipient_not_served": Row(Fate.PARK, False, True, False, "the recipient is not served by this instance"),
-    "topic_wrong": Row(Fate.PARK, False, True, False, "the record is in a topic its recipient does not read"),
+    "topic_wrong": Row(
+        Fate.PARK, False, True, False, "the record is not in the topic of its sender's instance to its recipient's"
+    ),
     "proof_missing": Row(Fate.PARK, False, True, False, "no batch proof"),
     "key_unknown": Row(Fate.PARK, False, True, False, "the signing key is not in the directory"),
     "signature_invalid": Row(Fate.PARK, False, True, False, "the batch proof does not hold"),

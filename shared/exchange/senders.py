@@ -9,7 +9,7 @@ from shared.contracts.registry import Family, MessageType
 from shared.envelope.batch import RootCache, verify
 from shared.envelope.headers import Attributes, Envelope, Tier
 from shared.envelope.keys import VerifyKey
-from shared.exchange.compose import AUDIT
+from shared.exchange.topics import AUDIT
 from shared.kernel.errors import Refused
 from shared.routing.directory_index import DirectoryIndex
 

@@ -22,7 +22,7 @@ WHERE i.recipient = $1 AND i.outcome = 'applied' ORDER BY i.received_at DESC LIM
 _IN_THE_MIDDLE = """
 SELECT e.* FROM entry AS e JOIN entry AS following
     ON following.topic = e.topic AND following.partition = e.partition AND following.previous_offset = e."offset"
-WHERE e.previous_offset IS NOT NULL AND e.kind = 'record' AND e.topic = 'causeway.inbox.law_enforcement.v1'
+WHERE e.previous_offset IS NOT NULL AND e.kind = 'record' AND e.topic = 'causeway.inbox.law_enforcement.hotline.v1'
 ORDER BY e.kept_at DESC LIMIT 1
 """
 

@@ -53,7 +53,6 @@ def directory() -> DirectoryIndex:
             {
                 "id": kind,
                 "kind": kind,
-                "topic": f"causeway.inbox.{kind}.v1",
                 "keys": [
                     {
                         "key_id": key.key_id,
@@ -66,7 +65,7 @@ def directory() -> DirectoryIndex:
             }
             for kind, key in OPENING.items()
         ]
-        + [{"id": "audit", "kind": "auditor", "topic": "causeway.audit.v1"}],
+        + [{"id": "audit", "kind": "auditor"}],
         "parties": [
             {"id": party, "kind": kind, "status": "sandbox", "instance": kind, "jurisdictions": ["NL"]}
             for kind, parties in _PARTIES.items()
@@ -171,7 +170,7 @@ def received(
 ) -> Received:
     """What `accept` makes of a record, as far as a service looks at it."""
     return Received(
-        record=Record("causeway.inbox.sample.v1", 0, 0, AT, str(subject).encode(), (), b""),
+        record=Record("causeway.inbox.hotline.sample.v1", 0, 0, AT, str(subject).encode(), (), b""),
         message_id=uuid7(),
         message=message,
         subject=str(subject),

@@ -14,7 +14,7 @@ from shared.vocabulary.answers import ReceiptOutcome
 
 AT = datetime(2026, 5, 4, 12, tzinfo=UTC)
 HOTLINE, POLICE, PROVIDER = "hotline-fr.example", "police-nl.example", "provider-001.example"
-TOPIC = "causeway.inbox.law_enforcement.v1"
+TOPIC = "causeway.inbox.law_enforcement.hotline.v1"
 
 
 def draft(

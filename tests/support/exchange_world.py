@@ -7,10 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from zlib import crc32
 
 from deploy.directory.approval import document_body
-from deploy.directory.build import sample_directory
+from deploy.directory.build import SAMPLE_INSTANCES, sample_directory
 from deploy.policy import sample_policy
 from shared.contracts.directory import Directory, PublicKey
 from shared.contracts.policy import Policy
@@ -23,6 +22,7 @@ from shared.exchange.accept import ReadingInstance
 from shared.exchange.compose import seal_context
 from shared.exchange.message import Draft, Record
 from shared.exchange.prepare import Documents, Prepared, prepare
+from shared.exchange.topics import inbox_topic, pairs_of
 from shared.routing.shelf import DocumentShelf, read_directory, read_policy
 from shared.runtime.post.ports import OutboxRow
 from shared.runtime.post.stamping import counts_by_pair, stamp_rows, wire
@@ -30,10 +30,11 @@ from shared.vocabulary.routing import PartyStatus
 from tests.support.builders import AT, HOTLINE, PROVIDER
 
 INSTANCES = ("hotline", "law_enforcement", "industry", "audit")
-TOPICS = {name: f"causeway.inbox.{name}.v1" for name in INSTANCES[:3]} | {"audit": "causeway.audit.v1"}
+#: What each instance is told by the hotline, which most tests are about; and all topics there are.
+FROM_HOTLINE = {name: inbox_topic(name, "hotline") for name in INSTANCES}
+TOPICS = tuple(pair.topic for pair in pairs_of(SAMPLE_INSTANCES))
 SUSPENDED = "hotline-suspended.example"
 SINCE = datetime(2026, 1, 1, tzinfo=UTC)
-PARTITIONS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +50,14 @@ class Keys:
 
 @dataclass
 class World:
-    """Everything that `prepare` and `accept` need. Offsets are dense per partition, as in a fresh topic."""
+    """Everything that `prepare` and `accept` need. Offsets are dense per topic, as in a fresh one."""
 
     keys: Mapping[str, Keys]
     document: Directory
     policy: Policy
     at: datetime = AT
     shelf: DocumentShelf = field(default_factory=DocumentShelf)
-    _offsets: dict[tuple[str, int], int] = field(default_factory=dict)
+    _offsets: dict[str, int] = field(default_factory=dict)
     _sequences: dict[tuple[str, str], int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -77,7 +78,7 @@ class World:
 
     def reader(self, instance: str, *, opening_keys: Sequence[OpeningKey] = ()) -> ReadingInstance:
         keys = opening_keys or [self.keys[instance].opening]
-        return ReadingInstance(instance, TOPICS[instance], self.shelf, keys)
+        return ReadingInstance(instance, self.shelf, keys)
 
     def prepared(self, origin: str = HOTLINE, **changes: Any) -> Prepared:
         """A referral filed by `origin`, decided and sealed, ready to be stored."""
@@ -126,10 +127,9 @@ class World:
         return replace(record, key=after.subject.encode(), headers=tuple(headers), value=body)
 
     def _held(self, topic: str, key: bytes, headers: Sequence[tuple[str, bytes]], value: bytes) -> Record:
-        partition = crc32(key) % PARTITIONS
-        offset = self._offsets.get((topic, partition), 0)
-        self._offsets[topic, partition] = offset + 1
-        return Record(topic, partition, offset, self.at, key, tuple(headers), value)
+        offset = self._offsets.get(topic, 0)
+        self._offsets[topic] = offset + 1
+        return Record(topic, 0, offset, self.at, key, tuple(headers), value)
 
 
 def world(*, party_keys: Mapping[str, Sequence[PublicKey]] | None = None, policy: Policy | None = None) -> World:

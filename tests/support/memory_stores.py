@@ -251,7 +251,7 @@ class MemoryInbox:
 class MemoryLog:
     """A broker: topics with partitions, records in order, the broker's own time. Its disk can be lost."""
 
-    def __init__(self, clock: Clock, *, partitions: int = 4) -> None:
+    def __init__(self, clock: Clock, *, partitions: int = 1) -> None:
         self.partitions: dict[tuple[str, int], list[Record]] = {}
         self.generation = 0
         self._clock = clock

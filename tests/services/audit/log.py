@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from services.audit import use_cases
-from services.audit.domain import Reader
+from services.audit.domain import Reading
 from services.audit.ports import Partition
 from services.audit.store import PostgresEntries
 from services.audit.use_cases import Look
@@ -44,9 +44,9 @@ class Log:
     async def keep(self, *records: Record) -> None:
         await use_cases.keep(
             records,
-            generations=dict.fromkeys(TOPICS.values(), self.generation),
+            generations=dict.fromkeys(TOPICS, self.generation),
             entries=self.entries,
-            reader=Reader(self.world.shelf, [self.world.keys["audit"].opening]),
+            reading=Reading(self.world.shelf, [self.world.keys["audit"].opening]),
         )
 
     async def file(self, prepared: Prepared) -> list[Record]:

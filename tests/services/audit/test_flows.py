@@ -21,7 +21,7 @@ from shared.kernel.ids import uuid7
 from shared.runtime.database.transactions import Database
 from shared.vocabulary.answers import ReceiptOutcome
 from tests.services.audit.log import Log, identity, of_message
-from tests.support.exchange_world import HOTLINE, TOPICS, World, public_key
+from tests.support.exchange_world import FROM_HOTLINE, HOTLINE, World, public_key
 
 LIVE_HOTLINE = "hotline-live.example"
 
@@ -32,7 +32,7 @@ def log(database: Database) -> Log:
 
 
 def to_police(records: list[Record]) -> Record:
-    return next(each for each in records if each.topic == TOPICS["law_enforcement"])
+    return next(each for each in records if each.topic == FROM_HOTLINE["law_enforcement"])
 
 
 async def test_each_message_shows_the_last_receipt_and_stands_once(log: Log) -> None:

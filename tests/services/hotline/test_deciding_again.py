@@ -166,7 +166,7 @@ async def test_the_relay_gets_past_what_it_cannot_send(origin: Origin, change: C
     origin.clock.advance(360)
     log = MemoryLog(origin.clock)
     assert await rounds(relay_of(origin, log)) < 10
-    assert any(place[0] == "causeway.audit.v1" for place in log.partitions)
+    assert any(place[0] == "causeway.inbox.audit.hotline.v1" for place in log.partitions)
 
 
 async def test_a_relay_that_left_the_rows_where_they_are_would_meet_them_for_ever(

@@ -137,7 +137,9 @@ WRONG: list[tuple[str, Change]] = [
     ("sender_unknown", party_receipts),
     ("recipient_not_served", signed(recipient=PROVIDER)),
     ("recipient_not_served", signed(recipient="nobody.example")),
-    ("topic_wrong", lambda _, record: replace(record, topic="causeway.inbox.industry.v1")),
+    # Of another recipient, and of the right recipient but another writer.
+    ("topic_wrong", lambda _, record: replace(record, topic="causeway.inbox.industry.hotline.v1")),
+    ("topic_wrong", lambda _, record: replace(record, topic="causeway.inbox.law_enforcement.industry.v1")),
     ("proof_missing", without("ce_batchroot", "ce_batchsig", "ce_batchindex", "ce_batchsize", "ce_batchpath")),
     ("key_unknown", signed(key=SigningKey.generate())),
     ("key_unknown", signed(key=FOREIGN_KEY, tier=Tier.PARTY)),

@@ -51,7 +51,6 @@ def directory_document(*parties: Party) -> Directory:
             {
                 "id": kind,
                 "kind": kind,
-                "topic": f"causeway.inbox.{kind}.v1",
                 "keys": [KEY.model_copy(update={"key_id": f"sample-{number:032x}"})],
             }
         )

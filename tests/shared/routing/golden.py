@@ -38,7 +38,7 @@ def sample_documents() -> tuple[dict[str, Any], dict[str, Any]]:
     parties = json.loads((ROOT / "deploy/directory/parties.json").read_bytes())["parties"]
     policy = json.loads((ROOT / "deploy/policy/sample.json").read_bytes())
     instances = [
-        {"id": instance, "kind": kind, "topic": "causeway.inbox.v1"}
+        {"id": instance, "kind": kind}
         for instance, kind in sorted({(party["instance"], party["kind"]) for party in parties})
     ]
     return {"instances": instances, "parties": parties}, policy
