@@ -20,7 +20,7 @@ from shared.contracts.registry import BY_TYPE, Family, MessageType
 from shared.envelope.batch import RootCache, message_digest
 from shared.envelope.headers import Envelope, decode_headers
 from shared.exchange.message import Record
-from shared.exchange.senders import check_stated_by, instance_of, verify_sender
+from shared.exchange.senders import check_format, check_stated_by, instance_of, verify_sender
 from shared.kernel.authority import Authority, Permit, Role
 from shared.kernel.canonical import digest as sha256
 from shared.kernel.errors import Refused
@@ -63,6 +63,7 @@ class Entry(NamedTuple):
     recipient: str | None = None
     recipient_instance: str | None = None
     exercise: bool | None = None
+    epoch: UUID | None = None
     sequence: int | None = None
     key_id: str | None = None
     detail: str | None = None
@@ -150,6 +151,7 @@ def read_record(
             recipient=attributes.recipient,
             recipient_instance=instance_of(attributes.recipient, directory) if directory else None,
             exercise=attributes.exercise,
+            epoch=attributes.epoch,
             sequence=attributes.sequence,
             key_id=attributes.key_id,
             detail=detail,
@@ -164,6 +166,7 @@ def _problem(
         return "document_unknown"
     try:
         instance = verify_sender(envelope, directory, at=at, roots=roots)
+        check_format(envelope.attributes)
         if message is not None:
             check_stated_by(message, envelope.attributes, instance)
     except Refused as error:

@@ -12,6 +12,9 @@ from pydantic import StringConstraints, create_model
 from shared.contracts import answers, facts, referral
 from shared.contracts.base import Contract
 
+#: Where schemas are named, absolutely, as CloudEvents wants it; nobody fetches them. A reserved name.
+SCHEMAS = "https://schemas.causeway.example"
+
 #: A sealed part: version, the recipient key's suite, then the encapsulated key and the ciphertext in base64url.
 #: The length bounds it, not the pattern: a repetition counted to thousands makes the matcher keep as many states.
 SealedText = Annotated[str, StringConstraints(pattern=r"^v1\.[a-z0-9-]{1,24}\.[A-Za-z0-9_-]+$", max_length=48_100)]
@@ -28,7 +31,7 @@ class Family(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class MessageType:
-    """One message type and version: `type` is the CloudEvents type, `schema` the data schema's name.
+    """One message type and version: `type` is the CloudEvents type, `schema` the data schema's URI.
 
     A message that carries an edge has its sealed part always; another that can have one may leave it out.
     """
@@ -46,7 +49,7 @@ class MessageType:
 
     @property
     def schema(self) -> str:
-        return f"/schemas/{self.name}.v{self.version}.json"
+        return schema_uri(f"{self.name}.v{self.version}")
 
 
 REFERRAL_OFFERED = MessageType(
@@ -99,6 +102,11 @@ ALL: tuple[MessageType, ...] = (
 BY_TYPE: dict[str, MessageType] = {message.type: message for message in ALL}
 #: Names without version, to tell an unknown version of a known message from an unknown message.
 NAMES: frozenset[str] = frozenset(message.name for message in ALL)
+
+
+def schema_uri(name: str) -> str:
+    """The absolute URI of the schema that is called `name`."""
+    return f"{SCHEMAS}/{name}.json"
 
 
 @lru_cache(64)

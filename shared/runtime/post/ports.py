@@ -31,7 +31,11 @@ class Stamp:
     """What the relay adds to a draft, once and for ever: resending uses the same bytes."""
 
     outbox_id: int
+    epoch: UUID
     sequence: int
+    #: Of the epoch before, stated on the first message of an epoch; None for what is not known.
+    prev_epoch: UUID | None
+    prev_last: int | None
     key_id: str
     root: bytes
     signature: bytes
@@ -68,6 +72,7 @@ class Arrival:
     message_id: UUID
     sender: str
     recipient: str
+    epoch: UUID
     sequence: int
     type: str
     subject: str
@@ -136,7 +141,10 @@ class OutboxStore(Protocol):
         ...
 
     async def stamp(self, rows: Sequence[OutboxRow]) -> list[OutboxRow]:
-        """Give each row the next sequence of its pair and sign all as one batch; durable before it returns.
+        """Give each row the next sequence of its pair and sign all, a batch a recipient; durable before it returns.
+
+        The pair's epoch is a new one where this database is another than gave out its last number, or where that
+        number was refused as given out before.
 
         Raises `Unavailable` if one of the rows is not there unstamped any more: then none is stamped.
         """
@@ -193,7 +201,8 @@ class Unit(Protocol):
     async def settle(self, settlements: Sequence[Settlement]) -> Settled:
         """Apply receipt entries: rows leave the outbox; a parked message may turn out applied or refused later.
 
-        An entry counts only if its digest is ours and its signer is the instance that the message went to.
+        An entry counts only if its digest is ours and its signer is the instance that the message went to. One with
+        the code `SIGN_AGAIN` settles nothing: the message waits for its number again, and its epoch ends.
         """
         ...
 

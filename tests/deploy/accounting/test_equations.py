@@ -9,7 +9,7 @@ from deploy.accounting.equations import reconcile
 from shared.contracts.registry import NOTICE_ACKNOWLEDGED, REFERRAL_OFFERED
 from shared.kernel.ids import uuid7
 
-PAIR = ("hotline-be.example", "police-nl.example")
+PAIR = ("hotline-be.example", "police-nl.example", uuid7())
 
 
 def two_edges(second: UUID) -> Books:
