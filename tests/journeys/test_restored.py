@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
-import asyncpg
-
 from deploy.accounting.books import read_books
 from deploy.accounting.equations import reconcile
 from tests.support.running import AGENCY, HOTLINE, Exchange, referral
@@ -28,7 +24,7 @@ async def test_a_counter_that_went_back_costs_nobody_a_referral(exchange: Exchan
             forgotten = await hotline.fetchval(_FORGET, HOTLINE, AGENCY)
             filed = [(await client.submit(referral())).referral_id for _ in range(4)]
             await exchange.until_quiet()
-            delivered = await _delivered(hotline, filed)
+            delivered = await hotline.fetch(_DELIVERED, filed, AGENCY)
         finally:
             await hotline.close()
     assert [row["outcome"] for row in delivered] == ["applied"] * 4
@@ -37,13 +33,3 @@ async def test_a_counter_that_went_back_costs_nobody_a_referral(exchange: Exchan
     books = await read_books(exchange.endpoints)
     assert (HOTLINE, AGENCY, forgotten) in books.closed
     assert [each for each in reconcile(books).differences if AGENCY in each.where] == []
-
-
-async def _delivered(hotline: asyncpg.Connection, filed: list[object]) -> list[asyncpg.Record]:
-    rows: list[asyncpg.Record] = await hotline.fetch(_DELIVERED, filed, AGENCY)
-    for _ in range(50):
-        if len(rows) == len(filed):
-            break
-        await asyncio.sleep(0.1)
-        rows = await hotline.fetch(_DELIVERED, filed, AGENCY)
-    return rows
