@@ -12,7 +12,7 @@ from shared.envelope.headers import Attributes, decode_headers
 from shared.exchange.message import Draft
 from shared.exchange.record_table import SIGN_AGAIN
 from shared.kernel.ids import uuid7
-from shared.runtime.post.ports import Arrival, OutboxRow
+from shared.runtime.post.ports import SIGNED_AGAIN_MAX, Arrival, OutboxRow
 from shared.runtime.post.stamping import wire
 from shared.vocabulary.answers import ReceiptOutcome
 from tests.conformance.conftest import Stores
@@ -109,6 +109,20 @@ async def test_a_second_answer_for_a_number_taken_back_is_no_strangers(stores: S
     async with stores.inbox.unit() as unit:
         stranger = replace(refused, by="industry")
         assert (await unit.settle([stranger])).unmatched == [stranger]
+
+
+async def test_a_recipient_that_never_takes_a_number_ends_the_message_not_the_relay(stores: Stores) -> None:
+    await stores.enqueue([draft()])
+    answered = 0
+    while rows := await stores.outbox.unstamped(100):
+        (row,) = await stores.outbox.stamp(rows)
+        entry = settlement(row.draft.message_id, arrival_of(row).digest, ReceiptOutcome.REFUSED, code=SIGN_AGAIN)
+        async with stores.inbox.unit() as unit:
+            found = await unit.settle([entry])
+        answered += 1
+        assert found.taken == ([entry] if answered > SIGNED_AGAIN_MAX else [])
+    assert answered == SIGNED_AGAIN_MAX + 1
+    assert await stores.sent() == {row.draft.message_id: ("refused", SIGN_AGAIN)}
 
 
 async def test_a_later_message_of_the_subject_waits_for_the_one_that_is_signed_again(stores: Stores) -> None:

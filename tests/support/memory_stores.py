@@ -25,6 +25,7 @@ from shared.kernel.errors import Unavailable
 from shared.kernel.ids import uuid7
 from shared.runtime.post.ports import (
     RESEND_WAIT_MAX,
+    SIGNED_AGAIN_MAX,
     Admission,
     Arrival,
     OutboxRow,
@@ -229,7 +230,8 @@ class MemoryUnit:
             if (id_ := ids.get(each.message_id)) is not None and id_ in self.connection.outbox:
                 row, digest = self.connection.outbox[id_], self.connection.digests.get(id_)
                 if (row.draft.recipient_instance, digest) == (each.by, each.digest):
-                    if each.code == SIGN_AGAIN:
+                    before = sum(message_id == each.message_id for message_id, _, _ in self.connection.signed_again)
+                    if each.code == SIGN_AGAIN and before < SIGNED_AGAIN_MAX:
                         self._sign_again(row, each)
                         continue
                     del self.connection.outbox[id_]

@@ -16,7 +16,7 @@ import asyncpg
 
 from shared.kernel.ids import coarse_uuid7
 from shared.runtime.database.columns import Columns, Statement
-from shared.runtime.post.ports import Settlement
+from shared.runtime.post.ports import SIGNED_AGAIN_MAX, Settlement
 from shared.runtime.post.stamping import Counter, Pair
 
 #: The timeline in which this database writes now: the control file would name that of the last checkpoint.
@@ -54,6 +54,7 @@ WITH reused AS MATERIALIZED (
     SELECT o.id, o.message_id, o.digest, o.recipient_instance, o.sender, o.recipient, o.epoch
     FROM outbox AS o JOIN {receipts}
       ON o.message_id = receipts.message_id AND o.digest = receipts.digest AND o.recipient_instance = receipts.by
+    WHERE (SELECT count(*) FROM signed_again AS s WHERE s.message_id = o.message_id) < {at_most}
 ), pairs AS MATERIALIZED (
     SELECT p.sender, p.recipient FROM pair_sequence AS p
     WHERE (p.sender, p.recipient, p.epoch) IN (SELECT sender, recipient, epoch FROM reused)
@@ -72,6 +73,7 @@ FROM reused WHERE o.id = reused.id
 RETURNING reused.message_id, reused.digest, reused.recipient_instance
 """,
     receipts=_SETTLEMENT,
+    at_most="bigint",
 )
 
 
@@ -86,10 +88,11 @@ async def sign_again(driver: asyncpg.Connection, refused: Sequence[Settlement]) 
     """Take the number back from the messages that `refused` names, and end the epochs that gave it out.
 
     Returns (message id, digest, instance) of each. They are stamped anew, in their old place: nothing overtakes them.
+    One that was signed again `SIGNED_AGAIN_MAX` times is not among them: its refusal is an answer like any other.
     """
     if not refused:
         return set()
-    rows = await driver.fetch(*_SIGN_AGAIN.bind(receipts=_SETTLEMENT.rows(refused)))
+    rows = await driver.fetch(*_SIGN_AGAIN.bind(receipts=_SETTLEMENT.rows(refused), at_most=SIGNED_AGAIN_MAX))
     return {tuple(row) for row in rows}
 
 

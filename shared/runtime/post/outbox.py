@@ -110,9 +110,8 @@ async def settle(driver: asyncpg.Connection, settlements: Sequence[Settlement]) 
     if not settlements:
         return Settled([], [])
     entries = _one_of_each(settlements)
-    reused = [entry for entry in entries if entry.code == SIGN_AGAIN]
-    signed_again = await epochs.sign_again(driver, reused)
-    receipts = _SETTLEMENT.rows([entry for entry in entries if entry.code != SIGN_AGAIN])
+    signed_again = await epochs.sign_again(driver, [entry for entry in entries if entry.code == SIGN_AGAIN])
+    receipts = _SETTLEMENT.rows([entry for entry in entries if _identity(entry) not in signed_again])
     taken = {tuple(row) for row in await driver.fetch(*_SETTLE.bind(receipts=receipts))}
     known = taken | signed_again
     if len(known) < len(entries):

@@ -17,6 +17,8 @@ from shared.runtime.database.transactions import Session
 from shared.vocabulary.answers import ReceiptOutcome
 
 RESEND_WAIT_MAX: Final = timedelta(minutes=10)
+#: A restore costs a message one signature more. A recipient that goes on refusing the numbers of new epochs is wrong.
+SIGNED_AGAIN_MAX: Final = 3
 
 
 class Coordinate(NamedTuple):
@@ -202,7 +204,8 @@ class Unit(Protocol):
         """Apply receipt entries: rows leave the outbox; a parked message may turn out applied or refused later.
 
         An entry counts only if its digest is ours and its signer is the instance that the message went to. One with
-        the code `SIGN_AGAIN` settles nothing: the message waits for its number again, and its epoch ends.
+        the code `SIGN_AGAIN` settles nothing, `SIGNED_AGAIN_MAX` times a message: the message waits for its number
+        again, and its epoch ends.
         """
         ...
 
