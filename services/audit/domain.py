@@ -29,7 +29,7 @@ from shared.envelope.sealing import open_with_any
 from shared.exchange.compose import seal_context
 from shared.exchange.decided import commitment, edge_salt, judged_edges, stated_edges
 from shared.exchange.message import Record
-from shared.exchange.senders import check_stated_by, instance_of, verify_sender
+from shared.exchange.senders import check_format, check_stated_by, instance_of, verify_sender
 from shared.kernel.authority import Authority, Permit, Role
 from shared.kernel.canonical import digest as sha256
 from shared.kernel.errors import Refused, Unavailable
@@ -75,6 +75,7 @@ class Entry(NamedTuple):
     recipient: str | None = None
     recipient_instance: str | None = None
     exercise: bool | None = None
+    epoch: UUID | None = None
     sequence: int | None = None
     key_id: str | None = None
     detail: str | None = None
@@ -178,6 +179,7 @@ def read_record(record: Record, read: Read, *, generation: UUID, reading: Readin
             recipient=attributes.recipient,
             recipient_instance=instance_of(attributes.recipient, directory) if directory else None,
             exercise=attributes.exercise,
+            epoch=attributes.epoch,
             sequence=attributes.sequence,
             key_id=attributes.key_id,
             detail=said.detail,
@@ -194,6 +196,7 @@ def _problem(
         return "document_unknown"
     try:
         instance = verify_sender(envelope, directory, at=at, roots=roots)
+        check_format(envelope.attributes)
         if message is not None:
             check_stated_by(message, envelope.attributes, instance)
     except Refused as error:

@@ -55,6 +55,7 @@ class KeptEntry(Contract):
     subject: str | None
     sender: str | None
     recipient: str | None
+    epoch: UUID | None
     sequence: Count | None
     message_id: Uuid | None
     digest: Digest

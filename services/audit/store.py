@@ -171,6 +171,7 @@ def _kept(position: int, row: asyncpg.Record) -> KeptEntry:
         subject=row["subject"],
         sender=row["sender"],
         recipient=row["recipient"],
+        epoch=row["epoch"],
         sequence=row["sequence"],
         message_id=row["message_id"],
         digest=row["digest"],

@@ -12,6 +12,9 @@ from pydantic import StringConstraints, create_model
 from shared.contracts import answers, facts, referral
 from shared.contracts.base import Contract
 
+#: Where schemas are named, absolutely, as CloudEvents wants it; nobody fetches them. A reserved name.
+SCHEMAS = "https://schemas.causeway.example"
+
 #: A sealed part: version, the recipient key's suite, then the encapsulated key and the ciphertext in base64url.
 #: The length bounds it, not the pattern: a repetition counted to thousands makes the matcher keep as many states.
 SEALED_TEXT_MAX = 63_200
@@ -31,7 +34,7 @@ class Family(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class MessageType:
-    """One message type and version: `type` is the CloudEvents type, `schema` the data schema's name.
+    """One message type and version: `type` is the CloudEvents type, `schema` the data schema's URI.
 
     A message that carries an edge, and a fact that has a sealed part, have it always; an answer may leave it out.
     """
@@ -49,7 +52,7 @@ class MessageType:
 
     @property
     def schema(self) -> str:
-        return f"/schemas/{self.name}.v{self.version}.json"
+        return schema_uri(f"{self.name}.v{self.version}")
 
 
 REFERRAL_OFFERED = MessageType(
@@ -104,6 +107,11 @@ ALL: tuple[MessageType, ...] = (
 BY_TYPE: dict[str, MessageType] = {message.type: message for message in ALL}
 #: Names without version, to tell an unknown version of a known message from an unknown message.
 NAMES: frozenset[str] = frozenset(message.name for message in ALL)
+
+
+def schema_uri(name: str) -> str:
+    """The absolute URI of the schema that is called `name`."""
+    return f"{SCHEMAS}/{name}.json"
 
 
 @lru_cache(64)

@@ -20,7 +20,7 @@ from shared.envelope.sealing import open_with_any
 from shared.exchange.compose import seal_context
 from shared.exchange.decided import commitment, due_times
 from shared.exchange.message import Received, Record
-from shared.exchange.senders import check_stated_by, instance_of, verify_sender
+from shared.exchange.senders import check_format, check_stated_by, instance_of, verify_sender
 from shared.exchange.topics import inbox_topic
 from shared.guard import inspect, parse_body
 from shared.kernel.errors import CausewayError, Refused, Unavailable
@@ -144,6 +144,7 @@ def _received(reading: _Reading) -> Received:
         sender=attributes.sender,
         sender_instance=reading.sender_instance,
         recipient=attributes.recipient,
+        epoch=attributes.epoch,
         sequence=attributes.sequence,
         digest=reading.digest,
         exercise=attributes.exercise,
@@ -177,6 +178,7 @@ def _authenticate(reading: _Reading, reader: ReadingInstance) -> None:
 
 def _read_clear(reading: _Reading, reader: ReadingInstance) -> None:
     attributes = reading.envelope.attributes
+    check_format(attributes)
     message = reading.message = _message_type(attributes.type)
     _check_lane(message, attributes, reading.sender_instance)
     _check_exercise(message, attributes, reading.directory)

@@ -18,7 +18,7 @@ from shared.envelope.sealing import SealContext, seal
 from shared.exchange.message import Draft
 from shared.exchange.topics import AUDIT, inbox_topic
 from shared.kernel.errors import Refused
-from shared.kernel.ids import uuid7
+from shared.kernel.ids import coarse_uuid7, uuid7
 from shared.routing.directory_index import DirectoryIndex, InstanceEntry
 from shared.vocabulary.answers import ReceiptOutcome
 
@@ -86,7 +86,7 @@ def address(message: MessageType, clear: Clear, addressing: Addressing, *, seale
     Raises `Refused("recipient_unknown")` when the directory has no such recipient or no key to seal for it,
     `Refused("sender_unknown")` when it has no such sender.
     """
-    message_id = uuid7()
+    message_id = coarse_uuid7(addressing.at)
     directory, sender, recipient = addressing.directory, addressing.sender, addressing.recipient
     served_by = directory.instance if message.family in _BETWEEN_INSTANCES else directory.instance_of
     instance, sender_instance = served_by(recipient), served_by(sender)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
 from shared.contracts.base import Contract
 from shared.contracts.decision import Edge
 from shared.contracts.registry import MessageType
+from shared.guard.edition import passed
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +19,7 @@ class Draft:
 
     `sender` and `recipient` are party ids, or instance ids for receipts and facts. `decided_at` is set
     where the message carries an edge: the relay has a stale one decided again before stamping it. `traceparent` is
-    the trace that caused the message; what is sent of it the outbox decides.
+    the trace that caused the message; what is sent of it the outbox decides. `guard` is what it states of the guard.
     """
 
     message_id: UUID
@@ -33,6 +34,7 @@ class Draft:
     created_at: datetime
     decided_at: datetime | None = None
     traceparent: str | None = None
+    guard: str = field(default_factory=passed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,7 @@ class Received:
     sender: str
     sender_instance: str
     recipient: str
+    epoch: UUID
     sequence: int
     digest: str
     exercise: bool

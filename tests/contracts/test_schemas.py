@@ -87,7 +87,7 @@ def test_every_message_and_document_has_a_schema_and_examples_of_both_kinds() ->
 @pytest.mark.parametrize("name", MODELS)
 def test_a_schema_is_one(name: str) -> None:
     Draft202012Validator.check_schema(schema(name))
-    assert schema(name)["$id"] == f"/schemas/{name}.json"
+    assert schema(name)["$id"] == f"https://schemas.causeway.example/{name}.json"
 
 
 @pytest.mark.parametrize("name", MODELS)

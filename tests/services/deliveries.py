@@ -177,6 +177,7 @@ def received(
         sender=sender,
         sender_instance="hotline",
         recipient=recipient,
+        epoch=uuid7(),
         sequence=1,
         digest="a" * 64,
         exercise=True,

@@ -23,9 +23,10 @@ from shared.exchange.compose import seal_context
 from shared.exchange.message import Draft, Record
 from shared.exchange.prepare import Documents, Prepared, prepare
 from shared.exchange.topics import inbox_topic, pairs_of
+from shared.kernel.ids import coarse_uuid7
 from shared.routing.shelf import DocumentShelf, read_directory, read_policy
 from shared.runtime.post.ports import OutboxRow
-from shared.runtime.post.stamping import counts_by_pair, stamp_rows, wire
+from shared.runtime.post.stamping import Counter, Pair, counts_by_pair, stamp_rows, wire
 from shared.vocabulary.routing import PartyStatus
 from tests.support.builders import AT, HOTLINE, PROVIDER
 
@@ -58,7 +59,7 @@ class World:
     at: datetime = AT
     shelf: DocumentShelf = field(default_factory=DocumentShelf)
     _offsets: dict[str, int] = field(default_factory=dict)
-    _sequences: dict[tuple[str, str], int] = field(default_factory=dict)
+    _counters: dict[Pair, Counter] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.place(self.document, SINCE)
@@ -93,9 +94,10 @@ class World:
     def rows(self, drafts: Iterable[Draft], instance: str = "hotline") -> list[OutboxRow]:
         """The drafts, stamped as one batch by `instance`."""
         rows = [OutboxRow(number, each, None) for number, each in enumerate(drafts, 1)]
-        lasts = {pair: self._sequences.get(pair, 0) + count for pair, count in counts_by_pair(rows).items()}
-        self._sequences |= lasts
-        return stamp_rows(rows, lasts, instance=instance, key=self.keys[instance].signing)[0]
+        for pair, count in counts_by_pair(rows).items():
+            before = self._counters.get(pair) or Counter(coarse_uuid7(self.at), 0)
+            self._counters[pair] = before._replace(last=before.last + count)
+        return stamp_rows(rows, self._counters, instance=instance, key=self.keys[instance].signing)[0]
 
     def records(self, drafts: Iterable[Draft], instance: str = "hotline") -> list[Record]:
         """The drafts as Kafka holds them once `instance` has stamped and sent them."""
@@ -169,8 +171,7 @@ def submission(**changes: Any) -> ReferralSubmission:
 
 
 def replace_attributes(attributes: Attributes, **changes: Any) -> Attributes:
-    names = [name for name in Attributes.__slots__ if name != "texts"]
-    return Attributes(**{name: getattr(attributes, name) for name in names} | changes)
+    return replace(attributes, **changes)
 
 
 def told_to_audit(world: World, fact: Draft) -> dict[str, Any]:

@@ -315,7 +315,7 @@ async def test_a_record_that_is_still_wrong_is_parked_again_and_nothing_more_hap
     target = aftermath.target
     facts = len(await target.held(FACTS))
     quarantine = target.app.machinery.quarantine(target.app.handler)
-    for code in ("signature_invalid", "edge_not_reproducible", "sequence_reused", "receipt_unmatched"):
+    for code in ("signature_invalid", "edge_not_reproducible", "message_id_reused", "receipt_unmatched"):
         for offset, _ in aftermath.of(code):
             assert await quarantine.replay(where(), offset) is Replayed.PARKED_AGAIN
             assert (await target.quarantine())[offset]["reason"] == code

@@ -104,6 +104,15 @@ def test_no_error_quotes_the_record(here: World, good: Record, code: str, change
     assert not [value for value in (LOCATION, HOTLINE, "nobody", "admired", "DE", "more") if value in text]
 
 
+def test_an_extension_of_a_later_release_is_covered_and_ignored(here: World, good: Record) -> None:
+    later_one = here.resigned(good, extensions=(("ce_xhint", "soon"),))
+    assert received(here, later_one).clear == received(here, good).clear
+    changed = tuple((name, b"never" if name == "ce_xhint" else value) for name, value in later_one.headers)
+    with pytest.raises(Refused) as caught:
+        received(here, replace(later_one, headers=changed))
+    assert caught.value.code == "signature_invalid"
+
+
 def test_a_domain_refusal_has_a_row_too() -> None:
     assert (row_for("offer_unknown").fate, row_for("offer_unknown").receipt) == (Fate.REFUSE, True)
 
@@ -168,7 +177,7 @@ def test_a_document_that_was_replaced_lapses_after_five_minutes() -> None:
 
 def test_a_record_waits_for_a_document_and_is_accepted_when_it_has_come(here: World) -> None:
     law = sample_policy().model_copy(update={"version": 77})
-    there = replace(here, policy=law, _offsets={}, _sequences={}, shelf=type(here.shelf)())
+    there = replace(here, policy=law, _offsets={}, _counters={}, shelf=type(here.shelf)())
     record = there.records([there.offered(POLICE)])[0]
     waiting = world()
     waiting = replace(waiting, keys=here.keys, document=here.document, shelf=type(here.shelf)())
