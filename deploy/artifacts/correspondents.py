@@ -13,12 +13,19 @@ from typing import Any, Final
 
 from shared.contracts import registry
 from shared.contracts.registry import MessageType
-from shared.exchange.acts import ACTS, Subject, Track
+from shared.exchange.authority import cells_of
 from shared.runtime.kafka.documents import DIRECTORY_TOPIC
+from shared.vocabulary.routing import PartyKind
 
 AUDIT_TOPIC: Final = "causeway.audit.v1"
 TOPICS: Final = Path(__file__).parents[1] / "kafka" / "topics.json"
-_ORIGINS = ("hotline", "industry")
+#: The service of each kind of party.
+_SERVICES: Final[Mapping[PartyKind, str]] = {
+    PartyKind.HOTLINE: "hotline",
+    PartyKind.LAW_ENFORCEMENT: "law_enforcement",
+    PartyKind.INDUSTRY: "industry",
+    PartyKind.AUDITOR: "audit",
+}
 _INSTANCES = ("hotline", "law_enforcement", "industry")
 
 
@@ -30,33 +37,16 @@ class Route:
     recipients: tuple[str, ...]
 
 
-#: The kind of service that has each kind of subject.
-_HELD_BY: Final[Mapping[Subject, str]] = {
-    Subject.OFFER: "hotline",
-    Subject.CASE: "law_enforcement",
-    Subject.NOTICE: "industry",
-}
+def _route(message: MessageType) -> Route:
+    """Who may say it to whom, in the order in which the kinds stand on every page."""
+    cells = cells_of(message)
+    senders = {_SERVICES[cell.sender] for cell in cells}
+    recipients = {_SERVICES[cell.recipient] for cell in cells}
+    order = _SERVICES.values()
+    return Route(tuple(name for name in order if name in senders), tuple(name for name in order if name in recipients))
 
 
-def _between_parties(message: MessageType) -> Route | None:
-    """Between an origin and its recipients, as the rows of acts say; None for receipts and facts."""
-    rows = [row for row in ACTS if row.message is message]
-    if not rows:
-        return None
-    recipients = tuple(_HELD_BY[row.subject] for row in rows)
-    return Route(_ORIGINS, recipients) if rows[0].track is Track.OFFER else Route(recipients, _ORIGINS)
-
-
-_STATED_BY_INSTANCES: Final[Mapping[MessageType, Route]] = {
-    registry.MESSAGES_RECEIPTED: Route(_INSTANCES, _INSTANCES),
-    registry.REFERRAL_DECIDED: Route(_ORIGINS, ("audit",)),
-    registry.REFERRAL_REFUSED: Route(_ORIGINS, ("audit",)),
-    registry.MESSAGE_PARKED: Route(_INSTANCES, ("audit",)),
-    registry.RECORD_REVEALED: Route(_INSTANCES, ("audit",)),
-}
-ROUTES: Final[Mapping[MessageType, Route]] = {
-    message: _between_parties(message) or _STATED_BY_INSTANCES[message] for message in registry.ALL
-}
+ROUTES: Final[Mapping[MessageType, Route]] = {message: _route(message) for message in registry.ALL}
 
 
 def topic_of(recipient: str) -> str:

@@ -100,5 +100,6 @@ class AuditDoor:
             generations=generations,
             entries=self._entries,
             directory_at=self._directory_at,
+            now=self._clock.now(),
             roots=self._roots,
         )

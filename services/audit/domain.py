@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -19,8 +20,9 @@ from shared.contracts.facts import (
 from shared.contracts.registry import BY_TYPE, Family, MessageType
 from shared.envelope.batch import RootCache, message_digest
 from shared.envelope.headers import Envelope, decode_headers
+from shared.exchange.authority import STATEMENT_NOT_YOURS, may_state
 from shared.exchange.message import Record
-from shared.exchange.senders import check_stated_by, instance_of, verify_sender
+from shared.exchange.senders import check_broker_time, check_stated_by, instance_of, verify_sender
 from shared.kernel.authority import Authority, Permit, Role
 from shared.kernel.canonical import digest as sha256
 from shared.kernel.errors import Refused
@@ -36,6 +38,7 @@ class EntryKind(StrEnum):
     PARKED = "parked"
     RECEIPT = "receipt"
     REVEALED = "revealed"
+    NOT_ENTITLED = "not_entitled"
     UNREADABLE = "unreadable"
 
 
@@ -44,7 +47,7 @@ class Entry(NamedTuple):
 
     `digest` is that of the covered bytes, or of the bare value where the headers cannot be read. `exercise` is what
     the record says, None where it cannot be read; `recipient_instance` serves the recipient, if anybody does. `detail`
-    is JSON: what a fact states.
+    is JSON: what a fact states. One that is not entitled is its sender's own, and speaks of what is not.
     """
 
     topic: str
@@ -71,10 +74,11 @@ class Entry(NamedTuple):
 class Link(NamedTuple):
     """An edge of a decision: the only place where a notice and its referral stand together.
 
-    `rules` are separated by commas.
+    It is its `origin`'s word, and counts for messages of that origin alone. `rules` are separated by commas.
     """
 
     message_id: UUID
+    origin: str
     referral_id: UUID
     notice_id: UUID | None
     recipient: str
@@ -110,12 +114,22 @@ AUTHORITY = Authority(
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Judging:
+    """By what records are judged: our own clock's `now`, the directory in force then, and the roots verified so far."""
+
+    now: datetime
+    in_force: DirectoryIndex | None
+    roots: RootCache
+
+
 def read_record(
-    record: Record, read: Read, *, generation: UUID, directory: DirectoryIndex | None, roots: RootCache
+    record: Record, read: Read, *, generation: UUID, directory: DirectoryIndex | None, judging: Judging
 ) -> None:
     """Add what one record says. Total: what cannot be read still gets an entry, with the problem's code.
 
-    `directory` is the one in force at the record's broker time, None before the first.
+    `directory` is the one in force at the record's broker time, None before the first. What a fact states that is not
+    its sender's to state goes no further than its entry.
     """
     value = record.value or b""
     try:
@@ -124,13 +138,17 @@ def read_record(
         read.entries.append(_unreadable(record, generation, problem=error.code))
         return
     message = BY_TYPE.get(envelope.attributes.type)
-    problem = _problem(envelope, message, directory, at=record.broker_time, roots=roots)
+    problem = _problem(record, envelope, message, directory=directory, judging=judging)
     kind, detail = EntryKind.RECORD, None
     if problem is None and message is not None and message.family in (Family.FACT, Family.RECEIPT):
+        assert directory is not None  # else there were a problem
         try:
-            kind, detail = _stated(envelope, message.clear.model_validate_json(_clear_bytes(value)), read)
+            clear = message.clear.model_validate_json(_clear_bytes(value))
+            kind, detail = _believed(envelope, clear, read, directory=directory)
         except ValueError:
             problem = "body_invalid"
+    if problem == STATEMENT_NOT_YOURS or kind is EntryKind.NOT_ENTITLED:
+        kind, problem = EntryKind.NOT_ENTITLED, STATEMENT_NOT_YOURS
     attributes = envelope.attributes
     read.entries.append(
         Entry(
@@ -141,7 +159,7 @@ def read_record(
             broker_time=record.broker_time,
             kind=kind,
             digest=message_digest(attributes, value),
-            verified=problem is None,
+            verified=problem in (None, STATEMENT_NOT_YOURS),
             problem=problem,
             message_id=attributes.id,
             type=attributes.type,
@@ -158,17 +176,36 @@ def read_record(
 
 
 def _problem(
-    envelope: Envelope, message: MessageType | None, directory: DirectoryIndex | None, *, at: datetime, roots: RootCache
+    record: Record,
+    envelope: Envelope,
+    message: MessageType | None,
+    *,
+    directory: DirectoryIndex | None,
+    judging: Judging,
 ) -> str | None:
-    if directory is None:
+    in_force = judging.in_force
+    if directory is None or in_force is None:
         return "document_unknown"
     try:
-        instance = verify_sender(envelope, directory, at=at, roots=roots)
+        check_broker_time(record, judging.now)
+        at, roots = record.broker_time, judging.roots
+        instance = verify_sender(envelope, directory, at=at, in_force=in_force, roots=roots)
         if message is not None:
-            check_stated_by(message, envelope.attributes, instance)
+            check_stated_by(message, envelope.attributes, instance, directory=directory)
     except Refused as error:
         return error.code
     return None
+
+
+def _believed(
+    envelope: Envelope, clear: Contract, read: Read, *, directory: DirectoryIndex
+) -> tuple[EntryKind, str | None]:
+    """What is kept of a statement that its sender may make; of another, only whom it speaks of."""
+    attributes = envelope.attributes
+    if may_state(clear, attributes.sender, subject=attributes.subject, directory=directory):
+        return _stated(envelope, clear, read)
+    party = getattr(clear, "origin", None) or getattr(clear, "party", None)
+    return EntryKind.NOT_ENTITLED, None if party is None else json.dumps({"spoken_of": party})
 
 
 def _stated(envelope: Envelope, clear: Contract, read: Read) -> tuple[EntryKind, str | None]:
@@ -177,6 +214,7 @@ def _stated(envelope: Envelope, clear: Contract, read: Read) -> tuple[EntryKind,
             read.links += [
                 Link(
                     each.message_id,
+                    clear.origin,
                     clear.referral_id,
                     each.notice_id,
                     each.edge.recipient,

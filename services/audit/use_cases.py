@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from services.audit.domain import AUTHORITY, Read, read_record
+from services.audit.domain import AUTHORITY, Judging, Read, read_record
+from services.audit.entitled import judged
 from services.audit.ports import Entries, EntryPage, Flow, Partition, Place
 from shared.envelope.batch import RootCache
 from shared.exchange.message import Record
@@ -36,18 +37,19 @@ async def keep(
     generations: Mapping[str, UUID],
     entries: Entries,
     directory_at: Callable[[datetime], DirectoryIndex],
+    now: datetime,
     roots: RootCache,
 ) -> None:
-    """Keep a batch of records, each judged by the directory at its own broker time.
+    """Keep a batch of records, each judged by the directory at its own broker time, which is not ahead of `now`.
 
     Nothing is skipped: unreadable records are entries as well.
     """
-    read = Read()
+    read, judging = Read(), Judging(now, _directory_at(now, directory_at), roots)
     cursors: dict[Place, int] = {}
     for record in records:
         generation = generations[record.topic]
         directory = _directory_at(record.broker_time, directory_at)
-        read_record(record, read, generation=generation, directory=directory, roots=roots)
+        read_record(record, read, generation=generation, directory=directory, judging=judging)
         cursors[Place(record.topic, generation, record.partition)] = record.offset + 1
     await entries.append(read, cursors)
 
@@ -62,7 +64,7 @@ async def show_flow(referral_id: UUID, look: Look, *, entries: Entries) -> Flow:
     messages = await entries.flow(referral_id, exercise=look.exercise)
     if not messages:
         raise not_found()
-    return Flow(referral_id=referral_id, messages=tuple(messages))
+    return Flow(referral_id=referral_id, messages=judged(messages))
 
 
 async def show_entries(place: Partition, look: Look, *, limit: int, entries: Entries) -> EntryPage:

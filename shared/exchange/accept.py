@@ -17,8 +17,9 @@ from shared.envelope.keys import OpeningKey
 from shared.envelope.sealing import SealContext, open_sealed
 from shared.exchange.compose import seal_context
 from shared.exchange.message import Decided, Received, Record
-from shared.exchange.senders import check_stated_by, instance_of, verify_sender
+from shared.exchange.senders import check_broker_time, check_stated_by, instance_of, verify_sender
 from shared.guard import inspect, parse_body
+from shared.kernel.clock import Clock
 from shared.kernel.errors import CausewayError, Refused, Unavailable
 from shared.routing.derive import check_decision_time, derive_edge
 from shared.routing.directory_index import DirectoryIndex
@@ -30,12 +31,16 @@ RECORD_BYTES_MAX = 65_536
 
 @dataclass(frozen=True, slots=True)
 class ReadingInstance:
-    """Who reads: an instance, its topic, its opening keys, the documents it has seen, the roots it has verified."""
+    """Who reads: an instance, its topic, its opening keys, the documents it has seen, the roots it has verified.
+
+    Its own `clock` bounds what the broker says of the time.
+    """
 
     instance: str
     topic: str
     shelf: DocumentShelf
     opening_keys: Sequence[OpeningKey]
+    clock: Clock
     roots: RootCache = field(default_factory=RootCache)
 
 
@@ -149,7 +154,8 @@ def _received(reading: _Reading) -> Received:
 
 
 def _authenticate(reading: _Reading, reader: ReadingInstance) -> None:
-    record = reading.record
+    record, now = reading.record, reader.clock.now()
+    check_broker_time(record, now)
     directory = reader.shelf.directories.active(record.broker_time)
     if record.value is None:
         raise Refused("record_empty")
@@ -159,7 +165,10 @@ def _authenticate(reading: _Reading, reader: ReadingInstance) -> None:
     attributes = envelope.attributes
     if record.key != attributes.subject.encode():
         raise Refused("key_mismatch", field="ce_subject")
-    reading.sender_instance = verify_sender(envelope, directory, at=record.broker_time, roots=reader.roots)
+    in_force = reader.shelf.directories.active(now)
+    reading.sender_instance = verify_sender(
+        envelope, directory, at=record.broker_time, in_force=in_force, roots=reader.roots
+    )
     if instance_of(attributes.recipient, directory) != reader.instance:
         raise Refused("recipient_not_served", field="ce_recipient")
     if record.topic != reader.topic:
@@ -171,7 +180,7 @@ def _authenticate(reading: _Reading, reader: ReadingInstance) -> None:
 def _read_clear(reading: _Reading, reader: ReadingInstance) -> None:
     attributes = reading.envelope.attributes
     message = reading.message = _message_type(attributes.type)
-    _check_lane(message, attributes, reading.sender_instance)
+    _check_lane(message, reading)
     _check_exercise(message, attributes, reading.directory)
     reading.clear, reading.sealed_text = _parsed(message, reading.envelope.body)
     if str(_subject_of(message, reading.clear, attributes.subject)) != attributes.subject:
@@ -185,8 +194,9 @@ def _message_type(type_text: str) -> MessageType:
     raise Refused("version_unknown" if name in NAMES else "type_unknown", field="ce_type")
 
 
-def _check_lane(message: MessageType, attributes: Attributes, sender_instance: str) -> None:
-    check_stated_by(message, attributes, sender_instance)
+def _check_lane(message: MessageType, reading: _Reading) -> None:
+    attributes = reading.envelope.attributes
+    check_stated_by(message, attributes, reading.sender_instance, directory=reading.directory)
     if attributes.dataschema != message.schema:
         raise Refused("body_invalid", "not the schema of its type", field="ce_dataschema")
 

@@ -21,6 +21,7 @@ from shared.envelope.keys import OpeningKey, SealingKey, SigningKey, VerifyKey
 from shared.exchange.accept import ReadingInstance
 from shared.exchange.message import Draft, Record
 from shared.exchange.prepare import Documents, Prepared, prepare
+from shared.kernel.clock import Clock, ManualClock
 from shared.routing.shelf import DocumentShelf, read_directory, read_policy
 from shared.runtime.post.ports import OutboxRow
 from shared.runtime.post.stamping import counts_by_pair, stamp_rows, wire
@@ -32,6 +33,7 @@ TOPICS = {name: f"causeway.inbox.{name}.v1" for name in INSTANCES[:3]} | {"audit
 SUSPENDED = "hotline-suspended.example"
 SINCE = datetime(2026, 1, 1, tzinfo=UTC)
 PARTITIONS = 4
+LONG_AFTER = timedelta(days=400)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +75,12 @@ class World:
     def documents(self) -> Documents:
         return Documents(self.shelf.directories.active(self.at), self.shelf.policies.active(self.at))
 
-    def reader(self, instance: str, *, opening_keys: Sequence[OpeningKey] = ()) -> ReadingInstance:
+    def reader(
+        self, instance: str, *, opening_keys: Sequence[OpeningKey] = (), clock: Clock | None = None
+    ) -> ReadingInstance:
+        """Who reads as that instance: long after this world's records were made, unless a clock is given."""
         keys = opening_keys or [self.keys[instance].opening]
-        return ReadingInstance(instance, TOPICS[instance], self.shelf, keys)
+        return ReadingInstance(instance, TOPICS[instance], self.shelf, keys, clock or ManualClock(self.at + LONG_AFTER))
 
     def prepared(self, origin: str = HOTLINE, **changes: Any) -> Prepared:
         """A referral filed by `origin`, decided and sealed, ready to be stored."""

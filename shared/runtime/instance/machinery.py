@@ -128,7 +128,7 @@ class Machinery:
         return Bus(self.settings.kafka_access(), subscription, consumer, clock=self.clock)
 
     def consumer(self, handler: Handler, topic: str) -> Consumer:
-        reader = ReadingInstance(self.instance, topic, self.shelf, list(self.keys.opening.values()))
+        reader = ReadingInstance(self.instance, topic, self.shelf, list(self.keys.opening.values()), self.clock)
 
         return Consumer(
             self._inbox(),

@@ -22,7 +22,7 @@ from shared.kernel.authority import Role
 from shared.kernel.ids import uuid7
 from shared.runtime.database.transactions import Database
 from shared.vocabulary.answers import ReceiptOutcome
-from tests.support.exchange_world import TOPICS, World, world
+from tests.support.exchange_world import LONG_AFTER, TOPICS, World, world
 
 AUDITOR = "auditor.example"
 PURPOSE = "a yearly review"
@@ -46,6 +46,7 @@ class Log:
             generations=dict.fromkeys(TOPICS.values(), self.generation),
             entries=self.entries,
             directory_at=self.world.shelf.directories.active,
+            now=self.world.at + LONG_AFTER,
             roots=RootCache(),
         )
 

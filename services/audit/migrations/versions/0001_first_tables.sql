@@ -162,13 +162,16 @@ CREATE INDEX entry_by_message ON entry (message_id);
 -- The message that a `message_parked` fact is about.
 CREATE INDEX entry_by_parked ON entry ((detail ->> 'message_id')) WHERE kind = 'parked';
 
+-- An origin's word on its own edges: another's on the same message stands beside it, and replaces nothing.
 CREATE TABLE link (
-    message_id uuid PRIMARY KEY,
+    message_id uuid NOT NULL,
+    origin text NOT NULL,
     referral_id uuid NOT NULL,
     notice_id uuid,
     recipient text NOT NULL,
     purpose text NOT NULL,
-    rules text NOT NULL
+    rules text NOT NULL,
+    PRIMARY KEY (message_id, origin)
 );
 CREATE INDEX ix_link_referral_id ON link (referral_id);
 
