@@ -65,7 +65,11 @@ class Books:
     decided_facts: dict[tuple[str, str], int] = field(default_factory=dict)
     refused_facts: dict[str, int] = field(default_factory=dict)
     edges: dict[UUID, str] = field(default_factory=dict)
+    #: Edges that audit was told of by who filed them.
     links: set[UUID] = field(default_factory=set)
+    filed_by: dict[UUID, str] = field(default_factory=dict)
+    #: What audit found to be none of its sender's to say, by where it lies: no line of it stands in `in_kafka`.
+    not_entitled: dict[Coordinate, str] = field(default_factory=dict)
 
 
 async def read_books(endpoints: Endpoints) -> Books:
@@ -105,8 +109,9 @@ async def _read_origin(books: Books, connection: asyncpg.Connection) -> None:
     counted = "SELECT party, disposition, count(*) AS n FROM referral GROUP BY party, disposition"
     for row in await connection.fetch(counted):
         books.referrals[row["party"], row["disposition"]] = row["n"]
-    for row in await connection.fetch("SELECT message_id, state FROM edge"):
+    for row in await connection.fetch("SELECT message_id, party, state FROM edge"):
         books.edges[row["message_id"]] = row["state"]
+        books.filed_by[row["message_id"]] = row["party"]
 
 
 async def _read_kafka(books: Books, endpoints: Endpoints) -> None:
@@ -159,18 +164,39 @@ async def _read_audit(books: Books, url: str, endpoints: Endpoints) -> None:
         for row in await connection.fetch("SELECT sender, recipient, sequence FROM entry WHERE verified"):
             books.audited_sequences.setdefault((row["sender"], row["recipient"]), set()).add(row["sequence"])
         await _read_facts(books, connection)
-        books.links = {row["message_id"] for row in await connection.fetch("SELECT message_id FROM link")}
+        for row in await connection.fetch("SELECT message_id, origin FROM link"):
+            # Another's word on an edge says nothing of whether audit was told of it by its origin.
+            if row["origin"] == books.filed_by.get(row["message_id"], row["origin"]):
+                books.links.add(row["message_id"])
+        await _set_apart(books, connection, generations)
     finally:
         await connection.close()
 
 
+async def _set_apart(books: Books, connection: asyncpg.Connection, generations: Mapping[str, UUID]) -> None:
+    """Take what nobody was entitled to say out of the lines: it is its sender's doing, not whom it speaks of."""
+    for row in await connection.fetch("""
+        SELECT topic, generation, partition, "offset", sender, type FROM entry WHERE kind = 'not_entitled'
+    """):
+        if generations.get(row["topic"]) == row["generation"]:
+            place = (row["topic"], row["partition"], row["offset"])
+            books.not_entitled[place] = f"{row['sender']} had no right to say {row['type']}"
+    for message_id, lines in list(books.in_kafka.items()):
+        kept = [line for line in lines if line.at not in books.not_entitled]
+        if kept:
+            books.in_kafka[message_id] = kept
+        else:
+            del books.in_kafka[message_id]
+
+
 async def _read_facts(books: Books, connection: asyncpg.Connection) -> None:
-    # A referral that was decided again is stated again: it is counted once, as it was decided first.
+    # A referral that was decided again is stated again: it is counted once, as it was decided first, by its own origin.
+    # What somebody states who does not serve that origin is of another kind, and not counted at all.
     decided = """
         SELECT origin, disposition, count(*) AS n FROM (
-            SELECT DISTINCT ON (detail->>'referral_id') detail->>'origin' AS origin,
+            SELECT DISTINCT ON (detail->>'origin', detail->>'referral_id') detail->>'origin' AS origin,
                    detail->>'disposition' AS disposition
-            FROM entry WHERE kind = 'decision' ORDER BY detail->>'referral_id', sequence
+            FROM entry WHERE kind = 'decision' ORDER BY detail->>'origin', detail->>'referral_id', sequence
         ) AS first GROUP BY origin, disposition
     """
     for row in await connection.fetch(decided):
