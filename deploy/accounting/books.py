@@ -163,17 +163,13 @@ async def _read_audit(books: Books, url: str, endpoints: Endpoints) -> None:
             books.audit_generations[row["topic"]] = row["n"]
         for row in await connection.fetch("SELECT sender, recipient, sequence FROM entry WHERE verified"):
             books.audited_sequences.setdefault((row["sender"], row["recipient"]), set()).add(row["sequence"])
-        await _read_facts(books, connection)
-        for row in await connection.fetch("SELECT message_id, origin FROM link"):
-            # Another's word on an edge says nothing of whether audit was told of it by its origin.
-            if row["origin"] == books.filed_by.get(row["message_id"], row["origin"]):
-                books.links.add(row["message_id"])
-        await _set_apart(books, connection, generations)
+        await read_facts(books, connection)
+        await set_apart(books, connection, generations)
     finally:
         await connection.close()
 
 
-async def _set_apart(books: Books, connection: asyncpg.Connection, generations: Mapping[str, UUID]) -> None:
+async def set_apart(books: Books, connection: asyncpg.Connection, generations: Mapping[str, UUID]) -> None:
     """Take what nobody was entitled to say out of the lines: it is its sender's doing, not whom it speaks of."""
     for row in await connection.fetch("""
         SELECT topic, generation, partition, "offset", sender, type FROM entry WHERE kind = 'not_entitled'
@@ -189,7 +185,8 @@ async def _set_apart(books: Books, connection: asyncpg.Connection, generations: 
             del books.in_kafka[message_id]
 
 
-async def _read_facts(books: Books, connection: asyncpg.Connection) -> None:
+async def read_facts(books: Books, connection: asyncpg.Connection) -> None:
+    """Read what origins stated of decisions, refusals and edges: of each what its own instance stated, nobody else."""
     # A referral that was decided again is stated again: it is counted once, as it was decided first, by its own origin.
     # What somebody states who does not serve that origin is of another kind, and not counted at all.
     decided = """
@@ -206,6 +203,10 @@ async def _read_facts(books: Books, connection: asyncpg.Connection) -> None:
     """
     for row in await connection.fetch(refused):
         books.refused_facts[row["origin"]] = row["n"]
+    for row in await connection.fetch("SELECT message_id, origin FROM link"):
+        # Another's word on an edge does not say that its own origin has told audit of it.
+        if row["origin"] == books.filed_by.get(row["message_id"], row["origin"]):
+            books.links.add(row["message_id"])
 
 
 def counted(type_text: str) -> bool:
