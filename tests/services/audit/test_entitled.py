@@ -7,6 +7,7 @@ looks at the true statements beside the forged ones; with the check off, each of
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -30,7 +31,7 @@ from shared.runtime.database.transactions import Database
 from shared.vocabulary.answers import ReceiptOutcome
 from tests.services.audit.log import Log, identity, of_message
 from tests.support.builders import HOTLINE, POLICE, PROVIDER
-from tests.support.exchange_world import TOPICS
+from tests.support.exchange_world import LONG_AFTER, TOPICS
 from tests.support.forging import forged
 
 #: A provider that files referrals of its own: what the hostile instance may say of it, it may say.
@@ -189,6 +190,20 @@ async def test_what_a_party_says_of_a_subject_that_is_not_its_own_is_marked(
     )
     draft = compose(message, clear | {name: str(filed.referral_id)}, address)
     assert is_marked(await shown(log, filed, await said(log, draft, instance=instance)))
+
+
+async def test_a_time_that_is_not_the_brokers_own_or_is_ahead_of_ours_makes_no_statement(log: Log) -> None:
+    stated = {"origin": HOTLINE, "origin_kind": "hotline", "code": "guard_refused"}
+    [record] = forged(
+        log.world, [fact(log, REFERRAL_REFUSED, stated, subject=uuid7(), by="hotline")], instance="hotline"
+    )
+    ahead = replace(record, offset=record.offset + 1, broker_time=log.world.at + 2 * LONG_AFTER)
+    await log.keep(replace(record, time_stated=True), ahead)
+    lines = of_message((await log.page(record))["items"], record)
+    assert [(each["kind"], each["verified"], each["problem"]) for each in lines] == [
+        ("record", False, "broker_time_stated"),
+        ("record", False, "broker_time_off"),
+    ]
 
 
 async def test_with_the_check_off_each_of_these_would_have_stood_as_the_truth(
