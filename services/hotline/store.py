@@ -39,7 +39,9 @@ class PostgresOffers(PostgresItems):
 
     async def add(self, messages: Sequence[Received]) -> None:
         if messages:
-            await self._driver.execute(*_ADD.bind(new=_NEW.rows(new_items(messages, self._kek))))
+            await self._driver.execute(
+                *_ADD.bind(new=_NEW.rows(new_items(messages, self._kek, table=self.table.contents)))
+            )
 
     async def page(self, page: Page) -> OfferPage:
         rows, following = await self._page(page)

@@ -44,7 +44,7 @@ class PostgresNotices(PostgresItems):
     async def add(self, messages: Sequence[Received]) -> None:
         if messages:
             languages = [message.clear.language for message in messages]  # type: ignore[attr-defined]
-            rows = _NEW.rows(new_items(messages, self._kek), language=languages)
+            rows = _NEW.rows(new_items(messages, self._kek, table=self.table.contents), language=languages)
             await self._driver.execute(*_ADD.bind(new=rows))
 
     async def page(self, page: Page) -> NoticePage:
