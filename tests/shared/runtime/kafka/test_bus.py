@@ -212,7 +212,9 @@ class Reading:
 
 
 def raw_record(partition: int, offset: int) -> Any:
-    return SimpleNamespace(topic="t", partition=partition, offset=offset, timestamp=0, key=b"", headers=(), value=b"")
+    return SimpleNamespace(
+        topic="t", partition=partition, offset=offset, timestamp=0, timestamp_type=1, key=b"", headers=(), value=b""
+    )
 
 
 async def test_a_restarted_process_goes_on_where_the_last_one_committed(
