@@ -36,7 +36,7 @@ def assemble(machinery: Machinery) -> App:
     door = AuditDoor(
         LogReader(settings.kafka_access(), client_id=f"causeway-{INSTANCE}", under=INBOXES),
         entries,
-        reading=Reading(machinery.shelf, list(machinery.keys.opening.values())),
+        reading=Reading(machinery.shelf, list(machinery.keys.opening.values()), machinery.clock),
         sole=lambda: machinery.database.sole(READER_LOCK),
         clock=machinery.clock,
     )

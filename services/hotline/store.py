@@ -38,4 +38,5 @@ class PostgresOffers(PostgresOneEdgeItems):
 
     async def add(self, messages: Sequence[Received]) -> None:
         if messages:
-            await self._driver.execute(*_ADD.bind(new=_NEW.rows(new_items(messages, self._kek))))
+            new = new_items(messages, self._kek, table=self.table.contents)
+            await self._driver.execute(*_ADD.bind(new=_NEW.rows(new)))

@@ -39,5 +39,5 @@ class PostgresNotices(PostgresOneEdgeItems):
     async def add(self, messages: Sequence[Received]) -> None:
         if messages:
             languages = [message.sealed.language for message in messages]  # type: ignore[union-attr]
-            rows = _NEW.rows(new_items(messages, self._kek), language=languages)
+            rows = _NEW.rows(new_items(messages, self._kek, table=self.table.contents), language=languages)
             await self._driver.execute(*_ADD.bind(new=rows))

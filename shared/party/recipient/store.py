@@ -15,7 +15,7 @@ from uuid import UUID
 import asyncpg
 
 from shared.contracts.base import Contract
-from shared.envelope.datakeys import DataKey, KeyEncryptionKey, protect, reveal, unwrap, wrap
+from shared.envelope.datakeys import DataKey, KeyEncryptionKey, Place, protect, reveal, unwrap, wrap
 from shared.exchange.message import Draft, Received
 from shared.kernel.authority import state_forbids
 from shared.kernel.errors import Defect, not_found
@@ -48,7 +48,8 @@ class ItemTable:
     """A table of items: its name, the columns of subject and sender, and those that a list shows.
 
     Every such table has `party`, `exercise`, `state` and `said`, the words of the party's own acts. `purposes` is an
-    SQL expression for those that an item was sent for, `kept` what an act sets besides.
+    SQL expression for those that an item was sent for, `kept` what an act sets besides. Contents lie in a table of the
+    same name, unless `contents` names theirs.
     """
 
     name: str
@@ -57,6 +58,7 @@ class ItemTable:
     shown: str
     purposes: str = "ARRAY[purpose]"
     kept: str = ""
+    contents: str = ""
     find: str = field(init=False)
     #: Also locks them. Only whoever may change them sees them so: the instance itself, applying messages.
     lock: str = field(init=False)
@@ -67,6 +69,7 @@ class ItemTable:
 
     def __post_init__(self) -> None:
         table, subject = self.name, self.subject
+        object.__setattr__(self, "contents", self.contents or table)
         texts = {
             "find": f"SELECT {subject} AS subject_id, party, {self.sender} AS sender, exercise, state, "
             f"{self.purposes} AS purposes FROM {table} WHERE {subject} = ANY($1::uuid[])",
@@ -147,8 +150,9 @@ class PostgresItems:
         """The record of a row as JSON; None once it was erased."""
         if row["wrapped_key"] is None:
             return None
-        key = unwrap(row["wrapped_key"], self._kek, subject_id.bytes)
-        return json.loads(reveal(row["content"], key, subject_id.bytes))
+        place = content_place(self.table.contents, subject_id, party=row["party"], purpose=row["purpose"])
+        key = unwrap(row["wrapped_key"], self._kek, place.column("wrapped_key"))
+        return json.loads(reveal(row["content"], key, place.column("content")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,9 +191,12 @@ def view(kind: type[ViewT], row: asyncpg.Record, **more: object) -> ViewT:
     return kind.model_validate({name: known[name] if name in known else said.get(name) for name in kind.model_fields})
 
 
-def new_items(messages: Sequence[Received], kek: KeyEncryptionKey) -> list[NewItem]:
-    """What messages bring, one row each. Each sealed part is under a new data key: deleting the key erases it."""
-    contents = seal_contents(messages, kek)
+def new_items(messages: Sequence[Received], kek: KeyEncryptionKey, *, table: str) -> list[NewItem]:
+    """What messages bring, one row of `table` each.
+
+    Each sealed part is under a new data key: deleting the key erases it.
+    """
+    contents = seal_contents(messages, kek, table=table)
     return [
         NewItem(
             UUID(message.subject),
@@ -205,13 +212,26 @@ def new_items(messages: Sequence[Received], kek: KeyEncryptionKey) -> list[NewIt
     ]
 
 
-def seal_contents(messages: Sequence[Received], kek: KeyEncryptionKey) -> list[tuple[bytes, bytes]]:
-    """(protected content, wrapped key) of each message's opened sealed part, bound to its subject."""
+def _purpose(message: Received) -> str:
+    if message.edge is None:
+        raise Defect("edge_missing")
+    return message.edge.purpose.value
+
+
+def content_place(table: str, subject_id: UUID, *, party: str, purpose: str) -> Place:
+    """The row in which an item's content belongs: one for each subject, party and purpose."""
+    return Place(table, f"{subject_id}.{purpose}", party)
+
+
+def seal_contents(messages: Sequence[Received], kek: KeyEncryptionKey, *, table: str) -> list[tuple[bytes, bytes]]:
+    """(protected content, wrapped key) of each message's opened sealed part, bound to its place."""
     contents = []
     for message in messages:
         if message.sealed is None:
             raise Defect("sealed_part_missing")
-        key, subject = DataKey.generate(), UUID(message.subject).bytes
+        key, subject = DataKey.generate(), UUID(message.subject)
+        place = content_place(table, subject, party=message.recipient, purpose=_purpose(message))
         plaintext = message.sealed.model_dump_json(exclude_none=True, exclude_defaults=True).encode()
-        contents.append((protect(plaintext, key, subject), wrap(key, kek, subject)))
+        protected = protect(plaintext, key, place.column("content"))
+        contents.append((protected, wrap(key, kek, place.column("wrapped_key"))))
     return contents

@@ -16,7 +16,7 @@ from shared.exchange.acts import AnswerState
 from shared.exchange.origin import Answered, ReferralState
 from shared.exchange.prepare import Again, StaleEdge
 from shared.party.origin.ports import OpenEdge, StaleReferral
-from shared.party.origin.store.filing import EDGE, edge_rows
+from shared.party.origin.store.filing import EDGE, edge_rows, places
 from shared.runtime.database.columns import insert
 from shared.runtime.post import outbox
 
@@ -118,5 +118,6 @@ class PostgresEdges:
         )
 
     def _opened(self, row: asyncpg.Record) -> ReferralRecord:
-        key = unwrap(row["wrapped"], self._kek, row["referral_id"].bytes)
-        return ReferralRecord.model_validate_json(reveal(row["content"], key, row["referral_id"].bytes))
+        wrapped, content = places(row["referral_id"], row["party"])
+        key = unwrap(row["wrapped"], self._kek, wrapped)
+        return ReferralRecord.model_validate_json(reveal(row["content"], key, content))
