@@ -65,9 +65,9 @@ def topic_of(recipient: str) -> str:
 
 
 def topics() -> Mapping[str, Any]:
-    """Partitions and configuration of every topic, as `causeway topics apply` makes them."""
+    """Partitions and configuration of the default instances' topics, as `causeway topics apply` makes them."""
     read: Mapping[str, Any] = json.loads(TOPICS.read_bytes())
-    return read
+    return {topic: rule for topic, rule in read.items() if topic == DIRECTORY_TOPIC or messages_on(topic)}
 
 
 def messages_on(topic: str) -> tuple[MessageType, ...]:

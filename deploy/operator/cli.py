@@ -93,9 +93,9 @@ def migrate(*names: str, options: Options = _OPTIONS) -> int:
     """Bring databases to the newest schema, of all instances or of those named. Doing it again changes nothing."""
     with ending(options):
         from deploy.operator.database import chosen, migrate_schemas
-        from deploy.site.open import owner_urls
+        from deploy.site.open import owned_databases
 
-        before = migrate_schemas(chosen(owner_urls(options), names))
+        before = migrate_schemas(chosen(owned_databases(options), names))
         _print_schemas(before, options, done="migrated")
         return output.DONE
 
@@ -105,9 +105,9 @@ def check_schema(*names: str, options: Options = _OPTIONS) -> int:
     """Compare each database, object by object, with what the newest revision makes; exit code 1 if one differs."""
     with ending(options):
         from deploy.operator.database import check_schemas, chosen
-        from deploy.site.open import owner_urls
+        from deploy.site.open import owned_databases
 
-        found = check_schemas(chosen(owner_urls(options), names))
+        found = check_schemas(chosen(owned_databases(options), names))
         _print_schemas(found, options, done="BEHIND")
         return output.DONE if all(each.current for each in found) else output.FAILED
 

@@ -17,14 +17,13 @@ from shared.runtime.instance.machinery import Machinery, build_machinery
 from shared.runtime.instance.parts import Part
 from shared.runtime.kafka.reader import LogReader
 
-INSTANCE = "audit"
 #: PostgreSQL advisory lock of the one active reader (any constant, but not the relay's).
 READER_LOCK: Final = 0x6361757365776172
 
 
-async def build(settings: AuditSettings) -> App:
-    """Wire the service. Nothing runs yet."""
-    return assemble(await build_machinery(INSTANCE, settings))
+async def build(instance: str, **given: object) -> App:
+    """Wire the instance of this name. Settings `given`, by field, win over its environment. Nothing runs yet."""
+    return assemble(await build_machinery(instance, AuditSettings.of(instance, **given)))
 
 
 def assemble(machinery: Machinery) -> App:
@@ -33,7 +32,7 @@ def assemble(machinery: Machinery) -> App:
     entries = PostgresEntries(machinery.database)
 
     def reader_of(topics: Sequence[str]) -> LogReader:
-        return LogReader(settings.kafka_access(), topics, client_id=f"causeway-{INSTANCE}")
+        return LogReader(settings.kafka_access(), topics, client_id=f"causeway-{machinery.instance}")
 
     door = AuditDoor(
         reader_of,

@@ -12,12 +12,10 @@ from shared.runtime.http.edge import create_app
 from shared.runtime.instance.app import App
 from shared.runtime.instance.machinery import Machinery, build_machinery
 
-INSTANCE = "industry"
 
-
-async def build(settings: IndustrySettings) -> App:
-    """Wire the service. Nothing runs yet."""
-    return assemble(await build_machinery(INSTANCE, settings))
+async def build(instance: str, **given: object) -> App:
+    """Wire the instance of this name. Settings `given`, by field, win over its environment. Nothing runs yet."""
+    return assemble(await build_machinery(instance, IndustrySettings.of(instance, **given)))
 
 
 def assemble(machinery: Machinery) -> App:

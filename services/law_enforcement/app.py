@@ -15,12 +15,10 @@ from shared.runtime.instance.app import App
 from shared.runtime.instance.machinery import Machinery, build_machinery
 from shared.runtime.post.ports import OutboxRow
 
-INSTANCE = "law_enforcement"
 
-
-async def build(settings: LawEnforcementSettings) -> App:
-    """Wire the service. Nothing runs yet."""
-    return assemble(await build_machinery(INSTANCE, settings))
+async def build(instance: str, **given: object) -> App:
+    """Wire the instance of this name. Settings `given`, by field, win over its environment. Nothing runs yet."""
+    return assemble(await build_machinery(instance, LawEnforcementSettings.of(instance, **given)))
 
 
 def assemble(machinery: Machinery) -> App:

@@ -1,11 +1,9 @@
-"""Settings of the agencies' service: its only reader of the environment (`CAUSEWAY_LAW_ENFORCEMENT_…`)."""
+"""Settings of the agencies' service: its only reader of the environment (`CAUSEWAY_<INSTANCE>_…`)."""
 
 from __future__ import annotations
 
-from shared.runtime.instance.settings import RuntimeSettings, settings_for
+from shared.runtime.instance.settings import RuntimeSettings
 
 
 class LawEnforcementSettings(RuntimeSettings):
     """What `RuntimeSettings` asks for; agencies need nothing more."""
-
-    model_config = settings_for("law_enforcement")

@@ -114,6 +114,10 @@ class DirectoryIndex:
         """The topics of all instances, sorted."""
         return tuple(sorted({entry.topic for entry in self._instances.values()}))
 
+    def kinds(self) -> Mapping[str, str]:
+        """The kind of each instance, by its id."""
+        return {entry.id: entry.kind for entry in self._instances.values()}
+
     def instance_of(self, party_id: str) -> InstanceEntry | None:
         """The instance that serves the party, None if either is not in the directory."""
         party = self._parties.get(party_id)

@@ -59,7 +59,7 @@ def test_every_subscriber_of_an_instance_has_the_options_that_delivery_rests_on(
     bus = Bus(KafkaAccess("broker.example:9092"), subscription, None, clock=SystemClock())  # type: ignore[arg-type]
     broker, declared = bus.declare()
     assert list(broker.subscribers) == [declared]
-    assert declared.group_id == f"causeway.{instance}"
+    assert declared.group_id == f"causeway.{instance}.inbox"
     assert declared.topic_names == [f"causeway.inbox.{instance}.v1"]
     assert declared.ack_policy is AckPolicy.NACK_ON_ERROR
     assert declared._no_reply

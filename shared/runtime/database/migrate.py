@@ -44,18 +44,19 @@ class Schema:
     catalogue: Catalogue
 
 
-def upgrade(service: str, owner_url: str) -> None:
-    """Bring the database of `service` to its newest schema. Doing it again changes nothing.
+def upgrade(service: str, owner_url: str, *, whose: str | None = None) -> None:
+    """Bring a database of `service` to its newest schema. Doing it again changes nothing. `whose` names its instance.
 
     Blocks, and starts an event loop of its own: call it from a thread that has none. Raises `Refused` where these
     migrations cannot go on from what is there (`schema_of_first_release`, `schema_unknown`), and where the end is not
     what the newest revision makes (`schema_differs`).
     """
-    refuse_stranger(look_at_schema(owner_url).catalogue, whose=service)
+    whose = whose or service
+    refuse_stranger(look_at_schema(owner_url).catalogue, whose=whose)
     run_revisions(service, owner_url)
     differing = tuple(find_differences(newest_schema(service).catalogue, look_at_schema(owner_url).catalogue))
     if differing:
-        raise Refused("schema_differs", f"{service}: {name_differences(differing)}")
+        raise Refused("schema_differs", f"{whose}: {name_differences(differing)}")
 
 
 def run_revisions(service: str, owner_url: str) -> None:

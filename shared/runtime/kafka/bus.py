@@ -58,7 +58,8 @@ class Subscription:
 
     @property
     def group(self) -> str:
-        return f"causeway.{self.instance}"
+        # Rights on groups are by prefix: without the last part, those of `industry` would cover `industry_two`.
+        return f"causeway.{self.instance}.inbox"
 
 
 class Bus:

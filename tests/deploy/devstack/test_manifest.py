@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from deploy.directory.instances import SAMPLE_INSTANCES
 from deploy.kafka.provision import load_manifest
-from deploy.site.endpoints import INSTANCES
 
 MANIFEST = load_manifest()
 DIRECTORY, AUDIT = "causeway.directory.v1", "causeway.audit.v1"
@@ -36,17 +36,17 @@ def test_the_directory_is_compacted_and_in_one_order() -> None:
 
 
 def test_each_instance_has_a_principal_of_its_own() -> None:
-    assert MANIFEST.principals.keys() == set(INSTANCES)
+    assert MANIFEST.principals.keys() == set(SAMPLE_INSTANCES)
 
 
-@pytest.mark.parametrize("instance", sorted(set(INSTANCES) - {"audit"}))
+@pytest.mark.parametrize("instance", sorted(set(SAMPLE_INSTANCES) - {"audit"}))
 def test_an_instance_reads_only_its_own_inbox_and_the_directory(instance: str) -> None:
     assert set(MANIFEST.principals[instance].read) == {inbox(instance), DIRECTORY}
 
 
-@pytest.mark.parametrize("instance", sorted(set(INSTANCES) - {"audit"}))
+@pytest.mark.parametrize("instance", sorted(set(SAMPLE_INSTANCES) - {"audit"}))
 def test_an_instance_writes_every_inbox_and_the_audit_topic(instance: str) -> None:
-    inboxes = {inbox(name) for name in INSTANCES if name != "audit"}
+    inboxes = {inbox(name) for name in SAMPLE_INSTANCES if name != "audit"}
     assert set(MANIFEST.principals[instance].write) == inboxes | {AUDIT}
 
 

@@ -22,9 +22,9 @@ from deploy.devstack.databases import prepare_databases
 from deploy.devstack.stack import DevStack
 from deploy.kafka.provision import Manifest, PrincipalRule, TopicRule, apply, difference, load_manifest
 from deploy.site.access import kafka_access
-from deploy.site.endpoints import INSTANCES, load
+from deploy.site.endpoints import load
 from shared.kernel.errors import Refused, Unavailable
-from tests.support.stack import embedded_settings
+from tests.support.stack import INSTANCES, embedded_settings
 
 MANIFEST = load_manifest()
 INBOX, OTHER_INBOX = "causeway.inbox.hotline.v1", "causeway.inbox.industry.v1"

@@ -8,9 +8,9 @@ import time
 from pathlib import Path
 
 from deploy.policy import sample_policy
-from deploy.site.installation import INSTANCES
 from tests.deploy.operator.conftest import Run
 from tests.support.running import Exchange, rows_of
+from tests.support.stack import INSTANCES
 
 PATIENCE_S = 120.0
 

@@ -12,7 +12,7 @@ from deploy.cli import site_last
 from deploy.site.access import kafka_access
 from deploy.site.endpoints import Endpoints, KafkaEndpoint, read_site
 from deploy.site.installation import Installation, environment
-from deploy.site.open import instance_settings, owner_urls, site, state_directory
+from deploy.site.open import instance_settings, owned_databases, site, state_directory
 from deploy.site.options import Options
 from shared.kernel.errors import Refused, Unavailable
 
@@ -154,10 +154,10 @@ def test_a_named_site_is_not_mixed_with_the_environment_of_an_instance(
 ) -> None:
     monkeypatch.setenv("CAUSEWAY_HOTLINE_DATABASE_URL", "postgresql://elsewhere.example/hotline")
     monkeypatch.setenv("CAUSEWAY_AUDIT_KAFKA_BOOTSTRAP_SERVERS", "elsewhere.example:9092")
-    assert owner_urls(Options()) == {"hotline": "postgresql://elsewhere.example/hotline"}
+    assert owned_databases(Options()) == {"hotline": ("hotline", "postgresql://elsewhere.example/hotline")}
     assert instance_settings("audit", Options()) == {}
     monkeypatch.setenv("CAUSEWAY_SITE", str(written(tmp_path)))
-    assert owner_urls(Options()) == {"hotline": "postgresql://owner:sesame@db.example/hotline"}
+    assert owned_databases(Options()) == {"hotline": ("hotline", "postgresql://owner:sesame@db.example/hotline")}
     with pytest.raises(Refused, match="instance_not_in_site"):
         instance_settings("audit", Options())
 

@@ -336,7 +336,7 @@ async def test_the_subscriber_states_every_option_that_delivery_rests_on(access:
     assert broker.config.consumer_only
     assert not broker.config.allow_auto_create_topics
     assert (subscriber.ack_policy, subscriber._no_reply) == (AckPolicy.NACK_ON_ERROR, True)
-    assert (subscriber.group_id, options["group_instance_id"]) == ("causeway.hotline", "hotline-0")
+    assert (subscriber.group_id, options["group_instance_id"]) == ("causeway.hotline.inbox", "hotline-0")
     assert (options["auto_offset_reset"], options["isolation_level"]) == ("earliest", "read_uncommitted")
     assert options["enable_auto_commit"] is False
     assert options["session_timeout_ms"] == 10_000
