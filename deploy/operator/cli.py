@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from cyclopts import App
+from cyclopts import App, Parameter
 from cyclopts.types import ExistingFile
 
 from client.cli import output
@@ -17,6 +17,7 @@ from deploy.operator.keys_cli import key_app
 from deploy.operator.quarantine_cli import quarantine_app
 from deploy.operator.route_cli import route_app
 from deploy.site.options import Options, ending
+from shared.kernel.errors import Refused
 
 if TYPE_CHECKING:
     from deploy.operator.database import SchemaState
@@ -138,6 +139,51 @@ def publish_directory(file: ExistingFile, /, *, at: datetime | None = None, opti
         When it takes effect; now if no time is given. UTC if it names no zone.
     """
     return _publish("directory", file, at, options=options)
+
+
+@directory_app.command
+def move(
+    party: str,
+    instance: str,
+    /,
+    *,
+    out: Path = Path("next-directory.json"),
+    publish: Annotated[bool, Parameter(negative="")] = False,
+    at: datetime | None = None,
+    options: Options = _OPTIONS,
+) -> int:
+    """Write the next directory, in which another instance serves a party, for `directory publish`.
+
+    The party moves when that takes effect. Its API keys do not move with it: `causeway key issue`, afterwards.
+
+    Parameters
+    ----------
+    party
+        The party, of the kind that the instance serves.
+    instance
+        The instance that is to serve it.
+    out
+        File to write.
+    publish
+        Approve it with the approvers' keys of the state directory, and publish it, as `directory publish` does.
+    at
+        With --publish: when it takes effect; now if no time is given. UTC if it names no zone.
+    """
+    with ending(options):
+        from deploy.operator.documents import next_directory
+        from deploy.site.open import site
+
+        if at is not None and not publish:
+            raise Refused("time_without_publishing", "--at goes with --publish", status=400)
+        body = next_directory(site(options), party, instance)
+        out.write_bytes(body)
+        if publish:
+            return _publish("directory", out, at, options=options)
+        if options.json:
+            output.document({"file": str(out), "party": party, "instance": instance})
+        else:
+            output.line(f"{out}: `causeway directory publish {out}` moves {party} to {instance}")
+        return output.DONE
 
 
 def _publish(kind: str, file: Path, at: datetime | None, *, options: Options) -> int:

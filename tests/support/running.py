@@ -100,13 +100,13 @@ class Exchange:
         argv = serving(self.endpoints, instance, program)
         argv += [word for part in only for word in ("--only", part)]
         process = self._process(label)
-        process.start(argv, _clean_environment() | variables)
+        process.start(argv, clean_environment() | variables)
         return process
 
     def sandbox(self) -> None:
         """Let the sample parties answer by themselves from now on, one process per instance."""
         for child in sandbox_children(self.state, self.endpoints):
-            self._process(child.name).start(child.argv, _clean_environment() | dict(child.env))
+            self._process(child.name).start(child.argv, clean_environment() | dict(child.env))
 
     def wait_ready(self, label: str, url: str | None = None) -> None:
         """Wait for the `/readyz` of a process; `url` is its base where it is not the instance's own."""
@@ -275,6 +275,6 @@ async def rows_of(url: str, query: str, *arguments: Any) -> list[asyncpg.Record]
         await connection.close()
 
 
-def _clean_environment() -> dict[str, str]:
+def clean_environment() -> dict[str, str]:
     """What processes inherit, without settings that were meant for another exchange."""
     return {name: value for name, value in inherited_environment().items() if not name.startswith("CAUSEWAY_")}
