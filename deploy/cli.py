@@ -73,7 +73,7 @@ def serve(kind: str, *, instance: str | None = None, only: Sequence[str] = ()) -
     Parameters
     ----------
     kind
-        hotline, law_enforcement, industry or audit: which service it is.
+        Which service it is, for example industry.
     instance
         Its name in the directory, that of its kind if none is given; its settings are CAUSEWAY_<INSTANCE>_… in the
         environment.

@@ -7,7 +7,6 @@ from typing import Final
 
 from services.audit.api import flows_router
 from services.audit.bus import AuditDoor
-from services.audit.settings import AuditSettings
 from services.audit.store import PostgresEntries
 from shared.runtime.http.edge import create_app
 from shared.runtime.http.identity import identified
@@ -15,6 +14,7 @@ from shared.runtime.http.server import serve_http
 from shared.runtime.instance.app import App
 from shared.runtime.instance.machinery import Machinery, build_machinery
 from shared.runtime.instance.parts import Part
+from shared.runtime.instance.settings import RuntimeSettings
 from shared.runtime.kafka.reader import LogReader
 
 #: PostgreSQL advisory lock of the one active reader (any constant, but not the relay's).
@@ -23,7 +23,7 @@ READER_LOCK: Final = 0x6361757365776172
 
 async def build(instance: str, **given: object) -> App:
     """Wire the instance of this name. Settings `given`, by field, win over its environment. Nothing runs yet."""
-    return assemble(await build_machinery(instance, AuditSettings.of(instance, **given)))
+    return assemble(await build_machinery(instance, RuntimeSettings.of(instance, **given)))
 
 
 def assemble(machinery: Machinery) -> App:

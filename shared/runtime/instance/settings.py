@@ -1,7 +1,7 @@
 """What every instance is told by its environment: `CAUSEWAY_<INSTANCE>_<FIELD>`.
 
-A service's own settings model extends `RuntimeSettings`; `of` an instance, it alone is read from the environment, and
-every other part of the service is handed values.
+`RuntimeSettings.of` an instance, or of a service's own model that extends it where one needs more, is all that is read
+from the environment; every other part of a service is handed values.
 """
 
 from __future__ import annotations
