@@ -174,7 +174,7 @@ class TestKafka:
     def test_a_rule_that_was_taken_away_or_added_by_hand_is_found_and_mended(self, stack: DevStack) -> None:
         admin = stack.kafka.admin()
         rules = dict(MANIFEST.principals)
-        rules["audit"] = PrincipalRule(write=(DIRECTORY,), read=(INBOX,), group_prefix="causeway.audit")
+        rules["audit"] = PrincipalRule(write=(DIRECTORY,), read=(INBOX,), group_prefix="causeway.audit.")
         apply(admin, Manifest(MANIFEST.topics, rules), stack.endpoints.kafka.passwords)
         found = difference(admin, MANIFEST)
         assert names(found.bindings_extra) == {DIRECTORY}
@@ -213,13 +213,13 @@ class TestKafka:
 
     def test_an_instance_cannot_read_the_inbox_of_another(self, stack: DevStack) -> None:
         send(stack, "hotline", OTHER_INBOX)
-        assert receive(stack, "industry", OTHER_INBOX, group="causeway.industry") == b"harmless"
+        assert receive(stack, "industry", OTHER_INBOX, group="causeway.industry.inbox") == b"harmless"
         with pytest.raises(TopicAuthorizationFailedError):
-            receive(stack, "hotline", OTHER_INBOX, group="causeway.hotline")
+            receive(stack, "hotline", OTHER_INBOX, group="causeway.hotline.inbox")
 
     def test_an_instance_cannot_join_the_group_of_another(self, stack: DevStack) -> None:
         with pytest.raises(GroupAuthorizationFailedError):
-            receive(stack, "hotline", INBOX, group="causeway.industry")
+            receive(stack, "hotline", INBOX, group="causeway.industry.inbox")
 
     def test_a_topic_is_not_made_by_writing_to_it(self, stack: DevStack) -> None:
         with pytest.raises(UnknownTopicOrPartitionError):
