@@ -30,6 +30,7 @@ from shared.contracts.policy import Policy
 from shared.envelope.keys import OpeningKey, SigningKey
 from shared.kernel.authority import Role
 from shared.kernel.clock import SystemClock
+from shared.kernel.errors import Refused
 from shared.runtime.database.migrate import upgrade
 from shared.runtime.database.transactions import Database
 from shared.runtime.http.identity import issue_key
@@ -67,9 +68,11 @@ class Installation:
 def install(state: Path, endpoints: Endpoints, *, policy: bytes | None = None) -> Installation:
     """Make whatever is missing, publish the sample documents, migrate. Doing it again changes nothing but keys missing.
 
-    Blocks; call it from a thread without an event loop.
+    Blocks; call it from a thread without an event loop. Raises `Refused("installed_without_instance")` where what was
+    installed before has a directory that lacks one of the site's instances: it would wait for ever.
     """
     installation = Installation(state)
+    _refuse_newcomers(installation, endpoints)
     _make_keys(installation, endpoints.instances)
     for instance in endpoints.instances:
         upgrade(*endpoints.owned(instance), whose=instance)
@@ -77,6 +80,18 @@ def install(state: Path, endpoints: Endpoints, *, policy: bytes | None = None) -
         asyncio.run(_publish(installation, endpoints, policy or POLICY.read_bytes()))
         asyncio.run(_issue_api_keys(installation, endpoints))
     return installation
+
+
+def _refuse_newcomers(installation: Installation, endpoints: Endpoints) -> None:
+    directory = installation.state / "directory.json"
+    if not directory.exists():
+        return
+    known = {each["id"] for each in json.loads(directory.read_bytes())["instances"]}
+    if newcomers := [name for name in endpoints.instances if name not in known]:
+        raise Refused(
+            "installed_without_instance",
+            f"the directory here has no {', '.join(newcomers)}: publish one that has, or `causeway dev reset`",
+        )
 
 
 def publish_document(

@@ -20,7 +20,7 @@ _KAFKA: Final = "_KAFKA_BOOTSTRAP_SERVERS"
 
 
 class SiteSettings(BaseSettings):
-    """Frozen; each field but the last is the environment variable of the same name in capitals.
+    """Frozen; each field but `causeway_database_urls` is the environment variable of the same name in capitals.
 
     `causeway_site` is a site file; without it, the site is that of the stack in `causeway_dev_state_dir`. An instance's
     database URL that is given here wins over that of a stack.

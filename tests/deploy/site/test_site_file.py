@@ -11,7 +11,7 @@ import pytest
 from deploy.cli import site_last
 from deploy.site.access import kafka_access
 from deploy.site.endpoints import Endpoints, KafkaEndpoint, read_site
-from deploy.site.installation import Installation, environment
+from deploy.site.installation import Installation, environment, install
 from deploy.site.open import instance_kind, instance_settings, owned_databases, site, state_directory
 from deploy.site.options import Options
 from shared.kernel.errors import Refused, Unavailable
@@ -206,6 +206,15 @@ def test_an_instance_is_told_all_that_the_site_says_of_kafka(tmp_path: Path) -> 
     assert told["CAUSEWAY_HOTLINE_KAFKA_CA_FILE"] == str(tmp_path / "ca.pem")
     assert told["CAUSEWAY_HOTLINE_KAFKA_USERNAME"] == "hotline"
     assert told["CAUSEWAY_HOTLINE_HTTP_PORT"] == "443"
+
+
+def test_what_was_installed_without_an_instance_says_so_before_the_instance_waits_for_ever(tmp_path: Path) -> None:
+    endpoints = read_site(written(tmp_path))
+    (tmp_path / "directory.json").write_text(json.dumps({"instances": [{"id": "hotline"}]}))
+    with pytest.raises(Refused, match="installed_without_instance") as refused:
+        install(tmp_path, endpoints)
+    assert "no audit:" in refused.value.detail
+    assert not (tmp_path / "keys").exists()
 
 
 def test_a_misspelt_key_of_a_site_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
