@@ -67,19 +67,22 @@ for verbs in (*OPERATOR_APPS, referral.app, inbox.app, case.app, notice.app, flo
 
 
 @app.command
-def serve(name: str, *, only: Sequence[str] = ()) -> int:
+def serve(kind: str, *, instance: str | None = None, only: Sequence[str] = ()) -> int:
     """Run one instance until it is told to stop.
 
     Parameters
     ----------
-    name
-        hotline, law_enforcement, industry or audit; its settings are CAUSEWAY_<NAME>_… in the environment.
+    kind
+        Which service it is, for example industry.
+    instance
+        Its name in the directory, that of its kind if none is given; its settings are CAUSEWAY_<INSTANCE>_… in the
+        environment.
     only
         Parts to run instead of all, separated by commas: api, documents, relay, consumer.
     """
     from deploy.serve import serve as run
 
-    return run(name, [part for listed in only for part in listed.split(",")])
+    return run(kind, instance or kind, [part for listed in only for part in listed.split(",")])
 
 
 @app.command

@@ -5,19 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final
 from uuid import UUID
 
 import asyncpg
 
+from deploy.operator.documents import document_in_force
 from deploy.site.access import kafka_access
 from deploy.site.endpoints import Endpoints
+from deploy.site.kinds import AUDIT, keeps_referrals, kind_serving
 from shared.contracts.registry import BY_TYPE, Family
 from shared.envelope.batch import message_digest
 from shared.envelope.headers import decode_headers
 from shared.exchange.message import Record
 from shared.exchange.topics import INBOXES
 from shared.kernel.errors import Refused, Unavailable
+from shared.routing.shelf import read_directory
 from shared.runtime.kafka.reader import LogReader
 
 CONNECT_S_MAX: Final = 10.0
@@ -29,8 +33,6 @@ SELECT e.topic, e.partition, e."offset" FROM entry AS e
 JOIN link AS l ON l.edge_id = e.edge_id AND l.origin = e.sender AND l.recipient = e.recipient
 WHERE e.commitment <> l.commitment
 """
-SERVICES: Final = ("hotline", "law_enforcement", "industry")
-ORIGINS: Final = ("hotline", "industry")
 #: Sender, recipient and epoch: numbers are dense within it.
 Pair = tuple[str, str, UUID]
 Coordinate = tuple[str, int, int]
@@ -92,16 +94,34 @@ SELECT message_id, type, sender, recipient, epoch, sequence, digest FROM outbox 
 
 
 async def read_books(endpoints: Endpoints) -> Books:
-    """Read all books. What is on its way while they are read may stand in one and not yet in another."""
-    books = Books()
-    for service in SERVICES:
-        await _read_service(books, service, endpoints.database(service).accountant_url)
+    """Read all books. What is on its way while they are read may stand in one and not yet in another.
+
+    Raises `Refused`, before any is read, where the site lacks an instance of the directory or knows one as of another
+    kind: books that nobody read add up too. An instance that the site alone still has is read with the others.
+    """
+    books, kinds = Books(), _kinds(endpoints)
+    for instance, kind in kinds.items():
+        if kind != AUDIT:
+            await _read_service(books, kind, endpoints.database(instance).accountant_url)
     await _read_kafka(books, endpoints)
-    await _read_audit(books, endpoints.database("audit").accountant_url, endpoints)
+    for instance, kind in kinds.items():
+        if kind == AUDIT:
+            await _read_audit(books, endpoints.database(instance).accountant_url, endpoints)
     return books
 
 
-async def _read_service(books: Books, service: str, url: str) -> None:
+def _kinds(endpoints: Endpoints) -> dict[str, str]:
+    """The kind of every instance whose books count, by its name."""
+    directory = read_directory(document_in_force(endpoints.state or Path(), "directory"))
+    known = {instance: kind_serving(party) for instance, party in directory.kinds().items()}
+    for instance, kind in known.items():
+        if endpoints.kind(instance) != kind:
+            raise Refused("instance_of_another_kind", f"`{instance}` is {kind} by the directory", status=400)
+        endpoints.database(instance)
+    return known | {name: endpoints.kind(name) for name in endpoints.databases}
+
+
+async def _read_service(books: Books, kind: str, url: str) -> None:
     connection = await _connected(url)
     try:
         # One snapshot per database: within it, nothing moves from the outbox to the receipts.
@@ -115,7 +135,7 @@ async def _read_service(books: Books, service: str, url: str) -> None:
                 books.waiting[row["message_id"]] = row["type"]
             books.receipted |= _lines(await connection.fetch("SELECT * FROM sent"))
             books.received |= _lines(await connection.fetch("SELECT * FROM inbox"))
-            if service in ORIGINS:
+            if keeps_referrals(kind):
                 await _read_origin(books, connection)
     finally:
         await connection.close()

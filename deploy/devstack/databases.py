@@ -2,7 +2,7 @@
 
     causeway_<instance>              the service: owns nothing, cannot bypass row-level security
     causeway_<instance>_owner        owns the database and runs migrations
-    causeway_<instance>_accountant   reads what migrations grant it, to reconcile the three databases
+    causeway_<instance>_accountant   reads what migrations grant it, to reconcile all databases
 
 Whoever holds the administrator's URL can read and change everything in all of them.
 """

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from deploy.directory.approval import document_body
+from deploy.directory.move import moved
 from deploy.site.endpoints import write_private
 from deploy.site.installation import Installation, publish_document
 from deploy.site.open import Site
@@ -44,6 +45,18 @@ def publish_file(site: Site, kind: str, body: bytes, *, active_from: datetime | 
         # The verbs of `route` and `key` ask by this file: it holds what is in force, not what will be.
         write_private(site.state / f"{kind}.json", document_body(document).decode())
     return activated
+
+
+def next_directory(site: Site, party: str, instance: str) -> bytes:
+    """The directory that would follow the one in force, with `party` at `instance` (`deploy.directory.move`).
+
+    Raises `Refused` where the directory does not have it so, or where the site cannot reach the instance.
+    """
+    present = document_in_force(site.state, "directory")
+    following = moved(present, party, instance, issued_on=SystemClock().now().date())
+    site.endpoints.address(instance)
+    read_directory(following)
+    return following
 
 
 def document_in_force(state: Path, kind: str) -> bytes:

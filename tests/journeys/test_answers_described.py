@@ -9,13 +9,13 @@ from typing import Any
 import httpx
 import pytest
 
-from deploy.site.installation import INSTANCES
 from shared.guard.envelope_limits import BODY_BYTES_MAX
 from shared.kernel.authority import Role
 from shared.kernel.ids import uuid7
 from shared.runtime.http.identity import issue_key, keep_key
 from tests.contracts.described import Described
 from tests.support.running import AGENCY, HOTLINE, OTHER_HOTLINE, PROVIDER, Exchange, provider_filing, referral
+from tests.support.stack import INSTANCES
 
 AUDITOR = "auditor.example"
 SERVED_BY = {

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from deploy.directory.approval import document_body
-from deploy.directory.build import SAMPLE_INSTANCES, sample_directory
+from deploy.directory.build import sample_directory
 from deploy.policy import sample_policy
 from shared.contracts.directory import Directory, PublicKey
 from shared.contracts.policy import Policy
@@ -35,7 +35,7 @@ from tests.support.builders import AT, HOTLINE, PROVIDER
 INSTANCES = ("hotline", "law_enforcement", "industry", "audit")
 #: What each instance is told by the hotline, which most tests are about; and all topics there are.
 FROM_HOTLINE = {name: inbox_topic(name, "hotline") for name in INSTANCES}
-TOPICS = tuple(pair.topic for pair in pairs_of(SAMPLE_INSTANCES))
+TOPICS = tuple(pair.topic for pair in pairs_of(party_kinds({name: name for name in INSTANCES})))
 SUSPENDED = "hotline-suspended.example"
 SINCE = datetime(2026, 1, 1, tzinfo=UTC)
 LONG_AFTER = timedelta(days=400)

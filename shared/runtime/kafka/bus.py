@@ -66,6 +66,7 @@ class Subscription:
 
     @property
     def group(self) -> str:
+        # Rights on groups are by prefix: without the last part, those of `industry` would cover `industry_two`.
         return f"{group_prefix(self.instance)}inbox"
 
     @property

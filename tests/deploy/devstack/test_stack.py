@@ -20,16 +20,16 @@ from aiokafka.errors import (
 
 from deploy.devstack.databases import OF_EVERY_SERVER, prepare_databases
 from deploy.devstack.stack import DevStack
-from deploy.directory.build import SAMPLE_INSTANCES
 from deploy.kafka.derive import manifest_of
 from deploy.kafka.provision import Manifest, PrincipalRule, TopicRule, apply, difference
 from deploy.site.access import kafka_access
-from deploy.site.endpoints import INSTANCES, load
+from deploy.site.endpoints import load
+from deploy.site.kinds import party_kinds
 from shared.exchange.topics import inbox_topic
 from shared.kernel.errors import Refused, Unavailable
-from tests.support.stack import embedded_settings
+from tests.support.stack import FOUR, INSTANCES, embedded_settings
 
-MANIFEST = manifest_of(SAMPLE_INSTANCES)
+MANIFEST = manifest_of(party_kinds(FOUR))
 #: What the hotline tells itself, the providers and audit; and what the agencies are told by the providers.
 INBOX, OTHER_INBOX, FACTS = (inbox_topic(to, "hotline") for to in ("hotline", "industry", "audit"))
 FOREIGN = inbox_topic("law_enforcement", "industry")

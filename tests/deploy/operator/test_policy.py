@@ -15,7 +15,6 @@ import pytest
 
 from deploy.directory.approval import approve_document, document_body
 from deploy.policy import sample_policy
-from deploy.site.installation import INSTANCES
 from deploy.site.published import newest_version
 from shared.envelope.keys import SigningKey
 from shared.exchange.message import Record
@@ -23,6 +22,7 @@ from shared.kernel.clock import SystemClock
 from shared.runtime.kafka.documents import write_document
 from tests.deploy.operator.conftest import Run
 from tests.support.running import Exchange, rows_of
+from tests.support.stack import INSTANCES
 
 PATIENCE_S = 120.0
 
