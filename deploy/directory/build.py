@@ -87,10 +87,6 @@ def build_parties() -> list[dict[str, Any]]:
     return parties
 
 
-def _topic(instance: str) -> str:
-    return "causeway.audit.v1" if instance == "audit" else f"causeway.inbox.{instance}.v1"
-
-
 def served_places() -> tuple[str, ...]:
     """Places with a hotline and an agency: top user countries, hosting countries, the taskforce; sorted."""
     users = [row.value for row in published.user_countries() if row.value][:USER_COUNTRIES_MAX]

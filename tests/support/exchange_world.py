@@ -11,6 +11,7 @@ from typing import Any
 from deploy.directory.approval import document_body
 from deploy.directory.build import sample_directory
 from deploy.policy import sample_policy
+from deploy.site.kinds import party_kinds
 from shared.contracts.directory import Directory, PublicKey
 from shared.contracts.policy import Policy
 from shared.contracts.referral import ReferralSubmission
