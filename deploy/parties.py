@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class InstanceRow:
-    """One default instance: its id (also topic, principal, database), and how to build it from its environment.
+    """One default instance: its id (also principal, database), and how to build it from its environment.
 
     Settings given to `build`, by field name, win over those of the environment.
     """
