@@ -50,6 +50,7 @@ def _decided() -> dict[str, Any]:
         revision=1,
         origin=world.ORIGIN,
         exercise=True,
+        body_sha256="2d" * 32,
         disposition=outcome.disposition.value,
         decision=outcome.ref,
         salt=world.SALT,

@@ -44,6 +44,8 @@ class EmittedEdge(Contract):
 class ReferralDecidedClear(Contract):
     """A referral was accepted and decided: the whole decision, for audit alone. `salt` opens its digest.
 
+    `body_sha256` is that of the bytes that were posted, in a batch of the item's own: the signed acceptance of the
+    referral states the same.
     `superseded` names the messages whose decision had gone stale before they were applied. With the work reason
     `undeliverable`, an edge of the decision has no message: its recipient could not be sealed for, or, when it was to
     be decided again, its origin had left the directory or its content was erased.
@@ -53,6 +55,7 @@ class ReferralDecidedClear(Contract):
     revision: Revision
     origin: PartyId
     exercise: Flag
+    body_sha256: Digest
     disposition: Disposition
     work_reason: WorkReason | None = None
     decision: DecisionRef

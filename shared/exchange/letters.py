@@ -64,7 +64,7 @@ class Letters:
             letter.seal()
 
     def drafts(
-        self, facts: Mapping[str, Any], origin: PartyEntry, *, superseded: Sequence[UUID] = ()
+        self, facts: Mapping[str, Any], origin: PartyEntry, *, body_sha256: str, superseded: Sequence[UUID] = ()
     ) -> tuple[Draft, ...]:
         """The messages and, last, the fact that tells audit the whole decision, with what was not sent and why."""
         outcome = self.outcome
@@ -73,6 +73,7 @@ class Letters:
             "revision": 1,
             "origin": origin.id,
             "exercise": outcome.setting.exercise,
+            "body_sha256": body_sha256,
             "disposition": outcome.disposition.value,
             "decision": outcome.ref,
             "salt": outcome.salt,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -14,6 +14,7 @@ from shared.exchange.letters import Emitted, Letters, write_letters
 from shared.exchange.message import Draft
 from shared.exchange.minimise import own_record, whole_record
 from shared.guard import inspect
+from shared.kernel.canonical import digest
 from shared.kernel.errors import Refused
 from shared.kernel.ids import salt, uuid7
 from shared.routing.directory_index import DirectoryIndex, PartyEntry
@@ -35,6 +36,7 @@ class Prepared:
     """A referral decided and sealed, ready to be stored in one transaction: nothing of it is durable yet.
 
     `content` is what the origin keeps, plaintext: the store encrypts it. `drafts` end with the fact for audit.
+    `body_sha256` is that of the bytes that were posted: the acceptance and the fact both state it.
     """
 
     referral_id: UUID
@@ -42,6 +44,7 @@ class Prepared:
     external_ref: str
     exercise: bool
     accepted_at: datetime
+    body_sha256: str
     facts: dict[str, Any]
     decision: dict[str, Any]
     disposition: str
@@ -69,16 +72,18 @@ class Again:
 
 @dataclass(frozen=True, slots=True)
 class Filing:
-    """One submission, who files it, and the trace of the request that it came in."""
+    """One submission, who files it, the trace of its request, and the SHA-256 of its own bytes in that request."""
 
     submission: ReferralSubmission
     origin: PartyEntry
     traceparent: str | None = None
+    body_sha256: str = field(kw_only=True)
 
 
 def check(submission: ReferralSubmission, *, origin: PartyEntry, documents: Documents, at: datetime) -> Judged:
     """Guard and decide, nothing else: what `prepare` would answer, for a look before sending. Raises `Refused`."""
-    work = _Work(Filing(submission, origin), documents, at)
+    # Nothing states the hash of what is only looked at.
+    work = _Work(Filing(submission, origin, body_sha256=""), documents, at)
     for stage in (_guard, _read, _judge):
         stage(work)
     return work.outcome
@@ -95,9 +100,11 @@ def prepare(
     """Guard, decide, minimise and seal one submission. Raises `Refused` if the guard or the directory says no.
 
     An edge whose recipient cannot be sealed for at this time has no message: the others go, and the referral is on
-    the work list as `undeliverable`.
+    the work list as `undeliverable`. What was posted is taken to be the submission's own JSON.
     """
-    (prepared,) = prepare_batch([Filing(submission, origin, traceparent)], documents=documents, at=at)
+    posted = digest(submission.model_dump_json().encode())
+    filing = Filing(submission, origin, traceparent, body_sha256=posted)
+    (prepared,) = prepare_batch([filing], documents=documents, at=at)
     if isinstance(prepared, Refused):
         raise prepared
     return prepared
@@ -128,6 +135,7 @@ def prepare_again(
     documents: Documents,
     at: datetime,
     only: Mapping[tuple[str, str], UUID],
+    body_sha256: str,
     traceparent: str | None,
 ) -> Again:
     """Decide a stored referral again and seal anew the edges in `only`: (recipient, purpose) → the stale message.
@@ -143,7 +151,7 @@ def prepare_again(
         outcome, edges, record, item_providers=read.item_providers, referral_id=referral_id, traceparent=traceparent
     )
     letters.seal()
-    drafts = letters.drafts(read.facts, origin, superseded=sorted(only.values()))
+    drafts = letters.drafts(read.facts, origin, body_sha256=body_sha256, superseded=sorted(only.values()))
     found = {(each.recipient, each.purpose) for each in letters.emitted}
     dropped = tuple(message_id for key, message_id in only.items() if key not in found)
     return Again(referral_id, origin.id, letters.emitted, drafts, dropped, letters.work_reason)
@@ -204,7 +212,8 @@ def _seal(work: _Work) -> None:
 
 
 def _write(work: _Work) -> None:
-    work.drafts = work.letters.drafts(work.read.facts, work.filing.origin)
+    filing = work.filing
+    work.drafts = work.letters.drafts(work.read.facts, filing.origin, body_sha256=filing.body_sha256)
 
 
 def _prepared(work: _Work) -> Prepared:
@@ -215,6 +224,7 @@ def _prepared(work: _Work) -> Prepared:
         external_ref=submission.external_ref,
         exercise=submission.exercise,
         accepted_at=work.at,
+        body_sha256=work.filing.body_sha256,
         facts=work.read.facts,
         decision=outcome.ref | {"salt": outcome.salt},
         disposition=outcome.disposition.value,

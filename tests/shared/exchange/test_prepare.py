@@ -188,6 +188,7 @@ def test_deciding_again_replaces_just_the_stale_edges_under_new_ids(here: World,
         documents=here.documents,
         at=here.at,
         only=stale,
+        body_sha256=prepared.body_sha256,
         traceparent=TRACEPARENT,
     )
     assert [each.recipient for each in again.emitted] == [POLICE_NL, PROVIDER]
@@ -209,6 +210,7 @@ def test_an_edge_that_is_not_decided_again_is_dropped(here: World, prepared: Pre
         documents=here.documents,
         at=here.at,
         only={("police-us.example", "investigation"): stale},
+        body_sha256=prepared.body_sha256,
         traceparent=None,
     )
     assert (again.emitted, again.dropped) == ((), (stale,))
@@ -226,7 +228,7 @@ def test_what_an_origin_keeps_is_enough_to_decide_again(here: World, prepared: P
 def test_a_refused_filing_touches_none_of_those_beside_it(here: World) -> None:
     origin = here.documents.directory.party(HOTLINE)
     assert origin is not None
-    filings = [Filing(submission(exercise=exercise), origin) for exercise in (True, False, True)]
+    filings = [Filing(submission(exercise=exercise), origin, body_sha256="0" * 64) for exercise in (True, False, True)]
     first, refused, last = prepare_batch(filings, documents=here.documents, at=here.at)
     assert isinstance(refused, Refused)
     assert refused.code == "exercise_mismatch"

@@ -142,6 +142,8 @@ CREATE TABLE referral (
     disposition text NOT NULL,
     state text NOT NULL,
     work_reason text,
+    -- Of the bytes that were posted, as the signed acceptance states it.
+    body_sha256 text NOT NULL,
     facts jsonb NOT NULL,
     decision jsonb NOT NULL,
     content bytea NOT NULL,

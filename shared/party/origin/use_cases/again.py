@@ -57,6 +57,7 @@ class DecideAgain:
             documents=documents,
             at=self._clock.now(),
             only=referral.stale,
+            body_sha256=referral.body_sha256,
             traceparent=referral.traceparent,
         )
 
@@ -68,6 +69,7 @@ class DecideAgain:
             "revision": 1,
             "origin": referral.party,
             "exercise": referral.exercise,
+            "body_sha256": referral.body_sha256,
             "disposition": referral.disposition,
             "work_reason": WorkReason.UNDELIVERABLE.value,
             "decision": {name: value for name, value in referral.decision.items() if name != "salt"},
