@@ -34,7 +34,7 @@ _TABLE: Final = ItemTable(
     " WHERE e.referral_id = case_file.referral_id AND e.party = case_file.party)",
     kept=", case_reference = coalesce($6, case_reference), reference_key = coalesce($7, reference_key)",
 )
-_NEW: Final = Columns.of(NewItem, without=("purpose", "edge", "content", "wrapped_key"))
+_NEW: Final = Columns.of(NewItem, without=("purpose", "edge", "content", "evidence", "wrapped_key"))
 _ADD: Final = Statement(
     """
 INSERT INTO case_file (referral_id, party, origin, exercise, state)
@@ -46,8 +46,8 @@ SELECT subject_id, party, sender, exercise, 'offered' FROM {new} ON CONFLICT DO 
 _NEW_EDGE: Final = Columns.of(NewItem, without=("sender", "exercise"))
 _ADD_EDGES: Final = Statement(
     """
-INSERT INTO case_edge (referral_id, party, purpose, edge, content, wrapped_key)
-SELECT subject_id, party, purpose, edge::jsonb, content, wrapped_key FROM {new}
+INSERT INTO case_edge (referral_id, party, purpose, edge, content, evidence, wrapped_key)
+SELECT subject_id, party, purpose, edge::jsonb, content, evidence, wrapped_key FROM {new}
 """,
     new=_NEW_EDGE,
 )
@@ -55,6 +55,7 @@ _EDGES: Final = """
 SELECT referral_id, purpose, edge, content, wrapped_key FROM case_edge WHERE referral_id = ANY($1::uuid[])
 ORDER BY received_at, purpose
 """
+_EVIDENCE: Final = "SELECT evidence, wrapped_key FROM case_edge WHERE referral_id = $1 ORDER BY received_at, purpose"
 
 
 class PostgresCases(PostgresItems):
@@ -77,6 +78,10 @@ class PostgresCases(PostgresItems):
             assert isinstance(sealed, CaseRecord)
             reference, key = _protected(item.subject_id, sealed.case_reference, self._kek)
         await self._act(item, following, kept, reference, key)
+
+    async def evidence(self, subject_id: UUID) -> list[bytes]:
+        await self._one(subject_id)
+        return [self._evidence(row, subject_id) for row in await self._driver.fetch(_EVIDENCE, subject_id)]
 
     async def page(self, page: Page) -> CasePage:
         rows, following = await self._page(page)

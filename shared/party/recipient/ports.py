@@ -72,6 +72,13 @@ class Items(Protocol):
         """One item with its opened record. Raises `Refused("not_found")` for absent and foreign ids alike."""
         ...
 
+    async def evidence(self, subject_id: UUID) -> list[bytes]:
+        """The messages that began it or sent it for further purposes, as `shared.exchange.evidence` has packed them.
+
+        Raises `Refused`: `not_found` for absent and foreign ids alike, `evidence_erased`.
+        """
+        ...
+
 
 class OwnEdges(Protocol):
     """The edges of an originating party's own referrals within one transaction."""

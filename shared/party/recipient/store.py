@@ -16,9 +16,10 @@ import asyncpg
 
 from shared.contracts.base import Contract
 from shared.envelope.datakeys import DataKey, KeyEncryptionKey, protect, reveal, unwrap, wrap
+from shared.exchange.evidence import pack
 from shared.exchange.message import Draft, Received
 from shared.kernel.authority import state_forbids
-from shared.kernel.errors import Defect, not_found
+from shared.kernel.errors import Defect, Refused, not_found
 from shared.party.recipient.domain import Item, ItemKey
 from shared.party.recipient.ports import Page
 from shared.runtime.database.columns import Json
@@ -28,7 +29,7 @@ from shared.runtime.post import outbox
 
 @dataclass(frozen=True, slots=True)
 class NewItem:
-    """A new row: its edge as JSON, its record encrypted under a data key of its own."""
+    """A new row: its edge as JSON; its record, and the message as it came, encrypted under a data key of its own."""
 
     subject_id: UUID
     party: str
@@ -37,6 +38,7 @@ class NewItem:
     purpose: str
     edge: Json
     content: bytes
+    evidence: bytes
     wrapped_key: bytes
 
 
@@ -117,6 +119,10 @@ class PostgresItems:
             raise Defect("sealed_words_without_place")
         await self._act(item, following, words(clear))
 
+    async def evidence(self, subject_id: UUID) -> list[bytes]:
+        row = await self._one(subject_id)
+        return [self._evidence(row, subject_id)]
+
     async def send(self, drafts: Sequence[Draft]) -> None:
         await outbox.enqueue(self._driver, drafts)
 
@@ -150,6 +156,12 @@ class PostgresItems:
         key = unwrap(row["wrapped_key"], self._kek, subject_id.bytes)
         return json.loads(reveal(row["content"], key, subject_id.bytes))
 
+    def _evidence(self, row: asyncpg.Record, subject_id: UUID) -> bytes:
+        if row["wrapped_key"] is None:
+            raise Refused("evidence_erased", "it was erased with the record", status=410)
+        key = unwrap(row["wrapped_key"], self._kek, subject_id.bytes)
+        return reveal(row["evidence"], key, _evidence_place(subject_id))
+
 
 def words(clear: Contract) -> dict[str, object]:
     """What an act says in the clear, as it is kept: without ids, and without what it leaves open."""
@@ -180,13 +192,22 @@ def new_items(messages: Sequence[Received], kek: KeyEncryptionKey) -> list[NewIt
     ]
 
 
-def seal_contents(messages: Sequence[Received], kek: KeyEncryptionKey) -> list[tuple[bytes, bytes]]:
-    """(protected content, wrapped key) of each message's opened sealed part, bound to its subject."""
+def seal_contents(messages: Sequence[Received], kek: KeyEncryptionKey) -> list[tuple[bytes, bytes, bytes]]:
+    """(protected content, protected evidence, wrapped key) of each message, bound to its subject.
+
+    The content is its opened sealed part, the evidence the message as it came.
+    """
     contents = []
     for message in messages:
         if message.sealed is None:
             raise Defect("sealed_part_missing")
-        key, subject = DataKey.generate(), UUID(message.subject).bytes
+        key, subject_id = DataKey.generate(), UUID(message.subject)
+        subject = subject_id.bytes
+        evidence = protect(pack(message.record), key, _evidence_place(subject_id))
         plaintext = message.sealed.model_dump_json(exclude_none=True, exclude_defaults=True).encode()
-        contents.append((protect(plaintext, key, subject), wrap(key, kek, subject)))
+        contents.append((protect(plaintext, key, subject), evidence, wrap(key, kek, subject)))
     return contents
+
+
+def _evidence_place(subject_id: UUID) -> bytes:
+    return b"evidence/" + subject_id.bytes
