@@ -18,7 +18,7 @@ from services.law_enforcement.ports import CasePage, FurtherEdge, OpenedCase, Op
 from shared.contracts.answers import CaseAcceptedClear, CaseRecord
 from shared.contracts.base import Contract
 from shared.envelope.datakeys import DataKey, KeyEncryptionKey, protect, reveal, unwrap, wrap
-from shared.exchange.message import Received
+from shared.exchange.message import Received, Record
 from shared.kernel.clock import rfc3339
 from shared.party.recipient.domain import Item
 from shared.party.recipient.ports import Page
@@ -79,7 +79,7 @@ class PostgresCases(PostgresItems):
             reference, key = _protected(item.subject_id, sealed.case_reference, self._kek)
         await self._act(item, following, kept, reference, key)
 
-    async def evidence(self, subject_id: UUID) -> list[bytes]:
+    async def evidence(self, subject_id: UUID) -> list[Record]:
         await self._one(subject_id)
         return [self._evidence(row, subject_id) for row in await self._driver.fetch(_EVIDENCE, subject_id)]
 

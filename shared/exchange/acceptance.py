@@ -1,26 +1,25 @@
-"""Signing and checking acceptances, offline: with the directory alone, and then against what audit has."""
+"""Checking signed acceptances, offline: with the directory alone, and then against what audit has.
+
+`shared.exchange.compose` signs them.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
-from uuid import UUID
 
 from pydantic import ValidationError
 
 from shared.contracts.acceptance import SignedAcceptance
-from shared.envelope.base64url import from_base64url, to_base64url
-from shared.envelope.keys import SigningKey, VerifyKey
-from shared.kernel.canonical import canonical_json, digest
-from shared.kernel.clock import rfc3339
+from shared.envelope.base64url import from_base64url
+from shared.envelope.keys import VerifyKey
+from shared.exchange.compose import ACCEPTANCE
+from shared.kernel.canonical import digest, signed_statement
 from shared.kernel.errors import Refused
 from shared.routing.directory_index import DirectoryIndex
 
-#: Stands before what is signed. The instance's signing key signs batches too, under a context of their own.
-CONTEXT: Final = "causeway-acceptance/v1"
 _UNCOVERED: Final = frozenset({"key_id", "signature"})
 
 
@@ -31,30 +30,6 @@ class AtAudit(StrEnum):
     DUE = "due"  # nothing yet, and the merge delay is not over
     MISSING = "missing_at_audit"
     DIFFERENT = "different_at_audit"  # the instance told audit of another body
-
-
-@dataclass(frozen=True, slots=True)
-class Acceptor:
-    """Signs for one instance. `guard` is the edition of its guard, `merge_delay_s` how soon it tells audit, at most."""
-
-    instance: str
-    key: SigningKey
-    guard: str
-    merge_delay_s: int
-
-    def accept(self, referral_id: UUID, party: str, *, body_sha256: str, at: datetime) -> SignedAcceptance:
-        """The acceptance of one referral. The same words give the same bytes: Ed25519 draws nothing."""
-        stated = {
-            "instance": self.instance,
-            "party": party,
-            "referral_id": str(referral_id),
-            "body_sha256": body_sha256,
-            "guard": self.guard,
-            "accepted_at": rfc3339(at),
-            "merge_delay_s": self.merge_delay_s,
-        }
-        signature = to_base64url(self.key.sign(_signed(stated)))
-        return SignedAcceptance.model_validate(stated | {"key_id": self.key.key_id, "signature": signature})
 
 
 def read_acceptance(text: bytes) -> SignedAcceptance:
@@ -75,7 +50,7 @@ def check_acceptance(acceptance: SignedAcceptance, directory: DirectoryIndex) ->
     if key is None or key.owner != acceptance.instance or not key.valid_at(acceptance.accepted_at):
         raise Refused("key_unknown", "no key of that instance for that time in this directory", field="/key_id")
     stated = acceptance.model_dump(mode="json", exclude=set(_UNCOVERED))
-    VerifyKey(key.public).verify(from_base64url(acceptance.signature), _signed(stated))
+    VerifyKey(key.public).verify(from_base64url(acceptance.signature), signed_statement(ACCEPTANCE, stated))
 
 
 def check_body(acceptance: SignedAcceptance, bodies: Collection[bytes]) -> None:
@@ -92,8 +67,3 @@ def at_audit(acceptance: SignedAcceptance, stated: Collection[str], *, at: datet
         return AtAudit.DIFFERENT
     due = acceptance.accepted_at + timedelta(seconds=acceptance.merge_delay_s)
     return AtAudit.DUE if at <= due else AtAudit.MISSING
-
-
-def _signed(stated: dict[str, object]) -> bytes:
-    """What the signature is over: the context, a line feed, the canonical JSON of what is stated."""
-    return f"{CONTEXT}\n".encode() + canonical_json(stated)

@@ -1,15 +1,12 @@
 """Evidence of what a recipient was sent: kept as it came, stated on request, checked offline.
 
 What is signed of a message is over its exact value, so the value is kept whole. It holds the sealed part as it came,
-which only the instance can open; it is stored under the record's data key all the same, and goes when that goes.
+which only the instance can open; it is stored under the data key of the record all the same, and goes when that goes.
 """
 
 from __future__ import annotations
 
-import json
-import zlib
 from base64 import b64decode, b64encode
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -19,11 +16,11 @@ from pydantic import ValidationError
 from shared.contracts.evidence import Evidence, EvidenceStatement, KeptEvidence
 from shared.envelope.base64url import from_base64url, to_base64url
 from shared.envelope.batch import RootCache, message_digest
-from shared.envelope.headers import TRACEPARENT, decode_headers
+from shared.envelope.headers import decode_headers
 from shared.envelope.keys import SigningKey, VerifyKey
 from shared.exchange.message import Record
 from shared.exchange.senders import verify_sender
-from shared.kernel.canonical import canonical_json
+from shared.kernel.canonical import canonical_json, signed_statement
 from shared.kernel.clock import rfc3339
 from shared.kernel.errors import Defect, Refused
 from shared.routing.directory_index import DirectoryIndex
@@ -32,22 +29,6 @@ from shared.vocabulary.proofs import NotProven, Proven
 #: Stands before what is signed: never another context of the same key.
 CONTEXT: Final = "causeway-evidence/v1"
 _UNCOVERED: Final = frozenset({"key_id", "signature"})
-#: Half of a value is base64 of what looks random: trying harder only costs time.
-_COMPRESSION: Final = 1
-
-
-def pack(record: Record) -> bytes:
-    """What is kept of a record that `accept` has passed: place, broker's time, headers, and the value as it came."""
-    kept = {
-        "topic": record.topic,
-        "partition": record.partition,
-        "offset": record.offset,
-        "broker_time": rfc3339(record.broker_time),
-        "headers": [
-            [name, value.decode()] for name, value in record.headers if value is not None and name != TRACEPARENT
-        ],
-    }
-    return zlib.compress(canonical_json(kept) + b"\n" + (record.value or b""), _COMPRESSION)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,15 +38,18 @@ class Witness:
     instance: str
     key: SigningKey
 
-    def state(self, packed: bytes, *, party: str, at: datetime) -> Evidence:
-        """The evidence of what was packed, for the party that it was sent to."""
-        head, _, value = zlib.decompress(packed).partition(b"\n")
-        kept = json.loads(head)
-        headers = [(name, text) for name, text in kept.pop("headers") if _is_evidence(name)]
-        envelope = decode_headers([(name, text.encode()) for name, text in headers], value)
+    def state(self, record: Record, *, party: str, at: datetime) -> Evidence:
+        """The evidence of a record that `accept` has passed, for the party that it was sent to."""
+        value = record.value or b""
+        headers = [(name, text) for name, text in record.headers if text is not None and _is_evidence(name)]
+        envelope = decode_headers(headers, value)
         if envelope.attributes.recipient != party:
             raise Defect("evidence_of_another")
-        stated = kept | {
+        stated: dict[str, object] = {
+            "topic": record.topic,
+            "partition": record.partition,
+            "offset": record.offset,
+            "broker_time": rfc3339(record.broker_time),
             "instance": self.instance,
             "party": party,
             "message_digest": message_digest(envelope.attributes, value),
@@ -73,9 +57,18 @@ class Witness:
             "proven": [each.value for each in Proven],
             "not_proven": [each.value for each in NotProven],
         }
-        signed = stated | {"key_id": self.key.key_id, "signature": to_base64url(self.key.sign(_signed(stated)))}
+        signed = stated | {
+            "key_id": self.key.key_id,
+            "signature": to_base64url(self.key.sign(signed_statement(CONTEXT, stated))),
+        }
         return Evidence.model_validate_json(
-            canonical_json({"headers": headers, "value": b64encode(value).decode(), "statement": signed})
+            canonical_json(
+                {
+                    "headers": [(name, text.decode()) for name, text in headers],
+                    "value": b64encode(value).decode(),
+                    "statement": signed,
+                }
+            )
         )
 
 
@@ -104,10 +97,10 @@ def check_evidence(evidence: Evidence, directory: DirectoryIndex) -> None:
     key = directory.signing_key(statement.key_id)
     if key is None or key.owner != statement.instance or not key.valid_at(statement.stated_at):
         raise Refused("statement_key_unknown", "no key of that instance for that time", field="/statement/key_id")
-    VerifyKey(key.public).verify(from_base64url(statement.signature), _signed(_covered(statement)))
+    VerifyKey(key.public).verify(from_base64url(statement.signature), signed_statement(CONTEXT, _covered(statement)))
 
 
-def _covered(statement: EvidenceStatement) -> Mapping[str, object]:
+def _covered(statement: EvidenceStatement) -> dict[str, object]:
     return statement.model_dump(mode="json", exclude=set(_UNCOVERED))
 
 
@@ -122,8 +115,3 @@ def _value(text: str) -> bytes:
     if b64encode(value).decode() != text:
         raise Refused("value_malformed", "not in its one spelling", field="/value")
     return value
-
-
-def _signed(stated: Mapping[str, object]) -> bytes:
-    """What the signature is over: the context, a line feed, the canonical JSON of what is stated."""
-    return f"{CONTEXT}\n".encode() + canonical_json(dict(stated))

@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from shared.exchange.acceptance import Acceptor
+from shared.exchange.compose import Acceptor
 from shared.kernel.ids import uuid7
 from tests.support.builders import AT
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from client.cli.acceptances import AcceptanceFile
-from shared.exchange.acceptance import Acceptor
-from shared.exchange.evidence import Witness, pack
+from shared.exchange.compose import Acceptor
+from shared.exchange.evidence import Witness
 from shared.guard import edition
 from shared.kernel.ids import uuid7
 from tests.client.fake_service import FakeService, referral
@@ -215,7 +215,7 @@ def test_a_line_that_a_crash_cut_off_is_dropped_and_comes_again(tmp_path: Path) 
 def written(run: Run, here: World, service: FakeService, tmp_path: Path) -> Path:
     """The evidence of a notice, as the verb has written it."""
     (record,) = here.records([here.offered(PROVIDER)])
-    stated = Witness("industry", here.keys["industry"].signing).state(pack(record), party=PROVIDER, at=AT)
+    stated = Witness("industry", here.keys["industry"].signing).state(record, party=PROVIDER, at=AT)
     notice_id, path = uuid7(), tmp_path / "evidence.json"
     service.canned[f"/v1/notices/{notice_id}/evidence"] = (200, {"evidence": [stated.model_dump(mode="json")]})
     ended = run("notice", "evidence", notice_id, "--out", path)

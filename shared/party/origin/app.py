@@ -7,7 +7,7 @@ from functools import partial
 
 from fastapi import FastAPI
 
-from shared.exchange.acceptance import Acceptor
+from shared.exchange.compose import Acceptor
 from shared.guard import edition
 from shared.kernel.authority import Authority
 from shared.party.origin.api.routes import OriginApi, answer_filed
@@ -52,7 +52,9 @@ class Origin:
 
 def assemble_origin(machinery: Machinery, authority: Authority) -> Origin:
     """An origin that acts by these permits."""
-    acceptor = Acceptor(machinery.instance, machinery.keys.signing, edition(), machinery.settings.merge_delay_s)
+    acceptor = Acceptor(
+        machinery.instance, machinery.keys.signing, edition(), merge_delay_s=machinery.settings.merge_delay_s
+    )
     intake = Intake(
         PostgresFilings(machinery.database, machinery.keys.kek),
         answering=partial(answer_filed, acceptor=acceptor),

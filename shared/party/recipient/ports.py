@@ -10,7 +10,7 @@ from uuid import UUID
 
 from shared.contracts.base import Contract, Flag, Instant
 from shared.exchange.acts import Act
-from shared.exchange.message import Draft, Received
+from shared.exchange.message import Draft, Received, Record
 from shared.kernel.authority import Role
 from shared.party.recipient.domain import Item, ItemKey
 from shared.routing.directory_index import DirectoryIndex
@@ -72,8 +72,8 @@ class Items(Protocol):
         """One item with its opened record. Raises `Refused("not_found")` for absent and foreign ids alike."""
         ...
 
-    async def evidence(self, subject_id: UUID) -> list[bytes]:
-        """The messages that began it or sent it for further purposes, as `shared.exchange.evidence` has packed them.
+    async def evidence(self, subject_id: UUID) -> list[Record]:
+        """The messages that began it or sent it for further purposes, as they came.
 
         Raises `Refused`: `not_found` for absent and foreign ids alike, `evidence_erased`.
         """

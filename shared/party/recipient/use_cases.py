@@ -73,8 +73,8 @@ async def show_evidence(
 ) -> KeptEvidence:
     """What proves that the item was sent, for whoever may look at it. It opens no record, so audit is not told."""
     _require_look(recipient, acting.role)
-    packed = await acting.items.evidence(subject_id)
-    return KeptEvidence(evidence=tuple(witness.state(each, party=acting.party, at=acting.at) for each in packed))
+    records = await acting.items.evidence(subject_id)
+    return KeptEvidence(evidence=tuple(witness.state(each, party=acting.party, at=acting.at) for each in records))
 
 
 async def act(recipient: RecipientKind, row: Act, subject_id: UUID, *, said: Contract | None, acting: Acting) -> str:

@@ -15,7 +15,7 @@ import httpx
 from services.hotline.api import referrals_router
 from services.hotline.domain import AUTHORITY
 from shared.envelope.datakeys import KeyEncryptionKey
-from shared.exchange.acceptance import Acceptor
+from shared.exchange.compose import Acceptor
 from shared.exchange.prepare import Documents
 from shared.guard import edition
 from shared.kernel.authority import Role

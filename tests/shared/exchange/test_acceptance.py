@@ -11,7 +11,8 @@ import pytest
 from shared.contracts.acceptance import SignedAcceptance
 from shared.envelope.base64url import to_base64url
 from shared.envelope.keys import SigningKey
-from shared.exchange.acceptance import Acceptor, AtAudit, at_audit, check_acceptance, check_body, read_acceptance
+from shared.exchange.acceptance import AtAudit, at_audit, check_acceptance, check_body, read_acceptance
+from shared.exchange.compose import Acceptor
 from shared.guard import edition
 from shared.kernel.canonical import digest
 from shared.kernel.errors import Refused
@@ -32,7 +33,7 @@ def here() -> World:
 
 @pytest.fixture(scope="module")
 def acceptance(here: World) -> SignedAcceptance:
-    acceptor = Acceptor("hotline", here.keys["hotline"].signing, edition(), DELAY_S)
+    acceptor = Acceptor("hotline", here.keys["hotline"].signing, edition(), merge_delay_s=DELAY_S)
     return acceptor.accept(uuid7(), HOTLINE, body_sha256=digest(BODY), at=AT)
 
 
@@ -72,14 +73,14 @@ def test_whatever_is_changed_in_it_it_is_refused_here_and_in_node(here: World, a
 
 
 def test_another_key_of_the_directory_signs_for_its_own_instance_alone(here: World) -> None:
-    acceptor = Acceptor("hotline", here.keys["industry"].signing, edition(), DELAY_S)
+    acceptor = Acceptor("hotline", here.keys["industry"].signing, edition(), merge_delay_s=DELAY_S)
     stated = acceptor.accept(uuid7(), HOTLINE, body_sha256=digest(BODY), at=AT).model_dump(mode="json")
     assert refusal(here, stated) == "key_unknown"
     assert foreign_verdicts(here.document, acceptance=[stated]) == [False]
 
 
 def test_a_key_that_the_directory_does_not_have_proves_nothing(here: World) -> None:
-    acceptor = Acceptor("hotline", SigningKey.generate(), edition(), DELAY_S)
+    acceptor = Acceptor("hotline", SigningKey.generate(), edition(), merge_delay_s=DELAY_S)
     stated = acceptor.accept(uuid7(), HOTLINE, body_sha256=digest(BODY), at=AT).model_dump(mode="json")
     assert refusal(here, stated) == "key_unknown"
 

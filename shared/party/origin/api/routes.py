@@ -17,7 +17,7 @@ from starlette.responses import Response
 from shared.contracts.base import Contract, JsonObject
 from shared.contracts.decision import NotSent
 from shared.contracts.referral import ReferralSubmission
-from shared.exchange.acceptance import Acceptor
+from shared.exchange.compose import Acceptor
 from shared.exchange.origin import ReferralState
 from shared.exchange.prepare import Documents, Prepared
 from shared.guard import item_bytes
