@@ -8,11 +8,11 @@ from pydantic import Field, StringConstraints
 
 from shared.contracts.acceptance import SignatureText
 from shared.contracts.base import Contract, Digest, InstanceId, Instant, KeyId, PartyId
-from shared.contracts.directory import TopicName
+from shared.contracts.facts import TopicName
 from shared.vocabulary.proofs import NotProven, Proven
 
 HeaderName = Annotated[str, StringConstraints(pattern=r"^(ce_[a-z0-9]{1,30}|content-type)$", max_length=33)]
-HeaderText = Annotated[str, StringConstraints(pattern=r"^[!-~]{0,1024}$", max_length=1024)]
+HeaderText = Annotated[str, StringConstraints(pattern=r"^[ -~]{0,1024}$", max_length=1024)]
 #: The exact bytes of a value, at most 64 KiB, in base64 (RFC 4648, section 4).
 ValueText = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9+/]+={0,2}$", max_length=87_384)]
 

@@ -16,9 +16,8 @@ import httpx
 import pytest
 
 from deploy.site.endpoints import DatabaseEndpoint
-from services.audit.domain import EntryKind, Read, read_record
+from services.audit.domain import EntryKind, Read, Reading, read_record
 from shared.contracts.acceptance import SignedAcceptance
-from shared.envelope.batch import RootCache
 from shared.exchange.acceptance import AtAudit, at_audit, check_acceptance
 from shared.exchange.message import Record
 from shared.kernel.canonical import digest
@@ -90,9 +89,9 @@ async def told_to_audit(origin: Origin, acceptance: SignedAcceptance) -> list[st
 
 
 def hashes_in(origin: Origin, records: list[Record], acceptance: SignedAcceptance) -> list[str]:
-    read, directory = Read(), origin.world.documents.directory
+    read, reading = Read(), Reading(origin.world.shelf, [origin.world.keys["audit"].opening])
     for record in records:
-        read_record(record, read, generation=uuid7(), directory=directory, roots=RootCache())
+        read_record(record, read, generation=uuid7(), reading=reading)
     decided = [json.loads(each.detail or "{}") for each in read.entries if each.kind is EntryKind.DECISION]
     return [each["body_sha256"] for each in decided if each["referral_id"] == str(acceptance.referral_id)]
 

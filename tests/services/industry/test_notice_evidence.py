@@ -47,7 +47,7 @@ class Received:
 async def received(providers: Providers) -> AsyncIterator[Received]:
     here = world()
     records = here.records(here.prepared().drafts)
-    record = next(each for each in records if each.topic == "causeway.inbox.industry.v1")
+    record = next(each for each in records if each.topic.startswith("causeway.inbox.industry."))
     message = accept(record, here.reader("industry"))
     async with providers.database.transaction(RowScope((PROVIDER,), Role.SERVICE, "apply")) as session:
         unit: Any = SimpleNamespace(connection=session)
