@@ -39,7 +39,7 @@ _HELD_BY: Final[Mapping[Subject, str]] = {
 
 
 def _between_parties(message: MessageType) -> Route | None:
-    """Between an origin and its recipients, as the rows of acts say; None for receipts and facts."""
+    """Between an origin and its recipients, as the rows of acts say; None for what instances state themselves."""
     rows = [row for row in ACTS if row.message is message]
     if not rows:
         return None
@@ -49,10 +49,17 @@ def _between_parties(message: MessageType) -> Route | None:
 
 _STATED_BY_INSTANCES: Final[Mapping[MessageType, Route]] = {
     registry.MESSAGES_RECEIPTED: Route(_INSTANCES, _INSTANCES),
+    registry.READS_ANNOUNCED: Route(_INSTANCES, (*_INSTANCES, "audit")),
+    # Audit's own marks and wants will have topics of their own; until then it writes nowhere.
+    registry.MARKS: Route(_INSTANCES, (*_INSTANCES, "audit")),
+    registry.WANTED: Route(_INSTANCES, _INSTANCES),
+    registry.GONE: Route(_INSTANCES, (*_INSTANCES, "audit")),
+    registry.STANDING: Route(_INSTANCES, _INSTANCES),
     registry.REFERRAL_DECIDED: Route(_ORIGINS, ("audit",)),
     registry.REFERRAL_REFUSED: Route(_ORIGINS, ("audit",)),
     registry.MESSAGE_PARKED: Route(_INSTANCES, ("audit",)),
     registry.RECORD_REVEALED: Route(_INSTANCES, ("audit",)),
+    registry.EPOCH_OPENED: Route(_INSTANCES, ("audit",)),
 }
 ROUTES: Final[Mapping[MessageType, Route]] = {
     message: _between_parties(message) or _STATED_BY_INSTANCES[message] for message in registry.ALL

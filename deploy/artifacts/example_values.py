@@ -2,30 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any
 
+from deploy.artifacts import example_delivery
 from deploy.artifacts import example_world as world
-
-#: Who refuses: the published schema; the model, for what no schema can say of several fields together; the guard;
-#: the indexes of directory and policy, for what concerns the whole document.
-RefusedBy = Literal["schema", "model", "guard", "index"]
-#: Takes the value away.
-GONE: Final = object()
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """An accepted example with the value at `pointer` replaced, or taken away. `code` and `field` answer it."""
-
-    slug: str
-    pointer: str
-    value: Any
-    by: RefusedBy = "schema"
-    code: str = ""
-    field: str | None = None
-    of: str = ""
-
+from deploy.artifacts.example_refusal import GONE, Refusal
 
 _ID, _NOTICE = str(world.REFERRAL_ID), str(world.NOTICE_ID)
 _EFFECTIVE = "2026-05-04T13:30:00.000Z"
@@ -68,9 +49,16 @@ def _notice_record() -> dict[str, Any]:
 
 def _receipts() -> list[dict[str, Any]]:
     applied, refused = (str(message_id) for message_id in world.MESSAGE_IDS)
+    judged = {"topic_id": example_delivery.TOPIC_ID, "offset": 90417, "broker_time": "2026-05-04T12:00:03.412Z"}
     return [
-        {"message_id": applied, "digest": "0f" * 32, "outcome": "applied"},
-        {"message_id": refused, "digest": "1e" * 32, "outcome": "refused", "code": "decision_time_off"},
+        {"message_id": applied, "digest": "0f" * 32, "outcome": "applied", "revision": 1, "judged": judged},
+        {
+            "message_id": refused,
+            "digest": "1e" * 32,
+            "outcome": "refused",
+            "code": "decision_time_off",
+            "judged": {"offset": 7, "broker_time": "2026-05-04T12:00:04.100Z"},
+        },
     ]
 
 
@@ -161,6 +149,7 @@ ACCEPTED: dict[str, dict[str, Any]] = {
         ),
     },
     "record_revealed.v1": {"by-an-analyst": _clear(party=world.PROVIDER, role="analyst")},
+    **example_delivery.ACCEPTED,
     "referral_submission.v1": {"hotline-url": world.submission(), "provider-message": _reports()},
     "directory.v1": {"five-parties": world.directory()},
     "policy.v1": {"three-rules": world.policy()},
@@ -230,6 +219,7 @@ REFUSED: dict[str, tuple[Refusal, ...]] = {
         Refusal("offset-negative", "/clear/offset", -1),
     ),
     "record_revealed.v1": (Refusal("role-unlisted", "/clear/role", "owner"),),
+    **example_delivery.REFUSED,
     "referral_submission.v1": (
         Refusal("no-items", "/items", []),
         Refusal("too-many-items", "/items", [world.submission()["items"][0]] * 11),

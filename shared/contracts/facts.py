@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from shared.contracts.base import Contract, Digest, ErrorCode, Flag, PartyId, SenderId, Uuid
+from shared.contracts.base import Contract, Digest, ErrorCode, Flag, Instant, PartyId, SenderId, Uuid
 from shared.contracts.decision import DecisionRef, Edge, Facts, NotSent
 from shared.contracts.directory import TopicName
 from shared.contracts.referral import Revision
@@ -14,17 +14,34 @@ from shared.kernel.authority import Role
 from shared.vocabulary.answers import ReceiptOutcome
 from shared.vocabulary.routing import Disposition, PartyKind, WorkReason
 
-#: Receipt entries per message: 300 of ≤ 200 bytes stay below Kafka's 64 KiB record bound.
-RECEIPT_ENTRIES_MAX = 300
+#: Receipt entries per message: 140 of ≤ 460 bytes stay below Kafka's 64 KiB record bound.
+RECEIPT_ENTRIES_MAX = 140
+
+
+class JudgedCopy(Contract):
+    """The copy of a message that was judged: where it lies in its topic, and when the broker took it.
+
+    `topic_id` names one life of the topic; it is left out where the reader does not know it.
+    """
+
+    topic_id: Uuid | None = None
+    offset: Annotated[int, Field(strict=True, ge=0, le=2**53 - 1)]
+    broker_time: Instant
 
 
 class ReceiptEntry(Contract):
-    """One consumed message: the digest of its covered bytes, and what was done with it."""
+    """One consumed message: the digest of its covered bytes, the copy judged, and what was done with it.
+
+    `edge` and `revision` are those that the message names.
+    """
 
     message_id: Uuid
     digest: Digest
     outcome: ReceiptOutcome
     code: ErrorCode | None = None
+    edge: Uuid | None = None
+    revision: Revision | None = None
+    judged: JudgedCopy
 
 
 class MessagesReceiptedClear(Contract):

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from pydantic import StringConstraints, create_model
 
-from shared.contracts import answers, facts, referral
+from shared.contracts import answers, delivery, facts, referral
 from shared.contracts.base import Contract
 
 #: A sealed part: version, the recipient key's suite, then the encapsulated key and the ciphertext in base64url.
@@ -23,7 +23,12 @@ class Family(StrEnum):
     REFERRAL = "referral"  # between two parties: sequenced, receipted, counted; keyed by referral id
     NOTICE = "notice"  # the same, keyed by notice id: industry never sees a referral id
     RECEIPT = "receipt"  # between two instances: sequenced, neither receipted nor counted
+    DELIVERY = "delivery"  # between two instances, audit among them: of delivery itself; as receipts
     FACT = "fact"  # to audit alone: sequenced, covered by audit's own reading
+
+
+#: What an instance states itself, for itself. It is never receipted: that would have no end.
+STATED_BY_INSTANCES: Final = frozenset({Family.RECEIPT, Family.DELIVERY, Family.FACT})
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +76,16 @@ CASE_ACCEPTED = MessageType("case_accepted", 1, Family.REFERRAL, answers.CaseAcc
 CASE_DECLINED = MessageType("case_declined", 1, Family.REFERRAL, answers.CaseDeclinedClear)
 OUTCOME_REPORTED = MessageType("outcome_reported", 1, Family.REFERRAL, answers.OutcomeReportedClear)
 MESSAGES_RECEIPTED = MessageType("messages_receipted", 1, Family.RECEIPT, facts.MessagesReceiptedClear)
+READS_ANNOUNCED = MessageType("reads_announced", 1, Family.DELIVERY, delivery.ReadsAnnouncedClear)
+MARKS = MessageType("marks", 1, Family.DELIVERY, delivery.MarksClear)
+WANTED = MessageType("wanted", 1, Family.DELIVERY, delivery.WantedClear)
+GONE = MessageType("gone", 1, Family.DELIVERY, delivery.GoneClear)
+STANDING = MessageType("standing", 1, Family.DELIVERY, delivery.StandingClear)
 REFERRAL_DECIDED = MessageType("referral_decided", 1, Family.FACT, facts.ReferralDecidedClear)
 REFERRAL_REFUSED = MessageType("referral_refused", 1, Family.FACT, facts.ReferralRefusedClear)
 MESSAGE_PARKED = MessageType("message_parked", 1, Family.FACT, facts.MessageParkedClear)
 RECORD_REVEALED = MessageType("record_revealed", 1, Family.FACT, facts.RecordRevealedClear)
+EPOCH_OPENED = MessageType("epoch_opened", 1, Family.FACT, delivery.EpochOpenedClear)
 
 ALL: tuple[MessageType, ...] = (
     REFERRAL_OFFERED,
@@ -91,10 +102,16 @@ ALL: tuple[MessageType, ...] = (
     CASE_DECLINED,
     OUTCOME_REPORTED,
     MESSAGES_RECEIPTED,
+    READS_ANNOUNCED,
+    MARKS,
+    WANTED,
+    GONE,
+    STANDING,
     REFERRAL_DECIDED,
     REFERRAL_REFUSED,
     MESSAGE_PARKED,
     RECORD_REVEALED,
+    EPOCH_OPENED,
 )
 BY_TYPE: dict[str, MessageType] = {message.type: message for message in ALL}
 #: Names without version, to tell an unknown version of a known message from an unknown message.

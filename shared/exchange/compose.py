@@ -6,16 +6,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
+from typing import NamedTuple
 from uuid import UUID
 
 from pydantic_core import to_json
 
 from shared.contracts.base import Contract
 from shared.contracts.facts import RECEIPT_ENTRIES_MAX
-from shared.contracts.registry import MESSAGES_RECEIPTED, Family, MessageType
+from shared.contracts.registry import MESSAGES_RECEIPTED, STATED_BY_INSTANCES, MessageType
 from shared.envelope.keys import SealingKey
 from shared.envelope.sealing import SealContext, seal
-from shared.exchange.message import Draft
+from shared.exchange.message import Draft, Record
+from shared.kernel.clock import rfc3339
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid7
 from shared.routing.directory_index import DirectoryIndex, InstanceEntry
@@ -89,7 +91,7 @@ def address(message: MessageType, clear: Clear, addressing: Addressing, *, seale
     message_id = uuid7()
     directory, sender, recipient = addressing.directory, addressing.sender, addressing.recipient
     instance = (
-        directory.instance(recipient) if message.family in _BETWEEN_INSTANCES else directory.instance_of(recipient)
+        directory.instance(recipient) if message.family in STATED_BY_INSTANCES else directory.instance_of(recipient)
     )
     if instance is None:
         raise Refused("recipient_unknown", field="/recipient")
@@ -133,27 +135,45 @@ def seal_context(
     )
 
 
+class Verdict(NamedTuple):
+    """What became of one message, by the digest of its covered bytes; `judged` is the copy of it that was looked at.
+
+    `revision` and `edge` are those that the message names, where it could be read.
+    """
+
+    message_id: UUID
+    digest: str
+    outcome: ReceiptOutcome
+    code: str | None
+    judged: Record
+    revision: int | None = None
+    edge: UUID | None = None
+
+    def as_json(self) -> dict[str, object]:
+        stated = {
+            "message_id": str(self.message_id),
+            "digest": self.digest,
+            "outcome": self.outcome.value,
+            "code": self.code,
+            "edge": None if self.edge is None else str(self.edge),
+            "revision": self.revision,
+            "judged": {"offset": self.judged.offset, "broker_time": rfc3339(self.judged.broker_time)},
+        }
+        return {name: value for name, value in stated.items() if value is not None}
+
+
 def compose_receipts(
-    instance: str,
-    to: str,
-    entries: Sequence[tuple[UUID, str, ReceiptOutcome, str | None]],
-    *,
-    directory: DirectoryIndex,
-    at: datetime,
+    instance: str, to: str, verdicts: Sequence[Verdict], *, directory: DirectoryIndex, at: datetime
 ) -> list[Draft]:
-    """The receipts of one consumed batch to one other instance; `entries` are (message id, digest, outcome, code).
+    """The receipts of one consumed batch to one other instance.
 
     None for an instance that has left the directory since it sent: there is no topic to tell it in.
     """
     if directory.instance(to) is None:
         return []
     drafts = []
-    for start in range(0, len(entries), RECEIPT_ENTRIES_MAX):
-        stated = [
-            {"message_id": str(message_id), "digest": digest, "outcome": outcome.value}
-            | ({"code": code} if code else {})
-            for message_id, digest, outcome, code in entries[start : start + RECEIPT_ENTRIES_MAX]
-        ]
+    for start in range(0, len(verdicts), RECEIPT_ENTRIES_MAX):
+        stated = [each.as_json() for each in verdicts[start : start + RECEIPT_ENTRIES_MAX]]
         drafts.append(
             compose(
                 MESSAGES_RECEIPTED,
@@ -186,9 +206,6 @@ def compose_fact(
         traceparent=traceparent,
     )
     return compose(message, clear, addressing)
-
-
-_BETWEEN_INSTANCES = frozenset({Family.RECEIPT, Family.FACT})
 
 
 def _sealing_key(directory: DirectoryIndex, party: str, instance: str, *, at: datetime) -> SealingKey:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from functools import lru_cache
 
-from shared.contracts.registry import Family, MessageType
+from shared.contracts.registry import STATED_BY_INSTANCES, MessageType
 from shared.envelope.batch import RootCache, verify
 from shared.envelope.headers import Attributes, Envelope, Tier
 from shared.envelope.keys import VerifyKey
@@ -39,7 +39,7 @@ def verify_sender(envelope: Envelope, directory: DirectoryIndex, *, at: datetime
 def check_stated_by(message: MessageType, attributes: Attributes, sender_instance: str) -> None:
     """Receipts and facts are stated by an instance itself: a party cannot receipt for the one that serves it."""
     stated_by_instance = attributes.sender == sender_instance
-    if stated_by_instance != (message.family in (Family.RECEIPT, Family.FACT)):
+    if stated_by_instance != (message.family in STATED_BY_INSTANCES):
         raise Refused("sender_unknown", field="ce_sender")
 
 

@@ -10,11 +10,15 @@ _FEEDBACK = "OJJDP CY2023 CyberTipline transparency report, section E"
 
 
 class ReceiptOutcome(Code):
-    """What a service did with a message: the three words of a receipt."""
+    """What a service did with a message: the words of a receipt. Deferred, waiting and parked are not its last."""
 
     APPLIED = "applied", _CAUSEWAY
     REFUSED = "refused", _CAUSEWAY
+    DEFERRED = "deferred", _CAUSEWAY
+    WAITING = "waiting", _CAUSEWAY
     PARKED = "parked", _CAUSEWAY
+    MOVED = "moved", _CAUSEWAY
+    GONE = "gone", _CAUSEWAY
 
 
 class YesNoUnknown(Code):

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from shared.contracts.registry import REFERRAL_WITHDRAWN, MessageType
+from shared.exchange.compose import Verdict
 from shared.exchange.message import Draft, Record
 from shared.kernel.canonical import digest
 from shared.kernel.ids import uuid7
@@ -67,6 +68,18 @@ def arrival(
         partition=0,
         offset=offset,
     )
+
+
+def verdict(
+    outcome: ReceiptOutcome = ReceiptOutcome.APPLIED,
+    *,
+    code: str | None = None,
+    message_id: UUID | None = None,
+    message_digest: str = "0" * 64,
+    of: Record | None = None,
+) -> Verdict:
+    """What became of a message that nobody has seen, or of the one that the record `of` holds."""
+    return Verdict(message_id or uuid7(), message_digest, outcome, code, judged=of or raw_record())
 
 
 def settlement(

@@ -29,11 +29,10 @@ from shared.kernel.clock import SystemClock, rfc3339
 from shared.kernel.ids import uuid7
 from shared.runtime.post.quarantine import Replayed
 from shared.runtime.watch.logs import configure_logs
-from shared.vocabulary.answers import ReceiptOutcome
 from tests.failures.hostile.target import Target, prepared_target, running, under, until, where
 from tests.failures.hostile.test_header_names import RawName, batch_of
 from tests.shared.exchange.wrong_records import WRONG
-from tests.support.builders import POLICE, draft
+from tests.support.builders import POLICE, draft, verdict
 from tests.support.exchange_world import TOPICS, World
 
 Property = Callable[[str, object], None]
@@ -133,7 +132,7 @@ def hostile(target: Target) -> list[tuple[str, Record]]:
     receipt = compose_receipts(
         "hotline",
         "law_enforcement",
-        [(uuid7(), "0" * 64, ReceiptOutcome.APPLIED, None)],
+        [verdict()],
         directory=here.documents.directory,
         at=here.at,
     )[0]

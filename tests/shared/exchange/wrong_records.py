@@ -16,8 +16,7 @@ from shared.exchange.accept import RECORD_BYTES_MAX, accept
 from shared.exchange.compose import Addressing, compose, compose_receipts, seal_context
 from shared.exchange.message import Record
 from shared.kernel.ids import uuid7
-from shared.vocabulary.answers import ReceiptOutcome
-from tests.support.builders import AT, HOTLINE, POLICE, PROVIDER
+from tests.support.builders import AT, HOTLINE, POLICE, PROVIDER, verdict
 from tests.support.exchange_world import SUSPENDED, World, later, public_key
 
 PARTY_KEY, LAPSED_KEY, FOREIGN_KEY = SigningKey.generate(), SigningKey.generate(), SigningKey.generate()
@@ -101,7 +100,7 @@ def party_receipts(here: World, record: Record) -> Record:
     draft = compose_receipts(
         "hotline",
         "law_enforcement",
-        [(uuid7(), "0" * 64, ReceiptOutcome.APPLIED, None)],
+        [verdict()],
         directory=here.documents.directory,
         at=here.at,
     )[0]

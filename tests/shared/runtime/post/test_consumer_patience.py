@@ -15,10 +15,11 @@ import pytest
 
 from shared.contracts.registry import REFERRAL_OFFERED, REFERRAL_WITHDRAWN
 from shared.exchange.accept import ReadingInstance, accept_batch
+from shared.exchange.compose import Verdict
 from shared.exchange.message import Draft, Received, Record
 from shared.kernel.clock import ManualClock
 from shared.routing.shelf import DocumentShelf
-from shared.runtime.post.consumer import Consumer, Entry
+from shared.runtime.post.consumer import Consumer
 from shared.runtime.post.ports import Parked, Settlement, Unit
 from shared.vocabulary.answers import ReceiptOutcome
 from tests.shared.exchange.wrong_records import PARTY_KEYS, signed
@@ -53,7 +54,7 @@ class Desk:
         self.clock = ManualClock(AT)
         self.database = MemoryDatabase()
         self.handler = Applied()
-        self.told: list[Entry] = []
+        self.told: list[Verdict] = []
         self.looks = 0
         self.looked_again = asyncio.Event()
         reader = here.reader("law_enforcement")
@@ -77,7 +78,7 @@ class Desk:
             self.looked_again.set()
         return accept_batch(records, reader=reader)
 
-    def _receipts(self, instance: str, entries: Sequence[Entry]) -> list[Draft]:
+    def _receipts(self, instance: str, entries: Sequence[Verdict]) -> list[Draft]:
         self.told += entries
         return []
 
@@ -128,7 +129,9 @@ async def test_after_its_patience_the_record_is_parked_whole_and_its_sender_is_t
     await desk.consumer.consume([record])
     (parked,) = desk.parked()
     assert (parked.reason, parked.record) == ("document_unknown", record)
-    assert [entry[2:] for entry in desk.told] == [(ReceiptOutcome.PARKED, "document_unknown")]
+    assert [(each.outcome, each.code, each.judged) for each in desk.told] == [
+        (ReceiptOutcome.PARKED, "document_unknown", record)
+    ]
 
 
 async def test_what_waited_behind_a_parked_record_of_its_subject_goes_on(here: World, desk: Desk) -> None:
