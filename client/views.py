@@ -151,7 +151,10 @@ class Deadlines(View):
 
 
 class NoticeView(View):
-    """A notice that asks the party to act, and its notifier's contact. `record` is there only when asked for by id."""
+    """A notice that asks the party to act, and its notifier's contact. `record` is there only when asked for by id.
+
+    `numbers` are those of its items: answers name them.
+    """
 
     notice_id: UUID
     contact: str | None = None
@@ -159,6 +162,7 @@ class NoticeView(View):
     state: str
     exercise: bool
     received_at: Instant | None = None
+    numbers: tuple[int, ...] = ()
     edge: dict[str, JsonValue] = {}
     record: dict[str, JsonValue] | None = None
 

@@ -10,10 +10,9 @@ from shared.contracts.answers import NoticeWords
 from shared.contracts.base import Contract, Digest, NextCursor, PartyId, RuleId, Uuid
 from shared.contracts.decision import Facts
 from shared.contracts.policy import Deadlines, Handling, LegalBasis
-from shared.contracts.referral import NoticeRecord
+from shared.contracts.referral import ItemNumber, NoticeRecord
 from shared.exchange.acts import NoticeState
 from shared.party.recipient.ports import ShownItem
-from shared.vocabulary.answers import NoticeRejection
 from shared.vocabulary.routing import Purpose, Reason, WithheldField
 
 
@@ -33,14 +32,14 @@ class NoticeEdge(Contract):
 
 
 class ShownNotice(NoticeWords, ShownItem):
-    """A notice, and what the provider has answered so far."""
+    """A notice, the numbers of its items, and what the provider has answered so far."""
 
     notice_id: Uuid
     contact: PartyId
     state: NoticeState
     language: Annotated[str, StringConstraints(pattern=r"^[a-z]{2}$")]
     edge: NoticeEdge
-    reason: NoticeRejection | None
+    numbers: tuple[ItemNumber, ...]
 
 
 class NoticePage(Contract):

@@ -13,6 +13,7 @@ from uuid import UUID
 import asyncpg
 
 from services.industry.ports import NoticeEdge, NoticePage, OpenedNotice, ShownNotice
+from shared.contracts.referral import NoticeRecord
 from shared.exchange.message import Received
 from shared.party.recipient.ports import Page
 from shared.party.recipient.store import ItemTable, NewItem, PostgresItems, new_items, view
@@ -24,13 +25,16 @@ _TABLE: Final = ItemTable(
     name="notice",
     subject="notice_id",
     sender="contact",
-    shown="notice_id, contact, purpose, exercise, state, language, edge, received_at, said",
+    shown="notice_id, contact, purpose, exercise, state, language, edge, numbers, received_at, said",
+    numbers="numbers",
 )
-_NEW: Final = Columns.of(NewItem, language="text")
+_NEW: Final = Columns.of(NewItem, language="text", numbers="smallint[]")
 _ADD: Final = Statement(
     """
-INSERT INTO notice (notice_id, party, contact, exercise, purpose, edge, content, wrapped_key, language, state)
-SELECT subject_id, party, sender, exercise, purpose, edge::jsonb, content, wrapped_key, language, 'issued' FROM {new}
+INSERT INTO notice (notice_id, party, contact, exercise, purpose, edge, content, wrapped_key, language, numbers,
+                    state)
+SELECT subject_id, party, sender, exercise, purpose, edge::jsonb, content, wrapped_key, language,
+       string_to_array(numbers, chr(31))::smallint[], 'issued' FROM {new}
 """,
     new=_NEW,
 )
@@ -44,7 +48,9 @@ class PostgresNotices(PostgresItems):
     async def add(self, messages: Sequence[Received]) -> None:
         if messages:
             languages = [message.clear.language for message in messages]  # type: ignore[attr-defined]
-            rows = _NEW.rows(new_items(messages, self._kek), language=languages)
+            rows = _NEW.rows(
+                new_items(messages, self._kek), language=languages, numbers=[_numbers(each) for each in messages]
+            )
             await self._driver.execute(*_ADD.bind(new=rows))
 
     async def page(self, page: Page) -> NoticePage:
@@ -54,6 +60,12 @@ class PostgresNotices(PostgresItems):
     async def show(self, subject_id: UUID) -> OpenedNotice:
         row = await self._one(subject_id)
         return _shown(OpenedNotice, row, record=self._opened(row, subject_id))
+
+
+def _numbers(message: Received) -> list[str]:
+    """The numbers of a notice's items. Of the record they alone are kept in the clear: whoever answers names them."""
+    assert isinstance(message.sealed, NoticeRecord)
+    return [str(item.n) for item in message.sealed.items]
 
 
 def _shown(kind: type[NoticeT], row: asyncpg.Record, **more: object) -> NoticeT:

@@ -32,7 +32,8 @@ _TABLE: Final = ItemTable(
     shown="referral_id, origin, exercise, state, received_at, said",
     purposes="ARRAY(SELECT purpose FROM case_edge AS e"
     " WHERE e.referral_id = case_file.referral_id AND e.party = case_file.party)",
-    kept=", case_reference = coalesce($6, case_reference), reference_key = coalesce($7, reference_key)",
+    kept=", case_reference = coalesce($7, case_reference), reference_key = coalesce($8, reference_key)",
+    records="case_edge",
 )
 _NEW: Final = Columns.of(NewItem, without=("purpose", "edge", "content", "wrapped_key"))
 _ADD: Final = Statement(

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from shared.contracts.base import Contract, Digest, ErrorCode, Flag, Instant, PartyId, SenderId, Uuid
+from shared.contracts.base import ActorId, Contract, Digest, ErrorCode, Flag, Instant, PartyId, SenderId, Uuid
 from shared.contracts.decision import DecisionRef, Edge, Facts, NotSent
 from shared.contracts.directory import TopicName
 from shared.contracts.referral import Revision
@@ -102,7 +102,11 @@ class MessageParkedClear(Contract):
 
 
 class RecordRevealedClear(Contract):
-    """The record of the message's subject, a referral or a notice, was opened for a person or machine of `party`."""
+    """The record of the message's subject, a referral or a notice, was opened for a person or machine of `party`.
+
+    `actor` tells its persons and machines apart, and nobody but its instance knows whom it names.
+    """
 
     party: PartyId
     role: Role
+    actor: ActorId

@@ -28,10 +28,13 @@ from shared.contracts.fields import (
 from shared.contracts.policy import Handling, LegalBasis
 from shared.vocabulary import judgement
 from shared.vocabulary import referral as codes
-from shared.vocabulary.answers import NoticeAction
 
 AssessmentValue = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_]{1,24}$", max_length=24)]
 Revision = Annotated[int, Field(strict=True, ge=1, le=1000)]
+#: Items of a referral or notice.
+ITEMS_MAX = 10
+#: An item's number: given by the origin's service, stable over revisions, never used again. A notice counts its own.
+ItemNumber = Annotated[int, Field(strict=True, ge=1, le=99)]
 
 
 class UrlLocator(Contract):
@@ -115,6 +118,12 @@ class Item(Contract):
     assessment: Annotated[tuple[Assessment, ...], Field(max_length=4)] = ()
 
 
+class NumberedItem(Item):
+    """An item as the origin keeps it and sends it: with its number."""
+
+    n: ItemNumber
+
+
 class NetworkObservation(Contract):
     ip: IpAddress
     port: Port | None = None
@@ -161,7 +170,7 @@ class ReferralContent(Contract):
     viewed_by: codes.ViewedBy = codes.ViewedBy.UNKNOWN
     priority: Priority = Priority()
     actionable: Actionable = Actionable()
-    items: Annotated[tuple[Item, ...], Field(min_length=1, max_length=10)]
+    items: Annotated[tuple[Item, ...], Field(min_length=1, max_length=ITEMS_MAX)]
     user_jurisdictions: Annotated[tuple[StatedJurisdiction, ...], Field(max_length=8)] = ()
     victim_jurisdictions: Annotated[tuple[StatedJurisdiction, ...], Field(max_length=8)] = ()
     subject_accounts: Annotated[tuple[SubjectAccount, ...], Field(max_length=4)] = ()
@@ -181,6 +190,7 @@ class ReferralSubmission(ReferralContent):
 class ReferralRecord(ReferralContent):
     """The sealed part of `ReferralOffered`: the content minimised for one edge."""
 
+    items: Annotated[tuple[NumberedItem, ...], Field(min_length=1, max_length=ITEMS_MAX)]
     external_ref: ExternalRef | None = None
 
 
@@ -196,23 +206,21 @@ class ReferralOfferedClear(Contract):
 
 
 class ReferralWithdrawnClear(Contract):
-    """The origin takes a referral back: recipients stop acting on it, erase what they may, and acknowledge."""
+    """The origin takes a referral back: recipients stop acting on it, erase what they may, and say so.
+
+    It ends whatever waits, so it has no number in its track: it is never behind anything.
+    """
 
     referral_id: Uuid
     revision: Revision
+    act: Uuid
     reason: codes.WithdrawalReason
 
 
-class WithdrawalAcknowledgedClear(Contract):
-    """A recipient has stopped acting on a withdrawn referral."""
-
-    referral_id: Uuid
-    revision: Revision
-
-
 class NoticeItem(Contract):
-    """One item of a notice, with just what a provider needs to find and act on it."""
+    """One item of a notice, with just what a provider needs to find and act on it. `n` counts within the notice."""
 
+    n: ItemNumber
     locator: Locator
     site_type: codes.SiteType
     hashes: Hashes | None = None
@@ -224,7 +232,7 @@ class NoticeRecord(Contract):
 
     incident_kind: codes.IncidentKind
     media_kind: codes.MediaKind
-    items: Annotated[tuple[NoticeItem, ...], Field(min_length=1, max_length=10)]
+    items: Annotated[tuple[NoticeItem, ...], Field(min_length=1, max_length=ITEMS_MAX)]
 
 
 class NoticeIssuedClear(Contract):
@@ -244,16 +252,8 @@ class NoticeIssuedClear(Contract):
 
 
 class NoticeWithdrawnClear(Contract):
-    """The notifier takes a notice back; the provider acknowledges."""
+    """The notifier takes a notice back; the provider says what became of it."""
 
     notice_id: Uuid
+    act: Uuid
     reason: codes.WithdrawalReason
-
-
-class NoticeWithdrawalAcknowledgedClear(Contract):
-    """The provider has stopped acting on a withdrawn notice."""
-
-    notice_id: Uuid
-
-
-NoticeActions = Annotated[tuple[NoticeAction, ...], Field(min_length=1, max_length=5)]

@@ -59,18 +59,17 @@ REFERRAL_OFFERED = MessageType(
 )
 REFERRAL_WITHDRAWN = MessageType("referral_withdrawn", 1, Family.REFERRAL, referral.ReferralWithdrawnClear)
 WITHDRAWAL_ACKNOWLEDGED = MessageType(
-    "withdrawal_acknowledged", 1, Family.REFERRAL, referral.WithdrawalAcknowledgedClear
+    "withdrawal_acknowledged", 1, Family.REFERRAL, answers.WithdrawalAcknowledgedClear
 )
 NOTICE_ISSUED = MessageType(
     "notice_issued", 1, Family.NOTICE, referral.NoticeIssuedClear, referral.NoticeRecord, edge=True
 )
 NOTICE_WITHDRAWN = MessageType("notice_withdrawn", 1, Family.NOTICE, referral.NoticeWithdrawnClear)
 NOTICE_WITHDRAWAL_ACKNOWLEDGED = MessageType(
-    "notice_withdrawal_acknowledged", 1, Family.NOTICE, referral.NoticeWithdrawalAcknowledgedClear
+    "notice_withdrawal_acknowledged", 1, Family.NOTICE, answers.NoticeWithdrawalAcknowledgedClear
 )
 NOTICE_ACKNOWLEDGED = MessageType("notice_acknowledged", 1, Family.NOTICE, answers.NoticeAcknowledgedClear)
-NOTICE_ACTIONED = MessageType("notice_actioned", 1, Family.NOTICE, answers.NoticeActionedClear)
-NOTICE_REJECTED = MessageType("notice_rejected", 1, Family.NOTICE, answers.NoticeRejectedClear)
+NOTICE_ANSWERED = MessageType("notice_answered", 1, Family.NOTICE, answers.NoticeAnsweredClear)
 NOTICE_NOT_OURS = MessageType("notice_not_ours", 1, Family.NOTICE, answers.NoticeNotOursClear)
 CASE_ACCEPTED = MessageType("case_accepted", 1, Family.REFERRAL, answers.CaseAcceptedClear, answers.CaseRecord)
 CASE_DECLINED = MessageType("case_declined", 1, Family.REFERRAL, answers.CaseDeclinedClear)
@@ -95,8 +94,7 @@ ALL: tuple[MessageType, ...] = (
     NOTICE_WITHDRAWN,
     NOTICE_WITHDRAWAL_ACKNOWLEDGED,
     NOTICE_ACKNOWLEDGED,
-    NOTICE_ACTIONED,
-    NOTICE_REJECTED,
+    NOTICE_ANSWERED,
     NOTICE_NOT_OURS,
     CASE_ACCEPTED,
     CASE_DECLINED,

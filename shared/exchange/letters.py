@@ -10,7 +10,7 @@ from uuid import UUID
 from shared.contracts.registry import NOTICE_ISSUED, REFERRAL_DECIDED, REFERRAL_OFFERED
 from shared.exchange.compose import Addressing, Letter, address, compose_fact
 from shared.exchange.message import Draft
-from shared.exchange.minimise import notice_record, referral_record
+from shared.exchange.minimise import notice_items, notice_record, referral_record
 from shared.kernel.errors import Defect, Refused
 from shared.kernel.ids import uuid7
 from shared.routing.directory_index import PartyEntry
@@ -20,11 +20,12 @@ from shared.vocabulary.routing import PartyKind, WorkReason
 
 @dataclass(frozen=True, slots=True)
 class Emitted:
-    """One edge and the message that carries it."""
+    """One edge and the message that carries it; of a notice, the origin's own numbers of its items, in their order."""
 
     edge: Mapping[str, Any]
     message_id: UUID
     notice_id: UUID | None
+    items: tuple[int, ...] = ()
 
     @property
     def recipient(self) -> str:
@@ -155,9 +156,10 @@ def _addressed(
     if recipient.kind == PartyKind.INDUSTRY:
         # A notice has an id of its own: industry never sees a referral id, an earlier time or a revision.
         message, notice_id = NOTICE_ISSUED, uuid7()
+        items = notice_items(record, item_providers, edge.recipient)
         plaintext = notice_record(record, item_providers, edge.recipient, withheld=withheld)
     else:
-        message, notice_id = REFERRAL_OFFERED, None
+        message, notice_id, items = REFERRAL_OFFERED, None, ()
         plaintext = referral_record(record, recipient.kind, withheld)
     addressing = Addressing(
         subject=notice_id or referral_id,
@@ -171,4 +173,4 @@ def _addressed(
     )
     clear = clear_of(edge, outcome, referral_id=referral_id, notice_id=notice_id)
     letter = address(message, clear, addressing, sealed=plaintext)
-    return Emitted(edge.as_json(), letter.message_id, notice_id), letter
+    return Emitted(edge.as_json(), letter.message_id, notice_id, items), letter

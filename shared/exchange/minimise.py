@@ -36,15 +36,20 @@ RECORD_FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
     PartyKind.LAW_ENFORCEMENT: (*_HOTLINE_FIELDS, "subject_accounts"),
 }
 #: What both may get of an item.
-ITEM_FIELDS: Final = ("locator", "site_type", "commerciality", "hosting", "hashes", "assessment")
+ITEM_FIELDS: Final = ("n", "locator", "site_type", "commerciality", "hosting", "hashes", "assessment")
 #: What a provider gets of a record, beside the items that it hosts.
 NOTICE_FIELDS: Final = ("incident_kind", "media_kind")
 NOTICE_ITEM_FIELDS: Final = ("locator", "site_type", "hashes", "assessment")
 
 
 def whole_record(content: ReferralContent) -> dict[str, Any]:
-    """The content as JSON, without what is absent or default: computed once per referral, shared by all edges."""
-    return content.model_dump(mode="json", exclude_none=True, exclude_defaults=True, exclude={"exercise"})
+    """The content as JSON, without what is absent or default: computed once per referral, shared by all edges.
+
+    Items that have no number yet, which is those of a submission, get theirs here, from 1.
+    """
+    record = content.model_dump(mode="json", exclude_none=True, exclude_defaults=True, exclude={"exercise"})
+    record["items"] = [{"n": n} | item for n, item in enumerate(record["items"], 1)]
+    return record
 
 
 def own_record(record: Mapping[str, Any]) -> bytes:
@@ -67,14 +72,30 @@ def referral_record(record: Mapping[str, Any], kind: str, withheld: Collection[s
 def notice_record(
     record: Mapping[str, Any], item_providers: Sequence[Collection[str]], provider: str, *, withheld: Collection[str]
 ) -> bytes:
-    """The record for a provider: only the items that it hosts, only what it needs to find and judge them."""
+    """The record for a provider: only the items that it hosts, only what it needs to find and judge them.
+
+    It counts them itself: the numbers of a notice say nothing of other items.
+    """
     items = [
-        {"site_type": "not_determined"}
+        {"n": n, "site_type": "not_determined"}
         | {name: item[name] for name in NOTICE_ITEM_FIELDS if name in item and name not in withheld}
-        for item, providers in zip(record["items"], item_providers, strict=True)
-        if provider in providers
+        for n, item in enumerate(_hosted(record, item_providers, provider), 1)
     ]
     return to_json({name: record[name] for name in NOTICE_FIELDS} | {"items": items})
+
+
+def notice_items(
+    record: Mapping[str, Any], item_providers: Sequence[Collection[str]], provider: str
+) -> tuple[int, ...]:
+    """The origin's own numbers of a notice's items: the first is what the notice calls 1."""
+    return tuple(item["n"] for item in _hosted(record, item_providers, provider))
+
+
+def _hosted(
+    record: Mapping[str, Any], item_providers: Sequence[Collection[str]], provider: str
+) -> list[Mapping[str, Any]]:
+    hosted = zip(record["items"], item_providers, strict=True)
+    return [item for item, providers in hosted if provider in providers]
 
 
 def _only(value: Mapping[str, Any], listed: Collection[str], withheld: Collection[str]) -> dict[str, Any]:

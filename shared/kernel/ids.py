@@ -1,4 +1,4 @@
-"""Identifiers: UUID version 7 (RFC 9562 §5.7), time-ordered and unguessable."""
+"""Identifiers: UUID version 7 (RFC 9562 §5.7), time-ordered and unguessable; version 4 for what tells no time."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from uuid import UUID, SafeUUID
 
 _RANDOM_BITS = (1 << 74) - 1
 _FORM_BITS = (0xF << 76) | (0b11 << 62)
+_FORM_OF_4 = (0x4 << 76) | (0b10 << 62)
 _FORM_OF_7 = (0x7 << 76) | (0b10 << 62)
 
 
@@ -20,6 +21,12 @@ def uuid7() -> UUID:
     random = int.from_bytes(os.urandom(10), "big") & _RANDOM_BITS
     high, low = random >> 62, random & ((1 << 62) - 1)
     return uuid_of((milliseconds << 80) | (0x7 << 76) | (high << 64) | (0b10 << 62) | low)
+
+
+def uuid4() -> UUID:
+    """A new UUIDv4: 122 random bits. For what must tell no time: acts, edges."""
+    random = int.from_bytes(os.urandom(16), "big")
+    return uuid_of(random & ~_FORM_BITS | _FORM_OF_4)
 
 
 def uuid_of(number: int) -> UUID:

@@ -44,6 +44,30 @@ class NoticeRejection(Code):
     AUTHENTICATION_FAILED = "authentication_failed", _CAUSEWAY
 
 
+class ItemsFold(Code):
+    """What the answers to its items make of a notice."""
+
+    IN_PART = "in_part", _CAUSEWAY
+    ACTIONED = "actioned", _CAUSEWAY
+    REJECTED = "rejected", _CAUSEWAY
+
+
+class WithdrawalFate(Code):
+    """What became of the record of what was taken back: its key is gone, or it is kept."""
+
+    ERASED = "erased", _CAUSEWAY
+    KEPT = "kept", _CAUSEWAY
+
+
+class KeptBasis(Code):
+    """What wins over a withdrawal."""
+
+    ACCEPTED_CASE = "accepted_case", _CAUSEWAY
+    PRESERVATION = "preservation", "18 USC 2258A(h)"
+    LEGAL_HOLD = "legal_hold", _CAUSEWAY
+    OPEN_COMPLAINT = "open_complaint", "EU Regulation 2022/2065 (DSA), Article 20"
+
+
 class CaseDeclineReason(Code):
     NOT_OUR_JURISDICTION = "not_our_jurisdiction", _CAUSEWAY
     INSUFFICIENT_INFORMATION = "insufficient_information", _FEEDBACK

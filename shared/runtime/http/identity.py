@@ -18,6 +18,7 @@ from typing import Any, Final
 import asyncpg
 from starlette.requests import Request
 
+from shared.envelope.datakeys import KeyEncryptionKey
 from shared.kernel.authority import Role
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Refused, Unavailable
@@ -47,12 +48,16 @@ _LOOK_UP = "SELECT party, role FROM api_key WHERE key_hash = $1 AND revoked_at I
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """The party that asks, the role it asks in, its kind, and whether all it does is exercise."""
+    """The party that asks, the role it asks in, its kind, and whether all it does is exercise.
+
+    `actor` is opaque: until people log in, it tells one API key from another.
+    """
 
     party: str
     role: Role
     kind: str
     exercise: bool
+    actor: str
 
 
 def issue_key(*, live: bool) -> tuple[str, bytes]:
@@ -81,10 +86,13 @@ def key_hash(text: str) -> bytes:
 class ApiKeys:
     """Resolves `Authorization: Bearer` headers. An answer is believed for `CACHE_S`."""
 
-    def __init__(self, database: Database, *, directory: Callable[[], DirectoryIndex], clock: Clock) -> None:
+    def __init__(
+        self, database: Database, *, directory: Callable[[], DirectoryIndex], clock: Clock, kek: KeyEncryptionKey
+    ) -> None:
         self._database = database
         self._directory = directory
         self._clock = clock
+        self._kek = kek
         self._cache: dict[bytes, tuple[datetime, tuple[str, Role]]] = {}
         self._unknown: dict[bytes, datetime] = {}
         self._strangers = asyncio.Semaphore(LOOK_UPS_MAX)
@@ -106,7 +114,8 @@ class ApiKeys:
         status = PartyStatus.SANDBOX if match[1].startswith("cw_test_") else PartyStatus.LIVE
         if party is None or party.status != status:
             raise unauthenticated()
-        return Identity(party.id, held[1], party.kind, exercise=status is PartyStatus.SANDBOX)
+        actor = self._kek.actor_id(party.id, key_hash(match[1]))
+        return Identity(party.id, held[1], party.kind, exercise=status is PartyStatus.SANDBOX, actor=actor)
 
     async def _holder(self, text: str) -> tuple[str, Role] | None:
         hashed, now = key_hash(text), self._clock.now()

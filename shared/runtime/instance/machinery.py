@@ -235,7 +235,7 @@ async def build_machinery(instance: str, settings: RuntimeSettings) -> Machinery
         await database.close()
         raise
     await feed.load()
-    api_keys = ApiKeys(database, directory=lambda: shelf.directories.active(clock.now()), clock=clock)
+    api_keys = ApiKeys(database, directory=lambda: shelf.directories.active(clock.now()), clock=clock, kek=keys.kek)
     budgets = Budgets(settings.budget_limits(), clock)
     return Machinery(instance, settings, clock, database, keys, shelf, feed, api_keys, budgets)
 

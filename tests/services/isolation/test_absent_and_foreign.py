@@ -31,13 +31,12 @@ STRANGERS = {
 #: The body of each act, by what stands after the colon of its path.
 BODIES: dict[str, dict[str, Any]] = {
     "withdraw": {"reason": "filed_in_error"},
-    "acknowledge-withdrawal": {},
+    "acknowledge-withdrawal": {"fate": "erased"},
     "accept": {},
     "decline": {"reason": "no_crime"},
     "outcome": {"outcome": "arrest", "child_identified": "no", "child_safeguarded": "unknown"},
     "acknowledge": {},
-    "action": {"actions": ["removed"], "effective_at": "2026-03-21T08:00:00Z"},
-    "reject": {"reason": "not_found"},
+    "answer": {"items": [{"action": "removed", "effective_at": "2026-03-21T08:00:00Z"}]},
     "not-ours": {},
 }
 #: Headers that differ between any two answers.

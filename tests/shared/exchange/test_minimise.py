@@ -11,12 +11,13 @@ import pytest
 from pydantic_core import to_json
 
 from shared.contracts.base import Contract
-from shared.contracts.referral import Item, NoticeItem, NoticeRecord, ReferralRecord, ReferralSubmission
+from shared.contracts.referral import NoticeItem, NoticeRecord, NumberedItem, ReferralRecord, ReferralSubmission
 from shared.exchange.minimise import (
     ITEM_FIELDS,
     NOTICE_FIELDS,
     NOTICE_ITEM_FIELDS,
     RECORD_FIELDS,
+    notice_items,
     notice_record,
     own_record,
     referral_record,
@@ -48,8 +49,9 @@ DECIDED: dict[str, tuple[type[Contract], Collection[str], Collection[str]]] = {
             "viewed_by",
         ),
     ),
-    "item": (Item, ITEM_FIELDS, ()),
-    "item of a notice": (Item, NOTICE_ITEM_FIELDS, ("commerciality", "hosting")),
+    "item": (NumberedItem, ITEM_FIELDS, ()),
+    # A notice counts its items itself.
+    "item of a notice": (NumberedItem, NOTICE_ITEM_FIELDS, ("commerciality", "hosting", "n")),
 }
 #: What goes along with its field. A field that is new in one of these goes wherever the whole goes: decide it here.
 BELOW = {
@@ -97,7 +99,7 @@ def test_somebody_has_decided_about_every_field(name: str) -> None:
     [
         (RECORD_FIELDS["hotline"], ReferralRecord),
         (RECORD_FIELDS["law_enforcement"], ReferralRecord),
-        (ITEM_FIELDS, Item),
+        (ITEM_FIELDS, NumberedItem),
         ((*NOTICE_FIELDS, "items"), NoticeRecord),
         (NOTICE_ITEM_FIELDS, NoticeItem),
     ],
@@ -159,7 +161,7 @@ def as_before(whole: Mapping[str, Any], kind: str, withheld: Collection[str]) ->
 
 def notice_as_before(whole: Mapping[str, Any], withheld: Collection[str]) -> bytes:
     first = dict(unhidden(whole["items"][0], {*withheld, "commerciality", "hosting"}))
-    item = {"site_type": "not_determined"} | {
+    item = {"n": 1, "site_type": "not_determined"} | {
         name: first[name] for name in ("locator", "site_type", "hashes", "assessment") if name in first
     }
     return to_json({"incident_kind": whole["incident_kind"], "media_kind": whole["media_kind"], "items": [item]})
@@ -167,6 +169,23 @@ def notice_as_before(whole: Mapping[str, Any], withheld: Collection[str]) -> byt
 
 def unhidden(item: Mapping[str, Any], hidden: Collection[str]) -> Iterator[tuple[str, Any]]:
     yield from ((name, value) for name, value in item.items() if name not in hidden)
+
+
+def test_items_keep_the_numbers_they_were_given() -> None:
+    whole = record()
+    assert [item["n"] for item in whole["items"]] == [1, 2]
+    amended = ReferralRecord.model_validate(whole | {"items": [whole["items"][1] | {"n": 7}]})
+    assert [item["n"] for item in whole_record(amended)["items"]] == [7]
+
+
+def test_a_notice_says_nothing_of_the_items_that_it_does_not_have() -> None:
+    """One that has the second item alone is the one of a referral that has no other."""
+    whole = record()
+    alone = whole | {"items": [whole["items"][1] | {"n": 1}]}
+    first, second = ([frozenset[str](), frozenset({PROVIDER})], [frozenset({PROVIDER})])
+    notices = [notice_record(whole, first, PROVIDER, withheld=()), notice_record(alone, second, PROVIDER, withheld=())]
+    assert notices[0] == notices[1]
+    assert (notice_items(whole, first, PROVIDER), notice_items(alone, second, PROVIDER)) == ((2,), (1,))
 
 
 @pytest.mark.parametrize("kind", PartyKind)

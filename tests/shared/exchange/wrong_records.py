@@ -15,7 +15,7 @@ from shared.envelope.sealing import seal
 from shared.exchange.accept import RECORD_BYTES_MAX, accept
 from shared.exchange.compose import Addressing, compose, compose_receipts, seal_context
 from shared.exchange.message import Record
-from shared.kernel.ids import uuid7
+from shared.kernel.ids import uuid4, uuid7
 from tests.support.builders import AT, HOTLINE, POLICE, PROVIDER, verdict
 from tests.support.exchange_world import SUSPENDED, World, later, public_key
 
@@ -82,7 +82,7 @@ def case_accepted(here: World, record: Record) -> Record:
     referral_id = uuid7()
     draft = compose(
         CASE_ACCEPTED,
-        {"referral_id": str(referral_id)},
+        {"referral_id": str(referral_id), "revision": 1, "act": str(uuid4()), "number": 1},
         Addressing(
             subject=referral_id,
             sender=POLICE,
