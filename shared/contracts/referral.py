@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
-from shared.contracts.base import Asn, Contract, Flag, Instant, PartyId, StatedJurisdiction, Uuid
+from shared.contracts.base import Asn, Contract, Day, EventTime, Flag, PartyId, StatedJurisdiction, Uuid
 from shared.contracts.decision import DecisionRef, Edge
 from shared.contracts.fields import (
     AccountId,
@@ -35,6 +35,12 @@ Revision = Annotated[int, Field(strict=True, ge=1, le=1000)]
 ITEMS_MAX = 10
 #: An item's number: given by the origin's service, stable over revisions, never used again. A notice counts its own.
 ItemNumber = Annotated[int, Field(strict=True, ge=1, le=99)]
+
+
+#: Rules of the guard's edition by which something was cut from an address: codes, never what was cut.
+CutRules = Annotated[
+    tuple[Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]{1,24}$", max_length=24)], ...], Field(max_length=8)
+]
 
 
 class UrlLocator(Contract):
@@ -75,7 +81,7 @@ class Hosting(Contract):
     provider: PartyId | None = None
     is_cdn: Flag = False
     method: codes.HostingMethod = codes.HostingMethod.STATED
-    observed_at: Instant | None = None
+    observed_at: Day | None = None
 
 
 class Hashes(Contract):
@@ -96,13 +102,23 @@ class Assessment(Contract):
     value: AssessmentValue
     jurisdiction: StatedJurisdiction | None = None
     assessor: PartyId | None = None
-    at: Instant | None = None
+    at: Day | None = None
     status: judgement.AssessmentStatus = judgement.AssessmentStatus.PROVISIONAL
 
     @model_validator(mode="after")
     def _value_belongs_to_scheme(self) -> Self:
-        known = judgement.ASSESSMENT_VALUES.get(self.scheme)
-        if known is not None and self.value not in known:
+        known = judgement.ASSESSMENT_VALUES[self.scheme]
+        if known and self.value not in known and self.value != judgement.UNKNOWN_VALUE:
+            raise ValueError("assessment_value_not_in_scheme")
+        return self
+
+
+class ListedAssessment(Assessment):
+    """The same as it travels: its value is one of its scheme's list, or `unknown`."""
+
+    @model_validator(mode="after")
+    def _value_is_listed(self) -> Self:
+        if self.value not in judgement.ASSESSMENT_VALUES[self.scheme] | {judgement.UNKNOWN_VALUE}:
             raise ValueError("assessment_value_not_in_scheme")
         return self
 
@@ -118,16 +134,36 @@ class Item(Contract):
     assessment: Annotated[tuple[Assessment, ...], Field(max_length=4)] = ()
 
 
+class CutUrl(UrlLocator):
+    """A web address as it travels, and by which rules of the guard's edition something was cut from it."""
+
+    cut: CutRules = ()
+
+
+class CutOnion(OnionLocator):
+    """An onion service as it travels, and by which rules of the guard's edition something was cut from it."""
+
+    cut: CutRules = ()
+
+
+#: A location as it travels. `cut` is the service's to say: whoever files has no place for it.
+RecordLocator = Annotated[
+    CutUrl | CutOnion | AccountLocator | MessageLocatorItem | PeerLocator, Field(discriminator="kind")
+]
+
+
 class NumberedItem(Item):
-    """An item as the origin keeps it and sends it: with its number."""
+    """An item as the origin keeps it and sends it: with its number, and with listed labels alone."""
 
     n: ItemNumber
+    locator: RecordLocator
+    assessment: Annotated[tuple[ListedAssessment, ...], Field(max_length=4)] = ()
 
 
 class NetworkObservation(Contract):
     ip: IpAddress
     port: Port | None = None
-    at: Instant
+    at: EventTime
     kind: codes.NetworkEvent = codes.NetworkEvent.UNKNOWN
 
 
@@ -165,7 +201,7 @@ class ReferralContent(Contract):
 
     incident_kind: codes.IncidentKind
     incident_flags: Annotated[tuple[codes.IncidentFlag, ...], Field(max_length=16)] = ()
-    observed_at: Instant
+    observed_at: EventTime
     media_kind: codes.MediaKind
     viewed_by: codes.ViewedBy = codes.ViewedBy.UNKNOWN
     priority: Priority = Priority()
@@ -221,10 +257,10 @@ class NoticeItem(Contract):
     """One item of a notice, with just what a provider needs to find and act on it. `n` counts within the notice."""
 
     n: ItemNumber
-    locator: Locator
+    locator: RecordLocator
     site_type: codes.SiteType
     hashes: Hashes | None = None
-    assessment: Annotated[tuple[Assessment, ...], Field(max_length=4)] = ()
+    assessment: Annotated[tuple[ListedAssessment, ...], Field(max_length=4)] = ()
 
 
 class NoticeRecord(Contract):

@@ -218,8 +218,9 @@ def test_what_an_origin_keeps_is_enough_to_decide_again(here: World, prepared: P
     origin = here.documents.directory.party(HOTLINE)
     assert origin is not None
     kept = ReferralRecord.model_validate_json(prepared.content)
-    whole = submission().model_dump(exclude={"exercise"})
-    assert kept.model_dump() == whole | {"items": tuple({**item, "n": n} for n, item in enumerate(whole["items"], 1))}
+    whole = submission().model_dump(mode="json", exclude={"exercise"}, exclude_defaults=True)
+    numbered = [item | {"n": n} for n, item in enumerate(whole["items"], 1)]
+    assert kept.model_dump(mode="json", exclude_defaults=True) == whole | {"items": numbered}
     assert prepare(submission(), origin=origin, documents=here.documents, at=here.at).facts == prepared.facts
 
 
