@@ -9,8 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from shared.contracts.referral import ReferralContent, ReferralSubmission
-from shared.exchange.facts import ReadFacts, read_facts
-from shared.exchange.labels import closed
+from shared.exchange.facts import ReadFacts, closed, read_facts
 from shared.exchange.letters import Emitted, Letters, write_letters
 from shared.exchange.message import Draft
 from shared.exchange.minimise import own_record, whole_record

@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from shared.contracts.referral import NumberedItem, ReferralRecord, ReferralSubmission
-from shared.exchange.labels import UNKNOWN, closed
+from shared.exchange.facts import UNKNOWN, closed
 from shared.exchange.prepare import Prepared, prepare
 from tests.support.builders import HOTLINE, PROVIDER
 from tests.support.exchange_world import SUBMISSION, World, merged, world
