@@ -96,6 +96,15 @@ class CheckResult(View):
     recipients: tuple[Recipient, ...] = ()
 
 
+class ItemAnswerView(View):
+    """What was said of one item, by the referral's own number."""
+
+    n: int
+    round: int = 1
+    action: str | None = None
+    rejection: str | None = None
+
+
 class EdgeView(Recipient):
     """An edge with its delivery, what the recipient answered, and the delivery of its withdrawal."""
 
@@ -103,7 +112,15 @@ class EdgeView(Recipient):
     code: str | None = None
     withdrawal: str | None = None
     answer: str = "none"
+    answer_detail: dict[str, JsonValue] | None = None
     notice_id: UUID | None = None
+
+    @property
+    def items(self) -> tuple[ItemAnswerView, ...]:
+        """What was answered item by item; nothing of a recipient that answers for the whole referral."""
+        listed = (self.answer_detail or {}).get("items")
+        found = [read_in(ItemAnswerView, each) for each in listed] if isinstance(listed, list) else []
+        return tuple(each for each in found if each is not None)
 
 
 class ReferralView(View):

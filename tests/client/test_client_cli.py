@@ -233,6 +233,17 @@ def test_a_referral_is_shown_with_its_edges(run: Run, service: FakeService) -> N
     assert "p.example\ttakedown\tr\tone two\tapplied\t\tnone\n" in ended.out
 
 
+def test_a_notice_is_shown_with_what_was_said_of_each_item(run: Run, service: FakeService) -> None:
+    said = [{"n": 2, "round": 1, "action": "removed"}, {"n": 5, "round": 1, "rejection": "not_found"}]
+    edge = {"recipient": "p.example", "purpose": "takedown", "reason": "r", "answer": "actioned"}
+    shown = {"referral_id": ID, "state": "routed", "edges": [edge | {"answer_detail": {"items": said}}]}
+    service.canned[f"/v1/referrals/{ID}"] = (200, shown)
+    assert "\tactioned: 2 removed, 5 not_found\n" in run("referral", "show", ID).out
+    # A later service may say more of an item, or something else: the rest is shown all the same.
+    shown["edges"] = [edge | {"answer_detail": {"items": "many"}}]
+    assert "\tactioned\n" in run("referral", "show", ID).out
+
+
 def test_a_list_stops_at_its_limit(run: Run, service: FakeService, tmp_path: Path) -> None:
     run("referral", "import", written(tmp_path / "a.jsonl", *(submission(number) for number in range(5))))
     service.page_size = 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -9,7 +10,7 @@ from shared.contracts.registry import REFERRAL_WITHDRAWN, MessageType
 from shared.exchange.compose import Verdict
 from shared.exchange.message import Draft, Record
 from shared.kernel.canonical import digest
-from shared.kernel.ids import uuid7
+from shared.kernel.ids import uuid4, uuid7
 from shared.runtime.post.ports import Arrival, Parked, Settlement
 from shared.vocabulary.answers import ReceiptOutcome
 
@@ -43,6 +44,12 @@ def draft(
         created_at=AT,
         decided_at=decided_at,
     )
+
+
+def withdrawal(referral_id: UUID) -> bytes:
+    """The body by which an origin takes a referral back."""
+    said = {"referral_id": str(referral_id), "revision": 1, "act": str(uuid4()), "reason": "filed_in_error"}
+    return json.dumps({"clear": said}).encode()
 
 
 def arrival(

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import json
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
@@ -32,7 +31,7 @@ from shared.runtime.watch.logs import configure_logs
 from tests.failures.hostile.target import Target, prepared_target, running, under, until, where
 from tests.failures.hostile.test_header_names import RawName, batch_of
 from tests.shared.exchange.wrong_records import WRONG
-from tests.support.builders import POLICE, draft, verdict
+from tests.support.builders import POLICE, draft, verdict, withdrawal
 from tests.support.exchange_world import TOPICS, World
 
 Property = Callable[[str, object], None]
@@ -105,9 +104,7 @@ def fresh(world: World) -> Record:
 
 def withdrawn(world: World, referral_id: UUID) -> Record:
     """The record by which the origin takes a referral back."""
-    clear = {"referral_id": str(referral_id), "revision": 1, "reason": "filed_in_error"}
-    body = json.dumps({"clear": clear}).encode()
-    return world.records([draft(referral_id, message=REFERRAL_WITHDRAWN, body=body)])[0]
+    return world.records([draft(referral_id, message=REFERRAL_WITHDRAWN, body=withdrawal(referral_id))])[0]
 
 
 def id_of(record: Record) -> UUID:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -23,7 +22,7 @@ from shared.runtime.post.consumer import Consumer
 from shared.runtime.post.ports import Parked, Settlement, Unit
 from shared.vocabulary.answers import ReceiptOutcome
 from tests.shared.exchange.wrong_records import PARTY_KEYS, signed
-from tests.support.builders import AT, POLICE, draft
+from tests.support.builders import AT, POLICE, draft, withdrawal
 from tests.support.exchange_world import World, later, world
 from tests.support.memory_stores import MemoryDatabase, MemoryInbox
 
@@ -137,8 +136,7 @@ async def test_after_its_patience_the_record_is_parked_whole_and_its_sender_is_t
 async def test_what_waited_behind_a_parked_record_of_its_subject_goes_on(here: World, desk: Desk) -> None:
     record = waiting_for_ever(here)
     subject = UUID((record.key or b"").decode())
-    body = json.dumps({"clear": {"referral_id": str(subject), "revision": 1, "reason": "filed_in_error"}}).encode()
-    behind = here.records([draft(subject, message=REFERRAL_WITHDRAWN, body=body)])[0]
+    behind = here.records([draft(subject, message=REFERRAL_WITHDRAWN, body=withdrawal(subject))])[0]
     consuming = await begun(desk, [record, behind])
     assert desk.handler.types == []
     desk.clock.advance(PATIENCE_S)
