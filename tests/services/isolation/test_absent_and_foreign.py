@@ -99,7 +99,7 @@ async def test_absent_and_foreign_are_answered_with_the_same_bytes(
             assert foreign == absent, path
             assert foreign[0] == 404, path
             asked_about += 1
-    assert asked_about == {"hotline": 4, "law_enforcement": 5, "industry": 8}[service]
+    assert asked_about == {"hotline": 4, "law_enforcement": 5, "industry": 7}[service]
 
 
 @pytest.mark.parametrize(
