@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import json
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
@@ -31,11 +30,10 @@ from shared.kernel.clock import SystemClock, rfc3339
 from shared.kernel.ids import uuid7
 from shared.runtime.post.quarantine import Replayed
 from shared.runtime.watch.logs import configure_logs
-from shared.vocabulary.answers import ReceiptOutcome
 from tests.failures.hostile.target import Target, prepared_target, running, under, until, where
 from tests.failures.hostile.test_header_names import RawName, batch_of
 from tests.shared.exchange.wrong_records import WRONG
-from tests.support.builders import POLICE, draft
+from tests.support.builders import POLICE, draft, verdict, withdrawal
 from tests.support.exchange_world import World
 
 Property = Callable[[str, object], None]
@@ -112,9 +110,7 @@ def fresh(world: World) -> Record:
 
 def withdrawn(world: World, referral_id: UUID) -> Record:
     """The record by which the origin takes a referral back."""
-    clear = {"referral_id": str(referral_id), "revision": 1, "reason": "filed_in_error"}
-    body = json.dumps({"clear": clear}).encode()
-    return world.records([draft(referral_id, message=REFERRAL_WITHDRAWN, body=body)])[0]
+    return world.records([draft(referral_id, message=REFERRAL_WITHDRAWN, body=withdrawal(referral_id))])[0]
 
 
 def id_of(record: Record) -> UUID:
@@ -139,7 +135,7 @@ def hostile(target: Target) -> list[tuple[str, Record]]:
     receipt = compose_receipts(
         "hotline",
         "law_enforcement",
-        [(uuid7(), "0" * 64, ReceiptOutcome.APPLIED, None)],
+        [verdict()],
         directory=here.documents.directory,
         at=here.at,
     )[0]

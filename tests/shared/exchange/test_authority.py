@@ -21,10 +21,10 @@ import pytest
 from services.hotline.domain import HOTLINE as AS_HOTLINE
 from services.industry.domain import PROVIDER as AS_PROVIDER
 from services.law_enforcement.domain import AGENCY as AS_AGENCY
-from shared.contracts.registry import ALL, MESSAGES_RECEIPTED, Family, MessageType
+from shared.contracts.registry import ALL, MESSAGES_RECEIPTED, STATED_BY_INSTANCES, Family, MessageType
 from shared.exchange.accept import accept
 from shared.exchange.acts import AnswerState
-from shared.exchange.authority import BETWEEN_INSTANCES, Cell, Relation, cells, cells_of
+from shared.exchange.authority import Cell, Relation, cells, cells_of
 from shared.exchange.compose import Addressing, compose, compose_receipts
 from shared.exchange.message import Draft, Received, Record
 from shared.exchange.origin import Answered
@@ -147,7 +147,7 @@ def draft(here: World, message: MessageType, subject: UUID, *, sender: str, reci
 
 def said(here: World, message: MessageType, by: PartyKind, to: PartyKind, *, speaker: str, subject: UUID) -> Record:
     """The record of one statement."""
-    names = message.family in BETWEEN_INSTANCES
+    names = message.family in STATED_BY_INSTANCES
     sender = INSTANCES[by] if names else PARTIES[by][speaker == "another's"]
     recipient = INSTANCES[to] if names else _told(by, to)
     if message.edge and (genuine := _genuine(here, message, by, INSTANCES[to])) is not None:
@@ -265,7 +265,7 @@ async def test_only_the_instance_that_was_addressed_settles_what_was_sent(
 def _any_sent(sender: PartyKind, recipient: PartyKind) -> MessageType:
     """A message that this kind sends to that one; any, where it sends none."""
     for cell in cells():
-        if (cell.sender, cell.recipient) == (sender, recipient) and cell.message.family not in BETWEEN_INSTANCES:
+        if (cell.sender, cell.recipient) == (sender, recipient) and cell.message.family not in STATED_BY_INSTANCES:
             return cell.message
     return ALL[1]
 
@@ -292,7 +292,7 @@ def test_a_cell_is_a_row_of_acts_a_receipt_of_one_or_a_fact() -> None:
         assert (cell.message.family is Family.FACT) == (cell.recipient is PartyKind.AUDITOR)
         if cell.message.edge:
             assert cell.relation is Relation.FILED_IT
-        assert cell.message in answers or cell.message.edge or cell.message.family in BETWEEN_INSTANCES
+        assert cell.message in answers or cell.message.edge or cell.message.family in STATED_BY_INSTANCES
 
 
 def test_no_kind_that_files_nothing_speaks_as_an_origin_and_none_answers_what_it_is_not_sent() -> None:
