@@ -18,7 +18,7 @@ from services.law_enforcement.ports import CasePage, FurtherEdge, OpenedCase, Op
 from shared.contracts.answers import CaseAcceptedClear, CaseRecord
 from shared.contracts.base import Contract
 from shared.envelope.datakeys import DataKey, KeyEncryptionKey, Place, protect, reveal, unwrap, wrap
-from shared.exchange.message import Received
+from shared.exchange.message import Received, Record
 from shared.kernel.clock import rfc3339
 from shared.party.recipient.domain import Item
 from shared.party.recipient.ports import Page
@@ -35,7 +35,7 @@ _TABLE: Final = ItemTable(
     contents="case_edge",
     kept=", case_reference = coalesce($6, case_reference), reference_key = coalesce($7, reference_key)",
 )
-_NEW: Final = Columns.of(NewItem, without=("purpose", "edge", "content", "wrapped_key"))
+_NEW: Final = Columns.of(NewItem, without=("purpose", "edge", "content", "evidence", "wrapped_key"))
 _ADD: Final = Statement(
     """
 INSERT INTO case_file (referral_id, party, origin, exercise, state)
@@ -47,14 +47,17 @@ SELECT subject_id, party, sender, exercise, 'offered' FROM {new} ON CONFLICT DO 
 _NEW_EDGE: Final = Columns.of(NewItem, without=("sender", "exercise"))
 _ADD_EDGES: Final = Statement(
     """
-INSERT INTO case_edge (referral_id, party, purpose, edge, content, wrapped_key)
-SELECT subject_id, party, purpose, edge::jsonb, content, wrapped_key FROM {new}
+INSERT INTO case_edge (referral_id, party, purpose, edge, content, evidence, wrapped_key)
+SELECT subject_id, party, purpose, edge::jsonb, content, evidence, wrapped_key FROM {new}
 """,
     new=_NEW_EDGE,
 )
 _EDGES: Final = """
 SELECT referral_id, party, purpose, edge, content, wrapped_key FROM case_edge WHERE referral_id = ANY($1::uuid[])
 ORDER BY received_at, purpose
+"""
+_EVIDENCE: Final = """
+SELECT party, purpose, evidence, wrapped_key FROM case_edge WHERE referral_id = $1 ORDER BY received_at, purpose
 """
 
 
@@ -80,6 +83,10 @@ class PostgresCases(PostgresItems):
                 item.subject_id, item.party, reference=sealed.case_reference, kek=self._kek
             )
         await self._act(item, following, kept, reference, key)
+
+    async def evidence(self, subject_id: UUID) -> list[Record]:
+        await self._one(subject_id)
+        return [self._evidence(row, subject_id) for row in await self._driver.fetch(_EVIDENCE, subject_id)]
 
     async def page(self, page: Page) -> CasePage:
         rows, following = await self._page(page)

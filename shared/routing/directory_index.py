@@ -56,7 +56,7 @@ class KeyEntry:
     revoked: bool = False
 
     def valid_at(self, at: datetime) -> bool:
-        return self.valid_from <= at and (self.valid_to is None or at < self.valid_to)
+        return not self.revoked and self.valid_from <= at and (self.valid_to is None or at < self.valid_to)
 
 
 class _Group(NamedTuple):
@@ -140,7 +140,7 @@ class DirectoryIndex:
 
     def sealing_key(self, owner: str, at: datetime) -> KeyEntry | None:
         """The key to seal for `owner` (party or instance id) at `at`: the one whose validity began last."""
-        held = (key for key in self._keys_of.get(owner, ()) if key.use == "seal" and not key.revoked)
+        held = (key for key in self._keys_of.get(owner, ()) if key.use == "seal")
         keys = [key for key in held if key.valid_at(at)]
         return max(keys, key=lambda key: (key.valid_from, key.key_id), default=None)
 

@@ -54,6 +54,10 @@ class RuntimeSettings(BaseSettings):
     #: A message without a receipt is published again after that long, the same bytes.
     resend_after_s: Annotated[float, Field(ge=0.5, le=3600)] = 30.0
 
+    #: Audit has the decided fact of a referral so many seconds after its acceptance, at the latest: every signed
+    #: acceptance says so. By default a day, for which a broker may be away.
+    merge_delay_s: Annotated[int, Field(ge=1, le=31_536_000)] = 86_400
+
     #: /readyz says no when a message waits longer than that for its sending, or its receipt; by default never, since
     #: an instance that cannot send can still accept.
     outbox_age_s_max: Annotated[float, Field(gt=0)] | None = None

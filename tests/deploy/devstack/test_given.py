@@ -9,12 +9,14 @@ import pytest
 
 from deploy.devstack.kafka import answers_metadata
 from deploy.devstack.stack import DevStack
+from deploy.directory.approval import document_body
 from deploy.directory.instances import SAMPLE_INSTANCES
-from deploy.kafka.derive import manifest_of
+from deploy.kafka.derive import manifest_in, manifest_of
 from deploy.kafka.provision import difference
 from deploy.site.access import answers
 from deploy.site.kinds import party_kinds
 from shared.kernel.errors import Unavailable
+from tests.support.exchange_world import world
 from tests.support.stack import FOUR, INSTANCES, embedded_settings
 
 
@@ -65,3 +67,19 @@ def test_a_wrong_admin_password_of_a_given_kafka_is_reported_and_lets_the_direct
     with pytest.raises(Unavailable, match="kafka_not_reachable"):
         second.start()
     assert second.state.supervisor_pid() is None
+
+
+def test_a_stack_that_starts_again_keeps_what_the_published_directory_asks_for(tmp_path: Path) -> None:
+    document = world().document
+    (first, *_) = document.instances
+    keys = tuple(each.model_copy(update={"key_id": f"sample-{n:032x}"}) for n, each in enumerate(first.keys))
+    more = first.model_copy(update={"id": "hotline_more", "keys": keys})
+    published = document.model_copy(update={"instances": (*document.instances, more)})
+    settings = embedded_settings(database_url="postgresql://db.example/any", kafka_bootstrap_servers="127.0.0.1:1")
+    stack = DevStack(tmp_path, settings)
+    stack._build()
+    assert "hotline_more" not in stack._manifest.principals
+    (tmp_path / "directory.json").write_bytes(document_body(published))
+    stack._build()
+    assert stack._manifest == manifest_in(document_body(published))
+    assert "hotline_more" in stack._manifest.principals

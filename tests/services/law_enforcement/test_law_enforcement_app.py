@@ -18,6 +18,7 @@ async def test_it_is_assembled_without_a_broker_and_serves_the_paths_of_a_recipi
     assert paths_of(app.http.openapi()) == {
         ("get", "/v1/inbox"),
         ("get", "/v1/inbox/{referral_id}"),
+        ("get", "/v1/inbox/{referral_id}/evidence"),
         ("post", "/v1/inbox/{referral_id}:acknowledge-withdrawal"),
         ("post", "/v1/cases/{referral_id}:accept"),
         ("post", "/v1/cases/{referral_id}:decline"),
