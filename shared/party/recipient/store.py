@@ -88,7 +88,8 @@ class ItemTable:
             f"WHERE t.{subject} = a.subject AND t.party = a.party AND t.state = a.present RETURNING t.{subject}",
             "act": f"UPDATE {table} SET state = $4, acts = acts + 1, said = said || $6::jsonb{self.kept} "
             f"WHERE {subject} = $1 AND party = $2 AND state = $3 AND acts = $5 RETURNING {subject}",
-            "erase": f"UPDATE {self.contents} SET wrapped_key = NULL, content = '', evidence = '' WHERE {subject} = $1 AND party = $2",
+            "erase": f"UPDATE {self.contents} SET wrapped_key = NULL, content = '', evidence = '' "
+            f"WHERE {subject} = $1 AND party = $2",
             "page": f"SELECT {self.shown} FROM {table} WHERE ($1::text IS NULL OR state = $1) "
             f"AND ($2::uuid IS NULL OR {subject} < $2) ORDER BY {subject} DESC LIMIT $3",
             "one": f"SELECT * FROM {table} WHERE {subject} = $1",

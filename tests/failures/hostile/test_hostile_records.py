@@ -32,7 +32,7 @@ from shared.runtime.post.quarantine import Replayed
 from shared.runtime.watch.logs import configure_logs
 from tests.failures.hostile.target import Target, prepared_target, running, under, until, where
 from tests.failures.hostile.test_header_names import RawName, batch_of
-from tests.shared.exchange.wrong_records import WRONG
+from tests.shared.exchange.wrong_records import WRONG, stating
 from tests.support.builders import POLICE, draft, verdict, withdrawal
 from tests.support.exchange_world import World
 
@@ -127,7 +127,7 @@ def hostile(target: Target) -> list[tuple[str, Record]]:
     """One record or more for each row of the table."""
     here = target.world
     records = [(code, change(here, fresh(here))) for code, change in WRONG if code not in ELSEWHERE]
-    late = here.resigned(fresh(here), clear={"decision": {"decided_at": rfc3339(here.at - timedelta(minutes=9))}})
+    late = stating(decision={"decided_at": rfc3339(here.at - timedelta(minutes=9))})(here, fresh(here))
     lapsed = fresh(under(here, here.policy.model_copy(update={"version": 77})))
     taken, reused, repeated_one, cursed = (fresh(here) for _ in range(4))
     target.cursed.add(id_of(cursed))

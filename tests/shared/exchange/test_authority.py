@@ -29,6 +29,7 @@ from shared.exchange.compose import Addressing, compose, compose_receipts
 from shared.exchange.message import Draft, Received, Record
 from shared.exchange.origin import Answered
 from shared.exchange.states import begins, rows_of, states
+from shared.exchange.topics import inbox_topic
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid7
 from shared.party.origin.ports import OpenEdge
@@ -124,21 +125,19 @@ def example(message: MessageType) -> Mapping[str, Any]:
     return value
 
 
-def draft(here: World, message: MessageType, subject: UUID, *, sender: str, recipient: str, to: str) -> Draft:
-    """The message about `subject`, whoever says it to whomever."""
+def draft(message: MessageType, subject: UUID, *, sender: str, recipient: str, by: PartyKind, to: PartyKind) -> Draft:
+    """The message about `subject`, whoever says it to whomever, between the instances of two kinds."""
     clear = dict(example(message)["clear"])
     clear |= {name: str(subject) for name in ("referral_id", "notice_id") if name in clear}
     value = {"clear": clear} | ({"sealed": example(message)["sealed"]} if message.edge else {})
-    instance = here.documents.directory.instance(to)
-    assert instance is not None
     return Draft(
         message_id=uuid7(),
         message=message,
         subject=str(subject),
         sender=sender,
         recipient=recipient,
-        recipient_instance=to,
-        topic=instance.topic,
+        recipient_instance=INSTANCES[to],
+        topic=inbox_topic(INSTANCES[to], INSTANCES[by]),
         exercise=True,
         body=json.dumps(value, separators=(",", ":")).encode(),
         created_at=AT,
@@ -154,7 +153,7 @@ def said(here: World, message: MessageType, by: PartyKind, to: PartyKind, *, spe
         [record] = forged(here, [genuine], instance=INSTANCES[by])
         return here.resigned(record, sender=sender, instance=INSTANCES[by])
     about = uuid7() if speaker == "nobody's" else subject
-    made = draft(here, message, about, sender=sender, recipient=recipient, to=INSTANCES[to])
+    made = draft(message, about, sender=sender, recipient=recipient, by=by, to=to)
     return forged(here, [made], instance=INSTANCES[by])[0]
 
 
@@ -244,8 +243,8 @@ async def test_only_the_instance_that_was_addressed_settles_what_was_sent(
     wrong, tried = [], 0
     for by, to, addressed, digest in product(INSTANCES, SERVICES, SERVICES, ("right", "other")):
         database = MemoryDatabase()
-        sent = draft(here, _any_sent(to, addressed), uuid7(), sender=PARTIES[to][0], recipient=_told(to, addressed),
-                     to=INSTANCES[addressed])  # fmt: skip
+        message, party = _any_sent(to, addressed), PARTIES[to][0]
+        sent = draft(message, uuid7(), sender=party, recipient=_told(to, addressed), by=to, to=addressed)
         async with database.transaction("sent") as state:
             state.outbox[1], state.digests[1] = OutboxRow(1, sent, None), "a" * 64
         entry = (sent.message_id, ("a" if digest == "right" else "b") * 64, ReceiptOutcome.APPLIED, None)
