@@ -8,7 +8,7 @@ No id of an instance holds a dot: `inbox_prefix` of one never covers a topic of 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from itertools import product
 from typing import Final, NamedTuple
@@ -21,6 +21,9 @@ from shared.vocabulary.routing import PartyKind
 AUDIT: Final = "audit"
 #: What the name of every topic of a pair begins with.
 INBOXES: Final = "causeway.inbox."
+#: `inbox_topic(to, sender)`: the topic in which the instance `to` is told something by the instance `sender`. It is on
+#: every message's way, which enters no file for it (`tests/journeys/test_walk.py`).
+inbox_topic: Final[Callable[[str, str], str]] = (INBOXES + "{}.{}.v1").format
 
 
 class Pair(NamedTuple):
@@ -32,11 +35,6 @@ class Pair(NamedTuple):
     @property
     def topic(self) -> str:
         return inbox_topic(self.to, self.sender)
-
-
-def inbox_topic(to: str, sender: str) -> str:
-    """The topic in which the instance `to` is told something by the instance `sender`."""
-    return f"{inbox_prefix(to)}{sender}.v1"
 
 
 def inbox_prefix(to: str) -> str:
