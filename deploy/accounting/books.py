@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 import asyncpg
@@ -21,9 +21,18 @@ from shared.kernel.errors import Refused, Unavailable
 from shared.runtime.kafka.reader import LogReader
 
 CONNECT_S_MAX: Final = 10.0
+#: Decisions that their facts do not lead to, and messages that commit to another edge than audit was told of.
+_UNDERIVED: Final = """
+SELECT topic, partition, "offset" FROM entry WHERE problem = 'decision_not_derived'
+UNION
+SELECT e.topic, e.partition, e."offset" FROM entry AS e
+JOIN link AS l ON l.edge_id = e.edge_id AND l.origin = e.sender AND l.recipient = e.recipient
+WHERE e.commitment <> l.commitment
+"""
 SERVICES: Final = ("hotline", "law_enforcement", "industry")
 ORIGINS: Final = ("hotline", "industry")
-Pair = tuple[str, str]
+#: Sender, recipient and epoch: numbers are dense within it.
+Pair = tuple[str, str, UUID]
 Coordinate = tuple[str, int, int]
 
 
@@ -45,6 +54,8 @@ class Books:
     """Everything reconciliation compares. Each dictionary is by message id unless said otherwise."""
 
     last_sequence: dict[Pair, int] = field(default_factory=dict)
+    #: Pairs whose epoch has ended. What a restored database gave out before, it no longer knows.
+    closed: set[Pair] = field(default_factory=set)
     in_outbox: dict[UUID, Line] = field(default_factory=dict)
     #: Type of each message without a number yet: it waits for an earlier one of its subject to the same recipient.
     waiting: dict[UUID, str] = field(default_factory=dict)
@@ -59,8 +70,25 @@ class Books:
     referrals: dict[tuple[str, str], int] = field(default_factory=dict)
     decided_facts: dict[tuple[str, str], int] = field(default_factory=dict)
     refused_facts: dict[str, int] = field(default_factory=dict)
+    #: State and id of each edge, by the message that carries it.
     edges: dict[UUID, str] = field(default_factory=dict)
+    edge_ids: dict[UUID, UUID] = field(default_factory=dict)
+    #: Edges that audit was told of by who filed them, by their ids, and where it was told what does not derive.
     links: set[UUID] = field(default_factory=set)
+    underived: set[Coordinate] = field(default_factory=set)
+    #: Who filed each edge's referral, by the edge's id.
+    filed_by: dict[UUID, str] = field(default_factory=dict)
+    #: What audit found to be none of its sender's to say, by where it lies: no line of it stands in `in_kafka`.
+    not_entitled: dict[Coordinate, str] = field(default_factory=dict)
+
+
+_COUNTERS: Final = """
+SELECT sender, recipient, epoch, last, false AS closed FROM pair_sequence
+UNION ALL SELECT sender, recipient, epoch, last, true FROM closed_epoch
+"""
+_STAMPED: Final = """
+SELECT message_id, type, sender, recipient, epoch, sequence, digest FROM outbox WHERE sequence IS NOT NULL
+"""
 
 
 async def read_books(endpoints: Endpoints) -> Books:
@@ -78,12 +106,11 @@ async def _read_service(books: Books, service: str, url: str) -> None:
     try:
         # One snapshot per database: within it, nothing moves from the outbox to the receipts.
         async with connection.transaction(isolation="repeatable_read", readonly=True):
-            for row in await connection.fetch("SELECT sender, recipient, last FROM pair_sequence"):
-                books.last_sequence[row["sender"], row["recipient"]] = row["last"]
-            stamped = (
-                "SELECT message_id, type, sender, recipient, sequence, digest FROM outbox WHERE sequence IS NOT NULL"
-            )
-            books.in_outbox |= _lines(await connection.fetch(stamped))
+            for row in await connection.fetch(_COUNTERS):
+                books.last_sequence[_pair(row)] = row["last"]
+                if row["closed"]:
+                    books.closed.add(_pair(row))
+            books.in_outbox |= _lines(await connection.fetch(_STAMPED))
             for row in await connection.fetch("SELECT message_id, type FROM outbox WHERE sequence IS NULL"):
                 books.waiting[row["message_id"]] = row["type"]
             books.receipted |= _lines(await connection.fetch("SELECT * FROM sent"))
@@ -100,8 +127,10 @@ async def _read_origin(books: Books, connection: asyncpg.Connection) -> None:
     counted = "SELECT party, disposition, count(*) AS n FROM referral GROUP BY party, disposition"
     for row in await connection.fetch(counted):
         books.referrals[row["party"], row["disposition"]] = row["n"]
-    for row in await connection.fetch("SELECT message_id, state FROM edge"):
+    for row in await connection.fetch("SELECT edge_id, message_id, party, state FROM edge"):
         books.edges[row["message_id"]] = row["state"]
+        books.edge_ids[row["message_id"]] = row["edge_id"]
+        books.filed_by[row["edge_id"]] = row["party"]
 
 
 async def _read_kafka(books: Books, endpoints: Endpoints) -> None:
@@ -124,7 +153,7 @@ def _note_record(books: Books, record: Record) -> None:
     attributes = envelope.attributes
     line = Line(
         attributes.id,
-        (attributes.sender, attributes.recipient),
+        (attributes.sender, attributes.recipient, attributes.epoch),
         attributes.sequence,
         message_digest(attributes, envelope.body),
         attributes.type,
@@ -151,21 +180,41 @@ async def _read_audit(books: Books, url: str, endpoints: Endpoints) -> None:
                 books.audited[row["topic"], row["partition"], row["offset"]] = row["previous_offset"]
         for row in await connection.fetch("SELECT topic, count(DISTINCT generation) AS n FROM entry GROUP BY topic"):
             books.audit_generations[row["topic"]] = row["n"]
-        for row in await connection.fetch("SELECT sender, recipient, sequence FROM entry WHERE verified"):
-            books.audited_sequences.setdefault((row["sender"], row["recipient"]), set()).add(row["sequence"])
-        await _read_facts(books, connection)
-        books.links = {row["message_id"] for row in await connection.fetch("SELECT message_id FROM link")}
+        for row in await connection.fetch("SELECT sender, recipient, epoch, sequence FROM entry WHERE verified"):
+            books.audited_sequences.setdefault(_pair(row), set()).add(row["sequence"])
+        await read_facts(books, connection)
+        await set_apart(books, connection, generations)
+        for row in await connection.fetch(_UNDERIVED):
+            books.underived.add((row["topic"], row["partition"], row["offset"]))
     finally:
         await connection.close()
 
 
-async def _read_facts(books: Books, connection: asyncpg.Connection) -> None:
-    # A referral that was decided again is stated again: it is counted once, as it was decided first.
+async def set_apart(books: Books, connection: asyncpg.Connection, generations: Mapping[str, UUID]) -> None:
+    """Take what nobody was entitled to say out of the lines: it is its sender's doing, not whom it speaks of."""
+    for row in await connection.fetch("""
+        SELECT topic, generation, partition, "offset", sender, type FROM entry WHERE kind = 'not_entitled'
+    """):
+        if generations.get(row["topic"]) == row["generation"]:
+            place = (row["topic"], row["partition"], row["offset"])
+            books.not_entitled[place] = f"{row['sender']} had no right to say {row['type']}"
+    for message_id, lines in list(books.in_kafka.items()):
+        kept = [line for line in lines if line.at not in books.not_entitled]
+        if kept:
+            books.in_kafka[message_id] = kept
+        else:
+            del books.in_kafka[message_id]
+
+
+async def read_facts(books: Books, connection: asyncpg.Connection) -> None:
+    """Read what origins stated of decisions, refusals and edges: of each what its own instance stated, nobody else."""
+    # A referral that was decided again is stated again: it is counted once, as it was decided first, by its own origin.
+    # What somebody states who does not serve that origin is of another kind, and not counted at all.
     decided = """
         SELECT origin, disposition, count(*) AS n FROM (
-            SELECT DISTINCT ON (detail->>'referral_id') detail->>'origin' AS origin,
+            SELECT DISTINCT ON (detail->>'origin', detail->>'referral_id') detail->>'origin' AS origin,
                    detail->>'disposition' AS disposition
-            FROM entry WHERE kind = 'decision' ORDER BY detail->>'referral_id', sequence
+            FROM entry WHERE kind = 'decision' ORDER BY detail->>'origin', detail->>'referral_id', sequence
         ) AS first GROUP BY origin, disposition
     """
     for row in await connection.fetch(decided):
@@ -175,12 +224,20 @@ async def _read_facts(books: Books, connection: asyncpg.Connection) -> None:
     """
     for row in await connection.fetch(refused):
         books.refused_facts[row["origin"]] = row["n"]
+    for row in await connection.fetch("SELECT edge_id, origin FROM link"):
+        # Another's word on an edge does not say that its own origin has told audit of it.
+        if row["origin"] == books.filed_by.get(row["edge_id"], row["origin"]):
+            books.links.add(row["edge_id"])
 
 
 def counted(type_text: str) -> bool:
     """Whether messages of this type are receipted and counted: those between two parties."""
     message = BY_TYPE.get(type_text)
     return message is not None and message.family in (Family.REFERRAL, Family.NOTICE)
+
+
+def _pair(row: Mapping[str, Any]) -> Pair:
+    return row["sender"], row["recipient"], row["epoch"]
 
 
 def _lines(rows: Iterable[Mapping[str, object]]) -> dict[UUID, Line]:
@@ -190,7 +247,7 @@ def _lines(rows: Iterable[Mapping[str, object]]) -> dict[UUID, Line]:
         at = (values["topic"], values["partition"], values["offset"]) if "offset" in values else None
         line = Line(
             values["message_id"],  # type: ignore[arg-type]
-            (values["sender"], values["recipient"]),  # type: ignore[arg-type]
+            _pair(values),
             values["sequence"],  # type: ignore[arg-type]
             values["digest"],  # type: ignore[arg-type]
             values["type"],  # type: ignore[arg-type]

@@ -10,7 +10,16 @@ from pydantic.json_schema import models_json_schema
 from deploy.artifacts.correspondents import ROUTES, messages_on, pairs, readers_of, topics
 from deploy.artifacts.schemas import PlainSchema, meaning, message_name
 from shared.contracts.registry import Family, MessageType, value_model
-from shared.envelope.headers import BATCH_SIZE_MAX, CONTENT_TYPE, COVERED, PROOF, SEQUENCE_MAX, SPEC_VERSION, Tier
+from shared.envelope.attributes import (
+    BATCH_SIZE_MAX,
+    CONTENT_TYPE,
+    COVERED,
+    PROOF,
+    SEQUENCE_MAX,
+    SPEC_VERSION,
+    TIME_STEP_S,
+    Tier,
+)
 from shared.exchange.topics import AUDIT, inbox_prefix
 from shared.runtime.kafka.bus import Subscription
 from shared.runtime.kafka.documents import DIRECTORY_TOPIC, PublishedDocument
@@ -21,24 +30,40 @@ _TEXT: Final = {"type": "string", "minLength": 1, "maxLength": 256, "pattern": "
 
 #: What each header holds, beyond being 1 to 256 visible ASCII characters.
 HEADERS: Final[Mapping[str, Mapping[str, Any]]] = {
-    "ce_dataschema": {"description": "The JSON Schema of the value."},
+    "ce_dataschema": {"format": "uri", "description": "The JSON Schema of the value."},
+    "ce_epoch": {"format": "uuid", "description": "The life of the counter that gave out the number, of version 7."},
     "ce_exercise": {"enum": ["true", "false"]},
-    "ce_id": {"format": "uuid", "description": "The message's id, a UUID of version 7."},
+    "ce_guard": {
+        "pattern": "^[0-9a-f]{32} (normal|released)$",
+        "description": "The edition of the guard that the texts passed, and whether anybody released one of them.",
+    },
+    "ce_id": {"format": "uuid", "description": "The message's id, a UUID of version 7 of `ce_time`."},
     "ce_keyid": {"description": "The key that signed the batch, as the directory names it."},
     "ce_recipient": {"description": "The recipient party; the recipient instance for receipts; `audit` for facts."},
     "ce_sender": {"description": "The sender party; the instance itself for receipts and facts."},
     "ce_sequence": {
         "pattern": "^(0|[1-9][0-9]*)$",
-        "description": f"Dense per pair, ≤ {SEQUENCE_MAX}.",
+        "description": f"Dense per (sender, recipient, epoch), ≤ {SEQUENCE_MAX}.",
     },
     "ce_source": {"pattern": "^/instances/[A-Za-z0-9._~-]+$"},
     "ce_specversion": {"const": SPEC_VERSION},
     "ce_subject": {"description": "The Kafka key: referral id, notice id, or an id of the receipt's or fact's own."},
     "ce_tier": {"enum": [tier.value for tier in Tier], "description": "Who holds the signing key."},
-    "ce_time": {"format": "date-time"},
+    "ce_time": {
+        "format": "date-time",
+        "pattern": "0Z$",
+        "description": f"When the message was written, cut to {TIME_STEP_S} s.",
+    },
     "ce_type": {"pattern": "^causeway[.][a-z_]+[.]v[0-9]+$"},
     "content-type": {"const": CONTENT_TYPE},
-    "ce_batchroot": {"pattern": "^[0-9a-f]{64}$", "description": "RFC 6962 root of the relay batch."},
+    "ce_prevepoch": {"description": "On the first message of an epoch: the one before it, or `unknown`."},
+    "ce_prevlast": {
+        "description": "On the first message of an epoch: the last number of the one before, or `unknown`."
+    },
+    "ce_batchroot": {
+        "pattern": "^[0-9a-f]{64}$",
+        "description": "RFC 6962 root of what one recipient is sent together.",
+    },
     "ce_batchsig": {"pattern": "^[A-Za-z0-9_-]{86}$", "description": "Ed25519 signature over the root."},
     "ce_batchindex": {"pattern": "^(0|[1-9][0-9]*)$"},
     "ce_batchsize": {"pattern": "^[1-9][0-9]*$", "description": f"At most {BATCH_SIZE_MAX}."},
@@ -162,9 +187,17 @@ def _schemas() -> dict[str, Any]:
     listed = [(model, "validation") for model in (*values, PublishedDocument)]
     _, found = models_json_schema(listed, ref_template=_SCHEMA_REF, schema_generator=PlainSchema)  # type: ignore[arg-type]
     schemas: dict[str, Any] = found["$defs"]
-    covered = {name: _TEXT | dict(HEADERS[name]) for name in (*COVERED, *PROOF)}
+    stated = {name: _TEXT | dict(rule) for name, rule in HEADERS.items()}
+    extensions = {
+        "^ce_x[a-z0-9]{0,19}$": _TEXT | {"description": "Of a later release: covered by the signature, ignored."}
+    }
     trace = {"type": "string", "description": "W3C Trace Context: telemetry, neither signed nor evidence."}
-    headers = {"type": "object", "required": sorted(covered), "properties": covered | {"traceparent": trace}}
+    headers = {
+        "type": "object",
+        "required": sorted((*COVERED, *PROOF)),
+        "properties": stated | {"traceparent": trace},
+        "patternProperties": extensions,
+    }
     return schemas | {"headers": headers}
 
 

@@ -10,7 +10,9 @@ from deploy.artifacts.correspondents import ROUTES, messages_on, pairs, readers_
 from deploy.artifacts.schemas import meaning, message_name
 from shared.contracts.facts import RECEIPT_ENTRIES_MAX
 from shared.contracts.registry import Family, MessageType
-from shared.exchange.record_table import DECIDE_AGAIN, RECORD_TABLE, Row
+from shared.envelope.attributes import PROOF, TIME_STEP_S
+from shared.exchange.authority import cells, cells_of
+from shared.exchange.record_table import DECIDE_AGAIN, RECORD_TABLE, SIGN_AGAIN, Row
 from shared.runtime.kafka.documents import DIRECTORY_TOPIC
 
 _KEYS = {
@@ -21,9 +23,10 @@ _KEYS = {
 }
 _HEAD = """# Messages
 
-Written by `python -m deploy.artifacts` from `shared/contracts/registry.py`, `shared/exchange/record_table.py` and
-`deploy/artifacts/correspondents.py`; a test compares. Schemas: `shared/contracts/schemas/`. Accepted and refused
-examples: `shared/contracts/examples/`. The same for machines: `docs/api/asyncapi.json`.
+Written by `python -m deploy.artifacts` from `shared/contracts/registry.py`, `shared/exchange/record_table.py`,
+`shared/exchange/authority.py` and `deploy/artifacts/correspondents.py`; a test compares. Schemas:
+`shared/contracts/schemas/`. Accepted and refused examples: `shared/contracts/examples/`. The same for machines:
+`docs/api/asyncapi.json`.
 
 An `accepted-*.json` is the value alone. A `refused-*.json` is an accepted one with one thing changed: `value`, and
 `expected`: who refuses it (`schema`; `model`, for what no schema can say; `guard`; `index`, for a whole document), the
@@ -43,6 +46,21 @@ codes, countries, party ids, times. Within a version only optional members are a
 
 Only the origin and audit can link a `notice_id` with a `referral_id`.
 """
+_HEADERS = f"""## Headers
+
+A message is a CloudEvent 1.0 in Kafka's binary binding; `docs/api/asyncapi.json` has each header's form. One Ed25519
+signature covers what goes to one recipient together; by its proof (`{"`, `".join(PROOF)}`)
+each message proves itself alone. **Covered is what arrived:** every `ce_` header but the proof, and `content-type`,
+each as name, `:`, value and a line feed, sorted by name; a line feed more; the value's bytes. A header `ce_x…` that is
+not known is covered and otherwise ignored; any other unknown `ce_` header is `header_unknown`.
+
+`ce_time` is the time of writing cut to {TIME_STEP_S} s, and `ce_id` a UUID of that time: nothing finer links messages.
+`ce_guard` names the edition of the guard that the texts passed. `ce_sequence` is dense per sender, recipient and
+`ce_epoch`, the life of their counter: a database that was restored, or a party that moved to another instance, begins
+another. The first message of an epoch names the one before (`ce_prevepoch`, `ce_prevlast`), or `unknown`.
+
+The first release had no epoch and a relative `ce_dataschema`: it is answered `format_superseded`, and nothing is read.
+"""
 _TOPICS = """## Topics
 
 `causeway.inbox.<to>.<from>.v1`: one topic of one partition for every two instances, in each direction, whose parties
@@ -60,8 +78,28 @@ _RECEIPTS = f"""## Receipts
 For each consumed batch an instance sends one `messages_receipted` to every instance that had messages in it, with at
 most {RECEIPT_ENTRIES_MAX} entries: message id, digest of the covered bytes, and `applied`, `refused` or `parked` with
 its code. A receipt says that the message took effect, or why not; it does not say that anybody has acted on it. The
-sender's outbox row lives until its receipt: until then the same bytes are sent again. An entry counts only if its
+sender's outbox row lives until its receipt: until then the same bytes are sent again. `{SIGN_AGAIN}` alone settles
+nothing: the sender ends the epoch and signs the message again in a new one. An entry counts only if its
 digest is the sender's own and the instance that signed it is the one the message went to.
+"""
+
+_AUTHORITY = f"""\
+### Who may say what
+
+*From* and *to* are kinds; *its speaker* is what whoever says it must be to what it speaks of. One table has both,
+`shared/exchange/authority.py`, {len(cells())} cells, derived from the rows of acts. `accept` and audit check kinds
+(`statement_not_yours`), whoever knows the subject checks the relation. What no cell allows has no effect: a party
+refuses it, audit keeps it as an entry marked `not_entitled`, which replaces and links nothing, and the accounts name it
+and count it for nobody.
+
+| its speaker | who that is | who checks |
+| --- | --- | --- |
+| `filed_it` | the origin that the subject is from, and no other | the recipient: its edge, its item's sender; audit |
+| `was_sent_it` | a recipient that the origin sent the subject to | the origin: its edge; audit |
+| `was_addressed` | the instance that the messages went to, about exactly those bytes | the sender's outbox; audit |
+| `serves_its_origin` | the instance that serves the origin, first of all to state it | audit, the accounts |
+| `serves_who_has_it` | the instance that serves a party that filed or was sent the subject | audit |
+| `reads_its_topic` | the instance whose topic the record lies in | audit |
 """
 
 
@@ -71,8 +109,10 @@ def messages_page() -> str:
         [
             _HEAD,
             *_topics(),
+            _HEADERS,
             "## Messages\n",
             *_overview(),
+            _AUTHORITY,
             *(line for message in ROUTES for line in _entry(message)),
             _RECORDS,
             *_records(),
@@ -104,13 +144,14 @@ def _names(topic: str) -> str:
 
 def _overview() -> Iterable[str]:
     yield from _table(
-        ("message", "family", "from", "to", "receipted", "carries an edge"),
+        ("message", "family", "from", "to", "its speaker", "receipted", "carries an edge"),
         (
             (
                 f"[`{message.name}`](#{message.name})",
                 message.family.value,
                 ", ".join(route.senders),
                 ", ".join(route.recipients),
+                f"`{cells_of(message)[0].relation.value}`",
                 _yes(message.family in (Family.REFERRAL, Family.NOTICE)),
                 _yes(message.edge),
             )
@@ -143,6 +184,8 @@ def _records() -> Iterable[str]:
 
 
 def _fate(code: str, row: Row) -> str:
+    if code == SIGN_AGAIN:
+        return f"{row.fate}, and the sender signs again"
     return f"{row.fate}, and the origin decides again" if code in DECIDE_AGAIN else row.fate.value
 
 

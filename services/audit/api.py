@@ -21,6 +21,8 @@ from shared.runtime.http.openapi import shows
 Topic = Annotated[TopicName, Query()]
 Limit = Annotated[int, Query(ge=1, le=500)]
 Number = Annotated[int, Query(ge=0, le=2**53 - 1)]
+#: Kafka numbers partitions by 32 bits, with a sign.
+PartitionNumber = Annotated[int, Query(ge=0, le=2**31 - 1)]
 #: Described by hand: a missing one has a refusal of its own.
 Purpose = Annotated[str | None, Header(max_length=64, include_in_schema=False)]
 PURPOSE: Final[Mapping[str, object]] = {
@@ -45,7 +47,7 @@ def flows_router(entries: PostgresEntries, identified: Callable[[Request], Await
     @router.get("/entries", **shows(EntryPage, headers=[PURPOSE]))
     async def page(
         topic: Topic,
-        partition: Number,
+        partition: PartitionNumber,
         identity: Identity = who,
         generation: UUID | None = None,
         from_offset: Number = 0,

@@ -6,6 +6,7 @@ from typing import Final
 
 from services.audit.api import flows_router
 from services.audit.bus import AuditDoor
+from services.audit.domain import Reading
 from services.audit.settings import AuditSettings
 from services.audit.store import PostgresEntries
 from shared.exchange.topics import INBOXES
@@ -35,7 +36,7 @@ def assemble(machinery: Machinery) -> App:
     door = AuditDoor(
         LogReader(settings.kafka_access(), client_id=f"causeway-{INSTANCE}", under=INBOXES),
         entries,
-        directory_at=machinery.shelf.directories.active,
+        reading=Reading(machinery.shelf, list(machinery.keys.opening.values()), machinery.clock),
         sole=lambda: machinery.database.sole(READER_LOCK),
         clock=machinery.clock,
     )

@@ -11,10 +11,10 @@ from typing import Final
 from uuid import UUID
 
 from services.audit import use_cases
+from services.audit.domain import Reading
 from services.audit.ports import Entries
-from shared.envelope.batch import RootCache
+from shared.exchange.correspondents import pairs_of
 from shared.exchange.message import Record
-from shared.exchange.topics import pairs_of
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Unavailable
 from shared.routing.directory_index import DirectoryIndex
@@ -38,17 +38,16 @@ class AuditDoor:
         reader: LogReader,
         entries: Entries,
         *,
-        directory_at: Callable[[datetime], DirectoryIndex],
+        reading: Reading,
         sole: Callable[[], AbstractAsyncContextManager[None]],
         clock: Clock,
     ) -> None:
         """`sole` is entered to read: it raises `Unavailable("held_elsewhere")` where another process reads."""
         self._reader = reader
         self._entries = entries
-        self._directory_at = directory_at
+        self._reading = reading
         self._sole = sole
         self._clock = clock
-        self._roots = RootCache()
         self._last_look: datetime | None = None
         self._standing_by = False
         self._read: AbstractSet[str] = frozenset()
@@ -77,12 +76,12 @@ class AuditDoor:
         if looked is None or (self._clock.now() - looked).total_seconds() > LOOK_S_MAX:
             return Check("reader", False, "not_reading")
         # A topic may be about to be made, or its right is missing: the operator's to see, no reason to stop.
-        wanted = {pair.topic for pair in pairs_of(self._directory_at(self._clock.now()).kinds())}
+        wanted = {pair.topic for pair in pairs_of(self._directory().kinds())}
         return Check("reader", True, "" if wanted <= self._read else "topics_missing")
 
     async def _follow(self) -> None:
         # Judged by no directory, what is read would stand there as unverified for ever: wait for one.
-        self._directory_at(self._clock.now())
+        self._directory()
         generations = await self._reader.topic_ids()
         self._read = generations.keys()
         kept = await self._entries.cursors()
@@ -107,6 +106,9 @@ class AuditDoor:
             records,
             generations=generations,
             entries=self._entries,
-            directory_at=self._directory_at,
-            roots=self._roots,
+            reading=self._reading,
         )
+
+    def _directory(self) -> DirectoryIndex:
+        """The one in force now. Raises `Unavailable` before the first."""
+        return self._reading.shelf.directories.active(self._clock.now())

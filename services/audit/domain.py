@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Final, NamedTuple, Protocol, cast
 from uuid import UUID
+
+from pydantic_core import to_json
 
 from shared.contracts.base import Contract
 from shared.contracts.facts import (
@@ -14,17 +17,27 @@ from shared.contracts.facts import (
     MessagesReceiptedClear,
     RecordRevealedClear,
     ReferralDecidedClear,
+    ReferralDecidedSealed,
     ReferralRefusedClear,
 )
-from shared.contracts.registry import BY_TYPE, Family, MessageType
+from shared.contracts.referral import EdgeClear
+from shared.contracts.registry import BY_TYPE, REFERRAL_DECIDED, Family, MessageType, value_model
 from shared.envelope.batch import RootCache, message_digest
 from shared.envelope.headers import Envelope, decode_headers
+from shared.envelope.keys import OpeningKey
+from shared.envelope.sealing import open_with_any
+from shared.exchange.authority import STATEMENT_NOT_YOURS, may_state
+from shared.exchange.compose import seal_context
+from shared.exchange.decided import commitment, edge_salt, judged_edges, stated_edges
 from shared.exchange.message import Record
-from shared.exchange.senders import check_stated_by, instance_of, verify_sender
+from shared.exchange.senders import check_broker_time, check_format, check_stated_by, instance_of, verify_sender
 from shared.kernel.authority import Authority, Permit, Role
 from shared.kernel.canonical import digest as sha256
-from shared.kernel.errors import Refused
+from shared.kernel.clock import Clock
+from shared.kernel.errors import Refused, Unavailable
 from shared.routing.directory_index import DirectoryIndex
+from shared.routing.engine import Setting
+from shared.routing.shelf import DocumentShelf
 
 
 class EntryKind(StrEnum):
@@ -36,15 +49,18 @@ class EntryKind(StrEnum):
     PARKED = "parked"
     RECEIPT = "receipt"
     REVEALED = "revealed"
+    NOT_ENTITLED = "not_entitled"
     UNREADABLE = "unreadable"
 
 
 class Entry(NamedTuple):
     """One Kafka record: where it is, what it claims, whether its sender's proof held then. No body, nothing personal.
 
-    `digest` is that of the covered bytes, or of the bare value where the headers cannot be read. `exercise` is what
-    the record says, None where it cannot be read; `recipient_instance` serves the recipient, if anybody does. `detail`
-    is JSON: what a fact states.
+    `problem` says why the proof did not hold, or what is wrong with what a proven record states. `digest` is that of
+    the covered bytes, or of the bare value where the headers cannot be read. `exercise` is what the record says, None
+    where it cannot be read; `recipient_instance` serves the recipient, if anybody does. `detail` is JSON: what a fact
+    states. `edge_id` and `commitment` are those of a message that carries an edge. One that is not entitled is its
+    sender's own, and speaks of what is not.
     """
 
     topic: str
@@ -63,23 +79,28 @@ class Entry(NamedTuple):
     recipient: str | None = None
     recipient_instance: str | None = None
     exercise: bool | None = None
+    epoch: UUID | None = None
     sequence: int | None = None
     key_id: str | None = None
     detail: str | None = None
+    edge_id: UUID | None = None
+    commitment: str | None = None
 
 
 class Link(NamedTuple):
-    """An edge of a decision: the only place where a notice and its referral stand together.
+    """An edge of a decision as its origin stated it: a message with its id is about the referral.
 
-    `rules` are separated by commas.
+    It is its `origin`'s word, and counts for messages of that origin alone. `commitment` is what that message must
+    state. `rules` are separated by commas; empty where the decision did not derive.
     """
 
-    message_id: UUID
+    edge_id: UUID
     referral_id: UUID
-    notice_id: UUID | None
+    origin: str
     recipient: str
     purpose: str
     rules: str
+    commitment: str
 
 
 class Receipted(NamedTuple):
@@ -110,12 +131,28 @@ AUTHORITY = Authority(
 )
 
 
-def read_record(
-    record: Record, read: Read, *, generation: UUID, directory: DirectoryIndex | None, roots: RootCache
-) -> None:
-    """Add what one record says. Total: what cannot be read still gets an entry, with the problem's code.
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What audit reads records with: the documents it has seen, its own opening keys and clock, the verified roots."""
 
-    `directory` is the one in force at the record's broker time, None before the first.
+    shelf: DocumentShelf
+    opening_keys: Sequence[OpeningKey]
+    clock: Clock
+    roots: RootCache = field(default_factory=RootCache)
+
+    def directory_at(self, at: datetime) -> DirectoryIndex | None:
+        """The directory in force at that time, None before the first."""
+        try:
+            return self.shelf.directories.active(at)
+        except Unavailable:
+            return None
+
+
+def read_record(record: Record, read: Read, *, generation: UUID, reading: Reading) -> None:
+    """Add what one record says, judged by the directory at its own broker time, which is not ahead of our clock.
+
+    Total: what cannot be read still gets an entry, with the problem's code. What a fact states that is not its
+    sender's to state goes no further than its entry.
     """
     value = record.value or b""
     try:
@@ -123,15 +160,13 @@ def read_record(
     except Refused as error:
         read.entries.append(_unreadable(record, generation, problem=error.code))
         return
+    directory = reading.directory_at(record.broker_time)
     message = BY_TYPE.get(envelope.attributes.type)
-    problem = _problem(envelope, message, directory, at=record.broker_time, roots=roots)
-    kind, detail = EntryKind.RECORD, None
-    if problem is None and message is not None and message.family in (Family.FACT, Family.RECEIPT):
-        try:
-            kind, detail = _stated(envelope, message.clear.model_validate_json(_clear_bytes(value)), read)
-        except ValueError:
-            problem = "body_invalid"
+    unproven = _problem(record, envelope, message, directory=directory, reading=reading)
     attributes = envelope.attributes
+    said = Said(EntryKind.NOT_ENTITLED if unproven == STATEMENT_NOT_YOURS else EntryKind.RECORD, problem=unproven)
+    if unproven is None and directory is not None and message is not None and _states(message):
+        said = _stated(envelope, message, read, reading=reading, directory=directory)
     read.entries.append(
         Entry(
             topic=record.topic,
@@ -139,10 +174,10 @@ def read_record(
             partition=record.partition,
             offset=record.offset,
             broker_time=record.broker_time,
-            kind=kind,
+            kind=said.kind,
             digest=message_digest(attributes, value),
-            verified=problem is None,
-            problem=problem,
+            verified=unproven in (None, STATEMENT_NOT_YOURS),
+            problem=said.problem,
             message_id=attributes.id,
             type=attributes.type,
             subject=attributes.subject,
@@ -150,43 +185,75 @@ def read_record(
             recipient=attributes.recipient,
             recipient_instance=instance_of(attributes.recipient, directory) if directory else None,
             exercise=attributes.exercise,
+            epoch=attributes.epoch,
             sequence=attributes.sequence,
             key_id=attributes.key_id,
-            detail=detail,
+            detail=said.detail,
+            edge_id=said.edge_id,
+            commitment=said.commitment,
         )
     )
 
 
 def _problem(
-    envelope: Envelope, message: MessageType | None, directory: DirectoryIndex | None, *, at: datetime, roots: RootCache
+    record: Record,
+    envelope: Envelope,
+    message: MessageType | None,
+    *,
+    directory: DirectoryIndex | None,
+    reading: Reading,
 ) -> str | None:
-    if directory is None:
+    now = reading.clock.now()
+    in_force = reading.directory_at(now)
+    if directory is None or in_force is None:
         return "document_unknown"
     try:
-        instance = verify_sender(envelope, directory, at=at, roots=roots)
+        check_broker_time(record, now)
+        instance = verify_sender(envelope, directory, at=record.broker_time, in_force=in_force, roots=reading.roots)
+        check_format(envelope.attributes)
         if message is not None:
-            check_stated_by(message, envelope.attributes, instance)
+            check_stated_by(message, envelope.attributes, instance, directory=directory)
     except Refused as error:
         return error.code
     return None
 
 
-def _stated(envelope: Envelope, clear: Contract, read: Read) -> tuple[EntryKind, str | None]:
-    match clear:
-        case ReferralDecidedClear():
-            read.links += [
-                Link(
-                    each.message_id,
-                    clear.referral_id,
-                    each.notice_id,
-                    each.edge.recipient,
-                    each.edge.purpose.value,
-                    ",".join(each.edge.rules),
-                )
-                for each in clear.emitted
-            ]
-            return EntryKind.DECISION, clear.model_dump_json(exclude={"emitted"}, exclude_none=True)
-        case MessagesReceiptedClear():
+class Said(NamedTuple):
+    """What a proven record states, as its entry keeps it."""
+
+    kind: EntryKind = EntryKind.RECORD
+    detail: str | None = None
+    problem: str | None = None
+    edge_id: UUID | None = None
+    commitment: str | None = None
+
+
+class _Value(Protocol):
+    clear: Contract
+
+
+def _states(message: MessageType) -> bool:
+    """Whether audit keeps something of what the message says, beside that it was said."""
+    return message.edge or message.family in (Family.FACT, Family.RECEIPT)
+
+
+def _stated(
+    envelope: Envelope, message: MessageType, read: Read, *, reading: Reading, directory: DirectoryIndex
+) -> Said:
+    try:
+        value = cast(_Value, value_model(message).model_validate_json(envelope.body, strict=True))
+    except ValueError:
+        return Said(problem="body_invalid")
+    attributes = envelope.attributes
+    if not may_state(value.clear, attributes.sender, subject=attributes.subject, directory=directory):
+        return _not_entitled(value.clear)
+    match value.clear:
+        case EdgeClear() as clear:
+            return Said(edge_id=clear.edge_id, commitment=clear.commitment)
+        case ReferralDecidedClear() as clear:
+            sealed = str(getattr(value, "sealed", ""))
+            return _decided(envelope, clear, sealed, read=read, reading=reading, directory=directory)
+        case MessagesReceiptedClear() as clear:
             read.receipted += [
                 Receipted(
                     each.message_id,
@@ -198,23 +265,75 @@ def _stated(envelope: Envelope, clear: Contract, read: Read) -> tuple[EntryKind,
                 )
                 for each in clear.entries
             ]
-            return EntryKind.RECEIPT, None
-        case ReferralRefusedClear():
-            return EntryKind.REFUSAL, clear.model_dump_json(exclude_none=True)
-        case MessageParkedClear():
-            return EntryKind.PARKED, clear.model_dump_json(exclude_none=True)
-        case RecordRevealedClear():
-            return EntryKind.REVEALED, clear.model_dump_json()
+            return Said(EntryKind.RECEIPT)
+        case ReferralRefusedClear() | MessageParkedClear() | RecordRevealedClear() as clear:
+            return Said(_KINDS[type(clear)], clear.model_dump_json(exclude_none=True))
         case _:
-            return EntryKind.RECORD, None
+            return Said()
 
 
-def _clear_bytes(value: bytes) -> bytes:
-    """The clear part of a fact or receipt, which have no sealed part: `{"clear":` … `}`."""
-    prefix = b'{"clear":'
-    if not value.startswith(prefix) or not value.endswith(b"}"):
-        raise ValueError("not a fact's value")
-    return value[len(prefix) : -1]
+_KINDS: Final[Mapping[type[Contract], EntryKind]] = {
+    ReferralRefusedClear: EntryKind.REFUSAL,
+    MessageParkedClear: EntryKind.PARKED,
+    RecordRevealedClear: EntryKind.REVEALED,
+}
+
+
+def _not_entitled(stated: Contract) -> Said:
+    """Of a statement that is not its sender's to make only whom it speaks of is kept."""
+    party = getattr(stated, "origin", None) or getattr(stated, "party", None)
+    detail = None if party is None else to_json({"spoken_of": party}).decode()
+    return Said(EntryKind.NOT_ENTITLED, detail, STATEMENT_NOT_YOURS)
+
+
+def _decided(
+    envelope: Envelope,
+    clear: ReferralDecidedClear,
+    sealed: str,
+    *,
+    read: Read,
+    reading: Reading,
+    directory: DirectoryIndex,
+) -> Said:
+    """Open the fact, make its decision again, and link its edges. What does not derive is linked and named."""
+    attributes = envelope.attributes
+    context = seal_context(
+        REFERRAL_DECIDED,
+        attributes.id,
+        attributes.subject,
+        clear={"revision": clear.revision},
+        sender=attributes.sender,
+        recipient=attributes.recipient,
+    )
+    problem, judged = None, {}
+    try:
+        plaintext = open_with_any(sealed, reading.opening_keys, context)
+        fact = ReferralDecidedSealed.model_validate_json(plaintext, strict=True)
+        edges = stated_edges(fact)
+    except Refused as error:
+        return Said(EntryKind.DECISION, clear.model_dump_json(), error.code)
+    except ValueError:
+        return Said(EntryKind.DECISION, clear.model_dump_json(), "body_invalid")
+    if not may_state(fact, attributes.sender, subject=attributes.subject, directory=directory):
+        return _not_entitled(fact)
+    try:
+        at = fact.decision.decided_at
+        documents = (
+            reading.shelf.directories.get(fact.decision.directory, at),
+            reading.shelf.policies.get(fact.decision.policy, at),
+        )
+        judged = judged_edges(clear, fact, Setting(*documents, attributes.exercise, at))
+    except (Refused, Unavailable) as error:
+        problem = error.code
+    for edge in edges:
+        planned = judged.get((edge.recipient, edge.purpose))
+        rules = ",".join(planned.terms.rules) if planned else ""
+        bound = commitment(edge_salt(fact.salt, edge.edge_id), edge.digest)
+        read.links.append(
+            Link(edge.edge_id, clear.referral_id, fact.origin, edge.recipient, edge.purpose, rules, bound)
+        )
+    stated = fact.model_dump(mode="json", exclude_none=True, exclude={"edges", "recipients"})
+    return Said(EntryKind.DECISION, to_json(clear.model_dump(mode="json") | stated).decode(), problem)
 
 
 def _unreadable(record: Record, generation: UUID, *, problem: str) -> Entry:

@@ -18,7 +18,7 @@ from shared.envelope.sealing import SealContext, seal
 from shared.exchange.message import Draft
 from shared.exchange.topics import AUDIT, inbox_topic
 from shared.kernel.errors import Refused
-from shared.kernel.ids import uuid7
+from shared.kernel.ids import coarse_uuid7, uuid7
 from shared.routing.directory_index import DirectoryIndex, InstanceEntry
 from shared.vocabulary.answers import ReceiptOutcome
 
@@ -86,7 +86,7 @@ def address(message: MessageType, clear: Clear, addressing: Addressing, *, seale
     Raises `Refused("recipient_unknown")` when the directory has no such recipient or no key to seal for it,
     `Refused("sender_unknown")` when it has no such sender.
     """
-    message_id = uuid7()
+    message_id = coarse_uuid7(addressing.at)
     directory, sender, recipient = addressing.directory, addressing.sender, addressing.recipient
     served_by = directory.instance if message.family in _BETWEEN_INSTANCES else directory.instance_of
     instance, sender_instance = served_by(recipient), served_by(sender)
@@ -122,8 +122,8 @@ def compose(message: MessageType, clear: Clear, addressing: Addressing, *, seale
 def seal_context(
     message: MessageType, message_id: UUID, subject: str, *, clear: Mapping[str, object], sender: str, recipient: str
 ) -> SealContext:
-    """What binds a sealed part to its message: the same on both sides."""
-    revision = clear.get("revision", 1)
+    """What binds a sealed part to its message: the same on both sides. What names no revision counts as 0."""
+    revision = clear.get("revision", 0)
     assert isinstance(revision, int)
     return SealContext(
         schema=message.schema,
@@ -176,8 +176,9 @@ def compose_fact(
     exercise: bool,
     at: datetime,
     traceparent: str | None = None,
+    sealed: bytes | None = None,
 ) -> Draft:
-    """A fact with no recipient but audit, stated by the instance itself."""
+    """A fact with no recipient but audit, stated by the instance itself; `sealed`: the plaintext of its sealed part."""
     addressing = Addressing(
         subject=subject,
         sender=instance,
@@ -187,7 +188,7 @@ def compose_fact(
         at=at,
         traceparent=traceparent,
     )
-    return compose(message, clear, addressing)
+    return compose(message, clear, addressing, sealed=sealed)
 
 
 _BETWEEN_INSTANCES = frozenset({Family.RECEIPT, Family.FACT})

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from shared.envelope.headers import decode_headers
 from shared.exchange.message import Record
-from shared.kernel.ids import uuid7
+from shared.kernel.ids import coarse_uuid7, uuid7
 from shared.runtime.post.ports import OutboxRow
-from shared.runtime.post.stamping import counts_by_pair, stamp_rows, wire
+from shared.runtime.post.stamping import Counter, counts_by_pair, stamp_rows, wire
 from tests.conformance.conftest import KEY, Log
-from tests.support.builders import draft
+from tests.support.builders import AT, draft
 
 
 def rows_of(count: int, subjects: int) -> list[OutboxRow]:
     keys = [uuid7() for _ in range(subjects)]
     rows = [OutboxRow(number, draft(keys[number % subjects]), None) for number in range(1, count + 1)]
-    return stamp_rows(rows, counts_by_pair(rows), instance="hotline", key=KEY)[0]
+    counters = {pair: Counter(coarse_uuid7(AT), count) for pair, count in counts_by_pair(rows).items()}
+    return stamp_rows(rows, counters, instance="hotline", key=KEY)[0]
 
 
 def flat(partitions: list[list[Record]]) -> list[Record]:

@@ -15,7 +15,7 @@ from deploy.artifacts.correspondents import KINDS, ROUTES, messages_on, pairs, r
 from deploy.artifacts.schemas import message_name
 from deploy.kafka.derive import manifest_of
 from shared.contracts.registry import ALL
-from shared.envelope.headers import COVERED, PROOF
+from shared.envelope.headers import COVERED, FIRST_OF_EPOCH, PROOF
 from shared.runtime.kafka.documents import DIRECTORY_TOPIC
 from tests.architecture.source import ROOT
 from tests.contracts.asyncapi_parser import parsed
@@ -68,7 +68,7 @@ def test_the_foreign_parser_finds_a_spoilt_one_invalid(
 
 
 def test_it_names_exactly_the_headers_that_the_envelope_knows() -> None:
-    assert set(HEADERS) == {*COVERED, *PROOF}
+    assert set(HEADERS) == {*COVERED, *FIRST_OF_EPOCH, *PROOF}
     assert set(DOCUMENT["components"]["schemas"]["headers"]["properties"]) == {*HEADERS, "traceparent"}
 
 

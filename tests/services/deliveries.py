@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from shared.contracts.base import Contract
+from shared.contracts.decision import Edge
 from shared.contracts.referral import (
     NoticeIssuedClear,
     NoticeRecord,
@@ -24,7 +25,7 @@ from shared.contracts.registry import (
 )
 from shared.envelope.keys import OpeningKey
 from shared.exchange.message import Received, Record
-from shared.kernel.ids import uuid7
+from shared.kernel.ids import uuid4, uuid7
 from shared.routing.directory_index import DirectoryIndex
 from shared.vocabulary.jurisdiction import TREE
 
@@ -40,13 +41,6 @@ _PARTIES = {
     "hotline": (HOTLINE, OTHER_HOTLINE),
     "law_enforcement": (AGENCY, OTHER_AGENCY),
     "industry": (PROVIDER, OTHER_PROVIDER),
-}
-_DECISION = {
-    "digest": "d" * 64,
-    "directory": "e" * 64,
-    "policy": "f" * 64,
-    "engine": 1,
-    "decided_at": "2026-05-04T12:00:00.000Z",
 }
 
 
@@ -81,8 +75,8 @@ def directory() -> DirectoryIndex:
     return DirectoryIndex(document, "e" * 64, TREE)
 
 
-def edge(recipient: str, purpose: str, *, hold_gate: bool = False) -> dict[str, Any]:
-    return {
+def edge(recipient: str, purpose: str) -> Edge:
+    stated = {
         "recipient": recipient,
         "purpose": purpose,
         "rules": ["sample-rule"],
@@ -90,11 +84,16 @@ def edge(recipient: str, purpose: str, *, hold_gate: bool = False) -> dict[str, 
         "basis": [{"instrument": "other", "article": "1", "jurisdiction": "NL"}],
         "handling": {"tlp": "amber"},
         "withheld": [],
-        "hold_gate": hold_gate,
         "deadlines": {},
         "facts": {},
         "digest": "c" * 64,
     }
+    return Edge.model_validate(stated)
+
+
+def committed() -> dict[str, Any]:
+    """What the clear part of a message says of its edge."""
+    return {"edge_id": uuid4(), "commitment": "d" * 64}
 
 
 def offered(
@@ -103,10 +102,9 @@ def offered(
     to: str = AGENCY,
     origin: str = HOTLINE,
     purpose: str = "investigation",
-    sender: str | None = None,
 ) -> Received:
-    """A referral offered by `origin`, which is the sender unless another is named."""
-    stated = {"referral_id": referral_id, "revision": 1, "origin": origin, "exercise": True, "decision": _DECISION}
+    """A referral offered by `origin`."""
+    stated = {"referral_id": referral_id, "revision": 1}
     record = {
         "incident_kind": "csam",
         "observed_at": "2026-05-03T08:00:00Z",
@@ -115,11 +113,12 @@ def offered(
     }
     return received(
         REFERRAL_OFFERED,
-        ReferralOfferedClear.model_validate(stated | {"edge": edge(to, purpose)}),
+        ReferralOfferedClear.model_validate(stated | committed()),
         subject=referral_id,
-        sender=sender or origin,
+        sender=origin,
         recipient=to,
         sealed=ReferralRecord.model_validate(record),
+        edge=edge(to, purpose),
     )
 
 
@@ -135,13 +134,9 @@ def issued(
     *,
     to: str = PROVIDER,
     contact: str = HOTLINE,
-    hold_gate: bool = False,
-    sender: str | None = None,
 ) -> Received:
-    """A notice issued by `contact`, which is the sender unless another is named."""
-    stated_edge = edge(to, "takedown", hold_gate=hold_gate)
-    stated = {"notice_id": notice_id, "exercise": True, "contact": contact, "decision": _DECISION, "edge": stated_edge}
-    shared = {"basis": stated_edge["basis"], "handling": stated_edge["handling"]}
+    """A notice issued by `contact`."""
+    stated = {"notice_id": notice_id}
     record = {
         "incident_kind": "csam",
         "media_kind": "image",
@@ -149,11 +144,12 @@ def issued(
     }
     return received(
         NOTICE_ISSUED,
-        NoticeIssuedClear.model_validate(stated | shared),
+        NoticeIssuedClear.model_validate(stated | committed()),
         subject=notice_id,
-        sender=sender or contact,
+        sender=contact,
         recipient=to,
         sealed=NoticeRecord.model_validate(record),
+        edge=edge(to, "takedown"),
     )
 
 
@@ -170,6 +166,7 @@ def received(
     sender: str,
     recipient: str,
     sealed: Contract | None = None,
+    edge: Edge | None = None,
 ) -> Received:
     """What `accept` makes of a record, as far as a service looks at it."""
     return Received(
@@ -180,6 +177,7 @@ def received(
         sender=sender,
         sender_instance="hotline",
         recipient=recipient,
+        epoch=uuid7(),
         sequence=1,
         digest="a" * 64,
         exercise=True,
@@ -187,4 +185,5 @@ def received(
         sealed=sealed,
         sent_at=AT,
         traceparent=None,
+        edge=edge,
     )

@@ -177,6 +177,7 @@ def _received(record: Record, envelope: Envelope) -> Received:
         sender=attributes.sender,
         sender_instance=attributes.source.removeprefix("/instances/"),
         recipient=attributes.recipient,
+        epoch=attributes.epoch,
         sequence=attributes.sequence,
         digest=message_digest(attributes, envelope.body),
         exercise=True,

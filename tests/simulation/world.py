@@ -198,6 +198,7 @@ class Instance:
         self.world = world
         self.name = name
         self.database = MemoryDatabase(self._step)
+        self.database.new_epoch = world.new_id
         self.desk = world.parts.desk(self.database, world.writer)
         self.committed: dict[tuple[str, int], int] = {}
         self.down_until_s = 0.0

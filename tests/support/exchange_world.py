@@ -17,13 +17,18 @@ from shared.contracts.referral import ReferralSubmission
 from shared.envelope.batch import covered_bytes, sign_batch
 from shared.envelope.headers import Attributes, Envelope, decode_headers, encode_headers
 from shared.envelope.keys import OpeningKey, SealingKey, SigningKey, VerifyKey
+from shared.envelope.sealing import open_sealed
 from shared.exchange.accept import ReadingInstance
+from shared.exchange.compose import seal_context
+from shared.exchange.correspondents import pairs_of
 from shared.exchange.message import Draft, Record
 from shared.exchange.prepare import Documents, Prepared, prepare
-from shared.exchange.topics import inbox_topic, pairs_of
+from shared.exchange.topics import inbox_topic
+from shared.kernel.clock import Clock, ManualClock
+from shared.kernel.ids import coarse_uuid7
 from shared.routing.shelf import DocumentShelf, read_directory, read_policy
 from shared.runtime.post.ports import OutboxRow
-from shared.runtime.post.stamping import counts_by_pair, stamp_rows, wire
+from shared.runtime.post.stamping import Counter, Pair, counts_by_pair, stamp_rows, wire
 from shared.vocabulary.routing import PartyStatus
 from tests.support.builders import AT, HOTLINE, PROVIDER
 
@@ -33,6 +38,7 @@ FROM_HOTLINE = {name: inbox_topic(name, "hotline") for name in INSTANCES}
 TOPICS = tuple(pair.topic for pair in pairs_of(SAMPLE_INSTANCES))
 SUSPENDED = "hotline-suspended.example"
 SINCE = datetime(2026, 1, 1, tzinfo=UTC)
+LONG_AFTER = timedelta(days=400)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +62,7 @@ class World:
     at: datetime = AT
     shelf: DocumentShelf = field(default_factory=DocumentShelf)
     _offsets: dict[str, int] = field(default_factory=dict)
-    _sequences: dict[tuple[str, str], int] = field(default_factory=dict)
+    _counters: dict[Pair, Counter] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.place(self.document, SINCE)
@@ -74,9 +80,12 @@ class World:
     def documents(self) -> Documents:
         return Documents(self.shelf.directories.active(self.at), self.shelf.policies.active(self.at))
 
-    def reader(self, instance: str, *, opening_keys: Sequence[OpeningKey] = ()) -> ReadingInstance:
+    def reader(
+        self, instance: str, *, opening_keys: Sequence[OpeningKey] = (), clock: Clock | None = None
+    ) -> ReadingInstance:
+        """Who reads as that instance: long after this world's records were made, unless a clock is given."""
         keys = opening_keys or [self.keys[instance].opening]
-        return ReadingInstance(instance, self.shelf, keys)
+        return ReadingInstance(instance, self.shelf, keys, clock or ManualClock(self.at + LONG_AFTER))
 
     def prepared(self, origin: str = HOTLINE, **changes: Any) -> Prepared:
         """A referral filed by `origin`, decided and sealed, ready to be stored."""
@@ -91,9 +100,10 @@ class World:
     def rows(self, drafts: Iterable[Draft], instance: str = "hotline") -> list[OutboxRow]:
         """The drafts, stamped as one batch by `instance`."""
         rows = [OutboxRow(number, each, None) for number, each in enumerate(drafts, 1)]
-        lasts = {pair: self._sequences.get(pair, 0) + count for pair, count in counts_by_pair(rows).items()}
-        self._sequences |= lasts
-        return stamp_rows(rows, lasts, instance=instance, key=self.keys[instance].signing)[0]
+        for pair, count in counts_by_pair(rows).items():
+            before = self._counters.get(pair) or Counter(coarse_uuid7(self.at), 0)
+            self._counters[pair] = before._replace(last=before.last + count)
+        return stamp_rows(rows, self._counters, instance=instance, key=self.keys[instance].signing)[0]
 
     def records(self, drafts: Iterable[Draft], instance: str = "hotline") -> list[Record]:
         """The drafts as Kafka holds them once `instance` has stamped and sent them."""
@@ -167,8 +177,23 @@ def submission(**changes: Any) -> ReferralSubmission:
 
 
 def replace_attributes(attributes: Attributes, **changes: Any) -> Attributes:
-    names = [name for name in Attributes.__slots__ if name != "texts"]
-    return Attributes(**{name: getattr(attributes, name) for name in names} | changes)
+    return replace(attributes, **changes)
+
+
+def told_to_audit(world: World, fact: Draft) -> dict[str, Any]:
+    """What a decided fact says: its clear part, and its sealed one as audit opens it."""
+    value = json.loads(fact.body)
+    context = seal_context(
+        fact.message,
+        fact.message_id,
+        fact.subject,
+        clear=value["clear"],
+        sender=fact.sender,
+        recipient=fact.recipient,
+    )
+    sealed = json.loads(open_sealed(value["sealed"], world.keys["audit"].opening, context))
+    told: dict[str, Any] = value["clear"] | sealed
+    return told
 
 
 def merged(value: Any, changes: Any) -> Any:

@@ -71,7 +71,7 @@ class ItemRoutes:
             state = await self.act_on(row, subject_id, said=said, acting=self._acting(identity, session))
             return self.moved(subject_id, state)
 
-        return await self.serving.acts.once(request, identity, row.name, act=move)
+        return await self.serving.acts.once(request, identity, row.name, roles=row.roles, act=move)
 
     def _acting(self, identity: Identity, session: Session) -> Acting:
         serving = self.serving

@@ -15,12 +15,12 @@ from uuid import UUID
 import asyncpg
 
 from shared.contracts.base import Contract
-from shared.envelope.datakeys import DataKey, KeyEncryptionKey, protect, reveal, unwrap, wrap
+from shared.envelope.datakeys import DataKey, KeyEncryptionKey, Place, protect, reveal, unwrap, wrap
 from shared.exchange.message import Draft, Received
 from shared.kernel.authority import state_forbids
 from shared.kernel.errors import Defect, not_found
 from shared.party.recipient.domain import Item, ItemKey
-from shared.party.recipient.ports import Page
+from shared.party.recipient.ports import Page, ShownItem
 from shared.runtime.database.columns import Json
 from shared.runtime.database.pages import next_cursor, read_cursor
 from shared.runtime.post import outbox
@@ -48,7 +48,8 @@ class ItemTable:
     """A table of items: its name, the columns of subject and sender, and those that a list shows.
 
     Every such table has `party`, `exercise`, `state` and `said`, the words of the party's own acts. `purposes` is an
-    SQL expression for those that an item was sent for, `kept` what an act sets besides.
+    SQL expression for those that an item was sent for, `kept` what an act sets besides. Contents lie in a table of the
+    same name, unless `contents` names theirs.
     """
 
     name: str
@@ -57,6 +58,7 @@ class ItemTable:
     shown: str
     purposes: str = "ARRAY[purpose]"
     kept: str = ""
+    contents: str = ""
     find: str = field(init=False)
     #: Also locks them. Only whoever may change them sees them so: the instance itself, applying messages.
     lock: str = field(init=False)
@@ -67,6 +69,7 @@ class ItemTable:
 
     def __post_init__(self) -> None:
         table, subject = self.name, self.subject
+        object.__setattr__(self, "contents", self.contents or table)
         texts = {
             "find": f"SELECT {subject} AS subject_id, party, {self.sender} AS sender, exercise, state, "
             f"{self.purposes} AS purposes FROM {table} WHERE {subject} = ANY($1::uuid[])",
@@ -147,8 +150,33 @@ class PostgresItems:
         """The record of a row as JSON; None once it was erased."""
         if row["wrapped_key"] is None:
             return None
-        key = unwrap(row["wrapped_key"], self._kek, subject_id.bytes)
-        return json.loads(reveal(row["content"], key, subject_id.bytes))
+        place = content_place(self.table.contents, subject_id, party=row["party"], purpose=row["purpose"])
+        key = unwrap(row["wrapped_key"], self._kek, place.column("wrapped_key"))
+        return json.loads(reveal(row["content"], key, place.column("content")))
+
+
+@dataclass(frozen=True, slots=True)
+class Views:
+    """What is shown of an item that came on one edge: in a list, as a page of them, and opened."""
+
+    listed: type[Contract]
+    page: type[Contract]
+    opened: type[ShownItem]
+
+
+class PostgresOneEdgeItems(PostgresItems):
+    """Items that are sent once, each on one edge: what is shown of them needs no second table."""
+
+    views: Views
+
+    async def page(self, page: Page) -> Contract:
+        rows, following = await self._page(page)
+        items = [view(self.views.listed, row) for row in rows]
+        return self.views.page.model_validate({"items": items, "next": following})
+
+    async def show(self, subject_id: UUID) -> ShownItem:
+        row = await self._one(subject_id)
+        return view(self.views.opened, row, record=self._opened(row, subject_id))
 
 
 def words(clear: Contract) -> dict[str, object]:
@@ -163,30 +191,47 @@ def view(kind: type[ViewT], row: asyncpg.Record, **more: object) -> ViewT:
     return kind.model_validate({name: known[name] if name in known else said.get(name) for name in kind.model_fields})
 
 
-def new_items(messages: Sequence[Received], kek: KeyEncryptionKey) -> list[NewItem]:
-    """What messages bring, one row each. Each sealed part is under a new data key: deleting the key erases it."""
-    contents = seal_contents(messages, kek)
+def new_items(messages: Sequence[Received], kek: KeyEncryptionKey, *, table: str) -> list[NewItem]:
+    """What messages bring, one row of `table` each.
+
+    Each sealed part is under a new data key: deleting the key erases it.
+    """
+    contents = seal_contents(messages, kek, table=table)
     return [
         NewItem(
             UUID(message.subject),
             message.recipient,
             message.sender,
             message.exercise,
-            message.clear.edge.purpose.value,  # type: ignore[attr-defined]
-            message.clear.edge.model_dump_json(exclude_none=True),  # type: ignore[attr-defined]
+            edge.purpose.value,
+            edge.model_dump_json(exclude_none=True),
             *protected,
         )
         for message, protected in zip(messages, contents, strict=True)
+        if (edge := message.edge) is not None
     ]
 
 
-def seal_contents(messages: Sequence[Received], kek: KeyEncryptionKey) -> list[tuple[bytes, bytes]]:
-    """(protected content, wrapped key) of each message's opened sealed part, bound to its subject."""
+def _purpose(message: Received) -> str:
+    if message.edge is None:
+        raise Defect("edge_missing")
+    return message.edge.purpose.value
+
+
+def content_place(table: str, subject_id: UUID, *, party: str, purpose: str) -> Place:
+    """The row in which an item's content belongs: one for each subject, party and purpose."""
+    return Place(table, f"{subject_id}.{purpose}", party)
+
+
+def seal_contents(messages: Sequence[Received], kek: KeyEncryptionKey, *, table: str) -> list[tuple[bytes, bytes]]:
+    """(protected content, wrapped key) of each message's opened sealed part, bound to its place."""
     contents = []
     for message in messages:
         if message.sealed is None:
             raise Defect("sealed_part_missing")
-        key, subject = DataKey.generate(), UUID(message.subject).bytes
+        key, subject = DataKey.generate(), UUID(message.subject)
+        place = content_place(table, subject, party=message.recipient, purpose=_purpose(message))
         plaintext = message.sealed.model_dump_json(exclude_none=True, exclude_defaults=True).encode()
-        contents.append((protect(plaintext, key, subject), wrap(key, kek, subject)))
+        protected = protect(plaintext, key, place.column("content"))
+        contents.append((protected, wrap(key, kek, place.column("wrapped_key"))))
     return contents

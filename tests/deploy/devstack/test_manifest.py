@@ -6,7 +6,8 @@ import pytest
 
 from deploy.directory.build import SAMPLE_INSTANCES
 from deploy.kafka.derive import manifest_of
-from shared.exchange.topics import Pair, inbox_topic, pairs_of
+from shared.exchange.correspondents import Pair, pairs_of
+from shared.exchange.topics import inbox_topic
 from shared.kernel.errors import Refused
 
 #: The sample's, and one more of a kind.

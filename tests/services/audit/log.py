@@ -9,20 +9,22 @@ from typing import Any
 from uuid import UUID
 
 from services.audit import use_cases
+from services.audit.domain import Reading
 from services.audit.ports import Partition
 from services.audit.store import PostgresEntries
 from services.audit.use_cases import Look
 from shared.contracts.registry import MESSAGE_PARKED
-from shared.envelope.batch import RootCache, message_digest
+from shared.envelope.batch import message_digest
 from shared.envelope.headers import decode_headers
 from shared.exchange.compose import compose_fact, compose_receipts
 from shared.exchange.message import Draft, Record
 from shared.exchange.prepare import Prepared
 from shared.kernel.authority import Role
+from shared.kernel.clock import ManualClock
 from shared.kernel.ids import uuid7
 from shared.runtime.database.transactions import Database
 from shared.vocabulary.answers import ReceiptOutcome
-from tests.support.exchange_world import TOPICS, World, world
+from tests.support.exchange_world import LONG_AFTER, TOPICS, World, world
 
 AUDITOR = "auditor.example"
 PURPOSE = "a yearly review"
@@ -45,8 +47,9 @@ class Log:
             records,
             generations=dict.fromkeys(TOPICS, self.generation),
             entries=self.entries,
-            directory_at=self.world.shelf.directories.active,
-            roots=RootCache(),
+            reading=Reading(
+                self.world.shelf, [self.world.keys["audit"].opening], ManualClock(self.world.at + LONG_AFTER)
+            ),
         )
 
     async def file(self, prepared: Prepared) -> list[Record]:

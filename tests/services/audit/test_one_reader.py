@@ -11,6 +11,7 @@ import pytest
 
 from services.audit.app import READER_LOCK
 from services.audit.bus import AuditDoor
+from services.audit.domain import Reading
 from services.audit.ports import Place
 from shared.exchange.message import Record
 from shared.kernel.clock import SystemClock
@@ -43,7 +44,7 @@ def door(log: Log, reader: QuietReader) -> AuditDoor:
     return AuditDoor(
         reader,  # type: ignore[arg-type]
         log.entries,
-        directory_at=log.world.shelf.directories.active,
+        reading=Reading(log.world.shelf, []),
         sole=lambda: log.database.sole(READER_LOCK),
         clock=SystemClock(),
     )

@@ -17,8 +17,10 @@ from starlette.responses import Response
 from shared.contracts.base import Contract, JsonObject
 from shared.contracts.decision import NotSent
 from shared.contracts.referral import ReferralSubmission
+from shared.exchange.acts import Subject
 from shared.exchange.origin import ReferralState
 from shared.exchange.prepare import Documents, Prepared
+from shared.exchange.states import row
 from shared.kernel.authority import Authority
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Refused
@@ -107,7 +109,8 @@ class OriginApi:
             await use_cases.withdraw_referral(referral_id, wanted.reason, self._acting(identity, session))
             return WithdrawnReferral(referral_id=referral_id, state="withdrawn")
 
-        return await self._acts.once(request, identity, "withdraw", act=act)
+        withdrawing = row(Subject.REFERRAL, "withdraw")
+        return await self._acts.once(request, identity, withdrawing.name, roles=withdrawing.roles, act=act)
 
     async def check(self, request: Request, identity: Identity) -> Response:
         """Say of what is posted, one or a list, what would become of it."""
@@ -199,8 +202,8 @@ def _fields(prepared: Prepared) -> dict[str, object]:
         "work_reason": prepared.work_reason,
         "accepted_at": prepared.accepted_at,
         "recipients": [
-            {"recipient": e["recipient"], "purpose": e["purpose"], "reason": e["reason"], "rules": e["rules"]}
-            for e in [emitted.edge for emitted in prepared.emitted]
+            {"recipient": each.recipient, "purpose": each.purpose, "reason": each.reason, "rules": each.rules}
+            for each in prepared.emitted
         ],
         "decision": {name: value for name, value in prepared.decision.items() if name != "salt"},
     }
