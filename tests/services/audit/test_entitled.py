@@ -102,6 +102,11 @@ def stated(log: Log, filed: Prepared) -> dict[str, Any]:
     return sealed
 
 
+def revealed(party: str) -> dict[str, str]:
+    """What is stated of a record that was opened for a viewer of `party`."""
+    return {"party": party, "role": "viewer", "actor": "0" * 32}
+
+
 async def said(log: Log, draft: Draft, *, instance: str = "industry") -> Record:
     log.world.at += timedelta(seconds=1)
     [record] = forged(log.world, [draft], instance=instance)
@@ -152,12 +157,12 @@ async def test_a_decision_that_nobody_can_open_neither_ends_the_judging_nor_coun
     await log.keep(unopenable)
     log.world.at += timedelta(seconds=1)
     await log.file(filed)
-    stated = fact(log, RECORD_REVEALED, {"party": POLICE, "role": "viewer"}, subject=filed.referral_id)
+    stated = fact(log, RECORD_REVEALED, revealed(POLICE), subject=filed.referral_id)
     assert is_marked(await shown(log, filed, await said(log, stated)))
     foreign = fact(
         log,
         RECORD_REVEALED,
-        {"party": "police-jp.example", "role": "viewer"},
+        revealed("police-jp.example"),
         subject=filed.referral_id,
         by="law_enforcement",
     )
@@ -187,14 +192,18 @@ async def test_a_refusal_that_another_origin_never_gave_is_marked(log: Log) -> N
 async def test_a_reading_is_stated_by_who_serves_a_party_that_has_the_subject(log: Log, by: str, party: str) -> None:
     filed = log.world.prepared()
     await log.file(filed)
-    stated = fact(log, RECORD_REVEALED, {"party": party, "role": "viewer"}, subject=filed.referral_id, by=by)
+    stated = fact(log, RECORD_REVEALED, revealed(party), subject=filed.referral_id, by=by)
     assert is_marked(await shown(log, filed, await said(log, stated, instance=by)))
 
 
 async def test_a_reading_by_who_was_sent_the_referral_counts(log: Log) -> None:
     filed = log.world.prepared()
     stated = fact(
-        log, RECORD_REVEALED, {"party": POLICE, "role": "viewer"}, subject=filed.referral_id, by="law_enforcement"
+        log,
+        RECORD_REVEALED,
+        revealed(POLICE),
+        subject=filed.referral_id,
+        by="law_enforcement",
     )
     true = await said(log, stated, instance="law_enforcement")
     await log.file(filed)  # read later, as it can be: topics have no common order
@@ -276,7 +285,7 @@ async def test_with_the_check_off_each_of_these_would_have_stood_as_the_truth(
     await log.file(filed)
     forgeries = [
         decided(log, filed, origin=HOTLINE, clear={"disposition": "unroutable"}),
-        fact(log, RECORD_REVEALED, {"party": POLICE, "role": "viewer"}, subject=filed.referral_id),
+        fact(log, RECORD_REVEALED, revealed(POLICE), subject=filed.referral_id),
     ]
     kinds = [(await shown(log, filed, await said(log, each)))["kind"] for each in forgeries]
     assert kinds == ["decision", "revealed"]

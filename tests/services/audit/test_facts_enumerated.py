@@ -23,7 +23,7 @@ from shared.kernel.ids import uuid7
 from shared.runtime.database.transactions import Database
 from shared.vocabulary.routing import PartyKind
 from tests.services.audit.log import Log, identity
-from tests.services.audit.test_entitled import decided, fact
+from tests.services.audit.test_entitled import decided, fact, revealed
 from tests.support.builders import HOTLINE, POLICE, PROVIDER
 from tests.support.exchange_world import TOPICS
 from tests.support.forging import FAR, forged
@@ -75,7 +75,7 @@ def statements(log: Log, filed: Prepared, notice: UUID) -> Iterator[Statement]:
                 REFERRAL_REFUSED, by, of, serves, fact(log, REFERRAL_REFUSED, refusal, subject=uuid7(), by=by)
             )
             for subject, have_it in ((filed.referral_id, (HOTLINE, POLICE)), (notice, (HOTLINE, PROVIDER))):
-                stated = fact(log, RECORD_REVEALED, {"party": of, "role": "viewer"}, subject=subject, by=by)
+                stated = fact(log, RECORD_REVEALED, revealed(of), subject=subject, by=by)
                 yield Statement(RECORD_REVEALED, by, of, serves and of in have_it, stated)
     for by, to in product(INSTANCES, SERVED):
         topic = inbox_topic(to, "hotline")
