@@ -13,6 +13,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from deploy.directory.approval import valid_until
 from deploy.sample import published
 from shared.contracts.directory import Directory, PublicKey
 from shared.vocabulary.referral import IncidentKind
@@ -54,8 +55,10 @@ _INSTANCES = (
 )
 
 
-def sample_directory(instance_keys: Mapping[str, tuple[PublicKey, ...]]) -> Directory:
-    """The sample directory with the public keys of this installation's instances, by instance id.
+def sample_directory(
+    instance_keys: Mapping[str, tuple[PublicKey, ...]], *, beat_keys: tuple[PublicKey, ...] = ()
+) -> Directory:
+    """The sample directory with the public keys of this installation's instances, by instance id, and of its beat.
 
     Raises `KeyError` if an instance has no keys.
     """
@@ -63,6 +66,8 @@ def sample_directory(instance_keys: Mapping[str, tuple[PublicKey, ...]]) -> Dire
         {
             "version": 1,
             "issued_on": ISSUED_ON,
+            "valid_until": valid_until(ISSUED_ON),
+            "beat_keys": beat_keys,
             "instances": [
                 {"id": id_, "kind": kind, "topic": topic, "keys": instance_keys[id_]} for id_, kind, topic in _INSTANCES
             ],

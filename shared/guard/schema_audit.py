@@ -41,7 +41,10 @@ def _audit(node: dict[str, Any], where: str) -> Iterator[str]:
         case "array":
             if "maxItems" not in node:
                 yield f"{where}: array without maxItems"
-            if "items" not in node:
+            if "prefixItems" in node and node.get("maxItems") == len(node["prefixItems"]):
+                for place, child in enumerate(node["prefixItems"]):
+                    yield from _audit(child, f"{where}[{place}]")
+            elif "items" not in node:
                 yield f"{where}: array of anything"
             else:
                 yield from _audit(node["items"], f"{where}[]")

@@ -16,6 +16,8 @@ _RETENTION = (
     RetentionClass.MINIMAL,
     RetentionClass.CA_21D,
     RetentionClass.TCO_6M,
+    RetentionClass.CA_1Y,
+    RetentionClass.EU_1Y,
     RetentionClass.US_1Y,
     RetentionClass.UK_POLICY,
 )
@@ -52,7 +54,8 @@ def combine(rules: Sequence[Mapping[str, Any]]) -> Terms:
     if siena := [code for rule in rules if (code := rule["handling"].get("siena"))]:
         handling["siena"] = max(siena, key=_SIENA.index)
     withheld = tuple(sorted({field for rule in rules for field in rule.get("withheld") or ()}))
-    hold_gate = any(rule.get("hold_gate", False) for rule in rules)
+    # The edge says only that there is a window: how long is the policy's, which its recipient has as well.
+    hold_gate = any(rule.get("hold_window_h") for rule in rules)
     deadlines = {
         name: hours
         for name in ("acknowledge_h", "act_h")

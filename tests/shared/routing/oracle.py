@@ -14,7 +14,7 @@ PLACES = ("reporter", "hosting", "user", "victim", "provider_establishment")
 LISTS = (*PLACES, "incident_flags", "locator_kinds", "assessments", "providers")
 STRICTER_TLP = ["clear", "green", "amber", "amber_strict", "red"]
 STRICTER_SIENA = ["H0", "H1", "H2", "H3"]
-LONGER = ["minimal", "ca_21d", "tco_6m", "us_1y", "uk_policy"]
+LONGER = ["minimal", "ca_21d", "tco_6m", "ca_1y", "eu_1y", "us_1y", "uk_policy"]
 
 
 class Oracle:
@@ -163,7 +163,7 @@ class _Question:
             "siena": max(siena, key=STRICTER_SIENA.index) if siena else None,
             "retention": min((handling.retention for handling in handlings), key=LONGER.index),
             "withheld": sorted({field for rule in permits for field in rule.withheld}),
-            "hold_gate": any(rule.hold_gate for rule in permits),
+            "hold_gate": any(rule.hold_window_h is not None for rule in permits),
             "acknowledge_h": min((h for r in permits if (h := r.deadlines.acknowledge_h)), default=None),
             "act_h": min((h for r in permits if (h := r.deadlines.act_h)), default=None),
             "facts": {name: self.facts[name] for name in sorted(reads)},

@@ -130,7 +130,7 @@ def test_the_golden_decisions_show_every_rule_and_every_disposition() -> None:
         shown[f"{decision['disposition']} {decision['work_reason']}"] += 1
         for rules in (*decision["sent"].values(), *decision["not_sent"].values()):
             shown.update(rules)
-    _, policy = golden.sample_documents()
+    _, policy = golden.pinned_documents()
     assert {rule["id"] for rule in policy["rules"]} - shown.keys() == set()
     outcomes = {"routed None", "orphaned no_hotline", "unknown_code unknown_jurisdiction"}
     outcomes |= {f"unroutable {reason}" for reason in ("no_route", "no_basis", "prohibited")}
