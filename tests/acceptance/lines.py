@@ -8,6 +8,7 @@ from __future__ import annotations
 from tests.acceptance.line import Line
 from tests.acceptance.promises.faults_and_bounds import FAULTS_AND_BOUNDS
 from tests.acceptance.promises.house import HOUSE
+from tests.acceptance.promises.law import LAW
 from tests.acceptance.promises.long import LONG
 from tests.acceptance.promises.main_flow import MAIN_FLOW
 
@@ -16,6 +17,7 @@ LINES: dict[str, tuple[Line, ...]] = {
     "The main flow": MAIN_FLOW,
     "Faults, guard, budgets, observation": FAULTS_AND_BOUNDS,
     "The house": HOUSE,
+    "The law": LAW,
 }
 #: What takes long, a verb each: `make acceptance-long`.
 LONG_LINES: tuple[Line, ...] = LONG

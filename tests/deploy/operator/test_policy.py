@@ -7,8 +7,12 @@ import json
 import time
 from pathlib import Path
 
+import httpx
+
+from deploy.directory.approval import document_body, renewed
 from deploy.policy import sample_policy
 from deploy.site.installation import INSTANCES
+from shared.contracts.policy import Policy
 from tests.deploy.operator.conftest import Run
 from tests.support.running import Exchange, rows_of
 
@@ -17,7 +21,7 @@ PATIENCE_S = 120.0
 
 async def test_a_published_policy_reaches_every_instance(run: Run, exchange: Exchange, tmp_path: Path) -> None:
     file = tmp_path / "policy.json"
-    file.write_text(sample_policy().model_dump_json(exclude_none=True))
+    file.write_bytes(next_policy(exchange))
     ended = await asyncio.to_thread(run, "policy", "publish", file, "--state", exchange.state, "--json")
     assert ended.code == 0, ended.err
     published = ended.json
@@ -28,6 +32,41 @@ async def test_a_published_policy_reaches_every_instance(run: Run, exchange: Exc
             raise TimeoutError(f"not at {sorted(waiting)}")
         waiting -= {name for name in waiting if await kept(exchange, name, published)}
         await asyncio.sleep(0.1)
+
+
+def next_policy(exchange: Exchange) -> bytes:
+    """The policy in force, issued again."""
+    policy = Policy.model_validate_json((exchange.state / "policy.json").read_bytes())
+    return document_body(renewed(policy, on=policy.issued_on))
+
+
+async def test_a_beat_is_heard_by_every_instance(run: Run, exchange: Exchange) -> None:
+    ages = {name: beat_age_s(url) for name, url in exchange.endpoints.http.items()}
+    assert min(ages.values()) > 0, "before the first, the age counts from the start of the process"
+    started = time.monotonic()
+    ended = await asyncio.to_thread(run, "directory", "beat", "--once", "--state", exchange.state)
+    assert ended.code == 0, ended.err
+    waiting = set(ages)
+    while waiting:
+        elapsed = time.monotonic() - started
+        assert elapsed < PATIENCE_S, waiting
+        waiting -= {
+            name for name in waiting if beat_age_s(exchange.endpoints.http[name]) <= elapsed + 1 < ages[name] + elapsed
+        }
+        await asyncio.sleep(0.1)
+
+
+def beat_age_s(url: str) -> float:
+    checks = httpx.get(f"{url}/readyz", trust_env=False).json()["checks"]
+    (age,) = [each["age_s"] for each in checks if each["name"] == "documents"]
+    return float(age)
+
+
+async def test_what_was_published_is_not_published_again(run: Run, exchange: Exchange, tmp_path: Path) -> None:
+    file = tmp_path / "policy.json"
+    file.write_bytes((exchange.state / "policy.json").read_bytes())
+    ended = await asyncio.to_thread(run, "policy", "publish", file, "--state", exchange.state)
+    assert (ended.code, ended.err.startswith("error: document_version_not_above at /version")) == (1, True)
 
 
 async def kept(exchange: Exchange, instance: str, published: dict[str, str]) -> bool:
