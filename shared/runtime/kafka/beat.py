@@ -46,19 +46,18 @@ class BeatWatch:
     def reason(self) -> str:
         """Why not to trust that the documents here are the newest: `beat_late`, `documents_behind`, or "".
 
-        Always "" where the directory names no beat key: then nobody promises beats.
+        Always "" where nobody sends beats: the directory names no beat key, or none was heard since the start. The age
+        tells nevertheless.
         """
         now = self._clock.now()
         try:
             directory, policy = self._shelf.directories.active(now), self._shelf.policies.active(now)
         except Unavailable:
             return ""
-        if not directory.beats:
+        if not directory.beats or (named := self._newest) is None:
             return ""
         if self.age_s() > BEAT_TOLERANCE.total_seconds():
             return "beat_late"
-        if (named := self._newest) is None:
-            return ""
         above = named.directory[0] > directory.edition.version or named.policy[0] > policy.edition.version
         return "documents_behind" if above else ""
 

@@ -22,10 +22,10 @@ KEY, STRANGER = SigningKey(b"5" * 32), SigningKey(b"6" * 32)
 EARLIER = NOW - timedelta(days=1)
 
 
-def shelf(*, keys: tuple[SigningKey, ...] = (KEY,)) -> DocumentShelf:
+def shelf() -> DocumentShelf:
     public = tuple(
         PublicKey(key_id=key.key_id, use="sign", suite="ed25519", public=key.verify_key.text(), valid_from=EARLIER)
-        for key in keys
+        for key in (KEY,)
     )
     directory = directory_document(hotline("hotline-nl.example", "NL")).model_copy(update={"beat_keys": public})
     filled = DocumentShelf()
@@ -53,16 +53,20 @@ def test_a_beat_is_as_old_as_it_says_and_one_sent_again_makes_nobody_younger() -
     assert (watch.age_s(), watch.reason()) == (0.0, "")
 
 
-def test_without_a_first_beat_the_age_counts_from_the_start() -> None:
+def test_without_a_first_beat_the_age_counts_from_the_start_and_nothing_is_said() -> None:
     clock = ManualClock(NOW)
     watch = BeatWatch(shelf(), clock)
     clock.advance(6 * 60)
-    assert (watch.age_s(), watch.reason()) == (360.0, "beat_late")
+    assert (watch.age_s(), watch.reason()) == (360.0, "")
 
 
 def test_where_the_directory_names_no_beat_key_nobody_promises_beats() -> None:
     clock = ManualClock(NOW)
-    watch = BeatWatch(shelf(keys=()), clock)
+    documents = shelf()
+    watch = BeatWatch(documents, clock)
+    watch.receive(beat())
+    without = directory_document(hotline("hotline-nl.example", "NL"), version=2)
+    documents.directories.place(read_directory(document_body(without)), NOW)
     clock.advance(6 * 86400)
     assert watch.reason() == ""
 
