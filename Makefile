@@ -43,6 +43,7 @@ lint: setup ## Check style, types and the arrows between packages
 	$(BIN)/lint-imports --no-logo
 
 check: lint ## Everything that CI checks: lint and all tests
+	$(BIN)/python -m tests.contracts.npm_packages
 	$(BIN)/python -m pytest
 
 test: check ## The same as check

@@ -221,6 +221,7 @@ class FlowMessage(View):
     type: str | None = None
     sender: str | None = None
     recipient: str | None = None
+    epoch: UUID | None = None
     sequence: int | None = None
     rules: tuple[str, ...] = ()
     outcome: str | None = None

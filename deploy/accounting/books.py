@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 import asyncpg
@@ -16,19 +16,23 @@ from shared.contracts.registry import BY_TYPE, Family
 from shared.envelope.batch import message_digest
 from shared.envelope.headers import decode_headers
 from shared.exchange.message import Record
+from shared.exchange.topics import INBOXES
 from shared.kernel.errors import Refused, Unavailable
 from shared.runtime.kafka.reader import LogReader
 
 CONNECT_S_MAX: Final = 10.0
+#: Decisions that their facts do not lead to, and messages that commit to another edge than audit was told of.
+_UNDERIVED: Final = """
+SELECT topic, partition, "offset" FROM entry WHERE problem = 'decision_not_derived'
+UNION
+SELECT e.topic, e.partition, e."offset" FROM entry AS e
+JOIN link AS l ON l.edge_id = e.edge_id AND l.origin = e.sender AND l.recipient = e.recipient
+WHERE e.commitment <> l.commitment
+"""
 SERVICES: Final = ("hotline", "law_enforcement", "industry")
 ORIGINS: Final = ("hotline", "industry")
-TOPICS: Final = (
-    "causeway.audit.v1",
-    "causeway.inbox.hotline.v1",
-    "causeway.inbox.industry.v1",
-    "causeway.inbox.law_enforcement.v1",
-)
-Pair = tuple[str, str]
+#: Sender, recipient and epoch: numbers are dense within it.
+Pair = tuple[str, str, UUID]
 Coordinate = tuple[str, int, int]
 
 
@@ -50,6 +54,8 @@ class Books:
     """Everything reconciliation compares. Each dictionary is by message id unless said otherwise."""
 
     last_sequence: dict[Pair, int] = field(default_factory=dict)
+    #: Pairs whose epoch has ended. What a restored database gave out before, it no longer knows.
+    closed: set[Pair] = field(default_factory=set)
     in_outbox: dict[UUID, Line] = field(default_factory=dict)
     #: Type of each message without a number yet: it waits for an earlier one of its subject to the same recipient.
     waiting: dict[UUID, str] = field(default_factory=dict)
@@ -64,8 +70,21 @@ class Books:
     referrals: dict[tuple[str, str], int] = field(default_factory=dict)
     decided_facts: dict[tuple[str, str], int] = field(default_factory=dict)
     refused_facts: dict[str, int] = field(default_factory=dict)
+    #: State and id of each edge, by the message that carries it.
     edges: dict[UUID, str] = field(default_factory=dict)
+    edge_ids: dict[UUID, UUID] = field(default_factory=dict)
+    #: The ids of the edges that audit was told of, and where it was told what does not derive.
     links: set[UUID] = field(default_factory=set)
+    underived: set[Coordinate] = field(default_factory=set)
+
+
+_COUNTERS: Final = """
+SELECT sender, recipient, epoch, last, false AS closed FROM pair_sequence
+UNION ALL SELECT sender, recipient, epoch, last, true FROM closed_epoch
+"""
+_STAMPED: Final = """
+SELECT message_id, type, sender, recipient, epoch, sequence, digest FROM outbox WHERE sequence IS NOT NULL
+"""
 
 
 async def read_books(endpoints: Endpoints) -> Books:
@@ -83,12 +102,11 @@ async def _read_service(books: Books, service: str, url: str) -> None:
     try:
         # One snapshot per database: within it, nothing moves from the outbox to the receipts.
         async with connection.transaction(isolation="repeatable_read", readonly=True):
-            for row in await connection.fetch("SELECT sender, recipient, last FROM pair_sequence"):
-                books.last_sequence[row["sender"], row["recipient"]] = row["last"]
-            stamped = (
-                "SELECT message_id, type, sender, recipient, sequence, digest FROM outbox WHERE sequence IS NOT NULL"
-            )
-            books.in_outbox |= _lines(await connection.fetch(stamped))
+            for row in await connection.fetch(_COUNTERS):
+                books.last_sequence[_pair(row)] = row["last"]
+                if row["closed"]:
+                    books.closed.add(_pair(row))
+            books.in_outbox |= _lines(await connection.fetch(_STAMPED))
             for row in await connection.fetch("SELECT message_id, type FROM outbox WHERE sequence IS NULL"):
                 books.waiting[row["message_id"]] = row["type"]
             books.receipted |= _lines(await connection.fetch("SELECT * FROM sent"))
@@ -105,12 +123,13 @@ async def _read_origin(books: Books, connection: asyncpg.Connection) -> None:
     counted = "SELECT party, disposition, count(*) AS n FROM referral GROUP BY party, disposition"
     for row in await connection.fetch(counted):
         books.referrals[row["party"], row["disposition"]] = row["n"]
-    for row in await connection.fetch("SELECT message_id, state FROM edge"):
+    for row in await connection.fetch("SELECT edge_id, message_id, state FROM edge"):
         books.edges[row["message_id"]] = row["state"]
+        books.edge_ids[row["message_id"]] = row["edge_id"]
 
 
 async def _read_kafka(books: Books, endpoints: Endpoints) -> None:
-    reader = LogReader(kafka_access(endpoints, "audit"), TOPICS, client_id="causeway-accounting")
+    reader = LogReader(kafka_access(endpoints, "audit"), client_id="causeway-accounting", under=INBOXES)
     for where, bounds in (await reader.bounds()).items():
         if bounds.first < bounds.end:
             async with aclosing(reader.read_range(where, bounds.first, bounds.end)) as batches:
@@ -129,7 +148,7 @@ def _note_record(books: Books, record: Record) -> None:
     attributes = envelope.attributes
     line = Line(
         attributes.id,
-        (attributes.sender, attributes.recipient),
+        (attributes.sender, attributes.recipient, attributes.epoch),
         attributes.sequence,
         message_digest(attributes, envelope.body),
         attributes.type,
@@ -146,7 +165,7 @@ async def _connected(url: str) -> asyncpg.Connection:
 
 
 async def _read_audit(books: Books, url: str, endpoints: Endpoints) -> None:
-    reader = LogReader(kafka_access(endpoints, "audit"), TOPICS, client_id="causeway-accounting")
+    reader = LogReader(kafka_access(endpoints, "audit"), client_id="causeway-accounting", under=INBOXES)
     generations = await reader.topic_ids()
     connection = await _connected(url)
     try:
@@ -156,10 +175,12 @@ async def _read_audit(books: Books, url: str, endpoints: Endpoints) -> None:
                 books.audited[row["topic"], row["partition"], row["offset"]] = row["previous_offset"]
         for row in await connection.fetch("SELECT topic, count(DISTINCT generation) AS n FROM entry GROUP BY topic"):
             books.audit_generations[row["topic"]] = row["n"]
-        for row in await connection.fetch("SELECT sender, recipient, sequence FROM entry WHERE verified"):
-            books.audited_sequences.setdefault((row["sender"], row["recipient"]), set()).add(row["sequence"])
+        for row in await connection.fetch("SELECT sender, recipient, epoch, sequence FROM entry WHERE verified"):
+            books.audited_sequences.setdefault(_pair(row), set()).add(row["sequence"])
         await _read_facts(books, connection)
-        books.links = {row["message_id"] for row in await connection.fetch("SELECT message_id FROM link")}
+        books.links = {row["edge_id"] for row in await connection.fetch("SELECT edge_id FROM link")}
+        for row in await connection.fetch(_UNDERIVED):
+            books.underived.add((row["topic"], row["partition"], row["offset"]))
     finally:
         await connection.close()
 
@@ -188,6 +209,10 @@ def counted(type_text: str) -> bool:
     return message is not None and message.family in (Family.REFERRAL, Family.NOTICE)
 
 
+def _pair(row: Mapping[str, Any]) -> Pair:
+    return row["sender"], row["recipient"], row["epoch"]
+
+
 def _lines(rows: Iterable[Mapping[str, object]]) -> dict[UUID, Line]:
     lines = {}
     for row in rows:
@@ -195,7 +220,7 @@ def _lines(rows: Iterable[Mapping[str, object]]) -> dict[UUID, Line]:
         at = (values["topic"], values["partition"], values["offset"]) if "offset" in values else None
         line = Line(
             values["message_id"],  # type: ignore[arg-type]
-            (values["sender"], values["recipient"]),  # type: ignore[arg-type]
+            _pair(values),
             values["sequence"],  # type: ignore[arg-type]
             values["digest"],  # type: ignore[arg-type]
             values["type"],  # type: ignore[arg-type]

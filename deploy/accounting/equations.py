@@ -1,7 +1,7 @@
 """The three equations over the books, pure. Every difference names its coordinates.
 
 (I)   referrals: submitted = refused + accepted;  accepted = routed + unroutable + orphaned + unknown_code
-(II)  per ordered pair of parties, messages: emitted = applied + refused + parked + in flight
+(II)  per ordered pair of parties and epoch, messages: emitted = applied + refused + parked + in flight
 (III) edges of routed referrals = messages for them, those that still wait for their number among them
 """
 
@@ -63,7 +63,7 @@ def reconcile(books: Books) -> Reconciliation:
     ]
     if notes:
         notes += [
-            f"gap: audit has no entry of {pair[0]} → {pair[1]}, sequences {', '.join(_spans(missing))}"
+            f"gap: audit has no entry of {pair[0]} → {pair[1]}, epoch {pair[2]}, sequences {', '.join(_spans(missing))}"
             for pair, missing in gaps(books)
         ]
     differences = tuple(sorted({*first, *second, *third, *_audit(books)}))
@@ -71,7 +71,7 @@ def reconcile(books: Books) -> Reconciliation:
 
 
 def gaps(books: Books) -> Iterator[tuple[Pair, list[int]]]:
-    """The sequences that a sender gave out and audit never saw, by pair: what was given out has no holes."""
+    """The sequences that a sender gave out and audit never saw, by pair and epoch: what was given out has no holes."""
     for pair, last in sorted(books.last_sequence.items()):
         on_its_way = {line.sequence for line in books.in_outbox.values() if line.pair == pair}
         missing = set(range(1, last + 1)) - books.audited_sequences.get(pair, set()) - on_its_way
@@ -121,16 +121,18 @@ def _messages(books: Books) -> tuple[list[Difference], dict[str, int]]:
     for line in books.received.values():
         received.setdefault(line.pair, Counter())[line.outcome] += 1
     in_flight = Counter(line.pair for id_, line in books.in_outbox.items() if id_ not in books.received)
-    for pair, emitted in sorted(books.last_sequence.items()):
+    for pair, known_last in sorted(books.last_sequence.items()):
         if not _between_parties(pair):
             continue
         outcomes = received.get(pair, Counter())
+        # An epoch ends where its sender may have forgotten what it gave out last: then its recipient's word counts.
+        emitted = max(known_last, sum(outcomes.values())) if pair in books.closed else known_last
         totals.update({"emitted": emitted, "in_flight": in_flight[pair]} | outcomes)
         if emitted != sum(outcomes.values()) + in_flight[pair]:
             known = {line.sequence for line in books.received.values() if line.pair == pair}
             known |= {line.sequence for line in books.in_outbox.values() if line.pair == pair}
             missing = sorted(set(range(1, emitted + 1)) - known)
-            where = f"{pair[0]} → {pair[1]}, sequences {missing[:10]}"
+            where = f"{pair[0]} → {pair[1]}, epoch {pair[2]}, sequences {missing[:10]}"
             differences.append(Difference("II", "emitted is not applied + refused + parked + in flight", where))
     return differences, {name: totals[name] for name in ("emitted", "applied", "refused", "parked", "in_flight")}
 
@@ -167,7 +169,11 @@ def _edges(books: Books) -> tuple[list[Difference], dict[str, int]]:
         Difference("III", "a message without an edge", _where(known[id_], books) if id_ in known else str(id_))
         for id_ in messages - books.edges.keys()
     ]
-    differences += [Difference("III", "an edge that audit was not told of", str(id_)) for id_ in emitted - books.links]
+    untold = [id_ for id_ in emitted if books.edge_ids.get(id_) not in books.links]
+    differences += [Difference("III", "an edge that audit was not told of", str(id_)) for id_ in untold]
+    differences += [
+        Difference("III", "a decision that does not derive from its facts", _place(at)) for at in books.underived
+    ]
     terms = {"edges": len(emitted), "messages": len(messages - retired), "waiting": len(waiting - retired)}
     return differences, terms | {"retired": len(retired)}
 
@@ -186,7 +192,7 @@ def _audit(books: Books) -> Iterator[Difference]:
 
 def _between_parties(pair: Pair) -> bool:
     """Parties have dots in their names, instances do not; receipts and facts are not counted."""
-    return all("." in name for name in pair)
+    return all("." in name for name in pair[:2])
 
 
 def _where(line: Line, books: Books) -> str:

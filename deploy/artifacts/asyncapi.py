@@ -7,11 +7,21 @@ from typing import Any, Final
 
 from pydantic.json_schema import models_json_schema
 
-from deploy.artifacts.correspondents import AUDIT_TOPIC, ROUTES, messages_on, readers_of, topic_of, topics
+from deploy.artifacts.correspondents import ROUTES, messages_on, pairs, readers_of, topics
 from deploy.artifacts.schemas import PlainSchema, meaning, message_name
 from shared.contracts.documents import SignedBeat
 from shared.contracts.registry import Family, MessageType, value_model
-from shared.envelope.headers import BATCH_SIZE_MAX, CONTENT_TYPE, COVERED, PROOF, SEQUENCE_MAX, SPEC_VERSION, Tier
+from shared.envelope.attributes import (
+    BATCH_SIZE_MAX,
+    CONTENT_TYPE,
+    COVERED,
+    PROOF,
+    SEQUENCE_MAX,
+    SPEC_VERSION,
+    TIME_STEP_S,
+    Tier,
+)
+from shared.exchange.topics import AUDIT, inbox_prefix
 from shared.runtime.kafka.bus import Subscription
 from shared.runtime.kafka.documents import DIRECTORY_TOPIC, PublishedDocument
 
@@ -24,24 +34,40 @@ _TEXT: Final = {"type": "string", "minLength": 1, "maxLength": 256, "pattern": "
 
 #: What each header holds, beyond being 1 to 256 visible ASCII characters.
 HEADERS: Final[Mapping[str, Mapping[str, Any]]] = {
-    "ce_dataschema": {"description": "The JSON Schema of the value."},
+    "ce_dataschema": {"format": "uri", "description": "The JSON Schema of the value."},
+    "ce_epoch": {"format": "uuid", "description": "The life of the counter that gave out the number, of version 7."},
     "ce_exercise": {"enum": ["true", "false"]},
-    "ce_id": {"format": "uuid", "description": "The message's id, a UUID of version 7."},
+    "ce_guard": {
+        "pattern": "^[0-9a-f]{32} (normal|released)$",
+        "description": "The edition of the guard that the texts passed, and whether anybody released one of them.",
+    },
+    "ce_id": {"format": "uuid", "description": "The message's id, a UUID of version 7 of `ce_time`."},
     "ce_keyid": {"description": "The key that signed the batch, as the directory names it."},
     "ce_recipient": {"description": "The recipient party; the recipient instance for receipts; `audit` for facts."},
     "ce_sender": {"description": "The sender party; the instance itself for receipts and facts."},
     "ce_sequence": {
         "pattern": "^(0|[1-9][0-9]*)$",
-        "description": f"Dense per pair, ≤ {SEQUENCE_MAX}.",
+        "description": f"Dense per (sender, recipient, epoch), ≤ {SEQUENCE_MAX}.",
     },
     "ce_source": {"pattern": "^/instances/[A-Za-z0-9._~-]+$"},
     "ce_specversion": {"const": SPEC_VERSION},
     "ce_subject": {"description": "The Kafka key: referral id, notice id, or an id of the receipt's or fact's own."},
     "ce_tier": {"enum": [tier.value for tier in Tier], "description": "Who holds the signing key."},
-    "ce_time": {"format": "date-time"},
+    "ce_time": {
+        "format": "date-time",
+        "pattern": "0Z$",
+        "description": f"When the message was written, cut to {TIME_STEP_S} s.",
+    },
     "ce_type": {"pattern": "^causeway[.][a-z_]+[.]v[0-9]+$"},
     "content-type": {"const": CONTENT_TYPE},
-    "ce_batchroot": {"pattern": "^[0-9a-f]{64}$", "description": "RFC 6962 root of the relay batch."},
+    "ce_prevepoch": {"description": "On the first message of an epoch: the one before it, or `unknown`."},
+    "ce_prevlast": {
+        "description": "On the first message of an epoch: the last number of the one before, or `unknown`."
+    },
+    "ce_batchroot": {
+        "pattern": "^[0-9a-f]{64}$",
+        "description": "RFC 6962 root of what one recipient is sent together.",
+    },
     "ce_batchsig": {"pattern": "^[A-Za-z0-9_-]{86}$", "description": "Ed25519 signature over the root."},
     "ce_batchindex": {"pattern": "^(0|[1-9][0-9]*)$"},
     "ce_batchsize": {"pattern": "^[1-9][0-9]*$", "description": f"At most {BATCH_SIZE_MAX}."},
@@ -58,7 +84,8 @@ def asyncapi() -> dict[str, Any]:
             "version": "1",
             "description": "Referral metadata between hotlines, law enforcement and industry. Organisations never "
             "connect to Kafka: they use the HTTP interfaces of the services. Within a version of a message only "
-            "optional members are added.",
+            "optional members are added. The channels are those of one instance of each kind; any two instances have "
+            "topics of their own, `causeway.inbox.<to>.<from>.v1`.",
             "license": {"name": "Apache-2.0"},
         },
         "defaultContentType": CONTENT_TYPE,
@@ -66,7 +93,7 @@ def asyncapi() -> dict[str, Any]:
             "kafka": {
                 "host": "kafka.example:9093",
                 "protocol": "kafka-secure",
-                "description": "One principal per instance; it writes others' inboxes and reads its own.",
+                "description": "One principal per instance: it alone writes its topics, and reads what it is told.",
             }
         },
         "channels": {topic: _channel(topic) for topic in topics()},
@@ -87,8 +114,8 @@ def _channel(topic: str) -> dict[str, Any]:
         "bindings": {
             "kafka": {
                 "topic": topic,
-                "partitions": stated["partitions"],
-                "topicConfiguration": _configuration(stated["config"]),
+                "partitions": stated.partitions,
+                "topicConfiguration": _configuration(stated.config),
             }
         },
     }
@@ -104,12 +131,10 @@ def _operations() -> dict[str, Any]:
     """For every service what it sends into each topic, and what it receives from each."""
     found: dict[str, Any] = {}
     for topic in topics():
-        senders = dict.fromkeys(name for message in messages_on(topic) for name in ROUTES[message].senders)
-        for sender in senders:
-            sent = [message for message in messages_on(topic) if sender in ROUTES[message].senders]
-            found[f"{sender}.send.{_short(topic)}"] = _operation("send", topic, [message_name(each) for each in sent])
+        names = [*OF_DIRECTORY] if topic == DIRECTORY_TOPIC else [message_name(each) for each in messages_on(topic)]
+        if pair := pairs().get(topic):
+            found[f"{pair.sender}.send.{_short(topic)}"] = _operation("send", topic, names)
         for reader in readers_of(topic):
-            names = [*OF_DIRECTORY] if topic == DIRECTORY_TOPIC else [message_name(each) for each in messages_on(topic)]
             found[f"{reader}.receive.{_short(topic)}"] = _operation("receive", topic, names) | _group(reader, topic)
     found["operator.send.directory"] = _operation("send", DIRECTORY_TOPIC, [*OF_DIRECTORY])
     return found
@@ -126,9 +151,10 @@ def _operation(action: str, topic: str, names: list[str]) -> dict[str, Any]:
 
 def _group(reader: str, topic: str) -> dict[str, Any]:
     """The consumer group in which a service reads its inbox; audit and readers of documents keep their own cursors."""
-    if reader == "audit" or topic != topic_of(reader):
+    pair = pairs().get(topic)
+    if pair is None or reader == AUDIT or reader != pair.to:
         return {}
-    group = Subscription(reader, topic).group
+    group = Subscription(reader).group
     return {"bindings": {"kafka": {"groupId": {"type": "string", "enum": [group]}}}}
 
 
@@ -168,9 +194,17 @@ def _schemas() -> dict[str, Any]:
     listed = [(model, "validation") for model in (*values, *OF_DIRECTORY.values())]
     _, found = models_json_schema(listed, ref_template=_SCHEMA_REF, schema_generator=PlainSchema)  # type: ignore[arg-type]
     schemas: dict[str, Any] = found["$defs"]
-    covered = {name: _TEXT | dict(HEADERS[name]) for name in (*COVERED, *PROOF)}
+    stated = {name: _TEXT | dict(rule) for name, rule in HEADERS.items()}
+    extensions = {
+        "^ce_x[a-z0-9]{0,19}$": _TEXT | {"description": "Of a later release: covered by the signature, ignored."}
+    }
     trace = {"type": "string", "description": "W3C Trace Context: telemetry, neither signed nor evidence."}
-    headers = {"type": "object", "required": sorted(covered), "properties": covered | {"traceparent": trace}}
+    headers = {
+        "type": "object",
+        "required": sorted((*COVERED, *PROOF)),
+        "properties": stated | {"traceparent": trace},
+        "patternProperties": extensions,
+    }
     return schemas | {"headers": headers}
 
 
@@ -179,5 +213,5 @@ _FAMILIES: Final = {
     Family.REFERRAL: "Between two parties, keyed by referral id: sequenced, receipted, counted.",
     Family.NOTICE: "Between two parties, keyed by notice id: sequenced, receipted, counted.",
     Family.RECEIPT: "Between two instances: sequenced, neither receipted nor counted.",
-    Family.FACT: f"To audit alone, on {AUDIT_TOPIC}: sequenced, not receipted.",
+    Family.FACT: f"To audit alone, on {inbox_prefix(AUDIT)}<from>.v1: sequenced, not receipted.",
 }

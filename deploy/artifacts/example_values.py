@@ -36,34 +36,8 @@ def _clear(**members: Any) -> dict[str, Any]:
     return {"clear": members}
 
 
-def _emitted() -> list[dict[str, Any]]:
-    """The two messages of the decision, as the fact for audit names them."""
-    pairs = zip(world.outcome().edges, world.MESSAGE_IDS, strict=True)
-    stated: list[dict[str, Any]] = [{"edge": edge.as_json(), "message_id": str(each)} for edge, each in pairs]
-    return [each | ({"notice_id": _NOTICE} if each["edge"]["recipient"] == world.PROVIDER else {}) for each in stated]
-
-
 def _decided() -> dict[str, Any]:
-    outcome = world.outcome()
-    return _clear(
-        **_REFERRAL,
-        revision=1,
-        origin=world.ORIGIN,
-        exercise=True,
-        disposition=outcome.disposition.value,
-        decision=outcome.ref,
-        salt=world.SALT,
-        facts=world.facts(),
-        emitted=_emitted(),
-        not_sent=[],
-        superseded=[],
-    )
-
-
-def _notice_record() -> dict[str, Any]:
-    item: dict[str, Any] = world.submission()["items"][0]
-    kept = {name: item[name] for name in ("locator", "site_type", "hashes", "assessment")}
-    return {"incident_kind": "csam", "media_kind": "image", "items": [kept]}
+    return _clear(**world.decided()[0]) | {"sealed": world.SEALED_FILLER}
 
 
 def _receipts() -> list[dict[str, Any]]:
@@ -101,11 +75,11 @@ ACCEPTED: dict[str, dict[str, Any]] = {
     "referral_offered.v1": {
         "investigation": {"clear": world.clear_to(world.AGENCY), "sealed": world.SEALED_FILLER},
     },
-    "referral_offered.v1.sealed": {"whole": world.record()},
+    "referral_offered.v1.sealed": {"whole": world.sealed_to(world.AGENCY)},
     "referral_withdrawn.v1": {"filed-in-error": _clear(**_REFERRAL, revision=1, reason="filed_in_error")},
     "withdrawal_acknowledged.v1": {"stopped": _clear(**_REFERRAL, revision=1)},
     "notice_issued.v1": {"takedown": {"clear": world.clear_to(world.PROVIDER), "sealed": world.SEALED_FILLER}},
-    "notice_issued.v1.sealed": {"one-item": _notice_record()},
+    "notice_issued.v1.sealed": {"one-item": world.sealed_to(world.PROVIDER)},
     "notice_withdrawn.v1": {"not-illegal": _clear(**_NOTICE_ONLY, reason="not_illegal")},
     "notice_withdrawal_acknowledged.v1": {"stopped": _clear(**_NOTICE_ONLY)},
     "notice_acknowledged.v1": {"in-hand": _clear(**_NOTICE_ONLY)},
@@ -137,9 +111,13 @@ ACCEPTED: dict[str, dict[str, Any]] = {
     "referral_decided.v1": {
         "routed": _decided(),
         "unknown-code": {
-            "clear": _decided()["clear"]
-            | {"disposition": "unknown_code", "work_reason": "unknown_jurisdiction", "emitted": []}
+            "clear": _decided()["clear"] | {"disposition": "unknown_code"},
+            "sealed": world.SEALED_FILLER,
         },
+    },
+    "referral_decided.v1.sealed": {
+        "routed": world.decided()[1],
+        "unknown-code": world.decided()[1] | {"work_reason": "unknown_jurisdiction", "edges": [], "recipients": []},
     },
     "referral_refused.v1": {
         "guard": _clear(
@@ -148,10 +126,14 @@ ACCEPTED: dict[str, dict[str, Any]] = {
     },
     "message_parked.v1": {
         "signature-invalid": _clear(
-            topic="causeway.inbox.industry.v1", partition=2, offset=90417, digest="2d" * 32, reason="signature_invalid"
+            topic="causeway.inbox.industry.hotline.v1",
+            partition=0,
+            offset=90417,
+            digest="2d" * 32,
+            reason="signature_invalid",
         ),
         "version-unknown": _clear(
-            topic="causeway.inbox.hotline.v1",
+            topic="causeway.inbox.hotline.industry.v1",
             partition=0,
             offset=7,
             digest="3c" * 32,
@@ -178,18 +160,21 @@ ACCEPTED: dict[str, dict[str, Any]] = {
 _EDGE = (
     Refusal("sealed-missing", "/sealed", GONE),
     Refusal("sealed-not-sealed", "/sealed", "an address in the clear"),
-    Refusal("basis-missing", "/clear/edge/basis", []),
-    Refusal("exercise-in-words", "/clear/exercise", "yes"),
-    Refusal("party-id-malformed", "/clear/edge/recipient", "Police NL"),
-    Refusal("decided-at-without-zone", "/clear/decision/decided_at", "2026-05-04T12:00:00.000"),
-    Refusal("digest-in-capitals", "/clear/decision/digest", "AB" * 32),
-    Refusal("purpose-unlisted", "/clear/edge/purpose", "curiosity"),
+    Refusal("edge-in-the-clear", "/clear/edge", {}),
+    Refusal("due-without-zone", "/clear/act_by", "2026-05-04T12:00:00.000"),
+    Refusal("commitment-in-capitals", "/clear/commitment", "AB" * 32),
 )
-_RECORD = (
-    Refusal("no-items", "/items", []),
-    Refusal("locator-kind-unlisted", "/items/0/locator/kind", "ftp"),
-    Refusal("value-not-in-scheme", "/items/0/assessment/0/value", "A1", by="model"),
-    Refusal("user-in-address", "/items/0/locator/value", "https://anna@files.example/41", by="guard"),
+_SEALED_EDGE = (
+    Refusal("basis-missing", "/edge/basis", []),
+    Refusal("party-id-malformed", "/edge/recipient", "Police NL"),
+    Refusal("decided-at-without-zone", "/decision/decided_at", "2026-05-04T12:00:00.000"),
+    Refusal("salt-too-short", "/salt", "5a"),
+    Refusal("purpose-unlisted", "/edge/purpose", "curiosity"),
+    Refusal("fact-unlisted", "/edge/facts/weather", "rain"),
+    Refusal("no-items", "/record/items", []),
+    Refusal("locator-kind-unlisted", "/record/items/0/locator/kind", "ftp"),
+    Refusal("value-not-in-scheme", "/record/items/0/assessment/0/value", "A1", by="model"),
+    Refusal("user-in-address", "/record/items/0/locator/value", "https://anna@files.example/41", by="guard"),
 )
 _UUID_FORM = Refusal("id-in-capitals", "/clear/notice_id", _NOTICE.upper())
 _REASON_UNLISTED = Refusal("reason-unlisted", "/clear/reason", "because")
@@ -197,11 +182,11 @@ _FIELD = "/items/0/locator/value"
 
 REFUSED: dict[str, tuple[Refusal, ...]] = {
     "referral_offered.v1": (*_EDGE, Refusal("revision-zero", "/clear/revision", 0)),
-    "referral_offered.v1.sealed": _RECORD,
+    "referral_offered.v1.sealed": _SEALED_EDGE,
     "referral_withdrawn.v1": (_REASON_UNLISTED,),
     "withdrawal_acknowledged.v1": (Refusal("revision-as-text", "/clear/revision", "1"),),
-    "notice_issued.v1": (*_EDGE, Refusal("language-too-long", "/clear/language", "eng")),
-    "notice_issued.v1.sealed": _RECORD,
+    "notice_issued.v1": _EDGE,
+    "notice_issued.v1.sealed": (*_SEALED_EDGE, Refusal("language-too-long", "/record/language", "eng")),
     "notice_withdrawn.v1": (_REASON_UNLISTED, _UUID_FORM),
     "notice_withdrawal_acknowledged.v1": (_UUID_FORM,),
     "notice_acknowledged.v1": (_UUID_FORM, Refusal("sealed-without-part", "/sealed", world.SEALED_FILLER)),
@@ -228,8 +213,13 @@ REFUSED: dict[str, tuple[Refusal, ...]] = {
     ),
     "referral_decided.v1": (
         Refusal("disposition-unlisted", "/clear/disposition", "lost"),
-        Refusal("salt-too-short", "/clear/salt", "5a"),
-        Refusal("fact-unlisted", "/clear/facts/weather", "rain"),
+        Refusal("facts-in-the-clear", "/clear/facts", {}),
+        Refusal("sealed-missing", "/sealed", GONE),
+    ),
+    "referral_decided.v1.sealed": (
+        Refusal("salt-too-short", "/salt", "5a"),
+        Refusal("fact-unlisted", "/facts/weather", "rain"),
+        Refusal("edge-without-digest", "/edges/0/3", "short"),
     ),
     "referral_refused.v1": (Refusal("field-not-a-pointer", "/clear/field", "items[0]"),),
     "message_parked.v1": (
@@ -277,7 +267,7 @@ REFUSED: dict[str, tuple[Refusal, ...]] = {
     "directory.v1": (
         Refusal("no-parties", "/parties", []),
         Refusal("day-as-time", "/issued_on", "2026-05-01T00:00:00Z"),
-        Refusal("topic-foreign", "/instances/0/topic", "elsewhere"),
+        Refusal("kind-unlisted", "/instances/0/kind", "court"),
         Refusal("key-not-a-key", "/instances/0/keys/0/public", "secret"),
         Refusal("version-as-text", "/version", "1"),
         Refusal("valid-until-missing", "/valid_until", GONE),

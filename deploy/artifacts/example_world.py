@@ -18,9 +18,10 @@ from shared.contracts.documents import Beat
 from shared.contracts.policy import Policy
 from shared.contracts.referral import ReferralSubmission
 from shared.envelope.keys import OpeningKey, SigningKey
+from shared.exchange.decided import Stated, clear_of_decided, edge_salt, sealed_of_decided
 from shared.exchange.facts import ReadFacts, read_facts
-from shared.exchange.letters import clear_of
-from shared.exchange.minimise import whole_record
+from shared.exchange.letters import clear_of, sealed_of
+from shared.exchange.minimise import notice_record, referral_record, whole_record
 from shared.kernel.canonical import digest
 from shared.kernel.clock import rfc3339
 from shared.kernel.errors import Defect
@@ -33,7 +34,11 @@ ORIGIN, AGENCY, PROVIDER = "hotline-nl.example", "police-nl.example", "files.exa
 REFERRAL_ID = UUID("019b2d3c-4400-7000-8000-000000000001")
 NOTICE_ID = UUID("019b2d3c-4400-7000-8000-000000000002")
 MESSAGE_IDS = (UUID("019b2d3c-4400-7000-8000-000000000003"), UUID("019b2d3c-4400-7000-8000-000000000004"))
-#: Opens the decision's digest; random in life.
+EDGE_IDS = {
+    AGENCY: UUID("3f0c1d52-77f2-4b1e-9d53-6a0b9c1e2f01"),
+    PROVIDER: UUID("9a4e7b60-15c8-4d2f-8e71-2b3c4d5e6f02"),
+}
+#: From it comes the salt of each edge's commitment; random in life.
 SALT = "5a" * 32
 #: The form of a sealed part, 512 bytes of nothing sealed by nobody: it opens for no one.
 SEALED_FILLER = "v1.x25519." + "A" * 776
@@ -230,13 +235,37 @@ def facts() -> dict[str, Any]:
 
 def clear_to(recipient: str) -> dict[str, Any]:
     """The clear part of the message that carries the edge to `recipient`."""
-    notice_id = NOTICE_ID if recipient == PROVIDER else None
-    return clear_of(edge_to(recipient), outcome(), referral_id=REFERRAL_ID, notice_id=notice_id)
+    named: dict[str, Any] = {"referral_id": str(REFERRAL_ID), "revision": 1}
+    if recipient == PROVIDER:
+        named = {"notice_id": str(NOTICE_ID)}
+    edge_id = EDGE_IDS[recipient]
+    return named | clear_of(edge_to(recipient), edge_id=edge_id, salt=edge_salt(SALT, edge_id), at=AT)
 
 
-def record() -> dict[str, Any]:
-    """What travels sealed to an agency."""
-    return whole_record(ReferralSubmission.model_validate(submission()))
+def sealed_to(recipient: str) -> dict[str, Any]:
+    """The sealed part of the message that carries the edge to `recipient`, opened."""
+    edge, record = edge_to(recipient), whole_record(ReferralSubmission.model_validate(submission()))
+    if recipient == PROVIDER:
+        sent = notice_record(record, edge.items, withheld=edge.terms.withheld)
+    else:
+        sent = referral_record(record, PartyKind.LAW_ENFORCEMENT, edge.items, withheld=edge.terms.withheld)
+    return sealed_of(edge, outcome(), record=sent, salt=edge_salt(SALT, EDGE_IDS[recipient]))
+
+
+def decided() -> tuple[dict[str, Any], dict[str, Any]]:
+    """The clear part of the fact that tells audit of the decision, and the sealed one, opened."""
+    judged = outcome()
+    stated = Stated(
+        referral_id=REFERRAL_ID,
+        origin=ORIGIN,
+        disposition=judged.disposition.value,
+        decision=judged.ref,
+        salt=SALT,
+        facts=facts(),
+        edges=[(EDGE_IDS[edge.recipient], edge.recipient, edge.terms.purpose, edge.digest) for edge in judged.edges],
+        not_sent=judged.not_sent,
+    )
+    return clear_of_decided(stated), sealed_of_decided(stated)
 
 
 @cache
@@ -271,5 +300,4 @@ def _instance(number: int, name: str) -> dict[str, Any]:
         {"key_id": opening.key_id, "use": "seal", "suite": opening.suite, "public": opening.text()} | _SINCE,
     ]
     kind = PartyKind.AUDITOR if name == "audit" else PartyKind(name)
-    topic = "causeway.audit.v1" if name == "audit" else f"causeway.inbox.{name}.v1"
-    return {"id": name, "kind": kind.value, "topic": topic, "keys": keys}
+    return {"id": name, "kind": kind.value, "keys": keys}

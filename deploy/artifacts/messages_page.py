@@ -6,11 +6,12 @@ from collections.abc import Iterable, Sequence
 
 from pydantic import BaseModel
 
-from deploy.artifacts.correspondents import ROUTES, messages_on, readers_of, topics
+from deploy.artifacts.correspondents import ROUTES, messages_on, pairs, readers_of, topics
 from deploy.artifacts.schemas import meaning, message_name
 from shared.contracts.facts import RECEIPT_ENTRIES_MAX
 from shared.contracts.registry import Family, MessageType
-from shared.exchange.record_table import DECIDE_AGAIN, RECORD_TABLE, Row
+from shared.envelope.attributes import PROOF, TIME_STEP_S
+from shared.exchange.record_table import DECIDE_AGAIN, RECORD_TABLE, SIGN_AGAIN, Row
 from shared.runtime.kafka.documents import DIRECTORY_TOPIC
 
 _KEYS = {
@@ -43,6 +44,27 @@ codes, countries, party ids, times. Within a version only optional members are a
 
 Only the origin and audit can link a `notice_id` with a `referral_id`.
 """
+_HEADERS = f"""## Headers
+
+A message is a CloudEvent 1.0 in Kafka's binary binding; `docs/api/asyncapi.json` has each header's form. One Ed25519
+signature covers what goes to one recipient together; by its proof (`{"`, `".join(PROOF)}`)
+each message proves itself alone. **Covered is what arrived:** every `ce_` header but the proof, and `content-type`,
+each as name, `:`, value and a line feed, sorted by name; a line feed more; the value's bytes. A header `ce_x…` that is
+not known is covered and otherwise ignored; any other unknown `ce_` header is `header_unknown`.
+
+`ce_time` is the time of writing cut to {TIME_STEP_S} s, and `ce_id` a UUID of that time: nothing finer links messages.
+`ce_guard` names the edition of the guard that the texts passed. `ce_sequence` is dense per sender, recipient and
+`ce_epoch`, the life of their counter: a database that was restored, or a party that moved to another instance, begins
+another. The first message of an epoch names the one before (`ce_prevepoch`, `ce_prevlast`), or `unknown`.
+
+The first release had no epoch and a relative `ce_dataschema`: it is answered `format_superseded`, and nothing is read.
+"""
+_TOPICS = """## Topics
+
+`causeway.inbox.<to>.<from>.v1`: one topic of one partition for every two instances, in each direction, whose parties
+may correspond; only `<from>` writes it. The table shows one instance of each kind. The names follow from the ids of the
+instances in the directory (`shared/exchange/topics.py`), the rights from the names (`deploy/kafka/derive.py`).
+"""
 _RECORDS = """## What happens to a record
 
 `park` keeps coordinates, length, digest and reason, and the verified sender if there is one; the body, encrypted, only
@@ -54,7 +76,8 @@ _RECEIPTS = f"""## Receipts
 For each consumed batch an instance sends one `messages_receipted` to every instance that had messages in it, with at
 most {RECEIPT_ENTRIES_MAX} entries: message id, digest of the covered bytes, and `applied`, `refused` or `parked` with
 its code. A receipt says that the message took effect, or why not; it does not say that anybody has acted on it. The
-sender's outbox row lives until its receipt: until then the same bytes are sent again. An entry counts only if its
+sender's outbox row lives until its receipt: until then the same bytes are sent again. `{SIGN_AGAIN}` alone settles
+nothing: the sender ends the epoch and signs the message again in a new one. An entry counts only if its
 digest is the sender's own and the instance that signed it is the one the message went to.
 """
 
@@ -65,6 +88,7 @@ def messages_page() -> str:
         [
             _HEAD,
             *_topics(),
+            _HEADERS,
             "## Messages\n",
             *_overview(),
             *(line for message in ROUTES for line in _entry(message)),
@@ -77,7 +101,7 @@ def messages_page() -> str:
 
 
 def _topics() -> Iterable[str]:
-    yield "## Topics\n"
+    yield _TOPICS
     yield from _table(
         ("topic", "written by", "read by", "messages"),
         ((f"`{topic}`", _writers(topic), ", ".join(readers_of(topic)), _names(topic)) for topic in topics()),
@@ -87,7 +111,7 @@ def _topics() -> Iterable[str]:
 def _writers(topic: str) -> str:
     if topic == DIRECTORY_TOPIC:
         return "the operator"
-    return ", ".join(dict.fromkeys(name for message in messages_on(topic) for name in ROUTES[message].senders))
+    return pairs()[topic].sender
 
 
 def _names(topic: str) -> str:
@@ -137,6 +161,8 @@ def _records() -> Iterable[str]:
 
 
 def _fate(code: str, row: Row) -> str:
+    if code == SIGN_AGAIN:
+        return f"{row.fate}, and the sender signs again"
     return f"{row.fate}, and the origin decides again" if code in DECIDE_AGAIN else row.fate.value
 
 

@@ -13,7 +13,7 @@ from shared.contracts.directory import Directory, DocumentActivated
 from shared.contracts.documents import SignedBeat
 from shared.contracts.policy import Policy
 from shared.contracts.referral import ReferralSubmission
-from shared.contracts.registry import ALL, MessageType, value_model
+from shared.contracts.registry import ALL, MessageType, schema_uri, value_model
 from shared.runtime.kafka.documents import PublishedDocument
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -58,12 +58,12 @@ def message_name(message: MessageType) -> str:
 
 
 def schema_of(name: str) -> dict[str, Any]:
-    """The JSON Schema published as `/schemas/<name>.json`."""
+    """The JSON Schema published under `schema_uri(name)`."""
     model: type[BaseModel] = models()[name]
     schema = model.model_json_schema(schema_generator=PlainSchema)
     if name in LENIENT:
         _open(schema)
-    return {"$schema": DIALECT, "$id": f"/schemas/{name}.json"} | schema | _described(name)
+    return {"$schema": DIALECT, "$id": schema_uri(name)} | schema | _described(name)
 
 
 def _described(name: str) -> dict[str, str]:

@@ -17,7 +17,8 @@ from deploy.devstack.kafka import KafkaNode, answers_metadata, provision
 from deploy.devstack.postgres import PostgresServer
 from deploy.devstack.settings import DevStackSettings
 from deploy.devstack.state import StateDirectory
-from deploy.kafka.provision import load_manifest
+from deploy.directory.build import SAMPLE_INSTANCES
+from deploy.kafka.derive import manifest_in, manifest_of
 from deploy.site.endpoints import ADMIN, INSTANCES, DatabaseEndpoint, Endpoints, KafkaEndpoint
 from shared.kernel.errors import Refused, Unavailable
 
@@ -39,7 +40,7 @@ class DevStack:
         self.state = StateDirectory(state_dir)
         self._settings = settings or DevStackSettings()
         self._say = say
-        self._manifest = load_manifest()
+        self._manifest = manifest_of(SAMPLE_INSTANCES)
         self._kafka: KafkaNode | None = None
         self._postgres: PostgresServer | None = None
         self._endpoints: Endpoints | None = None
@@ -111,6 +112,9 @@ class DevStack:
 
     def _build(self) -> None:
         self._ports.clear()
+        # Restarted, a stack gives the instances of the directory that was published last what they had.
+        if (published := self.state.path / "directory.json").exists():
+            self._manifest = manifest_in(published.read_bytes())
         if self._settings.database_url is None and len(self._settings.given_database_urls()) < len(INSTANCES):
             self._postgres = PostgresServer(self.state, port=self.state.port("postgres", self._ports))
         if self._settings.kafka_bootstrap_servers is None:

@@ -47,12 +47,13 @@ _SINCE = date(2015, 1, 1)
 #: Places where drawn or computer-made material is no offence: their parties take no such referral.
 _REAL_CHILDREN_ONLY = ("JP",)
 
-_INSTANCES = (
-    ("hotline", PartyKind.HOTLINE, "causeway.inbox.hotline.v1"),
-    ("law_enforcement", PartyKind.LAW_ENFORCEMENT, "causeway.inbox.law_enforcement.v1"),
-    ("industry", PartyKind.INDUSTRY, "causeway.inbox.industry.v1"),
-    ("audit", PartyKind.AUDITOR, "causeway.audit.v1"),
-)
+#: The instances of the sample, by id with their kind.
+SAMPLE_INSTANCES: Mapping[str, PartyKind] = {
+    "hotline": PartyKind.HOTLINE,
+    "law_enforcement": PartyKind.LAW_ENFORCEMENT,
+    "industry": PartyKind.INDUSTRY,
+    "audit": PartyKind.AUDITOR,
+}
 
 
 def sample_directory(
@@ -69,7 +70,7 @@ def sample_directory(
             "valid_until": valid_until(ISSUED_ON),
             "beat_keys": beat_keys,
             "instances": [
-                {"id": id_, "kind": kind, "topic": topic, "keys": instance_keys[id_]} for id_, kind, topic in _INSTANCES
+                {"id": id_, "kind": kind, "keys": instance_keys[id_]} for id_, kind in SAMPLE_INSTANCES.items()
             ],
             "parties": json.loads(PARTIES.read_text(encoding="utf-8"))["parties"],
         }

@@ -1,21 +1,17 @@
-"""Applies the topics, users and access rules of this folder to a cluster, and tells what differs.
+"""Applies the topics, users and access rules of a manifest to a cluster, and tells what differs.
 
-    topics.json   name -> partitions and configuration. Replication is the cluster's default.
-    acls.json     principal -> topics it writes, topics it reads, prefix of its consumer groups
-
-A rule that is not in the manifest is absent, and what no rule permits is refused: so only the super user `admin` may
-write the directory topic, and `audit` writes none. READ and WRITE each imply DESCRIBE. An idempotent producer needs
-no right beyond WRITE.
+A manifest is derived from a directory (`deploy.kafka.derive`). Replication is the cluster's default. A rule that is
+not in the manifest is absent, and what no rule permits is refused: so only the super user `admin` may write the
+directory topic. READ and WRITE each imply DESCRIBE, which shows how far a topic has come: nobody has either on the
+topic of another pair. An idempotent producer needs no right beyond WRITE.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import (  # type: ignore[attr-defined]  # it re-exports them without saying so
@@ -39,7 +35,9 @@ from pydantic import BaseModel, ConfigDict
 from shared.kernel.errors import Refused, Unavailable
 
 SCRAM_ITERATIONS = 8192
-_FOLDER = Path(__file__).parent
+#: What the names of all topics and groups of this exchange begin with.
+NAMES: Final = "causeway."
+_DATED_BY: Final = "message.timestamp.type"
 _CALL_S = 15.0
 
 
@@ -53,12 +51,13 @@ class TopicRule(BaseModel):
 
 
 class PrincipalRule(BaseModel):
-    """All that one principal may do."""
+    """All that one principal may do: topics that it writes and reads, by name or by what their names begin with."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     write: tuple[str, ...]
     read: tuple[str, ...]
+    read_under: tuple[str, ...]
     group_prefix: str
 
 
@@ -76,10 +75,15 @@ class Manifest:
 
 @dataclass(frozen=True)
 class Difference:
-    """What of a manifest a cluster lacks, has otherwise, or has besides. Empty is false."""
+    """What of a manifest a cluster lacks, has otherwise, or has besides. Empty is false.
+
+    `topics_dated_by_sender` are those that differ in whose clock dates a record: there a sender chooses which keys and
+    documents it is judged by.
+    """
 
     topics_missing: frozenset[str]
     topics_differing: frozenset[str]
+    topics_dated_by_sender: frozenset[str]
     partitions_differing: frozenset[str]
     bindings_missing: frozenset[AclBinding]
     bindings_extra: frozenset[AclBinding]
@@ -88,21 +92,12 @@ class Difference:
         return any(vars(self).values())
 
 
-def load_manifest(folder: Path = _FOLDER) -> Manifest:
-    """Read `topics.json` and `acls.json`."""
-    topics = json.loads((folder / "topics.json").read_bytes())
-    principals = json.loads((folder / "acls.json").read_bytes())
-    return Manifest(
-        {name: TopicRule.model_validate(rule) for name, rule in topics.items()},
-        {name: PrincipalRule.model_validate(rule) for name, rule in principals.items()},
-    )
-
-
 def apply(admin: AdminClient, manifest: Manifest, passwords: Mapping[str, str]) -> None:
     """Make the cluster as the manifest says; doing it again changes nothing.
 
     With `passwords` empty the cluster is an open one: topics only. Rules of principals that the manifest does not name
-    stay. Raises `Refused("topic_partitions_differ")`: a key would move to another partition and lose its order.
+    stay, but for those on topics and groups of this exchange. Topics are never deleted. Raises
+    `Refused("topic_partitions_differ")`: a key would move to another partition and lose its order.
     """
     before = difference(admin, manifest, secured=bool(passwords))
     if before.partitions_differing:
@@ -127,9 +122,11 @@ def difference(admin: AdminClient, manifest: Manifest, *, secured: bool = True) 
     present = [name for name in manifest.topics if name in live]
     bindings = manifest.bindings() if secured else set()
     found = _live_bindings(admin, manifest) if secured else set()
+    differing = _differing(admin, {name: manifest.topics[name] for name in present})
     return Difference(
         topics_missing=frozenset(manifest.topics.keys() - live.keys()),
-        topics_differing=frozenset(_differing(admin, {name: manifest.topics[name] for name in present})),
+        topics_differing=frozenset(differing),
+        topics_dated_by_sender=frozenset(name for name, settings in differing.items() if _DATED_BY in settings),
         partitions_differing=frozenset(
             name for name in present if len(live[name].partitions) != manifest.topics[name].partitions
         ),
@@ -144,6 +141,8 @@ def _bindings(principal: str, rule: PrincipalRule) -> Iterable[AclBinding]:
         yield _allow(principal, ResourceType.TOPIC, topic, pattern=literal, operation=AclOperation.WRITE)
     for topic in rule.read:
         yield _allow(principal, ResourceType.TOPIC, topic, pattern=literal, operation=AclOperation.READ)
+    for begin in rule.read_under:
+        yield _allow(principal, ResourceType.TOPIC, begin, pattern=prefixed, operation=AclOperation.READ)
     yield _allow(principal, ResourceType.GROUP, rule.group_prefix, pattern=prefixed, operation=AclOperation.READ)
 
 
@@ -154,7 +153,10 @@ def _allow(
 
 
 def _live_bindings(admin: AdminClient, manifest: Manifest) -> set[AclBinding]:
-    """The rules of the manifest's principals, and those of no particular one (`User:*`), which would widen them all."""
+    """The rules of the manifest's principals, those of no particular one (`User:*`), and whoever's on what is ours.
+
+    So an instance that has left the directory loses its rights, and a stranger's are named.
+    """
     # The library takes None for "any" here, and only that, but does not declare it.
     everything = AclBindingFilter(
         ResourceType.ANY,
@@ -166,7 +168,11 @@ def _live_bindings(admin: AdminClient, manifest: Manifest) -> set[AclBinding]:
         AclPermissionType.ANY,
     )
     ours = {f"User:{name}" for name in manifest.principals} | {"User:*"}
-    return {binding for binding in _result(admin.describe_acls(everything)) if binding.principal in ours}
+    return {
+        binding
+        for binding in _result(admin.describe_acls(everything))
+        if binding.principal in ours or binding.name.startswith(NAMES)
+    }
 
 
 def _exactly(binding: AclBinding) -> AclBindingFilter:
@@ -181,13 +187,16 @@ def _exactly(binding: AclBinding) -> AclBindingFilter:
     )
 
 
-def _differing(admin: AdminClient, topics: Mapping[str, TopicRule]) -> Iterable[str]:
-    if not topics:
-        return
-    for resource, future in admin.describe_configs([ConfigResource("topic", name) for name in topics]).items():
+def _differing(admin: AdminClient, topics: Mapping[str, TopicRule]) -> dict[str, set[str]]:
+    """The topics that have other settings than the manifest says, with the names of these settings."""
+    found: dict[str, set[str]] = {}
+    asked = [ConfigResource("topic", name) for name in topics]
+    for resource, future in (admin.describe_configs(asked) if asked else {}).items():
         live = {name: entry.value for name, entry in _result(future).items()}
-        if any(live.get(key) != value for key, value in topics[resource.name].config.items()):
-            yield resource.name
+        wanted = topics[resource.name].config.items()
+        if differing := {key for key, value in wanted if live.get(key) != value}:
+            found[resource.name] = differing
+    return found
 
 
 def _new_topic(name: str, rule: TopicRule) -> NewTopic:

@@ -70,25 +70,39 @@ def status(*urls: str, options: Options = _OPTIONS) -> int:
 
 
 @topics_app.command
-def diff(*, options: Options = _OPTIONS) -> int:
-    """Say how the cluster differs from the manifest; exit code 1 if it does."""
+def diff(*, directory: ExistingFile | None = None, options: Options = _OPTIONS) -> int:
+    """Say how the cluster differs from what the directory's instances need; exit code 1 if it does.
+
+    Parameters
+    ----------
+    directory
+        A directory, as .json, instead of the one that was published last from the state directory.
+    """
     with ending(options):
-        from deploy.operator.topics import as_json, find_difference
+        from deploy.operator.topics import as_json, find_difference, wanted_manifest
         from deploy.site.open import site
 
-        found = find_difference(site(options).endpoints.kafka)
+        here = site(options)
+        found = find_difference(here.endpoints.kafka, wanted_manifest(here, directory))
         _print_difference(as_json(found), options)
         return output.FAILED if found else output.DONE
 
 
 @topics_app.command(name="apply")
-def apply_(*, options: Options = _OPTIONS) -> int:
-    """Make the cluster as the manifest says, passwords too, and print what differed. Partitions stay."""
+def apply_(*, directory: ExistingFile | None = None, options: Options = _OPTIONS) -> int:
+    """Give the directory's instances their topics, passwords and rights, and print what differed. Partitions stay.
+
+    Parameters
+    ----------
+    directory
+        A directory, as .json, that is not published yet: so its instances find their topics when it takes effect.
+    """
     with ending(options):
-        from deploy.operator.topics import apply_manifest, as_json
+        from deploy.operator.topics import apply_manifest, as_json, wanted_manifest
         from deploy.site.open import site
 
-        _print_difference(as_json(apply_manifest(site(options).endpoints.kafka)), options)
+        here = site(options)
+        _print_difference(as_json(apply_manifest(here.endpoints.kafka, wanted_manifest(here, directory))), options)
         return output.DONE
 
 

@@ -8,10 +8,9 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 from urllib.parse import urlsplit
 
-from deploy.kafka.provision import load_manifest
 from deploy.operator.database import check_schemas
 from deploy.operator.kafka_login import Login, try_login
-from deploy.operator.topics import as_json, find_difference
+from deploy.operator.topics import as_json, find_difference, wanted_manifest
 from deploy.site.access import accepts, answers, kafka_access
 from deploy.site.endpoints import ADMIN, KafkaEndpoint
 from deploy.site.findings import Finding, asked
@@ -49,7 +48,7 @@ def examine(site: Site, stack: Surroundings) -> list[Finding]:
     logins = asked("kafka login", _logins, kafka)
     found += logins
     if all(finding.well for finding in logins if finding.what == f"kafka login {ADMIN}"):
-        found += asked("topics and access rules", _topics, kafka)
+        found += asked("topics and access rules", _topics, site)
     for name, database in site.endpoints.databases.items():
         found += asked(f"database {name}", _reachable, name, database.service_url)
         found += asked(f"schema {name}", _schema, name, database.owner_url)
@@ -102,12 +101,14 @@ def _logins(kafka: KafkaEndpoint) -> Iterator[Finding]:
             return  # the others would only wait as long, and find the same
 
 
-def _topics(kafka: KafkaEndpoint) -> Iterator[Finding]:
-    differing = {name: entries for name, entries in as_json(find_difference(kafka)).items() if entries}
+def _topics(site: Site) -> Iterator[Finding]:
+    manifest = wanted_manifest(site)
+    found = as_json(find_difference(site.endpoints.kafka, manifest))
+    differing = {name: entries for name, entries in found.items() if entries}
     for name, entries in differing.items():
         yield Finding("topics and access rules", name, "; ".join(entries))
     if not differing:
-        yield Finding(f"topics and access rules ({len(load_manifest().topics)} topics)")
+        yield Finding(f"topics and access rules ({len(manifest.topics)} topics)")
 
 
 def _reachable(name: str, url: str) -> Iterator[Finding]:

@@ -1,26 +1,38 @@
-"""Topics and access rules of a cluster against the manifest in `deploy/kafka`: what differs, and making it equal."""
+"""Topics and access rules of a cluster against what a directory asks for: what differs, and making it equal."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from confluent_kafka.admin import AclBinding  # type: ignore[attr-defined]  # re-exported without saying so
 
-from deploy.kafka.provision import Difference, apply, difference, load_manifest
+from deploy.kafka.derive import manifest_in
+from deploy.kafka.provision import Difference, Manifest, apply, difference
+from deploy.operator.documents import document_in_force
 from deploy.site.access import admin_client
 from deploy.site.endpoints import KafkaEndpoint
+from deploy.site.open import Site
 
 
-def find_difference(endpoint: KafkaEndpoint) -> Difference:
+def wanted_manifest(site: Site, directory: Path | None = None) -> Manifest:
+    """What the directory in this file asks for; without a file, the one that was published last from the site's state.
+
+    Raises `Refused` for a directory that no instance would take, `Unavailable` where none was published.
+    """
+    return manifest_in(document_in_force(site.state, "directory") if directory is None else directory.read_bytes())
+
+
+def find_difference(endpoint: KafkaEndpoint, manifest: Manifest) -> Difference:
     """Raises `Unavailable` when the cluster does not let `admin` in."""
-    return difference(admin_client(endpoint), load_manifest(), secured=not endpoint.open)
+    return difference(admin_client(endpoint), manifest, secured=not endpoint.open)
 
 
-def apply_manifest(endpoint: KafkaEndpoint) -> Difference:
+def apply_manifest(endpoint: KafkaEndpoint, manifest: Manifest) -> Difference:
     """Make the cluster as the manifest says; return what differed before. Partitions are never changed: `Refused`."""
-    before = find_difference(endpoint)
+    before = find_difference(endpoint, manifest)
     passwords = {name: endpoint.password(name) for name in endpoint.principals}
-    apply(admin_client(endpoint), load_manifest(), passwords)
+    apply(admin_client(endpoint), manifest, passwords)
     return before
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Final
 
 from services.audit.api import flows_router
 from services.audit.bus import AuditDoor
+from services.audit.domain import Reading
 from services.audit.settings import AuditSettings
 from services.audit.store import PostgresEntries
+from shared.exchange.topics import INBOXES
 from shared.runtime.http.edge import create_app
 from shared.runtime.http.identity import identified
 from shared.runtime.http.server import serve_http
@@ -32,13 +33,10 @@ def assemble(machinery: Machinery) -> App:
     settings = machinery.settings
     entries = PostgresEntries(machinery.database)
 
-    def reader_of(topics: Sequence[str]) -> LogReader:
-        return LogReader(settings.kafka_access(), topics, client_id=f"causeway-{INSTANCE}")
-
     door = AuditDoor(
-        reader_of,
+        LogReader(settings.kafka_access(), client_id=f"causeway-{INSTANCE}", under=INBOXES),
         entries,
-        directory_at=machinery.shelf.directories.active,
+        reading=Reading(machinery.shelf, list(machinery.keys.opening.values())),
         sole=lambda: machinery.database.sole(READER_LOCK),
         clock=machinery.clock,
     )

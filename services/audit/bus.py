@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import AbstractAsyncContextManager, aclosing
 from datetime import datetime
 from typing import Final
 from uuid import UUID
 
 from services.audit import use_cases
+from services.audit.domain import Reading
 from services.audit.ports import Entries
-from shared.envelope.batch import RootCache
 from shared.exchange.message import Record
+from shared.exchange.topics import pairs_of
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Unavailable
 from shared.routing.directory_index import DirectoryIndex
@@ -29,26 +31,26 @@ BACK_OFF_S: Final = 0.5
 
 
 class AuditDoor:
-    """Keeps all topics of the directory's instances, each generation of a topic from its first record on."""
+    """Keeps what is in any inbox, each generation of a topic from its first record on, and those made meanwhile too."""
 
     def __init__(
         self,
-        reader_of: Callable[[Sequence[str]], LogReader],
+        reader: LogReader,
         entries: Entries,
         *,
-        directory_at: Callable[[datetime], DirectoryIndex],
+        reading: Reading,
         sole: Callable[[], AbstractAsyncContextManager[None]],
         clock: Clock,
     ) -> None:
         """`sole` is entered to read: it raises `Unavailable("held_elsewhere")` where another process reads."""
-        self._reader_of = reader_of
+        self._reader = reader
         self._entries = entries
-        self._directory_at = directory_at
+        self._reading = reading
         self._sole = sole
         self._clock = clock
-        self._roots = RootCache()
         self._last_look: datetime | None = None
         self._standing_by = False
+        self._read: AbstractSet[str] = frozenset()
 
     async def run(self) -> None:
         """Keep records until cancelled; outages and new generations are waited out and followed.
@@ -59,7 +61,7 @@ class AuditDoor:
             try:
                 async with self._sole():
                     self._standing_by = False
-                    await self._follow(self._reader_of(self._directory_at(self._clock.now()).topics()))
+                    await self._follow()
             except Unavailable as error:
                 self._standing_by = error.code == HELD_ELSEWHERE
                 if not self._standing_by:
@@ -73,17 +75,22 @@ class AuditDoor:
         looked = self._last_look
         if looked is None or (self._clock.now() - looked).total_seconds() > LOOK_S_MAX:
             return Check("reader", False, "not_reading")
-        return Check("reader", True)
+        # A topic may be about to be made, or its right is missing: the operator's to see, no reason to stop.
+        wanted = {pair.topic for pair in pairs_of(self._directory().kinds())}
+        return Check("reader", True, "" if wanted <= self._read else "topics_missing")
 
-    async def _follow(self, reader: LogReader) -> None:
-        generations = await reader.topic_ids()
+    async def _follow(self) -> None:
+        # Judged by no directory, what is read would stand there as unverified for ever: wait for one.
+        self._directory()
+        generations = await self._reader.topic_ids()
+        self._read = generations.keys()
         kept = await self._entries.cursors()
         cursors = {
             Coordinate(place.topic, place.partition): following
             for place, following in kept.items()
             if generations.get(place.topic) == place.generation
         }
-        async with aclosing(reader.follow(cursors, generations)) as batches:
+        async with aclosing(self._reader.follow(cursors, generations)) as batches:
             async for records in batches:
                 self._last_look = self._clock.now()
                 if records:
@@ -99,6 +106,9 @@ class AuditDoor:
             records,
             generations=generations,
             entries=self._entries,
-            directory_at=self._directory_at,
-            roots=self._roots,
+            reading=self._reading,
         )
+
+    def _directory(self) -> DirectoryIndex:
+        """The one in force now. Raises `Unavailable` before the first."""
+        return self._reading.shelf.directories.active(self._clock.now())

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Final, NamedTuple, Protocol, cast
 from uuid import UUID
+
+from pydantic_core import to_json
 
 from shared.contracts.base import Contract
 from shared.contracts.facts import (
@@ -14,17 +17,25 @@ from shared.contracts.facts import (
     MessagesReceiptedClear,
     RecordRevealedClear,
     ReferralDecidedClear,
+    ReferralDecidedSealed,
     ReferralRefusedClear,
 )
-from shared.contracts.registry import BY_TYPE, Family, MessageType
+from shared.contracts.referral import EdgeClear
+from shared.contracts.registry import BY_TYPE, REFERRAL_DECIDED, Family, MessageType, value_model
 from shared.envelope.batch import RootCache, message_digest
 from shared.envelope.headers import Envelope, decode_headers
+from shared.envelope.keys import OpeningKey
+from shared.envelope.sealing import open_with_any
+from shared.exchange.compose import seal_context
+from shared.exchange.decided import commitment, edge_salt, judged_edges, stated_edges
 from shared.exchange.message import Record
-from shared.exchange.senders import check_stated_by, instance_of, verify_sender
+from shared.exchange.senders import check_format, check_stated_by, instance_of, verify_sender
 from shared.kernel.authority import Authority, Permit, Role
 from shared.kernel.canonical import digest as sha256
-from shared.kernel.errors import Refused
+from shared.kernel.errors import Refused, Unavailable
 from shared.routing.directory_index import DirectoryIndex
+from shared.routing.engine import Setting
+from shared.routing.shelf import DocumentShelf
 
 
 class EntryKind(StrEnum):
@@ -42,9 +53,10 @@ class EntryKind(StrEnum):
 class Entry(NamedTuple):
     """One Kafka record: where it is, what it claims, whether its sender's proof held then. No body, nothing personal.
 
-    `digest` is that of the covered bytes, or of the bare value where the headers cannot be read. `exercise` is what
-    the record says, None where it cannot be read; `recipient_instance` serves the recipient, if anybody does. `detail`
-    is JSON: what a fact states.
+    `problem` says why the proof did not hold, or what is wrong with what a proven record states. `digest` is that of
+    the covered bytes, or of the bare value where the headers cannot be read. `exercise` is what the record says, None
+    where it cannot be read; `recipient_instance` serves the recipient, if anybody does. `detail` is JSON: what a fact
+    states. `edge_id` and `commitment` are those of a message that carries an edge.
     """
 
     topic: str
@@ -63,23 +75,28 @@ class Entry(NamedTuple):
     recipient: str | None = None
     recipient_instance: str | None = None
     exercise: bool | None = None
+    epoch: UUID | None = None
     sequence: int | None = None
     key_id: str | None = None
     detail: str | None = None
+    edge_id: UUID | None = None
+    commitment: str | None = None
 
 
 class Link(NamedTuple):
-    """An edge of a decision: the only place where a notice and its referral stand together.
+    """An edge of a decision as its origin stated it: a message with its id is about the referral.
 
-    `rules` are separated by commas.
+    `commitment` is what that message must state. `rules` are separated by commas; empty where the decision did not
+    derive.
     """
 
-    message_id: UUID
+    edge_id: UUID
     referral_id: UUID
-    notice_id: UUID | None
+    origin: str
     recipient: str
     purpose: str
     rules: str
+    commitment: str
 
 
 class Receipted(NamedTuple):
@@ -110,12 +127,26 @@ AUTHORITY = Authority(
 )
 
 
-def read_record(
-    record: Record, read: Read, *, generation: UUID, directory: DirectoryIndex | None, roots: RootCache
-) -> None:
-    """Add what one record says. Total: what cannot be read still gets an entry, with the problem's code.
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What audit reads records with: the documents it has seen, its own opening keys, the roots it has verified."""
 
-    `directory` is the one in force at the record's broker time, None before the first.
+    shelf: DocumentShelf
+    opening_keys: Sequence[OpeningKey]
+    roots: RootCache = field(default_factory=RootCache)
+
+    def directory_at(self, at: datetime) -> DirectoryIndex | None:
+        """The directory in force at that time, None before the first."""
+        try:
+            return self.shelf.directories.active(at)
+        except Unavailable:
+            return None
+
+
+def read_record(record: Record, read: Read, *, generation: UUID, reading: Reading) -> None:
+    """Add what one record says, judged by the directory at its own broker time.
+
+    Total: what cannot be read still gets an entry, with the problem's code.
     """
     value = record.value or b""
     try:
@@ -123,15 +154,13 @@ def read_record(
     except Refused as error:
         read.entries.append(_unreadable(record, generation, problem=error.code))
         return
+    directory = reading.directory_at(record.broker_time)
     message = BY_TYPE.get(envelope.attributes.type)
-    problem = _problem(envelope, message, directory, at=record.broker_time, roots=roots)
-    kind, detail = EntryKind.RECORD, None
-    if problem is None and message is not None and message.family in (Family.FACT, Family.RECEIPT):
-        try:
-            kind, detail = _stated(envelope, message.clear.model_validate_json(_clear_bytes(value)), read)
-        except ValueError:
-            problem = "body_invalid"
+    unproven = _problem(envelope, message, directory, at=record.broker_time, roots=reading.roots)
     attributes = envelope.attributes
+    said = Said(problem=unproven)
+    if unproven is None and message is not None and (message.edge or message.family in (Family.FACT, Family.RECEIPT)):
+        said = _stated(envelope, message, read, reading=reading)
     read.entries.append(
         Entry(
             topic=record.topic,
@@ -139,10 +168,10 @@ def read_record(
             partition=record.partition,
             offset=record.offset,
             broker_time=record.broker_time,
-            kind=kind,
+            kind=said.kind,
             digest=message_digest(attributes, value),
-            verified=problem is None,
-            problem=problem,
+            verified=unproven is None,
+            problem=said.problem,
             message_id=attributes.id,
             type=attributes.type,
             subject=attributes.subject,
@@ -150,9 +179,12 @@ def read_record(
             recipient=attributes.recipient,
             recipient_instance=instance_of(attributes.recipient, directory) if directory else None,
             exercise=attributes.exercise,
+            epoch=attributes.epoch,
             sequence=attributes.sequence,
             key_id=attributes.key_id,
-            detail=detail,
+            detail=said.detail,
+            edge_id=said.edge_id,
+            commitment=said.commitment,
         )
     )
 
@@ -164,6 +196,7 @@ def _problem(
         return "document_unknown"
     try:
         instance = verify_sender(envelope, directory, at=at, roots=roots)
+        check_format(envelope.attributes)
         if message is not None:
             check_stated_by(message, envelope.attributes, instance)
     except Refused as error:
@@ -171,22 +204,31 @@ def _problem(
     return None
 
 
-def _stated(envelope: Envelope, clear: Contract, read: Read) -> tuple[EntryKind, str | None]:
-    match clear:
-        case ReferralDecidedClear():
-            read.links += [
-                Link(
-                    each.message_id,
-                    clear.referral_id,
-                    each.notice_id,
-                    each.edge.recipient,
-                    each.edge.purpose.value,
-                    ",".join(each.edge.rules),
-                )
-                for each in clear.emitted
-            ]
-            return EntryKind.DECISION, clear.model_dump_json(exclude={"emitted"}, exclude_none=True)
-        case MessagesReceiptedClear():
+class Said(NamedTuple):
+    """What a proven record states, as its entry keeps it."""
+
+    kind: EntryKind = EntryKind.RECORD
+    detail: str | None = None
+    problem: str | None = None
+    edge_id: UUID | None = None
+    commitment: str | None = None
+
+
+class _Value(Protocol):
+    clear: Contract
+
+
+def _stated(envelope: Envelope, message: MessageType, read: Read, *, reading: Reading) -> Said:
+    try:
+        value = cast(_Value, value_model(message).model_validate_json(envelope.body, strict=True))
+    except ValueError:
+        return Said(problem="body_invalid")
+    match value.clear:
+        case EdgeClear() as clear:
+            return Said(edge_id=clear.edge_id, commitment=clear.commitment)
+        case ReferralDecidedClear() as clear:
+            return _decided(envelope, clear, str(getattr(value, "sealed", "")), read=read, reading=reading)
+        case MessagesReceiptedClear() as clear:
             read.receipted += [
                 Receipted(
                     each.message_id,
@@ -198,23 +240,58 @@ def _stated(envelope: Envelope, clear: Contract, read: Read) -> tuple[EntryKind,
                 )
                 for each in clear.entries
             ]
-            return EntryKind.RECEIPT, None
-        case ReferralRefusedClear():
-            return EntryKind.REFUSAL, clear.model_dump_json(exclude_none=True)
-        case MessageParkedClear():
-            return EntryKind.PARKED, clear.model_dump_json(exclude_none=True)
-        case RecordRevealedClear():
-            return EntryKind.REVEALED, clear.model_dump_json()
+            return Said(EntryKind.RECEIPT)
+        case ReferralRefusedClear() | MessageParkedClear() | RecordRevealedClear() as clear:
+            return Said(_KINDS[type(clear)], clear.model_dump_json(exclude_none=True))
         case _:
-            return EntryKind.RECORD, None
+            return Said()
 
 
-def _clear_bytes(value: bytes) -> bytes:
-    """The clear part of a fact or receipt, which have no sealed part: `{"clear":` … `}`."""
-    prefix = b'{"clear":'
-    if not value.startswith(prefix) or not value.endswith(b"}"):
-        raise ValueError("not a fact's value")
-    return value[len(prefix) : -1]
+_KINDS: Final[Mapping[type[Contract], EntryKind]] = {
+    ReferralRefusedClear: EntryKind.REFUSAL,
+    MessageParkedClear: EntryKind.PARKED,
+    RecordRevealedClear: EntryKind.REVEALED,
+}
+
+
+def _decided(envelope: Envelope, clear: ReferralDecidedClear, sealed: str, *, read: Read, reading: Reading) -> Said:
+    """Open the fact, make its decision again, and link its edges. What does not derive is linked and named."""
+    attributes = envelope.attributes
+    context = seal_context(
+        REFERRAL_DECIDED,
+        attributes.id,
+        attributes.subject,
+        clear={"revision": clear.revision},
+        sender=attributes.sender,
+        recipient=attributes.recipient,
+    )
+    problem, judged = None, {}
+    try:
+        plaintext = open_with_any(sealed, reading.opening_keys, context)
+        fact = ReferralDecidedSealed.model_validate_json(plaintext, strict=True)
+        edges = stated_edges(fact)
+    except Refused as error:
+        return Said(EntryKind.DECISION, clear.model_dump_json(), error.code)
+    except ValueError:
+        return Said(EntryKind.DECISION, clear.model_dump_json(), "body_invalid")
+    try:
+        at = fact.decision.decided_at
+        documents = (
+            reading.shelf.directories.get(fact.decision.directory, at),
+            reading.shelf.policies.get(fact.decision.policy, at),
+        )
+        judged = judged_edges(clear, fact, Setting(*documents, attributes.exercise, at))
+    except (Refused, Unavailable) as error:
+        problem = error.code
+    for edge in edges:
+        planned = judged.get((edge.recipient, edge.purpose))
+        rules = ",".join(planned.terms.rules) if planned else ""
+        bound = commitment(edge_salt(fact.salt, edge.edge_id), edge.digest)
+        read.links.append(
+            Link(edge.edge_id, clear.referral_id, fact.origin, edge.recipient, edge.purpose, rules, bound)
+        )
+    stated = fact.model_dump(mode="json", exclude_none=True, exclude={"edges", "recipients"})
+    return Said(EntryKind.DECISION, to_json(clear.model_dump(mode="json") | stated).decode(), problem)
 
 
 def _unreadable(record: Record, generation: UUID, *, problem: str) -> Entry:

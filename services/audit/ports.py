@@ -37,7 +37,8 @@ class Partition:
 class KeptEntry(Contract):
     """What audit keeps of one record: where it is, what it claims, whether its sender's proof held then.
 
-    A topic that was deleted and made again is another `generation`. `problem` says why a record is not verified.
+    A topic that was deleted and made again is another `generation`. `problem` says why a record is not
+    verified, or what is wrong with what it states.
     `detail` is what a fact states: a decision with its facts and what was not sent, a refusal, or why a record was
     parked. `rules`, `outcome` and `code` are there where a decided fact or a receipt speaks of the message.
     """
@@ -54,6 +55,7 @@ class KeptEntry(Contract):
     subject: str | None
     sender: str | None
     recipient: str | None
+    epoch: UUID | None
     sequence: Count | None
     message_id: Uuid | None
     digest: Digest

@@ -58,8 +58,12 @@ DO UPDATE SET next_offset = greatest(cursor.next_offset, excluded.next_offset)
 # Of a message's receipts, those count that its recipient's instance gave for exactly this digest: the last one, but
 # `parked` gives way to what became of the message later, as it does at the sender (`shared.runtime.post.outbox`).
 _FLOW = """
-WITH mine AS (SELECT message_id, notice_id, rules FROM link WHERE referral_id = $1),
-     subjects AS (SELECT $1::text AS subject UNION SELECT notice_id::text FROM mine WHERE notice_id IS NOT NULL),
+WITH mine AS (
+         SELECT e.message_id, e.subject, l.rules, e.commitment = l.commitment AS committed
+         FROM link AS l JOIN entry AS e ON e.edge_id = l.edge_id AND e.sender = l.origin AND e.recipient = l.recipient
+         WHERE l.referral_id = $1
+     ),
+     subjects AS (SELECT $1::text AS subject UNION SELECT subject FROM mine),
      direct AS (SELECT e.* FROM entry AS e JOIN subjects USING (subject) WHERE e.exercise = $2),
      about AS (
          SELECT DISTINCT r.receipt_id AS message_id
@@ -71,7 +75,7 @@ WITH mine AS (SELECT message_id, notice_id, rules FROM link WHERE referral_id = 
          UNION SELECT e.* FROM entry AS e JOIN direct AS d ON e.detail->>'message_id' = d.message_id::text
                WHERE e.kind = 'parked'
      )
-SELECT f.*, m.rules, r.outcome, r.code
+SELECT f.*, m.rules, r.outcome, r.code, m.committed
 FROM found AS f LEFT JOIN mine AS m USING (message_id) LEFT JOIN LATERAL (
     SELECT said.outcome, said.code
     FROM receipted AS said JOIN entry AS receipt ON receipt.message_id = said.receipt_id
@@ -90,7 +94,7 @@ WHERE c.topic = $1 GROUP BY c.generation ORDER BY max(e.broker_time), c.generati
 """
 # Receipts, and what nobody can read, belong to neither world and name no referral.
 _PAGE = """
-SELECT *, NULL AS rules, NULL AS outcome, NULL AS code FROM entry
+SELECT *, NULL AS rules, NULL AS outcome, NULL AS code, NULL AS committed FROM entry
 WHERE topic = $1 AND generation = $2 AND partition = $3 AND "offset" >= $4
   AND (exercise = $5 OR kind IN ('receipt', 'unreadable'))
 ORDER BY "offset" LIMIT $6
@@ -167,11 +171,12 @@ def _kept(position: int, row: asyncpg.Record) -> KeptEntry:
         subject=row["subject"],
         sender=row["sender"],
         recipient=row["recipient"],
+        epoch=row["epoch"],
         sequence=row["sequence"],
         message_id=row["message_id"],
         digest=row["digest"],
         verified=row["verified"],
-        problem=row["problem"],
+        problem=row["problem"] or ("edge_not_committed" if row["committed"] is False else None),
         exercise=row["exercise"],
         detail=row["detail"],
         rules=tuple(row["rules"].split(",")) if row["rules"] else (),

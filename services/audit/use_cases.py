@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from uuid import UUID
 
-from services.audit.domain import AUTHORITY, Read, read_record
+from services.audit.domain import AUTHORITY, Read, Reading, read_record
 from services.audit.ports import Entries, EntryPage, Flow, Partition, Place
-from shared.envelope.batch import RootCache
 from shared.exchange.message import Record
 from shared.kernel.authority import Role
-from shared.kernel.errors import Refused, Unavailable, not_found
-from shared.routing.directory_index import DirectoryIndex
+from shared.kernel.errors import Refused, not_found
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,23 +28,14 @@ _PURPOSE = re.compile(r"[A-Za-z0-9][A-Za-z0-9 -]{6,62}[A-Za-z0-9]")
 
 
 async def keep(
-    records: Sequence[Record],
-    *,
-    generations: Mapping[str, UUID],
-    entries: Entries,
-    directory_at: Callable[[datetime], DirectoryIndex],
-    roots: RootCache,
+    records: Sequence[Record], *, generations: Mapping[str, UUID], entries: Entries, reading: Reading
 ) -> None:
-    """Keep a batch of records, each judged by the directory at its own broker time.
-
-    Nothing is skipped: unreadable records are entries as well.
-    """
+    """Keep a batch of records. Nothing is skipped: unreadable records are entries as well."""
     read = Read()
     cursors: dict[Place, int] = {}
     for record in records:
         generation = generations[record.topic]
-        directory = _directory_at(record.broker_time, directory_at)
-        read_record(record, read, generation=generation, directory=directory, roots=roots)
+        read_record(record, read, generation=generation, reading=reading)
         cursors[Place(record.topic, generation, record.partition)] = record.offset + 1
     await entries.append(read, cursors)
 
@@ -83,10 +71,3 @@ def checked_purpose(purpose: str | None) -> str:
             "purpose_missing", "send a Purpose header of 8 to 64 letters, digits, spaces, hyphens", status=400
         )
     return purpose
-
-
-def _directory_at(at: datetime, directory_at: Callable[[datetime], DirectoryIndex]) -> DirectoryIndex | None:
-    try:
-        return directory_at(at)
-    except Unavailable:
-        return None

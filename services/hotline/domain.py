@@ -12,4 +12,4 @@ from shared.party.recipient.domain import RecipientKind
 
 AUTHORITY: Final = Authority((*PERMITS, *permits(Subject.OFFER)))
 #: Whoever offers the same referral twice is refused: `offer_exists`.
-HOTLINE: Final = RecipientKind(subject=Subject.OFFER, audience="hotlines", sender="origin", authority=AUTHORITY)
+HOTLINE: Final = RecipientKind(subject=Subject.OFFER, audience="hotlines", authority=AUTHORITY)

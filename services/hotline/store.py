@@ -8,12 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Final
-from uuid import UUID
 
 from services.hotline.ports import Offer, OfferPage, OpenedOffer
 from shared.exchange.message import Received
-from shared.party.recipient.ports import Page
-from shared.party.recipient.store import ItemTable, NewItem, PostgresItems, new_items, view
+from shared.party.recipient.store import ItemTable, NewItem, PostgresOneEdgeItems, Views, new_items
 from shared.runtime.database.columns import Columns, Statement
 
 _TABLE: Final = ItemTable(
@@ -32,19 +30,12 @@ SELECT subject_id, party, sender, exercise, purpose, edge::jsonb, content, wrapp
 )
 
 
-class PostgresOffers(PostgresItems):
+class PostgresOffers(PostgresOneEdgeItems):
     """The offers made to hotlines, within one transaction."""
 
     table = _TABLE
+    views = Views(Offer, OfferPage, OpenedOffer)
 
     async def add(self, messages: Sequence[Received]) -> None:
         if messages:
             await self._driver.execute(*_ADD.bind(new=_NEW.rows(new_items(messages, self._kek))))
-
-    async def page(self, page: Page) -> OfferPage:
-        rows, following = await self._page(page)
-        return OfferPage(items=tuple(view(Offer, row) for row in rows), next=following)
-
-    async def show(self, subject_id: UUID) -> OpenedOffer:
-        row = await self._one(subject_id)
-        return view(OpenedOffer, row, record=self._opened(row, subject_id))

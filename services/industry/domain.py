@@ -14,8 +14,8 @@ from shared.routing.directory_index import DirectoryIndex
 from shared.vocabulary.routing import PartyKind
 
 AUTHORITY: Final = Authority((*PERMITS, *permits(Subject.NOTICE)))
-#: A notice names its notifier as `contact`: there is no earlier id, no referral shows here. It is issued once.
-PROVIDER: Final = RecipientKind(subject=Subject.NOTICE, audience="providers", sender="contact", authority=AUTHORITY)
+#: A notice is issued once: there is no earlier id, no referral shows here.
+PROVIDER: Final = RecipientKind(subject=Subject.NOTICE, audience="providers", authority=AUTHORITY)
 
 
 def check_suggested(suggested: str | None, directory: DirectoryIndex) -> None:

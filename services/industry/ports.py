@@ -4,32 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field, StringConstraints
+from pydantic import StringConstraints
 
 from shared.contracts.answers import NoticeWords
-from shared.contracts.base import Contract, Digest, NextCursor, PartyId, RuleId, Uuid
-from shared.contracts.decision import Facts
-from shared.contracts.policy import Deadlines, Handling, LegalBasis
+from shared.contracts.base import Contract, NextCursor, PartyId, Uuid
+from shared.contracts.decision import Edge
 from shared.contracts.referral import NoticeRecord
 from shared.exchange.acts import NoticeState
 from shared.party.recipient.ports import ShownItem
 from shared.vocabulary.answers import NoticeRejection
-from shared.vocabulary.routing import Purpose, Reason, WithheldField
-
-
-class NoticeEdge(Contract):
-    """The edge on which a notice came, as far as its provider is shown it."""
-
-    recipient: PartyId
-    purpose: Purpose
-    rules: Annotated[tuple[RuleId, ...], Field(min_length=1)]
-    reason: Reason
-    basis: Annotated[tuple[LegalBasis, ...], Field(min_length=1)]
-    handling: Handling
-    withheld: tuple[WithheldField, ...]
-    deadlines: Deadlines
-    facts: Facts
-    digest: Digest
 
 
 class ShownNotice(NoticeWords, ShownItem):
@@ -39,7 +22,7 @@ class ShownNotice(NoticeWords, ShownItem):
     contact: PartyId
     state: NoticeState
     language: Annotated[str, StringConstraints(pattern=r"^[a-z]{2}$")]
-    edge: NoticeEdge
+    edge: Edge
     reason: NoticeRejection | None
 
 

@@ -7,18 +7,12 @@ and audit still show that it was sent and receipted, and what was answered.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, TypeVar
-from uuid import UUID
+from typing import Final
 
-import asyncpg
-
-from services.industry.ports import NoticeEdge, NoticePage, OpenedNotice, ShownNotice
+from services.industry.ports import NoticePage, OpenedNotice, ShownNotice
 from shared.exchange.message import Received
-from shared.party.recipient.ports import Page
-from shared.party.recipient.store import ItemTable, NewItem, PostgresItems, new_items, view
+from shared.party.recipient.store import ItemTable, NewItem, PostgresOneEdgeItems, Views, new_items
 from shared.runtime.database.columns import Columns, Statement
-
-NoticeT = TypeVar("NoticeT", bound=ShownNotice)
 
 _TABLE: Final = ItemTable(
     name="notice",
@@ -36,27 +30,14 @@ SELECT subject_id, party, sender, exercise, purpose, edge::jsonb, content, wrapp
 )
 
 
-class PostgresNotices(PostgresItems):
+class PostgresNotices(PostgresOneEdgeItems):
     """The notices issued to providers, within one transaction."""
 
     table = _TABLE
+    views = Views(ShownNotice, NoticePage, OpenedNotice)
 
     async def add(self, messages: Sequence[Received]) -> None:
         if messages:
-            languages = [message.clear.language for message in messages]  # type: ignore[attr-defined]
+            languages = [message.sealed.language for message in messages]  # type: ignore[union-attr]
             rows = _NEW.rows(new_items(messages, self._kek), language=languages)
             await self._driver.execute(*_ADD.bind(new=rows))
-
-    async def page(self, page: Page) -> NoticePage:
-        rows, following = await self._page(page)
-        return NoticePage(items=tuple(_shown(ShownNotice, row) for row in rows), next=following)
-
-    async def show(self, subject_id: UUID) -> OpenedNotice:
-        row = await self._one(subject_id)
-        return _shown(OpenedNotice, row, record=self._opened(row, subject_id))
-
-
-def _shown(kind: type[NoticeT], row: asyncpg.Record, **more: object) -> NoticeT:
-    """A notice as its provider sees it: of the edge what is listed for it. Whether police may hold it back is not."""
-    edge = {name: value for name, value in row["edge"].items() if name in NoticeEdge.model_fields}
-    return view(kind, row, edge=edge, **more)

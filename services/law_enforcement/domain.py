@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
-from shared.contracts.referral import ReferralOfferedClear
 from shared.exchange.acts import CaseState, Subject
 from shared.exchange.message import Received
 from shared.exchange.states import permits
@@ -20,9 +19,8 @@ _TAKEN_BACK: Final = frozenset({CaseState.WITHDRAWN.value, CaseState.WITHDRAWAL_
 
 def further_purpose(case: Item, message: Received) -> Item:
     """A referral may be offered to one agency for several purposes, each once, by its origin, until it is withdrawn."""
-    clear = message.clear
-    assert isinstance(clear, ReferralOfferedClear)
-    purpose = clear.edge.purpose.value
+    assert message.edge is not None
+    purpose = message.edge.purpose.value
     if case.sender != message.sender:
         raise Refused("origin_is_not_sender")
     if case.state in _TAKEN_BACK:
@@ -32,9 +30,7 @@ def further_purpose(case: Item, message: Received) -> Item:
     return replace(case, purposes=case.purposes | {purpose})
 
 
-AGENCY: Final = RecipientKind(
-    subject=Subject.CASE, audience="agencies", sender="origin", authority=AUTHORITY, again=further_purpose
-)
+AGENCY: Final = RecipientKind(subject=Subject.CASE, audience="agencies", authority=AUTHORITY, again=further_purpose)
 
 
 def check_close_reason(outcome: CaseOutcome, close_reason: CloseReason | None) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from shared.contracts.base import Contract, Day, Digest, Flag, Instant, Jurisdiction, PartyId, RuleId
+from shared.contracts.base import Contract, Day, Digest, Instant, Jurisdiction, PartyId, RuleId
 from shared.contracts.policy import Deadlines, FactValue, Handling, LegalBasis
 from shared.vocabulary.referral import (
     Actionability,
@@ -20,13 +20,31 @@ from shared.vocabulary.referral import (
 from shared.vocabulary.routing import Disposition, PartyKind, Purpose, Reason, WithheldField, WorkReason
 
 _Jurisdictions = Annotated[tuple[Jurisdiction, ...], Field(max_length=40)]
+#: A referral has at most so many items.
+ITEMS_MAX = 10
+#: What a decision may send, and what prohibitions may take out of it: audit is told all of it in one record.
+EDGES_MAX = 200
+
+
+class ItemFacts(Contract):
+    """The S1 facts of one item. Absent is None; a list that was read is present even if it is empty.
+
+    `locator_kinds` is one kind; `assessments` are written `scheme:value`. In an edge, `hosting`, `providers` and
+    `provider_establishment` are those that lead to its recipient.
+    """
+
+    locator_kinds: Annotated[tuple[LocatorKind, ...], Field(max_length=5)] | None = None
+    assessments: Annotated[tuple[FactValue, ...], Field(max_length=40)] | None = None
+    hosting: _Jurisdictions | None = None
+    provider_establishment: _Jurisdictions | None = None
+    providers: Annotated[tuple[PartyId, ...], Field(max_length=40)] | None = None
 
 
 class Facts(Contract):
     """The S1 facts of one referral: all of them where it is decided, only those that its rules read in an edge.
 
-    Absent is None. A list that was read is present even if it is empty. Lists are sorted and without repeats.
-    `assessments` are written `scheme:value`.
+    Absent is None. A list that was read is present even if it is empty. Lists are sorted and without repeats, but
+    `items`, which are in the order of the record's.
     """
 
     origin: PartyId | None = None
@@ -34,26 +52,22 @@ class Facts(Contract):
     reporter: _Jurisdictions | None = None
     incident_kind: IncidentKind | None = None
     incident_flags: Annotated[tuple[IncidentFlag, ...], Field(max_length=16)] | None = None
-    locator_kinds: Annotated[tuple[LocatorKind, ...], Field(max_length=5)] | None = None
     media_kind: MediaKind | None = None
     viewed_by: ViewedBy | None = None
     priority: PriorityLevel | None = None
     actionable: Actionability | None = None
-    assessments: Annotated[tuple[FactValue, ...], Field(max_length=40)] | None = None
-    hosting: _Jurisdictions | None = None
     user: _Jurisdictions | None = None
     victim: _Jurisdictions | None = None
-    provider_establishment: _Jurisdictions | None = None
-    providers: Annotated[tuple[PartyId, ...], Field(max_length=40)] | None = None
     observed_on: Day | None = None
+    items: Annotated[tuple[ItemFacts, ...], Field(max_length=ITEMS_MAX)] | None = None
 
 
 class Edge(Contract):
     """One recipient for one purpose, and everything needed to re-derive just this edge.
 
     `rules` are all permits that propose it, sorted; `basis` theirs, in that order; `reason` is that of the
-    first; `handling`, `hold_gate`, `withheld` and `deadlines` are the strictest of them. `digest` covers
-    the edge with the documents, engine and time of its decision; the decision's digest covers it in turn.
+    first; `handling`, `withheld` and `deadlines` are the strictest of them. `digest` covers the edge with the
+    documents, engine and time of its decision.
     """
 
     recipient: PartyId
@@ -63,20 +77,17 @@ class Edge(Contract):
     basis: Annotated[tuple[LegalBasis, ...], Field(min_length=1, max_length=32)]
     handling: Handling
     withheld: Annotated[tuple[WithheldField, ...], Field(max_length=8)]
-    hold_gate: Flag
     deadlines: Deadlines
     facts: Facts
     digest: Digest
 
 
 class DecisionRef(Contract):
-    """What binds all edges of a decision: digests of the documents, engine version, time, and the set.
+    """What an edge was decided by: digests of the documents, engine version, and the time, cut to ten seconds.
 
-    Every recipient sees `digest`. It covers a salt that only origin and audit know, so that nobody can
-    guess the other edges and try whether they give this digest.
+    Nothing in it is of this referral alone: two edges of one decision cannot be told by it.
     """
 
-    digest: Digest
     directory: Digest
     policy: Digest
     engine: Annotated[int, Field(strict=True, ge=1, le=1000)]
@@ -94,12 +105,12 @@ class NotSent(Contract):
 class Decision(Contract):
     """The routing outcome: total (a disposition always), deterministic, and sorted by (recipient, purpose).
 
-    It stays with origin and audit. `salt` opens `ref.digest`.
+    It stays with origin and audit. From `salt` comes the salt of each edge's commitment.
     """
 
     ref: DecisionRef
     salt: Digest
     disposition: Disposition
     work_reason: WorkReason | None = None
-    edges: Annotated[tuple[Edge, ...], Field(max_length=200)]
-    not_sent: Annotated[tuple[NotSent, ...], Field(max_length=200)]
+    edges: Annotated[tuple[Edge, ...], Field(max_length=EDGES_MAX)]
+    not_sent: Annotated[tuple[NotSent, ...], Field(max_length=EDGES_MAX)]

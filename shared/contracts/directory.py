@@ -15,7 +15,6 @@ from shared.vocabulary.referral import IncidentKind
 from shared.vocabulary.routing import Mandate, PartyKind, PartyStatus
 
 PublicKeyText = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9+/]{43,1700}={0,2}$", max_length=1702)]
-TopicName = Annotated[str, StringConstraints(pattern=r"^causeway\.[a-z_.]{1,64}\.v[0-9]{1,2}$", max_length=80)]
 DomainName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{1,63}(\.[a-z0-9-]{1,63}){1,4}$", max_length=120)]
 
 
@@ -75,11 +74,10 @@ class Party(Contract):
 
 
 class Instance(Contract):
-    """One running service: the topic it reads and the public keys it signs and opens with."""
+    """One running service, and the public keys it signs and opens with. Its topics follow from its id."""
 
     id: InstanceId
     kind: PartyKind
-    topic: TopicName
     keys: Annotated[tuple[PublicKey, ...], Field(min_length=1, max_length=8)]
 
 

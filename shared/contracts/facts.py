@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
-from shared.contracts.base import Contract, Digest, ErrorCode, Flag, PartyId, SenderId, Uuid
-from shared.contracts.decision import DecisionRef, Edge, Facts, NotSent
-from shared.contracts.directory import TopicName
+from shared.contracts.base import Contract, Digest, ErrorCode, PartyId, SenderId, Uuid
+from shared.contracts.decision import EDGES_MAX, DecisionRef, Facts, NotSent
 from shared.contracts.referral import Revision
 from shared.kernel.authority import Role
 from shared.vocabulary.answers import ReceiptOutcome
-from shared.vocabulary.routing import Disposition, PartyKind, WorkReason
+from shared.vocabulary.routing import Disposition, PartyKind, Purpose, WorkReason
 
 #: Receipt entries per message: 300 of ≤ 200 bytes stay below Kafka's 64 KiB record bound.
 RECEIPT_ENTRIES_MAX = 300
+
+#: The longest is that of a pair of instances (`shared.exchange.topics`).
+TopicName = Annotated[str, StringConstraints(pattern=r"^causeway\.[a-z0-9_.]{1,71}\.v[0-9]{1,2}$", max_length=84)]
 
 
 class ReceiptEntry(Contract):
@@ -33,34 +35,44 @@ class MessagesReceiptedClear(Contract):
     entries: Annotated[tuple[ReceiptEntry, ...], Field(min_length=1, max_length=RECEIPT_ENTRIES_MAX)]
 
 
-class EmittedEdge(Contract):
-    """An edge and the message that carries it: the only link between a referral and its notices."""
+class DecidedEdge(NamedTuple):
+    """An edge as audit is told of it, in at most 110 bytes of JSON, a list: 200 of them fit one record.
 
-    edge: Edge
-    message_id: Uuid
-    notice_id: Uuid | None = None
+    `id` and `digest` are written in base64url; `to` is the recipient's place in the list beside them.
+    """
+
+    id: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{22}$", max_length=22)]
+    to: Annotated[int, Field(strict=True, ge=0, le=EDGES_MAX - 1)]
+    purpose: Purpose
+    digest: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{43}$", max_length=43)]
 
 
 class ReferralDecidedClear(Contract):
-    """A referral was accepted and decided: the whole decision, for audit alone. `salt` opens its digest.
-
-    `superseded` names the messages whose decision had gone stale before they were applied. With the work reason
-    `undeliverable`, an edge of the decision has no message: its recipient could not be sealed for, or, when it was to
-    be decided again, its origin had left the directory or its content was erased.
-    """
+    """A referral was accepted and decided. What it says of whom is sealed for audit alone."""
 
     referral_id: Uuid
     revision: Revision
-    origin: PartyId
-    exercise: Flag
     disposition: Disposition
+
+
+class ReferralDecidedSealed(Contract):
+    """The whole decision: the facts and documents it was made of, and its edges, so that audit can make it again.
+
+    `salt` is that of the decision: an edge's own is HMAC-SHA-256 under it of the edge's id. `superseded` are edges
+    whose decision had gone stale before they were applied. With the work reason `undeliverable`, an edge of the
+    decision is not there: its recipient could not be sealed for, or, when it was to be decided again, its origin had
+    left the directory or its content was erased.
+    """
+
+    origin: PartyId
     work_reason: WorkReason | None = None
     decision: DecisionRef
     salt: Digest
     facts: Facts
-    emitted: Annotated[tuple[EmittedEdge, ...], Field(max_length=200)]
-    not_sent: Annotated[tuple[NotSent, ...], Field(max_length=200)]
-    superseded: Annotated[tuple[Uuid, ...], Field(max_length=200)] = ()
+    recipients: Annotated[tuple[PartyId, ...], Field(max_length=EDGES_MAX)]
+    edges: Annotated[tuple[DecidedEdge, ...], Field(max_length=EDGES_MAX)]
+    not_sent: Annotated[tuple[NotSent, ...], Field(max_length=EDGES_MAX)]
+    superseded: Annotated[tuple[Uuid, ...], Field(max_length=EDGES_MAX)] = ()
 
 
 class ReferralRefusedClear(Contract):

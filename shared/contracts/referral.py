@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
-from shared.contracts.base import Asn, Contract, Flag, Instant, PartyId, StatedJurisdiction, Uuid
+from shared.contracts.base import Asn, Contract, Digest, Flag, Instant, PartyId, StatedJurisdiction, Uuid
 from shared.contracts.decision import DecisionRef, Edge
 from shared.contracts.fields import (
     AccountId,
@@ -25,7 +25,6 @@ from shared.contracts.fields import (
     TmkPdqf,
     Url,
 )
-from shared.contracts.policy import Handling, LegalBasis
 from shared.vocabulary import judgement
 from shared.vocabulary import referral as codes
 from shared.vocabulary.answers import NoticeAction
@@ -86,14 +85,12 @@ class Hashes(Contract):
     tmk_pdqf: TmkPdqf | None = None
 
 
-class Assessment(Contract):
-    """One party's classification under a named scheme; never converted into another scheme."""
+class Classification(Contract):
+    """What an assessment says, without who made it and when."""
 
     scheme: judgement.AssessmentScheme
     value: AssessmentValue
     jurisdiction: StatedJurisdiction | None = None
-    assessor: PartyId | None = None
-    at: Instant | None = None
     status: judgement.AssessmentStatus = judgement.AssessmentStatus.PROVISIONAL
 
     @model_validator(mode="after")
@@ -102,6 +99,13 @@ class Assessment(Contract):
         if known is not None and self.value not in known:
             raise ValueError("assessment_value_not_in_scheme")
         return self
+
+
+class Assessment(Classification):
+    """One party's classification under a named scheme; never converted into another scheme."""
+
+    assessor: PartyId | None = None
+    at: Instant | None = None
 
 
 class Item(Contract):
@@ -184,15 +188,39 @@ class ReferralRecord(ReferralContent):
     external_ref: ExternalRef | None = None
 
 
-class ReferralOfferedClear(Contract):
+class EdgeClear(Contract):
+    """What everybody sees of a message that carries an edge: ids, a commitment, due times, and no code.
+
+    `commitment` is SHA-256 of the edge's salt ‖ the edge's digest, both as bytes: its recipient and audit can open it,
+    and nobody else can tell from it what the edge is, or which others were decided with it. The due times count from
+    the time of the message.
+    """
+
+    edge_id: Uuid
+    commitment: Digest
+    acknowledge_by: Instant | None = None
+    act_by: Instant | None = None
+
+
+class EdgeSealed(Contract):
+    """The sealed part of a message that carries an edge: the edge, what it was decided by, and its salt."""
+
+    decision: DecisionRef
+    edge: Edge
+    salt: Digest
+
+
+class ReferralOfferedClear(EdgeClear):
     """A referral is offered to one recipient for one purpose. Success of delivery obliges nobody yet."""
 
     referral_id: Uuid
     revision: Revision
-    origin: PartyId
-    exercise: Flag
-    decision: DecisionRef
-    edge: Edge
+
+
+class ReferralOfferedSealed(EdgeSealed):
+    """The edge, and the record minimised for it."""
+
+    record: ReferralRecord
 
 
 class ReferralWithdrawnClear(Contract):
@@ -210,37 +238,38 @@ class WithdrawalAcknowledgedClear(Contract):
     revision: Revision
 
 
+class NoticeAssessment(Classification):
+    """A classification as a provider is told it: who made it, and when, would name others and earlier times."""
+
+
 class NoticeItem(Contract):
     """One item of a notice, with just what a provider needs to find and act on it."""
 
     locator: Locator
     site_type: codes.SiteType
     hashes: Hashes | None = None
-    assessment: Annotated[tuple[Assessment, ...], Field(max_length=4)] = ()
+    assessment: Annotated[tuple[NoticeAssessment, ...], Field(max_length=4)] = ()
 
 
 class NoticeRecord(Contract):
-    """The sealed part of `NoticeIssued`."""
+    """What a provider is sent: no id, time or revision that is earlier than the notice itself."""
 
     incident_kind: codes.IncidentKind
     media_kind: codes.MediaKind
+    language: Annotated[str, StringConstraints(pattern=r"^[a-z]{2}$", max_length=2)] = "en"
     items: Annotated[tuple[NoticeItem, ...], Field(min_length=1, max_length=10)]
 
 
-class NoticeIssuedClear(Contract):
-    """A provider is asked to act. Carries no id, time or revision that is earlier than the notice itself.
-
-    `basis` is what DSA Article 16(2)/9(2) ask a notice to state; `contact` is the notifier in the directory.
-    """
+class NoticeIssuedClear(EdgeClear):
+    """A provider is asked to act. The notifier is its sender; the legal basis is sealed, in the edge."""
 
     notice_id: Uuid
-    exercise: Flag
-    contact: PartyId
-    language: Annotated[str, StringConstraints(pattern=r"^[a-z]{2}$", max_length=2)] = "en"
-    basis: Annotated[tuple[LegalBasis, ...], Field(min_length=1, max_length=32)]
-    handling: Handling
-    decision: DecisionRef
-    edge: Edge
+
+
+class NoticeIssuedSealed(EdgeSealed):
+    """The edge, whose `basis` is what DSA Article 16(2)/9(2) ask a notice to state, and what is to be acted on."""
+
+    record: NoticeRecord
 
 
 class NoticeWithdrawnClear(Contract):

@@ -12,9 +12,15 @@ from pydantic import StringConstraints, create_model
 from shared.contracts import answers, facts, referral
 from shared.contracts.base import Contract
 
+#: Where schemas are named, absolutely, as CloudEvents wants it; nobody fetches them. A reserved name.
+SCHEMAS = "https://schemas.causeway.example"
+
 #: A sealed part: version, the recipient key's suite, then the encapsulated key and the ciphertext in base64url.
 #: The length bounds it, not the pattern: a repetition counted to thousands makes the matcher keep as many states.
-SealedText = Annotated[str, StringConstraints(pattern=r"^v1\.[a-z0-9-]{1,24}\.[A-Za-z0-9_-]+$", max_length=48_100)]
+SEALED_TEXT_MAX = 63_200
+SealedText = Annotated[
+    str, StringConstraints(pattern=r"^v1\.[a-z0-9-]{1,24}\.[A-Za-z0-9_-]+$", max_length=SEALED_TEXT_MAX)
+]
 
 
 class Family(StrEnum):
@@ -28,9 +34,9 @@ class Family(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class MessageType:
-    """One message type and version: `type` is the CloudEvents type, `schema` the data schema's name.
+    """One message type and version: `type` is the CloudEvents type, `schema` the data schema's URI.
 
-    A message that carries an edge has its sealed part always; another that can have one may leave it out.
+    A message that carries an edge, and a fact that has a sealed part, have it always; an answer may leave it out.
     """
 
     name: str
@@ -46,18 +52,18 @@ class MessageType:
 
     @property
     def schema(self) -> str:
-        return f"/schemas/{self.name}.v{self.version}.json"
+        return schema_uri(f"{self.name}.v{self.version}")
 
 
 REFERRAL_OFFERED = MessageType(
-    "referral_offered", 1, Family.REFERRAL, referral.ReferralOfferedClear, referral.ReferralRecord, edge=True
+    "referral_offered", 1, Family.REFERRAL, referral.ReferralOfferedClear, referral.ReferralOfferedSealed, edge=True
 )
 REFERRAL_WITHDRAWN = MessageType("referral_withdrawn", 1, Family.REFERRAL, referral.ReferralWithdrawnClear)
 WITHDRAWAL_ACKNOWLEDGED = MessageType(
     "withdrawal_acknowledged", 1, Family.REFERRAL, referral.WithdrawalAcknowledgedClear
 )
 NOTICE_ISSUED = MessageType(
-    "notice_issued", 1, Family.NOTICE, referral.NoticeIssuedClear, referral.NoticeRecord, edge=True
+    "notice_issued", 1, Family.NOTICE, referral.NoticeIssuedClear, referral.NoticeIssuedSealed, edge=True
 )
 NOTICE_WITHDRAWN = MessageType("notice_withdrawn", 1, Family.NOTICE, referral.NoticeWithdrawnClear)
 NOTICE_WITHDRAWAL_ACKNOWLEDGED = MessageType(
@@ -71,7 +77,9 @@ CASE_ACCEPTED = MessageType("case_accepted", 1, Family.REFERRAL, answers.CaseAcc
 CASE_DECLINED = MessageType("case_declined", 1, Family.REFERRAL, answers.CaseDeclinedClear)
 OUTCOME_REPORTED = MessageType("outcome_reported", 1, Family.REFERRAL, answers.OutcomeReportedClear)
 MESSAGES_RECEIPTED = MessageType("messages_receipted", 1, Family.RECEIPT, facts.MessagesReceiptedClear)
-REFERRAL_DECIDED = MessageType("referral_decided", 1, Family.FACT, facts.ReferralDecidedClear)
+REFERRAL_DECIDED = MessageType(
+    "referral_decided", 1, Family.FACT, facts.ReferralDecidedClear, facts.ReferralDecidedSealed
+)
 REFERRAL_REFUSED = MessageType("referral_refused", 1, Family.FACT, facts.ReferralRefusedClear)
 MESSAGE_PARKED = MessageType("message_parked", 1, Family.FACT, facts.MessageParkedClear)
 RECORD_REVEALED = MessageType("record_revealed", 1, Family.FACT, facts.RecordRevealedClear)
@@ -101,10 +109,16 @@ BY_TYPE: dict[str, MessageType] = {message.type: message for message in ALL}
 NAMES: frozenset[str] = frozenset(message.name for message in ALL)
 
 
+def schema_uri(name: str) -> str:
+    """The absolute URI of the schema that is called `name`."""
+    return f"{SCHEMAS}/{name}.json"
+
+
 @lru_cache(64)
 def value_model(message: MessageType) -> type[Contract]:
     """The closed model of a whole value, `{"clear": …, "sealed": …}`; no `sealed` where the type has no sealed part."""
     fields: dict[str, Any] = {"clear": (message.clear, ...)}
     if message.sealed is not None:
-        fields["sealed"] = (SealedText, ... if message.edge else None)
+        always = message.edge or message.family is Family.FACT
+        fields["sealed"] = (SealedText, ... if always else None)
     return create_model(f"{message.name}_v{message.version}", __base__=Contract, **fields)

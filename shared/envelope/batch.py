@@ -1,4 +1,4 @@
-"""One signature for many messages: Ed25519 over the Merkle root of a relay batch.
+"""One signature for many messages: Ed25519 over the Merkle root of what goes to one recipient together.
 
 Every message carries root, signature and its own path, so it proves itself alone and offline. A batch of one is the
 same thing with an empty path.
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 
-from shared.envelope.headers import BATCH_SIZE_MAX, COVERED, Attributes, Envelope, Proof
+from shared.envelope.attributes import BATCH_SIZE_MAX, Attributes, Envelope, Proof
 from shared.envelope.keys import SigningKey, VerifyKey
 from shared.kernel.canonical import digest
 from shared.kernel.errors import Defect, EvidenceRejected, Refused
@@ -17,9 +17,6 @@ from shared.ledger.proof import root_and_paths, root_from_inclusion
 from shared.ledger.tree import leaf_hash
 
 CONTEXT = "causeway-batch/v1"
-# The covered headers, a line each in sorted order. Names are fixed and no value holds a line feed, so no two messages
-# have the same covered bytes.
-_HEAD = "".join(f"{name}:%s\n" for name in COVERED) + "\n"
 
 KeyLookup = Callable[[str, str], VerifyKey | None]
 """(sender, key id) → the key, or None unless that sender may sign with that key *now*."""
@@ -27,7 +24,7 @@ KeyLookup = Callable[[str, str], VerifyKey | None]
 
 def covered_bytes(attributes: Attributes, body: bytes) -> bytes:
     """What is signed of a message: each covered header with its name, `:` and a line feed, one more, the exact body."""
-    return (_HEAD % attributes.texts).encode() + body
+    return attributes.head.encode() + body
 
 
 def message_digest(attributes: Attributes, body: bytes) -> str:

@@ -1,191 +1,86 @@
 """The wire headers: CloudEvents 1.0, Kafka protocol binding, binary content mode.
 
-The list is closed: a `ce_` header that is not on it is refused, any other header is not ours and is ignored. A value
-has exactly one spelling, so what was decoded encodes to the bytes that came in, and the signed bytes can be built from
-either. `traceparent` is telemetry, neither signed nor evidence: one that is malformed is dropped (W3C Trace Context
-§3.2.2) and never costs the message.
+The list is closed but for extensions `ce_x…`, which are covered and ignored: another `ce_` header that is not on it is
+refused, any other header is not ours and is ignored. A value has exactly one spelling, so what was decoded encodes to
+the bytes that came in, and the signed bytes can be built from either. `traceparent` is telemetry, neither signed nor
+evidence: one that is malformed is dropped (W3C Trace Context §3.2.2) and never costs the message.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from enum import StrEnum
 from operator import itemgetter
 from struct import unpack
 from typing import TypeVar
 from uuid import UUID
 
+from shared.envelope import first_release
+from shared.envelope.attributes import (
+    BATCH_SIZE_MAX,
+    CONTENT_TYPE,
+    COVERED,
+    FIRST_OF_EPOCH,
+    PATH_HASHES_MAX,
+    PROOF,
+    SEQUENCE_MAX,
+    SPEC_VERSION,
+    Attributes,
+    Envelope,
+    Previous,
+    Proof,
+    Tier,
+    head_of,
+    malformed,
+)
 from shared.envelope.base64url import from_base64url, read_known, to_base64url
-from shared.envelope.spelling import SPELLINGS, TEXT, TEXT_CHARACTERS_MAX
+from shared.envelope.spelling import EXTENSION, SPELLINGS, TEXT, UNKNOWN
 from shared.kernel.clock import parse_rfc3339
 from shared.kernel.errors import Refused
-from shared.kernel.ids import is_uuid7, uuid_of
+from shared.kernel.ids import uuid_of
 from shared.ledger.tree import HASH_BYTES
 
-SPEC_VERSION = "1.0"
-CONTENT_TYPE = "application/json"
-COVERED = (
-    "ce_dataschema",
-    "ce_exercise",
-    "ce_id",
-    "ce_keyid",
-    "ce_recipient",
-    "ce_sender",
-    "ce_sequence",
-    "ce_source",
-    "ce_specversion",
-    "ce_subject",
-    "ce_tier",
-    "ce_time",
-    "ce_type",
-    "content-type",
-)
-"""The headers a signature covers, sorted; `Attributes.texts` has their values in this order."""
+__all__ = [
+    "BATCH_SIZE_MAX",
+    "CONTENT_TYPE",
+    "COVERED",
+    "FIRST_OF_EPOCH",
+    "PROOF",
+    "SEQUENCE_MAX",
+    "SPEC_VERSION",
+    "TRACEPARENT",
+    "Attributes",
+    "Envelope",
+    "Previous",
+    "Proof",
+    "Tier",
+    "decode_headers",
+    "encode_headers",
+]
 
-PROOF = ("ce_batchroot", "ce_batchsig", "ce_batchindex", "ce_batchsize", "ce_batchpath")
 TRACEPARENT = "traceparent"
-
-SEQUENCE_MAX = 2**63 - 1
-BATCH_SIZE_MAX = 2**16
-SIGNATURE_BYTES = 64
 
 _Value = TypeVar("_Value")
 
-_PATH_HASHES_MAX = BATCH_SIZE_MAX.bit_length() - 1
 _KNOWN = frozenset(COVERED + PROOF)
-_RULES = {
-    "ce_id": "a UUID of version 7",
-    "ce_sequence": "0 to 2^63-1",
-    "ce_source": "/instances/ and an instance name",
-    "ce_tier": "hosted or party",
-    "ce_time": "an RFC 3339 time in UTC",
-    "ce_batchroot": "32 bytes in hexadecimal",
-    "ce_batchsig": "64 bytes in base64url without padding",
-    "ce_batchindex": "0 to the batch size less one",
-    "ce_batchsize": "1 to 65536",
-    "ce_batchpath": "0 to 16 hashes of 32 bytes, in base64url without padding",
-}
+_NAMED = _KNOWN.union(FIRST_OF_EPOCH)
+_EXTENSION = re.compile(EXTENSION)
 _WELL_SPELT = re.compile("\n".join(SPELLINGS.get(name, TEXT) for name in COVERED + PROOF))
-_WRITABLE = re.compile("\n".join(SPELLINGS["ce_source"] if name == "ce_source" else TEXT for name in COVERED))
 _IN_ORDER = itemgetter(*COVERED, *PROOF)
-_HASH_LENGTHS = frozenset({HASH_BYTES})
 _TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
-
-
-class Tier(StrEnum):
-    """Who holds the sender's signing key: the instance that serves it, or the party itself."""
-
-    HOSTED = "hosted"
-    PARTY = "party"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Attributes:
-    """The signed attributes of one message.
-
-    `subject` is the Kafka key's text; `sequence` is dense per (sender, recipient). Texts are 1 to 256 visible ASCII
-    characters. Raises `Refused("header_malformed")` for anything that cannot be written as a header.
-    """
-
-    id: UUID
-    type: str
-    source: str
-    time: datetime
-    subject: str
-    dataschema: str
-    sender: str
-    recipient: str
-    tier: Tier
-    key_id: str
-    sequence: int
-    exercise: bool
-    texts: tuple[str, ...] = field(init=False, repr=False, compare=False)
-
-    def __post_init__(self) -> None:
-        if not is_uuid7(self.id):
-            raise _malformed("ce_id")
-        if self.time.tzinfo is None:
-            raise _malformed("ce_time")
-        if not 0 <= self.sequence <= SEQUENCE_MAX:
-            raise _malformed("ce_sequence")
-        # Written once here: the header encoding, the signed bytes and the decoder's check all use it.
-        texts = (
-            self.dataschema,
-            "true" if self.exercise else "false",
-            str(self.id),
-            self.key_id,
-            self.recipient,
-            self.sender,
-            str(self.sequence),
-            self.source,
-            SPEC_VERSION,
-            self.subject,
-            self.tier.value,
-            _time_text(self.time),
-            self.type,
-            CONTENT_TYPE,
-        )
-        if not _WRITABLE.fullmatch("\n".join(texts)):
-            unwritable = _first_unwritable(texts)
-            if unwritable is None:
-                raise _malformed("ce_source")
-            raise Refused("header_malformed", "1 to 256 visible ASCII characters", field=unwritable)
-        object.__setattr__(self, "texts", texts)
-
-
 _TIERS = {tier.value: tier for tier in Tier}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Proof:
-    """The batch proof of one message: a signed Merkle root and the way to it.
-
-    `root` 32 bytes, `signature` 64 bytes (Ed25519), `path` 0 to 16 hashes of 32 bytes, lowest first. A proof that
-    exists is well-formed, not valid: `batch.verify` says that.
-    """
-
-    root: bytes
-    signature: bytes
-    index: int
-    size: int
-    path: tuple[bytes, ...]
-
-    def __post_init__(self) -> None:
-        if len(self.root) != HASH_BYTES:
-            raise _malformed("ce_batchroot")
-        if len(self.signature) != SIGNATURE_BYTES:
-            raise _malformed("ce_batchsig")
-        if not 1 <= self.size <= BATCH_SIZE_MAX:
-            raise _malformed("ce_batchsize")
-        if not 0 <= self.index < self.size:
-            raise _malformed("ce_batchindex")
-        if len(self.path) > _PATH_HASHES_MAX or not _HASH_LENGTHS.issuperset(map(len, self.path)):
-            raise _malformed("ce_batchpath")
-
-
 _SETTERS: dict[object, list[Callable[[object, object], None]]] = {
     kind: [getattr(kind, name).__set__ for name in kind.__slots__] for kind in (Attributes, Proof)
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Envelope:
-    """One message as Kafka carries it: headers and the exact value bytes. `proof` is None before it is signed."""
-
-    attributes: Attributes
-    proof: Proof | None
-    body: bytes
-    traceparent: str | None = field(default=None, kw_only=True)
-
-
 def encode_headers(envelope: Envelope) -> list[tuple[str, bytes]]:
-    """The Kafka headers of `envelope`: the covered ones in sorted order, then the proof, then `traceparent`."""
+    """The Kafka headers of `envelope`: what every message has, what only some have, the proof, then `traceparent`."""
+    attributes = envelope.attributes
     proof_texts = () if envelope.proof is None else _proof_texts(envelope.proof)
-    texts = envelope.attributes.texts + proof_texts
-    names = COVERED + PROOF if proof_texts else COVERED
+    further = tuple(zip(*attributes.further, strict=True)) or ((), ())
+    texts = attributes.texts + further[1] + proof_texts
+    names = COVERED + further[0] + (PROOF if proof_texts else ())
     # No text holds a line feed, so all of them are encoded at once.
     headers = list(zip(names, "\n".join(texts).encode().split(b"\n"), strict=True))
     if envelope.traceparent is not None:
@@ -230,7 +125,8 @@ def _decoded_at_once(headers: tuple[tuple[str, bytes | None], ...], body: bytes)
 
 def _attributes_spelt(texts: tuple[str, ...]) -> Attributes | None:
     """The attributes whose texts, in their one spelling, these are; None if there is no such day or sequence number."""
-    dataschema, exercise, id_, key_id, recipient, sender, sequence, source, _, subject, tier, time, type_, _ = texts
+    schema, epoch, exercise, guard, id_, key_id, recipient, sender, sequence, source, *rest = texts
+    _, subject, tier, time, type_, _ = rest
     try:
         instant = parse_rfc3339(time)
     except ValueError:
@@ -238,9 +134,13 @@ def _attributes_spelt(texts: tuple[str, ...]) -> Attributes | None:
     number = int(sequence)
     if number > SEQUENCE_MAX:
         return None
-    identity = uuid_of(int(id_.replace("-", ""), 16))
-    named = (identity, type_, source, instant, subject, dataschema, sender, recipient, _TIERS[tier], key_id)
-    return _made(Attributes, (*named, number, exercise == "true", texts))
+    named = (_spelt_uuid(id_), type_, source, instant, subject, schema, sender, recipient, _TIERS[tier], key_id)
+    numbered = (number, exercise == "true", _spelt_uuid(epoch), guard, None, ())
+    return _made(Attributes, (*named, *numbered, texts, (), head_of(texts)))
+
+
+def _spelt_uuid(text: str) -> UUID:
+    return uuid_of(int(text.replace("-", ""), 16))
 
 
 def _proof_spelt(texts: list[str]) -> Proof | None:
@@ -248,7 +148,7 @@ def _proof_spelt(texts: list[str]) -> Proof | None:
     root, signature, index_text, size_text, path = texts
     index, size, hashes = int(index_text), int(size_text), read_known(path)
     count = len(hashes) // HASH_BYTES
-    if not index < size <= BATCH_SIZE_MAX or count > _PATH_HASHES_MAX:
+    if not index < size <= BATCH_SIZE_MAX or count > PATH_HASHES_MAX:
         return None
     each = unpack(f"{HASH_BYTES}s" * count, hashes)
     return _made(Proof, (bytes.fromhex(root), read_known(signature), index, size, each))
@@ -266,30 +166,44 @@ def _decoded_one_by_one(headers: Iterable[tuple[str, bytes | None]], body: bytes
     texts: dict[str, str] = {}
     traces: list[bytes | None] = []
     for name, value in headers:
-        if name in _KNOWN:
+        if _is_covered_or_proof(name):
             if name in texts:
-                raise Refused("header_duplicate", field=name)
+                raise Refused("header_duplicate", field=_field(name))
             texts[name] = _text(name, value)
         elif name == TRACEPARENT:
             traces.append(value)
-        elif (lower := name.lower()).startswith("ce_") or lower == "content-type":
-            # Also other spellings of ours: some readers fold case and would see a header that we did not check.
-            raise Refused("header_unknown")
-    return Envelope(_attributes(texts), _proof(texts), body, traceparent=_traceparent(traces))
+    read = first_release.attributes if first_release.is_its_format(texts) else _attributes
+    return Envelope(read(texts), _proof(texts), body, traceparent=_traceparent(traces))
+
+
+def _is_covered_or_proof(name: str) -> bool:
+    """Whether a header is ours to read. The one place that says what becomes of a `ce_` header that we do not know."""
+    if name in _NAMED or _EXTENSION.fullmatch(name):
+        return True
+    if (lower := name.lower()).startswith("ce_") or lower == "content-type":
+        # Also other spellings of ours: some readers fold case and would see a header that we did not check.
+        raise Refused("header_unknown")
+    return False
+
+
+def _field(name: str) -> str | None:
+    """A header's name, unless it is itself input."""
+    return name if name in _NAMED else None
 
 
 def _text(name: str, value: bytes | None) -> str:
     if value is None:
-        raise Refused("header_null", field=name)
+        raise Refused("header_null", field=_field(name))
     try:
         return value.decode()
     except UnicodeDecodeError:
         pass  # as in `_read`: the decoder's own error holds the bytes
-    raise Refused("header_not_utf8", field=name)
+    raise Refused("header_not_utf8", field=_field(name))
 
 
 def _attributes(texts: dict[str, str]) -> Attributes:
     received = _present(texts, COVERED)
+    previous = _previous(texts)
     attributes = Attributes(
         id=_read("ce_id", texts["ce_id"], UUID),
         type=texts["ce_type"],
@@ -303,9 +217,26 @@ def _attributes(texts: dict[str, str]) -> Attributes:
         key_id=texts["ce_keyid"],
         sequence=_read("ce_sequence", texts["ce_sequence"], int),
         exercise=texts["ce_exercise"] == "true",
+        epoch=_read("ce_epoch", texts["ce_epoch"], UUID),
+        guard=texts["ce_guard"],
+        previous=previous,
+        extensions=tuple(sorted((name, text) for name, text in texts.items() if name not in _NAMED)),
     )
     _check_spelling(COVERED, received, attributes.texts)
     return attributes
+
+
+def _previous(texts: dict[str, str]) -> Previous | None:
+    """What the first message of an epoch says of the one before: both headers, or none."""
+    if not any(name in texts for name in FIRST_OF_EPOCH):
+        return None
+    epoch, last = received = _present(texts, FIRST_OF_EPOCH)
+    previous = Previous(
+        None if epoch == UNKNOWN else _read("ce_prevepoch", epoch, UUID),
+        None if last == UNKNOWN else _read("ce_prevlast", last, int),
+    )
+    _check_spelling(FIRST_OF_EPOCH, received, previous.texts())
+    return previous
 
 
 def _proof(texts: dict[str, str]) -> Proof | None:
@@ -353,33 +284,10 @@ def _traceparent(values: list[bytes | None]) -> str | None:
     return text if _TRACEPARENT.fullmatch(text) else None
 
 
-def _time_text(instant: datetime) -> str:
-    """RFC 3339 in UTC with `Z`: no fraction when it is zero, else six digits. Loses nothing of a `datetime`."""
-    return instant.astimezone(UTC).isoformat()[:-6] + "Z"  # the offset is always `+00:00` here
-
-
 def _read(name: str, text: str, parse: Callable[[str], _Value]) -> _Value:
     """What `parse` makes of a header's text. It may be lenient: the spelling is checked afterwards."""
     try:
         return parse(text)
     except (ValueError, OverflowError):
         pass  # refused outside this block: the parser's own error quotes the text and must not ride along as context
-    raise _malformed(name)
-
-
-def _first_unwritable(texts: tuple[str, ...]) -> str | None:
-    unwritable = (
-        name
-        for name, text in zip(COVERED, texts, strict=True)
-        if not 0 < len(text) <= TEXT_CHARACTERS_MAX or not _is_visible_ascii(text)
-    )
-    return next(unwritable, None)
-
-
-def _is_visible_ascii(text: str) -> bool:
-    """Whether every character is %x21-7E (RFC 5234 VCHAR)."""
-    return text.isascii() and text.isprintable() and " " not in text
-
-
-def _malformed(name: str) -> Refused:
-    return Refused("header_malformed", _RULES[name], field=name)
+    raise malformed(name)

@@ -7,6 +7,7 @@ signature over the whole message does.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -19,7 +20,8 @@ from shared.kernel.canonical import canonical_json
 from shared.kernel.errors import Refused
 
 BUCKET_BYTES_MIN = 512
-BUCKET_BYTES_MAX = 32 * 1024
+#: The largest bucket is no power of two: what a record of 64 KiB still holds.
+BUCKET_BYTES_MAX = 46 * 1024
 LENGTH_BYTES = 4
 
 _VERSION = "v1"
@@ -56,7 +58,7 @@ class SealContext:
 
 
 def seal(plaintext: bytes, recipient_key: SealingKey, context: SealContext) -> str:
-    """Seal at most 32,764 bytes. Raises `Refused("sealed_too_large")`. The text's length tells the bucket, no more."""
+    """Seal at most 47,100 bytes. Raises `Refused("sealed_too_large")`. The text's length tells the bucket, no more."""
     sealed = _SUITES[recipient_key.suite].encrypt(_pad(plaintext), recipient_key.key, context.info())
     return f"{_VERSION}.{recipient_key.suite}.{to_base64url(sealed)}"
 
@@ -74,11 +76,21 @@ def open_sealed(text: str, private_key: OpeningKey, context: SealContext) -> byt
     return _unpad(padded)
 
 
+def open_with_any(text: str, private_keys: Sequence[OpeningKey], context: SealContext) -> bytes:
+    """Open with whichever key fits: during a rotation the old one still does. Raises `Refused("sealed_unopenable")`."""
+    for key in private_keys:
+        try:
+            return open_sealed(text, key, context)
+        except Refused:
+            continue
+    raise Refused("sealed_unopenable", field="/sealed")
+
+
 def _pad(plaintext: bytes) -> bytes:
     """Length (4 bytes, big-endian) ‖ plaintext ‖ zeros, up to the smallest bucket that holds it."""
     bucket = _bucket(len(plaintext))
     if bucket > BUCKET_BYTES_MAX:
-        raise Refused("sealed_too_large", "at most 32764 bytes")
+        raise Refused("sealed_too_large", f"at most {BUCKET_BYTES_MAX - LENGTH_BYTES} bytes")
     return (len(plaintext).to_bytes(LENGTH_BYTES, "big") + plaintext).ljust(bucket, b"\x00")
 
 
@@ -92,5 +104,6 @@ def _unpad(padded: bytes) -> bytes:
 
 
 def _bucket(length: int) -> int:
-    """The smallest power of two, from 512 bytes on, that holds the length prefix and `length` bytes."""
-    return max(BUCKET_BYTES_MIN, 1 << (LENGTH_BYTES + length - 1).bit_length())
+    """The smallest power of two from 512 bytes on, or the bound, that holds the length prefix and `length` bytes."""
+    bucket = max(BUCKET_BYTES_MIN, 1 << (LENGTH_BYTES + length - 1).bit_length())
+    return BUCKET_BYTES_MAX if bucket > BUCKET_BYTES_MAX >= LENGTH_BYTES + length else bucket

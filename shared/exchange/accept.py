@@ -10,14 +10,18 @@ from uuid import UUID
 from pydantic import ValidationError
 
 from shared.contracts.base import Contract
+from shared.contracts.decision import Edge
+from shared.contracts.referral import EdgeClear, EdgeSealed
 from shared.contracts.registry import BY_TYPE, NAMES, Family, MessageType, value_model
 from shared.envelope.batch import RootCache, message_digest
 from shared.envelope.headers import Attributes, Envelope, decode_headers
 from shared.envelope.keys import OpeningKey
-from shared.envelope.sealing import SealContext, open_sealed
+from shared.envelope.sealing import open_with_any
 from shared.exchange.compose import seal_context
-from shared.exchange.message import Decided, Received, Record
-from shared.exchange.senders import check_stated_by, instance_of, verify_sender
+from shared.exchange.decided import commitment, due_times
+from shared.exchange.message import Received, Record
+from shared.exchange.senders import check_format, check_stated_by, instance_of, verify_sender
+from shared.exchange.topics import inbox_topic
 from shared.guard import inspect, parse_body
 from shared.kernel.errors import CausewayError, Refused, Unavailable
 from shared.routing.derive import check_decision_time, derive_edge
@@ -30,10 +34,9 @@ RECORD_BYTES_MAX = 65_536
 
 @dataclass(frozen=True, slots=True)
 class ReadingInstance:
-    """Who reads: an instance, its topic, its opening keys, the documents it has seen, the roots it has verified."""
+    """Who reads: an instance, its opening keys, the documents it has seen, the roots it has verified."""
 
     instance: str
-    topic: str
     shelf: DocumentShelf
     opening_keys: Sequence[OpeningKey]
     roots: RootCache = field(default_factory=RootCache)
@@ -88,7 +91,7 @@ class _Reading:
     """One record on its way through the stages: each sets what the next ones need, or the error that ends it."""
 
     __slots__ = (
-        "clear", "digest", "directory", "envelope", "error", "message", "plaintext",
+        "carried", "clear", "digest", "directory", "envelope", "error", "message", "plaintext",
         "record", "sealed", "sealed_text", "sender_instance",
     )  # fmt: skip
 
@@ -101,11 +104,14 @@ class _Reading:
     clear: Contract
     sealed_text: str | None
     plaintext: bytes | None
+    #: The edge and what came with it, where the message carries one.
+    carried: EdgeSealed | None
 
     def __init__(self, record: Record) -> None:
         self.record = record
         self.digest = ""
         self.sealed: Contract | None = None
+        self.carried = None
         self.error: Exception | None = None
 
 
@@ -138,6 +144,7 @@ def _received(reading: _Reading) -> Received:
         sender=attributes.sender,
         sender_instance=reading.sender_instance,
         recipient=attributes.recipient,
+        epoch=attributes.epoch,
         sequence=attributes.sequence,
         digest=reading.digest,
         exercise=attributes.exercise,
@@ -145,6 +152,7 @@ def _received(reading: _Reading) -> Received:
         sealed=reading.sealed,
         sent_at=attributes.time,
         traceparent=reading.envelope.traceparent,
+        edge=reading.carried.edge if reading.carried is not None else None,
     )
 
 
@@ -162,7 +170,7 @@ def _authenticate(reading: _Reading, reader: ReadingInstance) -> None:
     reading.sender_instance = verify_sender(envelope, directory, at=record.broker_time, roots=reader.roots)
     if instance_of(attributes.recipient, directory) != reader.instance:
         raise Refused("recipient_not_served", field="ce_recipient")
-    if record.topic != reader.topic:
+    if record.topic != inbox_topic(reader.instance, reading.sender_instance):
         raise Refused("topic_wrong")
     reading.directory, reading.envelope = directory, envelope
     reading.digest = message_digest(attributes, envelope.body)
@@ -170,6 +178,7 @@ def _authenticate(reading: _Reading, reader: ReadingInstance) -> None:
 
 def _read_clear(reading: _Reading, reader: ReadingInstance) -> None:
     attributes = reading.envelope.attributes
+    check_format(attributes)
     message = reading.message = _message_type(attributes.type)
     _check_lane(message, attributes, reading.sender_instance)
     _check_exercise(message, attributes, reading.directory)
@@ -220,11 +229,11 @@ def _open(reading: _Reading, reader: ReadingInstance) -> None:
         reading.message,
         attributes.id,
         attributes.subject,
-        clear={"revision": getattr(reading.clear, "revision", 1)},
+        clear={"revision": getattr(reading.clear, "revision", 0)},
         sender=attributes.sender,
         recipient=attributes.recipient,
     )
-    reading.plaintext = _open_with_any(reading.sealed_text, reader.opening_keys, context)
+    reading.plaintext = open_with_any(reading.sealed_text, reader.opening_keys, context)
 
 
 def _read_sealed(reading: _Reading, reader: ReadingInstance) -> None:
@@ -232,11 +241,15 @@ def _read_sealed(reading: _Reading, reader: ReadingInstance) -> None:
         return
     try:
         parse_body("application/json", None, reading.plaintext)
-        reading.sealed = reading.message.sealed.model_validate_json(reading.plaintext, strict=True)
+        sealed = reading.message.sealed.model_validate_json(reading.plaintext, strict=True)
     except ValidationError:
         raise Refused("guard_refused", "the sealed part is not what the type's schema says", field="/sealed") from None
     except Refused as error:
         raise _unguarded(error) from None
+    if isinstance(sealed, EdgeSealed):
+        reading.carried, reading.sealed = sealed, sealed.record  # type: ignore[attr-defined]
+    else:
+        reading.sealed = sealed
 
 
 def _guard(reading: _Reading, reader: ReadingInstance) -> None:
@@ -253,32 +266,30 @@ def _unguarded(error: Refused) -> Refused:
 
 
 def _derive(reading: _Reading, reader: ReadingInstance) -> None:
-    if not reading.message.edge:
+    if reading.carried is None:
         return
-    clear = cast(Decided, reading.clear)
-    edge, decision = clear.edge, clear.decision
+    carried, clear = reading.carried, cast(EdgeClear, reading.clear)
+    edge, decision = carried.edge, carried.decision
     attributes, broker_time = reading.envelope.attributes, reading.record.broker_time
     if edge.recipient != attributes.recipient:
-        raise Refused("edge_not_ours", field="/clear/edge/recipient")
-    if clear.exercise != attributes.exercise:
-        raise Refused("exercise_mismatch", field="/clear/exercise")
+        raise Refused("edge_not_ours", field="/sealed/edge/recipient")
     if edge.facts.origin != attributes.sender:
-        raise Refused("edge_not_reproducible", "an origin decides for itself alone", field="/clear/edge/facts/origin")
+        raise Refused("edge_not_reproducible", "an origin decides for itself alone", field="/sealed/edge/facts/origin")
     # An unknown digest is `Unavailable`: the feed has not brought the document yet, and the record waits for it.
     directory = reader.shelf.directories.get(decision.directory, broker_time)
     policy = reader.shelf.policies.get(decision.policy, broker_time)
     check_decision_time(decision, broker_time)
     derive_edge(edge, decision, directory=directory, policy=policy, exercise=attributes.exercise)
+    if clear.commitment != commitment(carried.salt, edge.digest):
+        raise Refused("edge_not_reproducible", "not the edge that the clear part commits to", field="/clear/commitment")
+    _check_due(clear, edge, attributes)
 
 
-def _open_with_any(sealed_text: str, keys: Sequence[OpeningKey], context: SealContext) -> bytes:
-    """Open with whichever key fits: during a rotation the old one still does."""
-    for key in keys:
-        try:
-            return open_sealed(sealed_text, key, context)
-        except Refused:
-            continue
-    raise Refused("sealed_unopenable", field="/sealed")
+def _check_due(clear: EdgeClear, edge: Edge, attributes: Attributes) -> None:
+    """The due times are those that the edge's deadlines give, counted from the message's time."""
+    stated = clear.model_dump(mode="json", exclude_none=True, include={"acknowledge_by", "act_by"})
+    if stated != due_times(edge.deadlines.model_dump(exclude_none=True), attributes.time):
+        raise Refused("edge_not_reproducible", "not the due times of its deadlines", field="/clear/act_by")
 
 
 def _subject_of(message: MessageType, clear: Contract, subject: str) -> UUID | str:

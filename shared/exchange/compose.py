@@ -16,13 +16,11 @@ from shared.contracts.registry import MESSAGES_RECEIPTED, Family, MessageType
 from shared.envelope.keys import SealingKey
 from shared.envelope.sealing import SealContext, seal
 from shared.exchange.message import Draft
+from shared.exchange.topics import AUDIT, inbox_topic
 from shared.kernel.errors import Refused
-from shared.kernel.ids import uuid7
+from shared.kernel.ids import coarse_uuid7, uuid7
 from shared.routing.directory_index import DirectoryIndex, InstanceEntry
 from shared.vocabulary.answers import ReceiptOutcome
-
-AUDIT = "audit"
-
 
 #: The clear part: as its contract, or as the JSON of it.
 Clear = Mapping[str, object] | Contract
@@ -50,6 +48,7 @@ class Letter:
     message: MessageType
     addressing: Addressing
     instance: InstanceEntry
+    topic: str
     clear: Mapping[str, object]
     sealing: tuple[bytes, SealingKey, SealContext] | None
     _sealed: str | None = field(default=None, init=False)
@@ -72,7 +71,7 @@ class Letter:
             sender=addressing.sender,
             recipient=addressing.recipient,
             recipient_instance=self.instance.id,
-            topic=self.instance.topic,
+            topic=self.topic,
             exercise=addressing.exercise,
             body=to_json(value),
             created_at=addressing.at,
@@ -84,15 +83,17 @@ class Letter:
 def address(message: MessageType, clear: Clear, addressing: Addressing, *, sealed: bytes | None = None) -> Letter:
     """Address one message under a new id. `sealed` is the plaintext of its sealed part.
 
-    Raises `Refused("recipient_unknown")` when the directory has no such recipient or no key to seal for it.
+    Raises `Refused("recipient_unknown")` when the directory has no such recipient or no key to seal for it,
+    `Refused("sender_unknown")` when it has no such sender.
     """
-    message_id = uuid7()
+    message_id = coarse_uuid7(addressing.at)
     directory, sender, recipient = addressing.directory, addressing.sender, addressing.recipient
-    instance = (
-        directory.instance(recipient) if message.family in _BETWEEN_INSTANCES else directory.instance_of(recipient)
-    )
+    served_by = directory.instance if message.family in _BETWEEN_INSTANCES else directory.instance_of
+    instance, sender_instance = served_by(recipient), served_by(sender)
     if instance is None:
         raise Refused("recipient_unknown", field="/recipient")
+    if sender_instance is None:
+        raise Refused("sender_unknown", field="/sender")
     body = clear if isinstance(clear, Mapping) else clear.model_dump(mode="json", exclude_none=True)
     sealing = None
     if sealed is not None:
@@ -105,6 +106,7 @@ def address(message: MessageType, clear: Clear, addressing: Addressing, *, seale
         message=message,
         addressing=addressing,
         instance=instance,
+        topic=inbox_topic(instance.id, sender_instance.id),
         clear=body,
         sealing=sealing,
     )
@@ -120,8 +122,8 @@ def compose(message: MessageType, clear: Clear, addressing: Addressing, *, seale
 def seal_context(
     message: MessageType, message_id: UUID, subject: str, *, clear: Mapping[str, object], sender: str, recipient: str
 ) -> SealContext:
-    """What binds a sealed part to its message: the same on both sides."""
-    revision = clear.get("revision", 1)
+    """What binds a sealed part to its message: the same on both sides. What names no revision counts as 0."""
+    revision = clear.get("revision", 0)
     assert isinstance(revision, int)
     return SealContext(
         schema=message.schema,
@@ -174,8 +176,9 @@ def compose_fact(
     exercise: bool,
     at: datetime,
     traceparent: str | None = None,
+    sealed: bytes | None = None,
 ) -> Draft:
-    """A fact with no recipient but audit, stated by the instance itself."""
+    """A fact with no recipient but audit, stated by the instance itself; `sealed`: the plaintext of its sealed part."""
     addressing = Addressing(
         subject=subject,
         sender=instance,
@@ -185,7 +188,7 @@ def compose_fact(
         at=at,
         traceparent=traceparent,
     )
-    return compose(message, clear, addressing)
+    return compose(message, clear, addressing, sealed=sealed)
 
 
 _BETWEEN_INSTANCES = frozenset({Family.RECEIPT, Family.FACT})

@@ -15,49 +15,56 @@ from shared.vocabulary.routing import PartyKind, WorkReason
 
 @dataclass(frozen=True, slots=True)
 class ReadFacts:
-    """The facts as JSON; per item the providers that host it; and what could not be placed, if anything."""
+    """The facts as JSON; and what could not be placed, if anything."""
 
     facts: dict[str, Any]
-    item_providers: tuple[frozenset[str], ...]
     unknown: WorkReason | None
 
 
 def read_facts(content: ReferralContent, origin: PartyEntry, directory: DirectoryIndex) -> ReadFacts:
     """Read the facts of a referral filed by `origin`. Total: what is not known goes to `unknown`, never away."""
     on = content.observed_at.astimezone(UTC).date()
-    places = {
-        "hosting": [h.jurisdiction for item in content.items for h in item.hosting if h.jurisdiction is not None],
-        "user": list(content.user_jurisdictions),
-        "victim": list(content.victim_jurisdictions),
-    }
-    unknown = None if all(directory.tree.known(code, on) for codes in places.values() for code in codes) else _PLACE
-    item_providers = tuple(frozenset(_providers(item, directory, on)) for item in content.items)
-    providers = sorted({provider for found in item_providers for provider in found})
-    parties = [directory.party(provider) for provider in providers]
-    if any(party is None or party.kind != PartyKind.INDUSTRY for party in parties):
+    known = directory.tree.known
+    items = [_item_facts(item, directory, on) for item in content.items]
+    places = [
+        *content.user_jurisdictions,
+        *content.victim_jurisdictions,
+        *[hosting.jurisdiction for item in content.items for hosting in item.hosting if hosting.jurisdiction],
+    ]
+    unknown = None if all(known(code, on) for code in places) else WorkReason.UNKNOWN_JURISDICTION
+    if any(item.pop("unknown") for item in items):
         unknown = unknown or WorkReason.UNKNOWN_PROVIDER
-    established = [code for party in parties if party is not None for code in party.jurisdictions]
     facts = {
         "origin": origin.id,
         "origin_kind": origin.kind,
         "reporter": sorted(set(origin.jurisdictions)),
         "incident_kind": content.incident_kind.value,
         "incident_flags": sorted({flag.value for flag in content.incident_flags}),
-        "locator_kinds": sorted({item.locator.kind for item in content.items}),
         "media_kind": content.media_kind.value,
         "viewed_by": content.viewed_by.value,
         "priority": content.priority.level.value,
         "actionable": content.actionable.status.value,
-        "assessments": sorted({f"{a.scheme.value}:{a.value}" for item in content.items for a in item.assessment}),
-        "provider_establishment": sorted(set(established)),
-        "providers": [party.id for party in parties if party is not None],
+        "user": sorted({code for code in content.user_jurisdictions if known(code, on)}),
+        "victim": sorted({code for code in content.victim_jurisdictions if known(code, on)}),
         "observed_on": on.isoformat(),
+        "items": items,
     }
-    known = {name: sorted({code for code in codes if directory.tree.known(code, on)}) for name, codes in places.items()}
-    return ReadFacts(facts | known, item_providers, unknown)
+    return ReadFacts(facts, unknown)
 
 
-_PLACE = WorkReason.UNKNOWN_JURISDICTION
+def _item_facts(item: Item, directory: DirectoryIndex, on: date) -> dict[str, Any]:
+    """Its facts, and under `unknown` whether a provider is named that the directory does not have."""
+    providers = [(directory.party(each), each) for each in sorted(set(_providers(item, directory, on)))]
+    found = [party for party, _ in providers if party is not None]
+    places = {hosting.jurisdiction for hosting in item.hosting if hosting.jurisdiction is not None}
+    return {
+        "assessments": sorted({f"{each.scheme.value}:{each.value}" for each in item.assessment}),
+        "hosting": sorted({code for code in places if directory.tree.known(code, on)}),
+        "locator_kinds": [item.locator.kind],
+        "provider_establishment": sorted({code for party in found for code in party.jurisdictions}),
+        "providers": [party.id for party in found],
+        "unknown": any(party is None or party.kind != PartyKind.INDUSTRY for party, _ in providers),
+    }
 
 
 def _providers(item: Item, directory: DirectoryIndex, on: date) -> Iterable[str]:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from datetime import datetime
 from uuid import UUID
 
-from shared.contracts.registry import NOTICE_ISSUED, REFERRAL_DECIDED, REFERRAL_OFFERED
-from shared.exchange.compose import Addressing, Letter, address, compose_fact
+from pydantic_core import to_json
+
+from shared.contracts.registry import NOTICE_ISSUED, REFERRAL_OFFERED
+from shared.exchange.compose import Addressing, Letter, address
+from shared.exchange.decided import REVISION, Json, Stated, commitment, decided_fact, due_times, edge_salt
 from shared.exchange.message import Draft
 from shared.exchange.minimise import notice_record, referral_record
 from shared.kernel.errors import Defect, Refused
-from shared.kernel.ids import uuid7
+from shared.kernel.ids import uuid4, uuid7
 from shared.routing.directory_index import PartyEntry
 from shared.routing.engine import Judged, PlannedEdge
 from shared.vocabulary.routing import PartyKind, WorkReason
@@ -20,32 +23,28 @@ from shared.vocabulary.routing import PartyKind, WorkReason
 
 @dataclass(frozen=True, slots=True)
 class Emitted:
-    """One edge and the message that carries it."""
+    """One edge, its id, and the message that carries it."""
 
-    edge: Mapping[str, Any]
+    edge: PlannedEdge
+    edge_id: UUID
     message_id: UUID
     notice_id: UUID | None
 
     @property
     def recipient(self) -> str:
-        return str(self.edge["recipient"])
+        return self.edge.recipient
 
     @property
     def purpose(self) -> str:
-        return str(self.edge["purpose"])
+        return self.edge.terms.purpose
 
     @property
     def reason(self) -> str:
-        return str(self.edge["reason"])
+        return self.edge.terms.reason
 
     @property
     def rules(self) -> Sequence[str]:
-        rules: Sequence[str] = self.edge["rules"]
-        return rules
-
-    def as_json(self) -> dict[str, Any]:
-        stated = {"edge": self.edge, "message_id": str(self.message_id)}
-        return stated | ({"notice_id": str(self.notice_id)} if self.notice_id else {})
+        return self.edge.terms.rules
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,111 +63,99 @@ class Letters:
             letter.seal()
 
     def drafts(
-        self, facts: Mapping[str, Any], origin: PartyEntry, *, superseded: Sequence[UUID] = ()
+        self, facts: Json, origin: PartyEntry, *, at: datetime, superseded: Sequence[UUID] = ()
     ) -> tuple[Draft, ...]:
-        """The messages and, last, the fact that tells audit the whole decision, with what was not sent and why."""
+        """The messages and, last, the fact that tells audit the whole decision, with what was not sent and why.
+
+        Raises `Refused("sealed_too_large")` for a decision that no record holds.
+        """
         outcome = self.outcome
-        clear: dict[str, Any] = {
-            "referral_id": str(self.referral_id),
-            "revision": 1,
-            "origin": origin.id,
-            "exercise": outcome.setting.exercise,
-            "disposition": outcome.disposition.value,
-            "decision": outcome.ref,
-            "salt": outcome.salt,
-            "facts": facts,
-            "emitted": [each.as_json() for each in self.emitted],
-            "not_sent": outcome.not_sent,
-            "superseded": [str(message_id) for message_id in superseded],
-        }
-        if self.work_reason is not None:
-            clear["work_reason"] = self.work_reason.value
-        fact = compose_fact(
-            REFERRAL_DECIDED,
-            clear,
-            subject=self.referral_id,
+        stated = Stated(
+            referral_id=self.referral_id,
+            origin=origin.id,
+            disposition=outcome.disposition.value,
+            decision=outcome.ref,
+            salt=outcome.salt,
+            facts=facts,
+            edges=[(each.edge_id, each.recipient, each.purpose, each.edge.digest) for each in self.emitted],
+            not_sent=outcome.not_sent,
+            superseded=superseded,
+            work_reason=self.work_reason,
+        )
+        fact = decided_fact(
+            stated,
             instance=origin.instance,
             directory=outcome.setting.directory,
             exercise=outcome.setting.exercise,
-            at=outcome.setting.decided_at,
+            at=at,
             traceparent=self.traceparent,
         )
         return (*(letter.draft() for letter in self.letters), fact)
 
 
-def write_letters(
-    outcome: Judged,
-    edges: Sequence[PlannedEdge],
-    record: Mapping[str, Any],
-    *,
-    item_providers: Sequence[frozenset[str]],
-    referral_id: UUID,
-    traceparent: str | None,
-) -> Letters:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Writing:
+    """What all letters of one decision share: whose record they are cut from, when and on whose trace."""
+
+    outcome: Judged
+    record: Json
+    referral_id: UUID
+    at: datetime
+    traceparent: str | None
+
+
+def write_letters(writing: Writing, edges: Sequence[PlannedEdge]) -> Letters:
     """Address `edges` of the decision; those whose recipient has no key to seal for at this time get no letter."""
     written: list[tuple[Emitted, Letter]] = []
+    outcome = writing.outcome
     for edge in edges:
         try:
-            written.append(
-                _addressed(
-                    edge,
-                    outcome,
-                    record,
-                    item_providers=item_providers,
-                    referral_id=referral_id,
-                    traceparent=traceparent,
-                )
-            )
+            written.append(_addressed(edge, writing))
         except Refused as error:
             if error.code != "recipient_unknown":
                 raise
     work_reason = outcome.work_reason if len(written) == len(edges) else WorkReason.UNDELIVERABLE
-    emitted = tuple(each for each, _ in written)
-    return Letters(outcome, referral_id, emitted, tuple(letter for _, letter in written), work_reason, traceparent)
+    emitted, letters = tuple(each for each, _ in written), tuple(letter for _, letter in written)
+    return Letters(outcome, writing.referral_id, emitted, letters, work_reason, writing.traceparent)
 
 
-def clear_of(edge: PlannedEdge, outcome: Judged, *, referral_id: UUID, notice_id: UUID | None) -> dict[str, Any]:
-    """The clear part of the message that carries `edge`: a notice if `notice_id` is given, else an offer."""
-    stated = edge.as_json()
-    origin = str(edge.facts["origin"])
-    common = {"exercise": outcome.setting.exercise, "decision": outcome.ref, "edge": stated}
-    if notice_id is None:
-        return {"referral_id": str(referral_id), "revision": 1, "origin": origin} | common
-    shared = {"basis": stated["basis"], "handling": stated["handling"]}
-    return {"notice_id": str(notice_id), "contact": origin} | shared | common
+def clear_of(edge: PlannedEdge, *, edge_id: UUID, salt: str, at: datetime) -> Json:
+    """What the clear part of a message that carries `edge` says of it: nothing but ids and due times."""
+    return {"edge_id": str(edge_id), "commitment": commitment(salt, edge.digest)} | due_times(edge.terms.deadlines, at)
 
 
-def _addressed(
-    edge: PlannedEdge,
-    outcome: Judged,
-    record: Mapping[str, Any],
-    *,
-    item_providers: Sequence[frozenset[str]],
-    referral_id: UUID,
-    traceparent: str | None,
-) -> tuple[Emitted, Letter]:
-    directory = outcome.setting.directory
+def sealed_of(edge: PlannedEdge, outcome: Judged, *, record: Json, salt: str) -> Json:
+    """The sealed part of a message that carries `edge`: what it takes to derive it again, and what is sent with it."""
+    return {"decision": outcome.ref, "edge": edge.as_json(), "salt": salt, "record": record}
+
+
+def _addressed(edge: PlannedEdge, writing: Writing) -> tuple[Emitted, Letter]:
+    outcome, directory = writing.outcome, writing.outcome.setting.directory
     recipient = directory.party(edge.recipient)
     if recipient is None:
         raise Defect("edge_without_recipient")
-    withheld = edge.terms.withheld
+    edge_id, withheld = uuid4(), edge.terms.withheld
+    salt = edge_salt(outcome.salt, edge_id)
     if recipient.kind == PartyKind.INDUSTRY:
         # A notice has an id of its own: industry never sees a referral id, an earlier time or a revision.
         message, notice_id = NOTICE_ISSUED, uuid7()
-        plaintext = notice_record(record, item_providers, edge.recipient, withheld=withheld)
+        record = notice_record(writing.record, edge.items, withheld=withheld)
+        named: Json = {"notice_id": str(notice_id)}
     else:
         message, notice_id = REFERRAL_OFFERED, None
-        plaintext = referral_record(record, recipient.kind, withheld)
+        record = referral_record(writing.record, recipient.kind, edge.items, withheld=withheld)
+        named = {"referral_id": str(writing.referral_id), "revision": REVISION}
     addressing = Addressing(
-        subject=notice_id or referral_id,
+        subject=notice_id or writing.referral_id,
         sender=str(edge.facts["origin"]),
         recipient=edge.recipient,
         directory=directory,
         exercise=outcome.setting.exercise,
-        at=outcome.setting.decided_at,
-        decided_at=outcome.setting.decided_at,
-        traceparent=traceparent,
+        at=writing.at,
+        decided_at=writing.at,
+        traceparent=writing.traceparent,
     )
-    clear = clear_of(edge, outcome, referral_id=referral_id, notice_id=notice_id)
-    letter = address(message, clear, addressing, sealed=plaintext)
-    return Emitted(edge.as_json(), letter.message_id, notice_id), letter
+    clear = named | clear_of(edge, edge_id=edge_id, salt=salt, at=writing.at)
+    sealed = to_json(sealed_of(edge, outcome, record=record, salt=salt))
+    letter = address(message, clear, addressing, sealed=sealed)
+    return Emitted(edge, edge_id, letter.message_id, notice_id), letter

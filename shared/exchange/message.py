@@ -3,27 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
 from uuid import UUID
 
 from shared.contracts.base import Contract
-from shared.contracts.decision import DecisionRef, Edge
+from shared.contracts.decision import Edge
 from shared.contracts.registry import MessageType
-
-
-class Decided(Protocol):
-    """The clear part of a message that carries an edge."""
-
-    @property
-    def exercise(self) -> bool: ...
-
-    @property
-    def decision(self) -> DecisionRef: ...
-
-    @property
-    def edge(self) -> Edge: ...
+from shared.guard.edition import passed
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +19,7 @@ class Draft:
 
     `sender` and `recipient` are party ids, or instance ids for receipts and facts. `decided_at` is set
     where the message carries an edge: the relay has a stale one decided again before stamping it. `traceparent` is
-    the trace that caused the message; what is sent of it the outbox decides.
+    the trace that caused the message; what is sent of it the outbox decides. `guard` is what it states of the guard.
     """
 
     message_id: UUID
@@ -47,6 +34,7 @@ class Draft:
     created_at: datetime
     decided_at: datetime | None = None
     traceparent: str | None = None
+    guard: str = field(default_factory=passed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +52,10 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """A message that passed every check of `accept`. `sealed` is opened and guarded."""
+    """A message that passed every check of `accept`. `sealed` is opened and guarded.
+
+    Where the message carries an edge, `edge` is that, derived again, and `sealed` the record that came with it.
+    """
 
     record: Record
     message_id: UUID
@@ -73,6 +64,7 @@ class Received:
     sender: str
     sender_instance: str
     recipient: str
+    epoch: UUID
     sequence: int
     digest: str
     exercise: bool
@@ -80,3 +72,4 @@ class Received:
     sealed: Contract | None
     sent_at: datetime
     traceparent: str | None
+    edge: Edge | None = None

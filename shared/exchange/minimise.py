@@ -1,7 +1,8 @@
 """What one recipient needs for one purpose, and nothing more: the plaintext of its sealed part.
 
-Each kind of recipient has its list. A field that stands in none of them reaches nobody: whoever adds one to the record
-or to its items decides here who needs it. What stands below those two levels goes along with its field.
+It is told of the items that its edge is about, and of no others. Each kind of recipient has its list. A field that
+stands in none of them reaches nobody: whoever adds one to the record or to its items decides here who needs it. What
+stands below those two levels goes along with its field.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from shared.contracts.referral import ReferralContent
 from shared.kernel.errors import Refused
 from shared.vocabulary.routing import PartyKind
 
+Json = dict[str, Any]
 _HOTLINE_FIELDS: Final = (
     "incident_kind",
     "incident_flags",
@@ -40,43 +42,45 @@ ITEM_FIELDS: Final = ("locator", "site_type", "commerciality", "hosting", "hashe
 #: What a provider gets of a record, beside the items that it hosts.
 NOTICE_FIELDS: Final = ("incident_kind", "media_kind")
 NOTICE_ITEM_FIELDS: Final = ("locator", "site_type", "hashes", "assessment")
+#: What it gets of an assessment: not who made it, nor when.
+NOTICE_ASSESSMENT_FIELDS: Final = ("scheme", "value", "jurisdiction", "status")
 
 
-def whole_record(content: ReferralContent) -> dict[str, Any]:
+def whole_record(content: ReferralContent) -> Json:
     """The content as JSON, without what is absent or default: computed once per referral, shared by all edges."""
     return content.model_dump(mode="json", exclude_none=True, exclude_defaults=True, exclude={"exercise"})
 
 
-def own_record(record: Mapping[str, Any]) -> bytes:
+def own_record(record: Json) -> bytes:
     """The record that the origin keeps of its own referral: all of it."""
     return to_json(record)
 
 
-def referral_record(record: Mapping[str, Any], kind: str, withheld: Collection[str]) -> bytes:
-    """The record for a hotline or an agency: what its kind may get, less what the rules withhold from it.
+def referral_record(record: Json, kind: str, items: Sequence[int], *, withheld: Collection[str]) -> Json:
+    """The record for a hotline or an agency: what its kind may get of it and of these items, less what is withheld.
 
     Raises `Refused("recipient_without_list")` for a kind that nobody has decided about.
     """
     if kind not in RECORD_FIELDS:
         raise Refused("recipient_without_list", "no record is made for this kind of recipient", field="/recipient")
     kept = _only(record, RECORD_FIELDS[kind], withheld)
-    kept["items"] = [_only(item, ITEM_FIELDS, withheld) for item in record["items"]]
-    return to_json(kept)
+    kept["items"] = [_only(record["items"][number], ITEM_FIELDS, withheld) for number in items]
+    return kept
 
 
-def notice_record(
-    record: Mapping[str, Any], item_providers: Sequence[Collection[str]], provider: str, *, withheld: Collection[str]
-) -> bytes:
-    """The record for a provider: only the items that it hosts, only what it needs to find and judge them."""
-    items = [
-        {"site_type": "not_determined"}
-        | {name: item[name] for name in NOTICE_ITEM_FIELDS if name in item and name not in withheld}
-        for item, providers in zip(record["items"], item_providers, strict=True)
-        if provider in providers
-    ]
-    return to_json({name: record[name] for name in NOTICE_FIELDS} | {"items": items})
+def notice_record(record: Json, items: Sequence[int], *, withheld: Collection[str]) -> Json:
+    """The record for a provider: of these items, which it hosts, only what it needs to find and judge them."""
+    kept = [_notice_item(record["items"][number], withheld) for number in items]
+    return {name: record[name] for name in NOTICE_FIELDS} | {"items": kept}
 
 
-def _only(value: Mapping[str, Any], listed: Collection[str], withheld: Collection[str]) -> dict[str, Any]:
+def _notice_item(item: Json, withheld: Collection[str]) -> Json:
+    kept: Json = {"site_type": "not_determined"} | _only(item, NOTICE_ITEM_FIELDS, withheld)
+    if "assessment" in kept:
+        kept["assessment"] = [_only(each, NOTICE_ASSESSMENT_FIELDS, ()) for each in kept["assessment"]]
+    return kept
+
+
+def _only(value: Json, listed: Collection[str], withheld: Collection[str]) -> Json:
     """What is listed and not withheld, in the order in which it stands."""
     return {name: each for name, each in value.items() if name in listed and name not in withheld}

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from shared.contracts.referral import ReferralContent, ReferralSubmission
 from shared.exchange.facts import ReadFacts, read_facts
-from shared.exchange.letters import Emitted, Letters, write_letters
+from shared.exchange.letters import Emitted, Letters, Writing, write_letters
 from shared.exchange.message import Draft
 from shared.exchange.minimise import own_record, whole_record
 from shared.guard import inspect
+from shared.kernel.clock import coarse
 from shared.kernel.errors import Refused
 from shared.kernel.ids import salt, uuid7
 from shared.routing.directory_index import DirectoryIndex, PartyEntry
 from shared.routing.engine import Judged, Setting, judge
 from shared.routing.policy_index import PolicyIndex
-from shared.vocabulary.routing import PartyStatus, WorkReason
+from shared.vocabulary.routing import Disposition, PartyStatus, WorkReason
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +53,16 @@ class Prepared:
     traceparent: str | None
 
 
+class StaleEdge(NamedTuple):
+    """An edge whose decision went stale, and the message that carries it."""
+
+    edge_id: UUID
+    message_id: UUID
+
+
 @dataclass(frozen=True, slots=True)
 class Again:
-    """A stale decision made again: new edges and messages, and the old messages that nothing replaces.
+    """A stale decision made again: new edges and messages, and the old edges that nothing replaces.
 
     `work_reason` is why a person has to look at the referral, None if nobody has.
     """
@@ -63,7 +71,7 @@ class Again:
     origin: str
     emitted: tuple[Emitted, ...]
     drafts: tuple[Draft, ...]
-    dropped: tuple[UUID, ...]
+    dropped: tuple[StaleEdge, ...]
     work_reason: WorkReason | None
 
 
@@ -127,25 +135,25 @@ def prepare_again(
     exercise: bool,
     documents: Documents,
     at: datetime,
-    only: Mapping[tuple[str, str], UUID],
+    only: Mapping[tuple[str, str], StaleEdge],
     traceparent: str | None,
 ) -> Again:
-    """Decide a stored referral again and seal anew the edges in `only`: (recipient, purpose) → the stale message.
+    """Decide a stored referral again and seal anew the edges in `only`, by (recipient, purpose).
 
     Used when an edge waited so long that its recipients would refuse it. The guard has passed this content before.
     """
     read = read_facts(content, origin, documents.directory)
-    setting = Setting(documents.directory, documents.policy, exercise, at)
+    setting = Setting(documents.directory, documents.policy, exercise, coarse(at))
     outcome = judge(read.facts, setting, salt=salt(), unknown=read.unknown)
-    record = whole_record(content)
     edges = [edge for edge in outcome.edges if (edge.recipient, edge.terms.purpose) in only]
     letters = write_letters(
-        outcome, edges, record, item_providers=read.item_providers, referral_id=referral_id, traceparent=traceparent
+        Writing(outcome=outcome, record=whole_record(content), referral_id=referral_id, at=at, traceparent=traceparent),
+        edges,
     )
     letters.seal()
-    drafts = letters.drafts(read.facts, origin, superseded=sorted(only.values()))
+    drafts = letters.drafts(read.facts, origin, at=at, superseded=sorted(each.edge_id for each in only.values()))
     found = {(each.recipient, each.purpose) for each in letters.emitted}
-    dropped = tuple(message_id for key, message_id in only.items() if key not in found)
+    dropped = tuple(stale for key, stale in only.items() if key not in found)
     return Again(referral_id, origin.id, letters.emitted, drafts, dropped, letters.work_reason)
 
 
@@ -182,21 +190,25 @@ def _read(work: _Work) -> None:
 
 
 def _judge(work: _Work) -> None:
-    setting = Setting(work.documents.directory, work.documents.policy, work.filing.submission.exercise, work.at)
+    setting = Setting(work.documents.directory, work.documents.policy, work.filing.submission.exercise, coarse(work.at))
     work.outcome = judge(work.read.facts, setting, salt=salt(), unknown=work.read.unknown)
 
 
 def _address(work: _Work) -> None:
     work.record = whole_record(work.filing.submission)
     work.referral_id = uuid7()
-    work.letters = write_letters(
-        work.outcome,
-        work.outcome.edges,
-        work.record,
-        item_providers=work.read.item_providers,
+    work.letters = _letters(work)
+
+
+def _letters(work: _Work) -> Letters:
+    writing = Writing(
+        outcome=work.outcome,
+        record=work.record,
         referral_id=work.referral_id,
+        at=work.at,
         traceparent=work.filing.traceparent,
     )
+    return write_letters(writing, work.outcome.edges)
 
 
 def _seal(work: _Work) -> None:
@@ -204,7 +216,17 @@ def _seal(work: _Work) -> None:
 
 
 def _write(work: _Work) -> None:
-    work.drafts = work.letters.drafts(work.read.facts, work.filing.origin)
+    try:
+        work.drafts = work.letters.drafts(work.read.facts, work.filing.origin, at=work.at)
+    except Refused as error:
+        if error.code != "sealed_too_large":
+            raise
+        # Audit could not be told of it in one record: nobody is, and a person decides.
+        work.outcome = replace(
+            work.outcome, disposition=Disposition.UNROUTABLE, work_reason=WorkReason.TOO_WIDE, edges=(), not_sent=()
+        )
+        work.letters = _letters(work)
+        work.drafts = work.letters.drafts(work.read.facts, work.filing.origin, at=work.at)
 
 
 def _prepared(work: _Work) -> Prepared:

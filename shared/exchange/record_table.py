@@ -31,17 +31,22 @@ RECORD_TABLE: dict[str, Row] = {
     "header_null": Row(Fate.PARK, False, True, False, "a header has no value"),
     "header_missing": Row(Fate.PARK, False, True, False, "a required header is absent"),
     "header_duplicate": Row(Fate.PARK, False, True, False, "a header occurs twice"),
-    "header_unknown": Row(Fate.PARK, False, True, False, "a ce_ header that the binding does not list"),
+    "header_unknown": Row(Fate.PARK, False, True, False, "a ce_ header that is neither listed nor an extension ce_x…"),
     "header_malformed": Row(Fate.PARK, False, True, False, "a header value breaks its own format"),
     "record_empty": Row(Fate.PARK, False, True, False, "the record has no value"),
     "record_too_large": Row(Fate.PARK, False, True, False, "the value exceeds the record bound"),
     "key_mismatch": Row(Fate.PARK, False, True, False, "the Kafka key is not the subject"),
     "sender_unknown": Row(Fate.PARK, False, True, False, "the sender is not in the directory, or served elsewhere"),
     "recipient_not_served": Row(Fate.PARK, False, True, False, "the recipient is not served by this instance"),
-    "topic_wrong": Row(Fate.PARK, False, True, False, "the record is in a topic its recipient does not read"),
+    "topic_wrong": Row(
+        Fate.PARK, False, True, False, "the record is not in the topic of its sender's instance to its recipient's"
+    ),
     "proof_missing": Row(Fate.PARK, False, True, False, "no batch proof"),
     "key_unknown": Row(Fate.PARK, False, True, False, "the signing key is not in the directory"),
     "signature_invalid": Row(Fate.PARK, False, True, False, "the batch proof does not hold"),
+    "format_superseded": Row(
+        Fate.REFUSE, True, True, False, "in the first release's format: no epoch, a relative data schema"
+    ),
     "type_unknown": Row(Fate.PARK, True, True, False, "no such message type"),
     "version_unknown": Row(Fate.PARK, True, True, True, "a known message in a version this service does not read"),
     "body_invalid": Row(Fate.PARK, True, True, False, "the value is not the JSON the type's schema describes"),
@@ -61,7 +66,13 @@ RECORD_TABLE: dict[str, Row] = {
     ),
     "sealed_unopenable": Row(Fate.PARK, True, True, False, "the sealed part does not open in this context"),
     "guard_refused": Row(Fate.REFUSE, True, True, False, "the guard refuses the opened sealed part"),
-    "sequence_reused": Row(Fate.PARK, True, True, True, "another message of this pair had this sequence number"),
+    "sequence_reused": Row(
+        Fate.REFUSE,
+        True,
+        True,
+        False,
+        "another message of this pair and epoch had this number: to be signed in a new epoch",
+    ),
     "message_id_reused": Row(Fate.PARK, True, True, True, "another message had this message id"),
     "message_replayed": Row(Fate.DROP, True, False, False, "this message id was applied before"),
     "sequence_gap": Row(
@@ -71,6 +82,9 @@ RECORD_TABLE: dict[str, Row] = {
     "accept_defect": Row(Fate.PARK, False, True, False, "our own check failed on this record: it fails closed"),
     "handler_defect": Row(Fate.PARK, True, True, True, "the service's own code failed on this message alone"),
 }
+
+#: The refusal that settles nothing: the sender opens a new epoch for the pair and signs the message again in it.
+SIGN_AGAIN = "sequence_reused"
 
 #: Refusals that the origin answers by deciding again: the edge may be right, only its time was not.
 DECIDE_AGAIN: frozenset[str] = frozenset({"decision_time_off", "document_lapsed"})

@@ -6,10 +6,10 @@ from datetime import datetime
 from functools import lru_cache
 
 from shared.contracts.registry import Family, MessageType
+from shared.envelope.attributes import BEFORE_EPOCHS, Attributes, Envelope, Tier
 from shared.envelope.batch import RootCache, verify
-from shared.envelope.headers import Attributes, Envelope, Tier
 from shared.envelope.keys import VerifyKey
-from shared.exchange.compose import AUDIT
+from shared.exchange.topics import AUDIT
 from shared.kernel.errors import Refused
 from shared.routing.directory_index import DirectoryIndex
 
@@ -34,6 +34,12 @@ def verify_sender(envelope: Envelope, directory: DirectoryIndex, *, at: datetime
 
     verify(envelope, key_of, roots)
     return instance
+
+
+def check_format(attributes: Attributes) -> None:
+    """What the first release signed is read by nobody: its sender is told that this is why."""
+    if attributes.epoch == BEFORE_EPOCHS:
+        raise Refused("format_superseded", "the format of the first release", field="ce_epoch")
 
 
 def check_stated_by(message: MessageType, attributes: Attributes, sender_instance: str) -> None:

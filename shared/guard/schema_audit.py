@@ -41,9 +41,9 @@ def _audit(node: dict[str, Any], where: str) -> Iterator[str]:
         case "array":
             if "maxItems" not in node:
                 yield f"{where}: array without maxItems"
-            if "prefixItems" in node and node.get("maxItems") == len(node["prefixItems"]):
-                for place, child in enumerate(node["prefixItems"]):
-                    yield from _audit(child, f"{where}[{place}]")
+            if "prefixItems" in node:
+                for number, child in enumerate(node["prefixItems"]):
+                    yield from _audit(child, f"{where}[{number}]")
             elif "items" not in node:
                 yield f"{where}: array of anything"
             else:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
+from typing import Final, Protocol
+
+COARSE_S: Final = 10
 
 
 class Clock(Protocol):
@@ -31,6 +33,11 @@ class ManualClock:
     def advance(self, seconds: float) -> None:
         """Move on by `seconds` (never back)."""
         self._now += timedelta(seconds=max(0.0, seconds))
+
+
+def coarse(instant: datetime) -> datetime:
+    """`instant` cut to ten seconds: as coarse as times are told where two of them could be joined."""
+    return instant.replace(second=instant.second // COARSE_S * COARSE_S, microsecond=0)
 
 
 def rfc3339(instant: datetime) -> str:

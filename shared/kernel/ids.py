@@ -1,13 +1,15 @@
-"""Identifiers: UUID version 7 (RFC 9562 §5.7), time-ordered and unguessable."""
+"""Identifiers: UUID version 7 (RFC 9562 §5.7), time-ordered and unguessable; version 4 where no time may show."""
 
 from __future__ import annotations
 
 import os
 import time
+from datetime import datetime
 from uuid import UUID, SafeUUID
 
 _RANDOM_BITS = (1 << 74) - 1
 _FORM_BITS = (0xF << 76) | (0b11 << 62)
+_FORM_OF_4 = (0x4 << 76) | (0b10 << 62)
 _FORM_OF_7 = (0x7 << 76) | (0b10 << 62)
 
 
@@ -16,10 +18,29 @@ def uuid7() -> UUID:
 
     Ids made in one millisecond are not ordered among each other; nothing relies on that.
     """
-    milliseconds = time.time_ns() // 1_000_000
+    return _uuid7(time.time_ns() // 1_000_000)
+
+
+def coarse(instant: datetime) -> datetime:
+    """`instant` cut to 10 s: as near as a message says when it was written, so that times link no two messages."""
+    return instant.replace(second=instant.second - instant.second % 10, microsecond=0)
+
+
+def coarse_uuid7(instant: datetime) -> UUID:
+    """A new UUIDv7 of `instant` cut to 10 s: it tells no more of the time than `coarse` does."""
+    return _uuid7(int(coarse(instant).timestamp()) * 1000)
+
+
+def _uuid7(milliseconds: int) -> UUID:
     random = int.from_bytes(os.urandom(10), "big") & _RANDOM_BITS
     high, low = random >> 62, random & ((1 << 62) - 1)
     return uuid_of((milliseconds << 80) | (0x7 << 76) | (high << 64) | (0b10 << 62) | low)
+
+
+def uuid4() -> UUID:
+    """A new UUIDv4: nothing of it tells when it was made, or beside which others."""
+    random = int.from_bytes(os.urandom(16), "big") & ~_FORM_BITS
+    return uuid_of(random | _FORM_OF_4)
 
 
 def uuid_of(number: int) -> UUID:

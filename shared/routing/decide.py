@@ -75,6 +75,5 @@ def _terms_contract(terms: Terms) -> dict[str, Any]:
         "basis": tuple(LegalBasis.model_validate(basis) for basis in terms.basis),
         "handling": Handling.model_validate(terms.handling),
         "withheld": terms.withheld,
-        "hold_gate": terms.hold_gate,
         "deadlines": Deadlines.model_validate(terms.deadlines),
     }

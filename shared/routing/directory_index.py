@@ -41,7 +41,6 @@ class PartyEntry:
 class InstanceEntry:
     id: str
     kind: str
-    topic: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +82,7 @@ class DirectoryIndex:
         self._served: dict[str, tuple[str, ...]] = {}
         for party in sorted(self._parties.values(), key=lambda party: party.id):
             self._served[party.instance] = (*self._served.get(party.instance, ()), party.id)
-        self._instances = {
-            entry["id"]: InstanceEntry(entry["id"], entry["kind"], entry["topic"]) for entry in document["instances"]
-        }
+        self._instances = {entry["id"]: InstanceEntry(entry["id"], entry["kind"]) for entry in document["instances"]}
         owners = (*document["instances"], *document["parties"])
         self._keys = {key.key_id: key for entry in owners for key in _keys(entry)}
         beats = {"id": BEAT_OWNER, "keys": document.get("beat_keys")}
@@ -117,9 +114,9 @@ class DirectoryIndex:
     def instance(self, instance_id: str) -> InstanceEntry | None:
         return self._instances.get(instance_id)
 
-    def topics(self) -> tuple[str, ...]:
-        """The topics of all instances, sorted."""
-        return tuple(sorted({entry.topic for entry in self._instances.values()}))
+    def kinds(self) -> Mapping[str, str]:
+        """The kind of each instance, by its id."""
+        return {entry.id: entry.kind for entry in self._instances.values()}
 
     def instance_of(self, party_id: str) -> InstanceEntry | None:
         """The instance that serves the party, None if either is not in the directory."""

@@ -1,7 +1,8 @@
 """The decision itself. Pure, total and deterministic; standard library only; JSON in, the same bytes out.
 
 Permits propose edges, prohibitions remove them, no rule looks at another rule. So each edge can be
-derived again from its own facts (`derive`), without those of any other.
+derived again from its own facts (`derive`), without those of any other; and what names other recipients (hosting,
+providers, establishments) is asked value by value, so that an edge carries of it only what leads to its own.
 """
 
 from __future__ import annotations
@@ -16,20 +17,17 @@ from shared.kernel.canonical import digest
 from shared.kernel.clock import rfc3339
 from shared.kernel.errors import Defect, Refused
 from shared.routing.directory_index import DirectoryIndex, PartyEntry
-from shared.routing.facts import JURISDICTION_FACTS, SINGLE_FACTS, FactsRead, FactView
-from shared.routing.policy_index import CompiledRule, PolicyIndex
-from shared.routing.terms import Terms, encode
+from shared.routing.facts import ITEM_FACTS, ITEMS, JURISDICTION_FACTS, SINGLE_FACTS, FactsRead, FactView, Lead
+from shared.routing.policy_index import CompiledRule, EdgePlan, PolicyIndex
+from shared.routing.terms import Terms
 from shared.vocabulary.routing import Disposition, Fact, PartyKind, Reason, WorkReason
 
 #: The version of these semantics. Recipients derive edges only of the version they know.
-ENGINE = 1
+ENGINE = 2
 _ORIGIN, _INCIDENT_KIND = Fact.ORIGIN.value, Fact.INCIDENT_KIND.value
 _PROVIDERS = Fact.PROVIDERS.value
-#: For each (recipient, purpose) the recipient and its permits, sorted by id.
-Proposals = dict[tuple[str, str], tuple[PartyEntry, list[CompiledRule]]]
-#: What exceeds these bounds goes to a work list, for a person to decide. The whole decision must fit one record of
-#: 64 KiB for audit, and an edge takes up to 700 bytes of it; the contracts allow more, for the day it need not.
-EDGES_MAX = 80
+#: What exceeds these bounds goes to a work list, for a person to decide: audit is told a whole decision in one record.
+EDGES_MAX = 200
 RULES_PER_EDGE_MAX = 32
 
 
@@ -58,23 +56,27 @@ class Setting:
             facts, self.directory, decided_on=decided_on, known_on=known_on or decided_on, exercise=self.exercise
         )
 
-    def edge(self, recipient_id: str, terms: Terms, facts: FactsRead) -> PlannedEdge:
+    def edge(self, recipient_id: str, terms: Terms, facts: FactsRead, *, items: tuple[int, ...]) -> PlannedEdge:
         """The edge with its digest: of the canonical JSON {decided_at, directory, edge, engine, exercise, policy}.
 
         Written piecewise because it is the hot path; a test holds it against the canonical JSON of the whole.
         """
         text = f'{terms.before_facts}{facts.text}{terms.before_recipient}"{recipient_id}"{terms.after_recipient}'
         covered = f"{self._before_edge}{text}{self._after_edge}"
-        return PlannedEdge(recipient_id, terms, facts.stated, digest(covered.encode()))
+        return PlannedEdge(recipient_id, terms, facts.stated, digest(covered.encode()), items)
 
 
 class PlannedEdge(NamedTuple):
-    """One recipient for one purpose. `digest` covers the edge, the documents and the time."""
+    """One recipient for one purpose. `digest` covers the edge, the documents and the time.
+
+    `items` are the positions in the referral of the items that it is about; the recipient is sent no others.
+    """
 
     recipient: str
     terms: Terms
     facts: Mapping[str, Any]
     digest: str
+    items: tuple[int, ...]
 
     def as_json(self) -> dict[str, Any]:
         """The edge as its contract writes it, without what is None. Its parts are shared: do not change them."""
@@ -87,7 +89,6 @@ class PlannedEdge(NamedTuple):
             "basis": terms.basis,
             "handling": terms.handling,
             "withheld": terms.withheld,
-            "hold_gate": terms.hold_gate,
             "deadlines": terms.deadlines,
             "facts": self.facts,
             "digest": self.digest,
@@ -107,25 +108,13 @@ class Judged:
 
     @cached_property
     def ref(self) -> dict[str, Any]:
-        """What travels with every edge. Its digest binds the set; the salt keeps the set from being guessed.
-
-        Made once and shared by all edges: do not change it.
-        """
-        ref: dict[str, Any] = {
+        """What travels with every edge, sealed. Made once and shared by all edges: do not change it."""
+        return {
             "directory": self.setting.directory.digest,
             "policy": self.setting.policy.digest,
             "engine": ENGINE,
             "decided_at": self.setting.time,
         }
-        bound = ref | {
-            "exercise": self.setting.exercise,
-            "disposition": self.disposition,
-            "work_reason": self.work_reason,
-            "edges": [edge.digest for edge in self.edges],
-            "not_sent": self.not_sent,
-            "salt": self.salt,
-        }
-        return ref | {"digest": digest(encode(bound).encode())}
 
     def as_json(self) -> dict[str, Any]:
         """The decision as its contract writes it, without what is None."""
@@ -153,18 +142,14 @@ def judge(
         raise Defect("facts_incomplete")
     if unknown := unknown or unknown_code(view):
         return Judged(setting, salt, Disposition.UNKNOWN_CODE, unknown)
-    proposed = propose([rule for rule in setting.policy.candidates(view) if rule.holds(view)], view)
     edges: list[PlannedEdge] = []
     not_sent: list[Mapping[str, Any]] = []
-    read: dict[frozenset[str], FactsRead] = {}
-    for (recipient_id, purpose), (recipient, permits) in sorted(proposed.items()):
-        plan = setting.policy.plan(view.standing(recipient), _orders(permits), view.days)
-        if removing := [rule.id for rule in plan.prohibitions if rule.holds(view)]:
+    for (recipient_id, purpose), proposal in sorted(propose(setting.policy.candidates(view), view).items()):
+        plan = setting.policy.plan(view.standing(proposal.recipient), _orders(proposal.permits), view.days)
+        if removing := [rule.id for rule in proposal.removed_by(plan.prohibitions, view)]:
             not_sent.append({"purpose": purpose, "recipient": recipient_id, "rules": removing})
             continue
-        if plan.reads not in read:
-            read[plan.reads] = view.restricted(plan.reads)
-        edges.append(setting.edge(recipient_id, plan.terms, read[plan.reads]))
+        edges.append(proposal.edge(plan, setting, view))
     return _disposed(Judged(setting, salt, Disposition.ROUTED, None, tuple(edges), tuple(not_sent)), view)
 
 
@@ -172,7 +157,9 @@ def derive(facts: Mapping[str, Any], setting: Setting, *, recipient_id: str, cla
     """The edge to `recipient_id` that these facts alone lead to, if it rests on just the permits `claimed`.
 
     Only permits that read nothing beyond what the claimed ones entitle the recipient to are asked: of the
-    others it can know nothing. Raises `Refused` where the facts are not exactly those, or the edge differs.
+    others it can know nothing. Nor can it know of the items that it was not sent: where no claimed permit looks at
+    the whole referral, none that does is asked. Raises `Refused` where the facts are not exactly those, or the edge
+    differs.
     """
     permits = [rule for rule_id in claimed if (rule := setting.policy.permits.get(rule_id))]
     recipient = setting.directory.party(recipient_id)
@@ -180,28 +167,93 @@ def derive(facts: Mapping[str, Any], setting: Setting, *, recipient_id: str, cla
         raise Refused("edge_not_reproducible", "no such recipient or permit")
     view, purpose = setting.view(facts), permits[0].purpose
     plan = setting.policy.plan(view.standing(recipient), _orders(permits), view.days)
-    if facts.keys() != plan.reads:
+    if not _carries(facts, plan.reads):
         raise Refused("edge_not_reproducible", "facts are not those that its rules read", field="/facts")
-    asked = (rule for rule in setting.policy.candidates(view) if rule.purpose == purpose and rule.reads <= plan.reads)
-    proposed = propose([rule for rule in asked if rule.holds(view)], view)
-    _, found = proposed.get((recipient_id, purpose), (recipient, []))
-    if found != permits or unknown_code(view):
+    whole = any(rule.of_whole for rule in permits)
+    asked = [
+        rule
+        for rule in setting.policy.candidates(view)
+        if rule.purpose == purpose and rule.reads <= plan.reads and (whole or not rule.of_whole)
+    ]
+    proposal = propose(asked, view).get((recipient_id, purpose))
+    if proposal is None or proposal.permits != permits or unknown_code(view):
         raise Refused("edge_not_reproducible", "its facts lead to other permits", field="/rules")
-    if any(rule.holds(view) for rule in plan.prohibitions):
+    if proposal.removed_by(plan.prohibitions, view):
         raise Refused("edge_not_reproducible", "a prohibition removes it", field="/rules")
-    return setting.edge(recipient_id, plan.terms, view.restricted(plan.reads))
+    return proposal.edge(plan, setting, view)
+
+
+def _carries(facts: Mapping[str, Any], reads: frozenset[str]) -> bool:
+    of_items = reads & ITEM_FACTS
+    return facts.keys() == (reads - ITEM_FACTS) | ({ITEMS} if of_items else set()) and all(
+        item.keys() == of_items for item in facts.get(ITEMS, ())
+    )
+
+
+@dataclass(slots=True)
+class Proposal:
+    """What permits propose for one recipient and purpose. `whole`: one of them looks at the referral, not at an item.
+
+    `permits` are sorted by id; `leads` are the values by which the others select the recipient.
+    """
+
+    recipient: PartyEntry
+    permits: list[CompiledRule] = field(default_factory=list)
+    leads: list[Lead] = field(default_factory=list)
+    whole: bool = False
+
+    def note(self, rule: CompiledRule, lead: Lead | None) -> None:
+        if rule not in self.permits[-1:]:  # a permit may select a party twice, for two places
+            self.permits.append(rule)
+        if lead is None:
+            self.whole = True
+        else:
+            self.leads.append(lead)
+
+    def items(self, view: FactView) -> tuple[int, ...]:
+        """The items that the edge is about: those that lead to its recipient, all if the referral as a whole does."""
+        return tuple(range(len(view.items))) if self.whole else tuple(sorted({lead.item for lead in self.leads}))
+
+    def removed_by(self, prohibitions: Iterable[CompiledRule], view: FactView) -> list[CompiledRule]:
+        """The prohibitions that hold of what the edge is about."""
+        if not prohibitions:
+            return []
+        seen = view.over(self.items(view))
+        return [rule for rule in prohibitions if rule.holds(seen)]
+
+    def edge(self, plan: EdgePlan, setting: Setting, view: FactView) -> PlannedEdge:
+        items = self.items(view)
+        facts = view.restricted(plan.reads, items, self.leads)
+        return setting.edge(self.recipient.id, plan.terms, facts, items=items)
+
+
+#: For each (recipient, purpose) what is proposed.
+Proposals = dict[tuple[str, str], Proposal]
 
 
 def propose(permits: Iterable[CompiledRule], view: FactView) -> Proposals:
-    """The edges that `permits` (sorted by id) propose, each with its recipient and its permits in that order."""
+    """What those of `permits` (sorted by id) that hold propose.
+
+    A permit that selects by a fact that names others is asked of each item and each value alone: what it says to one
+    recipient then depends on nothing that another is sent. Every other permit is asked of the referral as a whole.
+    """
     proposed: Proposals = {}
     for rule in permits:
-        for recipient in rule.selected(view):
-            if unfit(recipient, view) is None:
-                _, supporting = proposed.setdefault((recipient.id, rule.purpose), (recipient, []))
-                if rule not in supporting[-1:]:  # a permit may select a party twice, for two places
-                    supporting.append(rule)
+        for lead, asked in questions(rule, view):
+            if not rule.holds(asked):
+                continue
+            for recipient in rule.selected(asked):
+                if unfit(recipient, view) is None:
+                    proposed.setdefault((recipient.id, rule.purpose), Proposal(recipient)).note(rule, lead)
     return proposed
+
+
+def questions(rule: CompiledRule, view: FactView) -> Sequence[tuple[Lead | None, FactView]]:
+    """The facts that a rule is asked of, one after another: the whole, or each value that it may select by."""
+    if rule.of_whole:
+        return [(None, view)]
+    assert rule.selection is not None
+    return [(lead, view.narrowed(lead)) for lead in view.leads(rule.selection.by)]
 
 
 def unfit(recipient: PartyEntry, view: FactView) -> str | None:
@@ -252,5 +304,4 @@ def _is_hotline(party_id: str, view: FactView) -> bool:
 
 def _without_edges(view: FactView, policy: PolicyIndex) -> WorkReason:
     """No law in force (`no_basis`) if a permit out of force would have proposed an edge; else no route at all."""
-    lapsed = [rule for rule in policy.lapsed(view) if rule.holds(view)]
-    return WorkReason.NO_BASIS if propose(lapsed, view) else WorkReason.NO_ROUTE
+    return WorkReason.NO_BASIS if propose(policy.lapsed(view), view) else WorkReason.NO_ROUTE

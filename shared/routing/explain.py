@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from datetime import date
 from typing import Any
 
-from shared.routing.engine import Judged, Setting, judge, unfit
+from shared.routing.engine import Judged, Setting, judge, questions, unfit
 from shared.routing.facts import FactView
 from shared.routing.policy_index import CompiledRule
 from shared.vocabulary.routing import WorkReason
@@ -45,16 +45,17 @@ def explanation_text(explanation: Mapping[str, Any]) -> str:
 
 def _rule(rule: CompiledRule, view: FactView, outcome: Judged) -> dict[str, Any]:
     judged_on = rule.judged_on(view.days)
+    asked = [each for _, each in questions(rule, view)]
     conditions = [
         {
             "fact": condition.fact,
             "op": condition.op,
             "values": sorted(condition.values),
-            "holds": condition.holds(view, judged_on),
+            "holds": any(condition.holds(each, judged_on) for each in asked or [view]),
         }
         for condition in rule.conditions
     ]
-    selected = {party.id: unfit(party, view) for party in rule.selected(view)}
+    selected = {party.id: unfit(party, view) for each in asked for party in rule.selected(each)}
     return {
         "rule": rule.id,
         "effect": rule.document["effect"],
@@ -76,10 +77,13 @@ def _said(rule: CompiledRule, view: FactView, outcome: Judged) -> str:
         return "not_known_yet"
     if not rule.in_force(view.days):
         return "not_in_force"
-    if not rule.holds(view):
+    asked = [each for _, each in questions(rule, view)]
+    holding = [each for each in asked if rule.holds(each)]
+    if asked and not holding:
         return "conditions_fail"
     if rule.selection:
-        return "proposes" if any(unfit(party, view) is None for party in rule.selected(view)) else "selects_nobody"
+        selected = [party for each in holding for party in rule.selected(each)]
+        return "proposes" if any(unfit(party, view) is None for party in selected) else "selects_nobody"
     return "removes" if any(rule.id in edge["rules"] for edge in outcome.not_sent) else "covers_nothing"
 
 

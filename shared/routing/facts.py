@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -12,13 +12,24 @@ from shared.routing.terms import encode
 from shared.vocabulary.routing import Fact, PartyStatus
 
 JURISDICTION_FACTS = ("reporter", "hosting", "user", "victim", "provider_establishment")
+#: Facts of one item; all others are of the referral.
+ITEM_FACTS: frozenset[str] = frozenset(
+    ("assessments", "hosting", "locator_kinds", "provider_establishment", "providers")
+)
+#: Facts that name others beside the recipient: an edge carries of them only the values that lead to its recipient.
+LEADING_FACTS: frozenset[str] = frozenset(("hosting", "provider_establishment", "providers"))
 #: Facts that are lists: sorted, without repeats, and present in an edge that reads them even when empty.
-LISTS: frozenset[str] = frozenset((*JURISDICTION_FACTS, "incident_flags", "locator_kinds", "assessments", "providers"))
+LISTS: frozenset[str] = frozenset((*JURISDICTION_FACTS, *ITEM_FACTS, "incident_flags"))
 #: Facts that are one value, which every referral has.
 SINGLE_FACTS = tuple(fact.value for fact in Fact if fact not in LISTS)
+#: Where the facts of the items stand, in the items' order.
+ITEMS = "items"
 
 _OBSERVED_ON, _SANDBOX, _LIVE = Fact.OBSERVED_ON.value, PartyStatus.SANDBOX.value, PartyStatus.LIVE.value
+_PROVIDERS, _ESTABLISHMENT = Fact.PROVIDERS.value, Fact.PROVIDER_ESTABLISHMENT.value
 _EMPTY: dict[str, tuple[str, ...]] = {fact.value: () for fact in Fact}
+_NO_LEADS: dict[str, tuple[str, ...]] = dict.fromkeys(LEADING_FACTS, ())
+Stated = Mapping[str, tuple[str, ...]]
 
 
 class Days(NamedTuple):
@@ -39,18 +50,27 @@ class Standing(NamedTuple):
 class FactsRead(NamedTuple):
     """Some of the facts, as JSON and as its canonical text."""
 
-    stated: Mapping[str, str | tuple[str, ...]]
+    stated: Mapping[str, Any]
     text: str
+
+
+class Lead(NamedTuple):
+    """One value of one item by which a permit selects: `fact` is one of those that name others."""
+
+    item: int
+    fact: str
+    value: str
 
 
 class FactView:
     """The facts together with what they are judged against: a directory, two days, and exercise or not.
 
     `facts` is JSON as `Facts` writes it. In `stated`, every fact is a tuple of strings, sorted and without
-    repeats, and empty where the fact is absent.
+    repeats, and empty where the fact is absent; the facts of items are those of all items together, in `items`
+    they stand apart.
     """
 
-    __slots__ = ("days", "directory", "stated", "status")
+    __slots__ = ("_narrowed", "days", "directory", "items", "stated", "status")
 
     def __init__(
         self,
@@ -63,14 +83,17 @@ class FactView:
     ) -> None:
         self.directory = directory
         self.status = _SANDBOX if exercise else _LIVE
-        self.stated = stated = dict(_EMPTY)
+        self.items: Sequence[Stated] = tuple([_lists(item) for item in facts.get(ITEMS) or ()])
+        stated = dict(_EMPTY)
         for name, value in facts.items():
             if name not in LISTS:
-                stated[name] = (value,) if value is not None else ()
+                stated[name] = (value,) if value is not None and name != ITEMS else ()
             elif value:
-                stated[name] = tuple(value) if len(value) == 1 else tuple(sorted(set(value)))
+                stated[name] = _sorted(value)
+        self.stated: Stated = stated | _union(self.items)
         observed = stated[_OBSERVED_ON]
         self.days = Days(decided_on, date.fromisoformat(observed[0]) if observed else None, known_on)
+        self._narrowed: dict[Lead, FactView] = {}
 
     def nodes(self, fact: str, on: date) -> frozenset[str]:
         """The jurisdictions of the fact and every node above them on that day."""
@@ -88,11 +111,75 @@ class FactView:
     def standing(self, recipient: PartyEntry) -> Standing:
         return Standing(recipient, self.directory.nodes(recipient.jurisdictions, self.days.decided_on))
 
-    def restricted(self, reads: frozenset[str]) -> FactsRead:
-        """The facts named in `reads`: lists also when empty."""
+    def leads(self, fact: str) -> Iterator[Lead]:
+        """Every value of the fact, item by item."""
+        for number, item in enumerate(self.items):
+            for value in item[fact]:
+                yield Lead(number, fact, value)
+
+    def narrowed(self, lead: Lead) -> FactView:
+        """As if the referral had this one item, and of the facts that name others this one value alone."""
+        found = self._narrowed.get(lead)
+        if found is None:
+            found = self._narrowed[lead] = self._with({**self.items[lead.item], **_NO_LEADS, **self.shown_by(lead)})
+        return found
+
+    def shown_by(self, lead: Lead) -> dict[str, tuple[str, ...]]:
+        """What an edge of this lead may carry of the facts that name others: of a provider also its establishment."""
+        shown: dict[str, tuple[str, ...]] = {lead.fact: (lead.value,)}
+        if lead.fact == _PROVIDERS and (party := self.directory.party(lead.value)):
+            shown[_ESTABLISHMENT] = tuple(
+                [code for code in self.items[lead.item][_ESTABLISHMENT] if code in party.jurisdictions]
+            )
+        return shown
+
+    def over(self, items: Sequence[int]) -> FactView:
+        """As if the referral had these items alone."""
+        return self if len(items) == len(self.items) else self._with(_union([self.items[number] for number in items]))
+
+    def restricted(self, reads: frozenset[str], items: Sequence[int], leads: Iterable[Lead]) -> FactsRead:
+        """The facts named in `reads`, of these items: lists also when empty, and of what names others only `leads`."""
         stated = self.stated
-        values = {name: stated[name] if name in LISTS else stated[name][0] for name in reads}
-        return FactsRead(values, "{" + ",".join([_text(name, values[name]) for name in sorted(values)]) + "}")
+        values: dict[str, Any] = {
+            name: stated[name] if name in LISTS else stated[name][0] for name in reads if name not in ITEM_FACTS
+        }
+        texts = {name: _text(name, value) for name, value in values.items()}
+        if of_items := sorted(reads & ITEM_FACTS):
+            shown = [{name: () if name in LEADING_FACTS else self.items[n][name] for name in of_items} for n in items]
+            at = {number: position for position, number in enumerate(items)}
+            for lead in leads:
+                for name, value in self.shown_by(lead).items():
+                    if name in reads:
+                        kept = shown[at[lead.item]]
+                        kept[name] = _sorted((*kept[name], *value))
+            values[ITEMS] = tuple(shown)
+            texts[ITEMS] = '"items":[' + ",".join([_object(each) for each in shown]) + "]"
+        return FactsRead(values, "{" + ",".join([texts[name] for name in sorted(texts)]) + "}")
+
+    def _with(self, of_items: Stated) -> FactView:
+        view = object.__new__(FactView)
+        view.directory, view.status, view.days, view.items = self.directory, self.status, self.days, ()
+        view.stated = {**self.stated, **of_items}
+        view._narrowed = {}
+        return view
+
+
+def _lists(item: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    return {name: _sorted(item.get(name) or ()) for name in ITEM_FACTS}
+
+
+def _union(items: Sequence[Stated]) -> dict[str, tuple[str, ...]]:
+    if len(items) == 1:
+        return dict(items[0])
+    return {name: _sorted([value for item in items for value in item[name]]) for name in ITEM_FACTS}
+
+
+def _sorted(values: Sequence[str]) -> tuple[str, ...]:
+    return tuple(values) if len(values) < 2 else tuple(sorted(set(values)))
+
+
+def _object(item: Stated) -> str:
+    return "{" + ",".join([_text(name, value) for name, value in item.items()]) + "}"
 
 
 @lru_cache(maxsize=16_384)

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from shared.kernel.errors import Refused
 from shared.routing.directory_index import PartyEntry
 from shared.routing.edition import Edition
-from shared.routing.facts import JURISDICTION_FACTS, Days, FactView, Standing
+from shared.routing.facts import JURISDICTION_FACTS, LEADING_FACTS, Days, FactView, Standing
 from shared.routing.terms import Terms, combine
 from shared.vocabulary.jurisdiction import JurisdictionTree
 from shared.vocabulary.routing import Fact, PartyKind
@@ -87,6 +87,11 @@ class CompiledRule:
     valid_to: date
     known_from: date
     document: Mapping[str, Any]
+
+    @property
+    def of_whole(self) -> bool:
+        """Whether it looks at the referral as a whole, not at one item at a time."""
+        return self.selection is None or self.selection.by not in LEADING_FACTS
 
     def in_force(self, days: Days) -> bool:
         """On its judged day, and known by then. Not if that day is not among the facts."""
@@ -260,6 +265,9 @@ def _check(rule: CompiledRule, field: str) -> None:
         used.add(Fact.OBSERVED_ON)
     if not used <= rule.reads:
         raise Refused("rule_reads_undeclared", field=f"{field}/reads")
+    if others := rule.reads & LEADING_FACTS - _shown_to_selected(rule.selection):
+        # What names other recipients travels only to those whom it selects: nobody else could derive the edge again.
+        raise Refused("rule_reads_others", ", ".join(sorted(others)), field=f"{field}/reads")
     proposes = (rule.selection, rule.purpose, rule.reason, rule.document.get("handling"))
     whole = all(proposes) and not rule.coverage
     if not (whole if rule.document["effect"] == "permit" else rule.coverage and not any(proposes[:3])):
@@ -272,6 +280,13 @@ def _check(rule: CompiledRule, field: str) -> None:
     if PartyKind.INDUSTRY in reached and Fact.OBSERVED_ON in rule.reads:
         # The fact would travel to the provider, who could see from it how long a notice waited, and so for what.
         raise Refused("rule_dates_a_notice", field=f"{field}/reads")
+
+
+def _shown_to_selected(selection: Selection | None) -> frozenset[str]:
+    if selection is None:
+        return frozenset()
+    by_provider = {Fact.PROVIDER_ESTABLISHMENT.value} if selection.by == Fact.PROVIDERS else set()
+    return frozenset({selection.by, *by_provider})
 
 
 def _matched(condition: Condition) -> bool:

@@ -34,7 +34,6 @@ class Terms:
     basis: tuple[Mapping[str, str], ...]
     handling: Mapping[str, str]
     withheld: tuple[str, ...]
-    hold_gate: bool
     deadlines: Mapping[str, int]
     before_facts: str
     before_recipient: str
@@ -54,8 +53,6 @@ def combine(rules: Sequence[Mapping[str, Any]]) -> Terms:
     if siena := [code for rule in rules if (code := rule["handling"].get("siena"))]:
         handling["siena"] = max(siena, key=_SIENA.index)
     withheld = tuple(sorted({field for rule in rules for field in rule.get("withheld") or ()}))
-    # The edge says only that there is a window: how long is the policy's, which its recipient has as well.
-    hold_gate = any(rule.get("hold_window_h") for rule in rules)
     deadlines = {
         name: hours
         for name in ("acknowledge_h", "act_h")
@@ -70,11 +67,9 @@ def combine(rules: Sequence[Mapping[str, Any]]) -> Terms:
         basis=basis,
         handling=handling,
         withheld=withheld,
-        hold_gate=hold_gate,
         deadlines=deadlines,
         before_facts=f'{{"basis":{encode(basis)},"deadlines":{encode(deadlines)},"facts":',
-        before_recipient=f',"handling":{encode(handling)},"hold_gate":{encode(hold_gate)},'
-        f'"purpose":{encode(purpose)},"reason":{encode(reason)},"recipient":',
+        before_recipient=f',"handling":{encode(handling)},"purpose":{encode(purpose)},"reason":{encode(reason)},"recipient":',
         after_recipient=f',"rules":{encode(ids)},"withheld":{encode(withheld)}}}',
     )
 

@@ -16,13 +16,13 @@ from tests.support.running import AGENCY, HOTLINE, Exchange, referral
 Record = Callable[[str, object], None]
 
 _DELIVERED = """
-SELECT i.message_id, i.topic, i.partition, i."offset", i.sender, i.recipient, i.sequence FROM inbox AS i
+SELECT i.message_id, i.topic, i.partition, i."offset", i.sender, i.recipient, i.epoch, i.sequence FROM inbox AS i
 WHERE i.recipient = $1 AND i.outcome = 'applied' ORDER BY i.received_at DESC LIMIT 1
 """
 _IN_THE_MIDDLE = """
 SELECT e.* FROM entry AS e JOIN entry AS following
     ON following.topic = e.topic AND following.partition = e.partition AND following.previous_offset = e."offset"
-WHERE e.previous_offset IS NOT NULL AND e.kind = 'record' AND e.topic = 'causeway.inbox.law_enforcement.v1'
+WHERE e.previous_offset IS NOT NULL AND e.kind = 'record' AND e.topic = 'causeway.inbox.law_enforcement.hotline.v1'
 ORDER BY e.kept_at DESC LIMIT 1
 """
 
@@ -99,7 +99,7 @@ async def test_a_deleted_inbox_row_is_named(settled: Exchange) -> None:
     assert code == 1
     assert found == [
         {"equation": "II", "what": "emitted is not applied + refused + parked + in flight",
-         "where": f"{pair}, sequences [{row['sequence']}]"},
+         "where": f"{pair}, epoch {row['epoch']}, sequences [{row['sequence']}]"},
         {"equation": "II", "what": "in Kafka, in no inbox and no outbox", "where": place},
         {"equation": "II", "what": "receipted, but in no inbox", "where": f"{place} {pair} #{row['sequence']}"},
     ]  # fmt: skip

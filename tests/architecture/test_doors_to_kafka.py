@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 
 import pytest
 from faststream import AckPolicy
 
+from shared.exchange.topics import inbox_topic
 from shared.kernel.clock import SystemClock
 from shared.runtime.kafka.access import KafkaAccess
 from shared.runtime.kafka.bus import Bus, Subscription
@@ -55,12 +57,14 @@ def test_a_subscriber_that_leaves_an_option_out_is_found() -> None:
 
 @pytest.mark.parametrize("instance", CONSUMING)
 def test_every_subscriber_of_an_instance_has_the_options_that_delivery_rests_on(instance: str) -> None:
-    subscription = Subscription(instance, f"causeway.inbox.{instance}.v1")
+    subscription = Subscription(instance)
     bus = Bus(KafkaAccess("broker.example:9092"), subscription, None, clock=SystemClock())  # type: ignore[arg-type]
     broker, declared = bus.declare()
     assert list(broker.subscribers) == [declared]
-    assert declared.group_id == f"causeway.{instance}"
-    assert declared.topic_names == [f"causeway.inbox.{instance}.v1"]
+    assert declared.group_id == f"causeway.{instance}.inbox"
+    (pattern,) = declared.topic_names
+    assert re.match(pattern, inbox_topic(instance, "industry_two"))
+    assert not re.match(pattern, inbox_topic(f"{instance}_two", "industry"))
     assert declared.ack_policy is AckPolicy.NACK_ON_ERROR
     assert declared._no_reply
     assert declared._connection_args["auto_offset_reset"] == "earliest"

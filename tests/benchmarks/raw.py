@@ -24,7 +24,7 @@ from shared.kernel.ids import uuid7
 from shared.ledger.proof import root_from_inclusion
 from shared.ledger.tree import leaf_hash
 
-TOPIC = "causeway.audit.v1"
+TOPIC = "causeway.inbox.audit.hotline.v1"
 BATCH = 500
 
 

@@ -27,7 +27,7 @@ from tests.support.memory_stores import MemoryDatabase, MemoryInbox, MemoryLog, 
 
 KEY = SigningKey(bytes(range(32)))
 KEK = KeyEncryptionKey(bytes(range(32)))
-_TABLES = ("outbox", "sent", "pair_sequence", "inbox", "quarantine")
+_TABLES = ("outbox", "sent", "pair_sequence", "closed_epoch", "signed_again", "inbox", "quarantine")
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,9 @@ class Stores:
     waiting: Callable[[], Awaitable[list[UUID]]]
     parked: Callable[[], Awaitable[int]]
     woken: list[None]
+    #: A restore that PostgreSQL can tell, and the counters of all pairs set back by a number, which it cannot.
+    restore: Callable[[], Awaitable[None]]
+    wind_back: Callable[[int], Awaitable[None]]
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,7 @@ def memory_log() -> Log:
     memory = MemoryLog(SystemClock())
 
     async def held() -> list[list[Record]]:
-        return [memory.partitions.get((TOPIC, partition), []) for partition in range(4)]
+        return [memory.partitions.get((TOPIC, 0), [])]
 
     return Log(MemoryLogWriter(memory, instance="hotline"), held)
 
@@ -133,8 +136,16 @@ def memory_stores() -> Stores:
     async def parked() -> int:
         return len(database.state.quarantine)
 
+    async def restore() -> None:
+        database.life += 1
+
+    async def wind_back(count: int) -> None:
+        for pair, counter in database.state.counters.items():
+            database.state.counters[pair] = counter._replace(last=counter.last - count)
+
     outbox = MemoryOutbox(database, instance="hotline", key=KEY)
-    return Stores(outbox, MemoryInbox(database, wake=lambda: woken.append(None)), put, sent, waiting, parked, woken)
+    inbox = MemoryInbox(database, wake=lambda: woken.append(None))
+    return Stores(outbox, inbox, put, sent, waiting, parked, woken, restore, wind_back)
 
 
 def _postgres_stores(database: Database) -> Stores:
@@ -163,4 +174,20 @@ def _postgres_stores(database: Database) -> Stores:
     scope = RowScope(["hotline-fr.example"], "service", "apply")
     inbox = PostgresInbox(database, scope=lambda: scope, kek=KEK, wake=lambda: woken.append(None))
     outbox = PostgresOutbox(database, instance="hotline", key=KEY)
-    return Stores(outbox, inbox, put, sent, waiting, parked, woken)
+
+    async def execute(statement: str, *arguments: object) -> None:
+        async with database.transaction() as session:
+            await session.driver.execute(statement, *arguments)
+
+    return Stores(
+        outbox,
+        inbox,
+        put,
+        sent,
+        waiting,
+        parked,
+        woken,
+        # What it kept of before is what a restore brings back; the timeline is the one that goes on.
+        lambda: execute("UPDATE pair_sequence SET timeline = timeline - 1"),
+        lambda count: execute("UPDATE pair_sequence SET last = last - $1::bigint", count),
+    )

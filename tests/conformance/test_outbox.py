@@ -94,7 +94,7 @@ async def test_a_row_waits_while_an_earlier_one_of_its_subject_is_not_receipted(
 
 
 async def test_rows_for_topics_that_are_left_aside_stay_where_they_are(stores: Stores) -> None:
-    aside, taken = draft(topic="causeway.inbox.industry.v1"), draft()
+    aside, taken = draft(topic="causeway.inbox.industry.hotline.v1"), draft()
     await stores.enqueue([aside, taken])
     without = [aside.topic]
     assert ids(await stores.outbox.unstamped(1, without=without)) == [taken.message_id]

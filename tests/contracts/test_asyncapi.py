@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from deploy.artifacts.asyncapi import HEADERS, OF_DIRECTORY
-from deploy.artifacts.correspondents import ROUTES, messages_on, readers_of, topics
+from deploy.artifacts.correspondents import KINDS, ROUTES, messages_on, pairs, readers_of, topics
 from deploy.artifacts.schemas import message_name
-from deploy.kafka.provision import load_manifest
+from deploy.kafka.derive import manifest_of
 from shared.contracts.registry import ALL
-from shared.envelope.headers import COVERED, PROOF
+from shared.envelope.headers import COVERED, FIRST_OF_EPOCH, PROOF
 from shared.runtime.kafka.documents import DIRECTORY_TOPIC
 from tests.architecture.source import ROOT
 from tests.contracts.asyncapi_parser import parsed
@@ -68,7 +68,7 @@ def test_the_foreign_parser_finds_a_spoilt_one_invalid(
 
 
 def test_it_names_exactly_the_headers_that_the_envelope_knows() -> None:
-    assert set(HEADERS) == {*COVERED, *PROOF}
+    assert set(HEADERS) == {*COVERED, *FIRST_OF_EPOCH, *PROOF}
     assert set(DOCUMENT["components"]["schemas"]["headers"]["properties"]) == {*HEADERS, "traceparent"}
 
 
@@ -91,15 +91,16 @@ def idle(topic: str) -> list[str]:
 
 def test_every_topic_has_producer_consumer_and_examples() -> None:
     assert {topic: idle(topic) for topic in topics() if idle(topic)} == {}
-    assert idle("causeway.inbox.nobody.v1") == ["producer", "consumer", "messages"]
+    assert idle("causeway.inbox.nobody.hotline.v1") == ["producer", "consumer", "messages"]
 
 
 def test_who_may_write_and_read_in_kafka_is_who_does_in_the_document() -> None:
-    principals = load_manifest(ROOT / "deploy/kafka").principals
-    for name, allowed in principals.items():
-        written = {topic for topic in topics() for message in messages_on(topic) if name in ROUTES[message].senders}
+    for name, allowed in manifest_of(KINDS).principals.items():
+        written = {topic for topic, pair in pairs().items() if pair.sender == name}
         read = {topic for topic in topics() if name in readers_of(topic)}
-        assert (set(allowed.write), set(allowed.read)) == (written, read), name
+        may_read = {topic for topic in topics() if topic in allowed.read or topic.startswith(allowed.read_under)}
+        # What it has written it may read back.
+        assert (set(allowed.write), may_read) == (written, read | written), name
 
 
 @pytest.mark.parametrize("service", ["hotline", "law_enforcement", "industry", "audit"])

@@ -20,6 +20,7 @@ from deploy.directory.approval import document_body
 from deploy.operator.desk import check_directory, check_policy
 from shared.contracts.directory import DocumentActivated
 from shared.contracts.registry import ALL
+from shared.exchange.decided import commitment
 from shared.exchange.record_table import RECORD_TABLE
 from shared.guard import audit_schema, inspect
 from shared.kernel.errors import Refused
@@ -45,7 +46,10 @@ STRANGERS = (
     *("019b2d3c440070008000000000000001", "019B2D3C-4400-7000-8000-000000000001"),
 )
 #: Records carry what the guard looks at: an address of the schema's form may still be refused by it.
-GUARDED = {"referral_submission.v1"} | {name for name in MODELS if name.endswith(".sealed")}
+#: What audit alone opens has codes only, and no record.
+GUARDED = {"referral_submission.v1"} | {name for name in MODELS if name.endswith(".sealed")} - {
+    "referral_decided.v1.sealed"
+}
 
 
 def model_accepts(model: type[BaseModel], value: Any, *, lenient: bool = False) -> bool:
@@ -85,7 +89,7 @@ def test_every_message_and_document_has_a_schema_and_examples_of_both_kinds() ->
 @pytest.mark.parametrize("name", MODELS)
 def test_a_schema_is_one(name: str) -> None:
     Draft202012Validator.check_schema(schema(name))
-    assert schema(name)["$id"] == f"/schemas/{name}.json"
+    assert schema(name)["$id"] == f"https://schemas.causeway.example/{name}.json"
 
 
 @pytest.mark.parametrize("name", sorted(LENIENT))
@@ -119,7 +123,7 @@ def test_an_accepted_example_is_accepted_by_schema_model_and_guard(name: str, pa
     extra: Any = "ignore" if name in LENIENT else None
     model = MODELS[name].model_validate_json(json.dumps(value), strict=True, extra=extra)
     if name in GUARDED:
-        inspect(model)
+        inspect(getattr(model, "record", model))
 
 
 @pytest.mark.parametrize(("name", "path"), REFUSED, ids=ids(REFUSED))
@@ -156,7 +160,8 @@ def refusal(name: str, value: Any) -> dict[str, Any]:
             case "signed_beat.v1":
                 read_beat(body)
             case _:
-                inspect(read_model(MODELS[name], value))
+                model = read_model(MODELS[name], value)
+                inspect(getattr(model, "record", model))
     except InvalidFields as error:
         return {"code": error.code, "field": error.errors[0].field}
     except Refused as error:
@@ -177,13 +182,15 @@ def test_the_example_documents_are_approved_as_they_say(kind: str) -> None:
 @pytest.mark.parametrize("name", ["referral_offered.v1", "notice_issued.v1"])
 def test_the_edge_of_an_example_can_be_derived_from_the_example_documents(name: str) -> None:
     clear: Any = MODELS[name].model_validate(read(FIRST[name])).clear  # type: ignore[attr-defined]
+    sealed: Any = MODELS[f"{name}.sealed"].model_validate(read(FIRST[f"{name}.sealed"]))
     directory, policy = (
         reader(document_body(MODELS[f"{kind}.v1"].model_validate(read(FIRST[f"{kind}.v1"]))))  # type: ignore[arg-type]
         for kind, reader in (("directory", read_directory), ("policy", read_policy))
     )
-    derive_edge(clear.edge, clear.decision, directory=directory, policy=policy, exercise=True)
+    derive_edge(sealed.edge, sealed.decision, directory=directory, policy=policy, exercise=True)
+    assert clear.commitment == commitment(sealed.salt, sealed.edge.digest)
     with pytest.raises(Refused, match="edge_not_reproducible"):
-        derive_edge(clear.edge, clear.decision, directory=directory, policy=policy, exercise=False)
+        derive_edge(sealed.edge, sealed.decision, directory=directory, policy=policy, exercise=False)
 
 
 def places(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:

@@ -138,7 +138,7 @@ async def audit_answers(asked: Asked) -> None:
     await asked.get(AUDITOR, f"/v1/flows/{referral_id}", headers=PURPOSE)
     await asked.get(AUDITOR, f"/v1/flows/{uuid7()}", headers=PURPOSE, status=404)
     await asked.get(AUDITOR, f"/v1/flows/{referral_id}", status=400)
-    for topic in ("causeway.audit.v1", "causeway.inbox.hotline.v1", "causeway.inbox.industry.v1"):
+    for topic in map("causeway.inbox.{}.v1".format, ("audit.hotline", "hotline.industry", "industry.hotline")):
         await asked.get(AUDITOR, f"/v1/entries?topic={topic}&partition=0", headers=PURPOSE)
 
 

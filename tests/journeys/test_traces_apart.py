@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from deploy.accounting.books import TOPICS
 from deploy.site.access import kafka_access
+from shared.exchange.topics import INBOXES, inbox_prefix, inbox_topic
 from shared.kernel.ids import uuid7
 from shared.runtime.kafka.reader import LogReader
 from shared.runtime.post.ports import Coordinate
@@ -17,7 +17,7 @@ from shared.runtime.watch.telemetry import traceparents
 from tests.support.running import HOTLINE, Exchange, referral
 
 OTHER_PROVIDER = "provider-001.example"
-INDUSTRY, AUDIT = "causeway.inbox.industry.v1", "causeway.audit.v1"
+INDUSTRY, AUDIT = inbox_topic("industry", "hotline"), inbox_prefix("audit")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Sent:
 
 def linkable(sent: Sequence[Sent]) -> set[str]:
     """Traces of more than one message among the inboxes."""
-    messages = {(each.message_id, each.trace_id) for each in sent if each.topic != AUDIT}
+    messages = {(each.message_id, each.trace_id) for each in sent if not each.topic.startswith(AUDIT)}
     return {trace_id for trace_id, count in Counter(trace_id for _, trace_id in messages).items() if count > 1}
 
 
@@ -64,7 +64,7 @@ async def flow(exchange: Exchange) -> Flow:
     async with exchange.http("auditor.example") as http:
         headers = {"Purpose": "traces of one referral"}
         shown = await http.get(f"/v1/flows/{filed.json()['referral_id']}", headers=headers)
-    reader = LogReader(kafka_access(exchange.endpoints, "audit"), TOPICS, client_id="causeway-tests")
+    reader = LogReader(kafka_access(exchange.endpoints, "audit"), client_id="causeway-tests", under=INBOXES)
     sent = []
     for each in shown.json()["messages"]:
         record = await reader.read_at(Coordinate(each["topic"], each["partition"]), each["offset"])
@@ -78,12 +78,12 @@ def test_no_two_messages_to_parties_or_instances_share_a_trace(flow: Flow) -> No
     notices = [each for each in flow.sent if each.topic == INDUSTRY and "notice_" in each.type]
     assert [each.type.split(".")[1] for each in notices].count("notice_issued") == 2
     assert len(notices) == 4
-    assert len({each.topic for each in flow.sent}) == 4
+    assert {each.topic.split(".")[2] for each in flow.sent} == {"hotline", "law_enforcement", "industry", "audit"}
     assert linkable(flow.sent) == set()
 
 
 def test_no_message_to_parties_or_instances_has_the_trace_of_the_filing(flow: Flow) -> None:
-    assert {each.topic for each in flow.sent if each.trace_id == flow.filing} == {AUDIT}
+    assert {each.topic for each in flow.sent if each.trace_id == flow.filing} == {f"{AUDIT}hotline.v1"}
 
 
 def test_messages_that_carried_the_filings_trace_would_be_found(flow: Flow) -> None:

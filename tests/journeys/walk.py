@@ -20,6 +20,7 @@ from services.law_enforcement.bus import law_enforcement_door
 from shared.exchange.accept import accept_batch
 from shared.exchange.compose import compose_receipts
 from shared.exchange.message import Record
+from shared.exchange.topics import inbox_topic
 from shared.kernel.authority import Role
 from shared.runtime.database.transactions import Database, RowScope
 from shared.runtime.post.consumer import Consumer, Handler
@@ -30,7 +31,7 @@ from shared.runtime.post.relay import Relay
 from tests.services.doors import asking, door, serving
 from tests.services.hotline.origin import KEK, Origin
 from tests.support.builders import HOTLINE, POLICE
-from tests.support.exchange_world import SUBMISSION, TOPICS, World, world
+from tests.support.exchange_world import SUBMISSION, World, world
 from tests.support.footsteps import Footsteps, footsteps
 
 ORIGIN, AGENCIES = "hotline", "law_enforcement"
@@ -109,7 +110,7 @@ async def walk(hotline: Database, agencies: Database) -> Walk:
     relay, answered = between.relay(AGENCIES)
     await relay.publish_once()
     await relay.publish_once()
-    back = [record for record in answered if record.topic == TOPICS[ORIGIN]]
+    back = [record for record in answered if record.topic == inbox_topic(ORIGIN, AGENCIES)]
     await walked.leg("answered", partial(between.consumer(ORIGIN).consume, back))
     [edge] = [edge for edge in (await between.origin.show(referral_id))["edges"] if edge["recipient"] == POLICE]
     walked.seen = (edge["delivery"], edge["answer"])

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from shared.contracts.base import Contract
+from shared.contracts.decision import Edge
 from shared.contracts.referral import (
     NoticeIssuedClear,
     NoticeRecord,
@@ -24,7 +25,7 @@ from shared.contracts.registry import (
 )
 from shared.envelope.keys import OpeningKey
 from shared.exchange.message import Received, Record
-from shared.kernel.ids import uuid7
+from shared.kernel.ids import uuid4, uuid7
 from shared.routing.directory_index import DirectoryIndex
 from shared.vocabulary.jurisdiction import TREE
 
@@ -41,13 +42,6 @@ _PARTIES = {
     "law_enforcement": (AGENCY, OTHER_AGENCY),
     "industry": (PROVIDER, OTHER_PROVIDER),
 }
-_DECISION = {
-    "digest": "d" * 64,
-    "directory": "e" * 64,
-    "policy": "f" * 64,
-    "engine": 1,
-    "decided_at": "2026-05-04T12:00:00.000Z",
-}
 
 
 def directory() -> DirectoryIndex:
@@ -60,7 +54,6 @@ def directory() -> DirectoryIndex:
             {
                 "id": kind,
                 "kind": kind,
-                "topic": f"causeway.inbox.{kind}.v1",
                 "keys": [
                     {
                         "key_id": key.key_id,
@@ -73,7 +66,7 @@ def directory() -> DirectoryIndex:
             }
             for kind, key in OPENING.items()
         ]
-        + [{"id": "audit", "kind": "auditor", "topic": "causeway.audit.v1"}],
+        + [{"id": "audit", "kind": "auditor"}],
         "parties": [
             {"id": party, "kind": kind, "status": "sandbox", "instance": kind, "jurisdictions": ["NL"]}
             for kind, parties in _PARTIES.items()
@@ -83,8 +76,8 @@ def directory() -> DirectoryIndex:
     return DirectoryIndex(document, "e" * 64, TREE)
 
 
-def edge(recipient: str, purpose: str, *, hold_gate: bool = False) -> dict[str, Any]:
-    return {
+def edge(recipient: str, purpose: str) -> Edge:
+    stated = {
         "recipient": recipient,
         "purpose": purpose,
         "rules": ["sample-rule"],
@@ -92,11 +85,16 @@ def edge(recipient: str, purpose: str, *, hold_gate: bool = False) -> dict[str, 
         "basis": [{"instrument": "other", "article": "1", "jurisdiction": "NL"}],
         "handling": {"tlp": "amber"},
         "withheld": [],
-        "hold_gate": hold_gate,
         "deadlines": {},
         "facts": {},
         "digest": "c" * 64,
     }
+    return Edge.model_validate(stated)
+
+
+def committed() -> dict[str, Any]:
+    """What the clear part of a message says of its edge."""
+    return {"edge_id": uuid4(), "commitment": "d" * 64}
 
 
 def offered(
@@ -105,10 +103,9 @@ def offered(
     to: str = AGENCY,
     origin: str = HOTLINE,
     purpose: str = "investigation",
-    sender: str | None = None,
 ) -> Received:
-    """A referral offered by `origin`, which is the sender unless another is named."""
-    stated = {"referral_id": referral_id, "revision": 1, "origin": origin, "exercise": True, "decision": _DECISION}
+    """A referral offered by `origin`."""
+    stated = {"referral_id": referral_id, "revision": 1}
     record = {
         "incident_kind": "csam",
         "observed_at": "2026-05-03T08:00:00Z",
@@ -117,11 +114,12 @@ def offered(
     }
     return received(
         REFERRAL_OFFERED,
-        ReferralOfferedClear.model_validate(stated | {"edge": edge(to, purpose)}),
+        ReferralOfferedClear.model_validate(stated | committed()),
         subject=referral_id,
-        sender=sender or origin,
+        sender=origin,
         recipient=to,
         sealed=ReferralRecord.model_validate(record),
+        edge=edge(to, purpose),
     )
 
 
@@ -137,13 +135,9 @@ def issued(
     *,
     to: str = PROVIDER,
     contact: str = HOTLINE,
-    hold_gate: bool = False,
-    sender: str | None = None,
 ) -> Received:
-    """A notice issued by `contact`, which is the sender unless another is named."""
-    stated_edge = edge(to, "takedown", hold_gate=hold_gate)
-    stated = {"notice_id": notice_id, "exercise": True, "contact": contact, "decision": _DECISION, "edge": stated_edge}
-    shared = {"basis": stated_edge["basis"], "handling": stated_edge["handling"]}
+    """A notice issued by `contact`."""
+    stated = {"notice_id": notice_id}
     record = {
         "incident_kind": "csam",
         "media_kind": "image",
@@ -151,11 +145,12 @@ def issued(
     }
     return received(
         NOTICE_ISSUED,
-        NoticeIssuedClear.model_validate(stated | shared),
+        NoticeIssuedClear.model_validate(stated | committed()),
         subject=notice_id,
-        sender=sender or contact,
+        sender=contact,
         recipient=to,
         sealed=NoticeRecord.model_validate(record),
+        edge=edge(to, "takedown"),
     )
 
 
@@ -172,16 +167,18 @@ def received(
     sender: str,
     recipient: str,
     sealed: Contract | None = None,
+    edge: Edge | None = None,
 ) -> Received:
     """What `accept` makes of a record, as far as a service looks at it."""
     return Received(
-        record=Record("causeway.inbox.sample.v1", 0, 0, AT, str(subject).encode(), (), b""),
+        record=Record("causeway.inbox.hotline.sample.v1", 0, 0, AT, str(subject).encode(), (), b""),
         message_id=uuid7(),
         message=message,
         subject=str(subject),
         sender=sender,
         sender_instance="hotline",
         recipient=recipient,
+        epoch=uuid7(),
         sequence=1,
         digest="a" * 64,
         exercise=True,
@@ -189,4 +186,5 @@ def received(
         sealed=sealed,
         sent_at=AT,
         traceparent=None,
+        edge=edge,
     )

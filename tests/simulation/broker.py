@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from shared.exchange.message import Record
+from shared.exchange.topics import AUDIT, inbox_prefix
 from shared.kernel.errors import Unavailable
 from shared.runtime.post.ports import OutboxRow
-from tests.simulation.desks import TOPIC
 from tests.support.memory_stores import MemoryLog, MemoryLogWriter
 
 if TYPE_CHECKING:
@@ -68,8 +68,8 @@ class ChaoticLog(MemoryLog):
             instance.committed.clear()
 
     def _tell(self, topic: str, row: OutboxRow | None) -> None:
-        if topic == TOPIC["audit"] and row is not None:
+        if topic.startswith(inbox_prefix(AUDIT)) and row is not None:
             self.facts.append(row)
         for instance in self.world.instances.values():
-            if TOPIC[instance.name] == topic:
+            if topic.startswith(inbox_prefix(instance.name)):
                 instance.news.set()

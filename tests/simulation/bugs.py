@@ -10,6 +10,7 @@ from shared.exchange.message import Record
 from shared.runtime.post.consumer import Consumer, Verified
 from shared.runtime.post.ports import Admission, Arrival, OutboxRow, Settlement, Unit
 from shared.runtime.post.relay import Relay
+from shared.runtime.post.stamping import Pair
 from tests.simulation.desks import Acceptor, Desk, Said
 from tests.simulation.world import Parts
 from tests.support.memory_stores import MemoryInbox, MemoryOutbox, MemoryUnit, State
@@ -29,12 +30,14 @@ class CountsInMemory(MemoryOutbox):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._last: dict[tuple[str, str], int] = {}
+        self._last: dict[Pair, int] = {}
 
     async def stamp(self, rows: Sequence[OutboxRow]) -> list[OutboxRow]:
-        self._database.state.last = dict(self._last)
+        counters = self._database.state.counters
+        for pair in counters:
+            counters[pair] = counters[pair]._replace(last=self._last.get(pair, 0))
         stamped = await super().stamp(rows)
-        self._last = dict(self._database.state.last)
+        self._last = {pair: counter.last for pair, counter in self._database.state.counters.items()}
         return stamped
 
 

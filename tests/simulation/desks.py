@@ -35,6 +35,7 @@ from shared.envelope.headers import Envelope, decode_headers
 from shared.exchange.accept import TurnedAway
 from shared.exchange.message import Draft, Received, Record
 from shared.exchange.record_table import DECIDE_AGAIN
+from shared.exchange.topics import inbox_topic
 from shared.kernel.clock import Clock, parse_rfc3339, rfc3339
 from shared.kernel.errors import CausewayError, Refused, Unavailable
 from shared.runtime.post.ports import OutboxRow, Parked, Settlement, Unit
@@ -45,7 +46,6 @@ HOTLINE, AGENCIES = "hotline", "law_enforcement"
 ORIGIN = "hotline-a.example"
 AGENCY_NAMES = ("police-a.example", "police-b.example")
 SERVED_BY = {ORIGIN: HOTLINE} | dict.fromkeys(AGENCY_NAMES, AGENCIES)
-TOPIC = {name: f"causeway.inbox.{name}.v1" for name in (HOTLINE, AGENCIES)} | {"audit": "causeway.audit.v1"}
 TOLERANCE = timedelta(minutes=5)
 
 
@@ -83,7 +83,7 @@ class Writer:
             sender=sender,
             recipient=recipient,
             recipient_instance=instance,
-            topic=TOPIC[instance],
+            topic=inbox_topic(instance, SERVED_BY.get(sender, sender)),
             exercise=True,
             body=json.dumps({"clear": clear}).encode(),
             created_at=self.clock.now(),
@@ -177,6 +177,7 @@ def _received(record: Record, envelope: Envelope) -> Received:
         sender=attributes.sender,
         sender_instance=attributes.source.removeprefix("/instances/"),
         recipient=attributes.recipient,
+        epoch=attributes.epoch,
         sequence=attributes.sequence,
         digest=message_digest(attributes, envelope.body),
         exercise=True,

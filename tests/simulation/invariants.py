@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from uuid import UUID
 
-from deploy.accounting.books import Books, Line
+from deploy.accounting.books import Books, Line, Pair
 from deploy.accounting.equations import reconcile
 from shared.contracts.registry import CASE_ACCEPTED, REFERRAL_DECIDED, REFERRAL_OFFERED
 from shared.exchange.message import Received
@@ -52,13 +52,19 @@ def _once(state: State) -> Iterator[str]:
 
 def _dense(state: State) -> Iterator[str]:
     """The sequence of each pair has no gap and no repeat."""
-    by_pair: dict[tuple[str, str], list[int]] = {}
+    by_pair: dict[Pair, list[int]] = {}
     for sent in state.sent.values():
-        assert sent.row.stamp is not None
-        by_pair.setdefault((sent.row.draft.sender, sent.row.draft.recipient), []).append(sent.row.stamp.sequence)
+        draft, stamp = sent.row.draft, sent.row.stamp
+        assert stamp is not None
+        by_pair.setdefault((draft.sender, draft.recipient, stamp.epoch), []).append(stamp.sequence)
+    last = _last(state)
     for pair, sequences in by_pair.items():
-        if sorted(sequences) != list(range(1, state.last.get(pair, 0) + 1)):
+        if sorted(sequences) != list(range(1, last.get(pair, 0) + 1)):
             yield f"sequences of {pair} are not dense"
+
+
+def _last(state: State) -> dict[Pair, int]:
+    return {(*pair, counter.epoch): counter.last for pair, counter in state.counters.items()}
 
 
 def _decided(state: State) -> Iterator[str]:
@@ -122,14 +128,14 @@ def books_of(world: World) -> Books:
     books = Books()
     for instance in world.instances.values():
         state = instance.database.state
-        books.last_sequence |= state.last
+        books.last_sequence |= _last(state)
         for id_, sent in state.sent.items():
             draft, stamp = sent.row.draft, sent.row.stamp
             assert stamp is not None
-            pair = (draft.sender, draft.recipient)
+            pair = (draft.sender, draft.recipient, stamp.epoch)
             books.receipted[id_] = Line(id_, pair, stamp.sequence, sent.digest, draft.message.type, sent.outcome.value)
         for id_, (arrival, outcome, _) in state.inbox.items():
-            pair = (arrival.sender, arrival.recipient)
+            pair = (arrival.sender, arrival.recipient, arrival.epoch)
             at = (arrival.topic, arrival.partition, arrival.offset)
             books.received[id_] = Line(id_, pair, arrival.sequence, arrival.digest, arrival.type, outcome.value, at)
     hotline = world.instances[HOTLINE].database.state
@@ -137,6 +143,7 @@ def books_of(world: World) -> Books:
     books.intake = {(ORIGIN, "submitted"): filed, (ORIGIN, "accepted"): filed}
     books.referrals = {(ORIGIN, "routed"): filed}
     books.edges = {key[1]: edge.state for key, edge in hotline.effects.items() if key[0] == "edge"}
+    books.edge_ids = {message_id: message_id for message_id in books.edges}
     decided: set[str] = set()
     for row in world.log.facts:
         if row.draft.message is REFERRAL_DECIDED:

@@ -14,11 +14,12 @@ from uuid import UUID
 from shared.contracts.registry import MESSAGES_RECEIPTED
 from shared.envelope.keys import SigningKey
 from shared.exchange.message import Record
+from shared.exchange.topics import inbox_prefix, inbox_topic
 from shared.kernel.errors import Unavailable
 from shared.runtime.post.consumer import Consumer
 from shared.runtime.post.relay import Relay, RelaySettings
 from tests.simulation.broker import ChaoticLog, LateWriter
-from tests.simulation.desks import AGENCIES, AGENCY_NAMES, HOTLINE, TOPIC, Acceptor, Desk, Edge, Writer
+from tests.simulation.desks import AGENCIES, AGENCY_NAMES, HOTLINE, Acceptor, Desk, Edge, Writer
 from tests.simulation.loop import LoopClock, VirtualLoop
 from tests.support.memory_stores import (
     Fault,
@@ -186,8 +187,8 @@ class World:
 
     async def _junk(self) -> None:
         await self._later()
-        topic = TOPIC[self.random.choice((HOTLINE, AGENCIES))]
-        self.log.hold(topic, self.random.randrange(4), b"junk", (("ce_id", b"\xff"),), b"{")
+        topic = inbox_topic(*self.random.sample((HOTLINE, AGENCIES), 2))
+        self.log.hold(topic, 0, b"junk", (("ce_id", b"\xff"),), b"{")
 
 
 class Instance:
@@ -197,6 +198,7 @@ class Instance:
         self.world = world
         self.name = name
         self.database = MemoryDatabase(self._step)
+        self.database.new_epoch = world.new_id
         self.desk = world.parts.desk(self.database, world.writer)
         self.committed: dict[tuple[str, int], int] = {}
         self.down_until_s = 0.0
@@ -231,8 +233,8 @@ class Instance:
             relay.wake()
 
     def lag(self) -> int:
-        """Records of this instance's topic that were not consumed."""
-        places = [place for place in self.world.log.partitions if place[0] == TOPIC[self.name]]
+        """Records of this instance's topics that were not consumed."""
+        places = [place for place in self.world.log.partitions if place[0].startswith(inbox_prefix(self.name))]
         return sum(len(self.world.log.partitions[place]) - self.committed.get(place, 0) for place in places)
 
     async def _keep_up(self, part: str, main: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -295,7 +297,7 @@ class Instance:
     def _fetch(self) -> list[Record]:
         """Some records of some partitions, each partition's in order."""
         chance = self.world.random
-        places = sorted(place for place in self.world.log.partitions if place[0] == TOPIC[self.name])
+        places = sorted(place for place in self.world.log.partitions if place[0].startswith(inbox_prefix(self.name)))
         chance.shuffle(places)
         batch: list[Record] = []
         for place in places:

@@ -14,7 +14,8 @@ from shared.vocabulary.answers import ReceiptOutcome
 
 AT = datetime(2026, 5, 4, 12, tzinfo=UTC)
 HOTLINE, POLICE, PROVIDER = "hotline-fr.example", "police-nl.example", "provider-001.example"
-TOPIC = "causeway.inbox.law_enforcement.v1"
+EPOCH = UUID("019df5e6-0000-7000-8000-000000000001")
+TOPIC = "causeway.inbox.law_enforcement.hotline.v1"
 
 
 def draft(
@@ -52,6 +53,7 @@ def arrival(
     recipient: str = POLICE,
     content: bytes = b"",
     offset: int = 0,
+    epoch: UUID = EPOCH,
 ) -> Arrival:
     """A verified message as it arrives. `content` stands for its body: another content, another digest."""
     message_id = message_id or uuid7()
@@ -59,10 +61,11 @@ def arrival(
         message_id=message_id,
         sender=sender,
         recipient=recipient,
+        epoch=epoch,
         sequence=sequence,
         type=REFERRAL_WITHDRAWN.type,
         subject=str(message_id),
-        digest=digest(f"{message_id} {sender} {sequence} ".encode() + content),
+        digest=digest(f"{message_id} {sender} {epoch} {sequence} ".encode() + content),
         topic=TOPIC,
         partition=0,
         offset=offset,

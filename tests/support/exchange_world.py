@@ -7,10 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from zlib import crc32
 
 from deploy.directory.approval import document_body
-from deploy.directory.build import sample_directory
+from deploy.directory.build import SAMPLE_INSTANCES, sample_directory
 from deploy.policy import sample_policy
 from shared.contracts.directory import Directory, PublicKey
 from shared.contracts.policy import Policy
@@ -18,20 +17,25 @@ from shared.contracts.referral import ReferralSubmission
 from shared.envelope.batch import covered_bytes, sign_batch
 from shared.envelope.headers import Attributes, Envelope, decode_headers, encode_headers
 from shared.envelope.keys import OpeningKey, SealingKey, SigningKey, VerifyKey
+from shared.envelope.sealing import open_sealed
 from shared.exchange.accept import ReadingInstance
+from shared.exchange.compose import seal_context
 from shared.exchange.message import Draft, Record
 from shared.exchange.prepare import Documents, Prepared, prepare
+from shared.exchange.topics import inbox_topic, pairs_of
+from shared.kernel.ids import coarse_uuid7
 from shared.routing.shelf import DocumentShelf, read_directory, read_policy
 from shared.runtime.post.ports import OutboxRow
-from shared.runtime.post.stamping import counts_by_pair, stamp_rows, wire
+from shared.runtime.post.stamping import Counter, Pair, counts_by_pair, stamp_rows, wire
 from shared.vocabulary.routing import PartyStatus
 from tests.support.builders import AT, HOTLINE, PROVIDER
 
 INSTANCES = ("hotline", "law_enforcement", "industry", "audit")
-TOPICS = {name: f"causeway.inbox.{name}.v1" for name in INSTANCES[:3]} | {"audit": "causeway.audit.v1"}
+#: What each instance is told by the hotline, which most tests are about; and all topics there are.
+FROM_HOTLINE = {name: inbox_topic(name, "hotline") for name in INSTANCES}
+TOPICS = tuple(pair.topic for pair in pairs_of(SAMPLE_INSTANCES))
 SUSPENDED = "hotline-suspended.example"
 SINCE = datetime(2026, 1, 1, tzinfo=UTC)
-PARTITIONS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,15 +51,15 @@ class Keys:
 
 @dataclass
 class World:
-    """Everything that `prepare` and `accept` need. Offsets are dense per partition, as in a fresh topic."""
+    """Everything that `prepare` and `accept` need. Offsets are dense per topic, as in a fresh one."""
 
     keys: Mapping[str, Keys]
     document: Directory
     policy: Policy
     at: datetime = AT
     shelf: DocumentShelf = field(default_factory=DocumentShelf)
-    _offsets: dict[tuple[str, int], int] = field(default_factory=dict)
-    _sequences: dict[tuple[str, str], int] = field(default_factory=dict)
+    _offsets: dict[str, int] = field(default_factory=dict)
+    _counters: dict[Pair, Counter] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.place(self.document, SINCE)
@@ -75,7 +79,7 @@ class World:
 
     def reader(self, instance: str, *, opening_keys: Sequence[OpeningKey] = ()) -> ReadingInstance:
         keys = opening_keys or [self.keys[instance].opening]
-        return ReadingInstance(instance, TOPICS[instance], self.shelf, keys)
+        return ReadingInstance(instance, self.shelf, keys)
 
     def prepared(self, origin: str = HOTLINE, **changes: Any) -> Prepared:
         """A referral filed by `origin`, decided and sealed, ready to be stored."""
@@ -90,9 +94,10 @@ class World:
     def rows(self, drafts: Iterable[Draft], instance: str = "hotline") -> list[OutboxRow]:
         """The drafts, stamped as one batch by `instance`."""
         rows = [OutboxRow(number, each, None) for number, each in enumerate(drafts, 1)]
-        lasts = {pair: self._sequences.get(pair, 0) + count for pair, count in counts_by_pair(rows).items()}
-        self._sequences |= lasts
-        return stamp_rows(rows, lasts, instance=instance, key=self.keys[instance].signing)[0]
+        for pair, count in counts_by_pair(rows).items():
+            before = self._counters.get(pair) or Counter(coarse_uuid7(self.at), 0)
+            self._counters[pair] = before._replace(last=before.last + count)
+        return stamp_rows(rows, self._counters, instance=instance, key=self.keys[instance].signing)[0]
 
     def records(self, drafts: Iterable[Draft], instance: str = "hotline") -> list[Record]:
         """The drafts as Kafka holds them once `instance` has stamped and sent them."""
@@ -124,10 +129,9 @@ class World:
         return replace(record, key=after.subject.encode(), headers=tuple(headers), value=body)
 
     def _held(self, topic: str, key: bytes, headers: Sequence[tuple[str, bytes]], value: bytes) -> Record:
-        partition = crc32(key) % PARTITIONS
-        offset = self._offsets.get((topic, partition), 0)
-        self._offsets[topic, partition] = offset + 1
-        return Record(topic, partition, offset, self.at, key, tuple(headers), value)
+        offset = self._offsets.get(topic, 0)
+        self._offsets[topic] = offset + 1
+        return Record(topic, 0, offset, self.at, key, tuple(headers), value)
 
 
 def world(*, party_keys: Mapping[str, Sequence[PublicKey]] | None = None, policy: Policy | None = None) -> World:
@@ -167,8 +171,23 @@ def submission(**changes: Any) -> ReferralSubmission:
 
 
 def replace_attributes(attributes: Attributes, **changes: Any) -> Attributes:
-    names = [name for name in Attributes.__slots__ if name != "texts"]
-    return Attributes(**{name: getattr(attributes, name) for name in names} | changes)
+    return replace(attributes, **changes)
+
+
+def told_to_audit(world: World, fact: Draft) -> dict[str, Any]:
+    """What a decided fact says: its clear part, and its sealed one as audit opens it."""
+    value = json.loads(fact.body)
+    context = seal_context(
+        fact.message,
+        fact.message_id,
+        fact.subject,
+        clear=value["clear"],
+        sender=fact.sender,
+        recipient=fact.recipient,
+    )
+    sealed = json.loads(open_sealed(value["sealed"], world.keys["audit"].opening, context))
+    told: dict[str, Any] = value["clear"] | sealed
+    return told
 
 
 def merged(value: Any, changes: Any) -> Any:

@@ -11,7 +11,8 @@ import { readFileSync } from "node:fs";
 
 const PROOF = ["ce_batchroot", "ce_batchsig", "ce_batchindex", "ce_batchsize", "ce_batchpath"];
 const REQUIRED = [
-  ...PROOF, "ce_id", "ce_keyid", "ce_sender", "ce_recipient", "ce_sequence", "ce_type", "content-type",
+  ...PROOF, "ce_id", "ce_keyid", "ce_sender", "ce_recipient", "ce_epoch", "ce_sequence", "ce_guard",
+  "ce_type", "content-type",
 ];
 const HASH = 32;
 const LEAF = Buffer.of(0);
@@ -39,13 +40,13 @@ function decimal(text) {
   return BigInt(text);
 }
 
-// The `ce_` headers and the content type as text: each once, none missing, visible ASCII only.
+// The `ce_` headers and the content type as text: each once, none missing, visible ASCII and spaces only.
 function uniqueHeaders(pairs) {
   const headers = new Map();
   for (const [name, encoded] of pairs) {
     if (!name.startsWith("ce_") && name !== "content-type") continue;
     const value = decoded(encoded, "base64");
-    demand(!headers.has(name) && value.every((byte) => byte >= 0x21 && byte <= 0x7e));
+    demand(!headers.has(name) && value.every((byte) => byte >= 0x20 && byte <= 0x7e));
     headers.set(name, value.toString("latin1"));
   }
   demand(REQUIRED.every((name) => headers.has(name)));

@@ -23,7 +23,8 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 UNCOVERED = {"ce_batchroot", "ce_batchsig", "ce_batchindex", "ce_batchsize", "ce_batchpath"}
-REQUIRED = UNCOVERED | {"ce_id", "ce_keyid", "ce_sender", "ce_recipient", "ce_sequence", "ce_type", "content-type"}
+REQUIRED = UNCOVERED | {"ce_id", "ce_keyid", "ce_sender", "ce_recipient", "ce_epoch", "ce_sequence"}
+REQUIRED |= {"ce_guard", "ce_type", "content-type"}
 DECIMAL = re.compile(rb"0|[1-9][0-9]{0,18}")
 HASH = 32
 
@@ -75,13 +76,13 @@ def check(message: dict[str, Any], keys: dict[str, bytes]) -> None:
 
 
 def unique_headers(pairs: list[list[str]]) -> dict[str, bytes]:
-    """The `ce_` headers and the content type; each once, none missing, visible ASCII only."""
+    """The `ce_` headers and the content type; each once, none missing, visible ASCII and spaces only."""
     headers: dict[str, bytes] = {}
     for name, text in pairs:
         if not name.startswith("ce_") and name != "content-type":
             continue
         value = b64decode(text, validate=True)
-        if name in headers or any(not 0x21 <= byte <= 0x7E for byte in value):
+        if name in headers or any(not 0x20 <= byte <= 0x7E for byte in value):
             raise ProofError
         headers[name] = value
     if not headers.keys() >= REQUIRED:

@@ -19,10 +19,11 @@ from shared.contracts.policy import Policy
 from shared.envelope.keys import OpeningKey, SigningKey
 from shared.exchange.message import Draft, Record
 from shared.kernel.clock import SystemClock
+from shared.kernel.ids import coarse_uuid7
 from shared.runtime.kafka.access import KafkaAccess
 from shared.runtime.kafka.reader import LogReader
 from shared.runtime.post.ports import Coordinate, OutboxRow
-from shared.runtime.post.stamping import counts_by_pair, stamp_rows
+from shared.runtime.post.stamping import Counter, counts_by_pair, stamp_rows
 from tests.support.exchange_world import INSTANCES, Keys, World
 
 #: Sequence numbers far behind those of any honest relay, each handed out once: a forgery takes nobody's place.
@@ -52,8 +53,11 @@ def forged(world: World, drafts: Iterable[Draft], *, instance: str, key: Signing
     """
     rows = [OutboxRow(number, draft, None) for number, draft in enumerate(drafts, 1)]
     first = FAR + next(_batches) * _APART
-    lasts = {pair: first + rows_of_pair - 1 for pair, rows_of_pair in counts_by_pair(rows).items()}
-    stamped, _ = stamp_rows(rows, lasts, instance=instance, key=key or world.keys[instance].signing)
+    counters = {
+        pair: Counter(coarse_uuid7(world.at), first + rows_of_pair - 1)
+        for pair, rows_of_pair in counts_by_pair(rows).items()
+    }
+    stamped, _ = stamp_rows(rows, counters, instance=instance, key=key or world.keys[instance].signing)
     return [world.record(row, instance) for row in stamped]
 
 

@@ -19,10 +19,13 @@ from zlib import crc32
 from shared.contracts.registry import Family
 from shared.envelope.keys import SigningKey
 from shared.exchange.message import Draft, Record
+from shared.exchange.record_table import SIGN_AGAIN
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Unavailable
+from shared.kernel.ids import uuid7
 from shared.runtime.post.ports import (
     RESEND_WAIT_MAX,
+    SIGNED_AGAIN_MAX,
     Admission,
     Arrival,
     OutboxRow,
@@ -30,7 +33,7 @@ from shared.runtime.post.ports import (
     Settled,
     Settlement,
 )
-from shared.runtime.post.stamping import counts_by_pair, stamp_rows, wire
+from shared.runtime.post.stamping import Counter, Pair, counts_by_pair, stamp_rows, wire
 from shared.vocabulary.answers import ReceiptOutcome
 
 
@@ -68,10 +71,14 @@ class State:
     outbox: dict[int, OutboxRow] = field(default_factory=dict)
     digests: dict[int, str] = field(default_factory=dict)
     sent_at: dict[int, datetime] = field(default_factory=dict)
-    last: dict[tuple[str, str], int] = field(default_factory=dict)
+    counters: dict[Pair, Counter] = field(default_factory=dict)
+    #: Which database gave out the last number of each pair, and the epochs of which no more is given out.
+    lives: dict[Pair, int] = field(default_factory=dict)
+    ended: dict[UUID, int | None] = field(default_factory=dict)
+    signed_again: dict[tuple[UUID, str, str], None] = field(default_factory=dict)
     sent: dict[UUID, Sent] = field(default_factory=dict)
     inbox: dict[UUID, tuple[Arrival, ReceiptOutcome, str | None]] = field(default_factory=dict)
-    numbered: dict[tuple[str, str, int], UUID] = field(default_factory=dict)
+    numbered: dict[tuple[str, str, UUID, int], UUID] = field(default_factory=dict)
     quarantine: dict[tuple[str, int, int, datetime], Parked] = field(default_factory=dict)
     effects: dict[Any, Any] = field(default_factory=dict)
 
@@ -85,6 +92,9 @@ class MemoryDatabase:
 
     def __init__(self, step: Step = calm) -> None:
         self.state = State()
+        #: Another number stands for another database: what a restore begins.
+        self.life = 1
+        self.new_epoch = uuid7
         self._step = step
         self._lock = asyncio.Lock()
 
@@ -136,11 +146,21 @@ class MemoryOutbox:
             if not self.are_as_read(state, rows):
                 raise Unavailable("outbox_contended")
             for pair, count in counts_by_pair(rows).items():
-                state.last[pair] = state.last.get(pair, 0) + count
-            stamped, digests = stamp_rows(rows, state.last, instance=self._instance, key=self._key)
+                self.count_on(state, pair, count)
+            stamped, digests = stamp_rows(rows, state.counters, instance=self._instance, key=self._key)
             state.outbox |= {row.outbox_id: row for row in stamped}
             state.digests |= {row.outbox_id: digest for row, digest in zip(stamped, digests, strict=True)}
         return stamped
+
+    def count_on(self, state: State, pair: Pair, count: int) -> None:
+        """Move a pair's counter on, in a new epoch where the old one has ended."""
+        counter = state.counters.get(pair)
+        if counter is None or counter.epoch in state.ended or state.lives[pair] != self._database.life:
+            if counter is not None:
+                state.ended[counter.epoch] = counter.last
+            counter = Counter(self._database.new_epoch(), 0, counter.epoch if counter else None)
+        state.counters[pair] = counter._replace(last=counter.last + count)
+        state.lives[pair] = self._database.life
 
     def are_as_read(self, state: State, rows: Sequence[OutboxRow]) -> bool:
         """Whether nobody has stamped or removed one of the rows since they were read."""
@@ -178,7 +198,7 @@ class MemoryUnit:
         done: dict[str, tuple[ReceiptOutcome, str | None]] = {}
         reused: dict[str, str] = {}
         for each in arrivals:
-            number = (each.sender, each.recipient, each.sequence)
+            number = (each.sender, each.recipient, each.epoch, each.sequence)
             if each.digest in fresh:
                 continue
             if each.message_id in state.inbox:
@@ -210,10 +230,16 @@ class MemoryUnit:
             if (id_ := ids.get(each.message_id)) is not None and id_ in self.connection.outbox:
                 row, digest = self.connection.outbox[id_], self.connection.digests.get(id_)
                 if (row.draft.recipient_instance, digest) == (each.by, each.digest):
+                    before = sum(message_id == each.message_id for message_id, _, _ in self.connection.signed_again)
+                    if each.code == SIGN_AGAIN and before < SIGNED_AGAIN_MAX:
+                        self._sign_again(row, each)
+                        continue
                     del self.connection.outbox[id_]
                     self.connection.sent[each.message_id] = Sent(row, each.digest, each.outcome, each.code)
                     taken[each.message_id] = each
                     continue
+            if (each.message_id, each.digest, each.by) in self.connection.signed_again:
+                continue
             sent = self.connection.sent.get(each.message_id)
             if sent is None or (sent.row.draft.recipient_instance, sent.digest) != (each.by, each.digest):
                 unmatched.append(each)
@@ -221,6 +247,15 @@ class MemoryUnit:
                 self.connection.sent[each.message_id] = replace(sent, outcome=each.outcome, code=each.code)
                 taken[each.message_id] = each
         return Settled(list(taken.values()), unmatched)
+
+    def _sign_again(self, row: OutboxRow, refused: Settlement) -> None:
+        state = self.connection
+        assert row.stamp is not None
+        state.ended.setdefault(row.stamp.epoch, None)
+        state.signed_again[refused.message_id, refused.digest, refused.by] = None
+        state.outbox[row.outbox_id] = replace(row, stamp=None)
+        del state.digests[row.outbox_id]
+        state.sent_at.pop(row.outbox_id, None)
 
     async def park(self, parked: Sequence[Parked]) -> list[Parked]:
         new = []
@@ -251,7 +286,7 @@ class MemoryInbox:
 class MemoryLog:
     """A broker: topics with partitions, records in order, the broker's own time. Its disk can be lost."""
 
-    def __init__(self, clock: Clock, *, partitions: int = 4) -> None:
+    def __init__(self, clock: Clock, *, partitions: int = 1) -> None:
         self.partitions: dict[tuple[str, int], list[Record]] = {}
         self.generation = 0
         self._clock = clock

@@ -19,7 +19,6 @@ import httpx
 import pytest
 
 from client.api import CausewayClient
-from deploy.accounting.books import TOPICS
 from deploy.demo.steps import Key
 from deploy.devstack.process import Process
 from deploy.devstack.stack import DevStack
@@ -29,6 +28,7 @@ from deploy.site.endpoints import Endpoints
 from deploy.site.installation import INSTANCES, Installation, environment, install
 from deploy.site.settings import inherited_environment
 from deploy.stack_children import sandbox_children
+from shared.exchange.topics import INBOXES
 from shared.runtime.kafka.reader import LogReader
 from tests.support.stack import embedded_settings
 
@@ -173,7 +173,7 @@ class Exchange:
     async def until_audited(self, seconds_max: float = QUIET_S_MAX) -> None:
         """Wait until audit has kept every record that Kafka holds."""
         deadline = time.monotonic() + seconds_max
-        reader = LogReader(kafka_access(self.endpoints, "audit"), TOPICS, client_id="causeway-tests")
+        reader = LogReader(kafka_access(self.endpoints, "audit"), client_id="causeway-tests", under=INBOXES)
         while True:
             ends = {(at.topic, at.partition): bounds.end for at, bounds in (await reader.bounds()).items()}
             kept = await self.count_as_accountant("audit", "SELECT topic, partition, next_offset FROM cursor")

@@ -16,7 +16,7 @@ from shared.exchange.accept import accept
 from shared.exchange.message import Record
 from shared.kernel.errors import Refused, Unavailable
 from tests.support.builders import HOTLINE, POLICE
-from tests.support.exchange_world import INSTANCES, TOPICS, World, world
+from tests.support.exchange_world import FROM_HOTLINE, INSTANCES, World, world
 from tests.support.forging import FAR, forged, held, installed_world, write
 
 AGENCIES = "law_enforcement"
@@ -82,9 +82,9 @@ def test_the_world_of_an_installation_signs_with_its_keys(here: World, tmp_path:
 async def test_a_forgery_goes_through_a_login_that_may_write(stack: DevStack, here: World) -> None:
     hotline, agencies = (kafka_access(stack.endpoints, name) for name in ("hotline", AGENCIES))
     record = offer(here)
-    [(where, offset)] = await write(hotline, [record], partition=3)
-    assert (where.topic, where.partition) == (TOPICS[AGENCIES], 3)
-    [found] = [each for each in await held(agencies, where.topic) if (each.partition, each.offset) == (3, offset)]
+    [(where, offset)] = await write(hotline, [record])
+    assert (where.topic, where.partition) == (FROM_HOTLINE[AGENCIES], 0)
+    [found] = [each for each in await held(agencies, where.topic) if each.offset == offset]
     assert (found.key, found.headers, found.value) == (record.key, record.headers, record.value)
 
 
@@ -92,4 +92,4 @@ async def test_a_login_keeps_its_limits_in_a_forgers_hands(stack: DevStack, here
     with pytest.raises(TopicAuthorizationFailedError):
         await write(kafka_access(stack.endpoints, "audit"), [offer(here)])
     with pytest.raises(Unavailable):
-        await held(kafka_access(stack.endpoints, "industry"), TOPICS[AGENCIES])
+        await held(kafka_access(stack.endpoints, "industry"), FROM_HOTLINE[AGENCIES])

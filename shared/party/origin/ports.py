@@ -14,7 +14,7 @@ from shared.contracts.referral import ReferralRecord
 from shared.exchange.acts import AnswerState
 from shared.exchange.message import Draft
 from shared.exchange.origin import Answered
-from shared.exchange.prepare import Again, Prepared
+from shared.exchange.prepare import Again, Prepared, StaleEdge
 from shared.kernel.authority import Role
 from shared.kernel.errors import Refused
 from shared.party.origin.domain import ReferralPage, Reply, Request, ShownReferral, WorkPage
@@ -118,7 +118,7 @@ class Referrals(Protocol):
 class OpenEdge:
     """An edge as answers find it: by (referral or notice id, recipient)."""
 
-    message_id: UUID
+    edge_id: UUID
     party: str
     recipient: str
     subject: UUID
@@ -128,7 +128,7 @@ class OpenEdge:
 
 @dataclass(frozen=True, slots=True)
 class StaleReferral:
-    """A referral some of whose messages went stale: (recipient, purpose) → message id, as `stale` has them.
+    """A referral some of whose edges went stale: `stale` has them by (recipient, purpose).
 
     `content` is None where it is erased, and of a withdrawn referral.
     """
@@ -142,7 +142,7 @@ class StaleReferral:
     decision: JsonObject
     content: ReferralRecord | None
     traceparent: str | None
-    stale: Mapping[tuple[str, str], UUID]
+    stale: Mapping[tuple[str, str], StaleEdge]
 
 
 class Edges(Protocol):
@@ -153,7 +153,7 @@ class Edges(Protocol):
         ...
 
     async def answer(self, answered: Mapping[UUID, Answered], at: datetime) -> None:
-        """Store the new answer of each edge, keyed by its message id."""
+        """Store the new answer of each edge, keyed by its id."""
         ...
 
     async def stale(self, message_ids: Sequence[UUID]) -> list[StaleReferral]:
@@ -167,7 +167,8 @@ class Edges(Protocol):
     async def replace(self, replaced: Collection[UUID], dropped: Collection[UUID], again: Sequence[Again]) -> None:
         """Retire edges as superseded or dropped, and put in those that were decided again, with their messages.
 
-        What a recipient of referrals has answered stays: it answers for the referral, not an edge. A notice that
+        Edges are named by their ids. What a recipient of referrals has answered stays: it answers for the referral, not
+        an edge. A notice that
         replaces another is new to its provider. Those with a work reason go on the work list.
         """
         ...

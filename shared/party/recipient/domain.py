@@ -8,7 +8,6 @@ from typing import Final
 from uuid import UUID
 
 from shared.contracts.base import Contract
-from shared.contracts.referral import NoticeIssuedClear, ReferralOfferedClear
 from shared.contracts.registry import MessageType
 from shared.exchange.acts import Act, Offered, Subject, Track
 from shared.exchange.message import Received
@@ -39,13 +38,12 @@ class Item:
 class RecipientKind:
     """What sets one kind of recipient apart. Whatever is not said here is the same for all.
 
-    `audience` and `sender` complete the codes of refusals: `message_not_for_agencies`, `origin_is_not_sender`. `again`
-    is what becomes of an item that is sent once more: it returns the item, or raises `Refused`; None refuses it always.
+    `audience` completes the code of a refusal: `message_not_for_agencies`. `again` is what becomes of an item that is
+    sent once more: it returns the item, or raises `Refused`; None refuses it always.
     """
 
     subject: Subject
     audience: str
-    sender: str
     authority: Authority
     again: Callable[[Item, Received], Item] | None = None
     #: What others may send, what of it begins an item, and the state that it begins in.
@@ -96,11 +94,8 @@ _REVISION: Final = 1
 
 
 def _begun(recipient: RecipientKind, item: Item | None, message: Received) -> Item:
-    """The item that a message begins. It names its sender, who must be the one that sent it."""
-    clear = message.clear
-    assert isinstance(clear, ReferralOfferedClear | NoticeIssuedClear)
-    if getattr(clear, recipient.sender) != message.sender:
-        raise Refused(f"{recipient.sender}_is_not_sender")
+    """The item that a message begins."""
+    assert message.edge is not None
     if item is not None:
         if recipient.again is None:
             raise Refused(f"{recipient.subject}_exists")
@@ -111,5 +106,5 @@ def _begun(recipient: RecipientKind, item: Item | None, message: Received) -> It
         sender=message.sender,
         exercise=message.exercise,
         state=recipient.first,
-        purposes=frozenset({clear.edge.purpose.value}),
+        purposes=frozenset({message.edge.purpose.value}),
     )

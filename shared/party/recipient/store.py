@@ -20,7 +20,7 @@ from shared.exchange.message import Draft, Received
 from shared.kernel.authority import state_forbids
 from shared.kernel.errors import Defect, not_found
 from shared.party.recipient.domain import Item, ItemKey
-from shared.party.recipient.ports import Page
+from shared.party.recipient.ports import Page, ShownItem
 from shared.runtime.database.columns import Json
 from shared.runtime.database.pages import next_cursor, read_cursor
 from shared.runtime.post import outbox
@@ -151,6 +151,30 @@ class PostgresItems:
         return json.loads(reveal(row["content"], key, subject_id.bytes))
 
 
+@dataclass(frozen=True, slots=True)
+class Views:
+    """What is shown of an item that came on one edge: in a list, as a page of them, and opened."""
+
+    listed: type[Contract]
+    page: type[Contract]
+    opened: type[ShownItem]
+
+
+class PostgresOneEdgeItems(PostgresItems):
+    """Items that are sent once, each on one edge: what is shown of them needs no second table."""
+
+    views: Views
+
+    async def page(self, page: Page) -> Contract:
+        rows, following = await self._page(page)
+        items = [view(self.views.listed, row) for row in rows]
+        return self.views.page.model_validate({"items": items, "next": following})
+
+    async def show(self, subject_id: UUID) -> ShownItem:
+        row = await self._one(subject_id)
+        return view(self.views.opened, row, record=self._opened(row, subject_id))
+
+
 def words(clear: Contract) -> dict[str, object]:
     """What an act says in the clear, as it is kept: without ids, and without what it leaves open."""
     return clear.model_dump(mode="json", exclude_none=True, exclude={"referral_id", "notice_id", "revision"})
@@ -172,11 +196,12 @@ def new_items(messages: Sequence[Received], kek: KeyEncryptionKey) -> list[NewIt
             message.recipient,
             message.sender,
             message.exercise,
-            message.clear.edge.purpose.value,  # type: ignore[attr-defined]
-            message.clear.edge.model_dump_json(exclude_none=True),  # type: ignore[attr-defined]
+            edge.purpose.value,
+            edge.model_dump_json(exclude_none=True),
             *protected,
         )
         for message, protected in zip(messages, contents, strict=True)
+        if (edge := message.edge) is not None
     ]
 
 

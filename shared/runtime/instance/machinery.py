@@ -15,6 +15,7 @@ from shared.exchange.accept import ReadingInstance, accept_batch
 from shared.exchange.compose import compose_fact, compose_receipts
 from shared.exchange.message import Draft
 from shared.exchange.prepare import Documents
+from shared.exchange.topics import inbox_prefix
 from shared.kernel.clock import Clock, SystemClock
 from shared.kernel.errors import Refused, Unavailable
 from shared.kernel.ids import uuid7
@@ -125,7 +126,7 @@ class Machinery:
                 await lock.close()
 
     async def run_bus(self, handler: Handler) -> None:
-        """Consume this instance's inbox topic once the documents are there."""
+        """Consume this instance's inbox topics once the documents are there."""
         with self._at_work.running("bus"):
             await self._until_documents()
             bus = self._at_work.bus = self.bus(handler)
@@ -135,13 +136,11 @@ class Machinery:
                 self._at_work.bus = None
 
     def bus(self, handler: Handler) -> Bus:
-        topic = self.topic()
-        consumer = self.consumer(handler, topic)
-        subscription = Subscription(self.instance, topic, self.settings.slot)
-        return Bus(self.settings.kafka_access(), subscription, consumer, clock=self.clock)
+        subscription = Subscription(self.instance, self.settings.slot)
+        return Bus(self.settings.kafka_access(), subscription, self.consumer(handler), clock=self.clock)
 
-    def consumer(self, handler: Handler, topic: str) -> Consumer:
-        reader = ReadingInstance(self.instance, topic, self.shelf, list(self.keys.opening.values()))
+    def consumer(self, handler: Handler) -> Consumer:
+        reader = ReadingInstance(self.instance, self.shelf, list(self.keys.opening.values()))
 
         return Consumer(
             self._inbox(),
@@ -154,22 +153,24 @@ class Machinery:
 
     def quarantine(self, handler: Handler) -> Quarantine:
         """What this instance has parked. Raises `Unavailable` before the documents have arrived."""
-        topic = self.topic()
+        self.require_listed()
         return Quarantine(
             self.database,
-            consumer=self.consumer(handler, topic),
+            consumer=self.consumer(handler),
             inbox=self._inbox(),
-            reader=LogReader(self.settings.kafka_access(), [topic], client_id=f"causeway-{self.instance}-quarantine"),
+            reader=LogReader(
+                self.settings.kafka_access(),
+                client_id=f"causeway-{self.instance}-quarantine",
+                under=inbox_prefix(self.instance),
+            ),
             kek=self.keys.kek,
             clock=self.clock,
         )
 
-    def topic(self) -> str:
-        """The topic that the directory gives this instance."""
-        entry = self.shelf.directories.active(self.clock.now()).instance(self.instance)
-        if entry is None:
+    def require_listed(self) -> None:
+        """Raises `Unavailable` unless there is a directory and it has this instance: without, nobody is its peer."""
+        if self.shelf.directories.active(self.clock.now()).instance(self.instance) is None:
             raise Unavailable("instance_not_in_directory")
-        return entry.topic
 
     @property
     def readiness(self) -> Readiness:
@@ -198,7 +199,7 @@ class Machinery:
     async def _until_documents(self) -> None:
         while True:
             try:
-                self.topic()
+                self.require_listed()
                 return
             except Unavailable:
                 await asyncio.sleep(0.1)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,11 +22,13 @@ from faststream.kafka.message import KafkaAckableMessage
 from faststream.kafka.subscriber.usecase import BatchSubscriber
 
 from shared.exchange.message import Record
+from shared.exchange.topics import inbox_prefix
 from shared.kernel.clock import Clock
 from shared.kernel.errors import CausewayError
 from shared.runtime.kafka.access import KAFKA_ERRORS, REQUEST_TIMEOUT_MS, KafkaAccess, unavailable
 from shared.runtime.kafka.tolerant_records import read_any_header_name
 from shared.runtime.post.consumer import Consumer
+from shared.runtime.post.ports import Coordinate
 from shared.runtime.watch.health import Check
 from shared.runtime.watch.logs import log
 from shared.runtime.watch.telemetry import span, traceparents
@@ -39,6 +42,10 @@ BATCH_RECORDS_MAX: Final = 500
 #: The consumer gives up after 60 s; a batch that takes longer hangs.
 BATCH_PATIENCE_S: Final = 90.0
 GRACE_S: Final = 15.0
+#: Kafka protocol, record batch attributes: the broker, not the sender, has dated the record.
+_LOG_APPEND_TIME: Final = 1
+#: How long at most a topic that was just made goes unread: the client asks this often which topics there are.
+NEW_TOPIC_MS: Final = 5_000
 RETRY_S: Final = 2.0
 BACK_OFF_S: Final = 0.5
 BACK_OFF_S_MAX: Final = 5.0
@@ -46,23 +53,32 @@ BACK_OFF_S_MAX: Final = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Subscription:
-    """What an instance reads, in which group, as which of its process slots.
+    """Who reads its inbox topics, in which group, as which of its process slots.
 
     `slot` numbers the processes of an instance: a restarted one takes its partitions back at once instead of
     after the session's time-out.
     """
 
     instance: str
-    topic: str
     slot: int = 0
 
     @property
     def group(self) -> str:
-        return f"causeway.{self.instance}"
+        return f"{group_prefix(self.instance)}inbox"
+
+    @property
+    def pattern(self) -> str:
+        """All topics that others write for the instance: also one that is made while it runs."""
+        return re.escape(inbox_prefix(self.instance)) + r"[a-z0-9_]+\.v1$"
+
+
+def group_prefix(instance: str) -> str:
+    """What the names of all consumer groups of an instance begin with, the dot included: no other's begin so."""
+    return f"causeway.{instance}."
 
 
 class Bus:
-    """Reads one inbox topic until cancelled, and waits for a broker that is not there."""
+    """Reads the inbox topics of one instance until cancelled, and waits for a broker that is not there."""
 
     def __init__(self, access: KafkaAccess, subscription: Subscription, consumer: Consumer, *, clock: Clock) -> None:
         self._access = access
@@ -72,6 +88,7 @@ class Bus:
         self._subscriber: BatchSubscriber | None = None
         self._busy_since: datetime | None = None
         self._waits_for = ""
+        self._dated_by_sender = False
 
     async def run(self) -> None:
         """Consume until cancelled. A batch in hand is finished first, for at most `GRACE_S`."""
@@ -82,10 +99,10 @@ class Bus:
                 await broker.start()
                 self._subscriber, self._waits_for, back_off_s = subscriber, "", BACK_OFF_S
                 await _ended(subscriber)
-                log("bus_restarted", topic=self._subscription.topic)
+                log("bus_restarted")
             except KAFKA_ERRORS as error:
                 self._waits_for = unavailable(error).code
-                log("broker_waits", code=self._waits_for, topic=self._subscription.topic)
+                log("broker_waits", code=self._waits_for)
             finally:
                 await broker.stop()
                 self._subscriber = None
@@ -100,6 +117,7 @@ class Bus:
             security=self._access.security(),
             client_id=f"causeway-{wanted.instance}-bus",
             request_timeout_ms=REQUEST_TIMEOUT_MS,
+            metadata_max_age_ms=NEW_TOPIC_MS,
             consumer_only=True,
             allow_auto_create_topics=False,
             graceful_timeout=GRACE_S,
@@ -110,7 +128,7 @@ class Bus:
             logger=logging.getLogger(__name__),
         )
         subscriber = broker.subscriber(
-            wanted.topic,
+            pattern=wanted.pattern,
             batch=True,
             group_id=wanted.group,
             group_instance_id=f"{wanted.instance}-{wanted.slot}",
@@ -127,10 +145,10 @@ class Bus:
         assert isinstance(subscriber, BatchSubscriber)
         return broker, subscriber
 
-    def assignment(self) -> frozenset[int]:
-        """The partitions this process has now."""
+    def assignment(self) -> frozenset[Coordinate]:
+        """The partitions this process has now, each of one topic."""
         reading = self._reading()
-        return frozenset(each.partition for each in reading.assignment()) if reading is not None else frozenset()
+        return frozenset(Coordinate(*each) for each in reading.assignment()) if reading is not None else frozenset()
 
     async def lag(self) -> int:
         """Records that are in the assigned partitions and not yet read, as far as the last fetch knows."""
@@ -157,7 +175,8 @@ class Bus:
             busy_s = (self._clock.now() - self._busy_since).total_seconds()
             if busy_s > BATCH_PATIENCE_S:
                 return Check("bus", False, "batch_hangs")
-        return Check("bus", True)
+        # Said until the next start: what was dated so has been judged by a time of its sender's choosing.
+        return Check("bus", True, "dated_by_sender" if self._dated_by_sender else "")
 
     @property
     def last_progress(self) -> datetime | None:
@@ -169,6 +188,7 @@ class Bus:
 
     async def _handle(self, raw: Sequence[ConsumerRecord[bytes, bytes]]) -> None:
         records = [to_record(each) for each in raw]
+        self._dated_by_sender = self._dated_by_sender or any(each.timestamp_type != _LOG_APPEND_TIME for each in raw)
         self._busy_since = self._clock.now()
         try:
             with span(
@@ -180,7 +200,7 @@ class Bus:
         except Exception as error:
             # Unavailable for too long, or our own defect: the partitions stand still until it is mended.
             code = error.code if isinstance(error, CausewayError) else "consumer_defect"
-            log("batch_failed", code=code, count=len(records), topic=self._subscription.topic)
+            log("batch_failed", code=code, count=len(records))
             self._rewind(records)
             await asyncio.sleep(RETRY_S)
             raise

@@ -10,13 +10,19 @@ from typing import Final, NamedTuple
 from uuid import UUID
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import OffsetOutOfRangeError
 
 from shared.exchange.message import Record
 from shared.kernel.errors import Unavailable
 from shared.runtime.kafka.access import KAFKA_ERRORS, KafkaAccess, unavailable
 from shared.runtime.kafka.bus import to_record
-from shared.runtime.kafka.topic_metadata import TopicDescription, describe_topics, metadata_client
+from shared.runtime.kafka.topic_metadata import (
+    TopicDescription,
+    describe_topics,
+    describe_topics_under,
+    metadata_client,
+)
 from shared.runtime.post.ports import Coordinate
 
 READ_RECORDS_MAX: Final = 500
@@ -24,7 +30,7 @@ POLL_MS: Final = 500
 #: Records that come faster than they are taken are waited for so long, unless there are so many: a batch has its price.
 GATHER_S: Final = 0.005
 GATHERED_RECORDS: Final = 100
-#: How often a quiet topic is asked whether it was deleted and made again.
+#: How often a quiet reader asks whether a topic was made, deleted, or made again.
 ID_CHECK_S: Final = 2.0
 
 
@@ -36,15 +42,20 @@ class Bounds(NamedTuple):
 
 
 class LogReader:
-    """Reads `topics`. Every call opens a connection of its own, so calls may run beside each other.
+    """Reads `topics`, or all whose names begin with `under`: those that this login may describe at the time of a call.
+
+    Every call opens a connection of its own, so calls may run beside each other.
 
     Offsets mean nothing across the deletion of a topic: keep `topic_ids` with the cursors, and start again at the
     bounds when an id has changed.
     """
 
-    def __init__(self, access: KafkaAccess, topics: Sequence[str], *, client_id: str) -> None:
+    def __init__(
+        self, access: KafkaAccess, topics: Sequence[str] = (), *, client_id: str, under: str | None = None
+    ) -> None:
         self._access = access
         self._topics = tuple(topics)
+        self._under = under
         self._client_id = client_id
 
     async def follow(
@@ -53,11 +64,12 @@ class LogReader:
         """Batches of records from the cursors on, for ever; a partition without one from its first record.
 
         Yields an empty batch when nothing came for half a second. `topic_ids` are those that the cursors belong to.
-        Raises `Unavailable`: in an outage; `topic_made_again` as soon as a topic has another id, before anything of the
-        new one is yielded; `offset_out_of_range` when a cursor's record is no longer, or not yet, there.
+        Raises `Unavailable`: in an outage; `topic_made_again` as soon as a topic is gone or has another id, before
+        anything of the new one is yielded; `topics_changed` as soon as there is another one `under` the prefix;
+        `offset_out_of_range` when a cursor's record is no longer, or not yet, there.
         """
         async with self._reading() as consumer, metadata_client(self._access.client_options(self._client_id)) as client:
-            wanted = topic_ids if topic_ids is not None else _ids(await describe_topics(client, self._topics))
+            wanted = topic_ids if topic_ids is not None else _ids(await self._described_by(client))
             bounds = await self._bounds(consumer)
             _assign(consumer, {where: cursors.get(where, held.first) for where, held in bounds.items()})
             looked_s = 0.0
@@ -66,8 +78,8 @@ class LogReader:
                 now_s = asyncio.get_running_loop().time()
                 if batch or now_s - looked_s > ID_CHECK_S:
                     # Asked after reading: the client goes on at the same offset of a topic made again, if it is there.
-                    if _ids(await describe_topics(client, self._topics)) != wanted:
-                        raise Unavailable("topic_made_again")
+                    if (found := _ids(await self._described_by(client))) != wanted:
+                        raise Unavailable(_change(found, wanted))
                     looked_s = now_s
                 yield batch
 
@@ -90,7 +102,7 @@ class LogReader:
         return None
 
     async def bounds(self) -> dict[Coordinate, Bounds]:
-        """What each partition holds now. Raises `Unavailable` unless all topics are there."""
+        """What each partition holds now. Raises `Unavailable` unless all topics that were named are there."""
         async with self._reading() as consumer:
             return await self._bounds(consumer)
 
@@ -101,15 +113,20 @@ class LogReader:
     async def _described(self) -> dict[str, TopicDescription]:
         try:
             async with metadata_client(self._access.client_options(self._client_id)) as client:
-                return await describe_topics(client, self._topics)
+                return await self._described_by(client)
         except KAFKA_ERRORS as error:
             raise unavailable(error) from None
 
+    async def _described_by(self, client: AIOKafkaClient) -> dict[str, TopicDescription]:
+        if self._under is not None:
+            return await describe_topics_under(client, self._under)
+        return await describe_topics(client, self._topics)
+
     async def _bounds(self, consumer: AIOKafkaConsumer) -> dict[Coordinate, Bounds]:
         described = await self._described()
-        if described.keys() != set(self._topics):
+        if self._under is None and described.keys() != set(self._topics):
             raise Unavailable("broker_refuses")
-        partitions = [TopicPartition(topic, each) for topic in self._topics for each in described[topic].partitions]
+        partitions = [TopicPartition(topic, each) for topic, found in described.items() for each in found.partitions]
         firsts = await consumer.beginning_offsets(partitions)
         ends = await consumer.end_offsets(partitions)
         return {Coordinate(*where): Bounds(firsts[where], ends[where]) for where in partitions}
@@ -139,6 +156,10 @@ class LogReader:
 
 def _ids(described: Mapping[str, TopicDescription]) -> dict[str, UUID]:
     return {topic: each.topic_id for topic, each in described.items()}
+
+
+def _change(found: Mapping[str, UUID], wanted: Mapping[str, UUID]) -> str:
+    return "topics_changed" if found.items() > wanted.items() else "topic_made_again"
 
 
 async def _stop(consumer: AIOKafkaConsumer) -> None:

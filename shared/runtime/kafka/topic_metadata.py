@@ -48,7 +48,17 @@ async def metadata_client(client_options: Mapping[str, Any]) -> AsyncIterator[AI
 
 async def describe_topics(client: AIOKafkaClient, topics: Iterable[str]) -> dict[str, TopicDescription]:
     """Those of `topics` that exist and may be described. Raises aiokafka's errors."""
-    answer = await client.send(client.get_random_node(), _Metadata(tuple(topics)))
+    return await _described(client, _Metadata(tuple(topics)))
+
+
+async def describe_topics_under(client: AIOKafkaClient, prefix: str) -> dict[str, TopicDescription]:
+    """All topics that may be described and whose names begin so. Raises aiokafka's errors."""
+    found = await _described(client, _Metadata(None))
+    return {name: each for name, each in found.items() if name.startswith(prefix)}
+
+
+async def _described(client: AIOKafkaClient, request: _Metadata) -> dict[str, TopicDescription]:
+    answer = await client.send(client.get_random_node(), request)
     found: dict[str, TopicDescription] = {}
     for error_code, name, high, low, _internal, partitions, *_ in answer.topics:
         if error_code == 0:
@@ -129,8 +139,11 @@ class _MetadataRequest(RequestStruct):  # type: ignore[misc]
 class _Metadata(Request[_MetadataRequest]):  # type: ignore[misc]
     API_KEY = 3
 
-    def __init__(self, topics: tuple[str, ...]) -> None:
+    def __init__(self, topics: tuple[str, ...] | None) -> None:
+        """`None` asks for every topic that may be described."""
         self._topics = topics
 
     def build(self, request_struct_class: type[_MetadataRequest]) -> _MetadataRequest:
-        return request_struct_class([(0, 0, topic, {}) for topic in self._topics], False, False, {})
+        asked: list[tuple[int, int, str, dict[str, object]]] | None
+        asked = None if self._topics is None else [(0, 0, topic, {}) for topic in self._topics]
+        return request_struct_class(asked, False, False, {})

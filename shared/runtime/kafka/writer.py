@@ -1,46 +1,34 @@
 """Kafka as the relay sees it: the one writer. Nothing else in the project publishes.
 
 aiokafka's `send` spreads a batch over several requests; in an outage an early one can expire while a later one still
-arrives, and the order of a key breaks. Here each partition's rows go as whole record batches, appended by the broker
-all or nothing, and the next is not sent before the last one is acknowledged. So whatever fails, the log holds a
-prefix of the rows, and sending all of them again keeps their order.
+arrives, and the order breaks. Here each topic's rows go as whole record batches, appended by the broker all or nothing,
+and the next is not sent before the last one is acknowledged. So whatever fails, the log holds a prefix of the rows, and
+sending all of them again keeps their order. A topic has one partition: what has a number stands in the order of it.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
 from typing import Final
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import (
-    KafkaTimeoutError,
-)
-from aiokafka.partitioner import DefaultPartitioner
+from aiokafka.errors import KafkaTimeoutError
 
 from shared.runtime.kafka.access import KAFKA_ERRORS, TOPIC_REFUSALS, KafkaAccess, unavailable
 from shared.runtime.post.ports import OutboxRow
 from shared.runtime.post.stamping import wire
 from shared.runtime.watch.telemetry import span
 
-#: Bytes of one record batch: `max.message.bytes` of every inbox topic (`deploy/kafka/topics.json`).
+#: Bytes of one record batch: `max.message.bytes` of every inbox topic (`deploy/kafka/layouts.json`).
 BATCH_BYTES_MAX: Final = 131_072
 BATCH_TIMEOUT_S: Final = 15.0
 CLOSE_TIMEOUT_S: Final = 5.0
 
 
-_PARTITIONER: Final = DefaultPartitioner()
-
+#: The only one.
+_PARTITION: Final = 0
 _WAITING: Final = (TimeoutError, KafkaTimeoutError)
-
-
-@lru_cache(4096)  # the library computes it in Python, and the messages about one referral share a key
-def place_among(subject: str, count: int) -> int:
-    """The place of a key among `count` partitions, in order: where every Kafka client puts it."""
-    places = range(count)
-    place: int = _PARTITIONER(subject.encode(), places, places)
-    return place
 
 
 class KafkaLogWriter:
@@ -52,10 +40,10 @@ class KafkaLogWriter:
         self._producer: AIOKafkaProducer | None = None
 
     async def append(self, rows: Sequence[OutboxRow]) -> frozenset[str]:
-        """Append all rows, in order within each key, durable on all in-sync replicas.
+        """Append all rows, in order within each topic, durable on all in-sync replicas.
 
         Returns the topics that the broker refuses, which an operator mends while the others are served.
-        Raises `Unavailable`: a prefix of each partition's rows may be there, so append all of them again.
+        Raises `Unavailable`: a prefix of each topic's rows may be there, so append all of them again.
         """
         traces = [row.draft.traceparent for row in rows if row.draft.traceparent is not None]
         with span("batch.publish", links=traces, attributes={"batch_records": len(rows)}):
@@ -75,17 +63,15 @@ class KafkaLogWriter:
     async def _append(self, rows: Sequence[OutboxRow]) -> frozenset[str]:
         try:
             producer = await self._started()
-            partitions = await self._partitions(producer, {row.draft.topic for row in rows})
+            refused = await self._refused(producer, {row.draft.topic for row in rows})
         except KAFKA_ERRORS as error:
             raise unavailable(error) from None
-        by_partition: dict[tuple[str, int], list[OutboxRow]] = {}
+        by_topic: dict[str, list[OutboxRow]] = {}
         for row in rows:
-            topic = row.draft.topic
-            if found := partitions[topic]:
-                place = place_among(row.draft.subject, len(found))
-                by_partition.setdefault((topic, found[place]), []).append(row)
-        appends = [self._append_to(producer, where, rows) for where, rows in by_partition.items()]
-        # All are waited for, also after a failure: two calls never append to one partition at once.
+            if row.draft.topic not in refused:
+                by_topic.setdefault(row.draft.topic, []).append(row)
+        appends = [self._append_to(producer, topic, rows) for topic, rows in by_topic.items()]
+        # All are waited for, also after a failure: two calls never append to one topic at once.
         outcomes = await asyncio.gather(*appends, return_exceptions=True)
         failures = [outcome for outcome in outcomes if outcome is not None]
         if failures and not any(isinstance(failure, _WAITING) for failure in failures):
@@ -95,24 +81,23 @@ class KafkaLogWriter:
         for failure in failures:
             if not isinstance(failure, TOPIC_REFUSALS):
                 raise unavailable(failure) if isinstance(failure, KAFKA_ERRORS) else failure
-        refused = {topic for topic, found in partitions.items() if not found}
-        return frozenset(
-            refused | {topic for (topic, _), outcome in zip(by_partition, outcomes, strict=True) if outcome is not None}
-        )
+        return refused | {topic for topic, outcome in zip(by_topic, outcomes, strict=True) if outcome is not None}
 
-    async def _partitions(self, producer: AIOKafkaProducer, topics: Iterable[str]) -> dict[str, list[int]]:
-        """The partitions of each topic, none where the broker refuses it. One that is missing costs a time-out."""
+    async def _refused(self, producer: AIOKafkaProducer, topics: Iterable[str]) -> frozenset[str]:
+        """The topics that the broker refuses. One that is missing costs a time-out."""
 
-        async def of(topic: str) -> tuple[str, list[int]]:
+        async def refused(topic: str) -> bool:
             try:
-                return topic, sorted(await producer.partitions_for(topic))
+                await producer.partitions_for(topic)
             except TOPIC_REFUSALS:
-                return topic, []
+                return True
+            return False
 
-        return dict(await asyncio.gather(*(of(topic) for topic in topics)))
+        asked = list(topics)
+        found = await asyncio.gather(*map(refused, asked))
+        return frozenset(topic for topic, is_refused in zip(asked, found, strict=True) if is_refused)
 
-    async def _append_to(self, producer: AIOKafkaProducer, where: tuple[str, int], rows: Sequence[OutboxRow]) -> None:
-        topic, partition = where
+    async def _append_to(self, producer: AIOKafkaProducer, topic: str, rows: Sequence[OutboxRow]) -> None:
         waiting = list(reversed(rows))
         while waiting:
             batch = producer.create_batch()
@@ -125,7 +110,7 @@ class KafkaLogWriter:
                 waiting.pop()
             # An idempotent batch is tried for ever: the time-out is ours.
             async with asyncio.timeout(BATCH_TIMEOUT_S):
-                await (await producer.send_batch(batch, topic, partition=partition))
+                await (await producer.send_batch(batch, topic, partition=_PARTITION))
 
     async def _started(self) -> AIOKafkaProducer:
         if self._producer is None:

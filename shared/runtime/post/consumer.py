@@ -220,7 +220,7 @@ class Consumer:
         messages = [each.message for each in fresh if each.message is not None]
         refusals = await self._handler.apply(unit, messages) if messages else {}
         outcomes = dict(admission.done)
-        outcomes |= {digest: (ReceiptOutcome.PARKED, code) for digest, code in admission.reused.items()}
+        outcomes |= {digest: (_outcome_of(code), code) for digest, code in admission.reused.items()}
         outcomes |= {each.arrival.digest: _outcome(each, refusals) for each in fresh}
         changed = [
             (each.arrival.message_id, outcome, code or "")
@@ -269,6 +269,7 @@ def arrival_of(message: Received) -> Arrival:
         message_id=message.message_id,
         sender=message.sender,
         recipient=message.recipient,
+        epoch=message.epoch,
         sequence=message.sequence,
         type=message.message.type,
         subject=message.subject,
@@ -323,6 +324,7 @@ def _turned(record: Record, error: TurnedAway) -> Verified:
         message_id=attributes.id,
         sender=attributes.sender,
         recipient=attributes.recipient,
+        epoch=attributes.epoch,
         sequence=attributes.sequence,
         type=attributes.type,
         subject=attributes.subject,
@@ -338,7 +340,11 @@ def _outcome(each: Verified, refusals: Mapping[UUID, str]) -> tuple[ReceiptOutco
     code = each.code or refusals.get(each.arrival.message_id)
     if code is None:
         return ReceiptOutcome.APPLIED, None
-    return (ReceiptOutcome.PARKED if row_for(code).fate is Fate.PARK else ReceiptOutcome.REFUSED), code
+    return _outcome_of(code), code
+
+
+def _outcome_of(code: str) -> ReceiptOutcome:
+    return ReceiptOutcome.PARKED if row_for(code).fate is Fate.PARK else ReceiptOutcome.REFUSED
 
 
 def _parked(record: Record, reason: str, verified: Verified | None = None) -> Parked:

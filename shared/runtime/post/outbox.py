@@ -11,9 +11,11 @@ import asyncpg
 from shared.contracts.registry import BY_TYPE, Family
 from shared.envelope.keys import SigningKey
 from shared.exchange.message import Draft
+from shared.exchange.record_table import SIGN_AGAIN
 from shared.kernel.errors import Unavailable
 from shared.runtime.database.columns import Columns, Statement, insert
 from shared.runtime.database.transactions import Database
+from shared.runtime.post import epochs
 from shared.runtime.post.ports import RESEND_WAIT_MAX, OutboxRow, Settled, Settlement, Stamp
 from shared.runtime.post.stamping import counts_by_pair, stamp_rows
 from shared.runtime.watch.telemetry import current_traceparent, message_traceparent
@@ -22,7 +24,8 @@ from shared.vocabulary.answers import ReceiptOutcome
 _DRAFT = Columns.of(Draft, without=("message",), type="text")
 _INSERT = insert("outbox", _DRAFT)
 _COLUMNS = """id, message_id, type, subject, sender, recipient, recipient_instance, topic, exercise, body, created_at,
-decided_at, traceparent, sequence, key_id, batch_root, batch_signature, batch_index, batch_size, batch_path"""
+decided_at, traceparent, guard, epoch, sequence, prev_epoch, prev_last, key_id, batch_root,
+batch_signature, batch_index, batch_size, batch_path"""
 _UNSENT = f"""
 SELECT {_COLUMNS} FROM outbox WHERE sequence IS NOT NULL AND sent_at IS NULL AND topic <> ALL ($2::text[])
 ORDER BY id LIMIT $1
@@ -39,26 +42,17 @@ SELECT {_COLUMNS} FROM outbox WHERE sequence IS NOT NULL AND sent_at + least(sen
   AND topic <> ALL ($4::text[])
 ORDER BY id LIMIT $2
 """
-_NEXT = """
-INSERT INTO pair_sequence AS p (sender, recipient, last)
-SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[])
-ON CONFLICT (sender, recipient) DO UPDATE SET last = p.last + excluded.last
-RETURNING sender, recipient, last
-"""
-#: What the rows of one batch have in common comes once.
-_STAMPED = Columns.of(Stamp, without=("key_id", "root", "signature", "size"), digest="text")
+#: What the rows of one transaction have in common comes once.
+_STAMPED = Columns.of(Stamp, without=("key_id",), digest="text")
 _STAMP = Statement(
     """
-UPDATE outbox AS o SET sequence = stamps.sequence, key_id = {key_id}, batch_root = {root},
-       batch_signature = {signature}, batch_index = stamps.index, batch_size = {size}, batch_path = stamps.path,
-       digest = stamps.digest
+UPDATE outbox AS o SET epoch = stamps.epoch, sequence = stamps.sequence, prev_epoch = stamps.prev_epoch,
+       prev_last = stamps.prev_last, key_id = {key_id}, batch_root = stamps.root, batch_signature = stamps.signature,
+       batch_index = stamps.index, batch_size = stamps.size, batch_path = stamps.path, digest = stamps.digest
 FROM {stamps} WHERE o.id = stamps.outbox_id AND o.sequence IS NULL
 """,
     stamps=_STAMPED,
     key_id="text",
-    root="bytea",
-    signature="bytea",
-    size="int",
 )
 _MARK = """
 WITH ended AS (DELETE FROM outbox WHERE id = ANY($1::bigint[]))
@@ -70,11 +64,11 @@ _SETTLE = Statement(
 WITH gone AS (
     DELETE FROM outbox AS o USING {receipts}
     WHERE o.message_id = receipts.message_id AND o.digest = receipts.digest AND o.recipient_instance = receipts.by
-    RETURNING o.message_id, o.type, o.sender, o.recipient, o.recipient_instance, o.sequence, o.digest,
+    RETURNING o.message_id, o.type, o.sender, o.recipient, o.recipient_instance, o.epoch, o.sequence, o.digest,
               receipts.outcome, receipts.code, receipts.receipt_id
 ), kept AS (
-    INSERT INTO sent (message_id, type, sender, recipient, recipient_instance, sequence, digest, outcome, code,
-                      receipt_id)
+    INSERT INTO sent (message_id, type, sender, recipient, recipient_instance, epoch, sequence, digest, outcome,
+                      code, receipt_id)
     SELECT * FROM gone
 )
 SELECT message_id, digest, recipient_instance FROM gone
@@ -94,7 +88,9 @@ RETURNING s.message_id, s.digest, s.recipient_instance
 )
 _KNOWN = """
 SELECT s.message_id, s.digest, s.recipient_instance
-FROM sent AS s JOIN unnest($1::uuid[], $2::text[], $3::text[]) AS r(message_id, digest, by) USING (message_id)
+FROM (SELECT message_id, digest, recipient_instance FROM sent
+      UNION ALL SELECT message_id, digest, recipient_instance FROM signed_again) AS s
+     JOIN unnest($1::uuid[], $2::text[], $3::text[]) AS r(message_id, digest, by) USING (message_id)
 WHERE s.digest = r.digest AND s.recipient_instance = r.by
 """
 
@@ -114,14 +110,15 @@ async def settle(driver: asyncpg.Connection, settlements: Sequence[Settlement]) 
     if not settlements:
         return Settled([], [])
     entries = _one_of_each(settlements)
-    receipts = _SETTLEMENT.rows(entries)
+    signed_again = await epochs.sign_again(driver, [entry for entry in entries if entry.code == SIGN_AGAIN])
+    receipts = _SETTLEMENT.rows([entry for entry in entries if _identity(entry) not in signed_again])
     taken = {tuple(row) for row in await driver.fetch(*_SETTLE.bind(receipts=receipts))}
-    known = taken
-    if len(taken) < len(entries):
+    known = taken | signed_again
+    if len(known) < len(entries):
         # Rare: a receipt that was sent again, one for what was parked before, or one for what was never sent.
         taken |= {tuple(row) for row in await driver.fetch(*_REPLAYED.bind(receipts=receipts))}
         ids, digests, signers = zip(*map(_identity, entries), strict=True)
-        known = taken | {tuple(row) for row in await driver.fetch(_KNOWN, ids, digests, signers)}
+        known |= taken | {tuple(row) for row in await driver.fetch(_KNOWN, ids, digests, signers)}
     return Settled(
         [entry for entry in entries if _identity(entry) in taken],
         [entry for entry in settlements if _identity(entry) not in known],
@@ -145,21 +142,11 @@ class PostgresOutbox:
     async def stamp(self, rows: Sequence[OutboxRow]) -> list[OutboxRow]:
         async with self._database.transaction() as session:
             counts = counts_by_pair(rows)
-            lasts = await session.driver.fetch(
-                _NEXT, [pair[0] for pair in counts], [pair[1] for pair in counts], list(counts.values())
-            )
-            numbered = {(row["sender"], row["recipient"]): row["last"] for row in lasts}
-            stamped, digests = stamp_rows(rows, numbered, instance=self._instance, key=self._key)
+            counters = await epochs.count_on(session.driver, counts, at=max(row.draft.created_at for row in rows))
+            stamped, digests = stamp_rows(rows, counters, instance=self._instance, key=self._key)
             stamps = [row.stamp for row in stamped if row.stamp is not None]
-            first = stamps[0]
             done = await session.driver.execute(
-                *_STAMP.bind(
-                    stamps=_STAMPED.rows(stamps, digest=digests),
-                    key_id=first.key_id,
-                    root=first.root,
-                    signature=first.signature,
-                    size=first.size,
-                )
+                *_STAMP.bind(stamps=_STAMPED.rows(stamps, digest=digests), key_id=self._key.key_id)
             )
             if done != f"UPDATE {len(rows)}":
                 # Another relay was here first: its lock outlived ours. Roll back; nobody has seen these stamps.
@@ -217,12 +204,16 @@ def _row(record: asyncpg.Record) -> OutboxRow:
         created_at=record["created_at"],
         decided_at=record["decided_at"],
         traceparent=record["traceparent"],
+        guard=record["guard"],
     )
     if record["sequence"] is None:
         return OutboxRow(record["id"], draft, None)
     stamp = Stamp(
         outbox_id=record["id"],
+        epoch=record["epoch"],
         sequence=record["sequence"],
+        prev_epoch=record["prev_epoch"],
+        prev_last=record["prev_last"],
         key_id=record["key_id"],
         root=record["batch_root"],
         signature=record["batch_signature"],

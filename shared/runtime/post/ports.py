@@ -17,6 +17,8 @@ from shared.runtime.database.transactions import Session
 from shared.vocabulary.answers import ReceiptOutcome
 
 RESEND_WAIT_MAX: Final = timedelta(minutes=10)
+#: A restore costs a message one signature more. A recipient that goes on refusing the numbers of new epochs is wrong.
+SIGNED_AGAIN_MAX: Final = 3
 
 
 class Coordinate(NamedTuple):
@@ -31,7 +33,11 @@ class Stamp:
     """What the relay adds to a draft, once and for ever: resending uses the same bytes."""
 
     outbox_id: int
+    epoch: UUID
     sequence: int
+    #: Of the epoch before, stated on the first message of an epoch; None for what is not known.
+    prev_epoch: UUID | None
+    prev_last: int | None
     key_id: str
     root: bytes
     signature: bytes
@@ -68,6 +74,7 @@ class Arrival:
     message_id: UUID
     sender: str
     recipient: str
+    epoch: UUID
     sequence: int
     type: str
     subject: str
@@ -136,7 +143,10 @@ class OutboxStore(Protocol):
         ...
 
     async def stamp(self, rows: Sequence[OutboxRow]) -> list[OutboxRow]:
-        """Give each row the next sequence of its pair and sign all as one batch; durable before it returns.
+        """Give each row the next sequence of its pair and sign all, a batch a recipient; durable before it returns.
+
+        The pair's epoch is a new one where this database is another than gave out its last number, or where that
+        number was refused as given out before.
 
         Raises `Unavailable` if one of the rows is not there unstamped any more: then none is stamped.
         """
@@ -193,7 +203,9 @@ class Unit(Protocol):
     async def settle(self, settlements: Sequence[Settlement]) -> Settled:
         """Apply receipt entries: rows leave the outbox; a parked message may turn out applied or refused later.
 
-        An entry counts only if its digest is ours and its signer is the instance that the message went to.
+        An entry counts only if its digest is ours and its signer is the instance that the message went to. One with
+        the code `SIGN_AGAIN` settles nothing, `SIGNED_AGAIN_MAX` times a message: the message waits for its number
+        again, and its epoch ends.
         """
         ...
 

@@ -54,7 +54,7 @@ _REPLAYED = f"UPDATE quarantine SET replayed_at = $5, body = NULL WHERE {_PLACE}
 _REASON = f"UPDATE quarantine SET reason = $5 WHERE {_PLACE}"
 _WITHDRAWN = """
 SELECT count(*) FROM inbox
-WHERE sender = $1 AND recipient = $2 AND sequence > $3 AND subject = $4 AND type = ANY($5::text[])
+WHERE sender = $1 AND recipient = $2 AND (epoch, sequence) > ($3, $4) AND subject = $5 AND type = ANY($6::text[])
 """
 _WITHDRAWALS: Final = [REFERRAL_WITHDRAWN.type, NOTICE_WITHDRAWN.type]
 
@@ -157,7 +157,8 @@ class _LateHandler:
 async def _taken_back(unit: Unit, message: Received) -> bool:
     if not message.message.edge:
         return False
-    pair = (message.sender, message.recipient, message.sequence)
+    # Epochs are UUIDs of their time: a later one sorts behind.
+    pair = (message.sender, message.recipient, message.epoch, message.sequence)
     found: int = await unit.connection.driver.fetchval(_WITHDRAWN, *pair, message.subject, _WITHDRAWALS)
     return found > 0
 

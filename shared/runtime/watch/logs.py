@@ -37,6 +37,7 @@ EventName = Literal[
     "outbox_resent",
     "part_failed",
     "record_alarm",
+    "referral_undecidable",
     "relay_waits",
     "request_failed",
     "service_started",

@@ -34,7 +34,7 @@ QUARANTINE_RECORDS: Final = Gauge(
     "causeway_quarantine_records", "Parked records that were not replayed.", registry=REGISTRY
 )
 BUS_LAG_RECORDS: Final = Gauge(
-    "causeway_bus_lag_records", "Records of the inbox topic that were not read yet.", registry=REGISTRY
+    "causeway_bus_lag_records", "Records of the inbox topics that were not read yet.", registry=REGISTRY
 )
 #: `kind` is directory or policy. Negative after the end.
 DOCUMENT_DAYS_LEFT: Final = Gauge(

@@ -44,6 +44,15 @@ FAULTS_AND_BOUNDS = (
         ),
     ),
     Line(
+        "A sender whose numbers went back, or whose party moved to another instance, loses nothing: numbers go on in a "
+        "new epoch. With one epoch for all, what follows is refused",
+        (
+            "tests/journeys/test_restored.py",
+            "tests/shared/exchange/test_moved.py",
+            "tests/conformance/test_epochs.py",
+        ),
+    ),
+    Line(
         "The database's disk full: 503, no half of anything kept, and all well again when there is room",
         tests_of(_DISK, "test_a_full_disk_is_told_as_503_leaves_no_half_and_is_recovered_from"),
     ),

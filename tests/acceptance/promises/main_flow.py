@@ -57,6 +57,27 @@ MAIN_FLOW = (
         ),
     ),
     Line(
+        "A record of every message type, read from Kafka, is a CloudEvent to the SDKs for JavaScript and Python; with "
+        "a relative schema it is not",
+        ("tests/conformance/test_cloudevents_sdks.py",),
+    ),
+    Line(
+        "A verifier in Node refuses a message with any bit changed in any header, known or of a later release, or in "
+        "its body; a later release's header is covered and ignored",
+        (
+            *tests_of(
+                "tests/shared/envelope/test_foreign_verifier.py",
+                "test_a_changed_bit_anywhere_in_a_header_fails_elsewhere",
+                "test_a_changed_bit_anywhere_in_the_body_fails_elsewhere",
+                "test_what_a_later_release_says_is_covered_elsewhere_too",
+            ),
+            *tests_of(
+                "tests/shared/exchange/test_accept.py",
+                "test_an_extension_of_a_later_release_is_covered_and_ignored",
+            ),
+        ),
+    ),
+    Line(
         "Every message of the printed flow, read again by a foreign client at its offset, has its digest, and its "
         "batch proof is verified by a program that imports nothing of the project",
         tests_of(

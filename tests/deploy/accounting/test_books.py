@@ -9,8 +9,9 @@ from tests.support.running import AGENCY, HOTLINE, Exchange
 
 _ADD = """
 INSERT INTO outbox (message_id, type, subject, sender, recipient, recipient_instance, topic, exercise, body,
-                    created_at, sequence, digest, sent_at)
-VALUES ($1, $2, $3, $4, $5, 'law_enforcement', 'causeway.inbox.law_enforcement.v1', true, '', now(), $6, $7, now())
+                    created_at, guard, epoch, sequence, digest, sent_at)
+VALUES ($1, $2, $3, $4, $5, 'law_enforcement', 'causeway.inbox.law_enforcement.hotline.v1', true, '', now(), '', $1,
+        $6, $7, now())
 """
 
 

@@ -9,7 +9,9 @@ import pytest
 
 from deploy.devstack.kafka import answers_metadata
 from deploy.devstack.stack import DevStack
-from deploy.kafka.provision import difference, load_manifest
+from deploy.directory.build import SAMPLE_INSTANCES
+from deploy.kafka.derive import manifest_of
+from deploy.kafka.provision import difference
 from deploy.site.access import answers
 from deploy.site.endpoints import INSTANCES
 from shared.kernel.errors import Unavailable
@@ -32,7 +34,7 @@ def test_a_given_kafka_and_admin_url_are_provisioned_and_nothing_is_started(outs
     with DevStack(tmp_path / "second", settings) as second:
         assert second.endpoints.pids.keys() == {"supervisor"}
         assert answers_metadata(second.endpoints.kafka)
-        assert not difference(outside.kafka.admin(), load_manifest())
+        assert not difference(outside.kafka.admin(), manifest_of(SAMPLE_INSTANCES))
         assert all(answers(second.endpoints.databases[name].service_url) for name in INSTANCES)
         with pytest.raises(Unavailable, match="kafka_not_embedded"):
             second.kafka.stop()

@@ -1,19 +1,28 @@
-"""What the topic and access manifests promise, read from the data alone."""
+"""What a cluster's topics and rights promise, derived for directories of any number of instances."""
 
 from __future__ import annotations
 
 import pytest
 
-from deploy.kafka.provision import load_manifest
-from deploy.site.endpoints import INSTANCES
+from deploy.directory.build import SAMPLE_INSTANCES
+from deploy.kafka.derive import manifest_of
+from shared.exchange.topics import Pair, inbox_topic, pairs_of
+from shared.kernel.errors import Refused
 
-MANIFEST = load_manifest()
-DIRECTORY, AUDIT = "causeway.directory.v1", "causeway.audit.v1"
+#: The sample's, and one more of a kind.
+TWO = dict(SAMPLE_INSTANCES) | {"industry_more": "industry"}
+MANIFEST = manifest_of(TWO)
+DIRECTORY = "causeway.directory.v1"
 WEEK_MS, CHECK_MS, DELETE_MS = 7 * 86_400_000, 300_000, 60_000
 
 
-def inbox(instance: str) -> str:
-    return f"causeway.inbox.{instance}.v1"
+def of_kind(*kinds: str) -> list[str]:
+    return [name for name, kind in TWO.items() if kind in kinds]
+
+
+def readable(name: str) -> set[str]:
+    rule = MANIFEST.principals[name]
+    return {topic for topic in MANIFEST.topics if topic in rule.read or topic.startswith(rule.read_under)}
 
 
 @pytest.mark.parametrize("topic", sorted(MANIFEST.topics.keys() - {DIRECTORY}))
@@ -24,37 +33,68 @@ def test_no_record_outlives_a_week(topic: str) -> None:
 
 
 @pytest.mark.parametrize("topic", sorted(MANIFEST.topics))
-def test_the_brokers_clock_dates_each_record_and_nothing_is_compressed(topic: str) -> None:
+def test_the_brokers_clock_dates_each_record_nothing_is_compressed_and_all_is_in_one_order(topic: str) -> None:
     config = MANIFEST.topics[topic].config
     assert config["message.timestamp.type"] == "LogAppendTime"
     assert config["compression.type"] == "uncompressed"
+    assert MANIFEST.topics[topic].partitions == 1
 
 
-def test_the_directory_is_compacted_and_in_one_order() -> None:
+def test_the_directory_is_compacted() -> None:
     assert MANIFEST.topics[DIRECTORY].config["cleanup.policy"] == "compact"
-    assert MANIFEST.topics[DIRECTORY].partitions == 1
+
+
+def test_two_instances_have_a_topic_in_each_direction_if_their_parties_may_correspond() -> None:
+    everybody = of_kind("hotline", "law_enforcement", "industry")
+    # Agencies offer and answer one another nothing.
+    apart = {(to, sender) for to in of_kind("law_enforcement") for sender in of_kind("law_enforcement")}
+    between = {(to, sender) for to in everybody for sender in everybody} - apart
+    expected = between | {("audit", sender) for sender in everybody}
+    assert MANIFEST.topics.keys() == {DIRECTORY} | {inbox_topic(*pair) for pair in expected}
+
+
+def test_another_instance_of_a_kind_changes_nothing_between_the_others() -> None:
+    before = manifest_of(SAMPLE_INSTANCES)
+    assert before.topics.keys() < MANIFEST.topics.keys()
+    assert all("industry_more" in topic.split(".") for topic in MANIFEST.topics.keys() - before.topics.keys())
+    assert before.principals["law_enforcement"].read_under == MANIFEST.principals["law_enforcement"].read_under
 
 
 def test_each_instance_has_a_principal_of_its_own() -> None:
-    assert MANIFEST.principals.keys() == set(INSTANCES)
+    assert MANIFEST.principals.keys() == TWO.keys()
 
 
-@pytest.mark.parametrize("instance", sorted(set(INSTANCES) - {"audit"}))
-def test_an_instance_reads_only_its_own_inbox_and_the_directory(instance: str) -> None:
-    assert set(MANIFEST.principals[instance].read) == {inbox(instance), DIRECTORY}
+@pytest.mark.parametrize("pair", pairs_of(TWO))
+def test_a_topic_has_one_writer_and_no_reader_but_both_ends_and_audit(pair: Pair) -> None:
+    assert [name for name, rule in MANIFEST.principals.items() if pair.topic in rule.write] == [pair.sender]
+    assert {name for name in TWO if pair.topic in readable(name)} == {pair.to, pair.sender, "audit"}
 
 
-@pytest.mark.parametrize("instance", sorted(set(INSTANCES) - {"audit"}))
-def test_an_instance_writes_every_inbox_and_the_audit_topic(instance: str) -> None:
-    inboxes = {inbox(name) for name in INSTANCES if name != "audit"}
-    assert set(MANIFEST.principals[instance].write) == inboxes | {AUDIT}
+def test_an_instance_reads_only_what_it_is_told_what_it_said_and_the_directory() -> None:
+    written = {pair.topic for pair in pairs_of(TWO) if pair.sender == "industry"}
+    told = {pair.topic for pair in pairs_of(TWO) if pair.to == "industry"}
+    assert readable("industry") == written | told | {DIRECTORY}
 
 
 def test_audit_reads_every_topic_and_writes_none() -> None:
-    assert set(MANIFEST.principals["audit"].read) == MANIFEST.topics.keys()
+    assert readable("audit") == MANIFEST.topics.keys()
     assert MANIFEST.principals["audit"].write == ()
 
 
-def test_no_group_prefix_covers_the_groups_of_another() -> None:
-    prefixes = [rule.group_prefix for rule in MANIFEST.principals.values()]
+def test_nobody_but_the_administrator_writes_the_directory() -> None:
+    assert not [name for name, rule in MANIFEST.principals.items() if DIRECTORY in rule.write]
+
+
+def test_no_prefix_covers_what_is_anothers() -> None:
+    rules = {name: rule for name, rule in MANIFEST.principals.items() if name != "audit"}
+    prefixes = [each for rule in rules.values() for each in (*rule.read_under, rule.group_prefix)]
     assert not [(one, other) for one in prefixes for other in prefixes if one != other and other.startswith(one)]
+    # Without the last dot, the one would cover the other.
+    assert rules["industry_more"].group_prefix.startswith(rules["industry"].group_prefix.rstrip("."))
+
+
+def test_ids_whose_topics_kafka_cannot_tell_apart_are_refused() -> None:
+    alike = {"a_b": "hotline", "c": "hotline", "a": "hotline", "b_c": "hotline"}
+    assert len({pair.topic for pair in pairs_of(alike)}) == len(alike) ** 2
+    with pytest.raises(Refused, match="topic_names_collide"):
+        manifest_of(alike)

@@ -20,15 +20,20 @@ from aiokafka.errors import (
 
 from deploy.devstack.databases import prepare_databases
 from deploy.devstack.stack import DevStack
-from deploy.kafka.provision import Manifest, PrincipalRule, TopicRule, apply, difference, load_manifest
+from deploy.directory.build import SAMPLE_INSTANCES
+from deploy.kafka.derive import manifest_of
+from deploy.kafka.provision import Manifest, PrincipalRule, TopicRule, apply, difference
 from deploy.site.access import kafka_access
 from deploy.site.endpoints import INSTANCES, load
+from shared.exchange.topics import inbox_topic
 from shared.kernel.errors import Refused, Unavailable
 from tests.support.stack import embedded_settings
 
-MANIFEST = load_manifest()
-INBOX, OTHER_INBOX = "causeway.inbox.hotline.v1", "causeway.inbox.industry.v1"
-DIRECTORY = "causeway.directory.v1"
+MANIFEST = manifest_of(SAMPLE_INSTANCES)
+#: What the hotline tells itself, the providers and audit; and what the agencies are told by the providers.
+INBOX, OTHER_INBOX, FACTS = (inbox_topic(to, "hotline") for to in ("hotline", "industry", "audit"))
+FOREIGN = inbox_topic("law_enforcement", "industry")
+DIRECTORY, NOBODY = "causeway.directory.v1", inbox_topic("nobody", "hotline")
 
 
 def query(url: str, sql: str) -> Any:
@@ -174,11 +179,13 @@ class TestKafka:
     def test_a_rule_that_was_taken_away_or_added_by_hand_is_found_and_mended(self, stack: DevStack) -> None:
         admin = stack.kafka.admin()
         rules = dict(MANIFEST.principals)
-        rules["audit"] = PrincipalRule(write=(DIRECTORY,), read=(INBOX,), group_prefix="causeway.audit")
+        rules["audit"] = PrincipalRule(write=(DIRECTORY,), read=(INBOX,), read_under=(), group_prefix="causeway.audit.")
+        # An instance that the directory does not have (any more).
+        rules["stranger"] = PrincipalRule(write=(FOREIGN,), read=(), read_under=(), group_prefix="causeway.stranger.")
         apply(admin, Manifest(MANIFEST.topics, rules), stack.endpoints.kafka.passwords)
         found = difference(admin, MANIFEST)
-        assert names(found.bindings_extra) == {DIRECTORY}
-        assert names(found.bindings_missing) == MANIFEST.topics.keys() - {INBOX}
+        assert names(found.bindings_extra) == {DIRECTORY, INBOX, FOREIGN, "causeway.stranger."}
+        assert names(found.bindings_missing) == {DIRECTORY, "causeway.inbox."}
         apply(admin, MANIFEST, stack.endpoints.kafka.passwords)
         assert not difference(admin, MANIFEST)
 
@@ -187,23 +194,42 @@ class TestKafka:
         rule = MANIFEST.topics[INBOX]
         changed = TopicRule(partitions=rule.partitions, config=rule.config | {"retention.ms": "1000000"})
         apply(admin, Manifest({INBOX: changed}, {}), {})
-        assert difference(admin, MANIFEST).topics_differing == {INBOX}
+        found = difference(admin, MANIFEST)
+        assert (found.topics_differing, found.topics_dated_by_sender) == ({INBOX}, frozenset())
+        apply(admin, MANIFEST, stack.endpoints.kafka.passwords)
+        assert not difference(admin, MANIFEST)
+
+    def test_a_topic_whose_records_are_dated_by_their_sender_is_named_as_such(self, stack: DevStack) -> None:
+        admin = stack.kafka.admin()
+        rule = MANIFEST.topics[INBOX]
+        changed = TopicRule(partitions=1, config=rule.config | {"message.timestamp.type": "CreateTime"})
+        apply(admin, Manifest({INBOX: changed}, {}), {})
+        assert difference(admin, MANIFEST).topics_dated_by_sender == {INBOX}
         apply(admin, MANIFEST, stack.endpoints.kafka.passwords)
         assert not difference(admin, MANIFEST)
 
     def test_the_partitions_of_a_topic_are_never_changed(self, stack: DevStack) -> None:
-        more = TopicRule(partitions=5, config=MANIFEST.topics[INBOX].config)
+        more = TopicRule(partitions=2, config=MANIFEST.topics[INBOX].config)
         with pytest.raises(Refused, match="topic_partitions_differ"):
             apply(stack.kafka.admin(), Manifest({INBOX: more}, {}), {})
 
-    @pytest.mark.parametrize(("principal", "topic"), [("hotline", DIRECTORY), ("audit", INBOX), ("audit", DIRECTORY)])
+    @pytest.mark.parametrize(
+        ("principal", "topic"),
+        [
+            ("hotline", DIRECTORY),
+            ("audit", INBOX),
+            ("audit", DIRECTORY),
+            ("hotline", FOREIGN),
+            ("industry", OTHER_INBOX),
+        ],
+    )
     def test_a_principal_cannot_write_a_topic_that_no_rule_gives_it(
         self, stack: DevStack, principal: str, topic: str
     ) -> None:
         with pytest.raises(TopicAuthorizationFailedError):
             send(stack, principal, topic)
 
-    @pytest.mark.parametrize("topic", [INBOX, OTHER_INBOX, "causeway.audit.v1"])
+    @pytest.mark.parametrize("topic", [INBOX, OTHER_INBOX, FACTS])
     def test_a_principal_can_write_a_topic_that_a_rule_gives_it(self, stack: DevStack, topic: str) -> None:
         send(stack, "hotline", topic)
 
@@ -213,18 +239,20 @@ class TestKafka:
 
     def test_an_instance_cannot_read_the_inbox_of_another(self, stack: DevStack) -> None:
         send(stack, "hotline", OTHER_INBOX)
-        assert receive(stack, "industry", OTHER_INBOX, group="causeway.industry") == b"harmless"
+        assert receive(stack, "industry", OTHER_INBOX, group="causeway.industry.tests")
         with pytest.raises(TopicAuthorizationFailedError):
-            receive(stack, "hotline", OTHER_INBOX, group="causeway.hotline")
+            receive(stack, "law_enforcement", OTHER_INBOX, group="causeway.law_enforcement.tests")
+        # Its own writing it may read back.
+        assert receive(stack, "hotline", OTHER_INBOX, group="causeway.hotline.tests")
 
     def test_an_instance_cannot_join_the_group_of_another(self, stack: DevStack) -> None:
         with pytest.raises(GroupAuthorizationFailedError):
-            receive(stack, "hotline", INBOX, group="causeway.industry")
+            receive(stack, "hotline", INBOX, group="causeway.industry.inbox")
 
     def test_a_topic_is_not_made_by_writing_to_it(self, stack: DevStack) -> None:
         with pytest.raises(UnknownTopicOrPartitionError):
-            send(stack, "admin", "causeway.inbox.nobody.v1", request_timeout_ms=1000)
-        assert "causeway.inbox.nobody.v1" not in stack.kafka.admin().list_topics(timeout=60.0).topics
+            send(stack, "admin", NOBODY, request_timeout_ms=1000)
+        assert NOBODY not in stack.kafka.admin().list_topics(timeout=60.0).topics
 
     def test_acknowledged_records_survive_a_kill(self, stack: DevStack) -> None:
         send(stack, "hotline", INBOX)

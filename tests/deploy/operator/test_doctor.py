@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,11 +13,13 @@ import pytest
 from confluent_kafka.admin import AclBinding, AclOperation, AclPermissionType, ResourcePatternType, ResourceType
 
 from deploy.devstack.databases import prepare_databases
+from deploy.kafka.derive import manifest_in
 from deploy.operator.database import check_schemas, migrate_schemas
 from deploy.operator.kafka_login import Login, try_login
 from deploy.operator.topics import apply_manifest
 from deploy.site.access import admin_client
 from deploy.site.endpoints import KafkaEndpoint
+from shared.exchange.topics import inbox_topic
 from tests.deploy.operator.conftest import Run
 from tests.support.running import Exchange
 
@@ -39,7 +42,7 @@ def exposed(exchange: Exchange) -> Iterator[Path]:
 @pytest.fixture
 def widened(exchange: Exchange) -> Iterator[str]:
     """A right that no manifest gives: audit may write."""
-    topic = "causeway.audit.v1"
+    topic = "causeway.inbox.audit.hotline.v1"
     binding = AclBinding(
         ResourceType.TOPIC,
         topic,
@@ -53,7 +56,34 @@ def widened(exchange: Exchange) -> Iterator[str]:
     for made in admin.create_acls([binding]).values():
         made.result()
     yield f"audit may write topic {topic} (literal)"
-    apply_manifest(exchange.endpoints.kafka)
+    apply_manifest(exchange.endpoints.kafka, manifest_in((exchange.state / "directory.json").read_bytes()))
+
+
+@pytest.fixture
+def joining(exchange: Exchange, tmp_path: Path) -> Iterator[Path]:
+    """A directory, not published yet, with one more instance of a kind."""
+    document = json.loads((exchange.state / "directory.json").read_bytes())
+    keys = [each | {"key_id": f"sample-{number:032x}"} for number, each in enumerate(document["instances"][0]["keys"])]
+    document["instances"].append({"id": "industry_more", "kind": "industry", "keys": keys})
+    file = tmp_path / "new.json"
+    file.write_text(json.dumps(document))
+    yield file
+    apply_manifest(exchange.endpoints.kafka, manifest_in((exchange.state / "directory.json").read_bytes()))
+
+
+def test_an_instance_that_is_to_join_gets_its_topics_and_loses_its_rights_when_it_does_not(
+    run: Run, exchange: Exchange, joining: Path
+) -> None:
+    topics = ("topics", "diff", "--state", exchange.state, "--json")
+    before = run(*topics, "--directory", joining).json
+    assert inbox_topic("law_enforcement", "industry_more") in before["topics_missing"]
+    assert "industry_more may read topic causeway.inbox.industry_more. (prefixed)" in before["bindings_missing"]
+    assert run("topics", "apply", "--state", exchange.state, "--directory", joining).code == 0
+    assert run(*topics, "--directory", joining).code == 0
+    # Nobody has published that directory: what it gave is too much.
+    assert "industry_more may read topic causeway.directory.v1 (literal)" in run(*topics).json["bindings_extra"]
+    assert run("topics", "apply", "--state", exchange.state).code == 0
+    assert run(*topics).code == 0
 
 
 def with_password(kafka: KafkaEndpoint, password: str) -> KafkaEndpoint:

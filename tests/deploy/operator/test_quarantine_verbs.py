@@ -16,7 +16,7 @@ from shared.runtime.post.ports import Coordinate
 from tests.deploy.operator.conftest import Run
 from tests.support.running import AGENCY, HOTLINE, Exchange, referral
 
-INSTANCE, TOPIC = "law_enforcement", "causeway.inbox.law_enforcement.v1"
+INSTANCE, TOPIC = "law_enforcement", "causeway.inbox.law_enforcement.hotline.v1"
 _PARK = """
 INSERT INTO quarantine (topic, partition, "offset", broker_time, length_bytes, digest, reason, sender)
 VALUES ($1, $2, $3, $4, 1, $5, 'handler_defect', $6)

@@ -109,9 +109,9 @@ async def _put_aside(exchange: Exchange, *, held: bool) -> None:
         await hotline.execute(
             """
             INSERT INTO outbox (message_id, type, subject, sender, recipient, recipient_instance, topic, exercise, body,
-                                created_at, sequence, sent_at)
+                                created_at, guard, epoch, sequence, sent_at)
             VALUES (gen_random_uuid(), 'causeway.referral_withdrawn.v1', 's', 's', 'nobody.example', 'nobody', 't',
-                    true, '', now() - interval '90 s', 1, now() + interval '1 day')
+                    true, '', now() - interval '90 s', '', gen_random_uuid(), 1, now() + interval '1 day')
             """
         )
     await hotline.close()

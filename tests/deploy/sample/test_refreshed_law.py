@@ -164,17 +164,13 @@ def message(observed_at: datetime, **more: Any) -> DecidedReferral:
         "reporter": ["IE"],
         "incident_kind": "csam",
         "incident_flags": [],
-        "locator_kinds": ["message"],
         "media_kind": "image",
         "viewed_by": "human",
         "priority": "p2_normal",
         "actionable": "actionable",
-        "assessments": [],
-        "hosting": [],
         "user": ["DE"],
         "victim": [],
-        "provider_establishment": ["IE"],
-        "providers": [],
+        "items": [{"locator_kinds": ["message"], "assessments": [], "hosting": []}],
         "observed_on": observed_at.date().isoformat(),
     }
     return DecidedReferral(Facts.model_validate(facts | more), True, observed_at)
@@ -219,20 +215,20 @@ def test_encrypted_messages_and_audio_stay_excluded(
 ) -> None:
     assert preview(message(observed_at, viewed_by=viewed_by), shelf)["edges"] != [], "the control: permitted without"
     assert preview(message(observed_at, viewed_by=viewed_by, **excluded), shelf)["edges"] == []
-    abroad = {"origin": "provider-001.example", "reporter": ["US-CA"], "provider_establishment": ["US-CA"]}
+    abroad = {"origin": "provider-001.example", "reporter": ["US-CA"]}
     explained = preview(message(observed_at, viewed_by="automated_only", **abroad, **excluded), shelf)
     assert (explained["edges"], explained["work_reason"]) == ([], "prohibited")
 
 
 def test_after_the_derogation_what_scanning_found_goes_to_nobody_again(shelf: DocumentShelf) -> None:
-    abroad = {"origin": "provider-001.example", "reporter": ["US-CA"], "provider_establishment": ["US-CA"]}
+    abroad = {"origin": "provider-001.example", "reporter": ["US-CA"]}
     explained = preview(message(datetime(2028, 4, 3, tzinfo=UTC), viewed_by="automated_only", **abroad), shelf)
     assert (explained["edges"], explained["work_reason"]) == ([], "prohibited")
     assert [name for edge in explained["not_sent"] for name in edge["rules"]] == ["eu-eprivacy-5-messages-2028"]
 
 
 def test_canada_keeps_by_the_class_of_the_day_and_the_second_is_not_confirmed(shelf: DocumentShelf) -> None:
-    own = {"reporter": ["CA"], "user": ["CA"], "origin": "provider-009.example", "provider_establishment": ["CA"]}
+    own = {"reporter": ["CA"], "user": ["CA"], "origin": "provider-009.example"}
 
     def kept(observed_at: datetime) -> list[str]:
         edges = preview(message(observed_at, **own), shelf)["edges"]

@@ -28,16 +28,17 @@ from shared.contracts.policy import Policy
 from shared.envelope.keys import SigningKey
 from shared.exchange.accept import accept
 from shared.exchange.message import Received, Record
+from shared.exchange.topics import inbox_topic
 from shared.kernel.errors import Refused, Unavailable
 from shared.runtime.kafka.documents import publish_documents
 from shared.runtime.post.consumer import Consumer
 from shared.runtime.post.ports import Coordinate, Settlement, Unit
 from tests.shared.exchange.wrong_records import PARTY_KEYS
-from tests.support.exchange_world import TOPICS, World, with_suspended
+from tests.support.exchange_world import FROM_HOTLINE, World, with_suspended
 from tests.support.forging import held, installed_world
 from tests.support.stack import embedded_settings
 
-TOPIC = TOPICS[INSTANCE]
+TOPIC = FROM_HOTLINE[INSTANCE]
 WAIT_S_MAX = 120.0
 _PRODUCED_BYTES_MAX = 100_000
 
@@ -115,7 +116,7 @@ class Target:
         """What the sender was told about each of its messages, last."""
         told: dict[UUID, tuple[str, str | None]] = {}
         reader = self.world.reader("hotline")
-        for record in sorted(await self.held(TOPICS["hotline"]), key=lambda record: record.broker_time):
+        for record in sorted(await self.held(inbox_topic("hotline", INSTANCE)), key=lambda record: record.broker_time):
             clear = accept(record, reader).clear
             assert isinstance(clear, MessagesReceiptedClear)
             told |= {entry.message_id: (entry.outcome.value, entry.code) for entry in clear.entries}

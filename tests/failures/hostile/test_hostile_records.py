@@ -18,6 +18,7 @@ from uuid import UUID
 import asyncpg
 import pytest
 
+from services.law_enforcement.app import INSTANCE
 from shared.contracts.registry import MESSAGE_PARKED, REFERRAL_WITHDRAWN
 from shared.envelope.headers import decode_headers
 from shared.exchange.accept import ReadingInstance
@@ -25,6 +26,7 @@ from shared.exchange.accept import _authenticate as authenticate
 from shared.exchange.compose import compose_receipts
 from shared.exchange.message import Record
 from shared.exchange.record_table import RECORD_TABLE, Fate, row_for
+from shared.exchange.topics import inbox_topic
 from shared.kernel.clock import SystemClock, rfc3339
 from shared.kernel.ids import uuid7
 from shared.runtime.post.quarantine import Replayed
@@ -34,10 +36,12 @@ from tests.failures.hostile.target import POLICY_VERSION, Target, prepared_targe
 from tests.failures.hostile.test_header_names import RawName, batch_of
 from tests.shared.exchange.wrong_records import WRONG
 from tests.support.builders import POLICE, draft
-from tests.support.exchange_world import TOPICS, World
+from tests.support.exchange_world import World
 
 Property = Callable[[str, object], None]
 
+#: Where the instance answers, where it tells audit, and where a record asks in vain to be answered.
+ANSWERS, FACTS, REPLY = (inbox_topic(to, INSTANCE) for to in ("hotline", "audit", "industry"))
 #: Rows that a record in this topic cannot show: it is in the right topic, it is not yet late, it would wait for long.
 ELSEWHERE = {"topic_wrong", "decision_time_off", "document_unknown"}
 BROKEN_KEY = b"breaks our own check"
@@ -84,7 +88,7 @@ async def aftermath(target: Target) -> AsyncIterator[Aftermath]:
             await until(lambda: sum(map(len, target.batches)) >= len(together))
             await until(answered)
             await asyncio.sleep(0.5)  # whatever else would be published has had its time
-            facts = [dict(record.headers)["ce_type"] or b"" for record in await target.held(TOPICS["audit"])]
+            facts = [dict(record.headers)["ce_type"] or b"" for record in await target.held(FACTS)]
             yield Aftermath(
                 target,
                 dict(zip(offsets, together, strict=True)),
@@ -226,14 +230,14 @@ def test_audit_is_told_once_of_each_parked_record(aftermath: Aftermath) -> None:
 
 async def test_a_reply_to_header_makes_nothing_be_published(aftermath: Aftermath) -> None:
     target = aftermath.target
-    reply = (("reply_to", TOPICS["industry"].encode()), ("correlation_id", b"1"))
+    reply = (("reply_to", REPLY.encode()), ("correlation_id", b"1"))
     record = fresh(target.world)
     await target.write([replace(record, headers=(*record.headers, *reply))])
     await until(lambda: any(id_of(record) == id_of(each) for batch in target.batches[1:] for each in batch))
     await until(lambda: told(target, id_of(record)))
-    assert await target.held(TOPICS["industry"]) == []
+    assert await target.held(REPLY) == []
     # It would have been seen: what does lie in such a topic is found.
-    assert await target.held(TOPICS["hotline"])
+    assert await target.held(ANSWERS)
 
 
 async def test_a_header_name_that_is_not_utf_8_stops_nothing(aftermath: Aftermath) -> None:
@@ -309,14 +313,14 @@ async def test_a_record_that_nobody_kept_is_read_from_kafka_again(aftermath: Aft
 @pytest.mark.timing
 async def test_a_record_that_is_still_wrong_is_parked_again_and_nothing_more_happens(aftermath: Aftermath) -> None:
     target = aftermath.target
-    facts = len(await target.held(TOPICS["audit"]))
+    facts = len(await target.held(FACTS))
     quarantine = target.app.machinery.quarantine(target.app.handler)
-    for code in ("signature_invalid", "edge_not_reproducible", "sequence_reused", "receipt_unmatched"):
+    for code in ("signature_invalid", "edge_not_reproducible", "message_id_reused", "receipt_unmatched"):
         for offset, _ in aftermath.of(code):
             assert await quarantine.replay(where(), offset) is Replayed.PARKED_AGAIN
             assert (await target.quarantine())[offset]["reason"] == code
     await asyncio.sleep(0.5)
-    assert len(await target.held(TOPICS["audit"])) == facts
+    assert len(await target.held(FACTS)) == facts
 
 
 async def test_what_is_gone_from_kafka_cannot_be_replayed(aftermath: Aftermath) -> None:

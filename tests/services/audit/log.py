@@ -9,11 +9,12 @@ from typing import Any
 from uuid import UUID
 
 from services.audit import use_cases
+from services.audit.domain import Reading
 from services.audit.ports import Partition
 from services.audit.store import PostgresEntries
 from services.audit.use_cases import Look
 from shared.contracts.registry import MESSAGE_PARKED
-from shared.envelope.batch import RootCache, message_digest
+from shared.envelope.batch import message_digest
 from shared.envelope.headers import decode_headers
 from shared.exchange.compose import compose_fact, compose_receipts
 from shared.exchange.message import Draft, Record
@@ -43,10 +44,9 @@ class Log:
     async def keep(self, *records: Record) -> None:
         await use_cases.keep(
             records,
-            generations=dict.fromkeys(TOPICS.values(), self.generation),
+            generations=dict.fromkeys(TOPICS, self.generation),
             entries=self.entries,
-            directory_at=self.world.shelf.directories.active,
-            roots=RootCache(),
+            reading=Reading(self.world.shelf, [self.world.keys["audit"].opening]),
         )
 
     async def file(self, prepared: Prepared) -> list[Record]:

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
-from shared.contracts.facts import ReferralDecidedClear
-from shared.envelope.headers import Tier
+from shared.contracts.registry import REFERRAL_DECIDED
+from shared.envelope.headers import Tier, decode_headers
 from shared.envelope.keys import SigningKey
+from shared.envelope.sealing import open_sealed, seal
+from shared.exchange.compose import seal_context
 from shared.exchange.message import Record
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid7
 from shared.runtime.database.transactions import Database
 from shared.vocabulary.answers import ReceiptOutcome
 from tests.services.audit.log import Log, identity, of_message
-from tests.support.exchange_world import HOTLINE, TOPICS, public_key
+from tests.support.exchange_world import FROM_HOTLINE, HOTLINE, World, public_key
 
 LIVE_HOTLINE = "hotline-live.example"
 
@@ -28,7 +32,7 @@ def log(database: Database) -> Log:
 
 
 def to_police(records: list[Record]) -> Record:
-    return next(each for each in records if each.topic == TOPICS["law_enforcement"])
+    return next(each for each in records if each.topic == FROM_HOTLINE["law_enforcement"])
 
 
 async def test_each_message_shows_the_last_receipt_and_stands_once(log: Log) -> None:
@@ -70,19 +74,54 @@ async def test_a_flow_shows_the_decision_with_its_facts_and_what_was_not_sent(lo
     assert {"decision", "not_sent"} <= decisions[0].keys()
 
 
-async def test_what_a_fact_states_is_shown_in_its_one_spelling(log: Log) -> None:
+async def test_a_decision_that_its_facts_do_not_lead_to_is_named_and_its_edges_are_linked_all_the_same(
+    log: Log,
+) -> None:
     filed = log.world.prepared()
-    oddly = {
-        "work_reason": None,
-        "decision": {"decided_at": "2026-05-04T14:00:00.123456+02:00"},
-        "facts": {"user": None},
-    }
-    fact = log.world.resigned(log.world.records(filed.drafts)[-1], clear=oddly)
-    await log.keep(fact)
-    stated = ReferralDecidedClear.model_validate(json.loads(fact.value or b"")["clear"])
-    shown = [each["detail"] for each in await log.flow(filed.referral_id)]
-    assert shown == [stated.model_dump(mode="json", exclude={"emitted"}, exclude_none=True)]
-    assert shown[0]["decision"]["decided_at"] == "2026-05-04T12:00:00.123Z"
+    *offers, fact = log.world.records(filed.drafts)
+    lie = resealed_for_audit(log.world, fact, lambda sealed: sealed["edges"][0].__setitem__(3, "A" * 43))
+    await log.keep(*offers, lie)
+    problems = {each["kind"]: (each["verified"], each["problem"]) for each in await log.flow(filed.referral_id)}
+    assert problems["decision"] == (True, "decision_not_derived")
+    honest = log.world.prepared()
+    await log.file(honest)
+    assert {each["problem"] for each in await log.flow(honest.referral_id)} == {None}
+
+
+async def test_a_message_that_commits_to_another_edge_than_audit_was_told_of_is_named(log: Log) -> None:
+    filed = log.world.prepared()
+    *offers, fact = log.world.records(filed.drafts)
+    other = log.world.resigned(to_police(offers), clear={"commitment": "0" * 64})
+    await log.keep(fact, other)
+    shown = of_message(await log.flow(filed.referral_id), other)
+    assert [(each["verified"], each["problem"]) for each in shown] == [(True, "edge_not_committed")]
+
+
+async def test_a_fact_that_audit_cannot_open_is_an_entry_with_that_problem(log: Log) -> None:
+    fact = log.world.records(log.world.prepared().drafts)[-1]
+    moved = log.world.resigned(fact, clear={"revision": 2})
+    await log.keep(moved)
+    (shown,) = of_message((await log.page(moved))["items"], moved)
+    assert (shown["kind"], shown["problem"]) == ("decision", "sealed_unopenable")
+
+
+def resealed_for_audit(world: World, fact: Record, change: Callable[[dict[str, Any]], None]) -> Record:
+    """The fact with another sealed part, sealed to audit and signed again by its origin's instance."""
+    value, opening = json.loads(fact.value or b""), world.keys["audit"].opening
+    message_id = identity(fact)[0]
+    attributes = decode_headers(fact.headers, fact.value or b"").attributes
+    context = seal_context(
+        REFERRAL_DECIDED,
+        message_id,
+        attributes.subject,
+        clear=value["clear"],
+        sender=attributes.sender,
+        recipient="audit",
+    )
+    sealed = json.loads(open_sealed(value["sealed"], opening, context))
+    change(sealed)
+    value["sealed"] = seal(json.dumps(sealed).encode(), opening.sealing_key, context)
+    return world.resigned(fact, body=json.dumps(value).encode())
 
 
 async def test_a_flow_shows_why_one_of_its_records_was_parked(log: Log) -> None:

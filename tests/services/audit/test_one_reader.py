@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -11,9 +11,11 @@ import pytest
 
 from services.audit.app import READER_LOCK
 from services.audit.bus import AuditDoor
+from services.audit.domain import Reading
 from services.audit.ports import Place
 from shared.exchange.message import Record
 from shared.kernel.clock import SystemClock
+from shared.kernel.errors import Unavailable
 from shared.runtime.database.transactions import Database
 from tests.services.audit.log import Log
 from tests.services.databases import until_one_waits_for_a_lock
@@ -29,7 +31,7 @@ class QuietReader:
     follows: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def topic_ids(self) -> dict[str, Any]:
-        return dict.fromkeys(TOPICS.values(), self.log.generation)
+        return dict.fromkeys(TOPICS, self.log.generation)
 
     async def follow(self, _cursors: object, _ids: object) -> AsyncIterator[list[Record]]:
         while True:
@@ -39,16 +41,59 @@ class QuietReader:
 
 
 def door(log: Log, reader: QuietReader) -> AuditDoor:
-    def reader_of(_topics: Sequence[str]) -> Any:
-        return reader
-
     return AuditDoor(
-        reader_of,
+        reader,  # type: ignore[arg-type]
         log.entries,
-        directory_at=log.world.shelf.directories.active,
+        reading=Reading(log.world.shelf, []),
         sole=lambda: log.database.sole(READER_LOCK),
         clock=SystemClock(),
     )
+
+
+class GrowingReader(QuietReader):
+    """There is one topic; then a second one is made, in which a record lies."""
+
+    def __init__(self, log: Log, record: Record) -> None:
+        super().__init__(log)
+        self.record = record
+        self.topics = [TOPICS[0]]
+        self.begun: list[object] = []
+
+    async def topic_ids(self) -> dict[str, Any]:
+        return dict.fromkeys(self.topics, self.log.generation)
+
+    async def follow(self, cursors: object, _ids: object) -> AsyncIterator[list[Record]]:
+        self.begun.append(cursors)
+        yield []
+        if len(self.topics) == 1:
+            self.topics.append(self.record.topic)
+            raise Unavailable("topics_changed")
+        yield [self.record]
+        self.follows.set()
+        while True:
+            yield []
+            await asyncio.sleep(0.01)
+
+
+async def test_a_topic_that_is_made_while_audit_reads_is_kept_from_its_first_record(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.audit.bus.BACK_OFF_S", 0.01)
+    log = Log(database)
+    (record,) = log.world.records([log.world.prepared().drafts[-1]])
+    reader = GrowingReader(log, record)
+    audit = door(log, reader)
+    reading = asyncio.create_task(audit.run())
+    await asyncio.wait_for(reader.follows.wait(), 60)
+    # Of the topics that the directory asks for, most are not there.
+    assert await audit.check() == ("reader", True, "topics_missing", None)
+    reader.topics = list(TOPICS)
+    audit._read = set(TOPICS)
+    assert await audit.check() == ("reader", True, "", None)
+    reading.cancel()
+    await asyncio.wait([reading])
+    items = (await log.page(record))["items"]
+    assert [(each["offset"], each["previous_offset"]) for each in items] == [(0, None)]
 
 
 @pytest.mark.timing
@@ -88,13 +133,15 @@ async def test_a_reader_that_is_behind_neither_moves_a_cursor_back_nor_links_an_
     assert [each["previous_offset"] for each in page["items"]] == before
 
 
-async def test_batches_link_on_in_every_partition(database: Database) -> None:
+async def test_batches_link_on_in_every_topic(database: Database) -> None:
     log = Log(database)
-    records = log.world.records([log.world.prepared().drafts[-1] for _ in range(40)])
+    records = log.world.records([draft for _ in range(10) for draft in log.world.prepared().drafts])
     for start in range(0, len(records), 5):
         await log.keep(*records[start : start + 5])
-    for partition in {each.partition for each in records}:
-        mine = [each for each in records if each.partition == partition]
+    topics = {each.topic for each in records}
+    assert len(topics) > 2
+    for topic in topics:
+        mine = [each for each in records if each.topic == topic]
         page = await log.page(mine[0])
         assert [each["previous_offset"] for each in page["items"]] == [None, *(each.offset for each in mine[:-1])]
 

@@ -26,7 +26,7 @@ from shared.runtime.post.relay import Relay
 from tests.services.deliveries import received
 from tests.services.hotline.origin import KEK, Origin
 from tests.support.builders import AT, HOTLINE, POLICE, PROVIDER
-from tests.support.exchange_world import World
+from tests.support.exchange_world import World, told_to_audit
 from tests.support.memory_stores import MemoryLog, MemoryLogWriter
 
 APPLYING = RowScope([HOTLINE], Role.SERVICE, "apply")
@@ -58,9 +58,13 @@ def unsealable(instance: str) -> Change:
     return lapsed
 
 
-def facts(rows: list[OutboxRow]) -> list[dict[str, Any]]:
-    """What audit will be told of decisions."""
-    return [json.loads(row.draft.body)["clear"] for row in rows if row.draft.recipient == "audit"]
+def facts(origin: Origin, rows: list[OutboxRow]) -> list[dict[str, Any]]:
+    """What audit will be told of decisions: the clear part, and the sealed one as audit opens it."""
+    return [told_to_audit(origin.world, row.draft) for row in rows if row.draft.recipient == "audit"]
+
+
+def edge_ids(rows: list[OutboxRow]) -> set[str]:
+    return {json.loads(row.draft.body)["clear"]["edge_id"] for row in rows if row.draft.decided_at}
 
 
 def recipients(rows: list[OutboxRow]) -> set[str]:
@@ -77,7 +81,7 @@ async def edges(origin: Origin, referral_id: UUID) -> dict[str, str]:
     """The state of the newest edge to each recipient."""
     async with origin.database.transaction(APPLYING) as session:
         rows = await session.driver.fetch(
-            "SELECT recipient, state FROM edge WHERE referral_id = $1 ORDER BY message_id", referral_id
+            "SELECT recipient, state FROM edge WHERE referral_id = $1 ORDER BY edge.message_id", referral_id
         )
     return {row["recipient"]: row["state"] for row in rows}
 
@@ -105,7 +109,7 @@ async def test_a_recipient_that_nobody_can_seal_for_keeps_no_referral_from_being
     referral_id = await origin.file()
     rows = await origin.waiting()
     assert recipients(rows) == usual - {PROVIDER}
-    (told,) = facts(rows)
+    (told,) = facts(origin, rows)
     assert (told["disposition"], told["work_reason"]) == ("routed", "undeliverable")
     assert (await origin.work("undeliverable"))[0] == referral_id
 
@@ -131,10 +135,10 @@ async def test_of_an_origin_that_has_left_nothing_is_sent_and_audit_is_told(orig
     assert recipients(after) == set()
     assert {*(await edges(origin, referral_id)).values()} == {"dropped"}
     await sent(origin, after)
-    (told,) = facts(await origin.waiting())
-    assert (told["work_reason"], told["emitted"]) == ("undeliverable", [])
-    assert {*told["superseded"]} == {str(row.draft.message_id) for row in before if row.draft.decided_at}
-    assert told["decision"]["digest"] == facts(before)[0]["decision"]["digest"]
+    (told,) = facts(origin, await origin.waiting())
+    assert (told["work_reason"], told["edges"]) == ("undeliverable", [])
+    assert {*told["superseded"]} == edge_ids(before)
+    assert told["decision"] == facts(origin, before)[0]["decision"]
 
 
 async def test_an_erased_referral_is_not_sent_and_audit_is_told(origin: Origin) -> None:
@@ -162,7 +166,7 @@ async def test_the_relay_gets_past_what_it_cannot_send(origin: Origin, change: C
     origin.clock.advance(360)
     log = MemoryLog(origin.clock)
     assert await rounds(relay_of(origin, log)) < 10
-    assert any(place[0] == "causeway.audit.v1" for place in log.partitions)
+    assert any(place[0] == "causeway.inbox.audit.hotline.v1" for place in log.partitions)
 
 
 async def test_a_relay_that_left_the_rows_where_they_are_would_meet_them_for_ever(

@@ -55,7 +55,7 @@ INSERT INTO referral (referral_id, party, external_ref, revision, exercise, disp
 VALUES ($1::uuid, $2, $1::uuid::text, 1, true, 'routed', $3, '{}', '{}', '', now())
 """
 _EDGE = """
-INSERT INTO edge (message_id, referral_id, party, recipient, purpose, reason, rules)
+INSERT INTO edge (edge_id, referral_id, party, recipient, purpose, reason, rules)
 SELECT $1::uuid, $1::uuid, $2, 'recipient.example', 'investigation', 'hosting_jurisdiction', '{}' WHERE $3 <> ''
 """
 _OFFER = """
@@ -75,12 +75,12 @@ VALUES ($1, $2, 'origin.example', true, $3, 'takedown', 'en', '{}', '')
 """
 TABLES = (
     Isolated("hotline", "referral", "referral", ReferralState, "referral_id", _REFERRAL),
-    Isolated("hotline", "edge", "referral", ReferralState, "message_id", _EDGE, has_state=False),
+    Isolated("hotline", "edge", "referral", ReferralState, "edge_id", _EDGE, has_state=False),
     Isolated("hotline", "offer", "offer", OfferState, "referral_id", _OFFER),
     Isolated("law_enforcement", "case_file", "case", CaseState, "referral_id", _CASE),
     Isolated("law_enforcement", "case_edge", "case", CaseState, "referral_id", _CASE_EDGE, has_state=False),
     Isolated("industry", "referral", "referral", ReferralState, "referral_id", _REFERRAL),
-    Isolated("industry", "edge", "referral", ReferralState, "message_id", _EDGE, has_state=False),
+    Isolated("industry", "edge", "referral", ReferralState, "edge_id", _EDGE, has_state=False),
     Isolated("industry", "notice", "notice", NoticeState, "notice_id", _NOTICE),
 )
 

@@ -119,10 +119,6 @@ async def test_a_second_offer_for_the_same_purpose_is_refused(agencies: Agencies
     assert await agencies.receive(offered(referral_id)) == ["edge_exists"]
 
 
-async def test_an_offer_in_another_partys_name_is_refused(agencies: Agencies) -> None:
-    assert await agencies.receive(offered(uuid7(), sender=OTHER_HOTLINE)) == ["origin_is_not_sender"]
-
-
 async def test_another_origin_cannot_add_to_a_case(agencies: Agencies) -> None:
     referral_id = uuid7()
     await agencies.receive(offered(referral_id))

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import string
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from uuid import UUID
 
 from hypothesis import strategies as st
 
 from shared.envelope.batch import covered_bytes, sign_batch
-from shared.envelope.headers import Attributes, Envelope, Tier
+from shared.envelope.headers import COVERED, FIRST_OF_EPOCH, PROOF, Attributes, Envelope, Previous, Tier
 from shared.envelope.keys import SigningKey, VerifyKey
+from shared.kernel.ids import coarse
 
 KEY = SigningKey(bytes(range(32)))
 TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+EPOCH = UUID("0195395e-fa00-7abc-8def-0123456789ab")
+GUARD = "00112233445566778899aabbccddeeff normal"
 BODY = b'{"clear":{"revision":1},"sealed":"v1.x25519.AAAA"}'
 
 
@@ -27,7 +31,7 @@ def attributes(number: int = 1, *, key_id: str = KEY.key_id, sender: str = "hotl
         id=uuid7_of(number << 96 | 0xABCDEF << 32 | number),
         type="causeway.referral_routed.v1",
         source="/instances/hotline",
-        time=datetime(2026, 3, 1, 12, 30, 15, 120_000, tzinfo=UTC),
+        time=datetime(2026, 3, 1, 12, 30, 10, tzinfo=UTC),
         subject=str(uuid7_of(number << 90)),
         dataschema="https://schemas.causeway.example/referral_routed/v1",
         sender=sender,
@@ -36,6 +40,8 @@ def attributes(number: int = 1, *, key_id: str = KEY.key_id, sender: str = "hotl
         key_id=key_id,
         sequence=number,
         exercise=False,
+        epoch=EPOCH,
+        guard=GUARD,
     )
 
 
@@ -44,6 +50,18 @@ def batch(size: int, *, key: SigningKey = KEY) -> list[Envelope]:
     drafts = [(attributes(number, key_id=key.key_id), BODY + b" " * number) for number in range(1, size + 1)]
     proofs = sign_batch([covered_bytes(draft, body) for draft, body in drafts], key)
     return [Envelope(draft, proof, body) for (draft, body), proof in zip(drafts, proofs, strict=True)]
+
+
+def with_everything() -> Envelope:
+    """The seventh of eleven signed messages: the first of an epoch, from a later release that says more."""
+    drafts = [attributes(number) for number in range(1, 12)]
+    drafts[6] = replace(drafts[6], previous=Previous(EPOCH, 41), extensions=(("ce_xhint", "1"), ("ce_xmore", "later")))
+    proofs = sign_batch([covered_bytes(draft, BODY) for draft in drafts], KEY)
+    return Envelope(drafts[6], proofs[6], BODY)
+
+
+#: The headers of `with_everything`.
+EVERY = (*COVERED, *FIRST_OF_EPOCH, "ce_xhint", "ce_xmore", *PROOF)
 
 
 def keys_of(*known: VerifyKey, sender: str = "hotline-a") -> dict[tuple[str, str], VerifyKey]:
@@ -57,10 +75,12 @@ times = st.datetimes(
     min_value=datetime.fromisoformat("1970-01-02"),
     max_value=datetime.fromisoformat("2500-01-01"),
     timezones=st.integers(-14 * 60, 14 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes))),
-)
+).map(coarse)
+uuids = st.integers(0, 2**128 - 1).map(uuid7_of)
+FATES = ("normal", "released")
 any_attributes = st.builds(
     Attributes,
-    id=st.integers(0, 2**128 - 1).map(uuid7_of),
+    id=uuids,
     type=visible_texts,
     source=instance_names.map("/instances/{}".format),
     time=times,
@@ -72,4 +92,17 @@ any_attributes = st.builds(
     key_id=visible_texts,
     sequence=st.integers(0, 2**63 - 1),
     exercise=st.booleans(),
+    epoch=uuids,
+    guard=st.builds("{} {}".format, st.text("0123456789abcdef", min_size=32, max_size=32), st.sampled_from(FATES)),
+)
+#: Also with what only some messages have: the first of an epoch, and one of a later release.
+any_further_attributes = st.builds(
+    lambda attributes, previous, extensions: replace(
+        attributes, previous=previous, extensions=tuple(sorted(extensions.items()))
+    ),
+    any_attributes,
+    st.none() | st.builds(Previous, st.none() | uuids, st.none() | st.integers(0, 2**63 - 1)),
+    st.dictionaries(
+        st.text(string.ascii_lowercase + string.digits, max_size=19).map("ce_x{}".format), visible_texts, max_size=3
+    ),
 )

@@ -13,12 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.envelope.batch import covered_bytes, leaf, message_digest
-from shared.envelope.headers import COVERED, Attributes, Envelope, Tier, encode_headers
-from tests.shared.envelope.builders import BODY, any_attributes, attributes
+from shared.envelope.headers import COVERED, Attributes, Envelope, Previous, Tier, encode_headers
+from tests.shared.envelope.builders import BODY, any_attributes, any_further_attributes, attributes
 
 GOLDEN = b"""\
-ce_dataschema:https://schemas.causeway.example/notice_issued/v1
+ce_dataschema:https://schemas.causeway.example/notice_issued.v1.json
+ce_epoch:019539f0-0000-7abc-8def-0123456789ab
 ce_exercise:true
+ce_guard:00112233445566778899aabbccddeeff released
 ce_id:019539f0-7c00-7abc-8def-0123456789ab
 ce_keyid:ed25519-00112233445566778899aabbccddeeff
 ce_recipient:provider-c
@@ -28,7 +30,7 @@ ce_source:/instances/hotline
 ce_specversion:1.0
 ce_subject:019539f0-7c00-7abc-8def-0123456789ac
 ce_tier:party
-ce_time:2026-03-01T12:30:15Z
+ce_time:2026-03-01T12:30:10Z
 ce_type:causeway.notice_issued.v1
 content-type:application/json
 
@@ -40,20 +42,22 @@ def test_version_one_covers_these_bytes_for_ever() -> None:
         id=UUID("019539f0-7c00-7abc-8def-0123456789ab"),
         type="causeway.notice_issued.v1",
         source="/instances/hotline",
-        time=datetime(2026, 3, 1, 12, 30, 15, tzinfo=UTC),
+        time=datetime(2026, 3, 1, 12, 30, 10, tzinfo=UTC),
         subject="019539f0-7c00-7abc-8def-0123456789ac",
-        dataschema="https://schemas.causeway.example/notice_issued/v1",
+        dataschema="https://schemas.causeway.example/notice_issued.v1.json",
         sender="hotline-a",
         recipient="provider-c",
         tier=Tier.PARTY,
         key_id="ed25519-00112233445566778899aabbccddeeff",
         sequence=42,
         exercise=True,
+        epoch=UUID("019539f0-0000-7abc-8def-0123456789ab"),
+        guard="00112233445566778899aabbccddeeff released",
     )
     assert covered_bytes(golden, b'{"clear":{}}') == GOLDEN
 
 
-@given(any_attributes, st.binary(max_size=200))
+@given(any_further_attributes, st.binary(max_size=200))
 def test_the_covered_bytes_can_be_built_from_the_headers_on_the_wire(drawn: Attributes, body: bytes) -> None:
     wire = encode_headers(Envelope(drawn, None, body))
     head = b"".join(name.encode() + b":" + value + b"\n" for name, value in sorted(wire))
@@ -75,7 +79,7 @@ def test_the_covered_bytes_read_back_as_one_message_only(drawn: Attributes, body
         {"id": UUID("019539f0-7c00-7abc-8def-0123456789ab")},
         {"type": "causeway.referral_routed.v2"},
         {"source": "/instances/industry"},
-        {"time": datetime(2026, 3, 1, 12, 30, 15, 120_001, tzinfo=UTC)},
+        {"time": datetime(2026, 3, 1, 12, 30, 20, tzinfo=UTC)},
         {"subject": "other"},
         {"dataschema": "https://schemas.causeway.example/referral_routed/v2"},
         {"sender": "hotline-b"},
@@ -84,6 +88,10 @@ def test_the_covered_bytes_read_back_as_one_message_only(drawn: Attributes, body
         {"key_id": "ed25519-other"},
         {"sequence": 2},
         {"exercise": True},
+        {"epoch": UUID("019539f0-0000-7abc-8def-0123456789ab")},
+        {"guard": "00112233445566778899aabbccddeeff released"},
+        {"previous": Previous()},
+        {"extensions": (("ce_xmore", "1"),)},
     ],
     ids=lambda changes: next(iter(changes)),
 )
@@ -92,8 +100,12 @@ def test_each_attribute_is_covered(changes: dict[str, Any]) -> None:
 
 
 def test_every_attribute_has_a_case_above_and_a_header() -> None:
-    constants = {"ce_specversion", "content-type"}
-    assert len(COVERED) - len(constants) == 12 == len(Attributes.__dataclass_fields__) - len({"texts"})
+    constants, written, of_some = (
+        {"ce_specversion", "content-type"},
+        {"texts", "further", "head"},
+        {"previous", "extensions"},
+    )
+    assert len(COVERED) - len(constants) == 14 == len(Attributes.__dataclass_fields__) - len(written) - len(of_some)
 
 
 def test_the_digest_and_the_leaf_are_hashes_of_the_covered_bytes() -> None:

@@ -51,6 +51,8 @@ def as_cloudevent(envelope: Envelope) -> CloudEvent:
             "keyid": ours.key_id,
             "sequence": ours.sequence,
             "exercise": "true" if ours.exercise else "false",
+            "epoch": str(ours.epoch),
+            "guard": ours.guard,
             "batchroot": proof.root.hex(),
             "batchsig": wire["ce_batchsig"].decode(),
             "batchindex": proof.index,

@@ -14,9 +14,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.envelope.headers import COVERED, PROOF, Envelope, Proof, decode_headers, encode_headers
+from shared.envelope.batch import covered_bytes
+from shared.envelope.headers import COVERED, FIRST_OF_EPOCH, PROOF, Envelope, Proof, decode_headers, encode_headers
 from shared.kernel.errors import Refused
-from tests.shared.envelope.builders import BODY, TRACEPARENT, any_attributes, attributes, batch
+from tests.shared.envelope.builders import BODY, TRACEPARENT, any_further_attributes, attributes, batch, with_everything
 
 Headers = list[tuple[str, bytes | None]]
 SIGNED = replace(batch(5)[2], traceparent=TRACEPARENT)
@@ -58,7 +59,7 @@ def refusal(headers: Headers) -> Refused:
 
 messages = st.builds(
     Envelope,
-    any_attributes,
+    any_further_attributes,
     st.none() | proofs,
     st.binary(max_size=64),
     traceparent=st.sampled_from([None, TRACEPARENT]),
@@ -99,6 +100,29 @@ def test_a_missing_header_is_named(name: str) -> None:
     assert (refused.code, refused.field) == ("header_missing", name)
 
 
+@pytest.mark.parametrize("name", FIRST_OF_EPOCH)
+def test_the_epoch_before_is_stated_whole_or_not_at_all(name: str) -> None:
+    headers: Headers = [*encode_headers(with_everything())]
+    refused = refusal([pair for pair in headers if pair[0] != name])
+    assert (refused.code, refused.field) == ("header_missing", name)
+
+
+@pytest.mark.parametrize(("value", "code"), [(None, "header_null"), (b"\xff", "header_not_utf8")])
+def test_a_broken_extension_is_refused_without_naming_it(value: bytes | None, code: str) -> None:
+    refused = refusal([*wire(), ("ce_xmore", value)])
+    assert (refused.code, refused.field) == (code, None)
+    refused = refusal([*wire(), ("ce_xmore", b"1"), ("ce_xmore", b"1")])
+    assert (refused.code, refused.field) == ("header_duplicate", None)
+    assert refusal([*wire(), ("ce_xmore", b"two words")]).code == "header_malformed"
+
+
+def test_an_extension_is_kept_in_what_is_covered() -> None:
+    decoded = decode_headers([*wire(), ("ce_xmore", b"later")], SIGNED.body)
+    assert decoded.attributes.extensions == (("ce_xmore", "later"),)
+    assert b"\nce_xmore:later\n" in covered_bytes(decoded.attributes, SIGNED.body)
+    assert replace(decoded.attributes, extensions=()) == SIGNED.attributes
+
+
 def test_a_message_without_any_proof_header_decodes_unsigned() -> None:
     assert decode_headers([pair for pair in wire() if pair[0] not in PROOF], BODY).proof is None
 
@@ -135,7 +159,12 @@ def test_a_covered_value_is_visible_ascii_of_bounded_length(name: str, value: st
         ("ce_id", "urn:uuid:{}".format),
         ("ce_id", lambda text: text.replace("-", "")),
         ("ce_id", "{{{}}}".format),
-        ("ce_time", lambda text: text.replace("000Z", "Z")),
+        ("ce_time", lambda text: text.replace("Z", ".000000Z")),
+        ("ce_time", lambda text: text.replace("10Z", "15Z")),
+        ("ce_epoch", str.upper),
+        ("ce_guard", str.upper),
+        ("ce_guard", lambda text: text.replace(" ", "")),
+        ("ce_guard", lambda text: text.replace("normal", "passed")),
         ("ce_time", lambda text: text.replace("Z", "+00:00")),
         ("ce_time", lambda text: text.replace("T", "t")),
         ("ce_sequence", "0{}".format),
@@ -169,7 +198,21 @@ def test_another_spelling_or_value_outside_the_rule_is_refused(name: str, respel
     assert refused.field == (name if after not in {"0", "65537"} else "ce_batchsize")
 
 
-@pytest.mark.parametrize("name", ["ce_partitionkey", "ce_", "CE_id", "Ce_Sender", "Content-Type"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "ce_partitionkey",
+        "ce_",
+        "CE_id",
+        "Ce_Sender",
+        "Content-Type",
+        "ce_XA",
+        "CE_xa",
+        "ce_xA",
+        "ce_x-",
+        "ce_x" + "a" * 20,
+    ],
+)
 def test_a_header_that_another_reader_could_take_for_ours_is_refused_without_naming_it(name: str) -> None:
     refused = refusal([*wire(), (name, b"x")])
     assert (refused.code, refused.field) == ("header_unknown", None)
@@ -218,6 +261,8 @@ def test_a_refusal_never_echoes_the_value(name: str) -> None:
         {"sequence": 2**63},
         {"subject": "two words"},
         {"source": "hotline"},
+        {"epoch": UUID(int=4)},
+        {"guard": "5"},
     ],
 )
 def test_attributes_that_cannot_be_written_cannot_be_made(changes: dict[str, Any]) -> None:

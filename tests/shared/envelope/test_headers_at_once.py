@@ -26,7 +26,7 @@ from tests.shared.envelope.builders import BODY, TRACEPARENT, any_attributes, ba
 
 Headers = list[tuple[str, bytes | None]]
 NAMES = [*COVERED, *PROOF, "traceparent"]
-FOREIGN = ["CE_id", "ce_x", "Content-Type", "baggage", ""]
+FOREIGN = ["CE_id", "ce_x", "ce_xmore", "ce_prevepoch", "ce_prevlast", "ce_more", "Content-Type", "baggage", ""]
 SIGNED = replace(batch(5)[2], traceparent=TRACEPARENT)
 
 #: Values that mean something to some parser, or that an expression could let through.

@@ -31,7 +31,7 @@ KEYS: dict[SuiteName, OpeningKey] = {
 }
 KEY = KEYS["x25519"]
 SUITES = pytest.mark.parametrize("suite", KEYS)
-PLAINTEXT_BYTES_MAX = 32 * 1024 - 4
+PLAINTEXT_BYTES_MAX = 46 * 1024 - 4
 
 
 def refusal(text: str, key: OpeningKey = KEY, context: SealContext = CONTEXT) -> str:
@@ -109,7 +109,17 @@ def test_a_text_that_nobody_sealed_does_not_open(text: str) -> None:
 
 @pytest.mark.parametrize(
     ("length", "bucket"),
-    [(0, 512), (508, 512), (509, 1024), (1020, 1024), (1021, 2048), (16_380, 16_384), (PLAINTEXT_BYTES_MAX, 32_768)],
+    [
+        (0, 512),
+        (508, 512),
+        (509, 1024),
+        (1020, 1024),
+        (1021, 2048),
+        (16_380, 16_384),
+        (32_764, 32_768),
+        (32_765, 47_104),
+        (PLAINTEXT_BYTES_MAX, 47_104),
+    ],
 )
 def test_the_length_of_a_text_tells_its_bucket_only(length: int, bucket: int) -> None:
     text = seal(b"x" * length, KEY.sealing_key, CONTEXT)

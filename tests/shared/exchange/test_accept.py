@@ -10,12 +10,13 @@ import pytest
 
 from deploy.policy import sample_policy
 from shared.contracts.directory import Directory
+from shared.contracts.referral import EdgeClear, EdgeSealed
 from shared.contracts.registry import ALL, MESSAGES_RECEIPTED, REFERRAL_OFFERED, REFERRAL_WITHDRAWN, MessageType
 from shared.envelope.headers import Tier
 from shared.envelope.keys import OpeningKey
 from shared.exchange.accept import Awaited, TurnedAway, accept, accept_batch
 from shared.exchange.compose import compose_receipts
-from shared.exchange.message import Decided, Received, Record
+from shared.exchange.message import Received, Record
 from shared.exchange.record_table import DECIDE_AGAIN, RECORD_TABLE, Fate, row_for
 from shared.kernel.errors import Refused, Unavailable
 from shared.kernel.ids import uuid7
@@ -28,7 +29,6 @@ from tests.shared.exchange.wrong_records import (
     Change,
     case_accepted,
     resealed,
-    signed,
     with_image,
 )
 from tests.support.builders import AT, HOTLINE, POLICE
@@ -104,6 +104,15 @@ def test_no_error_quotes_the_record(here: World, good: Record, code: str, change
     assert not [value for value in (LOCATION, HOTLINE, "nobody", "admired", "DE", "more") if value in text]
 
 
+def test_an_extension_of_a_later_release_is_covered_and_ignored(here: World, good: Record) -> None:
+    later_one = here.resigned(good, extensions=(("ce_xhint", "soon"),))
+    assert received(here, later_one).clear == received(here, good).clear
+    changed = tuple((name, b"never" if name == "ce_xhint" else value) for name, value in later_one.headers)
+    with pytest.raises(Refused) as caught:
+        received(here, replace(later_one, headers=changed))
+    assert caught.value.code == "signature_invalid"
+
+
 def test_a_domain_refusal_has_a_row_too() -> None:
     assert (row_for("offer_unknown").fate, row_for("offer_unknown").receipt) == (Fate.REFUSE, True)
 
@@ -168,7 +177,7 @@ def test_a_document_that_was_replaced_lapses_after_five_minutes() -> None:
 
 def test_a_record_waits_for_a_document_and_is_accepted_when_it_has_come(here: World) -> None:
     law = sample_policy().model_copy(update={"version": 77})
-    there = replace(here, policy=law, _offsets={}, _sequences={}, shelf=type(here.shelf)())
+    there = replace(here, policy=law, _offsets={}, _counters={}, shelf=type(here.shelf)())
     record = there.records([there.offered(POLICE)])[0]
     waiting = world()
     waiting = replace(waiting, keys=here.keys, document=here.document, shelf=type(here.shelf)())
@@ -204,7 +213,7 @@ def test_an_exercise_never_reaches_a_live_party(here: World) -> None:
 def test_a_live_record_never_reaches_a_sandbox_party(here: World) -> None:
     live = world()
     record = live.records([live.offered("police-nl.example")])[0]
-    assert code_of(live, live.resigned(record, exercise=False, clear={"exercise": False})) == "exercise_mismatch"
+    assert code_of(live, live.resigned(record, exercise=False)) == "exercise_mismatch"
 
 
 @pytest.mark.parametrize(("sender", "code"), [("police-live.example", "exercise_mismatch"), (POLICE, None)])
@@ -223,7 +232,7 @@ def test_what_the_origin_may_have_decided_again_is_refused_and_not_parked() -> N
 
 
 def test_a_kept_body_has_passed_signature_and_guard(here: World, good: Record) -> None:
-    both = signed(clear={"edge": {"digest": "0" * 64}})(here, resealed(with_image)(here, good))
+    both = resealed(lambda text: with_image(text).replace(b'"salt": "', b'"salt": "0'))(here, good)
     assert code_of(here, both) == "guard_refused"
     assert not row_for("guard_refused").keeps_body
 
@@ -262,9 +271,12 @@ def fresh(here: World) -> Record:
 
 
 def undecided(messages: Sequence[MessageType]) -> list[str]:
-    """Messages said to carry an edge whose clear part does not state what `Decided` reads."""
-    stated = {name for name, member in vars(Decided).items() if isinstance(member, property)}
-    return [each.name for each in messages if each.edge and not stated <= each.clear.model_fields.keys()]
+    """Messages said to carry an edge whose parts do not say what it is derived from, and what commits to it."""
+    return [
+        each.name
+        for each in messages
+        if each.edge and not (issubclass(each.clear, EdgeClear) and each.sealed and issubclass(each.sealed, EdgeSealed))
+    ]
 
 
 def test_a_message_with_an_edge_states_what_it_is_derived_from() -> None:

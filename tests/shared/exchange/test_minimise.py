@@ -11,9 +11,18 @@ import pytest
 from pydantic_core import to_json
 
 from shared.contracts.base import Contract
-from shared.contracts.referral import Item, NoticeItem, NoticeRecord, ReferralRecord, ReferralSubmission
+from shared.contracts.referral import (
+    Assessment,
+    Item,
+    NoticeAssessment,
+    NoticeItem,
+    NoticeRecord,
+    ReferralRecord,
+    ReferralSubmission,
+)
 from shared.exchange.minimise import (
     ITEM_FIELDS,
+    NOTICE_ASSESSMENT_FIELDS,
     NOTICE_FIELDS,
     NOTICE_ITEM_FIELDS,
     RECORD_FIELDS,
@@ -24,7 +33,6 @@ from shared.exchange.minimise import (
 )
 from shared.kernel.errors import Refused
 from shared.vocabulary.routing import PartyKind, WithheldField
-from tests.support.builders import PROVIDER
 from tests.support.exchange_world import SUBMISSION, merged
 
 #: Per list of `minimise`: the model that it is a choice of, what was chosen, and what stays behind on purpose.
@@ -50,12 +58,13 @@ DECIDED: dict[str, tuple[type[Contract], Collection[str], Collection[str]]] = {
     ),
     "item": (Item, ITEM_FIELDS, ()),
     "item of a notice": (Item, NOTICE_ITEM_FIELDS, ("commerciality", "hosting")),
+    "assessment in a notice": (Assessment, NOTICE_ASSESSMENT_FIELDS, ("assessor", "at")),
 }
 #: What goes along with its field. A field that is new in one of these goes wherever the whole goes: decide it here.
 BELOW = {
     "AccountLocator": ("kind", "value"),
     "Actionable": ("status", "missing"),
-    "Assessment": ("scheme", "value", "jurisdiction", "assessor", "at", "status"),
+    "Assessment": ("scheme", "value", "jurisdiction", "status", "assessor", "at"),
     "Correlation": ("system", "ref"),
     "Hashes": ("md5", "sha1", "sha256", "pdq", "photodna", "tmk_pdqf"),
     "Hosting": ("jurisdiction", "asn", "provider", "is_cdn", "method", "observed_at"),
@@ -100,6 +109,7 @@ def test_somebody_has_decided_about_every_field(name: str) -> None:
         (ITEM_FIELDS, Item),
         ((*NOTICE_FIELDS, "items"), NoticeRecord),
         (NOTICE_ITEM_FIELDS, NoticeItem),
+        (NOTICE_ASSESSMENT_FIELDS, NoticeAssessment),
     ],
 )
 def test_what_is_listed_has_a_place_in_the_record_that_travels(listed: Collection[str], record: type[Contract]) -> None:
@@ -132,9 +142,9 @@ def models_in(annotation: Any) -> Iterator[type[Contract]]:
 def test_a_field_that_nobody_listed_reaches_nobody(kind: PartyKind) -> None:
     planted = record()
     planted = planted | {"channel": "telephone", "items": [item | {"channel": "x"} for item in planted["items"]]}
-    providers = [frozenset({PROVIDER})] * len(planted["items"])
-    assert b"channel" not in referral_record(planted, kind, ())
-    assert b"channel" not in notice_record(planted, providers, PROVIDER, withheld=())
+    items = range(len(planted["items"]))
+    assert b"channel" not in to_json(referral_record(planted, kind, items, withheld=()))
+    assert b"channel" not in to_json(notice_record(planted, items, withheld=()))
     # The controls: what is not hidden went along before, and the origin keeps all that it filed.
     assert b"channel" in as_before(planted, kind, ())
     assert json.loads(own_record(planted)) == planted
@@ -145,9 +155,9 @@ def test_what_is_listed_travels_as_it_did_byte_for_byte(withheld: tuple[Withheld
     """Against the rule before the lists: everything but what is hidden."""
     for whole in (record(), record(external_ref="ref-2", incident_flags=[]), record(subject_accounts=[])):
         for kind in (PartyKind.HOTLINE, PartyKind.LAW_ENFORCEMENT):
-            assert referral_record(whole, kind, withheld) == as_before(whole, kind, withheld)
-        providers = [frozenset({PROVIDER}), frozenset[str]()]
-        assert notice_record(whole, providers, PROVIDER, withheld=withheld) == notice_as_before(whole, withheld)
+            sent = referral_record(whole, kind, range(len(whole["items"])), withheld=withheld)
+            assert to_json(sent) == as_before(whole, kind, withheld)
+        assert to_json(notice_record(whole, [0], withheld=withheld)) == notice_as_before(whole, withheld)
         assert own_record(whole) == as_before(whole, PartyKind.LAW_ENFORCEMENT, ())
 
 
@@ -162,7 +172,21 @@ def notice_as_before(whole: Mapping[str, Any], withheld: Collection[str]) -> byt
     item = {"site_type": "not_determined"} | {
         name: first[name] for name in ("locator", "site_type", "hashes", "assessment") if name in first
     }
+    if "assessment" in item:
+        item["assessment"] = [dict(unhidden(each, {"assessor", "at"})) for each in item["assessment"]]
     return to_json({"incident_kind": whole["incident_kind"], "media_kind": whole["media_kind"], "items": [item]})
+
+
+def test_only_the_items_that_an_edge_is_about_travel() -> None:
+    whole = record()
+    assert len(whole["items"]) == 2
+    for number, other in ((0, 1), (1, 0)):
+        for sent in (
+            referral_record(whole, PartyKind.LAW_ENFORCEMENT, [number], withheld=()),
+            notice_record(whole, [number], withheld=()),
+        ):
+            assert [each["locator"] for each in sent["items"]] == [whole["items"][number]["locator"]]
+            assert whole["items"][other]["locator"]["value"] not in json.dumps(sent)
 
 
 def unhidden(item: Mapping[str, Any], hidden: Collection[str]) -> Iterator[tuple[str, Any]]:
@@ -172,7 +196,7 @@ def unhidden(item: Mapping[str, Any], hidden: Collection[str]) -> Iterator[tuple
 @pytest.mark.parametrize("kind", PartyKind)
 def test_a_kind_of_recipient_that_has_no_list_gets_no_record(kind: PartyKind) -> None:
     if kind in RECORD_FIELDS:
-        assert referral_record({"incident_kind": "csam", "items": []}, kind, ()) != b"{}"
+        assert referral_record({"incident_kind": "csam", "items": []}, kind, [], withheld=())["incident_kind"]
     else:
         with pytest.raises(Refused, match="recipient_without_list"):
-            referral_record({"incident_kind": "csam", "items": []}, kind, ())
+            referral_record({"incident_kind": "csam", "items": []}, kind, [], withheld=())

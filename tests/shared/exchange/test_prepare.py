@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import base64
 import json
+from base64 import urlsafe_b64decode
 from typing import Any
+from uuid import UUID
 
 import pytest
+from pydantic_core import to_json
 
+from shared.contracts.decision import EDGES_MAX
+from shared.contracts.facts import ReferralDecidedSealed
 from shared.contracts.referral import ReferralRecord
 from shared.contracts.registry import NOTICE_ISSUED, REFERRAL_DECIDED, REFERRAL_OFFERED
-from shared.envelope.sealing import open_sealed
+from shared.envelope.sealing import BUCKET_BYTES_MAX, open_sealed
+from shared.exchange.accept import RECORD_BYTES_MAX
 from shared.exchange.compose import seal_context
+from shared.exchange.decided import Stated, StatedEdge, decided_fact, sealed_of_decided, stated_edges
 from shared.exchange.message import Draft
-from shared.exchange.prepare import Filing, Prepared, check, prepare, prepare_again, prepare_batch
+from shared.exchange.prepare import Filing, Prepared, StaleEdge, check, prepare, prepare_again, prepare_batch
 from shared.kernel.errors import Refused
-from shared.vocabulary.routing import PartyKind
+from shared.kernel.ids import uuid4, uuid7
+from shared.vocabulary.routing import PartyKind, Purpose
 from tests.support.builders import HOTLINE, PROVIDER
 from tests.support.exchange_world import (
     ACCOUNT,
@@ -62,7 +70,14 @@ def opened(here: World, draft: Draft) -> dict[str, Any]:
         sender=draft.sender,
         recipient=draft.recipient,
     )
-    record = json.loads(open_sealed(value["sealed"], here.keys[draft.recipient_instance].opening, context))
+    sealed = json.loads(open_sealed(value["sealed"], here.keys[draft.recipient_instance].opening, context))
+    assert isinstance(sealed, dict)
+    return sealed
+
+
+def record_of(here: World, draft: Draft) -> dict[str, Any]:
+    """The record that it carries."""
+    record = opened(here, draft)["record"]
     assert isinstance(record, dict)
     return record
 
@@ -91,21 +106,21 @@ def test_the_search_for_sealed_values_would_find_them(here: World, prepared: Pre
 
 def test_withheld_fields_are_absent_from_the_sealed_part(here: World, prepared: Prepared) -> None:
     withholding = 0
-    for emitted, draft in zip(prepared.emitted, prepared.drafts, strict=False):
-        record = opened(here, draft)
-        withholding += bool(emitted.edge["withheld"])
-        assert not set(emitted.edge["withheld"]) & record.keys()
+    for emitted, draft in zip(prepared.emitted, prepared.drafts[:-1], strict=True):
+        withheld = emitted.edge.terms.withheld
+        withholding += bool(withheld)
+        assert not set(withheld) & record_of(here, draft).keys()
     assert withholding >= 3
 
 
 def test_reported_accounts_go_to_agencies_alone(here: World, prepared: Prepared) -> None:
-    holders = [d.recipient for d in prepared.drafts[:-1] if "subject_accounts" in opened(here, d)]
+    holders = [d.recipient for d in prepared.drafts[:-1] if "subject_accounts" in record_of(here, d)]
     assert holders == [POLICE_BE, POLICE_NL]
     assert all(kind_of(here, to(prepared, holder)) == PartyKind.LAW_ENFORCEMENT for holder in holders)
 
 
 def test_a_provider_gets_only_its_own_items_and_only_what_it_needs(here: World, prepared: Prepared) -> None:
-    record = opened(here, to(prepared, PROVIDER))
+    record = record_of(here, to(prepared, PROVIDER))
     assert record.keys() == {"incident_kind", "media_kind", "items"}
     assert [item["locator"]["value"] for item in record["items"]] == [LOCATION]
     assert record["items"][0].keys() == {"locator", "site_type", "hashes", "assessment"}
@@ -119,14 +134,88 @@ def test_industry_never_sees_a_referral_id(here: World, prepared: Prepared) -> N
     assert referral_id in to(prepared, POLICE_NL).body.decode()
 
 
-def test_only_the_fact_for_audit_links_a_notice_to_its_referral(prepared: Prepared) -> None:
-    notice = to(prepared, PROVIDER)
-    holders = [draft.recipient for draft in prepared.drafts if notice.subject.encode() in draft.body]
-    assert holders == [PROVIDER, "audit"]
+def test_nothing_that_two_messages_of_a_referral_say_in_the_clear_joins_them(here: World, prepared: Prepared) -> None:
+    """No value of eight bytes or more but the referral's id, towards those who know it, and what all messages say."""
+    other = here.prepared()
+    said = [values_in(draft) for draft in prepared.drafts]
+    common = set.union(*[values_in(draft) for draft in other.drafts]) | {str(prepared.referral_id)}
+    notice = prepared.drafts.index(to(prepared, PROVIDER))
+    for number, values in enumerate(said):
+        assert not values & set.union(*said[:number], *said[number + 1 :]) - common
+    assert str(prepared.referral_id) not in said[notice]
+
+
+def values_in(draft: Draft) -> set[str]:
+    """What its clear part and its key say, each value of eight bytes or more."""
+    clear = json.loads(draft.body)["clear"]
+    return {str(value) for value in (*clear.values(), draft.subject, draft.message_id) if len(str(value)) >= 8}
+
+
+def test_only_audit_can_link_a_notice_to_its_referral(here: World, prepared: Prepared) -> None:
+    """By the edge's id, which the notice states, and which audit finds in the sealed part of the decided fact."""
+    notice = json.loads(to(prepared, PROVIDER).body)["clear"]
+    edges = opened(here, prepared.drafts[-1])["edges"]
+    assert notice["edge_id"] in {str(UUID(bytes=urlsafe_b64decode(each[0] + "=="))) for each in edges}
+    assert not [draft.recipient for draft in prepared.drafts[:-1] if notice["edge_id"] in draft.body.decode()][1:]
+
+
+def test_the_fact_for_audit_says_nothing_of_the_decision_in_the_clear(prepared: Prepared) -> None:
+    clear = json.loads(prepared.drafts[-1].body)["clear"]
+    assert clear == {"referral_id": str(prepared.referral_id), "revision": 1, "disposition": "routed"}
+
+
+def test_an_edge_names_nobody_else(here: World) -> None:
+    """Two items at two places: each agency and each provider is told of its own."""
+    first, second = SUBMISSION["items"]
+    items = [
+        first | {"hosting": [{"jurisdiction": "NL"}]},
+        second | {"hosting": [{"jurisdiction": "BE"}], "assessment": first["assessment"]},
+    ]
+    prepared = here.prepared(items=items, user_jurisdictions=[], victim_jurisdictions=[])
+    for recipient, number, place in ((POLICE_NL, 0, "NL"), (POLICE_BE, 1, "BE")):
+        sealed = opened(here, to(prepared, recipient))
+        assert [each["locator"] for each in sealed["record"]["items"]] == [items[number]["locator"]]
+        assert [each["hosting"] for each in sealed["edge"]["facts"]["items"]] == [[place]]
+
+
+def test_a_decision_of_two_hundred_edges_is_told_to_audit_in_one_record() -> None:
+    """Each of maximal length, beside facts as long as they may be; an edge costs at most 110 bytes."""
+    parties = [f"{'p' * 28}-{number:03}.{'q' * 31}" for number in range(EDGES_MAX)]
+    purpose = max((each.value for each in Purpose), key=len)
+    edges = [(uuid4(), party, purpose, f"{number:064x}") for number, party in enumerate(parties)]
+    stated = Stated(
+        referral_id=uuid7(),
+        origin=HOTLINE,
+        disposition="routed",
+        decision={"directory": "a" * 64, "policy": "b" * 64, "engine": 2, "decided_at": "2026-05-04T12:00:00.000Z"},
+        salt="c" * 64,
+        facts=world().prepared().facts,
+        edges=edges,
+    )
+    sealed = to_json(sealed_of_decided(stated))
+    assert len(json.dumps(json.loads(sealed)["edges"], separators=(",", ":"))) <= 110 * EDGES_MAX
+    there = world()
+    draft = decided_fact(
+        stated, instance="hotline", directory=there.documents.directory, exercise=True, at=there.at, traceparent=None
+    )
+    assert len(draft.body) <= RECORD_BYTES_MAX
+    assert stated_edges(ReferralDecidedSealed.model_validate_json(sealed)) == [StatedEdge(*each) for each in edges]
+
+
+def test_a_decision_that_no_record_holds_reaches_nobody_but_a_person(
+    here: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def too_large(stated: Stated) -> dict[str, Any]:
+        return sealed_of_decided(stated) | ({"more": "x" * BUCKET_BYTES_MAX} if stated.edges else {})
+
+    monkeypatch.setattr("shared.exchange.decided.sealed_of_decided", too_large)
+    prepared = here.prepared()
+    assert (prepared.disposition, prepared.work_reason) == ("unroutable", "too_wide")
+    assert [draft.recipient for draft in prepared.drafts] == ["audit"]
 
 
 def test_a_notice_carries_no_earlier_time_than_its_own_decision(here: World, prepared: Prepared) -> None:
-    text = to(prepared, PROVIDER).body.decode()
+    text = to(prepared, PROVIDER).body.decode() + json.dumps(opened(here, to(prepared, PROVIDER)))
     assert "2026-05-03" not in text
     assert "2026-05-04T12:00:00.000Z" in text
 
@@ -179,7 +268,11 @@ def test_an_unknown_code_reaches_nobody_but_audit(here: World) -> None:
 def test_deciding_again_replaces_just_the_stale_edges_under_new_ids(here: World, prepared: Prepared) -> None:
     origin = here.documents.directory.party(HOTLINE)
     assert origin is not None
-    stale = {(e.recipient, e.purpose): e.message_id for e in prepared.emitted if e.recipient in (POLICE_NL, PROVIDER)}
+    stale = {
+        (each.recipient, each.purpose): StaleEdge(each.edge_id, each.message_id)
+        for each in prepared.emitted
+        if each.recipient in (POLICE_NL, PROVIDER)
+    }
     again = prepare_again(
         ReferralRecord.model_validate_json(prepared.content),
         referral_id=prepared.referral_id,
@@ -192,15 +285,17 @@ def test_deciding_again_replaces_just_the_stale_edges_under_new_ids(here: World,
     )
     assert [each.recipient for each in again.emitted] == [POLICE_NL, PROVIDER]
     assert {draft.traceparent for draft in again.drafts} == {TRACEPARENT}
-    assert not {each.message_id for each in again.emitted} & set(stale.values())
+    assert not {each.message_id for each in again.emitted} & {each.message_id for each in stale.values()}
+    assert not {each.edge_id for each in again.emitted} & {each.edge_id for each in stale.values()}
     assert again.dropped == ()
-    assert json.loads(again.drafts[-1].body)["clear"]["superseded"] == [str(id_) for id_ in sorted(stale.values())]
+    superseded = opened(here, again.drafts[-1])["superseded"]
+    assert superseded == sorted(str(each.edge_id) for each in stale.values())
 
 
 def test_an_edge_that_is_not_decided_again_is_dropped(here: World, prepared: Prepared) -> None:
     origin = here.documents.directory.party(HOTLINE)
     assert origin is not None
-    stale = prepared.emitted[0].message_id
+    stale = StaleEdge(prepared.emitted[0].edge_id, prepared.emitted[0].message_id)
     again = prepare_again(
         ReferralRecord.model_validate_json(prepared.content),
         referral_id=prepared.referral_id,

@@ -9,16 +9,17 @@ from datetime import timedelta
 from typing import Any
 
 from shared.contracts.registry import CASE_ACCEPTED
-from shared.envelope.headers import Tier
+from shared.envelope.batch import sign_batch
+from shared.envelope.headers import FIRST_OF_EPOCH, PROOF, Previous, Tier, decode_headers, encode_headers
 from shared.envelope.keys import SigningKey
-from shared.envelope.sealing import seal
+from shared.envelope.sealing import open_sealed, seal
 from shared.exchange.accept import RECORD_BYTES_MAX, accept
 from shared.exchange.compose import Addressing, compose, compose_receipts, seal_context
 from shared.exchange.message import Record
 from shared.kernel.ids import uuid7
 from shared.vocabulary.answers import ReceiptOutcome
 from tests.support.builders import AT, HOTLINE, POLICE, PROVIDER
-from tests.support.exchange_world import SUSPENDED, World, later, public_key
+from tests.support.exchange_world import SUSPENDED, World, later, merged, public_key
 
 PARTY_KEY, LAPSED_KEY, FOREIGN_KEY = SigningKey.generate(), SigningKey.generate(), SigningKey.generate()
 PARTY_KEYS = {
@@ -55,6 +56,7 @@ def resealed(plaintext: Callable[[bytes], bytes], *, context: dict[str, Any] | N
     def change(here: World, record: Record) -> Record:
         before = accept(record, here.reader("law_enforcement"))
         value = json.loads(record.value or b"")
+        opening = here.keys["law_enforcement"].opening
         bound = seal_context(
             before.message,
             before.message_id,
@@ -63,19 +65,22 @@ def resealed(plaintext: Callable[[bytes], bytes], *, context: dict[str, Any] | N
             sender=before.sender,
             recipient=before.recipient,
         )
-        assert before.sealed is not None
-        stated = before.sealed.model_dump_json(exclude_none=True).encode()
-        key = here.keys["law_enforcement"].opening.sealing_key
-        sealed = seal(plaintext(stated), key, replace(bound, **(context or {})))
+        stated = open_sealed(value["sealed"], opening, bound)
+        sealed = seal(plaintext(stated), opening.sealing_key, replace(bound, **(context or {})))
         return here.resigned(record, body=json.dumps(value | {"sealed": sealed}).encode())
 
     return change
 
 
 def with_image(plaintext: bytes) -> bytes:
-    record = json.loads(plaintext)
-    record["items"][0]["locator"]["value"] = "https://images.example/" + "iVBORw0KGgo" * 20
-    return json.dumps(record).encode()
+    sealed = json.loads(plaintext)
+    sealed["record"]["items"][0]["locator"]["value"] = "https://images.example/" + "iVBORw0KGgo" * 20
+    return json.dumps(sealed).encode()
+
+
+def stating(**changes: Any) -> Change:
+    """The record with another edge or decision in its sealed part; what the clear part commits to stays as it was."""
+    return resealed(lambda plaintext: json.dumps(merged(json.loads(plaintext), changes)).encode())
 
 
 def case_accepted(here: World, record: Record) -> Record:
@@ -109,12 +114,21 @@ def party_receipts(here: World, record: Record) -> Record:
     return here.resigned(receipt, key=PARTY_KEY, sender=HOTLINE, tier=Tier.PARTY)
 
 
-def wrong_engine(here: World, record: Record) -> Record:
-    return here.resigned(record, clear={"decision": {"engine": 2}})
+def first_release(here: World, record: Record) -> Record:
+    """The record in the first release's format, honestly signed as that release signed it."""
+    gone = {"ce_epoch", "ce_guard", *FIRST_OF_EPOCH, *PROOF}
+    texts = {name: (value or b"").decode() for name, value in record.headers if name not in gone}
+    texts |= {"ce_dataschema": "/schemas/referral_offered.v1.json", "ce_time": "2026-05-04T12:00:00.120000Z"}
+    body, key = record.value or b"", here.keys["hotline"].signing
+    head = "".join(f"{name}:{text}\n" for name, text in sorted(texts.items())) + "\n"
+    (proof,) = sign_batch([head.encode() + body], key)
+    before = decode_headers(record.headers, body)
+    proofs = [pair for pair in encode_headers(replace(before, proof=proof)) if pair[0] in PROOF]
+    return replace(record, headers=(*((name, text.encode()) for name, text in texts.items()), *proofs))
 
 
 def facts(**changes: Any) -> Change:
-    return signed(clear={"edge": {"facts": changes}})
+    return stating(edge={"facts": changes})
 
 
 #: Every way in which one record can be wrong, by the code it must get and by nothing else.
@@ -137,7 +151,9 @@ WRONG: list[tuple[str, Change]] = [
     ("sender_unknown", party_receipts),
     ("recipient_not_served", signed(recipient=PROVIDER)),
     ("recipient_not_served", signed(recipient="nobody.example")),
-    ("topic_wrong", lambda _, record: replace(record, topic="causeway.inbox.industry.v1")),
+    # Of another recipient, and of the right recipient but another writer.
+    ("topic_wrong", lambda _, record: replace(record, topic="causeway.inbox.industry.hotline.v1")),
+    ("topic_wrong", lambda _, record: replace(record, topic="causeway.inbox.law_enforcement.industry.v1")),
     ("proof_missing", without("ce_batchroot", "ce_batchsig", "ce_batchindex", "ce_batchsize", "ce_batchpath")),
     ("key_unknown", signed(key=SigningKey.generate())),
     ("key_unknown", signed(key=FOREIGN_KEY, tier=Tier.PARTY)),
@@ -146,6 +162,14 @@ WRONG: list[tuple[str, Change]] = [
     ("key_unknown", signed(tier=Tier.PARTY)),
     ("signature_invalid", lambda _, record: replace(record, value=(record.value or b"") + b" ")),
     ("signature_invalid", header("ce_exercise", b"false")),
+    ("format_superseded", first_release),
+    ("signature_invalid", lambda here, record: header("ce_exercise", b"false")(here, first_release(here, record))),
+    ("header_missing", lambda here, record: without("ce_sender")(here, first_release(here, record))),
+    ("header_malformed", lambda here, record: header("ce_id", b"5")(here, first_release(here, record))),
+    ("header_malformed", lambda here, record: header("ce_type", b"a\x00")(here, first_release(here, record))),
+    ("header_missing", without("ce_epoch")),
+    ("header_missing", lambda here, record: without("ce_prevlast")(here, here.resigned(record, previous=Previous()))),
+    ("signature_invalid", also("ce_xhint", b"1")),
     ("type_unknown", signed(type="causeway.referral_admired.v1")),
     ("version_unknown", signed(type="causeway.referral_offered.v2")),
     ("body_invalid", signed(body=b"{not json")),
@@ -153,22 +177,24 @@ WRONG: list[tuple[str, Change]] = [
     ("body_invalid", signed(clear={"more": 1})),
     ("body_invalid", signed(clear={"revision": "1"})),
     ("body_invalid", signed(clear={"referral_id": "01890000-0000-7000-8000-000000000000"})),
-    ("body_invalid", signed(dataschema="/schemas/notice_issued.v1.json")),
+    ("body_invalid", signed(dataschema="https://schemas.causeway.example/notice_issued.v1.json")),
     ("exercise_mismatch", signed(exercise=False)),
-    ("exercise_mismatch", signed(clear={"exercise": False})),
     ("exercise_mismatch", signed(sender="hotline-live.example")),
     ("sender_suspended", signed(sender=SUSPENDED)),
-    ("edge_not_reproducible", facts(hosting=["DE"])),
+    ("edge_not_reproducible", facts(items=[{"hosting": ["DE"]}])),
     ("edge_not_reproducible", facts(origin="hotline-de.example")),
     ("edge_not_reproducible", facts(priority="p0_child_at_risk")),
-    ("edge_not_reproducible", signed(clear={"edge": {"hold_gate": True}})),
-    ("edge_not_reproducible", signed(clear={"edge": {"digest": "0" * 64}})),
-    ("engine_unknown", wrong_engine),
-    ("edge_not_ours", signed(clear={"edge": {"recipient": "police-be.example"}})),
+    ("edge_not_reproducible", stating(edge={"withheld": ["hashes"]})),
+    ("edge_not_reproducible", stating(edge={"digest": "0" * 64})),
+    ("edge_not_reproducible", stating(salt="0" * 64)),
+    ("edge_not_reproducible", signed(clear={"commitment": "0" * 64})),
+    ("edge_not_reproducible", signed(clear={"act_by": "2026-05-09T12:00:00.000Z"})),
+    ("engine_unknown", stating(decision={"engine": 1})),
+    ("edge_not_ours", stating(edge={"recipient": "police-be.example"})),
     ("decision_time_off", lambda _, record: later(record, timedelta(minutes=6))),
     ("decision_time_off", lambda _, record: later(record, -timedelta(minutes=6))),
-    ("document_unknown", signed(clear={"decision": {"policy": "0" * 64}})),
-    ("document_unknown", signed(clear={"decision": {"directory": "0" * 64}})),
+    ("document_unknown", stating(decision={"policy": "0" * 64})),
+    ("document_unknown", stating(decision={"directory": "0" * 64})),
     ("sealed_unopenable", resealed(lambda text: text, context={"revision": 2})),
     ("sealed_unopenable", resealed(lambda text: text, context={"sender": "hotline-de.example"})),
     ("guard_refused", resealed(with_image)),

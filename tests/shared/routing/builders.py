@@ -11,6 +11,7 @@ from shared.contracts.policy import Policy, Predicate, Rule
 from shared.kernel.canonical import canonical_json
 from shared.routing.decide import decide
 from shared.routing.directory_index import DirectoryIndex
+from shared.routing.facts import ITEM_FACTS
 from shared.routing.policy_index import PolicyIndex
 from shared.routing.shelf import read_directory, read_policy
 
@@ -52,7 +53,6 @@ def directory_document(*parties: Party, version: int = 1) -> Directory:
             {
                 "id": kind,
                 "kind": kind,
-                "topic": f"causeway.inbox.{kind}.v1",
                 "keys": [KEY.model_copy(update={"key_id": f"sample-{number:032x}"})],
             }
         )
@@ -104,21 +104,26 @@ def policy_of(*rules: Rule) -> PolicyIndex:
 
 
 def facts(**more: Any) -> Facts:
-    """A hotline's referral about a page hosted in the Netherlands."""
+    """A hotline's referral about a page hosted in the Netherlands; facts of items are those of each of `items`."""
     stated: dict[str, Any] = {
         "origin": "hotline-fr.example",
         "origin_kind": "hotline",
         "reporter": ["FR"],
         "incident_kind": "csam",
-        "locator_kinds": ["url"],
         "media_kind": "image",
         "viewed_by": "human",
         "priority": "p2_normal",
         "actionable": "actionable",
-        "hosting": ["NL"],
         "observed_on": "2026-04-01",
     }
-    return Facts.model_validate(stated | more)
+    of_item = {name: more.pop(name) for name in sorted(ITEM_FACTS & more.keys())}
+    items = more.pop("items", [{}])
+    return Facts.model_validate(stated | more | {"items": [item(**{**of_item, **each}) for each in items]})
+
+
+def item(**more: Any) -> dict[str, Any]:
+    """The facts of a page hosted in the Netherlands. Lists that are not given are empty."""
+    return {name: [] for name in ITEM_FACTS} | {"hosting": ["NL"], "locator_kinds": ["url"]} | more
 
 
 def decided(

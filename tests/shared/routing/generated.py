@@ -23,7 +23,9 @@ from shared.vocabulary.referral import (
 from shared.vocabulary.routing import Instrument, Mandate, Purpose, Reason, WithheldField
 from tests.shared.routing.builders import FOREVER, KINDS, directory_document, party
 
-PLACES = ("reporter", "hosting", "user", "victim", "provider_establishment")
+WHOLE_PLACES = ("reporter", "user", "victim")
+ITEM_PLACES = ("hosting", "provider_establishment")
+PLACES = (*WHOLE_PLACES, *ITEM_PLACES)
 CODES = ("NL", "DE", "DE-BY", "FR", "BE", "US", "US-CA", "US-TX", "GB", "GB-EAW", "GH", "KE", "BR", "AU", "JP", "CA")
 NODES = (*CODES, "BLOC-EU", "BLOC-EUR", "BLOC-AMR", "BLOC-AU")
 UNKNOWN = ("XX", "AN")
@@ -51,17 +53,27 @@ def generated_policy(random: Random, permits: int, prohibitions: int) -> Policy:
 
 def generated_facts(random: Random, directory: Directory, codes: Sequence[str] = CODES) -> Facts:
     stated: dict[str, Any] = {name: random.choice(list(known)) for name, known in SINGLES.items()}
-    stated |= {name: _some(random, list(known), 2) for name, known in MANY.items()}
-    stated |= {place: _some(random, codes, 2) for place in PLACES}
-    if random.random() < 0.03:
-        stated[random.choice(PLACES)] = [random.choice(UNKNOWN)]
-    stated["providers"] = _some(random, (*PROVIDERS, "nobody.example") if random.random() < 0.05 else PROVIDERS, 2)
-    stated["assessments"] = _some(random, ("iwf:A", "iwf:B", "esp_industry:A1", "interpol_baseline:baseline"), 2)
+    stated["incident_flags"] = _some(random, list(IncidentFlag), 2)
+    stated |= {place: _some(random, codes, 2) for place in WHOLE_PLACES}
+    if random.random() < 0.02:
+        stated[random.choice(WHOLE_PLACES)] = [random.choice(UNKNOWN)]
+    stated["items"] = [_generated_item(random, codes) for _ in range(random.choice((1, 1, 2, 3)))]
     origin = random.choice(directory.parties)
     observed = FIRST + timedelta(days=random.randrange(60))
     return Facts.model_validate(
         stated | {"origin": origin.id, "origin_kind": origin.kind, "observed_on": observed.isoformat()}
     )
+
+
+def _generated_item(random: Random, codes: Sequence[str]) -> dict[str, Any]:
+    places = {place: _some(random, codes, 2) for place in ITEM_PLACES}
+    if random.random() < 0.01:
+        places[random.choice(ITEM_PLACES)] = [random.choice(UNKNOWN)]
+    return places | {
+        "locator_kinds": _some(random, list(LocatorKind), 2),
+        "providers": _some(random, (*PROVIDERS, "nobody.example") if random.random() < 0.03 else PROVIDERS, 2),
+        "assessments": _some(random, ("iwf:A", "iwf:B", "esp_industry:A1", "interpol_baseline:baseline"), 2),
+    }
 
 
 def generated_time(random: Random) -> datetime:
@@ -110,7 +122,9 @@ def _generated_prohibition(random: Random, rule_id: str) -> Rule:
 
 
 def _finished(random: Random, rule_id: str, rule: dict[str, Any], reads: set[str], *, to_industry: bool) -> Rule:
-    conditions = [_condition(random) for _ in range(random.randint(1, 3))]
+    # What names others may be read only by a permit that selects by it.
+    shown = ({"provider_establishment"} if "providers" in reads else reads) & set(ITEM_PLACES)
+    conditions = [_condition(random, (*WHOLE_PLACES, *sorted(shown))) for _ in range(random.randint(1, 3))]
     judged_by = "decision" if to_industry or random.random() < 0.5 else "observation"
     reads = reads | {condition["fact"] for condition in conditions}
     reads |= {"observed_on"} if judged_by == "observation" else set()
@@ -135,13 +149,13 @@ def _finished(random: Random, rule_id: str, rule: dict[str, Any], reads: set[str
     )
 
 
-def _condition(random: Random) -> dict[str, Any]:
+def _condition(random: Random, places: Sequence[str]) -> dict[str, Any]:
     shape = random.random()
     if shape < 0.5:
         op = random.choice(("under", "under", "under", "not_under"))
-        return {"fact": random.choice(PLACES), "op": op, "values": random.sample(NODES, random.randint(1, 4))}
+        return {"fact": random.choice(places), "op": op, "values": random.sample(NODES, random.randint(1, 4))}
     if shape < 0.6:
-        return {"fact": random.choice(PLACES), "op": "unserved", "values": [random.choice(KINDS)]}
+        return {"fact": random.choice(places), "op": "unserved", "values": [random.choice(KINDS)]}
     fact, codes = random.choice(list((SINGLES | MANY | {"origin_kind": KINDS}).items()))
     known = list(codes)
     values = random.sample(known, random.randint(1, max(1, len(known) - 1)))

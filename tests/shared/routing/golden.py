@@ -1,4 +1,4 @@
-"""Two hundred decisions under documents of their own, committed in `golden/decisions.jsonl`.
+"""Three hundred decisions under documents of their own, committed in `golden/decisions.jsonl`.
 
 `golden/policy.json` and `golden/parties.json` are copies, made once: refreshing the sample's law never moves a
 decision here. `python -m tests.shared.routing.golden` writes the decisions again. Do that only when a change of the
@@ -24,7 +24,7 @@ from shared.vocabulary.jurisdiction import TREE
 ROOT = Path(__file__).parents[3]
 GOLDEN = Path(__file__).parent / "golden"
 DECISIONS = GOLDEN / "decisions.jsonl"
-COUNT = 200
+COUNT = 300
 #: In place of the documents' digests, so that a decision moves only if what it says moves.
 NO_DIGEST = "0" * 64
 PLACES = (
@@ -40,7 +40,7 @@ def pinned_documents() -> tuple[dict[str, Any], dict[str, Any]]:
     parties = json.loads((GOLDEN / "parties.json").read_bytes())["parties"]
     policy = json.loads((GOLDEN / "policy.json").read_bytes())
     instances = [
-        {"id": instance, "kind": kind, "topic": "causeway.inbox.v1"}
+        {"id": instance, "kind": kind}
         for instance, kind in sorted({(party["instance"], party["kind"]) for party in parties})
     ]
     return {"version": 1, "valid_until": "2027-05-08", "instances": instances, "parties": parties}, policy
@@ -72,7 +72,7 @@ def decided_case(case: dict[str, Any]) -> dict[str, Any]:
         "work_reason": outcome.work_reason,
         "sent": {f"{edge.recipient} {edge.terms.purpose}": edge.terms.rules for edge in outcome.edges},
         "not_sent": {f"{edge['recipient']} {edge['purpose']}": edge["rules"] for edge in outcome.not_sent},
-        "digest": outcome.ref["digest"],
+        "digests": [edge.digest for edge in outcome.edges],
     }
     return case | {"decision": decision}
 
@@ -91,29 +91,35 @@ def _case(random: Random, by_kind: dict[str, list[dict[str, Any]]], salt: str) -
             ("csam", "csam", "csam", "enticement", "sextortion", "generative_ai", "virtual")
         ),
         "incident_flags": random.sample(("viral", "infant", "spam"), random.randint(0, 1)),
-        "locator_kinds": ["url"]
-        if by_hotline and random.random() < 0.9
-        else [random.choice(("account", "message", "message"))],
         "media_kind": random.choice(("image", "video")),
         "viewed_by": random.choice(("human", "automated_only")),
         "priority": random.choice(("p0_child_at_risk", "p1_urgent", "p2_normal", "p2_normal")),
         "actionable": random.choice(("actionable", "informational")),
-        "assessments": [random.choice(("interpol_baseline:baseline", "iwf:B", "iwf:C"))] if by_hotline else [],
-        "hosting": random.sample(PLACES, random.randint(0, 2)) if by_hotline else [],
         "user": random.sample(PLACES, random.choice((0, 0, 1) if by_hotline else (0, 1, 1, 1, 2))),
         "victim": random.sample(PLACES, random.choice((0, 0, 0, 0, 1))),
-        "provider_establishment": sorted({place for party in named for place in party["jurisdictions"]}),
-        "providers": [party["id"] for party in named],
         "observed_on": observed.isoformat(),
+        "items": [_item(random, named, by_hotline=by_hotline) for _ in range(random.choice((1, 1, 1, 2, 3)))],
     }
     if random.random() < 0.04:
-        facts[random.choice(("hosting", "user"))] = ["AN"]
+        facts["user"] = ["AN"]
     decided_at = datetime(random.choice((2026, 2026, 2027)), 4, 21, tzinfo=UTC) + timedelta(
         hours=random.randrange(6000)
     )
     unknown = "unknown_jurisdiction" if random.random() < 0.03 else None
     exercise = random.random() < 0.95
     return {"facts": facts, "exercise": exercise, "decided_at": rfc3339(decided_at), "salt": salt, "unknown": unknown}
+
+
+def _item(random: Random, named: list[dict[str, Any]], *, by_hotline: bool) -> dict[str, Any]:
+    hosts = named[: random.randint(0, len(named))]
+    on_the_web = by_hotline and random.random() < 0.9
+    return {
+        "assessments": [random.choice(("interpol_baseline:baseline", "iwf:B", "iwf:C"))] if by_hotline else [],
+        "hosting": random.sample(PLACES, random.choice((0, 1, 1, 2))) if by_hotline else [],
+        "locator_kinds": ["url"] if on_the_web else [random.choice(("account", "message", "message"))],
+        "provider_establishment": sorted({place for party in hosts for place in party["jurisdictions"]}),
+        "providers": [party["id"] for party in hosts],
+    }
 
 
 def main() -> None:

@@ -11,7 +11,10 @@ from shared.contracts.policy import Policy, Predicate, Rule
 from shared.vocabulary.jurisdiction import JurisdictionTree
 
 PLACES = ("reporter", "hosting", "user", "victim", "provider_establishment")
-LISTS = (*PLACES, "incident_flags", "locator_kinds", "assessments", "providers")
+#: Facts of one item; and those of them that name others.
+OF_ITEMS = ("assessments", "hosting", "locator_kinds", "provider_establishment", "providers")
+NAMING = ("hosting", "provider_establishment", "providers")
+LISTS = ("reporter", "user", "victim", "incident_flags")
 STRICTER_TLP = ["clear", "green", "amber", "amber_strict", "red"]
 STRICTER_SIENA = ["H0", "H1", "H2", "H3"]
 LONGER = ["minimal", "ca_21d", "tco_6m", "ca_1y", "eu_1y", "us_1y", "uk_policy"]
@@ -27,12 +30,24 @@ class Oracle:
         stated = facts.model_dump(mode="json")
         for name in LISTS:
             stated[name] = sorted(set(stated[name] or []))
+        items = [{name: sorted(set(item[name] or [])) for name in OF_ITEMS} for item in stated.pop("items")]
+        stated |= {name: sorted({value for item in items for value in item[name]}) for name in OF_ITEMS}
         day = decided_at.astimezone(UTC).date()
-        return _Question(self, stated, exercise, day, known_on or day).answer()
+        return _Question(self, stated, items, exercise=exercise, day=day, known_on=known_on or day).answer()
 
 
 class _Question:
-    def __init__(self, oracle: Oracle, facts: dict[str, Any], exercise: bool, day: date, known_on: date) -> None:
+    def __init__(
+        self,
+        oracle: Oracle,
+        facts: dict[str, Any],
+        items: list[dict[str, Any]],
+        *,
+        exercise: bool,
+        day: date,
+        known_on: date,
+    ) -> None:
+        self.items = items
         self.tree, self.facts, self.day, self.known_on = oracle.tree, facts, day, known_on
         self.parties, self.rules = oracle.directory.parties, sorted(oracle.policy.rules, key=lambda rule: rule.id)
         self.status = "sandbox" if exercise else "live"
@@ -42,28 +57,68 @@ class _Question:
         if reason:
             return self.outcome("unknown_code", reason)
         edges, not_sent = {}, {}
-        applying = [rule for rule in self.rules if self.applies(rule)]
-        recipients = {rule.id: self.recipients(rule) for rule in applying}
+        asked = [(rule, self.answers(rule)) for rule in self.rules if rule.select and self.in_force(rule)]
         for party in self.parties:
             for purpose in ("takedown", "investigation", "assessment", "victim_identification"):
-                permits = [rule for rule in applying if rule.purpose == purpose and party.id in recipients[rule.id]]
+                permits = [rule for rule, found in asked if rule.purpose == purpose and party.id in found]
                 if not permits:
                     continue
+                leads = [lead for rule, found in asked if rule in permits for lead in found[party.id]]
+                items = sorted({number for number, _, _ in leads if number is not None})
+                if None in [number for number, _, _ in leads]:
+                    items = list(range(len(self.items)))
                 over = [rule for rule in self.rules if rule.scope and self.covers(rule, party, purpose)]
-                removing = [rule.id for rule in over if rule in applying]
+                about = self.facts | self.together(items)
+                removing = [rule.id for rule in over if self.in_force(rule) and self.conditions_hold(rule, about)]
                 if removing:
                     not_sent[party.id, purpose] = removing
                 else:
-                    edges[party.id, purpose] = self.edge(party, permits, over)
-        if len(edges) > 80 or len(not_sent) > 80 or any(len(edge["rules"]) > 32 for edge in edges.values()):
+                    shown = [self.shown(number, leads) for number in items]
+                    edges[party.id, purpose] = self.edge(party, permits, over, shown)
+        if len(edges) > 200 or len(not_sent) > 200 or any(len(edge["rules"]) > 32 for edge in edges.values()):
             return self.outcome("unroutable", "too_wide")
         if edges:
             return self.outcome(*self.disposition(edges), edges, not_sent)
         if not_sent:
             return self.outcome("unroutable", "prohibited", {}, not_sent)
-        lapsed = [r for r in self.rules if r.select and not self.in_force(r) and self.conditions_hold(r)]
-        without_law = any(self.recipients(rule) for rule in lapsed)
+        without_law = any(self.answers(rule) for rule in self.rules if rule.select and not self.in_force(rule))
         return self.outcome("unroutable", "no_basis" if without_law else "no_route")
+
+    def answers(self, rule: Rule) -> dict[str, list[tuple[int | None, str, str]]]:
+        """Whom the permit selects, and for each by which item and value; (None, "", "") for the referral as a whole."""
+        assert rule.select is not None
+        found: dict[str, list[tuple[int | None, str, str]]] = {}
+        by = rule.select.by.value
+        questions: list[tuple[tuple[int | None, str, str], dict[str, Any]]] = [((None, "", ""), self.facts)]
+        if by in NAMING:
+            questions = [
+                ((number, by, value), self.facts | item | {name: [] for name in NAMING} | self.named(item, by, value))
+                for number, item in enumerate(self.items)
+                for value in item[by]
+            ]
+        for lead, facts in questions:
+            if self.conditions_hold(rule, facts):
+                for party_id in self.recipients(rule, facts):
+                    found.setdefault(party_id, []).append(lead)
+        return found
+
+    def named(self, item: dict[str, Any], by: str, value: str) -> dict[str, list[str]]:
+        if by != "providers":
+            return {by: [value]}
+        own = [code for party in self.parties if party.id == value for code in party.jurisdictions]
+        return {by: [value], "provider_establishment": [code for code in item["provider_establishment"] if code in own]}
+
+    def together(self, items: list[int]) -> dict[str, list[str]]:
+        return {name: sorted({value for n in items for value in self.items[n][name]}) for name in OF_ITEMS}
+
+    def shown(self, number: int, leads: list[tuple[int | None, str, str]]) -> dict[str, list[str]]:
+        item = self.items[number]
+        shown: dict[str, list[str]] = item | {name: [] for name in NAMING}
+        for of, by, value in leads:
+            if of == number:
+                for name, values in self.named(item, by, value).items():
+                    shown[name] = sorted({*shown[name], *values})
+        return shown
 
     def outcome(self, disposition: str, reason: str | None, edges: Any = None, not_sent: Any = None) -> dict[str, Any]:
         return {"disposition": disposition, "work_reason": reason, "edges": edges or {}, "not_sent": not_sent or {}}
@@ -76,9 +131,6 @@ class _Question:
         providers = [party.id for party in self.parties if party.kind == "industry"]
         return None if set(self.facts["providers"]) <= set(providers) else "unknown_provider"
 
-    def applies(self, rule: Rule) -> bool:
-        return self.in_force(rule) and self.conditions_hold(rule)
-
     def judged(self, rule: Rule) -> date:
         return date.fromisoformat(self.facts["observed_on"]) if rule.judged_by == "observation" else self.day
 
@@ -86,11 +138,11 @@ class _Question:
         begun = rule.valid_from <= self.judged(rule) and rule.known_from <= self.known_on
         return begun and (rule.valid_to is None or self.judged(rule) < rule.valid_to)
 
-    def conditions_hold(self, rule: Rule) -> bool:
-        return all(self.holds(predicate, self.judged(rule)) for predicate in rule.when)
+    def conditions_hold(self, rule: Rule, facts: dict[str, Any]) -> bool:
+        return all(self.holds(predicate, facts, self.judged(rule)) for predicate in rule.when)
 
-    def holds(self, predicate: Predicate, day: date) -> bool:
-        value = self.facts[predicate.fact]
+    def holds(self, predicate: Predicate, facts: dict[str, Any], day: date) -> bool:
+        value = facts[predicate.fact]
         values = value if isinstance(value, list) else [value]
         if predicate.op == "in":
             return any(value in predicate.values for value in values)
@@ -117,15 +169,15 @@ class _Question:
                 return found
         return []
 
-    def recipients(self, rule: Rule) -> list[str]:
+    def recipients(self, rule: Rule, facts: dict[str, Any]) -> list[str]:
         select = rule.select
         if select is None:
             return []
         if select.how == "named":
-            named = self.facts[select.by]
+            named = facts[select.by]
             selected = [p for p in self.parties if p.id in named and p.kind == select.kind and p.status == self.status]
         else:
-            codes = self.facts[select.by]
+            codes = facts[select.by]
             selected = [party for code in codes for party in self.serving(select.kind, code, select.mandate)]
         kind, origin = self.facts["incident_kind"], self.facts["origin"]
         return [p.id for p in selected if p.id != origin and (not p.accepts or kind in p.accepts)]
@@ -142,7 +194,9 @@ class _Question:
             and party.id in (scope.parties or [party.id])
         )
 
-    def edge(self, party: Party, permits: list[Rule], over: list[Rule]) -> dict[str, Any]:
+    def edge(
+        self, party: Party, permits: list[Rule], over: list[Rule], shown: list[dict[str, list[str]]]
+    ) -> dict[str, Any]:
         reads = {"origin"} | ({"incident_kind"} if party.accepts else set())
         for rule in permits:
             reads |= set(rule.reads)
@@ -151,6 +205,8 @@ class _Question:
                 reads |= set(rule.reads)
             elif rule.judged_by == "observation" and rule.known_from <= self.known_on:
                 reads |= {"observed_on"}
+        about = reads & set(OF_ITEMS)
+        items = [{name: item[name] for name in OF_ITEMS if name in about} for item in shown]
         handlings = [rule.handling for rule in permits if rule.handling]
         siena = [handling.siena for handling in handlings if handling.siena]
         return {
@@ -163,10 +219,9 @@ class _Question:
             "siena": max(siena, key=STRICTER_SIENA.index) if siena else None,
             "retention": min((handling.retention for handling in handlings), key=LONGER.index),
             "withheld": sorted({field for rule in permits for field in rule.withheld}),
-            "hold_gate": any(rule.hold_window_h is not None for rule in permits),
             "acknowledge_h": min((h for r in permits if (h := r.deadlines.acknowledge_h)), default=None),
             "act_h": min((h for r in permits if (h := r.deadlines.act_h)), default=None),
-            "facts": {name: self.facts[name] for name in sorted(reads)},
+            "facts": {name: self.facts[name] for name in sorted(reads - about)} | ({"items": items} if about else {}),
         }
 
     def disposition(self, edges: dict[tuple[str, str], dict[str, Any]]) -> tuple[str, str | None]:

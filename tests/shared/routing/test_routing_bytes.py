@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import hmac
 
-from shared.contracts.decision import Facts
+from shared.contracts.decision import Facts, ItemFacts
+from shared.exchange.decided import commitment, edge_salt
 from shared.kernel.canonical import canonical_json, digest
+from shared.kernel.ids import uuid4
 from shared.routing.directory_index import DirectoryIndex
 from shared.routing.engine import Setting, judge
+from shared.routing.facts import ITEM_FACTS, ITEMS
 from shared.routing.policy_index import PolicyIndex
 from shared.vocabulary.jurisdiction import TREE
 from shared.vocabulary.routing import Fact
@@ -55,20 +59,18 @@ def test_every_digest_is_that_of_the_canonical_json_it_names() -> None:
     for edge in decision.edges:
         whole = edge.model_dump(mode="json", exclude_none=True, exclude={"digest"})
         assert edge.digest == digest(canonical_json(frame | {"edge": whole}))
-    bound = frame | {
-        "disposition": decision.disposition,
-        "work_reason": decision.work_reason,
-        "edges": [edge.digest for edge in decision.edges],
-        "not_sent": [edge.model_dump(mode="json") for edge in decision.not_sent],
-        "salt": decision.salt,
-    }
-    assert decision.ref.digest == digest(canonical_json(bound))
 
 
-def test_two_decisions_alike_but_for_their_salt_cannot_be_matched_by_digest() -> None:
-    one, other = (decided(facts(), DIRECTORY, policy_of(HOSTING), salt=salt) for salt in ("00" * 32, "01" * 32))
-    assert one.edges == other.edges
-    assert one.ref.digest != other.ref.digest
+def test_two_edges_of_one_decision_commit_to_nothing_that_they_share() -> None:
+    """By their salts: each follows from the decision's by the edge's id, and tells nothing of it or of another's."""
+    one, other = uuid4(), uuid4()
+    salts = {edge_salt(SALT, each) for each in (one, other)} | {edge_salt("01" * 32, one), SALT}
+    assert len(salts) == 4
+    digest_of_both = digest(b"an edge")
+    assert len({commitment(salt, digest_of_both) for salt in salts}) == 4
+    expected = hmac.new(bytes.fromhex(SALT), one.bytes, hashlib.sha256).digest()
+    bound = hashlib.sha256(expected + bytes.fromhex(digest_of_both)).hexdigest()
+    assert commitment(edge_salt(SALT, one), digest_of_both) == bound
 
 
 def test_the_engines_json_is_the_contracts_json() -> None:
@@ -90,7 +92,7 @@ def test_documents_mean_the_same_with_their_defaults_written_or_left_out() -> No
             exercise=True,
             decided_at=AT,
         )
-        outcomes.append(judge(facts().model_dump(mode="json"), setting, salt=SALT).ref)
+        outcomes.append(judge(facts().model_dump(mode="json"), setting, salt=SALT).as_json())
     assert outcomes[0] == outcomes[1]
 
 
@@ -102,7 +104,8 @@ def test_lists_of_facts_mean_the_same_in_any_order_and_with_repeats() -> None:
 
 
 def test_every_fact_of_the_vocabulary_is_a_field_of_facts() -> None:
-    assert [fact.value for fact in Fact] == list(Facts.model_fields)
+    assert {fact.value for fact in Fact} == {*Facts.model_fields, *ItemFacts.model_fields} - {ITEMS}
+    assert set(ItemFacts.model_fields) == ITEM_FACTS
 
 
 def test_the_salt_is_in_no_edge_and_not_in_the_reference() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import timedelta
 from functools import lru_cache
 from random import Random
@@ -45,19 +46,22 @@ OTHERS: dict[str, tuple[Any, Any]] = {
     "origin_kind": ("hotline", "industry"),
     "incident_kind": ("csam", "virtual"),
     "incident_flags": (["viral"], ["spam"]),
-    "locator_kinds": (["url"], ["message", "url"]),
     "media_kind": ("image", "video"),
     "viewed_by": ("human", "unknown"),
     "priority": ("p2_normal", "p1_urgent"),
     "actionable": ("actionable", "informational"),
-    "assessments": (["iwf:A"], ["iwf:B"]),
     "reporter": (["FR"], ["BE"]),
-    "hosting": (["NL"], ["NL", "US"]),
     "user": (["NL"], []),
     "victim": (["NL"], []),
+    "observed_on": ("2026-04-01", "2026-04-02"),
+}
+#: The same for the facts of an item.
+OF_ITEMS: dict[str, tuple[Any, Any]] = {
+    "locator_kinds": (["url"], ["message", "url"]),
+    "assessments": (["iwf:A"], ["iwf:B"]),
+    "hosting": (["NL"], ["NL", "US"]),
     "provider_establishment": (["US"], ["IE"]),
     "providers": (["provider-001.example"], []),
-    "observed_on": ("2026-04-01", "2026-04-02"),
 }
 
 
@@ -88,10 +92,24 @@ def altered(edge: Edge, **changed: Any) -> Edge:
 def alterations(edge: Edge) -> list[Edge]:
     """The edge with each of its facts, in turn, changed or taken away, and one it does not have put in."""
     stated = edge.facts.model_dump(mode="json", exclude_none=True)
-    changed = [altered(edge, **{name: OTHERS[name][stated[name] == OTHERS[name][0]]}) for name in stated]
-    removed = [altered(edge, **{name: None}) for name in stated]
-    added = [altered(edge, **{name: values[0]}) for name, values in OTHERS.items() if name not in stated]
-    return changed + removed + added
+    items = stated.pop("items", None)
+    edges = [altered(edge, **each) for each in _other_facts(stated, OTHERS)]
+    if items is None:
+        return [*edges, altered(edge, items=[{"hosting": ["NL"]}])]
+    for number, item in enumerate(items):
+        others = [{**item, **each} for each in _other_facts(item, OF_ITEMS)]
+        edges += [altered(edge, items=[*items[:number], other, *items[number + 1 :]]) for other in others]
+        edges.append(altered(edge, items=items[:number] + items[number + 1 :]))
+    return [*edges, altered(edge, items=None), altered(edge, items=[*items, {name: [] for name in items[0]}])]
+
+
+def _other_facts(stated: dict[str, Any], others: dict[str, tuple[Any, Any]]) -> Iterator[dict[str, Any]]:
+    for name, (one, other) in others.items():
+        if name in stated:
+            yield {name: other if stated[name] == one else one}
+            yield {name: None}
+        else:
+            yield {name: one}
 
 
 def refused(edge: Edge, ref: DecisionRef, **documents: Any) -> bool:
@@ -141,7 +159,6 @@ def test_an_altered_fact_to_which_the_rules_are_indifferent_is_refused_by_the_ed
         {"rules": ("hosting", "hosting")},
         {"reason": "appeal"},
         {"withheld": ("hashes",)},
-        {"hold_gate": True},
         {"digest": "0" * 64},
     ],
 )
@@ -167,7 +184,7 @@ def test_an_edge_is_refused_under_the_time_or_documents_of_another_decision() ->
 
 def test_an_edge_of_another_engine_version_is_refused_as_that() -> None:
     decision = decided(facts(), DIRECTORY, POLICY)
-    newer = decision.ref.model_copy(update={"engine": 2})
+    newer = decision.ref.model_copy(update={"engine": 1})
     with pytest.raises(Refused, match="engine_unknown"):
         derive_edge(decision.edges[0], newer, directory=DIRECTORY, policy=POLICY, exercise=True)
 
@@ -188,9 +205,9 @@ def test_an_edge_with_a_code_that_nobody_knows_is_refused_though_its_permits_hol
     setting = Setting(DIRECTORY, POLICY, exercise=True, decided_at=AT)
     stated: dict[str, Any] = {"origin": "hotline-fr.example", "priority": "p2_normal", "viewed_by": "human"}
     claim: dict[str, Any] = {"recipient_id": "hotline-nl.example", "claimed": ["hosting"]}
-    assert derive(stated | {"hosting": ["NL"]}, setting, **claim).terms.rules == ("hosting",)
+    assert derive(stated | {"items": [{"hosting": ["NL"]}]}, setting, **claim).terms.rules == ("hosting",)
     with pytest.raises(Refused, match="edge_not_reproducible"):
-        derive(stated | {"hosting": ["NL", "XX"]}, setting, **claim)
+        derive(stated | {"items": [{"hosting": ["NL", "XX"]}]}, setting, **claim)
 
 
 @pytest.mark.parametrize(

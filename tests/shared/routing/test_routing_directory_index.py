@@ -38,7 +38,7 @@ def test_an_instance_serves_the_parties_that_name_it() -> None:
     instance = index.instance_of("hotline-nl.example")
     assert instance is not None
     assert instance == index.instance("hotline")
-    assert instance.topic == "causeway.inbox.hotline.v1"
+    assert index.kinds()["hotline"] == instance.kind == "hotline"
     assert index.instance_of("nobody.example") is None
 
 

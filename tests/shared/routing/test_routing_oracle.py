@@ -63,10 +63,9 @@ def decided_twice(world: int, referrals: int) -> Iterator[tuple[Decision, dict[s
 def _as_the_oracle_says_it(decision: Decision) -> dict[str, Any]:
     edges = {}
     for edge in decision.edges:
-        stated = edge.model_dump(mode="json")
+        stated = edge.model_dump(mode="json") | {"facts": edge.facts.model_dump(mode="json", exclude_none=True)}
         for name in ("recipient", "purpose", "digest"):
             del stated[name]
-        stated["facts"] = {name: value for name, value in stated["facts"].items() if value is not None}
         nested = stated.pop("handling") | stated.pop("deadlines")
         edges[edge.recipient, edge.purpose] = stated | nested
     assert list(edges) == sorted(edges)

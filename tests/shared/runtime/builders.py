@@ -8,11 +8,12 @@ from datetime import UTC, datetime
 from shared.contracts.registry import NOTICE_ACKNOWLEDGED
 from shared.envelope.keys import SigningKey
 from shared.exchange.message import Draft
-from shared.kernel.ids import uuid7
+from shared.kernel.ids import coarse_uuid7, uuid7
 from shared.runtime.post.ports import OutboxRow
-from shared.runtime.post.stamping import stamp_rows
+from shared.runtime.post.stamping import Counter, stamp_rows
 
 NOW = datetime(2026, 5, 4, 12, 0, 0, tzinfo=UTC)
+EPOCH = coarse_uuid7(NOW)
 KEY = SigningKey(bytes(range(32)))
 TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
@@ -36,5 +37,5 @@ def draft(topic: str, *, subject: str, body: bytes = b'{"clear":{}}', traceparen
 def stamped(drafts: Sequence[Draft]) -> list[OutboxRow]:
     """The drafts as rows ready to be sent."""
     rows = [OutboxRow(number, each, None) for number, each in enumerate(drafts, 1)]
-    lasts = {("provider.example", "hotline.example"): len(rows)}
-    return stamp_rows(rows, lasts, instance="industry", key=KEY)[0]
+    counters = {("provider.example", "hotline.example"): Counter(EPOCH, len(rows))}
+    return stamp_rows(rows, counters, instance="industry", key=KEY)[0]

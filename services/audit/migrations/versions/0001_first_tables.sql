@@ -25,7 +25,11 @@ CREATE TABLE outbox (
     created_at timestamptz NOT NULL,
     decided_at timestamptz,
     traceparent text,
+    guard text NOT NULL,
+    epoch uuid,
     sequence bigint,
+    prev_epoch uuid,
+    prev_last bigint,
     key_id text,
     batch_root bytea,
     batch_signature bytea,
@@ -48,6 +52,7 @@ CREATE TABLE sent (
     sender text NOT NULL,
     recipient text NOT NULL,
     recipient_instance text NOT NULL,
+    epoch uuid NOT NULL,
     sequence bigint NOT NULL,
     digest text NOT NULL,
     outcome text NOT NULL,
@@ -57,17 +62,44 @@ CREATE TABLE sent (
     CONSTRAINT sent_outcome CHECK (outcome IN ('applied', 'refused', 'parked'))
 );
 
+-- Stamps that were taken back, because the recipient had seen another message under the number.
+CREATE TABLE signed_again (
+    message_id uuid NOT NULL,
+    digest text NOT NULL,
+    recipient_instance text NOT NULL,
+    PRIMARY KEY (message_id, digest)
+);
+
+-- The open epoch of each pair. The system's id and the timeline tell a database that was restored from one that was
+-- not; `ended` is set where neither tells, by a recipient who had seen a number before.
 CREATE TABLE pair_sequence (
     sender text NOT NULL,
     recipient text NOT NULL,
+    epoch uuid NOT NULL,
     last bigint NOT NULL,
+    system_id bigint NOT NULL,
+    timeline bigint NOT NULL,
+    ended boolean NOT NULL DEFAULT false,
+    prev_epoch uuid,
+    prev_last bigint,
     PRIMARY KEY (sender, recipient)
+);
+
+-- `last` is what this database knew: one that was restored may have given out more.
+CREATE TABLE closed_epoch (
+    sender text NOT NULL,
+    recipient text NOT NULL,
+    epoch uuid NOT NULL,
+    last bigint NOT NULL,
+    closed_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (sender, recipient, epoch)
 );
 
 CREATE TABLE inbox (
     message_id uuid PRIMARY KEY,
     sender text NOT NULL,
     recipient text NOT NULL,
+    epoch uuid NOT NULL,
     sequence bigint NOT NULL,
     type text NOT NULL,
     subject text NOT NULL,
@@ -78,7 +110,7 @@ CREATE TABLE inbox (
     outcome text NOT NULL DEFAULT 'applied',
     code text,
     received_at timestamptz NOT NULL DEFAULT now(),
-    CONSTRAINT inbox_pair_sequence UNIQUE (sender, recipient, sequence),
+    CONSTRAINT inbox_pair_sequence UNIQUE (sender, recipient, epoch, sequence),
     CONSTRAINT inbox_outcome CHECK (outcome IN ('applied', 'refused', 'parked'))
 );
 
@@ -151,9 +183,12 @@ CREATE TABLE entry (
     recipient text,
     recipient_instance text,
     exercise boolean,
+    epoch uuid,
     sequence bigint,
     key_id text,
     detail jsonb,
+    edge_id uuid,
+    commitment text,
     kept_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (topic, generation, partition, "offset")
 );
@@ -162,13 +197,16 @@ CREATE INDEX entry_by_message ON entry (message_id);
 -- The message that a `message_parked` fact is about.
 CREATE INDEX entry_by_parked ON entry ((detail ->> 'message_id')) WHERE kind = 'parked';
 
+CREATE INDEX entry_by_edge ON entry (edge_id) WHERE edge_id IS NOT NULL;
+
 CREATE TABLE link (
-    message_id uuid PRIMARY KEY,
+    edge_id uuid PRIMARY KEY,
     referral_id uuid NOT NULL,
-    notice_id uuid,
+    origin text NOT NULL,
     recipient text NOT NULL,
     purpose text NOT NULL,
-    rules text NOT NULL
+    rules text NOT NULL,
+    commitment text NOT NULL
 );
 CREATE INDEX ix_link_referral_id ON link (referral_id);
 
@@ -222,12 +260,12 @@ FROM (VALUES
 
 EXECUTE format(
     'GRANT SELECT, INSERT, UPDATE, DELETE ON
-        outbox, sent, pair_sequence, inbox, quarantine, document, data_key, api_key, idempotency, cursor
+        outbox, sent, signed_again, pair_sequence, closed_epoch, inbox, quarantine, document, data_key, api_key, idempotency, cursor
      TO %I', service);
 EXECUTE format('GRANT USAGE ON SCHEMA public TO %I', service);
 EXECUTE format('GRANT SELECT ON permitted TO %I', service);
-EXECUTE format('GRANT SELECT ON sent, inbox, pair_sequence, entry, link, receipted, reading, cursor TO %I', accountant);
-EXECUTE format('GRANT SELECT (message_id, type, sender, recipient, sequence, digest) ON outbox TO %I', accountant);
+EXECUTE format('GRANT SELECT ON sent, inbox, pair_sequence, closed_epoch, entry, link, receipted, reading, cursor TO %I', accountant);
+EXECUTE format('GRANT SELECT (message_id, type, sender, recipient, epoch, sequence, digest) ON outbox TO %I', accountant);
 EXECUTE format('GRANT USAGE ON SCHEMA public TO %I', accountant);
 
 -- Audit's own are read and added to, never changed or removed.

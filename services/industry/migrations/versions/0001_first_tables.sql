@@ -25,7 +25,11 @@ CREATE TABLE outbox (
     created_at timestamptz NOT NULL,
     decided_at timestamptz,
     traceparent text,
+    guard text NOT NULL,
+    epoch uuid,
     sequence bigint,
+    prev_epoch uuid,
+    prev_last bigint,
     key_id text,
     batch_root bytea,
     batch_signature bytea,
@@ -48,6 +52,7 @@ CREATE TABLE sent (
     sender text NOT NULL,
     recipient text NOT NULL,
     recipient_instance text NOT NULL,
+    epoch uuid NOT NULL,
     sequence bigint NOT NULL,
     digest text NOT NULL,
     outcome text NOT NULL,
@@ -57,17 +62,44 @@ CREATE TABLE sent (
     CONSTRAINT sent_outcome CHECK (outcome IN ('applied', 'refused', 'parked'))
 );
 
+-- Stamps that were taken back, because the recipient had seen another message under the number.
+CREATE TABLE signed_again (
+    message_id uuid NOT NULL,
+    digest text NOT NULL,
+    recipient_instance text NOT NULL,
+    PRIMARY KEY (message_id, digest)
+);
+
+-- The open epoch of each pair. The system's id and the timeline tell a database that was restored from one that was
+-- not; `ended` is set where neither tells, by a recipient who had seen a number before.
 CREATE TABLE pair_sequence (
     sender text NOT NULL,
     recipient text NOT NULL,
+    epoch uuid NOT NULL,
     last bigint NOT NULL,
+    system_id bigint NOT NULL,
+    timeline bigint NOT NULL,
+    ended boolean NOT NULL DEFAULT false,
+    prev_epoch uuid,
+    prev_last bigint,
     PRIMARY KEY (sender, recipient)
+);
+
+-- `last` is what this database knew: one that was restored may have given out more.
+CREATE TABLE closed_epoch (
+    sender text NOT NULL,
+    recipient text NOT NULL,
+    epoch uuid NOT NULL,
+    last bigint NOT NULL,
+    closed_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (sender, recipient, epoch)
 );
 
 CREATE TABLE inbox (
     message_id uuid PRIMARY KEY,
     sender text NOT NULL,
     recipient text NOT NULL,
+    epoch uuid NOT NULL,
     sequence bigint NOT NULL,
     type text NOT NULL,
     subject text NOT NULL,
@@ -78,7 +110,7 @@ CREATE TABLE inbox (
     outcome text NOT NULL DEFAULT 'applied',
     code text,
     received_at timestamptz NOT NULL DEFAULT now(),
-    CONSTRAINT inbox_pair_sequence UNIQUE (sender, recipient, sequence),
+    CONSTRAINT inbox_pair_sequence UNIQUE (sender, recipient, epoch, sequence),
     CONSTRAINT inbox_outcome CHECK (outcome IN ('applied', 'refused', 'parked'))
 );
 
@@ -159,7 +191,9 @@ CREATE INDEX referral_by_party ON referral (party, referral_id);
 CREATE INDEX referral_work ON referral (party, state) WHERE work_reason IS NOT NULL;
 
 CREATE TABLE edge (
-    message_id uuid PRIMARY KEY,
+    edge_id uuid PRIMARY KEY,
+    -- The message that carries it; none while the edge waits.
+    message_id uuid UNIQUE,
     referral_id uuid NOT NULL,
     notice_id uuid UNIQUE,
     party text NOT NULL,
@@ -356,13 +390,13 @@ CREATE POLICY notice_changed ON notice FOR UPDATE USING (
 
 EXECUTE format(
     'GRANT SELECT, INSERT, UPDATE, DELETE ON
-        outbox, sent, pair_sequence, inbox, quarantine, document, data_key, api_key, idempotency, intake_count,
+        outbox, sent, signed_again, pair_sequence, closed_epoch, inbox, quarantine, document, data_key, api_key, idempotency, intake_count,
         referral, edge, notice
      TO %I', service);
 EXECUTE format('GRANT USAGE ON SCHEMA public TO %I', service);
 EXECUTE format('GRANT SELECT ON permitted TO %I', service);
-EXECUTE format('GRANT SELECT ON sent, inbox, pair_sequence, intake_count TO %I', accountant);
-EXECUTE format('GRANT SELECT (message_id, type, sender, recipient, sequence, digest) ON outbox TO %I', accountant);
+EXECUTE format('GRANT SELECT ON sent, inbox, pair_sequence, closed_epoch, intake_count TO %I', accountant);
+EXECUTE format('GRANT SELECT (message_id, type, sender, recipient, epoch, sequence, digest) ON outbox TO %I', accountant);
 EXECUTE format('GRANT USAGE ON SCHEMA public TO %I', accountant);
 
 -- Of isolated tables the accountant reads ids and states, for counting only, whoever's they are.
@@ -370,7 +404,7 @@ EXECUTE format('GRANT USAGE ON SCHEMA public TO %I', accountant);
 EXECUTE format('GRANT SELECT (referral_id, party, disposition, state, work_reason) ON referral TO %I', accountant);
 EXECUTE format('CREATE POLICY referral_counted ON referral FOR SELECT TO %I USING (true)', accountant);
 EXECUTE format(
-    'GRANT SELECT (message_id, referral_id, notice_id, party, recipient, purpose, state, answer) ON edge TO %I',
+    'GRANT SELECT (edge_id, message_id, referral_id, notice_id, party, recipient, purpose, state, answer) ON edge TO %I',
     accountant);
 EXECUTE format('CREATE POLICY edge_counted ON edge FOR SELECT TO %I USING (true)', accountant);
 EXECUTE format('GRANT SELECT (notice_id, party, state) ON notice TO %I', accountant);

@@ -199,8 +199,8 @@ def _fields(prepared: Prepared) -> dict[str, object]:
         "work_reason": prepared.work_reason,
         "accepted_at": prepared.accepted_at,
         "recipients": [
-            {"recipient": e["recipient"], "purpose": e["purpose"], "reason": e["reason"], "rules": e["rules"]}
-            for e in [emitted.edge for emitted in prepared.emitted]
+            {"recipient": each.recipient, "purpose": each.purpose, "reason": each.reason, "rules": each.rules}
+            for each in prepared.emitted
         ],
         "decision": {name: value for name, value in prepared.decision.items() if name != "salt"},
     }

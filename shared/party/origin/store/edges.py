@@ -14,7 +14,7 @@ from shared.contracts.referral import ReferralRecord
 from shared.envelope.datakeys import KeyEncryptionKey, reveal, unwrap
 from shared.exchange.acts import AnswerState
 from shared.exchange.origin import Answered, ReferralState
-from shared.exchange.prepare import Again
+from shared.exchange.prepare import Again, StaleEdge
 from shared.party.origin.ports import OpenEdge, StaleReferral
 from shared.party.origin.store.filing import EDGE, edge_rows
 from shared.runtime.database.columns import insert
@@ -22,7 +22,7 @@ from shared.runtime.post import outbox
 
 _ADD = insert("edge", EDGE)
 _ANSWERABLE = """
-SELECT e.message_id, e.referral_id, e.notice_id, e.party, e.recipient, e.answer, r.state = 'withdrawn' AS withdrawn
+SELECT e.edge_id, e.referral_id, e.notice_id, e.party, e.recipient, e.answer, r.state = 'withdrawn' AS withdrawn
 FROM edge AS e JOIN referral AS r USING (referral_id)
 WHERE e.state = 'emitted'
   AND ((e.notice_id IS NULL AND e.referral_id = ANY($1::uuid[])) OR e.notice_id = ANY($1::uuid[]))
@@ -30,21 +30,21 @@ FOR UPDATE OF e
 """
 _CARRY = """
 UPDATE edge AS e SET answer = old.answer, answer_detail = old.answer_detail, answered_at = old.answered_at
-FROM edge AS old WHERE old.message_id = ANY($1::uuid[]) AND e.state = 'emitted' AND e.notice_id IS NULL
+FROM edge AS old WHERE old.edge_id = ANY($1::uuid[]) AND e.state = 'emitted' AND e.notice_id IS NULL
   AND e.referral_id = old.referral_id AND e.recipient = old.recipient AND e.purpose = old.purpose
 """
 _ANSWER = """
 UPDATE edge AS e SET answer = a.answer, answer_detail = a.detail::jsonb, answered_at = $4
-FROM unnest($1::uuid[], $2::text[], $3::text[]) AS a(message_id, answer, detail) WHERE e.message_id = a.message_id
+FROM unnest($1::uuid[], $2::text[], $3::text[]) AS a(edge_id, answer, detail) WHERE e.edge_id = a.edge_id
 """
 _STALE = """
-SELECT e.message_id, e.recipient, e.purpose, r.referral_id, r.party, r.exercise, r.state, r.disposition, r.facts,
-       r.decision, r.content, r.traceparent, k.wrapped
+SELECT e.edge_id, e.message_id, e.recipient, e.purpose, r.referral_id, r.party, r.exercise, r.state, r.disposition,
+       r.facts, r.decision, r.content, r.traceparent, k.wrapped
 FROM edge AS e JOIN referral AS r USING (referral_id) LEFT JOIN data_key AS k ON k.subject = r.referral_id
 WHERE e.message_id = ANY($1::uuid[]) AND e.state = 'emitted'
 ORDER BY r.referral_id FOR UPDATE OF e, r
 """
-_RETIRE = "UPDATE edge SET state = $2 WHERE message_id = ANY($1::uuid[])"
+_RETIRE = "UPDATE edge SET state = $2 WHERE edge_id = ANY($1::uuid[])"
 _UNSEND = "DELETE FROM outbox WHERE message_id = ANY($1::uuid[])"
 _TO_WORK_LIST = """
 UPDATE referral AS r SET work_reason = w.reason FROM unnest($1::uuid[], $2::text[]) AS w(referral_id, reason)
@@ -63,7 +63,7 @@ class PostgresEdges:
         found: dict[tuple[UUID, str], list[OpenEdge]] = {}
         for row in await self._driver.fetch(_ANSWERABLE, list(subjects)):
             edge = OpenEdge(
-                row["message_id"],
+                row["edge_id"],
                 row["party"],
                 row["recipient"],
                 row["notice_id"] or row["referral_id"],
@@ -114,7 +114,7 @@ class PostgresEdges:
             decision=first["decision"],
             content=None if withdrawn or first["wrapped"] is None else self._opened(first),
             traceparent=first["traceparent"],
-            stale={(row["recipient"], row["purpose"]): row["message_id"] for row in rows},
+            stale={(row["recipient"], row["purpose"]): StaleEdge(row["edge_id"], row["message_id"]) for row in rows},
         )
 
     def _opened(self, row: asyncpg.Record) -> ReferralRecord:

@@ -28,6 +28,7 @@ from shared.runtime.post import outbox
 class EdgeRow:
     """An edge as it is kept with its referral."""
 
+    edge_id: UUID
     message_id: UUID
     referral_id: UUID
     notice_id: UUID | None
@@ -151,6 +152,7 @@ def edge_rows(decided: Sequence[Prepared | Again]) -> list[EdgeRow]:
     """The edges of these decisions that were sent."""
     return [
         EdgeRow(
+            edge_id=emitted.edge_id,
             message_id=emitted.message_id,
             referral_id=each.referral_id,
             notice_id=emitted.notice_id,

@@ -12,10 +12,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from uuid import UUID
 
-from shared.contracts.registry import REFERRAL_DECIDED
-from shared.exchange.compose import compose_fact
+from shared.exchange.decided import Stated, decided_fact
 from shared.exchange.prepare import Again, Documents, prepare_again
 from shared.kernel.clock import Clock
+from shared.kernel.errors import Refused
 from shared.party.origin.ports import Edges, StaleReferral
 from shared.routing.directory_index import DirectoryIndex
 from shared.runtime.watch.logs import log
@@ -34,9 +34,9 @@ class DecideAgain:
         """Replace messages within the caller's transaction, or drop them: then nothing of them stays in the outbox."""
         stale = await edges.stale(message_ids)
         again = [self._again(each) for each in stale if not each.withdrawn]
-        dropped = {message_id for each in again for message_id in each.dropped}
-        dropped |= {message_id for each in stale if each.withdrawn for message_id in each.stale.values()}
-        replaced = {message_id for each in stale for message_id in each.stale.values()} - dropped
+        dropped = {edge.edge_id for each in again for edge in each.dropped}
+        dropped |= {edge.edge_id for each in stale if each.withdrawn for edge in each.stale.values()}
+        replaced = {edge.edge_id for each in stale for edge in each.stale.values()} - dropped
         # Also those whose edge is gone: nobody would take them.
         await edges.unsend(message_ids)
         await edges.replace(replaced, dropped, again)
@@ -49,42 +49,43 @@ class DecideAgain:
         origin = documents.directory.party(referral.party)
         if origin is None or referral.content is None:
             return self._given_up(referral, documents.directory)
-        return prepare_again(
-            referral.content,
-            referral_id=referral.referral_id,
-            origin=origin,
-            exercise=referral.exercise,
-            documents=documents,
-            at=self._clock.now(),
-            only=referral.stale,
-            traceparent=referral.traceparent,
-        )
+        try:
+            return prepare_again(
+                referral.content,
+                referral_id=referral.referral_id,
+                origin=origin,
+                exercise=referral.exercise,
+                documents=documents,
+                at=self._clock.now(),
+                only=referral.stale,
+                traceparent=referral.traceparent,
+            )
+        except Refused as error:
+            log("referral_undecidable", code=error.code)
+            return self._given_up(referral, documents.directory)
 
     def _given_up(self, referral: StaleReferral, directory: DirectoryIndex) -> Again:
-        """Nothing is decided: the origin has left, or the content is erased. The kept decision is stated once more."""
-        dropped = tuple(sorted(referral.stale.values()))
-        clear = {
-            "referral_id": str(referral.referral_id),
-            "revision": 1,
-            "origin": referral.party,
-            "exercise": referral.exercise,
-            "disposition": referral.disposition,
-            "work_reason": WorkReason.UNDELIVERABLE.value,
-            "decision": {name: value for name, value in referral.decision.items() if name != "salt"},
-            "salt": referral.decision["salt"],
-            "facts": referral.facts,
-            "emitted": [],
-            "not_sent": [],
-            "superseded": [str(message_id) for message_id in dropped],
-        }
-        fact = compose_fact(
-            REFERRAL_DECIDED,
-            clear,
-            subject=referral.referral_id,
+        """Nothing is decided: the origin has left, the content is erased, or nothing can be made of it any more.
+
+        The kept decision is stated once more, without its edges.
+        """
+        stated = Stated(
+            referral_id=referral.referral_id,
+            origin=referral.party,
+            disposition=referral.disposition,
+            decision={name: value for name, value in referral.decision.items() if name != "salt"},
+            salt=str(referral.decision["salt"]),
+            facts=referral.facts,
+            superseded=sorted(edge.edge_id for edge in referral.stale.values()),
+            work_reason=WorkReason.UNDELIVERABLE,
+        )
+        fact = decided_fact(
+            stated,
             instance=self._instance,
             directory=directory,
             exercise=referral.exercise,
             at=self._clock.now(),
             traceparent=referral.traceparent,
         )
+        dropped = tuple(referral.stale.values())
         return Again(referral.referral_id, referral.party, (), (fact,), dropped, WorkReason.UNDELIVERABLE)

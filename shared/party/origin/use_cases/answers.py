@@ -38,7 +38,7 @@ class EdgeAnswers:
             try:
                 # A recipient answers for the referral: its edges, one for each purpose, move together.
                 moved = {
-                    edge.message_id: answer_edge(
+                    edge.edge_id: answer_edge(
                         _present(edge, answered), message.message, message.clear, withdrawn=edge.withdrawn
                     )
                     for edge in sent
@@ -53,4 +53,4 @@ class EdgeAnswers:
 
 def _present(edge: OpenEdge, answered: Mapping[UUID, Answered]) -> AnswerState:
     """The edge's answer, as earlier messages of the same batch have moved it."""
-    return answered[edge.message_id].state if edge.message_id in answered else edge.answer
+    return answered[edge.edge_id].state if edge.edge_id in answered else edge.answer

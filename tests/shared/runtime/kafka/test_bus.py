@@ -13,12 +13,19 @@ import pytest
 from aiokafka import TopicPartition
 from aiokafka.errors import IllegalStateError
 from confluent_kafka import Producer
+from confluent_kafka.admin import (  # type: ignore[attr-defined]  # re-exported without saying so
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+)
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker
 from faststream.kafka.message import KafkaAckableMessage
 
 from deploy.devstack.stack import DevStack
+from deploy.site.access import admin_client
 from shared.exchange.message import Record
+from shared.exchange.topics import inbox_topic
 from shared.kernel.clock import SystemClock
 from shared.kernel.errors import Defect, Unavailable
 from shared.kernel.ids import uuid7
@@ -46,9 +53,15 @@ class Collected:
         self.records += records
 
 
-def bus_of(access: KafkaAccess, topic: str, consumer: Collected, instance: str | None = None) -> Bus:
-    instance = instance or f"edges_{uuid7().hex}"
-    return Bus(access, Subscription(instance, topic), consumer, clock=SystemClock())  # type: ignore[arg-type]
+@pytest.fixture
+def topic(new_topic: Callable[..., str]) -> str:
+    """What an instance of this test's own is told by another. Of two partitions, more than any topic has."""
+    return new_topic(name=inbox_topic(f"edges_{uuid7().hex}", "sample"))
+
+
+def bus_of(access: KafkaAccess, topic: str, consumer: Collected) -> Bus:
+    """The bus of the instance that reads the topic."""
+    return Bus(access, Subscription(topic.split(".")[2]), consumer, clock=SystemClock())  # type: ignore[arg-type]
 
 
 @asynccontextmanager
@@ -175,7 +188,7 @@ async def test_a_failed_batch_is_rewound_also_where_another_partition_was_taken_
     monkeypatch.setattr("shared.runtime.kafka.bus.RETRY_S", 0)
     consumer, reading = Collected(), Reading(assigned={1})
     consumer.failures = [Unavailable("database_unavailable")]
-    bus = bus_of(access, "t", consumer)
+    bus = bus_of(access, inbox_topic("t", "sample"), consumer)
     bus._subscriber = SimpleNamespace(consumer=reading)  # type: ignore[assignment]
     batch = [raw_record(0, 7), raw_record(1, 3), raw_record(1, 4)]
     with pytest.raises(Unavailable):
@@ -212,19 +225,20 @@ class Reading:
 
 
 def raw_record(partition: int, offset: int) -> Any:
-    return SimpleNamespace(topic="t", partition=partition, offset=offset, timestamp=0, key=b"", headers=(), value=b"")
+    return SimpleNamespace(
+        topic="t", partition=partition, offset=offset, timestamp=0, timestamp_type=1, key=b"", headers=(), value=b""
+    )
 
 
 async def test_a_restarted_process_goes_on_where_the_last_one_committed(
     access: KafkaAccess, topic: str, produce: Callable[..., None]
 ) -> None:
-    instance = f"edges_{uuid7().hex}"
     first, second = Collected(), Collected()
     produce(b"1")
-    async with running(bus_of(access, topic, first, instance)):
+    async with running(bus_of(access, topic, first)):
         await until(lambda: len(first.records) == 1)
     produce(b"2")
-    async with running(bus_of(access, topic, second, instance)):
+    async with running(bus_of(access, topic, second)):
         await until(lambda: len(second.records) == 1)
     assert ([r.value for r in first.records], [r.value for r in second.records]) == ([b"1"], [b"2"])
 
@@ -271,16 +285,15 @@ async def test_nothing_but_lines_of_ours_is_written_when_a_batch_fails(
 async def test_a_batch_in_hand_at_the_end_is_finished_and_committed(
     access: KafkaAccess, topic: str, produce: Callable[..., None]
 ) -> None:
-    instance = f"edges_{uuid7().hex}"
     first, second = Collected(), Collected()
     first.pause.clear()
     produce(b"1")
-    async with running(bus_of(access, topic, first, instance)):
+    async with running(bus_of(access, topic, first)):
         await until(lambda: first.calls == 1)
         asyncio.get_running_loop().call_later(0.3, first.pause.set)
     assert [record.value for record in first.records] == [b"1"]
     produce(b"2")
-    async with running(bus_of(access, topic, second, instance)):
+    async with running(bus_of(access, topic, second)):
         await until(lambda: bool(second.records))
     assert [record.value for record in second.records] == [b"2"]
 
@@ -300,7 +313,7 @@ async def test_a_bus_waits_for_a_broker_that_is_not_there_yet(
         await asyncio.to_thread(stack.kafka.start)
         await until(lambda: bool(consumer.records))
         assert (bus.check().ok, bus.check().reason) == (True, "")
-        assert bus.assignment() == {0, 1}
+        assert bus.assignment() == {Coordinate(topic, 0), Coordinate(topic, 1)}
 
 
 async def test_lag_counts_what_was_not_read_yet(access: KafkaAccess, topic: str, produce: Callable[..., None]) -> None:
@@ -311,6 +324,53 @@ async def test_lag_counts_what_was_not_read_yet(access: KafkaAccess, topic: str,
         produce(b"1")
         await until(lambda: len(consumer.records) == 1)
         assert await bus.lag() == 0
+
+
+async def test_a_topic_that_is_made_while_the_bus_runs_is_read_without_a_restart(
+    stack: DevStack,
+    access: KafkaAccess,
+    topic: str,
+    new_topic: Callable[..., str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("shared.runtime.kafka.bus.NEW_TOPIC_MS", 200)
+    producer = Producer(stack.endpoints.kafka.librdkafka_options("admin"))
+    me = topic.split(".")[2]
+    consumer = Collected()
+    bus = bus_of(access, topic, consumer)
+    async with running(bus):
+        await until(lambda: len(bus.assignment()) == 2)
+        new = new_topic(1, name=inbox_topic(me, "newcomer"))
+        # Of an instance whose id begins like ours.
+        foreign = new_topic(1, name=inbox_topic(f"{me}_two", "newcomer"))
+        for where in (foreign, new, topic):
+            producer.produce(where, value=where.encode(), partition=0)
+        producer.flush()
+        await until(lambda: len(consumer.records) == 2)
+        assert bus.assignment() == {Coordinate(topic, 0), Coordinate(topic, 1), Coordinate(new, 0)}
+        assert await bus.lag() == 0
+    assert sorted(record.topic for record in consumer.records) == sorted([new, topic])
+
+
+async def test_a_bus_says_that_a_record_was_dated_by_its_sender(
+    stack: DevStack, access: KafkaAccess, topic: str, produce: Callable[..., None]
+) -> None:
+    consumer = Collected()
+    bus = bus_of(access, topic, consumer)
+    async with running(bus):
+        produce(b"dated by the broker")
+        await until(lambda: len(consumer.records) == 1)
+        assert bus.check().reason == ""
+        entry = ConfigEntry("message.timestamp.type", "CreateTime", incremental_operation=AlterConfigOpType.SET)
+        changed = ConfigResource("topic", topic, incremental_configs=[entry])
+        admin = admin_client(stack.endpoints.kafka)
+        admin.incremental_alter_configs([changed])[changed].result()
+        # The broker acts by it a little later.
+        async with asyncio.timeout(60):
+            while not bus.check().reason:
+                produce(b"dated by its sender")
+                await asyncio.sleep(0.1)
+        assert (bus.check().ok, bus.check().reason) == (True, "dated_by_sender")
 
 
 @pytest.mark.timing
@@ -331,12 +391,12 @@ async def test_a_bus_says_that_a_batch_hangs(
 
 
 async def test_the_subscriber_states_every_option_that_delivery_rests_on(access: KafkaAccess) -> None:
-    broker, subscriber = bus_of(access, "any", Collected(), "hotline").declare()
+    broker, subscriber = bus_of(access, inbox_topic("hotline", "any"), Collected()).declare()
     options = subscriber._connection_args
     assert broker.config.consumer_only
     assert not broker.config.allow_auto_create_topics
     assert (subscriber.ack_policy, subscriber._no_reply) == (AckPolicy.NACK_ON_ERROR, True)
-    assert (subscriber.group_id, options["group_instance_id"]) == ("causeway.hotline", "hotline-0")
+    assert (subscriber.group_id, options["group_instance_id"]) == ("causeway.hotline.inbox", "hotline-0")
     assert (options["auto_offset_reset"], options["isolation_level"]) == ("earliest", "read_uncommitted")
     assert options["enable_auto_commit"] is False
     assert options["session_timeout_ms"] == 10_000

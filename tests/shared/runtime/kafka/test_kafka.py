@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import aclosing
 from pathlib import Path
 
 import pytest
-from aiokafka.partitioner import DefaultPartitioner
-from confluent_kafka import Producer
-from hypothesis import given
-from hypothesis import strategies as st
 
 from deploy.devstack.stack import DevStack
 from shared.envelope.headers import decode_headers
@@ -20,7 +16,7 @@ from shared.kernel.errors import Unavailable
 from shared.kernel.ids import uuid7
 from shared.runtime.kafka.access import KafkaAccess
 from shared.runtime.kafka.reader import LogReader
-from shared.runtime.kafka.writer import KafkaLogWriter, place_among
+from shared.runtime.kafka.writer import KafkaLogWriter
 from shared.runtime.post.ports import Coordinate, OutboxRow
 from tests.shared.runtime.builders import draft, stamped
 from tests.shared.runtime.conftest import access_as
@@ -75,32 +71,6 @@ async def test_rows_of_a_key_stay_in_order_across_more_than_one_record_batch(acc
         assert ids == sent
 
 
-async def test_a_key_goes_where_other_kafka_clients_put_it(
-    stack: DevStack, access: KafkaAccess, new_topic: Callable[..., str]
-) -> None:
-    keys = [f"referral-{number}" for number in range(12)]
-    topic = new_topic(4)
-    writer = KafkaLogWriter(access, instance="industry")
-    await writer.append(stamped([draft(topic, subject=each) for each in keys]))
-    await writer.close()
-    other = Producer(stack.endpoints.kafka.librdkafka_options("admin") | {"partitioner": "murmur2"})
-    for key in keys:
-        other.produce(topic, key=key, value=b"theirs")
-    await asyncio.to_thread(other.flush)
-    partitions_by_key: dict[bytes | None, list[int]] = {}
-    for record in await records_of(access, topic):
-        partitions_by_key.setdefault(record.key, []).append(record.partition)
-    assert len({tuple(found) for found in partitions_by_key.values()}) > 1
-    assert all(len(found) == 2 and found[0] == found[1] for found in partitions_by_key.values())
-
-
-@given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=64), st.integers(1, 64))
-def test_a_key_has_the_place_that_the_library_gives_it_however_often_it_is_asked(key: str, count: int) -> None:
-    partitions = list(range(count))
-    expected = DefaultPartitioner()(key.encode(), partitions, partitions)
-    assert [place_among(key, count) for _ in range(3)] == [expected] * 3
-
-
 async def test_the_largest_rows_an_outbox_can_hold_are_appended(access: KafkaAccess, topic: str) -> None:
     rows = stamped([draft(topic, subject="one", body=b"x" * 65_536) for _ in range(5)])
     writer = KafkaLogWriter(access, instance="industry")
@@ -123,7 +93,7 @@ async def test_a_topic_that_is_missing_or_not_ours_to_write_is_named_and_the_oth
     stack: DevStack, access: KafkaAccess, topic: str, there: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("shared.runtime.kafka.access.REQUEST_TIMEOUT_MS", 1_000)
-    ours, theirs = "causeway.inbox.industry.v1", topic if there else f"edges.{uuid7()}"
+    ours, theirs = "causeway.inbox.industry.hotline.v1", topic if there else f"edges.{uuid7()}"
     before = len(await records_of(access, ours))
     writer = KafkaLogWriter(access_as(stack, "hotline"), instance="hotline")
     for written in (1, 2):

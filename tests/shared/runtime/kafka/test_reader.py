@@ -14,6 +14,7 @@ from deploy.devstack.stack import DevStack
 from deploy.site.access import admin_client
 from shared.exchange.message import Record
 from shared.kernel.errors import Unavailable
+from shared.kernel.ids import uuid7
 from shared.runtime.kafka.access import KafkaAccess
 from shared.runtime.kafka.reader import Bounds, LogReader
 from shared.runtime.post.ports import Coordinate
@@ -145,6 +146,34 @@ async def test_a_topic_made_again_under_its_name_has_another_id(
     assert before == again
     assert before.keys() == after.keys() == {topic}
     assert before != after
+
+
+async def ended_by(reader: LogReader, make: Callable[[], object]) -> str:
+    """Follow what there is, make a topic after the first batch, and go on: the code with which that ends."""
+    made = False
+    try:
+        async with asyncio.timeout(60), aclosing(reader.follow({}, await reader.topic_ids())) as batches:
+            async for _ in batches:
+                if not made:
+                    made = bool(await asyncio.to_thread(make))
+    except Unavailable as error:
+        return error.code
+    return ""
+
+
+@pytest.mark.parametrize("there", [0, 1])
+async def test_what_is_read_by_a_prefix_ends_when_another_topic_is_made_and_holds_it_the_next_time(
+    access: KafkaAccess, new_topic: Callable[..., str], there: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shared.runtime.kafka.reader.ID_CHECK_S", 0.1)
+    prefix = f"edges.{uuid7()}."
+    before = {new_topic(1, name=f"{prefix}{number}") for number in range(there)}
+    foreign, new = new_topic(1), f"{prefix}new"
+    reader = LogReader(access, client_id="edges-test", under=prefix)
+    assert (await reader.topic_ids()).keys() == before
+    assert await ended_by(reader, lambda: new_topic(1, name=new)) == "topics_changed"
+    assert {where.topic for where in await reader.bounds()} == {*before, new}
+    assert foreign not in await reader.topic_ids()
 
 
 async def test_a_topic_id_is_the_one_that_other_clients_see(stack: DevStack, reader: LogReader, topic: str) -> None:

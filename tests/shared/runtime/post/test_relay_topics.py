@@ -13,7 +13,7 @@ from tests.shared.runtime.builders import KEY
 from tests.support.builders import AT, TOPIC, draft
 from tests.support.memory_stores import MemoryDatabase, MemoryLog, MemoryLogWriter, MemoryOutbox
 
-MISSING = "causeway.inbox.missing.v1"
+MISSING = "causeway.inbox.missing.hotline.v1"
 
 
 class Sender:

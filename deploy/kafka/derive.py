@@ -1,0 +1,59 @@
+"""What a cluster must look like for the instances of a directory: their topics, and what each of them may do.
+
+    causeway.inbox.<to>.<from>.v1   <from> writes it and reads it back; <to> and audit read it
+    causeway.directory.v1           every instance reads it, only the super user `admin` writes it
+
+Nothing here names an instance: an instance is in the directory, or the cluster does not know it. Trust: whoever can
+change the directory of a site's state can, with the password of `admin`, give itself any right on the cluster.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from deploy.kafka.provision import Manifest, PrincipalRule, TopicRule
+from shared.exchange.topics import AUDIT, INBOXES, Pair, inbox_prefix, pairs_of
+from shared.kernel.errors import Refused
+from shared.routing.shelf import read_directory
+from shared.runtime.kafka.bus import group_prefix
+from shared.runtime.kafka.documents import DIRECTORY_TOPIC
+
+#: How a topic is laid out, by what it is for.
+LAYOUTS: Final = Path(__file__).with_name("layouts.json")
+
+
+def manifest_in(directory: bytes) -> Manifest:
+    """The manifest of a directory document. Raises `Refused` as `read_directory` and `manifest_of` do."""
+    return manifest_of(read_directory(directory).kinds())
+
+
+def manifest_of(instances: Mapping[str, str]) -> Manifest:
+    """The manifest for instances, by id with their kind.
+
+    Raises `Refused("topic_names_collide")` where Kafka takes two names for one: it tells no dot from an underscore.
+    """
+    inbox, directory = _layouts()
+    pairs = pairs_of(instances)
+    topics = {pair.topic: inbox for pair in pairs}
+    if len({name.replace(".", "_") for name in topics}) != len(topics):
+        raise Refused("topic_names_collide", "Kafka tells no dot from an underscore: give an instance another id")
+    return Manifest(topics | {DIRECTORY_TOPIC: directory}, {name: _rule(name, pairs) for name in instances})
+
+
+def _rule(name: str, pairs: tuple[Pair, ...]) -> PrincipalRule:
+    written = tuple(pair.topic for pair in pairs if pair.sender == name)
+    return PrincipalRule(
+        write=written,
+        # What it has written it may read back: only so does it find again how far it came.
+        read=(*written, DIRECTORY_TOPIC),
+        read_under=(INBOXES if name == AUDIT else inbox_prefix(name),),
+        group_prefix=group_prefix(name),
+    )
+
+
+def _layouts() -> tuple[TopicRule, TopicRule]:
+    read = json.loads(LAYOUTS.read_bytes())
+    return TopicRule.model_validate(read["inbox"]), TopicRule.model_validate(read["directory"])

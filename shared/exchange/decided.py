@@ -1,0 +1,153 @@
+"""A decision as audit is told of it, and what binds it to the messages that carry its edges."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from pydantic_core import to_json
+
+from shared.contracts.facts import ReferralDecidedClear, ReferralDecidedSealed
+from shared.contracts.registry import REFERRAL_DECIDED
+from shared.envelope.base64url import from_base64url, to_base64url
+from shared.exchange.compose import compose_fact
+from shared.exchange.message import Draft
+from shared.kernel.clock import coarse, rfc3339
+from shared.kernel.errors import Refused
+from shared.routing.directory_index import DirectoryIndex
+from shared.routing.engine import ENGINE, PlannedEdge, Setting, judge
+from shared.vocabulary.routing import Disposition, WorkReason
+
+Json = dict[str, Any]
+#: The revision of every referral, until referrals are amended.
+REVISION = 1
+
+
+class StatedEdge(NamedTuple):
+    """An edge as its origin states it to audit. `digest`: 64 hexadecimal digits."""
+
+    edge_id: UUID
+    recipient: str
+    purpose: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stated:
+    """What a decided fact says. Times, documents and engine are in `decision`; `superseded` are ids of edges."""
+
+    referral_id: UUID
+    origin: str
+    disposition: str
+    decision: Json
+    salt: str
+    facts: Json
+    edges: Sequence[tuple[UUID, str, str, str]] = ()
+    not_sent: Sequence[Mapping[str, Any]] = ()
+    superseded: Sequence[UUID] = ()
+    work_reason: WorkReason | None = None
+
+
+def edge_salt(decision_salt: str, edge_id: UUID) -> str:
+    """The salt of one edge (64 hexadecimal digits): it tells nothing of the decision's, nor of another edge's."""
+    return hmac.new(bytes.fromhex(decision_salt), edge_id.bytes, hashlib.sha256).hexdigest()
+
+
+def commitment(salt: str, edge_digest: str) -> str:
+    """SHA-256 of salt ‖ digest, both given in hexadecimal digits, as 64 hexadecimal digits."""
+    return hashlib.sha256(bytes.fromhex(salt) + bytes.fromhex(edge_digest)).hexdigest()
+
+
+def due_times(deadlines: Mapping[str, int], at: datetime) -> dict[str, str]:
+    """When acts fall due, counted from the time of the message, which is told cut to ten seconds."""
+    named = {"acknowledge_h": "acknowledge_by", "act_h": "act_by"}
+    return {named[name]: rfc3339(coarse(at) + timedelta(hours=hours)) for name, hours in deadlines.items()}
+
+
+def decided_fact(
+    stated: Stated, *, instance: str, directory: DirectoryIndex, exercise: bool, at: datetime, traceparent: str | None
+) -> Draft:
+    """The fact: in the clear that a referral was decided; sealed for audit, what of it.
+
+    Raises `Refused("sealed_too_large")` for a decision that no record holds.
+    """
+    return compose_fact(
+        REFERRAL_DECIDED,
+        clear_of_decided(stated),
+        sealed=to_json(sealed_of_decided(stated)),
+        subject=stated.referral_id,
+        instance=instance,
+        directory=directory,
+        exercise=exercise,
+        at=at,
+        traceparent=traceparent,
+    )
+
+
+def stated_edges(fact: ReferralDecidedSealed) -> list[StatedEdge]:
+    """The edges of a fact, as they were stated. Raises `ValueError` where a place or an id is none."""
+    return [
+        StatedEdge(
+            UUID(bytes=from_base64url(each.id)),
+            _recipient(fact, each.to),
+            each.purpose.value,
+            from_base64url(each.digest).hex(),
+        )
+        for each in fact.edges
+    ]
+
+
+def judged_edges(
+    clear: ReferralDecidedClear, fact: ReferralDecidedSealed, setting: Setting
+) -> dict[tuple[str, str], PlannedEdge]:
+    """The decision made again from its facts, by (recipient, purpose). Raises `Refused("decision_not_derived")`.
+
+    What the origin states must be what its facts lead to: each edge with its digest, and all of them, but where it
+    says why some are missing. Success does not mean that the facts are true.
+    """
+    unknown = fact.work_reason if clear.disposition is Disposition.UNKNOWN_CODE else None
+    outcome = judge(fact.facts.model_dump(mode="json", exclude_none=True), setting, salt=fact.salt, unknown=unknown)
+    judged = {(edge.recipient, edge.terms.purpose): edge for edge in outcome.edges}
+    stated = {(edge.recipient, edge.purpose): edge.digest for edge in stated_edges(fact)}
+    some = bool(fact.superseded) or fact.work_reason in (WorkReason.UNDELIVERABLE, WorkReason.TOO_WIDE)
+    derived = all(key in judged and judged[key].digest == digest for key, digest in stated.items())
+    whole = stated.keys() == judged.keys() and clear.disposition == outcome.disposition
+    if fact.decision.engine != ENGINE or not derived or not (some or whole):
+        raise Refused("decision_not_derived", "its facts lead to another decision")
+    return judged
+
+
+def clear_of_decided(stated: Stated) -> Json:
+    """The clear part of the fact: that the referral was decided, and where it stands."""
+    return {"referral_id": str(stated.referral_id), "revision": REVISION, "disposition": stated.disposition}
+
+
+def sealed_of_decided(stated: Stated) -> Json:
+    """The sealed part of the fact, as JSON."""
+    recipients = sorted({recipient for _, recipient, _, _ in stated.edges})
+    place = {recipient: number for number, recipient in enumerate(recipients)}
+    sealed: Json = {
+        "origin": stated.origin,
+        "decision": stated.decision,
+        "salt": stated.salt,
+        "facts": stated.facts,
+        "recipients": recipients,
+        "edges": [
+            (to_base64url(edge_id.bytes), place[recipient], purpose, to_base64url(bytes.fromhex(digest)))
+            for edge_id, recipient, purpose, digest in stated.edges
+        ],
+        "not_sent": stated.not_sent,
+        "superseded": [str(edge_id) for edge_id in stated.superseded],
+    }
+    return sealed if stated.work_reason is None else sealed | {"work_reason": stated.work_reason.value}
+
+
+def _recipient(fact: ReferralDecidedSealed, place: int) -> str:
+    if place >= len(fact.recipients):
+        raise ValueError("no such recipient")
+    return fact.recipients[place]

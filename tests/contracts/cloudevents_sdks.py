@@ -1,0 +1,47 @@
+"""Two CloudEvents SDKs that are not ours, one in JavaScript and one in Python, read records as Kafka has them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from cloudevents.core.bindings.kafka import KafkaMessage, from_binary_event
+from cloudevents.core.exceptions import BaseCloudEventException
+
+from shared.exchange.message import Record
+from tests.contracts.npm_packages import installed, node, run
+
+HERE = Path(__file__).parent / "cloudevents"
+
+
+def read_in_javascript(records: Sequence[Record]) -> list[dict[str, Any]]:
+    """What the SDK says of each: `valid`, and `event` (its attributes and data) or `error`."""
+    packages = installed("cloudevents")
+    lines = [
+        json.dumps(
+            {
+                "headers": {name: (value or b"").decode() for name, value in record.headers},
+                "key": (record.key or b"").decode(),
+                "value": (record.value or b"").decode(),
+            }
+        )
+        for record in records
+    ]
+    said = run([*node(), str(HERE / "check.cjs"), str(packages)], given="\n".join(lines))
+    return [json.loads(line) for line in said.splitlines()]
+
+
+def read_in_python(records: Sequence[Record]) -> list[dict[str, Any]]:
+    """The same of the other SDK."""
+    return [_read_in_python(record) for record in records]
+
+
+def _read_in_python(record: Record) -> dict[str, Any]:
+    headers = {name: value for name, value in record.headers if value is not None}
+    try:
+        event = from_binary_event(KafkaMessage(headers=headers, key=record.key, value=record.value or b""))
+    except (BaseCloudEventException, ValueError) as error:
+        return {"valid": False, "error": str(error)}
+    return {"valid": True, "event": event.get_attributes() | {"data": event.get_data()}}
