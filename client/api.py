@@ -128,6 +128,10 @@ class CausewayClient:
         """One offered referral with its record opened. The reading is authorised and audited."""
         return await self._read(f"/v1/inbox/{referral_id}", views.InboxItem)
 
+    async def inbox_evidence(self, referral_id: UUID) -> dict[str, JsonValue]:
+        """What proves that a referral was offered, as it came: to be kept, and checked with a directory."""
+        return await self._transport.call("GET", f"/v1/inbox/{referral_id}/evidence")
+
     async def accept_case(
         self, referral_id: UUID, *, case_reference: str | None = None, key: str | None = None
     ) -> views.ReferralState:
@@ -178,6 +182,10 @@ class CausewayClient:
     async def notice(self, notice_id: UUID) -> views.NoticeView:
         """One notice with its record opened. The reading is authorised and audited."""
         return await self._read(f"/v1/notices/{notice_id}", views.NoticeView)
+
+    async def notice_evidence(self, notice_id: UUID) -> dict[str, JsonValue]:
+        """What proves that a notice was issued, as it came: to be kept, and checked with a directory."""
+        return await self._transport.call("GET", f"/v1/notices/{notice_id}/evidence")
 
     async def acknowledge_notice(self, notice_id: UUID, *, key: str | None = None) -> views.NoticeState:
         """Say that the organisation has the notice in hand."""

@@ -75,7 +75,7 @@ class Transport:
         sent = {"Authorization": self._authorization, "Accept": "application/json", **(headers or {})}
         content: bytes | None = None
         if body is not None:
-            content = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+            content = spelt(body)
             sent["Content-Type"] = "application/json"
         if key is not None:
             sent["Idempotency-Key"] = key
@@ -112,6 +112,11 @@ class Transport:
                     "authority of your own, name its certificates as CA file",
                 ) from None
             return None
+
+
+def spelt(body: Mapping[str, object]) -> bytes:
+    """The bytes of a body, or of an item in a list: what an acceptance states the SHA-256 of."""
+    return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def _distrusted(error: BaseException) -> bool:

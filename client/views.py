@@ -65,7 +65,10 @@ class FieldProblem(View):
 
 
 class Acceptance(View):
-    """A referral was accepted and is durable. It says nothing of delivery, and nothing of anybody having read it."""
+    """A referral was accepted and is durable. It says nothing of delivery, and nothing of anybody having read it.
+
+    `acceptance` is the signed one, as it came: to be kept, and checked with a directory where it matters.
+    """
 
     referral_id: UUID
     revision: int
@@ -73,6 +76,7 @@ class Acceptance(View):
     work_reason: str | None = None
     accepted_at: Instant
     recipients: tuple[Recipient, ...] = ()
+    acceptance: dict[str, JsonValue] | None = None
 
 
 class BatchResult(View):
@@ -83,6 +87,7 @@ class BatchResult(View):
     referral_id: UUID | None = None
     state: str | None = None
     problem: ItemProblem | None = None
+    acceptance: dict[str, JsonValue] | None = None
 
 
 class CheckResult(View):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
-from client.cli import case, flow, inbox, notice, referral
+from client.cli import case, flow, inbox, notice, referral, verify
 from deploy import __version__
 from deploy.accounting.cli import audit_app
 from deploy.devstack.cli import dev_app
@@ -62,24 +62,27 @@ def _around(site: Site) -> list[Finding]:
 app.command(dev_app(_children))
 app.command(doctor_app(_around))
 app.command(audit_app)
-for verbs in (*OPERATOR_APPS, referral.app, inbox.app, case.app, notice.app, flow.app):
+for verbs in (*OPERATOR_APPS, referral.app, inbox.app, case.app, notice.app, flow.app, verify.app):
     app.command(verbs)
 
 
 @app.command
-def serve(name: str, *, only: Sequence[str] = ()) -> int:
+def serve(kind: str, *, instance: str | None = None, only: Sequence[str] = ()) -> int:
     """Run one instance until it is told to stop.
 
     Parameters
     ----------
-    name
-        hotline, law_enforcement, industry or audit; its settings are CAUSEWAY_<NAME>_… in the environment.
+    kind
+        Which service it is, for example industry.
+    instance
+        Its name in the directory, that of its kind if none is given; its settings are CAUSEWAY_<INSTANCE>_… in the
+        environment.
     only
         Parts to run instead of all, separated by commas: api, documents, relay, consumer.
     """
     from deploy.serve import serve as run
 
-    return run(name, [part for listed in only for part in listed.split(",")])
+    return run(kind, instance or kind, [part for listed in only for part in listed.split(",")])
 
 
 @app.command

@@ -1,4 +1,4 @@
-"""`causeway serve NAME`: run an instance, all of its parts in one process or only some of them."""
+"""`causeway serve KIND --instance NAME`: run an instance, all of its parts in one process or only some of them."""
 
 from __future__ import annotations
 
@@ -6,26 +6,31 @@ import asyncio
 import gc
 import signal
 from collections.abc import Sequence
+from contextlib import suppress
 
 import uvloop
 
-from deploy.parties import instance_row
-from shared.kernel.errors import Refused
+from deploy.parties import build_instance
+from deploy.site.kinds import party_kind
+from shared.kernel.errors import Refused, Unavailable
 from shared.runtime.instance.app import App
 from shared.runtime.instance.parts import run_parts
 from shared.runtime.watch.logs import configure_logs, log
 from shared.runtime.watch.telemetry import close_telemetry, configure_telemetry, current_trace_id
 
 
-def serve(name: str, only: Sequence[str]) -> int:
-    """Run until SIGTERM or SIGINT; 0 when it was asked to stop. `only` empty means every part."""
-    row = instance_row(name)
-    return uvloop.run(_serve(name, row.build, only))
+def serve(kind: str, instance: str, only: Sequence[str]) -> int:
+    """Run until SIGTERM or SIGINT; 0 when it was asked to stop. `only` empty means every part.
+
+    Raises `Refused("instance_of_another_kind")` where the directory that it already has knows the instance otherwise.
+    """
+    return uvloop.run(_serve(kind, instance, only))
 
 
-async def _serve(name: str, build: object, only: Sequence[str]) -> int:
+async def _serve(kind: str, name: str, only: Sequence[str]) -> int:
     configure_logs(instance=name, trace_id=current_trace_id)
-    app: App = await build()  # type: ignore[operator]
+    app = await build_instance(kind, name)
+    _refuse_other_kind(app, kind)
     settings = app.machinery.settings
     configure_logs(instance=name, level=settings.log_level, trace_id=current_trace_id)
     configure_telemetry(
@@ -52,3 +57,11 @@ async def _serve(name: str, build: object, only: Sequence[str]) -> int:
         await app.machinery.close()
         close_telemetry()
     return 0
+
+
+def _refuse_other_kind(app: App, kind: str) -> None:
+    """A service over the name of another kind would write what nobody takes from it. Without a directory: too early."""
+    with suppress(Unavailable):
+        known = app.machinery.documents().directory.instance(app.machinery.instance)
+        if known is not None and known.kind != party_kind(kind):
+            raise Refused("instance_of_another_kind", f"the directory says that it is for {known.kind}")

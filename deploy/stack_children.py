@@ -1,4 +1,4 @@
-"""The processes of a running exchange beside its servers: four instances, and the sandbox's parties where wanted."""
+"""The processes of a running exchange beside its servers: its instances, and the sandbox's parties where wanted."""
 
 from __future__ import annotations
 
@@ -9,40 +9,47 @@ from pathlib import Path
 
 from deploy.devstack.supervisor import Child
 from deploy.site.endpoints import Endpoints, write_private
-from deploy.site.installation import INSTANCES, Installation, environment, install
-
-#: Each instance in one process; the sandbox in one process per kind of party.
-SANDBOX_KINDS = ("hotline", "law_enforcement", "industry")
+from deploy.site.installation import Installation, environment, install
+from deploy.site.kinds import AUDIT
 
 
 def instance_children(state: Path, endpoints: Endpoints) -> Sequence[Child]:
-    """Install what is missing and say which processes run the four instances."""
+    """Install what is missing and say which processes run the instances, each in one of its own."""
     installation = install(state, endpoints)
     return [
         Child(
             name=instance,
-            argv=(sys.executable, "-m", "deploy.cli", "serve", instance),
+            argv=serving(endpoints, instance),
             env=environment(installation, endpoints, instance),
             ready_url=f"{endpoints.http[instance]}/readyz",
         )
-        for instance in INSTANCES
+        for instance in endpoints.instances
     ]
 
 
+def serving(endpoints: Endpoints, instance: str, program: Sequence[str] = ("-m", "deploy.cli", "serve")) -> list[str]:
+    """The command that runs an instance; `program` is what understands it instead of `causeway serve`."""
+    return [sys.executable, *program, endpoints.kind(instance), "--instance", instance]
+
+
 def sandbox_children(state: Path, endpoints: Endpoints) -> Sequence[Child]:
-    """Processes that play the sample parties over HTTP. Each is ready when its instance is."""
+    """Processes that play the sample parties over HTTP, one for each instance. Each is ready when its instance is."""
     installation = Installation(state)
     parties = json.loads(installation.parties_file.read_text())
     children = []
-    for kind in SANDBOX_KINDS:
-        file = state / f"sandbox-{kind}.json"
-        write_private(file, json.dumps([party for party in parties if party["kind"] == kind]))
+    for instance in endpoints.instances:
+        address = endpoints.address(instance)
+        played = [party for party in parties if party["url"] == address]
+        if endpoints.kind(instance) == AUDIT or not played:
+            continue  # auditors ask by themselves, and of some kind there may be no sample party
+        file = state / f"sandbox-{instance}.json"
+        write_private(file, json.dumps(played))
         children.append(
             Child(
-                name=f"sandbox-{kind}",
+                name=f"sandbox-{instance}",
                 argv=(sys.executable, "-m", "deploy.sandbox", "--parties", str(file)),
                 env={},
-                ready_url=f"{endpoints.http[kind]}/readyz",
+                ready_url=f"{address}/readyz",
             )
         )
     return children

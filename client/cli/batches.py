@@ -27,6 +27,7 @@ class RowResult:
     """What became of one row: a state, or the errors for which it is refused.
 
     `existing` rows were referred before, under their reference. A `passing` error is the service's, not the row's.
+    `acceptance` is the signed one.
     A check alone knows `work_reason`, why a row would go nowhere, and `recipients`.
     """
 
@@ -37,6 +38,7 @@ class RowResult:
     passing: bool = False
     work_reason: str | None = None
     recipients: tuple[views.Recipient, ...] = ()
+    acceptance: dict[str, JsonValue] | None = None
     errors: tuple[RowError, ...] = ()
 
 
@@ -107,7 +109,7 @@ def _key(run: str, first: int, last: int, *, bodies: list[dict[str, JsonValue]])
 
 def _submitted(row: int, result: views.BatchResult) -> RowResult:
     if result.problem is None and result.referral_id is not None:
-        return RowResult(row, result.state, result.referral_id)
+        return RowResult(row, result.state, result.referral_id, acceptance=result.acceptance)
     if result.problem is not None and result.problem.code == _EXISTS:
         earlier = result.referral_id or referral_in(result.problem.referral)
         return RowResult(row, result.state, earlier, existing=True)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from client.api import CausewayClient
+from client.cli.acceptances import AcceptanceFile
 from client.cli.batches import RowResult, Send, checking, in_batches, results_of, submitting
 from client.cli.import_state import ImportState
 from client.cli.rows import RowError, RowFile
@@ -52,11 +53,33 @@ class Summary:
         return self.stopped is None and not self.errors
 
 
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What an import holds already, and how it keeps more."""
+
+    state: ImportState
+    keep: Callable[[Sequence[RowResult]], None]
+
+
 async def import_file(
-    file: RowFile, client: CausewayClient, state: ImportState, *, origin: str | None, on_progress: OnProgress
+    file: RowFile,
+    client: CausewayClient,
+    state: ImportState,
+    *,
+    acceptances: AcceptanceFile,
+    origin: str | None,
+    on_progress: OnProgress,
 ) -> Summary:
     """Post every row that `state` does not hold yet, and keep each batch's results before the next is sent."""
-    return await _run(file, submitting(client, state.run), state, origin=origin, on_progress=on_progress)
+
+    def keep(done: Sequence[RowResult]) -> None:
+        # Acceptances first: a batch that `state` holds is not sent again, and nobody gives its acceptances twice.
+        acceptances.keep(result.acceptance for result in done if result.acceptance is not None)
+        if lasting := [result for result in done if not result.passing]:
+            state.add(lasting)
+
+    known = _Known(state, keep)
+    return await _run(file, submitting(client, state.run), known, origin=origin, on_progress=on_progress)
 
 
 async def check_file(file: RowFile, client: CausewayClient, *, origin: str | None, on_progress: OnProgress) -> Summary:
@@ -70,21 +93,21 @@ def state_path(file: Path) -> Path:
 
 
 async def _run(
-    file: RowFile, send: Send, state: ImportState | None, *, origin: str | None, on_progress: OnProgress
+    file: RowFile, send: Send, known: _Known | None, *, origin: str | None, on_progress: OnProgress
 ) -> Summary:
     results: dict[int, RowResult] = {}
-    if state is not None:
-        results.update((result.row, result) for result in state.results())
+    if known is not None:
+        results.update((result.row, result) for result in known.state.results())
     refused = _refused(results.values())
     for batch in in_batches(file.rows(origin)):
         # Batches are cut before the finished rows are left out: a batch that was cut short keeps its key.
-        left = [row for row in batch if state is None or row.number not in state]
+        left = [row for row in batch if known is None or row.number not in known.state]
         try:
             done = await results_of(left, send) if left else []
         except (ApiProblem, Unavailable) as error:
             return _summary(results, file.left_out, error)
-        if state is not None and done:
-            state.add([result for result in done if not result.passing])
+        if known is not None and done:
+            known.keep(done)
         results.update((result.row, result) for result in done)
         refused += _refused(done)
         on_progress(batch[-1].number, refused)

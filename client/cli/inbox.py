@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -81,6 +82,20 @@ async def notice(notice_id: UUID, /, *, options: Options = _OPTIONS) -> int:
     """Open one notice issued to you. The reading is audited. As text, addresses are broken so that none opens."""
     async with output.service(options) as client:
         _print_opened(await client.notice(notice_id), options)
+        return output.DONE
+
+
+@app.command
+async def evidence(referral_id: UUID, /, *, out: Path, options: Options = _OPTIONS) -> int:
+    """Write what proves that the referral was offered to you: `causeway verify evidence` checks it offline.
+
+    Parameters
+    ----------
+    out
+        File to write, readable by you alone. It holds no record in the clear.
+    """
+    async with output.service(options) as client:
+        output.written(out, await client.inbox_evidence(referral_id))
         return output.DONE
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from pathlib import Path
 from uuid import UUID
 
 from cyclopts import App
@@ -15,6 +16,20 @@ from shared.vocabulary.answers import NoticeAction, NoticeRejection
 
 app = App(name="notice", help="Answer the notices issued to you. `causeway inbox notices` lists them.")
 _OPTIONS = Options()
+
+
+@app.command
+async def evidence(notice_id: UUID, /, *, out: Path, options: Options = _OPTIONS) -> int:
+    """Write what proves that the notice was issued to you: `causeway verify evidence` checks it offline.
+
+    Parameters
+    ----------
+    out
+        File to write, readable by you alone. It holds no record in the clear.
+    """
+    async with output.service(options) as client:
+        output.written(out, await client.notice_evidence(notice_id))
+        return output.DONE
 
 
 @app.command

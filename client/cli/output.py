@@ -8,6 +8,7 @@ import sys
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from client.cli.settings import Options, access
@@ -33,6 +34,15 @@ ItemT = TypeVar("ItemT")
 def document(value: object) -> None:
     """Print one JSON document on standard output."""
     print(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+
+
+def written(path: Path, value: object) -> None:
+    """Write one JSON document to a file that only its owner can read, in one step; then say where it is."""
+    part = path.with_name(f"{path.name}.part")
+    with open(part, "w", encoding="utf-8", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+        json.dump(value, file, indent=2, ensure_ascii=False)
+    part.replace(path)
+    line(str(path))
 
 
 def line(text: str) -> None:

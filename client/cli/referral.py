@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -50,8 +51,15 @@ async def check(file: ExistingFile, /, *, origin: str | None = None, options: Op
 
 
 @app.command
-async def submit(file: ExistingFile, /, *, idempotency_key: str | None = None, options: Options = _OPTIONS) -> int:
-    """Post the one referral in a file.
+async def submit(
+    file: ExistingFile,
+    /,
+    *,
+    idempotency_key: str | None = None,
+    acceptances: Path | None = None,
+    options: Options = _OPTIONS,
+) -> int:
+    """Post the one referral in a file, and keep the signed acceptance.
 
     Parameters
     ----------
@@ -59,8 +67,11 @@ async def submit(file: ExistingFile, /, *, idempotency_key: str | None = None, o
         A .json file with one referral.
     idempotency_key
         Post under this key; posting the same referral again under it changes nothing.
+    acceptances
+        File to which the acceptance is added; FILE.acceptances.jsonl if none is named.
     """
     async with output.service(options) as client:
+        from client.cli.acceptances import AcceptanceFile
         from client.cli.rows import RowFile
         from shared.kernel.errors import Refused
 
@@ -70,7 +81,9 @@ async def submit(file: ExistingFile, /, *, idempotency_key: str | None = None, o
         error = rows[0].error
         if error is not None:
             raise Refused(error.code, error.rule or "", field=error.field)
+        kept = AcceptanceFile.beside(file, acceptances)
         accepted = await client.submit(rows[0].referral or {}, key=idempotency_key)
+        kept.keep([] if accepted.acceptance is None else [accepted.acceptance])
         if options.json:
             output.document(accepted.model_dump(mode="json"))
         else:
@@ -79,16 +92,25 @@ async def submit(file: ExistingFile, /, *, idempotency_key: str | None = None, o
             output.table(
                 columns, [(to.recipient, to.purpose, to.reason, " ".join(to.rules)) for to in accepted.recipients]
             )
+            if accepted.acceptance is not None:
+                output.line(f"signed acceptance: {kept.path}")
         return output.DONE
 
 
 @app.command(name="import")
 async def import_(
-    file: ExistingFile, /, *, origin: str | None = None, dry_run: bool = False, options: Options = _OPTIONS
+    file: ExistingFile,
+    /,
+    *,
+    origin: str | None = None,
+    dry_run: bool = False,
+    acceptances: Path | None = None,
+    options: Options = _OPTIONS,
 ) -> int:
     """Post every row of a file. A refused row stops no other; the same command again goes on after an interruption.
 
-    What is done is kept in FILE.state, refused rows in FILE.errors.csv or FILE.errors.jsonl.
+    What is done is kept in FILE.state, signed acceptances in FILE.acceptances.jsonl, refused rows in FILE.errors.csv or
+    FILE.errors.jsonl.
     Removing FILE.state starts over; nothing is created twice all the same.
 
     Parameters
@@ -99,8 +121,11 @@ async def import_(
         Leave out the rows that name another party as their origin.
     dry_run
         Check every row and write the report of errors, but post nothing.
+    acceptances
+        File to which the acceptances are added instead of FILE.acceptances.jsonl.
     """
     async with output.service(options) as client:
+        from client.cli.acceptances import AcceptanceFile
         from client.cli.error_report import write_report
         from client.cli.import_file import check_file, import_file, state_path
         from client.cli.import_state import ImportState
@@ -115,15 +140,11 @@ async def import_(
             else:
                 path = state_path(file)
                 state = ImportState.read(path, file_sha256=rows.sha256, origin=origin, url=found.url, key=found.key)
-                summary = await import_file(rows, client, state, origin=origin, on_progress=on_progress)
-        report = write_report(file, rows.format, summary.errors)
-        if options.json:
-            errors_file = None if report is None else str(report)
-            output.document({**_counts(summary), "dry_run": dry_run, "errors_file": errors_file})
-        else:
-            _print_counts(summary, "would be" if dry_run else "are")
-            if report is not None:
-                output.line(f"refused rows: {report}")
+                kept = AcceptanceFile.beside(file, acceptances)
+                summary = await import_file(
+                    rows, client, state, acceptances=kept, origin=origin, on_progress=on_progress
+                )
+        _print_ended(summary, write_report(file, rows.format, summary.errors), dry_run=dry_run, options=options)
         return output.DONE if summary.succeeded else output.FAILED
 
 
@@ -204,6 +225,17 @@ async def withdraw(referral_id: UUID, /, *, reason: WithdrawalReason, options: O
     async with output.service(options) as client:
         output.moved(await client.withdraw(referral_id, reason), options)
         return output.DONE
+
+
+def _print_ended(summary: Summary, report: Path | None, *, dry_run: bool, options: Options) -> None:
+    """How an import has ended, and where the `report` of refused rows is."""
+    if options.json:
+        errors_file = None if report is None else str(report)
+        output.document({**_counts(summary), "dry_run": dry_run, "errors_file": errors_file})
+        return
+    _print_counts(summary, "would be" if dry_run else "are")
+    if report is not None:
+        output.line(f"refused rows: {report}")
 
 
 def _state(state: str, work_reason: str | None) -> str:

@@ -79,7 +79,7 @@ class RowFile:
         """
         seen: set[str] = set()
         self.left_out, taken = 0, 0
-        for row in self._rows():
+        for row in self.every_row():
             # Rows that cannot be read belong to nobody: they are shown to whoever imports the file.
             if origin is not None and row.error is None and row.origin not in (None, origin):
                 self.left_out += 1
@@ -96,7 +96,8 @@ class RowFile:
         if self.left_out and not taken:
             raise Refused("origin_has_no_rows", "every row of the file names another origin", status=400)
 
-    def _rows(self) -> Iterator[Row]:
+    def every_row(self) -> Iterator[Row]:
+        """Every row as it stands in the file, whoever's it is."""
         if self.format is RowFormat.JSON:
             yield _read(1, self._data, _from_json)
             return

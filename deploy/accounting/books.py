@@ -5,19 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final
 from uuid import UUID
 
 import asyncpg
 
+from deploy.operator.documents import document_in_force
 from deploy.site.access import kafka_access
 from deploy.site.endpoints import Endpoints
+from deploy.site.kinds import AUDIT, keeps_referrals, kind_serving
 from shared.contracts.registry import BY_TYPE, Family
 from shared.envelope.batch import message_digest
 from shared.envelope.headers import decode_headers
 from shared.exchange.message import Record
 from shared.exchange.topics import INBOXES
 from shared.kernel.errors import Refused, Unavailable
+from shared.routing.shelf import read_directory
 from shared.runtime.kafka.reader import LogReader
 
 CONNECT_S_MAX: Final = 10.0
@@ -29,8 +33,6 @@ SELECT e.topic, e.partition, e."offset" FROM entry AS e
 JOIN link AS l ON l.edge_id = e.edge_id AND l.origin = e.sender AND l.recipient = e.recipient
 WHERE e.commitment <> l.commitment
 """
-SERVICES: Final = ("hotline", "law_enforcement", "industry")
-ORIGINS: Final = ("hotline", "industry")
 #: Sender, recipient and epoch: numbers are dense within it.
 Pair = tuple[str, str, UUID]
 Coordinate = tuple[str, int, int]
@@ -73,9 +75,13 @@ class Books:
     #: State and id of each edge, by the message that carries it.
     edges: dict[UUID, str] = field(default_factory=dict)
     edge_ids: dict[UUID, UUID] = field(default_factory=dict)
-    #: The ids of the edges that audit was told of, and where it was told what does not derive.
+    #: Edges that audit was told of by who filed them, by their ids, and where it was told what does not derive.
     links: set[UUID] = field(default_factory=set)
     underived: set[Coordinate] = field(default_factory=set)
+    #: Who filed each edge's referral, by the edge's id.
+    filed_by: dict[UUID, str] = field(default_factory=dict)
+    #: What audit found to be none of its sender's to say, by where it lies: no line of it stands in `in_kafka`.
+    not_entitled: dict[Coordinate, str] = field(default_factory=dict)
 
 
 _COUNTERS: Final = """
@@ -88,16 +94,34 @@ SELECT message_id, type, sender, recipient, epoch, sequence, digest FROM outbox 
 
 
 async def read_books(endpoints: Endpoints) -> Books:
-    """Read all books. What is on its way while they are read may stand in one and not yet in another."""
-    books = Books()
-    for service in SERVICES:
-        await _read_service(books, service, endpoints.database(service).accountant_url)
+    """Read all books. What is on its way while they are read may stand in one and not yet in another.
+
+    Raises `Refused`, before any is read, where the site lacks an instance of the directory or knows one as of another
+    kind: books that nobody read add up too. An instance that the site alone still has is read with the others.
+    """
+    books, kinds = Books(), _kinds(endpoints)
+    for instance, kind in kinds.items():
+        if kind != AUDIT:
+            await _read_service(books, kind, endpoints.database(instance).accountant_url)
     await _read_kafka(books, endpoints)
-    await _read_audit(books, endpoints.database("audit").accountant_url, endpoints)
+    for instance, kind in kinds.items():
+        if kind == AUDIT:
+            await _read_audit(books, endpoints.database(instance).accountant_url, endpoints)
     return books
 
 
-async def _read_service(books: Books, service: str, url: str) -> None:
+def _kinds(endpoints: Endpoints) -> dict[str, str]:
+    """The kind of every instance whose books count, by its name."""
+    directory = read_directory(document_in_force(endpoints.state or Path(), "directory"))
+    known = {instance: kind_serving(party) for instance, party in directory.kinds().items()}
+    for instance, kind in known.items():
+        if endpoints.kind(instance) != kind:
+            raise Refused("instance_of_another_kind", f"`{instance}` is {kind} by the directory", status=400)
+        endpoints.database(instance)
+    return known | {name: endpoints.kind(name) for name in endpoints.databases}
+
+
+async def _read_service(books: Books, kind: str, url: str) -> None:
     connection = await _connected(url)
     try:
         # One snapshot per database: within it, nothing moves from the outbox to the receipts.
@@ -111,7 +135,7 @@ async def _read_service(books: Books, service: str, url: str) -> None:
                 books.waiting[row["message_id"]] = row["type"]
             books.receipted |= _lines(await connection.fetch("SELECT * FROM sent"))
             books.received |= _lines(await connection.fetch("SELECT * FROM inbox"))
-            if service in ORIGINS:
+            if keeps_referrals(kind):
                 await _read_origin(books, connection)
     finally:
         await connection.close()
@@ -123,9 +147,10 @@ async def _read_origin(books: Books, connection: asyncpg.Connection) -> None:
     counted = "SELECT party, disposition, count(*) AS n FROM referral GROUP BY party, disposition"
     for row in await connection.fetch(counted):
         books.referrals[row["party"], row["disposition"]] = row["n"]
-    for row in await connection.fetch("SELECT edge_id, message_id, state FROM edge"):
+    for row in await connection.fetch("SELECT edge_id, message_id, party, state FROM edge"):
         books.edges[row["message_id"]] = row["state"]
         books.edge_ids[row["message_id"]] = row["edge_id"]
+        books.filed_by[row["edge_id"]] = row["party"]
 
 
 async def _read_kafka(books: Books, endpoints: Endpoints) -> None:
@@ -177,21 +202,39 @@ async def _read_audit(books: Books, url: str, endpoints: Endpoints) -> None:
             books.audit_generations[row["topic"]] = row["n"]
         for row in await connection.fetch("SELECT sender, recipient, epoch, sequence FROM entry WHERE verified"):
             books.audited_sequences.setdefault(_pair(row), set()).add(row["sequence"])
-        await _read_facts(books, connection)
-        books.links = {row["edge_id"] for row in await connection.fetch("SELECT edge_id FROM link")}
+        await read_facts(books, connection)
+        await set_apart(books, connection, generations)
         for row in await connection.fetch(_UNDERIVED):
             books.underived.add((row["topic"], row["partition"], row["offset"]))
     finally:
         await connection.close()
 
 
-async def _read_facts(books: Books, connection: asyncpg.Connection) -> None:
-    # A referral that was decided again is stated again: it is counted once, as it was decided first.
+async def set_apart(books: Books, connection: asyncpg.Connection, generations: Mapping[str, UUID]) -> None:
+    """Take what nobody was entitled to say out of the lines: it is its sender's doing, not whom it speaks of."""
+    for row in await connection.fetch("""
+        SELECT topic, generation, partition, "offset", sender, type FROM entry WHERE kind = 'not_entitled'
+    """):
+        if generations.get(row["topic"]) == row["generation"]:
+            place = (row["topic"], row["partition"], row["offset"])
+            books.not_entitled[place] = f"{row['sender']} had no right to say {row['type']}"
+    for message_id, lines in list(books.in_kafka.items()):
+        kept = [line for line in lines if line.at not in books.not_entitled]
+        if kept:
+            books.in_kafka[message_id] = kept
+        else:
+            del books.in_kafka[message_id]
+
+
+async def read_facts(books: Books, connection: asyncpg.Connection) -> None:
+    """Read what origins stated of decisions, refusals and edges: of each what its own instance stated, nobody else."""
+    # A referral that was decided again is stated again: it is counted once, as it was decided first, by its own origin.
+    # What somebody states who does not serve that origin is of another kind, and not counted at all.
     decided = """
         SELECT origin, disposition, count(*) AS n FROM (
-            SELECT DISTINCT ON (detail->>'referral_id') detail->>'origin' AS origin,
+            SELECT DISTINCT ON (detail->>'origin', detail->>'referral_id') detail->>'origin' AS origin,
                    detail->>'disposition' AS disposition
-            FROM entry WHERE kind = 'decision' ORDER BY detail->>'referral_id', sequence
+            FROM entry WHERE kind = 'decision' ORDER BY detail->>'origin', detail->>'referral_id', sequence
         ) AS first GROUP BY origin, disposition
     """
     for row in await connection.fetch(decided):
@@ -201,6 +244,10 @@ async def _read_facts(books: Books, connection: asyncpg.Connection) -> None:
     """
     for row in await connection.fetch(refused):
         books.refused_facts[row["origin"]] = row["n"]
+    for row in await connection.fetch("SELECT edge_id, origin FROM link"):
+        # Another's word on an edge does not say that its own origin has told audit of it.
+        if row["origin"] == books.filed_by.get(row["edge_id"], row["origin"]):
+            books.links.add(row["edge_id"])
 
 
 def counted(type_text: str) -> bool:

@@ -66,6 +66,7 @@ def reconcile(books: Books) -> Reconciliation:
             f"gap: audit has no entry of {pair[0]} → {pair[1]}, epoch {pair[2]}, sequences {', '.join(_spans(missing))}"
             for pair, missing in gaps(books)
         ]
+    notes += [f"{_place(at)}: {what}" for at, what in sorted(books.not_entitled.items())]
     differences = tuple(sorted({*first, *second, *third, *_audit(books)}))
     return Reconciliation(referrals, messages, edges, tuple(notes), differences)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from deploy.devstack.databases import prepare_databases
 from deploy.devstack.postgres import PostgresServer
 from deploy.devstack.state import StateDirectory
-from deploy.site.installation import INSTANCES
+from deploy.site.kinds import KINDS
 from shared.runtime.database.fingerprint import write_catalogue
 from shared.runtime.database.migrate import catalogue_file, look_at_schema, run_revisions
 
@@ -33,8 +33,8 @@ def main() -> int:
 
 
 def _write(admin_url: str, state: StateDirectory) -> None:
-    made = prepare_databases(admin_url, INSTANCES, state.password)
-    for service in INSTANCES:
+    made = prepare_databases(admin_url, KINDS, state.password)
+    for service in KINDS:
         run_revisions(service, made[service].owner_url)
         text = write_catalogue(look_at_schema(made[service].owner_url).catalogue)
         path = catalogue_file(service)

@@ -7,6 +7,7 @@ service; topics are those of default instances, whose ids are the names of their
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
 from typing import Final
 
@@ -14,26 +15,37 @@ from deploy.kafka.derive import manifest_of
 from deploy.kafka.provision import TopicRule
 from shared.contracts import registry
 from shared.contracts.registry import MessageType
-from shared.exchange.correspondents import ORIGINS, Route, between_parties
-from shared.exchange.topics import AUDIT, Pair, pairs_of
+from shared.exchange.authority import cells_of
+from shared.exchange.correspondents import Pair, pairs_of
+from shared.exchange.topics import AUDIT
 from shared.runtime.kafka.documents import DIRECTORY_TOPIC
 from shared.vocabulary.routing import PartyKind
 
 _INSTANCES = ("hotline", "law_enforcement", "industry")
 #: The default instances, by id with their kind.
 KINDS: Final[Mapping[str, str]] = {name: name for name in _INSTANCES} | {AUDIT: PartyKind.AUDITOR}
+#: The service of each kind of party.
+_SERVICES: Final[Mapping[str, str]] = {kind: name for name, kind in KINDS.items()}
 
 
-_STATED_BY_INSTANCES: Final[Mapping[MessageType, Route]] = {
-    registry.MESSAGES_RECEIPTED: Route(_INSTANCES, _INSTANCES),
-    registry.REFERRAL_DECIDED: Route(ORIGINS, (AUDIT,)),
-    registry.REFERRAL_REFUSED: Route(ORIGINS, (AUDIT,)),
-    registry.MESSAGE_PARKED: Route(_INSTANCES, (AUDIT,)),
-    registry.RECORD_REVEALED: Route(_INSTANCES, (AUDIT,)),
-}
-ROUTES: Final[Mapping[MessageType, Route]] = {
-    message: between_parties(message) or _STATED_BY_INSTANCES[message] for message in registry.ALL
-}
+@dataclass(frozen=True, slots=True)
+class Route:
+    """The kinds of service that send a message and those that receive it."""
+
+    senders: tuple[str, ...]
+    recipients: tuple[str, ...]
+
+
+def _route(message: MessageType) -> Route:
+    """Who may say it to whom, in the order in which the kinds stand on every page."""
+    cells = cells_of(message)
+    senders = {_SERVICES[cell.sender] for cell in cells}
+    recipients = {_SERVICES[cell.recipient] for cell in cells}
+    order = _SERVICES.values()
+    return Route(tuple(name for name in order if name in senders), tuple(name for name in order if name in recipients))
+
+
+ROUTES: Final[Mapping[MessageType, Route]] = {message: _route(message) for message in registry.ALL}
 
 
 def topics() -> Mapping[str, TopicRule]:

@@ -258,6 +258,7 @@ def decided() -> tuple[dict[str, Any], dict[str, Any]]:
     stated = Stated(
         referral_id=REFERRAL_ID,
         origin=ORIGIN,
+        body_sha256="2d" * 32,
         disposition=judged.disposition.value,
         decision=judged.ref,
         salt=SALT,

@@ -11,6 +11,7 @@ from deploy.artifacts.schemas import meaning, message_name
 from shared.contracts.facts import RECEIPT_ENTRIES_MAX
 from shared.contracts.registry import Family, MessageType
 from shared.envelope.attributes import PROOF, TIME_STEP_S
+from shared.exchange.authority import cells, cells_of
 from shared.exchange.record_table import DECIDE_AGAIN, RECORD_TABLE, SIGN_AGAIN, Row
 from shared.runtime.kafka.documents import DIRECTORY_TOPIC
 
@@ -22,9 +23,10 @@ _KEYS = {
 }
 _HEAD = """# Messages
 
-Written by `python -m deploy.artifacts` from `shared/contracts/registry.py`, `shared/exchange/record_table.py` and
-`deploy/artifacts/correspondents.py`; a test compares. Schemas: `shared/contracts/schemas/`. Accepted and refused
-examples: `shared/contracts/examples/`. The same for machines: `docs/api/asyncapi.json`.
+Written by `python -m deploy.artifacts` from `shared/contracts/registry.py`, `shared/exchange/record_table.py`,
+`shared/exchange/authority.py` and `deploy/artifacts/correspondents.py`; a test compares. Schemas:
+`shared/contracts/schemas/`. Accepted and refused examples: `shared/contracts/examples/`. The same for machines:
+`docs/api/asyncapi.json`.
 
 An `accepted-*.json` is the value alone. A `refused-*.json` is an accepted one with one thing changed: `value`, and
 `expected`: who refuses it (`schema`; `model`, for what no schema can say; `guard`; `index`, for a whole document), the
@@ -81,6 +83,25 @@ nothing: the sender ends the epoch and signs the message again in a new one. An 
 digest is the sender's own and the instance that signed it is the one the message went to.
 """
 
+_AUTHORITY = f"""\
+### Who may say what
+
+*From* and *to* are kinds; *its speaker* is what whoever says it must be to what it speaks of. One table has both,
+`shared/exchange/authority.py`, {len(cells())} cells, derived from the rows of acts. `accept` and audit check kinds
+(`statement_not_yours`), whoever knows the subject checks the relation. What no cell allows has no effect: a party
+refuses it, audit keeps it as an entry marked `not_entitled`, which replaces and links nothing, and the accounts name it
+and count it for nobody.
+
+| its speaker | who that is | who checks |
+| --- | --- | --- |
+| `filed_it` | the origin that the subject is from, and no other | the recipient: its edge, its item's sender; audit |
+| `was_sent_it` | a recipient that the origin sent the subject to | the origin: its edge; audit |
+| `was_addressed` | the instance that the messages went to, about exactly those bytes | the sender's outbox; audit |
+| `serves_its_origin` | the instance that serves the origin, first of all to state it | audit, the accounts |
+| `serves_who_has_it` | the instance that serves a party that filed or was sent the subject | audit |
+| `reads_its_topic` | the instance whose topic the record lies in | audit |
+"""
+
 
 def messages_page() -> str:
     """The whole page."""
@@ -91,6 +112,7 @@ def messages_page() -> str:
             _HEADERS,
             "## Messages\n",
             *_overview(),
+            _AUTHORITY,
             *(line for message in ROUTES for line in _entry(message)),
             _RECORDS,
             *_records(),
@@ -122,13 +144,14 @@ def _names(topic: str) -> str:
 
 def _overview() -> Iterable[str]:
     yield from _table(
-        ("message", "family", "from", "to", "receipted", "carries an edge"),
+        ("message", "family", "from", "to", "its speaker", "receipted", "carries an edge"),
         (
             (
                 f"[`{message.name}`](#{message.name})",
                 message.family.value,
                 ", ".join(route.senders),
                 ", ".join(route.recipients),
+                f"`{cells_of(message)[0].relation.value}`",
                 _yes(message.family in (Family.REFERRAL, Family.NOTICE)),
                 _yes(message.edge),
             )

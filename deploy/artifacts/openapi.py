@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
 from fastapi import FastAPI
 from pydantic import SecretStr
 
-from services.audit import app as audit
-from services.hotline import app as hotline
-from services.industry import app as industry
-from services.law_enforcement import app as law_enforcement
+from deploy.site.kinds import KINDS
 from shared.envelope.datakeys import KeyEncryptionKey
 from shared.envelope.keys import OpeningKey, SigningKey
 from shared.kernel.clock import SystemClock
@@ -22,15 +20,12 @@ from shared.runtime.http.budgets import Budgets
 from shared.runtime.http.identity import ApiKeys
 from shared.runtime.instance.keys import InstanceKeys
 from shared.runtime.instance.machinery import Machinery
-from shared.runtime.instance.settings import RuntimeSettings, settings_for
+from shared.runtime.instance.settings import RuntimeSettings
 from shared.runtime.kafka.documents import DocumentFeed
 
 #: How each service is put together on given machinery.
 ASSEMBLE: Final[Mapping[str, Callable[[Machinery], Any]]] = {
-    hotline.INSTANCE: hotline.assemble,
-    law_enforcement.INSTANCE: law_enforcement.assemble,
-    industry.INSTANCE: industry.assemble,
-    audit.INSTANCE: audit.assemble,
+    kind: import_module(f"services.{kind}.app").assemble for kind in KINDS
 }
 
 
@@ -45,14 +40,9 @@ def offline(instance: str) -> FastAPI:
     return http
 
 
-class _Offline(RuntimeSettings):
-    """Reads only variables of a prefix that nobody sets."""
-
-    model_config = settings_for("offline")
-
-
 def _machinery(instance: str) -> Machinery:
-    settings = _Offline(
+    settings = RuntimeSettings.of(
+        "offline",  # reads only variables of a prefix that nobody sets
         database_url=SecretStr("postgresql://nobody@database.example/none"),
         kafka_bootstrap_servers="broker.example:9092",
         approver_keys_file=Path("none"),
@@ -63,7 +53,9 @@ def _machinery(instance: str) -> Machinery:
     opening = OpeningKey.generate()
     keys = InstanceKeys(SigningKey.generate(), {opening.key_id: opening}, KeyEncryptionKey(bytes(32)))
     feed = DocumentFeed(settings.kafka_access(), database, shelf, instance=instance, approver_keys={}, clock=clock)
-    api_keys = ApiKeys(database, directory=lambda: shelf.directories.active(clock.now()), clock=clock)
+    api_keys = ApiKeys(
+        database, instance=instance, directory=lambda: shelf.directories.active(clock.now()), clock=clock
+    )
     return Machinery(
         instance, settings, clock, database, keys, shelf, feed, api_keys, Budgets(settings.budget_limits(), clock)
     )

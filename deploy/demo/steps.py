@@ -14,9 +14,9 @@ import asyncpg
 import httpx
 
 from client.api import BATCH_MAX, CausewayClient
-from deploy.accounting.books import ORIGINS, SERVICES
 from deploy.sample.generator import SampledReferral
 from deploy.site.endpoints import Endpoints
+from deploy.site.kinds import AUDIT, KINDS, keeps_referrals
 from shared.kernel.canonical import canonical_json
 from shared.vocabulary.referral import WithdrawalReason
 
@@ -102,7 +102,7 @@ async def until_settled(endpoints: Endpoints) -> None:
 
 async def withdraw_one(endpoints: Endpoints, keys: dict[str, Key]) -> UUID:
     """Withdraw the referral whose flow is shown, as its origin, and wait until every recipient has acknowledged."""
-    rows = await _read(endpoints, ("hotline",), _SHOWCASE)
+    rows = await _read(endpoints, endpoints.of_kind("hotline"), _SHOWCASE)
     referral_id, party = rows[0]["referral_id"], rows[0]["party"]
     async with CausewayClient(keys[party].url, keys[party].key) as client:
         await client.withdraw(referral_id, WithdrawalReason.FILED_IN_ERROR)
@@ -117,7 +117,8 @@ async def withdraw_one(endpoints: Endpoints, keys: dict[str, Key]) -> UUID:
 
 async def flow_of(endpoints: Endpoints, keys: dict[str, Key], referral_id: UUID) -> list[dict[str, Any]]:
     """The flow as an auditor reads it, once audit has caught up with the last acknowledgement."""
-    auditor = next(key for key in keys.values() if key.url == endpoints.http["audit"])
+    addresses = [endpoints.address(instance) for instance in endpoints.of_kind(AUDIT)]
+    auditor = next(key for key in keys.values() if key.url in addresses)
     headers = {"Authorization": f"Bearer {auditor.key}", "Purpose": "demonstration of one flow"}
     url = f"{auditor.url}/v1/flows/{referral_id}"
     async with httpx.AsyncClient(headers=headers, trust_env=False) as http:
@@ -134,13 +135,13 @@ async def flow_of(endpoints: Endpoints, keys: dict[str, Key], referral_id: UUID)
 
 async def answers(endpoints: Endpoints) -> dict[str, int]:
     """How many edges of all origins have which answer; `none` is silence."""
-    return _summed(await _read(endpoints, ORIGINS, _ANSWERS), "answer")
+    return _summed(await _read(endpoints, _origins(endpoints), _ANSWERS), "answer")
 
 
 async def recipients(endpoints: Endpoints) -> list[dict[str, Any]]:
     """How many referrals each recipient was sent for which purpose."""
     counts: dict[tuple[str, str], int] = {}
-    for row in await _read(endpoints, ORIGINS, _RECIPIENTS):
+    for row in await _read(endpoints, _origins(endpoints), _RECIPIENTS):
         key = (row["recipient"], row["purpose"])
         counts[key] = counts.get(key, 0) + row["n"]
     return [{"recipient": r, "purpose": p, "count": n} for (r, p), n in sorted(counts.items())]
@@ -149,21 +150,26 @@ async def recipients(endpoints: Endpoints) -> list[dict[str, Any]]:
 async def work_lists(endpoints: Endpoints) -> list[dict[str, Any]]:
     """How many referrals are on which work list, and why."""
     counts: dict[tuple[str, str], int] = {}
-    for row in await _read(endpoints, ORIGINS, _WORK):
+    for row in await _read(endpoints, _origins(endpoints), _WORK):
         key = (row["disposition"], row["work_reason"])
         counts[key] = counts.get(key, 0) + row["n"]
     return [{"list": name, "reason": reason, "count": n} for (name, reason), n in sorted(counts.items())]
 
 
 async def outbox_rows(endpoints: Endpoints) -> int:
-    """How many messages of all services wait for their receipt."""
-    return sum(row["n"] for row in await _read(endpoints, SERVICES, "SELECT count(message_id) AS n FROM outbox"))
+    """How many messages of all instances wait for their receipt."""
+    sending = endpoints.of_kind(*(kind for kind in KINDS if kind != AUDIT))
+    return sum(row["n"] for row in await _read(endpoints, sending, "SELECT count(message_id) AS n FROM outbox"))
 
 
-async def _read(endpoints: Endpoints, services: Sequence[str], query: str) -> list[asyncpg.Record]:
+def _origins(endpoints: Endpoints) -> Sequence[str]:
+    return endpoints.of_kind(*(kind for kind in KINDS if keeps_referrals(kind)))
+
+
+async def _read(endpoints: Endpoints, instances: Sequence[str], query: str) -> list[asyncpg.Record]:
     rows: list[asyncpg.Record] = []
-    for service in services:
-        connection = await asyncpg.connect(endpoints.databases[service].accountant_url)
+    for instance in instances:
+        connection = await asyncpg.connect(endpoints.database(instance).accountant_url)
         try:
             rows += await connection.fetch(query)
         finally:

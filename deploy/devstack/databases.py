@@ -2,7 +2,7 @@
 
     causeway_<instance>              the service: owns nothing, cannot bypass row-level security
     causeway_<instance>_owner        owns the database and runs migrations
-    causeway_<instance>_accountant   reads what migrations grant it, to reconcile the three databases
+    causeway_<instance>_accountant   reads what migrations grant it, to reconcile all databases
 
 Whoever holds the administrator's URL can read and change everything in all of them.
 """
@@ -14,6 +14,7 @@ import hmac
 import secrets
 from base64 import b64encode
 from collections.abc import Callable, Iterable
+from typing import Final
 from urllib.parse import quote, urlsplit
 
 import asyncpg
@@ -22,6 +23,8 @@ from deploy.site.access import CONNECT_S, in_own_thread
 from deploy.site.endpoints import DatabaseEndpoint
 from shared.kernel.errors import Unavailable
 
+#: The databases that PostgreSQL makes itself and lets everybody into.
+OF_EVERY_SERVER: Final = ("postgres", "template1")
 _SCRAM_ITERATIONS = 4096
 
 
@@ -30,7 +33,8 @@ def prepare_databases(
 ) -> dict[str, DatabaseEndpoint]:
     """Make what is missing and set each role's password to `password(role)`.
 
-    The administrator needs CREATEDB and CREATEROLE, not more. Raises `Unavailable` when it is not let in or lacks them.
+    The administrator needs CREATEDB, CREATEROLE and to be let in where its URL leads, not more. Raises
+    `Unavailable` when it is not let in or lacks them.
     """
     return in_own_thread(_prepare(admin_url, list(instances), password))
 
@@ -39,7 +43,9 @@ async def _prepare(admin_url: str, instances: list[str], password: Callable[[str
     try:
         connection = await asyncpg.connect(admin_url, timeout=CONNECT_S)
         try:
-            return {name: await _prepare_one(connection, admin_url, name, password=password) for name in instances}
+            made = {name: await _prepare_one(connection, admin_url, name, password=password) for name in instances}
+            await _close_the_servers_own(connection)
+            return made
         finally:
             await connection.close()
     except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
@@ -47,6 +53,20 @@ async def _prepare(admin_url: str, instances: list[str], password: Callable[[str
         raise Unavailable(
             "database_admin_failed", f"the admin URL does not serve to make the databases: {code}"
         ) from None
+
+
+async def _close_the_servers_own(connection: asyncpg.Connection) -> None:
+    """Let each role into its own database only: by default everybody may enter those that every server has.
+
+    Only whoever owns them can close them; an administrator who does not leaves them to who does.
+    """
+    owned = await connection.fetch(
+        "SELECT d.datname FROM pg_database AS d JOIN pg_roles AS me ON me.rolname = current_user"
+        " WHERE d.datname = ANY($1) AND (me.rolsuper OR d.datdba = me.oid)",
+        list(OF_EVERY_SERVER),
+    )
+    for row in owned:
+        await connection.execute(f'REVOKE ALL ON DATABASE "{row["datname"]}" FROM PUBLIC')
 
 
 async def _prepare_one(

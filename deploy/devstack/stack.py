@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from hashlib import sha256
 from pathlib import Path
 from types import TracebackType
@@ -17,9 +17,10 @@ from deploy.devstack.kafka import KafkaNode, answers_metadata, provision
 from deploy.devstack.postgres import PostgresServer
 from deploy.devstack.settings import DevStackSettings
 from deploy.devstack.state import StateDirectory
-from deploy.directory.build import SAMPLE_INSTANCES
+from deploy.directory.instances import SAMPLE_INSTANCES
 from deploy.kafka.derive import manifest_in, manifest_of
-from deploy.site.endpoints import ADMIN, INSTANCES, DatabaseEndpoint, Endpoints, KafkaEndpoint
+from deploy.site.endpoints import ADMIN, DatabaseEndpoint, Endpoints, KafkaEndpoint
+from deploy.site.kinds import party_kinds
 from shared.kernel.errors import Refused, Unavailable
 
 
@@ -35,12 +36,19 @@ class DevStack:
     """
 
     def __init__(
-        self, state_dir: Path, settings: DevStackSettings | None = None, say: Callable[[str], None] = say_on_stderr
+        self,
+        state_dir: Path,
+        settings: DevStackSettings | None = None,
+        say: Callable[[str], None] = say_on_stderr,
+        *,
+        instances: Mapping[str, str] = SAMPLE_INSTANCES,
     ) -> None:
+        """`instances`: what runs here, by name, and the kind of each."""
         self.state = StateDirectory(state_dir)
         self._settings = settings or DevStackSettings()
         self._say = say
-        self._manifest = manifest_of(SAMPLE_INSTANCES)
+        self._instances = dict(instances)
+        self._manifest = manifest_of(party_kinds(instances))
         self._kafka: KafkaNode | None = None
         self._postgres: PostgresServer | None = None
         self._endpoints: Endpoints | None = None
@@ -87,9 +95,14 @@ class DevStack:
                     server.spawn()
             databases, admin_url = self._databases()
             kafka = self._kafka_endpoint()
-            http = {name: f"http://127.0.0.1:{self.state.port(f'http/{name}', self._ports)}" for name in INSTANCES}
             self._endpoints = Endpoints(
-                kafka=kafka, databases=databases, database_admin_url=admin_url, http=http, pids=self._pids()
+                kafka=kafka,
+                databases=databases,
+                database_admin_url=admin_url,
+                http=self._addresses(),
+                kinds={name: kind for name, kind in self._instances.items() if name != kind},
+                pids=self._pids(),
+                state=self.state.path,
             )
             self._endpoints.save(self.state.path)
         except BaseException:
@@ -110,12 +123,15 @@ class DevStack:
                 return name
         return None
 
+    def _addresses(self) -> dict[str, str]:
+        return {name: f"http://127.0.0.1:{self.state.port(f'http/{name}', self._ports)}" for name in self._instances}
+
     def _build(self) -> None:
         self._ports.clear()
         # Restarted, a stack gives the instances of the directory that was published last what they had.
         if (published := self.state.path / "directory.json").exists():
             self._manifest = manifest_in(published.read_bytes())
-        if self._settings.database_url is None and len(self._settings.given_database_urls()) < len(INSTANCES):
+        if self._settings.database_url is None and self._instances.keys() - self._settings.causeway_database_urls:
             self._postgres = PostgresServer(self.state, port=self.state.port("postgres", self._ports))
         if self._settings.kafka_bootstrap_servers is None:
             cache = self._settings.causeway_cache_dir.resolve()
@@ -127,19 +143,18 @@ class DevStack:
             self._kafka = KafkaNode(self.state, runtime, manifest=self._manifest, ports=ports, secure=secure)
 
     def _databases(self) -> tuple[dict[str, DatabaseEndpoint], str | None]:
-        given = self._settings.given_database_urls()
+        given = {n: url for n, url in self._settings.causeway_database_urls.items() if n in self._instances}
         admin_url = self._settings.database_url
         if self._postgres is not None:
             self._postgres.wait_ready()
             admin_url = self._postgres.admin_url
-        wanted = [name for name in INSTANCES if name not in given]
+        wanted = [name for name in self._instances if name not in given]
         made: dict[str, DatabaseEndpoint] = {}
         if admin_url is not None and wanted:
             made = prepare_databases(admin_url, wanted, lambda role: self.state.password(f"postgres/{role}"))
         # A given URL stands for all three roles of its instance: whoever gave it decides what it may do.
-        return made | {
-            name: DatabaseEndpoint(service_url=url, owner_url=url, accountant_url=url) for name, url in given.items()
-        }, admin_url
+        made |= {n: DatabaseEndpoint(service_url=url, owner_url=url, accountant_url=url) for n, url in given.items()}
+        return {name: made[name] for name in self._instances if name in made}, admin_url
 
     def _kafka_endpoint(self) -> KafkaEndpoint:
         if self._kafka is not None:

@@ -22,7 +22,11 @@ _LEFTOVERS_S_MAX = 15.0
 # `supervisor_pid` holds the lock for an instant to ask whether it is free.
 _PROBE_S_MAX = 0.3
 _PARTS = ("postgres", "kafka", "logs")
-_FILES = ("endpoints.json", "passwords.json", "children.lock")
+#: The last three say that documents and API keys are where they no longer are: the next start makes them anew.
+_FILES = (
+    *("endpoints.json", "passwords.json", "children.lock"),
+    *("parties.json", "directory.json", "policy.json"),
+)
 
 
 class StateDirectory:

@@ -10,11 +10,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from datetime import date
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
 from deploy.directory.approval import valid_until
+from deploy.directory.instances import SAMPLE_INSTANCES
 from deploy.sample import published
+from deploy.site.kinds import kind_serving, party_kind
 from shared.contracts.directory import Directory, PublicKey
 from shared.vocabulary.referral import IncidentKind
 from shared.vocabulary.routing import Mandate, PartyKind, PartyStatus
@@ -47,32 +50,32 @@ _SINCE = date(2015, 1, 1)
 #: Places where drawn or computer-made material is no offence: their parties take no such referral.
 _REAL_CHILDREN_ONLY = ("JP",)
 
-#: The instances of the sample, by id with their kind.
-SAMPLE_INSTANCES: Mapping[str, PartyKind] = {
-    "hotline": PartyKind.HOTLINE,
-    "law_enforcement": PartyKind.LAW_ENFORCEMENT,
-    "industry": PartyKind.INDUSTRY,
-    "audit": PartyKind.AUDITOR,
-}
-
 
 def sample_directory(
-    instance_keys: Mapping[str, tuple[PublicKey, ...]], *, beat_keys: tuple[PublicKey, ...] = ()
+    instance_keys: Mapping[str, tuple[PublicKey, ...]],
+    *,
+    kinds: Mapping[str, str] = SAMPLE_INSTANCES,
+    beat_keys: tuple[PublicKey, ...] = (),
 ) -> Directory:
     """The sample directory with the public keys of this installation's instances, by instance id, and of its beat.
 
-    Raises `KeyError` if an instance has no keys.
+    `kinds` are those of the instances that are not called as their kind. A party whose own instance this installation
+    does not run is served by the first of its kind. Raises `KeyError` if there is none.
     """
+    instances = {id_: party_kind(kinds.get(id_, id_)) for id_ in instance_keys}
+    first = {kind: id_ for id_, kind in reversed(instances.items())}
+    parties = json.loads(PARTIES.read_text(encoding="utf-8"))["parties"]
+    for party in parties:
+        if party["instance"] not in instances:
+            party["instance"] = first[party["kind"]]
     return Directory.model_validate(
         {
             "version": 1,
             "issued_on": ISSUED_ON,
             "valid_until": valid_until(ISSUED_ON),
             "beat_keys": beat_keys,
-            "instances": [
-                {"id": id_, "kind": kind, "keys": instance_keys[id_]} for id_, kind in SAMPLE_INSTANCES.items()
-            ],
-            "parties": json.loads(PARTIES.read_text(encoding="utf-8"))["parties"],
+            "instances": [{"id": id_, "kind": kind, "keys": instance_keys[id_]} for id_, kind in instances.items()],
+            "parties": parties,
         }
     )
 
@@ -81,7 +84,13 @@ def build_parties() -> list[dict[str, Any]]:
     """All parties of the sample set, sorted by id, as they stand in `parties.json`."""
     parties = [*_hotlines(), *_agencies(), *_providers()]
     parties.append(_party("auditor.example", PartyKind.AUDITOR, ()))
-    return sorted(parties, key=lambda party: str(party["id"]))
+    parties.sort(key=lambda party: str(party["id"]))
+    for kind in PartyKind:
+        # Dealt in turn, so that the busiest providers are not all with one operator.
+        turn = cycle([id_ for id_, name in SAMPLE_INSTANCES.items() if name == kind_serving(kind)])
+        for party, instance in zip([party for party in parties if party["kind"] == kind], turn, strict=False):
+            party["instance"] = instance
+    return parties
 
 
 def served_places() -> tuple[str, ...]:
@@ -166,12 +175,11 @@ def _optional(**fields: Any) -> dict[str, Any]:
 
 
 def _party(party_id: str, kind: PartyKind, jurisdictions: tuple[str, ...], **fields: Any) -> dict[str, Any]:
-    instance = "audit" if kind is PartyKind.AUDITOR else kind.value
     return {
         "id": party_id,
         "kind": kind.value,
         "status": fields.pop("status", PartyStatus.SANDBOX).value,
-        "instance": instance,
+        "instance": "",  # dealt when all are there
         "jurisdictions": list(jurisdictions),
         **fields,
     }

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Final
 
 from deploy.kafka.provision import Manifest, PrincipalRule, TopicRule
-from shared.exchange.topics import AUDIT, INBOXES, Pair, inbox_prefix, pairs_of
+from shared.exchange.correspondents import Pair, pairs_of
+from shared.exchange.topics import AUDIT, INBOXES, inbox_prefix
 from shared.kernel.errors import Refused
 from shared.routing.shelf import read_directory
 from shared.runtime.kafka.bus import group_prefix

@@ -38,7 +38,7 @@ SCRAM_ITERATIONS = 8192
 #: What the names of all topics and groups of this exchange begin with.
 NAMES: Final = "causeway."
 _DATED_BY: Final = "message.timestamp.type"
-_CALL_S = 15.0
+_CALL_S = 30.0
 
 
 class TopicRule(BaseModel):
@@ -229,3 +229,5 @@ def _call(call: Any) -> Any:
         if reason.code() == KafkaError.TOPIC_ALREADY_EXISTS:
             return None
         raise Unavailable("kafka_admin_failed", reason.name()) from error
+    except TimeoutError as error:
+        raise Unavailable("kafka_admin_failed", f"no answer within {_CALL_S:g} s") from error

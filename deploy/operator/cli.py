@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from cyclopts import App
+from cyclopts import App, Parameter
 from cyclopts.types import ExistingFile
 
 from client.cli import output
@@ -18,6 +18,7 @@ from deploy.operator.keys_cli import key_app
 from deploy.operator.quarantine_cli import quarantine_app
 from deploy.operator.route_cli import route_app
 from deploy.site.options import Options, ending
+from shared.kernel.errors import Refused
 
 if TYPE_CHECKING:
     from deploy.operator.database import SchemaState
@@ -111,9 +112,9 @@ def migrate(*names: str, options: Options = _OPTIONS) -> int:
     """Bring databases to the newest schema, of all instances or of those named. Doing it again changes nothing."""
     with ending(options):
         from deploy.operator.database import chosen, migrate_schemas
-        from deploy.site.open import owner_urls
+        from deploy.site.open import owned_databases
 
-        before = migrate_schemas(chosen(owner_urls(options), names))
+        before = migrate_schemas(chosen(owned_databases(options), names))
         _print_schemas(before, options, done="migrated")
         return output.DONE
 
@@ -123,9 +124,9 @@ def check_schema(*names: str, options: Options = _OPTIONS) -> int:
     """Compare each database, object by object, with what the newest revision makes; exit code 1 if one differs."""
     with ending(options):
         from deploy.operator.database import check_schemas, chosen
-        from deploy.site.open import owner_urls
+        from deploy.site.open import owned_databases
 
-        found = check_schemas(chosen(owner_urls(options), names))
+        found = check_schemas(chosen(owned_databases(options), names))
         _print_schemas(found, options, done="BEHIND")
         return output.DONE if all(each.current for each in found) else output.FAILED
 
@@ -156,6 +157,51 @@ def publish_directory(file: ExistingFile, /, *, at: datetime | None = None, opti
         When it takes effect; now if no time is given. UTC if it names no zone.
     """
     return _publish("directory", file, at, options=options)
+
+
+@directory_app.command
+def move(
+    party: str,
+    instance: str,
+    /,
+    *,
+    out: Path = Path("next-directory.json"),
+    publish: Annotated[bool, Parameter(negative="")] = False,
+    at: datetime | None = None,
+    options: Options = _OPTIONS,
+) -> int:
+    """Write the next directory, in which another instance serves a party, for `directory publish`.
+
+    The party moves when that takes effect. Its API keys do not move with it: `causeway key issue`, afterwards.
+
+    Parameters
+    ----------
+    party
+        The party, of the kind that the instance serves.
+    instance
+        The instance that is to serve it.
+    out
+        File to write.
+    publish
+        Approve it with the approvers' keys of the state directory, and publish it, as `directory publish` does.
+    at
+        With --publish: when it takes effect; now if no time is given. UTC if it names no zone.
+    """
+    with ending(options):
+        from deploy.operator.documents import next_directory
+        from deploy.site.open import site
+
+        if at is not None and not publish:
+            raise Refused("time_without_publishing", "--at goes with --publish", status=400)
+        body = next_directory(site(options), party, instance)
+        out.write_bytes(body)
+        if publish:
+            return _publish("directory", out, at, options=options)
+        if options.json:
+            output.document({"file": str(out), "party": party, "instance": instance})
+        else:
+            output.line(f"{out}: `causeway directory publish {out}` moves {party} to {instance}")
+        return output.DONE
 
 
 def _publish(kind: str, file: Path, at: datetime | None, *, options: Options) -> int:

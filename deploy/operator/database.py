@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from deploy.site.endpoints import OwnedDatabase
 from shared.kernel.errors import Refused
 from shared.runtime.database.fingerprint import find_differences, refuse_stranger
 from shared.runtime.database.migrate import look_at_schema, newest_schema, upgrade
@@ -27,35 +28,35 @@ class SchemaState:
         return self.at == self.heads and not self.differing
 
 
-def check_schemas(owner_urls: Mapping[str, str]) -> list[SchemaState]:
-    """Where each database is. Blocks. Raises `Unavailable` if one does not let its owner in.
+def check_schemas(databases: Mapping[str, OwnedDatabase]) -> list[SchemaState]:
+    """Where each instance's database is. Blocks. Raises `Unavailable` if one does not let its owner in.
 
     Raises `Refused` where no migration leads on from what is there: `schema_of_first_release`, `schema_unknown`.
     """
-    return [_check(name, url) for name, url in owner_urls.items()]
+    return [_check(name, database) for name, database in databases.items()]
 
 
-def migrate_schemas(owner_urls: Mapping[str, str]) -> list[SchemaState]:
+def migrate_schemas(databases: Mapping[str, OwnedDatabase]) -> list[SchemaState]:
     """Bring each database to the newest schema; return where they were before. Blocks; forward only.
 
     Raises `Refused("schema_differs")` where the end is not what the newest revision makes.
     """
-    before = check_schemas(owner_urls)
+    before = check_schemas(databases)
     for state in before:
         if not state.current:
-            upgrade(state.instance, owner_urls[state.instance])
+            upgrade(*databases[state.instance], whose=state.instance)
     return before
 
 
-def chosen(owner_urls: Mapping[str, str], names: tuple[str, ...]) -> dict[str, str]:
+def chosen(databases: Mapping[str, OwnedDatabase], names: tuple[str, ...]) -> dict[str, OwnedDatabase]:
     """The databases of these instances, of all if none is named. Raises `Refused("instance_unknown")`."""
-    if not set(names) <= owner_urls.keys():
-        raise Refused("instance_unknown", f"one of {', '.join(owner_urls)}", status=400)
-    return {name: url for name, url in owner_urls.items() if not names or name in names}
+    if not set(names) <= databases.keys():
+        raise Refused("instance_unknown", f"one of {', '.join(databases)}", status=400)
+    return {name: database for name, database in databases.items() if not names or name in names}
 
 
-def _check(instance: str, owner_url: str) -> SchemaState:
-    found, newest = look_at_schema(owner_url), newest_schema(instance)
+def _check(instance: str, database: OwnedDatabase) -> SchemaState:
+    found, newest = look_at_schema(database.owner_url), newest_schema(database.kind)
     refuse_stranger(found.catalogue, whose=instance)
     if found.revisions != newest.revisions:
         return SchemaState(instance, found.revisions, newest.revisions)

@@ -12,9 +12,10 @@ from deploy.operator.database import check_schemas
 from deploy.operator.kafka_login import Login, try_login
 from deploy.operator.topics import as_json, find_difference, wanted_manifest
 from deploy.site.access import accepts, answers, kafka_access
-from deploy.site.endpoints import ADMIN, KafkaEndpoint
+from deploy.site.endpoints import ADMIN, KafkaEndpoint, OwnedDatabase
 from deploy.site.findings import Finding, asked
 from deploy.site.installation import Installation
+from deploy.site.kinds import party_kind
 from deploy.site.open import Site
 from shared.kernel.clock import SystemClock
 from shared.routing.directory_index import DirectoryIndex
@@ -51,7 +52,7 @@ def examine(site: Site, stack: Surroundings) -> list[Finding]:
         found += asked("topics and access rules", _topics, site)
     for name, database in site.endpoints.databases.items():
         found += asked(f"database {name}", _reachable, name, database.service_url)
-        found += asked(f"schema {name}", _schema, name, database.owner_url)
+        found += asked(f"schema {name}", _schema, name, site.endpoints.owned(name))
         if _holds_keys(site, name):
             found += asked(f"keys {name}", _keys, site, name)
             found += asked(f"documents {name}", _documents, site, name)
@@ -117,8 +118,8 @@ def _reachable(name: str, url: str) -> Iterator[Finding]:
     yield Finding(what) if answers(url) else Finding(what, "database_unavailable", advice)
 
 
-def _schema(name: str, owner_url: str) -> Iterator[Finding]:
-    (state,) = check_schemas({name: owner_url})
+def _schema(name: str, database: OwnedDatabase) -> Iterator[Finding]:
+    (state,) = check_schemas({name: database})
     what = f"schema {name}"
     at = ", ".join(state.at) or "nothing"
     advice = f"at {at}, newest {', '.join(state.heads)}: `causeway db migrate`"
@@ -133,8 +134,15 @@ def _documents(site: Site, name: str) -> Iterator[Finding]:
     directory = asyncio.run(_directory_in_force(site, name))
     signing = load_keys(Installation(site.state).keys_dir(name)).signing
     what = f"documents {name}"
-    known = directory.signing_key(signing.key_id) is not None
-    yield Finding(what) if known else Finding(what, "key_not_in_directory", "others refuse what this instance signs")
+    entry, kind = directory.instance(name), site.endpoints.kind(name)
+    if directory.signing_key(signing.key_id) is None:
+        yield Finding(what, "key_not_in_directory", "others refuse what this instance signs")
+    elif entry is not None and entry.kind != party_kind(kind):
+        yield Finding(
+            what, "instance_of_another_kind", f"`{kind}` here, for {entry.kind} in the directory: see `kinds`"
+        )
+    else:
+        yield Finding(what)
 
 
 async def _directory_in_force(site: Site, name: str) -> DirectoryIndex:

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Final
 
 from deploy.directory.approval import document_body, sign_beat
+from deploy.directory.move import moved
 from deploy.operator.desk import check_directory, check_policy
 from deploy.site.access import admin_access
 from deploy.site.endpoints import write_private
 from deploy.site.installation import Installation, publish_document
 from deploy.site.open import Site
+from deploy.site.published import newest_version
 from shared.contracts.directory import DocumentActivated
 from shared.contracts.documents import Beat, SignedBeat
 from shared.envelope.keys import SigningKey
@@ -30,17 +32,31 @@ def publish_file(site: Site, kind: str, body: bytes, *, active_from: datetime | 
     """Publish the directory or the policy in `body`, in force from now if no time is given. Blocks.
 
     Published does not mean read: `causeway doctor` and the instances' logs (`document_placed`) tell. Raises `Refused`,
-    with the field, if the desk or an instance would refuse it, or if its version is not above the one in force.
+    with the field, if the desk or an instance would refuse it, and `document_version_not_above` unless its version is
+    above that of every document of its kind that was published: none comes back by itself.
     """
     document = check_directory(body) if kind == "directory" else check_policy(body)
-    if document.version <= _version_in_force(site.state, kind):
-        raise Refused("document_version_not_above", "raise `version`: what is in force stays", field="/version")
+    newest = newest_version(site.endpoints, kind, approver_keys_file=Installation(site.state).approver_keys_file)
+    if document.version <= newest:
+        raise Refused("document_version_not_above", f"{newest} was published: raise it", field="/version")
     now = SystemClock().now()
     activated = publish_document(site.state, site.endpoints, document, active_from=active_from or now)
     if activated.active_from <= now:
         # The verbs of `route` and `key` ask by this file: it holds what is in force, not what will be.
         write_private(site.state / f"{kind}.json", document_body(document).decode())
     return activated
+
+
+def next_directory(site: Site, party: str, instance: str) -> bytes:
+    """The directory that would follow the one in force, with `party` at `instance` (`deploy.directory.move`).
+
+    Raises `Refused` where the directory does not have it so, or where the site cannot reach the instance.
+    """
+    present = document_in_force(site.state, "directory")
+    following = moved(present, party, instance, issued_on=SystemClock().now().date())
+    site.endpoints.address(instance)
+    read_directory(following)
+    return following
 
 
 def document_in_force(state: Path, kind: str) -> bytes:
@@ -83,11 +99,3 @@ async def _beats(state: Path, key: SigningKey, *, count: int | None, clock: Cloc
         if sent == count:
             return
         await asyncio.sleep(BEAT_EVERY_S)
-
-
-def _version_in_force(state: Path, kind: str) -> int:
-    try:
-        body = document_in_force(state, kind)
-    except Unavailable:
-        return 0
-    return (read_directory(body) if kind == "directory" else read_policy(body)).edition.version

@@ -68,7 +68,7 @@ def make(
     Parameters
     ----------
     instance
-        hotline, law_enforcement, industry or audit.
+        By its name in the directory.
     use
         What it is for.
     valid_from

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Final, NamedTuple
 
-from deploy.parties import instance_row
+from deploy.parties import build_instance
 from shared.exchange.record_table import row_for
 from shared.kernel.clock import rfc3339
 from shared.kernel.errors import Refused, Unavailable, not_found
@@ -36,13 +36,13 @@ class Place(NamedTuple):
 
 
 @asynccontextmanager
-async def quarantine_of(instance: str, settings: Mapping[str, str]) -> AsyncIterator[Quarantine]:
+async def quarantine_of(kind: str, instance: str, settings: Mapping[str, str]) -> AsyncIterator[Quarantine]:
     """The quarantine of an instance that may be running elsewhere. `settings` by field; the environment has the rest.
 
     Raises `Refused("instance_keeps_no_quarantine")` for one without an inbox, `Unavailable` without its documents.
     """
     configure_logs(instance=instance)
-    app = await instance_row(instance).build(**settings)
+    app = await build_instance(kind, instance, **settings)
     try:
         if app.handler is None:
             raise Refused("instance_keeps_no_quarantine", "it reads no inbox", status=400)

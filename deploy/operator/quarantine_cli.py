@@ -21,7 +21,7 @@ async def list_(name: str, /, *, reason: str | None = None, limit: int = 100, op
     Parameters
     ----------
     name
-        hotline, law_enforcement or industry.
+        The instance, by its name in the directory.
     reason
         Only what was parked for this code.
     limit
@@ -29,9 +29,9 @@ async def list_(name: str, /, *, reason: str | None = None, limit: int = 100, op
     """
     with ending(options):
         from deploy.operator.quarantine import as_json, quarantine_of
-        from deploy.site.open import instance_settings
+        from deploy.site.open import instance_kind, instance_settings
 
-        async with quarantine_of(name, instance_settings(name, options)) as quarantine:
+        async with quarantine_of(instance_kind(name, options), name, instance_settings(name, options)) as quarantine:
             found = [as_json(each) for each in await quarantine.page(reason=reason, limit=limit)]
         if options.json:
             output.document({"records": found})
@@ -52,10 +52,10 @@ async def show(name: str, coordinates: str, /, *, options: Options = _OPTIONS) -
     """
     with ending(options):
         from deploy.operator.quarantine import Place, as_json, find, quarantine_of
-        from deploy.site.open import instance_settings
+        from deploy.site.open import instance_kind, instance_settings
 
         place = Place.read(coordinates)
-        async with quarantine_of(name, instance_settings(name, options)) as quarantine:
+        async with quarantine_of(instance_kind(name, options), name, instance_settings(name, options)) as quarantine:
             found = as_json(await find(quarantine, place))
         if options.json:
             output.document(found)
@@ -87,12 +87,12 @@ async def replay_parked(
     """
     with ending(options):
         from deploy.operator.quarantine import Place, all_done, quarantine_of, replay_all
-        from deploy.site.open import instance_settings
+        from deploy.site.open import instance_kind, instance_settings
 
         if every == (coordinates is not None):
             raise Refused("replay_what", "either the coordinates of one record or --all", status=400)
         one = None if coordinates is None else Place.read(coordinates)
-        async with quarantine_of(name, instance_settings(name, options)) as quarantine:
+        async with quarantine_of(instance_kind(name, options), name, instance_settings(name, options)) as quarantine:
             if one is not None:
                 outcomes = {one: (await quarantine.replay(*one)).value}
             else:

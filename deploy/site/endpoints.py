@@ -5,6 +5,7 @@
                 "passwords": {"audit": "..."}, "password_files": {"admin": "secrets/admin"}},
       "databases": {"hotline": {"service_url": "...", "owner_url": "...", "accountant_url": "..."}, ...},
       "http": {"hotline": "https://hotline.example", ...},
+      "kinds": {"industry_two": "industry"},
       "state": "/srv/causeway"
     }
 
@@ -18,19 +19,21 @@ import os
 import ssl
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, Self, TypeVar
+from typing import Annotated, Any, Final, Literal, NamedTuple, Self, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
+from deploy.site.kinds import KINDS
 from shared.contracts.base import error_locations
 from shared.kernel.errors import Refused, Unavailable
 
-INSTANCES = ("hotline", "law_enforcement", "industry", "audit")
 ADMIN = "admin"
 #: The name of the site file that a stack writes into its state directory.
 STACK_FILE: Final = "endpoints.json"
+#: What an instance may not be called, or end in: its principal or a database role of it would be somebody else's.
+_TAKEN: Final = (ADMIN, "_owner", "_accountant")
 _Value = TypeVar("_Value")
 _STRICT = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
@@ -150,11 +153,19 @@ class DatabaseEndpoint(BaseModel):
     accountant_url: DatabaseUrl = Field(repr=False)
 
 
+class OwnedDatabase(NamedTuple):
+    """A database as its owner: which kind of service it is for, by whose migrations it is made, and the way in."""
+
+    kind: str
+    owner_url: str
+
+
 class Endpoints(BaseModel):
     """All that a site file says. It need not name every instance; what is asked of one that it lacks is refused.
 
-    `database_admin_url` is there only if a stack has one, `pids` only if a stack wrote the file. `state` is the
-    directory of keys and documents; the file's own folder if none is named.
+    `kinds` says which kind of service an instance is where its name does not. `database_admin_url` is there only if a
+    stack has one, `pids` only if a stack wrote the file. `state` is the directory of keys and documents; the file's own
+    folder if none is named.
     """
 
     model_config = _STRICT
@@ -163,14 +174,36 @@ class Endpoints(BaseModel):
     databases: dict[str, DatabaseEndpoint]
     database_admin_url: str | None = Field(None, repr=False)
     http: dict[str, str]
+    kinds: dict[str, str] = {}
     pids: dict[str, int] = {}
     state: Path | None = None
 
     @model_validator(mode="after")
     def _known_instances(self) -> Self:
-        if not self.databases.keys() | self.http.keys() <= set(INSTANCES):
-            raise ValueError("there is no such instance")
+        if not self.kinds.keys() <= set(self.instances):
+            raise ValueError("`kinds` names an instance without database and address")
+        if any(self.kinds.get(name, name) not in KINDS for name in self.instances):
+            raise ValueError(f"an instance is of one of the kinds {', '.join(KINDS)}: `kinds` says of which")
+        if any(name == _TAKEN[0] or name.endswith(_TAKEN[1:]) for name in self.instances):
+            raise ValueError("an instance is not called as the operator or as a database role of another")
         return self
+
+    @property
+    def instances(self) -> tuple[str, ...]:
+        """Every instance that it names, in its order."""
+        return tuple(dict.fromkeys([*self.databases, *self.http]))
+
+    def kind(self, instance: str) -> str:
+        """The kind of service that an instance is. Raises `Refused("instance_not_in_site")`."""
+        return _of({name: self.kinds.get(name, name) for name in self.instances}, instance)
+
+    def of_kind(self, *kinds: str) -> tuple[str, ...]:
+        """The instances of these kinds, in its order."""
+        return tuple(name for name in self.instances if self.kind(name) in kinds)
+
+    def owned(self, instance: str) -> OwnedDatabase:
+        """An instance's database as its owner. Raises `Refused("instance_not_in_site")`."""
+        return OwnedDatabase(self.kind(instance), self.database(instance).owner_url)
 
     def database(self, instance: str) -> DatabaseEndpoint:
         """Raises `Refused("instance_not_in_site")`."""

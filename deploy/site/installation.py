@@ -15,6 +15,7 @@ import asyncio
 import json
 import secrets
 from base64 import b64encode
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -24,18 +25,20 @@ from deploy.directory.approval import approve_document, document_body, renewed
 from deploy.directory.build import sample_directory
 from deploy.site.access import admin_access
 from deploy.site.endpoints import Endpoints, write_private
+from deploy.site.kinds import AUDIT
 from shared.contracts.directory import Directory, DocumentActivated, PublicKey
 from shared.contracts.policy import Policy
 from shared.envelope.keys import OpeningKey, SigningKey
 from shared.kernel.authority import Role
 from shared.kernel.clock import SystemClock
+from shared.kernel.errors import Refused
 from shared.runtime.database.migrate import upgrade
 from shared.runtime.database.transactions import Database
 from shared.runtime.http.identity import issue_key
+from shared.runtime.instance.settings import prefix_of
 from shared.runtime.kafka.documents import publish_documents
 from shared.vocabulary.routing import PartyStatus
 
-INSTANCES = ("hotline", "law_enforcement", "industry", "audit")
 APPROVERS = ("approver-one.example", "approver-two.example")
 POLICY = Path(__file__).parents[1] / "policy" / "sample.json"
 #: The documents take effect at once; a little earlier, so that no clock is behind them.
@@ -70,16 +73,30 @@ class Installation:
 def install(state: Path, endpoints: Endpoints, *, policy: bytes | None = None) -> Installation:
     """Make whatever is missing, publish the sample documents, migrate. Doing it again changes nothing but keys missing.
 
-    Blocks; call it from a thread without an event loop.
+    Blocks; call it from a thread without an event loop. Raises `Refused("installed_without_instance")` where what was
+    installed before has a directory that lacks one of the site's instances: it would wait for ever.
     """
     installation = Installation(state)
-    _make_keys(installation)
-    for instance in INSTANCES:
-        upgrade(instance, endpoints.database(instance).owner_url)
+    _refuse_newcomers(installation, endpoints)
+    _make_keys(installation, endpoints.instances)
+    for instance in endpoints.instances:
+        upgrade(*endpoints.owned(instance), whose=instance)
     if not installation.parties_file.exists():
         asyncio.run(_publish(installation, endpoints, policy or POLICY.read_bytes()))
         asyncio.run(_issue_api_keys(installation, endpoints))
     return installation
+
+
+def _refuse_newcomers(installation: Installation, endpoints: Endpoints) -> None:
+    directory = installation.state / "directory.json"
+    if not directory.exists():
+        return
+    known = {each["id"] for each in json.loads(directory.read_bytes())["instances"]}
+    if newcomers := [name for name in endpoints.instances if name not in known]:
+        raise Refused(
+            "installed_without_instance",
+            f"the directory here has no {', '.join(newcomers)}: publish one that has, or `causeway dev reset`",
+        )
 
 
 def publish_document(
@@ -95,7 +112,7 @@ def publish_document(
 
 def environment(installation: Installation, endpoints: Endpoints, instance: str) -> dict[str, str]:
     """The environment of one instance: everything its settings need."""
-    prefix = f"CAUSEWAY_{instance.upper()}_"
+    prefix = prefix_of(instance)
     kafka = endpoints.kafka
     values = {
         "DATABASE_URL": endpoints.database(instance).service_url,
@@ -118,8 +135,8 @@ def _port(url: str) -> int:
     return parts.port or (443 if parts.scheme == "https" else 80)
 
 
-def _make_keys(installation: Installation) -> None:
-    for instance in INSTANCES:
+def _make_keys(installation: Installation, instances: Sequence[str]) -> None:
+    for instance in instances:
         folder = installation.keys_dir(instance)
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         _make(folder / "signing.key", lambda: SigningKey.generate().secret_text())
@@ -140,10 +157,10 @@ def _make(path: Path, secret: object) -> None:
         write_private(path, secret())  # type: ignore[operator]
 
 
-def _directory(installation: Installation) -> Directory:
+def _directory(installation: Installation, endpoints: Endpoints) -> Directory:
     since = SystemClock().now() - timedelta(days=1)
     keys: dict[str, tuple[PublicKey, ...]] = {}
-    for instance in INSTANCES:
+    for instance in endpoints.instances:
         folder = installation.keys_dir(instance)
         signing = SigningKey.load((folder / "signing.key").read_text()).verify_key
         opening = OpeningKey.load((folder / "opening.key").read_text()).sealing_key
@@ -153,7 +170,7 @@ def _directory(installation: Installation) -> Directory:
         )
     beat = SigningKey.load(installation.beat_key_file.read_text()).verify_key
     beats = PublicKey(key_id=beat.key_id, use="sign", suite="ed25519", public=beat.text(), valid_from=since)
-    return sample_directory(keys, beat_keys=(beats,))
+    return sample_directory(keys, kinds=endpoints.kinds, beat_keys=(beats,))
 
 
 def _approved(installation: Installation, kind: str, body: bytes, *, active_from: datetime) -> DocumentActivated:
@@ -164,7 +181,7 @@ def _approved(installation: Installation, kind: str, body: bytes, *, active_from
 
 async def _publish(installation: Installation, endpoints: Endpoints, policy: bytes) -> None:
     today = SystemClock().now().date()
-    directory = document_body(renewed(_directory(installation), on=today, version=1))
+    directory = document_body(renewed(_directory(installation, endpoints), on=today, version=1))
     # The sample's law is as old as it says; that somebody puts it in force now is another matter.
     sample = Policy.model_validate_json(policy)
     law = document_body(renewed(sample, on=today, version=sample.version))
@@ -180,15 +197,18 @@ async def _publish(installation: Installation, endpoints: Endpoints, policy: byt
 
 async def _issue_api_keys(installation: Installation, endpoints: Endpoints) -> None:
     """One machine key per sample party; only hashes reach the databases, the keys stay in the sandbox's file."""
-    directory = _directory(installation)
+    directory = _directory(installation, endpoints)
     issued: list[dict[str, str]] = []
-    for instance in INSTANCES:
+    for instance in endpoints.instances:
+        role = Role.AUDITOR if endpoints.kind(instance) == AUDIT else Role.MACHINE
         rows: list[tuple[bytes, str, str]] = []
         for party in directory.parties:
             if party.instance == instance and party.status is PartyStatus.SANDBOX:
                 text, hashed = issue_key(live=False)
-                rows.append((hashed, party.id, Role.AUDITOR if instance == "audit" else Role.MACHINE))
+                rows.append((hashed, party.id, role))
                 issued.append({"party": party.id, "kind": party.kind, "url": endpoints.address(instance), "key": text})
+        if not rows:
+            continue
         database = Database(endpoints.database(instance).service_url, pool_size=1)
         async with database.transaction() as session:
             await session.driver.execute(_INSERT_KEYS, *(list(column) for column in zip(*rows, strict=True)))

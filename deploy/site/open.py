@@ -5,11 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploy.site.endpoints import STACK_FILE, Endpoints, load, read_site
+from deploy.directory.instances import SAMPLE_INSTANCES
+from deploy.site.endpoints import STACK_FILE, Endpoints, OwnedDatabase, load, read_site
 from deploy.site.installation import Installation, environment
+from deploy.site.kinds import KINDS
 from deploy.site.options import Options
 from deploy.site.settings import SiteSettings, inherited_environment
 from shared.kernel.errors import Refused
+from shared.runtime.instance.settings import prefix_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,21 +42,37 @@ def state_directory(options: Options) -> Path:
     return _stack_directory(options) if _site_file(options) is None else site(options).state
 
 
-def owner_urls(options: Options) -> dict[str, str]:
-    """The owner's URL of each instance's database: those given in the environment, else those of the site."""
-    if not _named(options) and (given := SiteSettings().given_database_urls()):
-        return given
-    return {name: database.owner_url for name, database in site(options).endpoints.databases.items()}
+def owned_databases(options: Options) -> dict[str, OwnedDatabase]:
+    """Each instance's database as its owner: those given in the environment, else those of the site."""
+    if not _named(options) and (given := SiteSettings().causeway_database_urls):
+        return {name: OwnedDatabase(_told_kind(name), url) for name, url in given.items()}
+    endpoints = site(options).endpoints
+    return {name: endpoints.owned(name) for name in endpoints.databases}
+
+
+def instance_kind(instance: str, options: Options) -> str:
+    """The kind of an instance, from where `instance_settings` has its settings."""
+    return site(options).endpoints.kind(instance) if instance_settings(instance, options) else _told_kind(instance)
 
 
 def instance_settings(instance: str, options: Options) -> dict[str, str]:
     """Settings of an instance by field name; empty where no site is named and the environment has them itself."""
-    prefix = f"CAUSEWAY_{instance.upper()}_"
+    prefix = prefix_of(instance)
     if not _named(options) and f"{prefix}KAFKA_BOOTSTRAP_SERVERS" in inherited_environment():
         return {}
     here = site(options)
     given = environment(Installation(here.state), here.endpoints, instance)
     return {name.removeprefix(prefix).lower(): value for name, value in given.items()}
+
+
+def _told_kind(instance: str) -> str:
+    """The kind of an instance of which only the environment tells, which does not say it."""
+    kind = SAMPLE_INSTANCES.get(instance, instance)
+    if kind not in KINDS:
+        raise Refused(
+            "instance_kind_unknown", f"a site file says of which kind `{instance}` is, in `kinds`", status=400
+        )
+    return kind
 
 
 def _named(options: Options) -> bool:

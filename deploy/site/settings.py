@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import ClassVar, Final, Self
 
 from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from deploy.site.endpoints import INSTANCES
+from deploy.directory.instances import SAMPLE_INSTANCES
+from deploy.site.kinds import KINDS
 from shared.kernel.errors import Refused
 
 PROJECT_ROOT = Path(__file__).resolve().parents[2]
+_URL: Final = "_DATABASE_URL"
+_KAFKA: Final = "_KAFKA_BOOTSTRAP_SERVERS"
 
 
 class SiteSettings(BaseSettings):
-    """Frozen; each field is the environment variable of the same name in capitals.
+    """Frozen; each field but `causeway_database_urls` is the environment variable of the same name in capitals.
 
     `causeway_site` is a site file; without it, the site is that of the stack in `causeway_dev_state_dir`. An instance's
     database URL that is given here wins over that of a stack.
@@ -29,25 +33,31 @@ class SiteSettings(BaseSettings):
 
     causeway_site: Path | None = None
     causeway_dev_state_dir: Path = PROJECT_ROOT / ".state" / "dev"
-    causeway_hotline_database_url: str | None = Field(default=None, repr=False)
-    causeway_law_enforcement_database_url: str | None = Field(default=None, repr=False)
-    causeway_industry_database_url: str | None = Field(default=None, repr=False)
-    causeway_audit_database_url: str | None = Field(default=None, repr=False)
+    #: By instance. Read from `CAUSEWAY_<INSTANCE>_DATABASE_URL`.
+    causeway_database_urls: dict[str, str] = Field(default_factory=lambda: dict(_given_database_urls()), repr=False)
 
     @model_validator(mode="after")
     def _no_unknown_keys(self) -> Self:
-        """Refuse a misspelt key: what is not read would silently be replaced by a default, or by an embedded server."""
+        """Refuse a misspelt key: what is not read would silently be replaced by a default, or by an embedded server.
+
+        An instance may have any name; what names no sample instance is one's own if it is told of Kafka too.
+        """
+        there = inherited_environment()
         known = {name.upper() for name in type(self).model_fields}
-        for key in inherited_environment():
-            ours = key.startswith(self.prefixes) or (key.startswith("CAUSEWAY_") and key.endswith("_DATABASE_URL"))
+        known |= {f"CAUSEWAY_{name.upper()}{_URL}" for name in (*KINDS, *SAMPLE_INSTANCES)}
+        known |= {key.removesuffix(_KAFKA) + _URL for key in there if key.endswith(_KAFKA)}
+        for key in there:
+            ours = key.startswith(self.prefixes) or (key.startswith("CAUSEWAY_") and key.endswith(_URL))
             if ours and key not in known:
                 raise Refused("unknown_setting", "nothing here has a setting of this name", field=key)
         return self
 
-    def given_database_urls(self) -> dict[str, str]:
-        """The URLs given per instance; the instances without one are not in it."""
-        urls = {name: getattr(self, f"causeway_{name}_database_url") for name in INSTANCES}
-        return {name: url for name, url in urls.items() if url is not None}
+
+def _given_database_urls() -> Iterator[tuple[str, str]]:
+    """Instance and URL; an empty one is as if it were not given."""
+    for key, url in inherited_environment().items():
+        if key.startswith("CAUSEWAY_") and key.endswith(_URL) and url:
+            yield key.removeprefix("CAUSEWAY_").removesuffix(_URL).lower(), url
 
 
 def inherited_environment() -> dict[str, str]:

@@ -14,12 +14,15 @@ from services.audit.ports import EntryPage, Flow, Partition
 from services.audit.store import PostgresEntries
 from services.audit.use_cases import Look
 from shared.contracts.base import Contract
+from shared.contracts.facts import TopicName
 from shared.runtime.http.identity import Identity
 from shared.runtime.http.openapi import shows
 
-Topic = Annotated[str, Query(pattern=r"^causeway\.[a-z_.]{1,64}\.v[0-9]{1,2}$", max_length=80)]
+Topic = Annotated[TopicName, Query()]
 Limit = Annotated[int, Query(ge=1, le=500)]
 Number = Annotated[int, Query(ge=0, le=2**53 - 1)]
+#: Kafka numbers partitions by 32 bits, with a sign.
+PartitionNumber = Annotated[int, Query(ge=0, le=2**31 - 1)]
 #: Described by hand: a missing one has a refusal of its own.
 Purpose = Annotated[str | None, Header(max_length=64, include_in_schema=False)]
 PURPOSE: Final[Mapping[str, object]] = {
@@ -44,7 +47,7 @@ def flows_router(entries: PostgresEntries, identified: Callable[[Request], Await
     @router.get("/entries", **shows(EntryPage, headers=[PURPOSE]))
     async def page(
         topic: Topic,
-        partition: Number,
+        partition: PartitionNumber,
         identity: Identity = who,
         generation: UUID | None = None,
         from_offset: Number = 0,

@@ -7,7 +7,6 @@ from typing import Final
 from services.audit.api import flows_router
 from services.audit.bus import AuditDoor
 from services.audit.domain import Reading
-from services.audit.settings import AuditSettings
 from services.audit.store import PostgresEntries
 from shared.exchange.topics import INBOXES
 from shared.runtime.http.edge import create_app
@@ -16,16 +15,16 @@ from shared.runtime.http.server import serve_http
 from shared.runtime.instance.app import App
 from shared.runtime.instance.machinery import Machinery, build_machinery
 from shared.runtime.instance.parts import Part
+from shared.runtime.instance.settings import RuntimeSettings
 from shared.runtime.kafka.reader import LogReader
 
-INSTANCE = "audit"
 #: PostgreSQL advisory lock of the one active reader (any constant, but not the relay's).
 READER_LOCK: Final = 0x6361757365776172
 
 
-async def build(settings: AuditSettings) -> App:
-    """Wire the service. Nothing runs yet."""
-    return assemble(await build_machinery(INSTANCE, settings))
+async def build(instance: str, **given: object) -> App:
+    """Wire the instance of this name. Settings `given`, by field, win over its environment. Nothing runs yet."""
+    return assemble(await build_machinery(instance, RuntimeSettings.of(instance, **given)))
 
 
 def assemble(machinery: Machinery) -> App:
@@ -34,9 +33,9 @@ def assemble(machinery: Machinery) -> App:
     entries = PostgresEntries(machinery.database)
 
     door = AuditDoor(
-        LogReader(settings.kafka_access(), client_id=f"causeway-{INSTANCE}", under=INBOXES),
+        LogReader(settings.kafka_access(), client_id=f"causeway-{machinery.instance}", under=INBOXES),
         entries,
-        reading=Reading(machinery.shelf, list(machinery.keys.opening.values())),
+        reading=Reading(machinery.shelf, list(machinery.keys.opening.values()), machinery.clock),
         sole=lambda: machinery.database.sole(READER_LOCK),
         clock=machinery.clock,
     )

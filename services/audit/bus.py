@@ -13,8 +13,8 @@ from uuid import UUID
 from services.audit import use_cases
 from services.audit.domain import Reading
 from services.audit.ports import Entries
+from shared.exchange.correspondents import pairs_of
 from shared.exchange.message import Record
-from shared.exchange.topics import pairs_of
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Unavailable
 from shared.routing.directory_index import DirectoryIndex

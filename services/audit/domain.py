@@ -26,12 +26,14 @@ from shared.envelope.batch import RootCache, message_digest
 from shared.envelope.headers import Envelope, decode_headers
 from shared.envelope.keys import OpeningKey
 from shared.envelope.sealing import open_with_any
+from shared.exchange.authority import STATEMENT_NOT_YOURS, may_state
 from shared.exchange.compose import seal_context
 from shared.exchange.decided import commitment, edge_salt, judged_edges, stated_edges
 from shared.exchange.message import Record
-from shared.exchange.senders import check_format, check_stated_by, instance_of, verify_sender
+from shared.exchange.senders import check_broker_time, check_format, check_stated_by, instance_of, verify_sender
 from shared.kernel.authority import Authority, Permit, Role
 from shared.kernel.canonical import digest as sha256
+from shared.kernel.clock import Clock
 from shared.kernel.errors import Refused, Unavailable
 from shared.routing.directory_index import DirectoryIndex
 from shared.routing.engine import Setting
@@ -47,6 +49,7 @@ class EntryKind(StrEnum):
     PARKED = "parked"
     RECEIPT = "receipt"
     REVEALED = "revealed"
+    NOT_ENTITLED = "not_entitled"
     UNREADABLE = "unreadable"
 
 
@@ -56,7 +59,8 @@ class Entry(NamedTuple):
     `problem` says why the proof did not hold, or what is wrong with what a proven record states. `digest` is that of
     the covered bytes, or of the bare value where the headers cannot be read. `exercise` is what the record says, None
     where it cannot be read; `recipient_instance` serves the recipient, if anybody does. `detail` is JSON: what a fact
-    states. `edge_id` and `commitment` are those of a message that carries an edge.
+    states. `edge_id` and `commitment` are those of a message that carries an edge. One that is not entitled is its
+    sender's own, and speaks of what is not.
     """
 
     topic: str
@@ -86,8 +90,8 @@ class Entry(NamedTuple):
 class Link(NamedTuple):
     """An edge of a decision as its origin stated it: a message with its id is about the referral.
 
-    `commitment` is what that message must state. `rules` are separated by commas; empty where the decision did not
-    derive.
+    It is its `origin`'s word, and counts for messages of that origin alone. `commitment` is what that message must
+    state. `rules` are separated by commas; empty where the decision did not derive.
     """
 
     edge_id: UUID
@@ -129,10 +133,11 @@ AUTHORITY = Authority(
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What audit reads records with: the documents it has seen, its own opening keys, the roots it has verified."""
+    """What audit reads records with: the documents it has seen, its own opening keys and clock, the verified roots."""
 
     shelf: DocumentShelf
     opening_keys: Sequence[OpeningKey]
+    clock: Clock
     roots: RootCache = field(default_factory=RootCache)
 
     def directory_at(self, at: datetime) -> DirectoryIndex | None:
@@ -144,9 +149,10 @@ class Reading:
 
 
 def read_record(record: Record, read: Read, *, generation: UUID, reading: Reading) -> None:
-    """Add what one record says, judged by the directory at its own broker time.
+    """Add what one record says, judged by the directory at its own broker time, which is not ahead of our clock.
 
-    Total: what cannot be read still gets an entry, with the problem's code.
+    Total: what cannot be read still gets an entry, with the problem's code. What a fact states that is not its
+    sender's to state goes no further than its entry.
     """
     value = record.value or b""
     try:
@@ -156,11 +162,11 @@ def read_record(record: Record, read: Read, *, generation: UUID, reading: Readin
         return
     directory = reading.directory_at(record.broker_time)
     message = BY_TYPE.get(envelope.attributes.type)
-    unproven = _problem(envelope, message, directory, at=record.broker_time, roots=reading.roots)
+    unproven = _problem(record, envelope, message, directory=directory, reading=reading)
     attributes = envelope.attributes
-    said = Said(problem=unproven)
-    if unproven is None and message is not None and (message.edge or message.family in (Family.FACT, Family.RECEIPT)):
-        said = _stated(envelope, message, read, reading=reading)
+    said = Said(EntryKind.NOT_ENTITLED if unproven == STATEMENT_NOT_YOURS else EntryKind.RECORD, problem=unproven)
+    if unproven is None and directory is not None and message is not None and _states(message):
+        said = _stated(envelope, message, read, reading=reading, directory=directory)
     read.entries.append(
         Entry(
             topic=record.topic,
@@ -170,7 +176,7 @@ def read_record(record: Record, read: Read, *, generation: UUID, reading: Readin
             broker_time=record.broker_time,
             kind=said.kind,
             digest=message_digest(attributes, value),
-            verified=unproven is None,
+            verified=unproven in (None, STATEMENT_NOT_YOURS),
             problem=said.problem,
             message_id=attributes.id,
             type=attributes.type,
@@ -190,15 +196,23 @@ def read_record(record: Record, read: Read, *, generation: UUID, reading: Readin
 
 
 def _problem(
-    envelope: Envelope, message: MessageType | None, directory: DirectoryIndex | None, *, at: datetime, roots: RootCache
+    record: Record,
+    envelope: Envelope,
+    message: MessageType | None,
+    *,
+    directory: DirectoryIndex | None,
+    reading: Reading,
 ) -> str | None:
-    if directory is None:
+    now = reading.clock.now()
+    in_force = reading.directory_at(now)
+    if directory is None or in_force is None:
         return "document_unknown"
     try:
-        instance = verify_sender(envelope, directory, at=at, roots=roots)
+        check_broker_time(record, now)
+        instance = verify_sender(envelope, directory, at=record.broker_time, in_force=in_force, roots=reading.roots)
         check_format(envelope.attributes)
         if message is not None:
-            check_stated_by(message, envelope.attributes, instance)
+            check_stated_by(message, envelope.attributes, instance, directory=directory)
     except Refused as error:
         return error.code
     return None
@@ -218,16 +232,27 @@ class _Value(Protocol):
     clear: Contract
 
 
-def _stated(envelope: Envelope, message: MessageType, read: Read, *, reading: Reading) -> Said:
+def _states(message: MessageType) -> bool:
+    """Whether audit keeps something of what the message says, beside that it was said."""
+    return message.edge or message.family in (Family.FACT, Family.RECEIPT)
+
+
+def _stated(
+    envelope: Envelope, message: MessageType, read: Read, *, reading: Reading, directory: DirectoryIndex
+) -> Said:
     try:
         value = cast(_Value, value_model(message).model_validate_json(envelope.body, strict=True))
     except ValueError:
         return Said(problem="body_invalid")
+    attributes = envelope.attributes
+    if not may_state(value.clear, attributes.sender, subject=attributes.subject, directory=directory):
+        return _not_entitled(value.clear)
     match value.clear:
         case EdgeClear() as clear:
             return Said(edge_id=clear.edge_id, commitment=clear.commitment)
         case ReferralDecidedClear() as clear:
-            return _decided(envelope, clear, str(getattr(value, "sealed", "")), read=read, reading=reading)
+            sealed = str(getattr(value, "sealed", ""))
+            return _decided(envelope, clear, sealed, read=read, reading=reading, directory=directory)
         case MessagesReceiptedClear() as clear:
             read.receipted += [
                 Receipted(
@@ -254,7 +279,22 @@ _KINDS: Final[Mapping[type[Contract], EntryKind]] = {
 }
 
 
-def _decided(envelope: Envelope, clear: ReferralDecidedClear, sealed: str, *, read: Read, reading: Reading) -> Said:
+def _not_entitled(stated: Contract) -> Said:
+    """Of a statement that is not its sender's to make only whom it speaks of is kept."""
+    party = getattr(stated, "origin", None) or getattr(stated, "party", None)
+    detail = None if party is None else to_json({"spoken_of": party}).decode()
+    return Said(EntryKind.NOT_ENTITLED, detail, STATEMENT_NOT_YOURS)
+
+
+def _decided(
+    envelope: Envelope,
+    clear: ReferralDecidedClear,
+    sealed: str,
+    *,
+    read: Read,
+    reading: Reading,
+    directory: DirectoryIndex,
+) -> Said:
     """Open the fact, make its decision again, and link its edges. What does not derive is linked and named."""
     attributes = envelope.attributes
     context = seal_context(
@@ -274,6 +314,8 @@ def _decided(envelope: Envelope, clear: ReferralDecidedClear, sealed: str, *, re
         return Said(EntryKind.DECISION, clear.model_dump_json(), error.code)
     except ValueError:
         return Said(EntryKind.DECISION, clear.model_dump_json(), "body_invalid")
+    if not may_state(fact, attributes.sender, subject=attributes.subject, directory=directory):
+        return _not_entitled(fact)
     try:
         at = fact.decision.decided_at
         documents = (

@@ -37,8 +37,9 @@ class Partition:
 class KeptEntry(Contract):
     """What audit keeps of one record: where it is, what it claims, whether its sender's proof held then.
 
-    A topic that was deleted and made again is another `generation`. `problem` says why a record is not
-    verified, or what is wrong with what it states.
+    A topic that was deleted and made again is another `generation`. `problem` says why a record is not verified, what
+    is wrong with what it states, or why a statement that is `not_entitled` does not count: its sender signed it, and
+    it was not its sender's to make.
     `detail` is what a fact states: a decision with its facts and what was not sent, a refusal, or why a record was
     parked. `rules`, `outcome` and `code` are there where a decided fact or a receipt speaks of the message.
     """

@@ -54,29 +54,37 @@ DO UPDATE SET next_offset = greatest(cursor.next_offset, excluded.next_offset)
     receipts=_RECEIPTED,
     cursors=_CURSOR,
 )
-# The referral's own messages in this world; then the receipts for them, and what was stated of those that were parked.
+# The referral's own messages in this world; then the receipts for them that their recipients' instances gave, and what
+# was stated of those that were parked in the topic where they lie. Its origin is who was first to state that it decided
+# it; notices are linked by that origin's word alone, and rules are those that a message's own sender stated.
 # Of a message's receipts, those count that its recipient's instance gave for exactly this digest: the last one, but
 # `parked` gives way to what became of the message later, as it does at the sender (`shared.runtime.post.outbox`).
 _FLOW = """
-WITH mine AS (
-         SELECT e.message_id, e.subject, l.rules, e.commitment = l.commitment AS committed
+WITH origin AS (
+         SELECT detail->>'origin' AS party FROM entry
+         WHERE subject = ($1::uuid)::text AND kind = 'decision' AND detail->>'origin' IS NOT NULL
+         ORDER BY broker_time, topic, generation, partition, "offset" LIMIT 1
+     ),
+     mine AS (
+         SELECT e.message_id, e.subject, l.origin, l.rules, e.commitment = l.commitment AS committed
          FROM link AS l JOIN entry AS e ON e.edge_id = l.edge_id AND e.sender = l.origin AND e.recipient = l.recipient
-         WHERE l.referral_id = $1
+         WHERE l.referral_id = $1 AND l.origin = (SELECT party FROM origin)
      ),
      subjects AS (SELECT $1::text AS subject UNION SELECT subject FROM mine),
      direct AS (SELECT e.* FROM entry AS e JOIN subjects USING (subject) WHERE e.exercise = $2),
      about AS (
          SELECT DISTINCT r.receipt_id AS message_id
-         FROM receipted AS r JOIN direct AS d ON d.message_id = r.message_id AND d.digest = r.digest
+         FROM receipted AS r JOIN direct AS d
+             ON d.message_id = r.message_id AND d.digest = r.digest AND d.recipient_instance = r.by
      ),
      found AS (
          SELECT * FROM direct
          UNION SELECT e.* FROM entry AS e JOIN about USING (message_id)
          UNION SELECT e.* FROM entry AS e JOIN direct AS d ON e.detail->>'message_id' = d.message_id::text
-               WHERE e.kind = 'parked'
+               WHERE e.kind = 'parked' AND e.detail->>'topic' = d.topic
      )
 SELECT f.*, m.rules, r.outcome, r.code, m.committed
-FROM found AS f LEFT JOIN mine AS m USING (message_id) LEFT JOIN LATERAL (
+FROM found AS f LEFT JOIN mine AS m ON m.message_id = f.message_id AND m.origin = f.sender LEFT JOIN LATERAL (
     SELECT said.outcome, said.code
     FROM receipted AS said JOIN entry AS receipt ON receipt.message_id = said.receipt_id
     WHERE said.message_id = f.message_id AND said.digest = f.digest AND said.by = f.recipient_instance

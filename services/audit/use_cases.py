@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from services.audit.domain import AUTHORITY, Read, Reading, read_record
+from services.audit.entitled import judged
 from services.audit.ports import Entries, EntryPage, Flow, Partition, Place
 from shared.exchange.message import Record
 from shared.kernel.authority import Role
@@ -50,7 +51,7 @@ async def show_flow(referral_id: UUID, look: Look, *, entries: Entries) -> Flow:
     messages = await entries.flow(referral_id, exercise=look.exercise)
     if not messages:
         raise not_found()
-    return Flow(referral_id=referral_id, messages=tuple(messages))
+    return Flow(referral_id=referral_id, messages=judged(messages))
 
 
 async def show_entries(place: Partition, look: Look, *, limit: int, entries: Entries) -> EntryPage:

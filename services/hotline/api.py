@@ -11,6 +11,7 @@ from starlette.responses import Response
 from services.hotline.domain import HOTLINE
 from services.hotline.ports import OfferMoved, OfferPage, OpenedOffer
 from services.hotline.store import PostgresOffers
+from shared.contracts.evidence import KeptEvidence
 from shared.exchange.acts import Act, OfferState
 from shared.party.origin.api.routes import FILES_MANY, FILES_ONE, Identified, OriginApi, add_origin_routes
 from shared.party.recipient.api import Answering, ItemRoutes, Serving, add_acts
@@ -40,6 +41,11 @@ def offers_router(serving: Serving) -> APIRouter:
     async def show(referral_id: UUID, identity: Identity = who) -> Response:
         """One offer with its opened record."""
         return await offers.show(identity, referral_id)
+
+    @router.get("/{referral_id}/evidence", **shows(KeptEvidence))
+    async def evidence(referral_id: UUID, identity: Identity = who) -> Response:
+        """What proves offline that the referral was sent: the message as it came, and a statement of its arrival."""
+        return await offers.evidence(identity, referral_id)
 
     def answering(row: Act) -> Answering:
         async def answer(referral_id: UUID, request: Request, identity: Identity = who) -> Response:

@@ -5,19 +5,17 @@ from __future__ import annotations
 from services.hotline.api import offers_router, referrals_router
 from services.hotline.bus import hotline_door
 from services.hotline.domain import AUTHORITY
-from services.hotline.settings import HotlineSettings
 from shared.party.origin.app import assemble_origin
 from shared.party.recipient.app import serving
 from shared.runtime.http.edge import create_app
 from shared.runtime.instance.app import App
 from shared.runtime.instance.machinery import Machinery, build_machinery
+from shared.runtime.instance.settings import RuntimeSettings
 
-INSTANCE = "hotline"
 
-
-async def build(settings: HotlineSettings) -> App:
-    """Wire the service. Nothing runs yet."""
-    return assemble(await build_machinery(INSTANCE, settings))
+async def build(instance: str, **given: object) -> App:
+    """Wire the instance of this name. Settings `given`, by field, win over its environment. Nothing runs yet."""
+    return assemble(await build_machinery(instance, RuntimeSettings.of(instance, **given)))
 
 
 def assemble(machinery: Machinery) -> App:

@@ -23,8 +23,8 @@ _TABLE: Final = ItemTable(
 _NEW: Final = Columns.of(NewItem)
 _ADD: Final = Statement(
     """
-INSERT INTO offer (referral_id, party, origin, exercise, purpose, edge, content, wrapped_key, state)
-SELECT subject_id, party, sender, exercise, purpose, edge::jsonb, content, wrapped_key, 'offered' FROM {new}
+INSERT INTO offer (referral_id, party, origin, exercise, purpose, edge, content, evidence, wrapped_key, state)
+SELECT subject_id, party, sender, exercise, purpose, edge::jsonb, content, evidence, wrapped_key, 'offered' FROM {new}
 """,
     new=_NEW,
 )
@@ -38,4 +38,5 @@ class PostgresOffers(PostgresOneEdgeItems):
 
     async def add(self, messages: Sequence[Received]) -> None:
         if messages:
-            await self._driver.execute(*_ADD.bind(new=_NEW.rows(new_items(messages, self._kek))))
+            new = new_items(messages, self._kek, table=self.table.contents)
+            await self._driver.execute(*_ADD.bind(new=_NEW.rows(new)))

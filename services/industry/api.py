@@ -11,6 +11,7 @@ from services.industry.domain import PROVIDER
 from services.industry.ports import NoticeMoved, NoticePage, OpenedNotice
 from services.industry.store import PostgresNotices
 from services.industry.use_cases import act_on_notice
+from shared.contracts.evidence import KeptEvidence
 from shared.exchange.acts import Act, NoticeState
 from shared.party.origin.api.routes import FILES_MANY, FILES_ONE, Identified, OriginApi, add_origin_routes
 from shared.party.recipient.api import Answering, ItemRoutes, Serving, add_acts
@@ -37,6 +38,11 @@ def notices_router(serving: Serving) -> APIRouter:
     async def show(notice_id: UUID, identity: Identity = who) -> Response:
         """One notice with its opened record."""
         return await notices.show(identity, notice_id)
+
+    @router.get("/{notice_id}/evidence", **shows(KeptEvidence))
+    async def evidence(notice_id: UUID, identity: Identity = who) -> Response:
+        """What proves offline that the notice was sent: the message as it came, and a statement of its arrival."""
+        return await notices.evidence(identity, notice_id)
 
     def answering(row: Act) -> Answering:
         async def answer(notice_id: UUID, request: Request, identity: Identity = who) -> Response:

@@ -23,8 +23,9 @@ _TABLE: Final = ItemTable(
 _NEW: Final = Columns.of(NewItem, language="text")
 _ADD: Final = Statement(
     """
-INSERT INTO notice (notice_id, party, contact, exercise, purpose, edge, content, wrapped_key, language, state)
-SELECT subject_id, party, sender, exercise, purpose, edge::jsonb, content, wrapped_key, language, 'issued' FROM {new}
+INSERT INTO notice (notice_id, party, contact, exercise, purpose, edge, content, evidence, wrapped_key, language, state)
+SELECT subject_id, party, sender, exercise, purpose, edge::jsonb, content, evidence, wrapped_key, language, 'issued'
+FROM {new}
 """,
     new=_NEW,
 )
@@ -39,5 +40,5 @@ class PostgresNotices(PostgresOneEdgeItems):
     async def add(self, messages: Sequence[Received]) -> None:
         if messages:
             languages = [message.sealed.language for message in messages]  # type: ignore[union-attr]
-            rows = _NEW.rows(new_items(messages, self._kek), language=languages)
+            rows = _NEW.rows(new_items(messages, self._kek, table=self.table.contents), language=languages)
             await self._driver.execute(*_ADD.bind(new=rows))

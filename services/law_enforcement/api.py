@@ -11,6 +11,7 @@ from services.law_enforcement.domain import AGENCY
 from services.law_enforcement.ports import CaseMoved, CasePage, OpenedCase
 from services.law_enforcement.store import PostgresCases
 from services.law_enforcement.use_cases import act_on_case
+from shared.contracts.evidence import KeptEvidence
 from shared.exchange.acts import Act, CaseState
 from shared.exchange.states import collection
 from shared.party.recipient.api import Answering, ItemRoutes, Serving, add_acts
@@ -37,6 +38,11 @@ def cases_router(serving: Serving) -> APIRouter:
     async def show(referral_id: UUID, identity: Identity = who) -> Response:
         """One referral with its opened record."""
         return await cases.show(identity, referral_id)
+
+    @router.get("/inbox/{referral_id}/evidence", tags=["inbox"], **shows(KeptEvidence))
+    async def evidence(referral_id: UUID, identity: Identity = who) -> Response:
+        """What proves offline that the referral was sent: the message as it came, and a statement of its arrival."""
+        return await cases.evidence(identity, referral_id)
 
     def answering(row: Act) -> Answering:
         async def answer(referral_id: UUID, request: Request, identity: Identity = who) -> Response:

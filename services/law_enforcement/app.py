@@ -6,21 +6,19 @@ from collections.abc import Sequence
 
 from services.law_enforcement.api import cases_router
 from services.law_enforcement.bus import law_enforcement_door
-from services.law_enforcement.settings import LawEnforcementSettings
 from shared.kernel.errors import Defect
 from shared.party.recipient.app import serving
 from shared.runtime.http.edge import create_app
 from shared.runtime.http.server import serve_http
 from shared.runtime.instance.app import App
 from shared.runtime.instance.machinery import Machinery, build_machinery
+from shared.runtime.instance.settings import RuntimeSettings
 from shared.runtime.post.ports import OutboxRow
 
-INSTANCE = "law_enforcement"
 
-
-async def build(settings: LawEnforcementSettings) -> App:
-    """Wire the service. Nothing runs yet."""
-    return assemble(await build_machinery(INSTANCE, settings))
+async def build(instance: str, **given: object) -> App:
+    """Wire the instance of this name. Settings `given`, by field, win over its environment. Nothing runs yet."""
+    return assemble(await build_machinery(instance, RuntimeSettings.of(instance, **given)))
 
 
 def assemble(machinery: Machinery) -> App:

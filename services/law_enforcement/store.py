@@ -17,8 +17,8 @@ import asyncpg
 from services.law_enforcement.ports import CasePage, FurtherEdge, OpenedCase, OpenedFurtherEdge, ShownCase
 from shared.contracts.answers import CaseAcceptedClear, CaseRecord
 from shared.contracts.base import Contract
-from shared.envelope.datakeys import DataKey, KeyEncryptionKey, protect, reveal, unwrap, wrap
-from shared.exchange.message import Received
+from shared.envelope.datakeys import DataKey, KeyEncryptionKey, Place, protect, reveal, unwrap, wrap
+from shared.exchange.message import Received, Record
 from shared.kernel.clock import rfc3339
 from shared.party.recipient.domain import Item
 from shared.party.recipient.ports import Page
@@ -32,9 +32,10 @@ _TABLE: Final = ItemTable(
     shown="referral_id, origin, exercise, state, received_at, said",
     purposes="ARRAY(SELECT purpose FROM case_edge AS e"
     " WHERE e.referral_id = case_file.referral_id AND e.party = case_file.party)",
+    contents="case_edge",
     kept=", case_reference = coalesce($6, case_reference), reference_key = coalesce($7, reference_key)",
 )
-_NEW: Final = Columns.of(NewItem, without=("purpose", "edge", "content", "wrapped_key"))
+_NEW: Final = Columns.of(NewItem, without=("purpose", "edge", "content", "evidence", "wrapped_key"))
 _ADD: Final = Statement(
     """
 INSERT INTO case_file (referral_id, party, origin, exercise, state)
@@ -46,14 +47,17 @@ SELECT subject_id, party, sender, exercise, 'offered' FROM {new} ON CONFLICT DO 
 _NEW_EDGE: Final = Columns.of(NewItem, without=("sender", "exercise"))
 _ADD_EDGES: Final = Statement(
     """
-INSERT INTO case_edge (referral_id, party, purpose, edge, content, wrapped_key)
-SELECT subject_id, party, purpose, edge::jsonb, content, wrapped_key FROM {new}
+INSERT INTO case_edge (referral_id, party, purpose, edge, content, evidence, wrapped_key)
+SELECT subject_id, party, purpose, edge::jsonb, content, evidence, wrapped_key FROM {new}
 """,
     new=_NEW_EDGE,
 )
 _EDGES: Final = """
-SELECT referral_id, purpose, edge, content, wrapped_key FROM case_edge WHERE referral_id = ANY($1::uuid[])
+SELECT referral_id, party, purpose, edge, content, wrapped_key FROM case_edge WHERE referral_id = ANY($1::uuid[])
 ORDER BY received_at, purpose
+"""
+_EVIDENCE: Final = """
+SELECT party, purpose, evidence, wrapped_key FROM case_edge WHERE referral_id = $1 ORDER BY received_at, purpose
 """
 
 
@@ -64,7 +68,7 @@ class PostgresCases(PostgresItems):
 
     async def add(self, messages: Sequence[Received]) -> None:
         if messages:
-            new = new_items(messages, self._kek)
+            new = new_items(messages, self._kek, table=self.table.contents)
             await self._driver.execute(*_ADD.bind(new=_NEW.rows(new)))
             await self._driver.execute(*_ADD_EDGES.bind(new=_NEW_EDGE.rows(new)))
 
@@ -75,8 +79,14 @@ class PostgresCases(PostgresItems):
         if sealed is not None:
             # The agency's own reference is class S2: it goes under a data key of its own, never among the words.
             assert isinstance(sealed, CaseRecord)
-            reference, key = _protected(item.subject_id, sealed.case_reference, self._kek)
+            reference, key = protected_reference(
+                item.subject_id, item.party, reference=sealed.case_reference, kek=self._kek
+            )
         await self._act(item, following, kept, reference, key)
+
+    async def evidence(self, subject_id: UUID) -> list[Record]:
+        await self._one(subject_id)
+        return [self._evidence(row, subject_id) for row in await self._driver.fetch(_EVIDENCE, subject_id)]
 
     async def page(self, page: Page) -> CasePage:
         rows, following = await self._page(page)
@@ -93,7 +103,7 @@ class PostgresCases(PostgresItems):
             edge=first["edge"],
             record=self._opened(first, subject_id),
             further=[view(OpenedFurtherEdge, each, record=self._opened(each, subject_id)) for each in further],
-            case_reference=_revealed(row, self._kek),
+            case_reference=case_reference(row, self._kek),
         )
 
     async def _edges(self, referral_ids: Sequence[UUID]) -> dict[UUID, list[asyncpg.Record]]:
@@ -115,17 +125,21 @@ def _case(row: asyncpg.Record, edges: Sequence[asyncpg.Record]) -> ShownCase:
     )
 
 
-def _protected(referral_id: UUID, reference: str, kek: KeyEncryptionKey) -> tuple[bytes, bytes]:
-    key, place = DataKey.generate(), _reference_place(referral_id)
-    return protect(reference.encode(), key, place), wrap(key, kek, place)
+def protected_reference(referral_id: UUID, party: str, *, reference: str, kek: KeyEncryptionKey) -> tuple[bytes, bytes]:
+    """An agency's own reference of a case under a key of its own, and that key wrapped."""
+    key, place = DataKey.generate(), _place(referral_id, party)
+    protected = protect(reference.encode(), key, place.column("case_reference"))
+    return protected, wrap(key, kek, place.column("reference_key"))
 
 
-def _revealed(row: asyncpg.Record, kek: KeyEncryptionKey) -> str | None:
+def case_reference(row: asyncpg.Record, kek: KeyEncryptionKey) -> str | None:
+    """The agency's own reference; None where it has named none."""
     if row["reference_key"] is None:
         return None
-    place = _reference_place(row["referral_id"])
-    return reveal(row["case_reference"], unwrap(row["reference_key"], kek, place), place).decode()
+    place = _place(row["referral_id"], row["party"])
+    key = unwrap(row["reference_key"], kek, place.column("reference_key"))
+    return reveal(row["case_reference"], key, place.column("case_reference")).decode()
 
 
-def _reference_place(referral_id: UUID) -> bytes:
-    return b"case_reference/" + referral_id.bytes
+def _place(referral_id: UUID, party: str) -> Place:
+    return Place("case_file", str(referral_id), party)

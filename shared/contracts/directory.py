@@ -19,7 +19,10 @@ DomainName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{1,63}(\.[a-z0
 
 
 class PublicKey(Contract):
-    """A public key with its validity. `use` says what for; `suite` names the algorithm."""
+    """A public key with its validity. `use` says what for; `suite` names the algorithm.
+
+    A key that is `revoked_at` some time proves nothing from then on, whatever time a record of it claims to be from.
+    """
 
     key_id: KeyId
     use: Annotated[str, StringConstraints(pattern=r"^(sign|seal)$", max_length=4)]
@@ -27,6 +30,7 @@ class PublicKey(Contract):
     public: PublicKeyText
     valid_from: Instant
     valid_to: Instant | None = None
+    revoked_at: Instant | None = None
 
 
 class Validity(Contract):

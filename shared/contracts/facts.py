@@ -58,13 +58,15 @@ class ReferralDecidedClear(Contract):
 class ReferralDecidedSealed(Contract):
     """The whole decision: the facts and documents it was made of, and its edges, so that audit can make it again.
 
-    `salt` is that of the decision: an edge's own is HMAC-SHA-256 under it of the edge's id. `superseded` are edges
-    whose decision had gone stale before they were applied. With the work reason `undeliverable`, an edge of the
-    decision is not there: its recipient could not be sealed for, or, when it was to be decided again, its origin had
-    left the directory or its content was erased.
+    `body_sha256` is that of the bytes that were posted, in a batch of the item's own: the signed acceptance of the
+    referral states the same. `salt` is that of the decision: an edge's own is HMAC-SHA-256 under it of the edge's id.
+    `superseded` are edges whose decision had gone stale before they were applied. With the work reason
+    `undeliverable`, an edge of the decision is not there: its recipient could not be sealed for, or, when it was to
+    be decided again, its origin had left the directory or its content was erased.
     """
 
     origin: PartyId
+    body_sha256: Digest
     work_reason: WorkReason | None = None
     decision: DecisionRef
     salt: Digest

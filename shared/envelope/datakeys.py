@@ -3,14 +3,16 @@
 The data key is stored wrapped by the instance's key-encryption key, in a table of its own. Deleting that row makes
 every field under it unreadable. Both use AES-256-GCM (NIST SP 800-38D): nonce (12 random bytes), ciphertext, tag.
 
-`aad` names the place a value belongs to (table, row, column); a value moved to another place does not open. What does
-not open is a `Defect`: these bytes are our own, and someone changed them or asked with the wrong key.
+`aad` is the whole place a value belongs to (`Place`: table, row, party, and the column); a value moved to another place
+does not open, not even with its key, and not in another party's row of the same id. What does not open is a `Defect`:
+these bytes are our own, and someone changed them or asked with the wrong key.
 """
 
 from __future__ import annotations
 
 import os
 from base64 import b64decode
+from typing import NamedTuple
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -19,6 +21,18 @@ from shared.kernel.errors import Defect, Refused
 
 KEY_BYTES = 32
 NONCE_BYTES = 12
+
+
+class Place(NamedTuple):
+    """The row that a value belongs to, and whose it is. Tables, ids and parties have no slash in them."""
+
+    table: str
+    row: str
+    party: str
+
+    def column(self, name: str) -> bytes:
+        """The whole place of one column, as associated data."""
+        return "/".join((*self, name)).encode()
 
 
 class DataKey:

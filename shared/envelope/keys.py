@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 from base64 import b64decode, b64encode
+from collections.abc import Callable
 from typing import Literal
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -89,6 +90,11 @@ class SigningKey:
     def secret_text(self) -> str:
         """The secret itself, for a key file and nothing else."""
         return b64encode(self._key.private_bytes_raw()).decode()
+
+    @property
+    def signer(self) -> Callable[[bytes], bytes]:
+        """`sign` without a step in between, for whoever signs often."""
+        return self._key.sign
 
     def sign(self, data: bytes) -> bytes:
         """The signature over `data`, 64 bytes."""

@@ -20,9 +20,10 @@ from shared.envelope.sealing import open_with_any
 from shared.exchange.compose import seal_context
 from shared.exchange.decided import commitment, due_times
 from shared.exchange.message import Received, Record
-from shared.exchange.senders import check_format, check_stated_by, instance_of, verify_sender
+from shared.exchange.senders import check_broker_time, check_format, check_stated_by, instance_of, verify_sender
 from shared.exchange.topics import inbox_topic
 from shared.guard import inspect, parse_body
+from shared.kernel.clock import Clock
 from shared.kernel.errors import CausewayError, Refused, Unavailable
 from shared.routing.derive import check_decision_time, derive_edge
 from shared.routing.directory_index import DirectoryIndex
@@ -34,11 +35,15 @@ RECORD_BYTES_MAX = 65_536
 
 @dataclass(frozen=True, slots=True)
 class ReadingInstance:
-    """Who reads: an instance, its opening keys, the documents it has seen, the roots it has verified."""
+    """Who reads: an instance, its opening keys, the documents it has seen, the roots it has verified.
+
+    Its own `clock` bounds what the broker says of the time.
+    """
 
     instance: str
     shelf: DocumentShelf
     opening_keys: Sequence[OpeningKey]
+    clock: Clock
     roots: RootCache = field(default_factory=RootCache)
 
 
@@ -157,7 +162,8 @@ def _received(reading: _Reading) -> Received:
 
 
 def _authenticate(reading: _Reading, reader: ReadingInstance) -> None:
-    record = reading.record
+    record, now = reading.record, reader.clock.now()
+    check_broker_time(record, now)
     directory = reader.shelf.directories.active(record.broker_time)
     if record.value is None:
         raise Refused("record_empty")
@@ -167,7 +173,10 @@ def _authenticate(reading: _Reading, reader: ReadingInstance) -> None:
     attributes = envelope.attributes
     if record.key != attributes.subject.encode():
         raise Refused("key_mismatch", field="ce_subject")
-    reading.sender_instance = verify_sender(envelope, directory, at=record.broker_time, roots=reader.roots)
+    in_force = reader.shelf.directories.active(now)
+    reading.sender_instance = verify_sender(
+        envelope, directory, at=record.broker_time, in_force=in_force, roots=reader.roots
+    )
     if instance_of(attributes.recipient, directory) != reader.instance:
         raise Refused("recipient_not_served", field="ce_recipient")
     if record.topic != inbox_topic(reader.instance, reading.sender_instance):
@@ -180,7 +189,7 @@ def _read_clear(reading: _Reading, reader: ReadingInstance) -> None:
     attributes = reading.envelope.attributes
     check_format(attributes)
     message = reading.message = _message_type(attributes.type)
-    _check_lane(message, attributes, reading.sender_instance)
+    _check_lane(message, reading)
     _check_exercise(message, attributes, reading.directory)
     reading.clear, reading.sealed_text = _parsed(message, reading.envelope.body)
     if str(_subject_of(message, reading.clear, attributes.subject)) != attributes.subject:
@@ -194,8 +203,9 @@ def _message_type(type_text: str) -> MessageType:
     raise Refused("version_unknown" if name in NAMES else "type_unknown", field="ce_type")
 
 
-def _check_lane(message: MessageType, attributes: Attributes, sender_instance: str) -> None:
-    check_stated_by(message, attributes, sender_instance)
+def _check_lane(message: MessageType, reading: _Reading) -> None:
+    attributes = reading.envelope.attributes
+    check_stated_by(message, attributes, reading.sender_instance, directory=reading.directory)
     if attributes.dataschema != message.schema:
         raise Refused("body_invalid", "not the schema of its type", field="ce_dataschema")
 

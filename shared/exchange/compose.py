@@ -6,21 +6,30 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
+from typing import Final
 from uuid import UUID
 
 from pydantic_core import to_json
 
+from shared.contracts.acceptance import SignedAcceptance
 from shared.contracts.base import Contract
 from shared.contracts.facts import RECEIPT_ENTRIES_MAX
 from shared.contracts.registry import MESSAGES_RECEIPTED, Family, MessageType
-from shared.envelope.keys import SealingKey
+from shared.envelope.base64url import to_base64url
+from shared.envelope.keys import SealingKey, SigningKey
 from shared.envelope.sealing import SealContext, seal
 from shared.exchange.message import Draft
 from shared.exchange.topics import AUDIT, inbox_topic
+from shared.kernel.canonical import signed_statement
+from shared.kernel.clock import rfc3339
 from shared.kernel.errors import Refused
 from shared.kernel.ids import coarse_uuid7, uuid7
 from shared.routing.directory_index import DirectoryIndex, InstanceEntry
 from shared.vocabulary.answers import ReceiptOutcome
+
+#: Stands before what an acceptance signs: the instance's signing key signs batches too, under a context of their own.
+ACCEPTANCE: Final = "causeway-acceptance/v1"
+
 
 #: The clear part: as its contract, or as the JSON of it.
 Clear = Mapping[str, object] | Contract
@@ -205,3 +214,23 @@ def _sealing_key(directory: DirectoryIndex, party: str, instance: str, *, at: da
 @lru_cache(1024)
 def _loaded(public: bytes) -> SealingKey:
     return SealingKey(public)
+
+
+class Acceptor:
+    """Signs acceptances for one instance, with its signing key. `shared.exchange.acceptance` checks them."""
+
+    def __init__(self, instance: str, key: SigningKey, guard: str, *, merge_delay_s: int) -> None:
+        """`guard` is the edition of the instance's guard, `merge_delay_s` how soon it tells audit, at most."""
+        self._always = {"instance": instance, "guard": guard, "merge_delay_s": merge_delay_s}
+        self._sign, self._key_id = key.signer, key.key_id
+
+    def accept(self, referral_id: UUID, party: str, *, body_sha256: str, at: datetime) -> SignedAcceptance:
+        """The acceptance of one referral of `party`. The same words give the same bytes: Ed25519 draws nothing."""
+        stated = self._always | {
+            "party": party,
+            "referral_id": str(referral_id),
+            "body_sha256": body_sha256,
+            "accepted_at": rfc3339(at),
+        }
+        signature = to_base64url(self._sign(signed_statement(ACCEPTANCE, stated)))
+        return SignedAcceptance.model_validate(stated | {"key_id": self._key_id, "signature": signature})

@@ -1,37 +1,45 @@
-"""Which kinds of service send a party's message, and which receive it: derived from the rows of acts."""
+"""Which instances correspond: derived from who may say what to whom (`authority`), and so from the rows of acts."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Final
+from functools import cache
+from itertools import product
+from typing import NamedTuple
 
-from shared.contracts.registry import MessageType
-from shared.exchange.acts import ACTS, Subject, Track
-
-ORIGINS: Final = ("hotline", "industry")
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """The kinds of service that send a message and those that receive it."""
-
-    senders: tuple[str, ...]
-    recipients: tuple[str, ...]
+from shared.exchange.authority import BETWEEN_INSTANCES, cells
+from shared.exchange.topics import AUDIT, inbox_topic
+from shared.vocabulary.routing import PartyKind
 
 
-#: The kind of service that has each kind of subject.
-_HELD_BY: Final[Mapping[Subject, str]] = {
-    Subject.OFFER: "hotline",
-    Subject.CASE: "law_enforcement",
-    Subject.NOTICE: "industry",
-}
+class Pair(NamedTuple):
+    """Two instances, of which `sender` may write to `to`; they may be one and the same."""
+
+    to: str
+    sender: str
+
+    @property
+    def topic(self) -> str:
+        return inbox_topic(self.to, self.sender)
 
 
-def between_parties(message: MessageType) -> Route | None:
-    """Between an origin and its recipients; None for receipts and facts, which no act tells."""
-    rows = [row for row in ACTS if row.message is message]
-    if not rows:
-        return None
-    recipients = tuple(_HELD_BY[row.subject] for row in rows)
-    return Route(ORIGINS, recipients) if rows[0].track is Track.OFFER else Route(recipients, ORIGINS)
+def pairs_of(instances: Mapping[str, str]) -> tuple[Pair, ...]:
+    """The pairs among `instances` (id to kind) that may correspond, and each one's with audit; sorted."""
+    kinds = _corresponding()
+    pairs = {
+        Pair(to, sender)
+        for (to, to_kind), (sender, sender_kind) in product(instances.items(), repeat=2)
+        if (sender_kind, to_kind) in kinds
+    }
+    stating = {name for name, kind in instances.items() if kind != PartyKind.AUDITOR}
+    facts = {Pair(AUDIT, name) for name in stating if AUDIT in instances}
+    return tuple(sorted(pairs | facts))
+
+
+@cache
+def _corresponding() -> frozenset[tuple[str, str]]:
+    """(kind of the sender, kind of the recipient): where a message goes one way, its receipt comes back."""
+    there = {
+        (cell.sender.value, cell.recipient.value) for cell in cells() if cell.message.family not in BETWEEN_INSTANCES
+    }
+    return frozenset(there | {(to, sender) for sender, to in there})

@@ -43,6 +43,7 @@ class Stated:
 
     referral_id: UUID
     origin: str
+    body_sha256: str
     disposition: str
     decision: Json
     salt: str
@@ -133,6 +134,7 @@ def sealed_of_decided(stated: Stated) -> Json:
     place = {recipient: number for number, recipient in enumerate(recipients)}
     sealed: Json = {
         "origin": stated.origin,
+        "body_sha256": stated.body_sha256,
         "decision": stated.decision,
         "salt": stated.salt,
         "facts": stated.facts,

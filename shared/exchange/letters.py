@@ -63,7 +63,7 @@ class Letters:
             letter.seal()
 
     def drafts(
-        self, facts: Json, origin: PartyEntry, *, at: datetime, superseded: Sequence[UUID] = ()
+        self, facts: Json, origin: PartyEntry, *, at: datetime, body_sha256: str, superseded: Sequence[UUID] = ()
     ) -> tuple[Draft, ...]:
         """The messages and, last, the fact that tells audit the whole decision, with what was not sent and why.
 
@@ -73,6 +73,7 @@ class Letters:
         stated = Stated(
             referral_id=self.referral_id,
             origin=origin.id,
+            body_sha256=body_sha256,
             disposition=outcome.disposition.value,
             decision=outcome.ref,
             salt=outcome.salt,

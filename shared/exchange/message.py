@@ -39,7 +39,10 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What Kafka holds, exactly: coordinates, broker time, key, headers and value as bytes."""
+    """What Kafka holds, exactly: coordinates, broker time, key, headers and value as bytes.
+
+    With `time_stated`, the broker has passed on a time that the producer stated: then it is nobody's to rely on.
+    """
 
     topic: str
     partition: int
@@ -48,6 +51,7 @@ class Record:
     key: bytes | None
     headers: Sequence[tuple[str, bytes | None]]
     value: bytes | None
+    time_stated: bool = False
 
 
 @dataclass(frozen=True, slots=True)

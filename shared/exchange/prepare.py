@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -14,6 +14,7 @@ from shared.exchange.letters import Emitted, Letters, Writing, write_letters
 from shared.exchange.message import Draft
 from shared.exchange.minimise import own_record, whole_record
 from shared.guard import inspect
+from shared.kernel.canonical import digest
 from shared.kernel.clock import coarse
 from shared.kernel.errors import Refused
 from shared.kernel.ids import salt, uuid7
@@ -36,6 +37,7 @@ class Prepared:
     """A referral decided and sealed, ready to be stored in one transaction: nothing of it is durable yet.
 
     `content` is what the origin keeps, plaintext: the store encrypts it. `drafts` end with the fact for audit.
+    `body_sha256` is that of the bytes that were posted: the acceptance and the fact both state it.
     """
 
     referral_id: UUID
@@ -43,6 +45,7 @@ class Prepared:
     external_ref: str
     exercise: bool
     accepted_at: datetime
+    body_sha256: str
     facts: dict[str, Any]
     decision: dict[str, Any]
     disposition: str
@@ -77,16 +80,18 @@ class Again:
 
 @dataclass(frozen=True, slots=True)
 class Filing:
-    """One submission, who files it, and the trace of the request that it came in."""
+    """One submission, who files it, the trace of its request, and the SHA-256 of its own bytes in that request."""
 
     submission: ReferralSubmission
     origin: PartyEntry
     traceparent: str | None = None
+    body_sha256: str = field(kw_only=True)
 
 
 def check(submission: ReferralSubmission, *, origin: PartyEntry, documents: Documents, at: datetime) -> Judged:
     """Guard and decide, nothing else: what `prepare` would answer, for a look before sending. Raises `Refused`."""
-    work = _Work(Filing(submission, origin), documents, at)
+    # Nothing states the hash of what is only looked at.
+    work = _Work(Filing(submission, origin, body_sha256=""), documents, at)
     for stage in (_guard, _read, _judge):
         stage(work)
     return work.outcome
@@ -103,9 +108,11 @@ def prepare(
     """Guard, decide, minimise and seal one submission. Raises `Refused` if the guard or the directory says no.
 
     An edge whose recipient cannot be sealed for at this time has no message: the others go, and the referral is on
-    the work list as `undeliverable`.
+    the work list as `undeliverable`. What was posted is taken to be the submission's own JSON.
     """
-    (prepared,) = prepare_batch([Filing(submission, origin, traceparent)], documents=documents, at=at)
+    posted = digest(submission.model_dump_json().encode())
+    filing = Filing(submission, origin, traceparent, body_sha256=posted)
+    (prepared,) = prepare_batch([filing], documents=documents, at=at)
     if isinstance(prepared, Refused):
         raise prepared
     return prepared
@@ -136,6 +143,7 @@ def prepare_again(
     documents: Documents,
     at: datetime,
     only: Mapping[tuple[str, str], StaleEdge],
+    body_sha256: str,
     traceparent: str | None,
 ) -> Again:
     """Decide a stored referral again and seal anew the edges in `only`, by (recipient, purpose).
@@ -151,7 +159,8 @@ def prepare_again(
         edges,
     )
     letters.seal()
-    drafts = letters.drafts(read.facts, origin, at=at, superseded=sorted(each.edge_id for each in only.values()))
+    superseded = sorted(each.edge_id for each in only.values())
+    drafts = letters.drafts(read.facts, origin, at=at, body_sha256=body_sha256, superseded=superseded)
     found = {(each.recipient, each.purpose) for each in letters.emitted}
     dropped = tuple(stale for key, stale in only.items() if key not in found)
     return Again(referral_id, origin.id, letters.emitted, drafts, dropped, letters.work_reason)
@@ -217,7 +226,7 @@ def _seal(work: _Work) -> None:
 
 def _write(work: _Work) -> None:
     try:
-        work.drafts = work.letters.drafts(work.read.facts, work.filing.origin, at=work.at)
+        work.drafts = _drafts(work)
     except Refused as error:
         if error.code != "sealed_too_large":
             raise
@@ -226,7 +235,12 @@ def _write(work: _Work) -> None:
             work.outcome, disposition=Disposition.UNROUTABLE, work_reason=WorkReason.TOO_WIDE, edges=(), not_sent=()
         )
         work.letters = _letters(work)
-        work.drafts = work.letters.drafts(work.read.facts, work.filing.origin, at=work.at)
+        work.drafts = _drafts(work)
+
+
+def _drafts(work: _Work) -> tuple[Draft, ...]:
+    filing = work.filing
+    return work.letters.drafts(work.read.facts, filing.origin, at=work.at, body_sha256=filing.body_sha256)
 
 
 def _prepared(work: _Work) -> Prepared:
@@ -237,6 +251,7 @@ def _prepared(work: _Work) -> Prepared:
         external_ref=submission.external_ref,
         exercise=submission.exercise,
         accepted_at=work.at,
+        body_sha256=work.filing.body_sha256,
         facts=work.read.facts,
         decision=outcome.ref | {"salt": outcome.salt},
         disposition=outcome.disposition.value,

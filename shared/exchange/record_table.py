@@ -35,6 +35,10 @@ RECORD_TABLE: dict[str, Row] = {
     "header_malformed": Row(Fate.PARK, False, True, False, "a header value breaks its own format"),
     "record_empty": Row(Fate.PARK, False, True, False, "the record has no value"),
     "record_too_large": Row(Fate.PARK, False, True, False, "the value exceeds the record bound"),
+    "broker_time_stated": Row(
+        Fate.PARK, False, True, False, "its time was stated by a producer: the topic is not LogAppendTime"
+    ),
+    "broker_time_off": Row(Fate.PARK, False, True, False, "the broker's time is over 10 minutes ahead of our own"),
     "key_mismatch": Row(Fate.PARK, False, True, False, "the Kafka key is not the subject"),
     "sender_unknown": Row(Fate.PARK, False, True, False, "the sender is not in the directory, or served elsewhere"),
     "recipient_not_served": Row(Fate.PARK, False, True, False, "the recipient is not served by this instance"),
@@ -43,6 +47,7 @@ RECORD_TABLE: dict[str, Row] = {
     ),
     "proof_missing": Row(Fate.PARK, False, True, False, "no batch proof"),
     "key_unknown": Row(Fate.PARK, False, True, False, "the signing key is not in the directory"),
+    "key_revoked": Row(Fate.PARK, False, True, False, "the directory in force has revoked the signing key"),
     "signature_invalid": Row(Fate.PARK, False, True, False, "the batch proof does not hold"),
     "format_superseded": Row(
         Fate.REFUSE, True, True, False, "in the first release's format: no epoch, a relative data schema"
@@ -50,6 +55,9 @@ RECORD_TABLE: dict[str, Row] = {
     "type_unknown": Row(Fate.PARK, True, True, False, "no such message type"),
     "version_unknown": Row(Fate.PARK, True, True, True, "a known message in a version this service does not read"),
     "body_invalid": Row(Fate.PARK, True, True, False, "the value is not the JSON the type's schema describes"),
+    "statement_not_yours": Row(
+        Fate.REFUSE, True, True, False, "the table of authority lets no sender of this kind say it to this recipient"
+    ),
     "exercise_mismatch": Row(
         Fate.REFUSE, True, True, False, "an exercise record of or for a live party, or the reverse"
     ),

@@ -1,28 +1,56 @@
-"""Who sent a record: the one answer for every reader, by the directory in force when the broker took the record."""
+"""Who sent a record: the one answer for every reader, by the directory in force when the broker took the record.
+
+The broker's time decides which keys and documents count, so it is not simply believed: it must be the broker's own, not
+stated by a producer, and not ahead of our clock. A key revoked in the directory in force by *our* clock is refused
+whatever time the broker says: else whoever can set that time back could speak with a stolen key.
+"""
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import lru_cache
+from typing import Final
 
-from shared.contracts.registry import Family, MessageType
+from shared.contracts.registry import MessageType
 from shared.envelope.attributes import BEFORE_EPOCHS, Attributes, Envelope, Tier
 from shared.envelope.batch import RootCache, verify
 from shared.envelope.keys import VerifyKey
+from shared.exchange.authority import BETWEEN_INSTANCES, check_may_say
+from shared.exchange.message import Record
 from shared.exchange.topics import AUDIT
 from shared.kernel.errors import Refused
 from shared.routing.directory_index import DirectoryIndex
 
+#: How far the broker's clock may be ahead of ours.
+AHEAD_MAX: Final = timedelta(minutes=10)
 
-def verify_sender(envelope: Envelope, directory: DirectoryIndex, *, at: datetime, roots: RootCache) -> str:
+
+def check_broker_time(record: Record, now: datetime) -> None:
+    """Raises `Refused` for a time that a producer has stated (`broker_time_stated`) or that has not come yet by `now`.
+
+    A time long past is that of a record that waited, and no reason to refuse it.
+    """
+    if record.time_stated:
+        raise Refused("broker_time_stated")
+    if record.broker_time > now + AHEAD_MAX:
+        raise Refused("broker_time_off")
+
+
+def verify_sender(
+    envelope: Envelope, directory: DirectoryIndex, *, at: datetime, in_force: DirectoryIndex, roots: RootCache
+) -> str:
     """The instance that sent it. Success says: the sender's own signature, by a key valid at `at`, the broker's time.
 
-    Raises `Refused`: `sender_unknown`, and the codes of `shared.envelope.batch.verify`.
+    `in_force` is the directory of now, by our own clock. Raises `Refused`: `sender_unknown`, `key_revoked`, and the
+    codes of `shared.envelope.batch.verify`.
     """
     attributes = envelope.attributes
     instance = instance_of(attributes.sender, directory)
     if instance is None or attributes.source != f"/instances/{instance}":
         raise Refused("sender_unknown", field="ce_sender")
+
+    if directory.revoked(attributes.key_id) or in_force.revoked(attributes.key_id):
+        raise Refused("key_revoked", field="ce_keyid")
 
     def key_of(sender: str, key_id: str) -> VerifyKey | None:
         entry = directory.signing_key(key_id)
@@ -42,11 +70,17 @@ def check_format(attributes: Attributes) -> None:
         raise Refused("format_superseded", "the format of the first release", field="ce_epoch")
 
 
-def check_stated_by(message: MessageType, attributes: Attributes, sender_instance: str) -> None:
-    """Receipts and facts are stated by an instance itself: a party cannot receipt for the one that serves it."""
+def check_stated_by(
+    message: MessageType, attributes: Attributes, sender_instance: str, *, directory: DirectoryIndex
+) -> None:
+    """Receipts and facts are stated by an instance itself: a party cannot receipt for the one that serves it.
+
+    Raises `Refused`: `sender_unknown`, and `statement_not_yours` for what the sender's kind may not say.
+    """
     stated_by_instance = attributes.sender == sender_instance
-    if stated_by_instance != (message.family in (Family.RECEIPT, Family.FACT)):
+    if stated_by_instance != (message.family in BETWEEN_INSTANCES):
         raise Refused("sender_unknown", field="ce_sender")
+    check_may_say(message, attributes.sender, attributes.recipient, directory=directory)
 
 
 def instance_of(name: str, directory: DirectoryIndex) -> str | None:

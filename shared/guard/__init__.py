@@ -12,8 +12,21 @@ Recognition is an arms race; the budgets of L4 are the guarantee.
 from __future__ import annotations
 
 from shared.guard.capacity import Capacity
+from shared.guard.edition import edition
 from shared.guard.envelope_limits import parse_body, parse_list
 from shared.guard.inspect import ALL_STAGES, Stage, capacity, inspect
+from shared.guard.item_bytes import item_bytes
 from shared.guard.schema_audit import audit_schema
 
-__all__ = ["ALL_STAGES", "Capacity", "Stage", "audit_schema", "capacity", "inspect", "parse_body", "parse_list"]
+__all__ = [
+    "ALL_STAGES",
+    "Capacity",
+    "Stage",
+    "audit_schema",
+    "capacity",
+    "edition",
+    "inspect",
+    "item_bytes",
+    "parse_body",
+    "parse_list",
+]

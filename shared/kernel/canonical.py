@@ -25,6 +25,14 @@ def canonical_json(value: Any) -> bytes:
     return _ENCODE(value).encode()
 
 
+def signed_statement(context: str, stated: dict[str, Any]) -> bytes:
+    """What a signature over a statement is over: the context, a line feed, the canonical JSON of what is stated.
+
+    The context keeps a signature for one purpose from passing as one for another.
+    """
+    return f"{context}\n".encode() + canonical_json(stated)
+
+
 def digest(data: bytes) -> str:
     """SHA-256 of `data`, 64 lower-case hexadecimal digits."""
     return hashlib.sha256(data).hexdigest()

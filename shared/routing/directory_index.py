@@ -45,7 +45,10 @@ class InstanceEntry:
 
 @dataclass(frozen=True, slots=True)
 class KeyEntry:
-    """A public key and its `owner` (party or instance id). `public` is the raw key; `valid_to` is exclusive."""
+    """A public key and its `owner` (party or instance id). `public` is the raw key; `valid_to` is exclusive.
+
+    A `revoked` key is good for nothing, at no time.
+    """
 
     key_id: str
     owner: str
@@ -54,9 +57,10 @@ class KeyEntry:
     public: bytes
     valid_from: datetime
     valid_to: datetime | None
+    revoked: bool = False
 
     def valid_at(self, at: datetime) -> bool:
-        return self.valid_from <= at and (self.valid_to is None or at < self.valid_to)
+        return not self.revoked and self.valid_from <= at and (self.valid_to is None or at < self.valid_to)
 
 
 class _Group(NamedTuple):
@@ -136,6 +140,11 @@ class DirectoryIndex:
         key = self._keys.get(key_id)
         return key if key is not None and key.use == "sign" else None
 
+    def revoked(self, key_id: str) -> bool:
+        """Whether this directory has revoked the key."""
+        key = self._keys.get(key_id)
+        return key is not None and key.revoked
+
     def beat_key(self, key_id: str) -> KeyEntry | None:
         """The operator's key with this id that signs beats; it signs no message."""
         return self._beat_keys.get(key_id)
@@ -147,7 +156,8 @@ class DirectoryIndex:
 
     def sealing_key(self, owner: str, at: datetime) -> KeyEntry | None:
         """The key to seal for `owner` (party or instance id) at `at`: the one whose validity began last."""
-        keys = [key for key in self._keys_of.get(owner, ()) if key.use == "seal" and key.valid_at(at)]
+        held = (key for key in self._keys_of.get(owner, ()) if key.use == "seal")
+        keys = [key for key in held if key.valid_at(at)]
         return max(keys, key=lambda key: (key.valid_from, key.key_id), default=None)
 
     def party_by_alias(self, alias: str, on: date) -> str | None:
@@ -253,4 +263,5 @@ def _keys(entry: Mapping[str, Any]) -> Iterable[KeyEntry]:
             public=base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)),
             valid_from=parse_rfc3339(key["valid_from"]),
             valid_to=parse_rfc3339(valid_to) if valid_to else None,
+            revoked=key.get("revoked_at") is not None,
         )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from tests.acceptance.line import Line
 from tests.acceptance.promises.faults_and_bounds import FAULTS_AND_BOUNDS
+from tests.acceptance.promises.format import FORMAT
 from tests.acceptance.promises.house import HOUSE
 from tests.acceptance.promises.law import LAW
 from tests.acceptance.promises.long import LONG
@@ -17,6 +18,7 @@ LINES: dict[str, tuple[Line, ...]] = {
     "The main flow": MAIN_FLOW,
     "Faults, guard, budgets, observation": FAULTS_AND_BOUNDS,
     "The house": HOUSE,
+    "The format": FORMAT,
     "The law": LAW,
 }
 #: What takes long, a verb each: `make acceptance-long`.

@@ -6,17 +6,18 @@ from pathlib import Path
 
 import pytest
 
+from deploy.directory.instances import SAMPLE_INSTANCES
 from shared.vocabulary.routing import PartyKind
 from tests.architecture.source import PRODUCT, ROOT
 
 SERVICES = sorted(path.name for path in (ROOT / "services").iterdir() if path.is_dir() and path.name != "__pycache__")
-ALWAYS = {"__init__", "domain", "ports", "store", "bus", "api", "migrations", "settings", "app", "README"}
-SOMETIMES = {"use_cases", "console", "timers", "courier"}
-AUDIT_ALONE = {"sequencer", "witness"}
+ALWAYS = {"__init__", "domain", "ports", "store", "bus", "api", "migrations", "app", "README"}
+SOMETIMES = {"settings", "use_cases", "console", "timers", "courier"}
+AUDIT_ALONE = {"entitled", "sequencer", "witness"}
 #: What a service's page says; one heading each.
 SECTIONS = ("Messages in", "Messages out", "States", "What it keeps")
-#: The kinds of party that have a service; the reserved kinds have none yet.
-KINDS = {"audit" if kind is PartyKind.AUDITOR else kind.value for kind in PartyKind} - {"support", "regulator"}
+#: The kinds of party that have a service, `audit` auditors; of the reserved kinds the sample directory has none yet.
+KINDS = {"audit" if kind is PartyKind.AUDITOR else kind.value for kind in PartyKind} & {*SAMPLE_INSTANCES.values()}
 
 
 def rooms(service: str) -> set[str]:

@@ -16,7 +16,7 @@ from deploy.devstack.stack import DevStack
 from deploy.site.endpoints import Endpoints
 from deploy.site.settings import inherited_environment
 from deploy.stack_children import instance_children
-from tests.support.stack import embedded_settings
+from tests.support.stack import FOUR, embedded_settings
 
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
@@ -39,7 +39,7 @@ class Stage:
 @contextmanager
 def stage(state: Path) -> Iterator[Stage]:
     """Start everything in an empty directory; stop it all at the end."""
-    with DevStack(state, embedded_settings()) as stack:
+    with DevStack(state, embedded_settings(), instances=FOUR) as stack:
         _keep_commit_times(stack)
         children = instance_children(state, stack.endpoints)
         environment = {key: value for key, value in inherited_environment().items() if not key.startswith("CAUSEWAY_")}

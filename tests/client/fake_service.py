@@ -15,7 +15,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from shared.exchange.compose import Acceptor
 from shared.kernel.ids import uuid7
+from tests.support.builders import AT
 
 BASE_URL = "https://hotline.example"
 KEY = "cw_test_" + "k" * 43
@@ -31,12 +33,14 @@ def accepts_everything(_: dict[str, Any]) -> Refusal | None:
 class FakeService:
     """`refuse` says which submissions are refused, as (status, code, field, rule); `batch_refusal` refuses bodies.
 
-    `route` is what a check finds for one that is not refused; `canned` are the answers of all other paths.
+    `acceptor` signs acceptances, where there is one. `route` is what a check finds for one that is not refused;
+    `canned` are the answers of all other paths.
     """
 
     refuse: Callable[[dict[str, Any]], Refusal | None] = accepts_everything
     batch_refusal: Callable[[list[dict[str, Any]]], Refusal | None] = lambda _: None
     route: Callable[[dict[str, Any]], dict[str, Any]] = lambda _: {}
+    acceptor: Acceptor | None = None
     page_size: int = 200
     referrals: dict[str, UUID] = field(default_factory=dict)
     stored: list[dict[str, Any]] = field(default_factory=list)
@@ -141,7 +145,13 @@ class FakeService:
             return 409, {"code": "external_ref_exists", "referral": f"/v1/referrals/{self.referrals[reference]}"}
         self.referrals[reference] = uuid7()
         self.stored.append(referral)
-        return 202, {
+        signed: dict[str, Any] = {}
+        if self.acceptor is not None:
+            sent = json.dumps(referral, ensure_ascii=False, separators=(",", ":")).encode()
+            signed["acceptance"] = self.acceptor.accept(
+                self.referrals[reference], "hotline-fr.example", body_sha256=hashlib.sha256(sent).hexdigest(), at=AT
+            ).model_dump(mode="json")
+        return 202, signed | {
             "referral_id": str(self.referrals[reference]),
             "revision": 1,
             "state": "routed",

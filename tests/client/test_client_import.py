@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from client.api import CausewayClient
+from client.cli.acceptances import AcceptanceFile
 from client.cli.error_report import write_report
 from client.cli.import_file import Summary, check_file, import_file, state_path
 from client.cli.import_state import ImportState
@@ -55,7 +56,8 @@ async def imported(path: Path, wire: Wire, *, key: str = KEY, origin: str | None
     state = ImportState.read(state_path(path), file_sha256=rows.sha256, origin=origin, url=BASE_URL, key=key)
     async with httpx.AsyncClient(transport=wire) as http:
         client = CausewayClient(BASE_URL, key, http=http, attempts_max=1)
-        return await import_file(rows, client, state, origin=origin, on_progress=lambda _, __: None)
+        kept = AcceptanceFile.beside(path)
+        return await import_file(rows, client, state, acceptances=kept, origin=origin, on_progress=lambda _, __: None)
 
 
 async def checked(path: Path, service: FakeService) -> Summary:

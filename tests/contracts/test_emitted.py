@@ -12,7 +12,7 @@ from deploy.artifacts.schemas import message_name
 from deploy.directory.approval import document_body
 from deploy.directory.build import sample_directory
 from deploy.sample.generator import sample_referrals
-from deploy.site.installation import INSTANCES, POLICY
+from deploy.site.installation import POLICY
 from shared.contracts.directory import PublicKey
 from shared.contracts.policy import Policy
 from shared.contracts.referral import ReferralSubmission
@@ -26,6 +26,7 @@ from shared.kernel.ids import uuid7
 from shared.routing.shelf import read_directory, read_policy
 from shared.vocabulary.answers import ReceiptOutcome
 from tests.contracts.published import schema_accepts
+from tests.support.stack import INSTANCES
 
 SINCE = parse_rfc3339("2026-01-01T00:00:00.000Z")
 

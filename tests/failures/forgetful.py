@@ -1,6 +1,6 @@
 """A broken relay, for a negative control: it forgets each message before the broker has answered for it.
 
-python -m tests.failures.forgetful INSTANCE [--only PART] …     as `causeway serve`, with that one difference
+python -m tests.failures.forgetful KIND --instance NAME [--only PART] …    `causeway serve`, with that one difference
 """
 
 from __future__ import annotations
@@ -33,12 +33,13 @@ class ForgetfulOutbox(PostgresOutbox):
 
 def main() -> int:
     arguments = argparse.ArgumentParser()
-    arguments.add_argument("instance")
+    arguments.add_argument("kind")
+    arguments.add_argument("--instance", required=True)
     arguments.add_argument("--only", action="append", default=[])
     given = arguments.parse_args()
 
     setattr(machinery, "PostgresOutbox", ForgetfulOutbox)  # noqa: B010 - the wiring is not meant to be changed
-    return serve(given.instance, given.only)
+    return serve(given.kind, given.instance, given.only)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from deploy.devstack.stack import DevStack
 from shared.contracts.registry import ALL, Family
 from tests.support.frozen import freeze, thaw
 from tests.support.running import SERVICES, Exchange
-from tests.support.stack import embedded_settings
+from tests.support.stack import FOUR, embedded_settings
 
 #: label → (instance, parts; all of them if none is named)
 PROCESSES: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
@@ -137,7 +137,7 @@ def split_exchange(
     state: Path, *, settings: Mapping[str, str] | None = None, programs: Mapping[str, Sequence[str]] | None = None
 ) -> Iterator[SplitExchange]:
     """The servers run and everything is installed; no process does. Whatever still runs at the end is stopped."""
-    with DevStack(state, embedded_settings(), say=lambda _: None) as stack:
+    with DevStack(state, embedded_settings(), say=lambda _: None, instances=FOUR) as stack:
         exchange = SplitExchange(stack, settings=settings or {}, programs=programs or {})
         try:
             yield exchange

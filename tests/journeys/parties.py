@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from deploy.site.settings import inherited_environment
-from tests.support.running import Exchange
+from tests.support.running import Exchange, clean_environment
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +39,21 @@ class Party:
         ran = self.causeway(*arguments, "--json")
         assert ran.returncode == 0, ran.stderr
         return json.loads(ran.stdout)
+
+
+def operated(exchange: Exchange, *arguments: str) -> Any:
+    """What a verb of the operator that succeeds on this exchange says, as JSON."""
+    ran = subprocess.run(
+        [sys.executable, "-m", "deploy.cli", *arguments, "--state", str(exchange.state), "--json"],
+        env=clean_environment(),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr or ran.stdout
+    return json.loads(ran.stdout)
 
 
 def written(folder: Path, referral: dict[str, Any]) -> str:

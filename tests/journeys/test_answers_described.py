@@ -9,13 +9,13 @@ from typing import Any
 import httpx
 import pytest
 
-from deploy.site.installation import INSTANCES
 from shared.guard.envelope_limits import BODY_BYTES_MAX
 from shared.kernel.authority import Role
 from shared.kernel.ids import uuid7
 from shared.runtime.http.identity import issue_key, keep_key
 from tests.contracts.described import Described
 from tests.support.running import AGENCY, HOTLINE, OTHER_HOTLINE, PROVIDER, Exchange, provider_filing, referral
+from tests.support.stack import INSTANCES
 
 AUDITOR = "auditor.example"
 SERVED_BY = {
@@ -104,7 +104,9 @@ async def recipients_answer(asked: Asked) -> None:
     for party in (OTHER_HOTLINE, AGENCY):
         await asked.get(party, "/v1/inbox?limit=1")
         await asked.get(party, f"/v1/inbox/{first}")
+        await asked.get(party, f"/v1/inbox/{first}/evidence")
     await asked.get(PROVIDER, "/v1/notices?limit=1")
+    await asked.get(PROVIDER, f"/v1/notices/{notice}/evidence")
     await asked.post(AGENCY, f"/v1/cases/{first}:accept", {"case_reference": "BE-2026-17"})
     await asked.post(AGENCY, f"/v1/cases/{first}:accept", {}, status=409)
     await asked.post(AGENCY, f"/v1/cases/{first}:outcome", OUTCOME)

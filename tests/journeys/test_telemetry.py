@@ -18,10 +18,10 @@ from google.protobuf.json_format import Parse, ParseError
 from opentelemetry.proto.trace.v1.trace_pb2 import TracesData
 from prometheus_client.parser import text_string_to_metric_families
 
-from deploy.site.installation import INSTANCES
 from shared.kernel.ids import uuid7
 from tests.support.canary import new_mark, search
 from tests.support.running import AGENCY, HOTLINE, OTHER_HOTLINE, PROVIDER, Exchange, referral
+from tests.support.stack import INSTANCES
 
 PAGE = Path(__file__).parents[2] / "docs/operations/traces.md"
 PATIENCE_S = 120.0

@@ -77,6 +77,6 @@ async def stored_text(owner_url: str, parties: Sequence[str]) -> str:
     return "\n".join(rows)
 
 
-def unencrypted(messages: Sequence[Received], _kek: object) -> list[tuple[bytes, bytes | None]]:
+def unencrypted(messages: Sequence[Received], _kek: object, *, table: str) -> list[tuple[bytes, bytes, bytes | None]]:
     """What `seal_contents` would give if it did not encrypt: for negative controls."""
-    return [(message.sealed.model_dump_json().encode(), None) for message in messages if message.sealed is not None]
+    return [(each.sealed.model_dump_json().encode(), b"", None) for each in messages if each.sealed is not None]

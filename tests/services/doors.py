@@ -12,6 +12,8 @@ from fastapi import APIRouter, Request
 
 from shared.contracts.base import Contract
 from shared.envelope.datakeys import KeyEncryptionKey
+from shared.envelope.keys import SigningKey
+from shared.exchange.evidence import Witness
 from shared.kernel.authority import Role
 from shared.kernel.clock import ManualClock
 from shared.party.recipient.api import Serving, viewed
@@ -39,8 +41,15 @@ def door(*routers: APIRouter) -> httpx.AsyncClient:
     return httpx.AsyncClient(transport=transport, base_url="http://service.example")
 
 
-def serving(database: Database, kind: str, *, kek: KeyEncryptionKey, directory: DirectoryIndex) -> Serving:
-    """What a recipient's routes stand on, over a real database."""
+def serving(
+    database: Database,
+    kind: str,
+    *,
+    kek: KeyEncryptionKey,
+    directory: DirectoryIndex,
+    signing: SigningKey | None = None,
+) -> Serving:
+    """What a recipient's routes stand on, over a real database. What is stated is signed with `signing`, or any key."""
     return Serving(
         database=database,
         acts=Acts(database, lambda: None),
@@ -48,6 +57,7 @@ def serving(database: Database, kind: str, *, kek: KeyEncryptionKey, directory: 
         kek=kek,
         directory=lambda: directory,
         clock=CLOCK,
+        witness=Witness(kind, signing or SigningKey.generate()),
     )
 
 

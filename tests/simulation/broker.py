@@ -39,14 +39,17 @@ class ChaoticLog(MemoryLog):
     def __init__(self, world: World) -> None:
         super().__init__(world.clock)
         self.world = world
-        self.bytes_of: dict[UUID, set[object]] = {}
+        self.bytes_of: dict[tuple[UUID, UUID, int], set[object]] = {}
         self.facts: list[OutboxRow] = []
 
     def append(self, row: OutboxRow, instance: str) -> None:
         super().append(row, instance)
         place = self.place_of(row)
         record = self.partitions[place][-1]
-        self.bytes_of.setdefault(row.draft.message_id, set()).add((record.headers, record.value))
+        # A message that is signed again has other bytes: under another number.
+        assert row.stamp is not None
+        number = (row.draft.message_id, row.stamp.epoch, row.stamp.sequence)
+        self.bytes_of.setdefault(number, set()).add((record.headers, record.value))
         self.world.trace.note("append", place, record.offset, row.draft.message_id)
         self._tell(place[0], row)
 

@@ -53,6 +53,16 @@ class SkipsDeduplication(MemoryInbox):
     unit_type = _BelievesEverythingNew
 
 
+class _SignsNothingAgain(MemoryUnit):
+    signs_again_max = 0
+
+
+class SettlesReusedNumbers(MemoryInbox):
+    """A message whose number was given out before is refused like any other, and that is the end of it."""
+
+    unit_type = _SignsNothingAgain
+
+
 class NeverDecidesAgain(Desk):
     """A refusal of a stale decision is noted, and nothing follows."""
 
@@ -108,6 +118,7 @@ BUGS: dict[str, Parts] = {
     "dropped receipt": Parts(consumer=ReceiptsOnlyWhatIsNew),
     "early offset commit": Parts(commits_early=True),
     "sequence reuse": Parts(outbox=CountsInMemory),
+    "a number given out twice settles its message": Parts(inbox=SettlesReusedNumbers),
     "skipped dedupe": Parts(inbox=SkipsDeduplication),
     "stale decision refused and forgotten": Parts(desk=NeverDecidesAgain),
     "stale decision taken": Parts(acceptor=TakesStaleDecisions),

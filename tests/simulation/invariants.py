@@ -21,7 +21,7 @@ def violations(world: World) -> list[str]:
     found = list(world.broken)
     for name, instance in world.instances.items():
         state = instance.database.state
-        found += [f"{name}: {each}" for each in (*_rest(instance), *_once(state), *_dense(state), *_decided(state))]
+        found += [f"{name}: {each}" for each in (*_rest(instance), *_once(state), *_dense(instance), *_decided(state))]
     found += _order(world)
     found += _receipts(world)
     found += _referrals(world)
@@ -50,8 +50,9 @@ def _once(state: State) -> Iterator[str]:
         yield "the inbox names other messages than those that took effect"
 
 
-def _dense(state: State) -> Iterator[str]:
-    """The sequence of each pair has no gap and no repeat."""
+def _dense(instance: Instance) -> Iterator[str]:
+    """The sequence of each pair has no gap and no repeat in any epoch."""
+    state = instance.database.state
     by_pair: dict[Pair, list[int]] = {}
     for sent in state.sent.values():
         draft, stamp = sent.row.draft, sent.row.stamp
@@ -59,12 +60,14 @@ def _dense(state: State) -> Iterator[str]:
         by_pair.setdefault((draft.sender, draft.recipient, stamp.epoch), []).append(stamp.sequence)
     last = _last(state)
     for pair, sequences in by_pair.items():
-        if sorted(sequences) != list(range(1, last.get(pair, 0) + 1)):
+        known = max(sequences) if pair[2] in instance.forgotten else last.get(pair, 0)
+        if sorted(sequences) != list(range(1, known + 1)):
             yield f"sequences of {pair} are not dense"
 
 
 def _last(state: State) -> dict[Pair, int]:
-    return {(*pair, counter.epoch): counter.last for pair, counter in state.counters.items()}
+    """The last number of each pair and epoch, as the database knows it; of ended ones too, for it kept those."""
+    return state.closed | {(*pair, counter.epoch): counter.last for pair, counter in state.counters.items()}
 
 
 def _decided(state: State) -> Iterator[str]:
@@ -129,6 +132,7 @@ def books_of(world: World) -> Books:
     for instance in world.instances.values():
         state = instance.database.state
         books.last_sequence |= _last(state)
+        books.closed |= {pair for pair in books.last_sequence if pair[2] in instance.forgotten}
         for id_, sent in state.sent.items():
             draft, stamp = sent.row.draft, sent.row.stamp
             assert stamp is not None

@@ -125,6 +125,7 @@ class World:
         plan += [self._repetition() for _ in range(chance.choice((0, 1, 4)))]
         plan += [self._rival() for _ in range(chance.choice((0, 1, 2, 3)))]
         plan += [self._junk() for _ in range(chance.choice((0, 0, 2)))]
+        plan += [self._numbers_forgotten() for _ in range(chance.choice((0, 0, 1, 2)))]
         return plan
 
     async def _later(self) -> None:
@@ -185,6 +186,13 @@ class World:
         await asyncio.sleep(self.random.uniform(1, 120))
         task.cancel()
 
+    async def _numbers_forgotten(self) -> None:
+        """A counter goes back, as when a dump is loaded again: the database is the same, and cannot tell."""
+        await self._later()
+        instance = self.instances[self.random.choice((HOTLINE, AGENCIES))]
+        back = self.random.randint(1, 3)
+        await instance.act("forget", lambda state: instance.forget(state, back))
+
     async def _junk(self) -> None:
         await self._later()
         topic = inbox_topic(*self.random.sample((HOTLINE, AGENCIES), 2))
@@ -200,6 +208,8 @@ class Instance:
         self.database = MemoryDatabase(self._step)
         self.database.new_epoch = world.new_id
         self.desk = world.parts.desk(self.database, world.writer)
+        #: Epochs of which the database no longer knows the last number.
+        self.forgotten: set[UUID] = set()
         self.committed: dict[tuple[str, int], int] = {}
         self.down_until_s = 0.0
         self.news = asyncio.Event()
@@ -216,6 +226,13 @@ class Instance:
         self.world.trace.note("crash", self.name, part, self.world.loop.virtual_s)
         if part in self._running:
             self._running[part].cancel()
+
+    def forget(self, state: State, back: int) -> None:
+        """Set the counters of what parties send back by so much."""
+        for pair, counter in state.counters.items():
+            if all("." in name for name in pair):
+                state.counters[pair] = counter._replace(last=max(0, counter.last - back))
+                self.forgotten.add(counter.epoch)
 
     async def act(self, name: str, change: Callable[[State], None]) -> None:
         """What a client does: repeat the request until it is answered."""
@@ -314,7 +331,10 @@ class Instance:
                 self.committed[record.topic, record.partition] = record.offset + 1
 
     def _holds(self, record: Record) -> bool:
-        """Whether the record has left a durable trace: in the inbox or in quarantine. A receipt leaves none."""
+        """Whether the record has left a durable trace: in the inbox or in quarantine. A receipt leaves none.
+
+        Of one whose number was given out before, that other message is the trace.
+        """
         state = self.database.state
         headers = dict(record.headers)
         if headers.get("ce_type") == MESSAGES_RECEIPTED.type.encode():
@@ -322,7 +342,9 @@ class Instance:
         message_id = (headers.get("ce_id") or b"").decode("ascii", "replace")
         known = {str(id_) for id_ in state.inbox}
         place = (record.topic, record.partition, record.offset, record.broker_time)
-        return message_id in known or place in state.quarantine
+        number = b" ".join(headers.get(f"ce_{name}") or b"" for name in ("sender", "recipient", "epoch", "sequence"))
+        taken = {" ".join(map(str, each)).encode() for each in state.numbered}
+        return message_id in known or place in state.quarantine or number in taken
 
     async def _broker_wait(self) -> None:
         if (left_s := self.world.broker_down_until_s - self.world.loop.virtual_s) > 0:

@@ -9,8 +9,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from deploy.directory.approval import document_body
-from deploy.directory.build import SAMPLE_INSTANCES, sample_directory
+from deploy.directory.build import sample_directory
 from deploy.policy import sample_policy
+from deploy.site.kinds import party_kinds
 from shared.contracts.directory import Directory, PublicKey
 from shared.contracts.policy import Policy
 from shared.contracts.referral import ReferralSubmission
@@ -20,9 +21,11 @@ from shared.envelope.keys import OpeningKey, SealingKey, SigningKey, VerifyKey
 from shared.envelope.sealing import open_sealed
 from shared.exchange.accept import ReadingInstance
 from shared.exchange.compose import seal_context
+from shared.exchange.correspondents import pairs_of
 from shared.exchange.message import Draft, Record
 from shared.exchange.prepare import Documents, Prepared, prepare
-from shared.exchange.topics import inbox_topic, pairs_of
+from shared.exchange.topics import inbox_topic
+from shared.kernel.clock import Clock, ManualClock
 from shared.kernel.ids import coarse_uuid7
 from shared.routing.shelf import DocumentShelf, read_directory, read_policy
 from shared.runtime.post.ports import OutboxRow
@@ -33,9 +36,10 @@ from tests.support.builders import AT, HOTLINE, PROVIDER
 INSTANCES = ("hotline", "law_enforcement", "industry", "audit")
 #: What each instance is told by the hotline, which most tests are about; and all topics there are.
 FROM_HOTLINE = {name: inbox_topic(name, "hotline") for name in INSTANCES}
-TOPICS = tuple(pair.topic for pair in pairs_of(SAMPLE_INSTANCES))
+TOPICS = tuple(pair.topic for pair in pairs_of(party_kinds({name: name for name in INSTANCES})))
 SUSPENDED = "hotline-suspended.example"
 SINCE = datetime(2026, 1, 1, tzinfo=UTC)
+LONG_AFTER = timedelta(days=400)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +81,12 @@ class World:
     def documents(self) -> Documents:
         return Documents(self.shelf.directories.active(self.at), self.shelf.policies.active(self.at))
 
-    def reader(self, instance: str, *, opening_keys: Sequence[OpeningKey] = ()) -> ReadingInstance:
+    def reader(
+        self, instance: str, *, opening_keys: Sequence[OpeningKey] = (), clock: Clock | None = None
+    ) -> ReadingInstance:
+        """Who reads as that instance: long after this world's records were made, unless a clock is given."""
         keys = opening_keys or [self.keys[instance].opening]
-        return ReadingInstance(instance, self.shelf, keys)
+        return ReadingInstance(instance, self.shelf, keys, clock or ManualClock(self.at + LONG_AFTER))
 
     def prepared(self, origin: str = HOTLINE, **changes: Any) -> Prepared:
         """A referral filed by `origin`, decided and sealed, ready to be stored."""

@@ -1,6 +1,6 @@
 """Faults of an instance that no setting has: its host's clock is wrong, or its release is one behind its neighbours'.
 
-    python -m tests.support.faults [--clock FILE] [--behind KIND:TYPE] … INSTANCE [--only PART] …
+    python -m tests.support.faults [--clock FILE] [--behind KIND:TYPE] … KIND --instance NAME [--only PART] …
 
 is `causeway serve` with these faults (`Exchange.serve(…, program=…)`); within a test, `clock_off` and `release_behind`
 put them in force for a block. The product has no way to ask for them: they replace parts of it in this process.
@@ -86,12 +86,13 @@ def main(words: Sequence[str] | None = None) -> int:
     arguments = argparse.ArgumentParser()
     arguments.add_argument("--clock", type=Path, metavar="FILE", help="see `clock_off`")
     arguments.add_argument("--behind", action="append", default=[], metavar="KIND:TYPE", help="see `release_behind`")
-    arguments.add_argument("instance")
+    arguments.add_argument("kind")
+    arguments.add_argument("--instance", required=True)
     arguments.add_argument("--only", action="append", default=[])
     given = arguments.parse_args(words)
     unread = {type_: Behind(kind) for kind, _, type_ in (each.partition(":") for each in given.behind)}
     with clock_off(given.clock) if given.clock else nullcontext(), release_behind(unread):
-        return serve(given.instance, given.only)
+        return serve(given.kind, given.instance, given.only)
 
 
 if __name__ == "__main__":

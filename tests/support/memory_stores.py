@@ -74,7 +74,8 @@ class State:
     counters: dict[Pair, Counter] = field(default_factory=dict)
     #: Which database gave out the last number of each pair, and the epochs of which no more is given out.
     lives: dict[Pair, int] = field(default_factory=dict)
-    ended: dict[UUID, int | None] = field(default_factory=dict)
+    ended: dict[UUID, None] = field(default_factory=dict)
+    closed: dict[tuple[str, str, UUID], int] = field(default_factory=dict)
     signed_again: dict[tuple[UUID, str, str], None] = field(default_factory=dict)
     sent: dict[UUID, Sent] = field(default_factory=dict)
     inbox: dict[UUID, tuple[Arrival, ReceiptOutcome, str | None]] = field(default_factory=dict)
@@ -157,7 +158,7 @@ class MemoryOutbox:
         counter = state.counters.get(pair)
         if counter is None or counter.epoch in state.ended or state.lives[pair] != self._database.life:
             if counter is not None:
-                state.ended[counter.epoch] = counter.last
+                state.closed[*pair, counter.epoch] = counter.last
             counter = Counter(self._database.new_epoch(), 0, counter.epoch if counter else None)
         state.counters[pair] = counter._replace(last=counter.last + count)
         state.lives[pair] = self._database.life
@@ -187,6 +188,8 @@ class MemoryOutbox:
 
 class MemoryUnit:
     """One transaction of a consumed batch. `connection` is the state: a handler writes its effects there."""
+
+    signs_again_max = SIGNED_AGAIN_MAX
 
     def __init__(self, database: MemoryDatabase, state: State) -> None:
         self.connection = state
@@ -231,7 +234,7 @@ class MemoryUnit:
                 row, digest = self.connection.outbox[id_], self.connection.digests.get(id_)
                 if (row.draft.recipient_instance, digest) == (each.by, each.digest):
                     before = sum(message_id == each.message_id for message_id, _, _ in self.connection.signed_again)
-                    if each.code == SIGN_AGAIN and before < SIGNED_AGAIN_MAX:
+                    if each.code == SIGN_AGAIN and before < self.signs_again_max:
                         self._sign_again(row, each)
                         continue
                     del self.connection.outbox[id_]
@@ -251,7 +254,7 @@ class MemoryUnit:
     def _sign_again(self, row: OutboxRow, refused: Settlement) -> None:
         state = self.connection
         assert row.stamp is not None
-        state.ended.setdefault(row.stamp.epoch, None)
+        state.ended[row.stamp.epoch] = None
         state.signed_again[refused.message_id, refused.digest, refused.by] = None
         state.outbox[row.outbox_id] = replace(row, stamp=None)
         del state.digests[row.outbox_id]

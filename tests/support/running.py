@@ -1,11 +1,10 @@
-"""A running exchange for tests: servers, four instances as processes of their own, and the sample parties' ways in."""
+"""A running exchange for tests: servers, instances as processes of their own, and the sample parties' ways in."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import signal
-import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -25,12 +24,14 @@ from deploy.devstack.stack import DevStack
 from deploy.devstack.supervisor import answers_ready
 from deploy.site.access import kafka_access
 from deploy.site.endpoints import Endpoints
-from deploy.site.installation import INSTANCES, Installation, environment, install
+from deploy.site.installation import Installation, environment, install
+from deploy.site.kinds import AUDIT
 from deploy.site.settings import inherited_environment
-from deploy.stack_children import sandbox_children
+from deploy.stack_children import sandbox_children, serving
 from shared.exchange.topics import INBOXES
+from shared.runtime.instance.settings import prefix_of
 from shared.runtime.kafka.reader import LogReader
-from tests.support.stack import embedded_settings
+from tests.support.stack import FOUR, embedded_settings
 
 SERVICES = ("hotline", "law_enforcement", "industry")
 READY_S_MAX = 180.0
@@ -86,7 +87,7 @@ class Exchange:
         settings: Mapping[str, str] | None = None,
         program: Sequence[str] = ("-m", "deploy.cli", "serve"),
     ) -> Process:
-        """Start `causeway serve INSTANCE` and do not wait. A part without an API is never `ready`.
+        """Start `causeway serve` for an instance and do not wait. A part without an API is never `ready`.
 
         `port` is that of its API where it is not the instance's own; `program` replaces `-m deploy.cli serve`.
         """
@@ -94,19 +95,18 @@ class Exchange:
         wanted = self._settings | {"SPANS_FILE": str(self.spans_file(label))} | dict(settings or {})
         if port is not None:
             wanted["HTTP_PORT"] = str(port)
-        prefix = f"CAUSEWAY_{instance.upper()}_"
         variables = environment(self.installation, self.endpoints, instance)
-        variables |= {prefix + name: value for name, value in wanted.items()}
-        argv = [sys.executable, *program, instance]
+        variables |= {prefix_of(instance) + name: value for name, value in wanted.items()}
+        argv = serving(self.endpoints, instance, program)
         argv += [word for part in only for word in ("--only", part)]
         process = self._process(label)
-        process.start(argv, _clean_environment() | variables)
+        process.start(argv, clean_environment() | variables)
         return process
 
     def sandbox(self) -> None:
-        """Let the sample parties answer by themselves from now on, one process per kind."""
+        """Let the sample parties answer by themselves from now on, one process per instance."""
         for child in sandbox_children(self.state, self.endpoints):
-            self._process(child.name).start(child.argv, _clean_environment() | dict(child.env))
+            self._process(child.name).start(child.argv, clean_environment() | dict(child.env))
 
     def wait_ready(self, label: str, url: str | None = None) -> None:
         """Wait for the `/readyz` of a process; `url` is its base where it is not the instance's own."""
@@ -158,7 +158,8 @@ class Exchange:
 
     async def in_outboxes(self) -> int:
         """Messages that wait for their receipt, and facts and receipts that wait to be sent."""
-        waiting = [await self.count_as_accountant(name, "SELECT count(message_id) FROM outbox") for name in SERVICES]
+        sending = [name for name in self.endpoints.instances if self.endpoints.kind(name) != AUDIT]
+        waiting = [await self.count_as_accountant(name, "SELECT count(message_id) FROM outbox") for name in sending]
         return sum(rows[0][0] for rows in waiting)
 
     async def until_quiet(self, seconds_max: float = QUIET_S_MAX) -> None:
@@ -187,15 +188,20 @@ class Exchange:
 
 @contextmanager
 def running_exchange(
-    state: Path, *, settings: Mapping[str, str] | None = None, secure: bool = False
+    state: Path,
+    *,
+    settings: Mapping[str, str] | None = None,
+    secure: bool = False,
+    instances: Mapping[str, str] = FOUR,
 ) -> Iterator[Exchange]:
-    """Start everything in an empty directory, wait until all four instances are ready, and stop it all at the end."""
-    with DevStack(state, embedded_settings(causeway_dev_secure=secure), say=lambda _: None) as stack:
+    """Start everything in an empty directory, wait until all instances are ready, and stop it all at the end."""
+    wanted = embedded_settings(causeway_dev_secure=secure)
+    with DevStack(state, wanted, say=lambda _: None, instances=instances) as stack:
         exchange = Exchange(stack, settings=settings)
         try:
-            for instance in INSTANCES:
+            for instance in instances:
                 exchange.serve(instance)
-            for instance in INSTANCES:
+            for instance in instances:
                 exchange.wait_ready(instance)
             yield exchange
         finally:
@@ -269,6 +275,6 @@ async def rows_of(url: str, query: str, *arguments: Any) -> list[asyncpg.Record]
         await connection.close()
 
 
-def _clean_environment() -> dict[str, str]:
+def clean_environment() -> dict[str, str]:
     """What processes inherit, without settings that were meant for another exchange."""
     return {name: value for name, value in inherited_environment().items() if not name.startswith("CAUSEWAY_")}

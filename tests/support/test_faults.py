@@ -66,16 +66,16 @@ def test_the_program_serves_with_the_faults_it_is_told(
     [offer] = here.records([here.offered(POLICE)])
     served: list[object] = []
 
-    def serving(name: str, only: list[str]) -> int:
+    def serving(kind: str, name: str, only: list[str]) -> int:
         [read] = accept_batch([offer], here.reader(AGENCIES))
-        served.extend([name, only, round(ahead_s() / HOUR_S, 1), getattr(read, "code", None)])
+        served.extend([kind, name, only, round(ahead_s() / HOUR_S, 1), getattr(read, "code", None)])
         return 7
 
     monkeypatch.setattr(faults, "serve", serving)
     set_clock(tmp_path / "clock", HOUR_S)
     told = ["--clock", str(tmp_path / "clock"), "--behind", f"name:{REFERRAL_OFFERED.type}"] if faulty else []
-    assert faults.main([*told, AGENCIES, "--only", "api"]) == 7
-    assert served == [AGENCIES, ["api"], *([1, "type_unknown"] if faulty else [0, None])]
+    assert faults.main([*told, AGENCIES, "--instance", "agencies", "--only", "api"]) == 7
+    assert served == [AGENCIES, "agencies", ["api"], *([1, "type_unknown"] if faulty else [0, None])]
 
 
 async def test_an_instance_can_be_run_beside_the_others_with_its_clock_off(exchange: Exchange, tmp_path: Path) -> None:

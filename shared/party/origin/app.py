@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 from fastapi import FastAPI
 
+from shared.exchange.compose import Acceptor
+from shared.guard import edition
 from shared.kernel.authority import Authority
 from shared.party.origin.api.routes import OriginApi, answer_filed
 from shared.party.origin.bus import OriginBus
@@ -49,9 +52,12 @@ class Origin:
 
 def assemble_origin(machinery: Machinery, authority: Authority) -> Origin:
     """An origin that acts by these permits."""
+    acceptor = Acceptor(
+        machinery.instance, machinery.keys.signing, edition(), merge_delay_s=machinery.settings.merge_delay_s
+    )
     intake = Intake(
         PostgresFilings(machinery.database, machinery.keys.kek),
-        answering=answer_filed,
+        answering=partial(answer_filed, acceptor=acceptor),
         authority=authority,
         documents=machinery.documents,
         instance=machinery.instance,

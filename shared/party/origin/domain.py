@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Literal
 from uuid import UUID
 
 from pydantic import Field, StringConstraints
 
+from shared.contracts.acceptance import SignedAcceptance
 from shared.contracts.answers import CaseWords, NoticeWords
 from shared.contracts.base import Contract, ErrorCode, Instant, NextCursor, PartyId, RuleId, Uuid
 from shared.contracts.decision import DecisionRef
@@ -35,12 +36,16 @@ Delivery = Literal["queued", "sent"] | ReceiptOutcome
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """One referral as posted: `content` is the parsed model, or the refusal that parsing ended in."""
+    """One referral as posted: `content` is the parsed model, or the refusal that parsing ended in.
+
+    `body_sha256` is that of its exact bytes: of the whole body, or of the item's own in a list.
+    """
 
     party: PartyEntry
     role: Role
     content: ReferralSubmission | Refused
     traceparent: str | None = None
+    body_sha256: str = field(kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +89,10 @@ class Recipient(Contract):
 
 
 class AcceptedReferral(Contract):
-    """The referral is durable here and decided. It says nothing of delivery."""
+    """The referral is durable here and decided. It says nothing of delivery.
+
+    `acceptance` is the sender's to keep: it proves what was accepted, also where nothing of it is left here.
+    """
 
     referral_id: Uuid
     revision: Revision
@@ -93,6 +101,7 @@ class AcceptedReferral(Contract):
     accepted_at: Instant
     recipients: tuple[Recipient, ...]
     decision: DecisionRef
+    acceptance: SignedAcceptance
 
 
 class WithdrawnReferral(Contract):

@@ -137,6 +137,7 @@ class StaleReferral:
     party: str
     exercise: bool
     withdrawn: bool
+    body_sha256: str
     disposition: str
     facts: JsonObject
     decision: JsonObject

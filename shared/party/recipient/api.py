@@ -13,11 +13,12 @@ from starlette.responses import Response
 from shared.contracts.base import Contract
 from shared.envelope.datakeys import KeyEncryptionKey
 from shared.exchange.acts import Act
+from shared.exchange.evidence import Witness
 from shared.exchange.states import personal
 from shared.kernel.clock import Clock
 from shared.party.recipient.domain import RecipientKind
 from shared.party.recipient.ports import Acting, ActOn, Items, Page
-from shared.party.recipient.use_cases import list_items, show_item
+from shared.party.recipient.use_cases import list_items, show_evidence, show_item
 from shared.routing.directory_index import DirectoryIndex
 from shared.runtime.database.transactions import Database, RowScope, Session
 from shared.runtime.http.acts import Acts
@@ -39,6 +40,7 @@ class Serving:
     kek: KeyEncryptionKey
     directory: Callable[[], DirectoryIndex]
     clock: Clock
+    witness: Witness
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +65,13 @@ class ItemRoutes:
             found = await show_item(self.recipient, subject_id, self._acting(identity, session))
         return viewed(found)
 
+    async def evidence(self, identity: Identity, subject_id: UUID) -> Response:
+        """What proves that one item was sent."""
+        async with self.serving.database.transaction(RowScope([identity.party], identity.role, "read")) as session:
+            acting = self._acting(identity, session)
+            found = await show_evidence(self.recipient, subject_id, acting, witness=self.serving.witness)
+        return viewed(found)
+
     async def act(self, row: Act, subject_id: UUID, request: Request, *, identity: Identity) -> Response:
         """One act, once for its idempotency key."""
         said = None if row.takes is None else read_model(row.takes, await read_json(request))
@@ -71,7 +80,7 @@ class ItemRoutes:
             state = await self.act_on(row, subject_id, said=said, acting=self._acting(identity, session))
             return self.moved(subject_id, state)
 
-        return await self.serving.acts.once(request, identity, row.name, act=move)
+        return await self.serving.acts.once(request, identity, row.name, roles=row.roles, act=move)
 
     def _acting(self, identity: Identity, session: Session) -> Acting:
         serving = self.serving

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from shared.exchange.evidence import Witness
 from shared.party.recipient.api import Serving
 from shared.runtime.http.identity import identified
 from shared.runtime.instance.machinery import Machinery
@@ -16,4 +17,5 @@ def serving(machinery: Machinery) -> Serving:
         kek=machinery.keys.kek,
         directory=machinery.directory,
         clock=machinery.clock,
+        witness=Witness(machinery.instance, machinery.keys.signing),
     )

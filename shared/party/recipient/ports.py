@@ -10,7 +10,7 @@ from uuid import UUID
 
 from shared.contracts.base import Contract, Flag, Instant
 from shared.exchange.acts import Act
-from shared.exchange.message import Draft, Received
+from shared.exchange.message import Draft, Received, Record
 from shared.kernel.authority import Role
 from shared.party.recipient.domain import Item, ItemKey
 from shared.routing.directory_index import DirectoryIndex
@@ -70,6 +70,13 @@ class Items(Protocol):
 
     async def show(self, subject_id: UUID) -> ShownItem:
         """One item with its opened record. Raises `Refused("not_found")` for absent and foreign ids alike."""
+        ...
+
+    async def evidence(self, subject_id: UUID) -> list[Record]:
+        """The messages that began it or sent it for further purposes, as they came.
+
+        Raises `Refused`: `not_found` for absent and foreign ids alike, `evidence_erased`.
+        """
         ...
 
 

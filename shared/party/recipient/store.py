@@ -6,29 +6,35 @@ A service's own store names its table and columns, adds what is new, and makes t
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TypeVar
+from typing import Final, TypeVar
 from uuid import UUID
 
 import asyncpg
 
 from shared.contracts.base import Contract
-from shared.envelope.datakeys import DataKey, KeyEncryptionKey, protect, reveal, unwrap, wrap
-from shared.exchange.message import Draft, Received
+from shared.envelope.datakeys import DataKey, KeyEncryptionKey, Place, protect, reveal, unwrap, wrap
+from shared.exchange.message import Draft, Received, Record
 from shared.kernel.authority import state_forbids
-from shared.kernel.errors import Defect, not_found
+from shared.kernel.canonical import canonical_json
+from shared.kernel.clock import parse_rfc3339, rfc3339
+from shared.kernel.errors import Defect, Refused, not_found
 from shared.party.recipient.domain import Item, ItemKey
 from shared.party.recipient.ports import Page, ShownItem
 from shared.runtime.database.columns import Json
 from shared.runtime.database.pages import next_cursor, read_cursor
 from shared.runtime.post import outbox
 
+#: Half of a value is base64 of what looks random: trying harder only costs time.
+_COMPRESSION: Final = 1
+
 
 @dataclass(frozen=True, slots=True)
 class NewItem:
-    """A new row: its edge as JSON, its record encrypted under a data key of its own."""
+    """A new row: its edge as JSON; its record, and the message as it came, encrypted under a data key of its own."""
 
     subject_id: UUID
     party: str
@@ -37,6 +43,7 @@ class NewItem:
     purpose: str
     edge: Json
     content: bytes
+    evidence: bytes
     wrapped_key: bytes
 
 
@@ -48,7 +55,8 @@ class ItemTable:
     """A table of items: its name, the columns of subject and sender, and those that a list shows.
 
     Every such table has `party`, `exercise`, `state` and `said`, the words of the party's own acts. `purposes` is an
-    SQL expression for those that an item was sent for, `kept` what an act sets besides.
+    SQL expression for those that an item was sent for, `kept` what an act sets besides. Contents lie in a table of the
+    same name, unless `contents` names theirs.
     """
 
     name: str
@@ -57,6 +65,7 @@ class ItemTable:
     shown: str
     purposes: str = "ARRAY[purpose]"
     kept: str = ""
+    contents: str = ""
     find: str = field(init=False)
     #: Also locks them. Only whoever may change them sees them so: the instance itself, applying messages.
     lock: str = field(init=False)
@@ -67,6 +76,7 @@ class ItemTable:
 
     def __post_init__(self) -> None:
         table, subject = self.name, self.subject
+        object.__setattr__(self, "contents", self.contents or table)
         texts = {
             "find": f"SELECT {subject} AS subject_id, party, {self.sender} AS sender, exercise, state, "
             f"{self.purposes} AS purposes FROM {table} WHERE {subject} = ANY($1::uuid[])",
@@ -117,6 +127,10 @@ class PostgresItems:
             raise Defect("sealed_words_without_place")
         await self._act(item, following, words(clear))
 
+    async def evidence(self, subject_id: UUID) -> list[Record]:
+        row = await self._one(subject_id)
+        return [self._evidence(row, subject_id)]
+
     async def send(self, drafts: Sequence[Draft]) -> None:
         await outbox.enqueue(self._driver, drafts)
 
@@ -147,8 +161,16 @@ class PostgresItems:
         """The record of a row as JSON; None once it was erased."""
         if row["wrapped_key"] is None:
             return None
-        key = unwrap(row["wrapped_key"], self._kek, subject_id.bytes)
-        return json.loads(reveal(row["content"], key, subject_id.bytes))
+        place = content_place(self.table.contents, subject_id, party=row["party"], purpose=row["purpose"])
+        key = unwrap(row["wrapped_key"], self._kek, place.column("wrapped_key"))
+        return json.loads(reveal(row["content"], key, place.column("content")))
+
+    def _evidence(self, row: asyncpg.Record, subject_id: UUID) -> Record:
+        if row["wrapped_key"] is None:
+            raise Refused("evidence_erased", "it was erased with the record", status=410)
+        place = content_place(self.table.contents, subject_id, party=row["party"], purpose=row["purpose"])
+        key = unwrap(row["wrapped_key"], self._kek, place.column("wrapped_key"))
+        return unpacked(reveal(row["evidence"], key, place.column("evidence")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,9 +209,12 @@ def view(kind: type[ViewT], row: asyncpg.Record, **more: object) -> ViewT:
     return kind.model_validate({name: known[name] if name in known else said.get(name) for name in kind.model_fields})
 
 
-def new_items(messages: Sequence[Received], kek: KeyEncryptionKey) -> list[NewItem]:
-    """What messages bring, one row each. Each sealed part is under a new data key: deleting the key erases it."""
-    contents = seal_contents(messages, kek)
+def new_items(messages: Sequence[Received], kek: KeyEncryptionKey, *, table: str) -> list[NewItem]:
+    """What messages bring, one row of `table` each.
+
+    Each sealed part is under a new data key: deleting the key erases it.
+    """
+    contents = seal_contents(messages, kek, table=table)
     return [
         NewItem(
             UUID(message.subject),
@@ -205,13 +230,50 @@ def new_items(messages: Sequence[Received], kek: KeyEncryptionKey) -> list[NewIt
     ]
 
 
-def seal_contents(messages: Sequence[Received], kek: KeyEncryptionKey) -> list[tuple[bytes, bytes]]:
-    """(protected content, wrapped key) of each message's opened sealed part, bound to its subject."""
+def _purpose(message: Received) -> str:
+    if message.edge is None:
+        raise Defect("edge_missing")
+    return message.edge.purpose.value
+
+
+def content_place(table: str, subject_id: UUID, *, party: str, purpose: str) -> Place:
+    """The row in which an item's content belongs: one for each subject, party and purpose."""
+    return Place(table, f"{subject_id}.{purpose}", party)
+
+
+def seal_contents(
+    messages: Sequence[Received], kek: KeyEncryptionKey, *, table: str
+) -> list[tuple[bytes, bytes, bytes]]:
+    """(protected content, protected evidence, wrapped key) of each message, bound to its place.
+
+    The content is its opened sealed part, the evidence the message as it came.
+    """
     contents = []
     for message in messages:
         if message.sealed is None:
             raise Defect("sealed_part_missing")
-        key, subject = DataKey.generate(), UUID(message.subject).bytes
+        key, subject = DataKey.generate(), UUID(message.subject)
+        place = content_place(table, subject, party=message.recipient, purpose=_purpose(message))
         plaintext = message.sealed.model_dump_json(exclude_none=True, exclude_defaults=True).encode()
-        contents.append((protect(plaintext, key, subject), wrap(key, kek, subject)))
+        content = protect(plaintext, key, place.column("content"))
+        evidence = protect(packed(message.record), key, place.column("evidence"))
+        contents.append((content, evidence, wrap(key, kek, place.column("wrapped_key"))))
     return contents
+
+
+def packed(record: Record) -> bytes:
+    """A record that `accept` has passed, as it is kept: place and headers as JSON, a line feed, the exact value."""
+    head = {
+        "place": [record.topic, record.partition, record.offset, rfc3339(record.broker_time)],
+        "headers": [[name, value.decode()] for name, value in record.headers if value is not None],
+    }
+    return zlib.compress(canonical_json(head) + b"\n" + (record.value or b""), _COMPRESSION)
+
+
+def unpacked(kept: bytes) -> Record:
+    """The record that `packed` was given, without its key: that is the subject among the headers."""
+    head, _, value = zlib.decompress(kept).partition(b"\n")
+    read = json.loads(head)
+    topic, partition, offset, broker_time = read["place"]
+    headers = tuple((name, text.encode()) for name, text in read["headers"])
+    return Record(topic, partition, offset, parse_rfc3339(broker_time), None, headers, value)

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from shared.contracts.base import Contract
+from shared.contracts.evidence import KeptEvidence
 from shared.exchange.acts import Act
 from shared.exchange.compose import Addressing, compose
+from shared.exchange.evidence import Witness
 from shared.exchange.message import Received
 from shared.exchange.origin import ANSWERS
 from shared.exchange.revealed import compose_revealed
@@ -64,6 +66,15 @@ async def show_item(recipient: RecipientKind, subject_id: UUID, acting: Acting) 
     )
     await acting.items.send([told])
     return shown
+
+
+async def show_evidence(
+    recipient: RecipientKind, subject_id: UUID, acting: Acting, *, witness: Witness
+) -> KeptEvidence:
+    """What proves that the item was sent, for whoever may look at it. It opens no record, so audit is not told."""
+    _require_look(recipient, acting.role)
+    records = await acting.items.evidence(subject_id)
+    return KeptEvidence(evidence=tuple(witness.state(each, party=acting.party, at=acting.at) for each in records))
 
 
 async def act(recipient: RecipientKind, row: Act, subject_id: UUID, *, said: Contract | None, acting: Acting) -> str:

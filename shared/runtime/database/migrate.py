@@ -33,6 +33,7 @@ NAMED_MAX: Final = 5
 _REVISIONS: Final = f"SELECT version_num FROM {REVISION_TABLE} ORDER BY version_num"  # noqa: S608 - our own constant
 _URL = "causeway_owner_url"
 _CONNECT_S_MAX: Final = 5.0
+_ENVIRONMENT = Path(__file__).with_name("alembic_environment")
 _SERVICES = Path(__file__).resolve().parents[3] / "services"
 
 
@@ -44,18 +45,19 @@ class Schema:
     catalogue: Catalogue
 
 
-def upgrade(service: str, owner_url: str) -> None:
-    """Bring the database of `service` to its newest schema. Doing it again changes nothing.
+def upgrade(service: str, owner_url: str, *, whose: str | None = None) -> None:
+    """Bring a database of `service` to its newest schema. Doing it again changes nothing. `whose` names its instance.
 
     Blocks, and starts an event loop of its own: call it from a thread that has none. Raises `Refused` where these
     migrations cannot go on from what is there (`schema_of_first_release`, `schema_unknown`), and where the end is not
     what the newest revision makes (`schema_differs`).
     """
-    refuse_stranger(look_at_schema(owner_url).catalogue, whose=service)
+    whose = whose or service
+    refuse_stranger(look_at_schema(owner_url).catalogue, whose=whose)
     run_revisions(service, owner_url)
     differing = tuple(find_differences(newest_schema(service).catalogue, look_at_schema(owner_url).catalogue))
     if differing:
-        raise Refused("schema_differs", f"{service}: {name_differences(differing)}")
+        raise Refused("schema_differs", f"{whose}: {name_differences(differing)}")
 
 
 def run_revisions(service: str, owner_url: str) -> None:
@@ -87,7 +89,7 @@ def name_differences(differing: tuple[str, ...]) -> str:
 
 
 async def run_in_alembic() -> None:
-    """What every service's `migrations/env.py` does: run the pending revisions in one transaction each."""
+    """What Alembic's environment does: run the pending revisions in one transaction each."""
     url = str(context.config.attributes[_URL]).replace("postgresql://", "postgresql+asyncpg://", 1)
     engine = create_async_engine(url, poolclass=NullPool, hide_parameters=True)
     async with engine.connect() as connection:
@@ -108,7 +110,9 @@ def _run(connection: object) -> None:
 
 def _config(service: str, owner_url: str) -> Config:
     config = Config()
-    config.set_main_option("script_location", str(_migrations(service)))
+    config.set_main_option("script_location", str(_ENVIRONMENT))
+    config.set_main_option("version_locations", str(_migrations(service) / "versions"))
+    config.set_main_option("path_separator", "newline")
     config.attributes[_URL] = owner_url
     return config
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Container, Mapping
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from shared.contracts.base import Contract
+from shared.kernel.authority import Role
 from shared.kernel.errors import Refused
 from shared.runtime.database.idempotency import ClaimKind, claim, store_answer
 from shared.runtime.database.transactions import Database, RowScope, Session
@@ -26,11 +27,16 @@ class Acts:
         self._database = database
         self._wake = wake
 
-    async def once(self, request: Request, identity: Identity, action: str, *, act: Act) -> Response:
+    async def once(
+        self, request: Request, identity: Identity, action: str, *, roles: Container[Role], act: Act
+    ) -> Response:
         """Run `act` for this request's `Idempotency-Key`, or give the answer that it was given before.
 
-        A refusal rolls everything back and is not kept: the same request may succeed later.
+        Whoever is in none of the `roles` that may act is refused first: an answer is no more theirs than the act. A
+        refusal rolls everything back and is not kept: the same request may succeed later.
         """
+        if identity.role not in roles:
+            raise Refused("forbidden", "the role may not do this", status=403)
         key, body = read_key(request.headers.get("idempotency-key")), await request.body()
         wanted = body_hash(request.url.path, body)
         async with self._database.transaction(RowScope([identity.party], identity.role, action)) as session:

@@ -81,7 +81,11 @@ def key_hash(text: str) -> bytes:
 class ApiKeys:
     """Resolves `Authorization: Bearer` headers. An answer is believed for `CACHE_S`."""
 
-    def __init__(self, database: Database, *, directory: Callable[[], DirectoryIndex], clock: Clock) -> None:
+    def __init__(
+        self, database: Database, *, instance: str, directory: Callable[[], DirectoryIndex], clock: Clock
+    ) -> None:
+        """`instance` is who asks: it answers for the parties that the directory has it serve, and for no others."""
+        self._instance = instance
         self._database = database
         self._directory = directory
         self._clock = clock
@@ -95,7 +99,8 @@ class ApiKeys:
         """Who sent this header.
 
         Raises `Refused`: `unauthenticated` (401) alike for no key, a malformed, unknown or revoked one, and one of a
-        party that is gone or of the wrong world (`cw_test_` acts for sandbox parties only, `cw_live_` for live ones).
+        party that is gone, is served elsewhere now, or is of the wrong world (`cw_test_` acts for sandbox parties only,
+        `cw_live_` for live ones).
         Raises `Unavailable` for a key not seen before while too many such keys wait to be looked up.
         """
         match = _BEARER.fullmatch(authorization or "")
@@ -104,7 +109,7 @@ class ApiKeys:
             raise unauthenticated()
         party = self._directory().party(held[0])
         status = PartyStatus.SANDBOX if match[1].startswith("cw_test_") else PartyStatus.LIVE
-        if party is None or party.status != status:
+        if party is None or party.instance != self._instance or party.status != status:
             raise unauthenticated()
         return Identity(party.id, held[1], party.kind, exercise=status is PartyStatus.SANDBOX)
 

@@ -68,7 +68,7 @@ def does(
 def document(app: FastAPI) -> dict[str, Any]:
     """The OpenAPI document: FastAPI's, with the bodies that routes read themselves, refusals, headers and the keys."""
     found = get_openapi(title=app.title, version=app.version, routes=app.routes, separate_input_output_schemas=False)
-    components = found["components"]
+    components = found.setdefault("components", {})  # none, where a door has no routes yet
     for path, operations in found["paths"].items():
         for operation in operations.values():
             for name, schema in operation.pop(_BODIES, {}).items():

@@ -140,7 +140,7 @@ class Machinery:
         return Bus(self.settings.kafka_access(), subscription, self.consumer(handler), clock=self.clock)
 
     def consumer(self, handler: Handler) -> Consumer:
-        reader = ReadingInstance(self.instance, self.shelf, list(self.keys.opening.values()))
+        reader = ReadingInstance(self.instance, self.shelf, list(self.keys.opening.values()), self.clock)
 
         return Consumer(
             self._inbox(),
@@ -249,7 +249,9 @@ async def build_machinery(instance: str, settings: RuntimeSettings) -> Machinery
         await database.close()
         raise
     await feed.load()
-    api_keys = ApiKeys(database, directory=lambda: shelf.directories.active(clock.now()), clock=clock)
+    api_keys = ApiKeys(
+        database, instance=instance, directory=lambda: shelf.directories.active(clock.now()), clock=clock
+    )
     budgets = Budgets(settings.budget_limits(), clock)
     return Machinery(instance, settings, clock, database, keys, shelf, feed, api_keys, budgets)
 

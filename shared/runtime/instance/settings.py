@@ -1,14 +1,15 @@
 """What every instance is told by its environment: `CAUSEWAY_<INSTANCE>_<FIELD>`.
 
-A service's own settings model extends `RuntimeSettings` with `model_config = settings_for("hotline")`; it alone is
-read from the environment, and every other part of the service is handed values.
+`RuntimeSettings.of` an instance, or of a service's own model that extends it where one needs more, is all that is read
+from the environment; every other part of a service is handed values.
 """
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Self
+from types import new_class
+from typing import Annotated, Any, Final, Self
 
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -18,18 +19,26 @@ from shared.runtime.http.budgets import BudgetLimits
 from shared.runtime.kafka.access import KafkaAccess
 from shared.runtime.watch.logs import Level
 
+#: No instance is without it: by it the settings of another are known in the same environment.
+_ALWAYS_GIVEN: Final = "DATABASE_URL"
 
-def settings_for(instance: str) -> SettingsConfigDict:
-    """The configuration of an instance's settings model."""
-    return SettingsConfigDict(
-        env_prefix=f"CAUSEWAY_{instance.upper()}_", frozen=True, extra="forbid", hide_input_in_errors=True
-    )
+
+def prefix_of(instance: str) -> str:
+    """What the names of an instance's settings begin with."""
+    return f"CAUSEWAY_{instance.upper()}_"
 
 
 class RuntimeSettings(BaseSettings):
     """Frozen. No secret has a default, and a key with the instance's prefix that no field has refuses to start."""
 
     model_config = SettingsConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    @classmethod
+    def of(cls, instance: str, **given: Any) -> Self:
+        """What the environment says to the instance of this name. What is `given`, by field, wins over it."""
+        config = SettingsConfigDict(env_prefix=prefix_of(instance))
+        told: type[Self] = new_class(cls.__name__, (cls,), exec_body=lambda body: body.update(model_config=config))
+        return told(**given)
 
     database_url: SecretStr
     database_pool_size: Annotated[int, Field(ge=1, le=200)] = 8
@@ -44,6 +53,10 @@ class RuntimeSettings(BaseSettings):
     batch_rows_max: Annotated[int, Field(ge=1, le=5000)] = 500
     #: A message without a receipt is published again after that long, the same bytes.
     resend_after_s: Annotated[float, Field(ge=0.5, le=3600)] = 30.0
+
+    #: Audit has the decided fact of a referral so many seconds after its acceptance, at the latest: every signed
+    #: acceptance says so. By default a day, for which a broker may be away.
+    merge_delay_s: Annotated[int, Field(ge=1, le=31_536_000)] = 86_400
 
     #: /readyz says no when a message waits longer than that for its sending, or its receipt; by default never, since
     #: an instance that cannot send can still accept.
@@ -70,9 +83,14 @@ class RuntimeSettings(BaseSettings):
     def _no_unknown_keys(self) -> Self:
         """A misspelt key would silently leave its default in force. (pydantic-settings looks only at known names.)"""
         prefix = self.model_config.get("env_prefix", "")
+        assert prefix, "settings are those `of` an instance"
         known = {f"{prefix}{name}".upper() for name in type(self).model_fields}
-        for key in sorted(os.environ):  # noqa: TID251 - this is a settings module
-            if prefix and key.upper().startswith(prefix) and key.upper() not in known:
+        ours = sorted(key for key in os.environ if key.upper().startswith(prefix))  # noqa: TID251 - a settings module
+        # `industry` and `industry_two` may be told in one environment: what the longer name begins is the other's.
+        others = {key.upper().removesuffix(_ALWAYS_GIVEN) for key in ours if key.upper().endswith(f"_{_ALWAYS_GIVEN}")}
+        others -= {prefix}
+        for key in ours:
+            if key.upper() not in known and not key.upper().startswith(tuple(others)):
                 raise Refused("unknown_setting", "no setting of this instance has this name", field=key)
         return self
 

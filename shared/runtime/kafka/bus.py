@@ -49,6 +49,8 @@ NEW_TOPIC_MS: Final = 5_000
 RETRY_S: Final = 2.0
 BACK_OFF_S: Final = 0.5
 BACK_OFF_S_MAX: Final = 5.0
+#: Kafka's mark on a record whose time is the broker's own (`message.timestamp.type=LogAppendTime`).
+LOG_APPEND_TIME: Final = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,7 @@ class Subscription:
 
     @property
     def group(self) -> str:
+        # Rights on groups are by prefix: without the last part, those of `industry` would cover `industry_two`.
         return f"{group_prefix(self.instance)}inbox"
 
     @property
@@ -234,6 +237,7 @@ def to_record(raw: ConsumerRecord[bytes, bytes]) -> Record:
         key=raw.key,
         headers=tuple(raw.headers),
         value=raw.value,
+        time_stated=raw.timestamp_type != LOG_APPEND_TIME,
     )
 
 

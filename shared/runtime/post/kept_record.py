@@ -50,7 +50,7 @@ def decrypt_record(kept: bytes, kek: KeyEncryptionKey, *, topic: str, partition:
 
 
 def _place(topic: str, partition: int, offset: int) -> bytes:
-    return f"{topic}/{partition}/{offset}".encode()
+    return f"quarantine/body/{topic}/{partition}/{offset}".encode()
 
 
 def _text(value: bytes | None) -> str | None:

@@ -41,8 +41,8 @@ MAIN_FLOW = (
         ),
     ),
     Line(
-        "Equations (I), (II) and (III) hold with difference 0, from three databases read by three roles, audit's log "
-        "and a fresh read of Kafka",
+        "Equations (I), (II) and (III) hold with difference 0, from every instance's database, read by a role of "
+        "its own, audit's log and a fresh read of Kafka",
         tests_of(_ACCOUNTING, "test_the_counts_add_up", "test_no_accountant_can_read_what_was_reported"),
         verb="the_demo_adds_up",
     ),

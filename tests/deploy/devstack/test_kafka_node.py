@@ -10,8 +10,9 @@ import pytest
 from deploy.devstack.java import Java, KafkaRuntime
 from deploy.devstack.kafka import KafkaNode
 from deploy.devstack.state import StateDirectory
-from deploy.directory.build import SAMPLE_INSTANCES
+from deploy.directory.instances import SAMPLE_INSTANCES
 from deploy.kafka.derive import manifest_of
+from deploy.site.kinds import party_kinds
 
 
 class Waiting(KafkaRuntime):
@@ -33,7 +34,7 @@ def node_of(state: StateDirectory, *, secure: bool) -> KafkaNode:
     runtime = Waiting(Java(Path("java"), 17, ""), [], archives=state.path, owner="sample")
     taken: set[int] = set()
     ports = state.port("kafka", taken), state.port("kafka/controller", taken)
-    return KafkaNode(state, runtime, manifest=manifest_of(SAMPLE_INSTANCES), ports=ports, secure=secure)
+    return KafkaNode(state, runtime, manifest=manifest_of(party_kinds(SAMPLE_INSTANCES)), ports=ports, secure=secure)
 
 
 def test_clients_that_outlive_a_lost_node_trust_the_next_one(state: StateDirectory) -> None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from deploy.directory.build import SAMPLE_INSTANCES
+from deploy.directory.instances import SAMPLE_INSTANCES
 from deploy.kafka.derive import manifest_of
-from shared.exchange.topics import Pair, inbox_topic, pairs_of
+from deploy.site.kinds import party_kinds
+from shared.exchange.correspondents import Pair, pairs_of
+from shared.exchange.topics import inbox_topic
 from shared.kernel.errors import Refused
 
 #: The sample's, and one more of a kind.
-TWO = dict(SAMPLE_INSTANCES) | {"industry_more": "industry"}
+TWO = party_kinds(SAMPLE_INSTANCES) | {"industry_more": "industry"}
 MANIFEST = manifest_of(TWO)
 DIRECTORY = "causeway.directory.v1"
 WEEK_MS, CHECK_MS, DELETE_MS = 7 * 86_400_000, 300_000, 60_000
@@ -54,7 +56,7 @@ def test_two_instances_have_a_topic_in_each_direction_if_their_parties_may_corre
 
 
 def test_another_instance_of_a_kind_changes_nothing_between_the_others() -> None:
-    before = manifest_of(SAMPLE_INSTANCES)
+    before = manifest_of(party_kinds(SAMPLE_INSTANCES))
     assert before.topics.keys() < MANIFEST.topics.keys()
     assert all("industry_more" in topic.split(".") for topic in MANIFEST.topics.keys() - before.topics.keys())
     assert before.principals["law_enforcement"].read_under == MANIFEST.principals["law_enforcement"].read_under

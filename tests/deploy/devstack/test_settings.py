@@ -18,7 +18,7 @@ def test_a_misspelt_key_is_refused_by_name_and_without_its_value(monkeypatch: py
 
 def test_the_url_of_one_instance_is_known_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CAUSEWAY_HOTLINE_DATABASE_URL", "postgresql://db.example/hotline")
-    assert DevStackSettings().given_database_urls() == {"hotline": "postgresql://db.example/hotline"}
+    assert DevStackSettings().causeway_database_urls == {"hotline": "postgresql://db.example/hotline"}
 
 
 def test_an_empty_value_is_as_if_it_were_not_given(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,18 +18,18 @@ from aiokafka.errors import (
     UnknownTopicOrPartitionError,
 )
 
-from deploy.devstack.databases import prepare_databases
+from deploy.devstack.databases import OF_EVERY_SERVER, prepare_databases
 from deploy.devstack.stack import DevStack
-from deploy.directory.build import SAMPLE_INSTANCES
 from deploy.kafka.derive import manifest_of
 from deploy.kafka.provision import Manifest, PrincipalRule, TopicRule, apply, difference
 from deploy.site.access import kafka_access
-from deploy.site.endpoints import INSTANCES, load
+from deploy.site.endpoints import load
+from deploy.site.kinds import party_kinds
 from shared.exchange.topics import inbox_topic
 from shared.kernel.errors import Refused, Unavailable
-from tests.support.stack import embedded_settings
+from tests.support.stack import FOUR, INSTANCES, embedded_settings
 
-MANIFEST = manifest_of(SAMPLE_INSTANCES)
+MANIFEST = manifest_of(party_kinds(FOUR))
 #: What the hotline tells itself, the providers and audit; and what the agencies are told by the providers.
 INBOX, OTHER_INBOX, FACTS = (inbox_topic(to, "hotline") for to in ("hotline", "industry", "audit"))
 FOREIGN = inbox_topic("law_enforcement", "industry")
@@ -122,8 +122,18 @@ class TestPostgres:
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             query(f"{place}/causeway_industry", "SELECT 1")
 
+    @pytest.mark.parametrize("database", OF_EVERY_SERVER)
+    def test_no_role_of_an_instance_enters_the_databases_that_every_server_has(
+        self, stack: DevStack, database: str
+    ) -> None:
+        for each in stack.endpoints.databases.values():
+            for url in (each.service_url, each.owner_url, each.accountant_url):
+                with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                    query(f"{url.rpartition('/')[0]}/{database}", "SELECT 1")
+
     def test_databases_can_be_prepared_again_and_by_an_administrator_who_is_no_superuser(self, stack: DevStack) -> None:
         query(stack.postgres.admin_url, "CREATE ROLE sample_admin LOGIN CREATEDB CREATEROLE PASSWORD 'sample'")
+        query(stack.postgres.admin_url, "GRANT CONNECT ON DATABASE postgres TO sample_admin")
         place = stack.postgres.admin_url.rpartition("@")[2]
         url = f"postgresql://sample_admin:sample@{place}"
         prepare_databases(url, ["sample"], lambda role: f"first-{role}")

@@ -69,5 +69,7 @@ def test_reset_deletes_what_the_stack_made_and_nothing_else(held: StateDirectory
     held.password("sample")
     (held.part("postgres") / "table").write_text("rows")
     (held.path / "notes.txt").write_text("mine")
+    for name in ("parties.json", "directory.json", "policy.json"):
+        (held.path / name).write_text("as if they were in Kafka and in the databases")
     held.reset()
     assert {path.name for path in held.path.iterdir()} == {"notes.txt", "supervisor.lock"}

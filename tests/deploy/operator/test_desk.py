@@ -12,9 +12,8 @@ import pytest
 from deploy.artifacts import example_world
 from deploy.directory.approval import renewed, valid_until
 from deploy.operator.desk import check_directory, check_policy, objections
-from deploy.operator.documents import publish_file, signed_beat
+from deploy.operator.documents import signed_beat
 from deploy.policy import sample_policy
-from deploy.site.open import Site
 from shared.contracts.policy import Policy
 from shared.envelope.keys import SigningKey
 from shared.kernel.canonical import digest
@@ -112,17 +111,6 @@ def test_every_objection_is_said_at_once(run: Run, tmp_path: Path) -> None:
     }
     file.write_bytes(edited(lambda _: None))
     assert run("policy", "check", file).code == 0
-
-
-@pytest.mark.parametrize("kind", ["directory", "policy"])
-def test_a_version_that_is_not_above_the_one_in_force_is_not_published(kind: str, tmp_path: Path) -> None:
-    body = json.dumps(getattr(example_world, kind)()).encode()
-    (tmp_path / f"{kind}.json").write_bytes(body)
-    nowhere: Any = None  # it is refused before anything is asked
-    site = Site(tmp_path / "site.json", tmp_path, nowhere)
-    with pytest.raises(Refused, match="document_version_not_above at /version"):
-        publish_file(site, kind, body)
-    assert (tmp_path / f"{kind}.json").read_bytes() == body
 
 
 def test_a_document_issued_again_ends_13_months_later_under_the_next_version() -> None:

@@ -18,7 +18,7 @@ from deploy.operator.database import check_schemas, migrate_schemas
 from deploy.operator.kafka_login import Login, try_login
 from deploy.operator.topics import apply_manifest
 from deploy.site.access import admin_client
-from deploy.site.endpoints import KafkaEndpoint
+from deploy.site.endpoints import KafkaEndpoint, OwnedDatabase
 from shared.exchange.topics import inbox_topic
 from tests.deploy.operator.conftest import Run
 from tests.support.running import Exchange
@@ -161,10 +161,10 @@ async def test_what_was_changed_by_hand_is_named(run: Run, exchange: Exchange) -
 
 def test_a_database_without_a_schema_is_behind_until_it_is_migrated(exchange: Exchange) -> None:
     made = prepare_databases(exchange.stack.postgres.admin_url, ["unmigrated"], lambda role: f"{role}-sample")
-    owner_urls = {"law_enforcement": made["unmigrated"].owner_url}
-    (before,) = check_schemas(owner_urls)
+    owned = {"unmigrated": OwnedDatabase("law_enforcement", made["unmigrated"].owner_url)}
+    (before,) = check_schemas(owned)
     assert (before.at, before.current) == ((), False)
-    migrate_schemas(owner_urls)
-    (after,) = check_schemas(owner_urls)
+    migrate_schemas(owned)
+    (after,) = check_schemas(owned)
     assert after.current
     assert after.at

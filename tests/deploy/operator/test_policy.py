@@ -5,16 +5,26 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import httpx
+import pytest
 
-from deploy.directory.approval import document_body, renewed
+from deploy.directory.approval import approve_document, document_body, renewed
 from deploy.policy import sample_policy
-from deploy.site.installation import INSTANCES
+from deploy.site.published import newest_version
 from shared.contracts.policy import Policy
+from shared.envelope.keys import SigningKey
+from shared.exchange.message import Record
+from shared.kernel.clock import SystemClock
+from shared.runtime.kafka.documents import write_document
 from tests.deploy.operator.conftest import Run
 from tests.support.running import Exchange, rows_of
+from tests.support.stack import INSTANCES
 
 PATIENCE_S = 120.0
 
@@ -58,11 +68,39 @@ def beat_age_s(url: str) -> float:
     return float(age)
 
 
-async def test_what_was_published_is_not_published_again(run: Run, exchange: Exchange, tmp_path: Path) -> None:
-    file = tmp_path / "policy.json"
-    file.write_bytes((exchange.state / "policy.json").read_bytes())
-    ended = await asyncio.to_thread(run, "policy", "publish", file, "--state", exchange.state)
-    assert (ended.code, ended.err.startswith("error: document_version_not_above at /version")) == (1, True)
+@pytest.mark.parametrize("kind", ["directory", "policy"])
+def test_a_version_that_is_not_above_the_newest_is_not_published(
+    run: Run, exchange: Exchange, tmp_path: Path, kind: str
+) -> None:
+    in_force = (exchange.state / f"{kind}.json").read_text()
+    file = tmp_path / f"{kind}.json"
+    file.write_text(in_force)
+    again = run(kind, "publish", file, "--state", exchange.state)
+    assert (again.code, again.err.startswith("error: document_version_not_above at /version")) == (1, True)
+    assert (exchange.state / f"{kind}.json").read_text() == in_force
+
+
+def test_the_newest_version_is_that_of_an_approved_document_also_of_one_that_takes_effect_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    approvers, strangers = ({name: SigningKey.generate() for name in ("one.example", "two.example")} for _ in range(2))
+    keys_file = tmp_path / "approvers.json"
+    entries = [(name, key.verify_key) for name, key in approvers.items()]
+    keys_file.write_text(json.dumps([{"approver": n, "key_id": k.key_id, "public": k.text()} for n, k in entries]))
+    now = SystemClock().now()
+
+    def published(version: int, *, days: int = 0, by: Mapping[str, SigningKey] = approvers) -> Record:
+        body = document_body(sample_policy().model_copy(update={"version": version}))
+        approved = approve_document("policy", body, active_from=now + timedelta(days=days), approvers=by)
+        return Record("topic", 0, version, now, b"", (), write_document(approved, body))
+
+    async def topic(_: object) -> list[Record]:
+        return [published(4, days=9000), published(2), published(9, by=strangers), replace(published(1), value=b"{}")]
+
+    monkeypatch.setattr("deploy.site.published._published", topic)
+    endpoints: Any = None
+    assert newest_version(endpoints, "policy", approver_keys_file=keys_file) == 4
+    assert newest_version(endpoints, "directory", approver_keys_file=keys_file) == 0
 
 
 async def kept(exchange: Exchange, instance: str, published: dict[str, str]) -> bool:

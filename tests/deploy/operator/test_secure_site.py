@@ -20,7 +20,8 @@ from deploy.site.access import kafka_access
 from deploy.site.endpoints import Endpoints, KafkaEndpoint, read_site
 from shared.kernel.clock import SystemClock
 from tests.deploy.operator.conftest import Run
-from tests.support.running import HOTLINE, INSTANCES, Exchange, referral, rows_of, running_exchange, until
+from tests.support.running import HOTLINE, Exchange, referral, rows_of, running_exchange, until
+from tests.support.stack import INSTANCES
 
 
 @pytest.fixture(scope="module")

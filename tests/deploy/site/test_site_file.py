@@ -11,8 +11,8 @@ import pytest
 from deploy.cli import site_last
 from deploy.site.access import kafka_access
 from deploy.site.endpoints import Endpoints, KafkaEndpoint, read_site
-from deploy.site.installation import Installation, environment
-from deploy.site.open import instance_settings, owner_urls, site, state_directory
+from deploy.site.installation import Installation, environment, install
+from deploy.site.open import instance_kind, instance_settings, owned_databases, site, state_directory
 from deploy.site.options import Options
 from shared.kernel.errors import Refused, Unavailable
 
@@ -102,6 +102,10 @@ URLS = dict.fromkeys(("service_url", "owner_url", "accountant_url"), "postgresql
             DATABASE_FIELD,
         ),
         ({"http": {"hotlin": "https://hotline.example"}}, "/"),
+        ({"http": {"platforms": "https://platforms.example"}, "kinds": {"platforms": "platform"}}, "/"),
+        ({"kinds": {"platforms": "industry"}}, "/"),
+        ({"http": {"hotline_owner": "https://hotline.example"}, "kinds": {"hotline_owner": "hotline"}}, "/"),
+        ({"http": {"admin": "https://hotline.example"}, "kinds": {"admin": "hotline"}}, "/"),
         ({"statedir": "."}, "/statedir"),
     ],
 )
@@ -132,6 +136,38 @@ def test_what_a_site_does_not_have_is_said_where_it_is_asked_for(tmp_path: Path)
         endpoints.kafka.password("admin")
 
 
+def test_an_instance_is_of_the_kind_that_the_site_says_and_may_have_any_name(tmp_path: Path) -> None:
+    addresses = SITE["http"] | {name: f"https://{name}.example" for name in ("industry", "platforms")}
+    here = written(tmp_path, http=addresses, kinds={"platforms": "industry"})
+    endpoints = read_site(here)
+    assert {name: endpoints.kind(name) for name in endpoints.instances} == {
+        "hotline": "hotline",
+        "audit": "audit",
+        "industry": "industry",
+        "platforms": "industry",
+    }
+    assert endpoints.of_kind("industry") == ("industry", "platforms")
+    assert endpoints.owned("hotline") == ("hotline", DATABASE["owner_url"])
+    with pytest.raises(Refused, match="instance_not_in_site"):
+        endpoints.kind("law_enforcement")
+
+
+def test_of_an_instance_that_only_the_environment_knows_the_kind_is_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The instances of the sample are known by their names; what has another, a site file must tell of."""
+    monkeypatch.setenv("CAUSEWAY_DEV_STATE_DIR", str(tmp_path))
+    monkeypatch.setenv("CAUSEWAY_INDUSTRY_TWO_KAFKA_BOOTSTRAP_SERVERS", "elsewhere.example:9092")
+    monkeypatch.setenv("CAUSEWAY_INDUSTRY_TWO_DATABASE_URL", "postgresql://elsewhere.example/two")
+    assert instance_kind("industry_two", Options()) == "industry"
+    assert owned_databases(Options()) == {"industry_two": ("industry", "postgresql://elsewhere.example/two")}
+    monkeypatch.setenv("CAUSEWAY_PLATFORMS_KAFKA_BOOTSTRAP_SERVERS", "elsewhere.example:9092")
+    monkeypatch.setenv("CAUSEWAY_PLATFORMS_DATABASE_URL", "postgresql://elsewhere.example/platforms")
+    for asked in (lambda: instance_kind("platforms", Options()), lambda: owned_databases(Options())):
+        with pytest.raises(Refused, match="instance_kind_unknown"):
+            asked()
+
+
 def test_the_nearest_word_says_which_site_is_meant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     named, stack = written(tmp_path / "named"), tmp_path / "stack"
     stack.mkdir()
@@ -154,10 +190,10 @@ def test_a_named_site_is_not_mixed_with_the_environment_of_an_instance(
 ) -> None:
     monkeypatch.setenv("CAUSEWAY_HOTLINE_DATABASE_URL", "postgresql://elsewhere.example/hotline")
     monkeypatch.setenv("CAUSEWAY_AUDIT_KAFKA_BOOTSTRAP_SERVERS", "elsewhere.example:9092")
-    assert owner_urls(Options()) == {"hotline": "postgresql://elsewhere.example/hotline"}
+    assert owned_databases(Options()) == {"hotline": ("hotline", "postgresql://elsewhere.example/hotline")}
     assert instance_settings("audit", Options()) == {}
     monkeypatch.setenv("CAUSEWAY_SITE", str(written(tmp_path)))
-    assert owner_urls(Options()) == {"hotline": "postgresql://owner:sesame@db.example/hotline"}
+    assert owned_databases(Options()) == {"hotline": ("hotline", "postgresql://owner:sesame@db.example/hotline")}
     with pytest.raises(Refused, match="instance_not_in_site"):
         instance_settings("audit", Options())
 
@@ -170,6 +206,15 @@ def test_an_instance_is_told_all_that_the_site_says_of_kafka(tmp_path: Path) -> 
     assert told["CAUSEWAY_HOTLINE_KAFKA_CA_FILE"] == str(tmp_path / "ca.pem")
     assert told["CAUSEWAY_HOTLINE_KAFKA_USERNAME"] == "hotline"
     assert told["CAUSEWAY_HOTLINE_HTTP_PORT"] == "443"
+
+
+def test_what_was_installed_without_an_instance_says_so_before_the_instance_waits_for_ever(tmp_path: Path) -> None:
+    endpoints = read_site(written(tmp_path))
+    (tmp_path / "directory.json").write_text(json.dumps({"instances": [{"id": "hotline"}]}))
+    with pytest.raises(Refused, match="installed_without_instance") as refused:
+        install(tmp_path, endpoints)
+    assert "no audit:" in refused.value.detail
+    assert not (tmp_path / "keys").exists()
 
 
 def test_a_misspelt_key_of_a_site_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,8 +20,7 @@ from deploy.directory.approval import approve_document, document_body
 from deploy.site.access import admin_access
 from deploy.site.endpoints import Endpoints
 from deploy.site.installation import APPROVERS, Installation, environment, install
-from services.law_enforcement.app import INSTANCE, App, build
-from services.law_enforcement.settings import LawEnforcementSettings
+from services.law_enforcement.app import App, build
 from shared.contracts.directory import Directory
 from shared.contracts.facts import MessagesReceiptedClear
 from shared.contracts.policy import Policy
@@ -30,14 +29,16 @@ from shared.exchange.accept import accept
 from shared.exchange.message import Received, Record
 from shared.exchange.topics import inbox_topic
 from shared.kernel.errors import Refused, Unavailable
+from shared.runtime.instance.settings import prefix_of
 from shared.runtime.kafka.documents import publish_documents
 from shared.runtime.post.consumer import Consumer
 from shared.runtime.post.ports import Coordinate, Settlement, Unit
 from tests.shared.exchange.wrong_records import PARTY_KEYS
 from tests.support.exchange_world import FROM_HOTLINE, World, with_suspended
 from tests.support.forging import held, installed_world
-from tests.support.stack import embedded_settings
+from tests.support.stack import FOUR, embedded_settings
 
+INSTANCE = "law_enforcement"
 TOPIC = FROM_HOTLINE[INSTANCE]
 WAIT_S_MAX = 120.0
 _PRODUCED_BYTES_MAX = 100_000
@@ -157,15 +158,15 @@ POLICY_VERSION = 100
 @asynccontextmanager
 async def prepared_target(state: Path) -> AsyncIterator[Target]:
     """Servers with an installation whose directory also names the parties' own keys. The instance is built, not run."""
-    stack = DevStack(state, embedded_settings())
+    stack = DevStack(state, embedded_settings(), instances=FOUR)
     await asyncio.to_thread(stack.start)
     try:
         installation = await asyncio.to_thread(install, state, stack.endpoints)
         world = _world(installation)
-        prefix = f"CAUSEWAY_{INSTANCE.upper()}_"
+        prefix = prefix_of(INSTANCE)
         variables = environment(installation, stack.endpoints, INSTANCE)
         fields: dict[str, Any] = {name.removeprefix(prefix).lower(): value for name, value in variables.items()}
-        app = await build(LawEnforcementSettings(**fields))
+        app = await build(INSTANCE, **fields)
         target = Target(stack.endpoints, installation, world, app)
         await target.publish(world.document, world.at - timedelta(seconds=1))
         await target.publish(world.policy, world.at - timedelta(seconds=1))

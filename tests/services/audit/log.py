@@ -20,10 +20,11 @@ from shared.exchange.compose import compose_fact, compose_receipts
 from shared.exchange.message import Draft, Record
 from shared.exchange.prepare import Prepared
 from shared.kernel.authority import Role
+from shared.kernel.clock import ManualClock
 from shared.kernel.ids import uuid7
 from shared.runtime.database.transactions import Database
 from shared.vocabulary.answers import ReceiptOutcome
-from tests.support.exchange_world import TOPICS, World, world
+from tests.support.exchange_world import LONG_AFTER, TOPICS, World, world
 
 AUDITOR = "auditor.example"
 PURPOSE = "a yearly review"
@@ -46,7 +47,9 @@ class Log:
             records,
             generations=dict.fromkeys(TOPICS, self.generation),
             entries=self.entries,
-            reading=Reading(self.world.shelf, [self.world.keys["audit"].opening]),
+            reading=Reading(
+                self.world.shelf, [self.world.keys["audit"].opening], ManualClock(self.world.at + LONG_AFTER)
+            ),
         )
 
     async def file(self, prepared: Prepared) -> list[Record]:

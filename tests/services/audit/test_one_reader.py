@@ -76,9 +76,8 @@ class GrowingReader(QuietReader):
 
 
 async def test_a_topic_that_is_made_while_audit_reads_is_kept_from_its_first_record(
-    database: Database, monkeypatch: pytest.MonkeyPatch
+    database: Database,
 ) -> None:
-    monkeypatch.setattr("services.audit.bus.BACK_OFF_S", 0.01)
     log = Log(database)
     (record,) = log.world.records([log.world.prepared().drafts[-1]])
     reader = GrowingReader(log, record)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from dataclasses import dataclass
+from functools import partial
 from itertools import count
 from typing import Any
 from uuid import UUID
@@ -14,8 +15,11 @@ import httpx
 from services.hotline.api import referrals_router
 from services.hotline.domain import AUTHORITY
 from shared.envelope.datakeys import KeyEncryptionKey
+from shared.exchange.compose import Acceptor
 from shared.exchange.prepare import Documents
+from shared.guard import edition
 from shared.kernel.authority import Role
+from shared.kernel.canonical import digest
 from shared.kernel.clock import ManualClock
 from shared.kernel.ids import uuid7
 from shared.party.origin.api.routes import OriginApi, answer_filed
@@ -48,6 +52,8 @@ class Origin:
 
     def __post_init__(self) -> None:
         self.clock = ManualClock(AT)
+        signing = self.world.keys["hotline"].signing
+        self.acceptor = Acceptor("hotline", signing, edition(), merge_delay_s=86_400)
         self.intake = self.intake_of()
         self.api = OriginApi(
             self.database,
@@ -63,7 +69,7 @@ class Origin:
         """An intake of this origin with these bounds."""
         return Intake(
             PostgresFilings(self.database, KEK),
-            answering=answer_filed,
+            answering=partial(answer_filed, acceptor=self.acceptor),
             authority=AUTHORITY,
             documents=self._documents,
             instance="hotline",
@@ -79,7 +85,8 @@ class Origin:
     async def file(self, *, traceparent: str | None = None) -> UUID:
         """File a referral that reaches a hotline, three agencies and a provider."""
         content = submission(external_ref=f"ref-{next(_references)}")
-        filing = Submission(self.intake.origin(HOTLINE), Role.MACHINE, content, traceparent)
+        posted = digest(content.model_dump_json().encode())
+        filing = Submission(self.intake.origin(HOTLINE), Role.MACHINE, content, traceparent, body_sha256=posted)
         running = asyncio.create_task(self.intake.run())
         try:
             answer = await self.intake.submit(Request([filing], uuid7().bytes * 2, bytes(32), single=True))

@@ -28,7 +28,7 @@ async def empty(origin: Origin) -> None:
 async def filed(origin: Origin, *contents: Any) -> tuple[Reply, list[dict[str, Any]]]:
     """The answer to one list of submissions or refusals, and its results."""
     party = origin.intake.origin(HOTLINE)
-    submissions = [Submission(party, Role.MACHINE, each) for each in contents]
+    submissions = [Submission(party, Role.MACHINE, each, body_sha256="0" * 64) for each in contents]
     request = Request(submissions, uuid7().bytes * 2, bytes(32), single=False)
     async with origin.intake.running():
         answer = await origin.intake.submit(request)

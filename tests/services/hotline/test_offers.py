@@ -176,6 +176,9 @@ async def test_the_door_lists_shows_and_acknowledges(hotlines: Hotlines) -> None
         await hotlines.receive(withdrawn(referral_id, to=OTHER_HOTLINE))
         headers = asking(OTHER_HOTLINE, key="once")
         done = [await client.post(f"{path}:acknowledge-withdrawal", headers=headers) for _ in range(2)]
+        viewer = asking(OTHER_HOTLINE, role=Role.VIEWER, key="once")
+        not_theirs = await client.post(f"{path}:acknowledge-withdrawal", headers=viewer)
+    assert (not_theirs.status_code, not_theirs.json()["code"]) == (403, "forbidden")  # nor is the answer that is kept
     assert [(each.status_code, each.json()["state"]) for each in done] == [(202, "withdrawal_acknowledged")] * 2
     kinds = [kind for kind, *_ in await hotlines.sent(referral_id)]
     assert kinds == ["causeway.record_revealed.v1", "causeway.withdrawal_acknowledged.v1"]

@@ -113,7 +113,8 @@ async def test_what_has_not_happened_yet_cannot_have_been_observed(
 
 def request_of(origin: Origin, submissions: int) -> Request:
     party = origin.intake.origin(HOTLINE)
-    filed = [Submission(party, Role.MACHINE, submission(external_ref=uuid7().hex[:30])) for _ in range(submissions)]
+    contents = [submission(external_ref=uuid7().hex[:30]) for _ in range(submissions)]
+    filed = [Submission(party, Role.MACHINE, content, body_sha256="0" * 64) for content in contents]
     return Request(filed, uuid7().bytes * 2, bytes(32), single=submissions == 1)
 
 

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from deploy.site.endpoints import DatabaseEndpoint
 from services.industry.app import build
-from services.industry.settings import IndustrySettings
 from tests.services.industry.provider import Providers
 from tests.services.installed import installation, paths_of
 
@@ -14,11 +13,13 @@ from tests.services.installed import installation, paths_of
 async def test_it_is_assembled_without_a_broker_and_serves_the_paths_of_a_provider_and_an_origin(
     providers: Providers, endpoint: DatabaseEndpoint, tmp_path: Path
 ) -> None:
-    app = await build(IndustrySettings.model_validate(installation(tmp_path, endpoint.service_url)))
+    app = await build("industry_two", **installation(tmp_path, endpoint.service_url))
+    assert app.machinery.instance == "industry_two"
     assert app.parts.keys() == {"api", "documents", "relay", "consumer"}
     assert paths_of(app.http.openapi()) == {
         ("get", "/v1/notices"),
         ("get", "/v1/notices/{notice_id}"),
+        ("get", "/v1/notices/{notice_id}/evidence"),
         ("post", "/v1/notices/{notice_id}:acknowledge"),
         ("post", "/v1/notices/{notice_id}:action"),
         ("post", "/v1/notices/{notice_id}:reject"),

@@ -47,8 +47,8 @@ REJECT = NoticeRefusal(reason=NoticeRejection.DISPUTED_LEGALITY)
 DISOWN = NoticeDisowning(suggested=OTHER_PROVIDER)
 _REFERRAL = """
 INSERT INTO referral (referral_id, party, external_ref, revision, exercise, disposition, state, facts, decision,
-                      content, accepted_at)
-VALUES ($1::uuid, $2, $1::uuid::text, 1, true, 'routed', 'routed', '{}', '{}', '', now())
+                      content, body_sha256, accepted_at)
+VALUES ($1::uuid, $2, $1::uuid::text, 1, true, 'routed', 'routed', '{}', '{}', '', '', now())
 """
 _EDGE = """
 INSERT INTO edge (edge_id, referral_id, party, recipient, purpose, reason, rules)

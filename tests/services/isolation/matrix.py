@@ -51,27 +51,27 @@ class Isolated:
 
 _REFERRAL = """
 INSERT INTO referral (referral_id, party, external_ref, revision, exercise, disposition, state, facts, decision,
-                      content, accepted_at)
-VALUES ($1::uuid, $2, $1::uuid::text, 1, true, 'routed', $3, '{}', '{}', '', now())
+                      content, body_sha256, accepted_at)
+VALUES ($1::uuid, $2, $1::uuid::text, 1, true, 'routed', $3, '{}', '{}', '', '', now())
 """
 _EDGE = """
 INSERT INTO edge (edge_id, referral_id, party, recipient, purpose, reason, rules)
 SELECT $1::uuid, $1::uuid, $2, 'recipient.example', 'investigation', 'hosting_jurisdiction', '{}' WHERE $3 <> ''
 """
 _OFFER = """
-INSERT INTO offer (referral_id, party, origin, purpose, exercise, state, edge, content)
-VALUES ($1, $2, 'origin.example', 'assessment', true, $3, '{}', '')
+INSERT INTO offer (referral_id, party, origin, purpose, exercise, state, edge, content, evidence)
+VALUES ($1, $2, 'origin.example', 'assessment', true, $3, '{}', '', '')
 """
 _CASE = """
 INSERT INTO case_file (referral_id, party, origin, exercise, state) VALUES ($1, $2, 'origin.example', true, $3)
 """
 _CASE_EDGE = """
-INSERT INTO case_edge (referral_id, party, purpose, edge, content)
-SELECT $1, $2, 'investigation', '{}', '' WHERE $3 <> ''
+INSERT INTO case_edge (referral_id, party, purpose, edge, content, evidence)
+SELECT $1, $2, 'investigation', '{}', '', '' WHERE $3 <> ''
 """
 _NOTICE = """
-INSERT INTO notice (notice_id, party, contact, exercise, state, purpose, language, edge, content)
-VALUES ($1, $2, 'origin.example', true, $3, 'takedown', 'en', '{}', '')
+INSERT INTO notice (notice_id, party, contact, exercise, state, purpose, language, edge, content, evidence)
+VALUES ($1, $2, 'origin.example', true, $3, 'takedown', 'en', '{}', '', '')
 """
 TABLES = (
     Isolated("hotline", "referral", "referral", ReferralState, "referral_id", _REFERRAL),

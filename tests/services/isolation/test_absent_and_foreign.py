@@ -100,7 +100,7 @@ async def test_absent_and_foreign_are_answered_with_the_same_bytes(
             assert foreign == absent, path
             assert foreign[0] == 404, path
             asked_about += 1
-    assert asked_about == {"hotline": 4, "law_enforcement": 5, "industry": 8}[service]
+    assert asked_about == {"hotline": 5, "law_enforcement": 6, "industry": 9}[service]
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,9 @@ async def test_absent_and_foreign_are_answered_with_the_same_bytes(
         (HOTLINE, "/v1/referrals/{referral_id}"),
         (OTHER_HOTLINE, "/v1/inbox/{referral_id}"),
         (AGENCY, "/v1/inbox/{referral_id}"),
+        (AGENCY, "/v1/inbox/{referral_id}/evidence"),
         (PROVIDER, "/v1/notices/{notice_id}"),
+        (PROVIDER, "/v1/notices/{notice_id}/evidence"),
     ],
 )
 async def test_whom_it_concerns_is_answered_otherwise(exchange: Exchange, filed: Filed, party: str, path: str) -> None:

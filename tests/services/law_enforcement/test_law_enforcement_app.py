@@ -6,7 +6,6 @@ from pathlib import Path
 
 from deploy.site.endpoints import DatabaseEndpoint
 from services.law_enforcement.app import build
-from services.law_enforcement.settings import LawEnforcementSettings
 from tests.services.installed import installation, paths_of
 from tests.services.law_enforcement.agency import Agencies
 
@@ -14,12 +13,12 @@ from tests.services.law_enforcement.agency import Agencies
 async def test_it_is_assembled_without_a_broker_and_serves_the_paths_of_a_recipient(
     agencies: Agencies, endpoint: DatabaseEndpoint, tmp_path: Path
 ) -> None:
-    settings = LawEnforcementSettings.model_validate(installation(tmp_path, endpoint.service_url))
-    app = await build(settings)
+    app = await build("law_enforcement", **installation(tmp_path, endpoint.service_url))
     assert app.parts.keys() == {"api", "documents", "relay", "consumer"}
     assert paths_of(app.http.openapi()) == {
         ("get", "/v1/inbox"),
         ("get", "/v1/inbox/{referral_id}"),
+        ("get", "/v1/inbox/{referral_id}/evidence"),
         ("post", "/v1/inbox/{referral_id}:acknowledge-withdrawal"),
         ("post", "/v1/cases/{referral_id}:accept"),
         ("post", "/v1/cases/{referral_id}:decline"),

@@ -14,10 +14,9 @@ import pytest
 from deploy.devstack.databases import prepare_databases
 from deploy.devstack.stack import DevStack
 from deploy.operator.database import SchemaState, check_schemas, migrate_schemas
-from deploy.site.endpoints import DatabaseEndpoint
-from deploy.site.installation import INSTANCES
+from deploy.site.endpoints import DatabaseEndpoint, OwnedDatabase
+from deploy.site.kinds import KINDS
 from services.hotline.app import build
-from services.hotline.settings import HotlineSettings
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid7
 from shared.runtime.database import migrate
@@ -86,7 +85,7 @@ def catalogue_of(made: DatabaseEndpoint) -> Catalogue:
 
 
 def checked(made: DatabaseEndpoint, service: str = "hotline") -> SchemaState:
-    return check_schemas({service: made.owner_url})[0]
+    return check_schemas({service: OwnedDatabase(service, made.owner_url)})[0]
 
 
 async def execute(made: DatabaseEndpoint, statement: str) -> None:
@@ -97,7 +96,7 @@ async def execute(made: DatabaseEndpoint, statement: str) -> None:
         await connection.close()
 
 
-@pytest.mark.parametrize("service", INSTANCES)
+@pytest.mark.parametrize("service", KINDS)
 def test_the_committed_catalogue_is_what_the_migrations_make(service: str, new_database: NewDatabase) -> None:
     """After a change of a migration: `python -m deploy.artifacts.catalogues`."""
     made = new_database()
@@ -221,19 +220,19 @@ async def drift(owner: asyncpg.Connection, statement: str) -> list[str]:
 
 def test_migrating_does_not_call_a_changed_database_well(new_database: NewDatabase) -> None:
     made = new_database()
-    migrate_schemas({"hotline": made.owner_url})
+    migrate_schemas({"hotline": OwnedDatabase("hotline", made.owner_url)})
     assert checked(made).current
     asyncio.run(execute(made, "DROP POLICY offer_seen ON offer"))
     assert checked(made).differing == ("policy offer_seen on offer is missing",)
     with pytest.raises(Refused, match="schema_differs") as refused:
-        migrate_schemas({"hotline": made.owner_url})
+        migrate_schemas({"hotline": OwnedDatabase("hotline", made.owner_url)})
     assert refused.value.detail == "hotline: policy offer_seen on offer is missing"
 
 
 # -- the first release, whose 0001 was read from the code of the day: nothing leads on from it ----------------------
 
 
-@pytest.fixture(params=INSTANCES)
+@pytest.fixture(params=sorted(path.stem for path in (Path(__file__).parent / "first_release").glob("*.sql")))
 def first_release(request: pytest.FixtureRequest, new_database: NewDatabase) -> tuple[str, DatabaseEndpoint]:
     made = new_database()
     text = (Path(__file__).parent / "first_release" / f"{request.param}.sql").read_text(encoding="utf-8")
@@ -244,9 +243,9 @@ def first_release(request: pytest.FixtureRequest, new_database: NewDatabase) -> 
 def test_a_database_of_the_first_release_is_refused_with_the_mend(first_release: tuple[str, DatabaseEndpoint]) -> None:
     service, made = first_release
     before = catalogue_of(made)
-    for refusing in (check_schemas, migrate_schemas, lambda urls: migrate.upgrade(service, urls[service])):
+    for refusing in (check_schemas, migrate_schemas, lambda owned: migrate.upgrade(*owned[service])):
         with pytest.raises(Refused, match="schema_of_first_release") as refused:
-            refusing({service: made.owner_url})
+            refusing({service: OwnedDatabase(service, made.owner_url)})
         assert "`causeway dev reset`" in refused.value.detail
         assert refused.value.detail.startswith(f"{service}: ")
     assert catalogue_of(made) == before
@@ -257,7 +256,7 @@ def test_it_is_the_fingerprint_that_tells_it(first_release: tuple[str, DatabaseE
     service, made = first_release
     asyncio.run(execute(made, "CREATE INDEX planted ON inbox (code)"))
     with pytest.raises(Refused, match="schema_unknown"):
-        check_schemas({service: made.owner_url})
+        check_schemas({service: OwnedDatabase(service, made.owner_url)})
 
 
 async def test_an_instance_does_not_start_on_a_database_of_the_first_release(
@@ -266,7 +265,7 @@ async def test_an_instance_does_not_start_on_a_database_of_the_first_release(
     made, current = new_database(), new_database()
     await execute(made, (Path(__file__).parent / "first_release" / "hotline.sql").read_text(encoding="utf-8"))
     with pytest.raises(Refused, match="schema_of_first_release"):
-        await build(HotlineSettings.model_validate(installation(tmp_path, made.service_url)))
+        await build("hotline", **installation(tmp_path, made.service_url))
     await asyncio.to_thread(migrate.upgrade, "hotline", current.owner_url)
-    started = await build(HotlineSettings.model_validate(installation(tmp_path, current.service_url)))
+    started = await build("hotline", **installation(tmp_path, current.service_url))
     await started.machinery.close()

@@ -259,7 +259,7 @@ def test_a_batch_is_judged_record_by_record_and_no_record_touches_another(here: 
 def test_a_check_that_breaks_costs_its_own_record_only(here: World, monkeypatch: pytest.MonkeyPatch) -> None:
     records = [fresh(here) for _ in range(3)]
     calls = iter((1, 0, 1))
-    monkeypatch.setattr("shared.exchange.accept.check_stated_by", lambda *_: 1 // next(calls))
+    monkeypatch.setattr("shared.exchange.accept.check_stated_by", lambda *_, **__: 1 // next(calls))
     before, broken, after = accept_batch(records, here.reader("law_enforcement"))
     assert isinstance(before, Received)
     assert isinstance(broken, ZeroDivisionError)

@@ -186,6 +186,7 @@ def test_a_decision_of_two_hundred_edges_is_told_to_audit_in_one_record() -> Non
     stated = Stated(
         referral_id=uuid7(),
         origin=HOTLINE,
+        body_sha256="0" * 64,
         disposition="routed",
         decision={"directory": "a" * 64, "policy": "b" * 64, "engine": 2, "decided_at": "2026-05-04T12:00:00.000Z"},
         salt="c" * 64,
@@ -281,6 +282,7 @@ def test_deciding_again_replaces_just_the_stale_edges_under_new_ids(here: World,
         documents=here.documents,
         at=here.at,
         only=stale,
+        body_sha256=prepared.body_sha256,
         traceparent=TRACEPARENT,
     )
     assert [each.recipient for each in again.emitted] == [POLICE_NL, PROVIDER]
@@ -304,6 +306,7 @@ def test_an_edge_that_is_not_decided_again_is_dropped(here: World, prepared: Pre
         documents=here.documents,
         at=here.at,
         only={("police-us.example", "investigation"): stale},
+        body_sha256=prepared.body_sha256,
         traceparent=None,
     )
     assert (again.emitted, again.dropped) == ((), (stale,))
@@ -321,7 +324,7 @@ def test_what_an_origin_keeps_is_enough_to_decide_again(here: World, prepared: P
 def test_a_refused_filing_touches_none_of_those_beside_it(here: World) -> None:
     origin = here.documents.directory.party(HOTLINE)
     assert origin is not None
-    filings = [Filing(submission(exercise=exercise), origin) for exercise in (True, False, True)]
+    filings = [Filing(submission(exercise=exercise), origin, body_sha256="0" * 64) for exercise in (True, False, True)]
     first, refused, last = prepare_batch(filings, documents=here.documents, at=here.at)
     assert isinstance(refused, Refused)
     assert refused.code == "exercise_mismatch"

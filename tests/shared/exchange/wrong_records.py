@@ -19,13 +19,14 @@ from shared.exchange.message import Record
 from shared.kernel.ids import uuid7
 from shared.vocabulary.answers import ReceiptOutcome
 from tests.support.builders import AT, HOTLINE, POLICE, PROVIDER
-from tests.support.exchange_world import SUSPENDED, World, later, merged, public_key
+from tests.support.exchange_world import LONG_AFTER, SUSPENDED, World, later, merged, public_key
 
-PARTY_KEY, LAPSED_KEY, FOREIGN_KEY = SigningKey.generate(), SigningKey.generate(), SigningKey.generate()
+PARTY_KEY, LAPSED_KEY, FOREIGN_KEY, REVOKED_KEY = (SigningKey.generate() for _ in range(4))
 PARTY_KEYS = {
     HOTLINE: (
         public_key(PARTY_KEY.verify_key, "sign"),
         public_key(LAPSED_KEY.verify_key, "sign", valid_to=AT - timedelta(days=1)),
+        public_key(REVOKED_KEY.verify_key, "sign").model_copy(update={"revoked_at": AT + timedelta(days=1)}),
     ),
     "hotline-de.example": (public_key(FOREIGN_KEY.verify_key, "sign"),),
 }
@@ -143,6 +144,8 @@ WRONG: list[tuple[str, Change]] = [
     ("header_malformed", header("ce_exercise", b"TRUE")),
     ("record_empty", lambda _, record: replace(record, value=None)),
     ("record_too_large", lambda _, record: replace(record, value=b"x" * (RECORD_BYTES_MAX + 1))),
+    ("broker_time_stated", lambda _, record: replace(record, time_stated=True)),
+    ("broker_time_off", lambda _, record: later(record, LONG_AFTER + timedelta(minutes=11))),
     ("key_mismatch", lambda _, record: replace(record, key=b"another subject")),
     ("key_mismatch", lambda _, record: replace(record, key=None)),
     ("sender_unknown", signed(sender="nobody.example")),
@@ -170,6 +173,7 @@ WRONG: list[tuple[str, Change]] = [
     ("header_missing", without("ce_epoch")),
     ("header_missing", lambda here, record: without("ce_prevlast")(here, here.resigned(record, previous=Previous()))),
     ("signature_invalid", also("ce_xhint", b"1")),
+    ("key_revoked", signed(key=REVOKED_KEY, tier=Tier.PARTY)),
     ("type_unknown", signed(type="causeway.referral_admired.v1")),
     ("version_unknown", signed(type="causeway.referral_offered.v2")),
     ("body_invalid", signed(body=b"{not json")),
@@ -178,6 +182,8 @@ WRONG: list[tuple[str, Change]] = [
     ("body_invalid", signed(clear={"revision": "1"})),
     ("body_invalid", signed(clear={"referral_id": "01890000-0000-7000-8000-000000000000"})),
     ("body_invalid", signed(dataschema="https://schemas.causeway.example/notice_issued.v1.json")),
+    ("statement_not_yours", signed(type="causeway.outcome_reported.v1")),
+    ("statement_not_yours", signed(type="causeway.notice_issued.v1")),
     ("exercise_mismatch", signed(exercise=False)),
     ("exercise_mismatch", signed(sender="hotline-live.example")),
     ("sender_suspended", signed(sender=SUSPENDED)),

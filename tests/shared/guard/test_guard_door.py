@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -12,6 +13,7 @@ import pytest
 from client.cli.rows import RowFile
 from services.hotline.api import referrals_router
 from services.hotline.domain import AUTHORITY
+from shared.exchange.compose import Acceptor
 from shared.kernel.clock import ManualClock
 from shared.party.origin.api.routes import OriginApi, answer_filed
 from shared.party.origin.ports import Filings
@@ -37,7 +39,7 @@ def hotline() -> httpx.AsyncClient:
     clock = ManualClock(AT)
     intake = Intake(
         cast(Filings, None),
-        answering=answer_filed,
+        answering=partial(answer_filed, acceptor=cast(Acceptor, None)),
         authority=AUTHORITY,
         documents=lambda: documents,
         instance="hotline",

@@ -199,14 +199,16 @@ CREATE INDEX entry_by_parked ON entry ((detail ->> 'message_id')) WHERE kind = '
 
 CREATE INDEX entry_by_edge ON entry (edge_id) WHERE edge_id IS NOT NULL;
 
+-- An origin's word on its own edges: another's on the same edge stands beside it, and replaces nothing.
 CREATE TABLE link (
-    edge_id uuid PRIMARY KEY,
+    edge_id uuid NOT NULL,
     referral_id uuid NOT NULL,
     origin text NOT NULL,
     recipient text NOT NULL,
     purpose text NOT NULL,
     rules text NOT NULL,
-    commitment text NOT NULL
+    commitment text NOT NULL,
+    PRIMARY KEY (edge_id, origin)
 );
 CREATE INDEX ix_link_referral_id ON link (referral_id);
 

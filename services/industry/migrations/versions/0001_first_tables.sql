@@ -174,6 +174,8 @@ CREATE TABLE referral (
     disposition text NOT NULL,
     state text NOT NULL,
     work_reason text,
+    -- Of the bytes that were posted, as the signed acceptance states it.
+    body_sha256 text NOT NULL,
     facts jsonb NOT NULL,
     decision jsonb NOT NULL,
     content bytea NOT NULL,
@@ -233,13 +235,16 @@ CREATE TABLE notice (
     language text NOT NULL,
     edge jsonb NOT NULL,
     content bytea NOT NULL,
+    -- The message as it came, under the same key: whoever erases the record erases what proves it.
+    evidence bytea NOT NULL,
     wrapped_key bytea,
     received_at timestamptz NOT NULL DEFAULT now(),
     -- What the party has said in its own acts, by the name of each word: codes and times, no text of its own.
     said jsonb NOT NULL DEFAULT '{}',
     PRIMARY KEY (notice_id, party),
     CONSTRAINT notice_said_bound CHECK (octet_length(said::text) <= 4096),
-    CONSTRAINT notice_content_bound CHECK (octet_length(content) <= 33000)
+    CONSTRAINT notice_content_bound CHECK (octet_length(content) <= 33000),
+    CONSTRAINT notice_evidence_bound CHECK (octet_length(evidence) <= 70000)
     -- Rows that hold ciphertext stay whole up to a page. Trying to compress it would cost CPU time only.
 ) WITH (toast_tuple_target = 8160);
 

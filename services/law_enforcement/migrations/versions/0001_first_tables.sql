@@ -189,10 +189,13 @@ CREATE TABLE case_edge (
     purpose text NOT NULL,
     edge jsonb NOT NULL,
     content bytea NOT NULL,
+    -- The message as it came, under the same key: whoever erases the record erases what proves it.
+    evidence bytea NOT NULL,
     wrapped_key bytea,
     received_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (referral_id, party, purpose),
-    CONSTRAINT case_edge_content_bound CHECK (octet_length(content) <= 33000)
+    CONSTRAINT case_edge_content_bound CHECK (octet_length(content) <= 33000),
+    CONSTRAINT case_edge_evidence_bound CHECK (octet_length(evidence) <= 70000)
     -- Rows that hold ciphertext stay whole up to a page. Trying to compress it would cost CPU time only.
 ) WITH (toast_tuple_target = 8160);
 

@@ -17,9 +17,14 @@ from starlette.responses import Response
 from shared.contracts.base import Contract, JsonObject
 from shared.contracts.decision import NotSent
 from shared.contracts.referral import ReferralSubmission
+from shared.exchange.acts import Subject
+from shared.exchange.compose import Acceptor
 from shared.exchange.origin import ReferralState
 from shared.exchange.prepare import Documents, Prepared
+from shared.exchange.states import row
+from shared.guard import item_bytes
 from shared.kernel.authority import Authority
+from shared.kernel.canonical import digest
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Refused
 from shared.party.origin.api import bodies
@@ -91,9 +96,14 @@ class OriginApi:
         """File what is posted: a list where the path says so, else one referral."""
         key, single = read_key(request.headers.get("idempotency-key")), not request.url.path.endswith(":batch")
         values = [await read_json(request)] if single else await read_list(request, "referrals")
+        body = await request.body()
+        hashes = [digest(each) for each in ([body] if single else item_bytes(body))]
         party, trace = self._intake.origin(identity.party), current_traceparent()
-        submissions = [Submission(party, identity.role, _parsed(value), trace) for value in values]
-        wanted = Filed(submissions, key, body_hash(request.url.path, await request.body()), single)
+        submissions = [
+            Submission(party, identity.role, _parsed(value), trace, body_sha256=posted)
+            for value, posted in zip(values, hashes, strict=True)
+        ]
+        wanted = Filed(submissions, key, body_hash(request.url.path, body), single)
         answer = await self._intake.submit(wanted)
         headers = {"Location": answer.location} if answer.location else None
         kind = PROBLEM_JSON if answer.status >= 400 else "application/json"
@@ -107,7 +117,8 @@ class OriginApi:
             await use_cases.withdraw_referral(referral_id, wanted.reason, self._acting(identity, session))
             return WithdrawnReferral(referral_id=referral_id, state="withdrawn")
 
-        return await self._acts.once(request, identity, "withdraw", act=act)
+        withdrawing = row(Subject.REFERRAL, "withdraw")
+        return await self._acts.once(request, identity, withdrawing.name, roles=withdrawing.roles, act=act)
 
     async def check(self, request: Request, identity: Identity) -> Response:
         """Say of what is posted, one or a list, what would become of it."""
@@ -172,25 +183,25 @@ def add_origin_routes(router: APIRouter, origin: OriginApi, identified: Identifi
         return await origin.withdraw(referral_id, request, identity)
 
 
-def answer_filed(request: Filed, outcomes: Sequence[Outcome]) -> Reply:
+def answer_filed(request: Filed, outcomes: Sequence[Outcome], *, acceptor: Acceptor) -> Reply:
     """The answer to a request: that of its one submission, or a list with one result for each."""
     if not request.single:
-        results = tuple(_listed(index, each) for index, each in enumerate(outcomes))
+        results = tuple(_listed(index, each, acceptor) for index, each in enumerate(outcomes))
         return Reply(200, bodies.BatchAnswer(results=results).spelt())
     (outcome,) = outcomes
     if isinstance(outcome, Refused):
         return Reply(outcome.status, _problem(outcome).spelt())
-    accepted = AcceptedReferral.model_validate(_fields(outcome))
+    accepted = AcceptedReferral.model_validate(_fields(outcome, acceptor))
     return Reply(202, accepted.spelt(), f"/v1/referrals/{outcome.referral_id}")
 
 
-def _listed(index: int, outcome: Outcome) -> bodies.BatchAccepted | bodies.BatchRefused:
+def _listed(index: int, outcome: Outcome, acceptor: Acceptor) -> bodies.BatchAccepted | bodies.BatchRefused:
     if isinstance(outcome, Refused):
         return bodies.BatchRefused(index=index, status=outcome.status, problem=_problem(outcome))
-    return bodies.BatchAccepted.model_validate({"index": index, "status": 202} | _fields(outcome))
+    return bodies.BatchAccepted.model_validate({"index": index, "status": 202} | _fields(outcome, acceptor))
 
 
-def _fields(prepared: Prepared) -> dict[str, object]:
+def _fields(prepared: Prepared, acceptor: Acceptor) -> dict[str, object]:
     """What `AcceptedReferral` says of it, to be validated in one pass: this is on the way of every filing."""
     return {
         "referral_id": prepared.referral_id,
@@ -203,6 +214,9 @@ def _fields(prepared: Prepared) -> dict[str, object]:
             for each in prepared.emitted
         ],
         "decision": {name: value for name, value in prepared.decision.items() if name != "salt"},
+        "acceptance": acceptor.accept(
+            prepared.referral_id, prepared.origin, body_sha256=prepared.body_sha256, at=prepared.accepted_at
+        ),
     }
 
 

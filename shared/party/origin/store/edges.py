@@ -16,7 +16,7 @@ from shared.exchange.acts import AnswerState
 from shared.exchange.origin import Answered, ReferralState
 from shared.exchange.prepare import Again, StaleEdge
 from shared.party.origin.ports import OpenEdge, StaleReferral
-from shared.party.origin.store.filing import EDGE, edge_rows
+from shared.party.origin.store.filing import EDGE, edge_rows, places
 from shared.runtime.database.columns import insert
 from shared.runtime.post import outbox
 
@@ -38,8 +38,8 @@ UPDATE edge AS e SET answer = a.answer, answer_detail = a.detail::jsonb, answere
 FROM unnest($1::uuid[], $2::text[], $3::text[]) AS a(edge_id, answer, detail) WHERE e.edge_id = a.edge_id
 """
 _STALE = """
-SELECT e.edge_id, e.message_id, e.recipient, e.purpose, r.referral_id, r.party, r.exercise, r.state, r.disposition,
-       r.facts, r.decision, r.content, r.traceparent, k.wrapped
+SELECT e.edge_id, e.message_id, e.recipient, e.purpose, r.referral_id, r.party, r.exercise, r.state, r.body_sha256,
+       r.disposition, r.facts, r.decision, r.content, r.traceparent, k.wrapped
 FROM edge AS e JOIN referral AS r USING (referral_id) LEFT JOIN data_key AS k ON k.subject = r.referral_id
 WHERE e.message_id = ANY($1::uuid[]) AND e.state = 'emitted'
 ORDER BY r.referral_id FOR UPDATE OF e, r
@@ -109,6 +109,7 @@ class PostgresEdges:
             first["party"],
             first["exercise"],
             withdrawn,
+            body_sha256=first["body_sha256"],
             disposition=first["disposition"],
             facts=first["facts"],
             decision=first["decision"],
@@ -118,5 +119,6 @@ class PostgresEdges:
         )
 
     def _opened(self, row: asyncpg.Record) -> ReferralRecord:
-        key = unwrap(row["wrapped"], self._kek, row["referral_id"].bytes)
-        return ReferralRecord.model_validate_json(reveal(row["content"], key, row["referral_id"].bytes))
+        wrapped, content = places(row["referral_id"], row["party"])
+        key = unwrap(row["wrapped"], self._kek, wrapped)
+        return ReferralRecord.model_validate_json(reveal(row["content"], key, content))

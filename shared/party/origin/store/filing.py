@@ -11,7 +11,7 @@ from uuid import UUID
 import asyncpg
 from pydantic_core import to_json
 
-from shared.envelope.datakeys import DataKey, KeyEncryptionKey, protect, wrap
+from shared.envelope.datakeys import DataKey, KeyEncryptionKey, Place, protect, wrap
 from shared.exchange.message import Draft
 from shared.exchange.prepare import Again, Prepared
 from shared.kernel.authority import Role
@@ -95,8 +95,10 @@ class PostgresFiling:
 
     async def file(self, prepared: Sequence[Prepared], submitted: Mapping[str, int]) -> dict[UUID, UUID]:
         keys = [DataKey.generate() for _ in prepared]
-        sealed = [protect(each.content, key, each.referral_id.bytes) for each, key in zip(prepared, keys, strict=True)]
-        wrapped = [wrap(key, self._kek, each.referral_id.bytes) for each, key in zip(prepared, keys, strict=True)]
+        at = [places(each.referral_id, each.origin) for each in prepared]
+        contents = zip(prepared, keys, at, strict=True)
+        sealed = [protect(each.content, key, content) for each, key, (_, content) in contents]
+        wrapped = [wrap(key, self._kek, place) for key, (place, _) in zip(keys, at, strict=True)]
         referrals = _REFERRAL.rows(
             prepared,
             party=[each.origin for each in prepared],
@@ -146,6 +148,12 @@ class PostgresFilings:
     async def open(self, parties: Sequence[str], role: Role) -> AsyncIterator[PostgresFiling]:
         async with self._database.transaction(RowScope(parties, role, "submit")) as session:
             yield PostgresFiling(session.driver, self._kek)
+
+
+def places(referral_id: UUID, party: str) -> tuple[bytes, bytes]:
+    """Where the wrapped key of a referral belongs, and where its content does."""
+    key, referral = Place("data_key", str(referral_id), party), Place("referral", str(referral_id), party)
+    return key.column("wrapped"), referral.column("content")
 
 
 def edge_rows(decided: Sequence[Prepared | Again]) -> list[EdgeRow]:

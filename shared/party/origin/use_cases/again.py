@@ -58,6 +58,7 @@ class DecideAgain:
                 documents=documents,
                 at=self._clock.now(),
                 only=referral.stale,
+                body_sha256=referral.body_sha256,
                 traceparent=referral.traceparent,
             )
         except Refused as error:
@@ -72,6 +73,7 @@ class DecideAgain:
         stated = Stated(
             referral_id=referral.referral_id,
             origin=referral.party,
+            body_sha256=referral.body_sha256,
             disposition=referral.disposition,
             decision={name: value for name, value in referral.decision.items() if name != "salt"},
             salt=str(referral.decision["salt"]),

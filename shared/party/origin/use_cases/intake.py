@@ -181,7 +181,7 @@ class Intake:
     def _prepare(self, requests: Sequence[Request], documents: Documents) -> list[list[Outcome]]:
         """For each request, what becomes of each of its submissions; those of all requests are prepared together."""
         filings = [
-            Filing(each.content, each.party, each.traceparent)
+            Filing(each.content, each.party, each.traceparent, body_sha256=each.body_sha256)
             for request in requests
             for each in request.submissions
             if not isinstance(each.content, Refused)

@@ -44,7 +44,7 @@ def clock() -> ManualClock:
 
 @pytest.fixture
 def keys(database: Database, clock: ManualClock) -> ApiKeys:
-    return ApiKeys(database, directory=lambda: DIRECTORY, clock=clock)
+    return ApiKeys(database, instance="hotline", directory=lambda: DIRECTORY, clock=clock)
 
 
 async def key_of(database: Database, party: str, role: Role = Role.ANALYST, *, live: bool = False) -> str:
@@ -106,9 +106,22 @@ async def test_a_revoked_key_does_not_open_after_five_seconds(
 async def test_a_party_that_leaves_the_directory_is_refused_at_once(database: Database, clock: ManualClock) -> None:
     text = await key_of(database, "sandbox.example")
     current = [DIRECTORY]
-    keys = ApiKeys(database, directory=lambda: current[0], clock=clock)
+    keys = ApiKeys(database, instance="hotline", directory=lambda: current[0], clock=clock)
     await keys.identify(f"Bearer {text}")
     current[0] = OTHER_DIRECTORY
+    assert await refused(keys, f"Bearer {text}") == ("unauthenticated", 401)
+
+
+async def test_a_party_that_another_instance_serves_now_is_refused_at_once(
+    database: Database, clock: ManualClock
+) -> None:
+    """Its key is still in the table; what the directory says in the meantime is that others answer for it."""
+    text = await key_of(database, "moving.example")
+    here, elsewhere = hotline("moving.example", "NL"), provider("moving.example", "NL")
+    current = [directory_of(here)]
+    keys = ApiKeys(database, instance="hotline", directory=lambda: current[0], clock=clock)
+    assert (await keys.identify(f"Bearer {text}")).party == "moving.example"
+    current[0] = directory_of(elsewhere)
     assert await refused(keys, f"Bearer {text}") == ("unauthenticated", 401)
 
 
@@ -165,7 +178,7 @@ async def test_made_up_keys_never_take_more_than_their_share_of_the_database(
     database: Database, clock: ManualClock
 ) -> None:
     counting: Any = CountingDatabase(database)
-    keys = ApiKeys(counting, directory=lambda: DIRECTORY, clock=clock)
+    keys = ApiKeys(counting, instance="hotline", directory=lambda: DIRECTORY, clock=clock)
     asking = [asyncio.create_task(keys.identify(made_up())) for _ in range(WAITING_MAX + 20)]
     await until(lambda: counting.open >= LOOK_UPS_MAX and sum(each.done() for each in asking) >= 20)
     counting.let_go.set()
@@ -181,7 +194,7 @@ async def test_a_key_that_was_good_is_looked_up_past_those_that_somebody_makes_u
 ) -> None:
     text = await key_of(database, "sandbox.example")
     counting: Any = CountingDatabase(database)
-    keys = ApiKeys(counting, directory=lambda: DIRECTORY, clock=clock)
+    keys = ApiKeys(counting, instance="hotline", directory=lambda: DIRECTORY, clock=clock)
     counting.let_go.set()
     await keys.identify(f"Bearer {text}")
     clock.advance(CACHE_S + 1)
@@ -198,7 +211,7 @@ async def test_a_key_that_was_good_is_looked_up_past_those_that_somebody_makes_u
 async def test_an_unknown_key_is_asked_about_once_a_second(database: Database, clock: ManualClock) -> None:
     counting: Any = CountingDatabase(database)
     counting.let_go.set()
-    keys, stranger = ApiKeys(counting, directory=lambda: DIRECTORY, clock=clock), made_up()
+    keys, stranger = ApiKeys(counting, instance="hotline", directory=lambda: DIRECTORY, clock=clock), made_up()
     for _ in range(3):
         assert await refused(keys, stranger) == ("unauthenticated", 401)
     assert counting.opened == 1

@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from shared.kernel.errors import Refused
-from shared.runtime.instance.settings import RuntimeSettings, settings_for
+from shared.runtime.instance.settings import RuntimeSettings
 
 GIVEN = {
     "DATABASE_URL": "postgresql://u:hunter2@db.example/causeway",
@@ -21,8 +21,6 @@ GIVEN = {
 class SampleSettings(RuntimeSettings):
     """As a service extends it."""
 
-    model_config = settings_for("sample")
-
     retention_days: int = 30
 
 
@@ -34,34 +32,52 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_settings_are_read_under_the_prefix_of_their_instance(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CAUSEWAY_SAMPLE_RETENTION_DAYS", "7")
-    settings = SampleSettings()
+    settings = SampleSettings.of("sample")
     assert (settings.http_port, settings.retention_days) == (8080, 7)
 
 
 def test_a_misspelt_key_refuses_to_start(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CAUSEWAY_SAMPLE_DATABSE_URL", "secret-value")
     with pytest.raises(Refused) as refused:
-        SampleSettings()
+        SampleSettings.of("sample")
     assert (refused.value.code, refused.value.field) == ("unknown_setting", "CAUSEWAY_SAMPLE_DATABSE_URL")
     assert "secret-value" not in str(refused.value)
 
 
+def test_an_instance_whose_name_goes_on_from_this_one_may_be_told_beside_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`CAUSEWAY_SAMPLE_TWO_SLOT` is the slot of `sample_two`; where there is no such instance, it is a misspelt key."""
+    monkeypatch.setenv("CAUSEWAY_SAMPLE_TWO_SLOT", "7")
+    with pytest.raises(Refused, match="unknown_setting"):
+        SampleSettings.of("sample")
+    for name, value in GIVEN.items():
+        monkeypatch.setenv(f"CAUSEWAY_SAMPLE_TWO_{name}", value)
+    assert [SampleSettings.of(name).slot for name in ("sample", "sample_two")] == [0, 7]
+    monkeypatch.setenv("CAUSEWAY_SAMPLE_TOW_SLOT", "7")
+    with pytest.raises(Refused, match="CAUSEWAY_SAMPLE_TOW_SLOT"):
+        SampleSettings.of("sample")
+
+
+def test_settings_of_no_instance_read_nothing() -> None:
+    with pytest.raises(ValidationError, match="settings are those"):
+        SampleSettings(**{name.lower(): value for name, value in GIVEN.items()})
+
+
 def test_another_instances_keys_are_none_of_its_business(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CAUSEWAY_OTHER_ANYTHING", "1")
-    assert SampleSettings().http_port == 8080
+    assert SampleSettings.of("sample").http_port == 8080
 
 
 @pytest.mark.parametrize("name", GIVEN)
 def test_what_has_no_default_must_be_given(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.delenv(f"CAUSEWAY_SAMPLE_{name}")
     with pytest.raises(ValidationError) as refused:
-        SampleSettings()
+        SampleSettings.of("sample")
     assert name.lower() in str(refused.value)
     assert "hunter2" not in str(refused.value)
 
 
 def test_settings_never_change_and_never_show_a_secret() -> None:
-    settings = SampleSettings()
+    settings = SampleSettings.of("sample")
     with pytest.raises(ValidationError):
         settings.http_port = 1
     assert "hunter2" not in repr(settings)
@@ -78,12 +94,12 @@ def test_kafka_is_reached_as_the_settings_say(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("CAUSEWAY_SAMPLE_KAFKA_USERNAME", "sample")
     monkeypatch.setenv("CAUSEWAY_SAMPLE_KAFKA_PASSWORD", "hunter2")
     monkeypatch.setenv("CAUSEWAY_SAMPLE_KAFKA_CA_FILE", "ca.pem")
-    access = SampleSettings().kafka_access()
+    access = SampleSettings.of("sample").kafka_access()
     assert (access.username, access.password, access.ca_file) == ("sample", "hunter2", Path("ca.pem"))
 
 
 def test_kafka_behind_a_public_authority_is_reached_by_tls_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert not SampleSettings().kafka_access().tls
+    assert not SampleSettings.of("sample").kafka_access().tls
     monkeypatch.setenv("CAUSEWAY_SAMPLE_KAFKA_TLS", "true")
-    access = SampleSettings().kafka_access()
+    access = SampleSettings.of("sample").kafka_access()
     assert (access.tls, access.ca_file) == (True, None)

@@ -163,9 +163,8 @@ async def ended_by(reader: LogReader, make: Callable[[], object]) -> str:
 
 @pytest.mark.parametrize("there", [0, 1])
 async def test_what_is_read_by_a_prefix_ends_when_another_topic_is_made_and_holds_it_the_next_time(
-    access: KafkaAccess, new_topic: Callable[..., str], there: int, monkeypatch: pytest.MonkeyPatch
+    access: KafkaAccess, new_topic: Callable[..., str], there: int
 ) -> None:
-    monkeypatch.setattr("shared.runtime.kafka.reader.ID_CHECK_S", 0.1)
     prefix = f"edges.{uuid7()}."
     before = {new_topic(1, name=f"{prefix}{number}") for number in range(there)}
     foreign, new = new_topic(1), f"{prefix}new"

@@ -1,0 +1,133 @@
+"""`causeway verify …`: checks what a party has kept, offline, with the directory alone."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from cyclopts import App
+from cyclopts.types import ExistingFile
+
+from client.cli import output
+from client.cli.settings import Options, zoned
+from shared.kernel.clock import SystemClock
+from shared.kernel.errors import Refused
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from client.cli.audited import Audited
+    from client.cli.verdicts import Verdict
+    from shared.contracts.evidence import Evidence
+
+app = App(name="verify", help="Check acceptances and evidence that you keep. Nothing is asked of who gave them.")
+_OPTIONS = Options()
+#: How a check ends that proves that an instance has not kept its word to audit.
+NOT_AT_AUDIT = 3
+
+
+@app.command
+async def acceptance(
+    file: ExistingFile,
+    /,
+    *,
+    directory: ExistingFile,
+    body: ExistingFile | None = None,
+    entries: tuple[ExistingFile, ...] = (),
+    purpose: str | None = None,
+    at: datetime | None = None,
+    options: Options = _OPTIONS,
+) -> int:
+    """Check signed acceptances: one, or one a line. Ends with 1 if one does not hold, with 3 if audit does not have it.
+
+    Parameters
+    ----------
+    file
+        What `causeway referral submit` and `import` have kept: FILE.acceptances.jsonl.
+    directory
+        The directory document that gives the keys.
+    body
+        The file of referrals that was posted, or one body byte for byte: each acceptance must be of one of them.
+    entries
+        What an auditor has of these referrals, as `causeway flow ID --json` prints it: is the decided fact there?
+    purpose
+        Ask audit itself, as an auditor, with this purpose.
+    at
+        Judge the merge delay as of this time; now if no time is given. UTC if it names no zone.
+    """
+    with output.ending(options):
+        from client.cli.audited import read_entries
+        from client.cli.verdicts import bodies_of, verdicts
+        from shared.routing.shelf import read_directory
+
+        known = read_directory(directory.read_bytes())
+        lines = [line for line in file.read_bytes().splitlines() if line.strip()]
+        if not lines:
+            raise Refused("acceptance_malformed", "the file holds none")
+        bodies = None if body is None else bodies_of(body)
+        audited: Audited | None = read_entries([each.read_bytes() for each in entries]) if entries else None
+        found = verdicts(lines, known, bodies=bodies)
+        if purpose is not None:
+            audited = await _asked(found, purpose, options)
+        if audited is not None:
+            now = zoned(at) or SystemClock().now()
+            found = [each.against(audited, at=now) for each in found]
+        return _told(found, directory_digest=known.digest, options=options)
+
+
+@app.command
+def evidence(file: ExistingFile, /, *, directory: ExistingFile, options: Options = _OPTIONS) -> int:
+    """Check what `causeway notice evidence` or `causeway inbox evidence` has written. Ends with 1 if it does not hold.
+
+    Parameters
+    ----------
+    directory
+        The directory document that gives the keys.
+    """
+    with output.ending(options):
+        from shared.exchange.evidence import check_evidence, read_evidence
+        from shared.routing.shelf import read_directory
+
+        known = read_directory(directory.read_bytes())
+        kept = read_evidence(file.read_bytes())
+        for each in kept.evidence:
+            check_evidence(each, known)
+        if options.json:
+            statements = [each.statement.model_dump(mode="json") for each in kept.evidence]
+            output.document({"directory": known.digest, "holds": True, "statements": statements})
+        else:
+            for each in kept.evidence:
+                _print_evidence(each)
+        return output.DONE
+
+
+async def _asked(found: Sequence[Verdict], purpose: str, options: Options) -> Audited:
+    """What audit answers of each referral whose acceptance holds."""
+    from client.cli.audited import ask, check_world
+
+    check_world((each.exercise for each in found), options)
+    held = [each.acceptance.referral_id for each in found if each.acceptance is not None and each.code is None]
+    async with output.service(options) as client:
+        return await ask(client, held, purpose=purpose)
+
+
+def _told(found: Sequence[Verdict], *, directory_digest: str, options: Options) -> int:
+    if options.json:
+        output.document({"directory": directory_digest, "acceptances": [each.as_json() for each in found]})
+    else:
+        columns = ("referral", "party", "instance", "accepted", "signature", "audit")
+        output.table(columns, [each.row() for each in found])
+    if any(each.code is not None for each in found):
+        return output.FAILED
+    return NOT_AT_AUDIT if any(each.broken for each in found) else output.DONE
+
+
+def _print_evidence(evidence: Evidence) -> None:
+    headers, statement = dict(evidence.headers), evidence.statement
+    names = ("ce_type", "ce_subject", "ce_sender", "ce_recipient", "ce_tier", "ce_time", "ce_keyid")
+    for name in names:
+        output.line(f"{name.removeprefix('ce_')}: {headers[name]}")
+    place = f"{statement.topic}/{statement.partition}/{statement.offset}"
+    output.line(f"arrived: {statement.broker_time.isoformat()} at {place}, as {statement.instance} states")
+    output.line(f"proven: {' '.join(statement.proven)}")
+    output.line(f"not proven: {' '.join(statement.not_proven)}")

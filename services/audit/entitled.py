@@ -1,0 +1,62 @@
+"""Whose a statement is: what a fact may speak of, and what in a flow is said by somebody whose it is not. Pure.
+
+A statement that is not its speaker's to make is kept as an entry, marked and named, and nothing else comes of it: it
+replaces nothing and links nothing. Whom a fact speaks of is judged by the directory of its time, when it is kept.
+Whether a party filed or was sent a subject is judged when the flow is shown: audit reads topics in no common order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from services.audit.domain import EntryKind
+from services.audit.ports import KeptEntry
+from shared.contracts.registry import BY_TYPE
+from shared.exchange.authority import STATEMENT_NOT_YOURS, Relation, cells_of
+
+_Sent = frozenset[tuple[str | None, str | None, str | None]]
+
+
+def judged(messages: Sequence[KeptEntry]) -> tuple[KeptEntry, ...]:
+    """The entries of one referral's flow; those that speak of a subject that is not theirs are marked.
+
+    The origin is who was first to state that it decided the referral. Until audit has read that, nothing is judged.
+    """
+    origin = next((_party(each, "origin") for each in messages if each.kind is EntryKind.DECISION), None)
+    if origin is None:
+        return tuple(messages)
+    sent = frozenset((each.subject, each.sender, each.recipient) for each in messages if _carries_an_edge(each, origin))
+    return tuple(each if _entitled(each, origin, sent) else _marked(each) for each in messages)
+
+
+def _entitled(entry: KeptEntry, origin: str, sent: _Sent) -> bool:
+    message = BY_TYPE.get(entry.type or "")
+    relation = cells_of(message)[0].relation if message is not None else None
+    if not entry.verified or entry.kind is EntryKind.NOT_ENTITLED:
+        return True  # it says already what is wrong with it
+    match relation:
+        case Relation.SERVES_ITS_ORIGIN if entry.kind is EntryKind.DECISION:
+            return _party(entry, "origin") == origin
+        case Relation.SERVES_WHO_HAS_IT:
+            party = _party(entry, "party")
+            return party == origin or (entry.subject, origin, party) in sent
+        case Relation.FILED_IT:
+            return entry.sender == origin
+        case Relation.WAS_SENT_IT:
+            return entry.recipient == origin and (entry.subject, origin, entry.sender) in sent
+        case _:
+            return True
+
+
+def _carries_an_edge(entry: KeptEntry, origin: str) -> bool:
+    message = BY_TYPE.get(entry.type or "")
+    return message is not None and message.edge and entry.verified and entry.sender == origin
+
+
+def _marked(entry: KeptEntry) -> KeptEntry:
+    return entry.model_copy(update={"kind": EntryKind.NOT_ENTITLED, "problem": STATEMENT_NOT_YOURS, "rules": ()})
+
+
+def _party(entry: KeptEntry, name: str) -> str | None:
+    party = (entry.detail or {}).get(name)
+    return party if isinstance(party, str) else None

@@ -1,0 +1,33 @@
+"""The signed acceptance: an origin's instance states, for the sender to keep, what it has accepted and when."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field, StringConstraints
+
+from shared.contracts.base import Contract, Digest, InstanceId, Instant, KeyId, PartyId, Uuid
+
+#: Ed25519 (RFC 8032), 64 bytes in base64url without padding; the bits that no byte fills are zero.
+SignatureText = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{85}[AQgw]$", max_length=86)]
+#: The name of a guard's rules and code (`shared.guard.edition`).
+GuardEdition = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]{0,63}$", max_length=64)]
+
+
+class SignedAcceptance(Contract):
+    """`instance` has accepted a referral of `party`. The signature covers all but itself and the key id.
+
+    `body_sha256` is that of the bytes that were posted; of an item of a list, of the item's own. `guard` is the edition
+    that let it in. `merge_delay_s` after `accepted_at`, audit has the decided fact of the referral, or the instance has
+    broken its word.
+    """
+
+    instance: InstanceId
+    party: PartyId
+    referral_id: Uuid
+    body_sha256: Digest
+    guard: GuardEdition
+    accepted_at: Instant
+    merge_delay_s: Annotated[int, Field(strict=True, ge=1, le=31_536_000)]
+    key_id: KeyId
+    signature: SignatureText

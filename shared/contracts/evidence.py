@@ -1,0 +1,51 @@
+"""Evidence: a message as it came, with its proof, and what the recipient's instance states of its arrival."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field, StringConstraints
+
+from shared.contracts.acceptance import SignatureText
+from shared.contracts.base import Contract, Digest, InstanceId, Instant, KeyId, PartyId
+from shared.contracts.facts import TopicName
+from shared.vocabulary.proofs import NotProven, Proven
+
+HeaderName = Annotated[str, StringConstraints(pattern=r"^(ce_[a-z0-9]{1,30}|content-type)$", max_length=33)]
+HeaderText = Annotated[str, StringConstraints(pattern=r"^[ -~]{0,1024}$", max_length=1024)]
+#: The exact bytes of a value, at most 64 KiB, in base64 (RFC 4648, section 4).
+ValueText = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9+/]+={0,2}$", max_length=87_384)]
+
+
+class EvidenceStatement(Contract):
+    """`instance` states for `party` where and when the message with this digest arrived, and what that is worth.
+
+    The signature covers all but itself and the key id. `broker_time` is the broker's own.
+    """
+
+    instance: InstanceId
+    party: PartyId
+    message_digest: Digest
+    topic: TopicName
+    partition: Annotated[int, Field(strict=True, ge=0, le=10_000)]
+    offset: Annotated[int, Field(strict=True, ge=0, le=2**53 - 1)]
+    broker_time: Instant
+    stated_at: Instant
+    proven: tuple[Proven, ...]
+    not_proven: tuple[NotProven, ...]
+    key_id: KeyId
+    signature: SignatureText
+
+
+class Evidence(Contract):
+    """One message: the headers that its sender signed, the proof's headers, and the value, exactly as they came."""
+
+    headers: Annotated[tuple[tuple[HeaderName, HeaderText], ...], Field(min_length=1, max_length=64)]
+    value: ValueText
+    statement: EvidenceStatement
+
+
+class KeptEvidence(Contract):
+    """The evidence of what was sent: of a notice one message, of a case one for each purpose."""
+
+    evidence: Annotated[tuple[Evidence, ...], Field(min_length=1, max_length=64)]

@@ -1,0 +1,154 @@
+"""Who may say what about whose subject: one table, derived from the rows of `acts` and the message registry.
+
+A signature proves who said something, not that it is theirs to say. Each cell names a message, the kind of who says it,
+the kind of whom it is said to, and the relation that the speaker must have to what it speaks of. What no cell allows
+has no effect: not at a party, not in audit, not in the accounts. Kinds are checked by `accept` and by audit, before
+anything of the message is believed; relations by whoever knows the subject: a party by its own edges, items and outbox,
+audit and the accounts by the directory and by what origins have stated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from enum import StrEnum
+from functools import cache
+from typing import Final, NamedTuple
+
+from shared.contracts import registry
+from shared.contracts.base import Contract
+from shared.contracts.facts import (
+    MessageParkedClear,
+    RecordRevealedClear,
+    ReferralDecidedClear,
+    ReferralDecidedSealed,
+    ReferralRefusedClear,
+)
+from shared.contracts.registry import Family, MessageType
+from shared.exchange.acts import ACTS, Act, Subject, Track
+from shared.exchange.topics import inbox_prefix
+from shared.kernel.errors import Refused
+from shared.routing.directory_index import DirectoryIndex
+from shared.vocabulary.routing import PartyKind
+
+
+class Relation(StrEnum):
+    """What the speaker must be to what it speaks of."""
+
+    #: The subject is the speaker's own: it files it, and whoever has it has it from the speaker.
+    FILED_IT = "filed_it"
+    #: The subject was sent to the speaker, by the party that it tells.
+    WAS_SENT_IT = "was_sent_it"
+    #: The messages went from the instance that is told to the speaking one, which reads them.
+    WAS_ADDRESSED = "was_addressed"
+    #: The speaking instance serves the origin that it speaks of, and nobody else has filed the subject.
+    SERVES_ITS_ORIGIN = "serves_its_origin"
+    #: The speaking instance serves the party that it speaks of, and that party has filed or was sent the subject.
+    SERVES_WHO_HAS_IT = "serves_who_has_it"
+    #: The record that is spoken of lies in a topic that the speaking instance reads.
+    READS_ITS_TOPIC = "reads_its_topic"
+
+
+class Cell(NamedTuple):
+    """One thing that may be said. Receipts and facts are said by instances, the rest by parties: kinds are theirs."""
+
+    message: MessageType
+    sender: PartyKind
+    recipient: PartyKind
+    relation: Relation
+
+
+#: The kinds of party that file referrals.
+ORIGINS: Final = (PartyKind.HOTLINE, PartyKind.INDUSTRY)
+#: The kind of party that has each kind of subject from others.
+HELD_BY: Final[Mapping[Subject, PartyKind]] = {
+    Subject.OFFER: PartyKind.HOTLINE,
+    Subject.CASE: PartyKind.LAW_ENFORCEMENT,
+    Subject.NOTICE: PartyKind.INDUSTRY,
+}
+#: What instances state to audit alone, of whom, and the kinds of instance that have something of it to state.
+_FACTS: Final[Mapping[MessageType, tuple[tuple[PartyKind, ...], Relation]]] = {
+    registry.REFERRAL_DECIDED: (ORIGINS, Relation.SERVES_ITS_ORIGIN),
+    registry.REFERRAL_REFUSED: (ORIGINS, Relation.SERVES_ITS_ORIGIN),
+    registry.MESSAGE_PARKED: (tuple(HELD_BY.values()), Relation.READS_ITS_TOPIC),
+    registry.RECORD_REVEALED: (tuple(HELD_BY.values()), Relation.SERVES_WHO_HAS_IT),
+}
+BETWEEN_INSTANCES: Final = frozenset({Family.RECEIPT, Family.FACT})
+#: The one code for what is not the speaker's to say.
+STATEMENT_NOT_YOURS: Final = "statement_not_yours"
+
+
+def check_may_say(message: MessageType, sender: str, recipient: str, *, directory: DirectoryIndex) -> None:
+    """Raises `Refused("statement_not_yours")` where no cell lets the sender's kind say this to the recipient's.
+
+    A recipient that the directory does not have, or no more, is nobody's fault here: then any kind will do.
+    """
+    said_by, told = _kind_of(message, sender, directory), _kind_of(message, recipient, directory)
+    for cell in cells_of(message):
+        if cell.sender == said_by and told in (cell.recipient, None):
+            return
+    raise Refused(STATEMENT_NOT_YOURS, field="ce_type")
+
+
+def may_state(fact: Contract, instance: str, *, subject: str, directory: DirectoryIndex) -> bool:
+    """Whether an instance may state a fact of whom and what it speaks of, by the directory of its time.
+
+    Whether the party has the subject, and nobody else has filed it, is for whoever knows the subjects.
+    """
+    match fact:
+        case ReferralDecidedClear():
+            return subject == str(fact.referral_id)
+        case ReferralDecidedSealed():
+            return directory.serves(instance, fact.origin)
+        case ReferralRefusedClear():
+            origin = directory.party(fact.origin)
+            return origin is not None and origin.instance == instance and origin.kind == fact.origin_kind
+        case RecordRevealedClear():
+            return directory.serves(instance, fact.party)
+        case MessageParkedClear():
+            return fact.topic.startswith(inbox_prefix(instance))
+        case _:
+            return True  # receipts: each entry is the business of who knows the message
+
+
+@cache
+def cells() -> tuple[Cell, ...]:
+    """The whole table, in the order of the registry."""
+    return tuple(cell for message in registry.ALL for cell in cells_of(message))
+
+
+@cache
+def cells_of(message: MessageType) -> tuple[Cell, ...]:
+    """What a message may say: by whom, to whom, of what. None of it: nobody may say it."""
+    return tuple(dict.fromkeys(_cells_of(message)))
+
+
+def _cells_of(message: MessageType) -> Iterator[Cell]:
+    if message.family is Family.RECEIPT:
+        # Whoever may be told something says what became of it; nobody receipts where nothing can have been sent.
+        for pair in dict.fromkeys((cell.recipient, cell.sender) for row in ACTS for cell in _told_by(row)):
+            yield Cell(message, *pair, Relation.WAS_ADDRESSED)
+    elif message.family is Family.FACT:
+        kinds, relation = _FACTS[message]
+        for kind in kinds:
+            yield Cell(message, kind, PartyKind.AUDITOR, relation)
+    else:
+        for row in ACTS:
+            if row.message is message:
+                yield from _told_by(row)
+
+
+def _told_by(row: Act) -> Iterator[Cell]:
+    """What the message of an act says: of the track that its writer alone moves, to who has the other one."""
+    if row.message is None:
+        return
+    for origin in ORIGINS:
+        holder = HELD_BY[row.subject]
+        if row.track is Track.OFFER:
+            yield Cell(row.message, origin, holder, Relation.FILED_IT)
+        else:
+            yield Cell(row.message, holder, origin, Relation.WAS_SENT_IT)
+
+
+def _kind_of(message: MessageType, name: str, directory: DirectoryIndex) -> str | None:
+    entry = directory.instance(name) if message.family in BETWEEN_INSTANCES else directory.party(name)
+    return entry.kind if entry is not None else None

@@ -1,0 +1,117 @@
+"""Evidence of what a recipient was sent: kept as it came, stated on request, checked offline.
+
+What is signed of a message is over its exact value, so the value is kept whole. It holds the sealed part as it came,
+which only the instance can open; it is stored under the data key of the record all the same, and goes when that goes.
+"""
+
+from __future__ import annotations
+
+from base64 import b64decode, b64encode
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from pydantic import ValidationError
+
+from shared.contracts.evidence import Evidence, EvidenceStatement, KeptEvidence
+from shared.envelope.base64url import from_base64url, to_base64url
+from shared.envelope.batch import RootCache, message_digest
+from shared.envelope.headers import decode_headers
+from shared.envelope.keys import SigningKey, VerifyKey
+from shared.exchange.message import Record
+from shared.exchange.senders import verify_sender
+from shared.kernel.canonical import canonical_json, signed_statement
+from shared.kernel.clock import rfc3339
+from shared.kernel.errors import Defect, Refused
+from shared.routing.directory_index import DirectoryIndex
+from shared.vocabulary.proofs import NotProven, Proven
+
+#: Stands before what is signed: never another context of the same key.
+CONTEXT: Final = "causeway-evidence/v1"
+_UNCOVERED: Final = frozenset({"key_id", "signature"})
+
+
+@dataclass(frozen=True, slots=True)
+class Witness:
+    """States for one instance, with its signing key, what it has kept."""
+
+    instance: str
+    key: SigningKey
+
+    def state(self, record: Record, *, party: str, at: datetime) -> Evidence:
+        """The evidence of a record that `accept` has passed, for the party that it was sent to."""
+        value = record.value or b""
+        headers = [(name, text) for name, text in record.headers if text is not None and _is_evidence(name)]
+        envelope = decode_headers(headers, value)
+        if envelope.attributes.recipient != party:
+            raise Defect("evidence_of_another")
+        stated: dict[str, object] = {
+            "topic": record.topic,
+            "partition": record.partition,
+            "offset": record.offset,
+            "broker_time": rfc3339(record.broker_time),
+            "instance": self.instance,
+            "party": party,
+            "message_digest": message_digest(envelope.attributes, value),
+            "stated_at": rfc3339(at),
+            "proven": [each.value for each in Proven],
+            "not_proven": [each.value for each in NotProven],
+        }
+        signed = stated | {
+            "key_id": self.key.key_id,
+            "signature": to_base64url(self.key.sign(signed_statement(CONTEXT, stated))),
+        }
+        return Evidence.model_validate_json(
+            canonical_json(
+                {
+                    "headers": [(name, text.decode()) for name, text in headers],
+                    "value": b64encode(value).decode(),
+                    "statement": signed,
+                }
+            )
+        )
+
+
+def read_evidence(text: bytes) -> KeptEvidence:
+    """The evidence in one JSON text. Raises `Refused("evidence_malformed")`."""
+    try:
+        return KeptEvidence.model_validate_json(text, strict=True)
+    except ValidationError:
+        raise Refused("evidence_malformed", "not evidence of what was sent") from None
+
+
+def check_evidence(evidence: Evidence, directory: DirectoryIndex) -> None:
+    """Check the sender's proof, and that the statement speaks of this message and is its instance's own.
+
+    Both keys must have been valid, by this directory, at the time that the statement gives for the arrival, and at
+    that of the statement. Success proves what `statement.proven` lists and no more. Raises `Refused`: the codes of
+    `decode_headers` and `verify_sender`, `value_malformed`, `statement_mismatch`, `statement_key_unknown`,
+    `signature_invalid`.
+    """
+    value, statement = _value(evidence.value), evidence.statement
+    envelope = decode_headers([(name, text.encode()) for name, text in evidence.headers], value)
+    verify_sender(envelope, directory, at=statement.broker_time, in_force=directory, roots=RootCache())
+    attributes = envelope.attributes
+    if (attributes.recipient, message_digest(attributes, value)) != (statement.party, statement.message_digest):
+        raise Refused("statement_mismatch", "the statement is about another message", field="/statement")
+    key = directory.signing_key(statement.key_id)
+    if key is None or key.owner != statement.instance or not key.valid_at(statement.stated_at):
+        raise Refused("statement_key_unknown", "no key of that instance for that time", field="/statement/key_id")
+    VerifyKey(key.public).verify(from_base64url(statement.signature), signed_statement(CONTEXT, _covered(statement)))
+
+
+def _covered(statement: EvidenceStatement) -> dict[str, object]:
+    return statement.model_dump(mode="json", exclude=set(_UNCOVERED))
+
+
+def _is_evidence(name: str) -> bool:
+    """Whether a header is signed or part of the proof: of others nobody could say who wrote them."""
+    return name.startswith("ce_") or name == "content-type"
+
+
+def _value(text: str) -> bytes:
+    """Only the one canonical spelling: another could be changed without being noticed."""
+    value = b64decode(text)
+    if b64encode(value).decode() != text:
+        raise Refused("value_malformed", "not in its one spelling", field="/value")
+    return value

@@ -1,0 +1,100 @@
+"""What a new kind of service takes by hand: these places and no list elsewhere; each that is forgotten is named."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.architecture.source import ROOT
+
+#: Of a room without an act of its own. Whatever else it has comes with what it does.
+ROOM = (
+    *("__init__.py", "domain.py", "ports.py", "store.py", "bus.py", "api.py", "app.py", "README.md"),
+    *("migrations/versions/0001_first_tables.py", "migrations/versions/0001_first_tables.sql"),
+)
+INSTANCES = "deploy/directory/instances.json"
+BY_HAND_MAX = 12
+KINDS = sorted({path.parent.name for path in (ROOT / "services").glob("*/*.py")})
+
+#: What is asked of the tree with the new room: everything that a stack needs of it before its servers run.
+_STANDS_UP = """
+from deploy.artifacts.openapi import offline
+from deploy.directory.approval import document_body
+from deploy.directory.build import sample_directory
+from deploy.directory.instances import SAMPLE_INSTANCES
+from deploy.site.kinds import KINDS
+from shared.routing.shelf import read_directory
+from shared.runtime.database.migrate import newest_schema
+from tests.support.exchange_world import Keys, OpeningKey, SigningKey
+keys = {name: Keys(SigningKey.generate(), OpeningKey.generate()).public() for name in SAMPLE_INSTANCES}
+assert read_directory(document_body(sample_directory(keys))).kinds()["support"] == "support"
+assert "support" in KINDS and newest_schema("support").revisions == ("0001",)
+assert "/v1/inbox" in offline("support").openapi()["paths"]
+"""
+
+
+def by_hand(kind: str) -> list[str]:
+    """Every place that a new kind takes by hand. (The kinds that there may be are in the vocabulary already.)"""
+    return [*(f"services/{kind}/{name}" for name in ROOM), INSTANCES]
+
+
+def generated(kind: str) -> list[str]:
+    """What `deploy.artifacts` and `deploy.artifacts.catalogues` write of it."""
+    return [f"services/{kind}/migrations/catalogue.txt", f"docs/api/openapi-{kind}.json"]
+
+
+def forgotten(root: Path, kind: str) -> list[str]:
+    """The places that say nothing of a kind yet."""
+    missing = [place for place in [*by_hand(kind), *generated(kind)] if not (root / place).is_file()]
+    unnamed = kind not in json.loads((root / INSTANCES).read_text(encoding="utf-8")).values()
+    return [*missing, *([INSTANCES] if unnamed else [])]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_place_has_been_forgotten(kind: str) -> None:
+    assert forgotten(ROOT, kind) == []
+
+
+def test_a_new_kind_takes_few_files_by_hand() -> None:
+    assert len(by_hand("support")) <= BY_HAND_MAX
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The product with one kind more: the agencies' room under the name of another kind, and nothing else changed."""
+    root = tmp_path_factory.mktemp("tree")
+    for name in ("client", "deploy", "services", "shared", "tests/support", "docs/api"):
+        shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__", "*.sha256"))
+    room, model = root / "services/support", root / "services/law_enforcement"
+    shutil.copytree(model, room)
+    for module in room.glob("*.py"):
+        module.write_text(module.read_text(encoding="utf-8").replace("services.law_enforcement", "services.support"))
+    shutil.copyfile(root / "docs/api/openapi-law_enforcement.json", root / "docs/api/openapi-support.json")
+    instances = json.loads((root / INSTANCES).read_text(encoding="utf-8"))
+    (root / INSTANCES).write_text(json.dumps(instances | {"support": "support"}), encoding="utf-8")
+    return root
+
+
+def test_with_these_a_new_kind_stands_up(tree: Path) -> None:
+    assert forgotten(tree, "support") == []
+    ran = subprocess.run([sys.executable, "-c", _STANDS_UP], cwd=tree, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+
+
+@pytest.mark.parametrize("place", [*by_hand("support"), *generated("support")])
+def test_each_that_is_forgotten_is_named(tree: Path, place: str) -> None:
+    file = tree / place
+    kept = file.read_bytes()
+    try:
+        if place == INSTANCES:
+            file.write_text(json.dumps({name: name for name in KINDS}))
+        else:
+            file.unlink()
+        assert forgotten(tree, "support") == [place]
+    finally:
+        file.write_bytes(kept)

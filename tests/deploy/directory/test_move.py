@@ -1,0 +1,106 @@
+"""A party is moved by the next directory, in which nothing else differs; what would not hold is refused by a code."""
+
+from __future__ import annotations
+
+import json
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deploy.cli import app
+from deploy.directory.approval import document_body
+from deploy.directory.build import sample_directory
+from deploy.directory.instances import SAMPLE_INSTANCES
+from deploy.directory.move import moved
+from shared.envelope.keys import OpeningKey, SigningKey
+from shared.kernel.errors import Refused
+from shared.routing.shelf import read_directory
+from tests.support.exchange_world import Keys
+
+PARTY, OLD, NEW = "provider-001.example", "industry", "industry_two"
+ON = date(2026, 4, 1)
+
+
+@pytest.fixture(scope="module")
+def directory() -> bytes:
+    keys = {name: Keys(SigningKey.generate(), OpeningKey.generate()).public() for name in SAMPLE_INSTANCES}
+    return document_body(sample_directory(keys))
+
+
+def test_the_next_directory_differs_in_its_number_its_day_and_the_partys_instance(directory: bytes) -> None:
+    before, after = json.loads(directory), json.loads(moved(directory, PARTY, NEW, issued_on=ON))
+    said = (after["version"], after["issued_on"], after["valid_until"])
+    assert said == (before["version"] + 1, "2026-04-01", "2027-05-01")
+    assert differing(before["parties"], after["parties"]) == {PARTY: (OLD, NEW)}
+    renewed = {name: before[name] for name in ("version", "issued_on", "valid_until", "parties")}
+    assert after | renewed == before
+
+
+def test_an_instance_would_take_it_and_send_to_the_new_place(directory: bytes) -> None:
+    read = read_directory(moved(directory, PARTY, NEW, issued_on=ON))
+    assert read.serves(NEW, PARTY)
+    assert not read.serves(OLD, PARTY)
+
+
+def test_what_a_later_release_says_stays(directory: bytes) -> None:
+    later = json.dumps(json.loads(directory) | {"said_later": [1]}).encode()
+    assert json.loads(moved(later, PARTY, NEW, issued_on=ON))["said_later"] == [1]
+
+
+@pytest.mark.parametrize(
+    ("party", "instance", "code"),
+    [
+        ("nobody.example", NEW, "party_unknown"),
+        (PARTY, "industry_three", "instance_unknown"),
+        (PARTY, "hotline", "instance_of_another_kind"),
+        (PARTY, OLD, "party_there_already"),
+    ],
+)
+def test_what_would_not_hold_is_refused_by_its_code(directory: bytes, party: str, instance: str, code: str) -> None:
+    with pytest.raises(Refused) as refused:
+        moved(directory, party, instance, issued_on=ON)
+    assert (refused.value.code, refused.value.status) == (code, 400)
+
+
+def called(*arguments: object) -> int:
+    with pytest.raises(SystemExit) as ended:
+        app([str(argument) for argument in arguments])
+    return int(ended.value.code or 0)
+
+
+@pytest.fixture
+def site(directory: bytes, tmp_path: Path) -> Path:
+    """A site without databases, whose state has a directory in force."""
+    (tmp_path / "directory.json").write_bytes(directory)
+    kafka = {"bootstrap_servers": "kafka.example:9092", "security_protocol": "PLAINTEXT"}
+    http = {OLD: "https://industry.example", NEW: "https://two.example"}
+    file = tmp_path / "site.json"
+    file.write_text(json.dumps({"kafka": kafka, "databases": {}, "http": http, "kinds": {NEW: "industry"}}))
+    return file
+
+
+def test_the_verb_writes_it_for_the_approvers(site: Path, directory: bytes, capsys: pytest.CaptureFixture[str]) -> None:
+    out = site.with_name("next.json")
+    assert called("directory", "move", PARTY, NEW, "--out", out, "--site", site, "--json") == 0
+    assert json.loads(capsys.readouterr().out) == {"file": str(out), "party": PARTY, "instance": NEW}
+    assert differing(json.loads(directory)["parties"], json.loads(out.read_bytes())["parties"]) == {PARTY: (OLD, NEW)}
+    assert site.with_name("directory.json").read_bytes() == directory
+
+
+def test_the_verb_writes_nothing_that_it_refuses(site: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = site.with_name("next.json")
+    assert called("directory", "move", PARTY, OLD, "--out", out, "--site", site) == 2
+    assert capsys.readouterr().err.startswith("error: party_there_already")
+    assert called("directory", "move", PARTY, NEW, "--at", "2026-05-01", "--out", out, "--site", site) == 2
+    assert not out.exists()
+
+
+def differing(before: list[dict[str, Any]], after: list[dict[str, Any]]) -> dict[str, tuple[str, str]]:
+    """The parties that are not as before, and the instance of each, before and after."""
+    return {
+        one["id"]: (one["instance"], other["instance"])
+        for one, other in zip(before, after, strict=True)
+        if one != other
+    }

@@ -1,0 +1,141 @@
+"""Two instances of one kind: each has its own parties, keys, database and principal, and the exchange is one."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from client.api import CausewayClient
+from client.views import NoticeView
+from deploy.accounting import books
+from deploy.accounting.equations import reconcile
+from deploy.directory.instances import SAMPLE_INSTANCES
+from deploy.site.installation import environment
+from shared.kernel.clock import SystemClock
+from shared.kernel.errors import Refused
+from shared.vocabulary.answers import NoticeAction
+from tests.journeys.parties import operated
+from tests.support.running import HOTLINE, Exchange, clean_environment, referral, running_exchange, until
+
+#: The provider of each instance of the kind; both are of the sample directory.
+AT = {"industry": "provider-001.example", "industry_two": "provider-012.example"}
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exchange]:
+    with running_exchange(tmp_path_factory.mktemp("two"), instances=SAMPLE_INSTANCES) as running:
+        yield running
+
+
+def found_at(*providers: str) -> dict[str, Any]:
+    """A referral with an item at each of these providers."""
+    made = [referral()["items"][0] for _ in providers]
+    for item, provider in zip(made, providers, strict=True):
+        item["locator"]["value"] = item["locator"]["value"].replace(AT["industry_two"], provider)
+        item["hosting"][0]["provider"] = provider
+    return referral(items=made)
+
+
+async def notices_of(exchange: Exchange, provider: str) -> list[NoticeView]:
+    async with exchange.client(provider) as client:
+        return [notice async for page in client.notices() for notice in page.items]
+
+
+async def held(exchange: Exchange, instance: str) -> set[str]:
+    """Whom the messages in this instance's inbox were for."""
+    return {row["recipient"] for row in await exchange.count_as_accountant(instance, "SELECT recipient FROM inbox")}
+
+
+async def test_one_referral_reaches_providers_of_both_and_both_answer(two: Exchange) -> None:
+    assert {name: urls(two)[party] for name, party in AT.items()} == {name: two.endpoints.http[name] for name in AT}
+    async with two.client(HOTLINE) as hotline:
+        filed = await hotline.submit(found_at(*AT.values()))
+        assert set(AT.values()) <= {each.recipient for each in filed.recipients}
+        await two.until_quiet()
+        for provider in AT.values():
+            [notice] = await notices_of(two, provider)
+            async with two.client(provider) as client:
+                await client.action_notice(notice.notice_id, [NoticeAction.REMOVED], effective_at=SystemClock().now())
+        await two.until_quiet()
+        shown = await hotline.show(UUID(str(filed.referral_id)))
+    assert {each.recipient: each.answer for each in shown.edges if each.recipient in AT.values()} == dict.fromkeys(
+        AT.values(), "actioned"
+    )
+    assert {name: await held(two, name) & {*AT.values()} for name in AT} == {name: {AT[name]} for name in AT}
+
+
+async def test_the_accounts_add_up_over_five_databases(two: Exchange) -> None:
+    await two.until_audited()
+    accounts = operated(two, "audit", "reconcile")
+    assert [accounts[name]["difference"] for name in ("I", "II", "III")] == [0, 0, 0]
+    assert accounts["differences"] == []
+    assert accounts["II"]["emitted"] == accounts["II"]["applied"] >= 4
+
+
+async def test_books_that_nobody_read_do_not_add_up(two: Exchange, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The control, and what keeps it from happening: an instance of the directory that the site does not have."""
+    with monkeypatch.context() as patch:
+        four = {name: kind for name, kind in SAMPLE_INSTANCES.items() if name != "industry_two"}
+        patch.setattr(books, "_kinds", lambda _: four)
+        found = reconcile(await books.read_books(two.endpoints)).differences
+    assert {each.equation for each in found} >= {"II"}
+    lacking = two.endpoints.model_copy(
+        update={"kinds": {}, "databases": {name: two.endpoints.databases[name] for name in four}}
+    )
+    lacking = lacking.model_copy(update={"http": {name: two.endpoints.http[name] for name in four}})
+    with pytest.raises(Refused, match="instance_not_in_site"):
+        await books.read_books(lacking)
+    with pytest.raises(Refused, match="instance_of_another_kind"):
+        await books.read_books(two.endpoints.model_copy(update={"kinds": {"industry_two": "hotline"}}))
+
+
+def test_the_operators_verbs_know_each_instance_by_its_name(two: Exchange) -> None:
+    assert [each["instance"] for each in operated(two, "status")["instances"]] == [*SAMPLE_INSTANCES]
+    assert [each for each in operated(two, "doctor")["findings"] if not each["well"]] == []
+    [checked] = operated(two, "db", "check", "industry_two")["databases"]
+    assert (checked["instance"], checked["current"]) == ("industry_two", True)
+    assert operated(two, "quarantine", "list", "industry_two") == {"records": []}
+
+
+def test_a_service_of_another_kind_does_not_take_an_instances_name(two: Exchange) -> None:
+    """Nor its topic and parties: what it wrote there nobody would take from it."""
+    told = environment(two.installation, two.endpoints, "industry_two")
+    ran = subprocess.run(
+        [sys.executable, "-m", "deploy.cli", "serve", "hotline", "--instance", "industry_two", "--only", "documents"],
+        env=clean_environment() | told,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert (ran.returncode, "instance_of_another_kind" in ran.stderr) == (1, True)
+
+
+async def test_a_party_that_is_moved_is_served_by_the_other_instance(two: Exchange, tmp_path: Path) -> None:
+    """With one flag on a stack. What was under way stays where it is: its issue anew is another matter."""
+    provider, version = AT["industry"], json.loads((two.state / "directory.json").read_text())["version"]
+    operated(two, "directory", "move", provider, "industry_two", "--out", str(tmp_path / "next.json"), "--publish")
+    assert json.loads((two.state / "directory.json").read_text())["version"] == version + 1
+    key = operated(two, "key", "issue", provider)
+    assert key["url"] == two.endpoints.http["industry_two"]
+    async with CausewayClient(key["url"], key["key"]) as client:
+
+        async def reached() -> bool:
+            async with two.client(HOTLINE) as hotline:
+                await hotline.submit(found_at(provider))
+            await two.until_quiet()
+            return any([page.items async for page in client.notices()])
+
+        await until(reached)
+    assert provider in await held(two, "industry_two")
+
+
+def urls(exchange: Exchange) -> Mapping[str, str]:
+    return {party: key.url for party, key in exchange.parties.items()}

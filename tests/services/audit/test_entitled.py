@@ -1,0 +1,221 @@
+"""Nobody speaks for another in audit: what a hostile instance states of others' parties and subjects comes to nothing.
+
+The forger has its own instance's signing key and may write to its own topics: its records are authentic. Each test
+looks at the true statements beside the forged ones; with the check off, each of them is red (a test shows it).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from shared.contracts.registry import (
+    NOTICE_ACKNOWLEDGED,
+    OUTCOME_REPORTED,
+    RECORD_REVEALED,
+    REFERRAL_DECIDED,
+    REFERRAL_REFUSED,
+    REFERRAL_WITHDRAWN,
+    MessageType,
+)
+from shared.exchange.compose import Addressing, compose, compose_fact
+from shared.exchange.message import Draft, Record
+from shared.exchange.prepare import Prepared
+from shared.kernel.ids import uuid7
+from shared.runtime.database.transactions import Database
+from shared.vocabulary.answers import ReceiptOutcome
+from tests.services.audit.log import Log, identity, of_message
+from tests.support.builders import HOTLINE, POLICE, PROVIDER
+from tests.support.exchange_world import LONG_AFTER, TOPICS
+from tests.support.forging import forged
+
+#: A provider that files referrals of its own: what the hostile instance may say of it, it may say.
+ITS_OWN = "provider-002.example"
+STATED = {"kind": "not_entitled", "verified": True, "problem": "statement_not_yours"}
+OUTCOME = {"outcome": "conviction", "child_identified": "yes", "child_safeguarded": "yes"}
+
+
+@pytest.fixture
+def log(database: Database) -> Log:
+    return Log(database)
+
+
+def fact(log: Log, message: MessageType, clear: Mapping[str, Any], *, subject: UUID, by: str = "industry") -> Draft:
+    directory = log.world.documents.directory
+    return compose_fact(
+        message, clear, subject=subject, instance=by, directory=directory, exercise=True, at=log.world.at
+    )
+
+
+def decided(log: Log, filed: Prepared, *, origin: str, by: str = "industry", **changes: Any) -> Draft:
+    """What the true decision says, in the mouth of another instance, with changes."""
+    true = next(draft for draft in filed.drafts if draft.message is REFERRAL_DECIDED)
+    stated = REFERRAL_DECIDED.clear.model_validate_json(true.body[len(b'{"clear":') : -1])
+    clear = stated.model_dump(mode="json", exclude_none=True) | {"origin": origin} | changes
+    return fact(log, REFERRAL_DECIDED, clear, subject=filed.referral_id, by=by)
+
+
+async def said(log: Log, draft: Draft, *, instance: str = "industry") -> Record:
+    log.world.at += timedelta(seconds=1)
+    [record] = forged(log.world, [draft], instance=instance)
+    await log.keep(record)
+    return record
+
+
+async def shown(log: Log, filed: Prepared, record: Record) -> Mapping[str, Any]:
+    [line] = of_message(await log.flow(filed.referral_id), record)
+    return line
+
+
+def is_marked(line: Mapping[str, Any]) -> bool:
+    return {name: line[name] for name in STATED} == STATED and line["rules"] == []
+
+
+async def test_a_decision_of_an_origin_that_the_instance_does_not_serve_replaces_nothing(log: Log) -> None:
+    filed = log.world.prepared()
+    await log.file(filed)
+    before = await log.flow(filed.referral_id)
+    false = await said(log, decided(log, filed, origin=HOTLINE, disposition="unroutable", emitted=[]))
+    line = await shown(log, filed, false)
+    assert is_marked(line)
+    assert (line["sender"], line["detail"]) == ("industry", {"spoken_of": HOTLINE})
+    assert [each for each in await log.flow(filed.referral_id) if each != line] == before
+
+
+async def test_a_decision_of_ones_own_origin_about_anothers_referral_links_nothing(log: Log) -> None:
+    """Also when it names the same messages, and a notice that is not the referral's."""
+    filed, other = log.world.prepared(), log.world.prepared()
+    await log.file(other)
+    true = await log.file(filed)
+    before = await log.flow(filed.referral_id)
+    foreign = next(each.notice_id for each in other.emitted if each.notice_id is not None)
+    emitted = [
+        {"edge": each.edge, "message_id": str(each.message_id), "notice_id": str(foreign)} for each in filed.emitted
+    ]
+    false = await said(log, decided(log, filed, origin=ITS_OWN, emitted=emitted))
+    assert is_marked(await shown(log, filed, false))
+    flow = await log.flow(filed.referral_id)
+    assert [each["message_id"] for each in flow] == [
+        *(each["message_id"] for each in before),
+        str(identity(false)[0]),
+    ]
+    assert of_message(flow, true[0])[0]["rules"] == of_message(before, true[0])[0]["rules"] != []
+
+
+async def test_a_decision_under_the_subject_of_another_referral_is_marked(log: Log) -> None:
+    filed = log.world.prepared()
+    await log.file(filed)
+    false = await said(log, decided(log, filed, origin=ITS_OWN, referral_id=str(uuid7())))
+    assert is_marked(await shown(log, filed, false))
+
+
+async def test_a_refusal_that_another_origin_never_gave_is_marked(log: Log) -> None:
+    stated = {"origin": HOTLINE, "origin_kind": "hotline", "code": "guard_refused"}
+    false = await said(log, fact(log, REFERRAL_REFUSED, stated, subject=uuid7()))
+    [line] = of_message((await log.page(false))["items"], false)
+    assert is_marked(line)
+    assert line["detail"] == {"spoken_of": HOTLINE}
+
+
+@pytest.mark.parametrize(("by", "party"), [("industry", POLICE), ("law_enforcement", "police-jp.example")])
+async def test_a_reading_is_stated_by_who_serves_a_party_that_has_the_subject(log: Log, by: str, party: str) -> None:
+    filed = log.world.prepared()
+    await log.file(filed)
+    stated = fact(log, RECORD_REVEALED, {"party": party, "role": "viewer"}, subject=filed.referral_id, by=by)
+    assert is_marked(await shown(log, filed, await said(log, stated, instance=by)))
+
+
+async def test_a_reading_by_who_was_sent_the_referral_counts(log: Log) -> None:
+    filed = log.world.prepared()
+    stated = fact(
+        log, RECORD_REVEALED, {"party": POLICE, "role": "viewer"}, subject=filed.referral_id, by="law_enforcement"
+    )
+    true = await said(log, stated, instance="law_enforcement")
+    await log.file(filed)  # read later, as it can be: topics have no common order
+    assert (await shown(log, filed, true))["kind"] == "revealed"
+
+
+async def test_a_record_of_anothers_topic_is_not_ones_own_to_have_parked(log: Log) -> None:
+    filed = log.world.prepared()
+    records = await log.file(filed)
+    notice = next(each for each in records if each.topic == TOPICS["industry"])
+    for place in (notice.topic, TOPICS["law_enforcement"]):
+        stated = log.parked(notice, "version_unknown")
+        clear = {"topic": place, "offset": notice.offset}
+        record = log.world.resigned(forged(log.world, [stated], instance="law_enforcement")[0], clear=clear,
+                                    instance="law_enforcement")  # fmt: skip
+        await log.keep(record)
+    assert "parked" not in {each["kind"] for each in await log.flow(filed.referral_id)}
+
+
+async def test_a_receipt_of_an_instance_that_the_message_did_not_go_to_is_not_in_the_flow(log: Log) -> None:
+    filed = log.world.prepared()
+    records = await log.file(filed)
+    offer = next(each for each in records if each.topic == TOPICS["law_enforcement"])
+    await log.receipt(offer, ReceiptOutcome.REFUSED, by="industry")
+    flow = await log.flow(filed.referral_id)
+    assert "receipt" not in {each["kind"] for each in flow}
+    assert of_message(flow, offer)[0]["outcome"] is None
+
+
+@pytest.mark.parametrize(
+    ("message", "clear", "sender", "instance"),
+    [
+        (OUTCOME_REPORTED, OUTCOME, PROVIDER, "industry"),
+        (REFERRAL_WITHDRAWN, {"revision": 1, "reason": "filed_in_error"}, ITS_OWN, "industry"),
+        (OUTCOME_REPORTED, OUTCOME, "police-jp.example", "law_enforcement"),
+        (NOTICE_ACKNOWLEDGED, {}, ITS_OWN, "industry"),
+    ],
+    ids=["anothers answer", "anothers withdrawal", "an answer to what was not sent", "a notice that is none"],
+)
+async def test_what_a_party_says_of_a_subject_that_is_not_its_own_is_marked(
+    log: Log, message: MessageType, clear: Mapping[str, Any], sender: str, instance: str
+) -> None:
+    filed = log.world.prepared()
+    await log.file(filed)
+    name = "notice_id" if message is NOTICE_ACKNOWLEDGED else "referral_id"
+    to = POLICE if message is REFERRAL_WITHDRAWN else HOTLINE
+    address = Addressing(
+        subject=filed.referral_id,
+        sender=sender,
+        recipient=to,
+        directory=log.world.documents.directory,
+        exercise=True,
+        at=log.world.at,
+    )
+    draft = compose(message, clear | {name: str(filed.referral_id)}, address)
+    assert is_marked(await shown(log, filed, await said(log, draft, instance=instance)))
+
+
+async def test_a_time_that_is_not_the_brokers_own_or_is_ahead_of_ours_makes_no_statement(log: Log) -> None:
+    stated = {"origin": HOTLINE, "origin_kind": "hotline", "code": "guard_refused"}
+    [record] = forged(
+        log.world, [fact(log, REFERRAL_REFUSED, stated, subject=uuid7(), by="hotline")], instance="hotline"
+    )
+    ahead = replace(record, offset=record.offset + 1, broker_time=log.world.at + 2 * LONG_AFTER)
+    await log.keep(replace(record, time_stated=True), ahead)
+    lines = of_message((await log.page(record))["items"], record)
+    assert [(each["kind"], each["verified"], each["problem"]) for each in lines] == [
+        ("record", False, "broker_time_stated"),
+        ("record", False, "broker_time_off"),
+    ]
+
+
+async def test_with_the_check_off_each_of_these_would_have_stood_as_the_truth(
+    log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.audit.domain.may_state", lambda *_, **__: True)
+    monkeypatch.setattr("services.audit.use_cases.judged", tuple)
+    filed = log.world.prepared()
+    await log.file(filed)
+    forgeries = [
+        decided(log, filed, origin=HOTLINE, disposition="unroutable"),
+        fact(log, RECORD_REVEALED, {"party": POLICE, "role": "viewer"}, subject=filed.referral_id),
+    ]
+    kinds = [(await shown(log, filed, await said(log, each)))["kind"] for each in forgeries]
+    assert kinds == ["decision", "revealed"]

@@ -1,0 +1,170 @@
+"""Facts: every one × every instance that may state it × every party or topic that it may speak of × two subjects.
+
+All are authentic, and about one referral of a hotline's that audit has truly been told of. Only what the table allows
+shows as what it says; the rest is marked, and neither the flow nor the accounts of whoever is spoken of change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import product
+from typing import Any, Final
+from uuid import UUID
+
+from deploy.accounting.books import Books, Line, read_facts, set_apart
+from deploy.accounting.equations import reconcile
+from shared.contracts.registry import MESSAGE_PARKED, RECORD_REVEALED, REFERRAL_DECIDED, REFERRAL_REFUSED, MessageType
+from shared.exchange.authority import cells_of
+from shared.exchange.message import Draft
+from shared.exchange.prepare import Prepared
+from shared.kernel.ids import uuid7
+from shared.runtime.database.transactions import Database
+from shared.vocabulary.routing import PartyKind
+from tests.services.audit.log import Log, identity
+from tests.services.audit.test_entitled import decided, fact
+from tests.support.builders import HOTLINE, POLICE, PROVIDER
+from tests.support.exchange_world import TOPICS
+from tests.support.forging import forged
+
+INSTANCES: Final = {
+    "hotline": PartyKind.HOTLINE,
+    "law_enforcement": PartyKind.LAW_ENFORCEMENT,
+    "industry": PartyKind.INDUSTRY,
+    "audit": PartyKind.AUDITOR,
+}
+#: Of each instance a party that has the referral, by filing it or by being sent it, and one that has not.
+SERVED: Final = {
+    "hotline": (HOTLINE, "hotline-de.example"),
+    "law_enforcement": (POLICE, "police-jp.example"),
+    "industry": (PROVIDER, "provider-002.example"),
+}
+KINDS: Final = {
+    REFERRAL_DECIDED: "decision",
+    REFERRAL_REFUSED: "refusal",
+    RECORD_REVEALED: "revealed",
+    MESSAGE_PARKED: "parked",
+}
+
+
+@dataclass(frozen=True)
+class Statement:
+    """A fact as `by` states it of `of`, a party or a topic; `own`: that is what the table lets it speak of."""
+
+    message: MessageType
+    by: str
+    of: str
+    own: bool
+    draft: Draft
+
+    @property
+    def allowed(self) -> bool:
+        return self.own and INSTANCES[self.by] in {cell.sender for cell in cells_of(self.message)}
+
+
+def statements(log: Log, filed: Prepared, notice: UUID) -> Iterator[Statement]:
+    for by, (serving, parties) in product(INSTANCES, SERVED.items()):
+        for of in parties:
+            serves = by == serving
+            stated = decided(log, filed, origin=of, by=by, disposition="unroutable", emitted=[])
+            yield Statement(REFERRAL_DECIDED, by, of, of == HOTLINE and serves, stated)
+            kind = INSTANCES[serving].value
+            refusal = {"origin": of, "origin_kind": kind, "code": "guard_refused"}
+            yield Statement(
+                REFERRAL_REFUSED, by, of, serves, fact(log, REFERRAL_REFUSED, refusal, subject=uuid7(), by=by)
+            )
+            for subject, have_it in ((filed.referral_id, (HOTLINE, POLICE)), (notice, (HOTLINE, PROVIDER))):
+                stated = fact(log, RECORD_REVEALED, {"party": of, "role": "viewer"}, subject=subject, by=by)
+                yield Statement(RECORD_REVEALED, by, of, serves and of in have_it, stated)
+    for by, topic in product(INSTANCES, tuple(TOPICS.values())[:3]):
+        parked = {"topic": topic, "partition": 0, "offset": 1, "digest": "0" * 64, "reason": "version_unknown"}
+        stated = fact(log, MESSAGE_PARKED, parked, subject=filed.referral_id, by=by)
+        yield Statement(MESSAGE_PARKED, by, topic, TOPICS[by] == topic, stated)
+
+
+async def test_only_what_the_table_allows_is_believed(
+    database: Database, record_property: Callable[[str, object], None]
+) -> None:
+    log = Log(database)
+    filed = log.world.prepared()
+    await log.file(filed)
+    notice = next(each.notice_id for each in filed.emitted if each.notice_id is not None)
+    before, accounts = await log.flow(filed.referral_id), await facts_of(database)
+    tried = list(statements(log, filed, notice))
+    shown = await shown_after(log, tried, filed)
+    for statement in tried:
+        line = shown[str(statement.draft.message_id)]
+        expected = KINDS[statement.message] if statement.allowed else "not_entitled"
+        assert line["kind"] == expected, statement
+        assert line["verified"]
+        assert (line["problem"] == "statement_not_yours") == (not statement.allowed)
+    record_property("facts_tried", len(tried))
+    assert len(tried) == 4 * 3 * 2 * 4 + 4 * 3
+    flow = await log.flow(filed.referral_id)
+    mine = {each["message_id"] for each in before}
+    assert [each | {"position": 0} for each in flow if each["message_id"] in mine] == [
+        each | {"position": 0} for each in before
+    ]
+    await only_their_own_accounts_changed(accounts, await facts_of(database), tried)
+
+
+async def test_in_the_accounts_what_was_nobodys_to_say_is_a_note_and_no_line(database: Database) -> None:
+    """Neither does another's word on an edge hide that its own origin has told audit nothing."""
+    log = Log(database)
+    filed, untold = log.world.prepared(), uuid7()
+    edge = next(each for each in filed.emitted)
+    stolen = [{"edge": edge.edge, "message_id": str(untold)}]
+    foreign = decided(log, filed, origin=PROVIDER, referral_id=str(filed.referral_id), emitted=stolen)
+    refusal = {"origin": HOTLINE, "origin_kind": "hotline", "code": "guard_refused"}
+    false = fact(log, REFERRAL_REFUSED, refusal, subject=uuid7())
+    records = forged(log.world, [foreign, false], instance="industry")
+    await log.keep(*records)
+    at = (records[1].topic, records[1].partition, records[1].offset)
+    line = Line(false.message_id, ("industry", "audit"), 1, "0" * 64, REFERRAL_REFUSED.type, at=at)
+    books = Books(edges={untold: "emitted"}, filed_by={untold: HOTLINE}, in_kafka={false.message_id: [line]})
+    async with database.transaction() as session:
+        await read_facts(books, session.driver)
+        await set_apart(books, session.driver, dict.fromkeys(TOPICS.values(), log.generation))
+    assert untold not in books.links
+    assert books.in_kafka == {}
+    found = reconcile(books)
+    assert f"{'/'.join(map(str, at))}: industry had no right to say {REFERRAL_REFUSED.type}" in found.notes
+    told = [(each.what, each.where) for each in found.differences if each.equation == "III"]
+    assert ("an edge that audit was not told of", str(untold)) in told
+
+
+async def shown_after(log: Log, tried: list[Statement], filed: Prepared) -> dict[str, Any]:
+    """What audit shows of each statement, in the flow or, of what belongs to no referral, in its partition."""
+    records = [forged(log.world, [each.draft], instance=each.by)[0] for each in tried]
+    await log.keep(*records)
+    lines: dict[str, Any] = {}
+    for record in {each.partition: each for each in records}.values():
+        lines |= {each["message_id"]: each for each in (await log.page(record))["items"]}
+    assert {str(identity(each)[0]) for each in records} <= lines.keys()
+    return lines | {each["message_id"]: each for each in await log.flow(filed.referral_id)}
+
+
+async def facts_of(database: Database) -> Books:
+    books = Books()
+    async with database.transaction() as session:
+        await read_facts(books, session.driver)
+    return books
+
+
+async def only_their_own_accounts_changed(before: Books, after: Books, tried: list[Statement]) -> None:
+    """A refusal counts for whom the stating instance serves; what is told again of a referral counts no second time."""
+    refused = [each.of for each in tried if each.message is REFERRAL_REFUSED and each.allowed]
+    for party in {each.of for each in tried if each.message is REFERRAL_REFUSED}:
+        stated = after.refused_facts.get(party, 0) - before.refused_facts.get(party, 0)
+        assert stated == refused.count(party)
+    for (party, disposition), count in after.decided_facts.items():
+        more = count - before.decided_facts.get((party, disposition), 0)
+        # One's own origin that states a referral which is another's has only its own books to explain.
+        assert more == (1 if (party, disposition) in OWN_BOOKS else 0), party
+
+
+OWN_BOOKS: Final = {
+    ("hotline-de.example", "unroutable"),
+    (PROVIDER, "unroutable"),
+    ("provider-002.example", "unroutable"),
+}

@@ -1,0 +1,175 @@
+"""The signed acceptance of a filing: over the bytes that were posted, kept with the answer, held against audit.
+
+An operator can erase a referral that it has accepted before anything of it was sent. Nobody else then knows of it but
+the sender, whose acceptance proves it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Any
+
+import asyncpg
+import httpx
+import pytest
+
+from deploy.site.endpoints import DatabaseEndpoint
+from services.audit.domain import EntryKind, Read, Reading, read_record
+from shared.contracts.acceptance import SignedAcceptance
+from shared.exchange.acceptance import AtAudit, at_audit, check_acceptance
+from shared.exchange.message import Record
+from shared.kernel.canonical import digest
+from shared.kernel.errors import Refused
+from shared.kernel.ids import uuid7
+from tests.services.doors import asking
+from tests.services.hotline.origin import Origin
+from tests.support.builders import AT, HOTLINE
+from tests.support.exchange_world import SUBMISSION
+from tests.support.foreign_proofs import foreign_verdicts
+
+#: What is erased of one referral, in the tables that stand under row-level security and the others.
+ERASED = (
+    "DELETE FROM outbox WHERE message_id IN (SELECT message_id FROM edge WHERE referral_id = $1)",
+    "DELETE FROM outbox WHERE subject = $1::uuid::text",
+    "DELETE FROM edge WHERE referral_id = $1",
+    "DELETE FROM referral WHERE referral_id = $1",
+    "DELETE FROM data_key WHERE subject = $1",
+    "DELETE FROM idempotency WHERE created_at > now() - interval '1 minute' AND $1::uuid IS NOT NULL",
+    "UPDATE intake_count SET count = count - 1 WHERE fate IN ('submitted', 'accepted') AND $1::uuid IS NOT NULL",
+)
+
+
+@pytest.fixture
+async def client(origin: Origin) -> AsyncIterator[httpx.AsyncClient]:
+    async with origin.intake.running(), origin.door() as opened:
+        yield opened
+
+
+def written(**changes: Any) -> bytes:
+    """A referral, spelled as nobody's serialiser would."""
+    return json.dumps(SUBMISSION | {"external_ref": f"kept-{uuid7().hex[:24]}"} | changes, indent=3).encode()
+
+
+async def post(client: httpx.AsyncClient, path: str, body: bytes, key: str | None = None) -> httpx.Response:
+    headers = asking(HOTLINE, key=key or uuid7().hex) | {"content-type": "application/json"}
+    return await client.post(f"/v1/referrals{path}", content=body, headers=headers)
+
+
+def checked(origin: Origin, answer: dict[str, Any]) -> SignedAcceptance:
+    """The acceptance in an answer: it holds here and in Node, and speaks of this answer."""
+    acceptance = SignedAcceptance.model_validate(answer["acceptance"])
+    check_acceptance(acceptance, origin.world.documents.directory)
+    assert foreign_verdicts(origin.world.document, acceptance=[answer["acceptance"]]) == [True]
+    assert (acceptance.party, str(acceptance.referral_id)) == (HOTLINE, answer["referral_id"])
+    assert answer["acceptance"]["accepted_at"] == answer["accepted_at"]
+    return acceptance
+
+
+async def erase(endpoint: DatabaseEndpoint, acceptance: SignedAcceptance) -> None:
+    """What the instance's own operator can do, before the relay has seen anything of the referral."""
+    owner = await asyncpg.connect(endpoint.owner_url)
+    try:
+        async with owner.transaction():
+            for table in ("referral", "edge"):
+                await owner.execute(f"ALTER TABLE {table} NO FORCE ROW LEVEL SECURITY")
+            for statement in ERASED:
+                await owner.execute(statement, acceptance.referral_id)
+            for table in ("referral", "edge"):
+                await owner.execute(f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY")
+    finally:
+        await owner.close()
+
+
+async def told_to_audit(origin: Origin, acceptance: SignedAcceptance) -> list[str]:
+    """The body hashes that audit has of the referral, once everything in the outbox has reached it."""
+    drafts = [row.draft for row in await origin.waiting()]
+    return hashes_in(origin, origin.world.records(drafts), acceptance)
+
+
+def hashes_in(origin: Origin, records: list[Record], acceptance: SignedAcceptance) -> list[str]:
+    read, reading = Read(), Reading(origin.world.shelf, [origin.world.keys["audit"].opening])
+    for record in records:
+        read_record(record, read, generation=uuid7(), reading=reading)
+    decided = [json.loads(each.detail or "{}") for each in read.entries if each.kind is EntryKind.DECISION]
+    return [each["body_sha256"] for each in decided if each["referral_id"] == str(acceptance.referral_id)]
+
+
+async def test_it_is_over_the_bytes_that_were_posted_and_audit_is_told_the_same(
+    origin: Origin, client: httpx.AsyncClient
+) -> None:
+    body = written()
+    answer = await post(client, "", body)
+    assert answer.status_code == 202
+    acceptance = checked(origin, answer.json())
+    assert acceptance.body_sha256 == digest(body)
+    assert await told_to_audit(origin, acceptance) == [digest(body)]
+
+
+async def test_in_a_list_it_is_over_the_items_own_bytes(origin: Origin, client: httpx.AsyncClient) -> None:
+    items = [written(), b'{"not": "a referral"}', written(exercise=False), written()]
+    answer = await post(client, ":batch", b'{ "referrals" :[\n ' + b" ,\n".join(items) + b"\n] }")
+    results = answer.json()["results"]
+    assert [each["status"] for each in results] == [202, 422, 422, 202]
+    for item, result in zip(items, results, strict=True):
+        assert ("acceptance" in result) == (result["status"] == 202)
+        if "acceptance" in result:
+            acceptance = checked(origin, result)
+            assert acceptance.body_sha256 == digest(item)
+            assert await told_to_audit(origin, acceptance) == [digest(item)]
+
+
+@pytest.mark.parametrize("path", ["", ":batch"])
+async def test_whoever_repeats_the_request_is_given_the_same_bytes(
+    origin: Origin, client: httpx.AsyncClient, path: str
+) -> None:
+    body = written() if not path else b'{"referrals":[' + written() + b"]}"
+    key = uuid7().hex
+    first = await post(client, path, body, key)
+    origin.clock.advance(90)
+    assert (await post(client, path, body, key)).content == first.content
+
+
+async def test_a_reference_that_is_taken_is_accepted_no_second_time(client: httpx.AsyncClient) -> None:
+    body = written()
+    assert (await post(client, "", body)).status_code == 202
+    again = await post(client, "", body)
+    assert (again.status_code, "acceptance" in again.json()) == (409, False)
+
+
+async def test_what_is_decided_again_is_still_told_with_the_same_hash(
+    origin: Origin, client: httpx.AsyncClient
+) -> None:
+    body = written()
+    acceptance = checked(origin, (await post(client, "", body)).json())
+    before = await origin.waiting()
+    await origin.decide_again(before)
+    assert await told_to_audit(origin, acceptance) == [digest(body)]
+    async with origin.database.transaction() as session:
+        await session.driver.execute("DELETE FROM outbox WHERE id = ANY($1::bigint[])", [e.outbox_id for e in before])
+    assert await told_to_audit(origin, acceptance) == [digest(body)]
+
+
+@pytest.mark.parametrize("erased", [True, False], ids=["erased", "kept"])
+async def test_what_was_erased_before_it_was_sent_is_proven_missing(
+    origin: Origin, client: httpx.AsyncClient, endpoint: DatabaseEndpoint, erased: bool
+) -> None:
+    answer = (await post(client, "", written())).json()
+    acceptance = checked(origin, answer)
+    if erased:
+        await erase(endpoint, acceptance)
+    gone = await client.get(f"/v1/referrals/{acceptance.referral_id}", headers=asking(HOTLINE))
+    assert gone.status_code == (404 if erased else 200)
+    stated = await told_to_audit(origin, acceptance)
+    in_time, late = AT + timedelta(hours=23), AT + timedelta(hours=25)
+    assert at_audit(acceptance, stated, at=in_time) is (AtAudit.DUE if erased else AtAudit.FOUND)
+    assert at_audit(acceptance, stated, at=late) is (AtAudit.MISSING if erased else AtAudit.FOUND)
+
+
+async def test_nobody_can_claim_an_acceptance_that_was_never_given(origin: Origin, client: httpx.AsyncClient) -> None:
+    given = SignedAcceptance.model_validate((await post(client, "", written())).json()["acceptance"])
+    forged = given.model_copy(update={"referral_id": uuid7()})
+    with pytest.raises(Refused, match="signature_invalid"):
+        check_acceptance(forged, origin.world.documents.directory)
+    assert foreign_verdicts(origin.world.document, acceptance=[forged.model_dump(mode="json")]) == [False]

@@ -1,0 +1,133 @@
+"""What is protected opens in its own place alone: no other table, row, column or party, whoever moves it there.
+
+The mover has the database's rights and not the key-encryption key: it can put any content and any wrapped key into any
+row. Every store opens rows of one and the same subject here, which is the hard case.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from itertools import product
+from typing import Any, Final
+from uuid import UUID
+
+import pytest
+
+from services.hotline.store import PostgresOffers
+from services.industry.store import PostgresNotices
+from services.law_enforcement.store import PostgresCases, case_reference, protected_reference
+from shared.envelope.datakeys import DataKey, KeyEncryptionKey, protect, wrap
+from shared.kernel.errors import Defect
+from shared.kernel.ids import uuid7
+from shared.party.origin.store.edges import PostgresEdges
+from shared.party.origin.store.filing import places
+from shared.party.recipient.store import NewItem, PostgresItems, new_items
+from tests.services.deliveries import (
+    AGENCY,
+    HOTLINE,
+    LOCATION,
+    OTHER_AGENCY,
+    OTHER_HOTLINE,
+    OTHER_PROVIDER,
+    PROVIDER,
+    issued,
+    offered,
+)
+
+KEK: Final = KeyEncryptionKey(bytes(range(32)))
+#: A protected value, its wrapped key, and how the store of its place opens what lies there.
+Held = tuple[bytes, bytes, Callable[[bytes, bytes], object]]
+
+
+def opener(store: type[PostgresItems], item: NewItem) -> Callable[[bytes, bytes], object]:
+    row = {"party": item.party, "purpose": item.purpose}
+
+    def opened(content: bytes, key: bytes) -> object:
+        held: Any = row | {"content": content, "wrapped_key": key}
+        return store(None, KEK)._opened(held, item.subject_id)  # type: ignore[arg-type]
+
+    return opened
+
+
+def received(subject: UUID) -> Mapping[str, Held]:
+    """Items of all kinds, each sent to two parties, to agencies for two purposes as well."""
+    messages = {
+        PostgresOffers: [offered(subject, to=to, purpose="assessment") for to in (HOTLINE, OTHER_HOTLINE)],
+        PostgresNotices: [issued(subject, to=to) for to in (PROVIDER, OTHER_PROVIDER)],
+        PostgresCases: [
+            offered(subject, to=to, purpose=purpose)
+            for to, purpose in product((AGENCY, OTHER_AGENCY), ("investigation", "victim_identification"))
+        ],
+    }
+    return {
+        f"{store.table.contents} {item.party} {item.purpose}": (item.content, item.wrapped_key, opener(store, item))
+        for store, sent in messages.items()
+        for item in new_items(sent, KEK, table=store.table.contents)
+    }
+
+
+def filed(subject: UUID, party: str) -> Held:
+    """The content of a referral at its origin, under a key of another table."""
+    key, (of_key, of_content) = DataKey.generate(), places(subject, party)
+    record = b'{"incident_kind":"csam","observed_at":"2026-05-03T08:00:00Z","media_kind":"image","items":[{"locator":'
+    content = record + f'{{"kind":"url","value":"{LOCATION}"}}'.encode() + b"}]}"
+
+    def opened(protected: bytes, wrapped: bytes) -> object:
+        row: Any = {"referral_id": subject, "party": party, "content": protected, "wrapped": wrapped}
+        return PostgresEdges(None, KEK)._opened(row)  # type: ignore[arg-type]
+
+    return protect(content, key, of_content), wrap(key, KEK, of_key), opened
+
+
+def reference(subject: UUID, party: str) -> Held:
+    protected, key = protected_reference(subject, party, reference="case 17", kek=KEK)
+
+    def opened(content: bytes, wrapped: bytes) -> object:
+        row: Any = {"referral_id": subject, "party": party, "case_reference": content, "reference_key": wrapped}
+        return case_reference(row, KEK)
+
+    return protected, key, opened
+
+
+def everything(subject: UUID) -> Mapping[str, Held]:
+    held = dict(received(subject))
+    held |= {f"referral {party}": filed(subject, party) for party in (HOTLINE, OTHER_HOTLINE)}
+    return held | {f"case_file {party}": reference(subject, party) for party in (AGENCY, OTHER_AGENCY)}
+
+
+def opens(content: bytes, key: bytes, opened: Callable[[bytes, bytes], object]) -> bool:
+    try:
+        return bool(opened(content, key))
+    except Defect:
+        return False
+
+
+def test_a_value_with_its_key_opens_in_its_own_place_alone(record_property: Callable[[str, object], None]) -> None:
+    held = everything(uuid7())
+    tried = {(source, place): opens(*held[source][:2], held[place][2]) for source, place in product(held, held)}
+    record_property("moves_tried", len(tried))
+    assert {(source, place) for (source, place), it_opens in tried.items() if it_opens} == {
+        (each, each) for each in held
+    }
+    assert len(tried) == 12 * 12
+
+
+def test_neither_does_a_value_under_the_key_of_another_place_or_a_key_in_the_place_of_a_value() -> None:
+    held = everything(uuid7())
+    for source, place in product(held, held):
+        if source != place:
+            assert not opens(held[source][0], held[place][1], held[place][2])
+            assert not opens(held[place][0], held[source][1], held[place][2])
+    for content, key, opened in held.values():
+        assert not opens(key, key, opened)
+        assert not opens(content, content, opened)
+
+
+def test_with_the_subject_alone_as_its_place_a_withheld_value_opened_at_another_party(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The control: as it was, all rows of one subject were one place."""
+    monkeypatch.setattr("shared.envelope.datakeys.Place.column", lambda place, _: place.row.partition(".")[0].encode())
+    held = everything(uuid7())
+    content, key, _ = held[f"referral {HOTLINE}"]
+    assert opens(content, key, held[f"offer {OTHER_HOTLINE} assessment"][2])

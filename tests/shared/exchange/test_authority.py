@@ -1,0 +1,318 @@
+"""Nobody speaks for another: every message × sender's kind × recipient's kind × relation to the subject, at a party.
+
+Each statement is forged as well as it can be: signed by the instance that serves the speaker, about a subject that is
+there, in every state that it can have. It has an effect where a cell allows it *and* the subject is the speaker's to
+speak of, and nowhere else. What audit and the accounts make of it: `tests/services/audit/test_facts_enumerated.py`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cache
+from itertools import product
+from pathlib import Path
+from typing import Any, Final
+from uuid import UUID
+
+import pytest
+
+from services.hotline.domain import HOTLINE as AS_HOTLINE
+from services.industry.domain import PROVIDER as AS_PROVIDER
+from services.law_enforcement.domain import AGENCY as AS_AGENCY
+from shared.contracts.registry import ALL, MESSAGES_RECEIPTED, Family, MessageType
+from shared.exchange.accept import accept
+from shared.exchange.acts import AnswerState
+from shared.exchange.authority import BETWEEN_INSTANCES, Cell, Relation, cells, cells_of
+from shared.exchange.compose import Addressing, compose, compose_receipts
+from shared.exchange.message import Draft, Received, Record
+from shared.exchange.origin import Answered
+from shared.exchange.states import begins, rows_of, states
+from shared.kernel.errors import Refused
+from shared.kernel.ids import uuid7
+from shared.party.origin.ports import OpenEdge
+from shared.party.origin.use_cases.answers import EdgeAnswers
+from shared.party.recipient.domain import Item, ItemKey, RecipientKind
+from shared.party.recipient.use_cases import receive
+from shared.runtime.post.ports import OutboxRow, Settlement
+from shared.vocabulary.answers import ReceiptOutcome
+from shared.vocabulary.routing import PartyKind
+from tests.support.builders import AT, HOTLINE, POLICE, PROVIDER
+from tests.support.exchange_world import World, world
+from tests.support.forging import forged
+from tests.support.memory_stores import MemoryDatabase, MemoryUnit
+
+EXAMPLES: Final = Path("shared/contracts/examples")
+#: Two parties of each kind, the instance that serves them, and what its recipients are.
+PARTIES: Final[Mapping[PartyKind, tuple[str, str]]] = {
+    PartyKind.HOTLINE: (HOTLINE, "hotline-de.example"),
+    PartyKind.LAW_ENFORCEMENT: (POLICE, "police-be.example"),
+    PartyKind.INDUSTRY: (PROVIDER, "provider-002.example"),
+    PartyKind.AUDITOR: ("auditor.example", "auditor.example"),
+}
+INSTANCES: Final[Mapping[PartyKind, str]] = {
+    PartyKind.HOTLINE: "hotline",
+    PartyKind.LAW_ENFORCEMENT: "law_enforcement",
+    PartyKind.INDUSTRY: "industry",
+    PartyKind.AUDITOR: "audit",
+}
+SERVICES: Final[Mapping[PartyKind, RecipientKind]] = {
+    PartyKind.HOTLINE: AS_HOTLINE,
+    PartyKind.LAW_ENFORCEMENT: AS_AGENCY,
+    PartyKind.INDUSTRY: AS_PROVIDER,
+}
+#: What may be said, and what the sample policy has no rule for: no edge of it can be derived.
+NOT_BY_THIS_LAW: Final = {("notice_issued", PartyKind.INDUSTRY, PartyKind.INDUSTRY)}
+#: Who speaks: who the subject is of, another of the same kind, or the former of a subject that nobody has.
+SPEAKERS: Final = ("its own", "another's", "nobody's")
+Measure = Callable[[str, object], None]
+
+
+@pytest.fixture(scope="module")
+def here() -> World:
+    return world()
+
+
+@dataclass
+class Told:
+    """What a party has of one subject, and what has come of a message: the edges answered, the items that moved."""
+
+    subject: UUID
+    sender: str
+    recipient: str
+    state: str = ""
+    answer: AnswerState = AnswerState.NONE
+    withdrawn: bool = False
+    effects: list[object] = field(default_factory=list)
+
+    async def answerable(self, subjects: Sequence[UUID]) -> dict[tuple[UUID, str], list[OpenEdge]]:
+        """The edge on which the subject was sent, by who is told now, to who speaks now."""
+        edge = OpenEdge(uuid7(), self.recipient, self.sender, self.subject, self.answer, self.withdrawn)
+        return {(self.subject, self.sender): [edge]} if self.subject in subjects else {}
+
+    async def lock(self, subjects: Sequence[UUID]) -> dict[ItemKey, Item]:
+        """The item that the subject is at who is told now, from who speaks now."""
+        if not self.state or self.subject not in subjects:
+            return {}
+        item = Item(subject_id=self.subject, party=self.recipient, sender=self.sender, exercise=True, state=self.state)
+        return {(self.subject, self.recipient): item}
+
+    async def answer_edges(self, answered: Mapping[UUID, Answered], at: object) -> None:
+        self.effects += answered
+
+    async def add(self, messages: Sequence[Received]) -> None:
+        self.effects += messages
+
+    async def change(self, changes: Mapping[ItemKey, tuple[str, str]]) -> None:
+        self.effects += changes
+
+
+class Edges:
+    """`Told` as an origin's edges: what it has of answering."""
+
+    def __init__(self, told: Told) -> None:
+        self.answerable = told.answerable
+        self.answer = told.answer_edges
+
+
+@cache
+def example(message: MessageType) -> Mapping[str, Any]:
+    """An accepted value of the message."""
+    found = sorted(EXAMPLES.joinpath(f"{message.name}.v{message.version}").glob("accepted-*.json"))
+    value: Mapping[str, Any] = json.loads(found[0].read_bytes())
+    return value
+
+
+def draft(here: World, message: MessageType, subject: UUID, *, sender: str, recipient: str, to: str) -> Draft:
+    """The message about `subject`, whoever says it to whomever."""
+    clear = dict(example(message)["clear"])
+    clear |= {name: str(subject) for name in ("referral_id", "notice_id") if name in clear}
+    value = {"clear": clear} | ({"sealed": example(message)["sealed"]} if message.edge else {})
+    instance = here.documents.directory.instance(to)
+    assert instance is not None
+    return Draft(
+        message_id=uuid7(),
+        message=message,
+        subject=str(subject),
+        sender=sender,
+        recipient=recipient,
+        recipient_instance=to,
+        topic=instance.topic,
+        exercise=True,
+        body=json.dumps(value, separators=(",", ":")).encode(),
+        created_at=AT,
+    )
+
+
+def said(here: World, message: MessageType, by: PartyKind, to: PartyKind, *, speaker: str, subject: UUID) -> Record:
+    """The record of one statement."""
+    names = message.family in BETWEEN_INSTANCES
+    sender = INSTANCES[by] if names else PARTIES[by][speaker == "another's"]
+    recipient = INSTANCES[to] if names else _told(by, to)
+    if message.edge and (genuine := _genuine(here, message, by, INSTANCES[to])) is not None:
+        [record] = forged(here, [genuine], instance=INSTANCES[by])
+        return here.resigned(record, sender=sender, instance=INSTANCES[by])
+    about = uuid7() if speaker == "nobody's" else subject
+    made = draft(here, message, about, sender=sender, recipient=recipient, to=INSTANCES[to])
+    return forged(here, [made], instance=INSTANCES[by])[0]
+
+
+def _told(by: PartyKind, to: PartyKind) -> str:
+    """Who is told: not who speaks, and of the parties of its kind the one that a referral of this world reaches."""
+    return {PartyKind.HOTLINE: "hotline-nl.example", PartyKind.INDUSTRY: PROVIDER}.get(to, PARTIES[to][0])
+
+
+def _genuine(here: World, message: MessageType, by: PartyKind, instance: str) -> Draft | None:
+    """The message as its origin's own referral sends it, where one of that kind does."""
+    if by not in (PartyKind.HOTLINE, PartyKind.INDUSTRY):
+        return None
+    drafts = here.prepared(PARTIES[by][0]).drafts
+    return next((each for each in drafts if (each.message, each.recipient_instance) == (message, instance)), None)
+
+
+async def effects_at(told: Told, message: Received, recipient: RecipientKind, *, is_origin: bool) -> list[object]:
+    edges = EdgeAnswers(Edges(told), AT) if is_origin else None  # type: ignore[arg-type]
+    await receive(recipient, [message], items=told, edges=edges)  # type: ignore[arg-type]
+    return told.effects
+
+
+async def has_effect(here: World, record: Record, to: PartyKind, *, subject: UUID, speaker: str, by: PartyKind) -> bool:
+    """Whether the record moves anything at the recipient, in whichever state the subject is there."""
+    try:
+        received = accept(record, here.reader(INSTANCES[to]))
+    except Refused:
+        return False
+    recipient = SERVICES[to]
+    beginning = received.message in recipient.beginning
+    held = [""] if beginning else ["", *sorted(states(recipient.subject))]
+    for state, answer, withdrawn in product(held, AnswerState, (False, True)):
+        told = Told(subject, PARTIES[by][0], received.recipient, state, answer, withdrawn)
+        if await effects_at(told, received, recipient, is_origin=to is not PartyKind.LAW_ENFORCEMENT):
+            return True
+    return False
+
+
+def statements() -> Iterator[tuple[MessageType, PartyKind, PartyKind]]:
+    """Every message from every kind to every kind of service; what instances state to each other is apart."""
+    for message, by, to in product(ALL, PARTIES, SERVICES):
+        if message is not MESSAGES_RECEIPTED:
+            yield message, by, to
+
+
+def relations(message: MessageType) -> Sequence[str]:
+    """A message that begins its subject brings one of its own: nobody has it before."""
+    return SPEAKERS[:2] if message.edge else SPEAKERS
+
+
+async def test_only_the_tables_cells_have_an_effect_at_a_party(here: World, record_property: Measure) -> None:
+    subject, wrong, tried = uuid7(), [], 0
+    for message, by, to in statements():
+        allowed = any((cell.sender, cell.recipient) == (by, to) for cell in cells_of(message))
+        for speaker in relations(message):
+            record = said(here, message, by, to, speaker=speaker, subject=subject)
+            effect = await has_effect(here, record, to, subject=subject, speaker=speaker, by=by)
+            tried += 1
+            if effect != (allowed and speaker == "its own" and (message.name, by, to) not in NOT_BY_THIS_LAW):
+                wrong.append((message.name, by.value, to.value, speaker, effect))
+    record_property("statements_tried", tried)
+    assert wrong == []
+    assert tried == 3 * 4 * (2 * 2 + 3 * 15)
+
+
+async def test_with_the_table_off_a_provider_reports_what_came_of_a_case(
+    here: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The control: by the same means as above, and red as it was found. The notice's edge closes with a conviction."""
+    subject = uuid7()
+    message = next(each for each in ALL if each.name == "outcome_reported")
+    by, to = PartyKind.INDUSTRY, PartyKind.HOTLINE
+
+    async def effect() -> bool:
+        record = said(here, message, by, to, speaker="its own", subject=subject)
+        return await has_effect(here, record, to, subject=subject, speaker="its own", by=by)
+
+    assert not await effect()
+    monkeypatch.setattr("shared.exchange.senders.check_may_say", lambda *_, **__: None)
+    assert await effect()
+
+
+async def test_only_the_instance_that_was_addressed_settles_what_was_sent(
+    here: World, record_property: Measure
+) -> None:
+    """Receipts: every kind of instance, to every kind of sender, for what went to each kind, right and altered."""
+    wrong, tried = [], 0
+    for by, to, addressed, digest in product(INSTANCES, SERVICES, SERVICES, ("right", "other")):
+        database = MemoryDatabase()
+        sent = draft(here, _any_sent(to, addressed), uuid7(), sender=PARTIES[to][0], recipient=_told(to, addressed),
+                     to=INSTANCES[addressed])  # fmt: skip
+        async with database.transaction("sent") as state:
+            state.outbox[1], state.digests[1] = OutboxRow(1, sent, None), "a" * 64
+        entry = (sent.message_id, ("a" if digest == "right" else "b") * 64, ReceiptOutcome.APPLIED, None)
+        [receipt] = compose_receipts(INSTANCES[by], INSTANCES[to], [entry], directory=here.documents.directory, at=AT)
+        [record] = forged(here, [receipt], instance=INSTANCES[by])
+        async with database.transaction("settle") as state:
+            settled = await _settled(here, record, INSTANCES[to], unit=MemoryUnit(database, state))
+        may = any((cell.sender, cell.recipient) == (by, to) for cell in cells_of(MESSAGES_RECEIPTED))
+        tried += 1
+        if settled != (may and by == addressed and digest == "right"):
+            wrong.append((by.value, to.value, addressed.value, digest, settled))
+    record_property("receipts_tried", tried)
+    assert wrong == []
+    assert tried == 4 * 3 * 3 * 2
+
+
+def _any_sent(sender: PartyKind, recipient: PartyKind) -> MessageType:
+    """A message that this kind sends to that one; any, where it sends none."""
+    for cell in cells():
+        if (cell.sender, cell.recipient) == (sender, recipient) and cell.message.family not in BETWEEN_INSTANCES:
+            return cell.message
+    return ALL[1]
+
+
+async def _settled(here: World, record: Record, instance: str, *, unit: MemoryUnit) -> bool:
+    try:
+        received = accept(record, here.reader(instance))
+    except Refused:
+        return False
+    entries = received.clear.entries  # type: ignore[attr-defined]
+    settlements = [
+        Settlement(e.message_id, e.digest, e.outcome, e.code, received.message_id, received.sender_instance)
+        for e in entries
+    ]
+    return bool((await unit.settle(settlements)).taken)
+
+
+def test_a_cell_is_a_row_of_acts_a_receipt_of_one_or_a_fact() -> None:
+    """The table has nothing that the rows do not have, and every message has its place in it."""
+    assert {cell.message for cell in cells()} == set(ALL)
+    assert len(set(cells())) == len(cells())
+    answers = {row.message for kind in SERVICES.values() for row in rows_of(kind.subject) if not begins(row)}
+    for cell in cells():
+        assert (cell.message.family is Family.FACT) == (cell.recipient is PartyKind.AUDITOR)
+        if cell.message.edge:
+            assert cell.relation is Relation.FILED_IT
+        assert cell.message in answers or cell.message.edge or cell.message.family in BETWEEN_INSTANCES
+
+
+def test_no_kind_that_files_nothing_speaks_as_an_origin_and_none_answers_what_it_is_not_sent() -> None:
+    by_relation: dict[Relation, set[Cell]] = {each: set() for each in Relation}
+    for cell in cells():
+        by_relation[cell.relation].add(cell)
+    assert {cell.sender for cell in by_relation[Relation.FILED_IT]} == {PartyKind.HOTLINE, PartyKind.INDUSTRY}
+    for cell in by_relation[Relation.WAS_SENT_IT]:
+        assert any(
+            (sent.sender, sent.recipient) == (cell.recipient, cell.sender) for sent in by_relation[Relation.FILED_IT]
+        )
+
+
+def test_a_party_that_is_gone_is_not_whom_it_was_said_wrongly_to(here: World) -> None:
+    """Audit reads what went to a party that has left meanwhile: the sender's kind still has to be right."""
+    address = Addressing(
+        subject=uuid7(), sender=POLICE, recipient=HOTLINE, directory=here.documents.directory, exercise=True, at=AT
+    )
+    [accepted] = [each for each in ALL if each.name == "case_accepted"]
+    made = compose(accepted, {"referral_id": str(address.subject)}, address)
+    [record] = forged(here, [replace(made, recipient="gone.example")], instance="law_enforcement")
+    with pytest.raises(Refused, match="recipient_not_served"):
+        accept(record, here.reader("hotline"))

@@ -1,0 +1,108 @@
+"""The broker's time is nobody's weapon: not stated by a producer, not ahead of us, and no life for a revoked key."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from aiokafka import ConsumerRecord
+
+from shared.contracts.registry import REFERRAL_WITHDRAWN
+from shared.exchange.accept import TurnedAway, accept
+from shared.exchange.compose import Addressing, compose
+from shared.exchange.message import Record
+from shared.exchange.senders import AHEAD_MAX
+from shared.kernel.clock import ManualClock
+from shared.kernel.errors import Refused
+from shared.kernel.ids import uuid7
+from shared.runtime.kafka.bus import to_record
+from tests.support.builders import AT, HOTLINE, POLICE
+from tests.support.exchange_world import World, world
+from tests.support.forging import forged
+
+
+def withdrawal(here: World) -> Record:
+    """What whoever has the hotlines' signing key can say: that a referral is taken back."""
+    subject = uuid7()
+    address = Addressing(
+        subject=subject, sender=HOTLINE, recipient=POLICE, directory=here.documents.directory, exercise=True, at=AT
+    )
+    clear = {"referral_id": str(subject), "revision": 1, "reason": "filed_in_error"}
+    [record] = forged(here, [compose(REFERRAL_WITHDRAWN, clear, address)], instance="hotline")
+    return record
+
+
+def code_of(here: World, record: Record, *, now: datetime) -> str | None:
+    try:
+        accept(record, here.reader("law_enforcement", clock=ManualClock(now)))
+    except Refused as error:
+        assert not isinstance(error, TurnedAway)  # nobody is told: whoever it is from is in doubt
+        return error.code
+    return None
+
+
+def revoke(here: World, instance: str, *, since: datetime) -> None:
+    """A new directory, in force from `since`, in which the instance's signing key is revoked."""
+    instances = tuple(
+        each.model_copy(
+            update={
+                "keys": tuple(
+                    key.model_copy(update={"revoked_at": since}) if key.use == "sign" else key for key in each.keys
+                )
+            }
+        )
+        if each.id == instance
+        else each
+        for each in here.document.instances
+    )
+    here.place(here.document.model_copy(update={"version": 2, "instances": instances}), since)
+
+
+def test_a_time_that_a_producer_stated_is_refused() -> None:
+    here = world()
+    record = withdrawal(here)
+    assert code_of(here, record, now=AT) is None
+    assert code_of(here, replace(record, time_stated=True), now=AT) == "broker_time_stated"
+
+
+@pytest.mark.parametrize(
+    ("broker_time", "code"),
+    [
+        (AT + AHEAD_MAX, None),
+        (AT + AHEAD_MAX + timedelta(milliseconds=1), "broker_time_off"),
+        (datetime(2099, 1, 1, tzinfo=UTC), "broker_time_off"),
+        (AT - timedelta(days=30), None),
+    ],
+    ids=["clocks differ", "more than they may", "2099", "a record that waited for a month"],
+)
+def test_the_brokers_time_is_bounded_by_our_own(broker_time: datetime, code: str | None) -> None:
+    here = world()
+    assert code_of(here, replace(withdrawal(here), broker_time=broker_time), now=AT) == code
+
+
+def test_a_revoked_key_is_refused_whatever_time_the_broker_says() -> None:
+    """Also by a time at which another directory was in force, which knows nothing of it."""
+    here = world()
+    back, now = AT - timedelta(hours=1), AT + timedelta(hours=1)
+    record = replace(withdrawal(here), broker_time=back)
+    assert code_of(here, record, now=now) is None  # the control: a stolen key, and a time set back
+    revoke(here, "hotline", since=AT)
+    assert code_of(here, record, now=AT - timedelta(minutes=1)) is None
+    assert code_of(here, record, now=now) == "key_revoked"
+
+
+@pytest.mark.parametrize(("kind", "stated"), [(0, True), (1, False)], ids=["CreateTime", "LogAppendTime"])
+def test_the_kafka_door_sees_who_stated_the_time(kind: int, stated: bool) -> None:
+    raw: ConsumerRecord[bytes, bytes] = ConsumerRecord("topic", 0, 0, 0, kind, b"", b"", None, 0, 0, ())
+    assert to_record(raw).time_stated is stated
+
+
+def test_nothing_is_sealed_with_a_revoked_key() -> None:
+    here = world()
+    keys = tuple(key.model_copy(update={"revoked_at": AT}) for key in here.document.instances[1].keys)
+    changed = here.document.instances[1].model_copy(update={"keys": keys})
+    instances = (here.document.instances[0], changed, *here.document.instances[2:])
+    assert here.documents.directory.sealing_key(changed.id, AT) is not None
+    here.place(here.document.model_copy(update={"version": 2, "instances": instances}), AT)
+    assert here.documents.directory.sealing_key(changed.id, AT) is None

@@ -1,0 +1,158 @@
+"""Evidence of a message: the directory alone proves it, in another language too; any bit changed, it proves nothing."""
+
+from __future__ import annotations
+
+import json
+from base64 import b64decode, b64encode
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from shared.contracts.directory import Directory
+from shared.envelope.headers import TRACEPARENT
+from shared.envelope.keys import SigningKey
+from shared.exchange.evidence import Witness, check_evidence, read_evidence
+from shared.exchange.message import Record
+from shared.kernel.errors import Defect, Refused
+from shared.party.recipient.store import packed, unpacked
+from shared.routing.directory_index import DirectoryIndex
+from shared.routing.shelf import read_directory
+from tests.support.builders import AT, PROVIDER
+from tests.support.exchange_world import SINCE, World, public_key, world
+from tests.support.foreign_proofs import foreign_verdicts
+
+STATED_AT = AT + timedelta(days=3)
+
+
+@pytest.fixture(scope="module")
+def here() -> World:
+    return world()
+
+
+@pytest.fixture(scope="module")
+def record(here: World) -> Record:
+    """A notice as its provider's instance reads it, one of a batch, with a trace."""
+    records = here.records(here.prepared().drafts)
+    notice = next(each for each in records if each.topic.startswith("causeway.inbox.industry."))
+    return replace(notice, headers=(*notice.headers, (TRACEPARENT, b"00-" + b"1" * 32 + b"-" + b"2" * 16 + b"-01")))
+
+
+@pytest.fixture(scope="module")
+def evidence(here: World, record: Record) -> dict[str, Any]:
+    witness = Witness("industry", here.keys["industry"].signing)
+    return witness.state(record, party=PROVIDER, at=STATED_AT).model_dump(mode="json")
+
+
+def index(document: Directory) -> DirectoryIndex:
+    return read_directory(document.model_dump_json(exclude_none=True).encode())
+
+
+def refusal(directory: DirectoryIndex, evidence: dict[str, Any]) -> str | None:
+    """The code that evidence is refused with, None if it holds."""
+    try:
+        (read,) = read_evidence(json.dumps({"evidence": [evidence]}).encode()).evidence
+        check_evidence(read, directory)
+    except Refused as error:
+        return error.code
+    return None
+
+
+def flipped(text: str) -> Iterator[str]:
+    """The text with one bit of each of its characters changed, a different one in turn."""
+    for at, character in enumerate(text):
+        yield text[:at] + chr(ord(character) ^ (1 << at % 7)) + text[at + 1 :]
+
+
+def changes(evidence: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The evidence with one bit changed: in a header's name or value, in the message's value, in the statement."""
+    for at, (name, text) in enumerate(evidence["headers"]):
+        others = [*evidence["headers"][:at], *evidence["headers"][at + 1 :]]
+        yield evidence | {"headers": others}
+        for changed in flipped(text):
+            yield evidence | {"headers": [[name, changed], *others]}
+        for changed in flipped(name):
+            yield evidence | {"headers": [[changed, text], *others]}
+    value = b64decode(evidence["value"])
+    for at in range(len(value)):
+        changed_value = value[:at] + bytes([value[at] ^ (1 << at % 8)]) + value[at + 1 :]
+        yield evidence | {"value": b64encode(changed_value).decode()}
+    for name, stated in evidence["statement"].items():
+        if isinstance(stated, list):
+            yield evidence | {"statement": evidence["statement"] | {name: stated[1:]}}
+            continue
+        for other in flipped(stated) if isinstance(stated, str) else [stated + 1]:
+            yield evidence | {"statement": evidence["statement"] | {name: other}}
+
+
+def test_it_holds_by_the_directory_alone_here_and_in_node(here: World, evidence: dict[str, Any]) -> None:
+    assert refusal(index(here.document), evidence) is None
+    assert foreign_verdicts(here.document, evidence=[evidence]) == [True]
+    assert evidence["statement"]["broker_time"] == "2026-05-04T12:00:00.000Z"
+    assert evidence["statement"]["proven"] == ["sender_signed"]
+    assert "arrival" in evidence["statement"]["not_proven"]
+    assert TRACEPARENT not in dict(evidence["headers"]), "nobody has signed it"
+
+
+def test_a_bit_changed_anywhere_is_refused_here_and_in_node(here: World, evidence: dict[str, Any]) -> None:
+    forged = list(changes(evidence))
+    assert len(forged) > 2000
+    directory = index(here.document)
+    assert [each for each in forged if refusal(directory, each) is None] == []
+    assert not any(foreign_verdicts(here.document, evidence=forged))
+
+
+def rotated(here: World, name: str, *, ended: timedelta) -> Directory:
+    """The directory after the instance's signing key was replaced: the old one stays, with the end of its validity."""
+    old, new = here.keys[name].signing.verify_key, SigningKey.generate().verify_key
+    keys = (public_key(old, "sign", valid_to=AT + ended), public_key(new, "sign", valid_from=SINCE))
+    entries = tuple(
+        each.model_copy(update={"keys": keys}) if each.id == name else each for each in here.document.instances
+    )
+    return here.document.model_copy(update={"instances": entries})
+
+
+@pytest.mark.parametrize(
+    ("name", "ended", "code"),
+    [
+        ("hotline", timedelta(minutes=1), None),
+        ("hotline", timedelta(minutes=-1), "key_unknown"),
+        ("industry", timedelta(days=4), None),
+        ("industry", timedelta(days=2), "statement_key_unknown"),
+    ],
+    ids=["sender's, since", "sender's, before it arrived", "recipient's, since", "recipient's, before it was stated"],
+)
+def test_it_holds_after_a_key_was_replaced_if_the_key_was_valid_then(
+    here: World, evidence: dict[str, Any], name: str, ended: timedelta, code: str | None
+) -> None:
+    document = rotated(here, name, ended=ended)
+    assert refusal(index(document), evidence) == code
+    assert foreign_verdicts(document, evidence=[evidence]) == [code is None]
+
+
+def test_another_instances_statement_about_the_same_message_is_its_own(here: World, record: Record) -> None:
+    """What an instance states it states under its own name: it cannot borrow that of the one that was sent it."""
+    stated = Witness("industry", here.keys["law_enforcement"].signing).state(record, party=PROVIDER, at=STATED_AT)
+    assert refusal(index(here.document), stated.model_dump(mode="json")) == "statement_key_unknown"
+
+
+def test_the_statement_of_one_message_is_not_that_of_another(here: World, evidence: dict[str, Any]) -> None:
+    witness = Witness("industry", here.keys["industry"].signing)
+    (other,) = here.records([here.offered(PROVIDER)])
+    stated = witness.state(other, party=PROVIDER, at=STATED_AT).model_dump(mode="json")
+    mixed = evidence | {"statement": stated["statement"]}
+    assert refusal(index(here.document), mixed) == "statement_mismatch"
+    assert foreign_verdicts(here.document, evidence=[mixed]) == [False]
+
+
+def test_evidence_of_what_went_to_another_party_is_never_stated(here: World, record: Record) -> None:
+    with pytest.raises(Defect, match="evidence_of_another"):
+        Witness("industry", here.keys["industry"].signing).state(record, party="provider-002.example", at=AT)
+
+
+def test_what_is_kept_is_less_than_the_message_itself_and_all_of_it(record: Record) -> None:
+    message = len(record.value or b"") + sum(len(name) + len(value or b"") for name, value in record.headers)
+    assert len(packed(record)) < message
+    assert unpacked(packed(record)) == replace(record, key=None)

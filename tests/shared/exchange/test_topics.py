@@ -1,0 +1,53 @@
+"""Names of topics: whatever the ids of instances, one pair's is never taken for another's."""
+
+from __future__ import annotations
+
+import re
+
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import TypeAdapter
+
+from shared.contracts.base import InstanceId
+from shared.contracts.facts import TopicName
+from shared.exchange.acts import ACTS
+from shared.exchange.correspondents import between_parties
+from shared.exchange.topics import INBOXES, inbox_prefix, inbox_topic, pairs_of
+from shared.runtime.kafka.bus import Subscription, group_prefix
+
+IDS = st.from_regex(r"[a-z][a-z0-9_]{0,31}", fullmatch=True)
+
+
+@given(IDS, IDS, IDS)
+def test_only_what_is_written_to_an_instance_is_under_its_prefix_and_pattern(one: str, other: str, sender: str) -> None:
+    TypeAdapter(InstanceId).validate_python(one)
+    topic = inbox_topic(one, sender)
+    assert topic.startswith(INBOXES)
+    assert topic.startswith(inbox_prefix(other)) == (one == other)
+    assert bool(re.match(Subscription(other).pattern, topic)) == (one == other)
+    assert Subscription(one).group.startswith(group_prefix(other)) == (one == other)
+
+
+@given(IDS, IDS, IDS, IDS)
+def test_two_pairs_have_one_name_only_if_they_are_one(to: str, sender: str, other_to: str, other: str) -> None:
+    assert (inbox_topic(to, sender) == inbox_topic(other_to, other)) == ((to, sender) == (other_to, other))
+
+
+@given(IDS, IDS)
+def test_every_name_is_one_that_facts_may_state(to: str, sender: str) -> None:
+    TypeAdapter(TopicName).validate_python(inbox_topic(to, sender))
+    TypeAdapter(TopicName).validate_python(inbox_topic("a" * 32, "b" * 32))
+
+
+def test_every_act_that_is_told_has_a_topic_there_and_one_back() -> None:
+    kinds = {name: name for name in ("hotline", "law_enforcement", "industry")}
+    pairs = {(pair.sender, pair.to) for pair in pairs_of(kinds)}
+    routes = [route for row in ACTS if row.message is not None and (route := between_parties(row.message))]
+    told = {(sender, to) for route in routes for sender in route.senders for to in route.recipients}
+    assert told
+    assert pairs == told | {(to, sender) for sender, to in told}
+
+
+def test_facts_have_topics_only_where_there_is_an_audit_to_tell() -> None:
+    assert {pair.to for pair in pairs_of({"hotline": "hotline"})} == {"hotline"}
+    assert {pair.to for pair in pairs_of({"hotline": "hotline", "audit": "auditor"})} == {"hotline", "audit"}
