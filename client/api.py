@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
-from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
@@ -16,19 +15,18 @@ from pydantic import JsonValue, ValidationError
 from client import views
 from client.problem import ApiProblem
 from client.transport import Transport
+from shared.contracts.answers import ItemStatement, Keeping, NoticeStatements, WithdrawalAnswer
 from shared.contracts.base import Contract
 from shared.contracts.referral import ReferralSubmission
 from shared.exchange.acts import Subject
 from shared.exchange.states import collection, personal
-from shared.kernel.clock import rfc3339
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid7
 from shared.vocabulary.answers import (
     CaseDeclineReason,
     CaseOutcome,
     CloseReason,
-    NoticeAction,
-    NoticeRejection,
+    WithdrawalFate,
     YesNoUnknown,
 )
 from shared.vocabulary.referral import WithdrawalReason
@@ -161,9 +159,12 @@ class CausewayClient:
             body["close_reason"] = close_reason
         return await self._act(f"/v1/cases/{referral_id}:outcome", body, key, view=views.ReferralState)
 
-    async def acknowledge_withdrawal(self, referral_id: UUID, *, key: str | None = None) -> views.ReferralState:
-        """Say that the party has stopped acting on a withdrawn referral."""
-        return await self._act(f"/v1/inbox/{referral_id}:acknowledge-withdrawal", {}, key, view=views.ReferralState)
+    async def acknowledge_withdrawal(
+        self, referral_id: UUID, kept: Keeping | None = None, *, key: str | None = None
+    ) -> views.ReferralState:
+        """Say that the party has stopped acting on a withdrawn referral, and have its record erased unless `kept`."""
+        path = f"/v1/inbox/{referral_id}:acknowledge-withdrawal"
+        return await self._act(path, _said(_fate(kept)), key, view=views.ReferralState)
 
     async def act_on_case(
         self, name: str, referral_id: UUID, said: Contract | None = None, *, key: str | None = None
@@ -191,18 +192,12 @@ class CausewayClient:
         """Say that the organisation has the notice in hand."""
         return await self._act(f"/v1/notices/{notice_id}:acknowledge", {}, key, view=views.NoticeState)
 
-    async def action_notice(
-        self, notice_id: UUID, actions: Sequence[NoticeAction], *, effective_at: datetime, key: str | None = None
+    async def answer_notice(
+        self, notice_id: UUID, items: Sequence[ItemStatement], *, key: str | None = None
     ) -> views.NoticeState:
-        """Report what was done, and when it took effect."""
-        body = {"actions": [*actions], "effective_at": rfc3339(effective_at)}
-        return await self._act(f"/v1/notices/{notice_id}:action", body, key, view=views.NoticeState)
-
-    async def reject_notice(
-        self, notice_id: UUID, reason: NoticeRejection, *, key: str | None = None
-    ) -> views.NoticeState:
-        """Reject a notice with a reason."""
-        return await self._act(f"/v1/notices/{notice_id}:reject", {"reason": reason}, key, view=views.NoticeState)
+        """Say what was done about items, or why nothing was; without a number, about all that nothing was said of."""
+        body = _said(NoticeStatements(items=tuple(items)))
+        return await self._act(f"/v1/notices/{notice_id}:answer", body, key, view=views.NoticeState)
 
     async def not_ours(
         self, notice_id: UUID, *, suggested: str | None = None, key: str | None = None
@@ -211,9 +206,12 @@ class CausewayClient:
         body = {} if suggested is None else {"suggested": suggested}
         return await self._act(f"/v1/notices/{notice_id}:not-ours", body, key, view=views.NoticeState)
 
-    async def acknowledge_notice_withdrawal(self, notice_id: UUID, *, key: str | None = None) -> views.NoticeState:
-        """Say that the party has stopped acting on a withdrawn notice."""
-        return await self._act(f"/v1/notices/{notice_id}:acknowledge-withdrawal", {}, key, view=views.NoticeState)
+    async def acknowledge_notice_withdrawal(
+        self, notice_id: UUID, kept: Keeping | None = None, *, key: str | None = None
+    ) -> views.NoticeState:
+        """Say that the party has stopped acting on a withdrawn notice, and have its record erased unless `kept`."""
+        path = f"/v1/notices/{notice_id}:acknowledge-withdrawal"
+        return await self._act(path, _said(_fate(kept)), key, view=views.NoticeState)
 
     async def act_on_notice(
         self, name: str, notice_id: UUID, said: Contract | None = None, *, key: str | None = None
@@ -263,7 +261,11 @@ def _path(subject: Subject, name: str, subject_id: UUID) -> str:
 
 
 def _said(said: Contract | None) -> dict[str, JsonValue]:
-    return {} if said is None else said.model_dump(mode="json", exclude_none=True)
+    return {} if said is None else said.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
+
+
+def _fate(kept: Keeping | None) -> WithdrawalAnswer:
+    return WithdrawalAnswer(fate=WithdrawalFate.ERASED if kept is None else WithdrawalFate.KEPT, kept=kept)
 
 
 def _key(given: str | None) -> str:

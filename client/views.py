@@ -101,6 +101,15 @@ class CheckResult(View):
     recipients: tuple[Recipient, ...] = ()
 
 
+class ItemAnswerView(View):
+    """What was said of one item, by the referral's own number."""
+
+    n: int
+    round: int = 1
+    action: str | None = None
+    rejection: str | None = None
+
+
 class EdgeView(Recipient):
     """An edge with its delivery, what the recipient answered, and the delivery of its withdrawal."""
 
@@ -108,7 +117,15 @@ class EdgeView(Recipient):
     code: str | None = None
     withdrawal: str | None = None
     answer: str = "none"
+    answer_detail: dict[str, JsonValue] | None = None
     notice_id: UUID | None = None
+
+    @property
+    def items(self) -> tuple[ItemAnswerView, ...]:
+        """What was answered item by item; nothing of a recipient that answers for the whole referral."""
+        listed = (self.answer_detail or {}).get("items")
+        found = [read_in(ItemAnswerView, each) for each in listed] if isinstance(listed, list) else []
+        return tuple(each for each in found if each is not None)
 
 
 class ReferralView(View):
@@ -156,7 +173,10 @@ class Deadlines(View):
 
 
 class NoticeView(View):
-    """A notice that asks the party to act, and its notifier's contact. `record` is there only when asked for by id."""
+    """A notice that asks the party to act, and its notifier's contact. `record` is there only when asked for by id.
+
+    `numbers` are those of its items: answers name them.
+    """
 
     notice_id: UUID
     contact: str | None = None
@@ -164,6 +184,7 @@ class NoticeView(View):
     state: str
     exercise: bool
     received_at: Instant | None = None
+    numbers: tuple[int, ...] = ()
     edge: dict[str, JsonValue] = {}
     record: dict[str, JsonValue] | None = None
 

@@ -2,7 +2,7 @@
 
     external_ref           your reference, unique among yours                              required
     incident_kind          csam, enticement, …                                             required
-    observed_at            RFC 3339 with offset: 2026-03-15T12:00:00Z                      required
+    observed_at            RFC 3339 with offset, kept to the second: 2026-03-15T12:00:00Z  required
     media_kind             image, video, …                                                 required
     locator_kind, locator  url, onion, account, message or p2p, and the location itself    required
     exercise               true or false; without it, true
@@ -13,6 +13,7 @@
     actionable, missing    actionable, informational or incomplete; what is missing, separated by ;
     site_type, commerciality
     hosting_jurisdiction, hosting_asn, hosting_provider, hosting_is_cdn, hosting_method, hosting_observed_at
+                           the last as a day: 2026-03-15
     md5, sha1, sha256, pdq, photodna, tmk_pdqf
     assessment_scheme, assessment_value, assessment_jurisdiction, assessment_status
     user_jurisdictions, victim_jurisdictions      separated by ;

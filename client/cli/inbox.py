@@ -12,6 +12,7 @@ from cyclopts import App
 from cyclopts.types import PositiveInt
 
 from client.cli import output
+from client.cli.keeping import Kept
 from client.cli.settings import Options
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 app = App(name="inbox", help="Referrals offered to you and notices issued to you.")
 _OPTIONS = Options()
+_ERASED = Kept()
 #: The scheme of a web address, the colon of any other scheme, and the dots of names.
 _BREAKABLE = re.compile(r"(?P<web>\bhttp)(?=s?://)|(?<=[a-z0-9]):(?=//|\?xt=)|(?<=[a-z0-9])\.(?=[a-z])", re.IGNORECASE)
 
@@ -53,7 +55,7 @@ async def notices(*, state: str | None = None, limit: PositiveInt = 50, options:
     Parameters
     ----------
     state
-        Only those in this state: issued, acknowledged, actioned, rejected, not_ours, withdrawn or
+        Only those in this state: issued, acknowledged, in_part, actioned, rejected, not_ours, withdrawn or
         withdrawal_acknowledged.
     limit
         At most so many.
@@ -100,10 +102,10 @@ async def evidence(referral_id: UUID, /, *, out: Path, options: Options = _OPTIO
 
 
 @app.command
-async def acknowledge_withdrawal(referral_id: UUID, /, *, options: Options = _OPTIONS) -> int:
-    """Say that you have stopped acting on a referral that was withdrawn."""
+async def acknowledge_withdrawal(referral_id: UUID, /, *, kept: Kept = _ERASED, options: Options = _OPTIONS) -> int:
+    """Say that you have stopped acting on a referral that was withdrawn. Its record is erased unless it is kept."""
     async with output.service(options) as client:
-        output.moved(await client.acknowledge_withdrawal(referral_id), options)
+        output.moved(await client.acknowledge_withdrawal(referral_id, kept.keeping()), options)
         return output.DONE
 
 

@@ -9,13 +9,13 @@ from uuid import UUID
 from cyclopts import App
 
 from client.cli import output
+from client.cli.keeping import Kept
 from client.cli.settings import Options, zoned
 from shared.kernel.clock import SystemClock
-from shared.kernel.errors import Refused
-from shared.vocabulary.answers import NoticeAction, NoticeRejection
 
 app = App(name="notice", help="Answer the notices issued to you. `causeway inbox notices` lists them.")
 _OPTIONS = Options()
+_ERASED = Kept()
 
 
 @app.command
@@ -41,31 +41,25 @@ async def acknowledge(notice_id: UUID, /, *, options: Options = _OPTIONS) -> int
 
 
 @app.command
-async def action(
-    notice_id: UUID, /, *actions: NoticeAction, effective_at: datetime | None = None, options: Options = _OPTIONS
+async def answer(
+    notice_id: UUID, /, *words: str, effective_at: datetime | None = None, options: Options = _OPTIONS
 ) -> int:
-    """Report what was done.
+    """Say what was done about the items, or why nothing was.
 
     Parameters
     ----------
-    actions
-        What was done, one word each, for example: removed preserved.
+    words
+        What was done, one word each, for example: removed preserved. Or why an item is rejected: not_found,
+        insufficient_detail, disputed_legality, jurisdiction, technical, authentication_failed. A word is said of every
+        item that nothing was said of, unless it names one: 1=removed 2=not_found.
     effective_at
-        When it took effect; now if no time is given. UTC if it names no zone.
+        When what was done took effect; now if no time is given. UTC if it names no zone.
     """
     async with output.service(options) as client:
-        if not actions:
-            raise Refused("actions_missing", "name at least one action", status=400)
-        at = zoned(effective_at) or SystemClock().now()
-        output.moved(await client.action_notice(notice_id, actions, effective_at=at), options)
-        return output.DONE
+        from client.statements import statements
 
-
-@app.command
-async def reject(notice_id: UUID, /, *, reason: NoticeRejection, options: Options = _OPTIONS) -> int:
-    """Reject the notice, with the reason."""
-    async with output.service(options) as client:
-        output.moved(await client.reject_notice(notice_id, reason), options)
+        said = statements(words, zoned(effective_at) or SystemClock().now())
+        output.moved(await client.answer_notice(notice_id, said), options)
         return output.DONE
 
 
@@ -84,8 +78,8 @@ async def not_ours(notice_id: UUID, /, *, suggested: str | None = None, options:
 
 
 @app.command
-async def acknowledge_withdrawal(notice_id: UUID, /, *, options: Options = _OPTIONS) -> int:
-    """Say that you have stopped acting on a notice that was withdrawn."""
+async def acknowledge_withdrawal(notice_id: UUID, /, *, kept: Kept = _ERASED, options: Options = _OPTIONS) -> int:
+    """Say that you have stopped acting on a notice that was withdrawn. Its record is erased unless it is kept."""
     async with output.service(options) as client:
-        output.moved(await client.acknowledge_notice_withdrawal(notice_id), options)
+        output.moved(await client.acknowledge_notice_withdrawal(notice_id, kept.keeping()), options)
         return output.DONE

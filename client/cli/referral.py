@@ -16,6 +16,7 @@ from shared.vocabulary.referral import WithdrawalReason
 if TYPE_CHECKING:
     from client.cli.batches import RowResult
     from client.cli.import_file import Summary
+    from client.views import EdgeView
 
 app = App(name="referral", help="Post referrals, follow them, take them back.")
 _OPTIONS = Options()
@@ -163,7 +164,7 @@ async def show(referral_id: UUID, /, *, options: Options = _OPTIONS) -> int:
         output.table(
             columns,
             [
-                (to.recipient, to.purpose, to.reason, " ".join(to.rules), to.delivery, to.withdrawal, to.answer)
+                (to.recipient, to.purpose, to.reason, " ".join(to.rules), to.delivery, to.withdrawal, _answer(to))
                 for to in referral.edges
             ],
         )
@@ -297,3 +298,9 @@ def _checked_row(result: RowResult) -> dict[str, object]:
         "work_reason": result.work_reason,
         "recipients": recipients,
     }
+
+
+def _answer(to: EdgeView) -> str:
+    """The answer, and of a notice what was said of which item."""
+    items = ", ".join(f"{each.n} {each.action or each.rejection}" for each in to.items)
+    return f"{to.answer}: {items}" if items else to.answer

@@ -234,7 +234,8 @@ async def read_facts(books: Books, connection: asyncpg.Connection) -> None:
         SELECT origin, disposition, count(*) AS n FROM (
             SELECT DISTINCT ON (detail->>'origin', detail->>'referral_id') detail->>'origin' AS origin,
                    detail->>'disposition' AS disposition
-            FROM entry WHERE kind = 'decision' ORDER BY detail->>'origin', detail->>'referral_id', sequence
+            FROM entry WHERE kind = 'decision' AND detail ? 'origin'
+            ORDER BY detail->>'origin', detail->>'referral_id', sequence
         ) AS first GROUP BY origin, disposition
     """
     for row in await connection.fetch(decided):

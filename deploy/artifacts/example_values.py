@@ -2,34 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any
 
+from deploy.artifacts import example_delivery
 from deploy.artifacts import example_world as world
-
-#: Who refuses: the published schema; the model, for what no schema can say of several fields together; the guard;
-#: the indexes of directory and policy, for what concerns the whole document.
-RefusedBy = Literal["schema", "model", "guard", "index"]
-#: Takes the value away.
-GONE: Final = object()
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """An accepted example with the value at `pointer` replaced, or taken away. `code` and `field` answer it."""
-
-    slug: str
-    pointer: str
-    value: Any
-    by: RefusedBy = "schema"
-    code: str = ""
-    field: str | None = None
-    of: str = ""
-
+from deploy.artifacts.example_refusal import GONE, Refusal
 
 _ID, _NOTICE = str(world.REFERRAL_ID), str(world.NOTICE_ID)
 _EFFECTIVE = "2026-05-04T13:30:00.000Z"
+_ACT = "7f1c2d3e-4a5b-4c6d-8e7f-9a0b1c2d3e4f"
 _REFERRAL, _NOTICE_ONLY = {"referral_id": _ID}, {"notice_id": _NOTICE}
+_ON_REFERRAL = _REFERRAL | {"revision": 1, "act": _ACT, "number": 1}
+_ON_NOTICE = _NOTICE_ONLY | {"act": _ACT, "number": 1}
+_REMOVED = {"n": 1, "round": 1, "action": "removed", "effective_at": _EFFECTIVE}
+_KEPT = {"retention": "us_1y", "basis": "accepted_case", "until": "2027-05-04"}
 
 
 def _clear(**members: Any) -> dict[str, Any]:
@@ -42,9 +28,16 @@ def _decided() -> dict[str, Any]:
 
 def _receipts() -> list[dict[str, Any]]:
     applied, refused = (str(message_id) for message_id in world.MESSAGE_IDS)
+    judged = {"topic_id": example_delivery.TOPIC_ID, "offset": 90417, "broker_time": "2026-05-04T12:00:03.412Z"}
     return [
-        {"message_id": applied, "digest": "0f" * 32, "outcome": "applied"},
-        {"message_id": refused, "digest": "1e" * 32, "outcome": "refused", "code": "decision_time_off"},
+        {"message_id": applied, "digest": "0f" * 32, "outcome": "applied", "revision": 1, "judged": judged},
+        {
+            "message_id": refused,
+            "digest": "1e" * 32,
+            "outcome": "refused",
+            "code": "decision_time_off",
+            "judged": {"offset": 7, "broker_time": "2026-05-04T12:00:04.100Z"},
+        },
     ]
 
 
@@ -76,31 +69,40 @@ ACCEPTED: dict[str, dict[str, Any]] = {
         "investigation": {"clear": world.clear_to(world.AGENCY), "sealed": world.SEALED_FILLER},
     },
     "referral_offered.v1.sealed": {"whole": world.sealed_to(world.AGENCY)},
-    "referral_withdrawn.v1": {"filed-in-error": _clear(**_REFERRAL, revision=1, reason="filed_in_error")},
-    "withdrawal_acknowledged.v1": {"stopped": _clear(**_REFERRAL, revision=1)},
+    "referral_withdrawn.v1": {"filed-in-error": _clear(**_REFERRAL, revision=1, act=_ACT, reason="filed_in_error")},
+    "withdrawal_acknowledged.v1": {
+        "erased": _clear(**_ON_REFERRAL, fate="erased"),
+        "kept": _clear(**_ON_REFERRAL | {"number": 3}, fate="kept", kept=_KEPT),
+    },
     "notice_issued.v1": {"takedown": {"clear": world.clear_to(world.PROVIDER), "sealed": world.SEALED_FILLER}},
     "notice_issued.v1.sealed": {"one-item": world.sealed_to(world.PROVIDER)},
-    "notice_withdrawn.v1": {"not-illegal": _clear(**_NOTICE_ONLY, reason="not_illegal")},
-    "notice_withdrawal_acknowledged.v1": {"stopped": _clear(**_NOTICE_ONLY)},
-    "notice_acknowledged.v1": {"in-hand": _clear(**_NOTICE_ONLY)},
-    "notice_actioned.v1": {
-        "removed-and-preserved": _clear(**_NOTICE_ONLY, actions=["removed", "preserved"], effective_at=_EFFECTIVE),
+    "notice_withdrawn.v1": {"not-illegal": _clear(**_NOTICE_ONLY, act=_ACT, reason="not_illegal")},
+    "notice_withdrawal_acknowledged.v1": {"erased": _clear(**_ON_NOTICE, fate="erased")},
+    "notice_acknowledged.v1": {"in-hand": _clear(**_ON_NOTICE)},
+    "notice_answered.v1": {
+        "removed-and-preserved": _clear(**_ON_NOTICE, items=[_REMOVED, _REMOVED | {"action": "preserved"}]),
+        "one-of-each": _clear(
+            **_ON_NOTICE | {"number": 2},
+            items=[
+                _REMOVED | {"n": 2},
+                {"n": 1, "round": 1, "rejection": "not_found", "reason": "link_expired"},
+            ],
+        ),
     },
-    "notice_rejected.v1": {"insufficient-detail": _clear(**_NOTICE_ONLY, reason="insufficient_detail")},
     "notice_not_ours.v1": {
-        "nobody-suggested": _clear(**_NOTICE_ONLY),
-        "party-suggested": _clear(**_NOTICE_ONLY, suggested="host.example"),
+        "nobody-suggested": _clear(**_ON_NOTICE, disowned=[1]),
+        "party-suggested": _clear(**_ON_NOTICE, disowned=[1, 2], suggested="host.example"),
     },
     "case_accepted.v1": {
-        "reference-sealed": _clear(**_REFERRAL) | {"sealed": world.SEALED_FILLER},
-        "reference-kept": _clear(**_REFERRAL),
+        "reference-sealed": _clear(**_ON_REFERRAL) | {"sealed": world.SEALED_FILLER},
+        "reference-kept": _clear(**_ON_REFERRAL),
     },
     "case_accepted.v1.sealed": {"reference": {"case_reference": "PL-2026/00317"}},
-    "case_declined.v1": {"not-our-jurisdiction": _clear(**_REFERRAL, reason="not_our_jurisdiction")},
+    "case_declined.v1": {"not-our-jurisdiction": _clear(**_ON_REFERRAL, reason="not_our_jurisdiction")},
     "outcome_reported.v1": {
-        "arrest": _clear(**_REFERRAL, outcome="arrest", child_identified="yes", child_safeguarded="yes"),
+        "arrest": _clear(**_ON_REFERRAL, outcome="arrest", child_identified="yes", child_safeguarded="yes"),
         "closed": _clear(
-            **_REFERRAL,
+            **_ON_REFERRAL | {"number": 2},
             outcome="closed",
             close_reason="subject_not_located",
             child_identified="unknown",
@@ -142,7 +144,8 @@ ACCEPTED: dict[str, dict[str, Any]] = {
             message_id=str(world.MESSAGE_IDS[0]),
         ),
     },
-    "record_revealed.v1": {"by-an-analyst": _clear(party=world.PROVIDER, role="analyst")},
+    "record_revealed.v1": {"by-an-analyst": _clear(party=world.PROVIDER, role="analyst", actor="6e" * 16)},
+    **example_delivery.ACCEPTED,
     "referral_submission.v1": {"hotline-url": world.submission(), "provider-message": _reports()},
     "directory.v1": {
         "five-parties": world.directory(),
@@ -184,19 +187,33 @@ REFUSED: dict[str, tuple[Refusal, ...]] = {
     "referral_offered.v1": (*_EDGE, Refusal("revision-zero", "/clear/revision", 0)),
     "referral_offered.v1.sealed": _SEALED_EDGE,
     "referral_withdrawn.v1": (_REASON_UNLISTED,),
-    "withdrawal_acknowledged.v1": (Refusal("revision-as-text", "/clear/revision", "1"),),
+    "withdrawal_acknowledged.v1": (
+        Refusal("revision-as-text", "/clear/revision", "1"),
+        Refusal("fate-unlisted", "/clear/fate", "lost"),
+        Refusal("number-zero", "/clear/number", 0),
+        Refusal("kept-without-reason", "/clear/kept", GONE, by="model", of="kept"),
+        Refusal("erased-and-kept", "/clear/fate", "erased", by="model", of="kept"),
+        Refusal("until-as-time", "/clear/kept/until", "2027-05-04T00:00:00Z", of="kept"),
+    ),
     "notice_issued.v1": _EDGE,
     "notice_issued.v1.sealed": (*_SEALED_EDGE, Refusal("language-too-long", "/record/language", "eng")),
     "notice_withdrawn.v1": (_REASON_UNLISTED, _UUID_FORM),
     "notice_withdrawal_acknowledged.v1": (_UUID_FORM,),
     "notice_acknowledged.v1": (_UUID_FORM, Refusal("sealed-without-part", "/sealed", world.SEALED_FILLER)),
-    "notice_actioned.v1": (
-        Refusal("no-action", "/clear/actions", []),
-        Refusal("action-unlisted", "/clear/actions/0", "archived"),
-        Refusal("time-as-number", "/clear/effective_at", 1_777_900_000),
+    "notice_answered.v1": (
+        Refusal("no-items", "/clear/items", []),
+        Refusal("item-zero", "/clear/items/0/n", 0),
+        Refusal("no-round", "/clear/items/0/round", GONE),
+        Refusal("action-unlisted", "/clear/items/0/action", "archived"),
+        Refusal("rejection-unlisted", "/clear/items/1/rejection", "because", of="one-of-each"),
+        Refusal("time-as-number", "/clear/items/0/effective_at", 1_777_900_000),
+        Refusal("neither-acted-nor-rejected", "/clear/items/0/action", GONE, by="model"),
+        Refusal("acted-and-rejected", "/clear/items/1/action", "removed", by="model", of="one-of-each"),
     ),
-    "notice_rejected.v1": (_REASON_UNLISTED,),
-    "notice_not_ours.v1": (Refusal("suggested-malformed", "/clear/suggested", "Some Host Ltd"),),
+    "notice_not_ours.v1": (
+        Refusal("suggested-malformed", "/clear/suggested", "Some Host Ltd"),
+        Refusal("no-items", "/clear/disowned", []),
+    ),
     "case_accepted.v1": (Refusal("sealed-not-sealed", "/sealed", "PL-2026/00317"),),
     "case_accepted.v1.sealed": (Refusal("reference-too-long", "/case_reference", "P" * 49),),
     "case_declined.v1": (_REASON_UNLISTED,),
@@ -226,7 +243,11 @@ REFUSED: dict[str, tuple[Refusal, ...]] = {
         Refusal("topic-foreign", "/clear/topic", "elsewhere"),
         Refusal("offset-negative", "/clear/offset", -1),
     ),
-    "record_revealed.v1": (Refusal("role-unlisted", "/clear/role", "owner"),),
+    "record_revealed.v1": (
+        Refusal("role-unlisted", "/clear/role", "owner"),
+        Refusal("actor-named", "/clear/actor", "anna"),
+    ),
+    **example_delivery.REFUSED,
     "referral_submission.v1": (
         Refusal("no-items", "/items", []),
         Refusal("too-many-items", "/items", [world.submission()["items"][0]] * 11),

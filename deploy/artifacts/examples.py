@@ -10,7 +10,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from deploy.artifacts.example_values import ACCEPTED, GONE, REFUSED, Refusal
+from deploy.artifacts.example_refusal import GONE, Refusal
+from deploy.artifacts.example_values import ACCEPTED, REFUSED
 from deploy.artifacts.schemas import LENIENT, models
 
 

@@ -19,6 +19,7 @@ _KEYS = {
     Family.REFERRAL: "`referral_id`",
     Family.NOTICE: "`notice_id`",
     Family.RECEIPT: "an id of its own",
+    Family.DELIVERY: "an id of its own",
     Family.FACT: "the id of the referral or notice that it is about, else an id of its own",
 }
 _HEAD = """# Messages
@@ -42,6 +43,7 @@ codes, countries, party ids, times. Within a version only optional members are a
 | referral | two parties | `referral_id` | yes | yes | yes |
 | notice | two parties, industry one of them | `notice_id` | yes | yes | yes |
 | receipt | two instances | an id of its own | yes | no | no |
+| delivery | two instances, audit among them | an id of its own | yes, but `marks` | no | no |
 | fact | an instance and audit | see below | yes | no: audit reads every topic itself | no |
 
 Only the origin and audit can link a `notice_id` with a `referral_id`.
@@ -76,8 +78,10 @@ not there yet. `drop` was done before. Nothing in this table holds up the record
 _RECEIPTS = f"""## Receipts
 
 For each consumed batch an instance sends one `messages_receipted` to every instance that had messages in it, with at
-most {RECEIPT_ENTRIES_MAX} entries: message id, digest of the covered bytes, and `applied`, `refused` or `parked` with
-its code. A receipt says that the message took effect, or why not; it does not say that anybody has acted on it. The
+most {RECEIPT_ENTRIES_MAX} entries: message id, digest of the covered bytes, the revision that it names, which copy was
+judged, and what became of it, with its code. `applied`, `refused`, `moved` and `gone` are last words; `deferred`,
+`waiting` and `parked` are not. Today's services say `applied`, `refused` and `parked`; of any other word the sender's
+row lives on. A receipt says that the message took effect, or why not; it does not say that anybody has acted on it. The
 sender's outbox row lives until its receipt: until then the same bytes are sent again. `{SIGN_AGAIN}` alone settles
 nothing: the sender ends the epoch and signs the message again in a new one. An entry counts only if its
 digest is the sender's own and the instance that signed it is the one the message went to.

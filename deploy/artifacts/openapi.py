@@ -54,7 +54,11 @@ def _machinery(instance: str) -> Machinery:
     keys = InstanceKeys(SigningKey.generate(), {opening.key_id: opening}, KeyEncryptionKey(bytes(32)))
     feed = DocumentFeed(settings.kafka_access(), database, shelf, instance=instance, approver_keys={}, clock=clock)
     api_keys = ApiKeys(
-        database, instance=instance, directory=lambda: shelf.directories.active(clock.now()), clock=clock
+        database,
+        instance=instance,
+        directory=lambda: shelf.directories.active(clock.now()),
+        clock=clock,
+        kek=keys.kek,
     )
     return Machinery(
         instance, settings, clock, database, keys, shelf, feed, api_keys, Budgets(settings.budget_limits(), clock)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from functools import cache
 from typing import Any
 
@@ -138,7 +138,7 @@ def _hosting(draw: Draw, country: str, observed_at: datetime) -> tuple[list[dict
         stated["provider"] = host = provider.stated_as
     if not stated:
         return [], host
-    stated |= {"method": draw.one_of(("stated", "local_snapshot")), "observed_at": rfc3339(observed_at)}
+    stated |= {"method": draw.one_of(("stated", "local_snapshot")), "observed_at": _day(observed_at)}
     return [stated | {"is_cdn": draw.chance(_HOST_CDN)}], host
 
 
@@ -230,9 +230,13 @@ def _stated_assessment(scheme: str, value: str, country: str, *, observed_at: da
         "scheme": scheme,
         "value": value,
         "jurisdiction": country,
-        "at": rfc3339(observed_at),
+        "at": _day(observed_at),
         "status": "provisional" if value == "doubtful" else "final",
     }
+
+
+def _day(at: datetime) -> str:
+    return at.astimezone(UTC).date().isoformat()
 
 
 def _user_place(draw: Draw) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from datetime import date
 from typing import Protocol
 from uuid import UUID
 
@@ -24,10 +25,16 @@ from deploy.sandbox.behaviour import (
     provider_acts,
 )
 from deploy.sandbox.tally import Tally
+from shared.contracts.answers import ItemStatement, Keeping
 from shared.kernel.clock import Clock
+from shared.vocabulary.answers import KeptBasis
+from shared.vocabulary.judgement import RetentionClass
 
 #: Answers to an act that comes too late (withdrawn meanwhile, done before a restart) or not at all: the item is left.
 _LEFT_ALONE = frozenset({404, 409, 422})
+
+#: How a sample agency keeps what it has taken up.
+_KEPT = Keeping(retention=RetentionClass.MINIMAL, basis=KeptBasis.ACCEPTED_CASE, until=date(2030, 1, 1))
 
 _Answer = Callable[[UUID], Awaitable[None]]
 _Pages = AsyncIterator[Page[InboxItem]] | AsyncIterator[Page[NoticeView]]
@@ -156,10 +163,12 @@ class ProviderDesk:
                 await self._client.acknowledge_notice(notice_id, key=key)
                 self._seen.tally.did("acknowledged")
             case Action(actions):
-                await self._client.action_notice(notice_id, actions, effective_at=self._clock.now(), key=key)
+                now = self._clock.now()
+                said = [ItemStatement(action=action, effective_at=now) for action in actions]
+                await self._client.answer_notice(notice_id, said, key=key)
                 self._seen.tally.did("actioned")
             case Reject(reason):
-                await self._client.reject_notice(notice_id, reason, key=key)
+                await self._client.answer_notice(notice_id, [ItemStatement(rejection=reason)], key=key)
                 self._seen.tally.did("rejected")
             case NotOurs(suggested):
                 await self._client.not_ours(notice_id, suggested=suggested, key=key)
@@ -202,8 +211,15 @@ def _id(item: InboxItem | NoticeView) -> UUID:
 
 
 def _withdrawal(client: CausewayClient, seen: _Seen) -> _Answer:
+    """Erases what was taken back. A case that was taken up is kept: its service would refuse anything else."""
+
     async def acknowledge(referral_id: UUID) -> None:
-        await client.acknowledge_withdrawal(referral_id, key=f"withdrawal.{referral_id}")
+        try:
+            await client.acknowledge_withdrawal(referral_id, key=f"withdrawal.{referral_id}")
+        except ApiProblem as problem:
+            if problem.code != "case_is_kept":
+                raise
+            await client.acknowledge_withdrawal(referral_id, _KEPT, key=f"kept.{referral_id}")
         seen.tally.did("withdrawal acknowledged")
 
     return acknowledge

@@ -22,7 +22,8 @@ def judged(messages: Sequence[KeptEntry]) -> tuple[KeptEntry, ...]:
 
     The origin is who was first to state that it decided the referral. Until audit has read that, nothing is judged.
     """
-    origin = next((_party(each, "origin") for each in messages if each.kind is EntryKind.DECISION), None)
+    stated = (_party(each, "origin") for each in messages if each.kind is EntryKind.DECISION)
+    origin = next((party for party in stated if party is not None), None)
     if origin is None:
         return tuple(messages)
     sent = frozenset((each.subject, each.sender, each.recipient) for each in messages if _carries_an_edge(each, origin))
@@ -36,7 +37,7 @@ def _entitled(entry: KeptEntry, origin: str, sent: _Sent) -> bool:
         return True  # it says already what is wrong with it
     match relation:
         case Relation.SERVES_ITS_ORIGIN if entry.kind is EntryKind.DECISION:
-            return _party(entry, "origin") == origin
+            return _party(entry, "origin") in (origin, None)  # none: it could not be opened, and says so
         case Relation.SERVES_WHO_HAS_IT:
             party = _party(entry, "party")
             return party == origin or (entry.subject, origin, party) in sent

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from shared.contracts.answers import WithdrawalWords
 from shared.contracts.base import Contract, NextCursor, PartyId, Uuid
 from shared.contracts.decision import Edge
 from shared.contracts.referral import ReferralRecord
@@ -9,7 +10,7 @@ from shared.exchange.acts import OfferState
 from shared.party.recipient.ports import ShownItem
 
 
-class Offer(ShownItem):
+class Offer(WithdrawalWords, ShownItem):
     """A referral that was offered to this hotline, and the edge on which it came."""
 
     referral_id: Uuid

@@ -9,21 +9,20 @@ from pydantic import StringConstraints
 from shared.contracts.answers import NoticeWords
 from shared.contracts.base import Contract, NextCursor, PartyId, Uuid
 from shared.contracts.decision import Edge
-from shared.contracts.referral import NoticeRecord
+from shared.contracts.referral import ItemNumber, NoticeRecord
 from shared.exchange.acts import NoticeState
 from shared.party.recipient.ports import ShownItem
-from shared.vocabulary.answers import NoticeRejection
 
 
 class ShownNotice(NoticeWords, ShownItem):
-    """A notice, and what the provider has answered so far."""
+    """A notice, the numbers of its items, and what the provider has answered so far."""
 
     notice_id: Uuid
     contact: PartyId
     state: NoticeState
     language: Annotated[str, StringConstraints(pattern=r"^[a-z]{2}$")]
     edge: Edge
-    reason: NoticeRejection | None
+    numbers: tuple[ItemNumber, ...]
 
 
 class NoticePage(Contract):

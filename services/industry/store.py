@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from services.industry.ports import NoticePage, OpenedNotice, ShownNotice
+from shared.contracts.referral import NoticeRecord
 from shared.exchange.message import Received
 from shared.party.recipient.store import ItemTable, NewItem, PostgresOneEdgeItems, Views, new_items
 from shared.runtime.database.columns import Columns, Statement
@@ -18,14 +19,16 @@ _TABLE: Final = ItemTable(
     name="notice",
     subject="notice_id",
     sender="contact",
-    shown="notice_id, contact, purpose, exercise, state, language, edge, received_at, said",
+    shown="notice_id, contact, purpose, exercise, state, language, edge, numbers, received_at, said",
+    numbers="numbers",
 )
-_NEW: Final = Columns.of(NewItem, language="text")
+_NEW: Final = Columns.of(NewItem, language="text", numbers="smallint[]")
 _ADD: Final = Statement(
     """
-INSERT INTO notice (notice_id, party, contact, exercise, purpose, edge, content, evidence, wrapped_key, language, state)
-SELECT subject_id, party, sender, exercise, purpose, edge::jsonb, content, evidence, wrapped_key, language, 'issued'
-FROM {new}
+INSERT INTO notice (notice_id, party, contact, exercise, purpose, edge, content, evidence, wrapped_key, language,
+                    numbers, state)
+SELECT subject_id, party, sender, exercise, purpose, edge::jsonb, content, evidence, wrapped_key, language,
+       string_to_array(numbers, chr(31))::smallint[], 'issued' FROM {new}
 """,
     new=_NEW,
 )
@@ -40,5 +43,12 @@ class PostgresNotices(PostgresOneEdgeItems):
     async def add(self, messages: Sequence[Received]) -> None:
         if messages:
             languages = [message.sealed.language for message in messages]  # type: ignore[union-attr]
-            rows = _NEW.rows(new_items(messages, self._kek, table=self.table.contents), language=languages)
+            new = new_items(messages, self._kek, table=self.table.contents)
+            rows = _NEW.rows(new, language=languages, numbers=[_numbers(each) for each in messages])
             await self._driver.execute(*_ADD.bind(new=rows))
+
+
+def _numbers(message: Received) -> list[str]:
+    """The numbers of a notice's items. Of the record they alone are kept in the clear: whoever answers names them."""
+    assert isinstance(message.sealed, NoticeRecord)
+    return [str(item.n) for item in message.sealed.items]

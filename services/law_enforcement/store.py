@@ -33,7 +33,7 @@ _TABLE: Final = ItemTable(
     purposes="ARRAY(SELECT purpose FROM case_edge AS e"
     " WHERE e.referral_id = case_file.referral_id AND e.party = case_file.party)",
     contents="case_edge",
-    kept=", case_reference = coalesce($6, case_reference), reference_key = coalesce($7, reference_key)",
+    kept=", case_reference = coalesce($7, case_reference), reference_key = coalesce($8, reference_key)",
 )
 _NEW: Final = Columns.of(NewItem, without=("purpose", "edge", "content", "evidence", "wrapped_key"))
 _ADD: Final = Statement(

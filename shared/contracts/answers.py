@@ -1,62 +1,119 @@
-"""Answers: what providers do with notices, what agencies do with referrals.
+"""Answers: what providers do with notices, what agencies do with referrals, what becomes of what was taken back.
 
 What a party says over HTTP is the answer without the id of its subject: the clear part extends it, so each word is
-stated once.
+stated once. Each answer is an act: it has an id of its own, and a number in the track of the party that writes it.
 """
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Annotated, Self
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
-from shared.contracts.base import Contract, Instant, PartyId, Uuid
+from shared.contracts.base import Contract, Day, EventTime, PartyId, Uuid
 from shared.contracts.fields import CaseReference
-from shared.contracts.referral import NoticeActions
+from shared.contracts.referral import ITEMS_MAX, ItemNumber, Revision
 from shared.vocabulary.answers import (
+    ActionReason,
     CaseDeclineReason,
     CaseOutcome,
     CloseReason,
+    KeptBasis,
+    NoticeAction,
     NoticeRejection,
+    WithdrawalFate,
     YesNoUnknown,
 )
+from shared.vocabulary.judgement import RetentionClass
+
+#: Statements about items in one answer: every action of every item.
+ITEM_ANSWERS_MAX = ITEMS_MAX * len(NoticeAction)
+
+#: Of an item: 1, and one more each time it is reinstated or reappears.
+Round = Annotated[int, Field(strict=True, ge=1, le=99)]
+#: Of an act in its track, which is what one party writes about one subject: 1, 2, 3 …
+TrackNumber = Annotated[int, Field(strict=True, ge=1, le=1_000_000)]
 
 
-class OnNotice(Contract):
+class Answer(Contract):
+    """What every answer says of itself.
+
+    `act` is random; the same act never counts twice. `number` is dense in its track. `question` is the number of the
+    question that this answers, `due` when something that the answer promises falls due.
+    """
+
+    act: Uuid
+    number: TrackNumber
+    question: TrackNumber | None = None
+    due: EventTime | None = None
+
+
+class OnNotice(Answer):
     """An answer to a notice names it by its id alone."""
 
     notice_id: Uuid
 
 
-class OnReferral(Contract):
-    """An answer to a referral names it by its id."""
+class OnReferral(Answer):
+    """An answer to a referral names it by its id, and the revision that it answers."""
 
     referral_id: Uuid
+    revision: Revision
+
+
+class ItemOutcome(Contract):
+    """What was done about one item, and when that took effect (DSA Article 9(5)), or why nothing was done."""
+
+    action: NoticeAction | None = None
+    rejection: NoticeRejection | None = None
+    reason: ActionReason | None = None
+    effective_at: EventTime | None = None
+
+    @model_validator(mode="after")
+    def _either_acted_or_rejected(self) -> Self:
+        if (self.action is None) == (self.rejection is None):
+            raise ValueError("action_or_rejection")
+        if self.effective_at is not None and self.action is None:
+            raise ValueError("effective_at_needs_action")
+        return self
+
+
+class ItemStatement(ItemOutcome):
+    """What a provider says of item `n`; without `n`, of every item that it has said nothing about, here or before."""
+
+    n: ItemNumber | None = None
+    round: Round = 1
+
+
+class ItemAnswer(ItemOutcome):
+    """What a provider has said of one item of a notice in one round."""
+
+    n: ItemNumber
+    round: Round
+
+
+_ItemAnswers = Annotated[tuple[ItemAnswer, ...], Field(min_length=1, max_length=ITEM_ANSWERS_MAX)]
+_Items = Annotated[tuple[ItemNumber, ...], Field(min_length=1, max_length=ITEMS_MAX)]
 
 
 class NoticeAcknowledgedClear(OnNotice):
     """The provider has the notice in hand: an act of the organisation, not of its server."""
 
 
-class NoticeActionReport(Contract):
-    """What was done, and when it took effect (DSA Article 9(5))."""
+class NoticeStatements(Contract):
+    """What became of the items. Each action once per item and round; none that was also rejected."""
 
-    actions: NoticeActions
-    effective_at: Instant
-
-
-class NoticeActionedClear(NoticeActionReport, OnNotice):
-    """The provider acted; `effective_at` is when the action took effect (DSA Article 9(5))."""
+    items: Annotated[tuple[ItemStatement, ...], Field(min_length=1, max_length=ITEM_ANSWERS_MAX)]
 
 
-class NoticeRefusal(Contract):
-    """Why the provider does not act."""
+class ItemAnswers(Contract):
+    """The same, item by item."""
 
-    reason: NoticeRejection
+    items: _ItemAnswers
 
 
-class NoticeRejectedClear(NoticeRefusal, OnNotice):
-    """The provider will not act on the notice, and says why."""
+class NoticeAnsweredClear(ItemAnswers, OnNotice):
+    """The provider has acted on items of the notice or rejected them, each in its own words."""
 
 
 class NoticeDisowning(Contract):
@@ -65,7 +122,13 @@ class NoticeDisowning(Contract):
     suggested: PartyId | None = None
 
 
-class NoticeNotOursClear(NoticeDisowning, OnNotice):
+class DisownedItems(NoticeDisowning):
+    """The same, with the items that it is about."""
+
+    disowned: _Items
+
+
+class NoticeNotOursClear(DisownedItems, OnNotice):
     """The provider does not host the items; it may name the party that does."""
 
 
@@ -114,15 +177,51 @@ class OutcomeReportedClear(OutcomeReport, OnReferral):
         return self
 
 
-class NoticeWords(Contract):
-    """What a provider has said of a notice so far, its reason apart. A new word of an act is added here."""
+class Keeping(Contract):
+    """Why a record is kept although it was taken back: its retention class, what entitles to it, until which day."""
 
-    actions: NoticeActions | None = None
-    effective_at: Instant | None = None
+    retention: RetentionClass
+    basis: KeptBasis
+    until: Day
+
+
+class WithdrawalAnswer(Contract):
+    """What became of the record of what was taken back. `kept` goes with `kept`, and with nothing else."""
+
+    fate: WithdrawalFate
+    kept: Keeping | None = None
+
+    @model_validator(mode="after")
+    def _kept_says_why(self) -> Self:
+        if (self.kept is not None) != (self.fate is WithdrawalFate.KEPT):
+            raise ValueError("kept_needs_reason")
+        return self
+
+
+class WithdrawalAcknowledgedClear(WithdrawalAnswer, OnReferral):
+    """A recipient has stopped acting on a withdrawn referral, and has erased its record or says why it is kept."""
+
+
+class NoticeWithdrawalAcknowledgedClear(WithdrawalAnswer, OnNotice):
+    """The provider has stopped acting on a withdrawn notice, and has erased its record or says why it is kept."""
+
+
+class WithdrawalWords(Contract):
+    """What a recipient has said of a withdrawal."""
+
+    fate: WithdrawalFate | None = None
+    kept: Keeping | None = None
+
+
+class NoticeWords(WithdrawalWords):
+    """What a provider has said of a notice so far. A new word of an act is added here."""
+
+    items: Annotated[tuple[ItemAnswer, ...], Field(max_length=ITEM_ANSWERS_MAX)] | None = None
+    disowned: Annotated[tuple[ItemNumber, ...], Field(max_length=ITEMS_MAX)] | None = None
     suggested: PartyId | None = None
 
 
-class CaseWords(Contract):
+class CaseWords(WithdrawalWords):
     """What an agency has said of a case so far, its reason apart. A new word of an act is added here."""
 
     outcome: CaseOutcome | None = None

@@ -54,6 +54,10 @@ def _whole_milliseconds(instant: datetime) -> datetime:
     return instant.replace(microsecond=instant.microsecond // 1000 * 1000)
 
 
+def _whole_seconds(instant: datetime) -> datetime:
+    return _whole_milliseconds(instant).replace(microsecond=0)
+
+
 def _spelt(pattern: str, kind: type[_Kind], read: Callable[[str], _Kind], *, rule: str) -> BeforeValidator:
     """Read texts of this form only, and take values of `kind`: pydantic would also take numbers and other spellings."""
     form = re.compile(pattern)
@@ -80,6 +84,14 @@ _UUID = r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
 Instant = Annotated[
     AwareDatetime,
     AfterValidator(_whole_milliseconds),
+    PlainSerializer(rfc3339, return_type=str, when_used="json"),
+    _spelt(_TIME, datetime, datetime.fromisoformat, rule="instant_form"),
+    WithJsonSchema({"type": "string", "format": "date-time", "pattern": _TIME}),
+]
+#: When something happened, to the second: finer fractions are dropped on the way in. Written as an instant.
+EventTime = Annotated[
+    AwareDatetime,
+    AfterValidator(_whole_seconds),
     PlainSerializer(rfc3339, return_type=str, when_used="json"),
     _spelt(_TIME, datetime, datetime.fromisoformat, rule="instant_form"),
     WithJsonSchema({"type": "string", "format": "date-time", "pattern": _TIME}),
@@ -121,6 +133,8 @@ Jurisdiction = Annotated[str, StringConstraints(pattern=r"^([A-Z]{2}(-[A-Z0-9]{1
 StatedJurisdiction = Annotated[
     str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z -]{0,23}[A-Za-z]$|^[A-Za-z]{2}-[A-Za-z0-9]{1,3}$", max_length=25)
 ]
+#: Who acted, opaque: told apart from others of its party, named by nobody but its instance.
+ActorId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$", max_length=32)]
 #: SHA-256, lower-case hexadecimal.
 Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$", max_length=64)]
 #: A rule of the policy, for example `eu-dsa-16-notice`.

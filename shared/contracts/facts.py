@@ -6,27 +6,45 @@ from typing import Annotated, NamedTuple
 
 from pydantic import Field, StringConstraints
 
-from shared.contracts.base import Contract, Digest, ErrorCode, PartyId, SenderId, Uuid
+from shared.contracts.base import ActorId, Contract, Digest, ErrorCode, Instant, PartyId, SenderId, Uuid
 from shared.contracts.decision import EDGES_MAX, DecisionRef, Facts, NotSent
 from shared.contracts.referral import Revision
 from shared.kernel.authority import Role
 from shared.vocabulary.answers import ReceiptOutcome
 from shared.vocabulary.routing import Disposition, PartyKind, Purpose, WorkReason
 
-#: Receipt entries per message: 300 of ≤ 200 bytes stay below Kafka's 64 KiB record bound.
-RECEIPT_ENTRIES_MAX = 300
+#: Receipt entries per message: 140 of ≤ 460 bytes stay below Kafka's 64 KiB record bound.
+RECEIPT_ENTRIES_MAX = 140
+
+
+class JudgedCopy(Contract):
+    """The copy of a message that was judged: where it lies in its topic, and when the broker took it.
+
+    `topic_id` names one life of the topic; it is left out where the reader does not know it.
+    """
+
+    topic_id: Uuid | None = None
+    offset: Annotated[int, Field(strict=True, ge=0, le=2**53 - 1)]
+    broker_time: Instant
+
 
 #: The longest is that of a pair of instances (`shared.exchange.topics`).
 TopicName = Annotated[str, StringConstraints(pattern=r"^causeway\.[a-z0-9_.]{1,71}\.v[0-9]{1,2}$", max_length=84)]
 
 
 class ReceiptEntry(Contract):
-    """One consumed message: the digest of its covered bytes, and what was done with it."""
+    """One consumed message: the digest of its covered bytes, the copy judged, and what was done with it.
+
+    `edge` and `revision` are those that the message names.
+    """
 
     message_id: Uuid
     digest: Digest
     outcome: ReceiptOutcome
     code: ErrorCode | None = None
+    edge: Uuid | None = None
+    revision: Revision | None = None
+    judged: JudgedCopy
 
 
 class MessagesReceiptedClear(Contract):
@@ -99,7 +117,11 @@ class MessageParkedClear(Contract):
 
 
 class RecordRevealedClear(Contract):
-    """The record of the message's subject, a referral or a notice, was opened for a person or machine of `party`."""
+    """The record of the message's subject, a referral or a notice, was opened for a person or machine of `party`.
+
+    `actor` tells its persons and machines apart, and nobody but its instance knows whom it names.
+    """
 
     party: PartyId
     role: Role
+    actor: ActorId

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, TypeVar
 
 from pydantic import Field, StringConstraints, model_validator
 
-from shared.contracts.base import Asn, Contract, Digest, Flag, Instant, PartyId, StatedJurisdiction, Uuid
+from shared.contracts.base import (
+    Asn,
+    Contract,
+    Day,
+    Digest,
+    EventTime,
+    Flag,
+    Instant,
+    PartyId,
+    StatedJurisdiction,
+    Uuid,
+)
 from shared.contracts.decision import DecisionRef, Edge
 from shared.contracts.fields import (
     AccountId,
@@ -27,10 +38,19 @@ from shared.contracts.fields import (
 )
 from shared.vocabulary import judgement
 from shared.vocabulary import referral as codes
-from shared.vocabulary.answers import NoticeAction
 
 AssessmentValue = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_]{1,24}$", max_length=24)]
 Revision = Annotated[int, Field(strict=True, ge=1, le=1000)]
+#: Items of a referral or notice.
+ITEMS_MAX = 10
+#: An item's number: given by the origin's service, stable over revisions, never used again. A notice counts its own.
+ItemNumber = Annotated[int, Field(strict=True, ge=1, le=99)]
+
+
+#: Rules of the guard's edition by which something was cut from an address: codes, never what was cut.
+CutRules = Annotated[
+    tuple[Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]{1,24}$", max_length=24)], ...], Field(max_length=8)
+]
 
 
 class UrlLocator(Contract):
@@ -71,7 +91,7 @@ class Hosting(Contract):
     provider: PartyId | None = None
     is_cdn: Flag = False
     method: codes.HostingMethod = codes.HostingMethod.STATED
-    observed_at: Instant | None = None
+    observed_at: Day | None = None
 
 
 class Hashes(Contract):
@@ -95,17 +115,35 @@ class Classification(Contract):
 
     @model_validator(mode="after")
     def _value_belongs_to_scheme(self) -> Self:
-        known = judgement.ASSESSMENT_VALUES.get(self.scheme)
-        if known is not None and self.value not in known:
+        known = judgement.ASSESSMENT_VALUES[self.scheme]
+        if known and self.value not in known and self.value != judgement.UNKNOWN_VALUE:
             raise ValueError("assessment_value_not_in_scheme")
         return self
+
+
+def _listed(told: ClassificationT) -> ClassificationT:
+    """Raises `ValueError` where the value is not of its scheme's list: what travels is closed."""
+    if told.value not in judgement.ASSESSMENT_VALUES[told.scheme] | {judgement.UNKNOWN_VALUE}:
+        raise ValueError("assessment_value_not_in_scheme")
+    return told
+
+
+ClassificationT = TypeVar("ClassificationT", bound=Classification)
 
 
 class Assessment(Classification):
     """One party's classification under a named scheme; never converted into another scheme."""
 
     assessor: PartyId | None = None
-    at: Instant | None = None
+    at: Day | None = None
+
+
+class ListedAssessment(Assessment):
+    """The same as it travels: its value is one of its scheme's list, or `unknown`."""
+
+    @model_validator(mode="after")
+    def _value_is_listed(self) -> Self:
+        return _listed(self)
 
 
 class Item(Contract):
@@ -119,10 +157,36 @@ class Item(Contract):
     assessment: Annotated[tuple[Assessment, ...], Field(max_length=4)] = ()
 
 
+class CutUrl(UrlLocator):
+    """A web address as it travels, and by which rules of the guard's edition something was cut from it."""
+
+    cut: CutRules = ()
+
+
+class CutOnion(OnionLocator):
+    """An onion service as it travels, and by which rules of the guard's edition something was cut from it."""
+
+    cut: CutRules = ()
+
+
+#: A location as it travels. `cut` is the service's to say: whoever files has no place for it.
+RecordLocator = Annotated[
+    CutUrl | CutOnion | AccountLocator | MessageLocatorItem | PeerLocator, Field(discriminator="kind")
+]
+
+
+class NumberedItem(Item):
+    """An item as the origin keeps it and sends it: with its number, and with listed labels alone."""
+
+    n: ItemNumber
+    locator: RecordLocator
+    assessment: Annotated[tuple[ListedAssessment, ...], Field(max_length=4)] = ()
+
+
 class NetworkObservation(Contract):
     ip: IpAddress
     port: Port | None = None
-    at: Instant
+    at: EventTime
     kind: codes.NetworkEvent = codes.NetworkEvent.UNKNOWN
 
 
@@ -160,12 +224,12 @@ class ReferralContent(Contract):
 
     incident_kind: codes.IncidentKind
     incident_flags: Annotated[tuple[codes.IncidentFlag, ...], Field(max_length=16)] = ()
-    observed_at: Instant
+    observed_at: EventTime
     media_kind: codes.MediaKind
     viewed_by: codes.ViewedBy = codes.ViewedBy.UNKNOWN
     priority: Priority = Priority()
     actionable: Actionable = Actionable()
-    items: Annotated[tuple[Item, ...], Field(min_length=1, max_length=10)]
+    items: Annotated[tuple[Item, ...], Field(min_length=1, max_length=ITEMS_MAX)]
     user_jurisdictions: Annotated[tuple[StatedJurisdiction, ...], Field(max_length=8)] = ()
     victim_jurisdictions: Annotated[tuple[StatedJurisdiction, ...], Field(max_length=8)] = ()
     subject_accounts: Annotated[tuple[SubjectAccount, ...], Field(max_length=4)] = ()
@@ -185,6 +249,7 @@ class ReferralSubmission(ReferralContent):
 class ReferralRecord(ReferralContent):
     """The sealed part of `ReferralOffered`: the content minimised for one edge."""
 
+    items: Annotated[tuple[NumberedItem, ...], Field(min_length=1, max_length=ITEMS_MAX)]
     external_ref: ExternalRef | None = None
 
 
@@ -224,28 +289,30 @@ class ReferralOfferedSealed(EdgeSealed):
 
 
 class ReferralWithdrawnClear(Contract):
-    """The origin takes a referral back: recipients stop acting on it, erase what they may, and acknowledge."""
+    """The origin takes a referral back: recipients stop acting on it, erase what they may, and say so.
+
+    It ends whatever waits, so it has no number in its track: it is never behind anything.
+    """
 
     referral_id: Uuid
     revision: Revision
+    act: Uuid
     reason: codes.WithdrawalReason
-
-
-class WithdrawalAcknowledgedClear(Contract):
-    """A recipient has stopped acting on a withdrawn referral."""
-
-    referral_id: Uuid
-    revision: Revision
 
 
 class NoticeAssessment(Classification):
     """A classification as a provider is told it: who made it, and when, would name others and earlier times."""
 
+    @model_validator(mode="after")
+    def _value_is_listed(self) -> Self:
+        return _listed(self)
+
 
 class NoticeItem(Contract):
-    """One item of a notice, with just what a provider needs to find and act on it."""
+    """One item of a notice, with just what a provider needs to find and act on it. `n` counts within the notice."""
 
-    locator: Locator
+    n: ItemNumber
+    locator: RecordLocator
     site_type: codes.SiteType
     hashes: Hashes | None = None
     assessment: Annotated[tuple[NoticeAssessment, ...], Field(max_length=4)] = ()
@@ -257,7 +324,7 @@ class NoticeRecord(Contract):
     incident_kind: codes.IncidentKind
     media_kind: codes.MediaKind
     language: Annotated[str, StringConstraints(pattern=r"^[a-z]{2}$", max_length=2)] = "en"
-    items: Annotated[tuple[NoticeItem, ...], Field(min_length=1, max_length=10)]
+    items: Annotated[tuple[NoticeItem, ...], Field(min_length=1, max_length=ITEMS_MAX)]
 
 
 class NoticeIssuedClear(EdgeClear):
@@ -273,16 +340,8 @@ class NoticeIssuedSealed(EdgeSealed):
 
 
 class NoticeWithdrawnClear(Contract):
-    """The notifier takes a notice back; the provider acknowledges."""
+    """The notifier takes a notice back; the provider says what became of it."""
 
     notice_id: Uuid
+    act: Uuid
     reason: codes.WithdrawalReason
-
-
-class NoticeWithdrawalAcknowledgedClear(Contract):
-    """The provider has stopped acting on a withdrawn notice."""
-
-    notice_id: Uuid
-
-
-NoticeActions = Annotated[tuple[NoticeAction, ...], Field(min_length=1, max_length=5)]

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from pydantic import StringConstraints, create_model
 
-from shared.contracts import answers, facts, referral
+from shared.contracts import answers, delivery, facts, referral
 from shared.contracts.base import Contract
 
 #: Where schemas are named, absolutely, as CloudEvents wants it; nobody fetches them. A reserved name.
@@ -29,7 +29,12 @@ class Family(StrEnum):
     REFERRAL = "referral"  # between two parties: sequenced, receipted, counted; keyed by referral id
     NOTICE = "notice"  # the same, keyed by notice id: industry never sees a referral id
     RECEIPT = "receipt"  # between two instances: sequenced, neither receipted nor counted
+    DELIVERY = "delivery"  # between two instances, audit among them: of delivery itself; as receipts
     FACT = "fact"  # to audit alone: sequenced, covered by audit's own reading
+
+
+#: What an instance states itself, for itself. It is never receipted: that would have no end.
+STATED_BY_INSTANCES: Final = frozenset({Family.RECEIPT, Family.DELIVERY, Family.FACT})
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,29 +65,34 @@ REFERRAL_OFFERED = MessageType(
 )
 REFERRAL_WITHDRAWN = MessageType("referral_withdrawn", 1, Family.REFERRAL, referral.ReferralWithdrawnClear)
 WITHDRAWAL_ACKNOWLEDGED = MessageType(
-    "withdrawal_acknowledged", 1, Family.REFERRAL, referral.WithdrawalAcknowledgedClear
+    "withdrawal_acknowledged", 1, Family.REFERRAL, answers.WithdrawalAcknowledgedClear
 )
 NOTICE_ISSUED = MessageType(
     "notice_issued", 1, Family.NOTICE, referral.NoticeIssuedClear, referral.NoticeIssuedSealed, edge=True
 )
 NOTICE_WITHDRAWN = MessageType("notice_withdrawn", 1, Family.NOTICE, referral.NoticeWithdrawnClear)
 NOTICE_WITHDRAWAL_ACKNOWLEDGED = MessageType(
-    "notice_withdrawal_acknowledged", 1, Family.NOTICE, referral.NoticeWithdrawalAcknowledgedClear
+    "notice_withdrawal_acknowledged", 1, Family.NOTICE, answers.NoticeWithdrawalAcknowledgedClear
 )
 NOTICE_ACKNOWLEDGED = MessageType("notice_acknowledged", 1, Family.NOTICE, answers.NoticeAcknowledgedClear)
-NOTICE_ACTIONED = MessageType("notice_actioned", 1, Family.NOTICE, answers.NoticeActionedClear)
-NOTICE_REJECTED = MessageType("notice_rejected", 1, Family.NOTICE, answers.NoticeRejectedClear)
+NOTICE_ANSWERED = MessageType("notice_answered", 1, Family.NOTICE, answers.NoticeAnsweredClear)
 NOTICE_NOT_OURS = MessageType("notice_not_ours", 1, Family.NOTICE, answers.NoticeNotOursClear)
 CASE_ACCEPTED = MessageType("case_accepted", 1, Family.REFERRAL, answers.CaseAcceptedClear, answers.CaseRecord)
 CASE_DECLINED = MessageType("case_declined", 1, Family.REFERRAL, answers.CaseDeclinedClear)
 OUTCOME_REPORTED = MessageType("outcome_reported", 1, Family.REFERRAL, answers.OutcomeReportedClear)
 MESSAGES_RECEIPTED = MessageType("messages_receipted", 1, Family.RECEIPT, facts.MessagesReceiptedClear)
+READS_ANNOUNCED = MessageType("reads_announced", 1, Family.DELIVERY, delivery.ReadsAnnouncedClear)
+MARKS = MessageType("marks", 1, Family.DELIVERY, delivery.MarksClear)
+WANTED = MessageType("wanted", 1, Family.DELIVERY, delivery.WantedClear)
+GONE = MessageType("gone", 1, Family.DELIVERY, delivery.GoneClear)
+STANDING = MessageType("standing", 1, Family.DELIVERY, delivery.StandingClear)
 REFERRAL_DECIDED = MessageType(
     "referral_decided", 1, Family.FACT, facts.ReferralDecidedClear, facts.ReferralDecidedSealed
 )
 REFERRAL_REFUSED = MessageType("referral_refused", 1, Family.FACT, facts.ReferralRefusedClear)
 MESSAGE_PARKED = MessageType("message_parked", 1, Family.FACT, facts.MessageParkedClear)
 RECORD_REVEALED = MessageType("record_revealed", 1, Family.FACT, facts.RecordRevealedClear)
+EPOCH_OPENED = MessageType("epoch_opened", 1, Family.FACT, delivery.EpochOpenedClear)
 
 ALL: tuple[MessageType, ...] = (
     REFERRAL_OFFERED,
@@ -92,17 +102,22 @@ ALL: tuple[MessageType, ...] = (
     NOTICE_WITHDRAWN,
     NOTICE_WITHDRAWAL_ACKNOWLEDGED,
     NOTICE_ACKNOWLEDGED,
-    NOTICE_ACTIONED,
-    NOTICE_REJECTED,
+    NOTICE_ANSWERED,
     NOTICE_NOT_OURS,
     CASE_ACCEPTED,
     CASE_DECLINED,
     OUTCOME_REPORTED,
     MESSAGES_RECEIPTED,
+    READS_ANNOUNCED,
+    MARKS,
+    WANTED,
+    GONE,
+    STANDING,
     REFERRAL_DECIDED,
     REFERRAL_REFUSED,
     MESSAGE_PARKED,
     RECORD_REVEALED,
+    EPOCH_OPENED,
 )
 BY_TYPE: dict[str, MessageType] = {message.type: message for message in ALL}
 #: Names without version, to tell an unknown version of a known message from an unknown message.

@@ -10,6 +10,7 @@ these bytes are our own, and someone changed them or asked with the wrong key.
 
 from __future__ import annotations
 
+import hmac
 import os
 from base64 import b64decode
 from typing import NamedTuple
@@ -59,10 +60,11 @@ class DataKey:
 class KeyEncryptionKey:
     """The instance's 256-bit key that wraps data keys. Never shown, never stored beside what it wraps."""
 
-    __slots__ = ("cipher",)
+    __slots__ = ("_actors", "cipher")
 
     def __init__(self, raw: bytes) -> None:
         self.cipher = _cipher(raw)
+        self._actors = hmac.digest(raw, b"causeway-actor/v1", "sha256")
 
     @classmethod
     def load(cls, text: str) -> KeyEncryptionKey:
@@ -71,6 +73,13 @@ class KeyEncryptionKey:
             return cls(b64decode(text.strip(), validate=True))
         except ValueError:
             raise Refused("key_malformed", "base64 of 32 bytes") from None
+
+    def actor_id(self, party: str, actor: bytes) -> str:
+        """An opaque name for who acts for `party`: HMAC-SHA256 under a key of the party's, cut to 128 bits.
+
+        The same actor has the same name in all facts about this party, and another one in those about any other.
+        """
+        return hmac.digest(hmac.digest(self._actors, party.encode(), "sha256"), actor, "sha256")[:16].hex()
 
     def __repr__(self) -> str:
         return "KeyEncryptionKey(…)"

@@ -15,7 +15,7 @@ from shared.contracts import answers, registry
 from shared.contracts.base import Contract
 from shared.contracts.registry import MessageType
 from shared.kernel.authority import Role
-from shared.vocabulary.answers import CaseOutcome
+from shared.vocabulary.answers import CaseOutcome, ItemsFold
 from shared.vocabulary.code import Code
 from shared.vocabulary.routing import Disposition
 
@@ -55,6 +55,7 @@ class AnswerState(StrEnum):
 
     NONE = "none"
     ACKNOWLEDGED = "acknowledged"
+    IN_PART = "in_part"
     ACTIONED = "actioned"
     REJECTED = "rejected"
     NOT_OURS = "not_ours"
@@ -90,6 +91,7 @@ class NoticeState(StrEnum):
 
     ISSUED = "issued"
     ACKNOWLEDGED = "acknowledged"
+    IN_PART = "in_part"
     ACTIONED = "actioned"
     REJECTED = "rejected"
     NOT_OURS = "not_ours"
@@ -100,7 +102,8 @@ class NoticeState(StrEnum):
 class Move(NamedTuple):
     """One step of a track: from any of `before` to `to`. No state before: the act begins the subject.
 
-    With `codes`, only where the act says one of them; such moves stand before the one for all other codes.
+    With `codes`, only where the act says one of them, or, of items, where their fold is one of them
+    (`shared.exchange.items`); such moves stand before the one for all other codes.
     """
 
     before: frozenset[str]
@@ -141,6 +144,7 @@ def _before(*states: AnswerState) -> frozenset[str]:
 
 _NONE: Final = _before(AnswerState.NONE)
 _UNANSWERED: Final = _before(AnswerState.NONE, AnswerState.ACKNOWLEDGED)
+_UNFINISHED: Final = _before(AnswerState.NONE, AnswerState.ACKNOWLEDGED, AnswerState.IN_PART)
 _UNDER_WAY: Final = _before(AnswerState.ACCEPTED, AnswerState.ONGOING)
 #: Also after an answer: what was done may have to be undone when the offer is taken back.
 _ANY_ANSWER: Final = _before(*AnswerState) - {AnswerState.WITHDRAWAL_ACKNOWLEDGED.value}
@@ -164,9 +168,17 @@ def _answer(
 
 
 def _withdrawal_noted(subject: Subject, message: MessageType) -> Act:
-    """The recipient has stopped acting on what was taken back."""
+    """The recipient has stopped acting on what was taken back, and says whether it has erased it."""
     return Act(
-        "acknowledge_withdrawal", subject, Track.ANSWER, Cause.PERSON, _ACTORS, _NOTED, _WITHDRAWN, message=message
+        "acknowledge_withdrawal",
+        subject,
+        Track.ANSWER,
+        Cause.PERSON,
+        _ACTORS,
+        _NOTED,
+        _WITHDRAWN,
+        message,
+        answers.WithdrawalAnswer,
     )
 
 
@@ -223,17 +235,10 @@ ACTS: Final[tuple[Act, ...]] = (
     _answer(Subject.NOTICE, "acknowledge", _to(AnswerState.ACKNOWLEDGED, _NONE), message=registry.NOTICE_ACKNOWLEDGED),
     _answer(
         Subject.NOTICE,
-        "action",
-        _to(AnswerState.ACTIONED, _UNANSWERED),
-        message=registry.NOTICE_ACTIONED,
-        takes=answers.NoticeActionReport,
-    ),
-    _answer(
-        Subject.NOTICE,
-        "reject",
-        _to(AnswerState.REJECTED, _UNANSWERED),
-        message=registry.NOTICE_REJECTED,
-        takes=answers.NoticeRefusal,
+        "answer",
+        tuple(Move(_UNFINISHED, fold.value, frozenset[Code]({fold})) for fold in ItemsFold),
+        message=registry.NOTICE_ANSWERED,
+        takes=answers.NoticeStatements,
     ),
     _answer(
         Subject.NOTICE,

@@ -23,7 +23,7 @@ from shared.contracts.facts import (
     ReferralDecidedSealed,
     ReferralRefusedClear,
 )
-from shared.contracts.registry import Family, MessageType
+from shared.contracts.registry import STATED_BY_INSTANCES, Family, MessageType
 from shared.exchange.acts import ACTS, Act, Subject, Track
 from shared.exchange.topics import inbox_prefix
 from shared.kernel.errors import Refused
@@ -44,6 +44,8 @@ class Relation(StrEnum):
     SERVES_ITS_ORIGIN = "serves_its_origin"
     #: The speaking instance serves the party that it speaks of, and that party has filed or was sent the subject.
     SERVES_WHO_HAS_IT = "serves_who_has_it"
+    #: The speaking instance speaks of what it reads, numbers and holds itself.
+    NUMBERED_IT = "numbered_it"
     #: The record that is spoken of lies in a topic that the speaking instance reads.
     READS_ITS_TOPIC = "reads_its_topic"
 
@@ -71,8 +73,10 @@ _FACTS: Final[Mapping[MessageType, tuple[tuple[PartyKind, ...], Relation]]] = {
     registry.REFERRAL_REFUSED: (ORIGINS, Relation.SERVES_ITS_ORIGIN),
     registry.MESSAGE_PARKED: (tuple(HELD_BY.values()), Relation.READS_ITS_TOPIC),
     registry.RECORD_REVEALED: (tuple(HELD_BY.values()), Relation.SERVES_WHO_HAS_IT),
+    registry.EPOCH_OPENED: (tuple(HELD_BY.values()), Relation.NUMBERED_IT),
 }
-BETWEEN_INSTANCES: Final = frozenset({Family.RECEIPT, Family.FACT})
+#: What instances tell audit, beside each other, of delivery itself.
+_DELIVERY_TO_AUDIT: Final = frozenset({registry.READS_ANNOUNCED, registry.MARKS, registry.GONE})
 #: The one code for what is not the speaker's to say.
 STATEMENT_NOT_YOURS: Final = "statement_not_yours"
 
@@ -127,6 +131,12 @@ def _cells_of(message: MessageType) -> Iterator[Cell]:
         # Whoever may be told something says what became of it; nobody receipts where nothing can have been sent.
         for pair in dict.fromkeys((cell.recipient, cell.sender) for row in ACTS for cell in _told_by(row)):
             yield Cell(message, *pair, Relation.WAS_ADDRESSED)
+    elif message.family is Family.DELIVERY:
+        there = dict.fromkeys((cell.sender, cell.recipient) for row in ACTS for cell in _told_by(row))
+        back = dict.fromkeys((to, sender) for sender, to in there)
+        audit = {(kind, PartyKind.AUDITOR): None for kind in HELD_BY.values() if message in _DELIVERY_TO_AUDIT}
+        for pair in there | back | audit:
+            yield Cell(message, *pair, Relation.NUMBERED_IT)
     elif message.family is Family.FACT:
         kinds, relation = _FACTS[message]
         for kind in kinds:
@@ -150,5 +160,5 @@ def _told_by(row: Act) -> Iterator[Cell]:
 
 
 def _kind_of(message: MessageType, name: str, directory: DirectoryIndex) -> str | None:
-    entry = directory.instance(name) if message.family in BETWEEN_INSTANCES else directory.party(name)
+    entry = directory.instance(name) if message.family in STATED_BY_INSTANCES else directory.party(name)
     return entry.kind if entry is not None else None

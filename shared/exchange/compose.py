@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 from uuid import UUID
 
 from pydantic_core import to_json
@@ -14,11 +14,11 @@ from pydantic_core import to_json
 from shared.contracts.acceptance import SignedAcceptance
 from shared.contracts.base import Contract
 from shared.contracts.facts import RECEIPT_ENTRIES_MAX
-from shared.contracts.registry import MESSAGES_RECEIPTED, Family, MessageType
+from shared.contracts.registry import MESSAGES_RECEIPTED, STATED_BY_INSTANCES, MessageType
 from shared.envelope.base64url import to_base64url
 from shared.envelope.keys import SealingKey, SigningKey
 from shared.envelope.sealing import SealContext, seal
-from shared.exchange.message import Draft
+from shared.exchange.message import Draft, Record
 from shared.exchange.topics import AUDIT, inbox_topic
 from shared.kernel.canonical import signed_statement
 from shared.kernel.clock import rfc3339
@@ -97,7 +97,7 @@ def address(message: MessageType, clear: Clear, addressing: Addressing, *, seale
     """
     message_id = coarse_uuid7(addressing.at)
     directory, sender, recipient = addressing.directory, addressing.sender, addressing.recipient
-    served_by = directory.instance if message.family in _BETWEEN_INSTANCES else directory.instance_of
+    served_by = directory.instance if message.family in STATED_BY_INSTANCES else directory.instance_of
     instance, sender_instance = served_by(recipient), served_by(sender)
     if instance is None:
         raise Refused("recipient_unknown", field="/recipient")
@@ -144,27 +144,45 @@ def seal_context(
     )
 
 
+class Verdict(NamedTuple):
+    """What became of one message, by the digest of its covered bytes; `judged` is the copy of it that was looked at.
+
+    `revision` and `edge` are those that the message names, where it could be read.
+    """
+
+    message_id: UUID
+    digest: str
+    outcome: ReceiptOutcome
+    code: str | None
+    judged: Record
+    revision: int | None = None
+    edge: UUID | None = None
+
+    def as_json(self) -> dict[str, object]:
+        stated = {
+            "message_id": str(self.message_id),
+            "digest": self.digest,
+            "outcome": self.outcome.value,
+            "code": self.code,
+            "edge": None if self.edge is None else str(self.edge),
+            "revision": self.revision,
+            "judged": {"offset": self.judged.offset, "broker_time": rfc3339(self.judged.broker_time)},
+        }
+        return {name: value for name, value in stated.items() if value is not None}
+
+
 def compose_receipts(
-    instance: str,
-    to: str,
-    entries: Sequence[tuple[UUID, str, ReceiptOutcome, str | None]],
-    *,
-    directory: DirectoryIndex,
-    at: datetime,
+    instance: str, to: str, verdicts: Sequence[Verdict], *, directory: DirectoryIndex, at: datetime
 ) -> list[Draft]:
-    """The receipts of one consumed batch to one other instance; `entries` are (message id, digest, outcome, code).
+    """The receipts of one consumed batch to one other instance.
 
     None for an instance that has left the directory since it sent: there is no topic to tell it in.
     """
     if directory.instance(to) is None:
         return []
     drafts = []
-    for start in range(0, len(entries), RECEIPT_ENTRIES_MAX):
-        stated = [
-            {"message_id": str(message_id), "digest": digest, "outcome": outcome.value}
-            | ({"code": code} if code else {})
-            for message_id, digest, outcome, code in entries[start : start + RECEIPT_ENTRIES_MAX]
-        ]
+    for start in range(0, len(verdicts), RECEIPT_ENTRIES_MAX):
+        stated = [each.as_json() for each in verdicts[start : start + RECEIPT_ENTRIES_MAX]]
         drafts.append(
             compose(
                 MESSAGES_RECEIPTED,
@@ -198,9 +216,6 @@ def compose_fact(
         traceparent=traceparent,
     )
     return compose(message, clear, addressing, sealed=sealed)
-
-
-_BETWEEN_INSTANCES = frozenset({Family.RECEIPT, Family.FACT})
 
 
 def _sealing_key(directory: DirectoryIndex, party: str, instance: str, *, at: datetime) -> SealingKey:

@@ -7,7 +7,8 @@ from functools import cache
 from itertools import product
 from typing import NamedTuple
 
-from shared.exchange.authority import BETWEEN_INSTANCES, cells
+from shared.contracts.registry import STATED_BY_INSTANCES
+from shared.exchange.authority import cells
 from shared.exchange.topics import AUDIT, inbox_topic
 from shared.vocabulary.routing import PartyKind
 
@@ -40,6 +41,6 @@ def pairs_of(instances: Mapping[str, str]) -> tuple[Pair, ...]:
 def _corresponding() -> frozenset[tuple[str, str]]:
     """(kind of the sender, kind of the recipient): where a message goes one way, its receipt comes back."""
     there = {
-        (cell.sender.value, cell.recipient.value) for cell in cells() if cell.message.family not in BETWEEN_INSTANCES
+        (cell.sender.value, cell.recipient.value) for cell in cells() if cell.message.family not in STATED_BY_INSTANCES
     }
     return frozenset(there | {(to, sender) for sender, to in there})

@@ -15,7 +15,7 @@ from shared.exchange.decided import REVISION, Json, Stated, commitment, decided_
 from shared.exchange.message import Draft
 from shared.exchange.minimise import notice_record, referral_record
 from shared.kernel.errors import Defect, Refused
-from shared.kernel.ids import uuid4, uuid7
+from shared.kernel.ids import coarse_uuid7, uuid4
 from shared.routing.directory_index import PartyEntry
 from shared.routing.engine import Judged, PlannedEdge
 from shared.vocabulary.routing import PartyKind, WorkReason
@@ -23,12 +23,13 @@ from shared.vocabulary.routing import PartyKind, WorkReason
 
 @dataclass(frozen=True, slots=True)
 class Emitted:
-    """One edge, its id, and the message that carries it."""
+    """One edge, its id, and the message that carries it; of a notice, the origin's own numbers of its items."""
 
     edge: PlannedEdge
     edge_id: UUID
     message_id: UUID
     notice_id: UUID | None
+    items: tuple[int, ...] = ()
 
     @property
     def recipient(self) -> str:
@@ -139,11 +140,12 @@ def _addressed(edge: PlannedEdge, writing: Writing) -> tuple[Emitted, Letter]:
     salt = edge_salt(outcome.salt, edge_id)
     if recipient.kind == PartyKind.INDUSTRY:
         # A notice has an id of its own: industry never sees a referral id, an earlier time or a revision.
-        message, notice_id = NOTICE_ISSUED, uuid7()
+        message, notice_id = NOTICE_ISSUED, coarse_uuid7(writing.at)
+        items = tuple(writing.record["items"][position]["n"] for position in edge.items)
         record = notice_record(writing.record, edge.items, withheld=withheld)
         named: Json = {"notice_id": str(notice_id)}
     else:
-        message, notice_id = REFERRAL_OFFERED, None
+        message, notice_id, items = REFERRAL_OFFERED, None, ()
         record = referral_record(writing.record, recipient.kind, edge.items, withheld=withheld)
         named = {"referral_id": str(writing.referral_id), "revision": REVISION}
     addressing = Addressing(
@@ -159,4 +161,4 @@ def _addressed(edge: PlannedEdge, writing: Writing) -> tuple[Emitted, Letter]:
     clear = named | clear_of(edge, edge_id=edge_id, salt=salt, at=writing.at)
     sealed = to_json(sealed_of(edge, outcome, record=record, salt=salt))
     letter = address(message, clear, addressing, sealed=sealed)
-    return Emitted(edge, edge_id, letter.message_id, notice_id), letter
+    return Emitted(edge, edge_id, letter.message_id, notice_id, items), letter

@@ -38,7 +38,7 @@ RECORD_FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
     PartyKind.LAW_ENFORCEMENT: (*_HOTLINE_FIELDS, "subject_accounts"),
 }
 #: What both may get of an item.
-ITEM_FIELDS: Final = ("locator", "site_type", "commerciality", "hosting", "hashes", "assessment")
+ITEM_FIELDS: Final = ("n", "locator", "site_type", "commerciality", "hosting", "hashes", "assessment")
 #: What a provider gets of a record, beside the items that it hosts.
 NOTICE_FIELDS: Final = ("incident_kind", "media_kind")
 NOTICE_ITEM_FIELDS: Final = ("locator", "site_type", "hashes", "assessment")
@@ -47,8 +47,13 @@ NOTICE_ASSESSMENT_FIELDS: Final = ("scheme", "value", "jurisdiction", "status")
 
 
 def whole_record(content: ReferralContent) -> Json:
-    """The content as JSON, without what is absent or default: computed once per referral, shared by all edges."""
-    return content.model_dump(mode="json", exclude_none=True, exclude_defaults=True, exclude={"exercise"})
+    """The content as JSON, without what is absent or default: computed once per referral, shared by all edges.
+
+    Items that have no number yet, which is those of a submission, get theirs here, from 1.
+    """
+    record = content.model_dump(mode="json", exclude_none=True, exclude_defaults=True, exclude={"exercise"})
+    record["items"] = [{"n": n} | item for n, item in enumerate(record["items"], 1)]
+    return record
 
 
 def own_record(record: Json) -> bytes:
@@ -69,8 +74,11 @@ def referral_record(record: Json, kind: str, items: Sequence[int], *, withheld: 
 
 
 def notice_record(record: Json, items: Sequence[int], *, withheld: Collection[str]) -> Json:
-    """The record for a provider: of these items, which it hosts, only what it needs to find and judge them."""
-    kept = [_notice_item(record["items"][number], withheld) for number in items]
+    """The record for a provider: of these items, which it hosts, only what it needs to find and judge them.
+
+    It counts them itself: the numbers of a notice say nothing of other items.
+    """
+    kept = [{"n": n} | _notice_item(record["items"][at], withheld) for n, at in enumerate(items, 1)]
     return {name: record[name] for name in NOTICE_FIELDS} | {"items": kept}
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Final
+from typing import Final
 
+from shared.contracts.answers import Answer, NoticeAnsweredClear, NoticeNotOursClear
 from shared.contracts.base import Contract
 from shared.contracts.registry import MessageType
+from shared.exchange import items
 from shared.exchange.acts import ACTS, AnswerState, Offered, Subject, Track
 from shared.exchange.states import answer_follows, permits
 from shared.kernel.authority import Permit
@@ -35,20 +38,42 @@ ANSWERS: Final[frozenset[MessageType]] = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """The new answer of an edge; `detail` holds the answer's codes and times as JSON, no ids."""
+    """An edge's answer so far; `detail` holds its codes and times as JSON, no ids of subjects.
+
+    `acts` is the number of the newest act in the recipient's track; those of receipts refused leave gaps.
+    """
 
     state: AnswerState
-    detail: dict[str, Any]
+    detail: Mapping[str, object] = field(default_factory=dict)
+    acts: int = 0
 
 
-def answer_edge(present: AnswerState, message: MessageType, clear: Contract, *, withdrawn: bool) -> Answered:
+def answer_edge(
+    present: Answered, message: MessageType, clear: Contract, *, withdrawn: bool, own: Sequence[int]
+) -> Answered:
     """Apply an answer to an edge of a referral that its origin has `withdrawn` or not.
 
-    Raises `Refused("answer_out_of_order")` for every transition that no row of `acts` lists, and for the
-    acknowledgement of a withdrawal that has not been.
+    `own` are the origin's own numbers of a notice's items: it keeps the answer by these. Raises `Refused`:
+    `answer_out_of_order` for every transition that no row of `acts` lists and for the acknowledgement of a withdrawal
+    that has not been; `answer_repeated` for a number that is not above the newest; and what may not be said of an item.
     """
     offered = Offered.WITHDRAWN if withdrawn else Offered.OPEN
-    following = answer_follows(message, present, clear, offered=offered)
+    if isinstance(clear, Answer) and clear.number <= present.acts:
+        raise Refused("answer_repeated")
+    before = items.kept(present.detail.get("items"))
+    told: Contract = clear
+    deciding: Contract = clear
+    if isinstance(clear, NoticeAnsweredClear):
+        stated = tuple(items.renumbered(clear.items, own))
+        items.check(tuple(enumerate(stated)), own, before)
+        told, deciding = clear.model_copy(update={"items": (*before, *stated)}), items.fold(own, (*before, *stated))
+    elif isinstance(clear, NoticeNotOursClear):
+        told = clear.model_copy(update={"disowned": tuple(items.own_number(n, own) for n in clear.disowned)})
+    following = answer_follows(message, present.state, deciding, offered=offered)
     if following is None:
         raise Refused("answer_out_of_order")
-    return Answered(following, clear.model_dump(mode="json", exclude={"referral_id", "notice_id"}, exclude_none=True))
+    detail = told.model_dump(mode="json", exclude={"referral_id", "notice_id"}, exclude_none=True)
+    if before:
+        # What was said of items stays; every other word stands for what was said before.
+        detail.setdefault("items", present.detail["items"])
+    return Answered(following, detail, clear.number if isinstance(clear, Answer) else present.acts)

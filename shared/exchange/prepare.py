@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from shared.contracts.referral import ReferralContent, ReferralSubmission
-from shared.exchange.facts import ReadFacts, read_facts
+from shared.exchange.facts import ReadFacts, closed, read_facts
 from shared.exchange.letters import Emitted, Letters, Writing, write_letters
 from shared.exchange.message import Draft
 from shared.exchange.minimise import own_record, whole_record
@@ -170,9 +170,11 @@ class _Work:
     """One filing on its way through the stages: each sets what the next ones need, or the refusal that ends it."""
 
     __slots__ = (
-        "at", "documents", "drafts", "filing", "letters", "outcome", "read", "record", "referral_id", "refused",
+        "at", "content", "documents", "drafts", "filing", "letters", "outcome", "read", "record", "referral_id",
+        "refused",
     )  # fmt: skip
 
+    content: ReferralSubmission
     read: ReadFacts
     outcome: Judged
     record: dict[str, Any]
@@ -195,7 +197,8 @@ def _guard(work: _Work) -> None:
 
 
 def _read(work: _Work) -> None:
-    work.read = read_facts(work.filing.submission, work.filing.origin, work.documents.directory)
+    work.content = closed(work.filing.submission, work.documents.directory)
+    work.read = read_facts(work.content, work.filing.origin, work.documents.directory)
 
 
 def _judge(work: _Work) -> None:
@@ -204,7 +207,7 @@ def _judge(work: _Work) -> None:
 
 
 def _address(work: _Work) -> None:
-    work.record = whole_record(work.filing.submission)
+    work.record = whole_record(work.content)
     work.referral_id = uuid7()
     work.letters = _letters(work)
 

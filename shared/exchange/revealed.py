@@ -9,24 +9,23 @@ from shared.contracts.facts import RecordRevealedClear
 from shared.contracts.registry import RECORD_REVEALED
 from shared.exchange.compose import compose_fact
 from shared.exchange.message import Draft
-from shared.kernel.authority import Role
 from shared.kernel.errors import not_found
 from shared.routing.directory_index import DirectoryIndex
 
 
 def compose_revealed(
-    subject: UUID, party: str, role: Role, *, exercise: bool, directory: DirectoryIndex, at: datetime
+    subject: UUID, opened: RecordRevealedClear, *, exercise: bool, directory: DirectoryIndex, at: datetime
 ) -> Draft:
-    """The fact for a referral or a notice, `subject`, opened for `party` at `at`. It goes with the reading.
+    """The fact for a referral or a notice, `subject`, that was opened at `at`. It goes with the reading.
 
     Raises `Refused("not_found")` for a party that no instance serves any more.
     """
-    instance = directory.instance_of(party)
+    instance = directory.instance_of(opened.party)
     if instance is None:
         raise not_found()
     return compose_fact(
         RECORD_REVEALED,
-        RecordRevealedClear(party=party, role=role),
+        opened,
         subject=subject,
         instance=instance.id,
         directory=directory,

@@ -11,11 +11,11 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Final
 
-from shared.contracts.registry import MessageType
+from shared.contracts.registry import STATED_BY_INSTANCES, MessageType
 from shared.envelope.attributes import BEFORE_EPOCHS, Attributes, Envelope, Tier
 from shared.envelope.batch import RootCache, verify
 from shared.envelope.keys import VerifyKey
-from shared.exchange.authority import BETWEEN_INSTANCES, check_may_say
+from shared.exchange.authority import check_may_say
 from shared.exchange.message import Record
 from shared.exchange.topics import AUDIT
 from shared.kernel.errors import Refused
@@ -78,7 +78,7 @@ def check_stated_by(
     Raises `Refused`: `sender_unknown`, and `statement_not_yours` for what the sender's kind may not say.
     """
     stated_by_instance = attributes.sender == sender_instance
-    if stated_by_instance != (message.family in BETWEEN_INSTANCES):
+    if stated_by_instance != (message.family in STATED_BY_INSTANCES):
         raise Refused("sender_unknown", field="ce_sender")
     check_may_say(message, attributes.sender, attributes.recipient, directory=directory)
 

@@ -8,17 +8,16 @@ No id of an instance holds a dot: `inbox_prefix` of one never covers a topic of 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 #: The instance that facts go to, and that reads every topic.
 AUDIT: Final = "audit"
 #: What the name of every topic of a pair begins with.
 INBOXES: Final = "causeway.inbox."
-
-
-def inbox_topic(to: str, sender: str) -> str:
-    """The topic in which the instance `to` is told something by the instance `sender`."""
-    return f"{inbox_prefix(to)}{sender}.v1"
+#: `inbox_topic(to, sender)`: the topic in which the instance `to` is told something by the instance `sender`. It is on
+#: every message's way, which enters no file for it (`tests/journeys/test_walk.py`).
+inbox_topic: Final[Callable[[str, str], str]] = (INBOXES + "{}.{}.v1").format
 
 
 def inbox_prefix(to: str) -> str:

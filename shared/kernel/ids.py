@@ -38,7 +38,7 @@ def _uuid7(milliseconds: int) -> UUID:
 
 
 def uuid4() -> UUID:
-    """A new UUIDv4: nothing of it tells when it was made, or beside which others."""
+    """A new UUIDv4, for edges and acts: nothing of it tells when it was made, or beside which others."""
     random = int.from_bytes(os.urandom(16), "big") & ~_FORM_BITS
     return uuid_of(random | _FORM_OF_4)
 

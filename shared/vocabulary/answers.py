@@ -10,11 +10,15 @@ _FEEDBACK = "OJJDP CY2023 CyberTipline transparency report, section E"
 
 
 class ReceiptOutcome(Code):
-    """What a service did with a message: the three words of a receipt."""
+    """What a service did with a message: the words of a receipt. Deferred, waiting and parked are not its last."""
 
     APPLIED = "applied", _CAUSEWAY
     REFUSED = "refused", _CAUSEWAY
+    DEFERRED = "deferred", _CAUSEWAY
+    WAITING = "waiting", _CAUSEWAY
     PARKED = "parked", _CAUSEWAY
+    MOVED = "moved", _CAUSEWAY
+    GONE = "gone", _CAUSEWAY
 
 
 class YesNoUnknown(Code):
@@ -38,6 +42,30 @@ class NoticeRejection(Code):
     JURISDICTION = "jurisdiction", _CAUSEWAY
     TECHNICAL = "technical", "EU Regulation 2021/784, Annex III"
     AUTHENTICATION_FAILED = "authentication_failed", _CAUSEWAY
+
+
+class ItemsFold(Code):
+    """What the answers to its items make of a notice."""
+
+    IN_PART = "in_part", _CAUSEWAY
+    ACTIONED = "actioned", _CAUSEWAY
+    REJECTED = "rejected", _CAUSEWAY
+
+
+class WithdrawalFate(Code):
+    """What became of the record of what was taken back: its key is gone, or it is kept."""
+
+    ERASED = "erased", _CAUSEWAY
+    KEPT = "kept", _CAUSEWAY
+
+
+class KeptBasis(Code):
+    """What wins over a withdrawal."""
+
+    ACCEPTED_CASE = "accepted_case", _CAUSEWAY
+    PRESERVATION = "preservation", "18 USC 2258A(h)"
+    LEGAL_HOLD = "legal_hold", _CAUSEWAY
+    OPEN_COMPLAINT = "open_complaint", "EU Regulation 2022/2065 (DSA), Article 20"
 
 
 class CaseDeclineReason(Code):

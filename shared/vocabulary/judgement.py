@@ -24,11 +24,15 @@ class AssessmentStatus(Code):
     WITHDRAWN = "withdrawn", _CAUSEWAY
 
 
-#: The values each closed scheme knows. `ucs` labels are opaque and bounded by their alphabet instead.
+#: What stands for a label that its scheme's list does not have.
+UNKNOWN_VALUE = "unknown"
+#: The values that each scheme knows, all of which may be `unknown` besides. The list of `ucs` is not published: it is
+#: empty until it is, so its labels are taken from whoever states them and travel as `unknown`.
 ASSESSMENT_VALUES: dict[AssessmentScheme, frozenset[str]] = {
     AssessmentScheme.INTERPOL_BASELINE: frozenset({"baseline", "national", "doubtful", "not_illegal", "ignore"}),
     AssessmentScheme.ESP_INDUSTRY: frozenset({"A1", "A2", "B1", "B2"}),
     AssessmentScheme.IWF: frozenset({"A", "B", "C"}),
+    AssessmentScheme.UCS: frozenset(),
     AssessmentScheme.COPINE: frozenset(str(level) for level in range(1, 11)),
 }
 

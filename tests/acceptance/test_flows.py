@@ -5,18 +5,21 @@ from __future__ import annotations
 import ast
 import sys
 from collections.abc import Callable
+from datetime import date
 from typing import Any
 
 import pytest
 
-from shared.kernel.clock import SystemClock
-from shared.vocabulary.answers import CaseOutcome, NoticeAction, YesNoUnknown
+from shared.contracts.answers import ItemStatement, Keeping
+from shared.vocabulary.answers import CaseOutcome, KeptBasis, NoticeAction, YesNoUnknown
+from shared.vocabulary.judgement import RetentionClass
 from shared.vocabulary.referral import WithdrawalReason
 from tests.acceptance import flows
 from tests.acceptance.programs import SUPPORT
 from tests.support.running import AGENCY, HOTLINE, OTHER_HOTLINE, PROVIDER, Exchange, referral
 
 Record = Callable[[str, object], None]
+KEPT = Keeping(retention=RetentionClass.MINIMAL, basis=KeptBasis.ACCEPTED_CASE, until=date(2030, 1, 1))
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +34,7 @@ async def flow(exchange: Exchange) -> list[dict[str, Any]]:
         referral_id = (await hotline.submit(referral())).referral_id
         await exchange.until_quiet()
         notice_id = next(edge.notice_id for edge in (await hotline.show(referral_id)).edges if edge.notice_id)
-        await provider.action_notice(notice_id, [NoticeAction.REMOVED], effective_at=SystemClock().now())
+        await provider.answer_notice(notice_id, [ItemStatement(action=NoticeAction.REMOVED)])
         await agency.accept_case(referral_id, case_reference="CASE-1")
         await agency.report_outcome(
             referral_id, CaseOutcome.ARREST, child_identified=YesNoUnknown.YES, child_safeguarded=YesNoUnknown.YES
@@ -39,7 +42,7 @@ async def flow(exchange: Exchange) -> list[dict[str, Any]]:
         await hotline.withdraw(referral_id, WithdrawalReason.FILED_IN_ERROR)
         await exchange.until_quiet()
         await other.acknowledge_withdrawal(referral_id)
-        await agency.acknowledge_withdrawal(referral_id)
+        await agency.acknowledge_withdrawal(referral_id, KEPT)
         await provider.acknowledge_notice_withdrawal(notice_id)
     await exchange.until_quiet()
     await exchange.until_audited()
@@ -61,7 +64,7 @@ async def test_a_flow_crosses_the_instances_with_times_rules_and_places(
     answers = [each["type"] for each in flow if each["recipient"] == HOTLINE]
     assert sorted(answers) == [
         "causeway.case_accepted.v1",
-        "causeway.notice_actioned.v1",
+        "causeway.notice_answered.v1",
         "causeway.notice_withdrawal_acknowledged.v1",
         "causeway.outcome_reported.v1",
         "causeway.withdrawal_acknowledged.v1",

@@ -18,14 +18,14 @@ from starlette.routing import Route
 from tests.client.fake_service import problem
 
 AT = "2026-03-15T12:00:00.000Z"
-#: Act → (states it may come in, the state it leads to). An outcome leads to `closed` if it closes.
+#: Act → (states it may come in, the state it leads to). An outcome leads to `closed` if it closes, an answer to
+#: `rejected` if it rejects every item.
 MOVES: dict[str, tuple[frozenset[str], str]] = {
     "accept": (frozenset({"offered"}), "accepted"),
     "decline": (frozenset({"offered"}), "declined"),
     "outcome": (frozenset({"accepted", "ongoing"}), "ongoing"),
     "acknowledge": (frozenset({"issued"}), "acknowledged"),
-    "action": (frozenset({"issued", "acknowledged"}), "actioned"),
-    "reject": (frozenset({"issued", "acknowledged"}), "rejected"),
+    "answer": (frozenset({"issued", "acknowledged"}), "actioned"),
     "not-ours": (frozenset({"issued", "acknowledged"}), "not_ours"),
     "acknowledge-withdrawal": (frozenset({"withdrawn"}), "withdrawal_acknowledged"),
 }
@@ -97,7 +97,8 @@ class FakeRecipients:
             return problem(409, "state_forbids", None, "")
         sent = json.loads(body)
         closes = act == "outcome" and sent["outcome"] in ("closed", "conviction")
-        item.state = "closed" if closes else following
+        rejects = act == "answer" and all("rejection" in said for said in sent["items"])
+        item.state = "closed" if closes else "rejected" if rejects else following
         self.acts.append((act, item.id, sent))
         self._answers[idempotency_key] = (body, item.state)
         return JSONResponse(self._state(request, subject, item.state), status_code=202)

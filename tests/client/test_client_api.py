@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 from uuid import UUID
 
@@ -13,7 +13,7 @@ import pytest
 from client.api import CausewayClient
 from client.problem import ApiProblem
 from client.views import Deadlines, FlowMessage, NoticeView
-from shared.contracts.answers import Declination, NoticeDisowning
+from shared.contracts.answers import Declination, ItemStatement, Keeping, NoticeDisowning
 from shared.contracts.referral import ReferralSubmission
 from shared.exchange.acts import Act as Row
 from shared.exchange.acts import Subject
@@ -23,10 +23,12 @@ from shared.vocabulary.answers import (
     CaseDeclineReason,
     CaseOutcome,
     CloseReason,
+    KeptBasis,
     NoticeAction,
     NoticeRejection,
     YesNoUnknown,
 )
+from shared.vocabulary.judgement import RetentionClass
 from shared.vocabulary.referral import WithdrawalReason
 from tests.architecture.source import ROOT
 from tests.client.fake_service import BASE_URL, KEY, FakeService, referral
@@ -50,19 +52,38 @@ ACTS: list[tuple[str, dict[str, Any], Act]] = [
             close_reason=CloseReason.UNFOUNDED,
         ),
     ),
-    (f"/v1/inbox/{ID}:acknowledge-withdrawal", {}, lambda c: c.acknowledge_withdrawal(ID)),
-    (f"/v1/notices/{ID}:acknowledge", {}, lambda c: c.acknowledge_notice(ID)),
+    (f"/v1/inbox/{ID}:acknowledge-withdrawal", {"fate": "erased"}, lambda c: c.acknowledge_withdrawal(ID)),
     (
-        f"/v1/notices/{ID}:action",
-        {"actions": ["removed", "preserved"], "effective_at": "2026-03-15T12:00:00.000Z"},
-        lambda c: c.action_notice(
-            ID, [NoticeAction.REMOVED, NoticeAction.PRESERVED], effective_at=datetime(2026, 3, 15, 12, tzinfo=UTC)
+        f"/v1/inbox/{ID}:acknowledge-withdrawal",
+        {"fate": "kept", "kept": {"retention": "us_1y", "basis": "accepted_case", "until": "2027-05-04"}},
+        lambda c: c.acknowledge_withdrawal(
+            ID, Keeping(retention=RetentionClass.US_1Y, basis=KeptBasis.ACCEPTED_CASE, until=date(2027, 5, 4))
         ),
     ),
-    (f"/v1/notices/{ID}:reject", {"reason": "not_found"}, lambda c: c.reject_notice(ID, NoticeRejection.NOT_FOUND)),
+    (f"/v1/notices/{ID}:acknowledge", {}, lambda c: c.acknowledge_notice(ID)),
+    (
+        f"/v1/notices/{ID}:answer",
+        {
+            "items": [
+                {"action": "removed", "effective_at": "2026-03-15T12:00:00.000Z"},
+                {"rejection": "not_found", "n": 2},
+            ]
+        },
+        lambda c: c.answer_notice(
+            ID,
+            [
+                ItemStatement(action=NoticeAction.REMOVED, effective_at=datetime(2026, 3, 15, 12, tzinfo=UTC)),
+                ItemStatement(n=2, rejection=NoticeRejection.NOT_FOUND),
+            ],
+        ),
+    ),
     (f"/v1/notices/{ID}:not-ours", {}, lambda c: c.not_ours(ID)),
     (f"/v1/notices/{ID}:not-ours", {"suggested": "p.example"}, lambda c: c.not_ours(ID, suggested="p.example")),
-    (f"/v1/notices/{ID}:acknowledge-withdrawal", {}, lambda c: c.acknowledge_notice_withdrawal(ID)),
+    (
+        f"/v1/notices/{ID}:acknowledge-withdrawal",
+        {"fate": "erased"},
+        lambda c: c.acknowledge_notice_withdrawal(ID),
+    ),
     (f"/v1/notices/{ID}:not-ours", {}, lambda c: c.act_on_notice("not_ours", ID, NoticeDisowning())),
     (
         f"/v1/cases/{ID}:decline",

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from shared.vocabulary.answers import NoticeAction, NoticeRejection
 from tests.client.fake_service import KEY, FakeService
 from tests.client.fake_service import referral as submission
 from tests.client.prompt import Run
@@ -128,6 +129,9 @@ def test_the_work_list_says_what_each_referral_waits_for(run: Run, service: Fake
     assert run("referral", "work", "--json").json["items"][0]["work_reason"] == "no_route"
 
 
+KEPT = "--kept-class us_1y --kept-basis accepted_case --kept-until 2027-05-04"
+
+
 @pytest.mark.parametrize(
     ("path", "arguments", "body"),
     [
@@ -139,16 +143,26 @@ def test_the_work_list_says_what_each_referral_waits_for(run: Run, service: Fake
             f"case outcome {ID} closed --close-reason no_crime --child-identified no --child-safeguarded yes".split(),
             {"outcome": "closed", "close_reason": "no_crime", "child_identified": "no", "child_safeguarded": "yes"},
         ),
-        (f"inbox/{ID}:acknowledge-withdrawal", ["inbox", "acknowledge-withdrawal", ID], {}),
+        (f"inbox/{ID}:acknowledge-withdrawal", ["inbox", "acknowledge-withdrawal", ID], {"fate": "erased"}),
+        (
+            f"inbox/{ID}:acknowledge-withdrawal",
+            f"inbox acknowledge-withdrawal {ID} {KEPT}".split(),
+            {"fate": "kept", "kept": {"retention": "us_1y", "basis": "accepted_case", "until": "2027-05-04"}},
+        ),
         (f"notices/{ID}:acknowledge", ["notice", "acknowledge", ID], {}),
         (
-            f"notices/{ID}:action",
-            ["notice", "action", ID, "removed", "preserved", "--effective-at", "2026-03-15T12:00:00"],
-            {"actions": ["removed", "preserved"], "effective_at": "2026-03-15T12:00:00.000Z"},
+            f"notices/{ID}:answer",
+            ["notice", "answer", ID, "removed", "2=preserved", "--effective-at", "2026-03-15T12:00:00"],
+            {
+                "items": [
+                    {"action": "removed", "effective_at": "2026-03-15T12:00:00.000Z"},
+                    {"action": "preserved", "effective_at": "2026-03-15T12:00:00.000Z", "n": 2},
+                ]
+            },
         ),
-        (f"notices/{ID}:reject", ["notice", "reject", ID, "--reason", "technical"], {"reason": "technical"}),
+        (f"notices/{ID}:answer", ["notice", "answer", ID, "technical"], {"items": [{"rejection": "technical"}]}),
         (f"notices/{ID}:not-ours", ["notice", "not-ours", ID, "--suggested", "q.example"], {"suggested": "q.example"}),
-        (f"notices/{ID}:acknowledge-withdrawal", ["notice", "acknowledge-withdrawal", ID], {}),
+        (f"notices/{ID}:acknowledge-withdrawal", ["notice", "acknowledge-withdrawal", ID], {"fate": "erased"}),
     ],
 )
 def test_a_recipient_answers_from_the_prompt(
@@ -160,6 +174,10 @@ def test_a_recipient_answers_from_the_prompt(
     assert (ended.code, ended.out, ended.err) == (0, f"{ID}: moved\n", "")
     assert service.requests[-1][1:3] == (f"/v1/{path}", body)
     assert run(*arguments, "--json").json == {name: ID, "state": "moved"}
+
+
+def test_no_word_says_both_that_something_was_done_and_that_it_was_not() -> None:
+    assert not {*NoticeAction} & {*NoticeRejection}
 
 
 def test_an_import_of_the_wrong_key_stops_and_says_so(run: Run, service: FakeService, tmp_path: Path) -> None:
@@ -213,6 +231,17 @@ def test_a_referral_is_shown_with_its_edges(run: Run, service: FakeService) -> N
     assert ended.code == 0
     assert "unroutable (no_route)" in ended.out
     assert "p.example\ttakedown\tr\tone two\tapplied\t\tnone\n" in ended.out
+
+
+def test_a_notice_is_shown_with_what_was_said_of_each_item(run: Run, service: FakeService) -> None:
+    said = [{"n": 2, "round": 1, "action": "removed"}, {"n": 5, "round": 1, "rejection": "not_found"}]
+    edge = {"recipient": "p.example", "purpose": "takedown", "reason": "r", "answer": "actioned"}
+    shown = {"referral_id": ID, "state": "routed", "edges": [edge | {"answer_detail": {"items": said}}]}
+    service.canned[f"/v1/referrals/{ID}"] = (200, shown)
+    assert "\tactioned: 2 removed, 5 not_found\n" in run("referral", "show", ID).out
+    # A later service may say more of an item, or something else: the rest is shown all the same.
+    shown["edges"] = [edge | {"answer_detail": {"items": "many"}}]
+    assert "\tactioned\n" in run("referral", "show", ID).out
 
 
 def test_a_list_stops_at_its_limit(run: Run, service: FakeService, tmp_path: Path) -> None:
@@ -297,7 +326,11 @@ def test_a_flow_is_listed_with_its_purpose(run: Run, service: FakeService) -> No
         ["referral", "list", "--key", "cw_test_short"],
         ["flow", ID, "--purpose", "no"],
         ["inbox", "--frequency", "daily"],
-        ["notice", "action", ID],
+        ["notice", "answer", ID],
+        ["notice", "answer", ID, "archived"],
+        ["notice", "answer", ID, "x=removed"],
+        ["notice", "answer", ID, "0=removed"],
+        ["notice", "acknowledge-withdrawal", ID, "--kept-class", "us_1y"],
         ["case", "decline", ID, "--reason", "because"],
     ],
 )

@@ -88,6 +88,9 @@ def test_the_same_seed_party_and_id_always_act_alike_and_within_the_contracts(se
     for report in reports:
         OutcomeReportedClear(
             referral_id=subject,
+            revision=1,
+            act=subject,
+            number=2,
             outcome=report.outcome,
             close_reason=report.close_reason,
             child_identified=report.child_identified,
@@ -143,7 +146,13 @@ async def test_a_provider_answers_notices_and_says_when_its_actions_took_effect(
     async with service.http() as http:
         await provider(service, http).look(thoroughly=False)
     assert set(service.states(KEY)) == {"issued", "acknowledged", "actioned", "rejected", "not_ours"}
-    effective = {body["effective_at"] for act, _, body in service.acts if act == "action"}
+    effective = {
+        item["effective_at"]
+        for act, _, body in service.acts
+        if act == "answer"
+        for item in body["items"]
+        if "action" in item
+    }
     assert effective == {"2026-04-01T00:00:00.000Z"}
 
 
@@ -217,10 +226,10 @@ async def test_what_arrives_behind_known_items_is_found_by_a_thorough_look() -> 
     assert {item.state for item in late} != {"offered"}
 
 
-@pytest.mark.parametrize("act", ["accept", "outcome", "acknowledge", "action"])
+@pytest.mark.parametrize("act", ["accept", "outcome", "acknowledge", "answer"])
 @pytest.mark.parametrize("restarted", [False, True])
 async def test_an_act_that_is_cut_off_is_done_later_by_the_same_run_or_the_next(act: str, restarted: bool) -> None:
-    notices = act in ("acknowledge", "action")
+    notices = act in ("acknowledge", "answer")
     build = provider if notices else agency
     whole, cut = (offered(100, "issued" if notices else "offered") for _ in range(2))
     failures = iter([False] * 3 + [True] + [False] * 1000)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from functools import cache
 
@@ -14,10 +15,12 @@ from deploy.directory.build import sample_directory
 from deploy.sample.generator import sample_referrals
 from deploy.site.installation import POLICY
 from shared.contracts.directory import PublicKey
+from shared.contracts.facts import RECEIPT_ENTRIES_MAX
 from shared.contracts.policy import Policy
 from shared.contracts.referral import ReferralSubmission
 from shared.contracts.registry import MESSAGES_RECEIPTED, NOTICE_ISSUED, REFERRAL_DECIDED, REFERRAL_OFFERED, value_model
 from shared.envelope.keys import OpeningKey, SigningKey
+from shared.exchange.accept import RECORD_BYTES_MAX
 from shared.exchange.compose import compose_receipts
 from shared.exchange.message import Draft
 from shared.exchange.prepare import Documents, prepare
@@ -26,6 +29,7 @@ from shared.kernel.ids import uuid7
 from shared.routing.shelf import read_directory, read_policy
 from shared.vocabulary.answers import ReceiptOutcome
 from tests.contracts.published import schema_accepts
+from tests.support.builders import raw_record, verdict
 from tests.support.stack import INSTANCES
 
 SINCE = parse_rfc3339("2026-01-01T00:00:00.000Z")
@@ -79,9 +83,15 @@ def test_a_message_with_a_member_too_many_does_not_keep_it() -> None:
 
 def test_receipts_keep_their_contract() -> None:
     entries = [
-        (uuid7(), "0f" * 32, ReceiptOutcome.APPLIED, None),
-        (uuid7(), "1e" * 32, ReceiptOutcome.REFUSED, "edge_not_ours"),
+        verdict(),
+        # The longest there is: of the most of them, a message still fits a record.
+        verdict(ReceiptOutcome.REFUSED, code="c" * 64)._replace(
+            revision=1000, edge=uuid7(), judged=replace(raw_record(), offset=2**53 - 1)
+        ),
     ]
-    drafts = compose_receipts("hotline", "industry", entries * 200, directory=documents().directory, at=SINCE)
+    told = [each for each in entries for _ in range(RECEIPT_ENTRIES_MAX)]
+    drafts = compose_receipts("hotline", "industry", told, directory=documents().directory, at=SINCE)
     assert [draft.message for draft in drafts] == [MESSAGES_RECEIPTED] * 2
+    topic_ids = RECEIPT_ENTRIES_MAX * len(f'"topic_id":"{uuid7()}",')
+    assert all(len(draft.body) + topic_ids <= RECORD_BYTES_MAX for draft in drafts)
     assert all(kept(draft) for draft in drafts)

@@ -111,7 +111,7 @@ def _hosting(body: Body, r: Random) -> tuple[Body, int] | None:
         if len(item.get("hosting", [])) < 4:
             entry = {
                 "asn": r.randint(1, 4_294_967_295),
-                "observed_at": f"2020-0{r.randint(1, 9)}-11T10:11:12.{r.randint(0, 999):03d}Z",
+                "observed_at": f"2020-0{r.randint(1, 9)}-{r.randint(1, 28):02d}",
             }
             return _with_item(body, index, item | {"hosting": [*item.get("hosting", []), entry]}), 6
     return None

@@ -14,20 +14,23 @@ from cyclopts import App
 
 from client.cli import case, inbox, notice
 from services.hotline.domain import HOTLINE as HOTLINES
+from services.hotline.ports import OpenedOffer
 from services.industry.domain import PROVIDER as PROVIDERS
 from services.industry.ports import OpenedNotice
 from services.law_enforcement.domain import AGENCY as AGENCIES
 from services.law_enforcement.ports import OpenedCase
+from shared.contracts.answers import ItemAnswers
 from shared.contracts.base import Contract
 from shared.exchange.acts import ACTS, Act, AnswerState, Offered, Subject, Track
+from shared.exchange.items import fold
 from shared.exchange.message import Received
 from shared.exchange.origin import Answered
 from shared.exchange.states import Standing, follow, personal, row, rows_of, shown, standings, states
-from shared.kernel.ids import uuid7
+from shared.kernel.ids import uuid4, uuid7
 from shared.party.origin.domain import AnswerDetail
 from shared.party.origin.ports import OpenEdge
 from shared.party.origin.use_cases.answers import EdgeAnswers
-from shared.party.recipient.domain import written
+from shared.party.recipient.domain import Item, written
 from shared.vocabulary.answers import CaseOutcome
 from tests.architecture.source import ROOT
 from tests.services.deliveries import AGENCY, AT, HOTLINE, OTHER_HOTLINE, PROVIDER, received
@@ -39,7 +42,11 @@ HELD = {
     Subject.CASE: ("law_enforcement", AGENCY, (case.app, inbox.app)),
     Subject.NOTICE: ("industry", PROVIDER, (notice.app,)),
 }
-VIEWS: Mapping[Subject, type[Contract]] = {Subject.CASE: OpenedCase, Subject.NOTICE: OpenedNotice}
+VIEWS: Mapping[Subject, type[Contract]] = {
+    Subject.OFFER: OpenedOffer,
+    Subject.CASE: OpenedCase,
+    Subject.NOTICE: OpenedNotice,
+}
 RECIPIENTS = {Subject.OFFER: HOTLINES, Subject.CASE: AGENCIES, Subject.NOTICE: PROVIDERS}
 ANSWERS = [each for subject in HELD for each in personal(subject)]
 
@@ -96,7 +103,7 @@ class OneEdge:
     """An origin's edges: one, open, with this answer so far."""
 
     def __init__(self, subject: UUID, recipient: str, present: AnswerState, *, withdrawn: bool) -> None:
-        self.edge = OpenEdge(uuid7(), HOTLINE, recipient, subject, present, withdrawn)
+        self.edge = OpenEdge(uuid7(), HOTLINE, recipient, subject, Answered(present), withdrawn, items=(1, 2))
         self.answered: Mapping[UUID, Answered] = {}
 
     async def answerable(self, subjects: Sequence[UUID]) -> dict[tuple[UUID, str], list[OpenEdge]]:
@@ -114,11 +121,21 @@ def examples(act: Act) -> list[Contract]:
     return [act.message.clear.model_validate(value["clear"]) for value in values]
 
 
+def an_item(subject: UUID, party: str) -> Item:
+    """What has two items, where it has any, and was not acted on before."""
+    return Item(subject_id=subject, party=party, sender=HOTLINE, exercise=True, state="", numbers=(1, 2))
+
+
+def deciding(said: Contract) -> Contract:
+    """What of an answer decides where its subject moves."""
+    return fold((1, 2), said.items) if isinstance(said, ItemAnswers) else said
+
+
 async def told(act: Act, said: Contract, standing: Standing) -> tuple[dict[UUID, str], str | None]:
     """What the origin refuses, and its copy of the answer, after the recipient of `standing` has done `act`."""
     assert act.message is not None
     subject, party = uuid7(), HELD[act.subject][1]
-    clear, _ = written(act.message, subject, said)
+    clear, _ = written(act.message, an_item(subject, party), said, act=uuid4())
     edges = OneEdge(subject, party, AnswerState(standing.answer), withdrawn=standing.offered == Offered.WITHDRAWN.value)
     message: Received = received(act.message, clear, subject=subject, sender=party, recipient=HOTLINE)
     refused = await EdgeAnswers(edges, AT).apply([message])  # type: ignore[arg-type]
@@ -137,7 +154,7 @@ async def test_the_addressee_accepts_what_the_act_tells_and_both_sides_agree(act
             assert refused == {}
             assert answer is not None
             # What the recipient's own machine comes to, and the fold of the origin's copy of the answer.
-            here = follow(act, shown(act.subject, standing), said)
+            here = follow(act, shown(act.subject, standing), deciding(said))
             assert here == shown(act.subject, Standing(standing.offered, answer))
             tried += 1
     assert tried > 0

@@ -26,7 +26,9 @@ SERVED_BY = {
     AUDITOR: "audit",
 }
 WITHDRAWAL = {"reason": "filed_in_error"}
-REPORT = {"actions": ["removed"], "effective_at": "2026-03-21T08:00:00Z"}
+REPORT = {"items": [{"n": 1, "action": "removed", "effective_at": "2026-05-04T11:59:00Z"}]}
+ERASED = {"fate": "erased"}
+KEPT = {"fate": "kept", "kept": {"retention": "us_1y", "basis": "accepted_case", "until": "2027-05-04"}}
 OUTCOME = {"outcome": "ongoing_investigation", "child_identified": "unknown", "child_safeguarded": "no"}
 PURPOSE = {"Purpose": "answers as described"}
 
@@ -112,8 +114,8 @@ async def recipients_answer(asked: Asked) -> None:
     await asked.post(AGENCY, f"/v1/cases/{first}:outcome", OUTCOME)
     await asked.post(AGENCY, f"/v1/cases/{second}:decline", {"reason": "no_crime"})
     await asked.post(PROVIDER, f"/v1/notices/{notice}:acknowledge")
-    await asked.post(PROVIDER, f"/v1/notices/{notice}:action", REPORT)
-    await asked.post(PROVIDER, f"/v1/notices/{other_notice}:reject", {"reason": "not_found"})
+    await asked.post(PROVIDER, f"/v1/notices/{notice}:answer", REPORT)
+    await asked.post(PROVIDER, f"/v1/notices/{other_notice}:answer", {"items": [{"n": 1, "rejection": "not_found"}]})
     await asked.post(PROVIDER, f"/v1/notices/{last_notice}:not-ours", {"suggested": "provider-001.example"})
     await asked.exchange.until_quiet()
     for referral_id in (first, second, third):
@@ -123,13 +125,14 @@ async def recipients_answer(asked: Asked) -> None:
     await asked.get(PROVIDER, f"/v1/notices/{last_notice}")
     await asked.post(HOTLINE, f"/v1/referrals/{first}:withdraw", WITHDRAWAL)
     await asked.exchange.until_quiet()
-    for party, path in (
-        (OTHER_HOTLINE, f"/v1/inbox/{first}"),
-        (AGENCY, f"/v1/inbox/{first}"),
-        (PROVIDER, f"/v1/notices/{notice}"),
+    for party, path, fate in (
+        (OTHER_HOTLINE, f"/v1/inbox/{first}", ERASED),
+        (AGENCY, f"/v1/inbox/{first}", KEPT),
+        (PROVIDER, f"/v1/notices/{notice}", ERASED),
     ):
-        await asked.post(party, f"{path}:acknowledge-withdrawal")
-        await asked.post(party, f"{path}:acknowledge-withdrawal", status=409)
+        await asked.post(party, f"{path}:acknowledge-withdrawal", fate)
+        await asked.post(party, f"{path}:acknowledge-withdrawal", fate, status=409)
+        await asked.get(party, path)
     await asked.exchange.until_quiet()
     await asked.get(HOTLINE, f"/v1/referrals/{first}")
 

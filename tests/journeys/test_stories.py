@@ -36,7 +36,7 @@ async def test_a_referral_is_previewed_filed_delivered_answered_and_followed(
     assert referral_id not in json.dumps(notice)
 
     provider.told("notice", "acknowledge", notice_id)
-    provider.told("notice", "action", notice_id, "removed")
+    provider.told("notice", "answer", notice_id, "removed")
     agency.told("case", "decline", referral_id, "--reason", "already_known")
     await exchange.until_quiet()
     answers = {edge["recipient"]: edge["answer"] for edge in hotline.told("referral", "show", referral_id)["edges"]}
@@ -45,7 +45,7 @@ async def test_a_referral_is_previewed_filed_delivered_answered_and_followed(
     await exchange.until_audited()
     flow = Party(exchange, AUDITOR).told("flow", referral_id, "--purpose", "the tour of the README")
     types = [each["type"] for each in flow["messages"]]
-    assert {"causeway.referral_offered.v1", "causeway.notice_actioned.v1", "causeway.case_declined.v1"} <= {*types}
+    assert {"causeway.referral_offered.v1", "causeway.notice_answered.v1", "causeway.case_declined.v1"} <= {*types}
     opened = [each["detail"]["party"] for each in flow["messages"] if each["type"] == "causeway.record_revealed.v1"]
     assert sorted(opened) == [AGENCY, PROVIDER]
     assert location not in json.dumps(flow)

@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime
 from typing import Any
 from uuid import UUID
 
+from shared.contracts.answers import WithdrawalAnswer
 from shared.contracts.base import Contract
 from shared.contracts.decision import Edge
 from shared.contracts.referral import (
@@ -27,6 +28,7 @@ from shared.envelope.keys import OpeningKey
 from shared.exchange.message import Received, Record
 from shared.kernel.ids import uuid4, uuid7
 from shared.routing.directory_index import DirectoryIndex
+from shared.vocabulary.answers import WithdrawalFate
 from shared.vocabulary.jurisdiction import TREE
 
 AT = datetime(2026, 5, 4, 12, tzinfo=UTC)
@@ -36,6 +38,9 @@ PROVIDER, OTHER_PROVIDER = "provider-a.example", "provider-b.example"
 LOCATION = "https://images.example/gallery/17"
 #: What each instance opens sealed parts with.
 OPENING = {kind: OpeningKey.generate() for kind in ("hotline", "law_enforcement", "industry")}
+
+#: A withdrawal acknowledged, its record erased.
+ERASED = WithdrawalAnswer(fate=WithdrawalFate.ERASED)
 
 _PARTIES = {
     "hotline": (HOTLINE, OTHER_HOTLINE),
@@ -110,7 +115,7 @@ def offered(
         "incident_kind": "csam",
         "observed_at": "2026-05-03T08:00:00Z",
         "media_kind": "image",
-        "items": [{"locator": {"kind": "url", "value": LOCATION}}],
+        "items": [{"n": 1, "locator": {"kind": "url", "value": LOCATION}}],
     }
     return received(
         REFERRAL_OFFERED,
@@ -125,7 +130,7 @@ def offered(
 
 def withdrawn(referral_id: UUID, *, to: str = AGENCY, origin: str = HOTLINE) -> Received:
     clear = ReferralWithdrawnClear.model_validate(
-        {"referral_id": referral_id, "revision": 1, "reason": "filed_in_error"}
+        {"referral_id": referral_id, "revision": 1, "act": uuid4(), "reason": "filed_in_error"}
     )
     return received(REFERRAL_WITHDRAWN, clear, subject=referral_id, sender=origin, recipient=to)
 
@@ -135,13 +140,17 @@ def issued(
     *,
     to: str = PROVIDER,
     contact: str = HOTLINE,
+    items: int = 1,
 ) -> Received:
-    """A notice issued by `contact`."""
+    """A notice issued by `contact`; its items differ in number alone."""
     stated = {"notice_id": notice_id}
-    record = {
+    record: dict[str, Any] = {
         "incident_kind": "csam",
         "media_kind": "image",
-        "items": [{"locator": {"kind": "url", "value": LOCATION}, "site_type": "imagehost"}],
+        "items": [
+            {"n": n, "locator": {"kind": "url", "value": LOCATION}, "site_type": "imagehost"}
+            for n in range(1, items + 1)
+        ],
     }
     return received(
         NOTICE_ISSUED,
@@ -155,7 +164,7 @@ def issued(
 
 
 def notice_withdrawn(notice_id: UUID, *, to: str = PROVIDER, contact: str = HOTLINE) -> Received:
-    clear = NoticeWithdrawnClear.model_validate({"notice_id": notice_id, "reason": "filed_in_error"})
+    clear = NoticeWithdrawnClear.model_validate({"notice_id": notice_id, "act": uuid4(), "reason": "filed_in_error"})
     return received(NOTICE_WITHDRAWN, clear, subject=notice_id, sender=contact, recipient=to)
 
 
@@ -188,3 +197,14 @@ def received(
         traceparent=None,
         edge=edge,
     )
+
+
+def numbered(number: int = 1) -> dict[str, Any]:
+    """What each answer says of itself: an id, and its number in its track."""
+    return {"act": uuid4(), "number": number}
+
+
+def without_act(clear: dict[str, Any]) -> dict[str, Any]:
+    """A clear part without the random id of its act, if it tells of one."""
+    assert "act" not in clear or UUID(clear["act"]).version == 4
+    return {name: value for name, value in clear.items() if name != "act"}

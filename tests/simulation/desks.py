@@ -33,6 +33,7 @@ from shared.contracts.registry import (
 from shared.envelope.batch import message_digest
 from shared.envelope.headers import Envelope, decode_headers
 from shared.exchange.accept import TurnedAway
+from shared.exchange.compose import Verdict
 from shared.exchange.message import Draft, Received, Record
 from shared.exchange.record_table import DECIDE_AGAIN
 from shared.exchange.topics import inbox_topic
@@ -98,10 +99,8 @@ class Writer:
     def plain(self, message: MessageType, referral_id: UUID, *, sender: str, recipient: str) -> Draft:
         return self.draft(message, said(referral_id), subject=referral_id, sender=sender, recipient=recipient)
 
-    def receipts(
-        self, instance: str, to: str, entries: Sequence[tuple[UUID, str, ReceiptOutcome, str | None]]
-    ) -> list[Draft]:
-        stated = [[str(id_), digest, outcome.value, code] for id_, digest, outcome, code in entries]
+    def receipts(self, instance: str, to: str, verdicts: Sequence[Verdict]) -> list[Draft]:
+        stated = [[str(each.message_id), each.digest, each.outcome.value, each.code] for each in verdicts]
         return [
             self.draft(MESSAGES_RECEIPTED, {"entries": stated}, subject=self.new_id(), sender=instance, recipient=to)
         ]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from uuid import UUID
 
 from shared.contracts.registry import REFERRAL_WITHDRAWN, MessageType
+from shared.exchange.compose import Verdict
 from shared.exchange.message import Draft, Record
 from shared.kernel.canonical import digest
-from shared.kernel.ids import uuid7
+from shared.kernel.ids import uuid4, uuid7
 from shared.runtime.post.ports import Arrival, Parked, Settlement
 from shared.vocabulary.answers import ReceiptOutcome
 
@@ -45,6 +47,12 @@ def draft(
     )
 
 
+def withdrawal(referral_id: UUID) -> bytes:
+    """The body by which an origin takes a referral back."""
+    said = {"referral_id": str(referral_id), "revision": 1, "act": str(uuid4()), "reason": "filed_in_error"}
+    return json.dumps({"clear": said}).encode()
+
+
 def arrival(
     sequence: int = 1,
     *,
@@ -70,6 +78,18 @@ def arrival(
         partition=0,
         offset=offset,
     )
+
+
+def verdict(
+    outcome: ReceiptOutcome = ReceiptOutcome.APPLIED,
+    *,
+    code: str | None = None,
+    message_id: UUID | None = None,
+    message_digest: str = "0" * 64,
+    of: Record | None = None,
+) -> Verdict:
+    """What became of a message that nobody has seen, or of the one that the record `of` holds."""
+    return Verdict(message_id or uuid7(), message_digest, outcome, code, judged=of or raw_record())
 
 
 def settlement(

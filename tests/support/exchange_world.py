@@ -227,7 +227,7 @@ SUBMISSION: dict[str, Any] = {
                     "provider": PROVIDER,
                     "jurisdiction": "NL",
                     "method": "stated",
-                    "observed_at": "2026-05-03T08:00:00Z",
+                    "observed_at": "2026-05-03",
                 }
             ],
             "assessment": [
@@ -235,7 +235,7 @@ SUBMISSION: dict[str, Any] = {
                     "scheme": "interpol_baseline",
                     "value": "baseline",
                     "jurisdiction": "FR",
-                    "at": "2026-05-03T08:00:00Z",
+                    "at": "2026-05-03",
                     "status": "final",
                 }
             ],

@@ -16,7 +16,7 @@ from typing import Any, Generic, TypeVar
 from uuid import UUID
 from zlib import crc32
 
-from shared.contracts.registry import Family
+from shared.contracts.registry import STATED_BY_INSTANCES
 from shared.envelope.keys import SigningKey
 from shared.exchange.message import Draft, Record
 from shared.exchange.record_table import SIGN_AGAIN
@@ -180,7 +180,7 @@ class MemoryOutbox:
     async def mark_sent(self, rows: Sequence[OutboxRow], at: datetime) -> None:
         async with self._database.transaction("mark_sent") as state:
             for row in rows:
-                if row.draft.message.family in (Family.RECEIPT, Family.FACT):
+                if row.draft.message.family in STATED_BY_INSTANCES:
                     state.outbox.pop(row.outbox_id, None)
                 elif row.outbox_id in state.outbox:
                     state.sent_at[row.outbox_id] = at

@@ -10,8 +10,8 @@ from uuid import UUID
 from pydantic import Field, StringConstraints
 
 from shared.contracts.acceptance import SignedAcceptance
-from shared.contracts.answers import CaseWords, NoticeWords
-from shared.contracts.base import Contract, ErrorCode, Instant, NextCursor, PartyId, RuleId, Uuid
+from shared.contracts.answers import CaseWords, NoticeWords, TrackNumber
+from shared.contracts.base import Contract, ErrorCode, EventTime, Instant, NextCursor, PartyId, RuleId, Uuid
 from shared.contracts.decision import DecisionRef
 from shared.contracts.fields import ExternalRef
 from shared.contracts.referral import ReferralSubmission, Revision
@@ -21,11 +21,7 @@ from shared.exchange.prepare import Prepared
 from shared.kernel.authority import Role
 from shared.kernel.errors import Refused
 from shared.routing.directory_index import PartyEntry
-from shared.vocabulary.answers import (
-    CaseDeclineReason,
-    NoticeRejection,
-    ReceiptOutcome,
-)
+from shared.vocabulary.answers import CaseDeclineReason, ReceiptOutcome
 from shared.vocabulary.routing import Disposition, Purpose, Reason, WorkReason
 
 #: So many of so many.
@@ -142,10 +138,17 @@ class Ticks(Contract):
 
 
 class AnswerDetail(NoticeWords, CaseWords):
-    """The codes and times of an answer; which ones depends on the answer."""
+    """The codes and times of an answer; which ones depends on the answer. Items have the referral's own numbers.
+
+    `number` is the answer's in its recipient's track: an answer to it can quote it.
+    """
 
     revision: Revision | None = None
-    reason: NoticeRejection | CaseDeclineReason | None = None
+    act: Uuid | None = None
+    number: TrackNumber | None = None
+    question: TrackNumber | None = None
+    due: EventTime | None = None
+    reason: CaseDeclineReason | None = None
 
 
 class SentEdge(Recipient):

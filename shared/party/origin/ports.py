@@ -11,7 +11,6 @@ from uuid import UUID
 
 from shared.contracts.base import JsonObject
 from shared.contracts.referral import ReferralRecord
-from shared.exchange.acts import AnswerState
 from shared.exchange.message import Draft
 from shared.exchange.origin import Answered
 from shared.exchange.prepare import Again, Prepared, StaleEdge
@@ -116,14 +115,15 @@ class Referrals(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class OpenEdge:
-    """An edge as answers find it: by (referral or notice id, recipient)."""
+    """An edge as answers find it: by (referral or notice id, recipient). `items` as `answer_edge` takes them."""
 
     edge_id: UUID
     party: str
     recipient: str
     subject: UUID
-    answer: AnswerState
+    answer: Answered
     withdrawn: bool
+    items: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

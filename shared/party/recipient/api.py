@@ -84,7 +84,14 @@ class ItemRoutes:
 
     def _acting(self, identity: Identity, session: Session) -> Acting:
         serving = self.serving
-        return Acting(identity.party, identity.role, self._items(session), serving.directory(), serving.clock.now())
+        return Acting(
+            party=identity.party,
+            role=identity.role,
+            actor=identity.actor,
+            items=self._items(session),
+            directory=serving.directory(),
+            at=serving.clock.now(),
+        )
 
     def _items(self, session: Session) -> Items:
         return self.items(session.driver, self.serving.kek)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Final, NamedTuple
 from uuid import UUID
 
+from shared.contracts.answers import DisownedItems, ItemAnswers, NoticeDisowning, NoticeStatements
 from shared.contracts.base import Contract
 from shared.contracts.registry import MessageType
+from shared.exchange import items
 from shared.exchange.acts import Act, Offered, Subject, Track
 from shared.exchange.message import Received
 from shared.exchange.states import Standing, begins, follow, rows_of, shown
@@ -23,7 +25,8 @@ ItemKey = tuple[UUID, str]
 class Item:
     """An offer, case or notice as its state machine sees it; `sender` is the party that answers go to.
 
-    `purposes` are those that it was sent for: more than one only where a recipient permits that.
+    `purposes` are those that it was sent for: more than one only where a recipient permits that. `numbers` are those
+    of a notice's items, `acts` how many its party has done, `said` the words of these acts as they are kept.
     """
 
     subject_id: UUID
@@ -32,6 +35,9 @@ class Item:
     exercise: bool
     state: str
     purposes: frozenset[str] = frozenset()
+    numbers: tuple[int, ...] = ()
+    acts: int = 0
+    said: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,10 +84,32 @@ def require_role(row: Act, role: Role) -> None:
         raise Refused("forbidden", "the role may not do this", status=403)
 
 
-def written(message: MessageType, subject_id: UUID, said: Contract | None) -> tuple[Contract, Contract | None]:
+class Words(NamedTuple):
+    """What an act tells, and what of it decides where its subject moves: of items, what all answers make of them."""
+
+    told: Contract | None
+    deciding: Contract | None
+
+
+def words_of(item: Item, said: Contract | None) -> Words:
+    """What is told when this is said of an item. Raises `Refused` as `shared.exchange.items.answered` does."""
+    match said:
+        case NoticeStatements():
+            before = items.kept(item.said.get("items"))
+            stated = items.answered(said.items, item.numbers, before)
+            return Words(ItemAnswers(items=stated), items.fold(item.numbers, (*before, *stated)))
+        case NoticeDisowning():
+            return Words(DisownedItems(suggested=said.suggested, disowned=item.numbers), said)
+        case _:
+            return Words(said, said)
+
+
+def written(message: MessageType, item: Item, said: Contract | None, *, act: UUID) -> tuple[Contract, Contract | None]:
     """The clear and the sealed part of an answer. What the sealed part has a place for goes there, if it was said."""
     words = {} if said is None else {name: getattr(said, name) for name in type(said).model_fields}
+    subject_id = item.subject_id
     named = {"referral_id": subject_id, "notice_id": subject_id, "revision": _REVISION} | words
+    named |= {"act": act, "number": item.acts + 1}
     clear = message.clear(**{name: value for name, value in named.items() if name in message.clear.model_fields})
     if message.sealed is None:
         return clear, None

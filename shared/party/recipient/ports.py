@@ -53,10 +53,14 @@ class Items(Protocol):
         """Move items from one state to another. Raises `Refused("state_forbids")` if one is no longer in the first."""
         ...
 
+    async def erase(self, item: Item) -> None:
+        """Delete the keys of the item's record: nothing opens it any more, whoever has today's rows and keys."""
+        ...
+
     async def act(self, item: Item, following: str, clear: Contract, *, sealed: Contract | None, at: datetime) -> None:
         """Move one item and keep what was said: in the clear what its sender is told so, encrypted what is sealed.
 
-        Raises `Refused("state_forbids")` if it is no longer in its state.
+        Raises `Refused("state_forbids")` if it is no longer in its state, or was acted on meanwhile.
         """
         ...
 
@@ -90,10 +94,11 @@ class OwnEdges(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Acting:
-    """Who acts, when, on what: everything that all acts on items need."""
+    """Who acts, when, on what: everything that all acts on items need. `actor` is opaque, for audit."""
 
     party: str
     role: Role
+    actor: str
     items: Items
     directory: DirectoryIndex
     at: datetime

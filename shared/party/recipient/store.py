@@ -54,9 +54,9 @@ ViewT = TypeVar("ViewT", bound=Contract)
 class ItemTable:
     """A table of items: its name, the columns of subject and sender, and those that a list shows.
 
-    Every such table has `party`, `exercise`, `state` and `said`, the words of the party's own acts. `purposes` is an
-    SQL expression for those that an item was sent for, `kept` what an act sets besides. Contents lie in a table of the
-    same name, unless `contents` names theirs.
+    Every such table has `party`, `exercise`, `state`, `acts` and `said`, the number and the words of the party's own
+    acts. `purposes` and `numbers` are SQL expressions for what an item was sent for and for the numbers of its items,
+    `kept` is what an act sets besides. Contents lie in a table of the same name, unless `contents` names theirs.
     """
 
     name: str
@@ -64,6 +64,7 @@ class ItemTable:
     sender: str
     shown: str
     purposes: str = "ARRAY[purpose]"
+    numbers: str = "'{}'::smallint[]"
     kept: str = ""
     contents: str = ""
     find: str = field(init=False)
@@ -71,6 +72,7 @@ class ItemTable:
     lock: str = field(init=False)
     change: str = field(init=False)
     act: str = field(init=False)
+    erase: str = field(init=False)
     page: str = field(init=False)
     one: str = field(init=False)
 
@@ -79,12 +81,15 @@ class ItemTable:
         object.__setattr__(self, "contents", self.contents or table)
         texts = {
             "find": f"SELECT {subject} AS subject_id, party, {self.sender} AS sender, exercise, state, "
-            f"{self.purposes} AS purposes FROM {table} WHERE {subject} = ANY($1::uuid[])",
+            f"acts, said, {self.purposes} AS purposes, {self.numbers} AS numbers "
+            f"FROM {table} WHERE {subject} = ANY($1::uuid[])",
             "change": f"UPDATE {table} AS t SET state = a.following "
             "FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[]) AS a(subject, party, present, following) "
             f"WHERE t.{subject} = a.subject AND t.party = a.party AND t.state = a.present RETURNING t.{subject}",
-            "act": f"UPDATE {table} SET state = $4, said = said || $5::jsonb{self.kept} "
-            f"WHERE {subject} = $1 AND party = $2 AND state = $3 RETURNING {subject}",
+            "act": f"UPDATE {table} SET state = $4, acts = acts + 1, said = said || $6::jsonb{self.kept} "
+            f"WHERE {subject} = $1 AND party = $2 AND state = $3 AND acts = $5 RETURNING {subject}",
+            "erase": f"UPDATE {self.contents} SET wrapped_key = NULL, content = '', evidence = '' "
+            f"WHERE {subject} = $1 AND party = $2",
             "page": f"SELECT {self.shown} FROM {table} WHERE ($1::text IS NULL OR state = $1) "
             f"AND ($2::uuid IS NULL OR {subject} < $2) ORDER BY {subject} DESC LIMIT $3",
             "one": f"SELECT * FROM {table} WHERE {subject} = $1",
@@ -131,17 +136,24 @@ class PostgresItems:
         row = await self._one(subject_id)
         return [self._evidence(row, subject_id)]
 
+    async def erase(self, item: Item) -> None:
+        await self._driver.execute(self.table.erase, item.subject_id, item.party)
+
     async def send(self, drafts: Sequence[Draft]) -> None:
         await outbox.enqueue(self._driver, drafts)
 
     async def _items(self, statement: str, subjects: Sequence[UUID]) -> dict[ItemKey, Item]:
         rows = await self._driver.fetch(statement, list(subjects)) if subjects else []
-        items = [Item(**(dict(row) | {"purposes": frozenset(row["purposes"])})) for row in rows]
+        items = [_item(row) for row in rows]
         return {(item.subject_id, item.party): item for item in items}
 
     async def _act(self, item: Item, following: str, said: Mapping[str, object], *kept: bytes | None) -> None:
+        before, now = item.said.get("items"), said.get("items")
+        if isinstance(before, list) and isinstance(now, list):
+            # Answers to items add to what was said of them; every other word stands for what was said before.
+            said = {**said, "items": [*before, *now]}
         moved = await self._driver.fetchval(
-            self.table.act, item.subject_id, item.party, item.state, following, said, *kept
+            self.table.act, item.subject_id, item.party, item.state, following, item.acts, said, *kept
         )
         if moved is None:
             raise state_forbids()
@@ -197,9 +209,17 @@ class PostgresOneEdgeItems(PostgresItems):
         return view(self.views.opened, row, record=self._opened(row, subject_id))
 
 
+def _item(row: asyncpg.Record) -> Item:
+    return Item(**(dict(row) | {"purposes": frozenset(row["purposes"]), "numbers": tuple(row["numbers"])}))
+
+
 def words(clear: Contract) -> dict[str, object]:
-    """What an act says in the clear, as it is kept: without ids, and without what it leaves open."""
-    return clear.model_dump(mode="json", exclude_none=True, exclude={"referral_id", "notice_id", "revision"})
+    """What an act says in the clear, as it is kept: without what names it, and without what it leaves open."""
+    return clear.model_dump(mode="json", exclude_none=True, exclude=_NAMING)
+
+
+#: The subject of an act and its place in the track: what it is about, not what it says.
+_NAMING: Final = {"referral_id", "notice_id", "revision", "act", "number"}
 
 
 def view(kind: type[ViewT], row: asyncpg.Record, **more: object) -> ViewT:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from uuid import UUID
 
+from shared.contracts.answers import WithdrawalAnswer
 from shared.contracts.base import Contract
 from shared.contracts.evidence import KeptEvidence
+from shared.contracts.facts import RecordRevealedClear
 from shared.exchange.acts import Act
 from shared.exchange.compose import Addressing, compose
 from shared.exchange.evidence import Witness
@@ -16,8 +18,10 @@ from shared.exchange.revealed import compose_revealed
 from shared.exchange.states import follow
 from shared.kernel.authority import Role
 from shared.kernel.errors import Refused, not_found
-from shared.party.recipient.domain import Item, ItemKey, RecipientKind, applied, require_role, written
+from shared.kernel.ids import uuid4
+from shared.party.recipient.domain import Item, ItemKey, RecipientKind, applied, require_role, words_of, written
 from shared.party.recipient.ports import Acting, Items, OwnEdges, Page, ShownItem
+from shared.vocabulary.answers import WithdrawalFate
 
 
 async def receive(
@@ -62,7 +66,11 @@ async def show_item(recipient: RecipientKind, subject_id: UUID, acting: Acting) 
     _require_look(recipient, acting.role)
     shown = await acting.items.show(subject_id)
     told = compose_revealed(
-        subject_id, acting.party, acting.role, exercise=shown.exercise, directory=acting.directory, at=acting.at
+        subject_id,
+        RecordRevealedClear(party=acting.party, role=acting.role, actor=acting.actor),
+        exercise=shown.exercise,
+        directory=acting.directory,
+        at=acting.at,
     )
     await acting.items.send([told])
     return shown
@@ -80,16 +88,20 @@ async def show_evidence(
 async def act(recipient: RecipientKind, row: Act, subject_id: UUID, *, said: Contract | None, acting: Acting) -> str:
     """Move the party's own item, keep what was said, and tell its sender; the new state.
 
-    Raises `Refused`: `forbidden`, `not_found` for absent and foreign items alike, `state_forbids`.
+    Raises `Refused`: `forbidden`, `not_found` for absent and foreign items alike, `state_forbids`, and what may not be
+    said of an item.
     """
     require_role(row, acting.role)
     item = (await acting.items.find([subject_id])).get((subject_id, acting.party))
     if item is None:
         raise not_found()
     recipient.authority.require(recipient.subject, acting.role, action=row.name, state=item.state)
-    following = follow(row, item.state, said)
+    words = words_of(item, said)
+    following = follow(row, item.state, words.deciding)
     assert row.message is not None
-    clear, sealed = written(row.message, subject_id, said)
+    clear, sealed = written(row.message, item, words.told, act=uuid4())
+    if isinstance(said, WithdrawalAnswer) and said.fate is WithdrawalFate.ERASED:
+        await acting.items.erase(item)
     await acting.items.act(item, following, clear, sealed=sealed, at=acting.at)
     answer = compose(
         row.message,

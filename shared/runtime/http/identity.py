@@ -18,6 +18,7 @@ from typing import Any, Final
 import asyncpg
 from starlette.requests import Request
 
+from shared.envelope.datakeys import KeyEncryptionKey
 from shared.kernel.authority import Role
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Refused, Unavailable
@@ -47,12 +48,16 @@ _LOOK_UP = "SELECT party, role FROM api_key WHERE key_hash = $1 AND revoked_at I
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """The party that asks, the role it asks in, its kind, and whether all it does is exercise."""
+    """The party that asks, the role it asks in, its kind, and whether all it does is exercise.
+
+    `actor` is opaque: until people log in, it tells one API key from another.
+    """
 
     party: str
     role: Role
     kind: str
     exercise: bool
+    actor: str
 
 
 def issue_key(*, live: bool) -> tuple[str, bytes]:
@@ -82,13 +87,20 @@ class ApiKeys:
     """Resolves `Authorization: Bearer` headers. An answer is believed for `CACHE_S`."""
 
     def __init__(
-        self, database: Database, *, instance: str, directory: Callable[[], DirectoryIndex], clock: Clock
+        self,
+        database: Database,
+        *,
+        instance: str,
+        directory: Callable[[], DirectoryIndex],
+        clock: Clock,
+        kek: KeyEncryptionKey,
     ) -> None:
         """`instance` is who asks: it answers for the parties that the directory has it serve, and for no others."""
         self._instance = instance
         self._database = database
         self._directory = directory
         self._clock = clock
+        self._kek = kek
         self._cache: dict[bytes, tuple[datetime, tuple[str, Role]]] = {}
         self._unknown: dict[bytes, datetime] = {}
         self._strangers = asyncio.Semaphore(LOOK_UPS_MAX)
@@ -111,7 +123,8 @@ class ApiKeys:
         status = PartyStatus.SANDBOX if match[1].startswith("cw_test_") else PartyStatus.LIVE
         if party is None or party.instance != self._instance or party.status != status:
             raise unauthenticated()
-        return Identity(party.id, held[1], party.kind, exercise=status is PartyStatus.SANDBOX)
+        actor = self._kek.actor_id(party.id, key_hash(match[1]))
+        return Identity(party.id, held[1], party.kind, exercise=status is PartyStatus.SANDBOX, actor=actor)
 
     async def _holder(self, text: str) -> tuple[str, Role] | None:
         hashed, now = key_hash(text), self._clock.now()

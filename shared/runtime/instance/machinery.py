@@ -12,7 +12,7 @@ import asyncpg
 
 from shared.contracts.registry import MESSAGE_PARKED
 from shared.exchange.accept import ReadingInstance, accept_batch
-from shared.exchange.compose import compose_fact, compose_receipts
+from shared.exchange.compose import Verdict, compose_fact, compose_receipts
 from shared.exchange.message import Draft
 from shared.exchange.prepare import Documents
 from shared.exchange.topics import inbox_prefix
@@ -34,7 +34,7 @@ from shared.runtime.kafka.bus import Bus, Subscription
 from shared.runtime.kafka.documents import DocumentFeed, read_approver_keys
 from shared.runtime.kafka.reader import LogReader
 from shared.runtime.kafka.writer import KafkaLogWriter
-from shared.runtime.post.consumer import Consumer, Entry, Handler
+from shared.runtime.post.consumer import Consumer, Handler
 from shared.runtime.post.inbox import PostgresInbox
 from shared.runtime.post.outbox import PostgresOutbox
 from shared.runtime.post.ports import Parked
@@ -204,8 +204,8 @@ class Machinery:
             except Unavailable:
                 await asyncio.sleep(0.1)
 
-    def _receipts(self, to: str, entries: Sequence[Entry]) -> list[Draft]:
-        return compose_receipts(self.instance, to, entries, directory=self.directory(), at=self.clock.now())
+    def _receipts(self, to: str, verdicts: Sequence[Verdict]) -> list[Draft]:
+        return compose_receipts(self.instance, to, verdicts, directory=self.directory(), at=self.clock.now())
 
     def _parked(self, parked: Sequence[Parked]) -> list[Draft]:
         directory, at = self.directory(), self.clock.now()
@@ -250,7 +250,11 @@ async def build_machinery(instance: str, settings: RuntimeSettings) -> Machinery
         raise
     await feed.load()
     api_keys = ApiKeys(
-        database, instance=instance, directory=lambda: shelf.directories.active(clock.now()), clock=clock
+        database,
+        instance=instance,
+        directory=lambda: shelf.directories.active(clock.now()),
+        clock=clock,
+        kek=keys.kek,
     )
     budgets = Budgets(settings.budget_limits(), clock)
     return Machinery(instance, settings, clock, database, keys, shelf, feed, api_keys, budgets)

@@ -17,8 +17,9 @@ from typing import Final, Protocol
 from uuid import UUID
 
 from shared.contracts.facts import MessagesReceiptedClear
-from shared.contracts.registry import MESSAGES_RECEIPTED, Family
+from shared.contracts.registry import ALL, STATED_BY_INSTANCES, Family
 from shared.exchange.accept import Awaited, TurnedAway
+from shared.exchange.compose import Verdict
 from shared.exchange.message import Draft, Received, Record
 from shared.exchange.record_table import Fate, row_for
 from shared.kernel.canonical import digest as sha256
@@ -31,6 +32,7 @@ from shared.vocabulary.answers import ReceiptOutcome
 
 #: How long a batch waits for what is `Unavailable`, and a record for the documents that it names.
 PATIENCE_S: Final = 60.0
+_UNRECEIPTED: Final = frozenset(message.type for message in ALL if message.family in STATED_BY_INSTANCES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +59,11 @@ class Handler(Protocol):
         ...
 
 
-Entry = tuple[UUID, str, ReceiptOutcome, str | None]
+#: What a receipt may say that settles a message. Of what is deferred, waits, moved or is gone, its row lives on.
+_SETTLING: Final = frozenset({ReceiptOutcome.APPLIED, ReceiptOutcome.REFUSED, ReceiptOutcome.PARKED})
 #: What became of each record of a batch: `accept_batch`.
 Accept = Callable[[Sequence[Record]], Sequence[Received | Exception]]
-Compose = Callable[[str, Sequence[Entry]], list[Draft]]
+Compose = Callable[[str, Sequence[Verdict]], list[Draft]]
 ComposeParked = Callable[[Sequence[Parked]], list[Draft]]
 
 
@@ -210,7 +213,7 @@ class Consumer:
 
     async def _apply_messages(
         self, unit: Unit, verified: Sequence[Verified]
-    ) -> tuple[dict[str, list[Entry]], list[Parked], Counter[ReceiptOutcome]]:
+    ) -> tuple[dict[str, list[Verdict]], list[Parked], Counter[ReceiptOutcome]]:
         """Apply what is new; return the receipts by instance, what is to be parked, and how many had which outcome."""
         arrived: dict[str, Verified] = {}
         for each in verified:
@@ -229,13 +232,15 @@ class Consumer:
             if outcome is not ReceiptOutcome.APPLIED
         ]
         await unit.record_outcomes(changed)
-        answers: dict[str, list[Entry]] = {}
+        answers: dict[str, list[Verdict]] = {}
         parked: list[Parked] = []
         for digest, each in arrived.items():
             outcome, code = outcomes[digest]
             if each.code is None or row_for(each.code).receipt:
-                entry = (each.arrival.message_id, digest, outcome, code)
-                answers.setdefault(each.sender_instance, []).append(entry)
+                verdict = Verdict(
+                    each.arrival.message_id, digest, outcome, code, judged=each.record, revision=_revision(each)
+                )
+                answers.setdefault(each.sender_instance, []).append(verdict)
             if digest in admission.reused:
                 _alarm(each.record, admission.reused[digest])
             if outcome is ReceiptOutcome.PARKED and digest not in admission.done:
@@ -251,6 +256,7 @@ class Consumer:
             settlements += [
                 Settlement(e.message_id, e.digest, e.outcome, e.code, receipt.message_id, receipt.sender_instance)
                 for e in clear.entries
+                if e.outcome in _SETTLING
             ]
         settled = await unit.settle(settlements)
         if settled.taken:
@@ -281,18 +287,21 @@ def arrival_of(message: Received) -> Arrival:
 
 
 def _sort_in(judged: Judged, received: Received) -> None:
-    if received.message.family is Family.RECEIPT:
-        judged.receipts.append(received)
-    else:
-        judged.verified.append(_verified(received))
+    match received.message.family:
+        case Family.RECEIPT:
+            judged.receipts.append(received)
+        case Family.DELIVERY:
+            pass  # authentic and well formed; nothing acts on it yet, and nobody waits for a receipt
+        case _:
+            judged.verified.append(_verified(received))
 
 
 def _turn_away(judged: Judged, turned: Verified, *, error: Exception | None = None) -> None:
     code = turned.code or ""
     if row_for(code).alarm:
         _alarm(turned.record, code, error)
-    if turned.arrival.type == MESSAGES_RECEIPTED.type:
-        # Receipts are neither receipted nor counted: it is only parked.
+    if turned.arrival.type in _UNRECEIPTED:
+        # What instances state themselves is neither receipted nor counted: it is only parked.
         judged.parked.append(_parked(turned.record, code, turned))
     else:
         judged.verified.append(turned)
@@ -345,6 +354,12 @@ def _outcome(each: Verified, refusals: Mapping[UUID, str]) -> tuple[ReceiptOutco
 
 def _outcome_of(code: str) -> ReceiptOutcome:
     return ReceiptOutcome.PARKED if row_for(code).fate is Fate.PARK else ReceiptOutcome.REFUSED
+
+
+def _revision(each: Verified) -> int | None:
+    """The revision that a message names, if it was read and names one."""
+    revision = None if each.message is None else getattr(each.message.clear, "revision", None)
+    return revision if isinstance(revision, int) else None
 
 
 def _parked(record: Record, reason: str, verified: Verified | None = None) -> Parked:

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import asyncpg
 
-from shared.contracts.registry import BY_TYPE, Family
+from shared.contracts.registry import BY_TYPE, STATED_BY_INSTANCES, Family
 from shared.envelope.keys import SigningKey
 from shared.exchange.message import Draft
 from shared.exchange.record_table import SIGN_AGAIN
@@ -158,8 +158,8 @@ class PostgresOutbox:
         return [_row(record) for record in overdue]
 
     async def mark_sent(self, rows: Sequence[OutboxRow], at: datetime) -> None:
-        ending = [row.outbox_id for row in rows if row.draft.message.family in _NEVER_RECEIPTED]
-        waiting = [row.outbox_id for row in rows if row.draft.message.family not in _NEVER_RECEIPTED]
+        ending = [row.outbox_id for row in rows if row.draft.message.family in STATED_BY_INSTANCES]
+        waiting = [row.outbox_id for row in rows if row.draft.message.family not in STATED_BY_INSTANCES]
         await self._database.fetch(_MARK, ending, waiting, at)
 
 
@@ -185,9 +185,6 @@ def _one_of_each(settlements: Sequence[Settlement]) -> list[Settlement]:
         if before is None or before.outcome is ReceiptOutcome.PARKED:
             entries[_identity(entry)] = entry
     return list(entries.values())
-
-
-_NEVER_RECEIPTED = frozenset({Family.RECEIPT, Family.FACT})
 
 
 def _row(record: asyncpg.Record) -> OutboxRow:

@@ -203,4 +203,29 @@ MAIN_FLOW = (
             "test_the_same_referral_again_is_answered_with_the_first",
         ),
     ),
+    Line(
+        "Items of a notice are answered one by one, each action once per item and round; provider and origin fold "
+        "alike, and the origin keeps it by its own numbers",
+        ("tests/shared/exchange/test_items.py", "tests/services/hotline/test_answers_kept.py"),
+    ),
+    Line(
+        "What was withdrawn is erased in the transaction that says so, or kept with class, basis and end; a case that "
+        "was accepted is not wiped by its withdrawal",
+        (
+            *tests_of(
+                "tests/services/law_enforcement/test_cases.py",
+                "test_what_was_withdrawn_is_erased_for_every_purpose",
+                "test_a_case_that_was_accepted_is_not_wiped_by_its_withdrawal",
+            ),
+            *tests_of(
+                "tests/services/industry/test_notices.py",
+                "test_what_was_withdrawn_is_erased_when_its_provider_says_so",
+            ),
+        ),
+    ),
+    Line(
+        "Labels that are not listed travel as `unknown`, and no clear part has room for words but where it is written "
+        "down",
+        ("tests/shared/exchange/test_labels.py", "tests/contracts/test_clear_parts.py"),
+    ),
 )

@@ -17,10 +17,14 @@ from deploy.directory.build import (
     build_parties,
     sample_directory,
 )
+from deploy.directory.instances import SAMPLE_INSTANCES
 from deploy.sample import published
+from shared.envelope.keys import OpeningKey, SigningKey
 from shared.routing.directory_index import DirectoryIndex, PartyEntry
 from shared.vocabulary.jurisdiction import TREE
 from tests.deploy.sample.samples import decide_demo, directory_document, index_of, policy_document
+from tests.support.exchange_world import Keys
+from tests.support.stack import INSTANCES
 
 PARTY_LIST: list[dict[str, Any]] = json.loads(PARTIES.read_text(encoding="utf-8"))["parties"]
 TODAY = date(2026, 6, 1)
@@ -104,6 +108,20 @@ def test_names_and_numbers_are_reserved_for_documentation() -> None:
     assert all(name.endswith(".example") for name in names)
     assert all(64496 <= number <= 64511 or 65536 <= number <= 65551 for number in numbers)
     assert len(set(numbers)) == len(numbers) == 32
+
+
+def test_the_instances_of_a_kind_have_the_same_share_of_its_parties_and_of_the_busiest() -> None:
+    two = [name for name, kind in SAMPLE_INSTANCES.items() if kind == "industry"]
+    turns = [party["instance"] for party in PARTY_LIST if party["kind"] == "industry"]
+    assert len(two) == 2
+    assert turns == (two * len(turns))[: len(turns)]
+
+
+def test_a_party_whose_instance_is_not_run_is_served_by_the_first_of_its_kind() -> None:
+    keys = {name: Keys(SigningKey.generate(), OpeningKey.generate()).public() for name in INSTANCES}
+    parties = sample_directory(keys).parties
+    assert {party.instance for party in parties if party.kind == "industry"} == {"industry"}
+    assert [party.id for party in parties] == [party["id"] for party in PARTY_LIST]
 
 
 def test_an_instance_without_keys_is_an_error() -> None:

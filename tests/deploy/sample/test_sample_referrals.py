@@ -23,7 +23,7 @@ from shared.guard import inspect
 from tests.deploy.sample.samples import decide_demo, demo, digest_of_demo, policy_document
 
 #: Changes only when the sample itself is meant to change.
-DEMO_SHA256 = "508573a35c7323d8bf44659796a1e094e003d9de8cd908e67583b8e0644471a2"
+DEMO_SHA256 = "56097687a2d14ddcbeedefd6c042ee5c22341cab035b7083aac68ab6e632610f"
 RESERVED = [
     ipaddress.ip_network(text) for text in ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "2001:db8::/32")
 ]

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import json
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
@@ -31,11 +30,10 @@ from shared.kernel.clock import SystemClock, rfc3339
 from shared.kernel.ids import uuid7
 from shared.runtime.post.quarantine import Replayed
 from shared.runtime.watch.logs import configure_logs
-from shared.vocabulary.answers import ReceiptOutcome
 from tests.failures.hostile.target import POLICY_VERSION, Target, prepared_target, running, under, until, where
 from tests.failures.hostile.test_header_names import RawName, batch_of
-from tests.shared.exchange.wrong_records import WRONG
-from tests.support.builders import POLICE, draft
+from tests.shared.exchange.wrong_records import WRONG, stating
+from tests.support.builders import POLICE, draft, verdict, withdrawal
 from tests.support.exchange_world import World
 
 Property = Callable[[str, object], None]
@@ -112,9 +110,7 @@ def fresh(world: World) -> Record:
 
 def withdrawn(world: World, referral_id: UUID) -> Record:
     """The record by which the origin takes a referral back."""
-    clear = {"referral_id": str(referral_id), "revision": 1, "reason": "filed_in_error"}
-    body = json.dumps({"clear": clear}).encode()
-    return world.records([draft(referral_id, message=REFERRAL_WITHDRAWN, body=body)])[0]
+    return world.records([draft(referral_id, message=REFERRAL_WITHDRAWN, body=withdrawal(referral_id))])[0]
 
 
 def id_of(record: Record) -> UUID:
@@ -131,7 +127,7 @@ def hostile(target: Target) -> list[tuple[str, Record]]:
     """One record or more for each row of the table."""
     here = target.world
     records = [(code, change(here, fresh(here))) for code, change in WRONG if code not in ELSEWHERE]
-    late = here.resigned(fresh(here), clear={"decision": {"decided_at": rfc3339(here.at - timedelta(minutes=9))}})
+    late = stating(decision={"decided_at": rfc3339(here.at - timedelta(minutes=9))})(here, fresh(here))
     lapsed = fresh(under(here, here.policy.model_copy(update={"version": 77})))
     taken, reused, repeated_one, cursed = (fresh(here) for _ in range(4))
     target.cursed.add(id_of(cursed))
@@ -139,7 +135,7 @@ def hostile(target: Target) -> list[tuple[str, Record]]:
     receipt = compose_receipts(
         "hotline",
         "law_enforcement",
-        [(uuid7(), "0" * 64, ReceiptOutcome.APPLIED, None)],
+        [verdict()],
         directory=here.documents.directory,
         at=here.at,
     )[0]

@@ -24,6 +24,7 @@ from shared.kernel.clock import ManualClock
 from shared.kernel.ids import uuid7
 from shared.runtime.database.transactions import Database
 from shared.vocabulary.answers import ReceiptOutcome
+from tests.support.builders import verdict
 from tests.support.exchange_world import LONG_AFTER, TOPICS, World, world
 
 AUDITOR = "auditor.example"
@@ -63,7 +64,7 @@ class Log:
     ) -> None:
         """A receipt for one record, kept a second after whatever came before."""
         self.world.at += timedelta(seconds=1)
-        entry = (identity(of)[0], digest or identity(of)[1], outcome, None)
+        entry = verdict(outcome, message_id=identity(of)[0], message_digest=digest or identity(of)[1], of=of)
         directory = self.world.documents.directory
         await self.keep(
             *self.world.records(compose_receipts(by, "hotline", [entry], directory=directory, at=self.world.at), by)

@@ -6,6 +6,7 @@ looks at the true statements beside the forged ones; with the check off, each of
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
@@ -14,6 +15,7 @@ from uuid import UUID
 
 import pytest
 
+from deploy.accounting.books import Books, read_facts
 from shared.contracts.registry import (
     NOTICE_ACKNOWLEDGED,
     OUTCOME_REPORTED,
@@ -23,15 +25,16 @@ from shared.contracts.registry import (
     REFERRAL_WITHDRAWN,
     MessageType,
 )
-from shared.exchange.compose import Addressing, compose, compose_fact
+from shared.envelope.sealing import open_sealed
+from shared.exchange.compose import Addressing, compose, compose_fact, seal_context
 from shared.exchange.message import Draft, Record
 from shared.exchange.prepare import Prepared
 from shared.kernel.ids import uuid7
 from shared.runtime.database.transactions import Database
 from shared.vocabulary.answers import ReceiptOutcome
-from tests.services.audit.log import Log, identity, of_message
+from tests.services.audit.log import Log, of_message
 from tests.support.builders import HOTLINE, POLICE, PROVIDER
-from tests.support.exchange_world import LONG_AFTER, TOPICS
+from tests.support.exchange_world import FROM_HOTLINE, LONG_AFTER
 from tests.support.forging import forged
 
 #: A provider that files referrals of its own: what the hostile instance may say of it, it may say.
@@ -45,19 +48,63 @@ def log(database: Database) -> Log:
     return Log(database)
 
 
-def fact(log: Log, message: MessageType, clear: Mapping[str, Any], *, subject: UUID, by: str = "industry") -> Draft:
+def fact(
+    log: Log,
+    message: MessageType,
+    clear: Mapping[str, Any],
+    *,
+    subject: UUID,
+    by: str = "industry",
+    sealed: bytes | None = None,
+) -> Draft:
     directory = log.world.documents.directory
     return compose_fact(
-        message, clear, subject=subject, instance=by, directory=directory, exercise=True, at=log.world.at
+        message,
+        clear,
+        subject=subject,
+        instance=by,
+        directory=directory,
+        exercise=True,
+        at=log.world.at,
+        sealed=sealed,
     )
 
 
-def decided(log: Log, filed: Prepared, *, origin: str, by: str = "industry", **changes: Any) -> Draft:
-    """What the true decision says, in the mouth of another instance, with changes."""
+def decided(
+    log: Log,
+    filed: Prepared,
+    *,
+    origin: str,
+    by: str = "industry",
+    clear: Mapping[str, Any] | None = None,
+    like: Prepared | None = None,
+) -> Draft:
+    """What the true decision says, in the mouth of another instance, with changes; its edges `like` another's."""
+    true = stated(log, like or filed)
+    said = {"referral_id": str(filed.referral_id), "revision": 1, "disposition": filed.disposition} | (clear or {})
+    sealed = json.dumps(true | {"origin": origin}).encode()
+    return fact(log, REFERRAL_DECIDED, said, subject=filed.referral_id, by=by, sealed=sealed)
+
+
+def stated(log: Log, filed: Prepared) -> dict[str, Any]:
+    """The sealed part of the true decision, which whoever decided knows."""
     true = next(draft for draft in filed.drafts if draft.message is REFERRAL_DECIDED)
-    stated = REFERRAL_DECIDED.clear.model_validate_json(true.body[len(b'{"clear":') : -1])
-    clear = stated.model_dump(mode="json", exclude_none=True) | {"origin": origin} | changes
-    return fact(log, REFERRAL_DECIDED, clear, subject=filed.referral_id, by=by)
+    value = json.loads(true.body)
+    context = seal_context(
+        REFERRAL_DECIDED,
+        true.message_id,
+        true.subject,
+        clear=value["clear"],
+        sender=true.sender,
+        recipient=true.recipient,
+    )
+    sealed: dict[str, Any] = json.loads(open_sealed(value["sealed"], log.world.keys["audit"].opening, context))
+    return sealed
+
+
+def revealed(party: str) -> dict[str, str]:
+    """What is stated of a record that was opened for a viewer of `party`."""
+    return {"party": party, "role": "viewer", "actor": "0" * 32}
 
 
 async def said(log: Log, draft: Draft, *, instance: str = "industry") -> Record:
@@ -80,7 +127,7 @@ async def test_a_decision_of_an_origin_that_the_instance_does_not_serve_replaces
     filed = log.world.prepared()
     await log.file(filed)
     before = await log.flow(filed.referral_id)
-    false = await said(log, decided(log, filed, origin=HOTLINE, disposition="unroutable", emitted=[]))
+    false = await said(log, decided(log, filed, origin=HOTLINE, clear={"disposition": "unroutable"}))
     line = await shown(log, filed, false)
     assert is_marked(line)
     assert (line["sender"], line["detail"]) == ("industry", {"spoken_of": HOTLINE})
@@ -88,29 +135,48 @@ async def test_a_decision_of_an_origin_that_the_instance_does_not_serve_replaces
 
 
 async def test_a_decision_of_ones_own_origin_about_anothers_referral_links_nothing(log: Log) -> None:
-    """Also when it names the same messages, and a notice that is not the referral's."""
-    filed, other = log.world.prepared(), log.world.prepared()
+    """Neither the edges of the referral, by another's word, nor what that other one has truly sent."""
+    neighbour = "hotline-de.example"
+    filed, other = log.world.prepared(), log.world.prepared(neighbour)
     await log.file(other)
     true = await log.file(filed)
     before = await log.flow(filed.referral_id)
-    foreign = next(each.notice_id for each in other.emitted if each.notice_id is not None)
-    emitted = [
-        {"edge": each.edge, "message_id": str(each.message_id), "notice_id": str(foreign)} for each in filed.emitted
-    ]
-    false = await said(log, decided(log, filed, origin=ITS_OWN, emitted=emitted))
+    await said(log, decided(log, filed, origin=neighbour, by="hotline"), instance="hotline")
+    false = await said(log, decided(log, filed, origin=neighbour, by="hotline", like=other), instance="hotline")
     assert is_marked(await shown(log, filed, false))
     flow = await log.flow(filed.referral_id)
-    assert [each["message_id"] for each in flow] == [
-        *(each["message_id"] for each in before),
-        str(identity(false)[0]),
-    ]
+    assert [each["message_id"] for each in flow][: len(before)] == [each["message_id"] for each in before]
+    assert [each["kind"] for each in flow][len(before) :] == ["not_entitled"] * 2
     assert of_message(flow, true[0])[0]["rules"] == of_message(before, true[0])[0]["rules"] != []
+
+
+async def test_a_decision_that_nobody_can_open_neither_ends_the_judging_nor_counts(log: Log) -> None:
+    """Stated before the true one: whoever is told of a referral first could do so."""
+    filed = log.world.prepared()
+    unopenable = log.world.resigned(log.world.records(filed.drafts)[-1], clear={"revision": 2})
+    await log.keep(unopenable)
+    log.world.at += timedelta(seconds=1)
+    await log.file(filed)
+    stated = fact(log, RECORD_REVEALED, revealed(POLICE), subject=filed.referral_id)
+    assert is_marked(await shown(log, filed, await said(log, stated)))
+    foreign = fact(
+        log,
+        RECORD_REVEALED,
+        revealed("police-jp.example"),
+        subject=filed.referral_id,
+        by="law_enforcement",
+    )
+    assert is_marked(await shown(log, filed, await said(log, foreign, instance="law_enforcement")))
+    books = Books()
+    async with log.database.transaction() as session:
+        await read_facts(books, session.driver)
+    assert all(isinstance(origin, str) for origin, _ in books.decided_facts)
 
 
 async def test_a_decision_under_the_subject_of_another_referral_is_marked(log: Log) -> None:
     filed = log.world.prepared()
     await log.file(filed)
-    false = await said(log, decided(log, filed, origin=ITS_OWN, referral_id=str(uuid7())))
+    false = await said(log, decided(log, filed, origin=ITS_OWN, clear={"referral_id": str(uuid7())}))
     assert is_marked(await shown(log, filed, false))
 
 
@@ -126,14 +192,18 @@ async def test_a_refusal_that_another_origin_never_gave_is_marked(log: Log) -> N
 async def test_a_reading_is_stated_by_who_serves_a_party_that_has_the_subject(log: Log, by: str, party: str) -> None:
     filed = log.world.prepared()
     await log.file(filed)
-    stated = fact(log, RECORD_REVEALED, {"party": party, "role": "viewer"}, subject=filed.referral_id, by=by)
+    stated = fact(log, RECORD_REVEALED, revealed(party), subject=filed.referral_id, by=by)
     assert is_marked(await shown(log, filed, await said(log, stated, instance=by)))
 
 
 async def test_a_reading_by_who_was_sent_the_referral_counts(log: Log) -> None:
     filed = log.world.prepared()
     stated = fact(
-        log, RECORD_REVEALED, {"party": POLICE, "role": "viewer"}, subject=filed.referral_id, by="law_enforcement"
+        log,
+        RECORD_REVEALED,
+        revealed(POLICE),
+        subject=filed.referral_id,
+        by="law_enforcement",
     )
     true = await said(log, stated, instance="law_enforcement")
     await log.file(filed)  # read later, as it can be: topics have no common order
@@ -143,8 +213,8 @@ async def test_a_reading_by_who_was_sent_the_referral_counts(log: Log) -> None:
 async def test_a_record_of_anothers_topic_is_not_ones_own_to_have_parked(log: Log) -> None:
     filed = log.world.prepared()
     records = await log.file(filed)
-    notice = next(each for each in records if each.topic == TOPICS["industry"])
-    for place in (notice.topic, TOPICS["law_enforcement"]):
+    notice = next(each for each in records if each.topic == FROM_HOTLINE["industry"])
+    for place in (notice.topic, FROM_HOTLINE["law_enforcement"]):
         stated = log.parked(notice, "version_unknown")
         clear = {"topic": place, "offset": notice.offset}
         record = log.world.resigned(forged(log.world, [stated], instance="law_enforcement")[0], clear=clear,
@@ -156,7 +226,7 @@ async def test_a_record_of_anothers_topic_is_not_ones_own_to_have_parked(log: Lo
 async def test_a_receipt_of_an_instance_that_the_message_did_not_go_to_is_not_in_the_flow(log: Log) -> None:
     filed = log.world.prepared()
     records = await log.file(filed)
-    offer = next(each for each in records if each.topic == TOPICS["law_enforcement"])
+    offer = next(each for each in records if each.topic == FROM_HOTLINE["law_enforcement"])
     await log.receipt(offer, ReceiptOutcome.REFUSED, by="industry")
     flow = await log.flow(filed.referral_id)
     assert "receipt" not in {each["kind"] for each in flow}
@@ -197,12 +267,12 @@ async def test_a_time_that_is_not_the_brokers_own_or_is_ahead_of_ours_makes_no_s
     [record] = forged(
         log.world, [fact(log, REFERRAL_REFUSED, stated, subject=uuid7(), by="hotline")], instance="hotline"
     )
-    ahead = replace(record, offset=record.offset + 1, broker_time=log.world.at + 2 * LONG_AFTER)
-    await log.keep(replace(record, time_stated=True), ahead)
+    stated_by_producer = replace(record, offset=record.offset + 1, time_stated=True)
+    await log.keep(replace(record, broker_time=log.world.at + 2 * LONG_AFTER), stated_by_producer)
     lines = of_message((await log.page(record))["items"], record)
     assert [(each["kind"], each["verified"], each["problem"]) for each in lines] == [
-        ("record", False, "broker_time_stated"),
         ("record", False, "broker_time_off"),
+        ("record", False, "broker_time_stated"),
     ]
 
 
@@ -214,8 +284,8 @@ async def test_with_the_check_off_each_of_these_would_have_stood_as_the_truth(
     filed = log.world.prepared()
     await log.file(filed)
     forgeries = [
-        decided(log, filed, origin=HOTLINE, disposition="unroutable"),
-        fact(log, RECORD_REVEALED, {"party": POLICE, "role": "viewer"}, subject=filed.referral_id),
+        decided(log, filed, origin=HOTLINE, clear={"disposition": "unroutable"}),
+        fact(log, RECORD_REVEALED, revealed(POLICE), subject=filed.referral_id),
     ]
     kinds = [(await shown(log, filed, await said(log, each)))["kind"] for each in forgeries]
     assert kinds == ["decision", "revealed"]

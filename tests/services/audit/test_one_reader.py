@@ -44,7 +44,7 @@ def door(log: Log, reader: QuietReader) -> AuditDoor:
     return AuditDoor(
         reader,  # type: ignore[arg-type]
         log.entries,
-        reading=Reading(log.world.shelf, []),
+        reading=Reading(log.world.shelf, [], SystemClock()),
         sole=lambda: log.database.sole(READER_LOCK),
         clock=SystemClock(),
     )

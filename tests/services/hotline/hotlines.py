@@ -24,8 +24,8 @@ from shared.party.origin.bus import OriginBus
 from shared.party.recipient.ports import Acting
 from shared.party.recipient.use_cases import act
 from shared.runtime.database.transactions import Database, RowScope
-from tests.services.deliveries import AT, HOTLINE, OTHER_HOTLINE, directory
-from tests.services.doors import as_told
+from tests.services.deliveries import AT, ERASED, HOTLINE, OTHER_HOTLINE, directory, without_act
+from tests.services.doors import ACTOR, as_told
 
 KEK = KeyEncryptionKey(bytes(range(32)))
 _SENT = "SELECT type, sender, recipient, exercise, body FROM outbox WHERE subject = $1 ORDER BY id"
@@ -58,13 +58,13 @@ class Hotlines:
     ) -> AsyncIterator[Acting]:
         """The offers as `party` sees them while it does `action`."""
         async with self.database.transaction(RowScope([party], role, action)) as session:
-            yield Acting(party, role, PostgresOffers(session.driver, KEK), self.directory, AT)
+            yield Acting(party, role, ACTOR, PostgresOffers(session.driver, KEK), self.directory, AT)
 
     async def acknowledge(self, referral_id: UUID, *, party: str = OTHER_HOTLINE, role: Role = Role.ANALYST) -> str:
         """Acknowledge a withdrawal as the HTTP door does it."""
         name = "acknowledge_withdrawal"
         async with self.offers(name, party=party, role=role) as acting:
-            return await self.act_on(row(Subject.OFFER, name), referral_id, said=None, acting=acting)
+            return await self.act_on(row(Subject.OFFER, name), referral_id, said=ERASED, acting=acting)
 
     async def show(self, referral_id: UUID, *, party: str = OTHER_HOTLINE) -> dict[str, Any]:
         async with self.offers("read", party=party) as acting:
@@ -75,6 +75,12 @@ class Hotlines:
         async with self.database.transaction() as session:
             rows = await session.driver.fetch(_SENT, str(referral_id))
         return [
-            (each["type"], each["sender"], each["recipient"], each["exercise"], json.loads(each["body"])["clear"])
+            (
+                each["type"],
+                each["sender"],
+                each["recipient"],
+                each["exercise"],
+                without_act(json.loads(each["body"])["clear"]),
+            )
             for each in rows
         ]

@@ -82,9 +82,9 @@ class Origin:
         """A client of the hotline's own HTTP door, as far as its own referrals go."""
         return door(referrals_router(self.api, identified_as("hotline")))
 
-    async def file(self, *, traceparent: str | None = None) -> UUID:
+    async def file(self, *, traceparent: str | None = None, **changes: Any) -> UUID:
         """File a referral that reaches a hotline, three agencies and a provider."""
-        content = submission(external_ref=f"ref-{next(_references)}")
+        content = submission(external_ref=f"ref-{next(_references)}", **changes)
         posted = digest(content.model_dump_json().encode())
         filing = Submission(self.intake.origin(HOTLINE), Role.MACHINE, content, traceparent, body_sha256=posted)
         running = asyncio.create_task(self.intake.run())

@@ -21,12 +21,13 @@ from shared.contracts.acceptance import SignedAcceptance
 from shared.exchange.acceptance import AtAudit, at_audit, check_acceptance
 from shared.exchange.message import Record
 from shared.kernel.canonical import digest
+from shared.kernel.clock import ManualClock
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid7
 from tests.services.doors import asking
 from tests.services.hotline.origin import Origin
 from tests.support.builders import AT, HOTLINE
-from tests.support.exchange_world import SUBMISSION
+from tests.support.exchange_world import LONG_AFTER, SUBMISSION
 from tests.support.foreign_proofs import foreign_verdicts
 
 #: What is erased of one referral, in the tables that stand under row-level security and the others.
@@ -89,7 +90,10 @@ async def told_to_audit(origin: Origin, acceptance: SignedAcceptance) -> list[st
 
 
 def hashes_in(origin: Origin, records: list[Record], acceptance: SignedAcceptance) -> list[str]:
-    read, reading = Read(), Reading(origin.world.shelf, [origin.world.keys["audit"].opening])
+    read, reading = (
+        Read(),
+        Reading(origin.world.shelf, [origin.world.keys["audit"].opening], ManualClock(origin.world.at + LONG_AFTER)),
+    )
     for record in records:
         read_record(record, read, generation=uuid7(), reading=reading)
     decided = [json.loads(each.detail or "{}") for each in read.entries if each.kind is EntryKind.DECISION]

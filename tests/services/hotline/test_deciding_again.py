@@ -23,7 +23,7 @@ from shared.runtime.database.transactions import RowScope
 from shared.runtime.post.outbox import PostgresOutbox
 from shared.runtime.post.ports import OutboxRow
 from shared.runtime.post.relay import Relay
-from tests.services.deliveries import received
+from tests.services.deliveries import numbered, received
 from tests.services.hotline.origin import KEK, Origin
 from tests.support.builders import AT, HOTLINE, POLICE, PROVIDER
 from tests.support.exchange_world import World, told_to_audit
@@ -184,9 +184,14 @@ async def test_what_an_agency_has_answered_stays_when_its_edge_is_decided_again(
     referral_id = await origin.file()
     offer = next(row.draft for row in await origin.waiting() if row.draft.recipient == POLICE)
     await origin.forget()
-    accepted = CaseAcceptedClear(referral_id=referral_id)
+    accepted = CaseAcceptedClear(referral_id=referral_id, revision=1, **numbered())
     outcome = OutcomeReportedClear(
-        referral_id=referral_id, outcome="arrest", child_identified="yes", child_safeguarded="yes"
+        referral_id=referral_id,
+        revision=1,
+        **numbered(2),
+        outcome="arrest",
+        child_identified="yes",
+        child_safeguarded="yes",
     )
     async with origin.database.transaction(APPLYING) as session:
         rows = PostgresEdges(session.driver, KEK)

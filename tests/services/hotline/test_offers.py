@@ -89,7 +89,9 @@ async def test_what_is_withdrawn_is_acknowledged_to_its_origin(hotlines: Hotline
     await hotlines.receive(an_offer(referral_id), withdrawn(referral_id, to=OTHER_HOTLINE))
     assert (await hotlines.show(referral_id))["state"] == "withdrawn"
     assert await hotlines.acknowledge(referral_id) == "withdrawal_acknowledged"
-    clear = {"referral_id": str(referral_id), "revision": 1}
+    shown = await hotlines.show(referral_id)
+    assert (shown["record"], shown["fate"]) == (None, "erased")
+    clear = {"referral_id": str(referral_id), "revision": 1, "number": 1, "fate": "erased"}
     assert await hotlines.sent(referral_id) == [
         ("causeway.withdrawal_acknowledged.v1", OTHER_HOTLINE, HOTLINE, True, clear)
     ]
@@ -175,9 +177,10 @@ async def test_the_door_lists_shows_and_acknowledges(hotlines: Hotlines) -> None
         assert (await client.get(path, headers=asking(HOTLINE))).status_code == 404
         await hotlines.receive(withdrawn(referral_id, to=OTHER_HOTLINE))
         headers = asking(OTHER_HOTLINE, key="once")
-        done = [await client.post(f"{path}:acknowledge-withdrawal", headers=headers) for _ in range(2)]
+        path, erased = f"{path}:acknowledge-withdrawal", {"fate": "erased"}
+        done = [await client.post(path, json=erased, headers=headers) for _ in range(2)]
         viewer = asking(OTHER_HOTLINE, role=Role.VIEWER, key="once")
-        not_theirs = await client.post(f"{path}:acknowledge-withdrawal", headers=viewer)
+        not_theirs = await client.post(path, json=erased, headers=viewer)
     assert (not_theirs.status_code, not_theirs.json()["code"]) == (403, "forbidden")  # nor is the answer that is kept
     assert [(each.status_code, each.json()["state"]) for each in done] == [(202, "withdrawal_acknowledged")] * 2
     kinds = [kind for kind, *_ in await hotlines.sent(referral_id)]

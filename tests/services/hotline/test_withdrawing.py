@@ -7,23 +7,26 @@ from uuid import UUID
 
 import pytest
 
-from shared.contracts.referral import WithdrawalAcknowledgedClear
+from shared.contracts.answers import WithdrawalAcknowledgedClear
 from shared.contracts.registry import WITHDRAWAL_ACKNOWLEDGED
 from shared.kernel.authority import Role
 from shared.party.origin.store.edges import PostgresEdges
 from shared.party.origin.use_cases.answers import EdgeAnswers
 from shared.runtime.database.transactions import RowScope
+from shared.vocabulary.answers import WithdrawalFate
 from shared.vocabulary.referral import WithdrawalReason
-from tests.services.deliveries import received
+from tests.services.deliveries import numbered, received
 from tests.services.hotline.origin import KEK, Origin
 from tests.support.builders import AT, HOTLINE, POLICE, PROVIDER
 
 REASON = WithdrawalReason.FILED_IN_ERROR
 
 
-async def acknowledged(origin: Origin, referral_id: UUID, sender: str) -> str | None:
+async def acknowledged(origin: Origin, referral_id: UUID, sender: str, *, number: int = 1) -> str | None:
     """The code that the acknowledgement is refused with, None if it is applied."""
-    clear = WithdrawalAcknowledgedClear(referral_id=referral_id, revision=1)
+    clear = WithdrawalAcknowledgedClear(
+        referral_id=referral_id, revision=1, fate=WithdrawalFate.ERASED, **numbered(number)
+    )
     message = received(WITHDRAWAL_ACKNOWLEDGED, clear, subject=referral_id, sender=sender, recipient=HOTLINE)
     async with origin.database.transaction(RowScope([HOTLINE], Role.SERVICE, "apply")) as session:
         return (await EdgeAnswers(PostgresEdges(session.driver, KEK), AT).apply([message])).get(message.message_id)
@@ -49,4 +52,5 @@ async def test_a_withdrawal_is_acknowledged_once_it_has_been(origin: Origin) -> 
     assert await acknowledged(origin, referral_id, POLICE) == "answer_out_of_order"
     await origin.withdraw(referral_id, REASON)
     assert await acknowledged(origin, referral_id, POLICE) is None
-    assert await acknowledged(origin, referral_id, POLICE) == "answer_out_of_order"
+    assert await acknowledged(origin, referral_id, POLICE, number=2) == "answer_out_of_order"
+    assert await acknowledged(origin, referral_id, POLICE) == "answer_repeated"

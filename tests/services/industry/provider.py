@@ -25,8 +25,8 @@ from shared.party.origin.ports import Edges
 from shared.party.origin.use_cases.again import DecideAgain
 from shared.party.recipient.ports import Acting
 from shared.runtime.database.transactions import Database, RowScope
-from tests.services.deliveries import AT, OTHER_PROVIDER, PROVIDER, directory
-from tests.services.doors import as_told
+from tests.services.deliveries import AT, OTHER_PROVIDER, PROVIDER, directory, without_act
+from tests.services.doors import ACTOR, as_told
 
 KEK = KeyEncryptionKey(bytes(range(32)))
 _SENT = "SELECT type, sender, recipient, exercise, body FROM outbox WHERE subject = $1 ORDER BY id"
@@ -83,7 +83,7 @@ class Providers:
     ) -> str:
         """Do one act as the HTTP door does it."""
         async with self.notices(name, party=party, role=role) as notices:
-            acting = Acting(party, role, notices, self.directory, AT)
+            acting = Acting(party, role, ACTOR, notices, self.directory, AT)
             return await act_on_notice(row(Subject.NOTICE, name), notice_id, said=said, acting=acting)
 
     async def show(self, notice_id: UUID, *, party: str = PROVIDER) -> dict[str, Any]:
@@ -98,6 +98,6 @@ class Providers:
         bodies = [json.loads(row["body"]) for row in rows]
         assert all(body.keys() == {"clear"} for body in bodies)
         return [
-            (row["type"], row["sender"], row["recipient"], row["exercise"], body["clear"])
+            (row["type"], row["sender"], row["recipient"], row["exercise"], without_act(body["clear"]))
             for row, body in zip(rows, bodies, strict=True)
         ]

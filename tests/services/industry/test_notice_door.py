@@ -13,7 +13,7 @@ from services.industry.api import notices_router
 from shared.kernel.authority import Role
 from shared.kernel.ids import uuid7
 from tests.services.deliveries import LOCATION, OTHER_PROVIDER, PROVIDER, issued, notice_withdrawn
-from tests.services.doors import asking, door, serving
+from tests.services.doors import ACTOR, asking, door, serving
 from tests.services.industry.provider import KEK, Providers
 
 
@@ -47,7 +47,7 @@ async def test_opening_a_notice_is_told_to_audit_and_nothing_else_is(
     assert (foreign.status_code, await providers.sent(UUID(notice_id))) == (404, [])
     await client.get(f"/v1/notices/{notice_id}", headers=asking(PROVIDER))
     [(kind, *_, clear)] = await providers.sent(UUID(notice_id))
-    assert (kind, clear) == ("causeway.record_revealed.v1", {"party": PROVIDER, "role": "analyst"})
+    assert (kind, clear) == ("causeway.record_revealed.v1", {"party": PROVIDER, "role": "analyst", "actor": ACTOR})
 
 
 async def test_one_notice_has_its_opened_record(providers: Providers, client: httpx.AsyncClient) -> None:
@@ -60,8 +60,8 @@ async def test_one_notice_has_its_opened_record(providers: Providers, client: ht
     ("verb", "body", "state"),
     [
         ("acknowledge", {}, "acknowledged"),
-        ("action", {"actions": ["removed"], "effective_at": "2026-05-04T11:59:00Z"}, "actioned"),
-        ("reject", {"reason": "insufficient_detail"}, "rejected"),
+        ("answer", {"items": [{"action": "removed", "effective_at": "2026-05-04T11:59:00Z"}]}, "actioned"),
+        ("answer", {"items": [{"n": 1, "rejection": "insufficient_detail"}]}, "rejected"),
         ("not-ours", {"suggested": OTHER_PROVIDER}, "not_ours"),
         ("not-ours", {}, "not_ours"),
     ],
@@ -79,7 +79,9 @@ async def test_a_withdrawal_is_acknowledged(providers: Providers, client: httpx.
     notice_id = uuid7()
     await providers.receive(issued(notice_id), notice_withdrawn(notice_id))
     answer = await client.post(
-        f"/v1/notices/{notice_id}:acknowledge-withdrawal", json={}, headers=asking(PROVIDER, key=str(notice_id))
+        f"/v1/notices/{notice_id}:acknowledge-withdrawal",
+        json={"fate": "erased"},
+        headers=asking(PROVIDER, key=str(notice_id)),
     )
     assert answer.json() == {"notice_id": str(notice_id), "state": "withdrawal_acknowledged"}
 
@@ -98,9 +100,16 @@ async def test_the_same_key_gives_the_same_answer_and_one_message(
 @pytest.mark.parametrize(
     ("verb", "body", "code", "field"),
     [
-        ("action", {"actions": [], "effective_at": "2026-05-04T11:59:00Z"}, "fields_invalid", "/actions"),
-        ("action", {"actions": ["removed"], "effective_at": "secret"}, "fields_invalid", "/effective_at"),
-        ("reject", {"reason": "secret"}, "fields_invalid", "/reason"),
+        ("answer", {"items": []}, "fields_invalid", "/items"),
+        (
+            "answer",
+            {"items": [{"action": "removed", "effective_at": "secret"}]},
+            "fields_invalid",
+            "/items/0/effective_at",
+        ),
+        ("answer", {"items": [{"rejection": "secret"}]}, "fields_invalid", "/items/0/rejection"),
+        ("answer", {"items": [{"n": 1}]}, "fields_invalid", "/items/0"),
+        ("answer", {"items": [{"n": 2, "action": "removed"}]}, "item_unknown", "/items/0/n"),
         ("not-ours", {"suggested": "secret.example"}, "suggested_unknown", "/suggested"),
     ],
 )

@@ -11,7 +11,7 @@ import pytest
 from deploy.site.endpoints import DatabaseEndpoint
 from services.industry.domain import PROVIDER as PROVIDER_KIND
 from services.industry.use_cases import act_on_notice
-from shared.contracts.answers import CaseAcceptedClear, NoticeActionReport, NoticeDisowning, NoticeRefusal
+from shared.contracts.answers import CaseAcceptedClear, ItemStatement, NoticeDisowning, NoticeStatements
 from shared.contracts.registry import CASE_ACCEPTED
 from shared.exchange.acts import NoticeState, Subject
 from shared.exchange.message import Received
@@ -29,6 +29,7 @@ from tests.services.databases import stored_text, unencrypted, until_one_waits_f
 from tests.services.deliveries import (
     AGENCY,
     AT,
+    ERASED,
     HOTLINE,
     LOCATION,
     OTHER_HOTLINE,
@@ -36,14 +37,17 @@ from tests.services.deliveries import (
     PROVIDER,
     issued,
     notice_withdrawn,
+    numbered,
     offered,
     received,
 )
-from tests.services.doors import as_told
+from tests.services.doors import ACTOR, as_told
 from tests.services.industry.provider import Providers
 
-ACTION = NoticeActionReport(actions=(NoticeAction.REMOVED, NoticeAction.PRESERVED), effective_at=AT)
-REJECT = NoticeRefusal(reason=NoticeRejection.DISPUTED_LEGALITY)
+REMOVED = ItemStatement(action=NoticeAction.REMOVED, effective_at=AT)
+ACTION = NoticeStatements(items=(REMOVED, ItemStatement(action=NoticeAction.PRESERVED, effective_at=AT)))
+REJECT = NoticeStatements(items=(ItemStatement(rejection=NoticeRejection.DISPUTED_LEGALITY),))
+DONE, EFFECTIVE = ("removed", "preserved"), "2026-05-04T12:00:00.000Z"
 DISOWN = NoticeDisowning(suggested=OTHER_PROVIDER)
 _REFERRAL = """
 INSERT INTO referral (referral_id, party, external_ref, revision, exercise, disposition, state, facts, decision,
@@ -98,7 +102,7 @@ async def test_a_notice_id_is_issued_once(providers: Providers) -> None:
 async def test_the_same_notice_id_at_another_provider_is_another_notice(providers: Providers) -> None:
     notice_id = uuid7()
     assert await providers.receive(issued(notice_id), issued(notice_id, to=OTHER_PROVIDER)) == [None, None]
-    await providers.act("action", ACTION, notice_id)
+    await providers.act("answer", ACTION, notice_id)
     assert (await providers.show(notice_id, party=OTHER_PROVIDER))["state"] == "issued"
 
 
@@ -118,14 +122,20 @@ async def test_one_refused_message_does_not_hold_up_the_others(providers: Provid
     [
         ("acknowledge", None, "acknowledged", "notice_acknowledged", {}),
         (
-            "action",
+            "answer",
             ACTION,
             "actioned",
-            "notice_actioned",
-            {"actions": ["removed", "preserved"], "effective_at": "2026-05-04T12:00:00.000Z"},
+            "notice_answered",
+            {"items": [{"n": 1, "round": 1, "action": each, "effective_at": EFFECTIVE} for each in DONE]},
         ),
-        ("reject", REJECT, "rejected", "notice_rejected", {"reason": "disputed_legality"}),
-        ("not_ours", DISOWN, "not_ours", "notice_not_ours", {"suggested": OTHER_PROVIDER}),
+        (
+            "answer",
+            REJECT,
+            "rejected",
+            "notice_answered",
+            {"items": [{"n": 1, "round": 1, "rejection": "disputed_legality"}]},
+        ),
+        ("not_ours", DISOWN, "not_ours", "notice_not_ours", {"suggested": OTHER_PROVIDER, "disowned": [1]}),
     ],
 )
 async def test_each_answer_is_told_to_the_notifier_in_its_own_words(
@@ -134,7 +144,7 @@ async def test_each_answer_is_told_to_the_notifier_in_its_own_words(
     notice_id = uuid7()
     await providers.receive(issued(notice_id))
     assert await providers.act(act, move, notice_id) == state
-    clear = {"notice_id": str(notice_id)} | said
+    clear = {"notice_id": str(notice_id), "number": 1} | said
     assert await providers.sent(notice_id) == [(f"causeway.{kind}.v1", PROVIDER, HOTLINE, True, clear)]
     assert (await providers.show(notice_id))["state"] == state
 
@@ -142,13 +152,52 @@ async def test_each_answer_is_told_to_the_notifier_in_its_own_words(
 async def test_what_was_done_and_said_is_kept(providers: Providers) -> None:
     actioned, rejected, disowned = uuid7(), uuid7(), uuid7()
     await providers.receive(issued(actioned), issued(rejected), issued(disowned))
-    await providers.act("action", ACTION, actioned)
-    await providers.act("reject", REJECT, rejected)
+    await providers.act("answer", ACTION, actioned)
+    await providers.act("answer", REJECT, rejected)
     await providers.act("not_ours", DISOWN, disowned)
     done = await providers.show(actioned)
-    assert (done["actions"], done["effective_at"]) == (["removed", "preserved"], "2026-05-04T12:00:00.000Z")
-    assert (await providers.show(rejected))["reason"] == "disputed_legality"
+    assert [(each["action"], each["effective_at"]) for each in done["items"]] == [(each, EFFECTIVE) for each in DONE]
+    assert (await providers.show(rejected))["items"][0]["rejection"] == "disputed_legality"
     assert (await providers.show(disowned))["suggested"] == OTHER_PROVIDER
+
+
+async def test_items_are_answered_one_by_one_and_their_fold_is_the_notices_state(providers: Providers) -> None:
+    notice_id = uuid7()
+    await providers.receive(issued(notice_id, items=3))
+    assert (await providers.show(notice_id))["numbers"] == [1, 2, 3]
+    first = REMOVED.model_copy(update={"n": 2})
+    not_found = ItemStatement(rejection=NoticeRejection.NOT_FOUND)
+    assert await providers.act("answer", NoticeStatements(items=(first,)), notice_id) == "in_part"
+    assert await providers.act("answer", NoticeStatements(items=(not_found,)), notice_id) == "actioned"
+    told = [clear for *_, clear in await providers.sent(notice_id)]
+    assert [(each["number"], [item["n"] for item in each["items"]]) for each in told] == [(1, [2]), (2, [1, 3])]
+    kept = (await providers.show(notice_id))["items"]
+    assert [(each["n"], each.get("rejection")) for each in kept] == [(2, None), (1, "not_found"), (3, "not_found")]
+
+
+@pytest.mark.parametrize(
+    ("said", "code", "field"),
+    [
+        ([REMOVED.model_copy(update={"n": 4})], "item_unknown", "/items/0/n"),
+        ([REMOVED.model_copy(update={"n": 1})], "item_action_repeated", "/items/0"),
+        ([REMOVED, REMOVED], "item_action_repeated", "/items/1"),
+        ([ItemStatement(n=1, rejection=NoticeRejection.NOT_FOUND)], "item_answer_contradicts", "/items/0"),
+        ([REMOVED, REJECT.items[0]], "item_answer_contradicts", "/items/1"),
+        ([REMOVED.model_copy(update={"n": 2, "round": 2})], "item_round_unknown", "/items/0/round"),
+    ],
+)
+async def test_what_may_not_be_said_of_an_item_changes_nothing(
+    providers: Providers, said: list[ItemStatement], code: str, field: str
+) -> None:
+    notice_id = uuid7()
+    await providers.receive(issued(notice_id, items=3))
+    one = NoticeStatements(items=(REMOVED.model_copy(update={"n": 1}),))
+    assert await providers.act("answer", one, notice_id) == "in_part"
+    with pytest.raises(Refused) as refusal:
+        await providers.act("answer", NoticeStatements(items=tuple(said)), notice_id)
+    assert (refusal.value.code, refusal.value.field) == (code, field)
+    assert len(await providers.sent(notice_id)) == 1
+    assert (await providers.show(notice_id))["state"] == "in_part"
 
 
 @pytest.mark.parametrize("suggested", ["nobody.example", HOTLINE])
@@ -171,32 +220,30 @@ async def test_a_notice_can_be_disowned_without_a_suggestion(providers: Provider
 async def test_an_answered_notice_is_not_answered_again_and_nothing_is_sent(providers: Providers) -> None:
     notice_id = uuid7()
     await providers.receive(issued(notice_id))
-    await providers.act("action", ACTION, notice_id)
+    await providers.act("answer", ACTION, notice_id)
     with pytest.raises(Refused) as refusal:
-        await providers.act("reject", REJECT, notice_id)
+        await providers.act("answer", REJECT, notice_id)
     assert (refusal.value.code, refusal.value.status) == ("state_forbids", 409)
     assert len(await providers.sent(notice_id)) == 1
 
 
-@pytest.mark.parametrize("before", [None, "acknowledge", "action", "reject", "not_ours"])
+@pytest.mark.parametrize("before", [None, "acknowledge", "answer", "not_ours"])
 async def test_a_withdrawal_reaches_a_notice_in_whatever_state_and_is_acknowledged(
     providers: Providers, before: str | None
 ) -> None:
     notice_id = uuid7()
     moves: dict[str, Any] = {
         "acknowledge": None,
-        "action": ACTION,
-        "reject": REJECT,
+        "answer": ACTION,
         "not_ours": DISOWN,
     }
     await providers.receive(issued(notice_id))
     if before is not None:
         await providers.act(before, moves[before], notice_id)
     assert await providers.receive(notice_withdrawn(notice_id)) == [None]
-    move = None
-    assert await providers.act("acknowledge_withdrawal", move, notice_id) == "withdrawal_acknowledged"
+    assert await providers.act("acknowledge_withdrawal", ERASED, notice_id) == "withdrawal_acknowledged"
     last = (await providers.sent(notice_id))[-1]
-    clear = {"notice_id": str(notice_id)}
+    clear = {"notice_id": str(notice_id), "number": 1 if before is None else 2, "fate": "erased"}
     assert last == ("causeway.notice_withdrawal_acknowledged.v1", PROVIDER, HOTLINE, True, clear)
 
 
@@ -217,20 +264,20 @@ async def test_only_the_notifier_may_withdraw_and_only_once(providers: Providers
 async def test_a_notice_that_moved_meanwhile_is_not_moved_again(providers: Providers) -> None:
     notice_id = uuid7()
     await providers.receive(issued(notice_id))
-    async with providers.notices("action") as notices:
+    async with providers.notices("answer") as notices:
         seen = (await notices.find([notice_id]))[notice_id, PROVIDER]
         await providers.receive(notice_withdrawn(notice_id))
         with pytest.raises(Refused, match="state_forbids"):
             await notices.act(seen, NoticeState.ACTIONED, ACTION, sealed=None, at=AT)
     shown = await providers.show(notice_id)
-    assert (shown["state"], shown["actions"]) == ("withdrawn", None)
+    assert (shown["state"], shown["items"]) == ("withdrawn", None)
 
 
 async def test_an_answer_decided_on_an_outdated_state_is_refused(providers: Providers) -> None:
     """Both states permit the act, so only the comparison with the state that was seen can refuse it."""
     notice_id = uuid7()
     await providers.receive(issued(notice_id))
-    async with providers.notices("action") as notices:
+    async with providers.notices("answer") as notices:
         seen = (await notices.find([notice_id]))[notice_id, PROVIDER]
         await providers.act("acknowledge", None, notice_id)
         with pytest.raises(Refused, match="state_forbids"):
@@ -246,7 +293,7 @@ async def test_a_foreign_notice_is_answered_exactly_like_an_absent_one(providers
         with pytest.raises(Refused) as shown:
             await providers.show(asked, party=OTHER_PROVIDER)
         with pytest.raises(Refused) as acted:
-            await providers.act("action", ACTION, asked, party=OTHER_PROVIDER)
+            await providers.act("answer", ACTION, asked, party=OTHER_PROVIDER)
         answers += [(error.value.code, error.value.detail, error.value.status) for error in (shown, acted)]
     assert len(set(answers)) == 1
     assert answers[0][0] == "not_found"
@@ -257,7 +304,7 @@ async def test_a_notice_is_not_foreign_to_its_own_provider(providers: Providers)
     notice_id = uuid7()
     await providers.receive(issued(notice_id, to=OTHER_PROVIDER))
     assert (await providers.show(notice_id, party=OTHER_PROVIDER))["state"] == "issued"
-    assert await providers.act("action", ACTION, notice_id, party=OTHER_PROVIDER) == "actioned"
+    assert await providers.act("answer", ACTION, notice_id, party=OTHER_PROVIDER) == "actioned"
 
 
 @pytest.mark.parametrize("exists", [True, False])
@@ -268,13 +315,15 @@ async def test_a_viewer_is_forbidden_to_act_whether_there_is_a_notice_or_not(
     if exists:
         await providers.receive(issued(notice_id))
     with pytest.raises(Refused, match="forbidden"):
-        await providers.act("action", ACTION, notice_id, role=Role.VIEWER)
+        await providers.act("answer", ACTION, notice_id, role=Role.VIEWER)
 
 
 async def test_an_auditors_role_reads_no_notices(providers: Providers) -> None:
     async with providers.notices("read", role=Role.AUDITOR) as notices:
         with pytest.raises(Refused, match="forbidden"):
-            await show_item(PROVIDER_KIND, uuid7(), Acting(PROVIDER, Role.AUDITOR, notices, providers.directory, AT))
+            await show_item(
+                PROVIDER_KIND, uuid7(), Acting(PROVIDER, Role.AUDITOR, ACTOR, notices, providers.directory, AT)
+            )
         with pytest.raises(Refused, match="forbidden"):
             await list_items(PROVIDER_KIND, Page(), role=Role.AUDITOR, items=notices)
 
@@ -294,6 +343,17 @@ async def test_pages_list_every_notice_once_newest_first(providers: Providers) -
     assert found == sorted(found, reverse=True)
     assert len(set(found)) == len(found)
     assert {str(each) for each in ids} <= set(found)
+
+
+async def test_what_was_withdrawn_is_erased_when_its_provider_says_so(providers: Providers) -> None:
+    erased, told = uuid7(), uuid7()
+    await providers.receive(issued(erased), issued(told), notice_withdrawn(erased), notice_withdrawn(told))
+    await providers.act("acknowledge_withdrawal", ERASED, erased)
+    assert (await providers.show(erased))["record"] is None
+    assert (await providers.show(told))["record"] is not None
+    async with providers.database.transaction(RowScope([PROVIDER], Role.SERVICE, "apply")) as session:
+        row = await session.driver.fetchrow("SELECT wrapped_key, content FROM notice WHERE notice_id = $1", erased)
+    assert tuple(row) == (None, b"")
 
 
 async def test_erasing_the_data_key_erases_the_record_and_nothing_else(providers: Providers) -> None:
@@ -334,7 +394,7 @@ async def test_a_withdrawal_waits_for_an_act_under_way_and_is_applied_after_it(p
     notice_id = uuid7()
     await providers.receive(issued(notice_id))
     async with providers.notices("acknowledge") as notices:
-        acting = Acting(PROVIDER, Role.ANALYST, notices, providers.directory, AT)
+        acting = Acting(PROVIDER, Role.ANALYST, ACTOR, notices, providers.directory, AT)
         await act_on_notice(row(Subject.NOTICE, "acknowledge"), notice_id, said=None, acting=acting)
         applying = asyncio.create_task(providers.receive(notice_withdrawn(notice_id)))
         await until_one_waits_for_a_lock(providers.database)
@@ -343,7 +403,7 @@ async def test_a_withdrawal_waits_for_an_act_under_way_and_is_applied_after_it(p
 
 
 def case_accepted(referral_id: UUID) -> Received:
-    clear = CaseAcceptedClear(referral_id=referral_id)
+    clear = CaseAcceptedClear(referral_id=referral_id, revision=1, **numbered())
     return received(CASE_ACCEPTED, clear, subject=referral_id, sender=AGENCY, recipient=PROVIDER)
 
 

@@ -69,7 +69,9 @@ def received(subject: UUID) -> Mapping[str, Held]:
 def filed(subject: UUID, party: str) -> Held:
     """The content of a referral at its origin, under a key of another table."""
     key, (of_key, of_content) = DataKey.generate(), places(subject, party)
-    record = b'{"incident_kind":"csam","observed_at":"2026-05-03T08:00:00Z","media_kind":"image","items":[{"locator":'
+    record = (
+        b'{"incident_kind":"csam","observed_at":"2026-05-03T08:00:00Z","media_kind":"image","items":[{"n":1,"locator":'
+    )
     content = record + f'{{"kind":"url","value":"{LOCATION}"}}'.encode() + b"}]}"
 
     def opened(protected: bytes, wrapped: bytes) -> object:

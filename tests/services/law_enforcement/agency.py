@@ -20,8 +20,8 @@ from shared.exchange.states import row
 from shared.kernel.authority import Role
 from shared.party.recipient.ports import Acting
 from shared.runtime.database.transactions import Database, RowScope
-from tests.services.deliveries import AGENCY, AT, OTHER_AGENCY, directory
-from tests.services.doors import as_told
+from tests.services.deliveries import AGENCY, AT, OTHER_AGENCY, directory, without_act
+from tests.services.doors import ACTOR, as_told
 
 KEK = KeyEncryptionKey(bytes(range(32)))
 _SENT = "SELECT type, sender, recipient, exercise, body FROM outbox WHERE subject = $1 ORDER BY id"
@@ -61,7 +61,7 @@ class Agencies:
     ) -> str:
         """Do one act as the HTTP door does it."""
         async with self.cases(name, party=party, role=role) as cases:
-            acting = Acting(party, role, cases, self.directory, AT)
+            acting = Acting(party, role, ACTOR, cases, self.directory, AT)
             return await act_on_case(row(Subject.CASE, name), referral_id, said=said, acting=acting)
 
     async def show(self, referral_id: UUID, *, party: str = AGENCY) -> dict[str, Any]:
@@ -75,6 +75,13 @@ class Agencies:
             rows = await session.driver.fetch(_SENT, str(referral_id))
         bodies = [json.loads(row["body"]) for row in rows]
         return [
-            (row["type"], row["sender"], row["recipient"], row["exercise"], body["clear"], body.get("sealed"))
+            (
+                row["type"],
+                row["sender"],
+                row["recipient"],
+                row["exercise"],
+                without_act(body["clear"]),
+                body.get("sealed"),
+            )
             for row, body in zip(rows, bodies, strict=True)
         ]

@@ -12,7 +12,7 @@ from services.law_enforcement.api import cases_router
 from shared.kernel.authority import Role
 from shared.kernel.ids import uuid7
 from tests.services.deliveries import AGENCY, LOCATION, OTHER_AGENCY, offered, withdrawn
-from tests.services.doors import asking, door, serving
+from tests.services.doors import ACTOR, asking, door, serving
 from tests.services.law_enforcement.agency import KEK, Agencies
 
 
@@ -52,7 +52,7 @@ async def test_opening_a_record_is_told_to_audit_and_nothing_else_is(
     foreign = await client.get(f"/v1/inbox/{referral_id}", headers=asking(OTHER_AGENCY))
     assert (foreign.status_code, await agencies.sent(UUID(referral_id))) == (404, [])
     await client.get(f"/v1/inbox/{referral_id}", headers=asking(AGENCY, role=Role.VIEWER))
-    told = {"party": AGENCY, "role": "viewer"}
+    told = {"party": AGENCY, "role": "viewer", "actor": ACTOR}
     fact = ("causeway.record_revealed.v1", "law_enforcement", "audit", True, told, None)
     assert await agencies.sent(UUID(referral_id)) == [fact]
 
@@ -83,7 +83,9 @@ async def test_a_withdrawal_is_acknowledged(agencies: Agencies, client: httpx.As
     referral_id = uuid7()
     await agencies.receive(offered(referral_id), withdrawn(referral_id))
     answer = await client.post(
-        f"/v1/inbox/{referral_id}:acknowledge-withdrawal", json={}, headers=asking(AGENCY, key=str(referral_id))
+        f"/v1/inbox/{referral_id}:acknowledge-withdrawal",
+        json={"fate": "erased"},
+        headers=asking(AGENCY, key=str(referral_id)),
     )
     assert answer.json() == {"referral_id": str(referral_id), "state": "withdrawal_acknowledged"}
 

@@ -12,7 +12,7 @@ from shared.kernel.ids import uuid7
 from shared.party.recipient.store import PostgresItems
 from shared.runtime.database.transactions import RowScope
 from shared.vocabulary.answers import CaseOutcome, YesNoUnknown
-from tests.services.deliveries import AGENCY, AT, offered
+from tests.services.deliveries import AGENCY, AT, numbered, offered
 from tests.services.law_enforcement.agency import Agencies
 
 REFERENCE = "2026/000417"
@@ -41,7 +41,10 @@ async def test_what_is_sealed_never_lies_among_the_words(agencies: Agencies) -> 
     assert said == {"accepted_at": "2026-05-04T12:00:00.000Z"}
     async with agencies.cases("outcome") as cases:
         item = (await cases.find([referral_id]))[referral_id, AGENCY]
-        clear, sealed = CaseAcceptedClear(referral_id=referral_id), CaseRecord(case_reference=REFERENCE)
+        clear, sealed = (
+            CaseAcceptedClear(referral_id=referral_id, revision=1, **numbered()),
+            CaseRecord(case_reference=REFERENCE),
+        )
         with pytest.raises(Defect, match="sealed_words_without_place"):
             await PostgresItems.act(cases, item, "ongoing", clear, sealed=sealed, at=AT)
 

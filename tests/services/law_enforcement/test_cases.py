@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from datetime import date
 from uuid import UUID
 
 import pytest
@@ -16,8 +17,10 @@ from shared.contracts.answers import (
     CaseAcceptedClear,
     CaseRecord,
     Declination,
+    Keeping,
     OutcomeReport,
     OutcomeReportedClear,
+    WithdrawalAnswer,
 )
 from shared.contracts.registry import CASE_ACCEPTED
 from shared.envelope.sealing import open_sealed
@@ -26,29 +29,43 @@ from shared.exchange.compose import seal_context
 from shared.exchange.states import row
 from shared.kernel.authority import Role
 from shared.kernel.errors import Refused
-from shared.kernel.ids import uuid7
+from shared.kernel.ids import uuid4, uuid7
 from shared.party.recipient import store as received_items
 from shared.party.recipient.ports import Acting, Page
 from shared.party.recipient.use_cases import list_items, show_item
 from shared.runtime.database.transactions import RowScope
-from shared.vocabulary.answers import CaseDeclineReason, CaseOutcome, CloseReason, YesNoUnknown
+from shared.vocabulary.answers import (
+    CaseDeclineReason,
+    CaseOutcome,
+    CloseReason,
+    KeptBasis,
+    WithdrawalFate,
+    YesNoUnknown,
+)
+from shared.vocabulary.judgement import RetentionClass
 from tests.services.databases import stored_text, unencrypted, until_one_waits_for_a_lock
 from tests.services.deliveries import (
     AGENCY,
     AT,
+    ERASED,
     HOTLINE,
     LOCATION,
     OPENING,
     OTHER_AGENCY,
     OTHER_HOTLINE,
     issued,
+    numbered,
     offered,
     withdrawn,
 )
-from tests.services.doors import as_told
+from tests.services.doors import ACTOR, as_told
 from tests.services.law_enforcement.agency import Agencies
 
 ACCEPT = Acceptance()
+KEPT = WithdrawalAnswer(
+    fate=WithdrawalFate.KEPT,
+    kept=Keeping(retention=RetentionClass.US_1Y, basis=KeptBasis.ACCEPTED_CASE, until=date(2027, 5, 4)),
+)
 REFERENCE = "2026/000417"
 
 
@@ -141,7 +158,7 @@ async def test_an_accepted_case_is_told_to_the_origin(agencies: Agencies) -> Non
     referral_id = uuid7()
     await agencies.receive(offered(referral_id))
     assert await agencies.act("accept", ACCEPT, referral_id) == CaseState.ACCEPTED
-    clear = {"referral_id": str(referral_id)}
+    clear = {"referral_id": str(referral_id), "revision": 1, "number": 1}
     assert await agencies.sent(referral_id) == [("causeway.case_accepted.v1", AGENCY, HOTLINE, True, clear, None)]
     shown = await agencies.show(referral_id)
     assert (shown["state"], shown["accepted_at"]) == ("accepted", "2026-05-04T12:00:00.000Z")
@@ -185,7 +202,8 @@ async def test_outcomes_are_reported_until_one_closes_the_case(agencies: Agencie
     states = [await agencies.act("outcome", move, referral_id) for move in moves]
     assert states == ["ongoing", "ongoing", "closed"]
     _, *reports = await agencies.sent(referral_id)
-    told = [OutcomeReportedClear.model_validate(clear) for *_, clear, _ in reports]
+    told = [OutcomeReportedClear.model_validate(clear | {"act": uuid4()}) for *_, clear, _ in reports]
+    assert [each.number for each in told] == [2, 3, 4]
     assert [each.outcome for each in told] == ["ongoing_investigation", "arrest", "closed"]
     shown = await agencies.show(referral_id)
     kept = {name: shown[name] for name in ("outcome", "close_reason", "child_identified", "child_safeguarded")}
@@ -215,11 +233,56 @@ async def test_a_withdrawal_reaches_a_case_in_whatever_state_and_is_acknowledged
     await bring(agencies, referral_id, before)
     assert await agencies.receive(withdrawn(referral_id)) == [None]
     assert (await agencies.show(referral_id))["state"] == "withdrawn"
-    move = None
-    assert await agencies.act("acknowledge_withdrawal", move, referral_id) == "withdrawal_acknowledged"
+    assert await agencies.act("acknowledge_withdrawal", KEPT, referral_id) == "withdrawal_acknowledged"
     last = (await agencies.sent(referral_id))[-1]
-    clear = {"referral_id": str(referral_id), "revision": 1}
+    acts = {"offered": 1, "closed": 3}.get(before, 2)
+    clear = {"referral_id": str(referral_id), "revision": 1, "number": acts}
+    clear |= {"fate": "kept", "kept": {"retention": "us_1y", "basis": "accepted_case", "until": "2027-05-04"}}
     assert last == ("causeway.withdrawal_acknowledged.v1", AGENCY, HOTLINE, True, clear, None)
+    shown = await agencies.show(referral_id)
+    assert (shown["kept"]["until"], shown["record"] is None) == ("2027-05-04", False)
+
+
+async def test_what_was_withdrawn_is_erased_for_every_purpose(agencies: Agencies) -> None:
+    referral_id = uuid7()
+    both = offered(referral_id), offered(referral_id, purpose="victim_identification")
+    await agencies.receive(*both, withdrawn(referral_id))
+    assert await agencies.act("acknowledge_withdrawal", ERASED, referral_id) == "withdrawal_acknowledged"
+    shown = await agencies.show(referral_id)
+    assert (shown["record"], shown["further"][0]["record"], shown["fate"]) == (None, None, "erased")
+    async with agencies.database.transaction(RowScope([AGENCY], Role.SERVICE, "apply")) as session:
+        left = await session.driver.fetchval(
+            "SELECT count(*) FROM case_edge WHERE referral_id = $1 AND (wrapped_key IS NOT NULL OR content <> '')",
+            referral_id,
+        )
+    assert left == 0
+
+
+@pytest.mark.parametrize("before", ["accepted", "closed"])
+async def test_a_case_that_was_accepted_is_not_wiped_by_its_withdrawal(agencies: Agencies, before: str) -> None:
+    referral_id = uuid7()
+    await agencies.receive(offered(referral_id))
+    await bring(agencies, referral_id, before)
+    await agencies.receive(withdrawn(referral_id))
+    with pytest.raises(Refused) as refusal:
+        await agencies.act("acknowledge_withdrawal", ERASED, referral_id)
+    assert (refusal.value.code, refusal.value.field, refusal.value.status) == ("case_is_kept", "/fate", 409)
+    shown = await agencies.show(referral_id)
+    assert (shown["state"], shown["record"]["items"][0]["locator"]["value"]) == ("withdrawn", LOCATION)
+
+
+async def test_two_acts_at_once_have_two_numbers(agencies: Agencies) -> None:
+    """Neither moves the state: the number alone tells the later one that it comes second."""
+    referral_id = uuid7()
+    await agencies.receive(offered(referral_id))
+    await agencies.act("accept", ACCEPT, referral_id)
+    await agencies.act("outcome", reported(CaseOutcome.ARREST), referral_id)
+    async with agencies.cases("outcome") as cases:
+        seen = (await cases.find([referral_id]))[referral_id, AGENCY]
+        await agencies.act("outcome", reported(CaseOutcome.REFERRED), referral_id)
+        with pytest.raises(Refused, match="state_forbids"):
+            await cases.act(seen, CaseState.ONGOING, reported(CaseOutcome.ARREST), sealed=None, at=AT)
+    assert (await agencies.show(referral_id))["outcome"] == "referred"
 
 
 async def test_a_withdrawal_in_the_same_batch_as_the_offer_is_applied_after_it(agencies: Agencies) -> None:
@@ -258,7 +321,7 @@ async def test_a_case_that_moved_meanwhile_is_not_moved_again(agencies: Agencies
         seen = (await cases.find([referral_id]))[referral_id, AGENCY]
         await agencies.receive(withdrawn(referral_id))
         with pytest.raises(Refused, match="state_forbids"):
-            await cases.act(seen, CaseState.ACCEPTED, CaseAcceptedClear(referral_id=referral_id), sealed=None, at=AT)
+            await cases.act(seen, CaseState.ACCEPTED, accepted(referral_id), sealed=None, at=AT)
     assert (await agencies.show(referral_id))["state"] == "withdrawn"
 
 
@@ -271,7 +334,7 @@ async def test_two_reports_at_once_do_not_overwrite_each_other(agencies: Agencie
         seen = (await cases.find([referral_id]))[referral_id, AGENCY]
         await agencies.act("outcome", reported(CaseOutcome.ARREST), referral_id)
         with pytest.raises(Refused, match="state_forbids"):
-            await cases.act(seen, CaseState.CLOSED, CaseAcceptedClear(referral_id=referral_id), sealed=None, at=AT)
+            await cases.act(seen, CaseState.CLOSED, accepted(referral_id), sealed=None, at=AT)
     assert (await agencies.show(referral_id))["state"] == "ongoing"
 
 
@@ -317,7 +380,7 @@ async def test_a_viewer_is_forbidden_to_act_whether_there_is_a_case_or_not(agenc
 async def test_an_auditors_role_reads_no_cases(agencies: Agencies) -> None:
     async with agencies.cases("read", role=Role.AUDITOR) as cases:
         with pytest.raises(Refused, match="forbidden"):
-            await show_item(AGENCY_KIND, uuid7(), Acting(AGENCY, Role.AUDITOR, cases, agencies.directory, AT))
+            await show_item(AGENCY_KIND, uuid7(), Acting(AGENCY, Role.AUDITOR, ACTOR, cases, agencies.directory, AT))
         with pytest.raises(Refused, match="forbidden"):
             await list_items(AGENCY_KIND, Page(), role=Role.AUDITOR, items=cases)
 
@@ -354,12 +417,16 @@ async def test_a_withdrawal_waits_for_an_act_under_way_and_is_applied_after_it(a
     referral_id = uuid7()
     await agencies.receive(offered(referral_id))
     async with agencies.cases("accept") as cases:
-        acting = Acting(AGENCY, Role.ANALYST, cases, agencies.directory, AT)
+        acting = Acting(AGENCY, Role.ANALYST, ACTOR, cases, agencies.directory, AT)
         await act_on_case(row(Subject.CASE, "accept"), referral_id, said=ACCEPT, acting=acting)
         applying = asyncio.create_task(agencies.receive(withdrawn(referral_id)))
         await until_one_waits_for_a_lock(agencies.database)
     assert await applying == [None]
     assert (await agencies.show(referral_id))["state"] == "withdrawn"
+
+
+def accepted(referral_id: UUID) -> CaseAcceptedClear:
+    return CaseAcceptedClear(referral_id=referral_id, revision=1, **numbered())
 
 
 async def bring(agencies: Agencies, referral_id: UUID, state: str) -> None:

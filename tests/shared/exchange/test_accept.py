@@ -19,8 +19,6 @@ from shared.exchange.compose import compose_receipts
 from shared.exchange.message import Received, Record
 from shared.exchange.record_table import DECIDE_AGAIN, RECORD_TABLE, Fate, row_for
 from shared.kernel.errors import Refused, Unavailable
-from shared.kernel.ids import uuid7
-from shared.vocabulary.answers import ReceiptOutcome
 from tests.shared.exchange.wrong_records import (
     LAPSED_KEY,
     PARTY_KEY,
@@ -31,7 +29,7 @@ from tests.shared.exchange.wrong_records import (
     resealed,
     with_image,
 )
-from tests.support.builders import AT, HOTLINE, POLICE
+from tests.support.builders import AT, HOTLINE, POLICE, verdict
 from tests.support.exchange_world import LOCATION, SUBMISSION, World, merged, world
 
 
@@ -125,7 +123,7 @@ def test_a_receipt_comes_from_the_instance_itself(here: World) -> None:
     draft = compose_receipts(
         "hotline",
         "law_enforcement",
-        [(uuid7(), "0" * 64, ReceiptOutcome.APPLIED, None)],
+        [verdict()],
         directory=here.documents.directory,
         at=here.at,
     )[0]
@@ -133,7 +131,7 @@ def test_a_receipt_comes_from_the_instance_itself(here: World) -> None:
 
 
 def test_nobody_receipts_to_an_instance_that_left_the_directory(here: World) -> None:
-    entries = [(uuid7(), "0" * 64, ReceiptOutcome.APPLIED, None)]
+    entries = [verdict()]
     directory = here.documents.directory
     assert compose_receipts("hotline", "gone", entries, directory=directory, at=here.at) == []
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.contracts.answers import NoticeActionReport, OutcomeReport
+from shared.contracts.answers import NoticeStatements, OutcomeReport
 from shared.contracts.base import Contract
 from shared.contracts.registry import BY_TYPE, WITHDRAWAL_ACKNOWLEDGED, Family, MessageType
 from shared.exchange import states
@@ -27,22 +26,30 @@ from shared.exchange.acts import (
     Subject,
     Track,
 )
+from shared.exchange.items import Folded
 from shared.exchange.origin import ReferralState
 from shared.kernel.authority import Authority, Relation, Role
 from shared.kernel.errors import Refused
-from shared.vocabulary.answers import CaseDeclineReason, CaseOutcome, CloseReason, NoticeAction, YesNoUnknown
+from shared.vocabulary.answers import CaseDeclineReason, CaseOutcome, CloseReason, ItemsFold, YesNoUnknown
+from shared.vocabulary.code import Code
 
 #: Every (state, act) that is allowed, and where it leads. An outcome is written act:outcome.
 NOTICE = {
     ("issued", "acknowledge"): "acknowledged",
-    ("issued", "action"): "actioned",
-    ("issued", "reject"): "rejected",
+    ("issued", "answer:in_part"): "in_part",
+    ("issued", "answer:actioned"): "actioned",
+    ("issued", "answer:rejected"): "rejected",
     ("issued", "not_ours"): "not_ours",
     ("issued", "withdraw"): "withdrawn",
-    ("acknowledged", "action"): "actioned",
-    ("acknowledged", "reject"): "rejected",
+    ("acknowledged", "answer:in_part"): "in_part",
+    ("acknowledged", "answer:actioned"): "actioned",
+    ("acknowledged", "answer:rejected"): "rejected",
     ("acknowledged", "not_ours"): "not_ours",
     ("acknowledged", "withdraw"): "withdrawn",
+    ("in_part", "answer:in_part"): "in_part",
+    ("in_part", "answer:actioned"): "actioned",
+    ("in_part", "answer:rejected"): "rejected",
+    ("in_part", "withdraw"): "withdrawn",
     ("actioned", "withdraw"): "withdrawn",
     ("rejected", "withdraw"): "withdrawn",
     ("not_ours", "withdraw"): "withdrawn",
@@ -89,11 +96,13 @@ Event = tuple[Act, Contract | None]
 
 
 def events(subject: Subject) -> list[Event]:
-    """Every act that moves a subject there is already; an outcome with each of its codes."""
+    """Every act that moves a subject there is already; an outcome with each of its codes, an answer with each fold."""
     found: list[Event] = []
     for row in states.rows_of(subject):
         if row.takes is OutcomeReport:
             found += [(row, reported(outcome)) for outcome in CaseOutcome]
+        elif row.takes is NoticeStatements:
+            found += [(row, Folded(items=fold)) for fold in ItemsFold]
         elif all(move.before for move in row.moves):
             found.append((row, None))
     return found
@@ -104,9 +113,20 @@ def reported(outcome: CaseOutcome) -> OutcomeReport:
     return OutcomeReport(outcome=outcome, child_identified=unknown, child_safeguarded=unknown)
 
 
+def saying(code: Code) -> Contract:
+    """What says this code: the outcome of a case, or what the answers to its items make of a notice."""
+    return Folded(items=code) if isinstance(code, ItemsFold) else reported(CaseOutcome(code))
+
+
 def named(event: Event) -> str:
     row, said = event
-    return f"{row.name}:{said.outcome}" if isinstance(said, OutcomeReport) else row.name
+    match said:
+        case OutcomeReport():
+            return f"{row.name}:{said.outcome}"
+        case Folded():
+            return f"{row.name}:{said.items}"
+        case _:
+            return row.name
 
 
 @pytest.mark.parametrize("subject", Subject)
@@ -163,11 +183,7 @@ def test_a_table_that_is_not_is_found() -> None:
     assert faults_of([outcome._replace(takes=None)]) == ["outcome: its codes are said in no one word"]
 
 
-def test_a_code_is_found_in_a_list_too_and_is_never_taken_for_one_of_another_list() -> None:
-    removed = Move(frozenset({"none"}), "actioned", frozenset({NoticeAction.REMOVED}))
-    done = (NoticeAction.GEO_DISABLED, NoticeAction.REMOVED)
-    report = NoticeActionReport(actions=done, effective_at=datetime(2026, 5, 4, tzinfo=UTC))
-    assert states.says(removed, report)
+def test_a_code_is_never_taken_for_one_of_another_list() -> None:
     no_crime = Move(frozenset({"none"}), "declined", frozenset({CaseDeclineReason.NO_CRIME}))
     alike = reported(CaseOutcome.CLOSED).model_copy(update={"close_reason": CloseReason.NO_CRIME})
     assert not states.says(no_crime, alike)
@@ -181,7 +197,8 @@ def done(subject: Subject, events: list[Event], step: Callable[..., str]) -> lis
             state = step(row, state, said)
         except Refused:
             continue
-        taken.append(row.name)
+        whole = isinstance(said, Folded) and said.items is not ItemsFold.IN_PART
+        taken.append(f"whole {row.name}" if whole else row.name)
     return taken
 
 
@@ -201,15 +218,15 @@ def test_what_was_withdrawn_is_never_acted_on_again(drawn: tuple[Subject, list[E
 @given(st.lists(st.sampled_from(events(Subject.NOTICE)), max_size=12))
 def test_a_notice_is_answered_at_most_once(drawn: list[Event]) -> None:
     taken = done(Subject.NOTICE, drawn, states.follow)
-    assert sum(name in {"action", "reject", "not_ours"} for name in taken) <= 1
+    assert sum(name in {"whole answer", "not_ours"} for name in taken) <= 1
 
 
 def test_a_machine_that_lets_everything_happen_would_be_noticed() -> None:
     """Negative control of the two tests above."""
-    acts = [states.row(Subject.NOTICE, name) for name in ("reject", "withdraw", "action")]
+    acts = [states.row(Subject.NOTICE, name) for name in ("not_ours", "withdraw", "answer")]
     taken = done(Subject.NOTICE, [(act, None) for act in acts], lambda _row, state, _said: state)
-    assert taken == ["reject", "withdraw", "action"]
-    assert after_withdrawal(taken) == ["action"]
+    assert taken == ["not_ours", "withdraw", "answer"]
+    assert after_withdrawal(taken) == ["answer"]
 
 
 @pytest.mark.parametrize("subject", Subject)
@@ -271,7 +288,7 @@ def test_both_sides_agree_on_every_act_of_the_recipient(subject: Subject) -> Non
                 continue
             assert row.message is not None
             for move in row.moves:
-                said = reported(next(iter(move.codes or {CaseOutcome.ARREST})))
+                said = saying(next(iter(move.codes or {CaseOutcome.ARREST})))
                 found = states.answer_follows(
                     row.message, AnswerState(standing.answer), said, offered=Offered(standing.offered)
                 )
@@ -279,9 +296,9 @@ def test_both_sides_agree_on_every_act_of_the_recipient(subject: Subject) -> Non
 
 
 def test_an_answer_that_crossed_a_withdrawal_is_kept() -> None:
-    row = states.row(Subject.NOTICE, "reject")
+    row = states.row(Subject.NOTICE, "not_ours")
     assert row.message is not None
-    assert at_the_origin(row.message, "none", offered=Offered.WITHDRAWN) == "rejected"
+    assert at_the_origin(row.message, "none", offered=Offered.WITHDRAWN) == "not_ours"
 
 
 def test_no_withdrawal_is_acknowledged_that_has_not_been() -> None:

@@ -21,14 +21,15 @@ import pytest
 from services.hotline.domain import HOTLINE as AS_HOTLINE
 from services.industry.domain import PROVIDER as AS_PROVIDER
 from services.law_enforcement.domain import AGENCY as AS_AGENCY
-from shared.contracts.registry import ALL, MESSAGES_RECEIPTED, Family, MessageType
+from shared.contracts.registry import ALL, MESSAGES_RECEIPTED, STATED_BY_INSTANCES, Family, MessageType
 from shared.exchange.accept import accept
 from shared.exchange.acts import AnswerState
-from shared.exchange.authority import BETWEEN_INSTANCES, Cell, Relation, cells, cells_of
+from shared.exchange.authority import Cell, Relation, cells, cells_of
 from shared.exchange.compose import Addressing, compose, compose_receipts
 from shared.exchange.message import Draft, Received, Record
 from shared.exchange.origin import Answered
 from shared.exchange.states import begins, rows_of, states
+from shared.exchange.topics import inbox_topic
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid7
 from shared.party.origin.ports import OpenEdge
@@ -124,21 +125,19 @@ def example(message: MessageType) -> Mapping[str, Any]:
     return value
 
 
-def draft(here: World, message: MessageType, subject: UUID, *, sender: str, recipient: str, to: str) -> Draft:
-    """The message about `subject`, whoever says it to whomever."""
+def draft(message: MessageType, subject: UUID, *, sender: str, recipient: str, by: PartyKind, to: PartyKind) -> Draft:
+    """The message about `subject`, whoever says it to whomever, between the instances of two kinds."""
     clear = dict(example(message)["clear"])
     clear |= {name: str(subject) for name in ("referral_id", "notice_id") if name in clear}
     value = {"clear": clear} | ({"sealed": example(message)["sealed"]} if message.edge else {})
-    instance = here.documents.directory.instance(to)
-    assert instance is not None
     return Draft(
         message_id=uuid7(),
         message=message,
         subject=str(subject),
         sender=sender,
         recipient=recipient,
-        recipient_instance=to,
-        topic=instance.topic,
+        recipient_instance=INSTANCES[to],
+        topic=inbox_topic(INSTANCES[to], INSTANCES[by]),
         exercise=True,
         body=json.dumps(value, separators=(",", ":")).encode(),
         created_at=AT,
@@ -147,14 +146,14 @@ def draft(here: World, message: MessageType, subject: UUID, *, sender: str, reci
 
 def said(here: World, message: MessageType, by: PartyKind, to: PartyKind, *, speaker: str, subject: UUID) -> Record:
     """The record of one statement."""
-    names = message.family in BETWEEN_INSTANCES
+    names = message.family in STATED_BY_INSTANCES
     sender = INSTANCES[by] if names else PARTIES[by][speaker == "another's"]
     recipient = INSTANCES[to] if names else _told(by, to)
     if message.edge and (genuine := _genuine(here, message, by, INSTANCES[to])) is not None:
         [record] = forged(here, [genuine], instance=INSTANCES[by])
         return here.resigned(record, sender=sender, instance=INSTANCES[by])
     about = uuid7() if speaker == "nobody's" else subject
-    made = draft(here, message, about, sender=sender, recipient=recipient, to=INSTANCES[to])
+    made = draft(message, about, sender=sender, recipient=recipient, by=by, to=to)
     return forged(here, [made], instance=INSTANCES[by])[0]
 
 
@@ -244,8 +243,8 @@ async def test_only_the_instance_that_was_addressed_settles_what_was_sent(
     wrong, tried = [], 0
     for by, to, addressed, digest in product(INSTANCES, SERVICES, SERVICES, ("right", "other")):
         database = MemoryDatabase()
-        sent = draft(here, _any_sent(to, addressed), uuid7(), sender=PARTIES[to][0], recipient=_told(to, addressed),
-                     to=INSTANCES[addressed])  # fmt: skip
+        message, party = _any_sent(to, addressed), PARTIES[to][0]
+        sent = draft(message, uuid7(), sender=party, recipient=_told(to, addressed), by=to, to=addressed)
         async with database.transaction("sent") as state:
             state.outbox[1], state.digests[1] = OutboxRow(1, sent, None), "a" * 64
         entry = (sent.message_id, ("a" if digest == "right" else "b") * 64, ReceiptOutcome.APPLIED, None)
@@ -265,7 +264,7 @@ async def test_only_the_instance_that_was_addressed_settles_what_was_sent(
 def _any_sent(sender: PartyKind, recipient: PartyKind) -> MessageType:
     """A message that this kind sends to that one; any, where it sends none."""
     for cell in cells():
-        if (cell.sender, cell.recipient) == (sender, recipient) and cell.message.family not in BETWEEN_INSTANCES:
+        if (cell.sender, cell.recipient) == (sender, recipient) and cell.message.family not in STATED_BY_INSTANCES:
             return cell.message
     return ALL[1]
 
@@ -292,7 +291,7 @@ def test_a_cell_is_a_row_of_acts_a_receipt_of_one_or_a_fact() -> None:
         assert (cell.message.family is Family.FACT) == (cell.recipient is PartyKind.AUDITOR)
         if cell.message.edge:
             assert cell.relation is Relation.FILED_IT
-        assert cell.message in answers or cell.message.edge or cell.message.family in BETWEEN_INSTANCES
+        assert cell.message in answers or cell.message.edge or cell.message.family in STATED_BY_INSTANCES
 
 
 def test_no_kind_that_files_nothing_speaks_as_an_origin_and_none_answers_what_it_is_not_sent() -> None:

@@ -17,6 +17,7 @@ from shared.contracts.referral import (
     NoticeAssessment,
     NoticeItem,
     NoticeRecord,
+    NumberedItem,
     ReferralRecord,
     ReferralSubmission,
 )
@@ -56,13 +57,19 @@ DECIDED: dict[str, tuple[type[Contract], Collection[str], Collection[str]]] = {
             "viewed_by",
         ),
     ),
-    "item": (Item, ITEM_FIELDS, ()),
-    "item of a notice": (Item, NOTICE_ITEM_FIELDS, ("commerciality", "hosting")),
+    "item": (NumberedItem, ITEM_FIELDS, ()),
+    # A notice counts its items itself.
+    "item of a notice": (NumberedItem, NOTICE_ITEM_FIELDS, ("commerciality", "hosting", "n")),
     "assessment in a notice": (Assessment, NOTICE_ASSESSMENT_FIELDS, ("assessor", "at")),
 }
+#: The two levels at which each field is listed, as filed and as they travel.
+LISTED = {ReferralSubmission, ReferralRecord, Item, NumberedItem}
 #: What goes along with its field. A field that is new in one of these goes wherever the whole goes: decide it here.
 BELOW = {
     "AccountLocator": ("kind", "value"),
+    "CutOnion": ("kind", "value", "cut"),
+    "CutUrl": ("kind", "value", "cut"),
+    "ListedAssessment": ("scheme", "value", "jurisdiction", "assessor", "at", "status"),
     "Actionable": ("status", "missing"),
     "Assessment": ("scheme", "value", "jurisdiction", "status", "assessor", "at"),
     "Correlation": ("system", "ref"),
@@ -106,7 +113,7 @@ def test_somebody_has_decided_about_every_field(name: str) -> None:
     [
         (RECORD_FIELDS["hotline"], ReferralRecord),
         (RECORD_FIELDS["law_enforcement"], ReferralRecord),
-        (ITEM_FIELDS, Item),
+        (ITEM_FIELDS, NumberedItem),
         ((*NOTICE_FIELDS, "items"), NoticeRecord),
         (NOTICE_ITEM_FIELDS, NoticeItem),
         (NOTICE_ASSESSMENT_FIELDS, NoticeAssessment),
@@ -124,8 +131,8 @@ def homeless(listed: Collection[str], record: type[Contract]) -> set[str]:
 
 
 def test_what_lies_below_is_known_too() -> None:
-    known = {model.__name__: tuple(model.model_fields) for model in models_in(ReferralSubmission)}
-    assert {name: fields for name, fields in known.items() if name not in ("ReferralSubmission", "Item")} == BELOW
+    models = {*models_in(ReferralSubmission), *models_in(ReferralRecord)} - LISTED
+    assert {model.__name__: (*model.model_fields,) for model in models} == BELOW
 
 
 def models_in(annotation: Any) -> Iterator[type[Contract]]:
@@ -169,7 +176,7 @@ def as_before(whole: Mapping[str, Any], kind: str, withheld: Collection[str]) ->
 
 def notice_as_before(whole: Mapping[str, Any], withheld: Collection[str]) -> bytes:
     first = dict(unhidden(whole["items"][0], {*withheld, "commerciality", "hosting"}))
-    item = {"site_type": "not_determined"} | {
+    item = {"n": 1, "site_type": "not_determined"} | {
         name: first[name] for name in ("locator", "site_type", "hashes", "assessment") if name in first
     }
     if "assessment" in item:
@@ -191,6 +198,21 @@ def test_only_the_items_that_an_edge_is_about_travel() -> None:
 
 def unhidden(item: Mapping[str, Any], hidden: Collection[str]) -> Iterator[tuple[str, Any]]:
     yield from ((name, value) for name, value in item.items() if name not in hidden)
+
+
+def test_items_keep_the_numbers_they_were_given() -> None:
+    whole = record()
+    assert [item["n"] for item in whole["items"]] == [1, 2]
+    amended = ReferralRecord.model_validate(whole | {"items": [whole["items"][1] | {"n": 7}]})
+    assert [item["n"] for item in whole_record(amended)["items"]] == [7]
+
+
+def test_a_notice_says_nothing_of_the_items_that_it_does_not_have() -> None:
+    """One that has the second item alone is the one of a referral that has no other."""
+    whole = record()
+    alone = whole | {"items": [whole["items"][1] | {"n": 1}]}
+    assert notice_record(whole, [1], withheld=()) == notice_record(alone, [0], withheld=())
+    assert [item["n"] for item in notice_record(whole, [0, 1], withheld=())["items"]] == [1, 2]
 
 
 @pytest.mark.parametrize("kind", PartyKind)

@@ -16,9 +16,8 @@ from shared.envelope.sealing import open_sealed, seal
 from shared.exchange.accept import RECORD_BYTES_MAX, accept
 from shared.exchange.compose import Addressing, compose, compose_receipts, seal_context
 from shared.exchange.message import Record
-from shared.kernel.ids import uuid7
-from shared.vocabulary.answers import ReceiptOutcome
-from tests.support.builders import AT, HOTLINE, POLICE, PROVIDER
+from shared.kernel.ids import uuid4, uuid7
+from tests.support.builders import AT, HOTLINE, POLICE, PROVIDER, verdict
 from tests.support.exchange_world import LONG_AFTER, SUSPENDED, World, later, merged, public_key
 
 PARTY_KEY, LAPSED_KEY, FOREIGN_KEY, REVOKED_KEY = (SigningKey.generate() for _ in range(4))
@@ -89,7 +88,7 @@ def case_accepted(here: World, record: Record) -> Record:
     referral_id = uuid7()
     draft = compose(
         CASE_ACCEPTED,
-        {"referral_id": str(referral_id)},
+        {"referral_id": str(referral_id), "revision": 1, "act": str(uuid4()), "number": 1},
         Addressing(
             subject=referral_id,
             sender=POLICE,
@@ -107,7 +106,7 @@ def party_receipts(here: World, record: Record) -> Record:
     draft = compose_receipts(
         "hotline",
         "law_enforcement",
-        [(uuid7(), "0" * 64, ReceiptOutcome.APPLIED, None)],
+        [verdict()],
         directory=here.documents.directory,
         at=here.at,
     )[0]

@@ -9,7 +9,7 @@ from uuid import UUID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.kernel.ids import is_uuid7, uuid7, uuid_of
+from shared.kernel.ids import is_uuid7, uuid4, uuid7, uuid_of
 
 numbers = st.integers(0, 2**128 - 1)
 
@@ -31,6 +31,12 @@ def test_an_id_is_of_version_7_when_the_library_says_so(number: int, version: in
     if version in (6, 7, 8):
         value = UUID(int=(number & ~(0xF << 76) & ~(0b11 << 62)) | (version << 76) | (0b10 << 62))
     assert is_uuid7(value) == (value.version == 7)
+
+
+def test_an_id_that_tells_no_time_is_of_version_4() -> None:
+    ids = [uuid4() for _ in range(1_000)]
+    assert all(type(each) is UUID and (each.version, each.variant) == (4, UUID(int=0x8 << 60).variant) for each in ids)
+    assert len(set(ids)) == 1_000
 
 
 def test_a_new_id_holds_the_time_and_is_not_the_one_before() -> None:

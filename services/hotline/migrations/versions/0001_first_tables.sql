@@ -198,6 +198,8 @@ CREATE TABLE edge (
     message_id uuid UNIQUE,
     referral_id uuid NOT NULL,
     notice_id uuid UNIQUE,
+    -- The origin's own numbers of the notice's items: the first is what the notice calls 1.
+    items smallint[] NOT NULL DEFAULT '{}',
     party text NOT NULL,
     recipient text NOT NULL,
     purpose text NOT NULL,
@@ -207,6 +209,8 @@ CREATE TABLE edge (
     answer text NOT NULL DEFAULT 'none',
     answer_detail jsonb,
     answered_at timestamptz,
+    -- The number of the newest answer in its recipient's track.
+    acts integer NOT NULL DEFAULT 0,
     -- The message that took the edge back, one for all edges to a recipient of referrals.
     withdrawal_id uuid,
     CONSTRAINT edge_state CHECK (state IN ('emitted', 'superseded', 'dropped'))
@@ -238,6 +242,8 @@ CREATE TABLE offer (
     evidence bytea NOT NULL,
     wrapped_key bytea,
     received_at timestamptz NOT NULL DEFAULT now(),
+    -- How many acts the party has done on it.
+    acts integer NOT NULL DEFAULT 0,
     -- What the party has said in its own acts, by the name of each word: codes and times, no text of its own.
     said jsonb NOT NULL DEFAULT '{}',
     PRIMARY KEY (referral_id, party),

@@ -198,6 +198,8 @@ CREATE TABLE edge (
     message_id uuid UNIQUE,
     referral_id uuid NOT NULL,
     notice_id uuid UNIQUE,
+    -- The origin's own numbers of the notice's items: the first is what the notice calls 1.
+    items smallint[] NOT NULL DEFAULT '{}',
     party text NOT NULL,
     recipient text NOT NULL,
     purpose text NOT NULL,
@@ -207,6 +209,8 @@ CREATE TABLE edge (
     answer text NOT NULL DEFAULT 'none',
     answer_detail jsonb,
     answered_at timestamptz,
+    -- The number of the newest answer in its recipient's track.
+    acts integer NOT NULL DEFAULT 0,
     -- The message that took the edge back, one for all edges to a recipient of referrals.
     withdrawal_id uuid,
     CONSTRAINT edge_state CHECK (state IN ('emitted', 'superseded', 'dropped'))
@@ -239,10 +243,13 @@ CREATE TABLE notice (
     evidence bytea NOT NULL,
     wrapped_key bytea,
     received_at timestamptz NOT NULL DEFAULT now(),
+    -- The numbers of its items, and of the party's own acts on it.
+    numbers smallint[] NOT NULL DEFAULT '{}',
+    acts integer NOT NULL DEFAULT 0,
     -- What the party has said in its own acts, by the name of each word: codes and times, no text of its own.
     said jsonb NOT NULL DEFAULT '{}',
     PRIMARY KEY (notice_id, party),
-    CONSTRAINT notice_said_bound CHECK (octet_length(said::text) <= 4096),
+    CONSTRAINT notice_said_bound CHECK (octet_length(said::text) <= 16384),
     CONSTRAINT notice_content_bound CHECK (octet_length(content) <= 33000),
     CONSTRAINT notice_evidence_bound CHECK (octet_length(evidence) <= 70000)
     -- Rows that hold ciphertext stay whole up to a page. Trying to compress it would cost CPU time only.
@@ -266,13 +273,13 @@ FROM (VALUES
     ('referral', 'withdraw', 'analyst machine', 'routed unroutable orphaned unknown_code'),
     ('referral', 'apply', 'service', 'routed unroutable orphaned unknown_code withdrawn'),
     ('notice', 'read', 'analyst machine viewer',
-     'issued acknowledged actioned rejected not_ours withdrawn withdrawal_acknowledged'),
+     'issued acknowledged in_part actioned rejected not_ours withdrawn withdrawal_acknowledged'),
     ('notice', 'acknowledge', 'analyst machine', 'issued'),
-    ('notice', 'action', 'analyst machine', 'issued acknowledged'),
-    ('notice', 'reject', 'analyst machine', 'issued acknowledged'),
+    ('notice', 'answer', 'analyst machine', 'issued acknowledged in_part'),
     ('notice', 'not_ours', 'analyst machine', 'issued acknowledged'),
     ('notice', 'acknowledge_withdrawal', 'analyst machine', 'withdrawn'),
-    ('notice', 'apply', 'service', 'issued acknowledged actioned rejected not_ours withdrawn withdrawal_acknowledged')
+    ('notice', 'apply', 'service',
+     'issued acknowledged in_part actioned rejected not_ours withdrawn withdrawal_acknowledged')
 ) AS cell(resource, action, roles, states),
     string_to_table(cell.roles, ' ') AS one_role,
     string_to_table(cell.states, ' ') AS one_state;

@@ -173,6 +173,8 @@ CREATE TABLE case_file (
     exercise boolean NOT NULL,
     state text NOT NULL,
     received_at timestamptz NOT NULL DEFAULT now(),
+    -- How many acts the party has done on it.
+    acts integer NOT NULL DEFAULT 0,
     -- What the party has said in its own acts, by the name of each word: codes and times, no text of its own.
     said jsonb NOT NULL DEFAULT '{}',
     case_reference bytea,

@@ -22,20 +22,23 @@ from shared.runtime.post import outbox
 
 _ADD = insert("edge", EDGE)
 _ANSWERABLE = """
-SELECT e.edge_id, e.referral_id, e.notice_id, e.party, e.recipient, e.answer, r.state = 'withdrawn' AS withdrawn
+SELECT e.edge_id, e.referral_id, e.notice_id, e.party, e.recipient, e.answer, e.answer_detail,
+       e.acts, e.items, r.state = 'withdrawn' AS withdrawn
 FROM edge AS e JOIN referral AS r USING (referral_id)
 WHERE e.state = 'emitted'
   AND ((e.notice_id IS NULL AND e.referral_id = ANY($1::uuid[])) OR e.notice_id = ANY($1::uuid[]))
 FOR UPDATE OF e
 """
 _CARRY = """
-UPDATE edge AS e SET answer = old.answer, answer_detail = old.answer_detail, answered_at = old.answered_at
+UPDATE edge AS e SET answer = old.answer, answer_detail = old.answer_detail, answered_at = old.answered_at,
+       acts = old.acts
 FROM edge AS old WHERE old.edge_id = ANY($1::uuid[]) AND e.state = 'emitted' AND e.notice_id IS NULL
   AND e.referral_id = old.referral_id AND e.recipient = old.recipient AND e.purpose = old.purpose
 """
 _ANSWER = """
-UPDATE edge AS e SET answer = a.answer, answer_detail = a.detail::jsonb, answered_at = $4
-FROM unnest($1::uuid[], $2::text[], $3::text[]) AS a(edge_id, answer, detail) WHERE e.edge_id = a.edge_id
+UPDATE edge AS e SET answer = a.answer, answer_detail = a.detail::jsonb, acts = a.acts, answered_at = $5
+FROM unnest($1::uuid[], $2::text[], $3::text[], $4::int[]) AS a(edge_id, answer, detail, acts)
+WHERE e.edge_id = a.edge_id
 """
 _STALE = """
 SELECT e.edge_id, e.message_id, e.recipient, e.purpose, r.referral_id, r.party, r.exercise, r.state, r.body_sha256,
@@ -67,8 +70,9 @@ class PostgresEdges:
                 row["party"],
                 row["recipient"],
                 row["notice_id"] or row["referral_id"],
-                AnswerState(row["answer"]),
+                Answered(AnswerState(row["answer"]), row["answer_detail"] or {}, row["acts"]),
                 row["withdrawn"],
+                tuple(row["items"]),
             )
             found.setdefault((edge.subject, edge.recipient), []).append(edge)
         return found
@@ -80,6 +84,7 @@ class PostgresEdges:
                 list(answered),
                 [each.state.value for each in answered.values()],
                 [to_json(each.detail).decode() for each in answered.values()],
+                [each.acts for each in answered.values()],
                 at,
             )
 

@@ -37,9 +37,10 @@ class EdgeRow:
     purpose: str
     reason: str
     rules: Sequence[str]
+    items: Sequence[str]
 
 
-EDGE = Columns.of(EdgeRow)
+EDGE = Columns.of(EdgeRow, items="smallint[]")
 _REFERRAL = Columns.of(Prepared, without=("origin", "emitted", "drafts"), party="text", facts="jsonb", decision="jsonb")
 _KEY = Columns[Prepared]({"referral_id": "uuid", "wrapped": "bytea"})
 _SUBMITTED = Columns[str]({"party": "text", "submitted": "bigint"})
@@ -169,6 +170,7 @@ def edge_rows(decided: Sequence[Prepared | Again]) -> list[EdgeRow]:
             purpose=emitted.purpose,
             reason=emitted.reason,
             rules=emitted.rules,
+            items=[str(n) for n in emitted.items],
         )
         for each in decided
         for emitted in each.emitted

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from shared.exchange.acts import AnswerState
 from shared.exchange.message import Received
 from shared.exchange.origin import Answered, answer_edge
 from shared.kernel.errors import Refused
-from shared.party.origin.ports import Edges, OpenEdge
+from shared.party.origin.ports import Edges
 
 
 class EdgeAnswers:
@@ -39,7 +38,11 @@ class EdgeAnswers:
                 # A recipient answers for the referral: its edges, one for each purpose, move together.
                 moved = {
                     edge.edge_id: answer_edge(
-                        _present(edge, answered), message.message, message.clear, withdrawn=edge.withdrawn
+                        answered.get(edge.edge_id, edge.answer),  # as earlier messages of the batch have moved it
+                        message.message,
+                        message.clear,
+                        withdrawn=edge.withdrawn,
+                        own=edge.items,
                     )
                     for edge in sent
                 }
@@ -49,8 +52,3 @@ class EdgeAnswers:
                 answered |= moved
         await self._edges.answer(answered, self._at)
         return refusals
-
-
-def _present(edge: OpenEdge, answered: Mapping[UUID, Answered]) -> AnswerState:
-    """The edge's answer, as earlier messages of the same batch have moved it."""
-    return answered[edge.edge_id].state if edge.edge_id in answered else edge.answer

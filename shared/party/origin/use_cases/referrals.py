@@ -15,6 +15,7 @@ from shared.exchange.origin import ReferralState
 from shared.exchange.states import follow, row
 from shared.kernel.authority import Authority, Role
 from shared.kernel.errors import not_found
+from shared.kernel.ids import uuid4
 from shared.party.origin.domain import ReferralPage, ShownReferral, WorkPage
 from shared.party.origin.ports import Filed, Referrals, Told
 from shared.routing.directory_index import DirectoryIndex
@@ -95,7 +96,7 @@ async def withdraw_referral(referral_id: UUID, reason: WithdrawalReason, acting:
 def _tombstone(referral_id: UUID, to: Told, filed: Filed, *, reason: WithdrawalReason, acting: Acting) -> Draft:
     return compose(
         NOTICE_WITHDRAWN if to.notice_id else REFERRAL_WITHDRAWN,
-        _named(referral_id, to.notice_id) | {"reason": reason.value},
+        _named(referral_id, to.notice_id) | {"act": str(uuid4()), "reason": reason.value},
         Addressing(
             subject=to.notice_id or referral_id,
             sender=acting.party,

@@ -42,7 +42,7 @@ class StubKeys:
     async def identify(self, authorization: str | None) -> Identity:
         if authorization != "Bearer known":
             raise Refused("unauthenticated", status=401)
-        return Identity("a.example", Role.ANALYST, "hotline", exercise=True)
+        return Identity("a.example", Role.ANALYST, "hotline", exercise=True, actor="0a" * 16)
 
 
 def router(budgets: Budgets) -> APIRouter:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 
+from shared.envelope.datakeys import KeyEncryptionKey
 from shared.kernel.authority import Role
 from shared.kernel.clock import ManualClock
 from shared.kernel.errors import CausewayError, Refused
@@ -29,6 +31,7 @@ from shared.runtime.http.identity import (
 from tests.shared.routing.builders import directory_of, hotline, provider
 from tests.shared.runtime.builders import NOW
 
+KEK = KeyEncryptionKey(bytes(32))
 DIRECTORY = directory_of(
     hotline("sandbox.example", "NL"),
     hotline("live.example", "NL", status="live"),
@@ -44,7 +47,7 @@ def clock() -> ManualClock:
 
 @pytest.fixture
 def keys(database: Database, clock: ManualClock) -> ApiKeys:
-    return ApiKeys(database, instance="hotline", directory=lambda: DIRECTORY, clock=clock)
+    return ApiKeys(database, instance="hotline", directory=lambda: DIRECTORY, clock=clock, kek=KEK)
 
 
 async def key_of(database: Database, party: str, role: Role = Role.ANALYST, *, live: bool = False) -> str:
@@ -63,7 +66,15 @@ async def refused(keys: ApiKeys, authorization: str | None) -> tuple[str, int]:
 async def test_a_key_resolves_to_its_party_role_and_kind(database: Database, keys: ApiKeys) -> None:
     text = await key_of(database, "sandbox.example", Role.MACHINE)
     found = await keys.identify(f"Bearer {text}")
-    assert found == Identity("sandbox.example", Role.MACHINE, "hotline", exercise=True)
+    assert found == Identity("sandbox.example", Role.MACHINE, "hotline", exercise=True, actor=found.actor)
+
+
+async def test_an_actor_is_one_for_each_key_and_does_not_name_it(database: Database, keys: ApiKeys) -> None:
+    texts = [await key_of(database, "sandbox.example") for _ in range(2)]
+    first, again, other = [(await keys.identify(f"Bearer {text}")).actor for text in (texts[0], *texts)]
+    assert first == again != other
+    assert re.fullmatch("[0-9a-f]{32}", first)
+    assert first not in key_hash(texts[0]).hex()
 
 
 async def test_a_live_key_of_a_live_party_is_no_exercise(database: Database, keys: ApiKeys) -> None:
@@ -106,7 +117,7 @@ async def test_a_revoked_key_does_not_open_after_five_seconds(
 async def test_a_party_that_leaves_the_directory_is_refused_at_once(database: Database, clock: ManualClock) -> None:
     text = await key_of(database, "sandbox.example")
     current = [DIRECTORY]
-    keys = ApiKeys(database, instance="hotline", directory=lambda: current[0], clock=clock)
+    keys = ApiKeys(database, instance="hotline", directory=lambda: current[0], clock=clock, kek=KEK)
     await keys.identify(f"Bearer {text}")
     current[0] = OTHER_DIRECTORY
     assert await refused(keys, f"Bearer {text}") == ("unauthenticated", 401)
@@ -178,7 +189,7 @@ async def test_made_up_keys_never_take_more_than_their_share_of_the_database(
     database: Database, clock: ManualClock
 ) -> None:
     counting: Any = CountingDatabase(database)
-    keys = ApiKeys(counting, instance="hotline", directory=lambda: DIRECTORY, clock=clock)
+    keys = ApiKeys(counting, instance="hotline", directory=lambda: DIRECTORY, clock=clock, kek=KEK)
     asking = [asyncio.create_task(keys.identify(made_up())) for _ in range(WAITING_MAX + 20)]
     await until(lambda: counting.open >= LOOK_UPS_MAX and sum(each.done() for each in asking) >= 20)
     counting.let_go.set()
@@ -194,7 +205,7 @@ async def test_a_key_that_was_good_is_looked_up_past_those_that_somebody_makes_u
 ) -> None:
     text = await key_of(database, "sandbox.example")
     counting: Any = CountingDatabase(database)
-    keys = ApiKeys(counting, instance="hotline", directory=lambda: DIRECTORY, clock=clock)
+    keys = ApiKeys(counting, instance="hotline", directory=lambda: DIRECTORY, clock=clock, kek=KEK)
     counting.let_go.set()
     await keys.identify(f"Bearer {text}")
     clock.advance(CACHE_S + 1)
@@ -211,7 +222,7 @@ async def test_a_key_that_was_good_is_looked_up_past_those_that_somebody_makes_u
 async def test_an_unknown_key_is_asked_about_once_a_second(database: Database, clock: ManualClock) -> None:
     counting: Any = CountingDatabase(database)
     counting.let_go.set()
-    keys, stranger = ApiKeys(counting, instance="hotline", directory=lambda: DIRECTORY, clock=clock), made_up()
+    keys, stranger = ApiKeys(counting, instance="hotline", directory=lambda: DIRECTORY, clock=clock, kek=KEK), made_up()
     for _ in range(3):
         assert await refused(keys, stranger) == ("unauthenticated", 401)
     assert counting.opened == 1

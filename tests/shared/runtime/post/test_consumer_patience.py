@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -15,14 +14,15 @@ import pytest
 
 from shared.contracts.registry import REFERRAL_OFFERED, REFERRAL_WITHDRAWN
 from shared.exchange.accept import ReadingInstance, accept_batch
+from shared.exchange.compose import Verdict
 from shared.exchange.message import Draft, Received, Record
 from shared.kernel.clock import ManualClock
 from shared.routing.shelf import DocumentShelf
-from shared.runtime.post.consumer import Consumer, Entry
+from shared.runtime.post.consumer import Consumer
 from shared.runtime.post.ports import Parked, Settlement, Unit
 from shared.vocabulary.answers import ReceiptOutcome
 from tests.shared.exchange.wrong_records import PARTY_KEYS, signed
-from tests.support.builders import AT, POLICE, draft
+from tests.support.builders import AT, POLICE, draft, withdrawal
 from tests.support.exchange_world import World, later, world
 from tests.support.memory_stores import MemoryDatabase, MemoryInbox
 
@@ -53,7 +53,7 @@ class Desk:
         self.clock = ManualClock(AT)
         self.database = MemoryDatabase()
         self.handler = Applied()
-        self.told: list[Entry] = []
+        self.told: list[Verdict] = []
         self.looks = 0
         self.looked_again = asyncio.Event()
         reader = here.reader("law_enforcement")
@@ -77,7 +77,7 @@ class Desk:
             self.looked_again.set()
         return accept_batch(records, reader=reader)
 
-    def _receipts(self, instance: str, entries: Sequence[Entry]) -> list[Draft]:
+    def _receipts(self, instance: str, entries: Sequence[Verdict]) -> list[Draft]:
         self.told += entries
         return []
 
@@ -128,14 +128,15 @@ async def test_after_its_patience_the_record_is_parked_whole_and_its_sender_is_t
     await desk.consumer.consume([record])
     (parked,) = desk.parked()
     assert (parked.reason, parked.record) == ("document_unknown", record)
-    assert [entry[2:] for entry in desk.told] == [(ReceiptOutcome.PARKED, "document_unknown")]
+    assert [(each.outcome, each.code, each.judged) for each in desk.told] == [
+        (ReceiptOutcome.PARKED, "document_unknown", record)
+    ]
 
 
 async def test_what_waited_behind_a_parked_record_of_its_subject_goes_on(here: World, desk: Desk) -> None:
     record = waiting_for_ever(here)
     subject = UUID((record.key or b"").decode())
-    body = json.dumps({"clear": {"referral_id": str(subject), "revision": 1, "reason": "filed_in_error"}}).encode()
-    behind = here.records([draft(subject, message=REFERRAL_WITHDRAWN, body=body)])[0]
+    behind = here.records([draft(subject, message=REFERRAL_WITHDRAWN, body=withdrawal(subject))])[0]
     consuming = await begun(desk, [record, behind])
     assert desk.handler.types == []
     desk.clock.advance(PATIENCE_S)

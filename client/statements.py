@@ -1,0 +1,41 @@
+"""What is said at the prompt, as it is said over HTTP: words about items, and why a record is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, datetime
+
+from shared.contracts.answers import ItemStatement, Keeping
+from shared.kernel.errors import Refused
+from shared.vocabulary.answers import NoticeAction
+
+
+def statements(words: Sequence[str], at: datetime) -> list[ItemStatement]:
+    """`removed` is said of every item that nothing was said of, `3=removed` of the third. `at` is when it took effect.
+
+    Raises `Refused`: `answer_missing`, `answer_malformed`.
+    """
+    if not words:
+        raise Refused("answer_missing", "say at least one word", status=400)
+    return [_statement(word, at) for word in words]
+
+
+def keeping(retention: str | None, basis: str | None, until: date | None) -> Keeping | None:
+    """Why a record is kept, if it is. Raises `Refused("keeping_malformed")` unless all is said, or nothing."""
+    said = {"retention": retention, "basis": basis, "until": until}
+    if all(word is None for word in said.values()):
+        return None
+    try:
+        return Keeping.model_validate(said)
+    except ValueError:
+        raise Refused("keeping_malformed", "say its class, what entitles to it, and until when", status=400) from None
+
+
+def _statement(word: str, at: datetime) -> ItemStatement:
+    number, named, code = word.rpartition("=")
+    said: dict[str, object] = {"n": int(number) if number.isdecimal() else number} if named else {}
+    said |= {"action": code, "effective_at": at} if code in set(NoticeAction) else {"rejection": code}
+    try:
+        return ItemStatement.model_validate(said)
+    except ValueError:
+        raise Refused("answer_malformed", "an answer's word, or an item's number, = and the word", status=400) from None

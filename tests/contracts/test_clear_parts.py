@@ -1,0 +1,57 @@
+"""No clear part has room for words: every text in one is a listed code, an id or a time. Which ids, stands here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from shared.contracts import base, delivery, facts
+from shared.contracts.registry import ALL, MessageType
+
+#: The patterns that a text of a clear part may have, and what is named by them.
+IDS = {
+    base.PartyId: "a party of the directory",
+    base.InstanceId: "an instance of the directory",
+    base.SenderId: "either of them",
+    base.Digest: "a digest",
+    base.ActorId: "an opaque actor",
+    base.ErrorCode: "a code of ours",
+    delivery.MessageName: "a message of ours",
+    facts.TopicName: "a topic of ours",
+}
+PATTERNS = {annotation.__metadata__[0].pattern for annotation in IDS}
+#: A refused body's field: a pointer that the service writes from names of its contracts.
+STILL_OPEN = {"referral_refused /field"}
+
+
+def free(message: MessageType) -> Iterator[str]:
+    """The members of a clear part, by their first level, in which a text could hold more than an id, code or time."""
+    schema = message.clear.model_json_schema()
+    for name, member in schema.get("properties", {}).items():
+        if any(_free(member, schema.get("$defs", {}))):
+            yield f"{message.name} /{name}"
+
+
+def _free(node: dict[str, Any], definitions: dict[str, Any]) -> Iterator[bool]:
+    if "$ref" in node:
+        yield from _free(definitions[node["$ref"].rpartition("/")[2]], definitions)
+    for branch in (*node.get("anyOf", ()), *node.get("oneOf", ()), *node.get("prefixItems", ())):
+        yield from _free(branch, definitions)
+    for child in (*node.get("properties", {}).values(), *([node["items"]] if "items" in node else ())):
+        yield from _free(child, definitions)
+    if node.get("type") == "string" and "enum" not in node and "const" not in node:
+        yield node.get("format") not in ("uuid", "date", "date-time") and node.get("pattern") not in PATTERNS
+
+
+@pytest.mark.parametrize("message", ALL, ids=lambda each: each.name)
+def test_no_clear_part_has_a_free_text(message: MessageType) -> None:
+    assert set(free(message)) == {each for each in STILL_OPEN if each.startswith(f"{message.name} ")}
+
+
+def test_a_free_text_would_be_found() -> None:
+    (message, *_) = (each for each in ALL if each.name == "case_declined")
+    grown = type("Grown", (message.clear,), {"__annotations__": {"remark": "base.RuleId"}, "__module__": __name__})
+    opened = MessageType(message.name, 1, message.family, grown)
+    assert list(free(opened)) == ["case_declined /remark"]

@@ -1,0 +1,72 @@
+"""What an origin keeps of the answers to its notices, and shows: by its own numbers of the items, and added up."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from shared.contracts.answers import ItemAnswer, NoticeAnsweredClear
+from shared.contracts.registry import NOTICE_ANSWERED
+from shared.exchange.message import Received
+from shared.kernel.authority import Role
+from shared.party.origin.store.edges import PostgresEdges
+from shared.party.origin.use_cases.answers import EdgeAnswers
+from shared.runtime.database.transactions import RowScope
+from shared.vocabulary.answers import NoticeAction, NoticeRejection
+from tests.services.deliveries import numbered, received
+from tests.services.hotline.origin import KEK, Origin
+from tests.support.builders import AT, HOTLINE, PROVIDER
+from tests.support.exchange_world import ELSEWHERE, SUBMISSION
+
+APPLYING = RowScope([HOTLINE], Role.SERVICE, "apply")
+#: The provider's alone are the second and the third item: its notice calls them 1 and 2.
+ITEMS = [SUBMISSION["items"][1], SUBMISSION["items"][0], SUBMISSION["items"][0]]
+
+
+def answered(notice_id: UUID, number: int, *items: ItemAnswer) -> Received:
+    clear = NoticeAnsweredClear(notice_id=notice_id, items=items, **numbered(number))
+    return received(NOTICE_ANSWERED, clear, subject=notice_id, sender=PROVIDER, recipient=HOTLINE)
+
+
+async def applied(origin: Origin, *messages: Received) -> list[str | None]:
+    """The codes of one batch of answers, None for those that are applied."""
+    async with origin.database.transaction(APPLYING) as session:
+        refusals = await EdgeAnswers(PostgresEdges(session.driver, KEK), AT).apply(messages)
+    return [refusals.get(message.message_id) for message in messages]
+
+
+async def edge_to(origin: Origin, referral_id: UUID, recipient: str) -> dict[str, Any]:
+    return next(edge for edge in (await origin.show(referral_id))["edges"] if edge["recipient"] == recipient)
+
+
+async def test_answers_add_up_under_the_origins_own_numbers_in_one_batch_and_over_several(origin: Origin) -> None:
+    assert ITEMS[0]["locator"]["value"] == ELSEWHERE
+    referral_id = await origin.file(items=ITEMS)
+    notice_id = UUID((await edge_to(origin, referral_id, PROVIDER))["notice_id"])
+    removed = ItemAnswer(n=2, round=1, action=NoticeAction.REMOVED)
+    preserved = ItemAnswer(n=2, round=1, action=NoticeAction.PRESERVED)
+    not_found = ItemAnswer(n=1, round=1, rejection=NoticeRejection.NOT_FOUND)
+    both = answered(notice_id, 1, removed), answered(notice_id, 2, preserved)
+    assert await applied(origin, *both) == [None, None]
+    half = await edge_to(origin, referral_id, PROVIDER)
+    assert (half["answer"], [each["n"] for each in half["answer_detail"]["items"]]) == ("in_part", [3, 3])
+    assert await applied(origin, answered(notice_id, 3, not_found)) == [None]
+    whole = await edge_to(origin, referral_id, PROVIDER)
+    assert (whole["answer"], whole["answer_detail"]["number"]) == ("actioned", 3)
+    kept = [(each["n"], each.get("action") or each["rejection"]) for each in whole["answer_detail"]["items"]]
+    assert kept == [(3, "removed"), (3, "preserved"), (2, "not_found")]
+
+
+async def test_what_a_provider_may_not_say_changes_nothing_at_its_origin(origin: Origin) -> None:
+    referral_id = await origin.file(items=ITEMS)
+    notice_id = UUID((await edge_to(origin, referral_id, PROVIDER))["notice_id"])
+    removed = ItemAnswer(n=1, round=1, action=NoticeAction.REMOVED)
+    batch = (
+        answered(notice_id, 1, removed),
+        answered(notice_id, 2, removed),
+        answered(notice_id, 2, removed.model_copy(update={"n": 3})),
+        answered(notice_id, 1, removed.model_copy(update={"n": 2})),
+    )
+    assert await applied(origin, *batch) == [None, "item_action_repeated", "item_unknown", "answer_repeated"]
+    edge = await edge_to(origin, referral_id, PROVIDER)
+    assert (edge["answer"], len(edge["answer_detail"]["items"])) == ("in_part", 1)
