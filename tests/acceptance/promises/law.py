@@ -58,8 +58,15 @@ LAW = (
     ),
     Line(
         "A prohibition without end or review date is not published, nor a misspelt member, a clock without one term, "
-        "or a version that is not above the one in force",
-        (_DESK,),
+        "or a version that is not above every one that was published",
+        (
+            _DESK,
+            *tests_of(
+                "tests/deploy/operator/test_policy.py",
+                "test_a_version_that_is_not_above_the_newest_is_not_published",
+                "test_the_newest_version_is_that_of_an_approved_document_also_of_one_that_takes_effect_later",
+            ),
+        ),
     ),
     Line(
         "Golden decisions stand on documents of their own, so that refreshed law moves none",
