@@ -9,6 +9,7 @@ from pydantic.json_schema import models_json_schema
 
 from deploy.artifacts.correspondents import ROUTES, messages_on, pairs, readers_of, topics
 from deploy.artifacts.schemas import PlainSchema, meaning, message_name
+from shared.contracts.documents import SignedBeat
 from shared.contracts.registry import Family, MessageType, value_model
 from shared.envelope.attributes import (
     BATCH_SIZE_MAX,
@@ -25,6 +26,9 @@ from shared.runtime.kafka.bus import Subscription
 from shared.runtime.kafka.documents import DIRECTORY_TOPIC, PublishedDocument
 
 PUBLISHED: Final = "published_document.v1"
+BEAT: Final = "signed_beat.v1"
+#: What the directory topic holds.
+OF_DIRECTORY: Final = {PUBLISHED: PublishedDocument, BEAT: SignedBeat}
 _SCHEMA_REF: Final = "#/components/schemas/{model}"
 _TEXT: Final = {"type": "string", "minLength": 1, "maxLength": 256, "pattern": "^[!-~]+$"}
 
@@ -95,14 +99,14 @@ def asyncapi() -> dict[str, Any]:
         "channels": {topic: _channel(topic) for topic in topics()},
         "operations": _operations(),
         "components": {
-            "messages": {message_name(message): _message(message) for message in ROUTES} | {PUBLISHED: _published()},
+            "messages": {message_name(message): _message(message) for message in ROUTES} | _published(),
             "schemas": _schemas(),
         },
     }
 
 
 def _channel(topic: str) -> dict[str, Any]:
-    names = [PUBLISHED] if topic == DIRECTORY_TOPIC else [message_name(message) for message in messages_on(topic)]
+    names = [*OF_DIRECTORY] if topic == DIRECTORY_TOPIC else [message_name(message) for message in messages_on(topic)]
     stated = topics()[topic]
     return {
         "address": topic,
@@ -127,12 +131,12 @@ def _operations() -> dict[str, Any]:
     """For every service what it sends into each topic, and what it receives from each."""
     found: dict[str, Any] = {}
     for topic in topics():
-        names = [PUBLISHED] if topic == DIRECTORY_TOPIC else [message_name(each) for each in messages_on(topic)]
+        names = [*OF_DIRECTORY] if topic == DIRECTORY_TOPIC else [message_name(each) for each in messages_on(topic)]
         if pair := pairs().get(topic):
             found[f"{pair.sender}.send.{_short(topic)}"] = _operation("send", topic, names)
         for reader in readers_of(topic):
             found[f"{reader}.receive.{_short(topic)}"] = _operation("receive", topic, names) | _group(reader, topic)
-    found["operator.send.directory"] = _operation("send", DIRECTORY_TOPIC, [PUBLISHED])
+    found["operator.send.directory"] = _operation("send", DIRECTORY_TOPIC, [*OF_DIRECTORY])
     return found
 
 
@@ -172,19 +176,22 @@ def _message(message: MessageType) -> dict[str, Any]:
 
 
 def _published() -> dict[str, Any]:
-    """Records of the directory topic are no CloudEvents: approvals sign them, not an instance."""
+    """Records of the directory topic are no CloudEvents: approvers or a beat key sign them, not an instance."""
     return {
-        "name": PUBLISHED,
-        "title": PUBLISHED,
-        "summary": (PublishedDocument.__doc__ or "").strip(),
-        "contentType": CONTENT_TYPE,
-        "payload": {"$ref": _SCHEMA_REF.format(model=PublishedDocument.__name__)},
+        name: {
+            "name": name,
+            "title": name,
+            "summary": (model.__doc__ or "").strip(),
+            "contentType": CONTENT_TYPE,
+            "payload": {"$ref": _SCHEMA_REF.format(model=model.__name__)},
+        }
+        for name, model in OF_DIRECTORY.items()
     }
 
 
 def _schemas() -> dict[str, Any]:
     values = [value_model(message) for message in ROUTES]
-    listed = [(model, "validation") for model in (*values, PublishedDocument)]
+    listed = [(model, "validation") for model in (*values, *OF_DIRECTORY.values())]
     _, found = models_json_schema(listed, ref_template=_SCHEMA_REF, schema_generator=PlainSchema)  # type: ignore[arg-type]
     schemas: dict[str, Any] = found["$defs"]
     stated = {name: _TEXT | dict(rule) for name, rule in HEADERS.items()}

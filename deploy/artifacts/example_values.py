@@ -147,10 +147,17 @@ ACCEPTED: dict[str, dict[str, Any]] = {
     "record_revealed.v1": {"by-an-analyst": _clear(party=world.PROVIDER, role="analyst", actor="6e" * 16)},
     **example_delivery.ACCEPTED,
     "referral_submission.v1": {"hotline-url": world.submission(), "provider-message": _reports()},
-    "directory.v1": {"five-parties": world.directory()},
-    "policy.v1": {"three-rules": world.policy()},
+    "directory.v1": {
+        "five-parties": world.directory(),
+        "with-unknown-member": world.directory() | {"not_known_yet": {"anything": [1]}, "requires": ["parties.asns"]},
+    },
+    "policy.v1": {
+        "three-rules": world.policy(),
+        "with-unknown-member": world.policy() | {"not_known_yet": "ignored", "requires": ["rules.hold_window_h"]},
+    },
     "document_activated.v1": {"directory": world.activated("directory"), "policy": world.activated("policy")},
     "published_document.v1": {"directory": world.published("directory"), "policy": world.published("policy")},
+    "signed_beat.v1": {"newest": world.beat()},
 }
 
 _EDGE = (
@@ -284,11 +291,24 @@ REFUSED: dict[str, tuple[Refusal, ...]] = {
         Refusal("kind-unlisted", "/instances/0/kind", "court"),
         Refusal("key-not-a-key", "/instances/0/keys/0/public", "secret"),
         Refusal("version-as-text", "/version", "1"),
+        Refusal("valid-until-missing", "/valid_until", GONE),
+        Refusal(
+            "requires-unknown",
+            "/requires",
+            ["parties.not_known_yet"],
+            by="index",
+            code="document_requires_unknown",
+            field="/requires/0",
+        ),
     ),
     "policy.v1": (
         Refusal("operator-unlisted", "/rules/0/when/0/op", "like"),
         Refusal("fact-unlisted", "/rules/0/reads/0", "locator"),
         Refusal("deadline-of-years", "/rules/0/deadlines/act_h", 9000),
+        Refusal("hold-for-ever", "/rules/0/hold_window_h", 9000),
+        Refusal("instrument-without-source", "/instruments/0/source", GONE),
+        Refusal("clock-never-reviewed", "/clocks/0/reviewed_on", GONE),
+        Refusal("source-with-address", "/calendars/0/source", "http//elsewhere.example?x"),
         Refusal("reads-undeclared", "/rules/0/reads", ["providers"], by="index", code="rule_reads_undeclared"),
         Refusal(
             "permit-without-purpose", "/rules/0/purpose", GONE, by="index", code="rule_incomplete", field="/rules/0"
@@ -302,5 +322,9 @@ REFUSED: dict[str, tuple[Refusal, ...]] = {
     "published_document.v1": (
         Refusal("one-approval", "/activated/approvals", world.activated("policy")["approvals"][:1]),
         Refusal("body-not-base64", "/body", '{"version":1}'),
+    ),
+    "signed_beat.v1": (
+        Refusal("digest-in-capitals", "/beat/policy/1", "AB" * 32),
+        Refusal("time-without-zone", "/beat/at", "2026-05-04T12:00:00"),
     ),
 }

@@ -12,8 +12,9 @@ from functools import cache
 from typing import Any
 from uuid import UUID
 
-from deploy.directory.approval import approve_document, document_body
+from deploy.directory.approval import approve_document, document_body, sign_beat
 from shared.contracts.directory import Directory, DocumentActivated
+from shared.contracts.documents import Beat
 from shared.contracts.policy import Policy
 from shared.contracts.referral import ReferralSubmission
 from shared.envelope.keys import OpeningKey, SigningKey
@@ -45,6 +46,17 @@ APPROVERS = {
     "approver-one.example": SigningKey(bytes([101]) * 32),
     "approver-two.example": SigningKey(bytes([102]) * 32),
 }
+#: Says which documents are newest.
+BEAT = SigningKey(bytes([103]) * 32)
+#: What every entry of law says of itself.
+_REVIEWED = {
+    "source": "Official Journal of the European Union, L 277, 27.10.2022",
+    "reviewed_on": "2026-05-01",
+    "reviewer_role": "policy_lead",
+    "confirmed": "primary",
+    "known_from": "2022-10-27",
+}
+_SINCE = {"valid_from": "2026-01-01T00:00:00.000Z"}
 _INSTANCES = ("hotline", "law_enforcement", "industry", "audit")
 
 
@@ -93,6 +105,9 @@ def directory() -> dict[str, Any]:
     return {
         "version": 1,
         "issued_on": date(2026, 5, 1).isoformat(),
+        "valid_until": date(2027, 6, 1).isoformat(),
+        "grace_days": 60,
+        "beat_keys": [_signing(BEAT)],
         "instances": [_instance(number, name) for number, name in enumerate(_INSTANCES, start=1)],
         "parties": [party | {"status": "sandbox"} for party in parties],
     }
@@ -112,6 +127,7 @@ def policy() -> dict[str, Any]:
         "basis": {"instrument": "dsa", "article": "Art. 16", "jurisdiction": "BLOC-EU"},
         "handling": {"tlp": "amber"},
         "withheld": ["correlation", "external_ref", "subject_accounts"],
+        "hold_window_h": 24,
         "deadlines": {"acknowledge_h": 24, "act_h": 24},
     }
     agency: dict[str, Any] = {
@@ -136,8 +152,58 @@ def policy() -> dict[str, Any]:
         "when": [{"fact": "incident_kind", "op": "in", "values": ["virtual"]}],
         "scope": {"purposes": ["takedown"], "kinds": ["industry"], "nodes": ["NL"]},
         "basis": {"instrument": "other", "article": "none", "jurisdiction": "NL"},
+        "review_by": "2027-02-17",
     }
-    return {"version": 1, "issued_on": "2026-05-01", "rules": [rule | from_2024 for rule in (notice, agency, virtual)]}
+    return {
+        "version": 1,
+        "issued_on": "2026-05-01",
+        "valid_until": "2027-06-01",
+        "grace_days": 60,
+        "rules": [rule | from_2024 for rule in (notice, agency, virtual)],
+    } | _reviewed()
+
+
+def _reviewed() -> dict[str, Any]:
+    others = (("lanzarote", "CETS 201"), ("other", "None"))
+    instruments = [_dsa(), *(_dsa() | {"id": code, "title": title} for code, title in others)]
+    return {"instruments": instruments, "clocks": [_acknowledgement()], "calendars": [_calendar()]}
+
+
+def _dsa() -> dict[str, Any]:
+    return _REVIEWED | {
+        "id": "dsa",
+        "title": "Digital Services Act",
+        "jurisdiction": "BLOC-EU",
+        "valid_from": "2024-02-17",
+    }
+
+
+def _acknowledgement() -> dict[str, Any]:
+    return _REVIEWED | {
+        "id": "eu-dsa-16-acknowledgement",
+        "basis": {"instrument": "dsa", "article": "Art. 16(4)", "jurisdiction": "BLOC-EU"},
+        "starts": "notice_received",
+        "promptness": "without_undue_delay",
+        "due": "acknowledgement",
+        "then": "remind",
+        "valid_from": "2024-02-17",
+    }
+
+
+def _calendar() -> dict[str, Any]:
+    return _REVIEWED | {
+        "jurisdiction": "NL",
+        "working_weekdays": [1, 2, 3, 4, 5],
+        "holidays": ["2026-12-25"],
+        "valid_from": "2026-01-01",
+        "valid_to": "2027-01-01",
+    }
+
+
+def beat() -> dict[str, Any]:
+    """A beat that names the two documents, signed by the directory's beat key."""
+    newest = {kind: (1, digest(_body(kind))) for kind in ("directory", "policy")}
+    return sign_beat(Beat.model_validate({"at": AT, **newest}), BEAT).model_dump(mode="json")
 
 
 def activated(kind: str) -> dict[str, Any]:
@@ -222,13 +288,17 @@ def _body(kind: str) -> bytes:
     return document_body(document)
 
 
+def _signing(key: SigningKey) -> dict[str, Any]:
+    public = key.verify_key
+    return {"key_id": public.key_id, "use": "sign", "suite": "ed25519", "public": public.text()} | _SINCE
+
+
 def _instance(number: int, name: str) -> dict[str, Any]:
     """Keys whose private halves are all the same byte: everybody knows them, nobody may use them."""
-    signing, opening = SigningKey(bytes([number]) * 32).verify_key, OpeningKey(bytes([number]) * 32).sealing_key
-    since = {"valid_from": "2026-01-01T00:00:00.000Z"}
+    opening = OpeningKey(bytes([number]) * 32).sealing_key
     keys = [
-        {"key_id": signing.key_id, "use": "sign", "suite": "ed25519", "public": signing.text()} | since,
-        {"key_id": opening.key_id, "use": "seal", "suite": opening.suite, "public": opening.text()} | since,
+        _signing(SigningKey(bytes([number]) * 32)),
+        {"key_id": opening.key_id, "use": "seal", "suite": opening.suite, "public": opening.text()} | _SINCE,
     ]
     kind = PartyKind.AUDITOR if name == "audit" else PartyKind(name)
     return {"id": name, "kind": kind.value, "keys": keys}

@@ -12,7 +12,7 @@ from typing import Any
 
 from deploy.artifacts.example_refusal import GONE, Refusal
 from deploy.artifacts.example_values import ACCEPTED, REFUSED
-from deploy.artifacts.schemas import models
+from deploy.artifacts.schemas import LENIENT, models
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ def examples() -> Iterator[Example]:
     for schema, values in accepted.items():
         for slug, value in values.items():
             yield Example(schema, f"accepted-{slug}.json", value, None)
-        for refusal in (*_closed(values), *REFUSED.get(schema, ())):
+        for refusal in (*_closed(values, lenient=schema in LENIENT), *REFUSED.get(schema, ())):
             base = values[refusal.of or next(iter(values))]
             yield Example(schema, f"refused-{refusal.slug}.json", _changed(base, refusal), _expected(schema, refusal))
 
@@ -44,11 +44,12 @@ def _accepted(schema: str) -> dict[str, Any]:
     return {slug: _plain(value) for slug, value in ACCEPTED[schema].items()}
 
 
-def _closed(values: Mapping[str, Any]) -> Iterator[Refusal]:
-    """Two rules that every schema has: no name that it does not list, and nothing missing that it requires."""
+def _closed(values: Mapping[str, Any], *, lenient: bool) -> Iterator[Refusal]:
+    """Two rules: no name that the schema does not list, unless it is read leniently, and nothing missing."""
     value = next(iter(values.values()))
     inside = "/clear" if "clear" in value else ""
-    yield Refusal("unknown-name", f"{inside}/comment", "x")
+    if not lenient:
+        yield Refusal("unknown-name", f"{inside}/comment", "x")
     required = next(iter(value["clear"] if inside else value), None)
     if required not in (None, "case_reference"):
         yield Refusal("name-missing", f"{inside}/{required}", GONE, field=f"{inside}/{required}")
@@ -62,6 +63,8 @@ def _expected(schema: str, refusal: Refusal) -> dict[str, Any]:
             return {"by": refusal.by, "code": "fields_invalid", "field": ""}  # the name came from outside
         case "referral_submission.v1":
             return {"by": refusal.by, "code": refusal.code or "fields_invalid"} | field
+        case "signed_beat.v1":
+            return {"by": refusal.by, "code": "beat_malformed"}
         case "document_activated.v1" | "published_document.v1":
             return {"by": refusal.by, "code": "document_malformed"}
         case "directory.v1" | "policy.v1":

@@ -9,6 +9,7 @@ from typing import Any
 
 from deploy.artifacts.asyncapi import asyncapi
 from deploy.artifacts.examples import examples
+from deploy.artifacts.law_page import law_page
 from deploy.artifacts.messages_page import messages_page
 from deploy.artifacts.openapi import ASSEMBLE, openapi
 from deploy.artifacts.schemas import models, schema_of
@@ -20,6 +21,7 @@ EXAMPLES = "shared/contracts/examples"
 API = "docs/api"
 MESSAGES = "docs/messages.md"
 STATES = "docs/states.md"
+LAW = "docs/law.md"
 #: Pages of which a part is written.
 PAGES = {service: f"services/{service}/README.md" for service in SHOWN_BY}
 
@@ -29,7 +31,7 @@ def generated() -> Mapping[str, bytes]:
     files = {f"{SCHEMAS}/{name}.json": readable(schema_of(name)) for name in models()}
     files |= {f"{EXAMPLES}/{each.schema}/{each.file}": readable(each.content) for each in examples()}
     files |= {f"{API}/openapi-{instance}.json": readable(openapi(instance)) for instance in ASSEMBLE}
-    files |= {MESSAGES: messages_page().encode(), STATES: states_page().encode()}
+    files |= {MESSAGES: messages_page().encode(), STATES: states_page().encode(), LAW: law_page().encode()}
     for service, page in PAGES.items():
         files[page] = with_states((ROOT / page).read_text(encoding="utf-8"), service).encode()
     return files | {f"{API}/asyncapi.json": readable(asyncapi())}
@@ -39,7 +41,7 @@ def committed(root: Path = ROOT) -> Mapping[str, bytes]:
     """What lies at those places now, also files that nothing generates any more."""
     folders = (root / SCHEMAS, root / EXAMPLES, root / API)
     paths = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
-    paths += [path for path in map(root.joinpath, (MESSAGES, STATES, *PAGES.values())) if path.is_file()]
+    paths += [path for path in map(root.joinpath, (MESSAGES, STATES, LAW, *PAGES.values())) if path.is_file()]
     return {str(path.relative_to(root)): path.read_bytes() for path in sorted(paths)}
 
 

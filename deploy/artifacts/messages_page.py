@@ -142,7 +142,7 @@ def _writers(topic: str) -> str:
 
 def _names(topic: str) -> str:
     if topic == DIRECTORY_TOPIC:
-        return "signed documents: `published_document.v1`"
+        return "signed documents: `published_document.v1`; which are newest: `signed_beat.v1`"
     return ", ".join(f"`{message.name}`" for message in messages_on(topic))
 
 

@@ -10,6 +10,7 @@ from pydantic_core.core_schema import CoreSchema
 
 from shared.contracts.base import Contract
 from shared.contracts.directory import Directory, DocumentActivated
+from shared.contracts.documents import SignedBeat
 from shared.contracts.policy import Policy
 from shared.contracts.referral import ReferralSubmission
 from shared.contracts.registry import ALL, MessageType, schema_uri, value_model
@@ -23,7 +24,10 @@ DOCUMENTS: dict[str, type[Contract]] = {
     "policy.v1": Policy,
     "document_activated.v1": DocumentActivated,
     "published_document.v1": PublishedDocument,
+    "signed_beat.v1": SignedBeat,
 }
+#: Read leniently: a member that the schema does not list is ignored (`shared.contracts.documents`).
+LENIENT = frozenset({"directory.v1", "policy.v1"})
 
 
 class PlainSchema(GenerateJsonSchema):
@@ -57,6 +61,8 @@ def schema_of(name: str) -> dict[str, Any]:
     """The JSON Schema published under `schema_uri(name)`."""
     model: type[BaseModel] = models()[name]
     schema = model.model_json_schema(schema_generator=PlainSchema)
+    if name in LENIENT:
+        _open(schema)
     return {"$schema": DIALECT, "$id": schema_uri(name)} | schema | _described(name)
 
 
@@ -71,6 +77,17 @@ def _described(name: str) -> dict[str, str]:
 def meaning(message: MessageType) -> str:
     """What the message says: the docstring of its clear part."""
     return " ".join((message.clear.__doc__ or "").split())
+
+
+def _open(node: Any) -> None:
+    if isinstance(node, dict):
+        if node.get("additionalProperties") is False:
+            del node["additionalProperties"]
+        for child in node.values():
+            _open(child)
+    elif isinstance(node, list):
+        for child in node:
+            _open(child)
 
 
 def _tidy(node: Any) -> None:

@@ -1,21 +1,39 @@
-"""Approve a directory or policy document. The approvers' private keys are the caller's to keep."""
+"""Approve a directory or policy document, and sign beats. The private keys are the caller's to keep."""
 
 from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import date, datetime
+from typing import Final, TypeVar
 
 from shared.contracts.directory import Approval, Directory, DocumentActivated
+from shared.contracts.documents import Beat, SignedBeat
 from shared.contracts.policy import Policy
 from shared.envelope.keys import SigningKey
 from shared.kernel.canonical import canonical_json, digest
-from shared.routing.documents import approval_message
+from shared.routing.documents import approval_message, beat_message
+
+VALID_MONTHS: Final = 13
+
+_Document = TypeVar("_Document", Directory, Policy)
 
 
 def document_body(document: Directory | Policy) -> bytes:
     """The exact bytes of a document, as it is published and identified by its digest."""
     return canonical_json(document.model_dump(mode="json", exclude_none=True))
+
+
+def valid_until(issued_on: date) -> date:
+    """The first day on which a document of that day should have been replaced: 13 months on."""
+    year, month = divmod(issued_on.year * 12 + issued_on.month - 1 + VALID_MONTHS, 12)
+    return issued_on.replace(year=year, month=month + 1, day=min(issued_on.day, 28))
+
+
+def renewed(document: _Document, *, on: date, version: int | None = None) -> _Document:
+    """The same document issued again on that day; under the next version if none is named."""
+    version = document.version + 1 if version is None else version
+    return document.model_copy(update={"version": version, "issued_on": on, "valid_until": valid_until(on)})
 
 
 def approve_document(
@@ -35,6 +53,12 @@ def approve_document(
         active_from=active_from,
         approvals=tuple(_approval(party, approvers[party], message) for party in sorted(approvers)),
     )
+
+
+def sign_beat(beat: Beat, key: SigningKey) -> SignedBeat:
+    """The beat as it is published, signed with the operator's online key, which approves nothing."""
+    signature = base64.urlsafe_b64encode(key.sign(beat_message(beat))).decode().rstrip("=")
+    return SignedBeat(beat=beat, key_id=key.key_id, signature=signature)
 
 
 def _approval(party: str, key: SigningKey, message: bytes) -> Approval:

@@ -14,6 +14,7 @@ from itertools import cycle
 from pathlib import Path
 from typing import Any
 
+from deploy.directory.approval import valid_until
 from deploy.directory.instances import SAMPLE_INSTANCES
 from deploy.sample import published
 from deploy.site.kinds import kind_serving, party_kind
@@ -51,9 +52,12 @@ _REAL_CHILDREN_ONLY = ("JP",)
 
 
 def sample_directory(
-    instance_keys: Mapping[str, tuple[PublicKey, ...]], *, kinds: Mapping[str, str] = SAMPLE_INSTANCES
+    instance_keys: Mapping[str, tuple[PublicKey, ...]],
+    *,
+    kinds: Mapping[str, str] = SAMPLE_INSTANCES,
+    beat_keys: tuple[PublicKey, ...] = (),
 ) -> Directory:
-    """The sample directory with the public keys of this installation's instances, by instance id.
+    """The sample directory with the public keys of this installation's instances, by instance id, and of its beat.
 
     `kinds` are those of the instances that are not called as their kind. A party whose own instance this installation
     does not run is served by the first of its kind. Raises `KeyError` if there is none.
@@ -68,6 +72,8 @@ def sample_directory(
         {
             "version": 1,
             "issued_on": ISSUED_ON,
+            "valid_until": valid_until(ISSUED_ON),
+            "beat_keys": beat_keys,
             "instances": [{"id": id_, "kind": kind, "keys": instance_keys[id_]} for id_, kind in instances.items()],
             "parties": parties,
         }

@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
+from deploy.directory.approval import valid_until
 from shared.kernel.canonical import canonical_json
 from shared.kernel.errors import Refused
 
 
 def moved(directory: bytes, party: str, instance: str, *, issued_on: date) -> bytes:
-    """The next directory: one version on, issued on that day, in which `instance` serves `party`.
+    """The next directory: one version on, issued on that day, valid as long as any, with `party` at `instance`.
 
     Nothing else differs, also of what this release does not know. `directory` is a whole document. Raises `Refused`:
     `party_unknown`, `instance_unknown`, `instance_of_another_kind` or `party_there_already`.
@@ -24,7 +25,12 @@ def moved(directory: bytes, party: str, instance: str, *, issued_on: date) -> by
     kinds = {each["id"]: each["kind"] for each in document["instances"]}
     _refuse_unfit(found, instance, kinds)
     found["instance"] = instance
-    return canonical_json(document | {"version": document["version"] + 1, "issued_on": issued_on.isoformat()})
+    edition = {
+        "version": document["version"] + 1,
+        "issued_on": issued_on.isoformat(),
+        "valid_until": valid_until(issued_on).isoformat(),
+    }
+    return canonical_json(document | edition)
 
 
 def _refuse_unfit(party: Mapping[str, Any], instance: str, kinds: Mapping[str, str]) -> None:

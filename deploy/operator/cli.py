@@ -13,6 +13,7 @@ from cyclopts.types import ExistingFile
 
 from client.cli import output
 from client.cli.settings import zoned
+from deploy.operator import law_cli
 from deploy.operator.keys_cli import key_app
 from deploy.operator.quarantine_cli import quarantine_app
 from deploy.operator.route_cli import route_app
@@ -27,6 +28,9 @@ topics_app = App(name="topics", help="Topics, users and access rules of the Kafk
 database_app = App(name="db", help="Schemas of the instances' databases.")
 policy_app = App(name="policy", help="The routing policy.")
 directory_app = App(name="directory", help="The directory of parties, instances and their public keys.")
+policy_app.command(law_cli.check)
+policy_app.command(law_cli.review)
+directory_app.command(law_cli.beat)
 OPERATOR_APPS = (
     *(status_app, quarantine_app, topics_app, database_app, route_app),
     *(policy_app, directory_app, key_app),

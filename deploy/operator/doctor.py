@@ -25,7 +25,7 @@ from shared.runtime.database.transactions import Database
 from shared.runtime.instance.keys import load_keys
 from shared.runtime.kafka.documents import DocumentFeed, read_approver_keys
 
-_PRIVATE_FILES: Final = ("passwords.json", "parties.json")
+_PRIVATE_FILES: Final = ("passwords.json", "parties.json", "beat.key")
 _LOGIN_ADVICE: Final[Mapping[Login, str]] = {
     Login.BROKER_DOWN: "nothing accepts connections there: start the broker, or mend the address",
     Login.BROKER_SILENT: "something listens there and does not answer as Kafka does: address, protocol or load",

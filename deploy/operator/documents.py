@@ -1,44 +1,44 @@
-"""Putting a directory or a policy in force: checked first, approved by two, published to every instance."""
+"""Putting a directory or a policy in force: checked first, approved by two, published to every instance; the beat."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import asyncio
+from collections.abc import AsyncIterator
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from deploy.directory.approval import document_body
+from deploy.directory.approval import document_body, sign_beat
 from deploy.directory.move import moved
+from deploy.operator.desk import check_directory, check_policy
+from deploy.site.access import admin_access
 from deploy.site.endpoints import write_private
 from deploy.site.installation import Installation, publish_document
 from deploy.site.open import Site
 from deploy.site.published import newest_version
-from shared.contracts.directory import Directory, DocumentActivated
-from shared.contracts.policy import Policy
-from shared.kernel.clock import SystemClock
+from shared.contracts.directory import DocumentActivated
+from shared.contracts.documents import Beat, SignedBeat
+from shared.envelope.keys import SigningKey
+from shared.kernel.canonical import digest
+from shared.kernel.clock import Clock, SystemClock
 from shared.kernel.errors import Refused, Unavailable
 from shared.routing.shelf import read_directory, read_policy
+from shared.runtime.kafka.documents import publish_beats
 
-#: Kind of document → its contract, and the check by which an instance would refuse it.
-_KINDS: Final[Mapping[str, tuple[type[Directory] | type[Policy], Callable[[bytes], Any]]]] = {
-    "directory": (Directory, read_directory),
-    "policy": (Policy, read_policy),
-}
+BEAT_EVERY_S: Final = 10.0
 
 
 def publish_file(site: Site, kind: str, body: bytes, *, active_from: datetime | None = None) -> DocumentActivated:
     """Publish the directory or the policy in `body`, in force from now if no time is given. Blocks.
 
     Published does not mean read: `causeway doctor` and the instances' logs (`document_placed`) tell. Raises `Refused`,
-    with the field, if an instance would refuse it, and `document_version_not_newer` unless its version is above that of
-    every document of its kind that was published: none comes back by itself.
+    with the field, if the desk or an instance would refuse it, and `document_version_not_above` unless its version is
+    above that of every document of its kind that was published: none comes back by itself.
     """
-    contract, check = _KINDS[kind]
-    check(body)
-    document = contract.model_validate_json(body)
+    document = check_directory(body) if kind == "directory" else check_policy(body)
     newest = newest_version(site.endpoints, kind, approver_keys_file=Installation(site.state).approver_keys_file)
     if document.version <= newest:
-        raise Refused("document_version_not_newer", f"{newest} was published: raise it", field="/version")
+        raise Refused("document_version_not_above", f"{newest} was published: raise it", field="/version")
     now = SystemClock().now()
     activated = publish_document(site.state, site.endpoints, document, active_from=active_from or now)
     if activated.active_from <= now:
@@ -65,3 +65,37 @@ def document_in_force(state: Path, kind: str) -> bytes:
         return (state / f"{kind}.json").read_bytes()
     except OSError:
         raise Unavailable("documents_missing", f"no {kind} in this state directory: start the stack once") from None
+
+
+def send_beats(site: Site, *, count: int | None = None, clock: Clock | None = None) -> None:
+    """Say every 10 s which documents are newest: `count` times, or until interrupted. Blocks.
+
+    Several may do so at a time. Raises `Unavailable`, and `Refused` where this state directory has no beat key.
+    """
+    path = Installation(site.state).beat_key_file
+    if not path.exists():
+        raise Refused("beat_key_missing", "`beat.key` of the state directory, named in the directory's `beat_keys`")
+    key = SigningKey.load(path.read_text())
+    asyncio.run(
+        publish_beats(admin_access(site.endpoints), _beats(site.state, key, count=count, clock=clock or SystemClock()))
+    )
+
+
+def signed_beat(state: Path, key: SigningKey, at: datetime) -> SignedBeat:
+    """What is newest at `at`, as this state directory has it."""
+    directory, policy = document_in_force(state, "directory"), document_in_force(state, "policy")
+    named = {
+        "directory": (read_directory(directory).edition.version, digest(directory)),
+        "policy": (read_policy(policy).edition.version, digest(policy)),
+    }
+    return sign_beat(Beat.model_validate({"at": at} | named), key)
+
+
+async def _beats(state: Path, key: SigningKey, *, count: int | None, clock: Clock) -> AsyncIterator[SignedBeat]:
+    sent = 0
+    while True:
+        yield signed_beat(state, key, clock.now())
+        sent += 1
+        if sent == count:
+            return
+        await asyncio.sleep(BEAT_EVERY_S)

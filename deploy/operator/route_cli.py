@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -49,16 +49,27 @@ def explain(file: ExistingFile, /, *, origin: str | None = None, options: Option
 
 
 @route_app.command
-def replay(file: ExistingFile, /, *, at: datetime, origin: str | None = None, options: Options = _OPTIONS) -> int:
+def replay(
+    file: ExistingFile,
+    /,
+    *,
+    at: datetime,
+    observed_on: date | None = None,
+    origin: str | None = None,
+    options: Options = _OPTIONS,
+) -> int:
     """Say what every rule would have done on another day, with the law of that day. Other arguments as for preview.
 
     Parameters
     ----------
     at
         A day, or a time; UTC if it names no zone.
+    observed_on
+        As if it had been observed on that day: some law is judged by it, and deciding later does not move that.
     """
     with ending(options):
-        return _explained(_routed(file, options, origin=origin, at=zoned(at)), options)
+        found = _routed(file, options, origin=origin, at=zoned(at), observed_on=observed_on)
+        return _explained(found, options)
 
 
 @route_app.command(name="dry-run")
@@ -90,15 +101,24 @@ def dry_run(
                 for each in found[name]
             ]
             output.table(("edge", *columns), rows)
+            output.table(("rule", "direction", "count"), [tuple(each.values()) for each in found["rules"]])
         return output.DONE
 
 
-def _routed(file: Path, options: Options, *, origin: str | None, at: datetime | None = None) -> list[Routed]:
+def _routed(
+    file: Path,
+    options: Options,
+    *,
+    origin: str | None,
+    at: datetime | None = None,
+    observed_on: date | None = None,
+) -> list[Routed]:
     from deploy.operator.routes import Router
     from deploy.site.open import state_directory
     from shared.kernel.clock import SystemClock
 
-    return list(Router(state_directory(options)).explain(file, now=SystemClock().now(), at=at, origin=origin))
+    router = Router(state_directory(options))
+    return list(router.explain(file, now=SystemClock().now(), at=at, observed_on=observed_on, origin=origin))
 
 
 def _explained(found: Sequence[Routed], options: Options) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -49,15 +49,24 @@ class Router:
         self._documents = Documents(read_directory(directory), read_policy(policy))
 
     def explain(
-        self, file: Path, *, now: datetime, at: datetime | None = None, origin: str | None = None
+        self,
+        file: Path,
+        *,
+        now: datetime,
+        at: datetime | None = None,
+        observed_on: date | None = None,
+        origin: str | None = None,
     ) -> Iterator[Routed]:
-        """Each referral decided as of `now`; with `at`, by the law and the tree of that time."""
+        """Each referral decided as of `now`; with `at`, by the law and the tree of that time, and with `observed_on` as
+        if it had been observed then.
+        """
         shelf = self._shelf(since=min(now, at or now))
         for number, decided in self._decided(file, now, origin):
             if isinstance(decided, Refused):
                 yield Routed(number, refusal=decided)
             else:
-                yield Routed(number, preview(decided, shelf) if at is None else replay(decided, shelf, at=at))
+                again = replay(decided, shelf, at=at or now, observed_on=observed_on)
+                yield Routed(number, preview(decided, shelf) if at is None else again)
 
     def dry_run(self, policy: bytes, file: Path, *, now: datetime, origin: str | None = None) -> Comparison:
         """What `policy` would change for the referrals of the file that are not refused. Raises `Refused` for it."""
@@ -95,7 +104,7 @@ class Router:
 
 
 def comparison_json(found: Comparison) -> dict[str, Any]:
-    """Counts of what would change, by recipient and purpose."""
+    """Counts of what would change, by recipient and purpose, and by rule and direction."""
     edges = {
         name: [{"recipient": recipient, "purpose": purpose, "count": count} for (recipient, purpose), count in rows]
         for name, rows in (
@@ -108,7 +117,12 @@ def comparison_json(found: Comparison) -> dict[str, Any]:
         {"before": before, "after": after, "count": count}
         for (before, after), count in sorted(found.dispositions.items())
     ]
-    return {"referrals": found.referrals, "changed": found.changed} | edges | {"dispositions": dispositions}
+    rules = [{"rule": rule, "direction": way, "count": count} for (rule, way), count in sorted(found.rules.items())]
+    return (
+        {"referrals": found.referrals, "changed": found.changed}
+        | edges
+        | {"dispositions": dispositions, "rules": rules}
+    )
 
 
 def _lines(file: Path) -> Sequence[tuple[int, bytes]]:

@@ -3,6 +3,7 @@
     <state>/keys/<instance>/   signing.key opening.key kek.key     mode 0600, made once
     <state>/approvers/         two approvers' signing keys          sample: both kept here; in production apart
     <state>/approver_keys.json their public keys
+    <state>/beat.key           the operator's online key: it says which documents are newest, and approves nothing
     <state>/parties.json       sample parties' API keys, for the sandbox
 
 Whoever can read the state directory can act as every sample party and every instance. It is for development.
@@ -20,7 +21,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from deploy.directory.approval import approve_document, document_body
+from deploy.directory.approval import approve_document, document_body, renewed
 from deploy.directory.build import sample_directory
 from deploy.site.access import admin_access
 from deploy.site.endpoints import Endpoints, write_private
@@ -56,6 +57,10 @@ class Installation:
     @property
     def parties_file(self) -> Path:
         return self.state / "parties.json"
+
+    @property
+    def beat_key_file(self) -> Path:
+        return self.state / "beat.key"
 
     @property
     def approver_keys_file(self) -> Path:
@@ -137,6 +142,7 @@ def _make_keys(installation: Installation, instances: Sequence[str]) -> None:
         _make(folder / "signing.key", lambda: SigningKey.generate().secret_text())
         _make(folder / "opening.key", lambda: OpeningKey.generate().secret_text())
         _make(folder / "kek.key", lambda: b64encode(secrets.token_bytes(32)).decode())
+    _make(installation.beat_key_file, lambda: SigningKey.generate().secret_text())
     approvers = installation.state / "approvers"
     approvers.mkdir(exist_ok=True, mode=0o700)
     for party in APPROVERS:
@@ -162,7 +168,9 @@ def _directory(installation: Installation, endpoints: Endpoints) -> Directory:
             PublicKey(key_id=signing.key_id, use="sign", suite="ed25519", public=signing.text(), valid_from=since),
             PublicKey(key_id=opening.key_id, use="seal", suite=opening.suite, public=opening.text(), valid_from=since),
         )
-    return sample_directory(keys, kinds=endpoints.kinds)
+    beat = SigningKey.load(installation.beat_key_file.read_text()).verify_key
+    beats = PublicKey(key_id=beat.key_id, use="sign", suite="ed25519", public=beat.text(), valid_from=since)
+    return sample_directory(keys, kinds=endpoints.kinds, beat_keys=(beats,))
 
 
 def _approved(installation: Installation, kind: str, body: bytes, *, active_from: datetime) -> DocumentActivated:
@@ -172,8 +180,11 @@ def _approved(installation: Installation, kind: str, body: bytes, *, active_from
 
 
 async def _publish(installation: Installation, endpoints: Endpoints, policy: bytes) -> None:
-    directory = document_body(_directory(installation, endpoints))
-    law = document_body(Policy.model_validate_json(policy))
+    today = SystemClock().now().date()
+    directory = document_body(renewed(_directory(installation, endpoints), on=today, version=1))
+    # The sample's law is as old as it says; that somebody puts it in force now is another matter.
+    sample = Policy.model_validate_json(policy)
+    law = document_body(renewed(sample, on=today, version=sample.version))
     active_from = SystemClock().now() - _HEAD_START
     documents = [
         (_approved(installation, "directory", directory, active_from=active_from), directory),

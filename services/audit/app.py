@@ -42,7 +42,12 @@ def assemble(machinery: Machinery) -> App:
     http = create_app(
         "Causeway audit",
         [flows_router(entries, identified(machinery.api_keys, machinery.budgets))],
-        probes=[machinery.readiness.probe_database, machinery.readiness.probe_documents, door.check],
+        probes=[
+            machinery.readiness.probe_database,
+            machinery.readiness.probe_documents,
+            machinery.law.check,
+            door.check,
+        ],
         measure=machinery.measure,
     )
     parts: dict[str, Part] = {

@@ -10,6 +10,7 @@ from typing import Annotated
 from pydantic import Field, StringConstraints
 
 from shared.contracts.base import Asn, Contract, Day, Digest, InstanceId, Instant, Jurisdiction, KeyId, PartyId
+from shared.contracts.documents import SignedDocument
 from shared.vocabulary.referral import IncidentKind
 from shared.vocabulary.routing import Mandate, PartyKind, PartyStatus
 
@@ -84,11 +85,13 @@ class Instance(Contract):
     keys: Annotated[tuple[PublicKey, ...], Field(min_length=1, max_length=8)]
 
 
-class Directory(Contract):
-    """The whole directory. `accepts` of a party empty means every incident kind."""
+class Directory(SignedDocument):
+    """The whole directory. `accepts` of a party empty means every incident kind.
 
-    version: Annotated[int, Field(strict=True, ge=1, le=1_000_000)]
-    issued_on: Day
+    `beat_keys` are the operator's keys (use `sign`) that say which documents are newest; they approve nothing.
+    """
+
+    beat_keys: Annotated[tuple[PublicKey, ...], Field(max_length=8)] = ()
     instances: Annotated[tuple[Instance, ...], Field(min_length=1, max_length=1000)]
     parties: Annotated[tuple[Party, ...], Field(min_length=1, max_length=20_000)]
 

@@ -2,6 +2,9 @@
 
 No rule looks at another rule. A permit proposes edges; a prohibition removes edges; both read only
 the facts they name in `reads`, and the directory. Missing law means: do not send.
+
+Rules cite instruments; instruments, clocks and calendars say where they were read, when a person last looked, and
+whether that rests on the text itself. They decide nothing; clocks and calendars are there to be counted by.
 """
 
 from __future__ import annotations
@@ -11,11 +14,24 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints
 
 from shared.contracts.base import Contract, Day, Flag, Jurisdiction, PartyId, RuleId
+from shared.contracts.documents import SignedDocument
 from shared.vocabulary.judgement import RetentionClass, SienaCode, Tlp
+from shared.vocabulary.law import (
+    ClockConsequence,
+    ClockDue,
+    ClockEvent,
+    Confirmed,
+    Promptness,
+    ReviewerRole,
+    StopCause,
+)
 from shared.vocabulary.routing import Fact, Instrument, Mandate, PartyKind, Purpose, Reason, WithheldField
 
 FactValue = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.:-]{1,64}$", max_length=64)]
 Hours = Annotated[int, Field(strict=True, ge=1, le=24 * 365)]
+Article = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9 .,()/-]{0,39}$", max_length=40)]
+#: Words of a title or a citation: no address, so that nobody is led anywhere.
+Words = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9 .,;:()/§'+-]{2,199}$", max_length=200)]
 
 
 class Predicate(Contract):
@@ -68,7 +84,7 @@ class Scope(Contract):
 
 class LegalBasis(Contract):
     instrument: Instrument
-    article: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9 .,()/-]{0,39}$", max_length=40)]
+    article: Article
     jurisdiction: Jurisdiction
 
 
@@ -93,6 +109,9 @@ class Rule(Contract):
 
     A permit has `select`, `purpose`, `reason` and `handling`; a prohibition has `scope` and none of the first three.
     What can reach a provider must not read `observed_on`: a notice carries no earlier time.
+
+    `hold_window_h`: for so long law enforcement may stop the notice; silence means that it is sent. `review_by` is the
+    day by which a person must look at a rule that has no end.
     """
 
     id: RuleId
@@ -106,17 +125,76 @@ class Rule(Contract):
     basis: LegalBasis
     handling: Handling | None = None
     withheld: Annotated[tuple[WithheldField, ...], Field(max_length=8)] = ()
-    hold_gate: Flag = False
+    hold_window_h: Annotated[int, Field(strict=True, ge=1, le=24 * 31)] | None = None
     deadlines: Deadlines = Deadlines()
     judged_by: Literal["observation", "decision"] = "decision"
     valid_from: Day
     valid_to: Day | None = None
     known_from: Day
+    review_by: Day | None = None
 
 
-class Policy(Contract):
+class Reviewed(Contract):
+    """Where an entry was read, who last looked at it and when, and whether that rests on the text of the law itself.
+
+    `known_from` is the day on which we learnt of it.
+    """
+
+    source: Words
+    reviewed_on: Day
+    reviewer_role: ReviewerRole
+    confirmed: Confirmed
+    known_from: Day
+
+
+class InstrumentEntry(Reviewed):
+    """One legal instrument that rules and clocks cite. `valid_to` is the first day it is not in force."""
+
+    id: Instrument
+    title: Words
+    jurisdiction: Jurisdiction
+    valid_from: Day
+    valid_to: Day | None = None
+    succeeded_by: Instrument | None = None
+
+
+class Clock(Reviewed):
+    """A term that the law sets: from `starts`, for `duration_h`, `working_days` or with `promptness` (just one).
+
+    Only the causes in `stopped_by` stop it. At its end `due` falls due, and `then` happens if it was not done; with
+    `repeats` it begins again. New law moves only clocks that start later.
+    """
+
+    id: RuleId
+    basis: LegalBasis
+    starts: ClockEvent
+    duration_h: Annotated[int, Field(strict=True, ge=1, le=24 * 366 * 10)] | None = None
+    working_days: Annotated[int, Field(strict=True, ge=1, le=366)] | None = None
+    promptness: Promptness | None = None
+    stopped_by: Annotated[tuple[StopCause, ...], Field(max_length=8)] = ()
+    due: ClockDue
+    then: ClockConsequence
+    repeats: Flag = False
+    valid_from: Day
+    valid_to: Day | None = None
+
+
+class Calendar(Reviewed):
+    """The working days of one jurisdiction from `valid_from` until before `valid_to`: weekdays (1 Monday … 7 Sunday)
+    that are no holiday. Beyond that span nothing is counted by it.
+    """
+
+    jurisdiction: Jurisdiction
+    working_weekdays: Annotated[tuple[Annotated[int, Field(strict=True, ge=1, le=7)], ...], Field(max_length=7)]
+    holidays: Annotated[tuple[Day, ...], Field(max_length=400)]
+    valid_from: Day
+    valid_to: Day
+
+
+class Policy(SignedDocument):
     """The whole routing law that an installation applies, as one signed document."""
 
-    version: Annotated[int, Field(strict=True, ge=1, le=1_000_000)]
-    issued_on: Day
     rules: Annotated[tuple[Rule, ...], Field(min_length=1, max_length=20_000)]
+    instruments: Annotated[tuple[InstrumentEntry, ...], Field(max_length=200)] = ()
+    clocks: Annotated[tuple[Clock, ...], Field(max_length=400)] = ()
+    calendars: Annotated[tuple[Calendar, ...], Field(max_length=300)] = ()

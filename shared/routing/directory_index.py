@@ -12,10 +12,14 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from shared.kernel.clock import parse_rfc3339
 from shared.kernel.errors import Refused
+from shared.routing.edition import Edition
 from shared.vocabulary.jurisdiction import JurisdictionTree
 
 #: Bounded over the years, and more than there are (places, kind, day) in use at a time.
 _memo = lru_cache(maxsize=16_384)
+
+#: Whose a beat key is, in place of a party or an instance.
+BEAT_OWNER = "operator"
 
 _Name = TypeVar("_Name", str, int)
 
@@ -76,6 +80,7 @@ class DirectoryIndex:
     def __init__(self, document: Mapping[str, Any], digest: str, tree: JurisdictionTree) -> None:
         _check(document)
         self.digest = digest
+        self.edition = Edition.of(document)
         self.tree = tree
         self._parties = {entry["id"]: _party(entry) for entry in document["parties"]}
         self._served: dict[str, tuple[str, ...]] = {}
@@ -84,6 +89,8 @@ class DirectoryIndex:
         self._instances = {entry["id"]: InstanceEntry(entry["id"], entry["kind"]) for entry in document["instances"]}
         owners = (*document["instances"], *document["parties"])
         self._keys = {key.key_id: key for entry in owners for key in _keys(entry)}
+        beats = {"id": BEAT_OWNER, "keys": document.get("beat_keys")}
+        self._beat_keys = {key.key_id: key for key in _keys(beats) if key.use == "sign"}
         self._keys_of: dict[str, list[KeyEntry]] = {}
         for key in self._keys.values():
             self._keys_of.setdefault(key.owner, []).append(key)
@@ -137,6 +144,15 @@ class DirectoryIndex:
         """Whether this directory has revoked the key."""
         key = self._keys.get(key_id)
         return key is not None and key.revoked
+
+    def beat_key(self, key_id: str) -> KeyEntry | None:
+        """The operator's key with this id that signs beats; it signs no message."""
+        return self._beat_keys.get(key_id)
+
+    @property
+    def beats(self) -> bool:
+        """Whether beats are to be expected at all: somebody has a key to sign them with."""
+        return bool(self._beat_keys)
 
     def sealing_key(self, owner: str, at: datetime) -> KeyEntry | None:
         """The key to seal for `owner` (party or instance id) at `at`: the one whose validity began last."""

@@ -1,4 +1,7 @@
-"""Who approved a document: two different approvers sign its kind, its digest and the time it takes effect."""
+"""Who approved a document: two different approvers sign its kind, its digest and the time it takes effect.
+
+A beat is signed by one key of the directory: it says which documents are newest and puts nothing in force.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +14,12 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from shared.contracts.directory import Approval, DocumentActivated
-from shared.kernel.canonical import digest
+from shared.contracts.documents import Beat, SignedBeat
+from shared.kernel.canonical import canonical_json, digest
 from shared.kernel.clock import rfc3339
 from shared.kernel.errors import Refused
+from shared.routing.derive import TOLERANCE
+from shared.routing.directory_index import DirectoryIndex
 
 APPROVERS_MIN = 2
 
@@ -46,6 +52,25 @@ def verify_document(activated: DocumentActivated, body: bytes, approver_keys: Ma
     # Counted by name and by key: neither two keys of one approver nor one key under two names are two approvals.
     if min(len({signer.approver for signer in signers}), len({signer.public for signer in signers})) < APPROVERS_MIN:
         raise Refused("approvers_too_few", field="/approvals")
+
+
+def beat_message(beat: Beat) -> bytes:
+    """The bytes that the operator's beat key signs."""
+    return b"causeway-beat/v1\n" + canonical_json(beat.model_dump(mode="json"))
+
+
+def verify_beat(signed: SignedBeat, directory: DirectoryIndex, now: datetime) -> None:
+    """Check that a beat key of this directory signed it, and that it is not from the future. Raises `Refused`."""
+    key = directory.beat_key(signed.key_id)
+    if key is None or not key.valid_at(signed.beat.at):
+        raise Refused("beat_key_unknown", field="/key_id")
+    if signed.beat.at > now + TOLERANCE:
+        raise Refused("beat_time_off", field="/beat/at")
+    try:
+        signature = base64.urlsafe_b64decode(signed.signature + "==")
+        Ed25519PublicKey.from_public_bytes(key.public).verify(signature, beat_message(signed.beat))
+    except (InvalidSignature, ValueError):
+        raise Refused("beat_signature_invalid", field="/signature") from None
 
 
 def _signer(approval: Approval, message: bytes, keys: Mapping[str, ApproverKey], *, field: str) -> ApproverKey:

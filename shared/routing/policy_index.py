@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from shared.kernel.errors import Refused
 from shared.routing.directory_index import PartyEntry
+from shared.routing.edition import Edition
 from shared.routing.facts import JURISDICTION_FACTS, LEADING_FACTS, Days, FactView, Standing
 from shared.routing.terms import Terms, combine
 from shared.vocabulary.jurisdiction import JurisdictionTree
@@ -129,6 +130,8 @@ class PolicyIndex:
 
     def __init__(self, document: Mapping[str, Any], digest: str, tree: JurisdictionTree) -> None:
         self.digest = digest
+        self.edition = Edition.of(document)
+        self.document = document
         issued_on = date.fromisoformat(document["issued_on"])
         numbered = sorted(enumerate(document["rules"]), key=lambda entry: str(entry[1]["id"]))
         self.rules = tuple(_compile(rule, order, f"/rules/{number}") for order, (number, rule) in enumerate(numbered))

@@ -6,42 +6,55 @@ from bisect import insort
 from datetime import UTC, datetime
 from typing import Generic, Protocol, TypeVar
 
-from pydantic import ValidationError
-
-from shared.contracts.base import Contract, error_locations
 from shared.contracts.directory import Directory, DocumentActivated
+from shared.contracts.documents import read_leniently
 from shared.contracts.policy import Policy
 from shared.kernel.canonical import digest
 from shared.kernel.errors import Refused, Unavailable
 from shared.routing.derive import TOLERANCE
 from shared.routing.directory_index import DirectoryIndex
+from shared.routing.edition import Edition
 from shared.routing.policy_index import PolicyIndex
 from shared.vocabulary.jurisdiction import TREE, JurisdictionTree
 
 
 class Document(Protocol):
     digest: str
+    edition: Edition
 
 
 _Document = TypeVar("_Document", bound=Document)
 
 
 class Shelf(Generic[_Document]):
-    """All documents of one kind. The one that took effect last is active; of two at one time, the later placed."""
+    """All documents of one kind. Each takes over when it takes effect, if its version is above the one in force."""
 
     def __init__(self) -> None:
         self._documents: dict[str, _Document] = {}
+        #: (when, version, digest), sorted: the same schedule whatever the order in which documents arrive.
         self._activations: list[tuple[datetime, int, str]] = []
+        #: Those of them that took over, or will.
+        self._takeovers: list[tuple[datetime, str]] = []
 
-    def place(self, document: _Document, active_from: datetime) -> None:
-        """Put it in force from `active_from`. Placing the same again changes nothing."""
+    def place(self, document: _Document, active_from: datetime) -> bool:
+        """Put it in force from `active_from`. Placing the same again changes nothing.
+
+        False if it never takes over, because one of its version or a later one is in force by then.
+        """
         self._documents.setdefault(document.digest, document)
-        if all((when, placed) != (active_from, document.digest) for when, _, placed in self._activations):
-            insort(self._activations, (active_from, len(self._activations), document.digest))
+        activation = active_from, document.edition.version, document.digest
+        if activation not in self._activations:
+            insort(self._activations, activation)
+            self._takeovers, in_force = [], 0
+            for when, version, placed in self._activations:
+                if version > in_force:
+                    in_force = version
+                    self._takeovers.append((when, placed))
+        return (active_from, document.digest) in self._takeovers
 
     def active(self, at: datetime) -> _Document:
         """The document in force at `at`. Raises `Unavailable` before the first."""
-        in_force = [placed for when, _, placed in self._activations if when <= at]
+        in_force = [placed for when, placed in self._takeovers if when <= at]
         if not in_force:
             raise Unavailable("document_unknown")
         return self._documents[in_force[-1]]
@@ -55,8 +68,8 @@ class Shelf(Generic[_Document]):
         document = self._documents.get(document_digest)
         if document is None:
             raise Unavailable("document_unknown")
-        ends = [when for when, _, _ in self._activations[1:]] + [datetime.max.replace(tzinfo=UTC)]
-        for (begin, _, placed), end in zip(self._activations, ends, strict=True):
+        ends = [when for when, _ in self._takeovers[1:]] + [datetime.max.replace(tzinfo=UTC)]
+        for (begin, placed), end in zip(self._takeovers, ends, strict=True):
             was_in_force = placed == document_digest and begin < end
             if was_in_force and begin <= at + TOLERANCE and at - TOLERANCE < end:
                 return document
@@ -71,14 +84,16 @@ class DocumentShelf:
         self.policies: Shelf[PolicyIndex] = Shelf()
         self._tree = tree
 
-    def place(self, activated: DocumentActivated, body: bytes) -> None:
-        """Raises `Refused` if `body` is not the document that was approved, or not a valid one."""
+    def place(self, activated: DocumentActivated, body: bytes) -> bool:
+        """False if it is valid and never takes over, since its version is not above the one in force.
+
+        Raises `Refused` if `body` is not the document that was approved, or not a valid one.
+        """
         if digest(body) != activated.digest:
             raise Refused("document_digest_mismatched", field="/digest")
         if activated.kind == "directory":
-            self.directories.place(read_directory(body, self._tree), activated.active_from)
-        else:
-            self.policies.place(read_policy(body, self._tree), activated.active_from)
+            return self.directories.place(read_directory(body, self._tree), activated.active_from)
+        return self.policies.place(read_policy(body, self._tree), activated.active_from)
 
 
 def read_directory(body: bytes, tree: JurisdictionTree = TREE) -> DirectoryIndex:
@@ -91,9 +106,5 @@ def read_policy(body: bytes, tree: JurisdictionTree = TREE) -> PolicyIndex:
     return PolicyIndex(_valid(Policy, body), digest(body), tree)
 
 
-def _valid(contract: type[Contract], body: bytes) -> dict[str, object]:
-    try:
-        return contract.model_validate_json(body).model_dump(mode="json", exclude_none=True)
-    except ValidationError as error:
-        where = error_locations(error.errors(include_url=False, include_context=False, include_input=False))[0]
-    raise Refused("document_invalid", where["rule"], field=where["field"])
+def _valid(contract: type[Directory] | type[Policy], body: bytes) -> dict[str, object]:
+    return read_leniently(contract, body).model_dump(mode="json", exclude_none=True)

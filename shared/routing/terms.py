@@ -16,6 +16,8 @@ _RETENTION = (
     RetentionClass.MINIMAL,
     RetentionClass.CA_21D,
     RetentionClass.TCO_6M,
+    RetentionClass.CA_1Y,
+    RetentionClass.EU_1Y,
     RetentionClass.US_1Y,
     RetentionClass.UK_POLICY,
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
@@ -29,7 +29,11 @@ class DecidedReferral:
 
 @dataclass(slots=True)
 class Comparison:
-    """How many decisions and edges another policy would change. Keys: (recipient, purpose); (before, after)."""
+    """How many decisions and edges another policy would change. Keys: (recipient, purpose); (before, after).
+
+    `rules` counts by (rule, direction), an edge once for each rule: `sends` where it stands in an edge in which it did
+    not, `stops` where it removes one that it did not, and both with `_no_more` for the reverse.
+    """
 
     referrals: int = 0
     changed: int = 0
@@ -37,6 +41,7 @@ class Comparison:
     lost: Counter[tuple[str, str]] = field(default_factory=Counter)
     altered: Counter[tuple[str, str]] = field(default_factory=Counter)
     dispositions: Counter[tuple[str, str]] = field(default_factory=Counter)
+    rules: Counter[tuple[str, str]] = field(default_factory=Counter)
 
 
 def preview(referral: DecidedReferral, shelf: DocumentShelf, *, known_on: date | None = None) -> dict[str, Any]:
@@ -47,13 +52,20 @@ def preview(referral: DecidedReferral, shelf: DocumentShelf, *, known_on: date |
 
 
 def replay(
-    referral: DecidedReferral, shelf: DocumentShelf, *, at: datetime, known_on: date | None = None
+    referral: DecidedReferral,
+    shelf: DocumentShelf,
+    *,
+    at: datetime,
+    known_on: date | None = None,
+    observed_on: date | None = None,
 ) -> dict[str, Any]:
     """The explained decision as it would have been at `at`: documents, law and tree of that time.
 
-    With `known_on` earlier or later than `at`: with the law as it was known on that day.
+    With `known_on` earlier or later than `at`: with the law as it was known on that day. With `observed_on`: as if it
+    had been observed then, since what was lawful on the day of observation is not moved by deciding later.
     """
-    moved = DecidedReferral(referral.facts, referral.exercise, at, referral.unknown)
+    facts = referral.facts.model_copy(update={"observed_on": observed_on} if observed_on else {})
+    moved = DecidedReferral(facts, referral.exercise, at, referral.unknown)
     return preview(moved, shelf, known_on=known_on)
 
 
@@ -71,12 +83,29 @@ def compare(
         comparison.lost.update(had.keys() - has.keys())
         comparison.altered.update(key for key in had.keys() & has.keys() if had[key] != has[key])
         comparison.dispositions[before.disposition, after.disposition] += 1
+        comparison.rules.update(_moved(before, after))
     return comparison
 
 
 def _decided(referral: DecidedReferral, directory: DirectoryIndex, policy: PolicyIndex) -> Judged:
     setting = Setting(directory, policy, referral.exercise, referral.decided_at)
     return judge(_stated(referral.facts), setting, salt="", unknown=referral.unknown)
+
+
+def _moved(before: Judged, after: Judged) -> Iterator[tuple[str, str]]:
+    """(rule, direction), once for each edge that the rule stands in or removes on one side only."""
+    sides = (("sends", _sending(before), _sending(after)), ("stops", _stopping(before), _stopping(after)))
+    for verb, had, has in sides:
+        yield from ((rule, verb) for _, _, rule in has - had)
+        yield from ((rule, f"{verb}_no_more") for _, _, rule in had - has)
+
+
+def _sending(outcome: Judged) -> set[tuple[str, str, str]]:
+    return {(edge.recipient, edge.terms.purpose, rule) for edge in outcome.edges for rule in edge.terms.rules}
+
+
+def _stopping(outcome: Judged) -> set[tuple[str, str, str]]:
+    return {(edge["recipient"], edge["purpose"], rule) for edge in outcome.not_sent for rule in edge["rules"]}
 
 
 def _terms_by_key(outcome: Judged) -> dict[tuple[str, str], Mapping[str, Any]]:

@@ -71,6 +71,8 @@ class RetentionClass(Code):
 
     US_1Y = "us_1y", "REPORT Act, Pub. L. 118-59, 18 USC 2258A(h)"
     CA_21D = "ca_21d", "S.C. 2011 c. 4 (Canada), section 4"
+    CA_1Y = "ca_1y", "Bill C-16 (Canada), Royal Assent 18 June 2026; its coming into force is not confirmed"
+    EU_1Y = "eu_1y", "EU Regulation 2026/1881"
     TCO_6M = "tco_6m", "EU Regulation 2021/784, Article 6"
     UK_POLICY = "uk_policy", "UK SI 2026/268"
     MINIMAL = "minimal", _CAUSEWAY

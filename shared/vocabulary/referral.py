@@ -47,6 +47,7 @@ class IncidentFlag(Code):
     INFANT = "infant", _NCMEC_NOTE
     GENERATIVE_AI = "generative_ai", _NCMEC_NOTE
     ANIME_VIRTUAL = "anime_virtual", _NCMEC_NOTE
+    END_TO_END_ENCRYPTED = "end_to_end_encrypted", "EU Regulation 2026/1881, Article 1(3)"
 
 
 class MediaKind(Code):

@@ -9,6 +9,7 @@ from tests.acceptance.line import Line
 from tests.acceptance.promises.faults_and_bounds import FAULTS_AND_BOUNDS
 from tests.acceptance.promises.format import FORMAT
 from tests.acceptance.promises.house import HOUSE
+from tests.acceptance.promises.law import LAW
 from tests.acceptance.promises.long import LONG
 from tests.acceptance.promises.main_flow import MAIN_FLOW
 
@@ -18,6 +19,7 @@ LINES: dict[str, tuple[Line, ...]] = {
     "Faults, guard, budgets, observation": FAULTS_AND_BOUNDS,
     "The house": HOUSE,
     "The format": FORMAT,
+    "The law": LAW,
 }
 #: What takes long, a verb each: `make acceptance-long`.
 LONG_LINES: tuple[Line, ...] = LONG

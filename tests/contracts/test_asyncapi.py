@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from deploy.artifacts.asyncapi import HEADERS, PUBLISHED
+from deploy.artifacts.asyncapi import HEADERS, OF_DIRECTORY
 from deploy.artifacts.correspondents import KINDS, ROUTES, messages_on, pairs, readers_of, topics
 from deploy.artifacts.schemas import message_name
 from deploy.kafka.derive import manifest_of
@@ -57,7 +57,7 @@ def test_the_foreign_parser_finds_it_valid_and_complete(verdicts: dict[str, Any]
     assert found["errors"] == []
     assert found["valid"]
     assert found["channels"] == sorted(topics())
-    assert found["messages"] == sorted([*map(message_name, ALL), PUBLISHED])
+    assert found["messages"] == sorted([*map(message_name, ALL), *OF_DIRECTORY])
 
 
 @pytest.mark.parametrize("spoil", SPOILT)
@@ -79,7 +79,7 @@ def test_every_message_has_a_route_and_no_other_has() -> None:
 def idle(topic: str) -> list[str]:
     """What a topic lacks of: somebody who writes it, somebody who reads it, an example of each of its messages."""
     operations = [each for each in DOCUMENT["operations"].values() if each["channel"]["$ref"] == f"#/channels/{topic}"]
-    names = [PUBLISHED] if topic == DIRECTORY_TOPIC else [message_name(message) for message in messages_on(topic)]
+    names = [*OF_DIRECTORY] if topic == DIRECTORY_TOPIC else [message_name(message) for message in messages_on(topic)]
     examples = {name: list((CONTRACTS / "examples" / name).glob("accepted-*.json")) for name in names}
     return [
         *(["producer"] if all(each["action"] != "send" for each in operations) else []),

@@ -15,8 +15,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from deploy.artifacts import example_world as world
 from deploy.artifacts.files import committed, generated
-from deploy.artifacts.schemas import DOCUMENTS, message_name, models
+from deploy.artifacts.schemas import DOCUMENTS, LENIENT, message_name, models
 from deploy.directory.approval import document_body
+from deploy.operator.desk import check_directory, check_policy
 from shared.contracts.directory import DocumentActivated
 from shared.contracts.registry import ALL
 from shared.exchange.decided import commitment
@@ -28,6 +29,7 @@ from shared.routing.documents import ApproverKey, verify_document
 from shared.routing.shelf import read_directory, read_policy
 from shared.runtime.http.edge import read_model
 from shared.runtime.http.problems import InvalidFields
+from shared.runtime.kafka.beat import read_beat
 from shared.runtime.kafka.documents import read_document
 from tests.contracts.published import CONTRACTS, example_files, read, schema, schema_accepts
 
@@ -50,9 +52,9 @@ GUARDED = {"referral_submission.v1"} | {name for name in MODELS if name.endswith
 }
 
 
-def model_accepts(model: type[BaseModel], value: Any) -> bool:
+def model_accepts(model: type[BaseModel], value: Any, *, lenient: bool = False) -> bool:
     try:
-        model.model_validate_json(json.dumps(value))
+        model.model_validate_json(json.dumps(value), extra="ignore" if lenient else None)
     except ValidationError:
         return False
     return True
@@ -90,6 +92,17 @@ def test_a_schema_is_one(name: str) -> None:
     assert schema(name)["$id"] == f"https://schemas.causeway.example/{name}.json"
 
 
+@pytest.mark.parametrize("name", sorted(LENIENT))
+def test_a_member_that_a_document_does_not_list_is_refused_by_whoever_publishes_and_by_no_reader(name: str) -> None:
+    value = read(dict(ACCEPTED)[name])
+    grown = value | {"not_known_yet": 1}
+    assert schema_accepts(name, grown)
+    assert model_accepts(MODELS[name], grown, lenient=True)
+    assert not model_accepts(MODELS[name], grown)
+    with pytest.raises(Refused, match="document_invalid: extra_forbidden"):
+        (check_directory if name == "directory.v1" else check_policy)(json.dumps(grown).encode())
+
+
 @pytest.mark.parametrize("name", MODELS)
 def test_nothing_in_a_contract_has_room_that_nobody_counted(name: str) -> None:
     assert audit_schema(MODELS[name]) == []
@@ -107,7 +120,8 @@ def test_an_open_contract_is_found() -> None:
 def test_an_accepted_example_is_accepted_by_schema_model_and_guard(name: str, path: Path) -> None:
     value = read(path)
     assert schema_accepts(name, value)
-    model = MODELS[name].model_validate_json(json.dumps(value), strict=True)
+    extra: Any = "ignore" if name in LENIENT else None
+    model = MODELS[name].model_validate_json(json.dumps(value), strict=True, extra=extra)
     if name in GUARDED:
         inspect(getattr(model, "record", model))
 
@@ -143,6 +157,8 @@ def refusal(name: str, value: Any) -> dict[str, Any]:
                 read_document(json.dumps({"activated": value, "body": ""}).encode())
             case "published_document.v1":
                 read_document(body)
+            case "signed_beat.v1":
+                read_beat(body)
             case _:
                 model = read_model(MODELS[name], value)
                 inspect(getattr(model, "record", model))

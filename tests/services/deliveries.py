@@ -54,6 +54,7 @@ def directory() -> DirectoryIndex:
     document = {
         "version": 1,
         "issued_on": date(2026, 1, 1).isoformat(),
+        "valid_until": date(2099, 1, 1).isoformat(),
         "instances": [
             {
                 "id": kind,

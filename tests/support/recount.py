@@ -1,6 +1,7 @@
 """Count again who receives what: a second implementation of the routing rules that shares no code with the first.
 
     python recount.py --referrals FILE.jsonl --directory FILE.json --policy FILE.json --tree FILE.json --on YYYY-MM-DD
+    the same with --before POLICY.json: what moves from that policy to the other, by rule and direction
 
 Reads the sampled referrals, the two documents and the data of the jurisdiction tree; `--on` is the UTC day of decision.
 Imports nothing but the standard library. Plain loops, no index: slow and easy to check.
@@ -257,10 +258,31 @@ def summary(decisions: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
+def moves(before: list[dict[str, Any]], after: list[dict[str, Any]]) -> dict[str, Any]:
+    """How many decisions differ in their disposition or in the rules of an edge, and each rule's part, edge by edge."""
+    rules: dict[str, Counter[str]] = {}
+    changed = []
+    for number, (had, has) in enumerate(zip(before, after, strict=True)):
+        differs = had["disposition"] != has["disposition"]
+        for name, verb in (("edges", "sends"), ("not_sent", "stops")):
+            old, new = (
+                {(edge, rule) for edge, named in decision[name].items() for rule in named} for decision in (had, has)
+            )
+            differs = differs or old != new
+            for direction, found in ((verb, new - old), (f"{verb}_no_more", old - new)):
+                for _, rule in found:
+                    rules.setdefault(rule, Counter())[direction] += 1
+        if differs:
+            changed.append(number)
+    table = {rule: dict(sorted(directions.items())) for rule, directions in sorted(rules.items())}
+    return {"referrals": len(after), "changed": changed, "rules": table}
+
+
 def main() -> int:
     arguments = argparse.ArgumentParser(description="Count again who receives what.")
     for name in ("referrals", "directory", "policy", "tree"):
         arguments.add_argument(f"--{name}", type=Path, required=True)
+    arguments.add_argument("--before", type=Path, help="another policy: count what moves from it")
     arguments.add_argument("--on", required=True, help="the UTC day of decision, YYYY-MM-DD")
     given = arguments.parse_args()
     directory, policy, tree = (
@@ -269,7 +291,11 @@ def main() -> int:
     recount = Recount(directory, policy, tree, given.on)
     rows = [json.loads(line) for line in given.referrals.read_text("utf-8").splitlines()]
     decisions = [recount.decide(row["origin"], row["referral"]) for row in rows]
-    json.dump(summary(decisions), sys.stdout, indent=2)
+    counted = summary(decisions)
+    if given.before:
+        earlier = Recount(directory, json.loads(given.before.read_text("utf-8")), tree, given.on)
+        counted = moves([earlier.decide(row["origin"], row["referral"]) for row in rows], decisions)
+    json.dump(counted, sys.stdout, indent=2)
     sys.stdout.write("\n")
     return 0
 

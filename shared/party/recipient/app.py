@@ -15,7 +15,7 @@ def serving(machinery: Machinery) -> Serving:
         acts=machinery.acts(),
         identified=identified(machinery.api_keys, machinery.budgets),
         kek=machinery.keys.kek,
-        directory=lambda: machinery.documents().directory,
+        directory=machinery.directory,
         clock=machinery.clock,
         witness=Witness(machinery.instance, machinery.keys.signing),
     )

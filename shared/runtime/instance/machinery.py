@@ -19,6 +19,7 @@ from shared.exchange.topics import inbox_prefix
 from shared.kernel.clock import Clock, SystemClock
 from shared.kernel.errors import Refused, Unavailable
 from shared.kernel.ids import uuid7
+from shared.routing.directory_index import DirectoryIndex
 from shared.routing.shelf import DocumentShelf
 from shared.runtime.database.fingerprint import refuse_strange_database
 from shared.runtime.database.transactions import Database, RowScope, wait_for_database
@@ -26,6 +27,7 @@ from shared.runtime.http.acts import Acts
 from shared.runtime.http.budgets import Budgets
 from shared.runtime.http.identity import ApiKeys
 from shared.runtime.instance.keys import InstanceKeys, load_keys
+from shared.runtime.instance.law import LawWatch
 from shared.runtime.instance.readiness import AtWork, Readiness
 from shared.runtime.instance.settings import RuntimeSettings
 from shared.runtime.kafka.bus import Bus, Subscription
@@ -58,11 +60,18 @@ class Machinery:
     api_keys: ApiKeys
     budgets: Budgets
     _at_work: AtWork = field(default_factory=AtWork)
+    law: LawWatch = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.law = LawWatch(self.shelf, self.feed, self.clock)
 
     def documents(self) -> Documents:
-        """The directory and policy in force now. Raises `Unavailable` before the first have arrived."""
-        now = self.clock.now()
-        return Documents(self.shelf.directories.active(now), self.shelf.policies.active(now))
+        """The directory and policy to decide by now. Raises `Unavailable` as `LawWatch.documents` does."""
+        return self.law.documents()
+
+    def directory(self) -> DirectoryIndex:
+        """The directory in force now, however old: whom to answer does not wait for the operator."""
+        return self.shelf.directories.active(self.clock.now())
 
     def parties(self) -> Sequence[str]:
         """The parties that this instance serves now."""
@@ -87,7 +96,11 @@ class Machinery:
 
     async def run_documents(self) -> None:
         await wait_for_database(self.database)
-        await self.feed.run()
+        watching = asyncio.create_task(self.law.run())
+        try:
+            await self.feed.run()
+        finally:
+            watching.cancel()
 
     async def run_relay(self, decide_again: DecideAgain) -> None:
         """Publish as the one relay of this database; stand by while another process is.
@@ -171,9 +184,10 @@ class Machinery:
         )
 
     def probes(self) -> Sequence[Probe]:
-        return self.readiness.probes()
+        return (*self.readiness.probes(), self.law.check)
 
     async def measure(self) -> None:
+        self.law.look()
         await self.readiness.measure()
 
     async def close(self) -> None:
@@ -191,11 +205,10 @@ class Machinery:
                 await asyncio.sleep(0.1)
 
     def _receipts(self, to: str, verdicts: Sequence[Verdict]) -> list[Draft]:
-        directory = self.documents().directory
-        return compose_receipts(self.instance, to, verdicts, directory=directory, at=self.clock.now())
+        return compose_receipts(self.instance, to, verdicts, directory=self.directory(), at=self.clock.now())
 
     def _parked(self, parked: Sequence[Parked]) -> list[Draft]:
-        directory, at = self.documents().directory, self.clock.now()
+        directory, at = self.directory(), self.clock.now()
         return [
             compose_fact(
                 MESSAGE_PARKED,

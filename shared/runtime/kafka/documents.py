@@ -1,4 +1,4 @@
-"""Directory and policy documents: read from their topic, verified, kept, and put on the shelf.
+"""Directory and policy documents: read from their topic, verified, kept, and put on the shelf. Beats: listened to.
 
     record ──verify two approvals──▶ shelf (in memory) ──▶ table `document` ──verify again──▶ shelf at the next start
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from base64 import b64decode, b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterable, Mapping, Sequence
 from contextlib import aclosing
 from pathlib import Path
 from typing import Annotated, Final
@@ -20,6 +20,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from shared.contracts.base import Contract, InstanceId, KeyId, PartyId
 from shared.contracts.directory import DocumentActivated, PublicKeyText
+from shared.contracts.documents import SignedBeat
 from shared.exchange.message import Record
 from shared.kernel.canonical import canonical_json
 from shared.kernel.clock import Clock, rfc3339
@@ -28,6 +29,7 @@ from shared.routing.documents import ApproverKey, verify_document
 from shared.routing.shelf import DocumentShelf
 from shared.runtime.database.transactions import Database
 from shared.runtime.kafka.access import KAFKA_ERRORS, KafkaAccess, unavailable
+from shared.runtime.kafka.beat import BEAT_KEY, BeatWatch
 from shared.runtime.kafka.reader import LogReader
 from shared.runtime.watch.health import Check
 from shared.runtime.watch.logs import log
@@ -77,6 +79,7 @@ class DocumentFeed:
         self._shelf = shelf
         self._approver_keys = approver_keys
         self._clock = clock
+        self.beat = BeatWatch(shelf, clock)
 
     async def load(self) -> int:
         """Put on the shelf what the table holds; return how many documents that were. Needs no broker."""
@@ -100,14 +103,17 @@ class DocumentFeed:
                 back_off_s = min(back_off_s * 2, BACK_OFF_S_MAX)
 
     async def check(self) -> Check:
-        """Ready: a directory and a policy are in force."""
+        """Ready: a directory and a policy are in force. `reason` says whether there may be newer ones."""
         now = self._clock.now()
-        self._shelf.directories.active(now)
+        directory = self._shelf.directories.active(now)
         self._shelf.policies.active(now)
-        return Check("documents", True)
+        return Check("documents", True, self.beat.reason(), self.beat.age_s() if directory.beats else None)
 
     async def _receive(self, record: Record) -> None:
         if record.value is None:
+            return
+        if record.key == BEAT_KEY:
+            self._listen(record.value)
             return
         activated = self._place(record.value)
         if activated is not None:
@@ -123,11 +129,21 @@ class DocumentFeed:
         try:
             activated, body = read_document(value)
             verify_document(activated, body, self._approver_keys)
-            self._shelf.place(activated, body)
+            takes_over = self._shelf.place(activated, body)
         except Refused as error:
             log("document_refused", code=error.code)
             return None
+        if not takes_over:
+            log("document_refused", code="document_version_not_above", kind=activated.kind, digest=activated.digest)
         return activated
+
+    def _listen(self, value: bytes) -> None:
+        try:
+            self.beat.receive(value)
+        except Refused as error:
+            log("beat_refused", code=error.code)
+        except Unavailable:
+            pass  # no directory says yet whose beats to believe: the next comes in 10 s
 
 
 def read_document(value: bytes) -> tuple[DocumentActivated, bytes]:
@@ -161,6 +177,19 @@ async def publish_documents(access: KafkaAccess, documents: Sequence[tuple[Docum
         for activated, body in documents:
             key = f"{activated.kind}/{activated.digest}/{rfc3339(activated.active_from)}".encode()
             await producer.send_and_wait(DIRECTORY_TOPIC, write_document(activated, body), key)
+    except KAFKA_ERRORS as error:
+        raise unavailable(error) from None
+    finally:
+        await producer.stop()
+
+
+async def publish_beats(access: KafkaAccess, beats: AsyncIterable[SignedBeat]) -> None:
+    """Publish each beat as it comes, as a principal that may write the directory topic. Raises `Unavailable`."""
+    producer = AIOKafkaProducer(**access.client_options("causeway-beat"), acks="all")
+    try:
+        await producer.start()
+        async for each in beats:
+            await producer.send_and_wait(DIRECTORY_TOPIC, each.model_dump_json().encode(), BEAT_KEY)
     except KAFKA_ERRORS as error:
         raise unavailable(error) from None
     finally:

@@ -20,14 +20,18 @@ from shared.kernel.clock import Clock, SystemClock, rfc3339
 Level = Literal["info", "warning", "error"]
 EventName = Literal[
     "batch_failed",
+    "beat_refused",
     "broker_waits",
     "bus_restarted",
     "consumer_waits",
     "decided_again",
+    "document_ages",
     "document_placed",
     "document_refused",
     "edges_dropped",
     "intake_failed",
+    "law_aged",
+    "law_reviewed",
     "library_spoke",
     "log_line_broken",
     "outbox_resent",
@@ -49,6 +53,7 @@ class Fields(TypedDict, total=False):
     count: int
     digest: str
     error: str
+    instrument: str
     kind: str
     library: str
     message_id: str
@@ -62,14 +67,18 @@ class Fields(TypedDict, total=False):
 
 LEVELS: Final[Mapping[str, Level]] = {
     "batch_failed": "error",
+    "beat_refused": "error",
     "broker_waits": "warning",
     "bus_restarted": "error",
     "consumer_waits": "warning",
     "decided_again": "info",
+    "document_ages": "warning",
     "document_placed": "info",
     "document_refused": "error",
     "edges_dropped": "warning",
     "intake_failed": "error",
+    "law_aged": "warning",
+    "law_reviewed": "info",
     "library_spoke": "warning",
     "log_line_broken": "error",
     "outbox_resent": "warning",

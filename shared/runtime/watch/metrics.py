@@ -36,6 +36,17 @@ QUARANTINE_RECORDS: Final = Gauge(
 BUS_LAG_RECORDS: Final = Gauge(
     "causeway_bus_lag_records", "Records of the inbox topics that were not read yet.", registry=REGISTRY
 )
+#: `kind` is directory or policy. Negative after the end.
+DOCUMENT_DAYS_LEFT: Final = Gauge(
+    "causeway_document_days_left", "Days until the document in force should be replaced.", ["kind"], registry=REGISTRY
+)
+BEAT_AGE_SECONDS: Final = Gauge(
+    "causeway_beat_age_seconds", "Age of the newest word on which documents are newest.", registry=REGISTRY
+)
+#: `reason` is ended, succeeded or unreviewed.
+LAW_AGED: Final = Gauge(
+    "causeway_law_aged", "Instruments of the policy in force that a person must look at.", ["reason"], registry=REGISTRY
+)
 
 _COUNTS = """
 SELECT (SELECT count(*) FROM outbox WHERE sequence IS NULL) AS rows,

@@ -31,9 +31,10 @@ def directory() -> bytes:
 
 def test_the_next_directory_differs_in_its_number_its_day_and_the_partys_instance(directory: bytes) -> None:
     before, after = json.loads(directory), json.loads(moved(directory, PARTY, NEW, issued_on=ON))
-    assert (after["version"], after["issued_on"]) == (before["version"] + 1, "2026-04-01")
+    said = (after["version"], after["issued_on"], after["valid_until"])
+    assert said == (before["version"] + 1, "2026-04-01", "2027-05-01")
     assert differing(before["parties"], after["parties"]) == {PARTY: (OLD, NEW)}
-    renewed = {name: before[name] for name in ("version", "issued_on", "parties")}
+    renewed = {name: before[name] for name in ("version", "issued_on", "valid_until", "parties")}
     assert after | renewed == before
 
 

@@ -11,11 +11,13 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
-from deploy.directory.approval import approve_document, document_body
+from deploy.directory.approval import approve_document, document_body, renewed
 from deploy.policy import sample_policy
 from deploy.site.published import newest_version
+from shared.contracts.policy import Policy
 from shared.envelope.keys import SigningKey
 from shared.exchange.message import Record
 from shared.kernel.clock import SystemClock
@@ -29,8 +31,7 @@ PATIENCE_S = 120.0
 
 async def test_a_published_policy_reaches_every_instance(run: Run, exchange: Exchange, tmp_path: Path) -> None:
     file = tmp_path / "policy.json"
-    in_force = json.loads((exchange.state / "policy.json").read_text())
-    file.write_text(json.dumps(in_force | {"version": in_force["version"] + 1}))
+    file.write_bytes(next_policy(exchange))
     ended = await asyncio.to_thread(run, "policy", "publish", file, "--state", exchange.state, "--json")
     assert ended.code == 0, ended.err
     published = ended.json
@@ -43,6 +44,30 @@ async def test_a_published_policy_reaches_every_instance(run: Run, exchange: Exc
         await asyncio.sleep(0.1)
 
 
+def next_policy(exchange: Exchange) -> bytes:
+    """The policy in force, issued again."""
+    policy = Policy.model_validate_json((exchange.state / "policy.json").read_bytes())
+    return document_body(renewed(policy, on=policy.issued_on))
+
+
+async def test_a_beat_is_heard_by_every_instance(run: Run, exchange: Exchange) -> None:
+    """Before the first beat the age counts from the start of the process, and only grows."""
+    ages = {name: beat_age_s(url) for name, url in exchange.endpoints.http.items()}
+    ended = await asyncio.to_thread(run, "directory", "beat", "--once", "--state", exchange.state)
+    assert ended.code == 0, ended.err
+    deadline = time.monotonic() + PATIENCE_S
+    while not all(beat_age_s(url) < ages[name] for name, url in exchange.endpoints.http.items()):
+        if time.monotonic() > deadline:
+            raise TimeoutError("some have not heard it")
+        await asyncio.sleep(0.1)
+
+
+def beat_age_s(url: str) -> float:
+    checks = httpx.get(f"{url}/readyz", trust_env=False).json()["checks"]
+    (age,) = [each["age_s"] for each in checks if each["name"] == "documents"]
+    return float(age)
+
+
 @pytest.mark.parametrize("kind", ["directory", "policy"])
 def test_a_version_that_is_not_above_the_newest_is_not_published(
     run: Run, exchange: Exchange, tmp_path: Path, kind: str
@@ -51,7 +76,7 @@ def test_a_version_that_is_not_above_the_newest_is_not_published(
     file = tmp_path / f"{kind}.json"
     file.write_text(in_force)
     again = run(kind, "publish", file, "--state", exchange.state)
-    assert (again.code, again.err.startswith("error: document_version_not_newer at /version")) == (1, True)
+    assert (again.code, again.err.startswith("error: document_version_not_above at /version")) == (1, True)
     assert (exchange.state / f"{kind}.json").read_text() == in_force
 
 

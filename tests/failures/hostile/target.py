@@ -151,6 +151,10 @@ class CursedDoor:
         await self._target.app.handler.settled(unit, settlements)
 
 
+#: Above those of the policies that tests put in force before it.
+POLICY_VERSION = 100
+
+
 @asynccontextmanager
 async def prepared_target(state: Path) -> AsyncIterator[Target]:
     """Servers with an installation whose directory also names the parties' own keys. The instance is built, not run."""
@@ -165,6 +169,7 @@ async def prepared_target(state: Path) -> AsyncIterator[Target]:
         app = await build(INSTANCE, **fields)
         target = Target(stack.endpoints, installation, world, app)
         await target.publish(world.document, world.at - timedelta(seconds=1))
+        await target.publish(world.policy, world.at - timedelta(seconds=1))
         yield target
         await app.machinery.close()
     finally:
@@ -223,14 +228,16 @@ def _knows(target: Target, document_digest: str) -> bool:
 
 
 def _world(installation: Installation) -> World:
-    """The installation's own world, in whose directory parties hold keys too."""
+    """The installation's own world, in whose directory parties hold keys too; both documents above those installed."""
     installed = installed_world(installation.state)
     document = with_suspended(installed.document)
     parties = tuple(
         party.model_copy(update={"keys": PARTY_KEYS.get(party.id, ())}) if party.id in PARTY_KEYS else party
         for party in document.parties
     )
-    return World(installed.keys, document.model_copy(update={"parties": parties}), installed.policy, at=installed.at)
+    document = document.model_copy(update={"version": document.version + 1, "parties": parties})
+    policy = installed.policy.model_copy(update={"version": POLICY_VERSION})
+    return World(installed.keys, document, policy, at=installed.at)
 
 
 def under(world: World, policy: Policy) -> World:

@@ -30,7 +30,7 @@ from shared.kernel.clock import SystemClock, rfc3339
 from shared.kernel.ids import uuid7
 from shared.runtime.post.quarantine import Replayed
 from shared.runtime.watch.logs import configure_logs
-from tests.failures.hostile.target import Target, prepared_target, running, under, until, where
+from tests.failures.hostile.target import POLICY_VERSION, Target, prepared_target, running, under, until, where
 from tests.failures.hostile.test_header_names import RawName, batch_of
 from tests.shared.exchange.wrong_records import WRONG, stating
 from tests.support.builders import POLICE, draft, verdict, withdrawal
@@ -256,7 +256,7 @@ async def test_a_record_whose_document_is_not_there_yet_waits_and_holds_back_onl
     aftermath: Aftermath,
 ) -> None:
     target = aftermath.target
-    coming = target.world.policy.model_copy(update={"version": 99})
+    coming = target.world.policy.model_copy(update={"version": POLICY_VERSION + 1})
     waiting, beside = fresh(under(target.world, coming)), fresh(target.world)
     await target.write([waiting, beside])
     await until(lambda: told(target, id_of(beside)))

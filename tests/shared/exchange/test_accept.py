@@ -191,14 +191,14 @@ def test_what_was_stamped_with_a_key_that_ran_out_is_accepted_again_once_the_dir
     origin = there.document.instances[0]
     assert origin.id == "hotline"
 
-    def directory(valid_to: datetime) -> Directory:
+    def directory(valid_to: datetime, *, version: int) -> Directory:
         keys = tuple(key.model_copy(update={"valid_to": valid_to}) for key in origin.keys)
         instances = (origin.model_copy(update={"keys": keys}), *there.document.instances[1:])
-        return there.document.model_copy(update={"instances": instances})
+        return there.document.model_copy(update={"version": version, "instances": instances})
 
-    there.place(directory(AT - timedelta(hours=1)), AT - timedelta(minutes=3))
+    there.place(directory(AT - timedelta(hours=1), version=2), AT - timedelta(minutes=3))
     assert code_of(there, record) == "key_unknown"
-    there.place(directory(AT + timedelta(hours=1)), AT - timedelta(minutes=2))
+    there.place(directory(AT + timedelta(hours=1), version=3), AT - timedelta(minutes=2))
     assert received(there, record).recipient == POLICE
 
 

@@ -25,6 +25,8 @@ KEY = PublicKey(
     valid_from=datetime(2026, 1, 1, tzinfo=UTC),
 )
 KINDS = ("hotline", "law_enforcement", "industry")
+#: A document that no test outlives.
+FOREVER = date(9998, 1, 1)
 
 
 def party(party_id: str, kind: str, *jurisdictions: str, status: str = "sandbox", **more: Any) -> Party:
@@ -45,7 +47,7 @@ def provider(party_id: str, *jurisdictions: str, **more: Any) -> Party:
     return party(party_id, "industry", *jurisdictions, **more)
 
 
-def directory_document(*parties: Party) -> Directory:
+def directory_document(*parties: Party, version: int = 1) -> Directory:
     instances = tuple(
         Instance.model_validate(
             {
@@ -56,7 +58,9 @@ def directory_document(*parties: Party) -> Directory:
         )
         for number, kind in enumerate(KINDS)
     )
-    return Directory(version=1, issued_on=date(2026, 1, 1), instances=instances, parties=parties)
+    return Directory(
+        version=version, issued_on=date(2026, 1, 1), valid_until=FOREVER, instances=instances, parties=parties
+    )
 
 
 def when(fact: str, op: str, *values: str) -> Predicate:
@@ -87,8 +91,8 @@ def prohibition(rule_id: str, *conditions: Predicate, **more: Any) -> Rule:
     return _rule(rule_id, conditions, rule | more)
 
 
-def policy_document(*rules: Rule) -> Policy:
-    return Policy(version=1, issued_on=date(2026, 1, 1), rules=rules)
+def policy_document(*rules: Rule, version: int = 1) -> Policy:
+    return Policy(version=version, issued_on=date(2026, 1, 1), valid_until=FOREVER, rules=rules)
 
 
 def directory_of(*parties: Party) -> DirectoryIndex:

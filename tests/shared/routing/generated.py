@@ -21,7 +21,7 @@ from shared.vocabulary.referral import (
     ViewedBy,
 )
 from shared.vocabulary.routing import Instrument, Mandate, Purpose, Reason, WithheldField
-from tests.shared.routing.builders import KINDS, directory_document, party
+from tests.shared.routing.builders import FOREVER, KINDS, directory_document, party
 
 WHOLE_PLACES = ("reporter", "user", "victim")
 ITEM_PLACES = ("hosting", "provider_establishment")
@@ -48,7 +48,7 @@ def generated_policy(random: Random, permits: int, prohibitions: int) -> Policy:
     rules = [_generated_permit(random, f"permit-{number:04}") for number in range(permits)]
     rules += [_generated_prohibition(random, f"prohibit-{number:04}") for number in range(prohibitions)]
     random.shuffle(rules)
-    return Policy(version=1, issued_on=FIRST, rules=tuple(rules))
+    return Policy(version=1, issued_on=FIRST, valid_until=FOREVER, rules=tuple(rules))
 
 
 def generated_facts(random: Random, directory: Directory, codes: Sequence[str] = CODES) -> Facts:
@@ -104,6 +104,7 @@ def _generated_permit(random: Random, rule_id: str) -> Rule:
         "reason": reason,
         "handling": handling | {"retention": random.choice(list(RetentionClass))},
         "withheld": _some(random, list(WithheldField), 2),
+        "hold_window_h": 24 if random.random() < 0.2 else None,
         "deadlines": deadlines,
     }
     return _finished(random, rule_id, permit, {by}, to_industry=kind == "industry")

@@ -1,6 +1,7 @@
-"""Three hundred decisions under the sample documents, committed in `golden/decisions.jsonl`.
+"""Three hundred decisions under documents of their own, committed in `golden/decisions.jsonl`.
 
-`python -m tests.shared.routing.golden` writes the file again. Do that only when a change of law, parties or
+`golden/policy.json` and `golden/parties.json` are copies, made once: refreshing the sample's law never moves a
+decision here. `python -m tests.shared.routing.golden` writes the decisions again. Do that only when a change of the
 engine is meant, and read the difference: every line that moves is a referral that would go elsewhere.
 """
 
@@ -21,7 +22,8 @@ from shared.routing.policy_index import PolicyIndex
 from shared.vocabulary.jurisdiction import TREE
 
 ROOT = Path(__file__).parents[3]
-DECISIONS = Path(__file__).parent / "golden" / "decisions.jsonl"
+GOLDEN = Path(__file__).parent / "golden"
+DECISIONS = GOLDEN / "decisions.jsonl"
 COUNT = 300
 #: In place of the documents' digests, so that a decision moves only if what it says moves.
 NO_DIGEST = "0" * 64
@@ -33,21 +35,21 @@ PLACES = (
 ORIGINS = {"NL", "FR", "AU", "US", "US-CA", "CA", "GB", "JP", "IE", "BR"}
 
 
-def sample_documents() -> tuple[dict[str, Any], dict[str, Any]]:
-    """The sample directory (its instances without keys: routing does not look at them) and policy, as JSON."""
-    parties = json.loads((ROOT / "deploy/directory/parties.json").read_bytes())["parties"]
-    policy = json.loads((ROOT / "deploy/policy/sample.json").read_bytes())
+def pinned_documents() -> tuple[dict[str, Any], dict[str, Any]]:
+    """The pinned directory (its instances without keys: routing does not look at them) and policy, as JSON."""
+    parties = json.loads((GOLDEN / "parties.json").read_bytes())["parties"]
+    policy = json.loads((GOLDEN / "policy.json").read_bytes())
     instances = [
         {"id": instance, "kind": kind}
         for instance, kind in sorted({(party["instance"], party["kind"]) for party in parties})
     ]
-    return {"instances": instances, "parties": parties}, policy
+    return {"version": 1, "valid_until": "2027-05-08", "instances": instances, "parties": parties}, policy
 
 
 def cases() -> Iterator[dict[str, Any]]:
     """What is decided: facts, time, exercise or not. The same at every call."""
     random = Random(2026)
-    directory, _ = sample_documents()
+    directory, _ = pinned_documents()
     by_kind = {
         kind: [party for party in directory["parties"] if party["kind"] == kind] for kind in ("hotline", "industry")
     }
@@ -57,7 +59,7 @@ def cases() -> Iterator[dict[str, Any]]:
 
 def decided_case(case: dict[str, Any]) -> dict[str, Any]:
     """The case with its decision, short enough to be read."""
-    directory, policy = sample_documents()
+    directory, policy = pinned_documents()
     setting = Setting(
         DirectoryIndex(directory, NO_DIGEST, TREE),
         PolicyIndex(policy, NO_DIGEST, TREE),

@@ -40,7 +40,7 @@ REFERRALS = 2_000
 
 
 def main() -> None:
-    directory, policy = golden.sample_documents()
+    directory, policy = golden.pinned_documents()
     facts = [Facts.model_validate(case["facts"]) for case in golden.cases()]
     indexed = DirectoryIndex(directory, golden.NO_DIGEST, TREE), PolicyIndex(policy, golden.NO_DIGEST, TREE)
     measure(f"sample law, {len(policy['rules'])} rules", *indexed, facts * (REFERRALS // len(facts)))

@@ -17,7 +17,7 @@ NAMING = ("hosting", "provider_establishment", "providers")
 LISTS = ("reporter", "user", "victim", "incident_flags")
 STRICTER_TLP = ["clear", "green", "amber", "amber_strict", "red"]
 STRICTER_SIENA = ["H0", "H1", "H2", "H3"]
-LONGER = ["minimal", "ca_21d", "tco_6m", "us_1y", "uk_policy"]
+LONGER = ["minimal", "ca_21d", "tco_6m", "ca_1y", "eu_1y", "us_1y", "uk_policy"]
 
 
 class Oracle:

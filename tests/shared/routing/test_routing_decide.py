@@ -193,6 +193,7 @@ def test_what_several_permits_ask_is_combined_strictly() -> None:
         handling={"tlp": "amber", "siena": "H3", "retention": "tco_6m"},
         deadlines={"acknowledge_h": 2},
         withheld=["correlation", "hashes"],
+        hold_window_h=24,
         reason="trusted_flagger",
         basis={"instrument": "dsa", "article": "22", "jurisdiction": "BLOC-EU"},
     )

@@ -112,7 +112,8 @@ def shelf() -> DocumentShelf:
     """One directory; the policy changes on 1 April, when the lapsing rule was first written down."""
     shelf = DocumentShelf()
     shelf.directories.place(DIRECTORY, datetime(2026, 1, 1, tzinfo=UTC))
-    old, new = policy_of(permit("a")), policy_of(permit("b", valid_to="2026-05-01", known_from="2026-04-15"))
+    lapsing = policy_document(permit("b", valid_to="2026-05-01", known_from="2026-04-15"), version=2)
+    old, new = policy_of(permit("a")), read_policy(canonical_json(lapsing.model_dump(mode="json")))
     shelf.policies.place(old, datetime(2026, 1, 1, tzinfo=UTC))
     shelf.policies.place(new, datetime(2026, 4, 1, tzinfo=UTC))
     return shelf

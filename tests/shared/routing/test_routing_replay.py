@@ -124,6 +124,20 @@ def test_the_golden_decisions_are_made_again_to_the_byte() -> None:
         assert canonical_json(golden.decided_case(case)) == line
 
 
+def test_the_golden_decisions_read_nothing_of_the_sample(monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[Path] = []
+    whole = Path.read_bytes
+
+    def noted(path: Path) -> bytes:
+        read.append(path)
+        return whole(path)
+
+    monkeypatch.setattr(Path, "read_bytes", noted)
+    golden.decided_case(next(golden.cases()))
+    assert {path.name for path in read} == {"parties.json", "policy.json"}
+    assert {path.parent for path in read} == {golden.GOLDEN}
+
+
 def test_the_golden_decisions_show_every_rule_and_every_disposition() -> None:
     shown: Counter[str] = Counter()
     for line in golden.DECISIONS.read_bytes().splitlines():
@@ -131,7 +145,7 @@ def test_the_golden_decisions_show_every_rule_and_every_disposition() -> None:
         shown[f"{decision['disposition']} {decision['work_reason']}"] += 1
         for rules in (*decision["sent"].values(), *decision["not_sent"].values()):
             shown.update(rules)
-    _, policy = golden.sample_documents()
+    _, policy = golden.pinned_documents()
     assert {rule["id"] for rule in policy["rules"]} - shown.keys() == set()
     outcomes = {"routed None", "orphaned no_hotline", "unknown_code unknown_jurisdiction"}
     outcomes |= {f"unroutable {reason}" for reason in ("no_route", "no_basis", "prohibited")}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+import json
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
@@ -10,10 +11,14 @@ import pytest
 from shared.contracts.directory import DocumentActivated
 from shared.kernel.canonical import canonical_json, digest
 from shared.kernel.errors import Refused, Unavailable
-from shared.routing.shelf import DocumentShelf
+from shared.routing.edition import Edition
+from shared.routing.shelf import DocumentShelf, read_policy
 from tests.shared.routing.builders import AT, directory_document, hotline, permit, policy_document
 
-OLD, NEW = (canonical_json(policy_document(permit(name)).model_dump(mode="json")) for name in ("old", "new"))
+OLD, NEW, OTHER_NEW = (
+    canonical_json(policy_document(permit(name), version=version).model_dump(mode="json"))
+    for name, version in (("old", 1), ("new", 2), ("other", 2))
+)
 DIRECTORY = canonical_json(directory_document(hotline("hotline-nl.example", "NL")).model_dump(mode="json"))
 DAY = timedelta(days=1)
 
@@ -45,9 +50,25 @@ def test_before_the_first_document_nothing_is_decided_yet() -> None:
         shelf_of((OLD, AT)).policies.active(AT - timedelta(milliseconds=1))
 
 
-def test_of_two_documents_for_one_time_the_later_placed_is_active() -> None:
+def test_of_two_documents_for_one_time_the_later_version_is_active_in_whatever_order_they_came() -> None:
     assert shelf_of((OLD, AT), (NEW, AT)).policies.active(AT).digest == digest(NEW)
-    assert shelf_of((NEW, AT), (OLD, AT)).policies.active(AT).digest == digest(OLD)
+    assert shelf_of((NEW, AT), (OLD, AT)).policies.active(AT).digest == digest(NEW)
+
+
+def test_of_one_version_only_the_first_to_take_effect_is_ever_in_force() -> None:
+    for order in ((NEW, OTHER_NEW), (OTHER_NEW, NEW)):
+        times = {NEW: AT, OTHER_NEW: AT + DAY}
+        shelf = shelf_of((OLD, AT - DAY), *((body, times[body]) for body in order))
+        assert shelf.policies.active(AT + 2 * DAY).digest == digest(NEW)
+        with pytest.raises(Refused, match="document_lapsed"):
+            shelf.policies.get(digest(OTHER_NEW), AT + 2 * DAY)
+
+
+def test_a_document_whose_version_is_not_above_says_so_when_it_is_placed() -> None:
+    shelf = DocumentShelf()
+    assert shelf.place(activated(NEW, AT), NEW)
+    assert not shelf.place(activated(OLD, AT + DAY), OLD)
+    assert shelf.policies.active(AT + 2 * DAY).digest == digest(NEW)
 
 
 def test_reading_the_documents_again_changes_nothing() -> None:
@@ -83,12 +104,12 @@ def test_a_digest_is_accepted_within_five_minutes_of_its_time_in_force(
         shelf.policies.get(digest(body), AT + timedelta(seconds=after_s))
 
 
-def test_a_document_that_returns_is_in_force_again() -> None:
+def test_a_document_does_not_return_and_the_same_law_under_a_higher_version_does() -> None:
     shelf = shelf_of((OLD, AT - DAY), (NEW, AT), (OLD, AT + DAY))
-    assert shelf.policies.active(AT + DAY).digest == digest(OLD)
-    assert shelf.policies.get(digest(OLD), AT + 2 * DAY).digest == digest(OLD)
-    with pytest.raises(Refused, match="document_lapsed"):
-        shelf.policies.get(digest(OLD), AT + DAY / 2)
+    assert shelf.policies.active(AT + DAY).digest == digest(NEW)
+    again = canonical_json(policy_document(permit("old"), version=3).model_dump(mode="json"))
+    shelf.place(activated(again, AT + DAY), again)
+    assert shelf.policies.active(AT + DAY).digest == digest(again)
 
 
 def test_a_document_replaced_at_the_moment_it_took_effect_was_never_in_force() -> None:
@@ -109,3 +130,59 @@ def test_a_directory_is_not_placed_among_the_policies() -> None:
         shelf.place(activated(DIRECTORY), DIRECTORY)
     with pytest.raises(Unavailable):
         shelf.policies.active(AT)
+
+
+@pytest.mark.parametrize("place", [(), ("rules", 0), ("rules", 0, "basis"), ("rules", 0, "select")])
+def test_a_member_that_nobody_knows_yet_is_ignored_and_stays_in_the_digest(place: tuple[str | int, ...]) -> None:
+    policy = policy_document(permit("one")).model_dump(mode="json")
+    within: Any = policy
+    for part in place:
+        within = within[part]
+    within["not_known_yet"] = {"anything": [1]}
+    grown = canonical_json(policy)
+    index = read_policy(grown)
+    assert index.digest == digest(grown)
+    assert [rule.id for rule in index.rules] == ["one"]
+
+
+def test_a_member_that_must_be_known_keeps_the_document_out_until_it_is() -> None:
+    policy = policy_document(permit("one")).model_dump(mode="json")
+    known = policy | {"requires": ["rules.hold_window_h", "clocks", "rules.basis.article"]}
+    assert read_policy(canonical_json(known)).rules
+    unknown = known | {"requires": ["clocks", "rules.not_known_yet"]}
+    with pytest.raises(Refused, match="document_requires_unknown at /requires/1"):
+        read_policy(canonical_json(unknown))
+
+
+@pytest.mark.parametrize("value", [0, "24", 24.0, 9000, True])
+def test_values_are_as_strict_as_ever(value: object) -> None:
+    policy = policy_document(permit("one")).model_dump(mode="json")
+    policy["rules"][0]["hold_window_h"] = value
+    with pytest.raises(Refused, match="document_invalid at /rules/0/hold_window_h"):
+        read_policy(json.dumps(policy).encode())
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"\xff", b'"x"', b'{"requires":1}', b"null"])
+def test_what_is_no_document_is_refused_without_its_text(body: bytes) -> None:
+    with pytest.raises(Refused, match="document_invalid"):
+        read_policy(body)
+
+
+@pytest.mark.parametrize(
+    ("days_before", "age"),
+    [
+        (91, "fresh"),
+        (90, "ends_in_90d"),
+        (31, "ends_in_90d"),
+        (30, "ends_in_30d"),
+        (7, "ends_in_7d"),
+        (1, "ends_in_7d"),
+        (0, "ended"),
+        (-59, "ended"),
+        (-60, "expired"),
+    ],
+)
+def test_a_document_nears_its_end_in_steps(days_before: int, age: str) -> None:
+    edition = Edition(1, date(2027, 12, 25), 60)
+    on = edition.valid_until - timedelta(days=days_before)
+    assert (edition.age(on), edition.days_left(on)) == (age, days_before)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from base64 import b64decode
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,9 @@ from typing import Any
 import asyncpg
 import pytest
 
-from deploy.directory.approval import approve_document, document_body
-from shared.contracts.directory import DocumentActivated
+from deploy.directory.approval import approve_document, document_body, sign_beat
+from shared.contracts.directory import DocumentActivated, PublicKey
+from shared.contracts.documents import Beat, SignedBeat
 from shared.envelope.keys import SigningKey
 from shared.kernel.clock import ManualClock
 from shared.kernel.errors import Refused, Unavailable
@@ -24,6 +25,7 @@ from shared.runtime.database.transactions import Database
 from shared.runtime.kafka.access import KafkaAccess
 from shared.runtime.kafka.documents import (
     DocumentFeed,
+    publish_beats,
     publish_documents,
     read_approver_keys,
     read_document,
@@ -36,15 +38,28 @@ APPROVERS = {"first.example": SigningKey(b"1" * 32), "second.example": SigningKe
 STRANGERS = {"first.example": SigningKey(b"3" * 32), "second.example": SigningKey(b"4" * 32)}
 KEYS = {key.key_id: ApproverKey(name, b64decode(key.verify_key.text())) for name, key in APPROVERS.items()}
 EARLIER = NOW - timedelta(days=1)
+BEAT = SigningKey(b"5" * 32)
+#: How old the beat of a test is.
+HEARD_S = 7.0
 
 Document = tuple[DocumentActivated, bytes]
 MakeFeed = Callable[..., DocumentFeed]
 
 
 def directory(
-    number: int = 1, *, active_from: datetime = EARLIER, approvers: Mapping[str, SigningKey] = APPROVERS
+    number: int = 1,
+    *,
+    active_from: datetime = EARLIER,
+    approvers: Mapping[str, SigningKey] = APPROVERS,
+    version: int = 1,
+    beat_keys: tuple[SigningKey, ...] = (),
 ) -> Document:
-    body = document_body(directory_document(hotline(f"hotline-{number}.example", "NL")))
+    document = directory_document(hotline(f"hotline-{number}.example", "NL"), version=version)
+    keys = tuple(
+        PublicKey(key_id=key.key_id, use="sign", suite="ed25519", public=key.verify_key.text(), valid_from=EARLIER)
+        for key in beat_keys
+    )
+    body = document_body(document.model_copy(update={"beat_keys": keys}))
     return approve_document("directory", body, active_from=active_from, approvers=approvers), body
 
 
@@ -106,6 +121,29 @@ async def test_a_document_that_others_approved_is_passed_over_and_the_next_is_ta
     assert [code_of(line) for line in capfd.readouterr().err.splitlines() if "document_refused" in line] == [
         "approver_unknown"
     ]
+
+
+async def test_a_document_that_is_not_above_the_one_in_force_never_takes_over_and_a_beat_is_heard(
+    access: KafkaAccess, feed: MakeFeed, capfd: pytest.CaptureFixture[str]
+) -> None:
+    shelf, later = DocumentShelf(), directory(2, version=2, beat_keys=(BEAT,))
+    await publish_documents(access, [later, directory(1, active_from=NOW), policy()])
+    await publish_beats(access, _both(beat(BEAT), beat(SigningKey(b"7" * 32))))
+    reading = feed(shelf)
+    await read_until(reading, lambda: bool(shelf.policies._documents) and reading.beat.age_s() == HEARD_S)
+    assert active(shelf) == later[0].digest
+    refused = [json.loads(line) for line in capfd.readouterr().err.splitlines() if "_refused" in line]
+    assert ("document_refused", "document_version_not_above") in {(each["event"], each["code"]) for each in refused}
+
+
+async def _both(*beats: SignedBeat) -> AsyncIterator[SignedBeat]:
+    for each in beats:
+        yield each
+
+
+def beat(key: SigningKey) -> SignedBeat:
+    named: dict[str, Any] = {"directory": (2, "d" * 64), "policy": (1, "e" * 64)}
+    return sign_beat(Beat.model_validate({"at": NOW - timedelta(seconds=HEARD_S)} | named), key)
 
 
 def code_of(line: str) -> Any:

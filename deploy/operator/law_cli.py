@@ -1,0 +1,123 @@
+"""`causeway policy check | review` and `causeway directory beat`."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cyclopts.types import ExistingFile
+
+from client.cli import output
+from client.cli.settings import zoned
+from deploy.site.options import Options, ending
+
+if TYPE_CHECKING:
+    from shared.routing.ageing import Review
+
+_OPTIONS = Options()
+
+
+def check(file: ExistingFile, /, *, options: Options = _OPTIONS) -> int:
+    """Say whether a policy may be published, and if not, every reason; exit code 1 if it may not.
+
+    Parameters
+    ----------
+    file
+        The policy, as .json.
+    """
+    with ending(options):
+        from deploy.operator.desk import check_policy, objections
+        from shared.contracts.documents import read_leniently
+        from shared.contracts.policy import Policy
+        from shared.kernel.errors import Refused
+
+        body = file.read_bytes()
+        try:
+            check_policy(body)
+        except Refused as refused:
+            found = list(objections(read_leniently(Policy, body))) if refused.code != "document_invalid" else []
+            reasons = [(each.code, each.field) for each in found] or [(refused.code, refused.field or "")]
+        else:
+            reasons = []
+        if options.json:
+            output.document({"objections": [{"code": code, "field": field} for code, field in reasons]})
+        else:
+            output.table(("objection", "at"), reasons) if reasons else output.line("nothing stands against it")
+        return output.FAILED if reasons else output.DONE
+
+
+def review(*, file: Path | None = None, at: datetime | None = None, options: Options = _OPTIONS) -> int:
+    """List the instruments of the policy in force, the next to be reviewed first; exit code 1 if one is aged.
+
+    A review is a new version of the policy with a later `reviewed_on`: two approve it like any other.
+
+    Parameters
+    ----------
+    file
+        Another policy, as .json.
+    at
+        As of another day; UTC if it names no zone.
+    """
+    with ending(options):
+        from deploy.operator.documents import document_in_force
+        from deploy.site.open import state_directory
+        from shared.kernel.clock import SystemClock
+        from shared.routing.ageing import review as reviewed
+        from shared.routing.shelf import read_policy
+
+        body = file.read_bytes() if file else document_in_force(state_directory(options), "policy")
+        day = (zoned(at) or SystemClock().now()).date()
+        found = reviewed(read_policy(body).document, day)
+        if options.json:
+            output.document({"on": day.isoformat(), "instruments": [_as_json(each) for each in found]})
+        else:
+            columns = ("instrument", "review by", "last by", "rests on", "until", "successor", "cited by", "")
+            output.table(columns, [_row(each) for each in found])
+        return output.FAILED if any(each.reasons for each in found) else output.DONE
+
+
+def beat(*, once: bool = False, options: Options = _OPTIONS) -> int:
+    """Say every 10 s which documents are newest, until interrupted, with `beat.key` of the state directory.
+
+    Parameters
+    ----------
+    once
+        Say it once, and end.
+    """
+    with ending(options):
+        from deploy.operator.documents import send_beats
+        from deploy.site.open import site
+
+        send_beats(site(options), count=1 if once else None)
+        return output.DONE
+
+
+def _as_json(each: Review) -> dict[str, object]:
+    return {
+        "instrument": each.instrument,
+        "title": each.title,
+        "review_by": each.review_by.isoformat(),
+        "reviewed_on": each.reviewed_on.isoformat(),
+        "reviewer_role": each.reviewer_role,
+        "confirmed": each.confirmed,
+        "source": each.source,
+        "valid_to": each.valid_to.isoformat() if each.valid_to else None,
+        "succeeded_by": each.succeeded_by,
+        "cited_by": list(each.cited_by),
+        "live": list(each.live),
+        "reasons": list(each.reasons),
+    }
+
+
+def _row(each: Review) -> tuple[str, ...]:
+    return (
+        each.instrument,
+        each.review_by.isoformat(),
+        each.reviewer_role,
+        each.confirmed,
+        each.valid_to.isoformat() if each.valid_to else "",
+        each.succeeded_by or "",
+        " ".join(each.cited_by),
+        " ".join(each.reasons),
+    )

@@ -1,0 +1,88 @@
+"""How the law of a policy ages: which cited instruments ended, were succeeded, or were not looked at for long.
+
+Pure, standard library only; reads a policy's JSON, valid by its contract. It decides nothing: missing law is the
+engine's matter, this is about what a person must look at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any, Final
+
+#: After so many days without a review an instrument is aged.
+REVIEW_DAYS: Final = 90
+REASONS: Final = ("ended", "succeeded", "unreviewed")
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """One instrument as it stands on a day.
+
+    `cited_by` are all rules and clocks that cite it, `live` those of them that are in force then or will be.
+    `reasons` say why a person must look now, none if nobody must. An instrument that ended and that nothing live
+    cites asks for nobody, but stays on the list.
+    """
+
+    instrument: str
+    title: str
+    valid_to: date | None
+    succeeded_by: str | None
+    reviewed_on: date
+    reviewer_role: str
+    confirmed: str
+    source: str
+    cited_by: tuple[str, ...]
+    live: tuple[str, ...]
+    reasons: tuple[str, ...]
+
+    @property
+    def review_by(self) -> date:
+        """The last day of its review."""
+        return self.reviewed_on + timedelta(days=REVIEW_DAYS)
+
+
+def review(policy: Mapping[str, Any], on: date) -> list[Review]:
+    """Every instrument of the policy, the next to be reviewed first."""
+    citing: dict[str, list[Mapping[str, Any]]] = {}
+    for each in (*policy["rules"], *(policy.get("clocks") or ())):
+        citing.setdefault(each["basis"]["instrument"], []).append(each)
+    begins = {entry["id"]: date.fromisoformat(entry["valid_from"]) for entry in policy.get("instruments") or ()}
+    found = [_review(entry, citing.get(entry["id"], []), begins, on=on) for entry in policy.get("instruments") or ()]
+    return sorted(found, key=lambda each: (each.review_by, each.instrument))
+
+
+def aged(policy: Mapping[str, Any], on: date) -> list[tuple[str, str]]:
+    """(instrument, reason) of everything that a person must look at, sorted."""
+    return sorted((each.instrument, reason) for each in review(policy, on) for reason in each.reasons)
+
+
+def _review(
+    entry: Mapping[str, Any], citing: Sequence[Mapping[str, Any]], begins: Mapping[str, date], *, on: date
+) -> Review:
+    live = tuple(sorted(each["id"] for each in citing if (end := _day(each.get("valid_to"))) is None or on < end))
+    valid_to, reviewed_on = _day(entry.get("valid_to")), date.fromisoformat(entry["reviewed_on"])
+    over = valid_to is not None and valid_to <= on
+    # From the day its successor is in force nothing should rest on it; one that is not listed counts as in force.
+    succeeded_by = entry.get("succeeded_by")
+    succeeded = succeeded_by is not None and begins.get(succeeded_by, on) <= on
+    stands = (over and bool(live), succeeded and bool(live))
+    unreviewed = (on - reviewed_on).days > REVIEW_DAYS and (bool(live) or not over)
+    return Review(
+        instrument=entry["id"],
+        title=entry["title"],
+        valid_to=valid_to,
+        succeeded_by=succeeded_by,
+        reviewed_on=reviewed_on,
+        reviewer_role=entry["reviewer_role"],
+        confirmed=entry["confirmed"],
+        source=entry["source"],
+        cited_by=tuple(sorted(each["id"] for each in citing)),
+        live=live,
+        reasons=tuple(reason for reason, holds in zip(REASONS, (*stands, unreviewed), strict=True) if holds),
+    )
+
+
+def _day(text: str | None) -> date | None:
+    return date.fromisoformat(text) if text else None

@@ -1,0 +1,71 @@
+"""The beat of an instance's documents: how long ago somebody said which are newest, and whether these are ours."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Final
+
+from pydantic import ValidationError
+
+from shared.contracts.documents import Beat, SignedBeat
+from shared.kernel.clock import Clock
+from shared.kernel.errors import Refused, Unavailable
+from shared.routing.documents import verify_beat
+from shared.routing.shelf import DocumentShelf
+
+#: The Kafka key of a beat on the directory topic; compaction keeps the last.
+BEAT_KEY: Final = b"beat"
+#: How old a beat may be.
+BEAT_TOLERANCE: Final = timedelta(minutes=5)
+
+
+class BeatWatch:
+    """Keeps the newest beat that a beat key of the directory in force has signed. Puts nothing in force."""
+
+    def __init__(self, shelf: DocumentShelf, clock: Clock) -> None:
+        self._shelf = shelf
+        self._clock = clock
+        self._since = clock.now()
+        self._newest: Beat | None = None
+
+    def receive(self, value: bytes) -> None:
+        """Take a beat, unless a newer one came before: one sent again makes nobody younger.
+
+        Raises `Refused`; `Unavailable` before a directory is in force.
+        """
+        signed, now = read_beat(value), self._clock.now()
+        verify_beat(signed, self._shelf.directories.active(now), now)
+        if self._newest is None or signed.beat.at > self._newest.at:
+            self._newest = signed.beat
+
+    def age_s(self) -> float:
+        """Seconds since the newest beat, or since this process began to listen for the first."""
+        heard = self._since if self._newest is None else self._newest.at
+        return max(0.0, (self._clock.now() - heard).total_seconds())
+
+    def reason(self) -> str:
+        """Why not to trust that the documents here are the newest: `beat_late`, `documents_behind`, or "".
+
+        Always "" where nobody sends beats: the directory names no beat key, or none was heard since the start. The age
+        tells nevertheless.
+        """
+        now = self._clock.now()
+        try:
+            directory, policy = self._shelf.directories.active(now), self._shelf.policies.active(now)
+        except Unavailable:
+            return ""
+        if not directory.beats or (named := self._newest) is None:
+            return ""
+        if self.age_s() > BEAT_TOLERANCE.total_seconds():
+            return "beat_late"
+        above = named.directory[0] > directory.edition.version or named.policy[0] > policy.edition.version
+        return "documents_behind" if above else ""
+
+
+def read_beat(value: bytes) -> SignedBeat:
+    """A record's value as a beat. Verifies nothing. Raises `Refused`, without its text."""
+    try:
+        return SignedBeat.model_validate_json(value)
+    except ValidationError:
+        pass
+    raise Refused("beat_malformed")

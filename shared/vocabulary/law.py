@@ -1,0 +1,82 @@
+"""Codes of the law that a policy keeps: in which role an entry was reviewed, and what clocks are made of.
+
+Events, dues and consequences name what the exchange can see; which of them belong together is each clock's own.
+"""
+
+from __future__ import annotations
+
+from shared.vocabulary.code import Code
+
+_CAUSEWAY = "Causeway"
+_E_EVIDENCE = "EU Regulation 2023/1543, Annex II"
+_UK = "UK SI 2026/268"
+_DSA = "EU Regulation 2022/2065 (DSA)"
+
+
+class Confirmed(Code):
+    """What an entry rests on. `secondary` is to be checked against the text before anybody relies on it."""
+
+    PRIMARY = "primary", _CAUSEWAY
+    SECONDARY = "secondary", _CAUSEWAY
+
+
+class ReviewerRole(Code):
+    """In which role somebody last looked at an entry; never who."""
+
+    POLICY_LEAD = "policy_lead", _CAUSEWAY
+    LEGAL_COUNSEL = "legal_counsel", _CAUSEWAY
+    REGULATOR = "regulator", _CAUSEWAY
+    SAMPLE_AUTHOR = "sample_author", _CAUSEWAY
+
+
+class Promptness(Code):
+    """Terms that the law states in words instead of hours: they have no due time."""
+
+    IMMEDIATELY = "immediately", _UK
+    AS_SOON_AS_REASONABLY_PRACTICABLE = "as_soon_as_reasonably_practicable", _UK
+    WITHOUT_UNDUE_DELAY = "without_undue_delay", _DSA
+
+
+class ClockEvent(Code):
+    """What starts a clock."""
+
+    REFERRAL_OBSERVED = "referral_observed", _CAUSEWAY
+    REPORT_SENT = "report_sent", _CAUSEWAY
+    NOTICE_ISSUED = "notice_issued", _CAUSEWAY
+    NOTICE_RECEIVED = "notice_received", _CAUSEWAY
+    CASE_ACCEPTED = "case_accepted", _CAUSEWAY
+    INFORMATION_REQUESTED = "information_requested", _CAUSEWAY
+    PRESERVATION_SERVED = "preservation_served", _E_EVIDENCE
+    PRESERVATION_EXTENDED = "preservation_extended", _E_EVIDENCE
+    PRODUCTION_ORDERED = "production_ordered", _E_EVIDENCE
+    EMERGENCY_PRODUCTION_ORDERED = "emergency_production_ordered", _E_EVIDENCE
+
+
+class StopCause(Code):
+    """What may stop a clock, where its instrument lists it."""
+
+    NEEDS_INFO = "needs_info", _CAUSEWAY
+    HELD = "held", _CAUSEWAY
+    EXTENDED = "extended", _E_EVIDENCE
+    PRODUCTION_CONFIRMED = "production_confirmed", _E_EVIDENCE
+
+
+class ClockDue(Code):
+    """What falls due when a clock has run."""
+
+    ACKNOWLEDGEMENT = "acknowledgement", _CAUSEWAY
+    REMOVAL = "removal", _CAUSEWAY
+    REPORT = "report", _CAUSEWAY
+    INFORMATION = "information", _CAUSEWAY
+    FEEDBACK = "feedback", _CAUSEWAY
+    DATA = "data", _E_EVIDENCE
+    END_OF_PRESERVATION = "end_of_preservation", _CAUSEWAY
+
+
+class ClockConsequence(Code):
+    """What happens when it was not done by then, or in the case of a preservation, then."""
+
+    ALERT = "alert", _CAUSEWAY
+    REMIND = "remind", _CAUSEWAY
+    ESCALATE = "escalate", _CAUSEWAY
+    ERASE = "erase", _CAUSEWAY

@@ -1,0 +1,96 @@
+"""The law is right today, and says when it ages; documents rise, end, and may grow."""
+
+from __future__ import annotations
+
+from tests.acceptance.line import Line, tests_of
+
+_BEAT = "tests/shared/runtime/kafka/test_beat.py"
+_DESK = "tests/deploy/operator/test_desk.py"
+_REFRESHED = "tests/deploy/sample/test_refreshed_law.py"
+_SHELF = "tests/shared/routing/test_routing_shelf.py"
+_WATCH = "tests/shared/runtime/instance/test_law_watch.py"
+
+LAW = (
+    Line(
+        "The refreshed policy moves exactly the decisions of 2,000 sampled referrals that a stand-alone recount says, "
+        "by rule and direction; three planted edits move both sides",
+        tests_of(
+            _REFRESHED,
+            "test_the_refreshed_policy_moves_exactly_what_a_stand_alone_recount_says",
+            "test_a_planted_edit_moves_both_sides_and_on_one_side_only_it_is_noticed",
+            "test_what_was_observed_in_spring_is_decided_as_before",
+        ),
+    ),
+    Line(
+        "A referral of 15 April 2026 about an EU user has no basis, one of 15 August has; each replayed under the "
+        "other's law comes out as the other; encrypted messages and audio stay excluded",
+        tests_of(
+            _REFRESHED,
+            "test_april_has_no_basis_and_august_has_and_each_under_the_others_law_comes_out_as_the_other",
+            "test_deciding_later_makes_no_detection_lawful_that_was_not",
+            "test_encrypted_messages_and_audio_stay_excluded",
+            "test_after_the_derogation_what_scanning_found_goes_to_nobody_again",
+        ),
+    ),
+    Line(
+        "A clock moved 91 days on raises the alarm once per instrument, and a review ends it; an ended instrument "
+        "without successor stands on the list",
+        tests_of(
+            _WATCH,
+            "test_a_clock_moved_91_days_on_raises_the_alarm_once_per_instrument_and_a_review_ends_it",
+            "test_whoever_reviews_in_time_hears_nothing",
+            "test_an_ended_instrument_without_successor_stands_on_the_list_and_is_an_alarm_while_a_rule_cites_it",
+            "test_a_successor_counts_from_the_day_it_is_in_force",
+        )
+        + tests_of(_REFRESHED, "test_the_sample_ages_91_days_after_its_review_and_what_ended_stays_on_the_list"),
+    ),
+    Line(
+        "Every entry of law has its source and `reviewed_on`, and one without is refused; the page says which rest on "
+        "secondary sources, and that it is sample wording and no legal advice",
+        tests_of(
+            _REFRESHED,
+            "test_every_entry_has_source_and_review_and_one_without_is_refused",
+            "test_the_page_says_which_entries_are_secondary_and_that_it_is_no_advice",
+            "test_canada_keeps_by_the_class_of_the_day_and_the_second_is_not_confirmed",
+            "test_the_instruments_of_the_last_year_are_listed_and_the_uk_has_its_priorities",
+            "test_the_calendars_know_the_working_days_of_three_years",
+        ),
+    ),
+    Line(
+        "A prohibition without end or review date is not published, nor a misspelt member, a clock without one term, "
+        "or a version that is not above every one that was published",
+        (
+            _DESK,
+            *tests_of(
+                "tests/deploy/operator/test_policy.py",
+                "test_a_version_that_is_not_above_the_newest_is_not_published",
+                "test_the_newest_version_is_that_of_an_approved_document_also_of_one_that_takes_effect_later",
+            ),
+        ),
+    ),
+    Line(
+        "Golden decisions stand on documents of their own, so that refreshed law moves none",
+        tests_of(
+            "tests/shared/routing/test_routing_replay.py",
+            "test_the_golden_decisions_are_made_again_to_the_byte",
+            "test_the_golden_decisions_read_nothing_of_the_sample",
+        ),
+    ),
+    Line(
+        "A document with members that nobody knows yet is read, unless it requires one; its version only rises; "
+        "it nears its end in steps, and after its grace deciding waits",
+        (
+            _SHELF,
+            *tests_of(
+                _WATCH,
+                "test_documents_near_their_end_say_so_in_steps_and_after_the_grace_nothing_is_decided",
+                "test_after_the_grace_senders_wait_until_a_newer_document_comes",
+            ),
+        ),
+    ),
+    Line(
+        "A beat says which documents are newest, ages, and puts nothing in force; one that is forged, from the future "
+        "or sent again changes nothing",
+        (_BEAT,),
+    ),
+)

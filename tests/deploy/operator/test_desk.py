@@ -1,0 +1,133 @@
+"""The desk: what it does not let be published, each objection by its code and field."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deploy.artifacts import example_world
+from deploy.directory.approval import renewed, valid_until
+from deploy.operator.desk import check_directory, check_policy, objections
+from deploy.operator.documents import signed_beat
+from deploy.policy import sample_policy
+from shared.contracts.policy import Policy
+from shared.envelope.keys import SigningKey
+from shared.kernel.canonical import digest
+from shared.kernel.errors import Refused
+from shared.routing.documents import verify_beat
+from shared.routing.shelf import read_directory
+from tests.deploy.operator.conftest import Run
+
+Edit = Callable[[dict[str, Any]], object]
+
+
+def edited(edit: Edit) -> bytes:
+    policy = json.loads(json.dumps(example_world.policy()))
+    edit(policy)
+    return json.dumps(policy).encode()
+
+
+def test_the_sample_and_the_example_pass() -> None:
+    assert list(objections(sample_policy())) == []
+    assert check_policy(edited(lambda _: None)).version == 1
+    assert check_directory(json.dumps(example_world.directory()).encode()).version == 1
+
+
+@pytest.mark.parametrize(
+    ("edit", "code", "field"),
+    [
+        (lambda p: p["rules"][2].pop("review_by"), "prohibition_without_end", "/rules/2"),
+        (lambda p: p["rules"][2].update(hold_window_h=24), "hold_of_nothing", "/rules/2/hold_window_h"),
+        (lambda p: p["instruments"].pop(1), "instrument_not_listed", "/rules/1/basis/instrument"),
+        (lambda p: p["instruments"].append(p["instruments"][0]), "instrument_repeated", "/instruments/3/id"),
+        (
+            lambda p: p["instruments"][0].update(succeeded_by="led"),
+            "instrument_not_listed",
+            "/instruments/0/succeeded_by",
+        ),
+        (
+            lambda p: p["instruments"][0].update(reviewed_on="2026-06-01"),
+            "reviewed_after_issue",
+            "/instruments/0/reviewed_on",
+        ),
+        (lambda p: p["clocks"][0].update(duration_h=24), "clock_term_not_one", "/clocks/0"),
+        (lambda p: p["clocks"][0].pop("promptness"), "clock_term_not_one", "/clocks/0"),
+        (lambda p: p["clocks"][0].update(repeats=True), "clock_repeats_nothing", "/clocks/0/repeats"),
+        (
+            lambda p: p["calendars"][0].update(holidays=["2026-12-25", "2026-01-01"]),
+            "holidays_unsorted",
+            "/calendars/0/holidays",
+        ),
+        (lambda p: p["calendars"][0].update(holidays=["2027-12-25"]), "holiday_outside_span", "/calendars/0/holidays"),
+        (
+            lambda p: p["calendars"][0].update(working_weekdays=[]),
+            "calendar_without_work",
+            "/calendars/0/working_weekdays",
+        ),
+        (lambda p: p["rules"][0].update(hold_windw_h=24), "document_invalid", "/rules/0"),
+        (lambda p: p["instruments"][0].pop("source"), "document_invalid", "/instruments/0/source"),
+        (lambda p: p["instruments"][0].pop("reviewed_on"), "document_invalid", "/instruments/0/reviewed_on"),
+        (lambda p: p["clocks"][0].pop("source"), "document_invalid", "/clocks/0/source"),
+        (lambda p: p["clocks"][0].pop("reviewed_on"), "document_invalid", "/clocks/0/reviewed_on"),
+        (lambda p: p["calendars"][0].pop("source"), "document_invalid", "/calendars/0/source"),
+        (lambda p: p["calendars"][0].pop("confirmed"), "document_invalid", "/calendars/0/confirmed"),
+    ],
+)
+def test_what_must_not_be_published_is_refused_with_its_field(edit: Edit, code: str, field: str) -> None:
+    with pytest.raises(Refused) as refused:
+        check_policy(edited(edit))
+    assert (refused.value.code, refused.value.field) == (code, field)
+
+
+def test_a_clock_of_working_days_needs_the_calendar_of_its_jurisdiction() -> None:
+    def of(place: str) -> bytes:
+        return edited(
+            lambda p: (
+                p["clocks"][0].pop("promptness"),
+                p["clocks"][0].update(working_days=5),
+                p["clocks"][0]["basis"].update(jurisdiction=place),
+            )
+        )
+
+    check_policy(of("NL"))
+    with pytest.raises(Refused, match="calendar_missing"):
+        check_policy(of("BE"))
+
+
+def test_every_objection_is_said_at_once(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "policy.json"
+    file.write_bytes(edited(lambda p: (p["rules"][2].pop("review_by"), p["clocks"][0].pop("promptness"))))
+    ended = run("policy", "check", file, "--json")
+    assert ended.code == 1
+    assert ended.json == {
+        "objections": [
+            {"code": "prohibition_without_end", "field": "/rules/2"},
+            {"code": "clock_term_not_one", "field": "/clocks/0"},
+        ]
+    }
+    file.write_bytes(edited(lambda _: None))
+    assert run("policy", "check", file).code == 0
+
+
+def test_a_document_issued_again_ends_13_months_later_under_the_next_version() -> None:
+    policy = Policy.model_validate(example_world.policy())
+    again = renewed(policy, on=policy.issued_on.replace(month=12, day=31))
+    assert (again.version, again.valid_until.isoformat()) == (2, "2028-01-28")
+    assert valid_until(policy.issued_on.replace(month=1)).isoformat() == "2027-02-01"
+    assert again.rules == policy.rules
+
+
+def test_the_beat_names_what_this_state_directory_has_in_force(tmp_path: Path) -> None:
+    bodies = {kind: json.dumps(getattr(example_world, kind)()).encode() for kind in ("directory", "policy")}
+    for kind, body in bodies.items():
+        (tmp_path / f"{kind}.json").write_bytes(body)
+    said = signed_beat(tmp_path, example_world.BEAT, example_world.AT)
+    assert (said.beat.directory, said.beat.policy) == tuple((1, digest(body)) for body in bodies.values())
+    verify_beat(said, read_directory(bodies["directory"]), example_world.AT)
+    stranger = signed_beat(tmp_path, SigningKey(b"9" * 32), example_world.AT)
+    with pytest.raises(Refused, match="beat_key_unknown"):
+        verify_beat(stranger, read_directory(bodies["directory"]), example_world.AT)

@@ -1,0 +1,302 @@
+"""The law of the second half of 2026: what it moves, which days it judges, what it leaves out, what it rests on."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from deploy.artifacts.law_page import law_page
+from deploy.policy import sample_policy
+from deploy.sample.files import write_jsonl
+from deploy.sample.generator import SampledReferral, sample_referrals
+from shared.contracts.decision import Facts
+from shared.contracts.policy import Calendar, Clock, InstrumentEntry, Policy
+from shared.contracts.referral import ReferralSubmission
+from shared.exchange.facts import read_facts
+from shared.kernel.canonical import canonical_json
+from shared.routing.ageing import aged, review
+from shared.routing.shelf import DocumentShelf
+from shared.routing.whatif import Comparison, DecidedReferral, compare, preview, replay
+from tests.deploy.sample.samples import TREE_DATA, directory_document, index_of, policy_document, policy_of
+
+ROOT = Path(__file__).parents[3]
+SCRIPT = ROOT / "tests/support/recount.py"
+#: The law as the sample had it before: pinned for the golden decisions.
+BEFORE = json.loads((ROOT / "tests/shared/routing/golden/policy.json").read_bytes())
+DECIDED_AT = datetime(2026, 12, 1, 12, tzinfo=UTC)
+APRIL, AUGUST = datetime(2026, 4, 15, 12, tzinfo=UTC), datetime(2026, 8, 15, 12, tzinfo=UTC)
+#: 35 days around 31 July: the demo's 2,000 referrals, observed later.
+START, END = date(2026, 7, 15), date(2026, 8, 20)
+#: No published table says which services encrypt from end to end, or where there is sound: here every tenth message.
+EVERY = 10
+
+#: Permits that did not change, of edges that the prohibition no longer removes.
+WIDER = {"us-2258a-hub"}
+
+Edit = Callable[[dict[str, Any]], None]
+
+
+@cache
+def later() -> tuple[SampledReferral, ...]:
+    found = tuple(sample_referrals(start=START, end=END, count=2000, seed=1, dirty=0.01))
+    messages = [each.referral for each in found if each.referral["items"][0]["locator"]["kind"] == "message"]
+    for referral in messages[::EVERY]:
+        referral["incident_flags"] = sorted({*referral["incident_flags"], "end_to_end_encrypted"})
+    for referral in messages[5::EVERY]:
+        referral["media_kind"] = "audio"
+    return found
+
+
+@cache
+def later_decided() -> tuple[DecidedReferral, ...]:
+    directory, found = index_of(directory_document()), []
+    for each in later():
+        origin = directory.party(each.origin)
+        assert origin is not None
+        read = read_facts(ReferralSubmission.model_validate_json(json.dumps(each.referral)), origin, directory)
+        facts = Facts.model_validate_json(canonical_json(read.facts))
+        found.append(DecidedReferral(facts, True, DECIDED_AT, read.unknown))
+    return tuple(found)
+
+
+def engine_moves(after: dict[str, Any]) -> dict[str, Any]:
+    directory, old, new = index_of(directory_document()), policy_of(BEFORE), policy_of(after)
+    rules: dict[str, dict[str, int]] = {}
+    changed = []
+    for number, each in enumerate(later_decided()):
+        moved: Comparison = compare([each], directory=directory, old=old, new=new)
+        for (rule, direction), count in moved.rules.items():
+            rules.setdefault(rule, {}).setdefault(direction, 0)
+            rules[rule][direction] += count
+        if moved.rules or any(had != has for had, has in moved.dispositions):
+            changed.append(number)
+    return {"referrals": len(later_decided()), "changed": changed, "rules": rules}
+
+
+def recounted_moves(folder: Path, after: dict[str, Any]) -> dict[str, Any]:
+    """The script's count, run where neither the project nor any package can be imported."""
+    files = {name: folder / f"{name}.json" for name in ("directory", "policy", "before")}
+    for name, document in (("directory", directory_document()), ("policy", after), ("before", BEFORE)):
+        files[name].write_text(json.dumps(document))
+    files |= {"referrals": folder / "later.jsonl", "tree": TREE_DATA}
+    write_jsonl(files["referrals"], later())
+    arguments = [part for name, path in files.items() for part in (f"--{name}", str(path))]
+    day = DECIDED_AT.date().isoformat()
+    ran = subprocess.run(
+        [sys.executable, "-I", "-S", str(SCRIPT), *arguments, "--on", day], capture_output=True, check=True, timeout=300
+    )
+    found: dict[str, Any] = json.loads(ran.stdout)
+    return found
+
+
+def rule(policy: dict[str, Any], rule_id: str) -> dict[str, Any]:
+    found: dict[str, Any] = next(each for each in policy["rules"] if each["id"] == rule_id)
+    return found
+
+
+def begin_the_derogation_later(policy: dict[str, Any]) -> None:
+    rule(policy, "eu-2026-1881-user-agency")["valid_from"] = "2026-08-10"
+
+
+def end_the_gap_earlier(policy: dict[str, Any]) -> None:
+    rule(policy, "eu-eprivacy-5-messages")["valid_to"] = "2026-07-20"
+
+
+def let_audio_through(policy: dict[str, Any]) -> None:
+    permit = rule(policy, "eu-2026-1881-user-agency")
+    permit["when"] = [each for each in permit["when"] if each["fact"] != "media_kind"]
+    policy["rules"].remove(rule(policy, "eu-eprivacy-5-audio"))
+
+
+def test_the_refreshed_policy_moves_exactly_what_a_stand_alone_recount_says(
+    tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
+    found = engine_moves(policy_document())
+    assert found == recounted_moves(tmp_path, policy_document())
+    changed = {rule_id for rule_id in found["rules"] if rule_id not in WIDER}
+    assert changed == {
+        "ca-2011-4-hub",
+        "ca-c16-hub",
+        "eu-2026-1881-user-agency",
+        "eu-eprivacy-5-audio",
+        "eu-eprivacy-5-encrypted",
+        "eu-eprivacy-5-messages",
+    }
+    assert 0 < len(found["changed"]) < found["referrals"] == 2000
+    words = [f"{way} {count} by {name}" for name, ways in found["rules"].items() for way, count in ways.items()]
+    record_property("figure", f"{len(found['changed'])} of 2,000 decisions: {'; '.join(sorted(words))}")
+    print(*sorted(words), sep="\n")
+
+
+@pytest.mark.parametrize("edit", [begin_the_derogation_later, end_the_gap_earlier, let_audio_through])
+def test_a_planted_edit_moves_both_sides_and_on_one_side_only_it_is_noticed(tmp_path: Path, edit: Edit) -> None:
+    policy = policy_document()
+    edit(policy)
+    again = engine_moves(policy)
+    assert recounted_moves(tmp_path, policy) == again
+    assert again != engine_moves(policy_document())
+
+
+def test_what_was_observed_in_spring_is_decided_as_before() -> None:
+    """The control: not any new policy moves them, only one that judges their days."""
+    spring = [
+        replace(each, facts=each.facts.model_copy(update={"observed_on": APRIL.date()})) for each in later_decided()
+    ]
+    old, new = policy_of(BEFORE), policy_of(policy_document())
+    assert compare(spring, directory=index_of(directory_document()), old=old, new=new).rules == {}
+
+
+def message(observed_at: datetime, **more: Any) -> DecidedReferral:
+    """A provider in Ireland reports a message of a user in Germany that one of its people has seen."""
+    facts = {
+        "origin": "provider-002.example",
+        "origin_kind": "industry",
+        "reporter": ["IE"],
+        "incident_kind": "csam",
+        "incident_flags": [],
+        "media_kind": "image",
+        "viewed_by": "human",
+        "priority": "p2_normal",
+        "actionable": "actionable",
+        "user": ["DE"],
+        "victim": [],
+        "items": [{"locator_kinds": ["message"], "assessments": [], "hosting": []}],
+        "observed_on": observed_at.date().isoformat(),
+    }
+    return DecidedReferral(Facts.model_validate(facts | more), True, observed_at)
+
+
+@pytest.fixture
+def shelf() -> DocumentShelf:
+    """The refreshed policy, as if it had been there all along: `known_from` says what was known when."""
+    filled = DocumentShelf()
+    filled.directories.place(index_of(directory_document()), datetime(2026, 1, 1, tzinfo=UTC))
+    filled.policies.place(policy_of(policy_document()), datetime(2026, 1, 1, tzinfo=UTC))
+    return filled
+
+
+def rules_of(explained: dict[str, Any]) -> list[str]:
+    return [name for edge in explained["edges"] for name in edge["rules"]]
+
+
+def test_april_has_no_basis_and_august_has_and_each_under_the_others_law_comes_out_as_the_other(
+    shelf: DocumentShelf,
+) -> None:
+    april, august = message(APRIL), message(AUGUST)
+    was, is_ = preview(april, shelf), preview(august, shelf)
+    assert (was["work_reason"], was["edges"]) == ("no_basis", [])
+    assert rules_of(is_) == ["eu-2026-1881-user-agency"]
+    assert [edge["recipient"] for edge in is_["edges"]] == ["police-de.example"]
+    moved_on = replay(april, shelf, at=AUGUST, observed_on=AUGUST.date())
+    moved_back = replay(august, shelf, at=APRIL, observed_on=APRIL.date())
+    assert rules_of(moved_on) == ["eu-2026-1881-user-agency"]
+    assert (moved_back["work_reason"], moved_back["edges"]) == ("no_basis", [])
+
+
+def test_deciding_later_makes_no_detection_lawful_that_was_not(shelf: DocumentShelf) -> None:
+    assert replay(message(APRIL), shelf, at=AUGUST)["work_reason"] == "no_basis"
+
+
+@pytest.mark.parametrize("observed_at", [AUGUST, datetime(2028, 4, 2, tzinfo=UTC)])
+@pytest.mark.parametrize("viewed_by", ["human", "automated_only"])
+@pytest.mark.parametrize("excluded", [{"incident_flags": ["end_to_end_encrypted"]}, {"media_kind": "audio"}])
+def test_encrypted_messages_and_audio_stay_excluded(
+    shelf: DocumentShelf, excluded: dict[str, Any], viewed_by: str, observed_at: datetime
+) -> None:
+    assert preview(message(observed_at, viewed_by=viewed_by), shelf)["edges"] != [], "the control: permitted without"
+    assert preview(message(observed_at, viewed_by=viewed_by, **excluded), shelf)["edges"] == []
+    abroad = {"origin": "provider-001.example", "reporter": ["US-CA"]}
+    explained = preview(message(observed_at, viewed_by="automated_only", **abroad, **excluded), shelf)
+    assert (explained["edges"], explained["work_reason"]) == ([], "prohibited")
+
+
+def test_after_the_derogation_what_scanning_found_goes_to_nobody_again(shelf: DocumentShelf) -> None:
+    abroad = {"origin": "provider-001.example", "reporter": ["US-CA"]}
+    explained = preview(message(datetime(2028, 4, 3, tzinfo=UTC), viewed_by="automated_only", **abroad), shelf)
+    assert (explained["edges"], explained["work_reason"]) == ([], "prohibited")
+    assert [name for edge in explained["not_sent"] for name in edge["rules"]] == ["eu-eprivacy-5-messages-2028"]
+
+
+def test_canada_keeps_by_the_class_of_the_day_and_the_second_is_not_confirmed(shelf: DocumentShelf) -> None:
+    own = {"reporter": ["CA"], "user": ["CA"], "origin": "provider-009.example"}
+
+    def kept(observed_at: datetime) -> list[str]:
+        edges = preview(message(observed_at, **own), shelf)["edges"]
+        return [edge["handling"]["retention"] for edge in edges if edge["purpose"] == "assessment"]
+
+    assert kept(datetime(2026, 6, 17, tzinfo=UTC)) == ["ca_21d"]
+    assert kept(datetime(2026, 6, 18, tzinfo=UTC)) == ["ca_1y"]
+    (entry,) = [each for each in sample_policy().instruments if each.id == "ca_c16"]
+    assert (entry.confirmed, "not confirmed" in entry.source) == ("secondary", True)
+
+
+def test_the_instruments_of_the_last_year_are_listed_and_the_uk_has_its_priorities() -> None:
+    policy = sample_policy()
+    listed = {entry.id.value for entry in policy.instruments}
+    assert {"eu_2026_1881", "eu_2023_1543", "eu_2024_2835", "us_take_it_down", "uk_si_2026_268", "ca_c16"} <= listed
+    priorities = {each.id: each.promptness for each in policy.clocks if each.id.startswith("uk-si-2026-268-p")}
+    assert priorities == {
+        "uk-si-2026-268-p1": "immediately",
+        "uk-si-2026-268-p2": "as_soon_as_reasonably_practicable",
+        "uk-si-2026-268-p3": "without_undue_delay",
+    }
+
+
+def entries(policy: Policy) -> tuple[InstrumentEntry | Clock | Calendar, ...]:
+    return (*policy.instruments, *policy.clocks, *policy.calendars)
+
+
+def test_every_entry_has_source_and_review_and_one_without_is_refused() -> None:
+    found = entries(sample_policy())
+    assert len(found) >= 50
+    for entry in found:
+        stated = entry.model_dump(mode="json", exclude_none=True)
+        type(entry).model_validate(stated)
+        for missing in ("source", "reviewed_on", "reviewer_role", "confirmed"):
+            with pytest.raises(ValidationError):
+                type(entry).model_validate({name: value for name, value in stated.items() if name != missing})
+
+
+def test_the_page_says_which_entries_are_secondary_and_that_it_is_no_advice() -> None:
+    page = law_page()
+    assert "Sample wording, not legal\nadvice" in page
+    policy = sample_policy()
+    for entry in (*policy.instruments, *policy.clocks):
+        (row,) = [line for line in page.splitlines() if line.startswith(f"| `{entry.id}` |") and entry.source in line]
+        assert ("**secondary**" in row) is (entry.confirmed == "secondary")
+        assert entry.reviewed_on.isoformat() in row
+    for calendar in policy.calendars:
+        assert calendar.jurisdiction in page.partition("## Calendars")[2]
+
+
+def test_the_sample_ages_91_days_after_its_review_and_what_ended_stays_on_the_list() -> None:
+    policy = policy_document()
+    reviewed_on = max(entry.reviewed_on for entry in sample_policy().instruments)
+    assert aged(policy, reviewed_on + timedelta(days=90)) == []
+    found = aged(policy, reviewed_on + timedelta(days=91))
+    over = {"eu_2021_1232"}
+    assert found == sorted(
+        (entry.id.value, "unreviewed") for entry in sample_policy().instruments if entry.id not in over
+    )
+    (ended,) = [each for each in review(policy, reviewed_on) if each.instrument == "eu_2021_1232"]
+    assert (ended.succeeded_by, ended.live, ended.reasons) == ("eu_2026_1881", (), ())
+    assert ("eu_2026_1881", "ended") not in aged(policy, date(2028, 4, 3)), "no rule cites it then"
+
+
+def test_the_calendars_know_the_working_days_of_three_years() -> None:
+    calendars = {each.jurisdiction: each for each in sample_policy().calendars}
+    assert {"BE", "CA", "DE", "FR", "GB-EAW", "IE", "NL", "SE", "US"} <= calendars.keys()
+    for calendar in calendars.values():
+        years = [sum(day.year == year for day in calendar.holidays) for year in (2026, 2027, 2028)]
+        assert min(years) >= 5, calendar.jurisdiction
+        assert date(2027, 12, 25) in calendar.holidays

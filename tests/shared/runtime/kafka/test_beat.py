@@ -1,0 +1,102 @@
+"""The beat: whose it is, how old it is, and what it does not do."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from deploy.directory.approval import document_body, sign_beat
+from shared.contracts.directory import PublicKey
+from shared.contracts.documents import Beat
+from shared.envelope.keys import SigningKey
+from shared.kernel.clock import ManualClock
+from shared.kernel.errors import Refused, Unavailable
+from shared.routing.shelf import DocumentShelf, read_directory, read_policy
+from shared.runtime.kafka.beat import BeatWatch
+from tests.shared.routing.builders import directory_document, hotline, permit, policy_document
+from tests.shared.runtime.builders import NOW
+
+KEY, STRANGER = SigningKey(b"5" * 32), SigningKey(b"6" * 32)
+EARLIER = NOW - timedelta(days=1)
+
+
+def shelf() -> DocumentShelf:
+    public = tuple(
+        PublicKey(key_id=key.key_id, use="sign", suite="ed25519", public=key.verify_key.text(), valid_from=EARLIER)
+        for key in (KEY,)
+    )
+    directory = directory_document(hotline("hotline-nl.example", "NL")).model_copy(update={"beat_keys": public})
+    filled = DocumentShelf()
+    filled.directories.place(read_directory(document_body(directory)), EARLIER)
+    filled.policies.place(read_policy(document_body(policy_document(permit("one")))), EARLIER)
+    return filled
+
+
+def beat(at: datetime = NOW, *, key: SigningKey = KEY, policy: int = 1) -> bytes:
+    named: dict[str, Any] = {"directory": (1, "d" * 64), "policy": (policy, "e" * 64)}
+    return sign_beat(Beat.model_validate({"at": at} | named), key).model_dump_json().encode()
+
+
+def test_a_beat_is_as_old_as_it_says_and_one_sent_again_makes_nobody_younger() -> None:
+    clock = ManualClock(NOW)
+    watch = BeatWatch(shelf(), clock)
+    watch.receive(beat())
+    clock.advance(4 * 60)
+    assert (watch.age_s(), watch.reason()) == (240.0, "")
+    watch.receive(beat(NOW - timedelta(hours=1)))
+    watch.receive(beat())
+    clock.advance(2 * 60)
+    assert (watch.age_s(), watch.reason()) == (360.0, "beat_late")
+    watch.receive(beat(clock.now()))
+    assert (watch.age_s(), watch.reason()) == (0.0, "")
+
+
+def test_without_a_first_beat_the_age_counts_from_the_start_and_nothing_is_said() -> None:
+    clock = ManualClock(NOW)
+    watch = BeatWatch(shelf(), clock)
+    clock.advance(6 * 60)
+    assert (watch.age_s(), watch.reason()) == (360.0, "")
+
+
+def test_where_the_directory_names_no_beat_key_nobody_promises_beats() -> None:
+    clock = ManualClock(NOW)
+    documents = shelf()
+    watch = BeatWatch(documents, clock)
+    watch.receive(beat())
+    without = directory_document(hotline("hotline-nl.example", "NL"), version=2)
+    documents.directories.place(read_directory(document_body(without)), NOW)
+    clock.advance(6 * 86400)
+    assert watch.reason() == ""
+
+
+def test_a_beat_that_names_a_later_version_says_that_this_instance_is_behind() -> None:
+    watch = BeatWatch(shelf(), ManualClock(NOW))
+    watch.receive(beat(policy=2))
+    assert watch.reason() == "documents_behind"
+
+
+@pytest.mark.parametrize(
+    ("value", "code"),
+    [
+        (beat(key=STRANGER), "beat_key_unknown"),
+        (beat(EARLIER - timedelta(seconds=1)), "beat_key_unknown"),
+        (beat(NOW + timedelta(minutes=6)), "beat_time_off"),
+        (beat().replace(b"e" * 64, b"f" * 64), "beat_signature_invalid"),
+        (b"{}", "beat_malformed"),
+        (b"\xff", "beat_malformed"),
+    ],
+)
+def test_a_beat_that_does_not_hold_is_refused_and_changes_nothing(value: bytes, code: str) -> None:
+    clock = ManualClock(NOW)
+    watch = BeatWatch(shelf(), clock)
+    clock.advance(30)
+    with pytest.raises(Refused, match=code):
+        watch.receive(value)
+    assert watch.age_s() == 30.0
+
+
+def test_a_beat_before_the_first_directory_is_believed_by_nobody() -> None:
+    with pytest.raises(Unavailable):
+        BeatWatch(DocumentShelf(), ManualClock(NOW)).receive(beat())
