@@ -17,7 +17,6 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from services.law_enforcement.app import INSTANCE
 from shared.contracts.registry import MESSAGE_PARKED, REFERRAL_WITHDRAWN
 from shared.envelope.headers import decode_headers
 from shared.exchange.accept import ReadingInstance
