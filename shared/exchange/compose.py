@@ -109,7 +109,7 @@ def address(message: MessageType, clear: Clear, addressing: Addressing, *, seale
         context = seal_context(
             message, message_id, str(addressing.subject), clear=body, sender=sender, recipient=recipient
         )
-        sealing = (sealed, _sealing_key(directory, recipient, instance.id, at=addressing.at), context)
+        sealing = (sealed, _sealing_key(directory, instance.id, at=addressing.at), context)
     return Letter(
         message_id=message_id,
         message=message,
@@ -218,9 +218,9 @@ def compose_fact(
     return compose(message, clear, addressing, sealed=sealed)
 
 
-def _sealing_key(directory: DirectoryIndex, party: str, instance: str, *, at: datetime) -> SealingKey:
-    """The party's own key where it has one (tier `party`), else that of the instance that serves it."""
-    entry = directory.sealing_key(party, at) or directory.sealing_key(instance, at)
+def _sealing_key(directory: DirectoryIndex, instance: str, *, at: datetime) -> SealingKey:
+    """That of the instance which serves the recipient: it opens what it guards."""
+    entry = directory.sealing_key(instance, at)
     if entry is None:
         raise Refused("recipient_unknown", field="/recipient")
     return _loaded(entry.public)

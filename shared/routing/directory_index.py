@@ -154,9 +154,9 @@ class DirectoryIndex:
         """Whether beats are to be expected at all: somebody has a key to sign them with."""
         return bool(self._beat_keys)
 
-    def sealing_key(self, owner: str, at: datetime) -> KeyEntry | None:
-        """The key to seal for `owner` (party or instance id) at `at`: the one whose validity began last."""
-        held = (key for key in self._keys_of.get(owner, ()) if key.use == "seal")
+    def sealing_key(self, instance: str, at: datetime) -> KeyEntry | None:
+        """The key to seal for an instance at `at`: the one whose validity began last."""
+        held = (key for key in self._keys_of.get(instance, ()) if key.use == "seal")
         keys = [key for key in held if key.valid_at(at)]
         return max(keys, key=lambda key: (key.valid_from, key.key_id), default=None)
 
@@ -223,7 +223,10 @@ class _Dated(Generic[_Name]):
 
 
 def _check(document: Mapping[str, Any]) -> None:
-    """An id is one party's or one instance's, a key id one owner's; a party's instance exists and is of its kind."""
+    """An id is one party's or one instance's, a key id one owner's; a party's instance exists and is of its kind.
+
+    What is sealed is sealed for an instance: a party has keys to sign with, and no others.
+    """
     kinds = {instance["id"]: instance["kind"] for instance in document["instances"]}
     seen: set[str] = set()
     for where in ("instances", "parties"):
@@ -232,8 +235,19 @@ def _check(document: Mapping[str, Any]) -> None:
                 if name in seen:
                     raise Refused("directory_id_repeated", field=f"/{where}/{number}")
                 seen.add(name)
-            if where == "parties" and kinds.get(entry["instance"]) != entry["kind"]:
-                raise Refused("directory_instance_mismatched", field=f"/parties/{number}/instance")
+            if where == "parties":
+                _check_party(entry, kinds, f"/parties/{number}")
+
+
+def _check_party(entry: Mapping[str, Any], kinds: Mapping[str, str], field: str) -> None:
+    if kinds.get(entry["instance"]) != entry["kind"]:
+        raise Refused("directory_instance_mismatched", field=f"{field}/instance")
+    for number, key in enumerate(entry.get("keys") or ()):
+        if key["use"] == "seal":
+            # The instance that serves it could open nothing, and so guard nothing.
+            raise Refused(
+                "directory_party_key_seals", "messages are sealed for instances", field=f"{field}/keys/{number}/use"
+            )
 
 
 def _each(document: Mapping[str, Any], name: str) -> Iterable[tuple[Mapping[str, Any], Mapping[str, Any]]]:

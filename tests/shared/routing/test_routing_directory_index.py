@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -42,11 +43,25 @@ def test_an_instance_serves_the_parties_that_name_it() -> None:
     assert index.instance_of("nobody.example") is None
 
 
+def with_instance_keys(*keys: dict[str, Any]) -> DirectoryIndex:
+    document = directory_document(hotline("hotline-nl.example", "NL")).model_dump(mode="json")
+    document["instances"][0]["keys"] = list(keys)
+    return read_directory(json.dumps(document).encode())
+
+
+def test_a_sealing_key_of_a_party_refuses_the_directory_and_is_named() -> None:
+    """Whoever serves the party could open nothing that is sealed with it."""
+    assert with_keys(key(1, "sign")).party("hotline-nl.example") is not None
+    with pytest.raises(Refused, match="directory_party_key_seals") as refused:
+        with_keys(key(1, "sign"), key(2))
+    assert refused.value.field == "/parties/0/keys/1/use"
+
+
 def test_a_signing_key_is_found_by_its_id_and_a_sealing_key_is_not_one() -> None:
-    index = with_keys(key(1, "sign"), key(2))
+    index = with_instance_keys(key(1, "sign"), key(2))
     found = index.signing_key(f"ed25519-{1:032x}")
     assert found is not None
-    assert (found.owner, found.public) == ("hotline-nl.example", b"\x01" * 32)
+    assert (found.owner, found.public) == ("hotline", b"\x01" * 32)
     assert index.signing_key(f"x25519-{2:032x}") is None
     assert index.signing_key(f"ed25519-{9:032x}") is None
 
@@ -60,17 +75,17 @@ def test_a_key_is_valid_from_its_first_moment_until_before_its_last() -> None:
 
 
 def test_sealing_uses_the_newest_key_that_is_valid() -> None:
-    index = with_keys(
+    index = with_instance_keys(
         key(1), key(2, valid_from="2026-03-01T00:00:00Z", valid_to="2026-05-01T00:00:00Z"), key(3, "sign")
     )
     numbers = []
     for month in (2, 4, 6):
-        found = index.sealing_key("hotline-nl.example", datetime(2026, month, 1, tzinfo=UTC))
+        found = index.sealing_key("hotline", datetime(2026, month, 1, tzinfo=UTC))
         assert found is not None
         numbers.append(found.public[0])
     assert numbers == [1, 2, 1]
-    assert index.sealing_key("hotline-nl.example", datetime(2025, 1, 1, tzinfo=UTC)) is None
-    assert index.sealing_key("nobody.example", datetime(2026, 4, 1, tzinfo=UTC)) is None
+    assert index.sealing_key("hotline", datetime(2025, 1, 1, tzinfo=UTC)) is None
+    assert index.sealing_key("nobody", datetime(2026, 4, 1, tzinfo=UTC)) is None
 
 
 @pytest.fixture(scope="module")
@@ -140,7 +155,7 @@ TWICE = hotline("hotline-nl.example", "NL")
         (
             "directory_id_repeated",
             "/parties/1",
-            [hotline(f"hotline-{code}.example", "NL", keys=[key(1)]) for code in ("nl", "be")],
+            [hotline(f"hotline-{code}.example", "NL", keys=[key(1, "sign")]) for code in ("nl", "be")],
         ),
         ("directory_instance_mismatched", "/parties/0/instance", [hotline("hotline-nl.example", instance="industry")]),
         ("directory_instance_mismatched", "/parties/0/instance", [hotline("hotline-nl.example", instance="nowhere")]),
