@@ -22,22 +22,26 @@ def judged(messages: Sequence[KeptEntry]) -> tuple[KeptEntry, ...]:
 
     The origin is who was first to state that it decided the referral. Until audit has read that, nothing is judged.
     """
-    stated = (_party(each, "origin") for each in messages if each.kind is EntryKind.DECISION)
-    origin = next((party for party in stated if party is not None), None)
-    if origin is None:
+    # A decision that audit cannot open says nothing of whose it is: whoever sent it first must not hide the origin.
+    stated = [each for each in messages if each.kind is EntryKind.DECISION and _party(each, "origin") is not None]
+    if not stated:
         return tuple(messages)
+    origin = str(_party(stated[0], "origin"))
+    speakers = frozenset(each.sender for each in stated if _party(each, "origin") == origin)
     sent = frozenset((each.subject, each.sender, each.recipient) for each in messages if _carries_an_edge(each, origin))
-    return tuple(each if _entitled(each, origin, sent) else _marked(each) for each in messages)
+    return tuple(each if _entitled(each, origin, sent, speakers=speakers) else _marked(each) for each in messages)
 
 
-def _entitled(entry: KeptEntry, origin: str, sent: _Sent) -> bool:
+def _entitled(entry: KeptEntry, origin: str, sent: _Sent, *, speakers: frozenset[str | None]) -> bool:
+    """`speakers`: the instances that have stated what the origin decided."""
     message = BY_TYPE.get(entry.type or "")
     relation = cells_of(message)[0].relation if message is not None else None
     if not entry.verified or entry.kind is EntryKind.NOT_ENTITLED:
         return True  # it says already what is wrong with it
     match relation:
         case Relation.SERVES_ITS_ORIGIN if entry.kind is EntryKind.DECISION:
-            return _party(entry, "origin") in (origin, None)  # none: it could not be opened, and says so
+            spoken_of = _party(entry, "origin")
+            return spoken_of == origin or (spoken_of is None and entry.sender in speakers)
         case Relation.SERVES_WHO_HAS_IT:
             party = _party(entry, "party")
             return party == origin or (entry.subject, origin, party) in sent

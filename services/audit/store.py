@@ -98,7 +98,9 @@ _GENERATIONS = """
 SELECT c.generation FROM cursor AS c JOIN entry AS e
     ON e.topic = c.topic AND e.generation = c.generation AND e.partition = c.partition
    AND e."offset" = c.next_offset - 1
-WHERE c.topic = $1 GROUP BY c.generation ORDER BY max(e.broker_time), c.generation
+WHERE c.topic = $1 GROUP BY c.generation
+ORDER BY max(e.broker_time) FILTER (WHERE coalesce(e.problem NOT IN ('broker_time_stated', 'broker_time_off'), true))
+         NULLS FIRST, c.generation
 """
 # Receipts, and what nobody can read, belong to neither world and name no referral.
 _PAGE = """

@@ -116,7 +116,9 @@ def judged_edges(
     judged = {(edge.recipient, edge.terms.purpose): edge for edge in outcome.edges}
     stated = {(edge.recipient, edge.purpose): edge.digest for edge in stated_edges(fact)}
     some = bool(fact.superseded) or fact.work_reason in (WorkReason.UNDELIVERABLE, WorkReason.TOO_WIDE)
-    derived = all(key in judged and judged[key].digest == digest for key, digest in stated.items())
+    derived = fact.facts.origin == fact.origin and all(
+        key in judged and judged[key].digest == digest for key, digest in stated.items()
+    )
     whole = stated.keys() == judged.keys() and clear.disposition == outcome.disposition
     if fact.decision.engine != ENGINE or not derived or not (some or whole):
         raise Refused("decision_not_derived", "its facts lead to another decision")

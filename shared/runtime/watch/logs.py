@@ -84,6 +84,7 @@ LEVELS: Final[Mapping[str, Level]] = {
     "outbox_resent": "warning",
     "part_failed": "error",
     "record_alarm": "error",
+    "referral_undecidable": "error",
     "relay_waits": "warning",
     "request_failed": "error",
     "service_started": "info",

@@ -102,6 +102,13 @@ def stated(log: Log, filed: Prepared) -> dict[str, Any]:
     return sealed
 
 
+def closed(log: Log, filed: Prepared, *, by: str) -> Draft:
+    """A decided fact that holds another one's sealed part, so that nobody can open it."""
+    one, other = (decided(log, filed, origin=ITS_OWN, by=by) for _ in range(2))
+    value = json.loads(one.body) | {"sealed": json.loads(other.body)["sealed"]}
+    return replace(one, body=json.dumps(value).encode())
+
+
 def revealed(party: str) -> dict[str, str]:
     """What is stated of a record that was opened for a viewer of `party`."""
     return {"party": party, "role": "viewer", "actor": "0" * 32}
@@ -153,10 +160,13 @@ async def test_a_decision_of_ones_own_origin_about_anothers_referral_links_nothi
 async def test_a_decision_that_nobody_can_open_neither_ends_the_judging_nor_counts(log: Log) -> None:
     """Stated before the true one: whoever is told of a referral first could do so."""
     filed = log.world.prepared()
-    unopenable = log.world.resigned(log.world.records(filed.drafts)[-1], clear={"revision": 2})
-    await log.keep(unopenable)
+    unopenable = await said(log, closed(log, filed, by="industry"))
     log.world.at += timedelta(seconds=1)
     await log.file(filed)
+    own = await said(log, closed(log, filed, by="hotline"), instance="hotline")
+    assert is_marked(await shown(log, filed, unopenable))
+    line = await shown(log, filed, own)
+    assert (line["kind"], line["problem"]) == ("decision", "sealed_unopenable")
     stated = fact(log, RECORD_REVEALED, revealed(POLICE), subject=filed.referral_id)
     assert is_marked(await shown(log, filed, await said(log, stated)))
     foreign = fact(
@@ -171,6 +181,13 @@ async def test_a_decision_that_nobody_can_open_neither_ends_the_judging_nor_coun
     async with log.database.transaction() as session:
         await read_facts(books, session.driver)
     assert all(isinstance(origin, str) for origin, _ in books.decided_facts)
+
+
+async def test_a_decision_made_of_anothers_facts_does_not_derive(log: Log) -> None:
+    """What the one origin's facts lead to is not what another decided."""
+    filed = log.world.prepared()
+    false = await said(log, decided(log, filed, origin=ITS_OWN))
+    assert (await shown(log, filed, false))["problem"] == "decision_not_derived"
 
 
 async def test_a_decision_under_the_subject_of_another_referral_is_marked(log: Log) -> None:

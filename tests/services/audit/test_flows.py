@@ -21,7 +21,7 @@ from shared.kernel.ids import uuid7
 from shared.runtime.database.transactions import Database
 from shared.vocabulary.answers import ReceiptOutcome
 from tests.services.audit.log import Log, identity, of_message
-from tests.support.exchange_world import FROM_HOTLINE, HOTLINE, World, public_key
+from tests.support.exchange_world import FROM_HOTLINE, HOTLINE, LONG_AFTER, World, public_key
 
 LIVE_HOTLINE = "hotline-live.example"
 
@@ -178,6 +178,16 @@ async def test_a_record_from_before_the_first_directory_is_kept_without_being_ve
     await log.keep(replace(record, broker_time=record.broker_time - timedelta(days=365)))
     page = await log.page(record)
     assert [each["problem"] for each in page["items"]] == ["document_unknown"]
+
+
+async def test_a_time_that_the_broker_cannot_have_given_makes_no_generation_the_newest(log: Log) -> None:
+    first, second, third = log.world.records([log.world.prepared().drafts[-1] for _ in range(3)])
+    await log.keep(first, replace(second, broker_time=log.world.at + 2 * LONG_AFTER))
+    log.generation = uuid7()
+    again = replace(third, broker_time=log.world.at + timedelta(hours=12))
+    await log.keep(again)
+    newest = await log.page(first, newest=True)
+    assert newest["generations"][-1] == str(log.generation)
 
 
 async def test_a_topic_made_again_is_read_by_its_generation(log: Log) -> None:

@@ -130,7 +130,7 @@ async def test_a_party_that_another_instance_serves_now_is_refused_at_once(
     text = await key_of(database, "moving.example")
     here, elsewhere = hotline("moving.example", "NL"), provider("moving.example", "NL")
     current = [directory_of(here)]
-    keys = ApiKeys(database, instance="hotline", directory=lambda: current[0], clock=clock)
+    keys = ApiKeys(database, instance="hotline", directory=lambda: current[0], clock=clock, kek=KEK)
     assert (await keys.identify(f"Bearer {text}")).party == "moving.example"
     current[0] = directory_of(elsewhere)
     assert await refused(keys, f"Bearer {text}") == ("unauthenticated", 401)

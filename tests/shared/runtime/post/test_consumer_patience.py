@@ -21,7 +21,7 @@ from shared.routing.shelf import DocumentShelf
 from shared.runtime.post.consumer import Consumer
 from shared.runtime.post.ports import Parked, Settlement, Unit
 from shared.vocabulary.answers import ReceiptOutcome
-from tests.shared.exchange.wrong_records import PARTY_KEYS, signed
+from tests.shared.exchange.wrong_records import PARTY_KEYS, stating
 from tests.support.builders import AT, POLICE, draft, withdrawal
 from tests.support.exchange_world import World, later, world
 from tests.support.memory_stores import MemoryDatabase, MemoryInbox
@@ -29,7 +29,7 @@ from tests.support.memory_stores import MemoryDatabase, MemoryInbox
 pytestmark = pytest.mark.timing
 
 PATIENCE_S = 60.0
-_unknown = signed(clear={"decision": {"policy": "0" * 64}})
+_unknown = stating(decision={"policy": "0" * 64})
 
 
 class Applied:
