@@ -141,12 +141,17 @@ class World:
         return Record(topic, 0, offset, self.at, key, tuple(headers), value)
 
 
-def world(*, party_keys: Mapping[str, Sequence[PublicKey]] | None = None, policy: Policy | None = None) -> World:
+def world(
+    *,
+    party_keys: Mapping[str, Sequence[PublicKey]] | None = None,
+    policy: Policy | None = None,
+    instances: Sequence[str] = INSTANCES,
+) -> World:
     """The sample directory with a suspended hotline, and the sample policy, over fresh keys.
 
     `party_keys` are keys that parties hold themselves.
     """
-    keys = {name: Keys(SigningKey.generate(), OpeningKey.generate()) for name in INSTANCES}
+    keys = {name: Keys(SigningKey.generate(), OpeningKey.generate()) for name in instances}
     document = with_suspended(sample_directory({name: each.public() for name, each in keys.items()}))
     if party_keys:
         parties = tuple(

@@ -1,0 +1,169 @@
+"""What a provider and its instance are told depends on nothing that others are told, nor on earlier times.
+
+Two referrals that differ only in agencies, in providers of another instance or in earlier times: every byte that the
+instance's principal can obtain is equal, or drawn alike (ids, salts, seals and signatures, compared by their lengths).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from random import Random
+from typing import Any
+
+import pytest
+
+from shared.envelope.headers import decode_headers
+from shared.envelope.sealing import open_sealed
+from shared.exchange import minimise
+from shared.exchange.compose import seal_context
+from shared.exchange.message import Draft, Record
+from shared.exchange.topics import inbox_prefix
+from tests.support.exchange_world import INSTANCES, SUBMISSION, World, world
+
+PAIRS = 500
+#: Providers of the first of two instances, and of the other.
+HERE, ELSEWHERE = ("provider-001.example", "provider-003.example"), ("provider-002.example", "provider-004.example")
+#: Drawn anew each time: compared by length.
+DRAWN = {"ce_id", "ce_subject", "ce_batchroot", "ce_batchsig", "ce_batchpath", "ce_epoch", "traceparent"}
+PLACES = ("NL", "BE", "FR", "DE", "US", "JP", "BR")
+
+
+@pytest.fixture(scope="module")
+def there() -> World:
+    return world(instances=(*INSTANCES, "industry_two"))
+
+
+def filed(there: World, referrals: Sequence[dict[str, Any]]) -> list[tuple[Draft, Record]]:
+    """Every draft of the referrals, filed one after the other, and the record that it becomes."""
+    fresh = replace(there, _offsets={}, _counters={})
+    found: list[tuple[Draft, Record]] = []
+    for number, referral in enumerate(referrals):
+        drafts = fresh.prepared(**referral | {"external_ref": f"ref-{number}"}).drafts
+        found += zip(drafts, fresh.records(drafts), strict=True)
+    return found
+
+
+def seen(there: World, referrals: Sequence[dict[str, Any]]) -> list[Any]:
+    """What the instance `industry` can obtain: its topics' records, headers and sizes, and what it opens of them."""
+    return [
+        (record.topic, record.offset, *_headers(record), len(record.value or b""), opened(there, draft))
+        for draft, record in filed(there, referrals)
+        if record.topic.startswith(inbox_prefix("industry"))
+    ]
+
+
+def _headers(record: Record) -> Iterator[tuple[str, bytes | int]]:
+    for name, value in record.headers:
+        assert value is not None
+        yield name, len(value) if name in DRAWN else value
+
+
+def opened(there: World, draft: Draft) -> dict[str, Any]:
+    """The whole value as the instance reads it, without what is drawn anew for every message."""
+    value = json.loads(draft.body)
+    context = seal_context(
+        draft.message,
+        draft.message_id,
+        draft.subject,
+        clear=value["clear"],
+        sender=draft.sender,
+        recipient=draft.recipient,
+    )
+    sealed = json.loads(open_sealed(value["sealed"], there.keys["industry"].opening, context))
+    sealed.pop("salt")
+    clear = {name: told for name, told in value["clear"].items() if name.endswith("_by")}
+    return {"clear": clear, "sealed": sealed, "length": len(value["sealed"])}
+
+
+def pair(random: Random) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Two referrals that are the same to the providers of `industry`."""
+    own = [_item(random, provider) for provider in random.sample(HERE, random.randint(1, 2))]
+    return _around(random, own), _around(random, own)
+
+
+def _item(random: Random, provider: str) -> dict[str, Any]:
+    return {
+        "locator": {"kind": "url", "value": f"https://images.example/{random.randrange(10**6)}"},
+        "site_type": "imagehost",
+        "hosting": [{"provider": provider, "jurisdiction": random.choice(PLACES)}],
+        "assessment": [{"scheme": "interpol_baseline", "value": "baseline"}],
+    }
+
+
+def _around(random: Random, own: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Those items among others, for other agencies, seen and judged at other times by others."""
+    day = f"2026-04-{random.randint(10, 28)}"
+    items = [dict(item) for item in own]
+    for item in items:
+        judged = {"assessor": random.choice(("police-nl.example", "hotline-nl.example")), "at": day}
+        item["assessment"] = [each | judged for each in item["assessment"]]
+        item["hosting"] = [each | {"observed_at": day} for each in item["hosting"]]
+    others = [_item(random, provider) for provider in random.sample(ELSEWHERE, random.randint(0, 2))]
+    return SUBMISSION | {
+        "items": [*items, *others],
+        "observed_at": f"{day}T0{random.randint(1, 9)}:00:00Z",
+        "user_jurisdictions": random.sample(PLACES, random.randint(0, 2)),
+        "victim_jurisdictions": random.sample(PLACES, random.randint(0, 1)),
+    }
+
+
+def differing(there: World, pairs: int) -> int:
+    random = Random(20261125)
+    found = 0
+    for _ in range(pairs):
+        one, other = pair(random)
+        first, second = seen(there, [one, one]), seen(there, [other, one])
+        assert first, "the providers were told nothing: the test shows nothing"
+        found += first != second
+    return found
+
+
+def test_a_provider_and_its_instance_are_told_the_same(there: World) -> None:
+    assert differing(there, PAIRS) == 0
+
+
+def test_a_notice_that_named_who_judged_and_when_would_be_found(there: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Control: what the first release told a provider."""
+    told = (*minimise.NOTICE_ASSESSMENT_FIELDS, "assessor", "at")
+    monkeypatch.setattr(minimise, "NOTICE_ASSESSMENT_FIELDS", told)
+    assert differing(there, 20) > 10
+
+
+def joined(records: Sequence[tuple[int, Record]]) -> set[tuple[int, bytes]]:
+    """Values of eight bytes or more by which a notice could be joined with another message of its referral.
+
+    Looked for as whoever reads all topics and has no key does: whole headers and the members of clear parts. The
+    origin's id, and what messages of other referrals say as well, join nothing.
+    """
+    holders: dict[bytes, set[int]] = {}
+    said = [(number, record, set(_values(record))) for number, record in records]
+    for number, _, values in said:
+        for value in values:
+            holders.setdefault(value, set()).add(number)
+    found = set()
+    for number, record, values in said:
+        if record.topic.startswith(inbox_prefix("industry")):
+            beside = set().union(*[those for n, other, those in said if n == number and other is not record])
+            found |= {(number, value) for value in values & beside if holders[value] == {number}}
+    return found
+
+
+def _values(record: Record) -> Iterator[bytes]:
+    attributes = decode_headers(record.headers, record.value or b"").attributes
+    clear = json.loads(record.value or b"")["clear"]
+    for value in (record.key, *[text for _, text in record.headers], *map(str.encode, map(str, clear.values()))):
+        if value is not None and len(value) >= 8 and value != attributes.sender.encode():
+            yield value
+
+
+def test_whoever_reads_every_topic_joins_no_notice_with_another_message_of_its_referral(there: World) -> None:
+    random = Random(7)
+    records = [(number, record) for number in range(100) for _, record in filed(there, [pair(random)[0]])]
+    assert joined(records) == set()
+    # Control: a digest that stands in every message of a decision, as it did.
+    marked = [
+        (n, replace(each, headers=(*each.headers, ("ce_xdecision", f"{n:064x}".encode())))) for n, each in records[:40]
+    ]
+    assert joined(marked)
