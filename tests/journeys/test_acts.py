@@ -139,7 +139,7 @@ async def told(act: Act, said: Contract, standing: Standing) -> tuple[dict[UUID,
     edges = OneEdge(subject, party, AnswerState(standing.answer), withdrawn=standing.offered == Offered.WITHDRAWN.value)
     message: Received = received(act.message, clear, subject=subject, sender=party, recipient=HOTLINE)
     refused = await EdgeAnswers(edges, AT).apply([message])  # type: ignore[arg-type]
-    moved = edges.answered.get(edges.edge.message_id)
+    moved = edges.answered.get(edges.edge.edge_id)
     return refused, None if moved is None else moved.state
 
 

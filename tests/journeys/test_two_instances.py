@@ -18,6 +18,7 @@ from deploy.accounting import books
 from deploy.accounting.equations import reconcile
 from deploy.directory.instances import SAMPLE_INSTANCES
 from deploy.site.installation import environment
+from shared.contracts.answers import ItemStatement
 from shared.kernel.clock import SystemClock
 from shared.kernel.errors import Refused
 from shared.vocabulary.answers import NoticeAction
@@ -62,7 +63,8 @@ async def test_one_referral_reaches_providers_of_both_and_both_answer(two: Excha
         for provider in AT.values():
             [notice] = await notices_of(two, provider)
             async with two.client(provider) as client:
-                await client.action_notice(notice.notice_id, [NoticeAction.REMOVED], effective_at=SystemClock().now())
+                said = ItemStatement(action=NoticeAction.REMOVED, effective_at=SystemClock().now())
+                await client.answer_notice(notice.notice_id, [said])
         await two.until_quiet()
         shown = await hotline.show(UUID(str(filed.referral_id)))
     assert {each.recipient: each.answer for each in shown.edges if each.recipient in AT.values()} == dict.fromkeys(
