@@ -17,7 +17,6 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from services.law_enforcement.app import INSTANCE
 from shared.contracts.registry import MESSAGE_PARKED, REFERRAL_WITHDRAWN
 from shared.envelope.headers import decode_headers
 from shared.exchange.accept import ReadingInstance
@@ -30,7 +29,16 @@ from shared.kernel.clock import SystemClock, rfc3339
 from shared.kernel.ids import uuid7
 from shared.runtime.post.quarantine import Replayed
 from shared.runtime.watch.logs import configure_logs
-from tests.failures.hostile.target import POLICY_VERSION, Target, prepared_target, running, under, until, where
+from tests.failures.hostile.target import (
+    INSTANCE,
+    POLICY_VERSION,
+    Target,
+    prepared_target,
+    running,
+    under,
+    until,
+    where,
+)
 from tests.failures.hostile.test_header_names import RawName, batch_of
 from tests.shared.exchange.wrong_records import WRONG, stating
 from tests.support.builders import POLICE, draft, verdict, withdrawal

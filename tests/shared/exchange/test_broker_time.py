@@ -15,7 +15,7 @@ from shared.exchange.message import Record
 from shared.exchange.senders import AHEAD_MAX
 from shared.kernel.clock import ManualClock
 from shared.kernel.errors import Refused
-from shared.kernel.ids import uuid7
+from shared.kernel.ids import uuid4, uuid7
 from shared.runtime.kafka.bus import to_record
 from tests.support.builders import AT, HOTLINE, POLICE
 from tests.support.exchange_world import World, world
@@ -28,7 +28,7 @@ def withdrawal(here: World) -> Record:
     address = Addressing(
         subject=subject, sender=HOTLINE, recipient=POLICE, directory=here.documents.directory, exercise=True, at=AT
     )
-    clear = {"referral_id": str(subject), "revision": 1, "reason": "filed_in_error"}
+    clear = {"referral_id": str(subject), "revision": 1, "act": str(uuid4()), "reason": "filed_in_error"}
     [record] = forged(here, [compose(REFERRAL_WITHDRAWN, clear, address)], instance="hotline")
     return record
 

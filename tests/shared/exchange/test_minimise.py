@@ -69,7 +69,7 @@ BELOW = {
     "AccountLocator": ("kind", "value"),
     "CutOnion": ("kind", "value", "cut"),
     "CutUrl": ("kind", "value", "cut"),
-    "ListedAssessment": ("scheme", "value", "jurisdiction", "assessor", "at", "status"),
+    "ListedAssessment": ("scheme", "value", "jurisdiction", "status", "assessor", "at"),
     "Actionable": ("status", "missing"),
     "Assessment": ("scheme", "value", "jurisdiction", "status", "assessor", "at"),
     "Correlation": ("system", "ref"),
