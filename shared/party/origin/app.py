@@ -69,7 +69,7 @@ def assemble_origin(machinery: Machinery, authority: Authority) -> Origin:
         machinery.acts(),
         intake,
         authority=authority,
-        documents=machinery.documents,
+        directory=machinery.directory,
         clock=machinery.clock,
     )
     bus = OriginBus(

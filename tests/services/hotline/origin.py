@@ -60,7 +60,7 @@ class Origin:
             Acts(self.database, lambda: None),
             self.intake,
             authority=AUTHORITY,
-            documents=self._documents,
+            directory=lambda: self._documents().directory,
             clock=self.clock,
         )
         self.bus = OriginBus(self.database, documents=self._documents, instance="hotline", kek=KEK, clock=self.clock)

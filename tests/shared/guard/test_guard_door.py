@@ -51,7 +51,7 @@ def hotline() -> httpx.AsyncClient:
         cast(Acts, None),
         intake,
         authority=AUTHORITY,
-        documents=lambda: documents,
+        directory=lambda: documents.directory,
         clock=clock,
     )
     return door(referrals_router(api, identified_as("hotline")))

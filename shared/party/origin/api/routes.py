@@ -20,7 +20,7 @@ from shared.contracts.referral import ReferralSubmission
 from shared.exchange.acts import Subject
 from shared.exchange.compose import Acceptor
 from shared.exchange.origin import ReferralState
-from shared.exchange.prepare import Documents, Prepared
+from shared.exchange.prepare import Prepared
 from shared.exchange.states import row
 from shared.guard import item_bytes
 from shared.kernel.authority import Authority
@@ -45,6 +45,7 @@ from shared.party.origin.store.referrals import PostgresReferrals
 from shared.party.origin.use_cases import referrals as use_cases
 from shared.party.origin.use_cases.intake import Intake
 from shared.party.origin.use_cases.referrals import Acting
+from shared.routing.directory_index import DirectoryIndex
 from shared.routing.engine import Judged
 from shared.runtime.database.transactions import Database, RowScope, Session
 from shared.runtime.http.acts import Acts
@@ -82,14 +83,14 @@ class OriginApi:
         intake: Intake,
         *,
         authority: Authority,
-        documents: Callable[[], Documents],
+        directory: Callable[[], DirectoryIndex],
         clock: Clock,
     ) -> None:
         self._database = database
         self._acts = acts
         self._intake = intake
         self._authority = authority
-        self._documents = documents
+        self._directory = directory
         self._clock = clock
 
     async def file(self, request: Request, identity: Identity) -> Response:
@@ -139,7 +140,7 @@ class OriginApi:
             identity.role,
             PostgresReferrals(session.driver),
             authority=self._authority,
-            directory=lambda: self._documents().directory,
+            directory=self._directory,
             at=self._clock.now(),
         )
 
