@@ -8,9 +8,86 @@ _ACCEPTANCE = "tests/shared/exchange/test_acceptance.py"
 _ACCEPTING = "tests/services/hotline/test_accepting.py"
 _EVIDENCE = "tests/shared/exchange/test_evidence.py"
 _NOTICE_EVIDENCE = "tests/services/industry/test_notice_evidence.py"
+_PREPARE = "tests/shared/exchange/test_prepare.py"
 _VERIFY = "tests/client/test_client_verify.py"
 
 FORMAT = (
+    Line(
+        "Two instances of two operators serve providers: one referral reaches both, both answer, the accounts "
+        "are zero; a "
+        "party is moved by the directory's next document, and its next notice goes to the other instance",
+        ("tests/journeys/test_two_instances.py", "tests/deploy/directory/test_move.py"),
+    ),
+    Line(
+        "A room for another kind of party stands up with its own files and one line of data; what is forgotten "
+        "is named",
+        ("tests/architecture/test_new_room.py",),
+    ),
+    Line(
+        "500 pairs of referrals that differ in agencies, in another instance's providers or in earlier times are "
+        "the same "
+        "to a provider and its instance; nobody without a key joins a notice with another message of its referral",
+        ("tests/shared/exchange/test_non_interference.py",),
+    ),
+    Line(
+        "A login to Kafka lists no offset of, describes, reads and writes no topic of a pair that is not its own",
+        ("tests/deploy/devstack/test_side_channels.py",),
+    ),
+    Line(
+        "Two items at two places: each agency and provider is sent its own item and told of no other; 10,000 generated "
+        "referrals are decided so by brute force too",
+        (
+            *tests_of(_PREPARE, "test_an_edge_names_nobody_else"),
+            "tests/shared/routing/test_routing_oracle.py",
+            "tests/shared/routing/test_routing_derive.py",
+        ),
+    ),
+    Line(
+        "Of a decision audit's topics say an id and a disposition, no facts, places, notices or salts; audit "
+        "names one that "
+        "does not derive, and a message that commits to another edge",
+        (
+            *tests_of(_PREPARE, "test_the_fact_for_audit_says_nothing_of_the_decision_in_the_clear"),
+            *tests_of(
+                "tests/services/audit/test_flows.py",
+                "test_a_decision_that_its_facts_do_not_lead_to_is_named_and_its_edges_are_linked_all_the_same",
+                "test_a_message_that_commits_to_another_edge_than_audit_was_told_of_is_named",
+            ),
+            "tests/contracts/test_clear_parts.py",
+        ),
+    ),
+    Line(
+        "A decision of 200 edges of maximal length is told to audit in one record; a wider one reaches nobody "
+        "but a person",
+        tests_of(
+            _PREPARE,
+            "test_a_decision_of_two_hundred_edges_is_told_to_audit_in_one_record",
+            "test_a_decision_that_no_record_holds_reaches_nobody_but_a_person",
+        ),
+    ),
+    Line(
+        "Only the cells of one table have an effect: message, sender's kind, recipient's kind and relation to "
+        "the subject, "
+        "at a party, in audit and in the accounts",
+        (
+            "tests/shared/exchange/test_authority.py",
+            "tests/services/audit/test_facts_enumerated.py",
+            "tests/services/audit/test_entitled.py",
+        ),
+    ),
+    Line(
+        "A stated or future broker time and a revoked key are refused; a protected value opens in its own place "
+        "alone; a "
+        "party's sealing key refuses the directory",
+        (
+            "tests/shared/exchange/test_broker_time.py",
+            "tests/services/isolation/test_places.py",
+            *tests_of(
+                "tests/shared/routing/test_routing_directory_index.py",
+                "test_a_sealing_key_of_a_party_refuses_the_directory_and_is_named",
+            ),
+        ),
+    ),
     Line(
         "A 202 erased by the origin's operator before it was sent: the sender's signed acceptance, checked offline "
         "against audit, proves it missing; a forged one is refused, in Node too",
