@@ -10,7 +10,6 @@ import pytest
 from deploy.devstack.kafka import answers_metadata
 from deploy.devstack.stack import DevStack
 from deploy.directory.approval import document_body
-from deploy.directory.instances import SAMPLE_INSTANCES
 from deploy.kafka.derive import manifest_in, manifest_of
 from deploy.kafka.provision import difference
 from deploy.site.access import answers
@@ -36,7 +35,7 @@ def test_a_given_kafka_and_admin_url_are_provisioned_and_nothing_is_started(outs
     with DevStack(tmp_path / "second", settings, instances=FOUR) as second:
         assert second.endpoints.pids.keys() == {"supervisor"}
         assert answers_metadata(second.endpoints.kafka)
-        assert not difference(outside.kafka.admin(), manifest_of(party_kinds(SAMPLE_INSTANCES)))
+        assert not difference(outside.kafka.admin(), manifest_of(party_kinds(FOUR)))
         assert all(answers(second.endpoints.databases[name].service_url) for name in INSTANCES)
         with pytest.raises(Unavailable, match="kafka_not_embedded"):
             second.kafka.stop()

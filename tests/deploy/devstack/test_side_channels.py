@@ -31,7 +31,6 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # re-exported
 from confluent_kafka.cimpl import NewTopic
 
 from deploy.devstack.stack import DevStack
-from deploy.directory.instances import SAMPLE_INSTANCES
 from deploy.kafka.derive import manifest_of
 from deploy.kafka.provision import apply
 from deploy.site.access import admin_client, kafka_access
@@ -39,8 +38,9 @@ from deploy.site.kinds import party_kinds
 from shared.exchange.topics import inbox_topic
 from shared.runtime.kafka.documents import DIRECTORY_TOPIC
 from shared.runtime.kafka.topic_metadata import metadata_client
+from tests.support.stack import FOUR
 
-MANIFEST = manifest_of(party_kinds(SAMPLE_INSTANCES))
+MANIFEST = manifest_of(party_kinds(FOUR))
 #: That an agency was told is what a provider's instance must not learn.
 TOLD = inbox_topic("law_enforcement", "hotline")
 INTERNAL = ("__consumer_offsets", "__transaction_state")
