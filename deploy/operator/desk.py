@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import date
 
 from pydantic import ValidationError
 
 from shared.contracts.base import Contract, error_locations
 from shared.contracts.directory import Directory
-from shared.contracts.policy import Calendar, Clock, Policy
+from shared.contracts.policy import Calendar, Clock, InstrumentEntry, Policy, Rule
 from shared.kernel.errors import Refused
 from shared.routing.shelf import read_directory, read_policy
+from shared.vocabulary.jurisdiction import TREE
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +32,10 @@ def check_directory(body: bytes) -> Directory:
     """The directory in `body`. Raises `Refused`, with the field, where it must not be published."""
     _strictly(Directory, body)
     read_directory(body)
-    return Directory.model_validate_json(body)
+    directory = Directory.model_validate_json(body)
+    if directory.valid_until <= directory.issued_on:
+        raise Refused("over_at_issue", field="/valid_until")
+    return directory
 
 
 def check_policy(body: bytes) -> Policy:
@@ -45,38 +50,80 @@ def check_policy(body: bytes) -> Policy:
 
 def objections(policy: Policy) -> Iterator[Objection]:
     """What is wrong with a valid policy, as far as a machine can say."""
-    listed = {entry.id for entry in policy.instruments}
+    issued_on, listed = policy.issued_on, {entry.id: entry for entry in policy.instruments}
+    if policy.valid_until <= issued_on:
+        yield Objection("over_at_issue", "/valid_until")
     for at, entry in enumerate(policy.instruments):
+        field = f"/instruments/{at}"
         if entry.id in {other.id for other in policy.instruments[:at]}:
-            yield Objection("instrument_repeated", f"/instruments/{at}/id")
-        if entry.succeeded_by is not None and entry.succeeded_by not in listed:
-            yield Objection("instrument_not_listed", f"/instruments/{at}/succeeded_by")
-        if entry.reviewed_on > policy.issued_on:
-            yield Objection("reviewed_after_issue", f"/instruments/{at}/reviewed_on")
+            yield Objection("instrument_repeated", f"{field}/id")
+        if entry.succeeded_by is not None and (entry.succeeded_by not in listed or entry.succeeded_by == entry.id):
+            yield Objection("instrument_not_listed", f"{field}/succeeded_by")
+        yield from _of_entry(entry, entry.jurisdiction, issued_on, field)
     for at, rule in enumerate(policy.rules):
-        if rule.basis.instrument not in listed:
-            yield Objection("instrument_not_listed", f"/rules/{at}/basis/instrument")
+        field = f"/rules/{at}"
         if rule.effect == "prohibit" and rule.valid_to is None and rule.review_by is None:
             # It would go on to forbid what a later law permits, and nobody would be asked to look.
-            yield Objection("prohibition_without_end", f"/rules/{at}")
+            yield Objection("prohibition_without_end", field)
+        if rule.review_by is not None and rule.review_by <= issued_on:
+            yield Objection("review_overdue", f"{field}/review_by")
         if rule.hold_window_h is not None and rule.effect == "prohibit":
-            yield Objection("hold_of_nothing", f"/rules/{at}/hold_window_h")
+            yield Objection("hold_of_nothing", f"{field}/hold_window_h")
+        if rule.valid_to is not None and rule.valid_to <= rule.valid_from:
+            yield Objection("never_in_force", f"{field}/valid_to")
+        yield from _of_basis(rule, listed.get(rule.basis.instrument), issued_on, field)
     for at, clock in enumerate(policy.clocks):
-        if clock.basis.instrument not in listed:
-            yield Objection("instrument_not_listed", f"/clocks/{at}/basis/instrument")
-        yield from _of_clock(clock, policy.calendars, f"/clocks/{at}")
+        field = f"/clocks/{at}"
+        if clock.id in {other.id for other in policy.clocks[:at]}:
+            yield Objection("clock_repeated", f"{field}/id")
+        yield from _of_basis(clock, listed.get(clock.basis.instrument), issued_on, field)
+        yield from _of_clock(clock, policy.calendars, issued_on, field)
+        yield from _of_entry(clock, clock.basis.jurisdiction, issued_on, field)
     for at, calendar in enumerate(policy.calendars):
-        yield from _of_calendar(calendar, f"/calendars/{at}")
+        field = f"/calendars/{at}"
+        if any(_same_days(calendar, other) for other in policy.calendars[:at]):
+            yield Objection("calendar_repeated", f"{field}/jurisdiction")
+        yield from _of_calendar(calendar, field)
+        yield from _of_entry(calendar, calendar.jurisdiction, issued_on, field)
 
 
-def _of_clock(clock: Clock, calendars: tuple[Calendar, ...], field: str) -> Iterator[Objection]:
+def _of_entry(
+    entry: InstrumentEntry | Clock | Calendar, jurisdiction: str, issued_on: date, field: str
+) -> Iterator[Objection]:
+    if entry.reviewed_on > issued_on:
+        yield Objection("reviewed_after_issue", f"{field}/reviewed_on")
+    if entry.valid_to is not None and entry.valid_to <= entry.valid_from:
+        yield Objection("never_in_force", f"{field}/valid_to")
+    if not TREE.known(jurisdiction, issued_on):
+        yield Objection("jurisdiction_unknown", field)
+
+
+def _of_basis(cites: Rule | Clock, entry: InstrumentEntry | None, issued_on: date, field: str) -> Iterator[Objection]:
+    """An instrument that ends later is the alarm's matter: by then a person may have found its successor."""
+    if entry is None:
+        yield Objection("instrument_not_listed", f"{field}/basis/instrument")
+        return
+    if cites.valid_from < entry.valid_from:
+        yield Objection("instrument_not_yet_in_force", f"{field}/valid_from")
+    over = entry.valid_to is not None and entry.valid_to <= issued_on
+    if over and (cites.valid_to is None or issued_on < cites.valid_to):
+        yield Objection("instrument_over", f"{field}/basis/instrument")
+
+
+def _of_clock(clock: Clock, calendars: tuple[Calendar, ...], issued_on: date, field: str) -> Iterator[Objection]:
     terms = (clock.duration_h, clock.working_days, clock.promptness)
     if sum(term is not None for term in terms) != 1:
         yield Objection("clock_term_not_one", field)
     if clock.repeats and clock.duration_h is None:
         yield Objection("clock_repeats_nothing", f"{field}/repeats")
-    if clock.working_days is not None and clock.basis.jurisdiction not in {each.jurisdiction for each in calendars}:
+    known = {each.jurisdiction for each in calendars if issued_on < each.valid_to}
+    if clock.working_days is not None and clock.basis.jurisdiction not in known:
         yield Objection("calendar_missing", f"{field}/basis/jurisdiction")
+
+
+def _same_days(one: Calendar, other: Calendar) -> bool:
+    overlap = one.valid_from < other.valid_to and other.valid_from < one.valid_to
+    return one.jurisdiction == other.jurisdiction and overlap
 
 
 def _of_calendar(calendar: Calendar, field: str) -> Iterator[Objection]:

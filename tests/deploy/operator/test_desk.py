@@ -68,6 +68,37 @@ def test_the_sample_and_the_example_pass() -> None:
             "calendar_without_work",
             "/calendars/0/working_weekdays",
         ),
+        (lambda p: p.update(valid_until=p["issued_on"]), "over_at_issue", "/valid_until"),
+        (lambda p: p["rules"][2].update(review_by=p["issued_on"]), "review_overdue", "/rules/2/review_by"),
+        (lambda p: p["rules"][1].update(valid_to="2024-02-17"), "never_in_force", "/rules/1/valid_to"),
+        (lambda p: p["rules"][1].update(valid_from="2024-02-16"), "instrument_not_yet_in_force", "/rules/1/valid_from"),
+        (lambda p: p["instruments"][1].update(valid_to=p["issued_on"]), "instrument_over", "/rules/1/basis/instrument"),
+        (
+            lambda p: (p["clocks"][0]["basis"].update(instrument="tco"), p["instruments"].pop(0), p["rules"].pop(0)),
+            "instrument_not_listed",
+            "/clocks/0/basis/instrument",
+        ),
+        (
+            lambda p: p["instruments"][1].update(succeeded_by="lanzarote"),
+            "instrument_not_listed",
+            "/instruments/1/succeeded_by",
+        ),
+        (lambda p: p["instruments"][1].update(valid_to="2020-01-01"), "never_in_force", "/instruments/1/valid_to"),
+        (lambda p: p["instruments"][1].update(jurisdiction="ZZ"), "jurisdiction_unknown", "/instruments/1"),
+        (lambda p: p["clocks"].append(p["clocks"][0]), "clock_repeated", "/clocks/1/id"),
+        (lambda p: p["clocks"][0].update(reviewed_on="2026-06-01"), "reviewed_after_issue", "/clocks/0/reviewed_on"),
+        (lambda p: p["clocks"][0]["basis"].update(jurisdiction="ZZ"), "jurisdiction_unknown", "/clocks/0"),
+        (lambda p: p["calendars"].append(p["calendars"][0]), "calendar_repeated", "/calendars/1/jurisdiction"),
+        (
+            lambda p: p["calendars"][0].update(reviewed_on="2026-06-01"),
+            "reviewed_after_issue",
+            "/calendars/0/reviewed_on",
+        ),
+        (
+            lambda p: p["calendars"][0].update(valid_to="2025-01-01", holidays=[]),
+            "never_in_force",
+            "/calendars/0/valid_to",
+        ),
         (lambda p: p["rules"][0].update(hold_windw_h=24), "document_invalid", "/rules/0"),
         (lambda p: p["instruments"][0].pop("source"), "document_invalid", "/instruments/0/source"),
         (lambda p: p["instruments"][0].pop("reviewed_on"), "document_invalid", "/instruments/0/reviewed_on"),
@@ -83,6 +114,26 @@ def test_what_must_not_be_published_is_refused_with_its_field(edit: Edit, code: 
     assert (refused.value.code, refused.value.field) == (code, field)
 
 
+def test_an_instrument_that_ended_may_be_cited_by_what_ended_too_or_ends_later() -> None:
+    """The control: what was law stays on the list, and an end to come is for the alarm."""
+    check_policy(edited(lambda p: p["instruments"][1].update(valid_to="2026-05-02")))
+    over = edited(
+        lambda p: (p["instruments"][1].update(valid_to="2026-04-01"), p["rules"][1].update(valid_to="2026-04-01"))
+    )
+    check_policy(over)
+
+
+def test_calendars_of_one_place_may_follow_each_other() -> None:
+    following = {"valid_from": "2027-01-01", "valid_to": "2028-01-01", "holidays": []}
+    check_policy(edited(lambda p: p["calendars"].append(p["calendars"][0] | following)))
+
+
+def test_a_directory_that_is_over_when_it_is_issued_is_refused() -> None:
+    directory = example_world.directory()
+    with pytest.raises(Refused, match="over_at_issue at /valid_until"):
+        check_directory(json.dumps(directory | {"valid_until": directory["issued_on"]}).encode())
+
+
 def test_a_clock_of_working_days_needs_the_calendar_of_its_jurisdiction() -> None:
     def of(place: str) -> bytes:
         return edited(
@@ -96,6 +147,10 @@ def test_a_clock_of_working_days_needs_the_calendar_of_its_jurisdiction() -> Non
     check_policy(of("NL"))
     with pytest.raises(Refused, match="calendar_missing"):
         check_policy(of("BE"))
+    over = json.loads(of("NL"))
+    over["calendars"][0].update(valid_from="2025-01-01", valid_to="2026-01-01", holidays=[])
+    with pytest.raises(Refused, match="calendar_missing"):
+        check_policy(json.dumps(over).encode())
 
 
 def test_every_objection_is_said_at_once(run: Run, tmp_path: Path) -> None:
