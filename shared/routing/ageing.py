@@ -21,8 +21,8 @@ class Review:
     """One instrument as it stands on a day.
 
     `cited_by` are all rules and clocks that cite it, `live` those of them that are in force then or will be.
-    `reasons` say why a person must look now, none if nobody must. An instrument that ended and that nothing live
-    cites asks for nobody, but stays on the list.
+    `review_by` is the last day of its review, that of its live rules included. `reasons` say why a person must look
+    now, none if nobody must. An instrument that ended and that nothing live cites asks for nobody, but stays listed.
     """
 
     instrument: str
@@ -30,17 +30,13 @@ class Review:
     valid_to: date | None
     succeeded_by: str | None
     reviewed_on: date
+    review_by: date
     reviewer_role: str
     confirmed: str
     source: str
     cited_by: tuple[str, ...]
     live: tuple[str, ...]
     reasons: tuple[str, ...]
-
-    @property
-    def review_by(self) -> date:
-        """The last day of its review."""
-        return self.reviewed_on + timedelta(days=REVIEW_DAYS)
 
 
 def review(policy: Mapping[str, Any], on: date) -> list[Review]:
@@ -61,20 +57,25 @@ def aged(policy: Mapping[str, Any], on: date) -> list[tuple[str, str]]:
 def _review(
     entry: Mapping[str, Any], citing: Sequence[Mapping[str, Any]], begins: Mapping[str, date], *, on: date
 ) -> Review:
-    live = tuple(sorted(each["id"] for each in citing if (end := _day(each.get("valid_to"))) is None or on < end))
+    standing = [each for each in citing if (end := _day(each.get("valid_to"))) is None or on < end]
+    live = tuple(sorted(each["id"] for each in standing))
     valid_to, reviewed_on = _day(entry.get("valid_to")), date.fromisoformat(entry["reviewed_on"])
     over = valid_to is not None and valid_to <= on
     # From the day its successor is in force nothing should rest on it; one that is not listed counts as in force.
     succeeded_by = entry.get("succeeded_by")
     succeeded = succeeded_by is not None and begins.get(succeeded_by, on) <= on
+    # A rule may ask for an earlier look than its instrument; once that day has passed only a new version moves it.
+    asked = [day for each in standing if (day := _day(each.get("review_by")))]
+    review_by = min((reviewed_on + timedelta(days=REVIEW_DAYS), *asked))
     stands = (over and bool(live), succeeded and bool(live))
-    unreviewed = (on - reviewed_on).days > REVIEW_DAYS and (bool(live) or not over)
+    unreviewed = on > review_by and (bool(live) or not over)
     return Review(
         instrument=entry["id"],
         title=entry["title"],
         valid_to=valid_to,
         succeeded_by=succeeded_by,
         reviewed_on=reviewed_on,
+        review_by=review_by,
         reviewer_role=entry["reviewer_role"],
         confirmed=entry["confirmed"],
         source=entry["source"],

@@ -39,6 +39,7 @@ LAW = (
             _WATCH,
             "test_a_clock_moved_91_days_on_raises_the_alarm_once_per_instrument_and_a_review_ends_it",
             "test_whoever_reviews_in_time_hears_nothing",
+            "test_a_rule_that_asks_for_an_earlier_look_raises_the_alarm_until_a_version_moves_its_day",
             "test_an_ended_instrument_without_successor_stands_on_the_list_and_is_an_alarm_while_a_rule_cites_it",
             "test_a_successor_counts_from_the_day_it_is_in_force",
         )

@@ -120,6 +120,28 @@ async def test_whoever_reviews_in_time_hears_nothing(said: Any) -> None:
     assert await watched.watch.check() == ("law", True, "", None)
 
 
+def test_a_rule_that_asks_for_an_earlier_look_raises_the_alarm_until_a_version_moves_its_day(said: Any) -> None:
+    def asking(review_by: datetime, version: int) -> Policy:
+        stated = policy(entry("dsa"), entry("inhope_mou"), version=version)
+        moved = {"review_by": review_by.date()}
+        rules = tuple(rule.model_copy(update=moved) if rule.id == "by-dsa" else rule for rule in stated.rules)
+        return stated.model_copy(update={"rules": rules})
+
+    first = asking(NOW + 10 * DAY, 1)
+    watched = Watched(first)
+    assert [each.review_by for each in review(read_policy(document_body(first)).document, TODAY)] == [
+        TODAY + 10 * DAY,
+        TODAY + 90 * DAY,
+    ]
+    watched.clock.advance(10 * DAY_S)
+    assert watched.watch.look() == []
+    watched.clock.advance(DAY_S)
+    assert watched.watch.look() == watched.watch.look() == [("dsa", "unreviewed")]
+    watched.place(asking(NOW + 40 * DAY, 2), watched.clock.now())
+    assert watched.watch.look() == []
+    assert said() == [("law_aged", "dsa", "unreviewed"), ("law_reviewed", "dsa", "unreviewed")]
+
+
 def test_an_ended_instrument_without_successor_stands_on_the_list_and_is_an_alarm_while_a_rule_cites_it() -> None:
     ended = policy(entry("dsa", valid_to=TODAY.isoformat()), entry("inhope_mou"))
     assert Watched(ended).watch.look() == [("dsa", "ended")]
