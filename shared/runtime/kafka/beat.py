@@ -44,10 +44,11 @@ class BeatWatch:
         return max(0.0, (self._clock.now() - heard).total_seconds())
 
     def reason(self) -> str:
-        """Why not to trust that the documents here are the newest: `beat_late`, `documents_behind`, or "".
+        """Why not to trust the documents here: `beat_late`, `documents_behind`, `documents_differ`, or "".
 
-        Always "" where nobody sends beats: the directory names no beat key, or none was heard since the start. The age
-        tells nevertheless.
+        They differ where the beat names another document under the version in force here: one of both was shown to one
+        instance and not to another. Always "" where nobody sends beats: the directory names no beat key, or none was
+        heard since the start. The age tells nevertheless.
         """
         now = self._clock.now()
         try:
@@ -58,8 +59,13 @@ class BeatWatch:
             return ""
         if self.age_s() > BEAT_TOLERANCE.total_seconds():
             return "beat_late"
-        above = named.directory[0] > directory.edition.version or named.policy[0] > policy.edition.version
-        return "documents_behind" if above else ""
+        pairs = ((named.directory, directory), (named.policy, policy))
+        if any(version > here.edition.version for (version, _), here in pairs):
+            return "documents_behind"
+        differ = any(
+            version == here.edition.version and named_digest != here.digest for (version, named_digest), here in pairs
+        )
+        return "documents_differ" if differ else ""
 
 
 def read_beat(value: bytes) -> SignedBeat:

@@ -34,8 +34,12 @@ def shelf() -> DocumentShelf:
     return filled
 
 
-def beat(at: datetime = NOW, *, key: SigningKey = KEY, policy: int = 1) -> bytes:
-    named: dict[str, Any] = {"directory": (1, "d" * 64), "policy": (policy, "e" * 64)}
+def beat(at: datetime = NOW, *, key: SigningKey = KEY, policy: int = 1, other: str = "") -> bytes:
+    """Names the documents of the shelf, or of the kind `other` a stranger."""
+    here = shelf()
+    digests = {"directory": here.directories.active(NOW).digest, "policy": here.policies.active(NOW).digest}
+    digests |= {other: "e" * 64} if other else {}
+    named: dict[str, Any] = {"directory": (1, digests["directory"]), "policy": (policy, digests["policy"])}
     return sign_beat(Beat.model_validate({"at": at} | named), key).model_dump_json().encode()
 
 
@@ -46,6 +50,7 @@ def test_a_beat_is_as_old_as_it_says_and_one_sent_again_makes_nobody_younger() -
     clock.advance(4 * 60)
     assert (watch.age_s(), watch.reason()) == (240.0, "")
     watch.receive(beat(NOW - timedelta(hours=1)))
+    assert watch.age_s() == 240.0, "one sent again makes nobody older either"
     watch.receive(beat())
     clock.advance(2 * 60)
     assert (watch.age_s(), watch.reason()) == (360.0, "beat_late")
@@ -77,13 +82,31 @@ def test_a_beat_that_names_a_later_version_says_that_this_instance_is_behind() -
     assert watch.reason() == "documents_behind"
 
 
+@pytest.mark.parametrize("kind", ["directory", "policy"])
+def test_a_beat_that_names_another_document_under_the_same_version_says_that_they_differ(kind: str) -> None:
+    watch = BeatWatch(shelf(), ManualClock(NOW))
+    watch.receive(beat(other=kind))
+    assert watch.reason() == "documents_differ"
+    watch.receive(beat(NOW + timedelta(seconds=1)))
+    assert watch.reason() == ""
+
+
+def test_a_beat_that_names_what_was_in_force_before_says_nothing() -> None:
+    """Whoever beats may be behind: the instance is not."""
+    documents = shelf()
+    watch = BeatWatch(documents, ManualClock(NOW))
+    documents.policies.place(read_policy(document_body(policy_document(permit("one"), version=2))), EARLIER)
+    watch.receive(beat())
+    assert watch.reason() == ""
+
+
 @pytest.mark.parametrize(
     ("value", "code"),
     [
         (beat(key=STRANGER), "beat_key_unknown"),
         (beat(EARLIER - timedelta(seconds=1)), "beat_key_unknown"),
         (beat(NOW + timedelta(minutes=6)), "beat_time_off"),
-        (beat().replace(b"e" * 64, b"f" * 64), "beat_signature_invalid"),
+        (beat(policy=2).replace(b'"policy":[2', b'"policy":[3'), "beat_signature_invalid"),
         (b"{}", "beat_malformed"),
         (b"\xff", "beat_malformed"),
     ],
