@@ -203,6 +203,26 @@ def test_april_has_no_basis_and_august_has_and_each_under_the_others_law_comes_o
     assert (moved_back["work_reason"], moved_back["edges"]) == ("no_basis", [])
 
 
+@pytest.mark.parametrize(
+    ("day", "permitted"),
+    [
+        (date(2026, 4, 2), "eu-2021-1232-user-agency"),
+        (date(2026, 4, 3), ""),
+        (date(2026, 7, 30), ""),
+        (date(2026, 7, 31), "eu-2026-1881-user-agency"),
+        (date(2028, 4, 2), "eu-2026-1881-user-agency"),
+        (date(2028, 4, 3), ""),
+    ],
+)
+def test_the_derogations_begin_and_end_to_the_day_and_so_does_what_is_prohibited(
+    shelf: DocumentShelf, day: date, permitted: str
+) -> None:
+    at = datetime(day.year, day.month, day.day, 12, tzinfo=UTC)
+    assert rules_of(preview(message(at), shelf)) == ([permitted] if permitted else [])
+    scanned = message(at, origin="provider-001.example", reporter=["US-CA"], viewed_by="automated_only")
+    assert (preview(scanned, shelf)["work_reason"] == "prohibited") is not bool(permitted)
+
+
 def test_deciding_later_makes_no_detection_lawful_that_was_not(shelf: DocumentShelf) -> None:
     assert replay(message(APRIL), shelf, at=AUGUST)["work_reason"] == "no_basis"
 
@@ -249,6 +269,42 @@ def test_the_instruments_of_the_last_year_are_listed_and_the_uk_has_its_prioriti
         "uk-si-2026-268-p1": "immediately",
         "uk-si-2026-268-p2": "as_soon_as_reasonably_practicable",
         "uk-si-2026-268-p3": "without_undue_delay",
+    }
+
+
+def test_days_and_terms_are_those_that_were_read_and_only_these_rest_on_the_text() -> None:
+    """Written here a second time: a slip in the data must not pass because everything else reads the same data."""
+    policy = sample_policy()
+    spans = {entry.id.value: (str(entry.valid_from), str(entry.valid_to)) for entry in policy.instruments}
+    assert spans["eu_2021_1232"] == ("2021-08-02", "2026-04-03")
+    assert spans["eu_2026_1881"] == ("2026-07-31", "2028-04-03")
+    assert spans["uk_si_2026_268"] == ("2026-04-07", "None")
+    assert spans["us_take_it_down"] == ("2026-05-19", "None")
+    assert spans["ca_c16"] == ("2026-06-18", "None")
+    hours = {each.id: each.duration_h for each in policy.clocks if each.duration_h}
+    assert hours == {
+        "ca-2011-4-preservation": 21 * 24,
+        "ca-c16-preservation": 365 * 24,
+        "eu-2023-1543-emergency": 8,
+        "eu-2023-1543-extension": 30 * 24,
+        "eu-2023-1543-preservation": 60 * 24,
+        "eu-2023-1543-production": 10 * 24,
+        "practice-feedback": 30 * 24,
+        "practice-notice-reminder": 24,
+        "practice-notice-to-owner": 3 * 24,
+        "practice-notice-to-registrar": 6 * 24,
+        "uk-si-2026-268-information": 7 * 24,
+        "us-2258a-preservation": 365 * 24,
+        "us-take-it-down-removal": 48,
+    }
+    read = {entry.id.value for entry in policy.instruments if entry.confirmed == "primary"}
+    assert read == {"ca_2011_4", "eu_2024_2835", "us_2258a"}
+    assert {clock.id for clock in policy.clocks if clock.confirmed == "primary"} == {
+        "ca-2011-4-preservation",
+        "eu-2023-1543-extension",
+        "eu-2023-1543-preservation",
+        "eu-dsa-16-acknowledgement",
+        "us-2258a-preservation",
     }
 
 
