@@ -22,6 +22,7 @@ from shared.envelope.keys import SigningKey
 from shared.kernel.canonical import digest
 from shared.kernel.clock import Clock, SystemClock
 from shared.kernel.errors import Refused, Unavailable
+from shared.routing.derive import TOLERANCE
 from shared.routing.shelf import read_directory, read_policy
 from shared.runtime.kafka.documents import publish_beats
 
@@ -33,15 +34,18 @@ def publish_file(site: Site, kind: str, body: bytes, *, active_from: datetime | 
 
     Published does not mean read: `causeway doctor` and the instances' logs (`document_placed`) tell. Raises `Refused`,
     with the field, if the desk or an instance would refuse it, and `document_version_not_above` unless its version is
-    above that of every document of its kind that was published: none comes back by itself.
+    above that of every document of its kind that was published: none comes back by itself. `active_from_past` for a
+    time that is over: what was decided since by the documents of that time would have been decided by none.
     """
     document = check_directory(body) if kind == "directory" else check_policy(body)
+    now = SystemClock().now()
+    if active_from is not None and active_from < now - TOLERANCE:
+        raise Refused("active_from_past")
     newest = newest_version(site.endpoints, kind, approver_keys_file=Installation(site.state).approver_keys_file)
     if document.version <= newest:
         raise Refused("document_version_not_above", f"{newest} was published: raise it", field="/version")
-    now = SystemClock().now()
-    activated = publish_document(site.state, site.endpoints, document, active_from=active_from or now)
-    if activated.active_from <= now:
+    activated = publish_document(site.state, site.endpoints, document, active_from=active_from or SystemClock().now())
+    if activated.active_from <= SystemClock().now():
         # The verbs of `route` and `key` ask by this file: it holds what is in force, not what will be.
         write_private(site.state / f"{kind}.json", document_body(document).decode())
     return activated

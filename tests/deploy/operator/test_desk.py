@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,11 +14,12 @@ import pytest
 from deploy.artifacts import example_world
 from deploy.directory.approval import renewed, valid_until
 from deploy.operator.desk import check_directory, check_policy, objections
-from deploy.operator.documents import signed_beat
+from deploy.operator.documents import publish_file, signed_beat
 from deploy.policy import sample_policy
 from shared.contracts.policy import Policy
 from shared.envelope.keys import SigningKey
 from shared.kernel.canonical import digest
+from shared.kernel.clock import SystemClock
 from shared.kernel.errors import Refused
 from shared.routing.documents import verify_beat
 from shared.routing.shelf import read_directory
@@ -174,6 +177,14 @@ def test_a_document_issued_again_ends_13_months_later_under_the_next_version() -
     assert (again.version, again.valid_until.isoformat()) == (2, "2028-01-28")
     assert valid_until(policy.issued_on.replace(month=1)).isoformat() == "2027-02-01"
     assert again.rules == policy.rules
+
+
+def test_no_document_takes_effect_in_the_past(tmp_path: Path) -> None:
+    """It would take over from what was in force then: messages in flight, decided by that, would be refused."""
+    nowhere: Any = SimpleNamespace(state=tmp_path, endpoints=None)
+    body = json.dumps(example_world.policy()).encode()
+    with pytest.raises(Refused, match="active_from_past"):
+        publish_file(nowhere, "policy", body, active_from=SystemClock().now() - timedelta(minutes=6))
 
 
 def test_the_beat_names_what_this_state_directory_has_in_force(tmp_path: Path) -> None:
