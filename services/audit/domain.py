@@ -166,7 +166,10 @@ def read_record(record: Record, read: Read, *, generation: UUID, reading: Readin
     attributes = envelope.attributes
     said = Said(EntryKind.NOT_ENTITLED if unproven == STATEMENT_NOT_YOURS else EntryKind.RECORD, problem=unproven)
     if unproven is None and directory is not None and message is not None and _states(message):
-        said = _stated(envelope, message, read, reading=reading, directory=directory)
+        try:
+            said = _stated(envelope, message, read, reading=reading, directory=directory)
+        except Exception:  # whatever broke, the record is kept, and those beside it
+            said = Said(problem="accept_defect")
     read.entries.append(
         Entry(
             topic=record.topic,

@@ -11,21 +11,22 @@ from pydantic import ValidationError
 
 from shared.contracts.base import Contract
 from shared.contracts.decision import Edge
-from shared.contracts.referral import EdgeClear, EdgeSealed
+from shared.contracts.referral import EdgeClear, EdgeSealed, NoticeRecord, ReferralRecord
 from shared.contracts.registry import BY_TYPE, NAMES, Family, MessageType, value_model
 from shared.envelope.batch import RootCache, message_digest
 from shared.envelope.headers import Attributes, Envelope, decode_headers
 from shared.envelope.keys import OpeningKey
 from shared.envelope.sealing import open_with_any
+from shared.exchange.bound import check_facts, check_record
 from shared.exchange.compose import seal_context
 from shared.exchange.decided import commitment, due_times
 from shared.exchange.message import Received, Record
 from shared.exchange.senders import check_broker_time, check_format, check_stated_by, instance_of, verify_sender
 from shared.exchange.topics import inbox_topic
-from shared.guard import inspect, parse_body
+from shared.guard import SEALED_NODES_MAX, inspect, parse_body
 from shared.kernel.clock import Clock
 from shared.kernel.errors import CausewayError, Refused, Unavailable
-from shared.routing.derive import check_decision_time, derive_edge
+from shared.routing.derive import TOLERANCE, check_decision_time, derive_edge
 from shared.routing.directory_index import DirectoryIndex
 from shared.routing.shelf import DocumentShelf
 from shared.vocabulary.routing import PartyStatus
@@ -250,7 +251,7 @@ def _read_sealed(reading: _Reading, reader: ReadingInstance) -> None:
     if reading.plaintext is None or reading.message.sealed is None:
         return
     try:
-        parse_body("application/json", None, reading.plaintext)
+        parse_body("application/json", None, reading.plaintext, nodes_max=SEALED_NODES_MAX)
         sealed = reading.message.sealed.model_validate_json(reading.plaintext, strict=True)
     except ValidationError:
         raise Refused("guard_refused", "the sealed part is not what the type's schema says", field="/sealed") from None
@@ -290,6 +291,11 @@ def _derive(reading: _Reading, reader: ReadingInstance) -> None:
     policy = reader.shelf.policies.get(decision.policy, broker_time)
     check_decision_time(decision, broker_time)
     derive_edge(edge, decision, directory=directory, policy=policy, exercise=attributes.exercise)
+    recipient = directory.party(edge.recipient)
+    check_facts(edge.facts, directory)
+    check_record(edge, cast(ReferralRecord | NoticeRecord, reading.sealed), recipient.kind if recipient else "")
+    if abs(attributes.time - decision.decided_at) > TOLERANCE:
+        raise Refused("edge_not_reproducible", "its time is not that of its decision", field="ce_time")
     if clear.commitment != commitment(carried.salt, edge.digest):
         raise Refused("edge_not_reproducible", "not the edge that the clear part commits to", field="/clear/commitment")
     _check_due(clear, edge, attributes)

@@ -43,14 +43,16 @@ def read_acceptance(text: bytes) -> SignedAcceptance:
 def check_acceptance(acceptance: SignedAcceptance, directory: DirectoryIndex) -> None:
     """Check that the instance signed exactly this, with a key that the directory gives it for that time.
 
-    Success does not say that anything was sent, or told to audit. Raises `Refused`: `key_unknown`, or
-    `signature_invalid`.
+    Success does not say that anything was sent, or told to audit. Raises `Refused`: `key_unknown`,
+    `instance_not_of_party`, or `signature_invalid`.
     """
     key = directory.signing_key(acceptance.key_id)
     if key is None or key.owner != acceptance.instance or not key.valid_at(acceptance.accepted_at):
         raise Refused("key_unknown", "no key of that instance for that time in this directory", field="/key_id")
     stated = acceptance.model_dump(mode="json", exclude=set(_UNCOVERED))
     VerifyKey(key.public).verify(from_base64url(acceptance.signature), signed_statement(ACCEPTANCE, stated))
+    if not directory.serves(acceptance.instance, acceptance.party):
+        raise Refused("instance_not_of_party", "in this directory another instance serves the party", field="/instance")
 
 
 def check_body(acceptance: SignedAcceptance, bodies: Collection[bytes]) -> None:
@@ -65,5 +67,5 @@ def at_audit(acceptance: SignedAcceptance, stated: Collection[str], *, at: datet
         return AtAudit.FOUND
     if stated:
         return AtAudit.DIFFERENT
-    due = acceptance.accepted_at + timedelta(seconds=acceptance.merge_delay_s)
-    return AtAudit.DUE if at <= due else AtAudit.MISSING
+    waited = at - acceptance.accepted_at
+    return AtAudit.DUE if waited <= timedelta(seconds=acceptance.merge_delay_s) else AtAudit.MISSING

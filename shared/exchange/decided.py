@@ -15,12 +15,14 @@ from pydantic_core import to_json
 from shared.contracts.facts import ReferralDecidedClear, ReferralDecidedSealed
 from shared.contracts.registry import REFERRAL_DECIDED
 from shared.envelope.base64url import from_base64url, to_base64url
+from shared.exchange.bound import check_facts
 from shared.exchange.compose import compose_fact
 from shared.exchange.message import Draft
 from shared.kernel.clock import coarse, rfc3339
 from shared.kernel.errors import Refused
 from shared.routing.directory_index import DirectoryIndex
 from shared.routing.engine import ENGINE, PlannedEdge, Setting, judge
+from shared.routing.facts import SINGLE_FACTS
 from shared.vocabulary.routing import Disposition, WorkReason
 
 Json = dict[str, Any]
@@ -112,9 +114,19 @@ def judged_edges(
     says why some are missing. Success does not mean that the facts are true.
     """
     unknown = fact.work_reason if clear.disposition is Disposition.UNKNOWN_CODE else None
-    outcome = judge(fact.facts.model_dump(mode="json", exclude_none=True), setting, salt=fact.salt, unknown=unknown)
+    facts = fact.facts.model_dump(mode="json", exclude_none=True)
+    if not all(map(facts.get, SINGLE_FACTS)):
+        raise Refused("decision_not_derived", "its facts are not whole")
+    try:
+        check_facts(fact.facts, setting.directory)
+    except Refused as error:
+        raise Refused("decision_not_derived", error.detail) from None
+    outcome = judge(facts, setting, salt=fact.salt, unknown=unknown)
     judged = {(edge.recipient, edge.terms.purpose): edge for edge in outcome.edges}
-    stated = {(edge.recipient, edge.purpose): edge.digest for edge in stated_edges(fact)}
+    edges = stated_edges(fact)
+    stated = {(edge.recipient, edge.purpose): edge.digest for edge in edges}
+    if len({edge.edge_id for edge in edges}) != len(edges) or len(stated) != len(edges):
+        raise Refused("decision_not_derived", "an edge is stated twice")
     some = bool(fact.superseded) or fact.work_reason in (WorkReason.UNDELIVERABLE, WorkReason.TOO_WIDE)
     derived = fact.facts.origin == fact.origin and all(
         key in judged and judged[key].digest == digest for key, digest in stated.items()

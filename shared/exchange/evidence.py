@@ -19,7 +19,8 @@ from shared.envelope.batch import RootCache, message_digest
 from shared.envelope.headers import decode_headers
 from shared.envelope.keys import SigningKey, VerifyKey
 from shared.exchange.message import Record
-from shared.exchange.senders import verify_sender
+from shared.exchange.senders import instance_of, verify_sender
+from shared.exchange.topics import inbox_topic
 from shared.kernel.canonical import canonical_json, signed_statement
 from shared.kernel.clock import rfc3339
 from shared.kernel.errors import Defect, Refused
@@ -92,6 +93,15 @@ def check_evidence(evidence: Evidence, directory: DirectoryIndex) -> None:
     envelope = decode_headers([(name, text.encode()) for name, text in evidence.headers], value)
     verify_sender(envelope, directory, at=statement.broker_time, in_force=directory, roots=RootCache())
     attributes = envelope.attributes
+    sender = instance_of(attributes.sender, directory)
+    if not directory.serves(statement.instance, statement.party) or statement.stated_at < statement.broker_time:
+        raise Refused(
+            "statement_mismatch", "the instance does not serve the party, or spoke too early", field="/statement"
+        )
+    if sender is None or statement.topic != inbox_topic(statement.instance, sender):
+        raise Refused("statement_mismatch", "no message of this sender comes in that topic", field="/statement/topic")
+    if (statement.proven, statement.not_proven) != (tuple(Proven), tuple(NotProven)):
+        raise Refused("statement_mismatch", "says more or less than evidence does", field="/statement/proven")
     if (attributes.recipient, message_digest(attributes, value)) != (statement.party, statement.message_digest):
         raise Refused("statement_mismatch", "the statement is about another message", field="/statement")
     key = directory.signing_key(statement.key_id)
@@ -111,7 +121,10 @@ def _is_evidence(name: str) -> bool:
 
 def _value(text: str) -> bytes:
     """Only the one canonical spelling: another could be changed without being noticed."""
-    value = b64decode(text)
+    try:
+        value = b64decode(text, validate=True)
+    except ValueError:
+        raise Refused("value_malformed", "not base64", field="/value") from None
     if b64encode(value).decode() != text:
         raise Refused("value_malformed", "not in its one spelling", field="/value")
     return value

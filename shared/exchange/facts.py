@@ -42,7 +42,7 @@ def read_facts(content: ReferralContent, origin: PartyEntry, directory: Director
         *[hosting.jurisdiction for item in content.items for hosting in item.hosting if hosting.jurisdiction],
     ]
     unknown = None if all(known(code, on) for code in places) else WorkReason.UNKNOWN_JURISDICTION
-    if any(item.pop("unknown") for item in items):
+    if True in [item.pop("unknown") for item in items]:  # of every item: none of them may keep it
         unknown = unknown or WorkReason.UNKNOWN_PROVIDER
     facts = {
         "origin": origin.id,

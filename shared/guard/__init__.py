@@ -13,13 +13,14 @@ from __future__ import annotations
 
 from shared.guard.capacity import Capacity
 from shared.guard.edition import edition
-from shared.guard.envelope_limits import parse_body, parse_list
+from shared.guard.envelope_limits import SEALED_NODES_MAX, parse_body, parse_list
 from shared.guard.inspect import ALL_STAGES, Stage, capacity, inspect
 from shared.guard.item_bytes import item_bytes
 from shared.guard.schema_audit import audit_schema
 
 __all__ = [
     "ALL_STAGES",
+    "SEALED_NODES_MAX",
     "Capacity",
     "Stage",
     "audit_schema",

@@ -19,6 +19,8 @@ from shared.kernel.errors import Refused
 BODY_BYTES_MAX = 32_768
 DEPTH_MAX = 6
 NODES_MAX = 600
+#: Of a sealed part: the record that the door let in, and the edge that goes with it, whose lists are bounded.
+SEALED_NODES_MAX = 4 * NODES_MAX
 INTEGER_DIGITS_MAX = 19
 _INTEGER_END = 10**INTEGER_DIGITS_MAX
 KEY_CHARACTERS_MAX = 40
@@ -29,8 +31,10 @@ _CONTENT_TYPE = re.compile(r'application/json(?:\s*;\s*charset="?utf-8"?)?', re.
 _BOMS = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
 
 
-def parse_body(content_type: str | None, content_encoding: str | None, body: bytes) -> dict[str, Any]:
-    """The JSON object in `body`. Says nothing about its fields: that is the schema's part.
+def parse_body(
+    content_type: str | None, content_encoding: str | None, body: bytes, *, nodes_max: int = NODES_MAX
+) -> dict[str, Any]:
+    """The JSON object in `body`, of at most `nodes_max` values. Says nothing about its fields: that is for the schema.
 
     Raises `Refused` with a code `body_…`. The pointer stops where a name is not one of our contracts' names,
     so that a refusal never repeats a key that came from outside.
@@ -39,7 +43,7 @@ def parse_body(content_type: str | None, content_encoding: str | None, body: byt
     if len(body) > BODY_BYTES_MAX:
         raise _too_large(BODY_BYTES_MAX)
     text = _text(body)
-    return _plain(text) or _within_limits(_load(text))
+    return _plain(text, nodes_max) or _within_limits(_load(text), nodes_max)
 
 
 def parse_list(
@@ -130,7 +134,7 @@ _DECODER = json.JSONDecoder(
 )
 
 
-def _plain(text: str) -> dict[str, Any] | None:
+def _plain(text: str, nodes_max: int = NODES_MAX) -> dict[str, Any] | None:
     """What `_within_limits` returns for `text`, when that is plain to see: all names are ours, nothing is escaped.
 
     Without escapes there are two quotes a string: as many as the tree has strings, unless a name repeated lost some.
@@ -166,12 +170,12 @@ def _plain(text: str) -> dict[str, Any] | None:
                 elif kind is float or (kind is int and not -_INTEGER_END < child < _INTEGER_END):
                     return None
         if not below:
-            return tree if nodes <= NODES_MAX and 2 * strings == text.count('"') else None
+            return tree if nodes <= nodes_max and 2 * strings == text.count('"') else None
         level = below
     return None
 
 
-def _within_limits(tree: Any) -> dict[str, Any]:
+def _within_limits(tree: Any, nodes_max: int = NODES_MAX) -> dict[str, Any]:
     if not isinstance(tree, dict):
         raise Refused("body_not_object", "send a JSON object")
     nodes = 1
@@ -180,8 +184,8 @@ def _within_limits(tree: Any) -> dict[str, Any]:
         below: list[Any] = []
         for container in level:
             nodes += len(container)
-            if nodes > NODES_MAX:
-                raise Refused("body_too_many_values", f"at most {NODES_MAX} values")
+            if nodes > nodes_max:
+                raise Refused("body_too_many_values", f"at most {nodes_max} values")
             if isinstance(container, dict):
                 if type(container) is _Repeating:
                     where = _pointer_to(tree, container)

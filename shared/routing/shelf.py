@@ -71,7 +71,7 @@ class Shelf(Generic[_Document]):
         ends = [when for when, _ in self._takeovers[1:]] + [datetime.max.replace(tzinfo=UTC)]
         for (begin, placed), end in zip(self._takeovers, ends, strict=True):
             was_in_force = placed == document_digest and begin < end
-            if was_in_force and begin <= at + TOLERANCE and at - TOLERANCE < end:
+            if was_in_force and begin - at <= TOLERANCE and at - end < TOLERANCE:
                 return document
         raise Refused("document_lapsed")
 

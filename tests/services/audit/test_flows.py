@@ -97,6 +97,28 @@ async def test_a_message_that_commits_to_another_edge_than_audit_was_told_of_is_
     assert [(each["verified"], each["problem"]) for each in shown] == [(True, "edge_not_committed")]
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda sealed: sealed.__setitem__("facts", {"origin": HOTLINE}),
+        lambda sealed: sealed["facts"].__setitem__("origin_kind", "industry"),
+        lambda sealed: sealed["decision"].__setitem__("decided_at", "9999-12-31T23:59:50.000Z"),
+        lambda sealed: sealed["edges"].append(sealed["edges"][0]),
+    ],
+    ids=["facts not whole", "a lie of the origin", "the end of time", "an edge twice"],
+)
+async def test_whatever_a_fact_says_it_is_kept_and_so_are_those_beside_it(
+    log: Log, change: Callable[[dict[str, Any]], None]
+) -> None:
+    fact = log.world.records(log.world.prepared().drafts)[-1]
+    beside = log.world.records(log.world.prepared().drafts)
+    odd = resealed_for_audit(log.world, fact, change)
+    await log.keep(beside[0], odd, *beside[1:])
+    (shown,) = of_message((await log.page(odd))["items"], odd)
+    assert shown["problem"] in {"decision_not_derived", "document_lapsed"}
+    assert of_message((await log.page(beside[-1]))["items"], beside[-1])[0]["problem"] is None
+
+
 async def test_a_fact_that_audit_cannot_open_is_an_entry_with_that_problem(log: Log) -> None:
     fact = log.world.records(log.world.prepared().drafts)[-1]
     moved = log.world.resigned(fact, clear={"revision": 2})

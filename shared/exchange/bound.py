@@ -1,0 +1,94 @@
+"""Whether facts agree with the public directory, and what was sent with an edge with the edge.
+
+An edge that can be derived again says who may be told what, by its facts. That says nothing unless the facts are those
+of what was sent, and of who sent it: both are compared here, as far as their recipient can see them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from datetime import UTC
+from typing import Final
+
+from shared.contracts.decision import Edge, Facts, ItemFacts
+from shared.contracts.referral import NoticeItem, NoticeRecord, NumberedItem, ReferralRecord
+from shared.exchange.minimise import ITEM_FIELDS, RECORD_FIELDS
+from shared.kernel.errors import Refused
+from shared.routing.directory_index import DirectoryIndex
+from shared.vocabulary.routing import WithheldField
+
+_ALL_ITEM_FIELDS: Final = frozenset(ITEM_FIELDS)
+
+
+def check_facts(facts: Facts, directory: DirectoryIndex) -> None:
+    """Raises `Refused` where facts say something of a party that the directory says otherwise."""
+    origin = directory.party(facts.origin or "")
+    if origin is None:
+        raise _otherwise("origin")
+    if facts.origin_kind not in (None, origin.kind):
+        raise _otherwise("origin_kind")
+    if facts.reporter is not None and set(facts.reporter) != set(origin.jurisdictions):
+        raise _otherwise("reporter")
+    for item in facts.items or ():
+        if item.providers is None or item.provider_establishment is None:
+            continue
+        found = [directory.party(provider) for provider in item.providers]
+        if set(item.provider_establishment) != {code for party in found if party for code in party.jurisdictions}:
+            raise _otherwise("items")
+
+
+def check_record(edge: Edge, record: ReferralRecord | NoticeRecord, kind: str) -> None:
+    """Raises `Refused` where a record is not what its edge is about, or more than its recipient may have of it."""
+    stated = edge.facts
+    for name, told in _told(record, edge.withheld):
+        if getattr(stated, name) not in (None, told):
+            raise _otherwise(name)
+    if isinstance(record, ReferralRecord):
+        _check_fields(edge, record, kind)
+    if stated.items is None:
+        return
+    if len(stated.items) != len(record.items):
+        raise _otherwise("items")
+    items: tuple[NumberedItem | NoticeItem, ...] = record.items
+    for facts, item in zip(stated.items, items, strict=True):
+        _check_item(facts, item, edge.withheld)
+
+
+def _told(record: ReferralRecord | NoticeRecord, withheld: Collection[WithheldField]) -> Iterator[tuple[str, object]]:
+    """The facts of the referral that its record shows, each as `Facts` writes it."""
+    yield "incident_kind", record.incident_kind
+    yield "media_kind", record.media_kind
+    if isinstance(record, NoticeRecord):
+        return
+    yield "viewed_by", record.viewed_by
+    yield "priority", record.priority.level
+    yield "actionable", record.actionable.status
+    yield "incident_flags", tuple(sorted(set(record.incident_flags)))
+    yield "observed_on", record.observed_at.astimezone(UTC).date()
+    if WithheldField.USER_JURISDICTIONS not in withheld:
+        yield "user", tuple(sorted(set(record.user_jurisdictions)))
+    if WithheldField.VICTIM_JURISDICTIONS not in withheld:
+        yield "victim", tuple(sorted(set(record.victim_jurisdictions)))
+
+
+def _check_fields(edge: Edge, record: ReferralRecord, kind: str) -> None:
+    """What a kind is not listed for, or an edge withholds, is not taken, whoever sends it."""
+    withheld = {field.value for field in edge.withheld}
+    if record.model_fields_set - set(RECORD_FIELDS.get(kind, ())) or record.model_fields_set & withheld:
+        raise Refused("edge_not_reproducible", "its record has what is withheld from it", field="/sealed/record")
+    if any(item.model_fields_set - _ALL_ITEM_FIELDS or item.model_fields_set & withheld for item in record.items):
+        raise Refused("edge_not_reproducible", "its items have what is withheld from it", field="/sealed/record/items")
+
+
+def _check_item(facts: ItemFacts, item: NumberedItem | NoticeItem, withheld: Collection[WithheldField]) -> None:
+    if facts.locator_kinds not in (None, (item.locator.kind,)):
+        raise _otherwise("items")
+    assessed = tuple(sorted({f"{each.scheme.value}:{each.value}" for each in item.assessment}))
+    if facts.assessments not in (None, assessed) and WithheldField.ASSESSMENT not in withheld:
+        raise _otherwise("items")
+    if isinstance(item, NumberedItem) and not set(facts.hosting or ()) <= {each.jurisdiction for each in item.hosting}:
+        raise _otherwise("items")
+
+
+def _otherwise(fact: str) -> Refused:
+    return Refused("edge_not_reproducible", "not so in what is there", field=f"/sealed/edge/facts/{fact}")
