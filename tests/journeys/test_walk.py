@@ -13,13 +13,14 @@ from tests.support.footsteps import Footsteps, footsteps
 #: Files entered outside the guard in the first release, from POST to 202 and from the record to the agency's row.
 FIRST_RELEASE = {"filing": 31, "receiving": 34}
 #: Files that promises of the format have added since: what audit is told sealed; on the way in also who may say what,
-#: the attributes apart from the headers that write them, and what the first release wrote.
+#: the attributes apart from the headers that write them, what is bound to an edge, and what the first release wrote.
 SINCE = {
     "filing": {"shared/exchange/decided.py"},
     "receiving": {
         "shared/envelope/attributes.py",
         "shared/envelope/first_release.py",
         "shared/exchange/authority.py",
+        "shared/exchange/bound.py",
         "shared/exchange/decided.py",
     },
 }
