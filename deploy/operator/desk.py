@@ -59,7 +59,7 @@ def objections(policy: Policy) -> Iterator[Objection]:
             yield Objection("instrument_repeated", f"{field}/id")
         if entry.succeeded_by is not None and (entry.succeeded_by not in listed or entry.succeeded_by == entry.id):
             yield Objection("instrument_not_listed", f"{field}/succeeded_by")
-        yield from _of_entry(entry, entry.jurisdiction, issued_on, field)
+        yield from _of_entry(entry, entry.jurisdiction, issued_on, field=field)
     for at, rule in enumerate(policy.rules):
         field = f"/rules/{at}"
         if rule.effect == "prohibit" and rule.valid_to is None and rule.review_by is None:
@@ -71,24 +71,24 @@ def objections(policy: Policy) -> Iterator[Objection]:
             yield Objection("hold_of_nothing", f"{field}/hold_window_h")
         if rule.valid_to is not None and rule.valid_to <= rule.valid_from:
             yield Objection("never_in_force", f"{field}/valid_to")
-        yield from _of_basis(rule, listed.get(rule.basis.instrument), issued_on, field)
+        yield from _of_basis(rule, listed.get(rule.basis.instrument), issued_on, field=field)
     for at, clock in enumerate(policy.clocks):
         field = f"/clocks/{at}"
         if clock.id in {other.id for other in policy.clocks[:at]}:
             yield Objection("clock_repeated", f"{field}/id")
-        yield from _of_basis(clock, listed.get(clock.basis.instrument), issued_on, field)
-        yield from _of_clock(clock, policy.calendars, issued_on, field)
-        yield from _of_entry(clock, clock.basis.jurisdiction, issued_on, field)
+        yield from _of_basis(clock, listed.get(clock.basis.instrument), issued_on, field=field)
+        yield from _of_clock(clock, policy.calendars, issued_on, field=field)
+        yield from _of_entry(clock, clock.basis.jurisdiction, issued_on, field=field)
     for at, calendar in enumerate(policy.calendars):
         field = f"/calendars/{at}"
         if any(_same_days(calendar, other) for other in policy.calendars[:at]):
             yield Objection("calendar_repeated", f"{field}/jurisdiction")
         yield from _of_calendar(calendar, field)
-        yield from _of_entry(calendar, calendar.jurisdiction, issued_on, field)
+        yield from _of_entry(calendar, calendar.jurisdiction, issued_on, field=field)
 
 
 def _of_entry(
-    entry: InstrumentEntry | Clock | Calendar, jurisdiction: str, issued_on: date, field: str
+    entry: InstrumentEntry | Clock | Calendar, jurisdiction: str, issued_on: date, *, field: str
 ) -> Iterator[Objection]:
     if entry.reviewed_on > issued_on:
         yield Objection("reviewed_after_issue", f"{field}/reviewed_on")
@@ -98,7 +98,9 @@ def _of_entry(
         yield Objection("jurisdiction_unknown", field)
 
 
-def _of_basis(cites: Rule | Clock, entry: InstrumentEntry | None, issued_on: date, field: str) -> Iterator[Objection]:
+def _of_basis(
+    cites: Rule | Clock, entry: InstrumentEntry | None, issued_on: date, *, field: str
+) -> Iterator[Objection]:
     """An instrument that ends later is the alarm's matter: by then a person may have found its successor."""
     if entry is None:
         yield Objection("instrument_not_listed", f"{field}/basis/instrument")
@@ -110,7 +112,7 @@ def _of_basis(cites: Rule | Clock, entry: InstrumentEntry | None, issued_on: dat
         yield Objection("instrument_over", f"{field}/basis/instrument")
 
 
-def _of_clock(clock: Clock, calendars: tuple[Calendar, ...], issued_on: date, field: str) -> Iterator[Objection]:
+def _of_clock(clock: Clock, calendars: tuple[Calendar, ...], issued_on: date, *, field: str) -> Iterator[Objection]:
     terms = (clock.duration_h, clock.working_days, clock.promptness)
     if sum(term is not None for term in terms) != 1:
         yield Objection("clock_term_not_one", field)
