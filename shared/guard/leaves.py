@@ -63,9 +63,9 @@ def pointer(path: Path) -> str:
     return "".join(f"/{part}" for part in reversed(parts))
 
 
-def _walk(record: BaseModel, path: Path, found: list[Leaf]) -> float:
-    values = record.__dict__
-    steps, choice_bits = plan(type(record))
+def _walk(record: Any, path: Path, found: list[Leaf]) -> float:
+    values = record.__dict__ if isinstance(record, BaseModel) else record._asdict()
+    steps, choice_bits = plan(record.__class__)
     for name, kind, bits in steps:
         value = values[name]
         if value is None:
@@ -87,22 +87,34 @@ def _walk(record: BaseModel, path: Path, found: list[Leaf]) -> float:
 
 
 @functools.cache
-def plan(model: type[BaseModel]) -> Plan:
-    """How to walk instances of `model`. Raises `TypeError` for a field that nobody could inspect."""
+def plan(model: type) -> Plan:
+    """How to walk instances of `model`, a Pydantic model or a named tuple.
+
+    Raises `TypeError` for a field that nobody could inspect.
+    """
     steps: list[Step] = []
     choice_bits = 0.0
-    for name, field in model.model_fields.items():
-        roles = set(_roles(field.annotation, tuple(field.metadata)))
+    for name, annotation, metadata in _members(model):
+        roles = set(_roles(annotation, metadata))
         if not roles:
             continue
         if len(roles) != 1:
             raise TypeError(f"{model.__name__}.{name} mixes kinds of values: the guard needs one")
         ((kind, bits),) = roles
-        if kind == CHOICE and not _is_list(field.annotation):
+        if kind == CHOICE and not _is_list(annotation):
             choice_bits += bits
         else:
             steps.append(Step(name, kind, bits))
     return Plan(tuple(steps), choice_bits)
+
+
+def _members(model: type) -> Iterator[tuple[str, Any, tuple[Any, ...]]]:
+    if issubclass(model, BaseModel):
+        for name, field in model.model_fields.items():
+            yield name, field.annotation, tuple(field.metadata)
+    else:
+        for name, annotation in typing.get_type_hints(model, include_extras=True).items():
+            yield name, annotation, ()
 
 
 def _is_list(annotation: Any) -> bool:
@@ -132,7 +144,7 @@ def _roles(annotation: Any, metadata: tuple[Any, ...]) -> Iterator[tuple[str, fl
 def _scalar_role(annotation: Any) -> Iterator[tuple[str, float]]:
     if not isinstance(annotation, type):
         raise TypeError("the guard cannot look into this annotation")
-    if issubclass(annotation, BaseModel):
+    if issubclass(annotation, BaseModel) or (issubclass(annotation, tuple) and hasattr(annotation, "_fields")):
         yield "", 0.0
     elif issubclass(annotation, Enum):
         yield CHOICE, math.log2(max(len(annotation), 2))
