@@ -188,18 +188,24 @@ def replace_attributes(attributes: Attributes, **changes: Any) -> Attributes:
 
 def told_to_audit(world: World, fact: Draft) -> dict[str, Any]:
     """What a decided fact says: its clear part, and its sealed one as audit opens it."""
-    value = json.loads(fact.body)
-    context = seal_context(
-        fact.message,
-        fact.message_id,
-        fact.subject,
-        clear=value["clear"],
-        sender=fact.sender,
-        recipient=fact.recipient,
-    )
-    sealed = json.loads(open_sealed(value["sealed"], world.keys["audit"].opening, context))
-    told: dict[str, Any] = value["clear"] | sealed
+    told: dict[str, Any] = json.loads(fact.body)["clear"] | opened(world, fact)
     return told
+
+
+def opened(world: World, draft: Draft) -> dict[str, Any]:
+    """The sealed part of a message, as the instance to which it goes opens it."""
+    value = json.loads(draft.body)
+    context = seal_context(
+        draft.message,
+        draft.message_id,
+        draft.subject,
+        clear=value["clear"],
+        sender=draft.sender,
+        recipient=draft.recipient,
+    )
+    sealed = json.loads(open_sealed(value["sealed"], world.keys[draft.recipient_instance].opening, context))
+    assert isinstance(sealed, dict)
+    return sealed
 
 
 def merged(value: Any, changes: Any) -> Any:

@@ -15,12 +15,10 @@ from typing import Any
 import pytest
 
 from shared.envelope.headers import decode_headers
-from shared.envelope.sealing import open_sealed
 from shared.exchange import minimise
-from shared.exchange.compose import seal_context
 from shared.exchange.message import Draft, Record
 from shared.exchange.topics import inbox_prefix
-from tests.support.exchange_world import INSTANCES, SUBMISSION, World, world
+from tests.support.exchange_world import INSTANCES, SUBMISSION, World, opened, world
 
 PAIRS = 500
 #: Providers of the first of two instances, and of the other.
@@ -48,7 +46,7 @@ def filed(there: World, referrals: Sequence[dict[str, Any]]) -> list[tuple[Draft
 def seen(there: World, referrals: Sequence[dict[str, Any]]) -> list[Any]:
     """What the instance `industry` can obtain: its topics' records, headers and sizes, and what it opens of them."""
     return [
-        (record.topic, record.offset, *_headers(record), len(record.value or b""), opened(there, draft))
+        (record.topic, record.offset, *_headers(record), len(record.value or b""), read(there, draft))
         for draft, record in filed(there, referrals)
         if record.topic.startswith(inbox_prefix("industry"))
     ]
@@ -60,18 +58,9 @@ def _headers(record: Record) -> Iterator[tuple[str, bytes | int]]:
         yield name, len(value) if name in DRAWN else value
 
 
-def opened(there: World, draft: Draft) -> dict[str, Any]:
+def read(there: World, draft: Draft) -> dict[str, Any]:
     """The whole value as the instance reads it, without what is drawn anew for every message."""
-    value = json.loads(draft.body)
-    context = seal_context(
-        draft.message,
-        draft.message_id,
-        draft.subject,
-        clear=value["clear"],
-        sender=draft.sender,
-        recipient=draft.recipient,
-    )
-    sealed = json.loads(open_sealed(value["sealed"], there.keys["industry"].opening, context))
+    value, sealed = json.loads(draft.body), opened(there, draft)
     sealed.pop("salt")
     clear = {name: told for name, told in value["clear"].items() if name.endswith("_by")}
     return {"clear": clear, "sealed": sealed, "length": len(value["sealed"])}

@@ -34,6 +34,7 @@ from tests.support.exchange_world import (
     MD5,
     SUBMISSION,
     World,
+    opened,
     submission,
     world,
 )
@@ -57,22 +58,6 @@ def prepared(here: World) -> Prepared:
 def kind_of(here: World, draft: Draft) -> str:
     party = here.documents.directory.party(draft.recipient)
     return party.kind if party else "audit"
-
-
-def opened(here: World, draft: Draft) -> dict[str, Any]:
-    """The sealed part, as its recipient's instance opens it."""
-    value = json.loads(draft.body)
-    context = seal_context(
-        draft.message,
-        draft.message_id,
-        draft.subject,
-        clear=value["clear"],
-        sender=draft.sender,
-        recipient=draft.recipient,
-    )
-    sealed = json.loads(open_sealed(value["sealed"], here.keys[draft.recipient_instance].opening, context))
-    assert isinstance(sealed, dict)
-    return sealed
 
 
 def record_of(here: World, draft: Draft) -> dict[str, Any]:
