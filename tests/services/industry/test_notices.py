@@ -9,7 +9,6 @@ from uuid import UUID
 import pytest
 
 from deploy.site.endpoints import DatabaseEndpoint
-from services.industry.domain import PROVIDER as PROVIDER_KIND
 from services.industry.use_cases import act_on_notice
 from shared.contracts.answers import CaseAcceptedClear, ItemStatement, NoticeDisowning, NoticeStatements
 from shared.contracts.registry import CASE_ACCEPTED
@@ -21,7 +20,6 @@ from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid7
 from shared.party.recipient import store as received_items
 from shared.party.recipient.ports import Acting, Page
-from shared.party.recipient.use_cases import list_items, show_item
 from shared.runtime.database.transactions import RowScope
 from shared.runtime.post.ports import Settlement
 from shared.vocabulary.answers import NoticeAction, NoticeRejection, ReceiptOutcome
@@ -285,49 +283,6 @@ async def test_an_answer_decided_on_an_outdated_state_is_refused(providers: Prov
     assert (await providers.show(notice_id))["state"] == "acknowledged"
 
 
-async def test_a_foreign_notice_is_answered_exactly_like_an_absent_one(providers: Providers) -> None:
-    notice_id = uuid7()
-    await providers.receive(issued(notice_id))
-    answers = []
-    for asked in (notice_id, uuid7()):
-        with pytest.raises(Refused) as shown:
-            await providers.show(asked, party=OTHER_PROVIDER)
-        with pytest.raises(Refused) as acted:
-            await providers.act("answer", ACTION, asked, party=OTHER_PROVIDER)
-        answers += [(error.value.code, error.value.detail, error.value.status) for error in (shown, acted)]
-    assert len(set(answers)) == 1
-    assert answers[0][0] == "not_found"
-
-
-async def test_a_notice_is_not_foreign_to_its_own_provider(providers: Providers) -> None:
-    """Negative control of the test above: the same look and act, by the party that was sent the notice."""
-    notice_id = uuid7()
-    await providers.receive(issued(notice_id, to=OTHER_PROVIDER))
-    assert (await providers.show(notice_id, party=OTHER_PROVIDER))["state"] == "issued"
-    assert await providers.act("answer", ACTION, notice_id, party=OTHER_PROVIDER) == "actioned"
-
-
-@pytest.mark.parametrize("exists", [True, False])
-async def test_a_viewer_is_forbidden_to_act_whether_there_is_a_notice_or_not(
-    providers: Providers, exists: bool
-) -> None:
-    notice_id = uuid7()
-    if exists:
-        await providers.receive(issued(notice_id))
-    with pytest.raises(Refused, match="forbidden"):
-        await providers.act("answer", ACTION, notice_id, role=Role.VIEWER)
-
-
-async def test_an_auditors_role_reads_no_notices(providers: Providers) -> None:
-    async with providers.notices("read", role=Role.AUDITOR) as notices:
-        with pytest.raises(Refused, match="forbidden"):
-            await show_item(
-                PROVIDER_KIND, uuid7(), Acting(PROVIDER, Role.AUDITOR, ACTOR, notices, providers.directory, AT)
-            )
-        with pytest.raises(Refused, match="forbidden"):
-            await list_items(PROVIDER_KIND, Page(), role=Role.AUDITOR, items=notices)
-
-
 async def test_pages_list_every_notice_once_newest_first(providers: Providers) -> None:
     ids = [uuid7() for _ in range(5)]
     await providers.receive(*(issued(each, to=OTHER_PROVIDER) for each in ids))
@@ -418,8 +373,3 @@ def nested_keys(value: Any) -> set[str]:
     if isinstance(value, list):
         return set().union(*(nested_keys(each) for each in value))
     return set()
-
-
-async def test_a_viewer_is_forbidden_before_his_words_are_looked_at(providers: Providers) -> None:
-    with pytest.raises(Refused, match="forbidden"):
-        await providers.act("not_ours", NoticeDisowning(suggested="nobody.example"), uuid7(), role=Role.VIEWER)
