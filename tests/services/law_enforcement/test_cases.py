@@ -10,7 +10,6 @@ from uuid import UUID
 import pytest
 
 from deploy.site.endpoints import DatabaseEndpoint
-from services.law_enforcement.domain import AGENCY as AGENCY_KIND
 from services.law_enforcement.use_cases import act_on_case
 from shared.contracts.answers import (
     Acceptance,
@@ -32,7 +31,6 @@ from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid4, uuid7
 from shared.party.recipient import store as received_items
 from shared.party.recipient.ports import Acting, Page
-from shared.party.recipient.use_cases import list_items, show_item
 from shared.runtime.database.transactions import RowScope
 from shared.vocabulary.answers import (
     CaseDeclineReason,
@@ -336,53 +334,6 @@ async def test_two_reports_at_once_do_not_overwrite_each_other(agencies: Agencie
         with pytest.raises(Refused, match="state_forbids"):
             await cases.act(seen, CaseState.CLOSED, accepted(referral_id), sealed=None, at=AT)
     assert (await agencies.show(referral_id))["state"] == "ongoing"
-
-
-async def test_a_foreign_case_is_answered_exactly_like_an_absent_one(agencies: Agencies) -> None:
-    referral_id = uuid7()
-    await agencies.receive(offered(referral_id))
-    answers = []
-    for asked in (referral_id, uuid7()):
-        with pytest.raises(Refused) as shown:
-            await agencies.show(asked, party=OTHER_AGENCY)
-        with pytest.raises(Refused) as acted:
-            await agencies.act("accept", ACCEPT, asked, party=OTHER_AGENCY)
-        answers += [(error.value.code, error.value.detail, error.value.status) for error in (shown, acted)]
-    assert len(set(answers)) == 1
-    assert answers[0][0] == "not_found"
-
-
-async def test_a_case_is_not_foreign_to_its_own_agency(agencies: Agencies) -> None:
-    """Negative control of the test above: the same look and act, by the party that was offered the referral."""
-    referral_id = uuid7()
-    await agencies.receive(offered(referral_id, to=OTHER_AGENCY))
-    assert (await agencies.show(referral_id, party=OTHER_AGENCY))["state"] == "offered"
-    assert await agencies.act("accept", ACCEPT, referral_id, party=OTHER_AGENCY) == "accepted"
-
-
-async def test_one_referral_offered_to_two_agencies_is_a_case_of_each(agencies: Agencies) -> None:
-    referral_id = uuid7()
-    await agencies.receive(offered(referral_id), offered(referral_id, to=OTHER_AGENCY))
-    await agencies.act("accept", ACCEPT, referral_id, party=OTHER_AGENCY)
-    states = [(await agencies.show(referral_id, party=party))["state"] for party in (AGENCY, OTHER_AGENCY)]
-    assert states == ["offered", "accepted"]
-
-
-@pytest.mark.parametrize("exists", [True, False])
-async def test_a_viewer_is_forbidden_to_act_whether_there_is_a_case_or_not(agencies: Agencies, exists: bool) -> None:
-    referral_id = uuid7()
-    if exists:
-        await agencies.receive(offered(referral_id))
-    with pytest.raises(Refused, match="forbidden"):
-        await agencies.act("accept", ACCEPT, referral_id, role=Role.VIEWER)
-
-
-async def test_an_auditors_role_reads_no_cases(agencies: Agencies) -> None:
-    async with agencies.cases("read", role=Role.AUDITOR) as cases:
-        with pytest.raises(Refused, match="forbidden"):
-            await show_item(AGENCY_KIND, uuid7(), Acting(AGENCY, Role.AUDITOR, ACTOR, cases, agencies.directory, AT))
-        with pytest.raises(Refused, match="forbidden"):
-            await list_items(AGENCY_KIND, Page(), role=Role.AUDITOR, items=cases)
 
 
 async def test_pages_list_every_case_once_newest_first(agencies: Agencies) -> None:
