@@ -144,20 +144,23 @@ class AuditDoor:
         seen = await work.following.look({*wanted, *(place.topic for place in self._states)})
         refused = work.take_refused()
         begun = await work.begin(seen)
-        holes = await self._partitions.topics_with_holes()
+        # Asked only where something was lost: a look at quiet topics costs the database nothing.
+        holes = await self._partitions.topics_with_holes() if _LOST & set(self._states.values()) else frozenset()
         states: dict[Coordinate, PartitionStatus] = {}
         for place in work.following.followed:
             before = self._states.get(place, PartitionStatus.READING)
             healed = before not in _LOST or (place.topic not in holes and work.caught_up(place))
-            states[place] = begun.get(place) or (PartitionStatus.READING if healed else before)
+            now = begun.get(place, PartitionStatus.READING)
+            states[place] = now if now in _LOST or healed else before
         forbidden = {Coordinate(topic, 0) for topic in seen.forbidden}
         forbidden |= {place for place, why in refused.items() if why is Refusal.FORBIDDEN}
         states |= dict.fromkeys(forbidden, PartitionStatus.FORBIDDEN)
         missing = wanted - {place.topic for place in states}
         states |= {Coordinate(topic, 0): PartitionStatus.NEW for topic in missing}
         self._say(begun, forbidden)
+        if states != self._states:
+            await self._partitions.note({(place.topic, place.partition): state for place, state in states.items()})
         self._states = states
-        await self._partitions.note({(place.topic, place.partition): state for place, state in states.items()})
 
     def _say(self, begun: Mapping[Coordinate, PartitionStatus], forbidden: AbstractSet[Coordinate]) -> None:
         for place, state in begun.items():
