@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Protocol, cast
 from uuid import UUID
 
@@ -98,10 +99,11 @@ class _Reading:
 
     __slots__ = (
         "carried", "clear", "digest", "directory", "envelope", "error", "message", "plaintext",
-        "record", "sealed", "sealed_text", "sender_instance",
+        "record", "sealed", "sealed_text", "sender_instance", "served",
     )  # fmt: skip
 
     directory: DirectoryIndex
+    served: _Served
     envelope: Envelope
     sender_instance: str
     #: Of the covered bytes; "" until the signature held.
@@ -159,6 +161,8 @@ def _received(reading: _Reading) -> Received:
         sent_at=attributes.time,
         traceparent=reading.envelope.traceparent,
         edge=reading.carried.edge if reading.carried is not None else None,
+        again=reading.carried.again if reading.carried is not None else None,
+        moved=reading.served is _Served.BEFORE_IT_MOVED,
     )
 
 
@@ -178,8 +182,7 @@ def _authenticate(reading: _Reading, reader: ReadingInstance) -> None:
     reading.sender_instance = verify_sender(
         envelope, directory, at=record.broker_time, in_force=in_force, roots=reader.roots
     )
-    if instance_of(attributes.recipient, directory) != reader.instance:
-        raise Refused("recipient_not_served", field="ce_recipient")
+    reading.served = _served(attributes.recipient, reader.instance, directory, in_force=in_force)
     if record.topic != inbox_topic(reader.instance, reading.sender_instance):
         raise Refused("topic_wrong")
     reading.directory, reading.envelope = directory, envelope
@@ -190,6 +193,7 @@ def _read_clear(reading: _Reading, reader: ReadingInstance) -> None:
     attributes = reading.envelope.attributes
     check_format(attributes)
     message = reading.message = _message_type(attributes.type)
+    _check_served(message, reading.served)
     _check_lane(message, reading)
     _check_exercise(message, attributes, reading.directory)
     reading.clear, reading.sealed_text = _parsed(message, reading.envelope.body)
@@ -202,6 +206,37 @@ def _message_type(type_text: str) -> MessageType:
         return message
     name = type_text.removeprefix("causeway.").rpartition(".v")[0]
     raise Refused("version_unknown" if name in NAMES else "type_unknown", field="ce_type")
+
+
+class _Served(Enum):
+    """Whether the recipient is served here."""
+
+    NOW = "now"
+    BEFORE_IT_MOVED = "before_it_moved"
+    PERHAPS_SOON = "perhaps_soon"
+
+
+def _served(recipient: str, instance: str, directory: DirectoryIndex, *, in_force: DirectoryIndex) -> _Served:
+    """By the broker's time, and by our own clock. Raises `Refused("recipient_not_served")`."""
+    if in_force.served_before(instance, recipient):
+        return _Served.BEFORE_IT_MOVED
+    if instance in (instance_of(recipient, directory), instance_of(recipient, in_force)):
+        return _Served.NOW
+    here, there = in_force.instance(instance), in_force.instance_of(recipient)
+    if here is not None and there is not None and here.kind == there.kind:
+        return _Served.PERHAPS_SOON
+    raise Refused("recipient_not_served", field="ce_recipient")
+
+
+def _check_served(message: MessageType, served: _Served) -> None:
+    """It is for somebody here, or about something that is: of what moved away, answers and withdrawals are applied.
+
+    A party may have moved here by a directory that has not come yet: then the record waits for it.
+    """
+    if served is _Served.PERHAPS_SOON:
+        raise Unavailable("recipient_awaited")
+    if served is _Served.BEFORE_IT_MOVED and message.edge:
+        raise Refused("recipient_moved", field="ce_recipient")
 
 
 def _check_lane(message: MessageType, reading: _Reading) -> None:

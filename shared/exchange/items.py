@@ -10,8 +10,9 @@ from typing import Final
 
 from pydantic import TypeAdapter
 
-from shared.contracts.answers import ItemAnswer, ItemOutcome, ItemStatement
+from shared.contracts.answers import ItemStatement
 from shared.contracts.base import Contract
+from shared.contracts.items import ItemAnswer, ItemOutcome
 from shared.kernel.errors import Refused
 from shared.vocabulary.answers import ItemsFold
 

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from shared.contracts.base import Contract
 from shared.contracts.decision import Edge
+from shared.contracts.items import AnsweredSoFar
 from shared.contracts.registry import MessageType
 from shared.guard.edition import passed
 
@@ -58,7 +59,9 @@ class Record:
 class Received:
     """A message that passed every check of `accept`. `sealed` is opened and guarded.
 
-    Where the message carries an edge, `edge` is that, derived again, and `sealed` the record that came with it.
+    Where the message carries an edge, `edge` is that, derived again, and `sealed` the record that came with it; `again`
+    is what was answered so far, where the edge was sent before to where its recipient was then. `moved`: the recipient
+    is served elsewhere by now.
     """
 
     record: Record
@@ -77,3 +80,5 @@ class Received:
     sent_at: datetime
     traceparent: str | None
     edge: Edge | None = None
+    again: AnsweredSoFar | None = None
+    moved: bool = False

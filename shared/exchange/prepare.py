@@ -10,7 +10,7 @@ from uuid import UUID
 
 from shared.contracts.referral import ReferralContent, ReferralSubmission
 from shared.exchange.facts import ReadFacts, closed, read_facts
-from shared.exchange.letters import Emitted, Letters, Writing, write_letters
+from shared.exchange.letters import Emitted, KnownEdge, Letters, Writing, write_letters
 from shared.exchange.message import Draft
 from shared.exchange.minimise import own_record, whole_record
 from shared.guard import inspect
@@ -57,10 +57,14 @@ class Prepared:
 
 
 class StaleEdge(NamedTuple):
-    """An edge whose decision went stale, and the message that carries it."""
+    """An edge whose decision went stale, and the message that carries it.
+
+    With `known`, its recipient has moved, or has answered from where it was before: the edge stays what it is.
+    """
 
     edge_id: UUID
     message_id: UUID
+    known: KnownEdge | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,16 +152,19 @@ def prepare_again(
 ) -> Again:
     """Decide a stored referral again and seal anew the edges in `only`, by (recipient, purpose).
 
-    Used when an edge waited so long that its recipients would refuse it. The guard has passed this content before.
+    Used when an edge waited so long that its recipients would refuse it, and when a recipient has moved: then the edge
+    keeps its ids. The guard has passed this content before.
     """
     read = read_facts(content, origin, documents.directory)
     setting = Setting(documents.directory, documents.policy, exercise, coarse(at))
     outcome = judge(read.facts, setting, salt=salt(), unknown=read.unknown)
     edges = [edge for edge in outcome.edges if (edge.recipient, edge.terms.purpose) in only]
-    letters = write_letters(
-        Writing(outcome=outcome, record=whole_record(content), referral_id=referral_id, at=at, traceparent=traceparent),
-        edges,
+    known = {key: each.known for key, each in only.items() if each.known is not None}
+    record = whole_record(content)
+    writing = Writing(
+        outcome=outcome, record=record, referral_id=referral_id, at=at, traceparent=traceparent, known=known
     )
+    letters = write_letters(writing, edges)
     letters.seal()
     superseded = sorted(each.edge_id for each in only.values())
     drafts = letters.drafts(read.facts, origin, at=at, body_sha256=body_sha256, superseded=superseded)

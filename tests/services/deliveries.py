@@ -177,6 +177,7 @@ def received(
     recipient: str,
     sealed: Contract | None = None,
     edge: Edge | None = None,
+    instance: str | None = None,
 ) -> Received:
     """What `accept` makes of a record, as far as a service looks at it."""
     return Received(
@@ -185,7 +186,7 @@ def received(
         message=message,
         subject=str(subject),
         sender=sender,
-        sender_instance="hotline",
+        sender_instance=instance or instance_of(sender),
         recipient=recipient,
         epoch=uuid7(),
         sequence=1,
@@ -197,6 +198,11 @@ def received(
         traceparent=None,
         edge=edge,
     )
+
+
+def instance_of(party: str) -> str:
+    """The instance that serves a party of the sample directory."""
+    return {"police": "law_enforcement", "provider": "industry"}.get(party.partition("-")[0], "hotline")
 
 
 def numbered(number: int = 1) -> dict[str, Any]:

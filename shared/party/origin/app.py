@@ -45,6 +45,7 @@ class Origin:
                 "documents": machinery.run_documents,
                 "relay": lambda: machinery.run_relay(self.bus.stale),
                 "consumer": lambda: machinery.run_bus(handler),
+                "moves": self.bus.follow_moves,
             },
             handler,
         )
@@ -78,5 +79,6 @@ def assemble_origin(machinery: Machinery, authority: Authority) -> Origin:
         instance=machinery.instance,
         kek=machinery.keys.kek,
         clock=machinery.clock,
+        wake=machinery.wake,
     )
     return Origin(api, bus, intake)

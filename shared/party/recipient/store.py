@@ -71,6 +71,7 @@ class ItemTable:
     #: Also locks them. Only whoever may change them sees them so: the instance itself, applying messages.
     lock: str = field(init=False)
     change: str = field(init=False)
+    resume: str = field(init=False)
     act: str = field(init=False)
     erase: str = field(init=False)
     page: str = field(init=False)
@@ -81,11 +82,14 @@ class ItemTable:
         object.__setattr__(self, "contents", self.contents or table)
         texts = {
             "find": f"SELECT {subject} AS subject_id, party, {self.sender} AS sender, exercise, state, "
-            f"acts, said, {self.purposes} AS purposes, {self.numbers} AS numbers "
+            f"acts, told, said, {self.purposes} AS purposes, {self.numbers} AS numbers "
             f"FROM {table} WHERE {subject} = ANY($1::uuid[])",
             "change": f"UPDATE {table} AS t SET state = a.following "
             "FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[]) AS a(subject, party, present, following) "
             f"WHERE t.{subject} = a.subject AND t.party = a.party AND t.state = a.present RETURNING t.{subject}",
+            "resume": f"UPDATE {table} AS t SET state = a.state, acts = a.acts, told = a.acts, said = a.said::jsonb "
+            "FROM unnest($1::uuid[], $2::text[], $3::text[], $4::int[], $5::text[]) "
+            f"AS a(subject, party, state, acts, said) WHERE t.{subject} = a.subject AND t.party = a.party",
             "act": f"UPDATE {table} SET state = $4, acts = acts + 1, said = said || $6::jsonb{self.kept} "
             f"WHERE {subject} = $1 AND party = $2 AND state = $3 AND acts = $5 RETURNING {subject}",
             "erase": f"UPDATE {self.contents} SET wrapped_key = NULL, content = '', evidence = '' "
@@ -126,6 +130,17 @@ class PostgresItems:
         )
         if len(changed) != len(changes):
             raise state_forbids()
+
+    async def resume(self, items: Sequence[Item]) -> None:
+        if items:
+            await self._driver.execute(
+                self.table.resume,
+                [item.subject_id for item in items],
+                [item.party for item in items],
+                [item.state for item in items],
+                [item.acts for item in items],
+                [json.dumps(dict(item.said)) for item in items],
+            )
 
     async def act(self, item: Item, following: str, clear: Contract, *, sealed: Contract | None, at: datetime) -> None:
         if sealed is not None:

@@ -38,20 +38,26 @@ async def receive(
     new: list[Received] = []
     refusals: dict[UUID, str] = {}
     changed: dict[ItemKey, tuple[str, str]] = {}
+    resumed: set[ItemKey] = set()
     for message in incoming:
         key = (UUID(message.subject), message.recipient)
+        if message.moved and key not in now:
+            continue  # whatever else would be of it was never taken here: `moved`
         try:
             item = applied(recipient, now.get(key), message)
         except Refused as error:
             refusals[message.message_id] = error.code
             continue
+        if message.again is not None and item != now.get(key):
+            resumed.add(key)
         if key not in now or item.purposes != now[key].purposes:
             new.append(message)
         elif item.state != now[key].state:
             changed[key] = (changed[key][0] if key in changed else now[key].state, item.state)
         now[key] = item
     await items.add(new)
-    await items.change(changed)
+    await items.change({key: states for key, states in changed.items() if key not in resumed})
+    await items.resume([now[key] for key in resumed])
     return refusals if edges is None else refusals | await edges.apply(answers)
 
 

@@ -57,6 +57,8 @@ def code_of(here: World, record: Record, instance: str = "law_enforcement") -> s
 BEYOND_ONE_RECORD = {
     *("sequence_reused", "message_id_reused", "message_replayed", "sequence_gap", "receipt_unmatched"),
     *("accept_defect", "handler_defect", "document_lapsed"),
+    # Of a party that moved: `test_moved`.
+    *("recipient_moved", "recipient_awaited"),
 }
 
 
