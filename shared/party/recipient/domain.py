@@ -130,7 +130,7 @@ def _begun(recipient: RecipientKind, item: Item | None, message: Received) -> It
     """The item that a message begins, or that its party has begun where it was before."""
     assert message.edge is not None
     if item is not None and message.again is not None and message.edge.purpose.value in item.purposes:
-        return _taken_up(recipient, item, message, message.again)
+        return _taken_up(recipient, item, message, again=message.again)
     if item is not None:
         if recipient.again is None:
             raise Refused(f"{recipient.subject}_exists")
@@ -146,7 +146,7 @@ def _begun(recipient: RecipientKind, item: Item | None, message: Received) -> It
     return begun if message.again is None else _answered(recipient, begun, message.again)
 
 
-def _taken_up(recipient: RecipientKind, item: Item, message: Received, again: AnsweredSoFar) -> Item:
+def _taken_up(recipient: RecipientKind, item: Item, message: Received, *, again: AnsweredSoFar) -> Item:
     """What was done elsewhere counts here as long as nothing was done here since: then that is what counts."""
     if item.sender != message.sender:
         raise Refused(f"{recipient.subject}_exists")
