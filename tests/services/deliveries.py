@@ -9,6 +9,7 @@ from uuid import UUID
 from shared.contracts.answers import WithdrawalAnswer
 from shared.contracts.base import Contract
 from shared.contracts.decision import Edge
+from shared.contracts.items import AnsweredSoFar
 from shared.contracts.referral import (
     NoticeIssuedClear,
     NoticeRecord,
@@ -141,8 +142,9 @@ def issued(
     to: str = PROVIDER,
     contact: str = HOTLINE,
     items: int = 1,
+    again: AnsweredSoFar | None = None,
 ) -> Received:
-    """A notice issued by `contact`; its items differ in number alone."""
+    """A notice issued by `contact`; its items differ in number alone. `again`: it was issued elsewhere before."""
     stated = {"notice_id": notice_id}
     record: dict[str, Any] = {
         "incident_kind": "csam",
@@ -160,6 +162,7 @@ def issued(
         recipient=to,
         sealed=NoticeRecord.model_validate(record),
         edge=edge(to, "takedown"),
+        again=again,
     )
 
 
@@ -177,6 +180,7 @@ def received(
     recipient: str,
     sealed: Contract | None = None,
     edge: Edge | None = None,
+    again: AnsweredSoFar | None = None,
     instance: str | None = None,
 ) -> Received:
     """What `accept` makes of a record, as far as a service looks at it."""
@@ -197,6 +201,7 @@ def received(
         sent_at=AT,
         traceparent=None,
         edge=edge,
+        again=again,
     )
 
 
