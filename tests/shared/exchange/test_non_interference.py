@@ -131,7 +131,8 @@ def joined(records: Sequence[tuple[int, Record]]) -> set[tuple[int, bytes]]:
     """Values of eight bytes or more by which a notice could be joined with another message of its referral.
 
     Looked for as whoever reads all topics and has no key does: whole headers, the members of clear parts, any eight
-    bytes of what stands before a ciphertext, and the ciphertext eight at a time. The origin's id, and what messages of other referrals say as well, join nothing.
+    bytes of what stands before a ciphertext, and the ciphertext eight at a time. The origin's id, and what messages of
+    other referrals say as well, join nothing.
     """
     holders: dict[bytes, set[int]] = {}
     said = [(number, record, set(_values(record))) for number, record in records]
