@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 
 from shared.contracts.base import Contract, Day, EventTime, PartyId, Uuid
 from shared.contracts.fields import CaseReference
-from shared.contracts.referral import ITEMS_MAX, ItemNumber, Revision
+from shared.contracts.referral import ITEMS_MAX, NUMBERED_ONCE, ItemNumber, Revision
 from shared.vocabulary.answers import (
     ActionReason,
     CaseDeclineReason,
@@ -92,8 +92,26 @@ class ItemAnswer(ItemOutcome):
     round: Round
 
 
+class OtherHost(Contract):
+    """The provider that hosts an item instead, if known."""
+
+    suggested: PartyId | None = None
+
+
+class DisowningStatement(OtherHost):
+    """What a provider says of item `n`; without `n`, of every item that it has said nothing about, here or before."""
+
+    n: ItemNumber | None = None
+
+
+class Disowned(OtherHost):
+    """One item that the provider does not host."""
+
+    n: ItemNumber
+
+
 _ItemAnswers = Annotated[tuple[ItemAnswer, ...], Field(min_length=1, max_length=ITEM_ANSWERS_MAX)]
-_Items = Annotated[tuple[ItemNumber, ...], Field(min_length=1, max_length=ITEMS_MAX)]
+_Disowned = Annotated[tuple[Disowned, ...], Field(min_length=1, max_length=ITEMS_MAX), NUMBERED_ONCE]
 
 
 class NoticeAcknowledgedClear(OnNotice):
@@ -117,19 +135,19 @@ class NoticeAnsweredClear(ItemAnswers, OnNotice):
 
 
 class NoticeDisowning(Contract):
-    """The provider that hosts the items instead, if known."""
+    """The items that the provider does not host, each once."""
 
-    suggested: PartyId | None = None
+    disowned: Annotated[tuple[DisowningStatement, ...], Field(min_length=1, max_length=ITEMS_MAX)]
 
 
-class DisownedItems(NoticeDisowning):
-    """The same, with the items that it is about."""
+class DisownedItems(Contract):
+    """The same, item by item."""
 
-    disowned: _Items
+    disowned: _Disowned
 
 
 class NoticeNotOursClear(DisownedItems, OnNotice):
-    """The provider does not host the items; it may name the party that does."""
+    """The provider does not host these items; of each it may name the party that does."""
 
 
 class CaseAcceptedClear(OnReferral):
@@ -217,8 +235,7 @@ class NoticeWords(WithdrawalWords):
     """What a provider has said of a notice so far. A new word of an act is added here."""
 
     items: Annotated[tuple[ItemAnswer, ...], Field(max_length=ITEM_ANSWERS_MAX)] | None = None
-    disowned: Annotated[tuple[ItemNumber, ...], Field(max_length=ITEMS_MAX)] | None = None
-    suggested: PartyId | None = None
+    disowned: Annotated[tuple[Disowned, ...], Field(max_length=ITEMS_MAX)] | None = None
 
 
 class CaseWords(WithdrawalWords):

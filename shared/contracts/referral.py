@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self, TypeVar
+from typing import Annotated, Literal, Protocol, Self, TypeVar
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from shared.contracts.base import (
     Asn,
@@ -47,6 +47,23 @@ ITEMS_MAX = 10
 ItemNumber = Annotated[int, Field(strict=True, ge=1, le=99)]
 
 
+class _Numbered(Protocol):
+    @property
+    def n(self) -> int: ...
+
+
+_NumberedT = TypeVar("_NumberedT", bound=_Numbered)
+
+
+def _once_each(items: tuple[_NumberedT, ...]) -> tuple[_NumberedT, ...]:
+    """Raises `ValueError` where two items have one number: an answer to it would be about both, or about either."""
+    if len({item.n for item in items}) != len(items):
+        raise ValueError("item_number_repeated")
+    return items
+
+
+#: Of items that are known by their numbers.
+NUMBERED_ONCE = AfterValidator(_once_each)
 #: Rules of the guard's edition by which something was cut from an address: codes, never what was cut.
 CutRules = Annotated[
     tuple[Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]{1,24}$", max_length=24)], ...], Field(max_length=8)
@@ -249,7 +266,7 @@ class ReferralSubmission(ReferralContent):
 class ReferralRecord(ReferralContent):
     """The sealed part of `ReferralOffered`: the content minimised for one edge."""
 
-    items: Annotated[tuple[NumberedItem, ...], Field(min_length=1, max_length=ITEMS_MAX)]
+    items: Annotated[tuple[NumberedItem, ...], Field(min_length=1, max_length=ITEMS_MAX), NUMBERED_ONCE]
     external_ref: ExternalRef | None = None
 
 
@@ -324,7 +341,7 @@ class NoticeRecord(Contract):
     incident_kind: codes.IncidentKind
     media_kind: codes.MediaKind
     language: Annotated[str, StringConstraints(pattern=r"^[a-z]{2}$", max_length=2)] = "en"
-    items: Annotated[tuple[NoticeItem, ...], Field(min_length=1, max_length=ITEMS_MAX)]
+    items: Annotated[tuple[NoticeItem, ...], Field(min_length=1, max_length=ITEMS_MAX), NUMBERED_ONCE]
 
 
 class NoticeIssuedClear(EdgeClear):

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import NamedTuple, Protocol
 from uuid import UUID
 
 from shared.contracts.base import JsonObject
@@ -126,6 +126,14 @@ class OpenEdge:
     items: tuple[int, ...] = ()
 
 
+class AnswerAct(NamedTuple):
+    """An act of a recipient: what it is about, whose it is, and its own id."""
+
+    subject: UUID
+    sender: str
+    act: UUID
+
+
 @dataclass(frozen=True, slots=True)
 class StaleReferral:
     """A referral some of whose edges went stale: `stale` has them by (recipient, purpose).
@@ -153,8 +161,14 @@ class Edges(Protocol):
         """The open edges of referral or notice ids, locked, by (subject, recipient): one for each purpose."""
         ...
 
-    async def answer(self, answered: Mapping[UUID, Answered], at: datetime) -> None:
-        """Store the new answer of each edge, keyed by its id."""
+    async def judged(self, acts: Sequence[AnswerAct]) -> dict[AnswerAct, str | None]:
+        """What became of these acts when they first came: the code of a refusal, None where one was applied."""
+        ...
+
+    async def answer(
+        self, answered: Mapping[UUID, Answered], judged: Mapping[AnswerAct, str | None], at: datetime
+    ) -> None:
+        """Store the new answer of each edge, keyed by its id, and what became of the acts that came first now."""
         ...
 
     async def stale(self, message_ids: Sequence[UUID]) -> list[StaleReferral]:

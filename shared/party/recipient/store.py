@@ -17,6 +17,7 @@ import asyncpg
 
 from shared.contracts.base import Contract
 from shared.envelope.datakeys import DataKey, KeyEncryptionKey, Place, protect, reveal, unwrap, wrap
+from shared.exchange.items import Said
 from shared.exchange.message import Draft, Received, Record
 from shared.kernel.authority import state_forbids
 from shared.kernel.canonical import canonical_json
@@ -148,10 +149,8 @@ class PostgresItems:
         return {(item.subject_id, item.party): item for item in items}
 
     async def _act(self, item: Item, following: str, said: Mapping[str, object], *kept: bytes | None) -> None:
-        before, now = item.said.get("items"), said.get("items")
-        if isinstance(before, list) and isinstance(now, list):
-            # Answers to items add to what was said of them; every other word stands for what was said before.
-            said = {**said, "items": [*before, *now]}
+        # What is said of items adds to what was said of them; every other word stands for what was said before.
+        said = {**said, **(Said.kept(item.said) + Said.kept(said)).words()}
         moved = await self._driver.fetchval(
             self.table.act, item.subject_id, item.party, item.state, following, item.acts, said, *kept
         )

@@ -41,7 +41,7 @@ from shared.exchange.states import begins, rows_of, states
 from shared.exchange.topics import inbox_topic
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid7
-from shared.party.origin.ports import OpenEdge
+from shared.party.origin.ports import AnswerAct, OpenEdge
 from shared.party.origin.use_cases.answers import EdgeAnswers
 from shared.party.recipient.domain import Item, ItemKey, RecipientKind
 from shared.party.recipient.use_cases import receive
@@ -111,7 +111,12 @@ class Told:
         item = Item(subject_id=self.subject, party=self.recipient, sender=self.sender, exercise=True, state=self.state)
         return {(self.subject, self.recipient): item}
 
-    async def answer_edges(self, answered: Mapping[UUID, Answered], at: object) -> None:
+    async def judged(self, acts: Sequence[AnswerAct]) -> dict[AnswerAct, str | None]:
+        return {}
+
+    async def answer_edges(
+        self, answered: Mapping[UUID, Answered], judged: Mapping[AnswerAct, str | None], at: object
+    ) -> None:
         self.effects += answered
 
     async def add(self, messages: Sequence[Received]) -> None:
@@ -126,6 +131,7 @@ class Edges:
 
     def __init__(self, told: Told) -> None:
         self.answerable = told.answerable
+        self.judged = told.judged
         self.answer = told.answer_edges
 
 

@@ -217,6 +217,17 @@ CREATE TABLE edge (
 );
 CREATE INDEX edge_of_referral ON edge (referral_id, recipient);
 
+-- What became of each act of a recipient when it first came: one that comes again is answered alike and moves nothing.
+-- Whoever can write this table can keep an answer from moving its edge, or have it move it twice.
+CREATE TABLE answer_act (
+    subject uuid NOT NULL,
+    sender text NOT NULL,
+    act uuid NOT NULL,
+    -- The code it was refused with; none where it was applied.
+    code text,
+    PRIMARY KEY (subject, sender, act)
+);
+
 -- Submissions by party and fate: the first side of accounting equation (I). Counted in the intake's transaction.
 CREATE TABLE intake_count (
     party text NOT NULL,
@@ -276,7 +287,7 @@ FROM (VALUES
      'issued acknowledged in_part actioned rejected not_ours withdrawn withdrawal_acknowledged'),
     ('notice', 'acknowledge', 'analyst machine', 'issued'),
     ('notice', 'answer', 'analyst machine', 'issued acknowledged in_part'),
-    ('notice', 'not_ours', 'analyst machine', 'issued acknowledged'),
+    ('notice', 'not_ours', 'analyst machine', 'issued acknowledged in_part'),
     ('notice', 'acknowledge_withdrawal', 'analyst machine', 'withdrawn'),
     ('notice', 'apply', 'service',
      'issued acknowledged in_part actioned rejected not_ours withdrawn withdrawal_acknowledged')
@@ -403,7 +414,7 @@ CREATE POLICY notice_changed ON notice FOR UPDATE USING (
 EXECUTE format(
     'GRANT SELECT, INSERT, UPDATE, DELETE ON
         outbox, sent, signed_again, pair_sequence, closed_epoch, inbox, quarantine, document, data_key, api_key, idempotency, intake_count,
-        referral, edge, notice
+        referral, edge, answer_act, notice
      TO %I', service);
 EXECUTE format('GRANT USAGE ON SCHEMA public TO %I', service);
 EXECUTE format('GRANT SELECT ON permitted TO %I', service);

@@ -15,7 +15,7 @@ from shared.envelope.datakeys import KeyEncryptionKey, reveal, unwrap
 from shared.exchange.acts import AnswerState
 from shared.exchange.origin import Answered, ReferralState
 from shared.exchange.prepare import Again, StaleEdge
-from shared.party.origin.ports import OpenEdge, StaleReferral
+from shared.party.origin.ports import AnswerAct, OpenEdge, StaleReferral
 from shared.party.origin.store.filing import EDGE, edge_rows, places
 from shared.runtime.database.columns import insert
 from shared.runtime.post import outbox
@@ -39,6 +39,14 @@ _ANSWER = """
 UPDATE edge AS e SET answer = a.answer, answer_detail = a.detail::jsonb, acts = a.acts, answered_at = $5
 FROM unnest($1::uuid[], $2::text[], $3::text[], $4::int[]) AS a(edge_id, answer, detail, acts)
 WHERE e.edge_id = a.edge_id
+"""
+_JUDGED = """
+SELECT a.subject, a.sender, a.act, a.code FROM answer_act AS a
+JOIN unnest($1::uuid[], $2::text[], $3::uuid[]) AS k(subject, sender, act) USING (subject, sender, act)
+"""
+_JUDGE = """
+INSERT INTO answer_act (subject, sender, act, code)
+SELECT * FROM unnest($1::uuid[], $2::text[], $3::uuid[], $4::text[])
 """
 _STALE = """
 SELECT e.edge_id, e.message_id, e.recipient, e.purpose, r.referral_id, r.party, r.exercise, r.state, r.body_sha256,
@@ -77,7 +85,15 @@ class PostgresEdges:
             found.setdefault((edge.subject, edge.recipient), []).append(edge)
         return found
 
-    async def answer(self, answered: Mapping[UUID, Answered], at: datetime) -> None:
+    async def judged(self, acts: Sequence[AnswerAct]) -> dict[AnswerAct, str | None]:
+        rows = await self._driver.fetch(_JUDGED, *_columns(acts)) if acts else []
+        return {AnswerAct(row["subject"], row["sender"], row["act"]): row["code"] for row in rows}
+
+    async def answer(
+        self, answered: Mapping[UUID, Answered], judged: Mapping[AnswerAct, str | None], at: datetime
+    ) -> None:
+        if judged:
+            await self._driver.execute(_JUDGE, *_columns(judged), list(judged.values()))
         if answered:
             await self._driver.execute(
                 _ANSWER,
@@ -127,3 +143,7 @@ class PostgresEdges:
         wrapped, content = places(row["referral_id"], row["party"])
         key = unwrap(row["wrapped"], self._kek, wrapped)
         return ReferralRecord.model_validate_json(reveal(row["content"], key, content))
+
+
+def _columns(acts: Collection[AnswerAct]) -> tuple[list[UUID], list[str], list[UUID]]:
+    return [each.subject for each in acts], [each.sender for each in acts], [each.act for each in acts]
