@@ -53,6 +53,7 @@ def hotline() -> httpx.AsyncClient:
         authority=AUTHORITY,
         directory=lambda: documents.directory,
         clock=clock,
+        number=cast(Any, None),
     )
     return door(referrals_router(api, identified_as("hotline")))
 

@@ -6,18 +6,25 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
+from shared.exchange.acts import Track
+from shared.exchange.events import Event, event_type
 from shared.exchange.message import Received
 from shared.exchange.origin import Answered, answer_edge
+from shared.exchange.states import rows_for
 from shared.kernel.errors import Refused
-from shared.party.origin.ports import Edges
+from shared.party.origin.ports import Edges, OpenEdge
 
 
 class EdgeAnswers:
-    """The origin's edges within one transaction, as answers move them; `at` is when they are applied."""
+    """The origin's edges within one transaction, as answers move them; `at` is when they are applied.
+
+    `events` are what the applied ones mean to the origin's parties.
+    """
 
     def __init__(self, edges: Edges, at: datetime) -> None:
         self._edges = edges
         self._at = at
+        self.events: list[Event] = []
 
     async def apply(self, messages: Sequence[Received]) -> dict[UUID, str]:
         """Apply answers in order; return message id → code for those the state machine refuses.
@@ -50,5 +57,13 @@ class EdgeAnswers:
                 refusals[message.message_id] = error.code
             else:
                 answered |= moved
+                self.events.append(_event(message, sent[0], moved[sent[0].edge_id]))
         await self._edges.answer(answered, self._at)
         return refusals
+
+
+def _event(message: Received, edge: OpenEdge, answer: Answered) -> Event:
+    """The answer as the origin's party learns of it: on its own referral, by whom, and what has become of the edge."""
+    (kind, *_) = rows_for(message.message, Track.ANSWER)
+    detail = {"by": edge.recipient, "state": answer.state.value}
+    return Event(edge.party, event_type(kind.subject, kind.name), edge.referral_id, detail)
