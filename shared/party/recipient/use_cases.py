@@ -11,8 +11,8 @@ from shared.contracts.evidence import KeptEvidence
 from shared.contracts.facts import RecordRevealedClear
 from shared.exchange.acts import Act
 from shared.exchange.compose import Addressing, compose
-from shared.exchange.evidence import Witness
 from shared.exchange.events import Event, happened
+from shared.exchange.evidence import Witness
 from shared.exchange.message import Received
 from shared.exchange.origin import ANSWERS
 from shared.exchange.revealed import compose_revealed

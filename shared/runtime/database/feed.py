@@ -25,7 +25,6 @@ from uuid import UUID
 import asyncpg
 
 from shared.exchange.events import Event
-from shared.kernel.errors import Unavailable
 from shared.runtime.database.columns import Columns, insert
 from shared.runtime.database.transactions import Database, RowScope, Session
 
@@ -80,7 +79,7 @@ WITH taken AS MATERIALIZED (
 ), seen AS (
     UPDATE feed_numberer SET seen_below = pg_snapshot_xmin(pg_current_snapshot())
     WHERE (SELECT count(*) FROM taken) < $1
-      AND pg_snapshot_xmin(pg_current_snapshot())::text::bigint - seen_below::text::bigint >= 256
+      AND pg_snapshot_xmin(pg_current_snapshot())::text::bigint - seen_below::text::bigint >= 32
 )
 SELECT party, number, type, subject FROM numbered ORDER BY number
 """

@@ -104,7 +104,8 @@ WITH role(oid, name) AS (
     SELECT classid, objid FROM pg_depend WHERE deptype = 'e'
 ), relation AS (
     SELECT c.*, (SELECT name FROM role WHERE oid = c.relowner) AS owner FROM pg_class AS c
-    WHERE c.relnamespace = 'public'::regnamespace AND NOT c.relispartition AND ('pg_class'::regclass, c.oid) NOT IN (SELECT * FROM brought)
+    WHERE c.relnamespace = 'public'::regnamespace AND NOT c.relispartition
+      AND ('pg_class'::regclass, c.oid) NOT IN (SELECT * FROM brought)
 ), held AS (
     SELECT * FROM relation WHERE relkind IN ('r', 'p', 'v', 'm', 'f')
 ), routine AS (

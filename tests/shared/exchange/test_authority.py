@@ -102,7 +102,9 @@ class Told:
     async def answerable(self, subjects: Sequence[UUID]) -> dict[tuple[UUID, str], list[OpenEdge]]:
         """The edge on which the subject was sent, by who is told now, to who speaks now."""
         answer = Answered(self.answer)
-        edge = OpenEdge(uuid7(), self.subject, self.recipient, self.sender, self.subject, answer, self.withdrawn, self.items)
+        edge = OpenEdge(
+            uuid7(), self.subject, self.recipient, self.sender, self.subject, answer, self.withdrawn, self.items
+        )
         return {(self.subject, self.sender): [edge]} if self.subject in subjects else {}
 
     async def lock(self, subjects: Sequence[UUID]) -> dict[ItemKey, Item]:

@@ -352,11 +352,13 @@ FROM (VALUES
 -- table without states, where it is permitted in any. `read` only sees, `submit` only adds, `apply` adds and changes,
 -- every other action only changes; none removes. A `SELECT … FOR UPDATE` sees only what could be changed.
 -- Neither sub-select looks at the row: PostgreSQL computes them once for a statement, not for every row.
+-- A statement that acts for one party names it too, and an index finds the rows by that, in their order. `coalesce` keeps
+-- the planner from guessing how many parties are bound, and so from taking a large party for a small one.
 
 ALTER TABLE referral ENABLE ROW LEVEL SECURITY;
 ALTER TABLE referral FORCE ROW LEVEL SECURITY;
 CREATE POLICY referral_seen ON referral FOR SELECT USING (
-    party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[])
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
     AND EXISTS (
         SELECT 1 FROM permitted AS p
         WHERE p.resource = 'referral' AND p.action = current_setting('causeway.action', true)
@@ -364,7 +366,7 @@ CREATE POLICY referral_seen ON referral FOR SELECT USING (
     )
 );
 CREATE POLICY referral_added ON referral FOR INSERT WITH CHECK (
-    party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[])
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
     AND referral.state = ANY ((
         SELECT array_agg(p.state) FROM permitted AS p
         WHERE p.resource = 'referral' AND p.action = current_setting('causeway.action', true)
@@ -372,14 +374,14 @@ CREATE POLICY referral_added ON referral FOR INSERT WITH CHECK (
     )::text[])
 );
 CREATE POLICY referral_changed ON referral FOR UPDATE USING (
-    party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[])
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
     AND referral.state = ANY ((
         SELECT array_agg(p.state) FROM permitted AS p
         WHERE p.resource = 'referral' AND p.action = current_setting('causeway.action', true)
           AND p.role = current_setting('causeway.role', true) AND p.action NOT IN ('read', 'submit')
     )::text[])
 ) WITH CHECK (
-    party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[])
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
     AND EXISTS (
         SELECT 1 FROM permitted AS p
         WHERE p.resource = 'referral' AND p.action = current_setting('causeway.action', true)
@@ -390,7 +392,7 @@ CREATE POLICY referral_changed ON referral FOR UPDATE USING (
 ALTER TABLE edge ENABLE ROW LEVEL SECURITY;
 ALTER TABLE edge FORCE ROW LEVEL SECURITY;
 CREATE POLICY edge_seen ON edge FOR SELECT USING (
-    party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[])
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
     AND EXISTS (
         SELECT 1 FROM permitted AS p
         WHERE p.resource = 'referral' AND p.action = current_setting('causeway.action', true)
@@ -398,7 +400,7 @@ CREATE POLICY edge_seen ON edge FOR SELECT USING (
     )
 );
 CREATE POLICY edge_added ON edge FOR INSERT WITH CHECK (
-    party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[])
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
     AND EXISTS (
         SELECT 1 FROM permitted AS p
         WHERE p.resource = 'referral' AND p.action = current_setting('causeway.action', true)
@@ -406,14 +408,14 @@ CREATE POLICY edge_added ON edge FOR INSERT WITH CHECK (
     )
 );
 CREATE POLICY edge_changed ON edge FOR UPDATE USING (
-    party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[])
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
     AND EXISTS (
         SELECT 1 FROM permitted AS p
         WHERE p.resource = 'referral' AND p.action = current_setting('causeway.action', true)
           AND p.role = current_setting('causeway.role', true) AND p.action NOT IN ('read', 'submit')
     )
 ) WITH CHECK (
-    party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[])
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
     AND EXISTS (
         SELECT 1 FROM permitted AS p
         WHERE p.resource = 'referral' AND p.action = current_setting('causeway.action', true)
@@ -424,7 +426,7 @@ CREATE POLICY edge_changed ON edge FOR UPDATE USING (
 ALTER TABLE offer ENABLE ROW LEVEL SECURITY;
 ALTER TABLE offer FORCE ROW LEVEL SECURITY;
 CREATE POLICY offer_seen ON offer FOR SELECT USING (
-    party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[])
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
     AND EXISTS (
         SELECT 1 FROM permitted AS p
         WHERE p.resource = 'offer' AND p.action = current_setting('causeway.action', true)
@@ -432,7 +434,7 @@ CREATE POLICY offer_seen ON offer FOR SELECT USING (
     )
 );
 CREATE POLICY offer_added ON offer FOR INSERT WITH CHECK (
-    party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[])
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
     AND offer.state = ANY ((
         SELECT array_agg(p.state) FROM permitted AS p
         WHERE p.resource = 'offer' AND p.action = current_setting('causeway.action', true)
@@ -440,14 +442,14 @@ CREATE POLICY offer_added ON offer FOR INSERT WITH CHECK (
     )::text[])
 );
 CREATE POLICY offer_changed ON offer FOR UPDATE USING (
-    party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[])
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
     AND offer.state = ANY ((
         SELECT array_agg(p.state) FROM permitted AS p
         WHERE p.resource = 'offer' AND p.action = current_setting('causeway.action', true)
           AND p.role = current_setting('causeway.role', true) AND p.action NOT IN ('read', 'submit')
     )::text[])
 ) WITH CHECK (
-    party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[])
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
     AND EXISTS (
         SELECT 1 FROM permitted AS p
         WHERE p.resource = 'offer' AND p.action = current_setting('causeway.action', true)
@@ -462,7 +464,7 @@ CREATE POLICY offer_changed ON offer FOR UPDATE USING (
 ALTER TABLE event ENABLE ROW LEVEL SECURITY;
 ALTER TABLE event FORCE ROW LEVEL SECURITY;
 CREATE POLICY event_seen ON event FOR SELECT USING (
-    party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[])
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
 );
 CREATE POLICY event_added ON event FOR INSERT WITH CHECK (
     (SELECT current_setting('causeway.role', true) = 'service' AND current_setting('causeway.action', true) = 'number')

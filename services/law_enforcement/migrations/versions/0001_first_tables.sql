@@ -284,11 +284,13 @@ FROM (VALUES
 -- table without states, where it is permitted in any. `read` only sees, `submit` only adds, `apply` adds and changes,
 -- every other action only changes; none removes. A `SELECT … FOR UPDATE` sees only what could be changed.
 -- Neither sub-select looks at the row: PostgreSQL computes them once for a statement, not for every row.
+-- A statement that acts for one party names it too, and an index finds the rows by that, in their order. `coalesce` keeps
+-- the planner from guessing how many parties are bound, and so from taking a large party for a small one.
 
 ALTER TABLE case_file ENABLE ROW LEVEL SECURITY;
 ALTER TABLE case_file FORCE ROW LEVEL SECURITY;
 CREATE POLICY case_file_seen ON case_file FOR SELECT USING (
-    party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[])
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
     AND EXISTS (
         SELECT 1 FROM permitted AS p
         WHERE p.resource = 'case' AND p.action = current_setting('causeway.action', true)
@@ -296,7 +298,7 @@ CREATE POLICY case_file_seen ON case_file FOR SELECT USING (
     )
 );
 CREATE POLICY case_file_added ON case_file FOR INSERT WITH CHECK (
-    party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[])
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
     AND case_file.state = ANY ((
         SELECT array_agg(p.state) FROM permitted AS p
         WHERE p.resource = 'case' AND p.action = current_setting('causeway.action', true)
@@ -304,14 +306,14 @@ CREATE POLICY case_file_added ON case_file FOR INSERT WITH CHECK (
     )::text[])
 );
 CREATE POLICY case_file_changed ON case_file FOR UPDATE USING (
-    party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[])
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
     AND case_file.state = ANY ((
         SELECT array_agg(p.state) FROM permitted AS p
         WHERE p.resource = 'case' AND p.action = current_setting('causeway.action', true)
           AND p.role = current_setting('causeway.role', true) AND p.action NOT IN ('read', 'submit')
     )::text[])
 ) WITH CHECK (
-    party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[])
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
     AND EXISTS (
         SELECT 1 FROM permitted AS p
         WHERE p.resource = 'case' AND p.action = current_setting('causeway.action', true)
@@ -324,7 +326,7 @@ CREATE POLICY case_file_changed ON case_file FOR UPDATE USING (
 ALTER TABLE case_edge ENABLE ROW LEVEL SECURITY;
 ALTER TABLE case_edge FORCE ROW LEVEL SECURITY;
 CREATE POLICY case_edge_seen ON case_edge FOR SELECT USING (
-    party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[])
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
     AND EXISTS (
         SELECT 1 FROM permitted AS p
         WHERE p.resource = 'case' AND p.action = current_setting('causeway.action', true)
@@ -332,7 +334,7 @@ CREATE POLICY case_edge_seen ON case_edge FOR SELECT USING (
     )
 );
 CREATE POLICY case_edge_added ON case_edge FOR INSERT WITH CHECK (
-    party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[])
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
     AND EXISTS (
         SELECT 1 FROM permitted AS p
         WHERE p.resource = 'case' AND p.action = current_setting('causeway.action', true)
@@ -340,14 +342,14 @@ CREATE POLICY case_edge_added ON case_edge FOR INSERT WITH CHECK (
     )
 );
 CREATE POLICY case_edge_changed ON case_edge FOR UPDATE USING (
-    party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[])
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
     AND EXISTS (
         SELECT 1 FROM permitted AS p
         WHERE p.resource = 'case' AND p.action = current_setting('causeway.action', true)
           AND p.role = current_setting('causeway.role', true) AND p.action NOT IN ('read', 'submit')
     )
 ) WITH CHECK (
-    party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[])
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
     AND EXISTS (
         SELECT 1 FROM permitted AS p
         WHERE p.resource = 'case' AND p.action = current_setting('causeway.action', true)
@@ -360,7 +362,7 @@ CREATE POLICY case_edge_changed ON case_edge FOR UPDATE USING (
 ALTER TABLE event ENABLE ROW LEVEL SECURITY;
 ALTER TABLE event FORCE ROW LEVEL SECURITY;
 CREATE POLICY event_seen ON event FOR SELECT USING (
-    party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[])
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
 );
 CREATE POLICY event_added ON event FOR INSERT WITH CHECK (
     (SELECT current_setting('causeway.role', true) = 'service' AND current_setting('causeway.action', true) = 'number')
