@@ -20,6 +20,7 @@ from shared.contracts.policy import Calendar, Clock, InstrumentEntry, Policy, Ru
 from shared.kernel.errors import Refused
 from shared.routing.shelf import read_directory, read_policy
 from shared.vocabulary.jurisdiction import TREE
+from shared.vocabulary.routing import Instrument
 
 #: No end and no review lies farther on than this: a day in the year 9999 is none, and nobody would be asked to look.
 END_YEARS_MAX: Final = 30
@@ -119,13 +120,13 @@ def _of_validity(document: Directory | Policy) -> Iterator[Objection]:
         yield Objection("end_too_far", "/valid_until")
 
 
-def _succeeds_itself(entry: InstrumentEntry, listed: Mapping[str, InstrumentEntry]) -> bool:
+def _succeeds_itself(entry: InstrumentEntry, listed: Mapping[Instrument, InstrumentEntry]) -> bool:
     """Whether its successors lead back to it: then nobody would find what holds instead."""
-    met, following = {entry.id}, listed.get(entry.succeeded_by or "")
-    while following is not None and following.id not in met:
-        met.add(following.id)
-        following = listed.get(following.succeeded_by or "")
-    return following is not None and following.id == entry.id and len(met) > 1
+    met, following = {entry.id}, entry.succeeded_by
+    while following is not None and following in listed and following not in met:
+        met.add(following)
+        following = listed[following].succeeded_by
+    return following == entry.id and len(met) > 1
 
 
 def _years_after(day: date, years: int) -> date:

@@ -10,9 +10,19 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from shared.contracts.base import Contract, Day, EventTime, PartyId, Uuid
+from shared.contracts.base import Contract, Day, EventTime, Uuid
 from shared.contracts.fields import CaseReference
-from shared.contracts.items import ITEM_ANSWERS_MAX, ITEMS_MAX, ItemAnswer, ItemNumber, ItemOutcome, Round
+from shared.contracts.items import (
+    ITEM_ANSWERS_MAX,
+    ITEMS_MAX,
+    NUMBERED_ONCE,
+    Disowned,
+    ItemAnswer,
+    ItemNumber,
+    ItemOutcome,
+    OtherHost,
+    Round,
+)
 from shared.contracts.referral import Revision
 from shared.vocabulary.answers import (
     CaseDeclineReason,
@@ -61,8 +71,14 @@ class ItemStatement(ItemOutcome):
     round: Round = 1
 
 
+class DisowningStatement(OtherHost):
+    """What a provider says of item `n`; without `n`, of every item that it has said nothing about, here or before."""
+
+    n: ItemNumber | None = None
+
+
 _ItemAnswers = Annotated[tuple[ItemAnswer, ...], Field(min_length=1, max_length=ITEM_ANSWERS_MAX)]
-_Items = Annotated[tuple[ItemNumber, ...], Field(min_length=1, max_length=ITEMS_MAX)]
+_Disowned = Annotated[tuple[Disowned, ...], Field(min_length=1, max_length=ITEMS_MAX), NUMBERED_ONCE]
 
 
 class NoticeAcknowledgedClear(OnNotice):
@@ -86,19 +102,19 @@ class NoticeAnsweredClear(ItemAnswers, OnNotice):
 
 
 class NoticeDisowning(Contract):
-    """The provider that hosts the items instead, if known."""
+    """The items that the provider does not host, each once."""
 
-    suggested: PartyId | None = None
+    disowned: Annotated[tuple[DisowningStatement, ...], Field(min_length=1, max_length=ITEMS_MAX)]
 
 
-class DisownedItems(NoticeDisowning):
-    """The same, with the items that it is about."""
+class DisownedItems(Contract):
+    """The same, item by item."""
 
-    disowned: _Items
+    disowned: _Disowned
 
 
 class NoticeNotOursClear(DisownedItems, OnNotice):
-    """The provider does not host the items; it may name the party that does."""
+    """The provider does not host these items; of each it may name the party that does."""
 
 
 class CaseAcceptedClear(OnReferral):
@@ -186,8 +202,7 @@ class NoticeWords(WithdrawalWords):
     """What a provider has said of a notice so far. A new word of an act is added here."""
 
     items: Annotated[tuple[ItemAnswer, ...], Field(max_length=ITEM_ANSWERS_MAX)] | None = None
-    disowned: Annotated[tuple[ItemNumber, ...], Field(max_length=ITEMS_MAX)] | None = None
-    suggested: PartyId | None = None
+    disowned: Annotated[tuple[Disowned, ...], Field(max_length=ITEMS_MAX)] | None = None
 
 
 class CaseWords(WithdrawalWords):

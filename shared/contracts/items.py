@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from typing import Annotated, Protocol, Self, TypeVar
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
-from shared.contracts.base import Contract, EventTime, Flag
+from shared.contracts.base import Contract, EventTime, Flag, PartyId
 from shared.vocabulary.answers import ActionReason, AnswerState, NoticeAction, NoticeRejection
 
 #: Items of a referral or notice.
@@ -17,6 +17,25 @@ ItemNumber = Annotated[int, Field(strict=True, ge=1, le=99)]
 ITEM_ANSWERS_MAX = ITEMS_MAX * len(NoticeAction)
 #: Of an item: 1, and one more each time it is reinstated or reappears.
 Round = Annotated[int, Field(strict=True, ge=1, le=99)]
+
+
+class _Numbered(Protocol):
+    @property
+    def n(self) -> int: ...
+
+
+_NumberedT = TypeVar("_NumberedT", bound=_Numbered)
+
+
+def _once_each(items: tuple[_NumberedT, ...]) -> tuple[_NumberedT, ...]:
+    """Raises `ValueError` where two items have one number: an answer to it would be about both, or about either."""
+    if len({item.n for item in items}) != len(items):
+        raise ValueError("item_number_repeated")
+    return items
+
+
+#: Of items that are known by their numbers.
+NUMBERED_ONCE = AfterValidator(_once_each)
 
 
 class ItemOutcome(Contract):
@@ -43,15 +62,28 @@ class ItemAnswer(ItemOutcome):
     round: Round
 
 
+class OtherHost(Contract):
+    """The provider that hosts an item instead, if known."""
+
+    suggested: PartyId | None = None
+
+
+class Disowned(OtherHost):
+    """One item that the provider does not host."""
+
+    n: ItemNumber
+
+
 class AnsweredSoFar(Contract):
     """What the recipient has said of an edge that is issued anew: its track as the origin knows it.
 
     `moved`: it is issued to where the recipient has moved; else to where it lies already, because of an answer that
-    came late from where it was before. `number` is that of the newest answer, 0 for none. Of items, `items` says what
-    was done, by the notice's numbers.
+    came late from where it was before. `number` is that of the newest answer, 0 for none. What was said of items is
+    by the notice's numbers.
     """
 
     moved: Flag = False
     answer: AnswerState
     number: Annotated[int, Field(strict=True, ge=0, le=1_000_000)]
     items: Annotated[tuple[ItemAnswer, ...], Field(max_length=ITEM_ANSWERS_MAX)] = ()
+    disowned: Annotated[tuple[Disowned, ...], Field(max_length=ITEMS_MAX), NUMBERED_ONCE] = ()

@@ -36,7 +36,7 @@ from shared.contracts.fields import (
     TmkPdqf,
     Url,
 )
-from shared.contracts.items import ITEMS_MAX, AnsweredSoFar, ItemNumber
+from shared.contracts.items import ITEMS_MAX, NUMBERED_ONCE, AnsweredSoFar, ItemNumber
 from shared.vocabulary import judgement
 from shared.vocabulary import referral as codes
 
@@ -246,7 +246,7 @@ class ReferralSubmission(ReferralContent):
 class ReferralRecord(ReferralContent):
     """The sealed part of `ReferralOffered`: the content minimised for one edge."""
 
-    items: Annotated[tuple[NumberedItem, ...], Field(min_length=1, max_length=ITEMS_MAX)]
+    items: Annotated[tuple[NumberedItem, ...], Field(min_length=1, max_length=ITEMS_MAX), NUMBERED_ONCE]
     external_ref: ExternalRef | None = None
 
 
@@ -325,7 +325,7 @@ class NoticeRecord(Contract):
     incident_kind: codes.IncidentKind
     media_kind: codes.MediaKind
     language: Annotated[str, StringConstraints(pattern=r"^[a-z]{2}$", max_length=2)] = "en"
-    items: Annotated[tuple[NoticeItem, ...], Field(min_length=1, max_length=ITEMS_MAX)]
+    items: Annotated[tuple[NoticeItem, ...], Field(min_length=1, max_length=ITEMS_MAX), NUMBERED_ONCE]
 
 
 class NoticeIssuedClear(EdgeClear):

@@ -127,7 +127,6 @@ def _before(*states: AnswerState) -> frozenset[str]:
 
 
 _NONE: Final = _before(AnswerState.NONE)
-_UNANSWERED: Final = _before(AnswerState.NONE, AnswerState.ACKNOWLEDGED)
 _UNFINISHED: Final = _before(AnswerState.NONE, AnswerState.ACKNOWLEDGED, AnswerState.IN_PART)
 _UNDER_WAY: Final = _before(AnswerState.ACCEPTED, AnswerState.ONGOING)
 #: Also after an answer: what was done may have to be undone when the offer is taken back.
@@ -168,6 +167,11 @@ def _withdrawal_noted(subject: Subject, message: MessageType) -> Act:
 
 def _to(answer: AnswerState, before: frozenset[str]) -> tuple[Move, ...]:
     return (Move(before, answer.value),)
+
+
+def _folded(*folds: ItemsFold) -> tuple[Move, ...]:
+    """Of acts on items: to what all that was said of them makes of the notice."""
+    return tuple(Move(_UNFINISHED, fold.value, frozenset[Code]({fold})) for fold in folds)
 
 
 ACTS: Final[tuple[Act, ...]] = (
@@ -220,14 +224,14 @@ ACTS: Final[tuple[Act, ...]] = (
     _answer(
         Subject.NOTICE,
         "answer",
-        tuple(Move(_UNFINISHED, fold.value, frozenset[Code]({fold})) for fold in ItemsFold),
+        _folded(*(fold for fold in ItemsFold if fold is not ItemsFold.NOT_OURS)),
         message=registry.NOTICE_ANSWERED,
         takes=answers.NoticeStatements,
     ),
     _answer(
         Subject.NOTICE,
         "not_ours",
-        _to(AnswerState.NOT_OURS, _UNANSWERED),
+        _folded(*ItemsFold),
         message=registry.NOTICE_NOT_OURS,
         takes=answers.NoticeDisowning,
     ),

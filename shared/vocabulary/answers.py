@@ -66,6 +66,7 @@ class ItemsFold(Code):
     IN_PART = "in_part", _CAUSEWAY
     ACTIONED = "actioned", _CAUSEWAY
     REJECTED = "rejected", _CAUSEWAY
+    NOT_OURS = "not_ours", _CAUSEWAY
 
 
 class WithdrawalFate(Code):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic, sleep
@@ -84,11 +84,9 @@ def _keep_commit_times(stack: DevStack) -> None:
 def _until_ready(url: str) -> None:
     deadline = monotonic() + 60
     while monotonic() < deadline:
-        try:
+        with suppress(httpx.HTTPError):  # it does not listen yet; what never does is named below
             if httpx.get(url, timeout=1).status_code == httpx.codes.OK:
                 return
-        except httpx.HTTPError:
-            pass
         sleep(0.1)
     raise AssertionError(f"not ready: {url}")
 

@@ -19,16 +19,16 @@ from services.industry.domain import PROVIDER as PROVIDERS
 from services.industry.ports import OpenedNotice
 from services.law_enforcement.domain import AGENCY as AGENCIES
 from services.law_enforcement.ports import OpenedCase
-from shared.contracts.answers import ItemAnswers
+from shared.contracts.answers import DisownedItems, ItemAnswers
 from shared.contracts.base import Contract
 from shared.exchange.acts import ACTS, Act, Offered, Subject, Track
-from shared.exchange.items import fold
+from shared.exchange.items import Said, fold
 from shared.exchange.message import Received
 from shared.exchange.origin import Answered
 from shared.exchange.states import Standing, follow, personal, row, rows_of, shown, standings, states
 from shared.kernel.ids import uuid4, uuid7
 from shared.party.origin.domain import AnswerDetail
-from shared.party.origin.ports import OpenEdge, Taken
+from shared.party.origin.ports import AnswerAct, OpenEdge, Taken
 from shared.party.origin.use_cases.answers import EdgeAnswers
 from shared.party.recipient.domain import Item, written
 from shared.vocabulary.answers import AnswerState, CaseOutcome
@@ -103,15 +103,19 @@ class OneEdge:
     """An origin's edges: one, open, with this answer so far."""
 
     def __init__(self, subject: UUID, recipient: str, present: AnswerState, *, withdrawn: bool) -> None:
-        self.edge = OpenEdge(
-            uuid7(), HOTLINE, recipient, subject, Answered(present), withdrawn, (1, 2), instance_of(recipient)
-        )
+        answer, place = Answered(present), instance_of(recipient)
+        self.edge = OpenEdge(uuid7(), subject, HOTLINE, recipient, subject, answer, withdrawn, (1, 2), place)
         self.answered: Mapping[UUID, Taken] = {}
 
     async def answerable(self, subjects: Sequence[UUID]) -> dict[tuple[UUID, str], list[OpenEdge]]:
         return {(self.edge.subject, self.edge.recipient): [self.edge]} if self.edge.subject in subjects else {}
 
-    async def answer(self, answered: Mapping[UUID, Taken], at: datetime) -> None:
+    async def judged(self, acts: Sequence[AnswerAct]) -> dict[AnswerAct, str | None]:
+        return {}
+
+    async def answer(
+        self, answered: Mapping[UUID, Taken], judged: Mapping[AnswerAct, str | None], at: datetime
+    ) -> None:
         self.answered = answered
 
 
@@ -130,7 +134,13 @@ def an_item(subject: UUID, party: str) -> Item:
 
 def deciding(said: Contract) -> Contract:
     """What of an answer decides where its subject moves."""
-    return fold((1, 2), said.items) if isinstance(said, ItemAnswers) else said
+    match said:
+        case ItemAnswers():
+            return fold((1, 2), Said(answers=said.items))
+        case DisownedItems():
+            return fold((1, 2), Said(disowned=said.disowned))
+        case _:
+            return said
 
 
 async def told(act: Act, said: Contract, standing: Standing) -> tuple[dict[UUID, str], str | None]:

@@ -6,11 +6,12 @@ from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import NamedTuple, Protocol
 from uuid import UUID
 
 from shared.contracts.base import JsonObject
 from shared.contracts.referral import ReferralRecord
+from shared.exchange.events import Event
 from shared.exchange.message import Draft
 from shared.exchange.origin import Answered
 from shared.exchange.prepare import Again, Prepared, StaleEdge
@@ -87,15 +88,15 @@ class Told:
 class Referrals(Protocol):
     """The referrals of the acting party. Absent and foreign ones are both simply not there."""
 
-    async def page(self, *, state: str | None, cursor: str | None, limit: int) -> ReferralPage:
-        """The party's referrals, newest first."""
+    async def page(self, party: str, *, state: str | None, cursor: str | None, limit: int) -> ReferralPage:
+        """The party's referrals, newest first: in the order in which they became visible."""
         ...
 
     async def show(self, referral_id: UUID) -> ShownReferral | None:
         """One referral with its ticks and edges."""
         ...
 
-    async def work(self, *, reason: str | None, cursor: str | None, limit: int) -> WorkPage:
+    async def work(self, party: str, *, reason: str | None, cursor: str | None, limit: int) -> WorkPage:
         """The work list: referrals that went nowhere, each with the named reason."""
         ...
 
@@ -117,6 +118,10 @@ class Referrals(Protocol):
         """Put messages into the outbox."""
         ...
 
+    async def note(self, events: Sequence[Event]) -> None:
+        """Tell parties of this instance what happened, once this transaction has committed."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class OpenEdge:
@@ -127,6 +132,7 @@ class OpenEdge:
     """
 
     edge_id: UUID
+    referral_id: UUID
     party: str
     recipient: str
     subject: UUID
@@ -145,6 +151,14 @@ class Taken:
     answer: Answered
     told: tuple[Answered, ...] = ()
     retell: bool = False
+
+
+class AnswerAct(NamedTuple):
+    """An act of a recipient: what it is about, whose it is, and its own id."""
+
+    subject: UUID
+    sender: str
+    act: UUID
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,8 +188,12 @@ class Edges(Protocol):
         """The open edges of referral or notice ids, locked, by (subject, recipient): one for each purpose."""
         ...
 
-    async def answer(self, taken: Mapping[UUID, Taken], at: datetime) -> None:
-        """Store the new answer of each edge, keyed by its id."""
+    async def judged(self, acts: Sequence[AnswerAct]) -> dict[AnswerAct, str | None]:
+        """What became of these acts when they first came: the code of a refusal, None where one was applied."""
+        ...
+
+    async def answer(self, taken: Mapping[UUID, Taken], judged: Mapping[AnswerAct, str | None], at: datetime) -> None:
+        """Store the new answer of each edge, keyed by its id, and what became of the acts that came first now."""
         ...
 
     async def stale(self, message_ids: Sequence[UUID]) -> list[StaleReferral]:

@@ -13,6 +13,7 @@ from shared.contracts.items import AnsweredSoFar
 from shared.contracts.registry import MessageType
 from shared.exchange import items
 from shared.exchange.acts import Act, Offered, Subject, Track
+from shared.exchange.items import Said
 from shared.exchange.message import Received
 from shared.exchange.states import Standing, begins, follow, rows_of, shown
 from shared.kernel.authority import Authority, Role
@@ -96,14 +97,16 @@ class Words(NamedTuple):
 
 
 def words_of(item: Item, said: Contract | None) -> Words:
-    """What is told when this is said of an item. Raises `Refused` as `shared.exchange.items.answered` does."""
+    """What is told when this is said of an item. Raises `Refused` as `answered` and `disowned` of items do."""
     match said:
         case NoticeStatements():
-            before = items.kept(item.said.get("items"))
+            before = Said.kept(item.said)
             stated = items.answered(said.items, item.numbers, before)
-            return Words(ItemAnswers(items=stated), items.fold(item.numbers, (*before, *stated)))
+            return Words(ItemAnswers(items=stated.answers), items.fold(item.numbers, before + stated))
         case NoticeDisowning():
-            return Words(DisownedItems(suggested=said.suggested, disowned=item.numbers), said)
+            before = Said.kept(item.said)
+            stated = items.disowned(said.disowned, item.numbers, before)
+            return Words(DisownedItems(disowned=stated.disowned), items.fold(item.numbers, before + stated))
         case _:
             return Words(said, said)
 
@@ -158,5 +161,5 @@ def _taken_up(recipient: RecipientKind, item: Item, message: Received, *, again:
 
 def _answered(recipient: RecipientKind, item: Item, again: AnsweredSoFar) -> Item:
     state = shown(recipient.subject, Standing(Offered.OPEN.value, again.answer.value))
-    said = {"items": [each.model_dump(mode="json", exclude_none=True) for each in again.items]} if again.items else {}
+    said = Said(answers=again.items, disowned=again.disowned).words()
     return replace(item, state=state, acts=again.number, told=again.number, said={**item.said, **said})

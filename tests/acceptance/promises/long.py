@@ -25,7 +25,7 @@ LONG = (
         verb="the_soak",
     ),
     Line(
-        "A provider moves live with 500 notices under way: 0 lost, 0 parked, 0 refused, accounts even over five databases",
+        "A provider moves live with 500 notices under way: 0 lost, 0 parked, 0 refused, accounts even over 5 databases",
         verb="the_moved_provider",
     ),
     Line(

@@ -72,6 +72,14 @@ def resealed(plaintext: Callable[[bytes], bytes], *, context: dict[str, Any] | N
     return change
 
 
+def with_item_twice(plaintext: bytes) -> bytes:
+    """Two items of one number, each as it was: what is said of that number would be said of both."""
+    sealed = json.loads(plaintext)
+    sealed["record"]["items"] *= 2
+    sealed["edge"]["facts"]["items"] *= 2
+    return json.dumps(sealed).encode()
+
+
 def with_image(plaintext: bytes) -> bytes:
     sealed = json.loads(plaintext)
     sealed["record"]["items"][0]["locator"]["value"] = "https://images.example/" + "iVBORw0KGgo" * 20
@@ -203,6 +211,7 @@ WRONG: list[tuple[str, Change]] = [
     ("sealed_unopenable", resealed(lambda text: text, context={"revision": 2})),
     ("sealed_unopenable", resealed(lambda text: text, context={"sender": "hotline-de.example"})),
     ("guard_refused", resealed(with_image)),
+    ("guard_refused", resealed(with_item_twice)),
     ("guard_refused", resealed(lambda text: text[:-1])),
     ("guard_refused", resealed(lambda text: text[:-1] + b',"more":1}')),
 ]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field, replace
-from typing import Any
 from uuid import UUID
 
 import pytest
@@ -16,9 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.industry.domain import PROVIDER as AS_PROVIDER
-from shared.contracts.answers import NoticeStatements
+from shared.contracts.answers import NoticeDisowning, NoticeStatements
 from shared.contracts.base import Contract
 from shared.exchange.acts import Offered, Subject
+from shared.exchange.items import Said
 from shared.exchange.message import Received
 from shared.exchange.origin import UNFINISHED, Answered, answered_so_far
 from shared.exchange.states import Standing, follow, row, shown
@@ -31,10 +31,17 @@ from shared.vocabulary.answers import AnswerState
 from tests.services.deliveries import HOTLINE, PROVIDER, issued, notice_withdrawn, received
 
 OLD, NEW = "industry", "industry_two"
-STEPS = ("origin_learns", "old_learns", "withdraw", "at_origin", "at_old", "at_new", "acknowledge", "one", "rest")
+ACTED = ("acknowledge", "one", "rest", "not_ours")
+STEPS = ("origin_learns", "old_learns", "withdraw", "at_origin", "at_old", "at_new", *ACTED)
 ONE = NoticeStatements.model_validate({"items": [{"n": 1, "action": "removed"}]})
 REST = NoticeStatements.model_validate({"items": [{"rejection": "not_found"}]})
-ACTS: dict[str, Contract | None] = {"acknowledge": None, "one": ONE, "rest": REST}
+DISOWN = NoticeDisowning.model_validate({"disowned": [{}]})
+ACTS: dict[str, tuple[str, Contract | None]] = {
+    "acknowledge": ("acknowledge", None),
+    "one": ("answer", ONE),
+    "rest": ("answer", REST),
+    "not_ours": ("not_ours", DISOWN),
+}
 
 
 @dataclass
@@ -49,7 +56,9 @@ class Exchange:
     taken: list[tuple[str, int]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.edge = OpenEdge(uuid4(), HOTLINE, PROVIDER, self.notice_id, Answered(AnswerState.NONE), False, (1, 2), OLD)
+        self.edge = OpenEdge(
+            uuid4(), uuid7(), HOTLINE, PROVIDER, self.notice_id, Answered(AnswerState.NONE), False, (1, 2), OLD
+        )
         self.send("origin", OLD, self._issue())
 
     def send(self, by: str, to: str, message: Received) -> None:
@@ -71,8 +80,8 @@ class Exchange:
                 self.deliver(NEW, "origin")
             case "at_old" | "at_new":
                 self.deliver("origin", {"at_old": OLD, "at_new": NEW}[name])
-            case "acknowledge" | "one" | "rest":
-                self.act(NEW if OLD in self.moved_at else OLD, "answer" if ACTS[name] else name, ACTS[name])
+            case "acknowledge" | "one" | "rest" | "not_ours":
+                self.act(NEW if OLD in self.moved_at else OLD, *ACTS[name])
             case _:
                 pass
 
@@ -94,13 +103,12 @@ class Exchange:
             return
         assert act.message is not None
         clear, _ = written(act.message, item, words.told, act=uuid4())
-        kept: dict[str, Any] = dict(item.said)
-        if words.told is not None:
-            kept["items"] = [*kept.get("items", ()), *words.told.model_dump(mode="json", exclude_none=True)["items"]]
+        told = {} if words.told is None else words.told.model_dump(mode="json", exclude_none=True)
+        kept = (Said.kept(item.said) + Said.kept(told)).words()
         self.items[place] = replace(item, state=following, acts=item.acts + 1, said=kept)
         self.acted.append((place, item.acts + 1))
-        told = received(act.message, clear, subject=self.notice_id, sender=PROVIDER, recipient=HOTLINE)
-        self.send(place, "origin", told)
+        answer = received(act.message, clear, subject=self.notice_id, sender=PROVIDER, recipient=HOTLINE)
+        self.send(place, "origin", answer)
 
     def issue_anew(self, *, moved: bool) -> None:
         edge = self.edge

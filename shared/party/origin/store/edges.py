@@ -17,7 +17,7 @@ from shared.envelope.datakeys import KeyEncryptionKey, reveal, unwrap
 from shared.exchange.letters import KnownEdge
 from shared.exchange.origin import UNFINISHED, Answered, ReferralState, answered_so_far
 from shared.exchange.prepare import Again, StaleEdge
-from shared.party.origin.ports import OpenEdge, StaleReferral, Taken
+from shared.party.origin.ports import AnswerAct, OpenEdge, StaleReferral, Taken
 from shared.party.origin.store.filing import EDGE, edge_rows, places
 from shared.runtime.database.columns import Statement, insert
 from shared.runtime.post import outbox
@@ -44,6 +44,14 @@ UPDATE edge AS e SET answer = a.answer, answer_detail = a.detail::jsonb, acts = 
        answered_at = CASE WHEN e.acts = a.acts THEN e.answered_at ELSE $6 END
 FROM unnest($1::uuid[], $2::text[], $3::text[], $4::int[], $5::text[]) AS a(edge_id, answer, detail, acts, told)
 WHERE e.edge_id = a.edge_id
+"""
+_JUDGED = """
+SELECT a.subject, a.sender, a.act, a.code FROM answer_act AS a
+JOIN unnest($1::uuid[], $2::text[], $3::uuid[]) AS k(subject, sender, act) USING (subject, sender, act)
+"""
+_JUDGE = """
+INSERT INTO answer_act (subject, sender, act, code)
+SELECT * FROM unnest($1::uuid[], $2::text[], $3::uuid[], $4::text[])
 """
 _FOUND = """
 SELECT e.edge_id, e.message_id, e.recipient, e.purpose, e.notice_id, e.items, e.answer, e.answer_detail, e.acts,
@@ -96,6 +104,7 @@ class PostgresEdges:
         for row in await self._driver.fetch(_ANSWERABLE, list(subjects)):
             edge = OpenEdge(
                 row["edge_id"],
+                row["referral_id"],
                 row["party"],
                 row["recipient"],
                 row["notice_id"] or row["referral_id"],
@@ -109,7 +118,13 @@ class PostgresEdges:
             found.setdefault((edge.subject, edge.recipient), []).append(edge)
         return found
 
-    async def answer(self, taken: Mapping[UUID, Taken], at: datetime) -> None:
+    async def judged(self, acts: Sequence[AnswerAct]) -> dict[AnswerAct, str | None]:
+        rows = await self._driver.fetch(_JUDGED, *_columns(acts)) if acts else []
+        return {AnswerAct(row["subject"], row["sender"], row["act"]): row["code"] for row in rows}
+
+    async def answer(self, taken: Mapping[UUID, Taken], judged: Mapping[AnswerAct, str | None], at: datetime) -> None:
+        if judged:
+            await self._driver.execute(_JUDGE, *_columns(judged), list(judged.values()))
         if taken:
             answers = [each.answer for each in taken.values()]
             await self._driver.execute(
@@ -187,3 +202,7 @@ def _stale_edge(row: asyncpg.Record, known: bool) -> StaleEdge:
 
 def _answered(state: str, detail: Mapping[str, object] | None, acts: int) -> Answered:
     return Answered(AnswerState(state), detail or {}, acts)
+
+
+def _columns(acts: Collection[AnswerAct]) -> tuple[list[UUID], list[str], list[UUID]]:
+    return [each.subject for each in acts], [each.sender for each in acts], [each.act for each in acts]
