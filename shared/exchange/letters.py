@@ -152,7 +152,7 @@ def sealed_of(
 ) -> Json:
     """The sealed part of a message that carries `edge`: what it takes to derive it again, and what is sent with it."""
     sealed: Json = {"decision": outcome.ref, "edge": edge.as_json(), "salt": salt, "record": record}
-    return sealed if again is None else sealed | {"again": again.model_dump(mode="json", exclude_none=True)}
+    return sealed if again is None else sealed | {"again": again.model_dump(mode="json", exclude_defaults=True)}
 
 
 def _addressed(edge: PlannedEdge, writing: Writing) -> tuple[Emitted, Letter]:
