@@ -22,6 +22,7 @@ from shared.exchange.compose import seal_context
 from shared.exchange.decided import commitment, due_times
 from shared.exchange.message import Received, Record
 from shared.exchange.senders import check_broker_time, check_format, check_stated_by, instance_of, verify_sender
+from shared.exchange.spelt import Spelt, check_spelt, spelt_parts
 from shared.exchange.topics import inbox_topic
 from shared.guard import SEALED_NODES_MAX, inspect, parse_body
 from shared.kernel.clock import Clock
@@ -99,7 +100,7 @@ class _Reading:
 
     __slots__ = (
         "carried", "clear", "digest", "directory", "envelope", "error", "message", "opener",
-        "plaintext", "record", "sealed", "sealed_text", "sender_instance",
+        "plaintext", "record", "sealed", "sealed_text", "sender_instance", "spelt",
     )  # fmt: skip
 
     directory: DirectoryIndex
@@ -113,6 +114,7 @@ class _Reading:
     plaintext: bytes | None
     #: The edge and what came with it, where the message carries one.
     carried: EdgeSealed | None
+    spelt: Spelt | None
 
     def __init__(self, record: Record, opener: Opener) -> None:
         """`opener` is the batch's: what one transaction sealed is unwrapped once, and forgotten with the batch."""
@@ -121,6 +123,7 @@ class _Reading:
         self.digest = ""
         self.sealed: Contract | None = None
         self.carried = None
+        self.spelt = None
         self.error: Exception | None = None
 
 
@@ -162,6 +165,7 @@ def _received(reading: _Reading) -> Received:
         sent_at=attributes.time,
         traceparent=reading.envelope.traceparent,
         edge=reading.carried.edge if reading.carried is not None else None,
+        spelt=reading.spelt,
     )
 
 
@@ -254,13 +258,15 @@ def _read_sealed(reading: _Reading, reader: ReadingInstance) -> None:
     if reading.plaintext is None or reading.message.sealed is None:
         return
     try:
-        parse_body("application/json", None, reading.plaintext, nodes_max=SEALED_NODES_MAX)
+        tree = parse_body("application/json", None, reading.plaintext, nodes_max=SEALED_NODES_MAX)
         sealed = reading.message.sealed.model_validate_json(reading.plaintext, strict=True)
     except ValidationError:
         raise Refused("guard_refused", "the sealed part is not what the type's schema says", field="/sealed") from None
     except Refused as error:
         raise _unguarded(error) from None
+    check_spelt(reading.plaintext, tree)
     if isinstance(sealed, EdgeSealed):
+        reading.spelt = spelt_parts(reading.plaintext, sealed.salt)
         reading.carried, reading.sealed = sealed, sealed.record  # type: ignore[attr-defined]
     else:
         reading.sealed = sealed
@@ -280,7 +286,7 @@ def _unguarded(error: Refused) -> Refused:
 
 
 def _derive(reading: _Reading, reader: ReadingInstance) -> None:
-    if reading.carried is None:
+    if reading.carried is None or reading.spelt is None:
         return
     carried, clear = reading.carried, cast(EdgeClear, reading.clear)
     edge, decision = carried.edge, carried.decision
@@ -293,7 +299,7 @@ def _derive(reading: _Reading, reader: ReadingInstance) -> None:
     directory = reader.shelf.directories.get(decision.directory, broker_time)
     policy = reader.shelf.policies.get(decision.policy, broker_time)
     check_decision_time(decision, broker_time)
-    derive_edge(edge, decision, directory=directory, policy=policy, exercise=attributes.exercise)
+    derive_edge(reading.spelt.edge, decision, directory=directory, policy=policy, exercise=attributes.exercise)
     recipient = directory.party(edge.recipient)
     check_facts(edge.facts, directory)
     check_record(edge, cast(ReferralRecord | NoticeRecord, reading.sealed), recipient.kind if recipient else "")

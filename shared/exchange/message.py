@@ -10,6 +10,7 @@ from uuid import UUID
 from shared.contracts.base import Contract
 from shared.contracts.decision import Edge
 from shared.contracts.registry import MessageType
+from shared.exchange.spelt import Spelt
 from shared.guard.edition import passed
 
 
@@ -58,7 +59,8 @@ class Record:
 class Received:
     """A message that passed every check of `accept`. `sealed` is opened and guarded.
 
-    Where the message carries an edge, `edge` is that, derived again, and `sealed` the record that came with it.
+    Where the message carries an edge, `edge` is that, derived again, and `sealed` the record that came with it; `spelt`
+    is both as they came.
     """
 
     record: Record
@@ -77,3 +79,4 @@ class Received:
     sent_at: datetime
     traceparent: str | None
     edge: Edge | None = None
+    spelt: Spelt | None = None

@@ -26,6 +26,7 @@ from shared.contracts.registry import (
 )
 from shared.envelope.keys import OpeningKey
 from shared.exchange.message import Received, Record
+from shared.exchange.spelt import Spelt
 from shared.kernel.ids import uuid4, uuid7
 from shared.routing.directory_index import DirectoryIndex
 from shared.vocabulary.answers import WithdrawalFate
@@ -196,7 +197,13 @@ def received(
         sent_at=AT,
         traceparent=None,
         edge=edge,
+        spelt=_spelt(edge, sealed) if edge and sealed else None,
     )
+
+
+def _spelt(edge: Edge, record: Contract) -> Spelt:
+    record_json = record.model_dump_json(exclude_none=True, exclude_defaults=True)
+    return Spelt(edge.model_dump_json(exclude_none=True).encode(), record_json.encode())
 
 
 def numbered(number: int = 1) -> dict[str, Any]:
