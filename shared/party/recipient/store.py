@@ -268,11 +268,11 @@ def new_items(messages: Sequence[Received], kek: KeyEncryptionKey, *, table: str
             message.sender,
             message.exercise,
             edge.purpose.value,
-            edge.model_dump_json(exclude_none=True),
+            spelt.edge.decode(),
             *protected,
         )
         for message, protected in zip(messages, contents, strict=True)
-        if (edge := message.edge) is not None
+        if (edge := message.edge) is not None and (spelt := message.spelt) is not None
     ]
 
 
@@ -292,16 +292,15 @@ def seal_contents(
 ) -> list[tuple[bytes, bytes, bytes]]:
     """(protected content, protected evidence, wrapped key) of each message, bound to its place.
 
-    The content is its opened sealed part, the evidence the message as it came.
+    The content is its opened record, the evidence the message: both as they came.
     """
     contents = []
     for message in messages:
-        if message.sealed is None:
+        if message.spelt is None:
             raise Defect("sealed_part_missing")
         key, subject = DataKey.generate(), UUID(message.subject)
         place = content_place(table, subject, party=message.recipient, purpose=_purpose(message))
-        plaintext = message.sealed.model_dump_json(exclude_none=True, exclude_defaults=True).encode()
-        content = protect(plaintext, key, place.column("content"))
+        content = protect(message.spelt.record, key, place.column("content"))
         evidence = protect(packed(message.record), key, place.column("evidence"))
         contents.append((content, evidence, wrap(key, kek, place.column("wrapped_key"))))
     return contents
