@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -24,8 +24,7 @@ from shared.contracts.referral import EdgeClear
 from shared.contracts.registry import BY_TYPE, REFERRAL_DECIDED, Family, MessageType, value_model
 from shared.envelope.batch import RootCache, message_digest
 from shared.envelope.headers import Envelope, decode_headers
-from shared.envelope.keys import OpeningKey
-from shared.envelope.sealing import open_with_any
+from shared.envelope.sealing import Opener
 from shared.exchange.authority import STATEMENT_NOT_YOURS, may_state
 from shared.exchange.compose import seal_context
 from shared.exchange.decided import commitment, edge_salt, judged_edges, stated_edges
@@ -133,10 +132,10 @@ AUTHORITY = Authority(
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What audit reads records with: the documents it has seen, its own opening keys and clock, the verified roots."""
+    """What audit reads records with: the documents it has seen, what opens facts, its clock, the verified roots."""
 
     shelf: DocumentShelf
-    opening_keys: Sequence[OpeningKey]
+    opener: Opener
     clock: Clock
     roots: RootCache = field(default_factory=RootCache)
 
@@ -310,7 +309,7 @@ def _decided(
     )
     problem, judged = None, {}
     try:
-        plaintext = open_with_any(sealed, reading.opening_keys, context)
+        plaintext = reading.opener.open(sealed, context)
         fact = ReferralDecidedSealed.model_validate_json(plaintext, strict=True)
         edges = stated_edges(fact)
     except Refused as error:

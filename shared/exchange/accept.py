@@ -16,7 +16,7 @@ from shared.contracts.registry import BY_TYPE, NAMES, Family, MessageType, value
 from shared.envelope.batch import RootCache, message_digest
 from shared.envelope.headers import Attributes, Envelope, decode_headers
 from shared.envelope.keys import OpeningKey
-from shared.envelope.sealing import open_with_any
+from shared.envelope.sealing import Opener
 from shared.exchange.bound import check_facts, check_record
 from shared.exchange.compose import seal_context
 from shared.exchange.decided import commitment, due_times
@@ -85,7 +85,8 @@ def accept_batch(records: Sequence[Record], reader: ReadingInstance) -> list[Rec
     Each stage goes over the whole batch before the next one begins: a stage's code and tables stay in the processor's
     caches, which makes it half as fast again as record after record (`make bench`).
     """
-    readings = [_Reading(record) for record in records]
+    opener = Opener(reader.opening_keys)
+    readings = [_Reading(record, opener) for record in records]
     for stage in (_authenticate, _read_clear, _open, _read_sealed, _guard, _derive):
         for reading in readings:
             if reading.error is None:
@@ -97,8 +98,8 @@ class _Reading:
     """One record on its way through the stages: each sets what the next ones need, or the error that ends it."""
 
     __slots__ = (
-        "carried", "clear", "digest", "directory", "envelope", "error", "message", "plaintext",
-        "record", "sealed", "sealed_text", "sender_instance",
+        "carried", "clear", "digest", "directory", "envelope", "error", "message", "opener",
+        "plaintext", "record", "sealed", "sealed_text", "sender_instance",
     )  # fmt: skip
 
     directory: DirectoryIndex
@@ -113,8 +114,10 @@ class _Reading:
     #: The edge and what came with it, where the message carries one.
     carried: EdgeSealed | None
 
-    def __init__(self, record: Record) -> None:
+    def __init__(self, record: Record, opener: Opener) -> None:
+        """`opener` is the batch's: what one transaction sealed is unwrapped once, and forgotten with the batch."""
         self.record = record
+        self.opener = opener
         self.digest = ""
         self.sealed: Contract | None = None
         self.carried = None
@@ -244,7 +247,7 @@ def _open(reading: _Reading, reader: ReadingInstance) -> None:
         sender=attributes.sender,
         recipient=attributes.recipient,
     )
-    reading.plaintext = open_with_any(reading.sealed_text, reader.opening_keys, context)
+    reading.plaintext = reading.opener.open(reading.sealed_text, context)
 
 
 def _read_sealed(reading: _Reading, reader: ReadingInstance) -> None:

@@ -17,7 +17,7 @@ from shared.contracts.facts import RECEIPT_ENTRIES_MAX
 from shared.contracts.registry import MESSAGES_RECEIPTED, STATED_BY_INSTANCES, MessageType
 from shared.envelope.base64url import to_base64url
 from shared.envelope.keys import SealingKey, SigningKey
-from shared.envelope.sealing import SealContext, seal
+from shared.envelope.sealing import SealContext, Sealer
 from shared.exchange.message import Draft, Record
 from shared.exchange.topics import AUDIT, inbox_topic
 from shared.kernel.canonical import signed_statement
@@ -62,10 +62,10 @@ class Letter:
     sealing: tuple[bytes, SealingKey, SealContext] | None
     _sealed: str | None = field(default=None, init=False)
 
-    def seal(self) -> None:
-        """Raises `Refused("sealed_too_large")`."""
+    def seal(self, sealer: Sealer) -> None:
+        """Raises `Refused("sealed_too_large")`. `sealer` is that of all messages of one transaction."""
         if self.sealing is not None:
-            self._sealed = seal(*self.sealing)
+            self._sealed = sealer.seal(*self.sealing)
 
     def draft(self) -> Draft:
         value: dict[str, object] = {"clear": self.clear}
@@ -121,10 +121,20 @@ def address(message: MessageType, clear: Clear, addressing: Addressing, *, seale
     )
 
 
-def compose(message: MessageType, clear: Clear, addressing: Addressing, *, sealed: bytes | None = None) -> Draft:
-    """Address, seal and write one message: `address` says what it takes and raises."""
+def compose(
+    message: MessageType,
+    clear: Clear,
+    addressing: Addressing,
+    *,
+    sealed: bytes | None = None,
+    sealer: Sealer | None = None,
+) -> Draft:
+    """Address, seal and write one message: `address` says what it takes and raises.
+
+    `sealer` is that of the transaction; without one the message is sealed by itself.
+    """
     letter = address(message, clear, addressing, sealed=sealed)
-    letter.seal()
+    letter.seal(sealer or Sealer())
     return letter.draft()
 
 
@@ -204,6 +214,7 @@ def compose_fact(
     at: datetime,
     traceparent: str | None = None,
     sealed: bytes | None = None,
+    sealer: Sealer | None = None,
 ) -> Draft:
     """A fact with no recipient but audit, stated by the instance itself; `sealed`: the plaintext of its sealed part."""
     addressing = Addressing(
@@ -215,7 +226,7 @@ def compose_fact(
         at=at,
         traceparent=traceparent,
     )
-    return compose(message, clear, addressing, sealed=sealed)
+    return compose(message, clear, addressing, sealed=sealed, sealer=sealer)
 
 
 def _sealing_key(directory: DirectoryIndex, instance: str, *, at: datetime) -> SealingKey:

@@ -10,6 +10,7 @@ from uuid import UUID
 from pydantic_core import to_json
 
 from shared.contracts.registry import NOTICE_ISSUED, REFERRAL_OFFERED
+from shared.envelope.sealing import Sealer
 from shared.exchange.compose import Addressing, Letter, address
 from shared.exchange.decided import REVISION, Json, Stated, commitment, decided_fact, due_times, edge_salt
 from shared.exchange.message import Draft
@@ -58,10 +59,11 @@ class Letters:
     letters: tuple[Letter, ...]
     work_reason: WorkReason | None
     traceparent: str | None
+    sealer: Sealer
 
     def seal(self) -> None:
         for letter in self.letters:
-            letter.seal()
+            letter.seal(self.sealer)
 
     def drafts(
         self, facts: Json, origin: PartyEntry, *, at: datetime, body_sha256: str, superseded: Sequence[UUID] = ()
@@ -91,19 +93,24 @@ class Letters:
             exercise=outcome.setting.exercise,
             at=at,
             traceparent=self.traceparent,
+            sealer=self.sealer,
         )
         return (*(letter.draft() for letter in self.letters), fact)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Writing:
-    """What all letters of one decision share: whose record they are cut from, when and on whose trace."""
+    """What all letters of one decision share: whose record they are cut from, when and on whose trace.
+
+    `sealer` is that of the transaction which sends them.
+    """
 
     outcome: Judged
     record: Json
     referral_id: UUID
     at: datetime
     traceparent: str | None
+    sealer: Sealer
 
 
 def write_letters(writing: Writing, edges: Sequence[PlannedEdge]) -> Letters:
@@ -118,7 +125,7 @@ def write_letters(writing: Writing, edges: Sequence[PlannedEdge]) -> Letters:
                 raise
     work_reason = outcome.work_reason if len(written) == len(edges) else WorkReason.UNDELIVERABLE
     emitted, letters = tuple(each for each, _ in written), tuple(letter for _, letter in written)
-    return Letters(outcome, writing.referral_id, emitted, letters, work_reason, writing.traceparent)
+    return Letters(outcome, writing.referral_id, emitted, letters, work_reason, writing.traceparent, writing.sealer)
 
 
 def clear_of(edge: PlannedEdge, *, edge_id: UUID, salt: str, at: datetime) -> Json:

@@ -103,7 +103,7 @@ class OneEdge:
     """An origin's edges: one, open, with this answer so far."""
 
     def __init__(self, subject: UUID, recipient: str, present: AnswerState, *, withdrawn: bool) -> None:
-        self.edge = OpenEdge(uuid7(), HOTLINE, recipient, subject, Answered(present), withdrawn, items=(1, 2))
+        self.edge = OpenEdge(uuid7(), subject, HOTLINE, recipient, subject, Answered(present), withdrawn, items=(1, 2))
         self.answered: Mapping[UUID, Answered] = {}
 
     async def answerable(self, subjects: Sequence[UUID]) -> dict[tuple[UUID, str], list[OpenEdge]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -68,6 +69,12 @@ class World:
     def __post_init__(self) -> None:
         self.place(self.document, SINCE)
         self.place(self.policy, SINCE)
+
+    def anew(self) -> World:
+        """This world before any record: its documents are not read again."""
+        fresh = copy(self)
+        fresh._offsets, fresh._counters = {}, {}
+        return fresh
 
     def place(self, document: Directory | Policy, active_from: datetime) -> None:
         """Put a document in force."""

@@ -43,6 +43,7 @@ class Origin:
             {
                 "api": serve,
                 "documents": machinery.run_documents,
+                "numberer": machinery.run_numberer,
                 "relay": lambda: machinery.run_relay(self.bus.stale),
                 "consumer": lambda: machinery.run_bus(handler),
             },
@@ -71,6 +72,7 @@ def assemble_origin(machinery: Machinery, authority: Authority) -> Origin:
         authority=authority,
         directory=machinery.directory,
         clock=machinery.clock,
+        number=machinery.numberer.number,
     )
     bus = OriginBus(
         machinery.database,

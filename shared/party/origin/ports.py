@@ -11,6 +11,7 @@ from uuid import UUID
 
 from shared.contracts.base import JsonObject
 from shared.contracts.referral import ReferralRecord
+from shared.exchange.events import Event
 from shared.exchange.message import Draft
 from shared.exchange.origin import Answered
 from shared.exchange.prepare import Again, Prepared, StaleEdge
@@ -82,15 +83,15 @@ class Told:
 class Referrals(Protocol):
     """The referrals of the acting party. Absent and foreign ones are both simply not there."""
 
-    async def page(self, *, state: str | None, cursor: str | None, limit: int) -> ReferralPage:
-        """The party's referrals, newest first."""
+    async def page(self, party: str, *, state: str | None, cursor: str | None, limit: int) -> ReferralPage:
+        """The party's referrals, newest first: in the order in which they became visible."""
         ...
 
     async def show(self, referral_id: UUID) -> ShownReferral | None:
         """One referral with its ticks and edges."""
         ...
 
-    async def work(self, *, reason: str | None, cursor: str | None, limit: int) -> WorkPage:
+    async def work(self, party: str, *, reason: str | None, cursor: str | None, limit: int) -> WorkPage:
         """The work list: referrals that went nowhere, each with the named reason."""
         ...
 
@@ -112,12 +113,17 @@ class Referrals(Protocol):
         """Put messages into the outbox."""
         ...
 
+    async def note(self, events: Sequence[Event]) -> None:
+        """Tell parties of this instance what happened, once this transaction has committed."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class OpenEdge:
     """An edge as answers find it: by (referral or notice id, recipient). `items` as `answer_edge` takes them."""
 
     edge_id: UUID
+    referral_id: UUID
     party: str
     recipient: str
     subject: UUID

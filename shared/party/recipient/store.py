@@ -17,6 +17,7 @@ import asyncpg
 
 from shared.contracts.base import Contract
 from shared.envelope.datakeys import DataKey, KeyEncryptionKey, Place, protect, reveal, unwrap, wrap
+from shared.exchange.events import Event
 from shared.exchange.items import Said
 from shared.exchange.message import Draft, Received, Record
 from shared.kernel.authority import state_forbids
@@ -26,6 +27,7 @@ from shared.kernel.errors import Defect, Refused, not_found
 from shared.party.recipient.domain import Item, ItemKey
 from shared.party.recipient.ports import Page, ShownItem
 from shared.runtime.database.columns import Json
+from shared.runtime.database.feed import Listed, note_events
 from shared.runtime.database.pages import next_cursor, read_cursor
 from shared.runtime.post import outbox
 
@@ -77,6 +79,11 @@ class ItemTable:
     page: str = field(init=False)
     one: str = field(init=False)
 
+    @property
+    def listed(self) -> Listed:
+        """What is numbered when an item begins."""
+        return Listed(self.name, self.subject)
+
     def __post_init__(self) -> None:
         table, subject = self.name, self.subject
         object.__setattr__(self, "contents", self.contents or table)
@@ -91,8 +98,10 @@ class ItemTable:
             f"WHERE {subject} = $1 AND party = $2 AND state = $3 AND acts = $5 RETURNING {subject}",
             "erase": f"UPDATE {self.contents} SET wrapped_key = NULL, content = '', evidence = '' "
             f"WHERE {subject} = $1 AND party = $2",
-            "page": f"SELECT {self.shown} FROM {table} WHERE ($1::text IS NULL OR state = $1) "
-            f"AND ($2::uuid IS NULL OR {subject} < $2) ORDER BY {subject} DESC LIMIT $3",
+            # It names its party, although row-level security does too: so that an index has the rows in their order.
+            "page": f"SELECT {self.shown}, arrival FROM {table} WHERE party = $1 AND arrival IS NOT NULL "
+            "AND ($2::text IS NULL OR state = $2) AND ($3::bigint IS NULL OR arrival < $3) "
+            "ORDER BY arrival DESC LIMIT $4",
             "one": f"SELECT * FROM {table} WHERE {subject} = $1",
         }
         texts["lock"] = f"{texts['find']} ORDER BY {subject}, party FOR UPDATE"
@@ -143,6 +152,9 @@ class PostgresItems:
     async def send(self, drafts: Sequence[Draft]) -> None:
         await outbox.enqueue(self._driver, drafts)
 
+    async def note(self, events: Sequence[Event]) -> None:
+        await note_events(self._driver, events)
+
     async def _items(self, statement: str, subjects: Sequence[UUID]) -> dict[ItemKey, Item]:
         rows = await self._driver.fetch(statement, list(subjects)) if subjects else []
         items = [_item(row) for row in rows]
@@ -157,10 +169,10 @@ class PostgresItems:
         if moved is None:
             raise state_forbids()
 
-    async def _page(self, page: Page) -> tuple[list[asyncpg.Record], str | None]:
+    async def _page(self, party: str, page: Page) -> tuple[list[asyncpg.Record], str | None]:
         """The rows of a page, and the cursor of the one that follows."""
-        rows = await self._driver.fetch(self.table.page, page.state, read_cursor(page.cursor), page.limit + 1)
-        return rows[: page.limit], next_cursor(rows, page.limit, self.table.subject)
+        rows = await self._driver.fetch(self.table.page, party, page.state, read_cursor(page.cursor), page.limit + 1)
+        return rows[: page.limit], next_cursor(rows, page.limit)
 
     async def _one(self, subject_id: UUID) -> asyncpg.Record:
         row = await self._driver.fetchrow(self.table.one, subject_id)
@@ -198,8 +210,8 @@ class PostgresOneEdgeItems(PostgresItems):
 
     views: Views
 
-    async def page(self, page: Page) -> Contract:
-        rows, following = await self._page(page)
+    async def page(self, party: str, page: Page) -> Contract:
+        rows, following = await self._page(party, page)
         items = [view(self.views.listed, row) for row in rows]
         return self.views.page.model_validate({"items": items, "next": following})
 

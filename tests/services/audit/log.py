@@ -16,6 +16,7 @@ from services.audit.use_cases import Look
 from shared.contracts.registry import MESSAGE_PARKED
 from shared.envelope.batch import message_digest
 from shared.envelope.headers import decode_headers
+from shared.envelope.sealing import Opener
 from shared.exchange.compose import compose_fact, compose_receipts
 from shared.exchange.message import Draft, Record
 from shared.exchange.prepare import Prepared
@@ -49,7 +50,7 @@ class Log:
             generations=dict.fromkeys(TOPICS, self.generation),
             entries=self.entries,
             reading=Reading(
-                self.world.shelf, [self.world.keys["audit"].opening], ManualClock(self.world.at + LONG_AFTER)
+                self.world.shelf, Opener([self.world.keys["audit"].opening]), ManualClock(self.world.at + LONG_AFTER)
             ),
         )
 

@@ -13,6 +13,7 @@ from uuid import UUID
 import httpx
 
 from services.hotline.api import referrals_router
+from services.hotline.app import LISTS
 from services.hotline.domain import AUTHORITY
 from shared.envelope.datakeys import KeyEncryptionKey
 from shared.exchange.compose import Acceptor
@@ -30,6 +31,7 @@ from shared.party.origin.store.referrals import PostgresReferrals
 from shared.party.origin.use_cases import referrals as use_cases
 from shared.party.origin.use_cases.intake import Intake
 from shared.party.origin.use_cases.referrals import Acting
+from shared.runtime.database.feed import Numberer
 from shared.runtime.database.transactions import Database, RowScope, Session
 from shared.runtime.http.acts import Acts
 from shared.runtime.post.outbox import PostgresOutbox
@@ -55,6 +57,7 @@ class Origin:
         signing = self.world.keys["hotline"].signing
         self.acceptor = Acceptor("hotline", signing, edition(), merge_delay_s=86_400)
         self.intake = self.intake_of()
+        self.numberer = Numberer(self.database, LISTS)
         self.api = OriginApi(
             self.database,
             Acts(self.database, lambda: None),
@@ -62,6 +65,7 @@ class Origin:
             authority=AUTHORITY,
             directory=lambda: self._documents().directory,
             clock=self.clock,
+            number=self.numberer.number,
         )
         self.bus = OriginBus(self.database, documents=self._documents, instance="hotline", kek=KEK, clock=self.clock)
 
@@ -109,6 +113,7 @@ class Origin:
 
     async def work(self, reason: str) -> list[UUID]:
         """The referrals on the work list for this reason, newest first."""
+        await self.numberer.number()
         async with self.database.transaction(RowScope([HOTLINE], Role.ANALYST, "read")) as session:
             page = await use_cases.list_work(self._acting(session), reason=reason, cursor=None, limit=9)
         return [item.referral_id for item in page.items]

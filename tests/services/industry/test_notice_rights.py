@@ -59,12 +59,11 @@ async def test_a_viewer_is_forbidden_to_act_whether_there_is_a_notice_or_not(
 
 async def test_an_auditors_role_reads_no_notices(providers: Providers) -> None:
     async with providers.notices("read", role=Role.AUDITOR) as notices:
+        acting = Acting(PROVIDER, Role.AUDITOR, ACTOR, notices, providers.directory, AT)
         with pytest.raises(Refused, match="forbidden"):
-            await show_item(
-                PROVIDER_KIND, uuid7(), Acting(PROVIDER, Role.AUDITOR, ACTOR, notices, providers.directory, AT)
-            )
+            await show_item(PROVIDER_KIND, uuid7(), acting)
         with pytest.raises(Refused, match="forbidden"):
-            await list_items(PROVIDER_KIND, Page(), role=Role.AUDITOR, items=notices)
+            await list_items(PROVIDER_KIND, Page(), acting)
 
 
 async def test_a_viewer_is_forbidden_before_his_words_are_looked_at(providers: Providers) -> None:

@@ -35,6 +35,7 @@ from shared.exchange.accept import accept
 from shared.exchange.acts import AnswerState
 from shared.exchange.authority import Cell, Relation, cells, cells_of
 from shared.exchange.compose import Addressing, compose, compose_receipts
+from shared.exchange.events import Event
 from shared.exchange.message import Draft, Received, Record
 from shared.exchange.origin import Answered
 from shared.exchange.states import begins, rows_of, states
@@ -101,7 +102,9 @@ class Told:
     async def answerable(self, subjects: Sequence[UUID]) -> dict[tuple[UUID, str], list[OpenEdge]]:
         """The edge on which the subject was sent, by who is told now, to who speaks now."""
         answer = Answered(self.answer)
-        edge = OpenEdge(uuid7(), self.recipient, self.sender, self.subject, answer, self.withdrawn, self.items)
+        edge = OpenEdge(
+            uuid7(), self.subject, self.recipient, self.sender, self.subject, answer, self.withdrawn, self.items
+        )
         return {(self.subject, self.sender): [edge]} if self.subject in subjects else {}
 
     async def lock(self, subjects: Sequence[UUID]) -> dict[ItemKey, Item]:
@@ -124,6 +127,9 @@ class Told:
 
     async def change(self, changes: Mapping[ItemKey, tuple[str, str]]) -> None:
         self.effects += changes
+
+    async def note(self, events: Sequence[Event]) -> None:
+        self.effects += events
 
 
 class Edges:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import httpx
 import pytest
@@ -53,6 +53,7 @@ def hotline() -> httpx.AsyncClient:
         authority=AUTHORITY,
         directory=lambda: documents.directory,
         clock=clock,
+        number=cast(Any, None),
     )
     return door(referrals_router(api, identified_as("hotline")))
 

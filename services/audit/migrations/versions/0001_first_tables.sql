@@ -161,6 +161,7 @@ CREATE TABLE idempotency (
     created_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (party, key_hash)
 );
+CREATE INDEX idempotency_by_age ON idempotency (created_at);
 
 -- Audit's own. Whoever can write these tables can change what audit shows; Kafka (while it retains) and the parties'
 -- own tables contradict it (`causeway audit reconcile`), and the ledger will make every change provable.

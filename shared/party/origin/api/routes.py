@@ -85,13 +85,16 @@ class OriginApi:
         authority: Authority,
         directory: Callable[[], DirectoryIndex],
         clock: Clock,
+        number: Callable[[], Awaitable[object]],
     ) -> None:
+        """`number` gives what was committed its place in the lists."""
         self._database = database
         self._acts = acts
         self._intake = intake
         self._authority = authority
         self._directory = directory
         self._clock = clock
+        self._number = number
 
     async def file(self, request: Request, identity: Identity) -> Response:
         """File what is posted: a list where the path says so, else one referral."""
@@ -129,6 +132,13 @@ class OriginApi:
         return _answer(bodies.CheckAnswer(results=results))
 
     @asynccontextmanager
+    async def listing(self, identity: Identity) -> AsyncIterator[Acting]:
+        """`reading`, once all that was there when it was asked for has its place in the lists."""
+        await self._number()
+        async with self.reading(identity) as acting:
+            yield acting
+
+    @asynccontextmanager
     async def reading(self, identity: Identity) -> AsyncIterator[Acting]:
         """A transaction in which the party of `identity` looks at its referrals."""
         async with self._database.transaction(RowScope([identity.party], identity.role, "read")) as session:
@@ -159,7 +169,7 @@ def add_origin_routes(router: APIRouter, origin: OriginApi, identified: Identifi
         identity: Identity = who, state: ReferralState | None = None, cursor: Cursor = None, limit: Limit = 50
     ) -> Response:
         """The party's referrals, newest first."""
-        async with origin.reading(identity) as acting:
+        async with origin.listing(identity) as acting:
             return _answer(await use_cases.list_referrals(acting, state=state, cursor=cursor, limit=limit))
 
     @router.get("/referrals/{referral_id}", **shows(ShownReferral))
@@ -173,7 +183,7 @@ def add_origin_routes(router: APIRouter, origin: OriginApi, identified: Identifi
         identity: Identity = who, reason: WorkReason | None = None, cursor: Cursor = None, limit: Limit = 50
     ) -> Response:
         """What went nowhere, each with the named reason."""
-        async with origin.reading(identity) as acting:
+        async with origin.listing(identity) as acting:
             return _answer(await use_cases.list_work(acting, reason=reason, cursor=cursor, limit=limit))
 
     @router.post(

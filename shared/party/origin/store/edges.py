@@ -75,6 +75,7 @@ class PostgresEdges:
         for row in await self._driver.fetch(_ANSWERABLE, list(subjects)):
             edge = OpenEdge(
                 row["edge_id"],
+                row["referral_id"],
                 row["party"],
                 row["recipient"],
                 row["notice_id"] or row["referral_id"],

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from uuid import UUID
 
+from shared.envelope.sealing import Sealer
 from shared.exchange.decided import Stated, decided_fact
 from shared.exchange.prepare import Again, Documents, prepare_again
 from shared.kernel.clock import Clock
@@ -33,7 +34,8 @@ class DecideAgain:
     async def messages(self, edges: Edges, message_ids: Sequence[UUID]) -> None:
         """Replace messages within the caller's transaction, or drop them: then nothing of them stays in the outbox."""
         stale = await edges.stale(message_ids)
-        again = [self._again(each) for each in stale if not each.withdrawn]
+        sealer = Sealer()
+        again = [self._again(each, sealer) for each in stale if not each.withdrawn]
         dropped = {edge.edge_id for each in again for edge in each.dropped}
         dropped |= {edge.edge_id for each in stale if each.withdrawn for edge in each.stale.values()}
         replaced = {edge.edge_id for each in stale for edge in each.stale.values()} - dropped
@@ -44,11 +46,11 @@ class DecideAgain:
         if gone := len(message_ids) - len(replaced):
             log("edges_dropped", count=gone)
 
-    def _again(self, referral: StaleReferral) -> Again:
+    def _again(self, referral: StaleReferral, sealer: Sealer) -> Again:
         documents = self._documents()
         origin = documents.directory.party(referral.party)
         if origin is None or referral.content is None:
-            return self._given_up(referral, documents.directory)
+            return self._given_up(referral, documents.directory, sealer)
         try:
             return prepare_again(
                 referral.content,
@@ -60,12 +62,13 @@ class DecideAgain:
                 only=referral.stale,
                 body_sha256=referral.body_sha256,
                 traceparent=referral.traceparent,
+                sealer=sealer,
             )
         except Refused as error:
             log("referral_undecidable", code=error.code)
-            return self._given_up(referral, documents.directory)
+            return self._given_up(referral, documents.directory, sealer)
 
-    def _given_up(self, referral: StaleReferral, directory: DirectoryIndex) -> Again:
+    def _given_up(self, referral: StaleReferral, directory: DirectoryIndex, sealer: Sealer) -> Again:
         """Nothing is decided: the origin has left, the content is erased, or nothing can be made of it any more.
 
         The kept decision is stated once more, without its edges.
@@ -88,6 +91,7 @@ class DecideAgain:
             exercise=referral.exercise,
             at=self._clock.now(),
             traceparent=referral.traceparent,
+            sealer=sealer,
         )
         dropped = tuple(referral.stale.values())
         return Again(referral.referral_id, referral.party, (), (fact,), dropped, WorkReason.UNDELIVERABLE)

@@ -7,18 +7,25 @@ from datetime import datetime
 from uuid import UUID
 
 from shared.contracts.answers import Answer
+from shared.exchange.acts import Track
+from shared.exchange.events import Event, event_type
 from shared.exchange.message import Received
 from shared.exchange.origin import Answered, answer_edge
+from shared.exchange.states import rows_for
 from shared.kernel.errors import Refused
 from shared.party.origin.ports import AnswerAct, Edges, OpenEdge
 
 
 class EdgeAnswers:
-    """The origin's edges within one transaction, as answers move them; `at` is when they are applied."""
+    """The origin's edges within one transaction, as answers move them; `at` is when they are applied.
+
+    `events` are what the applied ones mean to the origin's parties.
+    """
 
     def __init__(self, edges: Edges, at: datetime) -> None:
         self._edges = edges
         self._at = at
+        self.events: list[Event] = []
 
     async def apply(self, messages: Sequence[Received]) -> dict[UUID, str]:
         """Apply answers in order; return message id → code for those the state machine refuses.
@@ -46,6 +53,8 @@ class EdgeAnswers:
                 code = _moved(message, sent, answered)
                 if act is not None:
                     judged[act] = new[act] = code
+                if code is None:
+                    self.events.append(_event(message, sent[0], answered[sent[0].edge_id]))
             if code is not None:
                 refusals[message.message_id] = code
         await self._edges.answer(answered, new, self._at)
@@ -77,3 +86,10 @@ def _moved(message: Received, sent: Sequence[OpenEdge], answered: dict[UUID, Ans
         return error.code
     answered.update(moved)
     return None
+
+
+def _event(message: Received, edge: OpenEdge, answer: Answered) -> Event:
+    """The answer as the origin's party learns of it: on its own referral, by whom, and what has become of the edge."""
+    (kind, *_) = rows_for(message.message, Track.ANSWER)
+    detail = {"by": edge.recipient, "state": answer.state.value}
+    return Event(edge.party, event_type(kind.subject, kind.name), edge.referral_id, detail)

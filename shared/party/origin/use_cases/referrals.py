@@ -10,6 +10,7 @@ from uuid import UUID
 from shared.contracts.registry import NOTICE_WITHDRAWN, REFERRAL_WITHDRAWN
 from shared.exchange.acts import Subject
 from shared.exchange.compose import Addressing, compose
+from shared.exchange.events import happened
 from shared.exchange.message import Draft
 from shared.exchange.origin import ReferralState
 from shared.exchange.states import follow, row
@@ -55,13 +56,13 @@ async def show_referral(referral_id: UUID, acting: Acting) -> ShownReferral:
 async def list_referrals(acting: Acting, *, state: str | None, cursor: str | None, limit: int) -> ReferralPage:
     """The party's referrals, newest first."""
     acting.require("read")
-    return await acting.referrals.page(state=state, cursor=cursor, limit=limit)
+    return await acting.referrals.page(acting.party, state=state, cursor=cursor, limit=limit)
 
 
 async def list_work(acting: Acting, *, reason: str | None, cursor: str | None, limit: int) -> WorkPage:
     """What went nowhere, each with the named reason."""
     acting.require("read")
-    return await acting.referrals.work(reason=reason, cursor=cursor, limit=limit)
+    return await acting.referrals.work(acting.party, reason=reason, cursor=cursor, limit=limit)
 
 
 async def withdraw_referral(referral_id: UUID, reason: WithdrawalReason, acting: Acting) -> None:
@@ -78,9 +79,11 @@ async def withdraw_referral(referral_id: UUID, reason: WithdrawalReason, acting:
         raise not_found()
     if filed.state == ReferralState.WITHDRAWN:
         return
-    follow(row(Subject.REFERRAL, "withdraw"), filed.state)
+    withdrawing = row(Subject.REFERRAL, "withdraw")
+    following = follow(withdrawing, filed.state)
     if not await referrals.withdraw(referral_id, reason, acting.at):
         return  # withdrawn by somebody else while we waited for the row
+    await referrals.note([happened(withdrawing, referral_id, party=acting.party, state=following)])
     told = await referrals.told(referral_id)
     directory = acting.directory()
     reached = [each for each in told if directory.instance_of(each.recipient) is not None]
