@@ -6,6 +6,7 @@ Trust: whoever runs this can erase records early by changing the periods; the ev
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from typing import Final
 
 import asyncpg
 
-from deploy.operator.retention_policy import POLICY, Kept, Way
+from deploy.operator.retention_policy import PERIODS, POLICY, Kept, Way
 from deploy.site.endpoints import OwnedDatabase
 from shared.exchange.acts import AnswerState, Subject
 from shared.exchange.states import final_answers, finished
@@ -41,7 +42,9 @@ _ITEMS: Final = {
     "industry": ("notice", "notice_id", Subject.NOTICE),
     "law_enforcement": ("case_file", "referral_id", Subject.CASE),
 }
-_ERASED_EVENT: Final = "INSERT INTO event_unnumbered (party, type, subject) SELECT party, $3::text, subject FROM ended"
+_ERASED_EVENT: Final = (
+    "INSERT INTO event_unnumbered (party, type, subject) SELECT DISTINCT party, $3::text, subject FROM ended"
+)
 # A referral is finished when all whom it was sent to have answered for good, or noted that it was withdrawn; what went
 # nowhere, and is on the work list, is not.
 _OPEN_EDGE = """
@@ -113,20 +116,21 @@ async def apply(database: OwnedDatabase, now: datetime) -> list[Ended]:
     async with _opened(database) as owner:
         await make_months(owner, now)
         return [
-            Ended(kept.table, kept.way, await _end(owner, database.kind, kept, now - timedelta(days=kept.days)))
+            Ended(kept.table, kept.way, await _end(owner, database.kind, kept, now=now, days=kept.days))
             for kept in POLICY[database.kind]
             if kept.days is not None
         ]
 
 
-async def _end(owner: asyncpg.Connection, kind: str, kept: Kept, before: datetime) -> int:
+async def _end(owner: asyncpg.Connection, kind: str, kept: Kept, *, now: datetime, days: int) -> int:
+    before = now - timedelta(days=days)
     match kept.way:
         case Way.MONTHS:
             return await _drop_months(owner, kind, kept.table, before=before)
         case Way.ROWS:
             return await _all_of(owner, _past(kept), before)
         case _:
-            return await _erase_records(owner, kind, kept.table, before=before)
+            return await _erase_records(owner, kind, kept.table, before=before, now=now)
 
 
 def _past(kept: Kept) -> str:
@@ -164,25 +168,28 @@ def _open(kind: str) -> str:
     return f"(EXISTS ({item}) OR EXISTS (SELECT FROM data_key AS k WHERE k.subject = e.subject))"
 
 
-async def _erase_records(owner: asyncpg.Connection, kind: str, table: str, *, before: datetime) -> int:
+async def _erase_records(owner: asyncpg.Connection, kind: str, table: str, *, before: datetime, now: datetime) -> int:
     """Delete the keys and ciphertexts of what was finished before; each party learns which by an event."""
     if table == "referral":
         final, noted = sorted(final_answers()), AnswerState.WITHDRAWAL_ACKNOWLEDGED.value
         return await _all_of(owner, _REFERRALS, before, f"{Subject.REFERRAL}.erased", final, noted)
     items, key, subject = _ITEMS[kind]
-    return await _all_of(owner, _records(items, key, table), before, f"{subject}.erased", sorted(finished(subject)))
+    periods = json.dumps({each.value: days for each, days in PERIODS.items()})
+    further = (f"{subject}.erased", sorted(finished(subject)), periods, (now - before).days)
+    return await _all_of(owner, _records(items, key, table), now, *further)
 
 
 def _records(items: str, key: str, contents: str) -> str:
-    """Erases a part of the records in `contents` of `items` that were finished before $1."""
+    """Erases a part of the records in `contents` of `items` that were finished long enough before $1."""
+    days = "coalesce(($5::jsonb ->> (c.edge -> 'handling' ->> 'retention'))::int, $6::int)"
     return f"""
 WITH ended AS MATERIALIZED (
-    SELECT DISTINCT i.{key} AS subject, i.party FROM {items} AS i JOIN {contents} AS c USING ({key}, party)
-    WHERE c.wrapped_key IS NOT NULL AND i.changed_at < $1 AND i.state = ANY ($4::text[])
-    LIMIT $2
+    SELECT c.ctid AS row, i.{key} AS subject, i.party FROM {items} AS i JOIN {contents} AS c USING ({key}, party)
+    WHERE c.wrapped_key IS NOT NULL AND i.changed_at < $1::timestamptz - make_interval(days => {days})
+      AND i.state = ANY ($4::text[])
+    LIMIT $2 FOR UPDATE OF c
 ), records AS (
-    UPDATE {contents} AS c SET wrapped_key = NULL, content = '', evidence = ''
-    FROM ended WHERE c.{key} = ended.subject AND c.party = ended.party
+    UPDATE {contents} AS c SET wrapped_key = NULL, content = '', evidence = '' FROM ended WHERE c.ctid = ended.row
 )
 {_ERASED_EVENT}
 """
@@ -197,7 +204,7 @@ async def _all_of(owner: asyncpg.Connection, statement: str, before: datetime, *
                 await owner.execute(_BIND, "apply")
             count = int((await owner.execute(statement, before, ROWS_MAX, *further)).rpartition(" ")[2])
         total += count
-        if count < ROWS_MAX:
+        if count == 0:
             return total
 
 

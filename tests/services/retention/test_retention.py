@@ -13,7 +13,7 @@ import pytest
 
 from deploy.operator import retention
 from deploy.operator.retention import apply, show, unlisted
-from deploy.operator.retention_policy import POLICY, Way
+from deploy.operator.retention_policy import PERIODS, POLICY, Way
 from deploy.site.endpoints import DatabaseEndpoint, OwnedDatabase
 from services.hotline.app import LISTS
 from shared.exchange.events import Event
@@ -25,6 +25,7 @@ from shared.runtime.database.idempotency import ClaimKind, claim, store_answer
 from shared.runtime.database.migrate import newest_schema, upgrade
 from shared.runtime.database.partitions import make_months, partitioned_tables
 from shared.runtime.database.transactions import Database, RowScope
+from shared.vocabulary.judgement import RetentionClass
 from tests.services.databases import running_databases
 from tests.services.deliveries import AGENCY, offered
 from tests.services.hotline.origin import Origin
@@ -105,6 +106,10 @@ def test_the_policy_has_every_table_once(kind: str) -> None:
     assert all((kept.days is None) == (kept.way in (Way.ITSELF, Way.STAYS)) for kept in POLICY[kind])
 
 
+def test_every_class_of_retention_has_its_period() -> None:
+    assert PERIODS.keys() == set(RetentionClass)
+
+
 def test_a_table_without_a_period_and_a_period_without_a_table_are_found() -> None:
     assert unlisted([*(kept.table for kept in POLICY["audit"]), "new_table"], "audit") == {"new_table"}
     assert unlisted([kept.table for kept in POLICY["audit"] if kept.table != "entry"], "audit") == {"entry"}
@@ -151,6 +156,23 @@ async def test_a_case_keeps_its_record_until_it_was_finished_long_ago(
     assert (await agencies.show(closed))["record"] is None
     assert (await agencies.show(going_on))["record"] is not None
     assert (await agencies.show(withdrawn))["record"] is not None
+
+
+@pytest.mark.parametrize(("days", "left"), [(22, False), (20, True)])
+async def test_the_class_of_an_edge_says_how_long_its_record_is_kept(
+    databases: dict[str, Database], endpoints: dict[str, DatabaseEndpoint], days: int, left: bool
+) -> None:
+    """Canada's 21 days, although the table's own period is a year."""
+    agencies, endpoint, referral_id = Agencies(databases["law_enforcement"]), endpoints["law_enforcement"], uuid7()
+    await agencies.receive(offered(referral_id))
+    edge = "UPDATE case_edge SET edge = jsonb_set(edge, '{handling,retention}', '\"ca_21d\"') WHERE referral_id = $1"
+    await as_owner(endpoint, edge, referral_id, parties=[AGENCY])
+    change = "UPDATE case_file SET state = 'declined', changed_at = $2 WHERE referral_id = $1"
+    await as_owner(endpoint, change, referral_id, NOW - timedelta(days=days), parties=[AGENCY])
+    await apply(owned(endpoints, "law_enforcement"), NOW)
+    async with databases["law_enforcement"].transaction(RowScope([AGENCY], "machine", "read")) as session:
+        key = await session.driver.fetchval("SELECT wrapped_key FROM case_edge WHERE referral_id = $1", referral_id)
+    assert (key is not None) is left
 
 
 async def test_events_leave_by_the_month_but_those_of_open_subjects(
