@@ -92,13 +92,15 @@ class ItemTable:
             "find": f"SELECT {subject} AS subject_id, party, {self.sender} AS sender, exercise, state, "
             f"acts, told, said, {self.purposes} AS purposes, {self.numbers} AS numbers "
             f"FROM {table} WHERE {subject} = ANY($1::uuid[])",
-            "change": f"UPDATE {table} AS t SET state = a.following "
+            "change": f"UPDATE {table} AS t SET state = a.following, changed_at = now() "
             "FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[]) AS a(subject, party, present, following) "
             f"WHERE t.{subject} = a.subject AND t.party = a.party AND t.state = a.present RETURNING t.{subject}",
-            "resume": f"UPDATE {table} AS t SET state = a.state, acts = a.acts, told = a.acts, said = a.said::jsonb "
+            "resume": f"UPDATE {table} AS t SET state = a.state, changed_at = now(), acts = a.acts, told = a.acts, "
+            "said = a.said::jsonb "
             "FROM unnest($1::uuid[], $2::text[], $3::text[], $4::int[], $5::text[]) "
             f"AS a(subject, party, state, acts, said) WHERE t.{subject} = a.subject AND t.party = a.party",
-            "act": f"UPDATE {table} SET state = $4, acts = acts + 1, said = said || $6::jsonb{self.kept} "
+            "act": f"UPDATE {table} SET state = $4, changed_at = now(), acts = acts + 1, "
+            f"said = said || $6::jsonb{self.kept} "
             f"WHERE {subject} = $1 AND party = $2 AND state = $3 AND acts = $5 RETURNING {subject}",
             "erase": f"UPDATE {self.contents} SET wrapped_key = NULL, content = '', evidence = '' "
             f"WHERE {subject} = $1 AND party = $2",
