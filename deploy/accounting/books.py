@@ -10,9 +10,9 @@ from pathlib import Path
 from uuid import UUID
 
 from deploy.accounting import edges, messages, views
-from deploy.accounting.differences import Difference, Reconciliation
+from deploy.accounting.differences import Difference, Found, Reconciliation
 from deploy.accounting.edges import Carrier, Edges
-from deploy.accounting.log import LogCheck, reading_of
+from deploy.accounting.log import LogCheck, opening_keys, reading_of
 from deploy.accounting.messages import Emitted, Messages, Numbers
 from deploy.accounting.referrals import Referrals
 from deploy.accounting.sealed import Days, Sealed, id_at, sealable
@@ -51,7 +51,7 @@ class Books:
     sealed: Sealed
     #: Up to this day, not included, what is read can be sealed: everything of these days is settled.
     over: date
-    differences: list[Difference] = field(default_factory=list)
+    differences: Found = field(default_factory=Found)
     notes: list[str] = field(default_factory=list)
     days: Days = field(default_factory=Days)
 
@@ -82,7 +82,7 @@ class Books:
         for book in self.audits:
             for row in await book.fetch(views.UNDERIVED, self.sealed.first):
                 where = f"{row['topic']}/{row['partition']}/{row['offset']}"
-                self.differences.append(Difference("III", "a decision that does not derive from its facts", where))
+                self.differences += [Difference("III", "a decision that does not derive from its facts", where)]
         return account
 
     async def referrals(self) -> Referrals:
@@ -107,20 +107,22 @@ class Books:
         compared: dict[str, tuple[str, int]] = {}
         for book in self.audits:
             reader = LogReader(kafka_access(endpoints, AUDIT), client_id="causeway-accounting", under=INBOXES)
+            keys = opening_keys(endpoints.state)
             check = LogCheck(
                 reader,
                 book,
-                await reading_of(book, endpoints.state),
+                await reading_of(book, keys),
+                bool(keys),
                 datetime(self.over.year, self.over.month, self.over.day, tzinfo=UTC),
             )
             async for each in check.differences(await reader.topic_ids(), self.sealed.log):
-                self.differences.append(each)
-            if not check.reading.opening_keys:
+                self.differences += [each]
+            if not keys:
                 self.notes.append("what facts state under seal was not compared: the site has no key of audit's")
             self.notes += check.notes
             for row in await book.fetch(views.IMPOSSIBLE):
                 where = f"{row['topic']}/{row['partition']}/{row['offset']} {row['message_id']}"
-                self.differences.append(Difference("II", "an entry that audit cannot have read", where))
+                self.differences += [Difference("II", "an entry that audit cannot have read", where)]
             for row in await book.fetch(views.SAID):
                 self.notes.append(said(row))
             compared |= check.compared
@@ -191,7 +193,7 @@ async def read_books(endpoints: Endpoints, sealed: Sealed) -> Findings:
             account.totals(),
             terms,
             tuple(sorted(set(books.notes))),
-            tuple(sorted(set(books.differences))),
+            books.differences.sorted(),
         )
         return Findings(result, _to_seal(books, sealing, terms, log))
 

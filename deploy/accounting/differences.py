@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final, Self
+
+#: So many differences are listed: where everything differs, more help nobody, and memory is bounded.
+FOUND_MAX: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -13,6 +17,27 @@ class Difference:
     equation: str
     what: str
     where: str
+
+
+class Found:
+    """Differences as they are found, each once. Of more than `most` nobody learns more: the rest is counted."""
+
+    def __init__(self, most: int = FOUND_MAX) -> None:
+        self._most = most
+        self._found: set[Difference] = set()
+        self._more = 0
+
+    def __iadd__(self, differences: Iterable[Difference]) -> Self:
+        for each in differences:
+            if len(self._found) < self._most or each in self._found:
+                self._found.add(each)
+            else:
+                self._more += 1
+        return self
+
+    def sorted(self) -> tuple[Difference, ...]:
+        rest = [Difference("II", "differences beside those that are listed", "more")] if self._more else []
+        return (*sorted(self._found), *rest)
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ from deploy.accounting.streams import Book
 from services.audit.domain.entries import Entry, Read
 from services.audit.domain.reading import Reading, read_record
 from shared.envelope.keys import OpeningKey
+from shared.envelope.sealing import Opener
 from shared.exchange.message import Record
 from shared.kernel.clock import SystemClock
 from shared.kernel.errors import Refused
@@ -48,6 +49,8 @@ class LogCheck:
     reader: LogReader
     book: Book
     reading: Reading
+    #: Whether facts can be opened: the site has audit's key.
+    opened: bool
     sealing_before: datetime
     compared: dict[str, tuple[str, int]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
@@ -77,7 +80,7 @@ class LogCheck:
                         each.read(life, self.reading)
                         lost = _lost(each.rows, lost)
                         strange += each.elsewhere()
-                        for difference in each.differences(opened=bool(self.reading.opening_keys)):
+                        for difference in each.differences(opened=self.opened):
                             yield difference
                         if each.record.broker_time < self.sealing_before:
                             self.compared[where.topic] = str(life), each.record.offset + 1
@@ -110,7 +113,7 @@ class LogCheck:
                 which = "audit does not show" if entry in entries else "was never given and audit shows"
                 where = f"receipt {receipt_id}: message {entry[0]}, {entry[3]}"
                 yield Difference("II", f"a receipt's word that {which}", where)
-        if links and self.reading.opening_keys:
+        if links and self.opened:
             kept = {tuple(row) for row in await self.book.fetch(views.STATED_LINKS, [each.edge_id for each in links])}
             for link in links:
                 if tuple(link) not in kept:
@@ -208,8 +211,8 @@ def _lost(rows: Iterable[asyncpg.Record], before: Spans) -> Spans:
     return Spans(spans)
 
 
-async def reading_of(book: Book, state: Path | None) -> Reading:
-    """How audit reads: by the documents that it has, with its own keys where the site's state has them."""
+async def reading_of(book: Book, keys: Sequence[OpeningKey]) -> Reading:
+    """How audit reads: by the documents that it has, with these of its keys."""
     shelf = DocumentShelf()
     for row in await book.fetch(views.DOCUMENTS):
         activated, body = read_document(row["body"])
@@ -217,10 +220,11 @@ async def reading_of(book: Book, state: Path | None) -> Reading:
             shelf.directories.place(read_directory(body), activated.active_from)
         else:
             shelf.policies.place(read_policy(body), activated.active_from)
-    return Reading(shelf, _opening_keys(state), SystemClock())
+    return Reading(shelf, Opener(keys), SystemClock())
 
 
-def _opening_keys(state: Path | None) -> list[OpeningKey]:
+def opening_keys(state: Path | None) -> list[OpeningKey]:
+    """Audit's own keys, where the site's state has them."""
     keys = []
     for file in sorted(state.glob(_KEY_FILES)) if state is not None else ():
         try:

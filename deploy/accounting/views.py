@@ -50,9 +50,12 @@ UNNUMBERED: Final = """
 SELECT message_id, type, NULL::text AS state, NULL::uuid AS edge_id, NULL::text AS party FROM outbox
 WHERE sequence IS NULL AND message_id >= $1 ORDER BY message_id
 """
-#: The edges of an origin, by the message that carries them.
+#: The edges of an origin, by the message that carries them; and what carried one to where its recipient was before.
 EDGES: Final = """
-SELECT message_id, NULL::text AS type, state, edge_id, party FROM edge WHERE message_id >= $1 ORDER BY message_id
+SELECT message_id, NULL::text AS type, state, edge_id, party FROM edge WHERE message_id >= $1
+UNION ALL SELECT before.id, NULL, 'moved', NULL, party FROM edge, unnest(messages_before) AS before (id)
+WHERE before.id >= $1
+ORDER BY message_id
 """
 #: The messages that carry an edge ($2: their types), as their sender has them.
 CARRIERS: Final = """
@@ -73,7 +76,8 @@ WHERE problem IN ('decision_not_derived', 'decision_time_off') AND kind = 'decis
 UNION
 SELECT e.topic, e.partition, e."offset" FROM entry AS e
 JOIN link AS l ON l.edge_id = e.edge_id AND l.origin = e.sender AND l.recipient = e.recipient
-WHERE e.commitment <> l.commitment AND e.message_id >= $1
+WHERE e.message_id >= $1
+GROUP BY e.topic, e.generation, e.partition, e."offset" HAVING NOT bool_or(e.commitment = l.commitment)
 """
 #: Entries that no reading can have made: verified without a number or a life that audit never read.
 IMPOSSIBLE: Final = """

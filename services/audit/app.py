@@ -11,6 +11,7 @@ from services.audit.store.entries import PostgresEntries
 from services.audit.store.marks import PostgresMarks
 from services.audit.store.partitions import PostgresPartitions
 from services.audit.timers import MarkTimer
+from shared.envelope.sealing import Opener
 from shared.exchange.topics import INBOXES
 from shared.runtime.http.edge import create_app
 from shared.runtime.http.identity import identified
@@ -40,7 +41,7 @@ def assemble(machinery: Machinery) -> App:
         LogFollower(settings.kafka_access(), client_id=f"causeway-{machinery.instance}", under=INBOXES),
         entries,
         partitions,
-        reading=Reading(machinery.shelf, list(machinery.keys.opening.values()), machinery.clock),
+        reading=Reading(machinery.shelf, Opener(list(machinery.keys.opening.values())), machinery.clock),
         sole=lambda: machinery.database.sole(READER_LOCK),
         clock=machinery.clock,
     )

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from services.industry.api import notices_router, referrals_router
 from services.industry.bus import industry_door
 from services.industry.domain import AUTHORITY
+from services.industry.store import PostgresNotices
+from shared.exchange.acts import Subject
+from shared.exchange.events import event_type
 from shared.party.origin.app import assemble_origin
+from shared.party.origin.store.filing import FILED, LISTED
 from shared.party.recipient.app import serving
 from shared.runtime.http.edge import create_app
 from shared.runtime.instance.app import App
 from shared.runtime.instance.machinery import Machinery, build_machinery
 from shared.runtime.instance.settings import RuntimeSettings
 
+#: What each kind of event begins, and its lists have.
+LISTS: Final = {FILED: LISTED, event_type(Subject.NOTICE, "issue"): PostgresNotices.table.listed}
+
 
 async def build(instance: str, **given: object) -> App:
     """Wire the instance of this name. Settings `given`, by field, win over its environment. Nothing runs yet."""
-    return assemble(await build_machinery(instance, RuntimeSettings.of(instance, **given)))
+    return assemble(await build_machinery(instance, RuntimeSettings.of(instance, **given), listed=LISTS))
 
 
 def assemble(machinery: Machinery) -> App:

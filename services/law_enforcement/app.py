@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from services.law_enforcement.api import cases_router
 from services.law_enforcement.bus import law_enforcement_door
+from services.law_enforcement.store import PostgresCases
+from shared.exchange.acts import Subject
+from shared.exchange.events import event_type
 from shared.kernel.errors import Defect
 from shared.party.recipient.app import serving
 from shared.runtime.http.edge import create_app
@@ -15,10 +19,13 @@ from shared.runtime.instance.machinery import Machinery, build_machinery
 from shared.runtime.instance.settings import RuntimeSettings
 from shared.runtime.post.ports import OutboxRow
 
+#: What each kind of event begins, and its lists have.
+LISTS: Final = {event_type(Subject.CASE, "offer"): PostgresCases.table.listed}
+
 
 async def build(instance: str, **given: object) -> App:
     """Wire the instance of this name. Settings `given`, by field, win over its environment. Nothing runs yet."""
-    return assemble(await build_machinery(instance, RuntimeSettings.of(instance, **given)))
+    return assemble(await build_machinery(instance, RuntimeSettings.of(instance, **given), listed=LISTS))
 
 
 def assemble(machinery: Machinery) -> App:
@@ -32,6 +39,7 @@ def assemble(machinery: Machinery) -> App:
         {
             "api": lambda: serve_http(http, settings.http_host, settings.http_port),
             "documents": machinery.run_documents,
+            "numberer": machinery.run_numberer,
             "relay": lambda: machinery.run_relay(_none_decided),
             "consumer": lambda: machinery.run_bus(door),
         },

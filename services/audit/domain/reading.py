@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, NamedTuple, Protocol, cast
@@ -12,7 +12,7 @@ from pydantic_core import to_json
 
 from services.audit.domain.entries import Asked, Entry, EntryKind, Link, Numbers, NumbersAre, Read, Receipted
 from shared.contracts.base import Contract
-from shared.contracts.delivery import GoneClear, MarksClear
+from shared.contracts.delivery import GoneClear, MarksClear, Numbering
 from shared.contracts.facts import (
     MessageParkedClear,
     MessagesReceiptedClear,
@@ -25,13 +25,13 @@ from shared.contracts.referral import EdgeClear
 from shared.contracts.registry import BY_TYPE, GONE, MARKS, REFERRAL_DECIDED, Family, MessageType, value_model
 from shared.envelope.batch import RootCache, message_digest
 from shared.envelope.headers import Attributes, Envelope, decode_headers
-from shared.envelope.keys import OpeningKey
-from shared.envelope.sealing import open_with_any
+from shared.envelope.sealing import Opener
 from shared.exchange.authority import STATEMENT_NOT_YOURS, may_state
 from shared.exchange.compose import seal_context
 from shared.exchange.decided import commitment, edge_salt, judged_edges, stated_edges
 from shared.exchange.message import Record
 from shared.exchange.senders import check_broker_time, check_format, check_stated_by, instance_of, verify_sender
+from shared.exchange.topics import inbox_prefix, inbox_topic
 from shared.kernel.canonical import digest as sha256
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Refused, Unavailable
@@ -41,14 +41,15 @@ from shared.routing.shelf import DocumentShelf
 
 #: Beyond it no marks can speak of a number (`shared.contracts.delivery`).
 NUMBER_MAX: Final = 2**53 - 1
+_INSTANCES: Final = "/instances/"
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What audit reads records with: the documents it has seen, its own opening keys and clock, the verified roots."""
+    """What audit reads records with: the documents it has seen, what opens facts, its clock, the verified roots."""
 
     shelf: DocumentShelf
-    opening_keys: Sequence[OpeningKey]
+    opener: Opener
     clock: Clock
     roots: RootCache = field(default_factory=RootCache)
 
@@ -83,8 +84,8 @@ def read_record(record: Record, read: Read, *, generation: UUID, reading: Readin
         except Exception:  # whatever broke, the record is kept, and those beside it
             said = Said(problem="accept_defect")
     verified = unproven in (None, STATEMENT_NOT_YOURS)
-    if verified and attributes.sequence and directory is not None:
-        read.numbers += _taken(record, attributes, directory)
+    if verified and 0 < attributes.sequence <= NUMBER_MAX:
+        read.numbers.append(_taken(record, attributes))
     proof = envelope.proof
     read.entries.append(
         Entry(
@@ -102,7 +103,7 @@ def read_record(record: Record, read: Read, *, generation: UUID, reading: Readin
             subject=attributes.subject,
             sender=attributes.sender,
             recipient=attributes.recipient,
-            recipient_instance=instance_of(attributes.recipient, directory) if directory else None,
+            recipient_instance=_told_at(attributes.recipient, record.topic, directory) if directory else None,
             exercise=attributes.exercise,
             epoch=attributes.epoch,
             sequence=attributes.sequence,
@@ -128,16 +129,11 @@ def record_digest(record: Record) -> str:
         return sha256(value)
 
 
-def _taken(record: Record, attributes: Attributes, directory: DirectoryIndex) -> list[Numbers]:
-    """That the number of a proven message was seen."""
-    instance = instance_of(attributes.sender, directory)
-    if instance is None:
-        return []
+def _taken(record: Record, attributes: Attributes) -> Numbers:
+    """That the number of a proven message was seen: its source is the instance that signed it."""
     numbering = attributes.sender, attributes.recipient, attributes.epoch
-    number = attributes.sequence
-    if number > NUMBER_MAX:
-        return []
-    return [Numbers(*numbering, instance, record.topic, NumbersAre.TAKEN, number, number)]
+    instance, number = attributes.source.removeprefix(_INSTANCES), attributes.sequence
+    return Numbers(*numbering, instance, record.topic, NumbersAre.TAKEN, number, number)
 
 
 def _problem(
@@ -190,7 +186,7 @@ def _stated(
     except ValueError:
         return Said(problem="body_invalid")
     attributes = envelope.attributes
-    if not may_state(value.clear, attributes.sender, subject=attributes.subject, directory=directory):
+    if not _may_state(value.clear, attributes, attributes.time, directory=directory, reading=reading):
         return _not_entitled(value.clear)
     match value.clear:
         case EdgeClear() as clear:
@@ -233,25 +229,57 @@ _KINDS: Final[Mapping[type[Contract], EntryKind]] = {
 def _note_marks(clear: MarksClear, instance: str, read: Read, *, directory: DirectoryIndex) -> None:
     """How far the instance has numbered: what audit has not seen of it is a hole, though nothing came after."""
     for sent in clear.sent:
-        own = instance_of(sent.sender, directory) == instance
-        numbering = sent.sender, sent.recipient, sent.epoch
-        read.numbers.append(Numbers(*numbering, instance, "", NumbersAre.GIVEN, 0, sent.last, own))
+        given = _numbers(sent, instance, NumbersAre.GIVEN, directory=directory)
+        read.numbers.append(given._replace(last=sent.last))
     if clear.asking:
         read.asked.append(Asked(instance, clear.nonce))
 
 
 def _note_gone(clear: GoneClear, instance: str, read: Read, *, directory: DirectoryIndex) -> None:
     """Which numbers nobody holds any more: audit waits for them no longer, and names them."""
-    for gone in clear.numbers:
-        own = instance_of(gone.sender, directory) == instance
-        for first, last in gone.spans:
-            numbering = gone.sender, gone.recipient, gone.epoch
-            read.numbers.append(Numbers(*numbering, instance, "", NumbersAre.GONE, first, last, own))
+    for each in clear.numbers:
+        gone = _numbers(each, instance, NumbersAre.GONE, directory=directory)
+        read.numbers += [gone._replace(first=first, last=last) for first, last in each.spans]
+
+
+def _numbers(of: Numbering, instance: str, what: NumbersAre, *, directory: DirectoryIndex) -> Numbers:
+    own = instance_of(of.sender, directory) == instance or directory.served_before(instance, of.sender)
+    to = instance_of(of.recipient, directory)
+    topic = inbox_topic(to, instance) if to is not None else ""
+    return Numbers(of.sender, of.recipient, of.epoch, instance, topic, what, 0, 0, own)
+
+
+def _may_state(
+    fact: Contract, attributes: Attributes, at: datetime, *, directory: DirectoryIndex, reading: Reading
+) -> bool:
+    """Whether its sender may state it: by the directory of the record's time, or of the time that it speaks of, `at`.
+
+    The second only of a party that has moved from the sender since: what it stated before may come late.
+    """
+    if may_state(fact, attributes.sender, subject=attributes.subject, directory=directory):
+        return True
+    party, then = _spoken_of(fact), reading.directory_at(at)
+    if party is None or then is None or not directory.served_before(attributes.sender, party):
+        return False
+    return may_state(fact, attributes.sender, subject=attributes.subject, directory=then)
+
+
+def _told_at(recipient: str, topic: str, directory: DirectoryIndex) -> str | None:
+    """The instance that reads the record for its recipient: one that the recipient has left reads what went there."""
+    return next(
+        (name for name in directory.places_of(recipient) if topic.startswith(inbox_prefix(name))),
+        instance_of(recipient, directory),
+    )
+
+
+def _spoken_of(stated: Contract) -> str | None:
+    party = getattr(stated, "origin", None) or getattr(stated, "party", None)
+    return party if isinstance(party, str) else None
 
 
 def _not_entitled(stated: Contract) -> Said:
     """Of a statement that is not its sender's to make only whom it speaks of is kept."""
-    party = getattr(stated, "origin", None) or getattr(stated, "party", None)
+    party = _spoken_of(stated)
     detail = None if party is None else to_json({"spoken_of": party}).decode()
     return Said(EntryKind.NOT_ENTITLED, detail, STATEMENT_NOT_YOURS)
 
@@ -277,17 +305,17 @@ def _decided(
     )
     problem, judged = None, {}
     try:
-        plaintext = open_with_any(sealed, reading.opening_keys, context)
+        plaintext = reading.opener.open(sealed, context)
         fact = ReferralDecidedSealed.model_validate_json(plaintext, strict=True)
         edges = stated_edges(fact)
     except Refused as error:
         return Said(EntryKind.DECISION, clear.model_dump_json(), error.code)
     except ValueError:
         return Said(EntryKind.DECISION, clear.model_dump_json(), "body_invalid")
-    if not may_state(fact, attributes.sender, subject=attributes.subject, directory=directory):
+    at = fact.decision.decided_at
+    if not _may_state(fact, attributes, at, directory=directory, reading=reading):
         return _not_entitled(fact)
     try:
-        at = fact.decision.decided_at
         documents = (
             reading.shelf.directories.get(fact.decision.directory, at),
             reading.shelf.policies.get(fact.decision.policy, at),

@@ -22,7 +22,8 @@ _NUMBERS = Columns.of(Numbers)
 _ASKED = Columns.of(Asked)
 _CURSOR = Columns.of(Life, next_offset="bigint", digest="text")
 # All of a batch in one statement, so in one round trip and whole or not at all. Cursors are locked in one order, then
-# read: what another reader kept meanwhile counts. They move by what was read of them, so never before it was read.
+# read: what another reader kept meanwhile counts. They move by what was read of them, so never before it was read, and
+# last: the part that moves them joins what was read before.
 # Where a topic is read again, the entry before is not known: none is named. Numbers belong to the instance that was
 # first to count there; another changes nothing of them. Of one numbering 1000 spans are kept apart: what
 # lies behind them counts when it comes again.
@@ -75,7 +76,8 @@ WITH head AS MATERIALIZED (
     ON CONFLICT (instance) DO UPDATE SET asked = excluded.asked
 )
 INSERT INTO cursor (topic, generation, partition, next_offset, digest)
-SELECT topic, generation, partition, cursors.next_offset, cursors.digest FROM {cursors}
+SELECT topic, generation, partition, greatest(cursors.next_offset, head.next_offset), cursors.digest
+FROM {cursors} LEFT JOIN head USING (topic, generation, partition)
 ON CONFLICT (topic, generation, partition)
 DO UPDATE SET next_offset = excluded.next_offset, digest = excluded.digest
 WHERE cursor.next_offset < excluded.next_offset
@@ -112,9 +114,11 @@ WITH origin AS (
          ORDER BY broker_time, topic, generation, partition, "offset" LIMIT 1
      ),
      mine AS (
-         SELECT e.message_id, e.subject, l.origin, l.rules, e.commitment = l.commitment AS committed
+         SELECT DISTINCT ON (e.message_id) e.message_id, e.subject, l.origin, l.rules,
+                e.commitment = l.commitment AS committed
          FROM link AS l JOIN entry AS e ON e.edge_id = l.edge_id AND e.sender = l.origin AND e.recipient = l.recipient
          WHERE l.referral_id = $1 AND l.origin = (SELECT party FROM origin)
+         ORDER BY e.message_id, e.commitment = l.commitment DESC
      ),
      subjects AS (SELECT $1::text AS subject UNION SELECT subject FROM mine),
      direct AS (SELECT e.* FROM entry AS e JOIN subjects USING (subject) WHERE e.exercise = $2),

@@ -12,6 +12,7 @@ from services.audit.app import READER_LOCK
 from services.audit.bus import AuditDoor
 from services.audit.domain.partitions import Cursor, Life
 from services.audit.domain.reading import Reading
+from shared.envelope.sealing import Opener
 from shared.exchange.message import Record
 from shared.kernel.clock import SystemClock
 from shared.runtime.database.transactions import Database
@@ -39,7 +40,7 @@ def door(log: Log, broker: Broker) -> AuditDoor:
         broker,  # type: ignore[arg-type]
         log.entries,
         log.partitions,
-        reading=Reading(log.world.shelf, [], SystemClock()),
+        reading=Reading(log.world.shelf, Opener([]), SystemClock()),
         sole=lambda: log.database.sole(READER_LOCK),
         clock=SystemClock(),
     )

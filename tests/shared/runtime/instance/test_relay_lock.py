@@ -31,7 +31,8 @@ def instance(database: Database) -> Machinery:
         kafka_access=lambda: KafkaAccess("127.0.0.1:1"), batch_rows_max=10, resend_after_s=30.0
     )
     keys: Any = SimpleNamespace(signing=KEY)
-    return Machinery("hotline", settings, SystemClock(), database, keys, DocumentShelf(), nothing, nothing, nothing)
+    shelf = DocumentShelf()
+    return Machinery("hotline", settings, SystemClock(), database, keys, shelf, nothing, nothing, nothing, nothing)
 
 
 async def publishes(here: Machinery) -> bool:
