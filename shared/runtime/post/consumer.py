@@ -59,8 +59,6 @@ class Handler(Protocol):
         ...
 
 
-#: What a receipt may say that settles a message. Of what is deferred, waits, moved or is gone, its row lives on.
-_SETTLING: Final = frozenset({ReceiptOutcome.APPLIED, ReceiptOutcome.REFUSED, ReceiptOutcome.PARKED})
 #: What became of each record of a batch: `accept_batch`.
 Accept = Callable[[Sequence[Record]], Sequence[Received | Exception]]
 Compose = Callable[[str, Sequence[Verdict]], list[Draft]]
@@ -256,7 +254,6 @@ class Consumer:
             settlements += [
                 Settlement(e.message_id, e.digest, e.outcome, e.code, receipt.message_id, receipt.sender_instance)
                 for e in clear.entries
-                if e.outcome in _SETTLING
             ]
         settled = await unit.settle(settlements)
         if settled.taken:
