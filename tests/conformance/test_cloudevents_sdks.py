@@ -64,10 +64,9 @@ async def test_a_record_of_every_type_is_read_elsewhere_as_what_it_says(log: Log
 
 def test_a_relative_schema_is_refused_elsewhere() -> None:
     """The control: what the first release wrote. The SDK in Python does not look."""
-    row = rows_of_every_type()[0]
+    signed = signed_of_every_type()[0]
     memory = MemoryLog(SystemClock())
-    memory.append(row, "hotline")
-    record = memory.partitions[memory.place_of(row)][0]
+    record = memory.append("law_enforcement", signed.record, "hotline")
     relative = tuple((n, b"/schemas/offered.json" if n == "ce_dataschema" else v) for n, v in record.headers)
     said = read_in_javascript([record, replace(record, headers=relative)])
     assert [each["valid"] for each in said] == [True, False]
