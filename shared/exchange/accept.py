@@ -23,6 +23,7 @@ from shared.exchange.compose import seal_context
 from shared.exchange.decided import commitment, due_times
 from shared.exchange.message import Received, Record
 from shared.exchange.senders import check_broker_time, check_format, check_stated_by, instance_of, verify_sender
+from shared.exchange.spelt import Spelt, check_spelt, spelt_parts
 from shared.exchange.topics import inbox_topic
 from shared.guard import SEALED_NODES_MAX, inspect, parse_body
 from shared.kernel.clock import Clock
@@ -100,7 +101,7 @@ class _Reading:
 
     __slots__ = (
         "carried", "clear", "digest", "directory", "envelope", "error", "message", "opener",
-        "plaintext", "record", "sealed", "sealed_text", "sender_instance", "served",
+        "plaintext", "record", "sealed", "sealed_text", "sender_instance", "served", "spelt",
     )  # fmt: skip
 
     directory: DirectoryIndex
@@ -115,6 +116,7 @@ class _Reading:
     plaintext: bytes | None
     #: The edge and what came with it, where the message carries one.
     carried: EdgeSealed | None
+    spelt: Spelt | None
 
     def __init__(self, record: Record, opener: Opener) -> None:
         """`opener` is the batch's: what one transaction sealed is unwrapped once, and forgotten with the batch."""
@@ -123,6 +125,7 @@ class _Reading:
         self.digest = ""
         self.sealed: Contract | None = None
         self.carried = None
+        self.spelt = None
         self.error: Exception | None = None
 
 
@@ -166,6 +169,7 @@ def _received(reading: _Reading) -> Received:
         edge=reading.carried.edge if reading.carried is not None else None,
         again=reading.carried.again if reading.carried is not None else None,
         moved=reading.served is _Served.BEFORE_IT_MOVED,
+        spelt=reading.spelt,
     )
 
 
@@ -289,13 +293,15 @@ def _read_sealed(reading: _Reading, reader: ReadingInstance) -> None:
     if reading.plaintext is None or reading.message.sealed is None:
         return
     try:
-        parse_body("application/json", None, reading.plaintext, nodes_max=SEALED_NODES_MAX)
+        tree = parse_body("application/json", None, reading.plaintext, nodes_max=SEALED_NODES_MAX)
         sealed = reading.message.sealed.model_validate_json(reading.plaintext, strict=True)
     except ValidationError:
         raise Refused("guard_refused", "the sealed part is not what the type's schema says", field="/sealed") from None
     except Refused as error:
         raise _unguarded(error) from None
+    check_spelt(reading.plaintext, tree)
     if isinstance(sealed, EdgeSealed):
+        reading.spelt = spelt_parts(reading.plaintext, sealed.salt)
         reading.carried, reading.sealed = sealed, sealed.record  # type: ignore[attr-defined]
     else:
         reading.sealed = sealed
@@ -315,7 +321,7 @@ def _unguarded(error: Refused) -> Refused:
 
 
 def _derive(reading: _Reading, reader: ReadingInstance) -> None:
-    if reading.carried is None:
+    if reading.carried is None or reading.spelt is None:
         return
     carried, clear = reading.carried, cast(EdgeClear, reading.clear)
     edge, decision = carried.edge, carried.decision
@@ -328,7 +334,7 @@ def _derive(reading: _Reading, reader: ReadingInstance) -> None:
     directory = reader.shelf.directories.get(decision.directory, broker_time)
     policy = reader.shelf.policies.get(decision.policy, broker_time)
     check_decision_time(decision, broker_time)
-    derive_edge(edge, decision, directory=directory, policy=policy, exercise=attributes.exercise)
+    derive_edge(reading.spelt.edge, decision, directory=directory, policy=policy, exercise=attributes.exercise)
     recipient = directory.party(edge.recipient)
     check_facts(edge.facts, directory)
     check_record(edge, cast(ReferralRecord | NoticeRecord, reading.sealed), recipient.kind if recipient else "")

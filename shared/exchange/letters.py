@@ -151,8 +151,9 @@ def sealed_of(
     edge: PlannedEdge, outcome: Judged, *, record: Json, salt: str, again: AnsweredSoFar | None = None
 ) -> Json:
     """The sealed part of a message that carries `edge`: what it takes to derive it again, and what is sent with it."""
-    sealed: Json = {"decision": outcome.ref, "edge": edge.as_json(), "salt": salt, "record": record}
-    return sealed if again is None else sealed | {"again": again.model_dump(mode="json", exclude_defaults=True)}
+    told: Json = {} if again is None else {"again": again.model_dump(mode="json", exclude_defaults=True)}
+    # The order is part of it: edge and record are kept as they are spelt here (`shared.exchange.spelt`).
+    return {"decision": outcome.ref, **told, "edge": edge.as_json(), "salt": salt, "record": record}
 
 
 def _addressed(edge: PlannedEdge, writing: Writing) -> tuple[Emitted, Letter]:

@@ -11,6 +11,7 @@ from shared.contracts.base import Contract
 from shared.contracts.decision import Edge
 from shared.contracts.items import AnsweredSoFar
 from shared.contracts.registry import MessageType
+from shared.exchange.spelt import Spelt
 from shared.guard.edition import passed
 
 
@@ -59,9 +60,9 @@ class Record:
 class Received:
     """A message that passed every check of `accept`. `sealed` is opened and guarded.
 
-    Where the message carries an edge, `edge` is that, derived again, and `sealed` the record that came with it; `again`
-    is what was answered so far, where the edge was sent before to where its recipient was then. `moved`: the recipient
-    is served elsewhere by now.
+    Where the message carries an edge, `edge` is that, derived again, and `sealed` the record that came with it; `spelt`
+    is both as they came, and `again` what was answered so far, where the edge was sent before to where its recipient
+    was then. `moved`: the recipient is served elsewhere by now.
     """
 
     record: Record
@@ -82,3 +83,4 @@ class Received:
     edge: Edge | None = None
     again: AnsweredSoFar | None = None
     moved: bool = False
+    spelt: Spelt | None = None

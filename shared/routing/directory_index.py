@@ -82,6 +82,7 @@ class DirectoryIndex:
     def __init__(self, document: Mapping[str, Any], digest: str, tree: JurisdictionTree) -> None:
         _check(document)
         self.digest = digest
+        self.document = document
         self.edition = Edition.of(document)
         self.tree = tree
         self._parties = {entry["id"]: _party(entry) for entry in document["parties"]}

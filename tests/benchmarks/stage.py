@@ -43,7 +43,7 @@ def stage(state: Path) -> Iterator[Stage]:
         _keep_commit_times(stack)
         children = instance_children(state, stack.endpoints)
         environment = {key: value for key, value in inherited_environment().items() if not key.startswith("CAUSEWAY_")}
-        budgets = {"REQUESTS_PER_S": "100000", "BYTES_PER_S": "1000000000"}
+        budgets = {"REQUESTS_PER_S": "100000", "BYTES_PER_S": "1000000000", "WORK_PER_S": "1000000000"}
         running: dict[str, subprocess.Popen[bytes]] = {}
         try:
             for child in children:

@@ -27,6 +27,7 @@ from shared.contracts.registry import (
 )
 from shared.envelope.keys import OpeningKey
 from shared.exchange.message import Received, Record
+from shared.exchange.spelt import Spelt
 from shared.kernel.ids import uuid4, uuid7
 from shared.routing.directory_index import DirectoryIndex
 from shared.vocabulary.answers import WithdrawalFate
@@ -202,12 +203,18 @@ def received(
         traceparent=None,
         edge=edge,
         again=again,
+        spelt=_spelt(edge, sealed) if edge and sealed else None,
     )
 
 
 def instance_of(party: str) -> str:
     """The instance that serves a party of the sample directory."""
     return {"police": "law_enforcement", "provider": "industry"}.get(party.partition("-")[0], "hotline")
+
+
+def _spelt(edge: Edge, record: Contract) -> Spelt:
+    record_json = record.model_dump_json(exclude_none=True, exclude_defaults=True)
+    return Spelt(edge.model_dump_json(exclude_none=True).encode(), record_json.encode())
 
 
 def numbered(number: int = 1) -> dict[str, Any]:

@@ -58,6 +58,7 @@ class Exchange:
             # Budgets are for parties; a test is one process that plays them all.
             "REQUESTS_PER_S": "100000",
             "BYTES_PER_S": "1000000000",
+            "WORK_PER_S": "1000000000",
             "SAMPLING_RATIO": "1",
         } | dict(settings or {})
         self.installation: Installation = install(self.state, stack.endpoints)

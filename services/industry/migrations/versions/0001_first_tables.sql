@@ -323,6 +323,7 @@ CREATE TABLE notice (
     received_at timestamptz NOT NULL DEFAULT now(),
     -- Its number in the party's feed, given once it was committed: lists go by it, and so miss nothing.
     arrival bigint,
+    changed_at timestamptz NOT NULL DEFAULT now(),
     -- The numbers of its items, and of the party's own acts on it.
     numbers smallint[] NOT NULL DEFAULT '{}',
     acts integer NOT NULL DEFAULT 0,

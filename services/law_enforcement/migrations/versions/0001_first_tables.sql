@@ -223,6 +223,7 @@ CREATE TABLE case_file (
     received_at timestamptz NOT NULL DEFAULT now(),
     -- Its number in the party's feed, given once it was committed: lists go by it, and so miss nothing.
     arrival bigint,
+    changed_at timestamptz NOT NULL DEFAULT now(),
     -- How many acts the party has done on it.
     acts integer NOT NULL DEFAULT 0,
     -- Of these, those that its sender told of: done elsewhere, before the party moved here.
