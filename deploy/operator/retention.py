@@ -17,10 +17,11 @@ import asyncpg
 
 from deploy.operator.retention_policy import PERIODS, POLICY, Kept, Way
 from deploy.site.endpoints import OwnedDatabase
-from shared.exchange.acts import AnswerState, Subject
+from shared.exchange.acts import Subject
 from shared.exchange.states import final_answers, finished
 from shared.kernel.errors import Unavailable
 from shared.runtime.database.partitions import drop_month, make_months, months_before
+from shared.vocabulary.answers import AnswerState
 
 CONNECT_S_MAX: Final = 5.0
 #: So many rows end in one transaction.

@@ -16,7 +16,6 @@ from shared.contracts.registry import MessageType
 from shared.exchange.acts import (
     ACTS,
     Act,
-    AnswerState,
     CaseState,
     Cause,
     Move,
@@ -27,6 +26,7 @@ from shared.exchange.acts import (
     Track,
 )
 from shared.kernel.authority import Permit, Role, state_forbids
+from shared.vocabulary.answers import AnswerState
 from shared.vocabulary.code import Code
 
 #: What a recipient is shown before it has answered.

@@ -40,6 +40,10 @@ def the_soak(folder: Path) -> str:
     )
 
 
+def the_moved_provider(folder: Path) -> str:
+    return said(printed(folder, "tests.failures.moves", "--count", "500"), "moved: ")
+
+
 def the_steady_tests(folder: Path) -> str:
     return said(printed(folder, "tests.acceptance.steady"), "steady: ")
 
@@ -78,6 +82,7 @@ LONG_VERBS: Mapping[str, Callable[[Path], str]] = {
         the_flat_looks,
         the_guard_report,
         the_soak,
+        the_moved_provider,
         the_steady_tests,
     )
 }

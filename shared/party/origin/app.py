@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
 
@@ -10,6 +11,7 @@ from fastapi import FastAPI
 from shared.exchange.compose import Acceptor
 from shared.guard import edition
 from shared.kernel.authority import Authority
+from shared.party.origin.api.checking import AsideChecking
 from shared.party.origin.api.routes import OriginApi, answer_filed
 from shared.party.origin.bus import OriginBus
 from shared.party.origin.store.filing import PostgresFilings
@@ -27,6 +29,7 @@ class Origin:
     api: OriginApi
     bus: OriginBus
     intake: Intake
+    checking: AsideChecking
 
     def app(self, machinery: Machinery, http: FastAPI, handler: Handler) -> App:
         """The service with its parts."""
@@ -34,7 +37,7 @@ class Origin:
 
         async def serve() -> None:
             # Intake outlives the server: what is posted while it ends is still answered.
-            async with self.intake.running():
+            async with self.intake.running(), aclosing(self.checking):
                 await serve_http(http, settings.http_host, settings.http_port)
 
         return App(
@@ -46,6 +49,7 @@ class Origin:
                 "numberer": machinery.run_numberer,
                 "relay": lambda: machinery.run_relay(self.bus.stale),
                 "consumer": lambda: machinery.run_bus(handler),
+                "moves": self.bus.follow_moves,
             },
             handler,
         )
@@ -64,11 +68,15 @@ def assemble_origin(machinery: Machinery, authority: Authority) -> Origin:
         instance=machinery.instance,
         clock=machinery.clock,
         wake=machinery.wake,
+        owe=machinery.budgets.owe,
     )
+    checking = AsideChecking(machinery.documents)
     api = OriginApi(
         machinery.database,
         machinery.acts(),
         intake,
+        checking=checking,
+        owe=machinery.budgets.owe,
         authority=authority,
         directory=machinery.directory,
         clock=machinery.clock,
@@ -80,5 +88,6 @@ def assemble_origin(machinery: Machinery, authority: Authority) -> Origin:
         instance=machinery.instance,
         kek=machinery.keys.kek,
         clock=machinery.clock,
+        wake=machinery.wake,
     )
-    return Origin(api, bus, intake)
+    return Origin(api, bus, intake, checking)

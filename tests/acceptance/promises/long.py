@@ -30,6 +30,10 @@ LONG = (
         verb="the_soak",
     ),
     Line(
+        "A provider moves live with 500 notices under way: 0 lost, 0 parked, 0 refused, accounts even over 5 databases",
+        verb="the_moved_provider",
+    ),
+    Line(
         "Every test whose outcome hangs on the clock passes ten times beside a process that burns one core",
         verb="the_steady_tests",
     ),

@@ -23,6 +23,7 @@ from shared.kernel.authority import Role
 from shared.kernel.canonical import digest
 from shared.kernel.clock import ManualClock
 from shared.kernel.ids import uuid7
+from shared.party.origin.api.checking import Checked, Posted, check_posted
 from shared.party.origin.api.routes import OriginApi, answer_filed
 from shared.party.origin.bus import OriginBus
 from shared.party.origin.domain import Request, Submission
@@ -34,6 +35,7 @@ from shared.party.origin.use_cases.referrals import Acting
 from shared.runtime.database.feed import Numberer
 from shared.runtime.database.transactions import Database, RowScope, Session
 from shared.runtime.http.acts import Acts
+from shared.runtime.http.budgets import BudgetLimits, Budgets
 from shared.runtime.post.outbox import PostgresOutbox
 from shared.runtime.post.ports import OutboxRow
 from shared.vocabulary.referral import WithdrawalReason
@@ -56,12 +58,15 @@ class Origin:
         self.clock = ManualClock(AT)
         signing = self.world.keys["hotline"].signing
         self.acceptor = Acceptor("hotline", signing, edition(), merge_delay_s=86_400)
+        self.budgets = Budgets(BudgetLimits(1_000, 10_000_000), self.clock)
         self.intake = self.intake_of()
         self.numberer = Numberer(self.database, LISTS)
         self.api = OriginApi(
             self.database,
             Acts(self.database, lambda: None),
             self.intake,
+            checking=self._checked,
+            owe=self.budgets.owe,
             authority=AUTHORITY,
             directory=lambda: self._documents().directory,
             clock=self.clock,
@@ -79,6 +84,7 @@ class Origin:
             instance="hotline",
             clock=self.clock,
             wake=lambda: None,
+            owe=self.budgets.owe,
             **bounds,
         )
 
@@ -142,6 +148,10 @@ class Origin:
             directory=lambda: self._documents().directory,
             at=self.clock.now(),
         )
+
+    async def _checked(self, posted: Posted) -> Checked:
+        """As the process beside the event loop does it."""
+        return check_posted(posted, self._documents())
 
     def _documents(self) -> Documents:
         return self.world.documents
