@@ -58,9 +58,10 @@ SELECT {_ID}, {_PARTY}, 'R-' || i, 1, false, 'routed', CASE WHEN i % 500 = 0 THE
 FROM generate_series(1, {{rows}}) AS i
 """,
     f"""
-INSERT INTO edge (edge_id, message_id, referral_id, notice_id, party, recipient, purpose, reason, rules, answer,
-                  answered_at)
-SELECT gen_random_uuid(), uuidv7(), {_ID}, CASE WHEN k = 2 THEN uuidv7() END, {_PARTY},
+INSERT INTO edge (edge_id, message_id, instance, referral_id, notice_id, party, recipient, purpose, reason, rules,
+                  answer, answered_at)
+SELECT gen_random_uuid(), uuidv7(), CASE WHEN k = 1 THEN 'law_enforcement' ELSE 'industry' END, {_ID},
+       CASE WHEN k = 2 THEN uuidv7() END, {_PARTY},
        CASE WHEN k = 1 THEN 'agency' ELSE 'provider' END || (i % 60) || '.example', 'p' || k, 'because', '{{{{r1}}}}',
        CASE WHEN i % 500 = 0 THEN 'none' WHEN k = 1 THEN 'closed' ELSE 'actioned' END, {_AGO}
 FROM generate_series(1, {{rows}}) AS i, generate_series(1, 2) AS k
