@@ -145,6 +145,9 @@ _ORIGIN: Final = (
         "external reference, facts and decision stay: audit's accounts name them",
     ),
     Kept("edge", Class.S1, Way.STAYS, Owner.PARTY, None, "who was told what, and what was answered"),
+    Kept(
+        "answer_act", Class.S1, Way.STAYS, Owner.PROTOCOL, None, "without it an act that comes again could move twice"
+    ),
     Kept("intake_count", Class.S0, Way.STAYS, Owner.PROTOCOL, None, "one row a party and fate"),
 )
 _ERASED: Final = "codes, times and states stay"
