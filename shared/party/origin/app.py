@@ -49,6 +49,7 @@ class Origin:
                 "numberer": machinery.run_numberer,
                 "relay": lambda: machinery.run_relay(self.bus.stale),
                 "consumer": lambda: machinery.run_bus(handler),
+                **machinery.watching(),
             },
             handler,
         )
