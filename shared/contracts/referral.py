@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Protocol, Self, TypeVar
+from typing import Annotated, Literal, Self, TypeVar
 
-from pydantic import AfterValidator, Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
 from shared.contracts.base import (
     Asn,
@@ -36,34 +36,14 @@ from shared.contracts.fields import (
     TmkPdqf,
     Url,
 )
+from shared.contracts.items import ITEMS_MAX, NUMBERED_ONCE, AnsweredSoFar, ItemNumber
 from shared.vocabulary import judgement
 from shared.vocabulary import referral as codes
 
 AssessmentValue = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_]{1,24}$", max_length=24)]
 Revision = Annotated[int, Field(strict=True, ge=1, le=1000)]
-#: Items of a referral or notice.
-ITEMS_MAX = 10
-#: An item's number: given by the origin's service, stable over revisions, never used again. A notice counts its own.
-ItemNumber = Annotated[int, Field(strict=True, ge=1, le=99)]
 
 
-class _Numbered(Protocol):
-    @property
-    def n(self) -> int: ...
-
-
-_NumberedT = TypeVar("_NumberedT", bound=_Numbered)
-
-
-def _once_each(items: tuple[_NumberedT, ...]) -> tuple[_NumberedT, ...]:
-    """Raises `ValueError` where two items have one number: an answer to it would be about both, or about either."""
-    if len({item.n for item in items}) != len(items):
-        raise ValueError("item_number_repeated")
-    return items
-
-
-#: Of items that are known by their numbers.
-NUMBERED_ONCE = AfterValidator(_once_each)
 #: Rules of the guard's edition by which something was cut from an address: codes, never what was cut.
 CutRules = Annotated[
     tuple[Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]{1,24}$", max_length=24)], ...], Field(max_length=8)
@@ -285,11 +265,15 @@ class EdgeClear(Contract):
 
 
 class EdgeSealed(Contract):
-    """The sealed part of a message that carries an edge: the edge, what it was decided by, and its salt."""
+    """The sealed part of a message that carries an edge: the edge, what it was decided by, and its salt.
+
+    With `again`, the edge was sent before, to an instance that served the recipient until it moved.
+    """
 
     decision: DecisionRef
     edge: Edge
     salt: Digest
+    again: AnsweredSoFar | None = None
 
 
 class ReferralOfferedClear(EdgeClear):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Protocol, cast
 from uuid import UUID
 
@@ -22,6 +23,7 @@ from shared.exchange.compose import seal_context
 from shared.exchange.decided import commitment, due_times
 from shared.exchange.message import Received, Record
 from shared.exchange.senders import check_broker_time, check_format, check_stated_by, instance_of, verify_sender
+from shared.exchange.spelt import Spelt, check_spelt, spelt_parts
 from shared.exchange.topics import inbox_topic
 from shared.guard import SEALED_NODES_MAX, inspect, parse_body
 from shared.kernel.clock import Clock
@@ -99,10 +101,11 @@ class _Reading:
 
     __slots__ = (
         "carried", "clear", "digest", "directory", "envelope", "error", "message", "opener",
-        "plaintext", "record", "sealed", "sealed_text", "sender_instance",
+        "plaintext", "record", "sealed", "sealed_text", "sender_instance", "served", "spelt",
     )  # fmt: skip
 
     directory: DirectoryIndex
+    served: _Served
     envelope: Envelope
     sender_instance: str
     #: Of the covered bytes; "" until the signature held.
@@ -113,6 +116,7 @@ class _Reading:
     plaintext: bytes | None
     #: The edge and what came with it, where the message carries one.
     carried: EdgeSealed | None
+    spelt: Spelt | None
 
     def __init__(self, record: Record, opener: Opener) -> None:
         """`opener` is the batch's: what one transaction sealed is unwrapped once, and forgotten with the batch."""
@@ -121,6 +125,7 @@ class _Reading:
         self.digest = ""
         self.sealed: Contract | None = None
         self.carried = None
+        self.spelt = None
         self.error: Exception | None = None
 
 
@@ -162,6 +167,9 @@ def _received(reading: _Reading) -> Received:
         sent_at=attributes.time,
         traceparent=reading.envelope.traceparent,
         edge=reading.carried.edge if reading.carried is not None else None,
+        again=reading.carried.again if reading.carried is not None else None,
+        moved=reading.served is _Served.BEFORE_IT_MOVED,
+        spelt=reading.spelt,
     )
 
 
@@ -181,8 +189,7 @@ def _authenticate(reading: _Reading, reader: ReadingInstance) -> None:
     reading.sender_instance = verify_sender(
         envelope, directory, at=record.broker_time, in_force=in_force, roots=reader.roots
     )
-    if instance_of(attributes.recipient, directory) != reader.instance:
-        raise Refused("recipient_not_served", field="ce_recipient")
+    reading.served = _served(attributes.recipient, reader.instance, directory, in_force=in_force)
     if record.topic != inbox_topic(reader.instance, reading.sender_instance):
         raise Refused("topic_wrong")
     reading.directory, reading.envelope = directory, envelope
@@ -193,6 +200,7 @@ def _read_clear(reading: _Reading, reader: ReadingInstance) -> None:
     attributes = reading.envelope.attributes
     check_format(attributes)
     message = reading.message = _message_type(attributes.type)
+    _check_served(message, reading.served)
     _check_lane(message, reading)
     _check_exercise(message, attributes, reading.directory)
     reading.clear, reading.sealed_text = _parsed(message, reading.envelope.body)
@@ -205,6 +213,37 @@ def _message_type(type_text: str) -> MessageType:
         return message
     name = type_text.removeprefix("causeway.").rpartition(".v")[0]
     raise Refused("version_unknown" if name in NAMES else "type_unknown", field="ce_type")
+
+
+class _Served(Enum):
+    """Whether the recipient is served here."""
+
+    NOW = "now"
+    BEFORE_IT_MOVED = "before_it_moved"
+    PERHAPS_SOON = "perhaps_soon"
+
+
+def _served(recipient: str, instance: str, directory: DirectoryIndex, *, in_force: DirectoryIndex) -> _Served:
+    """By the broker's time, and by our own clock. Raises `Refused("recipient_not_served")`."""
+    if in_force.served_before(instance, recipient):
+        return _Served.BEFORE_IT_MOVED
+    if instance in (instance_of(recipient, directory), instance_of(recipient, in_force)):
+        return _Served.NOW
+    here, there = in_force.instance(instance), in_force.instance_of(recipient)
+    if here is not None and there is not None and here.kind == there.kind:
+        return _Served.PERHAPS_SOON
+    raise Refused("recipient_not_served", field="ce_recipient")
+
+
+def _check_served(message: MessageType, served: _Served) -> None:
+    """It is for somebody here, or about something that is: of what moved away, answers and withdrawals are applied.
+
+    A party may have moved here by a directory that has not come yet: then the record waits for it.
+    """
+    if served is _Served.PERHAPS_SOON:
+        raise Unavailable("recipient_awaited")
+    if served is _Served.BEFORE_IT_MOVED and message.edge:
+        raise Refused("recipient_moved", field="ce_recipient")
 
 
 def _check_lane(message: MessageType, reading: _Reading) -> None:
@@ -254,13 +293,15 @@ def _read_sealed(reading: _Reading, reader: ReadingInstance) -> None:
     if reading.plaintext is None or reading.message.sealed is None:
         return
     try:
-        parse_body("application/json", None, reading.plaintext, nodes_max=SEALED_NODES_MAX)
+        tree = parse_body("application/json", None, reading.plaintext, nodes_max=SEALED_NODES_MAX)
         sealed = reading.message.sealed.model_validate_json(reading.plaintext, strict=True)
     except ValidationError:
         raise Refused("guard_refused", "the sealed part is not what the type's schema says", field="/sealed") from None
     except Refused as error:
         raise _unguarded(error) from None
+    check_spelt(reading.plaintext, tree)
     if isinstance(sealed, EdgeSealed):
+        reading.spelt = spelt_parts(reading.plaintext, sealed.salt)
         reading.carried, reading.sealed = sealed, sealed.record  # type: ignore[attr-defined]
     else:
         reading.sealed = sealed
@@ -280,7 +321,7 @@ def _unguarded(error: Refused) -> Refused:
 
 
 def _derive(reading: _Reading, reader: ReadingInstance) -> None:
-    if reading.carried is None:
+    if reading.carried is None or reading.spelt is None:
         return
     carried, clear = reading.carried, cast(EdgeClear, reading.clear)
     edge, decision = carried.edge, carried.decision
@@ -293,7 +334,7 @@ def _derive(reading: _Reading, reader: ReadingInstance) -> None:
     directory = reader.shelf.directories.get(decision.directory, broker_time)
     policy = reader.shelf.policies.get(decision.policy, broker_time)
     check_decision_time(decision, broker_time)
-    derive_edge(edge, decision, directory=directory, policy=policy, exercise=attributes.exercise)
+    derive_edge(reading.spelt.edge, decision, directory=directory, policy=policy, exercise=attributes.exercise)
     recipient = directory.party(edge.recipient)
     check_facts(edge.facts, directory)
     check_record(edge, cast(ReferralRecord | NoticeRecord, reading.sealed), recipient.kind if recipient else "")

@@ -15,7 +15,7 @@ from shared.contracts import answers, registry
 from shared.contracts.base import Contract
 from shared.contracts.registry import MessageType
 from shared.kernel.authority import Role
-from shared.vocabulary.answers import CaseOutcome, ItemsFold
+from shared.vocabulary.answers import AnswerState, CaseOutcome, ItemsFold
 from shared.vocabulary.code import Code
 from shared.vocabulary.routing import Disposition
 
@@ -48,22 +48,6 @@ class Offered(StrEnum):
 
     OPEN = "open"
     WITHDRAWN = "withdrawn"
-
-
-class AnswerState(StrEnum):
-    """The recipient's track: what it has answered so far. The shown states of the subjects follow; a test compares."""
-
-    NONE = "none"
-    ACKNOWLEDGED = "acknowledged"
-    IN_PART = "in_part"
-    ACTIONED = "actioned"
-    REJECTED = "rejected"
-    NOT_OURS = "not_ours"
-    ACCEPTED = "accepted"
-    DECLINED = "declined"
-    ONGOING = "ongoing"
-    CLOSED = "closed"
-    WITHDRAWAL_ACKNOWLEDGED = "withdrawal_acknowledged"
 
 
 class OfferState(StrEnum):

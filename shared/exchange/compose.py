@@ -37,7 +37,10 @@ Clear = Mapping[str, object] | Contract
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Addressing:
-    """From whom to whom a message goes, about what and when. The times and `traceparent` are those of its draft."""
+    """From whom to whom a message goes, about what and when. The times and `traceparent` are those of its draft.
+
+    `place` is the instance that is told, where that is not the one which serves the recipient now.
+    """
 
     subject: UUID
     sender: str
@@ -47,6 +50,7 @@ class Addressing:
     at: datetime
     decided_at: datetime | None = None
     traceparent: str | None = None
+    place: str | None = None
 
 
 @dataclass(slots=True, kw_only=True, repr=False, eq=False)  # what is to be sealed is never shown
@@ -98,7 +102,8 @@ def address(message: MessageType, clear: Clear, addressing: Addressing, *, seale
     message_id = coarse_uuid7(addressing.at)
     directory, sender, recipient = addressing.directory, addressing.sender, addressing.recipient
     served_by = directory.instance if message.family in STATED_BY_INSTANCES else directory.instance_of
-    instance, sender_instance = served_by(recipient), served_by(sender)
+    instance = served_by(recipient) if addressing.place is None else directory.instance(addressing.place)
+    sender_instance = served_by(sender)
     if instance is None:
         raise Refused("recipient_unknown", field="/recipient")
     if sender_instance is None:

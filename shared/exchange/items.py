@@ -11,8 +11,9 @@ from typing import Final, Self, TypeVar
 
 from pydantic import TypeAdapter
 
-from shared.contracts.answers import Disowned, DisowningStatement, ItemAnswer, ItemOutcome, ItemStatement
+from shared.contracts.answers import DisowningStatement, ItemStatement
 from shared.contracts.base import Contract
+from shared.contracts.items import Disowned, ItemAnswer, ItemOutcome
 from shared.kernel.errors import Refused
 from shared.vocabulary.answers import ItemsFold
 
@@ -112,6 +113,16 @@ def renumbered(said: Said, own: Sequence[int]) -> Said:
     Raises `Refused("item_unknown")`.
     """
     return Said(tuple(_owned(said.answers, own)), tuple(_owned(said.disowned, own)))
+
+
+def told(said: Said, own: Sequence[int]) -> Said:
+    """The reverse: what was said, under the notice's numbers; nothing of what is no item of the notice any more."""
+    numbers = {n: place for place, n in enumerate(own, 1)}
+    return Said(tuple(_told(said.answers, numbers)), tuple(_told(said.disowned, numbers)))
+
+
+def _told(said: Sequence[_SaidT], numbers: Mapping[int, int]) -> Iterator[_SaidT]:
+    return (each.model_copy(update={"n": numbers[each.n]}) for each in said if each.n in numbers)
 
 
 def _owned(said: Sequence[_SaidT], own: Sequence[int]) -> Iterator[_SaidT]:

@@ -9,13 +9,15 @@ from typing import Final
 
 from shared.contracts.answers import Answer, NoticeAnsweredClear, NoticeNotOursClear
 from shared.contracts.base import Contract
+from shared.contracts.items import AnsweredSoFar
 from shared.contracts.registry import MessageType
 from shared.exchange import items
-from shared.exchange.acts import ACTS, AnswerState, Offered, Subject, Track
+from shared.exchange.acts import ACTS, Offered, Subject, Track
 from shared.exchange.items import Said
 from shared.exchange.states import answer_follows, permits
 from shared.kernel.authority import Permit
 from shared.kernel.errors import Refused
+from shared.vocabulary.answers import AnswerState
 from shared.vocabulary.routing import Disposition
 
 
@@ -37,6 +39,19 @@ ANSWERS: Final[frozenset[MessageType]] = frozenset(
 )
 
 
+#: The answers after which an offer that stands may still be answered.
+UNFINISHED: Final[frozenset[AnswerState]] = frozenset(
+    {AnswerState.NONE}
+    | {
+        AnswerState(state)
+        for row in ACTS
+        if row.track is Track.ANSWER and Offered.OPEN.value in row.needs
+        for move in row.moves
+        for state in move.before
+    }
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Answered:
     """An edge's answer so far; `detail` holds its codes and times as JSON, no ids of subjects.
@@ -47,6 +62,12 @@ class Answered:
     state: AnswerState
     detail: Mapping[str, object] = field(default_factory=dict)
     acts: int = 0
+
+
+def answered_so_far(present: Answered, *, own: Sequence[int]) -> AnsweredSoFar:
+    """What the recipient's next instance is told; items by the notice's numbers, `own` as `answer_edge` takes them."""
+    said = items.told(Said.kept(present.detail), own)
+    return AnsweredSoFar(answer=present.state, number=present.acts, items=said.answers, disowned=said.disowned)
 
 
 def answer_edge(

@@ -11,7 +11,7 @@ from uuid import UUID
 from shared.contracts.referral import ReferralContent, ReferralSubmission
 from shared.envelope.sealing import Sealer
 from shared.exchange.facts import ReadFacts, closed, read_facts
-from shared.exchange.letters import Emitted, Letters, Writing, write_letters
+from shared.exchange.letters import Emitted, KnownEdge, Letters, Writing, write_letters
 from shared.exchange.message import Draft
 from shared.exchange.minimise import own_record, whole_record
 from shared.guard import inspect
@@ -58,10 +58,14 @@ class Prepared:
 
 
 class StaleEdge(NamedTuple):
-    """An edge whose decision went stale, and the message that carries it."""
+    """An edge whose decision went stale, and the message that carries it.
+
+    With `known`, its recipient has moved, or has answered from where it was before: the edge stays what it is.
+    """
 
     edge_id: UUID
     message_id: UUID
+    known: KnownEdge | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,8 +156,8 @@ def prepare_again(
 ) -> Again:
     """Decide a stored referral again and seal anew the edges in `only`, by (recipient, purpose).
 
-    Used when an edge waited so long that its recipients would refuse it. The guard has passed this content before.
-    `sealer` is that of the transaction.
+    Used when an edge waited so long that its recipients would refuse it, and when a recipient has moved: then the edge
+    keeps its ids. The guard has passed this content before. `sealer` is that of the transaction.
     """
     read = read_facts(content, origin, documents.directory)
     setting = Setting(documents.directory, documents.policy, exercise, coarse(at))
@@ -166,6 +170,7 @@ def prepare_again(
         at=at,
         traceparent=traceparent,
         sealer=sealer,
+        known={key: each.known for key, each in only.items() if each.known is not None},
     )
     letters = write_letters(writing, edges)
     letters.seal()

@@ -6,10 +6,10 @@ from datetime import datetime, timedelta
 
 from pydantic_core import from_json, to_json
 
-from shared.contracts.decision import DecisionRef, Edge
+from shared.contracts.decision import DecisionRef
 from shared.kernel.errors import Refused
 from shared.routing.directory_index import DirectoryIndex
-from shared.routing.engine import ENGINE, Setting, derive
+from shared.routing.engine import ENGINE, PlannedEdge, Setting, derive
 from shared.routing.policy_index import PolicyIndex
 
 #: How far a decision's time may be from the broker's, and a document's activity from either.
@@ -17,10 +17,11 @@ TOLERANCE = timedelta(minutes=5)
 
 
 def derive_edge(
-    edge: Edge, ref: DecisionRef, *, directory: DirectoryIndex, policy: PolicyIndex, exercise: bool
-) -> None:
-    """Make the edge again, from its own facts alone. Raises `Refused` unless it comes out as sent, digest and all.
+    spelt: bytes, ref: DecisionRef, *, directory: DirectoryIndex, policy: PolicyIndex, exercise: bool
+) -> PlannedEdge:
+    """Make the edge again, from its own facts alone. Raises `Refused` unless it comes out as sent, byte for byte.
 
+    `spelt` is its JSON, which is what its contract says; one edge has one spelling, that of `PlannedEdge.as_json`.
     Success does not mean that the facts are true, nor that no further permit stood behind the edge in the
     origin's whole facts: those the recipient does not see. Origin and audit hold the decision that binds them.
     """
@@ -29,10 +30,11 @@ def derive_edge(
     if ref.engine != ENGINE:
         raise Refused("engine_unknown", field="/decision/engine")
     setting = Setting(directory, policy, exercise, ref.decided_at)
-    stated = edge.model_dump(mode="json", exclude_none=True)
-    derived = derive(stated["facts"], setting, recipient_id=edge.recipient, claimed=edge.rules)
-    if from_json(to_json(derived.as_json())) != stated:
+    stated = from_json(spelt)
+    derived = derive(stated["facts"], setting, recipient_id=stated["recipient"], claimed=stated["rules"])
+    if to_json(derived.as_json()) != spelt:
         raise Refused("edge_not_reproducible", "its facts lead to another edge")
+    return derived
 
 
 def check_decision_time(ref: DecisionRef, broker_time: datetime) -> None:

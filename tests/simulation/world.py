@@ -230,7 +230,7 @@ class Instance:
     def forget(self, state: State, back: int) -> None:
         """Set the counters of what parties send back by so much."""
         for pair, counter in state.counters.items():
-            if all("." in name for name in pair):
+            if all("." in name for name in pair[:2]):
                 state.counters[pair] = counter._replace(last=max(0, counter.last - back))
                 self.forgotten.add(counter.epoch)
 

@@ -137,9 +137,9 @@ class MemoryOutbox:
 
     async def unstamped(self, limit: int, *, without: Sequence[str] = ()) -> list[OutboxRow]:
         state = await self._database.read("unstamped")
-        firsts: dict[tuple[str, str], OutboxRow] = {}
+        firsts: dict[tuple[str, str, str], OutboxRow] = {}
         for row in state.outbox.values():
-            firsts.setdefault((row.draft.subject, row.draft.recipient), row)
+            firsts.setdefault((row.draft.subject, row.draft.recipient, row.draft.topic), row)
         return [row for row in firsts.values() if row.stamp is None and row.draft.topic not in without][:limit]
 
     async def stamp(self, rows: Sequence[OutboxRow]) -> list[OutboxRow]:
@@ -158,7 +158,7 @@ class MemoryOutbox:
         counter = state.counters.get(pair)
         if counter is None or counter.epoch in state.ended or state.lives[pair] != self._database.life:
             if counter is not None:
-                state.closed[*pair, counter.epoch] = counter.last
+                state.closed[*pair[:2], counter.epoch] = counter.last
             counter = Counter(self._database.new_epoch(), 0, counter.epoch if counter else None)
         state.counters[pair] = counter._replace(last=counter.last + count)
         state.lives[pair] = self._database.life

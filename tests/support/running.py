@@ -197,16 +197,22 @@ def running_exchange(
     settings: Mapping[str, str] | None = None,
     secure: bool = False,
     instances: Mapping[str, str] = FOUR,
+    start: Callable[[Exchange], None] | None = None,
 ) -> Iterator[Exchange]:
-    """Start everything in an empty directory, wait until all instances are ready, and stop it all at the end."""
+    """Start everything in an empty directory, wait until all instances are ready, and stop it all at the end.
+
+    `start` starts the instances in a way of its own.
+    """
     wanted = embedded_settings(causeway_dev_secure=secure)
     with DevStack(state, wanted, say=lambda _: None, instances=instances) as stack:
         exchange = Exchange(stack, settings=settings)
         try:
-            for instance in instances:
+            for instance in instances if start is None else ():
                 exchange.serve(instance)
-            for instance in instances:
+            for instance in instances if start is None else ():
                 exchange.wait_ready(instance)
+            if start is not None:
+                start(exchange)
             yield exchange
         finally:
             exchange.stop_all()

@@ -49,6 +49,7 @@ class Origin:
                 "numberer": machinery.run_numberer,
                 "relay": lambda: machinery.run_relay(self.bus.stale),
                 "consumer": lambda: machinery.run_bus(handler),
+                "moves": self.bus.follow_moves,
                 **machinery.watching(),
             },
             handler,
@@ -88,5 +89,6 @@ def assemble_origin(machinery: Machinery, authority: Authority) -> Origin:
         instance=machinery.instance,
         kek=machinery.keys.kek,
         clock=machinery.clock,
+        wake=machinery.wake,
     )
     return Origin(api, bus, intake, checking)

@@ -74,10 +74,15 @@ class Filed:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """Who was sent a referral: a provider by a notice, anybody else by the referral itself."""
+    """Who was sent a referral: a provider by a notice, anybody else by the referral itself.
+
+    `instance` is where it was sent; `there` tells whether the recipient has it there still, or had until it moved.
+    """
 
     recipient: str
     notice_id: UUID | None
+    instance: str
+    there: bool
 
 
 class Referrals(Protocol):
@@ -102,7 +107,7 @@ class Referrals(Protocol):
         ...
 
     async def told(self, referral_id: UUID) -> list[Told]:
-        """Who was sent the referral and counts on it still."""
+        """Who was sent the referral and counts on it still, once for each instance that ever got it."""
         ...
 
     async def mark_withdrawn(self, referral_id: UUID, by: Sequence[tuple[UUID, Told]]) -> None:
@@ -120,7 +125,11 @@ class Referrals(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class OpenEdge:
-    """An edge as answers find it: by (referral or notice id, recipient). `items` as `answer_edge` takes them."""
+    """An edge as answers find it: by (referral or notice id, recipient). `items` as `answer_edge` takes them.
+
+    `instance` is where it lies, `instances_before` where its recipient had it until it moved. `told` is what `instance`
+    was told of the answers from there; empty as soon as it has answered itself.
+    """
 
     edge_id: UUID
     referral_id: UUID
@@ -130,6 +139,18 @@ class OpenEdge:
     answer: Answered
     withdrawn: bool
     items: tuple[int, ...] = ()
+    instance: str = ""
+    instances_before: tuple[str, ...] = ()
+    told: tuple[Answered, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """An edge after an answer; `told` as in `OpenEdge`. With `retell`, its present instance does not know of it."""
+
+    answer: Answered
+    told: tuple[Answered, ...] = ()
+    retell: bool = False
 
 
 class AnswerAct(NamedTuple):
@@ -171,14 +192,26 @@ class Edges(Protocol):
         """What became of these acts when they first came: the code of a refusal, None where one was applied."""
         ...
 
-    async def answer(
-        self, answered: Mapping[UUID, Answered], judged: Mapping[AnswerAct, str | None], at: datetime
-    ) -> None:
+    async def answer(self, taken: Mapping[UUID, Taken], judged: Mapping[AnswerAct, str | None], at: datetime) -> None:
         """Store the new answer of each edge, keyed by its id, and what became of the acts that came first now."""
         ...
 
     async def stale(self, message_ids: Sequence[UUID]) -> list[StaleReferral]:
         """The referrals that these messages carry edges of, both locked."""
+        ...
+
+    async def left_behind(self, recipient: str, instance: str, *, limit: int) -> list[StaleReferral]:
+        """The referrals of `limit` open edges that lie at an instance their recipient has left, both locked.
+
+        Open: not answered for good, and not withdrawn. Their ids stay (`StaleEdge.known`).
+        """
+        ...
+
+    async def known(self, ids: Sequence[UUID]) -> list[StaleReferral]:
+        """The same of edges by their own ids or their messages', wherever they lie and whatever was answered.
+
+        Not of a withdrawn referral.
+        """
         ...
 
     async def unsend(self, message_ids: Sequence[UUID]) -> None:
@@ -188,8 +221,8 @@ class Edges(Protocol):
     async def replace(self, replaced: Collection[UUID], dropped: Collection[UUID], again: Sequence[Again]) -> None:
         """Retire edges as superseded or dropped, and put in those that were decided again, with their messages.
 
-        Edges are named by their ids. What a recipient of referrals has answered stays: it answers for the referral, not
-        an edge. A notice that
-        replaces another is new to its provider. Those with a work reason go on the work list.
+        Edges are named by their ids. One that was decided again under its own id lies where its new message goes. What
+        a recipient of referrals has answered stays: it answers for the referral, not an edge. A notice that replaces
+        another is new to its provider. Those with a work reason go on the work list.
         """
         ...

@@ -54,6 +54,10 @@ class Items(Protocol):
         """Move items from one state to another. Raises `Refused("state_forbids")` if one is no longer in the first."""
         ...
 
+    async def resume(self, items: Sequence[Item]) -> None:
+        """Have items stand where their party had brought them elsewhere, before it moved."""
+        ...
+
     async def erase(self, item: Item) -> None:
         """Delete the keys of the item's record: nothing opens it any more, whoever has today's rows and keys."""
         ...

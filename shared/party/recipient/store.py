@@ -74,6 +74,7 @@ class ItemTable:
     #: Also locks them. Only whoever may change them sees them so: the instance itself, applying messages.
     lock: str = field(init=False)
     change: str = field(init=False)
+    resume: str = field(init=False)
     act: str = field(init=False)
     erase: str = field(init=False)
     page: str = field(init=False)
@@ -89,12 +90,17 @@ class ItemTable:
         object.__setattr__(self, "contents", self.contents or table)
         texts = {
             "find": f"SELECT {subject} AS subject_id, party, {self.sender} AS sender, exercise, state, "
-            f"acts, said, {self.purposes} AS purposes, {self.numbers} AS numbers "
+            f"acts, told, said, {self.purposes} AS purposes, {self.numbers} AS numbers "
             f"FROM {table} WHERE {subject} = ANY($1::uuid[])",
-            "change": f"UPDATE {table} AS t SET state = a.following "
+            "change": f"UPDATE {table} AS t SET state = a.following, changed_at = now() "
             "FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[]) AS a(subject, party, present, following) "
             f"WHERE t.{subject} = a.subject AND t.party = a.party AND t.state = a.present RETURNING t.{subject}",
-            "act": f"UPDATE {table} SET state = $4, acts = acts + 1, said = said || $6::jsonb{self.kept} "
+            "resume": f"UPDATE {table} AS t SET state = a.state, changed_at = now(), acts = a.acts, told = a.acts, "
+            "said = a.said::jsonb "
+            "FROM unnest($1::uuid[], $2::text[], $3::text[], $4::int[], $5::text[]) "
+            f"AS a(subject, party, state, acts, said) WHERE t.{subject} = a.subject AND t.party = a.party",
+            "act": f"UPDATE {table} SET state = $4, changed_at = now(), acts = acts + 1, "
+            f"said = said || $6::jsonb{self.kept} "
             f"WHERE {subject} = $1 AND party = $2 AND state = $3 AND acts = $5 RETURNING {subject}",
             "erase": f"UPDATE {self.contents} SET wrapped_key = NULL, content = '', evidence = '' "
             f"WHERE {subject} = $1 AND party = $2",
@@ -136,6 +142,17 @@ class PostgresItems:
         )
         if len(changed) != len(changes):
             raise state_forbids()
+
+    async def resume(self, items: Sequence[Item]) -> None:
+        if items:
+            await self._driver.execute(
+                self.table.resume,
+                [item.subject_id for item in items],
+                [item.party for item in items],
+                [item.state for item in items],
+                [item.acts for item in items],
+                [json.dumps(dict(item.said)) for item in items],
+            )
 
     async def act(self, item: Item, following: str, clear: Contract, *, sealed: Contract | None, at: datetime) -> None:
         if sealed is not None:
@@ -253,11 +270,11 @@ def new_items(messages: Sequence[Received], kek: KeyEncryptionKey, *, table: str
             message.sender,
             message.exercise,
             edge.purpose.value,
-            edge.model_dump_json(exclude_none=True),
+            spelt.edge.decode(),
             *protected,
         )
         for message, protected in zip(messages, contents, strict=True)
-        if (edge := message.edge) is not None
+        if (edge := message.edge) is not None and (spelt := message.spelt) is not None
     ]
 
 
@@ -277,16 +294,15 @@ def seal_contents(
 ) -> list[tuple[bytes, bytes, bytes]]:
     """(protected content, protected evidence, wrapped key) of each message, bound to its place.
 
-    The content is its opened sealed part, the evidence the message as it came.
+    The content is its opened record, the evidence the message: both as they came.
     """
     contents = []
     for message in messages:
-        if message.sealed is None:
+        if message.spelt is None:
             raise Defect("sealed_part_missing")
         key, subject = DataKey.generate(), UUID(message.subject)
         place = content_place(table, subject, party=message.recipient, purpose=_purpose(message))
-        plaintext = message.sealed.model_dump_json(exclude_none=True, exclude_defaults=True).encode()
-        content = protect(plaintext, key, place.column("content"))
+        content = protect(message.spelt.record, key, place.column("content"))
         evidence = protect(packed(message.record), key, place.column("evidence"))
         contents.append((content, evidence, wrap(key, kek, place.column("wrapped_key"))))
     return contents

@@ -39,14 +39,21 @@ async def receive(
     new: list[Received] = []
     refusals: dict[UUID, str] = {}
     changed: dict[ItemKey, tuple[str, str]] = {}
+    resumed: set[ItemKey] = set()
     events: list[Event] = []
     for message in incoming:
         key = (UUID(message.subject), message.recipient)
+        if message.moved and key not in now:
+            continue  # whatever else would be of it was never taken here: `moved`
         try:
             item = applied(recipient, now.get(key), message)
         except Refused as error:
             refusals[message.message_id] = error.code
             continue
+        if message.again is not None:
+            if item == now.get(key):
+                continue  # its party has done more here than elsewhere, or has it from there already
+            resumed.add(key)
         if key not in now or item.purposes != now[key].purposes:
             new.append(message)
         elif item.state != now[key].state:
@@ -54,7 +61,8 @@ async def receive(
         now[key] = item
         events.append(happened(recipient.arriving[message.message], key[0], party=key[1], state=item.state))
     await items.add(new)
-    await items.change(changed)
+    await items.change({key: states for key, states in changed.items() if key not in resumed})
+    await items.resume([now[key] for key in resumed])
     if edges is not None:
         refusals |= await edges.apply(answers)
         events += edges.events

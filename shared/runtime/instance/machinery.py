@@ -79,13 +79,9 @@ class Machinery:
         """The directory in force now, however old: whom to answer does not wait for the operator."""
         return self.shelf.directories.active(self.clock.now())
 
-    def parties(self) -> Sequence[str]:
-        """The parties that this instance serves now."""
-        return self.shelf.directories.active(self.clock.now()).parties_of(self.instance)
-
     def service_scope(self) -> RowScope:
-        """The scope in which the instance itself applies messages: all parties it serves."""
-        return RowScope(self.parties(), "service", "apply")
+        """The scope in which the instance itself applies messages: all parties it serves, or did until they moved."""
+        return RowScope(self.directory().reached_at(self.instance), "service", "apply")
 
     def wake(self) -> None:
         """Something has committed. A part that another process runs does not hear of it: it polls."""

@@ -59,8 +59,12 @@ class Handler(Protocol):
         ...
 
 
-#: What a receipt may say that settles a message. Of what is deferred, waits, moved or is gone, its row lives on.
-_SETTLING: Final = frozenset({ReceiptOutcome.APPLIED, ReceiptOutcome.REFUSED, ReceiptOutcome.PARKED})
+#: What a receipt may say that settles a message. Of what is deferred, waits or is gone, its row lives on.
+_SETTLING: Final = frozenset(
+    {ReceiptOutcome.APPLIED, ReceiptOutcome.REFUSED, ReceiptOutcome.PARKED, ReceiptOutcome.MOVED}
+)
+#: What a fate is called in a receipt; whatever else has a code is refused.
+_OUTCOMES: Final = {Fate.PARK: ReceiptOutcome.PARKED, Fate.MOVE: ReceiptOutcome.MOVED}
 #: What became of each record of a batch: `accept_batch`.
 Accept = Callable[[Sequence[Record]], Sequence[Received | Exception]]
 Compose = Callable[[str, Sequence[Verdict]], list[Draft]]
@@ -353,7 +357,7 @@ def _outcome(each: Verified, refusals: Mapping[UUID, str]) -> tuple[ReceiptOutco
 
 
 def _outcome_of(code: str) -> ReceiptOutcome:
-    return ReceiptOutcome.PARKED if row_for(code).fate is Fate.PARK else ReceiptOutcome.REFUSED
+    return _OUTCOMES.get(row_for(code).fate, ReceiptOutcome.REFUSED)
 
 
 def _revision(each: Verified) -> int | None:

@@ -25,27 +25,33 @@ _HERE = """
         ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::bigint AS timeline
  FROM pg_control_system()) AS here
 """
-_WANTED = "unnest($1::text[], $2::text[], $3::bigint[], $4::uuid[]) AS wanted (sender, recipient, count, epoch)"
+_WANTED = """
+unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::uuid[])
+AS wanted (sender, recipient, recipient_instance, count, epoch)
+"""
 # A pair whose epoch has ended is locked here and not returned.
 _COUNT = f"""
-INSERT INTO pair_sequence AS p (sender, recipient, epoch, last, system_id, timeline)
-SELECT wanted.sender, wanted.recipient, wanted.epoch, wanted.count, here.system_id, here.timeline
+INSERT INTO pair_sequence AS p (sender, recipient, recipient_instance, epoch, last, system_id, timeline)
+SELECT wanted.sender, wanted.recipient, wanted.recipient_instance, wanted.epoch, wanted.count, here.system_id,
+       here.timeline
 FROM {_WANTED}, {_HERE}
-ON CONFLICT (sender, recipient) DO UPDATE SET last = p.last + excluded.last
+ON CONFLICT (sender, recipient, recipient_instance) DO UPDATE SET last = p.last + excluded.last
 WHERE NOT p.ended AND (p.system_id, p.timeline) = (excluded.system_id, excluded.timeline)
-RETURNING sender, recipient, epoch, last, prev_epoch, prev_last
+RETURNING sender, recipient, recipient_instance, epoch, last, prev_epoch, prev_last
 """
 # What the ended epoch's last number really was, a database that was restored cannot know: `prev_last` stays open.
 _OPEN = f"""
 WITH closed AS (
     INSERT INTO closed_epoch (sender, recipient, epoch, last)
-    SELECT p.sender, p.recipient, p.epoch, p.last FROM pair_sequence AS p JOIN {_WANTED} USING (sender, recipient)
+    SELECT p.sender, p.recipient, p.epoch, p.last
+    FROM pair_sequence AS p JOIN {_WANTED} USING (sender, recipient, recipient_instance)
 )
 UPDATE pair_sequence AS p
 SET epoch = wanted.epoch, last = wanted.count, ended = false, system_id = here.system_id, timeline = here.timeline,
     prev_epoch = p.epoch, prev_last = NULL
-FROM {_WANTED}, {_HERE} WHERE p.sender = wanted.sender AND p.recipient = wanted.recipient
-RETURNING p.sender, p.recipient, p.epoch, p.last, p.prev_epoch, p.prev_last
+FROM {_WANTED}, {_HERE}
+WHERE p.sender = wanted.sender AND p.recipient = wanted.recipient AND p.recipient_instance = wanted.recipient_instance
+RETURNING p.sender, p.recipient, p.recipient_instance, p.epoch, p.last, p.prev_epoch, p.prev_last
 """
 _SETTLEMENT = Columns.of(Settlement)
 _SIGN_AGAIN = Statement(
@@ -56,12 +62,11 @@ WITH reused AS MATERIALIZED (
       ON o.message_id = receipts.message_id AND o.digest = receipts.digest AND o.recipient_instance = receipts.by
     WHERE (SELECT count(*) FROM signed_again AS s WHERE s.message_id = o.message_id) < {at_most}
 ), pairs AS MATERIALIZED (
-    SELECT p.sender, p.recipient FROM pair_sequence AS p
+    SELECT p.epoch FROM pair_sequence AS p
     WHERE (p.sender, p.recipient, p.epoch) IN (SELECT sender, recipient, epoch FROM reused)
-    ORDER BY p.sender, p.recipient FOR UPDATE
+    ORDER BY p.sender, p.recipient, p.recipient_instance FOR UPDATE
 ), ended AS (
-    UPDATE pair_sequence AS p SET ended = true FROM pairs
-    WHERE p.sender = pairs.sender AND p.recipient = pairs.recipient
+    UPDATE pair_sequence AS p SET ended = true FROM pairs WHERE p.epoch = pairs.epoch
 ), kept AS (
     INSERT INTO signed_again (message_id, digest, recipient_instance)
     SELECT message_id, digest, recipient_instance FROM reused ON CONFLICT DO NOTHING
@@ -99,7 +104,7 @@ async def sign_again(driver: asyncpg.Connection, refused: Sequence[Settlement]) 
 async def _counted(
     driver: asyncpg.Connection, statement: str, counts: Mapping[Pair, int], *, at: datetime
 ) -> dict[Pair, Counter]:
-    senders, recipients = [sender for sender, _ in counts], [recipient for _, recipient in counts]
+    pairs = [list(each) for each in zip(*counts, strict=True)] or [[], [], []]
     fresh = [coarse_uuid7(at) for _ in counts]
-    rows = await driver.fetch(statement, senders, recipients, list(counts.values()), fresh)
-    return {(row["sender"], row["recipient"]): Counter(*list(row)[2:]) for row in rows}
+    rows = await driver.fetch(statement, *pairs, list(counts.values()), fresh)
+    return {(row["sender"], row["recipient"], row["recipient_instance"]): Counter(*list(row)[3:]) for row in rows}

@@ -34,7 +34,8 @@ _UNSTAMPED = f"""
 SELECT {_COLUMNS} FROM outbox AS o
 WHERE sequence IS NULL AND topic <> ALL ($2::text[]) AND NOT EXISTS (
     SELECT 1 FROM outbox AS before
-    WHERE before.subject = o.subject AND before.recipient = o.recipient AND before.id < o.id)
+    WHERE before.subject = o.subject AND before.recipient = o.recipient AND before.topic = o.topic
+      AND before.id < o.id)
 ORDER BY id LIMIT $1
 """
 _UNRECEIPTED = f"""

@@ -17,7 +17,8 @@ from shared.kernel.ids import coarse
 from shared.ledger.tree import HASH_BYTES
 from shared.runtime.post.ports import OutboxRow, Stamp
 
-Pair = tuple[str, str]
+#: Sender, recipient, and the instance that reads it: a recipient that moves is numbered anew at its new place.
+Pair = tuple[str, str, str]
 
 
 class Counter(NamedTuple):
@@ -40,8 +41,8 @@ class _Number(NamedTuple):
 
 
 def counts_by_pair(rows: Sequence[OutboxRow]) -> dict[Pair, int]:
-    """How many of `rows` each (sender, recipient) pair has; pairs sorted, so that lock order is always the same."""
-    return dict(sorted(collections.Counter((row.draft.sender, row.draft.recipient) for row in rows).items()))
+    """How many of `rows` each pair has; pairs sorted, so that lock order is always the same."""
+    return dict(sorted(collections.Counter(map(_pair, rows)).items()))
 
 
 def stamp_rows(
@@ -78,12 +79,16 @@ def _numbered(rows: Sequence[OutboxRow], counters: Mapping[Pair, Counter]) -> li
     following = {pair: counters[pair].last - count + 1 for pair, count in counts_by_pair(rows).items()}
     numbers = []
     for row in rows:
-        pair = (row.draft.sender, row.draft.recipient)
+        pair = _pair(row)
         counter, sequence = counters[pair], following[pair]
         before = (counter.prev_epoch, counter.prev_last) if sequence == 1 else (None, None)
         numbers.append(_Number(counter.epoch, sequence, *before))
         following[pair] = sequence + 1
     return numbers
+
+
+def _pair(row: OutboxRow) -> Pair:
+    return row.draft.sender, row.draft.recipient, row.draft.recipient_instance
 
 
 def _proofs(rows: Sequence[OutboxRow], covered: Sequence[bytes], key: SigningKey) -> list[Proof]:

@@ -26,7 +26,7 @@ from shared.kernel.ids import uuid7
 from shared.runtime.database.transactions import Database
 from shared.vocabulary.answers import ReceiptOutcome
 from tests.support.builders import verdict
-from tests.support.exchange_world import LONG_AFTER, TOPICS, World, world
+from tests.support.exchange_world import LONG_AFTER, World, world
 
 AUDITOR = "auditor.example"
 PURPOSE = "a yearly review"
@@ -47,7 +47,7 @@ class Log:
     async def keep(self, *records: Record) -> None:
         await use_cases.keep(
             records,
-            generations=dict.fromkeys(TOPICS, self.generation),
+            generations=dict.fromkeys((record.topic for record in records), self.generation),
             entries=self.entries,
             reading=Reading(
                 self.world.shelf, Opener([self.world.keys["audit"].opening]), ManualClock(self.world.at + LONG_AFTER)

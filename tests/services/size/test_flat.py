@@ -12,7 +12,7 @@ import pytest
 
 from shared.runtime.database.migrate import upgrade
 from shared.runtime.database.transactions import Database
-from tests.benchmarks.filled import BIG, FILLED, PAGE, TINY, Question, fill, look, questions
+from tests.benchmarks.filled import BIG, FILLED, PAGE, TINY, Question, fill, look, questions, unforced
 from tests.services.databases import running_databases
 
 ROWS = 100_000
@@ -32,18 +32,12 @@ async def filled(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[dict
                 made = endpoints[service]
                 await asyncio.to_thread(upgrade, service, made.owner_url)
                 owner = await asyncpg.connect(made.owner_url)
-                await _unforced(owner)
+                await unforced(owner)
                 await fill(owner, service, ROWS, content_bytes=100)
                 await owner.close()
                 databases[service] = Database(made.service_url, pool_size=2)
                 opened.push_async_callback(databases[service].close)
             yield databases
-
-
-async def _unforced(owner: asyncpg.Connection) -> None:
-    """Let the owner fill what isolates even its owner."""
-    for row in await owner.fetch("SELECT oid::regclass::text AS name FROM pg_class WHERE relforcerowsecurity"):
-        await owner.execute(f"ALTER TABLE {row['name']} NO FORCE ROW LEVEL SECURITY")
 
 
 async def found(database: Database, question: Question) -> str | None:

@@ -16,7 +16,6 @@ from shared.exchange import states
 from shared.exchange.acts import (
     ACTS,
     Act,
-    AnswerState,
     CaseState,
     Cause,
     Move,
@@ -30,7 +29,7 @@ from shared.exchange.items import Folded
 from shared.exchange.origin import ReferralState
 from shared.kernel.authority import Authority, Relation, Role
 from shared.kernel.errors import Refused
-from shared.vocabulary.answers import CaseDeclineReason, CaseOutcome, CloseReason, ItemsFold, YesNoUnknown
+from shared.vocabulary.answers import AnswerState, CaseDeclineReason, CaseOutcome, CloseReason, ItemsFold, YesNoUnknown
 from shared.vocabulary.code import Code
 
 #: Every (state, act) that is allowed, and where it leads. An outcome is written act:outcome.

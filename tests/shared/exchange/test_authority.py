@@ -32,7 +32,6 @@ from shared.contracts.registry import (
     MessageType,
 )
 from shared.exchange.accept import accept
-from shared.exchange.acts import AnswerState
 from shared.exchange.authority import Cell, Relation, cells, cells_of
 from shared.exchange.compose import Addressing, compose, compose_receipts
 from shared.exchange.events import Event
@@ -47,6 +46,7 @@ from shared.party.origin.use_cases.answers import EdgeAnswers
 from shared.party.recipient.domain import Item, ItemKey, RecipientKind
 from shared.party.recipient.use_cases import receive
 from shared.runtime.post.ports import OutboxRow, Settlement
+from shared.vocabulary.answers import AnswerState
 from shared.vocabulary.routing import PartyKind
 from tests.support.builders import AT, HOTLINE, POLICE, PROVIDER, verdict
 from tests.support.exchange_world import World, world
@@ -96,6 +96,7 @@ class Told:
     state: str = ""
     answer: AnswerState = AnswerState.NONE
     withdrawn: bool = False
+    instance: str = ""
     items: tuple[int, ...] = (0, 1, 2)
     effects: list[object] = field(default_factory=list)
 
@@ -105,6 +106,7 @@ class Told:
         edge = OpenEdge(
             uuid7(), self.subject, self.recipient, self.sender, self.subject, answer, self.withdrawn, self.items
         )
+        edge = replace(edge, instance=self.instance)
         return {(self.subject, self.sender): [edge]} if self.subject in subjects else {}
 
     async def lock(self, subjects: Sequence[UUID]) -> dict[ItemKey, Item]:
@@ -118,7 +120,7 @@ class Told:
         return {}
 
     async def answer_edges(
-        self, answered: Mapping[UUID, Answered], judged: Mapping[AnswerAct, str | None], at: object
+        self, answered: Mapping[UUID, object], judged: Mapping[AnswerAct, str | None], at: object
     ) -> None:
         self.effects += answered
 
@@ -127,6 +129,9 @@ class Told:
 
     async def change(self, changes: Mapping[ItemKey, tuple[str, str]]) -> None:
         self.effects += changes
+
+    async def resume(self, items: Sequence[Item]) -> None:
+        self.effects += items
 
     async def note(self, events: Sequence[Event]) -> None:
         self.effects += events
@@ -210,7 +215,7 @@ async def has_effect(here: World, record: Record, to: PartyKind, *, subject: UUI
     beginning = received.message in recipient.beginning
     held = [""] if beginning else ["", *sorted(states(recipient.subject))]
     for state, answer, withdrawn in product(held, AnswerState, (False, True)):
-        told = Told(subject, PARTIES[by][0], received.recipient, state, answer, withdrawn)
+        told = Told(subject, PARTIES[by][0], received.recipient, state, answer, withdrawn, INSTANCES[by])
         if await effects_at(told, received, recipient, is_origin=to is not PartyKind.LAW_ENFORCEMENT):
             return True
     return False

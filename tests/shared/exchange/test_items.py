@@ -20,12 +20,11 @@ from shared.contracts.answers import (
     NoticeWithdrawalAcknowledgedClear,
 )
 from shared.contracts.registry import NOTICE_ANSWERED, NOTICE_NOT_OURS, NOTICE_WITHDRAWAL_ACKNOWLEDGED
-from shared.exchange.acts import AnswerState
 from shared.exchange.items import Said, answered, check, disowned, fold, renumbered
 from shared.exchange.origin import Answered, answer_edge
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid4, uuid7
-from shared.vocabulary.answers import ItemsFold, NoticeAction, NoticeRejection, WithdrawalFate
+from shared.vocabulary.answers import AnswerState, ItemsFold, NoticeAction, NoticeRejection, WithdrawalFate
 
 REMOVED, PRESERVED = NoticeAction.REMOVED, NoticeAction.PRESERVED
 NOT_FOUND = NoticeRejection.NOT_FOUND

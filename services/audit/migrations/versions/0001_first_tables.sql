@@ -59,7 +59,7 @@ CREATE TABLE sent (
     code text,
     receipt_id uuid NOT NULL,
     receipted_at timestamptz NOT NULL DEFAULT now(),
-    CONSTRAINT sent_outcome CHECK (outcome IN ('applied', 'refused', 'parked'))
+    CONSTRAINT sent_outcome CHECK (outcome IN ('applied', 'refused', 'parked', 'moved'))
 );
 
 -- Stamps that were taken back, because the recipient had seen another message under the number.
@@ -70,11 +70,12 @@ CREATE TABLE signed_again (
     PRIMARY KEY (message_id, digest)
 );
 
--- The open epoch of each pair. The system's id and the timeline tell a database that was restored from one that was
+-- The open epoch of each pair at each instance that reads it. The system's id and the timeline tell a database that was restored from one that was
 -- not; `ended` is set where neither tells, by a recipient who had seen a number before.
 CREATE TABLE pair_sequence (
     sender text NOT NULL,
     recipient text NOT NULL,
+    recipient_instance text NOT NULL,
     epoch uuid NOT NULL,
     last bigint NOT NULL,
     system_id bigint NOT NULL,
@@ -82,7 +83,7 @@ CREATE TABLE pair_sequence (
     ended boolean NOT NULL DEFAULT false,
     prev_epoch uuid,
     prev_last bigint,
-    PRIMARY KEY (sender, recipient)
+    PRIMARY KEY (sender, recipient, recipient_instance)
 );
 
 -- `last` is what this database knew: one that was restored may have given out more.
@@ -111,7 +112,7 @@ CREATE TABLE inbox (
     code text,
     received_at timestamptz NOT NULL DEFAULT now(),
     CONSTRAINT inbox_pair_sequence UNIQUE (sender, recipient, epoch, sequence),
-    CONSTRAINT inbox_outcome CHECK (outcome IN ('applied', 'refused', 'parked'))
+    CONSTRAINT inbox_outcome CHECK (outcome IN ('applied', 'refused', 'parked', 'moved'))
 );
 
 CREATE TABLE quarantine (
@@ -209,7 +210,8 @@ CREATE TABLE link (
     purpose text NOT NULL,
     rules text NOT NULL,
     commitment text NOT NULL,
-    PRIMARY KEY (edge_id, origin)
+    -- An edge whose recipient moves is decided afresh under its own id, and commits to what was decided then.
+    PRIMARY KEY (edge_id, origin, commitment)
 );
 CREATE INDEX ix_link_referral_id ON link (referral_id);
 

@@ -59,7 +59,7 @@ CREATE TABLE sent (
     code text,
     receipt_id uuid NOT NULL,
     receipted_at timestamptz NOT NULL DEFAULT now(),
-    CONSTRAINT sent_outcome CHECK (outcome IN ('applied', 'refused', 'parked'))
+    CONSTRAINT sent_outcome CHECK (outcome IN ('applied', 'refused', 'parked', 'moved'))
 );
 
 -- Stamps that were taken back, because the recipient had seen another message under the number.
@@ -70,11 +70,12 @@ CREATE TABLE signed_again (
     PRIMARY KEY (message_id, digest)
 );
 
--- The open epoch of each pair. The system's id and the timeline tell a database that was restored from one that was
+-- The open epoch of each pair at each instance that reads it. The system's id and the timeline tell a database that was restored from one that was
 -- not; `ended` is set where neither tells, by a recipient who had seen a number before.
 CREATE TABLE pair_sequence (
     sender text NOT NULL,
     recipient text NOT NULL,
+    recipient_instance text NOT NULL,
     epoch uuid NOT NULL,
     last bigint NOT NULL,
     system_id bigint NOT NULL,
@@ -82,7 +83,7 @@ CREATE TABLE pair_sequence (
     ended boolean NOT NULL DEFAULT false,
     prev_epoch uuid,
     prev_last bigint,
-    PRIMARY KEY (sender, recipient)
+    PRIMARY KEY (sender, recipient, recipient_instance)
 );
 
 -- `last` is what this database knew: one that was restored may have given out more.
@@ -111,7 +112,7 @@ CREATE TABLE inbox (
     code text,
     received_at timestamptz NOT NULL DEFAULT now(),
     CONSTRAINT inbox_pair_sequence UNIQUE (sender, recipient, epoch, sequence),
-    CONSTRAINT inbox_outcome CHECK (outcome IN ('applied', 'refused', 'parked'))
+    CONSTRAINT inbox_outcome CHECK (outcome IN ('applied', 'refused', 'parked', 'moved'))
 );
 
 CREATE TABLE quarantine (
@@ -255,6 +256,10 @@ CREATE TABLE edge (
     edge_id uuid PRIMARY KEY,
     -- The message that carries it; none while the edge waits.
     message_id uuid UNIQUE,
+    -- Where it lies; where its recipient had it until it moved, and the messages that carried it before.
+    instance text NOT NULL,
+    instances_before text[] NOT NULL DEFAULT '{}',
+    messages_before uuid[] NOT NULL DEFAULT '{}',
     referral_id uuid NOT NULL,
     notice_id uuid UNIQUE,
     -- The origin's own numbers of the notice's items: the first is what the notice calls 1.
@@ -270,11 +275,14 @@ CREATE TABLE edge (
     answered_at timestamptz,
     -- The number of the newest answer in its recipient's track.
     acts integer NOT NULL DEFAULT 0,
+    -- Of an edge whose recipient has moved: the answers that its present instance was told of, until it answers itself.
+    told jsonb,
     -- The message that took the edge back, one for all edges to a recipient of referrals.
     withdrawal_id uuid,
     CONSTRAINT edge_state CHECK (state IN ('emitted', 'superseded', 'dropped'))
 );
 CREATE INDEX edge_of_referral ON edge (referral_id, recipient);
+CREATE INDEX edge_at ON edge (recipient, instance, referral_id);
 
 -- What became of each act of a recipient when it first came: one that comes again is answered alike and moves nothing.
 -- Whoever can write this table can keep an answer from moving its edge, or have it move it twice.
@@ -315,9 +323,12 @@ CREATE TABLE notice (
     received_at timestamptz NOT NULL DEFAULT now(),
     -- Its number in the party's feed, given once it was committed: lists go by it, and so miss nothing.
     arrival bigint,
+    changed_at timestamptz NOT NULL DEFAULT now(),
     -- The numbers of its items, and of the party's own acts on it.
     numbers smallint[] NOT NULL DEFAULT '{}',
     acts integer NOT NULL DEFAULT 0,
+    -- Of these, those that its sender told of: done elsewhere, before the party moved here.
+    told integer NOT NULL DEFAULT 0,
     -- What the party has said in its own acts, by the name of each word: codes and times, no text of its own.
     said jsonb NOT NULL DEFAULT '{}',
     PRIMARY KEY (notice_id, party),
@@ -511,7 +522,7 @@ EXECUTE format('GRANT USAGE ON SCHEMA public TO %I', accountant);
 EXECUTE format('GRANT SELECT (referral_id, party, disposition, state, work_reason) ON referral TO %I', accountant);
 EXECUTE format('CREATE POLICY referral_counted ON referral FOR SELECT TO %I USING (true)', accountant);
 EXECUTE format(
-    'GRANT SELECT (edge_id, message_id, referral_id, notice_id, party, recipient, purpose, state, answer) ON edge TO %I',
+    'GRANT SELECT (edge_id, message_id, messages_before, referral_id, notice_id, party, recipient, purpose, state, answer) ON edge TO %I',
     accountant);
 EXECUTE format('CREATE POLICY edge_counted ON edge FOR SELECT TO %I USING (true)', accountant);
 EXECUTE format('GRANT SELECT (notice_id, party, state) ON notice TO %I', accountant);

@@ -34,6 +34,7 @@ class EdgeRow:
 
     edge_id: UUID
     message_id: UUID
+    instance: str
     referral_id: UUID
     notice_id: UUID | None
     party: str
@@ -175,6 +176,7 @@ def edge_rows(decided: Sequence[Prepared | Again]) -> list[EdgeRow]:
         EdgeRow(
             edge_id=emitted.edge_id,
             message_id=emitted.message_id,
+            instance=emitted.instance,
             referral_id=each.referral_id,
             notice_id=emitted.notice_id,
             party=each.origin,

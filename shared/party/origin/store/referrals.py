@@ -48,7 +48,11 @@ _WITHDRAW = """
 UPDATE referral SET state = 'withdrawn', withdrawn_at = $2, withdrawn_reason = $3
 WHERE referral_id = $1 AND state <> 'withdrawn' RETURNING referral_id
 """
-_TOLD = "SELECT DISTINCT recipient, notice_id FROM edge WHERE referral_id = $1 AND state = 'emitted' ORDER BY 1, 2"
+_TOLD = """
+SELECT DISTINCT e.recipient, e.notice_id, at.instance, at.instance = e.instance AS there
+FROM edge AS e, unnest(e.instances_before || e.instance) AS at (instance)
+WHERE e.referral_id = $1 AND e.state = 'emitted' ORDER BY 1, 2, 3
+"""
 _MARK = """
 UPDATE edge AS e SET withdrawal_id = a.withdrawal_id
 FROM unnest($2::uuid[], $3::text[], $4::uuid[]) AS a(withdrawal_id, recipient, notice_id)
@@ -91,7 +95,7 @@ class PostgresReferrals:
 
     async def told(self, referral_id: UUID) -> list[Told]:
         rows = await self._driver.fetch(_TOLD, referral_id)
-        return [Told(row["recipient"], row["notice_id"]) for row in rows]
+        return [Told(**dict(row)) for row in rows]
 
     async def mark_withdrawn(self, referral_id: UUID, by: Sequence[tuple[UUID, Told]]) -> None:
         await self._driver.execute(

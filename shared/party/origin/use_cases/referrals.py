@@ -66,7 +66,7 @@ async def list_work(acting: Acting, *, reason: str | None, cursor: str | None, l
 
 
 async def withdraw_referral(referral_id: UUID, reason: WithdrawalReason, acting: Acting) -> None:
-    """Mark the referral withdrawn and send a tombstone to each recipient.
+    """Mark the referral withdrawn and send a tombstone to each recipient, wherever it ever had it.
 
     What is withdrawn stays as it is: asking again, for whatever reason, changes nothing and tells nobody.
     Raises `Refused("not_found")` for absent and foreign referrals alike. Every recipient must acknowledge;
@@ -86,12 +86,12 @@ async def withdraw_referral(referral_id: UUID, reason: WithdrawalReason, acting:
     await referrals.note([happened(withdrawing, referral_id, party=acting.party, state=following)])
     told = await referrals.told(referral_id)
     directory = acting.directory()
-    reached = [each for each in told if directory.instance_of(each.recipient) is not None]
+    reached = [each for each in told if _reachable(each, directory)]
     drafts = [_tombstone(referral_id, each, filed, reason=reason, acting=acting) for each in reached]
     await referrals.send(drafts)
-    await referrals.mark_withdrawn(
-        referral_id, [(draft.message_id, each) for draft, each in zip(drafts, reached, strict=True)]
-    )
+    # Where a recipient was before it moved, nobody is left to acknowledge.
+    there = [(draft.message_id, each) for draft, each in zip(drafts, reached, strict=True) if each.there]
+    await referrals.mark_withdrawn(referral_id, there)
     if len(reached) < len(told):
         log("withdrawal_untold", count=len(told) - len(reached))
 
@@ -108,8 +108,13 @@ def _tombstone(referral_id: UUID, to: Told, filed: Filed, *, reason: WithdrawalR
             exercise=filed.exercise,
             at=acting.at,
             traceparent=filed.traceparent,
+            place=to.instance,
         ),
     )
+
+
+def _reachable(told: Told, directory: DirectoryIndex) -> bool:
+    return directory.party(told.recipient) is not None and directory.instance(told.instance) is not None
 
 
 def _named(referral_id: UUID, notice_id: UUID | None) -> dict[str, str | int]:
