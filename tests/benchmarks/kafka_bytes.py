@@ -37,11 +37,11 @@ def main(argv: Sequence[str]) -> int:
 
 
 async def _measured(running: Stage, count: int) -> dict[str, object]:
-    referrals = filing.referrals_with_fan_out(filing.documents_of(running.state), PARTY, 200)
+    pool = filing.Pool(filing.referrals_with_fan_out(filing.documents_of(running.state), PARTY, WARM + count))
     key = next(each for each in json.loads((running.state / "parties.json").read_text()) if each["party"] == PARTY)
-    await _filed(running, key, referrals, WARM, run="warm")
+    await _filed(running, key, pool.posts(WARM, batch=BATCH, run="warm"))
     bytes_before, cpu_before = _settled(running), running.cpu_s()
-    await _filed(running, key, referrals, count, run="counted")
+    await _filed(running, key, pool.posts(count, batch=BATCH, run="counted"))
     grown = _settled(running) - bytes_before
     used = {name: 1000 * (seconds - cpu_before[name]) / count for name, seconds in running.cpu_s().items()}
     return {
@@ -55,13 +55,10 @@ async def _measured(running: Stage, count: int) -> dict[str, object]:
     }
 
 
-async def _filed(
-    running: Stage, key: dict[str, str], referrals: list[dict[str, object]], count: int, *, run: str
-) -> None:
-    posts = filing.posts(referrals, count, batch=BATCH, run=run)
+async def _filed(running: Stage, key: dict[str, str], posts: Sequence[load.Post]) -> None:
     posted = await load.closed_loop(key["url"], key["key"], posts, connections=CONNECTIONS)
     refs = [ref for each in posted for ref in each.post.refs]
-    assert sum(map(len, (await delivered(running, refs)).values())) == count * filing.FAN_OUT
+    assert sum(map(len, (await delivered(running, refs)).values())) == len(refs) * filing.FAN_OUT
 
 
 def _settled(running: Stage) -> Counter[str]:
