@@ -49,11 +49,11 @@ def assemble(machinery: Machinery) -> App:
             machinery.law.check,
             door.check,
         ],
-        measure=machinery.measure,
     )
     parts: dict[str, Part] = {
         "api": lambda: serve_http(http, settings.http_host, settings.http_port),
         "documents": machinery.run_documents,
         "reader": door.run,
+        **machinery.watching(),
     }
     return App(machinery, http, parts)

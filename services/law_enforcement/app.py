@@ -29,7 +29,7 @@ def assemble(machinery: Machinery) -> App:
     """The parts of the service on top of its machinery; needs no database and no broker."""
     settings, door = machinery.settings, law_enforcement_door(kek=machinery.keys.kek)
     routers = [cases_router(serving(machinery))]
-    http = create_app("Causeway law enforcement", routers, probes=machinery.probes(), measure=machinery.measure)
+    http = create_app("Causeway law enforcement", routers, probes=machinery.probes())
     return App(
         machinery,
         http,
@@ -39,6 +39,7 @@ def assemble(machinery: Machinery) -> App:
             "numberer": machinery.run_numberer,
             "relay": machinery.run_relay,
             "consumer": lambda: machinery.run_bus(door),
+            **machinery.watching(),
         },
         door,
     )

@@ -102,6 +102,9 @@ class Exchange:
         if port is not None:
             wanted["HTTP_PORT"] = str(port)
         variables = environment(self.installation, self.endpoints, instance)
+        if port is not None:
+            # Another process of the instance: the one port for its metrics is taken.
+            variables.pop(f"{prefix_of(instance)}METRICS_PORT", None)
         variables |= {prefix_of(instance) + name: value for name, value in wanted.items()}
         argv = serving(self.endpoints, instance, program)
         argv += [word for part in only for word in ("--only", part)]

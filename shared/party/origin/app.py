@@ -55,6 +55,7 @@ class Origin:
                 "relay": machinery.run_relay,
                 "consumer": consume,
                 "moves": self.bus.follow_moves,
+                **machinery.watching(),
             },
             handler,
         )

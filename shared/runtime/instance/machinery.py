@@ -24,10 +24,12 @@ from shared.runtime.database.fingerprint import refuse_strange_database
 from shared.runtime.database.transactions import Database, RowScope, wait_for_database
 from shared.runtime.http.acts import Acts
 from shared.runtime.http.budgets import Budgets
+from shared.runtime.http.edge import metrics_app
 from shared.runtime.http.identity import ApiKeys
+from shared.runtime.http.server import serve_http
 from shared.runtime.instance.keys import InstanceKeys, load_keys
 from shared.runtime.instance.law import LawWatch
-from shared.runtime.instance.parts import first_of
+from shared.runtime.instance.parts import Part, first_of
 from shared.runtime.instance.readiness import AtWork, Readiness
 from shared.runtime.instance.settings import RuntimeSettings
 from shared.runtime.kafka.bus import Bus, Subscription
@@ -199,6 +201,14 @@ class Machinery:
     async def measure(self) -> None:
         self.law.look()
         await self.readiness.measure()
+
+    def watching(self) -> dict[str, Part]:
+        """The part that shows the metrics, where the settings give it a port."""
+        host, port = self.settings.metrics_host, self.settings.metrics_port
+        if port is None:
+            return {}
+        app = metrics_app(self.measure)
+        return {"metrics": lambda: serve_http(app, host, port)}
 
     async def close(self) -> None:
         await self.database.close()

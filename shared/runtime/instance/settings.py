@@ -69,6 +69,9 @@ class RuntimeSettings(BaseSettings):
 
     http_host: str = "127.0.0.1"
     http_port: Annotated[int, Field(ge=1, le=65535)]
+    #: Where metrics are shown, to nobody without it: whoever may watch is another network's business than parties are.
+    metrics_host: str = "127.0.0.1"
+    metrics_port: Annotated[int, Field(ge=1, le=65535)] | None = None
     requests_per_s: Annotated[float, Field(gt=0)] = 200.0
     bytes_per_s: Annotated[float, Field(gt=0)] = 4_000_000.0
     work_per_s: Annotated[float, Field(gt=0)] = 2_000.0
