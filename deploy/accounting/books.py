@@ -73,7 +73,7 @@ class Books:
 
     async def edges(self) -> Edges:
         """(III), of what is not sealed."""
-        account = Edges(frozenset(CARRYING))
+        account = Edges()
         async for rows in grouped(self._carriers(), key=lambda row: row.message_id):
             self.differences += account.add(rows)
             if len(account.untold) >= _ASKED_AT_ONCE:
@@ -153,7 +153,6 @@ class Books:
         first = self.sealed.first
         streams = []
         for book in self.services:
-            streams.append(_carried(book, views.UNNUMBERED, first, name=edges.WAITING))
             streams.append(_carried(book, views.CARRIERS, first, CARRYING, name=edges.MESSAGE))
             if keeps_referrals(book.kind):
                 streams.append(_carried(book, views.EDGES, first, name=edges.EDGE))

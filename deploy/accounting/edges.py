@@ -13,7 +13,7 @@ from uuid import UUID
 
 from deploy.accounting.differences import Difference
 
-EDGE, WAITING, MESSAGE = "edge", "waiting", "message"
+EDGE, MESSAGE = "edge", "message"
 #: The state of an edge whose message is on its way or has arrived; any other edge is retired.
 _EMITTED: Final = "emitted"
 
@@ -33,7 +33,6 @@ class Carrier(NamedTuple):
 class Edges:
     """The account of all edges, fed with the rows of one message after the other."""
 
-    carrying: frozenset[str]
     terms: Counter[str] = field(default_factory=Counter)
     #: Emitted edges of which it is still to be asked whether audit was told: who filed each, and its message.
     untold: dict[UUID, tuple[str, UUID]] = field(default_factory=dict)
@@ -41,20 +40,18 @@ class Edges:
     def add(self, rows: Sequence[Carrier]) -> Iterator[Difference]:
         """Take everything that any book has of one message."""
         edges = [row for row in rows if row.book == EDGE]
-        waits = any(row.book == WAITING and row.type in self.carrying for row in rows)
         sent = any(row.book == MESSAGE for row in rows)
         for edge in edges:
             if edge.state != _EMITTED:
                 self.terms["retired"] += 1
                 continue
             self.terms["edges"] += 1
-            self.terms["messages"] += sent or waits
-            self.terms["waiting"] += waits and not sent
-            if not sent and not waits:
+            self.terms["messages"] += sent
+            if not sent:
                 yield Difference("III", "an edge without a message", str(edge.message_id))
             if edge.edge_id is not None:
                 self.untold[edge.edge_id] = edge.party or "", edge.message_id
-        if not edges and (sent or waits):
+        if not edges and sent:
             self.terms["messages"] += 1
             yield Difference("III", "a message without an edge", str(rows[0].message_id))
 
@@ -66,4 +63,4 @@ class Edges:
         self.untold.clear()
 
     def totals(self) -> dict[str, int]:
-        return {name: self.terms[name] for name in ("edges", "messages", "waiting", "retired")}
+        return {name: self.terms[name] for name in ("edges", "messages", "retired")}

@@ -137,10 +137,8 @@ class Messages:
                 what = "audit has another message under this number"
             elif emitted is None or (each.sequence > emitted.last and not emitted.closed):
                 what = "audit has a number that its sender never gave"
-            elif counted(each.type):
-                what = "in audit's log, in no inbox and no outbox"
             else:
-                continue
+                what = "in audit's log, in no inbox and no outbox"
             if emitted is not None and emitted.closed:
                 # A restored sender gave the number to another: its epoch has ended for that.
                 self.notes.append(f"{_where(each, [each])}: {what}, in an epoch that has ended")

@@ -13,16 +13,19 @@ COUNTERS: Final = """
 SELECT sender, recipient, epoch, last, false AS closed FROM pair_sequence
 UNION ALL SELECT sender, recipient, epoch, last, true FROM closed_epoch
 """
-#: What a sender still holds. `outcome` is the last that was receipted of it, none while nothing was.
+#: What a sender holds and what has no last fate yet. What nobody receipts has none before it is settled.
 OUTBOX: Final = """
 SELECT sender, recipient, epoch, sequence, message_id, digest, type, NULL AS outcome, '' AS place FROM outbox
-WHERE sequence IS NOT NULL AND message_id >= $1
+WHERE (NOT done OR outcome IS NULL) AND message_id >= $1
 ORDER BY sender COLLATE "C", recipient COLLATE "C", epoch, sequence, message_id
 """
-#: What a sender holds no more: its last outcome.
+#: What a sender was told of, its last outcome; of what nobody receipts, that audit has it.
 SETTLED: Final = """
-SELECT sender, recipient, epoch, sequence, message_id, digest, type, outcome, '' AS place FROM sent
-WHERE message_id >= $1
+SELECT sender, recipient, epoch, sequence, message_id, digest, type, outcome, '' AS place FROM (
+    SELECT sender, recipient, epoch, sequence, message_id, digest, type, outcome FROM settled
+    UNION ALL
+    SELECT sender, recipient, epoch, sequence, message_id, digest, type, outcome FROM outbox WHERE outcome IS NOT NULL
+) AS told WHERE message_id >= $1
 ORDER BY sender COLLATE "C", recipient COLLATE "C", epoch, sequence, message_id
 """
 #: What a recipient has taken.
@@ -45,11 +48,6 @@ OLDEST_OPEN: Final = "SELECT message_id FROM outbox ORDER BY message_id LIMIT 1"
 GONE: Final = """
 SELECT sender, recipient, epoch, lower(r) AS first, upper(r) - 1 AS last FROM pair_taken, unnest(gone) AS r
 """
-#: What was composed and has no number yet.
-UNNUMBERED: Final = """
-SELECT message_id, type, NULL::text AS state, NULL::uuid AS edge_id, NULL::text AS party FROM outbox
-WHERE sequence IS NULL AND message_id >= $1 ORDER BY message_id
-"""
 #: The edges of an origin, by the message that carries them; and what carried one to where its recipient was before.
 EDGES: Final = """
 SELECT message_id, NULL::text AS type, state, edge_id, party FROM edge WHERE message_id >= $1
@@ -60,7 +58,7 @@ ORDER BY message_id
 #: The messages that carry an edge ($2: their types), as their sender has them.
 CARRIERS: Final = """
 SELECT message_id, type, NULL::text AS state, NULL::uuid AS edge_id, NULL::text AS party FROM (
-    SELECT message_id, type FROM outbox WHERE sequence IS NOT NULL UNION ALL SELECT message_id, type FROM sent
+    SELECT message_id, type FROM outbox UNION ALL SELECT message_id, type FROM settled
 ) AS emitted WHERE type = ANY ($2) AND message_id >= $1 ORDER BY message_id
 """
 #: The same as audit has read them.
@@ -72,7 +70,7 @@ LINKS: Final = "SELECT edge_id, origin FROM link WHERE edge_id = ANY ($1)"
 #: Decisions that their facts do not lead to, and messages that commit to another edge than audit was told of.
 UNDERIVED: Final = """
 SELECT topic, partition, "offset" FROM entry
-WHERE problem IN ('decision_not_derived', 'decision_time_off') AND kind = 'decision' AND message_id >= $1
+WHERE problem = 'decision_not_derived' AND kind = 'decision' AND message_id >= $1
 UNION
 SELECT e.topic, e.partition, e."offset" FROM entry AS e
 JOIN link AS l ON l.edge_id = e.edge_id AND l.origin = e.sender AND l.recipient = e.recipient

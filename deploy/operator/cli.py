@@ -48,14 +48,15 @@ def status(*urls: str, options: Options = _OPTIONS) -> int:
     Parameters
     ----------
     urls
-        Base addresses of instances to ask instead of those of the stack.
+        Base addresses of instances to ask instead of those of the stack; these show no figures.
     """
     with ending(options):
         from deploy.operator.status import FIGURES, ask_instances
         from deploy.site.open import site
 
-        named = {url: url for url in urls} or site(options).endpoints.http
-        found = asyncio.run(ask_instances(named))
+        endpoints = None if urls else site(options).endpoints
+        asked = {url: url for url in urls} if endpoints is None else endpoints.http
+        found = asyncio.run(ask_instances(asked, {} if endpoints is None else endpoints.metrics))
         if options.json:
             output.document({"instances": [each.as_json() for each in found]})
         else:

@@ -53,10 +53,6 @@ def assemble(machinery: Machinery) -> App:
         instance=machinery.instance,
     )
 
-    async def measure() -> None:
-        await machinery.measure()
-        door.measure()
-
     http = create_app(
         "Causeway audit",
         [flows_router(entries, partitions, identified(machinery.api_keys, machinery.budgets))],
@@ -67,12 +63,12 @@ def assemble(machinery: Machinery) -> App:
             door.check,
             timer.check,
         ],
-        measure=measure,
     )
     parts: dict[str, Part] = {
         "api": lambda: serve_http(http, settings.http_host, settings.http_port),
         "documents": machinery.run_documents,
         "reader": door.run,
         "timers": timer.run,
+        **machinery.watching(door.measure),
     }
     return App(machinery, http, parts)

@@ -31,5 +31,5 @@ def assemble(machinery: Machinery) -> App:
     """The parts of the service on top of its machinery; needs no database and no broker."""
     origin, items = assemble_origin(machinery, AUTHORITY), serving(machinery)
     routers = [referrals_router(origin.api, items.identified), notices_router(items)]
-    http = create_app("Causeway industry", routers, probes=machinery.probes(), measure=machinery.measure)
+    http = create_app("Causeway industry", routers, probes=machinery.probes())
     return origin.app(machinery, http, industry_door(kek=machinery.keys.kek, origin=origin.bus))

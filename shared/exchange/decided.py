@@ -21,7 +21,7 @@ from shared.exchange.compose import compose_fact
 from shared.exchange.message import Draft
 from shared.kernel.clock import coarse, rfc3339
 from shared.kernel.errors import Refused
-from shared.routing.derive import check_decision_time
+from shared.routing.derive import TOLERANCE
 from shared.routing.directory_index import DirectoryIndex
 from shared.routing.engine import ENGINE, Judged, PlannedEdge, Setting, judge
 from shared.routing.facts import SINGLE_FACTS
@@ -123,7 +123,7 @@ def judged_edges(
     What the origin states must be what its facts lead to on the day on which it tells them (`told_at`, the message's
     own time): the disposition and its reason, each edge with its digest, and all of them but where it says why some
     are missing, and what the prohibitions removed. Success does not mean that the facts are true. Raises
-    `Refused("decision_not_derived")`, and `decision_time_off` for a decision of another time than its fact.
+    `Refused("decision_not_derived")`.
     """
     unknown = fact.work_reason if clear.disposition is Disposition.UNKNOWN_CODE else None
     facts = fact.facts.model_dump(mode="json", exclude_none=True)
@@ -146,8 +146,8 @@ def judged_edges(
     whole = given_up(fact) or ((some or stated.keys() == judged.keys()) and _concluded(clear, fact, outcome))
     if fact.decision.engine != ENGINE or not derived or not whole:
         raise Refused("decision_not_derived", "its facts lead to another decision")
-    if not given_up(fact):
-        check_decision_time(fact.decision, told_at)
+    if not given_up(fact) and abs(fact.decision.decided_at - told_at) > TOLERANCE:
+        raise Refused("decision_not_derived", "it was made at another time than it is told")
     return judged
 
 

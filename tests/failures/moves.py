@@ -20,9 +20,8 @@ from pathlib import Path
 from typing import Any, Final
 from uuid import UUID
 
-from deploy.accounting.differences import Reconciliation
-
 from client.api import CausewayClient
+from deploy.accounting.differences import Reconciliation
 from deploy.accounting.run import reconciled
 from deploy.directory.instances import SAMPLE_INSTANCES
 from shared.contracts.answers import ItemStatement

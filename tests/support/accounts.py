@@ -42,8 +42,6 @@ class Books:
     last_sequence: dict[Pair, int] = field(default_factory=dict)
     closed: set[Pair] = field(default_factory=set)
     in_outbox: dict[UUID, Line] = field(default_factory=dict)
-    #: Type of each message without a number yet.
-    waiting: dict[UUID, str] = field(default_factory=dict)
     receipted: dict[UUID, Line] = field(default_factory=dict)
     received: dict[UUID, Line] = field(default_factory=dict)
     #: What audit has read; None: whatever any other book has.
@@ -62,7 +60,7 @@ class Books:
 def reconcile(books: Books) -> Reconciliation:
     """Compare the books."""
     emitted = {pair: Emitted(last, pair in books.closed) for pair, last in books.last_sequence.items()}
-    account, carried = Messages(emitted, {}), Edges(frozenset(CARRYING))
+    account, carried = Messages(emitted, {}), Edges()
     found: list[Difference] = []
     for _, group in groupby(sorted(_lines(books), key=lambda line: line[:5]), key=lambda line: line[:4]):
         found += account.add(list(group))
@@ -100,7 +98,5 @@ def _carriers(books: Books) -> Iterator[Carrier]:
     for id_, line in (books.in_outbox | books.receipted | books.received).items():
         if line.type in CARRYING:
             yield Carrier(id_, line.type, None, None, None, edges.MESSAGE)
-    for id_, type_text in books.waiting.items():
-        yield Carrier(id_, type_text, None, None, None, edges.WAITING)
     for id_, state in books.edges.items():
         yield Carrier(id_, None, state, books.edge_ids.get(id_), "", edges.EDGE)

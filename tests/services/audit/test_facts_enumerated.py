@@ -127,7 +127,7 @@ async def test_in_the_accounts_what_was_nobodys_to_say_is_a_note_and_no_line(dat
     at = f"{records[1].topic}/{records[1].partition}/{records[1].offset}"
     noted = [said(row) for row in await database.fetch(views.SAID)]
     assert f"{at}: industry had no right to say {REFERRAL_REFUSED.type}" in noted
-    account = Edges(frozenset())
+    account = Edges()
     assert list(account.add([Carrier(untold, None, "emitted", edge_id, HOTLINE, EDGE)])) == [
         Difference("III", "an edge without a message", str(untold))
     ]

@@ -118,7 +118,7 @@ async def test_a_decision_that_is_told_on_another_day_than_it_was_made_is_named(
     told = coarse(log.world.at + timedelta(days=1))
     await log.keep(*offers, log.world.resigned(fact, time=told))
     (shown,) = [each for each in await log.flow(filed.referral_id) if each["kind"] == "decision"]
-    assert (shown["verified"], shown["problem"]) == (True, "decision_time_off")
+    assert (shown["verified"], shown["problem"]) == (True, "decision_not_derived")
 
 
 async def test_a_message_that_commits_to_another_edge_than_audit_was_told_of_is_named(log: Log) -> None:
@@ -148,7 +148,7 @@ async def test_whatever_a_fact_says_it_is_kept_and_so_are_those_beside_it(
     odd = resealed_for_audit(log.world, fact, change)
     await log.keep(beside[0], odd, *beside[1:])
     (shown,) = of_message((await log.page(odd))["items"], odd)
-    assert shown["problem"] in {"decision_not_derived", "decision_time_off", "document_lapsed"}
+    assert shown["problem"] in {"decision_not_derived", "document_lapsed"}
     assert of_message((await log.page(beside[-1]))["items"], beside[-1])[0]["problem"] is None
 
 

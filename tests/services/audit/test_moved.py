@@ -11,6 +11,7 @@ import pytest
 from deploy.accounting import views
 from shared.contracts.items import AnsweredSoFar
 from shared.contracts.registry import RECORD_REVEALED, REFERRAL_DECIDED
+from shared.envelope.sealing import Sealer
 from shared.exchange.compose import compose_fact
 from shared.exchange.letters import KnownEdge
 from shared.exchange.message import Draft, Record

@@ -12,7 +12,8 @@ import httpx
 import pytest
 
 from shared.runtime.http import server
-from tests.shared.runtime.http.test_http import app_of, exchanged, served
+from shared.runtime.http.edge import metrics_app
+from tests.shared.runtime.http.test_http import app_of, client_of, code_of, exchanged, served
 
 GET = b"GET /livez HTTP/1.1\r\nhost: x\r\n"
 #: A body in chunks that has ended but for its trailers. Nobody is asked who sends it: it is read to its end.
@@ -26,6 +27,17 @@ MIB = 1 << 20
 def resident_bytes() -> int:
     """What this process, in which the server runs too, has in memory."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+
+async def test_metrics_are_shown_on_no_port_that_parties_reach_and_nothing_else_on_theirs() -> None:
+    async def measure() -> None:
+        pass
+
+    async with client_of(app_of()) as client, client_of(metrics_app(measure)) as watching:
+        assert code_of(await client.get("/metrics")) == (404, "not_found")
+        assert (await watching.get("/metrics")).status_code == 200
+        for path in ("/livez", "/readyz", "/openapi.json", "/v1/things"):
+            assert code_of(await watching.get(path)) == (404, "not_found")
 
 
 @pytest.mark.timing
