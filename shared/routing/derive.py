@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import Any
 
 from pydantic_core import from_json, to_json
 
@@ -32,9 +33,7 @@ def derive_edge(
         raise Refused("edge_not_reproducible", "not the documents of its decision", field="/decision")
     if ref.engine != ENGINE:
         raise Refused("engine_unknown", field="/decision/engine")
-    setting = Setting(directory, policy, exercise, ref.decided_at)
-    stated = from_json(spelt)
-    derived = derive(stated["facts"], setting, recipient_id=stated["recipient"], claimed=stated["rules"])
+    _, derived = _derived(spelt, Setting(directory, policy, exercise, ref.decided_at))
     if to_json(derived.as_json()) != spelt:
         raise Refused("edge_not_reproducible", "its facts lead to another edge")
     return derived
@@ -56,8 +55,17 @@ def check_time(
         raise Refused("decision_time_off", "decided after the broker took it", field="/decision/decided_at")
     if ref.decided_at.date() == broker_time.date():
         return
-    then, (directory, policy) = ref.model_copy(update={"decided_at": coarse(broker_time)}), documents
+    directory, policy = documents
+    another = Refused("decision_time_off", "another edge on the broker's day", field="/decision/decided_at")
     try:
-        derive_edge(spelt, then, directory=directory, policy=policy, exercise=exercise)
+        stated, derived = _derived(spelt, Setting(directory, policy, exercise, coarse(broker_time)))
     except Refused:
-        raise Refused("decision_time_off", "another edge on the broker's day", field="/decision/decided_at") from None
+        raise another from None
+    if to_json(derived.as_json() | {"digest": stated["digest"]}) != spelt:
+        raise another  # the time stands in the digest, and nowhere else
+
+
+def _derived(spelt: bytes, setting: Setting) -> tuple[dict[str, Any], PlannedEdge]:
+    """The edge as it was sent, and as its own facts lead to it at the setting's time. Raises `Refused`."""
+    stated = from_json(spelt)
+    return stated, derive(stated["facts"], setting, recipient_id=stated["recipient"], claimed=stated["rules"])

@@ -146,7 +146,7 @@ async def test_nothing_of_a_batch_that_fails_is_there(stores: Stores) -> None:
 
     with pytest.raises(Broken):
         await break_off()
-    assert (await stores.waiting(), await stores.parked(), stores.woken) == ([], 0, [])
+    assert (await stores.held(), await stores.parked(), stores.woken) == ([], 0, [])
     async with stores.inbox.unit() as unit:
         assert (await unit.admit([one])).fresh == {one.digest}
 
@@ -157,7 +157,7 @@ async def test_everything_of_a_batch_that_ends_well_is_there(stores: Stores) -> 
         await unit.admit([arrival(1)])
         await unit.enqueue(out)
         await unit.park([parked(1, record=raw_record(1))])
-    assert await stores.waiting() == [each.message_id for each in out]
+    assert await stores.held() == [each.message_id for each in out]
     assert await stores.parked() == 1
 
 

@@ -135,7 +135,7 @@ def hostile(target: Target) -> list[tuple[str, Record]]:
     """One record or more for each row of the table."""
     here = target.world
     records = [(code, change(here, fresh(here))) for code, change in WRONG if code not in ELSEWHERE]
-    late = stating(decision={"decided_at": rfc3339(here.at - timedelta(minutes=9))})(here, fresh(here))
+    late = stating(decision={"decided_at": rfc3339(here.at + timedelta(minutes=2))})(here, fresh(here))
     lapsed = fresh(under(here, here.policy.model_copy(update={"version": 77})))
     taken, reused, repeated_one, cursed = (fresh(here) for _ in range(4))
     target.cursed.add(id_of(cursed))
