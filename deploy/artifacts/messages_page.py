@@ -36,6 +36,9 @@ code, and the field where one is named. The sealed texts in examples are filler:
 A value is `{"clear": …}`, with `"sealed": …` where the message has a sealed part. The clear part is class S1 only:
 codes, countries, party ids, times. Within a version only optional members are added.
 
+A sealed text is `v2.<suite>.<key id>.` and base64url; `shared/envelope/sealing.py` says of what. What it opens to has
+one spelling: JSON without spaces or needless escapes, members in the order listed here, an edge's facts by name.
+
 ## Families
 
 | family | between | Kafka key | numbered | receipted | counted |

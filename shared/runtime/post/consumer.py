@@ -59,6 +59,8 @@ class Handler(Protocol):
         ...
 
 
+#: What a fate is called in a receipt; whatever else has a code is refused.
+_OUTCOMES: Final = {Fate.PARK: ReceiptOutcome.PARKED, Fate.MOVE: ReceiptOutcome.MOVED}
 #: What became of each record of a batch: `accept_batch`.
 Accept = Callable[[Sequence[Record]], Sequence[Received | Exception]]
 Compose = Callable[[str, Sequence[Verdict]], list[Draft]]
@@ -350,7 +352,7 @@ def _outcome(each: Verified, refusals: Mapping[UUID, str]) -> tuple[ReceiptOutco
 
 
 def _outcome_of(code: str) -> ReceiptOutcome:
-    return ReceiptOutcome.PARKED if row_for(code).fate is Fate.PARK else ReceiptOutcome.REFUSED
+    return _OUTCOMES.get(row_for(code).fate, ReceiptOutcome.REFUSED)
 
 
 def _revision(each: Verified) -> int | None:
