@@ -272,9 +272,11 @@ async def test_where_the_policy_changes_meanwhile_each_edge_is_decided_once_more
     for _ in range(20):
         await origin.file()
     before, back = offers(await origin.waiting()), AT + timedelta(hours=1)
-    origin.world.place(origin.world.policy.model_copy(update={"version": 2}), AT + timedelta(minutes=10))
+    newer = origin.world.policy.model_copy(update={"version": origin.world.policy.version + 1})
+    origin.world.place(newer, AT + timedelta(minutes=10))
     assert taken(origin, before, back) == ["document_lapsed"] * 20
     origin.clock.advance(3600)
+    origin.world.at = back
     await origin.refused(before, code="document_lapsed")
     again = offers(await origin.waiting())
     assert taken(origin, again, back) == [""] * 20
