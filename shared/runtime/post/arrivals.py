@@ -7,19 +7,11 @@ from datetime import datetime
 from typing import Final, NamedTuple
 from uuid import UUID
 
-from shared.exchange.message import Record
+from shared.exchange.message import Copy, Record
 from shared.vocabulary.answers import ReceiptOutcome
 
 #: Outcomes that are the last word about a message. Of any other its sender's row lives on.
 FINAL: Final = frozenset({ReceiptOutcome.APPLIED, ReceiptOutcome.REFUSED, ReceiptOutcome.MOVED, ReceiptOutcome.GONE})
-
-
-class Copy(NamedTuple):
-    """One copy of a message in its topic, as a receipt names it."""
-
-    offset: int
-    broker_time: datetime
-    topic_id: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -195,8 +195,8 @@ class Unit(Protocol):
         """The digests of those whose subject their sender has taken back from their recipient before."""
         ...
 
-    async def held(self, said: Sequence[UUID]) -> dict[UUID, Held]:
-        """What was applied before under these ids of edges and acts."""
+    async def held(self, arrivals: Sequence[Arrival]) -> dict[str, Held]:
+        """What was applied before of the edges and acts that these tell, from the same sender, by their digests."""
         ...
 
     async def end_open(self, withdrawals: Sequence[Arrival]) -> list[Arrival]:
