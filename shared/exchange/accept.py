@@ -36,7 +36,7 @@ from shared.guard import SEALED_NODES_MAX, inspect, parse_body
 from shared.guard.edition import READ_EDITIONS, edition
 from shared.kernel.clock import Clock
 from shared.kernel.errors import CausewayError, Refused, Unavailable
-from shared.routing.derive import TOLERANCE, check_decision_time, derive_edge
+from shared.routing.derive import TOLERANCE, check_time, derive_edge
 from shared.routing.directory_index import DirectoryIndex
 from shared.routing.engine import ENGINE
 from shared.routing.shelf import DocumentShelf
@@ -329,8 +329,8 @@ def _derive(reading: _Reading, reader: ReadingInstance) -> None:
     _check_known(decision, reader.shelf)
     directory = reader.shelf.directories.get(decision.directory, broker_time)
     policy = reader.shelf.policies.get(decision.policy, broker_time)
-    check_decision_time(decision, broker_time)
     derive_edge(edge, decision, directory=directory, policy=policy, exercise=attributes.exercise)
+    check_time(edge, decision, broker_time, documents=(directory, policy), exercise=attributes.exercise)
     recipient = directory.party(edge.recipient)
     check_facts(edge.facts, directory)
     check_record(edge, cast(ReferralRecord | NoticeRecord, reading.sealed), recipient.kind if recipient else "")

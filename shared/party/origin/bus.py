@@ -2,33 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
+from typing import Final
 
 from shared.envelope.datakeys import KeyEncryptionKey
-from shared.exchange.prepare import Documents
 from shared.exchange.record_table import DECIDE_AGAIN
 from shared.kernel.clock import Clock
+from shared.kernel.errors import Unavailable
 from shared.party.origin.store.edges import PostgresEdges
-from shared.party.origin.use_cases.again import DecideAgain
+from shared.party.origin.use_cases.again import DecideAgain, Law
 from shared.party.origin.use_cases.answers import EdgeAnswers
 from shared.runtime.database.transactions import Database, RowScope
-from shared.runtime.post.ports import OutboxRow, Settlement, Unit
+from shared.runtime.post.ports import Settlement, Unit
+from shared.runtime.watch.logs import log
+
+#: How often an origin looks for edges that are to be decided again.
+LOOK_EVERY_S: Final = 5.0
 
 
 class OriginBus:
-    """What a service that originates hands answers, settlements and stale messages to."""
+    """What a service that originates hands answers and settlements to."""
 
-    def __init__(
-        self,
-        database: Database,
-        *,
-        documents: Callable[[], Documents],
-        instance: str,
-        kek: KeyEncryptionKey,
-        clock: Clock,
-    ) -> None:
+    def __init__(self, database: Database, *, law: Law, instance: str, kek: KeyEncryptionKey, clock: Clock) -> None:
         self._database = database
-        self._again = DecideAgain(documents=documents, instance=instance, clock=clock)
+        self._again = DecideAgain(law=law, instance=instance, clock=clock)
         self._kek = kek
         self._clock = clock
 
@@ -37,15 +35,21 @@ class OriginBus:
         return EdgeAnswers(PostgresEdges(unit.connection.driver, self._kek), self._clock.now())
 
     async def settled(self, unit: Unit, settlements: Sequence[Settlement]) -> None:
-        """Decide again what its recipient refused because it had gone stale."""
+        """Decide again, now or later, what its recipient refused because it had gone stale."""
         stale = [entry.message_id for entry in settlements if entry.code in DECIDE_AGAIN]
         if stale:
-            await self._again.messages(PostgresEdges(unit.connection.driver, self._kek), stale)
+            await self._again.refused(PostgresEdges(unit.connection.driver, self._kek), stale)
 
-    async def stale(self, rows: Sequence[OutboxRow]) -> None:
-        """For the relay: none of `rows` has been stamped, so nobody has seen them."""
-        # Bound to who filed them: one that has left the directory meanwhile is no longer among those we serve.
-        scope = RowScope(sorted({row.draft.sender for row in rows}), "service", "apply")
+    async def due(self, scope: RowScope) -> int:
+        """Decide again what has waited for it; how many edges that were. Raises `Unavailable`."""
         async with self._database.transaction(scope) as session:
-            edges = PostgresEdges(session.driver, self._kek)
-            await self._again.messages(edges, [row.draft.message_id for row in rows])
+            return await self._again.due(PostgresEdges(session.driver, self._kek))
+
+    async def run(self, scope: Callable[[], RowScope]) -> None:
+        """Decide again what is due, for ever; `scope`: the instance with all parties that it serves."""
+        while True:
+            try:
+                await self.due(scope())
+            except Unavailable as error:
+                log("decision_waits", code=error.code)
+            await asyncio.sleep(LOOK_EVERY_S)
