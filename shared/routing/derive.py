@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import Any
 
 from pydantic_core import from_json, to_json
 
@@ -31,10 +32,8 @@ def derive_edge(
         raise Refused("edge_not_reproducible", "not the documents of its decision", field="/decision")
     if ref.engine != ENGINE:
         raise Refused("engine_unknown", field="/decision/engine")
-    setting = Setting(directory, policy, exercise, ref.decided_at)
-    stated = edge.model_dump(mode="json", exclude_none=True)
-    derived = derive(stated["facts"], setting, recipient_id=edge.recipient, claimed=edge.rules)
-    if from_json(to_json(derived.as_json())) != stated:
+    stated, derived = _derived(edge, Setting(directory, policy, exercise, ref.decided_at))
+    if derived != stated:
         raise Refused("edge_not_reproducible", "its facts lead to another edge")
 
 
@@ -54,8 +53,18 @@ def check_time(
         raise Refused("decision_time_off", "decided after the broker took it", field="/decision/decided_at")
     if ref.decided_at.date() == broker_time.date():
         return
-    then, (directory, policy) = ref.model_copy(update={"decided_at": coarse(broker_time)}), documents
+    directory, policy = documents
+    another = Refused("decision_time_off", "another edge on the broker's day", field="/decision/decided_at")
     try:
-        derive_edge(edge, then, directory=directory, policy=policy, exercise=exercise)
+        stated, derived = _derived(edge, Setting(directory, policy, exercise, coarse(broker_time)))
     except Refused:
-        raise Refused("decision_time_off", "another edge on the broker's day", field="/decision/decided_at") from None
+        raise another from None
+    if derived | {"digest": edge.digest} != stated:  # the time stands in the digest, and nowhere else
+        raise another
+
+
+def _derived(edge: Edge, setting: Setting) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The edge as it was sent, and as its own facts lead to it at the setting's time. Raises `Refused`."""
+    stated = edge.model_dump(mode="json", exclude_none=True)
+    derived = derive(stated["facts"], setting, recipient_id=edge.recipient, claimed=edge.rules)
+    return stated, from_json(to_json(derived.as_json()))

@@ -198,7 +198,6 @@ WRONG: list[tuple[str, Change]] = [
     ("edge_not_reproducible", signed(clear={"act_by": "2026-05-09T12:00:00.000Z"})),
     ("engine_unknown", stating(decision={"engine": 1})),
     ("edge_not_ours", stating(edge={"recipient": "police-be.example"})),
-    ("decision_time_off", lambda _, record: later(record, timedelta(minutes=6))),
     ("decision_time_off", lambda _, record: later(record, -timedelta(minutes=6))),
     ("document_unknown", stating(decision={"policy": "0" * 64})),
     ("document_unknown", stating(decision={"directory": "0" * 64})),

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from types import SimpleNamespace
 from typing import Any, cast
-from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
 
+from deploy.devstack.databases import prepare_databases
 from deploy.devstack.stack import DevStack
 from shared.kernel.clock import SystemClock
 from shared.kernel.errors import Unavailable
@@ -92,14 +92,13 @@ async def test_a_lease_that_nobody_renews_is_free_after_a_while_and_no_sooner(da
 
 
 async def test_whoever_counts_can_neither_take_the_lease_nor_keep_others_from_it(
-    stack: DevStack, database: Database, database_url: str
+    stack: DevStack, database: Database
 ) -> None:
     """Finding p19: a role that may only read for the accounts stopped the relay by holding its lock."""
-    made = urlsplit(database_url)
-    password = stack.state.password("runtime_edges_accountant")
-    accountant = await asyncpg.connect(
-        made._replace(netloc=f"causeway_runtime_edges_accountant:{password}@{made.hostname}:{made.port}").geturl()
-    )
+    admin_url = stack.endpoints.database_admin_url
+    assert admin_url is not None
+    made = await asyncio.to_thread(prepare_databases, admin_url, ["runtime_edges"], stack.state.password)
+    accountant = await asyncpg.connect(made["runtime_edges"].accountant_url)
     try:
         await accountant.execute("SELECT pg_advisory_lock($1)", _ADVISORY_LOCK)
         for statement in (
