@@ -1,4 +1,4 @@
-"""One consumer, of the agencies' instance by default, over a store in memory, with its own clock and its own documents."""
+"""One consumer, by default of the agencies' instance, over a store in memory, with a clock and documents of its own."""
 
 from __future__ import annotations
 
