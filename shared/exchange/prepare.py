@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from shared.contracts.referral import ReferralContent, ReferralSubmission
+from shared.envelope.sealing import Sealer
 from shared.exchange.facts import ReadFacts, closed, read_facts
-from shared.exchange.letters import Emitted, Letters, Writing, write_letters
+from shared.exchange.letters import Emitted, KnownEdge, Letters, Writing, write_letters
 from shared.exchange.message import Draft
 from shared.exchange.minimise import own_record, whole_record
 from shared.guard import inspect
@@ -69,7 +70,8 @@ class Prepared:
 class StaleEdge(NamedTuple):
     """An edge whose decision was refused as stale, and the message that carries it.
 
-    `law` names the documents that it was decided by at `decided_at`; `tried` counts the refusals that count.
+    `law` names the documents that it was decided by at `decided_at`; `tried` counts the refusals that count. With
+    `known`, its recipient has moved, or has answered from where it was before: the edge stays what it is.
     """
 
     edge_id: UUID
@@ -77,6 +79,7 @@ class StaleEdge(NamedTuple):
     law: str
     decided_at: datetime
     tried: int
+    known: KnownEdge | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +112,7 @@ class Filing:
 def check(submission: ReferralSubmission, *, origin: PartyEntry, documents: Documents, at: datetime) -> Judged:
     """Guard and decide, nothing else: what `prepare` would answer, for a look before sending. Raises `Refused`."""
     # Nothing states the hash of what is only looked at.
-    work = _Work(Filing(submission, origin, body_sha256=""), documents, at)
+    work = _Work(Filing(submission, origin, body_sha256=""), documents, at, sealer=Sealer())
     for stage in (_guard, _read, _judge):
         stage(work)
     return work.outcome
@@ -139,9 +142,11 @@ def prepare(
 def prepare_batch(filings: Sequence[Filing], *, documents: Documents, at: datetime) -> list[Prepared | Refused]:
     """What `prepare` returns or raises for each filing, in order; one that is refused does not touch another.
 
+    They are sealed together, which takes that one transaction sends them: to each recipient under one data key.
     Each stage goes over all of them before the next begins, as in `accept_batch`, and for the same reason.
     """
-    works = [_Work(filing, documents, at) for filing in filings]
+    sealer = Sealer()
+    works = [_Work(filing, documents, at, sealer=sealer) for filing in filings]
     for stage in (_guard, _read, _judge, _address, _seal, _write):
         for work in works:
             if work.refused is None:
@@ -163,19 +168,27 @@ def prepare_again(
     only: Mapping[tuple[str, str], StaleEdge],
     body_sha256: str,
     traceparent: str | None,
+    sealer: Sealer,
 ) -> Again:
     """Decide a stored referral again and seal anew the edges in `only`, by (recipient, purpose).
 
-    Used when an edge waited so long that its recipients would refuse it. The guard has passed this content before.
+    Used when an edge waited so long that its recipients would refuse it, and when a recipient has moved: then the edge
+    keeps its ids. The guard has passed this content before. `sealer` is that of the transaction.
     """
     read = read_facts(content, origin, documents.directory)
     setting = Setting(documents.directory, documents.policy, exercise, coarse(at))
     outcome = judge(read.facts, setting, salt=salt(), unknown=read.unknown)
     edges = [edge for edge in outcome.edges if (edge.recipient, edge.terms.purpose) in only]
-    letters = write_letters(
-        Writing(outcome=outcome, record=whole_record(content), referral_id=referral_id, at=at, traceparent=traceparent),
-        edges,
+    writing = Writing(
+        outcome=outcome,
+        record=whole_record(content),
+        referral_id=referral_id,
+        at=at,
+        traceparent=traceparent,
+        sealer=sealer,
+        known={key: each.known for key, each in only.items() if each.known is not None},
     )
+    letters = write_letters(writing, edges)
     letters.seal()
     superseded = sorted(each.edge_id for each in only.values())
     drafts = letters.drafts(read.facts, origin, at=at, body_sha256=body_sha256, superseded=superseded)
@@ -198,7 +211,7 @@ class _Work:
 
     __slots__ = (
         "at", "content", "documents", "drafts", "filing", "letters", "outcome", "read", "record", "referral_id",
-        "refused",
+        "refused", "sealer",
     )  # fmt: skip
 
     content: ReferralSubmission
@@ -209,10 +222,11 @@ class _Work:
     letters: Letters
     drafts: tuple[Draft, ...]
 
-    def __init__(self, filing: Filing, documents: Documents, at: datetime) -> None:
+    def __init__(self, filing: Filing, documents: Documents, at: datetime, *, sealer: Sealer) -> None:
         self.filing = filing
         self.documents = documents
         self.at = at
+        self.sealer = sealer
         self.refused: Refused | None = None
 
 
@@ -246,6 +260,7 @@ def _letters(work: _Work) -> Letters:
         referral_id=work.referral_id,
         at=work.at,
         traceparent=work.filing.traceparent,
+        sealer=work.sealer,
     )
     return write_letters(writing, work.outcome.edges)
 
