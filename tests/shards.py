@@ -1,8 +1,8 @@
-"""`python -m tests.shards`: the whole suite, as two runs of pytest side by side, each with servers of its own.
+"""`python -m tests.shards`: the whole suite, as runs of pytest two at a time, each with servers of its own.
 
-The first takes the folders named here, the second everything else: what is new is run without being named. Nothing is
-shared but the processors: each run makes its own folders, and its servers take free ports. On one processor they run
-one after the other. Exit code 1 if either run fails, or collects nothing.
+Each run takes the folders that are named for it, the last one everything else: what is new is run without being named.
+Nothing is shared but the processors: each run makes its own folders, and its servers take free ports. On one processor
+they run one after the other. Exit code 1 if any run fails, or collects nothing.
 """
 
 from __future__ import annotations
@@ -19,8 +19,10 @@ from time import monotonic
 from typing import Final
 
 ROOT: Final = Path(__file__).parents[1]
-#: Below the tests' folder; together about half of the suite's time (`pytest --durations=60` says where it goes).
-FIRST: Final = ("acceptance", "client", "contracts", "deploy", "simulation")
+AT_ONCE: Final = 2
+#: Folders below the tests' own, those first that take longest: whichever processor is done takes the next. What shares
+#: a running exchange stands together: each run starts its own.
+NAMED: Final = (("acceptance", "journeys"), ("deploy", "support"), ("failures",), ("shared",))
 
 _saying = Lock()
 
@@ -35,18 +37,18 @@ class Ended:
 
 
 def main(argv: Sequence[str]) -> int:
-    """Run the suite; `argv` goes to both runs of pytest."""
-    chosen = chosen_by_shard("tests", FIRST)
-    ended = run([[*each, *argv] for each in chosen], at_once=min(len(chosen), len(os.sched_getaffinity(0))))
+    """Run the suite; `argv` goes to each run of pytest."""
+    chosen = chosen_by_shard("tests", NAMED)
+    ended = run([[*each, *argv] for each in chosen], at_once=min(AT_ONCE, len(os.sched_getaffinity(0))))
     for number, each in enumerate(ended, 1):
         print(f"shard {number}: exit code {each.code} after {each.seconds:.0f} s: {each.last}")
     return int(any(each.code for each in ended))
 
 
-def chosen_by_shard(tests: str, first: Sequence[str]) -> list[list[str]]:
+def chosen_by_shard(tests: str, named: Sequence[Sequence[str]]) -> list[list[str]]:
     """What to tell each run of pytest so that every test below `tests` is run by exactly one of them."""
-    named = [f"{tests}/{folder}" for folder in first]
-    return [named, [tests, *(f"--ignore={folder}" for folder in named)]]
+    chosen = [[f"{tests}/{folder}" for folder in folders] for folders in named]
+    return [*chosen, [tests, *(f"--ignore={folder}" for folders in chosen for folder in folders)]]
 
 
 def run(chosen: Sequence[Sequence[str]], *, at_once: int, cwd: Path = ROOT) -> list[Ended]:

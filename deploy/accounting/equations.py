@@ -163,8 +163,6 @@ def _edges(books: Books) -> tuple[list[Difference], dict[str, int]]:
     known = books.in_outbox | books.receipted | books.received
     messages = {id_ for id_, line in known.items() if line.type in carrying}
     messages |= {id_ for id_, lines in books.in_kafka.items() if lines[0].type in carrying}
-    waiting = {id_ for id_, type_text in books.waiting.items() if type_text in carrying} - messages
-    messages |= waiting
     emitted = {id_ for id_, state in books.edges.items() if state == "emitted"}
     retired = books.edges.keys() - emitted
     differences = [Difference("III", "an edge without a message", str(id_)) for id_ in emitted - messages]
@@ -177,8 +175,7 @@ def _edges(books: Books) -> tuple[list[Difference], dict[str, int]]:
     differences += [
         Difference("III", "a decision that does not derive from its facts", _place(at)) for at in books.underived
     ]
-    terms = {"edges": len(emitted), "messages": len(messages - retired), "waiting": len(waiting - retired)}
-    return differences, terms | {"retired": len(retired)}
+    return differences, {"edges": len(emitted), "messages": len(messages - retired), "retired": len(retired)}
 
 
 def _audit(books: Books) -> Iterator[Difference]:

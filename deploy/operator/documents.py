@@ -48,11 +48,11 @@ def publish_file(site: Site, kind: str, body: bytes, *, active_from: datetime | 
     if document.version <= newest:
         raise Refused("document_version_not_above", f"{newest} was published: raise it", field="/version")
     activated = publish_document(site.state, site.endpoints, document, active_from=active_from or SystemClock().now())
-    keep_published(site.state, kind, document_body(document), activated.active_from)
+    keep_published(site.state, kind, document_body(document), active_from=activated.active_from)
     return activated
 
 
-def keep_published(state: Path, kind: str, body: bytes, active_from: datetime) -> None:
+def keep_published(state: Path, kind: str, body: bytes, *, active_from: datetime) -> None:
     """Keep what was published where `document_in_force` finds it: in a file of its own until it takes effect."""
     due = active_from <= SystemClock().now()
     if due:

@@ -70,29 +70,18 @@ class Kept(NamedTuple):
 
 
 _EVERYWHERE: Final = (
+    Kept("lane", Class.S1, Way.STAYS, Owner.PROTOCOL, None, "one row for each instance that is written to"),
+    Kept("segment", Class.S3, Way.ITSELF, Owner.PROTOCOL, None, "sealed messages, until the last of them is settled"),
+    Kept("outbox", Class.S1, Way.ITSELF, Owner.PROTOCOL, None, "a row a message, until it is settled"),
+    Kept("mark", Class.S1, Way.STAYS, Owner.PROTOCOL, None, "one row for each pair, epoch and reader"),
+    Kept("relay_lease", Class.S0, Way.STAYS, Owner.PROTOCOL, None, "one row: who publishes"),
     Kept(
-        "outbox",
-        Class.S3,
-        Way.ITSELF,
-        Owner.PROTOCOL,
-        None,
-        "sealed messages, until their recipient has receipted them",
-    ),
-    Kept(
-        "sent",
+        "settled",
         Class.S1,
         Way.STAYS,
         Owner.PROTOCOL,
         None,
         "what became of each message: accounts compare it with the other side",
-    ),
-    Kept(
-        "signed_again",
-        Class.S1,
-        Way.STAYS,
-        Owner.PROTOCOL,
-        None,
-        "rare: one row for each number that was given out twice",
     ),
     Kept(
         "pair_sequence",
@@ -156,6 +145,9 @@ _ORIGIN: Final = (
         "external reference, facts and decision stay: audit's accounts name them",
     ),
     Kept("edge", Class.S1, Way.STAYS, Owner.PARTY, None, "who was told what, and what was answered"),
+    Kept(
+        "answer_act", Class.S1, Way.STAYS, Owner.PROTOCOL, None, "without it an act that comes again could move twice"
+    ),
     Kept("intake_count", Class.S0, Way.STAYS, Owner.PROTOCOL, None, "one row a party and fate"),
 )
 _ERASED: Final = "codes, times and states stay"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Final
 
 from services.law_enforcement.api import cases_router
@@ -10,14 +9,12 @@ from services.law_enforcement.bus import law_enforcement_door
 from services.law_enforcement.store import PostgresCases
 from shared.exchange.acts import Subject
 from shared.exchange.events import event_type
-from shared.kernel.errors import Defect
 from shared.party.recipient.app import serving
 from shared.runtime.http.edge import create_app
 from shared.runtime.http.server import serve_http
 from shared.runtime.instance.app import App
 from shared.runtime.instance.machinery import Machinery, build_machinery
 from shared.runtime.instance.settings import RuntimeSettings
-from shared.runtime.post.ports import OutboxRow
 
 #: What each kind of event begins, and its lists have.
 LISTS: Final = {event_type(Subject.CASE, "offer"): PostgresCases.table.listed}
@@ -40,14 +37,9 @@ def assemble(machinery: Machinery) -> App:
             "api": lambda: serve_http(http, settings.http_host, settings.http_port),
             "documents": machinery.run_documents,
             "numberer": machinery.run_numberer,
-            "relay": lambda: machinery.run_relay(_none_decided),
+            "relay": machinery.run_relay,
             "consumer": lambda: machinery.run_bus(door),
             **machinery.watching(),
         },
         door,
     )
-
-
-async def _none_decided(rows: Sequence[OutboxRow]) -> None:
-    """Agencies file no referrals: a decision in their outbox is a defect, and is not sent."""
-    raise Defect("decision_without_referral")

@@ -28,7 +28,7 @@ from shared.exchange.topics import inbox_topic
 from shared.guard import SEALED_NODES_MAX, inspect, parse_body
 from shared.kernel.clock import Clock
 from shared.kernel.errors import CausewayError, Refused, Unavailable
-from shared.routing.derive import TOLERANCE, check_decision_time, derive_edge
+from shared.routing.derive import TOLERANCE, check_time, derive_edge
 from shared.routing.directory_index import DirectoryIndex
 from shared.routing.shelf import DocumentShelf
 from shared.vocabulary.routing import PartyStatus
@@ -333,8 +333,9 @@ def _derive(reading: _Reading, reader: ReadingInstance) -> None:
     # An unknown digest is `Unavailable`: the feed has not brought the document yet, and the record waits for it.
     directory = reader.shelf.directories.get(decision.directory, broker_time)
     policy = reader.shelf.policies.get(decision.policy, broker_time)
-    check_decision_time(decision, broker_time)
-    derive_edge(reading.spelt.edge, decision, directory=directory, policy=policy, exercise=attributes.exercise)
+    documents, exercise = (directory, policy), attributes.exercise
+    derive_edge(reading.spelt.edge, decision, directory=directory, policy=policy, exercise=exercise)
+    check_time(reading.spelt.edge, decision, broker_time, documents=documents, exercise=exercise)
     recipient = directory.party(edge.recipient)
     check_facts(edge.facts, directory)
     check_record(edge, cast(ReferralRecord | NoticeRecord, reading.sealed), recipient.kind if recipient else "")

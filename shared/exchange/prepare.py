@@ -32,6 +32,16 @@ class Documents:
     directory: DirectoryIndex
     policy: PolicyIndex
 
+    @property
+    def law(self) -> str:
+        """Both by their digests."""
+        return law_of(self.directory.digest, self.policy.digest)
+
+
+def law_of(directory: str, policy: str) -> str:
+    """Two documents by their digests, as an edge keeps what it was decided by."""
+    return f"{directory}/{policy}"
+
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
@@ -58,13 +68,17 @@ class Prepared:
 
 
 class StaleEdge(NamedTuple):
-    """An edge whose decision went stale, and the message that carries it.
+    """An edge whose decision was refused as stale, and the message that carries it.
 
-    With `known`, its recipient has moved, or has answered from where it was before: the edge stays what it is.
+    `law` names the documents that it was decided by at `decided_at`; `tried` counts the refusals that count. With
+    `known`, its recipient has moved, or has answered from where it was before: the edge stays what it is.
     """
 
     edge_id: UUID
     message_id: UUID
+    law: str
+    decided_at: datetime
+    tried: int
     known: KnownEdge | None = None
 
 
@@ -72,7 +86,7 @@ class StaleEdge(NamedTuple):
 class Again:
     """A stale decision made again: new edges and messages, and the old edges that nothing replaces.
 
-    `work_reason` is why a person has to look at the referral, None if nobody has.
+    `work_reason` is why a person has to look at the referral, None if nobody has. `law` as in `StaleEdge`.
     """
 
     referral_id: UUID
@@ -81,6 +95,8 @@ class Again:
     drafts: tuple[Draft, ...]
     dropped: tuple[StaleEdge, ...]
     work_reason: WorkReason | None
+    law: str
+    decided_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +194,16 @@ def prepare_again(
     drafts = letters.drafts(read.facts, origin, at=at, body_sha256=body_sha256, superseded=superseded)
     found = {(each.recipient, each.purpose) for each in letters.emitted}
     dropped = tuple(stale for key, stale in only.items() if key not in found)
-    return Again(referral_id, origin.id, letters.emitted, drafts, dropped, letters.work_reason)
+    return Again(
+        referral_id,
+        origin.id,
+        letters.emitted,
+        drafts,
+        dropped=dropped,
+        work_reason=letters.work_reason,
+        law=documents.law,
+        decided_at=at,
+    )
 
 
 class _Work:

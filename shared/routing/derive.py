@@ -7,13 +7,16 @@ from datetime import datetime, timedelta
 from pydantic_core import from_json, to_json
 
 from shared.contracts.decision import DecisionRef
+from shared.kernel.clock import coarse
 from shared.kernel.errors import Refused
 from shared.routing.directory_index import DirectoryIndex
 from shared.routing.engine import ENGINE, PlannedEdge, Setting, derive
 from shared.routing.policy_index import PolicyIndex
 
-#: How far a decision's time may be from the broker's, and a document's activity from either.
+#: How far a document's activity may be from the broker's time, and a message's own time from its decision's.
 TOLERANCE = timedelta(minutes=5)
+#: How far a decision's time may be ahead of the broker's. How far it is behind does not matter.
+AHEAD_MAX = timedelta(seconds=60)
 
 
 def derive_edge(
@@ -37,7 +40,24 @@ def derive_edge(
     return derived
 
 
-def check_decision_time(ref: DecisionRef, broker_time: datetime) -> None:
-    """Raises `Refused` if the decision was not made within five minutes of the broker's time, before or after."""
-    if abs(ref.decided_at - broker_time) > TOLERANCE:
-        raise Refused("decision_time_off", field="/decision/decided_at")
+def check_time(
+    spelt: bytes,
+    ref: DecisionRef,
+    broker_time: datetime,
+    *,
+    documents: tuple[DirectoryIndex, PolicyIndex],
+    exercise: bool,
+) -> None:
+    """The decision is not of the future, and holds on the day on which the broker took it. Its age does not matter.
+
+    Raises `Refused("decision_time_off")`: to be decided again.
+    """
+    if ref.decided_at > broker_time + AHEAD_MAX:
+        raise Refused("decision_time_off", "decided after the broker took it", field="/decision/decided_at")
+    if ref.decided_at.date() == broker_time.date():
+        return
+    then, (directory, policy) = ref.model_copy(update={"decided_at": coarse(broker_time)}), documents
+    try:
+        derive_edge(spelt, then, directory=directory, policy=policy, exercise=exercise)
+    except Refused:
+        raise Refused("decision_time_off", "another edge on the broker's day", field="/decision/decided_at") from None

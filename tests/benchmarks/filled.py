@@ -1,7 +1,8 @@
 """Stores filled by SQL, as large as wanted, and what every look into them reads: to see that it stays flat.
 
 Rows are as wide as real ones, spread over parties as unevenly as real ones: one party has two thirds of everything, one
-has 50 rows, the oldest, and forty share the rest. Nothing is encrypted; no query looks inside.
+has 50 rows, the oldest, and forty share the rest; over two years, and what is not open still was finished on its day.
+Nothing is encrypted; no query looks inside.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, Final
 from uuid import UUID
 
@@ -18,8 +20,10 @@ from services.hotline.store import PostgresOffers
 from services.industry.store import PostgresNotices
 from services.law_enforcement import store as law_enforcement
 from services.law_enforcement.store import PostgresCases
+from shared.kernel.clock import SystemClock
 from shared.party.origin.store import edges, filing, referrals
 from shared.runtime.database import feed, idempotency
+from shared.runtime.database.partitions import MONTHS_AHEAD, make_months
 from shared.runtime.database.transactions import Database, RowScope
 
 BIG, SMALL, TINY = "big.example", "p3.example", "tiny.example"
@@ -33,7 +37,7 @@ _ID = (
     "overlay(overlay('01990000-0000-7000-8000-000000000000' placing lpad(to_hex(i), 8, '0') from 1 for 8)"
     " placing lpad(to_hex(i), 12, '0') from 25)::uuid"
 )
-_AGO = "now() - ({rows} - i) * interval '1 second'"
+_AGO = "now() - ({rows} - i) * interval '730 days' / {rows}"
 _BYTES = "decode(repeat('ab', {content}), 'hex')"
 _PROOF = "decode(repeat('cd', {content}), 'hex')"
 _EVENT = f"""
@@ -54,24 +58,31 @@ SELECT {_ID}, {_PARTY}, 'R-' || i, 1, false, 'routed', CASE WHEN i % 500 = 0 THE
 FROM generate_series(1, {{rows}}) AS i
 """,
     f"""
-INSERT INTO edge (edge_id, message_id, referral_id, notice_id, party, recipient, purpose, reason, rules)
-SELECT gen_random_uuid(), uuidv7(), {_ID}, CASE WHEN k = 2 THEN uuidv7() END, {_PARTY},
-       CASE WHEN k = 1 THEN 'agency' ELSE 'provider' END || (i % 60) || '.example', 'p' || k, 'because', '{{{{r1}}}}'
+INSERT INTO edge (edge_id, message_id, instance, referral_id, notice_id, party, recipient, purpose, reason, rules,
+                  answer, answered_at)
+SELECT gen_random_uuid(), uuidv7(), CASE WHEN k = 1 THEN 'law_enforcement' ELSE 'industry' END, {_ID},
+       CASE WHEN k = 2 THEN uuidv7() END, {_PARTY},
+       CASE WHEN k = 1 THEN 'agency' ELSE 'provider' END || (i % 60) || '.example', 'p' || k, 'because', '{{{{r1}}}}',
+       CASE WHEN i % 500 = 0 THEN 'none' WHEN k = 1 THEN 'closed' ELSE 'actioned' END, {_AGO}
 FROM generate_series(1, {{rows}}) AS i, generate_series(1, 2) AS k
+""",
+    f"""
+INSERT INTO data_key (subject, wrapped)
+SELECT {_ID}, decode(repeat('ef', 60), 'hex') FROM generate_series(1, {{rows}}) AS i
 """,
 )
 _STATE = "CASE WHEN i % 500 = 0 OR i <= 50 THEN '{begun}' ELSE '{done}' END"
 _ITEM = f"""
-INSERT INTO {{table}} ({{key}}, party, {{sender}}, exercise, state, arrival, received_at, purpose, edge, content,
-                       evidence, wrapped_key{{more}})
-SELECT {_ID}, {_PARTY}, 'o.example', false, {_STATE}, i, {_AGO}, 'p1', '{{{{"a": 1}}}}', {_BYTES}, {_PROOF},
+INSERT INTO {{table}} ({{key}}, party, {{sender}}, exercise, state, arrival, received_at, changed_at, purpose, edge,
+                       content, evidence, wrapped_key{{more}})
+SELECT {_ID}, {_PARTY}, 'o.example', false, {_STATE}, i, {_AGO}, {_AGO}, 'p1', '{{{{"a": 1}}}}', {_BYTES}, {_PROOF},
        decode(repeat('ef', 60), 'hex'){{values}}
 FROM generate_series(1, {{rows}}) AS i
 """
 _CASES = (
     f"""
-INSERT INTO case_file (referral_id, party, origin, exercise, state, arrival, received_at)
-SELECT {_ID}, {_PARTY}, 'o.example', false, {_STATE}, i, {_AGO} FROM generate_series(1, {{rows}}) AS i
+INSERT INTO case_file (referral_id, party, origin, exercise, state, arrival, received_at, changed_at)
+SELECT {_ID}, {_PARTY}, 'o.example', false, {_STATE}, i, {_AGO}, {_AGO} FROM generate_series(1, {{rows}}) AS i
 """,
     f"""
 INSERT INTO case_edge (referral_id, party, purpose, edge, content, evidence, wrapped_key)
@@ -99,7 +110,7 @@ _FILLS: Final[Mapping[str, tuple[Sequence[str], Mapping[str, str]]]] = {
     ),
     "law_enforcement": (
         (*_CASES, _EVENT),
-        _words("case_file", "referral_id", "origin", begun="offered", done="accepted"),
+        _words("case_file", "referral_id", "origin", begun="offered", done="closed"),
     ),
 }
 FILLED: Final = tuple(_FILLS)
@@ -139,6 +150,8 @@ async def fill(owner_or_admin: asyncpg.Connection, service: str, rows: int, *, c
     """Fill a service's empty tables with so many referrals, offers, cases or notices, whatever its policies say."""
     statements, words = _FILLS[service]
     await owner_or_admin.execute("SET synchronous_commit = off")
+    for back in range(24, 0, -MONTHS_AHEAD):
+        await make_months(owner_or_admin, SystemClock().now() - back * timedelta(days=31))
     for statement in statements:
         await owner_or_admin.execute(statement.format(**words, rows=rows, content=content_bytes))
     await owner_or_admin.execute("VACUUM ANALYZE")

@@ -20,30 +20,44 @@ from shared.runtime.kafka.access import KafkaAccess
 from shared.runtime.kafka.reader import LogReader
 from shared.runtime.kafka.writer import KafkaLogWriter
 from shared.runtime.post.inbox import PostgresInbox
-from shared.runtime.post.outbox import PostgresOutbox, enqueue
-from shared.runtime.post.ports import InboxStore, LogWriter, OutboxStore
+from shared.runtime.post.lease import RelayLease
+from shared.runtime.post.numbering import Numbering
+from shared.runtime.post.outbox import PostgresLanes, enqueue
+from shared.runtime.post.ports import InboxStore, LaneStore, LogWriter
 from tests.support.builders import TOPIC
-from tests.support.memory_stores import MemoryDatabase, MemoryInbox, MemoryLog, MemoryLogWriter, MemoryOutbox
+from tests.support.memory_outbox import MemoryLanes
+from tests.support.memory_stores import MemoryDatabase, MemoryInbox, MemoryLog, MemoryLogWriter
 
 KEY = SigningKey(bytes(range(32)))
 KEK = KeyEncryptionKey(bytes(range(32)))
-_TABLES = ("outbox", "sent", "pair_sequence", "closed_epoch", "signed_again", "inbox", "quarantine")
+_TABLES = (
+    "lane", "segment", "outbox", "settled", "mark", "relay_lease", "pair_sequence", "closed_epoch", "inbox",
+    "quarantine",
+)  # fmt: skip
+_FENCE = 1
 
 
 @dataclass(frozen=True)
 class Stores:
-    """One instance's stores, empty. `enqueue` commits drafts; `sent` is what was receipted; `parked` counts."""
+    """One instance's stores, empty. `enqueue` commits drafts; `held` is the outbox by position, `outcomes` all answers.
 
-    outbox: OutboxStore
+    `parked` counts.
+    """
+
+    lanes: LaneStore
     inbox: InboxStore
     enqueue: Callable[[Sequence[Draft]], Awaitable[None]]
-    sent: Callable[[], Awaitable[dict[UUID, tuple[str, str | None]]]]
-    waiting: Callable[[], Awaitable[list[UUID]]]
+    held: Callable[[], Awaitable[list[UUID]]]
+    settled: Callable[[], Awaitable[list[UUID]]]
+    outcomes: Callable[[], Awaitable[dict[UUID, tuple[str | None, str | None]]]]
+    segments: Callable[[], Awaitable[int]]
     parked: Callable[[], Awaitable[int]]
     woken: list[None]
     #: A restore that PostgreSQL can tell, and the counters of all pairs set back by a number, which it cannot.
     restore: Callable[[], Awaitable[None]]
     wind_back: Callable[[int], Awaitable[None]]
+    #: Another process becomes the relay.
+    take_lease: Callable[[], Awaitable[None]]
 
 
 @dataclass(frozen=True)
@@ -52,6 +66,8 @@ class Log:
 
     writer: LogWriter
     read: Callable[[], Awaitable[list[list[Record]]]]
+    #: Tells a log in memory what Kafka finds by itself.
+    never_takes: Callable[[bytes], None] = lambda _: None
 
 
 @pytest.fixture(params=["memory_stores", "postgres_stores"])
@@ -69,9 +85,11 @@ def log(request: pytest.FixtureRequest) -> Log:
 @pytest.fixture
 async def postgres_stores(hotline_url: str) -> AsyncIterator[Stores]:
     database = Database(hotline_url)
+    database.last_step = Numbering("hotline", KEY)
     async with database.transaction() as session:
         for table in _TABLES:
             await session.driver.execute(f"DELETE FROM {table}")
+    assert await RelayLease(database).wait() == _FENCE
     yield _postgres_stores(database)
     await database.close()
 
@@ -83,7 +101,12 @@ def memory_log() -> Log:
     async def held() -> list[list[Record]]:
         return [memory.partitions.get((TOPIC, 0), [])]
 
-    return Log(MemoryLogWriter(memory, instance="hotline"), held)
+    writer: MemoryLogWriter[MemoryLog] = MemoryLogWriter(memory, instance="hotline")
+
+    def never_takes(value: bytes) -> None:
+        writer.never_taken |= {value}
+
+    return Log(writer, held, never_takes)
 
 
 @pytest.fixture
@@ -120,18 +143,26 @@ async def hotline_url(stack: DevStack) -> str:
 
 @pytest.fixture
 def memory_stores() -> Stores:
-    database = MemoryDatabase()
+    database = MemoryDatabase(key=KEY)
     woken: list[None] = []
 
     async def put(drafts: Sequence[Draft]) -> None:
         async with database.transaction("enqueue") as state:
             database.enqueue(state, drafts)
 
-    async def sent() -> dict[UUID, tuple[str, str | None]]:
-        return {id_: (each.outcome.value, each.code) for id_, each in database.state.sent.items()}
+    async def held() -> list[UUID]:
+        rows = sorted(database.state.outbox.items(), key=lambda each: each[1].position)
+        return [message_id for message_id, _ in rows]
 
-    async def waiting() -> list[UUID]:
-        return [row.draft.message_id for row in database.state.outbox.values()]
+    async def settled() -> list[UUID]:
+        return list(database.state.settled)
+
+    async def outcomes() -> dict[UUID, tuple[str | None, str | None]]:
+        rows = database.state.settled | database.state.outbox
+        return {id_: (row.outcome.value, row.code) for id_, row in rows.items() if row.outcome is not None}
+
+    async def segments() -> int:
+        return len({id(row.message) for row in database.state.outbox.values()})
 
     async def parked() -> int:
         return len(database.state.quarantine)
@@ -143,9 +174,12 @@ def memory_stores() -> Stores:
         for pair, counter in database.state.counters.items():
             database.state.counters[pair] = counter._replace(last=counter.last - count)
 
-    outbox = MemoryOutbox(database, instance="hotline", key=KEY)
+    async def take_lease() -> None:
+        database.relay_is_another = True
+
     inbox = MemoryInbox(database, wake=lambda: woken.append(None))
-    return Stores(outbox, inbox, put, sent, waiting, parked, woken, restore, wind_back)
+    reading = (put, held, settled, outcomes, segments, parked)
+    return Stores(MemoryLanes(database), inbox, *reading, woken, restore, wind_back, take_lease)
 
 
 def _postgres_stores(database: Database) -> Stores:
@@ -155,39 +189,37 @@ def _postgres_stores(database: Database) -> Stores:
         async with database.transaction() as session:
             await enqueue(session.driver, drafts)
 
-    async def sent() -> dict[UUID, tuple[str, str | None]]:
-        async with database.transaction() as session:
-            rows = await session.driver.fetch("SELECT message_id, outcome, code FROM sent")
+    async def ids(statement: str) -> list[UUID]:
+        return [row["message_id"] for row in await database.fetch(statement)]
+
+    async def outcomes() -> dict[UUID, tuple[str | None, str | None]]:
+        rows = await database.fetch("""
+            SELECT message_id, outcome, code FROM settled WHERE outcome IS NOT NULL
+            UNION ALL SELECT message_id, outcome, code FROM outbox WHERE outcome IS NOT NULL
+        """)
         return {row["message_id"]: (row["outcome"], row["code"]) for row in rows}
 
-    async def waiting() -> list[UUID]:
-        async with database.transaction() as session:
-            return [
-                row["message_id"] for row in await session.driver.fetch("SELECT message_id FROM outbox ORDER BY id")
-            ]
-
-    async def parked() -> int:
-        async with database.transaction() as session:
-            count: int = await session.driver.fetchval("SELECT count(*) FROM quarantine")
+    async def counted(table: str) -> int:
+        count: int = (await database.fetch(f"SELECT count(*) AS n FROM {table}"))[0]["n"]
         return count
-
-    scope = RowScope(["hotline-fr.example"], "service", "apply")
-    inbox = PostgresInbox(database, scope=lambda: scope, kek=KEK, wake=lambda: woken.append(None))
-    outbox = PostgresOutbox(database, instance="hotline", key=KEY)
 
     async def execute(statement: str, *arguments: object) -> None:
         async with database.transaction() as session:
             await session.driver.execute(statement, *arguments)
 
+    scope = RowScope(["hotline-fr.example"], "service", "apply")
     return Stores(
-        outbox,
-        inbox,
+        PostgresLanes(database, fence=_FENCE),
+        PostgresInbox(database, scope=lambda: scope, kek=KEK, wake=lambda: woken.append(None)),
         put,
-        sent,
-        waiting,
-        parked,
+        lambda: ids("SELECT message_id FROM outbox ORDER BY position"),
+        lambda: ids("SELECT message_id FROM settled"),
+        outcomes,
+        lambda: counted("segment"),
+        lambda: counted("quarantine"),
         woken,
         # What it kept of before is what a restore brings back; the timeline is the one that goes on.
         lambda: execute("UPDATE pair_sequence SET timeline = timeline - 1"),
         lambda count: execute("UPDATE pair_sequence SET last = last - $1::bigint", count),
+        lambda: execute("UPDATE relay_lease SET fence = fence + 1"),
     )

@@ -15,10 +15,12 @@ from shared.party.origin.api.checking import AsideChecking
 from shared.party.origin.api.routes import OriginApi, answer_filed
 from shared.party.origin.bus import OriginBus
 from shared.party.origin.store.filing import PostgresFilings
+from shared.party.origin.use_cases.again import Law
 from shared.party.origin.use_cases.intake import Intake
 from shared.runtime.http.server import serve_http
 from shared.runtime.instance.app import App
 from shared.runtime.instance.machinery import Machinery
+from shared.runtime.instance.parts import first_of
 from shared.runtime.post.consumer import Handler
 
 
@@ -40,6 +42,9 @@ class Origin:
             async with self.intake.running(), aclosing(self.checking):
                 await serve_http(http, settings.http_host, settings.http_port)
 
+        async def consume() -> None:
+            await first_of(machinery.run_bus(handler), self.bus.run(machinery.service_scope))
+
         return App(
             machinery,
             http,
@@ -47,8 +52,8 @@ class Origin:
                 "api": serve,
                 "documents": machinery.run_documents,
                 "numberer": machinery.run_numberer,
-                "relay": lambda: machinery.run_relay(self.bus.stale),
-                "consumer": lambda: machinery.run_bus(handler),
+                "relay": machinery.run_relay,
+                "consumer": consume,
                 "moves": self.bus.follow_moves,
                 **machinery.watching(),
             },
@@ -85,7 +90,7 @@ def assemble_origin(machinery: Machinery, authority: Authority) -> Origin:
     )
     bus = OriginBus(
         machinery.database,
-        documents=machinery.documents,
+        law=Law(machinery.documents, machinery.law.documents_at),
         instance=machinery.instance,
         kek=machinery.keys.kek,
         clock=machinery.clock,

@@ -7,41 +7,43 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from shared.envelope.datakeys import KeyEncryptionKey
-from shared.exchange.prepare import Documents
 from shared.exchange.record_table import DECIDE_AGAIN
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Unavailable
 from shared.party.origin.store.edges import PostgresEdges
-from shared.party.origin.use_cases.again import MOVED_AT_ONCE, DecideAgain
+from shared.party.origin.use_cases.again import MOVED_AT_ONCE, DecideAgain, Law
 from shared.party.origin.use_cases.answers import EdgeAnswers
 from shared.routing.directory_index import DirectoryIndex
 from shared.runtime.database.transactions import Database, RowScope
-from shared.runtime.post.ports import OutboxRow, Settlement, Unit
+from shared.runtime.post.ports import Settlement, Unit
+from shared.runtime.watch.logs import log
 from shared.vocabulary.answers import ReceiptOutcome
 
+#: How often an origin looks for edges that are to be decided again.
+LOOK_EVERY_S: Final = 5.0
 #: How soon a new directory is noticed, and after how many seconds of it what has moved is looked for.
-LOOK_EVERY_S: Final = 0.5
+NOTICED_S: Final = 0.5
 FOLLOWED_S: Final = (0.0, 10.0, 60.0, 300.0)
 
 
 class OriginBus:
-    """What a service that originates hands answers, settlements and stale messages to."""
+    """What a service that originates hands answers and settlements to."""
 
     def __init__(
         self,
         database: Database,
         *,
-        documents: Callable[[], Documents],
+        law: Law,
         instance: str,
         kek: KeyEncryptionKey,
         clock: Clock,
         wake: Callable[[], None] = lambda: None,
     ) -> None:
         self._database = database
-        self._documents = documents
+        self._law = law
         self._instance = instance
         self._wake = wake
-        self._again = DecideAgain(documents=documents, instance=instance, clock=clock)
+        self._again = DecideAgain(law=law, instance=instance, clock=clock)
         self._kek = kek
         self._clock = clock
 
@@ -51,11 +53,11 @@ class OriginBus:
         return EdgeAnswers(edges, self._clock.now(), retell=self._again.known)
 
     async def settled(self, unit: Unit, settlements: Sequence[Settlement]) -> None:
-        """Decide again what its recipient refused because it had gone stale, and what it is elsewhere for now."""
+        """Decide again, now or later, what its recipient refused as stale, and what it is elsewhere for now."""
         edges = PostgresEdges(unit.connection.driver, self._kek)
         stale = [entry.message_id for entry in settlements if entry.code in DECIDE_AGAIN]
         if stale:
-            await self._again.messages(edges, stale)
+            await self._again.refused(edges, stale)
         moved = [entry.message_id for entry in settlements if entry.outcome is ReceiptOutcome.MOVED]
         if moved:
             await self._again.moved(edges, moved)
@@ -68,7 +70,7 @@ class OriginBus:
         followed, began, due = "", self._clock.now(), list[float]()
         while True:
             try:
-                directory = self._documents().directory
+                directory = self._law.now().directory
                 if followed != directory.digest:
                     followed, began, due = directory.digest, self._clock.now(), list(FOLLOWED_S)
                 if due and (self._clock.now() - began).total_seconds() >= due[0]:
@@ -76,7 +78,7 @@ class OriginBus:
                     del due[0]
             except Unavailable:
                 pass  # no documents yet, or no database: nothing is sent meanwhile either
-            await asyncio.sleep(LOOK_EVERY_S)
+            await asyncio.sleep(NOTICED_S)
 
     async def follow(self, directory: DirectoryIndex) -> None:
         """Issue anew what this directory has moved, a batch a transaction. It ends when nothing is left behind."""
@@ -91,10 +93,16 @@ class OriginBus:
                     if found:
                         self._wake()
 
-    async def stale(self, rows: Sequence[OutboxRow]) -> None:
-        """For the relay: none of `rows` has been stamped, so nobody has seen them."""
-        # Bound to who filed them: one that has left the directory meanwhile is no longer among those we serve.
-        scope = RowScope(sorted({row.draft.sender for row in rows}), "service", "apply")
+    async def due(self, scope: RowScope) -> int:
+        """Decide again what has waited for it; how many edges that were. Raises `Unavailable`."""
         async with self._database.transaction(scope) as session:
-            edges = PostgresEdges(session.driver, self._kek)
-            await self._again.messages(edges, [row.draft.message_id for row in rows])
+            return await self._again.due(PostgresEdges(session.driver, self._kek))
+
+    async def run(self, scope: Callable[[], RowScope]) -> None:
+        """Decide again what is due, for ever; `scope`: the instance with all parties that it serves."""
+        while True:
+            try:
+                await self.due(scope())
+            except Unavailable as error:
+                log("decision_waits", code=error.code)
+            await asyncio.sleep(LOOK_EVERY_S)

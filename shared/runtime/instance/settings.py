@@ -51,8 +51,6 @@ class RuntimeSettings(BaseSettings):
     kafka_certificate_file: Path | None = None
     slot: Annotated[int, Field(ge=0, le=999)] = 0
     batch_rows_max: Annotated[int, Field(ge=1, le=5000)] = 500
-    #: A message without a receipt is published again after that long, the same bytes.
-    resend_after_s: Annotated[float, Field(ge=0.5, le=3600)] = 30.0
 
     #: Audit has the decided fact of a referral so many seconds after its acceptance, at the latest: every signed
     #: acceptance says so. By default a day, for which a broker may be away.

@@ -59,10 +59,6 @@ class Handler(Protocol):
         ...
 
 
-#: What a receipt may say that settles a message. Of what is deferred, waits or is gone, its row lives on.
-_SETTLING: Final = frozenset(
-    {ReceiptOutcome.APPLIED, ReceiptOutcome.REFUSED, ReceiptOutcome.PARKED, ReceiptOutcome.MOVED}
-)
 #: What a fate is called in a receipt; whatever else has a code is refused.
 _OUTCOMES: Final = {Fate.PARK: ReceiptOutcome.PARKED, Fate.MOVE: ReceiptOutcome.MOVED}
 #: What became of each record of a batch: `accept_batch`.
@@ -260,7 +256,6 @@ class Consumer:
             settlements += [
                 Settlement(e.message_id, e.digest, e.outcome, e.code, receipt.message_id, receipt.sender_instance)
                 for e in clear.entries
-                if e.outcome in _SETTLING
             ]
         settled = await unit.settle(settlements)
         if settled.taken:

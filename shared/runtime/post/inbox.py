@@ -13,6 +13,7 @@ from shared.runtime.database.transactions import Database, RowScope, Session
 from shared.runtime.post import outbox
 from shared.runtime.post.kept_record import encrypt_record
 from shared.runtime.post.ports import Admission, Arrival, Parked, Settled, Settlement
+from shared.runtime.post.sent_book import PostgresSentBook
 from shared.vocabulary.answers import ReceiptOutcome
 
 _ARRIVAL = Columns.of(Arrival)
@@ -62,6 +63,10 @@ class PostgresUnit:
         if outcomes:
             ids, words, codes = zip(*outcomes, strict=True)
             await self._driver.execute(_OUTCOMES, list(ids), [word.value for word in words], list(codes))
+
+    @property
+    def sent_book(self) -> PostgresSentBook:
+        return PostgresSentBook(self._driver)
 
     async def enqueue(self, drafts: Sequence[Draft]) -> None:
         await outbox.enqueue(self._driver, drafts)

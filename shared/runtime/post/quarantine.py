@@ -31,6 +31,7 @@ from shared.runtime.post.ports import (
     InboxStore,
     Parked,
     RecordSource,
+    SentBook,
     Settled,
     Settlement,
     Unit,
@@ -194,6 +195,10 @@ class _ReplayUnit:
         self.reason: str | None = None
         self._unit = unit
         self._place = place
+
+    @property
+    def sent_book(self) -> SentBook:
+        return self._unit.sent_book
 
     async def admit(self, arrivals: Sequence[Arrival]) -> Admission:
         return await self._unit.admit(arrivals)

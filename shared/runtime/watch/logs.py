@@ -25,6 +25,7 @@ EventName = Literal[
     "bus_restarted",
     "consumer_waits",
     "decided_again",
+    "decision_waits",
     "document_ages",
     "document_placed",
     "document_refused",
@@ -35,7 +36,7 @@ EventName = Literal[
     "law_reviewed",
     "library_spoke",
     "log_line_broken",
-    "outbox_resent",
+    "message_set_aside",
     "part_failed",
     "record_alarm",
     "referral_undecidable",
@@ -43,6 +44,7 @@ EventName = Literal[
     "request_failed",
     "service_started",
     "service_stopped",
+    "topic_lost_its_end",
     "withdrawal_untold",
 ]
 
@@ -73,6 +75,7 @@ LEVELS: Final[Mapping[str, Level]] = {
     "bus_restarted": "error",
     "consumer_waits": "warning",
     "decided_again": "info",
+    "decision_waits": "warning",
     "document_ages": "warning",
     "document_placed": "info",
     "document_refused": "error",
@@ -83,7 +86,7 @@ LEVELS: Final[Mapping[str, Level]] = {
     "law_reviewed": "info",
     "library_spoke": "warning",
     "log_line_broken": "error",
-    "outbox_resent": "warning",
+    "message_set_aside": "error",
     "part_failed": "error",
     "record_alarm": "error",
     "referral_undecidable": "error",
@@ -91,6 +94,7 @@ LEVELS: Final[Mapping[str, Level]] = {
     "request_failed": "error",
     "service_started": "info",
     "service_stopped": "info",
+    "topic_lost_its_end": "error",
     "withdrawal_untold": "warning",
 }
 EVENTS: Final = frozenset(get_args(EventName))

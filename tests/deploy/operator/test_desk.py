@@ -209,7 +209,7 @@ def test_the_beat_names_what_this_state_directory_has_in_force(tmp_path: Path) -
     verify_beat(said, read_directory(bodies["directory"]), example_world.AT)
     coming = json.dumps(json.loads(bodies["policy"]) | {"version": 2}).encode()
     later = SystemClock().now() + timedelta(hours=1)
-    keep_published(tmp_path, "policy", coming, later)
+    keep_published(tmp_path, "policy", coming, active_from=later)
     assert signed_beat(tmp_path, example_world.BEAT, example_world.AT).beat.policy == (1, digest(bodies["policy"]))
     due = signed_beat(tmp_path, example_world.BEAT, later)
     assert due.beat.policy == (2, digest(coming))

@@ -337,7 +337,7 @@ async def test_what_is_gone_from_kafka_cannot_be_replayed(aftermath: Aftermath) 
     assert await quarantine.replay(where(), offset) is Replayed.GONE
 
 
-AT_REST = "SELECT (SELECT count(*) FROM quarantine), (SELECT count(*) FROM outbox)"
+AT_REST = "SELECT (SELECT count(*) FROM quarantine), (SELECT coalesce(sum(last - appended), 0) FROM lane)"
 
 
 async def at_rest(target: Target, parked: int) -> bool:

@@ -10,6 +10,7 @@ import pytest
 from deploy.accounting.books import _UNDERIVED
 from shared.contracts.items import AnsweredSoFar
 from shared.contracts.registry import RECORD_REVEALED, REFERRAL_DECIDED
+from shared.envelope.sealing import Sealer
 from shared.exchange.compose import compose_fact
 from shared.exchange.letters import KnownEdge
 from shared.exchange.message import Draft, Record
@@ -67,6 +68,7 @@ def again(log: Log, filed: Prepared) -> tuple[Draft, ...]:
         only={(edge.recipient, edge.purpose): StaleEdge(edge.edge_id, edge.message_id, known)},
         body_sha256=filed.body_sha256,
         traceparent=None,
+        sealer=Sealer(),
     ).drafts
 
 

@@ -32,10 +32,10 @@ _IN = "UPDATE feed_numberer SET seen_below = '0'"
 
 @pytest.fixture
 async def emptied(agencies: Agencies, endpoint: DatabaseEndpoint) -> AsyncIterator[Agencies]:
-    """No event waits, and nothing of this module's party is left."""
+    """No case and no event is left, and every feed begins anew."""
     await Numberer(agencies.database, LISTS).number()
     owner = await asyncpg.connect(endpoint.owner_url)
-    await owner.execute("TRUNCATE event; TRUNCATE feed; TRUNCATE event_unnumbered")
+    await owner.execute("TRUNCATE event, feed, event_unnumbered, case_file, case_edge")
     yield agencies
     await owner.execute(_IN)
     await owner.close()

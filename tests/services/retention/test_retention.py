@@ -40,7 +40,7 @@ SERVICES = ("hotline", "law_enforcement")
 _BOOKS = (
     "SELECT referral_id, party, disposition, state, work_reason FROM referral ORDER BY 1",
     "SELECT edge_id, message_id, referral_id, party, recipient, purpose, state, answer FROM edge ORDER BY 1",
-    "SELECT * FROM sent ORDER BY message_id",
+    "SELECT * FROM settled ORDER BY message_id",
     "SELECT * FROM inbox ORDER BY message_id",
     "SELECT * FROM intake_count ORDER BY party, fate",
     "SELECT * FROM pair_sequence ORDER BY sender, recipient",

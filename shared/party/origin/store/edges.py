@@ -17,7 +17,7 @@ from shared.envelope.datakeys import KeyEncryptionKey, reveal, unwrap
 from shared.exchange.letters import KnownEdge
 from shared.exchange.origin import UNFINISHED, Answered, ReferralState, answered_so_far
 from shared.exchange.prepare import Again, StaleEdge
-from shared.party.origin.ports import AnswerAct, OpenEdge, StaleReferral, Taken
+from shared.party.origin.ports import AnswerAct, OpenEdge, StaleReferral, Taken, Try
 from shared.party.origin.store.filing import EDGE, edge_rows, places
 from shared.runtime.database.columns import Statement, insert
 from shared.runtime.post import outbox
@@ -33,10 +33,14 @@ WHERE e.state = 'emitted'
   AND ((e.notice_id IS NULL AND e.referral_id = ANY($1::uuid[])) OR e.notice_id = ANY($1::uuid[]))
 FOR UPDATE OF e
 """
+#: A notice that replaces another is new to its provider: nothing has been answered.
 _CARRY = """
-UPDATE edge AS e SET answer = old.answer, answer_detail = old.answer_detail, answered_at = old.answered_at,
-       acts = old.acts
-FROM edge AS old WHERE old.edge_id = ANY($1::uuid[]) AND e.state = 'emitted' AND e.notice_id IS NULL
+UPDATE edge AS e SET tried = old.tried,
+       answer = CASE WHEN e.notice_id IS NULL THEN old.answer ELSE e.answer END,
+       answer_detail = CASE WHEN e.notice_id IS NULL THEN old.answer_detail END,
+       answered_at = CASE WHEN e.notice_id IS NULL THEN old.answered_at END,
+       acts = CASE WHEN e.notice_id IS NULL THEN old.acts ELSE 0 END
+FROM edge AS old WHERE old.edge_id = ANY($1::uuid[]) AND e.state = 'emitted'
   AND e.referral_id = old.referral_id AND e.recipient = old.recipient AND e.purpose = old.purpose
 """
 _ANSWER = """
@@ -55,6 +59,7 @@ SELECT * FROM unnest($1::uuid[], $2::text[], $3::uuid[], $4::text[])
 """
 _FOUND = """
 SELECT e.edge_id, e.message_id, e.recipient, e.purpose, e.notice_id, e.items, e.answer, e.answer_detail, e.acts,
+       e.law, e.decided_at, e.tried,
        e.instance, e.instances_before <> '{}' AS moved, r.referral_id, r.party, r.exercise, r.state, r.body_sha256,
        r.disposition, r.facts, r.decision, r.content, r.traceparent, k.wrapped
 FROM edge AS e JOIN referral AS r USING (referral_id) LEFT JOIN data_key AS k ON k.subject = r.referral_id
@@ -73,7 +78,8 @@ ORDER BY r.referral_id LIMIT $4 FOR UPDATE OF e, r
 _REISSUE = Statement(
     """
 UPDATE edge AS e
-SET message_id = again.message_id, messages_before = e.messages_before || e.message_id,
+SET message_id = again.message_id, law = again.law, decided_at = again.decided_at, tried = 0,
+    again_at = NULL, messages_before = e.messages_before || e.message_id,
     instance = again.instance, reason = again.reason, rules = string_to_array(again.rules, chr(31)),
     items = string_to_array(again.items, chr(31))::smallint[],
     instances_before = CASE WHEN e.instance = again.instance THEN e.instances_before
@@ -84,8 +90,15 @@ FROM {again} WHERE e.edge_id = again.edge_id
 """,
     again=EDGE,
 )
-_RETIRE = "UPDATE edge SET state = $2 WHERE edge_id = ANY($1::uuid[])"
-_UNSEND = "DELETE FROM outbox WHERE message_id = ANY($1::uuid[])"
+_DUE = """
+SELECT message_id FROM edge WHERE again_at <= $1 AND state = 'emitted' ORDER BY again_at LIMIT $2
+FOR UPDATE SKIP LOCKED
+"""
+_LATER = """
+UPDATE edge AS e SET tried = t.tried, again_at = t.again_at
+FROM unnest($1::uuid[], $2::int[], $3::timestamptz[]) AS t (edge_id, tried, again_at) WHERE e.edge_id = t.edge_id
+"""
+_RETIRE = "UPDATE edge SET state = $2, again_at = NULL WHERE edge_id = ANY($1::uuid[])"
 _TO_WORK_LIST = """
 UPDATE referral AS r SET work_reason = w.reason FROM unnest($1::uuid[], $2::text[]) AS w(referral_id, reason)
 WHERE r.referral_id = w.referral_id
@@ -149,8 +162,12 @@ class PostgresEdges:
         rows = await self._driver.fetch(_KNOWN, list(ids))
         return [self._stale(list(each), known=True) for _, each in groupby(rows, lambda row: row["referral_id"])]
 
-    async def unsend(self, message_ids: Sequence[UUID]) -> None:
-        await self._driver.execute(_UNSEND, list(message_ids))
+    async def due(self, at: datetime, limit: int) -> list[UUID]:
+        return [row["message_id"] for row in await self._driver.fetch(_DUE, at, limit)]
+
+    async def note_tries(self, tries: Sequence[Try]) -> None:
+        ids, counts = [each.edge_id for each in tries], [each.tried for each in tries]
+        await self._driver.execute(_LATER, ids, counts, [each.again_at for each in tries])
 
     async def replace(self, replaced: Collection[UUID], dropped: Collection[UUID], again: Sequence[Again]) -> None:
         rows = edge_rows(again)
@@ -192,12 +209,11 @@ class PostgresEdges:
 
 
 def _stale_edge(row: asyncpg.Record, known: bool) -> StaleEdge:
+    stale = StaleEdge(*map(row.get, StaleEdge._fields))
     if not known:
-        return StaleEdge(row["edge_id"], row["message_id"])
+        return stale
     answered = answered_so_far(_answered(row["answer"], row["answer_detail"], row["acts"]), own=row["items"])
-    return StaleEdge(
-        row["edge_id"], row["message_id"], KnownEdge(row["edge_id"], row["notice_id"], row["instance"], answered)
-    )
+    return stale._replace(known=KnownEdge(row["edge_id"], row["notice_id"], row["instance"], answered))
 
 
 def _answered(state: str, detail: Mapping[str, object] | None, acts: int) -> Answered:

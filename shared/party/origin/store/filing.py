@@ -6,6 +6,7 @@ import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 from uuid import UUID
 
@@ -16,7 +17,7 @@ from shared.envelope.datakeys import DataKey, KeyEncryptionKey, Place, protect, 
 from shared.exchange.acts import Subject
 from shared.exchange.events import event_type
 from shared.exchange.message import Draft
-from shared.exchange.prepare import Again, Prepared
+from shared.exchange.prepare import Again, Prepared, law_of
 from shared.kernel.authority import Role
 from shared.kernel.errors import Refused
 from shared.party.origin.domain import Reply, Request
@@ -43,6 +44,8 @@ class EdgeRow:
     reason: str
     rules: Sequence[str]
     items: Sequence[str]
+    law: str
+    decided_at: datetime
 
 
 EDGE = Columns.of(EdgeRow, items="smallint[]")
@@ -185,10 +188,18 @@ def edge_rows(decided: Sequence[Prepared | Again]) -> list[EdgeRow]:
             reason=emitted.reason,
             rules=emitted.rules,
             items=[str(n) for n in emitted.items],
+            law=_law(each),
+            decided_at=each.accepted_at if isinstance(each, Prepared) else each.decided_at,
         )
         for each in decided
         for emitted in each.emitted
     ]
+
+
+def _law(decided: Prepared | Again) -> str:
+    if isinstance(decided, Again):
+        return decided.law
+    return law_of(decided.decision["directory"], decided.decision["policy"])
 
 
 def _key(request: Request) -> tuple[str, bytes]:
