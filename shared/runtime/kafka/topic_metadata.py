@@ -42,7 +42,12 @@ class TopicDescription(NamedTuple):
 
     topic_id: UUID
     partitions: tuple[int, ...]
-    leaders: tuple[Leader, ...]
+    leaders: tuple[Leader, ...] = ()
+
+    @property
+    def leader_epochs(self) -> tuple[int, ...]:
+        """They rise whenever another broker leads a partition, or the same one anew."""
+        return tuple(each.epoch for each in self.leaders)
 
 
 class Topics(NamedTuple):
