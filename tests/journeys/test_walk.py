@@ -17,6 +17,7 @@ FIRST_RELEASE = {"filing": 31, "receiving": 34}
 #: Numbers and signatures are given within the transaction, and a check is run beside the loop.
 NUMBERED = {
     "shared/envelope/attributes.py",
+    "shared/envelope/base64url.py",
     "shared/envelope/batch.py",
     "shared/envelope/headers.py",
     "shared/envelope/keys.py",
@@ -25,6 +26,14 @@ NUMBERED = {
     "shared/runtime/post/numbering.py",
     "shared/runtime/post/segments.py",
     "shared/runtime/post/stamping.py",
+}
+#: What one consumer loop in one place did: numbers taken, cursors, what a batch comes to, answers, what is parked.
+RECEIVED = {
+    "shared/exchange/served.py",
+    *(
+        f"shared/runtime/post/{part}.py"
+        for part in ("admitted", "answer", "cursors", "judge", "parking", "plan", "taken")
+    ),
 }
 SINCE = {
     "filing": {
@@ -35,6 +44,7 @@ SINCE = {
     },
     "receiving": {
         *NUMBERED,
+        *RECEIVED,
         "shared/exchange/authority.py",
         "shared/exchange/bound.py",
         "shared/exchange/decided.py",
