@@ -20,6 +20,7 @@ from shared.kernel.clock import Clock, SystemClock, rfc3339
 Level = Literal["info", "warning", "error"]
 EventName = Literal[
     "batch_failed",
+    "batch_superseded",
     "beat_refused",
     "broker_waits",
     "bus_restarted",
@@ -39,12 +40,14 @@ EventName = Literal[
     "message_set_aside",
     "part_failed",
     "record_alarm",
+    "records_lost",
     "referral_undecidable",
     "relay_waits",
     "request_failed",
     "service_started",
     "service_stopped",
     "topic_lost_its_end",
+    "topic_read_again",
     "withdrawal_untold",
 ]
 
@@ -70,6 +73,7 @@ class Fields(TypedDict, total=False):
 
 LEVELS: Final[Mapping[str, Level]] = {
     "batch_failed": "error",
+    "batch_superseded": "info",
     "beat_refused": "error",
     "broker_waits": "warning",
     "bus_restarted": "error",
@@ -89,12 +93,14 @@ LEVELS: Final[Mapping[str, Level]] = {
     "message_set_aside": "error",
     "part_failed": "error",
     "record_alarm": "error",
+    "records_lost": "error",
     "referral_undecidable": "error",
     "relay_waits": "warning",
     "request_failed": "error",
     "service_started": "info",
     "service_stopped": "info",
     "topic_lost_its_end": "error",
+    "topic_read_again": "warning",
     "withdrawal_untold": "warning",
 }
 EVENTS: Final = frozenset(get_args(EventName))
