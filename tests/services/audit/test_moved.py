@@ -65,7 +65,9 @@ def again(log: Log, filed: Prepared) -> tuple[Draft, ...]:
         exercise=True,
         documents=log.world.documents,
         at=log.world.at,
-        only={(edge.recipient, edge.purpose): StaleEdge(edge.edge_id, edge.message_id, known)},
+        only={
+            (edge.recipient, edge.purpose): StaleEdge(edge.edge_id, edge.message_id, "0" * 64, log.world.at, 0, known)
+        },
         body_sha256=filed.body_sha256,
         traceparent=None,
         sealer=Sealer(),
