@@ -19,12 +19,16 @@ from shared.runtime.database.transactions import Database, RowScope
 from shared.runtime.kafka.access import KafkaAccess
 from shared.runtime.kafka.reader import LogReader
 from shared.runtime.kafka.writer import KafkaLogWriter
-from shared.runtime.post.inbox import PostgresInbox
+from shared.runtime.post.awaiting import Room
+from shared.runtime.post.cursors import PostgresCursors
+from shared.runtime.post.inbox import Keeping, PostgresInbox
 from shared.runtime.post.lease import RelayLease
 from shared.runtime.post.numbering import Numbering
 from shared.runtime.post.outbox import PostgresLanes, enqueue
-from shared.runtime.post.ports import InboxStore, LaneStore, LogWriter
+from shared.runtime.post.ports import CursorStore, InboxStore, LaneStore, LogWriter
 from tests.support.builders import TOPIC
+from tests.support.memory_arrivals import Keeping as MemoryKeeping
+from tests.support.memory_arrivals import MemoryCursors
 from tests.support.memory_outbox import MemoryLanes
 from tests.support.memory_stores import MemoryDatabase, MemoryInbox, MemoryLog, MemoryLogWriter
 
@@ -32,9 +36,13 @@ KEY = SigningKey(bytes(range(32)))
 KEK = KeyEncryptionKey(bytes(range(32)))
 _TABLES = (
     "lane", "segment", "outbox", "settled", "mark", "relay_lease", "pair_sequence", "closed_epoch", "inbox",
-    "quarantine",
+    "quarantine", "pair_taken", "gone", "awaiting", "topic_cursor", "topic_reader", "topic_lease",
 )  # fmt: skip
 _FENCE = 1
+LEASE_S = 0.4
+#: What the stores' instance has by now; a test puts in what comes.
+HAS: set[str] = set()
+ROOM = Room(rows_max=3, bytes_max=1_000)
 
 
 @dataclass(frozen=True)
@@ -58,6 +66,9 @@ class Stores:
     wind_back: Callable[[int], Awaitable[None]]
     #: Another process becomes the relay.
     take_lease: Callable[[], Awaitable[None]]
+    cursors: CursorStore
+    #: Numbers and messages that their sender had no more, as (first, last, message id).
+    gone: Callable[[], Awaitable[list[tuple[int, int, UUID | None]]]]
 
 
 @dataclass(frozen=True)
@@ -72,6 +83,7 @@ class Log:
 
 @pytest.fixture(params=["memory_stores", "postgres_stores"])
 def stores(request: pytest.FixtureRequest) -> Stores:
+    HAS.clear()
     chosen: Stores = request.getfixturevalue(request.param)
     return chosen
 
@@ -177,9 +189,14 @@ def memory_stores() -> Stores:
     async def take_lease() -> None:
         database.relay_is_another = True
 
-    inbox = MemoryInbox(database, wake=lambda: woken.append(None))
+    async def gone() -> list[tuple[int, int, UUID | None]]:
+        return sorted((first, last, id_) for (*_, first, last), id_ in database.state.gone.items())
+
+    keeping = MemoryKeeping(lambda need: str(need) in HAS, ROOM)
+    inbox = MemoryInbox(database, wake=lambda: woken.append(None), keeping=keeping)
     reading = (put, held, settled, outcomes, segments, parked)
-    return Stores(MemoryLanes(database), inbox, *reading, woken, restore, wind_back, take_lease)
+    cursors = MemoryCursors(lambda: database.state.cursors, SystemClock().now, lease_s=LEASE_S)
+    return Stores(MemoryLanes(database), inbox, *reading, woken, restore, wind_back, take_lease, cursors, gone)
 
 
 def _postgres_stores(database: Database) -> Stores:
@@ -203,14 +220,19 @@ def _postgres_stores(database: Database) -> Stores:
         count: int = (await database.fetch(f"SELECT count(*) AS n FROM {table}"))[0]["n"]
         return count
 
+    async def gone() -> list[tuple[int, int, UUID | None]]:
+        rows = await database.fetch("SELECT first, last, message_id FROM gone ORDER BY first")
+        return [(row["first"], row["last"], row["message_id"]) for row in rows]
+
     async def execute(statement: str, *arguments: object) -> None:
         async with database.transaction() as session:
             await session.driver.execute(statement, *arguments)
 
     scope = RowScope(["hotline-fr.example"], "service", "apply")
+    keeping = Keeping(KEK, lambda need: str(need) in HAS, ROOM)
     return Stores(
         PostgresLanes(database, fence=_FENCE),
-        PostgresInbox(database, scope=lambda: scope, kek=KEK, wake=lambda: woken.append(None)),
+        PostgresInbox(database, scope=lambda: scope, keeping=keeping, wake=lambda: woken.append(None)),
         put,
         lambda: ids("SELECT message_id FROM outbox ORDER BY position"),
         lambda: ids("SELECT message_id FROM settled"),
@@ -222,4 +244,6 @@ def _postgres_stores(database: Database) -> Stores:
         lambda: execute("UPDATE pair_sequence SET timeline = timeline - 1"),
         lambda count: execute("UPDATE pair_sequence SET last = last - $1::bigint", count),
         lambda: execute("UPDATE relay_lease SET fence = fence + 1"),
+        PostgresCursors(database, lease_s=LEASE_S),
+        gone,
     )

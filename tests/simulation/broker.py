@@ -69,11 +69,6 @@ class ChaoticLog(MemoryLog):
         self.world.trace.note("hold", topic, partition, len(held))
         self._tell(topic)
 
-    def lose_everything(self) -> None:
-        super().lose_everything()
-        for instance in self.world.instances.values():
-            instance.committed.clear()
-
     def _tell(self, topic: str) -> None:
         for instance in self.world.instances.values():
             if topic.startswith(inbox_prefix(instance.name)):

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from uuid import UUID
 
-from shared.exchange.message import Record
-from shared.runtime.post.consumer import Consumer
-from shared.runtime.post.ports import Admission, Arrival, Settlement, Unit
+from shared.exchange.message import Copy, Record
+from shared.runtime.post.arrivals import Admission, Arrival, Awaited, Stored
+from shared.runtime.post.ports import Settlement, Unit
 from shared.runtime.post.stamping import Counter, Pair
+from shared.vocabulary.answers import ReceiptOutcome
 from tests.simulation.desks import Acceptor, Desk, Said
-from tests.simulation.world import Parts
+from tests.simulation.parts import Parts
+from tests.simulation.world import START
+from tests.support.memory_arrivals import Row
 from tests.support.memory_outbox import Held, MemoryLanes, MemoryOutbox
 from tests.support.memory_stores import MemoryDatabase, MemoryInbox, MemoryUnit, State
 
@@ -61,11 +64,27 @@ class TakesStaleDecisions(Acceptor):
         return True
 
 
-class ForgetsWhatWaits(Consumer):
-    """Records whose document has not come are passed over: the others of the batch are committed, and so are they."""
+class _KeepsNothing(MemoryUnit):
+    async def keep_waiting(self, waiting: Sequence[Awaited]) -> frozenset[UUID]:
+        return frozenset(each.arrival.message_id for each in waiting)
 
-    async def consume(self, records: Sequence[Record]) -> None:
-        await self._commit(self._judge(records))
+    async def admit(self, arrivals: Sequence[Arrival]) -> Admission:
+        held = dict(self.connection.inbox)
+        admission = await super().admit(arrivals)
+        waits = {each.digest for each in arrivals if _waits(held.get(each.message_id))}
+        self.connection.inbox |= {id_: row for id_, row in held.items() if row.arrival.digest in waits}
+        said = {digest: Stored(ReceiptOutcome.WAITING, None, Copy(0, START)) for digest in waits}
+        return Admission(admission.fresh - waits, admission.done | said, admission.reused)
+
+
+def _waits(row: Row | None) -> bool:
+    return row is not None and row.outcome is ReceiptOutcome.WAITING
+
+
+class ForgetsWhatWaits(MemoryInbox):
+    """What waits is receipted as waiting, and kept nowhere; when it comes again, it waits."""
+
+    unit_type = _KeepsNothing
 
 
 class NeverSendsAgain(MemoryOutbox):
@@ -89,13 +108,13 @@ class LeavesAtItsReceipt(MemoryOutbox):
 
 
 BUGS: dict[str, Parts] = {
-    "early offset commit": Parts(commits_early=True),
+    "early cursor": Parts(moves_early=True),
     "numbers lost with their transaction": Parts(outbox=CountsOutsideTheTransaction),
     "a number given out twice settles its message": Parts(outbox=SettlesReusedNumbers),
     "skipped dedupe": Parts(inbox=SkipsDeduplication),
     "lapsed decision refused and forgotten": Parts(desk=NeverDecidesAgain),
     "lapsed decision taken": Parts(acceptor=TakesStaleDecisions),
-    "waiting record passed over": Parts(consumer=ForgetsWhatWaits),
+    "waiting record passed over": Parts(inbox=ForgetsWhatWaits),
     "nothing is sent again": Parts(outbox=NeverSendsAgain, lanes=NeverRewinds),
     "what is answered is forgotten": Parts(outbox=LeavesAtItsReceipt),
 }

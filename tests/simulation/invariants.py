@@ -48,7 +48,9 @@ def _once(state: State) -> Iterator[str]:
     if len(seen) != len(set(seen)):
         yield "a message took effect twice"
     judged = {
-        id_ for id_, (_, outcome, code) in state.inbox.items() if code not in ("document_lapsed", "handler_defect")
+        id_
+        for id_, row in state.inbox.items()
+        if row.code not in ("document_lapsed", "handler_defect", "subject_withdrawn")
     }
     if set(seen) != judged:
         yield "the inbox names other messages than those that took effect"
@@ -92,7 +94,7 @@ def _receipts(world: World) -> Iterator[str]:
     for id_, row in sent.items():
         if id_ not in here:
             yield f"{id_}: receipted, but in no inbox"
-        elif (here[id_][0].digest, here[id_][1]) != (row.message.digest, row.outcome):
+        elif (here[id_].arrival.digest, here[id_].outcome) != (row.message.digest, row.outcome):
             yield f"{id_}: receipted otherwise than kept"
     for id_ in here.keys() - sent.keys():
         yield f"{id_}: in an inbox, but known to no sender"
@@ -121,13 +123,14 @@ def books_of(world: World) -> Books:
         state = instance.database.state
         books.last_sequence |= _last(state)
         books.closed |= {pair for pair in books.last_sequence if pair[2] in instance.forgotten}
-        for id_, row in (state.settled | state.outbox).items():
-            if row.outcome is not None:
-                message = row.message
+        for id_, held in (state.settled | state.outbox).items():
+            if held.outcome is not None:
+                message = held.message
                 books.receipted[id_] = Line(
-                    id_, row.of, message.sequence, message.digest, message.draft.message.type, row.outcome.value
+                    id_, held.of, message.sequence, message.digest, message.draft.message.type, held.outcome.value
                 )
-        for id_, (arrival, outcome, _) in state.inbox.items():
+        for id_, row in state.inbox.items():
+            arrival, outcome = row.arrival, row.outcome
             pair = (arrival.sender, arrival.recipient, arrival.epoch)
             at = (arrival.topic, arrival.partition, arrival.offset)
             books.received[id_] = Line(id_, pair, arrival.sequence, arrival.digest, arrival.type, outcome.value, at)
@@ -154,15 +157,11 @@ def _seen(state: State) -> list[Received]:
 def counts_of(world: World) -> dict[str, int]:
     """How much happened: the more of each, the more the run is worth."""
     states = [instance.database.state for instance in world.instances.values()]
-    outcomes = [outcome for state in states for _, outcome, _ in state.inbox.values()]
+    outcomes = [row.outcome for state in states for row in state.inbox.values()]
     return {
         "messages": len(outcomes),
-        "offers": sum(
-            arrival.type == REFERRAL_OFFERED.type for state in states for arrival, _, _ in state.inbox.values()
-        ),
-        "answers": sum(
-            arrival.type == CASE_ACCEPTED.type for state in states for arrival, _, _ in state.inbox.values()
-        ),
+        "offers": sum(row.arrival.type == REFERRAL_OFFERED.type for state in states for row in state.inbox.values()),
+        "answers": sum(row.arrival.type == CASE_ACCEPTED.type for state in states for row in state.inbox.values()),
         "refused": outcomes.count(ReceiptOutcome.REFUSED),
         "parked": outcomes.count(ReceiptOutcome.PARKED),
     }

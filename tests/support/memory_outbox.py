@@ -15,8 +15,8 @@ from shared.exchange.message import Draft
 from shared.exchange.record_table import SIGN_AGAIN
 from shared.exchange.topics import AUDIT
 from shared.kernel.errors import Unavailable
+from shared.runtime.post.arrivals import FINAL
 from shared.runtime.post.ports import (
-    FINAL,
     HOLE_AGE,
     SIGNED_AGAIN_MAX,
     UNRECEIPTED_AGE,

@@ -140,7 +140,7 @@ class Numbering:
             _Segment(lane, len(each), pack([message.record for message in each])) for lane, each in by_lane.items()
         ]
         rows = [
-            _row(each, index, next(free[lane]), again.get(each.draft.message_id))
+            _row(each, index, next(free[lane]), again=again.get(each.draft.message_id))
             for lane, together in by_lane.items()
             for index, each in enumerate(together)
         ]
@@ -148,7 +148,7 @@ class Numbering:
         MESSAGES.labels("emitted").inc(sum(each.draft.message.family in _COUNTED for each in signed))
 
 
-def _row(signed: Signed, index: int, position: int, again: SignedAgain | None) -> _Row:
+def _row(signed: Signed, index: int, position: int, *, again: SignedAgain | None) -> _Row:
     draft = signed.draft
     return _Row(
         message_id=draft.message_id,

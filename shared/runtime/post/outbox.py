@@ -21,9 +21,9 @@ from shared.exchange.topics import AUDIT
 from shared.kernel.errors import Refused, Unavailable
 from shared.runtime.database.columns import Columns, Statement
 from shared.runtime.database.transactions import Database, gather
+from shared.runtime.post.arrivals import FINAL
 from shared.runtime.post.numbering import SignedAgain
 from shared.runtime.post.ports import (
-    FINAL,
     SIGNED_AGAIN_MAX,
     LaneWork,
     Outgoing,

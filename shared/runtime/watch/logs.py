@@ -20,6 +20,7 @@ from shared.kernel.clock import Clock, SystemClock, rfc3339
 Level = Literal["info", "warning", "error"]
 EventName = Literal[
     "batch_failed",
+    "batch_superseded",
     "beat_refused",
     "broker_waits",
     "bus_restarted",
@@ -45,6 +46,7 @@ EventName = Literal[
     "service_started",
     "service_stopped",
     "topic_lost_its_end",
+    "topic_read_again",
     "withdrawal_untold",
 ]
 
@@ -70,6 +72,7 @@ class Fields(TypedDict, total=False):
 
 LEVELS: Final[Mapping[str, Level]] = {
     "batch_failed": "error",
+    "batch_superseded": "info",
     "beat_refused": "error",
     "broker_waits": "warning",
     "bus_restarted": "error",
@@ -95,6 +98,7 @@ LEVELS: Final[Mapping[str, Level]] = {
     "service_started": "info",
     "service_stopped": "info",
     "topic_lost_its_end": "error",
+    "topic_read_again": "warning",
     "withdrawal_untold": "warning",
 }
 EVENTS: Final = frozenset(get_args(EventName))

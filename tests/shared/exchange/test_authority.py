@@ -51,6 +51,7 @@ from shared.vocabulary.routing import PartyKind
 from tests.support.builders import AT, HOTLINE, POLICE, PROVIDER, verdict
 from tests.support.exchange_world import World, world
 from tests.support.forging import forged
+from tests.support.memory_arrivals import Keeping
 from tests.support.memory_stores import MemoryDatabase, MemoryUnit
 
 EXAMPLES: Final = Path("shared/contracts/examples")
@@ -284,7 +285,7 @@ async def test_only_the_instance_that_was_addressed_settles_what_was_sent(
         [receipt] = compose_receipts(INSTANCES[by], INSTANCES[to], [entry], directory=here.documents.directory, at=AT)
         [record] = forged(here, [receipt], instance=INSTANCES[by])
         async with database.transaction("settle") as state:
-            settled = await _settled(here, record, INSTANCES[to], unit=MemoryUnit(database, state))
+            settled = await _settled(here, record, INSTANCES[to], unit=MemoryUnit(database, state, Keeping()))
         may = any((cell.sender, cell.recipient) == (by, to) for cell in cells_of(MESSAGES_RECEIPTED))
         tried += 1
         if settled != (may and by == addressed and digest == "right"):

@@ -14,14 +14,14 @@ import pytest
 
 from shared.contracts.directory import Instance
 from shared.contracts.registry import NOTICE_ACKNOWLEDGED, NOTICE_WITHDRAWN, MessageType
-from shared.exchange.accept import Awaited, TurnedAway, accept
+from shared.exchange.accept import TurnedAway, accept
 from shared.exchange.compose import Addressing, compose
 from shared.exchange.message import Draft, Received, Record
 from shared.exchange.record_table import Fate, row_for
 from shared.kernel.clock import ManualClock
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid4, uuid7
-from shared.runtime.post.consumer import arrival_of
+from shared.runtime.post.judge import verified
 from tests.support.builders import AT, HOTLINE, POLICE, PROVIDER
 from tests.support.exchange_world import SINCE, World, later, move, world
 from tests.support.memory_stores import MemoryDatabase, MemoryInbox
@@ -54,7 +54,7 @@ async def admitted(before: list[Received], after: list[Received], *, epoch: UUID
     """How many of each are new, and why the others are not; all in `epoch`, if one is given."""
     found, inbox = [], MemoryInbox(MemoryDatabase())
     for messages in (before, after):
-        arrivals = [arrival_of(message) for message in messages]
+        arrivals = [verified(message, {}).arrival for message in messages]
         arrivals = arrivals if epoch is None else [replace(each, epoch=epoch) for each in arrivals]
         async with inbox.unit() as unit:
             found.append(await unit.admit(arrivals))
@@ -124,9 +124,10 @@ def test_the_new_instance_waits_for_the_directory_that_moves_the_party_to_it() -
     behind.place(here.document.model_copy(update=instances), SINCE + timedelta(days=1))
     record = notice(here)
     behind.keys = here.keys
-    with pytest.raises(Awaited) as awaited:
+    with pytest.raises(TurnedAway) as awaited:
         read_at(behind, record, NEW_INDUSTRY, AT)
     assert awaited.value.code == "recipient_awaited"
+    assert awaited.value.need is not None
     assert read_at(here, record, NEW_INDUSTRY, AT).recipient == PROVIDER
 
 

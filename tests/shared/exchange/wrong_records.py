@@ -190,6 +190,8 @@ WRONG: list[tuple[str, Change]] = [
     ("header_missing", lambda here, record: without("ce_prevlast")(here, here.resigned(record, previous=Previous()))),
     ("signature_invalid", also("ce_xhint", b"1")),
     ("key_revoked", signed(key=REVOKED_KEY, tier=Tier.PARTY)),
+    ("guard_unknown", signed(guard=f"{'5' * 32} normal")),
+    ("code_unknown", resealed(lambda text: text.replace(b'"csam"', b'"not_invented_yet"'))),
     ("type_unknown", signed(type="causeway.referral_admired.v1")),
     ("version_unknown", signed(type="causeway.referral_offered.v2")),
     ("body_invalid", signed(body=b"{not json")),

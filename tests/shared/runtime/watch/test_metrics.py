@@ -60,8 +60,9 @@ async def test_what_was_never_sent_and_what_has_no_outcome_age_apart(database: D
 
 async def test_parked_records_are_counted_until_they_are_replayed(database: Database) -> None:
     park = """
-        INSERT INTO quarantine (topic, partition, "offset", broker_time, length_bytes, digest, reason, replayed_at)
-        VALUES ('t', 0, $1, now(), 1, 'd', 'body_invalid', $2)
+        INSERT INTO quarantine
+            (same, count, topic, partition, "offset", broker_time, length_bytes, digest, reason, replayed_at)
+        VALUES ($1::text, 1, 't', 0, $1::int, now(), 1, 'd', 'body_invalid', $2)
     """
     async with database.transaction() as session:
         for offset, replayed_at in ((1, None), (2, None), (3, NOW)):
