@@ -77,6 +77,8 @@ _FACTS: Final[Mapping[MessageType, tuple[tuple[PartyKind, ...], Relation]]] = {
 }
 #: What instances tell audit, beside each other, of delivery itself.
 _DELIVERY_TO_AUDIT: Final = frozenset({registry.READS_ANNOUNCED, registry.MARKS, registry.GONE})
+#: What audit says itself, of the numbers that it has seen.
+_DELIVERY_BY_AUDIT: Final = frozenset({registry.MARKS})
 #: The one code for what is not the speaker's to say.
 STATEMENT_NOT_YOURS: Final = "statement_not_yours"
 
@@ -135,7 +137,8 @@ def _cells_of(message: MessageType) -> Iterator[Cell]:
         there = dict.fromkeys((cell.sender, cell.recipient) for row in ACTS for cell in _told_by(row))
         back = dict.fromkeys((to, sender) for sender, to in there)
         audit = {(kind, PartyKind.AUDITOR): None for kind in HELD_BY.values() if message in _DELIVERY_TO_AUDIT}
-        for pair in there | back | audit:
+        by_audit = {(PartyKind.AUDITOR, kind): None for kind in HELD_BY.values() if message in _DELIVERY_BY_AUDIT}
+        for pair in there | back | audit | by_audit:
             yield Cell(message, *pair, Relation.NUMBERED_IT)
     elif message.family is Family.FACT:
         kinds, relation = _FACTS[message]
