@@ -61,6 +61,7 @@ class Books:
     in_outbox: dict[UUID, Line] = field(default_factory=dict)
     #: Type of each message without a number yet: it waits for an earlier one of its subject to the same recipient.
     waiting: dict[UUID, str] = field(default_factory=dict)
+    edges_waiting: int = 0
     receipted: dict[UUID, Line] = field(default_factory=dict)
     received: dict[UUID, Line] = field(default_factory=dict)
     in_kafka: dict[UUID, list[Line]] = field(default_factory=dict)
@@ -148,6 +149,10 @@ async def _read_origin(books: Books, connection: asyncpg.Connection) -> None:
     for row in await connection.fetch(counted):
         books.referrals[row["party"], row["disposition"]] = row["n"]
     for row in await connection.fetch("SELECT edge_id, message_id, party, state FROM edge"):
+        if row["message_id"] is None:
+            # Of those whose recipient cannot read them nobody was told yet, so they are on no other account.
+            books.edges_waiting += row["state"] == "waiting"
+            continue
         books.edges[row["message_id"]] = row["state"]
         books.edge_ids[row["message_id"]] = row["edge_id"]
         books.filed_by[row["edge_id"]] = row["party"]

@@ -175,7 +175,12 @@ def _edges(books: Books) -> tuple[list[Difference], dict[str, int]]:
     differences += [
         Difference("III", "a decision that does not derive from its facts", _place(at)) for at in books.underived
     ]
-    terms = {"edges": len(emitted), "messages": len(messages - retired), "waiting": len(waiting - retired)}
+    terms = {
+        "edges": len(emitted),
+        "messages": len(messages - retired),
+        "waiting": len(waiting - retired) + books.edges_waiting,
+    }
+    terms["edges"] += books.edges_waiting
     return differences, terms | {"retired": len(retired)}
 
 

@@ -26,6 +26,8 @@ from shared.routing.facts import SINGLE_FACTS
 from shared.vocabulary.routing import Disposition, WorkReason
 
 Json = dict[str, Any]
+#: Reasons for which some edges, or all, are not stated: nobody is sent them, or not yet.
+_SENT_IN_PART = (WorkReason.UNDELIVERABLE, WorkReason.TOO_WIDE, WorkReason.RECIPIENT_CANNOT_READ)
 #: The revision of every referral, until referrals are amended.
 REVISION = 1
 
@@ -127,7 +129,7 @@ def judged_edges(
     stated = {(edge.recipient, edge.purpose): edge.digest for edge in edges}
     if len({edge.edge_id for edge in edges}) != len(edges) or len(stated) != len(edges):
         raise Refused("decision_not_derived", "an edge is stated twice")
-    some = bool(fact.superseded) or fact.work_reason in (WorkReason.UNDELIVERABLE, WorkReason.TOO_WIDE)
+    some = bool(fact.superseded) or fact.work_reason in _SENT_IN_PART
     derived = fact.facts.origin == fact.origin and all(
         key in judged and judged[key].digest == digest for key, digest in stated.items()
     )

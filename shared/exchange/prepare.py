@@ -10,9 +10,10 @@ from uuid import UUID
 
 from shared.contracts.referral import ReferralContent, ReferralSubmission
 from shared.exchange.facts import ReadFacts, closed, read_facts
-from shared.exchange.letters import Emitted, Letters, Writing, write_letters
+from shared.exchange.letters import Emitted, Letters, Waiting, Writing, write_letters
 from shared.exchange.message import Draft
 from shared.exchange.minimise import own_record, whole_record
+from shared.exchange.reads import PeerReads
 from shared.guard import inspect
 from shared.kernel.canonical import digest
 from shared.kernel.clock import coarse
@@ -26,10 +27,11 @@ from shared.vocabulary.routing import Disposition, PartyStatus, WorkReason
 
 @dataclass(frozen=True, slots=True)
 class Documents:
-    """The directory and the policy in force at one time."""
+    """The directory and the policy in force at one time, and what instances read by then."""
 
     directory: DirectoryIndex
     policy: PolicyIndex
+    reads: PeerReads = field(default_factory=PeerReads)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,20 +54,21 @@ class Prepared:
     work_reason: str | None
     content: bytes
     emitted: tuple[Emitted, ...]
+    waiting: tuple[Waiting, ...]
     drafts: tuple[Draft, ...]
     traceparent: str | None
 
 
 class StaleEdge(NamedTuple):
-    """An edge whose decision went stale, and the message that carries it."""
+    """An edge whose decision went stale, and the message that carries it; none where it waited."""
 
     edge_id: UUID
-    message_id: UUID
+    message_id: UUID | None
 
 
 @dataclass(frozen=True, slots=True)
 class Again:
-    """A stale decision made again: new edges and messages, and the old edges that nothing replaces.
+    """A stale decision made again: new edges and messages, new ones that wait, and the old that nothing replaces.
 
     `work_reason` is why a person has to look at the referral, None if nobody has.
     """
@@ -73,6 +76,7 @@ class Again:
     referral_id: UUID
     origin: str
     emitted: tuple[Emitted, ...]
+    waiting: tuple[Waiting, ...]
     drafts: tuple[Draft, ...]
     dropped: tuple[StaleEdge, ...]
     work_reason: WorkReason | None
@@ -154,16 +158,24 @@ def prepare_again(
     setting = Setting(documents.directory, documents.policy, exercise, coarse(at))
     outcome = judge(read.facts, setting, salt=salt(), unknown=read.unknown)
     edges = [edge for edge in outcome.edges if (edge.recipient, edge.terms.purpose) in only]
-    letters = write_letters(
-        Writing(outcome=outcome, record=whole_record(content), referral_id=referral_id, at=at, traceparent=traceparent),
-        edges,
+    writing = Writing(
+        outcome=outcome,
+        record=whole_record(content),
+        reads=documents.reads,
+        referral_id=referral_id,
+        at=at,
+        traceparent=traceparent,
     )
+    letters = write_letters(writing, edges)
     letters.seal()
-    superseded = sorted(each.edge_id for each in only.values())
+    waiting = {(each.edge.recipient, each.edge.terms.purpose) for each in letters.waiting}
+    superseded = sorted(each.edge_id for key, each in only.items() if key not in waiting or each.message_id is not None)
     drafts = letters.drafts(read.facts, origin, at=at, body_sha256=body_sha256, superseded=superseded)
-    found = {(each.recipient, each.purpose) for each in letters.emitted}
+    found = waiting | {(each.recipient, each.purpose) for each in letters.emitted}
     dropped = tuple(stale for key, stale in only.items() if key not in found)
-    return Again(referral_id, origin.id, letters.emitted, drafts, dropped, letters.work_reason)
+    return Again(
+        referral_id, origin.id, letters.emitted, letters.waiting, drafts, dropped, work_reason=letters.work_reason
+    )
 
 
 class _Work:
@@ -216,6 +228,7 @@ def _letters(work: _Work) -> Letters:
     writing = Writing(
         outcome=work.outcome,
         record=work.record,
+        reads=work.documents.reads,
         referral_id=work.referral_id,
         at=work.at,
         traceparent=work.filing.traceparent,
@@ -261,6 +274,7 @@ def _prepared(work: _Work) -> Prepared:
         work_reason=work.letters.work_reason.value if work.letters.work_reason else None,
         content=own_record(work.record),
         emitted=work.letters.emitted,
+        waiting=work.letters.waiting,
         drafts=work.drafts,
         traceparent=work.filing.traceparent,
     )

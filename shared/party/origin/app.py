@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from functools import partial
 
@@ -37,13 +38,20 @@ class Origin:
             async with self.intake.running():
                 await serve_http(http, settings.http_host, settings.http_port)
 
+        async def relay() -> None:
+            issuing = asyncio.create_task(self.bus.issue_waiting(machinery.parties, machinery.wake))
+            try:
+                await machinery.run_relay(self.bus.stale)
+            finally:
+                issuing.cancel()
+
         return App(
             machinery,
             http,
             {
                 "api": serve,
                 "documents": machinery.run_documents,
-                "relay": lambda: machinery.run_relay(self.bus.stale),
+                "relay": relay,
                 "consumer": lambda: machinery.run_bus(handler),
             },
             handler,

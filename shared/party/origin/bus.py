@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Final
+from uuid import UUID
 
 from shared.envelope.datakeys import KeyEncryptionKey
 from shared.exchange.prepare import Documents
+from shared.exchange.reads import PeerReads
 from shared.exchange.record_table import DECIDE_AGAIN
 from shared.kernel.clock import Clock
+from shared.kernel.errors import Unavailable
 from shared.party.origin.store.edges import PostgresEdges
 from shared.party.origin.use_cases.again import DecideAgain
 from shared.party.origin.use_cases.answers import EdgeAnswers
 from shared.runtime.database.transactions import Database, RowScope
 from shared.runtime.post.ports import OutboxRow, Settlement, Unit
+
+#: How soon, in seconds, what waited is sent after it has become known that it can be read.
+ISSUE_POLL_S: Final = 2.0
 
 
 class OriginBus:
@@ -28,6 +37,7 @@ class OriginBus:
         clock: Clock,
     ) -> None:
         self._database = database
+        self._documents = documents
         self._again = DecideAgain(documents=documents, instance=instance, clock=clock)
         self._kek = kek
         self._clock = clock
@@ -41,6 +51,28 @@ class OriginBus:
         stale = [entry.message_id for entry in settlements if entry.code in DECIDE_AGAIN]
         if stale:
             await self._again.messages(PostgresEdges(unit.connection.driver, self._kek), stale)
+
+    async def issue_waiting(self, parties: Callable[[], Sequence[str]], wake: Callable[[], None]) -> None:
+        """For ever: whenever the documents, or what others read, have changed, send what waited and can be read now.
+
+        `parties` are those that this instance serves; `wake` tells the relay that there is news.
+        """
+        looked: tuple[str, str, PeerReads] | None = None
+        while True:
+            with suppress(Unavailable):  # no documents, or no database: later
+                documents = self._documents()
+                present = (documents.directory.digest, documents.policy.digest, documents.reads)
+                if present != looked:
+                    await self._issue(RowScope(parties(), "service", "apply"))
+                    looked = present
+                    wake()
+            await asyncio.sleep(ISSUE_POLL_S)
+
+    async def _issue(self, scope: RowScope) -> None:
+        after: UUID | None = UUID(int=0)
+        while after is not None:
+            async with self._database.transaction(scope) as session:
+                after = await self._again.issue(PostgresEdges(session.driver, self._kek), after)
 
     async def stale(self, rows: Sequence[OutboxRow]) -> None:
         """For the relay: none of `rows` has been stamped, so nobody has seen them."""

@@ -161,6 +161,10 @@ class Edges(Protocol):
         """The referrals that these messages carry edges of, both locked."""
         ...
 
+    async def waiting(self, after: UUID, limit: int) -> list[StaleReferral]:
+        """Referrals some of whose edges wait, both locked: of the next `limit` edges above the id `after`."""
+        ...
+
     async def unsend(self, message_ids: Sequence[UUID]) -> None:
         """Take messages out of the outbox, whether they have an edge or not."""
         ...
@@ -169,7 +173,7 @@ class Edges(Protocol):
         """Retire edges as superseded or dropped, and put in those that were decided again, with their messages.
 
         Edges are named by their ids. What a recipient of referrals has answered stays: it answers for the referral, not
-        an edge. A notice that
-        replaces another is new to its provider. Those with a work reason go on the work list.
+        an edge. A notice that replaces another is new to its provider. Those with a work reason go on the work list;
+        those none of whose edges waits any more leave it.
         """
         ...

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Final
 
@@ -28,6 +28,7 @@ from shared.runtime.http.budgets import Budgets
 from shared.runtime.http.identity import ApiKeys
 from shared.runtime.instance.keys import InstanceKeys, load_keys
 from shared.runtime.instance.law import LawWatch
+from shared.runtime.instance.peer_watch import PeerWatch
 from shared.runtime.instance.readiness import AtWork, Readiness
 from shared.runtime.instance.settings import RuntimeSettings
 from shared.runtime.kafka.bus import Bus, Subscription
@@ -61,13 +62,15 @@ class Machinery:
     budgets: Budgets
     _at_work: AtWork = field(default_factory=AtWork)
     law: LawWatch = field(init=False)
+    peers: PeerWatch = field(init=False)
 
     def __post_init__(self) -> None:
         self.law = LawWatch(self.shelf, self.feed, self.clock)
+        self.peers = PeerWatch(self.database)
 
     def documents(self) -> Documents:
-        """The directory and policy to decide by now. Raises `Unavailable` as `LawWatch.documents` does."""
-        return self.law.documents()
+        """The directory and policy to decide by now, and who reads what. Raises `Unavailable` as `LawWatch` does."""
+        return replace(self.law.documents(), reads=self.peers.reads)
 
     def directory(self) -> DirectoryIndex:
         """The directory in force now, however old: whom to answer does not wait for the operator."""
@@ -96,11 +99,12 @@ class Machinery:
 
     async def run_documents(self) -> None:
         await wait_for_database(self.database)
-        watching = asyncio.create_task(self.law.run())
+        watching = [asyncio.create_task(self.law.run()), asyncio.create_task(self.peers.run())]
         try:
             await self.feed.run()
         finally:
-            watching.cancel()
+            for each in watching:
+                each.cancel()
 
     async def run_relay(self, decide_again: DecideAgain) -> None:
         """Publish as the one relay of this database; stand by while another process is.

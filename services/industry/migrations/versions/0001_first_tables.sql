@@ -131,6 +131,19 @@ CREATE TABLE quarantine (
     PRIMARY KEY (topic, partition, "offset", broker_time)
 );
 
+-- What other instances have said last of themselves, each word with its place in its speaker's topic: an older one,
+-- read again, changes nothing. `owes` is the nonce that our next marks answer, `answered` the one of ours that theirs did.
+CREATE TABLE peer (
+    instance text PRIMARY KEY,
+    reads jsonb,
+    reads_at timestamptz,
+    reads_offset bigint,
+    marked_at timestamptz,
+    marked_offset bigint,
+    owes uuid,
+    answered uuid
+);
+
 CREATE TABLE document (
     digest text NOT NULL,
     kind text NOT NULL,
@@ -213,9 +226,11 @@ CREATE TABLE edge (
     acts integer NOT NULL DEFAULT 0,
     -- The message that took the edge back, one for all edges to a recipient of referrals.
     withdrawal_id uuid,
-    CONSTRAINT edge_state CHECK (state IN ('emitted', 'superseded', 'dropped'))
+    CONSTRAINT edge_state CHECK (state IN ('emitted', 'waiting', 'superseded', 'dropped')),
+    CONSTRAINT edge_waiting CHECK ((state = 'waiting') <= (message_id IS NULL))
 );
 CREATE INDEX edge_of_referral ON edge (referral_id, recipient);
+CREATE INDEX edge_waiting ON edge (edge_id) WHERE state = 'waiting';
 
 -- Submissions by party and fate: the first side of accounting equation (I). Counted in the intake's transaction.
 CREATE TABLE intake_count (
@@ -402,7 +417,7 @@ CREATE POLICY notice_changed ON notice FOR UPDATE USING (
 
 EXECUTE format(
     'GRANT SELECT, INSERT, UPDATE, DELETE ON
-        outbox, sent, signed_again, pair_sequence, closed_epoch, inbox, quarantine, document, data_key, api_key, idempotency, intake_count,
+        outbox, sent, signed_again, pair_sequence, closed_epoch, inbox, quarantine, peer, document, data_key, api_key, idempotency, intake_count,
         referral, edge, notice
      TO %I', service);
 EXECUTE format('GRANT USAGE ON SCHEMA public TO %I', service);

@@ -131,6 +131,19 @@ CREATE TABLE quarantine (
     PRIMARY KEY (topic, partition, "offset", broker_time)
 );
 
+-- What other instances have said last of themselves, each word with its place in its speaker's topic: an older one,
+-- read again, changes nothing. `owes` is the nonce that our next marks answer, `answered` the one of ours that theirs did.
+CREATE TABLE peer (
+    instance text PRIMARY KEY,
+    reads jsonb,
+    reads_at timestamptz,
+    reads_offset bigint,
+    marked_at timestamptz,
+    marked_offset bigint,
+    owes uuid,
+    answered uuid
+);
+
 CREATE TABLE document (
     digest text NOT NULL,
     kind text NOT NULL,
@@ -309,7 +322,7 @@ CREATE POLICY case_edge_changed ON case_edge FOR UPDATE USING (
 
 EXECUTE format(
     'GRANT SELECT, INSERT, UPDATE, DELETE ON
-        outbox, sent, signed_again, pair_sequence, closed_epoch, inbox, quarantine, document, data_key, api_key, idempotency, case_file,
+        outbox, sent, signed_again, pair_sequence, closed_epoch, inbox, quarantine, peer, document, data_key, api_key, idempotency, case_file,
         case_edge
      TO %I', service);
 EXECUTE format('GRANT USAGE ON SCHEMA public TO %I', service);

@@ -40,18 +40,29 @@ UPDATE edge AS e SET answer = a.answer, answer_detail = a.detail::jsonb, acts = 
 FROM unnest($1::uuid[], $2::text[], $3::text[], $4::int[]) AS a(edge_id, answer, detail, acts)
 WHERE e.edge_id = a.edge_id
 """
-_STALE = """
+_TO_DECIDE = """
 SELECT e.edge_id, e.message_id, e.recipient, e.purpose, r.referral_id, r.party, r.exercise, r.state, r.body_sha256,
        r.disposition, r.facts, r.decision, r.content, r.traceparent, k.wrapped
 FROM edge AS e JOIN referral AS r USING (referral_id) LEFT JOIN data_key AS k ON k.subject = r.referral_id
-WHERE e.message_id = ANY($1::uuid[]) AND e.state = 'emitted'
+"""
+_STALE = f"""
+{_TO_DECIDE} WHERE e.message_id = ANY($1::uuid[]) AND e.state = 'emitted'
 ORDER BY r.referral_id FOR UPDATE OF e, r
+"""
+# Whoever else is at one of them, a withdrawal or a twin of ours, is let be: it is looked at again.
+_WAITING = f"""
+{_TO_DECIDE} WHERE e.state = 'waiting' AND e.edge_id > $1 ORDER BY e.edge_id LIMIT $2 FOR UPDATE OF e, r SKIP LOCKED
 """
 _RETIRE = "UPDATE edge SET state = $2 WHERE edge_id = ANY($1::uuid[])"
 _UNSEND = "DELETE FROM outbox WHERE message_id = ANY($1::uuid[])"
 _TO_WORK_LIST = """
 UPDATE referral AS r SET work_reason = w.reason FROM unnest($1::uuid[], $2::text[]) AS w(referral_id, reason)
 WHERE r.referral_id = w.referral_id
+"""
+_OFF_WORK_LIST = """
+UPDATE referral AS r SET work_reason = NULL
+WHERE r.referral_id = ANY($1::uuid[]) AND r.work_reason = 'recipient_cannot_read'
+  AND NOT EXISTS (SELECT 1 FROM edge AS e WHERE e.referral_id = r.referral_id AND e.state = 'waiting')
 """
 
 
@@ -92,19 +103,25 @@ class PostgresEdges:
         rows = await self._driver.fetch(_STALE, list(message_ids))
         return [self._stale(list(each)) for _, each in groupby(rows, lambda row: row["referral_id"])]
 
+    async def waiting(self, after: UUID, limit: int) -> list[StaleReferral]:
+        rows = await self._driver.fetch(_WAITING, after, limit)
+        rows.sort(key=lambda row: row["referral_id"])
+        return [self._stale(list(each)) for _, each in groupby(rows, lambda row: row["referral_id"])]
+
     async def unsend(self, message_ids: Sequence[UUID]) -> None:
         await self._driver.execute(_UNSEND, list(message_ids))
 
     async def replace(self, replaced: Collection[UUID], dropped: Collection[UUID], again: Sequence[Again]) -> None:
         await self._driver.execute(_RETIRE, list(replaced), "superseded")
         await self._driver.execute(_RETIRE, list(dropped), "dropped")
-        if any(each.emitted for each in again):
+        if any(each.emitted or each.waiting for each in again):
             await self._driver.execute(*_ADD.bind(rows=EDGE.rows(edge_rows(again))))
         if replaced:
             await self._driver.execute(_CARRY, list(replaced))
         await outbox.enqueue(self._driver, [draft for each in again for draft in each.drafts])
         waiting = {each.referral_id: each.work_reason.value for each in again if each.work_reason is not None}
         await self._driver.execute(_TO_WORK_LIST, list(waiting), list(waiting.values()))
+        await self._driver.execute(_OFF_WORK_LIST, [each.referral_id for each in again if each.work_reason is None])
 
     def _stale(self, rows: Sequence[asyncpg.Record]) -> StaleReferral:
         first = rows[0]

@@ -22,12 +22,14 @@ FROM referral WHERE referral_id = $1
 """
 _EDGES = """
 SELECT e.recipient, e.purpose, e.reason, e.rules, e.notice_id, e.answer, e.answer_detail,
-       coalesce(s.outcome, CASE WHEN o.sequence IS NULL THEN 'queued' ELSE 'sent' END) AS delivery, s.code,
+       CASE WHEN e.state = 'waiting' THEN 'waiting'
+            ELSE coalesce(s.outcome, CASE WHEN o.sequence IS NULL THEN 'queued' ELSE 'sent' END) END AS delivery,
+       CASE WHEN e.state = 'waiting' THEN 'recipient_cannot_read' ELSE s.code END AS code,
        CASE WHEN e.withdrawal_id IS NOT NULL
             THEN coalesce(ws.outcome, CASE WHEN wo.sequence IS NULL THEN 'queued' ELSE 'sent' END) END AS withdrawal
 FROM edge AS e LEFT JOIN outbox AS o USING (message_id) LEFT JOIN sent AS s USING (message_id)
 LEFT JOIN outbox AS wo ON wo.message_id = e.withdrawal_id LEFT JOIN sent AS ws ON ws.message_id = e.withdrawal_id
-WHERE e.referral_id = $1 AND e.state = 'emitted' ORDER BY e.recipient, e.purpose
+WHERE e.referral_id = $1 AND e.state IN ('emitted', 'waiting') ORDER BY e.recipient, e.purpose
 """
 _PAGE = """
 SELECT referral_id, external_ref, revision, state, work_reason, accepted_at, withdrawn_at FROM referral

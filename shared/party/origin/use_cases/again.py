@@ -1,7 +1,8 @@
 """Deciding again: an edge whose decision went stale before it was applied is decided, sealed and sent anew.
 
 Two callers, one function: the relay before stamping (the broker was away), and the consumer when the other
-side refused a message because its decision or its documents had lapsed.
+side refused a message because its decision or its documents had lapsed. An edge that waited, because its recipient
+could not read it, is decided afresh as well, once it can.
 
 Total: what cannot be decided or sealed any more is dropped, told to audit and put on the origin's work list. One
 referral never holds up the others, nor the relay.
@@ -10,6 +11,8 @@ referral never holds up the others, nor the relay.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Final
 from uuid import UUID
 
 from shared.exchange.decided import Stated, decided_fact
@@ -20,6 +23,9 @@ from shared.party.origin.ports import Edges, StaleReferral
 from shared.routing.directory_index import DirectoryIndex
 from shared.runtime.watch.logs import log
 from shared.vocabulary.routing import WorkReason
+
+#: So many edges that waited are decided in one transaction.
+ISSUED_AT_ONCE: Final = 100
 
 
 class DecideAgain:
@@ -43,6 +49,27 @@ class DecideAgain:
         log("decided_again", count=len(replaced) + len(dropped))
         if gone := len(message_ids) - len(replaced):
             log("edges_dropped", count=gone)
+
+    async def issue(self, edges: Edges, after: UUID) -> UUID | None:
+        """Decide edges that wait, above the id `after`, within the caller's transaction; send those that can be read.
+
+        Returns the id to go on after, None behind the last. One that still cannot be read stays as it is.
+        """
+        waiting = await edges.waiting(after, ISSUED_AT_ONCE)
+        again = [self._again(each) for each in waiting if not each.withdrawn]
+        replaced = {
+            each.stale[edge.recipient, edge.purpose].edge_id
+            for each, decided in zip((each for each in waiting if not each.withdrawn), again, strict=True)
+            for edge in decided.emitted
+        }
+        dropped = {edge.edge_id for each in again for edge in each.dropped}
+        dropped |= {edge.edge_id for each in waiting if each.withdrawn for edge in each.stale.values()}
+        moved = [replace(each, waiting=()) for each in again if each.emitted or each.dropped]
+        await edges.replace(replaced, dropped, moved)
+        if replaced or dropped:
+            log("edges_issued", count=len(replaced))
+        looked_at = [edge.edge_id for each in waiting for edge in each.stale.values()]
+        return max(looked_at) if len(looked_at) == ISSUED_AT_ONCE else None
 
     def _again(self, referral: StaleReferral) -> Again:
         documents = self._documents()
@@ -90,4 +117,6 @@ class DecideAgain:
             traceparent=referral.traceparent,
         )
         dropped = tuple(referral.stale.values())
-        return Again(referral.referral_id, referral.party, (), (fact,), dropped, WorkReason.UNDELIVERABLE)
+        return Again(
+            referral.referral_id, referral.party, (), (), (fact,), dropped, work_reason=WorkReason.UNDELIVERABLE
+        )
