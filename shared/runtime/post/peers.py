@@ -10,7 +10,7 @@ from uuid import UUID
 
 import asyncpg
 
-from shared.contracts.delivery import MarksClear, ReadsAnnouncedClear
+from shared.contracts.delivery import MarksClear, ReadsAnnouncedClear, TakenMark
 from shared.exchange.message import Received
 from shared.exchange.reads import PeerReads, Reads
 from shared.runtime.database.transactions import Database
@@ -56,6 +56,13 @@ class PeerBook(Protocol):
 
     async def life(self) -> tuple[int, int]:
         """Which database this is: another pair than before says that it was restored, or is another server's."""
+        ...
+
+    async def forgotten(self, by: str, taken: Sequence[TakenMark]) -> None:
+        """`by` has taken numbers of ours that this database does not know: their epochs have ended, at those numbers.
+
+        Whoever it says this of is given numbers of another epoch from now on.
+        """
         ...
 
 
