@@ -22,7 +22,6 @@ from shared.envelope.attributes import (
     Tier,
 )
 from shared.exchange.topics import AUDIT, inbox_prefix
-from shared.runtime.kafka.bus import Subscription
 from shared.runtime.kafka.documents import DIRECTORY_TOPIC, PublishedDocument
 
 PUBLISHED: Final = "published_document.v1"
@@ -135,7 +134,7 @@ def _operations() -> dict[str, Any]:
         if pair := pairs().get(topic):
             found[f"{pair.sender}.send.{_short(topic)}"] = _operation("send", topic, names)
         for reader in readers_of(topic):
-            found[f"{reader}.receive.{_short(topic)}"] = _operation("receive", topic, names) | _group(reader, topic)
+            found[f"{reader}.receive.{_short(topic)}"] = _operation("receive", topic, names)
     found["operator.send.directory"] = _operation("send", DIRECTORY_TOPIC, [*OF_DIRECTORY])
     return found
 
@@ -147,15 +146,6 @@ def _operation(action: str, topic: str, names: list[str]) -> dict[str, Any]:
         "channel": {"$ref": channel},
         "messages": [{"$ref": f"{channel}/messages/{name}"} for name in names],
     }
-
-
-def _group(reader: str, topic: str) -> dict[str, Any]:
-    """The consumer group in which a service reads its inbox; audit and readers of documents keep their own cursors."""
-    pair = pairs().get(topic)
-    if pair is None or reader == AUDIT or reader != pair.to:
-        return {}
-    group = Subscription(reader).group
-    return {"bindings": {"kafka": {"groupId": {"type": "string", "enum": [group]}}}}
 
 
 def _short(topic: str) -> str:

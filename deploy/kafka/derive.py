@@ -19,7 +19,6 @@ from shared.exchange.correspondents import Pair, pairs_of
 from shared.exchange.topics import AUDIT, INBOXES, inbox_prefix
 from shared.kernel.errors import Refused
 from shared.routing.shelf import read_directory
-from shared.runtime.kafka.bus import group_prefix
 from shared.runtime.kafka.documents import DIRECTORY_TOPIC
 
 #: How a topic is laid out, by what it is for.
@@ -51,7 +50,6 @@ def _rule(name: str, pairs: tuple[Pair, ...]) -> PrincipalRule:
         # What it has written it may read back: only so does it find again how far it came.
         read=(*written, DIRECTORY_TOPIC),
         read_under=(INBOXES if name == AUDIT else inbox_prefix(name),),
-        group_prefix=group_prefix(name),
     )
 
 

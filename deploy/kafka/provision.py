@@ -35,7 +35,7 @@ from pydantic import BaseModel, ConfigDict
 from shared.kernel.errors import Refused, Unavailable
 
 SCRAM_ITERATIONS = 8192
-#: What the names of all topics and groups of this exchange begin with.
+#: What the names of all topics of this exchange begin with; no instance reads in a group.
 NAMES: Final = "causeway."
 _DATED_BY: Final = "message.timestamp.type"
 _CALL_S = 30.0
@@ -58,7 +58,6 @@ class PrincipalRule(BaseModel):
     write: tuple[str, ...]
     read: tuple[str, ...]
     read_under: tuple[str, ...]
-    group_prefix: str
 
 
 @dataclass(frozen=True)
@@ -143,7 +142,6 @@ def _bindings(principal: str, rule: PrincipalRule) -> Iterable[AclBinding]:
         yield _allow(principal, ResourceType.TOPIC, topic, pattern=literal, operation=AclOperation.READ)
     for begin in rule.read_under:
         yield _allow(principal, ResourceType.TOPIC, begin, pattern=prefixed, operation=AclOperation.READ)
-    yield _allow(principal, ResourceType.GROUP, rule.group_prefix, pattern=prefixed, operation=AclOperation.READ)
 
 
 def _allow(

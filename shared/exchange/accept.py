@@ -10,9 +10,17 @@ from uuid import UUID
 from pydantic import ValidationError
 
 from shared.contracts.base import Contract
-from shared.contracts.decision import Edge
+from shared.contracts.decision import DecisionRef, Edge
 from shared.contracts.referral import EdgeClear, EdgeSealed, NoticeRecord, ReferralRecord
-from shared.contracts.registry import BY_TYPE, NAMES, Family, MessageType, value_model
+from shared.contracts.registry import (
+    BY_TYPE,
+    NAMES,
+    STATED_BY_INSTANCES,
+    WITHDRAWALS,
+    Family,
+    MessageType,
+    value_model,
+)
 from shared.envelope.batch import RootCache, message_digest
 from shared.envelope.headers import Attributes, Envelope, decode_headers
 from shared.envelope.keys import OpeningKey
@@ -21,14 +29,18 @@ from shared.exchange.bound import check_facts, check_record
 from shared.exchange.compose import seal_context
 from shared.exchange.decided import commitment, due_times
 from shared.exchange.message import Received, Record
+from shared.exchange.needs import Need, NeedKind, Unread
 from shared.exchange.senders import check_broker_time, check_format, check_stated_by, instance_of, verify_sender
 from shared.exchange.topics import inbox_topic
 from shared.guard import SEALED_NODES_MAX, inspect, parse_body
+from shared.guard.edition import READ_EDITIONS, edition
 from shared.kernel.clock import Clock
 from shared.kernel.errors import CausewayError, Refused, Unavailable
 from shared.routing.derive import TOLERANCE, check_decision_time, derive_edge
 from shared.routing.directory_index import DirectoryIndex
+from shared.routing.engine import ENGINE
 from shared.routing.shelf import DocumentShelf
+from shared.vocabulary.edition import edition as vocabulary_edition
 from shared.vocabulary.routing import PartyStatus
 
 RECORD_BYTES_MAX = 65_536
@@ -49,29 +61,24 @@ class ReadingInstance:
 
 
 class TurnedAway(Refused):
-    """A record refused after its signature held: `envelope` says whom to tell, and about what."""
+    """A record refused after its signature held: `envelope` says whom to tell, and about what.
+
+    `need` is what it lacks, where nothing else is wrong with it.
+    """
 
     def __init__(self, error: CausewayError, envelope: Envelope, sender_instance: str, *, digest: str) -> None:
         super().__init__(error.code, error.detail, field=error.field)
+        self.need = error.need if isinstance(error, Unread) else None
         self.envelope = envelope
         self.sender_instance = sender_instance
         self.digest = digest
-
-
-class Awaited(Unavailable):
-    """A record whose signature held and whose document has not come. `turned` is what it is if that never comes."""
-
-    def __init__(self, turned: TurnedAway) -> None:
-        super().__init__(turned.code)
-        self.turned = turned
 
 
 def accept(record: Record, reader: ReadingInstance) -> Received:
     """Check everything about one record. Success says: authentic, addressed here, guarded, its edge reproducible.
 
     It does not say that the message is new or in order: the inbox does. Raises `Refused` before the signature
-    held, `TurnedAway` after; `Unavailable` while this instance has no directory, `Awaited` for a document not seen
-    yet. Codes: `record_table`.
+    held, `TurnedAway` after; `Unavailable` while this instance has no directory. Codes: `record_table`.
     """
     (accepted,) = accept_batch([record], reader)
     if isinstance(accepted, Exception):
@@ -134,8 +141,7 @@ def _advance(stage: Callable[[_Reading, ReadingInstance], None], reading: _Readi
         if not reading.digest:
             reading.error = error
             return
-        turned = TurnedAway(error, reading.envelope, reading.sender_instance, digest=reading.digest)
-        reading.error = turned if isinstance(error, Refused) else Awaited(turned)
+        reading.error = TurnedAway(error, reading.envelope, reading.sender_instance, digest=reading.digest)
     except Exception as error:  # fail closed: whatever broke, the record has no effect and the others go on
         reading.error = error
 
@@ -165,7 +171,8 @@ def _received(reading: _Reading) -> Received:
 def _authenticate(reading: _Reading, reader: ReadingInstance) -> None:
     record, now = reading.record, reader.clock.now()
     check_broker_time(record, now)
-    directory = reader.shelf.directories.active(record.broker_time)
+    in_force = reader.shelf.directories.active(now)
+    directory = _directory_then(record, reader)
     if record.value is None:
         raise Refused("record_empty")
     if len(record.value) > RECORD_BYTES_MAX:
@@ -174,7 +181,6 @@ def _authenticate(reading: _Reading, reader: ReadingInstance) -> None:
     attributes = envelope.attributes
     if record.key != attributes.subject.encode():
         raise Refused("key_mismatch", field="ce_subject")
-    in_force = reader.shelf.directories.active(now)
     reading.sender_instance = verify_sender(
         envelope, directory, at=record.broker_time, in_force=in_force, roots=reader.roots
     )
@@ -186,11 +192,20 @@ def _authenticate(reading: _Reading, reader: ReadingInstance) -> None:
     reading.digest = message_digest(attributes, envelope.body)
 
 
+def _directory_then(record: Record, reader: ReadingInstance) -> DirectoryIndex:
+    """The directory of the time when the broker took it. Of one that is older than all of ours nobody is the sender."""
+    try:
+        return reader.shelf.directories.active(record.broker_time)
+    except Unavailable:
+        raise Refused("sender_unknown", "no directory was in force then") from None
+
+
 def _read_clear(reading: _Reading, reader: ReadingInstance) -> None:
     attributes = reading.envelope.attributes
     check_format(attributes)
     message = reading.message = _message_type(attributes.type)
     _check_lane(message, reading)
+    _check_guard(message, attributes)
     _check_exercise(message, attributes, reading.directory)
     reading.clear, reading.sealed_text = _parsed(message, reading.envelope.body)
     if str(_subject_of(message, reading.clear, attributes.subject)) != attributes.subject:
@@ -201,7 +216,17 @@ def _message_type(type_text: str) -> MessageType:
     if message := BY_TYPE.get(type_text):
         return message
     name = type_text.removeprefix("causeway.").rpartition(".v")[0]
-    raise Refused("version_unknown" if name in NAMES else "type_unknown", field="ce_type")
+    need = Need(NeedKind.MESSAGE, type_text)
+    raise Unread("version_unknown" if name in NAMES else "type_unknown", need, field="ce_type")
+
+
+def _check_guard(message: MessageType, attributes: Attributes) -> None:
+    """An edition that we do not read is a newer release's: what it lets pass our own may not know to look into."""
+    if message.family in STATED_BY_INSTANCES or message in WITHDRAWALS:
+        return
+    need = Need(NeedKind.GUARD, attributes.guard.partition(" ")[0])
+    if need.what != edition() and need.what not in READ_EDITIONS:
+        raise Unread("guard_unknown", need, field="ce_guard")
 
 
 def _check_lane(message: MessageType, reading: _Reading) -> None:
@@ -226,7 +251,9 @@ def _check_exercise(message: MessageType, attributes: Attributes, directory: Dir
 def _parsed(message: MessageType, body: bytes) -> tuple[Contract, str | None]:
     try:
         value = cast(_Value, value_model(message).model_validate_json(body, strict=True))
-    except ValidationError:
+    except ValidationError as error:
+        if message not in WITHDRAWALS and only_codes_unknown(error):
+            raise _code_unknown("/clear") from None
         raise Refused("body_invalid", "not what the type's schema says") from None
     return value.clear, getattr(value, "sealed", None)
 
@@ -253,7 +280,9 @@ def _read_sealed(reading: _Reading, reader: ReadingInstance) -> None:
     try:
         parse_body("application/json", None, reading.plaintext, nodes_max=SEALED_NODES_MAX)
         sealed = reading.message.sealed.model_validate_json(reading.plaintext, strict=True)
-    except ValidationError:
+    except ValidationError as error:
+        if only_codes_unknown(error):
+            raise _code_unknown("/sealed") from None
         raise Refused("guard_refused", "the sealed part is not what the type's schema says", field="/sealed") from None
     except Refused as error:
         raise _unguarded(error) from None
@@ -261,6 +290,17 @@ def _read_sealed(reading: _Reading, reader: ReadingInstance) -> None:
         reading.carried, reading.sealed = sealed, sealed.record  # type: ignore[attr-defined]
     else:
         reading.sealed = sealed
+
+
+def only_codes_unknown(error: ValidationError) -> bool:
+    """Nothing is wrong with it but codes that none of our lists has: lists grow, and shapes do not."""
+    return all(
+        each["type"] == "enum" for each in error.errors(include_url=False, include_context=False, include_input=False)
+    )
+
+
+def _code_unknown(field: str) -> Unread:
+    return Unread("code_unknown", Need(NeedKind.VOCABULARY, vocabulary_edition()), field=field)
 
 
 def _guard(reading: _Reading, reader: ReadingInstance) -> None:
@@ -286,7 +326,7 @@ def _derive(reading: _Reading, reader: ReadingInstance) -> None:
         raise Refused("edge_not_ours", field="/sealed/edge/recipient")
     if edge.facts.origin != attributes.sender:
         raise Refused("edge_not_reproducible", "an origin decides for itself alone", field="/sealed/edge/facts/origin")
-    # An unknown digest is `Unavailable`: the feed has not brought the document yet, and the record waits for it.
+    _check_known(decision, reader.shelf)
     directory = reader.shelf.directories.get(decision.directory, broker_time)
     policy = reader.shelf.policies.get(decision.policy, broker_time)
     check_decision_time(decision, broker_time)
@@ -299,6 +339,18 @@ def _derive(reading: _Reading, reader: ReadingInstance) -> None:
     if clear.commitment != commitment(carried.salt, edge.digest):
         raise Refused("edge_not_reproducible", "not the edge that the clear part commits to", field="/clear/commitment")
     _check_due(clear, edge, attributes)
+
+
+def _check_known(decision: DecisionRef, shelf: DocumentShelf) -> None:
+    """The feed may not have brought the documents yet; the engine may be a newer release's."""
+    if decision.engine != ENGINE:
+        raise Unread("engine_unknown", Need(NeedKind.ENGINE, str(decision.engine)), field="/sealed/decision/engine")
+    for kind, digest, has in (
+        ("directory", decision.directory, shelf.directories.has(decision.directory)),
+        ("policy", decision.policy, shelf.policies.has(decision.policy)),
+    ):
+        if not has:
+            raise Unread("document_unknown", Need(NeedKind.DOCUMENT, digest), field=f"/sealed/decision/{kind}")
 
 
 def _check_due(clear: EdgeClear, edge: Edge, attributes: Attributes) -> None:

@@ -18,7 +18,7 @@ from shared.contracts.registry import MESSAGES_RECEIPTED, STATED_BY_INSTANCES, M
 from shared.envelope.base64url import to_base64url
 from shared.envelope.keys import SealingKey, SigningKey
 from shared.envelope.sealing import SealContext, seal
-from shared.exchange.message import Draft, Record
+from shared.exchange.message import Copy, Draft
 from shared.exchange.topics import AUDIT, inbox_topic
 from shared.kernel.canonical import signed_statement
 from shared.kernel.clock import rfc3339
@@ -154,7 +154,7 @@ class Verdict(NamedTuple):
     digest: str
     outcome: ReceiptOutcome
     code: str | None
-    judged: Record
+    judged: Copy
     revision: int | None = None
     edge: UUID | None = None
 
@@ -166,7 +166,7 @@ class Verdict(NamedTuple):
             "code": self.code,
             "edge": None if self.edge is None else str(self.edge),
             "revision": self.revision,
-            "judged": {"offset": self.judged.offset, "broker_time": rfc3339(self.judged.broker_time)},
+            "judged": self.judged.as_json(),
         }
         return {name: value for name, value in stated.items() if value is not None}
 

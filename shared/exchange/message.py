@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
 
 from shared.contracts.base import Contract
 from shared.contracts.decision import Edge
 from shared.contracts.registry import MessageType
 from shared.guard.edition import passed
+from shared.kernel.clock import rfc3339
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,18 @@ class Record:
     headers: Sequence[tuple[str, bytes | None]]
     value: bytes | None
     time_stated: bool = False
+
+
+class Copy(NamedTuple):
+    """One copy of a message in its topic, as a receipt names it. `topic_id` is left out where the reader lacks it."""
+
+    offset: int
+    broker_time: datetime
+    topic_id: UUID | None = None
+
+    def as_json(self) -> dict[str, object]:
+        stated: dict[str, object] = {"offset": self.offset, "broker_time": rfc3339(self.broker_time)}
+        return stated if self.topic_id is None else stated | {"topic_id": str(self.topic_id)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from pydantic_core import to_json
 
 from shared.contracts.delivery import ReadMessage, ReadsAnnouncedClear
 from shared.contracts.registry import ALL, BY_TYPE, MessageType, newest
-from shared.guard import edition
+from shared.guard.edition import READ_EDITIONS, edition
 from shared.kernel.errors import Refused
 from shared.routing.directory_index import DirectoryIndex
 from shared.routing.engine import ENGINE
@@ -56,7 +56,7 @@ def own_reads() -> ReadsAnnouncedClear:
         messages=tuple(ReadMessage(name=name, version=newest(name).version) for name in names),
         engines=(ENGINE,),
         vocabulary=vocabulary.edition(),
-        guards=(edition(),),
+        guards=tuple(sorted({edition(), *READ_EDITIONS})),
     )
 
 

@@ -7,9 +7,14 @@ from enum import StrEnum
 
 
 class Fate(StrEnum):
-    """`park` keeps coordinates and reason; `refuse` is a coded answer; `drop` was done before."""
+    """`park` keeps coordinates and reason; `refuse` is a coded answer; `drop` was done before.
+
+    `defer` leaves it with its sender until we can read it, `wait` keeps it here until what it lacks has come.
+    """
 
     PARK = "park"
+    DEFER = "defer"
+    WAIT = "wait"
     REFUSE = "refuse"
     DROP = "drop"
     APPLY = "apply"
@@ -52,8 +57,10 @@ RECORD_TABLE: dict[str, Row] = {
     "format_superseded": Row(
         Fate.REFUSE, True, True, False, "in the first release's format: no epoch, a relative data schema"
     ),
-    "type_unknown": Row(Fate.PARK, True, True, False, "no such message type"),
-    "version_unknown": Row(Fate.PARK, True, True, True, "a known message in a version this service does not read"),
+    "type_unknown": Row(Fate.DEFER, True, True, False, "no such message type in this release"),
+    "version_unknown": Row(Fate.DEFER, True, True, False, "a known message in a version this service does not read"),
+    "code_unknown": Row(Fate.DEFER, True, True, False, "well formed, but for a code that none of our lists has"),
+    "guard_unknown": Row(Fate.DEFER, True, True, False, "passed by an edition of the guard that we do not know"),
     "body_invalid": Row(Fate.PARK, True, True, False, "the value is not the JSON the type's schema describes"),
     "statement_not_yours": Row(
         Fate.REFUSE, True, True, False, "the table of authority lets no sender of this kind say it to this recipient"
@@ -63,15 +70,26 @@ RECORD_TABLE: dict[str, Row] = {
     ),
     "sender_suspended": Row(Fate.REFUSE, True, True, False, "the directory has suspended the sender"),
     "edge_not_reproducible": Row(Fate.PARK, True, True, True, "the recipient cannot derive the edge it was sent"),
-    "engine_unknown": Row(Fate.PARK, True, True, True, "decided by an engine version this service does not know"),
+    "engine_unknown": Row(Fate.DEFER, True, True, False, "decided by an engine version this service does not know"),
     "edge_not_ours": Row(Fate.REFUSE, True, True, False, "the edge names another recipient"),
     "decision_time_off": Row(Fate.REFUSE, True, False, False, "decided over 5 minutes from the broker's time"),
     "document_lapsed": Row(
         Fate.REFUSE, True, False, False, "directory or policy no longer active at the broker's time"
     ),
     "document_unknown": Row(
-        Fate.PARK, True, True, True, "waited 60 s for a directory or policy of that digest, and it did not come"
+        Fate.WAIT,
+        True,
+        False,
+        False,
+        "its directory or policy has not come: it waits here, or deferred where no room is",
     ),
+    "act_awaited": Row(
+        Fate.WAIT, True, False, False, "the act before it in its track has not come: it waits here, as for a document"
+    ),
+    "revision_not_above": Row(
+        Fate.REFUSE, True, False, False, "other content of an edge or act that is held, and not under a higher revision"
+    ),
+    "subject_withdrawn": Row(Fate.REFUSE, True, False, False, "its sender has taken the subject back"),
     "sealed_unopenable": Row(Fate.PARK, True, True, False, "the sealed part does not open in this context"),
     "guard_refused": Row(Fate.REFUSE, True, True, False, "the guard refuses the opened sealed part"),
     "sequence_reused": Row(

@@ -52,6 +52,10 @@ class Shelf(Generic[_Document]):
                     self._takeovers.append((when, placed))
         return (active_from, document.digest) in self._takeovers
 
+    def has(self, document_digest: str) -> bool:
+        """Whether the document with that digest has come, in force or not."""
+        return document_digest in self._documents
+
     def active(self, at: datetime) -> _Document:
         """The document in force at `at`. Raises `Unavailable` before the first."""
         in_force = [placed for when, placed in self._takeovers if when <= at]

@@ -31,14 +31,16 @@ from shared.runtime.instance.law import LawWatch
 from shared.runtime.instance.peer_watch import PeerWatch
 from shared.runtime.instance.readiness import AtWork, Readiness
 from shared.runtime.instance.settings import RuntimeSettings
-from shared.runtime.kafka.bus import Bus, Subscription
+from shared.runtime.kafka.bus import Bus
 from shared.runtime.kafka.documents import DocumentFeed, read_approver_keys
 from shared.runtime.kafka.reader import LogReader
 from shared.runtime.kafka.writer import KafkaLogWriter
-from shared.runtime.post.consumer import Consumer, Handler
-from shared.runtime.post.inbox import PostgresInbox
+from shared.runtime.post.arrivals import Parked
+from shared.runtime.post.awaiting import Room
+from shared.runtime.post.consumer import PATIENCE_S, Composers, Consumer, Handler, Silence
+from shared.runtime.post.cursors import PostgresCursors
+from shared.runtime.post.inbox import Keeping, PostgresInbox
 from shared.runtime.post.outbox import PostgresOutbox
-from shared.runtime.post.ports import Parked
 from shared.runtime.post.quarantine import Quarantine
 from shared.runtime.post.relay import DecideAgain, Relay, RelaySettings
 from shared.runtime.watch.health import Probe
@@ -140,19 +142,21 @@ class Machinery:
                 self._at_work.bus = None
 
     def bus(self, handler: Handler) -> Bus:
-        subscription = Subscription(self.instance, self.settings.slot)
-        return Bus(self.settings.kafka_access(), subscription, self.consumer(handler), clock=self.clock)
+        cursors = PostgresCursors(self.database)
+        return Bus(
+            self.settings.kafka_access(), self.instance, self.consumer(handler), cursors=cursors, clock=self.clock
+        )
 
-    def consumer(self, handler: Handler) -> Consumer:
+    def consumer(self, handler: Handler, *, patience_s: float = PATIENCE_S) -> Consumer:
         reader = ReadingInstance(self.instance, self.shelf, list(self.keys.opening.values()), self.clock)
-
         return Consumer(
             self._inbox(),
             handler,
             accept=partial(accept_batch, reader=reader),
-            receipts=self._receipts,
-            facts=self._parked,
+            composers=Composers(self._receipts, self._parked),
+            conversation=Silence(),
             clock=self.clock,
+            patience_s=patience_s,
         )
 
     def quarantine(self, handler: Handler) -> Quarantine:
@@ -160,7 +164,7 @@ class Machinery:
         self.require_listed()
         return Quarantine(
             self.database,
-            consumer=self.consumer(handler),
+            consumer=self.consumer(handler, patience_s=0),
             inbox=self._inbox(),
             reader=LogReader(
                 self.settings.kafka_access(),
@@ -198,7 +202,9 @@ class Machinery:
         await self.database.close()
 
     def _inbox(self) -> PostgresInbox:
-        return PostgresInbox(self.database, scope=self.service_scope, kek=self.keys.kek, wake=self.wake_soon)
+        room = Room(self.settings.awaiting_rows_max, self.settings.awaiting_bytes_max)
+        keeping = Keeping(self.keys.kek, lambda need: need.met(self.shelf), room)
+        return PostgresInbox(self.database, scope=self.service_scope, keeping=keeping, wake=self.wake_soon)
 
     async def _until_documents(self) -> None:
         while True:

@@ -49,7 +49,9 @@ class RuntimeSettings(BaseSettings):
     kafka_tls: bool = False
     kafka_ca_file: Path | None = None
     kafka_certificate_file: Path | None = None
-    slot: Annotated[int, Field(ge=0, le=999)] = 0
+    #: Messages that wait for a document, and bytes of them, at most; beyond that they wait with their senders.
+    awaiting_rows_max: Annotated[int, Field(ge=0, le=1_000_000)] = 10_000
+    awaiting_bytes_max: Annotated[int, Field(ge=0, le=2**40)] = 64 * 1024 * 1024
     batch_rows_max: Annotated[int, Field(ge=1, le=5000)] = 500
     #: A message without a receipt is published again after that long, the same bytes.
     resend_after_s: Annotated[float, Field(ge=0.5, le=3600)] = 30.0

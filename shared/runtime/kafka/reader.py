@@ -16,7 +16,8 @@ from aiokafka.errors import OffsetOutOfRangeError
 from shared.exchange.message import Record
 from shared.kernel.errors import Unavailable
 from shared.runtime.kafka.access import KAFKA_ERRORS, KafkaAccess, unavailable
-from shared.runtime.kafka.bus import to_record
+from shared.runtime.kafka.raw_records import to_record
+from shared.runtime.kafka.tolerant_records import read_any_header_name
 from shared.runtime.kafka.topic_metadata import (
     TopicDescription,
     describe_topics,
@@ -24,6 +25,8 @@ from shared.runtime.kafka.topic_metadata import (
     metadata_client,
 )
 from shared.runtime.post.ports import Coordinate
+
+read_any_header_name()
 
 READ_RECORDS_MAX: Final = 500
 POLL_MS: Final = 500

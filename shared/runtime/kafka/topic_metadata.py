@@ -29,10 +29,14 @@ _ABSENT: Final = frozenset({3, 29})
 
 
 class TopicDescription(NamedTuple):
-    """`topic_id` changes when a topic is deleted and made again under its name."""
+    """`topic_id` changes when a topic is deleted and made again under its name.
+
+    `leader_epochs`, in the order of the partitions, rise whenever another broker leads one, or the same one anew.
+    """
 
     topic_id: UUID
     partitions: tuple[int, ...]
+    leader_epochs: tuple[int, ...] = ()
 
 
 @asynccontextmanager
@@ -63,7 +67,8 @@ async def _described(client: AIOKafkaClient, request: _Metadata) -> dict[str, To
     for error_code, name, high, low, _internal, partitions, *_ in answer.topics:
         if error_code == 0:
             topic_id = UUID(int=((high % 2**64) << 64) | (low % 2**64))
-            found[name] = TopicDescription(topic_id, tuple(sorted(each[1] for each in partitions)))
+            places = sorted((each[1], each[3]) for each in partitions)
+            found[name] = TopicDescription(topic_id, tuple(p for p, _ in places), tuple(e for _, e in places))
         elif error_code not in _ABSENT:
             raise for_code(error_code)()
     return found

@@ -1,49 +1,39 @@
 """The one consumer loop: verify each record, apply the good ones once, answer with receipts, park the bad ones.
 
-    batch ─▶ accept each record ─▶ one transaction { inbox · effects · outgoing · receipts · quarantine } ─▶ offsets
+    batch ─▶ judge each record ─▶ one transaction { cursors · inbox · effects · outgoing · receipts · quarantine }
 
-Everything of a batch commits together, then its offsets do. A crash in between repeats the batch; the inbox
-drops what it has seen and receipts it again.
+Everything of a batch commits together, cursors too. A crash repeats the batch; the inbox drops what has had its last
+word and says it again. No record holds up another: what lacks something waits in a table, or with its sender.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 from uuid import UUID
 
+from shared.contracts.answers import Answer
 from shared.contracts.facts import MessagesReceiptedClear
-from shared.contracts.registry import ALL, STATED_BY_INSTANCES, Family
-from shared.exchange.accept import Awaited, TurnedAway
 from shared.exchange.compose import Verdict
 from shared.exchange.message import Draft, Received, Record
-from shared.exchange.record_table import Fate, row_for
-from shared.kernel.canonical import digest as sha256
+from shared.exchange.needs import Need, NeedKind
 from shared.kernel.clock import Clock
-from shared.kernel.errors import Refused, Unavailable
-from shared.runtime.post.ports import Arrival, InboxStore, Parked, Settlement, Unit
-from shared.runtime.watch.logs import Fields, log
+from shared.kernel.errors import Unavailable
+from shared.runtime.post.answer import Answers, changes
+from shared.runtime.post.arrivals import Outcome, Parked, Step, Superseded, Waiting
+from shared.runtime.post.judge import Accept, Judged, Verified, alarm, judge, parked_row, turn_away, verified
+from shared.runtime.post.plan import WITHDRAWING, Plan, decided
+from shared.runtime.post.ports import Conversation, InboxStore, Settlement, Unit
+from shared.runtime.watch.logs import log
 from shared.runtime.watch.metrics import MESSAGES
 from shared.vocabulary.answers import ReceiptOutcome
 
-#: How long a batch waits for what is `Unavailable`, and a record for the documents that it names.
+#: How long a batch waits for what is `Unavailable`.
 PATIENCE_S: Final = 60.0
-_UNRECEIPTED: Final = frozenset(message.type for message in ALL if message.family in STATED_BY_INSTANCES)
-
-
-@dataclass(frozen=True, slots=True)
-class Verified:
-    """An authentic record. `message` is None where `accept` turned it away, then `code` says why."""
-
-    record: Record
-    arrival: Arrival
-    sender_instance: str
-    message: Received | None = None
-    code: str | None = None
+#: Records that waited are taken up so many at a time.
+DUE_MAX: Final = 200
 
 
 class Handler(Protocol):
@@ -59,22 +49,18 @@ class Handler(Protocol):
         ...
 
 
-#: What a receipt may say that settles a message. Of what is deferred, waits, moved or is gone, its row lives on.
-_SETTLING: Final = frozenset({ReceiptOutcome.APPLIED, ReceiptOutcome.REFUSED, ReceiptOutcome.PARKED})
-#: What became of each record of a batch: `accept_batch`.
-Accept = Callable[[Sequence[Record]], Sequence[Received | Exception]]
-Compose = Callable[[str, Sequence[Verdict]], list[Draft]]
-ComposeParked = Callable[[Sequence[Parked]], list[Draft]]
+class Composers(NamedTuple):
+    """What the consumer says itself: receipts to an instance, and facts about what it parked."""
+
+    receipts: Callable[[str, Sequence[Verdict]], list[Draft]]
+    facts: Callable[[Sequence[Parked]], list[Draft]]
 
 
-@dataclass(slots=True)
-class Judged:
-    """A batch after `accept`: messages and those turned away, receipts, what is parked unverified, what waits."""
+class Silence:
+    """The conversation of an instance that listens to nobody: what others say of delivery is read, and let be."""
 
-    verified: list[Verified] = field(default_factory=list)
-    receipts: list[Received] = field(default_factory=list)
-    parked: list[Parked] = field(default_factory=list)
-    waiting: list[Record] = field(default_factory=list)
+    async def heard(self, unit: Unit, received: Sequence[Received]) -> None:
+        return
 
 
 class Consumer:
@@ -86,169 +72,160 @@ class Consumer:
         handler: Handler,
         *,
         accept: Accept,
-        receipts: Compose,
-        facts: ComposeParked,
+        composers: Composers,
+        conversation: Conversation,
         clock: Clock,
         patience_s: float = PATIENCE_S,
     ) -> None:
         self._store = store
         self._handler = handler
         self._accept = accept
-        self._receipts = receipts
-        self._facts = facts
+        self._composers = composers
+        self._conversation = conversation
         self._clock = clock
         self._patience_s = patience_s
-        self._began = clock.now()
         self.last_progress: datetime | None = None
 
-    def over(self, store: InboxStore, *, around: Callable[[Handler], Handler], patience_s: float) -> Consumer:
-        """The same consumer over another store, with more around its handler: for replaying what is in quarantine."""
-        return Consumer(
-            store,
-            around(self._handler),
-            accept=self._accept,
-            receipts=self._receipts,
-            facts=self._facts,
-            clock=self._clock,
-            patience_s=patience_s,
-        )
+    async def consume(self, records: Sequence[Record], steps: Sequence[Step] = ()) -> None:
+        """Apply the batch and move the cursors, retrying what is `Unavailable` for at most `patience_s`, then raise it.
 
-    async def consume(self, records: Sequence[Record]) -> None:
-        """Apply the batch, retrying what is `Unavailable` for at most `patience_s`, then raise it.
-
-        A document that a record names and that has not come by then is given up, and the record parked. When it
-        returns, everything is durable and the offsets may be committed.
+        When it returns, everything is durable. Raises `Superseded` where a cursor stands elsewhere: then nothing is.
         """
         deadline = self._clock.now().timestamp() + self._patience_s
         back_off_s = 0.05
         while True:
             try:
-                judged = self._judge(records)
-                await self._commit(judged)
-                if not judged.waiting:
-                    self.last_progress = self._clock.now()
-                    return
-                records, code = judged.waiting, "document_unknown"
+                await self._commit(judge(records, steps, accept=self._accept))
+                self.last_progress = self._clock.now()
+                return
             except Unavailable as error:
-                code = error.code
-            if self._clock.now().timestamp() >= deadline:
-                raise Unavailable(code)
-            log("consumer_waits", code=code, count=len(records))
+                if self._clock.now().timestamp() >= deadline:
+                    raise
+                log("consumer_waits", code=error.code, count=len(records))
             await asyncio.sleep(back_off_s)
             back_off_s = min(back_off_s * 2, 2.0)
 
-    def _judge(self, records: Sequence[Record]) -> Judged:
-        judged = Judged()
-        held_subjects: set[bytes | None] = set()
-        for record, accepted in zip(records, self._accept(records), strict=True):
-            if record.key in held_subjects:
-                # An earlier record of this subject waits: later ones wait behind it, or order would break.
-                judged.waiting.append(record)
-                continue
-            match accepted:
-                case Received():
-                    _sort_in(judged, accepted)
-                case Awaited() if self._waited_enough(record):
-                    _turn_away(judged, _turned(record, accepted.turned))
-                case Unavailable():
-                    held_subjects.add(record.key)
-                    judged.waiting.append(record)
-                case TurnedAway():
-                    _turn_away(judged, _turned(record, accepted))
-                case Refused():
-                    _park(judged, record, accepted.code)
-                case _:  # fail closed: whatever broke, the record has no effect and the others go on
-                    _park(judged, record, "accept_defect", error=accepted)
-        return judged
-
-    def _waited_enough(self, record: Record) -> bool:
-        """Patience runs from when the record could be read, not from when it was: many of them wait side by side."""
-        readable = max(record.broker_time, self._began)
-        return (self._clock.now() - readable).total_seconds() >= self._patience_s
+    async def take_up(self) -> int:
+        """Judge again what has waited and need wait no longer; how many records that were. Raises `Unavailable`."""
+        due = await self._store.due(DUE_MAX)
+        if due:
+            await self.consume(due)
+        return len(due)
 
     async def _commit(self, judged: Judged) -> None:
-        if not (judged.verified or judged.receipts or judged.parked):
-            return
         try:
             await self._apply(judged)
-        except Unavailable:
+        except (Unavailable, Superseded):
             raise
         except Exception as error:  # the service's own code failed: find the message that breaks it
             log("record_alarm", code="handler_defect", error=type(error).__name__, count=len(judged.verified))
             await self._apply_one_by_one(judged)
 
     async def _apply_one_by_one(self, judged: Judged) -> None:
-        """Each message and receipt in a transaction of its own, in order; what fails is parked, the others go on."""
-        if judged.parked:
-            await self._apply(Judged(parked=judged.parked))
+        """Each message and receipt in a transaction of its own, in order; what fails is parked, the others go on.
+
+        The cursors move last: what is read again by then has had its last word.
+        """
         for each in judged.verified:
             await self._apply_alone(Judged(verified=[each]), each.message)
         for receipt in judged.receipts:
             await self._apply_alone(Judged(receipts=[receipt]), receipt)
+        for said in judged.said:
+            await self._apply_alone(Judged(said=[said]), said)
+        await self._apply(Judged(parked=judged.parked, numbered=judged.numbered, steps=judged.steps))
 
     async def _apply_alone(self, alone: Judged, received: Received | None) -> None:
         try:
             await self._apply(alone)
-        except Unavailable:
+        except (Unavailable, Superseded):
             raise
         except Exception as error:
             if received is None:
                 raise  # nothing of the service ran: we are broken, and the partition stands still
             # Parked whole, so that it can be replayed once we are mended.
             failed = Judged()
-            _turn_away(failed, _failed(received), error=error)
+            turn_away(failed, verified(received, {}, code="handler_defect"), error=error)
             await self._apply(failed)
 
     async def _apply(self, judged: Judged) -> None:
         async with self._store.unit() as unit:
-            answers, parked, fates = await self._apply_messages(unit, judged.verified)
-            parked += judged.parked + await self._settle(unit, judged.receipts)
+            await unit.advance(judged.steps)
+            answers = await self._apply_messages(unit, judged.verified)
+            parked = answers.parked + judged.parked + await self._settle(unit, judged.receipts)
+            if judged.said:
+                await self._conversation.heard(unit, judged.said)
+            await unit.take([*(each.arrival for each in judged.verified), *judged.numbered])
             new_parked = await unit.park(parked)
-            drafts = [draft for instance, entries in answers.items() for draft in self._receipts(instance, entries)]
-            await unit.enqueue(drafts + self._facts(new_parked))
+            drafts = [draft for to, said in answers.verdicts.items() for draft in self._composers.receipts(to, said)]
+            await unit.enqueue(drafts + self._composers.facts(new_parked))
         # Durable, so counted. Quarantine alone knows what is parked: not every parked record is a message.
-        MESSAGES.labels(ReceiptOutcome.APPLIED.value).inc(fates[ReceiptOutcome.APPLIED])
-        MESSAGES.labels(ReceiptOutcome.REFUSED.value).inc(fates[ReceiptOutcome.REFUSED])
+        for outcome, count in answers.fates.items():
+            if outcome is not ReceiptOutcome.PARKED:
+                MESSAGES.labels(outcome.value).inc(count)
         MESSAGES.labels(ReceiptOutcome.PARKED.value).inc(len(new_parked))
 
-    async def _apply_messages(
-        self, unit: Unit, verified: Sequence[Verified]
-    ) -> tuple[dict[str, list[Verdict]], list[Parked], Counter[ReceiptOutcome]]:
-        """Apply what is new; return the receipts by instance, what is to be parked, and how many had which outcome."""
+    async def _apply_messages(self, unit: Unit, batch: Sequence[Verified]) -> Answers:
+        """Apply what is new; say of all what became of it."""
+        answers = Answers()
         arrived: dict[str, Verified] = {}
-        for each in verified:
+        for each in batch:
             arrived.setdefault(each.arrival.digest, each)
-        admission = await unit.admit([each.arrival for each in arrived.values()])
+        if not arrived:
+            return answers
+        arrivals = [each.arrival for each in arrived.values()]
+        withdrawn = await unit.withdrawn(arrivals)
+        admission = await unit.admit(arrivals)
         fresh = [each for digest, each in arrived.items() if digest in admission.fresh]
-        messages = [each.message for each in fresh if each.message is not None]
-        refusals = await self._handler.apply(unit, messages) if messages else {}
-        outcomes = dict(admission.done)
-        outcomes |= {digest: (_outcome_of(code), code) for digest, code in admission.reused.items()}
-        outcomes |= {each.arrival.digest: _outcome(each, refusals) for each in fresh}
-        changed = [
-            (each.arrival.message_id, outcome, code or "")
+        outcomes = await self._outcomes(unit, fresh, withdrawn)
+        await self._keep(unit, fresh, outcomes)
+        for each in arrived.values():
+            digest = each.arrival.digest
+            if digest in admission.done:
+                answers.again(each, admission.done[digest])
+            elif digest in admission.reused:
+                answers.reused(each, admission.reused[digest])
+            else:
+                outcome, held = outcomes[digest]
+                answers.fresh(each, outcome, revision=held)
+        for ended in await unit.end_open([each.arrival for each in fresh if _withdraws(each, outcomes)]):
+            answers.ended(ended)
+        return answers
+
+    async def _outcomes(
+        self, unit: Unit, fresh: Sequence[Verified], withdrawn: frozenset[str]
+    ) -> dict[str, tuple[Outcome, int | None]]:
+        """The outcome of each fresh message by digest; with it the revision that stands, where that is the reason."""
+        plan = Plan(withdrawn, await unit.held([each.arrival for each in fresh if each.arrival.said is not None]))
+        known = {each.arrival.digest: plan.before(each) for each in fresh}
+        to_apply = [each.message for each in fresh if each.message and known[each.arrival.digest] is None]
+        refusals = await self._handler.apply(unit, to_apply) if to_apply else {}
+        return {each.arrival.digest: decided(each, known[each.arrival.digest], refusals) for each in fresh}
+
+    async def _keep(
+        self, unit: Unit, fresh: Sequence[Verified], outcomes: dict[str, tuple[Outcome, int | None]]
+    ) -> None:
+        """Write the outcomes down. What waits is kept whole; where there is no room for it, it is deferred."""
+        waiting = [
+            Waiting(each.arrival, outcome.need, each.record)
             for each in fresh
-            for outcome, code in [outcomes[each.arrival.digest]]
-            if outcome is not ReceiptOutcome.APPLIED
+            for outcome, _ in [outcomes[each.arrival.digest]]
+            if outcome.outcome is ReceiptOutcome.WAITING and outcome.need is not None
         ]
-        await unit.record_outcomes(changed)
-        answers: dict[str, list[Verdict]] = {}
-        parked: list[Parked] = []
-        for digest, each in arrived.items():
-            outcome, code = outcomes[digest]
-            if each.code is None or row_for(each.code).receipt:
-                verdict = Verdict(
-                    each.arrival.message_id, digest, outcome, code, judged=each.record, revision=_revision(each)
-                )
-                answers.setdefault(each.sender_instance, []).append(verdict)
-            if digest in admission.reused:
-                _alarm(each.record, admission.reused[digest])
-            if outcome is ReceiptOutcome.PARKED and digest not in admission.done:
-                parked.append(_parked(each.record, code or "", each))
-        return answers, parked, Counter(outcomes[each.arrival.digest][0] for each in fresh)
+        kept = await unit.keep_waiting(waiting) if waiting else frozenset()
+        for each in waiting:
+            if each.arrival.message_id not in kept:
+                outcome, held = outcomes[each.arrival.digest]
+                deferred = Outcome(outcome.message_id, ReceiptOutcome.DEFERRED, outcome.code, outcome.need)
+                outcomes[each.arrival.digest] = deferred, held
+        await unit.record_outcomes(changes([outcome for outcome, _ in outcomes.values()]))
+        acts = {each.arrival.subject for each in fresh if each.message and isinstance(each.message.clear, Answer)}
+        if acts:
+            await unit.release([str(Need(NeedKind.ACT, subject)) for subject in sorted(acts)])
 
     async def _settle(self, unit: Unit, receipts: Sequence[Received]) -> list[Parked]:
         """Settle what the receipts answer for; return those receipts that answer for something we never sent."""
+        if not receipts:
+            return []
         settlements: list[Settlement] = []
         for receipt in receipts:
             clear = receipt.clear
@@ -256,7 +233,6 @@ class Consumer:
             settlements += [
                 Settlement(e.message_id, e.digest, e.outcome, e.code, receipt.message_id, receipt.sender_instance)
                 for e in clear.entries
-                if e.outcome in _SETTLING
             ]
         settled = await unit.settle(settlements)
         if settled.taken:
@@ -264,117 +240,10 @@ class Consumer:
         strangers = {entry.receipt_id for entry in settled.unmatched}
         unmatched = [receipt for receipt in receipts if receipt.message_id in strangers]
         for receipt in unmatched:
-            _alarm(receipt.record, "receipt_unmatched")
-        return [_parked(each.record, "receipt_unmatched", _verified(each)) for each in unmatched]
+            alarm(receipt.record, "receipt_unmatched")
+        return [parked_row(each.record, "receipt_unmatched", verified(each, {})) for each in unmatched]
 
 
-def arrival_of(message: Received) -> Arrival:
-    """What the inbox keeps of a message."""
-    record = message.record
-    return Arrival(
-        message_id=message.message_id,
-        sender=message.sender,
-        recipient=message.recipient,
-        epoch=message.epoch,
-        sequence=message.sequence,
-        type=message.message.type,
-        subject=message.subject,
-        digest=message.digest,
-        topic=record.topic,
-        partition=record.partition,
-        offset=record.offset,
-    )
-
-
-def _sort_in(judged: Judged, received: Received) -> None:
-    match received.message.family:
-        case Family.RECEIPT:
-            judged.receipts.append(received)
-        case Family.DELIVERY:
-            pass  # authentic and well formed; nothing acts on it yet, and nobody waits for a receipt
-        case _:
-            judged.verified.append(_verified(received))
-
-
-def _turn_away(judged: Judged, turned: Verified, *, error: Exception | None = None) -> None:
-    code = turned.code or ""
-    if row_for(code).alarm:
-        _alarm(turned.record, code, error)
-    if turned.arrival.type in _UNRECEIPTED:
-        # What instances state themselves is neither receipted nor counted: it is only parked.
-        judged.parked.append(_parked(turned.record, code, turned))
-    else:
-        judged.verified.append(turned)
-
-
-def _park(judged: Judged, record: Record, code: str, *, error: Exception | None = None) -> None:
-    _alarm(record, code, error)
-    judged.parked.append(_parked(record, code))
-
-
-def _alarm(record: Record, code: str, error: Exception | None = None) -> None:
-    line: Fields = {"code": code, "topic": record.topic, "partition": record.partition, "offset": record.offset}
-    if error is not None:
-        line["error"] = type(error).__name__
-    log("record_alarm", **line)
-
-
-def _verified(received: Received) -> Verified:
-    return Verified(received.record, arrival_of(received), received.sender_instance, received)
-
-
-def _failed(received: Received) -> Verified:
-    return Verified(received.record, arrival_of(received), received.sender_instance, code="handler_defect")
-
-
-def _turned(record: Record, error: TurnedAway) -> Verified:
-    attributes = error.envelope.attributes
-    arrival = Arrival(
-        message_id=attributes.id,
-        sender=attributes.sender,
-        recipient=attributes.recipient,
-        epoch=attributes.epoch,
-        sequence=attributes.sequence,
-        type=attributes.type,
-        subject=attributes.subject,
-        digest=error.digest,
-        topic=record.topic,
-        partition=record.partition,
-        offset=record.offset,
-    )
-    return Verified(record, arrival, error.sender_instance, code=error.code)
-
-
-def _outcome(each: Verified, refusals: Mapping[UUID, str]) -> tuple[ReceiptOutcome, str | None]:
-    code = each.code or refusals.get(each.arrival.message_id)
-    if code is None:
-        return ReceiptOutcome.APPLIED, None
-    return _outcome_of(code), code
-
-
-def _outcome_of(code: str) -> ReceiptOutcome:
-    return ReceiptOutcome.PARKED if row_for(code).fate is Fate.PARK else ReceiptOutcome.REFUSED
-
-
-def _revision(each: Verified) -> int | None:
-    """The revision that a message names, if it was read and names one."""
-    revision = None if each.message is None else getattr(each.message.clear, "revision", None)
-    return revision if isinstance(revision, int) else None
-
-
-def _parked(record: Record, reason: str, verified: Verified | None = None) -> Parked:
-    """The quarantine row. The record is kept only if it is authentic and nothing about it is unguarded."""
-    value = record.value or b""
-    guarded = verified is not None and (verified.code is None or row_for(verified.code).keeps_body)
-    return Parked(
-        topic=record.topic,
-        partition=record.partition,
-        offset=record.offset,
-        broker_time=record.broker_time,
-        length_bytes=len(value),
-        digest=sha256(value),
-        reason=reason,
-        sender=verified.arrival.sender if verified else None,
-        message_id=verified.arrival.message_id if verified else None,
-        record=record if guarded and row_for(reason).keeps_body else None,
-    )
+def _withdraws(each: Verified, outcomes: dict[str, tuple[Outcome, int | None]]) -> bool:
+    taken = outcomes[each.arrival.digest][0].outcome is ReceiptOutcome.APPLIED
+    return taken and each.arrival.type in WITHDRAWING

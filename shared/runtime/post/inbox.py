@@ -4,64 +4,65 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from uuid import UUID
 
 from shared.envelope.datakeys import KeyEncryptionKey
-from shared.exchange.message import Draft
-from shared.runtime.database.columns import Columns, Statement, insert
+from shared.exchange.message import Draft, Record
 from shared.runtime.database.transactions import Database, RowScope, Session
-from shared.runtime.post import outbox
-from shared.runtime.post.kept_record import encrypt_record
-from shared.runtime.post.ports import Admission, Arrival, Parked, Settled, Settlement
-from shared.vocabulary.answers import ReceiptOutcome
+from shared.runtime.post import admitted, awaiting, cursors, outbox, parking
+from shared.runtime.post.arrivals import Admission, Arrival, Held, Outcome, Parked, Step, Waiting
+from shared.runtime.post.awaiting import Meets, Room
+from shared.runtime.post.ports import Settled, Settlement, TakenBook
+from shared.runtime.post.taken import PostgresTaken
 
-_ARRIVAL = Columns.of(Arrival)
-_ADMIT = Statement(
-    """
-INSERT INTO inbox ({arrivals.names}) SELECT {arrivals.values} FROM {arrivals.ordered} ORDER BY arrivals.position
-ON CONFLICT DO NOTHING RETURNING digest
-""",
-    arrivals=_ARRIVAL,
-)
-_STORED = "SELECT message_id, digest, outcome, code FROM inbox WHERE message_id = ANY($1::uuid[])"
-_OUTCOMES = """
-UPDATE inbox AS i SET outcome = a.outcome, code = a.code
-FROM unnest($1::uuid[], $2::text[], $3::text[]) AS a(message_id, outcome, code) WHERE i.message_id = a.message_id
-"""
-_PARKED = Columns.of(Parked, without=("record",), body="bytea")
-_PARK = insert("quarantine", _PARKED, end='ON CONFLICT DO NOTHING RETURNING topic, partition, "offset", broker_time')
+
+@dataclass(frozen=True, slots=True)
+class Keeping:
+    """How an inbox keeps what it cannot apply yet: under which key, how much of it, and what is there by now."""
+
+    kek: KeyEncryptionKey
+    meets: Meets
+    room: Room = field(default_factory=Room)
 
 
 class PostgresUnit:
     """One transaction of one batch. Nothing of it is visible, or will ever be, unless all of it is."""
 
-    def __init__(self, session: Session, kek: KeyEncryptionKey) -> None:
+    def __init__(self, session: Session, keeping: Keeping) -> None:
         self.connection = session
+        self._numbers = PostgresTaken(session.driver, keeping.meets)
+        self.taken: TakenBook = self._numbers
         self._driver = session.driver
-        self._kek = kek
+        self._keeping = keeping
+
+    async def advance(self, steps: Sequence[Step]) -> None:
+        await cursors.advance(self._driver, steps)
 
     async def admit(self, arrivals: Sequence[Arrival]) -> Admission:
-        arrivals = _first_of_each(arrivals)
-        if not arrivals:
-            return Admission(frozenset(), {}, {})
-        admitted = await self._driver.fetch(*_ADMIT.bind(arrivals=_ARRIVAL.rows(arrivals)))
-        fresh = frozenset(row["digest"] for row in admitted)
-        others = [arrival for arrival in arrivals if arrival.digest not in fresh]
-        if not others:
-            return Admission(fresh, {}, {})
-        stored = await self._driver.fetch(_STORED, [arrival.message_id for arrival in others])
-        outcomes = {row["digest"]: (ReceiptOutcome(row["outcome"]), row["code"]) for row in stored}
-        taken = {row["message_id"] for row in stored}
-        return Admission(
-            fresh,
-            {each.digest: outcomes[each.digest] for each in others if each.digest in outcomes},
-            {each.digest: _reused(each, taken) for each in others if each.digest not in outcomes},
-        )
+        return await admitted.admit(self._driver, arrivals)
 
-    async def record_outcomes(self, outcomes: Sequence[tuple[UUID, ReceiptOutcome, str]]) -> None:
-        if outcomes:
-            ids, words, codes = zip(*outcomes, strict=True)
-            await self._driver.execute(_OUTCOMES, list(ids), [word.value for word in words], list(codes))
+    async def withdrawn(self, arrivals: Sequence[Arrival]) -> frozenset[str]:
+        return await admitted.withdrawn(self._driver, arrivals)
+
+    async def held(self, arrivals: Sequence[Arrival]) -> dict[str, Held]:
+        return await admitted.held(self._driver, arrivals)
+
+    async def end_open(self, withdrawals: Sequence[Arrival]) -> list[Arrival]:
+        return await admitted.end_open(self._driver, withdrawals)
+
+    async def take(self, arrivals: Sequence[Arrival]) -> None:
+        await self._numbers.take(arrivals)
+
+    async def record_outcomes(self, outcomes: Sequence[Outcome]) -> None:
+        await admitted.record_outcomes(self._driver, outcomes)
+
+    async def keep_waiting(self, waiting: Sequence[Waiting]) -> frozenset[UUID]:
+        keeping = self._keeping
+        return await awaiting.keep_waiting(self._driver, waiting, kek=keeping.kek, room=keeping.room)
+
+    async def release(self, needs: Sequence[str]) -> None:
+        await awaiting.release(self._driver, needs)
 
     async def enqueue(self, drafts: Sequence[Draft]) -> None:
         await outbox.enqueue(self._driver, drafts)
@@ -70,42 +71,27 @@ class PostgresUnit:
         return await outbox.settle(self._driver, settlements)
 
     async def park(self, parked: Sequence[Parked]) -> list[Parked]:
-        if not parked:
-            return []
-        rows = _PARKED.rows(parked, body=[self._encrypted(row) for row in parked])
-        new = await self._driver.fetch(*_PARK.bind(rows=rows))
-        places = {tuple(row) for row in new}
-        return [row for row in parked if (row.topic, row.partition, row.offset, row.broker_time) in places]
-
-    def _encrypted(self, row: Parked) -> bytes | None:
-        return None if row.record is None else encrypt_record(row.record, self._kek)
-
-
-def _first_of_each(arrivals: Sequence[Arrival]) -> list[Arrival]:
-    firsts: dict[str, Arrival] = {}
-    for arrival in arrivals:
-        firsts.setdefault(arrival.digest, arrival)
-    return list(firsts.values())
-
-
-def _reused(arrival: Arrival, ids_taken: set[UUID]) -> str:
-    return "message_id_reused" if arrival.message_id in ids_taken else "sequence_reused"
+        return await parking.park(self._driver, parked, kek=self._keeping.kek)
 
 
 class PostgresInbox:
     """Opens the transaction of each batch under a scope that sees all parties of the instance."""
 
     def __init__(
-        self, database: Database, *, scope: Callable[[], RowScope], kek: KeyEncryptionKey, wake: Callable[[], None]
-    ):
+        self, database: Database, *, scope: Callable[[], RowScope], keeping: Keeping, wake: Callable[[], None]
+    ) -> None:
         self._database = database
         self._scope = scope
-        self._kek = kek
+        self._keeping = keeping
         self._wake = wake
 
     @asynccontextmanager
     async def unit(self) -> AsyncIterator[PostgresUnit]:
         async with self._database.transaction(self._scope()) as session:
-            yield PostgresUnit(session, self._kek)
+            yield PostgresUnit(session, self._keeping)
         # Committed: the relay may look at once instead of at its next poll.
         self._wake()
+
+    async def due(self, limit: int) -> list[Record]:
+        async with self._database.transaction() as session:
+            return await awaiting.due(session.driver, limit, kek=self._keeping.kek, meets=self._keeping.meets)

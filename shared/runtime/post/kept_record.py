@@ -1,4 +1,4 @@
-"""A parked record kept whole: encrypted under a key of its own, bound to its coordinates.
+"""A record that is parked or waits, kept whole: encrypted under a key of its own, bound to table and coordinates.
 
 Kept only where signature and guard both passed, so that it can be replayed when Kafka no longer has it.
 """
@@ -26,9 +26,9 @@ class _Kept(BaseModel):
     value: str | None
 
 
-def encrypt_record(record: Record, kek: KeyEncryptionKey) -> bytes:
+def encrypt_record(record: Record, kek: KeyEncryptionKey, *, table: str) -> bytes:
     """Length (2 bytes) of the wrapped key ‖ wrapped key ‖ protected record."""
-    place = _place(record.topic, record.partition, record.offset)
+    place = _place(table, record.topic, record.partition, record.offset)
     kept = {
         "broker_time": record.broker_time.isoformat(),
         "key": _text(record.key),
@@ -40,17 +40,19 @@ def encrypt_record(record: Record, kek: KeyEncryptionKey) -> bytes:
     return len(wrapped).to_bytes(_LENGTH_BYTES, "big") + wrapped + protect(canonical_json(kept), key, place)
 
 
-def decrypt_record(kept: bytes, kek: KeyEncryptionKey, *, topic: str, partition: int, offset: int) -> Record:
+def decrypt_record(
+    kept: bytes, kek: KeyEncryptionKey, *, topic: str, partition: int, offset: int, table: str
+) -> Record:
     """The record that `encrypt_record` was given. Raises `Defect` if it was changed or moved to other coordinates."""
-    place = _place(topic, partition, offset)
+    place = _place(table, topic, partition, offset)
     end = _LENGTH_BYTES + int.from_bytes(kept[:_LENGTH_BYTES], "big")
     read = _Kept.model_validate_json(reveal(kept[end:], unwrap(kept[_LENGTH_BYTES:end], kek, place), place))
     headers = tuple((name, _bytes(value)) for name, value in read.headers)
     return Record(topic, partition, offset, read.broker_time, _bytes(read.key), headers, _bytes(read.value))
 
 
-def _place(topic: str, partition: int, offset: int) -> bytes:
-    return f"quarantine/body/{topic}/{partition}/{offset}".encode()
+def _place(table: str, topic: str, partition: int, offset: int) -> bytes:
+    return f"{table}/record/{topic}/{partition}/{offset}".encode()
 
 
 def _text(value: bytes | None) -> str | None:

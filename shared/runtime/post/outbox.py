@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Final
 from uuid import UUID
 
 import asyncpg
@@ -95,6 +96,10 @@ WHERE s.digest = r.digest AND s.recipient_instance = r.by
 """
 
 
+#: What settles a message here. Of what is deferred, waits, moved or is gone, its row lives on.
+_SETTLING: Final = frozenset({ReceiptOutcome.APPLIED, ReceiptOutcome.REFUSED, ReceiptOutcome.PARKED})
+
+
 async def enqueue(driver: asyncpg.Connection, drafts: Sequence[Draft]) -> None:
     """Put drafts into the outbox within the caller's transaction, in the order given.
 
@@ -109,6 +114,7 @@ async def settle(driver: asyncpg.Connection, settlements: Sequence[Settlement]) 
     """Move receipted rows from `outbox` to `sent`: see `Unit.settle`."""
     if not settlements:
         return Settled([], [])
+    settlements = [entry for entry in settlements if entry.outcome in _SETTLING]
     entries = _one_of_each(settlements)
     signed_again = await epochs.sign_again(driver, [entry for entry in entries if entry.code == SIGN_AGAIN])
     receipts = _SETTLEMENT.rows([entry for entry in entries if _identity(entry) not in signed_again])

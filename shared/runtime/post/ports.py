@@ -12,8 +12,10 @@ from datetime import datetime, timedelta
 from typing import Final, NamedTuple, Protocol
 from uuid import UUID
 
-from shared.exchange.message import Draft, Record
+from shared.contracts.delivery import GoneClear, SentMark, TakenMark
+from shared.exchange.message import Draft, Received, Record
 from shared.runtime.database.transactions import Session
+from shared.runtime.post.arrivals import Admission, Arrival, Cursor, Held, Outcome, Parked, Step, Waiting
 from shared.vocabulary.answers import ReceiptOutcome
 
 RESEND_WAIT_MAX: Final = timedelta(minutes=10)
@@ -68,36 +70,6 @@ class Settlement:
 
 
 @dataclass(frozen=True, slots=True)
-class Arrival:
-    """A verified message as the inbox keeps it: no body. `digest` covers all of it: it is the message's identity."""
-
-    message_id: UUID
-    sender: str
-    recipient: str
-    epoch: UUID
-    sequence: int
-    type: str
-    subject: str
-    digest: str
-    topic: str
-    partition: int
-    offset: int
-
-
-@dataclass(frozen=True, slots=True)
-class Admission:
-    """What the inbox says of arrivals, by digest. Every arrival is in exactly one of the three.
-
-    `fresh` are new, and in the inbox from now on. `done` were there before, with their stored outcome. `reused` are
-    other messages under an id or a sequence number that is taken, with the code that says which.
-    """
-
-    fresh: frozenset[str]
-    done: dict[str, tuple[ReceiptOutcome, str | None]]
-    reused: dict[str, str]
-
-
-@dataclass(frozen=True, slots=True)
 class Settled:
     """What receipt entries did: `taken` changed what this instance knows, `unmatched` fit nothing it ever sent.
 
@@ -106,25 +78,6 @@ class Settled:
 
     taken: list[Settlement]
     unmatched: list[Settlement]
-
-
-@dataclass(frozen=True, slots=True)
-class Parked:
-    """A quarantine row. `record` is kept only where signature and guard both passed; the adapter encrypts it.
-
-    The broker's time is part of the place: once a topic has been made again, its offsets name other records.
-    """
-
-    topic: str
-    partition: int
-    offset: int
-    broker_time: datetime
-    length_bytes: int
-    digest: str
-    reason: str
-    sender: str | None
-    message_id: UUID | None
-    record: Record | None
 
 
 class OutboxStore(Protocol):
@@ -184,18 +137,86 @@ class RecordSource(Protocol):
         ...
 
 
+class TakenBook(Protocol):
+    """Which numbers of others this instance has taken, and which messages of theirs it wants again.
+
+    Used within the transaction of a unit. `by` is the instance that says so: it can change nothing but what it sent.
+    """
+
+    async def taken_marks(self, of: str) -> list[TakenMark]:
+        """What was taken of the numbers of instance `of`, by pair and epoch, the first `HOLES_MAX` holes of each."""
+        ...
+
+    async def know(self, sent: Sequence[SentMark], *, by: str) -> None:
+        """Numbers up to `last` were given: those that have not come are holes, also where nothing has come at all."""
+        ...
+
+    async def pass_gone(self, gone: GoneClear, *, by: str) -> None:
+        """Pass what its sender no longer holds. It leaves no outcome: comes it all the same, it is taken."""
+        ...
+
+    async def wanted(self, now: datetime) -> dict[str, list[UUID]]:
+        """By instance, the messages to send again: deferred ones whose need is met, parked ones that were asked for.
+
+        In the order of their numbers. Each is named again after a growing pause, until it has its last word.
+        """
+        ...
+
+    async def ask(self, message_ids: Sequence[UUID]) -> None:
+        """An operator wants these parked messages judged again, and nobody here has them whole."""
+        ...
+
+
+class Conversation(Protocol):
+    """What instances tell each other about delivery itself (family DELIVERY)."""
+
+    async def heard(self, unit: Unit, received: Sequence[Received]) -> None:
+        """Take what others said, in order, within the batch's transaction. What comes again changes nothing."""
+        ...
+
+
 class Unit(Protocol):
-    """One transaction of a consumed batch: inbox, effects and outgoing messages commit together.
+    """One transaction of a consumed batch: cursors, inbox, effects and outgoing messages commit together.
 
     `connection` is what effects are written through: the transaction itself. A store in memory has its own state there.
+    `taken` is the book of numbers within it.
     """
 
     connection: Session
+    taken: TakenBook
+
+    async def advance(self, steps: Sequence[Step]) -> None:
+        """Move the cursors. Raises `Superseded` unless each stands at its `first` in the same life of its topic."""
+        ...
 
     async def admit(self, arrivals: Sequence[Arrival]) -> Admission: ...
 
-    async def record_outcomes(self, outcomes: Sequence[tuple[UUID, ReceiptOutcome, str]]) -> None:
-        """Overwrite `applied` for the fresh messages that the service refused or parked."""
+    async def withdrawn(self, arrivals: Sequence[Arrival]) -> frozenset[str]:
+        """The digests of those whose subject their sender has taken back from their recipient before."""
+        ...
+
+    async def held(self, arrivals: Sequence[Arrival]) -> dict[str, Held]:
+        """What was applied before of the edges and acts that these tell, from the same sender, by their digests."""
+        ...
+
+    async def end_open(self, withdrawals: Sequence[Arrival]) -> list[Arrival]:
+        """Refuse what of the withdrawn subjects is deferred or waits, as `subject_withdrawn`; those that it ended."""
+        ...
+
+    async def take(self, arrivals: Sequence[Arrival]) -> None:
+        """Note their numbers as taken. One without a number (0) is passed over."""
+        ...
+
+    async def record_outcomes(self, outcomes: Sequence[Outcome]) -> None:
+        """Overwrite `applied` for the fresh messages of which something else became."""
+        ...
+
+    async def keep_waiting(self, waiting: Sequence[Waiting]) -> frozenset[UUID]:
+        """Keep what waits, as far as there is room; the ids of what is kept."""
+        ...
+
+    async def release(self, needs: Sequence[str]) -> None:
+        """What waits for one of these is due: `InboxStore.due` has it from the commit on."""
         ...
 
     async def enqueue(self, drafts: Sequence[Draft]) -> None: ...
@@ -210,11 +231,33 @@ class Unit(Protocol):
         ...
 
     async def park(self, parked: Sequence[Parked]) -> list[Parked]:
-        """Put records into quarantine; return those that were not there already."""
+        """Put records into quarantine; return those that are rows of their own, and not one more of a row."""
         ...
 
 
 class InboxStore(Protocol):
     def unit(self) -> AbstractAsyncContextManager[Unit]:
         """Open the transaction of one batch: commits when left normally, rolls back on an exception."""
+        ...
+
+    async def due(self, limit: int) -> list[Record]:
+        """Records that waited and need wait no longer, each sender's in the order of their numbers."""
+        ...
+
+
+class CursorStore(Protocol):
+    """Cursors, and who of several processes reads which topic: by leases that end with their holder."""
+
+    async def lease(self, topics: Sequence[str], *, holder: UUID) -> frozenset[str]:
+        """Renew the holder's leases and take its fair share of `topics`; which it has now, for `LEASE_S` at least."""
+        ...
+
+    async def leave(self, holder: UUID) -> None:
+        """Give all its leases up at once."""
+        ...
+
+    async def cursors(self, topics: Sequence[str]) -> list[Cursor]: ...
+
+    async def set_back(self, before: Cursor | None, after: Cursor) -> bool:
+        """Put a cursor elsewhere, or there first; False if another process has moved it meanwhile."""
         ...

@@ -1,71 +1,51 @@
-"""Quarantine: what was parked and why, and replaying it once the cause is mended.
+"""Quarantine: what was parked and why, and judging it again once the cause is mended.
 
-A replayed record goes through the same consumer as any other, in one transaction with the note that it was replayed.
-It is applied after whatever its subject has had since: the service's state machine says whether that is still right.
-What its sender has taken back in the meantime is refused.
+A record that is judged again goes through the same consumer as any other. It is applied after whatever its subject has
+had since: the service's state machine says whether that is still right. What its sender has taken back is refused.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Final
 from uuid import UUID
 
-from shared.contracts.registry import NOTICE_WITHDRAWN, REFERRAL_WITHDRAWN
+import asyncpg
+
 from shared.envelope.datakeys import KeyEncryptionKey
-from shared.exchange.message import Draft, Received, Record
+from shared.exchange.message import Record
 from shared.kernel.canonical import digest as sha256
 from shared.kernel.clock import Clock
 from shared.kernel.errors import not_found
 from shared.runtime.database.transactions import Database
-from shared.runtime.post.consumer import Consumer, Handler
+from shared.runtime.post.consumer import Consumer
 from shared.runtime.post.kept_record import decrypt_record
-from shared.runtime.post.ports import (
-    Admission,
-    Arrival,
-    Coordinate,
-    InboxStore,
-    Parked,
-    RecordSource,
-    Settled,
-    Settlement,
-    Unit,
-)
-from shared.vocabulary.answers import ReceiptOutcome
+from shared.runtime.post.ports import Coordinate, InboxStore, RecordSource
 
 _PAGE = """
-SELECT topic, partition, "offset", length_bytes, digest, reason, sender, message_id, parked_at FROM quarantine
+SELECT topic, partition, "offset", count, length_bytes, digest, reason, sender, message_id, parked_at FROM quarantine
 WHERE replayed_at IS NULL AND ($1::text IS NULL OR reason = $1) ORDER BY parked_at, topic, partition, "offset" LIMIT $2
 """
 #: Of a topic that was made again several records may wait at one offset: the newest is taken first.
 _AT = """
-SELECT broker_time, digest, body FROM quarantine
+SELECT same, count, broker_time, digest, body, message_id FROM quarantine
 WHERE topic = $1 AND partition = $2 AND "offset" = $3 AND replayed_at IS NULL ORDER BY broker_time DESC
 """
-_PLACE = 'topic = $1 AND partition = $2 AND "offset" = $3 AND broker_time = $4'
-_FORGET = f"""
-DELETE FROM inbox WHERE outcome = 'parked' AND message_id IN (SELECT message_id FROM quarantine WHERE {_PLACE})
+_REPLAYED = """
+UPDATE quarantine SET replayed_at = $3, body = NULL WHERE same = $1 AND count = $2 RETURNING same
 """
-_REPLAYED = f"UPDATE quarantine SET replayed_at = $5, body = NULL WHERE {_PLACE}"
-_REASON = f"UPDATE quarantine SET reason = $5 WHERE {_PLACE}"
-_WITHDRAWN = """
-SELECT count(*) FROM inbox
-WHERE sender = $1 AND recipient = $2 AND (epoch, sequence) > ($3, $4) AND subject = $5 AND type = ANY($6::text[])
-"""
-_WITHDRAWALS: Final = [REFERRAL_WITHDRAWN.type, NOTICE_WITHDRAWN.type]
 
 
 @dataclass(frozen=True, slots=True)
 class Quarantined:
-    """One record that waits in quarantine. `digest` is the SHA-256 of its value."""
+    """A record that waits in quarantine, or the first of `count` that are alike. `digest` is that of its value."""
 
     topic: str
     partition: int
     offset: int
+    count: int
     length_bytes: int
     digest: str
     reason: str
@@ -75,10 +55,11 @@ class Quarantined:
 
 
 class Replayed(StrEnum):
-    """What a replay did. `gone`: neither Kafka nor the quarantine holds that record any more."""
+    """What a replay did. `asked`: nobody here holds the record any more, its sender is asked for the message."""
 
     DONE = "done"
     PARKED_AGAIN = "parked_again"
+    ASKED = "asked"
     GONE = "gone"
 
 
@@ -95,6 +76,7 @@ class Quarantine:
         kek: KeyEncryptionKey,
         clock: Clock,
     ) -> None:
+        """`consumer` should be one without patience: what must wait is left for later."""
         self._database = database
         self._consumer = consumer
         self._inbox = inbox
@@ -113,103 +95,38 @@ class Quarantine:
         `done` means that it was judged anew and is not parked: applied, refused, or known as applied before; its
         sender is told which. Raises `Refused("not_found")` if nothing waits there, `Unavailable` if it must wait on.
         """
-        record = await self._record(where, offset)
-        if record is None:
-            return Replayed.GONE
-        store = _ReplayStore(self._inbox, record, self._clock)
-        await self._consumer.over(store, around=_LateHandler, patience_s=0).consume([record])
-        return Replayed.PARKED_AGAIN if store.parked_again else Replayed.DONE
-
-    async def _record(self, where: Coordinate, offset: int) -> Record | None:
-        """The newest record that waits there and can be had. Retention, or a topic made again, may have taken it."""
         async with self._database.transaction() as session:
             rows = await session.driver.fetch(_AT, *where, offset)
         if not rows:
             raise not_found()
+        row, record = await self._held(where, offset, rows)
+        if record is None:
+            return await self._ask([row["message_id"] for row in rows if row["message_id"] is not None])
+        await self._consumer.consume([record])
+        # A row counts when its record is parked again. A crash before this leaves it in the list, to be replayed again.
+        async with self._database.transaction() as session:
+            ended = await session.driver.fetchval(_REPLAYED, row["same"], row["count"], self._clock.now())
+        return Replayed.PARKED_AGAIN if ended is None else Replayed.DONE
+
+    async def _held(
+        self, where: Coordinate, offset: int, rows: Sequence[asyncpg.Record]
+    ) -> tuple[asyncpg.Record, Record | None]:
+        """The newest record that waits there and can be had. Retention, or a topic made again, may have taken it."""
         held = None if rows[0]["body"] is not None else await self._reader.read_at(where, offset)
         for row in rows:
             if row["body"] is not None:
                 topic, partition = where
-                return decrypt_record(row["body"], self._kek, topic=topic, partition=partition, offset=offset)
+                record = decrypt_record(
+                    row["body"], self._kek, topic=topic, partition=partition, offset=offset, table="quarantine"
+                )
+                return row, record
             if held and (held.broker_time, sha256(held.value or b"")) == (row["broker_time"], row["digest"]):
-                return held
-        return None
+                return row, held
+        return rows[0], None
 
-
-class _LateHandler:
-    """The service's handler, but for what its sender took back while it lay in quarantine: that is refused.
-
-    The withdrawal found nothing to withdraw then, and does not come again.
-    """
-
-    def __init__(self, handler: Handler) -> None:
-        self._handler = handler
-
-    async def apply(self, unit: Unit, messages: Sequence[Received]) -> dict[UUID, str]:
-        late = {message.message_id: "subject_withdrawn" for message in messages if await _taken_back(unit, message)}
-        wanted = [message for message in messages if message.message_id not in late]
-        return late | (await self._handler.apply(unit, wanted) if wanted else {})
-
-    async def settled(self, unit: Unit, settlements: Sequence[Settlement]) -> None:
-        await self._handler.settled(unit, settlements)
-
-
-async def _taken_back(unit: Unit, message: Received) -> bool:
-    if not message.message.edge:
-        return False
-    # Epochs are UUIDs of their time: a later one sorts behind.
-    pair = (message.sender, message.recipient, message.epoch, message.sequence)
-    found: int = await unit.connection.driver.fetchval(_WITHDRAWN, *pair, message.subject, _WITHDRAWALS)
-    return found > 0
-
-
-class _ReplayStore:
-    """An inbox whose unit takes the parking of one record back, and notes the replay, as it applies the record."""
-
-    def __init__(self, inbox: InboxStore, record: Record, clock: Clock) -> None:
-        self._inbox = inbox
-        self._place = (record.topic, record.partition, record.offset, record.broker_time)
-        self._clock = clock
-        self.parked_again = False
-
-    @asynccontextmanager
-    async def unit(self) -> AsyncIterator[Unit]:
-        async with self._inbox.unit() as inner:
-            driver = inner.connection.driver
-            await driver.execute(_FORGET, *self._place)
-            unit = _ReplayUnit(inner, self._place)
-            yield unit
-            self.parked_again = unit.reason is not None
-            if unit.reason is not None:
-                await driver.execute(_REASON, *self._place, unit.reason)
-            else:
-                await driver.execute(_REPLAYED, *self._place, self._clock.now())
-
-
-class _ReplayUnit:
-    """A unit that notices when the record is parked again, and for which reason."""
-
-    def __init__(self, unit: Unit, place: tuple[str, int, int, datetime]) -> None:
-        self.connection = unit.connection
-        self.reason: str | None = None
-        self._unit = unit
-        self._place = place
-
-    async def admit(self, arrivals: Sequence[Arrival]) -> Admission:
-        return await self._unit.admit(arrivals)
-
-    async def record_outcomes(self, outcomes: Sequence[tuple[UUID, ReceiptOutcome, str]]) -> None:
-        await self._unit.record_outcomes(outcomes)
-
-    async def enqueue(self, drafts: Sequence[Draft]) -> None:
-        await self._unit.enqueue(drafts)
-
-    async def settle(self, settlements: Sequence[Settlement]) -> Settled:
-        return await self._unit.settle(settlements)
-
-    async def park(self, parked: Sequence[Parked]) -> list[Parked]:
-        again = [
-            each.reason for each in parked if (each.topic, each.partition, each.offset, each.broker_time) == self._place
-        ]
-        self.reason = again[0] if again else None
-        return await self._unit.park(parked)
+    async def _ask(self, message_ids: Sequence[UUID]) -> Replayed:
+        if not message_ids:
+            return Replayed.GONE
+        async with self._inbox.unit() as unit:
+            await unit.taken.ask(message_ids)
+        return Replayed.ASKED

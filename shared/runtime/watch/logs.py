@@ -20,6 +20,7 @@ from shared.kernel.clock import Clock, SystemClock, rfc3339
 Level = Literal["info", "warning", "error"]
 EventName = Literal[
     "batch_failed",
+    "batch_superseded",
     "beat_refused",
     "broker_waits",
     "bus_restarted",
@@ -43,6 +44,7 @@ EventName = Literal[
     "request_failed",
     "service_started",
     "service_stopped",
+    "topic_read_again",
     "withdrawal_untold",
 ]
 
@@ -68,6 +70,7 @@ class Fields(TypedDict, total=False):
 
 LEVELS: Final[Mapping[str, Level]] = {
     "batch_failed": "error",
+    "batch_superseded": "info",
     "beat_refused": "error",
     "broker_waits": "warning",
     "bus_restarted": "error",
@@ -91,6 +94,7 @@ LEVELS: Final[Mapping[str, Level]] = {
     "request_failed": "error",
     "service_started": "info",
     "service_stopped": "info",
+    "topic_read_again": "warning",
     "withdrawal_untold": "warning",
 }
 EVENTS: Final = frozenset(get_args(EventName))

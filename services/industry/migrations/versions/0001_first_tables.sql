@@ -98,23 +98,107 @@ CREATE TABLE closed_epoch (
 CREATE TABLE inbox (
     message_id uuid PRIMARY KEY,
     sender text NOT NULL,
+    sender_instance text NOT NULL,
     recipient text NOT NULL,
     epoch uuid NOT NULL,
     sequence bigint NOT NULL,
     type text NOT NULL,
     subject text NOT NULL,
     digest text NOT NULL,
+    -- The copy that was judged. An offset means nothing in another life of the topic.
     topic text NOT NULL,
     partition integer NOT NULL,
     "offset" bigint NOT NULL,
+    broker_time timestamptz NOT NULL,
+    topic_id uuid,
+    -- The id and the content of what it tells, an edge or an act, and the revision of its edge.
+    said uuid,
+    content text,
+    revision integer,
     outcome text NOT NULL DEFAULT 'applied',
     code text,
+    -- What it lacks, where that was not the last word; and when its sender was asked to send it again.
+    need text,
+    asked boolean NOT NULL DEFAULT false,
+    wanted_at timestamptz,
+    wanted_times integer NOT NULL DEFAULT 0,
     received_at timestamptz NOT NULL DEFAULT now(),
     CONSTRAINT inbox_pair_sequence UNIQUE (sender, recipient, epoch, sequence),
-    CONSTRAINT inbox_outcome CHECK (outcome IN ('applied', 'refused', 'parked'))
+    CONSTRAINT inbox_outcome
+        CHECK (outcome IN ('applied', 'refused', 'deferred', 'waiting', 'parked', 'moved', 'gone'))
+);
+CREATE INDEX inbox_said ON inbox (said) WHERE said IS NOT NULL AND outcome = 'applied';
+CREATE INDEX inbox_open ON inbox (subject) WHERE outcome IN ('deferred', 'waiting', 'parked');
+CREATE INDEX inbox_withdrawn ON inbox (subject)
+    WHERE type IN ('causeway.referral_withdrawn.v1', 'causeway.notice_withdrawn.v1') AND outcome = 'applied';
+
+-- Of each sender's numbers the highest that is known of, and those below it that have not come.
+CREATE TABLE pair_taken (
+    sender text NOT NULL,
+    recipient text NOT NULL,
+    epoch uuid NOT NULL,
+    instance text NOT NULL,
+    high bigint NOT NULL,
+    holes int8multirange NOT NULL,
+    PRIMARY KEY (sender, recipient, epoch)
+);
+CREATE INDEX pair_taken_instance ON pair_taken (instance);
+
+-- What a sender no longer held: numbers that never came, and messages that were deferred, waited or were parked.
+CREATE TABLE gone (
+    sender text NOT NULL,
+    recipient text NOT NULL,
+    epoch uuid NOT NULL,
+    first bigint NOT NULL,
+    last bigint NOT NULL,
+    message_id uuid,
+    noted_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (sender, recipient, epoch, first, last)
 );
 
+-- Messages that wait for a document, or for the act before them, encrypted. Bounded by the instance's settings.
+CREATE TABLE awaiting (
+    message_id uuid PRIMARY KEY,
+    sender text NOT NULL,
+    recipient text NOT NULL,
+    epoch uuid NOT NULL,
+    sequence bigint NOT NULL,
+    need text NOT NULL,
+    topic text NOT NULL,
+    partition integer NOT NULL,
+    "offset" bigint NOT NULL,
+    length_bytes integer NOT NULL,
+    record bytea NOT NULL,
+    due boolean NOT NULL DEFAULT false,
+    since timestamptz NOT NULL DEFAULT now()
+);
+CREATE INDEX awaiting_need ON awaiting (need);
+
+-- How far each topic was taken, moved in the transaction of what was read; and which process reads which topic.
+CREATE TABLE topic_cursor (
+    topic text NOT NULL,
+    partition integer NOT NULL,
+    topic_id uuid NOT NULL,
+    following bigint NOT NULL,
+    tail text,
+    PRIMARY KEY (topic, partition)
+);
+
+CREATE TABLE topic_reader (
+    holder uuid PRIMARY KEY,
+    until timestamptz NOT NULL
+);
+
+CREATE TABLE topic_lease (
+    topic text PRIMARY KEY,
+    holder uuid NOT NULL,
+    until timestamptz NOT NULL
+);
+
+-- A row is an authentic message, or all junk of one topic, reason and hour: `same` tells which, `count` how often.
 CREATE TABLE quarantine (
+    same text PRIMARY KEY,
+    count bigint NOT NULL,
     topic text NOT NULL,
     partition integer NOT NULL,
     "offset" bigint NOT NULL,
@@ -127,9 +211,11 @@ CREATE TABLE quarantine (
     message_id uuid,
     body bytea,
     parked_at timestamptz NOT NULL DEFAULT now(),
-    replayed_at timestamptz,
-    PRIMARY KEY (topic, partition, "offset", broker_time)
+    last_at timestamptz NOT NULL DEFAULT now(),
+    replayed_at timestamptz
 );
+CREATE INDEX quarantine_place ON quarantine (topic, partition, "offset");
+CREATE INDEX quarantine_waiting ON quarantine (parked_at) WHERE replayed_at IS NULL;
 
 -- What other instances have said last of themselves, each word with its place in its speaker's topic: an older one,
 -- read again, changes nothing. `owes` is the nonce that our next marks answer, `answered` the one of ours that theirs did.
@@ -417,7 +503,8 @@ CREATE POLICY notice_changed ON notice FOR UPDATE USING (
 
 EXECUTE format(
     'GRANT SELECT, INSERT, UPDATE, DELETE ON
-        outbox, sent, signed_again, pair_sequence, closed_epoch, inbox, quarantine, peer, document, data_key, api_key, idempotency, intake_count,
+        outbox, sent, signed_again, pair_sequence, closed_epoch, inbox, pair_taken, gone, awaiting,
+        topic_cursor, topic_reader, topic_lease, quarantine, peer, document, data_key, api_key, idempotency, intake_count,
         referral, edge, notice
      TO %I', service);
 EXECUTE format('GRANT USAGE ON SCHEMA public TO %I', service);

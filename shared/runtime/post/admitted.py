@@ -1,0 +1,151 @@
+"""The inbox table: which messages are new, what became of each, and what of a subject its sender has taken back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+from uuid import UUID
+
+import asyncpg
+
+from shared.exchange.message import Copy
+from shared.runtime.database.columns import Columns, Statement
+from shared.runtime.post.arrivals import FINAL, Admission, Arrival, Held, Outcome, Stored
+from shared.vocabulary.answers import ReceiptOutcome
+
+_ARRIVAL = Columns.of(Arrival)
+_OUTCOME = Columns.of(Outcome)
+_KEY = Columns.of(
+    Arrival, without=[name for name in Arrival.__slots__ if name not in ("sender", "recipient", "subject")]
+)
+_SAID = Columns.of(
+    Arrival, without=[name for name in Arrival.__slots__ if name not in ("sender", "recipient", "said", "digest")]
+)
+_ADMIT = Statement(
+    """
+INSERT INTO inbox ({arrivals.names}) SELECT {arrivals.values} FROM {arrivals.ordered} ORDER BY arrivals.position
+ON CONFLICT DO NOTHING RETURNING digest
+""",
+    arrivals=_ARRIVAL,
+)
+#: Locked, so that of two processes that judge one of them again the second finds the first's word.
+_STORED: Final = """
+SELECT message_id, digest, outcome, code, "offset", broker_time, topic_id FROM inbox
+WHERE message_id = ANY($1::uuid[]) ORDER BY message_id FOR UPDATE
+"""
+_REOPEN = Statement(
+    """
+UPDATE inbox AS i SET outcome = 'applied', code = NULL, need = NULL, topic = arrivals.topic,
+       partition = arrivals.partition, "offset" = arrivals."offset", broker_time = arrivals.broker_time,
+       topic_id = arrivals.topic_id, said = arrivals.said, content = arrivals.content, revision = arrivals.revision
+FROM {arrivals} WHERE i.message_id = arrivals.message_id
+""",
+    arrivals=_ARRIVAL,
+)
+_WAIT_NO_MORE: Final = "DELETE FROM awaiting WHERE message_id = ANY($1::uuid[])"
+_OUTCOMES = Statement(
+    """
+UPDATE inbox AS i SET outcome = outcomes.outcome, code = outcomes.code, need = outcomes.need
+FROM {outcomes} WHERE i.message_id = outcomes.message_id
+""",
+    outcomes=_OUTCOME,
+)
+#: As the index `inbox_withdrawn` names them; they have no other version (`registry.WITHDRAWALS`).
+_WITHDRAWN = Statement(
+    """
+SELECT DISTINCT i.sender, i.recipient, i.subject FROM inbox AS i JOIN {subjects} USING (sender, recipient, subject)
+WHERE i.type IN ('causeway.referral_withdrawn.v1', 'causeway.notice_withdrawn.v1') AND i.outcome = 'applied'
+""",
+    subjects=_KEY,
+)
+_HELD = Statement(
+    """
+SELECT DISTINCT ON (told.digest) told.digest, i.revision, i.content
+FROM {told} JOIN inbox AS i ON i.said = told.said AND i.sender = told.sender AND i.recipient = told.recipient
+WHERE i.outcome = 'applied' AND i.digest <> told.digest ORDER BY told.digest, i.revision DESC NULLS LAST
+""",
+    told=_SAID,
+)
+_END = Statement(
+    """
+WITH ended AS (
+    UPDATE inbox AS i SET outcome = 'refused', code = 'subject_withdrawn', need = NULL FROM {subjects}
+    WHERE i.sender = subjects.sender AND i.recipient = subjects.recipient AND i.subject = subjects.subject
+      AND i.outcome IN ('deferred', 'waiting')
+    RETURNING i.*
+), gone AS (DELETE FROM awaiting WHERE message_id IN (SELECT message_id FROM ended))
+SELECT * FROM ended ORDER BY sender, recipient, epoch, sequence
+""",
+    subjects=_KEY,
+)
+
+
+async def admit(driver: asyncpg.Connection, arrivals: Sequence[Arrival]) -> Admission:
+    """See `Unit.admit`. What is judged again does not wait any more, unless it is kept waiting again."""
+    arrivals = _first_of_each(arrivals)
+    if not arrivals:
+        return Admission(frozenset(), {}, {})
+    admitted = await driver.fetch(*_ADMIT.bind(arrivals=_ARRIVAL.rows(arrivals)))
+    fresh = {row["digest"] for row in admitted}
+    others = [arrival for arrival in arrivals if arrival.digest not in fresh]
+    if not others:
+        return Admission(frozenset(fresh), {}, {})
+    stored = {row["digest"]: row for row in await driver.fetch(_STORED, [each.message_id for each in others])}
+    open_ = [each for each in others if each.digest in stored and not _is_final(stored[each.digest])]
+    if open_:
+        await driver.execute(*_REOPEN.bind(arrivals=_ARRIVAL.rows(open_)))
+        await driver.execute(_WAIT_NO_MORE, [each.message_id for each in open_])
+    taken = {row["message_id"] for row in stored.values()} | {
+        each.message_id for each in arrivals if each.digest in fresh
+    }
+    opened = {each.digest for each in open_}
+    return Admission(
+        frozenset(fresh | opened),
+        {each.digest: _word(stored[each.digest]) for each in others if each.digest in stored.keys() - opened},
+        {each.digest: _reused(each, taken) for each in others if each.digest not in stored},
+    )
+
+
+async def record_outcomes(driver: asyncpg.Connection, outcomes: Sequence[Outcome]) -> None:
+    if outcomes:
+        await driver.execute(*_OUTCOMES.bind(outcomes=_OUTCOME.rows(outcomes)))
+
+
+async def withdrawn(driver: asyncpg.Connection, arrivals: Sequence[Arrival]) -> frozenset[str]:
+    if not arrivals:
+        return frozenset()
+    found = {tuple(row) for row in await driver.fetch(*_WITHDRAWN.bind(subjects=_KEY.rows(arrivals)))}
+    return frozenset(each.digest for each in arrivals if (each.sender, each.recipient, each.subject) in found)
+
+
+async def held(driver: asyncpg.Connection, arrivals: Sequence[Arrival]) -> dict[str, Held]:
+    if not arrivals:
+        return {}
+    found = await driver.fetch(*_HELD.bind(told=_SAID.rows(arrivals)))
+    return {row["digest"]: Held(row["revision"], row["content"]) for row in found}
+
+
+async def end_open(driver: asyncpg.Connection, withdrawals: Sequence[Arrival]) -> list[Arrival]:
+    if not withdrawals:
+        return []
+    ended = await driver.fetch(*_END.bind(subjects=_KEY.rows(withdrawals)))
+    return [Arrival(**{name: row[name] for name in Arrival.__slots__}) for row in ended]
+
+
+def _is_final(row: asyncpg.Record) -> bool:
+    return ReceiptOutcome(row["outcome"]) in FINAL
+
+
+def _word(row: asyncpg.Record) -> Stored:
+    return Stored(ReceiptOutcome(row["outcome"]), row["code"], Copy(row["offset"], row["broker_time"], row["topic_id"]))
+
+
+def _first_of_each(arrivals: Sequence[Arrival]) -> list[Arrival]:
+    firsts: dict[str, Arrival] = {}
+    for arrival in arrivals:
+        firsts.setdefault(arrival.digest, arrival)
+    return list(firsts.values())
+
+
+def _reused(arrival: Arrival, ids_taken: set[UUID]) -> str:
+    return "message_id_reused" if arrival.message_id in ids_taken else "sequence_reused"

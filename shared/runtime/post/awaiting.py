@@ -1,0 +1,103 @@
+"""What waits for a document, or for the act before it: whole, encrypted, and bounded. It holds up nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final, NamedTuple
+from uuid import UUID
+
+import asyncpg
+
+from shared.envelope.datakeys import KeyEncryptionKey
+from shared.exchange.message import Record
+from shared.exchange.needs import Need
+from shared.runtime.database.columns import Columns, insert
+from shared.runtime.post.arrivals import Waiting
+from shared.runtime.post.kept_record import decrypt_record, encrypt_record
+
+#: Whether an instance has by now what something lacks.
+Meets = Callable[[Need], bool]
+
+
+class Room(NamedTuple):
+    """How much may wait at a time: messages, and bytes of their values."""
+
+    rows_max: int = 10_000
+    bytes_max: int = 64 * 1024 * 1024
+
+
+class _Row(NamedTuple):
+    message_id: UUID
+    sender: str
+    recipient: str
+    epoch: UUID
+    sequence: int
+    need: str
+    topic: str
+    partition: int
+    offset: int
+    length_bytes: int
+
+
+_ROW = Columns.of(_Row, record="bytea")
+_KEEP = insert("awaiting", _ROW, end="ON CONFLICT (message_id) DO NOTHING")
+_TAKEN: Final = "SELECT count(*) AS rows, coalesce(sum(length_bytes), 0) AS bytes FROM awaiting"
+_NEEDS: Final = "SELECT DISTINCT need FROM awaiting"
+_DUE: Final = """
+SELECT topic, partition, "offset", record FROM awaiting WHERE due OR need = ANY($1::text[])
+ORDER BY sender, recipient, epoch, sequence LIMIT $2
+"""
+_RELEASE: Final = "UPDATE awaiting SET due = true WHERE need = ANY($1::text[])"
+
+
+async def keep_waiting(
+    driver: asyncpg.Connection, waiting: Sequence[Waiting], *, kek: KeyEncryptionKey, room: Room
+) -> frozenset[UUID]:
+    """See `Unit.keep_waiting`. Two processes at once may pass the bound by what each of them brings."""
+    taken = await driver.fetchrow(_TAKEN)
+    rows_left, bytes_left = room.rows_max - taken["rows"], room.bytes_max - taken["bytes"]
+    kept: list[Waiting] = []
+    for each in waiting:
+        length_bytes = len(each.record.value or b"")
+        if rows_left < 1 or bytes_left < length_bytes:
+            break
+        rows_left, bytes_left = rows_left - 1, bytes_left - length_bytes
+        kept.append(each)
+    if kept:
+        records = [encrypt_record(each.record, kek, table="awaiting") for each in kept]
+        await driver.execute(*_KEEP.bind(rows=_ROW.rows([_row(each) for each in kept], record=records)))
+    return frozenset(each.arrival.message_id for each in kept)
+
+
+async def release(driver: asyncpg.Connection, needs: Sequence[str]) -> None:
+    if needs:
+        await driver.execute(_RELEASE, list(needs))
+
+
+async def due(driver: asyncpg.Connection, limit: int, *, kek: KeyEncryptionKey, meets: Meets) -> list[Record]:
+    """See `InboxStore.due`. They stay here until they are judged again."""
+    needs = [row["need"] for row in await driver.fetch(_NEEDS)]
+    met = [need for need in needs if meets(Need.read(need))]
+    rows = await driver.fetch(_DUE, met, limit) if needs else []
+    return [
+        decrypt_record(
+            row["record"], kek, topic=row["topic"], partition=row["partition"], offset=row["offset"], table="awaiting"
+        )
+        for row in rows
+    ]
+
+
+def _row(waiting: Waiting) -> _Row:
+    arrival = waiting.arrival
+    return _Row(
+        arrival.message_id,
+        arrival.sender,
+        arrival.recipient,
+        arrival.epoch,
+        arrival.sequence,
+        waiting.need,
+        arrival.topic,
+        arrival.partition,
+        arrival.offset,
+        len(waiting.record.value or b""),
+    )

@@ -1,0 +1,180 @@
+"""Which numbers of others were taken: per pair and epoch the highest that is known of, and the holes below it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Final, NamedTuple
+from uuid import UUID
+
+import asyncpg
+
+from shared.contracts.delivery import HOLES_MAX, ROWS_MAX, GoneClear, SentMark, TakenMark
+from shared.exchange.needs import Need
+from shared.runtime.database.columns import Columns, Statement
+from shared.runtime.post.arrivals import Arrival
+from shared.runtime.post.awaiting import Meets
+
+#: A higher number says no mark: it is taken like any other, and not counted.
+NUMBER_MAX: Final = 2**53 - 1
+#: How long after it was asked for a message is asked for again: doubled each time, up to the second.
+WANTED_AGAIN: Final = timedelta(minutes=1)
+WANTED_AGAIN_MAX: Final = timedelta(hours=1)
+
+
+class Numbers(NamedTuple):
+    """Numbers of one pair and epoch, sent by `instance`: up to `high` there are some, `taken` of them are here.
+
+    `taken` in PostgreSQL's spelling of a multirange: `{[1,4),[6,7)}`.
+    """
+
+    sender: str
+    recipient: str
+    epoch: UUID
+    instance: str
+    high: int
+    taken: str
+
+
+_NUMBERS = Columns.of(Numbers)
+#: What is new above `high` are holes first; what was taken is none any more. Of an instance's own numbers only.
+_NOTE = Statement(
+    """
+INSERT INTO pair_taken AS p (sender, recipient, epoch, instance, high, holes)
+SELECT numbers.sender, numbers.recipient, numbers.epoch, numbers.instance, numbers.high,
+       int8multirange(int8range(1, numbers.high + 1)) - numbers.taken::int8multirange
+FROM {numbers} ORDER BY numbers.sender, numbers.recipient, numbers.epoch
+ON CONFLICT (sender, recipient, epoch) DO UPDATE SET
+    high = greatest(p.high, excluded.high),
+    holes = p.holes + int8multirange(int8range(p.high + 1, greatest(p.high, excluded.high) + 1))
+            - (int8multirange(int8range(1, excluded.high + 1)) - excluded.holes)
+WHERE p.instance = excluded.instance
+""",
+    numbers=_NUMBERS,
+)
+_MARKS: Final = """
+SELECT p.sender, p.recipient, p.epoch, coalesce(lower(p.holes) - 1, p.high) AS through, h.firsts, h.lasts
+FROM pair_taken AS p, LATERAL (
+    SELECT array_agg(lower(hole)) AS firsts, array_agg(upper(hole) - 1) AS lasts
+    FROM (SELECT unnest(p.holes) AS hole LIMIT $2) AS first_ones
+) AS h
+WHERE p.instance = $1 ORDER BY p.sender, p.recipient, p.epoch
+"""
+#: Of the spans that its sender gives up, what is a hole or of a message without a last word.
+_GIVE_UP = Statement(
+    """
+WITH ended AS (
+    DELETE FROM inbox AS i USING {numbers}
+    WHERE i.sender = numbers.sender AND i.recipient = numbers.recipient AND i.epoch = numbers.epoch
+      AND i.sender_instance = numbers.instance AND numbers.taken::int8multirange @> i.sequence
+      AND i.outcome IN ('deferred', 'waiting', 'parked')
+    RETURNING i.message_id, i.sender, i.recipient, i.epoch, i.sequence
+), awaited AS (DELETE FROM awaiting WHERE message_id IN (SELECT message_id FROM ended)
+), listed AS (
+    SELECT p.sender, p.recipient, p.epoch, unnest(p.holes * numbers.taken::int8multirange) AS span, NULL::uuid AS id
+    FROM pair_taken AS p JOIN {numbers} USING (sender, recipient, epoch, instance)
+    UNION ALL SELECT sender, recipient, epoch, int8range(sequence, sequence + 1), message_id FROM ended
+)
+INSERT INTO gone (sender, recipient, epoch, first, last, message_id)
+SELECT sender, recipient, epoch, lower(span), upper(span) - 1, id FROM listed ON CONFLICT DO NOTHING
+""",
+    numbers=_NUMBERS,
+)
+_NUMBERS_OF: Final = """
+SELECT sender, recipient, epoch, sequence FROM inbox
+WHERE message_id = ANY($1::uuid[]) AND sender_instance = $2 AND outcome IN ('deferred', 'waiting', 'parked')
+"""
+_NEEDS: Final = "SELECT DISTINCT need FROM inbox WHERE outcome = 'deferred' AND need IS NOT NULL"
+_WANTED: Final = """
+WITH due AS (
+    SELECT message_id FROM inbox
+    WHERE (outcome = 'deferred' AND need = ANY($1::text[]) OR outcome = 'parked' AND asked)
+      AND (wanted_at IS NULL OR wanted_at + least($3 * power(2, least(wanted_times, 20) - 1), $4) <= $2)
+    ORDER BY sender_instance, sender, recipient, epoch, sequence LIMIT $5 FOR UPDATE
+)
+UPDATE inbox AS i SET wanted_at = $2, wanted_times = wanted_times + 1 FROM due WHERE i.message_id = due.message_id
+RETURNING i.sender_instance, i.sender, i.recipient, i.epoch, i.sequence, i.message_id
+"""
+_ASK: Final = (
+    "UPDATE inbox SET asked = true, wanted_at = NULL WHERE message_id = ANY($1::uuid[]) AND outcome = 'parked'"
+)
+
+
+class PostgresTaken:
+    """The book within one transaction. `meets` says what this instance has by now."""
+
+    def __init__(self, driver: asyncpg.Connection, meets: Meets) -> None:
+        self._driver = driver
+        self._meets = meets
+
+    async def take(self, arrivals: Sequence[Arrival]) -> None:
+        """See `Unit.take`."""
+        await self._note(taken_of(arrivals))
+
+    async def taken_marks(self, of: str) -> list[TakenMark]:
+        return [
+            TakenMark(
+                sender=row["sender"],
+                recipient=row["recipient"],
+                epoch=row["epoch"],
+                through=row["through"],
+                holes=tuple(zip(row["firsts"] or (), row["lasts"] or (), strict=True)),
+            )
+            for row in await self._driver.fetch(_MARKS, of, HOLES_MAX)
+        ]
+
+    async def know(self, sent: Sequence[SentMark], *, by: str) -> None:
+        known = {(each.sender, each.recipient, each.epoch): each.last for each in sent}
+        await self._note([Numbers(*pair, by, last, "{}") for pair, last in known.items()])
+
+    async def pass_gone(self, gone: GoneClear, *, by: str) -> None:
+        spans: dict[tuple[str, str, UUID], list[tuple[int, int]]] = {}
+        for each in gone.numbers:
+            spans.setdefault((each.sender, each.recipient, each.epoch), []).extend((a, b) for a, b in each.spans)
+        for row in await self._driver.fetch(_NUMBERS_OF, list(gone.ids), by) if gone.ids else ():
+            pair = (row["sender"], row["recipient"], row["epoch"])
+            spans.setdefault(pair, []).append((row["sequence"], row["sequence"]))
+        numbers = _NUMBERS.rows(_numbers(spans, dict.fromkeys(spans, by)))
+        await self._driver.execute(*_GIVE_UP.bind(numbers=numbers))
+        await self._driver.execute(*_NOTE.bind(numbers=numbers))
+
+    async def wanted(self, now: datetime) -> dict[str, list[UUID]]:
+        needs = [row["need"] for row in await self._driver.fetch(_NEEDS)]
+        met = [need for need in needs if self._meets(Need.read(need))]
+        rows = await self._driver.fetch(_WANTED, met, now, WANTED_AGAIN, WANTED_AGAIN_MAX, ROWS_MAX)
+        wanted: dict[str, list[UUID]] = {}
+        for instance, *_, message_id in sorted(map(tuple, rows)):
+            wanted.setdefault(instance, []).append(message_id)
+        return wanted
+
+    async def ask(self, message_ids: Sequence[UUID]) -> None:
+        await self._driver.execute(_ASK, list(message_ids))
+
+    async def _note(self, numbers: Sequence[Numbers]) -> None:
+        if numbers:
+            await self._driver.execute(*_NOTE.bind(numbers=_NUMBERS.rows(numbers)))
+
+
+def taken_of(arrivals: Sequence[Arrival]) -> list[Numbers]:
+    """The numbers of arrivals, one row a pair and epoch."""
+    spans: dict[tuple[str, str, UUID], list[tuple[int, int]]] = {}
+    instances: dict[tuple[str, str, UUID], str] = {}
+    for each in arrivals:
+        if 0 < each.sequence <= NUMBER_MAX:
+            pair = (each.sender, each.recipient, each.epoch)
+            spans.setdefault(pair, []).append((each.sequence, each.sequence))
+            instances.setdefault(pair, each.sender_instance)
+    return _numbers(spans, instances)
+
+
+def _numbers(
+    spans: Mapping[tuple[str, str, UUID], Sequence[tuple[int, int]]], instances: Mapping[tuple[str, str, UUID], str]
+) -> list[Numbers]:
+    return [
+        Numbers(*pair, instances[pair], max(last for _, last in each), _multirange(each))
+        for pair, each in spans.items()
+    ]
+
+
+def _multirange(spans: Sequence[tuple[int, int]]) -> str:
+    return "{" + ",".join(f"[{first},{last + 1})" for first, last in sorted(set(spans))) + "}"
