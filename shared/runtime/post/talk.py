@@ -74,15 +74,17 @@ class Talk:
                 case WantedClear() as wanted:
                     await self._gone(unit, by, ids=await unit.sent_book.send_again(by, wanted.ids))
                 case GoneClear() as gone:
-                    log("numbers_gone", instance=by, count=len(gone.numbers) + len(gone.ids))
+                    log("numbers_gone", peer=by, count=len(gone.numbers) + len(gone.ids))
                     await unit.taken.pass_gone(gone, by=by)
+                case _:
+                    pass  # read, and nothing follows from it
 
     async def _marked(self, unit: Unit, by: str, marks: MarksClear) -> None:
         await unit.taken.know(marks.sent, by=by)
         if not marks.taken:
             return
         if forgotten := beyond(marks.taken, await unit.sent_book.sent_marks(by)):
-            log("numbers_forgotten", instance=by, count=len(forgotten))
+            log("numbers_forgotten", peer=by, count=len(forgotten))
             await self._peers(unit).forgotten(by, forgotten)
         gone = await unit.sent_book.take_marks(by, marks.taken, self._stating.clock.now())
         await self._gone(unit, by, numbers=gone)

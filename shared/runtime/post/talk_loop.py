@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
-from shared.contracts.delivery import MarksClear, WantedClear
+from shared.contracts.delivery import ROWS_MAX, MarksClear, WantedClear
 from shared.contracts.registry import MARKS, READS_ANNOUNCED, WANTED
 from shared.exchange.correspondents import pairs_of
 from shared.exchange.message import Draft
@@ -26,6 +26,8 @@ from shared.runtime.watch.logs import log
 #: Appends one unnumbered statement at once, and keeps it nowhere. Raises `Unavailable`.
 Say = Callable[[Draft], Awaitable[None]]
 
+_SETTINGS: Final = TalkSettings()
+
 
 @dataclass(slots=True)
 class _Marked:
@@ -41,7 +43,7 @@ class Speaker:
     """One active per instance, as the relay is. What it forgets with its process, it asks for anew."""
 
     def __init__(
-        self, store: InboxStore, stating: Stating, *, peers: Peers, say: Say, settings: TalkSettings = TalkSettings()
+        self, store: InboxStore, stating: Stating, *, peers: Peers, say: Say, settings: TalkSettings = _SETTINGS
     ) -> None:
         self._store = store
         self._stating = stating
@@ -113,8 +115,5 @@ def peers_of(instance: str, directory: DirectoryIndex) -> list[str]:
     return sorted({pair.to for pair in pairs_of(directory.kinds()) if pair.sender == instance})
 
 
-_WANTED_MAX: Final = 300
-
-
 def _wants(ids: list[UUID]) -> list[WantedClear]:
-    return [WantedClear(ids=tuple(ids[start : start + _WANTED_MAX])) for start in range(0, len(ids), _WANTED_MAX)]
+    return [WantedClear(ids=tuple(ids[start : start + ROWS_MAX])) for start in range(0, len(ids), ROWS_MAX)]

@@ -36,6 +36,8 @@ EventName = Literal[
     "law_reviewed",
     "library_spoke",
     "log_line_broken",
+    "numbers_forgotten",
+    "numbers_gone",
     "outbox_resent",
     "part_failed",
     "record_alarm",
@@ -44,6 +46,7 @@ EventName = Literal[
     "request_failed",
     "service_started",
     "service_stopped",
+    "talk_waits",
     "topic_read_again",
     "withdrawal_untold",
 ]
@@ -63,6 +66,7 @@ class Fields(TypedDict, total=False):
     offset: int
     part: str
     partition: int
+    peer: str
     request_id: str
     route: str
     topic: str
@@ -86,6 +90,8 @@ LEVELS: Final[Mapping[str, Level]] = {
     "law_reviewed": "info",
     "library_spoke": "warning",
     "log_line_broken": "error",
+    "numbers_forgotten": "error",
+    "numbers_gone": "error",
     "outbox_resent": "warning",
     "part_failed": "error",
     "record_alarm": "error",
@@ -94,6 +100,7 @@ LEVELS: Final[Mapping[str, Level]] = {
     "request_failed": "error",
     "service_started": "info",
     "service_stopped": "info",
+    "talk_waits": "warning",
     "topic_read_again": "warning",
     "withdrawal_untold": "warning",
 }

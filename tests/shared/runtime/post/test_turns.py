@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import pairwise
 from uuid import UUID
 
 import pytest
@@ -67,7 +68,7 @@ class Side:
         )
 
     @classmethod
-    def answered(cls, present: View = View()) -> Side:
+    def answered(cls, present: View) -> Side:
         """One that has said what there is and whose nonce was named."""
         turn = Turn(uuid7(), said=present, said_at=AT - timedelta(hours=1), asked_at=AT - timedelta(hours=1))
         return cls(present, turn, Word(None, turn.nonce))
@@ -144,7 +145,7 @@ def test_two_that_talk_never_say_more_than_they_may_and_fall_silent(
                 if not (lossy and second % 3 == 0 and second < 200):
                     sides[1 - index].hear(marks)
     for seconds in said:
-        assert all(later - earlier >= SETTINGS.news_s for earlier, later in zip(seconds, seconds[1:], strict=False))
+        assert all(later - earlier >= SETTINGS.news_s for earlier, later in pairwise(seconds))
         assert not [second for second in seconds if second > 300]
     if open_at_both and events:
         # Each asks once a minute, and answers: no more than that, though both have something open.
