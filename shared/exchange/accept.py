@@ -19,6 +19,7 @@ from shared.contracts.registry import (
     WITHDRAWALS,
     Family,
     MessageType,
+    newest,
     value_model,
 )
 from shared.envelope.batch import RootCache, message_digest
@@ -151,7 +152,7 @@ def _received(reading: _Reading) -> Received:
     return Received(
         record=reading.record,
         message_id=attributes.id,
-        message=reading.message,
+        message=newest(reading.message.name),
         subject=attributes.subject,
         sender=attributes.sender,
         sender_instance=reading.sender_instance,
@@ -213,6 +214,10 @@ def _read_clear(reading: _Reading, reader: ReadingInstance) -> None:
 
 
 def _message_type(type_text: str) -> MessageType:
+    """The form in which it was written: it is read as that, closed as it is, and then taken as the newest of its name.
+
+    A later version only adds members that may be left out, so whatever holds in an earlier one holds in it.
+    """
     if message := BY_TYPE.get(type_text):
         return message
     name = type_text.removeprefix("causeway.").rpartition(".v")[0]
@@ -231,7 +236,7 @@ def _check_guard(message: MessageType, attributes: Attributes) -> None:
 
 def _check_lane(message: MessageType, reading: _Reading) -> None:
     attributes = reading.envelope.attributes
-    check_stated_by(message, attributes, reading.sender_instance, directory=reading.directory)
+    check_stated_by(newest(message.name), attributes, reading.sender_instance, directory=reading.directory)
     if attributes.dataschema != message.schema:
         raise Refused("body_invalid", "not the schema of its type", field="ce_dataschema")
 
@@ -251,6 +256,8 @@ def _check_exercise(message: MessageType, attributes: Attributes, directory: Dir
 def _parsed(message: MessageType, body: bytes) -> tuple[Contract, str | None]:
     try:
         value = cast(_Value, value_model(message).model_validate_json(body, strict=True))
+        if (latest := newest(message.name)) is not message:
+            value = cast(_Value, value_model(latest).model_validate_json(body, strict=True))
     except ValidationError as error:
         if message not in WITHDRAWALS and only_codes_unknown(error):
             raise _code_unknown("/clear") from None
@@ -280,6 +287,8 @@ def _read_sealed(reading: _Reading, reader: ReadingInstance) -> None:
     try:
         parse_body("application/json", None, reading.plaintext, nodes_max=SEALED_NODES_MAX)
         sealed = reading.message.sealed.model_validate_json(reading.plaintext, strict=True)
+        if (latest := newest(reading.message.name)) is not reading.message and latest.sealed is not None:
+            sealed = latest.sealed.model_validate_json(reading.plaintext, strict=True)
     except ValidationError as error:
         if only_codes_unknown(error):
             raise _code_unknown("/sealed") from None
