@@ -61,7 +61,7 @@ class PeerBook(Protocol):
     async def forgotten(self, by: str, taken: Sequence[TakenMark]) -> None:
         """`by` has taken numbers of ours that this database does not know: their epochs have ended, at those numbers.
 
-        Whoever it says this of is given numbers of another epoch from now on.
+        What goes to those pairs is numbered in another epoch from now on.
         """
         ...
 
@@ -82,6 +82,19 @@ RETURNING instance
 _WORDS = "SELECT instance, owes, answered FROM peer WHERE marked_at IS NOT NULL"
 _ANSWERED = "UPDATE peer SET owes = NULL WHERE instance = $1 AND owes = $2"
 _LIFE = "SELECT system_identifier, timeline_id FROM pg_control_system(), pg_control_checkpoint()"
+# An open epoch ends as it does in another database, and closes at the number that was told.
+_FORGOTTEN = """
+WITH told AS (
+    SELECT * FROM unnest($1::text[], $2::text[], $3::uuid[], $4::bigint[]) AS t (sender, recipient, epoch, last)
+), ended AS (
+    UPDATE pair_sequence AS p SET last = greatest(p.last, t.last), system_id = 0
+    FROM told AS t WHERE (p.sender, p.recipient, p.epoch) = (t.sender, t.recipient, t.epoch)
+    RETURNING p.epoch
+)
+INSERT INTO closed_epoch AS c (sender, recipient, lane, epoch, last)
+SELECT t.sender, t.recipient, $5, t.epoch, t.last FROM told AS t WHERE t.epoch NOT IN (SELECT epoch FROM ended)
+ON CONFLICT (sender, recipient, epoch) DO UPDATE SET last = greatest(c.last, excluded.last)
+"""
 _ALL_READS = "SELECT instance, reads FROM peer WHERE reads IS NOT NULL"
 
 
@@ -92,7 +105,7 @@ class PostgresPeers:
         self._driver = driver
 
     async def announced(self, by: str, reads: ReadsAnnouncedClear, spoken: Spoken) -> None:
-        await self._driver.execute(_READS, by, reads.model_dump_json(), *spoken)
+        await self._driver.execute(_READS, by, reads.model_dump(mode="json"), *spoken)
 
     async def marked(self, by: str, marks: MarksClear, spoken: Spoken) -> bool:
         owes = marks.nonce if marks.asking else None
@@ -107,6 +120,21 @@ class PostgresPeers:
     async def life(self) -> tuple[int, int]:
         row = await self._driver.fetchrow(_LIFE)
         return row["system_identifier"], row["timeline_id"]
+
+    async def forgotten(self, by: str, taken: Sequence[TakenMark]) -> None:
+        await self._driver.execute(
+            _FORGOTTEN,
+            [mark.sender for mark in taken],
+            [mark.recipient for mark in taken],
+            [mark.epoch for mark in taken],
+            [highest(mark) for mark in taken],
+            by,
+        )
+
+
+def highest(mark: TakenMark) -> int:
+    """The highest number that a mark says was given: also the last hole lies below one that was taken, or told."""
+    return mark.holes[-1][1] if mark.holes else mark.through
 
 
 async def peer_reads(database: Database) -> PeerReads:

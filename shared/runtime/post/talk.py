@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from shared.contracts.base import Contract
-from shared.contracts.delivery import GoneClear, GoneNumbers, MarksClear, ReadsAnnouncedClear, WantedClear
+from shared.contracts.delivery import GoneClear, GoneNumbers, MarksClear, ReadsAnnouncedClear, TakenMark, WantedClear
 from shared.contracts.registry import GONE, MessageType
 from shared.exchange.compose import Addressing, compose
 from shared.exchange.message import Draft, Received
+from shared.exchange.senders import instance_of
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid7
@@ -83,11 +84,20 @@ class Talk:
         await unit.taken.know(marks.sent, by=by)
         if not marks.taken:
             return
-        if forgotten := beyond(marks.taken, await unit.sent_book.sent_marks(by)):
+        if forgotten := self._ours(by, beyond(marks.taken, await unit.sent_book.sent_marks(by))):
             log("numbers_forgotten", peer=by, count=len(forgotten))
             await self._peers(unit).forgotten(by, forgotten)
         gone = await unit.sent_book.take_marks(by, marks.taken, self._stating.clock.now())
         await self._gone(unit, by, numbers=gone)
+
+    def _ours(self, by: str, marks: Sequence[TakenMark]) -> list[TakenMark]:
+        """Those of numbers that are ours to give and went to `by`: of others its word counts for nothing."""
+        directory, own = self._stating.directory(), self._stating.instance
+        return [
+            mark
+            for mark in marks
+            if (instance_of(mark.sender, directory), instance_of(mark.recipient, directory)) == (own, by)
+        ]
 
     async def _gone(
         self, unit: Unit, to: str, *, numbers: Sequence[GoneNumbers] = (), ids: Sequence[UUID] = ()

@@ -24,7 +24,7 @@ from shared.contracts.delivery import (
     SentMark,
     TakenMark,
 )
-from shared.runtime.post.peers import Word
+from shared.runtime.post.peers import Word, highest
 
 _Mark = TypeVar("_Mark", bound=Numbering)
 
@@ -119,11 +119,6 @@ def beyond(taken: Iterable[TakenMark], sent: Iterable[SentMark]) -> list[TakenMa
     """What the other side has taken of numbers that these books do not know to have been given: they were restored."""
     given = {(mark.sender, mark.recipient, mark.epoch): mark.last for mark in sent}
     return [mark for mark in taken if highest(mark) > given.get((mark.sender, mark.recipient, mark.epoch), 0)]
-
-
-def highest(mark: TakenMark) -> int:
-    """The highest number that a mark says was given: also the last hole lies below one that was taken, or told."""
-    return mark.holes[-1][1] if mark.holes else mark.through
 
 
 def _sorted(rows: Iterable[_Mark]) -> list[_Mark]:
