@@ -19,15 +19,26 @@ from shared.runtime.database.transactions import Database, RowScope
 from shared.runtime.kafka.access import KafkaAccess
 from shared.runtime.kafka.reader import LogReader
 from shared.runtime.kafka.writer import KafkaLogWriter
-from shared.runtime.post.inbox import PostgresInbox
+from shared.runtime.post.awaiting import Room
+from shared.runtime.post.cursors import PostgresCursors
+from shared.runtime.post.inbox import Keeping, PostgresInbox
 from shared.runtime.post.outbox import PostgresOutbox, enqueue
-from shared.runtime.post.ports import InboxStore, LogWriter, OutboxStore
+from shared.runtime.post.ports import CursorStore, InboxStore, LogWriter, OutboxStore
 from tests.support.builders import TOPIC
+from tests.support.memory_arrivals import Keeping as MemoryKeeping
+from tests.support.memory_arrivals import MemoryCursors
 from tests.support.memory_stores import MemoryDatabase, MemoryInbox, MemoryLog, MemoryLogWriter, MemoryOutbox
 
 KEY = SigningKey(bytes(range(32)))
 KEK = KeyEncryptionKey(bytes(range(32)))
-_TABLES = ("outbox", "sent", "pair_sequence", "closed_epoch", "signed_again", "inbox", "quarantine")
+_TABLES = (
+    "outbox", "sent", "pair_sequence", "closed_epoch", "signed_again",
+    "inbox", "quarantine", "pair_taken", "gone", "awaiting", "topic_cursor", "topic_reader", "topic_lease",
+)  # fmt: skip
+LEASE_S = 0.4
+#: What the stores' instance has by now; a test puts in what comes.
+HAS: set[str] = set()
+ROOM = Room(rows_max=3, bytes_max=1_000)
 
 
 @dataclass(frozen=True)
@@ -44,6 +55,9 @@ class Stores:
     #: A restore that PostgreSQL can tell, and the counters of all pairs set back by a number, which it cannot.
     restore: Callable[[], Awaitable[None]]
     wind_back: Callable[[int], Awaitable[None]]
+    cursors: CursorStore
+    #: Numbers and messages that their sender had no more, as (first, last, message id).
+    gone: Callable[[], Awaitable[list[tuple[int, int, UUID | None]]]]
 
 
 @dataclass(frozen=True)
@@ -56,6 +70,7 @@ class Log:
 
 @pytest.fixture(params=["memory_stores", "postgres_stores"])
 def stores(request: pytest.FixtureRequest) -> Stores:
+    HAS.clear()
     chosen: Stores = request.getfixturevalue(request.param)
     return chosen
 
@@ -143,9 +158,14 @@ def memory_stores() -> Stores:
         for pair, counter in database.state.counters.items():
             database.state.counters[pair] = counter._replace(last=counter.last - count)
 
+    async def gone() -> list[tuple[int, int, UUID | None]]:
+        return sorted((first, last, id_) for (*_, first, last), id_ in database.state.gone.items())
+
     outbox = MemoryOutbox(database, instance="hotline", key=KEY)
-    inbox = MemoryInbox(database, wake=lambda: woken.append(None))
-    return Stores(outbox, inbox, put, sent, waiting, parked, woken, restore, wind_back)
+    keeping = MemoryKeeping(lambda need: str(need) in HAS, ROOM)
+    inbox = MemoryInbox(database, wake=lambda: woken.append(None), keeping=keeping)
+    cursors = MemoryCursors(lambda: database.state.cursors, SystemClock().now, lease_s=LEASE_S)
+    return Stores(outbox, inbox, put, sent, waiting, parked, woken, restore, wind_back, cursors, gone)
 
 
 def _postgres_stores(database: Database) -> Stores:
@@ -172,8 +192,13 @@ def _postgres_stores(database: Database) -> Stores:
         return count
 
     scope = RowScope(["hotline-fr.example"], "service", "apply")
-    inbox = PostgresInbox(database, scope=lambda: scope, kek=KEK, wake=lambda: woken.append(None))
+    keeping = Keeping(KEK, lambda need: str(need) in HAS, ROOM)
+    inbox = PostgresInbox(database, scope=lambda: scope, keeping=keeping, wake=lambda: woken.append(None))
     outbox = PostgresOutbox(database, instance="hotline", key=KEY)
+
+    async def gone() -> list[tuple[int, int, UUID | None]]:
+        rows = await database.fetch("SELECT first, last, message_id FROM gone ORDER BY first")
+        return [(row["first"], row["last"], row["message_id"]) for row in rows]
 
     async def execute(statement: str, *arguments: object) -> None:
         async with database.transaction() as session:
@@ -190,4 +215,6 @@ def _postgres_stores(database: Database) -> Stores:
         # What it kept of before is what a restore brings back; the timeline is the one that goes on.
         lambda: execute("UPDATE pair_sequence SET timeline = timeline - 1"),
         lambda count: execute("UPDATE pair_sequence SET last = last - $1::bigint", count),
+        PostgresCursors(database, lease_s=LEASE_S),
+        gone,
     )

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
+from shared.contracts.registry import REFERRAL_WITHDRAWN
+from shared.exchange.message import Copy
 from shared.kernel.ids import uuid7
-from shared.runtime.post.ports import Admission
+from shared.runtime.post.arrivals import Admission, Held, Outcome, Stored, Waiting
 from shared.vocabulary.answers import ReceiptOutcome
-from tests.conformance.conftest import Stores
+from tests.conformance.conftest import HAS, Stores
 from tests.support.builders import AT, arrival, draft, parked, raw_record
 
 
@@ -24,7 +27,7 @@ async def test_a_new_arrival_is_fresh_once(stores: Stores) -> None:
     async with stores.inbox.unit() as unit:
         second = await unit.admit([one])
     assert first == Admission(frozenset({one.digest}), {}, {})
-    assert second == Admission(frozenset(), {one.digest: (ReceiptOutcome.APPLIED, None)}, {})
+    assert second == Admission(frozenset(), {one.digest: Stored(ReceiptOutcome.APPLIED, None, Copy(0, AT))}, {})
 
 
 async def test_a_duplicate_inside_a_batch_is_fresh_once(stores: Stores) -> None:
@@ -35,21 +38,88 @@ async def test_a_duplicate_inside_a_batch_is_fresh_once(stores: Stores) -> None:
 
 
 async def test_a_repetition_is_answered_with_the_outcome_of_the_first(stores: Stores) -> None:
-    refused, gone = arrival(1), arrival(2)
+    refused, moved = arrival(1, offset=7), arrival(2, offset=8)
     async with stores.inbox.unit() as unit:
-        await unit.admit([refused, gone])
+        await unit.admit([refused, moved])
         await unit.record_outcomes(
             [
-                (refused.message_id, ReceiptOutcome.REFUSED, "offer_unknown"),
-                (gone.message_id, ReceiptOutcome.PARKED, "handler_defect"),
+                Outcome(refused.message_id, ReceiptOutcome.REFUSED, "offer_unknown"),
+                Outcome(moved.message_id, ReceiptOutcome.MOVED, "party_moved"),
             ]
         )
     async with stores.inbox.unit() as unit:
-        admission = await unit.admit([gone, refused])
+        admission = await unit.admit([replace(moved, offset=18), replace(refused, offset=17)])
+    # By the copy that was judged, not by this one.
     assert admission.done == {
-        refused.digest: (ReceiptOutcome.REFUSED, "offer_unknown"),
-        gone.digest: (ReceiptOutcome.PARKED, "handler_defect"),
+        refused.digest: Stored(ReceiptOutcome.REFUSED, "offer_unknown", Copy(7, AT)),
+        moved.digest: Stored(ReceiptOutcome.MOVED, "party_moved", Copy(8, AT)),
     }
+
+
+@pytest.mark.parametrize("outcome", [ReceiptOutcome.DEFERRED, ReceiptOutcome.WAITING, ReceiptOutcome.PARKED])
+async def test_a_message_without_a_last_word_is_judged_again_by_the_copy_that_comes(
+    stores: Stores, outcome: ReceiptOutcome
+) -> None:
+    one, beside = arrival(1), arrival(2)
+    again = replace(one, offset=9, broker_time=AT + timedelta(hours=1), said=uuid7(), content="c" * 64)
+    async with stores.inbox.unit() as unit:
+        await unit.admit([one])
+        await unit.record_outcomes([Outcome(one.message_id, outcome, "version_unknown", "message a.v2")])
+    async with stores.inbox.unit() as unit:
+        admission = await unit.admit([again, beside])
+    assert admission == Admission(frozenset({one.digest, beside.digest}), {}, {})
+    async with stores.inbox.unit() as unit:
+        last = await unit.admit([one])
+    assert last.done == {one.digest: Stored(ReceiptOutcome.APPLIED, None, Copy(9, again.broker_time))}
+
+
+async def test_a_withdrawal_is_remembered_for_what_its_sender_sent_about_its_subject(stores: Stores) -> None:
+    withdrawal = arrival(2, type=REFERRAL_WITHDRAWN.type, subject="s")
+    before, foreign, other = arrival(1, subject="s"), arrival(1, subject="s", sender="hotline-de.example"), arrival(3)
+    async with stores.inbox.unit() as unit:
+        assert await unit.withdrawn([before]) == set()
+        await unit.admit([withdrawal])
+    async with stores.inbox.unit() as unit:
+        assert await unit.withdrawn([before, foreign, other]) == {before.digest}
+
+
+async def test_a_withdrawal_ends_what_is_deferred_or_waits_of_its_subject(stores: Stores) -> None:
+    deferred, waits, applied = (arrival(number, subject="s", offset=number) for number in (1, 2, 3))
+    withdrawal, elsewhere = arrival(4, type=REFERRAL_WITHDRAWN.type, subject="s"), arrival(5)
+    async with stores.inbox.unit() as unit:
+        await unit.admit([deferred, waits, applied, withdrawal, elsewhere])
+        await unit.record_outcomes(
+            [
+                Outcome(deferred.message_id, ReceiptOutcome.DEFERRED, "version_unknown", "message a.v2"),
+                Outcome(waits.message_id, ReceiptOutcome.WAITING, "document_unknown", "document d"),
+                Outcome(elsewhere.message_id, ReceiptOutcome.WAITING, "document_unknown", "document d"),
+            ]
+        )
+        await unit.keep_waiting([Waiting(waits, "document d", raw_record(2))])
+        assert await unit.end_open([withdrawal]) == [deferred, waits]
+    HAS.add("document d")
+    assert await stores.inbox.due(9) == []
+    async with stores.inbox.unit() as unit:
+        admission = await unit.admit([deferred, waits, elsewhere])
+    assert {digest: word.code for digest, word in admission.done.items()} == {
+        deferred.digest: "subject_withdrawn",
+        waits.digest: "subject_withdrawn",
+    }
+    assert admission.fresh == {elsewhere.digest}
+
+
+async def test_what_was_applied_of_an_edge_is_known_by_its_id_and_sender(stores: Stores) -> None:
+    edge = uuid7()
+    first = arrival(1, said=edge, content="a" * 64, revision=1)
+    second = arrival(2, said=edge, content="b" * 64, revision=2)
+    again, foreign = arrival(3, said=edge), arrival(1, said=edge, sender="hotline-de.example")
+    refused = arrival(4, said=edge, content="c" * 64, revision=3)
+    async with stores.inbox.unit() as unit:
+        await unit.admit([first, second, refused])
+        await unit.record_outcomes([Outcome(refused.message_id, ReceiptOutcome.REFUSED, "case_exists")])
+    async with stores.inbox.unit() as unit:
+        held = await unit.held([again, foreign, arrival(9)])
+    assert held == {again.digest: Held(2, "b" * 64)}
 
 
 @pytest.mark.parametrize("together", [True, False])
@@ -79,7 +149,7 @@ async def test_of_two_with_one_sequence_the_one_that_came_first_is_taken_whateve
 @pytest.mark.parametrize("together", [True, False])
 async def test_another_message_under_a_known_id_is_no_repetition(stores: Stores, together: bool) -> None:
     one = arrival(1)
-    other = arrival(2, message_id=one.message_id, content=b"another")
+    other = arrival(2, message_id=one.message_id, body=b"another")
     if together:
         async with stores.inbox.unit() as unit:
             admission = await unit.admit([one, other])
@@ -122,6 +192,14 @@ async def test_parking_again_changes_nothing(stores: Stores) -> None:
     async with stores.inbox.unit() as unit:
         assert [row.offset for row in await unit.park([parked(1, reason="body_invalid"), parked(3)])] == [3]
     assert await stores.parked() == 3
+
+
+async def test_what_is_alike_is_one_row_wherever_it_stands(stores: Stores) -> None:
+    async with stores.inbox.unit() as unit:
+        assert [each.offset for each in await unit.park([parked(1, same="a"), parked(2, same="a")])] == [1]
+    async with stores.inbox.unit() as unit:
+        assert [each.offset for each in await unit.park([parked(3, same="a"), parked(4, same="b")])] == [4]
+    assert await stores.parked() == 2
 
 
 async def test_another_record_at_the_offset_of_a_parked_one_is_parked_too(stores: Stores) -> None:

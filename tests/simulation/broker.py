@@ -65,11 +65,6 @@ class ChaoticLog(MemoryLog):
         self.world.trace.note("hold", topic, partition, len(held))
         self._tell(topic, None)
 
-    def lose_everything(self) -> None:
-        super().lose_everything()
-        for instance in self.world.instances.values():
-            instance.committed.clear()
-
     def _tell(self, topic: str, row: OutboxRow | None) -> None:
         if topic.startswith(inbox_prefix(AUDIT)) and row is not None:
             self.facts.append(row)

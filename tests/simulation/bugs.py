@@ -5,24 +5,34 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
-from shared.exchange.message import Record
-from shared.runtime.post.consumer import Consumer, Verified
-from shared.runtime.post.ports import Admission, Arrival, OutboxRow, Settlement, Unit
+from shared.exchange.message import Copy, Record
+from shared.runtime.post.answer import Answers
+from shared.runtime.post.arrivals import Admission, Arrival, Stored, Waiting
+from shared.runtime.post.consumer import Consumer
+from shared.runtime.post.judge import Verified
+from shared.runtime.post.ports import OutboxRow, Settlement, Unit
 from shared.runtime.post.relay import Relay
 from shared.runtime.post.stamping import Pair
+from shared.vocabulary.answers import ReceiptOutcome
 from tests.simulation.desks import Acceptor, Desk, Said
-from tests.simulation.world import Parts
+from tests.simulation.parts import Parts
+from tests.simulation.world import START
+from tests.support.memory_arrivals import Row
 from tests.support.memory_stores import MemoryInbox, MemoryOutbox, MemoryUnit, State
 
 
 class ReceiptsOnlyWhatIsNew(Consumer):
     """A repetition is dropped without an answer: the sender whose first receipt was lost never hears."""
 
-    async def _apply_messages(self, unit: Unit, verified: Sequence[Verified]) -> Any:
+    async def _apply_messages(self, unit: Unit, batch: Sequence[Verified]) -> Answers:
         known = set(unit.connection.inbox)
-        answers, *rest = await super()._apply_messages(unit, verified)
-        return {to: [each for each in entries if each[0] not in known] for to, entries in answers.items()}, *rest
+        answers = await super()._apply_messages(unit, batch)
+        for to, entries in list(answers.verdicts.items()):
+            answers.verdicts[to] = [each for each in entries if each.message_id not in known]
+        answers.verdicts = {to: entries for to, entries in answers.verdicts.items() if entries}
+        return answers
 
 
 class CountsInMemory(MemoryOutbox):
@@ -100,11 +110,27 @@ class StampsAgain(MemoryOutbox):
         return all(row.outbox_id in state.outbox for row in rows)
 
 
-class ForgetsWhatWaits(Consumer):
-    """Records whose document has not come are passed over: the others of the batch are committed, and so are they."""
+class _KeepsNothing(MemoryUnit):
+    async def keep_waiting(self, waiting: Sequence[Waiting]) -> frozenset[UUID]:
+        return frozenset(each.arrival.message_id for each in waiting)
 
-    async def consume(self, records: Sequence[Record]) -> None:
-        await self._commit(self._judge(records))
+    async def admit(self, arrivals: Sequence[Arrival]) -> Admission:
+        held = dict(self.connection.inbox)
+        admission = await super().admit(arrivals)
+        waits = {each.digest for each in arrivals if _waits(held.get(each.message_id))}
+        self.connection.inbox |= {id_: row for id_, row in held.items() if row.arrival.digest in waits}
+        said = {digest: Stored(ReceiptOutcome.WAITING, None, Copy(0, START)) for digest in waits}
+        return Admission(admission.fresh - waits, admission.done | said, admission.reused)
+
+
+def _waits(row: Row | None) -> bool:
+    return row is not None and row.outcome is ReceiptOutcome.WAITING
+
+
+class ForgetsWhatWaits(MemoryInbox):
+    """What waits is receipted as waiting, and kept nowhere; when it comes again, it waits."""
+
+    unit_type = _KeepsNothing
 
 
 class NeverSendsAgain(Relay):
@@ -116,7 +142,7 @@ class NeverSendsAgain(Relay):
 
 BUGS: dict[str, Parts] = {
     "dropped receipt": Parts(consumer=ReceiptsOnlyWhatIsNew),
-    "early offset commit": Parts(commits_early=True),
+    "early cursor": Parts(moves_early=True),
     "sequence reuse": Parts(outbox=CountsInMemory),
     "a number given out twice settles its message": Parts(inbox=SettlesReusedNumbers),
     "skipped dedupe": Parts(inbox=SkipsDeduplication),
@@ -124,6 +150,6 @@ BUGS: dict[str, Parts] = {
     "stale decision taken": Parts(acceptor=TakesStaleDecisions),
     "new rows overtake stamped ones": Parts(outbox=SendsNewRowsFirst),
     "row stamped twice": Parts(outbox=StampsAgain),
-    "waiting record passed over": Parts(consumer=ForgetsWhatWaits),
+    "waiting record passed over": Parts(inbox=ForgetsWhatWaits),
     "nothing is sent again": Parts(relay=NeverSendsAgain),
 }

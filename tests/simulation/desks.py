@@ -35,11 +35,13 @@ from shared.envelope.headers import Envelope, decode_headers
 from shared.exchange.accept import TurnedAway
 from shared.exchange.compose import Verdict
 from shared.exchange.message import Draft, Received, Record
+from shared.exchange.needs import Need, NeedKind, Unread
 from shared.exchange.record_table import DECIDE_AGAIN
 from shared.exchange.topics import inbox_topic
 from shared.kernel.clock import Clock, parse_rfc3339, rfc3339
-from shared.kernel.errors import CausewayError, Refused, Unavailable
-from shared.runtime.post.ports import OutboxRow, Parked, Settlement, Unit
+from shared.kernel.errors import CausewayError, Refused
+from shared.runtime.post.arrivals import Parked
+from shared.runtime.post.ports import OutboxRow, Settlement, Unit
 from shared.vocabulary.answers import ReceiptOutcome
 from tests.support.memory_stores import MemoryDatabase, State
 
@@ -146,7 +148,8 @@ class Acceptor:
         clear = received.clear
         if isinstance(clear, Said):
             if not self._knows(clear.document):
-                raise Unavailable("document_unknown")
+                awaited = Unread("document_unknown", Need(NeedKind.DOCUMENT, str(clear.document)))
+                raise TurnedAway(awaited, envelope, received.sender_instance, digest=received.digest)
             if not self.in_time(clear, record):
                 raise TurnedAway(
                     Refused("decision_time_off"), envelope, received.sender_instance, digest=received.digest

@@ -32,8 +32,8 @@ def violations(world: World) -> list[str]:
 
 def _rest(instance: Instance) -> Iterator[str]:
     """Nothing is lost on the way: every message was receipted, every record consumed."""
-    for row in instance.database.state.outbox.values():
-        yield f"never receipted: {row.draft.message.name} {row.draft.message_id}"
+    for waiting in instance.database.state.outbox.values():
+        yield f"never receipted: {waiting.draft.message.name} {waiting.draft.message_id}"
     if instance.lag():
         yield f"{instance.lag()} records never consumed"
 
@@ -44,7 +44,9 @@ def _once(state: State) -> Iterator[str]:
     if len(seen) != len(set(seen)):
         yield "a message took effect twice"
     judged = {
-        id_ for id_, (_, outcome, code) in state.inbox.items() if code not in ("decision_time_off", "handler_defect")
+        id_
+        for id_, row in state.inbox.items()
+        if row.code not in ("decision_time_off", "handler_defect", "subject_withdrawn")
     }
     if set(seen) != judged:
         yield "the inbox names other messages than those that took effect"
@@ -104,7 +106,7 @@ def _receipts(world: World) -> Iterator[str]:
     for id_, each in sent.items():
         if id_ not in here:
             yield f"{id_}: receipted, but in no inbox"
-        elif (here[id_][0].digest, here[id_][1]) != (each.digest, each.outcome):
+        elif (here[id_].arrival.digest, here[id_].outcome) != (each.digest, each.outcome):
             yield f"{id_}: receipted otherwise than kept"
     for id_ in here.keys() - sent.keys():
         yield f"{id_}: in an inbox, but known to no sender"
@@ -138,7 +140,8 @@ def books_of(world: World) -> Books:
             assert stamp is not None
             pair = (draft.sender, draft.recipient, stamp.epoch)
             books.receipted[id_] = Line(id_, pair, stamp.sequence, sent.digest, draft.message.type, sent.outcome.value)
-        for id_, (arrival, outcome, _) in state.inbox.items():
+        for id_, row in state.inbox.items():
+            arrival, outcome = row.arrival, row.outcome
             pair = (arrival.sender, arrival.recipient, arrival.epoch)
             at = (arrival.topic, arrival.partition, arrival.offset)
             books.received[id_] = Line(id_, pair, arrival.sequence, arrival.digest, arrival.type, outcome.value, at)
@@ -149,9 +152,9 @@ def books_of(world: World) -> Books:
     books.edges = {key[1]: edge.state for key, edge in hotline.effects.items() if key[0] == "edge"}
     books.edge_ids = {message_id: message_id for message_id in books.edges}
     decided: set[str] = set()
-    for row in world.log.facts:
-        if row.draft.message is REFERRAL_DECIDED:
-            clear = json.loads(row.draft.body)["clear"]
+    for fact in world.log.facts:
+        if fact.draft.message is REFERRAL_DECIDED:
+            clear = json.loads(fact.draft.body)["clear"]
             decided.add(clear["referral_id"])
             books.links |= {UUID(link) for link in clear["links"]}
     books.decided_facts = {(ORIGIN, "routed"): len(decided)}
@@ -165,15 +168,11 @@ def _seen(state: State) -> list[Received]:
 def counts_of(world: World) -> dict[str, int]:
     """How much happened: the more of each, the more the run is worth."""
     states = [instance.database.state for instance in world.instances.values()]
-    outcomes = [outcome for state in states for _, outcome, _ in state.inbox.values()]
+    outcomes = [row.outcome for state in states for row in state.inbox.values()]
     return {
         "messages": len(outcomes),
-        "offers": sum(
-            arrival.type == REFERRAL_OFFERED.type for state in states for arrival, _, _ in state.inbox.values()
-        ),
-        "answers": sum(
-            arrival.type == CASE_ACCEPTED.type for state in states for arrival, _, _ in state.inbox.values()
-        ),
+        "offers": sum(row.arrival.type == REFERRAL_OFFERED.type for state in states for row in state.inbox.values()),
+        "answers": sum(row.arrival.type == CASE_ACCEPTED.type for state in states for row in state.inbox.values()),
         "refused": outcomes.count(ReceiptOutcome.REFUSED),
         "parked": outcomes.count(ReceiptOutcome.PARKED),
     }

@@ -9,7 +9,8 @@ from unittest.mock import patch
 
 from tests.simulation.invariants import counts_of, violations
 from tests.simulation.loop import VirtualLoop, run_virtual
-from tests.simulation.world import Parts, World
+from tests.simulation.parts import Parts
+from tests.simulation.world import World
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,5 +47,6 @@ def _silent() -> Iterator[None]:
     with (
         patch("shared.runtime.post.relay.log", lambda *_, **__: None),
         patch("shared.runtime.post.consumer.log", lambda *_, **__: None),
+        patch("shared.runtime.post.judge.log", lambda *_, **__: None),
     ):
         yield

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from random import Random
 from typing import Any
@@ -14,18 +14,21 @@ from uuid import UUID
 from shared.contracts.registry import MESSAGES_RECEIPTED
 from shared.envelope.keys import SigningKey
 from shared.exchange.message import Record
+from shared.exchange.needs import NeedKind
 from shared.exchange.topics import inbox_prefix, inbox_topic
 from shared.kernel.errors import Unavailable
-from shared.runtime.post.consumer import Consumer
+from shared.runtime.post.arrivals import Cursor, Step, Superseded
+from shared.runtime.post.awaiting import Room
+from shared.runtime.post.consumer import Composers, Consumer, Silence
 from shared.runtime.post.relay import Relay, RelaySettings
 from tests.simulation.broker import ChaoticLog, LateWriter
-from tests.simulation.desks import AGENCIES, AGENCY_NAMES, HOTLINE, Acceptor, Desk, Edge, Writer
+from tests.simulation.desks import AGENCIES, AGENCY_NAMES, HOTLINE, Edge, Writer
 from tests.simulation.loop import LoopClock, VirtualLoop
+from tests.simulation.parts import Parts, Trace
+from tests.support.memory_arrivals import Keeping
 from tests.support.memory_stores import (
     Fault,
     MemoryDatabase,
-    MemoryInbox,
-    MemoryOutbox,
     State,
 )
 
@@ -33,36 +36,10 @@ START = datetime(2026, 5, 4, 12, tzinfo=UTC)
 CHAOS_S, SETTLED_S = 600.0, 4 * 3600.0
 KEYS = {HOTLINE: SigningKey(bytes(range(32))), AGENCIES: SigningKey(bytes(range(1, 33)))}
 RELAY = RelaySettings(batch_rows_max=7, poll_s=20.0, resend_after_s=30.0)
-_READS = frozenset({"unsent", "unstamped", "unreceipted"})
-
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """What the simulation is built from: the real relay and consumer. A test puts a bug in by replacing one."""
-
-    outbox: type[MemoryOutbox] = MemoryOutbox
-    inbox: type[MemoryInbox] = MemoryInbox
-    relay: type[Relay] = Relay
-    consumer: type[Consumer] = Consumer
-    desk: type[Desk] = Desk
-    acceptor: type[Acceptor] = Acceptor
-    commits_early: bool = False
-
-
-@dataclass(slots=True)
-class Trace:
-    """The history of one run as a running hash: same seed, same hash."""
-
-    _hash: Any = field(default_factory=lambda: hashlib.blake2b(digest_size=16))
-    events: int = 0
-
-    def note(self, *event: object) -> None:
-        self.events += 1
-        self._hash.update(repr(event).encode())
-
-    def digest(self) -> str:
-        text: str = self._hash.hexdigest()
-        return text
+_READS = frozenset({"unsent", "unstamped", "unreceipted", "due"})
+#: So little that some of what waits must wait with its sender.
+ROOM = Room(rows_max=2)
+TAKE_UP_S = 5.0
 
 
 class World:
@@ -108,7 +85,10 @@ class World:
             rested_s = rested_s + 1 if self.at_rest() else 0
 
     def at_rest(self) -> bool:
-        return all(not each.database.state.outbox and not each.lag() for each in self.instances.values())
+        states = [each.database.state for each in self.instances.values()]
+        return not any(each.outbox or each.awaiting for each in states) and not any(
+            each.lag() for each in self.instances.values()
+        )
 
     def spawn(self, main: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run `main` beside everything else; it ends with the loop at the latest."""
@@ -168,8 +148,9 @@ class World:
     async def _redelivery(self) -> None:
         await self._later()
         instance = self.instances[self.random.choice((HOTLINE, AGENCIES))]
-        for place, offset in sorted(instance.committed.items()):
-            instance.committed[place] = self.random.randint(0, offset)
+        cursors = instance.database.state.cursors
+        for place, cursor in sorted(cursors.items()):
+            cursors[place] = replace(cursor, following=self.random.randint(0, cursor.following))
         instance.crash("consumer")
 
     async def _repetition(self) -> None:
@@ -210,7 +191,6 @@ class Instance:
         self.desk = world.parts.desk(self.database, world.writer)
         #: Epochs of which the database no longer knows the last number.
         self.forgotten: set[UUID] = set()
-        self.committed: dict[tuple[str, int], int] = {}
         self.down_until_s = 0.0
         self.news = asyncio.Event()
         self._running: dict[str, asyncio.Task[None]] = {}
@@ -252,7 +232,13 @@ class Instance:
     def lag(self) -> int:
         """Records of this instance's topics that were not consumed."""
         places = [place for place in self.world.log.partitions if place[0].startswith(inbox_prefix(self.name))]
-        return sum(len(self.world.log.partitions[place]) - self.committed.get(place, 0) for place in places)
+        return sum(len(self.world.log.partitions[place]) - self._cursor(place).following for place in places)
+
+    def _cursor(self, place: tuple[str, int]) -> Cursor:
+        """Where it stands in this life of the topic; at its first record where it has not begun."""
+        topic_id = UUID(int=self.world.log.generation + 1)
+        held = self.database.state.cursors.get(place)
+        return held if held is not None and held.topic_id == topic_id else Cursor(*place, topic_id, 0)
 
     async def _keep_up(self, part: str, main: Callable[[], Coroutine[Any, Any, None]]) -> None:
         while True:
@@ -280,36 +266,68 @@ class Instance:
             self._relays.remove(relay)
 
     async def run_consumer(self) -> None:
-        """What the bus does: hand over batches, and commit their offsets when the consumer has returned."""
+        """What the bus does: hand over batches with the steps over them, and have taken up what has waited."""
         world = self.world
 
         def knows(document: int) -> bool:
             return world.loop.virtual_s >= world.document_known_s[document]
 
+        keeping = Keeping(lambda need: need.kind is NeedKind.DOCUMENT and knows(int(need.what)), ROOM)
         consumer = world.parts.consumer(
-            world.parts.inbox(self.database, wake=self.wake),
+            world.parts.inbox(self.database, wake=self.wake, keeping=keeping),
             self.desk,
             accept=world.parts.acceptor(knows),
-            receipts=lambda to, entries: world.writer.receipts(self.name, to, entries),
-            facts=lambda parked: world.writer.parked(self.name, parked),
+            composers=Composers(
+                lambda to, entries: world.writer.receipts(self.name, to, entries),
+                lambda parked: world.writer.parked(self.name, parked),
+            ),
+            conversation=Silence(),
             clock=world.clock,
         )
+        taking_up = world.spawn(self._take_up(consumer))
+        try:
+            while True:
+                self.news.clear()
+                if batch := self._fetch():
+                    await self._broker_wait()
+                    await self._consume(consumer, batch)
+                elif not self._fetch():
+                    await self.news.wait()
+        finally:
+            taking_up.cancel()
+
+    async def _consume(self, consumer: Consumer, batch: Sequence[Record]) -> None:
+        try:
+            steps = await self._steps(batch)
+            if self.world.parts.moves_early:
+                async with self.database.transaction("cursor") as state:
+                    state.cursors |= {(step.after.topic, step.after.partition): step.after for step in steps}
+                self._check(batch)
+                steps = []
+            await consumer.consume(batch, steps)
+            self._check(batch)
+        except Superseded:
+            return
+        except Unavailable:
+            await asyncio.sleep(2.0)
+
+    async def _take_up(self, consumer: Consumer) -> None:
         while True:
-            self.news.clear()
-            generation = world.log.generation
-            if batch := self._fetch():
-                await self._broker_wait()
-                if world.parts.commits_early:
-                    self._commit(batch, generation)
-                try:
-                    await consumer.consume(batch)
-                except Unavailable:
-                    await asyncio.sleep(2.0)
-                    continue
-                if await self._broker_step("commit") is not Fault.FAILS:
-                    self._commit(batch, generation)
-            elif not self._fetch():
-                await self.news.wait()
+            await asyncio.sleep(TAKE_UP_S)
+            if self.database.state.awaiting:
+                with suppress(Unavailable):
+                    await consumer.take_up()
+
+    async def _steps(self, batch: Sequence[Record]) -> list[Step]:
+        """The steps over a batch; of a topic of another life than its cursor's, from its first record."""
+        cursors = {
+            place: self._cursor(place) for place in dict.fromkeys((each.topic, each.partition) for each in batch)
+        }
+        if fresh := {place: each for place, each in cursors.items() if self.database.state.cursors.get(place) != each}:
+            async with self.database.transaction("cursor") as state:
+                state.cursors |= fresh
+        last = {(record.topic, record.partition): record.offset for record in batch}
+        return [Step(cursor.following, replace(cursor, following=last[place] + 1)) for place, cursor in cursors.items()]
 
     def _fetch(self) -> list[Record]:
         """Some records of some partitions, each partition's in order."""
@@ -318,22 +336,18 @@ class Instance:
         chance.shuffle(places)
         batch: list[Record] = []
         for place in places:
-            waiting = self.world.log.partitions[place][self.committed.get(place, 0) :]
+            waiting = self.world.log.partitions[place][self._cursor(place).following :]
             batch += waiting[: chance.randint(1, 9)]
         return batch
 
-    def _commit(self, batch: Sequence[Record], generation: int) -> None:
-        if generation == self.world.log.generation:
-            self.world.broken += [
-                f"{self.name}: committed before durable" for record in batch if not self._holds(record)
-            ]
-            for record in batch:
-                self.committed[record.topic, record.partition] = record.offset + 1
+    def _check(self, batch: Sequence[Record]) -> None:
+        """The cursors stand behind the batch: everything of it must be there."""
+        self.world.broken += [f"{self.name}: passed before durable" for record in batch if not self._holds(record)]
 
     def _holds(self, record: Record) -> bool:
         """Whether the record has left a durable trace: in the inbox or in quarantine. A receipt leaves none.
 
-        Of one whose number was given out before, that other message is the trace.
+        Of one whose number was given out before, that other message is the trace; of junk, a row that counts.
         """
         state = self.database.state
         headers = dict(record.headers)
@@ -341,10 +355,10 @@ class Instance:
             return True
         message_id = (headers.get("ce_id") or b"").decode("ascii", "replace")
         known = {str(id_) for id_ in state.inbox}
-        place = (record.topic, record.partition, record.offset, record.broker_time)
+        junk = any(same.startswith(f"{record.topic} ") for same in state.quarantine)
         number = b" ".join(headers.get(f"ce_{name}") or b"" for name in ("sender", "recipient", "epoch", "sequence"))
         taken = {" ".join(map(str, each)).encode() for each in state.numbered}
-        return message_id in known or place in state.quarantine or number in taken
+        return message_id in known or junk or number in taken
 
     async def _broker_wait(self) -> None:
         if (left_s := self.world.broker_down_until_s - self.world.loop.virtual_s) > 0:
@@ -368,7 +382,7 @@ class Instance:
         world = self.world
         chance = world.random
         if not world.calm and chance.random() < world.crash_rate:
-            part = "consumer" if name in ("unit", "commit") else "relay"
+            part = "consumer" if name in ("unit", "cursor", "due") else "relay"
             world.loop.call_later(chance.choice((0.0, 0.001, 0.01)), self.crash, part)
         if name not in _READS:
             await asyncio.sleep(chance.choice((0.0, 0.001, 0.02)))

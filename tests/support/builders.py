@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID
 
-from shared.contracts.registry import REFERRAL_WITHDRAWN, MessageType
+from shared.contracts.registry import CASE_ACCEPTED, REFERRAL_WITHDRAWN, MessageType
 from shared.exchange.compose import Verdict
-from shared.exchange.message import Draft, Record
+from shared.exchange.message import Copy, Draft, Record
 from shared.kernel.canonical import digest
 from shared.kernel.ids import uuid4, uuid7
-from shared.runtime.post.ports import Arrival, Parked, Settlement
+from shared.runtime.post.arrivals import Arrival, Parked
+from shared.runtime.post.ports import Settlement
 from shared.vocabulary.answers import ReceiptOutcome
 
 AT = datetime(2026, 5, 4, 12, tzinfo=UTC)
@@ -59,25 +62,29 @@ def arrival(
     message_id: UUID | None = None,
     sender: str = HOTLINE,
     recipient: str = POLICE,
-    content: bytes = b"",
+    body: bytes = b"",
     offset: int = 0,
     epoch: UUID = EPOCH,
+    **further: Any,
 ) -> Arrival:
-    """A verified message as it arrives. `content` stands for its body: another content, another digest."""
+    """A verified message as it arrives. `body` stands for all of it: another body, another digest."""
     message_id = message_id or uuid7()
-    return Arrival(
+    made = Arrival(
         message_id=message_id,
         sender=sender,
+        sender_instance="hotline",
         recipient=recipient,
         epoch=epoch,
         sequence=sequence,
-        type=REFERRAL_WITHDRAWN.type,
+        type=CASE_ACCEPTED.type,
         subject=str(message_id),
-        digest=digest(f"{message_id} {sender} {epoch} {sequence} ".encode() + content),
+        digest=digest(f"{message_id} {sender} {epoch} {sequence} ".encode() + body),
         topic=TOPIC,
         partition=0,
         offset=offset,
+        broker_time=AT,
     )
+    return replace(made, **further)
 
 
 def verdict(
@@ -89,7 +96,11 @@ def verdict(
     of: Record | None = None,
 ) -> Verdict:
     """What became of a message that nobody has seen, or of the one that the record `of` holds."""
-    return Verdict(message_id or uuid7(), message_digest, outcome, code, judged=of or raw_record())
+    return Verdict(message_id or uuid7(), message_digest, outcome, code, judged=_copy(of or raw_record()))
+
+
+def _copy(record: Record) -> Copy:
+    return Copy(record.offset, record.broker_time)
 
 
 def settlement(
@@ -111,9 +122,12 @@ def parked(
     reason: str = "signature_invalid",
     record: Record | None = None,
     message_id: UUID | None = None,
+    same: str | None = None,
 ) -> Parked:
     value = b"" if record is None else record.value or b""
-    return Parked(TOPIC, 0, offset, at, len(value), digest(value), reason, None, message_id, record)
+    return Parked(
+        same or f"{offset} {at}", TOPIC, 0, offset, at, len(value), digest(value), reason, None, message_id, record
+    )
 
 
 def raw_record(offset: int = 0, value: bytes | None = b"{}", *, key: bytes | None = b"k") -> Record:

@@ -23,18 +23,17 @@ from shared.exchange.record_table import SIGN_AGAIN
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Unavailable
 from shared.kernel.ids import uuid7
+from shared.runtime.post.arrivals import Cursor, Parked
 from shared.runtime.post.ports import (
     RESEND_WAIT_MAX,
     SIGNED_AGAIN_MAX,
-    Admission,
-    Arrival,
     OutboxRow,
-    Parked,
     Settled,
     Settlement,
 )
 from shared.runtime.post.stamping import Counter, Pair, counts_by_pair, stamp_rows, wire
 from shared.vocabulary.answers import ReceiptOutcome
+from tests.support.memory_arrivals import Keeping, Kept, MemoryArrivals, Numbers, Row, due_of
 
 
 class Fault(Enum):
@@ -78,9 +77,14 @@ class State:
     closed: dict[tuple[str, str, UUID], int] = field(default_factory=dict)
     signed_again: dict[tuple[UUID, str, str], None] = field(default_factory=dict)
     sent: dict[UUID, Sent] = field(default_factory=dict)
-    inbox: dict[UUID, tuple[Arrival, ReceiptOutcome, str | None]] = field(default_factory=dict)
+    inbox: dict[UUID, Row] = field(default_factory=dict)
     numbered: dict[tuple[str, str, UUID, int], UUID] = field(default_factory=dict)
-    quarantine: dict[tuple[str, int, int, datetime], Parked] = field(default_factory=dict)
+    pairs: dict[tuple[str, str, UUID], Numbers] = field(default_factory=dict)
+    gone: dict[tuple[str, str, UUID, int, int], UUID | None] = field(default_factory=dict)
+    awaiting: dict[UUID, Kept] = field(default_factory=dict)
+    cursors: dict[tuple[str, int], Cursor] = field(default_factory=dict)
+    #: The first of those that are alike, and how many came.
+    quarantine: dict[str, tuple[Parked, int]] = field(default_factory=dict)
     effects: dict[Any, Any] = field(default_factory=dict)
 
     def copy(self) -> State:
@@ -186,41 +190,18 @@ class MemoryOutbox:
                     state.sent_at[row.outbox_id] = at
 
 
-class MemoryUnit:
+#: What settles a message, as `shared.runtime.post.outbox` has it.
+_SETTLING = frozenset({ReceiptOutcome.APPLIED, ReceiptOutcome.REFUSED, ReceiptOutcome.PARKED})
+
+
+class MemoryUnit(MemoryArrivals):
     """One transaction of a consumed batch. `connection` is the state: a handler writes its effects there."""
 
     signs_again_max = SIGNED_AGAIN_MAX
 
-    def __init__(self, database: MemoryDatabase, state: State) -> None:
-        self.connection = state
+    def __init__(self, database: MemoryDatabase, state: State, keeping: Keeping) -> None:
+        super().__init__(state, keeping)
         self._database = database
-
-    async def admit(self, arrivals: Sequence[Arrival]) -> Admission:
-        state: State = self.connection
-        fresh: set[str] = set()
-        done: dict[str, tuple[ReceiptOutcome, str | None]] = {}
-        reused: dict[str, str] = {}
-        for each in arrivals:
-            number = (each.sender, each.recipient, each.epoch, each.sequence)
-            if each.digest in fresh:
-                continue
-            if each.message_id in state.inbox:
-                stored, outcome, code = state.inbox[each.message_id]
-                if stored.digest == each.digest:
-                    done[each.digest] = (outcome, code)
-                else:
-                    reused[each.digest] = "message_id_reused"
-            elif number in state.numbered:
-                reused[each.digest] = "sequence_reused"
-            else:
-                fresh.add(each.digest)
-                state.inbox[each.message_id] = (each, ReceiptOutcome.APPLIED, None)
-                state.numbered[number] = each.message_id
-        return Admission(frozenset(fresh), done, reused)
-
-    async def record_outcomes(self, outcomes: Sequence[tuple[UUID, ReceiptOutcome, str]]) -> None:
-        for message_id, outcome, code in outcomes:
-            self.connection.inbox[message_id] = (self.connection.inbox[message_id][0], outcome, code)
 
     async def enqueue(self, drafts: Sequence[Draft]) -> None:
         self._database.enqueue(self.connection, drafts)
@@ -230,6 +211,8 @@ class MemoryUnit:
         unmatched: list[Settlement] = []
         ids = {row.draft.message_id: id_ for id_, row in self.connection.outbox.items()}
         for each in settlements:
+            if each.outcome not in _SETTLING:
+                continue
             if (id_ := ids.get(each.message_id)) is not None and id_ in self.connection.outbox:
                 row, digest = self.connection.outbox[id_], self.connection.digests.get(id_)
                 if (row.draft.recipient_instance, digest) == (each.by, each.digest):
@@ -260,30 +243,27 @@ class MemoryUnit:
         del state.digests[row.outbox_id]
         state.sent_at.pop(row.outbox_id, None)
 
-    async def park(self, parked: Sequence[Parked]) -> list[Parked]:
-        new = []
-        for each in parked:
-            place = (each.topic, each.partition, each.offset, each.broker_time)
-            if place not in self.connection.quarantine:
-                self.connection.quarantine[place] = each
-                new.append(each)
-        return new
-
 
 class MemoryInbox:
     """Opens units over a `MemoryDatabase`. `wake` is called after each commit."""
 
     unit_type: type[MemoryUnit] = MemoryUnit
 
-    def __init__(self, database: MemoryDatabase, *, wake: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self, database: MemoryDatabase, *, wake: Callable[[], None] = lambda: None, keeping: Keeping | None = None
+    ) -> None:
         self._database = database
         self._wake = wake
+        self._keeping = keeping or Keeping()
 
     @asynccontextmanager
     async def unit(self) -> AsyncIterator[MemoryUnit]:
         async with self._database.transaction("unit") as state:
-            yield self.unit_type(self._database, state)
+            yield self.unit_type(self._database, state, self._keeping)
         self._wake()
+
+    async def due(self, limit: int) -> list[Record]:
+        return due_of(await self._database.read("due"), self._keeping, limit)
 
 
 class MemoryLog:
@@ -352,4 +332,4 @@ class MemoryLogWriter(Generic[_Log]):
 
 def outcomes_of(state: State) -> Mapping[UUID, ReceiptOutcome]:
     """What the inbox says became of each message."""
-    return {message_id: outcome for message_id, (_, outcome, _) in state.inbox.items()}
+    return {message_id: row.outcome for message_id, row in state.inbox.items()}

@@ -173,10 +173,13 @@ class Consumer:
         if not arrived:
             return answers
         arrivals = [each.arrival for each in arrived.values()]
-        withdrawn = await unit.withdrawn(arrivals)
+        # Asked before this batch is in the inbox: what it says of itself, the plan finds in its order.
+        plan = Plan(
+            await unit.withdrawn(arrivals), await unit.held([each for each in arrivals if each.said is not None])
+        )
         admission = await unit.admit(arrivals)
         fresh = [each for digest, each in arrived.items() if digest in admission.fresh]
-        outcomes = await self._outcomes(unit, fresh, withdrawn)
+        outcomes = await self._outcomes(unit, fresh, plan)
         await self._keep(unit, fresh, outcomes)
         for each in arrived.values():
             digest = each.arrival.digest
@@ -192,10 +195,9 @@ class Consumer:
         return answers
 
     async def _outcomes(
-        self, unit: Unit, fresh: Sequence[Verified], withdrawn: frozenset[str]
+        self, unit: Unit, fresh: Sequence[Verified], plan: Plan
     ) -> dict[str, tuple[Outcome, int | None]]:
         """The outcome of each fresh message by digest; with it the revision that stands, where that is the reason."""
-        plan = Plan(withdrawn, await unit.held([each.arrival for each in fresh if each.arrival.said is not None]))
         known = {each.arrival.digest: plan.before(each) for each in fresh}
         to_apply = [each.message for each in fresh if each.message and known[each.arrival.digest] is None]
         refusals = await self._handler.apply(unit, to_apply) if to_apply else {}

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from confluent_kafka import Producer
 from confluent_kafka.admin import NewTopic
 
 from deploy.devstack.databases import prepare_databases
 from deploy.devstack.stack import DevStack
 from deploy.site.access import admin_client
+from shared.exchange.topics import inbox_topic
 from shared.kernel.ids import uuid7
 from shared.runtime.database.migrate import upgrade
 from shared.runtime.database.transactions import Database
@@ -59,6 +62,24 @@ def new_topic(stack: DevStack) -> Callable[..., str]:
 @pytest.fixture
 def topic(new_topic: Callable[..., str]) -> str:
     return new_topic()
+
+
+@pytest.fixture
+def inbox(new_topic: Callable[..., str]) -> str:
+    """What an instance of this test's own is told by another. Of two partitions, more than any topic has."""
+    return new_topic(name=inbox_topic(f"edges_{uuid7().hex}", "sample"))
+
+
+@pytest.fixture
+def produce(stack: DevStack, inbox: str) -> Callable[..., None]:
+    """Writes one record with whatever headers, key and value; waits for its acknowledgement."""
+    producer = Producer(stack.endpoints.kafka.librdkafka_options("admin"))
+
+    def write(value: bytes | None, *, headers: Any = None, key: bytes = b"k", partition: int = 0) -> None:
+        producer.produce(inbox, value=value, key=key, headers=headers, partition=partition)
+        producer.flush()
+
+    return write
 
 
 @pytest.fixture(autouse=True)

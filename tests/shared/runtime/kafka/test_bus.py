@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
-from types import SimpleNamespace
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from aiokafka import TopicPartition
-from aiokafka.errors import IllegalStateError
 from confluent_kafka import Producer
 from confluent_kafka.admin import (  # type: ignore[attr-defined]  # re-exported without saying so
     AlterConfigOpType,
@@ -20,64 +16,22 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # re-exported
 )
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker
-from faststream.kafka.message import KafkaAckableMessage
 
 from deploy.devstack.stack import DevStack
 from deploy.site.access import admin_client
-from shared.exchange.message import Record
 from shared.exchange.topics import inbox_topic
-from shared.kernel.clock import SystemClock
 from shared.kernel.errors import Defect, Unavailable
 from shared.kernel.ids import uuid7
 from shared.runtime.kafka.access import KafkaAccess
-from shared.runtime.kafka.bus import Bus, Subscription
+from shared.runtime.kafka.bus import Bus
 from shared.runtime.kafka.reader import LogReader
 from shared.runtime.post.ports import Coordinate
-
-
-class Collected:
-    """Stands for the consumer: keeps what it is handed, and fails while it is told to."""
-
-    def __init__(self) -> None:
-        self.records: list[Record] = []
-        self.failures: list[Exception] = []
-        self.calls = 0
-        self.pause = asyncio.Event()
-        self.pause.set()
-
-    async def consume(self, records: Sequence[Record]) -> None:
-        self.calls += 1
-        await self.pause.wait()
-        if self.failures:
-            raise self.failures.pop(0)
-        self.records += records
+from tests.support.buses import Collected, bus_of, running, until
 
 
 @pytest.fixture
-def topic(new_topic: Callable[..., str]) -> str:
-    """What an instance of this test's own is told by another. Of two partitions, more than any topic has."""
-    return new_topic(name=inbox_topic(f"edges_{uuid7().hex}", "sample"))
-
-
-def bus_of(access: KafkaAccess, topic: str, consumer: Collected) -> Bus:
-    """The bus of the instance that reads the topic."""
-    return Bus(access, Subscription(topic.split(".")[2]), consumer, clock=SystemClock())  # type: ignore[arg-type]
-
-
-@asynccontextmanager
-async def running(bus: Bus) -> AsyncIterator[None]:
-    task = asyncio.create_task(bus.run())
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.wait([task])
-
-
-async def until(condition: Callable[[], bool], seconds: float = 60) -> None:
-    async with asyncio.timeout(seconds):
-        while not condition():  # noqa: ASYNC110 - what is waited for has no event
-            await asyncio.sleep(0.02)
+def topic(inbox: str) -> str:
+    return inbox
 
 
 async def until_read(bus: Bus, end: int) -> None:
@@ -92,18 +46,6 @@ async def _position(bus: Bus) -> int:
     assert reading is not None
     firsts = [await reading.position(each) for each in reading.assignment() if each.partition == 0]
     return max(firsts, default=0)
-
-
-@pytest.fixture
-def produce(stack: DevStack, topic: str) -> Callable[..., None]:
-    """Writes one record with whatever headers, key and value; waits for its acknowledgement."""
-    producer = Producer(stack.endpoints.kafka.librdkafka_options("admin"))
-
-    def write(value: bytes | None, *, headers: Any = None, key: bytes = b"k", partition: int = 0) -> None:
-        producer.produce(topic, value=value, key=key, headers=headers, partition=partition)
-        producer.flush()
-
-    return write
 
 
 HOSTILE: list[tuple[bytes | None, Any]] = [
@@ -182,67 +124,6 @@ async def test_with_faststreams_defaults_a_reply_to_header_publishes(
     await broker.stop()
 
 
-async def test_a_failed_batch_is_rewound_also_where_another_partition_was_taken_away(
-    access: KafkaAccess, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("shared.runtime.kafka.bus.RETRY_S", 0)
-    consumer, reading = Collected(), Reading(assigned={1})
-    consumer.failures = [Unavailable("database_unavailable")]
-    bus = bus_of(access, inbox_topic("t", "sample"), consumer)
-    bus._subscriber = SimpleNamespace(consumer=reading)  # type: ignore[assignment]
-    batch = [raw_record(0, 7), raw_record(1, 3), raw_record(1, 4)]
-    with pytest.raises(Unavailable):
-        await bus._handle(batch)
-    assert reading.positions == {1: 3}
-
-
-async def test_faststreams_own_rewinding_stops_at_the_partition_that_was_taken_away() -> None:
-    # Negative control of the rewinding: without ours, partition 1 stays where it was and its records are skipped.
-    reading = Reading(assigned={1})
-    message = KafkaAckableMessage((raw_record(0, 7), raw_record(1, 3)), b"", consumer=reading)
-    with pytest.raises(IllegalStateError):
-        await message.nack()
-    assert reading.positions == {}
-
-
-class Reading:
-    """Stands for aiokafka's consumer after a rebalance."""
-
-    def __init__(self, assigned: set[int]) -> None:
-        self._assigned = {TopicPartition("t", each) for each in assigned}
-        self.positions: dict[int, int] = {}
-
-    def assignment(self) -> set[TopicPartition]:
-        return self._assigned
-
-    def seek(self, partition: TopicPartition, offset: int) -> None:
-        if partition not in self._assigned:
-            raise IllegalStateError("not assigned")
-        self.positions[partition.partition] = offset
-
-    async def commit(self) -> None:
-        raise AssertionError("nothing is committed")
-
-
-def raw_record(partition: int, offset: int) -> Any:
-    return SimpleNamespace(
-        topic="t", partition=partition, offset=offset, timestamp=0, timestamp_type=1, key=b"", headers=(), value=b""
-    )
-
-
-async def test_a_restarted_process_goes_on_where_the_last_one_committed(
-    access: KafkaAccess, topic: str, produce: Callable[..., None]
-) -> None:
-    first, second = Collected(), Collected()
-    produce(b"1")
-    async with running(bus_of(access, topic, first)):
-        await until(lambda: len(first.records) == 1)
-    produce(b"2")
-    async with running(bus_of(access, topic, second)):
-        await until(lambda: len(second.records) == 1)
-    assert ([r.value for r in first.records], [r.value for r in second.records]) == ([b"1"], [b"2"])
-
-
 @pytest.mark.timing
 @pytest.mark.parametrize("failure", [Unavailable("database_unavailable"), Defect("consumer_defect"), ValueError()])
 async def test_a_batch_that_fails_is_handed_over_again_and_nothing_after_it_overtakes(
@@ -285,7 +166,8 @@ async def test_nothing_but_lines_of_ours_is_written_when_a_batch_fails(
 async def test_a_batch_in_hand_at_the_end_is_finished_and_committed(
     access: KafkaAccess, topic: str, produce: Callable[..., None]
 ) -> None:
-    first, second = Collected(), Collected()
+    first = Collected()
+    second = Collected(first)
     first.pause.clear()
     produce(b"1")
     async with running(bus_of(access, topic, first)):
@@ -333,7 +215,7 @@ async def test_a_topic_that_is_made_while_the_bus_runs_is_read_without_a_restart
     new_topic: Callable[..., str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("shared.runtime.kafka.bus.NEW_TOPIC_MS", 200)
+    monkeypatch.setattr("shared.runtime.kafka.bus.LOOK_S", 0.2)
     producer = Producer(stack.endpoints.kafka.librdkafka_options("admin"))
     me = topic.split(".")[2]
     consumer = Collected()
@@ -391,12 +273,13 @@ async def test_a_bus_says_that_a_batch_hangs(
 
 
 async def test_the_subscriber_states_every_option_that_delivery_rests_on(access: KafkaAccess) -> None:
-    broker, subscriber = bus_of(access, inbox_topic("hotline", "any"), Collected()).declare()
+    topic = inbox_topic("hotline", "any")
+    broker, subscriber = bus_of(access, topic, Collected()).declare([Coordinate(topic, 0)])
     options = subscriber._connection_args
     assert broker.config.consumer_only
     assert not broker.config.allow_auto_create_topics
-    assert (subscriber.ack_policy, subscriber._no_reply) == (AckPolicy.NACK_ON_ERROR, True)
-    assert (subscriber.group_id, options["group_instance_id"]) == ("causeway.hotline.inbox", "hotline-0")
+    assert (subscriber.ack_policy, subscriber._no_reply) == (AckPolicy.MANUAL, True)
+    assert (subscriber.group_id, subscriber.topics, subscriber.pattern) == (None, [], None)
+    assert [(each.topic, each.partition) for each in subscriber.partitions] == [(topic, 0)]
     assert (options["auto_offset_reset"], options["isolation_level"]) == ("earliest", "read_uncommitted")
     assert options["enable_auto_commit"] is False
-    assert options["session_timeout_ms"] == 10_000

@@ -1,4 +1,4 @@
-"""What instances say about delivery itself is read and nothing acts on it yet; only last words settle a message."""
+"""What instances say about delivery itself is handed to the conversation, and never receipted."""
 
 from __future__ import annotations
 
@@ -8,17 +8,12 @@ import pytest
 
 from deploy.artifacts.example_delivery import ACCEPTED
 from shared.contracts.registry import GONE, MARKS, READS_ANNOUNCED, STANDING, WANTED, MessageType
-from shared.exchange.compose import Addressing, compose, compose_receipts
+from shared.exchange.compose import Addressing, compose
 from shared.exchange.message import Record
 from shared.kernel.ids import uuid7
-from shared.vocabulary.answers import ReceiptOutcome
 from tests.shared.exchange.wrong_records import PARTY_KEYS
-from tests.shared.runtime.post.test_consumer_patience import Desk
-from tests.support.builders import verdict
+from tests.support.consuming import Desk
 from tests.support.exchange_world import World, world
-
-#: The last words that today's services say, and `parked`, which may turn out otherwise later.
-SETTLING = {ReceiptOutcome.APPLIED, ReceiptOutcome.REFUSED, ReceiptOutcome.PARKED}
 
 
 @pytest.fixture(scope="module")
@@ -41,24 +36,14 @@ def stated(here: World, message: MessageType) -> Record:
 
 
 @pytest.mark.parametrize("message", [READS_ANNOUNCED, MARKS, WANTED, GONE, STANDING], ids=lambda each: each.name)
-async def test_what_is_said_about_delivery_is_taken_without_a_receipt(here: World, message: MessageType) -> None:
+async def test_what_is_said_about_delivery_is_heard_without_a_receipt(here: World, message: MessageType) -> None:
     desk = Desk(here)
     await desk.consumer.consume([stated(here, message)])
     assert (desk.parked(), desk.handler.types, desk.told) == ([], [], [])
+    assert desk.conversation.types == [message.type]
 
 
 async def test_one_that_is_not_what_its_schema_says_is_parked_without_a_receipt(here: World) -> None:
     desk = Desk(here)
     await desk.consumer.consume([here.resigned(stated(here, MARKS), clear={"asking": "yes"})])
     assert [(each.reason, desk.told) for each in desk.parked()] == [("body_invalid", [])]
-
-
-@pytest.mark.parametrize("outcome", ReceiptOutcome)
-async def test_only_a_last_word_is_looked_for_among_what_was_sent(here: World, outcome: ReceiptOutcome) -> None:
-    """Nothing was sent here: a word that would settle something fits nothing, and any other is let be."""
-    desk = Desk(here)
-    directory = here.documents.directory
-    drafts = compose_receipts("hotline", "law_enforcement", [verdict(outcome)], directory=directory, at=here.at)
-    await desk.consumer.consume(here.records(drafts))
-    reasons = [each.reason for each in desk.parked()]
-    assert reasons == (["receipt_unmatched"] if outcome in SETTLING else [])

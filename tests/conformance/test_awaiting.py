@@ -1,0 +1,73 @@
+"""What waits, held against both stores: whole, bounded, and taken up when what it lacks has come."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from shared.runtime.post.arrivals import Outcome, Waiting
+from shared.vocabulary.answers import ReceiptOutcome
+from tests.conformance.conftest import HAS, ROOM, Stores
+from tests.support.builders import arrival, raw_record
+
+
+def waiting(number: int, *, need: str = "document d", length_bytes: int = 2) -> Waiting:
+    record = raw_record(number, b"x" * length_bytes)
+    return Waiting(arrival(number, offset=number), need, record)
+
+
+async def keep(stores: Stores, *waits: Waiting) -> frozenset[object]:
+    async with stores.inbox.unit() as unit:
+        await unit.admit([each.arrival for each in waits])
+        await unit.record_outcomes(
+            [Outcome(each.arrival.message_id, ReceiptOutcome.WAITING, "document_unknown", each.need) for each in waits]
+        )
+        return await unit.keep_waiting(waits)
+
+
+async def test_what_waits_is_due_once_its_document_is_there_in_the_order_of_its_numbers(stores: Stores) -> None:
+    second, first, other = waiting(2), waiting(1), waiting(3, need="document e")
+    await keep(stores, second, first, other)
+    assert await stores.inbox.due(9) == []
+    HAS.add("document d")
+    assert await stores.inbox.due(9) == [first.record, second.record]
+    assert await stores.inbox.due(1) == [first.record]
+
+
+async def test_it_waits_until_it_is_judged_again_and_no_longer(stores: Stores) -> None:
+    one = waiting(1)
+    await keep(stores, one)
+    HAS.add("document d")
+    async with stores.inbox.unit() as unit:
+        assert (await unit.admit([replace(one.arrival, offset=8)])).fresh == {one.arrival.digest}
+    assert await stores.inbox.due(9) == []
+
+
+async def test_one_that_lacks_something_else_then_waits_for_that(stores: Stores) -> None:
+    one = waiting(1)
+    await keep(stores, one)
+    await keep(stores, replace(one, need="document e"))
+    HAS.add("document d")
+    assert await stores.inbox.due(9) == []
+    HAS.add("document e")
+    assert await stores.inbox.due(9) == [one.record]
+
+
+async def test_what_waits_for_the_act_before_it_is_due_when_one_of_its_track_came(stores: Stores) -> None:
+    one, other = waiting(2, need="act s"), waiting(3, need="act t")
+    await keep(stores, one, other)
+    async with stores.inbox.unit() as unit:
+        await unit.release(["act s", "act u"])
+    assert await stores.inbox.due(9) == [one.record]
+
+
+async def test_beyond_its_room_nothing_is_kept(stores: Stores) -> None:
+    many = [waiting(number) for number in range(1, ROOM.rows_max + 3)]
+    kept = await keep(stores, *many)
+    assert kept == {each.arrival.message_id for each in many[: ROOM.rows_max]}
+    assert await keep(stores, waiting(9)) == frozenset()
+
+
+async def test_its_room_is_bounded_in_bytes_too(stores: Stores) -> None:
+    large, small = waiting(1, length_bytes=ROOM.bytes_max), waiting(2, length_bytes=1)
+    assert await keep(stores, large) == {large.arrival.message_id}
+    assert await keep(stores, small) == frozenset()

@@ -1,0 +1,162 @@
+"""Which numbers were taken, held against both books: holes, what is given up, and what is asked for again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from itertools import pairwise
+from uuid import UUID
+
+import pytest
+
+from shared.contracts.delivery import GoneClear, GoneNumbers, SentMark, TakenMark
+from shared.runtime.post.arrivals import Arrival, Outcome, Waiting
+from shared.runtime.post.taken import NUMBER_MAX, WANTED_AGAIN, WANTED_AGAIN_MAX
+from shared.vocabulary.answers import ReceiptOutcome
+from tests.conformance.conftest import HAS, Stores
+from tests.support.builders import AT, EPOCH, HOTLINE, POLICE, arrival, raw_record
+
+NEWER = "message causeway.referral_offered.v2"
+
+
+async def take(stores: Stores, *numbers: int) -> None:
+    async with stores.inbox.unit() as unit:
+        await unit.take([arrival(number) for number in numbers])
+
+
+async def marks(stores: Stores, of: str = "hotline") -> list[TakenMark]:
+    async with stores.inbox.unit() as unit:
+        return await unit.taken.taken_marks(of)
+
+
+def sent(last: int, *, recipient: str = POLICE) -> SentMark:
+    return SentMark(sender=HOTLINE, recipient=recipient, epoch=EPOCH, last=last, held=1)
+
+
+def taken(through: int, *holes: tuple[int, int], recipient: str = POLICE) -> TakenMark:
+    return TakenMark(sender=HOTLINE, recipient=recipient, epoch=EPOCH, through=through, holes=holes)
+
+
+def gone(*spans: tuple[int, int], ids: Sequence[UUID] = ()) -> GoneClear:
+    numbers = (GoneNumbers(sender=HOTLINE, recipient=POLICE, epoch=EPOCH, spans=spans),) if spans else ()
+    return GoneClear(numbers=numbers, ids=tuple(ids))
+
+
+async def keep(stores: Stores, outcome: ReceiptOutcome, *arrivals: Arrival, need: str | None = NEWER) -> None:
+    async with stores.inbox.unit() as unit:
+        await unit.admit(arrivals)
+        await unit.take(arrivals)
+        await unit.record_outcomes([Outcome(each.message_id, outcome, "version_unknown", need) for each in arrivals])
+
+
+async def wanted(stores: Stores, after: timedelta = timedelta()) -> dict[str, list[UUID]]:
+    async with stores.inbox.unit() as unit:
+        return await unit.taken.wanted(AT + after)
+
+
+async def test_what_came_without_a_gap_is_taken_through_the_last(stores: Stores) -> None:
+    await take(stores, 1, 2)
+    await take(stores, 3, 2)
+    assert await marks(stores) == [taken(3)]
+
+
+@pytest.mark.parametrize("batches", [[(1, 2, 5, 9)], [(9,), (5, 1), (2,)], [(1,), (9, 2), (2, 5, 5)]])
+async def test_numbers_between_that_have_not_come_are_holes(stores: Stores, batches: list[tuple[int, ...]]) -> None:
+    for batch in batches:
+        await take(stores, *batch)
+    assert await marks(stores) == [taken(2, (3, 4), (6, 8))]
+
+
+async def test_a_hole_that_is_filled_is_none(stores: Stores) -> None:
+    await take(stores, 1, 4)
+    await take(stores, 3)
+    await take(stores, 2)
+    assert await marks(stores) == [taken(4)]
+
+
+async def test_what_has_no_number_is_passed_over(stores: Stores) -> None:
+    await take(stores, 0, NUMBER_MAX + 1)
+    assert await marks(stores) == []
+
+
+async def test_a_mark_tells_of_numbers_of_which_none_has_come(stores: Stores) -> None:
+    async with stores.inbox.unit() as unit:
+        await unit.taken.know([sent(3), sent(0, recipient="police-be.example")], by="hotline")
+    assert await marks(stores) == [taken(0, recipient="police-be.example"), taken(0, (1, 3))]
+    await take(stores, 2)
+    async with stores.inbox.unit() as unit:
+        await unit.taken.know([sent(2)], by="hotline")
+    assert await marks(stores) == [taken(0, recipient="police-be.example"), taken(0, (1, 1), (3, 3))]
+
+
+async def test_an_instance_says_nothing_of_the_numbers_of_another(stores: Stores) -> None:
+    await take(stores, 1)
+    async with stores.inbox.unit() as unit:
+        await unit.taken.know([sent(9)], by="industry")
+        await unit.taken.pass_gone(gone((2, 9)), by="industry")
+    assert (await marks(stores), await marks(stores, "industry")) == ([taken(1)], [])
+
+
+async def test_what_its_sender_gives_up_is_passed_and_listed(stores: Stores) -> None:
+    await take(stores, 1, 7)
+    for _ in range(2):
+        async with stores.inbox.unit() as unit:
+            await unit.taken.pass_gone(gone((1, 3), (6, 6)), by="hotline")
+    assert await marks(stores) == [taken(3, (4, 5))]
+    assert await stores.gone() == [(2, 3, None), (6, 6, None)]
+
+
+async def test_a_message_that_was_given_up_leaves_no_outcome_and_is_taken_if_it_comes(stores: Stores) -> None:
+    deferred, waits, applied = arrival(1), arrival(2), arrival(3)
+    await keep(stores, ReceiptOutcome.DEFERRED, deferred)
+    await keep(stores, ReceiptOutcome.WAITING, waits)
+    async with stores.inbox.unit() as unit:
+        await unit.admit([applied])
+        await unit.keep_waiting([Waiting(waits, "document d", raw_record())])
+    HAS.update({NEWER, "document d"})
+    async with stores.inbox.unit() as unit:
+        await unit.taken.pass_gone(gone((2, 3), ids=[deferred.message_id, applied.message_id]), by="hotline")
+    assert (await wanted(stores), await stores.inbox.due(9)) == ({}, [])
+    assert await stores.gone() == [(1, 1, deferred.message_id), (2, 2, waits.message_id)]
+    async with stores.inbox.unit() as unit:
+        admission = await unit.admit([deferred, waits, applied])
+    assert (admission.fresh, admission.done.keys()) == ({deferred.digest, waits.digest}, {applied.digest})
+
+
+async def test_deferred_messages_are_wanted_once_they_can_be_read_in_the_order_of_their_numbers(stores: Stores) -> None:
+    later, first, foreign = arrival(2), arrival(1), arrival(1, sender="x.example", sender_instance="industry")
+    await keep(stores, ReceiptOutcome.DEFERRED, later, foreign, first)
+    await keep(stores, ReceiptOutcome.DEFERRED, arrival(5), need="engine 99")
+    await keep(stores, ReceiptOutcome.WAITING, arrival(6))
+    assert await wanted(stores) == {}
+    HAS.add(NEWER)
+    assert await wanted(stores) == {
+        "hotline": [first.message_id, later.message_id],
+        "industry": [foreign.message_id],
+    }
+
+
+async def test_a_message_is_asked_for_again_after_a_growing_pause_until_its_last_word(stores: Stores) -> None:
+    one = arrival(1)
+    await keep(stores, ReceiptOutcome.DEFERRED, one)
+    HAS.add(NEWER)
+    asked, at = [], timedelta()
+    while at < timedelta(hours=6):
+        if await wanted(stores, at):
+            asked.append(at)
+        at += WANTED_AGAIN / 2
+    pauses = [after - before for before, after in pairwise(asked)]
+    assert pauses[:3] == [WANTED_AGAIN, WANTED_AGAIN * 2, WANTED_AGAIN * 4]
+    assert max(pauses) == pauses[-1] == WANTED_AGAIN_MAX
+    async with stores.inbox.unit() as unit:
+        await unit.admit([one])
+    assert await wanted(stores, timedelta(days=9)) == {}
+
+
+async def test_a_parked_message_is_wanted_once_an_operator_asks(stores: Stores) -> None:
+    parked, other = arrival(1), arrival(2)
+    await keep(stores, ReceiptOutcome.PARKED, parked, other, need=None)
+    assert await wanted(stores) == {}
+    async with stores.inbox.unit() as unit:
+        await unit.taken.ask([parked.message_id])
+    assert await wanted(stores) == {"hotline": [parked.message_id]}

@@ -1,0 +1,310 @@
+"""A record that lacks something holds up nothing: it waits here, within bounds, or with its sender."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+
+from shared.contracts.registry import CASE_ACCEPTED, REFERRAL_OFFERED, REFERRAL_WITHDRAWN
+from shared.exchange.message import Record
+from shared.exchange.needs import Need, NeedKind
+from shared.kernel.errors import Unavailable
+from shared.kernel.ids import uuid7
+from shared.routing.shelf import DocumentShelf
+from shared.runtime.post.arrivals import Cursor, Step
+from shared.runtime.post.awaiting import Room
+from shared.vocabulary.answers import ReceiptOutcome
+from tests.shared.exchange.wrong_records import PARTY_KEYS, Change, resealed, signed, stating
+from tests.support.builders import AT, POLICE, TOPIC, draft, withdrawal
+from tests.support.consuming import Desk
+from tests.support.exchange_world import World, world
+
+APPLIED, REFUSED, WAITING, DEFERRED, PARKED = (
+    ReceiptOutcome(word) for word in ("applied", "refused", "waiting", "deferred", "parked")
+)
+
+
+@pytest.fixture(scope="module")
+def here() -> World:
+    return world(party_keys=PARTY_KEYS)
+
+
+@pytest.fixture(scope="module")
+def newer(here: World) -> World:
+    """The same instances under a policy that has not come to everybody."""
+    policy = here.policy.model_copy(update={"version": here.policy.version + 1})
+    return replace(here, policy=policy, shelf=DocumentShelf())
+
+
+def offers(here: World, count: int = 1) -> list[Record]:
+    return here.records([here.offered(POLICE) for _ in range(count)])
+
+
+def withdrawn(here: World, of: Record) -> Record:
+    subject = UUID((of.key or b"").decode())
+    return here.records([draft(subject, message=REFERRAL_WITHDRAWN, body=withdrawal(subject))])[0]
+
+
+def comes(desk: Desk, newer: World) -> None:
+    """The newer policy comes at last: in force since the broker took the first record that names it."""
+    replace(newer, shelf=desk.shelf).place(newer.policy, AT)
+
+
+async def test_what_names_a_document_that_has_not_come_holds_up_nothing(here: World, newer: World) -> None:
+    desk = Desk(here)
+    (waiting,), good = offers(newer), offers(here, 50)
+    batch = [*good[:25], waiting, *good[25:]]
+    cursor = Cursor(TOPIC, 0, uuid7(), batch[0].offset)
+    desk.database.state.cursors[TOPIC, 0] = cursor
+    after = replace(cursor, following=999)
+    await desk.consumer.consume(batch, [Step(cursor.following, after)])
+    told = [(each.outcome, each.code) for each in desk.told]
+    assert (len(desk.handler.types), told.count((WAITING, "document_unknown"))) == (50, 1)
+    assert told.count((APPLIED, None)) == 50
+    assert desk.database.state.cursors[TOPIC, 0] == after
+    assert desk.parked() == []
+
+
+async def test_it_is_taken_up_when_its_document_comes_and_its_sender_is_told(here: World, newer: World) -> None:
+    desk = Desk(here)
+    (waiting,) = offers(newer)
+    await desk.consume([waiting])
+    assert await desk.take_up() == []
+    comes(desk, newer)
+    (verdict,) = await desk.take_up()
+    assert (verdict.outcome, verdict.judged.offset) == (APPLIED, waiting.offset)
+    assert desk.handler.types == [REFERRAL_OFFERED.type]
+    assert await desk.take_up() == []
+
+
+async def test_a_flood_of_them_waits_with_its_sender_and_is_asked_for(here: World, newer: World) -> None:
+    """Twenty a second for a minute."""
+    room = Room(rows_max=100)
+    desk, flood = Desk(here, room=room), offers(newer, 1_200)
+    outcomes = []
+    for start in range(0, len(flood), 20):
+        good = offers(here, 1)
+        outcomes += [each.outcome for each in await desk.consume([*flood[start : start + 20], *good])]
+    assert len(desk.database.state.awaiting) == room.rows_max
+    assert [outcomes.count(each) for each in (APPLIED, WAITING, DEFERRED)] == [60, 100, 1_100]
+    comes(desk, newer)
+    assert len(await desk.take_up()) == room.rows_max
+    assert len(await desk.wanted()) == 300  # as many as one message names
+    again = await desk.consume(flood[room.rows_max :])
+    assert {each.outcome for each in again} == {APPLIED}
+    desk.clock.advance(3600)
+    assert await desk.wanted() == []
+
+
+async def test_without_a_bound_all_of_the_flood_would_wait_here(here: World, newer: World) -> None:
+    # Negative control of the flood: with room for everything everything is kept.
+    desk, flood = Desk(here), offers(newer, 120)
+    await desk.consume(flood)
+    assert len(desk.database.state.awaiting) == len(flood)
+
+
+async def test_a_withdrawal_waits_for_nothing_and_ends_what_waits_behind_it(here: World, newer: World) -> None:
+    desk = Desk(here)
+    (waiting,) = offers(newer)
+    await desk.consume([waiting])
+    desk.handler.codes[REFERRAL_WITHDRAWN.type] = "case_unknown"
+    told = await desk.consume([withdrawn(here, waiting)])
+    assert [(each.outcome, each.code) for each in told] == [(APPLIED, None), (REFUSED, "subject_withdrawn")]
+    assert told[1].judged.offset == waiting.offset
+    comes(desk, newer)
+    assert await desk.take_up() == []
+    assert [each.code for each in await desk.consume([waiting])] == ["subject_withdrawn"]
+    assert desk.handler.types == [REFERRAL_WITHDRAWN.type]
+
+
+@pytest.mark.parametrize("together", [True, False])
+async def test_what_comes_after_its_withdrawal_is_refused(here: World, together: bool) -> None:
+    desk = Desk(here)
+    desk.handler.codes[REFERRAL_WITHDRAWN.type] = "case_unknown"
+    (offer,) = offers(here)
+    batches = [[withdrawn(here, offer), offer]] if together else [[withdrawn(here, offer)], [offer]]
+    told = [each for batch in batches for each in await desk.consume(batch)]
+    assert [(each.outcome, each.code) for each in told] == [(APPLIED, None), (REFUSED, "subject_withdrawn")]
+    assert desk.handler.types == [REFERRAL_WITHDRAWN.type]
+
+
+async def test_an_offer_and_its_withdrawal_in_one_batch_take_effect_one_after_the_other(here: World) -> None:
+    desk = Desk(here)
+    (offer,) = offers(here)
+    told = await desk.consume([offer, withdrawn(here, offer)])
+    assert [each.outcome for each in told] == [APPLIED, APPLIED]
+    assert desk.handler.types == [REFERRAL_OFFERED.type, REFERRAL_WITHDRAWN.type]
+
+
+async def test_a_second_withdrawal_has_no_second_effect(here: World) -> None:
+    desk = Desk(here)
+    (offer,) = offers(here)
+    await desk.consume([offer, withdrawn(here, offer)])
+    assert [each.outcome for each in await desk.consume([withdrawn(here, offer)])] == [APPLIED]
+    assert desk.handler.types == [REFERRAL_OFFERED.type, REFERRAL_WITHDRAWN.type]
+
+
+def with_unknown_code(plaintext: bytes) -> bytes:
+    return plaintext.replace(b'"csam"', b'"not_invented_yet"')
+
+
+UNREAD: list[tuple[str, Change, str]] = [
+    ("type_unknown", signed(type="causeway.referral_admired.v1"), "message causeway.referral_admired.v1"),
+    ("version_unknown", signed(type="causeway.referral_offered.v2"), "message causeway.referral_offered.v2"),
+    ("engine_unknown", stating(decision={"engine": 99}), "engine 99"),
+    ("guard_unknown", signed(guard=f"{'5' * 32} normal"), f"guard {'5' * 32}"),
+    ("code_unknown", resealed(with_unknown_code), ""),
+]
+
+
+@pytest.mark.parametrize(("code", "change", "need"), UNREAD, ids=[code for code, *_ in UNREAD])
+async def test_what_a_newer_release_sends_stays_with_its_sender(
+    here: World, code: str, change: Change, need: str
+) -> None:
+    desk = Desk(here)
+    (offer,) = offers(here)
+    (verdict,) = await desk.consume([change(here, offer)])
+    assert (verdict.outcome, verdict.code) == (DEFERRED, code)
+    (row,) = desk.database.state.inbox.values()
+    assert row.need
+    assert row.need.startswith(need)
+    # No body of it is anywhere.
+    assert (desk.parked(), desk.database.state.awaiting, desk.handler.types) == ([], {}, [])
+    assert await desk.wanted() == []
+
+
+@pytest.mark.parametrize(("code", "change", "need"), UNREAD, ids=[code for code, *_ in UNREAD])
+async def test_a_release_that_reads_it_asks_for_it_and_takes_it(
+    here: World, code: str, change: Change, need: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk = Desk(here)
+    (offer,) = offers(here)
+    await desk.consume([change(here, offer)])
+    monkeypatch.setattr(Need, "met", lambda self, shelf: True)
+    (wanted,) = await desk.wanted()
+    (row,) = desk.database.state.inbox.values()
+    assert wanted == row.arrival.message_id
+
+
+async def test_what_was_deferred_is_judged_again_when_it_comes_again(here: World, newer: World) -> None:
+    desk = Desk(here, room=Room(rows_max=0))
+    (offer,) = offers(newer)
+    assert [each.outcome for each in await desk.consume([offer])] == [DEFERRED]
+    comes(desk, newer)
+    again = replace(offer, offset=offer.offset + 100, broker_time=offer.broker_time + timedelta(seconds=30))
+    (verdict,) = await desk.consume([again])
+    assert (verdict.outcome, verdict.judged.offset) == (APPLIED, again.offset)
+    # From then on its last word is said again, about the copy that was judged.
+    (repeated,) = await desk.consume([replace(offer, offset=offer.offset + 200)])
+    assert (repeated.outcome, repeated.judged) == (verdict.outcome, verdict.judged)
+    assert desk.handler.types == [REFERRAL_OFFERED.type]
+
+
+def told_anew(here: World, offer: Record, *, items: int = 1) -> Record:
+    """The same edge under another message id and another number; with fewer or as many items."""
+    message_id = uuid7()
+
+    def said(plaintext: bytes) -> bytes:
+        told = json.loads(plaintext)
+        told["record"]["items"][0]["locator"]["value"] += "" if items == 1 else "/other"
+        return json.dumps(told).encode()
+
+    sealed = resealed(said, context={"message_id": message_id})(here, offer)
+    return signed(id=message_id, sequence=10**6 + here.at.microsecond + len(message_id.hex))(here, sealed)
+
+
+async def test_the_same_edge_under_another_id_has_no_second_effect(here: World) -> None:
+    desk = Desk(here)
+    (offer,) = offers(here)
+    told = await desk.consume([offer]) + await desk.consume([told_anew(here, offer)])
+    assert [(each.outcome, each.code) for each in told] == [(APPLIED, None), (APPLIED, None)]
+    assert (len(desk.handler.types), len(desk.database.state.inbox)) == (1, 2)
+
+
+@pytest.mark.parametrize("code", [None, "case_exists"])
+async def test_of_two_in_one_batch_the_second_has_the_outcome_of_the_first(here: World, code: str | None) -> None:
+    desk = Desk(here)
+    if code:
+        desk.handler.codes[REFERRAL_OFFERED.type] = code
+    (offer,) = offers(here)
+    told = await desk.consume([offer, told_anew(here, offer)])
+    assert {(each.outcome, each.code) for each in told} == {(REFUSED if code else APPLIED, code)}
+    assert len(desk.handler.types) == 1
+
+
+async def test_other_content_of_an_edge_is_refused_with_the_revision_that_is_held(here: World) -> None:
+    desk = Desk(here)
+    (offer,) = offers(here)
+    told = await desk.consume([offer]) + await desk.consume([told_anew(here, offer, items=2)])
+    assert [(each.outcome, each.code, each.revision) for each in told] == [
+        (APPLIED, None, 1),
+        (REFUSED, "revision_not_above", 1),
+    ]
+
+
+async def test_an_instance_without_any_directory_takes_nothing(here: World) -> None:
+    """The lack is its own: it can tell nobody's signature."""
+    desk = Desk(here, shelf=DocumentShelf())
+    with pytest.raises(Unavailable, match="document_unknown"):
+        await desk.consume(offers(here))
+    assert (desk.parked(), desk.database.state.inbox) == ([], {})
+
+
+async def test_a_record_older_than_every_directory_holds_up_nobody(here: World) -> None:
+    desk = Desk(here)
+    ancient = replace(offers(here)[0], broker_time=AT - timedelta(days=4_000))
+    told = await desk.consume([ancient, *offers(here)])
+    assert [each.outcome for each in told] == [APPLIED]
+    assert [each.reason for each in desk.parked()] == ["sender_unknown"]
+
+
+async def test_junk_is_one_row_an_hour_and_one_fact(here: World) -> None:
+    desk = Desk(here)
+    junk = [replace(offers(here)[0], headers=(), offset=1_000 + number) for number in range(200)]
+    await desk.consume(junk[:150])
+    await desk.consume(junk[150:])
+    later = replace(junk[0], broker_time=AT + timedelta(hours=1), offset=2_000)
+    await desk.consume([later])
+    assert [each.offset for each in desk.stated] == [1_000, 2_000]
+    assert sorted(count for _, count in desk.database.state.quarantine.values()) == [1, 200]
+
+
+async def test_a_message_that_breaks_the_service_is_one_row_however_often_it_comes(
+    here: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk = Desk(here)
+    (offer,) = offers(here)
+
+    async def fails(*_: object) -> dict[UUID, str]:
+        raise ValueError
+
+    apply = desk.handler.apply
+    monkeypatch.setattr(desk.handler, "apply", fails)
+    for number in range(3):
+        (verdict,) = await desk.consume([replace(offer, offset=offer.offset + number)])
+        assert (verdict.outcome, verdict.code) == (PARKED, "handler_defect")
+    assert (len(desk.parked()), len(desk.stated)) == (1, 1)
+    # Mended, it is taken when it comes again.
+    monkeypatch.setattr(desk.handler, "apply", apply)
+    assert [each.outcome for each in await desk.consume([offer])] == [APPLIED]
+
+
+async def test_what_is_authentic_is_taken_and_what_is_not_stays_a_hole() -> None:
+    desk = Desk(world(party_keys=PARTY_KEYS))
+    here = desk.here
+    records = offers(here, 4)
+    broken = replace(records[1], value=(records[1].value or b"") + b" ")
+    deferred = signed(type="causeway.referral_offered.v2")(here, records[3])
+    await desk.consume([records[0], broken, records[2], deferred])
+    async with desk.inbox.unit() as unit:
+        (mark,) = [each for each in await unit.taken.taken_marks("hotline") if each.recipient == POLICE]
+    assert (mark.through, mark.holes) == (1, ((2, 2),))
+
+
+def test_a_need_is_read_as_it_is_written() -> None:
+    for need in (Need(NeedKind.DOCUMENT, "9" * 64), Need(NeedKind.ACT, CASE_ACCEPTED.type)):
+        assert Need.read(str(need)) == need

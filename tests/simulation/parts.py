@@ -1,0 +1,41 @@
+"""What a run is built from, and the history that it leaves."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import Any
+
+from shared.runtime.post.consumer import Consumer
+from shared.runtime.post.relay import Relay
+from tests.simulation.desks import Acceptor, Desk
+from tests.support.memory_stores import MemoryInbox, MemoryOutbox
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the simulation is built from: the real relay and consumer. A test puts a bug in by replacing one."""
+
+    outbox: type[MemoryOutbox] = MemoryOutbox
+    inbox: type[MemoryInbox] = MemoryInbox
+    relay: type[Relay] = Relay
+    consumer: type[Consumer] = Consumer
+    desk: type[Desk] = Desk
+    acceptor: type[Acceptor] = Acceptor
+    moves_early: bool = False
+
+
+@dataclass(slots=True)
+class Trace:
+    """The history of one run as a running hash: same seed, same hash."""
+
+    _hash: Any = field(default_factory=lambda: hashlib.blake2b(digest_size=16))
+    events: int = 0
+
+    def note(self, *event: object) -> None:
+        self.events += 1
+        self._hash.update(repr(event).encode())
+
+    def digest(self) -> str:
+        text: str = self._hash.hexdigest()
+        return text

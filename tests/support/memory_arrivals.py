@@ -1,0 +1,361 @@
+"""The recipient's half of the stores in memory: inbox, numbers, what waits, cursors, quarantine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from shared.contracts.delivery import HOLES_MAX, ROWS_MAX, GoneClear, SentMark, TakenMark
+from shared.contracts.registry import WITHDRAWALS
+from shared.exchange.message import Copy, Record
+from shared.exchange.needs import Need
+from shared.runtime.post.arrivals import (
+    FINAL,
+    Admission,
+    Arrival,
+    Cursor,
+    Held,
+    Outcome,
+    Parked,
+    Step,
+    Stored,
+    Superseded,
+    Waiting,
+)
+from shared.runtime.post.awaiting import Meets, Room
+from shared.runtime.post.ports import TakenBook
+from shared.runtime.post.taken import NUMBER_MAX, WANTED_AGAIN, WANTED_AGAIN_MAX
+from shared.vocabulary.answers import ReceiptOutcome
+
+OPEN = frozenset({ReceiptOutcome.DEFERRED, ReceiptOutcome.WAITING, ReceiptOutcome.PARKED})
+WITHDRAWING = frozenset(message.type for message in WITHDRAWALS)
+Pair = tuple[str, str, UUID]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A message in the inbox."""
+
+    arrival: Arrival
+    outcome: ReceiptOutcome = ReceiptOutcome.APPLIED
+    code: str | None = None
+    need: str | None = None
+    asked: bool = False
+    wanted_at: datetime | None = None
+    wanted_times: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Numbers:
+    """The numbers of one pair and epoch: the highest that is known of, and those that have not come."""
+
+    instance: str
+    high: int = 0
+    holes: frozenset[int] = frozenset()
+
+    def noting(self, high: int, taken: Iterable[int]) -> Numbers:
+        top = max(self.high, high)
+        return replace(self, high=top, holes=(self.holes | set(range(self.high + 1, top + 1))) - set(taken))
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What waits."""
+
+    waiting: Waiting
+    due: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Keeping:
+    """What an instance has by now, and how much may wait for what it has not."""
+
+    meets: Meets = lambda need: False
+    room: Room = field(default_factory=Room)
+
+
+class MemoryTaken:
+    """The book of numbers over the state of one transaction."""
+
+    def __init__(self, state: Any, keeping: Keeping) -> None:
+        self._state = state
+        self._meets = keeping.meets
+
+    async def taken_marks(self, of: str) -> list[TakenMark]:
+        marks = []
+        for (sender, recipient, epoch), numbers in sorted(self._state.pairs.items()):
+            if numbers.instance == of:
+                holes = _spans(numbers.holes)[:HOLES_MAX]
+                through = holes[0][0] - 1 if holes else numbers.high
+                marks.append(
+                    TakenMark(sender=sender, recipient=recipient, epoch=epoch, through=through, holes=tuple(holes))
+                )
+        return marks
+
+    async def know(self, sent: Sequence[SentMark], *, by: str) -> None:
+        for each in sent:
+            self._note((each.sender, each.recipient, each.epoch), by, each.last, ())
+
+    async def pass_gone(self, gone: GoneClear, *, by: str) -> None:
+        numbers: dict[Pair, set[int]] = {}
+        for each in gone.numbers:
+            for first, last in each.spans:
+                numbers.setdefault((each.sender, each.recipient, each.epoch), set()).update(range(first, last + 1))
+        for id_ in gone.ids:
+            row = self._state.inbox.get(id_)
+            if row is not None and row.arrival.sender_instance == by and row.outcome in OPEN:
+                numbers.setdefault(_pair(row.arrival), set()).add(row.arrival.sequence)
+        for pair, given_up in numbers.items():
+            self._give_up(pair, by, given_up)
+            self._note(pair, by, max(given_up), given_up)
+
+    async def wanted(self, now: datetime) -> dict[str, list[UUID]]:
+        wanted: dict[str, list[UUID]] = {}
+        rows = sorted(self._state.inbox.items(), key=lambda item: _order(item[1].arrival))
+        due = [(id_, row) for id_, row in rows if self._is_wanted(row) and _pause_is_over(row, now)]
+        for id_, row in due[:ROWS_MAX]:
+            self._state.inbox[id_] = replace(row, wanted_at=now, wanted_times=row.wanted_times + 1)
+            wanted.setdefault(row.arrival.sender_instance, []).append(id_)
+        return wanted
+
+    async def ask(self, message_ids: Sequence[UUID]) -> None:
+        for id_ in message_ids:
+            row = self._state.inbox.get(id_)
+            if row is not None and row.outcome is ReceiptOutcome.PARKED:
+                self._state.inbox[id_] = replace(row, asked=True, wanted_at=None)
+
+    def take(self, arrivals: Sequence[Arrival]) -> None:
+        for each in arrivals:
+            if 0 < each.sequence <= NUMBER_MAX:
+                self._note(_pair(each), each.sender_instance, each.sequence, (each.sequence,))
+
+    def _note(self, pair: Pair, by: str, high: int, taken: Iterable[int]) -> None:
+        numbers = self._state.pairs.get(pair, Numbers(by))
+        if numbers.instance == by:
+            self._state.pairs[pair] = numbers.noting(high, taken)
+
+    def _give_up(self, pair: Pair, by: str, given_up: set[int]) -> None:
+        numbers = self._state.pairs.get(pair)
+        if numbers is not None and numbers.instance == by:
+            for first, last in _spans(numbers.holes & given_up):
+                self._state.gone.setdefault((*pair, first, last), None)
+        for id_, row in list(self._state.inbox.items()):
+            arrival = row.arrival
+            mine = _pair(arrival) == pair and arrival.sender_instance == by and arrival.sequence in given_up
+            if mine and row.outcome in OPEN:
+                del self._state.inbox[id_]
+                self._state.numbered.pop((*pair, arrival.sequence), None)
+                self._state.awaiting.pop(id_, None)
+                self._state.gone.setdefault((*pair, arrival.sequence, arrival.sequence), id_)
+
+    def _is_wanted(self, row: Row) -> bool:
+        if row.outcome is ReceiptOutcome.PARKED:
+            return row.asked
+        return row.outcome is ReceiptOutcome.DEFERRED and row.need is not None and self._meets(Need.read(row.need))
+
+
+class MemoryArrivals:
+    """What a unit does with what arrives, over the state of its transaction."""
+
+    def __init__(self, state: Any, keeping: Keeping) -> None:
+        self.connection = state
+        self._numbers = MemoryTaken(state, keeping)
+        self.taken: TakenBook = self._numbers
+        self._keeping = keeping
+
+    async def advance(self, steps: Sequence[Step]) -> None:
+        for step in steps:
+            place = (step.after.topic, step.after.partition)
+            before: Cursor | None = self.connection.cursors.get(place)
+            if before is None or (before.topic_id, before.following) != (step.after.topic_id, step.first):
+                raise Superseded
+            self.connection.cursors[place] = step.after
+
+    async def admit(self, arrivals: Sequence[Arrival]) -> Admission:
+        state = self.connection
+        fresh: set[str] = set()
+        done: dict[str, Stored] = {}
+        reused: dict[str, str] = {}
+        for each in arrivals:
+            number = (each.sender, each.recipient, each.epoch, each.sequence)
+            if each.digest in fresh:
+                continue
+            row: Row | None = state.inbox.get(each.message_id)
+            if row is not None and row.arrival.digest != each.digest:
+                reused[each.digest] = "message_id_reused"
+            elif row is not None and row.outcome in FINAL:
+                judged = row.arrival
+                done[each.digest] = Stored(
+                    row.outcome, row.code, Copy(judged.offset, judged.broker_time, judged.topic_id)
+                )
+            elif row is None and number in state.numbered:
+                reused[each.digest] = "sequence_reused"
+            else:
+                fresh.add(each.digest)
+                state.inbox[each.message_id] = Row(each) if row is None else _reopened(row, each)
+                state.numbered[number] = each.message_id
+                state.awaiting.pop(each.message_id, None)
+        return Admission(frozenset(fresh), done, reused)
+
+    async def withdrawn(self, arrivals: Sequence[Arrival]) -> frozenset[str]:
+        taken_back = {
+            (row.arrival.sender, row.arrival.recipient, row.arrival.subject)
+            for row in self.connection.inbox.values()
+            if row.arrival.type in WITHDRAWING and row.outcome is ReceiptOutcome.APPLIED
+        }
+        return frozenset(each.digest for each in arrivals if (each.sender, each.recipient, each.subject) in taken_back)
+
+    async def held(self, arrivals: Sequence[Arrival]) -> dict[str, Held]:
+        found: dict[str, Held] = {}
+        for each in arrivals:
+            same = [
+                row.arrival
+                for row in self.connection.inbox.values()
+                if row.outcome is ReceiptOutcome.APPLIED
+                and row.arrival.digest != each.digest
+                and (row.arrival.said, row.arrival.sender, row.arrival.recipient)
+                == (each.said, each.sender, each.recipient)
+            ]
+            if same:
+                newest = max(same, key=lambda arrival: arrival.revision or 0)
+                found[each.digest] = Held(newest.revision, newest.content)
+        return found
+
+    async def end_open(self, withdrawals: Sequence[Arrival]) -> list[Arrival]:
+        subjects = {(each.sender, each.recipient, each.subject) for each in withdrawals}
+        ended: list[Arrival] = []
+        for id_, row in list(self.connection.inbox.items()):
+            arrival = row.arrival
+            waits = row.outcome in (ReceiptOutcome.DEFERRED, ReceiptOutcome.WAITING)
+            if waits and (arrival.sender, arrival.recipient, arrival.subject) in subjects:
+                self.connection.inbox[id_] = replace(
+                    row, outcome=ReceiptOutcome.REFUSED, code="subject_withdrawn", need=None
+                )
+                self.connection.awaiting.pop(id_, None)
+                ended.append(arrival)
+        return sorted(ended, key=lambda each: (each.sender, each.recipient, each.epoch, each.sequence))
+
+    async def take(self, arrivals: Sequence[Arrival]) -> None:
+        self._numbers.take(arrivals)
+
+    async def record_outcomes(self, outcomes: Sequence[Outcome]) -> None:
+        for each in outcomes:
+            row = self.connection.inbox[each.message_id]
+            self.connection.inbox[each.message_id] = replace(row, outcome=each.outcome, code=each.code, need=each.need)
+
+    async def keep_waiting(self, waiting: Sequence[Waiting]) -> frozenset[UUID]:
+        held: Mapping[UUID, Kept] = self.connection.awaiting
+        room = self._keeping.room
+        rows_left = room.rows_max - len(held)
+        bytes_left = room.bytes_max - sum(_length(each.waiting) for each in held.values())
+        kept: set[UUID] = set()
+        for each in waiting:
+            if rows_left < 1 or bytes_left < _length(each):
+                break
+            rows_left, bytes_left = rows_left - 1, bytes_left - _length(each)
+            kept.add(each.arrival.message_id)
+            self.connection.awaiting[each.arrival.message_id] = Kept(each)
+        return frozenset(kept)
+
+    async def release(self, needs: Sequence[str]) -> None:
+        for id_, each in list(self.connection.awaiting.items()):
+            if each.waiting.need in needs:
+                self.connection.awaiting[id_] = replace(each, due=True)
+
+    async def park(self, parked: Sequence[Parked]) -> list[Parked]:
+        new = []
+        for each in parked:
+            held = self.connection.quarantine.get(each.same)
+            self.connection.quarantine[each.same] = (each, 1) if held is None else (held[0], held[1] + 1)
+            if held is None:
+                new.append(each)
+        return new
+
+
+class MemoryCursors:
+    """Cursors and leases in memory, by the given clock."""
+
+    def __init__(
+        self,
+        cursors: Callable[[], dict[tuple[str, int], Cursor]],
+        now: Callable[[], datetime],
+        *,
+        lease_s: float = 4,
+    ) -> None:
+        """`cursors` gives those that are committed by now."""
+        self._cursors = cursors
+        self._now = now
+        self._lease = timedelta(seconds=lease_s)
+        self._readers: dict[UUID, datetime] = {}
+        self._leases: dict[str, UUID] = {}
+
+    async def lease(self, topics: Sequence[str], *, holder: UUID) -> frozenset[str]:
+        self._readers[holder] = self._now() + self._lease
+        self._readers = {each: until for each, until in self._readers.items() if until >= self._now()}
+        self._leases = {topic: each for topic, each in self._leases.items() if each in self._readers}
+        share = -(-len(topics) // len(self._readers))
+        held = sorted(topic for topic, each in self._leases.items() if each == holder)
+        kept = [topic for topic in held if topic in topics][:share]
+        free = sorted(set(topics) - self._leases.keys())
+        kept += free[: share - len(kept)]
+        self._leases = {topic: each for topic, each in self._leases.items() if each != holder}
+        self._leases |= dict.fromkeys(kept, holder)
+        return frozenset(kept)
+
+    async def leave(self, holder: UUID) -> None:
+        self._readers.pop(holder, None)
+        self._leases = {topic: each for topic, each in self._leases.items() if each != holder}
+
+    async def cursors(self, topics: Sequence[str]) -> list[Cursor]:
+        return [each for each in self._cursors().values() if each.topic in topics]
+
+    async def set_back(self, before: Cursor | None, after: Cursor) -> bool:
+        held = self._cursors().get((after.topic, after.partition))
+        stands = None if held is None else (held.topic_id, held.following)
+        if stands != (None if before is None else (before.topic_id, before.following)):
+            return False
+        self._cursors()[after.topic, after.partition] = after
+        return True
+
+
+def due_of(state: Any, keeping: Keeping, limit: int) -> list[Record]:
+    """Records that waited and need wait no longer."""
+    ready = [
+        each.waiting for each in state.awaiting.values() if each.due or keeping.meets(Need.read(each.waiting.need))
+    ]
+    return [each.record for each in sorted(ready, key=lambda each: _order(each.arrival)[1:])[:limit]]
+
+
+def _reopened(row: Row, arrival: Arrival) -> Row:
+    return replace(row, arrival=arrival, outcome=ReceiptOutcome.APPLIED, code=None, need=None)
+
+
+def _pause_is_over(row: Row, now: datetime) -> bool:
+    if row.wanted_at is None:
+        return True
+    return row.wanted_at + min(WANTED_AGAIN * 2 ** (min(row.wanted_times, 20) - 1), WANTED_AGAIN_MAX) <= now
+
+
+def _pair(arrival: Arrival) -> Pair:
+    return arrival.sender, arrival.recipient, arrival.epoch
+
+
+def _order(arrival: Arrival) -> tuple[str, str, str, UUID, int]:
+    return arrival.sender_instance, arrival.sender, arrival.recipient, arrival.epoch, arrival.sequence
+
+
+def _length(waiting: Waiting) -> int:
+    return len(waiting.record.value or b"")
+
+
+def _spans(numbers: Iterable[int]) -> list[tuple[int, int]]:
+    spans: list[tuple[int, int]] = []
+    for number in sorted(numbers):
+        if spans and spans[-1][1] == number - 1:
+            spans[-1] = (spans[-1][0], number)
+        else:
+            spans.append((number, number))
+    return spans
