@@ -36,6 +36,10 @@ def the_soak(folder: Path) -> str:
     )
 
 
+def the_skew(folder: Path) -> str:
+    return said(printed(folder, "tests.skew", "--referrals", "2000"), "origin ahead", "recipients ahead")
+
+
 def the_steady_tests(folder: Path) -> str:
     return said(printed(folder, "tests.acceptance.steady"), "steady: ")
 
@@ -73,6 +77,7 @@ LONG_VERBS: Mapping[str, Callable[[Path], str]] = {
         the_bench,
         the_guard_report,
         the_soak,
+        the_skew,
         the_steady_tests,
     )
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -171,3 +171,56 @@ async def until_all(skewed: Skewed, *, last_word: int = 0) -> float:
 
     await until(reached, seconds_max=10 * AIM_S)
     return time.monotonic() - began
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """What one way round showed: messages held back, outcomes before the upgrade and after it, and how long that took."""
+
+    held_back: int
+    before: Counter[str]
+    after: Counter[str]
+    took_s: float
+
+    def line(self) -> str:
+        applied = self.after["applied"]
+        return f"{self.held_back} held back, {applied} applied, the last {self.took_s:.0f} s after the upgrade"
+
+
+async def origin_ahead(skewed: Skewed, count: int, *, seen: Callable[[], Awaitable[None]] | None = None) -> Side:
+    """The hotline's instance is of N, who is sent to of N−1, and then of N. `seen` is called before the upgrade."""
+    skewed.become(hotline=Process(AFTER), law_enforcement=Process(BEFORE), industry=Process(BEFORE))
+    await skewed.until_heard("hotline", law_enforcement=BEFORE, industry=BEFORE, hotline=AFTER)
+    earlier = await skewed.outcomes(*SENDERS)
+    await file(skewed, count)
+    held_back = await skewed.waiting()
+
+    async def others_applied() -> bool:
+        return await skewed.open() == 0
+
+    await until(others_applied, seconds_max=10 * AIM_S)
+    before = await skewed.outcomes(*SENDERS) - earlier
+    if seen is not None:
+        await seen()
+    skewed.become(law_enforcement=Process(AFTER), industry=Process(AFTER))
+    took_s = await until_all(skewed)
+    return Side(held_back, before, await skewed.outcomes(*SENDERS) - earlier, took_s)
+
+
+async def recipients_ahead(skewed: Skewed, count: int) -> Side:
+    """Agency and provider are of N and say what is new; the hotline's instance is of N−1, and then of N."""
+    skewed.become(law_enforcement=Process(AFTER), industry=Process(AFTER), hotline=Process(BEFORE))
+    await skewed.until_heard("law_enforcement", hotline=BEFORE)
+    earlier = await skewed.outcomes(*SENDERS)
+    await file(skewed, count)
+    await until_all(skewed)
+    said = await answer_with_new_words(skewed, count)
+
+    async def all_deferred() -> bool:
+        return (await skewed.outcomes("hotline") - earlier)["deferred"] >= said
+
+    await until(all_deferred, seconds_max=10 * AIM_S)
+    before = await skewed.outcomes(*SENDERS) - earlier
+    skewed.become(hotline=Process(AFTER))
+    took_s = await until_all(skewed)
+    return Side(said, before, await skewed.outcomes(*SENDERS) - earlier, took_s)

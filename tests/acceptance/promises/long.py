@@ -25,6 +25,11 @@ LONG = (
         verb="the_soak",
     ),
     Line(
+        "2,000 referrals between releases N and N−1, both ways round: nothing refused or parked; what could not be read "
+        "waited or was deferred, and was applied after the upgrade",
+        verb="the_skew",
+    ),
+    Line(
         "Every test whose outcome hangs on the clock passes ten times beside a process that burns one core",
         verb="the_steady_tests",
     ),
