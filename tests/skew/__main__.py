@@ -1,4 +1,4 @@
-"""Two releases side by side, both ways round: `python -m tests.skew --referrals 2000`. Exit code 1: a promise broken."""
+"""Two releases side by side, both ways round: `python -m tests.skew --referrals 2000`. Exit code 1: a broken promise."""
 
 from __future__ import annotations
 

@@ -175,7 +175,7 @@ async def until_all(skewed: Skewed, *, last_word: int = 0) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """What one way round showed: messages held back, outcomes before the upgrade and after it, and how long that took."""
+    """What one way round showed: messages held back, outcomes before the upgrade and after, and how long that took."""
 
     held_back: int
     before: Counter[str]

@@ -54,8 +54,8 @@ FAULTS_AND_BOUNDS = (
     ),
     Line(
         "Release N beside N−1, which lacks two codes, a member, a message and a header, both ways round: nothing lost, "
-        "refused or parked; what cannot be read waits or is deferred, visibly, and is applied after the upgrade. Without "
-        "deferral it is refused, without announcements deferred",
+        "refused or parked; what cannot be read waits or is deferred, visibly, and is applied after the upgrade. "
+        "Without deferral it is refused, without announcements deferred",
         (
             "tests/skew/test_skew.py",
             "tests/shared/exchange/test_versions.py",

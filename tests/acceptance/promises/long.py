@@ -25,8 +25,8 @@ LONG = (
         verb="the_soak",
     ),
     Line(
-        "2,000 referrals between releases N and N−1, both ways round: nothing refused or parked; what could not be read "
-        "waited or was deferred, and was applied after the upgrade",
+        "2,000 referrals between releases N and N−1, both ways round: nothing refused or parked; what could not be "
+        "read waited or was deferred, and was applied after the upgrade",
         verb="the_skew",
     ),
     Line(
