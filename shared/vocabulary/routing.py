@@ -77,10 +77,6 @@ class WorkReason(Code):
     TOO_WIDE = "too_wide", _CAUSEWAY
     UNDELIVERABLE = "undeliverable", _CAUSEWAY
     RECIPIENT_CANNOT_READ = "recipient_cannot_read", _CAUSEWAY
-    # What receipts say of some of its messages, as long as that is not their last word.
-    DEFERRED = "deferred", _CAUSEWAY
-    WAITING = "waiting", _CAUSEWAY
-    PARKED = "parked", _CAUSEWAY
 
 
 class Fact(Code):

@@ -1,4 +1,4 @@
-"""Two releases side by side, both ways round: `python -m tests.skew --referrals 2000`. Exit code 1: a broken promise."""
+"""Two releases side by side, both ways round: `python -m tests.skew --referrals 2000`. Exit code 1: a promise broke."""
 
 from __future__ import annotations
 

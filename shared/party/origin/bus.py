@@ -18,6 +18,7 @@ from shared.party.origin.store.edges import PostgresEdges
 from shared.party.origin.use_cases.again import DecideAgain
 from shared.party.origin.use_cases.answers import EdgeAnswers
 from shared.runtime.database.transactions import Database, RowScope
+from shared.runtime.post.arrivals import FINAL
 from shared.runtime.post.ports import OutboxRow, Settlement, Unit
 
 #: How soon, in seconds, what waited is sent after it has become known that it can be read.
@@ -48,6 +49,11 @@ class OriginBus:
 
     async def settled(self, unit: Unit, settlements: Sequence[Settlement]) -> None:
         """Decide again what its recipient refused because it had gone stale."""
+        edges = PostgresEdges(unit.connection.driver, self._kek)
+        await edges.note_receipted(
+            {entry.message_id: entry.outcome.value for entry in settlements if entry.outcome not in FINAL},
+            [entry.message_id for entry in settlements if entry.outcome in FINAL],
+        )
         stale = [entry.message_id for entry in settlements if entry.code in DECIDE_AGAIN]
         if stale:
             await self._again.messages(PostgresEdges(unit.connection.driver, self._kek), stale)

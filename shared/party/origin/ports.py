@@ -165,6 +165,13 @@ class Edges(Protocol):
         """Referrals some of whose edges wait, both locked: of the next `limit` edges above the id `after`."""
         ...
 
+    async def note_receipted(self, unfinished: Mapping[UUID, str], finished: Sequence[UUID]) -> None:
+        """Put referrals on the work list whose messages have no last word yet, by message and outcome.
+
+        Those none of whose messages is such any more, now that these are `finished`, leave it.
+        """
+        ...
+
     async def unsend(self, message_ids: Sequence[UUID]) -> None:
         """Take messages out of the outbox, whether they have an edge or not."""
         ...

@@ -289,6 +289,7 @@ CREATE TABLE referral (
     -- Rows that hold ciphertext stay whole up to a page. Trying to compress it would cost CPU time only.
 ) WITH (toast_tuple_target = 8160);
 CREATE INDEX referral_by_party ON referral (party, referral_id);
+CREATE INDEX referral_unfinished ON referral (referral_id) WHERE work_reason IN ('deferred', 'waiting', 'parked');
 CREATE INDEX referral_work ON referral (party, state) WHERE work_reason IS NOT NULL;
 
 CREATE TABLE edge (

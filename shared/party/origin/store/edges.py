@@ -64,6 +64,24 @@ UPDATE referral AS r SET work_reason = NULL
 WHERE r.referral_id = ANY($1::uuid[]) AND r.work_reason = 'recipient_cannot_read'
   AND NOT EXISTS (SELECT 1 FROM edge AS e WHERE e.referral_id = r.referral_id AND e.state = 'waiting')
 """
+# Of a message whose referral is on the list for another reason nothing is noted: that one needs a person anyway.
+_UNFINISHED = """
+UPDATE referral AS r SET work_reason = u.outcome
+FROM unnest($1::uuid[], $2::text[]) AS u (message_id, outcome) JOIN edge AS e USING (message_id)
+WHERE r.referral_id = e.referral_id AND e.state = 'emitted'
+  AND (r.work_reason IS NULL OR r.work_reason IN ('deferred', 'waiting', 'parked'))
+"""
+# Hardly ever any: an index of these alone says so at once.
+_FINISHED = """
+UPDATE referral AS r SET work_reason = NULL
+FROM edge AS e
+WHERE r.work_reason IN ('deferred', 'waiting', 'parked') AND e.referral_id = r.referral_id
+  AND e.message_id = ANY($1::uuid[])
+  AND NOT EXISTS (
+      SELECT 1 FROM edge AS other JOIN outbox AS o ON o.message_id = other.message_id
+      WHERE other.referral_id = r.referral_id AND other.state = 'emitted'
+        AND o.outcome IN ('deferred', 'waiting', 'parked'))
+"""
 
 
 class PostgresEdges:
@@ -107,6 +125,12 @@ class PostgresEdges:
         rows = await self._driver.fetch(_WAITING, after, limit)
         rows.sort(key=lambda row: row["referral_id"])
         return [self._stale(list(each)) for _, each in groupby(rows, lambda row: row["referral_id"])]
+
+    async def note_receipted(self, unfinished: Mapping[UUID, str], finished: Sequence[UUID]) -> None:
+        if unfinished:
+            await self._driver.execute(_UNFINISHED, list(unfinished), list(unfinished.values()))
+        if finished:
+            await self._driver.execute(_FINISHED, list(finished))
 
     async def unsend(self, message_ids: Sequence[UUID]) -> None:
         await self._driver.execute(_UNSEND, list(message_ids))
