@@ -58,9 +58,8 @@ class Books:
     last_sequence: dict[Pair, int] = field(default_factory=dict)
     #: Pairs whose epoch has ended. What a restored database gave out before, it no longer knows.
     closed: set[Pair] = field(default_factory=set)
+    #: What a sender still holds, and the newest answer to what it has or had.
     in_outbox: dict[UUID, Line] = field(default_factory=dict)
-    #: Type of each message without a number yet: it waits for an earlier one of its subject to the same recipient.
-    waiting: dict[UUID, str] = field(default_factory=dict)
     edges_waiting: int = 0
     receipted: dict[UUID, Line] = field(default_factory=dict)
     received: dict[UUID, Line] = field(default_factory=dict)
@@ -89,8 +88,11 @@ _COUNTERS: Final = """
 SELECT sender, recipient, epoch, last, false AS closed FROM pair_sequence
 UNION ALL SELECT sender, recipient, epoch, last, true FROM closed_epoch
 """
-_STAMPED: Final = """
-SELECT message_id, type, sender, recipient, epoch, sequence, digest FROM outbox WHERE sequence IS NOT NULL
+_HELD: Final = "SELECT message_id, type, sender, recipient, epoch, sequence, digest FROM outbox"
+_ANSWERED: Final = """
+SELECT message_id, type, sender, recipient, epoch, sequence, digest, outcome FROM settled WHERE outcome IS NOT NULL
+UNION ALL
+SELECT message_id, type, sender, recipient, epoch, sequence, digest, outcome FROM outbox WHERE outcome IS NOT NULL
 """
 
 
@@ -131,10 +133,8 @@ async def _read_service(books: Books, kind: str, url: str) -> None:
                 books.last_sequence[_pair(row)] = row["last"]
                 if row["closed"]:
                     books.closed.add(_pair(row))
-            books.in_outbox |= _lines(await connection.fetch(_STAMPED))
-            for row in await connection.fetch("SELECT message_id, type FROM outbox WHERE sequence IS NULL"):
-                books.waiting[row["message_id"]] = row["type"]
-            books.receipted |= _lines(await connection.fetch("SELECT * FROM sent"))
+            books.in_outbox |= _lines(await connection.fetch(_HELD))
+            books.receipted |= _lines(await connection.fetch(_ANSWERED))
             books.received |= _lines(await connection.fetch("SELECT * FROM inbox"))
             if keeps_referrals(kind):
                 await _read_origin(books, connection)
@@ -277,7 +277,7 @@ def _lines(rows: Iterable[Mapping[str, object]]) -> dict[UUID, Line]:
             values["sequence"],  # type: ignore[arg-type]
             values["digest"],  # type: ignore[arg-type]
             values["type"],  # type: ignore[arg-type]
-            str(values.get("outcome", "")),
+            str(values.get("outcome") or ""),
             at,  # type: ignore[arg-type]
         )
         lines[line.message_id] = line

@@ -2,7 +2,7 @@
 
 (I)   referrals: submitted = refused + accepted;  accepted = routed + unroutable + orphaned + unknown_code
 (II)  per ordered pair of parties and epoch, messages: emitted = applied + refused + parked + in flight
-(III) edges of routed referrals = messages for them, those that still wait for their number among them
+(III) edges of routed referrals = messages for them
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from deploy.accounting.books import Books, Coordinate, Line, Pair, counted
-from shared.contracts.registry import NOTICE_ISSUED, REFERRAL_OFFERED
+from shared.contracts.registry import ALL
 from shared.vocabulary.routing import Disposition
 
 
@@ -157,12 +157,10 @@ def _line_differences(books: Books) -> Iterator[Difference]:
 
 
 def _edges(books: Books) -> tuple[list[Difference], dict[str, int]]:
-    carrying = {REFERRAL_OFFERED.type, NOTICE_ISSUED.type}
+    carrying = {message.type for message in ALL if message.edge}
     known = books.in_outbox | books.receipted | books.received
     messages = {id_ for id_, line in known.items() if line.type in carrying}
     messages |= {id_ for id_, lines in books.in_kafka.items() if lines[0].type in carrying}
-    waiting = {id_ for id_, type_text in books.waiting.items() if type_text in carrying} - messages
-    messages |= waiting
     emitted = {id_ for id_, state in books.edges.items() if state == "emitted"}
     retired = books.edges.keys() - emitted
     differences = [Difference("III", "an edge without a message", str(id_)) for id_ in emitted - messages]
@@ -175,12 +173,8 @@ def _edges(books: Books) -> tuple[list[Difference], dict[str, int]]:
     differences += [
         Difference("III", "a decision that does not derive from its facts", _place(at)) for at in books.underived
     ]
-    terms = {
-        "edges": len(emitted),
-        "messages": len(messages - retired),
-        "waiting": len(waiting - retired) + books.edges_waiting,
-    }
-    terms["edges"] += books.edges_waiting
+    waiting = books.edges_waiting
+    terms = {"edges": len(emitted) + waiting, "messages": len(messages - retired), "waiting": waiting}
     return differences, terms | {"retired": len(retired)}
 
 

@@ -67,16 +67,28 @@ _GROWTH = """## How it grows
 
 Releases run side by side: N beside N−1, for as long as an operator needs. So nothing is added that a reader could take
 for a broken body, and nothing is sent to whom cannot read it.
-
-| what is new | how it comes | who does not know it |
-| --- | --- | --- |
-| a member | with a new **version** of its message, which only adds members that may be left out; the version before stays as it is, closed | answers `deferred`, `version_unknown`; what version 1 has no place for is broken in version 1, for everybody |
-| a message | under a new name | `deferred`, `type_unknown` |
-| a code | with a new **edition of the vocabulary** (`shared/vocabulary/edition.py` says since which each code is) | `deferred`, `code_unknown`: well formed but for the code |
-| an engine, a guard | with its number, its edition | `deferred`, `engine_unknown`, `guard_unknown` |
-| a header | as `ce_x…` | covers it and ignores it |
-| a member of the directory or the policy | at any time, but for what stands under `requires` | keeps it in the digest and ignores it |
-
+"""
+_NEW = (
+    (
+        "a member",
+        "with a new **version** of its message, which only adds what may be left out; the one before stays closed",
+        "answers `deferred`, `version_unknown`. In version 1 what that has no place for is broken, for everybody",
+    ),
+    ("a message", "under a new name", "`deferred`, `type_unknown`"),
+    (
+        "a code",
+        "with a new **edition of the vocabulary** (`shared/vocabulary/edition.py`: since which edition each code is)",
+        "`deferred`, `code_unknown`: well formed but for the code",
+    ),
+    ("an engine, a guard", "with its number, its edition", "`deferred`, `engine_unknown`, `guard_unknown`"),
+    ("a header", "as `ce_x…`", "covers it and ignores it"),
+    (
+        "a member of the directory or the policy",
+        "at any time, but for what stands under `requires`",
+        "keeps it in the digest and ignores it",
+    ),
+)
+_READERS = """\
 A reader of a version reads every lower one: each by its own closed model, and then as the newest. Names, versions,
 codes and members are never taken away or given another meaning. A withdrawal never grows.
 
@@ -156,6 +168,8 @@ def messages_page() -> str:
             *_topics(),
             _HEADERS,
             _GROWTH,
+            *_table(("what is new", "how it comes", "who does not know it"), _NEW),
+            _READERS,
             _TALK,
             "## Messages\n",
             *_overview(),

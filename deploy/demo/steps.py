@@ -25,6 +25,10 @@ FILING_AT_ONCE: Final = 8
 QUIET_S: Final = 12.0
 SETTLED_S_MAX: Final = 240.0
 
+_UNDER_WAY = """
+SELECT count(message_id) AS n FROM outbox JOIN lane USING (lane)
+WHERE outcome IS NULL AND NOT done OR position > appended
+"""
 _ANSWERS = "SELECT answer, count(*) AS n FROM edge WHERE state = 'emitted' GROUP BY answer"
 _RECIPIENTS = """
 SELECT recipient, purpose, count(*) AS n FROM edge WHERE state = 'emitted' GROUP BY recipient, purpose
@@ -88,7 +92,7 @@ async def until_answered(endpoints: Endpoints) -> float:
 
 
 async def until_settled(endpoints: Endpoints) -> None:
-    """Wait until all outboxes are empty and nothing has moved for a while, or patience ends."""
+    """Wait until all is sent and answered and nothing has moved for a while, or patience ends."""
     deadline = monotonic() + SETTLED_S_MAX
     before, quiet_since = None, monotonic()
     while monotonic() < deadline:
@@ -157,9 +161,9 @@ async def work_lists(endpoints: Endpoints) -> list[dict[str, Any]]:
 
 
 async def outbox_rows(endpoints: Endpoints) -> int:
-    """How many messages of all instances wait for their receipt."""
+    """How many messages of all instances wait to be sent, or for a final answer."""
     sending = endpoints.of_kind(*(kind for kind in KINDS if kind != AUDIT))
-    return sum(row["n"] for row in await _read(endpoints, sending, "SELECT count(message_id) AS n FROM outbox"))
+    return sum(row["n"] for row in await _read(endpoints, sending, _UNDER_WAY))
 
 
 def _origins(endpoints: Endpoints) -> Sequence[str]:

@@ -83,6 +83,7 @@ def as_json(each: Quarantined) -> dict[str, Any]:
     """One record that waits, with what its reason means."""
     return {
         "coordinates": str(place_of(each)),
+        "count": each.count,
         "reason": each.reason,
         "meaning": row_for(each.reason).meaning,
         "parked_at": rfc3339(each.parked_at),

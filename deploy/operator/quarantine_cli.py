@@ -36,7 +36,7 @@ async def list_(name: str, /, *, reason: str | None = None, limit: int = 100, op
         if options.json:
             output.document({"records": found})
         else:
-            columns = ("coordinates", "reason", "parked_at", "sender")
+            columns = ("coordinates", "count", "reason", "parked_at", "sender")
             output.table(columns, [[each[column] for column in columns] for each in found])
         return output.DONE
 

@@ -14,6 +14,7 @@ ASK_S: Final = 5.0
 #: Metric of an instance → what it is called here.
 FIGURES: Final[Mapping[str, str]] = {
     "causeway_outbox_rows": "outbox_rows",
+    "causeway_outbox_aside_rows": "outbox_aside_rows",
     "causeway_outbox_age_seconds": "outbox_age_s",
     "causeway_unreceipted_age_seconds": "unreceipted_age_s",
     "causeway_quarantine_records": "quarantine_records",

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from services.law_enforcement.api import cases_router
 from services.law_enforcement.bus import law_enforcement_door
-from shared.kernel.errors import Defect
 from shared.party.recipient.app import serving
 from shared.runtime.http.edge import create_app
 from shared.runtime.http.server import serve_http
 from shared.runtime.instance.app import App
 from shared.runtime.instance.machinery import Machinery, build_machinery
 from shared.runtime.instance.settings import RuntimeSettings
-from shared.runtime.post.ports import OutboxRow
 
 
 async def build(instance: str, **given: object) -> App:
@@ -32,13 +28,8 @@ def assemble(machinery: Machinery) -> App:
         {
             "api": lambda: serve_http(http, settings.http_host, settings.http_port),
             "documents": machinery.run_documents,
-            "relay": lambda: machinery.run_relay(_none_decided),
+            "relay": machinery.run_relay,
             "consumer": lambda: machinery.run_bus(door),
         },
         door,
     )
-
-
-async def _none_decided(rows: Sequence[OutboxRow]) -> None:
-    """Agencies file no referrals: a decision in their outbox is a defect, and is not sent."""
-    raise Defect("decision_without_referral")

@@ -37,7 +37,7 @@ from shared.guard import SEALED_NODES_MAX, inspect, parse_body
 from shared.guard.edition import READ_EDITIONS, edition
 from shared.kernel.clock import Clock
 from shared.kernel.errors import CausewayError, Refused, Unavailable
-from shared.routing.derive import TOLERANCE, check_decision_time, derive_edge
+from shared.routing.derive import TOLERANCE, check_time, derive_edge
 from shared.routing.directory_index import DirectoryIndex
 from shared.routing.engine import ENGINE
 from shared.routing.shelf import DocumentShelf
@@ -302,10 +302,17 @@ def _read_sealed(reading: _Reading, reader: ReadingInstance) -> None:
 
 
 def only_codes_unknown(error: ValidationError) -> bool:
-    """Nothing is wrong with it but codes that none of our lists has: lists grow, and shapes do not."""
-    return all(
-        each["type"] == "enum" for each in error.errors(include_url=False, include_context=False, include_input=False)
-    )
+    """Nothing is wrong with it but codes that none of our lists has: lists grow, and shapes do not.
+
+    A list that has such a code in it may seem too short: its entry does not count.
+    """
+    errors = error.errors(include_url=False, include_context=False, include_input=False)
+    unknown = [each["loc"] for each in errors if each["type"] == "enum"]
+
+    def follows(at: tuple[int | str, ...]) -> bool:
+        return any(len(at) < len(loc) and loc[: len(at)] == at for loc in unknown)
+
+    return all(each["type"] == "enum" or (each["type"] == "too_short" and follows(each["loc"])) for each in errors)
 
 
 def _code_unknown(field: str) -> Unread:
@@ -338,8 +345,8 @@ def _derive(reading: _Reading, reader: ReadingInstance) -> None:
     _check_known(decision, reader.shelf)
     directory = reader.shelf.directories.get(decision.directory, broker_time)
     policy = reader.shelf.policies.get(decision.policy, broker_time)
-    check_decision_time(decision, broker_time)
     derive_edge(edge, decision, directory=directory, policy=policy, exercise=attributes.exercise)
+    check_time(edge, decision, broker_time, documents=(directory, policy), exercise=attributes.exercise)
     recipient = directory.party(edge.recipient)
     check_facts(edge.facts, directory)
     check_record(edge, cast(ReferralRecord | NoticeRecord, reading.sealed), recipient.kind if recipient else "")

@@ -33,6 +33,16 @@ class Documents:
     policy: PolicyIndex
     reads: PeerReads = field(default_factory=PeerReads)
 
+    @property
+    def law(self) -> str:
+        """Both by their digests."""
+        return law_of(self.directory.digest, self.policy.digest)
+
+
+def law_of(directory: str, policy: str) -> str:
+    """Two documents by their digests, as an edge keeps what it was decided by."""
+    return f"{directory}/{policy}"
+
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
@@ -60,17 +70,23 @@ class Prepared:
 
 
 class StaleEdge(NamedTuple):
-    """An edge whose decision went stale, and the message that carries it; none where it waited."""
+    """An edge whose decision was refused as stale, and the message that carries it; none where it waited.
+
+    `law` names the documents that it was decided by at `decided_at`; `tried` counts the refusals that count.
+    """
 
     edge_id: UUID
     message_id: UUID | None
+    law: str
+    decided_at: datetime
+    tried: int
 
 
 @dataclass(frozen=True, slots=True)
 class Again:
     """A stale decision made again: new edges and messages, new ones that wait, and the old that nothing replaces.
 
-    `work_reason` is why a person has to look at the referral, None if nobody has.
+    `work_reason` is why a person has to look at the referral, None if nobody has. `law` as in `StaleEdge`.
     """
 
     referral_id: UUID
@@ -80,6 +96,8 @@ class Again:
     drafts: tuple[Draft, ...]
     dropped: tuple[StaleEdge, ...]
     work_reason: WorkReason | None
+    law: str
+    decided_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +192,15 @@ def prepare_again(
     found = waiting | {(each.recipient, each.purpose) for each in letters.emitted}
     dropped = tuple(stale for key, stale in only.items() if key not in found)
     return Again(
-        referral_id, origin.id, letters.emitted, letters.waiting, drafts, dropped, work_reason=letters.work_reason
+        referral_id,
+        origin.id,
+        letters.emitted,
+        letters.waiting,
+        drafts,
+        dropped=dropped,
+        work_reason=letters.work_reason,
+        law=documents.law,
+        decided_at=at,
     )
 
 

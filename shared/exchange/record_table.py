@@ -72,7 +72,13 @@ RECORD_TABLE: dict[str, Row] = {
     "edge_not_reproducible": Row(Fate.PARK, True, True, True, "the recipient cannot derive the edge it was sent"),
     "engine_unknown": Row(Fate.DEFER, True, True, False, "decided by an engine version this service does not know"),
     "edge_not_ours": Row(Fate.REFUSE, True, True, False, "the edge names another recipient"),
-    "decision_time_off": Row(Fate.REFUSE, True, False, False, "decided over 5 minutes from the broker's time"),
+    "decision_time_off": Row(
+        Fate.REFUSE,
+        True,
+        False,
+        False,
+        "decided over 60 s after the broker's time, or otherwise on the broker's day",
+    ),
     "document_lapsed": Row(
         Fate.REFUSE, True, False, False, "directory or policy no longer active at the broker's time"
     ),

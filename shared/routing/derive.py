@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import Any
 
 from pydantic_core import from_json, to_json
 
 from shared.contracts.decision import DecisionRef, Edge
+from shared.kernel.clock import coarse
 from shared.kernel.errors import Refused
 from shared.routing.directory_index import DirectoryIndex
 from shared.routing.engine import ENGINE, Setting, derive
 from shared.routing.policy_index import PolicyIndex
 
-#: How far a decision's time may be from the broker's, and a document's activity from either.
+#: How far a document's activity may be from the broker's time, and a message's own time from its decision's.
 TOLERANCE = timedelta(minutes=5)
+#: How far a decision's time may be ahead of the broker's. How far it is behind does not matter.
+AHEAD_MAX = timedelta(seconds=60)
 
 
 def derive_edge(
@@ -28,14 +32,39 @@ def derive_edge(
         raise Refused("edge_not_reproducible", "not the documents of its decision", field="/decision")
     if ref.engine != ENGINE:
         raise Refused("engine_unknown", field="/decision/engine")
-    setting = Setting(directory, policy, exercise, ref.decided_at)
-    stated = edge.model_dump(mode="json", exclude_none=True)
-    derived = derive(stated["facts"], setting, recipient_id=edge.recipient, claimed=edge.rules)
-    if from_json(to_json(derived.as_json())) != stated:
+    stated, derived = _derived(edge, Setting(directory, policy, exercise, ref.decided_at))
+    if derived != stated:
         raise Refused("edge_not_reproducible", "its facts lead to another edge")
 
 
-def check_decision_time(ref: DecisionRef, broker_time: datetime) -> None:
-    """Raises `Refused` if the decision was not made within five minutes of the broker's time, before or after."""
-    if abs(ref.decided_at - broker_time) > TOLERANCE:
-        raise Refused("decision_time_off", field="/decision/decided_at")
+def check_time(
+    edge: Edge,
+    ref: DecisionRef,
+    broker_time: datetime,
+    *,
+    documents: tuple[DirectoryIndex, PolicyIndex],
+    exercise: bool,
+) -> None:
+    """The decision is not of the future, and holds on the day on which the broker took it. Its age does not matter.
+
+    Raises `Refused("decision_time_off")`: to be decided again.
+    """
+    if ref.decided_at > broker_time + AHEAD_MAX:
+        raise Refused("decision_time_off", "decided after the broker took it", field="/decision/decided_at")
+    if ref.decided_at.date() == broker_time.date():
+        return
+    directory, policy = documents
+    another = Refused("decision_time_off", "another edge on the broker's day", field="/decision/decided_at")
+    try:
+        stated, derived = _derived(edge, Setting(directory, policy, exercise, coarse(broker_time)))
+    except Refused:
+        raise another from None
+    if derived | {"digest": edge.digest} != stated:  # the time stands in the digest, and nowhere else
+        raise another
+
+
+def _derived(edge: Edge, setting: Setting) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The edge as it was sent, and as its own facts lead to it at the setting's time. Raises `Refused`."""
+    stated = edge.model_dump(mode="json", exclude_none=True)
+    derived = derive(stated["facts"], setting, recipient_id=edge.recipient, claimed=edge.rules)
+    return stated, from_json(to_json(derived.as_json()))

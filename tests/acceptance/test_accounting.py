@@ -143,7 +143,7 @@ async def test_no_accountant_can_read_what_was_reported(settled: Exchange) -> No
     """The books are read by roles that may count and nothing else."""
     for service, query in (
         ("hotline", "SELECT content FROM referral"),
-        ("hotline", "SELECT body FROM outbox"),
+        ("hotline", "SELECT packed FROM segment"),
         ("law_enforcement", "SELECT content FROM case_edge"),
         ("industry", "SELECT content FROM notice"),
         ("hotline", "SELECT wrapped FROM data_key"),

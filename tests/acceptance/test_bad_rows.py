@@ -18,7 +18,8 @@ ROWS, BAD_AT = 1000, 617
 QUIET_S_MAX = 300.0
 
 _APPLIED = """
-SELECT count(DISTINCT referral_id) AS n FROM edge JOIN sent USING (message_id)
+SELECT count(DISTINCT referral_id) AS n FROM edge
+JOIN (SELECT message_id, outcome FROM settled UNION ALL SELECT message_id, outcome FROM outbox) AS s USING (message_id)
 WHERE referral_id = ANY($1::uuid[]) AND outcome = 'applied'
 """
 _OFFERS = "SELECT count(*) AS n FROM offer WHERE referral_id = ANY($1::uuid[]) AND party = $2"

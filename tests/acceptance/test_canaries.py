@@ -153,8 +153,8 @@ async def parked(exchange: Exchange, mark: str) -> int:
         filed = await hotline.submit_batch([marked(mark, number) for number in range(TIMES)])
         await exchange.until_quiet()
     offers = """
-        SELECT count(*) AS n FROM sent JOIN edge USING (message_id)
-        WHERE outcome = 'parked' AND edge.recipient = $1 AND referral_id = ANY($2::uuid[])
+        SELECT count(*) AS n FROM outbox AS o JOIN edge USING (message_id)
+        WHERE o.outcome = 'parked' AND edge.recipient = $1 AND referral_id = ANY($2::uuid[])
     """
     rows = await exchange.count_as_accountant("hotline", offers, AGENCY, [each.referral_id for each in filed])
     return int(rows[0]["n"])

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import ast
-import re
 from collections.abc import Iterator
+from typing import Any, cast
 
 import pytest
 from faststream import AckPolicy
@@ -12,7 +12,8 @@ from faststream import AckPolicy
 from shared.exchange.topics import inbox_topic
 from shared.kernel.clock import SystemClock
 from shared.runtime.kafka.access import KafkaAccess
-from shared.runtime.kafka.bus import Bus, Subscription
+from shared.runtime.kafka.bus import Bus
+from shared.runtime.post.ports import Coordinate
 from tests.architecture.source import Module, modules, parse
 
 #: Left to a library's default, each of these has lost or repeated records somewhere.
@@ -57,15 +58,15 @@ def test_a_subscriber_that_leaves_an_option_out_is_found() -> None:
 
 @pytest.mark.parametrize("instance", CONSUMING)
 def test_every_subscriber_of_an_instance_has_the_options_that_delivery_rests_on(instance: str) -> None:
-    subscription = Subscription(instance)
-    bus = Bus(KafkaAccess("broker.example:9092"), subscription, None, clock=SystemClock())  # type: ignore[arg-type]
-    broker, declared = bus.declare()
+    topic = inbox_topic(instance, "industry_two")
+    nothing = cast(Any, None)
+    bus = Bus(KafkaAccess("broker.example:9092"), instance, nothing, cursors=nothing, clock=SystemClock())
+    broker, declared = bus.declare([Coordinate(topic, 0)])
     assert list(broker.subscribers) == [declared]
-    assert declared.group_id == f"causeway.{instance}.inbox"
-    (pattern,) = declared.topic_names
-    assert re.match(pattern, inbox_topic(instance, "industry_two"))
-    assert not re.match(pattern, inbox_topic(f"{instance}_two", "industry"))
-    assert declared.ack_policy is AckPolicy.NACK_ON_ERROR
+    # No group: nobody takes a topic from us but by our own database, and nothing is committed but there.
+    assert declared.group_id is None
+    assert [(each.topic, each.partition) for each in declared.partitions] == [(topic, 0)]
+    assert declared.ack_policy is AckPolicy.MANUAL
     assert declared._no_reply
     assert declared._connection_args["auto_offset_reset"] == "earliest"
     assert declared._connection_args["isolation_level"] == "read_uncommitted"

@@ -22,19 +22,23 @@ from shared.runtime.kafka.writer import KafkaLogWriter
 from shared.runtime.post.awaiting import Room
 from shared.runtime.post.cursors import PostgresCursors
 from shared.runtime.post.inbox import Keeping, PostgresInbox
-from shared.runtime.post.outbox import PostgresOutbox, enqueue
-from shared.runtime.post.ports import CursorStore, InboxStore, LogWriter, OutboxStore
+from shared.runtime.post.lease import RelayLease
+from shared.runtime.post.numbering import Numbering
+from shared.runtime.post.outbox import PostgresLanes, enqueue
+from shared.runtime.post.ports import CursorStore, InboxStore, LaneStore, LogWriter
 from tests.support.builders import TOPIC
 from tests.support.memory_arrivals import Keeping as MemoryKeeping
 from tests.support.memory_arrivals import MemoryCursors
-from tests.support.memory_stores import MemoryDatabase, MemoryInbox, MemoryLog, MemoryLogWriter, MemoryOutbox
+from tests.support.memory_outbox import MemoryLanes
+from tests.support.memory_stores import MemoryDatabase, MemoryInbox, MemoryLog, MemoryLogWriter
 
 KEY = SigningKey(bytes(range(32)))
 KEK = KeyEncryptionKey(bytes(range(32)))
 _TABLES = (
-    "outbox", "sent", "pair_sequence", "closed_epoch", "signed_again",
-    "inbox", "quarantine", "pair_taken", "gone", "awaiting", "topic_cursor", "topic_reader", "topic_lease",
+    "lane", "segment", "outbox", "settled", "mark", "relay_lease", "pair_sequence", "closed_epoch", "inbox",
+    "quarantine", "pair_taken", "gone", "awaiting", "topic_cursor", "topic_reader", "topic_lease",
 )  # fmt: skip
+_FENCE = 1
 LEASE_S = 0.4
 #: What the stores' instance has by now; a test puts in what comes.
 HAS: set[str] = set()
@@ -43,18 +47,25 @@ ROOM = Room(rows_max=3, bytes_max=1_000)
 
 @dataclass(frozen=True)
 class Stores:
-    """One instance's stores, empty. `enqueue` commits drafts; `sent` is what was receipted; `parked` counts."""
+    """One instance's stores, empty. `enqueue` commits drafts; `held` is the outbox by position, `outcomes` all answers.
 
-    outbox: OutboxStore
+    `parked` counts.
+    """
+
+    lanes: LaneStore
     inbox: InboxStore
     enqueue: Callable[[Sequence[Draft]], Awaitable[None]]
-    sent: Callable[[], Awaitable[dict[UUID, tuple[str, str | None]]]]
-    waiting: Callable[[], Awaitable[list[UUID]]]
+    held: Callable[[], Awaitable[list[UUID]]]
+    settled: Callable[[], Awaitable[list[UUID]]]
+    outcomes: Callable[[], Awaitable[dict[UUID, tuple[str | None, str | None]]]]
+    segments: Callable[[], Awaitable[int]]
     parked: Callable[[], Awaitable[int]]
     woken: list[None]
     #: A restore that PostgreSQL can tell, and the counters of all pairs set back by a number, which it cannot.
     restore: Callable[[], Awaitable[None]]
     wind_back: Callable[[int], Awaitable[None]]
+    #: Another process becomes the relay.
+    take_lease: Callable[[], Awaitable[None]]
     cursors: CursorStore
     #: Numbers and messages that their sender had no more, as (first, last, message id).
     gone: Callable[[], Awaitable[list[tuple[int, int, UUID | None]]]]
@@ -66,6 +77,8 @@ class Log:
 
     writer: LogWriter
     read: Callable[[], Awaitable[list[list[Record]]]]
+    #: Tells a log in memory what Kafka finds by itself.
+    never_takes: Callable[[bytes], None] = lambda _: None
 
 
 @pytest.fixture(params=["memory_stores", "postgres_stores"])
@@ -84,9 +97,11 @@ def log(request: pytest.FixtureRequest) -> Log:
 @pytest.fixture
 async def postgres_stores(hotline_url: str) -> AsyncIterator[Stores]:
     database = Database(hotline_url)
+    database.last_step = Numbering("hotline", KEY)
     async with database.transaction() as session:
         for table in _TABLES:
             await session.driver.execute(f"DELETE FROM {table}")
+    assert await RelayLease(database).wait() == _FENCE
     yield _postgres_stores(database)
     await database.close()
 
@@ -98,7 +113,12 @@ def memory_log() -> Log:
     async def held() -> list[list[Record]]:
         return [memory.partitions.get((TOPIC, 0), [])]
 
-    return Log(MemoryLogWriter(memory, instance="hotline"), held)
+    writer: MemoryLogWriter[MemoryLog] = MemoryLogWriter(memory, instance="hotline")
+
+    def never_takes(value: bytes) -> None:
+        writer.never_taken |= {value}
+
+    return Log(writer, held, never_takes)
 
 
 @pytest.fixture
@@ -135,18 +155,26 @@ async def hotline_url(stack: DevStack) -> str:
 
 @pytest.fixture
 def memory_stores() -> Stores:
-    database = MemoryDatabase()
+    database = MemoryDatabase(key=KEY)
     woken: list[None] = []
 
     async def put(drafts: Sequence[Draft]) -> None:
         async with database.transaction("enqueue") as state:
             database.enqueue(state, drafts)
 
-    async def sent() -> dict[UUID, tuple[str, str | None]]:
-        return {id_: (each.outcome.value, each.code) for id_, each in database.state.sent.items()}
+    async def held() -> list[UUID]:
+        rows = sorted(database.state.outbox.items(), key=lambda each: each[1].position)
+        return [message_id for message_id, _ in rows]
 
-    async def waiting() -> list[UUID]:
-        return [row.draft.message_id for row in database.state.outbox.values()]
+    async def settled() -> list[UUID]:
+        return list(database.state.settled)
+
+    async def outcomes() -> dict[UUID, tuple[str | None, str | None]]:
+        rows = database.state.settled | database.state.outbox
+        return {id_: (row.outcome.value, row.code) for id_, row in rows.items() if row.outcome is not None}
+
+    async def segments() -> int:
+        return len({id(row.message) for row in database.state.outbox.values()})
 
     async def parked() -> int:
         return len(database.state.quarantine)
@@ -158,14 +186,17 @@ def memory_stores() -> Stores:
         for pair, counter in database.state.counters.items():
             database.state.counters[pair] = counter._replace(last=counter.last - count)
 
+    async def take_lease() -> None:
+        database.relay_is_another = True
+
     async def gone() -> list[tuple[int, int, UUID | None]]:
         return sorted((first, last, id_) for (*_, first, last), id_ in database.state.gone.items())
 
-    outbox = MemoryOutbox(database, instance="hotline", key=KEY)
     keeping = MemoryKeeping(lambda need: str(need) in HAS, ROOM)
     inbox = MemoryInbox(database, wake=lambda: woken.append(None), keeping=keeping)
+    reading = (put, held, settled, outcomes, segments, parked)
     cursors = MemoryCursors(lambda: database.state.cursors, SystemClock().now, lease_s=LEASE_S)
-    return Stores(outbox, inbox, put, sent, waiting, parked, woken, restore, wind_back, cursors, gone)
+    return Stores(MemoryLanes(database), inbox, *reading, woken, restore, wind_back, take_lease, cursors, gone)
 
 
 def _postgres_stores(database: Database) -> Stores:
@@ -175,26 +206,19 @@ def _postgres_stores(database: Database) -> Stores:
         async with database.transaction() as session:
             await enqueue(session.driver, drafts)
 
-    async def sent() -> dict[UUID, tuple[str, str | None]]:
-        async with database.transaction() as session:
-            rows = await session.driver.fetch("SELECT message_id, outcome, code FROM sent")
+    async def ids(statement: str) -> list[UUID]:
+        return [row["message_id"] for row in await database.fetch(statement)]
+
+    async def outcomes() -> dict[UUID, tuple[str | None, str | None]]:
+        rows = await database.fetch("""
+            SELECT message_id, outcome, code FROM settled WHERE outcome IS NOT NULL
+            UNION ALL SELECT message_id, outcome, code FROM outbox WHERE outcome IS NOT NULL
+        """)
         return {row["message_id"]: (row["outcome"], row["code"]) for row in rows}
 
-    async def waiting() -> list[UUID]:
-        async with database.transaction() as session:
-            return [
-                row["message_id"] for row in await session.driver.fetch("SELECT message_id FROM outbox ORDER BY id")
-            ]
-
-    async def parked() -> int:
-        async with database.transaction() as session:
-            count: int = await session.driver.fetchval("SELECT count(*) FROM quarantine")
+    async def counted(table: str) -> int:
+        count: int = (await database.fetch(f"SELECT count(*) AS n FROM {table}"))[0]["n"]
         return count
-
-    scope = RowScope(["hotline-fr.example"], "service", "apply")
-    keeping = Keeping(KEK, lambda need: str(need) in HAS, ROOM)
-    inbox = PostgresInbox(database, scope=lambda: scope, keeping=keeping, wake=lambda: woken.append(None))
-    outbox = PostgresOutbox(database, instance="hotline", key=KEY)
 
     async def gone() -> list[tuple[int, int, UUID | None]]:
         rows = await database.fetch("SELECT first, last, message_id FROM gone ORDER BY first")
@@ -204,17 +228,22 @@ def _postgres_stores(database: Database) -> Stores:
         async with database.transaction() as session:
             await session.driver.execute(statement, *arguments)
 
+    scope = RowScope(["hotline-fr.example"], "service", "apply")
+    keeping = Keeping(KEK, lambda need: str(need) in HAS, ROOM)
     return Stores(
-        outbox,
-        inbox,
+        PostgresLanes(database, fence=_FENCE),
+        PostgresInbox(database, scope=lambda: scope, keeping=keeping, wake=lambda: woken.append(None)),
         put,
-        sent,
-        waiting,
-        parked,
+        lambda: ids("SELECT message_id FROM outbox ORDER BY position"),
+        lambda: ids("SELECT message_id FROM settled"),
+        outcomes,
+        lambda: counted("segment"),
+        lambda: counted("quarantine"),
         woken,
         # What it kept of before is what a restore brings back; the timeline is the one that goes on.
         lambda: execute("UPDATE pair_sequence SET timeline = timeline - 1"),
         lambda count: execute("UPDATE pair_sequence SET last = last - $1::bigint", count),
+        lambda: execute("UPDATE relay_lease SET fence = fence + 1"),
         PostgresCursors(database, lease_s=LEASE_S),
         gone,
     )

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from shared.runtime.post.arrivals import Outcome, Waiting
+from shared.runtime.post.arrivals import Awaited, Outcome
 from shared.vocabulary.answers import ReceiptOutcome
 from tests.conformance.conftest import HAS, ROOM, Stores
 from tests.support.builders import arrival, raw_record
 
 
-def waiting(number: int, *, need: str = "document d", length_bytes: int = 2) -> Waiting:
+def waiting(number: int, *, need: str = "document d", length_bytes: int = 2) -> Awaited:
     record = raw_record(number, b"x" * length_bytes)
-    return Waiting(arrival(number, offset=number), need, record)
+    return Awaited(arrival(number, offset=number), need, record)
 
 
-async def keep(stores: Stores, *waits: Waiting) -> frozenset[object]:
+async def keep(stores: Stores, *waits: Awaited) -> frozenset[object]:
     async with stores.inbox.unit() as unit:
         await unit.admit([each.arrival for each in waits])
         await unit.record_outcomes(

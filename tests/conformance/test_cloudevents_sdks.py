@@ -14,8 +14,8 @@ from shared.contracts.registry import ALL, MessageType
 from shared.exchange.message import Record
 from shared.kernel.clock import SystemClock
 from shared.kernel.ids import coarse_uuid7, uuid7
-from shared.runtime.post.ports import OutboxRow
-from shared.runtime.post.stamping import Counter, counts_by_pair, stamp_rows
+from shared.runtime.post.ports import Signed
+from shared.runtime.post.stamping import Counter, counts_by_pair, sign
 from tests.conformance.conftest import KEY, Log
 from tests.contracts.cloudevents_sdks import read_in_javascript, read_in_python
 from tests.support.builders import AT, draft
@@ -32,18 +32,17 @@ def body_of(message: MessageType) -> bytes:
     return json.dumps(found.content).encode()
 
 
-def rows_of_every_type() -> list[OutboxRow]:
+def signed_of_every_type() -> list[Signed]:
     drafts = [draft(uuid7(), message=message, body=body_of(message)) for message in ALL]
-    rows = [OutboxRow(number, each, None) for number, each in enumerate(drafts, 1)]
-    counters = {pair: Counter(coarse_uuid7(AT), count) for pair, count in counts_by_pair(rows).items()}
-    return stamp_rows(rows, counters, instance="hotline", key=KEY)[0]
+    counters = {pair: Counter(coarse_uuid7(AT), count) for pair, count in counts_by_pair(drafts).items()}
+    return sign(drafts, counters, instance="hotline", key=KEY)
 
 
 async def held(log: Log) -> list[Record]:
     """A record of every type, as the log gives it back."""
-    rows = rows_of_every_type()
-    assert await log.writer.append(rows) == frozenset()
-    ids = {str(row.draft.message_id).encode() for row in rows}
+    signed = signed_of_every_type()
+    assert (await log.writer.append("law_enforcement", [each.record for each in signed])).count == len(ALL)
+    ids = {str(each.draft.message_id).encode() for each in signed}
     records = [each for partition in await log.read() for each in partition if dict(each.headers)["ce_id"] in ids]
     assert len(records) == len(ALL)
     return records
@@ -65,10 +64,9 @@ async def test_a_record_of_every_type_is_read_elsewhere_as_what_it_says(log: Log
 
 def test_a_relative_schema_is_refused_elsewhere() -> None:
     """The control: what the first release wrote. The SDK in Python does not look."""
-    row = rows_of_every_type()[0]
+    signed = signed_of_every_type()[0]
     memory = MemoryLog(SystemClock())
-    memory.append(row, "hotline")
-    record = memory.partitions[memory.place_of(row)][0]
+    record = memory.append("law_enforcement", signed.record, "hotline")
     relative = tuple((n, b"/schemas/offered.json" if n == "ce_dataschema" else v) for n, v in record.headers)
     said = read_in_javascript([record, replace(record, headers=relative)])
     assert [each["valid"] for each in said] == [True, False]

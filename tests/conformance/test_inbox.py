@@ -10,7 +10,7 @@ import pytest
 from shared.contracts.registry import REFERRAL_WITHDRAWN
 from shared.exchange.message import Copy
 from shared.kernel.ids import uuid7
-from shared.runtime.post.arrivals import Admission, Held, Outcome, Stored, Waiting
+from shared.runtime.post.arrivals import Admission, Awaited, Held, Outcome, Stored
 from shared.vocabulary.answers import ReceiptOutcome
 from tests.conformance.conftest import HAS, Stores
 from tests.support.builders import AT, arrival, draft, parked, raw_record
@@ -95,7 +95,7 @@ async def test_a_withdrawal_ends_what_is_deferred_or_waits_of_its_subject(stores
                 Outcome(elsewhere.message_id, ReceiptOutcome.WAITING, "document_unknown", "document d"),
             ]
         )
-        await unit.keep_waiting([Waiting(waits, "document d", raw_record(2))])
+        await unit.keep_waiting([Awaited(waits, "document d", raw_record(2))])
         assert await unit.end_open([withdrawal]) == [deferred, waits]
     HAS.add("document d")
     assert await stores.inbox.due(9) == []
@@ -224,7 +224,7 @@ async def test_nothing_of_a_batch_that_fails_is_there(stores: Stores) -> None:
 
     with pytest.raises(Broken):
         await break_off()
-    assert (await stores.waiting(), await stores.parked(), stores.woken) == ([], 0, [])
+    assert (await stores.held(), await stores.parked(), stores.woken) == ([], 0, [])
     async with stores.inbox.unit() as unit:
         assert (await unit.admit([one])).fresh == {one.digest}
 
@@ -235,7 +235,7 @@ async def test_everything_of_a_batch_that_ends_well_is_there(stores: Stores) -> 
         await unit.admit([arrival(1)])
         await unit.enqueue(out)
         await unit.park([parked(1, record=raw_record(1))])
-    assert await stores.waiting() == [each.message_id for each in out]
+    assert await stores.held() == [each.message_id for each in out]
     assert await stores.parked() == 1
 
 

@@ -10,7 +10,7 @@ from uuid import UUID
 import pytest
 
 from shared.contracts.delivery import GoneClear, GoneNumbers, SentMark, TakenMark
-from shared.runtime.post.arrivals import Arrival, Outcome, Waiting
+from shared.runtime.post.arrivals import Arrival, Awaited, Outcome
 from shared.runtime.post.taken import NUMBER_MAX, WANTED_AGAIN, WANTED_AGAIN_MAX
 from shared.vocabulary.answers import ReceiptOutcome
 from tests.conformance.conftest import HAS, Stores
@@ -112,7 +112,7 @@ async def test_a_message_that_was_given_up_leaves_no_outcome_and_is_taken_if_it_
     await keep(stores, ReceiptOutcome.WAITING, waits)
     async with stores.inbox.unit() as unit:
         await unit.admit([applied])
-        await unit.keep_waiting([Waiting(waits, "document d", raw_record())])
+        await unit.keep_waiting([Awaited(waits, "document d", raw_record())])
     HAS.update({NEWER, "document d"})
     async with stores.inbox.unit() as unit:
         await unit.taken.pass_gone(gone((2, 3), ids=[deferred.message_id, applied.message_id]), by="hotline")

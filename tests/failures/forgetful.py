@@ -7,28 +7,26 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
-from datetime import datetime
 
 from deploy.serve import serve
+from shared.kernel.clock import SystemClock
 from shared.runtime.instance import machinery
-from shared.runtime.post.outbox import PostgresOutbox
-from shared.runtime.post.ports import OutboxRow
+from shared.runtime.post.outbox import PostgresLanes
+from shared.runtime.post.ports import LaneWork, Progress
 
-_FORGET = "DELETE FROM outbox WHERE id = ANY($1::bigint[])"
+_FORGET = "DELETE FROM outbox WHERE message_id = ANY($1::uuid[])"
 
 
-class ForgetfulOutbox(PostgresOutbox):
-    """Deletes rows with the stamping: there is nothing left to send again, and nothing for a receipt to end."""
+class ForgetfulLanes(PostgresLanes):
+    """Notes rows as appended and deletes them as it reads them: there is nothing left to send again."""
 
-    async def stamp(self, rows: Sequence[OutboxRow]) -> list[OutboxRow]:
-        stamped = await super().stamp(rows)
-        async with self._database.transaction() as session:
-            await session.driver.execute(_FORGET, [row.outbox_id for row in stamped])
-        return stamped
-
-    async def mark_sent(self, rows: Sequence[OutboxRow], at: datetime) -> None:
-        return None
+    async def work(self, lane: str, limit: int) -> LaneWork:
+        found = await super().work(lane, limit)
+        if found.rows:
+            await super().note(lane, Progress(found.rows[-1].position, SystemClock().now()))
+            async with self._database.transaction() as session:
+                await session.driver.execute(_FORGET, [row.message_id for row in found.rows])
+        return found
 
 
 def main() -> int:
@@ -38,7 +36,7 @@ def main() -> int:
     arguments.add_argument("--only", action="append", default=[])
     given = arguments.parse_args()
 
-    setattr(machinery, "PostgresOutbox", ForgetfulOutbox)  # noqa: B010 - the wiring is not meant to be changed
+    setattr(machinery, "PostgresLanes", ForgetfulLanes)  # noqa: B010 - the wiring is not meant to be changed
     return serve(given.kind, given.instance, given.only)
 
 

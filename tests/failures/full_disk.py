@@ -109,7 +109,7 @@ def _inside() -> dict[str, Any]:
     with (
         tempfile.TemporaryDirectory() as folder,
         _small_disk(Path(folder)) as disk,
-        split_exchange(Path(folder), settings={"RESEND_AFTER_S": "4"}) as exchange,
+        split_exchange(Path(folder)) as exchange,
     ):
         return asyncio.run(fill_and_free(exchange, disk))
 

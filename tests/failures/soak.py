@@ -26,7 +26,6 @@ FROZEN: Final = (*PROCESSES, BROKER)
 #: A frozen process is away for longer than a session with the broker lasts, or shorter.
 FROZEN_S: Final = (2.0, 14.0)
 RECEIPTED_S_MAX: Final = 600.0
-SETTINGS: Final = {"RESEND_AFTER_S": "20"}
 
 
 def blows(kills: int, freezes: int, seed: int) -> list[Blow]:
@@ -71,7 +70,7 @@ def main() -> int:
     arguments.add_argument("--freezes", type=int, default=10)
     arguments.add_argument("--seed", type=int, default=1)
     given = arguments.parse_args()
-    with tempfile.TemporaryDirectory() as state, split_exchange(Path(state), settings=SETTINGS) as exchange:
+    with tempfile.TemporaryDirectory() as state, split_exchange(Path(state)) as exchange:
         verdict = asyncio.run(soak(exchange, given))
     if faults := verdict.faults():
         print(faults)

@@ -30,8 +30,10 @@ BROKER, DATABASE = "broker", "database"
 START_S_MAX: Final = 180.0
 #: What is receipted: messages between two parties. Facts and receipts are not.
 RECEIPTED: Final = [each.type for each in ALL if each.family in (Family.REFERRAL, Family.NOTICE)]
-_UNRECEIPTED = "SELECT count(message_id) FROM outbox WHERE type = ANY($1::text[])"
-_HELD = "SELECT recipient, count(message_id) AS n FROM outbox WHERE type = ANY($1::text[]) GROUP BY 1"
+_UNRECEIPTED = "SELECT count(message_id) FROM outbox WHERE outcome IS NULL AND type = ANY($1::text[])"
+_HELD = (
+    "SELECT recipient, count(message_id) AS n FROM outbox WHERE outcome IS NULL AND type = ANY($1::text[]) GROUP BY 1"
+)
 #: Written by every process once all its parts run.
 _STARTED = '"event": "service_started"'
 

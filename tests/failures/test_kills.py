@@ -18,14 +18,14 @@ from tests.support.running import SERVICES
 Record = Callable[[str, object], None]
 
 #: A receipt is awaited for so long before a message is sent again; the tests' outages are shorter than its default.
-RESEND_AFTER_S = 4.0
+FROZEN_S = 6.0
 TARGETS = (*PROCESSES, BROKER)
 RECEIPTED_S_MAX = 300.0
 
 
 @pytest.fixture
 def split(tmp_path: Path) -> Iterator[SplitExchange]:
-    with split_exchange(tmp_path, settings={"RESEND_AFTER_S": str(RESEND_AFTER_S)}) as exchange:
+    with split_exchange(tmp_path) as exchange:
         yield exchange
 
 
@@ -67,7 +67,7 @@ async def test_without_the_constraints_of_the_inbox_messages_are_applied_twice(
         await connection.close()
     await split.start(*PROCESSES)
     # Frozen for longer than a receipt is awaited: everything it was sent meanwhile comes twice.
-    frozen = [Blow("law_enforcement", frozen_s=RESEND_AFTER_S + 2.0)]
+    frozen = [Blow("law_enforcement", frozen_s=FROZEN_S)]
     wanted = posts(600, seed=8)
     async with Sender(split, withdrawn_share=0) as sender:
         await kill_through(split, sender, wanted, blows=frozen, referrals_per_blow=400, seed=2, say=lambda _: None)

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from tests.failures.load import posts
-from tests.failures.outage import RECEIPTED_S_MAX, RESEND_AFTER_S, broker_down, disk_gone
+from tests.failures.outage import RECEIPTED_S_MAX, broker_down, disk_gone
 from tests.failures.split import BROKER, PROCESSES, SplitExchange, split_exchange
 from tests.support.running import HOTLINE, referral, until
 
@@ -21,14 +21,14 @@ FORGETFUL = ("-m", "tests.failures.forgetful")
 
 @pytest.fixture
 def split(tmp_path: Path) -> Iterator[SplitExchange]:
-    with split_exchange(tmp_path, settings={"RESEND_AFTER_S": str(RESEND_AFTER_S)}) as exchange:
+    with split_exchange(tmp_path) as exchange:
         yield exchange
 
 
 @pytest.fixture
 def split_with_a_forgetful_relay(tmp_path: Path) -> Iterator[SplitExchange]:
-    settings, programs = {"RESEND_AFTER_S": str(RESEND_AFTER_S)}, {"relay": FORGETFUL}
-    with split_exchange(tmp_path, settings=settings, programs=programs) as exchange:
+    programs = {"relay": FORGETFUL}
+    with split_exchange(tmp_path, programs=programs) as exchange:
         yield exchange
 
 

@@ -31,8 +31,12 @@ _EFFECTS = {
     "industry": "SELECT notice_id::text, party, purpose, state = 'withdrawn' FROM notice",
 }
 _INBOX = "SELECT message_id::text AS id, outcome, count(*) AS n FROM inbox GROUP BY 1, 2"
-_SENT = "SELECT message_id::text AS id, outcome, count(*) AS n FROM sent GROUP BY 1, 2"
-_LEFT = "SELECT message_id::text AS id FROM outbox WHERE type = ANY($1::text[])"
+_SENT = """
+SELECT message_id::text AS id, outcome, count(*) AS n
+FROM (SELECT message_id, outcome FROM settled UNION ALL SELECT message_id, outcome FROM outbox) AS sent
+WHERE outcome IS NOT NULL GROUP BY 1, 2
+"""
+_LEFT = "SELECT message_id::text AS id FROM outbox WHERE NOT done AND type = ANY($1::text[])"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +57,7 @@ class Verdict:
     effects_unasked: int
     #: Applications of a message beyond its first, and referrals or effects that are there more than once.
     duplicates: int
-    #: Messages in an outbox still, receipted twice, or receipted otherwise than kept by the recipient.
+    #: Messages without a final answer still, receipted twice, or receipted otherwise than kept by the recipient.
     receipts_wrong: int
     outcomes: dict[str, int]
     accounting: Reconciliation

@@ -7,7 +7,8 @@ from deploy.accounting.equations import reconcile
 from tests.support.running import AGENCY, HOTLINE, Exchange, referral
 
 _DELIVERED = """
-SELECT s.epoch, s.outcome FROM edge AS e JOIN sent AS s USING (message_id)
+SELECT s.epoch, s.outcome FROM edge AS e JOIN (SELECT message_id, epoch, sequence, outcome FROM settled
+                   UNION ALL SELECT message_id, epoch, sequence, outcome FROM outbox) AS s USING (message_id)
 WHERE e.referral_id = ANY($1) AND e.state = 'emitted' AND e.recipient = $2 ORDER BY s.sequence
 """
 _FORGET = "UPDATE pair_sequence SET last = last - 2 WHERE sender = $1 AND recipient = $2 AND last >= 2 RETURNING epoch"

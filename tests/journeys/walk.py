@@ -19,14 +19,16 @@ from services.law_enforcement.api import cases_router
 from services.law_enforcement.bus import law_enforcement_door
 from shared.exchange.accept import accept_batch
 from shared.exchange.compose import compose_receipts
-from shared.exchange.message import Record
+from shared.exchange.message import Draft, Record
 from shared.exchange.topics import inbox_topic
 from shared.kernel.authority import Role
 from shared.runtime.database.transactions import Database, RowScope
 from shared.runtime.post.consumer import Consumer, Handler
 from shared.runtime.post.inbox import PostgresInbox
-from shared.runtime.post.outbox import PostgresOutbox
-from shared.runtime.post.ports import OutboxRow
+from shared.runtime.post.lease import RelayLease
+from shared.runtime.post.numbering import Numbering
+from shared.runtime.post.outbox import PostgresLanes
+from shared.runtime.post.ports import Appended, Outgoing
 from shared.runtime.post.relay import Relay
 from tests.services.doors import asking, door, serving
 from tests.services.hotline.origin import KEK, Origin
@@ -60,17 +62,18 @@ class Exchanged:
         self.world: World = world()
         self.databases = {ORIGIN: hotline, AGENCIES: agencies}
         self.origin = Origin(hotline, self.world)
+        agencies.last_step = Numbering(AGENCIES, self.world.keys[AGENCIES].signing)
 
     def cases(self) -> httpx.AsyncClient:
         """The agencies' way in for theirs."""
         directory = self.world.documents.directory
         return door(cases_router(serving(self.databases[AGENCIES], AGENCIES, kek=KEK, directory=directory)))
 
-    def relay(self, instance: str) -> tuple[Relay, Sequence[Record]]:
+    async def relay(self, instance: str) -> tuple[Relay, Sequence[Record]]:
         """What publishes the instance's outbox, and the growing list of what it has published."""
         held = _Held(self.world, instance)
-        outbox = PostgresOutbox(self.databases[instance], instance=instance, key=self.world.keys[instance].signing)
-        return Relay(outbox, held, clock=self.origin.clock, decide_again=_none_waited), held.records
+        lanes = PostgresLanes(self.databases[instance], fence=await RelayLease(self.databases[instance]).wait())
+        return Relay(lanes, held, clock=self.origin.clock, speaker=_nothing_is_said), held.records
 
     def consumer(self, instance: str) -> Consumer:
         """What reads the instance's topic."""
@@ -101,15 +104,14 @@ async def walk(hotline: Database, agencies: Database) -> Walk:
         await between.origin.forget()
         answer = await walked.leg("filing", partial(_filed, client, "walk"))
     referral_id = UUID(answer["referral_id"])
-    relay, sent = between.relay(ORIGIN)
-    await walked.leg("sending", relay.publish_once)
+    relay, sent = await between.relay(ORIGIN)
+    await walked.leg("sending", partial(relay.publish_once, AGENCIES))
     offered = [record for record in sent if dict(record.headers)["ce_recipient"] == POLICE.encode()]
     await walked.leg("receiving", partial(between.consumer(AGENCIES).consume, offered))
     async with between.cases() as client:
         await walked.leg("answering", partial(_accepted, client, referral_id))
-    relay, answered = between.relay(AGENCIES)
-    await relay.publish_once()
-    await relay.publish_once()
+    relay, answered = await between.relay(AGENCIES)
+    await relay.publish_once(ORIGIN)
     back = [record for record in answered if record.topic == inbox_topic(ORIGIN, AGENCIES)]
     await walked.leg("answered", partial(between.consumer(ORIGIN).consume, back))
     [edge] = [edge for edge in (await between.origin.show(referral_id))["edges"] if edge["recipient"] == POLICE]
@@ -125,9 +127,11 @@ class _Held:
     instance: str
     records: list[Record] = field(default_factory=list)
 
-    async def append(self, rows: Sequence[OutboxRow]) -> frozenset[str]:
-        self.records.extend(self.world.record(row, self.instance) for row in rows)
-        return frozenset()
+    async def append(self, lane: str, records: Sequence[Outgoing]) -> Appended:
+        topic, first = inbox_topic(lane, self.instance), len(self.records)
+        for number, each in enumerate(records, first):
+            self.records.append(Record(topic, 0, number, self.world.at, each.key, each.headers, each.value))
+        return Appended(len(records), first, self.world.at)
 
 
 async def _filed(client: httpx.AsyncClient, reference: str) -> dict[str, Any]:
@@ -144,8 +148,8 @@ async def _accepted(client: httpx.AsyncClient, referral_id: UUID) -> None:
     assert answer.status_code == 202, answer.text
 
 
-async def _none_waited(rows: Sequence[OutboxRow]) -> None:
-    raise AssertionError("nothing has waited long enough to be decided again")
+def _nothing_is_said(draft: Draft) -> Outgoing:
+    raise AssertionError("nothing is said without a number")
 
 
 def _nobody() -> None:

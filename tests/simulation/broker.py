@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 from uuid import UUID
 
+from shared.envelope.headers import decode_headers
 from shared.exchange.message import Record
 from shared.exchange.topics import AUDIT, inbox_prefix
 from shared.kernel.errors import Unavailable
-from shared.runtime.post.ports import OutboxRow
+from shared.runtime.post.ports import Appended, Outgoing
 from tests.support.memory_stores import MemoryLog, MemoryLogWriter
 
 if TYPE_CHECKING:
@@ -19,18 +20,18 @@ if TYPE_CHECKING:
 class LateWriter(MemoryLogWriter["ChaoticLog"]):
     """What an append that failed had sent may still be written, long after it was sent again."""
 
-    async def append(self, rows: Sequence[OutboxRow]) -> frozenset[str]:
+    async def append(self, lane: str, records: Sequence[Outgoing]) -> Appended:
         try:
-            return await super().append(rows)
+            return await super().append(lane, records)
         except Unavailable:
             world = self.log.world
             if not world.calm and world.random.random() < 0.3:
-                world.loop.call_later(world.random.uniform(0.1, 90), self._write, rows)
+                world.loop.call_later(world.random.uniform(0.1, 90), self._write, lane, list(records))
             raise
 
-    def _write(self, rows: Sequence[OutboxRow]) -> None:
-        for row in () if self.log.world.calm else rows:
-            self.log.append(row, self.instance)
+    def _write(self, lane: str, records: Sequence[Outgoing]) -> None:
+        for record in () if self.log.world.calm else records:
+            self.log.append(lane, record, self.instance)
 
 
 class ChaoticLog(MemoryLog):
@@ -40,18 +41,21 @@ class ChaoticLog(MemoryLog):
         super().__init__(world.clock)
         self.world = world
         self.bytes_of: dict[tuple[UUID, UUID, int], set[object]] = {}
-        self.facts: list[OutboxRow] = []
+        #: What audit was told, and the numbers that it has seen of each pair and epoch.
+        self.facts: dict[UUID, Outgoing] = {}
+        self.audited: dict[tuple[str, str, UUID], set[int]] = {}
 
-    def append(self, row: OutboxRow, instance: str) -> None:
-        super().append(row, instance)
-        place = self.place_of(row)
-        record = self.partitions[place][-1]
+    def append(self, lane: str, record: Outgoing, instance: str) -> Record:
+        held = super().append(lane, record, instance)
+        stated = decode_headers(record.headers, record.value).attributes
         # A message that is signed again has other bytes: under another number.
-        assert row.stamp is not None
-        number = (row.draft.message_id, row.stamp.epoch, row.stamp.sequence)
-        self.bytes_of.setdefault(number, set()).add((record.headers, record.value))
-        self.world.trace.note("append", place, record.offset, row.draft.message_id)
-        self._tell(place[0], row)
+        self.bytes_of.setdefault((stated.id, stated.epoch, stated.sequence), set()).add((record.headers, record.value))
+        self.audited.setdefault((stated.sender, stated.recipient, stated.epoch), set()).add(stated.sequence)
+        if lane == AUDIT:
+            self.facts[stated.id] = record
+        self.world.trace.note("append", held.topic, held.offset, stated.id)
+        self._tell(held.topic)
+        return held
 
     def repeat(self, record: Record) -> None:
         """The record once more, later."""
@@ -63,11 +67,9 @@ class ChaoticLog(MemoryLog):
         held = self.partitions.setdefault((topic, partition), [])
         held.append(Record(topic, partition, len(held), self.world.clock.now(), key, headers, value))
         self.world.trace.note("hold", topic, partition, len(held))
-        self._tell(topic, None)
+        self._tell(topic)
 
-    def _tell(self, topic: str, row: OutboxRow | None) -> None:
-        if topic.startswith(inbox_prefix(AUDIT)) and row is not None:
-            self.facts.append(row)
+    def _tell(self, topic: str) -> None:
         for instance in self.world.instances.values():
             if topic.startswith(inbox_prefix(instance.name)):
                 instance.news.set()

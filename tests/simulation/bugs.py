@@ -2,53 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime
-from typing import Any
+from collections.abc import Iterable, Sequence
 from uuid import UUID
 
 from shared.exchange.message import Copy, Record
-from shared.runtime.post.answer import Answers
-from shared.runtime.post.arrivals import Admission, Arrival, Stored, Waiting
-from shared.runtime.post.consumer import Consumer
-from shared.runtime.post.judge import Verified
-from shared.runtime.post.ports import OutboxRow, Settlement, Unit
-from shared.runtime.post.relay import Relay
-from shared.runtime.post.stamping import Pair
+from shared.runtime.post.arrivals import Admission, Arrival, Awaited, Stored
+from shared.runtime.post.ports import Settlement, Unit
+from shared.runtime.post.stamping import Counter, Pair
 from shared.vocabulary.answers import ReceiptOutcome
 from tests.simulation.desks import Acceptor, Desk, Said
 from tests.simulation.parts import Parts
 from tests.simulation.world import START
 from tests.support.memory_arrivals import Row
-from tests.support.memory_stores import MemoryInbox, MemoryOutbox, MemoryUnit, State
+from tests.support.memory_outbox import Held, MemoryLanes, MemoryOutbox
+from tests.support.memory_stores import MemoryDatabase, MemoryInbox, MemoryUnit, State
 
 
-class ReceiptsOnlyWhatIsNew(Consumer):
-    """A repetition is dropped without an answer: the sender whose first receipt was lost never hears."""
+class CountsOutsideTheTransaction(MemoryOutbox):
+    """Numbers are counted by the process: one of a transaction that fails is lost."""
 
-    async def _apply_messages(self, unit: Unit, batch: Sequence[Verified]) -> Answers:
-        known = set(unit.connection.inbox)
-        answers = await super()._apply_messages(unit, batch)
-        for to, entries in list(answers.verdicts.items()):
-            answers.verdicts[to] = [each for each in entries if each.message_id not in known]
-        answers.verdicts = {to: entries for to, entries in answers.verdicts.items() if entries}
-        return answers
+    def __init__(self, database: MemoryDatabase) -> None:
+        super().__init__(database)
+        self._counters: dict[Pair, Counter] = {}
 
-
-class CountsInMemory(MemoryOutbox):
-    """Sequence numbers are kept by the process: a new one begins again."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._last: dict[Pair, int] = {}
-
-    async def stamp(self, rows: Sequence[OutboxRow]) -> list[OutboxRow]:
-        counters = self._database.state.counters
-        for pair in counters:
-            counters[pair] = counters[pair]._replace(last=self._last.get(pair, 0))
-        stamped = await super().stamp(rows)
-        self._last = {pair: counter.last for pair, counter in self._database.state.counters.items()}
-        return stamped
+    def count_on(self, state: State, pair: Pair, count: int, *, ended: Iterable[UUID] = ()) -> None:
+        if pair in self._counters:
+            state.counters[pair] = self._counters[pair]
+        super().count_on(state, pair, count, ended=ended)
+        self._counters[pair] = state.counters[pair]
 
 
 class _BelievesEverythingNew(MemoryUnit):
@@ -63,14 +44,10 @@ class SkipsDeduplication(MemoryInbox):
     unit_type = _BelievesEverythingNew
 
 
-class _SignsNothingAgain(MemoryUnit):
-    signs_again_max = 0
-
-
-class SettlesReusedNumbers(MemoryInbox):
+class SettlesReusedNumbers(MemoryOutbox):
     """A message whose number was given out before is refused like any other, and that is the end of it."""
 
-    unit_type = _SignsNothingAgain
+    signs_again_max = 0
 
 
 class NeverDecidesAgain(Desk):
@@ -87,31 +64,8 @@ class TakesStaleDecisions(Acceptor):
         return True
 
 
-class SendsNewRowsFirst(MemoryOutbox):
-    """Stamped rows wait for their resending, however they came to be unsent; nothing waits for them."""
-
-    async def unsent(self, limit: int, *, without: Sequence[str] = ()) -> list[OutboxRow]:
-        return []
-
-    async def unstamped(self, limit: int, *, without: Sequence[str] = ()) -> list[OutboxRow]:
-        state = await self._database.read("unstamped")
-        return [row for row in state.outbox.values() if row.stamp is None][:limit]
-
-    async def unreceipted(self, sent_before: datetime, limit: int, *, without: Sequence[str] = ()) -> list[OutboxRow]:
-        state = await self._database.read("unreceipted")
-        stamped = [(id_, row) for id_, row in state.outbox.items() if row.stamp]
-        return [row for id_, row in stamped if state.sent_at.get(id_, row.draft.created_at) < sent_before][:limit]
-
-
-class StampsAgain(MemoryOutbox):
-    """A row that another relay has stamped meanwhile gets a second stamp."""
-
-    def are_as_read(self, state: State, rows: Sequence[OutboxRow]) -> bool:
-        return all(row.outbox_id in state.outbox for row in rows)
-
-
 class _KeepsNothing(MemoryUnit):
-    async def keep_waiting(self, waiting: Sequence[Waiting]) -> frozenset[UUID]:
+    async def keep_waiting(self, waiting: Sequence[Awaited]) -> frozenset[UUID]:
         return frozenset(each.arrival.message_id for each in waiting)
 
     async def admit(self, arrivals: Sequence[Arrival]) -> Admission:
@@ -133,23 +87,34 @@ class ForgetsWhatWaits(MemoryInbox):
     unit_type = _KeepsNothing
 
 
-class NeverSendsAgain(Relay):
-    """What a lost disk took is not sent again."""
+class NeverSendsAgain(MemoryOutbox):
+    """Holes stay holes."""
 
-    async def resend_overdue(self) -> int:
-        return 0
+    sends_again = False
+
+
+class NeverRewinds(MemoryLanes):
+    """That a topic has lost its end is nobody's concern."""
+
+    async def rewind(self, lane: str) -> None:
+        return
+
+
+class LeavesAtItsReceipt(MemoryOutbox):
+    """What has been answered is held no longer, whoever else still lacks it."""
+
+    def _passed(self, state: State, by: str, row: Held) -> bool:
+        return True
 
 
 BUGS: dict[str, Parts] = {
-    "dropped receipt": Parts(consumer=ReceiptsOnlyWhatIsNew),
     "early cursor": Parts(moves_early=True),
-    "sequence reuse": Parts(outbox=CountsInMemory),
-    "a number given out twice settles its message": Parts(inbox=SettlesReusedNumbers),
+    "numbers lost with their transaction": Parts(outbox=CountsOutsideTheTransaction),
+    "a number given out twice settles its message": Parts(outbox=SettlesReusedNumbers),
     "skipped dedupe": Parts(inbox=SkipsDeduplication),
-    "stale decision refused and forgotten": Parts(desk=NeverDecidesAgain),
-    "stale decision taken": Parts(acceptor=TakesStaleDecisions),
-    "new rows overtake stamped ones": Parts(outbox=SendsNewRowsFirst),
-    "row stamped twice": Parts(outbox=StampsAgain),
+    "lapsed decision refused and forgotten": Parts(desk=NeverDecidesAgain),
+    "lapsed decision taken": Parts(acceptor=TakesStaleDecisions),
     "waiting record passed over": Parts(inbox=ForgetsWhatWaits),
-    "nothing is sent again": Parts(relay=NeverSendsAgain),
+    "nothing is sent again": Parts(outbox=NeverSendsAgain, lanes=NeverRewinds),
+    "what is answered is forgotten": Parts(outbox=LeavesAtItsReceipt),
 }

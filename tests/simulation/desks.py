@@ -1,11 +1,11 @@
 """The two services of the simulation: a hotline that files and withdraws, agencies that take up. As small as can be.
 
 They keep to what the real ones keep to: effects and outgoing messages in the transaction they are given, refusals by
-code, stale decisions made again. What they do with a referral is in `State.effects`, under these keys:
+code, lapsed decisions made again. What they do with a referral is in `State.effects`, under these keys:
 
     ("referral", id)        open or withdrawn, at the hotline
     ("edge", message id)    emitted, superseded or dropped, at the hotline; with what it says, to say it again
-    ("case", id, agency)    offered or withdrawn, at the agencies' instance
+    ("case", id, agency)    offered, withdrawn, or withdrawn before it ever came, at the agencies' instance
     ("seen", n)             the n-th message that was handed over, at either
 """
 
@@ -41,7 +41,7 @@ from shared.exchange.topics import inbox_topic
 from shared.kernel.clock import Clock, parse_rfc3339, rfc3339
 from shared.kernel.errors import CausewayError, Refused
 from shared.runtime.post.arrivals import Parked
-from shared.runtime.post.ports import OutboxRow, Settlement, Unit
+from shared.runtime.post.ports import Settlement, Unit
 from shared.vocabulary.answers import ReceiptOutcome
 from tests.support.memory_stores import MemoryDatabase, State
 
@@ -127,11 +127,20 @@ def said(
     return {"referral_id": str(referral_id), "decided_at": stated, "document": document, "cursed": cursed}
 
 
+def holds(clear: Said, record: Record, law_changes_at: datetime) -> bool:
+    """Whether a decision holds by the law at the broker's time, five minutes either way. Its age does not matter."""
+    if clear.decided_at is None:
+        return True
+    near = abs(record.broker_time - law_changes_at) <= TOLERANCE
+    return near or (clear.decided_at < law_changes_at) == (record.broker_time < law_changes_at)
+
+
 class Acceptor:
     """A cheap `accept_batch`: real headers and digests, no signatures. `knows` tells whether a document has come."""
 
-    def __init__(self, knows: Callable[[int], bool]) -> None:
+    def __init__(self, knows: Callable[[int], bool], law_changes_at: datetime) -> None:
         self._knows = knows
+        self._law_changes_at = law_changes_at
         self._read: dict[tuple[object, object], tuple[Envelope, Received]] = {}
 
     def __call__(self, records: Sequence[Record]) -> list[Received | Exception]:
@@ -151,13 +160,12 @@ class Acceptor:
                 awaited = Unread("document_unknown", Need(NeedKind.DOCUMENT, str(clear.document)))
                 raise TurnedAway(awaited, envelope, received.sender_instance, digest=received.digest)
             if not self.in_time(clear, record):
-                raise TurnedAway(
-                    Refused("decision_time_off"), envelope, received.sender_instance, digest=received.digest
-                )
+                raise TurnedAway(Refused("document_lapsed"), envelope, received.sender_instance, digest=received.digest)
         return replace(received, record=record)
 
     def in_time(self, clear: Said, record: Record) -> bool:
-        return clear.decided_at is None or abs(clear.decided_at - record.broker_time) <= TOLERANCE
+        """Whether the law that it was decided by was in force when the broker took it, or had been just before."""
+        return holds(clear, record, self._law_changes_at)
 
     def _understood(self, record: Record) -> tuple[Envelope, Received]:
         """What the record says; the same bytes are read once."""
@@ -240,12 +248,11 @@ class Desk:
             return
         case = ("case", clear.referral_id, message.recipient)
         if message.message is REFERRAL_WITHDRAWN:
-            if state.effects.get(case) != "offered":
-                raise Refused("case_unknown")
-            state.effects[case] = "withdrawn"
+            # Also of what is not here yet: it is refused when it comes.
+            state.effects[case] = "withdrawn" if case in state.effects else "never came"
             return
         if case in state.effects:
-            raise Refused("case_exists")
+            raise Refused("case_exists" if state.effects[case] == "offered" else "subject_withdrawn")
         state.effects[case] = "offered"
         answer = self._writer.plain(
             CASE_ACCEPTED, clear.referral_id, sender=message.recipient, recipient=message.sender
@@ -255,19 +262,11 @@ class Desk:
     async def settled(self, unit: Unit, settlements: Sequence[Settlement]) -> None:
         self.decide_again(unit.connection, [each.message_id for each in settlements if each.code in DECIDE_AGAIN])
 
-    async def rows(self, rows: Sequence[OutboxRow]) -> None:
-        """For the relay: none of `rows` has been stamped."""
-        async with self._database.transaction("decide_again") as state:
-            self.decide_again(state, [row.draft.message_id for row in rows])
-
     def decide_again(self, state: State, message_ids: Sequence[UUID]) -> None:
         for message_id in message_ids:
             edge = state.effects.get(("edge", message_id))
             if edge is None or edge.state != "emitted":
                 continue
-            for id_, row in list(state.outbox.items()):
-                if row.draft.message_id == message_id:
-                    del state.outbox[id_]
             if state.effects["referral", edge.referral_id] == "withdrawn":
                 state.effects["edge", message_id] = edge.now("dropped")
             else:

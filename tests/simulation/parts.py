@@ -9,7 +9,8 @@ from typing import Any
 from shared.runtime.post.consumer import Consumer
 from shared.runtime.post.relay import Relay
 from tests.simulation.desks import Acceptor, Desk
-from tests.support.memory_stores import MemoryInbox, MemoryOutbox
+from tests.support.memory_outbox import MemoryLanes, MemoryOutbox
+from tests.support.memory_stores import MemoryInbox
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +18,7 @@ class Parts:
     """What the simulation is built from: the real relay and consumer. A test puts a bug in by replacing one."""
 
     outbox: type[MemoryOutbox] = MemoryOutbox
+    lanes: type[MemoryLanes] = MemoryLanes
     inbox: type[MemoryInbox] = MemoryInbox
     relay: type[Relay] = Relay
     consumer: type[Consumer] = Consumer

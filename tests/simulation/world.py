@@ -3,40 +3,40 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
 from uuid import UUID
 
 from shared.contracts.registry import MESSAGES_RECEIPTED
 from shared.envelope.keys import SigningKey
-from shared.exchange.message import Record
+from shared.exchange.message import Draft, Record
 from shared.exchange.needs import NeedKind
-from shared.exchange.topics import inbox_prefix, inbox_topic
+from shared.exchange.topics import AUDIT, inbox_prefix, inbox_topic
 from shared.kernel.errors import Unavailable
 from shared.runtime.post.arrivals import Cursor, Step, Superseded
 from shared.runtime.post.awaiting import Room
 from shared.runtime.post.consumer import Composers, Consumer, Silence
+from shared.runtime.post.ports import Outgoing
 from shared.runtime.post.relay import Relay, RelaySettings
+from shared.vocabulary.answers import ReceiptOutcome
 from tests.simulation.broker import ChaoticLog, LateWriter
 from tests.simulation.desks import AGENCIES, AGENCY_NAMES, HOTLINE, Edge, Writer
 from tests.simulation.loop import LoopClock, VirtualLoop
 from tests.simulation.parts import Parts, Trace
 from tests.support.memory_arrivals import Keeping
-from tests.support.memory_stores import (
-    Fault,
-    MemoryDatabase,
-    State,
-)
+from tests.support.memory_outbox import MemorySentBook, Numbered, taken_mark
+from tests.support.memory_stores import Fault, MemoryDatabase, State
 
 START = datetime(2026, 5, 4, 12, tzinfo=UTC)
 CHAOS_S, SETTLED_S = 600.0, 4 * 3600.0
 KEYS = {HOTLINE: SigningKey(bytes(range(32))), AGENCIES: SigningKey(bytes(range(1, 33)))}
-RELAY = RelaySettings(batch_rows_max=7, poll_s=20.0, resend_after_s=30.0)
-_READS = frozenset({"unsent", "unstamped", "unreceipted", "due"})
+RELAY = RelaySettings(batch_rows_max=7, poll_s=20.0)
+MARKS_EVERY_S = 60.0
+_READS = frozenset({"lanes", "work", "due"})
 #: So little that some of what waits must wait with its sender.
 ROOM = Room(rows_max=2)
 TAKE_UP_S = 5.0
@@ -59,6 +59,8 @@ class World:
         self.moments_s = [self.random.uniform(0, CHAOS_S * 0.9) for _ in range(self.random.randint(1, 3))]
         self.fault_rate = self.random.choice((0.0, 0.05, 0.1, 0.25))
         self.crash_rate = self.random.choice((0.0, 0.02, 0.05, 0.1))
+        #: The law that decisions are made by changes once, perhaps in the middle of an outage.
+        self.law_changes_at = START + timedelta(seconds=self.random.choice(self.moments_s) + self.random.uniform(0, 60))
         self.document_known_s = {number: self.random.uniform(0, CHAOS_S) if number else 0.0 for number in range(3)}
         self.instances = {name: Instance(self, name) for name in (HOTLINE, AGENCIES)}
 
@@ -85,10 +87,7 @@ class World:
             rested_s = rested_s + 1 if self.at_rest() else 0
 
     def at_rest(self) -> bool:
-        states = [each.database.state for each in self.instances.values()]
-        return not any(each.outbox or each.awaiting for each in states) and not any(
-            each.lag() for each in self.instances.values()
-        )
+        return all(each.is_at_rest() for each in self.instances.values())
 
     def spawn(self, main: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run `main` beside everything else; it ends with the loop at the latest."""
@@ -97,6 +96,7 @@ class World:
     def _plan(self) -> list[Coroutine[Any, Any, None]]:
         chance = self.random
         plan: list[Coroutine[Any, Any, None]] = [self._referral() for _ in range(chance.randint(3, 8))]
+        self._marking = self.spawn(self._marks())
         plan += [self._crash() for _ in range(chance.choice((0, 2, 4, 8)))]
         plan += [self._broker_outage() for _ in range(chance.choice((0, 1, 2, 2)))]
         plan += [self._database_outage() for _ in range(chance.choice((0, 0, 1, 2)))]
@@ -174,6 +174,16 @@ class World:
         back = self.random.randint(1, 3)
         await instance.act("forget", lambda state: instance.forget(state, back))
 
+    async def _marks(self) -> None:
+        """Again and again each instance says to the other, and audit to both, which numbers it has taken."""
+        while True:
+            await asyncio.sleep(MARKS_EVERY_S)
+            for of in self.instances.values():
+                others = [(name, each.taken) for name, each in self.instances.items() if each is not of]
+                for by, taken in [*others, (AUDIT, self.log.audited)]:
+                    with suppress(Unavailable):
+                        await of.hear_marks(by, taken)
+
     async def _junk(self) -> None:
         await self._later()
         topic = inbox_topic(*self.random.sample((HOTLINE, AGENCIES), 2))
@@ -186,7 +196,7 @@ class Instance:
     def __init__(self, world: World, name: str) -> None:
         self.world = world
         self.name = name
-        self.database = MemoryDatabase(self._step)
+        self.database = MemoryDatabase(self._step, instance=name, key=KEYS[name], outbox_type=world.parts.outbox)
         self.database.new_epoch = world.new_id
         self.desk = world.parts.desk(self.database, world.writer)
         #: Epochs of which the database no longer knows the last number.
@@ -208,11 +218,20 @@ class Instance:
             self._running[part].cancel()
 
     def forget(self, state: State, back: int) -> None:
-        """Set the counters of what parties send back by so much."""
+        """Set the counters of what parties send back by so much, but not behind what is still held."""
+        held: dict[UUID, int] = {}
+        for row in state.outbox.values():
+            held[row.message.epoch] = max(held.get(row.message.epoch, 0), row.message.sequence)
         for pair, counter in state.counters.items():
             if all("." in name for name in pair):
-                state.counters[pair] = counter._replace(last=max(0, counter.last - back))
+                state.counters[pair] = counter._replace(last=max(held.get(counter.epoch, 0), counter.last - back))
                 self.forgotten.add(counter.epoch)
+        # What was loaded again knows of no mark that it had not given the numbers for.
+        for key, (mark, last) in state.marks.items():
+            _, (sender, recipient, epoch) = key
+            known = state.counters.get((sender, recipient))
+            if known is not None and known.epoch == epoch:
+                state.marks[key] = mark, min(last, known.last)
 
     async def act(self, name: str, change: Callable[[State], None]) -> None:
         """What a client does: repeat the request until it is answered."""
@@ -225,9 +244,33 @@ class Instance:
                 await asyncio.sleep(0.5)
         self.wake()
 
+    async def hear_marks(self, by: str, taken: Mapping[Numbered, set[int]]) -> None:
+        """Take the marks of another instance, or of audit, and wake the relay for what is sent again."""
+        async with self.database.transaction("marks") as state:
+            book = MemorySentBook(self.database.outbox, state)
+            marks = [
+                taken_mark(of, taken.get(of, ()), upto=sent.last)
+                for sent in await book.sent_marks(by)
+                for of in [(sent.sender, sent.recipient, sent.epoch)]
+            ]
+            await book.take_marks(by, marks, self.world.clock.now())
+        self.wake()
+
     def wake(self) -> None:
         for relay in self._relays:
             relay.wake()
+
+    def is_at_rest(self) -> bool:
+        """Whether nothing is on its way: what is parked stays with its sender."""
+        state = self.database.state
+        parked = all(row.outcome is ReceiptOutcome.PARKED for row in state.outbox.values())
+        return parked and not state.awaiting and not self.lag()
+
+    @property
+    def taken(self) -> dict[Numbered, set[int]]:
+        """The numbers that it has taken, of each pair and epoch."""
+        pairs = self.database.state.pairs
+        return {of: set(range(1, each.high + 1)) - each.holes for of, each in pairs.items()}
 
     def lag(self) -> int:
         """Records of this instance's topics that were not consumed."""
@@ -254,11 +297,11 @@ class Instance:
 
     async def run_relay(self) -> None:
         world = self.world
-        outbox = world.parts.outbox(self.database, instance=self.name, key=KEYS[self.name])
         writer = LateWriter(
             world.log, instance=self.name, step=self._broker_step, prefix=lambda count: world.random.randint(0, count)
         )
-        relay = world.parts.relay(outbox, writer, clock=world.clock, decide_again=self.desk.rows, settings=RELAY)
+        lanes = world.parts.lanes(self.database)
+        relay = world.parts.relay(lanes, writer, clock=world.clock, speaker=_nothing_is_said, settings=RELAY)
         self._relays.append(relay)
         try:
             await relay.run()
@@ -276,7 +319,7 @@ class Instance:
         consumer = world.parts.consumer(
             world.parts.inbox(self.database, wake=self.wake, keeping=keeping),
             self.desk,
-            accept=world.parts.acceptor(knows),
+            accept=world.parts.acceptor(knows, world.law_changes_at),
             composers=Composers(
                 lambda to, entries: world.writer.receipts(self.name, to, entries),
                 lambda parked: world.writer.parked(self.name, parked),
@@ -392,3 +435,7 @@ class Instance:
         if name not in _READS or fault is not Fault.NONE:
             world.trace.note(self.name, name, fault.value, world.loop.virtual_s)
         return fault
+
+
+def _nothing_is_said(draft: Draft) -> Outgoing:
+    raise AssertionError("the world carries marks itself")

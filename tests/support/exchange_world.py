@@ -29,8 +29,8 @@ from shared.exchange.topics import inbox_topic
 from shared.kernel.clock import Clock, ManualClock
 from shared.kernel.ids import coarse_uuid7
 from shared.routing.shelf import DocumentShelf, read_directory, read_policy
-from shared.runtime.post.ports import OutboxRow
-from shared.runtime.post.stamping import Counter, Pair, counts_by_pair, stamp_rows, wire
+from shared.runtime.post.ports import Signed
+from shared.runtime.post.stamping import Counter, Pair, counts_by_pair, sign
 from shared.vocabulary.routing import PartyStatus
 from tests.support.builders import AT, HOTLINE, PROVIDER
 
@@ -101,20 +101,20 @@ class World:
         """The one draft of a newly prepared referral that goes to `recipient`."""
         return next(each for each in self.prepared(**changes).drafts if each.recipient == recipient)
 
-    def rows(self, drafts: Iterable[Draft], instance: str = "hotline") -> list[OutboxRow]:
-        """The drafts, stamped as one batch by `instance`."""
-        rows = [OutboxRow(number, each, None) for number, each in enumerate(drafts, 1)]
-        for pair, count in counts_by_pair(rows).items():
+    def rows(self, drafts: Iterable[Draft], instance: str = "hotline") -> list[Signed]:
+        """The drafts, numbered and signed as one batch by `instance`."""
+        together = list(drafts)
+        for pair, count in counts_by_pair(together).items():
             before = self._counters.get(pair) or Counter(coarse_uuid7(self.at), 0)
             self._counters[pair] = before._replace(last=before.last + count)
-        return stamp_rows(rows, self._counters, instance=instance, key=self.keys[instance].signing)[0]
+        return sign(together, self._counters, instance=instance, key=self.keys[instance].signing)
 
     def records(self, drafts: Iterable[Draft], instance: str = "hotline") -> list[Record]:
         """The drafts as Kafka holds them once `instance` has stamped and sent them."""
-        return [self.record(row, instance) for row in self.rows(drafts, instance)]
+        return [self.record(row) for row in self.rows(drafts, instance)]
 
-    def record(self, row: OutboxRow, instance: str = "hotline") -> Record:
-        return self._held(row.draft.topic, row.draft.subject.encode(), wire(row, instance), row.draft.body)
+    def record(self, row: Signed) -> Record:
+        return self._held(row.draft.topic, row.record.key, row.record.headers, row.record.value)
 
     def resigned(
         self,

@@ -22,8 +22,8 @@ from shared.kernel.clock import SystemClock
 from shared.kernel.ids import coarse_uuid7
 from shared.runtime.kafka.access import KafkaAccess
 from shared.runtime.kafka.reader import LogReader
-from shared.runtime.post.ports import Coordinate, OutboxRow
-from shared.runtime.post.stamping import Counter, counts_by_pair, stamp_rows
+from shared.runtime.post.ports import Coordinate
+from shared.runtime.post.stamping import Counter, counts_by_pair, sign
 from tests.support.exchange_world import INSTANCES, Keys, World
 
 #: Sequence numbers far behind those of any honest relay, each handed out once: a forgery takes nobody's place.
@@ -51,14 +51,14 @@ def forged(world: World, drafts: Iterable[Draft], *, instance: str, key: Signing
 
     They are signed with the instance's own key unless another is given: then the records name that key.
     """
-    rows = [OutboxRow(number, draft, None) for number, draft in enumerate(drafts, 1)]
+    together = list(drafts)
     first = FAR + next(_batches) * _APART
     counters = {
-        pair: Counter(coarse_uuid7(world.at), first + rows_of_pair - 1)
-        for pair, rows_of_pair in counts_by_pair(rows).items()
+        pair: Counter(coarse_uuid7(world.at), first + count_of_pair - 1)
+        for pair, count_of_pair in counts_by_pair(together).items()
     }
-    stamped, _ = stamp_rows(rows, counters, instance=instance, key=key or world.keys[instance].signing)
-    return [world.record(row, instance) for row in stamped]
+    signed = sign(together, counters, instance=instance, key=key or world.keys[instance].signing)
+    return [world.record(row) for row in signed]
 
 
 async def write(

@@ -16,6 +16,7 @@ from shared.runtime.post.arrivals import (
     FINAL,
     Admission,
     Arrival,
+    Awaited,
     Cursor,
     Held,
     Outcome,
@@ -23,7 +24,6 @@ from shared.runtime.post.arrivals import (
     Step,
     Stored,
     Superseded,
-    Waiting,
 )
 from shared.runtime.post.awaiting import Meets, Room
 from shared.runtime.post.ports import TakenBook
@@ -65,7 +65,7 @@ class Numbers:
 class Kept:
     """What waits."""
 
-    waiting: Waiting
+    waiting: Awaited
     due: bool = False
 
 
@@ -246,7 +246,7 @@ class MemoryArrivals:
             row = self.connection.inbox[each.message_id]
             self.connection.inbox[each.message_id] = replace(row, outcome=each.outcome, code=each.code, need=each.need)
 
-    async def keep_waiting(self, waiting: Sequence[Waiting]) -> frozenset[UUID]:
+    async def keep_waiting(self, waiting: Sequence[Awaited]) -> frozenset[UUID]:
         held: Mapping[UUID, Kept] = self.connection.awaiting
         room = self._keeping.room
         rows_left = room.rows_max - len(held)
@@ -347,7 +347,7 @@ def _order(arrival: Arrival) -> tuple[str, str, str, UUID, int]:
     return arrival.sender_instance, arrival.sender, arrival.recipient, arrival.epoch, arrival.sequence
 
 
-def _length(waiting: Waiting) -> int:
+def _length(waiting: Awaited) -> int:
     return len(waiting.record.value or b"")
 
 

@@ -9,31 +9,27 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
-from datetime import datetime
+from dataclasses import dataclass, field
 from enum import Enum
+from itertools import takewhile
 from typing import Any, Generic, TypeVar
 from uuid import UUID
-from zlib import crc32
 
-from shared.contracts.registry import STATED_BY_INSTANCES
+from shared.contracts.delivery import TakenMark
 from shared.envelope.keys import SigningKey
 from shared.exchange.message import Draft, Record
-from shared.exchange.record_table import SIGN_AGAIN
+from shared.exchange.topics import inbox_topic
 from shared.kernel.clock import Clock
-from shared.kernel.errors import Unavailable
+from shared.kernel.errors import Refused, Unavailable
 from shared.kernel.ids import uuid7
 from shared.runtime.post.arrivals import Cursor, Parked
-from shared.runtime.post.ports import (
-    RESEND_WAIT_MAX,
-    SIGNED_AGAIN_MAX,
-    OutboxRow,
-    Settled,
-    Settlement,
-)
-from shared.runtime.post.stamping import Counter, Pair, counts_by_pair, stamp_rows, wire
+from shared.runtime.post.ports import Appended, Outgoing, Settled, Settlement
+from shared.runtime.post.stamping import Counter, Pair
 from shared.vocabulary.answers import ReceiptOutcome
 from tests.support.memory_arrivals import Keeping, Kept, MemoryArrivals, Numbers, Row, due_of
+from tests.support.memory_outbox import Gathered, Held, Lane, MemoryOutbox, MemorySentBook, Numbered
+
+KEY = SigningKey(bytes(range(32)))
 
 
 class Fault(Enum):
@@ -52,31 +48,19 @@ async def calm(name: str) -> Fault:
     return Fault.NONE
 
 
-@dataclass(frozen=True, slots=True)
-class Sent:
-    """A receipted message, as the sender keeps it."""
-
-    row: OutboxRow
-    digest: str
-    outcome: ReceiptOutcome
-    code: str | None
-
-
 @dataclass(slots=True)
 class State:
     """Everything one instance's database holds. `effects` is the service's own, whatever it is."""
 
-    next_id: int = 1
-    outbox: dict[int, OutboxRow] = field(default_factory=dict)
-    digests: dict[int, str] = field(default_factory=dict)
-    sent_at: dict[int, datetime] = field(default_factory=dict)
+    lanes: dict[str, Lane] = field(default_factory=dict)
+    outbox: dict[UUID, Held] = field(default_factory=dict)
+    settled: dict[UUID, Held] = field(default_factory=dict)
     counters: dict[Pair, Counter] = field(default_factory=dict)
-    #: Which database gave out the last number of each pair, and the epochs of which no more is given out.
+    #: Which database gave out the last number of each pair, and which instance each epoch is sent to.
     lives: dict[Pair, int] = field(default_factory=dict)
-    ended: dict[UUID, None] = field(default_factory=dict)
-    closed: dict[tuple[str, str, UUID], int] = field(default_factory=dict)
-    signed_again: dict[tuple[UUID, str, str], None] = field(default_factory=dict)
-    sent: dict[UUID, Sent] = field(default_factory=dict)
+    lane_of: dict[UUID, str] = field(default_factory=dict)
+    closed: dict[Numbered, int] = field(default_factory=dict)
+    marks: dict[tuple[str, Numbered], tuple[TakenMark, int]] = field(default_factory=dict)
     inbox: dict[UUID, Row] = field(default_factory=dict)
     numbered: dict[tuple[str, str, UUID, int], UUID] = field(default_factory=dict)
     pairs: dict[tuple[str, str, UUID], Numbers] = field(default_factory=dict)
@@ -87,19 +71,35 @@ class State:
     quarantine: dict[str, tuple[Parked, int]] = field(default_factory=dict)
     effects: dict[Any, Any] = field(default_factory=dict)
 
+    #: What the transaction does last.
+    gathered: Gathered = field(default_factory=Gathered)
+
     def copy(self) -> State:
-        copies: dict[str, Any] = {name: dict(getattr(self, name)) for name in self.__slots__ if name != "next_id"}
-        return State(self.next_id, **copies)
+        names = [name for name in self.__slots__ if name != "gathered"]
+        copies: dict[str, Any] = {name: dict(getattr(self, name)) for name in names}
+        return State(**copies)
 
 
 class MemoryDatabase:
     """One instance's database. What a transaction did is there when it ended well, and not otherwise."""
 
-    def __init__(self, step: Step = calm) -> None:
+    def __init__(
+        self,
+        step: Step = calm,
+        *,
+        instance: str = "hotline",
+        key: SigningKey = KEY,
+        outbox_type: type[MemoryOutbox] = MemoryOutbox,
+    ) -> None:
         self.state = State()
+        self.instance = instance
+        self.key = key
         #: Another number stands for another database: what a restore begins.
         self.life = 1
+        #: Somebody else holds the relay's lease.
+        self.relay_is_another = False
         self.new_epoch = uuid7
+        self.outbox = outbox_type(self)
         self._step = step
         self._lock = asyncio.Lock()
 
@@ -108,6 +108,8 @@ class MemoryDatabase:
         async with self._lock:
             changed = self.state.copy()
             yield changed
+            self.outbox.finish(changed, changed.gathered)
+            changed.gathered = Gathered()
             fault = await self._step(name)
             if fault is Fault.FAILS:
                 raise Unavailable("database_unavailable")
@@ -121,83 +123,11 @@ class MemoryDatabase:
         return self.state
 
     def enqueue(self, state: State, drafts: Sequence[Draft]) -> None:
-        for draft in drafts:
-            state.outbox[state.next_id] = OutboxRow(state.next_id, draft, None)
-            state.next_id += 1
-
-
-class MemoryOutbox:
-    """The relay's side, over a `MemoryDatabase`."""
-
-    def __init__(self, database: MemoryDatabase, *, instance: str, key: SigningKey) -> None:
-        self._database = database
-        self._instance = instance
-        self._key = key
-
-    async def unsent(self, limit: int, *, without: Sequence[str] = ()) -> list[OutboxRow]:
-        state = await self._database.read("unsent")
-        rows = [row for id_, row in state.outbox.items() if row.stamp and id_ not in state.sent_at]
-        return [row for row in rows if row.draft.topic not in without][:limit]
-
-    async def unstamped(self, limit: int, *, without: Sequence[str] = ()) -> list[OutboxRow]:
-        state = await self._database.read("unstamped")
-        firsts: dict[tuple[str, str], OutboxRow] = {}
-        for row in state.outbox.values():
-            firsts.setdefault((row.draft.subject, row.draft.recipient), row)
-        return [row for row in firsts.values() if row.stamp is None and row.draft.topic not in without][:limit]
-
-    async def stamp(self, rows: Sequence[OutboxRow]) -> list[OutboxRow]:
-        async with self._database.transaction("stamp") as state:
-            if not self.are_as_read(state, rows):
-                raise Unavailable("outbox_contended")
-            for pair, count in counts_by_pair(rows).items():
-                self.count_on(state, pair, count)
-            stamped, digests = stamp_rows(rows, state.counters, instance=self._instance, key=self._key)
-            state.outbox |= {row.outbox_id: row for row in stamped}
-            state.digests |= {row.outbox_id: digest for row, digest in zip(stamped, digests, strict=True)}
-        return stamped
-
-    def count_on(self, state: State, pair: Pair, count: int) -> None:
-        """Move a pair's counter on, in a new epoch where the old one has ended."""
-        counter = state.counters.get(pair)
-        if counter is None or counter.epoch in state.ended or state.lives[pair] != self._database.life:
-            if counter is not None:
-                state.closed[*pair, counter.epoch] = counter.last
-            counter = Counter(self._database.new_epoch(), 0, counter.epoch if counter else None)
-        state.counters[pair] = counter._replace(last=counter.last + count)
-        state.lives[pair] = self._database.life
-
-    def are_as_read(self, state: State, rows: Sequence[OutboxRow]) -> bool:
-        """Whether nobody has stamped or removed one of the rows since they were read."""
-        return all(state.outbox.get(row.outbox_id) == row for row in rows)
-
-    async def unreceipted(self, sent_before: datetime, limit: int, *, without: Sequence[str] = ()) -> list[OutboxRow]:
-        state = await self._database.read("unreceipted")
-        due = [
-            row
-            for id_, row in state.outbox.items()
-            if (sent_at := state.sent_at.get(id_)) is not None
-            and sent_at + min(sent_at - row.draft.created_at, RESEND_WAIT_MAX) < sent_before
-        ]
-        return [row for row in due if row.draft.topic not in without][:limit]
-
-    async def mark_sent(self, rows: Sequence[OutboxRow], at: datetime) -> None:
-        async with self._database.transaction("mark_sent") as state:
-            for row in rows:
-                if row.draft.message.family in STATED_BY_INSTANCES:
-                    state.outbox.pop(row.outbox_id, None)
-                elif row.outbox_id in state.outbox:
-                    state.sent_at[row.outbox_id] = at
-
-
-#: What settles a message, as `shared.runtime.post.outbox` has it.
-_SETTLING = frozenset({ReceiptOutcome.APPLIED, ReceiptOutcome.REFUSED, ReceiptOutcome.PARKED})
+        state.gathered.drafts.extend(drafts)
 
 
 class MemoryUnit(MemoryArrivals):
     """One transaction of a consumed batch. `connection` is the state: a handler writes its effects there."""
-
-    signs_again_max = SIGNED_AGAIN_MAX
 
     def __init__(self, database: MemoryDatabase, state: State, keeping: Keeping) -> None:
         super().__init__(state, keeping)
@@ -207,41 +137,11 @@ class MemoryUnit(MemoryArrivals):
         self._database.enqueue(self.connection, drafts)
 
     async def settle(self, settlements: Sequence[Settlement]) -> Settled:
-        taken: dict[UUID, Settlement] = {}
-        unmatched: list[Settlement] = []
-        ids = {row.draft.message_id: id_ for id_, row in self.connection.outbox.items()}
-        for each in settlements:
-            if each.outcome not in _SETTLING:
-                continue
-            if (id_ := ids.get(each.message_id)) is not None and id_ in self.connection.outbox:
-                row, digest = self.connection.outbox[id_], self.connection.digests.get(id_)
-                if (row.draft.recipient_instance, digest) == (each.by, each.digest):
-                    before = sum(message_id == each.message_id for message_id, _, _ in self.connection.signed_again)
-                    if each.code == SIGN_AGAIN and before < self.signs_again_max:
-                        self._sign_again(row, each)
-                        continue
-                    del self.connection.outbox[id_]
-                    self.connection.sent[each.message_id] = Sent(row, each.digest, each.outcome, each.code)
-                    taken[each.message_id] = each
-                    continue
-            if (each.message_id, each.digest, each.by) in self.connection.signed_again:
-                continue
-            sent = self.connection.sent.get(each.message_id)
-            if sent is None or (sent.row.draft.recipient_instance, sent.digest) != (each.by, each.digest):
-                unmatched.append(each)
-            elif sent.outcome is ReceiptOutcome.PARKED and each.outcome is not ReceiptOutcome.PARKED:
-                self.connection.sent[each.message_id] = replace(sent, outcome=each.outcome, code=each.code)
-                taken[each.message_id] = each
-        return Settled(list(taken.values()), unmatched)
+        return self._database.outbox.settle(self.connection, settlements)
 
-    def _sign_again(self, row: OutboxRow, refused: Settlement) -> None:
-        state = self.connection
-        assert row.stamp is not None
-        state.ended[row.stamp.epoch] = None
-        state.signed_again[refused.message_id, refused.digest, refused.by] = None
-        state.outbox[row.outbox_id] = replace(row, stamp=None)
-        del state.digests[row.outbox_id]
-        state.sent_at.pop(row.outbox_id, None)
+    @property
+    def sent_book(self) -> MemorySentBook:
+        return MemorySentBook(self._database.outbox, self.connection)
 
 
 class MemoryInbox:
@@ -267,24 +167,19 @@ class MemoryInbox:
 
 
 class MemoryLog:
-    """A broker: topics with partitions, records in order, the broker's own time. Its disk can be lost."""
+    """A broker: topics of one partition, records in order, the broker's own time. Its disk can be lost."""
 
-    def __init__(self, clock: Clock, *, partitions: int = 1) -> None:
+    def __init__(self, clock: Clock) -> None:
         self.partitions: dict[tuple[str, int], list[Record]] = {}
         self.generation = 0
         self._clock = clock
-        self._count = partitions
 
-    def place_of(self, row: OutboxRow) -> tuple[str, int]:
-        return row.draft.topic, crc32(row.draft.subject.encode()) % self._count
-
-    def append(self, row: OutboxRow, instance: str) -> None:
-        """Append one row as Kafka would hold it."""
-        topic, partition = self.place_of(row)
-        held = self.partitions.setdefault((topic, partition), [])
-        headers = tuple(wire(row, instance))
-        key = row.draft.subject.encode()
-        held.append(Record(topic, partition, len(held), self._clock.now(), key, headers, row.draft.body))
+    def append(self, lane: str, record: Outgoing, instance: str) -> Record:
+        """Append one record as Kafka would hold it."""
+        topic = inbox_topic(lane, instance)
+        held = self.partitions.setdefault((topic, 0), [])
+        held.append(Record(topic, 0, len(held), self._clock.now(), record.key, record.headers, record.value))
+        return held[-1]
 
     def lose_everything(self) -> None:
         """The disk is gone: every record, and where every group had read to."""
@@ -310,24 +205,24 @@ class MemoryLogWriter(Generic[_Log]):
         self.instance = instance
         self._step = step
         self._prefix = prefix
-        #: Topics that are not there.
+        #: Lanes whose topics are not there, and values that no topic takes.
         self.missing: frozenset[str] = frozenset()
+        self.never_taken: frozenset[bytes] = frozenset()
 
-    async def append(self, rows: Sequence[OutboxRow]) -> frozenset[str]:
+    async def append(self, lane: str, records: Sequence[Outgoing]) -> Appended:
         fault = await self._step("append")
+        if lane in self.missing:
+            raise Unavailable("broker_refuses")
         if fault is Fault.FAILS:
             raise Unavailable("broker_unavailable")
-        by_place: dict[tuple[str, int], list[OutboxRow]] = {}
-        for row in rows:
-            if row.draft.topic not in self.missing:
-                by_place.setdefault(self.log.place_of(row), []).append(row)
-        for held in by_place.values():
-            count = len(held) if fault is Fault.NONE else self._prefix(len(held))
-            for row in held[:count]:
-                self.log.append(row, self.instance)
+        together = list(takewhile(lambda record: record.value not in self.never_taken, records))
+        if records and not together:
+            raise Refused("record_too_large")
+        count = len(together) if fault is Fault.NONE else self._prefix(len(together))
+        held = [self.log.append(lane, record, self.instance) for record in together[:count]]
         if fault is not Fault.NONE:
             raise Unavailable("broker_unavailable")
-        return self.missing & {row.draft.topic for row in rows}
+        return Appended(count, held[0].offset, held[0].broker_time) if held else Appended(0, None, None)
 
 
 def outcomes_of(state: State) -> Mapping[UUID, ReceiptOutcome]:

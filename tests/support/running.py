@@ -37,6 +37,11 @@ SERVICES = ("hotline", "law_enforcement", "industry")
 READY_S_MAX = 180.0
 STOP_S_MAX = 60.0
 QUIET_S_MAX = 180.0
+#: What is not sent, or not answered. What only waits for marks is not counted.
+UNDER_WAY = """
+SELECT count(message_id) FROM outbox JOIN lane USING (lane)
+WHERE outcome IS NULL AND NOT done OR position > appended
+"""
 #: Parties of the sample directory whose referrals reach one recipient of each kind: see `referral`.
 HOTLINE, OTHER_HOTLINE, AGENCY = "hotline-be.example", "hotline-nl.example", "police-nl.example"
 PROVIDER = "provider-012.example"
@@ -51,7 +56,7 @@ class Exchange:
     """
 
     def __init__(self, stack: DevStack, *, settings: Mapping[str, str] | None = None) -> None:
-        """`settings` are laid over those of every instance, by field: {"RESEND_AFTER_S": "2"}."""
+        """`settings` are laid over those of every instance, by field: {"MERGE_DELAY_S": "2"}."""
         self.stack = stack
         self.processes: dict[str, Process] = {}
         self._settings = {
@@ -157,9 +162,9 @@ class Exchange:
         return await asyncpg.connect(f"{url}/causeway_{service}")
 
     async def in_outboxes(self) -> int:
-        """Messages that wait for their receipt, and facts and receipts that wait to be sent."""
+        """Messages that wait to be sent, or for a final answer."""
         sending = [name for name in self.endpoints.instances if self.endpoints.kind(name) != AUDIT]
-        waiting = [await self.count_as_accountant(name, "SELECT count(message_id) FROM outbox") for name in sending]
+        waiting = [await self.count_as_accountant(name, UNDER_WAY) for name in sending]
         return sum(rows[0][0] for rows in waiting)
 
     async def until_quiet(self, seconds_max: float = QUIET_S_MAX) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
@@ -11,13 +11,16 @@ from fastapi import FastAPI
 from shared.exchange.compose import Acceptor
 from shared.guard import edition
 from shared.kernel.authority import Authority
+from shared.kernel.errors import Unavailable
 from shared.party.origin.api.routes import OriginApi, answer_filed
 from shared.party.origin.bus import OriginBus
 from shared.party.origin.store.filing import PostgresFilings
+from shared.party.origin.use_cases.again import Law
 from shared.party.origin.use_cases.intake import Intake
 from shared.runtime.http.server import serve_http
 from shared.runtime.instance.app import App
 from shared.runtime.instance.machinery import Machinery
+from shared.runtime.instance.parts import first_of
 from shared.runtime.post.consumer import Handler
 
 
@@ -36,23 +39,28 @@ class Origin:
         async def serve() -> None:
             # Intake outlives the server: what is posted while it ends is still answered.
             async with self.intake.running():
+                with suppress(Unavailable):  # whoever writes for a peer knows from the start what that reads
+                    await machinery.peers.look()
                 await serve_http(http, settings.http_host, settings.http_port)
 
-        async def relay() -> None:
-            issuing = asyncio.create_task(self.bus.issue_waiting(machinery.parties, machinery.wake))
-            try:
-                await machinery.run_relay(self.bus.stale)
-            finally:
-                issuing.cancel()
+        async def consume() -> None:
+            await first_of(
+                machinery.run_bus(handler),
+                self.bus.run(machinery.service_scope),
+                self.bus.issue_waiting(machinery.service_scope),
+            )
+
+        async def watch() -> None:
+            await first_of(machinery.run_documents(), machinery.peers.run())
 
         return App(
             machinery,
             http,
             {
                 "api": serve,
-                "documents": machinery.run_documents,
-                "relay": relay,
-                "consumer": lambda: machinery.run_bus(handler),
+                "documents": watch,
+                "relay": machinery.run_relay,
+                "consumer": consume,
             },
             handler,
         )
@@ -82,7 +90,7 @@ def assemble_origin(machinery: Machinery, authority: Authority) -> Origin:
     )
     bus = OriginBus(
         machinery.database,
-        documents=machinery.documents,
+        law=Law(machinery.documents, machinery.law.documents_at),
         instance=machinery.instance,
         kek=machinery.keys.kek,
         clock=machinery.clock,

@@ -9,37 +9,32 @@ from typing import Final
 from uuid import UUID
 
 from shared.envelope.datakeys import KeyEncryptionKey
-from shared.exchange.prepare import Documents
 from shared.exchange.reads import PeerReads
 from shared.exchange.record_table import DECIDE_AGAIN
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Unavailable
 from shared.party.origin.store.edges import PostgresEdges
-from shared.party.origin.use_cases.again import DecideAgain
+from shared.party.origin.use_cases.again import DecideAgain, Law
 from shared.party.origin.use_cases.answers import EdgeAnswers
 from shared.runtime.database.transactions import Database, RowScope
 from shared.runtime.post.arrivals import FINAL
-from shared.runtime.post.ports import OutboxRow, Settlement, Unit
+from shared.runtime.post.ports import Settlement, Unit
+from shared.runtime.watch.logs import log
+
+#: How often an origin looks for edges that are to be decided again.
+LOOK_EVERY_S: Final = 5.0
 
 #: How soon, in seconds, what waited is sent after it has become known that it can be read.
 ISSUE_POLL_S: Final = 2.0
 
 
 class OriginBus:
-    """What a service that originates hands answers, settlements and stale messages to."""
+    """What a service that originates hands answers and settlements to."""
 
-    def __init__(
-        self,
-        database: Database,
-        *,
-        documents: Callable[[], Documents],
-        instance: str,
-        kek: KeyEncryptionKey,
-        clock: Clock,
-    ) -> None:
+    def __init__(self, database: Database, *, law: Law, instance: str, kek: KeyEncryptionKey, clock: Clock) -> None:
         self._database = database
-        self._documents = documents
-        self._again = DecideAgain(documents=documents, instance=instance, clock=clock)
+        self._law = law
+        self._again = DecideAgain(law=law, instance=instance, clock=clock)
         self._kek = kek
         self._clock = clock
 
@@ -48,7 +43,7 @@ class OriginBus:
         return EdgeAnswers(PostgresEdges(unit.connection.driver, self._kek), self._clock.now())
 
     async def settled(self, unit: Unit, settlements: Sequence[Settlement]) -> None:
-        """Decide again what its recipient refused because it had gone stale."""
+        """Decide again, now or later, what its recipient refused because it had gone stale."""
         edges = PostgresEdges(unit.connection.driver, self._kek)
         await edges.note_receipted(
             {entry.message_id: entry.outcome.value for entry in settlements if entry.outcome not in FINAL},
@@ -56,22 +51,20 @@ class OriginBus:
         )
         stale = [entry.message_id for entry in settlements if entry.code in DECIDE_AGAIN]
         if stale:
-            await self._again.messages(PostgresEdges(unit.connection.driver, self._kek), stale)
+            await self._again.refused(PostgresEdges(unit.connection.driver, self._kek), stale)
 
-    async def issue_waiting(self, parties: Callable[[], Sequence[str]], wake: Callable[[], None]) -> None:
+    async def issue_waiting(self, scope: Callable[[], RowScope]) -> None:
         """For ever: whenever the documents, or what others read, have changed, send what waited and can be read now.
 
-        `parties` are those that this instance serves; `wake` tells the relay that there is news.
+        `scope`: the instance with all parties that it serves.
         """
-        looked: tuple[str, str, PeerReads] | None = None
+        looked: tuple[str, PeerReads] | None = None
         while True:
             with suppress(Unavailable):  # no documents, or no database: later
-                documents = self._documents()
-                present = (documents.directory.digest, documents.policy.digest, documents.reads)
-                if present != looked:
-                    await self._issue(RowScope(parties(), "service", "apply"))
-                    looked = present
-                    wake()
+                documents = self._law.now()
+                if (documents.law, documents.reads) != looked:
+                    await self._issue(scope())
+                    looked = (documents.law, documents.reads)
             await asyncio.sleep(ISSUE_POLL_S)
 
     async def _issue(self, scope: RowScope) -> None:
@@ -80,10 +73,16 @@ class OriginBus:
             async with self._database.transaction(scope) as session:
                 after = await self._again.issue(PostgresEdges(session.driver, self._kek), after)
 
-    async def stale(self, rows: Sequence[OutboxRow]) -> None:
-        """For the relay: none of `rows` has been stamped, so nobody has seen them."""
-        # Bound to who filed them: one that has left the directory meanwhile is no longer among those we serve.
-        scope = RowScope(sorted({row.draft.sender for row in rows}), "service", "apply")
+    async def due(self, scope: RowScope) -> int:
+        """Decide again what has waited for it; how many edges that were. Raises `Unavailable`."""
         async with self._database.transaction(scope) as session:
-            edges = PostgresEdges(session.driver, self._kek)
-            await self._again.messages(edges, [row.draft.message_id for row in rows])
+            return await self._again.due(PostgresEdges(session.driver, self._kek))
+
+    async def run(self, scope: Callable[[], RowScope]) -> None:
+        """Decide again what is due, for ever; `scope`: the instance with all parties that it serves."""
+        while True:
+            try:
+                await self.due(scope())
+            except Unavailable as error:
+                log("decision_waits", code=error.code)
+            await asyncio.sleep(LOOK_EVERY_S)

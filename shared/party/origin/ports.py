@@ -146,6 +146,15 @@ class StaleReferral:
     stale: Mapping[tuple[str, str], StaleEdge]
 
 
+@dataclass(frozen=True, slots=True)
+class Try:
+    """How often an edge has been refused as stale, and when it is decided again; None if not later."""
+
+    edge_id: UUID
+    tried: int
+    again_at: datetime | None
+
+
 class Edges(Protocol):
     """The edges of the parties that the instance serves, for the instance itself."""
 
@@ -172,8 +181,12 @@ class Edges(Protocol):
         """
         ...
 
-    async def unsend(self, message_ids: Sequence[UUID]) -> None:
-        """Take messages out of the outbox, whether they have an edge or not."""
+    async def due(self, at: datetime, limit: int) -> list[UUID]:
+        """Messages whose edges are to be decided again by `at`, the longest due first; not those another decides."""
+        ...
+
+    async def note_tries(self, tries: Sequence[Try]) -> None:
+        """Keep how often edges were refused, and when they are decided again."""
         ...
 
     async def replace(self, replaced: Collection[UUID], dropped: Collection[UUID], again: Sequence[Again]) -> None:

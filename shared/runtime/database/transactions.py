@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Final
@@ -32,6 +32,18 @@ class RowScope:
     action: str
 
 
+class GatheringConnection(asyncpg.Connection):  # type: ignore[misc]
+    """A connection that gathers what its transaction does as its last step: see `Database.transaction`."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.gathered: list[Any] = []
+
+
+#: What is done with what a transaction has gathered, right before its commit.
+LastStep = Callable[[asyncpg.Connection, Sequence[Any]], Awaitable[None]]
+
+
 class Session:
     """One transaction. Statements go to the driver with one array per column: nothing is compiled for a batch."""
 
@@ -45,7 +57,10 @@ class Database:
     def __init__(self, url: str, *, pool_size: int = 8, statement_timeout_ms: int = 30_000) -> None:
         self._url = url
         self._pool: asyncpg.Pool | None = None
+        #: Given once, by whoever owns what is gathered (`shared.runtime.post.numbering`).
+        self.last_step: LastStep | None = None
         self._pool_options = {
+            "connection_class": GatheringConnection,
             "min_size": 0,
             "max_size": pool_size,
             "max_inactive_connection_lifetime": 0,
@@ -65,13 +80,17 @@ class Database:
     async def transaction(self, scope: RowScope | None = None) -> AsyncIterator[Session]:
         """Open a transaction, commit on normal exit, roll back on an exception.
 
-        Without a scope only the tables of the runtime are reachable: party tables answer with no rows.
+        Without a scope only the tables of the runtime are reachable: party tables answer with no rows. What `gather`
+        was handed is done by `last_step` right before the commit: locks that many transactions want are held no longer.
         """
         async with self._connection() as driver:
+            driver.gathered.clear()
             # One round trip opens it and binds it.
             await driver.execute(_begin(scope))
             try:
                 yield Session(driver)
+                if driver.gathered:
+                    await self._finish(driver)
                 ended = await driver.execute("COMMIT")
             except BaseException:
                 await _roll_back(driver)
@@ -85,6 +104,11 @@ class Database:
         async with self._connection() as driver:
             rows: list[asyncpg.Record] = await driver.fetch(statement, *arguments)
             return rows
+
+    async def _finish(self, driver: asyncpg.Connection) -> None:
+        if self.last_step is None:
+            raise Defect("nobody_sends")
+        await self.last_step(driver, driver.gathered)
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[asyncpg.Connection]:
@@ -122,6 +146,11 @@ class Database:
             with suppress(TimeoutError):
                 async with asyncio.timeout(_CLOSE_S_MAX):
                     await self._pool.close()
+
+
+def gather(driver: asyncpg.Connection, what: Sequence[Any]) -> None:
+    """Hand over what the transaction is to do as its last step, in order."""
+    driver.gathered.extend(what)
 
 
 async def wait_for_database(database: Database, *, back_off_s: float = 0.5) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from datetime import date
+from datetime import date, datetime
 from typing import Final
 
 from shared.exchange.prepare import Documents
@@ -42,6 +42,10 @@ class LawWatch:
         if Age.EXPIRED in (found.directory.edition.age(now.date()), found.policy.edition.age(now.date())):
             raise Unavailable("documents_expired")
         return found
+
+    def documents_at(self, at: datetime) -> Documents:
+        """Those that were in force at `at`, as is known now. Raises `Unavailable` before the first."""
+        return Documents(self._shelf.directories.active(at), self._shelf.policies.active(at))
 
     def look(self) -> list[tuple[str, str]]:
         """Measure, and log what is new; what must be looked at, as (instrument, reason). Nothing before the first."""

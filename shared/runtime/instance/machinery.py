@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, Final
-
-import asyncpg
 
 from shared.contracts.registry import MESSAGE_PARKED
 from shared.exchange.accept import ReadingInstance, accept_batch
@@ -18,7 +15,7 @@ from shared.exchange.prepare import Documents
 from shared.exchange.topics import inbox_prefix
 from shared.kernel.clock import Clock, SystemClock
 from shared.kernel.errors import Refused, Unavailable
-from shared.kernel.ids import uuid7
+from shared.kernel.ids import coarse_uuid7, uuid7
 from shared.routing.directory_index import DirectoryIndex
 from shared.routing.shelf import DocumentShelf
 from shared.runtime.database.fingerprint import refuse_strange_database
@@ -28,6 +25,7 @@ from shared.runtime.http.budgets import Budgets
 from shared.runtime.http.identity import ApiKeys
 from shared.runtime.instance.keys import InstanceKeys, load_keys
 from shared.runtime.instance.law import LawWatch
+from shared.runtime.instance.parts import first_of
 from shared.runtime.instance.peer_watch import PeerWatch
 from shared.runtime.instance.readiness import AtWork, Readiness
 from shared.runtime.instance.settings import RuntimeSettings
@@ -37,16 +35,21 @@ from shared.runtime.kafka.reader import LogReader
 from shared.runtime.kafka.writer import KafkaLogWriter
 from shared.runtime.post.arrivals import Parked
 from shared.runtime.post.awaiting import Room
-from shared.runtime.post.consumer import PATIENCE_S, Composers, Consumer, Handler, Silence
+from shared.runtime.post.consumer import PATIENCE_S, Composers, Consumer, Handler
 from shared.runtime.post.cursors import PostgresCursors
+from shared.runtime.post.gate import Gate
 from shared.runtime.post.inbox import Keeping, PostgresInbox
-from shared.runtime.post.outbox import PostgresOutbox
+from shared.runtime.post.lease import RelayLease
+from shared.runtime.post.numbering import Numbering
+from shared.runtime.post.outbox import PostgresLanes
+from shared.runtime.post.peers import PostgresPeers
+from shared.runtime.post.ports import Unit
 from shared.runtime.post.quarantine import Quarantine
-from shared.runtime.post.relay import DecideAgain, Relay, RelaySettings
+from shared.runtime.post.relay import Relay, RelaySettings
+from shared.runtime.post.stamping import sign_unnumbered
+from shared.runtime.post.talk import Stating, Talk
+from shared.runtime.post.talk_loop import Speaker
 from shared.runtime.watch.health import Probe
-
-#: PostgreSQL advisory lock of the one active relay of a database (any constant, the same everywhere).
-RELAY_LOCK: Final = 0x6361757365776179
 
 
 @dataclass(slots=True)
@@ -101,35 +104,45 @@ class Machinery:
 
     async def run_documents(self) -> None:
         await wait_for_database(self.database)
-        watching = [asyncio.create_task(self.law.run()), asyncio.create_task(self.peers.run())]
+        watching = asyncio.create_task(self.law.run())
         try:
             await self.feed.run()
         finally:
-            for each in watching:
-                each.cancel()
+            watching.cancel()
 
-    async def run_relay(self, decide_again: DecideAgain) -> None:
+    async def run_relay(self) -> None:
         """Publish as the one relay of this database; stand by while another process is.
 
-        Raises `Unavailable("relay_lock_lost")` when it can no longer be sure of being the one.
+        Raises `Unavailable("relay_lease_lost")` when another has become the one.
         """
-        outbox = PostgresOutbox(self.database, instance=self.instance, key=self.keys.signing)
         writer = KafkaLogWriter(self.settings.kafka_access(), instance=self.instance)
-        settings = RelaySettings(
-            batch_rows_max=self.settings.batch_rows_max, resend_after_s=self.settings.resend_after_s
-        )
+        lease = RelayLease(self.database)
         with self._at_work.running("relay"):
-            lock = await self.database.driver_connection()
             try:
-                # Waits for as long as another process is the relay: the lock goes with that process's connection.
-                await lock.execute("SELECT pg_advisory_lock($1)", RELAY_LOCK)
-                relay = Relay(outbox, writer, clock=self.clock, decide_again=decide_again, settings=settings)
-                self._at_work.relay = relay
-                await _while_open(lock, relay.run())
+                fence = await lease.wait()
+                relay = self._at_work.relay = self._relay(fence, writer)
+                await first_of(relay.run(), lease.keep(fence), self._speaker(relay).run())
             finally:
                 self._at_work.relay = None
                 await writer.close()
-                await lock.close()
+                await lease.release()
+
+    def _relay(self, fence: int, writer: KafkaLogWriter) -> Relay:
+        speaker = partial(sign_unnumbered, epoch=coarse_uuid7(self.clock.now()))
+        return Relay(
+            PostgresLanes(self.database, fence=fence),
+            writer,
+            clock=self.clock,
+            speaker=partial(speaker, instance=self.instance, key=self.keys.signing),
+            gate=Gate(self.feed.beat.lateness),
+            settings=RelaySettings(batch_rows_max=self.settings.batch_rows_max),
+        )
+
+    def _speaker(self, relay: Relay) -> Speaker:
+        return Speaker(self._inbox(), self._stating(), peers=_peers, say=relay.say)
+
+    def _stating(self) -> Stating:
+        return Stating(self.instance, self.directory, self.clock)
 
     async def run_bus(self, handler: Handler) -> None:
         """Consume this instance's inbox topics once the documents are there."""
@@ -154,7 +167,7 @@ class Machinery:
             handler,
             accept=partial(accept_batch, reader=reader),
             composers=Composers(self._receipts, self._parked),
-            conversation=Silence(),
+            conversation=Talk(self._stating(), peers=_peers),
             clock=self.clock,
             patience_s=patience_s,
         )
@@ -243,6 +256,7 @@ async def build_machinery(instance: str, settings: RuntimeSettings) -> Machinery
     keys = load_keys(
         settings.keys_dir, signing_key=settings.signing_key, opening_key=settings.opening_key, kek=settings.kek
     )
+    database.last_step = Numbering(instance, keys.signing)
     shelf = DocumentShelf()
     feed = DocumentFeed(
         settings.kafka_access(),
@@ -270,16 +284,8 @@ async def build_machinery(instance: str, settings: RuntimeSettings) -> Machinery
     return Machinery(instance, settings, clock, database, keys, shelf, feed, api_keys, budgets)
 
 
-async def _while_open(connection: asyncpg.Connection, work: Coroutine[Any, Any, None]) -> None:
-    """Do the work for as long as the connection lasts: what PostgreSQL has locked for it goes when it does."""
-    task, running = asyncio.current_task(), asyncio.ensure_future(work)
-    connection.add_termination_listener(lambda _: running.cancel())
-    try:
-        await running
-    except asyncio.CancelledError:
-        if connection.is_closed() and not (task and task.cancelling()):
-            raise Unavailable("relay_lock_lost") from None
-        raise
+def _peers(unit: Unit) -> PostgresPeers:
+    return PostgresPeers(unit.connection.driver)
 
 
 def _parked_fact(parked: Parked) -> dict[str, object]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Final
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from typing import Any, Final
 
 from shared.kernel.errors import CausewayError
 from shared.runtime.watch.logs import log
@@ -20,6 +20,19 @@ async def run_parts(parts: Mapping[str, Part]) -> None:
     async with asyncio.TaskGroup() as group:
         for name, part in parts.items():
             group.create_task(_kept_running(name, part), name=name)
+
+
+async def first_of(*works: Coroutine[Any, Any, None]) -> None:
+    """Do all of it until one ends or fails; the others end with it."""
+    tasks = [asyncio.ensure_future(work) for work in works]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for each in done:
+            each.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _kept_running(name: str, part: Part) -> None:

@@ -53,8 +53,6 @@ class RuntimeSettings(BaseSettings):
     awaiting_rows_max: Annotated[int, Field(ge=0, le=1_000_000)] = 10_000
     awaiting_bytes_max: Annotated[int, Field(ge=0, le=2**40)] = 64 * 1024 * 1024
     batch_rows_max: Annotated[int, Field(ge=1, le=5000)] = 500
-    #: A message without a receipt is published again after that long, the same bytes.
-    resend_after_s: Annotated[float, Field(ge=0.5, le=3600)] = 30.0
 
     #: Audit has the decided fact of a referral so many seconds after its acceptance, at the latest: every signed
     #: acceptance says so. By default a day, for which a broker may be away.

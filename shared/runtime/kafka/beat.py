@@ -67,6 +67,11 @@ class BeatWatch:
         )
         return "documents_differ" if differ else ""
 
+    def lateness(self) -> str:
+        """`beat_late` where there may be newer documents than those here and nobody has said for long, or ""."""
+        reason = self.reason()
+        return reason if reason == "beat_late" else ""
+
 
 def read_beat(value: bytes) -> SignedBeat:
     """A record's value as a beat. Verifies nothing. Raises `Refused`, without its text."""

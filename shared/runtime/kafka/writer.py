@@ -1,119 +1,139 @@
 """Kafka as the relay sees it: the one writer. Nothing else in the project publishes.
 
 aiokafka's `send` spreads a batch over several requests; in an outage an early one can expire while a later one still
-arrives, and the order breaks. Here each topic's rows go as whole record batches, appended by the broker all or nothing,
-and the next is not sent before the last one is acknowledged. So whatever fails, the log holds a prefix of the rows, and
-sending all of them again keeps their order. A topic has one partition: what has a number stands in the order of it.
+arrives, and the order breaks. Here a lane's records go as one record batch, appended by the broker all or nothing, and
+the next is not sent before that one is acknowledged. Each lane has a producer of its own: what makes one unusable, or
+lets it wait for a topic that has no leader, is nothing to the others. A topic has one partition.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
-from typing import Final
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Final
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaTimeoutError
+from aiokafka.errors import (
+    InvalidTimestampError,
+    KafkaTimeoutError,
+    MessageSizeTooLargeError,
+    PolicyViolationError,
+    RecordListTooLargeError,
+)
 
-from shared.runtime.kafka.access import KAFKA_ERRORS, TOPIC_REFUSALS, KafkaAccess, unavailable
-from shared.runtime.post.ports import OutboxRow
-from shared.runtime.post.stamping import wire
-from shared.runtime.watch.telemetry import span
+from shared.exchange.topics import inbox_topic
+from shared.kernel.errors import Refused, Unavailable
+from shared.runtime.kafka.access import KAFKA_ERRORS, KafkaAccess, unavailable
+from shared.runtime.post.ports import Appended, Outgoing
+from shared.runtime.watch.telemetry import span, traceparents
 
 #: Bytes of one record batch: `max.message.bytes` of every inbox topic (`deploy/kafka/layouts.json`).
 BATCH_BYTES_MAX: Final = 131_072
+#: So long an append may take before it says that it waits; what it has sent it waits for all the same.
 BATCH_TIMEOUT_S: Final = 15.0
 CLOSE_TIMEOUT_S: Final = 5.0
 
-
 #: The only one.
 _PARTITION: Final = 0
-_WAITING: Final = (TimeoutError, KafkaTimeoutError)
+_TOO_LARGE: Final = (MessageSizeTooLargeError, RecordListTooLargeError)
+_NEVER_TAKEN: Final = (*_TOO_LARGE, InvalidTimestampError, PolicyViolationError)
+
+
+@dataclass(slots=True)
+class _Batch:
+    """Records that were handed to a producer, and the broker's answer to them."""
+
+    records: Sequence[Outgoing]
+    answer: asyncio.Future[Any]
+
+
+@dataclass(slots=True)
+class _Lane:
+    """A lane's topic and producer. `unanswered` is a batch whose answer nobody has had yet."""
+
+    topic: str
+    producer: AIOKafkaProducer | None = None
+    unanswered: _Batch | None = None
+    busy: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 class KafkaLogWriter:
-    """Appends stamped rows to their topics. One relay uses it at a time."""
+    """Appends records to lanes, to one of each at a time. One relay uses it."""
 
     def __init__(self, access: KafkaAccess, *, instance: str) -> None:
         self._access = access
         self._instance = instance
-        self._producer: AIOKafkaProducer | None = None
+        self._lanes: dict[str, _Lane] = {}
 
-    async def append(self, rows: Sequence[OutboxRow]) -> frozenset[str]:
-        """Append all rows, in order within each topic, durable on all in-sync replicas.
+    async def append(self, lane: str, records: Sequence[Outgoing]) -> Appended:
+        """Append as many of the first records as fit in a record batch, durable on all in-sync replicas.
 
-        Returns the topics that the broker refuses, which an operator mends while the others are served.
-        Raises `Unavailable`: a prefix of each topic's rows may be there, so append all of them again.
+        Raises as `LogWriter.append` does. What a call that raised has sent is not sent again by this process: the next
+        one, which brings the same records, waits for its answer.
         """
-        traces = [row.draft.traceparent for row in rows if row.draft.traceparent is not None]
-        with span("batch.publish", links=traces, attributes={"batch_records": len(rows)}):
-            return await self._append(rows)
+        if not records:
+            return Appended(0, None, None)
+        at = self._lanes.setdefault(lane, _Lane(inbox_topic(lane, self._instance)))
+        with span("batch.publish", links=traceparents(each.headers for each in records)):
+            async with at.busy:
+                return await self._append(at, records)
 
     async def close(self) -> None:
-        """Stop the producer; what was not acknowledged stays in the outbox."""
-        producer, self._producer = self._producer, None
-        if producer is not None:
-            try:
-                await asyncio.wait_for(producer.stop(), CLOSE_TIMEOUT_S)
-            except TimeoutError:
-                # It waits for ever for a broker that is gone, and has no public way to give up.
-                await producer._sender.close()
-                await producer.client.close()
+        """Stop all producers; what was not acknowledged is still in the outbox."""
+        await asyncio.gather(*(_stop(lane) for lane in self._lanes.values()))
 
-    async def _append(self, rows: Sequence[OutboxRow]) -> frozenset[str]:
+    async def _append(self, lane: _Lane, records: Sequence[Outgoing]) -> Appended:
+        count = len(records)
+        while True:
+            try:
+                return await self._send(lane, records[:count])
+            except _NEVER_TAKEN as error:
+                # Too much together, or one of them alone: an idempotent producer is unusable after either.
+                await _stop(lane)
+                if count == 1:
+                    code = "record_too_large" if isinstance(error, _TOO_LARGE) else "record_refused_by_topic"
+                    raise Refused(code) from None
+                count //= 2
+            except (TimeoutError, KafkaTimeoutError):
+                raise Unavailable("broker_unavailable") from None
+            except KAFKA_ERRORS as error:
+                await _stop(lane)
+                raise unavailable(error) from None
+
+    async def _send(self, lane: _Lane, records: Sequence[Outgoing]) -> Appended:
+        batch = lane.unanswered
+        if batch is not None and batch.records != records[: len(batch.records)]:
+            await _answer(batch)  # in the meantime others are wanted: they go behind it
+            batch = None
+        batch = batch or await self._sent(lane, records)
         try:
-            producer = await self._started()
-            refused = await self._refused(producer, {row.draft.topic for row in rows})
-        except KAFKA_ERRORS as error:
-            raise unavailable(error) from None
-        by_topic: dict[str, list[OutboxRow]] = {}
-        for row in rows:
-            if row.draft.topic not in refused:
-                by_topic.setdefault(row.draft.topic, []).append(row)
-        appends = [self._append_to(producer, topic, rows) for topic, rows in by_topic.items()]
-        # All are waited for, also after a failure: two calls never append to one topic at once.
-        outcomes = await asyncio.gather(*appends, return_exceptions=True)
-        failures = [outcome for outcome in outcomes if outcome is not None]
-        if failures and not any(isinstance(failure, _WAITING) for failure in failures):
-            # An idempotent producer can be unusable after a failure: the next append makes a new one. One that only
-            # waits goes on by itself when the broker is back, and what it holds is the beginning of what comes again.
-            await self.close()
-        for failure in failures:
-            if not isinstance(failure, TOPIC_REFUSALS):
-                raise unavailable(failure) if isinstance(failure, KAFKA_ERRORS) else failure
-        return refused | {topic for topic, outcome in zip(by_topic, outcomes, strict=True) if outcome is not None}
+            said = await _answer(batch)
+        except TimeoutError:
+            lane.unanswered = batch
+            raise
+        if lane.unanswered is batch:
+            lane.unanswered = None
+        known = said.offset is not None and said.offset >= 0
+        at = datetime.fromtimestamp(said.timestamp / 1000, UTC) if (said.timestamp or -1) > 0 else None
+        return Appended(len(batch.records), said.offset if known else None, at)
 
-    async def _refused(self, producer: AIOKafkaProducer, topics: Iterable[str]) -> frozenset[str]:
-        """The topics that the broker refuses. One that is missing costs a time-out."""
+    async def _sent(self, lane: _Lane, records: Sequence[Outgoing]) -> _Batch:
+        producer = await self._started(lane)
+        await producer.partitions_for(lane.topic)  # a topic that is not there, or not ours, is refused here
+        batch = producer.create_batch()
+        fitting = 0
+        for record in records:
+            if not batch.append(key=record.key, value=record.value, timestamp=None, headers=list(record.headers)):
+                break
+            fitting += 1
+        if not fitting:
+            raise MessageSizeTooLargeError
+        return _Batch(records[:fitting], await producer.send_batch(batch, lane.topic, partition=_PARTITION))
 
-        async def refused(topic: str) -> bool:
-            try:
-                await producer.partitions_for(topic)
-            except TOPIC_REFUSALS:
-                return True
-            return False
-
-        asked = list(topics)
-        found = await asyncio.gather(*map(refused, asked))
-        return frozenset(topic for topic, is_refused in zip(asked, found, strict=True) if is_refused)
-
-    async def _append_to(self, producer: AIOKafkaProducer, topic: str, rows: Sequence[OutboxRow]) -> None:
-        waiting = list(reversed(rows))
-        while waiting:
-            batch = producer.create_batch()
-            while waiting and batch.append(
-                key=waiting[-1].draft.subject.encode(),
-                value=waiting[-1].draft.body,
-                timestamp=None,
-                headers=wire(waiting[-1], self._instance),
-            ):
-                waiting.pop()
-            # An idempotent batch is tried for ever: the time-out is ours.
-            async with asyncio.timeout(BATCH_TIMEOUT_S):
-                await (await producer.send_batch(batch, topic, partition=_PARTITION))
-
-    async def _started(self) -> AIOKafkaProducer:
-        if self._producer is None:
+    async def _started(self, lane: _Lane) -> AIOKafkaProducer:
+        if lane.producer is None:
             producer = AIOKafkaProducer(
                 **self._access.client_options(f"causeway-{self._instance}-relay"),
                 enable_idempotence=True,
@@ -128,5 +148,22 @@ class KafkaLogWriter:
             except BaseException:
                 await producer.stop()
                 raise
-            self._producer = producer
-        return self._producer
+            lane.producer = producer
+        return lane.producer
+
+
+async def _answer(batch: _Batch) -> Any:
+    """What the broker says. An idempotent batch is tried for ever: a wait that is given up does not take it back."""
+    async with asyncio.timeout(BATCH_TIMEOUT_S):
+        return await asyncio.shield(batch.answer)
+
+
+async def _stop(lane: _Lane) -> None:
+    producer, lane.producer, lane.unanswered = lane.producer, None, None
+    if producer is not None:
+        try:
+            await asyncio.wait_for(producer.stop(), CLOSE_TIMEOUT_S)
+        except TimeoutError:
+            # It waits for ever for a broker that is gone, and has no public way to give up.
+            await producer._sender.close()
+            await producer.client.close()

@@ -81,7 +81,7 @@ class Held(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class Awaited:
     """A message that waits here, whole, until what it needs has come."""
 
     arrival: Arrival

@@ -12,7 +12,7 @@ from shared.envelope.datakeys import KeyEncryptionKey
 from shared.exchange.message import Record
 from shared.exchange.needs import Need
 from shared.runtime.database.columns import Columns, insert
-from shared.runtime.post.arrivals import Waiting
+from shared.runtime.post.arrivals import Awaited
 from shared.runtime.post.kept_record import decrypt_record, encrypt_record
 
 #: Whether an instance has by now what something lacks.
@@ -51,12 +51,12 @@ _RELEASE: Final = "UPDATE awaiting SET due = true WHERE need = ANY($1::text[])"
 
 
 async def keep_waiting(
-    driver: asyncpg.Connection, waiting: Sequence[Waiting], *, kek: KeyEncryptionKey, room: Room
+    driver: asyncpg.Connection, waiting: Sequence[Awaited], *, kek: KeyEncryptionKey, room: Room
 ) -> frozenset[UUID]:
     """See `Unit.keep_waiting`. Two processes at once may pass the bound by what each of them brings."""
     taken = await driver.fetchrow(_TAKEN)
     rows_left, bytes_left = room.rows_max - taken["rows"], room.bytes_max - taken["bytes"]
-    kept: list[Waiting] = []
+    kept: list[Awaited] = []
     for each in waiting:
         length_bytes = len(each.record.value or b"")
         if rows_left < 1 or bytes_left < length_bytes:
@@ -87,7 +87,7 @@ async def due(driver: asyncpg.Connection, limit: int, *, kek: KeyEncryptionKey, 
     ]
 
 
-def _row(waiting: Waiting) -> _Row:
+def _row(waiting: Awaited) -> _Row:
     arrival = waiting.arrival
     return _Row(
         arrival.message_id,

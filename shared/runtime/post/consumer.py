@@ -22,7 +22,7 @@ from shared.exchange.needs import Need, NeedKind
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Unavailable
 from shared.runtime.post.answer import Answers, changes
-from shared.runtime.post.arrivals import Outcome, Parked, Step, Superseded, Waiting
+from shared.runtime.post.arrivals import Awaited, Outcome, Parked, Step, Superseded
 from shared.runtime.post.judge import Accept, Judged, Verified, alarm, judge, parked_row, turn_away, verified
 from shared.runtime.post.plan import WITHDRAWING, Plan, decided
 from shared.runtime.post.ports import Conversation, InboxStore, Settlement, Unit
@@ -208,7 +208,7 @@ class Consumer:
     ) -> None:
         """Write the outcomes down. What waits is kept whole; where there is no room for it, it is deferred."""
         waiting = [
-            Waiting(each.arrival, outcome.need, each.record)
+            Awaited(each.arrival, outcome.need, each.record)
             for each in fresh
             for outcome, _ in [outcomes[each.arrival.digest]]
             if outcome.outcome is ReceiptOutcome.WAITING and outcome.need is not None

@@ -11,9 +11,10 @@ from shared.envelope.datakeys import KeyEncryptionKey
 from shared.exchange.message import Draft, Record
 from shared.runtime.database.transactions import Database, RowScope, Session
 from shared.runtime.post import admitted, awaiting, cursors, outbox, parking
-from shared.runtime.post.arrivals import Admission, Arrival, Held, Outcome, Parked, Step, Waiting
+from shared.runtime.post.arrivals import Admission, Arrival, Awaited, Held, Outcome, Parked, Step
 from shared.runtime.post.awaiting import Meets, Room
 from shared.runtime.post.ports import Settled, Settlement, TakenBook
+from shared.runtime.post.sent_book import PostgresSentBook
 from shared.runtime.post.taken import PostgresTaken
 
 
@@ -57,12 +58,16 @@ class PostgresUnit:
     async def record_outcomes(self, outcomes: Sequence[Outcome]) -> None:
         await admitted.record_outcomes(self._driver, outcomes)
 
-    async def keep_waiting(self, waiting: Sequence[Waiting]) -> frozenset[UUID]:
+    async def keep_waiting(self, waiting: Sequence[Awaited]) -> frozenset[UUID]:
         keeping = self._keeping
         return await awaiting.keep_waiting(self._driver, waiting, kek=keeping.kek, room=keeping.room)
 
     async def release(self, needs: Sequence[str]) -> None:
         await awaiting.release(self._driver, needs)
+
+    @property
+    def sent_book(self) -> PostgresSentBook:
+        return PostgresSentBook(self._driver)
 
     async def enqueue(self, drafts: Sequence[Draft]) -> None:
         await outbox.enqueue(self._driver, drafts)

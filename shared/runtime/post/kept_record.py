@@ -28,7 +28,7 @@ class _Kept(BaseModel):
 
 def encrypt_record(record: Record, kek: KeyEncryptionKey, *, table: str) -> bytes:
     """Length (2 bytes) of the wrapped key ‖ wrapped key ‖ protected record."""
-    place = _place(table, record.topic, record.partition, record.offset)
+    place = _place(table, topic=record.topic, partition=record.partition, offset=record.offset)
     kept = {
         "broker_time": record.broker_time.isoformat(),
         "key": _text(record.key),
@@ -44,14 +44,14 @@ def decrypt_record(
     kept: bytes, kek: KeyEncryptionKey, *, topic: str, partition: int, offset: int, table: str
 ) -> Record:
     """The record that `encrypt_record` was given. Raises `Defect` if it was changed or moved to other coordinates."""
-    place = _place(table, topic, partition, offset)
+    place = _place(table, topic=topic, partition=partition, offset=offset)
     end = _LENGTH_BYTES + int.from_bytes(kept[:_LENGTH_BYTES], "big")
     read = _Kept.model_validate_json(reveal(kept[end:], unwrap(kept[_LENGTH_BYTES:end], kek, place), place))
     headers = tuple((name, _bytes(value)) for name, value in read.headers)
     return Record(topic, partition, offset, read.broker_time, _bytes(read.key), headers, _bytes(read.value))
 
 
-def _place(table: str, topic: str, partition: int, offset: int) -> bytes:
+def _place(table: str, *, topic: str, partition: int, offset: int) -> bytes:
     return f"{table}/record/{topic}/{partition}/{offset}".encode()
 
 

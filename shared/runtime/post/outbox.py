@@ -1,227 +1,298 @@
-"""The outbox in PostgreSQL: what is enqueued with an effect lives here until the other side has receipted it."""
+"""The outbox in PostgreSQL: what was committed with an effect lives here until nobody can ask for it any more.
+
+    commit ─▶ waits in its lane ─append─▶ under way ─outcome, both marks─▶ settled
+
+A row changes when an outcome comes, and when it is sent again; nothing here reads more of a lane than it acts on.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 from uuid import UUID
 
 import asyncpg
 
-from shared.contracts.registry import BY_TYPE, STATED_BY_INSTANCES, Family
-from shared.envelope.keys import SigningKey
+from shared.contracts.registry import BY_TYPE, Family
 from shared.exchange.message import Draft
 from shared.exchange.record_table import SIGN_AGAIN
-from shared.kernel.errors import Unavailable
-from shared.runtime.database.columns import Columns, Statement, insert
-from shared.runtime.database.transactions import Database
-from shared.runtime.post import epochs
-from shared.runtime.post.ports import RESEND_WAIT_MAX, OutboxRow, Settled, Settlement, Stamp
-from shared.runtime.post.stamping import counts_by_pair, stamp_rows
+from shared.exchange.topics import AUDIT
+from shared.kernel.errors import Refused, Unavailable
+from shared.runtime.database.columns import Columns, Statement
+from shared.runtime.database.transactions import Database, gather
+from shared.runtime.post.arrivals import FINAL
+from shared.runtime.post.numbering import SignedAgain
+from shared.runtime.post.ports import (
+    SIGNED_AGAIN_MAX,
+    LaneWork,
+    Outgoing,
+    Progress,
+    Settled,
+    Settlement,
+    Waiting,
+)
+from shared.runtime.post.segments import unpack
+from shared.runtime.post.stamping import draft_of
 from shared.runtime.watch.telemetry import current_traceparent, message_traceparent
 from shared.vocabulary.answers import ReceiptOutcome
 
-_DRAFT = Columns.of(Draft, without=("message",), type="text")
-_INSERT = insert("outbox", _DRAFT)
-_COLUMNS = """id, message_id, type, subject, sender, recipient, recipient_instance, topic, exercise, body, created_at,
-decided_at, traceparent, guard, epoch, sequence, prev_epoch, prev_last, key_id, batch_root,
-batch_signature, batch_index, batch_size, batch_path"""
-_UNSENT = f"""
-SELECT {_COLUMNS} FROM outbox WHERE sequence IS NOT NULL AND sent_at IS NULL AND topic <> ALL ($2::text[])
-ORDER BY id LIMIT $1
-"""
-_UNSTAMPED = f"""
-SELECT {_COLUMNS} FROM outbox AS o
-WHERE sequence IS NULL AND topic <> ALL ($2::text[]) AND NOT EXISTS (
-    SELECT 1 FROM outbox AS before
-    WHERE before.subject = o.subject AND before.recipient = o.recipient AND before.id < o.id)
-ORDER BY id LIMIT $1
-"""
-_UNRECEIPTED = f"""
-SELECT {_COLUMNS} FROM outbox WHERE sequence IS NOT NULL AND sent_at + least(sent_at - created_at, $3) < $1
-  AND topic <> ALL ($4::text[])
-ORDER BY id LIMIT $2
-"""
-#: What the rows of one transaction have in common comes once.
-_STAMPED = Columns.of(Stamp, without=("key_id",), digest="text")
-_STAMP = Statement(
-    """
-UPDATE outbox AS o SET epoch = stamps.epoch, sequence = stamps.sequence, prev_epoch = stamps.prev_epoch,
-       prev_last = stamps.prev_last, key_id = {key_id}, batch_root = stamps.root, batch_signature = stamps.signature,
-       batch_index = stamps.index, batch_size = stamps.size, batch_path = stamps.path, digest = stamps.digest
-FROM {stamps} WHERE o.id = stamps.outbox_id AND o.sequence IS NULL
-""",
-    stamps=_STAMPED,
-    key_id="text",
-)
-_MARK = """
-WITH ended AS (DELETE FROM outbox WHERE id = ANY($1::bigint[]))
-UPDATE outbox SET sent_at = $3 WHERE id = ANY($2::bigint[])
-"""
+#: Message id, digest, and the instance that it went to or that answers.
+_Identity = tuple[UUID, str, str]
+
 _SETTLEMENT = Columns.of(Settlement)
+_FINAL: Final = f"({', '.join(repr(each.value) for each in sorted(FINAL))})"
+#: Rows are locked in the order of their ids, by whoever changes any.
 _SETTLE = Statement(
-    """
-WITH gone AS (
-    DELETE FROM outbox AS o USING {receipts}
-    WHERE o.message_id = receipts.message_id AND o.digest = receipts.digest AND o.recipient_instance = receipts.by
-    RETURNING o.message_id, o.type, o.sender, o.recipient, o.recipient_instance, o.epoch, o.sequence, o.digest,
-              receipts.outcome, receipts.code, receipts.receipt_id
-), kept AS (
-    INSERT INTO sent (message_id, type, sender, recipient, recipient_instance, epoch, sequence, digest, outcome,
-                      code, receipt_id)
-    SELECT * FROM gone
+    f"""
+WITH held AS MATERIALIZED (
+    SELECT o.message_id, o.digest, o.lane, o.done, o.outcome, receipts.outcome AS stated,
+           receipts.code, receipts.receipt_id
+    FROM outbox AS o JOIN {{receipts}}
+      ON o.message_id = receipts.message_id AND o.digest = receipts.digest AND o.lane = receipts.by
+    ORDER BY o.message_id FOR UPDATE OF o
+), noted AS (
+    UPDATE outbox AS o SET outcome = held.stated, code = held.code, receipt_id = held.receipt_id,
+           done = held.stated IN {_FINAL}, marked_at = NULL
+    FROM held WHERE o.message_id = held.message_id AND (
+        NOT held.done AND held.stated IS DISTINCT FROM held.outcome
+        OR held.outcome = 'applied' AND held.stated = 'refused')
+    RETURNING o.message_id
 )
-SELECT message_id, digest, recipient_instance FROM gone
+SELECT held.message_id, held.digest, held.lane, noted.message_id IS NOT NULL AS taken
+FROM held LEFT JOIN noted USING (message_id)
 """,
     receipts=_SETTLEMENT,
 )
-_REPLAYED = Statement(
+_LATE = Statement(
     """
-UPDATE sent AS s SET outcome = receipts.outcome, code = receipts.code, receipt_id = receipts.receipt_id,
-       receipted_at = now()
-FROM {receipts}
-WHERE s.message_id = receipts.message_id AND s.digest = receipts.digest AND s.recipient_instance = receipts.by
-  AND s.outcome = 'parked' AND receipts.outcome <> 'parked'
-RETURNING s.message_id, s.digest, s.recipient_instance
+WITH known AS (
+    SELECT s.message_id, s.digest, s.lane, s.outcome, s.settled_at, receipts.outcome AS stated,
+           receipts.code, receipts.receipt_id
+    FROM settled AS s JOIN {receipts}
+      ON s.message_id = receipts.message_id AND s.digest = receipts.digest AND s.lane = receipts.by
+), reopened AS (
+    UPDATE settled AS s SET outcome = known.stated, code = known.code, receipt_id = known.receipt_id
+    FROM known WHERE s.message_id = known.message_id AND s.settled_at = known.settled_at
+      AND known.outcome = 'applied' AND known.stated = 'refused'
+    RETURNING s.message_id
+)
+SELECT known.message_id, known.digest, known.lane, reopened.message_id IS NOT NULL AS taken
+FROM known LEFT JOIN reopened USING (message_id)
 """,
     receipts=_SETTLEMENT,
 )
-_KNOWN = """
-SELECT s.message_id, s.digest, s.recipient_instance
-FROM (SELECT message_id, digest, recipient_instance FROM sent
-      UNION ALL SELECT message_id, digest, recipient_instance FROM signed_again) AS s
-     JOIN unnest($1::uuid[], $2::text[], $3::text[]) AS r(message_id, digest, by) USING (message_id)
-WHERE s.digest = r.digest AND s.recipient_instance = r.by
+_REUSED = Statement(
+    """
+SELECT o.message_id, o.digest, o.lane, o.epoch, o.segment, o.index, o.signed, s.packed
+FROM outbox AS o
+JOIN {receipts} ON o.message_id = receipts.message_id AND o.digest = receipts.digest AND o.lane = receipts.by
+JOIN segment AS s ON s.id = o.segment
+WHERE NOT o.done AND o.signed < {at_most} ORDER BY o.message_id FOR UPDATE OF o
+""",
+    receipts=_SETTLEMENT,
+    at_most="bigint",
+)
+#: An answer to a signature that was taken back: the message is held under another number.
+_SIGNED_BEFORE = """
+SELECT r.message_id, r.digest, r.lane FROM unnest($1::uuid[], $2::text[], $3::text[]) AS r (message_id, digest, lane)
+WHERE EXISTS (SELECT 1 FROM outbox AS o WHERE o.message_id = r.message_id AND o.lane = r.lane AND o.signed > 0)
+   OR EXISTS (SELECT 1 FROM settled AS s WHERE s.message_id = r.message_id AND s.lane = r.lane)
 """
+_DROP = "DELETE FROM outbox WHERE message_id = ANY($1::uuid[]) RETURNING segment"
+_LEAVE = f"""
+WITH gone AS (
+    DELETE FROM outbox AS o USING mark AS theirs, mark AS audits
+    WHERE o.message_id = ANY($1::uuid[]) AND o.done
+      AND (theirs.by, theirs.sender, theirs.recipient, theirs.epoch) = (o.lane, o.sender, o.recipient, o.epoch)
+      AND (audits.by, audits.sender, audits.recipient, audits.epoch) = ('{AUDIT}', o.sender, o.recipient, o.epoch)
+      AND o.sequence <@ theirs.passed AND o.sequence <@ audits.passed
+    RETURNING o.*
+), kept AS (
+    INSERT INTO settled (message_id, type, sender, recipient, lane, epoch, sequence, digest, outcome, code, receipt_id)
+    SELECT message_id, type, sender, recipient, lane, epoch, sequence, digest, outcome, code, receipt_id FROM gone
+)
+SELECT segment FROM gone
+"""
+_LESS = """
+UPDATE segment AS s SET open = s.open - g.count
+FROM (SELECT id, count(*) AS count FROM unnest($1::bigint[]) AS each (id) GROUP BY id) AS g WHERE s.id = g.id
+RETURNING s.id, s.open
+"""
+_EMPTY = "DELETE FROM segment WHERE id = ANY($1::bigint[])"
 
-
-#: What settles a message here. Of what is deferred, waits, moved or is gone, its row lives on.
-_SETTLING: Final = frozenset({ReceiptOutcome.APPLIED, ReceiptOutcome.REFUSED, ReceiptOutcome.PARKED})
+_LANES = "SELECT lane FROM lane WHERE last > appended ORDER BY lane"
+_LANE = 'SELECT last, appended, "offset" FROM lane WHERE lane = $1'
+_WAITING = """
+SELECT message_id, position, segment, index, type FROM outbox
+WHERE lane = $1 AND position > $2 AND aside IS NULL ORDER BY position LIMIT $3
+"""
+_SEGMENTS = "SELECT id, packed FROM segment WHERE id = ANY($1::bigint[])"
+#: How far back `before` must lie until it is taken anew: what it tells apart is half of that.
+_BEFORE_S: Final = 120
+_NOTE = f"""
+UPDATE lane SET appended = greatest(appended, $3), "offset" = coalesce($4, "offset"), appended_at = $5,
+       before = CASE WHEN $5 - before_at < interval '{_BEFORE_S} s' THEN before ELSE appended END,
+       before_at = CASE WHEN $5 - before_at < interval '{_BEFORE_S} s' THEN before_at ELSE $5 END
+FROM (SELECT set_config('synchronous_commit', 'off', true)) AS soon
+WHERE lane = $1 AND EXISTS (SELECT 1 FROM relay_lease WHERE fence = $2)
+RETURNING lane
+"""
+_REWIND = """
+UPDATE lane SET appended = 0, before = 0, before_at = NULL, "offset" = NULL
+WHERE lane = $1 AND EXISTS (SELECT 1 FROM relay_lease WHERE fence = $2) RETURNING lane
+"""
+_ASIDE = """
+UPDATE outbox AS o SET aside = a.reason
+FROM unnest($1::uuid[], $2::text[]) AS a (message_id, reason) WHERE o.message_id = a.message_id
+"""
 
 
 async def enqueue(driver: asyncpg.Connection, drafts: Sequence[Draft]) -> None:
-    """Put drafts into the outbox within the caller's transaction, in the order given.
+    """Gather drafts in the caller's transaction, in order: numbered, signed and stored right before it commits.
 
-    From the caller's commit on they will be sent: a crash leaves them here and the relay goes on.
+    From the commit on they will be sent: a crash leaves them here and the relay goes on.
     """
-    if drafts:
-        rows = _DRAFT.rows(drafts, type=[draft.message.type for draft in drafts], traceparent=_traceparents(drafts))
-        await driver.execute(*_INSERT.bind(rows=rows))
+    gather(driver, _traced(drafts))
 
 
 async def settle(driver: asyncpg.Connection, settlements: Sequence[Settlement]) -> Settled:
-    """Move receipted rows from `outbox` to `sent`: see `Unit.settle`."""
+    """Note what receipts say: see `Unit.settle`."""
     if not settlements:
         return Settled([], [])
-    settlements = [entry for entry in settlements if entry.outcome in _SETTLING]
     entries = _one_of_each(settlements)
-    signed_again = await epochs.sign_again(driver, [entry for entry in entries if entry.code == SIGN_AGAIN])
-    receipts = _SETTLEMENT.rows([entry for entry in entries if _identity(entry) not in signed_again])
-    taken = {tuple(row) for row in await driver.fetch(*_SETTLE.bind(receipts=receipts))}
-    known = taken | signed_again
-    if len(known) < len(entries):
-        # Rare: a receipt that was sent again, one for what was parked before, or one for what was never sent.
-        taken |= {tuple(row) for row in await driver.fetch(*_REPLAYED.bind(receipts=receipts))}
-        ids, digests, signers = zip(*map(_identity, entries), strict=True)
-        known |= taken | {tuple(row) for row in await driver.fetch(_KNOWN, ids, digests, signers)}
+    again = await _sign_again(driver, [entry for entry in entries if entry.code == SIGN_AGAIN])
+    receipts = _SETTLEMENT.rows([entry for entry in entries if _identity(entry) not in again])
+    rows = await driver.fetch(*_SETTLE.bind(receipts=receipts))
+    if len(again) + len(rows) < len(entries):
+        # Rare: a receipt that came late, one for a number that was taken back, or one for what was never sent.
+        rows += await driver.fetch(*_LATE.bind(receipts=receipts))
+        reused = [_identity(entry) for entry in entries if entry.code == SIGN_AGAIN]
+        again |= {tuple(row) for row in await driver.fetch(_SIGNED_BEFORE, *_columns(reused))}
+    known = again | {_of(row) for row in rows}
+    taken = {_of(row) for row in rows if row["taken"]}
+    await leave(driver, sorted(message_id for message_id, _, _ in taken))
     return Settled(
         [entry for entry in entries if _identity(entry) in taken],
         [entry for entry in settlements if _identity(entry) not in known],
     )
 
 
-class PostgresOutbox:
-    """The relay's side of the outbox table. One relay at a time per database (`relay_lock`)."""
+async def leave(driver: asyncpg.Connection, message_ids: Sequence[UUID]) -> None:
+    """Let those of the messages go that are done and that both marks have passed."""
+    if message_ids:
+        await _close(driver, [row["segment"] for row in await driver.fetch(_LEAVE, message_ids)])
 
-    def __init__(self, database: Database, *, instance: str, key: SigningKey) -> None:
+
+class PostgresLanes:
+    """`LaneStore` of the relay that holds the lease with this fence."""
+
+    def __init__(self, database: Database, *, fence: int) -> None:
         self._database = database
-        self._instance = instance
-        self._key = key
+        self._fence = fence
 
-    async def unsent(self, limit: int, *, without: Sequence[str] = ()) -> list[OutboxRow]:
-        return [_row(record) for record in await self._database.fetch(_UNSENT, limit, list(without))]
+    async def lanes(self) -> list[str]:
+        return [row["lane"] for row in await self._database.fetch(_LANES)]
 
-    async def unstamped(self, limit: int, *, without: Sequence[str] = ()) -> list[OutboxRow]:
-        return [_row(record) for record in await self._database.fetch(_UNSTAMPED, limit, list(without))]
+    async def work(self, lane: str, limit: int) -> LaneWork:
+        found = await self._database.fetch(_LANE, lane)
+        if not found:
+            return LaneWork([], 0, None)
+        at = found[0]
+        # Whatever has a position up to `last` was committed before that could be read.
+        rows = await self._database.fetch(_WAITING, lane, at["appended"], limit)
+        stored = await self._database.fetch(_SEGMENTS, sorted({row["segment"] for row in rows}))
+        segments = {row["id"]: unpack(row["packed"]) for row in stored}
+        return LaneWork([_waiting(row, segments) for row in rows], at["last"], at["offset"])
 
-    async def stamp(self, rows: Sequence[OutboxRow]) -> list[OutboxRow]:
-        async with self._database.transaction() as session:
-            counts = counts_by_pair(rows)
-            counters = await epochs.count_on(session.driver, counts, at=max(row.draft.created_at for row in rows))
-            stamped, digests = stamp_rows(rows, counters, instance=self._instance, key=self._key)
-            stamps = [row.stamp for row in stamped if row.stamp is not None]
-            done = await session.driver.execute(
-                *_STAMP.bind(stamps=_STAMPED.rows(stamps, digest=digests), key_id=self._key.key_id)
-            )
-            if done != f"UPDATE {len(rows)}":
-                # Another relay was here first: its lock outlived ours. Roll back; nobody has seen these stamps.
-                raise Unavailable("outbox_contended")
-            return stamped
+    async def note(self, lane: str, progress: Progress) -> None:
+        if progress.aside:
+            async with self._database.transaction() as session:
+                await session.driver.execute(_ASIDE, list(progress.aside), list(progress.aside.values()))
+        noted = (lane, self._fence, progress.through, progress.offset, progress.at)
+        self._require(await self._database.fetch(_NOTE, *noted))
 
-    async def unreceipted(self, sent_before: datetime, limit: int, *, without: Sequence[str] = ()) -> list[OutboxRow]:
-        overdue = await self._database.fetch(_UNRECEIPTED, sent_before, limit, RESEND_WAIT_MAX, list(without))
-        return [_row(record) for record in overdue]
+    async def rewind(self, lane: str) -> None:
+        self._require(await self._database.fetch(_REWIND, lane, self._fence))
 
-    async def mark_sent(self, rows: Sequence[OutboxRow], at: datetime) -> None:
-        ending = [row.outbox_id for row in rows if row.draft.message.family in STATED_BY_INSTANCES]
-        waiting = [row.outbox_id for row in rows if row.draft.message.family not in STATED_BY_INSTANCES]
-        await self._database.fetch(_MARK, ending, waiting, at)
+    def _require(self, noted: Sequence[object]) -> None:
+        if not noted:
+            raise Unavailable("relay_lease_lost")
 
 
-def _traceparents(drafts: Sequence[Draft]) -> list[str | None]:
+async def _sign_again(driver: asyncpg.Connection, refused: Sequence[Settlement]) -> set[_Identity]:
+    """Take the numbers back of those messages that `refused` names and that may still be signed again."""
+    if not refused:
+        return set()
+    bound = _REUSED.bind(receipts=_SETTLEMENT.rows(refused), at_most=SIGNED_AGAIN_MAX)
+    taken_back: dict[_Identity, SignedAgain] = {}
+    for row in await driver.fetch(*bound):
+        if (draft := _draft(row)) is not None:
+            taken_back[_of(row)] = SignedAgain(draft, row["epoch"], row["signed"] + 1)
+    if taken_back:
+        dropped = await driver.fetch(_DROP, [message_id for message_id, _, _ in taken_back])
+        await _close(driver, [row["segment"] for row in dropped])
+        gather(driver, list(taken_back.values()))
+    return set(taken_back)
+
+
+async def _close(driver: asyncpg.Connection, segments: Sequence[int]) -> None:
+    """So many messages of each segment are gone; the segments with no other go with them."""
+    if segments:
+        counted = await driver.fetch(_LESS, segments)
+        if empty := [row["id"] for row in counted if row["open"] <= 0]:
+            await driver.execute(_EMPTY, empty)
+
+
+def _draft(row: asyncpg.Record) -> Draft | None:
+    """None where what is stored cannot be read: the refusal is then an answer like any other."""
+    record = _at(unpack(row["packed"]), row["index"])
+    if record is None:
+        return None
+    try:
+        return draft_of(record, row["lane"])
+    except (Refused, KeyError):
+        return None
+
+
+def _waiting(row: asyncpg.Record, segments: Mapping[int, Sequence[Outgoing | None]]) -> Waiting:
+    message = BY_TYPE.get(row["type"])
+    record = _at(segments.get(row["segment"], []), row["index"])
+    return Waiting(row["message_id"], row["position"], message is not None and message.edge, record)
+
+
+def _at(records: Sequence[Outgoing | None], index: int) -> Outgoing | None:
+    return records[index] if 0 <= index < len(records) else None
+
+
+def _traced(drafts: Sequence[Draft]) -> list[Draft]:
     """Facts keep the trace of what caused them, for audit; every other message gets one of its own."""
     running = current_traceparent()  # the request or batch that these drafts answer
-    causes = [draft.traceparent or running for draft in drafts]
-    return [
-        cause if draft.message.family is Family.FACT else message_traceparent(cause)
-        for draft, cause in zip(drafts, causes, strict=True)
-    ]
+    traced = []
+    for draft in drafts:
+        cause = draft.traceparent or running
+        own = cause if draft.message.family is Family.FACT else message_traceparent(cause)
+        traced.append(replace(draft, traceparent=own))
+    return traced
 
 
-def _identity(entry: Settlement) -> tuple[UUID, str, str]:
+def _identity(entry: Settlement) -> _Identity:
     return entry.message_id, entry.digest, entry.by
 
 
+def _of(row: asyncpg.Record) -> _Identity:
+    return row["message_id"], row["digest"], row["lane"]
+
+
+def _columns(identities: Sequence[_Identity]) -> list[list[object]]:
+    return [[each[place] for each in identities] for place in range(3)]
+
+
 def _one_of_each(settlements: Sequence[Settlement]) -> list[Settlement]:
-    """One entry for each message: parked gives way to what became of the message later, whichever came first."""
-    entries: dict[tuple[UUID, str, str], Settlement] = {}
+    """One entry for each message: the last, but a final one is not replaced by another that comes late."""
+    entries: dict[_Identity, Settlement] = {}
     for entry in settlements:
         before = entries.get(_identity(entry))
-        if before is None or before.outcome is ReceiptOutcome.PARKED:
+        if before is None or before.outcome not in FINAL or entry.outcome is ReceiptOutcome.REFUSED:
             entries[_identity(entry)] = entry
     return list(entries.values())
-
-
-def _row(record: asyncpg.Record) -> OutboxRow:
-    draft = Draft(
-        message_id=record["message_id"],
-        message=BY_TYPE[record["type"]],
-        subject=record["subject"],
-        sender=record["sender"],
-        recipient=record["recipient"],
-        recipient_instance=record["recipient_instance"],
-        topic=record["topic"],
-        exercise=record["exercise"],
-        body=record["body"],
-        created_at=record["created_at"],
-        decided_at=record["decided_at"],
-        traceparent=record["traceparent"],
-        guard=record["guard"],
-    )
-    if record["sequence"] is None:
-        return OutboxRow(record["id"], draft, None)
-    stamp = Stamp(
-        outbox_id=record["id"],
-        epoch=record["epoch"],
-        sequence=record["sequence"],
-        prev_epoch=record["prev_epoch"],
-        prev_last=record["prev_last"],
-        key_id=record["key_id"],
-        root=record["batch_root"],
-        signature=record["batch_signature"],
-        index=record["batch_index"],
-        size=record["batch_size"],
-        path=record["batch_path"],
-    )
-    return OutboxRow(record["id"], draft, stamp)

@@ -5,22 +5,25 @@ Both pass the same conformance suite (`tests/conformance`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple, Protocol
 from uuid import UUID
 
-from shared.contracts.delivery import GoneClear, SentMark, TakenMark
+from shared.contracts.delivery import GoneClear, GoneNumbers, SentMark, TakenMark
 from shared.exchange.message import Draft, Received, Record
 from shared.runtime.database.transactions import Session
-from shared.runtime.post.arrivals import Admission, Arrival, Cursor, Held, Outcome, Parked, Step, Waiting
+from shared.runtime.post.arrivals import Admission, Arrival, Awaited, Cursor, Held, Outcome, Parked, Step
 from shared.vocabulary.answers import ReceiptOutcome
 
-RESEND_WAIT_MAX: Final = timedelta(minutes=10)
 #: A restore costs a message one signature more. A recipient that goes on refusing the numbers of new epochs is wrong.
 SIGNED_AGAIN_MAX: Final = 3
+#: A number that is not there is sent again when its last append is so long ago.
+HOLE_AGE: Final = timedelta(seconds=60)
+#: A message that its recipient's mark has passed, and that no receipt has come for, is sent again after that.
+UNRECEIPTED_AGE: Final = timedelta(minutes=5)
 
 
 class Coordinate(NamedTuple):
@@ -31,30 +34,66 @@ class Coordinate(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Stamp:
-    """What the relay adds to a draft, once and for ever: resending uses the same bytes."""
+class Outgoing:
+    """A record before the broker has it: final bytes, the same at every sending."""
 
-    outbox_id: int
-    epoch: UUID
-    sequence: int
-    #: Of the epoch before, stated on the first message of an epoch; None for what is not known.
-    prev_epoch: UUID | None
-    prev_last: int | None
-    key_id: str
-    root: bytes
-    signature: bytes
-    index: int
-    size: int
-    path: bytes
+    key: bytes
+    headers: tuple[tuple[str, bytes], ...]
+    value: bytes
 
 
 @dataclass(frozen=True, slots=True)
-class OutboxRow:
-    """A draft in the outbox; `stamp` is None until the relay has stamped it."""
+class Signed:
+    """A draft with its number, and the record that it makes. `digest` covers all that its signature covers."""
 
-    outbox_id: int
     draft: Draft
-    stamp: Stamp | None
+    epoch: UUID
+    sequence: int
+    digest: str
+    record: Outgoing
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A message that waits in a lane. `record` is None where what is stored of it cannot be read.
+
+    `edge`: it carries an edge, whose recipient judges its decision by the time at which the broker takes it.
+    """
+
+    message_id: UUID
+    position: int
+    edge: bool
+    record: Outgoing | None
+
+
+class LaneWork(NamedTuple):
+    """What waits in a lane, in order. All up to `last` is there or gone; `offset`: of its last record in Kafka."""
+
+    rows: list[Waiting]
+    last: int
+    offset: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """What the broker said of an append: how many records it took, the first one's offset, its own time.
+
+    `offset` is None where it knew the records from before, `at` where it says no time.
+    """
+
+    count: int
+    offset: int | None
+    at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a lane has come at `at`, our time; `aside` are those on the way there that cannot be sent, and why."""
+
+    through: int
+    at: datetime
+    offset: int | None = None
+    aside: Mapping[UUID, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,52 +119,56 @@ class Settled:
     unmatched: list[Settlement]
 
 
-class OutboxStore(Protocol):
-    """The relay's side of the outbox. Rows for the topics in `without` are left where they are."""
+class LaneStore(Protocol):
+    """The relay's side of the outbox: lanes, each with its own order. Nothing in it raises but `Unavailable`."""
 
-    async def unsent(self, limit: int, *, without: Sequence[str] = ()) -> list[OutboxRow]:
-        """Stamped rows whose sending was never noted, in stamping order."""
+    async def lanes(self) -> list[str]:
+        """The lanes in which something waits."""
         ...
 
-    async def unstamped(self, limit: int, *, without: Sequence[str] = ()) -> list[OutboxRow]:
-        """Rows to stamp, in order. One waits while an earlier one of its subject to its recipient is still there.
-
-        So one message of a subject is under way at a time. If it is lost with the broker's disk and sent again, it
-        still comes before the next.
-        """
+    async def work(self, lane: str, limit: int) -> LaneWork:
+        """The first rows that wait in a lane."""
         ...
 
-    async def stamp(self, rows: Sequence[OutboxRow]) -> list[OutboxRow]:
-        """Give each row the next sequence of its pair and sign all, a batch a recipient; durable before it returns.
-
-        The pair's epoch is a new one where this database is another than gave out its last number, or where that
-        number was refused as given out before.
-
-        Raises `Unavailable` if one of the rows is not there unstamped any more: then none is stamped.
-        """
+    async def note(self, lane: str, progress: Progress) -> None:
+        """Note how far a lane has come. Raises `Unavailable("relay_lease_lost")` if another is the relay now."""
         ...
 
-    async def unreceipted(self, sent_before: datetime, limit: int, *, without: Sequence[str] = ()) -> list[OutboxRow]:
-        """Rows last sent before then and not yet receipted, in stamping order.
-
-        One that had been waiting at its last sending waits as long again, at most `RESEND_WAIT_MAX`: a recipient
-        that is down for a day does not fill the broker with copies.
-        """
-        ...
-
-    async def mark_sent(self, rows: Sequence[OutboxRow], at: datetime) -> None:
-        """Note the sending. Rows that nobody receipts (facts, receipts) end here."""
+    async def rewind(self, lane: str) -> None:
+        """Let all that the lane still holds wait again: its topic has lost its end. Raises as `note` does."""
         ...
 
 
 class LogWriter(Protocol):
-    """The broker as the relay sees it."""
+    """The broker as the relay sees it. Lanes do not wait for each other."""
 
-    async def append(self, rows: Sequence[OutboxRow]) -> frozenset[str]:
-        """Durably append all rows in order, or raise `Unavailable` (some may have been appended).
+    async def append(self, lane: str, records: Sequence[Outgoing]) -> Appended:
+        """Durably append as many of the first records as go together: all of these, or none.
 
-        Returns the topics that are not there or not ours to write: of their rows, too, only some may have been.
+        Raises `Unavailable` (they may have been appended; `broker_refuses`: an operator must mend the topic) and
+        `Refused` for a first record that the topic will never take.
         """
+        ...
+
+
+class SentBook(Protocol):
+    """What this instance has sent, as it and the other side speak of it. Within the transaction of a unit."""
+
+    async def sent_marks(self, to: str) -> list[SentMark]:
+        """Of each pair and epoch towards instance `to` the last number given and the lowest held; to audit, of all."""
+        ...
+
+    async def take_marks(self, by: str, taken: Sequence[TakenMark], at: datetime) -> list[GoneNumbers]:
+        """Note what `by`, the recipients' instance or audit, has taken; return the holes that are not held any more.
+
+        What both have passed, and whose outcome is final or nobody's to state, leaves. Holes whose last append is
+        `HOLE_AGE` old are sent again, and so is what `by` has passed for `UNRECEIPTED_AGE` without a receipt. What is
+        said of numbers that were never given, or of another's, changes nothing.
+        """
+        ...
+
+    async def send_again(self, to: str, ids: Sequence[UUID]) -> list[UUID]:
+        """Give messages new positions, in the order of their numbers; return those that are not held."""
         ...
 
 
@@ -211,7 +254,7 @@ class Unit(Protocol):
         """Overwrite `applied` for the fresh messages of which something else became."""
         ...
 
-    async def keep_waiting(self, waiting: Sequence[Waiting]) -> frozenset[UUID]:
+    async def keep_waiting(self, waiting: Sequence[Awaited]) -> frozenset[UUID]:
         """Keep what waits, as far as there is room; the ids of what is kept."""
         ...
 
@@ -219,14 +262,18 @@ class Unit(Protocol):
         """What waits for one of these is due: `InboxStore.due` has it from the commit on."""
         ...
 
-    async def enqueue(self, drafts: Sequence[Draft]) -> None: ...
+    @property
+    def sent_book(self) -> SentBook: ...
+
+    async def enqueue(self, drafts: Sequence[Draft]) -> None:
+        """Gather what is to be sent: numbered, signed and stored as the last step before the commit."""
+        ...
 
     async def settle(self, settlements: Sequence[Settlement]) -> Settled:
-        """Apply receipt entries: rows leave the outbox; a parked message may turn out applied or refused later.
+        """Note what receipts say of our messages. A final outcome stands, but for `refused` after `applied`.
 
         An entry counts only if its digest is ours and its signer is the instance that the message went to. One with
-        the code `SIGN_AGAIN` settles nothing, `SIGNED_AGAIN_MAX` times a message: the message waits for its number
-        again, and its epoch ends.
+        the code `SIGN_AGAIN` settles nothing, `SIGNED_AGAIN_MAX` times a message: it is signed again, in a new epoch.
         """
         ...
 

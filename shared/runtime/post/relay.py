@@ -1,202 +1,237 @@
-"""The relay: the only code that publishes to Kafka. Takes the outbox in order, stamps, sends, waits for receipts.
+"""The relay: the only code that publishes to Kafka. It appends what is stored, lane by lane, and notes how far it came.
 
-    unstamped row ──stamp (one transaction)──▶ stamped row ──append──▶ record ──receipt──▶ gone from the outbox
+    committed row ──append──▶ record ──note (one update of the lane's row)──▶ under way
 
-A crash or an outage between any two steps repeats the later one with the same bytes: the inbox on the other side
-drops what it has seen. Stamped rows go before new ones, so start-up and normal operation are the same loop.
+A crash or an outage between the two repeats an append with the same bytes: the inbox on the other side drops what it
+has seen. Each lane has a task, an order, a back-off and a budget of its own: none waits for another, and what cannot be
+read or is never taken is set aside with a reason. Nothing that is stored can raise here.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Final
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import takewhile
+from uuid import UUID
 
-from shared.contracts.registry import Family
+from shared.exchange.message import Draft
 from shared.kernel.clock import Clock
-from shared.kernel.errors import Unavailable
-from shared.runtime.post.ports import LogWriter, OutboxRow, OutboxStore
+from shared.kernel.errors import Refused, Unavailable
+from shared.runtime.post.gate import Gate
+from shared.runtime.post.ports import Appended, LaneStore, LaneWork, LogWriter, Outgoing, Progress, Waiting
 from shared.runtime.watch.health import Check
 from shared.runtime.watch.logs import log
-from shared.runtime.watch.metrics import MESSAGES
 
-#: Decide rows again before stamping when their decision is older than this: a recipient accepts 5 minutes.
-DECISION_AGE_MAX = timedelta(minutes=4)
-
-#: Messages between parties; receipts and facts are on no account.
-_COUNTED: Final = frozenset({Family.REFERRAL, Family.NOTICE})
-
-DecideAgain = Callable[[Sequence[OutboxRow]], Awaitable[None]]
+#: Makes the record of a statement that has no number.
+Speaker = Callable[[Draft], Outgoing]
 
 
 @dataclass(frozen=True, slots=True)
 class RelaySettings:
-    """`resend_after_s`: an unreceipted row is published again after that long, the same bytes."""
+    """How often the relay looks, and how long a lane waits after a failure. Seconds."""
 
     batch_rows_max: int = 500
     poll_s: float = 0.25
     #: What nobody waits for, such as receipts, may gather for so long: fewer batches, for everybody.
     gather_s: float = 0.05
-    resend_after_s: float = 30.0
     back_off_s: float = 0.2
     back_off_s_max: float = 5.0
     #: A topic that the broker refuses is tried again after so long, then ever more rarely.
-    aside_s: float = 10.0
-    aside_s_max: float = 300.0
+    refused_s: float = 10.0
+    refused_s_max: float = 300.0
+
+
+@dataclass(slots=True)
+class _Lane:
+    """What the relay knows of a lane that it serves."""
+
+    name: str
+    news: asyncio.Event = field(default_factory=asyncio.Event)
+    waits_for: str = ""
+    task: asyncio.Task[None] | None = None
 
 
 class Relay:
-    """One active per instance. `wake` is called after a commit that enqueued; polling is the fallback."""
+    """One active per instance. `wake` is called after a commit that sends; polling is the fallback."""
 
     def __init__(
         self,
-        store: OutboxStore,
+        store: LaneStore,
         log_writer: LogWriter,
         *,
         clock: Clock,
-        decide_again: DecideAgain,
+        speaker: Speaker,
+        gate: Gate | None = None,
         settings: RelaySettings = RelaySettings(),
     ) -> None:
         self._store = store
         self._log_writer = log_writer
         self._clock = clock
-        self._decide_again = decide_again
+        self._speaker = speaker
+        self._gate = gate or Gate()
         self._settings = settings
         self._news = asyncio.Event()
         self._gathering: asyncio.TimerHandle | None = None
         self._waits_for = ""
-        #: Topics that the broker refuses: until when their rows are left aside, and for how many seconds that was.
-        self._aside: dict[str, tuple[datetime, float]] = {}
-        #: Rows may be stamped but not noted as sent: after a start, and from stamping until the sending is noted.
-        self._unsent_possible = True
-        self._overdue_checked_at: datetime | None = None
+        self._lanes: dict[str, _Lane] = {}
         self.last_progress: datetime | None = None
 
     def wake(self) -> None:
-        """There may be new rows: look now instead of at the next poll."""
+        """There may be something new: look now instead of at the next poll."""
         self._news.set()
 
     def wake_soon(self) -> None:
-        """There may be new rows that nobody waits for: look when more have had time to gather."""
+        """There may be something new that nobody waits for: look when more has had time to gather."""
         if self._gathering is None:
             self._gathering = asyncio.get_running_loop().call_later(self._settings.gather_s, self._gathered)
+
+    def check(self) -> Check:
+        """Ready also in an outage, which `reason` names: meanwhile messages are safe in the outbox."""
+        waiting = sorted(lane.waits_for for lane in self._lanes.values() if lane.waits_for)
+        return Check("relay", True, self._waits_for or self._gate.reason() or (waiting[0] if waiting else ""))
+
+    async def run(self) -> None:
+        """Publish until cancelled."""
+        try:
+            while True:
+                self._news.clear()
+                await self._look()
+                await self._sleep_until_news()
+        finally:
+            tasks = [lane.task for lane in self._lanes.values() if lane.task is not None]
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def publish_once(self, name: str) -> bool:
+        """Append the first rows that wait in a lane, and note them; whether there may be more.
+
+        Raises `Unavailable` after noting what had been appended before.
+        """
+        work = await self._store.work(name, self._settings.batch_rows_max)
+        if not work.rows:
+            # What waited here was given other positions, or has settled.
+            await self._store.note(name, Progress(work.last, self._clock.now()))
+            return False
+        reason = self._gate.reason()
+        rows = list(takewhile(lambda row: not (reason and row.edge), work.rows))
+        if rows:
+            await self._append(name, work, rows)
+        self._lane(name).waits_for = reason if len(rows) < len(work.rows) else ""
+        return len(rows) == self._settings.batch_rows_max
+
+    async def say(self, draft: Draft) -> None:
+        """Append a statement that has no number and is stored nowhere. Raises `Unavailable`."""
+        name = draft.recipient_instance
+        work = await self._store.work(name, 0)
+        appended = await self._appended(name, [self._speaker(draft)])
+        if work.last and appended.offset is not None:
+            await self._store.note(name, Progress(0, self._clock.now(), appended.offset))
+            await self._mind_tail(name, work, appended)
 
     def _gathered(self) -> None:
         self._gathering = None
         self._news.set()
 
-    def check(self) -> Check:
-        """Ready also in an outage, which `reason` names: meanwhile messages are safe in the outbox."""
-        return Check("relay", True, self._waits_for or ("broker_refuses" if self._aside else ""))
+    def _lane(self, name: str) -> _Lane:
+        return self._lanes.setdefault(name, _Lane(name))
 
-    async def run(self) -> None:
-        """Publish until cancelled. Outages are waited out; only a `Defect` ends it."""
+    async def _look(self) -> None:
+        """Have each lane in which something waits served by its task."""
+        try:
+            names, self._waits_for = await self._store.lanes(), ""
+        except Unavailable as error:
+            self._waits_for = error.code
+            log("relay_waits", code=error.code)
+            return
+        for name in names:
+            lane = self._lane(name)
+            lane.news.set()
+            if lane.task is None or lane.task.done():
+                lane.task = asyncio.create_task(self._serve(lane))
+
+    async def _serve(self, lane: _Lane) -> None:
         while True:
-            self._news.clear()
-            published = await self._patiently(self.publish_once)
-            resent = await self._patiently(self.resend_overdue) if self._overdue_check_due() else 0
-            # Fewer than fit in a batch were all that there were.
-            if published < self._settings.batch_rows_max and not resent:
-                await self._sleep_until_news()
+            await lane.news.wait()
+            lane.news.clear()
+            await self._empty(lane)
 
-    async def publish_once(self) -> int:
-        """Stamp and send one batch; return how many rows were taken (0: nothing to do)."""
-        without = self._set_aside()
-        if self._unsent_possible:
-            # A predecessor died, or the database failed us, after stamping: later rows must not overtake these.
-            if rows := await self._store.unsent(self._settings.batch_rows_max, without=without):
-                await self._send(rows)
-                self._news.set()
-                return len(rows)
-            self._unsent_possible = False
-        rows = await self._store.unstamped(self._settings.batch_rows_max, without=without)
-        if not rows:
-            return 0
-        stale_before = self._clock.now() - DECISION_AGE_MAX
-        stale = [row for row in rows if row.draft.decided_at is not None and row.draft.decided_at < stale_before]
-        if stale:
-            # The rows are replaced or dropped in one transaction; the next round takes what is left.
-            await self._decide_again(stale)
+    async def _empty(self, lane: _Lane) -> None:
+        """Publish until nothing waits, or what waits may not leave; every failure only makes the lane wait."""
+        settings, failed_s, refused_s = self._settings, 0.0, 0.0
+        while True:
+            try:
+                if not await self.publish_once(lane.name):
+                    return
+                failed_s = refused_s = 0.0
+                continue
+            except Unavailable as error:
+                code = error.code
+            except Exception as error:  # whatever is stored, it stops this lane for a while and no other
+                code = "relay_defect"
+                log("relay_waits", code=code, error=type(error).__name__)
+            lane.waits_for = code
+            log("relay_waits", code=code, topic=lane.name)
+            if code == "broker_refuses":
+                refused_s = min(refused_s * 2 or settings.refused_s, settings.refused_s_max)
+            failed_s = min(failed_s * 2 or settings.back_off_s, settings.back_off_s_max)
+            await asyncio.sleep(refused_s if code == "broker_refuses" else failed_s)
+
+    async def _append(self, name: str, work: LaneWork, rows: Sequence[Waiting]) -> None:
+        """Append rows, or set them aside; note how far that went, also when the broker goes away in between."""
+        aside = {row.message_id: "unreadable" for row in rows if row.record is None}
+        waiting = [row for row in rows if row.record is not None]
+        first: Appended | None = None
+        offset: int | None = None
+        try:
+            while waiting:
+                try:
+                    appended = await self._appended(name, [row.record for row in waiting if row.record is not None])
+                except Refused as error:
+                    aside[waiting.pop(0).message_id] = error.code
+                    continue
+                first = first or appended
+                if appended.offset is not None:
+                    offset = appended.offset + appended.count - 1
+                waiting = waiting[appended.count :]
+        finally:
+            await self._note(name, rows, waiting, aside=aside, offset=offset)
+        if first is not None:
+            await self._mind_tail(name, work, first)
+
+    async def _note(
+        self,
+        name: str,
+        rows: Sequence[Waiting],
+        left: Sequence[Waiting],
+        *,
+        aside: dict[UUID, str],
+        offset: int | None,
+    ) -> None:
+        through = left[0].position - 1 if left else rows[-1].position
+        if through < rows[0].position:
+            return
+        over = {row.message_id for row in rows if row.position <= through}
+        passed = {message_id: reason for message_id, reason in aside.items() if message_id in over}
+        for reason in passed.values():
+            log("message_set_aside", code=reason, topic=name)
+        await self._store.note(name, Progress(through, self._clock.now(), offset, passed))
+        self.last_progress = self._clock.now()
+
+    async def _appended(self, name: str, records: Sequence[Outgoing]) -> Appended:
+        began = self._clock.now()
+        appended = await self._log_writer.append(name, records)
+        self._gate.measure(began, self._clock.now(), appended.at)
+        return appended
+
+    async def _mind_tail(self, name: str, work: LaneWork, appended: Appended) -> None:
+        """A record that is not behind the last one says that the topic has lost its end: what is held waits again."""
+        if appended.offset is not None and work.offset is not None and appended.offset <= work.offset:
+            log("topic_lost_its_end", topic=name, offset=appended.offset)
+            await self._store.rewind(name)
             self._news.set()
-            return len(stale)
-        # From here the bytes are final: whatever happens next, only these bytes are ever sent for these rows.
-        self._unsent_possible = True
-        stamped = await self._store.stamp(rows)
-        MESSAGES.labels("emitted").inc(sum(row.draft.message.family in _COUNTED for row in stamped))
-        await self._send(stamped)
-        self._unsent_possible = False
-        return len(rows)
-
-    def _overdue_check_due(self) -> bool:
-        """Whether the last look for overdue receipts is so long ago that another is worth a query."""
-        now, every_s = self._clock.now(), min(1.0, self._settings.resend_after_s / 4)
-        if self._overdue_checked_at is not None and (now - self._overdue_checked_at).total_seconds() < every_s:
-            return False
-        self._overdue_checked_at = now
-        return True
-
-    async def resend_overdue(self) -> int:
-        """Send rows again whose receipt is overdue (a lost broker disk, a lost receipt)."""
-        # Also look once for rows that a rival stamped and never sent (its lock was lost, and it died after ours began),
-        # and for those of a topic that is no longer aside.
-        self._unsent_possible = True
-        overdue = self._clock.now() - timedelta(seconds=self._settings.resend_after_s)
-        rows = await self._store.unreceipted(overdue, self._settings.batch_rows_max, without=self._set_aside())
-        if rows:
-            log("outbox_resent", count=len(rows))
-            await self._send(rows)
-        return len(rows)
-
-    async def _send(self, rows: Sequence[OutboxRow]) -> None:
-        refused = await self._appended(rows)
-        self._note_topics({row.draft.topic for row in rows}, refused)
-        # What was refused stays unsent, in its order: a pair's rows all go to one topic, so nothing overtakes them.
-        if sent := [row for row in rows if row.draft.topic not in refused]:
-            await self._store.mark_sent(sent, self._clock.now())
-            self.last_progress = self._clock.now()
-        self._waits_for = ""
-
-    async def _appended(self, rows: Sequence[OutboxRow]) -> AbstractSet[str]:
-        """Append the batch; on an outage append the whole batch again, or its order could break."""
-        back_off_s = self._settings.back_off_s
-        while True:
-            try:
-                return await self._log_writer.append(rows)
-            except Unavailable as error:
-                self._waits_for = error.code
-                log("relay_waits", code=error.code, count=len(rows))
-                await asyncio.sleep(back_off_s)
-                back_off_s = min(back_off_s * 2, self._settings.back_off_s_max)
-
-    def _set_aside(self) -> list[str]:
-        """The topics that are left aside now."""
-        now = self._clock.now()
-        return [topic for topic, (until, _) in self._aside.items() if now < until]
-
-    def _note_topics(self, tried: AbstractSet[str], refused: AbstractSet[str]) -> None:
-        for topic in tried - refused:
-            self._aside.pop(topic, None)
-        for topic in tried & refused:
-            _, waited_s = self._aside.get(topic, (None, self._settings.aside_s / 2))
-            wait_s = min(waited_s * 2, self._settings.aside_s_max)
-            self._aside[topic] = self._clock.now() + timedelta(seconds=wait_s), wait_s
-            log("relay_waits", code="broker_refuses", topic=topic)
-
-    async def _patiently(self, step: Callable[[], Awaitable[int]]) -> int:
-        back_off_s = self._settings.back_off_s
-        while True:
-            try:
-                done = await step()
-                self._waits_for = ""
-                return done
-            except Unavailable as error:
-                self._waits_for = error.code
-                log("relay_waits", code=error.code)
-                await asyncio.sleep(back_off_s)
-                back_off_s = min(back_off_s * 2, self._settings.back_off_s_max)
 
     async def _sleep_until_news(self) -> None:
         try:

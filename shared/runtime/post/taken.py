@@ -89,7 +89,8 @@ _WANTED: Final = """
 WITH due AS (
     SELECT message_id FROM inbox
     WHERE (outcome = 'deferred' AND need = ANY($1::text[]) OR outcome = 'parked' AND asked)
-      AND (wanted_at IS NULL OR wanted_at + least($3::interval * power(2, least(wanted_times, 20) - 1), $4::interval) <= $2::timestamptz)
+      AND (wanted_at IS NULL
+           OR wanted_at + least($3::interval * power(2, least(wanted_times, 20) - 1), $4::interval) <= $2::timestamptz)
     ORDER BY sender_instance, sender, recipient, epoch, sequence LIMIT $5 FOR UPDATE
 )
 UPDATE inbox AS i SET wanted_at = $2, wanted_times = wanted_times + 1 FROM due WHERE i.message_id = due.message_id

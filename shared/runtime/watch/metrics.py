@@ -11,7 +11,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 REGISTRY: Final = CollectorRegistry()
 CONTENT_TYPE: Final = "text/plain; version=1.0.0; charset=utf-8; escaping=underscores"
 
-#: `fate` is emitted (stamped by this relay), applied, refused or parked (for the first time, by this consumer).
+#: `fate` is emitted (numbered in a transaction of this process), applied, refused or
+#: parked (for the first time, by this consumer).
 MESSAGES: Final = Counter("causeway_messages", "Messages by what became of them.", ["fate"], registry=REGISTRY)
 REFUSALS: Final = Counter("causeway_refusals", "Submissions refused at intake, by code.", ["code"], registry=REGISTRY)
 HTTP_REQUESTS: Final = Counter(
@@ -23,12 +24,17 @@ INTAKE_SECONDS: Final = Histogram(
     registry=REGISTRY,
     buckets=(0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0),
 )
-OUTBOX_ROWS: Final = Gauge("causeway_outbox_rows", "Messages that wait for their first sending.", registry=REGISTRY)
+OUTBOX_ROWS: Final = Gauge("causeway_outbox_rows", "Messages that wait to be appended.", registry=REGISTRY)
+OUTBOX_ASIDE_ROWS: Final = Gauge(
+    "causeway_outbox_aside_rows", "Messages that cannot be sent and were set aside.", registry=REGISTRY
+)
 OUTBOX_AGE_SECONDS: Final = Gauge(
-    "causeway_outbox_age_seconds", "Age of the oldest message that was never sent.", registry=REGISTRY
+    "causeway_outbox_age_seconds", "Age of the oldest message that waits to be appended.", registry=REGISTRY
 )
 UNRECEIPTED_AGE_SECONDS: Final = Gauge(
-    "causeway_unreceipted_age_seconds", "Age of the oldest sending that nobody has receipted.", registry=REGISTRY
+    "causeway_unreceipted_age_seconds",
+    "Age of the oldest message under way without a final outcome.",
+    registry=REGISTRY,
 )
 QUARANTINE_RECORDS: Final = Gauge(
     "causeway_quarantine_records", "Parked records that were not replayed.", registry=REGISTRY
@@ -49,14 +55,19 @@ LAW_AGED: Final = Gauge(
 )
 
 _COUNTS = """
-SELECT (SELECT count(*) FROM outbox WHERE sequence IS NULL) AS rows,
+SELECT (SELECT coalesce(sum(last - appended), 0)::bigint FROM lane) AS rows,
+       (SELECT count(*) FROM outbox WHERE aside IS NOT NULL) AS aside,
        (SELECT count(*) FROM quarantine WHERE replayed_at IS NULL) AS parked
 """
-#: Rows are enqueued in the order of their ids: the first is the oldest, and an index finds it in a long outbox too.
+#: In each lane the first is the oldest but for what is sent again, and an index finds it in a long lane too.
 _OLDEST = """
-SELECT (SELECT created_at FROM outbox WHERE sequence IS NULL ORDER BY id LIMIT 1) AS unstamped,
-       (SELECT created_at FROM outbox WHERE sequence IS NOT NULL AND sent_at IS NULL ORDER BY id LIMIT 1) AS stamped,
-       (SELECT created_at FROM outbox WHERE sequence IS NOT NULL AND sent_at IS NOT NULL ORDER BY id LIMIT 1) AS sent
+SELECT min(waiting.created_at) AS waiting, min(open.created_at) AS open
+FROM lane AS l
+LEFT JOIN LATERAL (SELECT o.created_at FROM outbox AS o WHERE o.lane = l.lane AND o.position > l.appended
+                   ORDER BY o.position LIMIT 1) AS waiting ON true
+LEFT JOIN LATERAL (SELECT o.created_at FROM outbox AS o
+                   WHERE o.lane = l.lane AND NOT o.done AND o.position <= l.appended
+                   ORDER BY o.position LIMIT 1) AS open ON true
 """
 
 
@@ -70,14 +81,14 @@ class Ages(NamedTuple):
 async def oldest_waiting(driver: asyncpg.Connection, now: datetime) -> Ages:
     """How long the oldest messages of the outbox have waited at `now`."""
     row = await driver.fetchrow(_OLDEST)
-    unsent_s = max(_age_s(row["unstamped"], now), _age_s(row["stamped"], now))
-    return Ages(unsent_s, _age_s(row["sent"], now))
+    return Ages(_age_s(row["waiting"], now), _age_s(row["open"], now))
 
 
 async def measure_stores(driver: asyncpg.Connection, now: datetime) -> None:
     """Set the gauges that tables answer: outbox, receipts outstanding, quarantine."""
     row, ages = await driver.fetchrow(_COUNTS), await oldest_waiting(driver, now)
     OUTBOX_ROWS.set(row["rows"])
+    OUTBOX_ASIDE_ROWS.set(row["aside"])
     OUTBOX_AGE_SECONDS.set(ages.unsent_s)
     UNRECEIPTED_AGE_SECONDS.set(ages.unreceipted_s)
     QUARANTINE_RECORDS.set(row["parked"])

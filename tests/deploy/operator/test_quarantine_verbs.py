@@ -18,8 +18,8 @@ from tests.support.running import AGENCY, HOTLINE, Exchange, referral
 
 INSTANCE, TOPIC = "law_enforcement", "causeway.inbox.law_enforcement.hotline.v1"
 _PARK = """
-INSERT INTO quarantine (topic, partition, "offset", broker_time, length_bytes, digest, reason, sender)
-VALUES ($1, $2, $3, $4, 1, $5, 'handler_defect', $6)
+INSERT INTO quarantine (same, count, topic, partition, "offset", broker_time, length_bytes, digest, reason, sender)
+VALUES ($5, 1, $1, $2, $3, $4, 1, $5, 'handler_defect', $6)
 """
 _FIRST = """
 SELECT topic, partition, "offset" FROM inbox WHERE recipient = $1 AND outcome = 'applied' ORDER BY received_at LIMIT 1

@@ -102,16 +102,17 @@ def test_age_is_always_shown_and_fails_readiness_only_beyond_its_setting(
 
 
 async def _put_aside(exchange: Exchange, *, held: bool) -> None:
-    """A row that looks sent a minute and a half ago, to a recipient that will never answer, and is not due again."""
+    """A row that was sent a minute and a half ago to a recipient that will never answer."""
     hotline = await exchange.admin("hotline")
-    await hotline.execute("DELETE FROM outbox WHERE recipient = 'nobody.example'")
+    await hotline.execute("DELETE FROM outbox WHERE lane = 'nobody'; DELETE FROM lane WHERE lane = 'nobody'")
     if held:
         await hotline.execute(
             """
-            INSERT INTO outbox (message_id, type, subject, sender, recipient, recipient_instance, topic, exercise, body,
-                                created_at, guard, epoch, sequence, sent_at)
-            VALUES (gen_random_uuid(), 'causeway.referral_withdrawn.v1', 's', 's', 'nobody.example', 'nobody', 't',
-                    true, '', now() - interval '90 s', '', gen_random_uuid(), 1, now() + interval '1 day')
+            INSERT INTO lane (lane, last, appended) VALUES ('nobody', 1, 1);
+            INSERT INTO outbox (message_id, lane, position, segment, index, type, subject, sender, recipient, epoch,
+                                sequence, digest, created_at, done)
+            VALUES (gen_random_uuid(), 'nobody', 1, 0, 0, 'causeway.referral_withdrawn.v1', 's', 's', 'nobody.example',
+                    gen_random_uuid(), 1, '', now() - interval '90 s', false)
             """
         )
     await hotline.close()

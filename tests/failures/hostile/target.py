@@ -31,6 +31,7 @@ from shared.exchange.topics import inbox_topic
 from shared.kernel.errors import Refused, Unavailable
 from shared.runtime.instance.settings import prefix_of
 from shared.runtime.kafka.documents import publish_documents
+from shared.runtime.post.arrivals import Step
 from shared.runtime.post.consumer import Consumer
 from shared.runtime.post.ports import Coordinate, Settlement, Unit
 from tests.shared.exchange.wrong_records import PARTY_KEYS
@@ -181,9 +182,9 @@ async def running(target: Target, monkeypatch: pytest.MonkeyPatch) -> AsyncItera
     """The instance's documents, relay and consumer, at work. Notes every batch that the consumer is handed."""
     consume = Consumer.consume
 
-    async def noted(self: Consumer, records: Sequence[Record]) -> None:
+    async def noted(self: Consumer, records: Sequence[Record], steps: Sequence[Step] = ()) -> None:
         target.batches.append(list(records))
-        await consume(self, records)
+        await consume(self, records, steps)
 
     monkeypatch.setattr(Consumer, "consume", noted)
     machinery = target.app.machinery

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -16,7 +15,6 @@ from services.hotline.store import PostgresOffers
 from shared.envelope.datakeys import KeyEncryptionKey
 from shared.exchange.acts import Subject
 from shared.exchange.message import Received
-from shared.exchange.prepare import Documents
 from shared.exchange.states import row
 from shared.kernel.authority import Role
 from shared.kernel.clock import ManualClock
@@ -24,15 +22,11 @@ from shared.party.origin.bus import OriginBus
 from shared.party.recipient.ports import Acting
 from shared.party.recipient.use_cases import act
 from shared.runtime.database.transactions import Database, RowScope
-from tests.services.deliveries import AT, ERASED, HOTLINE, OTHER_HOTLINE, directory, without_act
+from tests.services.deliveries import AT, ERASED, HOTLINE, OTHER_HOTLINE, directory
 from tests.services.doors import ACTOR, as_told
+from tests.services.outgoing import NO_LAW, clear_parts
 
 KEK = KeyEncryptionKey(bytes(range(32)))
-_SENT = "SELECT type, sender, recipient, exercise, body FROM outbox WHERE subject = $1 ORDER BY id"
-
-
-def _none() -> Documents:
-    raise AssertionError("nothing is decided here")
 
 
 class Hotlines:
@@ -41,7 +35,7 @@ class Hotlines:
     def __init__(self, database: Database) -> None:
         self.database = database
         self.directory = directory()
-        bus = OriginBus(database, documents=_none, instance="hotline", kek=KEK, clock=ManualClock(AT))
+        bus = OriginBus(database, law=NO_LAW, instance="hotline", kek=KEK, clock=ManualClock(AT))
         self.door = hotline_door(kek=KEK, origin=bus)
         self.act_on = partial(act, RECIPIENT)
 
@@ -72,15 +66,4 @@ class Hotlines:
 
     async def sent(self, referral_id: UUID) -> list[tuple[str, str, str, bool, dict[str, Any]]]:
         """(type, sender, recipient, exercise, clear part) of what waits in the outbox."""
-        async with self.database.transaction() as session:
-            rows = await session.driver.fetch(_SENT, str(referral_id))
-        return [
-            (
-                each["type"],
-                each["sender"],
-                each["recipient"],
-                each["exercise"],
-                without_act(json.loads(each["body"])["clear"]),
-            )
-            for each in rows
-        ]
+        return await clear_parts(self.database, referral_id)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import count
+from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
@@ -28,18 +30,22 @@ from shared.party.origin.domain import Request, Submission
 from shared.party.origin.store.filing import PostgresFilings
 from shared.party.origin.store.referrals import PostgresReferrals
 from shared.party.origin.use_cases import referrals as use_cases
+from shared.party.origin.use_cases.again import Law
 from shared.party.origin.use_cases.intake import Intake
 from shared.party.origin.use_cases.referrals import Acting
 from shared.runtime.database.transactions import Database, RowScope, Session
 from shared.runtime.http.acts import Acts
-from shared.runtime.post.outbox import PostgresOutbox
-from shared.runtime.post.ports import OutboxRow
+from shared.runtime.post.numbering import Numbering
+from shared.runtime.post.ports import Signed
+from shared.vocabulary.answers import ReceiptOutcome
 from shared.vocabulary.referral import WithdrawalReason
 from tests.services.doors import door, identified_as
-from tests.support.builders import AT, HOTLINE
+from tests.services.outgoing import held, let_go
+from tests.support.builders import AT, HOTLINE, settlement
 from tests.support.exchange_world import World, submission
 
 KEK = KeyEncryptionKey(bytes(range(32)))
+APPLYING = RowScope([HOTLINE], Role.SERVICE, "apply")
 _references = count(1)
 
 
@@ -63,7 +69,8 @@ class Origin:
             directory=lambda: self._documents().directory,
             clock=self.clock,
         )
-        self.bus = OriginBus(self.database, documents=self._documents, instance="hotline", kek=KEK, clock=self.clock)
+        self.database.last_step = Numbering("hotline", signing)
+        self.bus = OriginBus(self.database, law=self.law(), instance="hotline", kek=KEK, clock=self.clock)
 
     def intake_of(self, **bounds: Any) -> Intake:
         """An intake of this origin with these bounds."""
@@ -71,7 +78,7 @@ class Origin:
             PostgresFilings(self.database, KEK),
             answering=partial(answer_filed, acceptor=self.acceptor),
             authority=AUTHORITY,
-            documents=self._documents,
+            documents=lambda: self._documents(),
             instance="hotline",
             clock=self.clock,
             wake=lambda: None,
@@ -113,15 +120,29 @@ class Origin:
             page = await use_cases.list_work(self._acting(session), reason=reason, cursor=None, limit=9)
         return [item.referral_id for item in page.items]
 
-    async def decide_again(self, rows: list[OutboxRow]) -> None:
-        """As the relay does with rows that have waited too long."""
-        self.clock.advance(360)
-        await self.bus.stale([row for row in rows if row.draft.decided_at is not None])
+    def law(self) -> Law:
+        """What this origin decides by."""
+        return Law(now=lambda: self._documents(), at=lambda _: self._documents())
 
-    async def waiting(self) -> list[OutboxRow]:
-        """What the relay would take next: of one subject to one recipient only the first."""
-        key = self.world.keys["hotline"].signing
-        return await PostgresOutbox(self.database, instance="hotline", key=key).unstamped(500)
+    async def refused(self, rows: Sequence[Signed], code: str = "decision_time_off") -> None:
+        """The recipients of the edges among `rows` refuse them as stale; the rows leave the outbox."""
+        entries = [
+            settlement(each.draft.message_id, each.digest, ReceiptOutcome.REFUSED, code=code)
+            for each in rows
+            if each.draft.message.edge
+        ]
+        async with self.database.transaction(APPLYING) as session:
+            unit: Any = SimpleNamespace(connection=session)
+            await self.bus.settled(unit, entries)
+        await let_go(self.database, [entry.message_id for entry in entries])
+
+    async def due(self) -> int:
+        """What the origin does with edges that have waited long enough."""
+        return await self.bus.due(APPLYING)
+
+    async def waiting(self) -> list[Signed]:
+        """What is in the outbox."""
+        return await held(self.database)
 
     async def forget(self) -> None:
         """Empty the outbox."""

@@ -1,4 +1,4 @@
-"""What cannot be decided or sealed any more is dropped and said so; it never holds up anything else."""
+"""What was refused as stale is decided again, a bounded number of times; what cannot be is dropped, and said so."""
 
 from __future__ import annotations
 
@@ -13,23 +13,17 @@ import pytest
 from shared.contracts.answers import CaseAcceptedClear, OutcomeReportedClear
 from shared.contracts.directory import Directory
 from shared.contracts.registry import CASE_ACCEPTED, OUTCOME_REPORTED
-from shared.kernel.authority import Role
 from shared.kernel.errors import Unavailable
-from shared.party.origin.store import edges as store
 from shared.party.origin.store.edges import PostgresEdges
-from shared.party.origin.use_cases.again import DecideAgain
+from shared.party.origin.use_cases.again import NO_DOCUMENTS, PAUSES, DecideAgain
 from shared.party.origin.use_cases.answers import EdgeAnswers
-from shared.runtime.database.transactions import RowScope
-from shared.runtime.post.outbox import PostgresOutbox
-from shared.runtime.post.ports import OutboxRow
-from shared.runtime.post.relay import Relay
+from shared.runtime.post.ports import Signed
+from shared.vocabulary.referral import WithdrawalReason
 from tests.services.deliveries import numbered, received
-from tests.services.hotline.origin import KEK, Origin
+from tests.services.hotline.origin import APPLYING, KEK, Origin
 from tests.support.builders import AT, HOTLINE, POLICE, PROVIDER
 from tests.support.exchange_world import World, told_to_audit
-from tests.support.memory_stores import MemoryLog, MemoryLogWriter
 
-APPLYING = RowScope([HOTLINE], Role.SERVICE, "apply")
 Change = Callable[[Directory], dict[str, Any]]
 
 
@@ -58,23 +52,17 @@ def unsealable(instance: str) -> Change:
     return lapsed
 
 
-def facts(origin: Origin, rows: list[OutboxRow]) -> list[dict[str, Any]]:
+def facts(origin: Origin, rows: list[Signed]) -> list[dict[str, Any]]:
     """What audit will be told of decisions: the clear part, and the sealed one as audit opens it."""
     return [told_to_audit(origin.world, row.draft) for row in rows if row.draft.recipient == "audit"]
 
 
-def edge_ids(rows: list[OutboxRow]) -> set[str]:
-    return {json.loads(row.draft.body)["clear"]["edge_id"] for row in rows if row.draft.decided_at}
+def edge_ids(rows: list[Signed]) -> set[str]:
+    return {json.loads(row.draft.body)["clear"]["edge_id"] for row in rows if row.draft.message.edge}
 
 
-def recipients(rows: list[OutboxRow]) -> set[str]:
+def recipients(rows: list[Signed]) -> set[str]:
     return {row.draft.recipient for row in rows} - {"audit"}
-
-
-async def sent(origin: Origin, rows: list[OutboxRow]) -> None:
-    """The rows have left the outbox: those behind them come forward."""
-    async with origin.database.transaction() as session:
-        await session.driver.execute("DELETE FROM outbox WHERE id = ANY($1::bigint[])", [row.outbox_id for row in rows])
 
 
 async def edges(origin: Origin, referral_id: UUID) -> dict[str, str]:
@@ -93,10 +81,10 @@ async def test_a_recipient_that_cannot_be_reached_any_more_holds_up_nobody(
     referral_id, other = await origin.file(), await origin.file()
     before = await origin.waiting()
     change_directory(origin.world, change)
-    await origin.decide_again(before)
+    await origin.refused(before)
     after = await origin.waiting()
     assert recipients(after) == recipients(before) - {lost}
-    assert not {row.draft.message_id for row in after if row.draft.decided_at} & {r.draft.message_id for r in before}
+    assert not {row.draft.message_id for row in after if row.draft.message.edge} & {r.draft.message_id for r in before}
     for each in (referral_id, other):
         assert (await edges(origin, each))[lost] == "dropped"
 
@@ -122,7 +110,7 @@ async def test_what_goes_nowhere_any_more_puts_the_referral_on_the_work_list(
 ) -> None:
     referral_id = await origin.file()
     change_directory(origin.world, change)
-    await origin.decide_again(await origin.waiting())
+    await origin.refused(await origin.waiting())
     assert referral_id in await origin.work(reason)
 
 
@@ -130,12 +118,11 @@ async def test_of_an_origin_that_has_left_nothing_is_sent_and_audit_is_told(orig
     referral_id = await origin.file()
     before = await origin.waiting()
     change_directory(origin.world, without(HOTLINE))
-    await origin.decide_again(before)
+    await origin.refused(before)
     after = await origin.waiting()
     assert recipients(after) == set()
     assert {*(await edges(origin, referral_id)).values()} == {"dropped"}
-    await sent(origin, after)
-    (told,) = facts(origin, await origin.waiting())
+    _, told = facts(origin, after)
     assert (told["work_reason"], told["edges"]) == ("undeliverable", [])
     assert {*told["superseded"]} == edge_ids(before)
     assert told["decision"] == facts(origin, before)[0]["decision"]
@@ -145,39 +132,18 @@ async def test_an_erased_referral_is_not_sent_and_audit_is_told(origin: Origin) 
     referral_id, other = await origin.file(), await origin.file()
     async with origin.database.transaction() as session:
         await session.driver.execute("DELETE FROM data_key WHERE subject = $1", referral_id)
-    await origin.decide_again(await origin.waiting())
+    await origin.refused(await origin.waiting())
     after = await origin.waiting()
     assert {row.draft.subject for row in after if row.draft.recipient == POLICE} == {str(other)}
     assert {*(await edges(origin, referral_id)).values()} == {"dropped"}
 
 
-async def test_a_stale_row_without_an_edge_is_not_met_again(origin: Origin) -> None:
+async def test_a_refused_row_without_an_edge_is_not_met_again(origin: Origin) -> None:
     referral_id = await origin.file()
     async with origin.database.transaction(APPLYING) as session:
         await session.driver.execute("UPDATE edge SET state = 'dropped' WHERE referral_id = $1", referral_id)
-    await origin.decide_again(await origin.waiting())
+    await origin.refused(await origin.waiting())
     assert recipients(await origin.waiting()) == set()
-
-
-@pytest.mark.parametrize("change", [without(HOTLINE), without(PROVIDER), unsealable("industry")])
-async def test_the_relay_gets_past_what_it_cannot_send(origin: Origin, change: Change) -> None:
-    await origin.file()
-    change_directory(origin.world, change)
-    origin.clock.advance(360)
-    log = MemoryLog(origin.clock)
-    assert await rounds(relay_of(origin, log)) < 10
-    assert any(place[0] == "causeway.inbox.audit.hotline.v1" for place in log.partitions)
-
-
-async def test_a_relay_that_left_the_rows_where_they_are_would_meet_them_for_ever(
-    origin: Origin, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The control of the test above."""
-    monkeypatch.setattr(store, "_UNSEND", "SELECT $1::uuid[]")
-    await origin.file()
-    change_directory(origin.world, without(HOTLINE))
-    origin.clock.advance(360)
-    assert await rounds(relay_of(origin, MemoryLog(origin.clock))) == 10
 
 
 async def test_what_an_agency_has_answered_stays_when_its_edge_is_decided_again(origin: Origin) -> None:
@@ -198,26 +164,86 @@ async def test_what_an_agency_has_answered_stays_when_its_edge_is_decided_again(
         answers = EdgeAnswers(rows, AT)
         said = received(CASE_ACCEPTED, accepted, subject=referral_id, sender=POLICE, recipient=HOTLINE)
         assert await answers.apply([said]) == {}
-        again = DecideAgain(documents=lambda: origin.world.documents, instance="hotline", clock=origin.clock)
-        await again.messages(rows, [offer.message_id])
+        again = DecideAgain(law=origin.law(), instance="hotline", clock=origin.clock)
+        await again.refused(rows, [offer.message_id])
         said = received(OUTCOME_REPORTED, outcome, subject=referral_id, sender=POLICE, recipient=HOTLINE)
         assert await answers.apply([said]) == {}
     shown = {edge["recipient"]: edge["answer"] for edge in (await origin.show(referral_id))["edges"]}
     assert shown[POLICE] == "ongoing"
 
 
-def relay_of(origin: Origin, log: MemoryLog) -> Relay:
-    outbox = PostgresOutbox(origin.database, instance="hotline", key=origin.world.keys["hotline"].signing)
-    writer = MemoryLogWriter(log, instance="hotline")
-    return Relay(outbox, writer, clock=origin.clock, decide_again=origin.bus.stale)
+async def decided(origin: Origin) -> int:
+    """How many edges to the agency were ever decided."""
+    async with origin.database.transaction(APPLYING) as session:
+        count: int = await session.driver.fetchval("SELECT count(*) FROM edge WHERE recipient = $1", POLICE)
+    return count
 
 
-async def rounds(relay: Relay) -> int:
-    """How often the relay goes round until it finds nothing to do; at most ten times."""
-    for number in range(10):
-        try:
-            if not await relay.publish_once():
-                return number
-        except Unavailable:
-            raise AssertionError("nothing is away") from None
-    return 10
+def offers(rows: list[Signed]) -> list[Signed]:
+    return [row for row in rows if row.draft.recipient == POLICE and row.draft.message.edge]
+
+
+async def test_an_edge_is_decided_four_times_at_most_with_growing_pauses_and_then_a_person_looks(
+    origin: Origin,
+) -> None:
+    before = await decided(origin)
+    referral_id = await origin.file()
+    for pause in PAUSES:
+        await origin.refused(offers(await origin.waiting()))
+        if pause:
+            assert offers(await origin.waiting()) == []
+            origin.clock.advance(pause.total_seconds() - 1)
+            assert await origin.due() == 0
+            origin.clock.advance(1)
+            assert await origin.due() == 1
+        assert referral_id not in await origin.work("undeliverable")
+    assert await decided(origin) - before == 4
+    await origin.refused(offers(await origin.waiting()))
+    origin.clock.advance(86_400)
+    assert (await origin.due(), offers(await origin.waiting())) == (0, [])
+    assert await decided(origin) - before == 4
+    assert referral_id in await origin.work("undeliverable")
+    assert (await edges(origin, referral_id))[POLICE] == "dropped"
+
+
+async def test_a_refusal_counts_only_if_its_documents_were_those_in_force(origin: Origin) -> None:
+    """Whoever could not know of a newer directory is not punished: its refusal is not the first of three."""
+    await origin.file()
+    change_directory(origin.world, lambda directory: {"version": 2})
+    await origin.refused(offers(await origin.waiting()), code="document_lapsed")
+    for pause in PAUSES:
+        await origin.refused(offers(await origin.waiting()))
+        origin.clock.advance(pause.total_seconds())
+        assert await origin.due() == int(pause > timedelta(0))
+        assert len(offers(await origin.waiting())) == 1
+
+
+async def test_without_documents_nothing_is_decided_nothing_is_counted_and_it_goes_on_by_itself(
+    origin: Origin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    referral_id = await origin.file()
+    before = offers(await origin.waiting())
+
+    def expired() -> Any:
+        raise Unavailable("documents_expired")
+
+    monkeypatch.setattr(origin, "_documents", expired)
+    await origin.refused(before)
+    origin.clock.advance(NO_DOCUMENTS.total_seconds())
+    with pytest.raises(Unavailable):
+        await origin.due()
+    assert offers(await origin.waiting()) == []
+    monkeypatch.undo()
+    assert await origin.due() == 1
+    assert len(offers(await origin.waiting())) == 1
+    async with origin.database.transaction(APPLYING) as session:
+        assert await session.driver.fetchval("SELECT max(tried) FROM edge WHERE referral_id = $1", referral_id) == 0
+
+
+async def test_a_withdrawn_referrals_edge_is_not_decided_again(origin: Origin) -> None:
+    referral_id = await origin.file()
+    rows = offers(await origin.waiting())
+    await origin.withdraw(referral_id, WithdrawalReason.FILED_IN_ERROR)
+    await origin.refused(rows)
+    assert offers(await origin.waiting()) == []
+    assert (await edges(origin, referral_id))[POLICE] == "dropped"

@@ -10,13 +10,11 @@ import pytest
 from shared.exchange.reads import PeerReads, Reads, own_reads
 from shared.party.origin.store.edges import PostgresEdges
 from shared.party.origin.use_cases.again import DecideAgain
-from shared.runtime.database.transactions import RowScope
 from shared.vocabulary.referral import WithdrawalReason
-from tests.services.hotline.origin import KEK, Origin
-from tests.support.builders import HOTLINE, PROVIDER
+from tests.services.hotline.origin import APPLYING, KEK, Origin
+from tests.support.builders import PROVIDER
 from tests.support.exchange_world import told_to_audit
 
-APPLYING = RowScope([HOTLINE], "service", "apply")
 NIL = UUID(int=0)
 OWN = Reads.of(own_reads())
 
@@ -35,13 +33,13 @@ def upgraded(origin: Origin) -> None:
 
 
 async def issue(origin: Origin) -> None:
-    again = DecideAgain(documents=lambda: origin.world.documents, instance="hotline", clock=origin.clock)
+    again = DecideAgain(law=origin.law(), instance="hotline", clock=origin.clock)
     async with origin.database.transaction(APPLYING) as session:
         assert await again.issue(PostgresEdges(session.driver, KEK), NIL) is None
 
 
 async def emitted(origin: Origin) -> set[str]:
-    return {row.draft.recipient for row in await origin.waiting() if row.draft.decided_at}
+    return {row.draft.recipient for row in await origin.waiting() if row.draft.message.edge}
 
 
 async def test_it_waits_and_nothing_is_written_while_the_others_go(origin: Origin) -> None:
@@ -65,7 +63,6 @@ async def test_it_is_decided_afresh_and_goes_once_it_can_be_read(origin: Origin)
     await issue(origin)
     rows = [row for row in await origin.waiting() if row.draft.recipient == PROVIDER]
     assert len(rows) == 1
-    assert rows[0].draft.decided_at == origin.clock.now()
     assert referral_id not in await origin.work("recipient_cannot_read")
     shown = {edge["recipient"]: edge for edge in (await origin.show(referral_id))["edges"]}
     assert shown[PROVIDER]["delivery"] == "queued"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from shared.runtime.post import outbox
-from shared.runtime.post.ports import OutboxRow
+from shared.runtime.post.ports import Signed
 from shared.runtime.watch.telemetry import close_telemetry, configure_telemetry
 from shared.vocabulary.referral import WithdrawalReason
 from tests.services.hotline.origin import Origin
@@ -26,13 +26,13 @@ def spans_file(tmp_path: Path) -> Iterator[Path]:
     close_telemetry()
 
 
-def traces(rows: Sequence[OutboxRow], recipient: str | None = None) -> list[str]:
+def traces(rows: Sequence[Signed], recipient: str | None = None) -> list[str]:
     """The trace ids of what goes to parties, or of what goes to one recipient."""
     chosen = [row.draft for row in rows if (row.draft.recipient == recipient if recipient else is_sent(row))]
     return [str(draft.traceparent)[3:35] for draft in chosen]
 
 
-def is_sent(row: OutboxRow) -> bool:
+def is_sent(row: Signed) -> bool:
     return row.draft.recipient != "audit"
 
 
@@ -78,7 +78,7 @@ async def test_what_is_decided_again_keeps_its_link_to_the_filing_under_new_trac
     await origin.file(traceparent=FILING)
     before = await origin.waiting()
     await origin.forget()
-    await origin.decide_again(before)
+    await origin.refused(before)
     after = await origin.waiting()
     assert len({*traces(before), *traces(after), TRACE_ID}) == 11
     assert traces(after, "audit") == [TRACE_ID]

@@ -16,7 +16,6 @@ from shared.contracts.base import Contract
 from shared.envelope.datakeys import KeyEncryptionKey
 from shared.exchange.acts import Subject
 from shared.exchange.message import Received
-from shared.exchange.prepare import Documents
 from shared.exchange.states import row
 from shared.kernel.authority import Role
 from shared.kernel.clock import ManualClock
@@ -25,11 +24,11 @@ from shared.party.origin.ports import Edges
 from shared.party.origin.use_cases.again import DecideAgain
 from shared.party.recipient.ports import Acting
 from shared.runtime.database.transactions import Database, RowScope
-from tests.services.deliveries import AT, OTHER_PROVIDER, PROVIDER, directory, without_act
+from tests.services.deliveries import AT, OTHER_PROVIDER, PROVIDER, directory
 from tests.services.doors import ACTOR, as_told
+from tests.services.outgoing import NO_LAW, about, clear_parts
 
 KEK = KeyEncryptionKey(bytes(range(32)))
-_SENT = "SELECT type, sender, recipient, exercise, body FROM outbox WHERE subject = $1 ORDER BY id"
 
 
 class DecidedAgain(DecideAgain):
@@ -38,12 +37,8 @@ class DecidedAgain(DecideAgain):
     def __init__(self) -> None:
         self.given: list[UUID] = []
 
-    async def messages(self, edges: Edges, message_ids: Sequence[UUID]) -> None:
+    async def refused(self, edges: Edges, message_ids: Sequence[UUID]) -> None:
         self.given += message_ids
-
-
-def _none() -> Documents:
-    raise AssertionError("nothing is decided here")
 
 
 class Providers:
@@ -53,7 +48,7 @@ class Providers:
         self.database = database
         self.directory = directory()
         self.again = DecidedAgain()
-        self.bus = OriginBus(database, documents=_none, instance="industry", kek=KEK, clock=ManualClock(AT))
+        self.bus = OriginBus(database, law=NO_LAW, instance="industry", kek=KEK, clock=ManualClock(AT))
         self.bus._again = self.again
         self.door = industry_door(kek=KEK, origin=self.bus)
 
@@ -93,11 +88,5 @@ class Providers:
 
     async def sent(self, notice_id: UUID) -> list[tuple[str, str, str, bool, dict[str, Any]]]:
         """(type, sender, recipient, exercise, clear part) of what waits in the outbox; no answer seals anything."""
-        async with self.database.transaction() as session:
-            rows = await session.driver.fetch(_SENT, str(notice_id))
-        bodies = [json.loads(row["body"]) for row in rows]
-        assert all(body.keys() == {"clear"} for body in bodies)
-        return [
-            (row["type"], row["sender"], row["recipient"], row["exercise"], without_act(body["clear"]))
-            for row, body in zip(rows, bodies, strict=True)
-        ]
+        assert all(json.loads(each.body).keys() == {"clear"} for each in await about(self.database, notice_id))
+        return await clear_parts(self.database, notice_id)

@@ -53,8 +53,8 @@ INSERT INTO referral (referral_id, party, external_ref, revision, exercise, disp
 VALUES ($1::uuid, $2, $1::uuid::text, 1, true, 'routed', 'routed', '{}', '{}', '', '', now())
 """
 _EDGE = """
-INSERT INTO edge (edge_id, referral_id, party, recipient, purpose, reason, rules)
-VALUES ($1, $2, $3, $4, 'investigation', 'user_location', '{}')
+INSERT INTO edge (edge_id, referral_id, party, recipient, purpose, reason, rules, law, decided_at)
+VALUES ($1, $2, $3, $4, 'investigation', 'user_location', '{}', '', now())
 """
 
 

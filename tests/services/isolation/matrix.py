@@ -55,8 +55,9 @@ INSERT INTO referral (referral_id, party, external_ref, revision, exercise, disp
 VALUES ($1::uuid, $2, $1::uuid::text, 1, true, 'routed', $3, '{}', '{}', '', '', now())
 """
 _EDGE = """
-INSERT INTO edge (edge_id, referral_id, party, recipient, purpose, reason, rules)
-SELECT $1::uuid, $1::uuid, $2, 'recipient.example', 'investigation', 'hosting_jurisdiction', '{}' WHERE $3 <> ''
+INSERT INTO edge (edge_id, referral_id, party, recipient, purpose, reason, rules, law, decided_at)
+SELECT $1::uuid, $1::uuid, $2, 'recipient.example', 'investigation', 'hosting_jurisdiction', '{}', '', now()
+WHERE $3 <> ''
 """
 _OFFER = """
 INSERT INTO offer (referral_id, party, origin, purpose, exercise, state, edge, content, evidence)

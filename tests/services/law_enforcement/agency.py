@@ -20,11 +20,11 @@ from shared.exchange.states import row
 from shared.kernel.authority import Role
 from shared.party.recipient.ports import Acting
 from shared.runtime.database.transactions import Database, RowScope
-from tests.services.deliveries import AGENCY, AT, OTHER_AGENCY, directory, without_act
+from tests.services.deliveries import AGENCY, AT, OTHER_AGENCY, directory
 from tests.services.doors import ACTOR, as_told
+from tests.services.outgoing import about, clear_parts
 
 KEK = KeyEncryptionKey(bytes(range(32)))
-_SENT = "SELECT type, sender, recipient, exercise, body FROM outbox WHERE subject = $1 ORDER BY id"
 
 
 class Agencies:
@@ -71,17 +71,6 @@ class Agencies:
 
     async def sent(self, referral_id: UUID) -> list[tuple[Any, ...]]:
         """(type, sender, recipient, exercise, clear part, sealed text) of what waits in the outbox."""
-        async with self.database.transaction() as session:
-            rows = await session.driver.fetch(_SENT, str(referral_id))
-        bodies = [json.loads(row["body"]) for row in rows]
-        return [
-            (
-                row["type"],
-                row["sender"],
-                row["recipient"],
-                row["exercise"],
-                without_act(body["clear"]),
-                body.get("sealed"),
-            )
-            for row, body in zip(rows, bodies, strict=True)
-        ]
+        sealed = [json.loads(each.body).get("sealed") for each in await about(self.database, referral_id)]
+        told = await clear_parts(self.database, referral_id)
+        return [(*each, part) for each, part in zip(told, sealed, strict=True)]

@@ -58,6 +58,7 @@ from tests.services.deliveries import (
 )
 from tests.services.doors import ACTOR, as_told
 from tests.services.law_enforcement.agency import Agencies
+from tests.services.outgoing import about
 
 ACCEPT = Acceptance()
 KEPT = WithdrawalAnswer(
@@ -167,12 +168,11 @@ async def test_a_case_reference_is_kept_and_reaches_the_origin_alone(agencies: A
     await agencies.receive(offered(referral_id))
     await agencies.act("accept", Acceptance(case_reference=REFERENCE), referral_id)
     assert (await agencies.show(referral_id))["case_reference"] == REFERENCE
-    async with agencies.database.transaction() as session:
-        row = await session.driver.fetchrow("SELECT message_id, body FROM outbox WHERE subject = $1", str(referral_id))
-    assert REFERENCE.encode() not in row["body"]
-    body = json.loads(row["body"])
+    [said] = await about(agencies.database, referral_id)
+    assert REFERENCE.encode() not in said.body
+    body = json.loads(said.body)
     context = seal_context(
-        CASE_ACCEPTED, row["message_id"], str(referral_id), clear=body["clear"], sender=AGENCY, recipient=HOTLINE
+        CASE_ACCEPTED, said.message_id, str(referral_id), clear=body["clear"], sender=AGENCY, recipient=HOTLINE
     )
     opened = CaseRecord.model_validate_json(open_sealed(body["sealed"], OPENING["hotline"], context))
     assert opened.case_reference == REFERENCE

@@ -14,11 +14,12 @@ from shared.contracts.referral import EdgeClear, EdgeSealed
 from shared.contracts.registry import ALL, MESSAGES_RECEIPTED, REFERRAL_OFFERED, REFERRAL_WITHDRAWN, MessageType
 from shared.envelope.headers import Tier
 from shared.envelope.keys import OpeningKey
-from shared.exchange.accept import Awaited, TurnedAway, accept, accept_batch
+from shared.exchange.accept import TurnedAway, accept, accept_batch
 from shared.exchange.compose import compose_receipts
 from shared.exchange.message import Received, Record
 from shared.exchange.record_table import DECIDE_AGAIN, RECORD_TABLE, Fate, row_for
 from shared.kernel.errors import Refused, Unavailable
+from shared.routing.shelf import DocumentShelf
 from tests.shared.exchange.wrong_records import (
     LAPSED_KEY,
     PARTY_KEY,
@@ -57,6 +58,7 @@ def code_of(here: World, record: Record, instance: str = "law_enforcement") -> s
 BEYOND_ONE_RECORD = {
     *("sequence_reused", "message_id_reused", "message_replayed", "sequence_gap", "receipt_unmatched"),
     *("accept_defect", "handler_defect", "document_lapsed"),
+    *("act_awaited", "revision_not_above", "subject_withdrawn"),
 }
 
 
@@ -88,7 +90,7 @@ def test_the_wrong_records_reach_every_row_that_one_record_can() -> None:
 def test_only_a_verified_sender_is_ever_told(here: World, good: Record, code: str, change: Change) -> None:
     with pytest.raises((Refused, Unavailable)) as caught:
         received(here, change(here, good))
-    turned = caught.value.turned if isinstance(caught.value, Awaited) else caught.value
+    turned = caught.value
     verified = isinstance(turned, TurnedAway)
     assert verified or not row_for(code).receipt
     assert getattr(turned, "sender_instance", None) == ("hotline" if verified else None)
@@ -236,7 +238,13 @@ def test_a_kept_body_has_passed_signature_and_guard(here: World, good: Record) -
 
 
 def test_before_the_first_document_everything_waits(here: World, good: Record) -> None:
-    assert code_of(here, replace(good, broker_time=datetime(2020, 1, 1, tzinfo=UTC))) == "document_unknown"
+    reader = replace(here.reader("law_enforcement"), shelf=DocumentShelf())
+    with pytest.raises(Unavailable, match="document_unknown"):
+        accept(good, reader)
+
+
+def test_of_a_record_from_before_the_first_document_nobody_is_the_sender(here: World, good: Record) -> None:
+    assert code_of(here, replace(good, broker_time=datetime(2020, 1, 1, tzinfo=UTC))) == "sender_unknown"
 
 
 def test_changes_of_a_record_are_what_they_say() -> None:

@@ -45,11 +45,12 @@ from shared.party.origin.ports import OpenEdge
 from shared.party.origin.use_cases.answers import EdgeAnswers
 from shared.party.recipient.domain import Item, ItemKey, RecipientKind
 from shared.party.recipient.use_cases import receive
-from shared.runtime.post.ports import OutboxRow, Settlement
+from shared.runtime.post.ports import Settlement
 from shared.vocabulary.routing import PartyKind
 from tests.support.builders import AT, HOTLINE, POLICE, PROVIDER, verdict
 from tests.support.exchange_world import World, world
 from tests.support.forging import forged
+from tests.support.memory_arrivals import Keeping
 from tests.support.memory_stores import MemoryDatabase, MemoryUnit
 
 EXAMPLES: Final = Path("shared/contracts/examples")
@@ -256,16 +257,18 @@ async def test_only_the_instance_that_was_addressed_settles_what_was_sent(
     """Receipts: every kind of instance, to every kind of sender, for what went to each kind, right and altered."""
     wrong, tried = [], 0
     for by, to, addressed, digest in product(INSTANCES, SERVICES, SERVICES, ("right", "other")):
-        database = MemoryDatabase()
+        database = MemoryDatabase(instance=INSTANCES[to])
         message, party = _any_sent(to, addressed), PARTIES[to][0]
         sent = draft(message, uuid7(), sender=party, recipient=_told(to, addressed), by=to, to=addressed)
         async with database.transaction("sent") as state:
-            state.outbox[1], state.digests[1] = OutboxRow(1, sent, None), "a" * 64
-        entry = verdict(message_id=sent.message_id, message_digest=("a" if digest == "right" else "b") * 64)
+            database.enqueue(state, [sent])
+        [held] = database.state.outbox.values()
+        said = held.message.digest if digest == "right" else "b" * 64
+        entry = verdict(message_id=sent.message_id, message_digest=said)
         [receipt] = compose_receipts(INSTANCES[by], INSTANCES[to], [entry], directory=here.documents.directory, at=AT)
         [record] = forged(here, [receipt], instance=INSTANCES[by])
         async with database.transaction("settle") as state:
-            settled = await _settled(here, record, INSTANCES[to], unit=MemoryUnit(database, state))
+            settled = await _settled(here, record, INSTANCES[to], unit=MemoryUnit(database, state, Keeping()))
         may = any((cell.sender, cell.recipient) == (by, to) for cell in cells_of(MESSAGES_RECEIPTED))
         tried += 1
         if settled != (may and by == addressed and digest == "right"):

@@ -13,7 +13,7 @@ from shared.envelope.keys import OpeningKey, SigningKey
 from shared.exchange.accept import accept
 from shared.exchange.message import Received
 from shared.kernel.ids import uuid7
-from shared.runtime.post.consumer import arrival_of
+from shared.runtime.post.judge import verified
 from tests.support.builders import AT, HOTLINE, POLICE
 from tests.support.exchange_world import Keys, World, world
 from tests.support.memory_stores import MemoryDatabase, MemoryInbox
@@ -58,7 +58,7 @@ async def admitted(before: list[Received], after: list[Received], *, epoch: UUID
     """How many of each are new, and why the others are not; all in `epoch`, if one is given."""
     found, inbox = [], MemoryInbox(MemoryDatabase())
     for messages in (before, after):
-        arrivals = [arrival_of(message) for message in messages]
+        arrivals = [verified(message, {}).arrival for message in messages]
         arrivals = arrivals if epoch is None else [replace(each, epoch=epoch) for each in arrivals]
         async with inbox.unit() as unit:
             found.append(await unit.admit(arrivals))

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 import pytest
+from pydantic import ValidationError
 
 from shared.contracts import registry
-from shared.contracts.answers import CaseDeclinedClear
+from shared.contracts.answers import CaseDeclinedClear, NoticeAnsweredClear
 from shared.contracts.registry import CASE_DECLINED, MessageType
-from shared.exchange.accept import TurnedAway, accept
+from shared.exchange.accept import TurnedAway, accept, only_codes_unknown
 from shared.exchange.authority import cells_of
 from shared.exchange.compose import Addressing, compose
 from shared.exchange.message import Record
@@ -91,3 +93,28 @@ def test_who_does_not_read_the_newer_version_defers_it_whatever_it_holds(here: W
             accept(declined(here, LATER, **members), here.reader("hotline"))
         assert turned.value.code == "version_unknown"
         assert row_for(turned.value.code).fate is Fate.DEFER
+
+
+ANSWERED: Final[dict[str, Any]] = {
+    "notice_id": str(uuid7()),
+    "act": str(uuid4()),
+    "number": 1,
+    "items": [{"n": 1, "round": 1, "rejection": "not_found"}],
+}
+
+
+@pytest.mark.parametrize(
+    ("items", "unknown"),
+    [
+        ([{"n": 1, "round": 1, "rejection": "never_heard_of"}], True),
+        ([ANSWERED["items"][0], {"n": 2, "round": 1, "rejection": "never_heard_of"}], True),
+        ([{"n": 1, "round": 1, "rejection": "never_heard_of", "remark": "x"}], False),
+        ([{"n": 1, "round": 0, "rejection": "never_heard_of"}], False),
+        ([], False),
+    ],
+    ids=["alone in its list", "beside others", "and a member", "and a number", "none at all"],
+)
+def test_a_body_with_nothing_wrong_but_a_code_is_told_from_a_broken_one(items: list[Any], unknown: bool) -> None:
+    with pytest.raises(ValidationError) as raised:
+        NoticeAnsweredClear.model_validate_json(json.dumps(ANSWERED | {"items": items}), strict=True)
+    assert only_codes_unknown(raised.value) == unknown

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import lru_cache
 from random import Random
 from typing import Any
@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from shared.contracts.decision import Decision, DecisionRef, Edge, Facts
 from shared.kernel.canonical import canonical_json
 from shared.kernel.errors import Refused
-from shared.routing.derive import check_decision_time, derive_edge
+from shared.routing.derive import check_time, derive_edge
 from shared.routing.directory_index import DirectoryIndex
 from shared.routing.engine import Setting, derive
 from shared.routing.policy_index import PolicyIndex
@@ -210,14 +210,41 @@ def test_an_edge_with_a_code_that_nobody_knows_is_refused_though_its_permits_hol
         derive(stated | {"items": [{"hosting": ["NL", "XX"]}]}, setting, **claim)
 
 
+def check(edge: Edge, ref: DecisionRef, broker_time: datetime, policy: PolicyIndex = POLICY) -> None:
+    check_time(edge, ref, broker_time, documents=(DIRECTORY, policy), exercise=True)
+
+
 @pytest.mark.parametrize(
-    ("minutes", "seconds", "accepted"), [(0, 0, True), (5, 0, True), (-5, 0, True), (5, 1, False), (-6, 0, False)]
+    ("after", "accepted"),
+    [
+        (timedelta(0), True),
+        (timedelta(hours=1), True),
+        (timedelta(days=40), True),
+        (timedelta(seconds=-60), True),
+        (timedelta(seconds=-61), False),
+        (timedelta(days=-1), False),
+    ],
 )
-def test_a_decision_time_is_within_five_minutes_of_the_brokers(minutes: int, seconds: int, accepted: bool) -> None:
-    ref = decided(facts(), DIRECTORY, POLICY).ref
-    broker_time = AT + timedelta(minutes=minutes, seconds=seconds)
+def test_a_decision_may_be_old_and_not_of_the_future(after: timedelta, accepted: bool) -> None:
+    (edge, *_), ref = (decision := decided(facts(), DIRECTORY, POLICY)).edges, decision.ref
     if accepted:
-        check_decision_time(ref, broker_time)
+        check(edge, ref, AT + after)
         return
     with pytest.raises(Refused, match="decision_time_off"):
-        check_decision_time(ref, broker_time)
+        check(edge, ref, AT + after)
+
+
+@pytest.mark.parametrize(
+    ("lasts_days", "after", "accepted"), [(1, 1, False), (2, 1, True), (2, 2, False), (1, 0, True)]
+)
+def test_a_decision_must_hold_on_the_day_on_which_the_broker_took_it(
+    lasts_days: int, after: int, accepted: bool
+) -> None:
+    ends = AT.date() + timedelta(days=lasts_days)
+    policy = policy_of(permit("hosting", when("priority", "in", "p1_urgent", "p2_normal"), valid_to=ends))
+    (edge, *_), ref = (decision := decided(facts(), DIRECTORY, policy)).edges, decision.ref
+    if accepted:
+        check(edge, ref, AT + timedelta(days=after), policy)
+        return
+    with pytest.raises(Refused, match="decision_time_off"):
+        check(edge, ref, AT + timedelta(days=after), policy)

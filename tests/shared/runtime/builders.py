@@ -9,8 +9,8 @@ from shared.contracts.registry import NOTICE_ACKNOWLEDGED
 from shared.envelope.keys import SigningKey
 from shared.exchange.message import Draft
 from shared.kernel.ids import coarse_uuid7, uuid7
-from shared.runtime.post.ports import OutboxRow
-from shared.runtime.post.stamping import Counter, stamp_rows
+from shared.runtime.post.ports import Signed
+from shared.runtime.post.stamping import Counter, sign
 
 NOW = datetime(2026, 5, 4, 12, 0, 0, tzinfo=UTC)
 EPOCH = coarse_uuid7(NOW)
@@ -34,8 +34,7 @@ def draft(topic: str, *, subject: str, body: bytes = b'{"clear":{}}', traceparen
     )
 
 
-def stamped(drafts: Sequence[Draft]) -> list[OutboxRow]:
-    """The drafts as rows ready to be sent."""
-    rows = [OutboxRow(number, each, None) for number, each in enumerate(drafts, 1)]
-    counters = {("provider.example", "hotline.example"): Counter(EPOCH, len(rows))}
-    return stamp_rows(rows, counters, instance="industry", key=KEY)[0]
+def signed(drafts: Sequence[Draft]) -> list[Signed]:
+    """The drafts, numbered and signed."""
+    counters = {("provider.example", "hotline.example"): Counter(EPOCH, len(drafts))}
+    return sign(drafts, counters, instance="industry", key=KEY)

@@ -19,7 +19,9 @@ from shared.kernel.ids import uuid7
 from shared.runtime.database.migrate import upgrade
 from shared.runtime.database.transactions import Database
 from shared.runtime.kafka.access import KafkaAccess
+from shared.runtime.post.numbering import Numbering
 from shared.runtime.watch.logs import configure_logs
+from tests.shared.runtime.builders import KEY
 
 
 @pytest.fixture(scope="session")
@@ -35,6 +37,7 @@ async def database_url(stack: DevStack) -> str:
 @pytest.fixture
 async def database(database_url: str) -> AsyncIterator[Database]:
     opened = Database(database_url)
+    opened.last_step = Numbering("industry", KEY)
     yield opened
     await opened.close()
 

@@ -15,7 +15,7 @@ from shared.envelope.datakeys import KeyEncryptionKey, reveal, unwrap
 from shared.exchange.acts import AnswerState
 from shared.exchange.origin import Answered, ReferralState
 from shared.exchange.prepare import Again, StaleEdge
-from shared.party.origin.ports import OpenEdge, StaleReferral
+from shared.party.origin.ports import OpenEdge, StaleReferral, Try
 from shared.party.origin.store.filing import EDGE, edge_rows, places
 from shared.runtime.database.columns import insert
 from shared.runtime.post import outbox
@@ -29,10 +29,14 @@ WHERE e.state = 'emitted'
   AND ((e.notice_id IS NULL AND e.referral_id = ANY($1::uuid[])) OR e.notice_id = ANY($1::uuid[]))
 FOR UPDATE OF e
 """
+#: A notice that replaces another is new to its provider: nothing has been answered.
 _CARRY = """
-UPDATE edge AS e SET answer = old.answer, answer_detail = old.answer_detail, answered_at = old.answered_at,
-       acts = old.acts
-FROM edge AS old WHERE old.edge_id = ANY($1::uuid[]) AND e.state = 'emitted' AND e.notice_id IS NULL
+UPDATE edge AS e SET tried = old.tried,
+       answer = CASE WHEN e.notice_id IS NULL THEN old.answer ELSE e.answer END,
+       answer_detail = CASE WHEN e.notice_id IS NULL THEN old.answer_detail END,
+       answered_at = CASE WHEN e.notice_id IS NULL THEN old.answered_at END,
+       acts = CASE WHEN e.notice_id IS NULL THEN old.acts ELSE 0 END
+FROM edge AS old WHERE old.edge_id = ANY($1::uuid[]) AND e.state = 'emitted'
   AND e.referral_id = old.referral_id AND e.recipient = old.recipient AND e.purpose = old.purpose
 """
 _ANSWER = """
@@ -41,7 +45,8 @@ FROM unnest($1::uuid[], $2::text[], $3::text[], $4::int[]) AS a(edge_id, answer,
 WHERE e.edge_id = a.edge_id
 """
 _TO_DECIDE = """
-SELECT e.edge_id, e.message_id, e.recipient, e.purpose, r.referral_id, r.party, r.exercise, r.state, r.body_sha256,
+SELECT e.edge_id, e.message_id, e.recipient, e.purpose, e.law, e.decided_at, e.tried, r.referral_id,
+       r.party, r.exercise, r.state, r.body_sha256,
        r.disposition, r.facts, r.decision, r.content, r.traceparent, k.wrapped
 FROM edge AS e JOIN referral AS r USING (referral_id) LEFT JOIN data_key AS k ON k.subject = r.referral_id
 """
@@ -53,8 +58,15 @@ ORDER BY r.referral_id FOR UPDATE OF e, r
 _WAITING = f"""
 {_TO_DECIDE} WHERE e.state = 'waiting' AND e.edge_id > $1 ORDER BY e.edge_id LIMIT $2 FOR UPDATE OF e, r SKIP LOCKED
 """
-_RETIRE = "UPDATE edge SET state = $2 WHERE edge_id = ANY($1::uuid[])"
-_UNSEND = "DELETE FROM outbox WHERE message_id = ANY($1::uuid[])"
+_DUE = """
+SELECT message_id FROM edge WHERE again_at <= $1 AND state = 'emitted' ORDER BY again_at LIMIT $2
+FOR UPDATE SKIP LOCKED
+"""
+_LATER = """
+UPDATE edge AS e SET tried = t.tried, again_at = t.again_at
+FROM unnest($1::uuid[], $2::int[], $3::timestamptz[]) AS t (edge_id, tried, again_at) WHERE e.edge_id = t.edge_id
+"""
+_RETIRE = "UPDATE edge SET state = $2, again_at = NULL WHERE edge_id = ANY($1::uuid[])"
 _TO_WORK_LIST = """
 UPDATE referral AS r SET work_reason = w.reason FROM unnest($1::uuid[], $2::text[]) AS w(referral_id, reason)
 WHERE r.referral_id = w.referral_id
@@ -132,8 +144,12 @@ class PostgresEdges:
         if finished:
             await self._driver.execute(_FINISHED, list(finished))
 
-    async def unsend(self, message_ids: Sequence[UUID]) -> None:
-        await self._driver.execute(_UNSEND, list(message_ids))
+    async def due(self, at: datetime, limit: int) -> list[UUID]:
+        return [row["message_id"] for row in await self._driver.fetch(_DUE, at, limit)]
+
+    async def note_tries(self, tries: Sequence[Try]) -> None:
+        ids, counts = [each.edge_id for each in tries], [each.tried for each in tries]
+        await self._driver.execute(_LATER, ids, counts, [each.again_at for each in tries])
 
     async def replace(self, replaced: Collection[UUID], dropped: Collection[UUID], again: Sequence[Again]) -> None:
         await self._driver.execute(_RETIRE, list(replaced), "superseded")
@@ -161,7 +177,7 @@ class PostgresEdges:
             decision=first["decision"],
             content=None if withdrawn or first["wrapped"] is None else self._opened(first),
             traceparent=first["traceparent"],
-            stale={(row["recipient"], row["purpose"]): StaleEdge(row["edge_id"], row["message_id"]) for row in rows},
+            stale={(row["recipient"], row["purpose"]): StaleEdge(*map(row.get, StaleEdge._fields)) for row in rows},
         )
 
     def _opened(self, row: asyncpg.Record) -> ReferralRecord:

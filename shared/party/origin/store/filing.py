@@ -6,6 +6,7 @@ import json
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 import asyncpg
@@ -13,7 +14,7 @@ from pydantic_core import to_json
 
 from shared.envelope.datakeys import DataKey, KeyEncryptionKey, Place, protect, wrap
 from shared.exchange.message import Draft
-from shared.exchange.prepare import Again, Prepared
+from shared.exchange.prepare import Again, Prepared, law_of
 from shared.kernel.authority import Role
 from shared.kernel.errors import Refused
 from shared.party.origin.domain import Reply, Request
@@ -38,6 +39,8 @@ class EdgeRow:
     reason: str
     rules: Sequence[str]
     items: Sequence[str]
+    law: str
+    decided_at: datetime
     state: str = "emitted"
 
 
@@ -178,6 +181,8 @@ def _sent_rows(decided: Prepared | Again) -> Iterator[EdgeRow]:
             reason=emitted.reason,
             rules=emitted.rules,
             items=[str(n) for n in emitted.items],
+            law=_law(decided),
+            decided_at=_decided_at(decided),
         )
 
 
@@ -194,8 +199,20 @@ def _waiting_rows(decided: Prepared | Again) -> Iterator[EdgeRow]:
             reason=edge.terms.reason,
             rules=edge.terms.rules,
             items=(),
+            law=_law(decided),
+            decided_at=_decided_at(decided),
             state="waiting",
         )
+
+
+def _decided_at(decided: Prepared | Again) -> datetime:
+    return decided.accepted_at if isinstance(decided, Prepared) else decided.decided_at
+
+
+def _law(decided: Prepared | Again) -> str:
+    if isinstance(decided, Again):
+        return decided.law
+    return law_of(decided.decision["directory"], decided.decision["policy"])
 
 
 def _key(request: Request) -> tuple[str, bytes]:

@@ -1,81 +1,131 @@
-"""Deciding again: an edge whose decision went stale before it was applied is decided, sealed and sent anew.
+"""Deciding again: an edge that its recipient refused as stale is decided, sealed and sent anew.
 
-Two callers, one function: the relay before stamping (the broker was away), and the consumer when the other
-side refused a message because its decision or its documents had lapsed. An edge that waited, because its recipient
-could not read it, is decided afresh as well, once it can.
+Bounded: at most three times an edge, with growing pauses; then it goes on its origin's work list. A refusal counts only
+if the documents of its decision were the ones in force when it was made: whoever decided by older ones, since no newer
+had come, could not know. An edge that waited, because its recipient could not read it, is decided afresh once it can.
 
-Total: what cannot be decided or sealed any more is dropped, told to audit and put on the origin's work list. One
-referral never holds up the others, nor the relay.
+Total: what cannot be decided or sealed any more is dropped, told to audit and put on the work list. One referral never
+holds up the others.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
 from shared.exchange.decided import Stated, decided_fact
-from shared.exchange.prepare import Again, Documents, prepare_again
+from shared.exchange.prepare import Again, Documents, StaleEdge, prepare_again
 from shared.kernel.clock import Clock
-from shared.kernel.errors import Refused
-from shared.party.origin.ports import Edges, StaleReferral
-from shared.routing.directory_index import DirectoryIndex
+from shared.kernel.errors import Refused, Unavailable
+from shared.party.origin.ports import Edges, StaleReferral, Try
 from shared.runtime.watch.logs import log
 from shared.vocabulary.routing import WorkReason
 
-#: So many edges that waited are decided in one transaction.
-ISSUED_AT_ONCE: Final = 100
+#: How long an edge waits before it is decided again for the first, second and third time.
+PAUSES: Final = (timedelta(0), timedelta(seconds=30), timedelta(minutes=5))
+#: How long it waits where there are no documents to decide by; nothing is counted.
+NO_DOCUMENTS: Final = timedelta(seconds=30)
+#: How many edges are taken at a time.
+DUE_MAX: Final = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Law:
+    """What an origin decides by: the documents of now, and those that were in force at a time, as known now.
+
+    Both raise `Unavailable` where there are none.
+    """
+
+    now: Callable[[], Documents]
+    at: Callable[[datetime], Documents]
 
 
 class DecideAgain:
-    """Replaces stale messages in one transaction: old edges retire, new ones are enqueued, audit is told."""
+    """Replaces refused messages in one transaction: old edges retire, new ones are enqueued, audit is told."""
 
-    def __init__(self, *, documents: Callable[[], Documents], instance: str, clock: Clock) -> None:
-        self._documents = documents
+    def __init__(self, *, law: Law, instance: str, clock: Clock) -> None:
+        self._law = law
         self._instance = instance
         self._clock = clock
 
-    async def messages(self, edges: Edges, message_ids: Sequence[UUID]) -> None:
-        """Replace messages within the caller's transaction, or drop them: then nothing of them stays in the outbox."""
+    async def refused(self, edges: Edges, message_ids: Sequence[UUID]) -> None:
+        """Recipients refused these as stale: count that, and decide again what may be, now or later."""
         stale = await edges.stale(message_ids)
-        again = [self._again(each) for each in stale if not each.withdrawn]
+        tries = {edge.edge_id: self._try(edge) for each in stale if not each.withdrawn for edge in each.stale.values()}
+        await edges.note_tries(list(tries.values()))
+        now = [each if each.withdrawn else _now(each, tries) for each in stale]
+        await self._replace(edges, [each for each in now if each.stale])
+
+    async def due(self, edges: Edges) -> int:
+        """Decide again what has waited for it long enough; how many edges that were."""
+        message_ids = await edges.due(self._clock.now(), DUE_MAX)
+        if message_ids:
+            self._law.now()  # before anything is replaced: without documents it all waits on
+            await self._replace(edges, await edges.stale(message_ids))
+        return len(message_ids)
+
+    def _try(self, edge: StaleEdge) -> Try:
+        at = self._clock.now()
+        try:
+            counts = self._law.at(edge.decided_at).law == edge.law
+            self._law.now()
+        except Unavailable:
+            return Try(edge.edge_id, edge.tried, at + NO_DOCUMENTS)
+        tried = edge.tried + counts
+        if tried > len(PAUSES):
+            return Try(edge.edge_id, tried, None)
+        pause = PAUSES[max(tried - 1, 0)]
+        return Try(edge.edge_id, tried, at + pause if pause else None)
+
+    async def _replace(self, edges: Edges, stale: Sequence[StaleReferral]) -> None:
+        again = [decided for each in stale if not each.withdrawn for decided in self._decided(each)]
         dropped = {edge.edge_id for each in again for edge in each.dropped}
         dropped |= {edge.edge_id for each in stale if each.withdrawn for edge in each.stale.values()}
         replaced = {edge.edge_id for each in stale for edge in each.stale.values()} - dropped
-        # Also those whose edge is gone: nobody would take them.
-        await edges.unsend(message_ids)
+        if not replaced and not dropped:
+            return
         await edges.replace(replaced, dropped, again)
-        log("decided_again", count=len(replaced) + len(dropped))
-        if gone := len(message_ids) - len(replaced):
-            log("edges_dropped", count=gone)
+        log("decided_again", count=len(replaced))
+        if dropped:
+            log("edges_dropped", count=len(dropped))
 
     async def issue(self, edges: Edges, after: UUID) -> UUID | None:
         """Decide edges that wait, above the id `after`, within the caller's transaction; send those that can be read.
 
         Returns the id to go on after, None behind the last. One that still cannot be read stays as it is.
         """
-        waiting = await edges.waiting(after, ISSUED_AT_ONCE)
-        again = [self._again(each) for each in waiting if not each.withdrawn]
+        found = await edges.waiting(after, DUE_MAX)
+        wanted = [each for each in found if not each.withdrawn]
+        again = [self._again(each, self._law.now()) for each in wanted]
         replaced = {
             each.stale[edge.recipient, edge.purpose].edge_id
-            for each, decided in zip((each for each in waiting if not each.withdrawn), again, strict=True)
+            for each, decided in zip(wanted, again, strict=True)
             for edge in decided.emitted
         }
         dropped = {edge.edge_id for each in again for edge in each.dropped}
-        dropped |= {edge.edge_id for each in waiting if each.withdrawn for edge in each.stale.values()}
-        moved = [replace(each, waiting=()) for each in again if each.emitted or each.dropped]
-        await edges.replace(replaced, dropped, moved)
+        dropped |= {edge.edge_id for each in found if each.withdrawn for edge in each.stale.values()}
+        changed = [replace(each, waiting=()) for each in again if each.emitted or each.dropped]
         if replaced or dropped:
+            await edges.replace(replaced, dropped, changed)
             log("edges_issued", count=len(replaced))
-        looked_at = [edge.edge_id for each in waiting for edge in each.stale.values()]
-        return max(looked_at) if len(looked_at) == ISSUED_AT_ONCE else None
+        looked_at = [edge.edge_id for each in found for edge in each.stale.values()]
+        return max(looked_at) if len(looked_at) == DUE_MAX else None
 
-    def _again(self, referral: StaleReferral) -> Again:
-        documents = self._documents()
+    def _decided(self, referral: StaleReferral) -> list[Again]:
+        """What becomes of a referral's edges: those that were tried often enough are given up, the others decided."""
+        documents = self._law.now()
+        tired = {key: edge for key, edge in referral.stale.items() if edge.tried > len(PAUSES)}
+        others = {key: edge for key, edge in referral.stale.items() if key not in tired}
+        found = [self._given_up(replace(referral, stale=tired), documents)] if tired else []
+        return found + ([self._again(replace(referral, stale=others), documents)] if others else [])
+
+    def _again(self, referral: StaleReferral, documents: Documents) -> Again:
         origin = documents.directory.party(referral.party)
         if origin is None or referral.content is None:
-            return self._given_up(referral, documents.directory)
+            return self._given_up(referral, documents)
         try:
             return prepare_again(
                 referral.content,
@@ -90,10 +140,10 @@ class DecideAgain:
             )
         except Refused as error:
             log("referral_undecidable", code=error.code)
-            return self._given_up(referral, documents.directory)
+            return self._given_up(referral, documents)
 
-    def _given_up(self, referral: StaleReferral, directory: DirectoryIndex) -> Again:
-        """Nothing is decided: the origin has left, the content is erased, or nothing can be made of it any more.
+    def _given_up(self, referral: StaleReferral, documents: Documents) -> Again:
+        """Nothing is decided: the origin has left, the content is erased, nothing can be made of it, or it was tried.
 
         The kept decision is stated once more, without its edges.
         """
@@ -108,15 +158,29 @@ class DecideAgain:
             superseded=sorted(edge.edge_id for edge in referral.stale.values()),
             work_reason=WorkReason.UNDELIVERABLE,
         )
+        at = self._clock.now()
         fact = decided_fact(
             stated,
             instance=self._instance,
-            directory=directory,
+            directory=documents.directory,
             exercise=referral.exercise,
-            at=self._clock.now(),
+            at=at,
             traceparent=referral.traceparent,
         )
-        dropped = tuple(referral.stale.values())
         return Again(
-            referral.referral_id, referral.party, (), (), (fact,), dropped, work_reason=WorkReason.UNDELIVERABLE
+            referral.referral_id,
+            referral.party,
+            (),
+            (),
+            (fact,),
+            dropped=tuple(referral.stale.values()),
+            work_reason=WorkReason.UNDELIVERABLE,
+            law=documents.law,
+            decided_at=at,
         )
+
+
+def _now(referral: StaleReferral, tries: Mapping[UUID, Try]) -> StaleReferral:
+    """The referral with those of its edges that do not wait, each with its count."""
+    counted = {key: edge._replace(tried=tries[edge.edge_id].tried) for key, edge in referral.stale.items()}
+    return replace(referral, stale={key: edge for key, edge in counted.items() if tries[edge.edge_id].again_at is None})

@@ -208,6 +208,7 @@ async def test_lag_counts_what_was_not_read_yet(access: KafkaAccess, topic: str,
         assert await bus.lag() == 0
 
 
+@pytest.mark.timing
 async def test_a_topic_that_is_made_while_the_bus_runs_is_read_without_a_restart(
     stack: DevStack,
     access: KafkaAccess,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from pathlib import Path
 
@@ -12,13 +12,14 @@ import pytest
 from deploy.devstack.stack import DevStack
 from shared.envelope.headers import decode_headers
 from shared.exchange.message import Record
+from shared.exchange.topics import inbox_topic
 from shared.kernel.errors import Unavailable
 from shared.kernel.ids import uuid7
 from shared.runtime.kafka.access import KafkaAccess
 from shared.runtime.kafka.reader import LogReader
 from shared.runtime.kafka.writer import KafkaLogWriter
-from shared.runtime.post.ports import Coordinate, OutboxRow
-from tests.shared.runtime.builders import draft, stamped
+from shared.runtime.post.ports import Appended, Coordinate, Outgoing
+from tests.shared.runtime.builders import draft, signed
 from tests.shared.runtime.conftest import access_as
 from tests.support.frozen import freeze, thaw
 
@@ -34,113 +35,145 @@ async def records_of(access: KafkaAccess, topic: str) -> list[Record]:
     return found
 
 
-async def append_as_the_relay_does(writer: KafkaLogWriter, rows: Sequence[OutboxRow]) -> None:
-    """Append all rows again until it is done."""
-    while True:
+async def append_all(writer: KafkaLogWriter, lane: str, records: Sequence[Outgoing]) -> None:
+    """Append all as the relay does: as many as go together, and again while the broker is away."""
+    while records:
         try:
-            await writer.append(rows)
-            return
+            said = await writer.append(lane, records)
         except Unavailable:
             await asyncio.sleep(0.1)
+            continue
+        records = records[said.count :]
 
 
-async def test_a_row_arrives_with_its_key_headers_and_exact_body(access: KafkaAccess, topic: str) -> None:
-    rows = stamped([draft(topic, subject="0192d3a0-0000-7000-8000-000000000001", body=b'{"clear":{"n":1}}')])
+def outgoing(*subjects: str, body: bytes = b"x") -> list[Outgoing]:
+    return [each.record for each in signed([draft("any", subject=subject, body=body) for subject in subjects])]
+
+
+@pytest.fixture
+def lane(new_topic: Callable[..., str]) -> str:
+    """An instance that nobody else writes to; its topic is there."""
+    name = f"lane_{uuid7().hex}"
+    new_topic(1, name=inbox_topic(name, "industry"))
+    return name
+
+
+async def test_a_record_arrives_with_its_key_headers_and_exact_body(access: KafkaAccess, lane: str) -> None:
+    (sent,) = outgoing("0192d3a0-0000-7000-8000-000000000001", body=b'{"clear":{"n":1}}')
     writer = KafkaLogWriter(access, instance="industry")
-    await writer.append(rows)
+    said = await writer.append(lane, [sent])
     await writer.close()
-    (record,) = await records_of(access, topic)
-    envelope = decode_headers(record.headers, record.value or b"")
-    assert record.key == b"0192d3a0-0000-7000-8000-000000000001"
-    assert record.value == b'{"clear":{"n":1}}'
-    assert envelope.attributes.id == rows[0].draft.message_id
-    assert envelope.attributes.source == "/instances/industry"
+    (record,) = await records_of(access, inbox_topic(lane, "industry"))
+    assert (record.key, tuple(record.headers), record.value) == (sent.key, sent.headers, sent.value)
+    assert said == Appended(1, record.offset, record.broker_time)
+    assert decode_headers(record.headers, record.value or b"").attributes.source == "/instances/industry"
 
 
-async def test_rows_of_a_key_stay_in_order_across_more_than_one_record_batch(access: KafkaAccess, topic: str) -> None:
-    subjects = [f"subject-{number % 5}" for number in range(60)]
-    rows = stamped([draft(topic, subject=each, body=b"x" * 9_000) for each in subjects])
+async def test_records_stay_in_order_across_more_than_one_record_batch(access: KafkaAccess, lane: str) -> None:
+    sent = outgoing(*[f"subject-{number % 5}" for number in range(60)], body=b"x" * 9_000)
     writer = KafkaLogWriter(access, instance="industry")
-    await writer.append(rows)
+    await append_all(writer, lane, sent)
     await writer.close()
-    records = await records_of(access, topic)
-    assert len(records) == 60
-    for subject in set(subjects):
-        sent = [row.draft.message_id for row in rows if row.draft.subject == subject]
-        ids = [decode_headers(r.headers, b"").attributes.id for r in records if r.key == subject.encode()]
-        assert ids == sent
+    assert [tuple(each.headers) for each in await records_of(access, inbox_topic(lane, "industry"))] == [
+        each.headers for each in sent
+    ]
 
 
-async def test_the_largest_rows_an_outbox_can_hold_are_appended(access: KafkaAccess, topic: str) -> None:
-    rows = stamped([draft(topic, subject="one", body=b"x" * 65_536) for _ in range(5)])
+async def test_the_largest_records_that_are_read_are_appended(access: KafkaAccess, lane: str) -> None:
     writer = KafkaLogWriter(access, instance="industry")
-    await writer.append(rows)
+    await append_all(writer, lane, outgoing(*["one"] * 5, body=b"x" * 65_536))
     await writer.close()
-    assert len(await records_of(access, topic)) == 5
+    assert len(await records_of(access, inbox_topic(lane, "industry"))) == 5
 
 
 async def test_a_broker_that_is_not_there_is_unavailable_and_not_the_end() -> None:
     writer = KafkaLogWriter(KafkaAccess("127.0.0.1:1"), instance="industry")
     for _ in range(2):
         with pytest.raises(Unavailable) as raised:
-            await writer.append(stamped([draft("any", subject="one")]))
+            await writer.append("hotline", outgoing("one"))
         assert raised.value.code == "broker_unavailable"
 
 
 @pytest.mark.timing
-@pytest.mark.parametrize("there", [True, False])
-async def test_a_topic_that_is_missing_or_not_ours_to_write_is_named_and_the_others_are_written(
-    stack: DevStack, access: KafkaAccess, topic: str, there: bool, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("theirs", ["audit", "nobody"])
+async def test_a_topic_that_is_missing_or_not_ours_to_write_is_refused_and_the_others_are_written(
+    stack: DevStack, access: KafkaAccess, theirs: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Industry's login writes what hotline may not: the writer believes itself to be another instance."""
     monkeypatch.setattr("shared.runtime.kafka.access.REQUEST_TIMEOUT_MS", 1_000)
-    ours, theirs = "causeway.inbox.industry.hotline.v1", topic if there else f"edges.{uuid7()}"
+    ours = "causeway.inbox.industry.hotline.v1"
     before = len(await records_of(access, ours))
     writer = KafkaLogWriter(access_as(stack, "hotline"), instance="hotline")
+    stranger = KafkaLogWriter(access_as(stack, "hotline"), instance="industry")
     for written in (1, 2):
-        rows = stamped([draft(theirs, subject="one"), draft(ours, subject="two")])
-        assert await writer.append(rows) == {theirs}
+        with pytest.raises(Unavailable, match="broker_refuses"):
+            await (stranger if theirs == "audit" else writer).append(theirs, outgoing("one"))
+        await writer.append("industry", outgoing("two"))
         assert len(await records_of(access, ours)) == before + written
     await writer.close()
+    await stranger.close()
 
 
 async def test_a_wrong_password_is_unavailable(stack: DevStack) -> None:
     wrong = KafkaAccess(stack.endpoints.kafka.bootstrap_servers, "hotline", "wrong")
     with pytest.raises(Unavailable):
-        await KafkaLogWriter(wrong, instance="hotline").append(stamped([draft("any", subject="one")]))
+        await KafkaLogWriter(wrong, instance="hotline").append("industry", outgoing("one"))
 
 
 @pytest.mark.timing
-async def test_after_an_outage_the_same_writer_appends_again_and_first_occurrences_are_in_order(
-    stack: DevStack, access: KafkaAccess, topic: str, monkeypatch: pytest.MonkeyPatch
+async def test_after_an_outage_the_same_writer_goes_on_and_nothing_is_there_twice(
+    stack: DevStack, access: KafkaAccess, lane: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     writer = KafkaLogWriter(access, instance="industry")
-    rows = stamped([draft(topic, subject=f"subject-{number % 3}", body=b"x" * 4_000) for number in range(200)])
-    await writer.append(rows[:50])
+    sent = outgoing(*[f"subject-{number % 3}" for number in range(200)], body=b"x" * 4_000)
+    await append_all(writer, lane, sent[:50])
     monkeypatch.setattr("shared.runtime.kafka.writer.BATCH_TIMEOUT_S", 1.0)
     await asyncio.to_thread(stack.kafka.kill)
     for _ in range(2):
         with pytest.raises(Unavailable) as raised:
-            await writer.append(rows[50:])
+            await writer.append(lane, sent[50:])
         assert raised.value.code == "broker_unavailable"
     monkeypatch.undo()
     await asyncio.to_thread(stack.kafka.start)
-    await append_as_the_relay_does(writer, rows[50:])
+    await append_all(writer, lane, sent[50:])
     await writer.close()
-    seen = [decode_headers(record.headers, b"").attributes for record in await records_of(access, topic)]
-    for subject in {row.draft.subject for row in rows}:
-        first_seen = list(dict.fromkeys(each.sequence for each in seen if each.subject == subject))
-        assert first_seen == sorted(first_seen)
-    assert len({each.sequence for each in seen}) == 200
+    records = await records_of(access, inbox_topic(lane, "industry"))
+    seen = [decode_headers(record.headers, b"").attributes.sequence for record in records]
+    assert seen == list(range(1, 201))
+
+
+@pytest.mark.timing
+async def test_a_statement_beside_a_batch_that_nobody_has_answered_costs_no_copy(
+    stack: DevStack, access: KafkaAccess, lane: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = KafkaLogWriter(access, instance="industry")
+    first, second, said = outgoing("one"), outgoing("two"), outgoing("said")
+    await append_all(writer, lane, first)
+    broker = stack.kafka.pid
+    assert broker is not None
+    await asyncio.to_thread(freeze, broker)
+    try:
+        monkeypatch.setattr("shared.runtime.kafka.writer.BATCH_TIMEOUT_S", 0.5)
+        for records in (second, said):
+            with pytest.raises(Unavailable):
+                await writer.append(lane, records)
+    finally:
+        monkeypatch.undo()
+        thaw(broker)
+    await append_all(writer, lane, said)
+    await append_all(writer, lane, second)
+    await writer.close()
+    keys = [record.key for record in await records_of(access, inbox_topic(lane, "industry"))]
+    assert keys == [b"one", b"two", b"said"]
 
 
 @pytest.mark.timing
 async def test_a_writer_can_be_closed_while_the_broker_does_not_answer(
-    stack: DevStack, access: KafkaAccess, topic: str, monkeypatch: pytest.MonkeyPatch
+    stack: DevStack, access: KafkaAccess, lane: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("shared.runtime.kafka.access.REQUEST_TIMEOUT_MS", 2_000)
     writer = KafkaLogWriter(access, instance="industry")
-    rows = stamped([draft(topic, subject="one")])
-    await writer.append(rows)
+    await writer.append(lane, outgoing("one"))
     broker = stack.kafka.pid
     assert broker is not None
     await asyncio.to_thread(freeze, broker)
@@ -149,14 +182,14 @@ async def test_a_writer_can_be_closed_while_the_broker_does_not_answer(
         monkeypatch.setattr("shared.runtime.kafka.writer.BATCH_TIMEOUT_S", 0.5)
         monkeypatch.setattr("shared.runtime.kafka.writer.CLOSE_TIMEOUT_S", 0.5)
         with pytest.raises(Unavailable):
-            await writer.append(rows)
+            await writer.append(lane, outgoing("two"))
         async with asyncio.timeout(60):
             await writer.close()
     finally:
         monkeypatch.undo()
         thaw(broker)
     after = KafkaLogWriter(access, instance="industry")
-    await append_as_the_relay_does(after, rows)
+    await append_all(after, lane, outgoing("three"))
     await after.close()
 
 

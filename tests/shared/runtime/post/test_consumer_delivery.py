@@ -8,10 +8,12 @@ import pytest
 
 from deploy.artifacts.example_delivery import ACCEPTED
 from shared.contracts.registry import GONE, MARKS, READS_ANNOUNCED, STANDING, WANTED, MessageType
-from shared.exchange.compose import Addressing, compose
+from shared.exchange.compose import Addressing, compose, compose_receipts
 from shared.exchange.message import Record
 from shared.kernel.ids import uuid7
+from shared.vocabulary.answers import ReceiptOutcome
 from tests.shared.exchange.wrong_records import PARTY_KEYS
+from tests.support.builders import verdict
 from tests.support.consuming import Desk
 from tests.support.exchange_world import World, world
 
@@ -47,3 +49,14 @@ async def test_one_that_is_not_what_its_schema_says_is_parked_without_a_receipt(
     desk = Desk(here)
     await desk.consumer.consume([here.resigned(stated(here, MARKS), clear={"asking": "yes"})])
     assert [(each.reason, desk.told) for each in desk.parked()] == [("body_invalid", [])]
+
+
+@pytest.mark.parametrize("outcome", ReceiptOutcome)
+async def test_every_word_is_looked_for_among_what_was_sent(here: World, outcome: ReceiptOutcome) -> None:
+    """Nothing was sent here: no word fits anything."""
+    desk = Desk(here)
+    directory = here.documents.directory
+    drafts = compose_receipts("hotline", "law_enforcement", [verdict(outcome)], directory=directory, at=here.at)
+    await desk.consumer.consume(here.records(drafts))
+    reasons = [each.reason for each in desk.parked()]
+    assert reasons == ["receipt_unmatched"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -23,7 +24,7 @@ DOCUMENT = Path(__file__).parents[4] / "docs/operations/metrics.md"
 async def empty_tables(database: Database) -> AsyncIterator[None]:
     yield
     async with database.transaction() as session:
-        await session.driver.execute("DELETE FROM outbox; DELETE FROM quarantine")
+        await session.driver.execute("DELETE FROM lane; DELETE FROM outbox; DELETE FROM quarantine")
 
 
 async def measured(database: Database) -> dict[str, float]:
@@ -40,23 +41,28 @@ async def test_empty_tables_have_no_age(database: Database) -> None:
     assert found["causeway_unreceipted_age_seconds"] == 0
 
 
-async def test_what_was_never_sent_and_what_was_never_receipted_age_apart(database: Database) -> None:
+async def test_what_was_never_sent_and_what_has_no_outcome_age_apart(database: Database) -> None:
+    sent, waiting = (draft("t", subject=str(uuid7())) for _ in range(2))
     async with database.transaction() as session:
-        await enqueue(session.driver, [draft("t", subject=str(uuid7())), draft("t", subject=str(uuid7()))])
-        await session.driver.execute(
-            "UPDATE outbox SET sequence = 1, sent_at = now(), created_at = $1 WHERE id = (SELECT min(id) FROM outbox)",
-            NOW - timedelta(seconds=40),
-        )
+        await enqueue(session.driver, [replace(sent, created_at=NOW - timedelta(seconds=40)), waiting])
+    async with database.transaction() as session:
+        await session.driver.execute("UPDATE lane SET appended = 1")
     found = await measured(database)
     assert found["causeway_outbox_rows"] == 1
+    assert found["causeway_outbox_aside_rows"] == 0
     assert found["causeway_outbox_age_seconds"] == 60
     assert found["causeway_unreceipted_age_seconds"] == 100
+    async with database.transaction() as session:
+        await session.driver.execute("UPDATE outbox SET done = true, aside = 'unreadable' WHERE position = 1")
+    found = await measured(database)
+    assert (found["causeway_outbox_aside_rows"], found["causeway_unreceipted_age_seconds"]) == (1, 0)
 
 
 async def test_parked_records_are_counted_until_they_are_replayed(database: Database) -> None:
     park = """
-        INSERT INTO quarantine (topic, partition, "offset", broker_time, length_bytes, digest, reason, replayed_at)
-        VALUES ('t', 0, $1, now(), 1, 'd', 'body_invalid', $2)
+        INSERT INTO quarantine
+            (same, count, topic, partition, "offset", broker_time, length_bytes, digest, reason, replayed_at)
+        VALUES ($1::text, 1, 't', 0, $1::int, now(), 1, 'd', 'body_invalid', $2)
     """
     async with database.transaction() as session:
         for offset, replayed_at in ((1, None), (2, None), (3, NOW)):

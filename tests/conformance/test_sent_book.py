@@ -1,0 +1,200 @@
+"""Marks, wants and what they do to what is held, against both stores: who has what, what leaves, what is sent again."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from uuid import UUID
+
+from shared.contracts.delivery import TakenMark
+from shared.contracts.registry import REFERRAL_DECIDED
+from shared.exchange.topics import AUDIT
+from shared.kernel.ids import uuid7
+from shared.runtime.post.ports import HOLE_AGE, UNRECEIPTED_AGE, Progress, Waiting
+from shared.vocabulary.answers import ReceiptOutcome
+from tests.conformance.conftest import Stores
+from tests.conformance.sending import (
+    LANE,
+    applied,
+    attributes_of,
+    digest_of,
+    ids,
+    mark,
+    of,
+    sent,
+    settle,
+    waiting,
+)
+from tests.support.builders import AT, draft, settlement
+from tests.support.memory_outbox import taken_mark
+
+SOON, RIPE = AT + timedelta(seconds=5), AT + HOLE_AGE
+OTHER = "police-be.example"
+
+
+async def taken_by_both(stores: Stores, *marks: TakenMark) -> None:
+    for by in (LANE, AUDIT):
+        await mark(stores, by, *marks)
+
+
+async def all_sent_marks(stores: Stores, to: str) -> list[tuple[str, int, int]]:
+    async with stores.inbox.unit() as unit:
+        return [(each.recipient, each.last, each.held) for each in await unit.sent_book.sent_marks(to)]
+
+
+async def wanted(stores: Stores, *message_ids: UUID, to: str = LANE) -> list[UUID]:
+    async with stores.inbox.unit() as unit:
+        return await unit.sent_book.send_again(to, message_ids)
+
+
+async def test_a_row_leaves_when_it_is_done_and_both_marks_have_passed_it(stores: Stores) -> None:
+    rows = await sent(stores, draft(), draft(), draft())
+    await applied(stores, *rows[:2])
+    await mark(stores, LANE, taken_mark(of(rows[0]), (1, 2, 3)))
+    assert await stores.held() == ids(rows)
+    await mark(stores, AUDIT, taken_mark(of(rows[0]), (1, 2, 3)))
+    assert (await stores.held(), await stores.settled()) == (ids(rows[2:]), ids(rows[:2]))
+    await applied(stores, rows[2])
+    assert await stores.held() == []
+    assert set(await stores.settled()) == set(ids(rows))
+    assert await stores.segments() == 0
+
+
+async def test_what_nobody_receipts_leaves_with_audits_mark_where_it_went_to_audit(stores: Stores) -> None:
+    rows = await sent(stores, *[draft(message=REFERRAL_DECIDED, recipient=AUDIT, recipient_instance=AUDIT)] * 1)
+    await mark(stores, LANE, taken_mark(of(rows[0]), (1,)))
+    assert await stores.held() == ids(rows)
+    await mark(stores, AUDIT, taken_mark(of(rows[0]), (1,)))
+    assert await stores.held() == []
+
+
+async def test_a_row_that_is_not_final_stays_whatever_is_marked(stores: Stores) -> None:
+    [row] = await sent(stores, draft())
+    await settle(stores, settlement(row.message_id, digest_of(row), ReceiptOutcome.DEFERRED, code="version_unknown"))
+    await taken_by_both(stores, taken_mark(of(row), (1,)))
+    assert await stores.held() == [row.message_id]
+    await applied(stores, row)
+    assert await stores.held() == []
+
+
+async def test_a_mark_that_says_it_again_takes_nothing_twice_and_one_of_a_strangers_takes_nothing(
+    stores: Stores,
+) -> None:
+    rows = await sent(stores, draft(), draft())
+    await applied(stores, *rows)
+    both = taken_mark(of(rows[0]), (1, 2))
+    for by in ("industry", "industry", AUDIT, AUDIT):
+        await mark(stores, by, both)
+    unknown = taken_mark((of(rows[0])[0], of(rows[0])[1], uuid7()), (1, 2))
+    await mark(stores, LANE, unknown)
+    assert await stores.held() == ids(rows)
+    await mark(stores, LANE, both)
+    assert await stores.held() == []
+
+
+async def test_numbers_that_were_never_given_are_nobodys_to_take(stores: Stores) -> None:
+    [row] = await sent(stores, draft())
+    ahead = taken_mark(of(row), (1, 2, 3))
+    assert await mark(stores, LANE, ahead) == []
+    assert await mark(stores, LANE, taken_mark(of(row), (), upto=9), at=SOON) == []
+    await mark(stores, AUDIT, ahead)
+    [next_one] = await sent(stores, draft())
+    await applied(stores, next_one)
+    assert next_one.message_id in await stores.held()
+
+
+async def test_a_hole_is_sent_again_once_it_is_old_and_not_before(stores: Stores) -> None:
+    rows = await sent(stores, draft(), draft(), draft())
+    hole = taken_mark(of(rows[0]), (1, 3))
+    await mark(stores, LANE, hole, at=SOON)
+    assert await waiting(stores) == []
+    await mark(stores, LANE, hole, at=RIPE)
+    again = await waiting(stores)
+    assert [(row.message_id, row.record) for row in again] == [(rows[1].message_id, rows[1].record)]
+    assert again[0].position == 4
+    await stores.lanes.note(LANE, Progress(4, RIPE))
+    await mark(stores, LANE, hole, at=RIPE + timedelta(seconds=30))
+    assert await waiting(stores) == []
+    await mark(stores, LANE, hole, at=RIPE + HOLE_AGE)
+    assert ids(await waiting(stores)) == [rows[1].message_id]
+
+
+async def test_a_hole_is_found_ripe_though_its_lane_is_never_still(stores: Stores) -> None:
+    [row] = await sent(stores, draft())
+    await sent(stores, draft(), at=AT + timedelta(seconds=1))
+    for seconds in range(10, 400, 10):
+        now = AT + timedelta(seconds=seconds)
+        await sent(stores, draft(), at=now)
+        await mark(stores, LANE, taken_mark(of(row), range(2, 2 + seconds // 10)), at=now)
+        if rows := await waiting(stores):
+            assert ids(rows) == [row.message_id]
+            assert seconds >= 60
+            return
+    raise AssertionError("the hole was never sent again")
+
+
+async def test_what_only_audit_lacks_is_sent_again(stores: Stores) -> None:
+    rows = await sent(stores, draft(), draft())
+    await applied(stores, *rows)
+    await mark(stores, LANE, taken_mark(of(rows[0]), (1, 2)))
+    await mark(stores, AUDIT, taken_mark(of(rows[0]), (2,)), at=RIPE)
+    assert ids(await waiting(stores)) == [rows[0].message_id]
+
+
+async def test_holes_go_out_in_the_order_of_their_numbers(stores: Stores) -> None:
+    rows = await sent(stores, *[draft() for _ in range(9)])
+    await mark(stores, LANE, taken_mark(of(rows[0]), (2, 5), upto=9), at=RIPE)
+    assert [attributes_of(row).sequence for row in await waiting(stores)] == [1, 3, 4, 6, 7, 8, 9]
+
+
+async def test_numbers_that_are_not_held_any_more_are_gone(stores: Stores) -> None:
+    rows = await sent(stores, *[draft() for _ in range(6)])
+    await applied(stores, *rows[:5])
+    await taken_by_both(stores, taken_mark(of(rows[0]), range(1, 6)))
+    older = taken_mark(of(rows[0]), (1, 4), upto=6)
+    [gone] = await mark(stores, LANE, older, at=SOON)
+    assert (gone.sender, gone.recipient, gone.epoch) == of(rows[0])
+    assert gone.spans == ((2, 3), (5, 5))
+
+
+async def test_what_is_marked_and_not_receipted_is_sent_again_after_a_while_and_again(stores: Stores) -> None:
+    [row, done] = await sent(stores, draft(), draft())
+    both = taken_mark(of(row), (1, 2))
+    await applied(stores, done)
+    at = AT
+    await mark(stores, LANE, both, at=at)
+    for position in (3, 4):
+        await mark(stores, LANE, both, at=at + UNRECEIPTED_AGE - timedelta(seconds=1))
+        assert await waiting(stores) == []
+        at += UNRECEIPTED_AGE
+        await mark(stores, LANE, both, at=at)
+        assert [(each.message_id, each.position) for each in await waiting(stores)] == [(row.message_id, position)]
+        await stores.lanes.note(LANE, Progress(position, at))
+    await applied(stores, row)
+    await mark(stores, LANE, both, at=at + UNRECEIPTED_AGE * 3)
+    assert await waiting(stores) == []
+
+
+async def test_what_is_wanted_goes_out_in_number_order_and_what_is_not_held_is_named(stores: Stores) -> None:
+    rows = await sent(stores, draft(), draft(), draft())
+    unknown = uuid7()
+    assert await wanted(stores, rows[2].message_id, unknown, rows[0].message_id) == [unknown]
+    assert ids(await waiting(stores)) == [rows[0].message_id, rows[2].message_id]
+    assert await wanted(stores, rows[1].message_id, to="industry") == [rows[1].message_id]
+    assert ids(await waiting(stores)) == [rows[0].message_id, rows[2].message_id]
+
+
+async def test_sent_marks_name_every_epoch_and_the_lowest_number_that_is_held(stores: Stores) -> None:
+    assert await all_sent_marks(stores, LANE) == []
+    rows = await sent(stores, draft(), draft(), draft(recipient=OTHER))
+    await stores.enqueue([draft(recipient="provider-001.example", recipient_instance="industry")])
+    mine: list[Waiting] = [row for row in rows if attributes_of(row).recipient != OTHER]
+    await applied(stores, mine[0])
+    await taken_by_both(stores, taken_mark(of(mine[0]), (1,)))
+    assert await all_sent_marks(stores, LANE) == [(OTHER, 1, 1), ("police-nl.example", 2, 2)]
+    await applied(stores, mine[1])
+    await taken_by_both(stores, taken_mark(of(mine[0]), (1, 2)))
+    assert await all_sent_marks(stores, LANE) == [(OTHER, 1, 1), ("police-nl.example", 2, 0)]
+    await stores.restore()
+    await sent(stores, draft())
+    assert sorted(last for _, last, _ in await all_sent_marks(stores, LANE)) == [1, 1, 2]
+    assert sorted(last for _, last, _ in await all_sent_marks(stores, AUDIT)) == [1, 1, 1, 2]

@@ -1,0 +1,118 @@
+"""One relay for each database: another takes over when it ends, and it ends when it may no longer be the one."""
+
+from __future__ import annotations
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any, cast
+
+import asyncpg
+import pytest
+
+from deploy.devstack.databases import prepare_databases
+from deploy.devstack.stack import DevStack
+from shared.kernel.clock import SystemClock
+from shared.kernel.errors import Unavailable
+from shared.routing.shelf import DocumentShelf
+from shared.runtime.database.transactions import Database
+from shared.runtime.instance.machinery import Machinery
+from shared.runtime.kafka.access import KafkaAccess
+from shared.runtime.post.lease import LEASE_S, RelayLease
+from tests.shared.runtime.builders import KEY
+
+pytestmark = pytest.mark.timing
+
+#: What the relay of the first design locked: any login role of the database could hold it.
+_ADVISORY_LOCK = 0x6361757365776179
+
+
+@pytest.fixture(autouse=True)
+async def nobodys(database: Database) -> None:
+    async with database.transaction() as session:
+        await session.driver.execute("DELETE FROM relay_lease")
+
+
+def instance(database: Database) -> Machinery:
+    """As much of an instance as its relay needs."""
+    nothing = cast(Any, None)
+    settings: Any = SimpleNamespace(kafka_access=lambda: KafkaAccess("127.0.0.1:1"), batch_rows_max=10)
+    feed: Any = SimpleNamespace(beat=SimpleNamespace(lateness=lambda: ""))
+    keys: Any = SimpleNamespace(signing=KEY)
+    return Machinery("hotline", settings, SystemClock(), database, keys, DocumentShelf(), feed, nothing, nothing)
+
+
+async def publishes(here: Machinery) -> bool:
+    """Whether it is the one: neither waits for the lease, nor has yet to begin."""
+    return (await here.readiness.probe_relay()).reason not in ("standing_by", "elsewhere")
+
+
+async def until_publishes(here: Machinery) -> None:
+    async with asyncio.timeout(60):
+        while not await publishes(here):  # noqa: ASYNC110 - nothing tells of it
+            await asyncio.sleep(0.02)
+
+
+async def ended(*tasks: asyncio.Task[None]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)
+
+
+async def test_a_relay_that_ends_lets_the_one_that_stood_by_take_over_at_once(database: Database) -> None:
+    first, second = instance(database), instance(database)
+    publishing = asyncio.create_task(first.run_relay())
+    await until_publishes(first)
+    standing_by = asyncio.create_task(second.run_relay())
+    await asyncio.sleep(0.1)
+    assert not await publishes(second)
+    publishing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await publishing
+    await until_publishes(second)
+    await ended(standing_by)
+
+
+async def test_a_relay_ends_when_another_has_its_lease(database: Database) -> None:
+    here = instance(database)
+    publishing = asyncio.create_task(here.run_relay())
+    await until_publishes(here)
+    async with database.transaction() as session:
+        await session.driver.execute("UPDATE relay_lease SET until = now() - interval '1 s'")
+    assert await RelayLease(database).wait() == 2
+    with pytest.raises(Unavailable, match="relay_lease_lost"):
+        await publishing
+
+
+async def test_a_lease_that_nobody_renews_is_free_after_a_while_and_no_sooner(database: Database) -> None:
+    assert await RelayLease(database).wait() == 1
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    assert await RelayLease(database).wait() == 2
+    assert LEASE_S * 0.9 < loop.time() - began < LEASE_S * 10
+
+
+async def test_whoever_counts_can_neither_take_the_lease_nor_keep_others_from_it(
+    stack: DevStack, database: Database
+) -> None:
+    """Finding p19: a role that may only read for the accounts stopped the relay by holding its lock."""
+    admin_url = stack.endpoints.database_admin_url
+    assert admin_url is not None
+    made = await asyncio.to_thread(prepare_databases, admin_url, ["runtime_edges"], stack.state.password)
+    accountant = await asyncpg.connect(made["runtime_edges"].accountant_url)
+    try:
+        await accountant.execute("SELECT pg_advisory_lock($1)", _ADVISORY_LOCK)
+        for statement in (
+            "UPDATE relay_lease SET until = now() + interval '1 day'",
+            "INSERT INTO relay_lease VALUES ('relay', gen_random_uuid(), 9, now() + interval '1 day')",
+            "SELECT * FROM relay_lease FOR UPDATE",
+            "LOCK TABLE relay_lease",
+            "UPDATE lane SET appended = 9",
+        ):
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await accountant.execute(statement)
+        here = instance(database)
+        publishing = asyncio.create_task(here.run_relay())
+        await until_publishes(here)
+        await ended(publishing)
+    finally:
+        await accountant.close()

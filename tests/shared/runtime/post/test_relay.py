@@ -1,0 +1,277 @@
+"""The relay, lane by lane: nothing that is stored and nothing that a topic does holds up another lane."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from shared.contracts.registry import REFERRAL_OFFERED
+from shared.exchange.message import Draft
+from shared.kernel.clock import ManualClock
+from shared.kernel.errors import Unavailable
+from shared.runtime.post.gate import CLOCK_TOLERANCE, Gate
+from shared.runtime.post.ports import LaneWork, Outgoing
+from shared.runtime.post.relay import Relay, RelaySettings
+from shared.runtime.watch.health import Check
+from tests.shared.runtime.builders import KEY
+from tests.support.builders import AT, draft
+from tests.support.memory_outbox import MemoryLanes
+from tests.support.memory_stores import Fault, MemoryDatabase, MemoryLog, MemoryLogWriter
+
+pytestmark = pytest.mark.timing
+
+LANE, OTHER = "law_enforcement", "industry"
+#: A guard against a test that would wait for ever.
+PATIENCE_S = 20.0
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    """Return once it holds."""
+    async with asyncio.timeout(PATIENCE_S):
+        while not holds():  # noqa: ASYNC110 - there is nothing here that could tell
+            await asyncio.sleep(0.001)
+
+
+class CountedLanes(MemoryLanes):
+    """Lanes that count how often they are looked into, some of which cannot be read."""
+
+    looks = 0
+    raising: frozenset[str] = frozenset()
+
+    async def lanes(self) -> list[str]:
+        self.looks += 1
+        return await super().lanes()
+
+    async def work(self, lane: str, limit: int) -> LaneWork:
+        if lane in self.raising:
+            raise ValueError("absurd")
+        found = await super().work(lane, limit)
+        broken = [replace(row, record=None) if row.message_id in self.unreadable else row for row in found.rows]
+        return found._replace(rows=broken)
+
+    unreadable: frozenset[Any] = frozenset()
+
+
+class Sender:
+    """One instance's outbox, log and relay, which never polls unless it is told to."""
+
+    def __init__(self, *, poll_s: float = 3600, gate: Gate | None = None) -> None:
+        self.clock = ManualClock(AT)
+        self.broker_clock = ManualClock(AT)
+        self.faults: list[Fault] = []
+        self.database = MemoryDatabase(key=KEY)
+        self.log = MemoryLog(self.broker_clock)
+        self.writer: MemoryLogWriter[MemoryLog] = MemoryLogWriter(self.log, instance="hotline", step=self._step)
+        self.store = CountedLanes(self.database)
+        settings = RelaySettings(
+            batch_rows_max=2, poll_s=poll_s, gather_s=0.05, back_off_s=0.001, refused_s=0.001, refused_s_max=0.01
+        )
+        self.relay = Relay(self.store, self.writer, clock=self.clock, speaker=_spoken, gate=gate, settings=settings)
+
+    async def enqueue(self, *drafts: Draft) -> list[str]:
+        async with self.database.transaction("enqueue") as state:
+            self.database.enqueue(state, drafts)
+        return [str(each.message_id) for each in drafts]
+
+    async def _step(self, name: str) -> Fault:
+        return self.faults.pop(0) if self.faults else Fault.NONE
+
+    def held(self, lane: str) -> list[str]:
+        records = self.log.partitions.get((f"causeway.inbox.{lane}.hotline.v1", 0), [])
+        return [(dict(each.headers).get("ce_id") or b"").decode() for each in records]
+
+    @asynccontextmanager
+    async def at_work(self) -> AsyncIterator[None]:
+        working = asyncio.create_task(self.relay.run())
+        await until(lambda: self.store.looks > 0)
+        try:
+            yield
+        finally:
+            working.cancel()
+            with suppress(asyncio.CancelledError):
+                await working
+
+
+def _spoken(said: Draft) -> Outgoing:
+    return Outgoing(said.subject.encode(), (("ce_id", str(said.message_id).encode()),), said.body)
+
+
+def other() -> Draft:
+    return draft(recipient="provider-001.example", recipient_instance=OTHER)
+
+
+def edge(**changes: Any) -> Draft:
+    return draft(message=REFERRAL_OFFERED, **changes)
+
+
+@pytest.fixture
+def sender() -> Sender:
+    return Sender()
+
+
+async def test_one_wake_is_enough_for_more_than_a_batch_in_every_lane(sender: Sender) -> None:
+    async with sender.at_work():
+        here = await sender.enqueue(*[draft() for _ in range(5)])
+        there = await sender.enqueue(*[other() for _ in range(5)])
+        sender.relay.wake()
+        await until(lambda: (sender.held(LANE), sender.held(OTHER)) == (here, there))
+    assert sender.relay.last_progress == AT
+
+
+async def test_what_gathers_is_sent_without_a_poll_and_looked_for_once(sender: Sender) -> None:
+    async with sender.at_work():
+        before = sender.store.looks
+        ids = await sender.enqueue(draft())
+        sender.relay.wake_soon()
+        sender.relay.wake_soon()
+        await until(lambda: sender.held(LANE) == ids)
+        assert sender.store.looks == before + 1
+        ids += await sender.enqueue(draft())
+        sender.relay.wake_soon()
+        await until(lambda: sender.held(LANE) == ids)
+
+
+async def test_a_relay_names_the_outage_it_waits_for_and_stays_ready(sender: Sender) -> None:
+    assert sender.relay.check() == Check("relay", True)
+    sender.faults = [Fault.FAILS] * 1000
+    async with sender.at_work():
+        ids = await sender.enqueue(draft())
+        sender.relay.wake()
+        await until(lambda: sender.relay.check() == Check("relay", True, "broker_unavailable"))
+        sender.faults = []
+        await until(lambda: sender.held(LANE) == ids)
+        await until(lambda: sender.relay.check() == Check("relay", True))
+
+
+async def test_a_topic_that_is_refused_holds_up_its_own_lane_and_keeps_its_order(sender: Sender) -> None:
+    sender.writer.missing = frozenset({OTHER})
+    async with sender.at_work():
+        there = await sender.enqueue(*[other() for _ in range(3)])
+        here = await sender.enqueue(*[draft() for _ in range(3)])
+        sender.relay.wake()
+        await until(lambda: sender.held(LANE) == here)
+        await until(lambda: sender.relay.check().reason == "broker_refuses")
+        assert sender.held(OTHER) == []
+        here += await sender.enqueue(draft())
+        sender.relay.wake()
+        await until(lambda: sender.held(LANE) == here)
+        sender.writer.missing = frozenset()
+        await until(lambda: sender.held(OTHER) == there)
+        await until(lambda: sender.relay.check().reason == "")
+
+
+async def test_what_no_topic_takes_is_set_aside_and_the_lane_goes_on(sender: Sender) -> None:
+    sender.writer.never_taken = frozenset({b"never"})
+    async with sender.at_work():
+        ids = await sender.enqueue(draft(), draft(body=b"never"), draft(), draft())
+        sender.relay.wake()
+        await until(lambda: sender.held(LANE) == [ids[0], *ids[2:]])
+    aside = {str(id_): row.aside for id_, row in sender.database.state.outbox.items() if row.aside}
+    assert aside == {ids[1]: "record_too_large"}
+
+
+async def test_what_cannot_be_read_is_set_aside_and_no_defect_reaches_another_lane(sender: Sender) -> None:
+    sender.store.raising = frozenset({OTHER})
+    async with sender.at_work():
+        await sender.enqueue(other())
+        unreadable = draft()
+        sender.store.unreadable = frozenset({unreadable.message_id})
+        ids = await sender.enqueue(draft(), unreadable, *[draft() for _ in range(50)])
+        sender.relay.wake()
+        await until(lambda: sender.held(LANE) == [ids[0], *ids[2:]])
+        await until(lambda: sender.relay.check().reason == "relay_defect")
+    assert sender.database.state.outbox[unreadable.message_id].aside == "unreadable"
+
+
+async def test_what_was_appended_before_the_broker_went_away_is_not_appended_again(sender: Sender) -> None:
+    sender.faults = [Fault.NONE, Fault.FAILS, Fault.FAILS]
+    ids = await sender.enqueue(*[draft() for _ in range(4)])
+    assert await sender.relay.publish_once(LANE)
+    for _ in range(2):
+        with pytest.raises(Unavailable):
+            await sender.relay.publish_once(LANE)
+    assert await sender.relay.publish_once(LANE)
+    assert sender.held(LANE) == ids
+
+
+async def test_a_topic_that_has_lost_its_end_gets_all_that_is_held_once_more(sender: Sender) -> None:
+    before = await sender.enqueue(draft(), draft())
+    await sender.relay.publish_once(LANE)
+    sender.log.lose_everything()
+    after = await sender.enqueue(draft())
+    async with sender.at_work():
+        sender.relay.wake()
+        await until(lambda: set(sender.held(LANE)) == {*before, *after})
+    assert sender.held(LANE)[1:] == before + after
+
+
+async def test_a_statement_without_a_number_is_appended_at_once_and_kept_nowhere(sender: Sender) -> None:
+    said = draft()
+    await sender.relay.say(said)
+    assert sender.held(LANE) == [str(said.message_id)]
+    assert sender.database.state.outbox == {}
+
+
+async def test_a_statement_finds_that_the_topic_has_lost_its_end(sender: Sender) -> None:
+    before = await sender.enqueue(draft(), draft())
+    await sender.relay.publish_once(LANE)
+    await sender.relay.say(draft())
+    assert await sender.store.lanes() == []
+    sender.log.lose_everything()
+    await sender.relay.say(draft())
+    await sender.relay.publish_once(LANE)
+    assert sender.held(LANE)[1:] == before
+
+
+@pytest.mark.parametrize("off_s", [360, -360])
+async def test_edges_wait_while_our_clock_is_off_and_all_else_leaves(off_s: float) -> None:
+    sender = Sender(poll_s=0.001)
+    (sender.clock if off_s > 0 else sender.broker_clock).advance(abs(off_s))
+    async with sender.at_work():
+        (first,) = await sender.enqueue(edge())
+        await until(lambda: sender.held(LANE) == [first])
+        assert sender.relay.check() == Check("relay", True, "clock_off")
+        said = await sender.enqueue(draft(), edge(), draft())
+        elsewhere = await sender.enqueue(other())
+        await until(lambda: sender.held(OTHER) == elsewhere)
+        await until(lambda: sender.held(LANE) == [first, said[0]])
+        await asyncio.sleep(0.05)
+        assert sender.held(LANE) == [first, said[0]]
+        # The clock is set right: whatever is appended next shows it, and nobody has to do anything.
+        (sender.broker_clock if off_s > 0 else sender.clock).advance(abs(off_s))
+        elsewhere += await sender.enqueue(other())
+        await until(lambda: sender.held(LANE) == [first, *said])
+        assert sender.relay.check() == Check("relay", True)
+
+
+async def test_edges_wait_while_the_documents_are_not_fresh() -> None:
+    why = ["beat_late"]
+    sender = Sender(poll_s=0.001, gate=Gate(lambda: why[0]))
+    async with sender.at_work():
+        ids = await sender.enqueue(draft(), edge())
+        await until(lambda: sender.held(LANE) == ids[:1])
+        assert sender.relay.check() == Check("relay", True, "beat_late")
+        why[0] = ""
+        await until(lambda: sender.held(LANE) == ids)
+
+
+def test_how_long_an_append_took_is_not_taken_for_a_wrong_clock() -> None:
+    gate = Gate()
+    long = CLOCK_TOLERANCE * 5
+    for began, ended, broker, off in [
+        (AT, AT + long, AT, False),
+        (AT, AT + long, AT + long, False),
+        (AT, AT, AT + CLOCK_TOLERANCE, False),
+        (AT, AT, AT + CLOCK_TOLERANCE + timedelta(seconds=1), True),
+        (AT, AT, None, True),
+        (AT, AT, AT - CLOCK_TOLERANCE - timedelta(seconds=1), True),
+        (AT, AT, AT, False),
+    ]:
+        gate.measure(began, ended, broker)
+        assert gate.reason() == ("clock_off" if off else "")

@@ -1,0 +1,169 @@
+"""Whatever is stored, it stops nobody: rows that cannot be read are set aside, and a long backlog costs nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
+from random import Random
+from typing import Any
+
+import pytest
+
+from deploy.site.endpoints import DatabaseEndpoint
+from shared.kernel.clock import SystemClock
+from shared.runtime.database.transactions import Database
+from shared.runtime.post import outbox
+from shared.runtime.post.lease import RelayLease
+from shared.runtime.post.outbox import PostgresLanes
+from shared.runtime.post.ports import Outgoing, Progress
+from shared.runtime.post.relay import Relay, RelaySettings
+from shared.runtime.watch import metrics
+from tests.services.databases import migrated, running_postgres
+from tests.support.builders import AT, draft
+from tests.support.memory_stores import MemoryLog, MemoryLogWriter
+
+LANE, OTHER = "law_enforcement", "industry"
+#: Ten times the aim, which is five seconds.
+LEAVE_S = 50.0
+BACKLOG = 50_000
+_TABLES = ("lane", "segment", "outbox", "settled", "mark", "relay_lease", "pair_sequence")
+
+
+@pytest.fixture(scope="module")
+def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DatabaseEndpoint]:
+    with running_postgres(tmp_path_factory.mktemp("stored"), "hotline") as running:
+        yield running
+
+
+@pytest.fixture
+async def database(endpoint: DatabaseEndpoint) -> AsyncIterator[Database]:
+    async with migrated(endpoint, "hotline") as opened:
+        for table in _TABLES:
+            await opened.fetch(f"DELETE FROM {table}")
+        yield opened
+
+
+async def enqueue(database: Database, count: int, lane: str = LANE) -> list[str]:
+    """So many transactions of one message each."""
+    ids = []
+    for _ in range(count):
+        async with database.transaction() as session:
+            each = draft(recipient_instance=lane, recipient=f"party-{lane.replace('_', '-')}.example")
+            await outbox.enqueue(session.driver, [each])
+            ids.append(str(each.message_id))
+    return ids
+
+
+#: What breaks the row or the segment of the message $1; some know of the random bytes $2.
+BREAKS = {
+    "flipped bytes": "UPDATE segment SET packed = set_byte(packed, $2::int % octet_length(packed),"
+    " get_byte(packed, $2::int % octet_length(packed)) # 255) WHERE id = (SELECT segment FROM outbox WHERE message_id = $1)",
+    "cut off": "UPDATE segment SET packed = substr(packed, 1, $2::int % octet_length(packed))"
+    " WHERE id = (SELECT segment FROM outbox WHERE message_id = $1)",
+    "empty": "UPDATE segment SET packed = '' WHERE id = (SELECT segment FROM outbox WHERE message_id = $1 AND $2::int > 0)",
+    "no segment": "DELETE FROM segment WHERE id = (SELECT segment FROM outbox WHERE message_id = $1 AND $2::int > 0)",
+    "another segment": "UPDATE outbox SET segment = -$2::int WHERE message_id = $1",
+    "an index beyond": "UPDATE outbox SET index = $2::int + 1 WHERE message_id = $1",
+    "a negative index": "UPDATE outbox SET index = -$2::int WHERE message_id = $1",
+    "no such type": "UPDATE outbox SET type = chr(1 + $2::int % 99), index = 7 WHERE message_id = $1",
+}
+
+
+@pytest.mark.timing
+@pytest.mark.parametrize("name", BREAKS)
+async def test_a_broken_row_is_set_aside_and_those_beside_it_leave(database: Database, name: str) -> None:
+    chance = Random(name)
+    before, here, after = await enqueue(database, 25), await enqueue(database, 3), await enqueue(database, 25)
+    there = await enqueue(database, 10, OTHER)
+    for each in here:
+        done = await database.fetch(BREAKS[name] + " RETURNING 1", each, chance.randrange(1, 100_000))
+        assert len(done) == 1
+    log = MemoryLog(SystemClock())
+    writer: MemoryLogWriter[MemoryLog] = MemoryLogWriter(log, instance="hotline")
+    lanes = PostgresLanes(database, fence=await RelayLease(database).wait())
+    relay = Relay(lanes, writer, clock=SystemClock(), speaker=_nothing, settings=RelaySettings(batch_rows_max=10))
+    working = asyncio.create_task(relay.run())
+    try:
+        async with asyncio.timeout(LEAVE_S):
+            while await lanes.lanes():  # noqa: ASYNC110 - nothing tells of it
+                await asyncio.sleep(0.01)
+    finally:
+        working.cancel()
+        with suppress(asyncio.CancelledError):
+            await working
+    assert held(log, LANE) == before + after
+    assert held(log, OTHER) == there
+    aside = await database.fetch("SELECT message_id, aside FROM outbox WHERE aside IS NOT NULL ORDER BY position")
+    assert [(str(row["message_id"]), row["aside"]) for row in aside] == [(each, "unreadable") for each in here]
+
+
+def held(log: MemoryLog, lane: str) -> list[str]:
+    records = log.partitions.get((f"causeway.inbox.{lane}.hotline.v1", 0), [])
+    return [(dict(each.headers)["ce_id"] or b"").decode() for each in records]
+
+
+def _nothing(_: Any) -> Outgoing:
+    raise AssertionError("nothing is said")
+
+
+_BACKLOG = """
+INSERT INTO outbox (message_id, lane, position, segment, index, type, subject, sender, recipient, epoch, sequence,
+                    digest, created_at, done)
+SELECT gen_random_uuid(), $1, n, n, 0, 'causeway.referral_withdrawn.v1', 's', 'a.example', 'b.example',
+       '019df5e6-0000-7000-8000-000000000001', n, '', now(), false
+FROM generate_series(1, $2::bigint) AS n
+"""
+
+
+async def plan(database: Database, statement: str, *arguments: Any) -> dict[str, Any]:
+    """What PostgreSQL did for a statement, rolled back: its top node, timed and counted."""
+    async with database.transaction() as session:
+        rows = await session.driver.fetchval(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {statement}", *arguments)
+        await session.driver.execute("ROLLBACK; BEGIN")
+    found: dict[str, Any] = rows[0]["Plan"]
+    return found
+
+
+def buffers(found: dict[str, Any]) -> int:
+    """Pages that it looked at."""
+    return int(found["Shared Hit Blocks"]) + int(found["Shared Read Blocks"])
+
+
+async def test_a_recipient_that_has_been_down_for_long_costs_nothing_per_append(database: Database) -> None:
+    """Pages looked at, with 50,000 rows under way and few waiting: as with 20, but for the height of an index."""
+    statements = {
+        "lanes": (outbox._LANES,),
+        "lane": (outbox._LANE, LANE),
+        "note": (outbox._NOTE, LANE, 1, BACKLOG, None, AT),
+        "oldest": (metrics._OLDEST,),
+    }
+
+    async def measured(under_way: int) -> dict[str, int]:
+        await database.fetch("DELETE FROM outbox")
+        await database.fetch("DELETE FROM lane")
+        await database.fetch("INSERT INTO lane (lane, last, appended) VALUES ($1, $2 + 5, $2)", LANE, under_way)
+        await database.fetch(_BACKLOG, LANE, under_way + 5)
+        await database.fetch("ANALYZE outbox")
+        found = {name: buffers(await plan(database, *each)) for name, each in statements.items()}
+        found["waiting"] = buffers(await plan(database, outbox._WAITING, LANE, under_way, 500))
+        return found
+
+    assert await RelayLease(database).wait() == 1
+    few, many = await measured(20), await measured(BACKLOG)
+    assert {name: many[name] - few[name] for name in few if many[name] > few[name] + 12} == {}
+    assert min(many["waiting"], few["waiting"]) > 0
+    whole = buffers(await plan(database, "SELECT max(created_at) FROM outbox WHERE lane = $1 AND subject = 's'", LANE))
+    assert (
+        whole > 100 * many["waiting"] / 20
+    )  # the control: a query that reads the backlog is told from one that does not
+
+
+async def test_a_note_of_the_relay_changes_one_row_however_much_was_appended(database: Database) -> None:
+    await enqueue(database, 30)
+    lanes = PostgresLanes(database, fence=await RelayLease(database).wait())
+    versions = "SELECT count(DISTINCT xmin::text::bigint) AS n, max(xmin::text::bigint) AS newest FROM outbox"
+    before = await database.fetch(versions)
+    await lanes.note(LANE, Progress(30, AT, 29))
+    assert await database.fetch(versions) == before
+    assert (await lanes.work(LANE, 10)).rows == []
