@@ -7,12 +7,15 @@ from uuid import UUID
 
 import pytest
 
-from shared.contracts.delivery import MarksClear
+from shared.contracts.delivery import MarksClear, SentMark, TakenMark
 from shared.exchange.reads import Reads, own_reads
 from shared.kernel.ids import uuid7
 from shared.runtime.database.transactions import Database
 from shared.runtime.post.peers import PostgresPeers, Spoken, Word, peer_reads
-from tests.support.builders import AT
+from shared.runtime.post.sent_book import PostgresSentBook
+from shared.runtime.post.turns import beyond
+from tests.services.hotline.origin import Origin
+from tests.support.builders import AT, HOTLINE, POLICE
 
 
 def spoken(second: int, offset: int = 0) -> Spoken:
@@ -26,7 +29,8 @@ def marks(*, asking: bool = False, answers: UUID | None = None) -> MarksClear:
 @pytest.fixture(autouse=True)
 async def empty(database: Database) -> None:
     async with database.transaction() as session:
-        await session.driver.execute("DELETE FROM peer")
+        for table in ("peer", "outbox", "pair_sequence", "closed_epoch"):
+            await session.driver.execute(f"DELETE FROM {table}")
 
 
 async def test_the_newest_announcement_counts(database: Database) -> None:
@@ -58,3 +62,26 @@ async def test_a_database_knows_which_it_is(database: Database) -> None:
     async with database.transaction() as session:
         book = PostgresPeers(session.driver)
         assert await book.life() == await book.life()
+
+
+async def test_numbers_that_a_restored_database_never_gave_end_their_epoch_once(origin: Origin) -> None:
+    """The recipient has seen 3 more than we know of: its epoch closes there, and ours goes on in another."""
+    await origin.file()
+    [before] = await sent_to(origin, POLICE)
+    told = TakenMark(sender=HOTLINE, recipient=POLICE, epoch=before.epoch, through=before.last + 3)
+    other = TakenMark(sender=HOTLINE, recipient=POLICE, epoch=uuid7(), through=7)
+    for _ in range(2):
+        async with origin.database.transaction() as session:
+            await PostgresPeers(session.driver).forgotten("law_enforcement", [told, other])
+    assert beyond([told, other], await sent_to(origin, POLICE)) == [], "what was told once is no news"
+    await origin.file()
+    marks = {mark.epoch: mark.last for mark in await sent_to(origin, POLICE)}
+    assert (marks[told.epoch], marks[other.epoch]) == (before.last + 3, 7)
+    [fresh] = set(marks) - {told.epoch, other.epoch}
+    assert marks[fresh] == 1
+
+
+async def sent_to(origin: Origin, recipient: str) -> list[SentMark]:
+    async with origin.database.transaction() as session:
+        marks = await PostgresSentBook(session.driver).sent_marks("law_enforcement")
+    return [mark for mark in marks if mark.recipient == recipient]
