@@ -15,7 +15,14 @@ from pydantic import JsonValue, ValidationError
 from client import views
 from client.problem import ApiProblem
 from client.transport import Transport
-from shared.contracts.answers import ItemStatement, Keeping, NoticeStatements, WithdrawalAnswer
+from shared.contracts.answers import (
+    DisowningStatement,
+    ItemStatement,
+    Keeping,
+    NoticeDisowning,
+    NoticeStatements,
+    WithdrawalAnswer,
+)
 from shared.contracts.base import Contract
 from shared.contracts.referral import ReferralSubmission
 from shared.exchange.acts import Subject
@@ -35,6 +42,8 @@ BATCH_MAX = 100
 PAGE_MAX = 200
 _PURPOSE = re.compile(r"[A-Za-z0-9][A-Za-z0-9 -]{6,62}[A-Za-z0-9]")
 _IDEMPOTENCY_KEY = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+_ALL = (DisowningStatement(),)
 
 ViewT = TypeVar("ViewT", bound=views.View)
 Submission = ReferralSubmission | Mapping[str, JsonValue]
@@ -200,10 +209,10 @@ class CausewayClient:
         return await self._act(f"/v1/notices/{notice_id}:answer", body, key, view=views.NoticeState)
 
     async def not_ours(
-        self, notice_id: UUID, *, suggested: str | None = None, key: str | None = None
+        self, notice_id: UUID, items: Sequence[DisowningStatement] = _ALL, *, key: str | None = None
     ) -> views.NoticeState:
-        """Say that the party does not host the items; `suggested` is the party that does, if known."""
-        body = {} if suggested is None else {"suggested": suggested}
+        """Say that the party does not host items; without a number, all that nothing was said of."""
+        body = _said(NoticeDisowning(disowned=tuple(items)))
         return await self._act(f"/v1/notices/{notice_id}:not-ours", body, key, view=views.NoticeState)
 
     async def acknowledge_notice_withdrawal(

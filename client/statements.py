@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date, datetime
 
-from shared.contracts.answers import ItemStatement, Keeping
+from shared.contracts.answers import DisowningStatement, ItemStatement, Keeping
 from shared.kernel.errors import Refused
 from shared.vocabulary.answers import NoticeAction
 
@@ -18,6 +18,17 @@ def statements(words: Sequence[str], at: datetime) -> list[ItemStatement]:
     if not words:
         raise Refused("answer_missing", "say at least one word", status=400)
     return [_statement(word, at) for word in words]
+
+
+def disowning(items: Sequence[int], suggested: str | None) -> list[DisowningStatement]:
+    """The items that are disowned, every one that nothing was said of if none is named; `suggested` hosts them.
+
+    Raises `Refused("answer_malformed")`.
+    """
+    try:
+        return [DisowningStatement(n=n, suggested=suggested) for n in items or (None,)]
+    except ValueError:
+        raise Refused("answer_malformed", "an item's number, and a party's id", status=400) from None
 
 
 def keeping(retention: str | None, basis: str | None, until: date | None) -> Keeping | None:

@@ -78,7 +78,7 @@ def serve(kind: str, *, instance: str | None = None, only: Sequence[str] = ()) -
         Its name in the directory, that of its kind if none is given; its settings are CAUSEWAY_<INSTANCE>_… in the
         environment.
     only
-        Parts to run instead of all, separated by commas: api, documents, relay, consumer.
+        Parts to run instead of all, separated by commas: api, documents, numberer, relay, consumer, moves, metrics.
     """
     from deploy.serve import serve as run
 

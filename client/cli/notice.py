@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from uuid import UUID
@@ -64,16 +65,22 @@ async def answer(
 
 
 @app.command
-async def not_ours(notice_id: UUID, /, *, suggested: str | None = None, options: Options = _OPTIONS) -> int:
-    """Say that you do not host the items.
+async def not_ours(
+    notice_id: UUID, /, *, item: Sequence[int] = (), suggested: str | None = None, options: Options = _OPTIONS
+) -> int:
+    """Say that you do not host items.
 
     Parameters
     ----------
+    item
+        The number of one that you do not host, as often as needed; without it, all that you have said nothing of.
     suggested
         The party that does, by its id in the directory, if you know.
     """
     async with output.service(options) as client:
-        output.moved(await client.not_ours(notice_id, suggested=suggested), options)
+        from client.statements import disowning
+
+        output.moved(await client.not_ours(notice_id, disowning(item, suggested)), options)
         return output.DONE
 
 

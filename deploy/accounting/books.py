@@ -31,7 +31,7 @@ SELECT topic, partition, "offset" FROM entry WHERE problem = 'decision_not_deriv
 UNION
 SELECT e.topic, e.partition, e."offset" FROM entry AS e
 JOIN link AS l ON l.edge_id = e.edge_id AND l.origin = e.sender AND l.recipient = e.recipient
-WHERE e.commitment <> l.commitment
+GROUP BY e.topic, e.generation, e.partition, e."offset" HAVING NOT bool_or(e.commitment = l.commitment)
 """
 #: Sender, recipient and epoch: numbers are dense within it.
 Pair = tuple[str, str, UUID]
@@ -148,11 +148,13 @@ async def _read_origin(books: Books, connection: asyncpg.Connection) -> None:
     counted = "SELECT party, disposition, count(*) AS n FROM referral GROUP BY party, disposition"
     for row in await connection.fetch(counted):
         books.referrals[row["party"], row["disposition"]] = row["n"]
-    for row in await connection.fetch("SELECT edge_id, message_id, party, state FROM edge"):
+    for row in await connection.fetch("SELECT edge_id, message_id, messages_before, party, state FROM edge"):
         if row["message_id"] is None:
             # Of those whose recipient cannot read them nobody was told yet, so they are on no other account.
             books.edges_waiting += row["state"] == "waiting"
             continue
+        # What carried it to where its recipient was before is no edge of its own.
+        books.edges |= dict.fromkeys(row["messages_before"], "moved")
         books.edges[row["message_id"]] = row["state"]
         books.edge_ids[row["message_id"]] = row["edge_id"]
         books.filed_by[row["edge_id"]] = row["party"]

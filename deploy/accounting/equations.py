@@ -1,8 +1,8 @@
 """The three equations over the books, pure. Every difference names its coordinates.
 
 (I)   referrals: submitted = refused + accepted;  accepted = routed + unroutable + orphaned + unknown_code
-(II)  per ordered pair of parties and epoch, messages: emitted = applied + refused + parked + in flight
-(III) edges of routed referrals = messages for them
+(II)  per ordered pair of parties and epoch, messages: emitted = applied + refused + moved + parked + in flight
+(III) edges of routed referrals = messages for them, those that still wait for their number among them
 """
 
 from __future__ import annotations
@@ -134,8 +134,10 @@ def _messages(books: Books) -> tuple[list[Difference], dict[str, int]]:
             known |= {line.sequence for line in books.in_outbox.values() if line.pair == pair}
             missing = sorted(set(range(1, emitted + 1)) - known)
             where = f"{pair[0]} → {pair[1]}, epoch {pair[2]}, sequences {missing[:10]}"
-            differences.append(Difference("II", "emitted is not applied + refused + parked + in flight", where))
-    return differences, {name: totals[name] for name in ("emitted", "applied", "refused", "parked", "in_flight")}
+            differences.append(Difference("II", "emitted is not applied + refused + moved + parked + in flight", where))
+    return differences, {
+        name: totals[name] for name in ("emitted", "applied", "refused", "moved", "parked", "in_flight")
+    }
 
 
 def _line_differences(books: Books) -> Iterator[Difference]:

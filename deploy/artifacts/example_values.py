@@ -90,8 +90,8 @@ ACCEPTED: dict[str, dict[str, Any]] = {
         ),
     },
     "notice_not_ours.v1": {
-        "nobody-suggested": _clear(**_ON_NOTICE, disowned=[1]),
-        "party-suggested": _clear(**_ON_NOTICE, disowned=[1, 2], suggested="host.example"),
+        "nobody-suggested": _clear(**_ON_NOTICE, disowned=[{"n": 1}]),
+        "party-suggested": _clear(**_ON_NOTICE, disowned=[{"n": 1, "suggested": "host.example"}, {"n": 2}]),
     },
     "case_accepted.v1": {
         "reference-sealed": _clear(**_ON_REFERRAL) | {"sealed": world.SEALED_FILLER},
@@ -211,8 +211,9 @@ REFUSED: dict[str, tuple[Refusal, ...]] = {
         Refusal("acted-and-rejected", "/clear/items/1/action", "removed", by="model", of="one-of-each"),
     ),
     "notice_not_ours.v1": (
-        Refusal("suggested-malformed", "/clear/suggested", "Some Host Ltd"),
+        Refusal("suggested-malformed", "/clear/disowned/0/suggested", "Some Host Ltd"),
         Refusal("no-items", "/clear/disowned", []),
+        Refusal("item-twice", "/clear/disowned/1/n", 1, by="model", of="party-suggested"),
     ),
     "case_accepted.v1": (Refusal("sealed-not-sealed", "/sealed", "PL-2026/00317"),),
     "case_accepted.v1.sealed": (Refusal("reference-too-long", "/case_reference", "P" * 49),),

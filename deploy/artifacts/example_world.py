@@ -41,7 +41,7 @@ EDGE_IDS = {
 #: From it comes the salt of each edge's commitment; random in life.
 SALT = "5a" * 32
 #: The form of a sealed part, 512 bytes of nothing sealed by nobody: it opens for no one.
-SEALED_FILLER = "v1.x25519." + "A" * 776
+SEALED_FILLER = f"v2.x25519.x25519-{'0' * 32}." + "A" * 848
 APPROVERS = {
     "approver-one.example": SigningKey(bytes([101]) * 32),
     "approver-two.example": SigningKey(bytes([102]) * 32),

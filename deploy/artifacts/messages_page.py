@@ -36,6 +36,9 @@ code, and the field where one is named. The sealed texts in examples are filler:
 A value is `{"clear": …}`, with `"sealed": …` where the message has a sealed part. The clear part is class S1 only:
 codes, countries, party ids, times. A version is closed for ever: [How it grows](#how-it-grows).
 
+A sealed text is `v2.<suite>.<key id>.` and base64url; `shared/envelope/sealing.py` says of what. What it opens to has
+one spelling: JSON without spaces or needless escapes, members in the order listed here, an edge's facts by name.
+
 ## Families
 
 | family | between | Kafka key | numbered | receipted | counted |
@@ -133,10 +136,10 @@ _RECEIPTS = f"""## Receipts
 For each consumed batch an instance sends one `messages_receipted` to every instance that had messages in it, with at
 most {RECEIPT_ENTRIES_MAX} entries: message id, digest of the covered bytes, the revision that it names, which copy was
 judged, and what became of it, with its code. `applied`, `refused`, `moved` and `gone` are last words; `deferred`,
-`waiting` and `parked` are not. Today's services say `applied`, `refused` and `parked`; of any other word the sender's
-row lives on. A receipt says that the message took effect, or why not; it does not say that anybody has acted on it. The
-sender's outbox row lives until its receipt: until then the same bytes are sent again. `{SIGN_AGAIN}` alone settles
-nothing: the sender ends the epoch and signs the message again in a new one. An entry counts only if its
+`waiting` and `parked` are not: the sender's row lives on. A receipt says that the message took effect, or why not; it
+does not say that anybody has acted on it. A message stays in its sender's outbox until its outcome is final and the
+marks of the instance that it went to and of audit have passed its number. `{SIGN_AGAIN}` alone settles nothing: the
+sender ends the epoch and signs the message again in a new one. An entry counts only if its
 digest is the sender's own and the instance that signed it is the one the message went to.
 """
 

@@ -15,6 +15,7 @@ from shared.envelope.datakeys import KeyEncryptionKey
 from shared.envelope.keys import OpeningKey, SigningKey
 from shared.kernel.clock import SystemClock
 from shared.routing.shelf import DocumentShelf
+from shared.runtime.database.feed import Numberer
 from shared.runtime.database.transactions import Database
 from shared.runtime.http.budgets import Budgets
 from shared.runtime.http.identity import ApiKeys
@@ -60,6 +61,5 @@ def _machinery(instance: str) -> Machinery:
         clock=clock,
         kek=keys.kek,
     )
-    return Machinery(
-        instance, settings, clock, database, keys, shelf, feed, api_keys, Budgets(settings.budget_limits(), clock)
-    )
+    budgets, numberer = Budgets(settings.budget_limits(), clock), Numberer(database, {})
+    return Machinery(instance, settings, clock, database, keys, shelf, feed, api_keys, budgets, numberer)

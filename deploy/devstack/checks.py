@@ -23,6 +23,7 @@ def _ports(site: Site) -> Iterator[Finding]:
     """While the stack runs its ports answer; while it does not they are free, or its next start takes others."""
     running = StateDirectory(site.state).supervisor_pid() is not None
     urls = {f"{name} api": url for name, url in site.endpoints.http.items()}
+    urls |= {f"{name} metrics": url for name, url in site.endpoints.metrics.items()}
     for what, url in urls.items():
         host, port = urlsplit(url).hostname or "", urlsplit(url).port or 0
         if running and not accepts(host, port):

@@ -19,7 +19,8 @@ from deploy.devstack.java import KafkaRuntime
 from deploy.devstack.process import Process
 from deploy.devstack.state import StateDirectory, port_is_free
 from deploy.kafka.provision import SCRAM_ITERATIONS, Manifest, apply, difference
-from deploy.site.access import admin_client
+from deploy.kafka.quotas import apply_quotas
+from deploy.site.access import access_to, admin_client, in_own_thread
 from deploy.site.endpoints import ADMIN, KafkaEndpoint, write_private
 from shared.kernel.clock import SystemClock
 from shared.kernel.errors import Unavailable
@@ -182,6 +183,8 @@ def provision(endpoint: KafkaEndpoint, manifest: Manifest) -> None:
     """
     admin, secured, anyone = admin_client(endpoint), bool(endpoint.passwords), next(iter(manifest.principals))
     apply(admin, manifest, endpoint.passwords)
+    if secured:
+        in_own_thread(apply_quotas(access_to(endpoint), manifest))
     deadline = time.monotonic() + _SETTLED_S_MAX
     while difference(admin, manifest, secured=secured) or not answers_metadata(endpoint, anyone):
         if time.monotonic() > deadline:

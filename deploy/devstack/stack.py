@@ -99,7 +99,8 @@ class DevStack:
                 kafka=kafka,
                 databases=databases,
                 database_admin_url=admin_url,
-                http=self._addresses(),
+                http=self._addresses("http"),
+                metrics=self._addresses("metrics"),
                 kinds={name: kind for name, kind in self._instances.items() if name != kind},
                 pids=self._pids(),
                 state=self.state.path,
@@ -123,8 +124,8 @@ class DevStack:
                 return name
         return None
 
-    def _addresses(self) -> dict[str, str]:
-        return {name: f"http://127.0.0.1:{self.state.port(f'http/{name}', self._ports)}" for name in self._instances}
+    def _addresses(self, of: str) -> dict[str, str]:
+        return {name: f"http://127.0.0.1:{self.state.port(f'{of}/{name}', self._ports)}" for name in self._instances}
 
     def _build(self) -> None:
         self._ports.clear()

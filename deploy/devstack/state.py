@@ -21,7 +21,7 @@ _PORTS_FIRST, _PORTS_COUNT = 20_000, 12_000
 _LEFTOVERS_S_MAX = 15.0
 # `supervisor_pid` holds the lock for an instant to ask whether it is free.
 _PROBE_S_MAX = 0.3
-_PARTS = ("postgres", "kafka", "logs")
+_PARTS = ("postgres", "kafka", "logs", "coming")
 #: The last three say that documents and API keys are where they no longer are: the next start makes them anew.
 _FILES = (
     *("endpoints.json", "passwords.json", "children.lock"),

@@ -8,6 +8,7 @@ from datetime import date
 from typing import Any
 
 from deploy.directory.approval import valid_until
+from shared.contracts.directory import FORMER_MAX
 from shared.kernel.canonical import canonical_json
 from shared.kernel.errors import Refused
 
@@ -15,7 +16,8 @@ from shared.kernel.errors import Refused
 def moved(directory: bytes, party: str, instance: str, *, issued_on: date) -> bytes:
     """The next directory: one version on, issued on that day, valid as long as any, with `party` at `instance`.
 
-    Nothing else differs, also of what this release does not know. `directory` is a whole document. Raises `Refused`:
+    Where it was before stays with it: what was sent to it there can still be answered from there. Nothing else differs,
+    also of what this release does not know. `directory` is a whole document. Raises `Refused`:
     `party_unknown`, `instance_unknown`, `instance_of_another_kind` or `party_there_already`.
     """
     document: dict[str, Any] = json.loads(directory)
@@ -24,7 +26,11 @@ def moved(directory: bytes, party: str, instance: str, *, issued_on: date) -> by
         raise Refused("party_unknown", "the directory has no such party", status=400)
     kinds = {each["id"]: each["kind"] for each in document["instances"]}
     _refuse_unfit(found, instance, kinds)
-    found["instance"] = instance
+    before = [
+        each for each in found.get("instances_before") or () if each["instance"] not in (instance, found["instance"])
+    ]
+    left = {"instance": found["instance"], "until": issued_on.isoformat()}
+    found |= {"instance": instance, "instances_before": [*before, left][-FORMER_MAX:]}
     edition = {
         "version": document["version"] + 1,
         "issued_on": issued_on.isoformat(),

@@ -14,13 +14,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from deploy.kafka.provision import Manifest, PrincipalRule, TopicRule
+from deploy.kafka.provision import Manifest, PrincipalRule, Quota, TopicRule
 from shared.exchange.correspondents import Pair, pairs_of
 from shared.exchange.topics import AUDIT, INBOXES, inbox_prefix
 from shared.kernel.errors import Refused
 from shared.routing.shelf import read_directory
 from shared.runtime.kafka.documents import DIRECTORY_TOPIC
 
+#: What one instance may write a second at each broker: a thousand referrals, each to many recipients.
+WRITE_BYTES_PER_S: Final = 32 << 20
+#: Of the time of a broker's request threads: two of them.
+REQUEST_PERCENT: Final = 200
 #: How a topic is laid out, by what it is for.
 LAYOUTS: Final = Path(__file__).with_name("layouts.json")
 
@@ -50,6 +54,17 @@ def _rule(name: str, pairs: tuple[Pair, ...]) -> PrincipalRule:
         # What it has written it may read back: only so does it find again how far it came.
         read=(*written, DIRECTORY_TOPIC),
         read_under=(INBOXES if name == AUDIT else inbox_prefix(name),),
+        quota=_quota(name, pairs),
+    )
+
+
+def _quota(name: str, pairs: tuple[Pair, ...]) -> Quota:
+    """It writes as one instance does, and reads twice what all that tell it something may write: it may be behind."""
+    told_by = {pair.sender for pair in pairs if name in (pair.to, AUDIT)}
+    return Quota(
+        write_bytes_per_s=WRITE_BYTES_PER_S,
+        read_bytes_per_s=2 * WRITE_BYTES_PER_S * max(1, len(told_by)),
+        request_percent=REQUEST_PERCENT,
     )
 
 

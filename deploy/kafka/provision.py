@@ -50,14 +50,28 @@ class TopicRule(BaseModel):
     config: dict[str, str]
 
 
+class Quota(BaseModel):
+    """What one principal may take of each broker: bytes a second, and the time of request threads (100 is one)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    write_bytes_per_s: int
+    read_bytes_per_s: int
+    request_percent: int
+
+
 class PrincipalRule(BaseModel):
-    """All that one principal may do: topics that it writes and reads, by name or by what their names begin with."""
+    """All that one principal may do: topics that it writes and reads, by name or by what their names begin with.
+
+    Without a quota it may take what there is.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     write: tuple[str, ...]
     read: tuple[str, ...]
     read_under: tuple[str, ...]
+    quota: Quota | None = None
 
 
 @dataclass(frozen=True)
@@ -86,6 +100,8 @@ class Difference:
     partitions_differing: frozenset[str]
     bindings_missing: frozenset[AclBinding]
     bindings_extra: frozenset[AclBinding]
+    #: Of principals; `deploy.kafka.quotas` compares them.
+    quotas_differing: frozenset[str] = frozenset()
 
     def __bool__(self) -> bool:
         return any(vars(self).values())

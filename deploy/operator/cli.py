@@ -16,6 +16,7 @@ from client.cli.settings import zoned
 from deploy.operator import law_cli
 from deploy.operator.keys_cli import key_app
 from deploy.operator.quarantine_cli import quarantine_app
+from deploy.operator.retention_cli import retention_app
 from deploy.operator.route_cli import route_app
 from deploy.site.options import Options, ending
 from shared.kernel.errors import Refused
@@ -32,7 +33,7 @@ policy_app.command(law_cli.check)
 policy_app.command(law_cli.review)
 directory_app.command(law_cli.beat)
 OPERATOR_APPS = (
-    *(status_app, quarantine_app, topics_app, database_app, route_app),
+    *(status_app, quarantine_app, topics_app, database_app, retention_app, route_app),
     *(policy_app, directory_app, key_app),
 )
 
@@ -47,14 +48,15 @@ def status(*urls: str, options: Options = _OPTIONS) -> int:
     Parameters
     ----------
     urls
-        Base addresses of instances to ask instead of those of the stack.
+        Base addresses of instances to ask instead of those of the stack; these show no figures.
     """
     with ending(options):
         from deploy.operator.status import FIGURES, ask_instances
         from deploy.site.open import site
 
-        named = {url: url for url in urls} or site(options).endpoints.http
-        found = asyncio.run(ask_instances(named))
+        endpoints = None if urls else site(options).endpoints
+        asked = {url: url for url in urls} if endpoints is None else endpoints.http
+        found = asyncio.run(ask_instances(asked, {} if endpoints is None else endpoints.metrics))
         if options.json:
             output.document({"instances": [each.as_json() for each in found]})
         else:

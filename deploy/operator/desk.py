@@ -6,18 +6,25 @@ member would mean nothing and nobody would notice.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
+from typing import Final
 
 from pydantic import ValidationError
 
+from deploy.directory.approval import valid_until
 from shared.contracts.base import Contract, error_locations
 from shared.contracts.directory import Directory
 from shared.contracts.policy import Calendar, Clock, InstrumentEntry, Policy, Rule
 from shared.kernel.errors import Refused
 from shared.routing.shelf import read_directory, read_policy
 from shared.vocabulary.jurisdiction import TREE
+from shared.vocabulary.routing import Instrument
+
+#: No end and no review lies farther on than this: a day in the year 9999 is none, and nobody would be asked to look.
+END_YEARS_MAX: Final = 30
+REVIEW_YEARS_MAX: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +40,8 @@ def check_directory(body: bytes) -> Directory:
     _strictly(Directory, body)
     read_directory(body)
     directory = Directory.model_validate_json(body)
-    if directory.valid_until <= directory.issued_on:
-        raise Refused("over_at_issue", field="/valid_until")
+    for objection in _of_validity(directory):
+        raise Refused(objection.code, field=objection.field)
     return directory
 
 
@@ -51,14 +58,15 @@ def check_policy(body: bytes) -> Policy:
 def objections(policy: Policy) -> Iterator[Objection]:
     """What is wrong with a valid policy, as far as a machine can say."""
     issued_on, listed = policy.issued_on, {entry.id: entry for entry in policy.instruments}
-    if policy.valid_until <= issued_on:
-        yield Objection("over_at_issue", "/valid_until")
+    yield from _of_validity(policy)
     for at, entry in enumerate(policy.instruments):
         field = f"/instruments/{at}"
         if entry.id in {other.id for other in policy.instruments[:at]}:
             yield Objection("instrument_repeated", f"{field}/id")
         if entry.succeeded_by is not None and (entry.succeeded_by not in listed or entry.succeeded_by == entry.id):
             yield Objection("instrument_not_listed", f"{field}/succeeded_by")
+        if _succeeds_itself(entry, listed):
+            yield Objection("succession_cyclic", f"{field}/succeeded_by")
         yield from _of_entry(entry, entry.jurisdiction, issued_on, field=field)
     for at, rule in enumerate(policy.rules):
         field = f"/rules/{at}"
@@ -67,6 +75,10 @@ def objections(policy: Policy) -> Iterator[Objection]:
             yield Objection("prohibition_without_end", field)
         if rule.review_by is not None and rule.review_by <= issued_on:
             yield Objection("review_overdue", f"{field}/review_by")
+        if rule.review_by is not None and rule.review_by > _years_after(issued_on, REVIEW_YEARS_MAX):
+            yield Objection("review_too_far", f"{field}/review_by")
+        if rule.valid_to is not None and rule.valid_to > _years_after(issued_on, END_YEARS_MAX):
+            yield Objection("end_too_far", f"{field}/valid_to")
         if rule.hold_window_h is not None and rule.effect == "prohibit":
             yield Objection("hold_of_nothing", f"{field}/hold_window_h")
         if rule.valid_to is not None and rule.valid_to <= rule.valid_from:
@@ -94,8 +106,31 @@ def _of_entry(
         yield Objection("reviewed_after_issue", f"{field}/reviewed_on")
     if entry.valid_to is not None and entry.valid_to <= entry.valid_from:
         yield Objection("never_in_force", f"{field}/valid_to")
+    if entry.valid_to is not None and entry.valid_to > _years_after(issued_on, END_YEARS_MAX):
+        yield Objection("end_too_far", f"{field}/valid_to")
     if not TREE.known(jurisdiction, issued_on):
         yield Objection("jurisdiction_unknown", field)
+
+
+def _of_validity(document: Directory | Policy) -> Iterator[Objection]:
+    """A document is issued anew every year: one that says it holds for longer would never be missed."""
+    if document.valid_until <= document.issued_on:
+        yield Objection("over_at_issue", "/valid_until")
+    if document.valid_until > valid_until(document.issued_on):
+        yield Objection("end_too_far", "/valid_until")
+
+
+def _succeeds_itself(entry: InstrumentEntry, listed: Mapping[Instrument, InstrumentEntry]) -> bool:
+    """Whether its successors lead back to it: then nobody would find what holds instead."""
+    met, following = {entry.id}, entry.succeeded_by
+    while following is not None and following in listed and following not in met:
+        met.add(following)
+        following = listed[following].succeeded_by
+    return following == entry.id and len(met) > 1
+
+
+def _years_after(day: date, years: int) -> date:
+    return day.replace(year=day.year + years, day=min(day.day, 28))
 
 
 def _of_basis(

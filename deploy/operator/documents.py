@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -27,6 +28,8 @@ from shared.routing.shelf import read_directory, read_policy
 from shared.runtime.kafka.documents import publish_beats
 
 BEAT_EVERY_S: Final = 10.0
+#: The folder of what was published and takes effect later, by kind and time.
+COMING: Final = "coming"
 
 
 def publish_file(site: Site, kind: str, body: bytes, *, active_from: datetime | None = None) -> DocumentActivated:
@@ -45,10 +48,18 @@ def publish_file(site: Site, kind: str, body: bytes, *, active_from: datetime | 
     if document.version <= newest:
         raise Refused("document_version_not_above", f"{newest} was published: raise it", field="/version")
     activated = publish_document(site.state, site.endpoints, document, active_from=active_from or SystemClock().now())
-    if activated.active_from <= SystemClock().now():
-        # The verbs of `route` and `key` ask by this file: it holds what is in force, not what will be.
-        write_private(site.state / f"{kind}.json", document_body(document).decode())
+    keep_published(site.state, kind, document_body(document), active_from=activated.active_from)
     return activated
+
+
+def keep_published(state: Path, kind: str, body: bytes, *, active_from: datetime) -> None:
+    """Keep what was published where `document_in_force` finds it: in a file of its own until it takes effect."""
+    due = active_from <= SystemClock().now()
+    if due:
+        write_private(state / f"{kind}.json", body.decode())
+        return
+    (state / COMING).mkdir(mode=0o700, exist_ok=True)
+    write_private(state / COMING / f"{kind}.{_stamp(active_from)}.json", body.decode())
 
 
 def next_directory(site: Site, party: str, instance: str) -> bytes:
@@ -63,12 +74,23 @@ def next_directory(site: Site, party: str, instance: str) -> bytes:
     return following
 
 
-def document_in_force(state: Path, kind: str) -> bytes:
-    """The document that was published last from this state directory, if it is in force. Raises `Unavailable`."""
+def document_in_force(state: Path, kind: str, at: datetime | None = None) -> bytes:
+    """The newest document published from this state directory that is in force at `at`, or now.
+
+    Raises `Unavailable`.
+    """
+    now = _stamp(at or SystemClock().now())
+    due = [path for path in (state / COMING).glob(f"{kind}.*.json") if path.name.split(".")[1] <= now]
     try:
-        return (state / f"{kind}.json").read_bytes()
+        bodies = [path.read_bytes() for path in (state / f"{kind}.json", *due)]
+        return max(bodies, key=lambda body: int(json.loads(body)["version"])) if due else bodies[0]
     except OSError:
         raise Unavailable("documents_missing", f"no {kind} in this state directory: start the stack once") from None
+
+
+def _stamp(at: datetime) -> str:
+    """A time in the name of a file: as texts they are in the order of time."""
+    return f"{at.astimezone(UTC):%Y%m%dT%H%M%SZ}"
 
 
 def send_beats(site: Site, *, count: int | None = None, clock: Clock | None = None) -> None:
@@ -87,7 +109,7 @@ def send_beats(site: Site, *, count: int | None = None, clock: Clock | None = No
 
 def signed_beat(state: Path, key: SigningKey, at: datetime) -> SignedBeat:
     """What is newest at `at`, as this state directory has it."""
-    directory, policy = document_in_force(state, "directory"), document_in_force(state, "policy")
+    directory, policy = document_in_force(state, "directory", at), document_in_force(state, "policy", at)
     named = {
         "directory": (read_directory(directory).edition.version, digest(directory)),
         "policy": (read_policy(policy).edition.version, digest(policy)),

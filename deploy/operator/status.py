@@ -43,18 +43,23 @@ class InstanceStatus:
         return [f"{check['name']} {check['reason']}" for check in self.checks if check["reason"]]
 
 
-async def ask_instances(urls: Mapping[str, str]) -> list[InstanceStatus]:
-    """Ask all at once, by name → base URL. Never raises for an instance that does not answer."""
+async def ask_instances(urls: Mapping[str, str], metrics: Mapping[str, str]) -> list[InstanceStatus]:
+    """Ask all at once, by name → base URL, and those of `metrics` for their figures too.
+
+    Never raises for an instance that does not answer.
+    """
     async with httpx.AsyncClient(timeout=ASK_S, trust_env=False) as client:
-        return list(await asyncio.gather(*(_ask(client, name, url) for name, url in urls.items())))
+        return list(
+            await asyncio.gather(*(_ask(client, name, url, metrics=metrics.get(name)) for name, url in urls.items()))
+        )
 
 
-async def _ask(client: httpx.AsyncClient, name: str, url: str) -> InstanceStatus:
-    base = url.rstrip("/")
+async def _ask(client: httpx.AsyncClient, name: str, url: str, *, metrics: str | None) -> InstanceStatus:
     try:
-        readiness, metrics = await asyncio.gather(client.get(f"{base}/readyz"), client.get(f"{base}/metrics"))
-        said = readiness.json()
-        ready, checks, figures = bool(said["ready"]), list(said["checks"]), _figures(metrics.text)
+        said = (await client.get(f"{url.rstrip('/')}/readyz")).json()
+        ready, checks = bool(said["ready"]), list(said["checks"])
+        shown = "" if metrics is None else (await client.get(f"{metrics.rstrip('/')}/metrics")).text
+        figures = _figures(shown)
     except (httpx.HTTPError, ValueError, KeyError, TypeError):
         return InstanceStatus(name, answers=False)  # nobody there, or somebody else
     return InstanceStatus(name, True, ready, checks, figures)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,9 @@ from confluent_kafka.admin import AclBinding  # type: ignore[attr-defined]  # re
 
 from deploy.kafka.derive import manifest_in
 from deploy.kafka.provision import Difference, Manifest, apply, difference
+from deploy.kafka.quotas import apply_quotas, differing_quotas
 from deploy.operator.documents import document_in_force
-from deploy.site.access import admin_client
+from deploy.site.access import access_to, admin_client, in_own_thread
 from deploy.site.endpoints import KafkaEndpoint
 from deploy.site.open import Site
 
@@ -25,7 +27,10 @@ def wanted_manifest(site: Site, directory: Path | None = None) -> Manifest:
 
 def find_difference(endpoint: KafkaEndpoint, manifest: Manifest) -> Difference:
     """Raises `Unavailable` when the cluster does not let `admin` in."""
-    return difference(admin_client(endpoint), manifest, secured=not endpoint.open)
+    found = difference(admin_client(endpoint), manifest, secured=not endpoint.open)
+    if endpoint.open:
+        return found  # nobody has a name there by which to be held to anything
+    return replace(found, quotas_differing=in_own_thread(differing_quotas(access_to(endpoint), manifest)))
 
 
 def apply_manifest(endpoint: KafkaEndpoint, manifest: Manifest) -> Difference:
@@ -33,6 +38,8 @@ def apply_manifest(endpoint: KafkaEndpoint, manifest: Manifest) -> Difference:
     before = find_difference(endpoint, manifest)
     passwords = {name: endpoint.password(name) for name in endpoint.principals}
     apply(admin_client(endpoint), manifest, passwords)
+    if not endpoint.open:
+        in_own_thread(apply_quotas(access_to(endpoint), manifest))
     return before
 
 

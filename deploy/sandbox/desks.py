@@ -9,6 +9,7 @@ from uuid import UUID
 
 from client.api import CausewayClient
 from client.problem import ApiProblem
+from client.statements import disowning
 from client.views import InboxItem, NoticeView, Page
 from deploy.sandbox.behaviour import (
     Accept,
@@ -171,7 +172,7 @@ class ProviderDesk:
                 await self._client.answer_notice(notice_id, [ItemStatement(rejection=reason)], key=key)
                 self._seen.tally.did("rejected")
             case NotOurs(suggested):
-                await self._client.not_ours(notice_id, suggested=suggested, key=key)
+                await self._client.not_ours(notice_id, disowning((), suggested), key=key)
                 self._seen.tally.did("not ours")
 
 

@@ -22,7 +22,11 @@ _Result = TypeVar("_Result")
 
 def kafka_access(endpoints: Endpoints, principal: str) -> KafkaAccess:
     """Kafka as one principal of the manifest."""
-    kafka = endpoints.kafka
+    return access_to(endpoints.kafka, principal)
+
+
+def access_to(kafka: KafkaEndpoint, principal: str = ADMIN) -> KafkaAccess:
+    """The same where the cluster alone is known."""
     if kafka.open:
         return KafkaAccess(kafka.bootstrap_servers)
     username, password = kafka.username(principal), kafka.password(principal)

@@ -163,9 +163,9 @@ class OwnedDatabase(NamedTuple):
 class Endpoints(BaseModel):
     """All that a site file says. It need not name every instance; what is asked of one that it lacks is refused.
 
-    `kinds` says which kind of service an instance is where its name does not. `database_admin_url` is there only if a
-    stack has one, `pids` only if a stack wrote the file. `state` is the directory of keys and documents; the file's own
-    folder if none is named.
+    `metrics` says where an instance shows its metrics, if it does. `kinds` says which kind of service an instance is
+    where its name does not. `database_admin_url` is there only if a stack has one, `pids` only if a stack wrote the
+    file. `state` is the directory of keys and documents; the file's own folder if none is named.
     """
 
     model_config = _STRICT
@@ -174,6 +174,7 @@ class Endpoints(BaseModel):
     databases: dict[str, DatabaseEndpoint]
     database_admin_url: str | None = Field(None, repr=False)
     http: dict[str, str]
+    metrics: dict[str, str] = {}
     kinds: dict[str, str] = {}
     pids: dict[str, int] = {}
     state: Path | None = None

@@ -121,6 +121,8 @@ def environment(installation: Installation, endpoints: Endpoints, instance: str)
         "KEYS_DIR": str(installation.keys_dir(instance)),
         "HTTP_PORT": str(_port(endpoints.address(instance))),
     }
+    if instance in endpoints.metrics:
+        values["METRICS_PORT"] = str(_port(endpoints.metrics[instance]))
     if not kafka.open:
         values |= {"KAFKA_USERNAME": kafka.username(instance), "KAFKA_PASSWORD": kafka.password(instance)}
     if kafka.tls:

@@ -8,6 +8,7 @@ from services.audit.api import flows_router
 from services.audit.bus import AuditDoor
 from services.audit.domain import Reading
 from services.audit.store import PostgresEntries
+from shared.envelope.sealing import Opener
 from shared.exchange.topics import INBOXES
 from shared.runtime.http.edge import create_app
 from shared.runtime.http.identity import identified
@@ -35,7 +36,7 @@ def assemble(machinery: Machinery) -> App:
     door = AuditDoor(
         LogReader(settings.kafka_access(), client_id=f"causeway-{machinery.instance}", under=INBOXES),
         entries,
-        reading=Reading(machinery.shelf, list(machinery.keys.opening.values()), machinery.clock),
+        reading=Reading(machinery.shelf, Opener(list(machinery.keys.opening.values())), machinery.clock),
         sole=lambda: machinery.database.sole(READER_LOCK),
         clock=machinery.clock,
     )
@@ -48,11 +49,11 @@ def assemble(machinery: Machinery) -> App:
             machinery.law.check,
             door.check,
         ],
-        measure=machinery.measure,
     )
     parts: dict[str, Part] = {
         "api": lambda: serve_http(http, settings.http_host, settings.http_port),
         "documents": machinery.run_documents,
         "reader": door.run,
+        **machinery.watching(),
     }
     return App(machinery, http, parts)

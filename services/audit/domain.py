@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -23,14 +23,14 @@ from shared.contracts.facts import (
 from shared.contracts.referral import EdgeClear
 from shared.contracts.registry import BY_TYPE, REFERRAL_DECIDED, Family, MessageType, value_model
 from shared.envelope.batch import RootCache, message_digest
-from shared.envelope.headers import Envelope, decode_headers
-from shared.envelope.keys import OpeningKey
-from shared.envelope.sealing import open_with_any
+from shared.envelope.headers import Attributes, Envelope, decode_headers
+from shared.envelope.sealing import Opener
 from shared.exchange.authority import STATEMENT_NOT_YOURS, may_state
 from shared.exchange.compose import seal_context
 from shared.exchange.decided import commitment, edge_salt, judged_edges, stated_edges
 from shared.exchange.message import Record
 from shared.exchange.senders import check_broker_time, check_format, check_stated_by, instance_of, verify_sender
+from shared.exchange.topics import inbox_prefix
 from shared.kernel.authority import Authority, Permit, Role
 from shared.kernel.canonical import digest as sha256
 from shared.kernel.clock import Clock
@@ -133,10 +133,10 @@ AUTHORITY = Authority(
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What audit reads records with: the documents it has seen, its own opening keys and clock, the verified roots."""
+    """What audit reads records with: the documents it has seen, what opens facts, its clock, the verified roots."""
 
     shelf: DocumentShelf
-    opening_keys: Sequence[OpeningKey]
+    opener: Opener
     clock: Clock
     roots: RootCache = field(default_factory=RootCache)
 
@@ -186,7 +186,7 @@ def read_record(record: Record, read: Read, *, generation: UUID, reading: Readin
             subject=attributes.subject,
             sender=attributes.sender,
             recipient=attributes.recipient,
-            recipient_instance=instance_of(attributes.recipient, directory) if directory else None,
+            recipient_instance=_told_at(attributes.recipient, record.topic, directory) if directory else None,
             exercise=attributes.exercise,
             epoch=attributes.epoch,
             sequence=attributes.sequence,
@@ -248,7 +248,7 @@ def _stated(
     except ValueError:
         return Said(problem="body_invalid")
     attributes = envelope.attributes
-    if not may_state(value.clear, attributes.sender, subject=attributes.subject, directory=directory):
+    if not _may_state(value.clear, attributes, attributes.time, directory=directory, reading=reading):
         return _not_entitled(value.clear)
     match value.clear:
         case EdgeClear() as clear:
@@ -282,9 +282,37 @@ _KINDS: Final[Mapping[type[Contract], EntryKind]] = {
 }
 
 
+def _may_state(
+    fact: Contract, attributes: Attributes, at: datetime, *, directory: DirectoryIndex, reading: Reading
+) -> bool:
+    """Whether its sender may state it: by the directory of the record's time, or of the time that it speaks of, `at`.
+
+    The second only of a party that has moved from the sender since: what it stated before may come late.
+    """
+    if may_state(fact, attributes.sender, subject=attributes.subject, directory=directory):
+        return True
+    party, then = _spoken_of(fact), reading.directory_at(at)
+    if party is None or then is None or not directory.served_before(attributes.sender, party):
+        return False
+    return may_state(fact, attributes.sender, subject=attributes.subject, directory=then)
+
+
+def _told_at(recipient: str, topic: str, directory: DirectoryIndex) -> str | None:
+    """The instance that reads the record for its recipient: one that the recipient has left reads what went there."""
+    return next(
+        (name for name in directory.places_of(recipient) if topic.startswith(inbox_prefix(name))),
+        instance_of(recipient, directory),
+    )
+
+
+def _spoken_of(stated: Contract) -> str | None:
+    party = getattr(stated, "origin", None) or getattr(stated, "party", None)
+    return party if isinstance(party, str) else None
+
+
 def _not_entitled(stated: Contract) -> Said:
     """Of a statement that is not its sender's to make only whom it speaks of is kept."""
-    party = getattr(stated, "origin", None) or getattr(stated, "party", None)
+    party = _spoken_of(stated)
     detail = None if party is None else to_json({"spoken_of": party}).decode()
     return Said(EntryKind.NOT_ENTITLED, detail, STATEMENT_NOT_YOURS)
 
@@ -310,17 +338,17 @@ def _decided(
     )
     problem, judged = None, {}
     try:
-        plaintext = open_with_any(sealed, reading.opening_keys, context)
+        plaintext = reading.opener.open(sealed, context)
         fact = ReferralDecidedSealed.model_validate_json(plaintext, strict=True)
         edges = stated_edges(fact)
     except Refused as error:
         return Said(EntryKind.DECISION, clear.model_dump_json(), error.code)
     except ValueError:
         return Said(EntryKind.DECISION, clear.model_dump_json(), "body_invalid")
-    if not may_state(fact, attributes.sender, subject=attributes.subject, directory=directory):
+    at = fact.decision.decided_at
+    if not _may_state(fact, attributes, at, directory=directory, reading=reading):
         return _not_entitled(fact)
     try:
-        at = fact.decision.decided_at
         documents = (
             reading.shelf.directories.get(fact.decision.directory, at),
             reading.shelf.policies.get(fact.decision.policy, at),

@@ -66,9 +66,11 @@ WITH origin AS (
          ORDER BY broker_time, topic, generation, partition, "offset" LIMIT 1
      ),
      mine AS (
-         SELECT e.message_id, e.subject, l.origin, l.rules, e.commitment = l.commitment AS committed
+         SELECT DISTINCT ON (e.message_id) e.message_id, e.subject, l.origin, l.rules,
+                e.commitment = l.commitment AS committed
          FROM link AS l JOIN entry AS e ON e.edge_id = l.edge_id AND e.sender = l.origin AND e.recipient = l.recipient
          WHERE l.referral_id = $1 AND l.origin = (SELECT party FROM origin)
+         ORDER BY e.message_id, e.commitment = l.commitment DESC
      ),
      subjects AS (SELECT $1::text AS subject UNION SELECT subject FROM mine),
      direct AS (SELECT e.* FROM entry AS e JOIN subjects USING (subject) WHERE e.exercise = $2),

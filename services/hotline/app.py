@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from services.hotline.api import offers_router, referrals_router
 from services.hotline.bus import hotline_door
 from services.hotline.domain import AUTHORITY
+from services.hotline.store import PostgresOffers
+from shared.exchange.acts import Subject
+from shared.exchange.events import event_type
 from shared.party.origin.app import assemble_origin
+from shared.party.origin.store.filing import FILED, LISTED
 from shared.party.recipient.app import serving
 from shared.runtime.http.edge import create_app
 from shared.runtime.instance.app import App
 from shared.runtime.instance.machinery import Machinery, build_machinery
 from shared.runtime.instance.settings import RuntimeSettings
 
+#: What each kind of event begins, and its lists have.
+LISTS: Final = {FILED: LISTED, event_type(Subject.OFFER, "offer"): PostgresOffers.table.listed}
+
 
 async def build(instance: str, **given: object) -> App:
     """Wire the instance of this name. Settings `given`, by field, win over its environment. Nothing runs yet."""
-    return assemble(await build_machinery(instance, RuntimeSettings.of(instance, **given)))
+    return assemble(await build_machinery(instance, RuntimeSettings.of(instance, **given), listed=LISTS))
 
 
 def assemble(machinery: Machinery) -> App:
     """The parts of the service on top of its machinery; needs no database and no broker."""
     origin, items = assemble_origin(machinery, AUTHORITY), serving(machinery)
     routers = [referrals_router(origin.api, items.identified), offers_router(items)]
-    http = create_app("Causeway hotline", routers, probes=machinery.probes(), measure=machinery.measure)
+    http = create_app("Causeway hotline", routers, probes=machinery.probes())
     return origin.app(machinery, http, hotline_door(kek=machinery.keys.kek, origin=origin.bus))

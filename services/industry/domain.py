@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from shared.contracts.answers import NoticeDisowning
 from shared.exchange.acts import Subject
 from shared.exchange.origin import PERMITS
 from shared.exchange.states import permits
@@ -18,8 +19,9 @@ AUTHORITY: Final = Authority((*PERMITS, *permits(Subject.NOTICE)))
 PROVIDER: Final = RecipientKind(subject=Subject.NOTICE, audience="providers", authority=AUTHORITY)
 
 
-def check_suggested(suggested: str | None, directory: DirectoryIndex) -> None:
-    """A notice that is not ours may be another provider's: one of the directory, or nobody is named."""
-    entry = None if suggested is None else directory.party(suggested)
-    if suggested is not None and (entry is None or entry.kind != PartyKind.INDUSTRY):
-        raise Refused("suggested_unknown", "no provider of the directory", field="/suggested")
+def check_suggested(said: NoticeDisowning, directory: DirectoryIndex) -> None:
+    """An item that is not ours may be another provider's: one of the directory, or nobody is named."""
+    for place, each in enumerate(said.disowned):
+        entry = None if each.suggested is None else directory.party(each.suggested)
+        if each.suggested is not None and (entry is None or entry.kind != PartyKind.INDUSTRY):
+            raise Refused("suggested_unknown", "no provider of the directory", field=f"/disowned/{place}/suggested")

@@ -9,7 +9,8 @@ from pydantic import StringConstraints
 from shared.contracts.answers import NoticeWords
 from shared.contracts.base import Contract, NextCursor, PartyId, Uuid
 from shared.contracts.decision import Edge
-from shared.contracts.referral import ItemNumber, NoticeRecord
+from shared.contracts.items import ItemNumber
+from shared.contracts.referral import NoticeRecord
 from shared.exchange.acts import NoticeState
 from shared.party.recipient.ports import ShownItem
 

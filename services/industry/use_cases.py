@@ -17,5 +17,5 @@ async def act_on_notice(row: Act, notice_id: UUID, *, said: Contract | None, act
     """Do an act on a notice. Who does not host the items may name the provider that does, by its directory id."""
     require_role(row, acting.role)
     if isinstance(said, NoticeDisowning):
-        check_suggested(said.suggested, acting.directory)
+        check_suggested(said, acting.directory)
     return await act(PROVIDER, row, notice_id, said=said, acting=acting)

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from services.law_enforcement.api import cases_router
 from services.law_enforcement.bus import law_enforcement_door
+from services.law_enforcement.store import PostgresCases
+from shared.exchange.acts import Subject
+from shared.exchange.events import event_type
 from shared.party.recipient.app import serving
 from shared.runtime.http.edge import create_app
 from shared.runtime.http.server import serve_http
@@ -11,25 +16,30 @@ from shared.runtime.instance.app import App
 from shared.runtime.instance.machinery import Machinery, build_machinery
 from shared.runtime.instance.settings import RuntimeSettings
 
+#: What each kind of event begins, and its lists have.
+LISTS: Final = {event_type(Subject.CASE, "offer"): PostgresCases.table.listed}
+
 
 async def build(instance: str, **given: object) -> App:
     """Wire the instance of this name. Settings `given`, by field, win over its environment. Nothing runs yet."""
-    return assemble(await build_machinery(instance, RuntimeSettings.of(instance, **given)))
+    return assemble(await build_machinery(instance, RuntimeSettings.of(instance, **given), listed=LISTS))
 
 
 def assemble(machinery: Machinery) -> App:
     """The parts of the service on top of its machinery; needs no database and no broker."""
     settings, door = machinery.settings, law_enforcement_door(kek=machinery.keys.kek)
     routers = [cases_router(serving(machinery))]
-    http = create_app("Causeway law enforcement", routers, probes=machinery.probes(), measure=machinery.measure)
+    http = create_app("Causeway law enforcement", routers, probes=machinery.probes())
     return App(
         machinery,
         http,
         {
             "api": lambda: serve_http(http, settings.http_host, settings.http_port),
             "documents": machinery.run_documents,
+            "numberer": machinery.run_numberer,
             "relay": machinery.run_relay,
             "consumer": lambda: machinery.run_bus(door),
+            **machinery.watching(),
         },
         door,
     )

@@ -88,8 +88,8 @@ class PostgresCases(PostgresItems):
         await self._one(subject_id)
         return [self._evidence(row, subject_id) for row in await self._driver.fetch(_EVIDENCE, subject_id)]
 
-    async def page(self, page: Page) -> CasePage:
-        rows, following = await self._page(page)
+    async def page(self, party: str, page: Page) -> CasePage:
+        rows, following = await self._page(party, page)
         edges = await self._edges([row["referral_id"] for row in rows])
         return CasePage(items=tuple(_case(row, edges[row["referral_id"]]) for row in rows), next=following)
 

@@ -10,27 +10,30 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from shared.contracts.base import Contract, Day, EventTime, PartyId, Uuid
+from shared.contracts.base import Contract, Day, EventTime, Uuid
 from shared.contracts.fields import CaseReference
-from shared.contracts.referral import ITEMS_MAX, ItemNumber, Revision
+from shared.contracts.items import (
+    ITEM_ANSWERS_MAX,
+    ITEMS_MAX,
+    NUMBERED_ONCE,
+    Disowned,
+    ItemAnswer,
+    ItemNumber,
+    ItemOutcome,
+    OtherHost,
+    Round,
+)
+from shared.contracts.referral import Revision
 from shared.vocabulary.answers import (
-    ActionReason,
     CaseDeclineReason,
     CaseOutcome,
     CloseReason,
     KeptBasis,
-    NoticeAction,
-    NoticeRejection,
     WithdrawalFate,
     YesNoUnknown,
 )
 from shared.vocabulary.judgement import RetentionClass
 
-#: Statements about items in one answer: every action of every item.
-ITEM_ANSWERS_MAX = ITEMS_MAX * len(NoticeAction)
-
-#: Of an item: 1, and one more each time it is reinstated or reappears.
-Round = Annotated[int, Field(strict=True, ge=1, le=99)]
 #: Of an act in its track, which is what one party writes about one subject: 1, 2, 3 …
 TrackNumber = Annotated[int, Field(strict=True, ge=1, le=1_000_000)]
 
@@ -61,23 +64,6 @@ class OnReferral(Answer):
     revision: Revision
 
 
-class ItemOutcome(Contract):
-    """What was done about one item, and when that took effect (DSA Article 9(5)), or why nothing was done."""
-
-    action: NoticeAction | None = None
-    rejection: NoticeRejection | None = None
-    reason: ActionReason | None = None
-    effective_at: EventTime | None = None
-
-    @model_validator(mode="after")
-    def _either_acted_or_rejected(self) -> Self:
-        if (self.action is None) == (self.rejection is None):
-            raise ValueError("action_or_rejection")
-        if self.effective_at is not None and self.action is None:
-            raise ValueError("effective_at_needs_action")
-        return self
-
-
 class ItemStatement(ItemOutcome):
     """What a provider says of item `n`; without `n`, of every item that it has said nothing about, here or before."""
 
@@ -85,15 +71,14 @@ class ItemStatement(ItemOutcome):
     round: Round = 1
 
 
-class ItemAnswer(ItemOutcome):
-    """What a provider has said of one item of a notice in one round."""
+class DisowningStatement(OtherHost):
+    """What a provider says of item `n`; without `n`, of every item that it has said nothing about, here or before."""
 
-    n: ItemNumber
-    round: Round
+    n: ItemNumber | None = None
 
 
 _ItemAnswers = Annotated[tuple[ItemAnswer, ...], Field(min_length=1, max_length=ITEM_ANSWERS_MAX)]
-_Items = Annotated[tuple[ItemNumber, ...], Field(min_length=1, max_length=ITEMS_MAX)]
+_Disowned = Annotated[tuple[Disowned, ...], Field(min_length=1, max_length=ITEMS_MAX), NUMBERED_ONCE]
 
 
 class NoticeAcknowledgedClear(OnNotice):
@@ -117,19 +102,19 @@ class NoticeAnsweredClear(ItemAnswers, OnNotice):
 
 
 class NoticeDisowning(Contract):
-    """The provider that hosts the items instead, if known."""
+    """The items that the provider does not host, each once."""
 
-    suggested: PartyId | None = None
+    disowned: Annotated[tuple[DisowningStatement, ...], Field(min_length=1, max_length=ITEMS_MAX)]
 
 
-class DisownedItems(NoticeDisowning):
-    """The same, with the items that it is about."""
+class DisownedItems(Contract):
+    """The same, item by item."""
 
-    disowned: _Items
+    disowned: _Disowned
 
 
 class NoticeNotOursClear(DisownedItems, OnNotice):
-    """The provider does not host the items; it may name the party that does."""
+    """The provider does not host these items; of each it may name the party that does."""
 
 
 class CaseAcceptedClear(OnReferral):
@@ -217,8 +202,7 @@ class NoticeWords(WithdrawalWords):
     """What a provider has said of a notice so far. A new word of an act is added here."""
 
     items: Annotated[tuple[ItemAnswer, ...], Field(max_length=ITEM_ANSWERS_MAX)] | None = None
-    disowned: Annotated[tuple[ItemNumber, ...], Field(max_length=ITEMS_MAX)] | None = None
-    suggested: PartyId | None = None
+    disowned: Annotated[tuple[Disowned, ...], Field(max_length=ITEMS_MAX)] | None = None
 
 
 class CaseWords(WithdrawalWords):

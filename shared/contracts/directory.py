@@ -5,7 +5,7 @@ Annexes with hold policies, contacts and end points are documents of their own t
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import Field, StringConstraints
 
@@ -62,6 +62,20 @@ class MandateGrant(Contract):
     covers: Jurisdiction | None = None
 
 
+class FormerInstance(Contract):
+    """An instance that served a party until it moved. `until`: the day on which the directory that moved it was issued.
+
+    What was sent to it for the party before is still its to answer, and nothing else of the party's is.
+    """
+
+    instance: InstanceId
+    until: Day
+
+
+#: So many former instances of a party are kept, the newest last.
+FORMER_MAX: Final = 8
+
+
 class Party(Contract):
     """An organisation. `instance` serves it; tier-`party` keys, where it has any, are its own."""
 
@@ -69,6 +83,7 @@ class Party(Contract):
     kind: PartyKind
     status: PartyStatus
     instance: InstanceId
+    instances_before: Annotated[tuple[FormerInstance, ...], Field(max_length=FORMER_MAX)] = ()
     jurisdictions: Annotated[tuple[Jurisdiction, ...], Field(max_length=64)]
     mandates: Annotated[tuple[MandateGrant, ...], Field(max_length=8)] = ()
     accepts: Annotated[tuple[IncidentKind, ...], Field(max_length=32)] = ()

@@ -36,15 +36,12 @@ from shared.contracts.fields import (
     TmkPdqf,
     Url,
 )
+from shared.contracts.items import ITEMS_MAX, NUMBERED_ONCE, AnsweredSoFar, ItemNumber
 from shared.vocabulary import judgement
 from shared.vocabulary import referral as codes
 
 AssessmentValue = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_]{1,24}$", max_length=24)]
 Revision = Annotated[int, Field(strict=True, ge=1, le=1000)]
-#: Items of a referral or notice.
-ITEMS_MAX = 10
-#: An item's number: given by the origin's service, stable over revisions, never used again. A notice counts its own.
-ItemNumber = Annotated[int, Field(strict=True, ge=1, le=99)]
 
 
 #: Rules of the guard's edition by which something was cut from an address: codes, never what was cut.
@@ -249,7 +246,7 @@ class ReferralSubmission(ReferralContent):
 class ReferralRecord(ReferralContent):
     """The sealed part of `ReferralOffered`: the content minimised for one edge."""
 
-    items: Annotated[tuple[NumberedItem, ...], Field(min_length=1, max_length=ITEMS_MAX)]
+    items: Annotated[tuple[NumberedItem, ...], Field(min_length=1, max_length=ITEMS_MAX), NUMBERED_ONCE]
     external_ref: ExternalRef | None = None
 
 
@@ -268,11 +265,15 @@ class EdgeClear(Contract):
 
 
 class EdgeSealed(Contract):
-    """The sealed part of a message that carries an edge: the edge, what it was decided by, and its salt."""
+    """The sealed part of a message that carries an edge: the edge, what it was decided by, and its salt.
+
+    With `again`, the edge was sent before, to an instance that served the recipient until it moved.
+    """
 
     decision: DecisionRef
     edge: Edge
     salt: Digest
+    again: AnsweredSoFar | None = None
 
 
 class ReferralOfferedClear(EdgeClear):
@@ -324,7 +325,7 @@ class NoticeRecord(Contract):
     incident_kind: codes.IncidentKind
     media_kind: codes.MediaKind
     language: Annotated[str, StringConstraints(pattern=r"^[a-z]{2}$", max_length=2)] = "en"
-    items: Annotated[tuple[NoticeItem, ...], Field(min_length=1, max_length=ITEMS_MAX)]
+    items: Annotated[tuple[NoticeItem, ...], Field(min_length=1, max_length=ITEMS_MAX), NUMBERED_ONCE]
 
 
 class NoticeIssuedClear(EdgeClear):

@@ -15,12 +15,11 @@ from shared.contracts.base import Contract
 #: Where schemas are named, absolutely, as CloudEvents wants it; nobody fetches them. A reserved name.
 SCHEMAS = "https://schemas.causeway.example"
 
-#: A sealed part: version, the recipient key's suite, then the encapsulated key and the ciphertext in base64url.
+#: A sealed part: version, the recipient key's suite and id, then what `shared/envelope/sealing.py` packs, in base64url.
 #: The length bounds it, not the pattern: a repetition counted to thousands makes the matcher keep as many states.
-SEALED_TEXT_MAX = 63_200
-SealedText = Annotated[
-    str, StringConstraints(pattern=r"^v1\.[a-z0-9-]{1,24}\.[A-Za-z0-9_-]+$", max_length=SEALED_TEXT_MAX)
-]
+SEALED_TEXT_MAX = 64_600
+_SEALED_PATTERN: Final = r"^v2\.[a-z0-9-]{1,24}\.[a-z0-9-]{1,64}\.[A-Za-z0-9_-]+$"
+SealedText = Annotated[str, StringConstraints(pattern=_SEALED_PATTERN, max_length=SEALED_TEXT_MAX)]
 
 
 class Family(StrEnum):

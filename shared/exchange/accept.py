@@ -25,13 +25,15 @@ from shared.contracts.registry import (
 from shared.envelope.batch import RootCache, message_digest
 from shared.envelope.headers import Attributes, Envelope, decode_headers
 from shared.envelope.keys import OpeningKey
-from shared.envelope.sealing import open_with_any
+from shared.envelope.sealing import Opener
 from shared.exchange.bound import check_facts, check_record
 from shared.exchange.compose import seal_context
 from shared.exchange.decided import commitment, due_times
 from shared.exchange.message import Received, Record
 from shared.exchange.needs import Need, NeedKind, Unread
-from shared.exchange.senders import check_broker_time, check_format, check_stated_by, instance_of, verify_sender
+from shared.exchange.senders import check_broker_time, check_format, check_stated_by, verify_sender
+from shared.exchange.served import Served, check_served, served_here
+from shared.exchange.spelt import Spelt, check_spelt, spelt_parts
 from shared.exchange.topics import inbox_topic
 from shared.guard import SEALED_NODES_MAX, inspect, parse_body
 from shared.guard.edition import READ_EDITIONS, edition
@@ -93,7 +95,8 @@ def accept_batch(records: Sequence[Record], reader: ReadingInstance) -> list[Rec
     Each stage goes over the whole batch before the next one begins: a stage's code and tables stay in the processor's
     caches, which makes it half as fast again as record after record (`make bench`).
     """
-    readings = [_Reading(record) for record in records]
+    opener = Opener(reader.opening_keys)
+    readings = [_Reading(record, opener) for record in records]
     for stage in (_authenticate, _read_clear, _open, _read_sealed, _guard, _derive):
         for reading in readings:
             if reading.error is None:
@@ -105,11 +108,12 @@ class _Reading:
     """One record on its way through the stages: each sets what the next ones need, or the error that ends it."""
 
     __slots__ = (
-        "carried", "clear", "digest", "directory", "envelope", "error", "message", "plaintext",
-        "record", "sealed", "sealed_text", "sender_instance",
+        "carried", "clear", "digest", "directory", "envelope", "error", "message", "opener",
+        "plaintext", "record", "sealed", "sealed_text", "sender_instance", "served", "spelt",
     )  # fmt: skip
 
     directory: DirectoryIndex
+    served: Served
     envelope: Envelope
     sender_instance: str
     #: Of the covered bytes; "" until the signature held.
@@ -120,12 +124,16 @@ class _Reading:
     plaintext: bytes | None
     #: The edge and what came with it, where the message carries one.
     carried: EdgeSealed | None
+    spelt: Spelt | None
 
-    def __init__(self, record: Record) -> None:
+    def __init__(self, record: Record, opener: Opener) -> None:
+        """`opener` is the batch's: what one transaction sealed is unwrapped once, and forgotten with the batch."""
         self.record = record
+        self.opener = opener
         self.digest = ""
         self.sealed: Contract | None = None
         self.carried = None
+        self.spelt = None
         self.error: Exception | None = None
 
 
@@ -166,6 +174,9 @@ def _received(reading: _Reading) -> Received:
         sent_at=attributes.time,
         traceparent=reading.envelope.traceparent,
         edge=reading.carried.edge if reading.carried is not None else None,
+        again=reading.carried.again if reading.carried is not None else None,
+        moved=reading.served is Served.BEFORE_IT_MOVED,
+        spelt=reading.spelt,
     )
 
 
@@ -185,8 +196,7 @@ def _authenticate(reading: _Reading, reader: ReadingInstance) -> None:
     reading.sender_instance = verify_sender(
         envelope, directory, at=record.broker_time, in_force=in_force, roots=reader.roots
     )
-    if instance_of(attributes.recipient, directory) != reader.instance:
-        raise Refused("recipient_not_served", field="ce_recipient")
+    reading.served = served_here(attributes.recipient, reader.instance, directory, in_force=in_force)
     if record.topic != inbox_topic(reader.instance, reading.sender_instance):
         raise Refused("topic_wrong")
     reading.directory, reading.envelope = directory, envelope
@@ -205,6 +215,7 @@ def _read_clear(reading: _Reading, reader: ReadingInstance) -> None:
     attributes = reading.envelope.attributes
     check_format(attributes)
     message = reading.message = _message_type(attributes.type)
+    check_served(message, reading.served, version=reader.shelf.directories.newest)
     _check_lane(message, reading)
     _check_guard(message, attributes)
     _check_exercise(message, attributes, reading.directory)
@@ -278,14 +289,14 @@ def _open(reading: _Reading, reader: ReadingInstance) -> None:
         sender=attributes.sender,
         recipient=attributes.recipient,
     )
-    reading.plaintext = open_with_any(reading.sealed_text, reader.opening_keys, context)
+    reading.plaintext = reading.opener.open(reading.sealed_text, context)
 
 
 def _read_sealed(reading: _Reading, reader: ReadingInstance) -> None:
     if reading.plaintext is None or reading.message.sealed is None:
         return
     try:
-        parse_body("application/json", None, reading.plaintext, nodes_max=SEALED_NODES_MAX)
+        tree = parse_body("application/json", None, reading.plaintext, nodes_max=SEALED_NODES_MAX)
         sealed = reading.message.sealed.model_validate_json(reading.plaintext, strict=True)
         if (latest := newest(reading.message.name)) is not reading.message and latest.sealed is not None:
             sealed = latest.sealed.model_validate_json(reading.plaintext, strict=True)
@@ -295,7 +306,9 @@ def _read_sealed(reading: _Reading, reader: ReadingInstance) -> None:
         raise Refused("guard_refused", "the sealed part is not what the type's schema says", field="/sealed") from None
     except Refused as error:
         raise _unguarded(error) from None
+    check_spelt(reading.plaintext, tree)
     if isinstance(sealed, EdgeSealed):
+        reading.spelt = spelt_parts(reading.plaintext, sealed.salt)
         reading.carried, reading.sealed = sealed, sealed.record  # type: ignore[attr-defined]
     else:
         reading.sealed = sealed
@@ -333,7 +346,7 @@ def _unguarded(error: Refused) -> Refused:
 
 
 def _derive(reading: _Reading, reader: ReadingInstance) -> None:
-    if reading.carried is None:
+    if reading.carried is None or reading.spelt is None:
         return
     carried, clear = reading.carried, cast(EdgeClear, reading.clear)
     edge, decision = carried.edge, carried.decision
@@ -345,8 +358,9 @@ def _derive(reading: _Reading, reader: ReadingInstance) -> None:
     _check_known(decision, reader.shelf)
     directory = reader.shelf.directories.get(decision.directory, broker_time)
     policy = reader.shelf.policies.get(decision.policy, broker_time)
-    derive_edge(edge, decision, directory=directory, policy=policy, exercise=attributes.exercise)
-    check_time(edge, decision, broker_time, documents=(directory, policy), exercise=attributes.exercise)
+    documents, exercise = (directory, policy), attributes.exercise
+    derive_edge(reading.spelt.edge, decision, directory=directory, policy=policy, exercise=exercise)
+    check_time(reading.spelt.edge, decision, broker_time, documents=documents, exercise=exercise)
     recipient = directory.party(edge.recipient)
     check_facts(edge.facts, directory)
     check_record(edge, cast(ReferralRecord | NoticeRecord, reading.sealed), recipient.kind if recipient else "")

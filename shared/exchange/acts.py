@@ -15,7 +15,7 @@ from shared.contracts import answers, registry
 from shared.contracts.base import Contract
 from shared.contracts.registry import MessageType
 from shared.kernel.authority import Role
-from shared.vocabulary.answers import CaseOutcome, ItemsFold
+from shared.vocabulary.answers import AnswerState, CaseOutcome, ItemsFold
 from shared.vocabulary.code import Code
 from shared.vocabulary.routing import Disposition
 
@@ -48,22 +48,6 @@ class Offered(StrEnum):
 
     OPEN = "open"
     WITHDRAWN = "withdrawn"
-
-
-class AnswerState(StrEnum):
-    """The recipient's track: what it has answered so far. The shown states of the subjects follow; a test compares."""
-
-    NONE = "none"
-    ACKNOWLEDGED = "acknowledged"
-    IN_PART = "in_part"
-    ACTIONED = "actioned"
-    REJECTED = "rejected"
-    NOT_OURS = "not_ours"
-    ACCEPTED = "accepted"
-    DECLINED = "declined"
-    ONGOING = "ongoing"
-    CLOSED = "closed"
-    WITHDRAWAL_ACKNOWLEDGED = "withdrawal_acknowledged"
 
 
 class OfferState(StrEnum):
@@ -143,7 +127,6 @@ def _before(*states: AnswerState) -> frozenset[str]:
 
 
 _NONE: Final = _before(AnswerState.NONE)
-_UNANSWERED: Final = _before(AnswerState.NONE, AnswerState.ACKNOWLEDGED)
 _UNFINISHED: Final = _before(AnswerState.NONE, AnswerState.ACKNOWLEDGED, AnswerState.IN_PART)
 _UNDER_WAY: Final = _before(AnswerState.ACCEPTED, AnswerState.ONGOING)
 #: Also after an answer: what was done may have to be undone when the offer is taken back.
@@ -184,6 +167,11 @@ def _withdrawal_noted(subject: Subject, message: MessageType) -> Act:
 
 def _to(answer: AnswerState, before: frozenset[str]) -> tuple[Move, ...]:
     return (Move(before, answer.value),)
+
+
+def _folded(*folds: ItemsFold) -> tuple[Move, ...]:
+    """Of acts on items: to what all that was said of them makes of the notice."""
+    return tuple(Move(_UNFINISHED, fold.value, frozenset[Code]({fold})) for fold in folds)
 
 
 ACTS: Final[tuple[Act, ...]] = (
@@ -236,14 +224,14 @@ ACTS: Final[tuple[Act, ...]] = (
     _answer(
         Subject.NOTICE,
         "answer",
-        tuple(Move(_UNFINISHED, fold.value, frozenset[Code]({fold})) for fold in ItemsFold),
+        _folded(*(fold for fold in ItemsFold if fold is not ItemsFold.NOT_OURS)),
         message=registry.NOTICE_ANSWERED,
         takes=answers.NoticeStatements,
     ),
     _answer(
         Subject.NOTICE,
         "not_ours",
-        _to(AnswerState.NOT_OURS, _UNANSWERED),
+        _folded(*ItemsFold),
         message=registry.NOTICE_NOT_OURS,
         takes=answers.NoticeDisowning,
     ),

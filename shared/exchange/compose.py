@@ -17,7 +17,7 @@ from shared.contracts.facts import RECEIPT_ENTRIES_MAX
 from shared.contracts.registry import MESSAGES_RECEIPTED, STATED_BY_INSTANCES, MessageType
 from shared.envelope.base64url import to_base64url
 from shared.envelope.keys import SealingKey, SigningKey
-from shared.envelope.sealing import SealContext, seal
+from shared.envelope.sealing import SealContext, Sealer
 from shared.exchange.message import Copy, Draft
 from shared.exchange.topics import AUDIT, inbox_topic
 from shared.kernel.canonical import signed_statement
@@ -37,7 +37,10 @@ Clear = Mapping[str, object] | Contract
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Addressing:
-    """From whom to whom a message goes, about what and when. The times and `traceparent` are those of its draft."""
+    """From whom to whom a message goes, about what and when. The times and `traceparent` are those of its draft.
+
+    `place` is the instance that is told, where that is not the one which serves the recipient now.
+    """
 
     subject: UUID
     sender: str
@@ -47,6 +50,7 @@ class Addressing:
     at: datetime
     decided_at: datetime | None = None
     traceparent: str | None = None
+    place: str | None = None
 
 
 @dataclass(slots=True, kw_only=True, repr=False, eq=False)  # what is to be sealed is never shown
@@ -62,10 +66,10 @@ class Letter:
     sealing: tuple[bytes, SealingKey, SealContext] | None
     _sealed: str | None = field(default=None, init=False)
 
-    def seal(self) -> None:
-        """Raises `Refused("sealed_too_large")`."""
+    def seal(self, sealer: Sealer) -> None:
+        """Raises `Refused("sealed_too_large")`. `sealer` is that of all messages of one transaction."""
         if self.sealing is not None:
-            self._sealed = seal(*self.sealing)
+            self._sealed = sealer.seal(*self.sealing)
 
     def draft(self) -> Draft:
         value: dict[str, object] = {"clear": self.clear}
@@ -98,7 +102,8 @@ def address(message: MessageType, clear: Clear, addressing: Addressing, *, seale
     message_id = coarse_uuid7(addressing.at)
     directory, sender, recipient = addressing.directory, addressing.sender, addressing.recipient
     served_by = directory.instance if message.family in STATED_BY_INSTANCES else directory.instance_of
-    instance, sender_instance = served_by(recipient), served_by(sender)
+    instance = served_by(recipient) if addressing.place is None else directory.instance(addressing.place)
+    sender_instance = served_by(sender)
     if instance is None:
         raise Refused("recipient_unknown", field="/recipient")
     if sender_instance is None:
@@ -121,10 +126,20 @@ def address(message: MessageType, clear: Clear, addressing: Addressing, *, seale
     )
 
 
-def compose(message: MessageType, clear: Clear, addressing: Addressing, *, sealed: bytes | None = None) -> Draft:
-    """Address, seal and write one message: `address` says what it takes and raises."""
+def compose(
+    message: MessageType,
+    clear: Clear,
+    addressing: Addressing,
+    *,
+    sealed: bytes | None = None,
+    sealer: Sealer | None = None,
+) -> Draft:
+    """Address, seal and write one message: `address` says what it takes and raises.
+
+    `sealer` is that of the transaction; without one the message is sealed by itself.
+    """
     letter = address(message, clear, addressing, sealed=sealed)
-    letter.seal()
+    letter.seal(sealer or Sealer())
     return letter.draft()
 
 
@@ -204,6 +219,7 @@ def compose_fact(
     at: datetime,
     traceparent: str | None = None,
     sealed: bytes | None = None,
+    sealer: Sealer | None = None,
 ) -> Draft:
     """A fact with no recipient but audit, stated by the instance itself; `sealed`: the plaintext of its sealed part."""
     addressing = Addressing(
@@ -215,7 +231,7 @@ def compose_fact(
         at=at,
         traceparent=traceparent,
     )
-    return compose(message, clear, addressing, sealed=sealed)
+    return compose(message, clear, addressing, sealed=sealed, sealer=sealer)
 
 
 def _sealing_key(directory: DirectoryIndex, instance: str, *, at: datetime) -> SealingKey:

@@ -15,6 +15,7 @@ from pydantic_core import to_json
 from shared.contracts.facts import ReferralDecidedClear, ReferralDecidedSealed
 from shared.contracts.registry import REFERRAL_DECIDED
 from shared.envelope.base64url import from_base64url, to_base64url
+from shared.envelope.sealing import Sealer
 from shared.exchange.bound import check_facts
 from shared.exchange.compose import compose_fact
 from shared.exchange.message import Draft
@@ -75,7 +76,14 @@ def due_times(deadlines: Mapping[str, int], at: datetime) -> dict[str, str]:
 
 
 def decided_fact(
-    stated: Stated, *, instance: str, directory: DirectoryIndex, exercise: bool, at: datetime, traceparent: str | None
+    stated: Stated,
+    *,
+    instance: str,
+    directory: DirectoryIndex,
+    exercise: bool,
+    at: datetime,
+    traceparent: str | None,
+    sealer: Sealer,
 ) -> Draft:
     """The fact: in the clear that a referral was decided; sealed for audit, what of it.
 
@@ -85,6 +93,7 @@ def decided_fact(
         REFERRAL_DECIDED,
         clear_of_decided(stated),
         sealed=to_json(sealed_of_decided(stated)),
+        sealer=sealer,
         subject=stated.referral_id,
         instance=instance,
         directory=directory,

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
 from pydantic_core import to_json
 
+from shared.contracts.items import AnsweredSoFar
 from shared.contracts.registry import NOTICE_ISSUED, REFERRAL_OFFERED
+from shared.envelope.sealing import Sealer
 from shared.exchange.compose import Addressing, Letter, address
 from shared.exchange.decided import REVISION, Json, Stated, commitment, decided_fact, due_times, edge_salt
 from shared.exchange.message import Draft
@@ -25,11 +27,12 @@ from shared.vocabulary.routing import PartyKind, WorkReason
 
 @dataclass(frozen=True, slots=True)
 class Emitted:
-    """One edge, its id, and the message that carries it; of a notice, the origin's own numbers of its items."""
+    """One edge, its id, its message and where that goes; of a notice, the origin's own numbers of its items."""
 
     edge: PlannedEdge
     edge_id: UUID
     message_id: UUID
+    instance: str
     notice_id: UUID | None
     items: tuple[int, ...] = ()
 
@@ -68,10 +71,11 @@ class Letters:
     waiting: tuple[Waiting, ...]
     work_reason: WorkReason | None
     traceparent: str | None
+    sealer: Sealer
 
     def seal(self) -> None:
         for letter in self.letters:
-            letter.seal()
+            letter.seal(self.sealer)
 
     def drafts(
         self, facts: Json, origin: PartyEntry, *, at: datetime, body_sha256: str, superseded: Sequence[UUID] = ()
@@ -101,13 +105,17 @@ class Letters:
             exercise=outcome.setting.exercise,
             at=at,
             traceparent=self.traceparent,
+            sealer=self.sealer,
         )
         return (*(letter.draft() for letter in self.letters), fact)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Writing:
-    """What all letters of one decision share: whose record they are cut from, who reads what, when, on whose trace."""
+    """What all letters of one decision share: whose record they are cut from, who reads what, when, on whose trace.
+
+    `sealer` is that of the transaction which sends them.
+    """
 
     outcome: Judged
     record: Json
@@ -115,6 +123,18 @@ class Writing:
     referral_id: UUID
     at: datetime
     traceparent: str | None
+    sealer: Sealer
+    #: Edges that are issued anew, by (recipient, purpose).
+    known: Mapping[tuple[str, str], KnownEdge] = field(default_factory=dict)
+
+
+class KnownEdge(NamedTuple):
+    """An edge that its recipient had before, at `instance`: it keeps its ids, and what was answered."""
+
+    edge_id: UUID
+    notice_id: UUID | None
+    instance: str
+    answered: AnsweredSoFar
 
 
 def write_letters(writing: Writing, edges: Sequence[PlannedEdge]) -> Letters:
@@ -140,7 +160,16 @@ def write_letters(writing: Writing, edges: Sequence[PlannedEdge]) -> Letters:
     elif waiting:
         work_reason = WorkReason.RECIPIENT_CANNOT_READ
     emitted, letters = tuple(each for each, _ in written), tuple(letter for _, letter in written)
-    return Letters(outcome, writing.referral_id, emitted, letters, tuple(waiting), work_reason, writing.traceparent)
+    return Letters(
+        outcome,
+        writing.referral_id,
+        emitted,
+        letters,
+        tuple(waiting),
+        work_reason=work_reason,
+        traceparent=writing.traceparent,
+        sealer=writing.sealer,
+    )
 
 
 def clear_of(edge: PlannedEdge, *, edge_id: UUID, salt: str, at: datetime) -> Json:
@@ -148,9 +177,13 @@ def clear_of(edge: PlannedEdge, *, edge_id: UUID, salt: str, at: datetime) -> Js
     return {"edge_id": str(edge_id), "commitment": commitment(salt, edge.digest)} | due_times(edge.terms.deadlines, at)
 
 
-def sealed_of(edge: PlannedEdge, outcome: Judged, *, record: Json, salt: str) -> Json:
+def sealed_of(
+    edge: PlannedEdge, outcome: Judged, *, record: Json, salt: str, again: AnsweredSoFar | None = None
+) -> Json:
     """The sealed part of a message that carries `edge`: what it takes to derive it again, and what is sent with it."""
-    return {"decision": outcome.ref, "edge": edge.as_json(), "salt": salt, "record": record}
+    told: Json = {} if again is None else {"again": again.model_dump(mode="json", exclude_defaults=True)}
+    # The order is part of it: edge and record are kept as they are spelt here (`shared.exchange.spelt`).
+    return {"decision": outcome.ref, **told, "edge": edge.as_json(), "salt": salt, "record": record}
 
 
 def _addressed(edge: PlannedEdge, writing: Writing) -> tuple[Emitted, Letter]:
@@ -158,11 +191,13 @@ def _addressed(edge: PlannedEdge, writing: Writing) -> tuple[Emitted, Letter]:
     recipient = directory.party(edge.recipient)
     if recipient is None:
         raise Defect("edge_without_recipient")
-    edge_id, withheld = uuid4(), edge.terms.withheld
+    known = writing.known.get((edge.recipient, edge.terms.purpose))
+    edge_id, withheld = uuid4() if known is None else known.edge_id, edge.terms.withheld
     salt = edge_salt(outcome.salt, edge_id)
     if recipient.kind == PartyKind.INDUSTRY:
         # A notice has an id of its own: industry never sees a referral id, an earlier time or a revision.
-        message, notice_id = NOTICE_ISSUED, coarse_uuid7(writing.at)
+        notice_id = known.notice_id if known is not None else None
+        message, notice_id = NOTICE_ISSUED, notice_id or coarse_uuid7(writing.at)
         items = tuple(writing.record["items"][position]["n"] for position in edge.items)
         record = notice_record(writing.record, edge.items, withheld=withheld)
         named: Json = {"notice_id": str(notice_id)}
@@ -181,7 +216,8 @@ def _addressed(edge: PlannedEdge, writing: Writing) -> tuple[Emitted, Letter]:
         traceparent=writing.traceparent,
     )
     clear = named | clear_of(edge, edge_id=edge_id, salt=salt, at=writing.at)
-    sealed = sealed_of(edge, outcome, record=record, salt=salt)
+    again = None if known is None else known.answered.model_copy(update={"moved": known.instance != recipient.instance})
+    sealed = sealed_of(edge, outcome, record=record, salt=salt, again=again)
     form = form_for(message, writing.reads.of(recipient.instance, directory), clear, sealed)
     letter = address(form, clear, addressing, sealed=to_json(sealed))
-    return Emitted(edge, edge_id, letter.message_id, notice_id, items), letter
+    return Emitted(edge, edge_id, letter.message_id, letter.instance.id, notice_id, items), letter

@@ -10,7 +10,9 @@ from uuid import UUID
 
 from shared.contracts.base import Contract
 from shared.contracts.decision import Edge
+from shared.contracts.items import AnsweredSoFar
 from shared.contracts.registry import MessageType
+from shared.exchange.spelt import Spelt
 from shared.guard.edition import passed
 from shared.kernel.clock import rfc3339
 
@@ -72,7 +74,9 @@ class Copy(NamedTuple):
 class Received:
     """A message that passed every check of `accept`. `sealed` is opened and guarded.
 
-    Where the message carries an edge, `edge` is that, derived again, and `sealed` the record that came with it.
+    Where the message carries an edge, `edge` is that, derived again, and `sealed` the record that came with it; `spelt`
+    is both as they came, and `again` what was answered so far, where the edge was sent before to where its recipient
+    was then. `moved`: the recipient is served elsewhere by now.
     """
 
     record: Record
@@ -91,3 +95,6 @@ class Received:
     sent_at: datetime
     traceparent: str | None
     edge: Edge | None = None
+    again: AnsweredSoFar | None = None
+    moved: bool = False
+    spelt: Spelt | None = None

@@ -14,9 +14,10 @@ from shared.vocabulary.edition import edition as vocabulary_edition
 
 
 class NeedKind(StrEnum):
-    """Document and act wait here; for all others the sender keeps the message, until another release is running."""
+    """Documents and acts wait here; for all others the sender keeps the message, until another release is running."""
 
     DOCUMENT = "document"  # the digest of a directory or policy that has not come
+    DIRECTORY = "directory"  # one above this version
     ACT = "act"  # the act before it in its track: the subject
     MESSAGE = "message"  # a message type that is not read
     ENGINE = "engine"  # an engine's version
@@ -43,6 +44,8 @@ class Need(NamedTuple):
         match self.kind:
             case NeedKind.DOCUMENT:
                 return shelf.directories.has(self.what) or shelf.policies.has(self.what)
+            case NeedKind.DIRECTORY:
+                return shelf.directories.newest > int(self.what)
             case NeedKind.MESSAGE:
                 return self.what in BY_TYPE
             case NeedKind.ENGINE:

@@ -9,12 +9,15 @@ from typing import Final
 
 from shared.contracts.answers import Answer, NoticeAnsweredClear, NoticeNotOursClear
 from shared.contracts.base import Contract
+from shared.contracts.items import AnsweredSoFar
 from shared.contracts.registry import MessageType
 from shared.exchange import items
-from shared.exchange.acts import ACTS, AnswerState, Offered, Subject, Track
+from shared.exchange.acts import ACTS, Offered, Subject, Track
+from shared.exchange.items import Said
 from shared.exchange.states import answer_follows, permits
 from shared.kernel.authority import Permit
 from shared.kernel.errors import Refused
+from shared.vocabulary.answers import AnswerState
 from shared.vocabulary.routing import Disposition
 
 
@@ -36,6 +39,19 @@ ANSWERS: Final[frozenset[MessageType]] = frozenset(
 )
 
 
+#: The answers after which an offer that stands may still be answered.
+UNFINISHED: Final[frozenset[AnswerState]] = frozenset(
+    {AnswerState.NONE}
+    | {
+        AnswerState(state)
+        for row in ACTS
+        if row.track is Track.ANSWER and Offered.OPEN.value in row.needs
+        for move in row.moves
+        for state in move.before
+    }
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Answered:
     """An edge's answer so far; `detail` holds its codes and times as JSON, no ids of subjects.
@@ -46,6 +62,12 @@ class Answered:
     state: AnswerState
     detail: Mapping[str, object] = field(default_factory=dict)
     acts: int = 0
+
+
+def answered_so_far(present: Answered, *, own: Sequence[int]) -> AnsweredSoFar:
+    """What the recipient's next instance is told; items by the notice's numbers, `own` as `answer_edge` takes them."""
+    said = items.told(Said.kept(present.detail), own)
+    return AnsweredSoFar(answer=present.state, number=present.acts, items=said.answers, disowned=said.disowned)
 
 
 def answer_edge(
@@ -60,20 +82,20 @@ def answer_edge(
     offered = Offered.WITHDRAWN if withdrawn else Offered.OPEN
     if isinstance(clear, Answer) and clear.number <= present.acts:
         raise Refused("answer_repeated")
-    before = items.kept(present.detail.get("items"))
-    told: Contract = clear
+    said = Said.kept(present.detail)
     deciding: Contract = clear
-    if isinstance(clear, NoticeAnsweredClear):
-        stated = tuple(items.renumbered(clear.items, own))
-        items.check(tuple(enumerate(stated)), own, before)
-        told, deciding = clear.model_copy(update={"items": (*before, *stated)}), items.fold(own, (*before, *stated))
-    elif isinstance(clear, NoticeNotOursClear):
-        told = clear.model_copy(update={"disowned": tuple(items.own_number(n, own) for n in clear.disowned)})
+    if isinstance(clear, NoticeAnsweredClear | NoticeNotOursClear):
+        stated = items.renumbered(_said(clear), own)
+        items.check(stated, own, said)
+        said += stated
+        deciding = items.fold(own, said)
     following = answer_follows(message, present.state, deciding, offered=offered)
     if following is None:
         raise Refused("answer_out_of_order")
-    detail = told.model_dump(mode="json", exclude={"referral_id", "notice_id"}, exclude_none=True)
-    if before:
-        # What was said of items stays; every other word stands for what was said before.
-        detail.setdefault("items", present.detail["items"])
+    # What was said of items adds up; every other word stands for what was said before.
+    detail = clear.model_dump(mode="json", exclude={"referral_id", "notice_id"}, exclude_none=True) | said.words()
     return Answered(following, detail, clear.number if isinstance(clear, Answer) else present.acts)
+
+
+def _said(clear: NoticeAnsweredClear | NoticeNotOursClear) -> Said:
+    return Said(answers=clear.items) if isinstance(clear, NoticeAnsweredClear) else Said(disowned=clear.disowned)

@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from shared.contracts.referral import ReferralContent, ReferralSubmission
+from shared.envelope.sealing import Sealer
 from shared.exchange.facts import ReadFacts, closed, read_facts
-from shared.exchange.letters import Emitted, Letters, Waiting, Writing, write_letters
+from shared.exchange.letters import Emitted, KnownEdge, Letters, Waiting, Writing, write_letters
 from shared.exchange.message import Draft
 from shared.exchange.minimise import own_record, whole_record
 from shared.exchange.reads import PeerReads
@@ -72,7 +73,8 @@ class Prepared:
 class StaleEdge(NamedTuple):
     """An edge whose decision was refused as stale, and the message that carries it; none where it waited.
 
-    `law` names the documents that it was decided by at `decided_at`; `tried` counts the refusals that count.
+    `law` names the documents that it was decided by at `decided_at`; `tried` counts the refusals that count. With
+    `known`, its recipient has moved, or has answered from where it was before: the edge stays what it is.
     """
 
     edge_id: UUID
@@ -80,6 +82,7 @@ class StaleEdge(NamedTuple):
     law: str
     decided_at: datetime
     tried: int
+    known: KnownEdge | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +116,7 @@ class Filing:
 def check(submission: ReferralSubmission, *, origin: PartyEntry, documents: Documents, at: datetime) -> Judged:
     """Guard and decide, nothing else: what `prepare` would answer, for a look before sending. Raises `Refused`."""
     # Nothing states the hash of what is only looked at.
-    work = _Work(Filing(submission, origin, body_sha256=""), documents, at)
+    work = _Work(Filing(submission, origin, body_sha256=""), documents, at, sealer=Sealer())
     for stage in (_guard, _read, _judge):
         stage(work)
     return work.outcome
@@ -143,9 +146,11 @@ def prepare(
 def prepare_batch(filings: Sequence[Filing], *, documents: Documents, at: datetime) -> list[Prepared | Refused]:
     """What `prepare` returns or raises for each filing, in order; one that is refused does not touch another.
 
+    They are sealed together, which takes that one transaction sends them: to each recipient under one data key.
     Each stage goes over all of them before the next begins, as in `accept_batch`, and for the same reason.
     """
-    works = [_Work(filing, documents, at) for filing in filings]
+    sealer = Sealer()
+    works = [_Work(filing, documents, at, sealer=sealer) for filing in filings]
     for stage in (_guard, _read, _judge, _address, _seal, _write):
         for work in works:
             if work.refused is None:
@@ -167,10 +172,12 @@ def prepare_again(
     only: Mapping[tuple[str, str], StaleEdge],
     body_sha256: str,
     traceparent: str | None,
+    sealer: Sealer,
 ) -> Again:
     """Decide a stored referral again and seal anew the edges in `only`, by (recipient, purpose).
 
-    Used when an edge waited so long that its recipients would refuse it. The guard has passed this content before.
+    Used when an edge waited so long that its recipients would refuse it, and when a recipient has moved: then the edge
+    keeps its ids. The guard has passed this content before. `sealer` is that of the transaction.
     """
     read = read_facts(content, origin, documents.directory)
     setting = Setting(documents.directory, documents.policy, exercise, coarse(at))
@@ -183,6 +190,8 @@ def prepare_again(
         referral_id=referral_id,
         at=at,
         traceparent=traceparent,
+        sealer=sealer,
+        known={key: each.known for key, each in only.items() if each.known is not None},
     )
     letters = write_letters(writing, edges)
     letters.seal()
@@ -209,7 +218,7 @@ class _Work:
 
     __slots__ = (
         "at", "content", "documents", "drafts", "filing", "letters", "outcome", "read", "record", "referral_id",
-        "refused",
+        "refused", "sealer",
     )  # fmt: skip
 
     content: ReferralSubmission
@@ -220,10 +229,11 @@ class _Work:
     letters: Letters
     drafts: tuple[Draft, ...]
 
-    def __init__(self, filing: Filing, documents: Documents, at: datetime) -> None:
+    def __init__(self, filing: Filing, documents: Documents, at: datetime, *, sealer: Sealer) -> None:
         self.filing = filing
         self.documents = documents
         self.at = at
+        self.sealer = sealer
         self.refused: Refused | None = None
 
 
@@ -258,6 +268,7 @@ def _letters(work: _Work) -> Letters:
         referral_id=work.referral_id,
         at=work.at,
         traceparent=work.filing.traceparent,
+        sealer=work.sealer,
     )
     return write_letters(writing, work.outcome.edges)
 

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class Fate(StrEnum):
-    """`park` keeps coordinates and reason; `refuse` is a coded answer; `drop` was done before.
+    """`park` keeps place and reason; `refuse` is a coded answer; `drop` was done before; `move` is elsewhere now.
 
     `defer` leaves it with its sender until we can read it, `wait` keeps it here until what it lacks has come.
     """
@@ -18,6 +18,7 @@ class Fate(StrEnum):
     REFUSE = "refuse"
     DROP = "drop"
     APPLY = "apply"
+    MOVE = "move"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,16 @@ RECORD_TABLE: dict[str, Row] = {
     "key_mismatch": Row(Fate.PARK, False, True, False, "the Kafka key is not the subject"),
     "sender_unknown": Row(Fate.PARK, False, True, False, "the sender is not in the directory, or served elsewhere"),
     "recipient_not_served": Row(Fate.PARK, False, True, False, "the recipient is not served by this instance"),
+    "recipient_awaited": Row(
+        Fate.WAIT, True, False, False, "no directory has come yet that moves the recipient here: it waits here for one"
+    ),
+    "recipient_moved": Row(
+        Fate.MOVE,
+        True,
+        False,
+        False,
+        "another instance serves the recipient now: the edge is issued anew there",
+    ),
     "topic_wrong": Row(
         Fate.PARK, False, True, False, "the record is not in the topic of its sender's instance to its recipient's"
     ),

@@ -17,6 +17,7 @@ from shared.envelope.batch import RootCache, verify
 from shared.envelope.keys import VerifyKey
 from shared.exchange.authority import check_may_say
 from shared.exchange.message import Record
+from shared.exchange.origin import ANSWERS
 from shared.exchange.topics import AUDIT
 from shared.kernel.errors import Refused
 from shared.routing.directory_index import DirectoryIndex
@@ -41,13 +42,17 @@ def verify_sender(
 ) -> str:
     """The instance that sent it. Success says: the sender's own signature, by a key valid at `at`, the broker's time.
 
-    `in_force` is the directory of now, by our own clock. Raises `Refused`: `sender_unknown`, `key_revoked`, and the
-    codes of `shared.envelope.batch.verify`.
+    `in_force` is the directory of now, by our own clock. An instance that served the party before it moved is its
+    sender too: what it may still say, `check_stated_by` says. Raises `Refused`: `sender_unknown`, `key_revoked`, and
+    the codes of `shared.envelope.batch.verify`.
     """
     attributes = envelope.attributes
-    instance = instance_of(attributes.sender, directory)
-    if instance is None or attributes.source != f"/instances/{instance}":
+    instance = attributes.source.removeprefix("/instances/")
+    # The clocks of two sides differ: whoever is served elsewhere by now may have been, by the broker's, a moment ago.
+    places = [each for each in (directory, in_force) if _speaks_for(instance, attributes.sender, each)]
+    if not places or attributes.source != f"/instances/{instance}":
         raise Refused("sender_unknown", field="ce_sender")
+    directory = places[0]
 
     if directory.revoked(attributes.key_id) or in_force.revoked(attributes.key_id):
         raise Refused("key_revoked", field="ce_keyid")
@@ -75,10 +80,13 @@ def check_stated_by(
 ) -> None:
     """Receipts and facts are stated by an instance itself: a party cannot receipt for the one that serves it.
 
-    Raises `Refused`: `sender_unknown`, and `statement_not_yours` for what the sender's kind may not say.
+    Whoever served a party until it moved says no more for it than what it answers. Raises `Refused`: `sender_unknown`,
+    and `statement_not_yours` for what the sender's kind may not say.
     """
     stated_by_instance = attributes.sender == sender_instance
     if stated_by_instance != (message.family in STATED_BY_INSTANCES):
+        raise Refused("sender_unknown", field="ce_sender")
+    if directory.served_before(sender_instance, attributes.sender) and message not in ANSWERS:
         raise Refused("sender_unknown", field="ce_sender")
     check_may_say(message, attributes.sender, attributes.recipient, directory=directory)
 
@@ -89,6 +97,11 @@ def instance_of(name: str, directory: DirectoryIndex) -> str | None:
         return name
     served_by = directory.instance_of(name)
     return served_by.id if served_by else None
+
+
+def _speaks_for(instance: str, name: str, directory: DirectoryIndex) -> bool:
+    """Whether the instance is `name`, serves the party of this name, or served it before it moved."""
+    return instance_of(name, directory) == instance or directory.served_before(instance, name)
 
 
 @lru_cache(1024)

@@ -16,7 +16,6 @@ from shared.contracts.registry import MessageType
 from shared.exchange.acts import (
     ACTS,
     Act,
-    AnswerState,
     CaseState,
     Cause,
     Move,
@@ -27,6 +26,7 @@ from shared.exchange.acts import (
     Track,
 )
 from shared.kernel.authority import Permit, Role, state_forbids
+from shared.vocabulary.answers import AnswerState
 from shared.vocabulary.code import Code
 
 #: What a recipient is shown before it has answered.
@@ -167,6 +167,24 @@ def says(move: Move, said: Contract | None) -> bool:
     """Whether a move is for what was said: for any of its codes, which are of one list; or for whatever is said."""
     told = {(type(code), code) for code in codes_of(said)}
     return not move.codes or any((type(code), code) in told for code in move.codes)
+
+
+def finished(subject: Subject) -> frozenset[str]:
+    """The shown states of what its recipient has answered for good: no answer of its may come any more.
+
+    Its origin may take it back still. What is withdrawn is finished once that is acknowledged.
+    """
+    answering = [each for each in rows_of(subject) if each.track is Track.ANSWER]
+    waiting = {state for each in answering for state in may_come_in(each)} | {_UNANSWERED[subject]}
+    return states(subject) - waiting
+
+
+@cache
+def final_answers() -> frozenset[str]:
+    """The answers after which none comes but that a withdrawal was noted."""
+    noting = AnswerState.WITHDRAWAL_ACKNOWLEDGED.value
+    moves = [move for each in ACTS if each.track is Track.ANSWER for move in each.moves if move.to != noting]
+    return frozenset(state.value for state in AnswerState) - {state for move in moves for state in move.before}
 
 
 def begins(act: Act) -> bool:

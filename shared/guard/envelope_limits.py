@@ -11,7 +11,7 @@ import json
 import re
 from typing import Any, NoReturn
 
-from pydantic_core import from_json
+from pydantic_core import from_json, to_json
 
 from shared.contracts.base import Contract
 from shared.kernel.errors import Refused
@@ -56,7 +56,10 @@ def parse_list(
     _check_kind(content_type, content_encoding)
     if len(body) > items_max * BODY_BYTES_MAX:
         raise _too_large(items_max * BODY_BYTES_MAX)
-    tree = _load(_text(body))
+    text = _text(body)
+    if (plain := _plain_list(text, name, items_max)) is not None:
+        return list(plain)
+    tree = _load(text)
     if type(tree) is not dict:
         raise Refused("body_not_object", "send a JSON object")
     items = tree.get(name)
@@ -70,7 +73,7 @@ def _item(item: Any) -> dict[str, Any] | Refused:
         checked = _within_limits(item)
     except Refused as error:
         return error
-    if len(json.dumps(checked, ensure_ascii=False)) > BODY_BYTES_MAX:
+    if len(to_json(checked)) > BODY_BYTES_MAX:
         return _too_large(BODY_BYTES_MAX)
     return checked
 
@@ -139,14 +142,41 @@ def _plain(text: str, nodes_max: int = NODES_MAX) -> dict[str, Any] | None:
 
     Without escapes there are two quotes a string: as many as the tree has strings, unless a name repeated lost some.
     """
+    tree = _unescaped(text)
+    strings = _plain_strings(tree, nodes_max)
+    return tree if strings and 2 * strings == text.count('"') else None
+
+
+def _plain_list(text: str, name: str, items_max: int) -> list[dict[str, Any]] | None:
+    """What `parse_list` returns for `text`, when that is plain to see of every item: none of them is refused."""
+    tree = _unescaped(text)
+    if type(tree) is not dict or tree.keys() != {name}:
+        return None
+    items = tree[name]
+    if type(items) is not list or not 1 <= len(items) <= items_max:
+        return None
+    strings = 1
+    for item in items:
+        if not (counted := _plain_strings(item, NODES_MAX)) or len(to_json(item)) > BODY_BYTES_MAX:
+            return None
+        strings += counted
+    return items if 2 * strings == text.count('"') else None
+
+
+def _unescaped(text: str) -> Any:
+    """The JSON in `text`, None where it is none or has an escape."""
     if "\\" in text:
         return None
     try:
-        tree = from_json(text, cache_strings="none")  # a cache would keep values of class S3
+        return from_json(text, cache_strings="none")  # a cache would keep values of class S3
     except ValueError:
         return None
+
+
+def _plain_strings(tree: Any, nodes_max: int) -> int:
+    """How many strings an object has, its names counted; 0 where it is none, or not plainly within the limits."""
     if type(tree) is not dict:
-        return None
+        return 0
     names = _names_within_limits()
     nodes, strings = 1, 0
     level: list[Any] = [tree]
@@ -156,7 +186,7 @@ def _plain(text: str, nodes_max: int = NODES_MAX) -> dict[str, Any] | None:
             nodes += len(container)
             if type(container) is dict:
                 if not names.issuperset(container):
-                    return None
+                    return 0
                 strings += len(container)
                 container = container.values()
             for child in container:
@@ -164,15 +194,15 @@ def _plain(text: str, nodes_max: int = NODES_MAX) -> dict[str, Any] | None:
                 if kind is str:
                     strings += 1
                     if len(child) > STRING_CHARACTERS_MAX:
-                        return None
+                        return 0
                 elif kind is dict or kind is list:
                     below.append(child)
                 elif kind is float or (kind is int and not -_INTEGER_END < child < _INTEGER_END):
-                    return None
+                    return 0
         if not below:
-            return tree if nodes <= nodes_max and 2 * strings == text.count('"') else None
+            return strings if nodes <= nodes_max else 0
         level = below
-    return None
+    return 0
 
 
 def _within_limits(tree: Any, nodes_max: int = NODES_MAX) -> dict[str, Any]:

@@ -7,11 +7,11 @@ from typing import Any
 
 from pydantic_core import from_json, to_json
 
-from shared.contracts.decision import DecisionRef, Edge
+from shared.contracts.decision import DecisionRef
 from shared.kernel.clock import coarse
 from shared.kernel.errors import Refused
 from shared.routing.directory_index import DirectoryIndex
-from shared.routing.engine import ENGINE, Setting, derive
+from shared.routing.engine import ENGINE, PlannedEdge, Setting, derive
 from shared.routing.policy_index import PolicyIndex
 
 #: How far a document's activity may be from the broker's time, and a message's own time from its decision's.
@@ -21,10 +21,11 @@ AHEAD_MAX = timedelta(seconds=60)
 
 
 def derive_edge(
-    edge: Edge, ref: DecisionRef, *, directory: DirectoryIndex, policy: PolicyIndex, exercise: bool
-) -> None:
-    """Make the edge again, from its own facts alone. Raises `Refused` unless it comes out as sent, digest and all.
+    spelt: bytes, ref: DecisionRef, *, directory: DirectoryIndex, policy: PolicyIndex, exercise: bool
+) -> PlannedEdge:
+    """Make the edge again, from its own facts alone. Raises `Refused` unless it comes out as sent, byte for byte.
 
+    `spelt` is its JSON, which is what its contract says; one edge has one spelling, that of `PlannedEdge.as_json`.
     Success does not mean that the facts are true, nor that no further permit stood behind the edge in the
     origin's whole facts: those the recipient does not see. Origin and audit hold the decision that binds them.
     """
@@ -32,13 +33,14 @@ def derive_edge(
         raise Refused("edge_not_reproducible", "not the documents of its decision", field="/decision")
     if ref.engine != ENGINE:
         raise Refused("engine_unknown", field="/decision/engine")
-    stated, derived = _derived(edge, Setting(directory, policy, exercise, ref.decided_at))
-    if derived != stated:
+    derived = _derived(from_json(spelt), Setting(directory, policy, exercise, ref.decided_at))
+    if to_json(derived.as_json()) != spelt:
         raise Refused("edge_not_reproducible", "its facts lead to another edge")
+    return derived
 
 
 def check_time(
-    edge: Edge,
+    spelt: bytes,
     ref: DecisionRef,
     broker_time: datetime,
     *,
@@ -53,18 +55,17 @@ def check_time(
         raise Refused("decision_time_off", "decided after the broker took it", field="/decision/decided_at")
     if ref.decided_at.date() == broker_time.date():
         return
-    directory, policy = documents
+    stated, (directory, policy) = from_json(spelt), documents
     another = Refused("decision_time_off", "another edge on the broker's day", field="/decision/decided_at")
     try:
-        stated, derived = _derived(edge, Setting(directory, policy, exercise, coarse(broker_time)))
+        derived = _derived(stated, Setting(directory, policy, exercise, coarse(broker_time)))
     except Refused:
         raise another from None
-    if derived | {"digest": edge.digest} != stated:  # the time stands in the digest, and nowhere else
+    # The time stands in the digest, and nowhere else.
+    if to_json(derived.as_json() | {"digest": stated["digest"]}) != spelt:
         raise another
 
 
-def _derived(edge: Edge, setting: Setting) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The edge as it was sent, and as its own facts lead to it at the setting's time. Raises `Refused`."""
-    stated = edge.model_dump(mode="json", exclude_none=True)
-    derived = derive(stated["facts"], setting, recipient_id=edge.recipient, claimed=edge.rules)
-    return stated, from_json(to_json(derived.as_json()))
+def _derived(stated: dict[str, Any], setting: Setting) -> PlannedEdge:
+    """The edge as its own facts lead to it at the setting's time. Raises `Refused`."""
+    return derive(stated["facts"], setting, recipient_id=stated["recipient"], claimed=stated["rules"])

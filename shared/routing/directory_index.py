@@ -38,6 +38,8 @@ class PartyEntry:
     jurisdictions: tuple[str, ...]
     accepts: frozenset[str]
     mandates: tuple[tuple[str, str | None], ...]
+    #: The instances that served it before it moved, the newest last.
+    instances_before: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +88,14 @@ class DirectoryIndex:
     def __init__(self, document: Mapping[str, Any], digest: str, tree: JurisdictionTree) -> None:
         _check(document)
         self.digest = digest
+        self.document = document
         self.edition = Edition.of(document)
         self.tree = tree
         self._parties = {entry["id"]: _party(entry) for entry in document["parties"]}
         self._served: dict[str, tuple[str, ...]] = {}
         for party in sorted(self._parties.values(), key=lambda party: party.id):
             self._served[party.instance] = (*self._served.get(party.instance, ()), party.id)
+        self.moved: tuple[PartyEntry, ...] = tuple(each for each in self._parties.values() if each.instances_before)
         self._instances = {entry["id"]: _instance(entry) for entry in document["instances"]}
         owners = (*document["instances"], *document["parties"])
         self._keys = {key.key_id: key for entry in owners for key in _keys(entry)}
@@ -140,6 +144,21 @@ class DirectoryIndex:
     def parties_of(self, instance_id: str) -> tuple[str, ...]:
         """The ids of all parties that the instance serves, sorted."""
         return self._served.get(instance_id, ())
+
+    def served_before(self, instance_id: str, party_id: str) -> bool:
+        """Whether the instance served the party before it moved, and does no more."""
+        party = self._parties.get(party_id)
+        return party is not None and party.instance != instance_id and instance_id in party.instances_before
+
+    def places_of(self, party_id: str) -> tuple[str, ...]:
+        """The instance that serves the party, and those that did before it moved; none for what is no party."""
+        party = self._parties.get(party_id)
+        return (party.instance, *party.instances_before) if party else ()
+
+    def reached_at(self, instance_id: str) -> tuple[str, ...]:
+        """The ids of all parties that the instance serves or served before they moved, sorted."""
+        before = {party.id for party in self.moved if instance_id in party.instances_before}
+        return tuple(sorted({*self.parties_of(instance_id), *before})) if before else self.parties_of(instance_id)
 
     def signing_key(self, key_id: str) -> KeyEntry | None:
         """The key with this id, if it is for signatures. Whether it was valid is the caller's to ask (`valid_at`)."""
@@ -274,6 +293,7 @@ def _party(entry: Mapping[str, Any]) -> PartyEntry:
         instance=entry["instance"],
         jurisdictions=tuple(entry["jurisdictions"]),
         accepts=frozenset(entry.get("accepts") or ()),
+        instances_before=tuple(each["instance"] for each in entry.get("instances_before") or ()),
         mandates=tuple((grant["mandate"], grant.get("covers")) for grant in entry.get("mandates") or ()),
     )
 

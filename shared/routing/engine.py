@@ -79,7 +79,10 @@ class PlannedEdge(NamedTuple):
     items: tuple[int, ...]
 
     def as_json(self) -> dict[str, Any]:
-        """The edge as its contract writes it, without what is None. Its parts are shared: do not change them."""
+        """The edge as its contract writes it, without what is None. Its parts are shared: do not change them.
+
+        Its members stand in this order, its facts in that of their names: an edge has one spelling.
+        """
         terms = self.terms
         return {
             "recipient": self.recipient,

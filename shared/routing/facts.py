@@ -141,7 +141,7 @@ class FactView:
         """The facts named in `reads`, of these items: lists also when empty, and of what names others only `leads`."""
         stated = self.stated
         values: dict[str, Any] = {
-            name: stated[name] if name in LISTS else stated[name][0] for name in reads if name not in ITEM_FACTS
+            name: stated[name] if name in LISTS else stated[name][0] for name in sorted(reads - ITEM_FACTS)
         }
         texts = {name: _text(name, value) for name, value in values.items()}
         if of_items := sorted(reads & ITEM_FACTS):

@@ -52,6 +52,11 @@ class Shelf(Generic[_Document]):
                     self._takeovers.append((when, placed))
         return (active_from, document.digest) in self._takeovers
 
+    @property
+    def newest(self) -> int:
+        """The highest version that has come, in force or not; 0 before the first."""
+        return max((version for _, version, _ in self._activations), default=0)
+
     def has(self, document_digest: str) -> bool:
         """Whether the document with that digest has come, in force or not."""
         return document_digest in self._documents

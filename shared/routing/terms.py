@@ -44,14 +44,13 @@ def combine(rules: Sequence[Mapping[str, Any]]) -> Terms:
     """The terms of the permits `rules`, which are sorted by id and share one purpose."""
     ids = tuple(rule["id"] for rule in rules)
     basis = tuple({name: rule["basis"][name] for name in ("instrument", "article", "jurisdiction")} for rule in rules)
-    handling = {
-        "tlp": max((rule["handling"]["tlp"] for rule in rules), key=_TLP.index),
-        "retention": min(
-            (rule["handling"].get("retention") or RetentionClass.MINIMAL.value for rule in rules), key=_RETENTION.index
-        ),
-    }
+    # Members stand in the order of their contract: an edge is compared as it is spelt.
+    handling = {"tlp": max((rule["handling"]["tlp"] for rule in rules), key=_TLP.index)}
     if siena := [code for rule in rules if (code := rule["handling"].get("siena"))]:
         handling["siena"] = max(siena, key=_SIENA.index)
+    handling["retention"] = min(
+        (rule["handling"].get("retention") or RetentionClass.MINIMAL.value for rule in rules), key=_RETENTION.index
+    )
     withheld = tuple(sorted({field for rule in rules for field in rule.get("withheld") or ()}))
     deadlines = {
         name: hours

@@ -27,6 +27,22 @@ class YesNoUnknown(Code):
     UNKNOWN = "unknown", _CAUSEWAY
 
 
+class AnswerState(Code):
+    """The recipient's track: what it has answered so far. The shown states of the subjects follow; a test compares."""
+
+    NONE = "none", _CAUSEWAY
+    ACKNOWLEDGED = "acknowledged", _CAUSEWAY
+    IN_PART = "in_part", _CAUSEWAY
+    ACTIONED = "actioned", _CAUSEWAY
+    REJECTED = "rejected", _CAUSEWAY
+    NOT_OURS = "not_ours", _CAUSEWAY
+    ACCEPTED = "accepted", _CAUSEWAY
+    DECLINED = "declined", _CAUSEWAY
+    ONGOING = "ongoing", _CAUSEWAY
+    CLOSED = "closed", _CAUSEWAY
+    WITHDRAWAL_ACKNOWLEDGED = "withdrawal_acknowledged", _CAUSEWAY
+
+
 class NoticeAction(Code):
     REMOVED = "removed", "EU DSA Transparency Database, DECISION_VISIBILITY"
     GEO_DISABLED = "geo_disabled", "EU DSA Transparency Database, DECISION_VISIBILITY"
@@ -50,6 +66,7 @@ class ItemsFold(Code):
     IN_PART = "in_part", _CAUSEWAY
     ACTIONED = "actioned", _CAUSEWAY
     REJECTED = "rejected", _CAUSEWAY
+    NOT_OURS = "not_ours", _CAUSEWAY
 
 
 class WithdrawalFate(Code):

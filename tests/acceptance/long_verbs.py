@@ -30,6 +30,10 @@ def the_budgets(folder: Path) -> str:
     return said(printed(folder, "tests.failures.budgets"), "greedy party", "others: ", "others' p99", "memory of")
 
 
+def the_flat_looks(folder: Path) -> str:
+    return said(printed(folder, "tests.benchmarks.flat"), "hotline: ", "industry: ", "law_enforcement: ")
+
+
 def the_soak(folder: Path) -> str:
     return said(
         printed(folder, "tests.failures.soak"), "50 kills, 10 freezes", "requests ", "answered after", "posted "
@@ -38,6 +42,10 @@ def the_soak(folder: Path) -> str:
 
 def the_skew(folder: Path) -> str:
     return said(printed(folder, "tests.skew", "--referrals", "2000"), "origin ahead", "recipients ahead")
+
+
+def the_moved_provider(folder: Path) -> str:
+    return said(printed(folder, "tests.failures.moves", "--count", "500"), "moved: ")
 
 
 def the_steady_tests(folder: Path) -> str:
@@ -75,9 +83,11 @@ LONG_VERBS: Mapping[str, Callable[[Path], str]] = {
         the_outage,
         the_budgets,
         the_bench,
+        the_flat_looks,
         the_guard_report,
         the_soak,
         the_skew,
+        the_moved_provider,
         the_steady_tests,
     )
 }

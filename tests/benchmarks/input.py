@@ -32,7 +32,7 @@ def referrals_with_fan_out(documents: Documents, party: str, distinct: int) -> l
     origin = documents.directory.party(party)
     assert origin is not None
     found: list[dict[str, Any]] = []
-    drawn = sample_referrals(start=date(2026, 3, 15), end=date(2026, 4, 20), count=distinct * 20, seed=7, dirty=0.0)
+    drawn = sample_referrals(start=date(2026, 3, 15), end=date(2026, 4, 20), count=distinct * 8, seed=7, dirty=0.0)
     for each in drawn:
         if not each.origin.startswith("hotline"):
             continue
@@ -61,26 +61,38 @@ def clear_bytes(documents: Documents, party: str, referrals: Sequence[dict[str, 
     return round(fmean(sizes))
 
 
-def original(referrals: Sequence[dict[str, Any]], external_ref: str) -> dict[str, Any]:
-    """The referral that `posts` filed under this reference."""
-    return referrals[int(external_ref.rpartition("-")[2]) % len(referrals)]
+class Pool:
+    """Distinct referrals, each of which is filed once: nothing that a service remembers of one helps with another."""
 
+    def __init__(self, referrals: Sequence[dict[str, Any]]) -> None:
+        self._referrals = referrals
+        self._taken = 0
 
-def posts(referrals: Sequence[dict[str, Any]], count: int, *, batch: int, run: str) -> list[Post]:
-    """`count` referrals with fresh references, as single posts (`batch` 1) or in lists."""
-    fresh = [referrals[n % len(referrals)] | {"external_ref": f"{run}-{n}"} for n in range(count)]
-    if batch == 1:
+    def sample(self, count: int) -> Sequence[dict[str, Any]]:
+        """Some of them, to look at."""
+        return self._referrals[:count]
+
+    def posts(self, count: int, *, batch: int, run: str) -> list[Post]:
+        """The next `count`, under fresh references, as single posts (`batch` 1) or in lists."""
+        first, self._taken = self._taken, self._taken + count
+        assert self._taken <= len(self._referrals), "more is filed than was drawn"
+        fresh = [self._referrals[n] | {"external_ref": f"{run}-{n}"} for n in range(first, self._taken)]
+        if batch == 1:
+            return [
+                Post("/v1/referrals", each["external_ref"], json.dumps(each).encode(), (each["external_ref"],))
+                for each in fresh
+            ]
+        lists = [fresh[start : start + batch] for start in range(0, count, batch)]
         return [
-            Post("/v1/referrals", each["external_ref"], json.dumps(each).encode(), (each["external_ref"],))
-            for each in fresh
+            Post(
+                "/v1/referrals:batch",
+                f"{run}-batch-{n}",
+                json.dumps({"referrals": each}).encode(),
+                tuple(one["external_ref"] for one in each),
+            )
+            for n, each in enumerate(lists)
         ]
-    lists = [fresh[start : start + batch] for start in range(0, count, batch)]
-    return [
-        Post(
-            "/v1/referrals:batch",
-            f"{run}-batch-{n}",
-            json.dumps({"referrals": each}).encode(),
-            tuple(one["external_ref"] for one in each),
-        )
-        for n, each in enumerate(lists)
-    ]
+
+    def original(self, external_ref: str) -> dict[str, Any]:
+        """The referral that was filed under this reference."""
+        return self._referrals[int(external_ref.rpartition("-")[2])]

@@ -2,6 +2,9 @@
 
 Two processes, as in the exchange: one seals, writes to PostgreSQL, reads back, signs in batches and sends; the other
 receives, verifies twice (recipient and audit), opens, and writes to PostgreSQL. COPY out, aiokafka, COPY in.
+
+`single-shot` seals each message with HPKE, whatever the exchange does: fixed for good, or the limit moved with what is
+measured by it. `wrapped` seals as the exchange does now, each batch as one transaction.
 """
 
 from __future__ import annotations
@@ -16,10 +19,13 @@ from uuid import UUID
 import asyncpg
 import uvloop
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord
+from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
 
+from shared.envelope.base64url import from_base64url, to_base64url
 from shared.envelope.batch import sign_batch
 from shared.envelope.keys import OpeningKey, SigningKey
-from shared.envelope.sealing import SealContext, open_sealed, seal
+from shared.envelope.sealing import Opener, SealContext, Sealer
+from shared.kernel.canonical import canonical_json
 from shared.kernel.ids import uuid7
 from shared.ledger.proof import root_from_inclusion
 from shared.ledger.tree import leaf_hash
@@ -29,8 +35,9 @@ BATCH = 500
 
 
 def main() -> None:
-    """`raw produce|consume COUNT SEALED_BYTES CLEAR_BYTES`; keys, database and Kafka come on standard input."""
+    """`raw produce|consume COUNT SEALED_BYTES CLEAR_BYTES single-shot|wrapped`; the rest comes on standard input."""
     role, count, sealed_bytes, clear_bytes = sys.argv[1], *map(int, sys.argv[2:5])
+    sealing = {"single-shot": SingleShot, "wrapped": Wrapped}[sys.argv[5]]
     database, bootstrap, username, password, signing, opening = sys.stdin.read().split("\n")[:6]
     kafka = {
         "bootstrap_servers": bootstrap,
@@ -41,11 +48,66 @@ def main() -> None:
     }
     work = _produce if role == "produce" else _consume
     uvloop.run(
-        work(database, kafka, count, sealed_bytes, clear_bytes, SigningKey.load(signing), OpeningKey.load(opening))
+        work(
+            database,
+            kafka,
+            count,
+            sealed_bytes,
+            clear_bytes,
+            SigningKey.load(signing),
+            sealing(OpeningKey.load(opening)),
+        )
     )
 
 
-async def _produce(database, kafka, count, sealed_bytes, clear_bytes, signing, opening) -> None:  # type: ignore[no-untyped-def]
+class SingleShot:
+    """HPKE for each message, bound to it, padded to a power of two: what the first release did."""
+
+    _SUITE = Suite(KEM.X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
+
+    def __init__(self, key: OpeningKey) -> None:
+        self._private, self._public = key.key, key.sealing_key.key
+
+    def begin(self) -> None:
+        """A batch begins."""
+
+    def seal(self, plaintext: bytes, message_id: UUID) -> str:
+        bucket = max(512, 1 << (3 + len(plaintext)).bit_length())
+        padded = (len(plaintext).to_bytes(4, "big") + plaintext).ljust(bucket, b"\x00")
+        return to_base64url(self._SUITE.encrypt(padded, self._public, self._info(message_id)))
+
+    def open(self, text: str, message_id: UUID) -> bytes:
+        padded = self._SUITE.decrypt(from_base64url(text), self._private, self._info(message_id))
+        return padded[4 : 4 + int.from_bytes(padded[:4], "big")]
+
+    def _info(self, message_id: UUID) -> bytes:
+        stated = {"context": "raw", "schema": "raw", "message_id": str(message_id), "subject": str(message_id)}
+        return canonical_json(stated | {"revision": 1, "sender": "a", "recipient": "b"})
+
+
+class Wrapped:
+    """As the exchange seals and opens."""
+
+    def __init__(self, key: OpeningKey) -> None:
+        self._key = key
+        self.begin()
+
+    def begin(self) -> None:
+        self._sealer, self._opener = Sealer(), Opener([self._key])
+
+    def seal(self, plaintext: bytes, message_id: UUID) -> str:
+        return self._sealer.seal(plaintext, self._key.sealing_key, self._context(message_id))
+
+    def open(self, text: str, message_id: UUID) -> bytes:
+        return self._opener.open(text, self._context(message_id))
+
+    def _context(self, message_id: UUID) -> SealContext:
+        return SealContext(
+            schema="raw", message_id=message_id, subject=str(message_id), revision=1, sender="a", recipient="b"
+        )
+
+
+async def _produce(database, kafka, count, sealed_bytes, clear_bytes, signing, sealing) -> None:  # type: ignore[no-untyped-def]
     connection = await asyncpg.connect(database)
     await connection.execute("CREATE TEMP TABLE raw_out (id uuid, body bytea)")
     producer = AIOKafkaProducer(
@@ -57,12 +119,10 @@ async def _produce(database, kafka, count, sealed_bytes, clear_bytes, signing, o
     begun = perf_counter()
     for start in range(0, count, BATCH):
         rows = []
+        sealing.begin()
         for _ in range(min(BATCH, count - start)):
             message_id = uuid7()
-            context = SealContext(
-                schema="raw", message_id=message_id, subject=str(message_id), revision=1, sender="a", recipient="b"
-            )
-            rows.append((message_id, (clear + seal(plaintext, opening.sealing_key, context)).encode()))
+            rows.append((message_id, (clear + sealing.seal(plaintext, message_id)).encode()))
         async with connection.transaction():
             await connection.copy_records_to_table("raw_out", records=rows)
             stored = await connection.fetch("DELETE FROM raw_out RETURNING id, body")
@@ -87,7 +147,7 @@ async def _produce(database, kafka, count, sealed_bytes, clear_bytes, signing, o
     await connection.close()
 
 
-async def _consume(database, kafka, count, sealed_bytes, clear_bytes, signing, opening) -> None:  # type: ignore[no-untyped-def]
+async def _consume(database, kafka, count, sealed_bytes, clear_bytes, signing, sealing) -> None:  # type: ignore[no-untyped-def]
     connection = await asyncpg.connect(database)
     await connection.execute("CREATE TEMP TABLE raw_in (id uuid, body bytea)")
     consumer = AIOKafkaConsumer(TOPIC, **kafka, group_id=None, auto_offset_reset="latest", max_poll_records=BATCH)
@@ -98,7 +158,8 @@ async def _consume(database, kafka, count, sealed_bytes, clear_bytes, signing, o
     seen, begun = 0, perf_counter()
     while seen < count:
         batches = await consumer.getmany(timeout_ms=500)
-        rows = [_opened(record, clear_bytes, opening) for records in batches.values() for record in records]
+        sealing.begin()
+        rows = [_opened(record, clear_bytes, sealing) for records in batches.values() for record in records]
         if rows:
             await connection.copy_records_to_table("raw_in", records=rows)
         seen += len(rows)
@@ -108,7 +169,9 @@ async def _consume(database, kafka, count, sealed_bytes, clear_bytes, signing, o
     await connection.close()
 
 
-def _opened(record: ConsumerRecord[bytes, bytes], clear_bytes: int, opening: OpeningKey) -> tuple[UUID, bytes]:
+def _opened(
+    record: ConsumerRecord[bytes, bytes], clear_bytes: int, sealing: SingleShot | Wrapped
+) -> tuple[UUID, bytes]:
     assert record.key is not None
     assert record.value is not None
     headers = dict(record.headers)
@@ -118,10 +181,7 @@ def _opened(record: ConsumerRecord[bytes, bytes], clear_bytes: int, opening: Ope
         found = root_from_inclusion(leaf_hash(record.value), index, int(headers["size"]), path=hashes)
         assert found == headers["root"][:32]
     message_id = UUID(bytes=record.key)
-    context = SealContext(
-        schema="raw", message_id=message_id, subject=str(message_id), revision=1, sender="a", recipient="b"
-    )
-    open_sealed(record.value[clear_bytes // 2 * 2 :].decode(), opening, context)
+    sealing.open(record.value[clear_bytes // 2 * 2 :].decode(), message_id)
     return message_id, record.value
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic, sleep
@@ -43,7 +43,7 @@ def stage(state: Path) -> Iterator[Stage]:
         _keep_commit_times(stack)
         children = instance_children(state, stack.endpoints)
         environment = {key: value for key, value in inherited_environment().items() if not key.startswith("CAUSEWAY_")}
-        budgets = {"REQUESTS_PER_S": "100000", "BYTES_PER_S": "1000000000"}
+        budgets = {"REQUESTS_PER_S": "100000", "BYTES_PER_S": "1000000000", "WORK_PER_S": "1000000000"}
         running: dict[str, subprocess.Popen[bytes]] = {}
         try:
             for child in children:
@@ -84,11 +84,9 @@ def _keep_commit_times(stack: DevStack) -> None:
 def _until_ready(url: str) -> None:
     deadline = monotonic() + 60
     while monotonic() < deadline:
-        try:
+        with suppress(httpx.HTTPError):  # it does not listen yet; what never does is named below
             if httpx.get(url, timeout=1).status_code == httpx.codes.OK:
                 return
-        except httpx.HTTPError:
-            pass
         sleep(0.1)
     raise AssertionError(f"not ready: {url}")
 

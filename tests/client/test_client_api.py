@@ -13,7 +13,7 @@ import pytest
 from client.api import CausewayClient
 from client.problem import ApiProblem
 from client.views import Deadlines, FlowMessage, NoticeView
-from shared.contracts.answers import Declination, ItemStatement, Keeping, NoticeDisowning
+from shared.contracts.answers import Declination, DisowningStatement, ItemStatement, Keeping, NoticeDisowning
 from shared.contracts.referral import ReferralSubmission
 from shared.exchange.acts import Act as Row
 from shared.exchange.acts import Subject
@@ -77,14 +77,22 @@ ACTS: list[tuple[str, dict[str, Any], Act]] = [
             ],
         ),
     ),
-    (f"/v1/notices/{ID}:not-ours", {}, lambda c: c.not_ours(ID)),
-    (f"/v1/notices/{ID}:not-ours", {"suggested": "p.example"}, lambda c: c.not_ours(ID, suggested="p.example")),
+    (f"/v1/notices/{ID}:not-ours", {"disowned": [{}]}, lambda c: c.not_ours(ID)),
+    (
+        f"/v1/notices/{ID}:not-ours",
+        {"disowned": [{"n": 2, "suggested": "p.example"}]},
+        lambda c: c.not_ours(ID, [DisowningStatement(n=2, suggested="p.example")]),
+    ),
     (
         f"/v1/notices/{ID}:acknowledge-withdrawal",
         {"fate": "erased"},
         lambda c: c.acknowledge_notice_withdrawal(ID),
     ),
-    (f"/v1/notices/{ID}:not-ours", {}, lambda c: c.act_on_notice("not_ours", ID, NoticeDisowning())),
+    (
+        f"/v1/notices/{ID}:not-ours",
+        {"disowned": [{}]},
+        lambda c: c.act_on_notice("not_ours", ID, NoticeDisowning(disowned=(DisowningStatement(),))),
+    ),
     (
         f"/v1/cases/{ID}:decline",
         {"reason": "no_crime"},

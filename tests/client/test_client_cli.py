@@ -161,7 +161,16 @@ KEPT = "--kept-class us_1y --kept-basis accepted_case --kept-until 2027-05-04"
             },
         ),
         (f"notices/{ID}:answer", ["notice", "answer", ID, "technical"], {"items": [{"rejection": "technical"}]}),
-        (f"notices/{ID}:not-ours", ["notice", "not-ours", ID, "--suggested", "q.example"], {"suggested": "q.example"}),
+        (
+            f"notices/{ID}:not-ours",
+            ["notice", "not-ours", ID, "--suggested", "q.example"],
+            {"disowned": [{"suggested": "q.example"}]},
+        ),
+        (
+            f"notices/{ID}:not-ours",
+            ["notice", "not-ours", ID, "--item", "1", "--item", "3"],
+            {"disowned": [{"n": 1}, {"n": 3}]},
+        ),
         (f"notices/{ID}:acknowledge-withdrawal", ["notice", "acknowledge-withdrawal", ID], {"fate": "erased"}),
     ],
 )

@@ -153,6 +153,17 @@ async def test_a_message_is_asked_for_again_after_a_growing_pause_until_its_last
     assert await wanted(stores, timedelta(days=9)) == {}
 
 
+async def test_what_found_no_room_to_wait_for_the_act_before_it_is_wanted_when_one_of_its_track_came(
+    stores: Stores,
+) -> None:
+    one, other = arrival(1), arrival(2)
+    await keep(stores, ReceiptOutcome.DEFERRED, one, need="act s")
+    await keep(stores, ReceiptOutcome.DEFERRED, other, need="act t")
+    async with stores.inbox.unit() as unit:
+        await unit.release(["act s"])
+    assert await wanted(stores) == {"hotline": [one.message_id]}
+
+
 async def test_a_parked_message_is_wanted_once_an_operator_asks(stores: Stores) -> None:
     parked, other = arrival(1), arrival(2)
     await keep(stores, ReceiptOutcome.PARKED, parked, other, need=None)

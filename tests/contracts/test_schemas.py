@@ -32,6 +32,7 @@ from shared.runtime.http.problems import InvalidFields
 from shared.runtime.kafka.beat import read_beat
 from shared.runtime.kafka.documents import read_document
 from tests.contracts.published import CONTRACTS, example_files, read, schema, schema_accepts
+from tests.shared.routing.builders import spelt
 
 ACCEPTED, REFUSED = example_files("accepted"), example_files("refused")
 MODELS = models()
@@ -187,10 +188,10 @@ def test_the_edge_of_an_example_can_be_derived_from_the_example_documents(name: 
         reader(document_body(MODELS[f"{kind}.v1"].model_validate(read(FIRST[f"{kind}.v1"]))))  # type: ignore[arg-type]
         for kind, reader in (("directory", read_directory), ("policy", read_policy))
     )
-    derive_edge(sealed.edge, sealed.decision, directory=directory, policy=policy, exercise=True)
+    derive_edge(spelt(sealed.edge), sealed.decision, directory=directory, policy=policy, exercise=True)
     assert clear.commitment == commitment(sealed.salt, sealed.edge.digest)
     with pytest.raises(Refused, match="edge_not_reproducible"):
-        derive_edge(sealed.edge, sealed.decision, directory=directory, policy=policy, exercise=False)
+        derive_edge(spelt(sealed.edge), sealed.decision, directory=directory, policy=policy, exercise=False)
 
 
 def places(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:

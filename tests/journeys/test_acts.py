@@ -19,21 +19,21 @@ from services.industry.domain import PROVIDER as PROVIDERS
 from services.industry.ports import OpenedNotice
 from services.law_enforcement.domain import AGENCY as AGENCIES
 from services.law_enforcement.ports import OpenedCase
-from shared.contracts.answers import ItemAnswers
+from shared.contracts.answers import DisownedItems, ItemAnswers
 from shared.contracts.base import Contract
-from shared.exchange.acts import ACTS, Act, AnswerState, Offered, Subject, Track
-from shared.exchange.items import fold
+from shared.exchange.acts import ACTS, Act, Offered, Subject, Track
+from shared.exchange.items import Said, fold
 from shared.exchange.message import Received
 from shared.exchange.origin import Answered
 from shared.exchange.states import Standing, follow, personal, row, rows_of, shown, standings, states
 from shared.kernel.ids import uuid4, uuid7
 from shared.party.origin.domain import AnswerDetail
-from shared.party.origin.ports import OpenEdge
+from shared.party.origin.ports import AnswerAct, OpenEdge, Taken
 from shared.party.origin.use_cases.answers import EdgeAnswers
 from shared.party.recipient.domain import Item, written
-from shared.vocabulary.answers import CaseOutcome
+from shared.vocabulary.answers import AnswerState, CaseOutcome
 from tests.architecture.source import ROOT
-from tests.services.deliveries import AGENCY, AT, HOTLINE, OTHER_HOTLINE, PROVIDER, received
+from tests.services.deliveries import AGENCY, AT, HOTLINE, OTHER_HOTLINE, PROVIDER, instance_of, received
 
 EXAMPLES = ROOT / "shared/contracts/examples"
 #: The service, the party that answers, and the verbs of a subject's people.
@@ -103,13 +103,19 @@ class OneEdge:
     """An origin's edges: one, open, with this answer so far."""
 
     def __init__(self, subject: UUID, recipient: str, present: AnswerState, *, withdrawn: bool) -> None:
-        self.edge = OpenEdge(uuid7(), HOTLINE, recipient, subject, Answered(present), withdrawn, items=(1, 2))
-        self.answered: Mapping[UUID, Answered] = {}
+        answer, place = Answered(present), instance_of(recipient)
+        self.edge = OpenEdge(uuid7(), subject, HOTLINE, recipient, subject, answer, withdrawn, (1, 2), place)
+        self.answered: Mapping[UUID, Taken] = {}
 
     async def answerable(self, subjects: Sequence[UUID]) -> dict[tuple[UUID, str], list[OpenEdge]]:
         return {(self.edge.subject, self.edge.recipient): [self.edge]} if self.edge.subject in subjects else {}
 
-    async def answer(self, answered: Mapping[UUID, Answered], at: datetime) -> None:
+    async def judged(self, acts: Sequence[AnswerAct]) -> dict[AnswerAct, str | None]:
+        return {}
+
+    async def answer(
+        self, answered: Mapping[UUID, Taken], judged: Mapping[AnswerAct, str | None], at: datetime
+    ) -> None:
         self.answered = answered
 
 
@@ -128,7 +134,13 @@ def an_item(subject: UUID, party: str) -> Item:
 
 def deciding(said: Contract) -> Contract:
     """What of an answer decides where its subject moves."""
-    return fold((1, 2), said.items) if isinstance(said, ItemAnswers) else said
+    match said:
+        case ItemAnswers():
+            return fold((1, 2), Said(answers=said.items))
+        case DisownedItems():
+            return fold((1, 2), Said(disowned=said.disowned))
+        case _:
+            return said
 
 
 async def told(act: Act, said: Contract, standing: Standing) -> tuple[dict[UUID, str], str | None]:
@@ -140,7 +152,7 @@ async def told(act: Act, said: Contract, standing: Standing) -> tuple[dict[UUID,
     message: Received = received(act.message, clear, subject=subject, sender=party, recipient=HOTLINE)
     refused = await EdgeAnswers(edges, AT).apply([message])  # type: ignore[arg-type]
     moved = edges.answered.get(edges.edge.edge_id)
-    return refused, None if moved is None else moved.state
+    return refused, None if moved is None else moved.answer.state
 
 
 @pytest.mark.parametrize("act", ANSWERS, ids=named)

@@ -141,7 +141,7 @@ async def until(condition: Callable[[], bool]) -> None:
 
 def figures(exchange: Exchange, instance: str) -> dict[str, float]:
     """The metrics of an instance, as Prometheus' own parser reads them."""
-    text = httpx.get(f"{exchange.endpoints.http[instance]}/metrics", trust_env=False).text
+    text = httpx.get(f"{exchange.endpoints.metrics[instance]}/metrics", trust_env=False).text
     return {
         f"{sample.name}{{{','.join(sample.labels.values())}}}": sample.value
         for family in text_string_to_metric_families(text)
@@ -249,5 +249,5 @@ def test_nothing_waits_when_all_is_done(told: Told) -> None:
 
 def test_the_parties_of_the_referral_are_in_no_metric(told: Told) -> None:
     for name in INSTANCES:
-        text = httpx.get(f"{told.exchange.endpoints.http[name]}/metrics", trust_env=False).text
+        text = httpx.get(f"{told.exchange.endpoints.metrics[name]}/metrics", trust_env=False).text
         assert [party for party in (HOTLINE, OTHER_HOTLINE, AGENCY, PROVIDER) if party in text] == []

@@ -9,6 +9,7 @@ from uuid import UUID
 from shared.contracts.answers import WithdrawalAnswer
 from shared.contracts.base import Contract
 from shared.contracts.decision import Edge
+from shared.contracts.items import AnsweredSoFar
 from shared.contracts.referral import (
     NoticeIssuedClear,
     NoticeRecord,
@@ -26,6 +27,7 @@ from shared.contracts.registry import (
 )
 from shared.envelope.keys import OpeningKey
 from shared.exchange.message import Received, Record
+from shared.exchange.spelt import Spelt
 from shared.kernel.ids import uuid4, uuid7
 from shared.routing.directory_index import DirectoryIndex
 from shared.vocabulary.answers import WithdrawalFate
@@ -141,8 +143,9 @@ def issued(
     to: str = PROVIDER,
     contact: str = HOTLINE,
     items: int = 1,
+    again: AnsweredSoFar | None = None,
 ) -> Received:
-    """A notice issued by `contact`; its items differ in number alone."""
+    """A notice issued by `contact`; its items differ in number alone. `again`: it was issued elsewhere before."""
     stated = {"notice_id": notice_id}
     record: dict[str, Any] = {
         "incident_kind": "csam",
@@ -160,6 +163,7 @@ def issued(
         recipient=to,
         sealed=NoticeRecord.model_validate(record),
         edge=edge(to, "takedown"),
+        again=again,
     )
 
 
@@ -177,6 +181,8 @@ def received(
     recipient: str,
     sealed: Contract | None = None,
     edge: Edge | None = None,
+    again: AnsweredSoFar | None = None,
+    instance: str | None = None,
 ) -> Received:
     """What `accept` makes of a record, as far as a service looks at it."""
     return Received(
@@ -185,7 +191,7 @@ def received(
         message=message,
         subject=str(subject),
         sender=sender,
-        sender_instance="hotline",
+        sender_instance=instance or instance_of(sender),
         recipient=recipient,
         epoch=uuid7(),
         sequence=1,
@@ -196,7 +202,19 @@ def received(
         sent_at=AT,
         traceparent=None,
         edge=edge,
+        again=again,
+        spelt=_spelt(edge, sealed) if edge and sealed else None,
     )
+
+
+def instance_of(party: str) -> str:
+    """The instance that serves a party of the sample directory."""
+    return {"police": "law_enforcement", "provider": "industry"}.get(party.partition("-")[0], "hotline")
+
+
+def _spelt(edge: Edge, record: Contract) -> Spelt:
+    record_json = record.model_dump_json(exclude_none=True, exclude_defaults=True)
+    return Spelt(edge.model_dump_json(exclude_none=True).encode(), record_json.encode())
 
 
 def numbered(number: int = 1) -> dict[str, Any]:

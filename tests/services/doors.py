@@ -10,6 +10,9 @@ from typing import Any
 import httpx
 from fastapi import APIRouter, Request
 
+from services.hotline import app as hotline
+from services.industry import app as industry
+from services.law_enforcement import app as law_enforcement
 from shared.contracts.base import Contract
 from shared.envelope.datakeys import KeyEncryptionKey
 from shared.envelope.keys import SigningKey
@@ -18,11 +21,13 @@ from shared.kernel.authority import Role
 from shared.kernel.clock import ManualClock
 from shared.party.recipient.api import Serving, viewed
 from shared.routing.directory_index import DirectoryIndex
+from shared.runtime.database.feed import Numberer
 from shared.runtime.database.transactions import Database
 from shared.runtime.http.acts import Acts
 from shared.runtime.http.edge import create_app
 from shared.runtime.http.identity import Identity
 
+LISTS = {"hotline": hotline.LISTS, "law_enforcement": law_enforcement.LISTS, "industry": industry.LISTS}
 #: Whoever asks: no API key, so no name of its own.
 ACTOR = "0a" * 16
 CLOCK = ManualClock(datetime(2026, 5, 4, 12, tzinfo=UTC))
@@ -60,6 +65,7 @@ def serving(
         directory=lambda: directory,
         clock=CLOCK,
         witness=Witness(kind, signing or SigningKey.generate()),
+        number=Numberer(database, LISTS[kind]).number,
     )
 
 

@@ -71,7 +71,7 @@ def _dense(instance: Instance) -> Iterator[str]:
 
 def _last(state: State) -> dict[Pair, int]:
     """The last number of each pair and epoch, as the database knows it; of ended ones too, for it kept those."""
-    return state.closed | {(*pair, counter.epoch): counter.last for pair, counter in state.counters.items()}
+    return state.closed | {(*pair[:2], counter.epoch): counter.last for pair, counter in state.counters.items()}
 
 
 def _decided(world: World, state: State) -> Iterator[str]:

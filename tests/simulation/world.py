@@ -223,14 +223,14 @@ class Instance:
         for row in state.outbox.values():
             held[row.message.epoch] = max(held.get(row.message.epoch, 0), row.message.sequence)
         for pair, counter in state.counters.items():
-            if all("." in name for name in pair):
+            if all("." in name for name in pair[:2]):
                 state.counters[pair] = counter._replace(last=max(held.get(counter.epoch, 0), counter.last - back))
                 self.forgotten.add(counter.epoch)
         # What was loaded again knows of no mark that it had not given the numbers for.
         for key, (mark, last) in state.marks.items():
-            _, (sender, recipient, epoch) = key
-            known = state.counters.get((sender, recipient))
-            if known is not None and known.epoch == epoch:
+            _, (_, _, epoch) = key
+            known = next((each for each in state.counters.values() if each.epoch == epoch), None)
+            if known is not None:
                 state.marks[key] = mark, min(last, known.last)
 
     async def act(self, name: str, change: Callable[[State], None]) -> None:

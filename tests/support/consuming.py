@@ -1,4 +1,4 @@
-"""One consumer of the agencies' instance over a store in memory, with its own clock and its own documents."""
+"""One consumer, by default of the agencies' instance, over a store in memory, with a clock and documents of its own."""
 
 from __future__ import annotations
 
@@ -53,7 +53,14 @@ class Heard:
 class Desk:
     """One consumer, begun at `AT`."""
 
-    def __init__(self, here: World, *, shelf: DocumentShelf | None = None, room: Room | None = None) -> None:
+    def __init__(
+        self,
+        here: World,
+        *,
+        instance: str = "law_enforcement",
+        shelf: DocumentShelf | None = None,
+        room: Room | None = None,
+    ) -> None:
         self.here = here
         self.clock = ManualClock(AT)
         self.database = MemoryDatabase()
@@ -62,7 +69,7 @@ class Desk:
         self.told: list[Verdict] = []
         self.stated: list[Parked] = []
         self.shelf = shelf if shelf is not None else replace(here, shelf=DocumentShelf()).shelf
-        reader = replace(here.reader("law_enforcement"), shelf=self.shelf)
+        reader = replace(here.reader(instance), shelf=self.shelf)
         self.inbox = MemoryInbox(
             self.database, keeping=Keeping(lambda need: need.met(self.shelf), Room() if room is None else room)
         )

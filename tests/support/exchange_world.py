@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -12,7 +13,7 @@ from deploy.directory.approval import document_body
 from deploy.directory.build import sample_directory
 from deploy.policy import sample_policy
 from deploy.site.kinds import party_kinds
-from shared.contracts.directory import Directory, PublicKey
+from shared.contracts.directory import Directory, FormerInstance, Instance, PublicKey
 from shared.contracts.policy import Policy
 from shared.contracts.referral import ReferralSubmission
 from shared.envelope.batch import covered_bytes, sign_batch
@@ -31,7 +32,7 @@ from shared.kernel.ids import coarse_uuid7
 from shared.routing.shelf import DocumentShelf, read_directory, read_policy
 from shared.runtime.post.ports import Signed
 from shared.runtime.post.stamping import Counter, Pair, counts_by_pair, sign
-from shared.vocabulary.routing import PartyStatus
+from shared.vocabulary.routing import PartyKind, PartyStatus
 from tests.support.builders import AT, HOTLINE, PROVIDER
 
 INSTANCES = ("hotline", "law_enforcement", "industry", "audit")
@@ -71,6 +72,12 @@ class World:
     def __post_init__(self) -> None:
         self.place(self.document, SINCE)
         self.place(self.policy, SINCE)
+
+    def anew(self) -> World:
+        """This world before any record: its documents are not read again."""
+        fresh = copy(self)
+        fresh._offsets, fresh._counters = {}, {}
+        return fresh
 
     def place(self, document: Directory | Policy, active_from: datetime) -> None:
         """Put a document in force."""
@@ -162,6 +169,21 @@ def world(
         )
         document = document.model_copy(update={"parties": parties})
     return World(keys, document, policy or sample_policy())
+
+
+def move(here: World, party: str = HOTLINE, *, at: datetime = AT - timedelta(minutes=1)) -> None:
+    """Let a second instance of its kind serve the party from `at` on: one that has keys and a database of its own."""
+    old = here.documents.directory.instance_of(party)
+    assert old is not None
+    new = f"{old.id}_two"
+    here.keys = {**here.keys, new: Keys(SigningKey.generate(), OpeningKey.generate())}
+    instance = Instance(id=new, kind=PartyKind(old.kind), keys=here.keys[new].public())
+    before = (FormerInstance(instance=old.id, until=at.date()),)
+    moved: dict[str, Any] = {"instance": new, "instances_before": before}
+    parties = tuple(each.model_copy(update=moved) if each.id == party else each for each in here.document.parties)
+    changes = {"version": 2, "instances": (*here.document.instances, instance), "parties": parties}
+    here.place(here.document.model_copy(update=changes), at)
+    here._counters.clear()
 
 
 def with_suspended(document: Directory) -> Directory:

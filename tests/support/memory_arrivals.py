@@ -152,9 +152,10 @@ class MemoryTaken:
                 self._state.gone.setdefault((*pair, arrival.sequence, arrival.sequence), id_)
 
     def _is_wanted(self, row: Row) -> bool:
-        if row.outcome is ReceiptOutcome.PARKED:
-            return row.asked
-        return row.outcome is ReceiptOutcome.DEFERRED and row.need is not None and self._meets(Need.read(row.need))
+        if row.outcome not in (ReceiptOutcome.DEFERRED, ReceiptOutcome.PARKED):
+            return False
+        deferred = row.outcome is ReceiptOutcome.DEFERRED
+        return row.asked or (deferred and row.need is not None and self._meets(Need.read(row.need)))
 
 
 class MemoryArrivals:
@@ -264,6 +265,9 @@ class MemoryArrivals:
         for id_, each in list(self.connection.awaiting.items()):
             if each.waiting.need in needs:
                 self.connection.awaiting[id_] = replace(each, due=True)
+        for id_, row in list(self.connection.inbox.items()):
+            if row.need in needs and row.outcome is ReceiptOutcome.DEFERRED:
+                self.connection.inbox[id_] = replace(row, asked=True)
 
     async def park(self, parked: Sequence[Parked]) -> list[Parked]:
         new = []
@@ -330,7 +334,7 @@ def due_of(state: Any, keeping: Keeping, limit: int) -> list[Record]:
 
 
 def _reopened(row: Row, arrival: Arrival) -> Row:
-    return replace(row, arrival=arrival, outcome=ReceiptOutcome.APPLIED, code=None, need=None)
+    return replace(row, arrival=arrival, outcome=ReceiptOutcome.APPLIED, code=None, need=None, asked=False)
 
 
 def _pause_is_over(row: Row, now: datetime) -> bool:

@@ -27,7 +27,7 @@ from shared.runtime.post.ports import (
     Signed,
     Waiting,
 )
-from shared.runtime.post.stamping import Counter, counts_by_pair, sign
+from shared.runtime.post.stamping import Counter, Pair, counts_by_pair, sign
 from shared.vocabulary.answers import ReceiptOutcome
 
 if TYPE_CHECKING:
@@ -103,24 +103,21 @@ class MemoryOutbox:
             row = state.outbox[message_id]
             state.outbox[message_id] = replace(row, position=self._next(state, row.lane), aside=None)
         drafts = gathered.drafts
-        lane_of = {(draft.sender, draft.recipient): draft.recipient_instance for draft in drafts}
         for pair, count in counts_by_pair(drafts).items():
-            before = state.counters.get(pair)
-            moved = before is not None and state.lane_of[before.epoch] != lane_of[pair]
-            self.count_on(state, pair, count, ended={*gathered.ended, *([before.epoch] if before and moved else [])})
-            state.lane_of[state.counters[pair].epoch] = lane_of[pair]
+            self.count_on(state, pair, count, ended=gathered.ended)
+            state.lane_of[state.counters[pair].epoch] = pair[2]
         for each in sign(drafts, state.counters, instance=self._database.instance, key=self._database.key):
             position = self._next(state, each.draft.recipient_instance)
             done = each.draft.message.family in STATED_BY_INSTANCES
             signed = gathered.signed.get(each.draft.message_id, 0)
             state.outbox[each.draft.message_id] = Held(each, position, done, signed=signed)
 
-    def count_on(self, state: State, pair: tuple[str, str], count: int, *, ended: Iterable[UUID] = ()) -> None:
+    def count_on(self, state: State, pair: Pair, count: int, *, ended: Iterable[UUID] = ()) -> None:
         """Move a pair's counter on, in a new epoch where the old one has ended."""
         counter = state.counters.get(pair)
         if counter is None or counter.epoch in ended or state.lives[pair] != self._database.life:
             if counter is not None:
-                state.closed[*pair, counter.epoch] = counter.last
+                state.closed[*pair[:2], counter.epoch] = counter.last
             counter = Counter(self._database.new_epoch(), 0, counter.epoch if counter else None)
         state.counters[pair] = counter._replace(last=counter.last + count)
         state.lives[pair] = self._database.life
@@ -228,7 +225,7 @@ class MemorySentBook:
             yield GoneNumbers(sender=of[0], recipient=of[1], epoch=of[2], spans=tuple(spans))
 
     def _epochs(self) -> dict[Numbered, int]:
-        open_epochs = {(*pair, counter.epoch): counter.last for pair, counter in self._state.counters.items()}
+        open_epochs = {(*pair[:2], counter.epoch): counter.last for pair, counter in self._state.counters.items()}
         return self._state.closed | open_epochs
 
 

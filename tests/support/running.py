@@ -63,6 +63,7 @@ class Exchange:
             # Budgets are for parties; a test is one process that plays them all.
             "REQUESTS_PER_S": "100000",
             "BYTES_PER_S": "1000000000",
+            "WORK_PER_S": "1000000000",
             "SAMPLING_RATIO": "1",
         } | dict(settings or {})
         self.installation: Installation = install(self.state, stack.endpoints)
@@ -101,6 +102,9 @@ class Exchange:
         if port is not None:
             wanted["HTTP_PORT"] = str(port)
         variables = environment(self.installation, self.endpoints, instance)
+        if port is not None:
+            # Another process of the instance: the one port for its metrics is taken.
+            variables.pop(f"{prefix_of(instance)}METRICS_PORT", None)
         variables |= {prefix_of(instance) + name: value for name, value in wanted.items()}
         argv = serving(self.endpoints, instance, program)
         argv += [word for part in only for word in ("--only", part)]
@@ -198,16 +202,22 @@ def running_exchange(
     settings: Mapping[str, str] | None = None,
     secure: bool = False,
     instances: Mapping[str, str] = FOUR,
+    start: Callable[[Exchange], None] | None = None,
 ) -> Iterator[Exchange]:
-    """Start everything in an empty directory, wait until all instances are ready, and stop it all at the end."""
+    """Start everything in an empty directory, wait until all instances are ready, and stop it all at the end.
+
+    `start` starts the instances in a way of its own.
+    """
     wanted = embedded_settings(causeway_dev_secure=secure)
     with DevStack(state, wanted, say=lambda _: None, instances=instances) as stack:
         exchange = Exchange(stack, settings=settings)
         try:
-            for instance in instances:
+            for instance in instances if start is None else ():
                 exchange.serve(instance)
-            for instance in instances:
+            for instance in instances if start is None else ():
                 exchange.wait_ready(instance)
+            if start is not None:
+                start(exchange)
             yield exchange
         finally:
             exchange.stop_all()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from functools import partial
 
@@ -12,6 +12,7 @@ from shared.exchange.compose import Acceptor
 from shared.guard import edition
 from shared.kernel.authority import Authority
 from shared.kernel.errors import Unavailable
+from shared.party.origin.api.checking import AsideChecking
 from shared.party.origin.api.routes import OriginApi, answer_filed
 from shared.party.origin.bus import OriginBus
 from shared.party.origin.store.filing import PostgresFilings
@@ -31,6 +32,7 @@ class Origin:
     api: OriginApi
     bus: OriginBus
     intake: Intake
+    checking: AsideChecking
 
     def app(self, machinery: Machinery, http: FastAPI, handler: Handler) -> App:
         """The service with its parts."""
@@ -38,7 +40,7 @@ class Origin:
 
         async def serve() -> None:
             # Intake outlives the server: what is posted while it ends is still answered.
-            async with self.intake.running():
+            async with self.intake.running(), aclosing(self.checking):
                 with suppress(Unavailable):  # whoever writes for a peer knows from the start what that reads
                     await machinery.peers.look()
                 await serve_http(http, settings.http_host, settings.http_port)
@@ -59,8 +61,11 @@ class Origin:
             {
                 "api": serve,
                 "documents": watch,
+                "numberer": machinery.run_numberer,
                 "relay": machinery.run_relay,
                 "consumer": consume,
+                "moves": self.bus.follow_moves,
+                **machinery.watching(),
             },
             handler,
         )
@@ -79,14 +84,19 @@ def assemble_origin(machinery: Machinery, authority: Authority) -> Origin:
         instance=machinery.instance,
         clock=machinery.clock,
         wake=machinery.wake,
+        owe=machinery.budgets.owe,
     )
+    checking = AsideChecking(machinery.documents)
     api = OriginApi(
         machinery.database,
         machinery.acts(),
         intake,
+        checking=checking,
+        owe=machinery.budgets.owe,
         authority=authority,
         directory=machinery.directory,
         clock=machinery.clock,
+        number=machinery.numberer.number,
     )
     bus = OriginBus(
         machinery.database,
@@ -94,5 +104,6 @@ def assemble_origin(machinery: Machinery, authority: Authority) -> Origin:
         instance=machinery.instance,
         kek=machinery.keys.kek,
         clock=machinery.clock,
+        wake=machinery.wake,
     )
-    return Origin(api, bus, intake)
+    return Origin(api, bus, intake, checking)

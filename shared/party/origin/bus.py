@@ -14,15 +14,20 @@ from shared.exchange.record_table import DECIDE_AGAIN
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Unavailable
 from shared.party.origin.store.edges import PostgresEdges
-from shared.party.origin.use_cases.again import DecideAgain, Law
+from shared.party.origin.use_cases.again import MOVED_AT_ONCE, DecideAgain, Law
 from shared.party.origin.use_cases.answers import EdgeAnswers
+from shared.routing.directory_index import DirectoryIndex
 from shared.runtime.database.transactions import Database, RowScope
 from shared.runtime.post.arrivals import FINAL
 from shared.runtime.post.ports import Settlement, Unit
 from shared.runtime.watch.logs import log
+from shared.vocabulary.answers import ReceiptOutcome
 
 #: How often an origin looks for edges that are to be decided again.
 LOOK_EVERY_S: Final = 5.0
+#: How soon a new directory is noticed, and after how many seconds of it what has moved is looked for.
+NOTICED_S: Final = 0.5
+FOLLOWED_S: Final = (0.0, 10.0, 60.0, 300.0)
 
 #: How soon, in seconds, what waited is sent after it has become known that it can be read.
 ISSUE_POLL_S: Final = 2.0
@@ -31,19 +36,31 @@ ISSUE_POLL_S: Final = 2.0
 class OriginBus:
     """What a service that originates hands answers and settlements to."""
 
-    def __init__(self, database: Database, *, law: Law, instance: str, kek: KeyEncryptionKey, clock: Clock) -> None:
+    def __init__(
+        self,
+        database: Database,
+        *,
+        law: Law,
+        instance: str,
+        kek: KeyEncryptionKey,
+        clock: Clock,
+        wake: Callable[[], None] = lambda: None,
+    ) -> None:
         self._database = database
         self._law = law
+        self._instance = instance
+        self._wake = wake
         self._again = DecideAgain(law=law, instance=instance, clock=clock)
         self._kek = kek
         self._clock = clock
 
     def answers(self, unit: Unit) -> EdgeAnswers:
         """The edges that answers move, within the batch's transaction."""
-        return EdgeAnswers(PostgresEdges(unit.connection.driver, self._kek), self._clock.now())
+        edges = PostgresEdges(unit.connection.driver, self._kek)
+        return EdgeAnswers(edges, self._clock.now(), retell=self._again.known)
 
     async def settled(self, unit: Unit, settlements: Sequence[Settlement]) -> None:
-        """Decide again, now or later, what its recipient refused because it had gone stale."""
+        """Decide again, now or later, what its recipient refused as stale, and what it is elsewhere for now."""
         edges = PostgresEdges(unit.connection.driver, self._kek)
         await edges.note_receipted(
             {entry.message_id: entry.outcome.value for entry in settlements if entry.outcome not in FINAL},
@@ -51,7 +68,41 @@ class OriginBus:
         )
         stale = [entry.message_id for entry in settlements if entry.code in DECIDE_AGAIN]
         if stale:
-            await self._again.refused(PostgresEdges(unit.connection.driver, self._kek), stale)
+            await self._again.refused(edges, stale)
+        moved = [entry.message_id for entry in settlements if entry.outcome is ReceiptOutcome.MOVED]
+        if moved:
+            await self._again.moved(edges, moved)
+
+    async def follow_moves(self) -> None:
+        """Issue anew, for ever, what lies where its recipient was before it moved: at the start, at each directory.
+
+        And a few times after: what was filed by the directory before may only now have been committed.
+        """
+        followed, began, due = "", self._clock.now(), list[float]()
+        while True:
+            try:
+                directory = self._law.now().directory
+                if followed != directory.digest:
+                    followed, began, due = directory.digest, self._clock.now(), list(FOLLOWED_S)
+                if due and (self._clock.now() - began).total_seconds() >= due[0]:
+                    await self.follow(directory)
+                    del due[0]
+            except Unavailable:
+                pass  # no documents yet, or no database: nothing is sent meanwhile either
+            await asyncio.sleep(NOTICED_S)
+
+    async def follow(self, directory: DirectoryIndex) -> None:
+        """Issue anew what this directory has moved, a batch a transaction. It ends when nothing is left behind."""
+        scope = RowScope(directory.parties_of(self._instance), "service", "apply")
+        for party in directory.moved:
+            for instance in party.instances_before:
+                found = MOVED_AT_ONCE
+                while found:
+                    async with self._database.transaction(scope) as session:
+                        edges = PostgresEdges(session.driver, self._kek)
+                        found = await self._again.left_behind(edges, party.id, instance)
+                    if found:
+                        self._wake()
 
     async def issue_waiting(self, scope: Callable[[], RowScope]) -> None:
         """For ever: whenever the documents, or what others read, have changed, send what waited and can be read now.

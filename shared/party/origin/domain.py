@@ -15,13 +15,12 @@ from shared.contracts.base import Contract, ErrorCode, EventTime, Instant, NextC
 from shared.contracts.decision import DecisionRef
 from shared.contracts.fields import ExternalRef
 from shared.contracts.referral import ReferralSubmission, Revision
-from shared.exchange.acts import AnswerState
 from shared.exchange.origin import ReferralState
 from shared.exchange.prepare import Prepared
 from shared.kernel.authority import Role
 from shared.kernel.errors import Refused
 from shared.routing.directory_index import PartyEntry
-from shared.vocabulary.answers import CaseDeclineReason, ReceiptOutcome
+from shared.vocabulary.answers import AnswerState, CaseDeclineReason, ReceiptOutcome
 from shared.vocabulary.routing import Disposition, Purpose, Reason, WorkReason
 
 #: So many of so many.

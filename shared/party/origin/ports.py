@@ -6,11 +6,12 @@ from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import NamedTuple, Protocol
 from uuid import UUID
 
 from shared.contracts.base import JsonObject
 from shared.contracts.referral import ReferralRecord
+from shared.exchange.events import Event
 from shared.exchange.message import Draft
 from shared.exchange.origin import Answered
 from shared.exchange.prepare import Again, Prepared, StaleEdge
@@ -73,24 +74,29 @@ class Filed:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """Who was sent a referral: a provider by a notice, anybody else by the referral itself."""
+    """Who was sent a referral: a provider by a notice, anybody else by the referral itself.
+
+    `instance` is where it was sent; `there` tells whether the recipient has it there still, or had until it moved.
+    """
 
     recipient: str
     notice_id: UUID | None
+    instance: str
+    there: bool
 
 
 class Referrals(Protocol):
     """The referrals of the acting party. Absent and foreign ones are both simply not there."""
 
-    async def page(self, *, state: str | None, cursor: str | None, limit: int) -> ReferralPage:
-        """The party's referrals, newest first."""
+    async def page(self, party: str, *, state: str | None, cursor: str | None, limit: int) -> ReferralPage:
+        """The party's referrals, newest first: in the order in which they became visible."""
         ...
 
     async def show(self, referral_id: UUID) -> ShownReferral | None:
         """One referral with its ticks and edges."""
         ...
 
-    async def work(self, *, reason: str | None, cursor: str | None, limit: int) -> WorkPage:
+    async def work(self, party: str, *, reason: str | None, cursor: str | None, limit: int) -> WorkPage:
         """The work list: referrals that went nowhere, each with the named reason."""
         ...
 
@@ -101,7 +107,7 @@ class Referrals(Protocol):
         ...
 
     async def told(self, referral_id: UUID) -> list[Told]:
-        """Who was sent the referral and counts on it still."""
+        """Who was sent the referral and counts on it still, once for each instance that ever got it."""
         ...
 
     async def mark_withdrawn(self, referral_id: UUID, by: Sequence[tuple[UUID, Told]]) -> None:
@@ -112,18 +118,47 @@ class Referrals(Protocol):
         """Put messages into the outbox."""
         ...
 
+    async def note(self, events: Sequence[Event]) -> None:
+        """Tell parties of this instance what happened, once this transaction has committed."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class OpenEdge:
-    """An edge as answers find it: by (referral or notice id, recipient). `items` as `answer_edge` takes them."""
+    """An edge as answers find it: by (referral or notice id, recipient). `items` as `answer_edge` takes them.
+
+    `instance` is where it lies, `instances_before` where its recipient had it until it moved. `told` is what `instance`
+    was told of the answers from there; empty as soon as it has answered itself.
+    """
 
     edge_id: UUID
+    referral_id: UUID
     party: str
     recipient: str
     subject: UUID
     answer: Answered
     withdrawn: bool
     items: tuple[int, ...] = ()
+    instance: str = ""
+    instances_before: tuple[str, ...] = ()
+    told: tuple[Answered, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """An edge after an answer; `told` as in `OpenEdge`. With `retell`, its present instance does not know of it."""
+
+    answer: Answered
+    told: tuple[Answered, ...] = ()
+    retell: bool = False
+
+
+class AnswerAct(NamedTuple):
+    """An act of a recipient: what it is about, whose it is, and its own id."""
+
+    subject: UUID
+    sender: str
+    act: UUID
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,8 +197,12 @@ class Edges(Protocol):
         """The open edges of referral or notice ids, locked, by (subject, recipient): one for each purpose."""
         ...
 
-    async def answer(self, answered: Mapping[UUID, Answered], at: datetime) -> None:
-        """Store the new answer of each edge, keyed by its id."""
+    async def judged(self, acts: Sequence[AnswerAct]) -> dict[AnswerAct, str | None]:
+        """What became of these acts when they first came: the code of a refusal, None where one was applied."""
+        ...
+
+    async def answer(self, taken: Mapping[UUID, Taken], judged: Mapping[AnswerAct, str | None], at: datetime) -> None:
+        """Store the new answer of each edge, keyed by its id, and what became of the acts that came first now."""
         ...
 
     async def stale(self, message_ids: Sequence[UUID]) -> list[StaleReferral]:
@@ -181,6 +220,20 @@ class Edges(Protocol):
         """
         ...
 
+    async def left_behind(self, recipient: str, instance: str, *, limit: int) -> list[StaleReferral]:
+        """The referrals of `limit` open edges that lie at an instance their recipient has left, both locked.
+
+        Open: not answered for good, and not withdrawn. Their ids stay (`StaleEdge.known`).
+        """
+        ...
+
+    async def known(self, ids: Sequence[UUID]) -> list[StaleReferral]:
+        """The same of edges by their own ids or their messages', wherever they lie and whatever was answered.
+
+        Not of a withdrawn referral.
+        """
+        ...
+
     async def due(self, at: datetime, limit: int) -> list[UUID]:
         """Messages whose edges are to be decided again by `at`, the longest due first; not those another decides."""
         ...
@@ -192,8 +245,9 @@ class Edges(Protocol):
     async def replace(self, replaced: Collection[UUID], dropped: Collection[UUID], again: Sequence[Again]) -> None:
         """Retire edges as superseded or dropped, and put in those that were decided again, with their messages.
 
-        Edges are named by their ids. What a recipient of referrals has answered stays: it answers for the referral, not
-        an edge. A notice that replaces another is new to its provider. Those with a work reason go on the work list;
-        those none of whose edges waits any more leave it.
+        Edges are named by their ids. One that was decided again under its own id lies where its new message goes. What
+        a recipient of referrals has answered stays: it answers for the referral, not an edge. A notice that replaces
+        another is new to its provider. Those with a work reason go on the work list; those none of whose edges waits
+        any more leave it.
         """
         ...

@@ -41,6 +41,8 @@ class Serving:
     directory: Callable[[], DirectoryIndex]
     clock: Clock
     witness: Witness
+    #: Give what was committed its place in the lists.
+    number: Callable[[], Awaitable[object]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,9 +56,10 @@ class ItemRoutes:
     act_on: ActOn
 
     async def page(self, identity: Identity, page: Page) -> Response:
-        """The party's items, newest first."""
+        """The party's items, newest first: all that was there when it was asked for."""
+        await self.serving.number()
         async with self.serving.database.transaction(RowScope([identity.party], identity.role, "read")) as session:
-            found = await list_items(self.recipient, page, role=identity.role, items=self._items(session))
+            found = await list_items(self.recipient, page, self._acting(identity, session))
         return viewed(found)
 
     async def show(self, identity: Identity, subject_id: UUID) -> Response:

@@ -18,4 +18,5 @@ def serving(machinery: Machinery) -> Serving:
         directory=machinery.directory,
         clock=machinery.clock,
         witness=Witness(machinery.instance, machinery.keys.signing),
+        number=machinery.numberer.number,
     )

@@ -9,13 +9,16 @@ from uuid import UUID
 
 from shared.contracts.answers import DisownedItems, ItemAnswers, NoticeDisowning, NoticeStatements
 from shared.contracts.base import Contract
+from shared.contracts.items import AnsweredSoFar
 from shared.contracts.registry import MessageType
 from shared.exchange import items
 from shared.exchange.acts import Act, Offered, Subject, Track
+from shared.exchange.items import Said
 from shared.exchange.message import Received
 from shared.exchange.states import Standing, begins, follow, rows_of, shown
 from shared.kernel.authority import Authority, Role
 from shared.kernel.errors import Refused
+from shared.vocabulary.answers import AnswerState
 
 #: An item is known by its subject (referral or notice id) and the party it was sent to.
 ItemKey = tuple[UUID, str]
@@ -26,7 +29,8 @@ class Item:
     """An offer, case or notice as its state machine sees it; `sender` is the party that answers go to.
 
     `purposes` are those that it was sent for: more than one only where a recipient permits that. `numbers` are those
-    of a notice's items, `acts` how many its party has done, `said` the words of these acts as they are kept.
+    of a notice's items, `acts` how many its party has done, `said` the words of these acts as they are kept. `told` of
+    the acts are those that its sender told of, since its party did them elsewhere until it moved.
     """
 
     subject_id: UUID
@@ -37,6 +41,7 @@ class Item:
     purposes: frozenset[str] = frozenset()
     numbers: tuple[int, ...] = ()
     acts: int = 0
+    told: int = 0
     said: Mapping[str, object] = field(default_factory=dict)
 
 
@@ -92,14 +97,16 @@ class Words(NamedTuple):
 
 
 def words_of(item: Item, said: Contract | None) -> Words:
-    """What is told when this is said of an item. Raises `Refused` as `shared.exchange.items.answered` does."""
+    """What is told when this is said of an item. Raises `Refused` as `answered` and `disowned` of items do."""
     match said:
         case NoticeStatements():
-            before = items.kept(item.said.get("items"))
+            before = Said.kept(item.said)
             stated = items.answered(said.items, item.numbers, before)
-            return Words(ItemAnswers(items=stated), items.fold(item.numbers, (*before, *stated)))
+            return Words(ItemAnswers(items=stated.answers), items.fold(item.numbers, before + stated))
         case NoticeDisowning():
-            return Words(DisownedItems(suggested=said.suggested, disowned=item.numbers), said)
+            before = Said.kept(item.said)
+            stated = items.disowned(said.disowned, item.numbers, before)
+            return Words(DisownedItems(disowned=stated.disowned), items.fold(item.numbers, before + stated))
         case _:
             return Words(said, said)
 
@@ -117,18 +124,21 @@ def written(message: MessageType, item: Item, said: Contract | None, *, act: UUI
     return clear, message.sealed(**hidden) if hidden else None
 
 
+_TAKEN_BACK: Final = frozenset({Offered.WITHDRAWN.value, AnswerState.WITHDRAWAL_ACKNOWLEDGED.value})
 #: Referrals are not amended yet: what is answered is always the first revision.
 _REVISION: Final = 1
 
 
 def _begun(recipient: RecipientKind, item: Item | None, message: Received) -> Item:
-    """The item that a message begins."""
+    """The item that a message begins, or that its party has begun where it was before."""
     assert message.edge is not None
+    if item is not None and message.again is not None and message.edge.purpose.value in item.purposes:
+        return _taken_up(recipient, item, message, again=message.again)
     if item is not None:
         if recipient.again is None:
             raise Refused(f"{recipient.subject}_exists")
         return recipient.again(item, message)
-    return Item(
+    begun = Item(
         subject_id=UUID(message.subject),
         party=message.recipient,
         sender=message.sender,
@@ -136,3 +146,20 @@ def _begun(recipient: RecipientKind, item: Item | None, message: Received) -> It
         state=recipient.first,
         purposes=frozenset({message.edge.purpose.value}),
     )
+    return begun if message.again is None else _answered(recipient, begun, message.again)
+
+
+def _taken_up(recipient: RecipientKind, item: Item, message: Received, *, again: AnsweredSoFar) -> Item:
+    """What was done elsewhere counts here as long as nothing was done here since: then that is what counts."""
+    if item.sender != message.sender:
+        raise Refused(f"{recipient.subject}_exists")
+    acted_here = item.acts != item.told and not again.moved
+    if acted_here or again.number < item.acts or item.state in _TAKEN_BACK:
+        return item
+    return _answered(recipient, item, again)
+
+
+def _answered(recipient: RecipientKind, item: Item, again: AnsweredSoFar) -> Item:
+    state = shown(recipient.subject, Standing(Offered.OPEN.value, again.answer.value))
+    said = Said(answers=again.items, disowned=again.disowned).words()
+    return replace(item, state=state, acts=again.number, told=again.number, said={**item.said, **said})

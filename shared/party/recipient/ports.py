@@ -10,6 +10,7 @@ from uuid import UUID
 
 from shared.contracts.base import Contract, Flag, Instant
 from shared.exchange.acts import Act
+from shared.exchange.events import Event
 from shared.exchange.message import Draft, Received, Record
 from shared.kernel.authority import Role
 from shared.party.recipient.domain import Item, ItemKey
@@ -53,6 +54,10 @@ class Items(Protocol):
         """Move items from one state to another. Raises `Refused("state_forbids")` if one is no longer in the first."""
         ...
 
+    async def resume(self, items: Sequence[Item]) -> None:
+        """Have items stand where their party had brought them elsewhere, before it moved."""
+        ...
+
     async def erase(self, item: Item) -> None:
         """Delete the keys of the item's record: nothing opens it any more, whoever has today's rows and keys."""
         ...
@@ -68,8 +73,12 @@ class Items(Protocol):
         """Put messages into the outbox of this transaction."""
         ...
 
-    async def page(self, page: Page) -> Contract:
-        """The acting party's items, newest first, without their records."""
+    async def note(self, events: Sequence[Event]) -> None:
+        """Tell parties of this instance what happened, once this transaction has committed."""
+        ...
+
+    async def page(self, party: str, page: Page) -> Contract:
+        """The party's items, newest first, without their records: in the order in which they became visible."""
         ...
 
     async def show(self, subject_id: UUID) -> ShownItem:
@@ -86,6 +95,11 @@ class Items(Protocol):
 
 class OwnEdges(Protocol):
     """The edges of an originating party's own referrals within one transaction."""
+
+    @property
+    def events(self) -> Sequence[Event]:
+        """What the answers that were applied mean to their parties."""
+        ...
 
     async def apply(self, messages: Sequence[Received]) -> dict[UUID, str]:
         """Apply answers in order; message id → code for each that the state machine refuses."""

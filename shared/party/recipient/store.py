@@ -17,6 +17,8 @@ import asyncpg
 
 from shared.contracts.base import Contract
 from shared.envelope.datakeys import DataKey, KeyEncryptionKey, Place, protect, reveal, unwrap, wrap
+from shared.exchange.events import Event
+from shared.exchange.items import Said
 from shared.exchange.message import Draft, Received, Record
 from shared.kernel.authority import state_forbids
 from shared.kernel.canonical import canonical_json
@@ -25,6 +27,7 @@ from shared.kernel.errors import Defect, Refused, not_found
 from shared.party.recipient.domain import Item, ItemKey
 from shared.party.recipient.ports import Page, ShownItem
 from shared.runtime.database.columns import Json
+from shared.runtime.database.feed import Listed, note_events
 from shared.runtime.database.pages import next_cursor, read_cursor
 from shared.runtime.post import outbox
 
@@ -71,27 +74,40 @@ class ItemTable:
     #: Also locks them. Only whoever may change them sees them so: the instance itself, applying messages.
     lock: str = field(init=False)
     change: str = field(init=False)
+    resume: str = field(init=False)
     act: str = field(init=False)
     erase: str = field(init=False)
     page: str = field(init=False)
     one: str = field(init=False)
+
+    @property
+    def listed(self) -> Listed:
+        """What is numbered when an item begins."""
+        return Listed(self.name, self.subject)
 
     def __post_init__(self) -> None:
         table, subject = self.name, self.subject
         object.__setattr__(self, "contents", self.contents or table)
         texts = {
             "find": f"SELECT {subject} AS subject_id, party, {self.sender} AS sender, exercise, state, "
-            f"acts, said, {self.purposes} AS purposes, {self.numbers} AS numbers "
+            f"acts, told, said, {self.purposes} AS purposes, {self.numbers} AS numbers "
             f"FROM {table} WHERE {subject} = ANY($1::uuid[])",
-            "change": f"UPDATE {table} AS t SET state = a.following "
+            "change": f"UPDATE {table} AS t SET state = a.following, changed_at = now() "
             "FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[]) AS a(subject, party, present, following) "
             f"WHERE t.{subject} = a.subject AND t.party = a.party AND t.state = a.present RETURNING t.{subject}",
-            "act": f"UPDATE {table} SET state = $4, acts = acts + 1, said = said || $6::jsonb{self.kept} "
+            "resume": f"UPDATE {table} AS t SET state = a.state, changed_at = now(), acts = a.acts, told = a.acts, "
+            "said = a.said::jsonb "
+            "FROM unnest($1::uuid[], $2::text[], $3::text[], $4::int[], $5::text[]) "
+            f"AS a(subject, party, state, acts, said) WHERE t.{subject} = a.subject AND t.party = a.party",
+            "act": f"UPDATE {table} SET state = $4, changed_at = now(), acts = acts + 1, "
+            f"said = said || $6::jsonb{self.kept} "
             f"WHERE {subject} = $1 AND party = $2 AND state = $3 AND acts = $5 RETURNING {subject}",
             "erase": f"UPDATE {self.contents} SET wrapped_key = NULL, content = '', evidence = '' "
             f"WHERE {subject} = $1 AND party = $2",
-            "page": f"SELECT {self.shown} FROM {table} WHERE ($1::text IS NULL OR state = $1) "
-            f"AND ($2::uuid IS NULL OR {subject} < $2) ORDER BY {subject} DESC LIMIT $3",
+            # It names its party, although row-level security does too: so that an index has the rows in their order.
+            "page": f"SELECT {self.shown}, arrival FROM {table} WHERE party = $1 AND arrival IS NOT NULL "
+            "AND ($2::text IS NULL OR state = $2) AND ($3::bigint IS NULL OR arrival < $3) "
+            "ORDER BY arrival DESC LIMIT $4",
             "one": f"SELECT * FROM {table} WHERE {subject} = $1",
         }
         texts["lock"] = f"{texts['find']} ORDER BY {subject}, party FOR UPDATE"
@@ -127,6 +143,17 @@ class PostgresItems:
         if len(changed) != len(changes):
             raise state_forbids()
 
+    async def resume(self, items: Sequence[Item]) -> None:
+        if items:
+            await self._driver.execute(
+                self.table.resume,
+                [item.subject_id for item in items],
+                [item.party for item in items],
+                [item.state for item in items],
+                [item.acts for item in items],
+                [json.dumps(dict(item.said)) for item in items],
+            )
+
     async def act(self, item: Item, following: str, clear: Contract, *, sealed: Contract | None, at: datetime) -> None:
         if sealed is not None:
             raise Defect("sealed_words_without_place")
@@ -142,26 +169,27 @@ class PostgresItems:
     async def send(self, drafts: Sequence[Draft]) -> None:
         await outbox.enqueue(self._driver, drafts)
 
+    async def note(self, events: Sequence[Event]) -> None:
+        await note_events(self._driver, events)
+
     async def _items(self, statement: str, subjects: Sequence[UUID]) -> dict[ItemKey, Item]:
         rows = await self._driver.fetch(statement, list(subjects)) if subjects else []
         items = [_item(row) for row in rows]
         return {(item.subject_id, item.party): item for item in items}
 
     async def _act(self, item: Item, following: str, said: Mapping[str, object], *kept: bytes | None) -> None:
-        before, now = item.said.get("items"), said.get("items")
-        if isinstance(before, list) and isinstance(now, list):
-            # Answers to items add to what was said of them; every other word stands for what was said before.
-            said = {**said, "items": [*before, *now]}
+        # What is said of items adds to what was said of them; every other word stands for what was said before.
+        said = {**said, **(Said.kept(item.said) + Said.kept(said)).words()}
         moved = await self._driver.fetchval(
             self.table.act, item.subject_id, item.party, item.state, following, item.acts, said, *kept
         )
         if moved is None:
             raise state_forbids()
 
-    async def _page(self, page: Page) -> tuple[list[asyncpg.Record], str | None]:
+    async def _page(self, party: str, page: Page) -> tuple[list[asyncpg.Record], str | None]:
         """The rows of a page, and the cursor of the one that follows."""
-        rows = await self._driver.fetch(self.table.page, page.state, read_cursor(page.cursor), page.limit + 1)
-        return rows[: page.limit], next_cursor(rows, page.limit, self.table.subject)
+        rows = await self._driver.fetch(self.table.page, party, page.state, read_cursor(page.cursor), page.limit + 1)
+        return rows[: page.limit], next_cursor(rows, page.limit)
 
     async def _one(self, subject_id: UUID) -> asyncpg.Record:
         row = await self._driver.fetchrow(self.table.one, subject_id)
@@ -199,8 +227,8 @@ class PostgresOneEdgeItems(PostgresItems):
 
     views: Views
 
-    async def page(self, page: Page) -> Contract:
-        rows, following = await self._page(page)
+    async def page(self, party: str, page: Page) -> Contract:
+        rows, following = await self._page(party, page)
         items = [view(self.views.listed, row) for row in rows]
         return self.views.page.model_validate({"items": items, "next": following})
 
@@ -242,11 +270,11 @@ def new_items(messages: Sequence[Received], kek: KeyEncryptionKey, *, table: str
             message.sender,
             message.exercise,
             edge.purpose.value,
-            edge.model_dump_json(exclude_none=True),
+            spelt.edge.decode(),
             *protected,
         )
         for message, protected in zip(messages, contents, strict=True)
-        if (edge := message.edge) is not None
+        if (edge := message.edge) is not None and (spelt := message.spelt) is not None
     ]
 
 
@@ -266,16 +294,15 @@ def seal_contents(
 ) -> list[tuple[bytes, bytes, bytes]]:
     """(protected content, protected evidence, wrapped key) of each message, bound to its place.
 
-    The content is its opened sealed part, the evidence the message as it came.
+    The content is its opened record, the evidence the message: both as they came.
     """
     contents = []
     for message in messages:
-        if message.sealed is None:
+        if message.spelt is None:
             raise Defect("sealed_part_missing")
         key, subject = DataKey.generate(), UUID(message.subject)
         place = content_place(table, subject, party=message.recipient, purpose=_purpose(message))
-        plaintext = message.sealed.model_dump_json(exclude_none=True, exclude_defaults=True).encode()
-        content = protect(plaintext, key, place.column("content"))
+        content = protect(message.spelt.record, key, place.column("content"))
         evidence = protect(packed(message.record), key, place.column("evidence"))
         contents.append((content, evidence, wrap(key, kek, place.column("wrapped_key"))))
     return contents

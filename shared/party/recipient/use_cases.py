@@ -11,6 +11,7 @@ from shared.contracts.evidence import KeptEvidence
 from shared.contracts.facts import RecordRevealedClear
 from shared.exchange.acts import Act
 from shared.exchange.compose import Addressing, compose
+from shared.exchange.events import Event, happened
 from shared.exchange.evidence import Witness
 from shared.exchange.message import Received
 from shared.exchange.origin import ANSWERS
@@ -38,27 +39,41 @@ async def receive(
     new: list[Received] = []
     refusals: dict[UUID, str] = {}
     changed: dict[ItemKey, tuple[str, str]] = {}
+    resumed: set[ItemKey] = set()
+    events: list[Event] = []
     for message in incoming:
         key = (UUID(message.subject), message.recipient)
+        if message.moved and key not in now:
+            continue  # whatever else would be of it was never taken here: `moved`
         try:
             item = applied(recipient, now.get(key), message)
         except Refused as error:
             refusals[message.message_id] = error.code
             continue
+        if message.again is not None:
+            if item == now.get(key):
+                continue  # its party has done more here than elsewhere, or has it from there already
+            resumed.add(key)
         if key not in now or item.purposes != now[key].purposes:
             new.append(message)
         elif item.state != now[key].state:
             changed[key] = (changed[key][0] if key in changed else now[key].state, item.state)
         now[key] = item
+        events.append(happened(recipient.arriving[message.message], key[0], party=key[1], state=item.state))
     await items.add(new)
-    await items.change(changed)
-    return refusals if edges is None else refusals | await edges.apply(answers)
+    await items.change({key: states for key, states in changed.items() if key not in resumed})
+    await items.resume([now[key] for key in resumed])
+    if edges is not None:
+        refusals |= await edges.apply(answers)
+        events += edges.events
+    await items.note(events)
+    return refusals
 
 
-async def list_items(recipient: RecipientKind, page: Page, *, role: Role, items: Items) -> Contract:
+async def list_items(recipient: RecipientKind, page: Page, acting: Acting) -> Contract:
     """The party's items, newest first, without their records."""
-    _require_look(recipient, role)
-    return await items.page(page)
+    _require_look(recipient, acting.role)
+    return await acting.items.page(acting.party, page)
 
 
 async def show_item(recipient: RecipientKind, subject_id: UUID, acting: Acting) -> ShownItem:
@@ -103,6 +118,7 @@ async def act(recipient: RecipientKind, row: Act, subject_id: UUID, *, said: Con
     if isinstance(said, WithdrawalAnswer) and said.fate is WithdrawalFate.ERASED:
         await acting.items.erase(item)
     await acting.items.act(item, following, clear, sealed=sealed, at=acting.at)
+    await acting.items.note([happened(row, subject_id, party=item.party, state=following)])
     answer = compose(
         row.message,
         clear,

@@ -91,7 +91,7 @@ _MEND = "it cannot be migrated. Dev stack: `causeway dev reset`. Elsewhere: give
 
 # Every object of the schema `public` that no extension brought: a kind and name, and all that it is. Left out is what
 # differs between databases or versions of PostgreSQL and says nothing: object ids, toast tables, what an owner may do
-# with its own, and NOT NULL as a constraint (it stands with its column).
+# with its own, NOT NULL as a constraint (it stands with its column), and partitions, which come and go with the months.
 _OBJECTS = """
 WITH role(oid, name) AS (
     SELECT r.oid, CASE
@@ -104,7 +104,8 @@ WITH role(oid, name) AS (
     SELECT classid, objid FROM pg_depend WHERE deptype = 'e'
 ), relation AS (
     SELECT c.*, (SELECT name FROM role WHERE oid = c.relowner) AS owner FROM pg_class AS c
-    WHERE c.relnamespace = 'public'::regnamespace AND ('pg_class'::regclass, c.oid) NOT IN (SELECT * FROM brought)
+    WHERE c.relnamespace = 'public'::regnamespace AND NOT c.relispartition
+      AND ('pg_class'::regclass, c.oid) NOT IN (SELECT * FROM brought)
 ), held AS (
     SELECT * FROM relation WHERE relkind IN ('r', 'p', 'v', 'm', 'f')
 ), routine AS (

@@ -18,6 +18,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import NullPool
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from shared.kernel.clock import SystemClock
 from shared.kernel.errors import Refused, Unavailable
 from shared.runtime.database.fingerprint import (
     REVISION_TABLE,
@@ -27,6 +28,7 @@ from shared.runtime.database.fingerprint import (
     read_catalogue,
     refuse_stranger,
 )
+from shared.runtime.database.partitions import make_months
 
 #: How many of the objects that differ a message names.
 NAMED_MAX: Final = 5
@@ -58,6 +60,7 @@ def upgrade(service: str, owner_url: str, *, whose: str | None = None) -> None:
     differing = tuple(find_differences(newest_schema(service).catalogue, look_at_schema(owner_url).catalogue))
     if differing:
         raise Refused("schema_differs", f"{whose}: {name_differences(differing)}")
+    asyncio.run(_make_months(owner_url))
 
 
 def run_revisions(service: str, owner_url: str) -> None:
@@ -119,6 +122,14 @@ def _config(service: str, owner_url: str) -> Config:
 
 def _migrations(service: str) -> Path:
     return _SERVICES / service / "migrations"
+
+
+async def _make_months(url: str) -> None:
+    connection = await asyncpg.connect(url, timeout=_CONNECT_S_MAX)
+    try:
+        await make_months(connection, SystemClock().now())
+    finally:
+        await connection.close()
 
 
 async def _look(url: str) -> Schema:

@@ -1,28 +1,39 @@
-"""Pages of rows: the id that a page begins after, as the opaque cursor that a list hands out."""
+"""Pages of rows in the order of their arrival: the number that a page begins below, as the opaque cursor of a list.
+
+A row is listed from when it has its number in the party's feed (`shared.runtime.database.feed`): so whatever a page
+does not show yet will stand above what it shows.
+"""
 
 from __future__ import annotations
 
 import base64
-from uuid import UUID
+import binascii
+from typing import Final
 
 import asyncpg
 
 from shared.contracts.base import NextCursor
 from shared.kernel.errors import Refused
 
+_CURSOR_BYTES: Final = 8
 
-def read_cursor(cursor: str | None) -> UUID | None:
-    """The id a page begins after. Raises `Refused("cursor_invalid")`."""
+
+def read_cursor(cursor: str | None) -> int | None:
+    """The number below which a page begins. Raises `Refused("cursor_invalid")`."""
     if cursor is None:
         return None
     try:
-        return UUID(bytes=base64.urlsafe_b64decode(cursor + "=="))
-    except ValueError:
-        raise Refused("cursor_invalid", field="/cursor", status=400) from None
+        number = base64.urlsafe_b64decode(cursor + "=")
+    except (ValueError, binascii.Error):
+        number = b""
+    if len(number) != _CURSOR_BYTES or number[0] >= 128:
+        raise Refused("cursor_invalid", "begin again without one", field="/cursor", status=400)
+    return int.from_bytes(number)
 
 
-def next_cursor(rows: list[asyncpg.Record], limit: int, column: str) -> NextCursor:
+def next_cursor(rows: list[asyncpg.Record], limit: int) -> NextCursor:
     """The opaque cursor of the following page, None on the last; `rows` holds one more than `limit` if there is one."""
     if len(rows) <= limit:
         return None
-    return base64.urlsafe_b64encode(rows[limit - 1][column].bytes).decode().rstrip("=")
+    number: int = rows[limit - 1]["arrival"]
+    return base64.urlsafe_b64encode(number.to_bytes(_CURSOR_BYTES)).decode().rstrip("=")

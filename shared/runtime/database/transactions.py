@@ -50,6 +50,10 @@ class Session:
     def __init__(self, driver: asyncpg.Connection) -> None:
         self.driver = driver
 
+    async def bind(self, scope: RowScope) -> None:
+        """Act on behalf of `scope` from here on, instead of the one that the transaction was opened with."""
+        await self.driver.execute(f"SELECT {_bound(scope)}")
+
 
 class Database:
     """Pooled access to one PostgreSQL database. Connection trouble surfaces as `Unavailable`."""
@@ -189,13 +193,15 @@ async def _nothing_to_reset(_: asyncpg.Connection) -> None:
 
 def _begin(scope: RowScope | None) -> str:
     """The statements that open a transaction under `scope`."""
-    if scope is None:
-        return "BEGIN"
+    return "BEGIN" if scope is None else f"BEGIN; SELECT {_bound(scope)}"
+
+
+def _bound(scope: RowScope) -> str:
+    """The calls that bind a transaction to `scope`."""
     bound = {"parties": ",".join(scope.parties), "role": scope.role, "action": scope.action}
     if not all(map(_BOUND_TEXT.fullmatch, bound.values())):
         raise Defect("scope_malformed")
-    settings = ", ".join(f"set_config('causeway.{name}', '{text}', true)" for name, text in bound.items())
-    return f"BEGIN; SELECT {settings}"
+    return ", ".join(f"set_config('causeway.{name}', '{text}', true)" for name, text in bound.items())
 
 
 @contextmanager

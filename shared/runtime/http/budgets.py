@@ -1,14 +1,15 @@
-"""Budgets: how much a party may ask of one process, charged before any work is done for it.
+"""Budgets: how much a party may ask of one process, charged before any work is done for it, as far as it is known then.
 
-A token bucket (as in RFC 2697's committed part) for requests and one for body bytes, each refilled steadily up to
-`BURST_S` seconds' worth. In-process: several processes of an instance each grant the whole budget.
+A token bucket (as in RFC 2697's committed part) for requests, one for body bytes and one for work, each refilled
+steadily up to `BURST_S` seconds' worth. What a request costs in work shows only while it is done: it is owed then, and
+whoever owes waits. In-process: several processes of an instance each grant the whole budget.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from datetime import datetime
 from typing import Final
 
@@ -20,10 +21,14 @@ BURST_S: Final = 2.0
 
 @dataclass(frozen=True, slots=True)
 class BudgetLimits:
-    """What one party may use per second, on average."""
+    """What one party may use per second, on average.
+
+    A unit of work is an item that is looked at, or an edge that is decided: about a millisecond, whatever they are.
+    """
 
     requests_per_s: float
     bytes_per_s: float
+    work_per_s: float = math.inf
 
 
 class BudgetExceeded(Refused):
@@ -43,25 +48,40 @@ class Budgets:
     """The buckets of all parties; `party` is verified before it gets one, so there are as many as parties."""
 
     def __init__(self, limits: BudgetLimits, clock: Clock) -> None:
-        self._limits = limits
+        self._rates: tuple[float, ...] = astuple(limits)
+        requests_max = max(1.0, limits.requests_per_s * BURST_S)
+        self._most = (requests_max, *(rate * BURST_S for rate in self._rates[1:]))
         self._clock = clock
-        self._levels: dict[str, tuple[float, float, datetime]] = {}
+        self._levels: dict[str, tuple[tuple[float, ...], datetime]] = {}
 
     def charge(self, party: str, body_bytes: int) -> None:
         """Take one request and `body_bytes` from the party's budget, or raise `BudgetExceeded` and take nothing.
 
         A body larger than the whole bucket passes when the bucket is full and leaves it in debt: it is paid for
-        by waiting, not impossible.
+        by waiting, not impossible. So is work that is owed.
         """
-        limits, now = self._limits, self._clock.now()
-        requests_max, bytes_max = max(1.0, limits.requests_per_s * BURST_S), limits.bytes_per_s * BURST_S
-        requests, volume, last = self._levels.get(party, (requests_max, bytes_max, now))
+        levels = self._filled(party)
+        needed = (1.0, min(float(body_bytes), self._most[1]), 0.0)
+        if any(level < need for level, need in zip(levels, needed, strict=True)):
+            missing = zip(levels, needed, self._rates, strict=True)
+            wait_s = max((need - level) / rate for level, need, rate in missing if level < need)
+            raise BudgetExceeded(limit=math.floor(self._most[0]), reset_s=max(1, math.ceil(wait_s)))
+        self._take(party, levels, (1.0, float(body_bytes), 0.0))
+
+    def owe(self, party: str, work: int) -> None:
+        """Take so much work from the party's budget, also where that leaves it in debt: it was done."""
+        self._take(party, self._filled(party), (0.0, 0.0, float(work)))
+
+    def _filled(self, party: str) -> tuple[float, ...]:
+        """What is in the party's buckets now."""
+        now = self._clock.now()
+        levels, last = self._levels.get(party, (self._most, now))
         passed_s = max(0.0, (now - last).total_seconds())
-        requests = min(requests_max, requests + passed_s * limits.requests_per_s)
-        volume = min(bytes_max, volume + passed_s * limits.bytes_per_s)
-        needed = min(float(body_bytes), bytes_max)
-        if requests < 1.0 or volume < needed:
-            self._levels[party] = requests, volume, now
-            wait_s = max((1.0 - requests) / limits.requests_per_s, (needed - volume) / limits.bytes_per_s)
-            raise BudgetExceeded(limit=math.floor(requests_max), reset_s=max(1, math.ceil(wait_s)))
-        self._levels[party] = requests - 1.0, volume - body_bytes, now
+        refilled = zip(levels, self._rates, self._most, strict=True)
+        levels = tuple(min(most, level + passed_s * rate) if passed_s else level for level, rate, most in refilled)
+        self._levels[party] = levels, now
+        return levels
+
+    def _take(self, party: str, levels: tuple[float, ...], taken: tuple[float, ...]) -> None:
+        left = tuple(level - each for level, each in zip(levels, taken, strict=True))
+        self._levels[party] = left, self._levels[party][1]

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import re
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from functools import cache
 from typing import Any, Final, TypeVar
 
@@ -54,19 +55,15 @@ def create_app(
     routers: Sequence[APIRouter],
     *,
     probes: Sequence[Probe] = (),
-    measure: Callable[[], Awaitable[None]] | None = None,
     body_timeout_s: float = BODY_TIMEOUT_S,
 ) -> FastAPI:
-    """The application of a service: its routers behind the edge, with /livez, /readyz, /metrics and /openapi.json.
-
-    `measure` sets the gauges that are only true at the moment of asking.
-    """
+    """The application of a service: its routers behind the edge, with /livez, /readyz and /openapi.json."""
     # What any request may be answered with; it also keeps FastAPI from describing an answer of its own to wrong ones.
     failure: dict[int | str, dict[str, Any]] = {"default": {"model": Problem}}
     app = FastAPI(title=title, version="1", docs_url=None, redoc_url=None, redirect_slashes=False, responses=failure)
     for router in routers:
         app.include_router(router)
-    app.include_router(_watched(probes, measure))
+    app.include_router(_watched(probes))
     app.add_exception_handler(CausewayError, _on_error)
     app.add_exception_handler(RequestValidationError, _on_parameters)
     app.add_exception_handler(HTTPException, _on_http)
@@ -74,6 +71,24 @@ def create_app(
     app.add_middleware(BodyBound, timeout_s=body_timeout_s)
     app.add_middleware(RequestFrame)
     app.openapi = cache(lambda: document(app))  # type: ignore[method-assign]
+    return app
+
+
+def metrics_app(measure: Callable[[], Awaitable[None]]) -> FastAPI:
+    """What whoever watches asks, on a port of its own: /metrics, and nothing that a party could do.
+
+    `measure` sets the gauges that are only true at the moment of asking.
+    """
+    app = FastAPI(openapi_url=None, redirect_slashes=False)
+    app.add_exception_handler(HTTPException, _on_http)
+
+    @app.get("/metrics")
+    async def exposed() -> Response:
+        with suppress(Unavailable):  # the counters are still true; the gauges keep their last value
+            await measure()
+        return Response(metrics.exposition(), headers={"Content-Type": metrics.CONTENT_TYPE})
+
+    app.add_middleware(RequestFrame)
     return app
 
 
@@ -203,7 +218,7 @@ class BodyBound:
         await self._app(scope, receive_bounded, send_closing)
 
 
-def _watched(probes: Sequence[Probe], measure: Callable[[], Awaitable[None]] | None) -> APIRouter:
+def _watched(probes: Sequence[Probe]) -> APIRouter:
     router = APIRouter(include_in_schema=False)
 
     @router.get("/livez")
@@ -216,15 +231,6 @@ def _watched(probes: Sequence[Probe], measure: Callable[[], Awaitable[None]] | N
         ready = all(check.ok for check in checks)
         body = {"ready": ready, "checks": [check.as_json() for check in checks]}
         return Response(encoded(body), status_code=200 if ready else 503, media_type="application/json")
-
-    @router.get("/metrics")
-    async def exposed() -> Response:
-        try:
-            if measure is not None:
-                await measure()
-        except Unavailable:
-            pass  # the counters are still true; the gauges keep their last value
-        return Response(metrics.exposition(), headers={"Content-Type": metrics.CONTENT_TYPE})
 
     return router
 

@@ -1,4 +1,8 @@
-"""The HTTP server that runs inside our process, with bounds for heads, connections and time."""
+"""The HTTP server that runs inside our process, with bounds for heads, trailers, connections and time.
+
+uvicorn bounds how many requests run at once and how long a connection may rest between two. It has no option for what
+a head may weigh with the parser used here, for trailers, nor for how many connections may rest.
+"""
 
 from __future__ import annotations
 
@@ -6,21 +10,29 @@ import asyncio
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final
+from typing import Any, Final
 
 import uvicorn
 from starlette.types import ASGIApp
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from shared.kernel.errors import Unavailable
 
 HEAD_TIMEOUT_S: Final = 10.0
 
+#: Of a head, and of the trailers of a body: their bytes, and how many fields.
 HEAD_BYTES_MAX: Final = 16_384
+FIELDS_MAX: Final = 100
 
 KEEP_ALIVE_S: Final = 30
 
 CONNECTIONS_MAX: Final = 1_000
+#: Connections on which no request runs, of one address and of all. A proxy before the service keeps fewer open.
+RESTING_MAX: Final = 256
+ALL_RESTING_MAX: Final = CONNECTIONS_MAX // 2
+
+_TOO_LARGE: Final = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\n\r\n"
+_TOO_LATE: Final = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\n\r\n"
 
 
 async def serve_http(app: ASGIApp, host: str, port: int) -> None:
@@ -36,7 +48,7 @@ async def serve_http(app: ASGIApp, host: str, port: int) -> None:
     server = _Server(
         uvicorn.Config(
             app,
-            http=PatientProtocol,
+            http=_bounded(Resting()),
             ws="none",
             lifespan="off",
             log_config=None,
@@ -65,39 +77,130 @@ class _Server(uvicorn.Server):
         yield
 
 
-class PatientProtocol(HttpToolsProtocol):
-    """uvicorn's protocol with bounds for the head of a request, which it has none for: size and time."""
+class Resting:
+    """The connections on which no request runs, the longest at rest first: too many of them, and the first is closed.
 
-    _head_bytes = 0
+    So whoever only opens connections takes nobody's place: those that ask are not counted here.
+    """
+
+    def __init__(self) -> None:
+        self._by_address: dict[str, dict[PatientProtocol, None]] = {}
+        self._all: dict[PatientProtocol, None] = {}
+
+    def add(self, connection: PatientProtocol) -> None:
+        """Note that a connection rests."""
+        mine = self._by_address.setdefault(connection.address, {})
+        mine[connection] = self._all[connection] = None
+        crowd = mine if len(mine) > RESTING_MAX else self._all if len(self._all) > ALL_RESTING_MAX else {}
+        if crowd:
+            first = next(iter(crowd))
+            self.remove(first)
+            first.transport.close()
+
+    def remove(self, connection: PatientProtocol) -> None:
+        """Note that a request runs on it, or that it is gone."""
+        self._all.pop(connection, None)
+        mine = self._by_address.get(connection.address, {})
+        mine.pop(connection, None)
+        if not mine:
+            self._by_address.pop(connection.address, None)
+
+
+def _bounded(resting: Resting) -> Any:
+    """The protocol of one server. uvicorn makes one for each connection, by keywords of its own."""
+
+    def protocol(**of_uvicorn: Any) -> PatientProtocol:
+        return PatientProtocol(resting, **of_uvicorn)
+
+    return protocol
+
+
+class PatientProtocol(HttpToolsProtocol):
+    """uvicorn's protocol with bounds for what a client sends besides a body: its size, its fields, its time.
+
+    Trailers are read and thrown away: nothing here knows any.
+    """
+
+    address = ""
+    _fields = 0
+    _field_bytes = 0
+    #: Received since the last byte of a body or the end of a head, counted in whole reads.
+    _loose_bytes = 0
+    _in_head = True
     _head_timer: asyncio.TimerHandle | None = None
+
+    def __init__(self, resting: Resting, **of_uvicorn: Any) -> None:
+        super().__init__(**of_uvicorn)
+        self._resting = resting
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self.address = self.client[0] if self.client else ""
         self._await_head()
+        self._resting.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._have_head()
+        self._resting.remove(self)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        if self._head_timer is not None:
-            self._head_bytes += len(data)
+        self._loose_bytes += len(data)
         super().data_received(data)
-        if self._head_timer is not None and self._head_bytes > HEAD_BYTES_MAX:
-            self._refuse(b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\n\r\n")
+        if self._loose_bytes > HEAD_BYTES_MAX:
+            self._refuse(_TOO_LARGE)
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
+        self._fields = self._field_bytes = self._loose_bytes = 0
+        self._in_head = True
         self._await_head()
+
+    def on_url(self, url: bytes) -> None:
+        self._count(len(url))
+        super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._fields += 1
+        self._count(len(name) + len(value))
+        if self._in_head:
+            super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         self._have_head()
+        self._resting.remove(self)
+        self._fields = self._field_bytes = self._loose_bytes = 0
+        self._in_head = False
         super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        self._loose_bytes = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._loose_bytes = 0
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        running = bool(self.pipeline)
+        super().on_response_complete()
+        if not running and not self.transport.is_closing():
+            self._resting.add(self)
+
+    def send_400_response(self, msg: str) -> None:
+        # What ends here was perhaps refused by us, and is answered already.
+        if not self.transport.is_closing():
+            super().send_400_response(msg)
+
+    def _count(self, field_bytes: int) -> None:
+        self._field_bytes += field_bytes
+        if self._field_bytes > HEAD_BYTES_MAX or self._fields > FIELDS_MAX:
+            self._refuse(_TOO_LARGE)
+            raise _Refused
 
     def _await_head(self) -> None:
         if self._head_timer is None:
-            late = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\n\r\n"
-            self._head_bytes, self._head_timer = 0, self.loop.call_later(HEAD_TIMEOUT_S, self._refuse, late)
+            self._head_timer = self.loop.call_later(HEAD_TIMEOUT_S, self._refuse, _TOO_LATE)
 
     def _have_head(self) -> None:
         if self._head_timer is not None:
@@ -106,6 +209,14 @@ class PatientProtocol(HttpToolsProtocol):
 
     def _refuse(self, answer: bytes) -> None:
         self._have_head()
-        if not self.transport.is_closing():
+        if self.transport.is_closing():
+            return
+        cycle: RequestResponseCycle | None = self.cycle
+        answering = cycle is not None and cycle.response_started and not cycle.response_complete
+        if not answering:
             self.transport.write(answer)
-            self.transport.close()
+        self.transport.close()
+
+
+class _Refused(Exception):
+    """The connection is closed: what is left of this read is nobody's."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from types import MappingProxyType
 
 from shared.contracts.registry import MESSAGE_PARKED
 from shared.exchange.accept import ReadingInstance, accept_batch
@@ -18,14 +19,17 @@ from shared.kernel.errors import Refused, Unavailable
 from shared.kernel.ids import coarse_uuid7, uuid7
 from shared.routing.directory_index import DirectoryIndex
 from shared.routing.shelf import DocumentShelf
+from shared.runtime.database.feed import Listed, Numberer
 from shared.runtime.database.fingerprint import refuse_strange_database
 from shared.runtime.database.transactions import Database, RowScope, wait_for_database
 from shared.runtime.http.acts import Acts
 from shared.runtime.http.budgets import Budgets
+from shared.runtime.http.edge import metrics_app
 from shared.runtime.http.identity import ApiKeys
+from shared.runtime.http.server import serve_http
 from shared.runtime.instance.keys import InstanceKeys, load_keys
 from shared.runtime.instance.law import LawWatch
-from shared.runtime.instance.parts import first_of
+from shared.runtime.instance.parts import Part, first_of
 from shared.runtime.instance.peer_watch import PeerWatch
 from shared.runtime.instance.readiness import AtWork, Readiness
 from shared.runtime.instance.settings import RuntimeSettings
@@ -65,6 +69,7 @@ class Machinery:
     feed: DocumentFeed
     api_keys: ApiKeys
     budgets: Budgets
+    numberer: Numberer
     _at_work: AtWork = field(default_factory=AtWork)
     law: LawWatch = field(init=False)
     peers: PeerWatch = field(init=False)
@@ -81,21 +86,19 @@ class Machinery:
         """The directory in force now, however old: whom to answer does not wait for the operator."""
         return self.shelf.directories.active(self.clock.now())
 
-    def parties(self) -> Sequence[str]:
-        """The parties that this instance serves now."""
-        return self.shelf.directories.active(self.clock.now()).parties_of(self.instance)
-
     def service_scope(self) -> RowScope:
-        """The scope in which the instance itself applies messages: all parties it serves."""
-        return RowScope(self.parties(), "service", "apply")
+        """The scope in which the instance itself applies messages: all parties it serves, or did until they moved."""
+        return RowScope(self.directory().reached_at(self.instance), "service", "apply")
 
     def wake(self) -> None:
-        """There is news in the outbox. In a process without the relay this does nothing: the relay polls."""
+        """Something has committed. A part that another process runs does not hear of it: it polls."""
+        self.numberer.wake()
         if self._at_work.relay is not None:
             self._at_work.relay.wake()
 
     def wake_soon(self) -> None:
-        """There are receipts in the outbox: `Relay.wake_soon`."""
+        """A batch has committed, and there are receipts in the outbox: `Relay.wake_soon`."""
+        self.numberer.wake()
         if self._at_work.relay is not None:
             self._at_work.relay.wake_soon()
 
@@ -109,6 +112,11 @@ class Machinery:
             await self.feed.run()
         finally:
             watching.cancel()
+
+    async def run_numberer(self) -> None:
+        """Give what was committed its place in the feeds and lists of its parties."""
+        await wait_for_database(self.database)
+        await self.numberer.run()
 
     async def run_relay(self) -> None:
         """Publish as the one relay of this database; stand by while another process is.
@@ -211,6 +219,14 @@ class Machinery:
         self.law.look()
         await self.readiness.measure()
 
+    def watching(self) -> dict[str, Part]:
+        """The part that shows the metrics, where the settings give it a port."""
+        host, port = self.settings.metrics_host, self.settings.metrics_port
+        if port is None:
+            return {}
+        app = metrics_app(self.measure)
+        return {"metrics": lambda: serve_http(app, host, port)}
+
     async def close(self) -> None:
         await self.database.close()
 
@@ -246,8 +262,12 @@ class Machinery:
         ]
 
 
-async def build_machinery(instance: str, settings: RuntimeSettings) -> Machinery:
+async def build_machinery(
+    instance: str, settings: RuntimeSettings, *, listed: Mapping[str, Listed] = MappingProxyType({})
+) -> Machinery:
     """Wire an instance from its settings. Reads key files and the document table; needs no broker.
+
+    `listed` is what each type of event begins (`Numberer`).
 
     Raises `Refused` where the database is not one that this code's migrations made: `schema_of_first_release`.
     """
@@ -281,7 +301,8 @@ async def build_machinery(instance: str, settings: RuntimeSettings) -> Machinery
         kek=keys.kek,
     )
     budgets = Budgets(settings.budget_limits(), clock)
-    return Machinery(instance, settings, clock, database, keys, shelf, feed, api_keys, budgets)
+    numberer = Numberer(database, listed)
+    return Machinery(instance, settings, clock, database, keys, shelf, feed, api_keys, budgets, numberer)
 
 
 def _peers(unit: Unit) -> PostgresPeers:

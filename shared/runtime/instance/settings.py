@@ -71,8 +71,12 @@ class RuntimeSettings(BaseSettings):
 
     http_host: str = "127.0.0.1"
     http_port: Annotated[int, Field(ge=1, le=65535)]
+    #: Where metrics are shown, to nobody without it: whoever may watch is another network's business than parties are.
+    metrics_host: str = "127.0.0.1"
+    metrics_port: Annotated[int, Field(ge=1, le=65535)] | None = None
     requests_per_s: Annotated[float, Field(gt=0)] = 200.0
     bytes_per_s: Annotated[float, Field(gt=0)] = 4_000_000.0
+    work_per_s: Annotated[float, Field(gt=0)] = 2_000.0
 
     log_level: Level = "info"
     otlp_endpoint: str | None = None
@@ -107,4 +111,4 @@ class RuntimeSettings(BaseSettings):
 
     def budget_limits(self) -> BudgetLimits:
         """What each party may ask for."""
-        return BudgetLimits(requests_per_s=self.requests_per_s, bytes_per_s=self.bytes_per_s)
+        return BudgetLimits(self.requests_per_s, self.bytes_per_s, self.work_per_s)

@@ -33,7 +33,7 @@ from shared.runtime.kafka.raw_records import LOG_APPEND_TIME, to_record
 from shared.runtime.kafka.tolerant_records import read_any_header_name
 from shared.runtime.kafka.topic_metadata import TopicDescription, describe_topics_under, metadata_client
 from shared.runtime.post.arrivals import Cursor, Superseded
-from shared.runtime.post.consumer import Consumer
+from shared.runtime.post.consumer import DUE_MAX, Consumer
 from shared.runtime.post.ports import Coordinate, CursorStore
 from shared.runtime.watch.health import Check
 from shared.runtime.watch.logs import log
@@ -339,7 +339,7 @@ class Bus:
         while True:
             await asyncio.sleep(TAKE_UP_S)
             try:
-                while await self._consumer.take_up():
+                while await self._consumer.take_up() == DUE_MAX:
                     pass
             except Exception as error:  # nothing else stands still for it
                 log("batch_failed", code=error.code if isinstance(error, CausewayError) else "consumer_defect")

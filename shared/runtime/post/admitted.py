@@ -35,7 +35,7 @@ WHERE message_id = ANY($1::uuid[]) ORDER BY message_id FOR UPDATE
 """
 _REOPEN = Statement(
     """
-UPDATE inbox AS i SET outcome = 'applied', code = NULL, need = NULL, topic = arrivals.topic,
+UPDATE inbox AS i SET outcome = 'applied', code = NULL, need = NULL, asked = false, topic = arrivals.topic,
        partition = arrivals.partition, "offset" = arrivals."offset", broker_time = arrivals.broker_time,
        topic_id = arrivals.topic_id, said = arrivals.said, content = arrivals.content, revision = arrivals.revision
 FROM {arrivals} WHERE i.message_id = arrivals.message_id

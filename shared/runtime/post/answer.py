@@ -21,6 +21,7 @@ _OUTCOMES: Final = {
     Fate.DEFER: ReceiptOutcome.DEFERRED,
     Fate.WAIT: ReceiptOutcome.WAITING,
     Fate.REFUSE: ReceiptOutcome.REFUSED,
+    Fate.MOVE: ReceiptOutcome.MOVED,
     Fate.DROP: ReceiptOutcome.APPLIED,
     Fate.APPLY: ReceiptOutcome.APPLIED,
 }

@@ -47,7 +47,11 @@ _DUE: Final = """
 SELECT topic, partition, "offset", record FROM awaiting WHERE due OR need = ANY($1::text[])
 ORDER BY sender, recipient, epoch, sequence LIMIT $2
 """
-_RELEASE: Final = "UPDATE awaiting SET due = true WHERE need = ANY($1::text[])"
+#: What found no room here is asked for.
+_RELEASE: Final = """
+WITH here AS (UPDATE awaiting SET due = true WHERE need = ANY($1::text[]))
+UPDATE inbox SET asked = true WHERE need = ANY($1::text[]) AND outcome = 'deferred'
+"""
 
 
 async def keep_waiting(

@@ -22,7 +22,7 @@ from shared.exchange.needs import Need, NeedKind
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Unavailable
 from shared.runtime.post.answer import Answers, changes
-from shared.runtime.post.arrivals import Awaited, Outcome, Parked, Step, Superseded
+from shared.runtime.post.arrivals import FINAL, Awaited, Outcome, Parked, Step, Superseded
 from shared.runtime.post.judge import Accept, Judged, Verified, alarm, judge, parked_row, turn_away, verified
 from shared.runtime.post.plan import WITHDRAWING, Plan, decided
 from shared.runtime.post.ports import Conversation, InboxStore, Settlement, Unit
@@ -220,9 +220,15 @@ class Consumer:
                 deferred = Outcome(outcome.message_id, ReceiptOutcome.DEFERRED, outcome.code, outcome.need)
                 outcomes[each.arrival.digest] = deferred, held
         await unit.record_outcomes(changes([outcome for outcome, _ in outcomes.values()]))
-        acts = {each.arrival.subject for each in fresh if each.message and isinstance(each.message.clear, Answer)}
-        if acts:
-            await unit.release([str(Need(NeedKind.ACT, subject)) for subject in sorted(acts)])
+        passed = {
+            each.arrival.subject
+            for each in fresh
+            if each.message
+            and isinstance(each.message.clear, Answer)
+            and outcomes[each.arrival.digest][0].outcome in FINAL
+        }
+        if passed:
+            await unit.release([str(Need(NeedKind.ACT, subject)) for subject in sorted(passed)])
 
     async def _settle(self, unit: Unit, receipts: Sequence[Received]) -> list[Parked]:
         """Settle what the receipts answer for; return those receipts that answer for something we never sent."""

@@ -3,15 +3,14 @@
 A number must never be given out twice, and a database that was restored has forgotten the last ones. So a counter has
 an epoch. It ends when the database is another one than gave out the last number: another cluster, or another timeline
 of it, which every restore to a point in time begins. It also ends when a recipient says that a number was given out
-before: that catches what PostgreSQL cannot tell, such as a dump that was loaded again. And when the recipient is served
-by another instance than before: that one has seen none of the numbers.
+before: that catches what PostgreSQL cannot tell, such as a dump that was loaded again. A recipient that is served by
+another instance than before has another counter there: that one has seen none of the numbers.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import NamedTuple
 from uuid import UUID
 
 import asyncpg
@@ -31,36 +30,29 @@ _WANTED = """unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::uuid[]
 _COUNT = f"""
 INSERT INTO pair_sequence AS p (sender, recipient, lane, epoch, last, system_id, timeline)
 SELECT wanted.sender, wanted.recipient, wanted.lane, wanted.epoch, wanted.count, here.system_id, here.timeline
-FROM {_WANTED}, {_HERE} ORDER BY wanted.sender, wanted.recipient
-ON CONFLICT (sender, recipient) DO UPDATE SET last = p.last + excluded.last
-WHERE p.epoch <> ALL ($6::uuid[])
-  AND (p.system_id, p.timeline, p.lane) = (excluded.system_id, excluded.timeline, excluded.lane)
-RETURNING sender, recipient, epoch, last, prev_epoch, prev_last
+FROM {_WANTED}, {_HERE} ORDER BY wanted.sender, wanted.recipient, wanted.lane
+ON CONFLICT (sender, recipient, lane) DO UPDATE SET last = p.last + excluded.last
+WHERE p.epoch <> ALL ($6::uuid[]) AND (p.system_id, p.timeline) = (excluded.system_id, excluded.timeline)
+RETURNING sender, recipient, lane, epoch, last, prev_epoch, prev_last
 """
 # What the ended epoch's last number really was, a database that was restored cannot know: `prev_last` stays open.
 _OPEN = f"""
 WITH closed AS (
     INSERT INTO closed_epoch (sender, recipient, lane, epoch, last)
     SELECT p.sender, p.recipient, p.lane, p.epoch, p.last
-    FROM pair_sequence AS p JOIN {_WANTED} USING (sender, recipient)
+    FROM pair_sequence AS p JOIN {_WANTED} USING (sender, recipient, lane)
 )
 UPDATE pair_sequence AS p
-SET epoch = wanted.epoch, lane = wanted.lane, last = wanted.count, system_id = here.system_id,
-    timeline = here.timeline, prev_epoch = p.epoch, prev_last = NULL
-FROM {_WANTED}, {_HERE} WHERE p.sender = wanted.sender AND p.recipient = wanted.recipient
-RETURNING p.sender, p.recipient, p.epoch, p.last, p.prev_epoch, p.prev_last
+SET epoch = wanted.epoch, last = wanted.count, system_id = here.system_id, timeline = here.timeline,
+    prev_epoch = p.epoch, prev_last = NULL
+FROM {_WANTED}, {_HERE}
+WHERE (p.sender, p.recipient, p.lane) = (wanted.sender, wanted.recipient, wanted.lane)
+RETURNING p.sender, p.recipient, p.lane, p.epoch, p.last, p.prev_epoch, p.prev_last
 """
 
 
-class Count(NamedTuple):
-    """How many numbers a pair needs, and the instance that serves its recipient now."""
-
-    numbers: int
-    lane: str
-
-
 async def count_on(
-    driver: asyncpg.Connection, counts: Mapping[Pair, Count], *, at: datetime, ended: Sequence[UUID] = ()
+    driver: asyncpg.Connection, counts: Mapping[Pair, int], *, at: datetime, ended: Sequence[UUID] = ()
 ) -> dict[Pair, Counter]:
     """Move the counter of each pair on by its count, in the caller's transaction; `at` is a new epoch's time.
 
@@ -74,13 +66,12 @@ async def count_on(
 async def _counted(
     driver: asyncpg.Connection,
     statement: str,
-    counts: Mapping[Pair, Count],
+    counts: Mapping[Pair, int],
     *,
     at: datetime,
     further: Sequence[object] = (),
 ) -> dict[Pair, Counter]:
-    senders, recipients = [sender for sender, _ in counts], [recipient for _, recipient in counts]
-    wanted = [each.numbers for each in counts.values()]
-    lanes, fresh = [each.lane for each in counts.values()], [coarse_uuid7(at) for _ in counts]
-    rows = await driver.fetch(statement, senders, recipients, lanes, wanted, fresh, *further)
-    return {(row["sender"], row["recipient"]): Counter(*list(row)[2:]) for row in rows}
+    pairs = [list(each) for each in zip(*counts, strict=True)] or [[], [], []]
+    fresh = [coarse_uuid7(at) for _ in counts]
+    rows = await driver.fetch(statement, *pairs, list(counts.values()), fresh, *further)
+    return {(row["sender"], row["recipient"], row["lane"]): Counter(*list(row)[3:]) for row in rows}

@@ -20,7 +20,7 @@ from shared.contracts.registry import STATED_BY_INSTANCES, Family
 from shared.envelope.keys import SigningKey
 from shared.exchange.message import Draft
 from shared.runtime.database.columns import Columns, Statement
-from shared.runtime.post.epochs import Count, count_on
+from shared.runtime.post.epochs import count_on
 from shared.runtime.post.ports import Signed
 from shared.runtime.post.segments import pack
 from shared.runtime.post.stamping import counts_by_pair, sign
@@ -120,11 +120,9 @@ class Numbering:
     async def _signed(
         self, driver: asyncpg.Connection, drafts: Sequence[Draft], again: Mapping[UUID, SignedAgain]
     ) -> list[Signed]:
-        lane_of = {(draft.sender, draft.recipient): draft.recipient_instance for draft in drafts}
-        counts = {pair: Count(count, lane_of[pair]) for pair, count in counts_by_pair(drafts).items()}
         ended = sorted({each.epoch for each in again.values()})
         at = max(draft.created_at for draft in drafts)
-        counters = await count_on(driver, counts, at=at, ended=ended)
+        counters = await count_on(driver, counts_by_pair(drafts), at=at, ended=ended)
         return sign(drafts, counters, instance=self._instance, key=self._key)
 
     async def _store(
@@ -142,7 +140,7 @@ class Numbering:
             _Segment(lane, len(each), pack([message.record for message in each])) for lane, each in by_lane.items()
         ]
         rows = [
-            _row(each, index, next(free[lane]), again.get(each.draft.message_id))
+            _row(each, index, next(free[lane]), again=again.get(each.draft.message_id))
             for lane, together in by_lane.items()
             for index, each in enumerate(together)
         ]
@@ -150,7 +148,7 @@ class Numbering:
         MESSAGES.labels("emitted").inc(sum(each.draft.message.family in _COUNTED for each in signed))
 
 
-def _row(signed: Signed, index: int, position: int, again: SignedAgain | None) -> _Row:
+def _row(signed: Signed, index: int, position: int, *, again: SignedAgain | None) -> _Row:
     draft = signed.draft
     return _Row(
         message_id=draft.message_id,

@@ -17,7 +17,8 @@ from shared.kernel.canonical import digest
 from shared.kernel.ids import coarse
 from shared.runtime.post.ports import Outgoing, Signed
 
-Pair = tuple[str, str]
+#: Sender, recipient, and the instance that reads it: a recipient that moves is numbered anew at its new place.
+Pair = tuple[str, str, str]
 #: The number of what is said and not kept: marks, for one. Nobody counts it.
 UNNUMBERED = 0
 
@@ -41,8 +42,8 @@ class _Number(NamedTuple):
 
 
 def counts_by_pair(drafts: Sequence[Draft]) -> dict[Pair, int]:
-    """How many of `drafts` each (sender, recipient) pair has; pairs sorted, so that lock order is always the same."""
-    return dict(sorted(collections.Counter((draft.sender, draft.recipient) for draft in drafts).items()))
+    """How many of `drafts` each pair has; pairs sorted, so that lock order is always the same."""
+    return dict(sorted(collections.Counter(map(_pair, drafts)).items()))
 
 
 def sign(drafts: Sequence[Draft], counters: Mapping[Pair, Counter], *, instance: str, key: SigningKey) -> list[Signed]:
@@ -93,12 +94,16 @@ def _numbered(drafts: Sequence[Draft], counters: Mapping[Pair, Counter]) -> list
     following = {pair: counters[pair].last - count + 1 for pair, count in counts_by_pair(drafts).items()}
     numbers = []
     for draft in drafts:
-        pair = (draft.sender, draft.recipient)
+        pair = _pair(draft)
         counter, sequence = counters[pair], following[pair]
         previous = Previous(counter.prev_epoch, counter.prev_last) if sequence == 1 else None
         numbers.append(_Number(counter.epoch, sequence, previous))
         following[pair] = sequence + 1
     return numbers
+
+
+def _pair(draft: Draft) -> Pair:
+    return draft.sender, draft.recipient, draft.recipient_instance
 
 
 def _proofs(drafts: Sequence[Draft], covered: Sequence[bytes], key: SigningKey) -> list[Proof]:

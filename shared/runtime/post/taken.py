@@ -88,7 +88,7 @@ _NEEDS: Final = "SELECT DISTINCT need FROM inbox WHERE outcome = 'deferred' AND 
 _WANTED: Final = """
 WITH due AS (
     SELECT message_id FROM inbox
-    WHERE (outcome = 'deferred' AND need = ANY($1::text[]) OR outcome = 'parked' AND asked)
+    WHERE (outcome = 'deferred' AND need = ANY($1::text[]) OR outcome IN ('deferred', 'parked') AND asked)
       AND (wanted_at IS NULL
            OR wanted_at + least($3::interval * power(2, least(wanted_times, 20) - 1), $4::interval) <= $2::timestamptz)
     ORDER BY sender_instance, sender, recipient, epoch, sequence LIMIT $5 FOR UPDATE

@@ -19,6 +19,17 @@ FORMAT = (
         ("tests/journeys/test_two_instances.py", "tests/deploy/directory/test_move.py"),
     ),
     Line(
+        "A provider moves live with notices under way and its old instance standing still: none lost, none parked, the "
+        "same notice ids at the new place, late answers taken, both sides equal whatever overtakes what",
+        (
+            "tests/failures/test_moves.py",
+            "tests/shared/party/test_both_sides_of_a_move.py",
+            "tests/services/hotline/test_moves.py",
+            "tests/services/industry/test_moved_notices.py",
+            "tests/services/audit/test_moved.py",
+        ),
+    ),
+    Line(
         "A room for another kind of party stands up with its own files and one line of data; what is forgotten "
         "is named",
         ("tests/architecture/test_new_room.py",),

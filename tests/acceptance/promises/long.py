@@ -18,6 +18,11 @@ LONG = (
         "and a share of them opened and found equal",
         verb="the_bench",
     ),
+    Line(
+        "Two million referrals, offers, cases, notices in each store: every look within 20 ms warm and 50 ms cold, and "
+        "no more rows read than shown",
+        verb="the_flat_looks",
+    ),
     Line("The guard meets every bar, and with any stage removed at least one is missed", verb="the_guard_report"),
     Line(
         "100,000 referrals through 50 kills, PostgreSQL's crashes among them, and 10 freezes: nothing lost, nothing "
@@ -28,6 +33,10 @@ LONG = (
         "2,000 referrals between releases N and N−1, both ways round: nothing refused or parked; what could not be "
         "read waited or was deferred, and was applied after the upgrade",
         verb="the_skew",
+    ),
+    Line(
+        "A provider moves live with 500 notices under way: 0 lost, 0 parked, 0 refused, accounts even over 5 databases",
+        verb="the_moved_provider",
     ),
     Line(
         "Every test whose outcome hangs on the clock passes ten times beside a process that burns one core",

@@ -116,11 +116,23 @@ class TestPostgres:
             with pytest.raises(asyncpg.InsufficientPrivilegeError):
                 query(url, "CREATE TABLE made_by_another (id int)")
 
-    def test_an_instance_cannot_connect_to_the_database_of_another(self, stack: DevStack) -> None:
-        place = stack.endpoints.databases["hotline"].service_url.rpartition("/")[0]
-        assert query(f"{place}/causeway_hotline", "SELECT 1") == 1
-        with pytest.raises(asyncpg.InsufficientPrivilegeError):
-            query(f"{place}/causeway_industry", "SELECT 1")
+    @pytest.mark.parametrize("instance", INSTANCES)
+    def test_every_role_of_an_instance_enters_its_own_database_and_no_other(
+        self, stack: DevStack, instance: str
+    ) -> None:
+        database = stack.endpoints.databases[instance]
+        for url in (database.service_url, database.owner_url, database.accountant_url):
+            place = url.rpartition("/")[0]
+            assert query(f"{place}/causeway_{instance}", "SELECT 1") == 1
+            for other in set(INSTANCES) - {instance}:
+                with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                    query(f"{place}/causeway_{other}", "SELECT 1")
+
+    def test_a_database_that_everybody_may_enter_is_found(self, stack: DevStack) -> None:
+        """Negative control of the test above: it is the grant that is taken back which keeps others out."""
+        place = stack.endpoints.databases["hotline"].accountant_url.rpartition("/")[0]
+        query(stack.postgres.admin_url, "CREATE DATABASE let_in")
+        assert query(f"{place}/let_in", "SELECT 1") == 1
 
     @pytest.mark.parametrize("database", OF_EVERY_SERVER)
     def test_no_role_of_an_instance_enters_the_databases_that_every_server_has(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from deploy.directory.approval import document_body
 from deploy.directory.build import sample_directory
 from deploy.directory.instances import SAMPLE_INSTANCES
 from deploy.directory.move import moved
+from shared.contracts.directory import FORMER_MAX
 from shared.envelope.keys import OpeningKey, SigningKey
 from shared.kernel.errors import Refused
 from shared.routing.shelf import read_directory
@@ -34,6 +35,8 @@ def test_the_next_directory_differs_in_its_number_its_day_and_the_partys_instanc
     said = (after["version"], after["issued_on"], after["valid_until"])
     assert said == (before["version"] + 1, "2026-04-01", "2027-05-01")
     assert differing(before["parties"], after["parties"]) == {PARTY: (OLD, NEW)}
+    [entry] = [each for each in after["parties"] if each["id"] == PARTY]
+    assert entry["instances_before"] == [{"instance": OLD, "until": "2026-04-01"}]
     renewed = {name: before[name] for name in ("version", "issued_on", "valid_until", "parties")}
     assert after | renewed == before
 
@@ -42,6 +45,23 @@ def test_an_instance_would_take_it_and_send_to_the_new_place(directory: bytes) -
     read = read_directory(moved(directory, PARTY, NEW, issued_on=ON))
     assert read.serves(NEW, PARTY)
     assert not read.serves(OLD, PARTY)
+    assert (read.served_before(OLD, PARTY), read.served_before(NEW, PARTY)) == (True, False)
+    assert PARTY in read.reached_at(OLD)
+    assert PARTY not in read.parties_of(OLD)
+
+
+def test_a_party_that_comes_back_was_elsewhere_before(directory: bytes) -> None:
+    """What it left last stands last; where it is now is not where it was before; the list is bounded."""
+    away = moved(directory, PARTY, NEW, issued_on=ON)
+    back = moved(away, PARTY, OLD, issued_on=ON + timedelta(days=1))
+    [entry] = [each for each in json.loads(back)["parties"] if each["id"] == PARTY]
+    assert entry["instances_before"] == [{"instance": NEW, "until": "2026-04-02"}]
+    long = [{"instance": f"gone_{number}", "until": "2026-01-01"} for number in range(FORMER_MAX)]
+    full = json.loads(directory)
+    next(each for each in full["parties"] if each["id"] == PARTY)["instances_before"] = long
+    [entry] = [each for each in json.loads(moved(json.dumps(full).encode(), PARTY, NEW, issued_on=ON))["parties"]
+               if each["id"] == PARTY]  # fmt: skip
+    assert entry["instances_before"] == [*long[1:], {"instance": OLD, "until": "2026-04-01"}]
 
 
 def test_what_a_later_release_says_stays(directory: bytes) -> None:

@@ -14,7 +14,7 @@ import pytest
 from deploy.artifacts import example_world
 from deploy.directory.approval import renewed, valid_until
 from deploy.operator.desk import check_directory, check_policy, objections
-from deploy.operator.documents import publish_file, signed_beat
+from deploy.operator.documents import keep_published, publish_file, signed_beat
 from deploy.policy import sample_policy
 from shared.contracts.policy import Policy
 from shared.envelope.keys import SigningKey
@@ -102,6 +102,17 @@ def test_the_sample_and_the_example_pass() -> None:
             "never_in_force",
             "/calendars/0/valid_to",
         ),
+        (lambda p: p["rules"][2].update(review_by="9999-12-31"), "review_too_far", "/rules/2/review_by"),
+        (lambda p: p["rules"][2].update(valid_to="9999-12-31"), "end_too_far", "/rules/2/valid_to"),
+        (lambda p: p["instruments"][1].update(valid_to="9999-12-31"), "end_too_far", "/instruments/1/valid_to"),
+        (lambda p: p["clocks"][0].update(valid_to="9999-12-31"), "end_too_far", "/clocks/0/valid_to"),
+        (lambda p: p["calendars"][0].update(valid_to="9999-12-31"), "end_too_far", "/calendars/0/valid_to"),
+        (lambda p: p.update(valid_until="9999-12-31"), "end_too_far", "/valid_until"),
+        (
+            lambda p: [p["instruments"][at].update(succeeded_by=p["instruments"][1 - at]["id"]) for at in (0, 1)],
+            "succession_cyclic",
+            "/instruments/0/succeeded_by",
+        ),
         (lambda p: p["rules"][0].update(hold_windw_h=24), "document_invalid", "/rules/0"),
         (lambda p: p["instruments"][0].pop("source"), "document_invalid", "/instruments/0/source"),
         (lambda p: p["instruments"][0].pop("reviewed_on"), "document_invalid", "/instruments/0/reviewed_on"),
@@ -135,6 +146,8 @@ def test_a_directory_that_is_over_when_it_is_issued_is_refused() -> None:
     directory = example_world.directory()
     with pytest.raises(Refused, match="over_at_issue at /valid_until"):
         check_directory(json.dumps(directory | {"valid_until": directory["issued_on"]}).encode())
+    with pytest.raises(Refused, match="end_too_far at /valid_until"):
+        check_directory(json.dumps(directory | {"valid_until": "9999-12-31"}).encode())
 
 
 def test_a_clock_of_working_days_needs_the_calendar_of_its_jurisdiction() -> None:
@@ -194,6 +207,12 @@ def test_the_beat_names_what_this_state_directory_has_in_force(tmp_path: Path) -
     said = signed_beat(tmp_path, example_world.BEAT, example_world.AT)
     assert (said.beat.directory, said.beat.policy) == tuple((1, digest(body)) for body in bodies.values())
     verify_beat(said, read_directory(bodies["directory"]), example_world.AT)
+    coming = json.dumps(json.loads(bodies["policy"]) | {"version": 2}).encode()
+    later = SystemClock().now() + timedelta(hours=1)
+    keep_published(tmp_path, "policy", coming, active_from=later)
+    assert signed_beat(tmp_path, example_world.BEAT, example_world.AT).beat.policy == (1, digest(bodies["policy"]))
+    due = signed_beat(tmp_path, example_world.BEAT, later)
+    assert due.beat.policy == (2, digest(coming))
     stranger = signed_beat(tmp_path, SigningKey(b"9" * 32), example_world.AT)
     with pytest.raises(Refused, match="beat_key_unknown"):
         verify_beat(stranger, read_directory(bodies["directory"]), example_world.AT)

@@ -74,7 +74,7 @@ def test_a_server_that_is_no_instance_does_not_count_as_one(run: Run) -> None:
     async def asked() -> list[bool]:
         async with await asyncio.start_server(stranger, "127.0.0.1", 0) as server:
             host, port = server.sockets[0].getsockname()
-            return [each.answers for each in await ask_instances({"stranger": f"http://{host}:{port}"})]
+            return [each.answers for each in await ask_instances({"stranger": f"http://{host}:{port}"}, {})]
 
     assert asyncio.run(asked()) == [False]
 

@@ -357,3 +357,17 @@ def test_the_calendars_know_the_working_days_of_three_years() -> None:
         years = [sum(day.year == year for day in calendar.holidays) for year in (2026, 2027, 2028)]
         assert min(years) >= 5, calendar.jurisdiction
         assert date(2027, 12, 25) in calendar.holidays
+
+
+@pytest.mark.parametrize("jurisdiction", ["AU", "CA", "GB-EAW", "NZ"])
+def test_a_new_year_or_christmas_at_a_weekend_has_its_substitute_day(jurisdiction: str) -> None:
+    """Where the law moves them, so that a clock of working days does not run on a day when nobody works."""
+    (calendar,) = [each for each in sample_policy().calendars if each.jurisdiction == jurisdiction]
+    assert {date(2028, 1, 3), date(2027, 12, 27)} <= set(calendar.holidays)
+
+
+def test_the_substitute_days_are_those_of_all_states_and_territories_of_australia() -> None:
+    (calendar,) = [each for each in sample_policy().calendars if each.jurisdiction == "AU"]
+    moved = [day for day in calendar.holidays if (day.month, day.day) in {(1, 3), (12, 27), (12, 28)}]
+    assert moved == [date(2026, 12, 28), date(2027, 12, 27), date(2027, 12, 28), date(2028, 1, 3)]
+    assert all(day.weekday() == 0 for day in moved if day != date(2027, 12, 28))

@@ -16,6 +16,7 @@ from services.audit.use_cases import Look
 from shared.contracts.registry import MESSAGE_PARKED
 from shared.envelope.batch import message_digest
 from shared.envelope.headers import decode_headers
+from shared.envelope.sealing import Opener
 from shared.exchange.compose import compose_fact, compose_receipts
 from shared.exchange.message import Draft, Record
 from shared.exchange.prepare import Prepared
@@ -25,7 +26,7 @@ from shared.kernel.ids import uuid7
 from shared.runtime.database.transactions import Database
 from shared.vocabulary.answers import ReceiptOutcome
 from tests.support.builders import verdict
-from tests.support.exchange_world import LONG_AFTER, TOPICS, World, world
+from tests.support.exchange_world import LONG_AFTER, World, world
 
 AUDITOR = "auditor.example"
 PURPOSE = "a yearly review"
@@ -46,10 +47,10 @@ class Log:
     async def keep(self, *records: Record) -> None:
         await use_cases.keep(
             records,
-            generations=dict.fromkeys(TOPICS, self.generation),
+            generations=dict.fromkeys((record.topic for record in records), self.generation),
             entries=self.entries,
             reading=Reading(
-                self.world.shelf, [self.world.keys["audit"].opening], ManualClock(self.world.at + LONG_AFTER)
+                self.world.shelf, Opener([self.world.keys["audit"].opening]), ManualClock(self.world.at + LONG_AFTER)
             ),
         )
 

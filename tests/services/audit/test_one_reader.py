@@ -13,6 +13,7 @@ from services.audit.app import READER_LOCK
 from services.audit.bus import AuditDoor
 from services.audit.domain import Reading
 from services.audit.ports import Place
+from shared.envelope.sealing import Opener
 from shared.exchange.message import Record
 from shared.kernel.clock import SystemClock
 from shared.kernel.errors import Unavailable
@@ -44,7 +45,7 @@ def door(log: Log, reader: QuietReader) -> AuditDoor:
     return AuditDoor(
         reader,  # type: ignore[arg-type]
         log.entries,
-        reading=Reading(log.world.shelf, [], SystemClock()),
+        reading=Reading(log.world.shelf, Opener([]), SystemClock()),
         sole=lambda: log.database.sole(READER_LOCK),
         clock=SystemClock(),
     )

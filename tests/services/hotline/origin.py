@@ -15,6 +15,7 @@ from uuid import UUID
 import httpx
 
 from services.hotline.api import referrals_router
+from services.hotline.app import LISTS
 from services.hotline.domain import AUTHORITY
 from shared.envelope.datakeys import KeyEncryptionKey
 from shared.exchange.compose import Acceptor
@@ -24,6 +25,7 @@ from shared.kernel.authority import Role
 from shared.kernel.canonical import digest
 from shared.kernel.clock import ManualClock
 from shared.kernel.ids import uuid7
+from shared.party.origin.api.checking import Checked, Posted, check_posted
 from shared.party.origin.api.routes import OriginApi, answer_filed
 from shared.party.origin.bus import OriginBus
 from shared.party.origin.domain import Request, Submission
@@ -33,8 +35,10 @@ from shared.party.origin.use_cases import referrals as use_cases
 from shared.party.origin.use_cases.again import Law
 from shared.party.origin.use_cases.intake import Intake
 from shared.party.origin.use_cases.referrals import Acting
+from shared.runtime.database.feed import Numberer
 from shared.runtime.database.transactions import Database, RowScope, Session
 from shared.runtime.http.acts import Acts
+from shared.runtime.http.budgets import BudgetLimits, Budgets
 from shared.runtime.post.numbering import Numbering
 from shared.runtime.post.ports import Signed
 from shared.vocabulary.answers import ReceiptOutcome
@@ -60,14 +64,19 @@ class Origin:
         self.clock = ManualClock(AT)
         signing = self.world.keys["hotline"].signing
         self.acceptor = Acceptor("hotline", signing, edition(), merge_delay_s=86_400)
+        self.budgets = Budgets(BudgetLimits(1_000, 10_000_000), self.clock)
         self.intake = self.intake_of()
+        self.numberer = Numberer(self.database, LISTS)
         self.api = OriginApi(
             self.database,
             Acts(self.database, lambda: None),
             self.intake,
+            checking=self._checked,
+            owe=self.budgets.owe,
             authority=AUTHORITY,
             directory=lambda: self._documents().directory,
             clock=self.clock,
+            number=self.numberer.number,
         )
         self.database.last_step = Numbering("hotline", signing)
         self.bus = OriginBus(self.database, law=self.law(), instance="hotline", kek=KEK, clock=self.clock)
@@ -82,6 +91,7 @@ class Origin:
             instance="hotline",
             clock=self.clock,
             wake=lambda: None,
+            owe=self.budgets.owe,
             **bounds,
         )
 
@@ -116,6 +126,7 @@ class Origin:
 
     async def work(self, reason: str) -> list[UUID]:
         """The referrals on the work list for this reason, newest first."""
+        await self.numberer.number()
         async with self.database.transaction(RowScope([HOTLINE], Role.ANALYST, "read")) as session:
             page = await use_cases.list_work(self._acting(session), reason=reason, cursor=None, limit=9)
         return [item.referral_id for item in page.items]
@@ -158,6 +169,10 @@ class Origin:
             directory=lambda: self._documents().directory,
             at=self.clock.now(),
         )
+
+    async def _checked(self, posted: Posted) -> Checked:
+        """As the process beside the event loop does it."""
+        return check_posted(posted, self._documents())
 
     def _documents(self) -> Documents:
         return self.world.documents

@@ -18,6 +18,7 @@ import pytest
 from deploy.site.endpoints import DatabaseEndpoint
 from services.audit.domain import EntryKind, Read, Reading, read_record
 from shared.contracts.acceptance import SignedAcceptance
+from shared.envelope.sealing import Opener
 from shared.exchange.acceptance import AtAudit, at_audit, check_acceptance
 from shared.exchange.message import Record
 from shared.kernel.canonical import digest
@@ -93,7 +94,9 @@ async def told_to_audit(origin: Origin, acceptance: SignedAcceptance) -> list[st
 def hashes_in(origin: Origin, records: list[Record], acceptance: SignedAcceptance) -> list[str]:
     read, reading = (
         Read(),
-        Reading(origin.world.shelf, [origin.world.keys["audit"].opening], ManualClock(origin.world.at + LONG_AFTER)),
+        Reading(
+            origin.world.shelf, Opener([origin.world.keys["audit"].opening]), ManualClock(origin.world.at + LONG_AFTER)
+        ),
     )
     for record in records:
         read_record(record, read, generation=uuid7(), reading=reading)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -9,6 +10,7 @@ from shared.contracts.answers import ItemAnswer, NoticeAnsweredClear
 from shared.contracts.registry import NOTICE_ANSWERED
 from shared.exchange.message import Received
 from shared.kernel.authority import Role
+from shared.kernel.ids import uuid7
 from shared.party.origin.store.edges import PostgresEdges
 from shared.party.origin.use_cases.answers import EdgeAnswers
 from shared.runtime.database.transactions import RowScope
@@ -23,8 +25,8 @@ APPLYING = RowScope([HOTLINE], Role.SERVICE, "apply")
 ITEMS = [SUBMISSION["items"][1], SUBMISSION["items"][0], SUBMISSION["items"][0]]
 
 
-def answered(notice_id: UUID, number: int, *items: ItemAnswer) -> Received:
-    clear = NoticeAnsweredClear(notice_id=notice_id, items=items, **numbered(number))
+def answered(notice_id: UUID, number: int, *items: ItemAnswer, act: UUID | None = None) -> Received:
+    clear = NoticeAnsweredClear(notice_id=notice_id, items=items, **numbered(number) | ({"act": act} if act else {}))
     return received(NOTICE_ANSWERED, clear, subject=notice_id, sender=PROVIDER, recipient=HOTLINE)
 
 
@@ -55,6 +57,36 @@ async def test_answers_add_up_under_the_origins_own_numbers_in_one_batch_and_ove
     assert (whole["answer"], whole["answer_detail"]["number"]) == ("actioned", 3)
     kept = [(each["n"], each.get("action") or each["rejection"]) for each in whole["answer_detail"]["items"]]
     assert kept == [(3, "removed"), (3, "preserved"), (2, "not_found")]
+
+
+async def test_the_same_act_never_counts_twice_and_is_answered_as_the_first_time(origin: Origin) -> None:
+    """Under whatever number it comes again, in the same batch or a later one: applied or refused, as it was."""
+    referral_id = await origin.file(items=ITEMS)
+    notice_id = UUID((await edge_to(origin, referral_id, PROVIDER))["notice_id"])
+    removed = ItemAnswer(n=1, round=1, action=NoticeAction.REMOVED)
+    once = answered(notice_id, 1, removed)
+    act = once.clear.act  # type: ignore[attr-defined]
+    other = removed.model_copy(update={"n": 2})
+    again = [answered(notice_id, number, other, act=act) for number in (2, 3)]
+    assert await applied(origin, once, again[0]) == [None, None]
+    assert await applied(origin, again[1]) == [None]
+    edge = await edge_to(origin, referral_id, PROVIDER)
+    assert (edge["answer"], [each["n"] for each in edge["answer_detail"]["items"]]) == ("in_part", [2])
+    refused = answered(notice_id, 4, removed)
+    assert await applied(origin, refused) == ["item_action_repeated"]
+    act = refused.clear.act  # type: ignore[attr-defined]
+    assert await applied(origin, answered(notice_id, 5, other, act=act)) == ["item_action_repeated"]
+    # Red without the id: the same words under a new one move the edge.
+    assert await applied(origin, answered(notice_id, 6, other)) == [None]
+    assert (await edge_to(origin, referral_id, PROVIDER))["answer"] == "actioned"
+
+
+async def test_an_act_of_another_party_with_the_same_id_is_another_act(origin: Origin) -> None:
+    referral_id = await origin.file(items=ITEMS)
+    notice_id = UUID((await edge_to(origin, referral_id, PROVIDER))["notice_id"])
+    once = answered(notice_id, 1, ItemAnswer(n=1, round=1, action=NoticeAction.REMOVED))
+    foreign = replace(once, sender="provider-999.example", message_id=uuid7())
+    assert await applied(origin, foreign, once) == ["answer_unmatched", None]
 
 
 async def test_what_a_provider_may_not_say_changes_nothing_at_its_origin(origin: Origin) -> None:

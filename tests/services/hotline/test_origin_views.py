@@ -11,10 +11,9 @@ import services.hotline.api
 import services.industry.api
 from shared.contracts.base import Contract
 from shared.contracts.registry import MessageType
-from shared.exchange.acts import AnswerState
 from shared.exchange.origin import ANSWERS, ReferralState
 from shared.party.origin.domain import AnswerDetail, Delivery, SentEdge, ticks
-from shared.vocabulary.answers import ReceiptOutcome
+from shared.vocabulary.answers import AnswerState, ReceiptOutcome
 
 #: What an answer is about: the origin keeps it beside the answer.
 NAMED = {"referral_id", "notice_id"}

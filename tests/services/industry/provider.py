@@ -12,6 +12,7 @@ from uuid import UUID
 from services.industry.bus import industry_door
 from services.industry.store import PostgresNotices
 from services.industry.use_cases import act_on_notice
+from shared.contracts.answers import DisowningStatement, NoticeDisowning
 from shared.contracts.base import Contract
 from shared.envelope.datakeys import KeyEncryptionKey
 from shared.exchange.acts import Subject
@@ -29,6 +30,12 @@ from tests.services.doors import ACTOR, as_told
 from tests.services.outgoing import NO_LAW, about, clear_parts
 
 KEK = KeyEncryptionKey(bytes(range(32)))
+
+
+def disowning(suggested: str | None, *numbers: int) -> NoticeDisowning:
+    """Not ours: the items with these numbers, all that nothing was said of without any."""
+    stated = [DisowningStatement(n=n, suggested=suggested) for n in numbers or (None,)]
+    return NoticeDisowning(disowned=tuple(stated))
 
 
 class DecidedAgain(DecideAgain):

@@ -62,8 +62,8 @@ async def test_one_notice_has_its_opened_record(providers: Providers, client: ht
         ("acknowledge", {}, "acknowledged"),
         ("answer", {"items": [{"action": "removed", "effective_at": "2026-05-04T11:59:00Z"}]}, "actioned"),
         ("answer", {"items": [{"n": 1, "rejection": "insufficient_detail"}]}, "rejected"),
-        ("not-ours", {"suggested": OTHER_PROVIDER}, "not_ours"),
-        ("not-ours", {}, "not_ours"),
+        ("not-ours", {"disowned": [{"n": 1, "suggested": OTHER_PROVIDER}]}, "not_ours"),
+        ("not-ours", {"disowned": [{}]}, "not_ours"),
     ],
 )
 async def test_each_act_has_its_own_path(
@@ -110,7 +110,7 @@ async def test_the_same_key_gives_the_same_answer_and_one_message(
         ("answer", {"items": [{"rejection": "secret"}]}, "fields_invalid", "/items/0/rejection"),
         ("answer", {"items": [{"n": 1}]}, "fields_invalid", "/items/0"),
         ("answer", {"items": [{"n": 2, "action": "removed"}]}, "item_unknown", "/items/0/n"),
-        ("not-ours", {"suggested": "secret.example"}, "suggested_unknown", "/suggested"),
+        ("not-ours", {"disowned": [{"suggested": "secret.example"}]}, "suggested_unknown", "/disowned/0/suggested"),
     ],
 )
 async def test_a_body_that_breaks_a_rule_is_refused_by_field_and_never_echoed(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from services.industry.domain import PROVIDER as PROVIDER_KIND
-from shared.contracts.answers import ItemStatement, NoticeDisowning, NoticeStatements
+from shared.contracts.answers import ItemStatement, NoticeStatements
 from shared.kernel.authority import Role
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid7
@@ -19,7 +19,7 @@ from tests.services.deliveries import (
     issued,
 )
 from tests.services.doors import ACTOR
-from tests.services.industry.provider import Providers
+from tests.services.industry.provider import Providers, disowning
 
 ACTION = NoticeStatements(items=(ItemStatement(action=NoticeAction.REMOVED, effective_at=AT),))
 
@@ -59,14 +59,13 @@ async def test_a_viewer_is_forbidden_to_act_whether_there_is_a_notice_or_not(
 
 async def test_an_auditors_role_reads_no_notices(providers: Providers) -> None:
     async with providers.notices("read", role=Role.AUDITOR) as notices:
+        acting = Acting(PROVIDER, Role.AUDITOR, ACTOR, notices, providers.directory, AT)
         with pytest.raises(Refused, match="forbidden"):
-            await show_item(
-                PROVIDER_KIND, uuid7(), Acting(PROVIDER, Role.AUDITOR, ACTOR, notices, providers.directory, AT)
-            )
+            await show_item(PROVIDER_KIND, uuid7(), acting)
         with pytest.raises(Refused, match="forbidden"):
-            await list_items(PROVIDER_KIND, Page(), role=Role.AUDITOR, items=notices)
+            await list_items(PROVIDER_KIND, Page(), acting)
 
 
 async def test_a_viewer_is_forbidden_before_his_words_are_looked_at(providers: Providers) -> None:
     with pytest.raises(Refused, match="forbidden"):
-        await providers.act("not_ours", NoticeDisowning(suggested="nobody.example"), uuid7(), role=Role.VIEWER)
+        await providers.act("not_ours", disowning("nobody.example"), uuid7(), role=Role.VIEWER)

@@ -9,10 +9,12 @@ from uuid import UUID
 import pytest
 
 from deploy.site.endpoints import DatabaseEndpoint
+from services.industry.app import LISTS
 from services.industry.use_cases import act_on_notice
-from shared.contracts.answers import CaseAcceptedClear, ItemStatement, NoticeDisowning, NoticeStatements
+from shared.contracts.answers import CaseAcceptedClear, ItemAnswers, ItemStatement, NoticeStatements
 from shared.contracts.registry import CASE_ACCEPTED
 from shared.exchange.acts import NoticeState, Subject
+from shared.exchange.items import Said, answered
 from shared.exchange.message import Received
 from shared.exchange.states import row
 from shared.kernel.authority import Role
@@ -20,6 +22,7 @@ from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid7
 from shared.party.recipient import store as received_items
 from shared.party.recipient.ports import Acting, Page
+from shared.runtime.database.feed import Numberer
 from shared.runtime.database.transactions import RowScope
 from shared.runtime.post.ports import Settlement
 from shared.vocabulary.answers import NoticeAction, NoticeRejection, ReceiptOutcome
@@ -40,21 +43,23 @@ from tests.services.deliveries import (
     received,
 )
 from tests.services.doors import ACTOR, as_told
-from tests.services.industry.provider import Providers
+from tests.services.industry.provider import Providers, disowning
 
 REMOVED = ItemStatement(action=NoticeAction.REMOVED, effective_at=AT)
 ACTION = NoticeStatements(items=(REMOVED, ItemStatement(action=NoticeAction.PRESERVED, effective_at=AT)))
 REJECT = NoticeStatements(items=(ItemStatement(rejection=NoticeRejection.DISPUTED_LEGALITY),))
 DONE, EFFECTIVE = ("removed", "preserved"), "2026-05-04T12:00:00.000Z"
-DISOWN = NoticeDisowning(suggested=OTHER_PROVIDER)
+DISOWN = disowning(OTHER_PROVIDER)
+#: What `ACTION` tells of a notice of one item.
+TOLD = ItemAnswers(items=answered(ACTION.items, (1,), Said()).answers)
 _REFERRAL = """
 INSERT INTO referral (referral_id, party, external_ref, revision, exercise, disposition, state, facts, decision,
                       content, body_sha256, accepted_at)
 VALUES ($1::uuid, $2, $1::uuid::text, 1, true, 'routed', 'routed', '{}', '{}', '', '', now())
 """
 _EDGE = """
-INSERT INTO edge (edge_id, referral_id, party, recipient, purpose, reason, rules, law, decided_at)
-VALUES ($1, $2, $3, $4, 'investigation', 'user_location', '{}', '', now())
+INSERT INTO edge (edge_id, instance, referral_id, party, recipient, purpose, reason, rules, law, decided_at)
+VALUES ($1, 'law_enforcement', $2, $3, $4, 'investigation', 'user_location', '{}', '', now())
 """
 
 
@@ -133,7 +138,13 @@ async def test_one_refused_message_does_not_hold_up_the_others(providers: Provid
             "notice_answered",
             {"items": [{"n": 1, "round": 1, "rejection": "disputed_legality"}]},
         ),
-        ("not_ours", DISOWN, "not_ours", "notice_not_ours", {"suggested": OTHER_PROVIDER, "disowned": [1]}),
+        (
+            "not_ours",
+            DISOWN,
+            "not_ours",
+            "notice_not_ours",
+            {"disowned": [{"n": 1, "suggested": OTHER_PROVIDER}]},
+        ),
     ],
 )
 async def test_each_answer_is_told_to_the_notifier_in_its_own_words(
@@ -156,7 +167,7 @@ async def test_what_was_done_and_said_is_kept(providers: Providers) -> None:
     done = await providers.show(actioned)
     assert [(each["action"], each["effective_at"]) for each in done["items"]] == [(each, EFFECTIVE) for each in DONE]
     assert (await providers.show(rejected))["items"][0]["rejection"] == "disputed_legality"
-    assert (await providers.show(disowned))["suggested"] == OTHER_PROVIDER
+    assert (await providers.show(disowned))["disowned"] == [{"suggested": OTHER_PROVIDER, "n": 1}]
 
 
 async def test_items_are_answered_one_by_one_and_their_fold_is_the_notices_state(providers: Providers) -> None:
@@ -203,16 +214,15 @@ async def test_only_a_provider_of_the_directory_can_be_suggested(providers: Prov
     notice_id = uuid7()
     await providers.receive(issued(notice_id))
     with pytest.raises(Refused) as refusal:
-        await providers.act("not_ours", NoticeDisowning(suggested=suggested), notice_id)
-    assert (refusal.value.code, refusal.value.field) == ("suggested_unknown", "/suggested")
+        await providers.act("not_ours", disowning(suggested), notice_id)
+    assert (refusal.value.code, refusal.value.field) == ("suggested_unknown", "/disowned/0/suggested")
     assert (await providers.show(notice_id))["state"] == "issued"
 
 
 async def test_a_notice_can_be_disowned_without_a_suggestion(providers: Providers) -> None:
     notice_id = uuid7()
     await providers.receive(issued(notice_id))
-    move = NoticeDisowning(suggested=None)
-    assert await providers.act("not_ours", move, notice_id) == "not_ours"
+    assert await providers.act("not_ours", disowning(None), notice_id) == "not_ours"
 
 
 async def test_an_answered_notice_is_not_answered_again_and_nothing_is_sent(providers: Providers) -> None:
@@ -266,7 +276,7 @@ async def test_a_notice_that_moved_meanwhile_is_not_moved_again(providers: Provi
         seen = (await notices.find([notice_id]))[notice_id, PROVIDER]
         await providers.receive(notice_withdrawn(notice_id))
         with pytest.raises(Refused, match="state_forbids"):
-            await notices.act(seen, NoticeState.ACTIONED, ACTION, sealed=None, at=AT)
+            await notices.act(seen, NoticeState.ACTIONED, TOLD, sealed=None, at=AT)
     shown = await providers.show(notice_id)
     assert (shown["state"], shown["items"]) == ("withdrawn", None)
 
@@ -279,25 +289,25 @@ async def test_an_answer_decided_on_an_outdated_state_is_refused(providers: Prov
         seen = (await notices.find([notice_id]))[notice_id, PROVIDER]
         await providers.act("acknowledge", None, notice_id)
         with pytest.raises(Refused, match="state_forbids"):
-            await notices.act(seen, NoticeState.ACTIONED, ACTION, sealed=None, at=AT)
+            await notices.act(seen, NoticeState.ACTIONED, TOLD, sealed=None, at=AT)
     assert (await providers.show(notice_id))["state"] == "acknowledged"
 
 
 async def test_pages_list_every_notice_once_newest_first(providers: Providers) -> None:
     ids = [uuid7() for _ in range(5)]
     await providers.receive(*(issued(each, to=OTHER_PROVIDER) for each in ids))
+    await Numberer(providers.database, LISTS).number()
     found: list[str] = []
     cursor = None
     async with providers.notices("read", party=OTHER_PROVIDER) as notices:
         while True:
-            page = as_told(await notices.page(Page("issued", cursor, 2)))
+            page = as_told(await notices.page(OTHER_PROVIDER, Page("issued", cursor, 2)))
             found += [item["notice_id"] for item in page["items"]]
             cursor = page["next"]
             if cursor is None:
                 break
-    assert found == sorted(found, reverse=True)
+    assert found[:5] == [str(each) for each in reversed(ids)]
     assert len(set(found)) == len(found)
-    assert {str(each) for each in ids} <= set(found)
 
 
 async def test_what_was_withdrawn_is_erased_when_its_provider_says_so(providers: Providers) -> None:

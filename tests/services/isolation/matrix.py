@@ -55,8 +55,8 @@ INSERT INTO referral (referral_id, party, external_ref, revision, exercise, disp
 VALUES ($1::uuid, $2, $1::uuid::text, 1, true, 'routed', $3, '{}', '{}', '', '', now())
 """
 _EDGE = """
-INSERT INTO edge (edge_id, referral_id, party, recipient, purpose, reason, rules, law, decided_at)
-SELECT $1::uuid, $1::uuid, $2, 'recipient.example', 'investigation', 'hosting_jurisdiction', '{}', '', now()
+INSERT INTO edge (edge_id, instance, referral_id, party, recipient, purpose, reason, rules, law, decided_at)
+SELECT $1::uuid, 'industry', $1::uuid, $2, 'recipient.example', 'investigation', 'hosting_jurisdiction', '{}', '', now()
 WHERE $3 <> ''
 """
 _OFFER = """

@@ -37,7 +37,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "outcome": {"outcome": "arrest", "child_identified": "no", "child_safeguarded": "unknown"},
     "acknowledge": {},
     "answer": {"items": [{"action": "removed", "effective_at": "2026-03-21T08:00:00Z"}]},
-    "not-ours": {},
+    "not-ours": {"disowned": [{}]},
 }
 #: Headers that differ between any two answers.
 OF_THE_MOMENT = {"date", "request-id"}

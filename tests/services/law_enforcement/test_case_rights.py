@@ -66,7 +66,8 @@ async def test_a_viewer_is_forbidden_to_act_whether_there_is_a_case_or_not(agenc
 
 async def test_an_auditors_role_reads_no_cases(agencies: Agencies) -> None:
     async with agencies.cases("read", role=Role.AUDITOR) as cases:
+        acting = Acting(AGENCY, Role.AUDITOR, ACTOR, cases, agencies.directory, AT)
         with pytest.raises(Refused, match="forbidden"):
-            await show_item(AGENCY_KIND, uuid7(), Acting(AGENCY, Role.AUDITOR, ACTOR, cases, agencies.directory, AT))
+            await show_item(AGENCY_KIND, uuid7(), acting)
         with pytest.raises(Refused, match="forbidden"):
-            await list_items(AGENCY_KIND, Page(), role=Role.AUDITOR, items=cases)
+            await list_items(AGENCY_KIND, Page(), acting)

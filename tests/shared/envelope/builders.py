@@ -18,7 +18,7 @@ KEY = SigningKey(bytes(range(32)))
 TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 EPOCH = UUID("0195395e-fa00-7abc-8def-0123456789ab")
 GUARD = "00112233445566778899aabbccddeeff normal"
-BODY = b'{"clear":{"revision":1},"sealed":"v1.x25519.AAAA"}'
+BODY = b'{"clear":{"revision":1},"sealed":"v2.x25519.x25519-00.AAAA"}'
 
 
 def uuid7_of(number: int) -> UUID:

@@ -79,9 +79,12 @@ def test_the_script_imports_only_the_standard_library_and_cryptography() -> None
     assert {root.split(".")[0] for root in roots} <= sys.stdlib_module_names | {"cryptography"}
 
 
-def test_the_script_for_node_imports_only_what_node_brings() -> None:
-    text = IN_NODE.read_text(encoding="utf-8")
-    assert set(re.findall(r"^import .* from \"(.*)\";$", text, re.MULTILINE)) == {"node:crypto", "node:fs"}
+@pytest.mark.parametrize("script", sorted(SUPPORT.glob("*.mjs")), ids=lambda path: path.stem)
+def test_the_scripts_for_node_import_only_what_node_brings_and_each_other(script: Path) -> None:
+    text = script.read_text(encoding="utf-8")
+    imported = set(re.findall(r"^import .* from \"(.*)\";$", text, re.MULTILINE))
+    assert imported
+    assert imported <= {"node:crypto", "node:fs", *(f"./{path.name}" for path in SUPPORT.glob("*.mjs"))}
     assert not re.search(r"\b(require|import)\(", text)
 
 

@@ -32,20 +32,21 @@ from shared.contracts.registry import (
     MessageType,
 )
 from shared.exchange.accept import accept
-from shared.exchange.acts import AnswerState
 from shared.exchange.authority import Cell, Relation, cells, cells_of
 from shared.exchange.compose import Addressing, compose, compose_receipts
+from shared.exchange.events import Event
 from shared.exchange.message import Draft, Received, Record
 from shared.exchange.origin import Answered
 from shared.exchange.states import begins, rows_of, states
 from shared.exchange.topics import inbox_topic
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid7
-from shared.party.origin.ports import OpenEdge
+from shared.party.origin.ports import AnswerAct, OpenEdge
 from shared.party.origin.use_cases.answers import EdgeAnswers
 from shared.party.recipient.domain import Item, ItemKey, RecipientKind
 from shared.party.recipient.use_cases import receive
 from shared.runtime.post.ports import Settlement
+from shared.vocabulary.answers import AnswerState
 from shared.vocabulary.routing import PartyKind
 from tests.support.builders import AT, HOTLINE, POLICE, PROVIDER, verdict
 from tests.support.exchange_world import World, world
@@ -96,13 +97,17 @@ class Told:
     state: str = ""
     answer: AnswerState = AnswerState.NONE
     withdrawn: bool = False
+    instance: str = ""
     items: tuple[int, ...] = (0, 1, 2)
     effects: list[object] = field(default_factory=list)
 
     async def answerable(self, subjects: Sequence[UUID]) -> dict[tuple[UUID, str], list[OpenEdge]]:
         """The edge on which the subject was sent, by who is told now, to who speaks now."""
         answer = Answered(self.answer)
-        edge = OpenEdge(uuid7(), self.recipient, self.sender, self.subject, answer, self.withdrawn, self.items)
+        edge = OpenEdge(
+            uuid7(), self.subject, self.recipient, self.sender, self.subject, answer, self.withdrawn, self.items
+        )
+        edge = replace(edge, instance=self.instance)
         return {(self.subject, self.sender): [edge]} if self.subject in subjects else {}
 
     async def lock(self, subjects: Sequence[UUID]) -> dict[ItemKey, Item]:
@@ -112,7 +117,12 @@ class Told:
         item = Item(subject_id=self.subject, party=self.recipient, sender=self.sender, exercise=True, state=self.state)
         return {(self.subject, self.recipient): item}
 
-    async def answer_edges(self, answered: Mapping[UUID, Answered], at: object) -> None:
+    async def judged(self, acts: Sequence[AnswerAct]) -> dict[AnswerAct, str | None]:
+        return {}
+
+    async def answer_edges(
+        self, answered: Mapping[UUID, object], judged: Mapping[AnswerAct, str | None], at: object
+    ) -> None:
         self.effects += answered
 
     async def add(self, messages: Sequence[Received]) -> None:
@@ -121,12 +131,19 @@ class Told:
     async def change(self, changes: Mapping[ItemKey, tuple[str, str]]) -> None:
         self.effects += changes
 
+    async def resume(self, items: Sequence[Item]) -> None:
+        self.effects += items
+
+    async def note(self, events: Sequence[Event]) -> None:
+        self.effects += events
+
 
 class Edges:
     """`Told` as an origin's edges: what it has of answering."""
 
     def __init__(self, told: Told) -> None:
         self.answerable = told.answerable
+        self.judged = told.judged
         self.answer = told.answer_edges
 
 
@@ -199,7 +216,7 @@ async def has_effect(here: World, record: Record, to: PartyKind, *, subject: UUI
     beginning = received.message in recipient.beginning
     held = [""] if beginning else ["", *sorted(states(recipient.subject))]
     for state, answer, withdrawn in product(held, AnswerState, (False, True)):
-        told = Told(subject, PARTIES[by][0], received.recipient, state, answer, withdrawn)
+        told = Told(subject, PARTIES[by][0], received.recipient, state, answer, withdrawn, INSTANCES[by])
         if await effects_at(told, received, recipient, is_origin=to is not PartyKind.LAW_ENFORCEMENT):
             return True
     return False

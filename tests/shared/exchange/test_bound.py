@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from pydantic_core import to_json
 
 from shared.contracts.decision import Facts
 from shared.exchange.accept import accept
@@ -38,7 +39,7 @@ def changed(change: Callable[[dict[str, Any]], None]) -> Callable[[World, Record
     def other(plaintext: bytes) -> bytes:
         sealed = json.loads(plaintext)
         change(sealed["record"])
-        return json.dumps(sealed).encode()
+        return to_json(sealed)
 
     return resealed(other)
 

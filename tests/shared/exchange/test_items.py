@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from shared.contracts.answers import (
+    Disowned,
+    DisowningStatement,
     ItemAnswer,
     ItemStatement,
     NoticeAnsweredClear,
@@ -16,12 +20,11 @@ from shared.contracts.answers import (
     NoticeWithdrawalAcknowledgedClear,
 )
 from shared.contracts.registry import NOTICE_ANSWERED, NOTICE_NOT_OURS, NOTICE_WITHDRAWAL_ACKNOWLEDGED
-from shared.exchange.acts import AnswerState
-from shared.exchange.items import answered, check, fold, kept
+from shared.exchange.items import Said, answered, check, disowned, fold, renumbered
 from shared.exchange.origin import Answered, answer_edge
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid4, uuid7
-from shared.vocabulary.answers import ItemsFold, NoticeAction, NoticeRejection, WithdrawalFate
+from shared.vocabulary.answers import AnswerState, ItemsFold, NoticeAction, NoticeRejection, WithdrawalFate
 
 REMOVED, PRESERVED = NoticeAction.REMOVED, NoticeAction.PRESERVED
 NOT_FOUND = NoticeRejection.NOT_FOUND
@@ -35,12 +38,19 @@ def rejected(n: int | None) -> ItemStatement:
     return ItemStatement(n=n, rejection=NOT_FOUND)
 
 
-def told(said: Sequence[ItemAnswer]) -> list[tuple[int, str]]:
-    return [(each.n, (each.action or each.rejection or NOT_FOUND).value) for each in said]
+def theirs(n: int | None, suggested: str | None = None) -> DisowningStatement:
+    return DisowningStatement(n=n, suggested=suggested)
+
+
+NOTHING = Said()
+
+
+def told(said: Said) -> list[tuple[int, str]]:
+    return [(each.n, (each.action or each.rejection or NOT_FOUND).value) for each in said.answers]
 
 
 def test_a_statement_without_a_number_is_about_every_item_that_nothing_was_said_of() -> None:
-    first = answered([acted(2)], (1, 2, 3), ())
+    first = answered([acted(2)], (1, 2, 3), NOTHING)
     assert told(first) == [(2, "removed")]
     both = answered([acted(None), acted(None, PRESERVED), rejected(1)], (1, 2, 3), first)
     assert told(both) == [(3, "removed"), (3, "preserved"), (1, "not_found")]
@@ -48,7 +58,7 @@ def test_a_statement_without_a_number_is_about_every_item_that_nothing_was_said_
 
 def test_a_statement_that_is_about_nothing_is_refused() -> None:
     with pytest.raises(Refused) as refusal:
-        answered([acted(1), acted(None)], (1,), ())
+        answered([acted(1), acted(None)], (1,), NOTHING)
     assert (refusal.value.code, refusal.value.field) == ("items_all_answered", "/items/1")
 
 
@@ -64,24 +74,56 @@ def test_a_statement_that_is_about_nothing_is_refused() -> None:
 )
 def test_what_may_not_be_said_is_named_by_its_place(said: list[ItemStatement], code: str, field: str) -> None:
     with pytest.raises(Refused) as refusal:
-        answered(said, (1, 2), ())
+        answered(said, (1, 2), NOTHING)
     assert (refusal.value.code, refusal.value.field, refusal.value.status) == (code, field, 422)
 
 
 @pytest.mark.parametrize(
-    ("said", "expected"),
+    ("said", "others", "expected"),
     [
-        ([acted(1)], ItemsFold.IN_PART),
-        ([rejected(1)], ItemsFold.IN_PART),
-        ([acted(1), rejected(2)], ItemsFold.ACTIONED),
-        ([rejected(1), rejected(2)], ItemsFold.REJECTED),
-        ([acted(None), acted(None, PRESERVED)], ItemsFold.ACTIONED),
+        ([acted(1)], [], ItemsFold.IN_PART),
+        ([rejected(1)], [], ItemsFold.IN_PART),
+        ([], [theirs(1)], ItemsFold.IN_PART),
+        ([acted(1), rejected(2)], [], ItemsFold.ACTIONED),
+        ([rejected(1), rejected(2)], [], ItemsFold.REJECTED),
+        ([acted(None), acted(None, PRESERVED)], [], ItemsFold.ACTIONED),
+        ([acted(1)], [theirs(None)], ItemsFold.ACTIONED),
+        ([rejected(2)], [theirs(1)], ItemsFold.REJECTED),
+        ([], [theirs(None)], ItemsFold.NOT_OURS),
     ],
 )
 def test_a_notice_is_answered_once_every_item_is_and_actioned_by_one_action(
-    said: list[ItemStatement], expected: ItemsFold
+    said: list[ItemStatement], others: list[DisowningStatement], expected: ItemsFold
 ) -> None:
-    assert fold((1, 2), answered(said, (1, 2), ())).items is expected
+    first = answered(said, (1, 2), NOTHING)
+    assert fold((1, 2), first + disowned(others, (1, 2), first)).items is expected
+
+
+@pytest.mark.parametrize(
+    ("said", "code", "field"),
+    [
+        ([theirs(4)], "item_unknown", "/disowned/0/n"),
+        ([theirs(2)], "item_action_repeated", "/disowned/0"),
+        ([theirs(3), theirs(3)], "item_action_repeated", "/disowned/1"),
+        ([theirs(1)], "item_answer_contradicts", "/disowned/0"),
+        ([theirs(3), theirs(None)], "items_all_answered", "/disowned/1"),
+    ],
+)
+def test_an_item_is_disowned_once_and_not_beside_an_answer(
+    said: list[DisowningStatement], code: str, field: str
+) -> None:
+    before = answered([acted(1)], (1, 2, 3), NOTHING) + disowned([theirs(2)], (1, 2, 3), NOTHING)
+    with pytest.raises(Refused) as refusal:
+        disowned(said, (1, 2, 3), before)
+    assert (refusal.value.code, refusal.value.field, refusal.value.status) == (code, field, 422)
+    assert disowned([theirs(3)], (1, 2, 3), before).numbers() == {3}
+
+
+def test_a_disowned_item_is_not_answered() -> None:
+    before = disowned([theirs(2)], (1, 2), NOTHING)
+    assert told(answered([acted(None)], (1, 2), before)) == [(1, "removed")]
+    with pytest.raises(Refused, match="item_answer_contradicts"):
+        answered([acted(2)], (1, 2), before)
 
 
 # -- the origin's side -----------------------------------------------------------------------------------------------
@@ -90,20 +132,24 @@ def test_a_notice_is_answered_once_every_item_is_and_actioned_by_one_action(
 OWN = (2, 5, 9)
 
 
-def notice_answered(said: Sequence[ItemAnswer], number: int) -> NoticeAnsweredClear:
-    return NoticeAnsweredClear(notice_id=uuid7(), act=uuid4(), number=number, items=tuple(said))
-
-
-def at_the_origin(present: Answered, said: Sequence[ItemAnswer], number: int) -> Answered:
-    return answer_edge(present, NOTICE_ANSWERED, notice_answered(said, number), withdrawn=False, own=OWN)
+def at_the_origin(present: Answered, said: Said, number: int) -> Answered:
+    """The origin's copy after a message that says this."""
+    named = {"notice_id": uuid7(), "act": uuid4(), "number": number}
+    if said.answers:
+        return answer_edge(
+            present, NOTICE_ANSWERED, NoticeAnsweredClear(**named, items=said.answers), withdrawn=False, own=OWN
+        )
+    return answer_edge(
+        present, NOTICE_NOT_OURS, NoticeNotOursClear(**named, disowned=said.disowned), withdrawn=False, own=OWN
+    )
 
 
 def test_the_origin_keeps_answers_by_its_own_numbers_and_adds_them_up() -> None:
-    first = at_the_origin(Answered(AnswerState.NONE), answered([acted(3)], (1, 2, 3), ()), 1)
-    assert (first.state, first.acts, told(kept(first.detail["items"]))) == ("in_part", 1, [(9, "removed")])
-    second = at_the_origin(first, [ItemAnswer(n=n, round=1, rejection=NOT_FOUND) for n in (1, 2)], 2)
+    first = at_the_origin(Answered(AnswerState.NONE), answered([acted(3)], (1, 2, 3), NOTHING), 1)
+    assert (first.state, first.acts, told(Said.kept(first.detail))) == ("in_part", 1, [(9, "removed")])
+    second = at_the_origin(first, answered([rejected(1), rejected(2)], (1, 2, 3), NOTHING), 2)
     assert (second.state, second.acts) == ("actioned", 2)
-    assert told(kept(second.detail["items"])) == [(9, "removed"), (2, "not_found"), (5, "not_found")]
+    assert told(Said.kept(second.detail)) == [(9, "removed"), (2, "not_found"), (5, "not_found")]
 
 
 @pytest.mark.parametrize(
@@ -111,27 +157,52 @@ def test_the_origin_keeps_answers_by_its_own_numbers_and_adds_them_up() -> None:
     [(1, 1, "answer_repeated"), (2, 4, "item_unknown"), (2, 3, "item_action_repeated")],
 )
 def test_the_origin_believes_no_more_than_a_provider_may_say(number: int, n: int, code: str) -> None:
-    present = at_the_origin(Answered(AnswerState.NONE), answered([acted(3)], (1, 2, 3), ()), 1)
+    present = at_the_origin(Answered(AnswerState.NONE), answered([acted(3)], (1, 2, 3), NOTHING), 1)
     with pytest.raises(Refused, match=code):
-        at_the_origin(present, [ItemAnswer(n=n, round=1, action=REMOVED)], number)
+        at_the_origin(present, Said(answers=(ItemAnswer(n=n, round=1, action=REMOVED),)), number)
 
 
 def test_a_number_that_was_left_out_holds_nothing_up() -> None:
     """An answer that was refused, or is still on its way, has taken it."""
-    assert at_the_origin(Answered(AnswerState.NONE), answered([acted(None)], (1, 2, 3), ()), 7).acts == 7
+    assert at_the_origin(Answered(AnswerState.NONE), answered([acted(None)], (1, 2, 3), NOTHING), 7).acts == 7
 
 
 def test_what_was_said_of_items_stays_when_a_withdrawal_is_acknowledged() -> None:
-    present = at_the_origin(Answered(AnswerState.NONE), answered([acted(None)], (1, 2, 3), ()), 1)
+    present = at_the_origin(Answered(AnswerState.NONE), answered([acted(None)], (1, 2, 3), NOTHING), 1)
     clear = NoticeWithdrawalAcknowledgedClear(notice_id=uuid7(), act=uuid4(), number=2, fate=WithdrawalFate.ERASED)
     noted = answer_edge(present, NOTICE_WITHDRAWAL_ACKNOWLEDGED, clear, withdrawn=True, own=OWN)
     assert (noted.detail["fate"], noted.detail["items"]) == ("erased", present.detail["items"])
 
 
-def test_the_origin_names_disowned_items_by_its_own_numbers() -> None:
-    clear = NoticeNotOursClear(notice_id=uuid7(), act=uuid4(), number=1, disowned=(1, 3))
-    disowned = answer_edge(Answered(AnswerState.NONE), NOTICE_NOT_OURS, clear, withdrawn=False, own=OWN)
-    assert disowned.detail["disowned"] == [2, 9]
+def test_the_origin_names_disowned_items_by_its_own_numbers_and_adds_them_up() -> None:
+    """They used to close the whole notice, however few they were."""
+    first = at_the_origin(Answered(AnswerState.NONE), disowned([theirs(1, "q.example")], (1, 2, 3), NOTHING), 1)
+    assert (first.state, first.detail["disowned"]) == ("in_part", [{"suggested": "q.example", "n": 2}])
+    second = at_the_origin(first, answered([acted(2)], (1, 2, 3), NOTHING), 2)
+    third = at_the_origin(second, disowned([theirs(3)], (1, 2, 3), NOTHING), 3)
+    assert (second.state, third.state) == ("in_part", "actioned")
+    assert [each.n for each in Said.kept(third.detail).disowned] == [2, 9]
+    assert third.detail["items"] == second.detail["items"]
+
+
+def test_a_notice_whose_items_are_all_disowned_is_not_ours() -> None:
+    said = disowned([theirs(None)], (1, 2, 3), NOTHING)
+    assert at_the_origin(Answered(AnswerState.NONE), said, 1).state == "not_ours"
+
+
+@pytest.mark.parametrize(
+    ("n", "code"), [(3, "item_action_repeated"), (1, "item_answer_contradicts"), (4, "item_unknown")]
+)
+def test_the_origin_believes_no_more_of_what_is_disowned(n: int, code: str) -> None:
+    present = at_the_origin(Answered(AnswerState.NONE), answered([acted(1)], (1, 2, 3), NOTHING), 1)
+    present = at_the_origin(present, disowned([theirs(3)], (1, 2, 3), NOTHING), 2)
+    with pytest.raises(Refused, match=code):
+        at_the_origin(present, Said(disowned=(Disowned(n=n),)), 3)
+
+
+def test_no_message_disowns_an_item_twice() -> None:
+    with pytest.raises(ValidationError, match="item_number_repeated"):
+        NoticeNotOursClear(notice_id=uuid7(), act=uuid4(), number=1, disowned=(Disowned(n=1), Disowned(n=1)))
 
 
 statements = st.lists(
@@ -143,33 +214,33 @@ statements = st.lists(
     min_size=1,
     max_size=4,
 )
+disownings = st.lists(st.builds(theirs, st.one_of(st.none(), st.integers(1, 4))), min_size=1, max_size=2)
 
 
 @settings(deadline=None)
-@given(st.lists(statements, max_size=5))
-def test_both_sides_come_to_the_same_after_every_answer(acts: list[list[ItemStatement]]) -> None:
+@given(
+    st.lists(st.one_of(statements.map(lambda said: (answered, said)), disownings.map(lambda said: (disowned, said))))
+)
+def test_both_sides_come_to_the_same_after_every_answer(acts: list[tuple[Callable[..., Said], list[Any]]]) -> None:
     """The provider's own fold, and the origin's of what it was told under its own numbers."""
-    here: tuple[ItemAnswer, ...] = ()
-    there = Answered(AnswerState.NONE)
-    for number, said in enumerate(acts, 1):
-        if there.state in (AnswerState.ACTIONED, AnswerState.REJECTED):
+    here, there = NOTHING, Answered(AnswerState.NONE)
+    for number, (spread, said) in enumerate(acts, 1):
+        if there.state in (AnswerState.ACTIONED, AnswerState.REJECTED, AnswerState.NOT_OURS):
             break
         try:
-            now = answered(said, (1, 2, 3), here)
+            now = spread(said, (1, 2, 3), here)
         except Refused:
             continue
-        here = (*here, *now)
+        here += now
         there = at_the_origin(there, now, number)
         assert there.state == fold((1, 2, 3), here).items.value
-        assert [(OWN[each.n - 1], each.action) for each in here] == [
-            (each.n, each.action) for each in kept(there.detail["items"])
-        ]
-        check(tuple(enumerate(here)), (1, 2, 3), ())
+        assert renumbered(here, OWN) == Said.kept(there.detail)
+        check(here, (1, 2, 3), NOTHING)
 
 
 def test_a_side_that_forgets_what_was_said_before_would_be_noticed() -> None:
     """Negative control: without it, the same action is done twice."""
-    once = answered([acted(1)], (1, 2), ())
-    assert answered([acted(1)], (1, 2), ()) == once
+    once = answered([acted(1)], (1, 2), NOTHING)
+    assert answered([acted(1)], (1, 2), NOTHING) == once
     with pytest.raises(Refused, match="item_action_repeated"):
         answered([acted(1)], (1, 2), once)

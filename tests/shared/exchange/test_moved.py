@@ -1,43 +1,39 @@
-"""A party that moves to another instance: its numbers begin again, and nothing that it sends is turned away."""
+"""A party that moves to another instance: its numbers begin again, and nothing that it sends is turned away.
+
+Where it was before still answers what was sent there, is told of withdrawals, and of anything else says `moved`.
+"""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import pytest
 
 from shared.contracts.directory import Instance
-from shared.envelope.keys import OpeningKey, SigningKey
-from shared.exchange.accept import accept
-from shared.exchange.message import Received
-from shared.kernel.ids import uuid7
+from shared.contracts.registry import NOTICE_ACKNOWLEDGED, NOTICE_WITHDRAWN, MessageType
+from shared.exchange.accept import TurnedAway, accept
+from shared.exchange.compose import Addressing, compose
+from shared.exchange.message import Draft, Received, Record
+from shared.exchange.record_table import Fate, row_for
+from shared.kernel.clock import ManualClock
+from shared.kernel.errors import Refused
+from shared.kernel.ids import uuid4, uuid7
 from shared.runtime.post.judge import verified
-from tests.support.builders import AT, HOTLINE, POLICE
-from tests.support.exchange_world import Keys, World, world
+from tests.support.builders import AT, HOTLINE, POLICE, PROVIDER
+from tests.support.exchange_world import SINCE, World, later, move, world
 from tests.support.memory_stores import MemoryDatabase, MemoryInbox
 
-NEW = "hotline_two"
+NEW, NEW_INDUSTRY = "hotline_two", "industry_two"
+LATER = AT + timedelta(minutes=1)
 
 
 def received(here: World, instance: str) -> list[Received]:
     """Three referrals that the party files at `instance`, as the agency reads them."""
     drafts = [here.offered(POLICE, external_ref=f"{instance}-{number}") for number in range(3)]
     return [accept(record, here.reader("law_enforcement")) for record in here.records(drafts, instance)]
-
-
-def move(here: World) -> None:
-    """Let another instance serve the party, with keys and a database of its own."""
-    keys = Keys(SigningKey.generate(), OpeningKey.generate())
-    here.keys = {**here.keys, NEW: keys}
-    instance = Instance(id=NEW, kind="hotline", keys=keys.public())
-    parties = tuple(
-        each.model_copy(update={"instance": NEW}) if each.id == HOTLINE else each for each in here.document.parties
-    )
-    changes = {"version": 2, "instances": (*here.document.instances, instance), "parties": parties}
-    here.place(here.document.model_copy(update=changes), AT - timedelta(minutes=1))
-    here._counters.clear()
 
 
 @pytest.mark.parametrize("epochs", [True, False])
@@ -63,3 +59,105 @@ async def admitted(before: list[Received], after: list[Received], *, epoch: UUID
         async with inbox.unit() as unit:
             found.append(await unit.admit(arrivals))
     return len(found[0].fresh), len(found[1].fresh), list(found[1].reused.values())
+
+
+def notice(here: World) -> Record:
+    """A notice to the provider, as its origin sends it by the directory that it has."""
+    return here.records([here.offered(PROVIDER)])[0]
+
+
+def said(here: World, message: MessageType, *, sender: str, recipient: str, place: str | None = None) -> Draft:
+    """A message about a notice."""
+    notice_id = uuid7()
+    clear: dict[str, Any] = {"notice_id": str(notice_id), "act": str(uuid4())}
+    clear |= {"number": 1} if message is NOTICE_ACKNOWLEDGED else {"reason": "filed_in_error"}
+    return compose(
+        message,
+        clear,
+        Addressing(
+            subject=notice_id,
+            sender=sender,
+            recipient=recipient,
+            directory=here.documents.directory,
+            exercise=True,
+            at=here.at,
+            place=place,
+        ),
+    )
+
+
+def read_at(here: World, record: Record, instance: str, now: datetime) -> Received:
+    return accept(record, here.reader(instance, clock=ManualClock(now)))
+
+
+@pytest.mark.parametrize("taken_after_s", [0, 61])
+def test_the_old_instance_answers_moved_whenever_the_record_came(taken_after_s: int) -> None:
+    """Also for what was there before the move and is read only now; until then it takes it as ever."""
+    here = world()
+    record = later(notice(here), timedelta(seconds=taken_after_s))
+    move(here, PROVIDER, at=LATER)
+    with pytest.raises(TurnedAway) as turned:
+        read_at(here, record, "industry", LATER)
+    assert turned.value.code == "recipient_moved"
+    assert (row_for("recipient_moved").fate, row_for("recipient_moved").receipt) == (Fate.MOVE, True)
+    if not taken_after_s:
+        assert read_at(here, record, "industry", AT).edge is not None
+
+
+def test_the_old_instance_takes_a_withdrawal() -> None:
+    here = world()
+    move(here, PROVIDER)
+    withdrawn = said(here, NOTICE_WITHDRAWN, sender=HOTLINE, recipient=PROVIDER, place="industry")
+    assert withdrawn.topic == "causeway.inbox.industry.hotline.v1"
+    taken = read_at(here, here.records([withdrawn])[0], "industry", LATER)
+    assert (taken.message, taken.moved) == (NOTICE_WITHDRAWN, True)
+
+
+def test_the_new_instance_waits_for_the_directory_that_moves_the_party_to_it() -> None:
+    """Who sent it had that directory before: the record is neither parked nor refused meanwhile."""
+    here, behind = world(), world()
+    behind.document, behind.keys = here.document, here.keys
+    behind.shelf = type(here.shelf)()
+    move(here, PROVIDER)
+    behind.place(behind.document, SINCE)
+    instances = {"version": 2, "instances": (*here.document.instances, _second(here))}
+    behind.place(here.document.model_copy(update=instances), SINCE + timedelta(days=1))
+    record = notice(here)
+    behind.keys = here.keys
+    with pytest.raises(TurnedAway) as awaited:
+        read_at(behind, record, NEW_INDUSTRY, AT)
+    assert awaited.value.code == "recipient_awaited"
+    assert awaited.value.need is not None
+    assert read_at(here, record, NEW_INDUSTRY, AT).recipient == PROVIDER
+
+
+def _second(here: World) -> Instance:
+    return Instance(id=NEW_INDUSTRY, kind="industry", keys=here.keys[NEW_INDUSTRY].public())
+
+
+def test_a_late_answer_of_the_old_instance_is_accepted_and_nothing_else_is() -> None:
+    here = world()
+    answer = said(here, NOTICE_ACKNOWLEDGED, sender=PROVIDER, recipient=HOTLINE)
+    filed = here.prepared(PROVIDER).drafts[0]
+    move(here, PROVIDER)
+    late, spoken = here.records([answer], "industry")[0], here.records([filed], "industry")[0]
+    assert read_at(here, late, "hotline", LATER).sender_instance == "industry"
+    with pytest.raises(Refused) as refused:
+        read_at(here, spoken, filed.recipient_instance, LATER)
+    assert refused.value.code == "sender_unknown"
+
+
+def test_an_instance_that_never_served_the_party_answers_nothing_for_it() -> None:
+    """The control: what lets the old instance speak is that the directory says it was the party's."""
+    here = world()
+    answer = said(here, NOTICE_ACKNOWLEDGED, sender=PROVIDER, recipient=HOTLINE)
+    move(here, PROVIDER)
+    forgotten = tuple(
+        each.model_copy(update={"instance": NEW_INDUSTRY}) if each.id == PROVIDER else each
+        for each in here.document.parties
+    )
+    changes = {"version": 3, "instances": (*here.document.instances, _second(here)), "parties": forgotten}
+    here.place(here.document.model_copy(update=changes), AT - timedelta(seconds=30))
+    with pytest.raises(Refused) as refused:
+        read_at(here, here.records([answer], "industry")[0], "hotline", LATER)
+    assert refused.value.code == "sender_unknown"

@@ -14,7 +14,10 @@ from typing import Any
 
 import pytest
 
+from shared.envelope.base64url import from_base64url
 from shared.envelope.headers import decode_headers
+from shared.envelope.keys import SealingKey
+from shared.envelope.sealing import SealContext, Sealer
 from shared.exchange import minimise
 from shared.exchange.message import Draft, Record
 from shared.exchange.topics import inbox_prefix
@@ -25,6 +28,8 @@ PAIRS = 500
 HERE, ELSEWHERE = ("provider-001.example", "provider-003.example"), ("provider-002.example", "provider-004.example")
 #: Drawn anew each time: compared by length.
 DRAWN = {"ce_id", "ce_subject", "ce_batchroot", "ce_batchsig", "ce_batchpath", "ce_epoch", "traceparent"}
+#: Batch id, wrap and nonce stand in them.
+HEAD_BYTES = 128
 PLACES = ("NL", "BE", "FR", "DE", "US", "JP", "BR")
 
 
@@ -35,7 +40,7 @@ def there() -> World:
 
 def filed(there: World, referrals: Sequence[dict[str, Any]]) -> list[tuple[Draft, Record]]:
     """Every draft of the referrals, filed one after the other, and the record that it becomes."""
-    fresh = replace(there, _offsets={}, _counters={})
+    fresh = there.anew()
     found: list[tuple[Draft, Record]] = []
     for number, referral in enumerate(referrals):
         drafts = fresh.prepared(**referral | {"external_ref": f"ref-{number}"}).drafts
@@ -125,8 +130,9 @@ def test_a_notice_that_named_who_judged_and_when_would_be_found(there: World, mo
 def joined(records: Sequence[tuple[int, Record]]) -> set[tuple[int, bytes]]:
     """Values of eight bytes or more by which a notice could be joined with another message of its referral.
 
-    Looked for as whoever reads all topics and has no key does: whole headers and the members of clear parts. The
-    origin's id, and what messages of other referrals say as well, join nothing.
+    Looked for as whoever reads all topics and has no key does: whole headers, the members of clear parts, any eight
+    bytes of what stands before a ciphertext, and the ciphertext eight at a time. The origin's id, and what messages of
+    other referrals say as well, join nothing.
     """
     holders: dict[bytes, set[int]] = {}
     said = [(number, record, set(_values(record))) for number, record in records]
@@ -143,16 +149,38 @@ def joined(records: Sequence[tuple[int, Record]]) -> set[tuple[int, bytes]]:
 
 def _values(record: Record) -> Iterator[bytes]:
     attributes = decode_headers(record.headers, record.value or b"").attributes
-    clear = json.loads(record.value or b"")["clear"]
-    for value in (record.key, *[text for _, text in record.headers], *map(str.encode, map(str, clear.values()))):
-        if value is not None and len(value) >= 8 and value != attributes.sender.encode():
-            yield value
+    value = json.loads(record.value or b"")
+    said = map(str.encode, map(str, value["clear"].values()))
+    for each in (record.key, *[text for _, text in record.headers], *said):
+        if each is not None and len(each) >= 8 and each != attributes.sender.encode():
+            yield each
+    version, suite, key_id, packed = value["sealed"].split(".")
+    yield from (version.encode(), suite.encode(), key_id.encode())
+    sealed = from_base64url(packed)
+    yield from (sealed[at : at + 8] for at in (*range(HEAD_BYTES), *range(HEAD_BYTES, len(sealed) - 7, 8)))
 
 
-def test_whoever_reads_every_topic_joins_no_notice_with_another_message_of_its_referral(there: World) -> None:
+def _of_both(random: Random) -> list[dict[str, Any]]:
+    return [_item(random, provider) for provider in HERE]
+
+
+def _by_key_alone(sealer: Sealer, plaintext: bytes, recipient_key: SealingKey, context: SealContext) -> str:
+    return _SEAL(sealer, plaintext, recipient_key, replace(context, recipient="anybody"))
+
+
+_SEAL = Sealer.seal
+
+
+def test_whoever_reads_every_topic_joins_no_notice_with_another_message_of_its_referral(
+    there: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     random = Random(7)
     records = [(number, record) for number in range(100) for _, record in filed(there, [pair(random)[0]])]
     assert joined(records) == set()
+    # Control: one wrap for a key, whoever it is served for, would join the notices of two providers of one instance.
+    monkeypatch.setattr(Sealer, "seal", _by_key_alone)
+    shared = [(n, record) for n in range(10) for _, record in filed(there, [_around(random, _of_both(random))])]
+    assert joined(shared)
     # Control: a digest that stands in every message of a decision, as it did.
     marked = [
         (n, replace(each, headers=(*each.headers, ("ce_xdecision", f"{n:064x}".encode())))) for n, each in records[:40]

@@ -15,7 +15,8 @@ from shared.contracts.decision import EDGES_MAX
 from shared.contracts.facts import ReferralDecidedSealed
 from shared.contracts.referral import ReferralRecord
 from shared.contracts.registry import NOTICE_ISSUED, REFERRAL_DECIDED, REFERRAL_OFFERED
-from shared.envelope.sealing import BUCKET_BYTES_MAX, open_sealed
+from shared.envelope.base64url import from_base64url
+from shared.envelope.sealing import BUCKET_BYTES_MAX, Sealer, open_sealed
 from shared.exchange.accept import RECORD_BYTES_MAX
 from shared.exchange.compose import seal_context
 from shared.exchange.decided import Stated, StatedEdge, decided_fact, sealed_of_decided, stated_edges
@@ -182,7 +183,13 @@ def test_a_decision_of_two_hundred_edges_is_told_to_audit_in_one_record() -> Non
     assert len(json.dumps(json.loads(sealed)["edges"], separators=(",", ":"))) <= 110 * EDGES_MAX
     there = world()
     draft = decided_fact(
-        stated, instance="hotline", directory=there.documents.directory, exercise=True, at=there.at, traceparent=None
+        stated,
+        instance="hotline",
+        directory=there.documents.directory,
+        exercise=True,
+        at=there.at,
+        traceparent=None,
+        sealer=Sealer(),
     )
     assert len(draft.body) <= RECORD_BYTES_MAX
     assert stated_edges(ReferralDecidedSealed.model_validate_json(sealed)) == [StatedEdge(*each) for each in edges]
@@ -214,6 +221,22 @@ def test_a_draft_opens_only_for_the_instance_that_serves_its_recipient(here: Wor
     )
     with pytest.raises(Refused, match="sealed_unopenable"):
         open_sealed(value["sealed"], here.keys["hotline"].opening, context)
+
+
+def test_a_batch_has_one_wrap_for_each_recipient_and_none_for_two(here: World) -> None:
+    origin = here.documents.directory.party(HOTLINE)
+    assert origin is not None
+    filings = [Filing(submission(), origin, body_sha256="0" * 64) for _ in range(3)]
+    found: dict[str, set[bytes]] = {}
+    for each in prepare_batch(filings, documents=here.documents, at=here.at):
+        assert isinstance(each, Prepared)
+        for draft in each.drafts:
+            packed = json.loads(draft.body)["sealed"].rpartition(".")[2]
+            found.setdefault(draft.recipient, set()).add(from_base64url(packed)[:96])
+            assert opened(here, draft)
+    assert found.keys() >= {POLICE_BE, POLICE_NL, PROVIDER, "audit"}
+    assert {len(wraps) for wraps in found.values()} == {1}
+    assert len(set.union(*found.values())) == len(found)
 
 
 def test_everything_about_one_referral_has_one_key_towards_hotlines_and_agencies(prepared: Prepared) -> None:
@@ -269,6 +292,7 @@ def test_deciding_again_replaces_just_the_stale_edges_under_new_ids(here: World,
         only=stale,
         body_sha256=prepared.body_sha256,
         traceparent=TRACEPARENT,
+        sealer=Sealer(),
     )
     assert [each.recipient for each in again.emitted] == [POLICE_NL, PROVIDER]
     assert {draft.traceparent for draft in again.drafts} == {TRACEPARENT}
@@ -293,6 +317,7 @@ def test_an_edge_that_is_not_decided_again_is_dropped(here: World, prepared: Pre
         only={("police-us.example", "investigation"): stale},
         body_sha256=prepared.body_sha256,
         traceparent=None,
+        sealer=Sealer(),
     )
     assert (again.emitted, again.dropped) == ((), (stale,))
 

@@ -8,6 +8,8 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+from pydantic_core import to_json
+
 from shared.contracts.registry import CASE_ACCEPTED
 from shared.envelope.batch import sign_batch
 from shared.envelope.headers import FIRST_OF_EPOCH, PROOF, Previous, Tier, decode_headers, encode_headers
@@ -72,15 +74,30 @@ def resealed(plaintext: Callable[[bytes], bytes], *, context: dict[str, Any] | N
     return change
 
 
+def with_item_twice(plaintext: bytes) -> bytes:
+    """Two items of one number, each as it was: what is said of that number would be said of both."""
+    sealed = json.loads(plaintext)
+    sealed["record"]["items"] *= 2
+    sealed["edge"]["facts"]["items"] *= 2
+    return json.dumps(sealed).encode()
+
+
 def with_image(plaintext: bytes) -> bytes:
     sealed = json.loads(plaintext)
     sealed["record"]["items"][0]["locator"]["value"] = "https://images.example/" + "iVBORw0KGgo" * 20
-    return json.dumps(sealed).encode()
+    return to_json(sealed)
+
+
+def reordered(plaintext: bytes) -> bytes:
+    """The same sealed part, the facts of its edge in another order."""
+    sealed = json.loads(plaintext)
+    sealed["edge"]["facts"] = dict(reversed(sealed["edge"]["facts"].items()))
+    return to_json(sealed)
 
 
 def stating(**changes: Any) -> Change:
     """The record with another edge or decision in its sealed part; what the clear part commits to stays as it was."""
-    return resealed(lambda plaintext: json.dumps(merged(json.loads(plaintext), changes)).encode())
+    return resealed(lambda plaintext: to_json(merged(json.loads(plaintext), changes)))
 
 
 def case_accepted(here: World, record: Record) -> Record:
@@ -204,6 +221,12 @@ WRONG: list[tuple[str, Change]] = [
     ("sealed_unopenable", resealed(lambda text: text, context={"revision": 2})),
     ("sealed_unopenable", resealed(lambda text: text, context={"sender": "hotline-de.example"})),
     ("guard_refused", resealed(with_image)),
+    ("guard_refused", resealed(with_item_twice)),
     ("guard_refused", resealed(lambda text: text[:-1])),
+    ("guard_refused", resealed(lambda text: text[:-1] + b" }")),
+    ("guard_refused", resealed(lambda text: text.replace(b'"record":{', b'"record":{\t \t'))),
+    ("guard_refused", resealed(lambda text: text.replace(b"https://", b"https:\\/\\/"))),
+    ("edge_not_reproducible", resealed(lambda text: to_json(dict(reversed(json.loads(text).items()))))),
+    ("edge_not_reproducible", resealed(reordered)),
     ("guard_refused", resealed(lambda text: text[:-1] + b',"more":1}')),
 ]

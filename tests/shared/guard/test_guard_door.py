@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import httpx
 import pytest
@@ -15,6 +15,7 @@ from services.hotline.api import referrals_router
 from services.hotline.domain import AUTHORITY
 from shared.exchange.compose import Acceptor
 from shared.kernel.clock import ManualClock
+from shared.party.origin.api.checking import Checked, Posted, check_posted
 from shared.party.origin.api.routes import OriginApi, answer_filed
 from shared.party.origin.ports import Filings
 from shared.party.origin.use_cases.intake import Intake
@@ -45,14 +46,22 @@ def hotline() -> httpx.AsyncClient:
         instance="hotline",
         clock=clock,
         wake=lambda: None,
+        owe=lambda *_: None,
     )
+
+    async def checked_here(posted: Posted) -> Checked:
+        return check_posted(posted, documents)
+
     api = OriginApi(
         cast(Database, None),
         cast(Acts, None),
         intake,
+        checking=checked_here,
+        owe=lambda *_: None,
         authority=AUTHORITY,
         directory=lambda: documents.directory,
         clock=clock,
+        number=cast(Any, None),
     )
     return door(referrals_router(api, identified_as("hotline")))
 

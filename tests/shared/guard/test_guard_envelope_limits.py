@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.guard import parse_body, parse_list
-from shared.guard.envelope_limits import BODY_BYTES_MAX, NODES_MAX, _load, _plain, _within_limits
+from shared.guard import envelope_limits, parse_body, parse_list
+from shared.guard.envelope_limits import BODY_BYTES_MAX, NODES_MAX, _load, _plain, _plain_list, _within_limits
 from shared.kernel.errors import Refused
 from tests.guard_report.structural import structural
 
@@ -205,3 +205,46 @@ def test_an_ordinary_body_is_read_quickly() -> None:
     )
     assert _plain(text) is not None
     assert same_as_slowly(text)
+
+
+def listed(text: str) -> list[Any]:
+    """What `parse_list` makes of it: each item as it is shown, a refusal by its code, or the refusal of it all."""
+    try:
+        read = parse_list(JSON, None, text.encode(), name="items", items_max=3)
+    except Refused as error:
+        return [error.code]
+    return [each.code if isinstance(each, Refused) else repr(each) for each in read]
+
+
+@given(st.lists(_spoilt(), max_size=4).map(",".join))
+@settings(max_examples=200, deadline=None)
+def test_a_list_that_is_read_quickly_is_what_is_read_slowly(items: str) -> None:
+    text = f'{{"items":[{items}]}}'
+    quick = listed(text)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(envelope_limits, "_plain_list", lambda *_given: None)
+        assert listed(text) == quick
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"items":[]}',
+        '{"items":[{"asn":1},{"asn":1},{"asn":1},{"asn":1}]}',
+        '{"items":[{"asn":1}],"items":[{"asn":1}]}',
+        '{"items":[{"asn":1}],"asn":1}',
+        '{"items":[{"asn":1},1]}',
+        '{"items":[{"asn":1},{}]}',
+        '{"items":[{"asn":1},{"asn":"1","asn":"2"}]}',
+        '{"items":[{"asn":1},{"asn":1.5}]}',
+        '{"items":[{"items":[' + ",".join(['"' + "x" * 2_000 + '"'] * 17) + "]}]}",
+        '[{"asn":1}]',
+        "{}",
+    ],
+)
+def test_a_list_that_is_not_plainly_within_the_limits_is_not_read_quickly(text: str) -> None:
+    assert _plain_list(text, "items", 3) is None
+
+
+def test_an_ordinary_list_is_read_quickly() -> None:
+    assert _plain_list('{"items": [{"kind": "é:", "asn": -0}, {"value": null}]}', "items", 3) is not None

@@ -5,7 +5,9 @@ from __future__ import annotations
 from datetime import UTC, date, datetime
 from typing import Any
 
-from shared.contracts.decision import Decision, Facts
+from pydantic_core import to_json
+
+from shared.contracts.decision import Decision, Edge, Facts
 from shared.contracts.directory import Directory, Instance, Party, PublicKey
 from shared.contracts.policy import Policy, Predicate, Rule
 from shared.kernel.canonical import canonical_json
@@ -144,6 +146,15 @@ def decided(
         salt=more.pop("salt", SALT),
         **more,
     )
+
+
+def spelt(edge: Edge) -> bytes:
+    """The edge as its origin writes it: the members in the order of its contract, its facts by name."""
+    stated = edge.model_dump(mode="json", exclude_none=True)
+    facts = dict(sorted(stated["facts"].items()))
+    if "items" in facts:
+        facts["items"] = [dict(sorted(item.items())) for item in facts.pop("items")]
+    return to_json(stated | {"facts": facts})
 
 
 def sent(decision: Decision) -> list[tuple[str, str]]:

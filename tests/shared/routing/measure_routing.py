@@ -32,6 +32,7 @@ from tests.shared.routing.builders import (
     policy_document,
     prohibition,
     provider,
+    spelt,
     when,
 )
 from tests.shared.routing.generated import CODES, PROVIDERS, generated_directory, generated_facts, generated_policy
@@ -113,7 +114,7 @@ def measure(name: str, directory: DirectoryIndex, policy: PolicyIndex, facts: li
         return sum(len(decided(entry, directory, policy).edges) for entry in facts)
 
     def derived() -> int:
-        pairs = [(edge, decision.ref) for decision in decisions for edge in decision.edges]
+        pairs = [(spelt(edge), decision.ref) for decision in decisions for edge in decision.edges]
         return len([derive_edge(edge, ref, directory=directory, policy=policy, exercise=True) for edge, ref in pairs])
 
     fixed, per_edge = _fitted(stated, setting)

@@ -31,6 +31,7 @@ from tests.shared.routing.builders import (
     policy_of,
     prohibition,
     sent,
+    spelt,
     when,
 )
 from tests.shared.routing.generated import generated_directory, generated_facts, generated_policy, generated_time
@@ -114,7 +115,7 @@ def _other_facts(stated: dict[str, Any], others: dict[str, tuple[Any, Any]]) -> 
 
 def refused(edge: Edge, ref: DecisionRef, **documents: Any) -> bool:
     try:
-        derive_edge(edge, ref, **documents)
+        derive_edge(spelt(edge), ref, **documents)
     except Refused as refusal:
         return refusal.code == "edge_not_reproducible"
     return False
@@ -125,7 +126,7 @@ def refused(edge: Edge, ref: DecisionRef, **documents: Any) -> bool:
 def test_every_edge_of_every_decision_is_derived_again_from_its_own_facts(seed: int) -> None:
     decision, documents = generated_decision(seed)
     for edge in decision.edges:
-        derive_edge(edge, decision.ref, **documents)  # raises where it comes out differently
+        derive_edge(spelt(edge), decision.ref, **documents)  # raises where it comes out differently
 
 
 @given(st.integers(0, 10_000))
@@ -186,7 +187,7 @@ def test_an_edge_of_another_engine_version_is_refused_as_that() -> None:
     decision = decided(facts(), DIRECTORY, POLICY)
     newer = decision.ref.model_copy(update={"engine": 1})
     with pytest.raises(Refused, match="engine_unknown"):
-        derive_edge(decision.edges[0], newer, directory=DIRECTORY, policy=POLICY, exercise=True)
+        derive_edge(spelt(decision.edges[0]), newer, directory=DIRECTORY, policy=POLICY, exercise=True)
 
 
 def test_an_edge_that_a_prohibition_removed_is_refused_though_its_permits_hold() -> None:
@@ -197,7 +198,7 @@ def test_an_edge_that_a_prohibition_removed_is_refused_though_its_permits_hold()
     smuggled = altered(edge, viewed_by="nobody")
     ref = decision.ref.model_copy(update={"policy": POLICY.digest})
     with pytest.raises(Refused) as refusal:
-        derive_edge(smuggled, ref, directory=DIRECTORY, policy=POLICY, exercise=True)
+        derive_edge(spelt(smuggled), ref, directory=DIRECTORY, policy=POLICY, exercise=True)
     assert refusal.value.detail == "a prohibition removes it"
 
 
@@ -211,7 +212,7 @@ def test_an_edge_with_a_code_that_nobody_knows_is_refused_though_its_permits_hol
 
 
 def check(edge: Edge, ref: DecisionRef, broker_time: datetime, policy: PolicyIndex = POLICY) -> None:
-    check_time(edge, ref, broker_time, documents=(DIRECTORY, policy), exercise=True)
+    check_time(spelt(edge), ref, broker_time, documents=(DIRECTORY, policy), exercise=True)
 
 
 @pytest.mark.parametrize(

@@ -106,8 +106,8 @@ CREATE TABLE relay_lease (
     until timestamptz NOT NULL
 );
 
--- The open epoch of each pair. It ends where the database is another than gave its last number, which the system's id
--- and the timeline tell, where its recipient is served by another instance, and where a number had been given before.
+-- The open epoch of each pair at each instance that serves its recipient. It ends where the database is another than
+-- gave its last number, which the system's id and the timeline tell, and where a number had been given before.
 CREATE TABLE pair_sequence (
     sender text NOT NULL,
     recipient text NOT NULL,
@@ -118,7 +118,7 @@ CREATE TABLE pair_sequence (
     timeline bigint NOT NULL,
     prev_epoch uuid,
     prev_last bigint,
-    PRIMARY KEY (sender, recipient)
+    PRIMARY KEY (sender, recipient, lane)
 ) WITH (fillfactor = 50);
 
 -- `last` is what this database knew: one that was restored may have given out more.
@@ -148,7 +148,7 @@ CREATE TABLE inbox (
     code text,
     received_at timestamptz NOT NULL DEFAULT now(),
     CONSTRAINT inbox_pair_sequence UNIQUE (sender, recipient, epoch, sequence),
-    CONSTRAINT inbox_outcome CHECK (outcome IN ('applied', 'refused', 'parked'))
+    CONSTRAINT inbox_outcome CHECK (outcome IN ('applied', 'refused', 'parked', 'moved'))
 );
 
 CREATE TABLE quarantine (
@@ -198,6 +198,7 @@ CREATE TABLE idempotency (
     created_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (party, key_hash)
 );
+CREATE INDEX idempotency_by_age ON idempotency (created_at);
 
 -- Audit's own. Whoever can write these tables can change what audit shows; Kafka (while it retains) and the parties'
 -- own tables contradict it (`causeway audit reconcile`), and the ledger will make every change provable.
@@ -245,7 +246,8 @@ CREATE TABLE link (
     purpose text NOT NULL,
     rules text NOT NULL,
     commitment text NOT NULL,
-    PRIMARY KEY (edge_id, origin)
+    -- An edge whose recipient moves is decided afresh under its own id, and commits to what was decided then.
+    PRIMARY KEY (edge_id, origin, commitment)
 );
 CREATE INDEX ix_link_referral_id ON link (referral_id);
 

@@ -106,8 +106,8 @@ CREATE TABLE relay_lease (
     until timestamptz NOT NULL
 );
 
--- The open epoch of each pair. It ends where the database is another than gave its last number, which the system's id
--- and the timeline tell, where its recipient is served by another instance, and where a number had been given before.
+-- The open epoch of each pair at each instance that serves its recipient. It ends where the database is another than
+-- gave its last number, which the system's id and the timeline tell, and where a number had been given before.
 CREATE TABLE pair_sequence (
     sender text NOT NULL,
     recipient text NOT NULL,
@@ -118,7 +118,7 @@ CREATE TABLE pair_sequence (
     timeline bigint NOT NULL,
     prev_epoch uuid,
     prev_last bigint,
-    PRIMARY KEY (sender, recipient)
+    PRIMARY KEY (sender, recipient, lane)
 ) WITH (fillfactor = 50);
 
 -- `last` is what this database knew: one that was restored may have given out more.
@@ -297,6 +297,53 @@ CREATE TABLE idempotency (
     created_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (party, key_hash)
 );
+CREATE INDEX idempotency_by_age ON idempotency (created_at);
+
+-- What a party learns: its acts, and those of others that concern it, one row each, numbered densely per party in the
+-- order in which they became visible. An act adds its row unnumbered; the numberer moves committed rows over. Whoever
+-- can write these tables can hide from a party that something happened, not that it did: the party's own tables say it.
+
+CREATE TABLE event_unnumbered (
+    -- By it the numberer finds where to go on: what is below the oldest open transaction has been seen.
+    xact xid8 NOT NULL DEFAULT pg_current_xact_id(),
+    id bigint GENERATED ALWAYS AS IDENTITY,
+    party text NOT NULL,
+    type text NOT NULL,
+    subject uuid NOT NULL,
+    at timestamptz NOT NULL DEFAULT now(),
+    detail jsonb,
+    PRIMARY KEY (xact, id),
+    CONSTRAINT event_unnumbered_detail_bound CHECK (octet_length(detail::text) <= 512)
+);
+
+-- By month: what is past its time leaves with its partition. What no partition is for yet waits in the last.
+CREATE TABLE event (
+    party text NOT NULL,
+    number bigint NOT NULL,
+    type text NOT NULL,
+    subject uuid NOT NULL,
+    at timestamptz NOT NULL,
+    detail jsonb
+) PARTITION BY RANGE (at);
+CREATE TABLE event_default PARTITION OF event DEFAULT;
+CREATE INDEX event_by_party ON event (party, number);
+
+CREATE TABLE feed (
+    party text PRIMARY KEY,
+    last bigint NOT NULL
+);
+
+-- One row: who has it locked numbers. Another database (restored, or loaded elsewhere) begins a new epoch, and looks at
+-- every row once.
+CREATE TABLE feed_numberer (
+    one boolean PRIMARY KEY DEFAULT true,
+    epoch uuid NOT NULL DEFAULT uuidv7(),
+    system_id bigint,
+    timeline bigint,
+    seen_below xid8 NOT NULL DEFAULT '0',
+    CONSTRAINT feed_numberer_one CHECK (one)
+);
+INSERT INTO feed_numberer DEFAULT VALUES;
 
 -- The origin's. Whoever can write these tables can misstate what this origin filed, not what others received: the
 -- recipients' inboxes and audit's reading of Kafka are kept elsewhere, by other roles.
@@ -310,6 +357,8 @@ CREATE TABLE referral (
     disposition text NOT NULL,
     state text NOT NULL,
     work_reason text,
+    -- Its number in the party's feed, given once it was committed: lists go by it, and so miss nothing.
+    arrival bigint,
     -- Of the bytes that were posted, as the signed acceptance states it.
     body_sha256 text NOT NULL,
     facts jsonb NOT NULL,
@@ -323,16 +372,30 @@ CREATE TABLE referral (
     CONSTRAINT referral_state CHECK (state IN ('routed', 'unroutable', 'orphaned', 'unknown_code', 'withdrawn')),
     CONSTRAINT referral_external_ref_alphabet CHECK (external_ref ~ '^[A-Za-z0-9][A-Za-z0-9._/-]{0,47}$'),
     CONSTRAINT referral_content_bound CHECK (octet_length(content) <= 33000)
-    -- Rows that hold ciphertext stay whole up to a page. Trying to compress it would cost CPU time only.
-) WITH (toast_tuple_target = 8160);
-CREATE INDEX referral_by_party ON referral (party, referral_id);
+) WITH (toast_tuple_target = 512);
+-- Ciphertext lies out of line: a row is changed when it is numbered and by each act, and this is not written again.
+-- Trying to compress it would cost CPU time only.
+ALTER TABLE referral
+    ALTER COLUMN content SET STORAGE EXTERNAL,
+    ALTER COLUMN facts SET STORAGE MAIN,
+    ALTER COLUMN decision SET STORAGE MAIN;
+CREATE INDEX referral_by_arrival ON referral (party, arrival) WHERE arrival IS NOT NULL;
+CREATE INDEX referral_by_state ON referral (party, state, arrival) WHERE arrival IS NOT NULL;
 CREATE INDEX referral_unfinished ON referral (referral_id) WHERE work_reason IN ('deferred', 'waiting', 'parked');
-CREATE INDEX referral_work ON referral (party, state) WHERE work_reason IS NOT NULL;
+-- The work list, whole and by reason.
+CREATE INDEX referral_work ON referral (party, arrival)
+    WHERE work_reason IS NOT NULL AND state <> 'withdrawn' AND arrival IS NOT NULL;
+CREATE INDEX referral_work_by_reason ON referral (party, work_reason, arrival)
+    WHERE work_reason IS NOT NULL AND state <> 'withdrawn' AND arrival IS NOT NULL;
 
 CREATE TABLE edge (
     edge_id uuid PRIMARY KEY,
     -- The message that carries it; none while the edge waits.
     message_id uuid UNIQUE,
+    -- Where it lies; where its recipient had it until it moved, and the messages that carried it before.
+    instance text NOT NULL,
+    instances_before text[] NOT NULL DEFAULT '{}',
+    messages_before uuid[] NOT NULL DEFAULT '{}',
     referral_id uuid NOT NULL,
     notice_id uuid UNIQUE,
     -- The origin's own numbers of the notice's items: the first is what the notice calls 1.
@@ -348,6 +411,8 @@ CREATE TABLE edge (
     answered_at timestamptz,
     -- The number of the newest answer in its recipient's track.
     acts integer NOT NULL DEFAULT 0,
+    -- Of an edge whose recipient has moved: the answers that its present instance was told of, until it answers itself.
+    told jsonb,
     -- The message that took the edge back, one for all edges to a recipient of referrals.
     withdrawal_id uuid,
     -- By which documents it was decided, and when; how often it was refused as stale; when it is decided again.
@@ -359,6 +424,18 @@ CREATE TABLE edge (
     CONSTRAINT edge_waiting CHECK ((state = 'waiting') <= (message_id IS NULL))
 );
 CREATE INDEX edge_of_referral ON edge (referral_id, recipient);
+CREATE INDEX edge_at ON edge (recipient, instance, referral_id);
+
+-- What became of each act of a recipient when it first came: one that comes again is answered alike and moves nothing.
+-- Whoever can write this table can keep an answer from moving its edge, or have it move it twice.
+CREATE TABLE answer_act (
+    subject uuid NOT NULL,
+    sender text NOT NULL,
+    act uuid NOT NULL,
+    -- The code it was refused with; none where it was applied.
+    code text,
+    PRIMARY KEY (subject, sender, act)
+);
 CREATE INDEX edge_again ON edge (again_at) WHERE again_at IS NOT NULL;
 CREATE INDEX edge_waiting ON edge (edge_id) WHERE state = 'waiting';
 
@@ -388,17 +465,28 @@ CREATE TABLE notice (
     evidence bytea NOT NULL,
     wrapped_key bytea,
     received_at timestamptz NOT NULL DEFAULT now(),
+    -- Its number in the party's feed, given once it was committed: lists go by it, and so miss nothing.
+    arrival bigint,
+    changed_at timestamptz NOT NULL DEFAULT now(),
     -- The numbers of its items, and of the party's own acts on it.
     numbers smallint[] NOT NULL DEFAULT '{}',
     acts integer NOT NULL DEFAULT 0,
+    -- Of these, those that its sender told of: done elsewhere, before the party moved here.
+    told integer NOT NULL DEFAULT 0,
     -- What the party has said in its own acts, by the name of each word: codes and times, no text of its own.
     said jsonb NOT NULL DEFAULT '{}',
     PRIMARY KEY (notice_id, party),
     CONSTRAINT notice_said_bound CHECK (octet_length(said::text) <= 16384),
     CONSTRAINT notice_content_bound CHECK (octet_length(content) <= 33000),
     CONSTRAINT notice_evidence_bound CHECK (octet_length(evidence) <= 70000)
-    -- Rows that hold ciphertext stay whole up to a page. Trying to compress it would cost CPU time only.
-) WITH (toast_tuple_target = 8160);
+) WITH (toast_tuple_target = 512);
+-- Ciphertext lies out of line: a row is changed when it is numbered and by each act, and this is not written again.
+-- Trying to compress it would cost CPU time only.
+ALTER TABLE notice
+    ALTER COLUMN content SET STORAGE EXTERNAL,
+    ALTER COLUMN evidence SET STORAGE EXTERNAL;
+CREATE INDEX notice_by_arrival ON notice (party, arrival) WHERE arrival IS NOT NULL;
+CREATE INDEX notice_by_state ON notice (party, state, arrival) WHERE arrival IS NOT NULL;
 
 -- Who may do what in which state: a second, independent copy of the service's table of permissions, held equal to it
 -- by the isolation tests.
@@ -421,7 +509,7 @@ FROM (VALUES
      'issued acknowledged in_part actioned rejected not_ours withdrawn withdrawal_acknowledged'),
     ('notice', 'acknowledge', 'analyst machine', 'issued'),
     ('notice', 'answer', 'analyst machine', 'issued acknowledged in_part'),
-    ('notice', 'not_ours', 'analyst machine', 'issued acknowledged'),
+    ('notice', 'not_ours', 'analyst machine', 'issued acknowledged in_part'),
     ('notice', 'acknowledge_withdrawal', 'analyst machine', 'withdrawn'),
     ('notice', 'apply', 'service',
      'issued acknowledged in_part actioned rejected not_ours withdrawn withdrawal_acknowledged')
@@ -437,11 +525,13 @@ FROM (VALUES
 -- table without states, where it is permitted in any. `read` only sees, `submit` only adds, `apply` adds and changes,
 -- every other action only changes; none removes. A `SELECT … FOR UPDATE` sees only what could be changed.
 -- Neither sub-select looks at the row: PostgreSQL computes them once for a statement, not for every row.
+-- A statement that acts for one party names it too, and an index finds the rows by that, in their order. `coalesce` keeps
+-- the planner from guessing how many parties are bound, and so from taking a large party for a small one.
 
 ALTER TABLE referral ENABLE ROW LEVEL SECURITY;
 ALTER TABLE referral FORCE ROW LEVEL SECURITY;
 CREATE POLICY referral_seen ON referral FOR SELECT USING (
-    party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[])
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
     AND EXISTS (
         SELECT 1 FROM permitted AS p
         WHERE p.resource = 'referral' AND p.action = current_setting('causeway.action', true)
@@ -449,7 +539,7 @@ CREATE POLICY referral_seen ON referral FOR SELECT USING (
     )
 );
 CREATE POLICY referral_added ON referral FOR INSERT WITH CHECK (
-    party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[])
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
     AND referral.state = ANY ((
         SELECT array_agg(p.state) FROM permitted AS p
         WHERE p.resource = 'referral' AND p.action = current_setting('causeway.action', true)
@@ -457,14 +547,14 @@ CREATE POLICY referral_added ON referral FOR INSERT WITH CHECK (
     )::text[])
 );
 CREATE POLICY referral_changed ON referral FOR UPDATE USING (
-    party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[])
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
     AND referral.state = ANY ((
         SELECT array_agg(p.state) FROM permitted AS p
         WHERE p.resource = 'referral' AND p.action = current_setting('causeway.action', true)
           AND p.role = current_setting('causeway.role', true) AND p.action NOT IN ('read', 'submit')
     )::text[])
 ) WITH CHECK (
-    party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[])
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
     AND EXISTS (
         SELECT 1 FROM permitted AS p
         WHERE p.resource = 'referral' AND p.action = current_setting('causeway.action', true)
@@ -475,7 +565,7 @@ CREATE POLICY referral_changed ON referral FOR UPDATE USING (
 ALTER TABLE edge ENABLE ROW LEVEL SECURITY;
 ALTER TABLE edge FORCE ROW LEVEL SECURITY;
 CREATE POLICY edge_seen ON edge FOR SELECT USING (
-    party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[])
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
     AND EXISTS (
         SELECT 1 FROM permitted AS p
         WHERE p.resource = 'referral' AND p.action = current_setting('causeway.action', true)
@@ -483,7 +573,7 @@ CREATE POLICY edge_seen ON edge FOR SELECT USING (
     )
 );
 CREATE POLICY edge_added ON edge FOR INSERT WITH CHECK (
-    party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[])
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
     AND EXISTS (
         SELECT 1 FROM permitted AS p
         WHERE p.resource = 'referral' AND p.action = current_setting('causeway.action', true)
@@ -491,14 +581,14 @@ CREATE POLICY edge_added ON edge FOR INSERT WITH CHECK (
     )
 );
 CREATE POLICY edge_changed ON edge FOR UPDATE USING (
-    party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[])
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
     AND EXISTS (
         SELECT 1 FROM permitted AS p
         WHERE p.resource = 'referral' AND p.action = current_setting('causeway.action', true)
           AND p.role = current_setting('causeway.role', true) AND p.action NOT IN ('read', 'submit')
     )
 ) WITH CHECK (
-    party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[])
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
     AND EXISTS (
         SELECT 1 FROM permitted AS p
         WHERE p.resource = 'referral' AND p.action = current_setting('causeway.action', true)
@@ -509,7 +599,7 @@ CREATE POLICY edge_changed ON edge FOR UPDATE USING (
 ALTER TABLE notice ENABLE ROW LEVEL SECURITY;
 ALTER TABLE notice FORCE ROW LEVEL SECURITY;
 CREATE POLICY notice_seen ON notice FOR SELECT USING (
-    party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[])
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
     AND EXISTS (
         SELECT 1 FROM permitted AS p
         WHERE p.resource = 'notice' AND p.action = current_setting('causeway.action', true)
@@ -517,7 +607,7 @@ CREATE POLICY notice_seen ON notice FOR SELECT USING (
     )
 );
 CREATE POLICY notice_added ON notice FOR INSERT WITH CHECK (
-    party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[])
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
     AND notice.state = ANY ((
         SELECT array_agg(p.state) FROM permitted AS p
         WHERE p.resource = 'notice' AND p.action = current_setting('causeway.action', true)
@@ -525,14 +615,14 @@ CREATE POLICY notice_added ON notice FOR INSERT WITH CHECK (
     )::text[])
 );
 CREATE POLICY notice_changed ON notice FOR UPDATE USING (
-    party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[])
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
     AND notice.state = ANY ((
         SELECT array_agg(p.state) FROM permitted AS p
         WHERE p.resource = 'notice' AND p.action = current_setting('causeway.action', true)
           AND p.role = current_setting('causeway.role', true) AND p.action NOT IN ('read', 'submit')
     )::text[])
 ) WITH CHECK (
-    party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[])
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
     AND EXISTS (
         SELECT 1 FROM permitted AS p
         WHERE p.resource = 'notice' AND p.action = current_setting('causeway.action', true)
@@ -542,6 +632,17 @@ CREATE POLICY notice_changed ON notice FOR UPDATE USING (
     AND notice.state IN (SELECT p.state FROM permitted AS p WHERE p.resource = 'notice')
 );
 
+-- A party sees its own events; the numberer alone adds them, and nobody changes or removes one.
+
+ALTER TABLE event ENABLE ROW LEVEL SECURITY;
+ALTER TABLE event FORCE ROW LEVEL SECURITY;
+CREATE POLICY event_seen ON event FOR SELECT USING (
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
+);
+CREATE POLICY event_added ON event FOR INSERT WITH CHECK (
+    (SELECT current_setting('causeway.role', true) = 'service' AND current_setting('causeway.action', true) = 'number')
+);
+
 -- What the service may touch at all. What the accountant may read, to reconcile the databases: of the outbox what is
 -- on its way, not what it says.
 
@@ -549,8 +650,12 @@ EXECUTE format(
     'GRANT SELECT, INSERT, UPDATE, DELETE ON
         lane, segment, outbox, settled, mark, relay_lease, pair_sequence, closed_epoch, inbox, pair_taken, gone,
         awaiting, topic_cursor, topic_reader, topic_lease, quarantine, peer, document, data_key, api_key, idempotency, intake_count,
-        referral, edge, notice
+        referral, edge, notice, answer_act
      TO %I', service);
+EXECUTE format('GRANT SELECT, INSERT, DELETE ON event_unnumbered TO %I', service);
+EXECUTE format('GRANT SELECT, INSERT ON event TO %I', service);
+EXECUTE format('GRANT SELECT, INSERT, UPDATE ON feed TO %I', service);
+EXECUTE format('GRANT SELECT, UPDATE ON feed_numberer TO %I', service);
 EXECUTE format('GRANT USAGE ON SCHEMA public TO %I', service);
 EXECUTE format('GRANT SELECT ON permitted TO %I', service);
 EXECUTE format('GRANT SELECT ON lane, settled, inbox, pair_sequence, closed_epoch, intake_count TO %I', accountant);
@@ -563,7 +668,7 @@ EXECUTE format('GRANT USAGE ON SCHEMA public TO %I', accountant);
 EXECUTE format('GRANT SELECT (referral_id, party, disposition, state, work_reason) ON referral TO %I', accountant);
 EXECUTE format('CREATE POLICY referral_counted ON referral FOR SELECT TO %I USING (true)', accountant);
 EXECUTE format(
-    'GRANT SELECT (edge_id, message_id, referral_id, notice_id, party, recipient, purpose, state, answer) ON edge TO %I',
+    'GRANT SELECT (edge_id, message_id, messages_before, referral_id, notice_id, party, recipient, purpose, state, answer) ON edge TO %I',
     accountant);
 EXECUTE format('CREATE POLICY edge_counted ON edge FOR SELECT TO %I USING (true)', accountant);
 EXECUTE format('GRANT SELECT (notice_id, party, state) ON notice TO %I', accountant);

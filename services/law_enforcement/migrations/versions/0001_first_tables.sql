@@ -106,8 +106,8 @@ CREATE TABLE relay_lease (
     until timestamptz NOT NULL
 );
 
--- The open epoch of each pair. It ends where the database is another than gave its last number, which the system's id
--- and the timeline tell, where its recipient is served by another instance, and where a number had been given before.
+-- The open epoch of each pair at each instance that serves its recipient. It ends where the database is another than
+-- gave its last number, which the system's id and the timeline tell, and where a number had been given before.
 CREATE TABLE pair_sequence (
     sender text NOT NULL,
     recipient text NOT NULL,
@@ -118,7 +118,7 @@ CREATE TABLE pair_sequence (
     timeline bigint NOT NULL,
     prev_epoch uuid,
     prev_last bigint,
-    PRIMARY KEY (sender, recipient)
+    PRIMARY KEY (sender, recipient, lane)
 ) WITH (fillfactor = 50);
 
 -- `last` is what this database knew: one that was restored may have given out more.
@@ -297,6 +297,53 @@ CREATE TABLE idempotency (
     created_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (party, key_hash)
 );
+CREATE INDEX idempotency_by_age ON idempotency (created_at);
+
+-- What a party learns: its acts, and those of others that concern it, one row each, numbered densely per party in the
+-- order in which they became visible. An act adds its row unnumbered; the numberer moves committed rows over. Whoever
+-- can write these tables can hide from a party that something happened, not that it did: the party's own tables say it.
+
+CREATE TABLE event_unnumbered (
+    -- By it the numberer finds where to go on: what is below the oldest open transaction has been seen.
+    xact xid8 NOT NULL DEFAULT pg_current_xact_id(),
+    id bigint GENERATED ALWAYS AS IDENTITY,
+    party text NOT NULL,
+    type text NOT NULL,
+    subject uuid NOT NULL,
+    at timestamptz NOT NULL DEFAULT now(),
+    detail jsonb,
+    PRIMARY KEY (xact, id),
+    CONSTRAINT event_unnumbered_detail_bound CHECK (octet_length(detail::text) <= 512)
+);
+
+-- By month: what is past its time leaves with its partition. What no partition is for yet waits in the last.
+CREATE TABLE event (
+    party text NOT NULL,
+    number bigint NOT NULL,
+    type text NOT NULL,
+    subject uuid NOT NULL,
+    at timestamptz NOT NULL,
+    detail jsonb
+) PARTITION BY RANGE (at);
+CREATE TABLE event_default PARTITION OF event DEFAULT;
+CREATE INDEX event_by_party ON event (party, number);
+
+CREATE TABLE feed (
+    party text PRIMARY KEY,
+    last bigint NOT NULL
+);
+
+-- One row: who has it locked numbers. Another database (restored, or loaded elsewhere) begins a new epoch, and looks at
+-- every row once.
+CREATE TABLE feed_numberer (
+    one boolean PRIMARY KEY DEFAULT true,
+    epoch uuid NOT NULL DEFAULT uuidv7(),
+    system_id bigint,
+    timeline bigint,
+    seen_below xid8 NOT NULL DEFAULT '0',
+    CONSTRAINT feed_numberer_one CHECK (one)
+);
+INSERT INTO feed_numberer DEFAULT VALUES;
 
 -- The agencies' own: cases, and the edges on which each was offered. Whoever can write these tables can hide a case
 -- from its agency or misstate its progress here; origin and audit still show that it was sent and receipted, and what
@@ -309,8 +356,13 @@ CREATE TABLE case_file (
     exercise boolean NOT NULL,
     state text NOT NULL,
     received_at timestamptz NOT NULL DEFAULT now(),
+    -- Its number in the party's feed, given once it was committed: lists go by it, and so miss nothing.
+    arrival bigint,
+    changed_at timestamptz NOT NULL DEFAULT now(),
     -- How many acts the party has done on it.
     acts integer NOT NULL DEFAULT 0,
+    -- Of these, those that its sender told of: done elsewhere, before the party moved here.
+    told integer NOT NULL DEFAULT 0,
     -- What the party has said in its own acts, by the name of each word: codes and times, no text of its own.
     said jsonb NOT NULL DEFAULT '{}',
     case_reference bytea,
@@ -319,6 +371,8 @@ CREATE TABLE case_file (
     CONSTRAINT case_said_bound CHECK (octet_length(said::text) <= 4096),
     CONSTRAINT case_reference_bound CHECK (octet_length(case_reference) <= 128)
 );
+CREATE INDEX case_file_by_arrival ON case_file (party, arrival) WHERE arrival IS NOT NULL;
+CREATE INDEX case_file_by_state ON case_file (party, state, arrival) WHERE arrival IS NOT NULL;
 
 -- One row per purpose for which the referral was offered to the agency.
 CREATE TABLE case_edge (
@@ -369,11 +423,13 @@ FROM (VALUES
 -- table without states, where it is permitted in any. `read` only sees, `submit` only adds, `apply` adds and changes,
 -- every other action only changes; none removes. A `SELECT … FOR UPDATE` sees only what could be changed.
 -- Neither sub-select looks at the row: PostgreSQL computes them once for a statement, not for every row.
+-- A statement that acts for one party names it too, and an index finds the rows by that, in their order. `coalesce` keeps
+-- the planner from guessing how many parties are bound, and so from taking a large party for a small one.
 
 ALTER TABLE case_file ENABLE ROW LEVEL SECURITY;
 ALTER TABLE case_file FORCE ROW LEVEL SECURITY;
 CREATE POLICY case_file_seen ON case_file FOR SELECT USING (
-    party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[])
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
     AND EXISTS (
         SELECT 1 FROM permitted AS p
         WHERE p.resource = 'case' AND p.action = current_setting('causeway.action', true)
@@ -381,7 +437,7 @@ CREATE POLICY case_file_seen ON case_file FOR SELECT USING (
     )
 );
 CREATE POLICY case_file_added ON case_file FOR INSERT WITH CHECK (
-    party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[])
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
     AND case_file.state = ANY ((
         SELECT array_agg(p.state) FROM permitted AS p
         WHERE p.resource = 'case' AND p.action = current_setting('causeway.action', true)
@@ -389,14 +445,14 @@ CREATE POLICY case_file_added ON case_file FOR INSERT WITH CHECK (
     )::text[])
 );
 CREATE POLICY case_file_changed ON case_file FOR UPDATE USING (
-    party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[])
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
     AND case_file.state = ANY ((
         SELECT array_agg(p.state) FROM permitted AS p
         WHERE p.resource = 'case' AND p.action = current_setting('causeway.action', true)
           AND p.role = current_setting('causeway.role', true) AND p.action NOT IN ('read', 'submit')
     )::text[])
 ) WITH CHECK (
-    party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[])
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
     AND EXISTS (
         SELECT 1 FROM permitted AS p
         WHERE p.resource = 'case' AND p.action = current_setting('causeway.action', true)
@@ -409,7 +465,7 @@ CREATE POLICY case_file_changed ON case_file FOR UPDATE USING (
 ALTER TABLE case_edge ENABLE ROW LEVEL SECURITY;
 ALTER TABLE case_edge FORCE ROW LEVEL SECURITY;
 CREATE POLICY case_edge_seen ON case_edge FOR SELECT USING (
-    party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[])
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
     AND EXISTS (
         SELECT 1 FROM permitted AS p
         WHERE p.resource = 'case' AND p.action = current_setting('causeway.action', true)
@@ -417,7 +473,7 @@ CREATE POLICY case_edge_seen ON case_edge FOR SELECT USING (
     )
 );
 CREATE POLICY case_edge_added ON case_edge FOR INSERT WITH CHECK (
-    party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[])
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
     AND EXISTS (
         SELECT 1 FROM permitted AS p
         WHERE p.resource = 'case' AND p.action = current_setting('causeway.action', true)
@@ -425,19 +481,30 @@ CREATE POLICY case_edge_added ON case_edge FOR INSERT WITH CHECK (
     )
 );
 CREATE POLICY case_edge_changed ON case_edge FOR UPDATE USING (
-    party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[])
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
     AND EXISTS (
         SELECT 1 FROM permitted AS p
         WHERE p.resource = 'case' AND p.action = current_setting('causeway.action', true)
           AND p.role = current_setting('causeway.role', true) AND p.action NOT IN ('read', 'submit')
     )
 ) WITH CHECK (
-    party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[])
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
     AND EXISTS (
         SELECT 1 FROM permitted AS p
         WHERE p.resource = 'case' AND p.action = current_setting('causeway.action', true)
           AND p.role = current_setting('causeway.role', true)
     )
+);
+
+-- A party sees its own events; the numberer alone adds them, and nobody changes or removes one.
+
+ALTER TABLE event ENABLE ROW LEVEL SECURITY;
+ALTER TABLE event FORCE ROW LEVEL SECURITY;
+CREATE POLICY event_seen ON event FOR SELECT USING (
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
+);
+CREATE POLICY event_added ON event FOR INSERT WITH CHECK (
+    (SELECT current_setting('causeway.role', true) = 'service' AND current_setting('causeway.action', true) = 'number')
 );
 
 -- What the service may touch at all. What the accountant may read, to reconcile the databases: of the outbox what is
@@ -449,6 +516,10 @@ EXECUTE format(
         awaiting, topic_cursor, topic_reader, topic_lease, quarantine, peer, document, data_key, api_key, idempotency, case_file,
         case_edge
      TO %I', service);
+EXECUTE format('GRANT SELECT, INSERT, DELETE ON event_unnumbered TO %I', service);
+EXECUTE format('GRANT SELECT, INSERT ON event TO %I', service);
+EXECUTE format('GRANT SELECT, INSERT, UPDATE ON feed TO %I', service);
+EXECUTE format('GRANT SELECT, UPDATE ON feed_numberer TO %I', service);
 EXECUTE format('GRANT USAGE ON SCHEMA public TO %I', service);
 EXECUTE format('GRANT SELECT ON permitted TO %I', service);
 EXECUTE format('GRANT SELECT ON lane, settled, inbox, pair_sequence, closed_epoch TO %I', accountant);

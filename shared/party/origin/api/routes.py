@@ -11,11 +11,9 @@ from typing import Final
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request
-from pydantic_core import from_json
 from starlette.responses import Response
 
-from shared.contracts.base import Contract, JsonObject
-from shared.contracts.decision import NotSent
+from shared.contracts.base import Contract
 from shared.contracts.referral import ReferralSubmission
 from shared.exchange.acts import Subject
 from shared.exchange.compose import Acceptor
@@ -28,12 +26,12 @@ from shared.kernel.canonical import digest
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Refused
 from shared.party.origin.api import bodies
+from shared.party.origin.api.checking import Checking, Posted, parsed
 from shared.party.origin.domain import (
     AcceptedReferral,
     ExternalRefExists,
     ListReason,
     Outcome,
-    Recipient,
     ReferralPage,
     Reply,
     ShownReferral,
@@ -47,7 +45,6 @@ from shared.party.origin.use_cases import referrals as use_cases
 from shared.party.origin.use_cases.intake import Intake
 from shared.party.origin.use_cases.referrals import Acting
 from shared.routing.directory_index import DirectoryIndex
-from shared.routing.engine import Judged
 from shared.runtime.database.transactions import Database, RowScope, Session
 from shared.runtime.http.acts import Acts
 from shared.runtime.http.edge import body_hash, read_json, read_key, read_list, read_model
@@ -56,7 +53,7 @@ from shared.runtime.http.openapi import does, shows
 from shared.runtime.http.paging import Cursor, Limit
 from shared.runtime.http.problems import PROBLEM_JSON, Problem, problem_body
 from shared.runtime.watch.telemetry import current_traceparent
-from shared.vocabulary.routing import Purpose, Reason
+from shared.vocabulary.routing import Disposition
 
 #: What the routes declare by which an origin files; each service mounts them in its own `api`, at `OriginApi.file`.
 FILES_ONE: Final = does(AcceptedReferral, takes=[ReferralSubmission], conflict=bodies.ReferenceTaken, location=True) | {
@@ -83,16 +80,23 @@ class OriginApi:
         acts: Acts,
         intake: Intake,
         *,
+        checking: Checking,
+        owe: Callable[[str, int], None],
         authority: Authority,
         directory: Callable[[], DirectoryIndex],
         clock: Clock,
+        number: Callable[[], Awaitable[object]],
     ) -> None:
+        """`owe` charges a party for work; `number` gives what was committed its place in the lists."""
         self._database = database
         self._acts = acts
         self._intake = intake
+        self._checking = checking
+        self._owe = owe
         self._authority = authority
         self._directory = directory
         self._clock = clock
+        self._number = number
 
     async def file(self, request: Request, identity: Identity) -> Response:
         """File what is posted: a list where the path says so, else one referral."""
@@ -102,7 +106,7 @@ class OriginApi:
         hashes = [digest(each) for each in ([body] if single else item_bytes(body))]
         party, trace = self._intake.origin(identity.party), current_traceparent()
         submissions = [
-            Submission(party, identity.role, _parsed(value), trace, body_sha256=posted)
+            Submission(party, identity.role, parsed(value), trace, body_sha256=posted)
             for value, posted in zip(values, hashes, strict=True)
         ]
         wanted = Filed(submissions, key, body_hash(request.url.path, body), single)
@@ -124,10 +128,19 @@ class OriginApi:
 
     async def check(self, request: Request, identity: Identity) -> Response:
         """Say of what is posted, one or a list, what would become of it."""
-        submissions = [_parsed(value) for value in await _one_or_many(request)]
-        checked = self._intake.check(submissions, party=identity.party, role=identity.role)
-        results = tuple(_checked(index, each) for index, each in enumerate(checked))
-        return _answer(bodies.CheckAnswer(results=results))
+        self._authority.require("referral", identity.role, action="submit", state=Disposition.ROUTED)
+        kind, encoding = request.headers.get("content-type"), request.headers.get("content-encoding")
+        posted = Posted(await request.body(), kind, encoding, identity.party, self._clock.now())
+        checked = await self._checking(posted)
+        self._owe(identity.party, checked.work)
+        return Response(checked.body, media_type="application/json")
+
+    @asynccontextmanager
+    async def listing(self, identity: Identity) -> AsyncIterator[Acting]:
+        """`reading`, once all that was there when it was asked for has its place in the lists."""
+        await self._number()
+        async with self.reading(identity) as acting:
+            yield acting
 
     @asynccontextmanager
     async def reading(self, identity: Identity) -> AsyncIterator[Acting]:
@@ -160,7 +173,7 @@ def add_origin_routes(router: APIRouter, origin: OriginApi, identified: Identifi
         identity: Identity = who, state: ReferralState | None = None, cursor: Cursor = None, limit: Limit = 50
     ) -> Response:
         """The party's referrals, newest first."""
-        async with origin.reading(identity) as acting:
+        async with origin.listing(identity) as acting:
             return _answer(await use_cases.list_referrals(acting, state=state, cursor=cursor, limit=limit))
 
     @router.get("/referrals/{referral_id}", **shows(ShownReferral))
@@ -174,7 +187,7 @@ def add_origin_routes(router: APIRouter, origin: OriginApi, identified: Identifi
         identity: Identity = who, reason: ListReason | None = None, cursor: Cursor = None, limit: Limit = 50
     ) -> Response:
         """What went nowhere, each with the named reason."""
-        async with origin.reading(identity) as acting:
+        async with origin.listing(identity) as acting:
             return _answer(await use_cases.list_work(acting, reason=reason, cursor=cursor, limit=limit))
 
     @router.post(
@@ -222,52 +235,11 @@ def _fields(prepared: Prepared, acceptor: Acceptor) -> dict[str, object]:
     }
 
 
-def _checked(index: int, outcome: Judged | Refused) -> bodies.CheckPassed | bodies.CheckRefused:
-    if isinstance(outcome, Refused):
-        return bodies.CheckRefused(index=index, ok=False, problem=_problem(outcome))
-    return bodies.CheckPassed(
-        index=index,
-        ok=True,
-        state=outcome.disposition,
-        work_reason=outcome.work_reason,
-        recipients=tuple(
-            Recipient(
-                recipient=edge.recipient,
-                purpose=Purpose(edge.terms.purpose),
-                reason=Reason(edge.terms.reason),
-                rules=tuple(edge.terms.rules),
-            )
-            for edge in outcome.edges
-        ),
-        not_sent=tuple(NotSent.model_validate(each) for each in outcome.not_sent),
-    )
-
-
 def _problem(refused: Refused) -> Problem:
     if isinstance(refused, ExternalRefExists):
         referral = f"/v1/referrals/{refused.referral_id}"
         return bodies.ReferenceTaken(**dict(problem_body(refused)), referral=referral)
     return problem_body(refused)
-
-
-async def _one_or_many(request: Request) -> Sequence[JsonObject | Refused]:
-    """A list where the body is one, else the single referral that it is."""
-    try:
-        body = from_json(await request.body())
-    except ValueError:
-        body = None  # refused as a single one, with the rule that it breaks
-    if isinstance(body, dict) and "referrals" in body:
-        return await read_list(request, "referrals")
-    return [await read_json(request)]
-
-
-def _parsed(value: JsonObject | Refused) -> ReferralSubmission | Refused:
-    if isinstance(value, Refused):
-        return value
-    try:
-        return read_model(ReferralSubmission, value)
-    except Refused as error:
-        return error
 
 
 def _answer(view: Contract) -> Response:

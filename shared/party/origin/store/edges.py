@@ -5,25 +5,29 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from itertools import groupby
+from typing import Final
 from uuid import UUID
 
 import asyncpg
+from pydantic import TypeAdapter
 from pydantic_core import to_json
 
 from shared.contracts.referral import ReferralRecord
 from shared.envelope.datakeys import KeyEncryptionKey, reveal, unwrap
-from shared.exchange.acts import AnswerState
-from shared.exchange.origin import Answered, ReferralState
+from shared.exchange.letters import KnownEdge
+from shared.exchange.origin import UNFINISHED, Answered, ReferralState, answered_so_far
 from shared.exchange.prepare import Again, StaleEdge
-from shared.party.origin.ports import OpenEdge, StaleReferral, Try
+from shared.party.origin.ports import AnswerAct, OpenEdge, StaleReferral, Taken, Try
 from shared.party.origin.store.filing import EDGE, edge_rows, places
-from shared.runtime.database.columns import insert
+from shared.runtime.database.columns import Statement, insert
 from shared.runtime.post import outbox
+from shared.vocabulary.answers import AnswerState
 
+_TOLD: Final = TypeAdapter(tuple[Answered, ...])
 _ADD = insert("edge", EDGE)
 _ANSWERABLE = """
 SELECT e.edge_id, e.referral_id, e.notice_id, e.party, e.recipient, e.answer, e.answer_detail,
-       e.acts, e.items, r.state = 'withdrawn' AS withdrawn
+       e.acts, e.items, e.instance, e.instances_before, e.told, r.state = 'withdrawn' AS withdrawn
 FROM edge AS e JOIN referral AS r USING (referral_id)
 WHERE e.state = 'emitted'
   AND ((e.notice_id IS NULL AND e.referral_id = ANY($1::uuid[])) OR e.notice_id = ANY($1::uuid[]))
@@ -40,24 +44,56 @@ FROM edge AS old WHERE old.edge_id = ANY($1::uuid[]) AND e.state = 'emitted'
   AND e.referral_id = old.referral_id AND e.recipient = old.recipient AND e.purpose = old.purpose
 """
 _ANSWER = """
-UPDATE edge AS e SET answer = a.answer, answer_detail = a.detail::jsonb, acts = a.acts, answered_at = $5
-FROM unnest($1::uuid[], $2::text[], $3::text[], $4::int[]) AS a(edge_id, answer, detail, acts)
+UPDATE edge AS e SET answer = a.answer, answer_detail = a.detail::jsonb, acts = a.acts, told = a.told::jsonb,
+       answered_at = CASE WHEN e.acts = a.acts THEN e.answered_at ELSE $6 END
+FROM unnest($1::uuid[], $2::text[], $3::text[], $4::int[], $5::text[]) AS a(edge_id, answer, detail, acts, told)
 WHERE e.edge_id = a.edge_id
 """
-_TO_DECIDE = """
-SELECT e.edge_id, e.message_id, e.recipient, e.purpose, e.law, e.decided_at, e.tried, r.referral_id,
-       r.party, r.exercise, r.state, r.body_sha256,
+_JUDGED = """
+SELECT a.subject, a.sender, a.act, a.code FROM answer_act AS a
+JOIN unnest($1::uuid[], $2::text[], $3::uuid[]) AS k(subject, sender, act) USING (subject, sender, act)
+"""
+_JUDGE = """
+INSERT INTO answer_act (subject, sender, act, code)
+SELECT * FROM unnest($1::uuid[], $2::text[], $3::uuid[], $4::text[])
+"""
+_ALL = """
+SELECT e.edge_id, e.message_id, e.recipient, e.purpose, e.notice_id, e.items, e.answer, e.answer_detail, e.acts,
+       e.law, e.decided_at, e.tried,
+       e.instance, e.instances_before <> '{}' AS moved, r.referral_id, r.party, r.exercise, r.state, r.body_sha256,
        r.disposition, r.facts, r.decision, r.content, r.traceparent, k.wrapped
 FROM edge AS e JOIN referral AS r USING (referral_id) LEFT JOIN data_key AS k ON k.subject = r.referral_id
 """
-_STALE = f"""
-{_TO_DECIDE} WHERE e.message_id = ANY($1::uuid[]) AND e.state = 'emitted'
-ORDER BY r.referral_id FOR UPDATE OF e, r
-"""
+_FOUND = f"{_ALL} WHERE e.state = 'emitted' AND"
+_LOCKED = "ORDER BY r.referral_id FOR UPDATE OF e, r"
+_STALE = f"{_FOUND} e.message_id = ANY($1::uuid[]) {_LOCKED}"
 # Whoever else is at one of them, a withdrawal or a twin of ours, is let be: it is looked at again.
 _WAITING = f"""
-{_TO_DECIDE} WHERE e.state = 'waiting' AND e.edge_id > $1 ORDER BY e.edge_id LIMIT $2 FOR UPDATE OF e, r SKIP LOCKED
+{_ALL} WHERE e.state = 'waiting' AND e.edge_id > $1 ORDER BY e.edge_id LIMIT $2 FOR UPDATE OF e, r SKIP LOCKED
 """
+_KNOWN = (
+    f"{_FOUND} (e.edge_id = ANY($1::uuid[]) OR e.message_id = ANY($1::uuid[])) AND r.state <> 'withdrawn' {_LOCKED}"
+)
+_LEFT_BEHIND = f"""
+{_FOUND} e.recipient = $1 AND e.instance = $2 AND e.answer = ANY($3::text[]) AND r.state <> 'withdrawn'
+ORDER BY r.referral_id LIMIT $4 FOR UPDATE OF e, r
+"""
+# What it was told of stays as long as it has answered nothing: a new place has heard of nothing yet.
+_REISSUE = Statement(
+    """
+UPDATE edge AS e
+SET message_id = again.message_id, law = again.law, decided_at = again.decided_at, tried = 0,
+    again_at = NULL, messages_before = e.messages_before || e.message_id,
+    instance = again.instance, reason = again.reason, rules = string_to_array(again.rules, chr(31)),
+    items = string_to_array(again.items, chr(31))::smallint[],
+    instances_before = CASE WHEN e.instance = again.instance THEN e.instances_before
+                            ELSE array_remove(e.instances_before, again.instance) || e.instance END,
+    told = CASE WHEN e.instance = again.instance THEN e.told ELSE jsonb_build_array(jsonb_build_object(
+               'state', e.answer, 'detail', coalesce(e.answer_detail, '{{}}'), 'acts', e.acts)) END
+FROM {again} WHERE e.edge_id = again.edge_id
+""",
+    again=EDGE,
+)
 _DUE = """
 SELECT message_id FROM edge WHERE again_at <= $1 AND state = 'emitted' ORDER BY again_at LIMIT $2
 FOR UPDATE SKIP LOCKED
@@ -108,24 +144,36 @@ class PostgresEdges:
         for row in await self._driver.fetch(_ANSWERABLE, list(subjects)):
             edge = OpenEdge(
                 row["edge_id"],
+                row["referral_id"],
                 row["party"],
                 row["recipient"],
                 row["notice_id"] or row["referral_id"],
-                Answered(AnswerState(row["answer"]), row["answer_detail"] or {}, row["acts"]),
+                _answered(row["answer"], row["answer_detail"], row["acts"]),
                 row["withdrawn"],
                 tuple(row["items"]),
+                row["instance"],
+                tuple(row["instances_before"]),
+                _TOLD.validate_python(row["told"] or ()),
             )
             found.setdefault((edge.subject, edge.recipient), []).append(edge)
         return found
 
-    async def answer(self, answered: Mapping[UUID, Answered], at: datetime) -> None:
-        if answered:
+    async def judged(self, acts: Sequence[AnswerAct]) -> dict[AnswerAct, str | None]:
+        rows = await self._driver.fetch(_JUDGED, *_columns(acts)) if acts else []
+        return {AnswerAct(row["subject"], row["sender"], row["act"]): row["code"] for row in rows}
+
+    async def answer(self, taken: Mapping[UUID, Taken], judged: Mapping[AnswerAct, str | None], at: datetime) -> None:
+        if judged:
+            await self._driver.execute(_JUDGE, *_columns(judged), list(judged.values()))
+        if taken:
+            answers = [each.answer for each in taken.values()]
             await self._driver.execute(
                 _ANSWER,
-                list(answered),
-                [each.state.value for each in answered.values()],
-                [to_json(each.detail).decode() for each in answered.values()],
-                [each.acts for each in answered.values()],
+                list(taken),
+                [each.state.value for each in answers],
+                [to_json(each.detail).decode() for each in answers],
+                [each.acts for each in answers],
+                [to_json(each.told).decode() if each.told else None for each in taken.values()],
                 at,
             )
 
@@ -144,6 +192,14 @@ class PostgresEdges:
         if finished:
             await self._driver.execute(_FINISHED, list(finished))
 
+    async def left_behind(self, recipient: str, instance: str, *, limit: int) -> list[StaleReferral]:
+        rows = await self._driver.fetch(_LEFT_BEHIND, recipient, instance, sorted(UNFINISHED), limit)
+        return [self._stale(list(each), known=True) for _, each in groupby(rows, lambda row: row["referral_id"])]
+
+    async def known(self, ids: Sequence[UUID]) -> list[StaleReferral]:
+        rows = await self._driver.fetch(_KNOWN, list(ids))
+        return [self._stale(list(each), known=True) for _, each in groupby(rows, lambda row: row["referral_id"])]
+
     async def due(self, at: datetime, limit: int) -> list[UUID]:
         return [row["message_id"] for row in await self._driver.fetch(_DUE, at, limit)]
 
@@ -152,18 +208,23 @@ class PostgresEdges:
         await self._driver.execute(_LATER, ids, counts, [each.again_at for each in tries])
 
     async def replace(self, replaced: Collection[UUID], dropped: Collection[UUID], again: Sequence[Again]) -> None:
-        await self._driver.execute(_RETIRE, list(replaced), "superseded")
+        rows = edge_rows(again)
+        known = [row for row in rows if row.edge_id in replaced]
+        superseded = {*replaced} - {row.edge_id for row in known}
+        await self._driver.execute(_RETIRE, list(superseded), "superseded")
         await self._driver.execute(_RETIRE, list(dropped), "dropped")
-        if any(each.emitted or each.waiting for each in again):
-            await self._driver.execute(*_ADD.bind(rows=EDGE.rows(edge_rows(again))))
-        if replaced:
-            await self._driver.execute(_CARRY, list(replaced))
+        if known:
+            await self._driver.execute(*_REISSUE.bind(again=EDGE.rows(known)))
+        if len(rows) > len(known):
+            await self._driver.execute(*_ADD.bind(rows=EDGE.rows([row for row in rows if row not in known])))
+        if superseded:
+            await self._driver.execute(_CARRY, list(superseded))
         await outbox.enqueue(self._driver, [draft for each in again for draft in each.drafts])
         waiting = {each.referral_id: each.work_reason.value for each in again if each.work_reason is not None}
         await self._driver.execute(_TO_WORK_LIST, list(waiting), list(waiting.values()))
         await self._driver.execute(_OFF_WORK_LIST, [each.referral_id for each in again if each.work_reason is None])
 
-    def _stale(self, rows: Sequence[asyncpg.Record]) -> StaleReferral:
+    def _stale(self, rows: Sequence[asyncpg.Record], *, known: bool = False) -> StaleReferral:
         first = rows[0]
         withdrawn = first["state"] == ReferralState.WITHDRAWN
         return StaleReferral(
@@ -177,10 +238,26 @@ class PostgresEdges:
             decision=first["decision"],
             content=None if withdrawn or first["wrapped"] is None else self._opened(first),
             traceparent=first["traceparent"],
-            stale={(row["recipient"], row["purpose"]): StaleEdge(*map(row.get, StaleEdge._fields)) for row in rows},
+            stale={(row["recipient"], row["purpose"]): _stale_edge(row, known or row["moved"]) for row in rows},
         )
 
     def _opened(self, row: asyncpg.Record) -> ReferralRecord:
         wrapped, content = places(row["referral_id"], row["party"])
         key = unwrap(row["wrapped"], self._kek, wrapped)
         return ReferralRecord.model_validate_json(reveal(row["content"], key, content))
+
+
+def _stale_edge(row: asyncpg.Record, known: bool) -> StaleEdge:
+    stale = StaleEdge(*map(row.get, StaleEdge._fields))
+    if not known:
+        return stale
+    answered = answered_so_far(_answered(row["answer"], row["answer_detail"], row["acts"]), own=row["items"])
+    return stale._replace(known=KnownEdge(row["edge_id"], row["notice_id"], row["instance"], answered))
+
+
+def _answered(state: str, detail: Mapping[str, object] | None, acts: int) -> Answered:
+    return Answered(AnswerState(state), detail or {}, acts)
+
+
+def _columns(acts: Collection[AnswerAct]) -> tuple[list[UUID], list[str], list[UUID]]:
+    return [each.subject for each in acts], [each.sender for each in acts], [each.act for each in acts]

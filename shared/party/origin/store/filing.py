@@ -7,12 +7,15 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 from uuid import UUID
 
 import asyncpg
 from pydantic_core import to_json
 
 from shared.envelope.datakeys import DataKey, KeyEncryptionKey, Place, protect, wrap
+from shared.exchange.acts import Subject
+from shared.exchange.events import event_type
 from shared.exchange.message import Draft
 from shared.exchange.prepare import Again, Prepared, law_of
 from shared.kernel.authority import Role
@@ -20,6 +23,7 @@ from shared.kernel.errors import Refused
 from shared.party.origin.domain import Reply, Request
 from shared.party.origin.ports import Claimed, Twin
 from shared.runtime.database.columns import Columns, Statement
+from shared.runtime.database.feed import Listed
 from shared.runtime.database.idempotency import Claim, ClaimKind, claim_many, store_many
 from shared.runtime.database.transactions import Database, RowScope
 from shared.runtime.post import outbox
@@ -31,6 +35,7 @@ class EdgeRow:
 
     edge_id: UUID
     message_id: UUID | None
+    instance: str
     referral_id: UUID
     notice_id: UUID | None
     party: str
@@ -45,20 +50,26 @@ class EdgeRow:
 
 
 EDGE = Columns.of(EdgeRow, items="smallint[]")
+#: The event of a filing, at whoever filed.
+FILED: Final = event_type(Subject.REFERRAL, "submit")
+LISTED: Final = Listed("referral", "referral_id")
 _REFERRAL = Columns.of(
     Prepared, without=("origin", "emitted", "waiting", "drafts"), party="text", facts="jsonb", decision="jsonb"
 )
 _KEY = Columns[Prepared]({"referral_id": "uuid", "wrapped": "bytea"})
 _SUBMITTED = Columns[str]({"party": "text", "submitted": "bigint"})
 # One statement, since each costs a round trip: what is not filed, because its reference is taken, gets no key, no
-# edge, and is counted as refused.
+# edge, no event, and is counted as refused.
 _FILE = Statement(
     """
 WITH filed AS (
     INSERT INTO referral ({referrals.names}, revision, state)
     SELECT {referrals.values}, 1, referrals.disposition FROM {referrals}
     ON CONFLICT (party, external_ref) DO NOTHING
-    RETURNING referral_id, party
+    RETURNING referral_id, party, disposition
+), told AS (
+    INSERT INTO event_unnumbered (party, type, subject, detail)
+    SELECT party, {filed}, referral_id, jsonb_build_object('state', disposition) FROM filed
 ), keyed AS (
     INSERT INTO data_key (subject, wrapped)
     SELECT keys.referral_id, keys.wrapped FROM {keys} JOIN filed USING (referral_id)
@@ -81,6 +92,7 @@ SELECT referral_id FROM filed
     keys=_KEY,
     edges=EDGE,
     counts=_SUBMITTED,
+    filed="text",
 )
 _EXISTING = """
 SELECT party, external_ref, referral_id FROM referral
@@ -120,6 +132,7 @@ class PostgresFiling:
                 keys=_KEY.rows(prepared, wrapped=wrapped),
                 edges=EDGE.rows(edge_rows(prepared)),
                 counts=counts,
+                filed=FILED,
             )
         )
         if len(filed) == len(prepared):
@@ -173,6 +186,7 @@ def _sent_rows(decided: Prepared | Again) -> Iterator[EdgeRow]:
         yield EdgeRow(
             edge_id=emitted.edge_id,
             message_id=emitted.message_id,
+            instance=emitted.instance,
             referral_id=decided.referral_id,
             notice_id=emitted.notice_id,
             party=decided.origin,
@@ -191,6 +205,7 @@ def _waiting_rows(decided: Prepared | Again) -> Iterator[EdgeRow]:
         yield EdgeRow(
             edge_id=edge_id,
             message_id=None,
+            instance="",
             referral_id=decided.referral_id,
             notice_id=None,
             party=decided.origin,

@@ -8,10 +8,12 @@ from uuid import UUID
 
 import asyncpg
 
+from shared.exchange.events import Event
 from shared.exchange.message import Draft
 from shared.exchange.origin import ReferralState
 from shared.party.origin.domain import ListedReferral, ReferralPage, SentEdge, ShownReferral, WorkItem, WorkPage, ticks
 from shared.party.origin.ports import Filed, Told
+from shared.runtime.database.feed import note_events
 from shared.runtime.database.pages import next_cursor, read_cursor
 from shared.runtime.post import outbox
 from shared.vocabulary.referral import WithdrawalReason
@@ -35,23 +37,28 @@ LEFT JOIN outbox AS wo ON wo.message_id = e.withdrawal_id LEFT JOIN lane AS wl O
 LEFT JOIN settled AS ws ON ws.message_id = e.withdrawal_id
 WHERE e.referral_id = $1 AND e.state IN ('emitted', 'waiting') ORDER BY e.recipient, e.purpose
 """
+# A page names its party, although row-level security does too: so that an index has the rows in their order.
 _PAGE = """
-SELECT referral_id, external_ref, revision, state, work_reason, accepted_at, withdrawn_at FROM referral
-WHERE ($1::text IS NULL OR state = $1) AND ($2::uuid IS NULL OR referral_id < $2)
-ORDER BY referral_id DESC LIMIT $3
+SELECT referral_id, external_ref, revision, state, work_reason, accepted_at, withdrawn_at, arrival FROM referral
+WHERE party = $1 AND arrival IS NOT NULL AND ($2::text IS NULL OR state = $2) AND ($3::bigint IS NULL OR arrival < $3)
+ORDER BY arrival DESC LIMIT $4
 """
 _WORK = """
-SELECT referral_id, external_ref, state, work_reason, accepted_at AS since FROM referral
-WHERE work_reason IS NOT NULL AND state <> 'withdrawn' AND ($1::text IS NULL OR work_reason = $1)
-  AND ($2::uuid IS NULL OR referral_id < $2)
-ORDER BY referral_id DESC LIMIT $3
+SELECT referral_id, external_ref, state, work_reason, accepted_at AS since, arrival FROM referral
+WHERE party = $1 AND arrival IS NOT NULL AND work_reason IS NOT NULL AND state <> 'withdrawn'
+  AND ($2::text IS NULL OR work_reason = $2) AND ($3::bigint IS NULL OR arrival < $3)
+ORDER BY arrival DESC LIMIT $4
 """
 _FIND = "SELECT state, exercise, traceparent FROM referral WHERE referral_id = $1"
 _WITHDRAW = """
 UPDATE referral SET state = 'withdrawn', withdrawn_at = $2, withdrawn_reason = $3
 WHERE referral_id = $1 AND state <> 'withdrawn' RETURNING referral_id
 """
-_TOLD = "SELECT DISTINCT recipient, notice_id FROM edge WHERE referral_id = $1 AND state = 'emitted' ORDER BY 1, 2"
+_TOLD = """
+SELECT DISTINCT e.recipient, e.notice_id, at.instance, at.instance = e.instance AS there
+FROM edge AS e, unnest(e.instances_before || e.instance) AS at (instance)
+WHERE e.referral_id = $1 AND e.state = 'emitted' ORDER BY 1, 2, 3
+"""
 _MARK = """
 UPDATE edge AS e SET withdrawal_id = a.withdrawal_id
 FROM unnest($2::uuid[], $3::text[], $4::uuid[]) AS a(withdrawal_id, recipient, notice_id)
@@ -66,10 +73,10 @@ class PostgresReferrals:
     def __init__(self, driver: asyncpg.Connection) -> None:
         self._driver = driver
 
-    async def page(self, *, state: str | None, cursor: str | None, limit: int) -> ReferralPage:
-        rows = await self._driver.fetch(_PAGE, state, read_cursor(cursor), limit + 1)
-        items = tuple(ListedReferral.model_validate(dict(row)) for row in rows[:limit])
-        return ReferralPage(items=items, next=next_cursor(rows, limit, "referral_id"))
+    async def page(self, party: str, *, state: str | None, cursor: str | None, limit: int) -> ReferralPage:
+        rows = await self._driver.fetch(_PAGE, party, state, read_cursor(cursor), limit + 1)
+        items = tuple(ListedReferral.model_validate(_listed(row)) for row in rows[:limit])
+        return ReferralPage(items=items, next=next_cursor(rows, limit))
 
     async def show(self, referral_id: UUID) -> ShownReferral | None:
         row = await self._driver.fetchrow(_ONE, referral_id)
@@ -80,10 +87,10 @@ class PostgresReferrals:
             dict(row) | {"ticks": ticks(ReferralState(row["state"]), edges), "edges": edges}
         )
 
-    async def work(self, *, reason: str | None, cursor: str | None, limit: int) -> WorkPage:
-        rows = await self._driver.fetch(_WORK, reason, read_cursor(cursor), limit + 1)
-        items = tuple(WorkItem.model_validate(dict(row)) for row in rows[:limit])
-        return WorkPage(items=items, next=next_cursor(rows, limit, "referral_id"))
+    async def work(self, party: str, *, reason: str | None, cursor: str | None, limit: int) -> WorkPage:
+        rows = await self._driver.fetch(_WORK, party, reason, read_cursor(cursor), limit + 1)
+        items = tuple(WorkItem.model_validate(_listed(row)) for row in rows[:limit])
+        return WorkPage(items=items, next=next_cursor(rows, limit))
 
     async def find(self, referral_id: UUID) -> Filed | None:
         row = await self._driver.fetchrow(_FIND, referral_id)
@@ -94,7 +101,7 @@ class PostgresReferrals:
 
     async def told(self, referral_id: UUID) -> list[Told]:
         rows = await self._driver.fetch(_TOLD, referral_id)
-        return [Told(row["recipient"], row["notice_id"]) for row in rows]
+        return [Told(**dict(row)) for row in rows]
 
     async def mark_withdrawn(self, referral_id: UUID, by: Sequence[tuple[UUID, Told]]) -> None:
         await self._driver.execute(
@@ -107,3 +114,11 @@ class PostgresReferrals:
 
     async def send(self, drafts: Sequence[Draft]) -> None:
         await outbox.enqueue(self._driver, drafts)
+
+    async def note(self, events: Sequence[Event]) -> None:
+        await note_events(self._driver, events)
+
+
+def _listed(row: asyncpg.Record) -> dict[str, object]:
+    """A row as its view has it: its place in the list is the cursor's affair."""
+    return {name: value for name, value in row.items() if name != "arrival"}

@@ -4,6 +4,10 @@ Bounded: at most three times an edge, with growing pauses; then it goes on its o
 if the documents of its decision were the ones in force when it was made: whoever decided by older ones, since no newer
 had come, could not know. An edge that waited, because its recipient could not read it, is decided afresh once it can.
 
+What a recipient has left behind where it was until it moved is decided again as well, and keeps its ids: the edge is
+issued anew where its recipient is now, with what was answered so far. One transaction does it for one batch, and the
+instance that stands at the edge says what is left to do: a crash repeats nothing.
+
 Total: what cannot be decided or sealed any more is dropped, told to audit and put on the work list. One referral never
 holds up the others.
 """
@@ -16,14 +20,19 @@ from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
+from shared.envelope.sealing import Sealer
 from shared.exchange.decided import Stated, decided_fact
+from shared.exchange.origin import UNFINISHED
 from shared.exchange.prepare import Again, Documents, StaleEdge, prepare_again
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Refused, Unavailable
 from shared.party.origin.ports import Edges, StaleReferral, Try
+from shared.routing.directory_index import DirectoryIndex
 from shared.runtime.watch.logs import log
 from shared.vocabulary.routing import WorkReason
 
+#: So many edges of a recipient that moved are issued anew in one transaction.
+MOVED_AT_ONCE: Final = 100
 #: How long an edge waits before it is decided again for the first, second and third time.
 PAUSES: Final = (timedelta(0), timedelta(seconds=30), timedelta(minutes=5))
 #: How long it waits where there are no documents to decide by; nothing is counted.
@@ -81,7 +90,8 @@ class DecideAgain:
         return Try(edge.edge_id, tried, at + pause if pause else None)
 
     async def _replace(self, edges: Edges, stale: Sequence[StaleReferral]) -> None:
-        again = [decided for each in stale if not each.withdrawn for decided in self._decided(each)]
+        sealer = Sealer()
+        again = [decided for each in stale if not each.withdrawn for decided in self._decided(each, sealer)]
         dropped = {edge.edge_id for each in again for edge in each.dropped}
         dropped |= {edge.edge_id for each in stale if each.withdrawn for edge in each.stale.values()}
         replaced = {edge.edge_id for each in stale for edge in each.stale.values()} - dropped
@@ -99,7 +109,8 @@ class DecideAgain:
         """
         found = await edges.waiting(after, DUE_MAX)
         wanted = [each for each in found if not each.withdrawn]
-        again = [self._again(each, self._law.now()) for each in wanted]
+        sealer = Sealer()
+        again = [self._again(each, self._law.now(), sealer) for each in wanted]
         replaced = {
             each.stale[edge.recipient, edge.purpose].edge_id
             for each, decided in zip(wanted, again, strict=True)
@@ -114,18 +125,48 @@ class DecideAgain:
         looked_at = [edge.edge_id for each in found for edge in each.stale.values()]
         return max(looked_at) if len(looked_at) == DUE_MAX else None
 
-    def _decided(self, referral: StaleReferral) -> list[Again]:
+    async def left_behind(self, edges: Edges, recipient: str, instance: str, *, limit: int = MOVED_AT_ONCE) -> int:
+        """Issue anew `limit` of the open edges that lie at an instance their recipient has left; how many there were.
+
+        Within the caller's transaction. 0: nothing is left behind there.
+        """
+        return await self._anew(edges, await edges.left_behind(recipient, instance, limit=limit))
+
+    async def known(self, edges: Edges, edge_ids: Sequence[UUID]) -> None:
+        """Issue these anew to where they lie, with what was answered so far, within the caller's transaction."""
+        await self._anew(edges, await edges.known(edge_ids))
+
+    async def moved(self, edges: Edges, message_ids: Sequence[UUID]) -> None:
+        """Issue anew what these messages carry, where their recipient is elsewhere by the directory in force here."""
+        directory = self._law.now().directory
+        found = [_elsewhere(each, directory) for each in await edges.known(message_ids)]
+        await self._anew(edges, [each for each in found if each.stale])
+
+    async def _anew(self, edges: Edges, found: Sequence[StaleReferral]) -> int:
+        # What was sent before goes its way: it is answered `moved`, or was applied where nobody looks any more.
+        sealer = Sealer()
+        again = [self._again(each, self._law.now(), sealer) for each in found]
+        dropped = {edge.edge_id for each in again for edge in each.dropped}
+        issued = {edge.edge_id for each in found for edge in each.stale.values()}
+        if issued:
+            await edges.replace(issued - dropped, dropped, again)
+            log("edges_reissued", count=len(issued - dropped))
+        if dropped:
+            log("edges_dropped", count=len(dropped))
+        return len(issued)
+
+    def _decided(self, referral: StaleReferral, sealer: Sealer) -> list[Again]:
         """What becomes of a referral's edges: those that were tried often enough are given up, the others decided."""
         documents = self._law.now()
         tired = {key: edge for key, edge in referral.stale.items() if edge.tried > len(PAUSES)}
         others = {key: edge for key, edge in referral.stale.items() if key not in tired}
-        found = [self._given_up(replace(referral, stale=tired), documents)] if tired else []
-        return found + ([self._again(replace(referral, stale=others), documents)] if others else [])
+        found = [self._given_up(replace(referral, stale=tired), documents, sealer)] if tired else []
+        return found + ([self._again(replace(referral, stale=others), documents, sealer)] if others else [])
 
-    def _again(self, referral: StaleReferral, documents: Documents) -> Again:
+    def _again(self, referral: StaleReferral, documents: Documents, sealer: Sealer) -> Again:
         origin = documents.directory.party(referral.party)
-        if origin is None or referral.content is None:
-            return self._given_up(referral, documents)
+        if origin is None or origin.instance != self._instance or referral.content is None:
+            return self._given_up(referral, documents, sealer)
         try:
             return prepare_again(
                 referral.content,
@@ -137,12 +178,13 @@ class DecideAgain:
                 only=referral.stale,
                 body_sha256=referral.body_sha256,
                 traceparent=referral.traceparent,
+                sealer=sealer,
             )
         except Refused as error:
             log("referral_undecidable", code=error.code)
-            return self._given_up(referral, documents)
+            return self._given_up(referral, documents, sealer)
 
-    def _given_up(self, referral: StaleReferral, documents: Documents) -> Again:
+    def _given_up(self, referral: StaleReferral, documents: Documents, sealer: Sealer) -> Again:
         """Nothing is decided: the origin has left, the content is erased, nothing can be made of it, or it was tried.
 
         The kept decision is stated once more, without its edges.
@@ -166,6 +208,7 @@ class DecideAgain:
             exercise=referral.exercise,
             at=at,
             traceparent=referral.traceparent,
+            sealer=sealer,
         )
         return Again(
             referral.referral_id,
@@ -178,6 +221,18 @@ class DecideAgain:
             law=documents.law,
             decided_at=at,
         )
+
+
+def _elsewhere(referral: StaleReferral, directory: DirectoryIndex) -> StaleReferral:
+    """The referral with those of its edges alone that are open and do not lie where their recipient is."""
+    left = {}
+    for (recipient, purpose), edge in referral.stale.items():
+        place = directory.instance_of(recipient)
+        if edge.known is None or place is None or place.id == edge.known.instance:
+            continue
+        if edge.known.answered.answer in UNFINISHED:
+            left[recipient, purpose] = edge
+    return replace(referral, stale=left)
 
 
 def _now(referral: StaleReferral, tries: Mapping[UUID, Try]) -> StaleReferral:

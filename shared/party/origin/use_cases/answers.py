@@ -1,54 +1,126 @@
-"""Answers at the origin: what recipients say about offers and notices moves the edge they were sent on."""
+"""Answers at the origin: what recipients say about offers and notices moves the edge they were sent on.
+
+A recipient that moves has one track and two places to write it from. The new place is told what was answered so far
+(`told`) and counts on from there. What comes late from the old place is applied and told on, until the new place has
+answered itself: from then on its word alone moves the edge. An answer from the new place is one to what it had been
+told when it was given, which its number says; so both sides come to the same, whatever overtakes what.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
+from typing import Final
 from uuid import UUID
 
+from shared.contracts.answers import Answer
+from shared.exchange.acts import Track
+from shared.exchange.events import Event, event_type
 from shared.exchange.message import Received
 from shared.exchange.origin import Answered, answer_edge
+from shared.exchange.states import rows_for
 from shared.kernel.errors import Refused
-from shared.party.origin.ports import Edges
+from shared.party.origin.ports import AnswerAct, Edges, OpenEdge, Taken
+
+_UNMATCHED: Final = "answer_unmatched"
+#: Issues edges anew, by their ids, to where they lie.
+Retell = Callable[[Edges, Sequence[UUID]], Awaitable[None]]
 
 
 class EdgeAnswers:
-    """The origin's edges within one transaction, as answers move them; `at` is when they are applied."""
+    """The origin's edges within one transaction, as answers move them; `at` is when they are applied.
 
-    def __init__(self, edges: Edges, at: datetime) -> None:
+    `events` are what the applied ones mean to the origin's parties.
+    """
+
+    def __init__(self, edges: Edges, at: datetime, *, retell: Retell | None = None) -> None:
         self._edges = edges
         self._at = at
+        self._retell = retell
+        self.events: list[Event] = []
 
     async def apply(self, messages: Sequence[Received]) -> dict[UUID, str]:
         """Apply answers in order; return message id → code for those the state machine refuses.
 
-        An answer counts only on an edge of the addressed party whose recipient is the answer's sender.
+        An answer counts only on an edge of the addressed party whose recipient is the answer's sender, from an instance
+        that the edge was sent to, and each act once: one that comes again, under whatever number, is answered as the
+        first time and moves nothing.
         """
         if not messages:
             return {}
         edges = await self._edges.answerable([UUID(message.subject) for message in messages])
+        # Asked once the edges are locked: nobody else judges an act on them now.
+        judged = await self._edges.judged([act for message in messages if (act := _act_of(message)) is not None])
         refusals: dict[UUID, str] = {}
-        answered: dict[UUID, Answered] = {}
+        taken: dict[UUID, Taken] = {}
+        new: dict[AnswerAct, str | None] = {}
         for message in messages:
             sent = edges.get((UUID(message.subject), message.sender), [])
             if not sent or any(edge.party != message.recipient for edge in sent):
-                refusals[message.message_id] = "answer_unmatched"
+                refusals[message.message_id] = _UNMATCHED
                 continue
-            try:
-                # A recipient answers for the referral: its edges, one for each purpose, move together.
-                moved = {
-                    edge.edge_id: answer_edge(
-                        answered.get(edge.edge_id, edge.answer),  # as earlier messages of the batch have moved it
-                        message.message,
-                        message.clear,
-                        withdrawn=edge.withdrawn,
-                        own=edge.items,
-                    )
-                    for edge in sent
-                }
-            except Refused as error:
-                refusals[message.message_id] = error.code
+            act = _act_of(message)
+            if act is not None and act in judged:
+                code = judged[act]
             else:
-                answered |= moved
-        await self._edges.answer(answered, self._at)
+                code = self._take(message, sent, taken)
+                if act is not None:
+                    judged[act] = new[act] = code
+            if code is not None:
+                refusals[message.message_id] = code
+        await self._edges.answer(taken, new, self._at)
+        late = [edge_id for edge_id, each in taken.items() if each.retell]
+        if late and self._retell is not None:
+            await self._retell(self._edges, late)
         return refusals
+
+    def _take(self, message: Received, sent: Sequence[OpenEdge], taken: dict[UUID, Taken]) -> str | None:
+        """Move the edges in `taken`, all or none: the code of the refusal, if it is one.
+
+        A recipient answers for the referral: its edges, one for each purpose, move together, as earlier messages of the
+        batch have left them.
+        """
+        present = [_after(edge, taken.get(edge.edge_id)) for edge in sent]
+        try:
+            moved = {edge.edge_id: take(edge, message) for edge in present}
+        except Refused as error:
+            return error.code
+        late = {edge_id for edge_id in moved if edge_id in taken and taken[edge_id].retell}
+        taken.update({each: replace(after, retell=after.retell or each in late) for each, after in moved.items()})
+        if (answer := moved[sent[0].edge_id].answer) != present[0].answer:
+            self.events.append(_event(message, sent[0], answer))
+        return None
+
+
+def take(edge: OpenEdge, message: Received) -> Taken:
+    """The edge after an answer. Raises `Refused`: `answer_unmatched`, and as `answer_edge` does."""
+    clear, present = message.clear, edge.answer
+    elsewhere = message.sender_instance != edge.instance
+    if elsewhere and message.sender_instance not in edge.instances_before:
+        raise Refused(_UNMATCHED)
+    if elsewhere and (edge.withdrawn or not edge.told):
+        return Taken(present, edge.told)
+    if not elsewhere and edge.told:
+        known = [each for each in edge.told if isinstance(clear, Answer) and each.acts < clear.number]
+        if not known:
+            raise Refused("answer_repeated")
+        present = max(known, key=lambda each: each.acts)
+    after = answer_edge(present, message.message, clear, withdrawn=edge.withdrawn, own=edge.items)
+    return Taken(after, (*edge.told, after), retell=True) if elsewhere else Taken(after)
+
+
+def _after(edge: OpenEdge, taken: Taken | None) -> OpenEdge:
+    return edge if taken is None else replace(edge, answer=taken.answer, told=taken.told)
+
+
+def _act_of(message: Received) -> AnswerAct | None:
+    clear = message.clear
+    return AnswerAct(UUID(message.subject), message.sender, clear.act) if isinstance(clear, Answer) else None
+
+
+def _event(message: Received, edge: OpenEdge, answer: Answered) -> Event:
+    """The answer as the origin's party learns of it: on its own referral, by whom, and what has become of the edge."""
+    (kind, *_) = rows_for(message.message, Track.ANSWER)
+    detail = {"by": edge.recipient, "state": answer.state.value}
+    return Event(edge.party, event_type(kind.subject, kind.name), edge.referral_id, detail)

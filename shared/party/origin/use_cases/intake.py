@@ -11,14 +11,15 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from itertools import chain
+from typing import Final
 from uuid import UUID
 
-from shared.contracts.referral import ReferralSubmission
 from shared.contracts.registry import REFERRAL_REFUSED
 from shared.exchange.compose import compose_fact
 from shared.exchange.message import Draft
-from shared.exchange.prepare import Documents, Filing, Prepared, check, prepare_batch
+from shared.exchange.prepare import Documents, Filing, Prepared, prepare_batch
 from shared.kernel.authority import Authority, Role
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Refused, Unavailable, not_found
@@ -26,13 +27,18 @@ from shared.kernel.ids import uuid7
 from shared.party.origin.domain import ExternalRefExists, Outcome, Reply, Request, Submission
 from shared.party.origin.ports import Claimed, Filings, Twin
 from shared.routing.directory_index import PartyEntry
-from shared.routing.engine import Judged
 from shared.runtime.watch.logs import log
 from shared.runtime.watch.metrics import INTAKE_SECONDS, REFUSALS
 from shared.vocabulary.routing import Disposition
 
 #: How the door spells the answer to a request: what became of its submissions, in their order.
 Answering = Callable[[Request, Sequence[Outcome]], Reply]
+
+#: Submissions that are prepared before others have their turn.
+TOGETHER: Final = 25
+#: Items of a request from which it is dense: so many, and so many more for each of its submissions.
+DENSE_FROM: Final = 10
+DENSITY: Final = 3
 
 _Waiting = tuple[Request, asyncio.Future[Reply]]
 
@@ -50,11 +56,15 @@ class Intake:
         instance: str,
         clock: Clock,
         wake: Callable[[], None],
+        owe: Callable[[str, int], None],
         submissions_max: int = 200,
         waiting_max: int = 2000,
         answer_s_max: float = 30.0,
     ) -> None:
-        """`submissions_max` go into one transaction, `waiting_max` may wait for theirs, each for `answer_s_max`."""
+        """`submissions_max` go into one transaction, `waiting_max` may wait for theirs, each for `answer_s_max`.
+
+        `owe` charges a party for the work that its request was.
+        """
         self._filings = filings
         self._answering = answering
         self._authority = authority
@@ -65,7 +75,10 @@ class Intake:
         self._submissions_max = submissions_max
         self._waiting_max = waiting_max
         self._answer_s_max = answer_s_max
-        self._queue: asyncio.Queue[_Waiting] = asyncio.Queue()
+        self._owe = owe
+        #: What is dense goes a way of its own: nobody's ordinary request waits behind it.
+        self._ordinary: asyncio.Queue[_Waiting] = asyncio.Queue()
+        self._dense: asyncio.Queue[_Waiting] = asyncio.Queue()
         self._waiting = 0
 
     def origin(self, party: str) -> PartyEntry:
@@ -74,13 +87,6 @@ class Intake:
         if entry is None:
             raise not_found()
         return entry
-
-    def check(
-        self, submissions: Sequence[ReferralSubmission | Refused], *, party: str, role: Role
-    ) -> list[Judged | Refused]:
-        """Guard and decide without storing anything: of each what `submit` would answer."""
-        self._require(role)
-        return [self._checked(submission, self.origin(party)) for submission in submissions]
 
     async def submit(self, request: Request) -> Reply:
         """Answer once the request is durable.
@@ -95,7 +101,7 @@ class Intake:
             raise Unavailable("intake_full")
         answer: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         self._waiting += len(request.submissions)
-        self._queue.put_nowait((request, answer))
+        (self._dense if _is_dense(request) else self._ordinary).put_nowait((request, answer))
         with INTAKE_SECONDS.time():
             try:
                 async with asyncio.timeout(self._answer_s_max):
@@ -115,18 +121,23 @@ class Intake:
 
     async def run(self) -> None:
         """Commit what waits, batch after batch, until cancelled."""
+        async with asyncio.TaskGroup() as both:
+            both.create_task(self._run(self._ordinary))
+            both.create_task(self._run(self._dense))
+
+    async def _run(self, queue: asyncio.Queue[_Waiting]) -> None:
         while True:
-            waiting = [await self._take()]
+            waiting = [await self._take(queue)]
             count = len(waiting[0][0].submissions)
-            while count < self._submissions_max and not self._queue.empty():
-                waiting.append(await self._take())
+            while count < self._submissions_max and not queue.empty():
+                waiting.append(await self._take(queue))
                 count += len(waiting[-1][0].submissions)
             # Nobody waits any more for an answer that was late: a repetition will be another request.
             if waiting := [each for each in waiting if not each[1].done()]:
                 await self._commit_or_fail(waiting)
 
-    async def _take(self) -> _Waiting:
-        request, answer = await self._queue.get()
+    async def _take(self, queue: asyncio.Queue[_Waiting]) -> _Waiting:
+        request, answer = await queue.get()
         self._waiting -= len(request.submissions)
         return request, answer
 
@@ -153,7 +164,9 @@ class Intake:
 
     async def _commit(self, requests: Sequence[Request]) -> list[Reply | Refused]:
         documents = self._documents()
-        prepared = self._prepare(requests, documents)
+        prepared = await self._prepare(requests, documents)
+        for request, became in zip(requests, prepared, strict=True):
+            self._owe(request.submissions[0].party.id, _work(request, became))
         # What will be answered is known before the transaction, unless a reference turns out to be taken.
         expected = [self._answering(*each) for each in zip(requests, prepared, strict=True)]
         parties = sorted({each.party.id for request in requests for each in request.submissions})
@@ -178,7 +191,7 @@ class Intake:
                 REFUSALS.labels(each.code).inc()
         return [_answer_of(index, claim, answers) for index, claim in enumerate(claims)]
 
-    def _prepare(self, requests: Sequence[Request], documents: Documents) -> list[list[Outcome]]:
+    async def _prepare(self, requests: Sequence[Request], documents: Documents) -> list[list[Outcome]]:
         """For each request, what becomes of each of its submissions; those of all requests are prepared together."""
         filings = [
             Filing(each.content, each.party, each.traceparent, body_sha256=each.body_sha256)
@@ -186,7 +199,14 @@ class Intake:
             for each in request.submissions
             if not isinstance(each.content, Refused)
         ]
-        prepared = iter(prepare_batch(filings, documents=documents, at=self._clock.now()))
+        preparing = partial(prepare_batch, documents=documents, at=self._clock.now())
+        outcomes: list[Outcome] = []
+        for some in (filings[at : at + TOGETHER] for at in range(0, len(filings), TOGETHER)):
+            # In between, others have their turn; beside what is dense they have it all the time.
+            await asyncio.sleep(0)
+            dense = any(_is_dense(request) for request in requests)
+            outcomes += await asyncio.to_thread(preparing, some) if dense else preparing(some)
+        prepared = iter(outcomes)
         return [
             [each.content if isinstance(each.content, Refused) else next(prepared) for each in request.submissions]
             for request in requests
@@ -214,17 +234,24 @@ class Intake:
             traceparent=submission.traceparent,
         )
 
-    def _checked(self, submission: ReferralSubmission | Refused, origin: PartyEntry) -> Judged | Refused:
-        if isinstance(submission, Refused):
-            return submission
-        try:
-            return check(submission, origin=origin, documents=self._documents(), at=self._clock.now())
-        except Refused as error:
-            return error
-
     def _require(self, role: Role) -> None:
         """Raises `Refused("forbidden")` for a role that may not file, before anything is looked up for it."""
         self._authority.require("referral", role, action="submit", state=Disposition.ROUTED)
+
+
+def _items(request: Request) -> int:
+    return sum(len(each.content.items) for each in request.submissions if not isinstance(each.content, Refused))
+
+
+def _is_dense(request: Request) -> bool:
+    """Whether its referrals have more items than is usual: each may be decided, and sealed, for many recipients."""
+    return _items(request) > DENSE_FROM + DENSITY * len(request.submissions)
+
+
+def _work(request: Request, outcomes: Sequence[Outcome]) -> int:
+    """Submissions and items that were looked at, and edges that were decided and sealed."""
+    edges = sum(len(each.emitted) for each in outcomes if isinstance(each, Prepared))
+    return len(request.submissions) + _items(request) + edges
 
 
 def _outcome(each: Outcome, taken: Mapping[UUID, UUID]) -> Outcome:

@@ -10,6 +10,7 @@ from uuid import UUID
 from shared.contracts.registry import NOTICE_WITHDRAWN, REFERRAL_WITHDRAWN
 from shared.exchange.acts import Subject
 from shared.exchange.compose import Addressing, compose
+from shared.exchange.events import happened
 from shared.exchange.message import Draft
 from shared.exchange.origin import ReferralState
 from shared.exchange.states import follow, row
@@ -55,17 +56,17 @@ async def show_referral(referral_id: UUID, acting: Acting) -> ShownReferral:
 async def list_referrals(acting: Acting, *, state: str | None, cursor: str | None, limit: int) -> ReferralPage:
     """The party's referrals, newest first."""
     acting.require("read")
-    return await acting.referrals.page(state=state, cursor=cursor, limit=limit)
+    return await acting.referrals.page(acting.party, state=state, cursor=cursor, limit=limit)
 
 
 async def list_work(acting: Acting, *, reason: str | None, cursor: str | None, limit: int) -> WorkPage:
     """What went nowhere, each with the named reason."""
     acting.require("read")
-    return await acting.referrals.work(reason=reason, cursor=cursor, limit=limit)
+    return await acting.referrals.work(acting.party, reason=reason, cursor=cursor, limit=limit)
 
 
 async def withdraw_referral(referral_id: UUID, reason: WithdrawalReason, acting: Acting) -> None:
-    """Mark the referral withdrawn and send a tombstone to each recipient.
+    """Mark the referral withdrawn and send a tombstone to each recipient, wherever it ever had it.
 
     What is withdrawn stays as it is: asking again, for whatever reason, changes nothing and tells nobody.
     Raises `Refused("not_found")` for absent and foreign referrals alike. Every recipient must acknowledge;
@@ -78,17 +79,19 @@ async def withdraw_referral(referral_id: UUID, reason: WithdrawalReason, acting:
         raise not_found()
     if filed.state == ReferralState.WITHDRAWN:
         return
-    follow(row(Subject.REFERRAL, "withdraw"), filed.state)
+    withdrawing = row(Subject.REFERRAL, "withdraw")
+    following = follow(withdrawing, filed.state)
     if not await referrals.withdraw(referral_id, reason, acting.at):
         return  # withdrawn by somebody else while we waited for the row
+    await referrals.note([happened(withdrawing, referral_id, party=acting.party, state=following)])
     told = await referrals.told(referral_id)
     directory = acting.directory()
-    reached = [each for each in told if directory.instance_of(each.recipient) is not None]
+    reached = [each for each in told if _reachable(each, directory)]
     drafts = [_tombstone(referral_id, each, filed, reason=reason, acting=acting) for each in reached]
     await referrals.send(drafts)
-    await referrals.mark_withdrawn(
-        referral_id, [(draft.message_id, each) for draft, each in zip(drafts, reached, strict=True)]
-    )
+    # Where a recipient was before it moved, nobody is left to acknowledge.
+    there = [(draft.message_id, each) for draft, each in zip(drafts, reached, strict=True) if each.there]
+    await referrals.mark_withdrawn(referral_id, there)
     if len(reached) < len(told):
         log("withdrawal_untold", count=len(told) - len(reached))
 
@@ -105,8 +108,13 @@ def _tombstone(referral_id: UUID, to: Told, filed: Filed, *, reason: WithdrawalR
             exercise=filed.exercise,
             at=acting.at,
             traceparent=filed.traceparent,
+            place=to.instance,
         ),
     )
+
+
+def _reachable(told: Told, directory: DirectoryIndex) -> bool:
+    return directory.party(told.recipient) is not None and directory.instance(told.instance) is not None
 
 
 def _named(referral_id: UUID, notice_id: UUID | None) -> dict[str, str | int]:

@@ -47,6 +47,27 @@ def test_a_body_larger_than_the_bucket_passes_once_and_is_paid_for_by_waiting() 
     assert passes(budgets, 1)
 
 
+def test_work_is_owed_once_it_is_known_and_paid_for_by_waiting() -> None:
+    """Whoever has had work done for 3 s of its budget gets nothing until it is paid; the others do."""
+    clock = ManualClock(NOW)
+    budgets = Budgets(BudgetLimits(1_000, 1_000_000, work_per_s=100), clock)
+    budgets.charge("a.example", 0)
+    budgets.owe("a.example", 300)
+    with pytest.raises(BudgetExceeded) as refused:
+        budgets.charge("a.example", 0)
+    assert refused.value.headers["Retry-After"] == "1"
+    assert passes(budgets, party="b.example")
+    clock.advance(1)
+    assert passes(budgets)
+
+
+def test_a_budget_that_counts_requests_alone_would_grant_any_work() -> None:
+    """Negative control: without a limit of its own, work is for nothing."""
+    budgets = Budgets(LIMITS, ManualClock(NOW))
+    budgets.owe("a.example", 1_000_000)
+    assert passes(budgets)
+
+
 def test_one_party_never_uses_up_the_budget_of_another() -> None:
     budgets = Budgets(LIMITS, ManualClock(NOW))
     while passes(budgets):

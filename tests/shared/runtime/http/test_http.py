@@ -21,7 +21,14 @@ from shared.kernel.authority import Role
 from shared.kernel.clock import ManualClock
 from shared.kernel.errors import Defect, Refused, Unavailable, not_found
 from shared.runtime.http.budgets import BudgetLimits, Budgets
-from shared.runtime.http.edge import BATCH_BODY_BYTES_MAX, SECURITY_HEADERS, create_app, read_json, read_model
+from shared.runtime.http.edge import (
+    BATCH_BODY_BYTES_MAX,
+    SECURITY_HEADERS,
+    create_app,
+    metrics_app,
+    read_json,
+    read_model,
+)
 from shared.runtime.http.identity import Identity, identified
 from shared.runtime.http.openapi import shows
 from shared.runtime.http.server import serve_http
@@ -245,9 +252,10 @@ async def test_metrics_are_shown_also_when_the_gauges_cannot_be_set() -> None:
     async def measure() -> None:
         raise Unavailable("database_unavailable")
 
-    async with client_of(app_of(measure=measure)) as client:
+    async with client_of(app_of()) as client:
         await client.get("/v1/things/secret-id")
-        answer = await client.get("/metrics")
+    async with client_of(metrics_app(measure)) as watching:
+        answer = await watching.get("/metrics")
     assert answer.status_code == 200
     assert 'causeway_http_requests_total{method="GET",route="/v1/things/{thing}",status="404"}' in answer.text
     assert "secret-id" not in answer.text

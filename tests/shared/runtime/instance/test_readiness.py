@@ -18,7 +18,7 @@ from tests.shared.runtime.builders import NOW
 def machinery(clock: ManualClock) -> Machinery:
     """As much of it as is asked about its parts: no database, no broker, no documents."""
     nothing = cast(Any, None)
-    return Machinery("hotline", nothing, clock, nothing, nothing, DocumentShelf(), nothing, nothing, nothing)
+    return Machinery("hotline", nothing, clock, nothing, nothing, DocumentShelf(), nothing, nothing, nothing, nothing)
 
 
 @pytest.mark.parametrize("part", ["bus", "relay"])

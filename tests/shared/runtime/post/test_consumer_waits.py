@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
@@ -10,16 +11,18 @@ from uuid import UUID
 import pytest
 
 from shared.contracts.registry import CASE_ACCEPTED, REFERRAL_OFFERED, REFERRAL_WITHDRAWN
-from shared.exchange.message import Record
+from shared.exchange.compose import Addressing, compose
+from shared.exchange.message import Received, Record
 from shared.exchange.needs import Need, NeedKind
 from shared.kernel.errors import Unavailable
-from shared.kernel.ids import uuid7
+from shared.kernel.ids import uuid4, uuid7
 from shared.routing.shelf import DocumentShelf
 from shared.runtime.post.arrivals import Cursor, Step
 from shared.runtime.post.awaiting import Room
+from shared.runtime.post.ports import Unit
 from shared.vocabulary.answers import ReceiptOutcome
 from tests.shared.exchange.wrong_records import PARTY_KEYS, Change, resealed, signed, stating
-from tests.support.builders import AT, POLICE, TOPIC, draft, withdrawal
+from tests.support.builders import AT, HOTLINE, POLICE, TOPIC, draft, withdrawal
 from tests.support.consuming import Desk
 from tests.support.exchange_world import World, world
 
@@ -244,6 +247,53 @@ async def test_other_content_of_an_edge_is_refused_with_the_revision_that_is_hel
         (APPLIED, None, 1),
         (REFUSED, "revision_not_above", 1),
     ]
+
+
+def accepted(here: World, subject: UUID, number: int) -> Record:
+    """An agency's answer to a referral, the `number`-th of its track."""
+    clear = {"referral_id": str(subject), "revision": 1, "act": str(uuid4()), "number": number}
+    addressing = Addressing(
+        subject=subject,
+        sender=POLICE,
+        recipient=HOTLINE,
+        directory=here.documents.directory,
+        exercise=True,
+        at=here.at,
+    )
+    return here.records([compose(CASE_ACCEPTED, clear, addressing)], "law_enforcement")[0]
+
+
+@pytest.mark.parametrize("room", [1_000, 0], ids=["here", "with its sender"])
+async def test_an_act_that_comes_before_the_one_before_it_waits_for_that(
+    here: World, monkeypatch: pytest.MonkeyPatch, room: int
+) -> None:
+    desk = Desk(here, instance="hotline", room=Room(rows_max=room))
+    taken: list[int] = []
+
+    async def in_order(_: Unit, messages: Sequence[Received]) -> dict[UUID, str]:
+        refused = {}
+        for message in messages:
+            number = getattr(message.clear, "number", 0)
+            if number > len(taken) + 1:
+                refused[message.message_id] = "act_awaited"
+            else:
+                taken.append(number)
+        return refused
+
+    monkeypatch.setattr(desk.handler, "apply", in_order)
+    subject = uuid7()
+    first, second, third = (accepted(here, subject, number) for number in (1, 2, 3))
+    told = await desk.consume([third, second])
+    assert {each.outcome for each in told} == {WAITING if room else DEFERRED}
+    assert await desk.take_up() == []
+    assert [each.outcome for each in await desk.consume([first])] == [APPLIED]
+    while await desk.take_up():
+        pass
+    if not room:
+        async with desk.inbox.unit() as unit:
+            assert len((await unit.taken.wanted(desk.clock.now()))["law_enforcement"]) == 2
+        await desk.consume([second, third])
+    assert taken == [1, 2, 3]
 
 
 async def test_an_instance_without_any_directory_takes_nothing(here: World) -> None:

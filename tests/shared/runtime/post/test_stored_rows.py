@@ -55,14 +55,15 @@ async def enqueue(database: Database, count: int, lane: str = LANE) -> list[str]
     return ids
 
 
-#: What breaks the row or the segment of the message $1; some know of the random bytes $2.
+_SEGMENT_OF = "(SELECT segment FROM outbox WHERE message_id = $1)"
+_PLACE = "$2::int % octet_length(packed)"
+#: What breaks the row or the segment of the message $1, at a random number $2.
 BREAKS = {
-    "flipped bytes": "UPDATE segment SET packed = set_byte(packed, $2::int % octet_length(packed),"
-    " get_byte(packed, $2::int % octet_length(packed)) # 255) WHERE id = (SELECT segment FROM outbox WHERE message_id = $1)",
-    "cut off": "UPDATE segment SET packed = substr(packed, 1, $2::int % octet_length(packed))"
-    " WHERE id = (SELECT segment FROM outbox WHERE message_id = $1)",
-    "empty": "UPDATE segment SET packed = '' WHERE id = (SELECT segment FROM outbox WHERE message_id = $1 AND $2::int > 0)",
-    "no segment": "DELETE FROM segment WHERE id = (SELECT segment FROM outbox WHERE message_id = $1 AND $2::int > 0)",
+    "flipped bytes": f"UPDATE segment SET packed = set_byte(packed, {_PLACE}, get_byte(packed, {_PLACE}) # 255)"
+    f" WHERE id = {_SEGMENT_OF}",
+    "cut off": f"UPDATE segment SET packed = substr(packed, 1, {_PLACE}) WHERE id = {_SEGMENT_OF}",
+    "empty": f"UPDATE segment SET packed = '' WHERE id = {_SEGMENT_OF} AND $2::int > 0",
+    "no segment": f"DELETE FROM segment WHERE id = {_SEGMENT_OF} AND $2::int > 0",
     "another segment": "UPDATE outbox SET segment = -$2::int WHERE message_id = $1",
     "an index beyond": "UPDATE outbox SET index = $2::int + 1 WHERE message_id = $1",
     "a negative index": "UPDATE outbox SET index = -$2::int WHERE message_id = $1",

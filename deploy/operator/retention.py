@@ -1,0 +1,228 @@
+"""Retention: what each table keeps for how long, how much that is, and ending what is past its period.
+
+Run as the databases' owner. Each step is a transaction of its own, so that it can be interrupted and done again.
+Trust: whoever runs this can erase records early by changing the periods; the events say so to each party.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+import asyncpg
+
+from deploy.operator.retention_policy import PERIODS, POLICY, Kept, Way
+from deploy.site.endpoints import OwnedDatabase
+from shared.exchange.acts import Subject
+from shared.exchange.states import final_answers, finished
+from shared.kernel.errors import Unavailable
+from shared.runtime.database.partitions import drop_month, make_months, months_before
+from shared.vocabulary.answers import AnswerState
+
+CONNECT_S_MAX: Final = 5.0
+#: So many rows end in one transaction.
+ROWS_MAX: Final = 5000
+_SIZE = """
+SELECT coalesce(sum(pg_total_relation_size(part.oid)), 0)::bigint AS bytes,
+       coalesce(sum(greatest(part.reltuples, 0)), 0)::bigint AS rows
+FROM pg_class AS held JOIN pg_class AS part
+  ON part.oid = held.oid OR part.oid IN (SELECT inhrelid FROM pg_inherits WHERE inhparent = held.oid)
+WHERE held.oid = to_regclass($1::text)
+"""
+_BIND = """
+SELECT set_config('causeway.parties', coalesce((SELECT string_agg(party, ',') FROM feed), ''), true),
+       set_config('causeway.role', 'service', true), set_config('causeway.action', $1, true)
+"""
+#: Which subjects of a kind of service are open still: its items' table, their key, and what they are.
+_ITEMS: Final = {
+    "hotline": ("offer", "referral_id", Subject.OFFER),
+    "industry": ("notice", "notice_id", Subject.NOTICE),
+    "law_enforcement": ("case_file", "referral_id", Subject.CASE),
+}
+_ERASED_EVENT: Final = (
+    "INSERT INTO event_unnumbered (party, type, subject) SELECT DISTINCT party, $3::text, subject FROM ended"
+)
+# A referral is finished when all whom it was sent to have answered for good, or noted that it was withdrawn; what went
+# nowhere, and is on the work list, is not.
+_OPEN_EDGE = """
+EXISTS (SELECT FROM edge AS e WHERE e.referral_id = r.referral_id AND e.state = 'emitted'
+        AND (e.answered_at IS NULL OR e.answered_at >= $1
+             OR NOT e.answer = ANY (CASE WHEN r.state = 'withdrawn' THEN ARRAY[$5::text] ELSE $4::text[] END)))
+"""
+_REFERRALS = f"""
+WITH ended AS MATERIALIZED (
+    SELECT r.referral_id AS subject, r.party FROM referral AS r JOIN data_key AS k ON k.subject = r.referral_id
+    WHERE r.accepted_at < $1 AND coalesce(r.withdrawn_at < $1, true)
+      AND (r.work_reason IS NULL OR r.state = 'withdrawn') AND NOT {_OPEN_EDGE}
+    LIMIT $2
+), keys AS (
+    DELETE FROM data_key AS k USING ended WHERE k.subject = ended.subject
+), records AS (
+    UPDATE referral AS r SET content = '' FROM ended WHERE r.referral_id = ended.subject AND r.party = ended.party
+)
+{_ERASED_EVENT}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What a table holds now. `rows` is PostgreSQL's own estimate."""
+
+    kept: Kept
+    rows: int
+    bytes: int
+
+    def as_json(self) -> dict[str, object]:
+        kept = self.kept
+        return {
+            "table": kept.table,
+            "class": kept.holds,
+            "way": kept.way,
+            "days": kept.days,
+            "owner": kept.owner,
+            "reason": kept.reason,
+            "rows": self.rows,
+            "bytes": self.bytes,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """What was ended of a table: rows, records or partitions, by its way."""
+
+    table: str
+    way: Way
+    count: int
+
+    def as_json(self) -> dict[str, object]:
+        return {"table": self.table, "way": self.way, "ended": self.count}
+
+
+async def show(database: OwnedDatabase) -> list[Held]:
+    """What an instance's tables hold, and for how long. Raises `Unavailable` if its owner is not let in."""
+    async with _opened(database) as owner:
+        rows = [(kept, await owner.fetchrow(_SIZE, kept.table)) for kept in POLICY[database.kind]]
+    return [Held(kept, row["rows"], row["bytes"]) for kept, row in rows]
+
+
+async def apply(database: OwnedDatabase, now: datetime) -> list[Ended]:
+    """End what is past its period at `now`, and make the partitions of the months to come.
+
+    Doing it again changes nothing. Raises `Unavailable` if the owner is not let in, or a table is in use for too long.
+    """
+    async with _opened(database) as owner:
+        await make_months(owner, now)
+        return [
+            Ended(kept.table, kept.way, await _end(owner, database.kind, kept, now=now, days=kept.days))
+            for kept in POLICY[database.kind]
+            if kept.days is not None
+        ]
+
+
+async def _end(owner: asyncpg.Connection, kind: str, kept: Kept, *, now: datetime, days: int) -> int:
+    before = now - timedelta(days=days)
+    match kept.way:
+        case Way.MONTHS:
+            return await _drop_months(owner, kind, kept.table, before=before)
+        case Way.ROWS:
+            return await _all_of(owner, _past(kept), before)
+        case _:
+            return await _erase_records(owner, kind, kept.table, before=before, now=now)
+
+
+def _past(kept: Kept) -> str:
+    """Deletes rows past the period, a part of them at a time."""
+    past = f"SELECT ctid FROM {kept.table} WHERE {kept.where} < $1 LIMIT $2"
+    return f"DELETE FROM {kept.table} WHERE ctid = ANY (ARRAY({past}))"
+
+
+async def _drop_months(owner: asyncpg.Connection, kind: str, table: str, *, before: datetime) -> int:
+    """Drop months of events. Those of open subjects lie in the last partition from then on, until they are finished."""
+    months = await months_before(owner, table, before.date())
+    for month in months:
+        async with owner.transaction():
+            await owner.execute(_BIND, "apply")
+            await owner.execute(
+                f'CREATE TEMP TABLE staying ON COMMIT DROP AS SELECT * FROM "{month}" AS e WHERE {_open(kind)}'
+            )
+            await drop_month(owner, month)
+            await owner.execute(_BIND, "number")
+            await owner.execute(f"INSERT INTO {table} SELECT * FROM staying")
+    async with owner.transaction():
+        await owner.execute(_BIND, "apply")
+        await owner.execute(f"DELETE FROM {table}_default AS e WHERE e.at < $1 AND NOT {_open(kind)}", before)
+    return len(months)
+
+
+def _open(kind: str) -> str:
+    """Whether the subject of an event `e` is one that is not finished."""
+    table, key, subject = _ITEMS[kind]
+    ended = ", ".join(f"'{state}'" for state in sorted(finished(subject)))
+    item = f"SELECT FROM {table} AS i WHERE i.{key} = e.subject AND i.party = e.party AND i.state NOT IN ({ended})"
+    if kind == "law_enforcement":
+        return f"EXISTS ({item})"
+    # A referral whose key is there has a record that is not past its own period.
+    return f"(EXISTS ({item}) OR EXISTS (SELECT FROM data_key AS k WHERE k.subject = e.subject))"
+
+
+async def _erase_records(owner: asyncpg.Connection, kind: str, table: str, *, before: datetime, now: datetime) -> int:
+    """Delete the keys and ciphertexts of what was finished before; each party learns which by an event."""
+    if table == "referral":
+        final, noted = sorted(final_answers()), AnswerState.WITHDRAWAL_ACKNOWLEDGED.value
+        return await _all_of(owner, _REFERRALS, before, f"{Subject.REFERRAL}.erased", final, noted)
+    items, key, subject = _ITEMS[kind]
+    periods = json.dumps({each.value: days for each, days in PERIODS.items()})
+    further = (f"{subject}.erased", sorted(finished(subject)), periods, (now - before).days)
+    return await _all_of(owner, _records(items, key, table), now, *further)
+
+
+def _records(items: str, key: str, contents: str) -> str:
+    """Erases a part of the records in `contents` of `items` that were finished long enough before $1."""
+    days = "coalesce(($5::jsonb ->> (c.edge -> 'handling' ->> 'retention'))::int, $6::int)"
+    return f"""
+WITH ended AS MATERIALIZED (
+    SELECT c.ctid AS row, i.{key} AS subject, i.party FROM {items} AS i JOIN {contents} AS c USING ({key}, party)
+    WHERE c.wrapped_key IS NOT NULL AND i.changed_at < $1::timestamptz - make_interval(days => {days})
+      AND i.state = ANY ($4::text[])
+    LIMIT $2 FOR UPDATE OF c
+), records AS (
+    UPDATE {contents} AS c SET wrapped_key = NULL, content = '', evidence = '' FROM ended WHERE c.ctid = ended.row
+)
+{_ERASED_EVENT}
+"""
+
+
+async def _all_of(owner: asyncpg.Connection, statement: str, before: datetime, *further: object) -> int:
+    """Run a statement that ends a part until nothing is left; how many it ended."""
+    total = 0
+    while True:
+        async with owner.transaction():
+            if further:
+                await owner.execute(_BIND, "apply")
+            count = int((await owner.execute(statement, before, ROWS_MAX, *further)).rpartition(" ")[2])
+        total += count
+        if count == 0:
+            return total
+
+
+@asynccontextmanager
+async def _opened(database: OwnedDatabase) -> AsyncIterator[asyncpg.Connection]:
+    try:
+        owner = await asyncpg.connect(database.owner_url, timeout=CONNECT_S_MAX)
+        try:
+            yield owner
+        finally:
+            await owner.close()
+    except (OSError, TimeoutError, asyncpg.InterfaceError, asyncpg.PostgresConnectionError) as error:
+        raise Unavailable("database_unavailable", type(error).__name__) from None
+    except asyncpg.LockNotAvailableError:
+        raise Unavailable("table_in_use", "somebody uses it for long: once more, later") from None
+
+
+def unlisted(tables: Sequence[str], kind: str) -> set[str]:
+    """Tables of a kind of service that the policy does not have, and rows of the policy without a table."""
+    return set(tables) ^ {kept.table for kept in POLICY[kind]}

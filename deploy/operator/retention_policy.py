@@ -1,0 +1,181 @@
+"""How long each table of each kind of service keeps what: one row a table, and a test that none is missing.
+
+Periods are the sample's; an operator's own stand here, in its own copy of this file, and are reviewed as code is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Final, NamedTuple
+
+from shared.vocabulary.judgement import RetentionClass
+
+
+class Class(StrEnum):
+    """The highest protection class of what a table holds (docs/glossary.md); keys have one of their own."""
+
+    S0 = "S0"
+    S1 = "S1"
+    S2 = "S2"
+    S3 = "S3"
+    KEY = "key"
+
+
+class Way(StrEnum):
+    """What ends what a table keeps."""
+
+    MONTHS = "months"  # partitions of months that are past the period are dropped
+    ROWS = "rows"  # rows past the period are deleted
+    RECORDS = (
+        "records"  # of what was finished for the period, the data key and what it opens are deleted; the row stays
+    )
+    ITSELF = "itself"  # whatever is done with a row ends it: nothing to apply
+    STAYS = "stays"  # for ever, and the reason says why
+
+
+class Owner(StrEnum):
+    """Who may decide on the period."""
+
+    OPERATOR = "operator"
+    PARTY = "party"  # the controller of the records
+    PROTOCOL = "protocol"  # another period would break a promise of the exchange
+
+
+#: For how many days after it was finished a record is kept that was sent under a class. Those of law are its own.
+PERIODS: Final[Mapping[RetentionClass, int]] = {
+    RetentionClass.US_1Y: 365,
+    RetentionClass.CA_21D: 21,
+    RetentionClass.CA_1Y: 365,
+    RetentionClass.EU_1Y: 365,
+    RetentionClass.TCO_6M: 183,
+    RetentionClass.UK_POLICY: 365,
+    RetentionClass.MINIMAL: 90,
+}
+
+
+class Kept(NamedTuple):
+    """One table's row. `days` is None where nothing is applied. `where` is the column by which `ROWS` are past it.
+
+    Of records that others sent, the class of the edge says less: `PERIODS`.
+    """
+
+    table: str
+    holds: Class
+    way: Way
+    owner: Owner
+    days: int | None
+    reason: str
+    where: str = ""
+
+
+_EVERYWHERE: Final = (
+    Kept("lane", Class.S1, Way.STAYS, Owner.PROTOCOL, None, "one row for each instance that is written to"),
+    Kept("segment", Class.S3, Way.ITSELF, Owner.PROTOCOL, None, "sealed messages, until the last of them is settled"),
+    Kept("outbox", Class.S1, Way.ITSELF, Owner.PROTOCOL, None, "a row a message, until it is settled"),
+    Kept("mark", Class.S1, Way.STAYS, Owner.PROTOCOL, None, "one row for each pair, epoch and reader"),
+    Kept("relay_lease", Class.S0, Way.STAYS, Owner.PROTOCOL, None, "one row: who publishes"),
+    Kept(
+        "settled",
+        Class.S1,
+        Way.STAYS,
+        Owner.PROTOCOL,
+        None,
+        "what became of each message: accounts compare it with the other side",
+    ),
+    Kept(
+        "pair_sequence",
+        Class.S1,
+        Way.STAYS,
+        Owner.PROTOCOL,
+        None,
+        "one row a pair: without it a number could be given out twice",
+    ),
+    Kept("closed_epoch", Class.S1, Way.STAYS, Owner.PROTOCOL, None, "one row for each restored database and pair"),
+    Kept(
+        "inbox",
+        Class.S1,
+        Way.STAYS,
+        Owner.PROTOCOL,
+        None,
+        "what was applied: without it a message could be applied twice",
+    ),
+    Kept(
+        "quarantine",
+        Class.S3,
+        Way.ROWS,
+        Owner.OPERATOR,
+        90,
+        "what was judged again since; what waits stays",
+        "replayed_at",
+    ),
+    Kept(
+        "document",
+        Class.S1,
+        Way.STAYS,
+        Owner.PROTOCOL,
+        None,
+        "a decision is derived again by the law that was in force",
+    ),
+    Kept("api_key", Class.KEY, Way.ROWS, Owner.OPERATOR, 365, "hashes of keys that were revoked", "revoked_at"),
+    Kept("idempotency", Class.S2, Way.ROWS, Owner.OPERATOR, 7, "a request repeated later is a new one", "created_at"),
+    Kept("permitted", Class.S0, Way.STAYS, Owner.PROTOCOL, None, "the table of permissions"),
+    Kept("schema_revision", Class.S0, Way.STAYS, Owner.PROTOCOL, None, "the revision of the schema"),
+)
+_FEED: Final = (
+    Kept("event_unnumbered", Class.S1, Way.ITSELF, Owner.PROTOCOL, None, "until it has its number"),
+    Kept("event", Class.S1, Way.MONTHS, Owner.PARTY, 400, "those of open subjects stay"),
+    Kept(
+        "feed",
+        Class.S0,
+        Way.STAYS,
+        Owner.PROTOCOL,
+        None,
+        "one row a party: without it a number could be given out twice",
+    ),
+    Kept("feed_numberer", Class.S0, Way.STAYS, Owner.PROTOCOL, None, "one row"),
+)
+_ORIGIN: Final = (
+    Kept(
+        "referral",
+        Class.S3,
+        Way.RECORDS,
+        Owner.PARTY,
+        365,
+        "external reference, facts and decision stay: audit's accounts name them",
+    ),
+    Kept("edge", Class.S1, Way.STAYS, Owner.PARTY, None, "who was told what, and what was answered"),
+    Kept(
+        "answer_act", Class.S1, Way.STAYS, Owner.PROTOCOL, None, "without it an act that comes again could move twice"
+    ),
+    Kept("intake_count", Class.S0, Way.STAYS, Owner.PROTOCOL, None, "one row a party and fate"),
+)
+_ERASED: Final = "codes, times and states stay"
+#: By kind of service.
+POLICY: Final[Mapping[str, tuple[Kept, ...]]] = {
+    "hotline": (
+        *(*_EVERYWHERE, *_FEED, *_ORIGIN),
+        Kept("data_key", Class.KEY, Way.ITSELF, Owner.PARTY, None, "deleted with the record that it opens"),
+        Kept("offer", Class.S3, Way.RECORDS, Owner.PARTY, 365, _ERASED),
+    ),
+    "industry": (
+        *(*_EVERYWHERE, *_FEED, *_ORIGIN),
+        Kept("data_key", Class.KEY, Way.ITSELF, Owner.PARTY, None, "deleted with the record that it opens"),
+        Kept("notice", Class.S3, Way.RECORDS, Owner.PARTY, 365, _ERASED),
+    ),
+    "law_enforcement": (
+        *(*_EVERYWHERE, *_FEED),
+        Kept("data_key", Class.KEY, Way.ITSELF, Owner.PARTY, None, "not used here"),
+        Kept("case_file", Class.S2, Way.STAYS, Owner.PARTY, None, "the agency's own reference under a key of its own"),
+        Kept("case_edge", Class.S3, Way.RECORDS, Owner.PARTY, 365, _ERASED),
+    ),
+    "audit": (
+        *_EVERYWHERE,
+        Kept("data_key", Class.KEY, Way.ITSELF, Owner.PARTY, None, "not used here"),
+        Kept("entry", Class.S1, Way.STAYS, Owner.PROTOCOL, None, "the log"),
+        Kept("link", Class.S1, Way.STAYS, Owner.PROTOCOL, None, "the log: which edge is of which referral"),
+        Kept("receipted", Class.S1, Way.STAYS, Owner.PROTOCOL, None, "the log: what receipts say"),
+        Kept("cursor", Class.S0, Way.STAYS, Owner.PROTOCOL, None, "one row a topic and generation"),
+        Kept("reading", Class.S1, Way.STAYS, Owner.PROTOCOL, None, "who has looked, at what and why"),
+    ),
+}

@@ -1,0 +1,89 @@
+"""Items of a referral or notice: their numbers, what was done about each, and all that was answered so far."""
+
+from __future__ import annotations
+
+from typing import Annotated, Protocol, Self, TypeVar
+
+from pydantic import AfterValidator, Field, model_validator
+
+from shared.contracts.base import Contract, EventTime, Flag, PartyId
+from shared.vocabulary.answers import ActionReason, AnswerState, NoticeAction, NoticeRejection
+
+#: Items of a referral or notice.
+ITEMS_MAX = 10
+#: An item's number: given by the origin's service, stable over revisions, never used again. A notice counts its own.
+ItemNumber = Annotated[int, Field(strict=True, ge=1, le=99)]
+#: Statements about items in one answer: every action of every item.
+ITEM_ANSWERS_MAX = ITEMS_MAX * len(NoticeAction)
+#: Of an item: 1, and one more each time it is reinstated or reappears.
+Round = Annotated[int, Field(strict=True, ge=1, le=99)]
+
+
+class _Numbered(Protocol):
+    @property
+    def n(self) -> int: ...
+
+
+_NumberedT = TypeVar("_NumberedT", bound=_Numbered)
+
+
+def _once_each(items: tuple[_NumberedT, ...]) -> tuple[_NumberedT, ...]:
+    """Raises `ValueError` where two items have one number: an answer to it would be about both, or about either."""
+    if len({item.n for item in items}) != len(items):
+        raise ValueError("item_number_repeated")
+    return items
+
+
+#: Of items that are known by their numbers.
+NUMBERED_ONCE = AfterValidator(_once_each)
+
+
+class ItemOutcome(Contract):
+    """What was done about one item, and when that took effect (DSA Article 9(5)), or why nothing was done."""
+
+    action: NoticeAction | None = None
+    rejection: NoticeRejection | None = None
+    reason: ActionReason | None = None
+    effective_at: EventTime | None = None
+
+    @model_validator(mode="after")
+    def _either_acted_or_rejected(self) -> Self:
+        if (self.action is None) == (self.rejection is None):
+            raise ValueError("action_or_rejection")
+        if self.effective_at is not None and self.action is None:
+            raise ValueError("effective_at_needs_action")
+        return self
+
+
+class ItemAnswer(ItemOutcome):
+    """What a provider has said of one item of a notice in one round."""
+
+    n: ItemNumber
+    round: Round
+
+
+class OtherHost(Contract):
+    """The provider that hosts an item instead, if known."""
+
+    suggested: PartyId | None = None
+
+
+class Disowned(OtherHost):
+    """One item that the provider does not host."""
+
+    n: ItemNumber
+
+
+class AnsweredSoFar(Contract):
+    """What the recipient has said of an edge that is issued anew: its track as the origin knows it.
+
+    `moved`: it is issued to where the recipient has moved; else to where it lies already, because of an answer that
+    came late from where it was before. `number` is that of the newest answer, 0 for none. What was said of items is
+    by the notice's numbers.
+    """
+
+    moved: Flag = False
+    answer: AnswerState
+    number: Annotated[int, Field(strict=True, ge=0, le=1_000_000)]
+    items: Annotated[tuple[ItemAnswer, ...], Field(max_length=ITEM_ANSWERS_MAX)] = ()
+    disowned: Annotated[tuple[Disowned, ...], Field(max_length=ITEMS_MAX), NUMBERED_ONCE] = ()

@@ -1,0 +1,35 @@
+"""What a party learns: one event for each act that concerns it, its own and those of others.
+
+Thin on purpose: which act, on what, and codes. Whoever wants more looks at the subject, and is asked for its permit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from shared.exchange.acts import Act, Subject
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """An act as one party learns of it. `subject` is the id under which this party knows what was acted on.
+
+    `type` is `<subject>.<act>`, as the rows of `acts` name them. `detail` has codes and ids of parties alone.
+    """
+
+    party: str
+    type: str
+    subject: UUID
+    detail: Mapping[str, str] = field(default_factory=dict)
+
+
+def event_type(subject: Subject, act: str) -> str:
+    """What an event of this act is called, at whichever party."""
+    return f"{subject}.{act}"
+
+
+def happened(row: Act, subject_id: UUID, *, party: str, state: str) -> Event:
+    """An act on what `party` holds itself, and the state that it has come to."""
+    return Event(party, event_type(row.subject, row.name), subject_id, {"state": state})

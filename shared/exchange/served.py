@@ -1,0 +1,43 @@
+"""Whether an instance serves a recipient: now, before it moved away, or perhaps by a directory that is to come."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from shared.contracts.registry import WITHDRAWALS, MessageType
+from shared.exchange.needs import Need, NeedKind, Unread
+from shared.exchange.senders import instance_of
+from shared.kernel.errors import Refused
+from shared.routing.directory_index import DirectoryIndex
+
+
+class Served(Enum):
+    """Whether the recipient is served here."""
+
+    NOW = "now"
+    BEFORE_IT_MOVED = "before_it_moved"
+    PERHAPS_SOON = "perhaps_soon"
+
+
+def served_here(recipient: str, instance: str, directory: DirectoryIndex, *, in_force: DirectoryIndex) -> Served:
+    """By the broker's time, and by our own clock. Raises `Refused("recipient_not_served")`."""
+    if in_force.served_before(instance, recipient):
+        return Served.BEFORE_IT_MOVED
+    if instance in (instance_of(recipient, directory), instance_of(recipient, in_force)):
+        return Served.NOW
+    here, there = in_force.instance(instance), in_force.instance_of(recipient)
+    if here is not None and there is not None and here.kind == there.kind:
+        return Served.PERHAPS_SOON
+    raise Refused("recipient_not_served", field="ce_recipient")
+
+
+def check_served(message: MessageType, served: Served, *, version: int) -> None:
+    """It is for somebody here, or about something that is: of what moved away, answers and withdrawals are applied.
+
+    A party may have moved here by a directory that has not come yet: then the record waits for one above `version`, the
+    newest. A withdrawal waits for nothing.
+    """
+    if served is Served.PERHAPS_SOON and message not in WITHDRAWALS:
+        raise Unread("recipient_awaited", Need(NeedKind.DIRECTORY, str(version)), field="ce_recipient")
+    if served is Served.BEFORE_IT_MOVED and message.edge:
+        raise Refused("recipient_moved", field="ce_recipient")

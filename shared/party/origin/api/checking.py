@@ -1,0 +1,194 @@
+"""What a check says of what is posted: computed beside the event loop, by a process that has the documents alone.
+
+    python -m shared.party.origin.api.checking
+
+It guards and decides as filing does, and stores nothing: whoever posts pays for the work with its budget alone.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple
+
+from pydantic_core import from_json, to_json
+
+from shared.contracts.base import JsonObject
+from shared.contracts.decision import NotSent
+from shared.contracts.referral import ReferralSubmission
+from shared.exchange.prepare import Documents, check
+from shared.guard import parse_body, parse_list
+from shared.kernel.clock import parse_rfc3339, rfc3339
+from shared.kernel.errors import Refused, not_found
+from shared.party.origin.api import bodies
+from shared.party.origin.domain import Recipient
+from shared.routing.directory_index import DirectoryIndex, PartyEntry
+from shared.routing.engine import Judged
+from shared.routing.policy_index import PolicyIndex
+from shared.runtime.http.aside import Aside, serve_questions
+from shared.runtime.http.edge import BATCH_ITEMS_MAX, read_model
+from shared.runtime.http.problems import problem_body
+from shared.vocabulary.jurisdiction import TREE
+from shared.vocabulary.routing import Purpose, Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Posted:
+    """A body to check as it came, who posted it, and when."""
+
+    body: bytes
+    content_type: str | None
+    content_encoding: str | None
+    party: str
+    at: datetime
+
+
+class Checked(NamedTuple):
+    """The body of the answer, and the work that it took: items looked at and edges decided."""
+
+    body: bytes
+    work: int
+
+
+Checking = Callable[[Posted], Awaitable[Checked]]
+
+
+def check_posted(posted: Posted, documents: Documents) -> Checked:
+    """Say of what is posted, one referral or a list, what would become of it. Raises `Refused` for the whole body."""
+    origin = documents.directory.party(posted.party)
+    if origin is None:
+        raise not_found()
+    submissions = [parsed(value) for value in _one_or_many(posted)]
+    outcomes = [_outcome(each, origin, documents, posted.at) for each in submissions]
+    results = tuple(_result(index, each) for index, each in enumerate(outcomes))
+    items = sum(len(each.items) for each in submissions if not isinstance(each, Refused))
+    edges = sum(len(each.edges) for each in outcomes if not isinstance(each, Refused))
+    return Checked(bodies.CheckAnswer(results=results).spelt(), len(submissions) + items + edges)
+
+
+def parsed(value: JsonObject | Refused) -> ReferralSubmission | Refused:
+    """A submission, or why it is none."""
+    if isinstance(value, Refused):
+        return value
+    try:
+        return read_model(ReferralSubmission, value)
+    except Refused as error:
+        return error
+
+
+class AsideChecking:
+    """`Checking` by a process of our own, by the documents that are in force when it is asked."""
+
+    def __init__(self, documents: Callable[[], Documents]) -> None:
+        self._documents = documents
+        self._aside = Aside(__name__)
+
+    async def __call__(self, posted: Posted) -> Checked:
+        directory, policy = (documents := self._documents()).directory, documents.policy
+        known = {
+            "directory": (directory.digest, lambda: _spelt(directory)),
+            "policy": (policy.digest, lambda: _spelt(policy)),
+        }
+        answer = await self._aside.ask(_question(posted), asker=posted.party, known=known)
+        head, _, body = answer.partition(b"\n")
+        told = json.loads(head)
+        if "code" in told:
+            raise Refused(told["code"], told["detail"], field=told["field"], status=told["status"])
+        return Checked(body, told["work"])
+
+    async def aclose(self) -> None:
+        """End the process."""
+        await self._aside.close()
+
+
+class CheckingProcess:
+    """The process itself: what it was told last, and what it says to that."""
+
+    def __init__(self) -> None:
+        self._directory: DirectoryIndex | None = None
+        self._policy: PolicyIndex | None = None
+
+    def learn(self, name: str, spelt: bytes) -> None:
+        told = json.loads(spelt)
+        if name == "directory":
+            self._directory = DirectoryIndex(told["document"], told["digest"], TREE)
+        else:
+            self._policy = PolicyIndex(told["document"], told["digest"], TREE)
+
+    def answer(self, question: bytes) -> bytes:
+        assert self._directory is not None
+        assert self._policy is not None
+        head, _, body = question.partition(b"\n")
+        told = json.loads(head)
+        at = parse_rfc3339(told["at"])
+        posted = Posted(body, told["content_type"], told["content_encoding"], told["party"], at)
+        try:
+            checked = check_posted(posted, Documents(self._directory, self._policy))
+        except Refused as error:
+            said = {"code": error.code, "detail": error.detail, "field": error.field, "status": error.status}
+            return to_json(said) + b"\n"
+        return to_json({"work": checked.work}) + b"\n" + checked.body
+
+
+def _question(posted: Posted) -> bytes:
+    head = {
+        "content_type": posted.content_type,
+        "content_encoding": posted.content_encoding,
+        "party": posted.party,
+        "at": rfc3339(posted.at),
+    }
+    return to_json(head) + b"\n" + posted.body
+
+
+def _spelt(index: DirectoryIndex | PolicyIndex) -> bytes:
+    return to_json({"digest": index.digest, "document": dict(index.document)})
+
+
+def _one_or_many(posted: Posted) -> Sequence[JsonObject | Refused]:
+    """A list where the body is one, else the single referral that it is."""
+    kind, encoding = posted.content_type, posted.content_encoding
+    try:
+        body = from_json(posted.body)
+    except ValueError:
+        body = None  # refused as a single one, with the rule that it breaks
+    if isinstance(body, dict) and "referrals" in body:
+        return parse_list(kind, encoding, posted.body, name="referrals", items_max=BATCH_ITEMS_MAX)
+    return [parse_body(kind, encoding, posted.body)]
+
+
+def _outcome(
+    submission: ReferralSubmission | Refused, origin: PartyEntry, documents: Documents, at: datetime
+) -> Judged | Refused:
+    if isinstance(submission, Refused):
+        return submission
+    try:
+        return check(submission, origin=origin, documents=documents, at=at)
+    except Refused as error:
+        return error
+
+
+def _result(index: int, outcome: Judged | Refused) -> bodies.CheckPassed | bodies.CheckRefused:
+    if isinstance(outcome, Refused):
+        return bodies.CheckRefused(index=index, ok=False, problem=problem_body(outcome))
+    return bodies.CheckPassed(
+        index=index,
+        ok=True,
+        state=outcome.disposition,
+        work_reason=outcome.work_reason,
+        recipients=tuple(
+            Recipient(
+                recipient=edge.recipient,
+                purpose=Purpose(edge.terms.purpose),
+                reason=Reason(edge.terms.reason),
+                rules=tuple(edge.terms.rules),
+            )
+            for edge in outcome.edges
+        ),
+        not_sent=tuple(NotSent.model_validate(each) for each in outcome.not_sent),
+    )
+
+
+if __name__ == "__main__":
+    serve_questions(CheckingProcess())

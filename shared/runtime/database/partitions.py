@@ -1,0 +1,103 @@
+"""Tables by month: partitions are made ahead, and what is past its time leaves with its partition, in no time.
+
+A partitioned table has the partition `<table>_default` for what no month is there for yet: an operator who forgets to
+make months loses nothing, and when they are made its rows move over. Partitions are the owner's: the service reaches
+them through their table alone, so its grants and row-level security hold for all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Final
+
+import asyncpg
+
+#: So many months are there ahead of the present one.
+MONTHS_AHEAD: Final = 3
+#: Making and dropping a partition waits so long for what uses the table, and gives up then.
+_LOCK_WAIT: Final = "SET LOCAL lock_timeout = '5s'"
+_TABLES = """
+SELECT c.relname AS name, a.attname AS column
+FROM pg_partitioned_table AS p JOIN pg_class AS c ON c.oid = p.partrelid
+     JOIN pg_attribute AS a ON a.attrelid = p.partrelid AND a.attnum = p.partattrs[0]
+WHERE c.relnamespace = 'public'::regnamespace AND p.partstrat = 'r' ORDER BY c.relname
+"""
+_MONTHS = """
+SELECT part.relname AS name FROM pg_inherits AS i JOIN pg_class AS part ON part.oid = i.inhrelid
+WHERE i.inhparent = $1::text::regclass ORDER BY part.relname
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Partitioned:
+    """A table and the column by whose month it is partitioned."""
+
+    name: str
+    column: str
+
+
+async def partitioned_tables(owner: asyncpg.Connection) -> list[Partitioned]:
+    """The tables of a database that are partitioned by time."""
+    return [Partitioned(row["name"], row["column"]) for row in await owner.fetch(_TABLES)]
+
+
+async def make_months(owner: asyncpg.Connection, now: datetime) -> list[str]:
+    """Make the partitions of this month and the next; those that were made, by name. Doing it again changes nothing."""
+    made = []
+    for table in await partitioned_tables(owner):
+        there = set(await _partitions(owner, table.name))
+        for month in _months(now.date(), MONTHS_AHEAD + 1):
+            if (name := _name(table.name, month)) not in there:
+                await _make(owner, table, month)
+                made.append(name)
+    return made
+
+
+async def months_before(owner: asyncpg.Connection, table: str, before: date) -> list[str]:
+    """The partitions that hold nothing of `before` or later, oldest first."""
+    ended = _name(table, before.replace(day=1))
+    return [name for name in await _partitions(owner, table) if name < ended]
+
+
+async def drop_month(owner: asyncpg.Connection, partition: str) -> None:
+    """Remove a partition with all its rows, within the caller's transaction."""
+    await owner.execute(_LOCK_WAIT)
+    await owner.execute(f'DROP TABLE "{partition}"')
+
+
+async def _partitions(owner: asyncpg.Connection, table: str) -> Sequence[str]:
+    """Those of months, by name, which sorts them by time."""
+    names = [row["name"] for row in await owner.fetch(_MONTHS, table)]
+    return [name for name in names if name != f"{table}_default"]
+
+
+async def _make(owner: asyncpg.Connection, table: Partitioned, month: date) -> None:
+    """Make one, and move over what waits for it. The table stands still for as long as that takes."""
+    name, following = _name(table.name, month), _following(month)
+    within = f"{table.column} >= '{month}' AND {table.column} < '{following}'"
+    async with owner.transaction():
+        await owner.execute(_LOCK_WAIT)
+        await owner.execute(f'CREATE TABLE "{name}" (LIKE "{table.name}" INCLUDING ALL EXCLUDING IDENTITY)')
+        await owner.execute(
+            f'WITH moved AS (DELETE FROM "{table.name}_default" WHERE {within} RETURNING *)'
+            f' INSERT INTO "{name}" SELECT * FROM moved'
+        )
+        bounds = f"FOR VALUES FROM ('{month}') TO ('{following}')"
+        await owner.execute(f'ALTER TABLE "{table.name}" ATTACH PARTITION "{name}" {bounds}')
+
+
+def _months(first: date, count: int) -> Iterator[date]:
+    month = first.replace(day=1)
+    for _ in range(count):
+        yield month
+        month = _following(month)
+
+
+def _following(month: date) -> date:
+    return date(month.year + month.month // 12, month.month % 12 + 1, 1)
+
+
+def _name(table: str, month: date) -> str:
+    return f"{table}_{month:%Y_%m}"

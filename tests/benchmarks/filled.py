@@ -1,0 +1,252 @@
+"""Stores filled by SQL, as large as wanted, and what every look into them reads: to see that it stays flat.
+
+Rows are as wide as real ones, spread over parties as unevenly as real ones: one party has two thirds of everything, one
+has 50 rows, the oldest, and forty share the rest; over two years, and what is not open still was finished on its day.
+Nothing is encrypted; no query looks inside.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Final
+from uuid import UUID
+
+import asyncpg
+
+from services.hotline.store import PostgresOffers
+from services.industry.store import PostgresNotices
+from services.law_enforcement import store as law_enforcement
+from services.law_enforcement.store import PostgresCases
+from shared.kernel.clock import SystemClock
+from shared.party.origin.store import edges, filing, referrals
+from shared.runtime.database import feed, idempotency
+from shared.runtime.database.partitions import MONTHS_AHEAD, make_months
+from shared.runtime.database.transactions import Database, RowScope
+
+BIG, SMALL, TINY = "big.example", "p3.example", "tiny.example"
+PAGE: Final = 50
+#: A page reads its own rows. Of a set hardly larger it may read all, and sort them.
+_PAGE_ROWS: Final = 6 * PAGE
+_PARTY = (
+    "CASE WHEN i <= 50 THEN 'tiny.example' WHEN i % 10 < 7 THEN 'big.example' ELSE 'p' || (i % 40) || '.example' END"
+)
+_ID = (
+    "overlay(overlay('01990000-0000-7000-8000-000000000000' placing lpad(to_hex(i), 8, '0') from 1 for 8)"
+    " placing lpad(to_hex(i), 12, '0') from 25)::uuid"
+)
+_AGO = "now() - ({rows} - i) * interval '730 days' / {rows}"
+_BYTES = "decode(repeat('ab', {content}), 'hex')"
+_PROOF = "decode(repeat('cd', {content}), 'hex')"
+_EVENT = f"""
+INSERT INTO event (party, number, type, subject, at, detail)
+SELECT {_PARTY}, i, '{{kind}}', {_ID}, {_AGO}, '{{{{"state": "x"}}}}' FROM generate_series(1, {{rows}}) AS i
+"""
+_KEYS = f"""
+INSERT INTO idempotency (party, key_hash, body_hash, status, answer, created_at)
+SELECT {_PARTY}, sha256(i::text::bytea), sha256('b'), 202, {_BYTES}, {_AGO} FROM generate_series(1, {{rows}}) AS i
+"""
+_REFERRALS = (
+    f"""
+INSERT INTO referral (referral_id, party, external_ref, revision, exercise, disposition, state, work_reason, arrival,
+                      body_sha256, facts, decision, content, accepted_at)
+SELECT {_ID}, {_PARTY}, 'R-' || i, 1, false, 'routed', CASE WHEN i % 500 = 0 THEN 'withdrawn' ELSE 'routed' END,
+       CASE WHEN i % 1000 = 1 THEN 'undeliverable' END, i, repeat('a', 64), '{{{{"a": 1}}}}', '{{{{"salt": "s"}}}}',
+       {_BYTES}, {_AGO}
+FROM generate_series(1, {{rows}}) AS i
+""",
+    f"""
+INSERT INTO edge (edge_id, message_id, instance, referral_id, notice_id, party, recipient, purpose, reason, rules,
+                  answer, answered_at)
+SELECT gen_random_uuid(), uuidv7(), CASE WHEN k = 1 THEN 'law_enforcement' ELSE 'industry' END, {_ID},
+       CASE WHEN k = 2 THEN uuidv7() END, {_PARTY},
+       CASE WHEN k = 1 THEN 'agency' ELSE 'provider' END || (i % 60) || '.example', 'p' || k, 'because', '{{{{r1}}}}',
+       CASE WHEN i % 500 = 0 THEN 'none' WHEN k = 1 THEN 'closed' ELSE 'actioned' END, {_AGO}
+FROM generate_series(1, {{rows}}) AS i, generate_series(1, 2) AS k
+""",
+    f"""
+INSERT INTO data_key (subject, wrapped)
+SELECT {_ID}, decode(repeat('ef', 60), 'hex') FROM generate_series(1, {{rows}}) AS i
+""",
+)
+_STATE = "CASE WHEN i % 500 = 0 OR i <= 50 THEN '{begun}' ELSE '{done}' END"
+_ITEM = f"""
+INSERT INTO {{table}} ({{key}}, party, {{sender}}, exercise, state, arrival, received_at, changed_at, purpose, edge,
+                       content, evidence, wrapped_key{{more}})
+SELECT {_ID}, {_PARTY}, 'o.example', false, {_STATE}, i, {_AGO}, {_AGO}, 'p1', '{{{{"a": 1}}}}', {_BYTES}, {_PROOF},
+       decode(repeat('ef', 60), 'hex'){{values}}
+FROM generate_series(1, {{rows}}) AS i
+"""
+_CASES = (
+    f"""
+INSERT INTO case_file (referral_id, party, origin, exercise, state, arrival, received_at, changed_at)
+SELECT {_ID}, {_PARTY}, 'o.example', false, {_STATE}, i, {_AGO}, {_AGO} FROM generate_series(1, {{rows}}) AS i
+""",
+    f"""
+INSERT INTO case_edge (referral_id, party, purpose, edge, content, evidence, wrapped_key)
+SELECT {_ID}, {_PARTY}, 'p1', '{{{{"a": 1}}}}', {_BYTES}, {_PROOF}, decode(repeat('ef', 60), 'hex')
+FROM generate_series(1, {{rows}}) AS i
+""",
+)
+
+
+def _words(table: str, key: str, sender: str, *, begun: str, done: str) -> dict[str, str]:
+    named = {"table": table, "key": key, "sender": sender, "more": "", "values": ""}
+    return named | {"begun": begun, "done": done, "kind": f"{table}.begun"}
+
+
+#: By kind of service: what fills it, and the words of it that differ.
+_FILLS: Final[Mapping[str, tuple[Sequence[str], Mapping[str, str]]]] = {
+    "hotline": (
+        (*_REFERRALS, _ITEM, _EVENT, _KEYS),
+        _words("offer", "referral_id", "origin", begun="offered", done="withdrawal_acknowledged"),
+    ),
+    "industry": (
+        (*_REFERRALS, _ITEM),
+        _words("notice", "notice_id", "contact", begun="issued", done="actioned")
+        | {"more": ", language", "values": ", 'en'"},
+    ),
+    "law_enforcement": (
+        (*_CASES, _EVENT),
+        _words("case_file", "referral_id", "origin", begun="offered", done="closed"),
+    ),
+}
+FILLED: Final = tuple(_FILLS)
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One look: a statement as the service asks it, for whom, and how many rows it may read whatever there is.
+
+    A party waits for it, unless it is of a `batch` of messages.
+    """
+
+    name: str
+    statement: str
+    arguments: Sequence[object]
+    scope: RowScope
+    rows_max: int
+    batch: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a look did: its tables read whole, rows read in all (those that were passed over too), rows sorted."""
+
+    scanned: tuple[str, ...]
+    rows: int
+    sorted: int
+
+
+async def unforced(owner: asyncpg.Connection) -> None:
+    """Let the owner fill what isolates even its owner."""
+    for row in await owner.fetch("SELECT oid::regclass::text AS name FROM pg_class WHERE relforcerowsecurity"):
+        await owner.execute(f"ALTER TABLE {row['name']} NO FORCE ROW LEVEL SECURITY")
+
+
+async def fill(owner_or_admin: asyncpg.Connection, service: str, rows: int, *, content_bytes: int) -> None:
+    """Fill a service's empty tables with so many referrals, offers, cases or notices, whatever its policies say."""
+    statements, words = _FILLS[service]
+    await owner_or_admin.execute("SET synchronous_commit = off")
+    for back in range(24, 0, -MONTHS_AHEAD):
+        await make_months(owner_or_admin, SystemClock().now() - back * timedelta(days=31))
+    for statement in statements:
+        await owner_or_admin.execute(statement.format(**words, rows=rows, content=content_bytes))
+    await owner_or_admin.execute("VACUUM ANALYZE")
+
+
+def subject(number: int) -> UUID:
+    """The id of the row that arrived with this number."""
+    digits = f"{number:08x}"
+    return UUID(f"{digits}-0000-7000-8000-{number:012x}")
+
+
+def questions(service: str, rows: int) -> Iterator[Question]:
+    """Every look of a service that a party waits for."""
+    one, half = _numbered(rows), rows // 2
+    if service in ("hotline", "industry"):
+        yield from _of_origin(rows, half)
+    table = {"hotline": PostgresOffers, "industry": PostgresNotices, "law_enforcement": PostgresCases}[service].table
+    begun = _FILLS[service][1]["begun"]
+    for party in (BIG, SMALL, TINY):
+        for state, below in ((None, None), (begun, None), (None, half), (begun, half)):
+            name = f"list of {party}, state {state or 'any'}, {'from the middle' if below else 'first page'}"
+            yield Question(name, table.page, (party, state, below, PAGE + 1), _reading(party), _PAGE_ROWS)
+    yield Question("one item", table.one, (one,), _reading(BIG), 4)
+    yield Question("items to act on", table.find, ([one],), _reading(BIG), 8)
+    if service == "law_enforcement":
+        ids = [subject(n) for n in range(half, half + PAGE)]
+        yield Question("edges of a page of cases", law_enforcement._EDGES, (ids,), _reading(BIG), 3 * PAGE)
+        yield Question("evidence of a case", law_enforcement._EVIDENCE, (one,), _reading(BIG), 4)
+    yield Question("what waits for a number", feed._WAITING, (), RowScope((), "service", "number"), 4)
+    if service == "hotline":
+        yield Question("an idempotency key", idempotency._HELD, ([BIG], [b"x" * 32]), _reading(BIG), 4)
+
+
+def _of_origin(rows: int, half: int) -> Iterator[Question]:
+    one = _numbered(rows)
+    for party in (BIG, SMALL, TINY):
+        scope = _reading(party)
+        for state, below in ((None, None), ("withdrawn", None), (None, half), ("withdrawn", half)):
+            name = f"referrals of {party}, state {state or 'any'}, {'from the middle' if below else 'first page'}"
+            yield Question(name, referrals._PAGE, (party, state, below, PAGE + 1), scope, _PAGE_ROWS)
+        for reason in (None, "undeliverable"):
+            name = f"work list of {party}, reason {reason or 'any'}"
+            yield Question(name, referrals._WORK, (party, reason, None, PAGE + 1), scope, _PAGE_ROWS)
+    yield Question("one referral", referrals._ONE, (one,), _reading(BIG), 4)
+    yield Question("its edges", referrals._EDGES, (one,), _reading(BIG), 16)
+    yield Question("who was told", referrals._TOLD, (one,), _reading(BIG), 8)
+    ids = [subject(n) for n in range(half, half + 500)]
+    applying = RowScope([BIG, SMALL, TINY], "service", "apply")
+    yield Question("edges that 500 answers are about", edges._ANSWERABLE, (ids,), applying, 4000, batch=True)
+    yield Question("a reference that is taken", filing._EXISTING, ([BIG], ["R-1"]), _reading(BIG), 4)
+
+
+async def look(database: Database, question: Question) -> Seen:
+    """Ask, and say what PostgreSQL did for it, in tables that grow with what is filed."""
+    explain = f"EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) {question.statement}"
+    async with database.transaction(question.scope) as session:
+        [[plan]] = await session.driver.fetch(explain, *question.arguments)
+    nodes = list(_nodes(plan[0]["Plan"]))
+    reading = [node for node in nodes if node.get("Relation Name") in _LARGE]
+    scanned = tuple(sorted({node["Relation Name"] for node in reading if node["Node Type"] == "Seq Scan"}))
+    sorting = [child for node in nodes if "Sort" in node["Node Type"] for child in node["Plans"]]
+    sorted_rows = round(sum(node["Actual Rows"] * node["Actual Loops"] for node in sorting))
+    return Seen(scanned, sum(map(_rows, reading)), sorted_rows)
+
+
+async def timed(database: Database, question: Question, *, times: int) -> list[float]:
+    """Milliseconds of each of so many looks, one after another, plan and answer included."""
+    taken = []
+    for _ in range(times):
+        began = time.perf_counter()
+        async with database.transaction(question.scope) as session:
+            await session.driver.fetch(question.statement, *question.arguments)
+        taken.append((time.perf_counter() - began) * 1000)
+    return taken
+
+
+#: The tables that grow with what is filed.
+_LARGE: Final = frozenset({"referral", "edge", "offer", "notice", "case_file", "case_edge", "event", "idempotency"})
+
+
+def _numbered(rows: int) -> UUID:
+    return subject(rows // 2 + 1)
+
+
+def _reading(party: str) -> RowScope:
+    return RowScope([party], "machine", "read")
+
+
+def _nodes(plan: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    yield plan
+    for child in plan.get("Plans", ()):
+        yield from _nodes(child)
+
+
+def _rows(node: Mapping[str, Any]) -> int:
+    """Rows that a node has read or passed on, and those that it passed over."""
+    removed = node.get("Rows Removed by Filter", 0) + node.get("Rows Removed by Index Recheck", 0)
+    return round((node["Actual Rows"] + removed) * node["Actual Loops"])

@@ -1,0 +1,147 @@
+"""`python -m tests.benchmarks.flat`: every look of every service on stores filled to two million, warm and cold.
+
+Cold is the first look after PostgreSQL was started again: nothing is in its own memory, whatever the system's has. The
+plans of the default run are checked here at size as well. Prints one line a service; `--json` has every look.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import asyncpg
+
+from deploy.devstack.databases import prepare_databases
+from deploy.devstack.postgres import PostgresServer
+from deploy.devstack.state import StateDirectory
+from deploy.operator.retention import apply, show
+from deploy.site.endpoints import DatabaseEndpoint, OwnedDatabase
+from shared.kernel.clock import SystemClock
+from shared.runtime.database.migrate import upgrade
+from shared.runtime.database.transactions import Database, RowScope
+from tests.benchmarks.filled import FILLED, Question, fill, look, questions, timed, unforced
+
+TIMES: Final = 100
+WARM_MS_MAX: Final = 20.0
+COLD_MS_MAX: Final = 50.0
+#: Of a ciphertext: about what a record of one item takes.
+CONTENT_BYTES: Final = 700
+NOTHING: Final = "nothing"
+
+
+class Times(NamedTuple):
+    """Of many looks: the median and the 99th percentile."""
+
+    p50_ms: float
+    p99_ms: float
+
+    @classmethod
+    def of(cls, taken: Sequence[float]) -> Times:
+        ordered = sorted(taken)
+        return cls(ordered[len(ordered) // 2], ordered[len(ordered) * 99 // 100 - 1])
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Exit code 0 if every look is within its bounds, else 1."""
+    options = argparse.ArgumentParser(prog="python -m tests.benchmarks.flat", description=__doc__)
+    options.add_argument("--rows", type=int, default=2_000_000)
+    options.add_argument("--service", action="append", choices=FILLED)
+    options.add_argument("--content", type=int, default=CONTENT_BYTES)
+    options.add_argument("--json", type=Path)
+    given = options.parse_args(arguments)
+    with tempfile.TemporaryDirectory(prefix="causeway-flat-") as folder:
+        state = StateDirectory(Path(folder))
+        state.acquire()
+        try:
+            report = {name: _one(state, name, given.rows, given.content) for name in given.service or FILLED}
+        finally:
+            state.release()
+    if given.json:
+        given.json.write_text(json.dumps(report, indent=1), encoding="utf-8")
+    return 1 if any(found["broken"] for found in report.values()) else 0
+
+
+def _one(state: StateDirectory, service: str, rows: int, content_bytes: int) -> dict[str, Any]:
+    """Fill, look cold, look warm, apply retention; what was found."""
+    server = PostgresServer(state, port=state.port("postgres", set()))
+    try:
+        server.start()
+        made = prepare_databases(server.admin_url, [service], state.password)[service]
+        upgrade(service, made.owner_url)
+        filled_s = asyncio.run(_filled(made, service, rows, content_bytes))
+        server.stop()
+        server.start()
+        cold = asyncio.run(_cold(made, service, rows))
+        warm, wrong = asyncio.run(_warm(made, service, rows))
+        kept = asyncio.run(_kept(made, service, rows))
+    finally:
+        server.stop()
+    waited = {each.name for each in questions(service, rows) if not each.batch}
+    slow = [name for name in waited if warm[name].p99_ms > WARM_MS_MAX or cold[name] > COLD_MS_MAX]
+    worst, median = max(warm[name].p99_ms for name in waited), max(warm[name].p50_ms for name in waited)
+    print(
+        f"{service}: {rows} rows in {filled_s:.0f} s; {len(waited)} looks, worst median {median:.1f} ms,"
+        f" worst 99th percentile {worst:.1f} ms warm, {max(cold[name] for name in waited):.1f} ms cold"
+        f" (nothing at all: {warm[NOTHING].p50_ms:.1f} and {warm[NOTHING].p99_ms:.1f} ms);"
+        f" {kept['bytes']} bytes for each, {kept['bytes_after']} after retention, which took {kept['apply_s']:.1f} s;"
+        f" too slow or not flat: {len(slow) + len(wrong)}",
+        flush=True,
+    )
+    figures = {name: each._asdict() for name, each in warm.items()}
+    return {"warm": figures, "cold_ms": cold, "filled_s": filled_s, "kept": kept, "broken": [*wrong, *slow]}
+
+
+async def _filled(made: DatabaseEndpoint, service: str, rows: int, content_bytes: int) -> float:
+    owner, began = await asyncpg.connect(made.owner_url), time.perf_counter()
+    await unforced(owner)
+    await fill(owner, service, rows, content_bytes=content_bytes)
+    await owner.close()
+    return time.perf_counter() - began
+
+
+async def _cold(made: DatabaseEndpoint, service: str, rows: int) -> dict[str, float]:
+    database = Database(made.service_url, pool_size=1)
+    await database.fetch("SELECT 1")
+    found = {each.name: (await timed(database, each, times=1))[0] for each in questions(service, rows)}
+    await database.close()
+    return found
+
+
+async def _warm(made: DatabaseEndpoint, service: str, rows: int) -> tuple[dict[str, Times], list[str]]:
+    """How long each look takes, and those that read more than they show. Beside them, what asking takes at all."""
+    database = Database(made.service_url, pool_size=1)
+    nothing = Question(NOTHING, "SELECT 1", (), RowScope((), "machine", "read"), 0)
+    found, wrong = {NOTHING: Times.of(await timed(database, nothing, times=TIMES))}, []
+    for each in questions(service, rows):
+        seen = await look(database, each)
+        if seen.scanned or max(seen.rows, seen.sorted) > each.rows_max:
+            wrong.append(each.name)
+        found[each.name] = Times.of(await timed(database, each, times=TIMES))
+    await database.close()
+    return found, wrong
+
+
+async def _kept(made: DatabaseEndpoint, service: str, rows: int) -> dict[str, Any]:
+    """Bytes by table, before and after what is past its period has ended and its room was given back."""
+    owned = OwnedDatabase(service, made.owner_url)
+    before = {each.kept.table: each.bytes for each in await show(owned)}
+    began = time.perf_counter()
+    ended = [each.as_json() for each in await apply(owned, SystemClock().now())]
+    apply_s = time.perf_counter() - began
+    owner = await asyncpg.connect(made.owner_url)
+    await owner.execute("VACUUM FULL")
+    await owner.close()
+    after = {each.kept.table: each.bytes for each in await show(owned)}
+    sizes = {"bytes": sum(before.values()) // rows, "bytes_after": sum(after.values()) // rows}
+    return sizes | {"apply_s": apply_s, "ended": ended, "before": before, "after": after}
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

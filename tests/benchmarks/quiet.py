@@ -1,0 +1,38 @@
+"""Whether anybody else uses the machine: what a figure that was measured on it is worth."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from time import sleep
+from typing import Final
+
+#: A machine is quiet when its processors are idle but for this share of their time.
+QUIET_BUSY_MAX: Final = 0.05
+LOOKED_S: Final = 3.0
+#: In `/proc/stat`: idle, and waiting for a disk.
+_IDLE: Final = (3, 4)
+#: User, nice, system, idle, iowait, irq, softirq and steal; what guests use is in user already.
+_COUNTED: Final = 8
+
+
+def busy_share(seconds: float = LOOKED_S) -> float:
+    """The share of its processors' time that the machine used, or its host took, in the next seconds; 0 to 1."""
+    before = _processor_line()
+    sleep(seconds)
+    return share_between(before, _processor_line())
+
+
+def share_between(before: str, after: str) -> float:
+    """The same, of two first lines of `/proc/stat`."""
+    spent = [int(b) - int(a) for a, b in zip(before.split()[1:], after.split()[1:], strict=True)][:_COUNTED]
+    return 1 - sum(spent[at] for at in _IDLE) / (sum(spent) or 1)
+
+
+def load_average() -> list[float]:
+    """Of the last 1, 5 and 15 minutes."""
+    return [round(each, 2) for each in os.getloadavg()]
+
+
+def _processor_line() -> str:
+    return Path("/proc/stat").read_text(encoding="ascii").partition("\n")[0]

@@ -1,0 +1,59 @@
+"""What each principal may take of the cluster: derived from the directory, set, and found where it is otherwise."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from deploy.devstack.stack import DevStack
+from deploy.kafka.derive import WRITE_BYTES_PER_S, manifest_of
+from deploy.kafka.provision import Manifest
+from deploy.kafka.quotas import apply_quotas, differing_quotas
+from deploy.operator.topics import as_json, find_difference
+from deploy.site.access import access_to, kafka_access
+from deploy.site.kinds import party_kinds
+from shared.kernel.errors import Unavailable
+from tests.support.exchange_world import INSTANCES
+
+MANIFEST = manifest_of(party_kinds({name: name for name in INSTANCES}))
+
+
+def with_quota_of(name: str, **changes: int | None) -> Manifest:
+    """The manifest with another quota for one principal; None takes it away."""
+    rule = MANIFEST.principals[name]
+    assert rule.quota is not None
+    quota = None if None in changes.values() else rule.quota.model_copy(update=changes)
+    return replace(MANIFEST, principals={**MANIFEST.principals, name: rule.model_copy(update={"quota": quota})})
+
+
+def test_every_principal_has_a_quota_and_audit_may_read_what_all_others_write() -> None:
+    quotas = {name: rule.quota for name, rule in MANIFEST.principals.items()}
+    assert {each.write_bytes_per_s for each in quotas.values() if each} == {WRITE_BYTES_PER_S}
+    audit = quotas["audit"]
+    assert audit is not None
+    assert audit.read_bytes_per_s >= WRITE_BYTES_PER_S * (len(MANIFEST.principals) - 1)
+
+
+async def test_a_stack_that_is_up_holds_its_principals_to_them(stack: DevStack) -> None:
+    access = access_to(stack.endpoints.kafka)
+    assert await differing_quotas(access, MANIFEST) == frozenset()
+    # Red where nothing was set: another manifest's are missed.
+    assert await differing_quotas(access, with_quota_of("industry", write_bytes_per_s=1)) == {"industry"}
+
+
+@pytest.mark.parametrize("changed", [7_000, None])
+async def test_a_quota_that_was_changed_or_taken_away_by_hand_is_found_and_mended(
+    stack: DevStack, changed: int | None
+) -> None:
+    access = access_to(stack.endpoints.kafka)
+    await apply_quotas(access, with_quota_of("industry", read_bytes_per_s=changed))
+    assert as_json(find_difference(stack.endpoints.kafka, MANIFEST))["quotas_differing"] == ["industry"]
+    await apply_quotas(access, MANIFEST)
+    assert not find_difference(stack.endpoints.kafka, MANIFEST)
+
+
+async def test_no_instance_may_change_its_own(stack: DevStack) -> None:
+    with pytest.raises(Unavailable):
+        await apply_quotas(kafka_access(stack.endpoints, "industry"), with_quota_of("industry", write_bytes_per_s=1))
+    assert await differing_quotas(access_to(stack.endpoints.kafka), MANIFEST) == frozenset()

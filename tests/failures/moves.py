@@ -1,0 +1,259 @@
+"""A provider moves live between two instances of two operators, with notices under way and answers that come late.
+
+    python -m tests.failures.moves --count 500
+
+The old instance stands still while the provider moves: half of the notices lie in its topic unread, and what the
+provider has said there is in its outbox. Then it goes on, when the new one has long been told of everything.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+from uuid import UUID
+
+from client.api import CausewayClient
+from deploy.accounting.equations import Reconciliation
+from deploy.accounting.run import reconciled
+from deploy.directory.instances import SAMPLE_INSTANCES
+from shared.contracts.answers import ItemStatement
+from shared.kernel.clock import SystemClock
+from shared.vocabulary.answers import NoticeAction
+from tests.journeys.parties import operated
+from tests.support.running import HOTLINE, Exchange, referral, running_exchange, until
+
+#: The sample directory has it at `OLD`.
+MOVED: Final = "provider-001.example"
+OLD, NEW = "industry", "industry_two"
+#: What the old instance does beside its API, in a process of its own; and who follows moves at the origin.
+OLD_AT_WORK, FOLLOWING = "industry-at-work", "hotline-following"
+SILENT_S: Final = 3.0
+_UNSENT = "SELECT count(message_id) FROM outbox WHERE recipient = $1 AND sequence IS NULL"
+_EDGES = "SELECT notice_id, answer, instance, state FROM edge WHERE recipient = $1"
+_NOTICES = "SELECT notice_id, state FROM notice WHERE party = $1"
+_NUMBERS = "SELECT epoch, sequence FROM inbox WHERE sender = $1 AND recipient = $2 ORDER BY epoch, sequence"
+_OUTCOMES = "SELECT outcome, count(*) AS n FROM inbox GROUP BY 1"
+_PARKED = "SELECT count(*) FROM quarantine"
+
+
+@dataclass(slots=True)
+class Aftermath:
+    """What both sides have when everything is quiet. `numbers` are those of the notices: by instance and epoch."""
+
+    filed: int
+    at_new_before_following: int
+    answered_at_old: int
+    edges: dict[UUID, tuple[str, str]] = field(default_factory=dict)
+    retired: int = 0
+    notices: dict[UUID, str] = field(default_factory=dict)
+    numbers: dict[str, list[list[int]]] = field(default_factory=dict)
+    outcomes: Counter[str] = field(default_factory=Counter)
+    parked: int = 0
+    old_key_status: int = 0
+    accounting: Reconciliation | None = None
+
+    @property
+    def numbers_met_twice(self) -> int:
+        """How many numbers stand at both instances: in one epoch, each of them would be another message's."""
+        at_old, at_new = ({n for epoch in self.numbers[place] for n in epoch} for place in (OLD, NEW))
+        return len(at_old & at_new)
+
+    def line(self) -> str:
+        assert self.accounting is not None
+        accounts = self.accounting.as_json()
+        differences = "/".join(str(accounts[equation]["difference"]) for equation in ("I", "II", "III"))
+        return (
+            f"moved: {self.filed} notices under way, {self.answered_at_old} answered late from the old instance, "
+            f"{len(self.notices)} at the new one, lost {len(self.edges.keys() - self.notices.keys())}, "
+            f"parked {self.parked}, refused {self.outcomes['refused']}, answered moved {self.outcomes['moved']}, "
+            f"differences (I)/(II)/(III) {differences}"
+        )
+
+
+def start(exchange: Exchange) -> None:
+    """All instances; the old one in two processes, the origin without what follows moves."""
+    for instance in SAMPLE_INSTANCES:
+        if instance == OLD:
+            exchange.serve(OLD, only=("api", "documents"))
+            exchange.serve(OLD, only=("relay", "consumer", "documents"), label=OLD_AT_WORK)
+        elif instance == "hotline":
+            exchange.serve(instance, only=("api", "documents", "relay", "consumer"))
+        else:
+            exchange.serve(instance)
+    for instance in SAMPLE_INSTANCES:
+        exchange.wait_ready(instance)
+
+
+async def move_through(exchange: Exchange, folder: Path, count: int) -> Aftermath:
+    """File `count` referrals and move their provider in the midst of them; what is then on both sides."""
+    before = await _file(exchange, count // 2)
+    await _until_notices(exchange, OLD, len(before))
+    await exchange.until_quiet()
+    exchange.stop(OLD_AT_WORK)
+    answered = await _answer_at_old(exchange)
+    filed = before + await _file(exchange, count - count // 2)
+    await until(lambda: _none_unsent(exchange))
+    operated(exchange, "directory", "move", MOVED, NEW, "--out", str(folder / "next.json"), "--publish")
+    key = operated(exchange, "key", "issue", MOVED)
+    async with CausewayClient(key["url"], key["key"]) as provider:
+        await _until_served(provider)
+        await asyncio.sleep(SILENT_S)
+        found = Aftermath(len(filed), len(await _notices(exchange, NEW)), answered)
+        exchange.serve("hotline", only=("moves", "documents"), label=FOLLOWING)
+        await _until_notices(exchange, NEW, len(filed))
+        await _acknowledge_some(provider)
+        exchange.serve(OLD, only=("relay", "consumer", "documents"), label=OLD_AT_WORK)
+        await exchange.until_quiet()
+        await _answer_the_rest(provider)
+    await exchange.until_quiet()
+    await exchange.until_audited()
+    await _look(exchange, found)
+    return found
+
+
+async def _file(exchange: Exchange, count: int) -> list[UUID]:
+    filed = []
+    async with exchange.client(HOTLINE) as hotline:
+        for _ in range(count):
+            posted = referral()
+            item = posted["items"][0]
+            item["hosting"][0]["provider"] = MOVED
+            item["locator"]["value"] = item["locator"]["value"].replace("provider-012.example", MOVED)
+            accepted = await hotline.submit(posted)
+            assert MOVED in {each.recipient for each in accepted.recipients}
+            filed.append(UUID(str(accepted.referral_id)))
+    return filed
+
+
+async def _answer_at_old(exchange: Exchange) -> int:
+    """A third is acknowledged, a third is done; nobody is told of it yet."""
+    async with exchange.client(MOVED) as provider:
+        ids = [each.notice_id async for page in provider.notices() for each in page.items]
+        for place, notice_id in enumerate(ids):
+            if place % 3 == 0:
+                await provider.acknowledge_notice(notice_id)
+            elif place % 3 == 1:
+                await provider.answer_notice(notice_id, [_removed()])
+    return sum(place % 3 < 2 for place in range(len(ids)))
+
+
+async def _acknowledge_some(provider: CausewayClient) -> None:
+    """A fifth, among them such as were answered where it was before: the new place's word is what counts then."""
+    ids = [each.notice_id async for page in provider.notices() for each in page.items]
+    for notice_id in ids[::5]:
+        await provider.acknowledge_notice(notice_id)
+
+
+async def _answer_the_rest(provider: CausewayClient) -> None:
+    open_ones = [
+        each.notice_id
+        async for page in provider.notices()
+        for each in page.items
+        if each.state in ("issued", "acknowledged")
+    ]
+    for notice_id in open_ones:
+        await provider.answer_notice(notice_id, [_removed()])
+
+
+def _removed() -> ItemStatement:
+    return ItemStatement(action=NoticeAction.REMOVED, effective_at=SystemClock().now())
+
+
+async def _none_unsent(exchange: Exchange) -> bool:
+    [row] = await _rows(exchange, "hotline", _UNSENT, MOVED)
+    return row[0] == 0
+
+
+async def _until_served(provider: CausewayClient) -> None:
+    async def served() -> bool:
+        try:
+            return bool([page async for page in provider.notices()])
+        except Exception:  # not served there yet, by the directory that it has
+            return False
+
+    await until(served)
+
+
+async def _until_notices(exchange: Exchange, instance: str, count: int) -> None:
+    async def there() -> bool:
+        return len(await _notices(exchange, instance)) >= count
+
+    await until(there)
+
+
+async def _notices(exchange: Exchange, instance: str) -> dict[UUID, str]:
+    return {row["notice_id"]: row["state"] for row in await _rows(exchange, instance, _NOTICES, MOVED)}
+
+
+async def _rows(exchange: Exchange, instance: str, query: str, *arguments: Any) -> Sequence[Any]:
+    connection = await exchange.admin(instance)
+    try:
+        return list(await connection.fetch(query, *arguments))
+    finally:
+        await connection.close()
+
+
+async def _look(exchange: Exchange, found: Aftermath) -> None:
+    edges = await _rows(exchange, "hotline", _EDGES, MOVED)
+    found.edges = {row["notice_id"]: (row["instance"], row["answer"]) for row in edges if row["state"] == "emitted"}
+    found.retired = len(edges) - len(found.edges)
+    found.notices = await _notices(exchange, NEW)
+    for instance in (OLD, NEW):
+        by_epoch: dict[UUID, list[int]] = {}
+        for row in await _rows(exchange, instance, _NUMBERS, HOTLINE, MOVED):
+            by_epoch.setdefault(row["epoch"], []).append(row["sequence"])
+        found.numbers[instance] = list(by_epoch.values())
+    for instance in SAMPLE_INSTANCES:
+        if instance != "audit":
+            for row in await _rows(exchange, instance, _OUTCOMES):
+                found.outcomes[row["outcome"]] += row["n"]
+            found.parked += (await _rows(exchange, instance, _PARKED))[0][0]
+    async with exchange.http(MOVED) as at_old:
+        found.old_key_status = (await at_old.get("/v1/notices")).status_code
+    found.accounting = await reconciled(exchange.endpoints)
+
+
+def check(found: Aftermath) -> None:
+    """Raises `AssertionError` where anything was lost, or came to another end than it should."""
+    assert found.at_new_before_following == 0
+    assert found.notices.keys() == found.edges.keys()
+    assert len(found.edges) == found.filed
+    assert found.retired == 0
+    assert set(found.edges.values()) == {(NEW, "actioned")}
+    assert set(found.notices.values()) == {"actioned"}
+    assert (found.parked, found.outcomes["parked"], found.outcomes["refused"]) == (0, 0, 0)
+    assert found.outcomes["moved"] == found.filed - found.filed // 2
+    for instance, epochs in found.numbers.items():
+        assert [numbers == list(range(1, len(numbers) + 1)) for numbers in epochs] == [True], instance
+    assert found.old_key_status == 401
+    assert found.accounting is not None
+    assert found.accounting.differences == ()
+
+
+def main(arguments: Sequence[str], say: Callable[[str], object] = print) -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--count", type=int, default=500)
+    count: int = parser.parse_args(arguments).count
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory() as folder, running_moves(Path(folder)) as exchange:
+        found = asyncio.run(move_through(exchange, Path(folder), count))
+    check(found)
+    say(f"{found.line()}, in {time.monotonic() - began:.0f} s")
+    return 0
+
+
+def running_moves(folder: Path) -> Any:
+    """An exchange of five instances, stopped at the end, whose processes `start` has started."""
+    return running_exchange(folder / "state", instances=SAMPLE_INSTANCES, start=start)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

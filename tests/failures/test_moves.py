@@ -1,0 +1,37 @@
+"""A provider moves live, with notices under way and its old instance standing still: nothing is lost or done twice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.failures.moves import check, move_through, running_moves
+from tests.support.running import Exchange
+
+NOTICES = 60
+
+
+@pytest.fixture
+def exchange(tmp_path: Path) -> Iterator[Exchange]:
+    with running_moves(tmp_path) as running:
+        yield running
+
+
+async def test_a_provider_that_moves_finds_every_open_notice_at_its_new_place(
+    exchange: Exchange,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    record_property: Callable[[str, object], None],
+) -> None:
+    """The controls are in the same run: until somebody follows the move nothing is at the new place, and numbers that
+    counted on in one epoch would be taken for those of the old one.
+    """
+    found = await move_through(exchange, tmp_path, NOTICES)
+    with capsys.disabled():
+        print("", found.line(), sep="\n  ")
+    check(found)
+    assert found.at_new_before_following == 0
+    assert found.numbers_met_twice > 0
+    record_property("notices_moved", len(found.notices))

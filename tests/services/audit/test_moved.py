@@ -1,0 +1,137 @@
+"""A party moves: what its old instance stated before counts whenever it comes, and nothing that it states after."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from deploy.accounting.books import _UNDERIVED
+from shared.contracts.items import AnsweredSoFar
+from shared.contracts.registry import RECORD_REVEALED, REFERRAL_DECIDED
+from shared.envelope.sealing import Sealer
+from shared.exchange.compose import compose_fact
+from shared.exchange.letters import KnownEdge
+from shared.exchange.message import Draft, Record
+from shared.exchange.prepare import Prepared, StaleEdge, prepare_again
+from shared.runtime.database.transactions import Database
+from shared.vocabulary.answers import AnswerState, ReceiptOutcome
+from tests.services.audit.log import Log, of_message
+from tests.support.builders import HOTLINE, PROVIDER
+from tests.support.exchange_world import move, submission
+
+MINUTE = timedelta(minutes=1)
+
+
+@pytest.fixture
+def log(database: Database) -> Log:
+    return Log(database)
+
+
+def notice(filed: Prepared) -> Draft:
+    return next(draft for draft in filed.drafts if draft.recipient == PROVIDER)
+
+
+def revealed(log: Log, filed: Prepared) -> Draft:
+    return compose_fact(
+        RECORD_REVEALED,
+        {"party": PROVIDER, "role": "viewer", "actor": "0" * 32},
+        subject=next(each.notice_id for each in filed.emitted if each.notice_id),
+        instance="industry",
+        directory=log.world.documents.directory,
+        exercise=True,
+        at=log.world.at,
+    )
+
+
+async def kept(log: Log, draft: Draft) -> Record:
+    [record] = log.world.records([draft], "industry")
+    await log.keep(record)
+    return record
+
+
+def again(log: Log, filed: Prepared) -> tuple[Draft, ...]:
+    """The same edge, decided afresh for where its recipient is now."""
+    [edge] = [each for each in filed.emitted if each.recipient == PROVIDER]
+    answered = AnsweredSoFar(answer=AnswerState.NONE, number=0)
+    known = KnownEdge(edge.edge_id, edge.notice_id, edge.instance, answered)
+    origin = log.world.documents.directory.party(HOTLINE)
+    assert origin is not None
+    return prepare_again(
+        submission(),
+        referral_id=filed.referral_id,
+        origin=origin,
+        exercise=True,
+        documents=log.world.documents,
+        at=log.world.at,
+        only={(edge.recipient, edge.purpose): StaleEdge(edge.edge_id, edge.message_id, known)},
+        body_sha256=filed.body_sha256,
+        traceparent=None,
+        sealer=Sealer(),
+    ).drafts
+
+
+async def shown(log: Log, filed: Prepared, record: Record) -> dict[str, Any]:
+    [line] = of_message(await log.flow(filed.referral_id), record)
+    return line
+
+
+@pytest.mark.parametrize(("moved_first", "kind"), [(False, "revealed"), (True, "not_entitled")])
+async def test_a_fact_that_waited_counts_if_it_was_stated_before_the_move(
+    log: Log, moved_first: bool, kind: str
+) -> None:
+    filed = log.world.prepared()
+    await log.file(filed)
+    stated = None if moved_first else revealed(log, filed)
+    move(log.world, PROVIDER, at=log.world.at + MINUTE)
+    log.world.at += 2 * MINUTE
+    record = await kept(log, stated or revealed(log, filed))
+    assert (await shown(log, filed, record))["kind"] == kind
+
+
+async def test_a_decision_that_waited_counts_too(log: Log) -> None:
+    """The provider's own referral, which it filed where it was before."""
+    filed = log.world.prepared(PROVIDER)
+    fact = next(draft for draft in filed.drafts if draft.message is REFERRAL_DECIDED)
+    move(log.world, PROVIDER, at=log.world.at + MINUTE)
+    log.world.at += 2 * MINUTE
+    record = await kept(log, fact)
+    line = await shown(log, filed, record)
+    assert (line["kind"], line["problem"]) == ("decision", None)
+
+
+async def test_an_edge_that_is_issued_anew_is_bound_to_what_was_decided_each_time(log: Log) -> None:
+    filed = log.world.prepared()
+    first = next(record for record in await log.file(filed) if record.key == notice(filed).subject.encode())
+    move(log.world, PROVIDER, at=log.world.at + MINUTE)
+    log.world.at += 2 * MINUTE
+    drafts = again(log, filed)
+    second, *_ = records = log.world.records(drafts)
+    await log.keep(*records)
+    lines = [await shown(log, filed, record) for record in (first, second)]
+    assert [(line["problem"], bool(line["rules"])) for line in lines] == [(None, True)] * 2
+    async with log.database.transaction() as session:
+        assert await session.driver.fetch(f"{_UNDERIVED} LIMIT 1") == []
+
+
+async def test_a_message_under_its_id_that_nobody_decided_is_named(log: Log) -> None:
+    """The control: what commits to neither decision."""
+    filed = log.world.prepared()
+    await log.file(filed)
+    move(log.world, PROVIDER, at=log.world.at + MINUTE)
+    log.world.at += 2 * MINUTE
+    message, *_ = log.world.records(again(log, filed))
+    await log.keep(message)  # and its fact is never stated
+    assert (await shown(log, filed, message))["problem"] == "edge_not_committed"
+
+
+async def test_the_old_instances_receipt_counts_for_what_came_after_the_move(log: Log) -> None:
+    """Written by the directory before, and appended when another served the party already."""
+    filed = log.world.prepared()
+    move(log.world, PROVIDER, at=log.world.at + MINUTE)
+    log.world.at += 2 * MINUTE
+    records = await log.file(filed)
+    late = next(record for record in records if record.key == notice(filed).subject.encode())
+    await log.receipt(late, ReceiptOutcome.MOVED, by="industry")
+    assert (await shown(log, filed, late))["outcome"] == "moved"

@@ -1,0 +1,205 @@
+"""Dear bodies hold nobody up: checks are computed in a process of their own, dense filings beside the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import aclosing, asynccontextmanager
+from time import perf_counter
+from typing import Any
+
+import httpx
+import pytest
+
+from shared.kernel.errors import Refused, Unavailable
+from shared.kernel.ids import uuid7
+from shared.party.origin.api.checking import AsideChecking, Posted, check_posted
+from shared.runtime.database.transactions import Database
+from shared.runtime.http import aside as aside_module
+from shared.runtime.http.budgets import BudgetExceeded
+from tests.services.doors import asking
+from tests.services.hotline.origin import Origin
+from tests.support.builders import AT, HOTLINE
+from tests.support.exchange_world import SUBMISSION, world
+
+JSON = "application/json"
+ITEM = SUBMISSION["items"][0]
+
+
+def dear(references: int = 40) -> bytes:
+    """As many referrals, each with all the items that it may have, every one hosted in several places."""
+    hosting = [ITEM["hosting"][0] | {"jurisdiction": code} for code in ("NL", "BE", "FR", "DE")]
+    items = [
+        ITEM | {"locator": {"kind": "url", "value": f"https://images.example/gallery/{n}"}, "hosting": hosting}
+        for n in range(10)
+    ]
+    countries = ["NL", "BE", "FR", "DE", "US", "GB", "AU", "CA"]
+    one = SUBMISSION | {"items": items, "user_jurisdictions": countries}
+    return json.dumps(
+        {"referrals": [one | {"external_ref": f"dear-{uuid7().hex[:24]}"} for _ in range(references)]}
+    ).encode()
+
+
+def posted(body: bytes, content_type: str | None = JSON, party: str = HOTLINE) -> Posted:
+    return Posted(body, content_type, None, party, AT)
+
+
+@pytest.fixture
+async def aside() -> AsyncIterator[AsideChecking]:
+    here = world()
+    async with aclosing(AsideChecking(lambda: here.documents)) as checking:
+        checking.here = here  # type: ignore[attr-defined]
+        yield checking
+
+
+@asynccontextmanager
+async def steps_counted() -> AsyncIterator[Callable[[], list[float]]]:
+    """The longest time in which the event loop gave nobody a turn, of as many as there were until asked; seconds."""
+    gaps: list[float] = []
+
+    async def turns() -> None:
+        before = perf_counter()
+        while True:
+            await asyncio.sleep(0)
+            now = perf_counter()
+            gaps.append(now - before)
+            before = now
+
+    counting = asyncio.create_task(turns())
+    try:
+        yield lambda: gaps
+    finally:
+        counting.cancel()
+
+
+async def longest_gap_share(work: Callable[[], Awaitable[object]]) -> float:
+    """The longest time for which the work let nobody have a turn, as a share of all that it took."""
+    async with steps_counted() as gaps:
+        await asyncio.sleep(0.01)
+        begun = perf_counter()
+        await work()
+        took_s = perf_counter() - begun
+        await asyncio.sleep(0)
+        return max(gaps()) / took_s
+
+
+async def test_the_process_says_what_is_computed_here(aside: AsideChecking) -> None:
+    here = aside.here  # type: ignore[attr-defined]
+    for body in (dear(3), json.dumps(SUBMISSION).encode(), json.dumps({"referrals": [SUBMISSION, {}]}).encode()):
+        told = await aside(posted(body))
+        assert told == check_posted(posted(body), here.documents)
+    assert told.work == 2 + 2 + len(json.loads(told.body)["results"][0]["recipients"])
+
+
+@pytest.mark.parametrize(
+    ("asked", "code", "status"),
+    [
+        (posted(b"{"), "body_not_json", 400),
+        (posted(b"{}", "text/plain"), "body_content_type", 415),
+        (posted(b"{}", party="nobody.example"), "not_found", 404),
+    ],
+)
+async def test_a_body_that_is_refused_as_a_whole_is_so_there_too(
+    aside: AsideChecking, asked: Posted, code: str, status: int
+) -> None:
+    with pytest.raises(Refused) as refusal:
+        await aside(asked)
+    assert (refusal.value.code, refusal.value.status) == (code, status)
+
+
+async def test_it_decides_by_the_documents_in_force_and_is_replaced_when_it_dies(aside: AsideChecking) -> None:
+    here = aside.here  # type: ignore[attr-defined]
+    body = json.dumps(SUBMISSION).encode()
+    before = await aside(posted(body))
+    narrowed = here.policy.model_copy(update={"version": 99, "rules": here.policy.rules[:1]})
+    here.place(narrowed, AT)
+    after = await aside(posted(body))
+    assert (before, after) != (after, before)
+    assert after == check_posted(posted(body), here.documents)
+    process = aside._aside._process
+    assert process is not None
+    process.kill()
+    with pytest.raises(Unavailable, match="aside_failed"):
+        await aside(posted(body))
+    assert await aside(posted(body)) == after
+
+
+@pytest.mark.timing
+async def test_a_question_that_nobody_waits_for_any_more_is_not_the_answer_to_the_next(aside: AsideChecking) -> None:
+    body = json.dumps(SUBMISSION).encode()
+    expected = await aside(posted(body))
+    asking_in_vain = asyncio.create_task(aside(posted(dear())))
+    await asyncio.sleep(0.05)
+    asking_in_vain.cancel()
+    await asyncio.wait([asking_in_vain])
+    assert await aside(posted(body)) == expected
+
+
+async def test_one_party_cannot_fill_the_queue(aside: AsideChecking, monkeypatch: pytest.MonkeyPatch) -> None:
+    body = json.dumps(SUBMISSION).encode()
+    monkeypatch.setattr(aside_module, "WAITING_MAX", 6)
+    asked = [aside(posted(body)) for _ in range(aside_module.WAITING_MAX_OF_ONE + 3)]
+    told = await asyncio.gather(*asked, aside(posted(body, party="hotline-be.example")), return_exceptions=True)
+    assert [isinstance(each, Unavailable) for each in told] == [False] * 4 + [True] * 3 + [False]
+
+
+@pytest.mark.timing
+async def test_a_dear_check_gives_the_others_their_turns(aside: AsideChecking) -> None:
+    """Ratios in one run: with the check computed here, nobody else has a turn while it lasts."""
+    here = aside.here  # type: ignore[attr-defined]
+    body = dear()
+    await aside(posted(body))  # the process is there, and knows the documents
+
+    async def on_the_loop() -> None:
+        check_posted(posted(body), here.documents)
+
+    assert await longest_gap_share(on_the_loop) > 0.8
+    assert await longest_gap_share(lambda: aside(posted(body))) < 0.3
+
+
+@pytest.fixture
+async def client(database: Database) -> AsyncIterator[tuple[Origin, httpx.AsyncClient]]:
+    origin = Origin(database, world())
+    await origin.forget()
+    async with origin.intake.running(), origin.door() as opened:
+        yield origin, opened
+
+
+@pytest.mark.timing
+async def test_a_dense_filing_gives_the_others_their_turns(client: tuple[Origin, httpx.AsyncClient]) -> None:
+    _, door = client
+    headers = asking(HOTLINE) | {"content-type": JSON}
+
+    async def filing() -> None:
+        answer = await door.post(
+            "/v1/referrals:batch", content=dear(20), headers=headers | {"idempotency-key": uuid7().hex}
+        )
+        assert {each["status"] for each in answer.json()["results"]} == {202}
+
+    assert await longest_gap_share(filing) < 0.5
+
+
+async def test_what_is_filed_and_checked_is_owed_by_who_asked(client: tuple[Origin, httpx.AsyncClient]) -> None:
+    origin, door = client
+    owed: dict[str, int] = {}
+
+    def owe(party: str, work: int) -> None:
+        owed[party] = owed.get(party, 0) + work
+
+    origin.api._owe = origin.intake._owe = owe
+    one: dict[str, Any] = SUBMISSION | {"external_ref": uuid7().hex}
+    looked = await door.post("/v1/referrals:check", json=one, headers=asking(HOTLINE))
+    edges = len(looked.json()["results"][0]["recipients"])
+    assert owed == {HOTLINE: 1 + len(SUBMISSION["items"]) + edges}
+    await door.post("/v1/referrals", json=one, headers=asking(HOTLINE, key=uuid7().hex))
+    assert owed == {HOTLINE: 2 * (1 + len(SUBMISSION["items"]) + edges)}
+
+
+async def test_whoever_owes_waits(client: tuple[Origin, httpx.AsyncClient]) -> None:
+    origin, _ = client
+    origin.budgets._rates = (1_000, 10_000_000, 10)
+    origin.budgets._most = (2_000, 20_000_000, 20)
+    origin.budgets.owe(HOTLINE, 21)
+    with pytest.raises(BudgetExceeded):
+        origin.budgets.charge(HOTLINE, 0)

@@ -1,0 +1,246 @@
+"""A provider moves while its notices are open: the origin issues them anew, once each, and takes what comes late."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from shared.contracts.answers import NoticeAcknowledgedClear, NoticeAnsweredClear
+from shared.contracts.registry import NOTICE_ACKNOWLEDGED, NOTICE_ANSWERED, NOTICE_ISSUED, NOTICE_WITHDRAWN, MessageType
+from shared.exchange.message import Draft, Received
+from shared.kernel.authority import Role
+from shared.kernel.errors import Unavailable
+from shared.party.origin.store.edges import PostgresEdges
+from shared.party.origin.use_cases import again as use_case
+from shared.party.origin.use_cases.again import DecideAgain
+from shared.runtime.database.transactions import Database, RowScope
+from shared.runtime.post.ports import Settlement
+from shared.vocabulary.answers import ReceiptOutcome
+from shared.vocabulary.referral import WithdrawalReason
+from tests.services.deliveries import numbered, received
+from tests.services.hotline.origin import KEK, Origin
+from tests.support.builders import HOTLINE, PROVIDER
+from tests.support.exchange_world import move, opened, told_to_audit, world
+
+OLD, NEW = "industry", "industry_two"
+APPLYING = RowScope([HOTLINE], Role.SERVICE, "apply")
+
+
+@pytest.fixture(autouse=True)
+async def _nothing_is_left_behind(database: Database) -> None:
+    """What other tests have filed in this database has moved, and lies elsewhere."""
+    other = Origin(database, world())
+    move(other.world, PROVIDER)
+    await follow(other)
+    await other.forget()
+
+
+async def outgoing(origin: Origin, message: MessageType = NOTICE_ISSUED) -> list[Draft]:
+    """All messages of a type in the outbox, oldest first."""
+    return [row.draft for row in await origin.waiting() if row.draft.message is message]
+
+
+async def filed(origin: Origin) -> tuple[UUID, Draft]:
+    """A referral, and the notice to the provider; then the outbox is empty."""
+    referral_id = await origin.file()
+    [notice] = await outgoing(origin)
+    await origin.forget()
+    return referral_id, notice
+
+
+async def follow(origin: Origin) -> None:
+    await origin.bus.follow(origin.world.documents.directory)
+
+
+def clear(draft: Draft) -> dict[str, Any]:
+    value: dict[str, Any] = json.loads(draft.body)["clear"]
+    return value
+
+
+def acknowledged(notice: Draft, *, by: str, number: int = 1) -> Received:
+    said = NoticeAcknowledgedClear(notice_id=UUID(notice.subject), **numbered(number))
+    return received(
+        NOTICE_ACKNOWLEDGED, said, subject=UUID(notice.subject), sender=PROVIDER, recipient=HOTLINE, instance=by
+    )
+
+
+def removed(notice: Draft, *, by: str, number: int) -> Received:
+    said = NoticeAnsweredClear.model_validate(
+        {"notice_id": notice.subject, "items": [{"n": 1, "round": 1, "action": "removed"}], **numbered(number)}
+    )
+    return received(
+        NOTICE_ANSWERED, said, subject=UUID(notice.subject), sender=PROVIDER, recipient=HOTLINE, instance=by
+    )
+
+
+async def answered(origin: Origin, *messages: Received) -> dict[UUID, str]:
+    async with origin.database.transaction(APPLYING) as session:
+        unit: Any = type("Unit", (), {"connection": session})()
+        return await origin.bus.answers(unit).apply(messages)
+
+
+async def settled(origin: Origin, notice: Draft, outcome: ReceiptOutcome, code: str) -> None:
+    entry = Settlement(notice.message_id, "a" * 64, outcome, code, notice.message_id, OLD)
+    async with origin.database.transaction(APPLYING) as session:
+        unit: Any = type("Unit", (), {"connection": session})()
+        await origin.bus.settled(unit, [entry])
+
+
+async def shown(origin: Origin, referral_id: UUID) -> str:
+    [edge] = [each for each in (await origin.show(referral_id))["edges"] if each["recipient"] == PROVIDER]
+    return str(edge["answer"])
+
+
+async def test_an_open_edge_is_issued_anew_under_its_own_ids_and_once(origin: Origin) -> None:
+    _, before = await filed(origin)
+    move(origin.world, PROVIDER)
+    await follow(origin)
+    [after] = await outgoing(origin)
+    assert (after.subject, clear(after)["edge_id"]) == (before.subject, clear(before)["edge_id"])
+    assert (before.recipient_instance, after.recipient_instance) == (OLD, NEW)
+    assert after.message_id != before.message_id
+    assert clear(after)["commitment"] != clear(before)["commitment"]
+    assert opened(origin.world, after)["again"] == {"moved": True, "answer": "none", "number": 0}
+    await origin.forget()
+    await follow(origin)
+    assert await outgoing(origin) == []
+
+
+async def test_audit_is_told_what_was_decided_afresh(origin: Origin) -> None:
+    _, before = await filed(origin)
+    move(origin.world, PROVIDER)
+    await follow(origin)
+    [fact] = [row.draft for row in await origin.waiting() if row.draft.recipient == "audit"]
+    told = told_to_audit(origin.world, fact)
+    assert (told["superseded"], len(told["edges"])) == ([clear(before)["edge_id"]], 1)
+
+
+async def test_what_ends_in_the_middle_goes_on_where_it_was(origin: Origin, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One edge a transaction, and the second fails: what was issued stays issued, and the rest follows later."""
+    notices = [(await filed(origin))[1] for _ in range(3)]
+    move(origin.world, PROVIDER)
+    monkeypatch.setattr(use_case.DecideAgain.left_behind, "__kwdefaults__", {"limit": 1})
+    replace, calls = PostgresEdges.replace, []
+
+    async def failing(*arguments: Any) -> None:
+        calls.append(arguments)
+        if len(calls) == 2:
+            raise Unavailable("database_unavailable")
+        await replace(*arguments)
+
+    monkeypatch.setattr(PostgresEdges, "replace", failing)
+    with pytest.raises(Unavailable):
+        await follow(origin)
+    first = await outgoing(origin)
+    await follow(origin)
+    subjects = [each.subject for each in await outgoing(origin)]
+    assert len(first) == 1
+    assert [subjects.count(notice.subject) for notice in notices] == [1, 1, 1]
+
+
+async def test_what_is_answered_for_good_or_withdrawn_stays_where_it_is(origin: Origin) -> None:
+    _, done = await filed(origin)
+    withdrawn, taken_back = await filed(origin)
+    assert await answered(origin, removed(done, by=OLD, number=1)) == {}
+    await origin.withdraw(withdrawn, WithdrawalReason.FILED_IN_ERROR)
+    await origin.forget()
+    move(origin.world, PROVIDER)
+    await follow(origin)
+    assert not {each.subject for each in await outgoing(origin)} & {done.subject, taken_back.subject}
+
+
+async def test_a_moved_receipt_does_what_following_does(origin: Origin) -> None:
+    _, before = await filed(origin)
+    await settled(origin, before, ReceiptOutcome.MOVED, "recipient_moved")
+    assert await outgoing(origin) == []
+    move(origin.world, PROVIDER)
+    for _ in range(2):
+        await settled(origin, before, ReceiptOutcome.MOVED, "recipient_moved")
+    assert [each.subject for each in await outgoing(origin)] == [before.subject]
+
+
+async def test_what_the_new_instance_refuses_as_stale_keeps_its_ids_again(origin: Origin) -> None:
+    _, before = await filed(origin)
+    move(origin.world, PROVIDER)
+    await follow(origin)
+    [after] = await outgoing(origin)
+    await origin.forget()
+    await settled(origin, after, ReceiptOutcome.REFUSED, "document_lapsed")
+    [once_more] = await outgoing(origin)
+    assert (once_more.subject, once_more.recipient_instance) == (before.subject, NEW)
+    assert opened(origin.world, once_more)["again"]["number"] == 0
+
+
+async def test_a_withdrawal_goes_to_every_instance_that_ever_got_the_edge(origin: Origin) -> None:
+    referral_id, notice = await filed(origin)
+    move(origin.world, PROVIDER)
+    await follow(origin)
+    await origin.forget()
+    await origin.withdraw(referral_id, WithdrawalReason.FILED_IN_ERROR)
+    told = await outgoing(origin, NOTICE_WITHDRAWN)
+    assert [(each.subject, each.recipient_instance) for each in told] == [(notice.subject, OLD), (notice.subject, NEW)]
+    [edge] = [each for each in (await origin.show(referral_id))["edges"] if each["recipient"] == PROVIDER]
+    assert edge["withdrawal"] == "queued"
+
+
+async def test_a_late_answer_is_applied_once_and_told_on(origin: Origin) -> None:
+    referral_id, notice = await filed(origin)
+    move(origin.world, PROVIDER)
+    await follow(origin)
+    await origin.forget()
+    late = acknowledged(notice, by=OLD)
+    assert await answered(origin, late) == {}
+    assert await shown(origin, referral_id) == "acknowledged"
+    [again] = await outgoing(origin)
+    assert (again.subject, again.recipient_instance) == (notice.subject, NEW)
+    assert opened(origin.world, again)["again"] == {"answer": "acknowledged", "number": 1}
+    await origin.forget()
+    assert await answered(origin, late) == {}, "as the first time"
+    assert await outgoing(origin) == []
+
+
+async def test_items_are_told_by_the_notices_own_numbers(origin: Origin) -> None:
+    _, notice = await filed(origin)
+    assert await answered(origin, acknowledged(notice, by=OLD)) == {}
+    move(origin.world, PROVIDER)
+    await follow(origin)
+    await origin.forget()
+    assert await answered(origin, removed(notice, by=OLD, number=2)) == {}
+    [again] = await outgoing(origin)
+    said = opened(origin.world, again)["again"]
+    assert (said["answer"], said["number"], said["items"]) == (
+        "actioned",
+        2,
+        [{"n": 1, "round": 1, "action": "removed"}],
+    )
+
+
+async def test_once_the_new_instance_has_answered_what_comes_late_moves_nothing(origin: Origin) -> None:
+    referral_id, notice = await filed(origin)
+    move(origin.world, PROVIDER)
+    await follow(origin)
+    await origin.forget()
+    assert await answered(origin, acknowledged(notice, by=NEW), removed(notice, by=OLD, number=1)) == {}
+    assert await shown(origin, referral_id) == "acknowledged"
+    assert await outgoing(origin) == []
+
+
+async def test_an_instance_that_never_got_the_edge_answers_nothing(origin: Origin) -> None:
+    _, notice = await filed(origin)
+    foreign = acknowledged(notice, by=NEW)
+    assert await answered(origin, foreign) == {foreign.message_id: "answer_unmatched"}
+
+
+async def test_one_transaction_issues_no_more_than_it_may(origin: Origin) -> None:
+    for _ in range(3):
+        await filed(origin)
+    move(origin.world, PROVIDER)
+    again = DecideAgain(documents=lambda: origin.world.documents, instance="hotline", clock=origin.clock)
+    async with origin.database.transaction(APPLYING) as session:
+        edges = PostgresEdges(session.driver, KEK)
+        counts: Sequence[int] = [await again.left_behind(edges, PROVIDER, OLD, limit=2) for _ in range(2)]
+    assert counts[0] == 2

@@ -1,0 +1,124 @@
+"""Referrals with as many edges as one may have, and one more, over a real socket: each row gets its own answer."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import Request
+
+from client.api import CausewayClient
+from client.cli.acceptances import AcceptanceFile
+from client.cli.import_file import check_file, import_file, state_path
+from client.cli.import_state import ImportState
+from client.cli.rows import RowFile
+from services.hotline.api import referrals_router
+from shared.contracts.directory import Directory
+from shared.kernel.authority import Role
+from shared.kernel.ids import uuid7
+from shared.runtime.database.transactions import Database
+from shared.runtime.http.edge import create_app
+from shared.runtime.http.identity import Identity
+from shared.runtime.http.server import serve_http
+from tests.services.hotline.origin import Origin
+from tests.support.builders import HOTLINE
+from tests.support.exchange_world import SUBMISSION, World, world
+
+EDGES_MAX = 200
+#: Where so many hotlines serve one country that a referral there has as many edges as one may have, and one more.
+WIDE, WIDER = "FI", "SE"
+HOTLINES = {WIDE: EDGES_MAX, WIDER: EDGES_MAX + 1}
+#: What a party's identity is, whatever key it shows.
+KEY = "cw_test_" + "k" * 43
+
+
+def crowded() -> World:
+    """The sample world with that many hotlines in these two countries."""
+    sample = world()
+    parties = [*sample.document.parties]
+    for country, count in HOTLINES.items():
+        one = next(party for party in parties if party.id == f"hotline-{country.lower()}.example")
+        ids = [f"hotline-{country.lower()}-{number:03}.example" for number in range(1, count)]
+        parties += [one.model_copy(update={"id": each}) for each in ids]
+    document: Directory = sample.document.model_copy(update={"parties": tuple(parties)})
+    return World(sample.keys, document, sample.policy)
+
+
+def hosted(country: str, **changes: Any) -> dict[str, Any]:
+    """A referral about one address there, and about nothing else."""
+    item = {"locator": {"kind": "url", "value": "https://images.example/gallery/17"}}
+    content = SUBMISSION | {"items": [item | {"hosting": [{"jurisdiction": country}]}], "subject_accounts": []}
+    elsewhere: dict[str, Any] = {"user_jurisdictions": [], "victim_jurisdictions": []}
+    return content | elsewhere | {"external_ref": f"wide-{uuid7().hex[:24]}"} | changes
+
+
+@pytest.fixture
+async def url(database: Database) -> AsyncIterator[str]:
+    """Where a hotline of the crowded world is served."""
+    origin = Origin(database, crowded())
+    await origin.forget()
+
+    async def identified(_: Request) -> Identity:
+        return Identity(HOTLINE, Role.MACHINE, "hotline", exercise=True, actor="0a" * 16)
+
+    app = create_app("sample", [referrals_router(origin.api, identified)])
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    async with origin.intake.running():
+        serving = asyncio.create_task(serve_http(app, "127.0.0.1", port))
+        try:
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            serving.cancel()
+            await asyncio.wait([serving])
+
+
+@pytest.fixture
+async def http() -> AsyncIterator[httpx.AsyncClient]:
+    async with httpx.AsyncClient(transport=httpx.AsyncHTTPTransport(retries=5), timeout=60) as opened:
+        yield opened
+
+
+@pytest.mark.parametrize(
+    ("country", "edges", "state", "reason"),
+    [(WIDE, EDGES_MAX, "routed", None), (WIDER, 0, "unroutable", "too_wide")],
+)
+async def test_a_wide_referral_is_accepted_as_its_check_said(
+    http: httpx.AsyncClient, url: str, country: str, edges: int, state: str, reason: str | None
+) -> None:
+    posted = hosted(country)
+    looked = await http.post(f"{url}/v1/referrals:check", json=posted)
+    filed = await http.post(f"{url}/v1/referrals", json=posted, headers={"idempotency-key": uuid7().hex})
+    assert (looked.status_code, filed.status_code) == (200, 202)
+    (expected,), found = looked.json()["results"], filed.json()
+    assert (found["state"], found["work_reason"], len(found["recipients"])) == (state, reason, edges)
+    assert {name: expected[name] for name in ("state", "work_reason", "recipients")} == {
+        name: found[name] for name in ("state", "work_reason", "recipients")
+    }
+    shown = (await http.get(f"{url}{filed.headers['location']}")).json()
+    assert (len(shown["edges"]), shown["work_reason"]) == (edges, reason)
+
+
+async def test_an_import_of_a_thousand_rows_with_a_wide_one_and_a_wider_one_answers_every_row(
+    http: httpx.AsyncClient, url: str, tmp_path: Path
+) -> None:
+    rows = [hosted("CA") for _ in range(1_000)]
+    rows[416], rows[750] = hosted(WIDE), hosted(WIDER)
+    path = tmp_path / "thousand.jsonl"
+    path.write_text("\n".join(map(json.dumps, rows)))
+    file = RowFile(path)
+    client = CausewayClient(url, KEY, http=http)
+    checked = await check_file(file, client, origin=None, on_progress=lambda _, __: None)
+    state = ImportState.read(state_path(path), file_sha256=file.sha256, origin=None, url=url, key=KEY)
+    kept = AcceptanceFile.beside(path)
+    summary = await import_file(file, client, state, acceptances=kept, origin=None, on_progress=lambda _, __: None)
+    assert (summary.stopped, len(summary.results), [*summary.errors]) == (None, 1_000, [])
+    assert [each.state for each in summary.results] == [each.state for each in checked.results]
+    assert summary.states == {"routed": 999, "unroutable": 1}
+    assert (len(checked.results[416].recipients), checked.results[750].work_reason) == (EDGES_MAX, "too_wide")

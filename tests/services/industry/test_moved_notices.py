@@ -1,0 +1,93 @@
+"""A notice that its provider had elsewhere before it moved here stands as it stood there, until something is done."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from shared.contracts.answers import ItemStatement, NoticeStatements
+from shared.contracts.items import AnsweredSoFar
+from shared.kernel.errors import Refused
+from shared.kernel.ids import uuid7
+from shared.vocabulary.answers import NoticeAction
+from tests.services.deliveries import OTHER_HOTLINE, issued, notice_withdrawn
+from tests.services.industry.provider import Providers
+
+REST = NoticeStatements(items=(ItemStatement(action=NoticeAction.REMOVED),))
+
+
+def so_far(answer: str, number: int, *, moved: bool = True, removed: tuple[int, ...] = ()) -> AnsweredSoFar:
+    items = [{"n": n, "round": 1, "action": "removed"} for n in removed]
+    return AnsweredSoFar.model_validate({"moved": moved, "answer": answer, "number": number, "items": items})
+
+
+async def state(providers: Providers, notice_id: UUID) -> str:
+    return str((await providers.show(notice_id))["state"])
+
+
+async def numbers(providers: Providers, notice_id: UUID) -> list[Any]:
+    return [told["number"] for _, _, _, _, told in await providers.sent(notice_id)]
+
+
+async def test_it_begins_as_it_stood_and_its_next_answer_counts_on(providers: Providers) -> None:
+    notice_id = uuid7()
+    assert await providers.receive(issued(notice_id, items=2, again=so_far("in_part", 2, removed=(1,)))) == [None]
+    assert await state(providers, notice_id) == "in_part"
+    assert await providers.act("answer", REST, notice_id) == "actioned"
+    assert await numbers(providers, notice_id) == [3]
+
+
+async def test_what_came_late_elsewhere_is_taken_up_while_nothing_was_done_here(providers: Providers) -> None:
+    notice_id = uuid7()
+    late = issued(notice_id, again=so_far("acknowledged", 1, moved=False))
+    assert await providers.receive(issued(notice_id, again=so_far("none", 0)), late) == [None, None]
+    assert await state(providers, notice_id) == "acknowledged"
+
+
+async def test_once_something_was_done_here_that_counts(providers: Providers) -> None:
+    notice_id = uuid7()
+    await providers.receive(issued(notice_id, again=so_far("none", 0)))
+    await providers.act("acknowledge", None, notice_id)
+    late = issued(notice_id, again=so_far("actioned", 1, moved=False, removed=(1,)))
+    assert await providers.receive(late) == [None]
+    assert await state(providers, notice_id) == "acknowledged"
+
+
+async def test_what_was_taken_back_stays_so(providers: Providers) -> None:
+    notice_id = uuid7()
+    await providers.receive(issued(notice_id, again=so_far("none", 0)), notice_withdrawn(notice_id))
+    late = issued(notice_id, again=so_far("acknowledged", 1, moved=False))
+    assert await providers.receive(late) == [None]
+    assert await state(providers, notice_id) == "withdrawn"
+
+
+async def test_taken_up_and_taken_back_in_one_batch_is_taken_back(providers: Providers) -> None:
+    notice_id = uuid7()
+    begun = issued(notice_id, again=so_far("acknowledged", 1))
+    assert await providers.receive(begun, notice_withdrawn(notice_id)) == [None, None]
+    assert await state(providers, notice_id) == "withdrawn"
+
+
+async def test_somebody_else_takes_up_nothing(providers: Providers) -> None:
+    notice_id = uuid7()
+    await providers.receive(issued(notice_id))
+    foreign = issued(notice_id, contact=OTHER_HOTLINE, again=so_far("actioned", 1, moved=False))
+    assert await providers.receive(foreign) == ["notice_exists"]
+    assert await providers.receive(issued(notice_id)) == ["notice_exists"]
+
+
+async def test_a_withdrawal_of_what_the_old_instance_never_took_is_applied(providers: Providers) -> None:
+    """It answered `moved` for the notice. To whom serves the party, nothing of the sort is known."""
+    gone = replace(notice_withdrawn(uuid7()), moved=True)
+    assert await providers.receive(gone) == [None]
+    assert await providers.receive(notice_withdrawn(uuid7())) == ["notice_unknown"]
+
+
+async def test_what_was_done_elsewhere_is_not_done_twice(providers: Providers) -> None:
+    notice_id = uuid7()
+    await providers.receive(issued(notice_id, again=so_far("acknowledged", 1)))
+    with pytest.raises(Refused, match="state_forbids"):
+        await providers.act("acknowledge", None, notice_id)

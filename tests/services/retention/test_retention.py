@@ -1,0 +1,265 @@
+"""Retention: what is past its period ends, what is open or younger stays, and nobody's accounts change."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import asyncpg
+import pytest
+
+from deploy.operator import retention
+from deploy.operator.retention import apply, show, unlisted
+from deploy.operator.retention_policy import PERIODS, POLICY, Way
+from deploy.site.endpoints import DatabaseEndpoint, OwnedDatabase
+from services.hotline.app import LISTS
+from shared.exchange.events import Event
+from shared.kernel.clock import SystemClock
+from shared.kernel.errors import Unavailable
+from shared.kernel.ids import uuid4, uuid7
+from shared.runtime.database.feed import Numberer, note_events
+from shared.runtime.database.idempotency import ClaimKind, claim, store_answer
+from shared.runtime.database.migrate import newest_schema, upgrade
+from shared.runtime.database.partitions import make_months, partitioned_tables
+from shared.runtime.database.transactions import Database, RowScope
+from shared.vocabulary.judgement import RetentionClass
+from tests.services.databases import running_databases
+from tests.services.deliveries import AGENCY, offered
+from tests.services.hotline.origin import Origin
+from tests.services.law_enforcement.agency import Agencies
+from tests.support.builders import HOTLINE
+from tests.support.exchange_world import world
+
+NOW = SystemClock().now()
+LONG_AGO = NOW - timedelta(days=500)
+SERVICES = ("hotline", "law_enforcement")
+#: What an accountant reads to compare the databases.
+_BOOKS = (
+    "SELECT referral_id, party, disposition, state, work_reason FROM referral ORDER BY 1",
+    "SELECT edge_id, message_id, referral_id, party, recipient, purpose, state, answer FROM edge ORDER BY 1",
+    "SELECT * FROM settled ORDER BY message_id",
+    "SELECT * FROM inbox ORDER BY message_id",
+    "SELECT * FROM intake_count ORDER BY party, fate",
+    "SELECT * FROM pair_sequence ORDER BY sender, recipient",
+)
+
+
+@pytest.fixture(scope="module")
+def endpoints(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, DatabaseEndpoint]]:
+    with running_databases(tmp_path_factory.mktemp("retention"), *SERVICES) as made:
+        for service in SERVICES:
+            upgrade(service, made[service].owner_url)
+        yield made
+
+
+@pytest.fixture
+async def databases(endpoints: dict[str, DatabaseEndpoint]) -> AsyncIterator[dict[str, Database]]:
+    async with AsyncExitStack() as opened:
+        made = {service: Database(endpoints[service].service_url, pool_size=2) for service in SERVICES}
+        for database in made.values():
+            opened.push_async_callback(database.close)
+        yield made
+
+
+def owned(endpoints: dict[str, DatabaseEndpoint], service: str = "hotline") -> OwnedDatabase:
+    return OwnedDatabase(service, endpoints[service].owner_url)
+
+
+async def as_owner(endpoint: DatabaseEndpoint, statement: str, *arguments: object, parties: Sequence[str] = ()) -> None:
+    owner = await asyncpg.connect(endpoint.owner_url)
+    try:
+        async with owner.transaction():
+            await owner.execute("SELECT set_config('causeway.parties', $1, true)", ",".join(parties))
+            await owner.execute("SELECT set_config('causeway.role', 'service', true)")
+            await owner.execute("SELECT set_config('causeway.action', 'apply', true)")
+            await owner.execute(statement, *arguments)
+    finally:
+        await owner.close()
+
+
+async def books(endpoint: DatabaseEndpoint) -> list[list[tuple[object, ...]]]:
+    accountant = await asyncpg.connect(endpoint.accountant_url)
+    try:
+        return [[tuple(row) for row in await accountant.fetch(statement)] for statement in _BOOKS]
+    finally:
+        await accountant.close()
+
+
+async def numbered(database: Database) -> None:
+    await Numberer(database, LISTS).number()
+
+
+async def events_of(database: Database, party: str) -> list[tuple[str, UUID]]:
+    async with database.transaction(RowScope([party], "machine", "read")) as session:
+        rows = await session.driver.fetch("SELECT type, subject FROM event ORDER BY number")
+    return [(row["type"], row["subject"]) for row in rows]
+
+
+@pytest.mark.parametrize("kind", POLICY)
+def test_the_policy_has_every_table_once(kind: str) -> None:
+    tables = [name.removeprefix("table ") for name in newest_schema(kind).catalogue if name.startswith("table ")]
+    assert unlisted(tables, kind) == set()
+    assert len({kept.table for kept in POLICY[kind]}) == len(POLICY[kind])
+    assert all((kept.days is None) == (kept.way in (Way.ITSELF, Way.STAYS)) for kept in POLICY[kind])
+
+
+def test_every_class_of_retention_has_its_period() -> None:
+    assert PERIODS.keys() == set(RetentionClass)
+
+
+def test_a_table_without_a_period_and_a_period_without_a_table_are_found() -> None:
+    assert unlisted([*(kept.table for kept in POLICY["audit"]), "new_table"], "audit") == {"new_table"}
+    assert unlisted([kept.table for kept in POLICY["audit"] if kept.table != "entry"], "audit") == {"entry"}
+
+
+async def test_a_record_is_erased_once_everybody_has_answered_for_good_long_ago(
+    databases: dict[str, Database], endpoints: dict[str, DatabaseEndpoint]
+) -> None:
+    origin, endpoint = Origin(databases["hotline"], world()), endpoints["hotline"]
+    done, unanswered, late = [await origin.file() for _ in range(3)]
+    await as_owner(endpoint, "UPDATE referral SET accepted_at = $1", LONG_AGO, parties=[HOTLINE])
+    answered = "UPDATE edge SET answer = 'declined', answered_at = $2 WHERE referral_id = $1"
+    await as_owner(endpoint, answered, done, LONG_AGO, parties=[HOTLINE])
+    await as_owner(endpoint, answered, late, NOW - timedelta(days=3), parties=[HOTLINE])
+    await as_owner(endpoint, f"{answered} AND purpose = 'assessment'", unanswered, LONG_AGO, parties=[HOTLINE])
+    await numbered(databases["hotline"])
+    before = await books(endpoint)
+    ended = {each.table: each.count for each in await apply(owned(endpoints), NOW)}
+    assert ended["referral"] == 1
+    async with databases["hotline"].transaction(RowScope([HOTLINE], "machine", "read")) as session:
+        keys = await session.driver.fetch("SELECT subject FROM data_key")
+        rows = await session.driver.fetch("SELECT referral_id FROM referral WHERE content <> ''")
+    for left in ({row["subject"] for row in keys}, {row["referral_id"] for row in rows}):
+        assert left >= {unanswered, late}
+        assert done not in left
+    assert await books(endpoint) == before
+    await numbered(databases["hotline"])
+    assert ("referral.erased", done) in await events_of(databases["hotline"], HOTLINE)
+    assert {each.table: each.count for each in await apply(owned(endpoints), NOW)}["referral"] == 0
+
+
+async def test_a_case_keeps_its_record_until_it_was_finished_long_ago(
+    databases: dict[str, Database], endpoints: dict[str, DatabaseEndpoint]
+) -> None:
+    agencies = Agencies(databases["law_enforcement"])
+    closed, going_on, withdrawn = [uuid7() for _ in range(3)]
+    await agencies.receive(*(offered(each) for each in (closed, going_on, withdrawn)))
+    change = "UPDATE case_file SET state = $2, changed_at = $3 WHERE referral_id = $1"
+    for subject, state in ((closed, "closed"), (going_on, "ongoing"), (withdrawn, "withdrawn")):
+        await as_owner(endpoints["law_enforcement"], change, subject, state, LONG_AGO, parties=[AGENCY])
+    await numbered(databases["law_enforcement"])
+    ended = {each.table: each.count for each in await apply(owned(endpoints, "law_enforcement"), NOW)}
+    assert ended["case_edge"] == 1
+    assert (await agencies.show(closed))["record"] is None
+    assert (await agencies.show(going_on))["record"] is not None
+    assert (await agencies.show(withdrawn))["record"] is not None
+
+
+@pytest.mark.parametrize(("days", "left"), [(22, False), (20, True)])
+async def test_the_class_of_an_edge_says_how_long_its_record_is_kept(
+    databases: dict[str, Database], endpoints: dict[str, DatabaseEndpoint], days: int, left: bool
+) -> None:
+    """Canada's 21 days, although the table's own period is a year."""
+    agencies, endpoint, referral_id = Agencies(databases["law_enforcement"]), endpoints["law_enforcement"], uuid7()
+    await agencies.receive(offered(referral_id))
+    edge = "UPDATE case_edge SET edge = jsonb_set(edge, '{handling,retention}', '\"ca_21d\"') WHERE referral_id = $1"
+    await as_owner(endpoint, edge, referral_id, parties=[AGENCY])
+    change = "UPDATE case_file SET state = 'declined', changed_at = $2 WHERE referral_id = $1"
+    await as_owner(endpoint, change, referral_id, NOW - timedelta(days=days), parties=[AGENCY])
+    await apply(owned(endpoints, "law_enforcement"), NOW)
+    async with databases["law_enforcement"].transaction(RowScope([AGENCY], "machine", "read")) as session:
+        key = await session.driver.fetchval("SELECT wrapped_key FROM case_edge WHERE referral_id = $1", referral_id)
+    assert (key is not None) is left
+
+
+async def test_events_leave_by_the_month_but_those_of_open_subjects(
+    databases: dict[str, Database], endpoints: dict[str, DatabaseEndpoint]
+) -> None:
+    database, endpoint = databases["law_enforcement"], endpoints["law_enforcement"]
+    agencies, party = Agencies(database), AGENCY
+    still_open, gone = uuid7(), uuid4()
+    await agencies.receive(offered(still_open))
+    async with database.transaction() as session:
+        await note_events(session.driver, [Event(party, "case.offer", gone, {"state": "offered"})])
+    await as_owner(endpoint, "UPDATE event_unnumbered SET at = $1", LONG_AGO)
+    await numbered(database)
+    found = {each.table: each.count for each in await apply(owned(endpoints, "law_enforcement"), LONG_AGO)}
+    assert found["event"] == 0
+    months = {each.table: each.count for each in await apply(owned(endpoints, "law_enforcement"), NOW)}["event"]
+    subjects = [subject for _, subject in await events_of(database, party)]
+    assert months >= 1
+    assert still_open in subjects
+    assert gone not in subjects
+    assert {each.table: each.count for each in await apply(owned(endpoints, "law_enforcement"), NOW)}["event"] == 0
+    assert still_open in [subject for _, subject in await events_of(database, party)]
+    finish = "UPDATE case_file SET state = 'closed' WHERE referral_id = $1"
+    await as_owner(endpoint, finish, still_open, parties=[party])
+    await apply(owned(endpoints, "law_enforcement"), NOW)
+    assert still_open not in [subject for _, subject in await events_of(database, party)]
+
+
+async def test_a_key_is_known_for_its_week_and_free_after(
+    databases: dict[str, Database], endpoints: dict[str, DatabaseEndpoint]
+) -> None:
+    old, young = b"o" * 32, b"y" * 32
+    async with databases["hotline"].transaction() as session:
+        for key in (old, young):
+            await claim(session.driver, HOTLINE, key, body_hash=b"b" * 32)
+            await store_answer(session.driver, HOTLINE, key, status=202, answer=b"{}")
+    age = "UPDATE idempotency SET created_at = $2 WHERE key_hash = $1"
+    await as_owner(endpoints["hotline"], age, old, NOW - timedelta(days=8))
+    await as_owner(endpoints["hotline"], age, young, NOW - timedelta(days=6))
+    await apply(owned(endpoints), NOW)
+    async with databases["hotline"].transaction() as session:
+        kinds = [(await claim(session.driver, HOTLINE, key, body_hash=b"b" * 32)).kind for key in (old, young)]
+    assert kinds == [ClaimKind.NEW, ClaimKind.STORED]
+
+
+async def test_many_rows_end_a_part_at_a_time(
+    databases: dict[str, Database], endpoints: dict[str, DatabaseEndpoint], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "ROWS_MAX", 3)
+    await as_owner(
+        endpoints["hotline"],
+        "INSERT INTO idempotency (party, key_hash, body_hash, created_at)"
+        " SELECT 'many.example', sha256(i::text::bytea), 'b', $1 FROM generate_series(1, 10) AS i",
+        LONG_AGO,
+    )
+    assert {each.table: each.count for each in await apply(owned(endpoints), NOW)}["idempotency"] >= 10
+
+
+async def test_rows_that_wait_for_their_month_move_when_it_is_made(
+    databases: dict[str, Database], endpoints: dict[str, DatabaseEndpoint]
+) -> None:
+    later = datetime(NOW.year + 2, 5, 20, 12, tzinfo=UTC)
+    database, endpoint = databases["hotline"], endpoints["hotline"]
+    async with database.transaction() as session:
+        await note_events(session.driver, [Event("later.example", "referral.submit", uuid4(), {"state": "routed"})])
+    await as_owner(endpoint, "UPDATE event_unnumbered SET at = $1", later)
+    await numbered(database)
+    owner = await asyncpg.connect(endpoint.owner_url)
+    try:
+        assert await owner.fetchval("SELECT count(*) FROM event_default WHERE at = $1", later) == 1
+        made = await make_months(owner, later)
+        assert f"event_{later:%Y_%m}" in made
+        assert await make_months(owner, later) == []
+        assert await owner.fetchval("SELECT count(*) FROM event_default WHERE at = $1", later) == 0
+        assert await owner.fetchval(f"SELECT count(*) FROM event_{later:%Y_%m}") == 1
+        assert "event" in {table.name for table in await partitioned_tables(owner)}
+    finally:
+        await owner.close()
+    assert len(await events_of(database, "later.example")) == 1
+    # A database whose months were made is at its schema still.
+    await asyncio.to_thread(upgrade, "hotline", endpoint.owner_url)
+
+
+async def test_what_there_is_is_shown_with_its_size(endpoints: dict[str, DatabaseEndpoint]) -> None:
+    held = {each.kept.table: each for each in await show(owned(endpoints))}
+    assert held.keys() == {kept.table for kept in POLICY["hotline"]}
+    assert held["event"].bytes > 0
+    nobody_there = owned(endpoints)._replace(owner_url="postgresql://nobody@127.0.0.1:1/none")
+    with pytest.raises(Unavailable, match="database_unavailable"):
+        await show(nobody_there)

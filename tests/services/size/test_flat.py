@@ -1,0 +1,66 @@
+"""Every look reads as many rows as it shows, however many there are: no table read whole, nothing sorted whole."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import replace
+
+import asyncpg
+import pytest
+
+from shared.runtime.database.migrate import upgrade
+from shared.runtime.database.transactions import Database
+from tests.benchmarks.filled import BIG, FILLED, PAGE, TINY, Question, fill, look, questions, unforced
+from tests.services.databases import running_databases
+
+ROWS = 100_000
+#: The first release's list: by ids, and by row-level security alone.
+_BEFORE = """
+SELECT referral_id, state FROM referral WHERE ($1::text IS NULL OR state = $1)
+ORDER BY referral_id DESC LIMIT $2
+"""
+
+
+@pytest.fixture(scope="session")
+async def filled(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[dict[str, Database]]:
+    with running_databases(tmp_path_factory.mktemp("size"), *FILLED) as endpoints:
+        async with AsyncExitStack() as opened:
+            databases = {}
+            for service in FILLED:
+                made = endpoints[service]
+                await asyncio.to_thread(upgrade, service, made.owner_url)
+                owner = await asyncpg.connect(made.owner_url)
+                await unforced(owner)
+                await fill(owner, service, ROWS, content_bytes=100)
+                await owner.close()
+                databases[service] = Database(made.service_url, pool_size=2)
+                opened.push_async_callback(databases[service].close)
+            yield databases
+
+
+async def found(database: Database, question: Question) -> str | None:
+    """What is wrong with a look, if anything is."""
+    seen = await look(database, question)
+    if seen.scanned or seen.rows > question.rows_max or seen.sorted > question.rows_max:
+        return f"{question.name}: read whole {seen.scanned}, {seen.rows} rows read, {seen.sorted} sorted"
+    return None
+
+
+@pytest.mark.parametrize("service", FILLED)
+async def test_no_look_reads_more_than_it_shows(filled: dict[str, Database], service: str) -> None:
+    asked = list(questions(service, ROWS))
+    wrong = [await found(filled[service], each) for each in asked]
+    assert [each for each in wrong if each is not None] == []
+    assert len(asked) >= 15
+
+
+@pytest.mark.parametrize("party", [BIG, TINY])
+async def test_the_list_of_the_first_release_is_found(filled: dict[str, Database], party: str) -> None:
+    """Negative control: of a small party it passes over everybody else's rows."""
+    (page,) = [
+        each for each in questions("hotline", ROWS) if each.name == f"referrals of {party}, state any, first page"
+    ]
+    before = replace(page, statement=_BEFORE, arguments=("withdrawn" if party == BIG else None, PAGE + 1))
+    assert await found(filled["hotline"], before) is not None

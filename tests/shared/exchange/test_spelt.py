@@ -1,0 +1,95 @@
+"""What is kept of a sealed part are the bytes that came: they say what their value says, and nothing beside it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from pydantic_core import to_json
+
+from shared.exchange import accept as accepting
+from shared.exchange.accept import accept
+from shared.exchange.message import Record
+from shared.exchange.spelt import spelt_parts
+from shared.kernel.errors import Refused
+from tests.shared.exchange.wrong_records import resealed
+from tests.support.builders import POLICE
+from tests.support.exchange_world import World, opened, world
+
+ROOT = Path(__file__).parents[3]
+#: Prints the digests of many edges as they are spelt, in a process of its own.
+SPELT = """
+from hashlib import sha256
+from shared.routing.derive import derive_edge
+from tests.shared.routing.builders import spelt
+from tests.shared.routing.test_routing_derive import generated_decision
+
+for seed in range(40):
+    decision, documents = generated_decision(seed)
+    for edge in decision.edges:
+        derive_edge(spelt(edge), decision.ref, **documents)
+        print(sha256(spelt(edge)).hexdigest())
+"""
+
+
+@pytest.fixture(scope="module")
+def here() -> World:
+    return world()
+
+
+@pytest.fixture(scope="module")
+def good(here: World) -> Record:
+    return here.records([here.offered(POLICE)])[0]
+
+
+def spaced(plaintext: bytes) -> bytes:
+    """Bits hidden in spaces, which no value shows."""
+    return plaintext.replace(b'"record":{', b'"record":{ \t\t \t')
+
+
+def test_edge_and_record_are_kept_as_they_came(here: World) -> None:
+    draft = here.offered(POLICE)
+    received, sealed = accept(here.records([draft])[0], here.reader("law_enforcement")), opened(here, draft)
+    assert received.spelt == (to_json(sealed["edge"]), to_json(sealed["record"]))
+
+
+def test_bytes_that_no_value_shows_are_refused(here: World, good: Record, monkeypatch: pytest.MonkeyPatch) -> None:
+    hiding = resealed(spaced)(here, good)
+    with pytest.raises(Refused, match="guard_refused at /sealed: not spelt plainly"):
+        accept(hiding, here.reader("law_enforcement"))
+    # Control: without the comparison they would be kept with the record.
+    monkeypatch.setattr(accepting, "check_spelt", lambda *_given: None)
+    received = accept(hiding, here.reader("law_enforcement"))
+    assert received.spelt is not None
+    assert received.spelt.record.startswith(b"{ \t\t \t")
+
+
+def test_an_edge_is_spelt_alike_in_every_process() -> None:
+    """Whatever the order in which a process keeps its sets."""
+    printed = set()
+    for seed in ("1", "2"):
+        environment = {**os.environ, "PYTHONHASHSEED": seed}  # noqa: TID251 - handed on, not read
+        ended = subprocess.run(
+            [sys.executable, "-c", SPELT], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
+        )
+        assert ended.stdout.count("\n") > 40
+        printed.add(ended.stdout)
+    assert len(printed) == 1
+
+
+@pytest.mark.parametrize(
+    "plaintext",
+    [
+        b'{"edge":{},"decision":{},"salt":"00","record":{}}',
+        b'{"decision":{},"salt":"00","edge":{},"record":{}}',
+        b'{"decision":{},"edge":{},"record":{},"salt":"00"}',
+        b'{"decision":{},"edge":{},"salt":"01","record":{}}',
+    ],
+)
+def test_members_in_another_order_have_no_parts(plaintext: bytes) -> None:
+    assert spelt_parts(b'{"decision":{},"edge":{},"salt":"00","record":{}}', "00") == (b"{}", b"{}")
+    with pytest.raises(Refused, match="edge_not_reproducible"):
+        spelt_parts(plaintext, "00")

@@ -1,0 +1,162 @@
+"""What a client can send besides a body, and how many connections may rest: bounded, on a real socket."""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from shared.runtime.http import server
+from shared.runtime.http.edge import metrics_app
+from tests.shared.runtime.http.test_http import app_of, client_of, code_of, exchanged, served
+
+GET = b"GET /livez HTTP/1.1\r\nhost: x\r\n"
+#: A body in chunks that has ended but for its trailers. Nobody is asked who sends it: it is read to its end.
+CHUNKED = (
+    b"POST /v1/sized:batch HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+    b"transfer-encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n"
+)
+MIB = 1 << 20
+
+
+def resident_bytes() -> int:
+    """What this process, in which the server runs too, has in memory."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+
+async def test_metrics_are_shown_on_no_port_that_parties_reach_and_nothing_else_on_theirs() -> None:
+    async def measure() -> None:
+        pass
+
+    async with client_of(app_of()) as client, client_of(metrics_app(measure)) as watching:
+        assert code_of(await client.get("/metrics")) == (404, "not_found")
+        assert (await watching.get("/metrics")).status_code == 200
+        for path in ("/livez", "/readyz", "/openapi.json", "/v1/things"):
+            assert code_of(await watching.get(path)) == (404, "not_found")
+
+
+@pytest.mark.timing
+@pytest.mark.parametrize(
+    "head",
+    [
+        GET + b"a: " + b"y" * 60_000 + b"\r\n\r\n",
+        GET + b"a: b\r\n" * 200 + b"\r\n",
+        b"GET /" + b"y" * 60_000 + b" HTTP/1.1\r\nhost: x\r\n\r\n",
+    ],
+    ids=["one field", "many fields", "address"],
+)
+async def test_a_head_that_comes_in_one_read_is_bounded_as_well(head: bytes) -> None:
+    """It used to pass: only what came before the read in which a head ended was counted."""
+    async with served(app_of()) as port:
+        answer = await exchanged(port, head)
+    assert answer.startswith(b"HTTP/1.1 431 ")
+    assert answer.count(b"HTTP/1.1 ") == 1
+
+
+async def test_a_head_within_the_bounds_is_answered() -> None:
+    """The control of the refusals above: three quarters of the bound, in fields and in bytes."""
+    fields = b"".join(b"x-%d: " % n + b"y" * 150 + b"\r\n" for n in range(server.FIELDS_MAX * 3 // 4))
+    async with served(app_of()) as port:
+        answer = await exchanged(port, GET + fields + b"connection: close\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 200 ")
+
+
+@pytest.mark.timing
+@pytest.mark.parametrize("trailer", [b"x-%d: " + b"y" * 4_000 + b"\r\n", b"y" * 4_096], ids=["many", "one endless"])
+async def test_trailers_are_bounded_and_not_kept(trailer: bytes) -> None:
+    """120 MB of them were taken before, and kept: here 32 MB are offered, and at most a thirtieth is."""
+    async with served(app_of()) as port:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(CHUNKED + (b"t: " if b"%" not in trailer else b""))
+        before, sent = resident_bytes(), 0
+        try:
+            while sent < 32 * MIB:
+                block = b"".join(trailer % n if b"%" in trailer else trailer for n in range(64))
+                writer.write(block)
+                await writer.drain()
+                sent += len(block)
+        except OSError:
+            pass  # cut off: what was sent until then is counted below
+        grown = resident_bytes() - before
+        writer.close()
+    assert sent < 4 * MIB
+    assert grown < 16 * MIB
+
+
+async def test_a_trailer_that_is_small_is_thrown_away() -> None:
+    async with served(app_of()) as port:
+        answer = await exchanged(port, CHUNKED + b"x-checksum: 1\r\n\r\n" + GET + b"connection: close\r\n\r\n")
+    assert answer.count(b"HTTP/1.1 200 ") == 2
+
+
+@asynccontextmanager
+async def idle(port: int, count: int) -> AsyncIterator[list[asyncio.StreamReader]]:
+    """So many connections that ask nothing, each begun with half a head."""
+    opened = []
+    for _ in range(count):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"GET /livez HT")
+        opened.append((reader, writer))
+    try:
+        yield [reader for reader, _ in opened]
+    finally:
+        for _, writer in opened:
+            writer.close()
+
+
+@pytest.fixture
+def many_files() -> None:
+    """Room for both ends of more than a thousand connections in this process."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(4096, most), most))
+
+
+@pytest.mark.timing
+@pytest.mark.usefixtures("many_files")
+async def test_a_thousand_idle_connections_take_nobodys_place() -> None:
+    async with served(app_of()) as port, httpx.AsyncClient(timeout=60) as client:
+        await client.get(f"http://127.0.0.1:{port}/livez")
+        before = resident_bytes()
+        async with idle(port, 1_005) as readers:
+            answers = [await client.get(f"http://127.0.0.1:{port}/{path}") for path in ("livez", "v1/things")]
+            assert [answer.status_code for answer in answers] == [200, 200]
+            assert resident_bytes() - before < 64 * MIB
+            closed = sum(reader.at_eof() for reader in readers)
+            # Those at rest the longest have gone; the newest are let wait for their time-out.
+            assert not readers[-1].at_eof()
+    assert 1_005 - server.RESTING_MAX <= closed <= 1_005 - server.RESTING_MAX + 2
+
+
+@pytest.mark.timing
+@pytest.mark.usefixtures("many_files")
+async def test_without_the_bound_they_would_take_everybodys(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Negative control: nobody closes them, and the next who asks is told that there is no room."""
+    monkeypatch.setattr(server, "RESTING_MAX", 2_000)
+    monkeypatch.setattr(server, "ALL_RESTING_MAX", 2_000)
+    async with served(app_of()) as port, httpx.AsyncClient(timeout=60) as client, idle(port, 1_005):
+        assert (await client.get(f"http://127.0.0.1:{port}/livez")).status_code == 503
+
+
+@pytest.mark.timing
+async def test_a_connection_on_which_a_request_runs_is_not_at_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "RESTING_MAX", 2)
+    begun, release = asyncio.Event(), asyncio.Event()
+    app = app_of()
+
+    @app.get("/v1/slow")
+    async def slow() -> dict[str, bool]:
+        begun.set()
+        await release.wait()
+        return {"done": True}
+
+    async with served(app) as port, httpx.AsyncClient(timeout=60) as client:
+        asking = asyncio.create_task(client.get(f"http://127.0.0.1:{port}/v1/slow"))
+        await begun.wait()
+        async with idle(port, 10):
+            release.set()
+            assert (await asking).json() == {"done": True}

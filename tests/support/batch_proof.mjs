@@ -1,0 +1,90 @@
+// What both verifiers in Node stand on: Node's own modules only, written from the wire format's description
+// (docs/messages.md, RFC 9162 §2.1.3.2, RFC 8410), not from the code of this project.
+import { createHash, createPublicKey, verify } from "node:crypto";
+
+export const PROOF = ["ce_batchroot", "ce_batchsig", "ce_batchindex", "ce_batchsize", "ce_batchpath"];
+const HASH = 32;
+const LEAF = Buffer.of(0);
+const NODE = Buffer.of(1);
+// The bytes before a raw key in its SubjectPublicKeyInfo (RFC 8410): the only form in which Node reads one.
+const ED25519_SPKI = Buffer.from("302a300506032b6570032100", "hex");
+
+class ProofError extends Error {}
+
+export function demand(condition) {
+  if (!condition) throw new ProofError();
+}
+
+// Whether `check` demands nothing in vain; what else goes wrong is a fault of the verifier.
+export function holds(check) {
+  try {
+    check();
+    return true;
+  } catch (error) {
+    if (error instanceof ProofError) return false;
+    throw error;
+  }
+}
+
+export const sha256 = (...parts) => createHash("sha256").update(Buffer.concat(parts)).digest();
+
+// Node reads base64 leniently: only the one canonical spelling counts.
+export function decoded(text, encoding) {
+  demand(typeof text === "string");
+  const bytes = Buffer.from(text, encoding);
+  demand(bytes.toString(encoding) === text);
+  return bytes;
+}
+
+// Whether the raw key has signed this.
+export function demandSignature(raw, signature, signed) {
+  let held = false;
+  try {
+    const key = createPublicKey({ key: Buffer.concat([ED25519_SPKI, raw]), format: "der", type: "spki" });
+    held = verify(null, signed, key, decoded(signature, "base64url"));
+  } catch {
+    // 32 bytes that are no key
+  }
+  demand(held);
+}
+
+// The bytes that a batch covers of a message: its headers but for the proof, sorted, an empty line, its value.
+export function coveredBytes(headers, value) {
+  const names = [...headers.keys()].filter((name) => !PROOF.includes(name)).sort();
+  const head = names.map((name) => `${name}:${headers.get(name)}\n`).join("");
+  return Buffer.concat([Buffer.from(`${head}\n`, "latin1"), value]);
+}
+
+// That the message is in the batch which its headers name, and that the raw key has signed the batch.
+export function demandBatch(headers, covered, raw) {
+  const [size, index] = [headers.get("ce_batchsize"), decimal(headers.get("ce_batchindex"))];
+  const path = decoded(headers.get("ce_batchpath"), "base64url");
+  demand(root(sha256(LEAF, covered), index, decimal(size), path) === headers.get("ce_batchroot"));
+  const signed = Buffer.from(`causeway-batch/v1\n${headers.get("ce_batchroot")}\n${size}\n`);
+  demandSignature(raw, headers.get("ce_batchsig"), signed);
+}
+
+function decimal(text) {
+  demand(/^(0|[1-9][0-9]{0,18})$/.test(text));
+  return BigInt(text);
+}
+
+// From a leaf to the root: `left` counts the nodes before it on its level, `last` is the level's last node.
+function root(leaf, index, size, path) {
+  demand(index < size && path.length % HASH === 0);
+  let [node, left, last] = [leaf, index, size - 1n];
+  for (let at = 0; at < path.length; at += HASH) {
+    const step = path.subarray(at, at + HASH);
+    demand(last > 0n);
+    if (left % 2n === 1n || left === last) {
+      node = sha256(NODE, step, node);
+      // A node without a neighbour rises until it has one.
+      while (left % 2n === 0n && left !== 0n) [left, last] = [left / 2n, last / 2n];
+    } else {
+      node = sha256(NODE, node, step);
+    }
+    [left, last] = [left / 2n, last / 2n];
+  }
+  demand(last === 0n);
+  return node.toString("hex");
+}
