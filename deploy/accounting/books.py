@@ -1,116 +1,229 @@
-"""The books: what each side has written down, read by its accountant role, by audit, and afresh from Kafka."""
+"""The books of a site, compared: each side as its accountant reads it, by identity, in bounded memory."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from contextlib import aclosing
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any, Final
 from uuid import UUID
 
-import asyncpg
-
+from deploy.accounting import edges, messages, views
+from deploy.accounting.differences import Difference, Found, Reconciliation
+from deploy.accounting.edges import Carrier, Edges
+from deploy.accounting.log import LogCheck, opening_keys, reading_of
+from deploy.accounting.messages import Emitted, Messages, Numbers
+from deploy.accounting.referrals import Referrals
+from deploy.accounting.sealed import Days, Sealed, id_at, sealable
+from deploy.accounting.spans import Spans
+from deploy.accounting.streams import Book, Line, Pair, grouped, opened
 from deploy.operator.documents import document_in_force
 from deploy.site.access import kafka_access
 from deploy.site.endpoints import Endpoints
 from deploy.site.kinds import AUDIT, keeps_referrals, kind_serving
-from shared.contracts.registry import BY_TYPE, Family
-from shared.envelope.batch import message_digest
-from shared.envelope.headers import decode_headers
-from shared.exchange.message import Record
+from shared.contracts.registry import ALL
 from shared.exchange.topics import INBOXES
-from shared.kernel.errors import Refused, Unavailable
+from shared.kernel.clock import SystemClock
+from shared.kernel.errors import Refused
 from shared.routing.shelf import read_directory
 from shared.runtime.kafka.reader import LogReader
 
-CONNECT_S_MAX: Final = 10.0
-#: Decisions that their facts do not lead to, and messages that commit to another edge than audit was told of.
-_UNDERIVED: Final = """
-SELECT topic, partition, "offset" FROM entry WHERE problem = 'decision_not_derived'
-UNION
-SELECT e.topic, e.partition, e."offset" FROM entry AS e
-JOIN link AS l ON l.edge_id = e.edge_id AND l.origin = e.sender AND l.recipient = e.recipient
-GROUP BY e.topic, e.generation, e.partition, e."offset" HAVING NOT bool_or(e.commitment = l.commitment)
-"""
-#: Sender, recipient and epoch: numbers are dense within it.
-Pair = tuple[str, str, UUID]
-Coordinate = tuple[str, int, int]
+CARRYING = tuple(message.type for message in ALL if message.edge)
+#: Of so many edges at once audit is asked whether it was told of them.
+_ASKED_AT_ONCE = 1000
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One message as one book has it. `outcome` is empty where the book does not say."""
+@dataclass(slots=True)
+class Findings:
+    """What one reading of the books came to, and what may be sealed of it."""
 
-    message_id: UUID
-    pair: Pair
-    sequence: int
-    digest: str
-    type: str
-    outcome: str = ""
-    at: Coordinate | None = None
+    result: Reconciliation
+    sealed: Sealed
 
 
 @dataclass(slots=True)
 class Books:
-    """Everything reconciliation compares. Each dictionary is by message id unless said otherwise."""
+    """All books of a site, each open in a snapshot of its own, and what was sealed of them before."""
 
-    last_sequence: dict[Pair, int] = field(default_factory=dict)
-    #: Pairs whose epoch has ended. What a restored database gave out before, it no longer knows.
-    closed: set[Pair] = field(default_factory=set)
-    #: What a sender still holds, and the newest answer to what it has or had.
-    in_outbox: dict[UUID, Line] = field(default_factory=dict)
-    edges_waiting: int = 0
-    receipted: dict[UUID, Line] = field(default_factory=dict)
-    received: dict[UUID, Line] = field(default_factory=dict)
-    in_kafka: dict[UUID, list[Line]] = field(default_factory=dict)
-    kafka_records: set[Coordinate] = field(default_factory=set)
-    audited: dict[Coordinate, int | None] = field(default_factory=dict)
-    audit_generations: dict[str, int] = field(default_factory=dict)
-    audited_sequences: dict[Pair, set[int]] = field(default_factory=dict)
-    intake: dict[tuple[str, str], int] = field(default_factory=dict)
-    referrals: dict[tuple[str, str], int] = field(default_factory=dict)
-    decided_facts: dict[tuple[str, str], int] = field(default_factory=dict)
-    refused_facts: dict[str, int] = field(default_factory=dict)
-    #: State and id of each edge, by the message that carries it.
-    edges: dict[UUID, str] = field(default_factory=dict)
-    edge_ids: dict[UUID, UUID] = field(default_factory=dict)
-    #: Edges that audit was told of by who filed them, by their ids, and where it was told what does not derive.
-    links: set[UUID] = field(default_factory=set)
-    underived: set[Coordinate] = field(default_factory=set)
-    #: Who filed each edge's referral, by the edge's id.
-    filed_by: dict[UUID, str] = field(default_factory=dict)
-    #: What audit found to be none of its sender's to say, by where it lies: no line of it stands in `in_kafka`.
-    not_entitled: dict[Coordinate, str] = field(default_factory=dict)
+    services: Sequence[Book]
+    audits: Sequence[Book]
+    sealed: Sealed
+    #: Up to this day, not included, what is read can be sealed: everything of these days is settled.
+    over: date
+    differences: Found = field(default_factory=Found)
+    notes: list[str] = field(default_factory=list)
+    days: Days = field(default_factory=Days)
+
+    async def messages(self) -> tuple[Messages, Messages]:
+        """(II): the account of everything, and that of the days which will be sealed if nothing differs."""
+        emitted, gone = await self._emitted(), await self._gone()
+        account = Messages(emitted, gone, _copied(self.sealed.numbers))
+        sealing = Messages(emitted, gone, _copied(self.sealed.numbers))
+        boundary = id_at(self.over)
+        async for lines in grouped(self._numbered(), key=lambda line: line[:4]):
+            self.differences += account.add(lines)
+            early = [line for line in lines if line.message_id < boundary]
+            self.days.add(early)
+            if early:
+                list(sealing.add(early))
+        self.differences += account.missing()
+        self.notes += account.notes
+        return account, sealing
+
+    async def edges(self) -> Edges:
+        """(III), of what is not sealed."""
+        account = Edges()
+        async for rows in grouped(self._carriers(), key=lambda row: row.message_id):
+            self.differences += account.add(rows)
+            if len(account.untold) >= _ASKED_AT_ONCE:
+                await self._ask(account)
+        await self._ask(account)
+        for book in self.audits:
+            for row in await book.fetch(views.UNDERIVED, self.sealed.first):
+                where = f"{row['topic']}/{row['partition']}/{row['offset']}"
+                self.differences += [Difference("III", "a decision that does not derive from its facts", where)]
+        return account
+
+    async def referrals(self) -> Referrals:
+        """(I), from counts alone."""
+        account = Referrals()
+        for book in self.services:
+            if keeps_referrals(book.kind):
+                for row in await book.fetch(views.INTAKE):
+                    account.intake[row["party"], row["fate"]] += row["count"]
+                for row in await book.fetch(views.REFERRALS):
+                    account.kept[row["party"], row["disposition"]] += row["n"]
+        for book in self.audits:
+            for row in await book.fetch(views.DECIDED):
+                account.decided[row["origin"], row["disposition"]] += row["n"]
+            for row in await book.fetch(views.REFUSED):
+                account.refused[row["origin"]] += row["n"]
+        self.differences += account.differences()
+        return account
+
+    async def log(self, endpoints: Endpoints) -> Mapping[str, tuple[str, int]]:
+        """Audit's entries against Kafka; how far each topic need not be compared again."""
+        compared: dict[str, tuple[str, int]] = {}
+        for book in self.audits:
+            reader = LogReader(kafka_access(endpoints, AUDIT), client_id="causeway-accounting", under=INBOXES)
+            keys = opening_keys(endpoints.state)
+            check = LogCheck(
+                reader,
+                book,
+                await reading_of(book, keys),
+                bool(keys),
+                datetime(self.over.year, self.over.month, self.over.day, tzinfo=UTC),
+            )
+            async for each in check.differences(await reader.topic_ids(), self.sealed.log):
+                self.differences += [each]
+            if not keys:
+                self.notes.append("what facts state under seal was not compared: the site has no key of audit's")
+            self.notes += check.notes
+            for row in await book.fetch(views.IMPOSSIBLE):
+                where = f"{row['topic']}/{row['partition']}/{row['offset']} {row['message_id']}"
+                self.differences += [Difference("II", "an entry that audit cannot have read", where)]
+            for row in await book.fetch(views.SAID):
+                self.notes.append(said(row))
+            compared |= check.compared
+        return compared
+
+    async def _emitted(self) -> dict[Pair, Emitted]:
+        return {
+            (row["sender"], row["recipient"], row["epoch"]): Emitted(row["last"], row["closed"])
+            for book in self.services
+            for row in await book.fetch(views.COUNTERS)
+        }
+
+    async def _gone(self) -> dict[Pair, Spans]:
+        found: dict[Pair, list[tuple[int, int]]] = {}
+        for book in self.audits:
+            for row in await book.fetch(views.GONE):
+                pair = row["sender"], row["recipient"], row["epoch"]
+                found.setdefault(pair, []).append((row["first"], row["last"]))
+        return {pair: Spans(spans) for pair, spans in found.items()}
+
+    def _numbered(self) -> list[AsyncIterator[Line]]:
+        first = self.sealed.first
+        named = ((messages.OUTBOX, views.OUTBOX), (messages.SETTLED, views.SETTLED), (messages.INBOX, views.INBOX))
+        streams = [book.lines(query, first, book=name) for book in self.services for name, query in named]
+        return streams + [book.lines(views.AUDITED, first, book=messages.AUDITED) for book in self.audits]
+
+    def _carriers(self) -> list[AsyncIterator[Carrier]]:
+        first = self.sealed.first
+        streams = []
+        for book in self.services:
+            streams.append(_carried(book, views.CARRIERS, first, CARRYING, name=edges.MESSAGE))
+            if keeps_referrals(book.kind):
+                streams.append(_carried(book, views.EDGES, first, name=edges.EDGE))
+        audited = views.AUDITED_CARRIERS
+        return streams + [_carried(book, audited, first, CARRYING, name=edges.MESSAGE) for book in self.audits]
+
+    async def _ask(self, account: Edges) -> None:
+        links: dict[UUID, set[str]] = {}
+        for book in self.audits:
+            for row in await book.fetch(views.LINKS, list(account.untold)):
+                links.setdefault(row["edge_id"], set()).add(row["origin"])
+        self.differences += account.told(links)
 
 
-_COUNTERS: Final = """
-SELECT sender, recipient, epoch, last, false AS closed FROM pair_sequence
-UNION ALL SELECT sender, recipient, epoch, last, true FROM closed_epoch
-"""
-_HELD: Final = "SELECT message_id, type, sender, recipient, epoch, sequence, digest FROM outbox"
-_ANSWERED: Final = """
-SELECT message_id, type, sender, recipient, epoch, sequence, digest, outcome FROM settled WHERE outcome IS NOT NULL
-UNION ALL
-SELECT message_id, type, sender, recipient, epoch, sequence, digest, outcome FROM outbox WHERE outcome IS NOT NULL
-"""
-
-
-async def read_books(endpoints: Endpoints) -> Books:
-    """Read all books. What is on its way while they are read may stand in one and not yet in another.
+async def read_books(endpoints: Endpoints, sealed: Sealed) -> Findings:
+    """Compare everything that is not sealed. What is on its way meanwhile may stand in one book and not yet in another.
 
     Raises `Refused`, before any is read, where the site lacks an instance of the directory or knows one as of another
     kind: books that nobody read add up too. An instance that the site alone still has is read with the others.
     """
-    books, kinds = Books(), _kinds(endpoints)
-    for instance, kind in kinds.items():
-        if kind != AUDIT:
-            await _read_service(books, kind, endpoints.database(instance).accountant_url)
-    await _read_kafka(books, endpoints)
-    for instance, kind in kinds.items():
-        if kind == AUDIT:
-            await _read_audit(books, endpoints.database(instance).accountant_url, endpoints)
-    return books
+    async with AsyncExitStack() as stack:
+        kinds = _kinds(endpoints)
+        found = [
+            await stack.enter_async_context(opened(endpoints.database(name).accountant_url, kind=kind))
+            for name, kind in sorted(kinds.items(), key=lambda each: each[1] == AUDIT)
+        ]
+        services = [book for book in found if book.kind != AUDIT]
+        audits = [book for book in found if book.kind == AUDIT]
+        books = Books(services, audits, sealed, await _over(services))
+        account, sealing = await books.messages()
+        carried = await books.edges()
+        referrals = await books.referrals()
+        log = await books.log(endpoints)
+        terms = {name: count + sealed.edges.get(name, 0) for name, count in carried.totals().items()}
+        result = Reconciliation(
+            referrals.totals(),
+            account.totals(),
+            terms,
+            tuple(sorted(set(books.notes))),
+            books.differences.sorted(),
+        )
+        return Findings(result, _to_seal(books, sealing, terms, log))
+
+
+def _to_seal(books: Books, sealing: Messages, terms: Mapping[str, int], log: Mapping[str, tuple[str, int]]) -> Sealed:
+    """What the next reading need not read."""
+    if books.sealed.until is not None and books.over <= books.sealed.until:
+        return books.sealed
+    return Sealed(books.over, books.sealed.days | books.days.digests(), sealing.numbers, dict(terms), dict(log))
+
+
+async def _over(services: Sequence[Book]) -> date:
+    open_ids = [row["message_id"] for book in services for row in await book.fetch(views.OLDEST_OPEN)]
+    return sealable(SystemClock().now(), min(open_ids, default=None))
+
+
+def _copied(numbers: Mapping[Pair, Numbers]) -> dict[Pair, Numbers]:
+    return {pair: Numbers(Spans(found.seen), found.fates.copy()) for pair, found in numbers.items()}
+
+
+async def _carried(book: Book, query: str, *arguments: object, name: str) -> AsyncIterator[Carrier]:
+    async for row in book.rows(query, *arguments):
+        yield Carrier._make((*row, name))
+
+
+def said(row: Mapping[str, object]) -> str:
+    """What a row of `views.SAID` says, for a person."""
+    place = f"{row['topic']}/{row['partition']}/{row['offset']}"
+    if row["kind"] == "not_entitled":
+        return f"{place}: {row['sender']} had no right to say {row['type']}"
+    return f"{place}: {row['kind']} ({row['problem']})"
 
 
 def _kinds(endpoints: Endpoints) -> dict[str, str]:
@@ -122,165 +235,3 @@ def _kinds(endpoints: Endpoints) -> dict[str, str]:
             raise Refused("instance_of_another_kind", f"`{instance}` is {kind} by the directory", status=400)
         endpoints.database(instance)
     return known | {name: endpoints.kind(name) for name in endpoints.databases}
-
-
-async def _read_service(books: Books, kind: str, url: str) -> None:
-    connection = await _connected(url)
-    try:
-        # One snapshot per database: within it, nothing moves from the outbox to the receipts.
-        async with connection.transaction(isolation="repeatable_read", readonly=True):
-            for row in await connection.fetch(_COUNTERS):
-                books.last_sequence[_pair(row)] = row["last"]
-                if row["closed"]:
-                    books.closed.add(_pair(row))
-            books.in_outbox |= _lines(await connection.fetch(_HELD))
-            books.receipted |= _lines(await connection.fetch(_ANSWERED))
-            books.received |= _lines(await connection.fetch("SELECT * FROM inbox"))
-            if keeps_referrals(kind):
-                await _read_origin(books, connection)
-    finally:
-        await connection.close()
-
-
-async def _read_origin(books: Books, connection: asyncpg.Connection) -> None:
-    for row in await connection.fetch("SELECT party, fate, count FROM intake_count"):
-        books.intake[row["party"], row["fate"]] = row["count"]
-    counted = "SELECT party, disposition, count(*) AS n FROM referral GROUP BY party, disposition"
-    for row in await connection.fetch(counted):
-        books.referrals[row["party"], row["disposition"]] = row["n"]
-    for row in await connection.fetch("SELECT edge_id, message_id, messages_before, party, state FROM edge"):
-        if row["message_id"] is None:
-            # Of those whose recipient cannot read them nobody was told yet, so they are on no other account.
-            books.edges_waiting += row["state"] == "waiting"
-            continue
-        # What carried it to where its recipient was before is no edge of its own.
-        books.edges |= dict.fromkeys(row["messages_before"], "moved")
-        books.edges[row["message_id"]] = row["state"]
-        books.edge_ids[row["message_id"]] = row["edge_id"]
-        books.filed_by[row["edge_id"]] = row["party"]
-
-
-async def _read_kafka(books: Books, endpoints: Endpoints) -> None:
-    reader = LogReader(kafka_access(endpoints, "audit"), client_id="causeway-accounting", under=INBOXES)
-    for where, bounds in (await reader.bounds()).items():
-        if bounds.first < bounds.end:
-            async with aclosing(reader.read_range(where, bounds.first, bounds.end)) as batches:
-                async for batch in batches:
-                    for record in batch:
-                        _note_record(books, record)
-
-
-def _note_record(books: Books, record: Record) -> None:
-    at = (record.topic, record.partition, record.offset)
-    books.kafka_records.add(at)
-    try:
-        envelope = decode_headers(record.headers, record.value or b"")
-    except Refused:
-        return
-    attributes = envelope.attributes
-    line = Line(
-        attributes.id,
-        (attributes.sender, attributes.recipient, attributes.epoch),
-        attributes.sequence,
-        message_digest(attributes, envelope.body),
-        attributes.type,
-        at=at,
-    )
-    books.in_kafka.setdefault(attributes.id, []).append(line)
-
-
-async def _connected(url: str) -> asyncpg.Connection:
-    try:
-        return await asyncpg.connect(url, timeout=CONNECT_S_MAX)
-    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
-        raise Unavailable("database_unavailable") from None
-
-
-async def _read_audit(books: Books, url: str, endpoints: Endpoints) -> None:
-    reader = LogReader(kafka_access(endpoints, "audit"), client_id="causeway-accounting", under=INBOXES)
-    generations = await reader.topic_ids()
-    connection = await _connected(url)
-    try:
-        rows = await connection.fetch('SELECT topic, generation, partition, "offset", previous_offset FROM entry')
-        for row in rows:
-            if generations.get(row["topic"]) == row["generation"]:
-                books.audited[row["topic"], row["partition"], row["offset"]] = row["previous_offset"]
-        for row in await connection.fetch("SELECT topic, count(DISTINCT generation) AS n FROM entry GROUP BY topic"):
-            books.audit_generations[row["topic"]] = row["n"]
-        for row in await connection.fetch("SELECT sender, recipient, epoch, sequence FROM entry WHERE verified"):
-            books.audited_sequences.setdefault(_pair(row), set()).add(row["sequence"])
-        await read_facts(books, connection)
-        await set_apart(books, connection, generations)
-        for row in await connection.fetch(_UNDERIVED):
-            books.underived.add((row["topic"], row["partition"], row["offset"]))
-    finally:
-        await connection.close()
-
-
-async def set_apart(books: Books, connection: asyncpg.Connection, generations: Mapping[str, UUID]) -> None:
-    """Take what nobody was entitled to say out of the lines: it is its sender's doing, not whom it speaks of."""
-    for row in await connection.fetch("""
-        SELECT topic, generation, partition, "offset", sender, type FROM entry WHERE kind = 'not_entitled'
-    """):
-        if generations.get(row["topic"]) == row["generation"]:
-            place = (row["topic"], row["partition"], row["offset"])
-            books.not_entitled[place] = f"{row['sender']} had no right to say {row['type']}"
-    for message_id, lines in list(books.in_kafka.items()):
-        kept = [line for line in lines if line.at not in books.not_entitled]
-        if kept:
-            books.in_kafka[message_id] = kept
-        else:
-            del books.in_kafka[message_id]
-
-
-async def read_facts(books: Books, connection: asyncpg.Connection) -> None:
-    """Read what origins stated of decisions, refusals and edges: of each what its own instance stated, nobody else."""
-    # A referral that was decided again is stated again: it is counted once, as it was decided first, by its own origin.
-    # What somebody states who does not serve that origin is of another kind, and not counted at all.
-    decided = """
-        SELECT origin, disposition, count(*) AS n FROM (
-            SELECT DISTINCT ON (detail->>'origin', detail->>'referral_id') detail->>'origin' AS origin,
-                   detail->>'disposition' AS disposition
-            FROM entry WHERE kind = 'decision' AND detail ? 'origin'
-            ORDER BY detail->>'origin', detail->>'referral_id', sequence
-        ) AS first GROUP BY origin, disposition
-    """
-    for row in await connection.fetch(decided):
-        books.decided_facts[row["origin"], row["disposition"]] = row["n"]
-    refused = """
-        SELECT detail->>'origin' AS origin, count(DISTINCT message_id) AS n FROM entry WHERE kind = 'refusal' GROUP BY 1
-    """
-    for row in await connection.fetch(refused):
-        books.refused_facts[row["origin"]] = row["n"]
-    for row in await connection.fetch("SELECT edge_id, origin FROM link"):
-        # Another's word on an edge does not say that its own origin has told audit of it.
-        if row["origin"] == books.filed_by.get(row["edge_id"], row["origin"]):
-            books.links.add(row["edge_id"])
-
-
-def counted(type_text: str) -> bool:
-    """Whether messages of this type are receipted and counted: those between two parties."""
-    message = BY_TYPE.get(type_text)
-    return message is not None and message.family in (Family.REFERRAL, Family.NOTICE)
-
-
-def _pair(row: Mapping[str, Any]) -> Pair:
-    return row["sender"], row["recipient"], row["epoch"]
-
-
-def _lines(rows: Iterable[Mapping[str, object]]) -> dict[UUID, Line]:
-    lines = {}
-    for row in rows:
-        values = dict(row)
-        at = (values["topic"], values["partition"], values["offset"]) if "offset" in values else None
-        line = Line(
-            values["message_id"],  # type: ignore[arg-type]
-            _pair(values),
-            values["sequence"],  # type: ignore[arg-type]
-            values["digest"],  # type: ignore[arg-type]
-            values["type"],  # type: ignore[arg-type]
-            str(values.get("outcome") or ""),
-            at,  # type: ignore[arg-type]
-        )
-        lines[line.message_id] = line
-    return lines

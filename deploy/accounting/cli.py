@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from cyclopts import App
+from typing import Annotated
+
+from cyclopts import App, Parameter
 
 from client.cli import output
 from deploy.site.options import Options, ending
@@ -12,11 +14,18 @@ _OPTIONS = Options()
 
 
 @audit_app.command
-def reconcile(*, options: Options = _OPTIONS) -> int:
+def reconcile(
+    *, everything: Annotated[bool, Parameter(name="--all", negative="")] = False, options: Options = _OPTIONS
+) -> int:
     """Compare the senders', the recipients' and audit's books with Kafka; exit code 1 if they differ.
 
     Each database is read as its accountant. Messages that are on their way are counted as such; a difference that a
-    second reading does not confirm is none.
+    second reading does not confirm is none. Days that were compared without a difference are sealed and not read again.
+
+    Parameters
+    ----------
+    everything
+        Read the sealed days too, and compare them with their seals.
     """
     with ending(options):
         import asyncio
@@ -27,9 +36,29 @@ def reconcile(*, options: Options = _OPTIONS) -> int:
         from deploy.accounting.run import reconciled
         from deploy.site.open import site
 
-        accounts = asyncio.run(reconciled(site(options).endpoints)).as_json()
+        accounts = asyncio.run(reconciled(site(options).endpoints, everything=everything)).as_json()
         if options.json:
             output.document(accounts)
         else:
             print_accounts(Console(), accounts)
         return output.FAILED if accounts["differences"] else output.DONE
+
+
+@audit_app.command
+def topics(*, options: Options = _OPTIONS) -> int:
+    """How audit stands to each topic: reading, gap, truncated, forbidden or new; exit code 1 unless it reads all."""
+    with ending(options):
+        import asyncio
+
+        from rich.console import Console
+
+        from deploy.accounting.report import print_topics
+        from deploy.accounting.topics import topic_states
+        from deploy.site.open import site
+
+        states = asyncio.run(topic_states(site(options).endpoints))
+        if options.json:
+            output.document([each._asdict() for each in states])
+        else:
+            print_topics(Console(), states)
+        return output.DONE if all(each.state == "reading" for each in states) else output.FAILED

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 from rich.console import Console
 from rich.table import Table
+
+from deploy.accounting.topics import AuditedTopic
 
 DIFFERENCES_SHOWN_MAX: Final = 20
 
@@ -26,3 +29,13 @@ def print_accounts(console: Console, accounts: dict[str, Any]) -> None:
         console.print(f"  {each['equation']}: {each['what']}: {each['where']}", soft_wrap=True)
     if (more := len(accounts["differences"]) - DIFFERENCES_SHOWN_MAX) > 0:
         console.print(f"  and {more} more: --json lists them all")
+
+
+def print_topics(console: Console, states: Sequence[AuditedTopic]) -> None:
+    """Print how audit stands to each topic, the troubled first."""
+    table = Table(title="Topics that audit reads", title_justify="left")
+    for column in ("topic", "state", "since", "next offset", "losses", "holes"):
+        table.add_column(column)
+    for each in states:
+        table.add_row(each.topic, each.state, each.since, str(each.next_offset), str(each.losses), str(each.holes))
+    console.print(table)

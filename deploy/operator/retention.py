@@ -25,7 +25,7 @@ from shared.vocabulary.answers import AnswerState
 
 CONNECT_S_MAX: Final = 5.0
 #: So many rows end in one transaction.
-ROWS_MAX: Final = 5000
+ROWS_MAX: Final = 20_000
 _SIZE = """
 SELECT coalesce(sum(pg_total_relation_size(part.oid)), 0)::bigint AS bytes,
        coalesce(sum(greatest(part.reltuples, 0)), 0)::bigint AS rows

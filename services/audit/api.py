@@ -10,8 +10,8 @@ from fastapi import APIRouter, Depends, Header, Query, Request
 from starlette.responses import Response
 
 from services.audit import use_cases
-from services.audit.ports import EntryPage, Flow, Partition
-from services.audit.store import PostgresEntries
+from services.audit.ports import EntryPage, Flow, Partition, Partitions, TopicStates
+from services.audit.store.entries import PostgresEntries
 from services.audit.use_cases import Look
 from shared.contracts.base import Contract
 from shared.contracts.facts import TopicName
@@ -34,8 +34,10 @@ PURPOSE: Final[Mapping[str, object]] = {
 }
 
 
-def flows_router(entries: PostgresEntries, identified: Callable[[Request], Awaitable[Identity]]) -> APIRouter:
-    """The routes under /v1/flows and /v1/entries."""
+def flows_router(
+    entries: PostgresEntries, partitions: Partitions, identified: Callable[[Request], Awaitable[Identity]]
+) -> APIRouter:
+    """The routes under /v1/flows, /v1/entries and /v1/topics."""
     router = APIRouter(prefix="/v1", tags=["audit"])
     who = Depends(identified)
 
@@ -57,6 +59,12 @@ def flows_router(entries: PostgresEntries, identified: Callable[[Request], Await
         """The entries of one partition from an offset on, in the newest generation of its topic or the one named."""
         place = Partition(topic, partition, from_offset, generation)
         return _answer(await use_cases.show_entries(place, _look(identity, purpose), limit=limit, entries=entries))
+
+    @router.get("/topics", **shows(TopicStates, headers=[PURPOSE]))
+    async def topics(identity: Identity = who, purpose: Purpose = None) -> Response:
+        """How audit stands to each topic that it reads or should read, and what was lost; the troubled first."""
+        look = _look(identity, purpose)
+        return _answer(await use_cases.show_topics(look, entries=entries, partitions=partitions))
 
     return router
 

@@ -1,4 +1,4 @@
-"""Audit, assembled: the only place that chooses implementations. It reads every topic and writes none."""
+"""Audit, assembled: the only place that chooses implementations. It reads all topics and says what it has seen."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ from typing import Final
 
 from services.audit.api import flows_router
 from services.audit.bus import AuditDoor
-from services.audit.domain import Reading
-from services.audit.store import PostgresEntries
+from services.audit.domain.reading import Reading
+from services.audit.store.entries import PostgresEntries
+from services.audit.store.marks import PostgresMarks
+from services.audit.store.partitions import PostgresPartitions
+from services.audit.timers import MarkTimer
 from shared.envelope.sealing import Opener
 from shared.exchange.topics import INBOXES
 from shared.runtime.http.edge import create_app
@@ -17,7 +20,8 @@ from shared.runtime.instance.app import App
 from shared.runtime.instance.machinery import Machinery, build_machinery
 from shared.runtime.instance.parts import Part
 from shared.runtime.instance.settings import RuntimeSettings
-from shared.runtime.kafka.reader import LogReader
+from shared.runtime.kafka.follower import LogFollower
+from shared.runtime.kafka.speaker import Speaker
 
 #: PostgreSQL advisory lock of the one active reader (any constant, but not the relay's).
 READER_LOCK: Final = 0x6361757365776172
@@ -31,29 +35,40 @@ async def build(instance: str, **given: object) -> App:
 def assemble(machinery: Machinery) -> App:
     """The parts of the service on top of its machinery; needs no database and no broker."""
     settings = machinery.settings
-    entries = PostgresEntries(machinery.database)
+    entries, partitions = PostgresEntries(machinery.database), PostgresPartitions(machinery.database)
 
     door = AuditDoor(
-        LogReader(settings.kafka_access(), client_id=f"causeway-{machinery.instance}", under=INBOXES),
+        LogFollower(settings.kafka_access(), client_id=f"causeway-{machinery.instance}", under=INBOXES),
         entries,
+        partitions,
         reading=Reading(machinery.shelf, Opener(list(machinery.keys.opening.values())), machinery.clock),
         sole=lambda: machinery.database.sole(READER_LOCK),
         clock=machinery.clock,
     )
+    timer = MarkTimer(
+        PostgresMarks(machinery.database),
+        Speaker(settings.kafka_access(), instance=machinery.instance, key=machinery.keys.signing),
+        directory=machinery.directory,
+        clock=machinery.clock,
+        instance=machinery.instance,
+    )
+
     http = create_app(
         "Causeway audit",
-        [flows_router(entries, identified(machinery.api_keys, machinery.budgets))],
+        [flows_router(entries, partitions, identified(machinery.api_keys, machinery.budgets))],
         probes=[
             machinery.readiness.probe_database,
             machinery.readiness.probe_documents,
             machinery.law.check,
             door.check,
+            timer.check,
         ],
     )
     parts: dict[str, Part] = {
         "api": lambda: serve_http(http, settings.http_host, settings.http_port),
         "documents": machinery.run_documents,
         "reader": door.run,
-        **machinery.watching(),
+        "timers": timer.run,
+        **machinery.watching(door.measure),
     }
     return App(machinery, http, parts)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from services.audit.domain import EntryKind
+from services.audit.domain.entries import EntryKind
 from services.audit.ports import KeptEntry
 from shared.contracts.registry import BY_TYPE
 from shared.exchange.authority import STATEMENT_NOT_YOURS, Relation, cells_of

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Annotated, NamedTuple, Protocol
 from uuid import UUID
 
 from pydantic import Field
 
-from services.audit.domain import EntryKind, Read
+from services.audit.domain.entries import Entry, EntryKind, Read
+from services.audit.domain.partitions import Cursor, Life, PartitionStatus
 from shared.contracts.base import Contract, Digest, ErrorCode, Flag, Instant, JsonObject, RuleId, Uuid
+from shared.contracts.delivery import TakenMark
+from shared.contracts.facts import TopicName
 from shared.vocabulary.answers import ReceiptOutcome
 
 Count = Annotated[int, Field(ge=0)]
-
-
-class Place(NamedTuple):
-    """One partition of one generation of a topic: a topic deleted and made again starts a new one."""
-
-    topic: str
-    generation: UUID
-    partition: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,15 +79,54 @@ class EntryPage(Contract):
     items: tuple[KeptEntry, ...]
 
 
+class TopicState(Contract):
+    """How audit stands to one partition of a topic, since when, and what was lost of it so far.
+
+    `generation` and `next_offset` are left out before the first reading. `holes`: numbers given in messages of this
+    topic that audit has not seen.
+    """
+
+    topic: TopicName
+    partition: Count
+    state: PartitionStatus
+    since: Instant
+    generation: UUID | None = None
+    next_offset: Count | None = None
+    losses: Count
+    holes: Count
+
+
+class TopicStates(Contract):
+    """Every partition that audit reads, or should read; the troubled first."""
+
+    items: tuple[TopicState, ...]
+
+
+class Telling(NamedTuple):
+    """Marks that the instance `to` is to be told: what changed until `through`, or everything where it asks."""
+
+    to: str
+    taken: tuple[TakenMark, ...]
+    through: datetime | None = None
+    answers: UUID | None = None
+
+
 class Entries(Protocol):
     """The entries, append-only. One process at a time appends (an advisory lock)."""
 
-    async def cursors(self) -> Mapping[Place, int]:
-        """The next offset of every place read so far."""
+    async def cursors(self) -> Mapping[Life, Cursor]:
+        """How far every life of every partition was read."""
         ...
 
-    async def append(self, read: Read, cursors: Mapping[Place, int]) -> None:
-        """Keep a batch and move the cursors, in one transaction; what is kept already stays as it is."""
+    async def append(self, read: Read, cursors: Mapping[Life, Cursor]) -> None:
+        """Keep a batch and move the cursors, in one transaction; what is kept already stays as it is.
+
+        Another record where one was kept is kept beside it, and an entry `conflict` names both.
+        """
+        ...
+
+    async def begin(self, losses: Sequence[Entry], cursors: Mapping[Life, Cursor]) -> None:
+        """Keep losses and set the cursors, back as well, in one transaction."""
         ...
 
     async def flow(self, referral_id: UUID, *, exercise: bool) -> list[KeptEntry]:
@@ -108,4 +143,40 @@ class Entries(Protocol):
 
     async def note_reading(self, auditor: str, purpose: str, what: str) -> None:
         """Keep who looked at what, and why."""
+        ...
+
+
+class Partitions(Protocol):
+    """What is known of the topics that audit reads, for those who ask."""
+
+    async def note(self, states: Mapping[tuple[str, int], PartitionStatus]) -> None:
+        """Keep how audit stands to each partition; `since` moves only where that is news. Others are forgotten."""
+        ...
+
+    async def states(self) -> list[TopicState]:
+        """All that were noted, the troubled first."""
+        ...
+
+    async def noted(self) -> Mapping[tuple[str, int], PartitionStatus]:
+        """How audit stood to each partition when that was noted last."""
+        ...
+
+    async def topics_with_holes(self) -> frozenset[str]:
+        """The topics of whose messages audit misses numbers."""
+        ...
+
+
+class Marks(Protocol):
+    """Which numbers audit has seen, as it tells the instances that gave them."""
+
+    async def marks_for(self, instance: str) -> list[TakenMark]:
+        """Everything that was numbered by this instance, every epoch."""
+        ...
+
+    async def due(self) -> list[Telling]:
+        """Whom to tell now: at most every 10 s after news, every 60 s while there are holes, and who asks."""
+        ...
+
+    async def told(self, telling: Telling) -> None:
+        """Note that an instance was told; a question that came meanwhile stays open."""
         ...

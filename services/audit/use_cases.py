@@ -7,9 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from services.audit.domain import AUTHORITY, Read, Reading, read_record
+from services.audit.domain.entries import AUTHORITY, Read
+from services.audit.domain.partitions import Cursor, Life
+from services.audit.domain.reading import Reading, read_record
 from services.audit.entitled import judged
-from services.audit.ports import Entries, EntryPage, Flow, Partition, Place
+from services.audit.ports import Entries, EntryPage, Flow, Partition, Partitions, TopicStates
 from shared.exchange.message import Record
 from shared.kernel.authority import Role
 from shared.kernel.errors import Refused, not_found
@@ -30,15 +32,17 @@ _PURPOSE = re.compile(r"[A-Za-z0-9][A-Za-z0-9 -]{6,62}[A-Za-z0-9]")
 
 async def keep(
     records: Sequence[Record], *, generations: Mapping[str, UUID], entries: Entries, reading: Reading
-) -> None:
-    """Keep a batch of records. Nothing is skipped: unreadable records are entries as well."""
+) -> Mapping[Life, Cursor]:
+    """Keep a batch of records; how far they lead. Nothing is skipped: unreadable records are entries as well."""
     read = Read()
-    cursors: dict[Place, int] = {}
+    cursors: dict[Life, Cursor] = {}
     for record in records:
         generation = generations[record.topic]
         read_record(record, read, generation=generation, reading=reading)
-        cursors[Place(record.topic, generation, record.partition)] = record.offset + 1
+        life = Life(record.topic, generation, record.partition)
+        cursors[life] = Cursor(record.offset + 1, read.entries[-1].digest)
     await entries.append(read, cursors)
+    return cursors
 
 
 async def show_flow(referral_id: UUID, look: Look, *, entries: Entries) -> Flow:
@@ -63,6 +67,13 @@ async def show_entries(place: Partition, look: Look, *, limit: int, entries: Ent
     chosen = place.generation or (generations[-1] if generations else None)
     items = [] if chosen is None else await entries.page(place, chosen, exercise=look.exercise, limit=limit)
     return EntryPage(generations=tuple(generations), items=tuple(items))
+
+
+async def show_topics(look: Look, *, entries: Entries, partitions: Partitions) -> TopicStates:
+    """How audit stands to every topic; the look is noted first."""
+    AUTHORITY.require("topic", look.role, action="read", state="any")
+    await entries.note_reading(look.auditor, checked_purpose(look.purpose), "topics")
+    return TopicStates(items=tuple(await partitions.states()))
 
 
 def checked_purpose(purpose: str | None) -> str:

@@ -79,6 +79,8 @@ _FACTS: Final[Mapping[str, tuple[tuple[PartyKind, ...], Relation]]] = {
 _DELIVERY_TO_AUDIT: Final = frozenset(
     message.name for message in (registry.READS_ANNOUNCED, registry.MARKS, registry.GONE)
 )
+#: What audit says itself, of the numbers that it has seen.
+_DELIVERY_BY_AUDIT: Final = frozenset({registry.MARKS.name})
 #: The one code for what is not the speaker's to say.
 STATEMENT_NOT_YOURS: Final = "statement_not_yours"
 
@@ -136,8 +138,10 @@ def _cells_of(message: MessageType) -> Iterator[Cell]:
     elif message.family is Family.DELIVERY:
         there = dict.fromkeys((cell.sender, cell.recipient) for row in ACTS for cell in _told_by(row))
         back = dict.fromkeys((to, sender) for sender, to in there)
-        audit = {(kind, PartyKind.AUDITOR): None for kind in HELD_BY.values() if message.name in _DELIVERY_TO_AUDIT}
-        for pair in there | back | audit:
+        name, holders = message.name, HELD_BY.values()
+        audit = {(kind, PartyKind.AUDITOR): None for kind in holders if name in _DELIVERY_TO_AUDIT}
+        by_audit = {(PartyKind.AUDITOR, kind): None for kind in holders if name in _DELIVERY_BY_AUDIT}
+        for pair in there | back | audit | by_audit:
             yield Cell(message, *pair, Relation.NUMBERED_IT)
     elif message.family is Family.FACT:
         kinds, relation = _FACTS[message.name]

@@ -34,7 +34,9 @@ def pairs_of(instances: Mapping[str, str]) -> tuple[Pair, ...]:
     }
     stating = {name for name, kind in instances.items() if kind != PartyKind.AUDITOR}
     facts = {Pair(AUDIT, name) for name in stating if AUDIT in instances}
-    return tuple(sorted(pairs | facts))
+    # Audit tells each which of its numbers it has seen.
+    marks = {Pair(pair.sender, AUDIT) for pair in facts}
+    return tuple(sorted(pairs | facts | marks))
 
 
 @cache

@@ -21,14 +21,15 @@ from shared.exchange.compose import compose_fact
 from shared.exchange.message import Draft
 from shared.kernel.clock import coarse, rfc3339
 from shared.kernel.errors import Refused
+from shared.routing.derive import TOLERANCE
 from shared.routing.directory_index import DirectoryIndex
-from shared.routing.engine import ENGINE, PlannedEdge, Setting, judge
+from shared.routing.engine import ENGINE, Judged, PlannedEdge, Setting, judge
 from shared.routing.facts import SINGLE_FACTS
 from shared.vocabulary.routing import Disposition, WorkReason
 
 Json = dict[str, Any]
-#: Reasons for which some edges, or all, are not stated: nobody is sent them, or not yet.
-_SENT_IN_PART = (WorkReason.UNDELIVERABLE, WorkReason.TOO_WIDE, WorkReason.RECIPIENT_CANNOT_READ)
+#: Reasons for which some edges are not stated: nobody is sent them, or not yet.
+_SENT_IN_PART = (WorkReason.UNDELIVERABLE, WorkReason.RECIPIENT_CANNOT_READ)
 #: The revision of every referral, until referrals are amended.
 REVISION = 1
 
@@ -117,12 +118,14 @@ def stated_edges(fact: ReferralDecidedSealed) -> list[StatedEdge]:
 
 
 def judged_edges(
-    clear: ReferralDecidedClear, fact: ReferralDecidedSealed, setting: Setting
+    clear: ReferralDecidedClear, fact: ReferralDecidedSealed, setting: Setting, *, told_at: datetime
 ) -> dict[tuple[str, str], PlannedEdge]:
-    """The decision made again from its facts, by (recipient, purpose). Raises `Refused("decision_not_derived")`.
+    """The decision made again from its facts, by (recipient, purpose).
 
-    What the origin states must be what its facts lead to: each edge with its digest, and all of them, but where it
-    says why some are missing. Success does not mean that the facts are true.
+    What the origin states must be what its facts lead to on the day on which it tells them (`told_at`, the message's
+    own time): the disposition and its reason, each edge with its digest, and all of them but where it says why some
+    are missing, and what the prohibitions removed. Success does not mean that the facts are true. Raises
+    `Refused("decision_not_derived")`.
     """
     unknown = fact.work_reason if clear.disposition is Disposition.UNKNOWN_CODE else None
     facts = fact.facts.model_dump(mode="json", exclude_none=True)
@@ -138,14 +141,33 @@ def judged_edges(
     stated = {(edge.recipient, edge.purpose): edge.digest for edge in edges}
     if len({edge.edge_id for edge in edges}) != len(edges) or len(stated) != len(edges):
         raise Refused("decision_not_derived", "an edge is stated twice")
-    some = bool(fact.superseded) or fact.work_reason in _SENT_IN_PART
     derived = fact.facts.origin == fact.origin and all(
         key in judged and judged[key].digest == digest for key, digest in stated.items()
     )
-    whole = stated.keys() == judged.keys() and clear.disposition == outcome.disposition
-    if fact.decision.engine != ENGINE or not derived or not (some or whole):
+    some = bool(fact.superseded) or fact.work_reason in _SENT_IN_PART
+    whole = given_up(fact) or ((some or stated.keys() == judged.keys()) and _concluded(clear, fact, outcome))
+    if fact.decision.engine != ENGINE or not derived or not whole:
         raise Refused("decision_not_derived", "its facts lead to another decision")
+    if not given_up(fact) and abs(fact.decision.decided_at - told_at) > TOLERANCE:
+        raise Refused("decision_not_derived", "it was made at another time than it is told")
     return judged
+
+
+def given_up(fact: ReferralDecidedSealed) -> bool:
+    """Whether the fact says that nothing could be made of the decision: it tells nobody anything, and a person looks.
+
+    What is decided again and given up is stated as it was decided first, however long ago.
+    """
+    reasons = (WorkReason.UNDELIVERABLE, WorkReason.TOO_WIDE)
+    return fact.work_reason in reasons and not fact.edges and not fact.not_sent
+
+
+def _concluded(clear: ReferralDecidedClear, fact: ReferralDecidedSealed, outcome: Judged) -> bool:
+    """Whether the disposition, its reason, and what was removed are those that the facts lead to."""
+    removed = {(each["recipient"], str(each["purpose"]), tuple(each["rules"])) for each in outcome.not_sent}
+    stated = {(each.recipient, each.purpose.value, each.rules) for each in fact.not_sent}
+    reasons = (outcome.work_reason, *_SENT_IN_PART)
+    return clear.disposition == outcome.disposition and fact.work_reason in reasons and stated == removed
 
 
 def clear_of_decided(stated: Stated) -> Json:

@@ -33,7 +33,7 @@ def derive_edge(
         raise Refused("edge_not_reproducible", "not the documents of its decision", field="/decision")
     if ref.engine != ENGINE:
         raise Refused("engine_unknown", field="/decision/engine")
-    derived = _derived(from_json(spelt), Setting(directory, policy, exercise, ref.decided_at))
+    _, derived = _derived(spelt, Setting(directory, policy, exercise, ref.decided_at))
     if to_json(derived.as_json()) != spelt:
         raise Refused("edge_not_reproducible", "its facts lead to another edge")
     return derived
@@ -55,17 +55,17 @@ def check_time(
         raise Refused("decision_time_off", "decided after the broker took it", field="/decision/decided_at")
     if ref.decided_at.date() == broker_time.date():
         return
-    stated, (directory, policy) = from_json(spelt), documents
+    directory, policy = documents
     another = Refused("decision_time_off", "another edge on the broker's day", field="/decision/decided_at")
     try:
-        derived = _derived(stated, Setting(directory, policy, exercise, coarse(broker_time)))
+        stated, derived = _derived(spelt, Setting(directory, policy, exercise, coarse(broker_time)))
     except Refused:
         raise another from None
-    # The time stands in the digest, and nowhere else.
     if to_json(derived.as_json() | {"digest": stated["digest"]}) != spelt:
-        raise another
+        raise another  # the time stands in the digest, and nowhere else
 
 
-def _derived(stated: dict[str, Any], setting: Setting) -> PlannedEdge:
-    """The edge as its own facts lead to it at the setting's time. Raises `Refused`."""
-    return derive(stated["facts"], setting, recipient_id=stated["recipient"], claimed=stated["rules"])
+def _derived(spelt: bytes, setting: Setting) -> tuple[dict[str, Any], PlannedEdge]:
+    """The edge as it was sent, and as its own facts lead to it at the setting's time. Raises `Refused`."""
+    stated = from_json(spelt)
+    return stated, derive(stated["facts"], setting, recipient_id=stated["recipient"], claimed=stated["rules"])

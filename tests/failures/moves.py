@@ -21,7 +21,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from client.api import CausewayClient
-from deploy.accounting.equations import Reconciliation
+from deploy.accounting.differences import Reconciliation
 from deploy.accounting.run import reconciled
 from deploy.directory.instances import SAMPLE_INSTANCES
 from shared.contracts.answers import ItemStatement

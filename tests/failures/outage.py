@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from deploy.accounting.books import Books, Pair, read_books
-from deploy.accounting.equations import gaps
+from deploy.accounting import views
+from deploy.accounting.spans import Spans
+from deploy.accounting.streams import Pair
 from tests.failures.load import Post, Sender, posts, quantile
 from tests.failures.split import BROKER, PROCESSES, SplitExchange, split_exchange
 from tests.failures.verdict import Verdict, judge
@@ -25,6 +26,9 @@ RECEIPTED_S_MAX = 300.0
 #: Where facts go: nobody receipts them.
 _AUDIT = "audit"
 _FACTS = "SELECT last - appended FROM lane WHERE lane = 'audit'"
+_SEEN = """
+SELECT sender, recipient, epoch, lower(r) AS first, upper(r) - 1 AS last FROM pair_taken, unnest(taken + gone) AS r
+"""
 _HELD = "SELECT sum(last - appended) FROM lane"
 
 
@@ -102,8 +106,8 @@ class DiskGone:
     """What the loss of the broker's disk left behind. `facts_lost` were in Kafka and not yet in audit's log."""
 
     unreceipted: int
-    facts_lost: dict[Pair, set[int]]
-    gap: dict[Pair, set[int]]
+    facts_lost: dict[Pair, Spans]
+    gap: dict[Pair, Spans]
     verdict: Verdict
 
 
@@ -128,9 +132,7 @@ async def disk_gone(exchange: SplitExchange, wanted: Iterator[Post]) -> DiskGone
         await sender.send(wanted)
         await exchange.until_receipted(RECEIPTED_S_MAX)
     verdict = await judge(exchange, sender.tally)
-    after = await read_books(exchange.endpoints)
-    gap = {pair: set(missing) for pair, missing in gaps(after)}
-    return DiskGone(unreceipted, _facts_not_audited(before), gap, verdict)
+    return DiskGone(unreceipted, before, await _facts_not_audited(exchange), verdict)
 
 
 async def _facts_waiting(exchange: SplitExchange) -> int:
@@ -150,23 +152,27 @@ async def _held(exchange: SplitExchange) -> int:
         await connection.close()
 
 
-async def _with_facts_not_audited(exchange: SplitExchange) -> Books:
-    """The books, once Kafka holds all facts that are to come and audit, which stands still, lacks some of them."""
+async def _with_facts_not_audited(exchange: SplitExchange) -> dict[Pair, Spans]:
+    """What audit, which stands still, lacks of facts, once Kafka holds all that are to come."""
 
     async def are_there() -> bool:
-        return not await _facts_waiting(exchange) and bool(_facts_not_audited(await read_books(exchange.endpoints)))
+        return not await _facts_waiting(exchange) and bool(await _facts_not_audited(exchange))
 
     await until(are_there)
-    return await read_books(exchange.endpoints)
+    return await _facts_not_audited(exchange)
 
 
-def _facts_not_audited(books: Books) -> dict[Pair, set[int]]:
-    """The sequences of facts, by pair, that are in Kafka and not in audit's log."""
-    lost: dict[Pair, set[int]] = {}
-    for line in (line for lines in books.in_kafka.values() for line in lines):
-        if line.pair[1] == _AUDIT and line.sequence not in books.audited_sequences.get(line.pair, set()):
-            lost.setdefault(line.pair, set()).add(line.sequence)
-    return lost
+async def _facts_not_audited(exchange: SplitExchange) -> dict[Pair, Spans]:
+    """The numbers of facts, by pair, that the hotline has given and audit has not seen."""
+    seen: dict[Pair, list[tuple[int, int]]] = {}
+    for row in await exchange.count_as_accountant(_AUDIT, _SEEN):
+        seen.setdefault((row["sender"], row["recipient"], row["epoch"]), []).append((row["first"], row["last"]))
+    lacking: dict[Pair, Spans] = {}
+    for row in await exchange.count_as_accountant("hotline", views.COUNTERS):
+        pair = row["sender"], row["recipient"], row["epoch"]
+        if row["recipient"] == _AUDIT and (missing := Spans(seen.get(pair, ())).missing(row["last"])):
+            lacking[pair] = Spans(missing)
+    return lacking
 
 
 def main() -> int:

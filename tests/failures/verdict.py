@@ -8,7 +8,7 @@ from typing import Any
 
 import asyncpg
 
-from deploy.accounting.equations import Reconciliation
+from deploy.accounting.differences import Reconciliation
 from deploy.accounting.run import reconciled
 from tests.failures.load import Tally
 from tests.failures.split import RECEIPTED, SplitExchange

@@ -15,7 +15,7 @@ import pytest
 from client.api import CausewayClient
 from client.views import NoticeView
 from deploy.accounting import books
-from deploy.accounting.equations import reconcile
+from deploy.accounting.sealed import Sealed
 from deploy.directory.instances import SAMPLE_INSTANCES
 from deploy.site.installation import environment
 from shared.contracts.answers import ItemStatement
@@ -86,16 +86,16 @@ async def test_books_that_nobody_read_do_not_add_up(two: Exchange, monkeypatch: 
     with monkeypatch.context() as patch:
         four = {name: kind for name, kind in SAMPLE_INSTANCES.items() if name != "industry_two"}
         patch.setattr(books, "_kinds", lambda _: four)
-        found = reconcile(await books.read_books(two.endpoints)).differences
+        found = (await books.read_books(two.endpoints, Sealed())).result.differences
     assert {each.equation for each in found} >= {"II"}
     lacking = two.endpoints.model_copy(
         update={"kinds": {}, "databases": {name: two.endpoints.databases[name] for name in four}}
     )
     lacking = lacking.model_copy(update={"http": {name: two.endpoints.http[name] for name in four}})
     with pytest.raises(Refused, match="instance_not_in_site"):
-        await books.read_books(lacking)
+        await books.read_books(lacking, Sealed())
     with pytest.raises(Refused, match="instance_of_another_kind"):
-        await books.read_books(two.endpoints.model_copy(update={"kinds": {"industry_two": "hotline"}}))
+        await books.read_books(two.endpoints.model_copy(update={"kinds": {"industry_two": "hotline"}}), Sealed())
 
 
 def test_the_operators_verbs_know_each_instance_by_its_name(two: Exchange) -> None:

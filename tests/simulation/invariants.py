@@ -6,13 +6,12 @@ import json
 from collections.abc import Iterator
 from uuid import UUID
 
-from deploy.accounting.books import Books, Line, Pair
-from deploy.accounting.equations import reconcile
 from shared.contracts.registry import CASE_ACCEPTED, REFERRAL_DECIDED, REFERRAL_OFFERED, STATED_BY_INSTANCES
 from shared.exchange.message import Received
 from shared.vocabulary.answers import ReceiptOutcome
 from tests.simulation.desks import AGENCIES, HOTLINE, ORIGIN, Said, holds
 from tests.simulation.world import Instance, World
+from tests.support.accounts import Books, Line, Pair, reconcile
 from tests.support.memory_stores import State
 
 

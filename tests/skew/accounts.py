@@ -14,11 +14,10 @@ from tests.skew.releases import Release, become
 
 def main() -> int:
     become(Release.AFTER)
-    from deploy.accounting.books import read_books
-    from deploy.accounting.equations import reconcile
+    from deploy.accounting.run import reconciled
     from deploy.site.endpoints import load
 
-    for difference in reconcile(asyncio.run(read_books(load(Path(sys.argv[1]))))).differences:
+    for difference in asyncio.run(reconciled(load(Path(sys.argv[1])))).differences:
         print(difference)
     return 0
 

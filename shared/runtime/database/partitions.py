@@ -1,7 +1,7 @@
 """Tables by month: partitions are made ahead, and what is past its time leaves with its partition, in no time.
 
-A partitioned table has the partition `<table>_default` for what no month is there for yet: an operator who forgets to
-make months loses nothing, and when they are made its rows move over. Partitions are the owner's: the service reaches
+A partitioned table has a default partition, `rest`, for what no month is there for yet: an operator who forgets to make
+months loses nothing, and when they are made its rows move over. Partitions are the owner's: the service reaches
 them through their table alone, so its grants and row-level security hold for all of them.
 """
 
@@ -19,28 +19,31 @@ MONTHS_AHEAD: Final = 3
 #: Making and dropping a partition waits so long for what uses the table, and gives up then.
 _LOCK_WAIT: Final = "SET LOCAL lock_timeout = '5s'"
 _TABLES = """
-SELECT c.relname AS name, a.attname AS column
+SELECT c.relname AS name, a.attname AS column, nullif(p.partdefid, 0)::regclass::text AS rest
 FROM pg_partitioned_table AS p JOIN pg_class AS c ON c.oid = p.partrelid
      JOIN pg_attribute AS a ON a.attrelid = p.partrelid AND a.attnum = p.partattrs[0]
 WHERE c.relnamespace = 'public'::regnamespace AND p.partstrat = 'r' ORDER BY c.relname
 """
 _MONTHS = """
 SELECT part.relname AS name FROM pg_inherits AS i JOIN pg_class AS part ON part.oid = i.inhrelid
-WHERE i.inhparent = $1::text::regclass ORDER BY part.relname
+WHERE i.inhparent = $1::text::regclass
+  AND part.oid <> (SELECT partdefid FROM pg_partitioned_table WHERE partrelid = i.inhparent)
+ORDER BY part.relname
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Partitioned:
-    """A table and the column by whose month it is partitioned."""
+    """A table, the column by whose month it is partitioned, and the partition for what no month is there for."""
 
     name: str
     column: str
+    rest: str | None
 
 
 async def partitioned_tables(owner: asyncpg.Connection) -> list[Partitioned]:
     """The tables of a database that are partitioned by time."""
-    return [Partitioned(row["name"], row["column"]) for row in await owner.fetch(_TABLES)]
+    return [Partitioned(row["name"], row["column"], row["rest"]) for row in await owner.fetch(_TABLES)]
 
 
 async def make_months(owner: asyncpg.Connection, now: datetime) -> list[str]:
@@ -69,8 +72,7 @@ async def drop_month(owner: asyncpg.Connection, partition: str) -> None:
 
 async def _partitions(owner: asyncpg.Connection, table: str) -> Sequence[str]:
     """Those of months, by name, which sorts them by time."""
-    names = [row["name"] for row in await owner.fetch(_MONTHS, table)]
-    return [name for name in names if name != f"{table}_default"]
+    return [row["name"] for row in await owner.fetch(_MONTHS, table)]
 
 
 async def _make(owner: asyncpg.Connection, table: Partitioned, month: date) -> None:
@@ -80,10 +82,9 @@ async def _make(owner: asyncpg.Connection, table: Partitioned, month: date) -> N
     async with owner.transaction():
         await owner.execute(_LOCK_WAIT)
         await owner.execute(f'CREATE TABLE "{name}" (LIKE "{table.name}" INCLUDING ALL EXCLUDING IDENTITY)')
-        await owner.execute(
-            f'WITH moved AS (DELETE FROM "{table.name}_default" WHERE {within} RETURNING *)'
-            f' INSERT INTO "{name}" SELECT * FROM moved'
-        )
+        if table.rest is not None:
+            moved = f"DELETE FROM {table.rest} WHERE {within} RETURNING *"
+            await owner.execute(f'WITH moved AS ({moved}) INSERT INTO "{name}" SELECT * FROM moved')
         bounds = f"FOR VALUES FROM ('{month}') TO ('{following}')"
         await owner.execute(f'ALTER TABLE "{table.name}" ATTACH PARTITION "{name}" {bounds}')
 

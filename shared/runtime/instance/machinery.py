@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from types import MappingProxyType
@@ -219,12 +219,18 @@ class Machinery:
         self.law.look()
         await self.readiness.measure()
 
-    def watching(self) -> dict[str, Part]:
-        """The part that shows the metrics, where the settings give it a port."""
+    def watching(self, *further: Callable[[], None]) -> dict[str, Part]:
+        """The part that shows the metrics, where the settings give it a port; `further` set gauges of their own."""
+
+        async def measure() -> None:
+            await self.measure()
+            for each in further:
+                each()
+
         host, port = self.settings.metrics_host, self.settings.metrics_port
         if port is None:
             return {}
-        app = metrics_app(self.measure)
+        app = metrics_app(measure)
         return {"metrics": lambda: serve_http(app, host, port)}
 
     async def close(self) -> None:

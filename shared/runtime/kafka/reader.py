@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
-from contextlib import aclosing, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from itertools import chain
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -77,7 +77,7 @@ class LogReader:
             _assign(consumer, {where: cursors.get(where, held.first) for where, held in bounds.items()})
             looked_s = 0.0
             while True:
-                batch = await _gathered(consumer)
+                batch = await gathered(consumer)
                 now_s = asyncio.get_running_loop().time()
                 if batch or now_s - looked_s > ID_CHECK_S:
                     # Asked after reading: the client goes on at the same offset of a topic made again, if it is there.
@@ -129,32 +129,43 @@ class LogReader:
         described = await self._described()
         if self._under is None and described.keys() != set(self._topics):
             raise Unavailable("broker_refuses")
-        partitions = [TopicPartition(topic, each) for topic, found in described.items() for each in found.partitions]
-        firsts = await consumer.beginning_offsets(partitions)
-        ends = await consumer.end_offsets(partitions)
-        return {Coordinate(*where): Bounds(firsts[where], ends[where]) for where in partitions}
+        places = [Coordinate(topic, each) for topic, found in described.items() for each in found.partitions]
+        return await bounds_of(consumer, places)
 
-    @asynccontextmanager
-    async def _reading(self) -> AsyncIterator[AIOKafkaConsumer]:
-        consumer = AIOKafkaConsumer(
-            **self._access.client_options(self._client_id),
-            group_id=None,
-            enable_auto_commit=False,
-            auto_offset_reset="none",
-            isolation_level="read_uncommitted",
-            max_poll_records=READ_RECORDS_MAX,
-        )
-        try:
-            await consumer.start()
-            # aiokafka's own task must have begun, or stopping it in the same instant looks like our cancellation.
-            await asyncio.sleep(0)
-            yield consumer
-        except OffsetOutOfRangeError:
-            raise Unavailable("offset_out_of_range") from None
-        except KAFKA_ERRORS as error:
-            raise unavailable(error) from None
-        finally:
-            await _stop(consumer)
+    def _reading(self) -> AbstractAsyncContextManager[AIOKafkaConsumer]:
+        return outside_groups(self._access.client_options(self._client_id))
+
+
+@asynccontextmanager
+async def outside_groups(options: Mapping[str, Any]) -> AsyncIterator[AIOKafkaConsumer]:
+    """A started consumer of no group that reads nothing yet. Raises `Unavailable` for what its use raises."""
+    consumer = AIOKafkaConsumer(
+        **options,
+        group_id=None,
+        enable_auto_commit=False,
+        auto_offset_reset="none",
+        isolation_level="read_uncommitted",
+        max_poll_records=READ_RECORDS_MAX,
+    )
+    try:
+        await consumer.start()
+        # aiokafka's own task must have begun, or stopping it in the same instant looks like our cancellation.
+        await asyncio.sleep(0)
+        yield consumer
+    except OffsetOutOfRangeError:
+        raise Unavailable("offset_out_of_range") from None
+    except KAFKA_ERRORS as error:
+        raise unavailable(error) from None
+    finally:
+        await _stop(consumer)
+
+
+async def bounds_of(consumer: AIOKafkaConsumer, places: Sequence[Coordinate]) -> dict[Coordinate, Bounds]:
+    """What these partitions hold now."""
+    partitions = [TopicPartition(*place) for place in places]
+    firsts = await consumer.beginning_offsets(partitions)
+    ends = await consumer.end_offsets(partitions)
+    return {Coordinate(*where): Bounds(firsts[where], ends[where]) for where in partitions}
 
 
 def _ids(described: Mapping[str, TopicDescription]) -> dict[str, UUID]:
@@ -181,7 +192,7 @@ def _assign(consumer: AIOKafkaConsumer, cursors: Mapping[Coordinate, int]) -> No
         consumer.seek(TopicPartition(*where), offset)
 
 
-async def _gathered(consumer: AIOKafkaConsumer) -> list[Record]:
+async def gathered(consumer: AIOKafkaConsumer) -> list[Record]:
     """A batch: after a pause what comes first, at once; where records were waiting already, with what is under way."""
     batch = await _batch(consumer, wait_ms=0)
     if not batch:

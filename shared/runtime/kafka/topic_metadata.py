@@ -24,19 +24,37 @@ from aiokafka.protocol.types import (
     TaggedFields,
 )
 
-#: UNKNOWN_TOPIC_OR_PARTITION and TOPIC_AUTHORIZATION_FAILED: not there, as far as we may know.
-_ABSENT: Final = frozenset({3, 29})
+#: TOPIC_AUTHORIZATION_FAILED: whether it is there, we may not know.
+_FORBIDDEN: Final = 29
+#: Also UNKNOWN_TOPIC_OR_PARTITION: not there, as far as we may know.
+_ABSENT: Final = frozenset({3, _FORBIDDEN})
+
+
+class Leader(NamedTuple):
+    """Who leads a partition, -1 if nobody does; `epoch` rises whenever that may have changed what the log holds."""
+
+    broker: int
+    epoch: int
 
 
 class TopicDescription(NamedTuple):
-    """`topic_id` changes when a topic is deleted and made again under its name.
-
-    `leader_epochs`, in the order of the partitions, rise whenever another broker leads one, or the same one anew.
-    """
+    """`topic_id` changes when a topic is deleted and made again under its name. `leaders`: one for each partition."""
 
     topic_id: UUID
     partitions: tuple[int, ...]
-    leader_epochs: tuple[int, ...] = ()
+    leaders: tuple[Leader, ...] = ()
+
+    @property
+    def leader_epochs(self) -> tuple[int, ...]:
+        """They rise whenever another broker leads a partition, or the same one anew."""
+        return tuple(each.epoch for each in self.leaders)
+
+
+class Topics(NamedTuple):
+    """Topics that exist and may be described, and those that were asked for by name and are not ours to see."""
+
+    described: Mapping[str, TopicDescription]
+    forbidden: frozenset[str]
 
 
 @asynccontextmanager
@@ -52,26 +70,34 @@ async def metadata_client(client_options: Mapping[str, Any]) -> AsyncIterator[AI
 
 async def describe_topics(client: AIOKafkaClient, topics: Iterable[str]) -> dict[str, TopicDescription]:
     """Those of `topics` that exist and may be described. Raises aiokafka's errors."""
-    return await _described(client, _Metadata(tuple(topics)))
+    return dict((await look_up_topics(client, topics)).described)
+
+
+async def look_up_topics(client: AIOKafkaClient, topics: Iterable[str]) -> Topics:
+    """Those of `topics` that exist, and those that may not be described. Raises aiokafka's errors."""
+    return await _looked_up(client, _Metadata(tuple(topics)))
 
 
 async def describe_topics_under(client: AIOKafkaClient, prefix: str) -> dict[str, TopicDescription]:
     """All topics that may be described and whose names begin so. Raises aiokafka's errors."""
-    found = await _described(client, _Metadata(None))
+    found = (await _looked_up(client, _Metadata(None))).described
     return {name: each for name, each in found.items() if name.startswith(prefix)}
 
 
-async def _described(client: AIOKafkaClient, request: _Metadata) -> dict[str, TopicDescription]:
+async def _looked_up(client: AIOKafkaClient, request: _Metadata) -> Topics:
     answer = await client.send(client.get_random_node(), request)
     found: dict[str, TopicDescription] = {}
+    forbidden: set[str] = set()
     for error_code, name, high, low, _internal, partitions, *_ in answer.topics:
         if error_code == 0:
             topic_id = UUID(int=((high % 2**64) << 64) | (low % 2**64))
-            places = sorted((each[1], each[3]) for each in partitions)
-            found[name] = TopicDescription(topic_id, tuple(p for p, _ in places), tuple(e for _, e in places))
+            of = sorted((number, Leader(broker, epoch)) for _, number, broker, epoch, *_ in partitions)
+            found[name] = TopicDescription(topic_id, tuple(each for each, _ in of), tuple(each for _, each in of))
+        elif error_code == _FORBIDDEN:
+            forbidden.add(name)
         elif error_code not in _ABSENT:
             raise for_code(error_code)()
-    return found
+    return Topics(found, frozenset(forbidden))
 
 
 class _MetadataResponse(Response):  # type: ignore[misc]

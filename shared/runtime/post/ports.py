@@ -259,7 +259,7 @@ class Unit(Protocol):
         ...
 
     async def release(self, needs: Sequence[str]) -> None:
-        """What waits for one of these is due from the commit on (`InboxStore.due`); what is deferred for it is wanted."""
+        """What waits for one of these is due once committed (`InboxStore.due`); what is deferred for it is wanted."""
         ...
 
     @property

@@ -42,6 +42,10 @@ QUARANTINE_RECORDS: Final = Gauge(
 BUS_LAG_RECORDS: Final = Gauge(
     "causeway_bus_lag_records", "Records of the inbox topics that were not read yet.", registry=REGISTRY
 )
+#: `state` is new, reading, gap, truncated or forbidden: how audit stands to the partitions it should read.
+AUDIT_PARTITIONS: Final = Gauge(
+    "causeway_audit_partitions", "Partitions of inbox topics by how audit reads them.", ["state"], registry=REGISTRY
+)
 #: `kind` is directory or policy. Negative after the end.
 DOCUMENT_DAYS_LEFT: Final = Gauge(
     "causeway_document_days_left", "Days until the document in force should be replaced.", ["kind"], registry=REGISTRY

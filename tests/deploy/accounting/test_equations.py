@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
 from uuid import UUID
 
-from deploy.accounting.books import Books, Line
-from deploy.accounting.equations import reconcile
-from shared.contracts.registry import NOTICE_ACKNOWLEDGED, REFERRAL_OFFERED
+import pytest
+
+from shared.contracts.registry import NOTICE_ACKNOWLEDGED, RECORD_REVEALED, REFERRAL_OFFERED
 from shared.kernel.ids import uuid7
+from tests.support.accounts import Books, Line, Pair, reconcile
 
 PAIR = ("hotline-be.example", "police-nl.example", uuid7())
 
@@ -48,13 +51,81 @@ def test_of_an_epoch_that_ended_the_recipients_word_counts_for_what_its_sender_f
 
 
 def test_of_an_epoch_that_goes_on_the_same_is_a_difference() -> None:
-    (found,) = reconcile(forgotten(closed=False)).differences
-    assert (found.equation, found.where) == ("II", f"{PAIR[0]} → {PAIR[1]}, epoch {PAIR[2]}, sequences []")
+    found = reconcile(forgotten(closed=False)).differences
+    assert sorted((each.what, each.where.rpartition("#")[2]) for each in found) == [
+        ("in an inbox, unknown to its sender", str(number)) for number in (1, 2, 3)
+    ]
 
 
 def test_each_epoch_of_a_pair_has_an_account_of_its_own() -> None:
     books, following, id_ = forgotten(closed=True), (*PAIR[:2], uuid7()), uuid7()
     books.last_sequence[following] = 2
     books.received[id_] = Line(id_, following, 1, "0" * 64, NOTICE_ACKNOWLEDGED.type, "applied")
+    books.receipted[id_] = books.received[id_]
     (found,) = reconcile(books).differences
-    assert found.where.endswith(f"epoch {following[2]}, sequences [2]")
+    assert found.where.endswith(f"epoch {following[2]}, sequences 2")
+
+
+def delivered(**changes: Any) -> Books:
+    """One message that everybody has alike."""
+    id_ = uuid7()
+    line = Line(id_, PAIR, 1, "0" * 64, NOTICE_ACKNOWLEDGED.type, "applied")
+    books = Books(
+        last_sequence={PAIR: 1}, receipted={id_: line}, received={id_: line}, audited={id_: replace(line, outcome="")}
+    )
+    for name, change in changes.items():
+        setattr(books, name, {id_: replace(line, **change)} if change is not None else {})
+    return books
+
+
+@pytest.mark.parametrize(
+    ("changes", "what"),
+    [
+        ({}, []),
+        ({"received": None}, ["emitted is not the sum of its fates", "receipted, but in no inbox"]),
+        ({"receipted": None}, ["in an inbox, unknown to its sender"]),
+        ({"receipted": {"outcome": "refused"}}, ["receipted as refused, kept as applied"]),
+        ({"audited": None}, ["delivered, not in audit's log"]),
+        ({"audited": {"digest": "1" * 64}}, ["audit has another message under this number"]),
+        ({"audited": {"message_id": uuid7()}}, ["audit has another message under this number"]),
+        (
+            {"received": {"digest": "1" * 64}},
+            [
+                "receipted as applied, kept as applied",
+                "sender and recipient have other messages under one number",
+            ],
+        ),
+    ],
+    ids=["nothing", "no inbox", "no outbox", "a flipped receipt", "not audited", "bytes", "an id", "inbox"],
+)
+def test_books_that_differ_by_identity_are_named(changes: dict[str, Any], what: list[str]) -> None:
+    found = reconcile(delivered(**changes)).differences
+    assert sorted({each.what for each in found}) == what
+    assert all(str(PAIR[2]) in each.where or "#1" in each.where for each in found)
+
+
+@pytest.mark.parametrize("pair", [("industry", "audit", uuid7()), (*PAIR[:2], uuid7())], ids=["a fact", "an answer"])
+def test_an_entry_that_nobody_sent_is_named(pair: Pair) -> None:
+    """Invented under a number that was never given, or in an epoch that nobody has opened."""
+    books, id_ = delivered(), uuid7()
+    assert books.audited is not None
+    books.audited[id_] = Line(id_, pair, 7, "ab" * 32, RECORD_REVEALED.type)
+    assert [each.what for each in reconcile(books).differences] == ["audit has a number that its sender never gave"]
+
+
+@pytest.mark.parametrize("outcome", ["deferred", "waiting", "parked"])
+def test_what_is_not_settled_yet_is_a_term_of_its_own(outcome: str) -> None:
+    id_ = uuid7()
+    line = Line(id_, PAIR, 1, "0" * 64, NOTICE_ACKNOWLEDGED.type)
+    books = Books(last_sequence={PAIR: 1}, in_outbox={id_: line}, received={id_: replace(line, outcome=outcome)})
+    found = reconcile(books)
+    assert found.differences == ()
+    assert {name: count for name, count in found.messages.items() if count} == {"emitted": 1, outcome: 1}
+
+
+@pytest.mark.parametrize("outcome", ["moved", "gone"])
+def test_what_its_sender_alone_knows_of_is_its_word(outcome: str) -> None:
+    id_ = uuid7()
+    line = Line(id_, PAIR, 1, "0" * 64, NOTICE_ACKNOWLEDGED.type, outcome)
+    found = reconcile(Books(last_sequence={PAIR: 1}, receipted={id_: line}))
+    assert (found.differences, found.messages[outcome]) == ((), 1)

@@ -51,7 +51,7 @@ def test_two_instances_have_a_topic_in_each_direction_if_their_parties_may_corre
     # Agencies offer and answer one another nothing.
     apart = {(to, sender) for to in of_kind("law_enforcement") for sender in of_kind("law_enforcement")}
     between = {(to, sender) for to in everybody for sender in everybody} - apart
-    expected = between | {("audit", sender) for sender in everybody}
+    expected = between | {("audit", sender) for sender in everybody} | {(to, "audit") for to in everybody}
     assert MANIFEST.topics.keys() == {DIRECTORY} | {inbox_topic(*pair) for pair in expected}
 
 
@@ -78,9 +78,10 @@ def test_an_instance_reads_only_what_it_is_told_what_it_said_and_the_directory()
     assert readable("industry") == written | told | {DIRECTORY}
 
 
-def test_audit_reads_every_topic_and_writes_none() -> None:
+def test_audit_reads_every_topic_and_writes_what_it_tells_each_instance() -> None:
     assert readable("audit") == MANIFEST.topics.keys()
-    assert MANIFEST.principals["audit"].write == ()
+    told = {inbox_topic(name, "audit") for name in TWO if name != "audit"}
+    assert set(MANIFEST.principals["audit"].write) == told
 
 
 def test_nobody_but_the_administrator_writes_the_directory() -> None:

@@ -9,9 +9,10 @@ from typing import Any
 from uuid import UUID
 
 from services.audit import use_cases
-from services.audit.domain import Reading
+from services.audit.domain.reading import Reading
 from services.audit.ports import Partition
-from services.audit.store import PostgresEntries
+from services.audit.store.entries import PostgresEntries
+from services.audit.store.partitions import PostgresPartitions
 from services.audit.use_cases import Look
 from shared.contracts.registry import MESSAGE_PARKED
 from shared.envelope.batch import message_digest
@@ -43,6 +44,10 @@ class Log:
     @property
     def entries(self) -> PostgresEntries:
         return PostgresEntries(self.database)
+
+    @property
+    def partitions(self) -> PostgresPartitions:
+        return PostgresPartitions(self.database)
 
     async def keep(self, *records: Record) -> None:
         await use_cases.keep(

@@ -15,7 +15,7 @@ from uuid import UUID
 
 import pytest
 
-from deploy.accounting.books import Books, read_facts
+from deploy.accounting import views
 from shared.contracts.registry import (
     NOTICE_ACKNOWLEDGED,
     OUTCOME_REPORTED,
@@ -177,10 +177,8 @@ async def test_a_decision_that_nobody_can_open_neither_ends_the_judging_nor_coun
         by="law_enforcement",
     )
     assert is_marked(await shown(log, filed, await said(log, foreign, instance="law_enforcement")))
-    books = Books()
-    async with log.database.transaction() as session:
-        await read_facts(books, session.driver)
-    assert all(isinstance(origin, str) for origin, _ in books.decided_facts)
+    rows = await log.database.fetch(views.DECIDED)
+    assert all(isinstance(row["origin"], str) for row in rows)
 
 
 async def test_a_decision_made_of_anothers_facts_does_not_derive(log: Log) -> None:
@@ -296,7 +294,7 @@ async def test_a_time_that_is_not_the_brokers_own_or_is_ahead_of_ours_makes_no_s
 async def test_with_the_check_off_each_of_these_would_have_stood_as_the_truth(
     log: Log, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("services.audit.domain.may_state", lambda *_, **__: True)
+    monkeypatch.setattr("services.audit.domain.reading.may_state", lambda *_, **__: True)
     monkeypatch.setattr("services.audit.use_cases.judged", tuple)
     filed = log.world.prepared()
     await log.file(filed)

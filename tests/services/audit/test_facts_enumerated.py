@@ -12,8 +12,11 @@ from itertools import product
 from typing import Any, Final
 from uuid import UUID
 
-from deploy.accounting.books import Books, Line, read_facts, set_apart
-from deploy.accounting.equations import reconcile
+from deploy.accounting import views
+from deploy.accounting.books import said
+from deploy.accounting.differences import Difference
+from deploy.accounting.edges import EDGE, Carrier, Edges
+from deploy.accounting.referrals import Referrals
 from shared.contracts.registry import MESSAGE_PARKED, RECORD_REVEALED, REFERRAL_DECIDED, REFERRAL_REFUSED, MessageType
 from shared.exchange.authority import cells_of
 from shared.exchange.message import Draft, Record
@@ -120,23 +123,17 @@ async def test_in_the_accounts_what_was_nobodys_to_say_is_a_note_and_no_line(dat
     false = fact(log, REFERRAL_REFUSED, refusal, subject=uuid7())
     records = forged(log.world, [foreign, false], instance="industry")
     await log.keep(*records)
-    at = (records[1].topic, records[1].partition, records[1].offset)
-    line = Line(false.message_id, ("industry", "audit"), 1, "0" * 64, REFERRAL_REFUSED.type, at=at)
-    books = Books(
-        edges={untold: "emitted"},
-        edge_ids={untold: edge_id},
-        filed_by={edge_id: HOTLINE},
-        in_kafka={false.message_id: [line]},
-    )
-    async with database.transaction() as session:
-        await read_facts(books, session.driver)
-        await set_apart(books, session.driver, dict.fromkeys(TOPICS, log.generation))
-    assert edge_id not in books.links
-    assert books.in_kafka == {}
-    found = reconcile(books)
-    assert f"{'/'.join(map(str, at))}: industry had no right to say {REFERRAL_REFUSED.type}" in found.notes
-    told = [(each.what, each.where) for each in found.differences if each.equation == "III"]
-    assert ("an edge that audit was not told of", str(untold)) in told
+    assert [row["origin"] for row in await database.fetch(views.LINKS, [edge_id]) if row["origin"] == HOTLINE] == []
+    at = f"{records[1].topic}/{records[1].partition}/{records[1].offset}"
+    noted = [said(row) for row in await database.fetch(views.SAID)]
+    assert f"{at}: industry had no right to say {REFERRAL_REFUSED.type}" in noted
+    account = Edges()
+    assert list(account.add([Carrier(untold, None, "emitted", edge_id, HOTLINE, EDGE)])) == [
+        Difference("III", "an edge without a message", str(untold))
+    ]
+    links = await database.fetch(views.LINKS, [edge_id])
+    told = list(account.told({edge_id: {row["origin"] for row in links}}))
+    assert told == [Difference("III", "an edge that audit was not told of", str(untold))]
 
 
 async def shown_after(log: Log, tried: list[Statement], filed: Prepared) -> dict[str, Any]:
@@ -157,21 +154,23 @@ def elsewhere(record: Record) -> Record:
     return replace(record, topic=inbox_topic("audit", "hotline"), offset=FAR + record.offset)
 
 
-async def facts_of(database: Database) -> Books:
-    books = Books()
-    async with database.transaction() as session:
-        await read_facts(books, session.driver)
-    return books
+async def facts_of(database: Database) -> Referrals:
+    account = Referrals()
+    for row in await database.fetch(views.DECIDED):
+        account.decided[row["origin"], row["disposition"]] = row["n"]
+    for row in await database.fetch(views.REFUSED):
+        account.refused[row["origin"]] = row["n"]
+    return account
 
 
-async def only_their_own_accounts_changed(before: Books, after: Books, tried: list[Statement]) -> None:
+async def only_their_own_accounts_changed(before: Referrals, after: Referrals, tried: list[Statement]) -> None:
     """A refusal counts for whom the stating instance serves; what is told again of a referral counts no second time."""
     refused = [each.of for each in tried if each.message is REFERRAL_REFUSED and each.allowed]
     for party in {each.of for each in tried if each.message is REFERRAL_REFUSED}:
-        stated = after.refused_facts.get(party, 0) - before.refused_facts.get(party, 0)
+        stated = after.refused[party] - before.refused[party]
         assert stated == refused.count(party)
-    for (party, disposition), count in after.decided_facts.items():
-        more = count - before.decided_facts.get((party, disposition), 0)
+    for (party, disposition), count in after.decided.items():
+        more = count - before.decided[party, disposition]
         # One's own origin that states a referral which is another's has only its own books to explain.
         assert more == (1 if (party, disposition) in OWN_BOOKS else 0), party
 

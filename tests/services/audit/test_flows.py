@@ -16,6 +16,7 @@ from shared.envelope.keys import SigningKey
 from shared.envelope.sealing import open_sealed, seal
 from shared.exchange.compose import seal_context
 from shared.exchange.message import Record
+from shared.kernel.clock import coarse
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid7
 from shared.runtime.database.transactions import Database
@@ -86,6 +87,38 @@ async def test_a_decision_that_its_facts_do_not_lead_to_is_named_and_its_edges_a
     honest = log.world.prepared()
     await log.file(honest)
     assert {each["problem"] for each in await log.flow(honest.referral_id)} == {None}
+
+
+REMOVED = {"recipient": "police-nl.example", "purpose": "investigation", "rules": ["eu-eprivacy-5-messages"]}
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        lambda sealed: sealed["not_sent"].append(REMOVED),
+        lambda sealed: sealed.__setitem__("work_reason", "prohibited"),
+        lambda sealed: sealed.__setitem__("work_reason", "no_route"),
+    ],
+    ids=["a prohibition that removed nothing", "a reason for a person", "another reason"],
+)
+async def test_a_decision_that_says_another_reason_than_its_facts_lead_to_is_named(
+    log: Log, lie: Callable[[dict[str, Any]], None]
+) -> None:
+    filed = log.world.prepared()
+    *offers, fact = log.world.records(filed.drafts)
+    await log.keep(*offers, resealed_for_audit(log.world, fact, lie))
+    (shown,) = [each for each in await log.flow(filed.referral_id) if each["kind"] == "decision"]
+    assert (shown["verified"], shown["problem"]) == (True, "decision_not_derived")
+
+
+async def test_a_decision_that_is_told_on_another_day_than_it_was_made_is_named(log: Log) -> None:
+    """By the law of the day before, and told today: whoever may choose the day may choose the law."""
+    filed = log.world.prepared()
+    *offers, fact = log.world.records(filed.drafts)
+    told = coarse(log.world.at + timedelta(days=1))
+    await log.keep(*offers, log.world.resigned(fact, time=told))
+    (shown,) = [each for each in await log.flow(filed.referral_id) if each["kind"] == "decision"]
+    assert (shown["verified"], shown["problem"]) == (True, "decision_not_derived")
 
 
 async def test_a_message_that_commits_to_another_edge_than_audit_was_told_of_is_named(log: Log) -> None:

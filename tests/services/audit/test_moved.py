@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 
-from deploy.accounting.books import _UNDERIVED
+from deploy.accounting import views
 from shared.contracts.items import AnsweredSoFar
 from shared.contracts.registry import RECORD_REVEALED, REFERRAL_DECIDED
 from shared.envelope.sealing import Sealer
@@ -112,7 +113,7 @@ async def test_an_edge_that_is_issued_anew_is_bound_to_what_was_decided_each_tim
     lines = [await shown(log, filed, record) for record in (first, second)]
     assert [(line["problem"], bool(line["rules"])) for line in lines] == [(None, True)] * 2
     async with log.database.transaction() as session:
-        assert await session.driver.fetch(f"{_UNDERIVED} LIMIT 1") == []
+        assert await session.driver.fetch(views.UNDERIVED, UUID(int=0)) == []
 
 
 async def test_a_message_under_its_id_that_nobody_decided_is_named(log: Log) -> None:

@@ -16,7 +16,8 @@ import httpx
 import pytest
 
 from deploy.site.endpoints import DatabaseEndpoint
-from services.audit.domain import EntryKind, Read, Reading, read_record
+from services.audit.domain.entries import EntryKind, Read
+from services.audit.domain.reading import Reading, read_record
 from shared.contracts.acceptance import SignedAcceptance
 from shared.envelope.sealing import Opener
 from shared.exchange.acceptance import AtAudit, at_audit, check_acceptance

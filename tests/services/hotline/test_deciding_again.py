@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -13,7 +13,10 @@ import pytest
 from shared.contracts.answers import CaseAcceptedClear, OutcomeReportedClear
 from shared.contracts.directory import Directory
 from shared.contracts.registry import CASE_ACCEPTED, OUTCOME_REPORTED
-from shared.kernel.errors import Unavailable
+from shared.exchange.accept import accept_batch
+from shared.exchange.message import Record
+from shared.kernel.clock import ManualClock
+from shared.kernel.errors import CausewayError, Unavailable
 from shared.party.origin.store.edges import PostgresEdges
 from shared.party.origin.use_cases.again import NO_DOCUMENTS, PAUSES, DecideAgain
 from shared.party.origin.use_cases.answers import EdgeAnswers
@@ -247,3 +250,33 @@ async def test_a_withdrawn_referrals_edge_is_not_decided_again(origin: Origin) -
     await origin.refused(rows)
     assert offers(await origin.waiting()) == []
     assert (await edges(origin, referral_id))[POLICE] == "dropped"
+
+
+def taken(origin: Origin, rows: list[Signed], at: datetime) -> list[str]:
+    """What the agencies say of records that the broker takes at this time: a code, or "" for one they take."""
+    records = [
+        Record(row.draft.topic, 0, number, at, row.record.key, row.record.headers, row.record.value)
+        for number, row in enumerate(rows)
+    ]
+    found = accept_batch(records, origin.world.reader("law_enforcement", clock=ManualClock(at)))
+    return [each.code if isinstance(each, CausewayError) else "" for each in found]
+
+
+async def test_an_outage_of_an_hour_decides_nothing_again(origin: Origin) -> None:
+    for _ in range(20):
+        await origin.file()
+    assert taken(origin, offers(await origin.waiting()), AT + timedelta(hours=1)) == [""] * 20
+
+
+async def test_where_the_policy_changes_meanwhile_each_edge_is_decided_once_more(origin: Origin) -> None:
+    for _ in range(20):
+        await origin.file()
+    before, back = offers(await origin.waiting()), AT + timedelta(hours=1)
+    newer = origin.world.policy.model_copy(update={"version": origin.world.policy.version + 1})
+    origin.world.place(newer, AT + timedelta(minutes=10))
+    assert taken(origin, before, back) == ["document_lapsed"] * 20
+    origin.clock.advance(3600)
+    origin.world.at = back
+    await origin.refused(before, code="document_lapsed")
+    again = offers(await origin.waiting())
+    assert taken(origin, again, back) == [""] * 20

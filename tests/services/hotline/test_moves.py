@@ -16,7 +16,6 @@ from shared.kernel.authority import Role
 from shared.kernel.errors import Unavailable
 from shared.party.origin.store.edges import PostgresEdges
 from shared.party.origin.use_cases import again as use_case
-from shared.party.origin.use_cases.again import DecideAgain
 from shared.runtime.database.transactions import Database, RowScope
 from shared.runtime.post.ports import Settlement
 from shared.vocabulary.answers import ReceiptOutcome
@@ -239,8 +238,7 @@ async def test_one_transaction_issues_no_more_than_it_may(origin: Origin) -> Non
     for _ in range(3):
         await filed(origin)
     move(origin.world, PROVIDER)
-    again = DecideAgain(documents=lambda: origin.world.documents, instance="hotline", clock=origin.clock)
     async with origin.database.transaction(APPLYING) as session:
         edges = PostgresEdges(session.driver, KEK)
-        counts: Sequence[int] = [await again.left_behind(edges, PROVIDER, OLD, limit=2) for _ in range(2)]
+        counts: Sequence[int] = [await origin.bus._again.left_behind(edges, PROVIDER, OLD, limit=2) for _ in range(2)]
     assert counts[0] == 2

@@ -13,7 +13,7 @@ from uuid import UUID
 
 import asyncpg
 
-from services.audit.domain import AUTHORITY as AUDIT
+from services.audit.domain.entries import AUTHORITY as AUDIT
 from services.hotline.domain import AUTHORITY as HOTLINE
 from services.industry.domain import AUTHORITY as INDUSTRY
 from services.law_enforcement.domain import AUTHORITY as LAW_ENFORCEMENT

@@ -86,7 +86,7 @@ CREATE TABLE settled (
     settled_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (message_id, settled_at)
 ) PARTITION BY RANGE (settled_at);
-CREATE TABLE settled_unbounded PARTITION OF settled DEFAULT;
+CREATE TABLE settled_default PARTITION OF settled DEFAULT;
 
 -- What an instance says that it has taken of a pair's numbers: the newest that it said.
 CREATE TABLE mark (
@@ -227,9 +227,19 @@ CREATE TABLE entry (
     detail jsonb,
     edge_id uuid,
     commitment text,
+    -- The sender's batch proof as it came: with the digest what a leaf of the coming log needs, so that nothing is
+    -- rewritten for it.
+    batch_root bytea,
+    batch_signature bytea,
+    batch_index bigint,
+    batch_size bigint,
+    batch_path bytea,
     kept_at timestamptz NOT NULL DEFAULT now(),
-    PRIMARY KEY (topic, generation, partition, "offset")
+    -- Another record where one was kept stands beside it: neither replaces the other.
+    PRIMARY KEY (topic, generation, partition, "offset", digest)
 );
+CREATE INDEX entry_odd ON entry (topic, partition, "offset") WHERE kind IN ('loss', 'conflict', 'not_entitled');
+CREATE INDEX entry_by_loss ON entry (topic, partition) WHERE kind = 'loss';
 CREATE INDEX entry_by_subject ON entry (subject);
 CREATE INDEX entry_by_message ON entry (message_id);
 -- The message that a `message_parked` fact is about.
@@ -261,12 +271,54 @@ CREATE TABLE receipted (
     PRIMARY KEY (message_id, receipt_id)
 );
 
+CREATE INDEX receipted_by_receipt ON receipted (receipt_id);
+
+-- `digest` is that of the record before `next_offset`: where the log has another there, it has lost its tail.
 CREATE TABLE cursor (
     topic text NOT NULL,
     generation uuid NOT NULL,
     partition integer NOT NULL,
     next_offset bigint NOT NULL,
+    digest text,
+    begun_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (topic, generation, partition)
+);
+
+-- How the reader stands to each partition, for those who look.
+CREATE TABLE partition_state (
+    topic text NOT NULL,
+    partition integer NOT NULL,
+    state text NOT NULL,
+    since timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (topic, partition),
+    CONSTRAINT partition_state_known CHECK (state IN ('new', 'reading', 'gap', 'truncated', 'forbidden'))
+);
+
+-- Which numbers were seen, those that nobody holds any more, and the highest that is known to have been given.
+-- `instance` gives the numbers, `topic` is where they come. Whoever can write this can have messages kept too long or
+-- dropped too early by their senders, not forged.
+CREATE TABLE pair_taken (
+    sender text NOT NULL,
+    recipient text NOT NULL,
+    epoch uuid NOT NULL,
+    instance text NOT NULL,
+    topic text NOT NULL,
+    taken int8multirange NOT NULL,
+    gone int8multirange NOT NULL,
+    known bigint NOT NULL,
+    changed_at timestamptz NOT NULL DEFAULT now(),
+    open boolean GENERATED ALWAYS AS (taken + gone <> int8multirange(int8range(1, known + 1))) STORED,
+    PRIMARY KEY (sender, recipient, epoch)
+);
+CREATE INDEX pair_taken_by_instance ON pair_taken (instance, changed_at);
+CREATE INDEX pair_taken_open ON pair_taken (topic) WHERE open;
+
+-- Whom the numbers were told, until which change of them, and who asks for them.
+CREATE TABLE telling (
+    instance text PRIMARY KEY,
+    asked uuid,
+    told_through timestamptz,
+    told_at timestamptz
 );
 
 CREATE TABLE reading (
@@ -291,7 +343,8 @@ INSERT INTO permitted (resource, action, role, state)
 SELECT cell.resource, cell.action, one_role, one_state
 FROM (VALUES
     ('flow', 'read', 'auditor', 'any'),
-    ('entry', 'read', 'auditor', 'any')
+    ('entry', 'read', 'auditor', 'any'),
+    ('topic', 'read', 'auditor', 'any')
 ) AS cell(resource, action, roles, states),
     string_to_table(cell.roles, ' ') AS one_role,
     string_to_table(cell.states, ' ') AS one_state;
@@ -302,11 +355,12 @@ FROM (VALUES
 EXECUTE format(
     'GRANT SELECT, INSERT, UPDATE, DELETE ON
         lane, segment, outbox, settled, mark, relay_lease, pair_sequence, closed_epoch, inbox,
-        quarantine, document, data_key, api_key, idempotency, cursor
+        quarantine, document, data_key, api_key, idempotency, cursor, partition_state, pair_taken, telling
      TO %I', service);
 EXECUTE format('GRANT USAGE ON SCHEMA public TO %I', service);
 EXECUTE format('GRANT SELECT ON permitted TO %I', service);
-EXECUTE format('GRANT SELECT ON lane, settled, inbox, pair_sequence, closed_epoch, entry, link, receipted, reading, cursor TO %I', accountant);
+EXECUTE format('GRANT SELECT ON lane, settled, inbox, pair_sequence, closed_epoch, entry, link, receipted, reading, cursor,
+        partition_state, pair_taken, document TO %I', accountant);
 EXECUTE format('GRANT SELECT (message_id, lane, position, type, sender, recipient, epoch, sequence, digest, outcome, code, done, aside)
      ON outbox TO %I', accountant);
 EXECUTE format('GRANT USAGE ON SCHEMA public TO %I', accountant);

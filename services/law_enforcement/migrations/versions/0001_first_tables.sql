@@ -86,7 +86,7 @@ CREATE TABLE settled (
     settled_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (message_id, settled_at)
 ) PARTITION BY RANGE (settled_at);
-CREATE TABLE settled_unbounded PARTITION OF settled DEFAULT;
+CREATE TABLE settled_default PARTITION OF settled DEFAULT;
 
 -- What an instance says that it has taken of a pair's numbers: the newest that it said.
 CREATE TABLE mark (

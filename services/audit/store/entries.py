@@ -1,8 +1,4 @@
-"""Audit's tables: entries, links, receipts read, cursors, and who looked. Append-only for the service's role.
-
-Trust: whoever can write these tables can change what audit shows; Kafka (while it retains) and the parties' own
-tables contradict it (`causeway audit reconcile`), and the ledger will make every change provable.
-"""
+"""Entries, links, receipts read, numbers seen, cursors, and who looked."""
 
 from __future__ import annotations
 
@@ -11,47 +7,99 @@ from uuid import UUID
 
 import asyncpg
 
-from services.audit.domain import Entry, Link, Read, Receipted
-from services.audit.ports import KeptEntry, Partition, Place
-from shared.runtime.database.columns import Columns, Statement
+from services.audit.domain.entries import Asked, Entry, Link, Numbers, Read, Receipted
+from services.audit.domain.partitions import Cursor, Life
+from services.audit.ports import KeptEntry, Partition
+from shared.runtime.database.columns import Bound, Columns, Statement
 from shared.runtime.database.transactions import Database
 
-_HEADS = "SELECT topic, generation, partition, next_offset FROM cursor"
+_HEADS = "SELECT topic, generation, partition, next_offset, digest FROM cursor"
 _ENTRY = Columns.of(Entry, detail="jsonb")
 _BEFORE = Columns[int | None]({"previous_offset": "bigint"})
 _LINK = Columns.of(Link)
 _RECEIPTED = Columns.of(Receipted)
-_CURSOR = Columns.of(Place, next_offset="bigint")
+_NUMBERS = Columns.of(Numbers)
+_ASKED = Columns.of(Asked)
+_CURSOR = Columns.of(Life, next_offset="bigint", digest="text")
 # All of a batch in one statement, so in one round trip and whole or not at all. Cursors are locked in one order, then
-# read: what another reader kept meanwhile counts. They move by what was read of them, so never before it was read.
+# read: what another reader kept meanwhile counts. They move by what was read of them, so never before it was read, and
+# last: the part that moves them joins what was read before.
+# Where a topic is read again, the entry before is not known: none is named. Numbers belong to the instance that was
+# first to count there; another changes nothing of them. Of one numbering 1000 spans are kept apart: what
+# lies behind them counts when it comes again.
 _APPEND = Statement(
     """
 WITH head AS MATERIALIZED (
-    SELECT c.topic, c.generation, c.partition, c.next_offset
+    SELECT c.topic, c.generation, c.partition, c.next_offset, c.digest
     FROM cursor AS c
     WHERE (c.topic, c.generation, c.partition) IN (SELECT topic, generation, partition FROM {cursors})
     ORDER BY c.topic, c.generation, c.partition FOR UPDATE
 ), new_entry AS (
     INSERT INTO entry ({entries.names}, previous_offset)
-    SELECT {entries.values}, coalesce(before.previous_offset, head.next_offset - 1)
+    SELECT {entries.values},
+           coalesce(before.previous_offset, CASE WHEN head.digest IS NOT NULL THEN head.next_offset - 1 END)
     FROM {entries.ordered} JOIN {before.ordered} USING (position)
          LEFT JOIN head USING (topic, generation, partition)
+    ON CONFLICT DO NOTHING
+    RETURNING topic, generation, partition, "offset", broker_time, digest
+), new_conflict AS (
+    INSERT INTO entry (topic, generation, partition, "offset", broker_time, kind, digest, verified, problem, detail)
+    SELECT topic, generation, partition, "offset", n.broker_time, 'conflict',
+           encode(sha256(convert_to(e.digest || n.digest, 'UTF8')), 'hex'), false, 'place_taken',
+           jsonb_build_object('kept', e.digest, 'found', n.digest)
+    FROM new_entry AS n JOIN entry AS e USING (topic, generation, partition, "offset")
+    WHERE e.digest <> n.digest AND e.kind NOT IN ('loss', 'conflict')
     ON CONFLICT DO NOTHING
 ), new_link AS (
     INSERT INTO link ({links.names}) SELECT {links.values} FROM {links} ON CONFLICT DO NOTHING
 ), new_receipted AS (
     INSERT INTO receipted ({receipts.names}) SELECT {receipts.values} FROM {receipts} ON CONFLICT DO NOTHING
+), new_numbers AS (
+    INSERT INTO pair_taken AS t (sender, recipient, epoch, instance, topic, taken, gone, known)
+    SELECT DISTINCT ON (sender, recipient, epoch) sender, recipient, epoch, instance, max(numbers.topic),
+           coalesce(range_agg(int8range(first, last, '[]')) FILTER (WHERE what = 'taken'), '{{}}'),
+           coalesce(range_agg(int8range(first, last, '[]')) FILTER (WHERE what = 'gone'), '{{}}'),
+           max(last)
+    FROM {numbers} LEFT JOIN pair_taken AS p USING (sender, recipient, epoch, instance)
+    WHERE numbers.own OR p.instance IS NOT NULL
+    GROUP BY sender, recipient, epoch, instance ORDER BY sender, recipient, epoch, instance
+    ON CONFLICT (sender, recipient, epoch) DO UPDATE
+    SET topic = greatest(t.topic, excluded.topic), known = greatest(t.known, excluded.known), changed_at = now(),
+        taken = (SELECT coalesce(range_agg(r), '{{}}')
+                 FROM (SELECT r FROM unnest(t.taken + excluded.taken) AS r LIMIT 1000) AS kept),
+        gone = (SELECT coalesce(range_agg(r), '{{}}')
+                FROM (SELECT r FROM unnest(t.gone + excluded.gone) AS r LIMIT 1000) AS kept)
+    WHERE t.instance = excluded.instance
+      AND (NOT t.taken @> excluded.taken OR NOT t.gone @> excluded.gone OR t.known < excluded.known)
+), new_question AS (
+    INSERT INTO telling (instance, asked) SELECT {asked.values} FROM {asked}
+    ON CONFLICT (instance) DO UPDATE SET asked = excluded.asked
 )
-INSERT INTO cursor (topic, generation, partition, next_offset)
-SELECT topic, generation, partition, greatest(cursors.next_offset, head.next_offset)
+INSERT INTO cursor (topic, generation, partition, next_offset, digest)
+SELECT topic, generation, partition, greatest(cursors.next_offset, head.next_offset), cursors.digest
 FROM {cursors} LEFT JOIN head USING (topic, generation, partition)
 ON CONFLICT (topic, generation, partition)
-DO UPDATE SET next_offset = greatest(cursor.next_offset, excluded.next_offset)
+DO UPDATE SET next_offset = excluded.next_offset, digest = excluded.digest
+WHERE cursor.next_offset < excluded.next_offset
 """,
     entries=_ENTRY,
     before=_BEFORE,
     links=_LINK,
     receipts=_RECEIPTED,
+    numbers=_NUMBERS,
+    asked=_ASKED,
+    cursors=_CURSOR,
+)
+_BEGIN = Statement(
+    """
+WITH new_loss AS (
+    INSERT INTO entry ({losses.names}) SELECT {losses.values} FROM {losses} ON CONFLICT DO NOTHING
+)
+INSERT INTO cursor ({cursors.names}) SELECT {cursors.values} FROM {cursors}
+ON CONFLICT (topic, generation, partition)
+DO UPDATE SET next_offset = excluded.next_offset, digest = excluded.digest
+""",
+    losses=_ENTRY,
     cursors=_CURSOR,
 )
 # The referral's own messages in this world; then the receipts for them that their recipients' instances gave, and what
@@ -96,20 +144,13 @@ FROM found AS f LEFT JOIN mine AS m ON m.message_id = f.message_id AND m.origin 
 ) AS r ON true
 ORDER BY f.broker_time, f.topic, f.generation, f.partition, f."offset"
 """
-_GENERATIONS = """
-SELECT c.generation FROM cursor AS c JOIN entry AS e
-    ON e.topic = c.topic AND e.generation = c.generation AND e.partition = c.partition
-   AND e."offset" = c.next_offset - 1
-WHERE c.topic = $1 GROUP BY c.generation
-ORDER BY max(e.broker_time) FILTER (WHERE coalesce(e.problem NOT IN ('broker_time_stated', 'broker_time_off'), true))
-         NULLS FIRST, c.generation
-"""
-# Receipts, and what nobody can read, belong to neither world and name no referral.
+_GENERATIONS = "SELECT generation FROM cursor WHERE topic = $1 GROUP BY generation ORDER BY min(begun_at), generation"
+# Receipts, what nobody can read, and what is lost belong to neither world and name no referral.
 _PAGE = """
 SELECT *, NULL AS rules, NULL AS outcome, NULL AS code, NULL AS committed FROM entry
 WHERE topic = $1 AND generation = $2 AND partition = $3 AND "offset" >= $4
-  AND (exercise = $5 OR kind IN ('receipt', 'unreadable'))
-ORDER BY "offset" LIMIT $6
+  AND (exercise = $5 OR kind IN ('receipt', 'unreadable', 'loss', 'conflict'))
+ORDER BY "offset", kept_at LIMIT $6
 """
 
 
@@ -119,22 +160,31 @@ class PostgresEntries:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def cursors(self) -> Mapping[Place, int]:
-        async with self._database.transaction() as session:
-            rows = await session.driver.fetch(_HEADS)
-        return {Place(row["topic"], row["generation"], row["partition"]): row["next_offset"] for row in rows}
+    async def cursors(self) -> Mapping[Life, Cursor]:
+        rows = await self._database.fetch(_HEADS)
+        return {
+            Life(row["topic"], row["generation"], row["partition"]): Cursor(row["next_offset"], row["digest"])
+            for row in rows
+        }
 
-    async def append(self, read: Read, cursors: Mapping[Place, int]) -> None:
+    async def append(self, read: Read, cursors: Mapping[Life, Cursor]) -> None:
         before = _previous_offsets(read.entries)
+        asked = {each.instance: each for each in read.asked}
         bound = _APPEND.bind(
             entries=_ENTRY.rows(read.entries),
             before=_BEFORE.rows(before, previous_offset=before),
             links=_LINK.rows(read.links),
             receipts=_RECEIPTED.rows(read.receipted),
-            cursors=_CURSOR.rows(list(cursors), next_offset=list(cursors.values())),
+            numbers=_NUMBERS.rows(read.numbers),
+            asked=_ASKED.rows(list(asked.values())),
+            cursors=_cursors(cursors),
         )
         async with self._database.transaction() as session:
             await session.driver.execute(*bound)
+
+    async def begin(self, losses: Sequence[Entry], cursors: Mapping[Life, Cursor]) -> None:
+        async with self._database.transaction() as session:
+            await session.driver.execute(*_BEGIN.bind(losses=_ENTRY.rows(losses), cursors=_cursors(cursors)))
 
     async def flow(self, referral_id: UUID, *, exercise: bool) -> list[KeptEntry]:
         async with self._database.transaction() as session:
@@ -158,12 +208,19 @@ class PostgresEntries:
         return [_kept(position, row) for position, row in enumerate(rows, start=1)]
 
 
+def _cursors(cursors: Mapping[Life, Cursor]) -> Bound[Life]:
+    heads = cursors.values()
+    return _CURSOR.rows(
+        list(cursors), next_offset=[each.next_offset for each in heads], digest=[each.digest for each in heads]
+    )
+
+
 def _previous_offsets(entries: Sequence[Entry]) -> list[int | None]:
     """Of each entry the offset before it in its partition, None for the first here: that one's the cursor knows."""
-    last: dict[Place, int] = {}
+    last: dict[Life, int] = {}
     previous: list[int | None] = []
     for each in entries:
-        place = Place(each.topic, each.generation, each.partition)
+        place = Life(each.topic, each.generation, each.partition)
         previous.append(last.get(place))
         last[place] = each.offset
     return previous

@@ -1,17 +1,18 @@
-"""What audit keeps of a record: an entry without a body, and the links that turn entries into flows. Pure."""
+"""Reading one record: whether its sender's proof holds, what it states, and whether that derives. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import StrEnum
 from typing import Final, NamedTuple, Protocol, cast
 from uuid import UUID
 
 from pydantic_core import to_json
 
+from services.audit.domain.entries import Asked, Entry, EntryKind, Link, Numbers, NumbersAre, Read, Receipted
 from shared.contracts.base import Contract
+from shared.contracts.delivery import GoneClear, MarksClear, Numbering
 from shared.contracts.facts import (
     MessageParkedClear,
     MessagesReceiptedClear,
@@ -21,7 +22,7 @@ from shared.contracts.facts import (
     ReferralRefusedClear,
 )
 from shared.contracts.referral import EdgeClear
-from shared.contracts.registry import BY_TYPE, REFERRAL_DECIDED, Family, MessageType, value_model
+from shared.contracts.registry import BY_TYPE, GONE, MARKS, REFERRAL_DECIDED, Family, MessageType, value_model
 from shared.envelope.batch import RootCache, message_digest
 from shared.envelope.headers import Attributes, Envelope, decode_headers
 from shared.envelope.sealing import Opener
@@ -30,8 +31,7 @@ from shared.exchange.compose import seal_context
 from shared.exchange.decided import commitment, edge_salt, judged_edges, stated_edges
 from shared.exchange.message import Record
 from shared.exchange.senders import check_broker_time, check_format, check_stated_by, instance_of, verify_sender
-from shared.exchange.topics import inbox_prefix
-from shared.kernel.authority import Authority, Permit, Role
+from shared.exchange.topics import inbox_prefix, inbox_topic
 from shared.kernel.canonical import digest as sha256
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Refused, Unavailable
@@ -39,96 +39,9 @@ from shared.routing.directory_index import DirectoryIndex
 from shared.routing.engine import Setting
 from shared.routing.shelf import DocumentShelf
 
-
-class EntryKind(StrEnum):
-    """What an entry is about. The ledger adds the kinds that arise outside Kafka."""
-
-    RECORD = "record"
-    DECISION = "decision"
-    REFUSAL = "refusal"
-    PARKED = "parked"
-    RECEIPT = "receipt"
-    REVEALED = "revealed"
-    NOT_ENTITLED = "not_entitled"
-    UNREADABLE = "unreadable"
-
-
-class Entry(NamedTuple):
-    """One Kafka record: where it is, what it claims, whether its sender's proof held then. No body, nothing personal.
-
-    `problem` says why the proof did not hold, or what is wrong with what a proven record states. `digest` is that of
-    the covered bytes, or of the bare value where the headers cannot be read. `exercise` is what the record says, None
-    where it cannot be read; `recipient_instance` serves the recipient, if anybody does. `detail` is JSON: what a fact
-    states. `edge_id` and `commitment` are those of a message that carries an edge. One that is not entitled is its
-    sender's own, and speaks of what is not.
-    """
-
-    topic: str
-    generation: UUID
-    partition: int
-    offset: int
-    broker_time: datetime
-    kind: EntryKind
-    digest: str
-    verified: bool
-    problem: str | None = None
-    message_id: UUID | None = None
-    type: str | None = None
-    subject: str | None = None
-    sender: str | None = None
-    recipient: str | None = None
-    recipient_instance: str | None = None
-    exercise: bool | None = None
-    epoch: UUID | None = None
-    sequence: int | None = None
-    key_id: str | None = None
-    detail: str | None = None
-    edge_id: UUID | None = None
-    commitment: str | None = None
-
-
-class Link(NamedTuple):
-    """An edge of a decision as its origin stated it: a message with its id is about the referral.
-
-    It is its `origin`'s word, and counts for messages of that origin alone. `commitment` is what that message must
-    state. `rules` are separated by commas; empty where the decision did not derive.
-    """
-
-    edge_id: UUID
-    referral_id: UUID
-    origin: str
-    recipient: str
-    purpose: str
-    rules: str
-    commitment: str
-
-
-class Receipted(NamedTuple):
-    """What a receipt said about one message."""
-
-    message_id: UUID
-    receipt_id: UUID
-    by: str
-    digest: str
-    outcome: str
-    code: str | None
-
-
-@dataclass(slots=True)
-class Read:
-    """A batch of records as audit keeps it."""
-
-    entries: list[Entry] = field(default_factory=list)
-    links: list[Link] = field(default_factory=list)
-    receipted: list[Receipted] = field(default_factory=list)
-
-
-AUTHORITY = Authority(
-    (
-        Permit("flow", "read", frozenset({Role.AUDITOR}), frozenset({"any"})),
-        Permit("entry", "read", frozenset({Role.AUDITOR}), frozenset({"any"})),
-    )
-)
+#: Beyond it no marks can speak of a number (`shared.contracts.delivery`).
+NUMBER_MAX: Final = 2**53 - 1
+_INSTANCES: Final = "/instances/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +83,10 @@ def read_record(record: Record, read: Read, *, generation: UUID, reading: Readin
             said = _stated(envelope, message, read, reading=reading, directory=directory)
         except Exception:  # whatever broke, the record is kept, and those beside it
             said = Said(problem="accept_defect")
+    verified = unproven in (None, STATEMENT_NOT_YOURS)
+    if verified and 0 < attributes.sequence <= NUMBER_MAX:
+        read.numbers.append(_taken(record, attributes))
+    proof = envelope.proof
     read.entries.append(
         Entry(
             topic=record.topic,
@@ -179,7 +96,7 @@ def read_record(record: Record, read: Read, *, generation: UUID, reading: Readin
             broker_time=record.broker_time,
             kind=said.kind,
             digest=message_digest(attributes, value),
-            verified=unproven in (None, STATEMENT_NOT_YOURS),
+            verified=verified,
             problem=said.problem,
             message_id=attributes.id,
             type=attributes.type,
@@ -194,8 +111,29 @@ def read_record(record: Record, read: Read, *, generation: UUID, reading: Readin
             detail=said.detail,
             edge_id=said.edge_id,
             commitment=said.commitment,
+            batch_root=proof.root if proof else None,
+            batch_signature=proof.signature if proof else None,
+            batch_index=proof.index if proof else None,
+            batch_size=proof.size if proof else None,
+            batch_path=b"".join(proof.path) if proof else None,
         )
     )
+
+
+def record_digest(record: Record) -> str:
+    """What tells a record from another at its place: the digest that its entry has."""
+    value = record.value or b""
+    try:
+        return message_digest(decode_headers(record.headers, value).attributes, value)
+    except Refused:
+        return sha256(value)
+
+
+def _taken(record: Record, attributes: Attributes) -> Numbers:
+    """That the number of a proven message was seen: its source is the instance that signed it."""
+    numbering = attributes.sender, attributes.recipient, attributes.epoch
+    instance, number = attributes.source.removeprefix(_INSTANCES), attributes.sequence
+    return Numbers(*numbering, instance, record.topic, NumbersAre.TAKEN, number, number)
 
 
 def _problem(
@@ -237,7 +175,7 @@ class _Value(Protocol):
 
 def _states(message: MessageType) -> bool:
     """Whether audit keeps something of what the message says, beside that it was said."""
-    return message.edge or message.family in (Family.FACT, Family.RECEIPT)
+    return message.edge or message.family in (Family.FACT, Family.RECEIPT) or message in (MARKS, GONE)
 
 
 def _stated(
@@ -269,6 +207,12 @@ def _stated(
                 for each in clear.entries
             ]
             return Said(EntryKind.RECEIPT)
+        case MarksClear() as clear:
+            _note_marks(clear, attributes.sender, read, directory=directory)
+            return Said()
+        case GoneClear() as clear:
+            _note_gone(clear, attributes.sender, read, directory=directory)
+            return Said()
         case ReferralRefusedClear() | MessageParkedClear() | RecordRevealedClear() as clear:
             return Said(_KINDS[type(clear)], clear.model_dump_json(exclude_none=True))
         case _:
@@ -280,6 +224,29 @@ _KINDS: Final[Mapping[type[Contract], EntryKind]] = {
     MessageParkedClear: EntryKind.PARKED,
     RecordRevealedClear: EntryKind.REVEALED,
 }
+
+
+def _note_marks(clear: MarksClear, instance: str, read: Read, *, directory: DirectoryIndex) -> None:
+    """How far the instance has numbered: what audit has not seen of it is a hole, though nothing came after."""
+    for sent in clear.sent:
+        given = _numbers(sent, instance, NumbersAre.GIVEN, directory=directory)
+        read.numbers.append(given._replace(last=sent.last))
+    if clear.asking:
+        read.asked.append(Asked(instance, clear.nonce))
+
+
+def _note_gone(clear: GoneClear, instance: str, read: Read, *, directory: DirectoryIndex) -> None:
+    """Which numbers nobody holds any more: audit waits for them no longer, and names them."""
+    for each in clear.numbers:
+        gone = _numbers(each, instance, NumbersAre.GONE, directory=directory)
+        read.numbers += [gone._replace(first=first, last=last) for first, last in each.spans]
+
+
+def _numbers(of: Numbering, instance: str, what: NumbersAre, *, directory: DirectoryIndex) -> Numbers:
+    own = instance_of(of.sender, directory) == instance or directory.served_before(instance, of.sender)
+    to = instance_of(of.recipient, directory)
+    topic = inbox_topic(to, instance) if to is not None else ""
+    return Numbers(of.sender, of.recipient, of.epoch, instance, topic, what, 0, 0, own)
 
 
 def _may_state(
@@ -353,7 +320,8 @@ def _decided(
             reading.shelf.directories.get(fact.decision.directory, at),
             reading.shelf.policies.get(fact.decision.policy, at),
         )
-        judged = judged_edges(clear, fact, Setting(*documents, attributes.exercise, at))
+        setting = Setting(*documents, attributes.exercise, at)
+        judged = judged_edges(clear, fact, setting, told_at=attributes.time)
     except (Refused, Unavailable) as error:
         problem = error.code
     for edge in edges:

@@ -1,0 +1,65 @@
+"""What a reconciliation finds: differences with their coordinates, the terms of the equations, and notes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, Final, Self
+
+#: So many differences are listed: where everything differs, more help nobody, and memory is bounded.
+FOUND_MAX: Final = 10_000
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Difference:
+    """One thing that does not add up: which equation, what is wrong, and where to look."""
+
+    equation: str
+    what: str
+    where: str
+
+
+class Found:
+    """Differences as they are found, each once. Of more than `most` nobody learns more: the rest is counted."""
+
+    def __init__(self, most: int = FOUND_MAX) -> None:
+        self._most = most
+        self._found: set[Difference] = set()
+        self._more = 0
+
+    def __iadd__(self, differences: Iterable[Difference]) -> Self:
+        for each in differences:
+            if len(self._found) < self._most or each in self._found:
+                self._found.add(each)
+            else:
+                self._more += 1
+        return self
+
+    def sorted(self) -> tuple[Difference, ...]:
+        rest = [Difference("II", "differences beside those that are listed", "more")] if self._more else []
+        return (*sorted(self._found), *rest)
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciliation:
+    """Both sides of each equation, and every difference. `differences` empty means that the counts add up."""
+
+    referrals: dict[str, int]
+    messages: dict[str, int]
+    edges: dict[str, int]
+    notes: tuple[str, ...] = ()
+    differences: tuple[Difference, ...] = field(default=())
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "I": self.referrals | {"difference": self._count("I")},
+            "II": self.messages | {"difference": self._count("II")},
+            "III": self.edges | {"difference": self._count("III")},
+            "notes": list(self.notes),
+            "differences": [
+                {"equation": each.equation, "what": each.what, "where": each.where} for each in self.differences
+            ],
+        }
+
+    def _count(self, equation: str) -> int:
+        return sum(each.equation == equation for each in self.differences)

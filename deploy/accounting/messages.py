@@ -1,0 +1,166 @@
+"""Equation (II) by identity: of every number of every pair and epoch the same message in every book, and one fate.
+
+    emitted = applied + refused + moved + gone + deferred + waiting + parked + in flight
+
+What was emitted is its sender's counter; what became of it the recipient's inbox says; what is on its way, the sender's
+outbox. Each message is compared by its id and digest with what audit has read. Pure.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+from uuid import UUID
+
+from deploy.accounting.differences import Difference
+from deploy.accounting.spans import Spans, as_text
+from deploy.accounting.streams import Line, Pair
+from shared.contracts.registry import BY_TYPE, STATED_BY_INSTANCES
+from shared.vocabulary.answers import ReceiptOutcome
+
+OUTBOX, SETTLED, INBOX, AUDITED = "outbox", "settled", "inbox", "audited"
+EMITTED, IN_FLIGHT = "emitted", "in_flight"
+#: Fates that a sender alone knows of.
+_ITS_OWN_WORD: Final = frozenset({ReceiptOutcome.GONE.value, ReceiptOutcome.MOVED.value})
+_NOT_ENTITLED: Final = "not_entitled"
+
+
+class Emitted(NamedTuple):
+    """How far a pair was numbered by its sender; where the epoch has ended, it may have forgotten more."""
+
+    last: int
+    closed: bool
+
+
+@dataclass(slots=True)
+class Numbers:
+    """What was found of one pair and epoch: the numbers that have a fate, and how many have which."""
+
+    seen: Spans = field(default_factory=Spans)
+    fates: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(slots=True)
+class Messages:
+    """The account of all numbers, fed with the lines of one number after the other."""
+
+    emitted: Mapping[Pair, Emitted]
+    gone: Mapping[Pair, Spans]
+    numbers: dict[Pair, Numbers] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+    def add(self, lines: Sequence[Line]) -> Iterator[Difference]:
+        """Take everything that any book has under one number."""
+        by_book: dict[str, list[Line]] = {}
+        for line in lines:
+            by_book.setdefault(line.book, []).append(line)
+        first = lines[0]
+        found = self.numbers.setdefault(first.pair, Numbers())
+        fate = self._fate(by_book, first)
+        if fate is not None:
+            found.seen.add(first.sequence)
+            found.fates[fate] += 1
+        yield from self._compared(by_book, first)
+
+    def totals(self) -> dict[str, int]:
+        """The terms of the equation, over all pairs of parties."""
+        names = (EMITTED, *(each.value for each in ReceiptOutcome), IN_FLIGHT)
+        terms: Counter[str] = Counter()
+        for pair, emitted in self.emitted.items():
+            if between_parties(pair):
+                found = self.numbers.get(pair, Numbers())
+                terms[EMITTED] += self._last(pair, emitted)
+                terms.update(found.fates)
+        return {name: terms[name] for name in names}
+
+    def missing(self) -> Iterator[Difference]:
+        """The numbers that were given out and of which nobody knows what became."""
+        for pair, emitted in sorted(self.emitted.items()):
+            found = self.numbers.get(pair, Numbers())
+            known = Spans([*found.seen, *self.gone.get(pair, ())])
+            if missing := known.missing(self._last(pair, emitted)):
+                what = "emitted is not the sum of its fates" if between_parties(pair) else "numbers audit never saw"
+                yield Difference("II", what, f"{_named(pair)}, sequences {as_text(missing)}")
+
+    def _last(self, pair: Pair, emitted: Emitted) -> int:
+        found = self.numbers.get(pair)
+        # An epoch ends where its sender may have forgotten what it gave out last: then the others' word counts.
+        return max(emitted.last, found.seen.last) if emitted.closed and found is not None else emitted.last
+
+    def _fate(self, by_book: Mapping[str, Sequence[Line]], line: Line) -> str | None:
+        """What became of a number, None where nobody entitled to it says anything."""
+        if not counted(line.type):
+            return AUDITED if AUDITED in by_book else IN_FLIGHT if OUTBOX in by_book else None
+        if inbox := by_book.get(INBOX):
+            return inbox[0].outcome
+        if OUTBOX in by_book:
+            return IN_FLIGHT
+        settled = by_book.get(SETTLED)
+        return settled[0].outcome if settled and settled[0].outcome in _ITS_OWN_WORD else None
+
+    def _compared(self, by_book: Mapping[str, Sequence[Line]], line: Line) -> Iterator[Difference]:
+        closed = self.emitted[line.pair].closed if line.pair in self.emitted else False
+        held = [each for book in (OUTBOX, SETTLED, INBOX) for each in by_book.get(book, ())]
+        names = {(each.message_id, each.digest) for each in held}
+        audited = by_book.get(AUDITED, ())
+        if len(names) > 1 and not closed:
+            yield Difference("II", "sender and recipient have other messages under one number", _where(line, audited))
+        yield from self._receipts(by_book, audited)
+        yield from self._strange(line, names, audited)
+        delivered = INBOX in by_book or SETTLED in by_book
+        if delivered and not audited and line.sequence not in self.gone.get(line.pair, Spans()):
+            yield Difference("II", "delivered, not in audit's log", _where(line, audited))
+        if INBOX in by_book and OUTBOX not in by_book and SETTLED not in by_book and not closed:
+            yield Difference("II", "in an inbox, unknown to its sender", _where(line, audited))
+
+    def _receipts(self, by_book: Mapping[str, Sequence[Line]], audited: Sequence[Line]) -> Iterator[Difference]:
+        for line in by_book.get(SETTLED, ()):
+            if not counted(line.type) or line.outcome in _ITS_OWN_WORD:
+                continue
+            kept = [each for each in by_book.get(INBOX, ()) if each.message_id == line.message_id]
+            if not kept:
+                yield Difference("II", "receipted, but in no inbox", _where(line, audited))
+            elif (kept[0].outcome, kept[0].digest) != (line.outcome, line.digest):
+                what = f"receipted as {line.outcome}, kept as {kept[0].outcome}"
+                yield Difference("II", what, _where(line, audited))
+
+    def _strange(self, line: Line, names: set[tuple[UUID, str]], audited: Sequence[Line]) -> Iterator[Difference]:
+        """What audit has under a number that is not what its sender and recipient have."""
+        emitted = self.emitted.get(line.pair)
+        for each in audited:
+            # What nobody was entitled to say is its sender's doing, and no book's but audit's.
+            if (each.message_id, each.digest) in names or each.outcome == _NOT_ENTITLED:
+                continue
+            if names or len({other.digest for other in audited}) > 1:
+                what = "audit has another message under this number"
+            elif emitted is None or (each.sequence > emitted.last and not emitted.closed):
+                what = "audit has a number that its sender never gave"
+            else:
+                what = "in audit's log, in no inbox and no outbox"
+            if emitted is not None and emitted.closed:
+                # A restored sender gave the number to another: its epoch has ended for that.
+                self.notes.append(f"{_where(each, [each])}: {what}, in an epoch that has ended")
+            else:
+                yield Difference("II", what, _where(each, [each]))
+
+
+def counted(type_text: str) -> bool:
+    """Whether messages of this type are receipted and counted: those between two parties."""
+    message = BY_TYPE.get(type_text)
+    return message is not None and message.family not in STATED_BY_INSTANCES
+
+
+def between_parties(pair: Pair) -> bool:
+    """Parties have dots in their names, instances do not; receipts and facts are not counted."""
+    return all("." in name for name in pair[:2])
+
+
+def _named(pair: Pair) -> str:
+    return f"{pair[0]} → {pair[1]}, epoch {pair[2]}"
+
+
+def _where(line: Line, audited: Sequence[Line]) -> str:
+    place = audited[0].place if audited else "not in audit's log"
+    return f"{place} {line.message_id} {line.sender} → {line.recipient} #{line.sequence}"

@@ -1,0 +1,42 @@
+"""Equation (I): every submission was refused or accepted, and audit was told so. Pure.
+
+submitted = refused + accepted;  accepted = routed + unroutable + orphaned + unknown_code
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from deploy.accounting.differences import Difference
+from shared.vocabulary.routing import Disposition
+
+
+@dataclass(slots=True)
+class Referrals:
+    """Counts by party: what each origin counted and keeps, and what it stated to audit."""
+
+    intake: Counter[tuple[str, str]] = field(default_factory=Counter)
+    kept: Counter[tuple[str, str]] = field(default_factory=Counter)
+    decided: Counter[tuple[str, str]] = field(default_factory=Counter)
+    refused: Counter[str] = field(default_factory=Counter)
+
+    def differences(self) -> Iterator[Difference]:
+        parties = {party for party, _ in self.intake} | {party for party, _ in self.decided}
+        for party in sorted(parties):
+            if self.intake[party, "submitted"] != self.intake[party, "refused"] + self.intake[party, "accepted"]:
+                yield Difference("I", "submitted is not refused + accepted", party)
+            if self.intake[party, "accepted"] != sum(self.kept[party, each.value] for each in Disposition):
+                yield Difference("I", "accepted is not the sum of its dispositions", party)
+            for name in (each.value for each in Disposition):
+                if (kept := self.kept[party, name]) != (stated := self.decided[party, name]):
+                    yield Difference("I", f"{name}: {kept} kept by the origin, {stated} stated to audit", party)
+            if self.intake[party, "refused"] != self.refused[party]:
+                yield Difference("I", "refusals counted by the origin are not those stated to audit", party)
+
+    def totals(self) -> dict[str, int]:
+        terms = dict.fromkeys(("submitted", "refused", "accepted", *(each.value for each in Disposition)), 0)
+        for (_, name), count in (*self.intake.items(), *self.kept.items()):
+            terms[name] = terms.get(name, 0) + count
+        return terms

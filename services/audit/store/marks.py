@@ -1,0 +1,80 @@
+"""Which numbers audit has seen, in a table: what it tells the instances that gave them, and whom it has told."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+import asyncpg
+
+from services.audit.ports import Telling
+from shared.contracts.delivery import HOLES_MAX, TakenMark
+from shared.runtime.database.transactions import Database
+
+#: News are told after so long at the earliest, holes as long as there are any.
+NEWS_S: Final = 10
+HOLES_S: Final = 60
+_MARK: Final = """
+SELECT p.sender, p.recipient, p.epoch, p.changed_at,
+       coalesce((SELECT upper(r) - 1 FROM unnest(p.taken + p.gone) AS r WHERE lower(r) = 1), 0) AS through,
+       ARRAY(SELECT ARRAY[lower(r), upper(r) - 1]
+             FROM unnest(int8multirange(int8range(1, p.known + 1)) - (p.taken + p.gone)) AS r LIMIT $2) AS holes
+FROM pair_taken AS p
+"""
+_ORDER: Final = " ORDER BY p.sender, p.recipient, p.epoch"
+_ALL: Final = _MARK + "WHERE p.instance = $1" + _ORDER
+_CHANGED: Final = _MARK + "WHERE p.instance = $1 AND (p.open OR p.changed_at > $3)" + _ORDER
+#: One reader appends, one batch after the other: what changes later has a later time than all that is seen here.
+_DUE = """
+SELECT n.instance, t.asked, coalesce(t.told_through, '-infinity') AS told_through
+FROM (SELECT instance, max(changed_at) AS news, bool_or(open) AS open FROM pair_taken GROUP BY instance) AS n
+     FULL JOIN telling AS t USING (instance)
+WHERE t.asked IS NOT NULL
+   OR (n.news > coalesce(t.told_through, '-infinity')
+       AND coalesce(t.told_at, '-infinity') < now() - $1 * interval '1 s')
+   OR (n.open AND t.told_at < now() - $2 * interval '1 s')
+"""
+_TOLD = """
+INSERT INTO telling AS t (instance, told_through, told_at) VALUES ($1, $2, now())
+ON CONFLICT (instance) DO UPDATE
+SET told_through = greatest(t.told_through, excluded.told_through), told_at = now(),
+    asked = CASE WHEN t.asked IS DISTINCT FROM $3 THEN t.asked END
+"""
+
+
+class PostgresMarks:
+    """`Marks` over audit's database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def marks_for(self, instance: str) -> list[TakenMark]:
+        return [_mark(row) for row in await self._database.fetch(_ALL, instance, HOLES_MAX)]
+
+    async def due(self) -> list[Telling]:
+        async with self._database.transaction() as session:
+            due = await session.driver.fetch(_DUE, NEWS_S, HOLES_S)
+            return [await _telling(session.driver, row) for row in due]
+
+    async def told(self, telling: Telling) -> None:
+        async with self._database.transaction() as session:
+            await session.driver.execute(_TOLD, telling.to, telling.through, telling.answers)
+
+
+async def _telling(driver: asyncpg.Connection, due: asyncpg.Record) -> Telling:
+    """What to tell one instance: everything where it asks."""
+    to, asked, before = str(due["instance"]), due["asked"], due["told_through"]
+    rows = await driver.fetch(_ALL, to, HOLES_MAX) if asked else await driver.fetch(_CHANGED, to, HOLES_MAX, before)
+    through: datetime | None = max((row["changed_at"] for row in rows), default=None)
+    return Telling(to, tuple(map(_mark, rows)), through, UUID(int=asked.int) if asked else None)
+
+
+def _mark(row: asyncpg.Record) -> TakenMark:
+    return TakenMark(
+        sender=row["sender"],
+        recipient=row["recipient"],
+        epoch=UUID(int=row["epoch"].int),
+        through=row["through"],
+        holes=tuple((first, last) for first, last in row["holes"]),
+    )

@@ -1,0 +1,104 @@
+"""The clock's door: tells every instance which of its numbers audit has seen, so that it sends what is missing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final, Protocol
+
+from services.audit.ports import Marks, Telling
+from shared.contracts.delivery import ROWS_MAX, MarksClear, TakenMark
+from shared.contracts.registry import MARKS
+from shared.exchange.compose import Addressing, compose
+from shared.exchange.message import Draft
+from shared.kernel.clock import Clock
+from shared.kernel.errors import Unavailable
+from shared.kernel.ids import uuid7
+from shared.routing.directory_index import DirectoryIndex
+from shared.runtime.watch.health import Check
+from shared.runtime.watch.logs import log
+
+#: How often it is asked whether somebody is to be told.
+POLL_S: Final = 2.0
+BACK_OFF_S: Final = 5.0
+
+
+class Says(Protocol):
+    async def say(self, drafts: Sequence[Draft]) -> None:
+        """Append unnumbered statements. Raises `Unavailable`."""
+        ...
+
+
+class MarkTimer:
+    """Tells marks while it runs. What cannot be told now is told later: marks say what is, not what changed."""
+
+    def __init__(
+        self,
+        marks: Marks,
+        speaker: Says,
+        *,
+        instance: str,
+        directory: Callable[[], DirectoryIndex],
+        clock: Clock,
+    ) -> None:
+        self._marks = marks
+        self._speaker = speaker
+        self._instance = instance
+        self._directory = directory
+        self._clock = clock
+        self._untold: set[str] = set()
+
+    async def run(self) -> None:
+        """Tell until cancelled; outages are waited out, and one instance that cannot be told keeps no other waiting."""
+        while True:
+            try:
+                await self.tell_due()
+                await asyncio.sleep(POLL_S)
+            except Unavailable as error:
+                log("broker_waits", code=error.code)
+                await asyncio.sleep(BACK_OFF_S)
+
+    async def check(self) -> Check:
+        """Ready always: who cannot be told keeps what it has sent."""
+        return Check("marks", True, "marks_untold" if self._untold else "")
+
+    async def tell_due(self) -> None:
+        """Tell everybody who is to be told now, once. Raises `Unavailable` where the database is away."""
+        for telling in await self._marks.due():
+            try:
+                await self._speaker.say(self.drafts(telling))
+                self._untold.discard(telling.to)
+            except Unavailable as error:
+                if telling.to not in self._untold:
+                    log("broker_waits", code=error.code)
+                self._untold.add(telling.to)
+            else:
+                await self._marks.told(telling)
+
+    def drafts(self, telling: Telling) -> list[Draft]:
+        """The statements of one telling: none for an instance that has left the directory."""
+        directory = self._directory()
+        if directory.instance(telling.to) is None:
+            return []
+        return [self._draft(telling, rows, directory) for rows in _parts(telling.taken)]
+
+    def _draft(self, telling: Telling, rows: Sequence[TakenMark], directory: DirectoryIndex) -> Draft:
+        clear = MarksClear(sent=(), taken=tuple(rows), asking=False, nonce=uuid7(), answers=telling.answers)
+        return compose(
+            MARKS,
+            clear,
+            Addressing(
+                subject=uuid7(),
+                sender=self._instance,
+                recipient=telling.to,
+                directory=directory,
+                exercise=False,
+                at=self._clock.now(),
+            ),
+        )
+
+
+def _parts(rows: Sequence[TakenMark]) -> Iterator[Sequence[TakenMark]]:
+    """At most `ROWS_MAX` at a time; one part of none where there is nothing to tell but that somebody asked."""
+    for start in range(0, max(len(rows), 1), ROWS_MAX):
+        yield rows[start : start + ROWS_MAX]

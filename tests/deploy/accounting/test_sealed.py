@@ -1,0 +1,112 @@
+"""Days that add up are sealed: not read again, and still compared when everything is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+
+from deploy.accounting.messages import AUDITED, Numbers
+from deploy.accounting.run import reconciled
+from deploy.accounting.sealed import FILE, Days, Sealed, day_of, id_at, read_sealed, sealable, write_sealed
+from deploy.accounting.spans import Spans
+from deploy.accounting.streams import Line
+from shared.contracts.registry import NOTICE_ACKNOWLEDGED
+from shared.kernel.clock import ManualClock, SystemClock
+from shared.kernel.errors import Refused
+from shared.kernel.ids import coarse_uuid7, uuid7
+from tests.support.running import HOTLINE, Exchange, referral
+
+PAIR = ("hotline-be.example", "police-nl.example", uuid7())
+NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
+
+
+def line(**changes: object) -> Line:
+    told = Line(*PAIR, 1, coarse_uuid7(NOON), "0" * 64, NOTICE_ACKNOWLEDGED.type, "record", "", AUDITED)
+    return told._replace(**changes)  # type: ignore[arg-type]
+
+
+def test_a_message_belongs_to_the_day_of_its_id() -> None:
+    assert day_of(coarse_uuid7(NOON)) == date(2026, 5, 4)
+    assert id_at(date(2026, 5, 4)) <= coarse_uuid7(NOON) < id_at(date(2026, 5, 5))
+    assert day_of(UUID(int=2**128 - 1)) == date.max
+
+
+def test_a_day_is_sealed_when_it_is_over_for_a_day_and_nothing_before_it_is_open() -> None:
+    assert sealable(NOON, None) == date(2026, 5, 3)
+    assert sealable(NOON, coarse_uuid7(NOON - timedelta(days=5))) == date(2026, 4, 29)
+
+
+def test_what_was_sealed_is_read_as_it_was_written(tmp_path: Path) -> None:
+    assert read_sealed(tmp_path) == Sealed()
+    numbers = Numbers(Spans([(1, 7), (9, 9)]))
+    numbers.fates["applied"] = 8
+    written = Sealed(date(2026, 5, 3), {"2026-05-02": "ab"}, {PAIR: numbers}, {"edges": 3}, {"t": ("id", 5)})
+    write_sealed(tmp_path, written)
+    found = read_sealed(tmp_path)
+    assert (found.until, found.days, found.edges, found.log) == (
+        written.until,
+        written.days,
+        written.edges,
+        written.log,
+    )
+    assert list(found.numbers[PAIR].seen) == [(1, 7), (9, 9)]
+    assert found.numbers[PAIR].fates == {"applied": 8}
+
+
+@pytest.mark.parametrize("text", ["", "{}", '{"form": 2}', '{"form": 1, "until": "no day"}'])
+def test_a_file_that_is_none_of_ours_is_refused_with_what_to_do(tmp_path: Path, text: str) -> None:
+    (tmp_path / FILE).write_text(text)
+    with pytest.raises(Refused, match="accounts_malformed"):
+        read_sealed(tmp_path)
+
+
+def test_a_copy_that_comes_later_changes_no_digest_and_another_message_does() -> None:
+    def digest(*lines: Line) -> dict[str, str]:
+        days = Days()
+        days.add(lines)
+        return days.digests()
+
+    assert digest(line()) == digest(line(), line(place="a/0/9"))
+    assert digest(line()) != digest(line(digest="1" * 64))
+    assert digest(line()) != digest(line(outcome="not_entitled"))
+
+
+@pytest.fixture
+def in_three_days(exchange: Exchange, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Whoever reconciles does so when today is long over; afterwards nothing is sealed."""
+    later = ManualClock(SystemClock().now() + timedelta(days=3))
+    monkeypatch.setattr("deploy.accounting.books.SystemClock", lambda: later)
+    yield
+    (exchange.state / FILE).unlink(missing_ok=True)
+
+
+_ALTER = "UPDATE entry SET digest = $2 WHERE message_id = $1"
+
+
+@pytest.mark.usefixtures("in_three_days")
+async def test_a_sealed_day_is_not_read_again_unless_everything_is_asked_for(exchange: Exchange) -> None:
+    async with exchange.client(HOTLINE) as client:
+        await client.submit(referral())
+    await exchange.until_quiet()
+    await exchange.until_audited()
+    first = await reconciled(exchange.endpoints)
+    assert first.differences == ()
+    assert read_sealed(exchange.state).days
+    audit = await exchange.admin("audit")
+    try:
+        row = await audit.fetchrow("SELECT message_id, digest FROM entry WHERE kind = 'record' LIMIT 1")
+        await audit.execute(_ALTER, row["message_id"], "ab" * 32)
+        again = await reconciled(exchange.endpoints)
+        everything = await reconciled(exchange.endpoints, everything=True)
+        await audit.execute(_ALTER, row["message_id"], row["digest"])
+    finally:
+        await audit.close()
+    assert again.differences == ()
+    assert (again.messages, again.edges) == (first.messages, first.edges)
+    whats = {each.what for each in everything.differences}
+    assert whats >= {"a day that was sealed says something else now", "audit has another message under this number"}
+    assert (await reconciled(exchange.endpoints, everything=True)).differences == ()
