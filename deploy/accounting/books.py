@@ -22,14 +22,14 @@ from deploy.operator.documents import document_in_force
 from deploy.site.access import kafka_access
 from deploy.site.endpoints import Endpoints
 from deploy.site.kinds import AUDIT, keeps_referrals, kind_serving
-from shared.contracts.registry import NOTICE_ISSUED, REFERRAL_OFFERED
+from shared.contracts.registry import ALL
 from shared.exchange.topics import INBOXES
 from shared.kernel.clock import SystemClock
 from shared.kernel.errors import Refused
 from shared.routing.shelf import read_directory
 from shared.runtime.kafka.reader import LogReader
 
-CARRYING = (REFERRAL_OFFERED.type, NOTICE_ISSUED.type)
+CARRYING = tuple(message.type for message in ALL if message.edge)
 #: Of so many edges at once audit is asked whether it was told of them.
 _ASKED_AT_ONCE = 1000
 

@@ -20,7 +20,7 @@ def _clear(**members: object) -> dict[str, object]:
 def _reads() -> dict[str, object]:
     read = [("notice_issued", 1), ("notice_withdrawn", 1)]
     messages = [{"name": name, "version": version} for name, version in read]
-    return _clear(messages=messages, engines=[2], vocabulary="2d" * 32, guards=["3c" * 32])
+    return _clear(messages=messages, engines=[2], vocabulary="2d" * 32, guards=["3c" * 16])
 
 
 ACCEPTED: Final[dict[str, dict[str, object]]] = {

@@ -34,7 +34,7 @@ An `accepted-*.json` is the value alone. A `refused-*.json` is an accepted one w
 code, and the field where one is named. The sealed texts in examples are filler: they open for nobody.
 
 A value is `{"clear": …}`, with `"sealed": …` where the message has a sealed part. The clear part is class S1 only:
-codes, countries, party ids, times. Within a version only optional members are added.
+codes, countries, party ids, times. A version is closed for ever: [How it grows](#how-it-grows).
 
 A sealed text is `v2.<suite>.<key id>.` and base64url; `shared/envelope/sealing.py` says of what. What it opens to has
 one spelling: JSON without spaces or needless escapes, members in the order listed here, an edge's facts by name.
@@ -65,6 +65,59 @@ not known is covered and otherwise ignored; any other unknown `ce_` header is `h
 another. The first message of an epoch names the one before (`ce_prevepoch`, `ce_prevlast`), or `unknown`.
 
 The first release had no epoch and a relative `ce_dataschema`: it is answered `format_superseded`, and nothing is read.
+"""
+_GROWTH = """## How it grows
+
+Releases run side by side: N beside N−1, for as long as an operator needs. So nothing is added that a reader could take
+for a broken body, and nothing is sent to whom cannot read it.
+"""
+_NEW = (
+    (
+        "a member",
+        "with a new **version** of its message, which only adds what may be left out; the one before stays closed",
+        "answers `deferred`, `version_unknown`. In version 1 what that has no place for is broken, for everybody",
+    ),
+    ("a message", "under a new name", "`deferred`, `type_unknown`"),
+    (
+        "a code",
+        "with a new **edition of the vocabulary** (`shared/vocabulary/edition.py`: since which edition each code is)",
+        "`deferred`, `code_unknown`: well formed but for the code",
+    ),
+    ("an engine, a guard", "with its number, its edition", "`deferred`, `engine_unknown`, `guard_unknown`"),
+    ("a header", "as `ce_x…`", "covers it and ignores it"),
+    (
+        "a member of the directory or the policy",
+        "at any time, but for what stands under `requires`",
+        "keeps it in the digest and ignores it",
+    ),
+)
+_READERS = """\
+A reader of a version reads every lower one: each by its own closed model, and then as the newest. Names, versions,
+codes and members are never taken away or given another meaning. A withdrawal never grows.
+
+**Who reads what.** At every start an instance tells every other and audit in `reads_announced` what its code reads; the
+newest by the broker's time counts. Of one that has not been heard the directory says the floor (`reads_floor` of its
+instance), and where it says nothing, that is the first release of this format. Whoever writes an edge takes the highest
+version that its recipient reads, if that holds what is to be said. If nothing does, the edge **waits**: no message is
+signed, no number used; it stands on the origin's work list as `recipient_cannot_read`, and is decided afresh and sent
+when the recipient has announced more. Answers and withdrawals are sent at once: they say what has happened. What their
+recipient cannot read it defers.
+
+**Deferred** is no refusal. The recipient keeps the message's number and what it lacked, not its body; the sender's row
+lives on and is on its work list. Whoever has been upgraded asks for it (`wanted`), and gets the same bytes.
+"""
+_TALK = """## What instances tell each other
+
+`marks` say how far numbers have come, for each pair and epoch: given and lowest still held (`sent`), taken and holes
+(`taken`). They are said at most every 10 s after something has changed, and every 60 s, asking, while anything is open:
+a row that is held, a hole, a `nonce` that the other side has not named. They are cumulative, have no number themselves,
+and the newest by the broker's time counts, so none of them has to arrive. A start, and a database that is another than
+before, asks everybody.
+
+A hole older than 60 s is sent again, the same bytes. What is not held any more is answered `gone`, as is what was
+`wanted` and is not held; both sides list it. A row leaves its sender once it has a last word and both its recipient's
+and audit's marks have passed it. Marks that name numbers of ours which this database never gave say that it was
+restored: the epoch ends, and another begins.
 """
 _TOPICS = """## Topics
 
@@ -117,6 +170,10 @@ def messages_page() -> str:
             _HEAD,
             *_topics(),
             _HEADERS,
+            _GROWTH,
+            *_table(("what is new", "how it comes", "who does not know it"), _NEW),
+            _READERS,
+            _TALK,
             "## Messages\n",
             *_overview(),
             _AUTHORITY,

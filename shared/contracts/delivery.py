@@ -26,6 +26,8 @@ Number = Annotated[int, Field(strict=True, ge=0, le=2**53 - 1)]
 Span = Annotated[tuple[Number, ...], Field(min_length=2, max_length=2)]
 #: A message's name without its version (`shared.contracts.registry`).
 MessageName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z_]{0,47}$", max_length=48)]
+#: An edition of the guard, as `ce_guard` names it.
+GuardEdition = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$", max_length=32)]
 _Ids = Annotated[tuple[Uuid, ...], Field(max_length=ROWS_MAX)]
 
 
@@ -47,7 +49,7 @@ class ReadMessage(Contract):
 class ReadsAnnouncedClear(Contract):
     """What an instance reads, told to every peer and to audit at every start. The one at the highest offset counts.
 
-    `vocabulary` and `guards` name editions by their digests.
+    `vocabulary` and `guards` name editions by their digests. The directory says the same of who has not spoken yet.
     """
 
     messages: Annotated[tuple[ReadMessage, ...], Field(min_length=1, max_length=99)]
@@ -55,7 +57,7 @@ class ReadsAnnouncedClear(Contract):
         tuple[Annotated[int, Field(strict=True, ge=1, le=1000)], ...], Field(min_length=1, max_length=16)
     ]
     vocabulary: Digest
-    guards: Annotated[tuple[Digest, ...], Field(min_length=1, max_length=64)]
+    guards: Annotated[tuple[GuardEdition, ...], Field(min_length=1, max_length=64)]
 
     @model_validator(mode="after")
     def _each_message_once(self) -> Self:

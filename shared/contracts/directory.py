@@ -10,6 +10,7 @@ from typing import Annotated, Final
 from pydantic import Field, StringConstraints
 
 from shared.contracts.base import Asn, Contract, Day, Digest, InstanceId, Instant, Jurisdiction, KeyId, PartyId
+from shared.contracts.delivery import ReadsAnnouncedClear
 from shared.contracts.documents import SignedDocument
 from shared.vocabulary.referral import IncidentKind
 from shared.vocabulary.routing import Mandate, PartyKind, PartyStatus
@@ -93,11 +94,15 @@ class Party(Contract):
 
 
 class Instance(Contract):
-    """One running service, and the public keys it signs and opens with. Its topics follow from its id."""
+    """One running service, and the public keys it signs and opens with. Its topics follow from its id.
+
+    `reads_floor` is what it reads at least, for whoever has not heard it yet; left out: what every release reads.
+    """
 
     id: InstanceId
     kind: PartyKind
     keys: Annotated[tuple[PublicKey, ...], Field(min_length=1, max_length=8)]
+    reads_floor: ReadsAnnouncedClear | None = None
 
 
 class Directory(SignedDocument):

@@ -125,6 +125,15 @@ WITHDRAWALS: Final = frozenset({REFERRAL_WITHDRAWN, NOTICE_WITHDRAWN})
 NAMES: frozenset[str] = frozenset(message.name for message in ALL)
 
 
+@lru_cache(256)
+def newest(name: str) -> MessageType:
+    """The highest version of a message that is read here. Raises `KeyError` where there is none of that name."""
+    versions = [message for message in ALL if message.name == name]
+    if not versions:
+        raise KeyError(name)
+    return max(versions, key=lambda message: message.version)
+
+
 def schema_uri(name: str) -> str:
     """The absolute URI of the schema that is called `name`."""
     return f"{SCHEMAS}/{name}.json"

@@ -19,6 +19,7 @@ from shared.contracts.registry import (
     WITHDRAWALS,
     Family,
     MessageType,
+    newest,
     value_model,
 )
 from shared.envelope.batch import RootCache, message_digest
@@ -159,7 +160,7 @@ def _received(reading: _Reading) -> Received:
     return Received(
         record=reading.record,
         message_id=attributes.id,
-        message=reading.message,
+        message=newest(reading.message.name),
         subject=attributes.subject,
         sender=attributes.sender,
         sender_instance=reading.sender_instance,
@@ -224,6 +225,10 @@ def _read_clear(reading: _Reading, reader: ReadingInstance) -> None:
 
 
 def _message_type(type_text: str) -> MessageType:
+    """The form in which it was written: it is read as that, closed as it is, and then taken as the newest of its name.
+
+    A later version only adds members that may be left out, so whatever holds in an earlier one holds in it.
+    """
     if message := BY_TYPE.get(type_text):
         return message
     name = type_text.removeprefix("causeway.").rpartition(".v")[0]
@@ -242,7 +247,7 @@ def _check_guard(message: MessageType, attributes: Attributes) -> None:
 
 def _check_lane(message: MessageType, reading: _Reading) -> None:
     attributes = reading.envelope.attributes
-    check_stated_by(message, attributes, reading.sender_instance, directory=reading.directory)
+    check_stated_by(newest(message.name), attributes, reading.sender_instance, directory=reading.directory)
     if attributes.dataschema != message.schema:
         raise Refused("body_invalid", "not the schema of its type", field="ce_dataschema")
 
@@ -262,6 +267,8 @@ def _check_exercise(message: MessageType, attributes: Attributes, directory: Dir
 def _parsed(message: MessageType, body: bytes) -> tuple[Contract, str | None]:
     try:
         value = cast(_Value, value_model(message).model_validate_json(body, strict=True))
+        if (latest := newest(message.name)) is not message:
+            value = cast(_Value, value_model(latest).model_validate_json(body, strict=True))
     except ValidationError as error:
         if message not in WITHDRAWALS and only_codes_unknown(error):
             raise _code_unknown("/clear") from None
@@ -291,6 +298,8 @@ def _read_sealed(reading: _Reading, reader: ReadingInstance) -> None:
     try:
         tree = parse_body("application/json", None, reading.plaintext, nodes_max=SEALED_NODES_MAX)
         sealed = reading.message.sealed.model_validate_json(reading.plaintext, strict=True)
+        if (latest := newest(reading.message.name)) is not reading.message and latest.sealed is not None:
+            sealed = latest.sealed.model_validate_json(reading.plaintext, strict=True)
     except ValidationError as error:
         if only_codes_unknown(error):
             raise _code_unknown("/sealed") from None
@@ -306,10 +315,17 @@ def _read_sealed(reading: _Reading, reader: ReadingInstance) -> None:
 
 
 def only_codes_unknown(error: ValidationError) -> bool:
-    """Nothing is wrong with it but codes that none of our lists has: lists grow, and shapes do not."""
-    return all(
-        each["type"] == "enum" for each in error.errors(include_url=False, include_context=False, include_input=False)
-    )
+    """Nothing is wrong with it but codes that none of our lists has: lists grow, and shapes do not.
+
+    A list that has such a code in it may seem too short: its entry does not count.
+    """
+    errors = error.errors(include_url=False, include_context=False, include_input=False)
+    unknown = [each["loc"] for each in errors if each["type"] == "enum"]
+
+    def follows(at: tuple[int | str, ...]) -> bool:
+        return any(len(at) < len(loc) and loc[: len(at)] == at for loc in unknown)
+
+    return all(each["type"] == "enum" or (each["type"] == "too_short" and follows(each["loc"])) for each in errors)
 
 
 def _code_unknown(field: str) -> Unread:

@@ -67,18 +67,20 @@ HELD_BY: Final[Mapping[Subject, PartyKind]] = {
     Subject.CASE: PartyKind.LAW_ENFORCEMENT,
     Subject.NOTICE: PartyKind.INDUSTRY,
 }
-#: What instances state to audit alone, of whom, and the kinds of instance that have something of it to state.
-_FACTS: Final[Mapping[MessageType, tuple[tuple[PartyKind, ...], Relation]]] = {
-    registry.REFERRAL_DECIDED: (ORIGINS, Relation.SERVES_ITS_ORIGIN),
-    registry.REFERRAL_REFUSED: (ORIGINS, Relation.SERVES_ITS_ORIGIN),
-    registry.MESSAGE_PARKED: (tuple(HELD_BY.values()), Relation.READS_ITS_TOPIC),
-    registry.RECORD_REVEALED: (tuple(HELD_BY.values()), Relation.SERVES_WHO_HAS_IT),
-    registry.EPOCH_OPENED: (tuple(HELD_BY.values()), Relation.NUMBERED_IT),
+#: What instances state to audit alone, by the message's name, of whom, and the kinds of instance that have it to state.
+_FACTS: Final[Mapping[str, tuple[tuple[PartyKind, ...], Relation]]] = {
+    registry.REFERRAL_DECIDED.name: (ORIGINS, Relation.SERVES_ITS_ORIGIN),
+    registry.REFERRAL_REFUSED.name: (ORIGINS, Relation.SERVES_ITS_ORIGIN),
+    registry.MESSAGE_PARKED.name: (tuple(HELD_BY.values()), Relation.READS_ITS_TOPIC),
+    registry.RECORD_REVEALED.name: (tuple(HELD_BY.values()), Relation.SERVES_WHO_HAS_IT),
+    registry.EPOCH_OPENED.name: (tuple(HELD_BY.values()), Relation.NUMBERED_IT),
 }
 #: What instances tell audit, beside each other, of delivery itself.
-_DELIVERY_TO_AUDIT: Final = frozenset({registry.READS_ANNOUNCED, registry.MARKS, registry.GONE})
+_DELIVERY_TO_AUDIT: Final = frozenset(
+    message.name for message in (registry.READS_ANNOUNCED, registry.MARKS, registry.GONE)
+)
 #: What audit says itself, of the numbers that it has seen.
-_DELIVERY_BY_AUDIT: Final = frozenset({registry.MARKS})
+_DELIVERY_BY_AUDIT: Final = frozenset({registry.MARKS.name})
 #: The one code for what is not the speaker's to say.
 STATEMENT_NOT_YOURS: Final = "statement_not_yours"
 
@@ -124,7 +126,7 @@ def cells() -> tuple[Cell, ...]:
 
 @cache
 def cells_of(message: MessageType) -> tuple[Cell, ...]:
-    """What a message may say: by whom, to whom, of what. None of it: nobody may say it."""
+    """What a message may say: by whom, to whom, of what. None of it: nobody may say it. All versions say the same."""
     return tuple(dict.fromkeys(_cells_of(message)))
 
 
@@ -136,17 +138,18 @@ def _cells_of(message: MessageType) -> Iterator[Cell]:
     elif message.family is Family.DELIVERY:
         there = dict.fromkeys((cell.sender, cell.recipient) for row in ACTS for cell in _told_by(row))
         back = dict.fromkeys((to, sender) for sender, to in there)
-        audit = {(kind, PartyKind.AUDITOR): None for kind in HELD_BY.values() if message in _DELIVERY_TO_AUDIT}
-        by_audit = {(PartyKind.AUDITOR, kind): None for kind in HELD_BY.values() if message in _DELIVERY_BY_AUDIT}
+        name, holders = message.name, HELD_BY.values()
+        audit = {(kind, PartyKind.AUDITOR): None for kind in holders if name in _DELIVERY_TO_AUDIT}
+        by_audit = {(PartyKind.AUDITOR, kind): None for kind in holders if name in _DELIVERY_BY_AUDIT}
         for pair in there | back | audit | by_audit:
             yield Cell(message, *pair, Relation.NUMBERED_IT)
     elif message.family is Family.FACT:
-        kinds, relation = _FACTS[message]
+        kinds, relation = _FACTS[message.name]
         for kind in kinds:
             yield Cell(message, kind, PartyKind.AUDITOR, relation)
     else:
         for row in ACTS:
-            if row.message is message:
+            if row.message is not None and row.message.name == message.name:
                 yield from _told_by(row)
 
 

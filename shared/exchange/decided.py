@@ -28,6 +28,8 @@ from shared.routing.facts import SINGLE_FACTS
 from shared.vocabulary.routing import Disposition, WorkReason
 
 Json = dict[str, Any]
+#: Reasons for which some edges are not stated: nobody is sent them, or not yet.
+_SENT_IN_PART = (WorkReason.UNDELIVERABLE, WorkReason.RECIPIENT_CANNOT_READ)
 #: The revision of every referral, until referrals are amended.
 REVISION = 1
 
@@ -142,7 +144,7 @@ def judged_edges(
     derived = fact.facts.origin == fact.origin and all(
         key in judged and judged[key].digest == digest for key, digest in stated.items()
     )
-    some = bool(fact.superseded) or fact.work_reason is WorkReason.UNDELIVERABLE
+    some = bool(fact.superseded) or fact.work_reason in _SENT_IN_PART
     whole = given_up(fact) or ((some or stated.keys() == judged.keys()) and _concluded(clear, fact, outcome))
     if fact.decision.engine != ENGINE or not derived or not whole:
         raise Refused("decision_not_derived", "its facts lead to another decision")
@@ -164,7 +166,7 @@ def _concluded(clear: ReferralDecidedClear, fact: ReferralDecidedSealed, outcome
     """Whether the disposition, its reason, and what was removed are those that the facts lead to."""
     removed = {(each["recipient"], str(each["purpose"]), tuple(each["rules"])) for each in outcome.not_sent}
     stated = {(each.recipient, each.purpose.value, each.rules) for each in fact.not_sent}
-    reasons = (outcome.work_reason, WorkReason.UNDELIVERABLE)
+    reasons = (outcome.work_reason, *_SENT_IN_PART)
     return clear.disposition == outcome.disposition and fact.work_reason in reasons and stated == removed
 
 

@@ -17,6 +17,7 @@ from shared.exchange.compose import Addressing, Letter, address
 from shared.exchange.decided import REVISION, Json, Stated, commitment, decided_fact, due_times, edge_salt
 from shared.exchange.message import Draft
 from shared.exchange.minimise import notice_record, referral_record
+from shared.exchange.reads import CANNOT_READ, PeerReads, form_for
 from shared.kernel.errors import Defect, Refused
 from shared.kernel.ids import coarse_uuid7, uuid4
 from shared.routing.directory_index import PartyEntry
@@ -52,6 +53,13 @@ class Emitted:
         return self.edge.terms.rules
 
 
+class Waiting(NamedTuple):
+    """An edge that is not sent yet, since its recipient cannot read what would have to be written: no message is."""
+
+    edge: PlannedEdge
+    edge_id: UUID
+
+
 @dataclass(frozen=True, slots=True)
 class Letters:
     """The messages of one decision. `work_reason` is why a person has to look at the referral, None if nobody has."""
@@ -60,6 +68,7 @@ class Letters:
     referral_id: UUID
     emitted: tuple[Emitted, ...]
     letters: tuple[Letter, ...]
+    waiting: tuple[Waiting, ...]
     work_reason: WorkReason | None
     traceparent: str | None
     sealer: Sealer
@@ -103,13 +112,14 @@ class Letters:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Writing:
-    """What all letters of one decision share: whose record they are cut from, when and on whose trace.
+    """What all letters of one decision share: whose record they are cut from, who reads what, when, on whose trace.
 
     `sealer` is that of the transaction which sends them.
     """
 
     outcome: Judged
     record: Json
+    reads: PeerReads
     referral_id: UUID
     at: datetime
     traceparent: str | None
@@ -128,18 +138,38 @@ class KnownEdge(NamedTuple):
 
 
 def write_letters(writing: Writing, edges: Sequence[PlannedEdge]) -> Letters:
-    """Address `edges` of the decision; those whose recipient has no key to seal for at this time get no letter."""
+    """Address `edges` of the decision.
+
+    Those whose recipient has no key to seal for at this time get no letter; those whose recipient cannot read theirs
+    wait.
+    """
     written: list[tuple[Emitted, Letter]] = []
+    waiting: list[Waiting] = []
     outcome = writing.outcome
     for edge in edges:
         try:
             written.append(_addressed(edge, writing))
         except Refused as error:
-            if error.code != "recipient_unknown":
+            if error.code == CANNOT_READ:
+                waiting.append(Waiting(edge, uuid4()))
+            elif error.code != "recipient_unknown":
                 raise
-    work_reason = outcome.work_reason if len(written) == len(edges) else WorkReason.UNDELIVERABLE
+    work_reason = outcome.work_reason
+    if len(written) + len(waiting) < len(edges):
+        work_reason = WorkReason.UNDELIVERABLE
+    elif waiting:
+        work_reason = WorkReason.RECIPIENT_CANNOT_READ
     emitted, letters = tuple(each for each, _ in written), tuple(letter for _, letter in written)
-    return Letters(outcome, writing.referral_id, emitted, letters, work_reason, writing.traceparent, writing.sealer)
+    return Letters(
+        outcome,
+        writing.referral_id,
+        emitted,
+        letters,
+        tuple(waiting),
+        work_reason=work_reason,
+        traceparent=writing.traceparent,
+        sealer=writing.sealer,
+    )
 
 
 def clear_of(edge: PlannedEdge, *, edge_id: UUID, salt: str, at: datetime) -> Json:
@@ -187,6 +217,7 @@ def _addressed(edge: PlannedEdge, writing: Writing) -> tuple[Emitted, Letter]:
     )
     clear = named | clear_of(edge, edge_id=edge_id, salt=salt, at=writing.at)
     again = None if known is None else known.answered.model_copy(update={"moved": known.instance != recipient.instance})
-    sealed = to_json(sealed_of(edge, outcome, record=record, salt=salt, again=again))
-    letter = address(message, clear, addressing, sealed=sealed)
+    sealed = sealed_of(edge, outcome, record=record, salt=salt, again=again)
+    form = form_for(message, writing.reads.of(recipient.instance, directory), clear, sealed)
+    letter = address(form, clear, addressing, sealed=to_json(sealed))
     return Emitted(edge, edge_id, letter.message_id, letter.instance.id, notice_id, items), letter

@@ -11,9 +11,10 @@ from uuid import UUID
 from shared.contracts.referral import ReferralContent, ReferralSubmission
 from shared.envelope.sealing import Sealer
 from shared.exchange.facts import ReadFacts, closed, read_facts
-from shared.exchange.letters import Emitted, KnownEdge, Letters, Writing, write_letters
+from shared.exchange.letters import Emitted, KnownEdge, Letters, Waiting, Writing, write_letters
 from shared.exchange.message import Draft
 from shared.exchange.minimise import own_record, whole_record
+from shared.exchange.reads import PeerReads
 from shared.guard import inspect
 from shared.kernel.canonical import digest
 from shared.kernel.clock import coarse
@@ -27,10 +28,11 @@ from shared.vocabulary.routing import Disposition, PartyStatus, WorkReason
 
 @dataclass(frozen=True, slots=True)
 class Documents:
-    """The directory and the policy in force at one time."""
+    """The directory and the policy in force at one time, and what instances read by then."""
 
     directory: DirectoryIndex
     policy: PolicyIndex
+    reads: PeerReads = field(default_factory=PeerReads)
 
     @property
     def law(self) -> str:
@@ -63,19 +65,20 @@ class Prepared:
     work_reason: str | None
     content: bytes
     emitted: tuple[Emitted, ...]
+    waiting: tuple[Waiting, ...]
     drafts: tuple[Draft, ...]
     traceparent: str | None
 
 
 class StaleEdge(NamedTuple):
-    """An edge whose decision was refused as stale, and the message that carries it.
+    """An edge whose decision was refused as stale, and the message that carries it; none where it waited.
 
     `law` names the documents that it was decided by at `decided_at`; `tried` counts the refusals that count. With
     `known`, its recipient has moved, or has answered from where it was before: the edge stays what it is.
     """
 
     edge_id: UUID
-    message_id: UUID
+    message_id: UUID | None
     law: str
     decided_at: datetime
     tried: int
@@ -84,7 +87,7 @@ class StaleEdge(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Again:
-    """A stale decision made again: new edges and messages, and the old edges that nothing replaces.
+    """A stale decision made again: new edges and messages, new ones that wait, and the old that nothing replaces.
 
     `work_reason` is why a person has to look at the referral, None if nobody has. `law` as in `StaleEdge`.
     """
@@ -92,6 +95,7 @@ class Again:
     referral_id: UUID
     origin: str
     emitted: tuple[Emitted, ...]
+    waiting: tuple[Waiting, ...]
     drafts: tuple[Draft, ...]
     dropped: tuple[StaleEdge, ...]
     work_reason: WorkReason | None
@@ -182,6 +186,7 @@ def prepare_again(
     writing = Writing(
         outcome=outcome,
         record=whole_record(content),
+        reads=documents.reads,
         referral_id=referral_id,
         at=at,
         traceparent=traceparent,
@@ -190,14 +195,16 @@ def prepare_again(
     )
     letters = write_letters(writing, edges)
     letters.seal()
-    superseded = sorted(each.edge_id for each in only.values())
+    waiting = {(each.edge.recipient, each.edge.terms.purpose) for each in letters.waiting}
+    superseded = sorted(each.edge_id for key, each in only.items() if key not in waiting or each.message_id is not None)
     drafts = letters.drafts(read.facts, origin, at=at, body_sha256=body_sha256, superseded=superseded)
-    found = {(each.recipient, each.purpose) for each in letters.emitted}
+    found = waiting | {(each.recipient, each.purpose) for each in letters.emitted}
     dropped = tuple(stale for key, stale in only.items() if key not in found)
     return Again(
         referral_id,
         origin.id,
         letters.emitted,
+        letters.waiting,
         drafts,
         dropped=dropped,
         work_reason=letters.work_reason,
@@ -257,6 +264,7 @@ def _letters(work: _Work) -> Letters:
     writing = Writing(
         outcome=work.outcome,
         record=work.record,
+        reads=work.documents.reads,
         referral_id=work.referral_id,
         at=work.at,
         traceparent=work.filing.traceparent,
@@ -303,6 +311,7 @@ def _prepared(work: _Work) -> Prepared:
         work_reason=work.letters.work_reason.value if work.letters.work_reason else None,
         content=own_record(work.record),
         emitted=work.letters.emitted,
+        waiting=work.letters.waiting,
         drafts=work.drafts,
         traceparent=work.filing.traceparent,
     )

@@ -10,6 +10,9 @@ from functools import lru_cache
 from itertools import chain
 from typing import Any, Generic, NamedTuple, TypeVar
 
+from pydantic_core import to_json
+
+from shared.contracts.delivery import ReadsAnnouncedClear
 from shared.kernel.clock import parse_rfc3339
 from shared.kernel.errors import Refused
 from shared.routing.edition import Edition
@@ -41,8 +44,11 @@ class PartyEntry:
 
 @dataclass(frozen=True, slots=True)
 class InstanceEntry:
+    """An instance. `reads_floor`: what it reads at least, where the directory says so."""
+
     id: str
     kind: str
+    reads_floor: ReadsAnnouncedClear | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +96,7 @@ class DirectoryIndex:
         for party in sorted(self._parties.values(), key=lambda party: party.id):
             self._served[party.instance] = (*self._served.get(party.instance, ()), party.id)
         self.moved: tuple[PartyEntry, ...] = tuple(each for each in self._parties.values() if each.instances_before)
-        self._instances = {entry["id"]: InstanceEntry(entry["id"], entry["kind"]) for entry in document["instances"]}
+        self._instances = {entry["id"]: _instance(entry) for entry in document["instances"]}
         owners = (*document["instances"], *document["parties"])
         self._keys = {key.key_id: key for entry in owners for key in _keys(entry)}
         beats = {"id": BEAT_OWNER, "keys": document.get("beat_keys")}
@@ -271,6 +277,12 @@ def _check_party(entry: Mapping[str, Any], kinds: Mapping[str, str], field: str)
 
 def _each(document: Mapping[str, Any], name: str) -> Iterable[tuple[Mapping[str, Any], Mapping[str, Any]]]:
     return ((party, row) for party in document["parties"] for row in party.get(name) or ())
+
+
+def _instance(entry: Mapping[str, Any]) -> InstanceEntry:
+    floor = entry.get("reads_floor")
+    stated = None if floor is None else ReadsAnnouncedClear.model_validate_json(to_json(floor), strict=True)
+    return InstanceEntry(entry["id"], entry["kind"], stated)
 
 
 def _party(entry: Mapping[str, Any]) -> PartyEntry:

@@ -1,25 +1,56 @@
-"""One name for all code lists at one time: two releases of one edition read each other's codes."""
+"""Editions of the vocabulary: which codes there are, and since which edition. It only grows; no code is taken away.
+
+An edition is known by its digest. Whoever is told one that it knows knows which of its own codes are too new for it;
+one that it does not know is a later release's, and has all of them.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from functools import lru_cache
+from collections.abc import Iterator
+from functools import cache
+from typing import Final
 
 from shared.vocabulary import answers, judgement, law, proofs, referral, routing
 from shared.vocabulary.code import Code
 
-#: Every module whose lists travel in messages.
-_MODULES = (answers, judgement, law, proofs, referral, routing)
+_LISTS: Final = tuple(module.__name__ for module in (answers, judgement, law, proofs, referral, routing))
+#: What each edition after the first has added, the oldest first: `spelt` codes.
+ADDED: Final[tuple[frozenset[str], ...]] = ()
 
 
-@lru_cache(1)
+def spelt(code: Code) -> str:
+    """A code with the list that it stands in, for example `IncidentKind:csam`."""
+    return f"{type(code).__name__}:{code.value}"
+
+
+@cache
+def editions() -> tuple[str, ...]:
+    """The digest of each edition, the oldest first: SHA-256 of its codes, sorted, a line each."""
+    codes = _codes()
+    later = [frozenset[str]().union(*ADDED[start:]) for start in range(len(ADDED) + 1)]
+    return tuple(hashlib.sha256("\n".join(sorted(codes - each)).encode()).hexdigest() for each in later)
+
+
 def edition() -> str:
-    """SHA-256, in hexadecimal, over the sorted lines `list code` of every code list."""
-    lines = {
-        f"{name} {code.value}\n"
-        for module in _MODULES
-        for name, codes in vars(module).items()
-        if isinstance(codes, type) and issubclass(codes, Code)
-        for code in codes
-    }
-    return hashlib.sha256("".join(sorted(lines)).encode()).hexdigest()
+    """The edition that is read here: the newest."""
+    return editions()[-1]
+
+
+@cache
+def later_than(edition: str) -> frozenset[str]:
+    """The codes, `spelt`, that came after `edition`; none after one that is not known here, which is a later one."""
+    known = editions()
+    if edition not in known:
+        return frozenset()
+    return frozenset[str]().union(*ADDED[known.index(edition) :])
+
+
+def _codes() -> frozenset[str]:
+    return frozenset(spelt(code) for kind in _kinds(Code) if kind.__module__ in _LISTS for code in kind)
+
+
+def _kinds(above: type[Code]) -> Iterator[type[Code]]:
+    for kind in above.__subclasses__():
+        yield kind
+        yield from _kinds(kind)

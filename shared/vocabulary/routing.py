@@ -76,6 +76,7 @@ class WorkReason(Code):
     UNKNOWN_PROVIDER = "unknown_provider", _CAUSEWAY
     TOO_WIDE = "too_wide", _CAUSEWAY
     UNDELIVERABLE = "undeliverable", _CAUSEWAY
+    RECIPIENT_CANNOT_READ = "recipient_cannot_read", _CAUSEWAY
 
 
 class Fact(Code):

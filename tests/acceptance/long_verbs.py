@@ -40,6 +40,10 @@ def the_soak(folder: Path) -> str:
     )
 
 
+def the_skew(folder: Path) -> str:
+    return said(printed(folder, "tests.skew", "--referrals", "2000"), "origin ahead", "recipients ahead")
+
+
 def the_moved_provider(folder: Path) -> str:
     return said(printed(folder, "tests.failures.moves", "--count", "500"), "moved: ")
 
@@ -82,6 +86,7 @@ LONG_VERBS: Mapping[str, Callable[[Path], str]] = {
         the_flat_looks,
         the_guard_report,
         the_soak,
+        the_skew,
         the_moved_provider,
         the_steady_tests,
     )

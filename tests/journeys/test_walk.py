@@ -12,16 +12,42 @@ from tests.support.footsteps import Footsteps, footsteps
 
 #: Files entered outside the guard in the first release, from POST to 202 and from the record to the agency's row.
 FIRST_RELEASE = {"filing": 31, "receiving": 34}
-#: Files that promises of the format have added since: what audit is told sealed; on the way in also who may say what,
-#: the attributes apart from the headers that write them, what is bound to an edge, and what the first release wrote.
+#: Numbers, signatures and places are given at the commit (0025): what the relay entered before, filing enters now, and
+#: so does whoever answers.
+AT_THE_COMMIT = {f"shared/runtime/post/{name}.py" for name in ("epochs", "numbering", "segments", "stamping")}
+#: Files that promises have added since. Of the format: what audit is told sealed; on the way in also who may say what,
+#: the attributes apart from the headers that write them, what is bound to an edge, one spelling of it, and whom the
+#: instance serves. Of delivery (0026): cursors and numbers taken, what is known of a message before the service sees
+#: it, and the answer apart from the judgement. And events, by which a party learns of it.
 SINCE = {
-    "filing": {"shared/exchange/decided.py"},
-    "receiving": {
+    "filing": AT_THE_COMMIT
+    | {
         "shared/envelope/attributes.py",
-        "shared/envelope/first_release.py",
+        "shared/envelope/batch.py",
+        "shared/envelope/headers.py",
+        "shared/envelope/keys.py",
+        "shared/exchange/decided.py",
+        "shared/ledger/proof.py",
+        "shared/ledger/tree.py",
+        "shared/party/origin/api/checking.py",
+        "shared/runtime/post/outbox.py",
+    },
+    "receiving": AT_THE_COMMIT
+    | {
+        f"shared/runtime/post/{name}.py"
+        for name in ("admitted", "answer", "cursors", "judge", "parking", "plan", "taken")
+    }
+    | {
+        "shared/contracts/items.py",
+        "shared/envelope/attributes.py",
         "shared/exchange/authority.py",
         "shared/exchange/bound.py",
         "shared/exchange/decided.py",
+        "shared/exchange/events.py",
+        "shared/exchange/message.py",
+        "shared/exchange/served.py",
+        "shared/exchange/spelt.py",
+        "shared/runtime/database/feed.py",
     },
 }
 
@@ -61,7 +87,7 @@ def test_every_leg_passes_where_it_must(walked: Walk) -> None:
     """The tracer sees what is entered: a leg that seemed to avoid these would be one that it missed."""
     for leg, room in {
         "filing": "shared/exchange/prepare.py",
-        "sending": "shared/runtime/post/stamping.py",
+        "sending": "shared/runtime/post/segments.py",
         "receiving": "services/law_enforcement/store.py",
         "answering": "services/law_enforcement/store.py",
         "answered": "shared/party/origin/use_cases/answers.py",

@@ -25,6 +25,7 @@ from shared.exchange.compose import seal_context
 from shared.exchange.correspondents import pairs_of
 from shared.exchange.message import Draft, Record
 from shared.exchange.prepare import Documents, Prepared, prepare
+from shared.exchange.reads import PeerReads
 from shared.exchange.topics import inbox_topic
 from shared.kernel.clock import Clock, ManualClock
 from shared.kernel.ids import coarse_uuid7
@@ -63,6 +64,8 @@ class World:
     policy: Policy
     at: datetime = AT
     shelf: DocumentShelf = field(default_factory=DocumentShelf)
+    #: What instances have announced that they read.
+    reads: PeerReads = field(default_factory=PeerReads)
     _offsets: dict[str, int] = field(default_factory=dict)
     _counters: dict[Pair, Counter] = field(default_factory=dict)
 
@@ -86,7 +89,7 @@ class World:
 
     @property
     def documents(self) -> Documents:
-        return Documents(self.shelf.directories.active(self.at), self.shelf.policies.active(self.at))
+        return Documents(self.shelf.directories.active(self.at), self.shelf.policies.active(self.at), self.reads)
 
     def reader(
         self, instance: str, *, opening_keys: Sequence[OpeningKey] = (), clock: Clock | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from functools import partial
 
@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from shared.exchange.compose import Acceptor
 from shared.guard import edition
 from shared.kernel.authority import Authority
+from shared.kernel.errors import Unavailable
 from shared.party.origin.api.checking import AsideChecking
 from shared.party.origin.api.routes import OriginApi, answer_filed
 from shared.party.origin.bus import OriginBus
@@ -40,17 +41,26 @@ class Origin:
         async def serve() -> None:
             # Intake outlives the server: what is posted while it ends is still answered.
             async with self.intake.running(), aclosing(self.checking):
+                with suppress(Unavailable):  # whoever writes for a peer knows from the start what that reads
+                    await machinery.peers.look()
                 await serve_http(http, settings.http_host, settings.http_port)
 
         async def consume() -> None:
-            await first_of(machinery.run_bus(handler), self.bus.run(machinery.service_scope))
+            await first_of(
+                machinery.run_bus(handler),
+                self.bus.run(machinery.service_scope),
+                self.bus.issue_waiting(machinery.service_scope),
+            )
+
+        async def watch() -> None:
+            await first_of(machinery.run_documents(), machinery.peers.run())
 
         return App(
             machinery,
             http,
             {
                 "api": serve,
-                "documents": machinery.run_documents,
+                "documents": watch,
                 "numberer": machinery.run_numberer,
                 "relay": machinery.run_relay,
                 "consumer": consume,

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Final
+from uuid import UUID
 
 from shared.envelope.datakeys import KeyEncryptionKey
+from shared.exchange.reads import PeerReads
 from shared.exchange.record_table import DECIDE_AGAIN
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Unavailable
@@ -15,6 +18,7 @@ from shared.party.origin.use_cases.again import MOVED_AT_ONCE, DecideAgain, Law
 from shared.party.origin.use_cases.answers import EdgeAnswers
 from shared.routing.directory_index import DirectoryIndex
 from shared.runtime.database.transactions import Database, RowScope
+from shared.runtime.post.arrivals import FINAL
 from shared.runtime.post.ports import Settlement, Unit
 from shared.runtime.watch.logs import log
 from shared.vocabulary.answers import ReceiptOutcome
@@ -24,6 +28,9 @@ LOOK_EVERY_S: Final = 5.0
 #: How soon a new directory is noticed, and after how many seconds of it what has moved is looked for.
 NOTICED_S: Final = 0.5
 FOLLOWED_S: Final = (0.0, 10.0, 60.0, 300.0)
+
+#: How soon, in seconds, what waited is sent after it has become known that it can be read.
+ISSUE_POLL_S: Final = 2.0
 
 
 class OriginBus:
@@ -55,6 +62,10 @@ class OriginBus:
     async def settled(self, unit: Unit, settlements: Sequence[Settlement]) -> None:
         """Decide again, now or later, what its recipient refused as stale, and what it is elsewhere for now."""
         edges = PostgresEdges(unit.connection.driver, self._kek)
+        await edges.note_receipted(
+            {entry.message_id: entry.outcome.value for entry in settlements if entry.outcome not in FINAL},
+            [entry.message_id for entry in settlements if entry.outcome in FINAL],
+        )
         stale = [entry.message_id for entry in settlements if entry.code in DECIDE_AGAIN]
         if stale:
             await self._again.refused(edges, stale)
@@ -92,6 +103,26 @@ class OriginBus:
                         found = await self._again.left_behind(edges, party.id, instance)
                     if found:
                         self._wake()
+
+    async def issue_waiting(self, scope: Callable[[], RowScope]) -> None:
+        """For ever: whenever the documents, or what others read, have changed, send what waited and can be read now.
+
+        `scope`: the instance with all parties that it serves.
+        """
+        looked: tuple[str, PeerReads] | None = None
+        while True:
+            with suppress(Unavailable):  # no documents, or no database: later
+                documents = self._law.now()
+                if (documents.law, documents.reads) != looked:
+                    await self._issue(scope())
+                    looked = (documents.law, documents.reads)
+            await asyncio.sleep(ISSUE_POLL_S)
+
+    async def _issue(self, scope: RowScope) -> None:
+        after: UUID | None = UUID(int=0)
+        while after is not None:
+            async with self._database.transaction(scope) as session:
+                after = await self._again.issue(PostgresEdges(session.driver, self._kek), after)
 
     async def due(self, scope: RowScope) -> int:
         """Decide again what has waited for it; how many edges that were. Raises `Unavailable`."""

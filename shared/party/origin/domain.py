@@ -27,6 +27,10 @@ from shared.vocabulary.routing import Disposition, Purpose, Reason, WorkReason
 Share = Annotated[str, StringConstraints(pattern=r"^[0-9]+/[0-9]+$")]
 #: How far a message has come: into the outbox, to Kafka, and what its recipient's receipt says.
 Delivery = Literal["queued", "sent"] | ReceiptOutcome
+#: What a receipt may say of a message of a referral that is not its last word.
+Unfinished = Literal[ReceiptOutcome.DEFERRED, ReceiptOutcome.WAITING, ReceiptOutcome.PARKED]
+#: Why a referral is on the work list: how it was decided, or what its recipients' instances say of its messages.
+ListReason = WorkReason | Unfinished
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +117,7 @@ class ListedReferral(Contract):
     external_ref: ExternalRef
     revision: Revision
     state: ReferralState
-    work_reason: WorkReason | None
+    work_reason: ListReason | None
     accepted_at: Instant
     withdrawn_at: Instant | None
 
@@ -177,7 +181,7 @@ class WorkItem(Contract):
     referral_id: Uuid
     external_ref: ExternalRef
     state: ReferralState
-    work_reason: WorkReason
+    work_reason: ListReason
     since: Instant
 
 

@@ -209,6 +209,17 @@ class Edges(Protocol):
         """The referrals that these messages carry edges of, both locked."""
         ...
 
+    async def waiting(self, after: UUID, limit: int) -> list[StaleReferral]:
+        """Referrals some of whose edges wait, both locked: of the next `limit` edges above the id `after`."""
+        ...
+
+    async def note_receipted(self, unfinished: Mapping[UUID, str], finished: Sequence[UUID]) -> None:
+        """Put referrals on the work list whose messages have no last word yet, by message and outcome.
+
+        Those none of whose messages is such any more, now that these are `finished`, leave it.
+        """
+        ...
+
     async def left_behind(self, recipient: str, instance: str, *, limit: int) -> list[StaleReferral]:
         """The referrals of `limit` open edges that lie at an instance their recipient has left, both locked.
 
@@ -236,6 +247,7 @@ class Edges(Protocol):
 
         Edges are named by their ids. One that was decided again under its own id lies where its new message goes. What
         a recipient of referrals has answered stays: it answers for the referral, not an edge. A notice that replaces
-        another is new to its provider. Those with a work reason go on the work list.
+        another is new to its provider. Those with a work reason go on the work list; those none of whose edges waits
+        any more leave it.
         """
         ...

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from types import MappingProxyType
 
@@ -30,6 +30,7 @@ from shared.runtime.http.server import serve_http
 from shared.runtime.instance.keys import InstanceKeys, load_keys
 from shared.runtime.instance.law import LawWatch
 from shared.runtime.instance.parts import Part, first_of
+from shared.runtime.instance.peer_watch import PeerWatch
 from shared.runtime.instance.readiness import AtWork, Readiness
 from shared.runtime.instance.settings import RuntimeSettings
 from shared.runtime.kafka.bus import Bus
@@ -38,16 +39,20 @@ from shared.runtime.kafka.reader import LogReader
 from shared.runtime.kafka.writer import KafkaLogWriter
 from shared.runtime.post.arrivals import Parked
 from shared.runtime.post.awaiting import Room
-from shared.runtime.post.consumer import PATIENCE_S, Composers, Consumer, Handler, Silence
+from shared.runtime.post.consumer import PATIENCE_S, Composers, Consumer, Handler
 from shared.runtime.post.cursors import PostgresCursors
 from shared.runtime.post.gate import Gate
 from shared.runtime.post.inbox import Keeping, PostgresInbox
 from shared.runtime.post.lease import RelayLease
 from shared.runtime.post.numbering import Numbering
 from shared.runtime.post.outbox import PostgresLanes
+from shared.runtime.post.peers import PostgresPeers
+from shared.runtime.post.ports import Unit
 from shared.runtime.post.quarantine import Quarantine
 from shared.runtime.post.relay import Relay, RelaySettings
 from shared.runtime.post.stamping import sign_unnumbered
+from shared.runtime.post.talk import Stating, Talk
+from shared.runtime.post.talk_loop import Speaker
 from shared.runtime.watch.health import Probe
 
 
@@ -67,13 +72,15 @@ class Machinery:
     numberer: Numberer
     _at_work: AtWork = field(default_factory=AtWork)
     law: LawWatch = field(init=False)
+    peers: PeerWatch = field(init=False)
 
     def __post_init__(self) -> None:
         self.law = LawWatch(self.shelf, self.feed, self.clock)
+        self.peers = PeerWatch(self.database)
 
     def documents(self) -> Documents:
-        """The directory and policy to decide by now. Raises `Unavailable` as `LawWatch.documents` does."""
-        return self.law.documents()
+        """The directory and policy to decide by now, and who reads what. Raises `Unavailable` as `LawWatch` does."""
+        return replace(self.law.documents(), reads=self.peers.reads)
 
     def directory(self) -> DirectoryIndex:
         """The directory in force now, however old: whom to answer does not wait for the operator."""
@@ -122,7 +129,7 @@ class Machinery:
             try:
                 fence = await lease.wait()
                 relay = self._at_work.relay = self._relay(fence, writer)
-                await first_of(relay.run(), lease.keep(fence))
+                await first_of(relay.run(), lease.keep(fence), self._speaker(relay).run())
             finally:
                 self._at_work.relay = None
                 await writer.close()
@@ -138,6 +145,12 @@ class Machinery:
             gate=Gate(self.feed.beat.lateness),
             settings=RelaySettings(batch_rows_max=self.settings.batch_rows_max),
         )
+
+    def _speaker(self, relay: Relay) -> Speaker:
+        return Speaker(self._inbox(), self._stating(), peers=_peers, say=relay.say)
+
+    def _stating(self) -> Stating:
+        return Stating(self.instance, self.directory, self.clock)
 
     async def run_bus(self, handler: Handler) -> None:
         """Consume this instance's inbox topics once the documents are there."""
@@ -162,7 +175,7 @@ class Machinery:
             handler,
             accept=partial(accept_batch, reader=reader),
             composers=Composers(self._receipts, self._parked),
-            conversation=Silence(),
+            conversation=Talk(self._stating(), peers=_peers),
             clock=self.clock,
             patience_s=patience_s,
         )
@@ -296,6 +309,10 @@ async def build_machinery(
     budgets = Budgets(settings.budget_limits(), clock)
     numberer = Numberer(database, listed)
     return Machinery(instance, settings, clock, database, keys, shelf, feed, api_keys, budgets, numberer)
+
+
+def _peers(unit: Unit) -> PostgresPeers:
+    return PostgresPeers(unit.connection.driver)
 
 
 def _parked_fact(parked: Parked) -> dict[str, object]:

@@ -31,6 +31,7 @@ EventName = Literal[
     "document_placed",
     "document_refused",
     "edges_dropped",
+    "edges_issued",
     "edges_reissued",
     "intake_failed",
     "law_aged",
@@ -38,6 +39,8 @@ EventName = Literal[
     "library_spoke",
     "log_line_broken",
     "message_set_aside",
+    "numbers_forgotten",
+    "numbers_gone",
     "part_failed",
     "record_alarm",
     "records_lost",
@@ -46,6 +49,7 @@ EventName = Literal[
     "request_failed",
     "service_started",
     "service_stopped",
+    "talk_waits",
     "topic_lost_its_end",
     "topic_read_again",
     "withdrawal_untold",
@@ -66,6 +70,7 @@ class Fields(TypedDict, total=False):
     offset: int
     part: str
     partition: int
+    peer: str
     request_id: str
     route: str
     topic: str
@@ -84,6 +89,7 @@ LEVELS: Final[Mapping[str, Level]] = {
     "document_placed": "info",
     "document_refused": "error",
     "edges_dropped": "warning",
+    "edges_issued": "info",
     "edges_reissued": "info",
     "intake_failed": "error",
     "law_aged": "warning",
@@ -91,6 +97,8 @@ LEVELS: Final[Mapping[str, Level]] = {
     "library_spoke": "warning",
     "log_line_broken": "error",
     "message_set_aside": "error",
+    "numbers_forgotten": "error",
+    "numbers_gone": "error",
     "part_failed": "error",
     "record_alarm": "error",
     "records_lost": "error",
@@ -99,6 +107,7 @@ LEVELS: Final[Mapping[str, Level]] = {
     "request_failed": "error",
     "service_started": "info",
     "service_stopped": "info",
+    "talk_waits": "warning",
     "topic_lost_its_end": "error",
     "topic_read_again": "warning",
     "withdrawal_untold": "warning",

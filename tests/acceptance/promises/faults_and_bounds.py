@@ -53,6 +53,16 @@ FAULTS_AND_BOUNDS = (
         ),
     ),
     Line(
+        "Release N beside N−1, which lacks two codes, a member, a message and a header, both ways round: nothing lost, "
+        "refused or parked; what cannot be read waits or is deferred, visibly, and is applied after the upgrade. "
+        "Without deferral it is refused, without announcements deferred",
+        (
+            "tests/skew/test_skew.py",
+            "tests/shared/exchange/test_versions.py",
+            "tests/shared/exchange/test_reads.py",
+        ),
+    ),
+    Line(
         "The database's disk full: 503, no half of anything kept, and all well again when there is room",
         tests_of(_DISK, "test_a_full_disk_is_told_as_503_leaves_no_half_and_is_recovered_from"),
     ),

@@ -254,6 +254,19 @@ CREATE TABLE quarantine (
 CREATE INDEX quarantine_place ON quarantine (topic, partition, "offset");
 CREATE INDEX quarantine_waiting ON quarantine (parked_at) WHERE replayed_at IS NULL;
 
+-- What other instances have said last of themselves, each word with its place in its speaker's topic: an older one,
+-- read again, changes nothing. `owes` is the nonce that our next marks answer, `answered` the one of ours that theirs did.
+CREATE TABLE peer (
+    instance text PRIMARY KEY,
+    reads jsonb,
+    reads_at timestamptz,
+    reads_offset bigint,
+    marked_at timestamptz,
+    marked_offset bigint,
+    owes uuid,
+    answered uuid
+);
+
 CREATE TABLE document (
     digest text NOT NULL,
     kind text NOT NULL,
@@ -368,6 +381,7 @@ ALTER TABLE referral
     ALTER COLUMN decision SET STORAGE MAIN;
 CREATE INDEX referral_by_arrival ON referral (party, arrival) WHERE arrival IS NOT NULL;
 CREATE INDEX referral_by_state ON referral (party, state, arrival) WHERE arrival IS NOT NULL;
+CREATE INDEX referral_unfinished ON referral (referral_id) WHERE work_reason IN ('deferred', 'waiting', 'parked');
 -- The work list, whole and by reason.
 CREATE INDEX referral_work ON referral (party, arrival)
     WHERE work_reason IS NOT NULL AND state <> 'withdrawn' AND arrival IS NOT NULL;
@@ -406,7 +420,8 @@ CREATE TABLE edge (
     decided_at timestamptz NOT NULL,
     tried smallint NOT NULL DEFAULT 0,
     again_at timestamptz,
-    CONSTRAINT edge_state CHECK (state IN ('emitted', 'superseded', 'dropped'))
+    CONSTRAINT edge_state CHECK (state IN ('emitted', 'waiting', 'superseded', 'dropped')),
+    CONSTRAINT edge_waiting CHECK ((state = 'waiting') <= (message_id IS NULL))
 );
 CREATE INDEX edge_of_referral ON edge (referral_id, recipient);
 CREATE INDEX edge_at ON edge (recipient, instance, referral_id);
@@ -422,6 +437,7 @@ CREATE TABLE answer_act (
     PRIMARY KEY (subject, sender, act)
 );
 CREATE INDEX edge_again ON edge (again_at) WHERE again_at IS NOT NULL;
+CREATE INDEX edge_waiting ON edge (edge_id) WHERE state = 'waiting';
 
 -- Submissions by party and fate: the first side of accounting equation (I). Counted in the intake's transaction.
 CREATE TABLE intake_count (
@@ -633,7 +649,7 @@ CREATE POLICY event_added ON event FOR INSERT WITH CHECK (
 EXECUTE format(
     'GRANT SELECT, INSERT, UPDATE, DELETE ON
         lane, segment, outbox, settled, mark, relay_lease, pair_sequence, closed_epoch, inbox, pair_taken, gone,
-        awaiting, topic_cursor, topic_reader, topic_lease, quarantine, document, data_key, api_key, idempotency, intake_count,
+        awaiting, topic_cursor, topic_reader, topic_lease, quarantine, peer, document, data_key, api_key, idempotency, intake_count,
         referral, edge, notice, answer_act
      TO %I', service);
 EXECUTE format('GRANT SELECT, INSERT, DELETE ON event_unnumbered TO %I', service);

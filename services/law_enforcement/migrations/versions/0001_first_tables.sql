@@ -254,6 +254,19 @@ CREATE TABLE quarantine (
 CREATE INDEX quarantine_place ON quarantine (topic, partition, "offset");
 CREATE INDEX quarantine_waiting ON quarantine (parked_at) WHERE replayed_at IS NULL;
 
+-- What other instances have said last of themselves, each word with its place in its speaker's topic: an older one,
+-- read again, changes nothing. `owes` is the nonce that our next marks answer, `answered` the one of ours that theirs did.
+CREATE TABLE peer (
+    instance text PRIMARY KEY,
+    reads jsonb,
+    reads_at timestamptz,
+    reads_offset bigint,
+    marked_at timestamptz,
+    marked_offset bigint,
+    owes uuid,
+    answered uuid
+);
+
 CREATE TABLE document (
     digest text NOT NULL,
     kind text NOT NULL,
@@ -500,7 +513,7 @@ CREATE POLICY event_added ON event FOR INSERT WITH CHECK (
 EXECUTE format(
     'GRANT SELECT, INSERT, UPDATE, DELETE ON
         lane, segment, outbox, settled, mark, relay_lease, pair_sequence, closed_epoch, inbox, pair_taken, gone,
-        awaiting, topic_cursor, topic_reader, topic_lease, quarantine, document, data_key, api_key, idempotency, case_file,
+        awaiting, topic_cursor, topic_reader, topic_lease, quarantine, peer, document, data_key, api_key, idempotency, case_file,
         case_edge
      TO %I', service);
 EXECUTE format('GRANT SELECT, INSERT, DELETE ON event_unnumbered TO %I', service);

@@ -30,6 +30,7 @@ from shared.party.origin.api.checking import Checking, Posted, parsed
 from shared.party.origin.domain import (
     AcceptedReferral,
     ExternalRefExists,
+    ListReason,
     Outcome,
     ReferralPage,
     Reply,
@@ -52,7 +53,7 @@ from shared.runtime.http.openapi import does, shows
 from shared.runtime.http.paging import Cursor, Limit
 from shared.runtime.http.problems import PROBLEM_JSON, Problem, problem_body
 from shared.runtime.watch.telemetry import current_traceparent
-from shared.vocabulary.routing import Disposition, WorkReason
+from shared.vocabulary.routing import Disposition
 
 #: What the routes declare by which an origin files; each service mounts them in its own `api`, at `OriginApi.file`.
 FILES_ONE: Final = does(AcceptedReferral, takes=[ReferralSubmission], conflict=bodies.ReferenceTaken, location=True) | {
@@ -183,7 +184,7 @@ def add_origin_routes(router: APIRouter, origin: OriginApi, identified: Identifi
 
     @router.get("/work", **shows(WorkPage))
     async def work(
-        identity: Identity = who, reason: WorkReason | None = None, cursor: Cursor = None, limit: Limit = 50
+        identity: Identity = who, reason: ListReason | None = None, cursor: Cursor = None, limit: Limit = 50
     ) -> Response:
         """What went nowhere, each with the named reason."""
         async with origin.listing(identity) as acting:

@@ -57,16 +57,20 @@ _JUDGE = """
 INSERT INTO answer_act (subject, sender, act, code)
 SELECT * FROM unnest($1::uuid[], $2::text[], $3::uuid[], $4::text[])
 """
-_FOUND = """
+_ALL = """
 SELECT e.edge_id, e.message_id, e.recipient, e.purpose, e.notice_id, e.items, e.answer, e.answer_detail, e.acts,
        e.law, e.decided_at, e.tried,
        e.instance, e.instances_before <> '{}' AS moved, r.referral_id, r.party, r.exercise, r.state, r.body_sha256,
        r.disposition, r.facts, r.decision, r.content, r.traceparent, k.wrapped
 FROM edge AS e JOIN referral AS r USING (referral_id) LEFT JOIN data_key AS k ON k.subject = r.referral_id
-WHERE e.state = 'emitted' AND
 """
+_FOUND = f"{_ALL} WHERE e.state = 'emitted' AND"
 _LOCKED = "ORDER BY r.referral_id FOR UPDATE OF e, r"
 _STALE = f"{_FOUND} e.message_id = ANY($1::uuid[]) {_LOCKED}"
+# Whoever else is at one of them, a withdrawal or a twin of ours, is let be: it is looked at again.
+_WAITING = f"""
+{_ALL} WHERE e.state = 'waiting' AND e.edge_id > $1 ORDER BY e.edge_id LIMIT $2 FOR UPDATE OF e, r SKIP LOCKED
+"""
 _KNOWN = (
     f"{_FOUND} (e.edge_id = ANY($1::uuid[]) OR e.message_id = ANY($1::uuid[])) AND r.state <> 'withdrawn' {_LOCKED}"
 )
@@ -102,6 +106,29 @@ _RETIRE = "UPDATE edge SET state = $2, again_at = NULL WHERE edge_id = ANY($1::u
 _TO_WORK_LIST = """
 UPDATE referral AS r SET work_reason = w.reason FROM unnest($1::uuid[], $2::text[]) AS w(referral_id, reason)
 WHERE r.referral_id = w.referral_id
+"""
+_OFF_WORK_LIST = """
+UPDATE referral AS r SET work_reason = NULL
+WHERE r.referral_id = ANY($1::uuid[]) AND r.work_reason = 'recipient_cannot_read'
+  AND NOT EXISTS (SELECT 1 FROM edge AS e WHERE e.referral_id = r.referral_id AND e.state = 'waiting')
+"""
+# Of a message whose referral is on the list for another reason nothing is noted: that one needs a person anyway.
+_UNFINISHED = """
+UPDATE referral AS r SET work_reason = u.outcome
+FROM unnest($1::uuid[], $2::text[]) AS u (message_id, outcome) JOIN edge AS e USING (message_id)
+WHERE r.referral_id = e.referral_id AND e.state = 'emitted'
+  AND (r.work_reason IS NULL OR r.work_reason IN ('deferred', 'waiting', 'parked'))
+"""
+# Hardly ever any: an index of these alone says so at once.
+_FINISHED = """
+UPDATE referral AS r SET work_reason = NULL
+FROM edge AS e
+WHERE r.work_reason IN ('deferred', 'waiting', 'parked') AND e.referral_id = r.referral_id
+  AND e.message_id = ANY($1::uuid[])
+  AND NOT EXISTS (
+      SELECT 1 FROM edge AS other JOIN outbox AS o ON o.message_id = other.message_id
+      WHERE other.referral_id = r.referral_id AND other.state = 'emitted'
+        AND o.outcome IN ('deferred', 'waiting', 'parked'))
 """
 
 
@@ -154,6 +181,17 @@ class PostgresEdges:
         rows = await self._driver.fetch(_STALE, list(message_ids))
         return [self._stale(list(each)) for _, each in groupby(rows, lambda row: row["referral_id"])]
 
+    async def waiting(self, after: UUID, limit: int) -> list[StaleReferral]:
+        rows = await self._driver.fetch(_WAITING, after, limit)
+        rows.sort(key=lambda row: row["referral_id"])
+        return [self._stale(list(each)) for _, each in groupby(rows, lambda row: row["referral_id"])]
+
+    async def note_receipted(self, unfinished: Mapping[UUID, str], finished: Sequence[UUID]) -> None:
+        if unfinished:
+            await self._driver.execute(_UNFINISHED, list(unfinished), list(unfinished.values()))
+        if finished:
+            await self._driver.execute(_FINISHED, list(finished))
+
     async def left_behind(self, recipient: str, instance: str, *, limit: int) -> list[StaleReferral]:
         rows = await self._driver.fetch(_LEFT_BEHIND, recipient, instance, sorted(UNFINISHED), limit)
         return [self._stale(list(each), known=True) for _, each in groupby(rows, lambda row: row["referral_id"])]
@@ -184,6 +222,7 @@ class PostgresEdges:
         await outbox.enqueue(self._driver, [draft for each in again for draft in each.drafts])
         waiting = {each.referral_id: each.work_reason.value for each in again if each.work_reason is not None}
         await self._driver.execute(_TO_WORK_LIST, list(waiting), list(waiting.values()))
+        await self._driver.execute(_OFF_WORK_LIST, [each.referral_id for each in again if each.work_reason is None])
 
     def _stale(self, rows: Sequence[asyncpg.Record], *, known: bool = False) -> StaleReferral:
         first = rows[0]

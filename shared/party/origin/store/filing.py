@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -31,10 +31,10 @@ from shared.runtime.post import outbox
 
 @dataclass(frozen=True, slots=True)
 class EdgeRow:
-    """An edge as it is kept with its referral."""
+    """An edge as it is kept with its referral. One that waits has no message."""
 
     edge_id: UUID
-    message_id: UUID
+    message_id: UUID | None
     instance: str
     referral_id: UUID
     notice_id: UUID | None
@@ -46,13 +46,16 @@ class EdgeRow:
     items: Sequence[str]
     law: str
     decided_at: datetime
+    state: str = "emitted"
 
 
 EDGE = Columns.of(EdgeRow, items="smallint[]")
 #: The event of a filing, at whoever filed.
 FILED: Final = event_type(Subject.REFERRAL, "submit")
 LISTED: Final = Listed("referral", "referral_id")
-_REFERRAL = Columns.of(Prepared, without=("origin", "emitted", "drafts"), party="text", facts="jsonb", decision="jsonb")
+_REFERRAL = Columns.of(
+    Prepared, without=("origin", "emitted", "waiting", "drafts"), party="text", facts="jsonb", decision="jsonb"
+)
 _KEY = Columns[Prepared]({"referral_id": "uuid", "wrapped": "bytea"})
 _SUBMITTED = Columns[str]({"party": "text", "submitted": "bigint"})
 # One statement, since each costs a round trip: what is not filed, because its reference is taken, gets no key, no
@@ -174,26 +177,51 @@ def places(referral_id: UUID, party: str) -> tuple[bytes, bytes]:
 
 
 def edge_rows(decided: Sequence[Prepared | Again]) -> list[EdgeRow]:
-    """The edges of these decisions that were sent."""
-    return [
-        EdgeRow(
+    """The edges of these decisions that were sent, and those that wait."""
+    return [row for each in decided for row in (*_sent_rows(each), *_waiting_rows(each))]
+
+
+def _sent_rows(decided: Prepared | Again) -> Iterator[EdgeRow]:
+    for emitted in decided.emitted:
+        yield EdgeRow(
             edge_id=emitted.edge_id,
             message_id=emitted.message_id,
             instance=emitted.instance,
-            referral_id=each.referral_id,
+            referral_id=decided.referral_id,
             notice_id=emitted.notice_id,
-            party=each.origin,
+            party=decided.origin,
             recipient=emitted.recipient,
             purpose=emitted.purpose,
             reason=emitted.reason,
             rules=emitted.rules,
             items=[str(n) for n in emitted.items],
-            law=_law(each),
-            decided_at=each.accepted_at if isinstance(each, Prepared) else each.decided_at,
+            law=_law(decided),
+            decided_at=_decided_at(decided),
         )
-        for each in decided
-        for emitted in each.emitted
-    ]
+
+
+def _waiting_rows(decided: Prepared | Again) -> Iterator[EdgeRow]:
+    for edge, edge_id in decided.waiting:
+        yield EdgeRow(
+            edge_id=edge_id,
+            message_id=None,
+            instance="",
+            referral_id=decided.referral_id,
+            notice_id=None,
+            party=decided.origin,
+            recipient=edge.recipient,
+            purpose=edge.terms.purpose,
+            reason=edge.terms.reason,
+            rules=edge.terms.rules,
+            items=(),
+            law=_law(decided),
+            decided_at=_decided_at(decided),
+            state="waiting",
+        )
+
+
+def _decided_at(decided: Prepared | Again) -> datetime:
+    return decided.accepted_at if isinstance(decided, Prepared) else decided.decided_at
 
 
 def _law(decided: Prepared | Again) -> str:

@@ -24,8 +24,10 @@ FROM referral WHERE referral_id = $1
 """
 _EDGES = """
 SELECT e.recipient, e.purpose, e.reason, e.rules, e.notice_id, e.answer, e.answer_detail,
-       coalesce(o.outcome, s.outcome, CASE WHEN o.position > l.appended THEN 'queued' ELSE 'sent' END) AS delivery,
-       coalesce(o.code, s.code) AS code,
+       CASE WHEN e.state = 'waiting' THEN 'waiting'
+            ELSE coalesce(o.outcome, s.outcome, CASE WHEN o.position > l.appended THEN 'queued' ELSE 'sent' END)
+            END AS delivery,
+       CASE WHEN e.state = 'waiting' THEN 'recipient_cannot_read' ELSE coalesce(o.code, s.code) END AS code,
        CASE WHEN e.withdrawal_id IS NOT NULL
             THEN coalesce(wo.outcome, ws.outcome, CASE WHEN wo.position > wl.appended THEN 'queued' ELSE 'sent' END)
             END AS withdrawal
@@ -33,7 +35,7 @@ FROM edge AS e
 LEFT JOIN outbox AS o USING (message_id) LEFT JOIN lane AS l USING (lane) LEFT JOIN settled AS s USING (message_id)
 LEFT JOIN outbox AS wo ON wo.message_id = e.withdrawal_id LEFT JOIN lane AS wl ON wl.lane = wo.lane
 LEFT JOIN settled AS ws ON ws.message_id = e.withdrawal_id
-WHERE e.referral_id = $1 AND e.state = 'emitted' ORDER BY e.recipient, e.purpose
+WHERE e.referral_id = $1 AND e.state IN ('emitted', 'waiting') ORDER BY e.recipient, e.purpose
 """
 # A page names its party, although row-level security does too: so that an index has the rows in their order.
 _PAGE = """

@@ -2,7 +2,7 @@
 
 Bounded: at most three times an edge, with growing pauses; then it goes on its origin's work list. A refusal counts only
 if the documents of its decision were the ones in force when it was made: whoever decided by older ones, since no newer
-had come, could not know.
+had come, could not know. An edge that waited, because its recipient could not read it, is decided afresh once it can.
 
 What a recipient has left behind where it was until it moved is decided again as well, and keeps its ids: the edge is
 issued anew where its recipient is now, with what was answered so far. One transaction does it for one batch, and the
@@ -102,6 +102,29 @@ class DecideAgain:
         if dropped:
             log("edges_dropped", count=len(dropped))
 
+    async def issue(self, edges: Edges, after: UUID) -> UUID | None:
+        """Decide edges that wait, above the id `after`, within the caller's transaction; send those that can be read.
+
+        Returns the id to go on after, None behind the last. One that still cannot be read stays as it is.
+        """
+        found = await edges.waiting(after, DUE_MAX)
+        wanted = [each for each in found if not each.withdrawn]
+        sealer = Sealer()
+        again = [self._again(each, self._law.now(), sealer) for each in wanted]
+        replaced = {
+            each.stale[edge.recipient, edge.purpose].edge_id
+            for each, decided in zip(wanted, again, strict=True)
+            for edge in decided.emitted
+        }
+        dropped = {edge.edge_id for each in again for edge in each.dropped}
+        dropped |= {edge.edge_id for each in found if each.withdrawn for edge in each.stale.values()}
+        changed = [replace(each, waiting=()) for each in again if each.emitted or each.dropped]
+        if replaced or dropped:
+            await edges.replace(replaced, dropped, changed)
+            log("edges_issued", count=len(replaced))
+        looked_at = [edge.edge_id for each in found for edge in each.stale.values()]
+        return max(looked_at) if len(looked_at) == DUE_MAX else None
+
     async def left_behind(self, edges: Edges, recipient: str, instance: str, *, limit: int = MOVED_AT_ONCE) -> int:
         """Issue anew `limit` of the open edges that lie at an instance their recipient has left; how many there were.
 
@@ -190,6 +213,7 @@ class DecideAgain:
         return Again(
             referral.referral_id,
             referral.party,
+            (),
             (),
             (fact,),
             dropped=tuple(referral.stale.values()),

@@ -1,0 +1,134 @@
+"""What instances read: what each states of itself, and in which form a sender may write for it.
+
+    the highest version that the recipient reads  ──holds what is said?──▶ written so
+                                                  └─no───────────────────▶ `recipient_cannot_read`: it waits
+
+A version is closed for ever: whatever it does not list, its reader refuses. So a new member comes with a new version of
+its message, which only adds members that may be left out; a new code with a new edition of the vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Final
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import to_json
+
+from shared.contracts.delivery import ReadMessage, ReadsAnnouncedClear
+from shared.contracts.registry import ALL, BY_TYPE, MessageType, newest
+from shared.guard.edition import READ_EDITIONS, edition
+from shared.kernel.errors import Refused
+from shared.routing.directory_index import DirectoryIndex
+from shared.routing.engine import ENGINE
+from shared.vocabulary import edition as vocabulary
+from shared.vocabulary.code import Code
+
+#: Why an edge waits: its recipient's instance does not read what would have to be written. It is no refusal.
+CANNOT_READ: Final = "recipient_cannot_read"
+#: The engine of the first release of this format.
+_FIRST_ENGINE: Final = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Reads:
+    """What one instance reads: of each message the highest version, engines, the vocabulary's and guards' editions."""
+
+    messages: Mapping[str, int]
+    engines: frozenset[int]
+    vocabulary: str
+    guards: frozenset[str]
+
+    @classmethod
+    def of(cls, stated: ReadsAnnouncedClear) -> Reads:
+        """As an instance has announced it."""
+        messages = {each.name: each.version for each in stated.messages}
+        return cls(messages, frozenset(stated.engines), stated.vocabulary, frozenset(stated.guards))
+
+
+@cache
+def own_reads() -> ReadsAnnouncedClear:
+    """What this code reads."""
+    names = dict.fromkeys(message.name for message in ALL)
+    return ReadsAnnouncedClear(
+        messages=tuple(ReadMessage(name=name, version=newest(name).version) for name in names),
+        engines=(ENGINE,),
+        vocabulary=vocabulary.edition(),
+        guards=tuple(sorted({edition(), *READ_EDITIONS})),
+    )
+
+
+@cache
+def _first_reads() -> Reads:
+    """What every release of this format reads: the first version of each message, and the first vocabulary."""
+    return Reads(
+        dict.fromkeys((each.name for each in ALL), 1),
+        frozenset({_FIRST_ENGINE}),
+        vocabulary.editions()[0],
+        frozenset({edition()}),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class PeerReads:
+    """What instances have `announced` that they read, by id: each what it said last."""
+
+    announced: Mapping[str, Reads] = field(default_factory=dict)
+
+    def of(self, instance: str, directory: DirectoryIndex) -> Reads:
+        """What `instance` reads. As long as none of its announcements was read: what the directory says it does."""
+        if (announced := self.announced.get(instance)) is not None:
+            return announced
+        entry = directory.instance(instance)
+        return _first_reads() if entry is None or entry.reads_floor is None else Reads.of(entry.reads_floor)
+
+
+def form_for(message: MessageType, reads: Reads, clear: object, sealed: object = None) -> MessageType:
+    """The version of `message` in which one that reads `reads` can be written this content, given as JSON.
+
+    Raises `Refused("recipient_cannot_read")` where there is none: the detail says what it does not read.
+    """
+    version = min(message.version, reads.messages.get(message.name, 0))
+    form = message if version == message.version else BY_TYPE.get(f"causeway.{message.name}.v{version}")
+    if form is None:
+        raise Refused(CANNOT_READ, "the message")
+    if message.edge and ENGINE not in reads.engines:
+        raise Refused(CANNOT_READ, "the engine")
+    if edition() not in reads.guards:
+        raise Refused(CANNOT_READ, "the guard's edition")
+    later = vocabulary.later_than(reads.vocabulary)
+    if form is not message or later:
+        _check_holds(form, later, (form.clear, clear), (form.sealed, sealed))
+    return form
+
+
+def _check_holds(form: MessageType, later: frozenset[str], *parts: tuple[type[BaseModel] | None, object]) -> None:
+    for model, part in parts:
+        if model is None or part is None:
+            continue
+        try:
+            held = model.model_validate_json(to_json(part), strict=True)
+        except ValidationError:
+            raise Refused(CANNOT_READ, f"version {form.version} has no place for it") from None
+        if later and not later.isdisjoint(map(vocabulary.spelt, _codes_in(held))):
+            raise Refused(CANNOT_READ, "a code")
+
+
+def _codes_in(value: object) -> Iterator[Code]:
+    match value:
+        case Code():
+            yield value
+        case BaseModel():
+            for _, member in value:
+                yield from _codes_in(member)
+        case dict():
+            for name, member in value.items():
+                yield from _codes_in(name)
+                yield from _codes_in(member)
+        case list() | tuple() | set() | frozenset():
+            for member in value:
+                yield from _codes_in(member)
+        case _:
+            return

@@ -1,0 +1,107 @@
+"""What other instances say of delivery itself: heard here, in the transaction of the batch that brings it.
+
+reads_announced ─▶ what the peer reads          marks.taken ─▶ rows leave, holes go again, what is not held is gone
+wanted ─▶ sent again, or gone                   marks.sent  ─▶ numbers to come: those that have not are holes
+gone ─▶ passed                                  taken beyond what we gave ─▶ we were restored: another epoch
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from shared.contracts.base import Contract
+from shared.contracts.delivery import GoneClear, GoneNumbers, MarksClear, ReadsAnnouncedClear, TakenMark, WantedClear
+from shared.contracts.registry import GONE, MessageType
+from shared.exchange.compose import Addressing, compose
+from shared.exchange.message import Draft, Received
+from shared.exchange.senders import instance_of
+from shared.kernel.clock import Clock
+from shared.kernel.errors import Refused
+from shared.kernel.ids import uuid7
+from shared.routing.directory_index import DirectoryIndex
+from shared.runtime.post.peers import PeerBook, Spoken
+from shared.runtime.post.ports import Unit
+from shared.runtime.post.turns import beyond, gone_statements
+from shared.runtime.watch.logs import log
+
+#: The book of what peers have said, within the transaction of a unit.
+Peers = Callable[[Unit], PeerBook]
+
+
+@dataclass(frozen=True, slots=True)
+class Stating:
+    """Writes what this instance states of delivery, by the directory in force."""
+
+    instance: str
+    directory: Callable[[], DirectoryIndex]
+    clock: Clock
+
+    def drafts(self, message: MessageType, to: str, stated: Sequence[Contract]) -> list[Draft]:
+        """A draft each; none to an instance that has left the directory: there is no topic to tell it in."""
+        directory, at = self.directory(), self.clock.now()
+        try:
+            return [
+                compose(
+                    message,
+                    clear,
+                    Addressing(
+                        subject=uuid7(), sender=self.instance, recipient=to, directory=directory, exercise=False, at=at
+                    ),
+                )
+                for clear in stated
+            ]
+        except Refused:
+            return []
+
+
+class Talk:
+    """`Conversation`: takes what peers say, and answers at once what it can."""
+
+    def __init__(self, stating: Stating, *, peers: Peers) -> None:
+        self._stating = stating
+        self._peers = peers
+
+    async def heard(self, unit: Unit, received: Sequence[Received]) -> None:
+        for message in received:
+            by, spoken = message.sender_instance, Spoken.of(message)
+            match message.clear:
+                case ReadsAnnouncedClear() as reads:
+                    await self._peers(unit).announced(by, reads, spoken)
+                case MarksClear() as marks:
+                    if await self._peers(unit).marked(by, marks, spoken):
+                        await self._marked(unit, by, marks)
+                case WantedClear() as wanted:
+                    await self._gone(unit, by, ids=await unit.sent_book.send_again(by, wanted.ids))
+                case GoneClear() as gone:
+                    log("numbers_gone", peer=by, count=len(gone.numbers) + len(gone.ids))
+                    await unit.taken.pass_gone(gone, by=by)
+                case _:
+                    pass  # read, and nothing follows from it
+
+    async def _marked(self, unit: Unit, by: str, marks: MarksClear) -> None:
+        await unit.taken.know(marks.sent, by=by)
+        if not marks.taken:
+            return
+        if forgotten := self._ours(by, beyond(marks.taken, await unit.sent_book.sent_marks(by))):
+            log("numbers_forgotten", peer=by, count=len(forgotten))
+            await self._peers(unit).forgotten(by, forgotten)
+        gone = await unit.sent_book.take_marks(by, marks.taken, self._stating.clock.now())
+        await self._gone(unit, by, numbers=gone)
+
+    def _ours(self, by: str, marks: Sequence[TakenMark]) -> list[TakenMark]:
+        """Those of numbers that are ours to give and went to `by`: of others its word counts for nothing."""
+        directory, own = self._stating.directory(), self._stating.instance
+        return [
+            mark
+            for mark in marks
+            if (instance_of(mark.sender, directory), instance_of(mark.recipient, directory)) == (own, by)
+        ]
+
+    async def _gone(
+        self, unit: Unit, to: str, *, numbers: Sequence[GoneNumbers] = (), ids: Sequence[UUID] = ()
+    ) -> None:
+        statements = gone_statements(numbers, ids)
+        if statements:
+            await unit.enqueue(self._stating.drafts(GONE, to, statements))

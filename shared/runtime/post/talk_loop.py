@@ -1,0 +1,119 @@
+"""What this instance says of delivery by itself, beside its relay: what it reads, marks, what it wants again."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection
+from dataclasses import dataclass
+from typing import Final
+from uuid import UUID
+
+from shared.contracts.delivery import ROWS_MAX, MarksClear, WantedClear
+from shared.contracts.registry import MARKS, READS_ANNOUNCED, WANTED
+from shared.exchange.correspondents import pairs_of
+from shared.exchange.message import Draft
+from shared.exchange.reads import own_reads
+from shared.exchange.topics import AUDIT
+from shared.kernel.errors import Unavailable
+from shared.kernel.ids import uuid4
+from shared.routing.directory_index import DirectoryIndex
+from shared.runtime.post.peers import Word
+from shared.runtime.post.ports import InboxStore, Unit
+from shared.runtime.post.talk import Peers, Stating
+from shared.runtime.post.turns import TalkSettings, Turn, View, next_marks, note_said
+from shared.runtime.watch.logs import log
+
+#: Appends one unnumbered statement at once, and keeps it nowhere. Raises `Unavailable`.
+Say = Callable[[Draft], Awaitable[None]]
+
+_SETTINGS: Final = TalkSettings()
+
+
+@dataclass(slots=True)
+class _Marked:
+    """Marks that are to be said to one peer, as soon as the transaction that looked has ended."""
+
+    to: str
+    view: View
+    word: Word
+    marks: list[MarksClear]
+
+
+class Speaker:
+    """One active per instance, as the relay is. What it forgets with its process, it asks for anew."""
+
+    def __init__(
+        self, store: InboxStore, stating: Stating, *, peers: Peers, say: Say, settings: TalkSettings = _SETTINGS
+    ) -> None:
+        self._store = store
+        self._stating = stating
+        self._peers = peers
+        self._say = say
+        self._settings = settings
+        self._turns: dict[str, Turn] = {}
+        self._announced: set[str] = set()
+        self._life: tuple[int, int] | None = None
+
+    async def run(self) -> None:
+        """Speak until cancelled; what is `Unavailable` is tried again at the next turn."""
+        while True:
+            try:
+                await self.turn()
+            except Unavailable as error:
+                log("talk_waits", code=error.code)
+            await asyncio.sleep(self._settings.poll_s)
+
+    async def turn(self) -> None:
+        """Say what is due now. Raises `Unavailable`: then what was not said is due still."""
+        others = peers_of(self._stating.instance, self._stating.directory())
+        now = self._stating.clock.now()
+        async with self._store.unit() as unit:
+            peers = self._peers(unit)
+            await self._know_life(await peers.life())
+            words = await peers.words()
+            announced = await self._announce(unit, others)
+            for to, ids in (await unit.taken.wanted(now)).items():
+                await unit.enqueue(self._stating.drafts(WANTED, to, _wants(ids)))
+            due = [await self._marks_for(unit, to, words.get(to, Word())) for to in others]
+        self._announced |= announced
+        for each in due:
+            if each is not None and each.marks:
+                await self._say_marks(each)
+
+    async def _know_life(self, life: tuple[int, int]) -> None:
+        """Another database than before, or the first: every peer is asked what it knows of us."""
+        if life != self._life:
+            self._life = life
+            self._turns.clear()
+
+    async def _announce(self, unit: Unit, others: Collection[str]) -> set[str]:
+        new = set(others) - self._announced
+        for to in sorted(new):
+            await unit.enqueue(self._stating.drafts(READS_ANNOUNCED, to, [own_reads()]))
+        return new
+
+    async def _marks_for(self, unit: Unit, to: str, word: Word) -> _Marked | None:
+        now, turn = self._stating.clock.now(), self._turns.setdefault(to, Turn(uuid4()))
+        if not turn.look_due(word, now, self._settings):
+            return None
+        turn.looked_at = now
+        taken = [] if to == AUDIT else await unit.taken.taken_marks(to)
+        view = View(frozenset(await unit.sent_book.sent_marks(to)), frozenset(taken))
+        return _Marked(to, view, word, next_marks(turn, view, word, now, self._settings))
+
+    async def _say_marks(self, due: _Marked) -> None:
+        for draft in self._stating.drafts(MARKS, due.to, due.marks):
+            await self._say(draft)
+        note_said(self._turns[due.to], due.view, due.marks, self._stating.clock.now())
+        if due.word.owes is not None:
+            async with self._store.unit() as unit:
+                await self._peers(unit).answered(due.to, due.word.owes)
+
+
+def peers_of(instance: str, directory: DirectoryIndex) -> list[str]:
+    """The instances that this one may tell something, audit among them; itself where its parties write each other."""
+    return sorted({pair.to for pair in pairs_of(directory.kinds()) if pair.sender == instance})
+
+
+def _wants(ids: list[UUID]) -> list[WantedClear]:
+    return [WantedClear(ids=tuple(ids[start : start + ROWS_MAX])) for start in range(0, len(ids), ROWS_MAX)]

@@ -1,0 +1,84 @@
+"""An edge whose recipient cannot read it waits, visibly, and goes once it can be read."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from uuid import UUID
+
+import pytest
+
+from shared.exchange.reads import PeerReads, Reads, own_reads
+from shared.party.origin.store.edges import PostgresEdges
+from shared.party.origin.use_cases.again import DecideAgain
+from shared.vocabulary.referral import WithdrawalReason
+from tests.services.hotline.origin import APPLYING, KEK, Origin
+from tests.support.builders import PROVIDER
+from tests.support.exchange_world import told_to_audit
+
+NIL = UUID(int=0)
+OWN = Reads.of(own_reads())
+
+
+@pytest.fixture(autouse=True)
+async def behind(origin: Origin) -> None:
+    """The providers' instance reads no notice; nothing that another test filed waits for it."""
+    await issue(origin)
+    await origin.forget()
+    messages = {name: version for name, version in OWN.messages.items() if name != "notice_issued"}
+    origin.world.reads = PeerReads({"industry": replace(OWN, messages=messages)})
+
+
+def upgraded(origin: Origin) -> None:
+    origin.world.reads = PeerReads({"industry": OWN})
+
+
+async def issue(origin: Origin) -> None:
+    again = DecideAgain(law=origin.law(), instance="hotline", clock=origin.clock)
+    async with origin.database.transaction(APPLYING) as session:
+        assert await again.issue(PostgresEdges(session.driver, KEK), NIL) is None
+
+
+async def emitted(origin: Origin) -> set[str]:
+    return {row.draft.recipient for row in await origin.waiting() if row.draft.message.edge}
+
+
+async def test_it_waits_and_nothing_is_written_while_the_others_go(origin: Origin) -> None:
+    referral_id = await origin.file()
+    rows = await origin.waiting()
+    assert PROVIDER not in await emitted(origin)
+    assert len(await emitted(origin)) == 4
+    (fact,) = [told_to_audit(origin.world, row.draft) for row in rows if row.draft.recipient == "audit"]
+    assert (fact["disposition"], fact["work_reason"]) == ("routed", "recipient_cannot_read")
+    assert PROVIDER not in fact["recipients"]
+    assert await origin.work("recipient_cannot_read") == [referral_id]
+    shown = {edge["recipient"]: edge for edge in (await origin.show(referral_id))["edges"]}
+    assert (shown[PROVIDER]["delivery"], shown[PROVIDER]["code"]) == ("waiting", "recipient_cannot_read")
+
+
+async def test_it_is_decided_afresh_and_goes_once_it_can_be_read(origin: Origin) -> None:
+    referral_id = await origin.file()
+    await issue(origin)
+    assert PROVIDER not in await emitted(origin), "nothing has changed"
+    upgraded(origin)
+    await issue(origin)
+    rows = [row for row in await origin.waiting() if row.draft.recipient == PROVIDER]
+    assert len(rows) == 1
+    assert referral_id not in await origin.work("recipient_cannot_read")
+    shown = {edge["recipient"]: edge for edge in (await origin.show(referral_id))["edges"]}
+    assert shown[PROVIDER]["delivery"] == "queued"
+    await issue(origin)
+    assert len([row for row in await origin.waiting() if row.draft.recipient == PROVIDER]) == 1, "once"
+
+
+async def test_what_was_taken_back_meanwhile_is_not_sent(origin: Origin) -> None:
+    referral_id = await origin.file()
+    await origin.forget()
+    await origin.withdraw(referral_id, WithdrawalReason.FILED_IN_ERROR)
+    upgraded(origin)
+    await issue(origin)
+    assert PROVIDER not in {row.draft.recipient for row in await origin.waiting()}
+    async with origin.database.transaction(APPLYING) as session:
+        states = await session.driver.fetch(
+            "SELECT state FROM edge WHERE recipient = $1 AND referral_id = $2", PROVIDER, referral_id
+        )
+    assert [row["state"] for row in states] == ["dropped"]

@@ -1,0 +1,87 @@
+"""What peers have said last, as PostgreSQL keeps it: a later word replaces an earlier one, whatever is read first."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+
+from shared.contracts.delivery import MarksClear, SentMark, TakenMark
+from shared.exchange.reads import Reads, own_reads
+from shared.kernel.ids import uuid7
+from shared.runtime.database.transactions import Database
+from shared.runtime.post.peers import PostgresPeers, Spoken, Word, peer_reads
+from shared.runtime.post.sent_book import PostgresSentBook
+from shared.runtime.post.turns import beyond
+from tests.services.hotline.origin import Origin
+from tests.support.builders import AT, HOTLINE, POLICE
+
+
+def spoken(second: int, offset: int = 0) -> Spoken:
+    return Spoken(AT + timedelta(seconds=second), offset)
+
+
+def marks(*, asking: bool = False, answers: UUID | None = None) -> MarksClear:
+    return MarksClear(sent=(), taken=(), asking=asking, nonce=uuid7(), answers=answers)
+
+
+@pytest.fixture(autouse=True)
+async def empty(database: Database) -> None:
+    async with database.transaction() as session:
+        for table in ("peer", "outbox", "pair_sequence", "closed_epoch"):
+            await session.driver.execute(f"DELETE FROM {table}")
+
+
+async def test_the_newest_announcement_counts(database: Database) -> None:
+    fewer = own_reads().model_copy(update={"messages": own_reads().messages[:1]})
+    assert (await peer_reads(database)).announced == {}
+    for reads, at in ((fewer, spoken(5)), (own_reads(), spoken(9)), (fewer, spoken(7)), (fewer, spoken(9))):
+        async with database.transaction() as session:
+            await PostgresPeers(session.driver).announced("industry", reads, at)
+    assert (await peer_reads(database)).announced == {"industry": Reads.of(own_reads())}
+
+
+async def test_marks_ask_and_answer_until_they_are_answered_and_older_ones_count_no_more(database: Database) -> None:
+    ours, asking = uuid7(), marks(asking=True)
+    async with database.transaction() as session:
+        book = PostgresPeers(session.driver)
+        assert await book.words() == {}
+        assert await book.marked("industry", asking, spoken(5, 3))
+        assert await book.marked("industry", marks(answers=ours), spoken(5, 4))
+        assert not await book.marked("industry", marks(asking=True), spoken(5, 4)), "read again"
+        assert not await book.marked("industry", marks(asking=True), spoken(1, 9))
+        assert await book.words() == {"industry": Word(asking.nonce, ours)}
+        await book.answered("industry", uuid7())
+        assert (await book.words())["industry"].owes == asking.nonce
+        await book.answered("industry", asking.nonce)
+        assert await book.words() == {"industry": Word(None, ours)}
+
+
+async def test_a_database_knows_which_it_is(database: Database) -> None:
+    async with database.transaction() as session:
+        book = PostgresPeers(session.driver)
+        assert await book.life() == await book.life()
+
+
+async def test_numbers_that_a_restored_database_never_gave_end_their_epoch_once(origin: Origin) -> None:
+    """The recipient has seen 3 more than we know of: its epoch closes there, and ours goes on in another."""
+    await origin.file()
+    [before] = await sent_to(origin, POLICE)
+    told = TakenMark(sender=HOTLINE, recipient=POLICE, epoch=before.epoch, through=before.last + 3)
+    other = TakenMark(sender=HOTLINE, recipient=POLICE, epoch=uuid7(), through=7)
+    for _ in range(2):
+        async with origin.database.transaction() as session:
+            await PostgresPeers(session.driver).forgotten("law_enforcement", [told, other])
+    assert beyond([told, other], await sent_to(origin, POLICE)) == [], "what was told once is no news"
+    await origin.file()
+    marks = {mark.epoch: mark.last for mark in await sent_to(origin, POLICE)}
+    assert (marks[told.epoch], marks[other.epoch]) == (before.last + 3, 7)
+    [fresh] = set(marks) - {told.epoch, other.epoch}
+    assert marks[fresh] == 1
+
+
+async def sent_to(origin: Origin, recipient: str) -> list[SentMark]:
+    async with origin.database.transaction() as session:
+        marks = await PostgresSentBook(session.driver).sent_marks("law_enforcement")
+    return [mark for mark in marks if mark.recipient == recipient]

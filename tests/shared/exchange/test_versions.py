@@ -1,0 +1,120 @@
+"""How a message grows: a new member comes with a new version, and who reads the new one still reads the old."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any, Final
+
+import pytest
+from pydantic import ValidationError
+
+from shared.contracts import registry
+from shared.contracts.answers import CaseDeclinedClear, NoticeAnsweredClear
+from shared.contracts.registry import CASE_DECLINED, MessageType
+from shared.exchange.accept import TurnedAway, accept, only_codes_unknown
+from shared.exchange.authority import cells_of
+from shared.exchange.compose import Addressing, compose
+from shared.exchange.message import Record
+from shared.exchange.record_table import Fate, row_for
+from shared.kernel.ids import uuid4, uuid7
+from tests.support.builders import AT, HOTLINE, POLICE
+from tests.support.exchange_world import World, world
+
+
+class LaterClear(CaseDeclinedClear):
+    """One member more than version 1."""
+
+    remark: int | None = None
+
+
+LATER = MessageType("case_declined", 2, CASE_DECLINED.family, LaterClear)
+
+
+@pytest.fixture
+def here() -> World:
+    return world()
+
+
+@pytest.fixture
+def grown(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """This release as if it were the next one, which reads version 2 as well."""
+    monkeypatch.setattr(registry, "ALL", (*registry.ALL, LATER))
+    monkeypatch.setitem(registry.BY_TYPE, LATER.type, LATER)
+    registry.newest.cache_clear()
+    cells_of.cache_clear()
+    yield
+    monkeypatch.undo()
+    registry.newest.cache_clear()
+    cells_of.cache_clear()
+
+
+def declined(here: World, message: MessageType, **members: Any) -> Record:
+    referral_id = uuid7()
+    clear = {
+        "referral_id": str(referral_id),
+        "revision": 1,
+        "act": str(uuid4()),
+        "number": 1,
+        "reason": "no_crime",
+    }
+    addressing = Addressing(
+        subject=referral_id,
+        sender=POLICE,
+        recipient=HOTLINE,
+        directory=here.documents.directory,
+        exercise=True,
+        at=AT,
+    )
+    (record,) = here.records([compose(message, clear | members, addressing)], "law_enforcement")
+    return record
+
+
+@pytest.mark.usefixtures("grown")
+def test_both_versions_are_read_and_taken_as_the_newer(here: World) -> None:
+    for record in (declined(here, CASE_DECLINED), declined(here, LATER), declined(here, LATER, remark=1)):
+        received = accept(record, here.reader("hotline"))
+        assert received.message is LATER
+        assert isinstance(received.clear, LaterClear)
+
+
+@pytest.mark.usefixtures("grown")
+def test_a_version_stays_closed(here: World) -> None:
+    """A member that came later, in a message that says it is of the version before, is a broken body."""
+    with pytest.raises(TurnedAway) as turned:
+        accept(declined(here, CASE_DECLINED, remark=1), here.reader("hotline"))
+    assert turned.value.code == "body_invalid"
+
+
+def test_who_does_not_read_the_newer_version_defers_it_whatever_it_holds(here: World) -> None:
+    """So no reader has to tell a member that it does not know yet from one that nobody will ever know."""
+    for members in ({}, {"remark": 1}, {"what": "ever"}):
+        with pytest.raises(TurnedAway) as turned:
+            accept(declined(here, LATER, **members), here.reader("hotline"))
+        assert turned.value.code == "version_unknown"
+        assert row_for(turned.value.code).fate is Fate.DEFER
+
+
+ANSWERED: Final[dict[str, Any]] = {
+    "notice_id": str(uuid7()),
+    "act": str(uuid4()),
+    "number": 1,
+    "items": [{"n": 1, "round": 1, "rejection": "not_found"}],
+}
+
+
+@pytest.mark.parametrize(
+    ("items", "unknown"),
+    [
+        ([{"n": 1, "round": 1, "rejection": "never_heard_of"}], True),
+        ([ANSWERED["items"][0], {"n": 2, "round": 1, "rejection": "never_heard_of"}], True),
+        ([{"n": 1, "round": 1, "rejection": "never_heard_of", "remark": "x"}], False),
+        ([{"n": 1, "round": 0, "rejection": "never_heard_of"}], False),
+        ([], False),
+    ],
+    ids=["alone in its list", "beside others", "and a member", "and a number", "none at all"],
+)
+def test_a_body_with_nothing_wrong_but_a_code_is_told_from_a_broken_one(items: list[Any], unknown: bool) -> None:
+    with pytest.raises(ValidationError) as raised:
+        NoticeAnsweredClear.model_validate_json(json.dumps(ANSWERED | {"items": items}), strict=True)
+    assert only_codes_unknown(raised.value) == unknown

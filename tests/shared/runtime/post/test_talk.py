@@ -1,0 +1,290 @@
+"""What is heard of delivery itself reaches the books, and what is not held any more is answered as gone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from shared.contracts.base import Contract
+from shared.contracts.delivery import (
+    GoneClear,
+    GoneNumbers,
+    MarksClear,
+    ReadsAnnouncedClear,
+    SentMark,
+    TakenMark,
+    WantedClear,
+)
+from shared.contracts.registry import GONE, MARKS, READS_ANNOUNCED, WANTED, MessageType
+from shared.exchange.accept import accept
+from shared.exchange.message import Draft, Received
+from shared.exchange.reads import own_reads
+from shared.kernel.clock import ManualClock
+from shared.kernel.errors import Unavailable
+from shared.kernel.ids import uuid7
+from shared.runtime.post.peers import Spoken, Word
+from shared.runtime.post.talk import Stating, Talk
+from shared.runtime.post.talk_loop import Speaker, peers_of
+from tests.support.builders import AT
+from tests.support.exchange_world import World, later, world
+
+EPOCH = uuid7()
+PAIR: dict[str, Any] = {"sender": "hotline-nl.example", "recipient": "police-nl.example", "epoch": EPOCH}
+
+
+@dataclass
+class Books:
+    """All books of one instance; what is asked of them is kept in `asked`. It stands for a unit as well."""
+
+    sent: list[SentMark] = field(default_factory=list)
+    taken_of: list[TakenMark] = field(default_factory=list)
+    held: set[UUID] = field(default_factory=set)
+    not_held: list[GoneNumbers] = field(default_factory=list)
+    wants: dict[str, list[UUID]] = field(default_factory=dict)
+    asked: list[tuple[str, Any]] = field(default_factory=list)
+    outgoing: list[Draft] = field(default_factory=list)
+    read: dict[str, ReadsAnnouncedClear] = field(default_factory=dict)
+    words_of: dict[str, Word] = field(default_factory=dict)
+    marked_at: dict[str, Spoken] = field(default_factory=dict)
+    database: tuple[int, int] = (1, 1)
+
+    @property
+    def sent_book(self) -> Books:
+        return self
+
+    @property
+    def taken(self) -> Books:
+        return self
+
+    async def sent_marks(self, to: str) -> list[SentMark]:
+        return self.sent
+
+    async def take_marks(self, by: str, taken: Sequence[TakenMark], at: object) -> list[GoneNumbers]:
+        self.asked.append(("take_marks", (by, tuple(taken))))
+        return self.not_held
+
+    async def send_again(self, to: str, ids: Sequence[UUID]) -> list[UUID]:
+        self.asked.append(("send_again", (to, tuple(ids))))
+        return [each for each in ids if each not in self.held]
+
+    async def taken_marks(self, of: str) -> list[TakenMark]:
+        return self.taken_of
+
+    async def know(self, sent: Sequence[SentMark], *, by: str) -> None:
+        self.asked.append(("know", (by, tuple(sent))))
+
+    async def pass_gone(self, gone: GoneClear, *, by: str) -> None:
+        self.asked.append(("pass_gone", (by, gone)))
+
+    async def wanted(self, now: object) -> dict[str, list[UUID]]:
+        return self.wants
+
+    async def enqueue(self, drafts: Sequence[Draft]) -> None:
+        self.outgoing += drafts
+
+    async def announced(self, by: str, reads: ReadsAnnouncedClear, spoken: Spoken) -> None:
+        self.read[by] = reads
+
+    async def marked(self, by: str, marks: MarksClear, spoken: Spoken) -> bool:
+        if by in self.marked_at and spoken <= self.marked_at[by]:
+            return False
+        self.marked_at[by] = spoken
+        self.words_of[by] = Word(marks.nonce if marks.asking else None, marks.answers)
+        return True
+
+    async def words(self) -> dict[str, Word]:
+        return self.words_of
+
+    async def answered(self, to: str, nonce: UUID) -> None:
+        self.words_of[to] = Word(None, self.words_of[to].answered)
+
+    async def life(self) -> tuple[int, int]:
+        return self.database
+
+    async def forgotten(self, by: str, taken: Sequence[TakenMark]) -> None:
+        self.asked.append(("forgotten", (by, tuple(taken))))
+
+    # Of a store: one unit at a time, which is itself.
+    def unit(self) -> Books:
+        return self
+
+    async def __aenter__(self) -> Books:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        return None
+
+
+@pytest.fixture(scope="module")
+def here() -> World:
+    return world()
+
+
+class Desk:
+    """The hotline's instance, which hears law enforcement's."""
+
+    def __init__(self, here: World) -> None:
+        self.here = here
+        self.clock = ManualClock(AT)
+        self.books = Books()
+        self.said: list[Draft] = []
+        self.broker = True
+        self.stating = Stating("hotline", lambda: here.documents.directory, self.clock)
+        self.talk = Talk(self.stating, peers=lambda unit: unit)  # type: ignore[arg-type, return-value]
+        self.speaker = self.started()
+
+    def started(self) -> Speaker:
+        """A process of the instance has started."""
+        return Speaker(self.books, self.stating, peers=lambda unit: unit, say=self._say)  # type: ignore[arg-type, return-value]
+
+    def heard(self, message: MessageType, clear: Contract, *, seconds: float = 0) -> Received:
+        stating = Stating("law_enforcement", lambda: self.here.documents.directory, ManualClock(AT))
+        drafts = stating.drafts(message, "hotline", [clear])
+        (record,) = self.here.records(drafts, "law_enforcement")
+        return accept(later(record, timedelta(seconds=seconds)), self.here.reader("hotline"))
+
+    async def hear(self, message: MessageType, clear: Contract, *, seconds: float = 0) -> None:
+        await self.talk.heard(self.books, [self.heard(message, clear, seconds=seconds)])  # type: ignore[arg-type]
+
+    async def _say(self, draft: Draft) -> None:
+        if not self.broker:
+            raise Unavailable("broker_unavailable")
+        self.said.append(draft)
+
+    def told(self, to: str = "law_enforcement") -> list[dict[str, Any]]:
+        """The marks said to one peer since the last look."""
+        told = [json.loads(draft.body)["clear"] for draft in self.said if draft.recipient == to]
+        self.said = [draft for draft in self.said if draft.recipient != to]
+        return told
+
+
+@pytest.fixture
+def desk(here: World) -> Desk:
+    return Desk(here)
+
+
+def marks(**changes: Any) -> MarksClear:
+    stated: dict[str, Any] = {"sent": (), "taken": (), "asking": False, "nonce": uuid7()}
+    return MarksClear(**stated | changes)
+
+
+async def test_what_a_peer_reads_is_kept(desk: Desk) -> None:
+    await desk.hear(READS_ANNOUNCED, own_reads())
+    assert desk.books.read == {"law_enforcement": own_reads()}
+
+
+async def test_marks_reach_both_books_and_what_is_not_held_is_answered(desk: Desk) -> None:
+    desk.books.sent = [SentMark(**PAIR, last=9, held=0)]
+    desk.books.not_held = [GoneNumbers(**PAIR, spans=((4, 5),))]
+    told = SentMark(sender="police-nl.example", recipient="hotline-nl.example", epoch=EPOCH, last=3, held=2)
+    taken = TakenMark(**PAIR, through=3, holes=((4, 5), (7, 7)))
+    await desk.hear(MARKS, marks(sent=(told,), taken=(taken,)))
+    assert desk.books.asked == [
+        ("know", ("law_enforcement", (told,))),
+        ("take_marks", ("law_enforcement", (taken,))),
+    ]
+    (gone,) = desk.books.outgoing
+    assert (gone.message, gone.recipient) == (GONE, "law_enforcement")
+    assert json.loads(gone.body)["clear"]["numbers"][0]["spans"] == [[4, 5]]
+
+
+async def test_marks_older_than_the_newest_taken_count_no_more(desk: Desk) -> None:
+    taken = TakenMark(**PAIR, through=3)
+    await desk.hear(MARKS, marks(), seconds=20)
+    desk.books.asked.clear()
+    await desk.hear(MARKS, marks(taken=(taken,)), seconds=10)
+    assert desk.books.asked == []
+    await desk.hear(MARKS, marks(taken=(taken,)), seconds=30)
+    assert desk.books.asked != []
+
+
+async def test_numbers_that_we_never_gave_end_their_epoch(desk: Desk) -> None:
+    desk.books.sent = [SentMark(**PAIR, last=9, held=0)]
+    taken = TakenMark(**PAIR, through=12)
+    await desk.hear(MARKS, marks(taken=(taken,)))
+    assert ("forgotten", ("law_enforcement", (taken,))) in desk.books.asked
+
+
+async def test_what_is_wanted_is_sent_again_or_gone(desk: Desk) -> None:
+    held, lost = uuid7(), uuid7()
+    desk.books.held = {held}
+    await desk.hear(WANTED, WantedClear(ids=(held, lost)))
+    assert desk.books.asked == [("send_again", ("law_enforcement", (held, lost)))]
+    (gone,) = desk.books.outgoing
+    assert json.loads(gone.body)["clear"]["ids"] == [str(lost)]
+
+
+async def test_what_is_gone_is_passed(desk: Desk) -> None:
+    gone = GoneClear(numbers=(), ids=(uuid7(),))
+    await desk.hear(GONE, gone)
+    assert desk.books.asked == [("pass_gone", ("law_enforcement", gone))]
+    assert desk.books.outgoing == []
+
+
+async def test_at_a_start_every_peer_and_audit_is_told_what_is_read_and_asked_once(desk: Desk) -> None:
+    peers = peers_of("hotline", desk.here.documents.directory)
+    assert peers == ["audit", "hotline", "industry", "law_enforcement"]
+    for _ in range(3):
+        await desk.speaker.turn()
+    announced = [draft for draft in desk.books.outgoing if draft.message is READS_ANNOUNCED]
+    assert sorted(draft.recipient for draft in announced) == peers
+    assert sorted(draft.recipient for draft in desk.said) == peers
+    assert all(json.loads(draft.body)["clear"]["asking"] for draft in desk.said)
+    assert not [draft for draft in desk.books.outgoing if draft.message is MARKS], "marks are numbered by nobody"
+    restarted = desk.started()
+    await restarted.turn()
+    assert len([draft for draft in desk.books.outgoing if draft.message is READS_ANNOUNCED]) == 2 * len(peers)
+
+
+async def test_what_asks_is_answered_by_its_nonce_and_once(desk: Desk) -> None:
+    await desk.speaker.turn()
+    (first,) = desk.told()
+    asking = marks(asking=True, answers=UUID(first["nonce"]))
+    await desk.hear(MARKS, asking)
+    desk.clock.advance(11)
+    await desk.speaker.turn()
+    (answer,) = desk.told()
+    assert (answer["answers"], answer["asking"]) == (str(asking.nonce), False)
+    for _ in range(20):
+        desk.clock.advance(11)
+        await desk.speaker.turn()
+    assert desk.told() == []
+
+
+async def test_another_database_asks_everybody_anew(desk: Desk) -> None:
+    await desk.speaker.turn()
+    (first,) = desk.told()
+    await desk.hear(MARKS, marks(answers=UUID(first["nonce"])))
+    desk.clock.advance(100)
+    await desk.speaker.turn()
+    assert desk.told() == []
+    desk.books.database = (1, 2)
+    desk.clock.advance(100)
+    await desk.speaker.turn()
+    (again,) = desk.told()
+    assert again["asking"]
+    assert again["nonce"] != first["nonce"]
+
+
+async def test_what_the_broker_did_not_take_is_said_at_the_next_turn(desk: Desk) -> None:
+    desk.broker = False
+    with pytest.raises(Unavailable):
+        await desk.speaker.turn()
+    desk.broker = True
+    desk.clock.advance(11)
+    await desk.speaker.turn()
+    assert len(desk.told()) == 1
+
+
+async def test_what_can_be_taken_now_is_wanted(desk: Desk) -> None:
+    ids = [uuid7() for _ in range(301)]
+    desk.books.wants = {"law_enforcement": ids}
+    await desk.speaker.turn()
+    wanted = [draft for draft in desk.books.outgoing if draft.message is WANTED]
+    assert [each for draft in wanted for each in json.loads(draft.body)["clear"]["ids"]] == [str(each) for each in ids]

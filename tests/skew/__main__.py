@@ -1,0 +1,34 @@
+"""Two releases side by side, both ways round: `python -m tests.skew --referrals 2000`. Exit code 1: a promise broke."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+import tempfile
+from pathlib import Path
+
+from tests.skew.scenario import Side, origin_ahead, recipients_ahead, skewed_exchange
+
+
+async def _both(count: int) -> list[tuple[str, Side]]:
+    with tempfile.TemporaryDirectory() as folder, skewed_exchange(Path(folder)) as skewed:
+        found = [("origin ahead", await origin_ahead(skewed, count))]
+        return [*found, ("recipients ahead", await recipients_ahead(skewed, count))]
+
+
+def main() -> int:
+    arguments = argparse.ArgumentParser()
+    arguments.add_argument("--referrals", type=int, default=2000)
+    code = 0
+    for name, side in asyncio.run(_both(arguments.parse_args().referrals)):
+        lost = sum(side.before[outcome] + side.after[outcome] for outcome in ("refused", "parked"))
+        left = side.after["deferred"] + side.after["waiting"]
+        print(f"{name}: {side.line()}; {lost} refused or parked, {left} left")
+        if lost or left or not side.held_back:
+            code = 1
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())
