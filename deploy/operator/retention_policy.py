@@ -122,6 +122,15 @@ _EVERYWHERE: Final = (
     Kept("permitted", Class.S0, Way.STAYS, Owner.PROTOCOL, None, "the table of permissions"),
     Kept("schema_revision", Class.S0, Way.STAYS, Owner.PROTOCOL, None, "the revision of the schema"),
 )
+#: What reading topics and applying what they hold leaves; audit keeps its own.
+_READ: Final = (
+    Kept("topic_cursor", Class.S1, Way.STAYS, Owner.PROTOCOL, None, "one row a topic: how far it is read"),
+    Kept("topic_lease", Class.S0, Way.STAYS, Owner.PROTOCOL, None, "one row a topic: who reads it"),
+    Kept("topic_reader", Class.S0, Way.ITSELF, Owner.PROTOCOL, None, "one row a process that reads"),
+    Kept("pair_taken", Class.S1, Way.STAYS, Owner.PROTOCOL, None, "one row a pair and epoch: which numbers were taken"),
+    Kept("gone", Class.S1, Way.STAYS, Owner.PROTOCOL, None, "rare: what its sender no longer has"),
+    Kept("awaiting", Class.S3, Way.ITSELF, Owner.PROTOCOL, None, "bounded: until what it waits for has come"),
+)
 _FEED: Final = (
     Kept("event_unnumbered", Class.S1, Way.ITSELF, Owner.PROTOCOL, None, "until it has its number"),
     Kept("event", Class.S1, Way.MONTHS, Owner.PARTY, 400, "those of open subjects stay"),
@@ -154,17 +163,17 @@ _ERASED: Final = "codes, times and states stay"
 #: By kind of service.
 POLICY: Final[Mapping[str, tuple[Kept, ...]]] = {
     "hotline": (
-        *(*_EVERYWHERE, *_FEED, *_ORIGIN),
+        *(*_EVERYWHERE, *_READ, *_FEED, *_ORIGIN),
         Kept("data_key", Class.KEY, Way.ITSELF, Owner.PARTY, None, "deleted with the record that it opens"),
         Kept("offer", Class.S3, Way.RECORDS, Owner.PARTY, 365, _ERASED),
     ),
     "industry": (
-        *(*_EVERYWHERE, *_FEED, *_ORIGIN),
+        *(*_EVERYWHERE, *_READ, *_FEED, *_ORIGIN),
         Kept("data_key", Class.KEY, Way.ITSELF, Owner.PARTY, None, "deleted with the record that it opens"),
         Kept("notice", Class.S3, Way.RECORDS, Owner.PARTY, 365, _ERASED),
     ),
     "law_enforcement": (
-        *(*_EVERYWHERE, *_FEED),
+        *(*_EVERYWHERE, *_READ, *_FEED),
         Kept("data_key", Class.KEY, Way.ITSELF, Owner.PARTY, None, "not used here"),
         Kept("case_file", Class.S2, Way.STAYS, Owner.PARTY, None, "the agency's own reference under a key of its own"),
         Kept("case_edge", Class.S3, Way.RECORDS, Owner.PARTY, 365, _ERASED),
@@ -175,6 +184,16 @@ POLICY: Final[Mapping[str, tuple[Kept, ...]]] = {
         Kept("entry", Class.S1, Way.STAYS, Owner.PROTOCOL, None, "the log"),
         Kept("link", Class.S1, Way.STAYS, Owner.PROTOCOL, None, "the log: which edge is of which referral"),
         Kept("receipted", Class.S1, Way.STAYS, Owner.PROTOCOL, None, "the log: what receipts say"),
+        Kept(
+            "pair_taken",
+            Class.S1,
+            Way.STAYS,
+            Owner.PROTOCOL,
+            None,
+            "one row a pair and epoch: which numbers were taken",
+        ),
+        Kept("partition_state", Class.S0, Way.STAYS, Owner.PROTOCOL, None, "one row a topic: how it stands with it"),
+        Kept("telling", Class.S0, Way.STAYS, Owner.PROTOCOL, None, "one row an instance: when audit told it last"),
         Kept("cursor", Class.S0, Way.STAYS, Owner.PROTOCOL, None, "one row a topic and generation"),
         Kept("reading", Class.S1, Way.STAYS, Owner.PROTOCOL, None, "who has looked, at what and why"),
     ),

@@ -7,6 +7,7 @@ Nothing is encrypted; no query looks inside.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ from shared.party.origin.store import edges, filing, referrals
 from shared.runtime.database import feed, idempotency
 from shared.runtime.database.partitions import MONTHS_AHEAD, make_months
 from shared.runtime.database.transactions import Database, RowScope
+from shared.runtime.post import outbox
+from shared.runtime.watch import metrics
 
 BIG, SMALL, TINY = "big.example", "p3.example", "tiny.example"
 PAGE: Final = 50
@@ -59,17 +62,35 @@ FROM generate_series(1, {{rows}}) AS i
 """,
     f"""
 INSERT INTO edge (edge_id, message_id, instance, referral_id, notice_id, party, recipient, purpose, reason, rules,
-                  answer, answered_at)
+                  answer, answered_at, law, decided_at)
 SELECT gen_random_uuid(), uuidv7(), CASE WHEN k = 1 THEN 'law_enforcement' ELSE 'industry' END, {_ID},
        CASE WHEN k = 2 THEN uuidv7() END, {_PARTY},
        CASE WHEN k = 1 THEN 'agency' ELSE 'provider' END || (i % 60) || '.example', 'p' || k, 'because', '{{{{r1}}}}',
-       CASE WHEN i % 500 = 0 THEN 'none' WHEN k = 1 THEN 'closed' ELSE 'actioned' END, {_AGO}
+       CASE WHEN i % 500 = 0 THEN 'none' WHEN k = 1 THEN 'closed' ELSE 'actioned' END, {_AGO},
+       repeat('f', 16), {_AGO}
 FROM generate_series(1, {{rows}}) AS i, generate_series(1, 2) AS k
 """,
     f"""
 INSERT INTO data_key (subject, wrapped)
 SELECT {_ID}, decode(repeat('ef', 60), 'hex') FROM generate_series(1, {{rows}}) AS i
 """,
+)
+#: What one recipient has not receipted, a tenth of it not even appended; and as much that others have.
+_POST = (
+    f"""
+INSERT INTO outbox (message_id, lane, position, segment, index, type, subject, sender, recipient, epoch, sequence,
+                    digest, created_at, done)
+SELECT gen_random_uuid(), 'law_enforcement', i, i / 10, i % 10, 'causeway.referral_offered.v1', {_ID}::text, {_PARTY},
+       'agency.example', '01990000-0000-7000-8000-000000000000', i, repeat('d', 64), {_AGO}, false
+FROM generate_series(1, {{rows}}) AS i
+""",
+    f"""
+INSERT INTO settled (message_id, type, sender, recipient, lane, epoch, sequence, digest, outcome, settled_at)
+SELECT gen_random_uuid(), 'causeway.notice_issued.v1', {_PARTY}, 'provider.example', 'industry',
+       '01990000-0000-7000-8000-000000000000', i, repeat('d', 64), 'applied', {_AGO}
+FROM generate_series(1, {{rows}}) AS i
+""",
+    "INSERT INTO lane (lane, last, appended) VALUES ('law_enforcement', {rows}, {rows} * 9 / 10)",
 )
 _STATE = "CASE WHEN i % 500 = 0 OR i <= 50 THEN '{begun}' ELSE '{done}' END"
 _ITEM = f"""
@@ -100,7 +121,7 @@ def _words(table: str, key: str, sender: str, *, begun: str, done: str) -> dict[
 #: By kind of service: what fills it, and the words of it that differ.
 _FILLS: Final[Mapping[str, tuple[Sequence[str], Mapping[str, str]]]] = {
     "hotline": (
-        (*_REFERRALS, _ITEM, _EVENT, _KEYS),
+        (*_REFERRALS, _ITEM, _EVENT, _KEYS, *_POST),
         _words("offer", "referral_id", "origin", begun="offered", done="withdrawal_acknowledged"),
     ),
     "industry": (
@@ -182,6 +203,9 @@ def questions(service: str, rows: int) -> Iterator[Question]:
         yield Question("evidence of a case", law_enforcement._EVIDENCE, (one,), _reading(BIG), 4)
     yield Question("what waits for a number", feed._WAITING, (), RowScope((), "service", "number"), 4)
     if service == "hotline":
+        yield Question("readiness: how long the oldest waits", metrics._OLDEST, (), RowScope((), "", ""), 8)
+        waiting = ("law_enforcement", rows * 9 // 10, 500)
+        yield Question("what is appended next", outbox._WAITING, waiting, RowScope((), "", ""), 1000, batch=True)
         yield Question("an idempotency key", idempotency._HELD, ([BIG], [b"x" * 32]), _reading(BIG), 4)
 
 
@@ -196,7 +220,8 @@ def _of_origin(rows: int, half: int) -> Iterator[Question]:
             name = f"work list of {party}, reason {reason or 'any'}"
             yield Question(name, referrals._WORK, (party, reason, None, PAGE + 1), scope, _PAGE_ROWS)
     yield Question("one referral", referrals._ONE, (one,), _reading(BIG), 4)
-    yield Question("its edges", referrals._EDGES, (one,), _reading(BIG), 16)
+    # Of what was settled each month is looked into; the planner reads a month of a few pages in whichever way.
+    yield Question("its edges", referrals._EDGES, (one,), _reading(BIG), 1000)
     yield Question("who was told", referrals._TOLD, (one,), _reading(BIG), 8)
     ids = [subject(n) for n in range(half, half + 500)]
     applying = RowScope([BIG, SMALL, TINY], "service", "apply")
@@ -210,8 +235,9 @@ async def look(database: Database, question: Question) -> Seen:
     async with database.transaction(question.scope) as session:
         [[plan]] = await session.driver.fetch(explain, *question.arguments)
     nodes = list(_nodes(plan[0]["Plan"]))
-    reading = [node for node in nodes if node.get("Relation Name") in _LARGE]
-    scanned = tuple(sorted({node["Relation Name"] for node in reading if node["Node Type"] == "Seq Scan"}))
+    reading = [node for node in nodes if _MONTH.sub("", node.get("Relation Name", "")) in _LARGE]
+    whole = [node for node in reading if node["Node Type"] == "Seq Scan" and _rows(node) > _PAGE_OF_ROWS]
+    scanned = tuple(sorted({node["Relation Name"] for node in whole}))
     sorting = [child for node in nodes if "Sort" in node["Node Type"] for child in node["Plans"]]
     sorted_rows = round(sum(node["Actual Rows"] * node["Actual Loops"] for node in sorting))
     return Seen(scanned, sum(map(_rows, reading)), sorted_rows)
@@ -229,7 +255,13 @@ async def timed(database: Database, question: Question, *, times: int) -> list[f
 
 
 #: The tables that grow with what is filed.
-_LARGE: Final = frozenset({"referral", "edge", "offer", "notice", "case_file", "case_edge", "event", "idempotency"})
+_LARGE: Final = frozenset(
+    {"referral", "edge", "offer", "notice", "case_file", "case_edge", "event", "idempotency", "outbox", "settled"}
+)
+#: A table that lies in a page or two, such as a month that has not begun, is read whole and costs nothing.
+_PAGE_OF_ROWS: Final = 20
+#: The end of a partition's name.
+_MONTH: Final = re.compile(r"_[0-9]{4}_[0-9]{2}$")
 
 
 def _numbered(rows: int) -> UUID:

@@ -36,7 +36,9 @@ OLD, NEW = "industry", "industry_two"
 #: What the old instance does beside its API, in a process of its own; and who follows moves at the origin.
 OLD_AT_WORK, FOLLOWING = "industry-at-work", "hotline-following"
 SILENT_S: Final = 3.0
-_UNSENT = "SELECT count(message_id) FROM outbox WHERE recipient = $1 AND sequence IS NULL"
+_UNSENT = """
+SELECT count(*) FROM outbox AS o JOIN lane AS l USING (lane) WHERE o.recipient = $1 AND o.position > l.appended
+"""
 _EDGES = "SELECT notice_id, answer, instance, state FROM edge WHERE recipient = $1"
 _NOTICES = "SELECT notice_id, state FROM notice WHERE party = $1"
 _NUMBERS = "SELECT epoch, sequence FROM inbox WHERE sender = $1 AND recipient = $2 ORDER BY epoch, sequence"

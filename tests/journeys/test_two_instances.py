@@ -121,7 +121,7 @@ def test_a_service_of_another_kind_does_not_take_an_instances_name(two: Exchange
 
 
 async def test_a_party_that_is_moved_is_served_by_the_other_instance(two: Exchange, tmp_path: Path) -> None:
-    """With one flag on a stack. What was under way stays where it is: its issue anew is another matter."""
+    """With one flag on a stack. What becomes of what was under way, `tests/failures/test_moves.py` shows."""
     provider, version = AT["industry"], json.loads((two.state / "directory.json").read_text())["version"]
     operated(two, "directory", "move", provider, "industry_two", "--out", str(tmp_path / "next.json"), "--publish")
     assert json.loads((two.state / "directory.json").read_text())["version"] == version + 1

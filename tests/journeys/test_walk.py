@@ -13,12 +13,38 @@ from tests.support.footsteps import Footsteps, footsteps
 #: Files entered outside the guard in the first release, from POST to 202 and from the record to the agency's row.
 FIRST_RELEASE = {"filing": 31, "receiving": 34}
 #: Files that promises of the format have added since: what audit is told sealed; on the way in also who may say what,
-#: the attributes apart from the headers that write them, what is bound to an edge, and what the first release wrote.
+#: the attributes apart from the headers that write them, and what is bound to an edge.
+#: Numbers and signatures are given within the transaction, and a check is run beside the loop.
+NUMBERED = {
+    "shared/envelope/attributes.py",
+    "shared/envelope/base64url.py",
+    "shared/envelope/batch.py",
+    "shared/envelope/headers.py",
+    "shared/envelope/keys.py",
+    "shared/ledger/tree.py",
+    "shared/runtime/post/epochs.py",
+    "shared/runtime/post/numbering.py",
+    "shared/runtime/post/segments.py",
+    "shared/runtime/post/stamping.py",
+}
+#: What one consumer loop in one place did: numbers taken, cursors, what a batch comes to, answers, what is parked.
+RECEIVED = {
+    "shared/exchange/served.py",
+    *(
+        f"shared/runtime/post/{part}.py"
+        for part in ("admitted", "answer", "cursors", "judge", "parking", "plan", "taken")
+    ),
+}
 SINCE = {
-    "filing": {"shared/exchange/decided.py"},
+    "filing": {
+        "shared/exchange/decided.py",
+        "shared/ledger/proof.py",
+        "shared/party/origin/api/checking.py",
+        *NUMBERED,
+    },
     "receiving": {
-        "shared/envelope/attributes.py",
-        "shared/envelope/first_release.py",
+        *NUMBERED,
+        *RECEIVED,
         "shared/exchange/authority.py",
         "shared/exchange/bound.py",
         "shared/exchange/decided.py",
@@ -61,7 +87,7 @@ def test_every_leg_passes_where_it_must(walked: Walk) -> None:
     """The tracer sees what is entered: a leg that seemed to avoid these would be one that it missed."""
     for leg, room in {
         "filing": "shared/exchange/prepare.py",
-        "sending": "shared/runtime/post/stamping.py",
+        "sending": "shared/runtime/post/segments.py",
         "receiving": "services/law_enforcement/store.py",
         "answering": "services/law_enforcement/store.py",
         "answered": "shared/party/origin/use_cases/answers.py",

@@ -23,8 +23,9 @@ from shared.exchange.message import Draft, Record
 from shared.exchange.topics import inbox_topic
 from shared.kernel.authority import Role
 from shared.runtime.database.transactions import Database, RowScope
-from shared.runtime.post.consumer import Consumer, Handler
-from shared.runtime.post.inbox import PostgresInbox
+from shared.runtime.post.awaiting import Room
+from shared.runtime.post.consumer import Composers, Consumer, Handler, Silence
+from shared.runtime.post.inbox import Keeping, PostgresInbox
 from shared.runtime.post.lease import RelayLease
 from shared.runtime.post.numbering import Numbering
 from shared.runtime.post.outbox import PostgresLanes
@@ -82,12 +83,13 @@ class Exchanged:
             AGENCIES: law_enforcement_door(kek=KEK),
         }
         served = RowScope(self.world.documents.directory.parties_of(instance), Role.SERVICE, "apply")
+        keeping = Keeping(KEK, lambda need: need.met(self.world.shelf), Room(100, 10_000_000))
         return Consumer(
-            PostgresInbox(self.databases[instance], scope=lambda: served, kek=KEK, wake=_nobody),
+            PostgresInbox(self.databases[instance], scope=lambda: served, keeping=keeping, wake=_nobody),
             handlers[instance],
             accept=partial(accept_batch, reader=self.world.reader(instance)),
-            receipts=partial(self._receipts, instance),
-            facts=lambda parked: [],
+            composers=Composers(partial(self._receipts, instance), lambda parked: []),
+            conversation=Silence(),
             clock=self.origin.clock,
         )
 

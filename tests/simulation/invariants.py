@@ -120,7 +120,9 @@ def books_of(world: World) -> Books:
     books = Books()
     for instance in world.instances.values():
         state = instance.database.state
-        books.last_sequence |= _last(state)
+        # Between parties: what instances state themselves is audit's to have read, and nobody reads for audit here.
+        between = {pair: last for pair, last in _last(state).items() if all("." in name for name in pair[:2])}
+        books.last_sequence |= between
         books.closed |= {pair for pair in books.last_sequence if pair[2] in instance.forgotten}
         for id_, held in (state.settled | state.outbox).items():
             if held.outcome is not None:

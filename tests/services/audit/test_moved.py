@@ -19,7 +19,7 @@ from shared.exchange.prepare import Prepared, StaleEdge, prepare_again
 from shared.runtime.database.transactions import Database
 from shared.vocabulary.answers import AnswerState, ReceiptOutcome
 from tests.services.audit.log import Log, of_message
-from tests.support.builders import HOTLINE, PROVIDER
+from tests.support.builders import AT, HOTLINE, PROVIDER
 from tests.support.exchange_world import move, submission
 
 MINUTE = timedelta(minutes=1)
@@ -66,7 +66,7 @@ def again(log: Log, filed: Prepared) -> tuple[Draft, ...]:
         exercise=True,
         documents=log.world.documents,
         at=log.world.at,
-        only={(edge.recipient, edge.purpose): StaleEdge(edge.edge_id, edge.message_id, known)},
+        only={(edge.recipient, edge.purpose): StaleEdge(edge.edge_id, edge.message_id, "", AT, 0, known)},
         body_sha256=filed.body_sha256,
         traceparent=None,
         sealer=Sealer(),

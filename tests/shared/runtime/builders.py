@@ -10,7 +10,7 @@ from shared.envelope.keys import SigningKey
 from shared.exchange.message import Draft
 from shared.kernel.ids import coarse_uuid7, uuid7
 from shared.runtime.post.ports import Signed
-from shared.runtime.post.stamping import Counter, sign
+from shared.runtime.post.stamping import Counter, counts_by_pair, sign
 
 NOW = datetime(2026, 5, 4, 12, 0, 0, tzinfo=UTC)
 EPOCH = coarse_uuid7(NOW)
@@ -36,5 +36,5 @@ def draft(topic: str, *, subject: str, body: bytes = b'{"clear":{}}', traceparen
 
 def signed(drafts: Sequence[Draft]) -> list[Signed]:
     """The drafts, numbered and signed."""
-    counters = {("provider.example", "hotline.example"): Counter(EPOCH, len(drafts))}
+    counters = {pair: Counter(EPOCH, count) for pair, count in counts_by_pair(drafts).items()}
     return sign(drafts, counters, instance="industry", key=KEY)

@@ -61,7 +61,7 @@ def check_posted(posted: Posted, documents: Documents) -> Checked:
     if origin is None:
         raise not_found()
     submissions = [parsed(value) for value in _one_or_many(posted)]
-    outcomes = [_outcome(each, origin, documents, posted.at) for each in submissions]
+    outcomes = [_outcome(each, origin, documents, at=posted.at) for each in submissions]
     results = tuple(_result(index, each) for index, each in enumerate(outcomes))
     items = sum(len(each.items) for each in submissions if not isinstance(each, Refused))
     edges = sum(len(each.edges) for each in outcomes if not isinstance(each, Refused))
@@ -159,7 +159,7 @@ def _one_or_many(posted: Posted) -> Sequence[JsonObject | Refused]:
 
 
 def _outcome(
-    submission: ReferralSubmission | Refused, origin: PartyEntry, documents: Documents, at: datetime
+    submission: ReferralSubmission | Refused, origin: PartyEntry, documents: Documents, *, at: datetime
 ) -> Judged | Refused:
     if isinstance(submission, Refused):
         return submission

@@ -41,8 +41,9 @@ def test_only_the_first_message_of_an_epoch_names_the_one_before() -> None:
     first, second = (dict(each.record.headers) for each in some(2))
     assert (first["ce_prevepoch"], first["ce_prevlast"]) == (b"unknown", b"unknown")
     assert not {"ce_prevepoch", "ce_prevlast"} & second.keys()
-    counters = {("provider.example", "hotline.example"): Counter(EPOCH, 1, EPOCH, 4)}
-    (known,) = sign([draft(TOPIC, subject="s")], counters, instance="industry", key=KEY)
+    one = draft(TOPIC, subject="s")
+    counters = {pair: Counter(EPOCH, count, EPOCH, 4) for pair, count in counts_by_pair([one]).items()}
+    (known,) = sign([one], counters, instance="industry", key=KEY)
     headers = dict(known.record.headers)
     assert (headers["ce_prevepoch"], headers["ce_prevlast"]) == (str(EPOCH).encode(), b"4")
 
