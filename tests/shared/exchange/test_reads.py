@@ -82,13 +82,11 @@ def test_a_code_later_than_the_readers_edition_is_not_written(
     content: tuple[dict[str, Any], dict[str, Any]],
 ) -> None:
     before, now = vocabulary.editions()
-    assert form_for(REFERRAL_OFFERED, replace(own(), vocabulary=now), content[0], sealed=content[1]) is REFERRAL_OFFERED
-    assert (
-        form_for(REFERRAL_OFFERED, replace(own(), vocabulary=NEWER), content[0], sealed=content[1]) is REFERRAL_OFFERED
-    )
-    with pytest.raises(Refused):
-        form_for(REFERRAL_OFFERED, replace(own(), vocabulary=before), content[0], sealed=content[1])
     clear, sealed = content
+    for edition in (now, NEWER):
+        assert form_for(REFERRAL_OFFERED, replace(own(), vocabulary=edition), clear, sealed=sealed) is REFERRAL_OFFERED
+    with pytest.raises(Refused):
+        form_for(REFERRAL_OFFERED, replace(own(), vocabulary=before), clear, sealed=sealed)
     without = sealed | {
         "record": {name: value for name, value in sealed["record"].items() if name != "incident_flags"},
         "edge": sealed["edge"] | {"facts": {k: v for k, v in sealed["edge"]["facts"].items() if k != "incident_flags"}},
