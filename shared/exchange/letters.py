@@ -218,6 +218,6 @@ def _addressed(edge: PlannedEdge, writing: Writing) -> tuple[Emitted, Letter]:
     clear = named | clear_of(edge, edge_id=edge_id, salt=salt, at=writing.at)
     again = None if known is None else known.answered.model_copy(update={"moved": known.instance != recipient.instance})
     sealed = sealed_of(edge, outcome, record=record, salt=salt, again=again)
-    form = form_for(message, writing.reads.of(recipient.instance, directory), clear, sealed)
+    form = form_for(message, writing.reads.of(recipient.instance, directory), clear, sealed=sealed)
     letter = address(form, clear, addressing, sealed=to_json(sealed))
     return Emitted(edge, edge_id, letter.message_id, letter.instance.id, notice_id, items), letter

@@ -85,7 +85,7 @@ class PeerReads:
         return _first_reads() if entry is None or entry.reads_floor is None else Reads.of(entry.reads_floor)
 
 
-def form_for(message: MessageType, reads: Reads, clear: object, sealed: object = None) -> MessageType:
+def form_for(message: MessageType, reads: Reads, clear: object, *, sealed: object = None) -> MessageType:
     """The version of `message` in which one that reads `reads` can be written this content, given as JSON.
 
     Raises `Refused("recipient_cannot_read")` where there is none: the detail says what it does not read.

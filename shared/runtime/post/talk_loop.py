@@ -99,12 +99,12 @@ class Speaker:
         turn.looked_at = now
         taken = [] if to == AUDIT else await unit.taken.taken_marks(to)
         view = View(frozenset(await unit.sent_book.sent_marks(to)), frozenset(taken))
-        return _Marked(to, view, word, next_marks(turn, view, word, now, self._settings))
+        return _Marked(to, view, word, next_marks(turn, view, word, now=now, settings=self._settings))
 
     async def _say_marks(self, due: _Marked) -> None:
         for draft in self._stating.drafts(MARKS, due.to, due.marks):
             await self._say(draft)
-        note_said(self._turns[due.to], due.view, due.marks, self._stating.clock.now())
+        note_said(self._turns[due.to], due.view, due.marks, now=self._stating.clock.now())
         if due.word.owes is not None:
             async with self._store.unit() as unit:
                 await self._peers(unit).answered(due.to, due.word.owes)

@@ -68,7 +68,7 @@ class Turn:
         )
 
 
-def next_marks(turn: Turn, view: View, word: Word, now: datetime, settings: TalkSettings) -> list[MarksClear]:
+def next_marks(turn: Turn, view: View, word: Word, *, now: datetime, settings: TalkSettings) -> list[MarksClear]:
     """What is to be said now; nothing: it is not our turn."""
     if not _passed(turn.said_at, now, settings.news_s):
         return []
@@ -93,7 +93,7 @@ def next_marks(turn: Turn, view: View, word: Word, now: datetime, settings: Talk
     ]
 
 
-def note_said(turn: Turn, view: View, said: Sequence[MarksClear], now: datetime) -> None:
+def note_said(turn: Turn, view: View, said: Sequence[MarksClear], *, now: datetime) -> None:
     """They have been said."""
     turn.said, turn.said_at = view, now
     if any(marks.asking for marks in said):

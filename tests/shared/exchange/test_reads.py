@@ -45,7 +45,7 @@ def test_own_reads_are_what_the_registry_lists() -> None:
 
 
 def test_what_reads_all_is_written_to_as_it_stands(content: tuple[dict[str, Any], dict[str, Any]]) -> None:
-    assert form_for(REFERRAL_OFFERED, own(), *content) is REFERRAL_OFFERED
+    assert form_for(REFERRAL_OFFERED, own(), content[0], sealed=content[1]) is REFERRAL_OFFERED
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_what_is_not_read_is_not_written(
     content: tuple[dict[str, Any], dict[str, Any]], lacking: dict[str, Any]
 ) -> None:
     with pytest.raises(Refused) as refused:
-        form_for(REFERRAL_OFFERED, replace(own(), **lacking), *content)
+        form_for(REFERRAL_OFFERED, replace(own(), **lacking), content[0], sealed=content[1])
     assert refused.value.code == CANNOT_READ
 
 
@@ -82,16 +82,16 @@ def test_a_code_later_than_the_readers_edition_is_not_written(
     content: tuple[dict[str, Any], dict[str, Any]],
 ) -> None:
     before, now = vocabulary.editions()
-    assert form_for(REFERRAL_OFFERED, replace(own(), vocabulary=now), *content) is REFERRAL_OFFERED
-    assert form_for(REFERRAL_OFFERED, replace(own(), vocabulary=NEWER), *content) is REFERRAL_OFFERED
-    with pytest.raises(Refused):
-        form_for(REFERRAL_OFFERED, replace(own(), vocabulary=before), *content)
     clear, sealed = content
+    for edition in (now, NEWER):
+        assert form_for(REFERRAL_OFFERED, replace(own(), vocabulary=edition), clear, sealed=sealed) is REFERRAL_OFFERED
+    with pytest.raises(Refused):
+        form_for(REFERRAL_OFFERED, replace(own(), vocabulary=before), clear, sealed=sealed)
     without = sealed | {
         "record": {name: value for name, value in sealed["record"].items() if name != "incident_flags"},
         "edge": sealed["edge"] | {"facts": {k: v for k, v in sealed["edge"]["facts"].items() if k != "incident_flags"}},
     }
-    assert form_for(REFERRAL_OFFERED, replace(own(), vocabulary=before), clear, without) is REFERRAL_OFFERED
+    assert form_for(REFERRAL_OFFERED, replace(own(), vocabulary=before), clear, sealed=without) is REFERRAL_OFFERED
 
 
 def test_a_higher_version_is_written_as_the_lower_one_where_that_holds_it(
@@ -105,11 +105,11 @@ def test_a_higher_version_is_written_as_the_lower_one_where_that_holds_it(
     later = MessageType("referral_offered", 2, REFERRAL_OFFERED.family, LaterClear, REFERRAL_OFFERED.sealed, edge=True)
     monkeypatch.setitem(registry.BY_TYPE, later.type, later)
     clear, sealed = content
-    assert form_for(later, own(), clear, sealed) is REFERRAL_OFFERED
+    assert form_for(later, own(), clear, sealed=sealed) is REFERRAL_OFFERED
     with pytest.raises(Refused):
-        form_for(later, own(), clear | {"remark": 1}, sealed)
+        form_for(later, own(), clear | {"remark": 1}, sealed=sealed)
     both = replace(own(), messages=dict(own().messages) | {"referral_offered": 2})
-    assert form_for(later, both, clear | {"remark": 1}, sealed) is later
+    assert form_for(later, both, clear | {"remark": 1}, sealed=sealed) is later
 
 
 def test_who_has_not_spoken_reads_what_the_directory_says_or_what_every_release_does(here: World) -> None:

@@ -143,14 +143,14 @@ class Desk:
         """A process of the instance has started."""
         return Speaker(self.books, self.stating, peers=lambda unit: unit, say=self._say)  # type: ignore[arg-type, return-value]
 
-    def heard(self, message: MessageType, clear: Contract, *, seconds: float = 0) -> Received:
+    def heard(self, message: MessageType, clear: Contract, *, late: int = 0) -> Received:
         stating = Stating("law_enforcement", lambda: self.here.documents.directory, ManualClock(AT))
         drafts = stating.drafts(message, "hotline", [clear])
         (record,) = self.here.records(drafts, "law_enforcement")
-        return accept(later(record, timedelta(seconds=seconds)), self.here.reader("hotline"))
+        return accept(later(record, timedelta(seconds=late)), self.here.reader("hotline"))
 
-    async def hear(self, message: MessageType, clear: Contract, *, seconds: float = 0) -> None:
-        await self.talk.heard(self.books, [self.heard(message, clear, seconds=seconds)])  # type: ignore[arg-type]
+    async def hear(self, message: MessageType, clear: Contract, *, late: int = 0) -> None:
+        await self.talk.heard(self.books, [self.heard(message, clear, late=late)])  # type: ignore[arg-type]
 
     async def _say(self, draft: Draft) -> None:
         if not self.broker:
@@ -196,11 +196,11 @@ async def test_marks_reach_both_books_and_what_is_not_held_is_answered(desk: Des
 
 async def test_marks_older_than_the_newest_taken_count_no_more(desk: Desk) -> None:
     taken = TakenMark(**PAIR, through=3)
-    await desk.hear(MARKS, marks(), seconds=20)
+    await desk.hear(MARKS, marks(), late=20)
     desk.books.asked.clear()
-    await desk.hear(MARKS, marks(taken=(taken,)), seconds=10)
+    await desk.hear(MARKS, marks(taken=(taken,)), late=10)
     assert desk.books.asked == []
-    await desk.hear(MARKS, marks(taken=(taken,)), seconds=30)
+    await desk.hear(MARKS, marks(taken=(taken,)), late=30)
     assert desk.books.asked != []
 
 

@@ -56,9 +56,9 @@ class Side:
 
     def at(self, second: float) -> list[MarksClear]:
         now = AT + timedelta(seconds=second)
-        said = next_marks(self.turn, self.view, self.word, now, SETTINGS)
+        said = next_marks(self.turn, self.view, self.word, now=now, settings=SETTINGS)
         if said:
-            note_said(self.turn, self.view, said, now)
+            note_said(self.turn, self.view, said, now=now)
             self.word = Word(None, self.word.answered)
         return said
 
