@@ -120,7 +120,7 @@ def test_a_copy_is_found_whatever_its_layout() -> None:
 def test_what_is_planted_in_a_service_is_found_beside_everything_that_is_there() -> None:
     there = [telling_lines(module) for module in service_modules()]
     before = copies(there)
-    own = next(file for file in there if [line.path for line in file[:1]] == ["services/audit/store.py"])
+    own = next(file for file in there if [line.path for line in file[:1]] == ["services/audit/store/entries.py"])
     planted = [Line("services/industry/planted.py", number, line.text) for number, line in enumerate(own[10:30], 1)]
     [found] = set(copies([*there, planted])) - set(before)
     assert (found.lines, found.here, found.there) == (20, own[10], planted[0])

@@ -19,6 +19,8 @@ from tests.services.audit.test_one_reader import door
 from tests.support.exchange_world import FROM_HOTLINE, TOPICS
 from tests.support.running import until
 
+pytestmark = pytest.mark.timing
+
 MINE, OTHER = FROM_HOTLINE["audit"], FROM_HOTLINE["law_enforcement"]
 
 
