@@ -194,10 +194,12 @@ async def read_books(endpoints: Endpoints, sealed: Sealed) -> Findings:
             tuple(sorted(set(books.notes))),
             books.differences.sorted(),
         )
-        return Findings(result, _to_seal(books, sealing, terms, log))
+        return Findings(result, _to_seal(books, sealing, terms, log=log))
 
 
-def _to_seal(books: Books, sealing: Messages, terms: Mapping[str, int], log: Mapping[str, tuple[str, int]]) -> Sealed:
+def _to_seal(
+    books: Books, sealing: Messages, terms: Mapping[str, int], *, log: Mapping[str, tuple[str, int]]
+) -> Sealed:
     """What the next reading need not read."""
     if books.sealed.until is not None and books.over <= books.sealed.until:
         return books.sealed

@@ -42,8 +42,8 @@ FROM entry
 WHERE verified AND sequence > 0 AND message_id >= $1
 ORDER BY sender COLLATE "C", recipient COLLATE "C", epoch, sequence, message_id
 """
-#: The oldest message that is not settled.
-OLDEST_OPEN: Final = "SELECT message_id FROM outbox ORDER BY message_id LIMIT 1"
+#: The oldest message of which more will be said.
+OLDEST_OPEN: Final = "SELECT message_id FROM outbox WHERE NOT done ORDER BY message_id LIMIT 1"
 #: Numbers that nobody holds any more, by their sender's own word.
 GONE: Final = """
 SELECT sender, recipient, epoch, lower(r) AS first, upper(r) - 1 AS last FROM pair_taken, unnest(gone) AS r

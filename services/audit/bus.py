@@ -119,7 +119,7 @@ class AuditDoor:
         noted = await self._partitions.noted()
         self._states = {Coordinate(*place): state for place, state in noted.items()}
         async with self._follower.following() as following:
-            work = _Work(following, self._entries, dict(await self._entries.cursors()), self._clock)
+            work = _Work(following, self._entries, dict(await self._entries.cursors()), clock=self._clock)
             look_at_s = 0.0
             while True:
                 now_s = asyncio.get_running_loop().time()
@@ -184,7 +184,7 @@ class AuditDoor:
 class _Work:
     """One connection's reading: where each partition stands, and which have still to show that they go on."""
 
-    def __init__(self, following: Following, entries: Entries, cursors: dict[Life, Cursor], clock: Clock) -> None:
+    def __init__(self, following: Following, entries: Entries, cursors: dict[Life, Cursor], *, clock: Clock) -> None:
         self.following = following
         self.cursors = cursors
         self.changed = False

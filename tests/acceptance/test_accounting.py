@@ -212,15 +212,22 @@ async def test_an_operator_sees_how_audit_stands_to_each_topic(settled: Exchange
 async def test_a_forged_receipt_is_named(settled: Exchange) -> None:
     row = await delivered(settled)
     admin = await settled.admin("hotline")
-    forge = "UPDATE sent SET outcome = $2, code = $3 WHERE message_id = $1"
-    await admin.execute(forge, row["message_id"], "refused", "state_forbids")
+    await _forge(admin, row["message_id"], "refused", "state_forbids")
     code, found = differences(settled)
-    await admin.execute(forge, row["message_id"], "applied", None)
+    await _forge(admin, row["message_id"], "applied", None)
     await admin.close()
     place = f"{row['topic']}/{row['partition']}/{row['offset']} {row['message_id']}"
     where = f"{place} {row['sender']} → {row['recipient']} #{row['sequence']}"
     assert code == 1
     assert found == [{"equation": "II", "what": "receipted as refused, kept as applied", "where": where}]
+
+
+async def _forge(admin: asyncpg.Connection, message_id: object, outcome: str, code: str | None) -> None:
+    """Change what the sender says it was told, wherever it keeps that by now."""
+    for table in ("outbox", "settled"):
+        await admin.execute(
+            f"UPDATE {table} SET outcome = $2, code = $3 WHERE message_id = $1", message_id, outcome, code
+        )
 
 
 async def test_no_accountant_can_read_what_was_reported(settled: Exchange) -> None:

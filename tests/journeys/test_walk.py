@@ -12,42 +12,42 @@ from tests.support.footsteps import Footsteps, footsteps
 
 #: Files entered outside the guard in the first release, from POST to 202 and from the record to the agency's row.
 FIRST_RELEASE = {"filing": 31, "receiving": 34}
-#: Files that promises of the format have added since: what audit is told sealed; on the way in also who may say what,
-#: the attributes apart from the headers that write them, and what is bound to an edge.
-#: Numbers and signatures are given within the transaction, and a check is run beside the loop.
-NUMBERED = {
-    "shared/envelope/attributes.py",
-    "shared/envelope/base64url.py",
-    "shared/envelope/batch.py",
-    "shared/envelope/headers.py",
-    "shared/envelope/keys.py",
-    "shared/ledger/tree.py",
-    "shared/runtime/post/epochs.py",
-    "shared/runtime/post/numbering.py",
-    "shared/runtime/post/segments.py",
-    "shared/runtime/post/stamping.py",
-}
-#: What one consumer loop in one place did: numbers taken, cursors, what a batch comes to, answers, what is parked.
-RECEIVED = {
-    "shared/exchange/served.py",
-    *(
-        f"shared/runtime/post/{part}.py"
-        for part in ("admitted", "answer", "cursors", "judge", "parking", "plan", "taken")
-    ),
-}
+#: Numbers, signatures and places are given at the commit (0025): what the relay entered before, filing enters now, and
+#: so does whoever answers.
+AT_THE_COMMIT = {f"shared/runtime/post/{name}.py" for name in ("epochs", "numbering", "segments", "stamping")}
+#: Files that promises have added since. Of the format: what audit is told sealed; on the way in also who may say what,
+#: the attributes apart from the headers that write them, what is bound to an edge, one spelling of it, and whom the
+#: instance serves. Of delivery (0026): cursors and numbers taken, what is known of a message before the service sees
+#: it, and the answer apart from the judgement. And events, by which a party learns of it.
 SINCE = {
-    "filing": {
+    "filing": AT_THE_COMMIT
+    | {
+        "shared/envelope/attributes.py",
+        "shared/envelope/batch.py",
+        "shared/envelope/headers.py",
+        "shared/envelope/keys.py",
         "shared/exchange/decided.py",
         "shared/ledger/proof.py",
+        "shared/ledger/tree.py",
         "shared/party/origin/api/checking.py",
-        *NUMBERED,
+        "shared/runtime/post/outbox.py",
     },
-    "receiving": {
-        *NUMBERED,
-        *RECEIVED,
+    "receiving": AT_THE_COMMIT
+    | {
+        f"shared/runtime/post/{name}.py"
+        for name in ("admitted", "answer", "cursors", "judge", "parking", "plan", "taken")
+    }
+    | {
+        "shared/contracts/items.py",
+        "shared/envelope/attributes.py",
         "shared/exchange/authority.py",
         "shared/exchange/bound.py",
         "shared/exchange/decided.py",
+        "shared/exchange/events.py",
+        "shared/exchange/message.py",
+        "shared/exchange/served.py",
+        "shared/exchange/spelt.py",
+        "shared/runtime/database/feed.py",
     },
 }
 

@@ -23,7 +23,6 @@ from shared.exchange.message import Draft, Record
 from shared.exchange.topics import inbox_topic
 from shared.kernel.authority import Role
 from shared.runtime.database.transactions import Database, RowScope
-from shared.runtime.post.awaiting import Room
 from shared.runtime.post.consumer import Composers, Consumer, Handler, Silence
 from shared.runtime.post.inbox import Keeping, PostgresInbox
 from shared.runtime.post.lease import RelayLease
@@ -83,7 +82,7 @@ class Exchanged:
             AGENCIES: law_enforcement_door(kek=KEK),
         }
         served = RowScope(self.world.documents.directory.parties_of(instance), Role.SERVICE, "apply")
-        keeping = Keeping(KEK, lambda need: need.met(self.world.shelf), Room(100, 10_000_000))
+        keeping = Keeping(KEK, lambda need: need.met(self.world.shelf))
         return Consumer(
             PostgresInbox(self.databases[instance], scope=lambda: served, keeping=keeping, wake=_nobody),
             handlers[instance],

@@ -86,37 +86,40 @@ def read_record(record: Record, read: Read, *, generation: UUID, reading: Readin
     verified = unproven in (None, STATEMENT_NOT_YOURS)
     if verified and 0 < attributes.sequence <= NUMBER_MAX:
         read.numbers.append(_taken(record, attributes))
-    proof = envelope.proof
-    read.entries.append(
-        Entry(
-            topic=record.topic,
-            generation=generation,
-            partition=record.partition,
-            offset=record.offset,
-            broker_time=record.broker_time,
-            kind=said.kind,
-            digest=message_digest(attributes, value),
-            verified=verified,
-            problem=said.problem,
-            message_id=attributes.id,
-            type=attributes.type,
-            subject=attributes.subject,
-            sender=attributes.sender,
-            recipient=attributes.recipient,
-            recipient_instance=_told_at(attributes.recipient, record.topic, directory) if directory else None,
-            exercise=attributes.exercise,
-            epoch=attributes.epoch,
-            sequence=attributes.sequence,
-            key_id=attributes.key_id,
-            detail=said.detail,
-            edge_id=said.edge_id,
-            commitment=said.commitment,
-            batch_root=proof.root if proof else None,
-            batch_signature=proof.signature if proof else None,
-            batch_index=proof.index if proof else None,
-            batch_size=proof.size if proof else None,
-            batch_path=b"".join(proof.path) if proof else None,
-        )
+    told = _told_at(attributes.recipient, record.topic, directory) if directory else None
+    entry = _entry(record, generation, envelope, said=said)
+    read.entries.append(entry._replace(verified=verified, recipient_instance=told))
+
+
+def _entry(record: Record, generation: UUID, envelope: Envelope, *, said: Said) -> Entry:
+    attributes, proof = envelope.attributes, envelope.proof
+    return Entry(
+        topic=record.topic,
+        generation=generation,
+        partition=record.partition,
+        offset=record.offset,
+        broker_time=record.broker_time,
+        kind=said.kind,
+        digest=message_digest(attributes, envelope.body),
+        verified=False,
+        problem=said.problem,
+        message_id=attributes.id,
+        type=attributes.type,
+        subject=attributes.subject,
+        sender=attributes.sender,
+        recipient=attributes.recipient,
+        exercise=attributes.exercise,
+        epoch=attributes.epoch,
+        sequence=attributes.sequence,
+        key_id=attributes.key_id,
+        detail=said.detail,
+        edge_id=said.edge_id,
+        commitment=said.commitment,
+        batch_root=proof.root if proof else None,
+        batch_signature=proof.signature if proof else None,
+        batch_index=proof.index if proof else None,
+        batch_size=proof.size if proof else None,
+        batch_path=b"".join(proof.path) if proof else None,
     )
 
 

@@ -187,9 +187,8 @@ def _said(received: Received) -> UUID | None:
 
 def _content(received: Received) -> str | None:
     """The digest of what is told, without what differs at each telling: time, salt and documents of the decision."""
-    if received.edge is not None and received.sealed is not None:
-        told = received.edge.model_dump_json(exclude={"digest"}) + received.sealed.model_dump_json()
-        return sha256(told.encode())
+    if received.edge is not None and received.spelt is not None:
+        return sha256(received.edge.model_dump_json(exclude={"digest"}).encode() + received.spelt.record)
     if isinstance(received.clear, Answer):
         told = received.clear.model_dump_json(exclude={"number"})
         return sha256((told + (received.sealed.model_dump_json() if received.sealed else "")).encode())

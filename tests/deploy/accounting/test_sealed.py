@@ -22,10 +22,11 @@ from tests.support.running import HOTLINE, Exchange, referral
 
 PAIR = ("hotline-be.example", "police-nl.example", uuid7())
 NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
+ID = coarse_uuid7(NOON)
 
 
 def line(**changes: object) -> Line:
-    told = Line(*PAIR, 1, coarse_uuid7(NOON), "0" * 64, NOTICE_ACKNOWLEDGED.type, "record", "", AUDITED)
+    told = Line(*PAIR, 1, ID, "0" * 64, NOTICE_ACKNOWLEDGED.type, "record", "", AUDITED)
     return told._replace(**changes)  # type: ignore[arg-type]
 
 

@@ -40,6 +40,8 @@ from tests.support.exchange_world import (
     world,
 )
 
+#: By which documents an edge was decided before: whichever they were.
+LAW = "0" * 64
 HIDDEN = (LOCATION, ELSEWHERE, ACCOUNT, EXTERNAL_REF, CORRELATION, MD5)
 HOTLINE_NL, POLICE_NL, POLICE_BE = "hotline-nl.example", "police-nl.example", "police-be.example"
 POLICE_FR = "police-fr.example"
@@ -278,7 +280,7 @@ def test_deciding_again_replaces_just_the_stale_edges_under_new_ids(here: World,
     origin = here.documents.directory.party(HOTLINE)
     assert origin is not None
     stale = {
-        (each.recipient, each.purpose): StaleEdge(each.edge_id, each.message_id)
+        (each.recipient, each.purpose): StaleEdge(each.edge_id, each.message_id, LAW, here.at, 0)
         for each in prepared.emitted
         if each.recipient in (POLICE_NL, PROVIDER)
     }
@@ -306,7 +308,7 @@ def test_deciding_again_replaces_just_the_stale_edges_under_new_ids(here: World,
 def test_an_edge_that_is_not_decided_again_is_dropped(here: World, prepared: Prepared) -> None:
     origin = here.documents.directory.party(HOTLINE)
     assert origin is not None
-    stale = StaleEdge(prepared.emitted[0].edge_id, prepared.emitted[0].message_id)
+    stale = StaleEdge(prepared.emitted[0].edge_id, prepared.emitted[0].message_id, LAW, here.at, 0)
     again = prepare_again(
         ReferralRecord.model_validate_json(prepared.content),
         referral_id=prepared.referral_id,

@@ -9,6 +9,7 @@ from datetime import timedelta
 from uuid import UUID
 
 import pytest
+from pydantic_core import to_json
 
 from shared.contracts.registry import CASE_ACCEPTED, REFERRAL_OFFERED, REFERRAL_WITHDRAWN
 from shared.exchange.compose import Addressing, compose
@@ -214,7 +215,7 @@ def told_anew(here: World, offer: Record, *, items: int = 1) -> Record:
     def said(plaintext: bytes) -> bytes:
         told = json.loads(plaintext)
         told["record"]["items"][0]["locator"]["value"] += "" if items == 1 else "/other"
-        return json.dumps(told).encode()
+        return to_json(told)
 
     sealed = resealed(said, context={"message_id": message_id})(here, offer)
     return signed(id=message_id, sequence=10**6 + here.at.microsecond + len(message_id.hex))(here, sealed)
