@@ -35,7 +35,7 @@ class TalkSettings:
 
     news_s: float = 10.0
     repeat_s: float = 60.0
-    poll_s: float = 1.0
+    poll_s: float = 2.0
 
 
 @dataclass(frozen=True, slots=True)
