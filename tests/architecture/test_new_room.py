@@ -56,7 +56,7 @@ def forgotten(root: Path, kind: str) -> list[str]:
 
 
 def _is_there(place: Path) -> bool:
-    return place.is_file() or place.suffix == ".py" and (place.with_suffix("") / "__init__.py").is_file()
+    return place.is_file() or (place.suffix == ".py" and (place.with_suffix("") / "__init__.py").is_file())
 
 
 @pytest.mark.parametrize("kind", KINDS)
