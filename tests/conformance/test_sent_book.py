@@ -102,6 +102,22 @@ async def test_numbers_that_were_never_given_are_nobodys_to_take(stores: Stores)
     assert next_one.message_id in await stores.held()
 
 
+async def test_a_statement_that_is_said_meanwhile_makes_no_hole_younger(stores: Stores) -> None:
+    rows = await sent(stores, draft(), draft(), draft())
+    for late_s in (20, 40, 60):
+        await stores.lanes.note(LANE, Progress(0, AT + timedelta(seconds=late_s), offset=late_s))
+    await mark(stores, LANE, taken_mark(of(rows[0]), (1, 3)), at=RIPE)
+    assert ids(await waiting(stores)) == ids(rows[1:2])
+
+
+async def test_what_lies_behind_a_hole_that_never_closes_leaves_all_the_same(stores: Stores) -> None:
+    rows = await sent(stores, draft(), draft(), draft())
+    await stores.lanes.note(LANE, Progress(rows[-1].position, AT, aside={rows[1].message_id: "record_too_large"}))
+    await applied(stores, rows[0], rows[2])
+    await taken_by_both(stores, taken_mark(of(rows[0]), (1, 3)))
+    assert await stores.held() == ids(rows[1:2])
+
+
 async def test_a_hole_is_sent_again_once_it_is_old_and_not_before(stores: Stores) -> None:
     rows = await sent(stores, draft(), draft(), draft())
     hole = taken_mark(of(rows[0]), (1, 3))

@@ -36,8 +36,8 @@ def sent(last: int, *, recipient: str = POLICE) -> SentMark:
     return SentMark(sender=HOTLINE, recipient=recipient, epoch=EPOCH, last=last, held=1)
 
 
-def taken(through: int, *holes: tuple[int, int], recipient: str = POLICE) -> TakenMark:
-    return TakenMark(sender=HOTLINE, recipient=recipient, epoch=EPOCH, through=through, holes=holes)
+def taken(through: int, *holes: tuple[int, int], known: int | None = None, recipient: str = POLICE) -> TakenMark:
+    return TakenMark(sender=HOTLINE, recipient=recipient, epoch=EPOCH, through=through, holes=holes, known=known)
 
 
 def gone(*spans: tuple[int, int], ids: Sequence[UUID] = ()) -> GoneClear:
@@ -67,7 +67,16 @@ async def test_what_came_without_a_gap_is_taken_through_the_last(stores: Stores)
 async def test_numbers_between_that_have_not_come_are_holes(stores: Stores, batches: list[tuple[int, ...]]) -> None:
     for batch in batches:
         await take(stores, *batch)
-    assert await marks(stores) == [taken(2, (3, 4), (6, 8))]
+    assert await marks(stores) == [taken(2, (3, 4), (6, 8), known=9)]
+
+
+async def test_where_not_all_holes_fit_nothing_is_said_of_what_lies_behind_them(stores: Stores) -> None:
+    await take(stores, *range(2, 2 * HOLES_MAX, 2))
+    [all_fit] = await marks(stores)
+    assert (len(all_fit.holes), all_fit.highest) == (HOLES_MAX - 1, 2 * HOLES_MAX - 2)
+    await take(stores, *range(2 * HOLES_MAX, 4 * HOLES_MAX, 2))
+    [not_all] = await marks(stores)
+    assert (len(not_all.holes), not_all.highest) == (HOLES_MAX, 2 * HOLES_MAX - 1)
 
 
 async def test_a_hole_that_is_filled_is_none(stores: Stores) -> None:
@@ -85,11 +94,11 @@ async def test_what_has_no_number_is_passed_over(stores: Stores) -> None:
 async def test_a_mark_tells_of_numbers_of_which_none_has_come(stores: Stores) -> None:
     async with stores.inbox.unit() as unit:
         await unit.taken.know([sent(3), sent(0, recipient="police-be.example")], by="hotline")
-    assert await marks(stores) == [taken(0, recipient="police-be.example"), taken(0, (1, 3))]
+    assert await marks(stores) == [taken(0, recipient="police-be.example"), taken(0, (1, 3), known=3)]
     await take(stores, 2)
     async with stores.inbox.unit() as unit:
         await unit.taken.know([sent(2)], by="hotline")
-    assert await marks(stores) == [taken(0, recipient="police-be.example"), taken(0, (1, 1), (3, 3))]
+    assert await marks(stores) == [taken(0, recipient="police-be.example"), taken(0, (1, 1), (3, 3), known=3)]
 
 
 async def test_an_instance_says_nothing_of_the_numbers_of_another(stores: Stores) -> None:
@@ -138,7 +147,7 @@ async def test_what_its_sender_gives_up_is_passed_and_listed(stores: Stores) -> 
     for _ in range(2):
         async with stores.inbox.unit() as unit:
             await unit.taken.pass_gone(gone((1, 3), (6, 6)), by="hotline")
-    assert await marks(stores) == [taken(3, (4, 5))]
+    assert await marks(stores) == [taken(3, (4, 5), known=7)]
     assert await stores.gone() == [(2, 3, None), (6, 6, None)]
 
 

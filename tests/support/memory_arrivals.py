@@ -91,9 +91,9 @@ class MemoryTaken:
             if numbers.instance == of:
                 holes = _spans(numbers.holes)[:HOLES_MAX]
                 through = holes[0][0] - 1 if holes else numbers.high
-                marks.append(
-                    TakenMark(sender=sender, recipient=recipient, epoch=epoch, through=through, holes=tuple(holes))
-                )
+                known = numbers.high if 0 < len(holes) < HOLES_MAX else None
+                of_pair = {"sender": sender, "recipient": recipient, "epoch": epoch}
+                marks.append(TakenMark(**of_pair, through=through, holes=tuple(holes), known=known))
         return marks
 
     async def know(self, sent: Sequence[SentMark], *, by: str) -> None:

@@ -135,15 +135,10 @@ class PostgresPeers:
             [mark.sender for mark in taken],
             [mark.recipient for mark in taken],
             [mark.epoch for mark in taken],
-            [highest(mark) for mark in taken],
+            [mark.highest for mark in taken],
             by,
             EPOCHS_MAX,
         )
-
-
-def highest(mark: TakenMark) -> int:
-    """The highest number that a mark says was given: also the last hole lies below one that was taken, or told."""
-    return mark.holes[-1][1] if mark.holes else mark.through
 
 
 async def peer_reads(database: Database) -> PeerReads:

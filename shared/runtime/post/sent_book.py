@@ -152,9 +152,10 @@ class PostgresSentBook:
 
 def _mark(taken: TakenMark) -> _Mark:
     passed, first = [], 1
-    for hole_first, hole_last in taken.holes or [(taken.through + 1, taken.through)]:
+    for hole_first, hole_last in taken.holes:
         passed.append((first, hole_first - 1))
         first = hole_last + 1
+    passed.append((first, taken.highest))
     return _Mark(taken.sender, taken.recipient, taken.epoch, _text(passed), _text(taken.holes))
 
 

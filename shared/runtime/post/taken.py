@@ -72,7 +72,8 @@ JOIN pair_taken AS p USING (sender, recipient, epoch) WHERE p.instance = $5 AND 
     SELECT count(*) FROM gone AS g WHERE (g.sender, g.recipient, g.epoch) = (t.sender, t.recipient, t.epoch))
 """
 _MARKS: Final = """
-SELECT p.sender, p.recipient, p.epoch, coalesce(lower(p.holes) - 1, p.high) AS through, h.firsts, h.lasts
+SELECT p.sender, p.recipient, p.epoch, coalesce(lower(p.holes) - 1, p.high) AS through, h.firsts, h.lasts,
+       CASE WHEN cardinality(h.firsts) < $2 THEN p.high END AS known
 FROM pair_taken AS p, LATERAL (
     SELECT array_agg(lower(hole)) AS firsts, array_agg(upper(hole) - 1) AS lasts
     FROM (SELECT unnest(p.holes) AS hole LIMIT $2) AS first_ones
@@ -139,6 +140,7 @@ class PostgresTaken:
                 epoch=row["epoch"],
                 through=row["through"],
                 holes=tuple(zip(row["firsts"] or (), row["lasts"] or (), strict=True)),
+                known=row["known"],
             )
             for row in await self._driver.fetch(_MARKS, of, HOLES_MAX)
         ]

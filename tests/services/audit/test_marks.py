@@ -219,7 +219,7 @@ async def test_holes_are_told_again_every_minute(log: Log) -> None:
     assert len(listener.heard) == 1
     await _pass(log, "31 s")
     await clock.tell_due()
-    assert [mark.holes for mark in told(listener.heard)] == [((2, 2),)] * 2
+    assert [(mark.holes, mark.known) for mark in told(listener.heard)] == [(((2, 2),), 3)] * 2
 
 
 async def test_whoever_asks_is_told_everything_and_that_it_is_the_answer(log: Log) -> None:
