@@ -10,7 +10,7 @@ from shared.runtime.post.arrivals import Admission, Arrival, Awaited, Stored
 from shared.runtime.post.ports import Settlement, Unit
 from shared.runtime.post.stamping import Counter, Pair
 from shared.vocabulary.answers import ReceiptOutcome
-from tests.simulation.desks import Acceptor, Desk, Said
+from tests.simulation.desks import Acceptor, Desk, Offered
 from tests.simulation.parts import Parts
 from tests.simulation.world import START
 from tests.support.memory_arrivals import Row
@@ -60,7 +60,7 @@ class NeverDecidesAgain(Desk):
 class TakesStaleDecisions(Acceptor):
     """The recipient does not compare the decision's time with the broker's."""
 
-    def in_time(self, clear: Said, record: Record) -> bool:
+    def in_time(self, clear: Offered, record: Record) -> bool:
         return True
 
 
