@@ -116,7 +116,9 @@ async def recipients_answer(asked: Asked) -> None:
     await asked.post(PROVIDER, f"/v1/notices/{notice}:acknowledge")
     await asked.post(PROVIDER, f"/v1/notices/{notice}:answer", REPORT)
     await asked.post(PROVIDER, f"/v1/notices/{other_notice}:answer", {"items": [{"n": 1, "rejection": "not_found"}]})
-    await asked.post(PROVIDER, f"/v1/notices/{last_notice}:not-ours", {"disowned": [{"suggested": "provider-001.example"}]})
+    await asked.post(
+        PROVIDER, f"/v1/notices/{last_notice}:not-ours", {"disowned": [{"suggested": "provider-001.example"}]}
+    )
     await asked.exchange.until_quiet()
     for referral_id in (first, second, third):
         await asked.get(HOTLINE, f"/v1/referrals/{referral_id}")
