@@ -199,6 +199,18 @@ async def test_what_is_wanted_goes_out_in_number_order_and_what_is_not_held_is_n
     assert ids(await waiting(stores)) == [rows[0].message_id, rows[2].message_id]
 
 
+async def test_however_often_it_is_wanted_it_goes_out_once_for_each_append(stores: Stores) -> None:
+    """A peer that asks without end keeps its own lane at work and no more: what waits has its place already."""
+    [row] = await sent(stores, draft())
+    for _ in range(3):
+        await wanted(stores, row.message_id)
+        [first] = await waiting(stores)
+        assert await wanted(stores, row.message_id) == []
+        [again] = await waiting(stores)
+        assert again.position == first.position
+        await stores.lanes.note(LANE, Progress(first.position, AT))
+
+
 async def test_sent_marks_name_every_epoch_and_the_lowest_number_that_is_held(stores: Stores) -> None:
     assert await all_sent_marks(stores, LANE) == []
     rows = await sent(stores, draft(), draft(), draft(recipient=OTHER))

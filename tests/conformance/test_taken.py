@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from itertools import pairwise
 from uuid import UUID
@@ -10,8 +11,10 @@ from uuid import UUID
 import pytest
 
 from shared.contracts.delivery import HOLES_MAX, GoneClear, GoneNumbers, SentMark, TakenMark
+from shared.kernel.ids import uuid7
 from shared.runtime.post.arrivals import Arrival, Awaited, Outcome
-from shared.runtime.post.taken import NUMBER_MAX, WANTED_AGAIN, WANTED_AGAIN_MAX
+from shared.runtime.post.peers import EPOCHS_MAX
+from shared.runtime.post.taken import GIVEN_UP_MAX, NUMBER_MAX, WANTED_AGAIN, WANTED_AGAIN_MAX
 from shared.vocabulary.answers import ReceiptOutcome
 from tests.conformance.conftest import HAS, Stores
 from tests.support.builders import AT, EPOCH, HOTLINE, POLICE, arrival, raw_record
@@ -104,6 +107,39 @@ async def test_an_instance_says_nothing_of_the_numbers_of_another(stores: Stores
         await unit.taken.know([sent(9)], by="industry")
         await unit.taken.pass_gone(gone((2, 9)), by="industry")
     assert (await marks(stores), await marks(stores, "industry")) == ([taken(1)], [])
+
+
+async def test_epochs_on_their_senders_word_alone_are_bounded_and_what_comes_is_taken(stores: Stores) -> None:
+    await take(stores, 1)
+    for _ in range(3):
+        made_up = [sent(9).model_copy(update={"epoch": uuid7()}) for _ in range(100)]
+        async with stores.inbox.unit() as unit:
+            await unit.taken.know([*made_up, sent(3), sent(1, recipient="police-be.example")], by="hotline")
+            unknown = GoneNumbers(sender=HOTLINE, recipient=POLICE, epoch=uuid7(), spans=((1, 2),))
+            await unit.taken.pass_gone(GoneClear(numbers=(unknown,), ids=()), by="hotline")
+    known = await marks(stores)
+    assert len(known) == EPOCHS_MAX + 1, "or what is given up of an epoch that nobody knows is one"
+    assert taken(1, (2, 3)) in known
+    other = replace(arrival(1), epoch=uuid7())
+    async with stores.inbox.unit() as unit:
+        await unit.take([other])
+    assert other.epoch in {mark.epoch for mark in await marks(stores)}
+
+
+async def test_what_is_given_up_in_pieces_is_bounded(stores: Stores) -> None:
+    """A sender that gives up every other number, one by one, fills neither the list nor the book."""
+    await take(stores, 1)
+    async with stores.inbox.unit() as unit:
+        await unit.taken.know([sent(30_000)], by="hotline")
+    pieces = [(number, number) for number in range(2, 30_000, 2)]
+    rows = [
+        GoneNumbers(sender=HOTLINE, recipient=POLICE, epoch=EPOCH, spans=tuple(pieces[at : at + HOLES_MAX]))
+        for at in range(0, len(pieces), HOLES_MAX)
+    ]
+    for at in range(0, len(rows), 5):
+        async with stores.inbox.unit() as unit:
+            await unit.taken.pass_gone(GoneClear(numbers=tuple(rows[at : at + 5]), ids=()), by="hotline")
+    assert len(await stores.gone()) == GIVEN_UP_MAX
 
 
 async def test_what_its_sender_gives_up_is_passed_and_listed(stores: Stores) -> None:

@@ -194,7 +194,9 @@ class MemorySentBook:
     async def send_again(self, to: str, ids: Sequence[UUID]) -> list[UUID]:
         outbox = self._state.outbox
         held = [outbox[each] for each in ids if each in outbox and outbox[each].lane == to]
-        for row in sorted(held, key=lambda row: (*row.of[:2], row.of[2].int, row.message.sequence)):
+        appended = self._state.lanes[to].appended if held else 0
+        due = [row for row in held if row.aside is not None or row.position <= appended]
+        for row in sorted(due, key=lambda row: (*row.of[:2], row.of[2].int, row.message.sequence)):
             self._state.gathered.again[row.message.draft.message_id] = None
         found = {row.message.draft.message_id for row in held}
         return [each for each in ids if each not in found]

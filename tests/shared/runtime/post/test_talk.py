@@ -216,6 +216,26 @@ async def test_numbers_that_we_never_gave_end_their_epoch(desk: Desk) -> None:
     assert ("forgotten", ("law_enforcement", (taken,))) in desk.books.asked
 
 
+@pytest.mark.parametrize(
+    ("sender", "recipient"),
+    [
+        ("provider-001.example", "hotline-nl.example"),
+        ("industry", "hotline"),
+        ("hotline-nl.example", "hotline-nl.example"),
+        ("police-nl.example", "provider-001.example"),
+        ("police-nl.example", "law_enforcement"),
+        ("nobody.example", "hotline-nl.example"),
+    ],
+)
+async def test_numbers_that_are_not_a_peers_to_give_or_not_ours_to_take_are_not_known(
+    desk: Desk, sender: str, recipient: str
+) -> None:
+    foreign = SentMark(sender=sender, recipient=recipient, epoch=EPOCH, last=3, held=2)
+    own = SentMark(sender="law_enforcement", recipient="hotline", epoch=EPOCH, last=1, held=1)
+    await desk.hear(MARKS, marks(sent=(foreign, own)))
+    assert desk.books.asked == [("know", ("law_enforcement", (own,)))]
+
+
 async def test_what_is_wanted_is_sent_again_or_gone(desk: Desk) -> None:
     held, lost = uuid7(), uuid7()
     desk.books.held = {held}
