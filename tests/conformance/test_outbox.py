@@ -130,6 +130,16 @@ async def test_what_is_set_aside_lets_the_others_pass_and_comes_back_when_it_is_
     assert ids(await waiting(stores)) == ids([*rows[1:], rows[0]])
 
 
+async def test_what_was_set_aside_waits_again_in_its_order_when_it_is_tried(stores: Stores) -> None:
+    await stores.enqueue([draft(), draft(), draft()])
+    rows = await waiting(stores)
+    aside = {rows[1].message_id: "record_too_large", rows[0].message_id: "unreadable"}
+    await stores.lanes.note(LANE, Progress(rows[-1].position, AT, 2, aside))
+    assert await waiting(stores) == []
+    await stores.lanes.try_aside()
+    assert ids(await waiting(stores)) == ids(rows[:2])
+
+
 async def test_all_that_is_held_waits_again_when_the_topic_has_lost_its_end(stores: Stores) -> None:
     rows = await sent(stores, draft(), draft())
     await stores.lanes.rewind(LANE)

@@ -266,6 +266,12 @@ class MemoryLanes:
                 at = replace(at, appended=progress.through, appended_at=progress.at)
             state.lanes[lane] = at
 
+    async def try_aside(self) -> None:
+        async with self._database.transaction("try_aside") as state:
+            aside = [row for row in state.outbox.values() if row.aside is not None]
+            for row in sorted(aside, key=lambda row: row.position):
+                state.gathered.again[row.message.draft.message_id] = None
+
     async def rewind(self, lane: str) -> None:
         async with self._database.transaction("rewind") as state:
             self._require_lease()

@@ -22,7 +22,7 @@ from shared.kernel.errors import Refused, Unavailable
 from shared.runtime.database.columns import Columns, Statement
 from shared.runtime.database.transactions import Database, gather
 from shared.runtime.post.arrivals import FINAL
-from shared.runtime.post.numbering import SignedAgain
+from shared.runtime.post.numbering import SentAgain, SignedAgain
 from shared.runtime.post.ports import (
     SIGNED_AGAIN_MAX,
     LaneWork,
@@ -144,6 +144,7 @@ _REWIND = """
 UPDATE lane SET appended = 0, before = 0, before_at = NULL, "offset" = NULL
 WHERE lane = $1 AND EXISTS (SELECT 1 FROM relay_lease WHERE fence = $2) RETURNING lane
 """
+_ALL_ASIDE = "SELECT message_id, lane, position FROM outbox WHERE aside IS NOT NULL ORDER BY message_id FOR UPDATE"
 _ASIDE = """
 UPDATE outbox AS o SET aside = a.reason
 FROM unnest($1::uuid[], $2::text[]) AS a (message_id, reason) WHERE o.message_id = a.message_id
@@ -213,6 +214,12 @@ class PostgresLanes:
                 await session.driver.execute(_ASIDE, list(progress.aside), list(progress.aside.values()))
         noted = (lane, self._fence, progress.through, progress.offset, progress.at)
         self._require(await self._database.fetch(_NOTE, *noted))
+
+    async def try_aside(self) -> None:
+        async with self._database.transaction() as session:
+            rows = await session.driver.fetch(_ALL_ASIDE)
+            again = sorted(rows, key=lambda row: row["position"])
+            gather(session.driver, [SentAgain(row["lane"], row["message_id"]) for row in again])
 
     async def rewind(self, lane: str) -> None:
         self._require(await self._database.fetch(_REWIND, lane, self._fence))

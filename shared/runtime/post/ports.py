@@ -134,6 +134,10 @@ class LaneStore(Protocol):
         """Note how far a lane has come. Raises `Unavailable("relay_lease_lost")` if another is the relay now."""
         ...
 
+    async def try_aside(self) -> None:
+        """Let what was set aside wait again, at the end of its lane: what kept it may have been mended."""
+        ...
+
     async def rewind(self, lane: str) -> None:
         """Let all that the lane still holds wait again: its topic has lost its end. Raises as `note` does."""
         ...

@@ -76,6 +76,7 @@ class Relay:
         self._gathering: asyncio.TimerHandle | None = None
         self._waits_for = ""
         self._lanes: dict[str, _Lane] = {}
+        self._tried_aside = False
         self.last_progress: datetime | None = None
 
     def wake(self) -> None:
@@ -141,6 +142,9 @@ class Relay:
     async def _look(self) -> None:
         """Have each lane in which something waits served by its task."""
         try:
+            if not self._tried_aside:  # once a start
+                await self._store.try_aside()
+                self._tried_aside = True
             names, self._waits_for = await self._store.lanes(), ""
         except Unavailable as error:
             self._waits_for = error.code

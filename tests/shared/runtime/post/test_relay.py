@@ -72,7 +72,12 @@ class Sender:
         settings = RelaySettings(
             batch_rows_max=2, poll_s=poll_s, gather_s=0.05, back_off_s=0.001, refused_s=0.001, refused_s_max=0.01
         )
-        self.relay = Relay(self.store, self.writer, clock=self.clock, speaker=_spoken, gate=gate, settings=settings)
+        self._wiring: dict[str, Any] = {"clock": self.clock, "speaker": _spoken, "gate": gate, "settings": settings}
+        self.start_again()
+
+    def start_again(self) -> None:
+        """Another process is the relay now."""
+        self.relay = Relay(self.store, self.writer, **self._wiring)
 
     async def enqueue(self, *drafts: Draft) -> list[str]:
         async with self.database.transaction("enqueue") as state:
@@ -174,6 +179,22 @@ async def test_what_no_topic_takes_is_set_aside_and_the_lane_goes_on(sender: Sen
         await until(lambda: sender.held(LANE) == [ids[0], *ids[2:]])
     aside = {str(id_): row.aside for id_, row in sender.database.state.outbox.items() if row.aside}
     assert aside == {ids[1]: "record_too_large"}
+
+
+async def test_what_was_set_aside_is_tried_once_at_each_start(sender: Sender) -> None:
+    sender.writer.never_taken = frozenset({b"never"})
+    async with sender.at_work():
+        ids = await sender.enqueue(draft(body=b"never"), draft())
+        sender.relay.wake()
+        await until(lambda: sender.held(LANE) == ids[1:])
+    sender.writer.never_taken = frozenset()
+    async with sender.at_work():
+        late = await sender.enqueue(draft())
+        sender.relay.wake()
+        await until(lambda: sender.held(LANE) == [*ids[1:], *late])
+    sender.start_again()
+    async with sender.at_work():
+        await until(lambda: sender.held(LANE) == [*ids[1:], *late, ids[0]])
 
 
 async def test_what_cannot_be_read_is_set_aside_and_no_defect_reaches_another_lane(sender: Sender) -> None:
