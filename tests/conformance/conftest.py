@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from typing import cast
 from uuid import UUID
 
 import pytest
@@ -25,18 +26,21 @@ from shared.runtime.post.inbox import Keeping, PostgresInbox
 from shared.runtime.post.lease import RelayLease
 from shared.runtime.post.numbering import Numbering
 from shared.runtime.post.outbox import PostgresLanes, enqueue
-from shared.runtime.post.ports import CursorStore, InboxStore, LaneStore, LogWriter
+from shared.runtime.post.peers import PeerBook, PostgresPeers
+from shared.runtime.post.ports import CursorStore, InboxStore, LaneStore, LogWriter, Unit
 from tests.support.builders import TOPIC
 from tests.support.memory_arrivals import Keeping as MemoryKeeping
 from tests.support.memory_arrivals import MemoryCursors
 from tests.support.memory_outbox import MemoryLanes
-from tests.support.memory_stores import MemoryDatabase, MemoryInbox, MemoryLog, MemoryLogWriter
+from tests.support.memory_peers import MemoryPeers
+from tests.support.memory_stores import MemoryDatabase, MemoryInbox, MemoryLog, MemoryLogWriter, State
 
 KEY = SigningKey(bytes(range(32)))
 KEK = KeyEncryptionKey(bytes(range(32)))
 _TABLES = (
     "lane", "segment", "outbox", "settled", "mark", "relay_lease", "pair_sequence", "closed_epoch", "inbox",
     "quarantine", "pair_taken", "gone", "awaiting", "topic_cursor", "topic_reader", "topic_lease",
+    "peer",
 )  # fmt: skip
 _FENCE = 1
 LEASE_S = 0.4
@@ -69,6 +73,8 @@ class Stores:
     cursors: CursorStore
     #: Numbers and messages that their sender had no more, as (first, last, message id).
     gone: Callable[[], Awaitable[list[tuple[int, int, UUID | None]]]]
+    #: What peers have said, within the transaction of a unit.
+    peers: Callable[[Unit], PeerBook]
 
 
 @dataclass(frozen=True)
@@ -192,11 +198,14 @@ def memory_stores() -> Stores:
     async def gone() -> list[tuple[int, int, UUID | None]]:
         return sorted((first, last, id_) for (*_, first, last), id_ in database.state.gone.items())
 
+    def peers(unit: Unit) -> PeerBook:
+        return MemoryPeers(database, cast(State, unit.connection))
+
     keeping = MemoryKeeping(lambda need: str(need) in HAS, ROOM)
     inbox = MemoryInbox(database, wake=lambda: woken.append(None), keeping=keeping)
     reading = (put, held, settled, outcomes, segments, parked)
     cursors = MemoryCursors(lambda: database.state.cursors, SystemClock().now, lease_s=LEASE_S)
-    return Stores(MemoryLanes(database), inbox, *reading, woken, restore, wind_back, take_lease, cursors, gone)
+    return Stores(MemoryLanes(database), inbox, *reading, woken, restore, wind_back, take_lease, cursors, gone, peers)
 
 
 def _postgres_stores(database: Database) -> Stores:
@@ -246,4 +255,5 @@ def _postgres_stores(database: Database) -> Stores:
         lambda: execute("UPDATE relay_lease SET fence = fence + 1"),
         PostgresCursors(database, lease_s=LEASE_S),
         gone,
+        lambda unit: PostgresPeers(unit.connection.driver),
     )

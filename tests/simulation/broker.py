@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 from uuid import UUID
 
+from shared.envelope.attributes import Envelope
 from shared.envelope.headers import decode_headers
 from shared.exchange.message import Record
 from shared.exchange.topics import AUDIT, inbox_prefix
 from shared.kernel.errors import Unavailable
 from shared.runtime.post.ports import Appended, Outgoing
+from tests.support.memory_outbox import Numbered
 from tests.support.memory_stores import MemoryLog, MemoryLogWriter
 
 if TYPE_CHECKING:
@@ -41,16 +43,23 @@ class ChaoticLog(MemoryLog):
         super().__init__(world.clock)
         self.world = world
         self.bytes_of: dict[tuple[UUID, UUID, int], set[object]] = {}
-        #: What audit was told, and the numbers that it has seen of each pair and epoch.
+        #: What audit was told, and what it has seen of each pair and epoch: from whom, and the messages by number.
         self.facts: dict[UUID, Outgoing] = {}
-        self.audited: dict[tuple[str, str, UUID], set[int]] = {}
+        self.audited: dict[Numbered, dict[int, Envelope]] = {}
+        self.audited_from: dict[Numbered, str] = {}
 
     def append(self, lane: str, record: Outgoing, instance: str) -> Record:
         held = super().append(lane, record, instance)
-        stated = decode_headers(record.headers, record.value).attributes
+        envelope = decode_headers(record.headers, record.value)
+        stated = envelope.attributes
         # A message that is signed again has other bytes: under another number.
         self.bytes_of.setdefault((stated.id, stated.epoch, stated.sequence), set()).add((record.headers, record.value))
-        self.audited.setdefault((stated.sender, stated.recipient, stated.epoch), set()).add(stated.sequence)
+        if stated.sequence:
+            of = (stated.sender, stated.recipient, stated.epoch)
+            self.audited_from[of] = instance
+            self.audited.setdefault(of, {}).setdefault(stated.sequence, envelope)
+        elif lane == AUDIT:
+            self.world.auditor.asked(instance, record.value)
         if lane == AUDIT:
             self.facts[stated.id] = record
         self.world.trace.note("append", held.topic, held.offset, stated.id)

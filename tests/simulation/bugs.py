@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from uuid import UUID
 
-from shared.exchange.message import Copy, Record
-from shared.runtime.post.arrivals import Admission, Arrival, Awaited, Stored
+from shared.exchange.message import Copy, Received, Record
+from shared.runtime.post.arrivals import Admission, Arrival, Awaited, Held, Stored
 from shared.runtime.post.ports import Settlement, Unit
 from shared.runtime.post.stamping import Counter, Pair
+from shared.runtime.post.talk import Talk
 from shared.vocabulary.answers import ReceiptOutcome
-from tests.simulation.desks import Acceptor, Desk, Said
+from tests.simulation.desks import Acceptor, Answered, Desk, Offered
 from tests.simulation.parts import Parts
 from tests.simulation.world import START
-from tests.support.memory_arrivals import Row
-from tests.support.memory_outbox import Held, MemoryLanes, MemoryOutbox
+from tests.support.memory_arrivals import Keeping, MemoryTaken, Row
+from tests.support.memory_outbox import Held as SentRow
+from tests.support.memory_outbox import MemoryLanes, MemoryOutbox
 from tests.support.memory_stores import MemoryDatabase, MemoryInbox, MemoryUnit, State
 
 
@@ -60,7 +63,7 @@ class NeverDecidesAgain(Desk):
 class TakesStaleDecisions(Acceptor):
     """The recipient does not compare the decision's time with the broker's."""
 
-    def in_time(self, clear: Said, record: Record) -> bool:
+    def in_time(self, clear: Offered, record: Record) -> bool:
         return True
 
 
@@ -87,6 +90,64 @@ class ForgetsWhatWaits(MemoryInbox):
     unit_type = _KeepsNothing
 
 
+class _WantsNothing(MemoryTaken):
+    async def wanted(self, now: datetime) -> dict[str, list[UUID]]:
+        return {}
+
+
+class _AsksForNothing(MemoryUnit):
+    def __init__(self, database: MemoryDatabase, state: State, keeping: Keeping) -> None:
+        super().__init__(database, state, keeping)
+        self.taken = _WantsNothing(state, keeping)
+
+
+class NeverWants(MemoryInbox):
+    """What was deferred or parked is left with its sender."""
+
+    unit_type = _AsksForNothing
+
+
+class _HoldsNothing(MemoryUnit):
+    async def held(self, arrivals: Sequence[Arrival]) -> dict[str, Held]:
+        return {}
+
+
+class TakesOlderRevisions(MemoryInbox):
+    """Whatever came last replaces what was there."""
+
+    unit_type = _HoldsNothing
+
+
+class _EndsNothing(MemoryUnit):
+    async def end_open(self, withdrawals: Sequence[Arrival]) -> list[Arrival]:
+        return []
+
+    async def withdrawn(self, arrivals: Sequence[Arrival]) -> frozenset[str]:
+        return frozenset()
+
+
+class ForgetsWithdrawals(MemoryInbox):
+    """What was taken back may come all the same."""
+
+    unit_type = _EndsNothing
+
+
+class TakesActsAsTheyCome(Desk):
+    """An act that adds is applied, whatever came before it."""
+
+    def answered(self, state: State, message: Received, clear: Answered) -> None:
+        self._see(state, message)
+        told = ("told", clear.referral_id, message.sender)
+        state.effects[told] = max(clear.number, state.effects.get(told, 0))
+
+
+class Deaf(Talk):
+    """Nobody hears what others say of delivery."""
+
+    async def heard(self, unit: Unit, received: Sequence[Received]) -> None:
+        return
+
+
 class NeverSendsAgain(MemoryOutbox):
     """Holes stay holes."""
 
@@ -103,7 +164,7 @@ class NeverRewinds(MemoryLanes):
 class LeavesAtItsReceipt(MemoryOutbox):
     """What has been answered is held no longer, whoever else still lacks it."""
 
-    def _passed(self, state: State, by: str, row: Held) -> bool:
+    def _passed(self, state: State, by: str, row: SentRow) -> bool:
         return True
 
 
@@ -115,6 +176,11 @@ BUGS: dict[str, Parts] = {
     "lapsed decision refused and forgotten": Parts(desk=NeverDecidesAgain),
     "lapsed decision taken": Parts(acceptor=TakesStaleDecisions),
     "waiting record passed over": Parts(inbox=ForgetsWhatWaits),
+    "nothing is wanted": Parts(inbox=NeverWants),
+    "an older revision taken": Parts(inbox=TakesOlderRevisions),
+    "a withdrawal forgotten": Parts(inbox=ForgetsWithdrawals),
+    "acts taken as they come": Parts(desk=TakesActsAsTheyCome),
+    "nobody hears": Parts(talk=Deaf),
     "nothing is sent again": Parts(outbox=NeverSendsAgain, lanes=NeverRewinds),
     "what is answered is forgotten": Parts(outbox=LeavesAtItsReceipt),
 }

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from uuid import UUID
 
 from shared.contracts.registry import CASE_ACCEPTED, REFERRAL_DECIDED, REFERRAL_OFFERED, STATED_BY_INSTANCES
+from shared.envelope.batch import message_digest
 from shared.exchange.message import Received
 from shared.vocabulary.answers import ReceiptOutcome
-from tests.simulation.desks import AGENCIES, HOTLINE, ORIGIN, Said, holds
+from tests.simulation.desks import AGENCIES, HOTLINE, ORIGIN, Answered, Offered, Said, holds
 from tests.simulation.world import Instance, World
 from tests.support.accounts import Books, Line, Pair, reconcile
 from tests.support.memory_stores import State
@@ -20,9 +21,8 @@ def violations(world: World) -> list[str]:
     found = list(world.broken)
     for name, instance in world.instances.items():
         state = instance.database.state
-        found += [
-            f"{name}: {each}" for each in (*_rest(instance), *_once(state), *_dense(instance), *_decided(world, state))
-        ]
+        own = (*_rest(instance), *_once(state), *_ordered(state), *_dense(instance), *_decided(world, state))
+        found += [f"{name}: {each}" for each in own]
     found += _receipts(world)
     found += _referrals(world)
     found += [f"{id_}: other bytes at another sending" for id_, sent in world.log.bytes_of.items() if len(sent) > 1]
@@ -33,8 +33,6 @@ def violations(world: World) -> list[str]:
 def _rest(instance: Instance) -> Iterator[str]:
     """Nothing is lost on the way: every message was answered and marked, every record consumed."""
     for row in instance.database.state.outbox.values():
-        if row.outcome is ReceiptOutcome.PARKED:
-            continue  # until an operator has mended what it was parked for
         draft = row.message.draft
         yield f"still held: {draft.message.name} {draft.message_id} {row.outcome} aside={row.aside}"
     if instance.lag():
@@ -49,10 +47,32 @@ def _once(state: State) -> Iterator[str]:
     judged = {
         id_
         for id_, row in state.inbox.items()
-        if row.code not in ("document_lapsed", "handler_defect", "subject_withdrawn")
+        if row.code not in ("document_lapsed", "subject_withdrawn", "revision_not_above")
     }
     if set(seen) != judged:
         yield "the inbox names other messages than those that took effect"
+
+
+def _ordered(state: State) -> Iterator[str]:
+    """Revisions only rise, acts that add come in the order of their track, and nothing follows a withdrawal."""
+    newest: dict[UUID, int] = {}
+    tracks: dict[tuple[UUID, str], list[int]] = {}
+    ended: set[tuple[UUID, str]] = set()
+    for message in _seen(state):
+        match message.clear:
+            case Offered() as offer:
+                if offer.revision <= newest.get(offer.edge_id, 0):
+                    yield f"{message.message_id}: revision {offer.revision} after {newest[offer.edge_id]}"
+                newest[offer.edge_id] = offer.revision
+                if (offer.referral_id, message.recipient) in ended:
+                    yield f"{message.message_id}: offered after it was withdrawn"
+            case Answered() as answer:
+                tracks.setdefault((answer.referral_id, message.sender), []).append(answer.number)
+            case Said() as withdrawal:
+                ended.add((withdrawal.referral_id, message.recipient))
+    for (referral_id, agency), numbers in tracks.items():
+        if numbers != list(range(1, len(numbers) + 1)):
+            yield f"{referral_id}: the acts of {agency} came as {numbers}"
 
 
 def _dense(instance: Instance) -> Iterator[str]:
@@ -76,8 +96,7 @@ def _last(state: State) -> dict[Pair, int]:
 def _decided(world: World, state: State) -> Iterator[str]:
     """No decision took effect whose law was not in force when the broker took it, give or take five minutes."""
     for message in _seen(state):
-        assert isinstance(message.clear, Said)
-        if not holds(message.clear, message.record, world.law_changes_at):
+        if isinstance(message.clear, Offered) and not holds(message.clear, message.record, world.law_changes_at):
             yield f"{message.message_id}: a lapsed decision took effect"
 
 
@@ -109,10 +128,11 @@ def _referrals(world: World) -> Iterator[str]:
         withdrawn = hotline.effects["referral", edge.referral_id] == "withdrawn"
         if withdrawn and case == "offered":
             yield f"{edge.referral_id}: withdrawn, but open at {edge.agency}"
-        elif not withdrawn and not edge.cursed and case != "offered":
-            yield f"{edge.referral_id}: never reached {edge.agency}"
-        elif case not in (None, "never came") and ("answer", edge.referral_id, edge.agency) not in hotline.effects:
-            yield f"{edge.referral_id}: the answer of {edge.agency} never came"
+        elif not withdrawn and agencies.effects.get(("held", edge.referral_id, edge.agency)) != edge.revision:
+            yield f"{edge.referral_id}: revision {edge.revision} never reached {edge.agency}"
+    for key, number in agencies.effects.items():
+        if key[0] == "track" and hotline.effects.get(("told", *key[1:])) != number:
+            yield f"{key[1]}: not all {number} answers of {key[2]} came"
 
 
 def books_of(world: World) -> Books:
@@ -120,21 +140,25 @@ def books_of(world: World) -> Books:
     books = Books()
     for instance in world.instances.values():
         state = instance.database.state
-        # Between parties: what instances state themselves is audit's to have read, and nobody reads for audit here.
-        between = {pair: last for pair, last in _last(state).items() if all("." in name for name in pair[:2])}
-        books.last_sequence |= between
+        books.last_sequence |= _last(state)
         books.closed |= {pair for pair in books.last_sequence if pair[2] in instance.forgotten}
         for id_, held in (state.settled | state.outbox).items():
-            if held.outcome is not None:
-                message = held.message
-                books.receipted[id_] = Line(
-                    id_, held.of, message.sequence, message.digest, message.draft.message.type, held.outcome.value
-                )
+            message, outcome = held.message, "" if held.outcome is None else held.outcome.value
+            books.receipted[id_] = Line(
+                id_, held.of, message.sequence, message.digest, message.draft.message.type, outcome
+            )
         for id_, row in state.inbox.items():
-            arrival, outcome = row.arrival, row.outcome
+            arrival = row.arrival
             pair = (arrival.sender, arrival.recipient, arrival.epoch)
             at = (arrival.topic, arrival.partition, arrival.offset)
-            books.received[id_] = Line(id_, pair, arrival.sequence, arrival.digest, arrival.type, outcome.value, at)
+            books.received[id_] = Line(id_, pair, arrival.sequence, arrival.digest, arrival.type, row.outcome.value, at)
+    books.audited = {
+        seen.attributes.id: Line(
+            seen.attributes.id, pair, sequence, message_digest(seen.attributes, seen.body), seen.attributes.type
+        )
+        for pair, numbers in world.log.audited.items()
+        for sequence, seen in numbers.items()
+    }
     hotline = world.instances[HOTLINE].database.state
     filed = sum(key[0] == "referral" for key in hotline.effects)
     books.intake = {(ORIGIN, "submitted"): filed, (ORIGIN, "accepted"): filed}
@@ -164,5 +188,7 @@ def counts_of(world: World) -> dict[str, int]:
         "offers": sum(row.arrival.type == REFERRAL_OFFERED.type for state in states for row in state.inbox.values()),
         "answers": sum(row.arrival.type == CASE_ACCEPTED.type for state in states for row in state.inbox.values()),
         "refused": outcomes.count(ReceiptOutcome.REFUSED),
-        "parked": outcomes.count(ReceiptOutcome.PARKED),
+        # By the end all of these have been taken: how many were asked for is left of them.
+        "parked": sum(each.reason == "handler_defect" for state in states for each, _ in state.quarantine.values()),
+        "awaited": sum(row.wanted_times > 0 for state in states for row in state.inbox.values()),
     }

@@ -8,6 +8,8 @@ from typing import Any
 
 from shared.runtime.post.consumer import Consumer
 from shared.runtime.post.relay import Relay
+from shared.runtime.post.talk import Talk
+from shared.runtime.post.talk_loop import Speaker
 from tests.simulation.desks import Acceptor, Desk
 from tests.support.memory_outbox import MemoryLanes, MemoryOutbox
 from tests.support.memory_stores import MemoryInbox
@@ -22,6 +24,8 @@ class Parts:
     inbox: type[MemoryInbox] = MemoryInbox
     relay: type[Relay] = Relay
     consumer: type[Consumer] = Consumer
+    talk: type[Talk] = Talk
+    speaker: type[Speaker] = Speaker
     desk: type[Desk] = Desk
     acceptor: type[Acceptor] = Acceptor
     moves_early: bool = False

@@ -30,7 +30,8 @@ def simulate(seed: int, parts: Parts | None = None) -> Report:
     loop = VirtualLoop()
     with _silent():
         world = World(seed, loop, parts or Parts())
-        run_virtual(loop, world.run())
+        with patch("shared.runtime.post.talk_loop.uuid4", world.new_id):
+            run_virtual(loop, world.run())
     return Report(
         seed,
         tuple(violations(world)),
@@ -48,5 +49,7 @@ def _silent() -> Iterator[None]:
         patch("shared.runtime.post.relay.log", lambda *_, **__: None),
         patch("shared.runtime.post.consumer.log", lambda *_, **__: None),
         patch("shared.runtime.post.judge.log", lambda *_, **__: None),
+        patch("shared.runtime.post.talk.log", lambda *_, **__: None),
+        patch("shared.runtime.post.talk_loop.log", lambda *_, **__: None),
     ):
         yield

@@ -3,39 +3,47 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from random import Random
 from typing import Any
 from uuid import UUID
 
-from shared.contracts.registry import MESSAGES_RECEIPTED
+from shared.contracts.registry import ALL, STATED_BY_INSTANCES
+from shared.envelope.headers import decode_headers
 from shared.envelope.keys import SigningKey
-from shared.exchange.message import Draft, Record
+from shared.exchange.message import Record
 from shared.exchange.needs import NeedKind
-from shared.exchange.topics import AUDIT, inbox_prefix, inbox_topic
+from shared.exchange.topics import inbox_prefix, inbox_topic
 from shared.kernel.errors import Unavailable
 from shared.runtime.post.arrivals import Cursor, Step, Superseded
 from shared.runtime.post.awaiting import Room
-from shared.runtime.post.consumer import Composers, Consumer, Silence
-from shared.runtime.post.ports import Outgoing
+from shared.runtime.post.consumer import Composers, Consumer
+from shared.runtime.post.ports import Unit
 from shared.runtime.post.relay import Relay, RelaySettings
+from shared.runtime.post.stamping import sign_unnumbered
+from shared.runtime.post.turns import TalkSettings
 from shared.vocabulary.answers import ReceiptOutcome
 from tests.simulation.broker import ChaoticLog, LateWriter
 from tests.simulation.desks import AGENCIES, AGENCY_NAMES, HOTLINE, Edge, Writer
 from tests.simulation.loop import LoopClock, VirtualLoop
 from tests.simulation.parts import Parts, Trace
+from tests.simulation.talking import Auditor, statements
 from tests.support.memory_arrivals import Keeping
-from tests.support.memory_outbox import MemorySentBook, Numbered, taken_mark
-from tests.support.memory_stores import Fault, MemoryDatabase, State
+from tests.support.memory_peers import MemoryPeers
+from tests.support.memory_stores import Fault, MemoryDatabase, MemoryInbox, State
 
 START = datetime(2026, 5, 4, 12, tzinfo=UTC)
 CHAOS_S, SETTLED_S = 600.0, 4 * 3600.0
 KEYS = {HOTLINE: SigningKey(bytes(range(32))), AGENCIES: SigningKey(bytes(range(1, 33)))}
 RELAY = RelaySettings(batch_rows_max=7, poll_s=20.0)
+#: Less often than really: it looks with a transaction each time.
+TALK = TalkSettings(poll_s=7.0)
 MARKS_EVERY_S = 60.0
+_STATED = frozenset(message.type.encode() for message in ALL if message.family in STATED_BY_INSTANCES)
 _READS = frozenset({"lanes", "work", "due"})
 #: So little that some of what waits must wait with its sender.
 ROOM = Room(rows_max=2)
@@ -53,6 +61,7 @@ class World:
         self.parts = parts
         self.log = ChaoticLog(self)
         self.writer = Writer(self.clock, self.new_id)
+        self.auditor = Auditor(self.log, self.writer)
         self.calm = False
         self.broken: list[str] = []
         self.broker_down_until_s = 0.0
@@ -80,6 +89,8 @@ class World:
         self.calm = True
         for each in happenings:
             await each
+        for instance in self.instances.values():
+            await instance.mend()
         rested_s = 0
         while self.loop.virtual_s < SETTLED_S and rested_s < 3:
             await asyncio.sleep(1 if rested_s else 10)
@@ -118,10 +129,17 @@ class World:
         chance = self.random
         referral_id = self.new_id()
         agencies = chance.sample(AGENCY_NAMES, chance.randint(1, 2))
-        edges = [Edge(referral_id, agency, chance.choice((0, 0, 1, 2)), chance.random() < 0.05) for agency in agencies]
+        edges = [
+            Edge(self.new_id(), referral_id, agency, chance.choice((0, 0, 1, 2)), chance.random() < 0.05)
+            for agency in agencies
+        ]
         await self._later()
         hotline = self.instances[HOTLINE]
         await hotline.act("file", lambda state: hotline.desk.file(state, referral_id, edges))
+        for _ in range(chance.choice((0, 0, 1, 2))):
+            await asyncio.sleep(chance.choice((0.0, 0.05, 1.0, chance.uniform(0, 120))))
+            document = chance.choice((0, 0, 1, 2))
+            await hotline.act("amend", partial(hotline.desk.amend, referral_id=referral_id, document=document))
         if chance.random() < 0.5:
             await asyncio.sleep(chance.choice((0.0, 0.05, 1.0, chance.uniform(0, 120))))
             await hotline.act("withdraw", lambda state: hotline.desk.withdraw(state, referral_id))
@@ -175,14 +193,11 @@ class World:
         await instance.act("forget", lambda state: instance.forget(state, back))
 
     async def _marks(self) -> None:
-        """Again and again each instance says to the other, and audit to both, which numbers it has taken."""
+        """Again and again audit says to each which numbers it has seen."""
         while True:
             await asyncio.sleep(MARKS_EVERY_S)
-            for of in self.instances.values():
-                others = [(name, each.taken) for name, each in self.instances.items() if each is not of]
-                for by, taken in [*others, (AUDIT, self.log.audited)]:
-                    with suppress(Unavailable):
-                        await of.hear_marks(by, taken)
+            for name in self.instances if self.loop.virtual_s >= self.broker_down_until_s else ():
+                self.auditor.say_marks(name)
 
     async def _junk(self) -> None:
         await self._later()
@@ -199,6 +214,7 @@ class Instance:
         self.database = MemoryDatabase(self._step, instance=name, key=KEYS[name], outbox_type=world.parts.outbox)
         self.database.new_epoch = world.new_id
         self.desk = world.parts.desk(self.database, world.writer)
+        self._stating = statements(name, world.clock, world.writer)
         #: Epochs of which the database no longer knows the last number.
         self.forgotten: set[UUID] = set()
         self.down_until_s = 0.0
@@ -244,33 +260,25 @@ class Instance:
                 await asyncio.sleep(0.5)
         self.wake()
 
-    async def hear_marks(self, by: str, taken: Mapping[Numbered, set[int]]) -> None:
-        """Take the marks of another instance, or of audit, and wake the relay for what is sent again."""
-        async with self.database.transaction("marks") as state:
-            book = MemorySentBook(self.database.outbox, state)
-            marks = [
-                taken_mark(of, taken.get(of, ()), upto=sent.last)
-                for sent in await book.sent_marks(by)
-                for of in [(sent.sender, sent.recipient, sent.epoch)]
-            ]
-            await book.take_marks(by, marks, self.world.clock.now())
-        self.wake()
-
     def wake(self) -> None:
         for relay in self._relays:
             relay.wake()
 
-    def is_at_rest(self) -> bool:
-        """Whether nothing is on its way: what is parked stays with its sender."""
-        state = self.database.state
-        parked = all(row.outcome is ReceiptOutcome.PARKED for row in state.outbox.values())
-        return parked and not state.awaiting and not self.lag()
+    async def mend(self) -> None:
+        """The service's code is mended, and its operator wants all that was parked: its senders hold it still."""
+        self.desk.mended = True
 
-    @property
-    def taken(self) -> dict[Numbered, set[int]]:
-        """The numbers that it has taken, of each pair and epoch."""
-        pairs = self.database.state.pairs
-        return {of: set(range(1, each.high + 1)) - each.holes for of, each in pairs.items()}
+        def ask(state: State) -> None:
+            for id_, row in state.inbox.items():
+                if row.outcome is ReceiptOutcome.PARKED:
+                    state.inbox[id_] = replace(row, asked=True, wanted_at=None)
+
+        await self.act("ask", ask)
+
+    def is_at_rest(self) -> bool:
+        """Whether nothing is on its way."""
+        state = self.database.state
+        return not state.outbox and not state.awaiting and not self.lag()
 
     def lag(self) -> int:
         """Records of this instance's topics that were not consumed."""
@@ -301,30 +309,29 @@ class Instance:
             world.log, instance=self.name, step=self._broker_step, prefix=lambda count: world.random.randint(0, count)
         )
         lanes = world.parts.lanes(self.database)
-        relay = world.parts.relay(lanes, writer, clock=world.clock, speaker=_nothing_is_said, settings=RELAY)
+        sign = partial(sign_unnumbered, epoch=world.new_id(), instance=self.name, key=KEYS[self.name])
+        relay = world.parts.relay(lanes, writer, clock=world.clock, speaker=sign, settings=RELAY)
+        talk = world.parts.speaker(self._inbox(), self._stating, peers=self._peers, say=relay.say, settings=TALK)
         self._relays.append(relay)
         try:
-            await relay.run()
+            async with asyncio.TaskGroup() as parts:
+                parts.create_task(relay.run())
+                parts.create_task(talk.run())
         finally:
             self._relays.remove(relay)
 
     async def run_consumer(self) -> None:
         """What the bus does: hand over batches with the steps over them, and have taken up what has waited."""
         world = self.world
-
-        def knows(document: int) -> bool:
-            return world.loop.virtual_s >= world.document_known_s[document]
-
-        keeping = Keeping(lambda need: need.kind is NeedKind.DOCUMENT and knows(int(need.what)), ROOM)
         consumer = world.parts.consumer(
-            world.parts.inbox(self.database, wake=self.wake, keeping=keeping),
+            self._inbox(),
             self.desk,
-            accept=world.parts.acceptor(knows, world.law_changes_at),
+            accept=world.parts.acceptor(self._knows, world.law_changes_at),
             composers=Composers(
                 lambda to, entries: world.writer.receipts(self.name, to, entries),
                 lambda parked: world.writer.parked(self.name, parked),
             ),
-            conversation=Silence(),
+            conversation=world.parts.talk(self._stating, peers=self._peers),
             clock=world.clock,
         )
         taking_up = world.spawn(self._take_up(consumer))
@@ -338,6 +345,17 @@ class Instance:
                     await self.news.wait()
         finally:
             taking_up.cancel()
+
+    def _inbox(self) -> MemoryInbox:
+        keeping = Keeping(lambda need: need.kind is NeedKind.DOCUMENT and self._knows(int(need.what)), ROOM)
+        return self.world.parts.inbox(self.database, wake=self.wake, keeping=keeping)
+
+    def _knows(self, document: int) -> bool:
+        return self.world.loop.virtual_s >= self.world.document_known_s[document]
+
+    def _peers(self, unit: Unit) -> MemoryPeers:
+        state: State = unit.connection
+        return MemoryPeers(self.database, state)
 
     async def _consume(self, consumer: Consumer, batch: Sequence[Record]) -> None:
         try:
@@ -388,14 +406,19 @@ class Instance:
         self.world.broken += [f"{self.name}: passed before durable" for record in batch if not self._holds(record)]
 
     def _holds(self, record: Record) -> bool:
-        """Whether the record has left a durable trace: in the inbox or in quarantine. A receipt leaves none.
+        """Whether the record has left a durable trace: in the inbox or in quarantine.
 
-        Of one whose number was given out before, that other message is the trace; of junk, a row that counts.
+        Of what is stated by instances its number is the trace, and of what has no number there is none. Of one whose
+        number was given out before, that other message is it; of junk, a row that counts.
         """
         state = self.database.state
         headers = dict(record.headers)
-        if headers.get("ce_type") == MESSAGES_RECEIPTED.type.encode():
-            return True
+        if headers.get("ce_type") in _STATED:
+            stated = decode_headers(record.headers, record.value or b"").attributes
+            if stated.sequence == 0:
+                return True
+            numbers = state.pairs.get((stated.sender, stated.recipient, stated.epoch))
+            return numbers is not None and stated.sequence not in numbers.holes and stated.sequence <= numbers.high
         message_id = (headers.get("ce_id") or b"").decode("ascii", "replace")
         known = {str(id_) for id_ in state.inbox}
         junk = any(same.startswith(f"{record.topic} ") for same in state.quarantine)
@@ -435,7 +458,3 @@ class Instance:
         if name not in _READS or fault is not Fault.NONE:
             world.trace.note(self.name, name, fault.value, world.loop.virtual_s)
         return fault
-
-
-def _nothing_is_said(draft: Draft) -> Outgoing:
-    raise AssertionError("the world carries marks itself")

@@ -28,6 +28,7 @@ from shared.runtime.post.stamping import Counter, Pair
 from shared.vocabulary.answers import ReceiptOutcome
 from tests.support.memory_arrivals import Keeping, Kept, MemoryArrivals, Numbers, Row, due_of
 from tests.support.memory_outbox import Gathered, Held, Lane, MemoryOutbox, MemorySentBook, Numbered
+from tests.support.memory_peers import Peer
 
 KEY = SigningKey(bytes(range(32)))
 
@@ -67,6 +68,7 @@ class State:
     gone: dict[tuple[str, str, UUID, int, int], UUID | None] = field(default_factory=dict)
     awaiting: dict[UUID, Kept] = field(default_factory=dict)
     cursors: dict[tuple[str, int], Cursor] = field(default_factory=dict)
+    peers: dict[str, Peer] = field(default_factory=dict)
     #: The first of those that are alike, and how many came.
     quarantine: dict[str, tuple[Parked, int]] = field(default_factory=dict)
     effects: dict[Any, Any] = field(default_factory=dict)

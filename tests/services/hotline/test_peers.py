@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from uuid import UUID
 
 import pytest
 
-from shared.contracts.delivery import MarksClear, SentMark, TakenMark
+from shared.contracts.delivery import SentMark, TakenMark
 from shared.exchange.reads import Reads, own_reads
 from shared.kernel.ids import uuid7
 from shared.runtime.database.transactions import Database
-from shared.runtime.post.peers import PostgresPeers, Spoken, Word, peer_reads
+from shared.runtime.post.peers import EPOCHS_MAX, PostgresPeers, Spoken, peer_reads
 from shared.runtime.post.sent_book import PostgresSentBook
 from shared.runtime.post.turns import beyond
 from tests.services.hotline.origin import Origin
@@ -20,10 +19,6 @@ from tests.support.builders import AT, HOTLINE, POLICE
 
 def spoken(second: int, offset: int = 0) -> Spoken:
     return Spoken(AT + timedelta(seconds=second), offset)
-
-
-def marks(*, asking: bool = False, answers: UUID | None = None) -> MarksClear:
-    return MarksClear(sent=(), taken=(), asking=asking, nonce=uuid7(), answers=answers)
 
 
 @pytest.fixture(autouse=True)
@@ -40,22 +35,6 @@ async def test_the_newest_announcement_counts(database: Database) -> None:
         async with database.transaction() as session:
             await PostgresPeers(session.driver).announced("industry", reads, at)
     assert (await peer_reads(database)).announced == {"industry": Reads.of(own_reads())}
-
-
-async def test_marks_ask_and_answer_until_they_are_answered_and_older_ones_count_no_more(database: Database) -> None:
-    ours, asking = uuid7(), marks(asking=True)
-    async with database.transaction() as session:
-        book = PostgresPeers(session.driver)
-        assert await book.words() == {}
-        assert await book.marked("industry", asking, spoken(5, 3))
-        assert await book.marked("industry", marks(answers=ours), spoken(5, 4))
-        assert not await book.marked("industry", marks(asking=True), spoken(5, 4)), "read again"
-        assert not await book.marked("industry", marks(asking=True), spoken(1, 9))
-        assert await book.words() == {"industry": Word(asking.nonce, ours)}
-        await book.answered("industry", uuid7())
-        assert (await book.words())["industry"].owes == asking.nonce
-        await book.answered("industry", asking.nonce)
-        assert await book.words() == {"industry": Word(None, ours)}
 
 
 async def test_a_database_knows_which_it_is(database: Database) -> None:
@@ -79,6 +58,17 @@ async def test_numbers_that_a_restored_database_never_gave_end_their_epoch_once(
     assert (marks[told.epoch], marks[other.epoch]) == (before.last + 3, 7)
     [fresh] = set(marks) - {told.epoch, other.epoch}
     assert marks[fresh] == 1
+
+
+async def test_a_peer_that_makes_up_lives_of_ours_is_believed_so_many_and_no_more(origin: Origin) -> None:
+    await origin.file()
+    for through in range(1, 4):
+        made_up = [
+            TakenMark(sender=HOTLINE, recipient=POLICE, epoch=uuid7(), through=through) for _ in range(EPOCHS_MAX)
+        ]
+        async with origin.database.transaction() as session:
+            await PostgresPeers(session.driver).forgotten("law_enforcement", made_up)
+    assert len(await sent_to(origin, POLICE)) == EPOCHS_MAX + 1
 
 
 async def sent_to(origin: Origin, recipient: str) -> list[SentMark]:

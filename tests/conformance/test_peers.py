@@ -1,0 +1,55 @@
+"""What peers have said last, in both stores: a later word replaces an earlier one, whatever is read first."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from uuid import UUID
+
+from shared.contracts.delivery import MarksClear, TakenMark
+from shared.kernel.ids import uuid7
+from shared.runtime.post.peers import Spoken, Word
+from shared.runtime.post.turns import beyond
+from tests.conformance.conftest import Stores
+from tests.conformance.sending import LANE, attributes_of, sent
+from tests.support.builders import AT, draft
+
+
+def spoken(second: int, offset: int = 0) -> Spoken:
+    return Spoken(AT + timedelta(seconds=second), offset)
+
+
+def marks(*, asking: bool = False, answers: UUID | None = None) -> MarksClear:
+    return MarksClear(sent=(), taken=(), asking=asking, nonce=uuid7(), answers=answers)
+
+
+async def test_marks_ask_and_answer_until_they_are_answered_and_older_ones_count_no_more(stores: Stores) -> None:
+    ours, asking = uuid7(), marks(asking=True)
+    async with stores.inbox.unit() as unit:
+        book = stores.peers(unit)
+        assert await book.words() == {}
+        assert await book.marked("industry", asking, spoken(5, 3))
+        assert await book.marked("industry", marks(answers=ours), spoken(5, 4))
+        assert not await book.marked("industry", marks(asking=True), spoken(5, 4)), "read again"
+        assert not await book.marked("industry", marks(asking=True), spoken(1, 9))
+        assert await book.words() == {"industry": Word(asking.nonce, ours)}
+        await book.answered("industry", uuid7())
+        assert (await book.words())["industry"].owes == asking.nonce
+        await book.answered("industry", asking.nonce)
+        assert await book.words() == {"industry": Word(None, ours)}
+
+
+async def test_numbers_that_this_database_never_gave_end_their_epoch_once(stores: Stores) -> None:
+    """The recipient has seen 3 more than we know of: its epoch closes there, and ours goes on in another."""
+    before = attributes_of((await sent(stores, draft(), draft()))[-1])
+    pair = {"sender": before.sender, "recipient": before.recipient}
+    told = [TakenMark(**pair, epoch=before.epoch, through=5), TakenMark(**pair, epoch=uuid7(), through=7)]
+    for _ in range(2):
+        async with stores.inbox.unit() as unit:
+            await stores.peers(unit).forgotten(LANE, told)
+    async with stores.inbox.unit() as unit:
+        assert beyond(told, await unit.sent_book.sent_marks(LANE)) == [], "what was told once is no news"
+    after = attributes_of((await sent(stores, draft()))[-1])
+    assert (after.epoch in {each.epoch for each in told}, after.sequence) == (False, 1)
+    async with stores.inbox.unit() as unit:
+        last = {mark.epoch: mark.last for mark in await unit.sent_book.sent_marks(LANE)}
+    assert last == {told[0].epoch: 5, told[1].epoch: 7, after.epoch: 1}

@@ -1,0 +1,72 @@
+"""What peers have said of delivery, in memory: `PeerBook` over the state of one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from shared.contracts.delivery import MarksClear, ReadsAnnouncedClear, TakenMark
+from shared.runtime.post.peers import Spoken, Word, highest
+
+if TYPE_CHECKING:
+    from tests.support.memory_stores import MemoryDatabase, State
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """A peer's row."""
+
+    reads: ReadsAnnouncedClear | None = None
+    reads_spoken: Spoken | None = None
+    marked_spoken: Spoken | None = None
+    word: Word = field(default_factory=Word)
+
+
+class MemoryPeers:
+    """The book within one transaction of `database`."""
+
+    def __init__(self, database: MemoryDatabase, state: State) -> None:
+        self._database = database
+        self._state = state
+
+    async def announced(self, by: str, reads: ReadsAnnouncedClear, spoken: Spoken) -> None:
+        row = self._row(by)
+        if row.reads_spoken is None or row.reads_spoken < spoken:
+            self._state.peers[by] = replace(row, reads=reads, reads_spoken=spoken)
+
+    async def marked(self, by: str, marks: MarksClear, spoken: Spoken) -> bool:
+        row = self._row(by)
+        if row.marked_spoken is not None and row.marked_spoken >= spoken:
+            return False
+        owes = marks.nonce if marks.asking else row.word.owes
+        answered = marks.answers or row.word.answered
+        self._state.peers[by] = replace(row, marked_spoken=spoken, word=Word(owes, answered))
+        return True
+
+    async def words(self) -> dict[str, Word]:
+        return {name: row.word for name, row in self._state.peers.items() if row.marked_spoken is not None}
+
+    async def answered(self, to: str, nonce: UUID) -> None:
+        row = self._row(to)
+        if row.word.owes == nonce:
+            self._state.peers[to] = replace(row, word=replace(row.word, owes=None))
+
+    async def life(self) -> tuple[int, int]:
+        return 1, self._database.life
+
+    async def forgotten(self, by: str, taken: Sequence[TakenMark]) -> None:
+        for mark in taken:
+            pair, last = (mark.sender, mark.recipient, by), highest(mark)
+            counter = self._state.counters.get(pair)
+            if counter is not None and counter.epoch == mark.epoch:
+                self._state.counters[pair] = counter._replace(last=max(counter.last, last))
+                self._state.lives[pair] = 0
+            else:
+                of = (mark.sender, mark.recipient, mark.epoch)
+                self._state.closed[of] = max(self._state.closed.get(of, 0), last)
+                self._state.lane_of.setdefault(mark.epoch, by)
+
+    def _row(self, name: str) -> Peer:
+        return self._state.peers.get(name, Peer())
