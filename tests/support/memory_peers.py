@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from shared.contracts.delivery import MarksClear, ReadsAnnouncedClear, TakenMark
-from shared.runtime.post.peers import Spoken, Word, highest
+from shared.runtime.post.peers import Spoken, Word
 
 if TYPE_CHECKING:
     from tests.support.memory_stores import MemoryDatabase, State
@@ -58,7 +58,7 @@ class MemoryPeers:
 
     async def forgotten(self, by: str, taken: Sequence[TakenMark]) -> None:
         for mark in taken:
-            pair, last = (mark.sender, mark.recipient, by), highest(mark)
+            pair, last = (mark.sender, mark.recipient, by), mark.highest
             counter = self._state.counters.get(pair)
             if counter is not None and counter.epoch == mark.epoch:
                 self._state.counters[pair] = counter._replace(last=max(counter.last, last))
