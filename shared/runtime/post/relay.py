@@ -34,6 +34,8 @@ class RelaySettings:
 
     batch_rows_max: int = 500
     poll_s: float = 0.25
+    #: The pause doubles up to so much while nothing is found.
+    poll_s_max: float = 1.0
     #: What nobody waits for, such as receipts, may gather for so long: fewer batches, for everybody.
     gather_s: float = 0.05
     back_off_s: float = 0.2
@@ -75,6 +77,7 @@ class Relay:
         self._news = asyncio.Event()
         self._gathering: asyncio.TimerHandle | None = None
         self._waits_for = ""
+        self._pause_s = settings.poll_s
         self._lanes: dict[str, _Lane] = {}
         self._tried_aside = False
         self.last_progress: datetime | None = None
@@ -150,6 +153,8 @@ class Relay:
             self._waits_for = error.code
             log("relay_waits", code=error.code)
             return
+        longer_s = max(self._settings.poll_s, min(self._pause_s * 2, self._settings.poll_s_max))
+        self._pause_s = self._settings.poll_s if names else longer_s
         for name in names:
             lane = self._lane(name)
             lane.news.set()
@@ -239,7 +244,7 @@ class Relay:
 
     async def _sleep_until_news(self) -> None:
         try:
-            async with asyncio.timeout(self._settings.poll_s):
+            async with asyncio.timeout(self._pause_s):
                 await self._news.wait()
         except TimeoutError:
             return

@@ -23,7 +23,7 @@ from shared.exchange.topics import inbox_topic
 from shared.kernel.errors import Defect, Unavailable
 from shared.kernel.ids import uuid7
 from shared.runtime.kafka.access import KafkaAccess
-from shared.runtime.kafka.bus import Bus
+from shared.runtime.kafka.bus import Bus, wait_for_records
 from shared.runtime.kafka.reader import LogReader
 from shared.runtime.post.ports import Coordinate
 from tests.support.buses import Collected, bus_of, running, until
@@ -284,3 +284,39 @@ async def test_the_subscriber_states_every_option_that_delivery_rests_on(access:
     assert [(each.topic, each.partition) for each in subscriber.partitions] == [(topic, 0)]
     assert (options["auto_offset_reset"], options["isolation_level"]) == ("earliest", "read_uncommitted")
     assert options["enable_auto_commit"] is False
+
+
+class Quiet:
+    """A Kafka client as FastStream asks it, to whom something comes when `news` is set."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.news = asyncio.Event()
+
+    async def getmany(self, *, timeout_ms: int, max_records: int | None) -> dict[str, list[str]]:
+        self.asked += 1
+        try:
+            async with asyncio.timeout(timeout_ms / 1000):
+                await self.news.wait()
+        except TimeoutError:
+            return {}
+        return {"partition": ["record"]}
+
+
+async def fetched(access: KafkaAccess, client: Any) -> Any:
+    """What the bus is handed when something comes after a while of nothing."""
+    topic = inbox_topic("hotline", "any")
+    _, subscriber = bus_of(access, topic, Collected()).declare([Coordinate(topic, 0)])
+    asyncio.get_running_loop().call_later(0.3, client.news.set)
+    while not (records := await subscriber.get_msg(client)):
+        pass
+    return records
+
+
+async def test_a_quiet_bus_is_woken_by_what_comes_and_hardly_asks(access: KafkaAccess) -> None:
+    asking, waiting = Quiet(), Quiet()
+    wait_for_records(waiting)
+    assert await fetched(access, waiting) == await fetched(access, asking) == ("record",)
+    assert waiting.asked == 1
+    # Negative control: FastStream by itself.
+    assert asking.asked > 3

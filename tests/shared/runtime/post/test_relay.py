@@ -61,7 +61,7 @@ class CountedLanes(MemoryLanes):
 class Sender:
     """One instance's outbox, log and relay, which never polls unless it is told to."""
 
-    def __init__(self, *, poll_s: float = 3600, gate: Gate | None = None) -> None:
+    def __init__(self, *, poll_s: float = 3600, poll_s_max: float = 1.0, gate: Gate | None = None) -> None:
         self.clock = ManualClock(AT)
         self.broker_clock = ManualClock(AT)
         self.faults: list[Fault] = []
@@ -70,7 +70,13 @@ class Sender:
         self.writer: MemoryLogWriter[MemoryLog] = MemoryLogWriter(self.log, instance="hotline", step=self._step)
         self.store = CountedLanes(self.database)
         settings = RelaySettings(
-            batch_rows_max=2, poll_s=poll_s, gather_s=0.05, back_off_s=0.001, refused_s=0.001, refused_s_max=0.01
+            batch_rows_max=2,
+            poll_s=poll_s,
+            poll_s_max=poll_s_max,
+            gather_s=0.05,
+            back_off_s=0.001,
+            refused_s=0.001,
+            refused_s_max=0.01,
         )
         self._wiring: dict[str, Any] = {"clock": self.clock, "speaker": _spoken, "gate": gate, "settings": settings}
         self.start_again()
@@ -296,3 +302,13 @@ def test_how_long_an_append_took_is_not_taken_for_a_wrong_clock() -> None:
     ]:
         gate.measure(began, ended, broker)
         assert gate.reason() == ("clock_off" if off else "")
+
+
+async def test_a_relay_that_finds_nothing_looks_more_and_more_rarely_until_something_waits() -> None:
+    rare, steady = Sender(poll_s=0.01), Sender(poll_s=0.01, poll_s_max=0.01)
+    async with rare.at_work(), steady.at_work():
+        await until(lambda: steady.store.looks > 30)
+        assert rare.store.looks * 2 < steady.store.looks
+        # Another process has stored it: nobody wakes the relay.
+        sent = await rare.enqueue(draft())
+        await until(lambda: rare.held(LANE) == sent)
