@@ -74,10 +74,20 @@ class SentMark(Numbering):
 
 
 class TakenMark(Numbering):
-    """Everything up to `through` was taken, and what lies behind it but for the holes, up to the last of them."""
+    """Everything up to `known` was taken but for the holes, of which the first lies behind `through`.
+
+    `known` is left out where no more is known of: it is the end of the last hole, or `through` where there is none.
+    """
 
     through: Number
     holes: Annotated[tuple[Span, ...], Field(max_length=HOLES_MAX)] = ()
+    known: Number | None = None
+
+    @property
+    def highest(self) -> int:
+        """The highest number that is said to have been given: it was taken, or is a hole."""
+        last_hole = self.holes[-1][1] if self.holes else self.through
+        return last_hole if self.known is None else self.known
 
     @model_validator(mode="after")
     def _holes_rise_behind_through(self) -> Self:
@@ -86,6 +96,8 @@ class TakenMark(Numbering):
             if not before < first <= last:
                 raise ValueError("holes_out_of_order")
             before = last
+        if self.known is not None and self.known < before:
+            raise ValueError("known_before_hole")
         return self
 
 

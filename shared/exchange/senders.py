@@ -49,7 +49,7 @@ def verify_sender(
     attributes = envelope.attributes
     instance = attributes.source.removeprefix("/instances/")
     # The clocks of two sides differ: whoever is served elsewhere by now may have been, by the broker's, a moment ago.
-    places = [each for each in (directory, in_force) if _speaks_for(instance, attributes.sender, each)]
+    places = [each for each in (directory, in_force) if serves(instance, attributes.sender, each)]
     if not places or attributes.source != f"/instances/{instance}":
         raise Refused("sender_unknown", field="ce_sender")
     directory = places[0]
@@ -99,7 +99,7 @@ def instance_of(name: str, directory: DirectoryIndex) -> str | None:
     return served_by.id if served_by else None
 
 
-def _speaks_for(instance: str, name: str, directory: DirectoryIndex) -> bool:
+def serves(instance: str, name: str, directory: DirectoryIndex) -> bool:
     """Whether the instance is `name`, serves the party of this name, or served it before it moved."""
     return instance_of(name, directory) == instance or directory.served_before(instance, name)
 

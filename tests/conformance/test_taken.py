@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from itertools import pairwise
 from uuid import UUID
 
 import pytest
 
-from shared.contracts.delivery import GoneClear, GoneNumbers, SentMark, TakenMark
+from shared.contracts.delivery import HOLES_MAX, GoneClear, GoneNumbers, SentMark, TakenMark
+from shared.kernel.ids import uuid7
 from shared.runtime.post.arrivals import Arrival, Awaited, Outcome
-from shared.runtime.post.taken import NUMBER_MAX, WANTED_AGAIN, WANTED_AGAIN_MAX
+from shared.runtime.post.peers import EPOCHS_MAX
+from shared.runtime.post.taken import GIVEN_UP_MAX, NUMBER_MAX, WANTED_AGAIN, WANTED_AGAIN_MAX
 from shared.vocabulary.answers import ReceiptOutcome
 from tests.conformance.conftest import HAS, Stores
 from tests.support.builders import AT, EPOCH, HOTLINE, POLICE, arrival, raw_record
@@ -33,8 +36,8 @@ def sent(last: int, *, recipient: str = POLICE) -> SentMark:
     return SentMark(sender=HOTLINE, recipient=recipient, epoch=EPOCH, last=last, held=1)
 
 
-def taken(through: int, *holes: tuple[int, int], recipient: str = POLICE) -> TakenMark:
-    return TakenMark(sender=HOTLINE, recipient=recipient, epoch=EPOCH, through=through, holes=holes)
+def taken(through: int, *holes: tuple[int, int], known: int | None = None, recipient: str = POLICE) -> TakenMark:
+    return TakenMark(sender=HOTLINE, recipient=recipient, epoch=EPOCH, through=through, holes=holes, known=known)
 
 
 def gone(*spans: tuple[int, int], ids: Sequence[UUID] = ()) -> GoneClear:
@@ -64,7 +67,16 @@ async def test_what_came_without_a_gap_is_taken_through_the_last(stores: Stores)
 async def test_numbers_between_that_have_not_come_are_holes(stores: Stores, batches: list[tuple[int, ...]]) -> None:
     for batch in batches:
         await take(stores, *batch)
-    assert await marks(stores) == [taken(2, (3, 4), (6, 8))]
+    assert await marks(stores) == [taken(2, (3, 4), (6, 8), known=9)]
+
+
+async def test_where_not_all_holes_fit_nothing_is_said_of_what_lies_behind_them(stores: Stores) -> None:
+    await take(stores, *range(2, 2 * HOLES_MAX, 2))
+    [all_fit] = await marks(stores)
+    assert (len(all_fit.holes), all_fit.highest) == (HOLES_MAX - 1, 2 * HOLES_MAX - 2)
+    await take(stores, *range(2 * HOLES_MAX, 4 * HOLES_MAX, 2))
+    [not_all] = await marks(stores)
+    assert (len(not_all.holes), not_all.highest) == (HOLES_MAX, 2 * HOLES_MAX - 1)
 
 
 async def test_a_hole_that_is_filled_is_none(stores: Stores) -> None:
@@ -82,11 +94,11 @@ async def test_what_has_no_number_is_passed_over(stores: Stores) -> None:
 async def test_a_mark_tells_of_numbers_of_which_none_has_come(stores: Stores) -> None:
     async with stores.inbox.unit() as unit:
         await unit.taken.know([sent(3), sent(0, recipient="police-be.example")], by="hotline")
-    assert await marks(stores) == [taken(0, recipient="police-be.example"), taken(0, (1, 3))]
+    assert await marks(stores) == [taken(0, recipient="police-be.example"), taken(0, (1, 3), known=3)]
     await take(stores, 2)
     async with stores.inbox.unit() as unit:
         await unit.taken.know([sent(2)], by="hotline")
-    assert await marks(stores) == [taken(0, recipient="police-be.example"), taken(0, (1, 1), (3, 3))]
+    assert await marks(stores) == [taken(0, recipient="police-be.example"), taken(0, (1, 1), (3, 3), known=3)]
 
 
 async def test_an_instance_says_nothing_of_the_numbers_of_another(stores: Stores) -> None:
@@ -97,12 +109,45 @@ async def test_an_instance_says_nothing_of_the_numbers_of_another(stores: Stores
     assert (await marks(stores), await marks(stores, "industry")) == ([taken(1)], [])
 
 
+async def test_epochs_on_their_senders_word_alone_are_bounded_and_what_comes_is_taken(stores: Stores) -> None:
+    await take(stores, 1)
+    for _ in range(3):
+        made_up = [sent(9).model_copy(update={"epoch": uuid7()}) for _ in range(100)]
+        async with stores.inbox.unit() as unit:
+            await unit.taken.know([*made_up, sent(3), sent(1, recipient="police-be.example")], by="hotline")
+            unknown = GoneNumbers(sender=HOTLINE, recipient=POLICE, epoch=uuid7(), spans=((1, 2),))
+            await unit.taken.pass_gone(GoneClear(numbers=(unknown,), ids=()), by="hotline")
+    known = await marks(stores)
+    assert len(known) == EPOCHS_MAX + 1, "or what is given up of an epoch that nobody knows is one"
+    assert taken(1, (2, 3)) in known
+    other = replace(arrival(1), epoch=uuid7())
+    async with stores.inbox.unit() as unit:
+        await unit.take([other])
+    assert other.epoch in {mark.epoch for mark in await marks(stores)}
+
+
+async def test_what_is_given_up_in_pieces_is_bounded(stores: Stores) -> None:
+    """A sender that gives up every other number, one by one, fills neither the list nor the book."""
+    await take(stores, 1)
+    async with stores.inbox.unit() as unit:
+        await unit.taken.know([sent(30_000)], by="hotline")
+    pieces = [(number, number) for number in range(2, 30_000, 2)]
+    rows = [
+        GoneNumbers(sender=HOTLINE, recipient=POLICE, epoch=EPOCH, spans=tuple(pieces[at : at + HOLES_MAX]))
+        for at in range(0, len(pieces), HOLES_MAX)
+    ]
+    for at in range(0, len(rows), 5):
+        async with stores.inbox.unit() as unit:
+            await unit.taken.pass_gone(GoneClear(numbers=tuple(rows[at : at + 5]), ids=()), by="hotline")
+    assert len(await stores.gone()) == GIVEN_UP_MAX
+
+
 async def test_what_its_sender_gives_up_is_passed_and_listed(stores: Stores) -> None:
     await take(stores, 1, 7)
     for _ in range(2):
         async with stores.inbox.unit() as unit:
             await unit.taken.pass_gone(gone((1, 3), (6, 6)), by="hotline")
-    assert await marks(stores) == [taken(3, (4, 5))]
+    assert await marks(stores) == [taken(3, (4, 5), known=7)]
     assert await stores.gone() == [(2, 3, None), (6, 6, None)]
 
 

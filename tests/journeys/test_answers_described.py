@@ -116,7 +116,9 @@ async def recipients_answer(asked: Asked) -> None:
     await asked.post(PROVIDER, f"/v1/notices/{notice}:acknowledge")
     await asked.post(PROVIDER, f"/v1/notices/{notice}:answer", REPORT)
     await asked.post(PROVIDER, f"/v1/notices/{other_notice}:answer", {"items": [{"n": 1, "rejection": "not_found"}]})
-    await asked.post(PROVIDER, f"/v1/notices/{last_notice}:not-ours", {"suggested": "provider-001.example"})
+    await asked.post(
+        PROVIDER, f"/v1/notices/{last_notice}:not-ours", {"disowned": [{"suggested": "provider-001.example"}]}
+    )
     await asked.exchange.until_quiet()
     for referral_id in (first, second, third):
         await asked.get(HOTLINE, f"/v1/referrals/{referral_id}")
@@ -143,6 +145,7 @@ async def audit_answers(asked: Asked) -> None:
     await asked.get(AUDITOR, f"/v1/flows/{referral_id}", headers=PURPOSE)
     await asked.get(AUDITOR, f"/v1/flows/{uuid7()}", headers=PURPOSE, status=404)
     await asked.get(AUDITOR, f"/v1/flows/{referral_id}", status=400)
+    await asked.get(AUDITOR, "/v1/topics", headers=PURPOSE)
     for topic in map("causeway.inbox.{}.v1".format, ("audit.hotline", "hotline.industry", "industry.hotline")):
         await asked.get(AUDITOR, f"/v1/entries?topic={topic}&partition=0", headers=PURPOSE)
 

@@ -30,7 +30,7 @@ from shared.exchange.topics import inbox_topic
 from shared.kernel.clock import Clock, ManualClock
 from shared.kernel.ids import coarse_uuid7
 from shared.routing.shelf import DocumentShelf, read_directory, read_policy
-from shared.runtime.post.ports import Signed
+from shared.runtime.post.ports import Outgoing, Signed
 from shared.runtime.post.stamping import Counter, Pair, counts_by_pair, sign
 from shared.vocabulary.routing import PartyKind, PartyStatus
 from tests.support.builders import AT, HOTLINE, PROVIDER
@@ -121,7 +121,11 @@ class World:
         return [self.record(row) for row in self.rows(drafts, instance)]
 
     def record(self, row: Signed) -> Record:
-        return self._held(row.draft.topic, row.record.key, row.record.headers, row.record.value)
+        return self.held(row.draft.topic, row.record)
+
+    def held(self, topic: str, record: Outgoing) -> Record:
+        """A signed record as Kafka holds it."""
+        return self._held(topic, record.key, record.headers, record.value)
 
     def resigned(
         self,

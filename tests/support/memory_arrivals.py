@@ -26,8 +26,9 @@ from shared.runtime.post.arrivals import (
     Superseded,
 )
 from shared.runtime.post.awaiting import Meets, Room
+from shared.runtime.post.peers import EPOCHS_MAX
 from shared.runtime.post.ports import TakenBook
-from shared.runtime.post.taken import NUMBER_MAX, WANTED_AGAIN, WANTED_AGAIN_MAX
+from shared.runtime.post.taken import GIVEN_UP_MAX, NUMBER_MAX, WANTED_AGAIN, WANTED_AGAIN_MAX
 from shared.vocabulary.answers import ReceiptOutcome
 
 OPEN = frozenset({ReceiptOutcome.DEFERRED, ReceiptOutcome.WAITING, ReceiptOutcome.PARKED})
@@ -90,20 +91,26 @@ class MemoryTaken:
             if numbers.instance == of:
                 holes = _spans(numbers.holes)[:HOLES_MAX]
                 through = holes[0][0] - 1 if holes else numbers.high
-                marks.append(
-                    TakenMark(sender=sender, recipient=recipient, epoch=epoch, through=through, holes=tuple(holes))
-                )
+                known = numbers.high if 0 < len(holes) < HOLES_MAX else None
+                of_pair = {"sender": sender, "recipient": recipient, "epoch": epoch}
+                marks.append(TakenMark(**of_pair, through=through, holes=tuple(holes), known=known))
         return marks
 
     async def know(self, sent: Sequence[SentMark], *, by: str) -> None:
         for each in sent:
-            self._note((each.sender, each.recipient, each.epoch), by, each.last, ())
+            if self._has_room(pair := (each.sender, each.recipient, each.epoch)):
+                self._note(pair, by, each.last, ())
 
     async def pass_gone(self, gone: GoneClear, *, by: str) -> None:
-        numbers: dict[Pair, set[int]] = {}
+        spans: dict[Pair, list[tuple[int, int]]] = {}
         for each in gone.numbers:
-            for first, last in each.spans:
-                numbers.setdefault((each.sender, each.recipient, each.epoch), set()).update(range(first, last + 1))
+            spans.setdefault((each.sender, each.recipient, each.epoch), []).extend((a, b) for a, b in each.spans)
+        numbers: dict[Pair, set[int]] = {}
+        for pair, stated in spans.items():
+            gaps = sum(key[:3] == pair for key in self._state.gone)
+            known = self._state.pairs.get(pair)
+            if known is not None and known.instance == by and gaps < GIVEN_UP_MAX:
+                numbers[pair] = {n for first, last in stated[:HOLES_MAX] for n in range(first, last + 1)}
         for id_ in gone.ids:
             row = self._state.inbox.get(id_)
             if row is not None and row.arrival.sender_instance == by and row.outcome in OPEN:
@@ -131,6 +138,10 @@ class MemoryTaken:
         for each in arrivals:
             if 0 < each.sequence <= NUMBER_MAX:
                 self._note(_pair(each), each.sender_instance, each.sequence, (each.sequence,))
+
+    def _has_room(self, pair: Pair) -> bool:
+        pairs = self._state.pairs
+        return pair in pairs or sum(each[:2] == pair[:2] for each in pairs) < EPOCHS_MAX
 
     def _note(self, pair: Pair, by: str, high: int, taken: Iterable[int]) -> None:
         numbers = self._state.pairs.get(pair, Numbers(by))

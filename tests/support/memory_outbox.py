@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
-from shared.contracts.delivery import GoneNumbers, SentMark, TakenMark
+from shared.contracts.delivery import HOLES_MAX, GoneNumbers, SentMark, TakenMark
 from shared.contracts.registry import STATED_BY_INSTANCES
 from shared.exchange.message import Draft
 from shared.exchange.record_table import SIGN_AGAIN
@@ -194,7 +194,9 @@ class MemorySentBook:
     async def send_again(self, to: str, ids: Sequence[UUID]) -> list[UUID]:
         outbox = self._state.outbox
         held = [outbox[each] for each in ids if each in outbox and outbox[each].lane == to]
-        for row in sorted(held, key=lambda row: (*row.of[:2], row.of[2].int, row.message.sequence)):
+        appended = self._state.lanes[to].appended if held else 0
+        due = [row for row in held if row.aside is not None or row.position <= appended]
+        for row in sorted(due, key=lambda row: (*row.of[:2], row.of[2].int, row.message.sequence)):
             self._state.gathered.again[row.message.draft.message_id] = None
         found = {row.message.draft.message_id for row in held}
         return [each for each in ids if each not in found]
@@ -276,8 +278,7 @@ class MemoryLanes:
 
 def is_taken(mark: TakenMark, last: int, number: int) -> bool:
     """Whether a mark says that this number was taken; `last` was the last one that had been given."""
-    upto = min(last, mark.holes[-1][1] if mark.holes else mark.through)
-    return number <= upto and not any(first <= number <= last for first, last in mark.holes)
+    return number <= min(last, mark.highest) and not any(first <= number <= last for first, last in mark.holes)
 
 
 def taken_mark(of: Numbered, numbers: Iterable[int], *, upto: int = 0) -> TakenMark:
@@ -285,7 +286,10 @@ def taken_mark(of: Numbered, numbers: Iterable[int], *, upto: int = 0) -> TakenM
     has = set(numbers)
     holes = list(_spans(n for n in range(1, max([upto, *has]) + 1) if n not in has))
     through = holes[0][0] - 1 if holes else max(has, default=0)
-    return TakenMark(sender=of[0], recipient=of[1], epoch=of[2], through=through, holes=tuple(holes[:64]))
+    known = max([upto, *has]) if 0 < len(holes) < HOLES_MAX else None
+    return TakenMark(
+        sender=of[0], recipient=of[1], epoch=of[2], through=through, holes=tuple(holes[:HOLES_MAX]), known=known
+    )
 
 
 def waits_by_lane(state: State) -> Count[str]:

@@ -25,7 +25,8 @@ _CURSOR = Columns.of(Life, next_offset="bigint", digest="text")
 # read: what another reader kept meanwhile counts. They move by what was read of them, so never before it was read, and
 # last: the part that moves them joins what was read before.
 # Where a topic is read again, the entry before is not known: none is named. Numbers belong to the instance that was
-# first to count there; another changes nothing of them. Of one numbering 1000 spans are kept apart: what
+# first to count there; another changes nothing of them. Of a pair with 128 epochs (`EPOCHS_MAX`) one more is known when
+# a number of it comes, not by its sender's word alone. Of one numbering 1000 spans are kept apart: what
 # lies behind them counts when it comes again.
 _APPEND = Statement(
     """
@@ -61,7 +62,8 @@ WITH head AS MATERIALIZED (
            coalesce(range_agg(int8range(first, last, '[]')) FILTER (WHERE what = 'gone'), '{{}}'),
            max(last)
     FROM {numbers} LEFT JOIN pair_taken AS p USING (sender, recipient, epoch, instance)
-    WHERE numbers.own OR p.instance IS NOT NULL
+    WHERE p.instance IS NOT NULL OR numbers.own AND (what = 'taken' OR 128 > (
+        SELECT count(*) FROM pair_taken AS o WHERE (o.sender, o.recipient) = (numbers.sender, numbers.recipient)))
     GROUP BY sender, recipient, epoch, instance ORDER BY sender, recipient, epoch, instance
     ON CONFLICT (sender, recipient, epoch) DO UPDATE
     SET topic = greatest(t.topic, excluded.topic), known = greatest(t.known, excluded.known), changed_at = now(),

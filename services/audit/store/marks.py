@@ -18,7 +18,7 @@ HOLES_S: Final = 60
 _MARK: Final = """
 SELECT p.sender, p.recipient, p.epoch, p.changed_at,
        coalesce((SELECT upper(r) - 1 FROM unnest(p.taken + p.gone) AS r WHERE lower(r) = 1), 0) AS through,
-       ARRAY(SELECT ARRAY[lower(r), upper(r) - 1]
+       p.known, ARRAY(SELECT ARRAY[lower(r), upper(r) - 1]
              FROM unnest(int8multirange(int8range(1, p.known + 1)) - (p.taken + p.gone)) AS r LIMIT $2) AS holes
 FROM pair_taken AS p
 """
@@ -77,4 +77,6 @@ def _mark(row: asyncpg.Record) -> TakenMark:
         epoch=UUID(int=row["epoch"].int),
         through=row["through"],
         holes=tuple((first, last) for first, last in row["holes"]),
+        # Where not all holes fit, nothing is said of what lies behind the last of them.
+        known=row["known"] if 0 < len(row["holes"]) < HOLES_MAX else None,
     )

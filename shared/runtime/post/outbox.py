@@ -130,10 +130,12 @@ WHERE lane = $1 AND position > $2 AND aside IS NULL ORDER BY position LIMIT $3
 _SEGMENTS = "SELECT id, packed FROM segment WHERE id = ANY($1::bigint[])"
 #: How far back `before` must lie until it is taken anew: what it tells apart is half of that.
 _BEFORE_S: Final = 120
+#: An append of what has no place in the lane, such as marks, makes nothing there younger.
 _NOTE = f"""
-UPDATE lane SET appended = greatest(appended, $3), "offset" = coalesce($4, "offset"), appended_at = $5,
-       before = CASE WHEN $5 - before_at < interval '{_BEFORE_S} s' THEN before ELSE appended END,
-       before_at = CASE WHEN $5 - before_at < interval '{_BEFORE_S} s' THEN before_at ELSE $5 END
+UPDATE lane SET appended = greatest(appended, $3), "offset" = coalesce($4, "offset"),
+       appended_at = CASE WHEN $3 > appended THEN $5 ELSE appended_at END,
+       before = CASE WHEN $3 <= appended OR $5 - before_at < interval '{_BEFORE_S} s' THEN before ELSE appended END,
+       before_at = CASE WHEN $3 <= appended OR $5 - before_at < interval '{_BEFORE_S} s' THEN before_at ELSE $5 END
 FROM (SELECT set_config('synchronous_commit', 'off', true)) AS soon
 WHERE lane = $1 AND EXISTS (SELECT 1 FROM relay_lease WHERE fence = $2)
 RETURNING lane

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple, Protocol, Self
+from typing import Final, NamedTuple, Protocol, Self
 from uuid import UUID
 
 import asyncpg
@@ -14,6 +14,9 @@ from shared.contracts.delivery import MarksClear, ReadsAnnouncedClear, TakenMark
 from shared.exchange.message import Received
 from shared.exchange.reads import PeerReads, Reads
 from shared.runtime.database.transactions import Database
+
+#: Epochs of a pair that are noted on another instance's word; each restore and each move of a party is one.
+EPOCHS_MAX: Final = 128
 
 
 class Spoken(NamedTuple):
@@ -61,7 +64,8 @@ class PeerBook(Protocol):
     async def forgotten(self, by: str, taken: Sequence[TakenMark]) -> None:
         """`by` has taken numbers of ours that this database does not know: their epochs have ended, at those numbers.
 
-        What goes to those pairs is numbered in another epoch from now on.
+        What goes to those pairs is numbered in another epoch from now on. Of a pair with `EPOCHS_MAX` ended epochs
+        nothing more is noted: else a peer could make up lives of ours without end.
         """
         ...
 
@@ -85,7 +89,11 @@ _LIFE = "SELECT system_identifier, timeline_id FROM pg_control_system(), pg_cont
 # An open epoch ends as it does in another database, and closes at the number that was told.
 _FORGOTTEN = """
 WITH told AS (
-    SELECT * FROM unnest($1::text[], $2::text[], $3::uuid[], $4::bigint[]) AS t (sender, recipient, epoch, last)
+    SELECT t.* FROM (
+        SELECT *, row_number() OVER (PARTITION BY sender, recipient) AS n
+        FROM unnest($1::text[], $2::text[], $3::uuid[], $4::bigint[]) AS t (sender, recipient, epoch, last)
+    ) AS t WHERE t.n <= $6 - (
+        SELECT count(*) FROM closed_epoch AS c WHERE (c.sender, c.recipient) = (t.sender, t.recipient))
 ), ended AS (
     UPDATE pair_sequence AS p SET last = greatest(p.last, t.last), system_id = 0
     FROM told AS t WHERE (p.sender, p.recipient, p.epoch) = (t.sender, t.recipient, t.epoch)
@@ -127,14 +135,10 @@ class PostgresPeers:
             [mark.sender for mark in taken],
             [mark.recipient for mark in taken],
             [mark.epoch for mark in taken],
-            [highest(mark) for mark in taken],
+            [mark.highest for mark in taken],
             by,
+            EPOCHS_MAX,
         )
-
-
-def highest(mark: TakenMark) -> int:
-    """The highest number that a mark says was given: also the last hole lies below one that was taken, or told."""
-    return mark.holes[-1][1] if mark.holes else mark.through
 
 
 async def peer_reads(database: Database) -> PeerReads:

@@ -98,8 +98,10 @@ SELECT p.sender, p.recipient, p.epoch, unnest(p.numbers::int8multirange - coales
          AND o.sequence >= lower(r.span) AND o.sequence < upper(r.span)
 ), int8multirange())) AS span FROM {_GIVEN}
 """
+#: `due`: what waits in its lane already goes out from there; however often it is wanted, it goes once.
 _BY_ID = f"""
-SELECT {_ROW} FROM outbox AS o WHERE o.message_id = ANY($1::uuid[]) AND o.lane = $2 ORDER BY o.message_id FOR UPDATE
+SELECT {_ROW}, o.aside IS NOT NULL OR o.position <= (SELECT appended FROM lane AS l WHERE l.lane = o.lane) AS due
+FROM outbox AS o WHERE o.message_id = ANY($1::uuid[]) AND o.lane = $2 ORDER BY o.message_id FOR UPDATE
 """
 
 
@@ -127,7 +129,7 @@ class PostgresSentBook:
 
     async def send_again(self, to: str, ids: Sequence[UUID]) -> list[UUID]:
         held = await self._driver.fetch(_BY_ID, list(ids), to)
-        self._send_again(held)
+        self._send_again([row for row in held if row["due"]])
         found = {row["message_id"] for row in held}
         return [each for each in ids if each not in found]
 
@@ -150,9 +152,10 @@ class PostgresSentBook:
 
 def _mark(taken: TakenMark) -> _Mark:
     passed, first = [], 1
-    for hole_first, hole_last in taken.holes or [(taken.through + 1, taken.through)]:
+    for hole_first, hole_last in taken.holes:
         passed.append((first, hole_first - 1))
         first = hole_last + 1
+    passed.append((first, taken.highest))
     return _Mark(taken.sender, taken.recipient, taken.epoch, _text(passed), _text(taken.holes))
 
 

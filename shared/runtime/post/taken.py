@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 from uuid import UUID
@@ -14,12 +14,15 @@ from shared.exchange.needs import Need
 from shared.runtime.database.columns import Columns, Statement
 from shared.runtime.post.arrivals import Arrival
 from shared.runtime.post.awaiting import Meets
+from shared.runtime.post.peers import EPOCHS_MAX
 
 #: A higher number says no mark: it is taken like any other, and not counted.
 NUMBER_MAX: Final = 2**53 - 1
 #: How long after it was asked for a message is asked for again: doubled each time, up to the second.
 WANTED_AGAIN: Final = timedelta(minutes=1)
 WANTED_AGAIN_MAX: Final = timedelta(hours=1)
+#: Gaps of a pair's epoch that its sender may give up; what it says beyond that leaves them holes.
+GIVEN_UP_MAX: Final = 1024
 
 
 class Numbers(NamedTuple):
@@ -52,8 +55,25 @@ WHERE p.instance = excluded.instance
 """,
     numbers=_NUMBERS,
 )
+#: Those that are known, or of which there may be one more.
+_ROOM: Final = """
+WITH told AS (
+    SELECT t.*, p.epoch IS NOT NULL AS known, row_number() OVER (PARTITION BY sender, recipient, p.epoch IS NULL) AS n
+    FROM unnest($1::text[], $2::text[], $3::uuid[]) AS t (sender, recipient, epoch)
+    LEFT JOIN pair_taken AS p USING (sender, recipient, epoch)
+)
+SELECT sender, recipient, epoch FROM told AS t WHERE known OR n <= $4 - (
+    SELECT count(*) FROM pair_taken AS p WHERE (p.sender, p.recipient) = (t.sender, t.recipient))
+"""
+#: Those whose holes may be given up: known ones of an instance, with room for more gaps.
+_MAY_GIVE_UP: Final = """
+SELECT sender, recipient, epoch FROM unnest($1::text[], $2::text[], $3::uuid[]) AS t (sender, recipient, epoch)
+JOIN pair_taken AS p USING (sender, recipient, epoch) WHERE p.instance = $5 AND $4 > (
+    SELECT count(*) FROM gone AS g WHERE (g.sender, g.recipient, g.epoch) = (t.sender, t.recipient, t.epoch))
+"""
 _MARKS: Final = """
-SELECT p.sender, p.recipient, p.epoch, coalesce(lower(p.holes) - 1, p.high) AS through, h.firsts, h.lasts
+SELECT p.sender, p.recipient, p.epoch, coalesce(lower(p.holes) - 1, p.high) AS through, h.firsts, h.lasts,
+       CASE WHEN cardinality(h.firsts) < $2 THEN p.high END AS known
 FROM pair_taken AS p, LATERAL (
     SELECT array_agg(lower(hole)) AS firsts, array_agg(upper(hole) - 1) AS lasts
     FROM (SELECT unnest(p.holes) AS hole LIMIT $2) AS first_ones
@@ -120,18 +140,23 @@ class PostgresTaken:
                 epoch=row["epoch"],
                 through=row["through"],
                 holes=tuple(zip(row["firsts"] or (), row["lasts"] or (), strict=True)),
+                known=row["known"],
             )
             for row in await self._driver.fetch(_MARKS, of, HOLES_MAX)
         ]
 
     async def know(self, sent: Sequence[SentMark], *, by: str) -> None:
         known = {(each.sender, each.recipient, each.epoch): each.last for each in sent}
-        await self._note([Numbers(*pair, by, last, "{}") for pair, last in known.items()])
+        room = await self._those(_ROOM, known, EPOCHS_MAX)
+        await self._note([Numbers(*pair, by, last, "{}") for pair, last in known.items() if pair in room])
 
     async def pass_gone(self, gone: GoneClear, *, by: str) -> None:
         spans: dict[tuple[str, str, UUID], list[tuple[int, int]]] = {}
         for each in gone.numbers:
             spans.setdefault((each.sender, each.recipient, each.epoch), []).extend((a, b) for a, b in each.spans)
+        may = await self._those(_MAY_GIVE_UP, spans, GIVEN_UP_MAX, by)
+        # No more than our marks can have named: who gives up more is asked for the others again.
+        spans = {pair: each[:HOLES_MAX] for pair, each in spans.items() if pair in may}
         for row in await self._driver.fetch(_NUMBERS_OF, list(gone.ids), by) if gone.ids else ():
             pair = (row["sender"], row["recipient"], row["epoch"])
             spans.setdefault(pair, []).append((row["sequence"], row["sequence"]))
@@ -150,6 +175,13 @@ class PostgresTaken:
 
     async def ask(self, message_ids: Sequence[UUID]) -> None:
         await self._driver.execute(_ASK, list(message_ids))
+
+    async def _those(
+        self, query: str, pairs: Collection[tuple[str, str, UUID]], *bounds: object
+    ) -> frozenset[tuple[str, str, UUID]]:
+        columns = [list(each) for each in zip(*pairs, strict=True)]
+        rows = await self._driver.fetch(query, *columns, *bounds) if columns else ()
+        return frozenset((row["sender"], row["recipient"], row["epoch"]) for row in rows)
 
     async def _note(self, numbers: Sequence[Numbers]) -> None:
         if numbers:

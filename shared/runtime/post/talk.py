@@ -12,11 +12,19 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from shared.contracts.base import Contract
-from shared.contracts.delivery import GoneClear, GoneNumbers, MarksClear, ReadsAnnouncedClear, TakenMark, WantedClear
+from shared.contracts.delivery import (
+    GoneClear,
+    GoneNumbers,
+    MarksClear,
+    ReadsAnnouncedClear,
+    SentMark,
+    TakenMark,
+    WantedClear,
+)
 from shared.contracts.registry import GONE, MessageType
 from shared.exchange.compose import Addressing, compose
 from shared.exchange.message import Draft, Received
-from shared.exchange.senders import instance_of
+from shared.exchange.senders import instance_of, serves
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid7
@@ -81,7 +89,7 @@ class Talk:
                     pass  # read, and nothing follows from it
 
     async def _marked(self, unit: Unit, by: str, marks: MarksClear) -> None:
-        await unit.taken.know(marks.sent, by=by)
+        await unit.taken.know(self._theirs(by, marks.sent), by=by)
         if not marks.taken:
             return
         if forgotten := self._ours(by, beyond(marks.taken, await unit.sent_book.sent_marks(by))):
@@ -98,6 +106,16 @@ class Talk:
             for mark in marks
             if (instance_of(mark.sender, directory), instance_of(mark.recipient, directory)) == (own, by)
         ]
+
+    def _theirs(self, by: str, stated: Sequence[SentMark]) -> list[SentMark]:
+        """Those of numbers that are for `by` to give, and came to us: now, or before a party of either side moved."""
+        directory, own = self._stating.directory(), self._stating.instance
+        theirs = [
+            each for each in stated if serves(by, each.sender, directory) and serves(own, each.recipient, directory)
+        ]
+        if len(theirs) < len(stated):
+            log("numbers_of_others", peer=by, count=len(stated) - len(theirs))
+        return theirs
 
     async def _gone(
         self, unit: Unit, to: str, *, numbers: Sequence[GoneNumbers] = (), ids: Sequence[UUID] = ()

@@ -14,7 +14,7 @@ from shared.exchange.correspondents import pairs_of
 from shared.exchange.message import Draft
 from shared.exchange.reads import own_reads
 from shared.exchange.topics import AUDIT
-from shared.kernel.errors import Unavailable
+from shared.kernel.errors import Refused, Unavailable
 from shared.kernel.ids import uuid4
 from shared.routing.directory_index import DirectoryIndex
 from shared.runtime.post.peers import Word
@@ -64,7 +64,10 @@ class Speaker:
             await asyncio.sleep(self._settings.poll_s)
 
     async def turn(self) -> None:
-        """Say what is due now. Raises `Unavailable`: then what was not said is due still."""
+        """Say what is due now. Raises `Unavailable` where the database is away: then all of it is due still.
+
+        What one peer's topic does not take, or not yet, is due still, and keeps nobody else's waiting.
+        """
         others = peers_of(self._stating.instance, self._stating.directory())
         now = self._stating.clock.now()
         async with self._store.unit() as unit:
@@ -76,9 +79,7 @@ class Speaker:
                 await unit.enqueue(self._stating.drafts(WANTED, to, _wants(ids)))
             due = [await self._marks_for(unit, to, words.get(to, Word())) for to in others]
         self._announced |= announced
-        for each in due:
-            if each is not None and each.marks:
-                await self._say_marks(each)
+        await asyncio.gather(*(self._say_marks(each) for each in due if each is not None and each.marks))
 
     async def _know_life(self, life: tuple[int, int]) -> None:
         """Another database than before, or the first: every peer is asked what it knows of us."""
@@ -102,12 +103,15 @@ class Speaker:
         return _Marked(to, view, word, next_marks(turn, view, word, now=now, settings=self._settings))
 
     async def _say_marks(self, due: _Marked) -> None:
-        for draft in self._stating.drafts(MARKS, due.to, due.marks):
-            await self._say(draft)
-        note_said(self._turns[due.to], due.view, due.marks, now=self._stating.clock.now())
-        if due.word.owes is not None:
-            async with self._store.unit() as unit:
-                await self._peers(unit).answered(due.to, due.word.owes)
+        try:
+            for draft in self._stating.drafts(MARKS, due.to, due.marks):
+                await self._say(draft)
+            note_said(self._turns[due.to], due.view, due.marks, now=self._stating.clock.now())
+            if due.word.owes is not None:
+                async with self._store.unit() as unit:
+                    await self._peers(unit).answered(due.to, due.word.owes)
+        except (Refused, Unavailable) as error:
+            log("talk_waits", code=error.code, topic=due.to)
 
 
 def peers_of(instance: str, directory: DirectoryIndex) -> list[str]:

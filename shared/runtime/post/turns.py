@@ -24,7 +24,7 @@ from shared.contracts.delivery import (
     SentMark,
     TakenMark,
 )
-from shared.runtime.post.peers import Word, highest
+from shared.runtime.post.peers import Word
 
 _Mark = TypeVar("_Mark", bound=Numbering)
 
@@ -118,7 +118,7 @@ def gone_statements(numbers: Sequence[GoneNumbers], ids: Sequence[UUID]) -> list
 def beyond(taken: Iterable[TakenMark], sent: Iterable[SentMark]) -> list[TakenMark]:
     """What the other side has taken of numbers that these books do not know to have been given: they were restored."""
     given = {(mark.sender, mark.recipient, mark.epoch): mark.last for mark in sent}
-    return [mark for mark in taken if highest(mark) > given.get((mark.sender, mark.recipient, mark.epoch), 0)]
+    return [mark for mark in taken if mark.highest > given.get((mark.sender, mark.recipient, mark.epoch), 0)]
 
 
 def _sorted(rows: Iterable[_Mark]) -> list[_Mark]:

@@ -35,10 +35,11 @@ FORMAT = (
         ("tests/architecture/test_new_room.py",),
     ),
     Line(
-        "500 pairs of referrals that differ in agencies, in another instance's providers or in earlier times are "
+        "500 pairs of referrals that differ in agencies, in another instance's providers, in earlier times, in an edge "
+        "that waits or in one that has moved are "
         "the same "
         "to a provider and its instance; nobody without a key joins a notice with another message of its referral",
-        ("tests/shared/exchange/test_non_interference.py",),
+        ("tests/shared/exchange/test_non_interference.py", "tests/shared/exchange/test_waiting_edges.py"),
     ),
     Line(
         "A login to Kafka lists no offset of, describes, reads and writes no topic of a pair that is not its own",

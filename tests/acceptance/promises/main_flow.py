@@ -52,7 +52,7 @@ MAIN_FLOW = (
         tests_of(
             _ACCOUNTING,
             "test_a_deleted_inbox_row_is_named",
-            "test_an_offset_that_audit_skipped_is_named",
+            "test_an_entry_that_audit_lacks_is_named_by_its_place_and_by_its_message",
             "test_a_forged_receipt_is_named",
         ),
     ),

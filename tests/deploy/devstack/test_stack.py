@@ -207,7 +207,8 @@ class TestKafka:
         apply(admin, Manifest(MANIFEST.topics, rules), stack.endpoints.kafka.passwords)
         found = difference(admin, MANIFEST)
         assert names(found.bindings_extra) == {DIRECTORY, INBOX, FOREIGN}
-        assert names(found.bindings_missing) == {DIRECTORY, "causeway.inbox."}
+        marks = {f"causeway.inbox.{to}.audit.v1" for to in ("hotline", "law_enforcement", "industry")}
+        assert names(found.bindings_missing) == {DIRECTORY, "causeway.inbox."} | marks
         apply(admin, MANIFEST, stack.endpoints.kafka.passwords)
         assert not difference(admin, MANIFEST)
 

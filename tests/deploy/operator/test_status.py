@@ -54,7 +54,7 @@ def test_all_instances_are_ready_and_name_what_was_asked(run: Run, exchange: Exc
     for name in ("hotline", "law_enforcement", "industry"):
         assert [check["name"] for check in found[name]["checks"]] == CHECKS
         assert {check["name"]: check["reason"] for check in found[name]["checks"]} == dict.fromkeys(CHECKS, "")
-    assert [check["name"] for check in found["audit"]["checks"]] == ["database", "documents", "law", "reader"]
+    assert [check["name"] for check in found["audit"]["checks"]] == ["database", "documents", "law", "reader", "marks"]
 
 
 def test_an_instance_that_does_not_answer_is_said_so(run: Run, exchange: Exchange) -> None:

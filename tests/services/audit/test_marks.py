@@ -72,6 +72,16 @@ async def seen(log: Log, instance: str = "hotline") -> dict[tuple[str, str, UUID
     }
 
 
+async def test_epochs_that_an_instance_makes_up_fill_no_table(log: Log) -> None:
+    for _ in range(3):
+        made_up = [SentMark(sender="hotline", recipient="audit", epoch=uuid7(), last=9, held=1) for _ in range(200)]
+        await log.keep(said(log, MARKS, marks(*made_up)))
+    assert len(await seen(log)) == 200, "one batch is let in whole, and no other"
+    (record,) = facts(log, 1)
+    await log.keep(record)
+    assert numbering(record).epoch in {epoch for _, _, epoch in await seen(log)}, "a number that comes is counted"
+
+
 async def test_audit_marks_what_it_has_seen_without_a_hole_and_names_the_holes(log: Log) -> None:
     records = facts(log, 6)
     await log.keep(*records[:2], *records[3:4], *records[5:])
@@ -209,7 +219,7 @@ async def test_holes_are_told_again_every_minute(log: Log) -> None:
     assert len(listener.heard) == 1
     await _pass(log, "31 s")
     await clock.tell_due()
-    assert [mark.holes for mark in told(listener.heard)] == [((2, 2),)] * 2
+    assert [(mark.holes, mark.known) for mark in told(listener.heard)] == [(((2, 2),), 3)] * 2
 
 
 async def test_whoever_asks_is_told_everything_and_that_it_is_the_answer(log: Log) -> None:

@@ -10,7 +10,7 @@ from shared.contracts.delivery import SentMark, TakenMark
 from shared.exchange.reads import Reads, own_reads
 from shared.kernel.ids import uuid7
 from shared.runtime.database.transactions import Database
-from shared.runtime.post.peers import PostgresPeers, Spoken, peer_reads
+from shared.runtime.post.peers import EPOCHS_MAX, PostgresPeers, Spoken, peer_reads
 from shared.runtime.post.sent_book import PostgresSentBook
 from shared.runtime.post.turns import beyond
 from tests.services.hotline.origin import Origin
@@ -58,6 +58,17 @@ async def test_numbers_that_a_restored_database_never_gave_end_their_epoch_once(
     assert (marks[told.epoch], marks[other.epoch]) == (before.last + 3, 7)
     [fresh] = set(marks) - {told.epoch, other.epoch}
     assert marks[fresh] == 1
+
+
+async def test_a_peer_that_makes_up_lives_of_ours_is_believed_so_many_and_no_more(origin: Origin) -> None:
+    await origin.file()
+    for through in range(1, 4):
+        made_up = [
+            TakenMark(sender=HOTLINE, recipient=POLICE, epoch=uuid7(), through=through) for _ in range(EPOCHS_MAX)
+        ]
+        async with origin.database.transaction() as session:
+            await PostgresPeers(session.driver).forgotten("law_enforcement", made_up)
+    assert len(await sent_to(origin, POLICE)) == EPOCHS_MAX + 1
 
 
 async def sent_to(origin: Origin, recipient: str) -> list[SentMark]:

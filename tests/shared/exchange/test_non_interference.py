@@ -51,13 +51,13 @@ def filed(there: World, referrals: Sequence[dict[str, Any]]) -> list[tuple[Draft
 def seen(there: World, referrals: Sequence[dict[str, Any]]) -> list[Any]:
     """What the instance `industry` can obtain: its topics' records, headers and sizes, and what it opens of them."""
     return [
-        (record.topic, record.offset, *_headers(record), len(record.value or b""), read(there, draft))
+        (record.topic, record.offset, *headers_of(record), len(record.value or b""), read(there, draft))
         for draft, record in filed(there, referrals)
         if record.topic.startswith(inbox_prefix("industry"))
     ]
 
 
-def _headers(record: Record) -> Iterator[tuple[str, bytes | int]]:
+def headers_of(record: Record) -> Iterator[tuple[str, bytes | int]]:
     for name, value in record.headers:
         assert value is not None
         yield name, len(value) if name in DRAWN else value
@@ -130,6 +130,8 @@ def test_a_notice_that_named_who_judged_and_when_would_be_found(there: World, mo
 def joined(records: Sequence[tuple[int, Record]]) -> set[tuple[int, bytes]]:
     """Values of eight bytes or more by which a notice could be joined with another message of its referral.
 
+    `records` with the number of their referral, -1 for what is of none. A notice that is issued again is the same one.
+
     Looked for as whoever reads all topics and has no key does: whole headers, the members of clear parts, any eight
     bytes of what stands before a ciphertext, and the ciphertext eight at a time. The origin's id, and what messages of
     other referrals say as well, join nothing.
@@ -138,11 +140,12 @@ def joined(records: Sequence[tuple[int, Record]]) -> set[tuple[int, bytes]]:
     said = [(number, record, set(_values(record))) for number, record in records]
     for number, _, values in said:
         for value in values:
-            holders.setdefault(value, set()).add(number)
+            if number >= 0:
+                holders.setdefault(value, set()).add(number)
     found = set()
     for number, record, values in said:
-        if record.topic.startswith(inbox_prefix("industry")):
-            beside = set().union(*[those for n, other, those in said if n == number and other is not record])
+        if number >= 0 and record.topic.startswith(inbox_prefix("industry")):
+            beside = set().union(*[those for n, other, those in said if n == number and other.key != record.key])
             found |= {(number, value) for value in values & beside if holders[value] == {number}}
     return found
 
@@ -150,14 +153,24 @@ def joined(records: Sequence[tuple[int, Record]]) -> set[tuple[int, bytes]]:
 def _values(record: Record) -> Iterator[bytes]:
     attributes = decode_headers(record.headers, record.value or b"").attributes
     value = json.loads(record.value or b"")
-    said = map(str.encode, map(str, value["clear"].values()))
+    said = map(str.encode, _leaves(value["clear"]))
     for each in (record.key, *[text for _, text in record.headers], *said):
         if each is not None and len(each) >= 8 and each != attributes.sender.encode():
             yield each
+    if "sealed" not in value:
+        return
     version, suite, key_id, packed = value["sealed"].split(".")
     yield from (version.encode(), suite.encode(), key_id.encode())
     sealed = from_base64url(packed)
     yield from (sealed[at : at + 8] for at in (*range(HEAD_BYTES), *range(HEAD_BYTES, len(sealed) - 7, 8)))
+
+
+def _leaves(value: Any) -> Iterator[str]:
+    if isinstance(value, dict | list):
+        for each in value.values() if isinstance(value, dict) else value:
+            yield from _leaves(each)
+    else:
+        yield str(value)
 
 
 def _of_both(random: Random) -> list[dict[str, Any]]:

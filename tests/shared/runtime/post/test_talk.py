@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -26,7 +27,7 @@ from shared.exchange.accept import accept
 from shared.exchange.message import Draft, Received
 from shared.exchange.reads import own_reads
 from shared.kernel.clock import ManualClock
-from shared.kernel.errors import Unavailable
+from shared.kernel.errors import CausewayError, Refused, Unavailable
 from shared.kernel.ids import uuid7
 from shared.runtime.post.peers import Spoken, Word
 from shared.runtime.post.talk import Stating, Talk
@@ -134,7 +135,9 @@ class Desk:
         self.clock = ManualClock(AT)
         self.books = Books()
         self.said: list[Draft] = []
-        self.broker = True
+        #: What each topic answers; nothing: it takes what is said.
+        self.refusing: dict[str, CausewayError] = {}
+        self.hangs: set[str] = set()
         self.stating = Stating("hotline", lambda: here.documents.directory, self.clock)
         self.talk = Talk(self.stating, peers=lambda unit: unit)  # type: ignore[arg-type, return-value]
         self.speaker = self.started()
@@ -153,8 +156,10 @@ class Desk:
         await self.talk.heard(self.books, [self.heard(message, clear, late=late)])  # type: ignore[arg-type]
 
     async def _say(self, draft: Draft) -> None:
-        if not self.broker:
-            raise Unavailable("broker_unavailable")
+        if draft.recipient in self.hangs:
+            await asyncio.Event().wait()
+        if draft.recipient in self.refusing:
+            raise self.refusing[draft.recipient]
         self.said.append(draft)
 
     def told(self, to: str = "law_enforcement") -> list[dict[str, Any]]:
@@ -209,6 +214,26 @@ async def test_numbers_that_we_never_gave_end_their_epoch(desk: Desk) -> None:
     taken = TakenMark(**PAIR, through=12)
     await desk.hear(MARKS, marks(taken=(taken,)))
     assert ("forgotten", ("law_enforcement", (taken,))) in desk.books.asked
+
+
+@pytest.mark.parametrize(
+    ("sender", "recipient"),
+    [
+        ("provider-001.example", "hotline-nl.example"),
+        ("industry", "hotline"),
+        ("hotline-nl.example", "hotline-nl.example"),
+        ("police-nl.example", "provider-001.example"),
+        ("police-nl.example", "law_enforcement"),
+        ("nobody.example", "hotline-nl.example"),
+    ],
+)
+async def test_numbers_that_are_not_a_peers_to_give_or_not_ours_to_take_are_not_known(
+    desk: Desk, sender: str, recipient: str
+) -> None:
+    foreign = SentMark(sender=sender, recipient=recipient, epoch=EPOCH, last=3, held=2)
+    own = SentMark(sender="law_enforcement", recipient="hotline", epoch=EPOCH, last=1, held=1)
+    await desk.hear(MARKS, marks(sent=(foreign, own)))
+    assert desk.books.asked == [("know", ("law_enforcement", (own,)))]
 
 
 async def test_what_is_wanted_is_sent_again_or_gone(desk: Desk) -> None:
@@ -273,13 +298,34 @@ async def test_another_database_asks_everybody_anew(desk: Desk) -> None:
 
 
 async def test_what_the_broker_did_not_take_is_said_at_the_next_turn(desk: Desk) -> None:
-    desk.broker = False
-    with pytest.raises(Unavailable):
-        await desk.speaker.turn()
-    desk.broker = True
+    desk.refusing = dict.fromkeys(peers_of("hotline", desk.here.documents.directory), Unavailable("broker_unavailable"))
+    await desk.speaker.turn()
+    assert desk.said == []
+    desk.refusing.clear()
     desk.clock.advance(11)
     await desk.speaker.turn()
     assert len(desk.told()) == 1
+
+
+@pytest.mark.parametrize("error", [Unavailable("broker_refuses"), Refused("record_too_large")])
+async def test_a_topic_that_takes_nothing_keeps_nobody_elses_marks(desk: Desk, error: CausewayError) -> None:
+    desk.refusing["audit"] = error
+    await desk.speaker.turn()
+    assert [len(desk.told(to)) for to in ("hotline", "industry", "law_enforcement", "audit")] == [1, 1, 1, 0]
+    desk.refusing.clear()
+    desk.clock.advance(11)
+    await desk.speaker.turn()
+    assert len(desk.told("audit")) == 1
+
+
+async def test_a_topic_that_does_not_answer_keeps_nobody_elses_marks(desk: Desk) -> None:
+    desk.hangs.add("audit")
+    turn = asyncio.create_task(desk.speaker.turn())
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert [len(desk.told(to)) for to in ("hotline", "industry", "law_enforcement")] == [1, 1, 1]
+    assert not turn.done()
+    turn.cancel()
 
 
 async def test_what_can_be_taken_now_is_wanted(desk: Desk) -> None:

@@ -62,7 +62,7 @@ async def test_parked_records_are_counted_until_they_are_replayed(database: Data
     park = """
         INSERT INTO quarantine
             (same, count, topic, partition, "offset", broker_time, length_bytes, digest, reason, replayed_at)
-        VALUES ($1::text, 1, 't', 0, $1::int, now(), 1, 'd', 'body_invalid', $2)
+        VALUES ($1::int::text, 1, 't', 0, $1::int, now(), 1, 'd', 'body_invalid', $2)
     """
     async with database.transaction() as session:
         for offset, replayed_at in ((1, None), (2, None), (3, NOW)):

@@ -1,0 +1,215 @@
+"""An edge that waits, or is issued anew after a move, shows nothing to those who are told of the same referral.
+
+Two referrals that differ in edges that wait since their recipient cannot read them, in edges whose recipient has moved,
+and in all that others are told: what a provider and its instance can obtain is equal, or drawn alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from random import Random
+from typing import Any
+
+import pytest
+
+from shared.contracts.delivery import MarksClear, SentMark
+from shared.contracts.items import AnsweredSoFar
+from shared.contracts.registry import MARKS
+from shared.envelope.sealing import Sealer
+from shared.exchange import prepare as preparing
+from shared.exchange.letters import KnownEdge, Letters, Waiting, Writing, write_letters
+from shared.exchange.message import Draft, Record
+from shared.exchange.prepare import Filing, Prepared, StaleEdge, prepare_again, prepare_batch
+from shared.exchange.reads import PeerReads, Reads, own_reads
+from shared.exchange.topics import inbox_prefix
+from shared.kernel.clock import ManualClock
+from shared.kernel.ids import uuid4, uuid7
+from shared.routing.directory_index import PartyEntry
+from shared.routing.engine import PlannedEdge
+from shared.runtime.post.stamping import sign_unnumbered
+from shared.runtime.post.talk import Stating
+from shared.vocabulary.answers import AnswerState
+from tests.shared.exchange.test_non_interference import PAIRS, headers_of, joined, pair, read
+from tests.support.builders import HOTLINE
+from tests.support.exchange_world import INSTANCES, World, submission, world
+
+#: Instances of others, any of which may not read what would be written, and any of whose parties may have moved.
+OTHERS = ("hotline", "law_enforcement", "industry_two")
+HOUR = timedelta(hours=1)
+_NOTHING = AnsweredSoFar(answer=AnswerState.NONE, number=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Others:
+    """Which instances cannot read an edge yet, and whose parties have come from another instance."""
+
+    blind: frozenset[str] = frozenset()
+    moved: frozenset[str] = frozenset()
+
+    @classmethod
+    def drawn(cls, random: Random) -> Others:
+        blind, moved = (frozenset(random.sample(OTHERS, random.randint(0, 2))) for _ in range(2))
+        return cls(blind, moved - blind)
+
+
+#: Which of a referral's edges are issued anew.
+Chosen = Callable[[str, Others], bool]
+
+
+def _moved(instance: str, others: Others) -> bool:
+    return instance in others.moved
+
+
+@pytest.fixture(scope="module")
+def there() -> World:
+    return world(instances=(*INSTANCES, "industry_two"))
+
+
+def origin_of(here: World) -> PartyEntry:
+    origin = here.documents.directory.party(HOTLINE)
+    assert origin is not None
+    return origin
+
+
+def filed(here: World, referrals: Sequence[dict[str, Any]], others: Others) -> list[Prepared]:
+    """The referrals, filed in one transaction while some cannot read what would be written."""
+    announced = Reads.of(own_reads())
+    here.reads = PeerReads({name: replace(announced, engines=frozenset()) for name in others.blind})
+    origin = origin_of(here)
+    filings = [
+        Filing(submission(**each | {"external_ref": f"ref-{number}"}), origin, body_sha256=f"{number:064x}")
+        for number, each in enumerate(referrals)
+    ]
+    prepared = prepare_batch(filings, documents=here.documents, at=here.at)
+    here.reads = PeerReads()
+    assert all(isinstance(each, Prepared) for each in prepared)
+    return [each for each in prepared if isinstance(each, Prepared)]
+
+
+def again(here: World, referral: dict[str, Any], stale: Prepared, others: Others, *, chosen: Chosen) -> list[Draft]:
+    """What waited goes out, since it can be read by now, and what has moved is issued anew under the ids it had."""
+    law = here.documents.law
+    only = {
+        (each.edge.recipient, each.edge.terms.purpose): StaleEdge(each.edge_id, None, law, here.at, 0)
+        for each in stale.waiting
+    }
+    for each in stale.emitted:
+        if chosen(each.instance, others):
+            known = KnownEdge(each.edge_id, each.notice_id, "before", _NOTHING)
+            only[each.recipient, each.purpose] = StaleEdge(each.edge_id, each.message_id, law, here.at, 0, known)
+    if not only:
+        return []
+    found = prepare_again(
+        submission(**referral),
+        referral_id=stale.referral_id,
+        origin=origin_of(here),
+        exercise=True,
+        documents=here.documents,
+        at=here.at,
+        only=only,
+        body_sha256=stale.body_sha256,
+        traceparent=None,
+        sealer=Sealer(),
+    )
+    assert not found.waiting
+    return list(found.drafts)
+
+
+def seen(there: World, referral: dict[str, Any], others: Others, *, chosen: Chosen = _moved) -> list[Any]:
+    """What `industry` can obtain of a referral, of what follows from it an hour later, and of the next one."""
+    here = there.anew()
+    [first] = filed(here, [referral], others)
+    told = [(here.at, draft, record) for draft, record in _sent(here, first.drafts)]
+    here.at += HOUR
+    told += [(here.at, *each) for each in _sent(here, again(here, referral, first, others, chosen=chosen))]
+    [behind] = filed(here, [referral], Others())
+    told += [(here.at, *each) for each in _sent(here, behind.drafts)]
+    return [
+        (at, record.topic, record.offset, *headers_of(record), len(record.value or b""), read(here, draft))
+        for at, draft, record in told
+        if record.topic.startswith(inbox_prefix("industry"))
+    ]
+
+
+def _sent(here: World, drafts: Sequence[Draft]) -> list[tuple[Draft, Record]]:
+    return list(zip(drafts, here.records(drafts), strict=True))
+
+
+def differing(there: World, pairs: int, *, chosen: Chosen = _moved) -> int:
+    random = Random(20261126)
+    found = waited = 0
+    for _ in range(pairs):
+        one, other = pair(random)
+        around, elsewhere = Others.drawn(random), Others.drawn(random)
+        waited += around != elsewhere
+        first = seen(there, one, around, chosen=chosen)
+        assert first, "the providers were told nothing: the test shows nothing"
+        found += first != seen(there, other, elsewhere, chosen=chosen)
+    assert waited > pairs // 2, "too few differ in what waits"
+    return found
+
+
+def test_what_waits_or_has_moved_elsewhere_shows_nothing_to_a_provider_and_its_instance(there: World) -> None:
+    assert differing(there, PAIRS) == 0
+
+
+def test_a_referral_that_waits_whole_where_one_edge_waits_would_be_found(
+    there: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Control: all edges held back as long as one recipient cannot read its own."""
+
+    def held_back(writing: Writing, edges: Sequence[PlannedEdge]) -> Letters:
+        letters = write_letters(writing, edges)
+        if not letters.waiting:
+            return letters
+        return replace(letters, emitted=(), letters=(), waiting=tuple(Waiting(edge, uuid4()) for edge in edges))
+
+    monkeypatch.setattr(preparing, "write_letters", held_back)
+    assert differing(there, 20) > 5
+
+
+def test_a_move_that_issued_every_edge_of_the_referral_anew_would_be_found(there: World) -> None:
+    """Control: the edges of those who have not moved, issued anew with the others."""
+    assert differing(there, 20, chosen=lambda instance, others: bool(others.moved)) > 5
+
+
+def marked(here: World) -> list[Record]:
+    """The marks of every pair, as the hotline's instance says them to each of the others."""
+    stating = Stating("hotline", lambda: here.documents.directory, ManualClock(here.at))
+    drafts = []
+    for to in ("industry", "industry_two", "law_enforcement", "audit"):
+        rows = [
+            SentMark(sender=sender, recipient=recipient, epoch=counter.epoch, last=counter.last, held=1)
+            for (sender, recipient, lane), counter in here._counters.items()
+            if lane == to or to == "audit"
+        ]
+        drafts += stating.drafts(
+            MARKS, to, [MarksClear(sent=tuple(rows), taken=(), asking=True, nonce=uuid4(), answers=None)]
+        )
+    key, epoch = here.keys["hotline"].signing, uuid7()
+    said = [(draft.topic, sign_unnumbered(draft, epoch, instance="hotline", key=key)) for draft in drafts]
+    return [here.held(topic, each) for topic, each in said]
+
+
+def test_neither_a_shared_transaction_nor_what_waits_moves_or_is_marked_joins_a_notice_with_its_referral(
+    there: World,
+) -> None:
+    """Five referrals a transaction: their wraps, proofs and epochs are shared, and marks name the epochs."""
+    random, here, records = Random(8), there.anew(), list[tuple[int, Record]]()
+    for number in range(0, 100, 5):
+        referrals, others = [pair(random)[0] for _ in range(5)], Others.drawn(random)
+        moving = replace(others, moved=others.moved | {"industry"})
+        together = filed(here, referrals, others)
+        owners = [number + place for place, each in enumerate(together) for _ in each.drafts]
+        records += zip(owners, here.records([draft for each in together for draft in each.drafts]), strict=True)
+        for place, (referral, each) in enumerate(zip(referrals, together, strict=True)):
+            drafts = again(here, referral, each, moving, chosen=_moved)
+            records += [(number + place, record) for record in here.records(drafts)]
+        # Marks are of no referral: whatever they carry, another of them carries as well.
+        records += [(-1, record) for record in marked(here)]
+    assert joined(records) == set()
+    # Control: what the messages of one transaction share, if it told them apart by referral.
+    told = [(n, replace(each, headers=(*each.headers, ("ce_xfiled", f"{n:064x}".encode())))) for n, each in records]
+    assert joined(told)
