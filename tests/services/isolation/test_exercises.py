@@ -17,6 +17,7 @@ from shared.party.origin.store.filing import PostgresFiling
 from shared.routing.shelf import read_directory, read_policy
 from shared.runtime.database.transactions import Database, RowScope
 from shared.runtime.instance.keys import load_keys
+from shared.runtime.post.numbering import Numbering
 from tests.support.running import HOTLINE, Exchange, referral
 
 LIVE_HOTLINE, LIVE_AGENCY = "hotline-live.example", "police-live.example"
@@ -48,10 +49,11 @@ async def sent_by_a_live_hotline(exchange: Exchange, change: Callable[[Draft], D
     prepared = prepare(submission, origin=origin, documents=documents, at=SystemClock().now())
     *offers, fact = prepared.drafts
     assert [offer.recipient for offer in offers] == [LIVE_AGENCY]
-    kek = load_keys(exchange.installation.keys_dir("hotline")).kek
+    keys = load_keys(exchange.installation.keys_dir("hotline"))
     database = Database(exchange.endpoints.databases["hotline"].service_url, pool_size=1)
+    database.last_step = Numbering("hotline", keys.signing)
     async with database.transaction(RowScope([LIVE_HOTLINE], Role.MACHINE, "submit")) as session:
-        filing = PostgresFiling(session.driver, kek)
+        filing = PostgresFiling(session.driver, keys.kek)
         await filing.file([prepared], {LIVE_HOTLINE: 1})
         await filing.send([*map(change, offers), fact])
     await database.close()
