@@ -73,7 +73,6 @@ _EVERYWHERE: Final = (
     Kept("lane", Class.S1, Way.STAYS, Owner.PROTOCOL, None, "one row for each instance that is written to"),
     Kept("segment", Class.S3, Way.ITSELF, Owner.PROTOCOL, None, "sealed messages, until the last of them is settled"),
     Kept("outbox", Class.S1, Way.ITSELF, Owner.PROTOCOL, None, "a row a message, until it is settled"),
-    Kept("peer", Class.S1, Way.STAYS, Owner.PROTOCOL, None, "one row for each instance: what it reads and said last"),
     Kept("mark", Class.S1, Way.STAYS, Owner.PROTOCOL, None, "one row for each pair, epoch and reader"),
     Kept("relay_lease", Class.S0, Way.STAYS, Owner.PROTOCOL, None, "one row: who publishes"),
     Kept(
@@ -125,6 +124,7 @@ _EVERYWHERE: Final = (
 )
 #: What reading topics and applying what they hold leaves; audit keeps its own.
 _READ: Final = (
+    Kept("peer", Class.S1, Way.STAYS, Owner.PROTOCOL, None, "one row for each instance: what it reads and said last"),
     Kept("topic_cursor", Class.S1, Way.STAYS, Owner.PROTOCOL, None, "one row a topic: how far it is read"),
     Kept("topic_lease", Class.S0, Way.STAYS, Owner.PROTOCOL, None, "one row a topic: who reads it"),
     Kept("topic_reader", Class.S0, Way.ITSELF, Owner.PROTOCOL, None, "one row a process that reads"),
