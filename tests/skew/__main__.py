@@ -8,20 +8,22 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.skew.scenario import Side, origin_ahead, recipients_ahead, skewed_exchange
+from tests.skew.scenario import Side, Skewed, origin_ahead, recipients_ahead, skewed_exchange
 
 
-async def _both(count: int) -> list[tuple[str, Side]]:
-    with tempfile.TemporaryDirectory() as folder, skewed_exchange(Path(folder)) as skewed:
-        found = [("origin ahead", await origin_ahead(skewed, count))]
-        return [*found, ("recipients ahead", await recipients_ahead(skewed, count))]
+async def _both(skewed: Skewed, count: int) -> list[tuple[str, Side]]:
+    found = [("origin ahead", await origin_ahead(skewed, count))]
+    return [*found, ("recipients ahead", await recipients_ahead(skewed, count))]
 
 
 def main() -> int:
     arguments = argparse.ArgumentParser()
     arguments.add_argument("--referrals", type=int, default=2000)
-    code = 0
-    for name, side in asyncio.run(_both(arguments.parse_args().referrals)):
+    count, code = arguments.parse_args().referrals, 0
+    # Servers are started before there is an event loop: what is done to their databases first has one of its own.
+    with tempfile.TemporaryDirectory() as folder, skewed_exchange(Path(folder)) as skewed:
+        sides = asyncio.run(_both(skewed, count))
+    for name, side in sides:
         lost = sum(side.before[outcome] + side.after[outcome] for outcome in ("refused", "parked"))
         left = side.after["deferred"] + side.after["waiting"]
         print(f"{name}: {side.line()}; {lost} refused or parked, {left} left")

@@ -24,6 +24,7 @@ from services.law_enforcement.app import App, build
 from shared.contracts.directory import Directory
 from shared.contracts.facts import MessagesReceiptedClear
 from shared.contracts.policy import Policy
+from shared.contracts.registry import BY_TYPE, Family
 from shared.envelope.keys import SigningKey
 from shared.exchange.accept import accept
 from shared.exchange.message import Received, Record
@@ -111,8 +112,8 @@ class Target:
         return {row["message_id"]: (row["outcome"], row["code"]) for row in rows}
 
     async def held(self, topic: str) -> list[Record]:
-        """Everything that a topic holds."""
-        return await held(admin_access(self.endpoints), topic)
+        """Everything that a topic holds, but for what instances tell each other of delivery itself."""
+        return [each for each in await held(admin_access(self.endpoints), topic) if not _of_delivery(each)]
 
     async def receipts(self) -> dict[UUID, tuple[str, str | None]]:
         """What the sender was told about each of its messages, last."""
@@ -244,3 +245,8 @@ def _world(installation: Installation) -> World:
 def under(world: World, policy: Policy) -> World:
     """The same world, deciding under another policy."""
     return replace(world, policy=policy, shelf=type(world.shelf)())
+
+
+def _of_delivery(record: Record) -> bool:
+    message = BY_TYPE.get((dict(record.headers).get("ce_type") or b"").decode(errors="replace"))
+    return message is not None and message.family is Family.DELIVERY

@@ -17,7 +17,7 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from shared.contracts.registry import MESSAGE_PARKED, REFERRAL_WITHDRAWN
+from shared.contracts.registry import BY_TYPE, MESSAGE_PARKED, REFERRAL_WITHDRAWN, Family
 from shared.envelope.headers import decode_headers
 from shared.exchange.accept import ReadingInstance
 from shared.exchange.accept import _authenticate as authenticate
@@ -25,7 +25,7 @@ from shared.exchange.compose import compose_receipts
 from shared.exchange.message import Record
 from shared.exchange.record_table import RECORD_TABLE, Fate, row_for
 from shared.exchange.topics import inbox_topic
-from shared.kernel.clock import SystemClock, rfc3339
+from shared.kernel.clock import SystemClock
 from shared.kernel.ids import uuid7
 from shared.runtime.post.quarantine import Replayed
 from shared.runtime.watch.logs import configure_logs
@@ -40,7 +40,7 @@ from tests.failures.hostile.target import (
     where,
 )
 from tests.failures.hostile.test_header_names import RawName, batch_of
-from tests.shared.exchange.wrong_records import WRONG, stating
+from tests.shared.exchange.wrong_records import WRONG
 from tests.support.builders import POLICE, draft, verdict, withdrawal
 from tests.support.exchange_world import World
 
@@ -54,6 +54,8 @@ OF_THE_BROKER = {"broker_time_stated", "broker_time_off"}
 ELSEWHERE = {"topic_wrong", "decision_time_off", "document_unknown"} | OF_THE_BROKER
 #: What only a subject's earlier messages can bring about.
 OF_A_HISTORY = {"act_awaited", "revision_not_above", "subject_withdrawn"}
+#: What only a directory that has moved a party, or is to move it, can bring about.
+OF_A_MOVE = {"recipient_moved", "recipient_awaited"}
 TOLD = {Fate.REFUSE: "refused", Fate.PARK: "parked", Fate.DEFER: "deferred"}
 BROKEN_KEY = b"breaks our own check"
 
@@ -99,14 +101,14 @@ async def aftermath(target: Target) -> AsyncIterator[Aftermath]:
             await until(lambda: sum(map(len, target.batches)) >= len(together))
             await until(answered)
             await asyncio.sleep(0.5)  # whatever else would be published has had its time
-            facts = [dict(record.headers)["ce_type"] or b"" for record in await target.held(FACTS)]
+            stated = [(dict(record.headers)["ce_type"] or b"").decode() for record in await target.held(FACTS)]
             yield Aftermath(
                 target,
                 dict(zip(offsets, together, strict=True)),
                 await target.inbox(),
                 await target.quarantine(),
                 await target.receipts(),
-                [fact.decode() for fact in facts],
+                [each for each in stated if BY_TYPE[each].family is Family.FACT],
             )
 
 
@@ -138,7 +140,7 @@ def hostile(target: Target) -> list[tuple[str, Record]]:
     """One record or more for each row of the table."""
     here = target.world
     records = [(code, change(here, fresh(here))) for code, change in WRONG if code not in ELSEWHERE]
-    late = stating(decision={"decided_at": rfc3339(here.at + timedelta(minutes=9))})(here, fresh(here))
+    early = fresh(replace(here, at=here.at + timedelta(minutes=9), shelf=type(here.shelf)()))
     lapsed = fresh(under(here, here.policy.model_copy(update={"version": 77})))
     taken, reused, repeated_one, cursed = (fresh(here) for _ in range(4))
     target.cursed.add(id_of(cursed))
@@ -155,7 +157,7 @@ def hostile(target: Target) -> list[tuple[str, Record]]:
     gap = here.resigned(gap, sequence=decode_headers(gap.headers, b"").attributes.sequence + 10_000)
     return [
         *records,
-        ("decision_time_off", late),
+        ("decision_time_off", early),
         ("document_lapsed", lapsed),
         ("sequence_gap", taken),
         ("sequence_reused", here.resigned(reused, sequence=sequence)),
@@ -183,7 +185,7 @@ def test_the_records_lay_in_one_consumed_batch(aftermath: Aftermath, record_prop
 
 def test_every_row_of_the_table_was_tried(aftermath: Aftermath) -> None:
     tried = {code for code, _ in aftermath.written.values() if code}
-    assert set(RECORD_TABLE) - tried == {"topic_wrong", "document_unknown"} | OF_THE_BROKER | OF_A_HISTORY
+    assert set(RECORD_TABLE) - tried == {"topic_wrong", "document_unknown"} | OF_THE_BROKER | OF_A_HISTORY | OF_A_MOVE
 
 
 def test_every_good_record_was_applied_once(aftermath: Aftermath) -> None:
