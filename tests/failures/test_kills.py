@@ -13,7 +13,7 @@ from tests.failures.kills import IN_FLIGHT_MIN, Blow, kill_through, rounds
 from tests.failures.load import Sender, posts
 from tests.failures.split import BROKER, PROCESSES, SplitExchange, split_exchange
 from tests.failures.verdict import judge
-from tests.support.running import SERVICES
+from tests.support.running import SERVICES, until
 
 Record = Callable[[str, object], None]
 
@@ -66,12 +66,25 @@ async def test_without_the_constraints_of_the_inbox_messages_are_applied_twice(
         await connection.execute("ALTER TABLE inbox DROP CONSTRAINT inbox_pkey, DROP CONSTRAINT inbox_pair_sequence")
         await connection.close()
     await split.start(*PROCESSES)
-    # Frozen for longer than a receipt is awaited: everything it was sent meanwhile comes twice.
     frozen = [Blow("law_enforcement", frozen_s=FROZEN_S)]
     wanted = posts(600, seed=8)
     async with Sender(split, withdrawn_share=0) as sender:
         await kill_through(split, sender, wanted, blows=frozen, referrals_per_blow=400, seed=2, say=lambda _: None)
     await split.until_receipted(RECEIPTED_S_MAX)
+    # Nothing comes twice by itself: it forgets how far it has read, and reads all of it again.
+    await split.kill("law_enforcement")
+    connection = await split.admin("law_enforcement")
+    read = "SELECT coalesce(sum(following), 0) FROM topic_cursor WHERE topic LIKE '%.hotline.v1'"
+    before = await connection.fetchval(read)
+    await connection.execute("DELETE FROM topic_cursor")
+    await split.start("law_enforcement")
+
+    async def read_again() -> bool:
+        again: int = await connection.fetchval(read)
+        return again >= before
+
+    await until(read_again, seconds_max=RECEIPTED_S_MAX)
+    await connection.close()
     duplicates = (await judge(split, sender.tally)).duplicates
     assert duplicates > 0
     record_property("duplicates", duplicates)

@@ -27,6 +27,8 @@ SINCE = {
         "shared/envelope/headers.py",
         "shared/envelope/keys.py",
         "shared/exchange/decided.py",
+        # What the recipient reads (0027).
+        "shared/exchange/reads.py",
         "shared/ledger/proof.py",
         "shared/ledger/tree.py",
         "shared/party/origin/api/checking.py",
