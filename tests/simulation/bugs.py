@@ -31,6 +31,7 @@ class CountsOutsideTheTransaction(MemoryOutbox):
     def count_on(self, state: State, pair: Pair, count: int, *, ended: Iterable[UUID] = ()) -> None:
         if pair in self._counters:
             state.counters[pair] = self._counters[pair]
+            state.lives[pair] = self._database.life
         super().count_on(state, pair, count, ended=ended)
         self._counters[pair] = state.counters[pair]
 
