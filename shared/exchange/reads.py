@@ -82,7 +82,9 @@ class PeerReads:
         if (announced := self.announced.get(instance)) is not None:
             return announced
         entry = directory.instance(instance)
-        return _first_reads() if entry is None or entry.reads_floor is None else Reads.of(entry.reads_floor)
+        if entry is None or entry.reads_floor is None:
+            return _first_reads()
+        return Reads.of(ReadsAnnouncedClear.model_validate_json(to_json(entry.reads_floor), strict=True))
 
 
 def form_for(message: MessageType, reads: Reads, clear: object, *, sealed: object = None) -> MessageType:

@@ -10,9 +10,6 @@ from functools import lru_cache
 from itertools import chain
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from pydantic_core import to_json
-
-from shared.contracts.delivery import ReadsAnnouncedClear
 from shared.kernel.clock import parse_rfc3339
 from shared.kernel.errors import Refused
 from shared.routing.edition import Edition
@@ -44,11 +41,11 @@ class PartyEntry:
 
 @dataclass(frozen=True, slots=True)
 class InstanceEntry:
-    """An instance. `reads_floor`: what it reads at least, where the directory says so."""
+    """An instance. `reads_floor`: what it reads at least, where the directory says so; JSON of `ReadsAnnouncedClear`."""
 
     id: str
     kind: str
-    reads_floor: ReadsAnnouncedClear | None = None
+    reads_floor: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,9 +277,7 @@ def _each(document: Mapping[str, Any], name: str) -> Iterable[tuple[Mapping[str,
 
 
 def _instance(entry: Mapping[str, Any]) -> InstanceEntry:
-    floor = entry.get("reads_floor")
-    stated = None if floor is None else ReadsAnnouncedClear.model_validate_json(to_json(floor), strict=True)
-    return InstanceEntry(entry["id"], entry["kind"], stated)
+    return InstanceEntry(entry["id"], entry["kind"], entry.get("reads_floor"))
 
 
 def _party(entry: Mapping[str, Any]) -> PartyEntry:

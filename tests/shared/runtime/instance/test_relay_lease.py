@@ -38,7 +38,9 @@ def instance(database: Database) -> Machinery:
     settings: Any = SimpleNamespace(kafka_access=lambda: KafkaAccess("127.0.0.1:1"), batch_rows_max=10)
     feed: Any = SimpleNamespace(beat=SimpleNamespace(lateness=lambda: ""))
     keys: Any = SimpleNamespace(signing=KEY)
-    return Machinery("hotline", settings, SystemClock(), database, keys, DocumentShelf(), feed, nothing, nothing)
+    return Machinery(
+        "hotline", settings, SystemClock(), database, keys, DocumentShelf(), feed, nothing, nothing, nothing
+    )
 
 
 async def publishes(here: Machinery) -> bool:
@@ -105,11 +107,12 @@ async def test_whoever_counts_can_neither_take_the_lease_nor_keep_others_from_it
             "UPDATE relay_lease SET until = now() + interval '1 day'",
             "INSERT INTO relay_lease VALUES ('relay', gen_random_uuid(), 9, now() + interval '1 day')",
             "SELECT * FROM relay_lease FOR UPDATE",
-            "LOCK TABLE relay_lease",
+            "BEGIN; LOCK TABLE relay_lease",
             "UPDATE lane SET appended = 9",
         ):
             with pytest.raises(asyncpg.InsufficientPrivilegeError):
                 await accountant.execute(statement)
+            await accountant.execute("ROLLBACK")
         here = instance(database)
         publishing = asyncio.create_task(here.run_relay())
         await until_publishes(here)

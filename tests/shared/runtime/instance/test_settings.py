@@ -45,15 +45,15 @@ def test_a_misspelt_key_refuses_to_start(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_an_instance_whose_name_goes_on_from_this_one_may_be_told_beside_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    """`CAUSEWAY_SAMPLE_TWO_SLOT` is the slot of `sample_two`; where there is no such instance, it is a misspelt key."""
-    monkeypatch.setenv("CAUSEWAY_SAMPLE_TWO_SLOT", "7")
+    """`…_SAMPLE_TWO_RETENTION_DAYS` is a setting of `sample_two`; where there is no such instance, a misspelt key."""
+    monkeypatch.setenv("CAUSEWAY_SAMPLE_TWO_RETENTION_DAYS", "7")
     with pytest.raises(Refused, match="unknown_setting"):
         SampleSettings.of("sample")
     for name, value in GIVEN.items():
         monkeypatch.setenv(f"CAUSEWAY_SAMPLE_TWO_{name}", value)
-    assert [SampleSettings.of(name).slot for name in ("sample", "sample_two")] == [0, 7]
-    monkeypatch.setenv("CAUSEWAY_SAMPLE_TOW_SLOT", "7")
-    with pytest.raises(Refused, match="CAUSEWAY_SAMPLE_TOW_SLOT"):
+    assert [SampleSettings.of(name).retention_days for name in ("sample", "sample_two")] == [30, 7]
+    monkeypatch.setenv("CAUSEWAY_SAMPLE_TOW_RETENTION_DAYS", "7")
+    with pytest.raises(Refused, match="CAUSEWAY_SAMPLE_TOW_RETENTION_DAYS"):
         SampleSettings.of("sample")
 
 

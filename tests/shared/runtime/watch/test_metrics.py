@@ -82,4 +82,4 @@ def test_every_metric_and_label_is_documented_and_nothing_else_is() -> None:
 
 def test_no_label_can_hold_a_party_or_an_id() -> None:
     labels = {label for collector in metrics.REGISTRY._collector_to_names for label in collector._labelnames}
-    assert labels <= {"fate", "code", "kind", "method", "reason", "route", "status"}
+    assert labels <= {"fate", "code", "kind", "method", "reason", "route", "state", "status"}
