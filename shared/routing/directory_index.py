@@ -41,7 +41,7 @@ class PartyEntry:
 
 @dataclass(frozen=True, slots=True)
 class InstanceEntry:
-    """An instance. `reads_floor`: what it reads at least, where the directory says so; JSON of `ReadsAnnouncedClear`."""
+    """An instance. `reads_floor`: what it reads at least, if the directory says so; JSON of `ReadsAnnouncedClear`."""
 
     id: str
     kind: str

@@ -35,9 +35,14 @@ async def nobodys(database: Database) -> None:
 def instance(database: Database) -> Machinery:
     """As much of an instance as its relay needs."""
     nothing = cast(Any, None)
-    settings: Any = SimpleNamespace(kafka_access=lambda: KafkaAccess("127.0.0.1:1"), batch_rows_max=10)
+    settings: Any = SimpleNamespace(
+        kafka_access=lambda: KafkaAccess("127.0.0.1:1"),
+        batch_rows_max=10,
+        awaiting_rows_max=10,
+        awaiting_bytes_max=1000,
+    )
     feed: Any = SimpleNamespace(beat=SimpleNamespace(lateness=lambda: ""))
-    keys: Any = SimpleNamespace(signing=KEY)
+    keys: Any = SimpleNamespace(signing=KEY, kek=None)
     return Machinery(
         "hotline", settings, SystemClock(), database, keys, DocumentShelf(), feed, nothing, nothing, nothing
     )
