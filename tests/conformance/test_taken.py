@@ -119,7 +119,7 @@ async def test_epochs_on_their_senders_word_alone_are_bounded_and_what_comes_is_
             await unit.taken.pass_gone(GoneClear(numbers=(unknown,), ids=()), by="hotline")
     known = await marks(stores)
     assert len(known) == EPOCHS_MAX + 1, "or what is given up of an epoch that nobody knows is one"
-    assert taken(1, (2, 3)) in known
+    assert taken(1, (2, 3)) in [mark.model_copy(update={"known": None}) for mark in known]
     other = replace(arrival(1), epoch=uuid7())
     async with stores.inbox.unit() as unit:
         await unit.take([other])
