@@ -73,6 +73,7 @@ REFUSED: Final[dict[str, tuple[Refusal, ...]]] = {
         Refusal("hole-before-through", "/clear/taken/0/holes/0", [4100, 4103], by="model"),
         Refusal("too-many-holes", "/clear/taken/0/holes", [[n, n] for n in range(4103, 4168)]),
         Refusal("too-many-rows", "/clear/sent", [_PAIR | {"last": 1, "held": 1}] * 300, by="model"),
+        Refusal("numbering-twice", "/clear/taken", [_PAIR | {"through": 1}] * 2, by="model"),
         Refusal("asking-in-words", "/clear/asking", "yes"),
     ),
     "wanted.v1": (Refusal("nothing-wanted", "/clear/ids", []),),

@@ -119,6 +119,13 @@ class MarksClear(Contract):
             raise ValueError("too_many_rows")
         return self
 
+    @model_validator(mode="after")
+    def _a_numbering_has_one_row(self) -> Self:
+        for rows in (self.sent, self.taken):
+            if len({(each.sender, each.recipient, each.epoch) for each in rows}) != len(rows):
+                raise ValueError("numbering_twice")
+        return self
+
 
 class WantedClear(Contract):
     """Messages that were deferred, waited or were parked, and can be taken now: their sender sends them again."""

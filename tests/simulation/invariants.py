@@ -11,7 +11,8 @@ from shared.envelope.batch import message_digest
 from shared.exchange.message import Received
 from shared.vocabulary.answers import ReceiptOutcome
 from tests.simulation.desks import AGENCIES, HOTLINE, ORIGIN, Answered, Offered, Said, holds
-from tests.simulation.world import Instance, World
+from tests.simulation.instance import Instance
+from tests.simulation.world import World
 from tests.support.accounts import Books, Line, Pair, reconcile
 from tests.support.memory_stores import State
 

@@ -7,19 +7,14 @@ nothing: the next says it all again. So it is appended once, in no order, and fo
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
-from uuid import UUID
 
 from aiokafka import AIOKafkaProducer
 
-from shared.envelope.batch import covered_bytes, sign_batch
-from shared.envelope.headers import Attributes, Envelope, Tier, encode_headers
 from shared.envelope.keys import SigningKey
 from shared.exchange.message import Draft
-from shared.kernel.ids import coarse, uuid7
+from shared.kernel.ids import uuid7
 from shared.runtime.kafka.access import KAFKA_ERRORS, KafkaAccess, unavailable
-
-UNNUMBERED: Final = 0
+from shared.runtime.post.stamping import sign_unnumbered
 
 
 class Speaker:
@@ -38,8 +33,8 @@ class Speaker:
         try:
             producer = await self._started()
             for draft in drafts:
-                headers = signed(draft, self._instance, self._epoch, key=self._key)
-                await producer.send_and_wait(draft.topic, draft.body, draft.subject.encode(), headers=headers)
+                said = sign_unnumbered(draft, self._epoch, instance=self._instance, key=self._key)
+                await producer.send_and_wait(draft.topic, said.value, said.key, headers=said.headers)
         except KAFKA_ERRORS as error:
             await self.close()
             raise unavailable(error) from None
@@ -61,25 +56,3 @@ class Speaker:
                 raise
             self._producer = producer
         return self._producer
-
-
-def signed(draft: Draft, instance: str, epoch: UUID, *, key: SigningKey) -> list[tuple[str, bytes]]:
-    """The headers of an unnumbered statement, signed by itself."""
-    attributes = Attributes(
-        id=draft.message_id,
-        type=draft.message.type,
-        source=f"/instances/{instance}",
-        time=coarse(draft.created_at),
-        subject=draft.subject,
-        dataschema=draft.message.schema,
-        sender=draft.sender,
-        recipient=draft.recipient,
-        tier=Tier.HOSTED,
-        key_id=key.key_id,
-        sequence=UNNUMBERED,
-        exercise=draft.exercise,
-        epoch=epoch,
-        guard=draft.guard,
-    )
-    (proof,) = sign_batch([covered_bytes(attributes, draft.body)], key)
-    return encode_headers(Envelope(attributes, proof, draft.body))

@@ -255,6 +255,7 @@ class TestKafka:
     @pytest.mark.parametrize("topic", [INBOX, OTHER_INBOX, FACTS])
     def test_a_principal_can_write_a_topic_that_a_rule_gives_it(self, stack: DevStack, topic: str) -> None:
         send(stack, "hotline", topic)
+        assert receive(stack, "hotline", topic) == b"harmless"
 
     def test_only_the_administrator_may_write_the_directory(self, stack: DevStack) -> None:
         send(stack, "admin", DIRECTORY)

@@ -31,6 +31,7 @@ def test_a_directory_that_was_let_go_can_be_used_again(held: StateDirectory) -> 
     held.release()
     other = StateDirectory(held.path)
     other.acquire()
+    assert other.supervisor_pid() == os.getpid()
     other.release()
 
 

@@ -282,6 +282,7 @@ async def test_a_record_whose_document_is_not_there_yet_waits_and_holds_back_not
     await target.write([waiting, beside])
     await until(lambda: told(target, id_of(beside)))
     await until(lambda: told_as(target, id_of(waiting), ("waiting", "document_unknown")))
+    assert (await target.receipts())[id_of(beside)] == ("applied", None)
     await target.publish(coming, SystemClock().now() - timedelta(seconds=1))
     await until(lambda: told_as(target, id_of(waiting), ("applied", None)))
 

@@ -23,7 +23,7 @@ from shared.kernel.clock import ManualClock
 from shared.kernel.errors import Unavailable
 from shared.kernel.ids import uuid7
 from shared.runtime.database.transactions import Database
-from shared.runtime.kafka.speaker import signed
+from shared.runtime.post.stamping import sign_unnumbered
 from tests.services.audit.log import Log, identity
 from tests.support.exchange_world import LONG_AFTER
 
@@ -249,8 +249,8 @@ async def test_what_could_not_be_told_is_told_later(log: Log) -> None:
 
 
 async def test_many_numberings_are_told_in_parts(log: Log) -> None:
-    mark = TakenMark(sender="a.example", recipient="b.example", epoch=uuid7(), through=1)
-    drafts = timer(log, Listener()).drafts(Telling("hotline", (mark,) * 301))
+    rows = [TakenMark(sender="a.example", recipient="b.example", epoch=uuid7(), through=1) for _ in range(301)]
+    drafts = timer(log, Listener()).drafts(Telling("hotline", tuple(rows)))
     assert [len(told([each])) for each in drafts] == [300, 1]
 
 
@@ -259,8 +259,8 @@ async def test_what_audit_says_is_read_by_whom_it_tells(log: Log) -> None:
     listener = Listener()
     await timer(log, listener).tell_due()
     (draft,) = listener.heard
-    headers = signed(draft, "audit", uuid7(), key=log.world.keys["audit"].signing)
-    record = Record(draft.topic, 0, 0, log.world.at, draft.subject.encode(), tuple(headers), draft.body)
+    said = sign_unnumbered(draft, uuid7(), instance="audit", key=log.world.keys["audit"].signing)
+    record = Record(draft.topic, 0, 0, log.world.at, said.key, said.headers, said.value)
     reader = log.world.reader("hotline", clock=ManualClock(log.world.at + LONG_AFTER))
     received = accept(record, reader)
     assert (received.sender_instance, received.sequence, received.message) == ("audit", 0, MARKS)
