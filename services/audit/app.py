@@ -21,7 +21,7 @@ from shared.runtime.instance.machinery import Machinery, build_machinery
 from shared.runtime.instance.parts import Part
 from shared.runtime.instance.settings import RuntimeSettings
 from shared.runtime.kafka.follower import LogFollower
-from shared.runtime.kafka.speaker import Speaker
+from shared.runtime.kafka.unnumbered import UnnumberedWriter
 
 #: PostgreSQL advisory lock of the one active reader (any constant, but not the relay's).
 READER_LOCK: Final = 0x6361757365776172
@@ -47,7 +47,7 @@ def assemble(machinery: Machinery) -> App:
     )
     timer = MarkTimer(
         PostgresMarks(machinery.database),
-        Speaker(settings.kafka_access(), instance=machinery.instance, key=machinery.keys.signing),
+        UnnumberedWriter(settings.kafka_access(), instance=machinery.instance, key=machinery.keys.signing),
         directory=machinery.directory,
         clock=machinery.clock,
         instance=machinery.instance,

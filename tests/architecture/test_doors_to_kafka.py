@@ -23,7 +23,7 @@ CONSUMING = ("hotline", "law_enforcement", "industry")
 #: publishing of documents (decision 0008).
 PRODUCING = {
     "shared/runtime/kafka/writer.py",
-    "shared/runtime/kafka/speaker.py",
+    "shared/runtime/kafka/unnumbered.py",
     "shared/runtime/kafka/documents.py",
 }
 PUBLISHING_NAMES = {"AIOKafkaProducer", "Producer", "KafkaProducer"}

@@ -73,7 +73,7 @@ class Exchanged:
         """What publishes the instance's outbox, and the growing list of what it has published."""
         held = _Held(self.world, instance)
         lanes = PostgresLanes(self.databases[instance], fence=await RelayLease(self.databases[instance]).wait())
-        return Relay(lanes, held, clock=self.origin.clock, speaker=_nothing_is_said), held.records
+        return Relay(lanes, held, clock=self.origin.clock, sign=_nothing_is_said), held.records
 
     def consumer(self, instance: str) -> Consumer:
         """What reads the instance's topic."""

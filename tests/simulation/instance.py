@@ -151,7 +151,7 @@ class Instance:
         )
         lanes = world.parts.lanes(self.database)
         sign = partial(sign_unnumbered, epoch=world.new_id(), instance=self.name, key=KEYS[self.name])
-        relay = world.parts.relay(lanes, writer, clock=world.clock, speaker=sign, settings=RELAY)
+        relay = world.parts.relay(lanes, writer, clock=world.clock, sign=sign, settings=RELAY)
         talk = world.parts.speaker(self._inbox(), self._stating, peers=self._peers, say=relay.say, settings=TALK)
         self._relays.append(relay)
         try:

@@ -136,12 +136,12 @@ class Machinery:
                 await lease.release()
 
     def _relay(self, fence: int, writer: KafkaLogWriter) -> Relay:
-        speaker = partial(sign_unnumbered, epoch=coarse_uuid7(self.clock.now()))
+        sign = partial(sign_unnumbered, epoch=coarse_uuid7(self.clock.now()))
         return Relay(
             PostgresLanes(self.database, fence=fence),
             writer,
             clock=self.clock,
-            speaker=partial(speaker, instance=self.instance, key=self.keys.signing),
+            sign=partial(sign, instance=self.instance, key=self.keys.signing),
             gate=Gate(self.feed.beat.lateness),
             settings=RelaySettings(batch_rows_max=self.settings.batch_rows_max),
         )

@@ -25,7 +25,7 @@ from shared.runtime.watch.health import Check
 from shared.runtime.watch.logs import log
 
 #: Makes the record of a statement that has no number.
-Speaker = Callable[[Draft], Outgoing]
+SignsUnnumbered = Callable[[Draft], Outgoing]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +64,14 @@ class Relay:
         log_writer: LogWriter,
         *,
         clock: Clock,
-        speaker: Speaker,
+        sign: SignsUnnumbered,
         gate: Gate | None = None,
         settings: RelaySettings = RelaySettings(),
     ) -> None:
         self._store = store
         self._log_writer = log_writer
         self._clock = clock
-        self._speaker = speaker
+        self._sign = sign
         self._gate = gate or Gate()
         self._settings = settings
         self._news = asyncio.Event()
@@ -130,7 +130,7 @@ class Relay:
         """Append a statement that has no number and is stored nowhere. Raises `Unavailable`."""
         name = draft.recipient_instance
         work = await self._store.work(name, 0)
-        appended = await self._appended(name, [self._speaker(draft)])
+        appended = await self._appended(name, [self._sign(draft)])
         if work.last and appended.offset is not None:
             await self._store.note(name, Progress(0, self._clock.now(), appended.offset))
             await self._mind_tail(name, work, appended)

@@ -78,7 +78,7 @@ class Sender:
             refused_s=0.001,
             refused_s_max=0.01,
         )
-        self._wiring: dict[str, Any] = {"clock": self.clock, "speaker": _spoken, "gate": gate, "settings": settings}
+        self._wiring: dict[str, Any] = {"clock": self.clock, "sign": _spoken, "gate": gate, "settings": settings}
         self.start_again()
 
     def start_again(self) -> None:

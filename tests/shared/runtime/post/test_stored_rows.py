@@ -83,7 +83,7 @@ async def test_a_broken_row_is_set_aside_and_those_beside_it_leave(database: Dat
     log = MemoryLog(SystemClock())
     writer: MemoryLogWriter[MemoryLog] = MemoryLogWriter(log, instance="hotline")
     lanes = PostgresLanes(database, fence=await RelayLease(database).wait())
-    relay = Relay(lanes, writer, clock=SystemClock(), speaker=_nothing, settings=RelaySettings(batch_rows_max=10))
+    relay = Relay(lanes, writer, clock=SystemClock(), sign=_nothing, settings=RelaySettings(batch_rows_max=10))
     working = asyncio.create_task(relay.run())
     try:
         async with asyncio.timeout(LEAVE_S):

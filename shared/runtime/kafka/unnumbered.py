@@ -17,8 +17,8 @@ from shared.runtime.kafka.access import KAFKA_ERRORS, KafkaAccess, unavailable
 from shared.runtime.post.stamping import sign_unnumbered
 
 
-class Speaker:
-    """Says unnumbered statements for one instance. `close` it when it has nothing more to say."""
+class UnnumberedWriter:
+    """Appends unnumbered statements of one instance. `close` it when it has nothing more to say."""
 
     def __init__(self, access: KafkaAccess, *, instance: str, key: SigningKey) -> None:
         self._access = access
@@ -47,7 +47,7 @@ class Speaker:
     async def _started(self) -> AIOKafkaProducer:
         if self._producer is None:
             producer = AIOKafkaProducer(
-                **self._access.client_options(f"causeway-{self._instance}-speaker"), acks="all", linger_ms=0
+                **self._access.client_options(f"causeway-{self._instance}-unnumbered"), acks="all", linger_ms=0
             )
             try:
                 await producer.start()
