@@ -79,6 +79,10 @@ class Books:
             if len(account.untold) >= _ASKED_AT_ONCE:
                 await self._ask(account)
         await self._ask(account)
+        for book in self.services:
+            if keeps_referrals(book.kind):
+                for row in await book.fetch(views.UNSENT):
+                    self.differences += account.add_unsent(row["state"], row["n"], row["example"])
         for book in self.audits:
             for row in await book.fetch(views.UNDERIVED, self.sealed.first):
                 where = f"{row['topic']}/{row['partition']}/{row['offset']}"
@@ -186,15 +190,14 @@ async def read_books(endpoints: Endpoints, sealed: Sealed) -> Findings:
         carried = await books.edges()
         referrals = await books.referrals()
         log = await books.log(endpoints)
-        terms = {name: count + sealed.edges.get(name, 0) for name, count in carried.totals().items()}
         result = Reconciliation(
             referrals.totals(),
             account.totals(),
-            terms,
+            carried.totals(sealed.edges),
             tuple(sorted(set(books.notes))),
             books.differences.sorted(),
         )
-        return Findings(result, _to_seal(books, sealing, terms, log=log))
+        return Findings(result, _to_seal(books, sealing, carried.sealable(sealed.edges), log=log))
 
 
 def _to_seal(

@@ -55,6 +55,10 @@ UNION ALL SELECT before.id, NULL, 'moved', NULL, party FROM edge, unnest(message
 WHERE before.id >= $1
 ORDER BY message_id
 """
+#: Edges that no message carries, by their state: those that wait, those that were given up or replaced meanwhile.
+UNSENT: Final = """
+SELECT state, count(*) AS n, min(edge_id::text)::uuid AS example FROM edge WHERE message_id IS NULL GROUP BY state
+"""
 #: The messages that carry an edge ($2: their types), as their sender has them.
 CARRIERS: Final = """
 SELECT message_id, type, NULL::text AS state, NULL::uuid AS edge_id, NULL::text AS party FROM (

@@ -52,6 +52,8 @@ class Books:
     refused_facts: dict[str, int] = field(default_factory=dict)
     #: State and id of each edge, by the message that carries it.
     edges: dict[UUID, str] = field(default_factory=dict)
+    #: States of edges that no message carries, by their ids.
+    unsent: dict[UUID, str] = field(default_factory=dict)
     edge_ids: dict[UUID, UUID] = field(default_factory=dict)
     #: Edges that audit was told of by who filed them, by their ids.
     links: set[UUID] = field(default_factory=set)
@@ -67,13 +69,15 @@ def reconcile(books: Books) -> Reconciliation:
     found += account.missing()
     for _, rows in groupby(sorted(_carriers(books), key=lambda row: row.message_id), key=lambda row: row.message_id):
         found += carried.add(list(rows))
+    for edge_id, state in books.unsent.items():
+        found += carried.add_unsent(state, 1, edge_id)
     found += carried.told({edge_id: {""} for edge_id in books.links})
     first = Referrals(
         Counter(books.intake), Counter(books.referrals), Counter(books.decided_facts), Counter(books.refused_facts)
     )
     found += first.differences()
     notes = tuple(account.notes)
-    return Reconciliation(first.totals(), account.totals(), carried.totals(), notes, tuple(sorted(set(found))))
+    return Reconciliation(first.totals(), account.totals(), carried.totals({}), notes, tuple(sorted(set(found))))
 
 
 def _lines(books: Books) -> Iterator[BookLine]:

@@ -35,6 +35,28 @@ def test_an_edge_whose_message_is_nowhere_is_named() -> None:
     ]
 
 
+def test_edges_that_wait_or_were_given_up_are_terms_of_their_own() -> None:
+    sent = uuid7()
+    books = Books(
+        last_sequence={PAIR: 1},
+        in_outbox={sent: Line(sent, PAIR, 1, "0" * 64, REFERRAL_OFFERED.type)},
+        edges={sent: "emitted"},
+        edge_ids={sent: sent},
+        links={sent},
+        unsent={uuid7(): "waiting", uuid7(): "waiting", uuid7(): "dropped", uuid7(): "superseded"},
+    )
+    found = reconcile(books)
+    assert found.differences == ()
+    assert found.edges == {"edges": 4, "messages": 1, "waiting": 2, "dropped": 1, "retired": 1}
+
+
+def test_an_edge_that_neither_waits_nor_has_a_message_is_named() -> None:
+    lost = uuid7()
+    (found,) = reconcile(Books(unsent={lost: "emitted"})).differences
+    assert (found.equation, found.what) == ("III", "1 edges that neither wait nor have a message")
+    assert str(lost) in found.where
+
+
 def forgotten(*, closed: bool) -> Books:
     """Three messages were applied; their sender was restored from a backup that knew of two."""
     received = {
