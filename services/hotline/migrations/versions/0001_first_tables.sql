@@ -108,12 +108,14 @@ CREATE TABLE relay_lease (
 
 -- The open epoch of each pair at each instance that serves its recipient. It ends where the database is another than
 -- gave its last number, which the system's id and the timeline tell, and where a number had been given before.
+-- `told` is the highest number of ours that its recipient's instance says it knows of: its word, and no book's.
 CREATE TABLE pair_sequence (
     sender text NOT NULL,
     recipient text NOT NULL,
     lane text NOT NULL,
     epoch uuid NOT NULL,
     last bigint NOT NULL,
+    told bigint NOT NULL DEFAULT 0,
     system_id bigint NOT NULL,
     timeline bigint NOT NULL,
     prev_epoch uuid,
@@ -128,6 +130,7 @@ CREATE TABLE closed_epoch (
     lane text NOT NULL,
     epoch uuid NOT NULL,
     last bigint NOT NULL,
+    told bigint NOT NULL DEFAULT 0,
     closed_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (sender, recipient, epoch)
 );
@@ -263,6 +266,8 @@ CREATE TABLE peer (
     reads_offset bigint,
     marked_at timestamptz,
     marked_offset bigint,
+    -- How many marks it has said in this minute of the broker's.
+    marks integer NOT NULL DEFAULT 0,
     owes uuid,
     answered uuid
 );
