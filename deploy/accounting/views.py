@@ -34,6 +34,12 @@ SELECT sender, recipient, epoch, sequence, message_id, digest, type, outcome, ''
 WHERE message_id >= $1
 ORDER BY sender COLLATE "C", recipient COLLATE "C", epoch, sequence, message_id
 """
+#: The numbers of a book whose rows are kept no longer, and what their digests add up to (`deploy.operator.compaction`).
+COMPACTED: Final = """
+SELECT book, sender, recipient, epoch, digests::text AS digests,
+       ARRAY(SELECT ARRAY[lower(r), upper(r) - 1] FROM unnest(numbers) AS r) AS spans
+FROM compacted
+"""
 #: What audit has read with a number; `outcome` is the kind of the entry.
 AUDITED: Final = """
 SELECT sender, recipient, epoch, sequence, message_id, digest, type, kind AS outcome,

@@ -15,6 +15,7 @@ from typing import Final
 
 import asyncpg
 
+from deploy.operator.compaction import compact_inbox, fold_rest, fold_settled
 from deploy.operator.retention_policy import PERIODS, POLICY, Kept, Way
 from deploy.site.endpoints import OwnedDatabase
 from shared.exchange.acts import Subject
@@ -128,6 +129,8 @@ async def _end(owner: asyncpg.Connection, kind: str, kept: Kept, *, now: datetim
     match kept.way:
         case Way.MONTHS:
             return await _drop_months(owner, kind, kept.table, before=before)
+        case Way.COMPACTED:
+            return await compact_inbox(owner, before)
         case Way.ROWS:
             return await _all_of(owner, _past(kept), before)
         case _:
@@ -141,20 +144,25 @@ def _past(kept: Kept) -> str:
 
 
 async def _drop_months(owner: asyncpg.Connection, kind: str, table: str, *, before: datetime) -> int:
-    """Drop months of events. Those of open subjects lie in the last partition from then on, until they are finished."""
+    """Drop months. What has to stay lies in the last partition from then on, until it may go."""
     months = await months_before(owner, table, before.date())
     for month in months:
         async with owner.transaction():
-            await owner.execute(_BIND, "apply")
-            await owner.execute(
-                f'CREATE TEMP TABLE staying ON COMMIT DROP AS SELECT * FROM "{month}" AS e WHERE {_open(kind)}'
-            )
+            if table == "settled":
+                await fold_settled(owner, month)
+            else:
+                await owner.execute(_BIND, "apply")
+                staying = f'SELECT * FROM "{month}" AS e WHERE {_open(kind)}'
+                await owner.execute(f"CREATE TEMP TABLE staying ON COMMIT DROP AS {staying}")
             await drop_month(owner, month)
             await owner.execute(_BIND, "number")
             await owner.execute(f"INSERT INTO {table} SELECT * FROM staying")
     async with owner.transaction():
-        await owner.execute(_BIND, "apply")
-        await owner.execute(f"DELETE FROM {table}_default AS e WHERE e.at < $1 AND NOT {_open(kind)}", before)
+        if table == "settled":
+            await fold_rest(owner, before)
+        else:
+            await owner.execute(_BIND, "apply")
+            await owner.execute(f"DELETE FROM {table}_default AS e WHERE e.at < $1 AND NOT {_open(kind)}", before)
     return len(months)
 
 

@@ -31,6 +31,11 @@ def coarse_uuid7(instant: datetime) -> UUID:
     return _uuid7(int(coarse(instant).timestamp()) * 1000)
 
 
+def first_uuid7(instant: datetime) -> UUID:
+    """The lowest id that may have been made at `instant`: not a UUIDv7 itself, and below each of that time."""
+    return uuid_of(int(instant.timestamp() * 1000) << 80)
+
+
 def _uuid7(milliseconds: int) -> UUID:
     random = int.from_bytes(os.urandom(10), "big") & _RANDOM_BITS
     high, low = random >> 62, random & ((1 << 62) - 1)

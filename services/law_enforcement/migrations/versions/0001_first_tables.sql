@@ -172,7 +172,8 @@ CREATE INDEX inbox_open ON inbox (subject) WHERE outcome IN ('deferred', 'waitin
 CREATE INDEX inbox_withdrawn ON inbox (subject)
     WHERE type IN ('causeway.referral_withdrawn.v1', 'causeway.notice_withdrawn.v1') AND outcome = 'applied';
 
--- Of each sender's numbers the highest that is known of, and those below it that have not come.
+-- Of each sender's numbers the highest that is known of, and those below it that have not come. Up to `released` its
+-- sender holds none any more, by its newest mark: it sends none of them again.
 CREATE TABLE pair_taken (
     sender text NOT NULL,
     recipient text NOT NULL,
@@ -180,9 +181,26 @@ CREATE TABLE pair_taken (
     instance text NOT NULL,
     high bigint NOT NULL,
     holes int8multirange NOT NULL,
+    released bigint NOT NULL DEFAULT 0,
     PRIMARY KEY (sender, recipient, epoch)
 );
 CREATE INDEX pair_taken_instance ON pair_taken (instance);
+
+-- Numbers whose rows `inbox` or `settled` (the book) keeps no longer: all of them were applied, or nobody states what
+-- became of them. `digests` adds up the first 60 bits of their messages' digests: the accounts compare it with what audit
+-- has read. No message among them has an id above `newest`: a younger one under such a number is another message. Whoever
+-- can write this can have messages answered as applied that never were; the service cannot.
+CREATE TABLE compacted (
+    book text NOT NULL,
+    sender text NOT NULL,
+    recipient text NOT NULL,
+    epoch uuid NOT NULL,
+    numbers int8multirange NOT NULL,
+    digests numeric NOT NULL,
+    newest uuid NOT NULL,
+    PRIMARY KEY (book, sender, recipient, epoch),
+    CONSTRAINT compacted_book CHECK (book IN ('inbox', 'settled'))
+);
 
 -- What a sender no longer held: numbers that never came, and messages that were deferred, waited or were parked.
 CREATE TABLE gone (
@@ -526,8 +544,8 @@ EXECUTE format('GRANT SELECT, INSERT ON event TO %I', service);
 EXECUTE format('GRANT SELECT, INSERT, UPDATE ON feed TO %I', service);
 EXECUTE format('GRANT SELECT, UPDATE ON feed_numberer TO %I', service);
 EXECUTE format('GRANT USAGE ON SCHEMA public TO %I', service);
-EXECUTE format('GRANT SELECT ON permitted TO %I', service);
-EXECUTE format('GRANT SELECT ON lane, settled, inbox, pair_sequence, closed_epoch TO %I', accountant);
+EXECUTE format('GRANT SELECT ON permitted, compacted TO %I', service);
+EXECUTE format('GRANT SELECT ON lane, settled, inbox, compacted, pair_sequence, closed_epoch TO %I', accountant);
 EXECUTE format('GRANT SELECT (message_id, lane, position, type, sender, recipient, epoch, sequence, digest, outcome, code, done, aside)
      ON outbox TO %I', accountant);
 EXECUTE format('GRANT USAGE ON SCHEMA public TO %I', accountant);
