@@ -120,6 +120,11 @@ ENTRIES: Final = """
 SELECT * FROM entry WHERE topic = $1 AND generation = $2 AND partition = $3 AND "offset" >= $4
 ORDER BY "offset", digest
 """
+#: What audit keeps of the marks in one life of a topic.
+FOLDED: Final = """
+SELECT day, first_offset, last_offset, count, digests::text AS digests FROM folded_mark
+WHERE topic = $1 AND generation = $2 AND partition = $3
+"""
 RECEIPTED: Final = """
 SELECT receipt_id, message_id, by, digest, outcome, code FROM receipted WHERE receipt_id = ANY ($1)
 """

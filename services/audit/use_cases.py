@@ -33,7 +33,10 @@ _PURPOSE = re.compile(r"[A-Za-z0-9][A-Za-z0-9 -]{6,62}[A-Za-z0-9]")
 async def keep(
     records: Sequence[Record], *, generations: Mapping[str, UUID], entries: Entries, reading: Reading
 ) -> Mapping[Life, Cursor]:
-    """Keep a batch of records; how far they lead. Nothing is skipped: unreadable records are entries as well."""
+    """Keep a batch of records; how far they lead. Nothing is skipped: unreadable records are entries as well.
+
+    Marks whose proof holds are counted by the day instead (`entries.append`).
+    """
     read = Read()
     cursors: dict[Life, Cursor] = {}
     for record in records:

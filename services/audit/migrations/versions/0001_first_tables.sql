@@ -250,6 +250,21 @@ CREATE INDEX entry_by_parked ON entry ((detail ->> 'message_id')) WHERE kind = '
 
 CREATE INDEX entry_by_edge ON entry (edge_id) WHERE edge_id IS NOT NULL;
 
+-- Proven marks: they say what is, and the next say it again, so no entry is kept of them, only this of each day of a
+-- topic's life. `digests` adds up the first 60 bits of each one's digest. Whoever can write this can have marks overlooked
+-- that some instance said; what they led to is in `pair_taken`.
+CREATE TABLE folded_mark (
+    topic text NOT NULL,
+    generation uuid NOT NULL,
+    partition integer NOT NULL,
+    day date NOT NULL,
+    first_offset bigint NOT NULL,
+    last_offset bigint NOT NULL,
+    count bigint NOT NULL,
+    digests numeric NOT NULL,
+    PRIMARY KEY (topic, generation, partition, day)
+);
+
 -- An origin's word on its own edges: another's on the same edge stands beside it, and replaces nothing.
 CREATE TABLE link (
     edge_id uuid NOT NULL,
@@ -358,11 +373,11 @@ FROM (VALUES
 EXECUTE format(
     'GRANT SELECT, INSERT, UPDATE, DELETE ON
         lane, segment, outbox, settled, mark, relay_lease, pair_sequence, closed_epoch, inbox,
-        quarantine, document, data_key, api_key, idempotency, cursor, partition_state, pair_taken, telling
+        quarantine, document, data_key, api_key, idempotency, cursor, partition_state, pair_taken, telling, folded_mark
      TO %I', service);
 EXECUTE format('GRANT USAGE ON SCHEMA public TO %I', service);
 EXECUTE format('GRANT SELECT ON permitted TO %I', service);
-EXECUTE format('GRANT SELECT ON lane, settled, inbox, pair_sequence, closed_epoch, entry, link, receipted, reading, cursor,
+EXECUTE format('GRANT SELECT ON lane, settled, inbox, pair_sequence, closed_epoch, entry, folded_mark, link, receipted, reading, cursor,
         partition_state, pair_taken, document TO %I', accountant);
 EXECUTE format('GRANT SELECT (message_id, lane, position, type, sender, recipient, epoch, sequence, digest, outcome, code, done, aside)
      ON outbox TO %I', accountant);
