@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
+from uuid import UUID
 
 import asyncpg
 
@@ -52,20 +53,25 @@ _ERASED_EVENT: Final = (
 _OPEN_EDGE = """
 EXISTS (SELECT FROM edge AS e WHERE e.referral_id = r.referral_id AND e.state = 'emitted'
         AND (e.answered_at IS NULL OR e.answered_at >= $1
-             OR NOT e.answer = ANY (CASE WHEN r.state = 'withdrawn' THEN ARRAY[$5::text] ELSE $4::text[] END)))
+             OR NOT e.answer = ANY (CASE WHEN r.state = 'withdrawn' THEN ARRAY[$6::text] ELSE $5::text[] END)))
+"""
+#: Only what has a key still is looked at, page by page in the order of the ids: others gave them, so they tell no time.
+_PAGE_ENDED: Final = """
+SELECT (SELECT subject FROM page ORDER BY subject DESC LIMIT 1) AS last, (SELECT count(*) FROM ended) AS count
 """
 _REFERRALS = f"""
-WITH ended AS MATERIALIZED (
-    SELECT r.referral_id AS subject, r.party FROM referral AS r JOIN data_key AS k ON k.subject = r.referral_id
+WITH page AS MATERIALIZED (
+    SELECT subject FROM data_key WHERE subject > $4 ORDER BY subject LIMIT $2
+), ended AS MATERIALIZED (
+    SELECT r.referral_id AS subject, r.party FROM page JOIN referral AS r ON r.referral_id = page.subject
     WHERE r.accepted_at < $1 AND coalesce(r.withdrawn_at < $1, true)
       AND (r.work_reason IS NULL OR r.state = 'withdrawn') AND NOT {_OPEN_EDGE}
-    LIMIT $2
 ), keys AS (
     DELETE FROM data_key AS k USING ended WHERE k.subject = ended.subject
 ), records AS (
     UPDATE referral AS r SET content = '' FROM ended WHERE r.referral_id = ended.subject AND r.party = ended.party
-)
-{_ERASED_EVENT}
+), told AS ({_ERASED_EVENT})
+{_PAGE_ENDED}
 """
 
 
@@ -181,40 +187,53 @@ async def _erase_records(owner: asyncpg.Connection, kind: str, table: str, *, be
     """Delete the keys and ciphertexts of what was finished before; each party learns which by an event."""
     if table == "referral":
         final, noted = sorted(final_answers()), AnswerState.WITHDRAWAL_ACKNOWLEDGED.value
-        return await _all_of(owner, _REFERRALS, before, f"{Subject.REFERRAL}.erased", final, noted)
+        told = f"{Subject.REFERRAL}.erased"
+        return await _by_pages(owner, _REFERRALS, before, told, final, noted)
     items, key, subject = _ITEMS[kind]
     periods = json.dumps({each.value: days for each, days in PERIODS.items()})
-    further = (f"{subject}.erased", sorted(finished(subject)), periods, (now - before).days)
-    return await _all_of(owner, _records(items, key, table), now, *further)
+    further = (sorted(finished(subject)), periods, (now - before).days)
+    return await _by_pages(owner, _records(items, key, table), now, f"{subject}.erased", *further)
 
 
 def _records(items: str, key: str, contents: str) -> str:
-    """Erases a part of the records in `contents` of `items` that were finished long enough before $1."""
-    days = "coalesce(($5::jsonb ->> (c.edge -> 'handling' ->> 'retention'))::int, $6::int)"
+    """Erases those of a page of records in `contents` of `items` that were finished long enough before $1."""
+    days = "coalesce(($6::jsonb ->> (c.edge -> 'handling' ->> 'retention'))::int, $7::int)"
     return f"""
-WITH ended AS MATERIALIZED (
-    SELECT c.ctid AS row, i.{key} AS subject, i.party FROM {items} AS i JOIN {contents} AS c USING ({key}, party)
+WITH page AS MATERIALIZED (
+    SELECT DISTINCT {key} AS subject FROM {contents}
+    WHERE wrapped_key IS NOT NULL AND {key} > $4 ORDER BY {key} LIMIT $2
+), ended AS MATERIALIZED (
+    SELECT c.ctid AS row, i.{key} AS subject, i.party
+    FROM page JOIN {contents} AS c ON c.{key} = page.subject JOIN {items} AS i USING ({key}, party)
     WHERE c.wrapped_key IS NOT NULL AND i.changed_at < $1::timestamptz - make_interval(days => {days})
-      AND i.state = ANY ($4::text[])
-    LIMIT $2 FOR UPDATE OF c
+      AND i.state = ANY ($5::text[])
+    FOR UPDATE OF c
 ), records AS (
     UPDATE {contents} AS c SET wrapped_key = NULL, content = '', evidence = '' FROM ended WHERE c.ctid = ended.row
-)
-{_ERASED_EVENT}
+), told AS ({_ERASED_EVENT})
+{_PAGE_ENDED}
 """
 
 
-async def _all_of(owner: asyncpg.Connection, statement: str, before: datetime, *further: object) -> int:
-    """Run a statement that ends a part until nothing is left; how many it ended."""
-    total = 0
+async def _by_pages(owner: asyncpg.Connection, statement: str, at: datetime, told: str, *further: object) -> int:
+    """Run a statement over all subjects that have a key still, a page at a time; how many records it ended."""
+    total, after = 0, UUID(int=0)
     while True:
         async with owner.transaction():
-            if further:
-                await owner.execute(_BIND, "apply")
-            count = int((await owner.execute(statement, before, ROWS_MAX, *further)).rpartition(" ")[2])
-        total += count
-        if count == 0:
+            await owner.execute(_BIND, "apply")
+            [page] = await owner.fetch(statement, at, ROWS_MAX, told, after, *further)
+        total += int(page["count"])
+        if page["last"] is None:
             return total
+        after = page["last"]
+
+
+async def _all_of(owner: asyncpg.Connection, statement: str, before: datetime) -> int:
+    """Run a statement that ends a part until nothing is left; how many it ended."""
+    total = 0
+    while count := int((await owner.execute(statement, before, ROWS_MAX)).rpartition(" ")[2]):
+        total += count
+    return total
 
 
 @asynccontextmanager

@@ -508,6 +508,8 @@ ALTER TABLE offer
     ALTER COLUMN evidence SET STORAGE EXTERNAL;
 CREATE INDEX offer_by_arrival ON offer (party, arrival) WHERE arrival IS NOT NULL;
 CREATE INDEX offer_by_state ON offer (party, state, arrival) WHERE arrival IS NOT NULL;
+-- What retention still has to look at.
+CREATE INDEX offer_kept ON offer (referral_id) WHERE wrapped_key IS NOT NULL;
 
 -- Who may do what in which state: a second, independent copy of the service's table of permissions, held equal to it
 -- by the isolation tests.

@@ -510,6 +510,8 @@ ALTER TABLE notice
     ALTER COLUMN evidence SET STORAGE EXTERNAL;
 CREATE INDEX notice_by_arrival ON notice (party, arrival) WHERE arrival IS NOT NULL;
 CREATE INDEX notice_by_state ON notice (party, state, arrival) WHERE arrival IS NOT NULL;
+-- What retention still has to look at.
+CREATE INDEX notice_kept ON notice (notice_id) WHERE wrapped_key IS NOT NULL;
 
 -- Who may do what in which state: a second, independent copy of the service's table of permissions, held equal to it
 -- by the isolation tests.

@@ -413,6 +413,8 @@ CREATE TABLE case_edge (
     CONSTRAINT case_edge_evidence_bound CHECK (octet_length(evidence) <= 70000)
     -- Rows that hold ciphertext stay whole up to a page. Trying to compress it would cost CPU time only.
 ) WITH (toast_tuple_target = 8160);
+-- What retention still has to look at.
+CREATE INDEX case_edge_kept ON case_edge (referral_id) WHERE wrapped_key IS NOT NULL;
 
 -- Who may do what in which state: a second, independent copy of the service's table of permissions, held equal to it
 -- by the isolation tests.
