@@ -39,6 +39,8 @@ _BIND = """
 SELECT set_config('causeway.parties', coalesce((SELECT string_agg(party, ',') FROM feed), ''), true),
        set_config('causeway.role', 'service', true), set_config('causeway.action', $1, true)
 """
+#: The table that has a row for each referral, case or notice of an instance; at audit, for each edge.
+_SUBJECTS: Final = {"hotline": "referral", "industry": "notice", "law_enforcement": "case_file", "audit": "link"}
 #: Which subjects of a kind of service are open still: its items' table, their key, and what they are.
 _ITEMS: Final = {
     "hotline": ("offer", "referral_id", Subject.OFFER),
@@ -77,11 +79,12 @@ WITH page AS MATERIALIZED (
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """What a table holds now. `rows` is PostgreSQL's own estimate."""
+    """What a table holds now. `rows` is PostgreSQL's own estimate; `each`: bytes for each subject of the instance."""
 
     kept: Kept
     rows: int
     bytes: int
+    each: int | None
 
     def as_json(self) -> dict[str, object]:
         kept = self.kept
@@ -94,6 +97,7 @@ class Held:
             "reason": kept.reason,
             "rows": self.rows,
             "bytes": self.bytes,
+            "each": self.each,
         }
 
 
@@ -113,7 +117,8 @@ async def show(database: OwnedDatabase) -> list[Held]:
     """What an instance's tables hold, and for how long. Raises `Unavailable` if its owner is not let in."""
     async with _opened(database) as owner:
         rows = [(kept, await owner.fetchrow(_SIZE, kept.table)) for kept in POLICY[database.kind]]
-    return [Held(kept, row["rows"], row["bytes"]) for kept, row in rows]
+    subjects = next(row["rows"] for kept, row in rows if kept.table == _SUBJECTS[database.kind])
+    return [Held(kept, row["rows"], row["bytes"], row["bytes"] // subjects if subjects else None) for kept, row in rows]
 
 
 async def apply(database: OwnedDatabase, now: datetime) -> list[Ended]:

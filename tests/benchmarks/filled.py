@@ -189,15 +189,21 @@ async def unforced(owner: asyncpg.Connection) -> None:
         await owner.execute(f"ALTER TABLE {row['name']} NO FORCE ROW LEVEL SECURITY")
 
 
-async def fill(owner_or_admin: asyncpg.Connection, service: str, rows: int, *, content_bytes: int) -> None:
+async def fill(owner: asyncpg.Connection, service: str, rows: int, *, content_bytes: int) -> None:
     """Fill a service's empty tables with so many referrals, offers, cases or notices, whatever its policies say."""
     statements, words = _FILLS[service]
-    await owner_or_admin.execute("SET synchronous_commit = off")
+    await fill_by(owner, statements, rows, **words, content=content_bytes)
+
+
+async def fill_by(owner: asyncpg.Connection, statements: Sequence[str], rows: int, **words: object) -> None:
+    """Run statements that fill empty tables; in them `{id}`, `{ago}` and `{rows}` stand for what they say of a row."""
+    await owner.execute("SET synchronous_commit = off")
     for back in range(24, 0, -MONTHS_AHEAD):
-        await make_months(owner_or_admin, SystemClock().now() - back * timedelta(days=31))
+        await make_months(owner, SystemClock().now() - back * timedelta(days=31))
+    own = {name: text.format(rows=rows, end_ms=_END_MS) for name, text in (("id", _ID), ("ago", _AGO))}
     for statement in statements:
-        await owner_or_admin.execute(statement.format(**words, rows=rows, content=content_bytes, end_ms=_END_MS))
-    await owner_or_admin.execute("VACUUM ANALYZE")
+        await owner.execute(statement.format(**own, **words, rows=rows, end_ms=_END_MS))
+    await owner.execute("VACUUM ANALYZE")
 
 
 def subject(number: int, rows: int) -> UUID:

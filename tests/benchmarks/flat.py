@@ -91,7 +91,8 @@ def _one(state: StateDirectory, service: str, rows: int, content_bytes: int) -> 
         f"{service}: {rows} rows in {filled_s:.0f} s; {len(waited)} looks, worst median {median:.1f} ms,"
         f" worst 99th percentile {worst:.1f} ms warm, {max(cold[name] for name in waited):.1f} ms cold"
         f" (nothing at all: {warm[NOTHING].p50_ms:.1f} and {warm[NOTHING].p99_ms:.1f} ms);"
-        f" {kept['bytes']} bytes for each, {kept['bytes_after']} after retention, which took {kept['apply_s']:.1f} s,"
+        f" {kept['before_each']} bytes for each, {kept['after_each']} after retention,"
+        f" {kept['for_ever_each']} for ever; retention took {kept['apply_s']:.1f} s,"
         f" and {kept['month_s']:.1f} s for one month more;"
         f" too slow or not flat: {len(slow) + len(wrong)}",
         flush=True,
@@ -137,13 +138,23 @@ async def _kept(made: DatabaseEndpoint, service: str, rows: int) -> dict[str, An
     now = SystemClock().now()
     apply_s, ended = await _applied(owned, now)
     month_s, of_month = await _applied(owned, now + timedelta(days=31))
-    owner = await asyncpg.connect(made.owner_url)
-    await owner.execute("VACUUM FULL")
-    await owner.close()
-    after = {each.kept.table: each.bytes for each in await show(owned)}
-    sizes = {"bytes": sum(before.values()) // rows, "bytes_after": sum(after.values()) // rows}
-    took = {"apply_s": apply_s, "ended": ended, "month_s": month_s, "of_month": of_month}
-    return sizes | took | {"before": before, "after": after}
+    after = await _sizes(owned)
+    # So much later that nothing is left but what stays for ever.
+    await _applied(owned, now + timedelta(days=1100))
+    for_ever = await _sizes(owned)
+    sizes = {"before": before, "after": after, "for_ever": for_ever}
+    each = {f"{name}_each": sum(tables.values()) // rows for name, tables in sizes.items()}
+    return each | sizes | {"apply_s": apply_s, "ended": ended, "month_s": month_s, "of_month": of_month}
+
+
+async def _sizes(owned: OwnedDatabase) -> dict[str, int]:
+    """Bytes by table, once the room of what has ended was given back."""
+    owner = await asyncpg.connect(owned.owner_url)
+    try:
+        await owner.execute("VACUUM FULL ANALYZE")
+    finally:
+        await owner.close()
+    return {each.kept.table: each.bytes for each in await show(owned)}
 
 
 async def _applied(owned: OwnedDatabase, now: datetime) -> tuple[float, list[dict[str, object]]]:
