@@ -39,6 +39,10 @@ def the_filled_accounts(folder: Path) -> str:
     return said(printed_text, "whole: ", "the last day: ", "retention: ", "whole after retention: ")
 
 
+def the_cost_of_filled_stores(folder: Path) -> str:
+    return said(printed(folder, "tests.benchmarks.filled_cost"), "cost of a referral: ")
+
+
 def the_soak(folder: Path) -> str:
     return said(
         printed(folder, "tests.failures.soak"), "50 kills, 10 freezes", "requests ", "answered after", "posted "
@@ -90,6 +94,7 @@ LONG_VERBS: Mapping[str, Callable[[Path], str]] = {
         the_bench,
         the_flat_looks,
         the_filled_accounts,
+        the_cost_of_filled_stores,
         the_guard_report,
         the_soak,
         the_skew,

@@ -34,6 +34,10 @@ from tests.benchmarks import filled_audit
 _END_MS: Final = int(SystemClock().now().timestamp() * 1000)
 BIG, SMALL, TINY = "big.example", "p3.example", "tiny.example"
 PAGE: Final = 50
+#: Of a ciphertext: about what a record of one item takes.
+CONTENT_BYTES: Final = 700
+#: Tables that say what a service is about to do.
+_PRESENT: Final = ("outbox", "lane", "cursor", "partition_state")
 #: A page reads its own rows. Of a set hardly larger it may read all, and sort them.
 _PAGE_ROWS: Final = 6 * PAGE
 _PARTY = (
@@ -193,6 +197,13 @@ async def fill(owner: asyncpg.Connection, service: str, rows: int, *, content_by
     """Fill a service's empty tables with so many referrals, offers, cases or notices, whatever its policies say."""
     statements, words = _FILLS[service]
     await fill_by(owner, statements, rows, **words, content=content_bytes)
+
+
+async def fill_history(owner: asyncpg.Connection, service: str, rows: int) -> None:
+    """The same beside a service that runs: what is over, and nothing that it would act on."""
+    statements, words = _FILLS[service]
+    over = [each for each in statements if not any(f"INSERT INTO {name} " in each for name in _PRESENT)]
+    await fill_by(owner, over, rows, **words, content=CONTENT_BYTES)
 
 
 async def fill_by(owner: asyncpg.Connection, statements: Sequence[str], rows: int, **words: object) -> None:

@@ -27,13 +27,11 @@ from deploy.site.endpoints import DatabaseEndpoint, OwnedDatabase
 from shared.kernel.clock import SystemClock
 from shared.runtime.database.migrate import upgrade
 from shared.runtime.database.transactions import Database, RowScope
-from tests.benchmarks.filled import FILLED, Question, fill, look, questions, timed, unforced
+from tests.benchmarks.filled import CONTENT_BYTES, FILLED, Question, fill, look, questions, timed, unforced
 
 TIMES: Final = 100
 WARM_MS_MAX: Final = 20.0
 COLD_MS_MAX: Final = 50.0
-#: Of a ciphertext: about what a record of one item takes.
-CONTENT_BYTES: Final = 700
 NOTHING: Final = "nothing"
 
 
