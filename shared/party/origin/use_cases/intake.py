@@ -17,6 +17,7 @@ from typing import Final
 from uuid import UUID
 
 from shared.contracts.registry import REFERRAL_REFUSED
+from shared.envelope.sealing import Sealer
 from shared.exchange.compose import compose_fact
 from shared.exchange.message import Draft
 from shared.exchange.prepare import Documents, Filing, Prepared, prepare_batch
@@ -199,7 +200,7 @@ class Intake:
             for each in request.submissions
             if not isinstance(each.content, Refused)
         ]
-        preparing = partial(prepare_batch, documents=documents, at=self._clock.now())
+        preparing = partial(prepare_batch, documents=documents, at=self._clock.now(), sealer=Sealer())
         outcomes: list[Outcome] = []
         for some in (filings[at : at + TOGETHER] for at in range(0, len(filings), TOGETHER)):
             # In between, others have their turn; beside what is dense they have it all the time.
