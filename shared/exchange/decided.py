@@ -7,7 +7,8 @@ import hmac
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from pydantic_core import to_json
@@ -30,6 +31,7 @@ from shared.vocabulary.routing import Disposition, WorkReason
 Json = dict[str, Any]
 #: Reasons for which some edges are not stated: nobody is sent them, or not yet.
 _SENT_IN_PART = (WorkReason.UNDELIVERABLE, WorkReason.RECIPIENT_CANNOT_READ)
+_DUE: Final = {"acknowledge_h": "acknowledge_by", "act_h": "act_by"}
 #: The revision of every referral, until referrals are amended.
 REVISION = 1
 
@@ -62,7 +64,7 @@ class Stated:
 
 def edge_salt(decision_salt: str, edge_id: UUID) -> str:
     """The salt of one edge (64 hexadecimal digits): it tells nothing of the decision's, nor of another edge's."""
-    return hmac.new(bytes.fromhex(decision_salt), edge_id.bytes, hashlib.sha256).hexdigest()
+    return hmac.digest(bytes.fromhex(decision_salt), edge_id.bytes, "sha256").hex()
 
 
 def commitment(salt: str, edge_digest: str) -> str:
@@ -70,10 +72,15 @@ def commitment(salt: str, edge_digest: str) -> str:
     return hashlib.sha256(bytes.fromhex(salt) + bytes.fromhex(edge_digest)).hexdigest()
 
 
+@lru_cache(4096)  # a batch asks it of one instant, for each of its messages
+def due(at: datetime, hours: int) -> datetime:
+    """When an act falls due, counted from the time of the message, which is told cut to ten seconds."""
+    return coarse(at) + timedelta(hours=hours)
+
+
 def due_times(deadlines: Mapping[str, int], at: datetime) -> dict[str, str]:
-    """When acts fall due, counted from the time of the message, which is told cut to ten seconds."""
-    named = {"acknowledge_h": "acknowledge_by", "act_h": "act_by"}
-    return {named[name]: rfc3339(coarse(at) + timedelta(hours=hours)) for name, hours in deadlines.items()}
+    """The members of a clear part that say when acts fall due."""
+    return {_DUE[name]: rfc3339(due(at, hours)) for name, hours in deadlines.items()}
 
 
 def decided_fact(
