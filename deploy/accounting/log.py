@@ -23,7 +23,7 @@ from deploy.accounting.differences import Difference
 from deploy.accounting.spans import Spans
 from deploy.accounting.streams import Book
 from services.audit.domain.entries import Entry, Read
-from services.audit.domain.reading import Reading, read_record
+from services.audit.domain.reading import Reading, read_records
 from shared.envelope.keys import OpeningKey
 from shared.envelope.sealing import Opener
 from shared.exchange.message import Record
@@ -134,7 +134,7 @@ class _Compared:
         return self.said.entries[0]
 
     def read(self, life: UUID, reading: Reading) -> None:
-        read_record(self.record, self.said, generation=life, reading=reading)
+        read_records([self.record], self.said, generations={self.record.topic: life}, reading=reading)
 
     def elsewhere(self) -> list[asyncpg.Record]:
         """Rows of places before this record's, where Kafka has none."""

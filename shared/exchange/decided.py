@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
-from pydantic_core import to_json
+from pydantic_core import from_json, to_json
 
 from shared.contracts.facts import ReferralDecidedClear, ReferralDecidedSealed
 from shared.contracts.registry import REFERRAL_DECIDED
@@ -43,6 +43,14 @@ class StatedEdge(NamedTuple):
     recipient: str
     purpose: str
     digest: str
+
+
+class ReadDecided(NamedTuple):
+    """A decided fact that was opened: by its contract, as the JSON that came, and its edges."""
+
+    fact: ReferralDecidedSealed
+    stated: Json
+    edges: Sequence[StatedEdge]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,8 +132,14 @@ def stated_edges(fact: ReferralDecidedSealed) -> list[StatedEdge]:
     ]
 
 
+def read_decided(plaintext: bytes) -> ReadDecided:
+    """Read an opened fact. Raises `ValueError` where it is not what its contract says, or a place or an id is none."""
+    fact = ReferralDecidedSealed.model_validate_json(plaintext, strict=True)
+    return ReadDecided(fact, from_json(plaintext), stated_edges(fact))
+
+
 def judged_edges(
-    clear: ReferralDecidedClear, fact: ReferralDecidedSealed, setting: Setting, *, told_at: datetime
+    clear: ReferralDecidedClear, read: ReadDecided, setting: Setting, *, told_at: datetime
 ) -> dict[tuple[str, str], PlannedEdge]:
     """The decision made again from its facts, by (recipient, purpose).
 
@@ -134,8 +148,8 @@ def judged_edges(
     are missing, and what the prohibitions removed. Success does not mean that the facts are true. Raises
     `Refused("decision_not_derived")`.
     """
+    fact, edges, facts = read.fact, read.edges, read.stated["facts"]
     unknown = fact.work_reason if clear.disposition is Disposition.UNKNOWN_CODE else None
-    facts = fact.facts.model_dump(mode="json", exclude_none=True)
     if not all(map(facts.get, SINGLE_FACTS)):
         raise Refused("decision_not_derived", "its facts are not whole")
     try:
@@ -144,7 +158,6 @@ def judged_edges(
         raise Refused("decision_not_derived", error.detail) from None
     outcome = judge(facts, setting, salt=fact.salt, unknown=unknown)
     judged = {(edge.recipient, edge.terms.purpose): edge for edge in outcome.edges}
-    edges = stated_edges(fact)
     stated = {(edge.recipient, edge.purpose): edge.digest for edge in edges}
     if len({edge.edge_id for edge in edges}) != len(edges) or len(stated) != len(edges):
         raise Refused("decision_not_derived", "an edge is stated twice")
