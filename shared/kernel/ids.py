@@ -54,6 +54,11 @@ def uuid_of(number: int) -> UUID:
     return made
 
 
+def spelt_uuid(text: str) -> UUID:
+    """The UUID of its one lower-case spelling, which somebody has looked at."""
+    return uuid_of(int(text.replace("-", ""), 16))
+
+
 def is_uuid7(value: UUID) -> bool:
     """Whether `value` has the version and variant bits of a UUIDv7."""
     return value.int & _FORM_BITS == _FORM_OF_7
