@@ -37,6 +37,9 @@ Answering = Callable[[Request, Sequence[Outcome]], Reply]
 
 #: Submissions that are prepared before others have their turn.
 TOGETHER: Final = 25
+#: After a transaction of fewer the next one begins that much later, seconds: under load more come together, and whoever
+#: comes after a pause does not wait.
+GATHER_S: Final = 0.008
 #: Items of a request from which it is dense: so many, and so many more for each of its submissions.
 DENSE_FROM: Final = 10
 DENSITY: Final = 3
@@ -136,6 +139,8 @@ class Intake:
             # Nobody waits any more for an answer that was late: a repetition will be another request.
             if waiting := [each for each in waiting if not each[1].done()]:
                 await self._commit_or_fail(waiting)
+            if count < TOGETHER:
+                await asyncio.sleep(GATHER_S)
 
     async def _take(self, queue: asyncio.Queue[_Waiting]) -> _Waiting:
         request, answer = await queue.get()
