@@ -12,9 +12,11 @@ from shared.runtime.post.ports import Settlement, Unit
 from shared.runtime.post.stamping import Counter, Pair
 from shared.runtime.post.talk import Talk
 from shared.vocabulary.answers import ReceiptOutcome
-from tests.simulation.desks import Acceptor, Answered, Desk, Offered
+from tests.simulation.accepting import Acceptor
+from tests.simulation.desks import Desk
 from tests.simulation.parts import Parts
 from tests.simulation.world import START
+from tests.simulation.writing import Answered, Offered
 from tests.support.memory_arrivals import Keeping, MemoryTaken, Row
 from tests.support.memory_outbox import Held as SentRow
 from tests.support.memory_outbox import MemoryLanes, MemoryOutbox

@@ -10,7 +10,8 @@ from shared.runtime.post.consumer import Consumer
 from shared.runtime.post.relay import Relay
 from shared.runtime.post.talk import Talk
 from shared.runtime.post.talk_loop import Speaker
-from tests.simulation.desks import Acceptor, Desk
+from tests.simulation.accepting import Acceptor
+from tests.simulation.desks import Desk
 from tests.support.memory_outbox import MemoryLanes, MemoryOutbox
 from tests.support.memory_stores import MemoryInbox
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from unittest.mock import patch
 
@@ -11,6 +11,9 @@ from tests.simulation.invariants import counts_of, violations
 from tests.simulation.loop import VirtualLoop, run_virtual
 from tests.simulation.parts import Parts
 from tests.simulation.world import World
+
+_POST = ("relay", "consumer", "judge", "talk", "talk_loop")
+_SAYING = (*(f"shared.runtime.post.{module}" for module in _POST), "services.audit.timers")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +48,7 @@ def simulate(seed: int, parts: Parts | None = None) -> Report:
 @contextmanager
 def _silent() -> Iterator[None]:
     """Alarms and waits are what a run is made of: nobody needs to read them."""
-    with (
-        patch("shared.runtime.post.relay.log", lambda *_, **__: None),
-        patch("shared.runtime.post.consumer.log", lambda *_, **__: None),
-        patch("shared.runtime.post.judge.log", lambda *_, **__: None),
-        patch("shared.runtime.post.talk.log", lambda *_, **__: None),
-        patch("shared.runtime.post.talk_loop.log", lambda *_, **__: None),
-    ):
+    with ExitStack() as stack:
+        for module in _SAYING:
+            stack.enter_context(patch(f"{module}.log", lambda *_, **__: None))
         yield
