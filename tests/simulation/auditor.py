@@ -100,8 +100,12 @@ class Auditor:
 
     def idle(self) -> bool:
         """Whether all that can be read was read."""
-        lives = {Life(name, topic.topic_id, 0): topic.end for name, topic in self._world.log.topics.items()}
-        return all(life in self.books.cursors and self.books.cursors[life].next_offset == lives[life] for life in lives)
+        return all(map(self.has_read, self._world.log.topics))
+
+    def has_read(self, name: str) -> bool:
+        topic = self._world.log.topics[name]
+        cursor = self.books.cursors.get(Life(name, topic.topic_id, 0))
+        return cursor is not None and cursor.next_offset == topic.end
 
     def read(self) -> None:
         """Take what every topic has, each from where it was left."""

@@ -59,6 +59,10 @@ class ChaoticLog(MemoryLog):
                 instance.news.set()
         return held
 
+    def _is_unread(self, name: str) -> bool:
+        readers = [each for each in self.world.instances.values() if name.startswith(inbox_prefix(each.name))]
+        return not self.world.auditor.has_read(name) or any(each.lag_of(name) for each in readers)
+
     def repeat(self, record: Record) -> None:
         """The record once more, later."""
         self.hold(record.topic, record.key or b"", record.headers, record.value or b"")
@@ -69,7 +73,9 @@ class ChaoticLog(MemoryLog):
         names = sorted(name for name, topic in self.topics.items() if topic.records)
         if not names:
             return
-        name = chance.choice(names)
+        # What somebody has not read yet hurts most.
+        unread = [name for name in names if self._is_unread(name)]
+        name = chance.choice(unread if unread and chance.random() < 0.8 else names)
         topic, how = self.topics[name], chance.random()
         count = min(len(topic.records), chance.randint(1, 4))
         if how < 0.5:

@@ -15,7 +15,7 @@ from shared.envelope.headers import Envelope
 from shared.exchange.message import Received, Record
 from shared.kernel.errors import Unavailable
 from shared.routing.directory_index import DirectoryIndex
-from shared.runtime.post.arrivals import Superseded
+from shared.runtime.post.arrivals import Arrival, Superseded
 from shared.runtime.post.awaiting import Room
 from shared.runtime.post.consumer import Composers, Consumer
 from shared.runtime.post.ports import Unit
@@ -29,7 +29,7 @@ from tests.simulation.cheap import Key, opened
 from tests.simulation.places import INSTANCES
 from tests.simulation.reading import Reader, topics_of
 from tests.simulation.writing import Statements
-from tests.support.memory_arrivals import Keeping, MemoryCursors
+from tests.support.memory_arrivals import WITHDRAWING, Keeping, MemoryCursors
 from tests.support.memory_peers import MemoryPeers
 from tests.support.memory_stores import Fault, MemoryDatabase, MemoryInbox, State
 
@@ -138,14 +138,27 @@ class Instance:
         state = self.database.state
         return not state.outbox and not state.awaiting and not self.lag()
 
+    def waits_in_vain(self) -> list[str]:
+        """What is still open here although it was taken back."""
+        inbox = self.database.state.inbox.values()
+        taken_back = {
+            (a.sender, a.recipient, a.subject) for a in (row.arrival for row in inbox) if a.type in WITHDRAWING
+        }
+        waits = [row.arrival for row in inbox if row.outcome in (ReceiptOutcome.WAITING, ReceiptOutcome.DEFERRED)]
+        return [
+            f"{self.name}: {each.message_id} waits, and was taken back"
+            for each in waits
+            if (each.sender, each.recipient, each.subject) in taken_back
+        ]
+
     def lag(self) -> int:
         """Records of this instance's topics that were not consumed."""
-        left = 0
-        for name in topics_of(self.world, self.name):
-            topic, cursor = self.world.log.topics[name], self.database.state.cursors.get((name, 0))
-            known = cursor is not None and cursor.topic_id == topic.topic_id and cursor.following <= topic.end
-            left += topic.end - (cursor.following if cursor is not None and known else topic.first)
-        return left
+        return sum(map(self.lag_of, topics_of(self.world, self.name)))
+
+    def lag_of(self, name: str) -> int:
+        topic, cursor = self.world.log.topics[name], self.database.state.cursors.get((name, 0))
+        known = cursor is not None and cursor.topic_id == topic.topic_id and cursor.following <= topic.end
+        return topic.end - (max(cursor.following, topic.first) if cursor is not None and known else topic.first)
 
     async def _follow(self) -> None:
         """What the origin's bus does at each new directory, and a few times after."""
@@ -310,3 +323,7 @@ class Instance:
         if name not in _READS or fault is not Fault.NONE:
             world.trace.note(self.name, name, fault.value, world.loop.virtual_s)
         return fault
+
+
+def subject_of(arrival: Arrival) -> tuple[str, str, str]:
+    return arrival.sender, arrival.recipient, arrival.subject

@@ -29,6 +29,7 @@ def violations(world: World) -> list[str]:
     found += _receipts(world)
     found += _referrals(world)
     found += _judged(world)
+    found += _holes(world)
     found += [f"{id_}: other bytes at another sending" for id_, sent in world.log.bytes_of.items() if len(sent) > 1]
     found += _accounts(world)
     return found
@@ -57,6 +58,19 @@ def _rest(instance: Instance) -> Iterator[str]:
         yield f"still held: {draft.message.name} {draft.message_id} {row.outcome} aside={row.aside}"
     if instance.lag():
         yield f"{instance.lag()} records never consumed"
+
+
+def _holes(world: World) -> Iterator[str]:
+    """No number is missing for ever: it was taken, or is gone. And nothing is gone where nobody has forgotten any."""
+    for name, instance in world.instances.items():
+        for of, numbers in instance.database.state.pairs.items():
+            if numbers.holes:
+                yield f"{name}: {sorted(numbers.holes)} of {of} are missing"
+        if instance.database.state.gone and not any(each.forgotten for each in world.instances.values()):
+            yield f"{name}: {list(instance.database.state.gone)[:3]} are gone, and nobody has forgotten any"
+    for of, seen in world.auditor.books.pairs.items():
+        if seen.open:
+            yield f"audit: {sorted(set(range(1, seen.known + 1)) - seen.taken - seen.gone)} of {of} are missing"
 
 
 def _once(state: State) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,6 +31,8 @@ class Parts:
     desk: type[Desk] = Desk
     acceptor: type[Acceptor] = Acceptor
     moves_early: bool = False
+    #: What else is another: targets as `unittest.mock.patch` names them.
+    patches: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(slots=True)

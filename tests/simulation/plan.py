@@ -29,7 +29,7 @@ def plan(world: World) -> list[Coroutine[Any, Any, None]]:
         (happen.broker_outage, (0, 1, 2, 2)),
         (happen.database_outage, (0, 0, 1, 2)),
         (happen.lost_disk, (0, 0, 0, 1)),
-        (happen.lost_records, (0, 0, 2, 5)),
+        (happen.lost_records, (0, 0, 2, 6)),
         (happen.redelivery, (0, 1, 2, 4)),
         (happen.repetition, (0, 1, 4)),
         (happen.rival, (0, 1, 2, 3)),

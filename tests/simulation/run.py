@@ -10,6 +10,7 @@ from unittest.mock import patch
 from tests.simulation.invariants import counts_of, violations
 from tests.simulation.loop import VirtualLoop, run_virtual
 from tests.simulation.parts import Parts
+from tests.simulation.rules import CONTROLS
 from tests.simulation.world import World
 
 _POST = ("relay", "consumer", "judge", "talk", "talk_loop")
@@ -30,11 +31,13 @@ class Report:
 
 def simulate(seed: int, parts: Parts | None = None) -> Report:
     """Run one seed with the real relay and consumer, or with what `parts` puts in their place."""
-    loop = VirtualLoop()
-    with _silent():
-        world = World(seed, loop, parts or Parts())
-        with patch("shared.runtime.post.talk_loop.uuid4", world.new_id):
-            run_virtual(loop, world.run())
+    loop, parts = VirtualLoop(), parts or Parts()
+    with _silent(), ExitStack() as stack:
+        for target, other in parts.patches.items():
+            stack.enter_context(patch(target, other))
+        world = World(seed, loop, parts)
+        stack.enter_context(patch("shared.runtime.post.talk_loop.uuid4", world.new_id))
+        run_virtual(loop, world.run())
     return Report(
         seed,
         tuple(violations(world)),
@@ -43,6 +46,11 @@ def simulate(seed: int, parts: Parts | None = None) -> Report:
         round(loop.virtual_s, 3),
         counts_of(world),
     )
+
+
+def seeds_needed(control: str, *, seeds_max: int) -> int | None:
+    """How many seeds it takes until a control shows; None where so many are not enough."""
+    return next((seed + 1 for seed in range(seeds_max) if simulate(seed, CONTROLS[control]).violations), None)
 
 
 @contextmanager

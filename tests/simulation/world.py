@@ -102,6 +102,7 @@ class World:
         await asyncio.sleep(max(0.0, LATE_S - 1 - self.loop.virtual_s))
         if self.log.numbered > before:
             self.broken.append(f"restless: {self.log.numbered - before} records while everything waits")
+        self.broken += [each for instance in self.instances.values() for each in instance.waits_in_vain()]
 
     def at_rest(self) -> bool:
         return self.auditor.idle() and all(each.is_at_rest() for each in self.instances.values())
