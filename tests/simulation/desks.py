@@ -50,6 +50,7 @@ from shared.kernel.clock import Clock, parse_rfc3339, rfc3339
 from shared.kernel.errors import CausewayError, Refused
 from shared.runtime.post.arrivals import Parked
 from shared.runtime.post.ports import Settlement, Unit
+from shared.runtime.post.standing import NothingHeld
 from shared.vocabulary.answers import ReceiptOutcome
 from tests.support.memory_stores import MemoryDatabase, State
 
@@ -270,7 +271,7 @@ def _content(clear: Offered) -> Content:
     return Content.model_construct(revision=clear.revision, document=clear.document, cursed=clear.cursed)
 
 
-class Desk:
+class Desk(NothingHeld):
     """The handler of one instance. A message that is `cursed` makes it fail, until its code is mended."""
 
     mended = False

@@ -152,7 +152,9 @@ class Instance:
         lanes = world.parts.lanes(self.database)
         sign = partial(sign_unnumbered, epoch=world.new_id(), instance=self.name, key=KEYS[self.name])
         relay = world.parts.relay(lanes, writer, clock=world.clock, sign=sign, settings=RELAY)
-        talk = world.parts.speaker(self._inbox(), self._stating, peers=self._peers, say=relay.say, settings=TALK)
+        talk = world.parts.speaker(
+            self._inbox(), self._stating, peers=self._peers, say=relay.say, holding=self.desk, settings=TALK
+        )
         self._relays.append(relay)
         try:
             async with asyncio.TaskGroup() as parts:
@@ -172,7 +174,7 @@ class Instance:
                 lambda to, entries: world.writer.receipts(self.name, to, entries),
                 lambda parked: world.writer.parked(self.name, parked),
             ),
-            conversation=world.parts.talk(self._stating, peers=self._peers),
+            conversation=world.parts.talk(self._stating, peers=self._peers, holding=self.desk),
             clock=world.clock,
         )
         taking_up = world.spawn(self._take_up(consumer))

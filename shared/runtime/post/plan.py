@@ -50,13 +50,19 @@ class Plan:
             return Known() if late else None
         if late and each.message is not None and each.message.edge is not None:
             return Known("subject_withdrawn")
-        return None if arrival.said is None else self._told_before(arrival, arrival.said)
+        again = each.message is not None and each.message.again is not None
+        return None if arrival.said is None else self._told_before(arrival, arrival.said, again=again)
 
-    def _told_before(self, arrival: Arrival, said: UUID) -> Known | None:
-        """The same edge or act with the same content has no second effect; other content must have a higher number."""
+    def _told_before(self, arrival: Arrival, said: UUID, *, again: bool) -> Known | None:
+        """The same edge or act with the same content has no second effect; other content must have a higher number.
+
+        One that is issued `again`, with what was answered so far, is the service's to compare with what it has.
+        """
         first, message_id = self._told.setdefault(
             (arrival.sender, arrival.recipient, said), (arrival, arrival.message_id)
         )
+        if again:
+            return None
         if first is not arrival and first.content == arrival.content:
             return Known(like=message_id)
         held = self._held.get(arrival.digest)

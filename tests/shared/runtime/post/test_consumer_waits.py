@@ -208,12 +208,15 @@ async def test_what_was_deferred_is_judged_again_when_it_comes_again(here: World
     assert desk.handler.types == [REFERRAL_OFFERED.type]
 
 
-def told_anew(here: World, offer: Record, *, items: int = 1) -> Record:
+def told_anew(here: World, offer: Record, *, items: int = 1, again: bool = False) -> Record:
     """The same edge under another message id and another number; with fewer or as many items."""
     message_id = uuid7()
 
     def said(plaintext: bytes) -> bytes:
         told = json.loads(plaintext)
+        if again:
+            so_far = {"answer": "accepted", "number": 1, "restored": True}
+            told = {"decision": told.pop("decision"), "again": so_far, **told}
         told["record"]["items"][0]["locator"]["value"] += "" if items == 1 else "/other"
         return to_json(told)
 
@@ -227,6 +230,15 @@ async def test_the_same_edge_under_another_id_has_no_second_effect(here: World) 
     told = await desk.consume([offer]) + await desk.consume([told_anew(here, offer)])
     assert [(each.outcome, each.code) for each in told] == [(APPLIED, None), (APPLIED, None)]
     assert (len(desk.handler.types), len(desk.database.state.inbox)) == (1, 2)
+
+
+async def test_an_edge_that_is_issued_again_is_the_services_to_compare(here: World) -> None:
+    """It says what was answered so far, which the recipient may have forgotten, or may not know yet."""
+    desk = Desk(here)
+    (offer,) = offers(here)
+    told = await desk.consume([offer]) + await desk.consume([told_anew(here, offer, again=True)])
+    assert [(each.outcome, each.code) for each in told] == [(APPLIED, None), (APPLIED, None)]
+    assert [each.again is not None for each in desk.handler.messages] == [False, True]
 
 
 @pytest.mark.parametrize("code", [None, "case_exists"])
