@@ -23,12 +23,13 @@ from shared.exchange.record_table import DECIDE_AGAIN
 from shared.kernel.errors import Refused
 from shared.routing.directory_index import DirectoryIndex
 from shared.runtime.post.ports import Settlement, Unit
+from shared.runtime.post.standing import NothingHeld
 from shared.vocabulary.answers import ReceiptOutcome
 from tests.simulation.writing import Answered, Edge, Offered, Said, Writer
 from tests.support.memory_stores import MemoryDatabase, State
 
 
-class Desk:
+class Desk(NothingHeld):
     """The handler of one instance. A message that is `cursed` makes it fail, until its code is mended."""
 
     mended = False

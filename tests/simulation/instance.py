@@ -192,7 +192,9 @@ class Instance:
         lanes = world.parts.lanes(self.database)
         sign = partial(sign_unnumbered, epoch=world.new_id(), instance=self.name, key=KEYS[self.name])
         relay = world.parts.relay(lanes, writer, clock=world.clock, sign=sign, settings=RELAY)
-        talk = world.parts.speaker(self._inbox(), self._stating, peers=self._peers, say=relay.say, settings=TALK)
+        talk = world.parts.speaker(
+            self._inbox(), self._stating, peers=self._peers, say=relay.say, holding=self.desk, settings=TALK
+        )
         self._relays.append(relay)
         try:
             async with asyncio.TaskGroup() as parts:
@@ -212,7 +214,7 @@ class Instance:
                 lambda to, entries: world.writer.receipts(self.name, to, entries),
                 lambda parked: world.writer.parked(self.name, parked),
             ),
-            conversation=world.parts.talk(self._stating, peers=self._peers),
+            conversation=world.parts.talk(self._stating, peers=self._peers, holding=self.desk),
             clock=world.clock,
         )
         reader, holder = Reader(world, self), world.new_id()

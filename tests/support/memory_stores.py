@@ -69,6 +69,8 @@ class State:
     awaiting: dict[UUID, Kept] = field(default_factory=dict)
     cursors: dict[tuple[str, int], Cursor] = field(default_factory=dict)
     peers: dict[str, Peer] = field(default_factory=dict)
+    #: Which database it was when that was last asked.
+    lived: dict[str, int] = field(default_factory=dict)
     #: The first of those that are alike, and how many came.
     quarantine: dict[str, tuple[Parked, int]] = field(default_factory=dict)
     effects: dict[Any, Any] = field(default_factory=dict)

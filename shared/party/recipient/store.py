@@ -16,6 +16,8 @@ from uuid import UUID
 import asyncpg
 
 from shared.contracts.base import Contract
+from shared.contracts.delivery import HeldEdge
+from shared.contracts.registry import ALL, WITHDRAWALS
 from shared.envelope.datakeys import DataKey, KeyEncryptionKey, Place, protect, reveal, unwrap, wrap
 from shared.exchange.events import Event
 from shared.exchange.items import Said
@@ -31,6 +33,8 @@ from shared.runtime.database.feed import Listed, note_events
 from shared.runtime.database.pages import next_cursor, read_cursor
 from shared.runtime.post import outbox
 
+_EDGES: Final = [message.type for message in ALL if message.edge]
+_WITHDRAWALS: Final = [message.type for message in WITHDRAWALS]
 #: Half of a value is base64 of what looks random: trying harder only costs time.
 _COMPRESSION: Final = 1
 
@@ -73,6 +77,7 @@ class ItemTable:
     find: str = field(init=False)
     #: Also locks them. Only whoever may change them sees them so: the instance itself, applying messages.
     lock: str = field(init=False)
+    held: str = field(init=False)
     change: str = field(init=False)
     resume: str = field(init=False)
     act: str = field(init=False)
@@ -109,6 +114,12 @@ class ItemTable:
             "AND ($2::text IS NULL OR state = $2) AND ($3::bigint IS NULL OR arrival < $3) "
             "ORDER BY arrival DESC LIMIT $4",
             "one": f"SELECT * FROM {table} WHERE {subject} = $1",
+            "held": f"SELECT DISTINCT ON (i.said) i.said AS edge, i.revision, i.digest, coalesce(t.acts, 0) AS track, "
+            "EXISTS (SELECT FROM inbox AS w WHERE w.subject = i.subject AND w.sender = i.sender AND "
+            "w.recipient = i.recipient AND w.type = ANY($5::text[]) AND w.outcome = 'applied') AS withdrawn "
+            f"FROM inbox AS i LEFT JOIN {table} AS t ON t.{subject} = i.subject::uuid AND t.party = i.recipient "
+            "WHERE i.sender_instance = $1 AND i.said > $2 AND i.outcome = 'applied' AND i.type = ANY($4::text[]) "
+            "ORDER BY i.said, i.received_at DESC LIMIT $3",
         }
         texts["lock"] = f"{texts['find']} ORDER BY {subject}, party FOR UPDATE"
         for name, text in texts.items():
@@ -158,6 +169,10 @@ class PostgresItems:
         if sealed is not None:
             raise Defect("sealed_words_without_place")
         await self._act(item, following, words(clear))
+
+    async def held(self, of: str, *, above: UUID, limit: int) -> list[HeldEdge]:
+        rows = await self._driver.fetch(self.table.held, of, above, limit, _EDGES, _WITHDRAWALS)
+        return [HeldEdge.model_construct(**dict(row)) for row in rows]
 
     async def evidence(self, subject_id: UUID) -> list[Record]:
         row = await self._one(subject_id)

@@ -53,7 +53,7 @@ class Plan:
         if arrival.said is None:
             return None
         known = self._told_before(arrival, arrival.said)
-        # With an edge that has moved comes what was answered elsewhere: whether it has that, the service knows.
+        # With an edge that is issued again comes what was answered so far: whether it has that, the service knows.
         tells_more = each.message is not None and each.message.again is not None
         return None if known is not None and known.code is None and tells_more else known
 

@@ -107,7 +107,8 @@ CREATE TABLE relay_lease (
 );
 
 -- The open epoch of each pair at each instance that serves its recipient. It ends where the database is another than
--- gave its last number, which the system's id and the timeline tell, and where a number had been given before.
+-- gave its last number, which the system's id, the timeline and the file of this table tell, and where a number had been
+-- given before. A dump that is loaded makes another file.
 CREATE TABLE pair_sequence (
     sender text NOT NULL,
     recipient text NOT NULL,
@@ -116,6 +117,7 @@ CREATE TABLE pair_sequence (
     last bigint NOT NULL,
     system_id bigint NOT NULL,
     timeline bigint NOT NULL,
+    file bigint NOT NULL,
     prev_epoch uuid,
     prev_last bigint,
     PRIMARY KEY (sender, recipient, lane)
