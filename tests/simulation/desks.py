@@ -9,6 +9,8 @@ code, lapsed decisions made again, what has moved issued anew. What they do is i
     ("held", id, agency)    the newest revision that was taken there
     ("track", id, agency)   how many answers were given there, or are known from elsewhere
     ("told", id, agency)    how many of these are known from elsewhere
+    ("missing", edge id), ("work", id), ("stray", edge id)     what a standing has shown, at the hotline
+    ("holds", edge id)      whose it is and from where, and the digest of the message, at the agencies' instances
     ("seen", n)             the n-th message that was handed over, at any
 """
 
@@ -16,8 +18,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import cast
 from uuid import UUID
 
+from shared.contracts.delivery import HeldEdge, StandingClear
 from shared.exchange.message import Received
 from shared.exchange.record_table import DECIDE_AGAIN
 from shared.kernel.errors import Refused
@@ -76,7 +80,8 @@ class Desk(NothingHeld):
                 state.effects[case] = "withdrawn" if case in state.effects else "never came"
 
     def _see(self, state: State, message: Received) -> None:
-        state.effects["seen", len(state.effects)] = message
+        number = state.effects["last seen",] = state.effects.get(("last seen",), 0) + 1
+        state.effects["seen", number] = message
 
     # -- the hotline ------------------------------------------------------------------------------------------
 
@@ -84,9 +89,12 @@ class Desk(NothingHeld):
         """An act that adds: in the order of its track, each once, as long as its party writes it from one place."""
         edge = next((e for e in self._newest(state, clear.referral_id) if e.agency == message.sender), None)
         if edge is None or message.sender_instance not in edge.places:
+            self._see(state, message)
             raise Refused("answer_unmatched")
         if message.sender_instance == edge.place and edge.told:
             if clear.number - 1 not in edge.told:
+                if clear.number <= edge.taken:
+                    self._see(state, message)
                 raise Refused("act_awaited" if clear.number > edge.taken else "answer_repeated")
             self._see(state, message)
             self._change(state, replace(edge, taken=clear.number, told=()))
@@ -159,7 +167,7 @@ class Desk(NothingHeld):
             ]
             self._supersede(state, after)
 
-    def emit(self, state: State, referral_id: UUID, edges: Sequence[Edge]) -> None:
+    def emit(self, state: State, referral_id: UUID, edges: Sequence[Edge], *, restored: bool = False) -> None:
         offers = []
         for edge in edges:
             place = self._place(edge)
@@ -167,11 +175,47 @@ class Desk(NothingHeld):
             if moved and self.tells_state_first:
                 edge = replace(edge, told=edge.told or (edge.taken,))
             edge = replace(edge, state="emitted", place=place, places=tuple(dict.fromkeys((*edge.places, place))))
-            offer = self._writer.offer(edge, moved=moved)
+            offer = self._writer.offer(edge, moved=moved, restored=restored)
             state.effects["edge", offer.message_id] = edge
             offers.append(offer)
         fact = self._writer.decided(referral_id, [offer.message_id for offer in offers])
         self._database.enqueue(state, [*offers, fact])
+
+    async def compare(self, unit: Unit, by: str, standing: StandingClear) -> None:
+        """What `by` lacks of our edges is missing; what it has beyond that is listed. As the real origin does."""
+        state: State = unit.connection
+        held = {each.edge: each for each in standing.held}
+        of = {key[1]: edge for key, edge in state.effects.items() if key[0] == "edge" and edge.state == "emitted"}
+        for message_id, edge in of.items():
+            if edge.place == by and _within(standing, edge.edge_id) and not _under_way(state, message_id):
+                self._compare(state, message_id, edge, held.get(edge.edge_id))
+        known = {edge.edge_id for key, edge in state.effects.items() if key[0] == "edge"}
+        state.effects |= {("stray", edge_id): by for edge_id in held.keys() - known}
+
+    def _compare(self, state: State, message_id: UUID, edge: Edge, held: HeldEdge | None) -> None:
+        if state.effects["referral", edge.referral_id] == "withdrawn":
+            missing = held is not None and not held.withdrawn
+        else:
+            row = state.settled.get(message_id) or state.outbox.get(message_id)
+            refused = row is not None and row.outcome is ReceiptOutcome.REFUSED
+            missing = held.track < edge.taken if held is not None else not refused
+            if held is not None and (held.withdrawn or held.track > edge.taken or held.revision != edge.revision):
+                state.effects["work", edge.referral_id] = "recipient_ahead"
+        if missing:
+            state.effects["missing", edge.edge_id] = edge.place
+
+    def issue_missing(self, state: State) -> None:
+        """Issue anew what its recipient lacks, with what was answered so far; take back what it holds still."""
+        for key in [key for key in state.effects if key[0] == "missing"]:
+            del state.effects[key]
+            edge = next((each for each in self._all_emitted(state) if each.edge_id == key[1]), None)
+            if edge is None:
+                continue
+            if state.effects["referral", edge.referral_id] == "withdrawn":
+                self._database.enqueue(state, [self._writer.withdrawal(edge, edge.place)])
+            else:
+                self._change(state, replace(edge, state="superseded"))
+                self.emit(state, edge.referral_id, [edge], restored=True)
 
     def _supersede(self, state: State, edges: Sequence[Edge]) -> None:
         """Send these, each in place of the message that carried it last."""
@@ -185,8 +229,10 @@ class Desk(NothingHeld):
 
     def _newest(self, state: State, referral_id: UUID) -> list[Edge]:
         """The newest of each edge of a referral."""
-        edges = [each for key, each in state.effects.items() if key[0] == "edge"]
-        return [each for each in edges if each.referral_id == referral_id and each.state == "emitted"]
+        return [each for each in self._all_emitted(state) if each.referral_id == referral_id]
+
+    def _all_emitted(self, state: State) -> list[Edge]:
+        return [each for key, each in state.effects.items() if key[0] == "edge" and each.state == "emitted"]
 
     def _place(self, edge: Edge) -> str:
         instance = self._directory().instance_of(edge.agency)
@@ -200,12 +246,30 @@ class Desk(NothingHeld):
         if state.effects.get(("case", *of), "offered") != "offered":
             raise Refused("subject_withdrawn")
         state.effects |= {("case", *of): "offered", ("held", *of): clear.revision}
+        state.effects["holds", clear.edge_id] = (*of, message.sender_instance, message.digest)
         if clear.again is None:
             self.answer(state, clear.referral_id, message.recipient)
             return
         acts, told = (state.effects.get((each, *of), 0) for each in ("track", "told"))
-        if clear.again >= acts and (clear.moved or acts == told):
+        forgotten = clear.restored and clear.again > acts
+        if clear.again >= acts and (clear.moved or acts == told or forgotten):
             state.effects |= {("track", *of): clear.again, ("told", *of): clear.again}
+
+    async def held(self, unit: Unit, of: str, *, above: UUID, limit: int) -> list[HeldEdge]:
+        effects = cast(State, unit.connection).effects
+        found = {
+            key[1]: each for key, each in effects.items() if key[0] == "holds" and each[2] == of and key[1] > above
+        }
+        return [
+            HeldEdge.model_construct(
+                edge=edge_id,
+                revision=effects["held", referral_id, agency],
+                digest=digest,
+                track=effects.get(("track", referral_id, agency), 0),
+                withdrawn=effects["case", referral_id, agency] == "withdrawn",
+            )
+            for edge_id, (referral_id, agency, _, digest) in sorted(found.items())[:limit]
+        ]
 
     def answer(self, state: State, referral_id: UUID, agency: str) -> None:
         """The agency's next answer, of a case that it has here and now."""
@@ -220,3 +284,12 @@ class Desk(NothingHeld):
             referral_id, number, agency=agency, by=self._database.instance, release=self._release()
         )
         self._database.enqueue(state, [answer])
+
+
+def _within(standing: StandingClear, edge_id: UUID) -> bool:
+    above = standing.above is None or edge_id > standing.above
+    return above and (standing.upto is None or edge_id <= standing.upto)
+
+
+def _under_way(state: State, message_id: UUID) -> bool:
+    return message_id in state.outbox and not state.outbox[message_id].done

@@ -69,6 +69,7 @@ class Instance:
         self._read: dict[object, tuple[Envelope, Received]] = {}
         #: Epochs of which the database no longer knows the last number.
         self.forgotten: set[UUID] = set()
+        self.restored = False
         self.down_until_s = 0.0
         self.news = asyncio.Event()
         self._running: dict[str, asyncio.Task[None]] = {}
@@ -106,6 +107,16 @@ class Instance:
             known = next((each for each in state.counters.values() if each.epoch == epoch), None)
             if known is not None:
                 state.marks[key] = mark, min(last, known.last)
+
+    async def restore(self, before: State) -> None:
+        """Its database is set back to what it was, and its processes begin anew."""
+        self.world.trace.note("restored", self.name, self.world.loop.virtual_s)
+        for state in (self.database.state, before):
+            self.forgotten |= {counter.epoch for counter in state.counters.values()}
+        self.restored = True
+        await self.database.restore(before)
+        for part in ("relay", "consumer"):
+            self.crash(part)
 
     async def act(self, name: str, change: Callable[[State], None]) -> None:
         """What a client does: repeat the request until it is answered."""
@@ -164,10 +175,12 @@ class Instance:
         """What the origin's bus does at each new directory, and a few times after."""
         while True:
             await asyncio.sleep(10.0)
-            if self.directory().moved:
+            missing = any(key[0] == "missing" for key in self.database.state.effects)
+            if self.directory().moved or missing:
                 with suppress(Unavailable):
                     async with self.database.transaction("follow") as state:
                         self.desk.follow(state)
+                        self.desk.issue_missing(state)
                     self.wake()
 
     async def _keep_up(self, part: str, main: Callable[[], Coroutine[Any, Any, None]]) -> None:

@@ -36,6 +36,7 @@ def plan(world: World) -> list[Coroutine[Any, Any, None]]:
         (happen.junk, (0, 0, 2)),
         (happen.numbers_forgotten, (0, 0, 1, 2)),
         (happen.audit_restored, (0, 0, 0, 1)),
+        (happen.restored, (0, 0, 0, 1, 2)),
     ):
         happenings += [happening() for _ in range(chance.choice(counts))]
     return happenings
@@ -127,6 +128,14 @@ class _Happenings:
         await self._later()
         instance, back = self._any(), self._chance.randint(1, 3)
         await instance.act("forget", lambda state: instance.forget(state, back))
+
+    async def restored(self) -> None:
+        """A database is set back to what it was a while ago."""
+        await self._later()
+        instance = self._any()
+        before = instance.database.state.copy()
+        await asyncio.sleep(self._chance.uniform(5, 150))
+        await instance.restore(before)
 
     async def audit_restored(self) -> None:
         """Audit's database is set back to what it was a while ago."""

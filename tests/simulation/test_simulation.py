@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from tests.simulation.loop import VirtualLoop, run_virtual
-from tests.simulation.run import simulate
+from tests.simulation.progress import Progress
+from tests.simulation.rules import CONTROLS, RARE
+from tests.simulation.run import seeds_needed, simulate
 
 Record = Callable[[str, object], None]
 

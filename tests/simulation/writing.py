@@ -50,6 +50,7 @@ class Offered(EdgeClear):
     cursed: bool
     again: int | None
     moved: bool
+    restored: bool
 
 
 class Answered(Answer):
@@ -122,7 +123,7 @@ class Writer:
             decided_at=decided_at,
         )
 
-    def offer(self, edge: Edge, *, moved: bool = False) -> Draft:
+    def offer(self, edge: Edge, *, moved: bool = False, restored: bool = False) -> Draft:
         """The edge as it is, to where it lies."""
         now = self.clock.now()
         clear = {
@@ -132,8 +133,9 @@ class Writer:
             "decided_at": rfc3339(now),
             "document": edge.document,
             "cursed": edge.cursed,
-            "again": edge.taken if edge.told else None,
+            "again": edge.taken if edge.told or restored else None,
             "moved": moved,
+            "restored": restored,
         }
         return self.draft(
             REFERRAL_OFFERED,
@@ -218,7 +220,9 @@ def so_far(clear: Offered) -> AnsweredSoFar | None:
     """The answers so far, as an edge that is issued anew carries them."""
     if clear.again is None:
         return None
-    return AnsweredSoFar.model_construct(moved=clear.moved, answer=AnswerState.NONE, number=clear.again)
+    return AnsweredSoFar.model_construct(
+        moved=clear.moved, restored=clear.restored, answer=AnswerState.NONE, number=clear.again
+    )
 
 
 def content_of(clear: Offered) -> Content:

@@ -126,6 +126,12 @@ class MemoryDatabase:
             raise Unavailable("database_unavailable")
         return self.state
 
+    async def restore(self, before: State) -> None:
+        """It is what it was then, and another database than the one that has gone on since."""
+        async with self._lock:
+            self.state = before.copy()
+            self.life += 1
+
     def enqueue(self, state: State, drafts: Sequence[Draft]) -> None:
         state.gathered.drafts.extend(drafts)
 
