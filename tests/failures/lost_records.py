@@ -69,7 +69,7 @@ class Held(NamedTuple):
 class Lost:
     """What one topic lost, and what audit says of it. `to_name`: places at which it had read, or was still to read.
 
-    Where the same message lies at the same place again, nothing is lost and nothing to name.
+    Places of messages: where the same one lies again nothing is lost, and what instances say of delivery has no number.
     """
 
     way: Way
@@ -196,7 +196,7 @@ async def _lost(exchange: SplitExchange, way: Way, topic: str, held: Held, lost:
         way=way,
         topic=topic,
         lost=len(lost),
-        to_name=[each for each in to_name if each not in again or again[each] != held.ids.get(each)],
+        to_name=[each for each in to_name if each in held.ids and again.get(each) != held.ids[each]],
         named=frozenset(named),
         known={offset: each for offset, each in held.ids.items() if offset in to_name and offset < held.audited},
         kept={offset: frozenset(ids) for offset, ids in kept.items()},
