@@ -50,6 +50,8 @@ class Plan:
             return Known() if late else None
         if late and each.message is not None and each.message.edge is not None:
             return Known("subject_withdrawn")
+        if each.message is not None and each.message.again is not None:
+            return None  # the edge may be as it was: what was answered elsewhere is for the service
         return None if arrival.said is None else self._told_before(arrival, arrival.said)
 
     def _told_before(self, arrival: Arrival, said: UUID) -> Known | None:
