@@ -127,7 +127,7 @@ def _print_evidence(evidence: Evidence) -> None:
     names = ("ce_type", "ce_subject", "ce_sender", "ce_recipient", "ce_tier", "ce_time", "ce_keyid")
     for name in names:
         output.line(f"{name.removeprefix('ce_')}: {headers[name]}")
-    place = f"{statement.topic}/{statement.partition}/{statement.offset}"
-    output.line(f"arrived: {statement.broker_time.isoformat()} at {place}, as {statement.instance} states")
+    arrived = statement.broker_time.isoformat()
+    output.line(f"arrived: {arrived} in {statement.topic}, as {statement.instance} states")
     output.line(f"proven: {' '.join(statement.proven)}")
     output.line(f"not proven: {' '.join(statement.not_proven)}")
