@@ -81,10 +81,11 @@ class Talk:
                 case MarksClear() as marks:
                     await self._marked(unit, by, marks, count=await self._peers(unit).marked(by, marks, spoken))
                 case WantedClear() as wanted:
-                    await self._gone(unit, by, ids=await unit.sent_book.send_again(by, wanted.ids))
-                case GoneClear() as gone:
-                    log("numbers_gone", peer=by, count=len(gone.numbers) + len(gone.ids))
-                    await unit.taken.pass_gone(gone, by=by)
+                    gone = await unit.sent_book.send_again(by, wanted.ids, self._stating.clock.now())
+                    await self._gone(unit, by, ids=gone)
+                case GoneClear() as stated:
+                    log("numbers_gone", peer=by, count=len(stated.numbers) + len(stated.ids))
+                    await unit.taken.pass_gone(stated, by=by)
                 case _:
                     pass  # read, and nothing follows from it
 
