@@ -26,6 +26,34 @@ def the_outage(folder: Path) -> str:
     return said(printed(folder, "tests.failures.outage"), "posted while", "answer: ", "unreceipted when", "posted ")
 
 
+def the_stopped_servers(folder: Path) -> str:
+    return said(printed(folder, "tests.failures.stopped"), "database away", "broker away")
+
+
+def the_lost_records(folder: Path) -> str:
+    return said(printed(folder, "tests.failures.lost_records"), "lost to topics", "posted ")
+
+
+def the_unwritable_topic(folder: Path) -> str:
+    text = printed(folder, "tests.failures.unwritable")
+    return said(
+        text, *(f"{way}: {what}" for way in ("too_few_copies", "forbidden") for what in ("others'", "delivered"))
+    )
+
+
+def the_recipient_down(folder: Path) -> str:
+    return said(printed(folder, "tests.failures.recipient_down"), "200000 unreceipted", "copies while")
+
+
+def the_poison(folder: Path) -> str:
+    return said(printed(folder, "tests.failures.poison"), "poison: ", "rows of poison")
+
+
+def the_exhaustion(folder: Path) -> str:
+    text = printed(folder, "tests.failures.exhaustion")
+    return said(text, "dearest_bodies: ", "idle_sockets: ", "endless_trailers: ")
+
+
 def the_budgets(folder: Path) -> str:
     return said(printed(folder, "tests.failures.budgets"), "greedy party", "others: ", "others' p99", "memory of")
 
@@ -90,6 +118,12 @@ LONG_VERBS: Mapping[str, Callable[[Path], str]] = {
     for verb in (
         the_simulation,
         the_outage,
+        the_stopped_servers,
+        the_lost_records,
+        the_unwritable_topic,
+        the_recipient_down,
+        the_poison,
+        the_exhaustion,
         the_budgets,
         the_bench,
         the_flat_looks,
