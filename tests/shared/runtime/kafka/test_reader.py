@@ -16,7 +16,8 @@ from shared.exchange.message import Record
 from shared.kernel.errors import Unavailable
 from shared.kernel.ids import uuid7
 from shared.runtime.kafka.access import KafkaAccess
-from shared.runtime.kafka.reader import Bounds, LogReader
+from shared.runtime.kafka.bounds import Bounds
+from shared.runtime.kafka.reader import LogReader
 from shared.runtime.post.ports import Coordinate
 
 
