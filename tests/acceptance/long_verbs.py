@@ -30,6 +30,10 @@ def the_budgets(folder: Path) -> str:
     return said(printed(folder, "tests.failures.budgets"), "greedy party", "others: ", "others' p99", "memory of")
 
 
+def the_idle_exchange(folder: Path) -> str:
+    return said(printed(folder, "tests.benchmarks.idle"), "idle: ", "audit over ")
+
+
 def the_flat_looks(folder: Path) -> str:
     return said(printed(folder, "tests.benchmarks.flat"), "hotline: ", "industry: ", "law_enforcement: ")
 
@@ -83,6 +87,7 @@ LONG_VERBS: Mapping[str, Callable[[Path], str]] = {
         the_outage,
         the_budgets,
         the_bench,
+        the_idle_exchange,
         the_flat_looks,
         the_guard_report,
         the_soak,
