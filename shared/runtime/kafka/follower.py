@@ -21,7 +21,7 @@ from aiokafka.errors import OffsetOutOfRangeError, TopicAuthorizationFailedError
 from shared.exchange.message import Record
 from shared.runtime.kafka.access import KafkaAccess
 from shared.runtime.kafka.bounds import Bounds, bounds_of
-from shared.runtime.kafka.reader import POLL_S, gathered, outside_groups
+from shared.runtime.kafka.reader import POLL_S, next_batch, outside_groups
 from shared.runtime.kafka.topic_metadata import (
     Leader,
     TopicDescription,
@@ -123,7 +123,7 @@ class Following:
             await asyncio.sleep(wait_s)
             return []
         try:
-            records = await gathered(self._consumer, wait_s)
+            records = await next_batch(self._consumer, wait_s)
         except (OffsetOutOfRangeError, TopicAuthorizationFailedError) as error:
             self._note(error)
             # What came beside it was lost with the error.
