@@ -44,10 +44,10 @@ def main() -> int:
     ):
         sleep(SETTLED_S)
         quiet = used_ms(running, seconds)
+        print(f"idle: {told(quiet)} ms of CPU a second; load {load_average()[0]}", flush=True)
         asyncio.run(have_followed(running, TOPICS))
         sleep(SETTLED_S)
         many = used_ms(running, seconds)
-    print(f"idle: {told(quiet)} ms of CPU a second; load {load_average()[0]}")
     print(f"audit over {TOPICS} more quiet topics: {many[AUDIT]:.1f} ms of CPU a second")
     instances = max(quiet[name] for name in SAMPLE_INSTANCES)
     return int(instances > INSTANCE_MS_MAX or many[AUDIT] > AUDIT_MS_MAX)
