@@ -104,6 +104,8 @@ class MemoryOutbox:
             row = state.outbox[message_id]
             state.outbox[message_id] = replace(row, position=self._next(state, row.lane), aside=None)
         drafts = gathered.drafts
+        if not drafts:
+            return
         for pair, count in counts_by_pair(drafts).items():
             self.count_on(state, pair, count, ended=gathered.ended)
             state.lane_of[state.counters[pair].epoch] = pair[2]
