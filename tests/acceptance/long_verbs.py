@@ -58,6 +58,10 @@ def the_budgets(folder: Path) -> str:
     return said(printed(folder, "tests.failures.budgets"), "greedy party", "others: ", "others' p99", "memory of")
 
 
+def the_idle_exchange(folder: Path) -> str:
+    return said(printed(folder, "tests.benchmarks.idle"), "idle: ", "audit over ")
+
+
 def the_flat_looks(folder: Path) -> str:
     return said(printed(folder, "tests.benchmarks.flat"), "hotline: ", "industry: ", "law_enforcement: ", "audit: ")
 
@@ -126,6 +130,7 @@ LONG_VERBS: Mapping[str, Callable[[Path], str]] = {
         the_exhaustion,
         the_budgets,
         the_bench,
+        the_idle_exchange,
         the_flat_looks,
         the_filled_accounts,
         the_cost_of_filled_stores,

@@ -50,6 +50,10 @@ LONG = (
         verb="the_bench",
     ),
     Line(
+        "While nothing happens an instance uses at most 10 ms of CPU a second, audit of 1,000 quiet topics at most 50",
+        verb="the_idle_exchange",
+    ),
+    Line(
         "Two million referrals, offers, cases, notices in each store: every look within 20 ms warm and 50 ms cold, and "
         "no more rows read than shown",
         verb="the_flat_looks",
