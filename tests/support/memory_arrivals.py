@@ -30,6 +30,7 @@ from shared.runtime.post.peers import EPOCHS_MAX
 from shared.runtime.post.ports import TakenBook
 from shared.runtime.post.taken import GIVEN_UP_MAX, NUMBER_MAX, WANTED_AGAIN, WANTED_AGAIN_MAX
 from shared.vocabulary.answers import ReceiptOutcome
+from tests.support.memory_peers import owe_standing
 
 OPEN = frozenset({ReceiptOutcome.DEFERRED, ReceiptOutcome.WAITING, ReceiptOutcome.PARKED})
 WITHDRAWING = frozenset(message.type for message in WITHDRAWALS)
@@ -144,7 +145,12 @@ class MemoryTaken:
         return pair in pairs or sum(each[:2] == pair[:2] for each in pairs) < EPOCHS_MAX
 
     def _note(self, pair: Pair, by: str, high: int, taken: Iterable[int]) -> None:
-        numbers = self._state.pairs.get(pair, Numbers(by))
+        numbers = self._state.pairs.get(pair)
+        if numbers is None and any(
+            each[:2] == pair[:2] and other.instance == by for each, other in self._state.pairs.items()
+        ):
+            owe_standing(self._state, by)
+        numbers = numbers or Numbers(by)
         if numbers.instance == by:
             self._state.pairs[pair] = numbers.noting(high, taken)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final, NamedTuple, Protocol, Self
 from uuid import UUID
 
@@ -14,9 +14,16 @@ from shared.contracts.delivery import MarksClear, ReadsAnnouncedClear, TakenMark
 from shared.exchange.message import Received
 from shared.exchange.reads import PeerReads, Reads
 from shared.runtime.database.transactions import Database
+from shared.runtime.post.epochs import HERE
 
+#: A peer is told no sooner again what is held of its edges, whatever asks for it.
+STAND_PAUSE: Final = timedelta(minutes=1)
 #: Epochs of a pair that are noted on another instance's word; each restore and each move of a party is one.
 EPOCHS_MAX: Final = 128
+#: Marks of a peer that count in a minute of the broker's, and those of them whose holes are looked at: what comes
+#: beyond is said again by its next ones.
+MARKS_A_MINUTE: Final = 300
+HOLES_A_MINUTE: Final = 60
 
 
 class Spoken(NamedTuple):
@@ -32,10 +39,14 @@ class Spoken(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """What a peer's marks have left to do: `owes` is the nonce that ours answer next, `answered` ours that it named."""
+    """What a peer's marks have left to do: `owes` is the nonce that ours answer next, `answered` ours that it named.
+
+    `stands`: it is to be told what is held of its edges, or is just being told.
+    """
 
     owes: UUID | None = None
     answered: UUID | None = None
+    stands: bool = False
 
 
 class PeerBook(Protocol):
@@ -45,8 +56,11 @@ class PeerBook(Protocol):
         """Note what `by` reads, unless a later word of it is known."""
         ...
 
-    async def marked(self, by: str, marks: MarksClear, spoken: Spoken) -> bool:
-        """Note what the marks ask and answer; False where later ones were taken before: then these count no more."""
+    async def marked(self, by: str, marks: MarksClear, spoken: Spoken) -> int:
+        """Note what the marks ask and answer; the how manieth of `by` they are in this minute of the broker's.
+
+        0 where later ones were taken before: then these count no more.
+        """
         ...
 
     async def words(self) -> dict[str, Word]:
@@ -57,12 +71,24 @@ class PeerBook(Protocol):
         """Our marks have answered that nonce of `to`."""
         ...
 
-    async def life(self) -> tuple[int, int]:
-        """Which database this is: another pair than before says that it was restored, or is another server's."""
+    async def began(self) -> bool:
+        """Whether this database is another one than when that was last asked: restored, or another server's."""
+        ...
+
+    async def owe_standing(self, to: Sequence[str]) -> None:
+        """These are to be told what is held of their edges."""
+        ...
+
+    async def standings(self, to: Sequence[str], now: datetime) -> dict[str, UUID]:
+        """Those of `to` that can be told by now, and the edge behind which that goes on; each `STAND_PAUSE` apart."""
+        ...
+
+    async def stood(self, to: str, above: UUID | None) -> None:
+        """It has been told of its edges up to `above`; None: of all."""
         ...
 
     async def forgotten(self, by: str, taken: Sequence[TakenMark]) -> None:
-        """`by` has taken numbers of ours that this database does not know: their epochs have ended, at those numbers.
+        """`by` has taken numbers of ours that this database does not know: their epochs have ended.
 
         What goes to those pairs is numbered in another epoch from now on. Of a pair with `EPOCHS_MAX` ended epochs
         nothing more is noted: else a peer could make up lives of ours without end.
@@ -77,16 +103,40 @@ ON CONFLICT (instance) DO UPDATE SET reads = excluded.reads, reads_at = excluded
 WHERE p.reads_at IS NULL OR (p.reads_at, p.reads_offset) < (excluded.reads_at, excluded.reads_offset)
 """
 _MARKED = """
-INSERT INTO peer AS p (instance, marked_at, marked_offset, owes, answered) VALUES ($1, $2, $3, $4, $5)
-ON CONFLICT (instance) DO UPDATE SET marked_at = excluded.marked_at, marked_offset = excluded.marked_offset,
+INSERT INTO peer AS p (instance, marked_at, marked_offset, owes, answered, marks) VALUES ($1, $2, $3, $4, $5, 1)
+ON CONFLICT (instance) DO UPDATE SET
+    marks = 1 + CASE date_trunc('minute', p.marked_at)
+                WHEN date_trunc('minute', excluded.marked_at) THEN p.marks ELSE 0 END,
+    marked_at = excluded.marked_at, marked_offset = excluded.marked_offset,
     owes = coalesce(excluded.owes, p.owes), answered = coalesce(excluded.answered, p.answered)
 WHERE p.marked_at IS NULL OR (p.marked_at, p.marked_offset) < (excluded.marked_at, excluded.marked_offset)
-RETURNING instance
+RETURNING marks
 """
-_WORDS = "SELECT instance, owes, answered FROM peer WHERE marked_at IS NOT NULL"
+_WORDS = """
+SELECT instance, owes, answered, stand_due OR stand_above IS NOT NULL AS stands FROM peer WHERE marked_at IS NOT NULL
+"""
 _ANSWERED = "UPDATE peer SET owes = NULL WHERE instance = $1 AND owes = $2"
-_LIFE = "SELECT system_identifier, timeline_id FROM pg_control_system(), pg_control_checkpoint()"
-# An open epoch ends as it does in another database, and closes at the number that was told.
+_BEGAN = f"""
+UPDATE life AS l SET system_id = here.system_id, timeline = here.timeline, file = here.file,
+       began_at = CASE WHEN l.system_id = 0 THEN l.began_at ELSE now() END
+FROM {HERE} WHERE (l.system_id, l.timeline, l.file) IS DISTINCT FROM (here.system_id, here.timeline, here.file)
+RETURNING l.one
+"""
+_OWE_STANDING = """
+INSERT INTO peer (instance, stand_due) SELECT each, true FROM unnest($1::text[]) AS each
+ON CONFLICT (instance) DO UPDATE SET stand_due = true
+"""
+_STANDINGS = """
+UPDATE peer SET stand_above = coalesce(stand_above, $4), stand_due = stand_due AND stand_above IS NOT NULL,
+       stood_at = CASE WHEN stand_above IS NULL THEN $2 ELSE stood_at END
+WHERE instance = ANY($1::text[])
+  AND (stand_above IS NOT NULL OR stand_due AND (stood_at IS NULL OR stood_at <= $2::timestamptz - $3::interval))
+RETURNING instance, stand_above
+"""
+_STOOD = "UPDATE peer SET stand_above = $2 WHERE instance = $1"
+_FIRST: Final = UUID(int=0)
+# An open epoch ends as it does in another database. What was told is kept beside what this database knows: numbers up
+# to there can be answered as gone, and nothing else is believed of them.
 _FORGOTTEN = """
 WITH told AS (
     SELECT t.* FROM (
@@ -95,13 +145,13 @@ WITH told AS (
     ) AS t WHERE t.n <= $6 - (
         SELECT count(*) FROM closed_epoch AS c WHERE (c.sender, c.recipient) = (t.sender, t.recipient))
 ), ended AS (
-    UPDATE pair_sequence AS p SET last = greatest(p.last, t.last), system_id = 0
+    UPDATE pair_sequence AS p SET told = greatest(p.told, t.last), system_id = 0
     FROM told AS t WHERE (p.sender, p.recipient, p.epoch) = (t.sender, t.recipient, t.epoch)
     RETURNING p.epoch
 )
-INSERT INTO closed_epoch AS c (sender, recipient, lane, epoch, last)
-SELECT t.sender, t.recipient, $5, t.epoch, t.last FROM told AS t WHERE t.epoch NOT IN (SELECT epoch FROM ended)
-ON CONFLICT (sender, recipient, epoch) DO UPDATE SET last = greatest(c.last, excluded.last)
+INSERT INTO closed_epoch AS c (sender, recipient, lane, epoch, last, told)
+SELECT t.sender, t.recipient, $5, t.epoch, 0, t.last FROM told AS t WHERE t.epoch NOT IN (SELECT epoch FROM ended)
+ON CONFLICT (sender, recipient, epoch) DO UPDATE SET told = greatest(c.told, excluded.told)
 """
 _ALL_READS = "SELECT instance, reads FROM peer WHERE reads IS NOT NULL"
 
@@ -115,19 +165,29 @@ class PostgresPeers:
     async def announced(self, by: str, reads: ReadsAnnouncedClear, spoken: Spoken) -> None:
         await self._driver.execute(_READS, by, reads.model_dump(mode="json"), *spoken)
 
-    async def marked(self, by: str, marks: MarksClear, spoken: Spoken) -> bool:
+    async def marked(self, by: str, marks: MarksClear, spoken: Spoken) -> int:
         owes = marks.nonce if marks.asking else None
-        return await self._driver.fetchval(_MARKED, by, *spoken, owes, marks.answers) is not None
+        return await self._driver.fetchval(_MARKED, by, *spoken, owes, marks.answers) or 0
 
     async def words(self) -> dict[str, Word]:
-        return {row["instance"]: Word(row["owes"], row["answered"]) for row in await self._driver.fetch(_WORDS)}
+        rows = await self._driver.fetch(_WORDS)
+        return {row["instance"]: Word(row["owes"], row["answered"], row["stands"]) for row in rows}
 
     async def answered(self, to: str, nonce: UUID) -> None:
         await self._driver.execute(_ANSWERED, to, nonce)
 
-    async def life(self) -> tuple[int, int]:
-        row = await self._driver.fetchrow(_LIFE)
-        return row["system_identifier"], row["timeline_id"]
+    async def began(self) -> bool:
+        return await self._driver.fetchval(_BEGAN) is not None
+
+    async def owe_standing(self, to: Sequence[str]) -> None:
+        await self._driver.execute(_OWE_STANDING, sorted(to))
+
+    async def standings(self, to: Sequence[str], now: datetime) -> dict[str, UUID]:
+        rows = await self._driver.fetch(_STANDINGS, list(to), now, STAND_PAUSE, _FIRST)
+        return {row["instance"]: row["stand_above"] for row in rows}
+
+    async def stood(self, to: str, above: UUID | None) -> None:
+        await self._driver.execute(_STOOD, to, above)
 
     async def forgotten(self, by: str, taken: Sequence[TakenMark]) -> None:
         await self._driver.execute(

@@ -41,20 +41,35 @@ class Numbers(NamedTuple):
 
 _NUMBERS = Columns.of(Numbers)
 #: What is new above `high` are holes first; what was taken is none any more. Of an instance's own numbers only.
+#: One that begins another life of a pair's counter may have been restored: it is told what is held of its edges.
 _NOTE = Statement(
     """
-INSERT INTO pair_taken AS p (sender, recipient, epoch, instance, high, holes)
-SELECT numbers.sender, numbers.recipient, numbers.epoch, numbers.instance, numbers.high,
-       int8multirange(int8range(1, numbers.high + 1)) - numbers.taken::int8multirange
-FROM {numbers} ORDER BY numbers.sender, numbers.recipient, numbers.epoch
-ON CONFLICT (sender, recipient, epoch) DO UPDATE SET
-    high = greatest(p.high, excluded.high),
-    holes = p.holes + int8multirange(int8range(p.high + 1, greatest(p.high, excluded.high) + 1))
-            - (int8multirange(int8range(1, excluded.high + 1)) - excluded.holes)
-WHERE p.instance = excluded.instance
+WITH noted AS (
+    INSERT INTO pair_taken AS p (sender, recipient, epoch, instance, high, holes)
+    SELECT numbers.sender, numbers.recipient, numbers.epoch, numbers.instance, numbers.high,
+           int8multirange(int8range(1, numbers.high + 1)) - numbers.taken::int8multirange
+    FROM {numbers} ORDER BY numbers.sender, numbers.recipient, numbers.epoch
+    ON CONFLICT (sender, recipient, epoch) DO UPDATE SET
+        high = greatest(p.high, excluded.high),
+        holes = p.holes + int8multirange(int8range(p.high + 1, greatest(p.high, excluded.high) + 1))
+                - (int8multirange(int8range(1, excluded.high + 1)) - excluded.holes)
+    WHERE p.instance = excluded.instance
+    RETURNING p.sender, p.recipient, p.instance, p.epoch, xmax = 0 AS fresh
+)
+INSERT INTO peer (instance, stand_due)
+SELECT DISTINCT n.instance, true FROM noted AS n JOIN pair_taken AS p USING (sender, recipient, instance)
+WHERE n.fresh AND p.epoch <> n.epoch
+ON CONFLICT (instance) DO UPDATE SET stand_due = true
 """,
     numbers=_NUMBERS,
 )
+#: Its newest mark counts, also where it holds more than before: it was restored.
+_RELEASE: Final = """
+UPDATE pair_taken AS p SET released = t.released
+FROM unnest($1::text[], $2::text[], $3::uuid[], $4::bigint[]) AS t (sender, recipient, epoch, released)
+WHERE (p.sender, p.recipient, p.epoch) = (t.sender, t.recipient, t.epoch) AND p.instance = $5
+  AND p.released <> t.released
+"""
 #: Those that are known, or of which there may be one more.
 _ROOM: Final = """
 WITH told AS (
@@ -149,6 +164,11 @@ class PostgresTaken:
         known = {(each.sender, each.recipient, each.epoch): each.last for each in sent}
         room = await self._those(_ROOM, known, EPOCHS_MAX)
         await self._note([Numbers(*pair, by, last, "{}") for pair, last in known.items() if pair in room])
+        if known:
+            pairs = [list(each) for each in zip(*known, strict=True)]
+            await self._driver.execute(
+                _RELEASE, *pairs, [each.held - 1 if each.held else each.last for each in sent], by
+            )
 
     async def pass_gone(self, gone: GoneClear, *, by: str) -> None:
         spans: dict[tuple[str, str, UUID], list[tuple[int, int]]] = {}

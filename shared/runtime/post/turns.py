@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 from uuid import UUID
 
 from shared.contracts.delivery import (
@@ -61,6 +61,10 @@ class Turn:
     asked_at: datetime | None = None
     looked_at: datetime | None = None
 
+    def heard(self, word: Word) -> bool:
+        """Whether a mark of the peer has named our nonce: then all that it had appended before is here."""
+        return word.answered == self.nonce
+
     def look_due(self, word: Word, now: datetime, settings: TalkSettings) -> bool:
         """Whether the books are worth a look: nothing is said sooner, and looking costs."""
         return _passed(self.looked_at, now, settings.news_s) or (
@@ -72,7 +76,7 @@ def next_marks(turn: Turn, view: View, word: Word, *, now: datetime, settings: T
     """What is to be said now; nothing: it is not our turn."""
     if not _passed(turn.said_at, now, settings.news_s):
         return []
-    unanswered = word.answered != turn.nonce
+    unanswered = not turn.heard(word)
     asking = (view.open or unanswered) and _passed(turn.asked_at, now, settings.repeat_s)
     whole = asking or word.owes is not None
     if not whole and view == turn.said:
@@ -115,10 +119,25 @@ def gone_statements(numbers: Sequence[GoneNumbers], ids: Sequence[UUID]) -> list
     ]
 
 
-def beyond(taken: Iterable[TakenMark], sent: Iterable[SentMark]) -> list[TakenMark]:
-    """What the other side has taken of numbers that these books do not know to have been given: they were restored."""
+class Ahead(NamedTuple):
+    """What the other side has taken of numbers that these books do not know to have been given.
+
+    `forgotten`: these books are those of a restored database. `impossible`: no topic holds so many records.
+    """
+
+    forgotten: list[TakenMark]
+    impossible: list[TakenMark]
+
+
+def ahead(taken: Iterable[TakenMark], sent: Iterable[SentMark], *, appended: int) -> Ahead:
+    """Marks beyond what was given; what nobody knows of any more lies in the topic, among its `appended` records."""
     given = {(mark.sender, mark.recipient, mark.epoch): mark.last for mark in sent}
-    return [mark for mark in taken if mark.highest > given.get((mark.sender, mark.recipient, mark.epoch), 0)]
+    found = Ahead([], [])
+    for mark in taken:
+        over = mark.highest - given.get((mark.sender, mark.recipient, mark.epoch), 0)
+        if over > 0:
+            (found.forgotten if over <= appended else found.impossible).append(mark)
+    return found
 
 
 def _sorted(rows: Iterable[_Mark]) -> list[_Mark]:

@@ -107,15 +107,19 @@ CREATE TABLE relay_lease (
 );
 
 -- The open epoch of each pair at each instance that serves its recipient. It ends where the database is another than
--- gave its last number, which the system's id and the timeline tell, and where a number had been given before.
+-- gave its last number, which the system's id, the timeline and the file of this table tell, and where a number had been
+-- given before. A dump that is loaded makes another file.
+-- `told` is the highest number of ours that its recipient's instance says it knows of: its word, and no book's.
 CREATE TABLE pair_sequence (
     sender text NOT NULL,
     recipient text NOT NULL,
     lane text NOT NULL,
     epoch uuid NOT NULL,
     last bigint NOT NULL,
+    told bigint NOT NULL DEFAULT 0,
     system_id bigint NOT NULL,
     timeline bigint NOT NULL,
+    file bigint NOT NULL,
     prev_epoch uuid,
     prev_last bigint,
     PRIMARY KEY (sender, recipient, lane)
@@ -128,9 +132,21 @@ CREATE TABLE closed_epoch (
     lane text NOT NULL,
     epoch uuid NOT NULL,
     last bigint NOT NULL,
+    told bigint NOT NULL DEFAULT 0,
     closed_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (sender, recipient, epoch)
 );
+
+-- One row: which database this was when that was last looked at, and since when. Another one was restored.
+CREATE TABLE life (
+    one boolean PRIMARY KEY DEFAULT true,
+    system_id bigint,
+    timeline bigint,
+    file bigint,
+    began_at timestamptz,
+    CONSTRAINT life_one CHECK (one)
+);
+INSERT INTO life DEFAULT VALUES;
 
 CREATE TABLE inbox (
     message_id uuid PRIMARY KEY,
@@ -169,7 +185,8 @@ CREATE INDEX inbox_open ON inbox (subject) WHERE outcome IN ('deferred', 'waitin
 CREATE INDEX inbox_withdrawn ON inbox (subject)
     WHERE type IN ('causeway.referral_withdrawn.v1', 'causeway.notice_withdrawn.v1') AND outcome = 'applied';
 
--- Of each sender's numbers the highest that is known of, and those below it that have not come.
+-- Of each sender's numbers the highest that is known of, and those below it that have not come. Up to `released` its
+-- sender holds none any more, by its newest mark: it sends none of them again.
 CREATE TABLE pair_taken (
     sender text NOT NULL,
     recipient text NOT NULL,
@@ -177,9 +194,26 @@ CREATE TABLE pair_taken (
     instance text NOT NULL,
     high bigint NOT NULL,
     holes int8multirange NOT NULL,
+    released bigint NOT NULL DEFAULT 0,
     PRIMARY KEY (sender, recipient, epoch)
 );
 CREATE INDEX pair_taken_instance ON pair_taken (instance);
+
+-- Numbers whose rows `inbox` or `settled` (the book) keeps no longer: all of them were applied, or nobody states what
+-- became of them. `digests` adds up the first 60 bits of their messages' digests: the accounts compare it with what audit
+-- has read. No message among them has an id above `newest`: a younger one under such a number is another message. Whoever
+-- can write this can have messages answered as applied that never were; the service cannot.
+CREATE TABLE compacted (
+    book text NOT NULL,
+    sender text NOT NULL,
+    recipient text NOT NULL,
+    epoch uuid NOT NULL,
+    numbers int8multirange NOT NULL,
+    digests numeric NOT NULL,
+    newest uuid NOT NULL,
+    PRIMARY KEY (book, sender, recipient, epoch),
+    CONSTRAINT compacted_book CHECK (book IN ('inbox', 'settled'))
+);
 
 -- What a sender no longer held: numbers that never came, and messages that were deferred, waited or were parked.
 CREATE TABLE gone (
@@ -256,6 +290,8 @@ CREATE INDEX quarantine_waiting ON quarantine (parked_at) WHERE replayed_at IS N
 
 -- What other instances have said last of themselves, each word with its place in its speaker's topic: an older one,
 -- read again, changes nothing. `owes` is the nonce that our next marks answer, `answered` the one of ours that theirs did.
+-- `stand_due`: it is to be told what is held of its edges; `stood_at` is when that began, `stand_above` the last edge that
+-- was said, while there is more to say.
 CREATE TABLE peer (
     instance text PRIMARY KEY,
     reads jsonb,
@@ -263,8 +299,13 @@ CREATE TABLE peer (
     reads_offset bigint,
     marked_at timestamptz,
     marked_offset bigint,
+    -- How many marks it has said in this minute of the broker's.
+    marks integer NOT NULL DEFAULT 0,
     owes uuid,
-    answered uuid
+    answered uuid,
+    stand_due boolean NOT NULL DEFAULT false,
+    stood_at timestamptz,
+    stand_above uuid
 );
 
 CREATE TABLE document (
@@ -420,6 +461,8 @@ CREATE TABLE edge (
     decided_at timestamptz NOT NULL,
     tried smallint NOT NULL DEFAULT 0,
     again_at timestamptz,
+    -- The instance at which it lies does not know all of it: it is issued anew.
+    missing boolean NOT NULL DEFAULT false,
     CONSTRAINT edge_state CHECK (state IN ('emitted', 'waiting', 'superseded', 'dropped')),
     CONSTRAINT edge_waiting CHECK ((state = 'waiting') <= (message_id IS NULL))
 );
@@ -438,6 +481,16 @@ CREATE TABLE answer_act (
 );
 CREATE INDEX edge_again ON edge (again_at) WHERE again_at IS NOT NULL;
 CREATE INDEX edge_waiting ON edge (edge_id) WHERE state = 'waiting';
+CREATE INDEX edge_missing ON edge (referral_id) WHERE missing;
+CREATE INDEX edge_lies ON edge (instance, edge_id) WHERE state = 'emitted';
+
+-- Edges that an instance holds as ours and that are not here: this database was restored, and has forgotten them.
+CREATE TABLE stray (
+    instance text NOT NULL,
+    edge_id uuid NOT NULL,
+    noted_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (instance, edge_id)
+);
 
 -- Submissions by party and fate: the first side of accounting equation (I). Counted in the intake's transaction.
 CREATE TABLE intake_count (
@@ -485,6 +538,8 @@ ALTER TABLE offer
     ALTER COLUMN evidence SET STORAGE EXTERNAL;
 CREATE INDEX offer_by_arrival ON offer (party, arrival) WHERE arrival IS NOT NULL;
 CREATE INDEX offer_by_state ON offer (party, state, arrival) WHERE arrival IS NOT NULL;
+-- What retention still has to look at.
+CREATE INDEX offer_kept ON offer (referral_id) WHERE wrapped_key IS NOT NULL;
 
 -- Who may do what in which state: a second, independent copy of the service's table of permissions, held equal to it
 -- by the isolation tests.
@@ -641,17 +696,17 @@ CREATE POLICY event_added ON event FOR INSERT WITH CHECK (
 
 EXECUTE format(
     'GRANT SELECT, INSERT, UPDATE, DELETE ON
-        lane, segment, outbox, settled, mark, relay_lease, pair_sequence, closed_epoch, inbox, pair_taken, gone,
+        lane, segment, outbox, settled, mark, relay_lease, pair_sequence, closed_epoch, life, inbox, pair_taken, gone,
         awaiting, topic_cursor, topic_reader, topic_lease, quarantine, peer, document, data_key, api_key, idempotency, intake_count,
-        referral, edge, offer, answer_act
+        referral, edge, stray, offer, answer_act
      TO %I', service);
 EXECUTE format('GRANT SELECT, INSERT, DELETE ON event_unnumbered TO %I', service);
 EXECUTE format('GRANT SELECT, INSERT ON event TO %I', service);
 EXECUTE format('GRANT SELECT, INSERT, UPDATE ON feed TO %I', service);
 EXECUTE format('GRANT SELECT, UPDATE ON feed_numberer TO %I', service);
 EXECUTE format('GRANT USAGE ON SCHEMA public TO %I', service);
-EXECUTE format('GRANT SELECT ON permitted TO %I', service);
-EXECUTE format('GRANT SELECT ON lane, settled, inbox, pair_sequence, closed_epoch, intake_count TO %I', accountant);
+EXECUTE format('GRANT SELECT ON permitted, compacted TO %I', service);
+EXECUTE format('GRANT SELECT ON lane, settled, inbox, compacted, pair_sequence, closed_epoch, intake_count TO %I', accountant);
 EXECUTE format('GRANT SELECT (message_id, lane, position, type, sender, recipient, epoch, sequence, digest, outcome, code, done, aside)
      ON outbox TO %I', accountant);
 EXECUTE format('GRANT USAGE ON SCHEMA public TO %I', accountant);
