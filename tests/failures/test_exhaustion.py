@@ -15,8 +15,8 @@ import pytest
 
 from shared.kernel.ids import uuid7
 from tests.failures.load import quantile
+from tests.failures.split import SplitExchange
 from tests.services.hotline.test_beside_the_loop import dear
-from tests.support.running import Exchange
 
 ATTACKER, OTHER = "hotline-nl.example", "hotline-be.example"
 #: What settings give a party where they say nothing, and the stack of the tests gives more.
@@ -28,16 +28,16 @@ GROWTH_KIB_MAX = 160 * 1024
 
 
 @pytest.fixture(scope="module")
-def api(exchange: Exchange) -> Iterator[tuple[str, int]]:
+def api(intake: SplitExchange) -> Iterator[tuple[str, int]]:
     """The API of the hotline alone, within the ordinary budget: its base URL and process."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port: int = listening.getsockname()[1]
     label = "hotline-api-exhausted"
-    process = exchange.serve("hotline", only=["api", "documents"], label=label, port=port, settings=BUDGET)
-    exchange.wait_ready(label, f"http://127.0.0.1:{port}")
+    process = intake.serve("hotline", only=["api", "documents"], label=label, port=port, settings=BUDGET)
+    intake.wait_ready(label, f"http://127.0.0.1:{port}")
     assert process.pid is not None
     yield f"http://127.0.0.1:{port}", process.pid
-    exchange.stop(label)
+    intake.stop(label)
 
 
 def memory_kib(pid: int) -> int:
@@ -83,10 +83,10 @@ async def attack(url: str, key: str, *, path: str, body: bytes, statuses: Counte
 
 @pytest.mark.timing
 async def test_the_dearest_bodies_of_one_party_hold_up_neither_the_others_nor_who_watches(
-    exchange: Exchange, api: tuple[str, int], record_property: Callable[[str, object], None]
+    intake: SplitExchange, api: tuple[str, int], record_property: Callable[[str, object], None]
 ) -> None:
     url, pid = api
-    attacker, other = exchange.parties[ATTACKER].key, exchange.parties[OTHER].key
+    attacker, other = intake.parties[ATTACKER].key, intake.parties[OTHER].key
     before, during = Watched(url, other), Watched(url, other)
     await before.look(1.0)  # warm
     before.took_s.clear()
