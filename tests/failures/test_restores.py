@@ -26,10 +26,11 @@ async def test_what_a_restored_database_has_forgotten_comes_back_or_is_named(
     record_property: Callable[[str, object], None],
 ) -> None:
     """The control is in the same run: each dump lacks numbers that were given since, which none is given again."""
+    lost = frozenset[str]()
     for instance in RESTORED:
         found = await restore_through(exchange, tmp_path, instance, EACH)
         with capsys.disabled():
             print("", found.line(), sep="\n  ")
-        check(found)
+        lost = check(found, lost_before=lost)
         assert (len(found.lost) > 0) == (instance != AUDIT)
         record_property(f"lost_{instance}", len(found.lost))
