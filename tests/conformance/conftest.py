@@ -121,7 +121,7 @@ def memory_log() -> Log:
     memory = MemoryLog(SystemClock())
 
     async def held() -> list[list[Record]]:
-        return [memory.partitions.get((TOPIC, 0), [])]
+        return [memory.records(TOPIC)]
 
     writer: MemoryLogWriter[MemoryLog] = MemoryLogWriter(memory, instance="hotline")
 

@@ -50,19 +50,18 @@ class Plan:
             return Known() if late else None
         if late and each.message is not None and each.message.edge is not None:
             return Known("subject_withdrawn")
-        again = each.message is not None and each.message.again is not None
-        return None if arrival.said is None else self._told_before(arrival, arrival.said, again=again)
+        if arrival.said is None:
+            return None
+        known = self._told_before(arrival, arrival.said)
+        # With an edge that is issued again comes what was answered so far: whether it has that, the service knows.
+        tells_more = each.message is not None and each.message.again is not None
+        return None if known is not None and known.code is None and tells_more else known
 
-    def _told_before(self, arrival: Arrival, said: UUID, *, again: bool) -> Known | None:
-        """The same edge or act with the same content has no second effect; other content must have a higher number.
-
-        One that is issued `again`, with what was answered so far, is the service's to compare with what it has.
-        """
+    def _told_before(self, arrival: Arrival, said: UUID) -> Known | None:
+        """The same edge or act with the same content has no second effect; other content must have a higher number."""
         first, message_id = self._told.setdefault(
             (arrival.sender, arrival.recipient, said), (arrival, arrival.message_id)
         )
-        if again:
-            return None
         if first is not arrival and first.content == arrival.content:
             return Known(like=message_id)
         held = self._held.get(arrival.digest)
