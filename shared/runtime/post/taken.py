@@ -119,6 +119,7 @@ _NUMBERS_OF: Final = """
 SELECT sender, recipient, epoch, sequence FROM inbox
 WHERE message_id = ANY($1::uuid[]) AND sender_instance = $2 AND outcome IN ('deferred', 'waiting', 'parked')
 """
+_COMPACTED: Final = "SELECT max(newest::text)::uuid FROM compacted WHERE book = 'inbox'"
 _NEEDS: Final = "SELECT DISTINCT need FROM inbox WHERE outcome = 'deferred' AND need IS NOT NULL"
 _WANTED: Final = """
 WITH due AS (
@@ -183,6 +184,10 @@ class PostgresTaken:
         numbers = _NUMBERS.rows(_numbers(spans, dict.fromkeys(spans, by)))
         await self._driver.execute(*_GIVE_UP.bind(numbers=numbers))
         await self._driver.execute(*_NOTE.bind(numbers=numbers))
+
+    async def compacted(self) -> UUID | None:
+        found: UUID | None = await self._driver.fetchval(_COMPACTED)
+        return found
 
     async def wanted(self, now: datetime) -> dict[str, list[UUID]]:
         needs = [row["need"] for row in await self._driver.fetch(_NEEDS)]
