@@ -89,6 +89,11 @@ def the_moved_provider(folder: Path) -> str:
     return said(printed(folder, "tests.failures.moves", "--count", "500"), "moved: ")
 
 
+def the_restored(folder: Path) -> str:
+    text = printed(folder, "tests.failures.restores", "--count", "1000")
+    return said(text, "restored audit", "restored law_enforcement", "restored hotline")
+
+
 def the_steady_tests(folder: Path) -> str:
     return said(printed(folder, "tests.acceptance.steady"), "steady: ")
 
@@ -138,6 +143,7 @@ LONG_VERBS: Mapping[str, Callable[[Path], str]] = {
         the_soak,
         the_skew,
         the_moved_provider,
+        the_restored,
         the_steady_tests,
     )
 }

@@ -220,6 +220,10 @@ class TakenBook(Protocol):
         """Pass what its sender no longer holds. It leaves no outcome: comes it all the same, it is taken."""
         ...
 
+    async def compacted(self) -> UUID | None:
+        """The newest message of which no more than its number may be known; None: all have their rows."""
+        ...
+
     async def wanted(self, now: datetime) -> dict[str, list[UUID]]:
         """By instance, the messages to send again: deferred ones whose need is met, parked ones that were asked for.
 

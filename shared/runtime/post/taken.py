@@ -119,6 +119,7 @@ _NUMBERS_OF: Final = """
 SELECT sender, recipient, epoch, sequence FROM inbox
 WHERE message_id = ANY($1::uuid[]) AND sender_instance = $2 AND outcome IN ('deferred', 'waiting', 'parked')
 """
+_COMPACTED: Final = "SELECT max(newest::text)::uuid FROM compacted WHERE book = 'inbox'"
 #: What deferred messages lack; no need at all stands for those that are asked for.
 _NEEDS: Final = """
 SELECT DISTINCT CASE WHEN NOT asked THEN need END AS need FROM inbox
@@ -187,6 +188,10 @@ class PostgresTaken:
         numbers = _NUMBERS.rows(_numbers(spans, dict.fromkeys(spans, by)))
         await self._driver.execute(*_GIVE_UP.bind(numbers=numbers))
         await self._driver.execute(*_NOTE.bind(numbers=numbers))
+
+    async def compacted(self) -> UUID | None:
+        found: UUID | None = await self._driver.fetchval(_COMPACTED)
+        return found
 
     async def wanted(self, now: datetime) -> dict[str, list[UUID]]:
         needs = [row["need"] for row in await self._driver.fetch(_NEEDS)]

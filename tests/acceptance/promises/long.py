@@ -83,6 +83,11 @@ LONG = (
         verb="the_moved_provider",
     ),
     Line(
+        "Audit's, an agency's and an origin's database restored from a dump amid 1,000 referrals: no number given "
+        "twice, every case comes back by itself, and what an origin forgot is listed and named by reconcile",
+        verb="the_restored",
+    ),
+    Line(
         "Every test whose outcome hangs on the clock passes ten times beside a process that burns one core",
         verb="the_steady_tests",
     ),

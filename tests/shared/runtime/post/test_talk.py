@@ -94,6 +94,9 @@ class Books:
     async def pass_gone(self, gone: GoneClear, *, by: str) -> None:
         self.asked.append(("pass_gone", (by, gone)))
 
+    async def compacted(self) -> UUID | None:
+        return None
+
     async def wanted(self, now: object) -> dict[str, list[UUID]]:
         return self.wants
 
