@@ -13,7 +13,7 @@ from deploy.accounting import edges, messages, views
 from deploy.accounting.differences import Difference, Found, Reconciliation
 from deploy.accounting.edges import Carrier, Edges
 from deploy.accounting.log import LogCheck, opening_keys, reading_of
-from deploy.accounting.messages import Emitted, Messages, Numbers
+from deploy.accounting.messages import Compacted, Emitted, Messages, Numbers
 from deploy.accounting.referrals import Referrals
 from deploy.accounting.sealed import Days, Sealed, id_at, sealable
 from deploy.accounting.spans import Spans
@@ -57,9 +57,9 @@ class Books:
 
     async def messages(self) -> tuple[Messages, Messages]:
         """(II): the account of everything, and that of the days which will be sealed if nothing differs."""
-        emitted, gone = await self._emitted(), await self._gone()
-        account = Messages(emitted, gone, _copied(self.sealed.numbers))
-        sealing = Messages(emitted, gone, _copied(self.sealed.numbers))
+        emitted, gone, compacted = await self._emitted(), await self._gone(), await self._compacted()
+        account = Messages(emitted, gone, _copied(self.sealed.numbers), compacted)
+        sealing = Messages(emitted, gone, _copied(self.sealed.numbers), compacted)
         boundary = id_at(self.over)
         async for lines in grouped(self._numbered(), key=lambda line: line[:4]):
             self.differences += account.add(lines)
@@ -68,6 +68,8 @@ class Books:
             if early:
                 list(sealing.add(early))
         self.differences += account.missing()
+        if self.sealed.until is None:
+            self.differences += account.altered()
         self.notes += account.notes
         return account, sealing
 
@@ -79,6 +81,10 @@ class Books:
             if len(account.untold) >= _ASKED_AT_ONCE:
                 await self._ask(account)
         await self._ask(account)
+        for book in self.services:
+            if keeps_referrals(book.kind):
+                for row in await book.fetch(views.UNSENT):
+                    self.differences += account.add_unsent(row["state"], row["n"], row["example"])
         for book in self.audits:
             for row in await book.fetch(views.UNDERIVED, self.sealed.first):
                 where = f"{row['topic']}/{row['partition']}/{row['offset']}"
@@ -143,6 +149,15 @@ class Books:
                 found.setdefault(pair, []).append((row["first"], row["last"]))
         return {pair: Spans(spans) for pair, spans in found.items()}
 
+    async def _compacted(self) -> dict[tuple[str, Pair], Compacted]:
+        return {
+            (row["book"], (row["sender"], row["recipient"], row["epoch"])): Compacted(
+                Spans((first, last) for first, last in row["spans"]), int(row["digests"])
+            )
+            for book in self.services
+            for row in await book.fetch(views.COMPACTED)
+        }
+
     def _numbered(self) -> list[AsyncIterator[Line]]:
         first = self.sealed.first
         named = ((messages.OUTBOX, views.OUTBOX), (messages.SETTLED, views.SETTLED), (messages.INBOX, views.INBOX))
@@ -186,15 +201,14 @@ async def read_books(endpoints: Endpoints, sealed: Sealed) -> Findings:
         carried = await books.edges()
         referrals = await books.referrals()
         log = await books.log(endpoints)
-        terms = {name: count + sealed.edges.get(name, 0) for name, count in carried.totals().items()}
         result = Reconciliation(
             referrals.totals(),
             account.totals(),
-            terms,
+            carried.totals(sealed.edges),
             tuple(sorted(set(books.notes))),
             books.differences.sorted(),
         )
-        return Findings(result, _to_seal(books, sealing, terms, log=log))
+        return Findings(result, _to_seal(books, sealing, carried.sealable(sealed.edges), log=log))
 
 
 def _to_seal(

@@ -1,6 +1,6 @@
 """Equation (III): every edge of a routed referral has its message, and audit was told of it by whoever filed it. Pure.
 
-edges = messages + waiting
+edges = messages + waiting + dropped
 """
 
 from __future__ import annotations
@@ -14,8 +14,10 @@ from uuid import UUID
 from deploy.accounting.differences import Difference
 
 EDGE, MESSAGE = "edge", "message"
-#: The state of an edge whose message is on its way or has arrived; any other edge is retired.
-_EMITTED: Final = "emitted"
+#: The states of edges that count: its message is on its way or has arrived; it waits and has none; it was given up.
+#: Any other edge was replaced, and is retired.
+_EMITTED, _WAITING, _DROPPED = "emitted", "waiting", "dropped"
+TERMS: Final = ("edges", "messages", _WAITING, _DROPPED, "retired")
 
 
 class Carrier(NamedTuple):
@@ -33,7 +35,9 @@ class Carrier(NamedTuple):
 class Edges:
     """The account of all edges, fed with the rows of one message after the other."""
 
+    #: Of edges with a message; of those without one, as they are now: no day of theirs is ever sealed.
     terms: Counter[str] = field(default_factory=Counter)
+    unsent: Counter[str] = field(default_factory=Counter)
     #: Emitted edges of which it is still to be asked whether audit was told: who filed each, and its message.
     untold: dict[UUID, tuple[str, UUID]] = field(default_factory=dict)
 
@@ -42,6 +46,10 @@ class Edges:
         edges = [row for row in rows if row.book == EDGE]
         sent = any(row.book == MESSAGE for row in rows)
         for edge in edges:
+            if edge.state == _DROPPED:
+                self.terms["edges"] += 1
+                self.terms[_DROPPED] += 1
+                continue
             if edge.state != _EMITTED:
                 self.terms["retired"] += 1
                 continue
@@ -55,6 +63,19 @@ class Edges:
             self.terms["messages"] += 1
             yield Difference("III", "a message without an edge", str(rows[0].message_id))
 
+    def add_unsent(self, state: str, count: int, example: UUID) -> Iterator[Difference]:
+        """Take edges that no message ever carried, all of one state; `example` is one of them."""
+        if state in (_WAITING, _DROPPED):
+            self.unsent["edges"] += count
+            self.unsent[state] += count
+        elif state == _EMITTED:
+            self.unsent["edges"] += count
+            yield Difference(
+                "III", f"{count} edges that neither wait nor have a message", f"edge {example}, among them"
+            )
+        else:
+            self.unsent["retired"] += count
+
     def told(self, links: Mapping[UUID, set[str]]) -> Iterator[Difference]:
         """Compare with what audit was told, by edge: another's word does not say that its own origin has told it."""
         for edge_id, (party, message_id) in self.untold.items():
@@ -62,5 +83,11 @@ class Edges:
                 yield Difference("III", "an edge that audit was not told of", str(message_id))
         self.untold.clear()
 
-    def totals(self) -> dict[str, int]:
-        return {name: self.terms[name] for name in ("edges", "messages", "retired")}
+    def totals(self, sealed: Mapping[str, int]) -> dict[str, int]:
+        """The terms of all edges: those of the sealed days among them."""
+        carried = self.sealable(sealed)
+        return {name: carried[name] + self.unsent[name] for name in TERMS}
+
+    def sealable(self, sealed: Mapping[str, int]) -> dict[str, int]:
+        """The terms of edges with a message, with those that were sealed before."""
+        return {name: sealed.get(name, 0) + self.terms[name] for name in TERMS}

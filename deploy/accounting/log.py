@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any, Final
 from uuid import UUID
@@ -20,10 +20,11 @@ from pydantic_core import from_json
 
 from deploy.accounting import views
 from deploy.accounting.differences import Difference
+from deploy.accounting.folded import FoldedDay, FoldedMarks
 from deploy.accounting.spans import Spans
 from deploy.accounting.streams import Book
-from services.audit.domain.entries import Entry, Read
-from services.audit.domain.reading import Reading, read_record
+from services.audit.domain.entries import Entry, Read, is_folded
+from services.audit.domain.reading import Reading, read_records
 from shared.envelope.keys import OpeningKey
 from shared.envelope.sealing import Opener
 from shared.exchange.message import Record
@@ -70,6 +71,7 @@ class LogCheck:
 
     async def _topic(self, where: Coordinate, life: UUID, bounds: Bounds) -> AsyncIterator[Difference]:
         entries = _Ahead(self.book.rows(views.ENTRIES, where.topic, life, where.partition, bounds.first))
+        folded = FoldedMarks(await self._folded(where, life))
         strange: list[asyncpg.Record] = []
         lost = Spans()
         if bounds.first < bounds.end:
@@ -80,21 +82,32 @@ class LogCheck:
                         each.read(life, self.reading)
                         lost = _lost(each.rows, lost)
                         strange += each.elsewhere()
-                        for difference in each.differences(opened=self.opened):
-                            yield difference
-                        if each.record.broker_time < self.sealing_before:
+                        late = each.record.broker_time >= self.sealing_before
+                        if not (each.is_mark and (folded.add(each.made) or late)):
+                            for difference in each.differences(opened=self.opened):
+                                yield difference
+                        if not late:
                             self.compared[where.topic] = str(life), each.record.offset + 1
                     async for difference in self._tables(compared):
                         yield difference
         async for row in entries.rest():
             lost = _lost([row], lost)
             strange.append(row)
+        for difference in () if list(lost) else folded.differences(where.topic, first=bounds.first):
+            yield difference
         for row in strange:
             at = f"{where.topic}/{where.partition}/{row['offset']} {row['message_id']}"
             if row["offset"] in lost:
                 self.notes.append(f"{at}: audit has it, and the topic lost it")
             elif row["kind"] not in _OWN:
                 yield Difference("II", "in audit's log, not in Kafka", at)
+
+    async def _folded(self, where: Coordinate, life: UUID) -> dict[date, FoldedDay]:
+        rows = await self.book.fetch(views.FOLDED, where.topic, life, where.partition)
+        return {
+            row["day"]: FoldedDay(row["first_offset"], row["last_offset"], row["count"], int(row["digests"]))
+            for row in rows
+        }
 
     async def _tables(self, compared: Sequence[_Compared]) -> AsyncIterator[Difference]:
         """Compare what receipts and decisions of a batch say with the tables that audit shows them from."""
@@ -133,8 +146,13 @@ class _Compared:
     def made(self) -> Entry:
         return self.said.entries[0]
 
+    @property
+    def is_mark(self) -> bool:
+        """Whether it is one of those that audit counts by the day: it has no entry of its own."""
+        return is_folded(self.made) and not any(row["offset"] == self.record.offset for row in self.rows)
+
     def read(self, life: UUID, reading: Reading) -> None:
-        read_record(self.record, self.said, generation=life, reading=reading)
+        read_records([self.record], self.said, generations={self.record.topic: life}, reading=reading)
 
     def elsewhere(self) -> list[asyncpg.Record]:
         """Rows of places before this record's, where Kafka has none."""

@@ -22,6 +22,7 @@ from deploy.accounting.spans import Spans
 from deploy.accounting.streams import Line, Pair
 from deploy.site.endpoints import write_private
 from shared.kernel.errors import Refused
+from shared.kernel.ids import first_uuid7
 
 FILE: Final = "accounts.json"
 _FORM: Final = 1
@@ -72,8 +73,7 @@ def day_of(message_id: UUID) -> date:
 
 def id_at(day: date) -> UUID:
     """The lowest id that a message of this day can have."""
-    begins = datetime(day.year, day.month, day.day, tzinfo=UTC)
-    return UUID(int=(int(begins.timestamp() * 1000) << 80))
+    return first_uuid7(datetime(day.year, day.month, day.day, tzinfo=UTC))
 
 
 def sealable(now: datetime, oldest_open: UUID | None) -> date:

@@ -34,6 +34,12 @@ SELECT sender, recipient, epoch, sequence, message_id, digest, type, outcome, ''
 WHERE message_id >= $1
 ORDER BY sender COLLATE "C", recipient COLLATE "C", epoch, sequence, message_id
 """
+#: The numbers of a book whose rows are kept no longer, and what their digests add up to (`deploy.operator.compaction`).
+COMPACTED: Final = """
+SELECT book, sender, recipient, epoch, digests::text AS digests,
+       ARRAY(SELECT ARRAY[lower(r), upper(r) - 1] FROM unnest(numbers) AS r) AS spans
+FROM compacted
+"""
 #: What audit has read with a number; `outcome` is the kind of the entry.
 AUDITED: Final = """
 SELECT sender, recipient, epoch, sequence, message_id, digest, type, kind AS outcome,
@@ -54,6 +60,10 @@ SELECT message_id, NULL::text AS type, state, edge_id, party FROM edge WHERE mes
 UNION ALL SELECT before.id, NULL, 'moved', NULL, party FROM edge, unnest(messages_before) AS before (id)
 WHERE before.id >= $1
 ORDER BY message_id
+"""
+#: Edges that no message carries, by their state: those that wait, those that were given up or replaced meanwhile.
+UNSENT: Final = """
+SELECT state, count(*) AS n, min(edge_id::text)::uuid AS example FROM edge WHERE message_id IS NULL GROUP BY state
 """
 #: The messages that carry an edge ($2: their types), as their sender has them.
 CARRIERS: Final = """
@@ -109,6 +119,11 @@ SELECT detail->>'origin' AS origin, count(DISTINCT message_id) AS n FROM entry W
 ENTRIES: Final = """
 SELECT * FROM entry WHERE topic = $1 AND generation = $2 AND partition = $3 AND "offset" >= $4
 ORDER BY "offset", digest
+"""
+#: What audit keeps of the marks in one life of a topic.
+FOLDED: Final = """
+SELECT day, first_offset, last_offset, count, digests::text AS digests FROM folded_mark
+WHERE topic = $1 AND generation = $2 AND partition = $3
 """
 RECEIPTED: Final = """
 SELECT receipt_id, message_id, by, digest, outcome, code FROM receipted WHERE receipt_id = ANY ($1)

@@ -12,9 +12,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
+from uuid import UUID
 
 import asyncpg
 
+from deploy.operator.compaction import compact_inbox, fold_rest, fold_settled
 from deploy.operator.retention_policy import PERIODS, POLICY, Kept, Way
 from deploy.site.endpoints import OwnedDatabase
 from shared.exchange.acts import Subject
@@ -37,6 +39,8 @@ _BIND = """
 SELECT set_config('causeway.parties', coalesce((SELECT string_agg(party, ',') FROM feed), ''), true),
        set_config('causeway.role', 'service', true), set_config('causeway.action', $1, true)
 """
+#: The table that has a row for each referral, case or notice of an instance; at audit, for each edge.
+_SUBJECTS: Final = {"hotline": "referral", "industry": "notice", "law_enforcement": "case_file", "audit": "link"}
 #: Which subjects of a kind of service are open still: its items' table, their key, and what they are.
 _ITEMS: Final = {
     "hotline": ("offer", "referral_id", Subject.OFFER),
@@ -51,30 +55,36 @@ _ERASED_EVENT: Final = (
 _OPEN_EDGE = """
 EXISTS (SELECT FROM edge AS e WHERE e.referral_id = r.referral_id AND e.state = 'emitted'
         AND (e.answered_at IS NULL OR e.answered_at >= $1
-             OR NOT e.answer = ANY (CASE WHEN r.state = 'withdrawn' THEN ARRAY[$5::text] ELSE $4::text[] END)))
+             OR NOT e.answer = ANY (CASE WHEN r.state = 'withdrawn' THEN ARRAY[$6::text] ELSE $5::text[] END)))
+"""
+#: Only what has a key still is looked at, page by page in the order of the ids: others gave them, so they tell no time.
+_PAGE_ENDED: Final = """
+SELECT (SELECT subject FROM page ORDER BY subject DESC LIMIT 1) AS last, (SELECT count(*) FROM ended) AS count
 """
 _REFERRALS = f"""
-WITH ended AS MATERIALIZED (
-    SELECT r.referral_id AS subject, r.party FROM referral AS r JOIN data_key AS k ON k.subject = r.referral_id
+WITH page AS MATERIALIZED (
+    SELECT subject FROM data_key WHERE subject > $4 ORDER BY subject LIMIT $2
+), ended AS MATERIALIZED (
+    SELECT r.referral_id AS subject, r.party FROM page JOIN referral AS r ON r.referral_id = page.subject
     WHERE r.accepted_at < $1 AND coalesce(r.withdrawn_at < $1, true)
       AND (r.work_reason IS NULL OR r.state = 'withdrawn') AND NOT {_OPEN_EDGE}
-    LIMIT $2
 ), keys AS (
     DELETE FROM data_key AS k USING ended WHERE k.subject = ended.subject
 ), records AS (
     UPDATE referral AS r SET content = '' FROM ended WHERE r.referral_id = ended.subject AND r.party = ended.party
-)
-{_ERASED_EVENT}
+), told AS ({_ERASED_EVENT})
+{_PAGE_ENDED}
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """What a table holds now. `rows` is PostgreSQL's own estimate."""
+    """What a table holds now. `rows` is PostgreSQL's own estimate; `each`: bytes for each subject of the instance."""
 
     kept: Kept
     rows: int
     bytes: int
+    each: int | None
 
     def as_json(self) -> dict[str, object]:
         kept = self.kept
@@ -87,6 +97,7 @@ class Held:
             "reason": kept.reason,
             "rows": self.rows,
             "bytes": self.bytes,
+            "each": self.each,
         }
 
 
@@ -106,7 +117,8 @@ async def show(database: OwnedDatabase) -> list[Held]:
     """What an instance's tables hold, and for how long. Raises `Unavailable` if its owner is not let in."""
     async with _opened(database) as owner:
         rows = [(kept, await owner.fetchrow(_SIZE, kept.table)) for kept in POLICY[database.kind]]
-    return [Held(kept, row["rows"], row["bytes"]) for kept, row in rows]
+    subjects = next(row["rows"] for kept, row in rows if kept.table == _SUBJECTS[database.kind])
+    return [Held(kept, row["rows"], row["bytes"], row["bytes"] // subjects if subjects else None) for kept, row in rows]
 
 
 async def apply(database: OwnedDatabase, now: datetime) -> list[Ended]:
@@ -128,6 +140,8 @@ async def _end(owner: asyncpg.Connection, kind: str, kept: Kept, *, now: datetim
     match kept.way:
         case Way.MONTHS:
             return await _drop_months(owner, kind, kept.table, before=before)
+        case Way.COMPACTED:
+            return await compact_inbox(owner, before)
         case Way.ROWS:
             return await _all_of(owner, _past(kept), before)
         case _:
@@ -141,20 +155,25 @@ def _past(kept: Kept) -> str:
 
 
 async def _drop_months(owner: asyncpg.Connection, kind: str, table: str, *, before: datetime) -> int:
-    """Drop months of events. Those of open subjects lie in the last partition from then on, until they are finished."""
+    """Drop months. What has to stay lies in the last partition from then on, until it may go."""
     months = await months_before(owner, table, before.date())
     for month in months:
         async with owner.transaction():
-            await owner.execute(_BIND, "apply")
-            await owner.execute(
-                f'CREATE TEMP TABLE staying ON COMMIT DROP AS SELECT * FROM "{month}" AS e WHERE {_open(kind)}'
-            )
+            if table == "settled":
+                await fold_settled(owner, month)
+            else:
+                await owner.execute(_BIND, "apply")
+                staying = f'SELECT * FROM "{month}" AS e WHERE {_open(kind)}'
+                await owner.execute(f"CREATE TEMP TABLE staying ON COMMIT DROP AS {staying}")
             await drop_month(owner, month)
             await owner.execute(_BIND, "number")
             await owner.execute(f"INSERT INTO {table} SELECT * FROM staying")
     async with owner.transaction():
-        await owner.execute(_BIND, "apply")
-        await owner.execute(f"DELETE FROM {table}_default AS e WHERE e.at < $1 AND NOT {_open(kind)}", before)
+        if table == "settled":
+            await fold_rest(owner, before)
+        else:
+            await owner.execute(_BIND, "apply")
+            await owner.execute(f"DELETE FROM {table}_default AS e WHERE e.at < $1 AND NOT {_open(kind)}", before)
     return len(months)
 
 
@@ -173,40 +192,53 @@ async def _erase_records(owner: asyncpg.Connection, kind: str, table: str, *, be
     """Delete the keys and ciphertexts of what was finished before; each party learns which by an event."""
     if table == "referral":
         final, noted = sorted(final_answers()), AnswerState.WITHDRAWAL_ACKNOWLEDGED.value
-        return await _all_of(owner, _REFERRALS, before, f"{Subject.REFERRAL}.erased", final, noted)
+        told = f"{Subject.REFERRAL}.erased"
+        return await _by_pages(owner, _REFERRALS, before, told, final, noted)
     items, key, subject = _ITEMS[kind]
     periods = json.dumps({each.value: days for each, days in PERIODS.items()})
-    further = (f"{subject}.erased", sorted(finished(subject)), periods, (now - before).days)
-    return await _all_of(owner, _records(items, key, table), now, *further)
+    further = (sorted(finished(subject)), periods, (now - before).days)
+    return await _by_pages(owner, _records(items, key, table), now, f"{subject}.erased", *further)
 
 
 def _records(items: str, key: str, contents: str) -> str:
-    """Erases a part of the records in `contents` of `items` that were finished long enough before $1."""
-    days = "coalesce(($5::jsonb ->> (c.edge -> 'handling' ->> 'retention'))::int, $6::int)"
+    """Erases those of a page of records in `contents` of `items` that were finished long enough before $1."""
+    days = "coalesce(($6::jsonb ->> (c.edge -> 'handling' ->> 'retention'))::int, $7::int)"
     return f"""
-WITH ended AS MATERIALIZED (
-    SELECT c.ctid AS row, i.{key} AS subject, i.party FROM {items} AS i JOIN {contents} AS c USING ({key}, party)
+WITH page AS MATERIALIZED (
+    SELECT DISTINCT {key} AS subject FROM {contents}
+    WHERE wrapped_key IS NOT NULL AND {key} > $4 ORDER BY {key} LIMIT $2
+), ended AS MATERIALIZED (
+    SELECT c.ctid AS row, i.{key} AS subject, i.party
+    FROM page JOIN {contents} AS c ON c.{key} = page.subject JOIN {items} AS i USING ({key}, party)
     WHERE c.wrapped_key IS NOT NULL AND i.changed_at < $1::timestamptz - make_interval(days => {days})
-      AND i.state = ANY ($4::text[])
-    LIMIT $2 FOR UPDATE OF c
+      AND i.state = ANY ($5::text[])
+    FOR UPDATE OF c
 ), records AS (
     UPDATE {contents} AS c SET wrapped_key = NULL, content = '', evidence = '' FROM ended WHERE c.ctid = ended.row
-)
-{_ERASED_EVENT}
+), told AS ({_ERASED_EVENT})
+{_PAGE_ENDED}
 """
 
 
-async def _all_of(owner: asyncpg.Connection, statement: str, before: datetime, *further: object) -> int:
-    """Run a statement that ends a part until nothing is left; how many it ended."""
-    total = 0
+async def _by_pages(owner: asyncpg.Connection, statement: str, at: datetime, told: str, *further: object) -> int:
+    """Run a statement over all subjects that have a key still, a page at a time; how many records it ended."""
+    total, after = 0, UUID(int=0)
     while True:
         async with owner.transaction():
-            if further:
-                await owner.execute(_BIND, "apply")
-            count = int((await owner.execute(statement, before, ROWS_MAX, *further)).rpartition(" ")[2])
-        total += count
-        if count == 0:
+            await owner.execute(_BIND, "apply")
+            [page] = await owner.fetch(statement, at, ROWS_MAX, told, after, *further)
+        total += int(page["count"])
+        if page["last"] is None:
             return total
+        after = page["last"]
+
+
+async def _all_of(owner: asyncpg.Connection, statement: str, before: datetime) -> int:
+    """Run a statement that ends a part until nothing is left; how many it ended."""
+    total = 0
+    while count := int((await owner.execute(statement, before, ROWS_MAX)).rpartition(" ")[2]):
+        total += count
+    return total
 
 
 @asynccontextmanager

@@ -15,6 +15,9 @@ _OPTIONS = Options()
 async def show(*names: str, options: Options = _OPTIONS) -> int:
     """Say of each table how long it keeps what, who decides on that, and how much there is now.
 
+    `each` is bytes for each referral of a hotline, case, notice, or edge that audit was told of. What has no days stays
+    for ever, or ends by itself: the reason says which.
+
     Parameters
     ----------
     names
@@ -30,7 +33,7 @@ async def show(*names: str, options: Options = _OPTIONS) -> int:
         if options.json:
             output.document(found)
         else:
-            columns = ("table", "class", "way", "days", "owner", "rows", "bytes", "reason")
+            columns = ("table", "class", "way", "days", "owner", "rows", "bytes", "each", "reason")
             rows = [(name, *(each[column] for column in columns)) for name, held_ in found.items() for each in held_]
             output.table(("instance", *columns), rows)
         return output.DONE

@@ -30,6 +30,7 @@ class Way(StrEnum):
     RECORDS = (
         "records"  # of what was finished for the period, the data key and what it opens are deleted; the row stays
     )
+    COMPACTED = "compacted"  # rows past the period that nobody can ask for any more become spans of numbers
     ITSELF = "itself"  # whatever is done with a row ends it: nothing to apply
     STAYS = "stays"  # for ever, and the reason says why
 
@@ -76,14 +77,6 @@ _EVERYWHERE: Final = (
     Kept("mark", Class.S1, Way.STAYS, Owner.PROTOCOL, None, "one row for each pair, epoch and reader"),
     Kept("relay_lease", Class.S0, Way.STAYS, Owner.PROTOCOL, None, "one row: who publishes"),
     Kept(
-        "settled",
-        Class.S1,
-        Way.STAYS,
-        Owner.PROTOCOL,
-        None,
-        "what became of each message: accounts compare it with the other side",
-    ),
-    Kept(
         "pair_sequence",
         Class.S1,
         Way.STAYS,
@@ -92,14 +85,6 @@ _EVERYWHERE: Final = (
         "one row a pair: without it a number could be given out twice",
     ),
     Kept("closed_epoch", Class.S1, Way.STAYS, Owner.PROTOCOL, None, "one row for each restored database and pair"),
-    Kept(
-        "inbox",
-        Class.S1,
-        Way.STAYS,
-        Owner.PROTOCOL,
-        None,
-        "what was applied: without it a message could be applied twice",
-    ),
     Kept(
         "quarantine",
         Class.S3,
@@ -130,6 +115,18 @@ _READ: Final = (
     Kept("topic_lease", Class.S0, Way.STAYS, Owner.PROTOCOL, None, "one row a topic: who reads it"),
     Kept("topic_reader", Class.S0, Way.ITSELF, Owner.PROTOCOL, None, "one row a process that reads"),
     Kept("pair_taken", Class.S1, Way.STAYS, Owner.PROTOCOL, None, "one row a pair and epoch: which numbers were taken"),
+    Kept("settled", Class.S1, Way.MONTHS, Owner.PROTOCOL, 31, "what was refused, moved or gone stays"),
+    Kept(
+        "inbox",
+        Class.S1,
+        Way.COMPACTED,
+        Owner.PROTOCOL,
+        30,
+        "refusals, withdrawals and what its sender still holds stay: a message that comes again is answered alike",
+    ),
+    Kept(
+        "compacted", Class.S1, Way.STAYS, Owner.PROTOCOL, None, "one row a pair, epoch and book: which numbers it had"
+    ),
     Kept("gone", Class.S1, Way.STAYS, Owner.PROTOCOL, None, "rare: what its sender no longer has"),
     Kept("awaiting", Class.S3, Way.ITSELF, Owner.PROTOCOL, None, "bounded: until what it waits for has come"),
 )
@@ -183,8 +180,11 @@ POLICY: Final[Mapping[str, tuple[Kept, ...]]] = {
     ),
     "audit": (
         *_EVERYWHERE,
+        Kept("settled", Class.S1, Way.ITSELF, Owner.PROTOCOL, None, "not used here: audit numbers nothing"),
+        Kept("inbox", Class.S1, Way.ITSELF, Owner.PROTOCOL, None, "not used here"),
         Kept("data_key", Class.KEY, Way.ITSELF, Owner.PARTY, None, "not used here"),
         Kept("entry", Class.S1, Way.STAYS, Owner.PROTOCOL, None, "the log"),
+        Kept("folded_mark", Class.S1, Way.STAYS, Owner.PROTOCOL, None, "the log: one row a topic and day of marks"),
         Kept("link", Class.S1, Way.STAYS, Owner.PROTOCOL, None, "the log: which edge is of which referral"),
         Kept("receipted", Class.S1, Way.STAYS, Owner.PROTOCOL, None, "the log: what receipts say"),
         Kept(

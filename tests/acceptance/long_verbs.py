@@ -40,7 +40,16 @@ def the_budgets(folder: Path) -> str:
 
 
 def the_flat_looks(folder: Path) -> str:
-    return said(printed(folder, "tests.benchmarks.flat"), "hotline: ", "industry: ", "law_enforcement: ")
+    return said(printed(folder, "tests.benchmarks.flat"), "hotline: ", "industry: ", "law_enforcement: ", "audit: ")
+
+
+def the_filled_accounts(folder: Path) -> str:
+    printed_text = printed(folder, "tests.benchmarks.filled_accounts")
+    return said(printed_text, "whole: ", "the last day: ", "retention: ", "whole after retention: ")
+
+
+def the_cost_of_filled_stores(folder: Path) -> str:
+    return said(printed(folder, "tests.benchmarks.filled_cost"), "cost of a referral: ")
 
 
 def the_soak(folder: Path) -> str:
@@ -94,6 +103,8 @@ LONG_VERBS: Mapping[str, Callable[[Path], str]] = {
         the_budgets,
         the_bench,
         the_flat_looks,
+        the_filled_accounts,
+        the_cost_of_filled_stores,
         the_guard_report,
         the_soak,
         the_skew,

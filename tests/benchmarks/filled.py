@@ -21,24 +21,32 @@ from services.hotline.store import PostgresOffers
 from services.industry.store import PostgresNotices
 from services.law_enforcement import store as law_enforcement
 from services.law_enforcement.store import PostgresCases
+from shared.contracts.delivery import HOLES_MAX
 from shared.kernel.clock import SystemClock
 from shared.party.origin.store import edges, filing, referrals
 from shared.runtime.database import feed, idempotency
 from shared.runtime.database.partitions import MONTHS_AHEAD, make_months
 from shared.runtime.database.transactions import Database, RowScope
-from shared.runtime.post import outbox
+from shared.runtime.post import admitted, outbox, sent_book, taken
 from shared.runtime.watch import metrics
+from tests.benchmarks import filled_audit
 
+_END_MS: Final = int(SystemClock().now().timestamp() * 1000)
 BIG, SMALL, TINY = "big.example", "p3.example", "tiny.example"
 PAGE: Final = 50
+#: Of a ciphertext: about what a record of one item takes.
+CONTENT_BYTES: Final = 700
+#: Tables that say what a service is about to do.
+_PRESENT: Final = ("outbox", "lane", "cursor", "partition_state")
 #: A page reads its own rows. Of a set hardly larger it may read all, and sort them.
 _PAGE_ROWS: Final = 6 * PAGE
 _PARTY = (
     "CASE WHEN i <= 50 THEN 'tiny.example' WHEN i % 10 < 7 THEN 'big.example' ELSE 'p' || (i % 40) || '.example' END"
 )
+#: Ids of their time, as those of services are: the row that is `rows` - i before the last one.
 _ID = (
-    "overlay(overlay('01990000-0000-7000-8000-000000000000' placing lpad(to_hex(i), 8, '0') from 1 for 8)"
-    " placing lpad(to_hex(i), 12, '0') from 25)::uuid"
+    "(lpad(to_hex({end_ms} - ({rows} - i)::bigint * 63072000000 / {rows}), 12, '0') || '70008000'"
+    " || lpad(to_hex(i), 12, '0'))::uuid"
 )
 _AGO = "now() - ({rows} - i) * interval '730 days' / {rows}"
 _BYTES = "decode(repeat('ab', {content}), 'hex')"
@@ -86,11 +94,28 @@ FROM generate_series(1, {{rows}}) AS i
 """,
     f"""
 INSERT INTO settled (message_id, type, sender, recipient, lane, epoch, sequence, digest, outcome, settled_at)
-SELECT gen_random_uuid(), 'causeway.notice_issued.v1', {_PARTY}, 'provider.example', 'industry',
+SELECT {_ID}, 'causeway.notice_issued.v1', {_PARTY}, 'provider.example', 'industry',
        '01990000-0000-7000-8000-000000000000', i, repeat('d', 64), 'applied', {_AGO}
 FROM generate_series(1, {{rows}}) AS i
 """,
     "INSERT INTO lane (lane, last, appended) VALUES ('law_enforcement', {rows}, {rows} * 9 / 10)",
+)
+#: What was applied of one sender, who holds nothing of it any more.
+_INBOX = (
+    f"""
+INSERT INTO inbox (message_id, sender, sender_instance, recipient, epoch, sequence, type, subject, digest, topic,
+                   partition, "offset", broker_time, topic_id, said, content, received_at)
+SELECT {_ID}, {_PARTY}, 'other', 'us.example', '01990000-0000-7000-8000-000000000000', i, 'causeway.case_closed.v1',
+       {_ID}::text, repeat('d', 64), 'causeway.inbox.us.other.v1', 0, i, {_AGO},
+       '01990000-0000-7000-8000-000000000001', gen_random_uuid(), repeat('e', 64), {_AGO}
+FROM generate_series(1, {{rows}}) AS i
+""",
+    f"""
+INSERT INTO pair_taken (sender, recipient, epoch, instance, high, holes, released)
+SELECT DISTINCT {_PARTY}, 'us.example', '01990000-0000-7000-8000-000000000000'::uuid, 'other', {{rows}},
+       '{{{{}}}}'::int8multirange, {{rows}}
+FROM generate_series(1, least({{rows}}, 10000)) AS i
+""",
 )
 _STATE = "CASE WHEN i % 500 = 0 OR i <= 50 THEN '{begun}' ELSE '{done}' END"
 _ITEM = f"""
@@ -121,18 +146,19 @@ def _words(table: str, key: str, sender: str, *, begun: str, done: str) -> dict[
 #: By kind of service: what fills it, and the words of it that differ.
 _FILLS: Final[Mapping[str, tuple[Sequence[str], Mapping[str, str]]]] = {
     "hotline": (
-        (*_REFERRALS, _ITEM, _EVENT, _KEYS, *_POST),
+        (*_REFERRALS, _ITEM, _EVENT, _KEYS, *_POST, *_INBOX),
         _words("offer", "referral_id", "origin", begun="offered", done="withdrawal_acknowledged"),
     ),
     "industry": (
-        (*_REFERRALS, _ITEM),
+        (*_REFERRALS, _ITEM, *_INBOX),
         _words("notice", "notice_id", "contact", begun="issued", done="actioned")
         | {"more": ", language", "values": ", 'en'"},
     ),
     "law_enforcement": (
-        (*_CASES, _EVENT),
+        (*_CASES, _EVENT, *_INBOX),
         _words("case_file", "referral_id", "origin", begun="offered", done="closed"),
     ),
+    "audit": (filled_audit.statements(id_=_ID, party=_PARTY, ago=_AGO), {}),
 }
 FILLED: Final = tuple(_FILLS)
 
@@ -167,26 +193,43 @@ async def unforced(owner: asyncpg.Connection) -> None:
         await owner.execute(f"ALTER TABLE {row['name']} NO FORCE ROW LEVEL SECURITY")
 
 
-async def fill(owner_or_admin: asyncpg.Connection, service: str, rows: int, *, content_bytes: int) -> None:
+async def fill(owner: asyncpg.Connection, service: str, rows: int, *, content_bytes: int) -> None:
     """Fill a service's empty tables with so many referrals, offers, cases or notices, whatever its policies say."""
     statements, words = _FILLS[service]
-    await owner_or_admin.execute("SET synchronous_commit = off")
+    await fill_by(owner, statements, rows, **words, content=content_bytes)
+
+
+async def fill_history(owner: asyncpg.Connection, service: str, rows: int) -> None:
+    """The same beside a service that runs: what is over, and nothing that it would act on."""
+    statements, words = _FILLS[service]
+    over = [each for each in statements if not any(f"INSERT INTO {name} " in each for name in _PRESENT)]
+    await fill_by(owner, over, rows, **words, content=CONTENT_BYTES)
+
+
+async def fill_by(owner: asyncpg.Connection, statements: Sequence[str], rows: int, **words: object) -> None:
+    """Run statements that fill empty tables; in them `{id}`, `{ago}` and `{rows}` stand for what they say of a row."""
+    await owner.execute("SET synchronous_commit = off")
     for back in range(24, 0, -MONTHS_AHEAD):
-        await make_months(owner_or_admin, SystemClock().now() - back * timedelta(days=31))
+        await make_months(owner, SystemClock().now() - back * timedelta(days=31))
+    own = {name: text.format(rows=rows, end_ms=_END_MS) for name, text in (("id", _ID), ("ago", _AGO))}
     for statement in statements:
-        await owner_or_admin.execute(statement.format(**words, rows=rows, content=content_bytes))
-    await owner_or_admin.execute("VACUUM ANALYZE")
+        await owner.execute(statement.format(**own, **words, rows=rows, end_ms=_END_MS))
+    await owner.execute("VACUUM ANALYZE")
 
 
-def subject(number: int) -> UUID:
-    """The id of the row that arrived with this number."""
-    digits = f"{number:08x}"
-    return UUID(f"{digits}-0000-7000-8000-{number:012x}")
+def subject(number: int, rows: int) -> UUID:
+    """The id of the row that arrived with this number, among so many."""
+    return UUID(f"{_END_MS - (rows - number) * 63_072_000_000 // rows:012x}70008000{number:012x}")
 
 
 def questions(service: str, rows: int) -> Iterator[Question]:
     """Every look of a service that a party waits for."""
     one, half = _numbered(rows), rows // 2
+    if service == "audit":
+        for name, statement, arguments, rows_max in filled_audit.looks(one, half):
+            yield Question(name, statement, arguments, RowScope((), "auditor", "read"), rows_max)
+        return
+    yield from _of_delivery(one)
     if service in ("hotline", "industry"):
         yield from _of_origin(rows, half)
     table = {"hotline": PostgresOffers, "industry": PostgresNotices, "law_enforcement": PostgresCases}[service].table
@@ -198,7 +241,7 @@ def questions(service: str, rows: int) -> Iterator[Question]:
     yield Question("one item", table.one, (one,), _reading(BIG), 4)
     yield Question("items to act on", table.find, ([one],), _reading(BIG), 8)
     if service == "law_enforcement":
-        ids = [subject(n) for n in range(half, half + PAGE)]
+        ids = [subject(n, rows) for n in range(half, half + PAGE)]
         yield Question("edges of a page of cases", law_enforcement._EDGES, (ids,), _reading(BIG), 3 * PAGE)
         yield Question("evidence of a case", law_enforcement._EVIDENCE, (one,), _reading(BIG), 4)
     yield Question("what waits for a number", feed._WAITING, (), RowScope((), "service", "number"), 4)
@@ -207,6 +250,15 @@ def questions(service: str, rows: int) -> Iterator[Question]:
         waiting = ("law_enforcement", rows * 9 // 10, 500)
         yield Question("what is appended next", outbox._WAITING, waiting, RowScope((), "", ""), 1000, batch=True)
         yield Question("an idempotency key", idempotency._HELD, ([BIG], [b"x" * 32]), _reading(BIG), 4)
+
+
+def _of_delivery(one: UUID) -> Iterator[Question]:
+    """What consumer and relay ask beside messages that come."""
+    scope = RowScope((), "service", "apply")
+    yield Question("which numbers were taken", taken._MARKS, ("other", HOLES_MAX), scope, 100, batch=True)
+    yield Question("which numbers were given", sent_book._SENT_MARKS, ("law_enforcement",), scope, 200, batch=True)
+    yield Question("what is wanted again", taken._NEEDS, (), scope, 4, batch=True)
+    yield Question("messages that came before", admitted._STORED, ([one],), scope, 4, batch=True)
 
 
 def _of_origin(rows: int, half: int) -> Iterator[Question]:
@@ -223,7 +275,7 @@ def _of_origin(rows: int, half: int) -> Iterator[Question]:
     # Of what was settled each month is looked into; the planner reads a month of a few pages in whichever way.
     yield Question("its edges", referrals._EDGES, (one,), _reading(BIG), 1000)
     yield Question("who was told", referrals._TOLD, (one,), _reading(BIG), 8)
-    ids = [subject(n) for n in range(half, half + 500)]
+    ids = [subject(n, rows) for n in range(half, half + 500)]
     applying = RowScope([BIG, SMALL, TINY], "service", "apply")
     yield Question("edges that 500 answers are about", edges._ANSWERABLE, (ids,), applying, 4000, batch=True)
     yield Question("a reference that is taken", filing._EXISTING, ([BIG], ["R-1"]), _reading(BIG), 4)
@@ -257,6 +309,7 @@ async def timed(database: Database, question: Question, *, times: int) -> list[f
 #: The tables that grow with what is filed.
 _LARGE: Final = frozenset(
     {"referral", "edge", "offer", "notice", "case_file", "case_edge", "event", "idempotency", "outbox", "settled"}
+    | {"inbox", "entry", "link", "receipted"}
 )
 #: A table that lies in a page or two, such as a month that has not begun, is read whole and costs nothing.
 _PAGE_OF_ROWS: Final = 20
@@ -265,7 +318,7 @@ _MONTH: Final = re.compile(r"_[0-9]{4}_[0-9]{2}$")
 
 
 def _numbered(rows: int) -> UUID:
-    return subject(rows // 2 + 1)
+    return subject(rows // 2 + 1, rows)
 
 
 def _reading(party: str) -> RowScope:

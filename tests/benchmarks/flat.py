@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -26,13 +27,11 @@ from deploy.site.endpoints import DatabaseEndpoint, OwnedDatabase
 from shared.kernel.clock import SystemClock
 from shared.runtime.database.migrate import upgrade
 from shared.runtime.database.transactions import Database, RowScope
-from tests.benchmarks.filled import FILLED, Question, fill, look, questions, timed, unforced
+from tests.benchmarks.filled import CONTENT_BYTES, FILLED, Question, fill, look, questions, timed, unforced
 
 TIMES: Final = 100
 WARM_MS_MAX: Final = 20.0
 COLD_MS_MAX: Final = 50.0
-#: Of a ciphertext: about what a record of one item takes.
-CONTENT_BYTES: Final = 700
 NOTHING: Final = "nothing"
 
 
@@ -90,7 +89,9 @@ def _one(state: StateDirectory, service: str, rows: int, content_bytes: int) -> 
         f"{service}: {rows} rows in {filled_s:.0f} s; {len(waited)} looks, worst median {median:.1f} ms,"
         f" worst 99th percentile {worst:.1f} ms warm, {max(cold[name] for name in waited):.1f} ms cold"
         f" (nothing at all: {warm[NOTHING].p50_ms:.1f} and {warm[NOTHING].p99_ms:.1f} ms);"
-        f" {kept['bytes']} bytes for each, {kept['bytes_after']} after retention, which took {kept['apply_s']:.1f} s;"
+        f" {kept['before_each']} bytes for each, {kept['after_each']} after retention,"
+        f" {kept['for_ever_each']} for ever; retention took {kept['apply_s']:.1f} s,"
+        f" and {kept['month_s']:.1f} s for one month more;"
         f" too slow or not flat: {len(slow) + len(wrong)}",
         flush=True,
     )
@@ -132,15 +133,33 @@ async def _kept(made: DatabaseEndpoint, service: str, rows: int) -> dict[str, An
     """Bytes by table, before and after what is past its period has ended and its room was given back."""
     owned = OwnedDatabase(service, made.owner_url)
     before = {each.kept.table: each.bytes for each in await show(owned)}
+    now = SystemClock().now()
+    apply_s, ended = await _applied(owned, now)
+    month_s, of_month = await _applied(owned, now + timedelta(days=31))
+    after = await _sizes(owned)
+    # So much later that nothing is left but what stays for ever.
+    await _applied(owned, now + timedelta(days=1100))
+    for_ever = await _sizes(owned)
+    sizes = {"before": before, "after": after, "for_ever": for_ever}
+    each = {f"{name}_each": sum(tables.values()) // rows for name, tables in sizes.items()}
+    return each | sizes | {"apply_s": apply_s, "ended": ended, "month_s": month_s, "of_month": of_month}
+
+
+async def _sizes(owned: OwnedDatabase) -> dict[str, int]:
+    """Bytes by table, once the room of what has ended was given back."""
+    owner = await asyncpg.connect(owned.owner_url)
+    try:
+        await owner.execute("VACUUM FULL ANALYZE")
+    finally:
+        await owner.close()
+    return {each.kept.table: each.bytes for each in await show(owned)}
+
+
+async def _applied(owned: OwnedDatabase, now: datetime) -> tuple[float, list[dict[str, object]]]:
+    """How long retention took, and what it ended."""
     began = time.perf_counter()
-    ended = [each.as_json() for each in await apply(owned, SystemClock().now())]
-    apply_s = time.perf_counter() - began
-    owner = await asyncpg.connect(made.owner_url)
-    await owner.execute("VACUUM FULL")
-    await owner.close()
-    after = {each.kept.table: each.bytes for each in await show(owned)}
-    sizes = {"bytes": sum(before.values()) // rows, "bytes_after": sum(after.values()) // rows}
-    return sizes | {"apply_s": apply_s, "ended": ended, "before": before, "after": after}
+    ended = [each.as_json() for each in await apply(owned, now)]
+    return time.perf_counter() - began, ended
 
 
 if __name__ == "__main__":

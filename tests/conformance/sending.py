@@ -10,7 +10,7 @@ from shared.contracts.delivery import GoneNumbers, TakenMark
 from shared.envelope.batch import message_digest
 from shared.envelope.headers import Attributes, decode_headers
 from shared.exchange.message import Draft
-from shared.runtime.post.ports import Progress, Settled, Settlement, Waiting
+from shared.runtime.post.ports import HOLES_LOOKED_AT, Progress, Settled, Settlement, Waiting
 from tests.conformance.conftest import Stores
 from tests.support.builders import AT, settlement
 
@@ -60,6 +60,8 @@ async def applied(stores: Stores, *rows: Waiting) -> None:
     await settle(stores, *(settlement(row.message_id, digest_of(row)) for row in rows))
 
 
-async def mark(stores: Stores, by: str, *marks: TakenMark, at: datetime = AT) -> list[GoneNumbers]:
+async def mark(
+    stores: Stores, by: str, *marks: TakenMark, at: datetime = AT, most: int = HOLES_LOOKED_AT
+) -> list[GoneNumbers]:
     async with stores.inbox.unit() as unit:
-        return await unit.sent_book.take_marks(by, marks, at)
+        return await unit.sent_book.take_marks(by, marks, at, holes=most)

@@ -172,6 +172,28 @@ async def test_numbers_that_are_not_held_any_more_are_gone(stores: Stores) -> No
     assert gone.spans == ((2, 3), (5, 5))
 
 
+async def test_of_holes_the_first_are_looked_at_and_the_others_when_they_are_said_again(stores: Stores) -> None:
+    rows = await sent(stores, *[draft() for _ in range(9)])
+    await applied(stores, *rows)
+    await taken_by_both(stores, taken_mark(of(rows[0]), (1, 3)))
+    holes = taken_mark(of(rows[0]), (2, 4, 6, 8), upto=9)
+    [gone] = await mark(stores, LANE, holes, at=RIPE, most=2)
+    assert gone.spans == ((1, 1), (3, 3))
+    assert await waiting(stores) == []
+    assert await mark(stores, LANE, holes, at=RIPE, most=0) == []
+    await mark(stores, LANE, holes, at=RIPE)
+    assert [attributes_of(row).sequence for row in await waiting(stores)] == [5, 7, 9]
+
+
+async def test_a_topic_holds_what_its_broker_says_and_no_more(stores: Stores) -> None:
+    await sent(stores, draft())
+    async with stores.inbox.unit() as unit:
+        assert [await unit.sent_book.appended(to) for to in (LANE, AUDIT, "industry")] == [0, 0, 0]
+    await stores.lanes.note(LANE, Progress(1, AT, offset=7))
+    async with stores.inbox.unit() as unit:
+        assert [await unit.sent_book.appended(to) for to in (LANE, AUDIT, "industry")] == [8, 8, 0]
+
+
 async def test_what_is_marked_and_not_receipted_is_sent_again_after_a_while_and_again(stores: Stores) -> None:
     [row, done] = await sent(stores, draft(), draft())
     both = taken_mark(of(row), (1, 2))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -60,6 +61,12 @@ class Skewed:
         for name in changed:
             self.exchange.wait_ready(name)
         self.running |= changed
+
+    async def upgrade(self, load: Coroutine[Any, Any, object], **wanted: Process) -> None:
+        """Let these instances run as these processes from now on, while the load goes on."""
+        async with asyncio.TaskGroup() as both:
+            both.create_task(load)
+            both.create_task(asyncio.to_thread(self.become, **wanted))
 
     def restart(self, instance: str) -> None:
         """From its start on an instance knows what it has heard; while it runs, it looks now and then."""
@@ -197,12 +204,13 @@ class Side:
 
 
 async def origin_ahead(skewed: Skewed, count: int, *, seen: Callable[[], Awaitable[None]] | None = None) -> Side:
-    """The hotline's instance is of N, who is sent to of N−1, and then of N. `seen` is called before the upgrade."""
+    """The hotline's instance is of N, who is sent to of N−1, then of N; a fourth is filed meanwhile, after `seen`."""
     skewed.become(hotline=Process(AFTER), law_enforcement=Process(BEFORE), industry=Process(BEFORE))
     await skewed.until_heard("hotline", law_enforcement=BEFORE, industry=BEFORE, hotline=AFTER)
     skewed.restart("hotline")
     earlier = await skewed.outcomes(*SENDERS)
-    await file(skewed, count)
+    meanwhile = count // 4
+    await file(skewed, count - meanwhile)
     held_back = await skewed.waiting()
 
     async def others_applied() -> bool:
@@ -212,25 +220,26 @@ async def origin_ahead(skewed: Skewed, count: int, *, seen: Callable[[], Awaitab
     before = await skewed.outcomes(*SENDERS) - earlier
     if seen is not None:
         await seen()
-    skewed.become(law_enforcement=Process(AFTER), industry=Process(AFTER))
+    await skewed.upgrade(file(skewed, meanwhile), law_enforcement=Process(AFTER), industry=Process(AFTER))
     took_s = await until_all(skewed)
     return Side(held_back, before, await skewed.outcomes(*SENDERS) - earlier, took_s)
 
 
 async def recipients_ahead(skewed: Skewed, count: int) -> Side:
-    """Agency and provider are of N and say what is new; the hotline's instance is of N−1, and then of N."""
+    """Agency and provider are of N and say what is new, a fourth while the hotline's instance becomes N too."""
     skewed.become(law_enforcement=Process(AFTER), industry=Process(AFTER), hotline=Process(BEFORE))
     await skewed.until_heard("law_enforcement", hotline=BEFORE)
     earlier = await skewed.outcomes(*SENDERS)
     await file(skewed, count)
     await until_all(skewed)
-    said = await answer_with_new_words(skewed, count)
+    meanwhile = count // 4
+    said = await answer_with_new_words(skewed, count - meanwhile)
 
     async def all_deferred() -> bool:
         return (await skewed.outcomes("hotline") - earlier)["deferred"] >= said
 
     await until(all_deferred, seconds_max=10 * AIM_S)
     before = await skewed.outcomes(*SENDERS) - earlier
-    skewed.become(hotline=Process(AFTER))
+    await skewed.upgrade(answer_with_new_words(skewed, meanwhile), hotline=Process(AFTER))
     took_s = await until_all(skewed)
     return Side(said, before, await skewed.outcomes(*SENDERS) - earlier, took_s)

@@ -13,7 +13,7 @@ from deploy.accounting import edges, messages
 from deploy.accounting.books import CARRYING
 from deploy.accounting.differences import Difference, Reconciliation
 from deploy.accounting.edges import Carrier, Edges
-from deploy.accounting.messages import Emitted, Messages
+from deploy.accounting.messages import Compacted, Emitted, Messages
 from deploy.accounting.referrals import Referrals
 from deploy.accounting.spans import Spans
 from deploy.accounting.streams import Line as BookLine
@@ -50,12 +50,16 @@ class Books:
     audited: Mapping[object, Line] | None = None
     #: Numbers that nobody has any more, as their sender has told audit.
     gone: dict[Pair, Spans] = field(default_factory=dict)
+    #: Numbers that a book has compacted, and what it added their digests up to.
+    compacted: dict[tuple[str, Pair], Compacted] = field(default_factory=dict)
     intake: dict[tuple[str, str], int] = field(default_factory=dict)
     referrals: dict[tuple[str, str], int] = field(default_factory=dict)
     decided_facts: dict[tuple[str, str], int] = field(default_factory=dict)
     refused_facts: dict[str, int] = field(default_factory=dict)
     #: State and id of each edge, by the message that carries it.
     edges: dict[UUID, str] = field(default_factory=dict)
+    #: States of edges that no message carries, by their ids.
+    unsent: dict[UUID, str] = field(default_factory=dict)
     edge_ids: dict[UUID, UUID] = field(default_factory=dict)
     #: Edges that audit was told of by who filed them, by their ids.
     links: set[UUID] = field(default_factory=set)
@@ -64,20 +68,23 @@ class Books:
 def reconcile(books: Books) -> Reconciliation:
     """Compare the books."""
     emitted = {pair: Emitted(last, pair in books.closed) for pair, last in books.last_sequence.items()}
-    account, carried = Messages(emitted, books.gone), Edges()
+    account, carried = Messages(emitted, books.gone, compacted=books.compacted), Edges()
     found: list[Difference] = []
     for _, group in groupby(sorted(_lines(books), key=lambda line: line[:5]), key=lambda line: line[:4]):
         found += account.add(list(group))
     found += account.missing()
+    found += account.altered()
     for _, rows in groupby(sorted(_carriers(books), key=lambda row: row.message_id), key=lambda row: row.message_id):
         found += carried.add(list(rows))
+    for edge_id, state in books.unsent.items():
+        found += carried.add_unsent(state, 1, edge_id)
     found += carried.told({edge_id: {""} for edge_id in books.links})
     first = Referrals(
         Counter(books.intake), Counter(books.referrals), Counter(books.decided_facts), Counter(books.refused_facts)
     )
     found += first.differences()
     notes = tuple(account.notes)
-    return Reconciliation(first.totals(), account.totals(), carried.totals(), notes, tuple(sorted(set(found))))
+    return Reconciliation(first.totals(), account.totals(), carried.totals({}), notes, tuple(sorted(set(found))))
 
 
 def _lines(books: Books) -> Iterator[BookLine]:

@@ -18,6 +18,7 @@ from shared.kernel.errors import Unavailable
 from shared.runtime.post.arrivals import FINAL
 from shared.runtime.post.ports import (
     HOLE_AGE,
+    HOLES_LOOKED_AT,
     SIGNED_AGAIN_MAX,
     UNRECEIPTED_AGE,
     LaneWork,
@@ -185,8 +186,16 @@ class MemorySentBook:
             if to in (AUDIT, self._state.lane_of[of[2]])
         ]
 
-    async def take_marks(self, by: str, taken: Sequence[TakenMark], at: datetime) -> list[GoneNumbers]:
-        gone = [each for mark in taken for each in self._take(by, mark, at)]
+    async def appended(self, to: str) -> int:
+        lanes = self._state.lanes.items()
+        return max(
+            (lane.offset + 1 for name, lane in lanes if lane.offset is not None and to in (name, AUDIT)), default=0
+        )
+
+    async def take_marks(
+        self, by: str, taken: Sequence[TakenMark], at: datetime, *, holes: int = HOLES_LOOKED_AT
+    ) -> list[GoneNumbers]:
+        gone = [each for mark in taken for each in self._take(by, mark, at, holes=holes)]
         for message_id, row in self._state.outbox.items():
             if row.lane == by and row.marked_at is not None and row.marked_at <= at - UNRECEIPTED_AGE:
                 self._state.outbox[message_id] = replace(row, marked_at=at)
@@ -203,7 +212,7 @@ class MemorySentBook:
         found = {row.message.draft.message_id for row in held}
         return [each for each in ids if each not in found]
 
-    def _take(self, by: str, mark: TakenMark, at: datetime) -> Iterator[GoneNumbers]:
+    def _take(self, by: str, mark: TakenMark, at: datetime, *, holes: int) -> Iterator[GoneNumbers]:
         state, of = self._state, (mark.sender, mark.recipient, mark.epoch)
         last = self._epochs().get(of)
         if last is None or by not in (AUDIT, state.lane_of[of[2]]):
@@ -216,7 +225,7 @@ class MemorySentBook:
             if fresh and not row.done and row.outcome is None and row.lane == by:
                 state.outbox[row.message.draft.message_id] = replace(row, marked_at=at)
         self._outbox._leave(state, [row.message.draft.message_id for row in held.values()])
-        missing = [n for first, upto in mark.holes for n in range(first, min(upto, last) + 1)]
+        missing = [n for first, upto in mark.holes[:holes] for n in range(first, min(upto, last) + 1)]
         for number in missing:
             found = held.get(number)
             if (

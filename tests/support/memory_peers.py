@@ -22,6 +22,7 @@ class Peer:
     reads: ReadsAnnouncedClear | None = None
     reads_spoken: Spoken | None = None
     marked_spoken: Spoken | None = None
+    marks: int = 0
     stand_due: bool = False
     stood_at: datetime | None = None
     above: UUID | None = None
@@ -45,15 +46,17 @@ class MemoryPeers:
         if row.reads_spoken is None or row.reads_spoken < spoken:
             self._state.peers[by] = replace(row, reads=reads, reads_spoken=spoken)
 
-    async def marked(self, by: str, marks: MarksClear, spoken: Spoken) -> bool:
-        row = self._row(by)
+    async def marked(self, by: str, marks: MarksClear, spoken: Spoken) -> int:
+        row, minute = self._row(by), spoken.at.replace(second=0, microsecond=0)
         if row.marked_spoken is not None and row.marked_spoken >= spoken:
-            return False
+            return 0
+        same = row.marked_spoken is not None and row.marked_spoken.at >= minute
         owes = marks.nonce if marks.asking else row.word.owes
         answered = marks.answers or row.word.answered
+        count = row.marks + 1 if same else 1
         word = replace(row.word, owes=owes, answered=answered)
-        self._state.peers[by] = replace(row, marked_spoken=spoken, word=word)
-        return True
+        self._state.peers[by] = replace(row, marked_spoken=spoken, marks=count, word=word)
+        return count
 
     async def words(self) -> dict[str, Word]:
         return {name: row.word for name, row in self._state.peers.items() if row.marked_spoken is not None}

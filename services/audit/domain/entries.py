@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import NamedTuple
 from uuid import UUID
 
+from shared.contracts.registry import MARKS
 from shared.kernel.authority import Authority, Permit, Role
 
 
@@ -66,6 +67,11 @@ class Entry(NamedTuple):
     batch_index: int | None = None
     batch_size: int | None = None
     batch_path: bytes | None = None
+
+
+def is_folded(entry: Entry) -> bool:
+    """Whether it says only what is, and the next of its kind says it again: marks whose proof held."""
+    return entry.verified and entry.problem is None and entry.type == MARKS.type
 
 
 class Link(NamedTuple):

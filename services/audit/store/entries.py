@@ -1,13 +1,14 @@
-"""Entries, links, receipts read, numbers seen, cursors, and who looked."""
+"""Entries, folded marks, links, receipts read, numbers seen, cursors, and who looked."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import compress
 from uuid import UUID
 
 import asyncpg
 
-from services.audit.domain.entries import Asked, Entry, Link, Numbers, Read, Receipted
+from services.audit.domain.entries import Asked, Entry, Link, Numbers, Read, Receipted, is_folded
 from services.audit.domain.partitions import Cursor, Life
 from services.audit.ports import KeptEntry, Partition
 from shared.runtime.database.columns import Bound, Columns, Statement
@@ -15,6 +16,14 @@ from shared.runtime.database.transactions import Database
 
 _HEADS = "SELECT topic, generation, partition, next_offset, digest FROM cursor"
 _ENTRY = Columns.of(Entry, detail="jsonb")
+_MARKS = Columns.of(
+    Entry,
+    without=[
+        name
+        for name in Entry._fields
+        if name not in ("topic", "generation", "partition", "offset", "broker_time", "digest")
+    ],
+)
 _BEFORE = Columns[int | None]({"previous_offset": "bigint"})
 _LINK = Columns.of(Link)
 _RECEIPTED = Columns.of(Receipted)
@@ -24,6 +33,7 @@ _CURSOR = Columns.of(Life, next_offset="bigint", digest="text")
 # All of a batch in one statement, so in one round trip and whole or not at all. Cursors are locked in one order, then
 # read: what another reader kept meanwhile counts. They move by what was read of them, so never before it was read, and
 # last: the part that moves them joins what was read before.
+# Marks are folded once: those below the cursor, or that were folded before the topic was read again, are passed over.
 # Where a topic is read again, the entry before is not known: none is named. Numbers belong to the instance that was
 # first to count there; another changes nothing of them. Of a pair with 128 epochs (`EPOCHS_MAX`) one more is known when
 # a number of it comes, not by its sender's word alone. Of one numbering 1000 spans are kept apart: what
@@ -51,6 +61,17 @@ WITH head AS MATERIALIZED (
     FROM new_entry AS n JOIN entry AS e USING (topic, generation, partition, "offset")
     WHERE e.digest <> n.digest AND e.kind NOT IN ('loss', 'conflict')
     ON CONFLICT DO NOTHING
+), new_folded AS (
+    INSERT INTO folded_mark AS f (topic, generation, partition, day, first_offset, last_offset, count, digests)
+    SELECT topic, generation, partition, (broker_time AT TIME ZONE 'UTC')::date, min("offset"), max("offset"),
+           count(*), sum(('x' || left(marks.digest, 15))::bit(60)::bigint)
+    FROM {marks} LEFT JOIN head USING (topic, generation, partition)
+    WHERE "offset" >= coalesce(head.next_offset, 0) AND "offset" > coalesce((
+        SELECT max(last_offset) FROM folded_mark AS f
+        WHERE (f.topic, f.generation, f.partition) = (marks.topic, marks.generation, marks.partition)), -1)
+    GROUP BY topic, generation, partition, 4
+    ON CONFLICT (topic, generation, partition, day) DO UPDATE SET last_offset = excluded.last_offset,
+        count = f.count + excluded.count, digests = f.digests + excluded.digests
 ), new_link AS (
     INSERT INTO link ({links.names}) SELECT {links.values} FROM {links} ON CONFLICT DO NOTHING
 ), new_receipted AS (
@@ -86,6 +107,7 @@ WHERE cursor.next_offset < excluded.next_offset
 """,
     entries=_ENTRY,
     before=_BEFORE,
+    marks=_MARKS,
     links=_LINK,
     receipts=_RECEIPTED,
     numbers=_NUMBERS,
@@ -170,10 +192,13 @@ class PostgresEntries:
         }
 
     async def append(self, read: Read, cursors: Mapping[Life, Cursor]) -> None:
-        before = _previous_offsets(read.entries)
+        kept = [not is_folded(each) for each in read.entries]
+        entries = list(compress(read.entries, kept))
+        before = list(compress(_previous_offsets(read.entries), kept))
         asked = {each.instance: each for each in read.asked}
         bound = _APPEND.bind(
-            entries=_ENTRY.rows(read.entries),
+            entries=_ENTRY.rows(entries),
+            marks=_MARKS.rows([each for each in read.entries if is_folded(each)]),
             before=_BEFORE.rows(before, previous_offset=before),
             links=_LINK.rows(read.links),
             receipts=_RECEIPTED.rows(read.receipted),

@@ -16,8 +16,8 @@ import asyncpg
 
 #: So many months are there ahead of the present one.
 MONTHS_AHEAD: Final = 3
-#: Making and dropping a partition waits so long for what uses the table, and gives up then.
-_LOCK_WAIT: Final = "SET LOCAL lock_timeout = '5s'"
+#: Whoever locks a table that is in use waits so long for what uses the table, and gives up then.
+LOCK_WAIT: Final = "SET LOCAL lock_timeout = '5s'"
 _TABLES = """
 SELECT c.relname AS name, a.attname AS column, nullif(p.partdefid, 0)::regclass::text AS rest
 FROM pg_partitioned_table AS p JOIN pg_class AS c ON c.oid = p.partrelid
@@ -66,7 +66,7 @@ async def months_before(owner: asyncpg.Connection, table: str, before: date) -> 
 
 async def drop_month(owner: asyncpg.Connection, partition: str) -> None:
     """Remove a partition with all its rows, within the caller's transaction."""
-    await owner.execute(_LOCK_WAIT)
+    await owner.execute(LOCK_WAIT)
     await owner.execute(f'DROP TABLE "{partition}"')
 
 
@@ -80,7 +80,7 @@ async def _make(owner: asyncpg.Connection, table: Partitioned, month: date) -> N
     name, following = _name(table.name, month), _following(month)
     within = f"{table.column} >= '{month}' AND {table.column} < '{following}'"
     async with owner.transaction():
-        await owner.execute(_LOCK_WAIT)
+        await owner.execute(LOCK_WAIT)
         await owner.execute(f'CREATE TABLE "{name}" (LIKE "{table.name}" INCLUDING ALL EXCLUDING IDENTITY)')
         if table.rest is not None:
             moved = f"DELETE FROM {table.rest} WHERE {within} RETURNING *"

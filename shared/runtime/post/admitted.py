@@ -23,7 +23,11 @@ _SAID = Columns.of(
 )
 _ADMIT = Statement(
     """
-INSERT INTO inbox ({arrivals.names}) SELECT {arrivals.values} FROM {arrivals.ordered} ORDER BY arrivals.position
+INSERT INTO inbox ({arrivals.names}) SELECT {arrivals.values} FROM {arrivals.ordered}
+WHERE NOT EXISTS (
+    SELECT FROM compacted AS c WHERE c.book = 'inbox' AND arrivals.sequence <@ c.numbers
+      AND (c.sender, c.recipient, c.epoch) = (arrivals.sender, arrivals.recipient, arrivals.epoch))
+ORDER BY arrivals.position
 ON CONFLICT DO NOTHING RETURNING digest
 """,
     arrivals=_ARRIVAL,
@@ -32,6 +36,13 @@ ON CONFLICT DO NOTHING RETURNING digest
 _STORED: Final = """
 SELECT message_id, digest, outcome, code, "offset", broker_time, topic_id FROM inbox
 WHERE message_id = ANY($1::uuid[]) ORDER BY message_id FOR UPDATE
+"""
+#: Those that were applied so long ago that their rows are gone. What was signed since under such a number is another.
+_COMPACTED: Final = """
+SELECT t.digest FROM unnest($1::text[], $2::text[], $3::uuid[], $4::bigint[], $5::uuid[], $6::text[])
+    AS t (sender, recipient, epoch, sequence, message_id, digest)
+JOIN compacted AS c ON c.book = 'inbox' AND (c.sender, c.recipient, c.epoch) = (t.sender, t.recipient, t.epoch)
+WHERE t.sequence <@ c.numbers AND t.message_id <= c.newest
 """
 _REOPEN = Statement(
     """
@@ -95,14 +106,16 @@ async def admit(driver: asyncpg.Connection, arrivals: Sequence[Arrival]) -> Admi
     if open_:
         await driver.execute(*_REOPEN.bind(arrivals=_ARRIVAL.rows(open_)))
         await driver.execute(_WAIT_NO_MORE, [each.message_id for each in open_])
+    unknown = [each for each in others if each.digest not in stored]
+    before = await _applied_before(driver, unknown)
     taken = {row["message_id"] for row in stored.values()} | {
         each.message_id for each in arrivals if each.digest in fresh
     }
     opened = {each.digest for each in open_}
     return Admission(
         frozenset(fresh | opened),
-        {each.digest: _word(stored[each.digest]) for each in others if each.digest in stored.keys() - opened},
-        {each.digest: _reused(each, taken) for each in others if each.digest not in stored},
+        {each.digest: _word(stored[each.digest]) for each in others if each.digest in stored.keys() - opened} | before,
+        {each.digest: _reused(each, taken) for each in unknown if each.digest not in before},
     )
 
 
@@ -130,6 +143,19 @@ async def end_open(driver: asyncpg.Connection, withdrawals: Sequence[Arrival]) -
         return []
     ended = await driver.fetch(*_END.bind(subjects=_KEY.rows(withdrawals)))
     return [Arrival(**{name: row[name] for name in Arrival.__slots__}) for row in ended]
+
+
+async def _applied_before(driver: asyncpg.Connection, unknown: Sequence[Arrival]) -> dict[str, Stored]:
+    """Of messages without a row those that had one: the copy that has come now stands for the one that was judged."""
+    if not unknown:
+        return {}
+    columns = [(a.sender, a.recipient, a.epoch, a.sequence, a.message_id, a.digest) for a in unknown]
+    found = {row["digest"] for row in await driver.fetch(_COMPACTED, *map(list, zip(*columns, strict=True)))}
+    return {
+        a.digest: Stored(ReceiptOutcome.APPLIED, None, Copy(a.offset, a.broker_time, a.topic_id))
+        for a in unknown
+        if a.digest in found
+    }
 
 
 def _is_final(row: asyncpg.Record) -> bool:

@@ -43,12 +43,12 @@ RETURNING sender, recipient, lane, epoch, last, prev_epoch, prev_last
 # What the ended epoch's last number really was, a database that was restored cannot know: `prev_last` stays open.
 _OPEN = f"""
 WITH closed AS (
-    INSERT INTO closed_epoch (sender, recipient, lane, epoch, last)
-    SELECT p.sender, p.recipient, p.lane, p.epoch, p.last
+    INSERT INTO closed_epoch (sender, recipient, lane, epoch, last, told)
+    SELECT p.sender, p.recipient, p.lane, p.epoch, p.last, p.told
     FROM pair_sequence AS p JOIN {_WANTED} USING (sender, recipient, lane)
 )
 UPDATE pair_sequence AS p
-SET epoch = wanted.epoch, last = wanted.count,
+SET epoch = wanted.epoch, last = wanted.count, told = 0,
     system_id = here.system_id, timeline = here.timeline, file = here.file,
     prev_epoch = p.epoch, prev_last = NULL
 FROM {_WANTED}, {HERE}

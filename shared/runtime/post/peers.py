@@ -20,6 +20,10 @@ from shared.runtime.post.epochs import HERE
 STAND_PAUSE: Final = timedelta(minutes=1)
 #: Epochs of a pair that are noted on another instance's word; each restore and each move of a party is one.
 EPOCHS_MAX: Final = 128
+#: Marks of a peer that count in a minute of the broker's, and those of them whose holes are looked at: what comes
+#: beyond is said again by its next ones.
+MARKS_A_MINUTE: Final = 300
+HOLES_A_MINUTE: Final = 60
 
 
 class Spoken(NamedTuple):
@@ -52,8 +56,11 @@ class PeerBook(Protocol):
         """Note what `by` reads, unless a later word of it is known."""
         ...
 
-    async def marked(self, by: str, marks: MarksClear, spoken: Spoken) -> bool:
-        """Note what the marks ask and answer; False where later ones were taken before: then these count no more."""
+    async def marked(self, by: str, marks: MarksClear, spoken: Spoken) -> int:
+        """Note what the marks ask and answer; the how manieth of `by` they are in this minute of the broker's.
+
+        0 where later ones were taken before: then these count no more.
+        """
         ...
 
     async def words(self) -> dict[str, Word]:
@@ -81,7 +88,7 @@ class PeerBook(Protocol):
         ...
 
     async def forgotten(self, by: str, taken: Sequence[TakenMark]) -> None:
-        """`by` has taken numbers of ours that this database does not know: their epochs have ended, at those numbers.
+        """`by` has taken numbers of ours that this database does not know: their epochs have ended.
 
         What goes to those pairs is numbered in another epoch from now on. Of a pair with `EPOCHS_MAX` ended epochs
         nothing more is noted: else a peer could make up lives of ours without end.
@@ -96,11 +103,14 @@ ON CONFLICT (instance) DO UPDATE SET reads = excluded.reads, reads_at = excluded
 WHERE p.reads_at IS NULL OR (p.reads_at, p.reads_offset) < (excluded.reads_at, excluded.reads_offset)
 """
 _MARKED = """
-INSERT INTO peer AS p (instance, marked_at, marked_offset, owes, answered) VALUES ($1, $2, $3, $4, $5)
-ON CONFLICT (instance) DO UPDATE SET marked_at = excluded.marked_at, marked_offset = excluded.marked_offset,
+INSERT INTO peer AS p (instance, marked_at, marked_offset, owes, answered, marks) VALUES ($1, $2, $3, $4, $5, 1)
+ON CONFLICT (instance) DO UPDATE SET
+    marks = 1 + CASE date_trunc('minute', p.marked_at)
+                WHEN date_trunc('minute', excluded.marked_at) THEN p.marks ELSE 0 END,
+    marked_at = excluded.marked_at, marked_offset = excluded.marked_offset,
     owes = coalesce(excluded.owes, p.owes), answered = coalesce(excluded.answered, p.answered)
 WHERE p.marked_at IS NULL OR (p.marked_at, p.marked_offset) < (excluded.marked_at, excluded.marked_offset)
-RETURNING instance
+RETURNING marks
 """
 _WORDS = """
 SELECT instance, owes, answered, stand_due OR stand_above IS NOT NULL AS stands FROM peer WHERE marked_at IS NOT NULL
@@ -125,7 +135,8 @@ RETURNING instance, stand_above
 """
 _STOOD = "UPDATE peer SET stand_above = $2 WHERE instance = $1"
 _FIRST: Final = UUID(int=0)
-# An open epoch ends as it does in another database, and closes at the number that was told.
+# An open epoch ends as it does in another database. What was told is kept beside what this database knows: numbers up
+# to there can be answered as gone, and nothing else is believed of them.
 _FORGOTTEN = """
 WITH told AS (
     SELECT t.* FROM (
@@ -134,13 +145,13 @@ WITH told AS (
     ) AS t WHERE t.n <= $6 - (
         SELECT count(*) FROM closed_epoch AS c WHERE (c.sender, c.recipient) = (t.sender, t.recipient))
 ), ended AS (
-    UPDATE pair_sequence AS p SET last = greatest(p.last, t.last), system_id = 0
+    UPDATE pair_sequence AS p SET told = greatest(p.told, t.last), system_id = 0
     FROM told AS t WHERE (p.sender, p.recipient, p.epoch) = (t.sender, t.recipient, t.epoch)
     RETURNING p.epoch
 )
-INSERT INTO closed_epoch AS c (sender, recipient, lane, epoch, last)
-SELECT t.sender, t.recipient, $5, t.epoch, t.last FROM told AS t WHERE t.epoch NOT IN (SELECT epoch FROM ended)
-ON CONFLICT (sender, recipient, epoch) DO UPDATE SET last = greatest(c.last, excluded.last)
+INSERT INTO closed_epoch AS c (sender, recipient, lane, epoch, last, told)
+SELECT t.sender, t.recipient, $5, t.epoch, 0, t.last FROM told AS t WHERE t.epoch NOT IN (SELECT epoch FROM ended)
+ON CONFLICT (sender, recipient, epoch) DO UPDATE SET told = greatest(c.told, excluded.told)
 """
 _ALL_READS = "SELECT instance, reads FROM peer WHERE reads IS NOT NULL"
 
@@ -154,9 +165,9 @@ class PostgresPeers:
     async def announced(self, by: str, reads: ReadsAnnouncedClear, spoken: Spoken) -> None:
         await self._driver.execute(_READS, by, reads.model_dump(mode="json"), *spoken)
 
-    async def marked(self, by: str, marks: MarksClear, spoken: Spoken) -> bool:
+    async def marked(self, by: str, marks: MarksClear, spoken: Spoken) -> int:
         owes = marks.nonce if marks.asking else None
-        return await self._driver.fetchval(_MARKED, by, *spoken, owes, marks.answers) is not None
+        return await self._driver.fetchval(_MARKED, by, *spoken, owes, marks.answers) or 0
 
     async def words(self) -> dict[str, Word]:
         rows = await self._driver.fetch(_WORDS)

@@ -155,6 +155,11 @@ class LogWriter(Protocol):
         ...
 
 
+#: Of one statement of marks so many holes are looked at, and so many rows are sent again for each reason.
+HOLES_LOOKED_AT: Final = 1024
+AGAIN_MAX: Final = 5000
+
+
 class SentBook(Protocol):
     """What this instance has sent, as it and the other side speak of it. Within the transaction of a unit."""
 
@@ -162,8 +167,16 @@ class SentBook(Protocol):
         """Of each pair and epoch towards instance `to` the last number given and the lowest held; to audit, of all."""
         ...
 
-    async def take_marks(self, by: str, taken: Sequence[TakenMark], at: datetime) -> list[GoneNumbers]:
+    async def appended(self, to: str) -> int:
+        """How many records the topic of instance `to` holds by its broker's word, at most; to audit, any topic."""
+        ...
+
+    async def take_marks(
+        self, by: str, taken: Sequence[TakenMark], at: datetime, *, holes: int = HOLES_LOOKED_AT
+    ) -> list[GoneNumbers]:
         """Note what `by`, the recipients' instance or audit, has taken; return the holes that are not held any more.
+
+        The first `holes` of them are looked at, and `AGAIN_MAX` rows: the others when they are said again.
 
         What both have passed, and whose outcome is final or nobody's to state, leaves. Holes whose last append is
         `HOLE_AGE` old are sent again, and so is what `by` has passed for `UNRECEIPTED_AGE` without a receipt. What is

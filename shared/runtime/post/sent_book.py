@@ -6,10 +6,10 @@ last of three events, its outcome, the mark of its recipient's instance and that
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Final, cast
 from uuid import UUID
 
 import asyncpg
@@ -20,7 +20,7 @@ from shared.runtime.database.columns import Columns, Statement
 from shared.runtime.database.transactions import gather
 from shared.runtime.post.numbering import SentAgain
 from shared.runtime.post.outbox import leave
-from shared.runtime.post.ports import HOLE_AGE, UNRECEIPTED_AGE
+from shared.runtime.post.ports import AGAIN_MAX, HOLE_AGE, HOLES_LOOKED_AT, UNRECEIPTED_AGE
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +39,8 @@ _Numbers = list[list[object]]
 _MARK = Columns.of(_Mark)
 #: Every epoch towards an instance: audit reads them all.
 _EPOCHS: Final = """
-(SELECT sender, recipient, lane, epoch, last FROM pair_sequence
- UNION ALL SELECT sender, recipient, lane, epoch, last FROM closed_epoch) AS e
+(SELECT sender, recipient, lane, epoch, greatest(last, told) AS last FROM pair_sequence
+ UNION ALL SELECT sender, recipient, lane, epoch, greatest(last, told) FROM closed_epoch) AS e
 """
 _SENT_MARKS = f"""
 SELECT e.sender, e.recipient, e.epoch, e.last, coalesce((
@@ -81,23 +81,25 @@ _PASSED = f"SELECT o.message_id, o.done, o.outcome, o.lane {_IN_RANGES} ORDER BY
 _MARKED = "UPDATE outbox SET marked_at = $2 WHERE message_id = ANY($1::uuid[])"
 _ROW: Final = "o.message_id, o.lane, o.sender, o.recipient, o.epoch, o.sequence"
 _UNRECEIPTED = f"""
-SELECT {_ROW} FROM outbox AS o WHERE o.marked_at <= $1 AND o.lane = $2 ORDER BY o.message_id FOR UPDATE
+SELECT {_ROW} FROM outbox AS o WHERE o.message_id = ANY (ARRAY(
+    SELECT message_id FROM outbox WHERE marked_at <= $1 AND lane = $2 ORDER BY marked_at LIMIT $3))
+ORDER BY o.message_id FOR UPDATE
 """
-#: Those whose last append was that long ago, as far as their lane tells.
-_HOLES = f"""
-SELECT {_ROW} {_IN_RANGES} JOIN lane AS l ON l.lane = o.lane
-WHERE o.aside IS NULL
-  AND (l.appended_at <= $5 AND o.position <= l.appended OR l.before_at <= $5 AND o.position <= l.before)
-ORDER BY o.message_id FOR UPDATE OF o
+#: The first rows of each span, and whether their last append was that long ago, as far as their lane tells.
+_HELD: Final = """
+SELECT p.sender, p.recipient, p.epoch, lower(r.span) AS first, upper(r.span) - 1 AS last, o.sequence, o.message_id,
+       o.aside IS NULL AND (l.appended_at <= $5 AND o.position <= l.appended
+                            OR l.before_at <= $5 AND o.position <= l.before) AS ripe
+FROM unnest($1::text[], $2::text[], $3::uuid[], $4::text[]) AS p (sender, recipient, epoch, numbers)
+CROSS JOIN LATERAL unnest(p.numbers::int8multirange) AS r (span)
+LEFT JOIN LATERAL (
+    SELECT message_id, lane, sequence, position, aside FROM outbox AS o
+    WHERE (o.sender, o.recipient, o.epoch) = (p.sender, p.recipient, p.epoch)
+      AND o.sequence >= lower(r.span) AND o.sequence < upper(r.span) ORDER BY o.sequence LIMIT $6
+) AS o ON true LEFT JOIN lane AS l ON l.lane = o.lane
 """
-_NOT_HELD = f"""
-SELECT p.sender, p.recipient, p.epoch, unnest(p.numbers::int8multirange - coalesce((
-    SELECT range_agg(int8range(o.sequence, o.sequence, '[]'))
-    FROM unnest(p.numbers::int8multirange) AS r (span) JOIN outbox AS o
-      ON (o.sender, o.recipient, o.epoch) = (p.sender, p.recipient, p.epoch)
-         AND o.sequence >= lower(r.span) AND o.sequence < upper(r.span)
-), int8multirange())) AS span FROM {_GIVEN}
-"""
+_LOCK: Final = f"SELECT {_ROW} FROM outbox AS o WHERE o.message_id = ANY($1::uuid[]) ORDER BY o.message_id FOR UPDATE"
+_APPENDED: Final = f"""SELECT coalesce(max("offset") + 1, 0) FROM lane WHERE $1 IN (lane, '{AUDIT}')"""
 #: `due`: what waits in its lane already goes out from there; however often it is wanted, it goes once.
 _BY_ID = f"""
 SELECT {_ROW}, o.aside IS NOT NULL OR o.position <= (SELECT appended FROM lane AS l WHERE l.lane = o.lane) AS due
@@ -115,17 +117,28 @@ class PostgresSentBook:
         rows = await self._driver.fetch(_SENT_MARKS, to)
         return [SentMark.model_construct(**dict(row)) for row in rows]
 
-    async def take_marks(self, by: str, taken: Sequence[TakenMark], at: datetime) -> list[GoneNumbers]:
+    async def appended(self, to: str) -> int:
+        appended: int = await self._driver.fetchval(_APPENDED, to)
+        return appended
+
+    async def take_marks(
+        self, by: str, taken: Sequence[TakenMark], at: datetime, *, holes: int = HOLES_LOOKED_AT
+    ) -> list[GoneNumbers]:
         marks = _MARK.rows([_mark(each) for each in taken])
         pairs = await self._driver.fetch(*_TAKE.bind(marks=marks, by=by))
         await self._pass(by, _numbers(pairs, "fresh"), at)
-        overdue = await self._driver.fetch(_UNRECEIPTED, at - UNRECEIPTED_AGE, by)
+        overdue = await self._driver.fetch(_UNRECEIPTED, at - UNRECEIPTED_AGE, by, AGAIN_MAX)
         if overdue:
             await self._driver.execute(_MARKED, [row["message_id"] for row in overdue], at)
-        holes = _numbers(pairs, "holes")
-        missing = await self._driver.fetch(_HOLES, *holes, at - HOLE_AGE) if holes[0] else []
-        self._send_again([*overdue, *missing])
-        return _gone(await self._driver.fetch(_NOT_HELD, *holes)) if holes[0] else []
+        missing = await self._held_of(_first_ones(pairs, holes), at)
+        ripe = [row["message_id"] for row in missing if row["ripe"]]
+        self._send_again([*overdue, *(await self._driver.fetch(_LOCK, ripe) if ripe else ())])
+        return _gone(missing)
+
+    async def _held_of(self, holes: _Numbers, at: datetime) -> Sequence[asyncpg.Record]:
+        """What is held of holes, a row each; of a hole that nothing is held of one row without any."""
+        count = sum(len(each.split("),")) for each in cast(list[str], holes[3]))
+        return await self._driver.fetch(_HELD, *holes, at - HOLE_AGE, AGAIN_MAX // count) if count else ()
 
     async def send_again(self, to: str, ids: Sequence[UUID]) -> list[UUID]:
         held = await self._driver.fetch(_BY_ID, list(ids), to)
@@ -170,14 +183,45 @@ def _numbers(pairs: Sequence[asyncpg.Record], column: str) -> _Numbers:
     return [[row[name] for row in some] for name in ("sender", "recipient", "epoch", column)]
 
 
-def _gone(rows: Sequence[asyncpg.Record]) -> list[GoneNumbers]:
-    """Spans by pair and epoch, as many to a statement as it may hold."""
-    spans: dict[tuple[str, str, UUID], list[tuple[int, int]]] = {}
-    for row in rows:
-        found = spans.setdefault((row["sender"], row["recipient"], row["epoch"]), [])
-        found.append((row["span"].lower, row["span"].upper - 1))
+def _first_ones(pairs: Sequence[asyncpg.Record], most: int) -> _Numbers:
+    """Of each pair its holes, in all no more than `most`."""
+    found: _Numbers = [[], [], [], []]
+    for row in pairs:
+        holes = row["holes"].strip("{}").split("),")[:most] if row["holes"] != "{}" else []
+        if holes:
+            text = "{" + "),".join(holes).removesuffix(")") + ")}"
+            for column, value in zip(found, (row["sender"], row["recipient"], row["epoch"], text), strict=True):
+                column.append(value)
+        most -= len(holes)
+    return found
+
+
+def _gone(held: Sequence[asyncpg.Record]) -> list[GoneNumbers]:
+    """Of the holes what is not held, by pair and epoch, as many spans to a statement as it may hold."""
+    rows: dict[tuple[str, str, UUID], dict[tuple[int, int], list[int]]] = {}
+    for row in held:
+        of = rows.setdefault((row["sender"], row["recipient"], row["epoch"]), {})
+        numbers = of.setdefault((row["first"], row["last"]), [])
+        if row["sequence"] is not None:
+            numbers.append(row["sequence"])
+    each_most = AGAIN_MAX // max(1, sum(map(len, rows.values())))
+    spans = {
+        of: [span for hole, numbers in sorted(holes.items()) for span in _between(hole, numbers, each_most)]
+        for of, holes in rows.items()
+    }
     return [
         GoneNumbers(sender=sender, recipient=recipient, epoch=epoch, spans=tuple(each[at : at + HOLES_MAX]))
         for (sender, recipient, epoch), each in spans.items()
         for at in range(0, len(each), HOLES_MAX)
     ]
+
+
+def _between(hole: tuple[int, int], held: list[int], most: int) -> Iterator[tuple[int, int]]:
+    """The numbers of a hole that are not held, as spans: behind the last of `most` rows nothing is known."""
+    following, last = hole
+    for number in sorted(held):
+        if following < number:
+            yield following, number - 1
+        following = number + 1
+    if len(held) < most and following <= last:
+        yield following, last

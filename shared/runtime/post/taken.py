@@ -63,6 +63,13 @@ ON CONFLICT (instance) DO UPDATE SET stand_due = true
 """,
     numbers=_NUMBERS,
 )
+#: Its newest mark counts, also where it holds more than before: it was restored.
+_RELEASE: Final = """
+UPDATE pair_taken AS p SET released = t.released
+FROM unnest($1::text[], $2::text[], $3::uuid[], $4::bigint[]) AS t (sender, recipient, epoch, released)
+WHERE (p.sender, p.recipient, p.epoch) = (t.sender, t.recipient, t.epoch) AND p.instance = $5
+  AND p.released <> t.released
+"""
 #: Those that are known, or of which there may be one more.
 _ROOM: Final = """
 WITH told AS (
@@ -157,6 +164,11 @@ class PostgresTaken:
         known = {(each.sender, each.recipient, each.epoch): each.last for each in sent}
         room = await self._those(_ROOM, known, EPOCHS_MAX)
         await self._note([Numbers(*pair, by, last, "{}") for pair, last in known.items() if pair in room])
+        if known:
+            pairs = [list(each) for each in zip(*known, strict=True)]
+            await self._driver.execute(
+                _RELEASE, *pairs, [each.held - 1 if each.held else each.last for each in sent], by
+            )
 
     async def pass_gone(self, gone: GoneClear, *, by: str) -> None:
         spans: dict[tuple[str, str, UUID], list[tuple[int, int]]] = {}

@@ -4,6 +4,7 @@ reads_announced ─▶ what the peer reads          marks.taken ─▶ rows leav
 wanted ─▶ sent again, or gone                   marks.sent  ─▶ numbers to come: those that have not are holes
 gone ─▶ passed, and a standing is due           taken beyond what we gave ─▶ we were restored: another epoch
 standing ─▶ what the peer lacks is issued anew, what we lack is listed
+                                                beyond what a topic can hold ─▶ nothing, and it is named
 """
 
 from __future__ import annotations
@@ -31,10 +32,10 @@ from shared.kernel.clock import Clock
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid7
 from shared.routing.directory_index import DirectoryIndex
-from shared.runtime.post.peers import PeerBook, Spoken
-from shared.runtime.post.ports import Unit
+from shared.runtime.post.peers import HOLES_A_MINUTE, MARKS_A_MINUTE, PeerBook, Spoken
+from shared.runtime.post.ports import HOLES_LOOKED_AT, Unit
 from shared.runtime.post.standing import Holding, NothingHeld
-from shared.runtime.post.turns import beyond, gone_statements
+from shared.runtime.post.turns import ahead, gone_statements
 from shared.runtime.watch.logs import log
 
 #: The book of what peers have said, within the transaction of a unit.
@@ -82,8 +83,7 @@ class Talk:
                 case ReadsAnnouncedClear() as reads:
                     await self._peers(unit).announced(by, reads, spoken)
                 case MarksClear() as marks:
-                    if await self._peers(unit).marked(by, marks, spoken):
-                        await self._marked(unit, by, marks)
+                    await self._marked(unit, by, marks, count=await self._peers(unit).marked(by, marks, spoken))
                 case WantedClear() as wanted:
                     await self._gone(unit, by, ids=await unit.sent_book.send_again(by, wanted.ids))
                 case GoneClear() as gone:
@@ -95,14 +95,23 @@ class Talk:
                 case _:
                     pass  # read, and nothing follows from it
 
-    async def _marked(self, unit: Unit, by: str, marks: MarksClear) -> None:
+    async def _marked(self, unit: Unit, by: str, marks: MarksClear, *, count: int) -> None:
+        if not 0 < count <= MARKS_A_MINUTE:
+            if count == MARKS_A_MINUTE + 1:
+                log("marks_too_many", peer=by)
+            return
         await unit.taken.know(self._theirs(by, marks.sent), by=by)
         if not marks.taken:
             return
-        if forgotten := self._ours(by, beyond(marks.taken, await unit.sent_book.sent_marks(by))):
+        beyond = ahead(marks.taken, await unit.sent_book.sent_marks(by), appended=await unit.sent_book.appended(by))
+        if beyond.impossible:
+            log("marks_impossible", peer=by, count=len(beyond.impossible))
+        if forgotten := self._ours(by, beyond.forgotten):
             log("numbers_forgotten", peer=by, count=len(forgotten))
             await self._peers(unit).forgotten(by, forgotten)
-        gone = await unit.sent_book.take_marks(by, marks.taken, self._stating.clock.now())
+        possible = [mark for mark in marks.taken if mark not in beyond.impossible]
+        holes = HOLES_LOOKED_AT if count <= HOLES_A_MINUTE else 0
+        gone = await unit.sent_book.take_marks(by, possible, self._stating.clock.now(), holes=holes)
         await self._gone(unit, by, numbers=gone)
 
     def _ours(self, by: str, marks: Sequence[TakenMark]) -> list[TakenMark]:

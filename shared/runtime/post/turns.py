@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 from uuid import UUID
 
 from shared.contracts.delivery import (
@@ -119,10 +119,25 @@ def gone_statements(numbers: Sequence[GoneNumbers], ids: Sequence[UUID]) -> list
     ]
 
 
-def beyond(taken: Iterable[TakenMark], sent: Iterable[SentMark]) -> list[TakenMark]:
-    """What the other side has taken of numbers that these books do not know to have been given: they were restored."""
+class Ahead(NamedTuple):
+    """What the other side has taken of numbers that these books do not know to have been given.
+
+    `forgotten`: these books are those of a restored database. `impossible`: no topic holds so many records.
+    """
+
+    forgotten: list[TakenMark]
+    impossible: list[TakenMark]
+
+
+def ahead(taken: Iterable[TakenMark], sent: Iterable[SentMark], *, appended: int) -> Ahead:
+    """Marks beyond what was given; what nobody knows of any more lies in the topic, among its `appended` records."""
     given = {(mark.sender, mark.recipient, mark.epoch): mark.last for mark in sent}
-    return [mark for mark in taken if mark.highest > given.get((mark.sender, mark.recipient, mark.epoch), 0)]
+    found = Ahead([], [])
+    for mark in taken:
+        over = mark.highest - given.get((mark.sender, mark.recipient, mark.epoch), 0)
+        if over > 0:
+            (found.forgotten if over <= appended else found.impossible).append(mark)
+    return found
 
 
 def _sorted(rows: Iterable[_Mark]) -> list[_Mark]:

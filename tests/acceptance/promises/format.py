@@ -78,6 +78,15 @@ FORMAT = (
         ),
     ),
     Line(
+        "A referral to 200 recipients is accepted as its check said, one to more is for a person; an import of 1,000 "
+        "rows with one of each answers every row",
+        ("tests/services/hotline/test_wide_referrals.py",),
+    ),
+    Line(
+        "A stored row that breaks whatever comes after it is set aside with its reason; those beside it leave",
+        ("tests/shared/runtime/post/test_stored_rows.py",),
+    ),
+    Line(
         "Only the cells of one table have an effect: message, sender's kind, recipient's kind and relation to "
         "the subject, "
         "at a party, in audit and in the accounts",

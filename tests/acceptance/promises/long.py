@@ -29,6 +29,15 @@ LONG = (
         "no more rows read than shown",
         verb="the_flat_looks",
     ),
+    Line(
+        "The accounts of two million messages: no difference, a day read within 200 MiB, and none after retention has "
+        "compacted what is past its time",
+        verb="the_filled_accounts",
+    ),
+    Line(
+        "A referral costs the same within a tenth on stores filled to ten thousand and to two million referrals",
+        verb="the_cost_of_filled_stores",
+    ),
     Line("The guard meets every bar, and with any stage removed at least one is missed", verb="the_guard_report"),
     Line(
         "100,000 referrals through 50 kills, PostgreSQL's crashes among them, and 10 freezes: nothing lost, nothing "

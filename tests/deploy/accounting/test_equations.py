@@ -8,6 +8,8 @@ from uuid import UUID
 
 import pytest
 
+from deploy.accounting.messages import INBOX, SETTLED, Compacted
+from deploy.accounting.spans import Spans
 from shared.contracts.registry import NOTICE_ACKNOWLEDGED, RECORD_REVEALED, REFERRAL_OFFERED
 from shared.kernel.ids import uuid7
 from tests.support.accounts import Books, Line, Pair, reconcile
@@ -33,6 +35,28 @@ def test_an_edge_whose_message_is_nowhere_is_named() -> None:
     assert [(each.equation, each.what, each.where) for each in found.differences] == [
         ("III", "an edge without a message", str(second))
     ]
+
+
+def test_edges_that_wait_or_were_given_up_are_terms_of_their_own() -> None:
+    sent = uuid7()
+    books = Books(
+        last_sequence={PAIR: 1},
+        in_outbox={sent: Line(sent, PAIR, 1, "0" * 64, REFERRAL_OFFERED.type)},
+        edges={sent: "emitted"},
+        edge_ids={sent: sent},
+        links={sent},
+        unsent={uuid7(): "waiting", uuid7(): "waiting", uuid7(): "dropped", uuid7(): "superseded"},
+    )
+    found = reconcile(books)
+    assert found.differences == ()
+    assert found.edges == {"edges": 4, "messages": 1, "waiting": 2, "dropped": 1, "retired": 1}
+
+
+def test_an_edge_that_neither_waits_nor_has_a_message_is_named() -> None:
+    lost = uuid7()
+    (found,) = reconcile(Books(unsent={lost: "emitted"})).differences
+    assert (found.equation, found.what) == ("III", "1 edges that neither wait nor have a message")
+    assert str(lost) in found.where
 
 
 def forgotten(*, closed: bool) -> Books:
@@ -129,3 +153,42 @@ def test_what_its_sender_alone_knows_of_is_its_word(outcome: str) -> None:
     line = Line(id_, PAIR, 1, "0" * 64, NOTICE_ACKNOWLEDGED.type, outcome)
     found = reconcile(Books(last_sequence={PAIR: 1}, receipted={id_: line}))
     assert (found.differences, found.messages[outcome]) == ((), 1)
+
+
+def compacted(*books_of: str, altered: bool = False, audited: int = 3) -> Books:
+    """Three applied messages whose rows are kept no longer by these books; `altered`: one of them was another there."""
+    ids = [uuid7() for _ in range(3)]
+    lines = {id_: Line(id_, PAIR, n, f"{n}" * 64, NOTICE_ACKNOWLEDGED.type, "applied") for n, id_ in enumerate(ids, 1)}
+    books = Books(last_sequence={PAIR: 3}, receipted=dict(lines), received=dict(lines))
+    books.audited = {id_: replace(line, outcome="") for id_, line in list(lines.items())[:audited]}
+    digests = sum(int(line.digest[:15], 16) for line in lines.values()) + altered
+    for book in books_of:
+        (books.received if book == INBOX else books.receipted).clear()
+        books.compacted[book, PAIR] = Compacted(Spans([(1, 3)]), digests)
+    return books
+
+
+@pytest.mark.parametrize("books_of", [(INBOX,), (SETTLED,), (INBOX, SETTLED)])
+def test_what_was_compacted_counts_as_it_was(books_of: tuple[str, ...]) -> None:
+    found = reconcile(compacted(*books_of))
+    assert found.differences == ()
+    assert found.messages["emitted"] == found.messages["applied"] == 3
+
+
+@pytest.mark.parametrize("book", [INBOX, SETTLED])
+def test_what_was_compacted_and_is_not_what_audit_has_read_is_named(book: str) -> None:
+    (found,) = reconcile(compacted(book, altered=True)).differences
+    assert found.what == f"what {book} compacted is not what audit has read"
+    assert str(PAIR[2]) in found.where
+
+
+def test_a_compacted_number_that_audit_has_not_is_named() -> None:
+    found = {each.what for each in reconcile(compacted(INBOX, SETTLED, audited=2)).differences}
+    assert "emitted is not the sum of its fates" in found
+
+
+def test_rows_that_are_gone_and_were_not_compacted_are_a_difference() -> None:
+    """Negative control: the same books without what was compacted."""
+    books = compacted(INBOX, SETTLED)
+    books.compacted.clear()
+    assert reconcile(books).differences != ()

@@ -8,6 +8,9 @@ from uuid import UUID
 
 import pytest
 
+from deploy.accounting.folded import FoldedDay, FoldedMarks
+from services.audit.domain.entries import Entry, Read
+from services.audit.domain.reading import Reading, read_record, record_digest
 from services.audit.ports import Telling
 from services.audit.store.marks import PostgresMarks
 from services.audit.timers import MarkTimer
@@ -16,6 +19,7 @@ from shared.contracts.delivery import GoneClear, GoneNumbers, MarksClear, SentMa
 from shared.contracts.registry import GONE, MARKS, MessageType
 from shared.envelope.attributes import SEQUENCE_MAX
 from shared.envelope.headers import Attributes, decode_headers
+from shared.envelope.sealing import Opener
 from shared.exchange.accept import accept
 from shared.exchange.compose import Addressing, compose
 from shared.exchange.message import Draft, Record
@@ -269,3 +273,55 @@ async def test_what_audit_says_is_read_by_whom_it_tells(log: Log) -> None:
 async def _pass(log: Log, time: str) -> None:
     """Let this much time go by since everybody was told."""
     await log.database.fetch(f"UPDATE telling SET told_at = told_at - interval '{time}'")
+
+
+async def folded(log: Log) -> list[tuple[int, int, int, int]]:
+    rows = await log.database.fetch(
+        "SELECT first_offset, last_offset, count, digests FROM folded_mark WHERE generation = $1", log.generation
+    )
+    return [tuple(map(int, row)) for row in rows]
+
+
+async def test_of_marks_a_day_is_kept_and_no_entry_of_each_however_often_they_are_read(log: Log) -> None:
+    records = [replace(said(log, MARKS, marks()), offset=offset) for offset in range(4)]
+    for each in (records[:2], records, records[1:]):
+        await log.keep(*each)
+        digests = sum(int(record_digest(record)[:15], 16) for record in records[: each[-1].offset + 1])
+        assert await folded(log) == [(0, each[-1].offset, each[-1].offset + 1, digests)]
+    assert (await log.page(records[0]))["items"] == []
+
+
+async def test_marks_whose_proof_does_not_hold_are_entries(log: Log) -> None:
+    forged = replace(said(log, MARKS, marks(), by="industry"), topic=said(log, MARKS, marks()).topic)
+    broken = replace(forged, headers=forged.headers[:-1], offset=1)
+    await log.keep(broken)
+    assert await folded(log) == []
+    assert len(await log.database.fetch("SELECT FROM entry WHERE generation = $1", log.generation)) == 1
+
+
+async def test_a_day_of_marks_that_kafka_has_otherwise_is_a_difference(log: Log) -> None:
+    records = [replace(said(log, MARKS, marks()), offset=offset) for offset in range(3)]
+    await log.keep(*records)
+    [(first, last, count, digests)] = await folded(log)
+    kept = {records[0].broker_time.date(): FoldedDay(first, last, count, digests)}
+    entries = entries_of(log, records)
+
+    def found(read: Sequence[Entry], *, since: int = 0) -> int:
+        checked = FoldedMarks(kept)
+        assert all(checked.add(each) for each in read)
+        return len(list(checked.differences("a topic", first=since)))
+
+    assert found(entries) == 0
+    assert found([*entries, entries[0]._replace(offset=9)]) == 0, "said after audit's last word"
+    assert found(entries[1:]) == 1
+    assert found([entries[0]._replace(digest="f" * 64), *entries[1:]]) == 1
+    assert found(entries[1:], since=1) == 0, "Kafka has not all of that day"
+    assert not FoldedMarks({}).add(entries[0])
+
+
+def entries_of(log: Log, records: Sequence[Record]) -> list[Entry]:
+    read = Read()
+    reading = Reading(log.world.shelf, Opener([]), ManualClock(log.world.at + LONG_AFTER))
+    for record in records:
+        read_record(record, read, generation=log.generation, reading=reading)
+    return read.entries

@@ -7,6 +7,7 @@ from uuid import UUID
 
 import pytest
 
+from deploy.accounting.views import UNSENT
 from shared.exchange.reads import PeerReads, Reads, own_reads
 from shared.party.origin.store.edges import PostgresEdges
 from shared.party.origin.use_cases.again import DecideAgain
@@ -42,6 +43,12 @@ async def emitted(origin: Origin) -> set[str]:
     return {row.draft.recipient for row in await origin.waiting() if row.draft.message.edge}
 
 
+async def unsent(origin: Origin) -> dict[str, int]:
+    """Edges that no message carries, by state, as the accounts count them."""
+    async with origin.database.transaction(APPLYING) as session:
+        return {row["state"]: row["n"] for row in await session.driver.fetch(UNSENT)}
+
+
 async def test_it_waits_and_nothing_is_written_while_the_others_go(origin: Origin) -> None:
     referral_id = await origin.file()
     rows = await origin.waiting()
@@ -53,6 +60,19 @@ async def test_it_waits_and_nothing_is_written_while_the_others_go(origin: Origi
     assert await origin.work("recipient_cannot_read") == [referral_id]
     shown = {edge["recipient"]: edge for edge in (await origin.show(referral_id))["edges"]}
     assert (shown[PROVIDER]["delivery"], shown[PROVIDER]["code"]) == ("waiting", "recipient_cannot_read")
+
+
+async def test_while_it_waits_it_is_a_term_of_the_accounts(origin: Origin) -> None:
+    before = await unsent(origin)
+    await origin.file()
+    waiting = await unsent(origin)
+    assert waiting["waiting"] == before.get("waiting", 0) + 1
+    upgraded(origin)
+    await issue(origin)
+    after = await unsent(origin)
+    assert after.get("waiting", 0) == 0
+    assert after["superseded"] == before.get("superseded", 0) + waiting["waiting"]
+    assert after.keys() <= {"waiting", "dropped", "superseded"}, "what is emitted has a message"
 
 
 async def test_it_is_decided_afresh_and_goes_once_it_can_be_read(origin: Origin) -> None:

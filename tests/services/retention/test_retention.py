@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -14,7 +12,7 @@ import pytest
 from deploy.operator import retention
 from deploy.operator.retention import apply, show, unlisted
 from deploy.operator.retention_policy import PERIODS, POLICY, Way
-from deploy.site.endpoints import DatabaseEndpoint, OwnedDatabase
+from deploy.site.endpoints import DatabaseEndpoint
 from services.hotline.app import LISTS
 from shared.exchange.events import Event
 from shared.kernel.clock import SystemClock
@@ -26,16 +24,15 @@ from shared.runtime.database.migrate import newest_schema, upgrade
 from shared.runtime.database.partitions import make_months, partitioned_tables
 from shared.runtime.database.transactions import Database, RowScope
 from shared.vocabulary.judgement import RetentionClass
-from tests.services.databases import running_databases
 from tests.services.deliveries import AGENCY, offered
 from tests.services.hotline.origin import Origin
 from tests.services.law_enforcement.agency import Agencies
+from tests.services.retention.owners import as_owner, owned
 from tests.support.builders import HOTLINE
 from tests.support.exchange_world import world
 
 NOW = SystemClock().now()
 LONG_AGO = NOW - timedelta(days=500)
-SERVICES = ("hotline", "law_enforcement")
 #: What an accountant reads to compare the databases.
 _BOOKS = (
     "SELECT referral_id, party, disposition, state, work_reason FROM referral ORDER BY 1",
@@ -45,39 +42,6 @@ _BOOKS = (
     "SELECT * FROM intake_count ORDER BY party, fate",
     "SELECT * FROM pair_sequence ORDER BY sender, recipient",
 )
-
-
-@pytest.fixture(scope="module")
-def endpoints(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, DatabaseEndpoint]]:
-    with running_databases(tmp_path_factory.mktemp("retention"), *SERVICES) as made:
-        for service in SERVICES:
-            upgrade(service, made[service].owner_url)
-        yield made
-
-
-@pytest.fixture
-async def databases(endpoints: dict[str, DatabaseEndpoint]) -> AsyncIterator[dict[str, Database]]:
-    async with AsyncExitStack() as opened:
-        made = {service: Database(endpoints[service].service_url, pool_size=2) for service in SERVICES}
-        for database in made.values():
-            opened.push_async_callback(database.close)
-        yield made
-
-
-def owned(endpoints: dict[str, DatabaseEndpoint], service: str = "hotline") -> OwnedDatabase:
-    return OwnedDatabase(service, endpoints[service].owner_url)
-
-
-async def as_owner(endpoint: DatabaseEndpoint, statement: str, *arguments: object, parties: Sequence[str] = ()) -> None:
-    owner = await asyncpg.connect(endpoint.owner_url)
-    try:
-        async with owner.transaction():
-            await owner.execute("SELECT set_config('causeway.parties', $1, true)", ",".join(parties))
-            await owner.execute("SELECT set_config('causeway.role', 'service', true)")
-            await owner.execute("SELECT set_config('causeway.action', 'apply', true)")
-            await owner.execute(statement, *arguments)
-    finally:
-        await owner.close()
 
 
 async def books(endpoint: DatabaseEndpoint) -> list[list[tuple[object, ...]]]:

@@ -109,12 +109,14 @@ CREATE TABLE relay_lease (
 -- The open epoch of each pair at each instance that serves its recipient. It ends where the database is another than
 -- gave its last number, which the system's id, the timeline and the file of this table tell, and where a number had been
 -- given before. A dump that is loaded makes another file.
+-- `told` is the highest number of ours that its recipient's instance says it knows of: its word, and no book's.
 CREATE TABLE pair_sequence (
     sender text NOT NULL,
     recipient text NOT NULL,
     lane text NOT NULL,
     epoch uuid NOT NULL,
     last bigint NOT NULL,
+    told bigint NOT NULL DEFAULT 0,
     system_id bigint NOT NULL,
     timeline bigint NOT NULL,
     file bigint NOT NULL,
@@ -130,6 +132,7 @@ CREATE TABLE closed_epoch (
     lane text NOT NULL,
     epoch uuid NOT NULL,
     last bigint NOT NULL,
+    told bigint NOT NULL DEFAULT 0,
     closed_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (sender, recipient, epoch)
 );
@@ -249,6 +252,21 @@ CREATE INDEX entry_by_parked ON entry ((detail ->> 'message_id')) WHERE kind = '
 
 CREATE INDEX entry_by_edge ON entry (edge_id) WHERE edge_id IS NOT NULL;
 
+-- Proven marks: they say what is, and the next say it again, so no entry is kept of them, only this of each day of a
+-- topic's life. `digests` adds up the first 60 bits of each one's digest. Whoever can write this can have marks overlooked
+-- that some instance said; what they led to is in `pair_taken`.
+CREATE TABLE folded_mark (
+    topic text NOT NULL,
+    generation uuid NOT NULL,
+    partition integer NOT NULL,
+    day date NOT NULL,
+    first_offset bigint NOT NULL,
+    last_offset bigint NOT NULL,
+    count bigint NOT NULL,
+    digests numeric NOT NULL,
+    PRIMARY KEY (topic, generation, partition, day)
+);
+
 -- An origin's word on its own edges: another's on the same edge stands beside it, and replaces nothing.
 CREATE TABLE link (
     edge_id uuid NOT NULL,
@@ -357,11 +375,11 @@ FROM (VALUES
 EXECUTE format(
     'GRANT SELECT, INSERT, UPDATE, DELETE ON
         lane, segment, outbox, settled, mark, relay_lease, pair_sequence, closed_epoch, inbox,
-        quarantine, document, data_key, api_key, idempotency, cursor, partition_state, pair_taken, telling
+        quarantine, document, data_key, api_key, idempotency, cursor, partition_state, pair_taken, telling, folded_mark
      TO %I', service);
 EXECUTE format('GRANT USAGE ON SCHEMA public TO %I', service);
 EXECUTE format('GRANT SELECT ON permitted TO %I', service);
-EXECUTE format('GRANT SELECT ON lane, settled, inbox, pair_sequence, closed_epoch, entry, link, receipted, reading, cursor,
+EXECUTE format('GRANT SELECT ON lane, settled, inbox, pair_sequence, closed_epoch, entry, folded_mark, link, receipted, reading, cursor,
         partition_state, pair_taken, document TO %I', accountant);
 EXECUTE format('GRANT SELECT (message_id, lane, position, type, sender, recipient, epoch, sequence, digest, outcome, code, done, aside)
      ON outbox TO %I', accountant);

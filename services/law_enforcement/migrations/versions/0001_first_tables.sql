@@ -109,12 +109,14 @@ CREATE TABLE relay_lease (
 -- The open epoch of each pair at each instance that serves its recipient. It ends where the database is another than
 -- gave its last number, which the system's id, the timeline and the file of this table tell, and where a number had been
 -- given before. A dump that is loaded makes another file.
+-- `told` is the highest number of ours that its recipient's instance says it knows of: its word, and no book's.
 CREATE TABLE pair_sequence (
     sender text NOT NULL,
     recipient text NOT NULL,
     lane text NOT NULL,
     epoch uuid NOT NULL,
     last bigint NOT NULL,
+    told bigint NOT NULL DEFAULT 0,
     system_id bigint NOT NULL,
     timeline bigint NOT NULL,
     file bigint NOT NULL,
@@ -130,6 +132,7 @@ CREATE TABLE closed_epoch (
     lane text NOT NULL,
     epoch uuid NOT NULL,
     last bigint NOT NULL,
+    told bigint NOT NULL DEFAULT 0,
     closed_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (sender, recipient, epoch)
 );
@@ -182,7 +185,8 @@ CREATE INDEX inbox_open ON inbox (subject) WHERE outcome IN ('deferred', 'waitin
 CREATE INDEX inbox_withdrawn ON inbox (subject)
     WHERE type IN ('causeway.referral_withdrawn.v1', 'causeway.notice_withdrawn.v1') AND outcome = 'applied';
 
--- Of each sender's numbers the highest that is known of, and those below it that have not come.
+-- Of each sender's numbers the highest that is known of, and those below it that have not come. Up to `released` its
+-- sender holds none any more, by its newest mark: it sends none of them again.
 CREATE TABLE pair_taken (
     sender text NOT NULL,
     recipient text NOT NULL,
@@ -190,9 +194,26 @@ CREATE TABLE pair_taken (
     instance text NOT NULL,
     high bigint NOT NULL,
     holes int8multirange NOT NULL,
+    released bigint NOT NULL DEFAULT 0,
     PRIMARY KEY (sender, recipient, epoch)
 );
 CREATE INDEX pair_taken_instance ON pair_taken (instance);
+
+-- Numbers whose rows `inbox` or `settled` (the book) keeps no longer: all of them were applied, or nobody states what
+-- became of them. `digests` adds up the first 60 bits of their messages' digests: the accounts compare it with what audit
+-- has read. No message among them has an id above `newest`: a younger one under such a number is another message. Whoever
+-- can write this can have messages answered as applied that never were; the service cannot.
+CREATE TABLE compacted (
+    book text NOT NULL,
+    sender text NOT NULL,
+    recipient text NOT NULL,
+    epoch uuid NOT NULL,
+    numbers int8multirange NOT NULL,
+    digests numeric NOT NULL,
+    newest uuid NOT NULL,
+    PRIMARY KEY (book, sender, recipient, epoch),
+    CONSTRAINT compacted_book CHECK (book IN ('inbox', 'settled'))
+);
 
 -- What a sender no longer held: numbers that never came, and messages that were deferred, waited or were parked.
 CREATE TABLE gone (
@@ -278,6 +299,8 @@ CREATE TABLE peer (
     reads_offset bigint,
     marked_at timestamptz,
     marked_offset bigint,
+    -- How many marks it has said in this minute of the broker's.
+    marks integer NOT NULL DEFAULT 0,
     owes uuid,
     answered uuid,
     stand_due boolean NOT NULL DEFAULT false,
@@ -408,6 +431,8 @@ CREATE TABLE case_edge (
     CONSTRAINT case_edge_evidence_bound CHECK (octet_length(evidence) <= 70000)
     -- Rows that hold ciphertext stay whole up to a page. Trying to compress it would cost CPU time only.
 ) WITH (toast_tuple_target = 8160);
+-- What retention still has to look at.
+CREATE INDEX case_edge_kept ON case_edge (referral_id) WHERE wrapped_key IS NOT NULL;
 
 -- Who may do what in which state: a second, independent copy of the service's table of permissions, held equal to it
 -- by the isolation tests.
@@ -539,8 +564,8 @@ EXECUTE format('GRANT SELECT, INSERT ON event TO %I', service);
 EXECUTE format('GRANT SELECT, INSERT, UPDATE ON feed TO %I', service);
 EXECUTE format('GRANT SELECT, UPDATE ON feed_numberer TO %I', service);
 EXECUTE format('GRANT USAGE ON SCHEMA public TO %I', service);
-EXECUTE format('GRANT SELECT ON permitted TO %I', service);
-EXECUTE format('GRANT SELECT ON lane, settled, inbox, pair_sequence, closed_epoch TO %I', accountant);
+EXECUTE format('GRANT SELECT ON permitted, compacted TO %I', service);
+EXECUTE format('GRANT SELECT ON lane, settled, inbox, compacted, pair_sequence, closed_epoch TO %I', accountant);
 EXECUTE format('GRANT SELECT (message_id, lane, position, type, sender, recipient, epoch, sequence, digest, outcome, code, done, aside)
      ON outbox TO %I', accountant);
 EXECUTE format('GRANT USAGE ON SCHEMA public TO %I', accountant);

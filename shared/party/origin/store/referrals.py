@@ -22,14 +22,17 @@ _ONE = """
 SELECT referral_id, external_ref, revision, state, work_reason, accepted_at, withdrawn_at
 FROM referral WHERE referral_id = $1
 """
+# What neither waits nor has a row among the settled was applied so long ago that its row was compacted.
 _EDGES = """
 SELECT e.recipient, e.purpose, e.reason, e.rules, e.notice_id, e.answer, e.answer_detail,
        CASE WHEN e.state = 'waiting' THEN 'waiting'
-            ELSE coalesce(o.outcome, s.outcome, CASE WHEN o.position > l.appended THEN 'queued' ELSE 'sent' END)
+            WHEN o.message_id IS NULL THEN coalesce(s.outcome, 'applied')
+            ELSE coalesce(o.outcome, CASE WHEN o.position > l.appended THEN 'queued' ELSE 'sent' END)
             END AS delivery,
        CASE WHEN e.state = 'waiting' THEN 'recipient_cannot_read' ELSE coalesce(o.code, s.code) END AS code,
-       CASE WHEN e.withdrawal_id IS NOT NULL
-            THEN coalesce(wo.outcome, ws.outcome, CASE WHEN wo.position > wl.appended THEN 'queued' ELSE 'sent' END)
+       CASE WHEN e.withdrawal_id IS NULL THEN NULL
+            WHEN wo.message_id IS NULL THEN coalesce(ws.outcome, 'applied')
+            ELSE coalesce(wo.outcome, CASE WHEN wo.position > wl.appended THEN 'queued' ELSE 'sent' END)
             END AS withdrawal
 FROM edge AS e
 LEFT JOIN outbox AS o USING (message_id) LEFT JOIN lane AS l USING (lane) LEFT JOIN settled AS s USING (message_id)

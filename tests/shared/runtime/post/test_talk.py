@@ -31,7 +31,7 @@ from shared.exchange.reads import own_reads
 from shared.kernel.clock import ManualClock
 from shared.kernel.errors import CausewayError, Refused, Unavailable
 from shared.kernel.ids import uuid7
-from shared.runtime.post.peers import Spoken, Word
+from shared.runtime.post.peers import HOLES_A_MINUTE, MARKS_A_MINUTE, Spoken, Word
 from shared.runtime.post.ports import Unit
 from shared.runtime.post.talk import Stating, Talk
 from shared.runtime.post.talk_loop import Speaker, peers_of
@@ -59,6 +59,9 @@ class Books:
     #: Whether the database is another one than before.
     another: bool = True
     stands_to: dict[str, UUID] = field(default_factory=dict)
+    #: How many records each topic holds, and how many marks were said in this minute.
+    records: int = 100
+    count: int = 0
 
     @property
     def sent_book(self) -> Books:
@@ -71,9 +74,12 @@ class Books:
     async def sent_marks(self, to: str) -> list[SentMark]:
         return self.sent
 
-    async def take_marks(self, by: str, taken: Sequence[TakenMark], at: object) -> list[GoneNumbers]:
+    async def appended(self, to: str) -> int:
+        return self.records
+
+    async def take_marks(self, by: str, taken: Sequence[TakenMark], at: object, *, holes: int) -> list[GoneNumbers]:
         self.asked.append(("take_marks", (by, tuple(taken))))
-        return self.not_held
+        return self.not_held if holes else []
 
     async def send_again(self, to: str, ids: Sequence[UUID]) -> list[UUID]:
         self.asked.append(("send_again", (to, tuple(ids))))
@@ -97,13 +103,14 @@ class Books:
     async def announced(self, by: str, reads: ReadsAnnouncedClear, spoken: Spoken) -> None:
         self.read[by] = reads
 
-    async def marked(self, by: str, marks: MarksClear, spoken: Spoken) -> bool:
+    async def marked(self, by: str, marks: MarksClear, spoken: Spoken) -> int:
         if by in self.marked_at and spoken <= self.marked_at[by]:
-            return False
+            return 0
         self.marked_at[by] = spoken
         stands = by in self.stands_to
         self.words_of[by] = Word(marks.nonce if marks.asking else None, marks.answers, stands)
-        return True
+        self.count += 1
+        return self.count
 
     async def words(self) -> dict[str, Word]:
         return self.words_of
@@ -253,6 +260,33 @@ async def test_numbers_that_we_never_gave_end_their_epoch(desk: Desk) -> None:
     taken = TakenMark(**PAIR, through=12)
     await desk.hear(MARKS, marks(taken=(taken,)))
     assert ("forgotten", ("law_enforcement", (taken,))) in desk.books.asked
+
+
+@pytest.mark.parametrize("through", [2**53 - 1, 9 + 101])
+async def test_a_mark_beyond_what_a_topic_can_hold_changes_nothing_and_is_named(
+    desk: Desk, capsys: pytest.CaptureFixture[str], through: int
+) -> None:
+    desk.books.sent = [SentMark(**PAIR, last=9, held=1)]
+    lie, honest = TakenMark(**PAIR, through=through), TakenMark(**PAIR | {"epoch": uuid7()}, through=0)
+    await desk.hear(MARKS, marks(taken=(lie, honest)))
+    assert desk.books.asked == [("know", ("law_enforcement", ())), ("take_marks", ("law_enforcement", (honest,)))]
+    assert "marks_impossible" in capsys.readouterr().err
+
+
+async def test_of_a_peer_that_floods_so_many_marks_count_in_a_minute_and_fewer_holes(
+    desk: Desk, capsys: pytest.CaptureFixture[str]
+) -> None:
+    desk.books.sent = [SentMark(**PAIR, last=9, held=0)]
+    desk.books.not_held = [GoneNumbers(**PAIR, spans=((4, 5),))]
+    lie = TakenMark(**PAIR, through=3, holes=((4, 5),))
+    for late, count in enumerate(
+        (HOLES_A_MINUTE - 1, HOLES_A_MINUTE, MARKS_A_MINUTE - 1, MARKS_A_MINUTE, MARKS_A_MINUTE + 1)
+    ):
+        desk.books.count = count
+        await desk.hear(MARKS, marks(taken=(lie,)), late=late)
+    assert sum(name == "take_marks" for name, _ in desk.books.asked) == 3
+    assert len(desk.books.outgoing) == 1
+    assert capsys.readouterr().err.count("marks_too_many") == 1
 
 
 @pytest.mark.parametrize(

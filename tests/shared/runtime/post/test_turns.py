@@ -18,7 +18,7 @@ from shared.runtime.post.turns import (
     TalkSettings,
     Turn,
     View,
-    beyond,
+    ahead,
     gone_statements,
     next_marks,
     note_said,
@@ -180,9 +180,10 @@ def test_numbers_that_were_never_given_say_that_the_books_were_restored() -> Non
             sender="hotline-nl.example", recipient="police-nl.example", epoch=epoch, through=through, holes=holes
         )
 
-    assert beyond([mark(9), mark(3, (5, 9)), mark(0, epoch=OTHER)], known) == []
+    assert ahead([mark(9), mark(3, (5, 9)), mark(0, epoch=OTHER)], known, appended=20) == ([], [])
     for restored in (mark(10), mark(3, (5, 10)), mark(1, epoch=OTHER)):
-        assert beyond([restored], known) == [restored]
+        assert ahead([restored], known, appended=20) == ([restored], [])
+        assert ahead([restored], known, appended=0) == ([], [restored])
 
 
 def test_a_look_is_due_after_a_while_or_when_somebody_asks(  # the books are read no oftener than that

@@ -1,0 +1,197 @@
+"""`python -m tests.benchmarks.filled_accounts`: the accounts over books filled to two million messages, which agree.
+
+Read whole, then the last day alone, and whole again once retention has compacted what it may: never a difference.
+Prints how long each took and the most memory that this process had; exit code 1 if anything differs, or if a day takes
+more memory than it may. Kafka is not asked: what it keeps for a week is compared record by record elsewhere.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import re
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import asyncpg
+
+from deploy.accounting.books import Books
+from deploy.accounting.sealed import Sealed, sealable
+from deploy.accounting.streams import opened
+from deploy.operator.retention import apply
+from deploy.site.endpoints import DatabaseEndpoint, OwnedDatabase
+from shared.kernel.clock import SystemClock
+from shared.runtime.database.migrate import upgrade
+from tests.benchmarks.filled import fill_by, unforced
+from tests.services.databases import running_databases
+
+DAY_MIB_MAX: Final = 200
+KINDS: Final = ("hotline", "law_enforcement", "audit")
+_LIFE: Final = "01990000-0000-7000-8000-000000000000"
+_OFFER: Final = "{id}, 'causeway.referral_offered.v1', 'big.example', 'agency.example'"
+#: The fact of a decision has the id of its referral but for one digit.
+_FACT: Final = "overlay({id}::text placing '9' from 20 for 1)::uuid, 'causeway.referral_decided.v1', 'hotline', 'audit'"
+_FROM: Final = "FROM generate_series(1, {rows}) AS i"
+_DIGEST: Final = "encode(sha256(i::text::bytea), 'hex')"
+_SETTLED: Final = """
+INSERT INTO settled (message_id, type, sender, recipient, lane, epoch, sequence, digest, outcome, settled_at)
+SELECT {message}, '{lane}', '{life}', i, {digest}, {outcome}, {{ago}} {rows}
+"""
+_ENTRY: Final = """
+INSERT INTO entry (message_id, type, sender, recipient, topic, generation, partition, "offset", broker_time, kind,
+                   digest, verified, subject, exercise, epoch, sequence, detail, edge_id, commitment)
+SELECT {message}, 'causeway.inbox.{to}.hotline.v1', '{life}', 0, i, {{ago}}, '{kind}', {digest}, true, {{id}}::text,
+       false, '{life}', i, {detail}, {edge}, repeat('c', 64) {rows}
+"""
+_COUNTER: Final = """
+INSERT INTO pair_sequence (sender, recipient, lane, epoch, last, system_id, timeline)
+VALUES ('{sender}', '{recipient}', '{lane}', '{life}', {{rows}}, 1, 1)
+"""
+_DETAIL: Final = "jsonb_build_object('origin', 'big.example', 'referral_id', {id}, 'disposition', 'routed')"
+
+
+def _settled(message: str, lane: str, outcome: str) -> str:
+    return _SETTLED.format(message=message, lane=lane, life=_LIFE, digest=_DIGEST, outcome=outcome, rows=_FROM)
+
+
+def _entry(message: str, to: str, *, kind: str, detail: str = "NULL", edge: str = "NULL") -> str:
+    return _ENTRY.format(
+        message=message, to=to, life=_LIFE, kind=kind, digest=_DIGEST, detail=detail, edge=edge, rows=_FROM
+    )
+
+
+_FILLS: Final[Mapping[str, Sequence[str]]] = {
+    "hotline": (
+        _settled(_OFFER, "law_enforcement", "'applied'"),
+        _settled(_FACT, "audit", "NULL"),
+        _COUNTER.format(sender="big.example", recipient="agency.example", lane="law_enforcement", life=_LIFE),
+        _COUNTER.format(sender="hotline", recipient="audit", lane="audit", life=_LIFE),
+        f"""
+INSERT INTO referral (referral_id, party, external_ref, revision, exercise, disposition, state, arrival, body_sha256,
+                      facts, decision, content, accepted_at)
+SELECT {{id}}, 'big.example', 'R-' || i, 1, false, 'routed', 'routed', i, '', '{{{{}}}}', '{{{{}}}}', '', {{ago}}
+{_FROM}
+""",
+        f"""
+INSERT INTO edge (edge_id, message_id, instance, referral_id, party, recipient, purpose, reason, rules, law, decided_at)
+SELECT {{id}}, {{id}}, 'law_enforcement', {{id}}, 'big.example', 'agency.example', 'p1', 'because', '{{{{r1}}}}', '',
+       {{ago}} {_FROM}
+""",
+        """
+INSERT INTO intake_count (party, fate, count)
+VALUES ('big.example', 'submitted', {rows}), ('big.example', 'accepted', {rows})
+""",
+    ),
+    "law_enforcement": (
+        f"""
+INSERT INTO inbox (message_id, type, sender, recipient, sender_instance, epoch, sequence, subject, digest, topic,
+                   partition, "offset", broker_time, received_at)
+SELECT {_OFFER}, 'hotline', '{_LIFE}', i, {{id}}::text, {_DIGEST}, 'causeway.inbox.law_enforcement.hotline.v1', 0, i,
+       {{ago}}, {{ago}} {_FROM}
+""",
+        f"""
+INSERT INTO pair_taken (sender, recipient, epoch, instance, high, holes, released)
+VALUES ('big.example', 'agency.example', '{_LIFE}', 'hotline', {{rows}}, '{{{{}}}}', {{rows}})
+""",
+    ),
+    "audit": (
+        _entry(_OFFER, "law_enforcement", kind="record", edge="{id}"),
+        _entry(_FACT, "audit", kind="decision", detail=_DETAIL),
+        f"""
+INSERT INTO link (edge_id, referral_id, origin, recipient, purpose, rules, commitment)
+SELECT {{id}}, {{id}}, 'big.example', 'agency.example', 'p1', 'r1', repeat('c', 64) {_FROM}
+""",
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One reading of the books: what it found, how long it took, and the most memory of the process meanwhile."""
+
+    differences: int
+    messages: int
+    seconds: float
+    peak_mib: int
+    sealed: Sealed
+
+    def __str__(self) -> str:
+        found = f"{self.messages} messages, {self.differences} differences"
+        return f"{found}, {self.seconds:.1f} s, at most {self.peak_mib} MiB"
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Exit code 0 if nothing differs and a day is read within its memory, else 1."""
+    options = argparse.ArgumentParser(prog="python -m tests.benchmarks.filled_accounts", description=__doc__)
+    options.add_argument("--rows", type=int, default=1_000_000, help="referrals: two messages each")
+    rows = options.parse_args(arguments).rows
+    with (
+        tempfile.TemporaryDirectory(prefix="causeway-accounts-") as folder,
+        running_databases(Path(folder), *KINDS) as made,
+    ):
+        for kind in KINDS:
+            upgrade(kind, made[kind].owner_url)
+            asyncio.run(_fill(made[kind], kind, rows))
+        whole = asyncio.run(_read(made, Sealed()))
+        print(f"whole: {whole}", flush=True)
+        day = asyncio.run(_read(made, whole.sealed))
+        print(f"the last day: {day}", flush=True)
+        began = time.perf_counter()
+        for kind in ("hotline", "law_enforcement"):
+            asyncio.run(_retain(made[kind], kind))
+        print(f"retention: {time.perf_counter() - began:.1f} s", flush=True)
+        after = asyncio.run(_read(made, Sealed()))
+        print(f"whole after retention: {after}", flush=True)
+    broken = any(each.differences for each in (whole, day, after)) or day.peak_mib > DAY_MIB_MAX
+    return 1 if broken or not whole.messages == after.messages == rows else 0
+
+
+async def _fill(made: DatabaseEndpoint, kind: str, rows: int) -> None:
+    owner = await asyncpg.connect(made.owner_url)
+    try:
+        await unforced(owner)
+        await fill_by(owner, _FILLS[kind], rows)
+    finally:
+        await owner.close()
+
+
+async def _retain(made: DatabaseEndpoint, kind: str) -> None:
+    await apply(OwnedDatabase(kind, made.owner_url), SystemClock().now())
+
+
+async def _read(made: Mapping[str, DatabaseEndpoint], sealed: Sealed) -> Reading:
+    _forget_peak()
+    began, over = time.perf_counter(), sealable(SystemClock().now(), None)
+    async with AsyncExitStack() as stack:
+        found = [await stack.enter_async_context(opened(made[kind].accountant_url, kind=kind)) for kind in KINDS]
+        books = Books(found[:2], found[2:], sealed, over)
+        account, sealing = await books.messages()
+        edges = await books.edges()
+        await books.referrals()
+    for each in books.differences.sorted()[:5]:
+        print(f"  {each.equation}: {each.what}: {each.where}")
+    following = Sealed(over, books.days.digests(), sealing.numbers, edges.sealable(sealed.edges))
+    seconds = time.perf_counter() - began
+    count = len(books.differences.sorted())
+    return Reading(count, account.totals()["emitted"], seconds, _peak_mib(), following)
+
+
+def _forget_peak() -> None:
+    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+
+
+def _peak_mib() -> int:
+    """The most memory of this process since the peak was forgotten."""
+    peak = re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text(encoding="ascii"))
+    assert peak is not None
+    return int(peak[1]) // 1024
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
