@@ -14,12 +14,21 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from tests.simulation.rules import CONTROLS
+
 ROOT: Final = Path(__file__).parents[2]
 HOUR_S: Final = 3600.0
 
 
 def the_simulation(folder: Path) -> str:
-    return said(printed(folder, "tests.simulation", "--seeds", "10000"), "10000 seeds, ")
+    # A run that was stopped, or took its hour, is gone on with.
+    noted = ROOT / ".state" / "acceptance" / "simulation.json"
+    noted.parent.mkdir(parents=True, exist_ok=True)
+    return said(printed(folder, "tests.simulation", "--seeds", "10000", "--resume", str(noted)), "10000 seeds, ")
+
+
+def the_rules_taken_away(folder: Path) -> str:
+    return said(printed(folder, "tests.simulation", "--controls", "--seeds", "400"), f"{len(CONTROLS)} controls, ")
 
 
 def the_outage(folder: Path) -> str:
@@ -126,6 +135,7 @@ LONG_VERBS: Mapping[str, Callable[[Path], str]] = {
     verb.__name__: verb
     for verb in (
         the_simulation,
+        the_rules_taken_away,
         the_outage,
         the_stopped_servers,
         the_lost_records,

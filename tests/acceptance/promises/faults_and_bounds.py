@@ -119,8 +119,8 @@ FAULTS_AND_BOUNDS = (
         (_HOSTILE,),
     ),
     Line(
-        "Relay, consumer and receipts keep every promise under a virtual clock, whatever step fails; each seeded bug "
-        "is found, and a seed's history is the same in any process",
+        "Relay, consumer and receipts keep every promise under a virtual clock, whatever step fails; what breaks "
+        "a rule is found, and a seed's history is the same in any process",
         (_SIMULATION,),
     ),
     Line(

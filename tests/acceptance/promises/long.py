@@ -6,7 +6,13 @@ from tests.acceptance.line import Line
 
 LONG = (
     Line(
-        "10,000 seeds of relay, consumer and receipts under a virtual clock: no promise broken", verb="the_simulation"
+        "10,000 seeds under a virtual clock, with lost tails, retention, moves, releases that come late, databases "
+        "restored on either side and at audit: no promise broken",
+        verb="the_simulation",
+    ),
+    Line(
+        "Each rule of delivery taken away by itself: within 400 seeds a promise is broken",
+        verb="the_rules_taken_away",
     ),
     Line("The broker down for 60 s at 50 posts a second: all accepted, all delivered after", verb="the_outage"),
     Line(
