@@ -24,7 +24,7 @@ from deploy.accounting.folded import FoldedDay, FoldedMarks
 from deploy.accounting.spans import Spans
 from deploy.accounting.streams import Book
 from services.audit.domain.entries import Entry, Read, is_folded
-from services.audit.domain.reading import Reading, read_record
+from services.audit.domain.reading import Reading, read_records
 from shared.envelope.keys import OpeningKey
 from shared.envelope.sealing import Opener
 from shared.exchange.message import Record
@@ -152,7 +152,7 @@ class _Compared:
         return is_folded(self.made) and not any(row["offset"] == self.record.offset for row in self.rows)
 
     def read(self, life: UUID, reading: Reading) -> None:
-        read_record(self.record, self.said, generation=life, reading=reading)
+        read_records([self.record], self.said, generations={self.record.topic: life}, reading=reading)
 
     def elsewhere(self) -> list[asyncpg.Record]:
         """Rows of places before this record's, where Kafka has none."""

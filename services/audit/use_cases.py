@@ -9,7 +9,7 @@ from uuid import UUID
 
 from services.audit.domain.entries import AUTHORITY, Read
 from services.audit.domain.partitions import Cursor, Life
-from services.audit.domain.reading import Reading, read_record
+from services.audit.domain.reading import Reading, read_records
 from services.audit.entitled import judged
 from services.audit.ports import Entries, EntryPage, Flow, Partition, Partitions, TopicStates
 from shared.exchange.message import Record
@@ -38,12 +38,10 @@ async def keep(
     Marks whose proof holds are counted by the day instead (`entries.append`).
     """
     read = Read()
+    read_records(records, read, generations=generations, reading=reading)
     cursors: dict[Life, Cursor] = {}
-    for record in records:
-        generation = generations[record.topic]
-        read_record(record, read, generation=generation, reading=reading)
-        life = Life(record.topic, generation, record.partition)
-        cursors[life] = Cursor(record.offset + 1, read.entries[-1].digest)
+    for record, entry in zip(records, read.entries, strict=True):
+        cursors[Life(record.topic, entry.generation, record.partition)] = Cursor(record.offset + 1, entry.digest)
     await entries.append(read, cursors)
     return cursors
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from contextlib import suppress
 from datetime import UTC, date, datetime
 from itertools import pairwise
 from typing import Annotated, Any, TypeVar
@@ -25,6 +24,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from shared.kernel.clock import rfc3339
+from shared.kernel.ids import spelt_uuid
 from shared.vocabulary.referral import LocatorKind
 
 
@@ -47,6 +47,8 @@ _Kind = TypeVar("_Kind")
 
 
 def _whole_milliseconds(instant: datetime) -> datetime:
+    if instant.tzinfo is UTC and not instant.microsecond % 1000:  # as every service writes it
+        return instant
     try:
         instant.astimezone(UTC)
     except OverflowError:  # in its own zone a time, in UTC before the first or after the last there is
@@ -55,7 +57,8 @@ def _whole_milliseconds(instant: datetime) -> datetime:
 
 
 def _whole_seconds(instant: datetime) -> datetime:
-    return _whole_milliseconds(instant).replace(microsecond=0)
+    whole = _whole_milliseconds(instant)
+    return whole.replace(microsecond=0) if whole.microsecond else whole
 
 
 def _spelt(pattern: str, kind: type[_Kind], read: Callable[[str], _Kind], *, rule: str) -> BeforeValidator:
@@ -66,8 +69,10 @@ def _spelt(pattern: str, kind: type[_Kind], read: Callable[[str], _Kind], *, rul
         if isinstance(value, kind):
             return value
         if isinstance(value, str) and form.fullmatch(value):
-            with suppress(ValueError):  # of the form, but no such day or time
+            try:
                 return read(value)
+            except ValueError:
+                pass  # of the form, but no such day or time
         raise PydanticCustomError(rule, "not of the form that the schema states")
 
     return BeforeValidator(check)
@@ -105,7 +110,7 @@ Day = Annotated[
 #: A UUID in its one lower-case spelling (RFC 9562, section 4).
 Uuid = Annotated[
     UUID,
-    _spelt(_UUID, UUID, UUID, rule="uuid_form"),
+    _spelt(_UUID, UUID, spelt_uuid, rule="uuid_form"),
     WithJsonSchema({"type": "string", "format": "uuid", "pattern": _UUID}),
 ]
 #: True or false, and nothing that could be taken for it.

@@ -37,7 +37,7 @@ from shared.envelope.base64url import from_base64url, read_known, to_base64url
 from shared.envelope.spelling import EXTENSION, SPELLINGS, TEXT, UNKNOWN
 from shared.kernel.clock import parse_rfc3339
 from shared.kernel.errors import Refused
-from shared.kernel.ids import uuid_of
+from shared.kernel.ids import spelt_uuid
 from shared.ledger.tree import HASH_BYTES
 
 __all__ = [
@@ -134,13 +134,9 @@ def _attributes_spelt(texts: tuple[str, ...]) -> Attributes | None:
     number = int(sequence)
     if number > SEQUENCE_MAX:
         return None
-    named = (_spelt_uuid(id_), type_, source, instant, subject, schema, sender, recipient, _TIERS[tier], key_id)
-    numbered = (number, exercise == "true", _spelt_uuid(epoch), guard, None, ())
+    named = (spelt_uuid(id_), type_, source, instant, subject, schema, sender, recipient, _TIERS[tier], key_id)
+    numbered = (number, exercise == "true", spelt_uuid(epoch), guard, None, ())
     return _made(Attributes, (*named, *numbered, texts, (), head_of(texts)))
-
-
-def _spelt_uuid(text: str) -> UUID:
-    return uuid_of(int(text.replace("-", ""), 16))
 
 
 def _proof_spelt(texts: list[str]) -> Proof | None:

@@ -28,7 +28,7 @@ from shared.envelope.keys import OpeningKey
 from shared.envelope.sealing import Opener
 from shared.exchange.bound import check_facts, check_record
 from shared.exchange.compose import seal_context
-from shared.exchange.decided import commitment, due_times
+from shared.exchange.decided import commitment, due
 from shared.exchange.message import Received, Record
 from shared.exchange.needs import Need, NeedKind, Unread
 from shared.exchange.senders import check_broker_time, check_format, check_stated_by, verify_sender
@@ -385,8 +385,8 @@ def _check_known(decision: DecisionRef, shelf: DocumentShelf) -> None:
 
 def _check_due(clear: EdgeClear, edge: Edge, attributes: Attributes) -> None:
     """The due times are those that the edge's deadlines give, counted from the message's time."""
-    stated = clear.model_dump(mode="json", exclude_none=True, include={"acknowledge_by", "act_by"})
-    if stated != due_times(edge.deadlines.model_dump(exclude_none=True), attributes.time):
+    told = (edge.deadlines.acknowledge_h, clear.acknowledge_by), (edge.deadlines.act_h, clear.act_by)
+    if any(by != (None if hours is None else due(attributes.time, hours)) for hours, by in told):
         raise Refused("edge_not_reproducible", "not the due times of its deadlines", field="/clear/act_by")
 
 

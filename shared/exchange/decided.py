@@ -7,10 +7,11 @@ import hmac
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
-from pydantic_core import to_json
+from pydantic_core import from_json, to_json
 
 from shared.contracts.facts import ReferralDecidedClear, ReferralDecidedSealed
 from shared.contracts.registry import REFERRAL_DECIDED
@@ -30,6 +31,7 @@ from shared.vocabulary.routing import Disposition, WorkReason
 Json = dict[str, Any]
 #: Reasons for which some edges are not stated: nobody is sent them, or not yet.
 _SENT_IN_PART = (WorkReason.UNDELIVERABLE, WorkReason.RECIPIENT_CANNOT_READ)
+_DUE: Final = {"acknowledge_h": "acknowledge_by", "act_h": "act_by"}
 #: The revision of every referral, until referrals are amended.
 REVISION = 1
 
@@ -41,6 +43,14 @@ class StatedEdge(NamedTuple):
     recipient: str
     purpose: str
     digest: str
+
+
+class ReadDecided(NamedTuple):
+    """A decided fact that was opened: by its contract, as the JSON that came, and its edges."""
+
+    fact: ReferralDecidedSealed
+    stated: Json
+    edges: Sequence[StatedEdge]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +72,7 @@ class Stated:
 
 def edge_salt(decision_salt: str, edge_id: UUID) -> str:
     """The salt of one edge (64 hexadecimal digits): it tells nothing of the decision's, nor of another edge's."""
-    return hmac.new(bytes.fromhex(decision_salt), edge_id.bytes, hashlib.sha256).hexdigest()
+    return hmac.digest(bytes.fromhex(decision_salt), edge_id.bytes, "sha256").hex()
 
 
 def commitment(salt: str, edge_digest: str) -> str:
@@ -70,10 +80,15 @@ def commitment(salt: str, edge_digest: str) -> str:
     return hashlib.sha256(bytes.fromhex(salt) + bytes.fromhex(edge_digest)).hexdigest()
 
 
+@lru_cache(4096)  # a batch asks it of one instant, for each of its messages
+def due(at: datetime, hours: int) -> datetime:
+    """When an act falls due, counted from the time of the message, which is told cut to ten seconds."""
+    return coarse(at) + timedelta(hours=hours)
+
+
 def due_times(deadlines: Mapping[str, int], at: datetime) -> dict[str, str]:
-    """When acts fall due, counted from the time of the message, which is told cut to ten seconds."""
-    named = {"acknowledge_h": "acknowledge_by", "act_h": "act_by"}
-    return {named[name]: rfc3339(coarse(at) + timedelta(hours=hours)) for name, hours in deadlines.items()}
+    """The members of a clear part that say when acts fall due."""
+    return {_DUE[name]: rfc3339(due(at, hours)) for name, hours in deadlines.items()}
 
 
 def decided_fact(
@@ -117,8 +132,14 @@ def stated_edges(fact: ReferralDecidedSealed) -> list[StatedEdge]:
     ]
 
 
+def read_decided(plaintext: bytes) -> ReadDecided:
+    """Read an opened fact. Raises `ValueError` where it is not what its contract says, or a place or an id is none."""
+    fact = ReferralDecidedSealed.model_validate_json(plaintext, strict=True)
+    return ReadDecided(fact, from_json(plaintext), stated_edges(fact))
+
+
 def judged_edges(
-    clear: ReferralDecidedClear, fact: ReferralDecidedSealed, setting: Setting, *, told_at: datetime
+    clear: ReferralDecidedClear, read: ReadDecided, setting: Setting, *, told_at: datetime
 ) -> dict[tuple[str, str], PlannedEdge]:
     """The decision made again from its facts, by (recipient, purpose).
 
@@ -127,8 +148,8 @@ def judged_edges(
     are missing, and what the prohibitions removed. Success does not mean that the facts are true. Raises
     `Refused("decision_not_derived")`.
     """
+    fact, edges, facts = read.fact, read.edges, read.stated["facts"]
     unknown = fact.work_reason if clear.disposition is Disposition.UNKNOWN_CODE else None
-    facts = fact.facts.model_dump(mode="json", exclude_none=True)
     if not all(map(facts.get, SINGLE_FACTS)):
         raise Refused("decision_not_derived", "its facts are not whole")
     try:
@@ -137,7 +158,6 @@ def judged_edges(
         raise Refused("decision_not_derived", error.detail) from None
     outcome = judge(facts, setting, salt=fact.salt, unknown=unknown)
     judged = {(edge.recipient, edge.terms.purpose): edge for edge in outcome.edges}
-    edges = stated_edges(fact)
     stated = {(edge.recipient, edge.purpose): edge.digest for edge in edges}
     if len({edge.edge_id for edge in edges}) != len(edges) or len(stated) != len(edges):
         raise Refused("decision_not_derived", "an edge is stated twice")

@@ -7,12 +7,14 @@ with who filed it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, date
+from operator import is_
 from typing import Any, Final, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
+from shared.contracts.base import Contract
 from shared.contracts.referral import Assessment, Hosting, Item, ReferralContent, SubjectAccount
 from shared.routing.directory_index import DirectoryIndex, PartyEntry
 from shared.vocabulary.judgement import ASSESSMENT_VALUES, UNKNOWN_VALUE
@@ -21,6 +23,7 @@ from shared.vocabulary.routing import PartyKind, WorkReason
 #: Where a party or a place stands that nobody knows.
 UNKNOWN: Final = "unknown"
 ContentT = TypeVar("ContentT", bound=ReferralContent)
+_Part = TypeVar("_Part", bound=Contract)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,13 +101,12 @@ def _stated(hosting: Hosting, directory: DirectoryIndex, on: date) -> Iterable[s
 def closed(content: ContentT, directory: DirectoryIndex) -> ContentT:
     """The content with parties of the directory, under their present ids, and known places on the day observed."""
     known = _Known(directory, content.observed_at.astimezone(UTC).date())
-    return content.model_copy(
-        update={
-            "items": tuple(_closed_item(item, known) for item in content.items),
-            "user_jurisdictions": tuple(map(known.place, content.user_jurisdictions)),
-            "victim_jurisdictions": tuple(map(known.place, content.victim_jurisdictions)),
-            "subject_accounts": tuple(_closed_account(account, known) for account in content.subject_accounts),
-        }
+    return _with(
+        content,
+        items=_each(_closed_item, content.items, known),
+        user_jurisdictions=tuple(map(known.place, content.user_jurisdictions)),
+        victim_jurisdictions=tuple(map(known.place, content.victim_jurisdictions)),
+        subject_accounts=_each(_closed_account, content.subject_accounts, known),
     )
 
 
@@ -122,25 +124,38 @@ class _Known(NamedTuple):
 
 
 def _closed_item(item: Item, known: _Known) -> Item:
-    if not item.hosting and not item.assessment:
-        return item
-    hosting = tuple(_closed_hosting(each, known) for each in item.hosting)
-    assessment = tuple(_closed_assessment(each, known) for each in item.assessment)
-    return item.model_copy(update={"hosting": hosting, "assessment": assessment})
+    hosting, assessment = _each(_closed_hosting, item.hosting, known), _each(_closed_assessment, item.assessment, known)
+    return _with(item, hosting=hosting, assessment=assessment)
 
 
 def _closed_hosting(hosting: Hosting, known: _Known) -> Hosting:
     place = None if hosting.jurisdiction is None else known.place(hosting.jurisdiction)
     provider = None if hosting.provider is None else known.party(hosting.provider)
-    return hosting.model_copy(update={"jurisdiction": place, "provider": provider})
+    return _with(hosting, jurisdiction=place, provider=provider)
 
 
 def _closed_assessment(assessment: Assessment, known: _Known) -> Assessment:
     place = None if assessment.jurisdiction is None else known.place(assessment.jurisdiction)
     assessor = None if assessment.assessor is None else known.party(assessment.assessor)
     value = assessment.value if assessment.value in ASSESSMENT_VALUES[assessment.scheme] else UNKNOWN_VALUE
-    return assessment.model_copy(update={"jurisdiction": place, "assessor": assessor, "value": value})
+    return _with(assessment, jurisdiction=place, assessor=assessor, value=value)
 
 
 def _closed_account(account: SubjectAccount, known: _Known) -> SubjectAccount:
-    return account.model_copy(update={"service": known.party(account.service)})
+    return _with(account, service=known.party(account.service))
+
+
+def _each(close: Callable[[_Part, _Known], _Part], parts: tuple[_Part, ...], known: _Known) -> tuple[_Part, ...]:
+    """All of them closed; the same tuple where that changes none, as it is for most."""
+    closed_parts = tuple([close(part, known) for part in parts])
+    return parts if all(map(is_, parts, closed_parts)) else closed_parts
+
+
+def _with(part: _Part, **closed_members: object) -> _Part:
+    """The part with these members; the same one where they are what it has: a copy costs more than a look."""
+    changed = {
+        name: value
+        for name, value in closed_members.items()
+        if value is not (held := getattr(part, name)) and value != held
+    }
+    return part.model_copy(update=changed) if changed else part

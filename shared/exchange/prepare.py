@@ -137,19 +137,20 @@ def prepare(
     """
     posted = digest(submission.model_dump_json().encode())
     filing = Filing(submission, origin, traceparent, body_sha256=posted)
-    (prepared,) = prepare_batch([filing], documents=documents, at=at)
+    (prepared,) = prepare_batch([filing], documents=documents, at=at, sealer=Sealer())
     if isinstance(prepared, Refused):
         raise prepared
     return prepared
 
 
-def prepare_batch(filings: Sequence[Filing], *, documents: Documents, at: datetime) -> list[Prepared | Refused]:
+def prepare_batch(
+    filings: Sequence[Filing], *, documents: Documents, at: datetime, sealer: Sealer
+) -> list[Prepared | Refused]:
     """What `prepare` returns or raises for each filing, in order; one that is refused does not touch another.
 
-    They are sealed together, which takes that one transaction sends them: to each recipient under one data key.
-    Each stage goes over all of them before the next begins, as in `accept_batch`, and for the same reason.
+    `sealer` is that of the transaction which sends them: to each recipient it seals under one data key. Each stage
+    goes over all of them before the next begins, as in `accept_batch`, and for the same reason.
     """
-    sealer = Sealer()
     works = [_Work(filing, documents, at, sealer=sealer) for filing in filings]
     for stage in (_guard, _read, _judge, _address, _seal, _write):
         for work in works:

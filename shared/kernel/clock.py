@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Final, Protocol
 
 COARSE_S: Final = 10
@@ -36,10 +37,11 @@ class ManualClock:
 
 
 def coarse(instant: datetime) -> datetime:
-    """`instant` cut to ten seconds: as coarse as times are told where two of them could be joined."""
+    """`instant` cut to ten seconds: as near as a message says when it was written, so that times link no two."""
     return instant.replace(second=instant.second // COARSE_S * COARSE_S, microsecond=0)
 
 
+@lru_cache(4096)  # the same few are written again and again; equal instants have one text
 def rfc3339(instant: datetime) -> str:
     """Write `instant` as RFC 3339 UTC with milliseconds and `Z`: fixed width, sorts as text.
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 import time
 from datetime import datetime
+from functools import lru_cache
 from uuid import UUID, SafeUUID
+
+from shared.kernel.clock import coarse
 
 _RANDOM_BITS = (1 << 74) - 1
 _FORM_BITS = (0xF << 76) | (0b11 << 62)
@@ -21,14 +24,14 @@ def uuid7() -> UUID:
     return _uuid7(time.time_ns() // 1_000_000)
 
 
-def coarse(instant: datetime) -> datetime:
-    """`instant` cut to 10 s: as near as a message says when it was written, so that times link no two messages."""
-    return instant.replace(second=instant.second - instant.second % 10, microsecond=0)
-
-
 def coarse_uuid7(instant: datetime) -> UUID:
     """A new UUIDv7 of `instant` cut to 10 s: it tells no more of the time than `coarse` does."""
-    return _uuid7(int(coarse(instant).timestamp()) * 1000)
+    return _uuid7(_coarse_milliseconds(instant))
+
+
+@lru_cache(1024)
+def _coarse_milliseconds(instant: datetime) -> int:
+    return int(coarse(instant).timestamp()) * 1000
 
 
 def first_uuid7(instant: datetime) -> UUID:
@@ -54,6 +57,11 @@ def uuid_of(number: int) -> UUID:
     object.__setattr__(made, "int", number)
     object.__setattr__(made, "is_safe", SafeUUID.unknown)
     return made
+
+
+def spelt_uuid(text: str) -> UUID:
+    """The UUID of its one lower-case spelling, which somebody has looked at."""
+    return uuid_of(int(text.replace("-", ""), 16))
 
 
 def is_uuid7(value: UUID) -> bool:

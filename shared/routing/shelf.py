@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from bisect import insort
-from datetime import UTC, datetime
+from bisect import bisect_right, insort
+from datetime import datetime
 from typing import Generic, Protocol, TypeVar
 
 from shared.contracts.directory import Directory, DocumentActivated
@@ -33,8 +33,9 @@ class Shelf(Generic[_Document]):
         self._documents: dict[str, _Document] = {}
         #: (when, version, digest), sorted: the same schedule whatever the order in which documents arrive.
         self._activations: list[tuple[datetime, int, str]] = []
-        #: Those of them that took over, or will.
-        self._takeovers: list[tuple[datetime, str]] = []
+        #: Those of them that took over, or will: when, and which.
+        self._begins: list[datetime] = []
+        self._taken_over: list[str] = []
 
     def place(self, document: _Document, active_from: datetime) -> bool:
         """Put it in force from `active_from`. Placing the same again changes nothing.
@@ -45,12 +46,13 @@ class Shelf(Generic[_Document]):
         activation = active_from, document.edition.version, document.digest
         if activation not in self._activations:
             insort(self._activations, activation)
-            self._takeovers, in_force = [], 0
+            self._begins, self._taken_over, in_force = [], [], 0
             for when, version, placed in self._activations:
                 if version > in_force:
                     in_force = version
-                    self._takeovers.append((when, placed))
-        return (active_from, document.digest) in self._takeovers
+                    self._begins.append(when)
+                    self._taken_over.append(placed)
+        return (active_from, document.digest) in zip(self._begins, self._taken_over, strict=True)
 
     @property
     def newest(self) -> int:
@@ -63,10 +65,10 @@ class Shelf(Generic[_Document]):
 
     def active(self, at: datetime) -> _Document:
         """The document in force at `at`. Raises `Unavailable` before the first."""
-        in_force = [placed for when, placed in self._takeovers if when <= at]
-        if not in_force:
+        number = bisect_right(self._begins, at)
+        if not number:
             raise Unavailable("document_unknown")
-        return self._documents[in_force[-1]]
+        return self._documents[self._taken_over[number - 1]]
 
     def get(self, document_digest: str, at: datetime) -> _Document:
         """The document with that digest, if it was in force within five minutes of `at`, the broker's time.
@@ -77,11 +79,12 @@ class Shelf(Generic[_Document]):
         document = self._documents.get(document_digest)
         if document is None:
             raise Unavailable("document_unknown")
-        ends = [when for when, _ in self._takeovers[1:]] + [datetime.max.replace(tzinfo=UTC)]
-        for (begin, placed), end in zip(self._takeovers, ends, strict=True):
-            was_in_force = placed == document_digest and begin < end
-            if was_in_force and begin - at <= TOLERANCE and at - end < TOLERANCE:
-                return document
+        for number, placed in enumerate(self._taken_over, 1):
+            if placed == document_digest:
+                begin, end = self._begins[number - 1], self._begins[number] if number < len(self._begins) else None
+                ended = end is not None and (end <= begin or at - end >= TOLERANCE)
+                if begin - at <= TOLERANCE and not ended:
+                    return document
         raise Refused("document_lapsed")
 
 

@@ -1,8 +1,8 @@
-"""Reading one record: whether its sender's proof holds, what it states, and whether that derives. Pure."""
+"""Reading records: whether its sender's proof holds, what it states, and whether that derives. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, NamedTuple, Protocol, cast
@@ -18,7 +18,6 @@ from shared.contracts.facts import (
     MessagesReceiptedClear,
     RecordRevealedClear,
     ReferralDecidedClear,
-    ReferralDecidedSealed,
     ReferralRefusedClear,
 )
 from shared.contracts.referral import EdgeClear
@@ -28,7 +27,7 @@ from shared.envelope.headers import Attributes, Envelope, decode_headers
 from shared.envelope.sealing import Opener
 from shared.exchange.authority import STATEMENT_NOT_YOURS, may_state
 from shared.exchange.compose import seal_context
-from shared.exchange.decided import commitment, edge_salt, judged_edges, stated_edges
+from shared.exchange.decided import commitment, edge_salt, judged_edges, read_decided
 from shared.exchange.message import Record
 from shared.exchange.senders import check_broker_time, check_format, check_stated_by, instance_of, verify_sender
 from shared.exchange.topics import inbox_prefix, inbox_topic
@@ -61,37 +60,69 @@ class Reading:
             return None
 
 
-def read_record(record: Record, read: Read, *, generation: UUID, reading: Reading) -> None:
-    """Add what one record says, judged by the directory at its own broker time, which is not ahead of our clock.
+def read_records(records: Sequence[Record], read: Read, *, generations: Mapping[str, UUID], reading: Reading) -> None:
+    """Add what records say, each judged by the directory at its own broker time, which is not ahead of our clock.
 
-    Total: what cannot be read still gets an entry, with the problem's code. What a fact states that is not its
-    sender's to state goes no further than its entry.
+    `generations` are those of their topics. Total: what cannot be read still gets an entry, with the problem's code;
+    the entries are in the order of the records. What a fact states that is not its sender's to state goes no further
+    than its entry. Each stage goes over all of them before the next begins, as in `accept_batch`, for the same reason.
     """
-    value = record.value or b""
+    looks = [_looked_at(record, reading) for record in records]
+    for look in looks:
+        if isinstance(look, _Look):
+            look.said = _said(look, read, reading=reading)
+    for record, look in zip(records, looks, strict=True):
+        generation = generations[record.topic]
+        if isinstance(look, Refused):
+            read.entries.append(_unreadable(record, generation, problem=look.code))
+            continue
+        attributes = look.envelope.attributes
+        if look.verified and 0 < attributes.sequence <= NUMBER_MAX:
+            read.numbers.append(_taken(record, attributes))
+        read.entries.append(_entry(record, generation, look))
+
+
+@dataclass(slots=True)
+class _Look:
+    """A record whose headers could be read: who proved it, or the code of what is wrong with it, and what it says."""
+
+    envelope: Envelope
+    message: MessageType | None
+    directory: DirectoryIndex | None
+    unproven: str | None
+    #: The instance that reads the record for its recipient.
+    told: str | None
+    said: Said = field(init=False)
+
+    @property
+    def verified(self) -> bool:
+        return self.unproven in (None, STATEMENT_NOT_YOURS)
+
+
+def _looked_at(record: Record, reading: Reading) -> _Look | Refused:
     try:
-        envelope = decode_headers(record.headers, value)
+        envelope = decode_headers(record.headers, record.value or b"")
     except Refused as error:
-        read.entries.append(_unreadable(record, generation, problem=error.code))
-        return
+        return error
     directory = reading.directory_at(record.broker_time)
     message = BY_TYPE.get(envelope.attributes.type)
     unproven = _problem(record, envelope, message, directory=directory, reading=reading)
-    attributes = envelope.attributes
-    said = Said(EntryKind.NOT_ENTITLED if unproven == STATEMENT_NOT_YOURS else EntryKind.RECORD, problem=unproven)
-    if unproven is None and directory is not None and message is not None and _states(message):
+    told = _told_at(envelope.attributes.recipient, record.topic, directory) if directory else None
+    return _Look(envelope, message, directory, unproven, told)
+
+
+def _said(look: _Look, read: Read, *, reading: Reading) -> Said:
+    if look.unproven is None and look.directory is not None and look.message is not None and _states(look.message):
         try:
-            said = _stated(envelope, message, read, reading=reading, directory=directory)
+            return _stated(look.envelope, look.message, read, reading=reading, directory=look.directory)
         except Exception:  # whatever broke, the record is kept, and those beside it
-            said = Said(problem="accept_defect")
-    verified = unproven in (None, STATEMENT_NOT_YOURS)
-    if verified and 0 < attributes.sequence <= NUMBER_MAX:
-        read.numbers.append(_taken(record, attributes))
-    told = _told_at(attributes.recipient, record.topic, directory) if directory else None
-    entry = _entry(record, generation, envelope, said=said)
-    read.entries.append(entry._replace(verified=verified, recipient_instance=told))
+            return Said(problem="accept_defect")
+    not_entitled = look.unproven == STATEMENT_NOT_YOURS
+    return Said(EntryKind.NOT_ENTITLED if not_entitled else EntryKind.RECORD, problem=look.unproven)
 
 
-def _entry(record: Record, generation: UUID, envelope: Envelope, *, said: Said) -> Entry:
+def _entry(record: Record, generation: UUID, look: _Look) -> Entry:
+    envelope, said = look.envelope, look.said
     attributes, proof = envelope.attributes, envelope.proof
     return Entry(
         topic=record.topic,
@@ -101,13 +132,14 @@ def _entry(record: Record, generation: UUID, envelope: Envelope, *, said: Said) 
         broker_time=record.broker_time,
         kind=said.kind,
         digest=message_digest(attributes, envelope.body),
-        verified=False,
+        verified=look.verified,
         problem=said.problem,
         message_id=attributes.id,
         type=attributes.type,
         subject=attributes.subject,
         sender=attributes.sender,
         recipient=attributes.recipient,
+        recipient_instance=look.told,
         exercise=attributes.exercise,
         epoch=attributes.epoch,
         sequence=attributes.sequence,
@@ -308,14 +340,12 @@ def _decided(
     )
     problem, judged = None, {}
     try:
-        plaintext = reading.opener.open(sealed, context)
-        fact = ReferralDecidedSealed.model_validate_json(plaintext, strict=True)
-        edges = stated_edges(fact)
+        decided = read_decided(reading.opener.open(sealed, context))
     except Refused as error:
         return Said(EntryKind.DECISION, clear.model_dump_json(), error.code)
     except ValueError:
         return Said(EntryKind.DECISION, clear.model_dump_json(), "body_invalid")
-    at = fact.decision.decided_at
+    fact, at = decided.fact, decided.fact.decision.decided_at
     if not _may_state(fact, attributes, at, directory=directory, reading=reading):
         return _not_entitled(fact)
     try:
@@ -324,18 +354,22 @@ def _decided(
             reading.shelf.policies.get(fact.decision.policy, at),
         )
         setting = Setting(*documents, attributes.exercise, at)
-        judged = judged_edges(clear, fact, setting, told_at=attributes.time)
+        judged = judged_edges(clear, decided, setting, told_at=attributes.time)
     except (Refused, Unavailable) as error:
         problem = error.code
-    for edge in edges:
+    for edge in decided.edges:
         planned = judged.get((edge.recipient, edge.purpose))
         rules = ",".join(planned.terms.rules) if planned else ""
         bound = commitment(edge_salt(fact.salt, edge.edge_id), edge.digest)
         read.links.append(
             Link(edge.edge_id, clear.referral_id, fact.origin, edge.recipient, edge.purpose, rules, bound)
         )
-    stated = fact.model_dump(mode="json", exclude_none=True, exclude={"edges", "recipients"})
+    stated = {name: value for name, value in decided.stated.items() if name not in _LINKED}
     return Said(EntryKind.DECISION, to_json(clear.model_dump(mode="json") | stated).decode(), problem)
+
+
+#: What a decision says of its edges is kept as links.
+_LINKED: Final = frozenset({"edges", "recipients"})
 
 
 def _unreadable(record: Record, generation: UUID, *, problem: str) -> Entry:

@@ -6,22 +6,24 @@ A service's own store names its table and columns, adds what is new, and makes t
 from __future__ import annotations
 
 import json
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from struct import Struct
 from typing import Final, TypeVar
 from uuid import UUID
 
 import asyncpg
+from pydantic_core import from_json, to_json
 
 from shared.contracts.base import Contract
+from shared.envelope.attributes import COVERED, PROOF
+from shared.envelope.base64url import from_base64url, to_base64url
 from shared.envelope.datakeys import DataKey, KeyEncryptionKey, Place, protect, reveal, unwrap, wrap
 from shared.exchange.events import Event
 from shared.exchange.items import Said
 from shared.exchange.message import Draft, Received, Record
 from shared.kernel.authority import state_forbids
-from shared.kernel.canonical import canonical_json
 from shared.kernel.clock import parse_rfc3339, rfc3339
 from shared.kernel.errors import Defect, Refused, not_found
 from shared.party.recipient.domain import Item, ItemKey
@@ -31,8 +33,11 @@ from shared.runtime.database.feed import Listed, note_events
 from shared.runtime.database.pages import next_cursor, read_cursor
 from shared.runtime.post import outbox
 
-#: Half of a value is base64 of what looks random: trying harder only costs time.
-_COMPRESSION: Final = 1
+#: Of a packed record: how long are place and headers, and what of its value stands before what was sealed.
+_LENGTHS: Final = Struct(">II")
+#: The headers of nearly every message; their names are not kept with each.
+_USUAL_NAMES: Final = [*COVERED, *PROOF]
+_SEALED_END: Final = b'"}'
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,18 +314,40 @@ def seal_contents(
 
 
 def packed(record: Record) -> bytes:
-    """A record that `accept` has passed, as it is kept: place and headers as JSON, a line feed, the exact value."""
-    head = {
-        "place": [record.topic, record.partition, record.offset, rfc3339(record.broker_time)],
-        "headers": [[name, value.decode()] for name, value in record.headers if value is not None],
-    }
-    return zlib.compress(canonical_json(head) + b"\n" + (record.value or b""), _COMPRESSION)
+    """A record that `accept` has passed, as it is kept: two lengths, place and headers as JSON, the exact value.
+
+    The base64url that ends a sealed part, half of the message, is kept as the bytes that it stands for.
+    """
+    names = [name for name, value in record.headers if value is not None]
+    values = [value.decode("latin-1") for _, value in record.headers if value is not None]
+    place = [record.topic, record.partition, record.offset, rfc3339(record.broker_time)]
+    head = to_json([place, None if names == _USUAL_NAMES else names, values])
+    value = record.value or b""
+    begins = value.rfind(b".") + 1
+    sealed = _sealed_bytes(value[begins:])
+    front = value[:begins] if sealed else value
+    return _LENGTHS.pack(len(head), len(front)) + head + front + sealed
+
+
+def _sealed_bytes(ending: bytes) -> bytes:
+    """What the end of a value stands for; nothing where it is kept as it is."""
+    if not ending.endswith(_SEALED_END):
+        return b""
+    try:
+        return from_base64url(ending[: -len(_SEALED_END)].decode())
+    except ValueError:
+        return b""
 
 
 def unpacked(kept: bytes) -> Record:
     """The record that `packed` was given, without its key: that is the subject among the headers."""
-    head, _, value = zlib.decompress(kept).partition(b"\n")
-    read = json.loads(head)
-    topic, partition, offset, broker_time = read["place"]
-    headers = tuple((name, text.encode()) for name, text in read["headers"])
+    head_bytes, front_bytes = _LENGTHS.unpack_from(kept)
+    begins = _LENGTHS.size + head_bytes
+    ends = begins + front_bytes
+    head, front, sealed = kept[_LENGTHS.size : begins], kept[begins:ends], kept[ends:]
+    (topic, partition, offset, broker_time), names, values = from_json(head)
+    headers = tuple(
+        zip(_USUAL_NAMES if names is None else names, (text.encode("latin-1") for text in values), strict=True)
+    )
+    value = front + to_base64url(sealed).encode() + _SEALED_END if sealed else front
     return Record(topic, partition, offset, parse_rfc3339(broker_time), None, headers, value)

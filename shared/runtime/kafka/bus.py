@@ -30,6 +30,7 @@ from shared.kernel.ids import uuid4
 from shared.runtime.kafka.access import KAFKA_ERRORS, REQUEST_TIMEOUT_MS, KafkaAccess, unavailable
 from shared.runtime.kafka.places import Places
 from shared.runtime.kafka.raw_records import LOG_APPEND_TIME, to_record
+from shared.runtime.kafka.reader import gathered
 from shared.runtime.kafka.tolerant_records import read_any_header_name
 from shared.runtime.kafka.topic_metadata import TopicDescription, describe_topics_under, metadata_client
 from shared.runtime.post.arrivals import Cursor, Superseded
@@ -349,13 +350,13 @@ class Bus:
 
 
 def wait_for_records(consumer: Any) -> None:
-    """From now on a fetch waits until records come. FastStream has one number for that and for its pause after an
-    empty fetch: a quiet instance would ask its client a hundred times a second.
+    """From now on a fetch waits until records come, and gathers them where they come fast. FastStream has one number
+    for waiting and for its pause after an empty fetch: a quiet instance would ask its client a hundred times a second.
     """
     fetch = consumer.getmany
 
     async def waiting(*, timeout_ms: int, max_records: int | None) -> Any:
-        return await fetch(timeout_ms=max(timeout_ms, QUIET_MS), max_records=max_records)
+        return await gathered(fetch, wait_ms=max(timeout_ms, QUIET_MS), records_max=max_records or BATCH_RECORDS_MAX)
 
     consumer.getmany = waiting
 

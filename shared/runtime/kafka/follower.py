@@ -20,7 +20,7 @@ from aiokafka.errors import OffsetOutOfRangeError, TopicAuthorizationFailedError
 
 from shared.exchange.message import Record
 from shared.runtime.kafka.access import KafkaAccess
-from shared.runtime.kafka.reader import Bounds, bounds_of, gathered, outside_groups
+from shared.runtime.kafka.reader import Bounds, bounds_of, next_batch, outside_groups
 from shared.runtime.kafka.topic_metadata import (
     Leader,
     TopicDescription,
@@ -121,7 +121,7 @@ class Following:
             await asyncio.sleep(_NOTHING_S)
             return []
         try:
-            records = await gathered(self._consumer)
+            records = await next_batch(self._consumer)
         except (OffsetOutOfRangeError, TopicAuthorizationFailedError) as error:
             self._note(error)
             # What came beside it was lost with the error.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from itertools import chain
 from typing import Any, Final, NamedTuple
@@ -35,6 +35,11 @@ GATHER_S: Final = 0.005
 GATHERED_RECORDS: Final = 100
 #: How often a quiet reader asks whether a topic was made, deleted, or made again.
 ID_CHECK_S: Final = 2.0
+
+
+#: Records by partition, as the client returns them: `getmany(timeout_ms=…, max_records=…)`.
+Fetched = dict[TopicPartition, list[Any]]
+Fetch = Callable[..., Awaitable[Fetched]]
 
 
 class Bounds(NamedTuple):
@@ -77,7 +82,7 @@ class LogReader:
             _assign(consumer, {where: cursors.get(where, held.first) for where, held in bounds.items()})
             looked_s = 0.0
             while True:
-                batch = await gathered(consumer)
+                batch = await next_batch(consumer)
                 now_s = asyncio.get_running_loop().time()
                 if batch or now_s - looked_s > ID_CHECK_S:
                     # Asked after reading: the client goes on at the same offset of a topic made again, if it is there.
@@ -192,19 +197,28 @@ def _assign(consumer: AIOKafkaConsumer, cursors: Mapping[Coordinate, int]) -> No
         consumer.seek(TopicPartition(*where), offset)
 
 
-async def gathered(consumer: AIOKafkaConsumer) -> list[Record]:
+async def next_batch(consumer: AIOKafkaConsumer) -> list[Record]:
+    """Records that were gathered, none when nothing came for half a second."""
+    return _read(await gathered(consumer.getmany, wait_ms=POLL_MS, records_max=READ_RECORDS_MAX))
+
+
+async def gathered(fetch: Fetch, *, wait_ms: int, records_max: int) -> Fetched:
     """A batch: after a pause what comes first, at once; where records were waiting already, with what is under way."""
-    batch = await _batch(consumer, wait_ms=0)
+    batch = await fetch(timeout_ms=0, max_records=records_max)
     if not batch:
-        return await _batch(consumer)
-    if len(batch) < GATHERED_RECORDS:
+        return await fetch(timeout_ms=wait_ms, max_records=records_max)
+    if (count := sum(map(len, batch.values()))) < GATHERED_RECORDS:
         await asyncio.sleep(GATHER_S)
-        batch += await _batch(consumer, wait_ms=0, records_max=READ_RECORDS_MAX - len(batch))
+        for where, more in (await fetch(timeout_ms=0, max_records=records_max - count)).items():
+            before = batch.get(where)
+            # Whoever went back in between reads again what came first.
+            batch[where] = [*before, *more] if before and more and before[-1].offset < more[0].offset else more
     return batch
 
 
-async def _batch(
-    consumer: AIOKafkaConsumer, *, wait_ms: int = POLL_MS, records_max: int = READ_RECORDS_MAX
-) -> list[Record]:
-    read = await consumer.getmany(timeout_ms=wait_ms, max_records=records_max)
-    return [to_record(raw) for raw in chain.from_iterable(read.values())]
+async def _batch(consumer: AIOKafkaConsumer) -> list[Record]:
+    return _read(await consumer.getmany(timeout_ms=POLL_MS, max_records=READ_RECORDS_MAX))
+
+
+def _read(fetched: Fetched) -> list[Record]:
+    return [to_record(raw) for raw in chain.from_iterable(fetched.values())]

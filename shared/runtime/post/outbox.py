@@ -281,7 +281,7 @@ def _traced(drafts: Sequence[Draft]) -> list[Draft]:
     for draft in drafts:
         cause = draft.traceparent or running
         own = cause if draft.message.family is Family.FACT else message_traceparent(cause)
-        traced.append(replace(draft, traceparent=own))
+        traced.append(draft if own == draft.traceparent else replace(draft, traceparent=own))
     return traced
 
 

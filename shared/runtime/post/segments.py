@@ -2,7 +2,8 @@
 
     count · for each record its length and its CRC-32 · the records
 
-A record is a list of byte strings, each with its length: key, value, then names and values of its headers in turn.
+A record is its headers' names and, after the key, their values, a line feed between each, which none of them holds; the
+lengths of both stand before them, its value after them.
 What a flipped bit has changed is not read: its record's sum does not fit. The others are read all the same.
 """
 
@@ -13,14 +14,16 @@ from collections.abc import Sequence
 from typing import Final
 from zlib import crc32
 
+from shared.kernel.errors import Defect
 from shared.runtime.post.ports import Outgoing
 
 _COUNT: Final = struct.Struct(">I")
 _ENTRY: Final = struct.Struct(">II")
+_PARTS: Final = struct.Struct(">II")
 
 
 def pack(records: Sequence[Outgoing]) -> bytes:
-    """The bytes that `unpack` reads."""
+    """The bytes that `unpack` reads. Raises `Defect` for a line feed in a key or a header."""
     packed = [_packed(record) for record in records]
     table = b"".join(_ENTRY.pack(len(each), crc32(each)) for each in packed)
     return _COUNT.pack(len(packed)) + table + b"".join(packed)
@@ -43,22 +46,19 @@ def unpack(segment: bytes) -> list[Outgoing | None]:
 
 
 def _packed(record: Outgoing) -> bytes:
-    texts = [record.key, record.value]
-    for name, value in record.headers:
-        texts += [name.encode(), value]
-    return b"".join(part for text in texts for part in (_COUNT.pack(len(text)), text))
+    names, values = zip(*record.headers, strict=True)
+    named, valued = "\n".join(names).encode(), b"\n".join((record.key, *values))
+    if valued.count(b"\n") != len(values) or named.count(b"\n") != len(names) - 1:
+        raise Defect("line_feed_in_header")
+    return _PARTS.pack(len(named), len(valued)) + named + valued + record.value
 
 
 def _unpacked(packed: bytes) -> Outgoing | None:
-    texts: list[bytes] = []
-    at = 0
     try:
-        while at < len(packed):
-            (length,) = _COUNT.unpack_from(packed, at)
-            at += _COUNT.size + length
-            texts.append(packed[at - length : at])
-        key, value, *headers = texts
-        names = [name.decode() for name in headers[::2]]
-        return Outgoing(key, tuple(zip(names, headers[1::2], strict=True)), value)
+        named, valued = _PARTS.unpack_from(packed)
+        names_end, values_end = _PARTS.size + named, _PARTS.size + named + valued
+        names = packed[_PARTS.size : names_end].decode().split("\n")
+        key, *values = packed[names_end:values_end].split(b"\n")
+        return Outgoing(key, tuple(zip(names, values, strict=True)), packed[values_end:])
     except (struct.error, ValueError):
         return None

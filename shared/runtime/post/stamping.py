@@ -14,7 +14,7 @@ from shared.envelope.keys import SigningKey
 from shared.exchange.message import Draft
 from shared.exchange.topics import inbox_topic
 from shared.kernel.canonical import digest
-from shared.kernel.ids import coarse
+from shared.kernel.clock import coarse
 from shared.runtime.post.ports import Outgoing, Signed
 
 #: Sender, recipient, and the instance that reads it: a recipient that moves is numbered anew at its new place.

@@ -17,7 +17,7 @@ import pytest
 
 from deploy.site.endpoints import DatabaseEndpoint
 from services.audit.domain.entries import EntryKind, Read
-from services.audit.domain.reading import Reading, read_record
+from services.audit.domain.reading import Reading, read_records
 from shared.contracts.acceptance import SignedAcceptance
 from shared.envelope.sealing import Opener
 from shared.exchange.acceptance import AtAudit, at_audit, check_acceptance
@@ -99,8 +99,7 @@ def hashes_in(origin: Origin, records: list[Record], acceptance: SignedAcceptanc
             origin.world.shelf, Opener([origin.world.keys["audit"].opening]), ManualClock(origin.world.at + LONG_AFTER)
         ),
     )
-    for record in records:
-        read_record(record, read, generation=uuid7(), reading=reading)
+    read_records(records, read, generations={record.topic: uuid7() for record in records}, reading=reading)
     decided = [json.loads(each.detail or "{}") for each in read.entries if each.kind is EntryKind.DECISION]
     return [each["body_sha256"] for each in decided if each["referral_id"] == str(acceptance.referral_id)]
 

@@ -8,10 +8,12 @@ from uuid import UUID
 
 import pytest
 
+from shared.envelope.base64url import from_base64url
 from shared.kernel.authority import Role
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid7
 from shared.party.origin.domain import Reply, Request, Submission
+from shared.party.origin.use_cases.intake import TOGETHER
 from shared.runtime.database.transactions import RowScope
 from tests.services.hotline.origin import Origin
 from tests.support.builders import HOTLINE
@@ -96,3 +98,14 @@ async def test_a_list_of_refusals_alone_is_counted_and_stored(origin: Origin) ->
         "submitted": counted["submitted"] + 2,
         "refused": counted["refused"] + 2,
     }
+
+
+async def test_one_transaction_has_one_wrap_for_each_recipient_however_many_it_prepares(origin: Origin) -> None:
+    contents = [submission(external_ref=f"ref-{uuid7().hex[:24]}") for _ in range(TOGETHER + 1)]
+    await filed(origin, *contents)
+    wraps: dict[str, set[bytes]] = {}
+    for each in await origin.waiting():
+        sealed = json.loads(each.draft.body)["sealed"].rpartition(".")[2]
+        wraps.setdefault(each.draft.recipient, set()).add(from_base64url(sealed)[:96])
+    assert len(wraps) > 3
+    assert {len(each) for each in wraps.values()} == {1}

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from shared.envelope.batch import covered_bytes, sign_batch
 from shared.envelope.headers import COVERED, FIRST_OF_EPOCH, PROOF, Attributes, Envelope, Previous, Tier
 from shared.envelope.keys import SigningKey, VerifyKey
-from shared.kernel.ids import coarse
+from shared.kernel.clock import coarse
 
 KEY = SigningKey(bytes(range(32)))
 TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"

@@ -156,3 +156,12 @@ def test_what_is_kept_is_less_than_the_message_itself_and_all_of_it(record: Reco
     message = len(record.value or b"") + sum(len(name) + len(value or b"") for name, value in record.headers)
     assert len(packed(record)) < message
     assert unpacked(packed(record)) == replace(record, key=None)
+
+
+@pytest.mark.parametrize(
+    "value", [b"", b"{}", b'{"sealed":"v2."}', b'{"sealed":"v2.AB"}', b'{"sealed":"v2.AA=="}', b'.\xff"}']
+)
+def test_whatever_it_is_it_is_kept_to_the_byte(record: Record, value: bytes) -> None:
+    headers = (*record.headers, ("other", b"\xff\n"), ("traceparent", b""))
+    for odd in (replace(record, value=value), replace(record, headers=headers), replace(record, headers=())):
+        assert unpacked(packed(odd)) == replace(odd, key=None)

@@ -230,7 +230,7 @@ def test_a_batch_has_one_wrap_for_each_recipient_and_none_for_two(here: World) -
     assert origin is not None
     filings = [Filing(submission(), origin, body_sha256="0" * 64) for _ in range(3)]
     found: dict[str, set[bytes]] = {}
-    for each in prepare_batch(filings, documents=here.documents, at=here.at):
+    for each in prepare_batch(filings, documents=here.documents, at=here.at, sealer=Sealer()):
         assert isinstance(each, Prepared)
         for draft in each.drafts:
             packed = json.loads(draft.body)["sealed"].rpartition(".")[2]
@@ -338,7 +338,7 @@ def test_a_refused_filing_touches_none_of_those_beside_it(here: World) -> None:
     origin = here.documents.directory.party(HOTLINE)
     assert origin is not None
     filings = [Filing(submission(exercise=exercise), origin, body_sha256="0" * 64) for exercise in (True, False, True)]
-    first, refused, last = prepare_batch(filings, documents=here.documents, at=here.at)
+    first, refused, last = prepare_batch(filings, documents=here.documents, at=here.at, sealer=Sealer())
     assert isinstance(refused, Refused)
     assert refused.code == "exercise_mismatch"
     for each in (first, last):

@@ -82,7 +82,7 @@ def filed(here: World, referrals: Sequence[dict[str, Any]], others: Others) -> l
         Filing(submission(**each | {"external_ref": f"ref-{number}"}), origin, body_sha256=f"{number:064x}")
         for number, each in enumerate(referrals)
     ]
-    prepared = prepare_batch(filings, documents=here.documents, at=here.at)
+    prepared = prepare_batch(filings, documents=here.documents, at=here.at, sealer=Sealer())
     here.reads = PeerReads()
     assert all(isinstance(each, Prepared) for each in prepared)
     return [each for each in prepared if isinstance(each, Prepared)]

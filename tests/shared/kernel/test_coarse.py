@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta, timezone
 
-from shared.kernel.ids import coarse, coarse_uuid7, is_uuid7
+from shared.kernel.clock import coarse
+from shared.kernel.ids import coarse_uuid7, is_uuid7
 
 AT = datetime(2026, 5, 4, 12, 30, 19, 987_654, tzinfo=UTC)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import aclosing
+from types import SimpleNamespace
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -16,7 +18,7 @@ from shared.exchange.message import Record
 from shared.kernel.errors import Unavailable
 from shared.kernel.ids import uuid7
 from shared.runtime.kafka.access import KafkaAccess
-from shared.runtime.kafka.reader import Bounds, LogReader
+from shared.runtime.kafka.reader import GATHERED_RECORDS, Bounds, LogReader, gathered
 from shared.runtime.post.ports import Coordinate
 
 
@@ -242,3 +244,37 @@ async def test_following_reports_an_outage_and_can_be_begun_again(
     assert raised.value.code == "broker_unavailable"
     assert [record.offset for record in found] == [0]
     assert [record.offset for record in await followed(reader, {}, 1)] == [0]
+
+
+class Fetching:
+    """A client that has these batches ready, one after another: offsets by partition."""
+
+    def __init__(self, *batches: dict[str, list[int]]) -> None:
+        self.batches = list(batches)
+        self.waits: list[int] = []
+
+    async def fetch(self, *, timeout_ms: int, max_records: int) -> Any:
+        self.waits.append(timeout_ms)
+        ready = self.batches.pop(0)
+        return {where: [SimpleNamespace(offset=offset) for offset in offsets] for where, offsets in ready.items()}
+
+
+@pytest.mark.parametrize(
+    ("batches", "waits", "gathered_offsets"),
+    [
+        # After a pause what comes first goes at once.
+        ([{}, {"p": [5]}], [0, 700], {"p": [5]}),
+        ([{"p": [5]}, {"p": [6], "q": [1]}], [0, 0], {"p": [5, 6], "q": [1]}),
+        ([{"p": [5]}, {}], [0, 0], {"p": [5]}),
+        # Somebody went back in between: what is read again is whole, and in order.
+        ([{"p": [5, 6]}, {"p": [3, 4, 5]}], [0, 0], {"p": [3, 4, 5]}),
+        ([{"p": list(range(GATHERED_RECORDS))}], [0], {"p": list(range(GATHERED_RECORDS))}),
+    ],
+)
+async def test_what_comes_fast_is_gathered_and_what_comes_after_a_pause_is_not(
+    batches: list[dict[str, list[int]]], waits: list[int], gathered_offsets: dict[str, list[int]]
+) -> None:
+    client = Fetching(*batches)
+    batch: Any = await gathered(client.fetch, wait_ms=700, records_max=500)
+    assert {where: [each.offset for each in records] for where, records in batch.items()} == gathered_offsets
+    assert client.waits == waits

@@ -9,7 +9,7 @@ import pytest
 
 from shared.envelope.batch import message_digest
 from shared.envelope.headers import decode_headers
-from shared.kernel.errors import Refused
+from shared.kernel.errors import Defect, Refused
 from shared.runtime.post.ports import Signed
 from shared.runtime.post.segments import pack, unpack
 from shared.runtime.post.stamping import UNNUMBERED, Counter, counts_by_pair, draft_of, sign, sign_unnumbered
@@ -77,6 +77,18 @@ def test_what_is_said_unnumbered_has_the_number_of_nobody() -> None:
 def test_a_segment_gives_back_what_was_packed() -> None:
     records = [each.record for each in some(40)]
     assert unpack(pack(records)) == records
+
+
+def test_what_holds_a_line_feed_is_not_packed_as_something_else() -> None:
+    record = some(1)[0].record
+    headers = record.headers
+    for broken in (
+        replace(record, key=record.key + b"\n"),
+        replace(record, headers=(*headers[:-1], (headers[-1][0] + "\n", headers[-1][1]))),
+        replace(record, headers=(*headers[:-1], (headers[-1][0], headers[-1][1] + b"\n"))),
+    ):
+        with pytest.raises(Defect, match="line_feed_in_header"):
+            pack([broken])
 
 
 def test_a_flipped_bit_costs_the_record_that_it_is_in_and_no_other() -> None:
