@@ -10,7 +10,7 @@ import pytest
 
 from deploy.accounting.folded import FoldedDay, FoldedMarks
 from services.audit.domain.entries import Entry, Read
-from services.audit.domain.reading import Reading, read_record, record_digest
+from services.audit.domain.reading import Reading, read_records, record_digest
 from services.audit.ports import Telling
 from services.audit.store.marks import PostgresMarks
 from services.audit.timers import MarkTimer
@@ -322,6 +322,5 @@ async def test_a_day_of_marks_that_kafka_has_otherwise_is_a_difference(log: Log)
 def entries_of(log: Log, records: Sequence[Record]) -> list[Entry]:
     read = Read()
     reading = Reading(log.world.shelf, Opener([]), ManualClock(log.world.at + LONG_AFTER))
-    for record in records:
-        read_record(record, read, generation=log.generation, reading=reading)
+    read_records(records, read, generations={record.topic: log.generation for record in records}, reading=reading)
     return read.entries
