@@ -14,12 +14,21 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from tests.simulation.rules import CONTROLS
+
 ROOT: Final = Path(__file__).parents[2]
 HOUR_S: Final = 3600.0
 
 
 def the_simulation(folder: Path) -> str:
-    return said(printed(folder, "tests.simulation", "--seeds", "10000"), "10000 seeds, ")
+    # A run that was stopped, or took its hour, is gone on with.
+    noted = ROOT / ".state" / "acceptance" / "simulation.json"
+    noted.parent.mkdir(parents=True, exist_ok=True)
+    return said(printed(folder, "tests.simulation", "--seeds", "10000", "--resume", str(noted)), "10000 seeds, ")
+
+
+def the_rules_taken_away(folder: Path) -> str:
+    return said(printed(folder, "tests.simulation", "--controls", "--seeds", "400"), f"{len(CONTROLS)} controls, ")
 
 
 def the_outage(folder: Path) -> str:
@@ -58,6 +67,10 @@ def the_budgets(folder: Path) -> str:
     return said(printed(folder, "tests.failures.budgets"), "greedy party", "others: ", "others' p99", "memory of")
 
 
+def the_idle_exchange(folder: Path) -> str:
+    return said(printed(folder, "tests.benchmarks.idle"), "idle: ", "audit over ")
+
+
 def the_flat_looks(folder: Path) -> str:
     return said(printed(folder, "tests.benchmarks.flat"), "hotline: ", "industry: ", "law_enforcement: ", "audit: ")
 
@@ -83,6 +96,11 @@ def the_skew(folder: Path) -> str:
 
 def the_moved_provider(folder: Path) -> str:
     return said(printed(folder, "tests.failures.moves", "--count", "500"), "moved: ")
+
+
+def the_restored(folder: Path) -> str:
+    text = printed(folder, "tests.failures.restores", "--count", "1000")
+    return said(text, "restored audit", "restored law_enforcement", "restored hotline")
 
 
 def the_steady_tests(folder: Path) -> str:
@@ -117,6 +135,7 @@ LONG_VERBS: Mapping[str, Callable[[Path], str]] = {
     verb.__name__: verb
     for verb in (
         the_simulation,
+        the_rules_taken_away,
         the_outage,
         the_stopped_servers,
         the_lost_records,
@@ -126,6 +145,7 @@ LONG_VERBS: Mapping[str, Callable[[Path], str]] = {
         the_exhaustion,
         the_budgets,
         the_bench,
+        the_idle_exchange,
         the_flat_looks,
         the_filled_accounts,
         the_cost_of_filled_stores,
@@ -133,6 +153,7 @@ LONG_VERBS: Mapping[str, Callable[[Path], str]] = {
         the_soak,
         the_skew,
         the_moved_provider,
+        the_restored,
         the_steady_tests,
     )
 }

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.failures.exhaustion import GROWTH_KIB_MAX, Api, exhausted, served_alone
-from tests.support.running import Exchange
+from tests.failures.split import SplitExchange
 
 SECONDS = 6.0
 #: The aim is twice; deadlines of tests are ten times the aim.
@@ -15,8 +15,8 @@ RATIO_MAX = 20.0
 
 
 @pytest.fixture(scope="module")
-def api(exchange: Exchange) -> Iterator[Api]:
-    with served_alone(exchange) as served:
+def api(intake: SplitExchange) -> Iterator[Api]:
+    with served_alone(intake) as served:
         yield served
 
 

@@ -6,7 +6,13 @@ from tests.acceptance.line import Line
 
 LONG = (
     Line(
-        "10,000 seeds of relay, consumer and receipts under a virtual clock: no promise broken", verb="the_simulation"
+        "10,000 seeds under a virtual clock, with lost tails, retention, moves, releases that come late, databases "
+        "restored on either side and at audit: no promise broken",
+        verb="the_simulation",
+    ),
+    Line(
+        "Each rule of delivery taken away by itself: within 400 seeds a promise is broken",
+        verb="the_rules_taken_away",
     ),
     Line("The broker down for 60 s at 50 posts a second: all accepted, all delivered after", verb="the_outage"),
     Line(
@@ -50,6 +56,10 @@ LONG = (
         verb="the_bench",
     ),
     Line(
+        "While nothing happens an instance uses at most 10 ms of CPU a second, audit of 1,000 quiet topics at most 50",
+        verb="the_idle_exchange",
+    ),
+    Line(
         "Two million referrals, offers, cases, notices in each store: every look within 20 ms warm and 50 ms cold, and "
         "no more rows read than shown",
         verb="the_flat_looks",
@@ -77,6 +87,11 @@ LONG = (
     Line(
         "A provider moves live with 500 notices under way: 0 lost, 0 parked, 0 refused, accounts even over 5 databases",
         verb="the_moved_provider",
+    ),
+    Line(
+        "Audit's, an agency's and an origin's database restored from a dump amid 1,000 referrals: no number given "
+        "twice, every case comes back by itself, and what an origin forgot is listed and named by reconcile",
+        verb="the_restored",
     ),
     Line(
         "Every test whose outcome hangs on the clock passes ten times beside a process that burns one core",
