@@ -16,7 +16,8 @@ REFERRALS = 10
 
 @pytest.fixture
 def hasty(tmp_path: Path) -> Iterator[SplitExchange]:
-    with split_exchange(tmp_path, programs=dict.fromkeys(PROCESSES, HASTY)) as exchange:
+    with split_exchange(tmp_path) as exchange:
+        exchange.programs |= dict.fromkeys(PROCESSES, HASTY)
         yield exchange
 
 
