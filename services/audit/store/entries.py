@@ -33,7 +33,8 @@ _CURSOR = Columns.of(Life, next_offset="bigint", digest="text")
 # All of a batch in one statement, so in one round trip and whole or not at all. Cursors are locked in one order, then
 # read: what another reader kept meanwhile counts. They move by what was read of them, so never before it was read, and
 # last: the part that moves them joins what was read before.
-# Marks are folded once: those below the cursor, or that were folded before the topic was read again, are passed over.
+# Marks that lie where a message lay are named as any record is. They are folded once: those below the cursor, or that
+# were folded before the topic was read again, are passed over.
 # Where a topic is read again, the entry before is not known: none is named. Numbers belong to the instance that was
 # first to count there; another changes nothing of them. Of a pair with 128 epochs (`EPOCHS_MAX`) one more is known when
 # a number of it comes, not by its sender's word alone. Of one numbering 1000 spans are kept apart: what
@@ -58,7 +59,9 @@ WITH head AS MATERIALIZED (
     SELECT topic, generation, partition, "offset", n.broker_time, 'conflict',
            encode(sha256(convert_to(e.digest || n.digest, 'UTF8')), 'hex'), false, 'place_taken',
            jsonb_build_object('kept', e.digest, 'found', n.digest)
-    FROM new_entry AS n JOIN entry AS e USING (topic, generation, partition, "offset")
+    FROM (SELECT * FROM new_entry
+          UNION ALL SELECT topic, generation, partition, "offset", broker_time, digest FROM {marks}) AS n
+         JOIN entry AS e USING (topic, generation, partition, "offset")
     WHERE e.digest <> n.digest AND e.kind NOT IN ('loss', 'conflict')
     ON CONFLICT DO NOTHING
 ), new_folded AS (
