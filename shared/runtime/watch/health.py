@@ -36,7 +36,7 @@ async def readiness(probes: Sequence[Probe]) -> list[Check]:
 
 
 async def _asked(probe: Probe) -> Check:
-    name = getattr(probe, "__name__", "probe").strip("_")
+    name = getattr(probe, "__name__", "probe").strip("_").removeprefix("probe_")
     try:
         async with asyncio.timeout(PROBE_TIMEOUT_S):
             return await probe()

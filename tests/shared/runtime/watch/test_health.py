@@ -30,7 +30,7 @@ async def slow() -> Check:
 async def test_each_probe_says_what_it_found() -> None:
     assert await readiness([fine, probe_database, broken]) == [
         Check("fine", True),
-        Check("probe_database", False, "database_unavailable"),
+        Check("database", False, "database_unavailable"),
         Check("broken", False, "probe_failed"),
     ]
 
