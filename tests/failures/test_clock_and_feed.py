@@ -126,11 +126,11 @@ async def beating(exchange: Exchange) -> AsyncIterator[None]:
             await task
 
 
-@pytest.mark.parametrize("off_s", [360, -360])
 async def test_edges_wait_while_a_clock_is_off_and_go_by_themselves_when_it_is_right(
-    origin: Exchange, clock: Path, off_s: int, record_property: Callable[[str, object], None]
+    origin: Exchange, clock: Path, record_property: Callable[[str, object], None]
 ) -> None:
-    set_off(clock, off_s)
+    """Six minutes ahead; behind, documents as young as those of a test are not in force yet (`test_relay` has both)."""
+    set_off(clock, 360)
     first = await filed(origin)
     await until(partial(says, origin, "clock_off"))
     waiting = await filed(origin)

@@ -60,6 +60,10 @@ FAULTS_AND_BOUNDS = (
         (
             _CLOCK,
             *tests_of(
+                "tests/shared/runtime/post/test_relay.py",
+                "test_edges_wait_while_our_clock_is_off_and_all_else_leaves",
+            ),
+            *tests_of(
                 "tests/services/hotline/test_deciding_again.py",
                 "test_an_edge_is_decided_four_times_at_most_with_growing_pauses_and_then_a_person_looks",
                 "test_an_outage_of_an_hour_decides_nothing_again",
