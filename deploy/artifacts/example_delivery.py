@@ -41,17 +41,14 @@ ACCEPTED: Final[dict[str, dict[str, object]]] = {
         "numbers-and-an-id": _clear(numbers=[_PAIR | {"spans": [[4103, 4103]]}], ids=[_WANTED]),
     },
     "standing.v1": {
-        "held-and-deferred": _clear(
-            nonce=_NONCE,
-            part=1,
-            parts=1,
+        "the-first-part": _clear(
             held=[
-                {"edge": _EDGE, "revision": 2, "digest": "4b" * 32, "track": 3, "withdrawn": False},
                 {"edge": _NONCE, "digest": "5a" * 32, "track": 1, "withdrawn": True},
+                {"edge": _EDGE, "revision": 2, "digest": "4b" * 32, "track": 3, "withdrawn": False},
             ],
-            deferred=[_WANTED],
-            deferred_days=[{"day": "2026-05-03", "count": 912, "digest": "69" * 32}],
+            upto=_EDGE,
         ),
+        "nothing-is-held": _clear(held=[]),
     },
     "epoch_opened.v1": {
         "after-a-restore": _clear(**_PAIR, previous=_EPOCH_BEFORE, previous_last="unknown"),
@@ -82,9 +79,9 @@ REFUSED: Final[dict[str, tuple[Refusal, ...]]] = {
         Refusal("no-spans", "/clear/numbers/0/spans", []),
     ),
     "standing.v1": (
-        Refusal("part-beyond-parts", "/clear/part", 2, by="model"),
         Refusal("withdrawn-unsaid", "/clear/held/0/withdrawn", GONE),
-        Refusal("day-as-time", "/clear/deferred_days/0/day", "2026-05-03T00:00:00Z"),
+        Refusal("edges-out-of-order", "/clear/held/1/edge", _NONCE, by="model"),
+        Refusal("edge-beyond-bound", "/clear/upto", _NONCE, by="model"),
     ),
     "epoch_opened.v1": (
         _EPOCH_IN_CAPITALS,

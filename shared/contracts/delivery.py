@@ -10,7 +10,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
-from shared.contracts.base import Contract, Day, Digest, Flag, SenderId, Uuid
+from shared.contracts.base import Contract, Digest, Flag, SenderId, Uuid
 from shared.contracts.referral import Revision
 
 #: Rows of one statement. What does not fit goes into another one.
@@ -162,9 +162,9 @@ class GoneClear(Contract):
 
 
 class HeldEdge(Contract):
-    """An edge that is held: its newest revision and content, and how many acts of the other side's track.
+    """An edge that is held: its revision, the digest of the message that told it, how many acts its holder has given.
 
-    `revision` is left out for notices. `withdrawn`: it was taken back, also where nothing but that is known of it.
+    `revision` is left out for notices. `withdrawn`: its origin has taken it back.
     """
 
     edge: Uuid
@@ -174,28 +174,28 @@ class HeldEdge(Contract):
     withdrawn: Flag
 
 
-class DeferredDay(Contract):
-    """How many messages of one day are deferred, and the digest of their sorted ids: where there are many."""
-
-    day: Day
-    count: Number
-    digest: Digest
-
-
 class StandingClear(Contract):
-    """What an instance holds of another's edges, after a restore of either. `part` of `parts`, under one nonce."""
+    """What an instance holds of another's edges, after a restore of either: those with ids above `above`, up to `upto`.
 
-    nonce: Uuid
-    part: Annotated[int, Field(strict=True, ge=1, le=100_000)]
-    parts: Annotated[int, Field(strict=True, ge=1, le=100_000)]
+    Each part says all of its range, so it stands for itself, whatever becomes of the others. A bound that is left out
+    is none. What is deferred or waits is not held: its sender knows of it. What is known of messages with ids up to
+    `compacted` may be numbers alone: nothing is said of edges that only these have told.
+    """
+
+    above: Uuid | None = None
+    upto: Uuid | None = None
+    compacted: Uuid | None = None
     held: Annotated[tuple[HeldEdge, ...], Field(max_length=ROWS_MAX)]
-    deferred: _Ids = ()
-    deferred_days: Annotated[tuple[DeferredDay, ...], Field(max_length=ROWS_MAX)] = ()
 
     @model_validator(mode="after")
-    def _a_part_of_the_whole(self) -> Self:
-        if self.part > self.parts:
-            raise ValueError("part_beyond_parts")
+    def _edges_rise_within_bounds(self) -> Self:
+        before = self.above
+        for each in self.held:
+            if before is not None and each.edge <= before:
+                raise ValueError("edges_out_of_order")
+            before = each.edge
+        if self.upto is not None and before is not None and before > self.upto:
+            raise ValueError("edge_beyond_bound")
         return self
 
 

@@ -78,11 +78,12 @@ class AnsweredSoFar(Contract):
     """What the recipient has said of an edge that is issued anew: its track as the origin knows it.
 
     `moved`: it is issued to where the recipient has moved; else to where it lies already, because of an answer that
-    came late from where it was before. `number` is that of the newest answer, 0 for none. What was said of items is
-    by the notice's numbers.
+    came late from where it was before, or, `restored`, because that place has forgotten some of it. `number` is that of
+    the newest answer, 0 for none. What was said of items is by the notice's numbers.
     """
 
     moved: Flag = False
+    restored: Flag = False
     answer: AnswerState
     number: Annotated[int, Field(strict=True, ge=0, le=1_000_000)]
     items: Annotated[tuple[ItemAnswer, ...], Field(max_length=ITEM_ANSWERS_MAX)] = ()

@@ -42,6 +42,10 @@ _TABLES = (
     "quarantine", "pair_taken", "gone", "awaiting", "topic_cursor", "topic_reader", "topic_lease",
     "peer",
 )  # fmt: skip
+#: What was kept of before is what a restore brings back; the timeline is the one that goes on.
+_RESTORED = """
+WITH pairs AS (UPDATE pair_sequence SET timeline = timeline - 1) UPDATE life SET timeline = timeline - 1
+"""
 _FENCE = 1
 LEASE_S = 0.4
 #: What the stores' instance has by now; a test puts in what comes.
@@ -117,7 +121,7 @@ def memory_log() -> Log:
     memory = MemoryLog(SystemClock())
 
     async def held() -> list[list[Record]]:
-        return [memory.partitions.get((TOPIC, 0), [])]
+        return [memory.records(TOPIC)]
 
     writer: MemoryLogWriter[MemoryLog] = MemoryLogWriter(memory, instance="hotline")
 
@@ -249,8 +253,7 @@ def _postgres_stores(database: Database) -> Stores:
         lambda: counted("segment"),
         lambda: counted("quarantine"),
         woken,
-        # What it kept of before is what a restore brings back; the timeline is the one that goes on.
-        lambda: execute("UPDATE pair_sequence SET timeline = timeline - 1"),
+        lambda: execute(_RESTORED),
         lambda count: execute("UPDATE pair_sequence SET last = last - $1::bigint", count),
         lambda: execute("UPDATE relay_lease SET fence = fence + 1"),
         PostgresCursors(database, lease_s=LEASE_S),

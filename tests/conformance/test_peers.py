@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
 
 from shared.contracts.delivery import MarksClear, TakenMark
 from shared.kernel.ids import uuid7
-from shared.runtime.post.peers import Spoken, Word
+from shared.runtime.post.peers import STAND_PAUSE, Spoken, Word
 from shared.runtime.post.turns import ahead
 from tests.conformance.conftest import Stores
 from tests.conformance.sending import LANE, attributes_of, sent
-from tests.support.builders import AT, draft
+from tests.support.builders import AT, arrival, draft
 
 
 def spoken(second: int, offset: int = 0) -> Spoken:
@@ -55,3 +56,50 @@ async def test_numbers_that_this_database_never_gave_end_their_epoch_once(stores
     async with stores.inbox.unit() as unit:
         last = {mark.epoch: mark.last for mark in await unit.sent_book.sent_marks(LANE)}
     assert last == {told[0].epoch: 5, told[1].epoch: 7, after.epoch: 1}
+
+
+async def test_another_database_is_noticed_once(stores: Stores) -> None:
+    async def began() -> bool:
+        async with stores.inbox.unit() as unit:
+            return await stores.peers(unit).began()
+
+    await began()
+    assert not await began()
+    await stores.restore()
+    assert [await began(), await began()] == [True, False]
+
+
+async def test_a_standing_is_told_in_parts_and_not_again_before_a_pause(stores: Stores) -> None:
+    first, half = UUID(int=0), uuid7()
+    async with stores.inbox.unit() as unit:
+        book = stores.peers(unit)
+        await book.marked("industry", marks(), spoken(1))
+        assert await book.standings(["industry"], AT) == {}
+        await book.owe_standing(["industry", "law_enforcement"])
+        assert (await book.words())["industry"].stands
+        assert await book.standings(["industry"], AT) == {"industry": first}, "who cannot be told yet is let be"
+        await book.stood("industry", half)
+        assert await book.standings(["industry"], AT + STAND_PAUSE) == {"industry": half}
+        await book.owe_standing(["industry"])
+        await book.stood("industry", None)
+        assert (await book.words())["industry"].stands
+        assert await book.standings(["industry"], AT + STAND_PAUSE / 2) == {}
+        assert await book.standings(["industry"], AT + STAND_PAUSE) == {"industry": first}
+        await book.stood("industry", None)
+        assert not (await book.words())["industry"].stands
+
+
+async def test_who_counts_in_another_life_is_told_what_is_held_of_its_edges(stores: Stores) -> None:
+    """It may have been restored. The first life of a pair, and one at another instance, are no such news."""
+    first, other = uuid7(), uuid7()
+
+    async def due(epoch: UUID, instance: str = "hotline") -> bool:
+        come = replace(arrival(epoch=epoch), sender_instance=instance)
+        async with stores.inbox.unit() as unit:
+            await unit.take([come])
+            await stores.peers(unit).marked(instance, marks(), spoken(1))
+            return (await stores.peers(unit).words())[instance].stands
+
+    assert [await due(first), await due(first)] == [False, False]
+    assert not await due(uuid7(), "hotline_two")
+    assert await due(other)

@@ -41,9 +41,9 @@ class Party:
         return json.loads(ran.stdout)
 
 
-def operated(exchange: Exchange, *arguments: str) -> Any:
-    """What a verb of the operator that succeeds on this exchange says, as JSON."""
-    ran = subprocess.run(
+def ran(exchange: Exchange, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """A verb of the operator on this exchange, come to its end."""
+    return subprocess.run(
         [sys.executable, "-m", "deploy.cli", *arguments, "--state", str(exchange.state), "--json"],
         env=clean_environment(),
         stdin=subprocess.DEVNULL,
@@ -52,8 +52,13 @@ def operated(exchange: Exchange, *arguments: str) -> Any:
         timeout=180,
         check=False,
     )
-    assert ran.returncode == 0, ran.stderr or ran.stdout
-    return json.loads(ran.stdout)
+
+
+def operated(exchange: Exchange, *arguments: str) -> Any:
+    """What a verb of the operator that succeeds on this exchange says, as JSON."""
+    done = ran(exchange, *arguments)
+    assert done.returncode == 0, done.stderr or done.stdout
+    return json.loads(done.stdout)
 
 
 def written(folder: Path, referral: dict[str, Any]) -> str:

@@ -20,7 +20,7 @@ async def test_a_counter_that_went_back_costs_nobody_a_referral(exchange: Exchan
         await exchange.until_quiet()
         hotline = await exchange.admin("hotline")
         try:
-            # As after a dump that was loaded again: PostgreSQL is the same, and cannot tell.
+            # As after a copy of its disk was put back: PostgreSQL is the same, and cannot tell.
             forgotten = await hotline.fetchval(_FORGET, HOTLINE, AGENCY)
             filed = [(await client.submit(referral())).referral_id for _ in range(4)]
             await exchange.until_quiet()

@@ -1,34 +1,64 @@
-"""`python -m tests.simulation --seeds 10000`: many seeds, on all cores; exit code 1 if a promise was broken."""
+"""Many seeds on all cores, or the controls; exit code 1 if a promise was broken, or a control was not found.
+
+`python -m tests.simulation --seeds 10000 [--resume FILE]` · `python -m tests.simulation --controls --seeds 500`
+"""
 
 from __future__ import annotations
 
 import argparse
 import gc
 import sys
-from collections import Counter
+from functools import partial
 from multiprocessing import get_context
+from multiprocessing.pool import Pool
+from pathlib import Path
 
-from tests.simulation.run import Report, simulate
+from tests.simulation.progress import Progress
+from tests.simulation.rules import CONTROLS
+from tests.simulation.run import Report, seeds_needed, simulate
+
+#: So many seeds are done between two notes of how far it came.
+NOTED_EVERY = 100
 
 
 def main() -> int:
-    """Run the seeds; print what went wrong with the seed that shows it, and a summary."""
+    """Run what is asked for; print what went wrong with the seed that shows it, and a summary."""
     options = argparse.ArgumentParser(prog="python -m tests.simulation")
-    options.add_argument("--seeds", type=int, default=10_000, help="how many")
+    options.add_argument("--seeds", type=int, default=10_000, help="how many; with --controls, at most")
     options.add_argument("--first", type=int, default=0, help="the first seed")
+    options.add_argument("--resume", type=Path, help="goes on where this file says, and notes there how far it came")
+    options.add_argument("--controls", action="store_true", help="take each rule away, and count seeds until it shows")
     given = options.parse_args()
-    totals: Counter[str] = Counter()
-    failed = 0
     # A seed's run is its own, whatever process it is in; the reports come in the order of the seeds. In each process
     # what was imported stays: the collector need not look at it after every seed.
     with get_context("spawn").Pool(initializer=gc.freeze) as pool:
-        for report in pool.imap(simulate, range(given.first, given.first + given.seeds), chunksize=20):
-            totals.update(report.counts | {"events": report.events})
-            if report.violations:
-                failed += 1
-                say(report)
-    print(f"{given.seeds} seeds, {failed} with violations; {dict(totals)}")
-    return 1 if failed else 0
+        if given.controls:
+            return controls(pool, given.seeds)
+        return many(pool, range(given.first, given.first + given.seeds), Progress(given.resume))
+
+
+def many(pool: Pool, seeds: range, progress: Progress) -> int:
+    """Run seeds, from where it stopped the last time with the same code."""
+    done = progress.begin(seeds.start)
+    for report in pool.imap(simulate, seeds[done:], chunksize=5):
+        progress.add(report.counts | {"events": report.events}, failed=bool(report.violations))
+        if report.violations:
+            say(report)
+        if progress.done % NOTED_EVERY == 0:
+            progress.note()
+    progress.note()
+    print(f"{progress.done} seeds, {progress.failed} with violations; {progress.totals}")
+    return 1 if progress.failed else 0
+
+
+def controls(pool: Pool, seeds_max: int) -> int:
+    """Take away one rule after the other; print how many seeds it took until something broke."""
+    missed = 0
+    for name, needed in zip(CONTROLS, pool.imap(partial(seeds_needed, seeds_max=seeds_max), CONTROLS), strict=True):
+        missed += needed is None
+        print(f"{name}: {f'NOT in {seeds_max}' if needed is None else needed}", flush=True)
+    print(f"{len(CONTROLS)} controls, {missed} not found")
+    return 1 if missed else 0
 
 
 def say(report: Report) -> None:
@@ -37,6 +67,7 @@ def say(report: Report) -> None:
     print(f"  history {report.history}, {report.events} events, {report.virtual_s} s of virtual time")
     for violation in report.violations:
         print(f"  {violation}")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The broker of the simulation: repeats, loses its disk, and writes late what it was sent before an outage."""
+"""The broker of the simulation: repeats, loses what it has, and writes late what it was sent before an outage."""
 
 from __future__ import annotations
 
@@ -6,13 +6,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from shared.envelope.attributes import Envelope
-from shared.envelope.headers import decode_headers
 from shared.exchange.message import Record
-from shared.exchange.topics import AUDIT, inbox_prefix
+from shared.exchange.topics import inbox_prefix
 from shared.kernel.errors import Unavailable
 from shared.runtime.post.ports import Appended, Outgoing
-from tests.support.memory_outbox import Numbered
+from tests.simulation.cheap import opened
 from tests.support.memory_stores import MemoryLog, MemoryLogWriter
 
 if TYPE_CHECKING:
@@ -43,42 +41,47 @@ class ChaoticLog(MemoryLog):
         super().__init__(world.clock)
         self.world = world
         self.bytes_of: dict[tuple[UUID, UUID, int], set[object]] = {}
-        #: What audit was told, and what it has seen of each pair and epoch: from whom, and the messages by number.
-        self.facts: dict[UUID, Outgoing] = {}
-        self.audited: dict[Numbered, dict[int, Envelope]] = {}
-        self.audited_from: dict[Numbered, str] = {}
+        #: How many records were appended that have a number.
+        self.numbered = 0
 
     def append(self, lane: str, record: Outgoing, instance: str) -> Record:
-        held = super().append(lane, record, instance)
-        envelope = decode_headers(record.headers, record.value)
-        stated = envelope.attributes
+        stated = opened(tuple(record.headers), record.value).attributes
         # A message that is signed again has other bytes: under another number.
         self.bytes_of.setdefault((stated.id, stated.epoch, stated.sequence), set()).add((record.headers, record.value))
-        if stated.sequence:
-            of = (stated.sender, stated.recipient, stated.epoch)
-            self.audited_from[of] = instance
-            self.audited.setdefault(of, {}).setdefault(stated.sequence, envelope)
-        elif lane == AUDIT:
-            self.world.auditor.asked(instance, record.value)
-        if lane == AUDIT:
-            self.facts[stated.id] = record
-        self.world.trace.note("append", held.topic, held.offset, stated.id)
-        self._tell(held.topic)
+        self.numbered += stated.sequence > 0
+        return super().append(lane, record, instance)
+
+    def hold(self, name: str, key: bytes, headers: Sequence[tuple[str, bytes | None]], value: bytes) -> Record:
+        held = super().hold(name, key, headers, value)
+        self.world.trace.note("hold", name, held.offset, len(value))
+        for instance in self.world.instances.values():
+            if name.startswith(inbox_prefix(instance.name)):
+                instance.news.set()
         return held
+
+    def _is_unread(self, name: str) -> bool:
+        readers = [each for each in self.world.instances.values() if name.startswith(inbox_prefix(each.name))]
+        return not self.world.auditor.has_read(name) or any(each.lag_of(name) for each in readers)
 
     def repeat(self, record: Record) -> None:
         """The record once more, later."""
-        self.hold(record.topic, record.partition, record.key or b"", record.headers, record.value or b"")
+        self.hold(record.topic, record.key or b"", record.headers, record.value or b"")
 
-    def hold(
-        self, topic: str, partition: int, key: bytes, headers: Sequence[tuple[str, bytes | None]], value: bytes
-    ) -> None:
-        held = self.partitions.setdefault((topic, partition), [])
-        held.append(Record(topic, partition, len(held), self.world.clock.now(), key, headers, value))
-        self.world.trace.note("hold", topic, partition, len(held))
-        self._tell(topic)
-
-    def _tell(self, topic: str) -> None:
-        for instance in self.world.instances.values():
-            if topic.startswith(inbox_prefix(instance.name)):
-                instance.news.set()
+    def lose_some(self) -> None:
+        """A tail is lost, a topic made again, or retention has passed: of a topic that has anything."""
+        chance = self.world.random
+        names = sorted(name for name, topic in self.topics.items() if topic.records)
+        if not names:
+            return
+        # What somebody has not read yet hurts most.
+        unread = [name for name in names if self._is_unread(name)]
+        name = chance.choice(unread if unread and chance.random() < 0.8 else names)
+        topic, how = self.topics[name], chance.random()
+        count = min(len(topic.records), chance.randint(1, 4))
+        if how < 0.5:
+            topic.lose_tail(count)
+        elif how < 0.6:
+            del self.topics[name]
+        else:
+            topic.lose_head(chance.randint(1, len(topic.records)))
+        self.world.trace.note("lost", name, how, count)

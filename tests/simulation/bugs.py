@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from typing import Final
 from uuid import UUID
 
 from shared.exchange.message import Copy, Received, Record
@@ -12,11 +12,12 @@ from shared.runtime.post.ports import Settlement, Unit
 from shared.runtime.post.stamping import Counter, Pair
 from shared.runtime.post.talk import Talk
 from shared.vocabulary.answers import ReceiptOutcome
-from tests.simulation.desks import Acceptor, Answered, Desk, Offered
+from tests.simulation.accepting import Acceptor
+from tests.simulation.desks import Desk
 from tests.simulation.parts import Parts
 from tests.simulation.world import START
-from tests.support.memory_arrivals import Keeping, MemoryTaken, Row
-from tests.support.memory_outbox import Held as SentRow
+from tests.simulation.writing import Offered
+from tests.support.memory_arrivals import Row
 from tests.support.memory_outbox import MemoryLanes, MemoryOutbox
 from tests.support.memory_stores import MemoryDatabase, MemoryInbox, MemoryUnit, State
 
@@ -46,12 +47,6 @@ class SkipsDeduplication(MemoryInbox):
     """Whatever arrives is applied."""
 
     unit_type = _BelievesEverythingNew
-
-
-class SettlesReusedNumbers(MemoryOutbox):
-    """A message whose number was given out before is refused like any other, and that is the end of it."""
-
-    signs_again_max = 0
 
 
 class NeverDecidesAgain(Desk):
@@ -91,23 +86,6 @@ class ForgetsWhatWaits(MemoryInbox):
     unit_type = _KeepsNothing
 
 
-class _WantsNothing(MemoryTaken):
-    async def wanted(self, now: datetime) -> dict[str, list[UUID]]:
-        return {}
-
-
-class _AsksForNothing(MemoryUnit):
-    def __init__(self, database: MemoryDatabase, state: State, keeping: Keeping) -> None:
-        super().__init__(database, state, keeping)
-        self.taken = _WantsNothing(state, keeping)
-
-
-class NeverWants(MemoryInbox):
-    """What was deferred or parked is left with its sender."""
-
-    unit_type = _AsksForNothing
-
-
 class _HoldsNothing(MemoryUnit):
     async def held(self, arrivals: Sequence[Arrival]) -> dict[str, Held]:
         return {}
@@ -117,29 +95,6 @@ class TakesOlderRevisions(MemoryInbox):
     """Whatever came last replaces what was there."""
 
     unit_type = _HoldsNothing
-
-
-class _EndsNothing(MemoryUnit):
-    async def end_open(self, withdrawals: Sequence[Arrival]) -> list[Arrival]:
-        return []
-
-    async def withdrawn(self, arrivals: Sequence[Arrival]) -> frozenset[str]:
-        return frozenset()
-
-
-class ForgetsWithdrawals(MemoryInbox):
-    """What was taken back may come all the same."""
-
-    unit_type = _EndsNothing
-
-
-class TakesActsAsTheyCome(Desk):
-    """An act that adds is applied, whatever came before it."""
-
-    def answered(self, state: State, message: Received, clear: Answered) -> None:
-        self._see(state, message)
-        told = ("told", clear.referral_id, message.sender)
-        state.effects[told] = max(clear.number, state.effects.get(told, 0))
 
 
 class Deaf(Talk):
@@ -162,26 +117,14 @@ class NeverRewinds(MemoryLanes):
         return
 
 
-class LeavesAtItsReceipt(MemoryOutbox):
-    """What has been answered is held no longer, whoever else still lacks it."""
-
-    def _passed(self, state: State, by: str, row: SentRow) -> bool:
-        return True
-
-
-BUGS: dict[str, Parts] = {
+BUGS: Final[dict[str, Parts]] = {
     "early cursor": Parts(moves_early=True),
     "numbers lost with their transaction": Parts(outbox=CountsOutsideTheTransaction),
-    "a number given out twice settles its message": Parts(outbox=SettlesReusedNumbers),
     "skipped dedupe": Parts(inbox=SkipsDeduplication),
     "lapsed decision refused and forgotten": Parts(desk=NeverDecidesAgain),
     "lapsed decision taken": Parts(acceptor=TakesStaleDecisions),
     "waiting record passed over": Parts(inbox=ForgetsWhatWaits),
-    "nothing is wanted": Parts(inbox=NeverWants),
     "an older revision taken": Parts(inbox=TakesOlderRevisions),
-    "a withdrawal forgotten": Parts(inbox=ForgetsWithdrawals),
-    "acts taken as they come": Parts(desk=TakesActsAsTheyCome),
     "nobody hears": Parts(talk=Deaf),
     "nothing is sent again": Parts(outbox=NeverSendsAgain, lanes=NeverRewinds),
-    "what is answered is forgotten": Parts(outbox=LeavesAtItsReceipt),
 }

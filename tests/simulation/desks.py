@@ -1,283 +1,58 @@
 """The two services of the simulation: a hotline that files and withdraws, agencies that take up. As small as can be.
 
 They keep to what the real ones keep to: effects and outgoing messages in the transaction they are given, refusals by
-code, lapsed decisions made again. What they do with a referral is in `State.effects`, under these keys:
+code, lapsed decisions made again, what has moved issued anew. What they do is in `State.effects`, under these keys:
 
     ("referral", id)        open or withdrawn, at the hotline
     ("edge", message id)    emitted, superseded or dropped, at the hotline; with what it says, to say it again
-    ("told", id, agency)    how many answers of the agency were taken, at the hotline
-    ("case", id, agency)    offered, withdrawn, or withdrawn before it ever came, at the agencies' instance
-    ("held", id, agency)    the newest revision that was taken, at the agencies' instance
-    ("track", id, agency)   how many answers were given, at the agencies' instance
-    ("seen", n)             the n-th message that was handed over, at either
+    ("case", id, agency)    offered, withdrawn, or withdrawn before it ever came, at the agencies' instances
+    ("held", id, agency)    the newest revision that was taken there
+    ("track", id, agency)   how many answers were given there, or are known from elsewhere
+    ("told", id, agency)    how many of these are known from elsewhere
+    ("missing", edge id), ("work", id), ("stray", edge id)     what a standing has shown, at the hotline
+    ("holds", edge id)      whose it is and from where, and the digest of the message, at the agencies' instances
+    ("seen", n)             the n-th message that was handed over, at any
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
-from typing import Any, cast
+from dataclasses import replace
+from typing import cast
 from uuid import UUID
 
-from shared.contracts.answers import Answer
-from shared.contracts.base import Contract
-from shared.contracts.decision import Edge as CarriedEdge
-from shared.contracts.facts import MessagesReceiptedClear, ReceiptEntry
-from shared.contracts.referral import EdgeClear
-from shared.contracts.registry import (
-    BY_TYPE,
-    CASE_ACCEPTED,
-    MESSAGE_PARKED,
-    MESSAGES_RECEIPTED,
-    REFERRAL_DECIDED,
-    REFERRAL_OFFERED,
-    REFERRAL_WITHDRAWN,
-    Family,
-    MessageType,
-)
-from shared.envelope.batch import message_digest
-from shared.envelope.headers import Envelope, decode_headers
-from shared.exchange.accept import TurnedAway
-from shared.exchange.compose import Verdict
-from shared.exchange.message import Draft, Received, Record
-from shared.exchange.needs import Need, NeedKind, Unread
+from shared.contracts.delivery import HeldEdge, StandingClear
+from shared.exchange.message import Received
 from shared.exchange.record_table import DECIDE_AGAIN
-from shared.exchange.spelt import Spelt
-from shared.exchange.topics import inbox_topic
-from shared.kernel.clock import Clock, parse_rfc3339, rfc3339
-from shared.kernel.errors import CausewayError, Refused
-from shared.runtime.post.arrivals import Parked
+from shared.kernel.errors import Refused
+from shared.routing.directory_index import DirectoryIndex
 from shared.runtime.post.ports import Settlement, Unit
+from shared.runtime.post.standing import NothingHeld
 from shared.vocabulary.answers import ReceiptOutcome
+from tests.simulation.writing import Answered, Edge, Offered, Said, Writer
 from tests.support.memory_stores import MemoryDatabase, State
 
-HOTLINE, AGENCIES = "hotline", "law_enforcement"
-ORIGIN = "hotline-a.example"
-AGENCY_NAMES = ("police-a.example", "police-b.example")
-SERVED_BY = {ORIGIN: HOTLINE} | dict.fromkeys(AGENCY_NAMES, AGENCIES)
-TOLERANCE = timedelta(minutes=5)
 
-
-class Said(Contract):
-    """The clear part of a withdrawal."""
-
-    referral_id: UUID
-
-
-class Offered(EdgeClear):
-    """The clear part of an offer."""
-
-    referral_id: UUID
-    revision: int
-    decided_at: datetime
-    document: int
-    cursed: bool
-
-
-class Answered(Answer):
-    """The clear part of an answer."""
-
-    referral_id: UUID
-
-
-class Content(Contract):
-    """What an offer says, whenever it is said."""
-
-    revision: int
-    document: int
-    cursed: bool
-
-
-@dataclass(slots=True)
-class Writer:
-    """Writes drafts, with ids from the simulation's one source of chance."""
-
-    clock: Clock
-    new_id: Callable[[], UUID]
-
-    def draft(
-        self,
-        message: MessageType,
-        clear: dict[str, Any],
-        *,
-        subject: UUID,
-        sender: str,
-        recipient: str,
-        decided_at: datetime | None = None,
-    ) -> Draft:
-        instance = SERVED_BY.get(recipient, recipient)
-        return Draft(
-            message_id=self.new_id(),
-            message=message,
-            subject=str(subject),
-            sender=sender,
-            recipient=recipient,
-            recipient_instance=instance,
-            topic=inbox_topic(instance, SERVED_BY.get(sender, sender)),
-            exercise=True,
-            body=json.dumps({"clear": clear}).encode(),
-            created_at=self.clock.now(),
-            decided_at=decided_at,
-        )
-
-    def offer(self, edge: Edge) -> Draft:
-        now = self.clock.now()
-        clear = {
-            "referral_id": str(edge.referral_id),
-            "edge_id": str(edge.edge_id),
-            "revision": edge.revision,
-            "decided_at": rfc3339(now),
-            "document": edge.document,
-            "cursed": edge.cursed,
-        }
-        return self.draft(
-            REFERRAL_OFFERED, clear, subject=edge.referral_id, sender=ORIGIN, recipient=edge.agency, decided_at=now
-        )
-
-    def withdrawal(self, referral_id: UUID, agency: str) -> Draft:
-        clear = {"referral_id": str(referral_id)}
-        return self.draft(REFERRAL_WITHDRAWN, clear, subject=referral_id, sender=ORIGIN, recipient=agency)
-
-    def answer(self, referral_id: UUID, number: int, *, agency: str) -> Draft:
-        clear = {"referral_id": str(referral_id), "act": str(self.new_id()), "number": number}
-        return self.draft(CASE_ACCEPTED, clear, subject=referral_id, sender=agency, recipient=ORIGIN)
-
-    def statement(self, message: MessageType, clear: Contract, *, sender: str, recipient: str) -> Draft:
-        body = clear.model_dump(mode="json", exclude_none=True)
-        return self.draft(message, body, subject=self.new_id(), sender=sender, recipient=recipient)
-
-    def receipts(self, instance: str, to: str, verdicts: Sequence[Verdict]) -> list[Draft]:
-        stated = [[str(each.message_id), each.digest, each.outcome.value, each.code] for each in verdicts]
-        return [
-            self.draft(MESSAGES_RECEIPTED, {"entries": stated}, subject=self.new_id(), sender=instance, recipient=to)
-        ]
-
-    def parked(self, instance: str, parked: Sequence[Parked]) -> list[Draft]:
-        return [
-            self.draft(
-                MESSAGE_PARKED, {"offset": each.offset}, subject=self.new_id(), sender=instance, recipient="audit"
-            )
-            for each in parked
-        ]
-
-    def decided(self, referral_id: UUID, links: Sequence[UUID]) -> Draft:
-        clear = {"referral_id": str(referral_id), "links": [str(link) for link in links]}
-        return self.draft(REFERRAL_DECIDED, clear, subject=referral_id, sender=HOTLINE, recipient="audit")
-
-
-def holds(clear: Offered, record: Record, law_changes_at: datetime) -> bool:
-    """Whether a decision holds by the law at the broker's time, five minutes either way. Its age does not matter."""
-    near = abs(record.broker_time - law_changes_at) <= TOLERANCE
-    return near or (clear.decided_at < law_changes_at) == (record.broker_time < law_changes_at)
-
-
-class Acceptor:
-    """A cheap `accept_batch`: real headers and digests, no signatures. `knows` tells whether a document has come."""
-
-    def __init__(self, knows: Callable[[int], bool], law_changes_at: datetime) -> None:
-        self._knows = knows
-        self._law_changes_at = law_changes_at
-        self._read: dict[tuple[object, object], tuple[Envelope, Received]] = {}
-
-    def __call__(self, records: Sequence[Record]) -> list[Received | Exception]:
-        return [self._outcome(record) for record in records]
-
-    def _outcome(self, record: Record) -> Received | Exception:
-        try:
-            return self._accepted(record)
-        except CausewayError as error:
-            return error
-
-    def _accepted(self, record: Record) -> Received:
-        envelope, received = self._understood(record)
-        clear = received.clear
-        if isinstance(clear, Offered):
-            if not self._knows(clear.document):
-                awaited = Unread("document_unknown", Need(NeedKind.DOCUMENT, str(clear.document)))
-                raise TurnedAway(awaited, envelope, received.sender_instance, digest=received.digest)
-            if not self.in_time(clear, record):
-                raise TurnedAway(Refused("document_lapsed"), envelope, received.sender_instance, digest=received.digest)
-        return replace(received, record=record)
-
-    def in_time(self, clear: Offered, record: Record) -> bool:
-        """Whether the law that it was decided by was in force when the broker took it, or had been just before."""
-        return holds(clear, record, self._law_changes_at)
-
-    def _understood(self, record: Record) -> tuple[Envelope, Received]:
-        """What the record says; the same bytes are read once."""
-        same = (record.headers, record.value)
-        if same not in self._read:
-            envelope = decode_headers(record.headers, record.value or b"")
-            self._read[same] = (envelope, _received(record, envelope))
-        return self._read[same]
-
-
-def _received(record: Record, envelope: Envelope) -> Received:
-    attributes = envelope.attributes
-    message = BY_TYPE[attributes.type]
-    clear = _clear(message, envelope.body)
-    return Received(
-        record=record,
-        message_id=attributes.id,
-        message=message,
-        subject=attributes.subject,
-        sender=attributes.sender,
-        sender_instance=attributes.source.removeprefix("/instances/"),
-        recipient=attributes.recipient,
-        epoch=attributes.epoch,
-        sequence=attributes.sequence,
-        digest=message_digest(attributes, envelope.body),
-        exercise=True,
-        clear=clear,
-        sealed=None,
-        sent_at=attributes.time,
-        traceparent=None,
-        edge=cast(CarriedEdge, _content(clear)) if isinstance(clear, Offered) else None,
-        spelt=Spelt(b"", b"") if isinstance(clear, Offered) else None,
-    )
-
-
-def _clear(message: MessageType, body: bytes) -> Contract:
-    clear = json.loads(body)["clear"]
-    if message is MESSAGES_RECEIPTED:
-        entries = tuple(
-            ReceiptEntry.model_construct(
-                message_id=UUID(id_), digest=digest, outcome=ReceiptOutcome(outcome), code=code
-            )
-            for id_, digest, outcome, code in clear["entries"]
-        )
-        return MessagesReceiptedClear.model_construct(entries=entries)
-    if message.family is Family.DELIVERY:
-        return message.clear.model_validate_json(json.dumps(clear))
-    referral_id = UUID(clear["referral_id"])
-    if message is REFERRAL_OFFERED:
-        return Offered.model_construct(
-            edge_id=UUID(clear["edge_id"]),
-            referral_id=referral_id,
-            revision=clear["revision"],
-            decided_at=parse_rfc3339(clear["decided_at"]),
-            document=clear["document"],
-            cursed=clear["cursed"],
-        )
-    if message is CASE_ACCEPTED:
-        return Answered.model_construct(referral_id=referral_id, act=UUID(clear["act"]), number=clear["number"])
-    return Said.model_construct(referral_id=referral_id)
-
-
-def _content(clear: Offered) -> Content:
-    return Content.model_construct(revision=clear.revision, document=clear.document, cursed=clear.cursed)
-
-
-class Desk:
+class Desk(NothingHeld):
     """The handler of one instance. A message that is `cursed` makes it fail, until its code is mended."""
 
     mended = False
+    tells_state_first = True
+    withdraws_everywhere = True
 
-    def __init__(self, database: MemoryDatabase, writer: Writer) -> None:
+    def __init__(
+        self,
+        database: MemoryDatabase,
+        writer: Writer,
+        *,
+        directory: Callable[[], DirectoryIndex],
+        release: Callable[[], int],
+    ) -> None:
+        """`release` is what the next answer takes to be read."""
         self._database = database
         self._writer = writer
+        self._directory = directory
+        self._release = release
 
     async def apply(self, unit: Unit, messages: Sequence[Received]) -> dict[UUID, str]:
         state: State = unit.connection
@@ -305,29 +80,46 @@ class Desk:
                 state.effects[case] = "withdrawn" if case in state.effects else "never came"
 
     def _see(self, state: State, message: Received) -> None:
-        state.effects["seen", len(state.effects)] = message
+        number = state.effects["last seen",] = state.effects.get(("last seen",), 0) + 1
+        state.effects["seen", number] = message
+
+    # -- the hotline ------------------------------------------------------------------------------------------
 
     def answered(self, state: State, message: Received, clear: Answered) -> None:
-        """An act that adds: in the order of its track, each once."""
-        told = ("told", clear.referral_id, message.sender)
-        number = state.effects.get(told, 0) + 1
-        if clear.number > number:
+        """An act that adds: in the order of its track, each once, as long as its party writes it from one place."""
+        edge = next((e for e in self._newest(state, clear.referral_id) if e.agency == message.sender), None)
+        if edge is None or message.sender_instance not in edge.places:
+            self._see(state, message)
+            raise Refused("answer_unmatched")
+        if message.sender_instance == edge.place and edge.told:
+            if clear.number - 1 not in edge.told:
+                if clear.number <= edge.taken:
+                    self._see(state, message)
+                raise Refused("act_awaited" if clear.number > edge.taken else "answer_repeated")
+            self._see(state, message)
+            self._change(state, replace(edge, taken=clear.number, told=()))
+            return
+        withdrawn = state.effects["referral", clear.referral_id] == "withdrawn"
+        if message.sender_instance != edge.place and (withdrawn or not edge.told):
+            self._see(state, message)
+            return  # taken back, or its new place has answered: its word alone counts
+        if clear.number > edge.taken + 1:
             raise Refused("act_awaited")
         self._see(state, message)
-        if clear.number < number:
+        if clear.number <= edge.taken:
             raise Refused("answer_out_of_order")
-        state.effects[told] = number
-
-    def _offered(self, state: State, message: Received, clear: Offered) -> None:
-        of = (clear.referral_id, message.recipient)
-        if state.effects.get(("case", *of), "offered") != "offered":
-            raise Refused("subject_withdrawn")
-        number = state.effects.get(("track", *of), 0) + 1
-        state.effects |= {("case", *of): "offered", ("held", *of): clear.revision, ("track", *of): number}
-        self._database.enqueue(state, [self._writer.answer(clear.referral_id, number, agency=message.recipient)])
+        edge = replace(edge, taken=clear.number)
+        if message.sender_instance == edge.place:
+            self._change(state, edge)
+        else:
+            self._supersede(state, [replace(edge, told=(*edge.told, clear.number))])
 
     async def settled(self, unit: Unit, settlements: Sequence[Settlement]) -> None:
-        self.decide_again(unit.connection, [each.message_id for each in settlements if each.code in DECIDE_AGAIN])
+        """What was refused as stale is decided again; what is elsewhere now is issued anew."""
+        state: State = unit.connection
+        self.decide_again(state, [each.message_id for each in settlements if each.code in DECIDE_AGAIN])
+        if any(each.outcome is ReceiptOutcome.MOVED for each in settlements):
+            self.follow(state)
 
     def decide_again(self, state: State, message_ids: Sequence[UUID]) -> None:
         for message_id in message_ids:
@@ -337,8 +129,14 @@ class Desk:
             if state.effects["referral", edge.referral_id] == "withdrawn":
                 state.effects["edge", message_id] = replace(edge, state="dropped")
             else:
-                state.effects["edge", message_id] = replace(edge, state="superseded")
-                self.emit(state, edge.referral_id, [edge])
+                self._supersede(state, [edge])
+
+    def follow(self, state: State) -> None:
+        """Issue anew what lies where its recipient is no longer."""
+        for key, edge in list(state.effects.items()):
+            open_ = key[0] == "edge" and edge.state == "emitted"
+            if open_ and state.effects["referral", edge.referral_id] == "open" and edge.place != self._place(edge):
+                self._supersede(state, [edge])
 
     def file(self, state: State, referral_id: UUID, edges: Sequence[Edge]) -> None:
         """Take a referral in, once; filing it again is the client's repetition."""
@@ -347,46 +145,151 @@ class Desk:
             self.emit(state, referral_id, edges)
 
     def withdraw(self, state: State, referral_id: UUID) -> None:
-        """Take a referral back and tell everyone who was sent it."""
+        """Take a referral back and tell everyone who was ever sent it."""
         if state.effects.get(("referral", referral_id)) != "open":
             return
         state.effects["referral", referral_id] = "withdrawn"
-        edges = self._emitted(state, referral_id).values()
-        self._database.enqueue(state, [self._writer.withdrawal(referral_id, edge.agency) for edge in edges])
+        self._database.enqueue(
+            state,
+            [
+                self._writer.withdrawal(edge, place)
+                for edge in self._newest(state, referral_id)
+                for place in (edge.places if self.withdraws_everywhere else (edge.place,))
+            ],
+        )
 
     def amend(self, state: State, referral_id: UUID, document: int) -> None:
         """Send everyone who was sent it the next revision, which replaces what came before."""
-        if state.effects.get(("referral", referral_id)) != "open":
-            return
-        before = self._emitted(state, referral_id)
-        state.effects |= {("edge", id_): replace(edge, state="superseded") for id_, edge in before.items()}
-        after = [replace(edge, revision=edge.revision + 1, document=document) for edge in before.values()]
-        if after:
-            self.emit(state, referral_id, after)
+        if state.effects.get(("referral", referral_id)) == "open":
+            after = [
+                replace(edge, revision=edge.revision + 1, document=document)
+                for edge in self._newest(state, referral_id)
+            ]
+            self._supersede(state, after)
 
-    def emit(self, state: State, referral_id: UUID, edges: Sequence[Edge]) -> None:
+    def emit(self, state: State, referral_id: UUID, edges: Sequence[Edge], *, restored: bool = False) -> None:
         offers = []
         for edge in edges:
-            offer = self._writer.offer(edge)
-            state.effects["edge", offer.message_id] = replace(edge, state="emitted")
+            place = self._place(edge)
+            moved = edge.place not in ("", place)
+            if moved and self.tells_state_first:
+                edge = replace(edge, told=edge.told or (edge.taken,))
+            edge = replace(edge, state="emitted", place=place, places=tuple(dict.fromkeys((*edge.places, place))))
+            offer = self._writer.offer(edge, moved=moved, restored=restored)
+            state.effects["edge", offer.message_id] = edge
             offers.append(offer)
         fact = self._writer.decided(referral_id, [offer.message_id for offer in offers])
         self._database.enqueue(state, [*offers, fact])
 
-    def _emitted(self, state: State, referral_id: UUID) -> dict[UUID, Edge]:
-        """The newest of each edge of a referral, by the message that carries it."""
-        edges = {key[1]: each for key, each in state.effects.items() if key[0] == "edge"}
-        return {id_: each for id_, each in edges.items() if each.referral_id == referral_id and each.state == "emitted"}
+    async def compare(self, unit: Unit, by: str, standing: StandingClear) -> None:
+        """What `by` lacks of our edges is missing; what it has beyond that is listed. As the real origin does."""
+        state: State = unit.connection
+        held = {each.edge: each for each in standing.held}
+        of = {key[1]: edge for key, edge in state.effects.items() if key[0] == "edge" and edge.state == "emitted"}
+        for message_id, edge in of.items():
+            if edge.place == by and _within(standing, edge.edge_id) and not _under_way(state, message_id):
+                self._compare(state, message_id, edge, held.get(edge.edge_id))
+        known = {edge.edge_id for key, edge in state.effects.items() if key[0] == "edge"}
+        state.effects |= {("stray", edge_id): by for edge_id in held.keys() - known}
+
+    def _compare(self, state: State, message_id: UUID, edge: Edge, held: HeldEdge | None) -> None:
+        if state.effects["referral", edge.referral_id] == "withdrawn":
+            missing = held is not None and not held.withdrawn
+        else:
+            row = state.settled.get(message_id) or state.outbox.get(message_id)
+            refused = row is not None and row.outcome is ReceiptOutcome.REFUSED
+            missing = held.track < edge.taken if held is not None else not refused
+            if held is not None and (held.withdrawn or held.track > edge.taken or held.revision != edge.revision):
+                state.effects["work", edge.referral_id] = "recipient_ahead"
+        if missing:
+            state.effects["missing", edge.edge_id] = edge.place
+
+    def issue_missing(self, state: State) -> None:
+        """Issue anew what its recipient lacks, with what was answered so far; take back what it holds still."""
+        for key in [key for key in state.effects if key[0] == "missing"]:
+            del state.effects[key]
+            edge = next((each for each in self._all_emitted(state) if each.edge_id == key[1]), None)
+            if edge is None:
+                continue
+            if state.effects["referral", edge.referral_id] == "withdrawn":
+                self._database.enqueue(state, [self._writer.withdrawal(edge, edge.place)])
+            else:
+                self._change(state, replace(edge, state="superseded"))
+                self.emit(state, edge.referral_id, [edge], restored=True)
+
+    def _supersede(self, state: State, edges: Sequence[Edge]) -> None:
+        """Send these, each in place of the message that carried it last."""
+        for edge in edges:
+            self._change(state, replace(edge, state="superseded"))
+            self.emit(state, edge.referral_id, [edge])
+
+    def _change(self, state: State, edge: Edge) -> None:
+        keys = [key for key, each in state.effects.items() if key[0] == "edge" and each.edge_id == edge.edge_id]
+        state.effects[next(key for key in keys if state.effects[key].state == "emitted")] = edge
+
+    def _newest(self, state: State, referral_id: UUID) -> list[Edge]:
+        """The newest of each edge of a referral."""
+        return [each for each in self._all_emitted(state) if each.referral_id == referral_id]
+
+    def _all_emitted(self, state: State) -> list[Edge]:
+        return [each for key, each in state.effects.items() if key[0] == "edge" and each.state == "emitted"]
+
+    def _place(self, edge: Edge) -> str:
+        instance = self._directory().instance_of(edge.agency)
+        assert instance is not None
+        return instance.id
+
+    # -- the agencies -----------------------------------------------------------------------------------------
+
+    def _offered(self, state: State, message: Received, clear: Offered) -> None:
+        of = (clear.referral_id, message.recipient)
+        if state.effects.get(("case", *of), "offered") != "offered":
+            raise Refused("subject_withdrawn")
+        state.effects |= {("case", *of): "offered", ("held", *of): clear.revision}
+        state.effects["holds", clear.edge_id] = (*of, message.sender_instance, message.digest)
+        if clear.again is None:
+            self.answer(state, clear.referral_id, message.recipient)
+            return
+        acts, told = (state.effects.get((each, *of), 0) for each in ("track", "told"))
+        forgotten = clear.restored and clear.again > acts
+        if clear.again >= acts and (clear.moved or acts == told or forgotten):
+            state.effects |= {("track", *of): clear.again, ("told", *of): clear.again}
+
+    async def held(self, unit: Unit, of: str, *, above: UUID, limit: int) -> list[HeldEdge]:
+        effects = cast(State, unit.connection).effects
+        found = {
+            key[1]: each for key, each in effects.items() if key[0] == "holds" and each[2] == of and key[1] > above
+        }
+        return [
+            HeldEdge.model_construct(
+                edge=edge_id,
+                revision=effects["held", referral_id, agency],
+                digest=digest,
+                track=effects.get(("track", referral_id, agency), 0),
+                withdrawn=effects["case", referral_id, agency] == "withdrawn",
+            )
+            for edge_id, (referral_id, agency, _, digest) in sorted(found.items())[:limit]
+        ]
+
+    def answer(self, state: State, referral_id: UUID, agency: str) -> None:
+        """The agency's next answer, of a case that it has here and now."""
+        of = (referral_id, agency)
+        place = self._directory().instance_of(agency)
+        here = place is not None and place.id == self._database.instance
+        if not here or state.effects.get(("case", *of)) != "offered":
+            return
+        number = state.effects.get(("track", *of), 0) + 1
+        state.effects["track", *of] = number
+        answer = self._writer.answer(
+            referral_id, number, agency=agency, by=self._database.instance, release=self._release()
+        )
+        self._database.enqueue(state, [answer])
 
 
-@dataclass(frozen=True, slots=True)
-class Edge:
-    """One edge of a referral: to whom, by which document, and whether it breaks its recipient's code."""
+def _within(standing: StandingClear, edge_id: UUID) -> bool:
+    above = standing.above is None or edge_id > standing.above
+    return above and (standing.upto is None or edge_id <= standing.upto)
 
-    edge_id: UUID
-    referral_id: UUID
-    agency: str
-    document: int
-    cursed: bool
-    revision: int = 1
-    state: str = "planned"
+
+def _under_way(state: State, message_id: UUID) -> bool:
+    return message_id in state.outbox and not state.outbox[message_id].done

@@ -11,13 +11,11 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from shared.contracts.registry import ALL, STATED_BY_INSTANCES
-from shared.envelope.headers import decode_headers
-from shared.envelope.keys import SigningKey
-from shared.exchange.message import Record
-from shared.exchange.needs import NeedKind
-from shared.exchange.topics import inbox_prefix
+from shared.envelope.headers import Envelope
+from shared.exchange.message import Received, Record
 from shared.kernel.errors import Unavailable
-from shared.runtime.post.arrivals import Cursor, Step, Superseded
+from shared.routing.directory_index import DirectoryIndex
+from shared.runtime.post.arrivals import Arrival, Superseded
 from shared.runtime.post.awaiting import Room
 from shared.runtime.post.consumer import Composers, Consumer
 from shared.runtime.post.ports import Unit
@@ -25,54 +23,74 @@ from shared.runtime.post.relay import Relay, RelaySettings
 from shared.runtime.post.stamping import sign_unnumbered
 from shared.runtime.post.turns import TalkSettings
 from shared.vocabulary.answers import ReceiptOutcome
+from tests.simulation.accepting import Knowledge
 from tests.simulation.broker import LateWriter
-from tests.simulation.desks import AGENCIES, HOTLINE
-from tests.simulation.talking import statements
-from tests.support.memory_arrivals import Keeping
+from tests.simulation.cheap import Key, opened
+from tests.simulation.places import INSTANCES
+from tests.simulation.reading import Reader, topics_of
+from tests.simulation.writing import Statements
+from tests.support.memory_arrivals import WITHDRAWING, Keeping, MemoryCursors
 from tests.support.memory_peers import MemoryPeers
 from tests.support.memory_stores import Fault, MemoryDatabase, MemoryInbox, State
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
 
-KEYS = {HOTLINE: SigningKey(bytes(range(32))), AGENCIES: SigningKey(bytes(range(1, 33)))}
+KEYS = {name: Key(bytes(range(n, 32 + n))) for n, name in enumerate((INSTANCES[0], "", *INSTANCES[1:]))}
 RELAY = RelaySettings(batch_rows_max=7, poll_s=20.0)
 #: Less often than really: it looks with a transaction each time.
-TALK = TalkSettings(poll_s=7.0)
+TALK = TalkSettings(poll_s=9.0)
 _STATED = frozenset(message.type.encode() for message in ALL if message.family in STATED_BY_INSTANCES)
 _READS = frozenset({"lanes", "work", "due"})
 #: So little that some of what waits must wait with its sender.
 ROOM = Room(rows_max=2)
 TAKE_UP_S = 5.0
+#: How long a slot waits for news until it asks for its leases again, and how long these last.
+IDLE_S = 10.0
+LEASE_S = 25.0
 
 
 class Instance:
     """One service instance: a database that stays, and two processes that come and go."""
 
-    def __init__(self, world: World, name: str) -> None:
+    def __init__(self, world: World, name: str, *, knowledge: Knowledge, slots: int) -> None:
         self.world = world
         self.name = name
+        self.knowledge = knowledge
         self.database = MemoryDatabase(self._step, instance=name, key=KEYS[name], outbox_type=world.parts.outbox)
         self.database.new_epoch = world.new_id
-        self.desk = world.parts.desk(self.database, world.writer)
-        self._stating = statements(name, world.clock, world.writer)
+        self.desk = world.parts.desk(
+            self.database, world.writer, directory=self.directory, release=lambda: world.random.choice((1, 1, 2))
+        )
+        self._stating = Statements(name, self.directory, world.clock, world.writer)
+        self._slots = slots
+        self._leases = MemoryCursors(lambda: self.database.state.cursors, world.clock.now, lease_s=LEASE_S)
+        #: What the same bytes say, for all processes.
+        self._read: dict[object, tuple[Envelope, Received]] = {}
         #: Epochs of which the database no longer knows the last number.
         self.forgotten: set[UUID] = set()
+        self.restored = False
         self.down_until_s = 0.0
         self.news = asyncio.Event()
         self._running: dict[str, asyncio.Task[None]] = {}
         self._keepers: list[asyncio.Task[None]] = []
         self._relays: list[Relay] = []
 
+    def directory(self) -> DirectoryIndex:
+        """The one in force, as far as it is known here."""
+        now = self.world.clock.now()
+        return self.knowledge.move.active(self.name, now, now=now)
+
     def start(self) -> None:
-        parts = (("relay", self.run_relay), ("consumer", self.run_consumer))
+        parts = [("relay", self.run_relay), *((f"consumer {slot}", self.run_consumer) for slot in range(self._slots))]
         self._keepers = [self.world.spawn(self._keep_up(part, main)) for part, main in parts]
+        self._keepers.append(self.world.spawn(self._follow()))
 
     def crash(self, part: str) -> None:
         """Kill a process wherever it is. It starts anew after a while."""
         self.world.trace.note("crash", self.name, part, self.world.loop.virtual_s)
-        if part in self._running:
-            self._running[part].cancel()
+        for running in [name for name in self._running if name.startswith(part)]:
+            self._running[running].cancel()
 
     def forget(self, state: State, back: int) -> None:
         """Set the counters of what parties send back by so much, but not behind what is still held."""
@@ -89,6 +107,16 @@ class Instance:
             known = next((each for each in state.counters.values() if each.epoch == epoch), None)
             if known is not None:
                 state.marks[key] = mark, min(last, known.last)
+
+    async def restore(self, before: State) -> None:
+        """Its database is set back to what it was, and its processes begin anew."""
+        self.world.trace.note("restored", self.name, self.world.loop.virtual_s)
+        for state in (self.database.state, before):
+            self.forgotten |= {counter.epoch for counter in state.counters.values()}
+        self.restored = True
+        await self.database.restore(before)
+        for part in ("relay", "consumer"):
+            self.crash(part)
 
     async def act(self, name: str, change: Callable[[State], None]) -> None:
         """What a client does: repeat the request until it is answered."""
@@ -121,16 +149,39 @@ class Instance:
         state = self.database.state
         return not state.outbox and not state.awaiting and not self.lag()
 
+    def waits_in_vain(self) -> list[str]:
+        """What is still open here although it was taken back."""
+        inbox = self.database.state.inbox.values()
+        taken_back = {
+            (a.sender, a.recipient, a.subject) for a in (row.arrival for row in inbox) if a.type in WITHDRAWING
+        }
+        waits = [row.arrival for row in inbox if row.outcome in (ReceiptOutcome.WAITING, ReceiptOutcome.DEFERRED)]
+        return [
+            f"{self.name}: {each.message_id} waits, and was taken back"
+            for each in waits
+            if (each.sender, each.recipient, each.subject) in taken_back
+        ]
+
     def lag(self) -> int:
         """Records of this instance's topics that were not consumed."""
-        places = [place for place in self.world.log.partitions if place[0].startswith(inbox_prefix(self.name))]
-        return sum(len(self.world.log.partitions[place]) - self._cursor(place).following for place in places)
+        return sum(map(self.lag_of, topics_of(self.world, self.name)))
 
-    def _cursor(self, place: tuple[str, int]) -> Cursor:
-        """Where it stands in this life of the topic; at its first record where it has not begun."""
-        topic_id = UUID(int=self.world.log.generation + 1)
-        held = self.database.state.cursors.get(place)
-        return held if held is not None and held.topic_id == topic_id else Cursor(*place, topic_id, 0)
+    def lag_of(self, name: str) -> int:
+        topic, cursor = self.world.log.topics[name], self.database.state.cursors.get((name, 0))
+        known = cursor is not None and cursor.topic_id == topic.topic_id and cursor.following <= topic.end
+        return topic.end - (max(cursor.following, topic.first) if cursor is not None and known else topic.first)
+
+    async def _follow(self) -> None:
+        """What the origin's bus does at each new directory, and a few times after."""
+        while True:
+            await asyncio.sleep(10.0)
+            missing = any(key[0] == "missing" for key in self.database.state.effects)
+            if self.directory().moved or missing:
+                with suppress(Unavailable):
+                    async with self.database.transaction("follow") as state:
+                        self.desk.follow(state)
+                        self.desk.issue_missing(state)
+                    self.wake()
 
     async def _keep_up(self, part: str, main: Callable[[], Coroutine[Any, Any, None]]) -> None:
         while True:
@@ -142,6 +193,8 @@ class Instance:
                 if not task.done():
                     task.cancel()
                     raise
+            except Exception as error:
+                self.world.broken.append(f"{self.name}: {part} has died of {error!r}")
             await asyncio.sleep(self.world.random.uniform(0.1, 20.0))
 
     async def run_relay(self) -> None:
@@ -152,7 +205,9 @@ class Instance:
         lanes = world.parts.lanes(self.database)
         sign = partial(sign_unnumbered, epoch=world.new_id(), instance=self.name, key=KEYS[self.name])
         relay = world.parts.relay(lanes, writer, clock=world.clock, sign=sign, settings=RELAY)
-        talk = world.parts.speaker(self._inbox(), self._stating, peers=self._peers, say=relay.say, settings=TALK)
+        talk = world.parts.speaker(
+            self._inbox(), self._stating, peers=self._peers, say=relay.say, holding=self.desk, settings=TALK
+        )
         self._relays.append(relay)
         try:
             async with asyncio.TaskGroup() as parts:
@@ -167,51 +222,57 @@ class Instance:
         consumer = world.parts.consumer(
             self._inbox(),
             self.desk,
-            accept=world.parts.acceptor(self._knows, world.law_changes_at),
+            accept=world.parts.acceptor(self.knowledge, self._read),
             composers=Composers(
                 lambda to, entries: world.writer.receipts(self.name, to, entries),
                 lambda parked: world.writer.parked(self.name, parked),
             ),
-            conversation=world.parts.talk(self._stating, peers=self._peers),
+            conversation=world.parts.talk(self._stating, peers=self._peers, holding=self.desk),
             clock=world.clock,
         )
+        reader, holder = Reader(world, self), world.new_id()
         taking_up = world.spawn(self._take_up(consumer))
         try:
             while True:
                 self.news.clear()
-                if batch := self._fetch():
-                    await self._broker_wait()
-                    await self._consume(consumer, batch)
-                elif not self._fetch():
-                    await self.news.wait()
+                if not await self._consume(consumer, reader, holder):
+                    with suppress(TimeoutError):
+                        async with asyncio.timeout(IDLE_S):
+                            await self.news.wait()
         finally:
             taking_up.cancel()
 
     def _inbox(self) -> MemoryInbox:
-        keeping = Keeping(lambda need: need.kind is NeedKind.DOCUMENT and self._knows(int(need.what)), ROOM)
+        keeping = Keeping(self.knowledge.meets, ROOM)
         return self.world.parts.inbox(self.database, wake=self.wake, keeping=keeping)
-
-    def _knows(self, document: int) -> bool:
-        return self.world.loop.virtual_s >= self.world.document_known_s[document]
 
     def _peers(self, unit: Unit) -> MemoryPeers:
         state: State = unit.connection
         return MemoryPeers(self.database, state)
 
-    async def _consume(self, consumer: Consumer, batch: Sequence[Record]) -> None:
+    async def _consume(self, consumer: Consumer, reader: Reader, holder: UUID) -> bool:
+        """Read on where this process reads; whether there was anything, or may be."""
+        await self._broker_wait()
         try:
-            steps = await self._steps(batch)
-            if self.world.parts.moves_early:
-                async with self.database.transaction("cursor") as state:
-                    state.cursors |= {(step.after.topic, step.after.partition): step.after for step in steps}
-                self._check(batch)
-                steps = []
-            await consumer.consume(batch, steps)
-            self._check(batch)
+            await reader.look(await self._leases.lease(topics_of(self.world, self.name), holder=holder))
+            news = reader.batch()
+            for where in news.lost:
+                await reader.read_again(where)
+            if news.records:
+                if self.world.parts.moves_early:
+                    async with self.database.transaction("cursor") as state:
+                        state.cursors |= {(each.after.topic, each.after.partition): each.after for each in news.steps}
+                    self._check(news.records)
+                await consumer.consume(news.records, () if self.world.parts.moves_early else news.steps)
+                self._check(news.records)
+                reader.moved(news.steps)
+            return bool(news.records or news.lost)
         except Superseded:
-            return
+            reader.begin_again()
         except Unavailable:
+            reader.seek()
             await asyncio.sleep(2.0)
+        return True
 
     async def _take_up(self, consumer: Consumer) -> None:
         while True:
@@ -219,28 +280,6 @@ class Instance:
             if self.database.state.awaiting:
                 with suppress(Unavailable):
                     await consumer.take_up()
-
-    async def _steps(self, batch: Sequence[Record]) -> list[Step]:
-        """The steps over a batch; of a topic of another life than its cursor's, from its first record."""
-        cursors = {
-            place: self._cursor(place) for place in dict.fromkeys((each.topic, each.partition) for each in batch)
-        }
-        if fresh := {place: each for place, each in cursors.items() if self.database.state.cursors.get(place) != each}:
-            async with self.database.transaction("cursor") as state:
-                state.cursors |= fresh
-        last = {(record.topic, record.partition): record.offset for record in batch}
-        return [Step(cursor.following, replace(cursor, following=last[place] + 1)) for place, cursor in cursors.items()]
-
-    def _fetch(self) -> list[Record]:
-        """Some records of some partitions, each partition's in order."""
-        chance = self.world.random
-        places = sorted(place for place in self.world.log.partitions if place[0].startswith(inbox_prefix(self.name)))
-        chance.shuffle(places)
-        batch: list[Record] = []
-        for place in places:
-            waiting = self.world.log.partitions[place][self._cursor(place).following :]
-            batch += waiting[: chance.randint(1, 9)]
-        return batch
 
     def _check(self, batch: Sequence[Record]) -> None:
         """The cursors stand behind the batch: everything of it must be there."""
@@ -255,7 +294,7 @@ class Instance:
         state = self.database.state
         headers = dict(record.headers)
         if headers.get("ce_type") in _STATED:
-            stated = decode_headers(record.headers, record.value or b"").attributes
+            stated = opened(tuple(record.headers), record.value or b"").attributes
             if stated.sequence == 0:
                 return True
             numbers = state.pairs.get((stated.sender, stated.recipient, stated.epoch))
@@ -299,3 +338,7 @@ class Instance:
         if name not in _READS or fault is not Fault.NONE:
             world.trace.note(self.name, name, fault.value, world.loop.virtual_s)
         return fault
+
+
+def subject_of(arrival: Arrival) -> tuple[str, str, str]:
+    return arrival.sender, arrival.recipient, arrival.subject

@@ -6,13 +6,15 @@ import json
 from collections.abc import Iterator
 from uuid import UUID
 
-from shared.contracts.registry import CASE_ACCEPTED, REFERRAL_DECIDED, REFERRAL_OFFERED, STATED_BY_INSTANCES
-from shared.envelope.batch import message_digest
+from deploy.accounting.messages import counted
+from deploy.accounting.spans import Spans
+from shared.contracts.registry import CASE_ACCEPTED, REFERRAL_OFFERED, STATED_BY_INSTANCES
 from shared.exchange.message import Received
 from shared.vocabulary.answers import ReceiptOutcome
-from tests.simulation.desks import AGENCIES, HOTLINE, ORIGIN, Answered, Offered, Said, holds
 from tests.simulation.instance import Instance
+from tests.simulation.places import HOTLINE, ORIGIN
 from tests.simulation.world import World
+from tests.simulation.writing import Answered, Edge, Offered, Said
 from tests.support.accounts import Books, Line, Pair, reconcile
 from tests.support.memory_stores import State
 
@@ -22,13 +24,42 @@ def violations(world: World) -> list[str]:
     found = list(world.broken)
     for name, instance in world.instances.items():
         state = instance.database.state
-        own = (*_rest(instance), *_once(state), *_ordered(state), *_dense(instance), *_decided(world, state))
+        own = (*_rest(instance), *_once(state), *_ordered(state), *_dense(instance), *_decided(instance, state))
         found += [f"{name}: {each}" for each in own]
-    found += _receipts(world)
     found += _referrals(world)
+    found += _judged(world)
+    found += _holes(world)
     found += [f"{id_}: other bytes at another sending" for id_, sent in world.log.bytes_of.items() if len(sent) > 1]
-    found += [f"{each.equation}: {each.what}: {each.where}" for each in reconcile(books_of(world)).differences]
-    return found
+    if any(each.restored for each in world.instances.values()):
+        # What a database has forgotten its peers' books have still: accounts name it. What counts is that edges heal.
+        return [*found, *_strays(world)]
+    return [*found, *_receipts(world), *_accounts(world)]
+
+
+def _strays(world: World) -> Iterator[str]:
+    """What the hotline has forgotten and an agency holds is listed."""
+    effects = world.instances[HOTLINE].database.state.effects
+    known = {edge.edge_id for key, edge in effects.items() if key[0] == "edge"}
+    for name, instance in world.instances.items():
+        for key in instance.database.state.effects:
+            if key[0] == "holds" and key[1] not in known and ("stray", key[1]) not in effects:
+                yield f"{name}: holds {key[1]}, which its origin has forgotten and not listed"
+
+
+def _accounts(world: World) -> Iterator[str]:
+    """Equations (I) to (III) hold, but for what audit has lost with its own database: that is named, or gone."""
+    books = world.auditor.books
+    lost = [line for key, line in world.auditor.ever_kept.items() if key not in books.lines]
+    named: set[str] = set()
+    for each in reconcile(books_of(world)).differences:
+        message_id = next((str(line.message_id) for line in lost if str(line.message_id) in each.where), None)
+        if message_id is None and all(counted(line.type) for line in lost):
+            yield f"{each.equation}: {each.what}: {each.where}"
+        named.add(message_id or "")
+    for line in lost:
+        gone = books.pairs[line.pair].gone if line.pair in books.pairs else set()
+        if counted(line.type) and str(line.message_id) not in named and line.sequence not in gone:
+            yield f"{line.message_id}: lost by audit, and named nowhere"
 
 
 def _rest(instance: Instance) -> Iterator[str]:
@@ -40,40 +71,68 @@ def _rest(instance: Instance) -> Iterator[str]:
         yield f"{instance.lag()} records never consumed"
 
 
+def _holes(world: World) -> Iterator[str]:
+    """No number is missing for ever: it was taken, or is gone. And nothing is gone where nobody has forgotten any."""
+    for name, instance in world.instances.items():
+        for of, numbers in instance.database.state.pairs.items():
+            if numbers.holes:
+                yield f"{name}: {sorted(numbers.holes)} of {of} are missing"
+        if instance.database.state.gone and not any(each.forgotten for each in world.instances.values()):
+            yield f"{name}: {list(instance.database.state.gone)[:3]} are gone, and nobody has forgotten any"
+    for of, seen in world.auditor.books.pairs.items():
+        if seen.open:
+            yield f"audit: {sorted(set(range(1, seen.known + 1)) - seen.taken - seen.gone)} of {of} are missing"
+
+
 def _once(state: State) -> Iterator[str]:
     """Each message took effect at most once, and exactly those that the inbox calls applied or refused."""
     seen = [message.message_id for message in _seen(state)]
     if len(seen) != len(set(seen)):
         yield "a message took effect twice"
-    judged = {
+    handed = {
         id_
         for id_, row in state.inbox.items()
-        if row.code not in ("document_lapsed", "subject_withdrawn", "revision_not_above")
+        if row.code not in ("document_lapsed", "subject_withdrawn", "revision_not_above", "recipient_moved")
     }
-    if set(seen) != judged:
+    # What was told before, and comes again under another id, has its outcome and no second effect.
+    if not set(seen) <= handed or {_told(state, id_) for id_ in handed} - {_told(state, id_) for id_ in seen}:
         yield "the inbox names other messages than those that took effect"
+
+
+def _told(state: State, message_id: UUID) -> object:
+    """What a message tells, which another may tell as well."""
+    arrival = state.inbox[message_id].arrival
+    return (arrival.said, arrival.content) if arrival.said is not None else message_id
 
 
 def _ordered(state: State) -> Iterator[str]:
     """Revisions only rise, acts that add come in the order of their track, and nothing follows a withdrawal."""
     newest: dict[UUID, int] = {}
-    tracks: dict[tuple[UUID, str], list[int]] = {}
+    tracks: dict[tuple[UUID, str, str], list[int]] = {}
     ended: set[tuple[UUID, str]] = set()
     for message in _seen(state):
         match message.clear:
             case Offered() as offer:
-                if offer.revision <= newest.get(offer.edge_id, 0):
+                again = offer.again is not None and offer.revision == newest.get(offer.edge_id)
+                if offer.revision <= newest.get(offer.edge_id, 0) and not again:
                     yield f"{message.message_id}: revision {offer.revision} after {newest[offer.edge_id]}"
                 newest[offer.edge_id] = offer.revision
                 if (offer.referral_id, message.recipient) in ended:
                     yield f"{message.message_id}: offered after it was withdrawn"
-            case Answered() as answer:
-                tracks.setdefault((answer.referral_id, message.sender), []).append(answer.number)
+            case Answered() as answer if not _refused(state, message):
+                track = (answer.referral_id, message.sender, message.sender_instance)
+                tracks.setdefault(track, []).append(answer.number)
             case Said() as withdrawal:
                 ended.add((withdrawal.referral_id, message.recipient))
-    for (referral_id, agency), numbers in tracks.items():
-        if numbers != list(range(1, len(numbers) + 1)):
+    for (referral_id, agency, _), numbers in tracks.items():
+        # Of a place that took it up from another, from where that was.
+        if numbers != list(range(numbers[0], numbers[0] + len(numbers))):
             yield f"{referral_id}: the acts of {agency} came as {numbers}"
+
+
+def _refused(state: State, message: Received) -> bool:
+    row = state.inbox.get(message.message_id)
+    return row is not None and row.outcome is ReceiptOutcome.REFUSED
 
 
 def _dense(instance: Instance) -> Iterator[str]:
@@ -94,10 +153,11 @@ def _last(state: State) -> dict[Pair, int]:
     return state.closed | {(*pair[:2], counter.epoch): counter.last for pair, counter in state.counters.items()}
 
 
-def _decided(world: World, state: State) -> Iterator[str]:
+def _decided(instance: Instance, state: State) -> Iterator[str]:
     """No decision took effect whose law was not in force when the broker took it, give or take five minutes."""
     for message in _seen(state):
-        if isinstance(message.clear, Offered) and not holds(message.clear, message.record, world.law_changes_at):
+        offer = message.clear
+        if isinstance(offer, Offered) and not instance.knowledge.holds(offer, message.record.broker_time):
             yield f"{message.message_id}: a lapsed decision took effect"
 
 
@@ -121,19 +181,49 @@ def _receipts(world: World) -> Iterator[str]:
 
 def _referrals(world: World) -> Iterator[str]:
     """A withdrawn referral is open nowhere; one that is not has reached everyone that its edges name."""
-    hotline, agencies = (world.instances[name].database.state for name in (HOTLINE, AGENCIES))
+    hotline = world.instances[HOTLINE].database.state
     for key, edge in hotline.effects.items():
         if key[0] != "edge" or edge.state != "emitted":
             continue
-        case = agencies.effects.get(("case", edge.referral_id, edge.agency))
-        withdrawn = hotline.effects["referral", edge.referral_id] == "withdrawn"
-        if withdrawn and case == "offered":
-            yield f"{edge.referral_id}: withdrawn, but open at {edge.agency}"
-        elif not withdrawn and agencies.effects.get(("held", edge.referral_id, edge.agency)) != edge.revision:
-            yield f"{edge.referral_id}: revision {edge.revision} never reached {edge.agency}"
-    for key, number in agencies.effects.items():
-        if key[0] == "track" and hotline.effects.get(("told", *key[1:])) != number:
-            yield f"{key[1]}: not all {number} answers of {key[2]} came"
+        of = (edge.referral_id, edge.agency)
+        if hotline.effects["referral", edge.referral_id] == "withdrawn":
+            for name, instance in world.instances.items():
+                if instance.database.state.effects.get(("case", *of)) == "offered":
+                    yield f"{edge.referral_id}: withdrawn, but open for {edge.agency} at {name}"
+        else:
+            yield from _reached(world, edge)
+
+
+def _reached(world: World, edge: Edge) -> Iterator[str]:
+    """An open edge lies where its recipient is, as it is, and both sides know the same answers."""
+    instance = world.instances[HOTLINE].directory().instance_of(edge.agency)
+    assert instance is not None
+    if edge.place != instance.id:
+        yield f"{edge.edge_id}: left behind at {edge.place}"
+        return
+    there = world.instances[edge.place].database.state.effects
+    of = (edge.referral_id, edge.agency)
+    if ("work", edge.referral_id) in world.instances[HOTLINE].database.state.effects:
+        return
+    if there.get(("held", *of)) != edge.revision:
+        yield f"{edge.referral_id}: revision {edge.revision} never reached {edge.agency}"
+    elif (given := there.get(("track", *of))) != edge.taken:
+        yield f"{edge.referral_id}: {given} answers of {edge.agency}, of which {edge.taken} are known"
+
+
+def _judged(world: World) -> Iterator[str]:
+    """A receipt names the copy that was judged: by its time audit comes to the same."""
+    offers = {
+        message.message_id: (instance, message.clear)
+        for instance in world.instances.values()
+        for message in _seen(instance.database.state)
+        if isinstance(message.clear, Offered)
+    }
+    for message_id, code, broker_time in world.auditor.books.judged:
+        if code is None and message_id in offers:
+            instance, offer = offers[message_id]
+            if not instance.knowledge.holds(offer, broker_time):
+                yield f"{message_id}: applied, but its receipt names a copy that was too late"
 
 
 def books_of(world: World) -> Books:
@@ -153,13 +243,8 @@ def books_of(world: World) -> Books:
             pair = (arrival.sender, arrival.recipient, arrival.epoch)
             at = (arrival.topic, arrival.partition, arrival.offset)
             books.received[id_] = Line(id_, pair, arrival.sequence, arrival.digest, arrival.type, row.outcome.value, at)
-    books.audited = {
-        seen.attributes.id: Line(
-            seen.attributes.id, pair, sequence, message_digest(seen.attributes, seen.body), seen.attributes.type
-        )
-        for pair, numbers in world.log.audited.items()
-        for sequence, seen in numbers.items()
-    }
+    books.audited = world.auditor.books.lines
+    books.gone = {of: Spans([(n, n) for n in sorted(seen.gone)]) for of, seen in world.auditor.books.pairs.items()}
     hotline = world.instances[HOTLINE].database.state
     filed = sum(key[0] == "referral" for key in hotline.effects)
     books.intake = {(ORIGIN, "submitted"): filed, (ORIGIN, "accepted"): filed}
@@ -167,11 +252,10 @@ def books_of(world: World) -> Books:
     books.edges = {key[1]: edge.state for key, edge in hotline.effects.items() if key[0] == "edge"}
     books.edge_ids = {message_id: message_id for message_id in books.edges}
     decided: set[str] = set()
-    for record in world.log.facts.values():
-        if dict(record.headers)["ce_type"] == REFERRAL_DECIDED.type.encode():
-            clear = json.loads(record.value)["clear"]
-            decided.add(clear["referral_id"])
-            books.links |= {UUID(link) for link in clear["links"]}
+    for body in filter(None, world.auditor.books.facts.values()):
+        clear = json.loads(body)["clear"]
+        decided.add(clear["referral_id"])
+        books.links |= {UUID(link) for link in clear["links"]}
     books.decided_facts = {(ORIGIN, "routed"): len(decided)}
     return books
 
@@ -189,6 +273,8 @@ def counts_of(world: World) -> dict[str, int]:
         "offers": sum(row.arrival.type == REFERRAL_OFFERED.type for state in states for row in state.inbox.values()),
         "answers": sum(row.arrival.type == CASE_ACCEPTED.type for state in states for row in state.inbox.values()),
         "refused": outcomes.count(ReceiptOutcome.REFUSED),
+        "moved": outcomes.count(ReceiptOutcome.MOVED),
+        "restored": sum(instance.restored for instance in world.instances.values()),
         # By the end all of these have been taken: how many were asked for is left of them.
         "parked": sum(each.reason == "handler_defect" for state in states for each, _ in state.quarantine.values()),
         "awaited": sum(row.wanted_times > 0 for state in states for row in state.inbox.values()),

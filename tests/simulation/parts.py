@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,7 +11,8 @@ from shared.runtime.post.consumer import Consumer
 from shared.runtime.post.relay import Relay
 from shared.runtime.post.talk import Talk
 from shared.runtime.post.talk_loop import Speaker
-from tests.simulation.desks import Acceptor, Desk
+from tests.simulation.accepting import Acceptor
+from tests.simulation.desks import Desk
 from tests.support.memory_outbox import MemoryLanes, MemoryOutbox
 from tests.support.memory_stores import MemoryInbox
 
@@ -29,6 +31,8 @@ class Parts:
     desk: type[Desk] = Desk
     acceptor: type[Acceptor] = Acceptor
     moves_early: bool = False
+    #: What else is another: targets as `unittest.mock.patch` names them.
+    patches: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(slots=True)

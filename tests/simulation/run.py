@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from unittest.mock import patch
 
 from tests.simulation.invariants import counts_of, violations
 from tests.simulation.loop import VirtualLoop, run_virtual
 from tests.simulation.parts import Parts
+from tests.simulation.rules import CONTROLS
 from tests.simulation.world import World
+
+_POST = ("relay", "consumer", "judge", "talk", "talk_loop")
+_SAYING = (*(f"shared.runtime.post.{module}" for module in _POST), "services.audit.timers")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +31,13 @@ class Report:
 
 def simulate(seed: int, parts: Parts | None = None) -> Report:
     """Run one seed with the real relay and consumer, or with what `parts` puts in their place."""
-    loop = VirtualLoop()
-    with _silent():
-        world = World(seed, loop, parts or Parts())
-        with patch("shared.runtime.post.talk_loop.uuid4", world.new_id):
-            run_virtual(loop, world.run())
+    loop, parts = VirtualLoop(), parts or Parts()
+    with _silent(), ExitStack() as stack:
+        for target, other in parts.patches.items():
+            stack.enter_context(patch(target, other))
+        world = World(seed, loop, parts)
+        stack.enter_context(patch("shared.runtime.post.talk_loop.uuid4", world.new_id))
+        run_virtual(loop, world.run())
     return Report(
         seed,
         tuple(violations(world)),
@@ -42,14 +48,15 @@ def simulate(seed: int, parts: Parts | None = None) -> Report:
     )
 
 
+def seeds_needed(control: str, *, seeds_max: int) -> int | None:
+    """How many seeds it takes until a control shows; None where so many are not enough."""
+    return next((seed + 1 for seed in range(seeds_max) if simulate(seed, CONTROLS[control]).violations), None)
+
+
 @contextmanager
 def _silent() -> Iterator[None]:
     """Alarms and waits are what a run is made of: nobody needs to read them."""
-    with (
-        patch("shared.runtime.post.relay.log", lambda *_, **__: None),
-        patch("shared.runtime.post.consumer.log", lambda *_, **__: None),
-        patch("shared.runtime.post.judge.log", lambda *_, **__: None),
-        patch("shared.runtime.post.talk.log", lambda *_, **__: None),
-        patch("shared.runtime.post.talk_loop.log", lambda *_, **__: None),
-    ):
+    with ExitStack() as stack:
+        for module in _SAYING:
+            stack.enter_context(patch(f"{module}.log", lambda *_, **__: None))
         yield

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import groupby
+from typing import Any
 from uuid import UUID
 
 from deploy.accounting import edges, messages
@@ -14,6 +15,7 @@ from deploy.accounting.differences import Difference, Reconciliation
 from deploy.accounting.edges import Carrier, Edges
 from deploy.accounting.messages import Compacted, Emitted, Messages
 from deploy.accounting.referrals import Referrals
+from deploy.accounting.spans import Spans
 from deploy.accounting.streams import Line as BookLine
 from deploy.accounting.streams import Pair
 
@@ -44,8 +46,10 @@ class Books:
     in_outbox: dict[UUID, Line] = field(default_factory=dict)
     receipted: dict[UUID, Line] = field(default_factory=dict)
     received: dict[UUID, Line] = field(default_factory=dict)
-    #: What audit has read; None: whatever any other book has.
-    audited: dict[UUID, Line] | None = None
+    #: What audit has read, by any key; None: whatever any other book has.
+    audited: Mapping[object, Line] | None = None
+    #: Numbers that nobody has any more, as their sender has told audit.
+    gone: dict[Pair, Spans] = field(default_factory=dict)
     #: Numbers that a book has compacted, and what it added their digests up to.
     compacted: dict[tuple[str, Pair], Compacted] = field(default_factory=dict)
     intake: dict[tuple[str, str], int] = field(default_factory=dict)
@@ -64,7 +68,7 @@ class Books:
 def reconcile(books: Books) -> Reconciliation:
     """Compare the books."""
     emitted = {pair: Emitted(last, pair in books.closed) for pair, last in books.last_sequence.items()}
-    account, carried = Messages(emitted, {}, compacted=books.compacted), Edges()
+    account, carried = Messages(emitted, books.gone, compacted=books.compacted), Edges()
     found: list[Difference] = []
     for _, group in groupby(sorted(_lines(books), key=lambda line: line[:5]), key=lambda line: line[:4]):
         found += account.add(list(group))
@@ -84,7 +88,7 @@ def reconcile(books: Books) -> Reconciliation:
 
 
 def _lines(books: Books) -> Iterator[BookLine]:
-    named = {
+    named: dict[str, Mapping[Any, Line]] = {
         messages.OUTBOX: books.in_outbox,
         messages.SETTLED: books.receipted,
         messages.INBOX: books.received,

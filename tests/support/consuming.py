@@ -16,13 +16,14 @@ from shared.runtime.post.arrivals import Parked
 from shared.runtime.post.awaiting import Room
 from shared.runtime.post.consumer import Composers, Consumer
 from shared.runtime.post.ports import Settlement, Unit
+from shared.runtime.post.standing import NothingHeld
 from tests.support.builders import AT
 from tests.support.exchange_world import World
 from tests.support.memory_arrivals import Keeping
 from tests.support.memory_stores import MemoryDatabase, MemoryInbox
 
 
-class Applied:
+class Applied(NothingHeld):
     """A handler that notes what it was given, and refuses with `codes`, by type."""
 
     def __init__(self) -> None:

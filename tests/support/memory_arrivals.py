@@ -30,6 +30,7 @@ from shared.runtime.post.peers import EPOCHS_MAX
 from shared.runtime.post.ports import TakenBook
 from shared.runtime.post.taken import GIVEN_UP_MAX, NUMBER_MAX, WANTED_AGAIN, WANTED_AGAIN_MAX
 from shared.vocabulary.answers import ReceiptOutcome
+from tests.support.memory_peers import owe_standing
 
 OPEN = frozenset({ReceiptOutcome.DEFERRED, ReceiptOutcome.WAITING, ReceiptOutcome.PARKED})
 WITHDRAWING = frozenset(message.type for message in WITHDRAWALS)
@@ -119,6 +120,9 @@ class MemoryTaken:
             self._give_up(pair, by, given_up)
             self._note(pair, by, max(given_up), given_up)
 
+    async def compacted(self) -> UUID | None:
+        return None
+
     async def wanted(self, now: datetime) -> dict[str, list[UUID]]:
         wanted: dict[str, list[UUID]] = {}
         rows = sorted(self._state.inbox.items(), key=lambda item: _order(item[1].arrival))
@@ -144,7 +148,12 @@ class MemoryTaken:
         return pair in pairs or sum(each[:2] == pair[:2] for each in pairs) < EPOCHS_MAX
 
     def _note(self, pair: Pair, by: str, high: int, taken: Iterable[int]) -> None:
-        numbers = self._state.pairs.get(pair, Numbers(by))
+        numbers = self._state.pairs.get(pair)
+        if numbers is None and any(
+            each[:2] == pair[:2] and other.instance == by for each, other in self._state.pairs.items()
+        ):
+            owe_standing(self._state, by)
+        numbers = numbers or Numbers(by)
         if numbers.instance == by:
             self._state.pairs[pair] = numbers.noting(high, taken)
 

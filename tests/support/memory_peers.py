@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import TYPE_CHECKING
 from uuid import UUID
 
 from shared.contracts.delivery import MarksClear, ReadsAnnouncedClear, TakenMark
-from shared.runtime.post.peers import Spoken, Word
+from shared.runtime.post.peers import STAND_PAUSE, Spoken, Word
 
 if TYPE_CHECKING:
     from tests.support.memory_stores import MemoryDatabase, State
@@ -22,7 +23,15 @@ class Peer:
     reads_spoken: Spoken | None = None
     marked_spoken: Spoken | None = None
     marks: int = 0
+    stand_due: bool = False
+    stood_at: datetime | None = None
+    above: UUID | None = None
     word: Word = field(default_factory=Word)
+
+
+def owe_standing(state: State, to: str) -> None:
+    row = state.peers.get(to, Peer())
+    state.peers[to] = replace(row, stand_due=True, word=replace(row.word, stands=True))
 
 
 class MemoryPeers:
@@ -45,7 +54,8 @@ class MemoryPeers:
         owes = marks.nonce if marks.asking else row.word.owes
         answered = marks.answers or row.word.answered
         count = row.marks + 1 if same else 1
-        self._state.peers[by] = replace(row, marked_spoken=spoken, marks=count, word=Word(owes, answered))
+        word = replace(row.word, owes=owes, answered=answered)
+        self._state.peers[by] = replace(row, marked_spoken=spoken, marks=count, word=word)
         return count
 
     async def words(self) -> dict[str, Word]:
@@ -56,8 +66,31 @@ class MemoryPeers:
         if row.word.owes == nonce:
             self._state.peers[to] = replace(row, word=replace(row.word, owes=None))
 
-    async def life(self) -> tuple[int, int]:
-        return 1, self._database.life
+    async def began(self) -> bool:
+        before = self._state.lived.get("life")
+        self._state.lived["life"] = self._database.life
+        return before != self._database.life
+
+    async def owe_standing(self, to: Sequence[str]) -> None:
+        for each in to:
+            owe_standing(self._state, each)
+
+    async def standings(self, to: Sequence[str], now: datetime) -> dict[str, UUID]:
+        told = {}
+        for each in sorted(to):
+            row = self._row(each)
+            rested = row.stood_at is None or row.stood_at <= now - STAND_PAUSE
+            if row.above is None and row.stand_due and rested:
+                row = replace(row, above=UUID(int=0), stood_at=now, stand_due=False)
+                self._state.peers[each] = row
+            if row.above is not None:
+                told[each] = row.above
+        return told
+
+    async def stood(self, to: str, above: UUID | None) -> None:
+        row = self._row(to)
+        word = replace(row.word, stands=above is not None or row.stand_due)
+        self._state.peers[to] = replace(row, above=above, word=word)
 
     async def forgotten(self, by: str, taken: Sequence[TakenMark]) -> None:
         for mark in taken:

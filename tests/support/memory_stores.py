@@ -69,6 +69,8 @@ class State:
     awaiting: dict[UUID, Kept] = field(default_factory=dict)
     cursors: dict[tuple[str, int], Cursor] = field(default_factory=dict)
     peers: dict[str, Peer] = field(default_factory=dict)
+    #: Which database it was when that was last asked.
+    lived: dict[str, int] = field(default_factory=dict)
     #: The first of those that are alike, and how many came.
     quarantine: dict[str, tuple[Parked, int]] = field(default_factory=dict)
     effects: dict[Any, Any] = field(default_factory=dict)
@@ -124,6 +126,12 @@ class MemoryDatabase:
             raise Unavailable("database_unavailable")
         return self.state
 
+    async def restore(self, before: State) -> None:
+        """It is what it was then, and another database than the one that has gone on since."""
+        async with self._lock:
+            self.state = before.copy()
+            self.life += 1
+
     def enqueue(self, state: State, drafts: Sequence[Draft]) -> None:
         state.gathered.drafts.extend(drafts)
 
@@ -147,7 +155,7 @@ class MemoryUnit(MemoryArrivals):
 
 
 class MemoryInbox:
-    """Opens units over a `MemoryDatabase`. `wake` is called after each commit."""
+    """Opens units over a `MemoryDatabase`. `wake` is called after each commit that sends."""
 
     unit_type: type[MemoryUnit] = MemoryUnit
 
@@ -162,31 +170,71 @@ class MemoryInbox:
     async def unit(self) -> AsyncIterator[MemoryUnit]:
         async with self._database.transaction("unit") as state:
             yield self.unit_type(self._database, state, self._keeping)
-        self._wake()
+            sends = state.gathered != Gathered()
+        if sends:
+            self._wake()
 
     async def due(self, limit: int) -> list[Record]:
         return due_of(await self._database.read("due"), self._keeping, limit)
 
 
+@dataclass(slots=True)
+class Topic:
+    """One life of a topic of one partition. `first` is the offset of its first record: retention ends those before."""
+
+    topic_id: UUID
+    first: int = 0
+    records: list[Record] = field(default_factory=list)
+    #: It rises whenever its end may have been lost.
+    leader_epoch: int = 0
+
+    @property
+    def end(self) -> int:
+        return self.first + len(self.records)
+
+    def since(self, offset: int) -> list[Record]:
+        """The records from this offset on."""
+        return self.records[max(0, offset - self.first) :]
+
+    def lose_tail(self, count: int) -> None:
+        """Its last records are gone: what comes next takes their offsets."""
+        del self.records[len(self.records) - count :]
+        self.leader_epoch += 1
+
+    def lose_head(self, count: int) -> None:
+        """Retention has passed its first records."""
+        del self.records[:count]
+        self.first += count
+
+
 class MemoryLog:
-    """A broker: topics of one partition, records in order, the broker's own time. Its disk can be lost."""
+    """A broker: topics of one partition, records in order, the broker's own time. It may lose what it has."""
 
     def __init__(self, clock: Clock) -> None:
-        self.partitions: dict[tuple[str, int], list[Record]] = {}
-        self.generation = 0
+        self.topics: dict[str, Topic] = {}
+        self._lives = 0
         self._clock = clock
+
+    def records(self, topic: str) -> list[Record]:
+        """What a topic holds; nothing where there is none."""
+        return self.topics[topic].records if topic in self.topics else []
 
     def append(self, lane: str, record: Outgoing, instance: str) -> Record:
         """Append one record as Kafka would hold it."""
-        topic = inbox_topic(lane, instance)
-        held = self.partitions.setdefault((topic, 0), [])
-        held.append(Record(topic, 0, len(held), self._clock.now(), record.key, record.headers, record.value))
-        return held[-1]
+        return self.hold(inbox_topic(lane, instance), record.key, record.headers, record.value)
+
+    def hold(self, name: str, key: bytes, headers: Sequence[tuple[str, bytes | None]], value: bytes) -> Record:
+        """Append what may be no message."""
+        if name not in self.topics:
+            self._lives += 1
+            self.topics[name] = Topic(UUID(int=self._lives))
+        topic = self.topics[name]
+        topic.records.append(Record(name, 0, topic.end, self._clock.now(), key, headers, value))
+        return topic.records[-1]
 
     def lose_everything(self) -> None:
-        """The disk is gone: every record, and where every group had read to."""
-        self.partitions.clear()
-        self.generation += 1
+        """The disk is gone: every topic begins another life with its next record."""
+        self.topics.clear()
 
 
 _Log = TypeVar("_Log", bound=MemoryLog)

@@ -62,7 +62,7 @@ class Origin:
                 "api": serve,
                 "documents": watch,
                 "numberer": machinery.run_numberer,
-                "relay": machinery.run_relay,
+                "relay": lambda: machinery.run_relay(handler),
                 "consumer": consume,
                 "moves": self.bus.follow_moves,
                 **machinery.watching(),

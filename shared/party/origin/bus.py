@@ -8,12 +8,14 @@ from contextlib import suppress
 from typing import Final
 from uuid import UUID
 
+from shared.contracts.delivery import StandingClear
 from shared.envelope.datakeys import KeyEncryptionKey
 from shared.exchange.reads import PeerReads
 from shared.exchange.record_table import DECIDE_AGAIN
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Unavailable
 from shared.party.origin.store.edges import PostgresEdges
+from shared.party.origin.store.standings import PostgresMissing, compare
 from shared.party.origin.use_cases.again import MOVED_AT_ONCE, DecideAgain, Law
 from shared.party.origin.use_cases.answers import EdgeAnswers
 from shared.routing.directory_index import DirectoryIndex
@@ -73,6 +75,10 @@ class OriginBus:
         if moved:
             await self._again.moved(edges, moved)
 
+    async def compare(self, unit: Unit, by: str, standing: StandingClear) -> None:
+        """Instance `by` holds this of our edges: note what it lacks, and list what we do."""
+        await compare(unit.connection.driver, by, standing)
+
     async def follow_moves(self) -> None:
         """Issue anew, for ever, what lies where its recipient was before it moved: at the start, at each directory.
 
@@ -129,11 +135,25 @@ class OriginBus:
         async with self._database.transaction(scope) as session:
             return await self._again.due(PostgresEdges(session.driver, self._kek))
 
+    async def missing(self, scope: RowScope) -> int:
+        """Issue anew what its recipient lacks, a batch a transaction; how many edges. Raises `Unavailable`."""
+        count, found = 0, MOVED_AT_ONCE
+        while found:
+            async with self._database.transaction(scope) as session:
+                found = await self._again.missing(
+                    PostgresEdges(session.driver, self._kek), PostgresMissing(session.driver)
+                )
+            if found:
+                self._wake()
+            count += found
+        return count
+
     async def run(self, scope: Callable[[], RowScope]) -> None:
         """Decide again what is due, for ever; `scope`: the instance with all parties that it serves."""
         while True:
             try:
                 await self.due(scope())
+                await self.missing(scope())
             except Unavailable as error:
                 log("decision_waits", code=error.code)
             await asyncio.sleep(LOOK_EVERY_S)

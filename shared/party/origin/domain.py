@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 from uuid import UUID
 
 from pydantic import Field, StringConstraints
@@ -29,8 +29,10 @@ Share = Annotated[str, StringConstraints(pattern=r"^[0-9]+/[0-9]+$")]
 Delivery = Literal["queued", "sent"] | ReceiptOutcome
 #: What a receipt may say of a message of a referral that is not its last word.
 Unfinished = Literal[ReceiptOutcome.DEFERRED, ReceiptOutcome.WAITING, ReceiptOutcome.PARKED]
+#: A recipient's instance knows of an act that is not here: this database was restored, or that instance is wrong.
+RECIPIENT_AHEAD: Final = "recipient_ahead"
 #: Why a referral is on the work list: how it was decided, or what its recipients' instances say of its messages.
-ListReason = WorkReason | Unfinished
+ListReason = WorkReason | Unfinished | Literal["recipient_ahead"]
 
 
 @dataclass(frozen=True, slots=True)

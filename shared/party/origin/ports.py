@@ -181,6 +181,29 @@ class StaleReferral:
     stale: Mapping[tuple[str, str], StaleEdge]
 
 
+class TakenBack(NamedTuple):
+    """A withdrawal that its recipient's instance does not know of, to be told again: of which edge, and to whom."""
+
+    edge_id: UUID
+    referral_id: UUID
+    party: str
+    told: Told
+    filed: Filed
+    reason: WithdrawalReason
+
+
+class Missing(Protocol):
+    """Withdrawals that their recipients do not know of, for the instance itself."""
+
+    async def taken_back(self, limit: int) -> list[TakenBack]:
+        """Of which edges, locked."""
+        ...
+
+    async def tell_again(self, by: Mapping[UUID, Draft]) -> None:
+        """Send these withdrawals, by the edge that each takes back."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Try:
     """How often an edge has been refused as stale, and when it is decided again; None if not later."""
@@ -225,6 +248,10 @@ class Edges(Protocol):
 
         Open: not answered for good, and not withdrawn. Their ids stay (`StaleEdge.known`).
         """
+        ...
+
+    async def missing(self, limit: int) -> list[StaleReferral]:
+        """The same of `limit` edges of which the instance where they lie does not know all."""
         ...
 
     async def known(self, ids: Sequence[UUID]) -> list[StaleReferral]:

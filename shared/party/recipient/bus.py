@@ -8,6 +8,7 @@ from uuid import UUID
 
 import asyncpg
 
+from shared.contracts.delivery import HeldEdge, StandingClear
 from shared.envelope.datakeys import KeyEncryptionKey
 from shared.exchange.message import Received
 from shared.party.recipient.domain import RecipientKind
@@ -22,6 +23,8 @@ class OriginSide(Protocol):
     def answers(self, unit: Unit) -> OwnEdges: ...
 
     async def settled(self, unit: Unit, settlements: Sequence[Settlement]) -> None: ...
+
+    async def compare(self, unit: Unit, by: str, standing: StandingClear) -> None: ...
 
 
 class RecipientDoor:
@@ -48,3 +51,10 @@ class RecipientDoor:
     async def settled(self, unit: Unit, settlements: Sequence[Settlement]) -> None:
         if self._origin is not None:
             await self._origin.settled(unit, settlements)
+
+    async def held(self, unit: Unit, of: str, *, above: UUID, limit: int) -> list[HeldEdge]:
+        return await self._items(unit.connection.driver, self._kek).held(of, above=above, limit=limit)
+
+    async def compare(self, unit: Unit, by: str, standing: StandingClear) -> None:
+        if self._origin is not None:
+            await self._origin.compare(unit, by, standing)

@@ -150,10 +150,14 @@ def _begun(recipient: RecipientKind, item: Item | None, message: Received) -> It
 
 
 def _taken_up(recipient: RecipientKind, item: Item, message: Received, *, again: AnsweredSoFar) -> Item:
-    """What was done elsewhere counts here as long as nothing was done here since: then that is what counts."""
+    """What was done elsewhere counts here as long as nothing was done here since: then that is what counts.
+
+    What was done here and forgotten counts again, unless as much was done here meanwhile.
+    """
     if item.sender != message.sender:
         raise Refused(f"{recipient.subject}_exists")
-    acted_here = item.acts != item.told and not again.moved
+    forgotten = again.restored and again.number > item.acts
+    acted_here = item.acts != item.told and not again.moved and not forgotten
     if acted_here or again.number < item.acts or item.state in _TAKEN_BACK:
         return item
     return _answered(recipient, item, again)

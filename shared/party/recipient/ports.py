@@ -9,6 +9,7 @@ from typing import Protocol
 from uuid import UUID
 
 from shared.contracts.base import Contract, Flag, Instant
+from shared.contracts.delivery import HeldEdge
 from shared.exchange.acts import Act
 from shared.exchange.events import Event
 from shared.exchange.message import Draft, Received, Record
@@ -56,6 +57,10 @@ class Items(Protocol):
 
     async def resume(self, items: Sequence[Item]) -> None:
         """Have items stand where their party had brought them elsewhere, before it moved."""
+        ...
+
+    async def held(self, of: str, *, above: UUID, limit: int) -> list[HeldEdge]:
+        """The edges that instance `of` has sent, by their ids, the first `limit` above `above`."""
         ...
 
     async def erase(self, item: Item) -> None:

@@ -17,6 +17,8 @@ import asyncpg
 from pydantic_core import from_json, to_json
 
 from shared.contracts.base import Contract
+from shared.contracts.delivery import HeldEdge
+from shared.contracts.registry import ALL, WITHDRAWALS
 from shared.envelope.attributes import COVERED, PROOF
 from shared.envelope.base64url import from_base64url, to_base64url
 from shared.envelope.datakeys import DataKey, KeyEncryptionKey, Place, protect, reveal, unwrap, wrap
@@ -38,6 +40,8 @@ _LENGTHS: Final = Struct(">II")
 #: The headers of nearly every message; their names are not kept with each.
 _USUAL_NAMES: Final = [*COVERED, *PROOF]
 _SEALED_END: Final = b'"}'
+_EDGES: Final = [message.type for message in ALL if message.edge]
+_WITHDRAWALS: Final = [message.type for message in WITHDRAWALS]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +82,7 @@ class ItemTable:
     find: str = field(init=False)
     #: Also locks them. Only whoever may change them sees them so: the instance itself, applying messages.
     lock: str = field(init=False)
+    held: str = field(init=False)
     change: str = field(init=False)
     resume: str = field(init=False)
     act: str = field(init=False)
@@ -114,6 +119,12 @@ class ItemTable:
             "AND ($2::text IS NULL OR state = $2) AND ($3::bigint IS NULL OR arrival < $3) "
             "ORDER BY arrival DESC LIMIT $4",
             "one": f"SELECT * FROM {table} WHERE {subject} = $1",
+            "held": f"SELECT DISTINCT ON (i.said) i.said AS edge, i.revision, i.digest, coalesce(t.acts, 0) AS track, "
+            "EXISTS (SELECT FROM inbox AS w WHERE w.subject = i.subject AND w.sender = i.sender AND "
+            "w.recipient = i.recipient AND w.type = ANY($5::text[]) AND w.outcome = 'applied') AS withdrawn "
+            f"FROM inbox AS i LEFT JOIN {table} AS t ON t.{subject} = i.subject::uuid AND t.party = i.recipient "
+            "WHERE i.sender_instance = $1 AND i.said > $2 AND i.outcome = 'applied' AND i.type = ANY($4::text[]) "
+            "ORDER BY i.said, i.received_at DESC LIMIT $3",
         }
         texts["lock"] = f"{texts['find']} ORDER BY {subject}, party FOR UPDATE"
         for name, text in texts.items():
@@ -163,6 +174,10 @@ class PostgresItems:
         if sealed is not None:
             raise Defect("sealed_words_without_place")
         await self._act(item, following, words(clear))
+
+    async def held(self, of: str, *, above: UUID, limit: int) -> list[HeldEdge]:
+        rows = await self._driver.fetch(self.table.held, of, above, limit, _EDGES, _WITHDRAWALS)
+        return [HeldEdge.model_construct(**dict(row)) for row in rows]
 
     async def evidence(self, subject_id: UUID) -> list[Record]:
         row = await self._one(subject_id)

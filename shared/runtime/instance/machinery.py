@@ -51,6 +51,7 @@ from shared.runtime.post.ports import Unit
 from shared.runtime.post.quarantine import Quarantine
 from shared.runtime.post.relay import Relay, RelaySettings
 from shared.runtime.post.stamping import sign_unnumbered
+from shared.runtime.post.standing import Holding
 from shared.runtime.post.talk import Stating, Talk
 from shared.runtime.post.talk_loop import Speaker
 from shared.runtime.watch.health import Probe
@@ -118,8 +119,8 @@ class Machinery:
         await wait_for_database(self.database)
         await self.numberer.run()
 
-    async def run_relay(self) -> None:
-        """Publish as the one relay of this database; stand by while another process is.
+    async def run_relay(self, holding: Holding | None = None) -> None:
+        """Publish as the one relay of this database, and talk with peers; stand by while another process does.
 
         Raises `Unavailable("relay_lease_lost")` when another has become the one.
         """
@@ -129,7 +130,7 @@ class Machinery:
             try:
                 fence = await lease.wait()
                 relay = self._at_work.relay = self._relay(fence, writer)
-                await first_of(relay.run(), lease.keep(fence), self._speaker(relay).run())
+                await first_of(relay.run(), lease.keep(fence), self._speaker(relay, holding).run())
             finally:
                 self._at_work.relay = None
                 await writer.close()
@@ -146,8 +147,8 @@ class Machinery:
             settings=RelaySettings(batch_rows_max=self.settings.batch_rows_max),
         )
 
-    def _speaker(self, relay: Relay) -> Speaker:
-        return Speaker(self._inbox(), self._stating(), peers=_peers, say=relay.say)
+    def _speaker(self, relay: Relay, holding: Holding | None) -> Speaker:
+        return Speaker(self._inbox(), self._stating(), peers=_peers, say=relay.say, holding=holding)
 
     def _stating(self) -> Stating:
         return Stating(self.instance, self.directory, self.clock)
@@ -175,7 +176,7 @@ class Machinery:
             handler,
             accept=partial(accept_batch, reader=reader),
             composers=Composers(self._receipts, self._parked),
-            conversation=Talk(self._stating(), peers=_peers),
+            conversation=Talk(self._stating(), peers=_peers, holding=handler),
             clock=self.clock,
             patience_s=patience_s,
         )

@@ -26,6 +26,7 @@ from shared.runtime.post.arrivals import FINAL, Awaited, Outcome, Parked, Step, 
 from shared.runtime.post.judge import Accept, Judged, Verified, alarm, judge, parked_row, turn_away, verified
 from shared.runtime.post.plan import WITHDRAWING, Plan, decided
 from shared.runtime.post.ports import Conversation, InboxStore, Settlement, Unit
+from shared.runtime.post.standing import Holding
 from shared.runtime.watch.logs import log
 from shared.runtime.watch.metrics import MESSAGES
 from shared.vocabulary.answers import ReceiptOutcome
@@ -36,7 +37,7 @@ PATIENCE_S: Final = 60.0
 DUE_MAX: Final = 200
 
 
-class Handler(Protocol):
+class Handler(Holding, Protocol):
     """A service's bus door. Applies fresh messages in order; answers per message id the code it refused with."""
 
     async def apply(self, unit: Unit, messages: Sequence[Received]) -> dict[UUID, str]: ...

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final, NamedTuple, Protocol, Self
 from uuid import UUID
 
@@ -14,7 +14,10 @@ from shared.contracts.delivery import MarksClear, ReadsAnnouncedClear, TakenMark
 from shared.exchange.message import Received
 from shared.exchange.reads import PeerReads, Reads
 from shared.runtime.database.transactions import Database
+from shared.runtime.post.epochs import HERE
 
+#: A peer is told no sooner again what is held of its edges, whatever asks for it.
+STAND_PAUSE: Final = timedelta(minutes=1)
 #: Epochs of a pair that are noted on another instance's word; each restore and each move of a party is one.
 EPOCHS_MAX: Final = 128
 #: Marks of a peer that count in a minute of the broker's, and those of them whose holes are looked at: what comes
@@ -36,10 +39,14 @@ class Spoken(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """What a peer's marks have left to do: `owes` is the nonce that ours answer next, `answered` ours that it named."""
+    """What a peer's marks have left to do: `owes` is the nonce that ours answer next, `answered` ours that it named.
+
+    `stands`: it is to be told what is held of its edges, or is just being told.
+    """
 
     owes: UUID | None = None
     answered: UUID | None = None
+    stands: bool = False
 
 
 class PeerBook(Protocol):
@@ -64,8 +71,20 @@ class PeerBook(Protocol):
         """Our marks have answered that nonce of `to`."""
         ...
 
-    async def life(self) -> tuple[int, int]:
-        """Which database this is: another pair than before says that it was restored, or is another server's."""
+    async def began(self) -> bool:
+        """Whether this database is another one than when that was last asked: restored, or another server's."""
+        ...
+
+    async def owe_standing(self, to: Sequence[str]) -> None:
+        """These are to be told what is held of their edges."""
+        ...
+
+    async def standings(self, to: Sequence[str], now: datetime) -> dict[str, UUID]:
+        """Those of `to` that can be told by now, and the edge behind which that goes on; each `STAND_PAUSE` apart."""
+        ...
+
+    async def stood(self, to: str, above: UUID | None) -> None:
+        """It has been told of its edges up to `above`; None: of all."""
         ...
 
     async def forgotten(self, by: str, taken: Sequence[TakenMark]) -> None:
@@ -93,9 +112,29 @@ ON CONFLICT (instance) DO UPDATE SET
 WHERE p.marked_at IS NULL OR (p.marked_at, p.marked_offset) < (excluded.marked_at, excluded.marked_offset)
 RETURNING marks
 """
-_WORDS = "SELECT instance, owes, answered FROM peer WHERE marked_at IS NOT NULL"
+_WORDS = """
+SELECT instance, owes, answered, stand_due OR stand_above IS NOT NULL AS stands FROM peer WHERE marked_at IS NOT NULL
+"""
 _ANSWERED = "UPDATE peer SET owes = NULL WHERE instance = $1 AND owes = $2"
-_LIFE = "SELECT system_identifier, timeline_id FROM pg_control_system(), pg_control_checkpoint()"
+_BEGAN = f"""
+UPDATE life AS l SET system_id = here.system_id, timeline = here.timeline, file = here.file,
+       began_at = CASE WHEN l.system_id = 0 THEN l.began_at ELSE now() END
+FROM {HERE} WHERE (l.system_id, l.timeline, l.file) IS DISTINCT FROM (here.system_id, here.timeline, here.file)
+RETURNING l.one
+"""
+_OWE_STANDING = """
+INSERT INTO peer (instance, stand_due) SELECT each, true FROM unnest($1::text[]) AS each
+ON CONFLICT (instance) DO UPDATE SET stand_due = true
+"""
+_STANDINGS = """
+UPDATE peer SET stand_above = coalesce(stand_above, $4), stand_due = stand_due AND stand_above IS NOT NULL,
+       stood_at = CASE WHEN stand_above IS NULL THEN $2 ELSE stood_at END
+WHERE instance = ANY($1::text[])
+  AND (stand_above IS NOT NULL OR stand_due AND (stood_at IS NULL OR stood_at <= $2::timestamptz - $3::interval))
+RETURNING instance, stand_above
+"""
+_STOOD = "UPDATE peer SET stand_above = $2 WHERE instance = $1"
+_FIRST: Final = UUID(int=0)
 # An open epoch ends as it does in another database. What was told is kept beside what this database knows: numbers up
 # to there can be answered as gone, and nothing else is believed of them.
 _FORGOTTEN = """
@@ -131,14 +170,24 @@ class PostgresPeers:
         return await self._driver.fetchval(_MARKED, by, *spoken, owes, marks.answers) or 0
 
     async def words(self) -> dict[str, Word]:
-        return {row["instance"]: Word(row["owes"], row["answered"]) for row in await self._driver.fetch(_WORDS)}
+        rows = await self._driver.fetch(_WORDS)
+        return {row["instance"]: Word(row["owes"], row["answered"], row["stands"]) for row in rows}
 
     async def answered(self, to: str, nonce: UUID) -> None:
         await self._driver.execute(_ANSWERED, to, nonce)
 
-    async def life(self) -> tuple[int, int]:
-        row = await self._driver.fetchrow(_LIFE)
-        return row["system_identifier"], row["timeline_id"]
+    async def began(self) -> bool:
+        return await self._driver.fetchval(_BEGAN) is not None
+
+    async def owe_standing(self, to: Sequence[str]) -> None:
+        await self._driver.execute(_OWE_STANDING, sorted(to))
+
+    async def standings(self, to: Sequence[str], now: datetime) -> dict[str, UUID]:
+        rows = await self._driver.fetch(_STANDINGS, list(to), now, STAND_PAUSE, _FIRST)
+        return {row["instance"]: row["stand_above"] for row in rows}
+
+    async def stood(self, to: str, above: UUID | None) -> None:
+        await self._driver.execute(_STOOD, to, above)
 
     async def forgotten(self, by: str, taken: Sequence[TakenMark]) -> None:
         await self._driver.execute(

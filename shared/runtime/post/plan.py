@@ -50,7 +50,12 @@ class Plan:
             return Known() if late else None
         if late and each.message is not None and each.message.edge is not None:
             return Known("subject_withdrawn")
-        return None if arrival.said is None else self._told_before(arrival, arrival.said)
+        if arrival.said is None:
+            return None
+        known = self._told_before(arrival, arrival.said)
+        # With an edge that is issued again comes what was answered so far: whether it has that, the service knows.
+        tells_more = each.message is not None and each.message.again is not None
+        return None if known is not None and known.code is None and tells_more else known
 
     def _told_before(self, arrival: Arrival, said: UUID) -> Known | None:
         """The same edge or act with the same content has no second effect; other content must have a higher number."""

@@ -2,7 +2,8 @@
 
 reads_announced ─▶ what the peer reads          marks.taken ─▶ rows leave, holes go again, what is not held is gone
 wanted ─▶ sent again, or gone                   marks.sent  ─▶ numbers to come: those that have not are holes
-gone ─▶ passed                                  taken beyond what we gave ─▶ we were restored: another epoch
+gone ─▶ passed, and a standing is due           taken beyond what we gave ─▶ we were restored: another epoch
+standing ─▶ what the peer lacks is issued anew, what we lack is listed
                                                 beyond what a topic can hold ─▶ nothing, and it is named
 """
 
@@ -19,6 +20,7 @@ from shared.contracts.delivery import (
     MarksClear,
     ReadsAnnouncedClear,
     SentMark,
+    StandingClear,
     TakenMark,
     WantedClear,
 )
@@ -32,6 +34,7 @@ from shared.kernel.ids import uuid7
 from shared.routing.directory_index import DirectoryIndex
 from shared.runtime.post.peers import HOLES_A_MINUTE, MARKS_A_MINUTE, PeerBook, Spoken
 from shared.runtime.post.ports import HOLES_LOOKED_AT, Unit
+from shared.runtime.post.standing import Holding, NothingHeld
 from shared.runtime.post.turns import ahead, gone_statements
 from shared.runtime.watch.logs import log
 
@@ -68,9 +71,10 @@ class Stating:
 class Talk:
     """`Conversation`: takes what peers say, and answers at once what it can."""
 
-    def __init__(self, stating: Stating, *, peers: Peers) -> None:
+    def __init__(self, stating: Stating, *, peers: Peers, holding: Holding | None = None) -> None:
         self._stating = stating
         self._peers = peers
+        self._holding = holding or NothingHeld()
 
     async def heard(self, unit: Unit, received: Sequence[Received]) -> None:
         for message in received:
@@ -81,10 +85,14 @@ class Talk:
                 case MarksClear() as marks:
                     await self._marked(unit, by, marks, count=await self._peers(unit).marked(by, marks, spoken))
                 case WantedClear() as wanted:
-                    await self._gone(unit, by, ids=await unit.sent_book.send_again(by, wanted.ids))
+                    lost = await unit.sent_book.send_again(by, wanted.ids, self._stating.clock.now())
+                    await self._gone(unit, by, ids=lost)
                 case GoneClear() as gone:
                     log("numbers_gone", peer=by, count=len(gone.numbers) + len(gone.ids))
                     await unit.taken.pass_gone(gone, by=by)
+                    await self._peers(unit).owe_standing([by])
+                case StandingClear() as standing:
+                    await self._holding.compare(unit, by, standing)
                 case _:
                     pass  # read, and nothing follows from it
 
@@ -132,3 +140,4 @@ class Talk:
         statements = gone_statements(numbers, ids)
         if statements:
             await unit.enqueue(self._stating.drafts(GONE, to, statements))
+            await self._peers(unit).owe_standing([to])

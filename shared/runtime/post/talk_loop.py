@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
 from shared.contracts.delivery import ROWS_MAX, MarksClear, WantedClear
-from shared.contracts.registry import MARKS, READS_ANNOUNCED, WANTED
+from shared.contracts.registry import MARKS, READS_ANNOUNCED, STANDING, WANTED
 from shared.exchange.correspondents import pairs_of
 from shared.exchange.message import Draft
 from shared.exchange.reads import own_reads
@@ -17,8 +17,9 @@ from shared.exchange.topics import AUDIT
 from shared.kernel.errors import Refused, Unavailable
 from shared.kernel.ids import uuid4
 from shared.routing.directory_index import DirectoryIndex
-from shared.runtime.post.peers import Word
+from shared.runtime.post.peers import PeerBook, Word
 from shared.runtime.post.ports import InboxStore, Unit
+from shared.runtime.post.standing import Holding, NothingHeld, parts
 from shared.runtime.post.talk import Peers, Stating
 from shared.runtime.post.turns import TalkSettings, Turn, View, next_marks, note_said
 from shared.runtime.watch.logs import log
@@ -43,16 +44,23 @@ class Speaker:
     """One active per instance, as the relay is. What it forgets with its process, it asks for anew."""
 
     def __init__(
-        self, store: InboxStore, stating: Stating, *, peers: Peers, say: Say, settings: TalkSettings = _SETTINGS
+        self,
+        store: InboxStore,
+        stating: Stating,
+        *,
+        peers: Peers,
+        say: Say,
+        holding: Holding | None = None,
+        settings: TalkSettings = _SETTINGS,
     ) -> None:
         self._store = store
         self._stating = stating
         self._peers = peers
         self._say = say
+        self._holding = holding or NothingHeld()
         self._settings = settings
         self._turns: dict[str, Turn] = {}
         self._announced: set[str] = set()
-        self._life: tuple[int, int] | None = None
 
     async def run(self) -> None:
         """Speak until cancelled; what is `Unavailable` is tried again at the next turn."""
@@ -72,20 +80,35 @@ class Speaker:
         now = self._stating.clock.now()
         async with self._store.unit() as unit:
             peers = self._peers(unit)
-            await self._know_life(await peers.life())
+            await self._look_for_another_life(peers, others)
             words = await peers.words()
             announced = await self._announce(unit, others)
             for to, ids in (await unit.taken.wanted(now)).items():
                 await unit.enqueue(self._stating.drafts(WANTED, to, _wants(ids)))
+            await self._tell_standings(unit, words)
             due = [await self._marks_for(unit, to, words.get(to, Word())) for to in others]
         self._announced |= announced
         await asyncio.gather(*(self._say_marks(each) for each in due if each is not None and each.marks))
 
-    async def _know_life(self, life: tuple[int, int]) -> None:
-        """Another database than before, or the first: every peer is asked what it knows of us."""
-        if life != self._life:
-            self._life = life
+    async def _look_for_another_life(self, peers: PeerBook, others: Collection[str]) -> None:
+        """Another database than before: every peer is asked what it knows of us, and told what we hold of its edges."""
+        if await peers.began():
+            log("database_began", count=len(others))
             self._turns.clear()
+            await peers.owe_standing([to for to in others if to != AUDIT])
+
+    async def _tell_standings(self, unit: Unit, words: Mapping[str, Word]) -> None:
+        """Go on telling those that it is due to, once all that they had sent before our life began has been taken.
+
+        That is so where a mark of theirs has named our nonce, and no number below it is missing.
+        """
+        ready = [to for to, word in words.items() if word.stands and to in self._turns and self._turns[to].heard(word)]
+        peers = self._peers(unit)
+        for to, above in (await peers.standings(ready, self._stating.clock.now())).items() if ready else ():
+            if not any(mark.holes for mark in await unit.taken.taken_marks(to)):
+                told, above_next = await parts(self._holding, unit, to, above=above)
+                await unit.enqueue(self._stating.drafts(STANDING, to, told))
+                await peers.stood(to, above_next)
 
     async def _announce(self, unit: Unit, others: Collection[str]) -> set[str]:
         new = set(others) - self._announced

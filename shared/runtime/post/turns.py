@@ -61,6 +61,10 @@ class Turn:
     asked_at: datetime | None = None
     looked_at: datetime | None = None
 
+    def heard(self, word: Word) -> bool:
+        """Whether a mark of the peer has named our nonce: then all that it had appended before is here."""
+        return word.answered == self.nonce
+
     def look_due(self, word: Word, now: datetime, settings: TalkSettings) -> bool:
         """Whether the books are worth a look: nothing is said sooner, and looking costs."""
         return _passed(self.looked_at, now, settings.news_s) or (
@@ -72,7 +76,7 @@ def next_marks(turn: Turn, view: View, word: Word, *, now: datetime, settings: T
     """What is to be said now; nothing: it is not our turn."""
     if not _passed(turn.said_at, now, settings.news_s):
         return []
-    unanswered = word.answered != turn.nonce
+    unanswered = not turn.heard(word)
     asking = (view.open or unanswered) and _passed(turn.asked_at, now, settings.repeat_s)
     whole = asking or word.owes is not None
     if not whole and view == turn.said:
@@ -141,4 +145,5 @@ def _sorted(rows: Iterable[_Mark]) -> list[_Mark]:
 
 
 def _passed(since: datetime | None, now: datetime, wait_s: float) -> bool:
-    return since is None or now - since >= timedelta(seconds=wait_s)
+    # What lies ahead was noted before our clock was set back.
+    return since is None or not timedelta(0) <= now - since < timedelta(seconds=wait_s)

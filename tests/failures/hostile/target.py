@@ -35,6 +35,7 @@ from shared.runtime.kafka.documents import publish_documents
 from shared.runtime.post.arrivals import Step
 from shared.runtime.post.consumer import Consumer
 from shared.runtime.post.ports import Coordinate, Settlement, Unit
+from shared.runtime.post.standing import NothingHeld
 from tests.shared.exchange.wrong_records import PARTY_KEYS
 from tests.support.exchange_world import FROM_HOTLINE, World, with_suspended
 from tests.support.forging import held, installed_world
@@ -138,7 +139,7 @@ class Target:
             await producer.stop()
 
 
-class CursedDoor:
+class CursedDoor(NothingHeld):
     """The service's own handler, which fails where the test says so."""
 
     def __init__(self, target: Target) -> None:

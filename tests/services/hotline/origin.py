@@ -147,6 +147,18 @@ class Origin:
             await self.bus.settled(unit, entries)
         await let_go(self.database, [entry.message_id for entry in entries])
 
+    async def receipted(self, rows: Sequence[Signed], outcome: str) -> None:
+        """These have their last word; marks have not passed them."""
+        ids = [each.draft.message_id for each in rows]
+        async with self.database.transaction() as session:
+            await session.driver.execute(
+                "UPDATE outbox SET done = true, outcome = $2 WHERE message_id = ANY($1::uuid[])", ids, outcome
+            )
+
+    async def waiting_edges(self) -> list[Signed]:
+        """What is in the outbox and carries an edge."""
+        return [each for each in await self.waiting() if each.draft.message.edge]
+
     async def due(self) -> int:
         """What the origin does with edges that have waited long enough."""
         return await self.bus.due(APPLYING)

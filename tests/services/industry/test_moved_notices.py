@@ -56,6 +56,21 @@ async def test_once_something_was_done_here_that_counts(providers: Providers) ->
     assert await state(providers, notice_id) == "acknowledged"
 
 
+async def test_what_was_done_here_and_forgotten_counts_again(providers: Providers) -> None:
+    """Its database was restored: it knows of the first act, and not of the second. What it does next counts on."""
+    notice_id = uuid7()
+    await providers.receive(issued(notice_id, items=2))
+    await providers.act("acknowledge", None, notice_id)
+    again = so_far("in_part", 2, moved=False, removed=(1,))
+    assert await providers.receive(issued(notice_id, items=2, again=again)) == [None]
+    assert await state(providers, notice_id) == "acknowledged", "control: a late answer from elsewhere"
+    restored = again.model_copy(update={"restored": True})
+    assert await providers.receive(issued(notice_id, items=2, again=restored)) == [None]
+    assert await state(providers, notice_id) == "in_part"
+    assert await providers.act("answer", REST, notice_id) == "actioned"
+    assert await numbers(providers, notice_id) == [1, 3]
+
+
 async def test_what_was_taken_back_stays_so(providers: Providers) -> None:
     notice_id = uuid7()
     await providers.receive(issued(notice_id, again=so_far("none", 0)), notice_withdrawn(notice_id))

@@ -107,7 +107,8 @@ CREATE TABLE relay_lease (
 );
 
 -- The open epoch of each pair at each instance that serves its recipient. It ends where the database is another than
--- gave its last number, which the system's id and the timeline tell, and where a number had been given before.
+-- gave its last number, which the system's id, the timeline and the file of this table tell, and where a number had been
+-- given before. A dump that is loaded makes another file.
 -- `told` is the highest number of ours that its recipient's instance says it knows of: its word, and no book's.
 CREATE TABLE pair_sequence (
     sender text NOT NULL,
@@ -118,6 +119,7 @@ CREATE TABLE pair_sequence (
     told bigint NOT NULL DEFAULT 0,
     system_id bigint NOT NULL,
     timeline bigint NOT NULL,
+    file bigint NOT NULL,
     prev_epoch uuid,
     prev_last bigint,
     PRIMARY KEY (sender, recipient, lane)

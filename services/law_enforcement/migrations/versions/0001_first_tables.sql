@@ -59,6 +59,8 @@ CREATE TABLE outbox (
     done boolean NOT NULL,
     -- Why it cannot be sent. The lane goes on without it.
     aside text,
+    -- When it was sent again last because it was wanted.
+    wanted_at timestamptz,
     -- When the recipient's mark passed it without a receipt.
     marked_at timestamptz,
     CONSTRAINT outbox_position UNIQUE (lane, position),
@@ -107,7 +109,8 @@ CREATE TABLE relay_lease (
 );
 
 -- The open epoch of each pair at each instance that serves its recipient. It ends where the database is another than
--- gave its last number, which the system's id and the timeline tell, and where a number had been given before.
+-- gave its last number, which the system's id, the timeline and the file of this table tell, and where a number had been
+-- given before. A dump that is loaded makes another file.
 -- `told` is the highest number of ours that its recipient's instance says it knows of: its word, and no book's.
 CREATE TABLE pair_sequence (
     sender text NOT NULL,
@@ -118,6 +121,7 @@ CREATE TABLE pair_sequence (
     told bigint NOT NULL DEFAULT 0,
     system_id bigint NOT NULL,
     timeline bigint NOT NULL,
+    file bigint NOT NULL,
     prev_epoch uuid,
     prev_last bigint,
     PRIMARY KEY (sender, recipient, lane)
@@ -134,6 +138,17 @@ CREATE TABLE closed_epoch (
     closed_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (sender, recipient, epoch)
 );
+
+-- One row: which database this was when that was last looked at, and since when. Another one was restored.
+CREATE TABLE life (
+    one boolean PRIMARY KEY DEFAULT true,
+    system_id bigint,
+    timeline bigint,
+    file bigint,
+    began_at timestamptz,
+    CONSTRAINT life_one CHECK (one)
+);
+INSERT INTO life DEFAULT VALUES;
 
 CREATE TABLE inbox (
     message_id uuid PRIMARY KEY,
@@ -277,6 +292,8 @@ CREATE INDEX quarantine_waiting ON quarantine (parked_at) WHERE replayed_at IS N
 
 -- What other instances have said last of themselves, each word with its place in its speaker's topic: an older one,
 -- read again, changes nothing. `owes` is the nonce that our next marks answer, `answered` the one of ours that theirs did.
+-- `stand_due`: it is to be told what is held of its edges; `stood_at` is when that began, `stand_above` the last edge that
+-- was said, while there is more to say.
 CREATE TABLE peer (
     instance text PRIMARY KEY,
     reads jsonb,
@@ -287,7 +304,10 @@ CREATE TABLE peer (
     -- How many marks it has said in this minute of the broker's.
     marks integer NOT NULL DEFAULT 0,
     owes uuid,
-    answered uuid
+    answered uuid,
+    stand_due boolean NOT NULL DEFAULT false,
+    stood_at timestamptz,
+    stand_above uuid
 );
 
 CREATE TABLE document (
@@ -537,7 +557,7 @@ CREATE POLICY event_added ON event FOR INSERT WITH CHECK (
 
 EXECUTE format(
     'GRANT SELECT, INSERT, UPDATE, DELETE ON
-        lane, segment, outbox, settled, mark, relay_lease, pair_sequence, closed_epoch, inbox, pair_taken, gone,
+        lane, segment, outbox, settled, mark, relay_lease, pair_sequence, closed_epoch, life, inbox, pair_taken, gone,
         awaiting, topic_cursor, topic_reader, topic_lease, quarantine, peer, document, data_key, api_key, idempotency, case_file,
         case_edge
      TO %I', service);

@@ -59,7 +59,7 @@ SELECT * FROM unnest($1::uuid[], $2::text[], $3::uuid[], $4::text[])
 """
 _ALL = """
 SELECT e.edge_id, e.message_id, e.recipient, e.purpose, e.notice_id, e.items, e.answer, e.answer_detail, e.acts,
-       e.law, e.decided_at, e.tried,
+       e.law, e.decided_at, e.tried, e.missing,
        e.instance, e.instances_before <> '{}' AS moved, r.referral_id, r.party, r.exercise, r.state, r.body_sha256,
        r.disposition, r.facts, r.decision, r.content, r.traceparent, k.wrapped
 FROM edge AS e JOIN referral AS r USING (referral_id) LEFT JOIN data_key AS k ON k.subject = r.referral_id
@@ -78,12 +78,13 @@ _LEFT_BEHIND = f"""
 {_FOUND} e.recipient = $1 AND e.instance = $2 AND e.answer = ANY($3::text[]) AND r.state <> 'withdrawn'
 ORDER BY r.referral_id LIMIT $4 FOR UPDATE OF e, r
 """
+_MISSING = f"{_FOUND} e.missing AND r.state <> 'withdrawn' ORDER BY r.referral_id LIMIT $1 FOR UPDATE OF e, r"
 # What it was told of stays as long as it has answered nothing: a new place has heard of nothing yet.
 _REISSUE = Statement(
     """
 UPDATE edge AS e
 SET message_id = again.message_id, law = again.law, decided_at = again.decided_at, tried = 0,
-    again_at = NULL, messages_before = e.messages_before || e.message_id,
+    again_at = NULL, missing = false, messages_before = e.messages_before || e.message_id,
     instance = again.instance, reason = again.reason, rules = string_to_array(again.rules, chr(31)),
     items = string_to_array(again.items, chr(31))::smallint[],
     instances_before = CASE WHEN e.instance = again.instance THEN e.instances_before
@@ -102,7 +103,7 @@ _LATER = """
 UPDATE edge AS e SET tried = t.tried, again_at = t.again_at
 FROM unnest($1::uuid[], $2::int[], $3::timestamptz[]) AS t (edge_id, tried, again_at) WHERE e.edge_id = t.edge_id
 """
-_RETIRE = "UPDATE edge SET state = $2, again_at = NULL WHERE edge_id = ANY($1::uuid[])"
+_RETIRE = "UPDATE edge SET state = $2, again_at = NULL, missing = false WHERE edge_id = ANY($1::uuid[])"
 _TO_WORK_LIST = """
 UPDATE referral AS r SET work_reason = w.reason FROM unnest($1::uuid[], $2::text[]) AS w(referral_id, reason)
 WHERE r.referral_id = w.referral_id
@@ -196,6 +197,10 @@ class PostgresEdges:
         rows = await self._driver.fetch(_LEFT_BEHIND, recipient, instance, sorted(UNFINISHED), limit)
         return [self._stale(list(each), known=True) for _, each in groupby(rows, lambda row: row["referral_id"])]
 
+    async def missing(self, limit: int) -> list[StaleReferral]:
+        rows = await self._driver.fetch(_MISSING, limit)
+        return [self._stale(list(each), known=True) for _, each in groupby(rows, lambda row: row["referral_id"])]
+
     async def known(self, ids: Sequence[UUID]) -> list[StaleReferral]:
         rows = await self._driver.fetch(_KNOWN, list(ids))
         return [self._stale(list(each), known=True) for _, each in groupby(rows, lambda row: row["referral_id"])]
@@ -252,6 +257,7 @@ def _stale_edge(row: asyncpg.Record, known: bool) -> StaleEdge:
     if not known:
         return stale
     answered = answered_so_far(_answered(row["answer"], row["answer_detail"], row["acts"]), own=row["items"])
+    answered = answered.model_copy(update={"restored": row["missing"]})
     return stale._replace(known=KnownEdge(row["edge_id"], row["notice_id"], row["instance"], answered))
 
 

@@ -26,7 +26,8 @@ from shared.exchange.origin import UNFINISHED
 from shared.exchange.prepare import Again, Documents, StaleEdge, prepare_again
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Refused, Unavailable
-from shared.party.origin.ports import Edges, StaleReferral, Try
+from shared.party.origin.ports import Edges, Missing, StaleReferral, Try
+from shared.party.origin.use_cases.referrals import reachable, tombstone
 from shared.routing.directory_index import DirectoryIndex
 from shared.runtime.watch.logs import log
 from shared.vocabulary.routing import WorkReason
@@ -131,6 +132,27 @@ class DecideAgain:
         Within the caller's transaction. 0: nothing is left behind there.
         """
         return await self._anew(edges, await edges.left_behind(recipient, instance, limit=limit))
+
+    async def missing(self, edges: Edges, missing: Missing) -> int:
+        """Issue anew a batch of what the instance where it lies does not know, withdrawals too; how many there were."""
+        directory, at = self._law.now().directory, self._clock.now()
+        withdrawn = await missing.taken_back(MOVED_AT_ONCE)
+        await missing.tell_again(
+            {
+                each.edge_id: tombstone(
+                    each.referral_id,
+                    each.told,
+                    each.filed,
+                    reason=each.reason,
+                    sender=each.party,
+                    directory=directory,
+                    at=at,
+                )
+                for each in withdrawn
+                if reachable(each.told, directory)
+            }
+        )
+        return len(withdrawn) + await self._anew(edges, await edges.missing(MOVED_AT_ONCE))
 
     async def known(self, edges: Edges, edge_ids: Sequence[UUID]) -> None:
         """Issue these anew to where they lie, with what was answered so far, within the caller's transaction."""

@@ -86,8 +86,11 @@ async def withdraw_referral(referral_id: UUID, reason: WithdrawalReason, acting:
     await referrals.note([happened(withdrawing, referral_id, party=acting.party, state=following)])
     told = await referrals.told(referral_id)
     directory = acting.directory()
-    reached = [each for each in told if _reachable(each, directory)]
-    drafts = [_tombstone(referral_id, each, filed, reason=reason, acting=acting) for each in reached]
+    reached = [each for each in told if reachable(each, directory)]
+    drafts = [
+        tombstone(referral_id, each, filed, reason=reason, sender=acting.party, directory=directory, at=acting.at)
+        for each in reached
+    ]
     await referrals.send(drafts)
     # Where a recipient was before it moved, nobody is left to acknowledge.
     there = [(draft.message_id, each) for draft, each in zip(drafts, reached, strict=True) if each.there]
@@ -96,24 +99,35 @@ async def withdraw_referral(referral_id: UUID, reason: WithdrawalReason, acting:
         log("withdrawal_untold", count=len(told) - len(reached))
 
 
-def _tombstone(referral_id: UUID, to: Told, filed: Filed, *, reason: WithdrawalReason, acting: Acting) -> Draft:
+def tombstone(
+    referral_id: UUID,
+    to: Told,
+    filed: Filed,
+    *,
+    reason: WithdrawalReason,
+    sender: str,
+    directory: DirectoryIndex,
+    at: datetime,
+) -> Draft:
+    """What tells a recipient, at one instance, that the referral is withdrawn."""
     return compose(
         NOTICE_WITHDRAWN if to.notice_id else REFERRAL_WITHDRAWN,
         _named(referral_id, to.notice_id) | {"act": str(uuid4()), "reason": reason.value},
         Addressing(
             subject=to.notice_id or referral_id,
-            sender=acting.party,
+            sender=sender,
             recipient=to.recipient,
-            directory=acting.directory(),
+            directory=directory,
             exercise=filed.exercise,
-            at=acting.at,
+            at=at,
             traceparent=filed.traceparent,
             place=to.instance,
         ),
     )
 
 
-def _reachable(told: Told, directory: DirectoryIndex) -> bool:
+def reachable(told: Told, directory: DirectoryIndex) -> bool:
+    """Whether there is anybody to be told."""
     return directory.party(told.recipient) is not None and directory.instance(told.instance) is not None
 
 

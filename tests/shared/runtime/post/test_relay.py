@@ -94,7 +94,7 @@ class Sender:
         return self.faults.pop(0) if self.faults else Fault.NONE
 
     def held(self, lane: str) -> list[str]:
-        records = self.log.partitions.get((f"causeway.inbox.{lane}.hotline.v1", 0), [])
+        records = self.log.records(f"causeway.inbox.{lane}.hotline.v1")
         return [(dict(each.headers).get("ce_id") or b"").decode() for each in records]
 
     @asynccontextmanager

@@ -100,7 +100,7 @@ async def test_a_broken_row_is_set_aside_and_those_beside_it_leave(database: Dat
 
 
 def held(log: MemoryLog, lane: str) -> list[str]:
-    records = log.partitions.get((f"causeway.inbox.{lane}.hotline.v1", 0), [])
+    records = log.records(f"causeway.inbox.{lane}.hotline.v1")
     return [(dict(each.headers)["ce_id"] or b"").decode() for each in records]
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from datetime import timedelta
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -16,13 +16,15 @@ from shared.contracts.base import Contract
 from shared.contracts.delivery import (
     GoneClear,
     GoneNumbers,
+    HeldEdge,
     MarksClear,
     ReadsAnnouncedClear,
     SentMark,
+    StandingClear,
     TakenMark,
     WantedClear,
 )
-from shared.contracts.registry import GONE, MARKS, READS_ANNOUNCED, WANTED, MessageType
+from shared.contracts.registry import GONE, MARKS, READS_ANNOUNCED, STANDING, WANTED, MessageType
 from shared.exchange.accept import accept
 from shared.exchange.message import Draft, Received
 from shared.exchange.reads import own_reads
@@ -30,6 +32,7 @@ from shared.kernel.clock import ManualClock
 from shared.kernel.errors import CausewayError, Refused, Unavailable
 from shared.kernel.ids import uuid7
 from shared.runtime.post.peers import HOLES_A_MINUTE, MARKS_A_MINUTE, Spoken, Word
+from shared.runtime.post.ports import Unit
 from shared.runtime.post.talk import Stating, Talk
 from shared.runtime.post.talk_loop import Speaker, peers_of
 from tests.support.builders import AT
@@ -53,7 +56,9 @@ class Books:
     read: dict[str, ReadsAnnouncedClear] = field(default_factory=dict)
     words_of: dict[str, Word] = field(default_factory=dict)
     marked_at: dict[str, Spoken] = field(default_factory=dict)
-    database: tuple[int, int] = (1, 1)
+    #: Whether the database is another one than before.
+    another: bool = True
+    stands_to: dict[str, UUID] = field(default_factory=dict)
     #: How many records each topic holds, and how many marks were said in this minute.
     records: int = 100
     count: int = 0
@@ -76,7 +81,7 @@ class Books:
         self.asked.append(("take_marks", (by, tuple(taken))))
         return self.not_held if holes else []
 
-    async def send_again(self, to: str, ids: Sequence[UUID]) -> list[UUID]:
+    async def send_again(self, to: str, ids: Sequence[UUID], at: datetime) -> list[UUID]:
         self.asked.append(("send_again", (to, tuple(ids))))
         return [each for each in ids if each not in self.held]
 
@@ -88,6 +93,9 @@ class Books:
 
     async def pass_gone(self, gone: GoneClear, *, by: str) -> None:
         self.asked.append(("pass_gone", (by, gone)))
+
+    async def compacted(self) -> UUID | None:
+        return None
 
     async def wanted(self, now: object) -> dict[str, list[UUID]]:
         return self.wants
@@ -102,7 +110,8 @@ class Books:
         if by in self.marked_at and spoken <= self.marked_at[by]:
             return 0
         self.marked_at[by] = spoken
-        self.words_of[by] = Word(marks.nonce if marks.asking else None, marks.answers)
+        stands = by in self.stands_to
+        self.words_of[by] = Word(marks.nonce if marks.asking else None, marks.answers, stands)
         self.count += 1
         return self.count
 
@@ -110,10 +119,26 @@ class Books:
         return self.words_of
 
     async def answered(self, to: str, nonce: UUID) -> None:
-        self.words_of[to] = Word(None, self.words_of[to].answered)
+        self.words_of[to] = replace(self.words_of[to], owes=None)
 
-    async def life(self) -> tuple[int, int]:
-        return self.database
+    async def began(self) -> bool:
+        began, self.another = self.another, False
+        return began
+
+    async def owe_standing(self, to: Sequence[str]) -> None:
+        for each in to:
+            self.stands_to[each] = UUID(int=0)
+            self.words_of[each] = replace(self.words_of.get(each, Word()), stands=True)
+
+    async def standings(self, to: Sequence[str], now: object) -> dict[str, UUID]:
+        return {each: self.stands_to[each] for each in to if each in self.stands_to}
+
+    async def stood(self, to: str, above: UUID | None) -> None:
+        if above is None:
+            del self.stands_to[to]
+            self.words_of[to] = replace(self.words_of[to], stands=False)
+        else:
+            self.stands_to[to] = above
 
     async def forgotten(self, by: str, taken: Sequence[TakenMark]) -> None:
         self.asked.append(("forgotten", (by, tuple(taken))))
@@ -134,6 +159,21 @@ def here() -> World:
     return world()
 
 
+class Shelf:
+    """Edges of law enforcement that are held here, and what was heard of ours."""
+
+    def __init__(self) -> None:
+        self.edges: list[UUID] = []
+        self.compared: list[tuple[str, StandingClear]] = []
+
+    async def held(self, unit: Unit, of: str, *, above: UUID, limit: int) -> list[HeldEdge]:
+        some = [each for each in sorted(self.edges) if each > above and of == "law_enforcement"][:limit]
+        return [HeldEdge(edge=each, digest="4b" * 32, track=1, withdrawn=False) for each in some]
+
+    async def compare(self, unit: Unit, by: str, standing: StandingClear) -> None:
+        self.compared.append((by, standing))
+
+
 class Desk:
     """The hotline's instance, which hears law enforcement's."""
 
@@ -146,12 +186,14 @@ class Desk:
         self.refusing: dict[str, CausewayError] = {}
         self.hangs: set[str] = set()
         self.stating = Stating("hotline", lambda: here.documents.directory, self.clock)
-        self.talk = Talk(self.stating, peers=lambda unit: unit)  # type: ignore[arg-type, return-value]
+        self.holding = Shelf()
+        self.talk = Talk(self.stating, peers=lambda unit: unit, holding=self.holding)  # type: ignore[arg-type, return-value]
         self.speaker = self.started()
 
     def started(self) -> Speaker:
         """A process of the instance has started."""
-        return Speaker(self.books, self.stating, peers=lambda unit: unit, say=self._say)  # type: ignore[arg-type, return-value]
+        books: Any = self.books
+        return Speaker(books, self.stating, peers=lambda unit: books, say=self._say, holding=self.holding)
 
     def heard(self, message: MessageType, clear: Contract, *, late: int = 0) -> Received:
         stating = Stating("law_enforcement", lambda: self.here.documents.directory, ManualClock(AT))
@@ -277,6 +319,7 @@ async def test_what_is_wanted_is_sent_again_or_gone(desk: Desk) -> None:
     assert desk.books.asked == [("send_again", ("law_enforcement", (held, lost)))]
     (gone,) = desk.books.outgoing
     assert json.loads(gone.body)["clear"]["ids"] == [str(lost)]
+    assert list(desk.books.stands_to) == ["law_enforcement"]
 
 
 async def test_what_is_gone_is_passed(desk: Desk) -> None:
@@ -284,6 +327,7 @@ async def test_what_is_gone_is_passed(desk: Desk) -> None:
     await desk.hear(GONE, gone)
     assert desk.books.asked == [("pass_gone", ("law_enforcement", gone))]
     assert desk.books.outgoing == []
+    assert list(desk.books.stands_to) == ["law_enforcement"], "its origin is told what we hold without it"
 
 
 async def test_at_a_start_every_peer_and_audit_is_told_what_is_read_and_asked_once(desk: Desk) -> None:
@@ -323,7 +367,7 @@ async def test_another_database_asks_everybody_anew(desk: Desk) -> None:
     desk.clock.advance(100)
     await desk.speaker.turn()
     assert desk.told() == []
-    desk.books.database = (1, 2)
+    desk.books.another = True
     desk.clock.advance(100)
     await desk.speaker.turn()
     (again,) = desk.told()
@@ -368,3 +412,53 @@ async def test_what_can_be_taken_now_is_wanted(desk: Desk) -> None:
     await desk.speaker.turn()
     wanted = [draft for draft in desk.books.outgoing if draft.message is WANTED]
     assert [each for draft in wanted for each in json.loads(draft.body)["clear"]["ids"]] == [str(each) for each in ids]
+
+
+def standings(desk: Desk, to: str = "law_enforcement") -> list[dict[str, Any]]:
+    """What `to` was told of its edges since the last look."""
+    told = [each for each in desk.books.outgoing if each.message is STANDING and each.recipient == to]
+    desk.books.outgoing = [each for each in desk.books.outgoing if each not in told]
+    return [json.loads(each.body)["clear"] for each in told]
+
+
+async def test_a_peer_is_told_what_is_held_once_all_that_it_had_sent_is_here(desk: Desk) -> None:
+    """Nothing before its mark has named our nonce, and nothing while a number of its is missing."""
+    desk.holding.edges = [uuid7()]
+    await desk.speaker.turn()
+    (asked,) = desk.told()
+    assert standings(desk) == [], "another database, and nothing of the peer is here yet"
+    await desk.hear(MARKS, marks(answers=UUID(asked["nonce"])))
+    desk.books.taken_of = [TakenMark(**PAIR, through=3, holes=((4, 5),))]
+    await desk.speaker.turn()
+    assert standings(desk) == []
+    desk.books.taken_of = []
+    await desk.speaker.turn()
+    (told,) = standings(desk)
+    assert ([each["edge"] for each in told["held"]], "above" in told, "upto" in told) == (
+        [str(desk.holding.edges[0])], False, False,
+    )  # fmt: skip
+    await desk.speaker.turn()
+    assert standings(desk) == [], "said once"
+
+
+async def test_many_edges_are_told_in_parts_that_each_say_all_of_a_range(desk: Desk) -> None:
+    desk.holding.edges = sorted(uuid7() for _ in range(1501))
+    await desk.speaker.turn()
+    (asked,) = desk.told()
+    await desk.hear(MARKS, marks(answers=UUID(asked["nonce"])))
+    told = []
+    for turn in (4, 2, 0):
+        await desk.speaker.turn()
+        parts = standings(desk)
+        assert len(parts) == turn
+        told += parts
+    bounds = [(part.get("above"), part.get("upto")) for part in told]
+    assert bounds[0][0] is bounds[-1][1] is None
+    assert [upto for _, upto in bounds[:-1]] == [above for above, _ in bounds[1:]]
+    assert [UUID(each["edge"]) for part in told for each in part["held"]] == desk.holding.edges
+
+
+async def test_a_standing_reaches_who_knows_our_edges(desk: Desk) -> None:
+    standing = StandingClear(held=())
+    await desk.hear(STANDING, standing)
+    assert desk.holding.compared == [("law_enforcement", standing)]

@@ -1,0 +1,52 @@
+"""`causeway recover`: after a database was restored from an older backup."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated
+
+from cyclopts import App, Parameter
+
+from client.cli import output
+from deploy.site.options import Options, ending
+
+recover_app = App(name="recover", help="After an instance's database was restored: begin anew, and see what came back.")
+_OPTIONS = Options()
+_COLUMNS = ("peer", "told", "taken", "lost", "missing", "strays")
+
+
+@recover_app.default
+async def recover(
+    name: str,
+    /,
+    *,
+    begin: Annotated[bool, Parameter(name="--begin", negative="--look")] = True,
+    options: Options = _OPTIONS,
+) -> int:
+    """Begin the recovery of a restored instance, and say how far it is; exit code 1 as long as it is under way.
+
+    Parameters
+    ----------
+    name
+        The instance, by its name in the directory.
+    begin
+        --look only says how far it is.
+    """
+    with ending(options):
+        from deploy.operator import recovery
+        from deploy.site.kinds import keeps_referrals
+        from deploy.site.open import instance_kind, instance_settings
+
+        kind = instance_kind(name, options)
+        async with recovery.restored(kind, name, instance_settings(name, options)) as machinery:
+            if begin:
+                await recovery.begin(machinery)
+            found = await recovery.look(machinery, originates=keeps_referrals(kind))
+        if options.json:
+            output.document(asdict(found) | {"over": found.over})
+        else:
+            output.table(_COLUMNS, [[getattr(each, column) for column in _COLUMNS] for each in found.peers])
+            output.table(("on the work list", "referrals"), list(found.work.items()))
+            if not found.noticed:
+                output.line("the instance has not looked yet: start it, then `causeway recover --look`")
+        return output.DONE if found.over else output.FAILED

@@ -1,0 +1,144 @@
+"""What recipients say that they hold of an origin's edges, compared with what the origin has, in PostgreSQL.
+
+    not held there, or with fewer acts than were told here     missing: issued anew, a batch at a time
+    taken back here and not there                              missing: taken back there once more
+    more acts there, a withdrawal, another message             the referral goes on the work list
+    held there and not here                                    stray: listed
+
+Only edges that lie at the instance which says so are looked at: whatever it says, it costs nobody else anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+from uuid import UUID
+
+import asyncpg
+
+from shared.contracts.delivery import HeldEdge, StandingClear
+from shared.exchange.message import Draft
+from shared.party.origin.domain import RECIPIENT_AHEAD
+from shared.party.origin.ports import Filed, TakenBack, Told
+from shared.runtime.database.columns import Columns, Statement
+from shared.runtime.post import outbox
+from shared.vocabulary.referral import WithdrawalReason
+
+#: Strays that are kept of one instance; what it says beyond that is passed over.
+STRAYS_MAX: Final = 10_000
+_HELD: Final = Columns[HeldEdge]({"edge": "uuid", "digest": "text", "track": "int", "withdrawn": "bool"})
+_UNDER_WAY: Final = "EXISTS (SELECT FROM outbox AS o WHERE o.message_id = {id} AND NOT o.done)"
+_REFUSED: Final = """
+(EXISTS (SELECT FROM outbox AS o WHERE o.message_id = e.message_id AND o.outcome = 'refused')
+ OR EXISTS (SELECT FROM settled AS s WHERE s.message_id = e.message_id AND s.outcome = 'refused'))
+"""
+#: Locked in the order of referrals, as whoever changes edges locks them. What is erased cannot be issued anew.
+_LACKS = Statement(
+    f"""
+WITH lacks AS MATERIALIZED (
+    SELECT e.edge_id, r.referral_id, r.state = 'withdrawn' OR EXISTS (
+        SELECT FROM data_key AS k WHERE k.subject = r.referral_id) AS kept
+    FROM edge AS e JOIN referral AS r USING (referral_id) LEFT JOIN {{held}} ON held.edge = e.edge_id
+    WHERE e.state = 'emitted' AND e.instance = {{by}} AND NOT e.missing
+      AND e.edge_id > {{above}} AND e.edge_id <= {{upto}} AND NOT {_UNDER_WAY.format(id="e.message_id")}
+      AND CASE WHEN r.state = 'withdrawn'
+               THEN NOT held.withdrawn AND NOT {_UNDER_WAY.format(id="e.withdrawal_id")}
+               ELSE held.track < e.acts OR held.edge IS NULL AND e.message_id > {{compacted}} AND NOT {_REFUSED} END
+    ORDER BY r.referral_id FOR UPDATE OF e, r
+), missing AS (
+    UPDATE edge AS e SET missing = true FROM lacks WHERE lacks.kept AND e.edge_id = lacks.edge_id
+)
+UPDATE referral AS r SET work_reason = 'undeliverable' FROM lacks
+WHERE NOT lacks.kept AND r.referral_id = lacks.referral_id AND r.work_reason IS NULL
+""",
+    held=_HELD,
+    by="text",
+    above="uuid",
+    upto="uuid",
+    compacted="uuid",
+)
+#: Another digest is another message, where all that carried the edge are known.
+_AHEAD = Statement(
+    """
+UPDATE referral AS r SET work_reason = {reason}
+FROM edge AS e JOIN {held} ON held.edge = e.edge_id, LATERAL (
+    SELECT array_agg(digest) AS digests FROM (
+        SELECT s.digest FROM settled AS s WHERE s.message_id = ANY (e.messages_before || e.message_id)
+        UNION ALL SELECT o.digest FROM outbox AS o WHERE o.message_id = ANY (e.messages_before || e.message_id)) AS each
+) AS sent
+WHERE r.referral_id = e.referral_id AND r.work_reason IS NULL AND r.state <> 'withdrawn'
+  AND e.state = 'emitted' AND e.instance = {by}
+  AND (held.withdrawn
+       OR held.track > greatest(e.acts, (
+           SELECT count(*) FROM answer_act AS a
+           WHERE a.subject = coalesce(e.notice_id, e.referral_id) AND a.sender = e.recipient))
+       OR held.digest <> ALL (sent.digests) AND cardinality(sent.digests) = cardinality(e.messages_before) + 1)
+""",
+    held=_HELD,
+    by="text",
+    reason="text",
+)
+_STRAYS = Statement(
+    """
+WITH found AS (
+    SELECT held.edge FROM {held} WHERE NOT EXISTS (
+        SELECT FROM edge AS e WHERE e.edge_id = held.edge AND {by} = ANY (e.instances_before || e.instance))
+), over AS (
+    DELETE FROM stray WHERE instance = {by} AND edge_id > {above} AND edge_id <= {upto}
+      AND edge_id NOT IN (SELECT edge FROM found)
+)
+INSERT INTO stray (instance, edge_id) SELECT {by}, edge FROM found
+WHERE (SELECT count(*) FROM stray WHERE instance = {by}) < {most} ON CONFLICT DO NOTHING
+""",
+    held=_HELD,
+    by="text",
+    above="uuid",
+    upto="uuid",
+    most="bigint",
+)
+_NONE, _LAST = UUID(int=0), UUID(int=2**128 - 1)
+
+_TAKEN_BACK: Final = """
+SELECT e.edge_id, e.referral_id, e.party, e.recipient, e.notice_id, e.instance, r.state, r.exercise, r.traceparent,
+       r.withdrawn_reason
+FROM edge AS e JOIN referral AS r USING (referral_id) WHERE e.missing AND r.state = 'withdrawn'
+ORDER BY e.referral_id LIMIT $1 FOR UPDATE OF e, r
+"""
+_TOLD_AGAIN: Final = """
+UPDATE edge AS e SET missing = false, withdrawal_id = coalesce(t.message_id, e.withdrawal_id)
+FROM unnest($1::uuid[], $2::uuid[]) AS t (edge_id, message_id) WHERE e.edge_id = t.edge_id
+"""
+
+
+async def compare(driver: asyncpg.Connection, by: str, standing: StandingClear) -> None:
+    """Note what instance `by` lacks of the edges that lie there, and list what it has beyond what is here."""
+    held = _HELD.rows(standing.held)
+    of = {"held": held, "by": by, "above": standing.above or _NONE, "upto": standing.upto or _LAST}
+    await driver.execute(*_LACKS.bind(**of, compacted=standing.compacted or _NONE))
+    if standing.held:
+        await driver.execute(*_AHEAD.bind(held=held, by=by, reason=RECIPIENT_AHEAD))
+    await driver.execute(*_STRAYS.bind(**of, most=STRAYS_MAX))
+
+
+class PostgresMissing:
+    """`Missing` within one transaction."""
+
+    def __init__(self, driver: asyncpg.Connection) -> None:
+        self._driver = driver
+
+    async def taken_back(self, limit: int) -> list[TakenBack]:
+        return [
+            TakenBack(
+                row["edge_id"],
+                row["referral_id"],
+                row["party"],
+                Told(row["recipient"], row["notice_id"], row["instance"], True),
+                Filed(row["state"], row["exercise"], row["traceparent"]),
+                WithdrawalReason(row["withdrawn_reason"]),
+            )
+            for row in await self._driver.fetch(_TAKEN_BACK, limit)
+        ]
+
+    async def tell_again(self, by: Mapping[UUID, Draft]) -> None:
+        await outbox.enqueue(self._driver, list(by.values()))
+        await self._driver.execute(_TOLD_AGAIN, list(by), [draft.message_id for draft in by.values()])

@@ -1,0 +1,240 @@
+"""An instance's database is lost and restored from a dump while the others go on: audit's, an agency's, an origin's.
+
+    python -m tests.failures.restores --count 1000
+
+A third of the referrals is filed before the dump, a third after it, so that the dump knows nothing of them, and a third
+once the instance runs again. What `docs/operations` says of a database that is restored is what is done here. Of what
+the agency was sent meanwhile Kafka keeps nothing: its origin must issue it anew.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+from uuid import UUID
+
+from aiokafka import TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
+
+from deploy.accounting.differences import Reconciliation
+from deploy.accounting.run import reconciled
+from deploy.devstack.postgres import binaries
+from deploy.site.access import admin_access
+from shared.exchange.topics import inbox_topic
+from shared.vocabulary.referral import WithdrawalReason
+from tests.journeys.parties import ran
+from tests.support.running import AGENCY, HOTLINE, Exchange, referral, running_exchange, until
+
+ORIGIN, RECIPIENT, AUDIT = "hotline", "law_enforcement", "audit"
+RESTORED: Final = (AUDIT, RECIPIENT, ORIGIN)
+#: All numbers of parties that an instance knows of; of others' those alone that it cannot read in Kafka again.
+_SENT = """
+SELECT sender, recipient, epoch, sequence FROM outbox WHERE sender LIKE '%.%' AND recipient LIKE '%.%'
+UNION ALL SELECT sender, recipient, epoch, sequence FROM settled WHERE sender LIKE '%.%' AND recipient LIKE '%.%'
+"""
+_TAKEN = "SELECT sender, recipient, epoch, sequence FROM inbox"
+_CASES = "SELECT referral_id, state FROM case_file WHERE party = $1"
+_STRAYS = "SELECT instance, edge_id FROM stray"
+_AHEAD = "SELECT referral_id FROM referral WHERE work_reason = 'recipient_ahead'"
+_EDGES = "SELECT edge_id FROM edge"
+_REUSED = """
+SELECT count(*) FROM (SELECT sender, recipient, epoch, sequence FROM entry WHERE sequence > 0
+                      GROUP BY 1, 2, 3, 4 HAVING count(DISTINCT digest) > 1) AS twice
+"""
+
+
+class Number(NamedTuple):
+    """One message between parties."""
+
+    sender: str
+    recipient: str
+    epoch: UUID
+    sequence: int
+
+    def __str__(self) -> str:
+        return f"{self.sender} → {self.recipient} #{self.sequence}"
+
+
+@dataclass(slots=True)
+class Restored:
+    """One restore: what was filed before the dump, after it, and once the instance ran again; what is there then."""
+
+    instance: str
+    before: list[UUID] = field(default_factory=list)
+    after: list[UUID] = field(default_factory=list)
+    later: list[UUID] = field(default_factory=list)
+    withdrawn: UUID | None = None
+    accepted: UUID | None = None
+    #: Numbers of parties that the dump does not know, and that Kafka does not bring back.
+    lost: frozenset[Number] = frozenset()
+    edges_forgotten: frozenset[UUID] = frozenset()
+    cases: dict[UUID, str] = field(default_factory=dict)
+    strays: frozenset[UUID] = frozenset()
+    ahead: frozenset[UUID] = frozenset()
+    reused: int = 0
+    recovery: Any = None
+    accounting: Reconciliation | None = None
+
+    def named(self) -> set[str]:
+        """The numbers that the accounts name, as differences of (II) or as forgotten in an epoch that has ended."""
+        assert self.accounting is not None
+        differences = [each.where for each in self.accounting.differences if each.equation == "II"]
+        notes = [note.partition(": forgotten by")[0] for note in self.accounting.notes if ": forgotten by" in note]
+        return {" ".join(each.split()[-4:]) for each in differences + notes}
+
+    def line(self) -> str:
+        assert self.accounting is not None
+        accounts = self.accounting.as_json()
+        differences = "/".join(str(accounts[equation]["difference"]) for equation in ("I", "II", "III"))
+        return (
+            f"restored {self.instance}: {len(self.after)} referrals after its dump, {len(self.lost)} numbers lost, "
+            f"{len(self.strays)} edges forgotten and listed, {len(self.ahead)} on the work list, "
+            f"{len(self.cases)} cases, numbers given twice {self.reused}, differences (I)/(II)/(III) {differences}"
+        )
+
+
+async def restore_through(exchange: Exchange, folder: Path, instance: str, count: int) -> Restored:
+    """File `count` referrals around a dump of one instance and its restore; what is then on all sides."""
+    found = Restored(instance)
+    found.before = await _file(exchange, count // 3)
+    await _quiet(exchange)
+    edges_before = await _edges(exchange)
+    before = await _between_parties(exchange, instance)
+    dump = folder / f"{instance}.dump"
+    _postgres(exchange, "pg_dump", "--format=custom", f"--file={dump}", database=instance)
+    found.after = await _file(exchange, count // 3)
+    found.accepted, found.withdrawn = found.before[0], found.before[1]
+    async with exchange.client(AGENCY) as agency, exchange.client(HOTLINE) as hotline:
+        await agency.accept_case(found.accepted)
+        await hotline.withdraw(found.withdrawn, WithdrawalReason.FILED_IN_ERROR)
+    await _quiet(exchange)
+    found.lost = await _between_parties(exchange, instance) - before
+    found.edges_forgotten = (await _edges(exchange) - edges_before) if instance == ORIGIN else frozenset()
+    exchange.stop(instance)
+    if instance == RECIPIENT:
+        await _forget(exchange, inbox_topic(RECIPIENT, ORIGIN))
+    _postgres(exchange, "pg_restore", "--clean", "--create", "--exit-on-error", str(dump), database="")
+    if instance != AUDIT:
+        assert ran(exchange, "recover", instance).returncode == 1, "it does not run yet"
+    exchange.serve(instance)
+    exchange.wait_ready(instance)
+    found.later = await _file(exchange, count - 2 * (count // 3))
+    if instance != AUDIT:
+        await until(lambda: _recovered(exchange, instance, found))
+    await _quiet(exchange)
+    await _look(exchange, found)
+    return found
+
+
+async def _forget(exchange: Exchange, topic: str) -> None:
+    """Kafka's retention has taken all that the topic holds."""
+    admin = AIOKafkaAdminClient(**admin_access(exchange.endpoints).client_options("causeway-tests"))
+    await admin.start()
+    try:
+        await admin.delete_records({TopicPartition(topic, 0): RecordsToDelete(before_offset=-1)})
+    finally:
+        await admin.close()
+
+
+async def _recovered(exchange: Exchange, instance: str, found: Restored) -> bool:
+    looked = await asyncio.to_thread(ran, exchange, "recover", instance, "--look")
+    found.recovery = looked.stdout
+    return looked.returncode == 0
+
+
+async def _look(exchange: Exchange, found: Restored) -> None:
+    found.cases = {row[0]: row[1] for row in await _rows(exchange, RECIPIENT, _CASES, AGENCY)}
+    found.strays = frozenset(row["edge_id"] for row in await _rows(exchange, ORIGIN, _STRAYS))
+    found.ahead = frozenset(row[0] for row in await _rows(exchange, ORIGIN, _AHEAD))
+    [[found.reused]] = await _rows(exchange, AUDIT, _REUSED)
+    found.accounting = await reconciled(exchange.endpoints)
+
+
+async def _file(exchange: Exchange, count: int) -> list[UUID]:
+    async with exchange.client(HOTLINE) as hotline:
+        return [UUID(str((await hotline.submit(referral())).referral_id)) for _ in range(count)]
+
+
+async def _quiet(exchange: Exchange) -> None:
+    await exchange.until_quiet()
+    await exchange.until_audited()
+
+
+async def _between_parties(exchange: Exchange, instance: str) -> frozenset[Number]:
+    if instance == AUDIT:
+        return frozenset()
+    queries = (_SENT, _TAKEN) if instance == RECIPIENT else (_SENT,)
+    return frozenset([Number(*row) for query in queries for row in await _rows(exchange, instance, query)])
+
+
+async def _edges(exchange: Exchange) -> frozenset[UUID]:
+    return frozenset(row[0] for row in await _rows(exchange, ORIGIN, _EDGES))
+
+
+async def _rows(exchange: Exchange, instance: str, query: str, *arguments: Any) -> Sequence[Any]:
+    connection = await exchange.admin(instance)
+    try:
+        return list(await connection.fetch(query, *arguments))
+    finally:
+        await connection.close()
+
+
+def _postgres(exchange: Exchange, program: str, *arguments: str, database: str) -> None:
+    """A client program of PostgreSQL, as its administrator; `database` of an instance, else of the server."""
+    url = exchange.stack.postgres.admin_url
+    if database:
+        url = f"{url.rpartition('/')[0]}/causeway_{database}"
+    done = subprocess.run(
+        [str(binaries() / program), f"--dbname={url}", *arguments], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def check(found: Restored, *, lost_before: frozenset[str] = frozenset()) -> frozenset[str]:
+    """All numbers that are lost by now. Raises `AssertionError` where something is lost and not named, or the reverse.
+
+    What an origin has forgotten is named by its edges, everything else by its number.
+    """
+    assert found.accounting is not None
+    assert found.reused == 0
+    filed = {*found.before, *found.after, *found.later}
+    assert filed <= found.cases.keys(), "what the restored instance had forgotten has come back, and new ones came"
+    assert found.accepted is not None
+    assert found.withdrawn is not None
+    assert (found.cases[found.accepted], found.cases[found.withdrawn]) == ("accepted", "withdrawn")
+    if found.instance == AUDIT:
+        assert found.accounting.differences == ()
+    if found.instance == ORIGIN:
+        assert found.strays == found.edges_forgotten
+        assert found.ahead == {found.withdrawn}
+        unmatched = {each.where for each in found.accounting.differences if each.equation == "III"}
+        assert len(unmatched) == len(found.edges_forgotten)
+    lost = lost_before | {str(each) for each in found.lost}
+    assert found.named() == lost
+    return lost
+
+
+def main(arguments: Sequence[str], say: Callable[[str], object] = print) -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--count", type=int, default=1000)
+    count: int = parser.parse_args(arguments).count
+    with tempfile.TemporaryDirectory() as folder, running_exchange(Path(folder) / "state") as exchange:
+        lost = frozenset[str]()
+        for instance in RESTORED:
+            began = time.monotonic()
+            found = asyncio.run(restore_through(exchange, Path(folder), instance, count // len(RESTORED)))
+            say(f"{found.line()}, in {time.monotonic() - began:.0f} s")
+            lost = check(found, lost_before=lost)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

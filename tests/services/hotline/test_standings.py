@@ -1,0 +1,184 @@
+"""What a recipient says that it holds, compared with what its origin has: what either side has forgotten shows.
+
+The database is real, and shared by the tests of this service: each looks at its own referrals.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from shared.contracts.delivery import HeldEdge, StandingClear
+from shared.contracts.registry import NOTICE_WITHDRAWN
+from shared.exchange.message import Draft
+from shared.kernel.canonical import digest
+from shared.kernel.ids import uuid4
+from shared.party.origin.store import standings
+from shared.runtime.post.ports import Signed
+from shared.vocabulary.referral import WithdrawalReason
+from tests.services.hotline.origin import APPLYING, Origin
+from tests.services.hotline.test_moves import acknowledged, answered
+from tests.support.builders import PROVIDER
+from tests.support.exchange_world import opened, told_to_audit
+
+INDUSTRY = "industry"
+_STRAYS = "SELECT instance, edge_id FROM stray ORDER BY edge_id"
+_MISSING = "SELECT count(*) FROM edge WHERE missing"
+
+
+@pytest.fixture(autouse=True)
+async def _nothing_else_is_here(origin: Origin) -> None:
+    """What other tests have filed lies nowhere, and nothing of it is listed."""
+    async with origin.database.transaction(APPLYING) as session:
+        await session.driver.execute("UPDATE edge SET state = 'superseded', missing = false WHERE state = 'emitted'")
+        await session.driver.execute("DELETE FROM stray")
+        await session.driver.execute("UPDATE referral SET work_reason = NULL WHERE work_reason = 'recipient_ahead'")
+
+
+async def delivered(origin: Origin) -> tuple[UUID, Signed]:
+    """A referral, and the notice to the provider, all of it receipted; the outbox is empty."""
+    referral_id = await origin.file()
+    rows = await origin.waiting()
+    [notice] = [each for each in rows if each.draft.recipient == PROVIDER]
+    await origin.forget()
+    return referral_id, notice
+
+
+def edge_of(notice: Draft) -> UUID:
+    return UUID(json.loads(notice.body)["clear"]["edge_id"])
+
+
+def held(notice: Signed, **changes: Any) -> HeldEdge:
+    stated = {"edge": edge_of(notice.draft), "digest": notice.digest, "track": 0, "withdrawn": False}
+    return HeldEdge.model_validate(stated | changes)
+
+
+async def stood(origin: Origin, *edges: HeldEdge, by: str = INDUSTRY, **bounds: UUID) -> list[Signed]:
+    """What goes out after an instance has said what it holds."""
+    standing = StandingClear(held=tuple(sorted(edges, key=lambda each: each.edge)), **bounds)
+    async with origin.database.transaction(APPLYING) as session:
+        unit: Any = type("Unit", (), {"connection": session})()
+        await origin.bus.compare(unit, by, standing)
+    await origin.bus.missing(APPLYING)
+    return [each for each in await origin.waiting() if each.draft.recipient != "audit"]
+
+
+async def strays(origin: Origin) -> list[tuple[str, UUID]]:
+    return [tuple(row) for row in await origin.database.fetch(_STRAYS)]
+
+
+def messages(rows: Sequence[Signed]) -> list[tuple[str, UUID]]:
+    return [(each.draft.recipient, edge_of(each.draft)) for each in rows]
+
+
+async def test_what_is_not_held_is_issued_anew_under_its_own_ids_and_once(origin: Origin) -> None:
+    _, notice = await delivered(origin)
+    [again] = await stood(origin)
+    assert messages([again]) == [(PROVIDER, edge_of(notice.draft))]
+    assert again.draft.subject == notice.draft.subject
+    assert opened(origin.world, again.draft)["again"] == {"restored": True, "answer": "none", "number": 0}
+    [fact] = [row.draft for row in await origin.waiting() if row.draft.recipient == "audit"]
+    assert told_to_audit(origin.world, fact)["superseded"] == [str(edge_of(notice.draft))]
+    assert len(await stood(origin)) == 1, "it is under way"
+
+
+async def test_what_is_held_or_under_way_or_was_refused_is_let_be(origin: Origin) -> None:
+    _, notice = await delivered(origin)
+    assert await stood(origin, held(notice)) == []
+    await origin.file()
+    before = messages(await origin.waiting_edges())
+    assert messages(await stood(origin, held(notice))) == before, "nobody has answered for these yet"
+    await origin.receipted(await origin.waiting(), "refused")
+    assert messages(await stood(origin, held(notice))) == before, "it would be refused again"
+    await origin.receipted(await origin.waiting(), "applied")
+    assert len(await stood(origin, held(notice))) == len(before) + 1, "control"
+
+
+async def test_acts_that_a_recipient_has_forgotten_are_told_with_its_edge(origin: Origin) -> None:
+    referral_id, notice = await delivered(origin)
+    assert await answered(origin, acknowledged(notice.draft, by=INDUSTRY)) == {}
+    assert await stood(origin, held(notice, track=1)) == []
+    [again] = await stood(origin, held(notice))
+    assert opened(origin.world, again.draft)["again"] == {"restored": True, "answer": "acknowledged", "number": 1}
+    assert await origin.work("recipient_ahead") == []
+    assert referral_id
+
+
+async def test_a_part_says_nothing_of_what_lies_outside_its_bounds(origin: Origin) -> None:
+    _, notice = await delivered(origin)
+    edge = edge_of(notice.draft)
+    assert await stood(origin, above=edge) == []
+    assert await stood(origin, upto=UUID(int=edge.int - 1)) == []
+    assert len(await stood(origin, above=UUID(int=edge.int - 1), upto=edge)) == 1
+
+
+async def test_nothing_is_said_of_what_the_recipient_has_compacted(origin: Origin) -> None:
+    _, notice = await delivered(origin)
+    assert await stood(origin, compacted=notice.draft.message_id) == []
+    assert len(await stood(origin, compacted=UUID(int=notice.draft.message_id.int - 1))) == 1, "control"
+
+
+async def test_a_withdrawal_that_a_recipient_has_forgotten_is_told_again(origin: Origin) -> None:
+    referral_id, notice = await delivered(origin)
+    await origin.withdraw(referral_id, WithdrawalReason.FILED_IN_ERROR)
+    assert [each.draft.recipient for each in await stood(origin, held(notice))].count(PROVIDER) == 1, "under way"
+    await origin.forget()
+    assert await stood(origin, held(notice, withdrawn=True)) == []
+    assert await stood(origin) == [], "where the edge is forgotten there is nothing to take back"
+    [again] = await stood(origin, held(notice))
+    assert (again.draft.message, again.draft.subject) == (NOTICE_WITHDRAWN, notice.draft.subject)
+
+
+async def test_edges_that_we_have_forgotten_are_listed_until_they_are_not_held(origin: Origin) -> None:
+    _, notice = await delivered(origin)
+    forgotten = HeldEdge(edge=uuid4(), digest="4b" * 32, track=0, withdrawn=False)
+    for _ in range(2):
+        assert await stood(origin, held(notice), forgotten) == []
+        assert await strays(origin) == [(INDUSTRY, forgotten.edge)]
+    await stood(origin, held(notice))
+    assert await strays(origin) == []
+
+
+@pytest.mark.parametrize(
+    "ahead", [{"track": 1}, {"withdrawn": True}, {"digest": "4b" * 32}], ids=["acts", "withdrawal", "message"]
+)
+async def test_what_a_recipient_knows_and_we_do_not_goes_on_the_work_list(
+    origin: Origin, ahead: dict[str, object]
+) -> None:
+    """Nothing is raised or taken back by itself: what one recipient says must not reach the others."""
+    referral_id = await origin.file()
+    await origin.receipted(await origin.waiting(), "applied")
+    [notice] = [each for each in await origin.waiting() if each.draft.recipient == PROVIDER]
+    before = len(await origin.waiting())
+    await stood(origin, held(notice))
+    assert await origin.work("recipient_ahead") == []
+    await stood(origin, held(notice, **ahead))
+    assert await origin.work("recipient_ahead") == [referral_id]
+    assert len(await origin.waiting()) == before
+    assert (await origin.show(referral_id))["state"] == "routed"
+
+
+async def test_a_liar_costs_nobody_else_anything(origin: Origin, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An instance speaks of what lies with it, and what it invents is bounded."""
+    monkeypatch.setattr(standings, "STRAYS_MAX", 2)
+    referral_id, notice = await delivered(origin)
+    by_other = await stood(origin, held(notice, track=9, withdrawn=True), by="law_enforcement")
+    assert {each.draft.recipient_instance for each in by_other} == {"law_enforcement"}, "what it says that it lacks"
+    assert PROVIDER not in {each.draft.recipient for each in by_other}
+    assert await origin.work("recipient_ahead") == []
+    assert await strays(origin) == [("law_enforcement", edge_of(notice.draft))]
+    for _ in range(5):
+        await stood(origin, *(HeldEdge(edge=uuid4(), digest=digest(b""), track=0, withdrawn=False) for _ in range(2)))
+    assert len(await strays(origin)) <= 3
+    assert referral_id
+
+
+async def test_many_are_issued_in_batches(origin: Origin, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shared.party.origin.use_cases.again.MOVED_AT_ONCE", 2)
+    edges = sorted([edge_of((await delivered(origin))[1].draft) for _ in range(5)])
+    assert sorted(edge for _, edge in messages(await stood(origin))) == edges
+    assert (await origin.database.fetch(_MISSING))[0][0] == 0
