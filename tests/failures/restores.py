@@ -73,7 +73,7 @@ class Restored:
     later: list[UUID] = field(default_factory=list)
     withdrawn: UUID | None = None
     accepted: UUID | None = None
-    #: Numbers of parties that the dump does not know, and that Kafka does not bring back.
+    #: Numbers of parties that the instance knew of before, and does not know any more.
     lost: frozenset[Number] = frozenset()
     edges_forgotten: frozenset[UUID] = frozenset()
     cases: dict[UUID, str] = field(default_factory=dict)
@@ -107,7 +107,6 @@ async def restore_through(exchange: Exchange, folder: Path, instance: str, count
     found.before = await _file(exchange, count // 3)
     await _quiet(exchange)
     edges_before = await _edges(exchange)
-    before = await _between_parties(exchange, instance)
     dump = folder / f"{instance}.dump"
     _postgres(exchange, "pg_dump", "--format=custom", f"--file={dump}", database=instance)
     found.after = await _file(exchange, count // 3)
@@ -116,7 +115,8 @@ async def restore_through(exchange: Exchange, folder: Path, instance: str, count
         await agency.accept_case(found.accepted)
         await hotline.withdraw(found.withdrawn, WithdrawalReason.FILED_IN_ERROR)
     await _quiet(exchange)
-    found.lost = await _between_parties(exchange, instance) - before
+    await until(lambda: _has_left(exchange))
+    known = await _between_parties(exchange, instance)
     found.edges_forgotten = (await _edges(exchange) - edges_before) if instance == ORIGIN else frozenset()
     exchange.stop(instance)
     if instance == RECIPIENT:
@@ -130,8 +130,17 @@ async def restore_through(exchange: Exchange, folder: Path, instance: str, count
     if instance != AUDIT:
         await until(lambda: _recovered(exchange, instance, found))
     await _quiet(exchange)
+    found.lost = known - await _between_parties(exchange, instance)
     await _look(exchange, found)
     return found
+
+
+async def _has_left(exchange: Exchange) -> bool:
+    """Whether the origin holds nothing any more of what it has sent to the agency."""
+    [[held]] = await _rows(
+        exchange, ORIGIN, "SELECT count(*) FROM outbox WHERE lane = $1 AND recipient LIKE '%.%'", RECIPIENT
+    )
+    return held == 0
 
 
 async def _forget(exchange: Exchange, topic: str) -> None:
