@@ -4,7 +4,7 @@
 
 A third of the referrals is filed before the dump, a third after it, so that the dump knows nothing of them, and a third
 once the instance runs again. What `docs/operations` says of a database that is restored is what is done here. Of what
-the agency was sent meanwhile Kafka keeps nothing: its origin must issue it anew.
+the agency was sent meanwhile Kafka keeps nothing: it comes from its origin again.
 """
 
 from __future__ import annotations
@@ -115,7 +115,6 @@ async def restore_through(exchange: Exchange, folder: Path, instance: str, count
         await agency.accept_case(found.accepted)
         await hotline.withdraw(found.withdrawn, WithdrawalReason.FILED_IN_ERROR)
     await _quiet(exchange)
-    await until(lambda: _has_left(exchange))
     known = await _between_parties(exchange, instance)
     found.edges_forgotten = (await _edges(exchange) - edges_before) if instance == ORIGIN else frozenset()
     exchange.stop(instance)
@@ -133,14 +132,6 @@ async def restore_through(exchange: Exchange, folder: Path, instance: str, count
     found.lost = known - await _between_parties(exchange, instance)
     await _look(exchange, found)
     return found
-
-
-async def _has_left(exchange: Exchange) -> bool:
-    """Whether the origin holds nothing any more of what it has sent to the agency."""
-    [[held]] = await _rows(
-        exchange, ORIGIN, "SELECT count(*) FROM outbox WHERE lane = $1 AND recipient LIKE '%.%'", RECIPIENT
-    )
-    return held == 0
 
 
 async def _forget(exchange: Exchange, topic: str) -> None:
