@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -81,7 +81,7 @@ class Books:
         self.asked.append(("take_marks", (by, tuple(taken))))
         return self.not_held if holes else []
 
-    async def send_again(self, to: str, ids: Sequence[UUID]) -> list[UUID]:
+    async def send_again(self, to: str, ids: Sequence[UUID], at: datetime) -> list[UUID]:
         self.asked.append(("send_again", (to, tuple(ids))))
         return [each for each in ids if each not in self.held]
 
