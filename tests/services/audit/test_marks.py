@@ -10,7 +10,7 @@ import pytest
 
 from deploy.accounting.folded import FoldedDay, FoldedMarks
 from services.audit.domain.entries import Entry, Read
-from services.audit.domain.reading import Reading, read_record, record_digest
+from services.audit.domain.reading import Reading, read_records, record_digest
 from services.audit.ports import Telling
 from services.audit.store.marks import PostgresMarks
 from services.audit.timers import MarkTimer
@@ -84,6 +84,15 @@ async def test_epochs_that_an_instance_makes_up_fill_no_table(log: Log) -> None:
     (record,) = facts(log, 1)
     await log.keep(record)
     assert numbering(record).epoch in {epoch for _, _, epoch in await seen(log)}, "a number that comes is counted"
+
+
+async def test_recipients_that_an_instance_makes_up_fill_no_table(log: Log) -> None:
+    to = [f"nobody-{number}.example" for number in range(200)]
+    made_up = [SentMark(sender="hotline", recipient=each, epoch=uuid7(), last=9, held=1) for each in (*to, "audit")]
+    await log.keep(said(log, MARKS, marks(*made_up)))
+    gone = [GoneNumbers(sender="hotline", recipient=each, epoch=uuid7(), spans=((2, 3),)) for each in to]
+    await log.keep(said(log, GONE, GoneClear(numbers=tuple(gone), ids=())))
+    assert [recipient for _, recipient, _ in await seen(log)] == ["audit"]
 
 
 async def test_audit_marks_what_it_has_seen_without_a_hole_and_names_the_holes(log: Log) -> None:
@@ -322,6 +331,5 @@ async def test_a_day_of_marks_that_kafka_has_otherwise_is_a_difference(log: Log)
 def entries_of(log: Log, records: Sequence[Record]) -> list[Entry]:
     read = Read()
     reading = Reading(log.world.shelf, Opener([]), ManualClock(log.world.at + LONG_AFTER))
-    for record in records:
-        read_record(record, read, generation=log.generation, reading=reading)
+    read_records(records, read, generations={record.topic: log.generation for record in records}, reading=reading)
     return read.entries
