@@ -20,9 +20,16 @@ from typing import Final
 
 ROOT: Final = Path(__file__).parents[1]
 AT_ONCE: Final = 2
-#: Folders below the tests' own, those first that take longest: whichever processor is done takes the next. What shares
-#: a running exchange stands together: each run starts its own.
-NAMED: Final = (("acceptance", "journeys"), ("deploy", "support"), ("failures",), ("shared",))
+#: Folders below the tests' own, those first that take longest: whichever processor is done takes the next, so that the
+#: last ones are short. What shares a running exchange stands together: each run starts its own.
+NAMED: Final = (
+    ("acceptance", "journeys"),
+    ("deploy", "support"),
+    ("failures",),
+    ("services", "conformance", "skew"),
+    ("shared/runtime",),
+    ("simulation", "architecture", "client", "contracts"),
+)
 
 _saying = Lock()
 

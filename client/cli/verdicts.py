@@ -51,9 +51,11 @@ class Verdict:
         return told | ({} if self.audit is None else {"audit": self.audit.value})
 
 
-def verdicts(lines: Sequence[bytes], directory: DirectoryIndex, *, bodies: Sequence[bytes] | None) -> list[Verdict]:
-    """A verdict for each line, by the directory and, where there are any, the bodies that were posted."""
-    return [_verdict(line, directory, bodies) for line in lines]
+def verdicts(
+    lines: Sequence[bytes], directory: DirectoryIndex, *, bodies: Sequence[bytes] | None, at: datetime
+) -> list[Verdict]:
+    """A verdict for each line as of `at`, by the directory and, where there are any, the bodies that were posted."""
+    return [_verdict(line, directory, bodies, at=at) for line in lines]
 
 
 def bodies_of(file: Path) -> list[bytes]:
@@ -69,11 +71,11 @@ def _rows(file: RowFile) -> Iterable[bytes]:
     return (spelt(row.referral) for row in file.every_row() if row.referral is not None)
 
 
-def _verdict(line: bytes, directory: DirectoryIndex, bodies: Sequence[bytes] | None) -> Verdict:
+def _verdict(line: bytes, directory: DirectoryIndex, bodies: Sequence[bytes] | None, *, at: datetime) -> Verdict:
     acceptance = None
     try:
         acceptance = read_acceptance(line)
-        check_acceptance(acceptance, directory)
+        check_acceptance(acceptance, directory, at=at)
         if bodies is not None:
             check_body(acceptance, bodies)
     except Refused as error:

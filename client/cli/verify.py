@@ -53,7 +53,7 @@ async def acceptance(
     purpose
         Ask audit itself, as an auditor, with this purpose.
     at
-        Judge the merge delay as of this time; now if no time is given. UTC if it names no zone.
+        Judge dates and the merge delay as of this time; now if no time is given. UTC if it names no zone.
     """
     with output.ending(options):
         from client.cli.audited import read_entries
@@ -66,11 +66,11 @@ async def acceptance(
             raise Refused("acceptance_malformed", "the file holds none")
         bodies = None if body is None else bodies_of(body)
         audited: Audited | None = read_entries([each.read_bytes() for each in entries]) if entries else None
-        found = verdicts(lines, known, bodies=bodies)
+        now = zoned(at) or SystemClock().now()
+        found = verdicts(lines, known, bodies=bodies, at=now)
         if purpose is not None:
             audited = await _asked(found, purpose, options)
         if audited is not None:
-            now = zoned(at) or SystemClock().now()
             found = [each.against(audited, at=now) for each in found]
         return _told(found, directory_digest=known.digest, options=options)
 
@@ -127,7 +127,7 @@ def _print_evidence(evidence: Evidence) -> None:
     names = ("ce_type", "ce_subject", "ce_sender", "ce_recipient", "ce_tier", "ce_time", "ce_keyid")
     for name in names:
         output.line(f"{name.removeprefix('ce_')}: {headers[name]}")
-    place = f"{statement.topic}/{statement.partition}/{statement.offset}"
-    output.line(f"arrived: {statement.broker_time.isoformat()} at {place}, as {statement.instance} states")
+    arrived = statement.broker_time.isoformat()
+    output.line(f"arrived: {arrived} in {statement.topic}, as {statement.instance} states")
     output.line(f"proven: {' '.join(statement.proven)}")
     output.line(f"not proven: {' '.join(statement.not_proven)}")

@@ -31,8 +31,9 @@ from shared.exchange.message import Record
 from shared.kernel.clock import SystemClock
 from shared.kernel.errors import Refused
 from shared.routing.shelf import DocumentShelf, read_directory, read_policy
+from shared.runtime.kafka.bounds import Bounds
 from shared.runtime.kafka.documents import read_document
-from shared.runtime.kafka.reader import Bounds, LogReader
+from shared.runtime.kafka.reader import LogReader
 from shared.runtime.post.ports import Coordinate
 
 #: What an entry says of its record whoever reads it, and whenever.

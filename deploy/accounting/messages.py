@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 from uuid import UUID
 
-from deploy.accounting.differences import Difference
+from deploy.accounting.differences import FOUND_MAX, Difference
 from deploy.accounting.spans import Spans, as_text
 from deploy.accounting.streams import Line, Pair
 from shared.contracts.registry import BY_TYPE, STATED_BY_INSTANCES
@@ -152,8 +152,11 @@ class Messages:
         if delivered and not audited and line.sequence not in self.gone.get(line.pair, Spans()):
             yield Difference("II", "delivered, not in audit's log", _where(line, audited))
         known = OUTBOX in by_book or SETTLED in by_book or self._is_compacted(SETTLED, line)
-        if INBOX in by_book and not known and not closed:
-            yield Difference("II", "in an inbox, unknown to its sender", _where(line, audited))
+        if INBOX in by_book and not known:
+            if not closed:
+                yield Difference("II", "in an inbox, unknown to its sender", _where(line, audited))
+            elif len(self.notes) < FOUND_MAX:
+                self.notes.append(f"{_where(line, audited)}: forgotten by its sender, in an epoch that has ended")
 
     def _receipts(self, by_book: Mapping[str, Sequence[Line]], audited: Sequence[Line]) -> Iterator[Difference]:
         for line in by_book.get(SETTLED, ()):

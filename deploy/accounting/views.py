@@ -10,7 +10,7 @@ from typing import Final
 
 #: How far each pair was numbered, and whether its epoch has ended.
 COUNTERS: Final = """
-SELECT sender, recipient, epoch, last, false AS closed FROM pair_sequence
+SELECT sender, recipient, epoch, last, system_id = 0 AS closed FROM pair_sequence
 UNION ALL SELECT sender, recipient, epoch, last, true FROM closed_epoch
 """
 #: What a sender holds and what has no last fate yet. What nobody receipts has none before it is settled.

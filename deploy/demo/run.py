@@ -82,32 +82,33 @@ async def _demonstrate(state: Path, endpoints: Endpoints, count: int, *, started
     sampled = list(demo_referrals())[:count]
     write_jsonl(state / "sample.jsonl", sampled)
     say_on_stderr(f"filing {len(sampled)} sampled referrals over HTTP")
-    answered = asyncio.create_task(steps.until_answered(endpoints))
-    states = await steps.import_referrals(sampled, keys, say_on_stderr)
-    filed_s = monotonic() - started
-    first_answer_s = await answered - started
-    say_on_stderr("waiting for the parties to answer")
-    await steps.until_settled(endpoints)
-    referral_id = await steps.withdraw_one(endpoints, keys)
-    return {
-        "filed": {"count": len(sampled), "states": states},
-        "recipients": await steps.recipients(endpoints),
-        "answers": await steps.answers(endpoints),
-        "work_lists": await steps.work_lists(endpoints),
-        "flow": {
-            "referral_id": str(referral_id),
-            "messages": await steps.flow_of(endpoints, keys, referral_id),
-        },
-        "accounting": (await reconciled(endpoints)).as_json(),
-        "urls": endpoints.http,
-        "seconds": {
-            "first_answer": round(first_answer_s, 1),
-            "filed": round(filed_s, 1),
-            "end": round(monotonic() - started, 1),
-        },
-        "input": {
-            "sample": str(state / "sample.jsonl"),
-            "directory": str(state / "directory.json"),
-            "policy": str(state / "policy.json"),
-        },
-    }
+    async with steps.accountants(endpoints) as books:
+        answered = asyncio.create_task(steps.until_answered(books))
+        states = await steps.import_referrals(sampled, keys, say_on_stderr)
+        filed_s = monotonic() - started
+        first_answer_s = await answered - started
+        say_on_stderr("waiting for the parties to answer")
+        await steps.until_settled(books)
+        referral_id = await steps.withdraw_one(books, keys)
+        return {
+            "filed": {"count": len(sampled), "states": states},
+            "recipients": await steps.recipients(books),
+            "answers": await steps.answers(books),
+            "work_lists": await steps.work_lists(books),
+            "flow": {
+                "referral_id": str(referral_id),
+                "messages": await steps.flow_of(endpoints, keys, referral_id),
+            },
+            "accounting": (await reconciled(endpoints)).as_json(),
+            "urls": endpoints.http,
+            "seconds": {
+                "first_answer": round(first_answer_s, 1),
+                "filed": round(filed_s, 1),
+                "end": round(monotonic() - started, 1),
+            },
+            "input": {
+                "sample": str(state / "sample.jsonl"),
+                "directory": str(state / "directory.json"),
+                "policy": str(state / "policy.json"),
+            },
+        }

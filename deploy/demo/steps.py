@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from time import monotonic
 from typing import Any, Final
@@ -22,6 +23,7 @@ from shared.vocabulary.referral import WithdrawalReason
 
 #: Parties that file at the same time; each sends its own referrals in batches.
 FILING_AT_ONCE: Final = 8
+FILING_S_MAX: Final = 30.0
 QUIET_S: Final = 12.0
 SETTLED_S_MAX: Final = 240.0
 
@@ -51,6 +53,28 @@ class Key:
     key: str
 
 
+@dataclass(frozen=True, slots=True)
+class Accountants:
+    """The instances' databases as their accountants see them; logged in once, since that costs more than a look."""
+
+    endpoints: Endpoints
+    connections: Mapping[str, asyncpg.Connection]
+
+    async def read(self, instances: Sequence[str], query: str) -> list[asyncpg.Record]:
+        """The rows of a query of each of these instances."""
+        return [row for instance in instances for row in await self.connections[instance].fetch(query)]
+
+
+@asynccontextmanager
+async def accountants(endpoints: Endpoints) -> AsyncIterator[Accountants]:
+    async with AsyncExitStack() as opened:
+        connections: dict[str, asyncpg.Connection] = {}
+        for instance in endpoints.instances:
+            connections[instance] = await asyncpg.connect(endpoints.database(instance).accountant_url)
+            opened.push_async_callback(connections[instance].close)
+        yield Accountants(endpoints, connections)
+
+
 async def import_referrals(
     sampled: Sequence[SampledReferral], keys: dict[str, Key], say: Callable[[str], None]
 ) -> dict[str, int]:
@@ -64,7 +88,7 @@ async def import_referrals(
 
     async def file(party: str, referrals: list[dict[str, Any]]) -> None:
         nonlocal done
-        async with turn, CausewayClient(keys[party].url, keys[party].key) as client:
+        async with turn, CausewayClient(keys[party].url, keys[party].key, http=http) as client:
             for start in range(0, len(referrals), BATCH_MAX):
                 batch = referrals[start : start + BATCH_MAX]
                 results = await client.submit_batch(batch, key=hashlib.sha256(canonical_json(batch)).hexdigest())
@@ -75,28 +99,29 @@ async def import_referrals(
                     say(f"  {done + len(batch)} of {len(sampled)} filed")
                 done += len(batch)
 
-    async with asyncio.TaskGroup() as group:
+    # One for all parties: each would read all the authorities of this system.
+    async with httpx.AsyncClient(timeout=FILING_S_MAX, trust_env=False) as http, asyncio.TaskGroup() as group:
         for party, referrals in by_origin.items():
             group.create_task(file(party, referrals))
     return states
 
 
-async def until_answered(endpoints: Endpoints) -> float:
+async def until_answered(books: Accountants) -> float:
     """Wait for the first answer of any recipient; return `monotonic` seconds when it was seen."""
     deadline = monotonic() + SETTLED_S_MAX
     while monotonic() < deadline:
-        if sum(n for answer, n in (await answers(endpoints)).items() if answer != "none"):
+        if sum(n for answer, n in (await answers(books)).items() if answer != "none"):
             break
         await asyncio.sleep(0.1)
     return monotonic()
 
 
-async def until_settled(endpoints: Endpoints) -> None:
+async def until_settled(books: Accountants) -> None:
     """Wait until all is sent and answered and nothing has moved for a while, or patience ends."""
     deadline = monotonic() + SETTLED_S_MAX
     before, quiet_since = None, monotonic()
     while monotonic() < deadline:
-        now = (await answers(endpoints), await outbox_rows(endpoints))
+        now = (await answers(books), await outbox_rows(books))
         if now != before:
             before, quiet_since = now, monotonic()
         if now[1] == 0 and monotonic() - quiet_since > QUIET_S:
@@ -104,9 +129,9 @@ async def until_settled(endpoints: Endpoints) -> None:
         await asyncio.sleep(0.5)
 
 
-async def withdraw_one(endpoints: Endpoints, keys: dict[str, Key]) -> UUID:
+async def withdraw_one(books: Accountants, keys: dict[str, Key]) -> UUID:
     """Withdraw the referral whose flow is shown, as its origin, and wait until every recipient has acknowledged."""
-    rows = await _read(endpoints, endpoints.of_kind("hotline"), _SHOWCASE)
+    rows = await books.read(books.endpoints.of_kind("hotline"), _SHOWCASE)
     referral_id, party = rows[0]["referral_id"], rows[0]["party"]
     async with CausewayClient(keys[party].url, keys[party].key) as client:
         await client.withdraw(referral_id, WithdrawalReason.FILED_IN_ERROR)
@@ -137,48 +162,37 @@ async def flow_of(endpoints: Endpoints, keys: dict[str, Key], referral_id: UUID)
     return messages
 
 
-async def answers(endpoints: Endpoints) -> dict[str, int]:
+async def answers(books: Accountants) -> dict[str, int]:
     """How many edges of all origins have which answer; `none` is silence."""
-    return _summed(await _read(endpoints, _origins(endpoints), _ANSWERS), "answer")
+    return _summed(await books.read(_origins(books.endpoints), _ANSWERS), "answer")
 
 
-async def recipients(endpoints: Endpoints) -> list[dict[str, Any]]:
+async def recipients(books: Accountants) -> list[dict[str, Any]]:
     """How many referrals each recipient was sent for which purpose."""
     counts: dict[tuple[str, str], int] = {}
-    for row in await _read(endpoints, _origins(endpoints), _RECIPIENTS):
+    for row in await books.read(_origins(books.endpoints), _RECIPIENTS):
         key = (row["recipient"], row["purpose"])
         counts[key] = counts.get(key, 0) + row["n"]
     return [{"recipient": r, "purpose": p, "count": n} for (r, p), n in sorted(counts.items())]
 
 
-async def work_lists(endpoints: Endpoints) -> list[dict[str, Any]]:
+async def work_lists(books: Accountants) -> list[dict[str, Any]]:
     """How many referrals are on which work list, and why."""
     counts: dict[tuple[str, str], int] = {}
-    for row in await _read(endpoints, _origins(endpoints), _WORK):
+    for row in await books.read(_origins(books.endpoints), _WORK):
         key = (row["disposition"], row["work_reason"])
         counts[key] = counts.get(key, 0) + row["n"]
     return [{"list": name, "reason": reason, "count": n} for (name, reason), n in sorted(counts.items())]
 
 
-async def outbox_rows(endpoints: Endpoints) -> int:
+async def outbox_rows(books: Accountants) -> int:
     """How many messages of all instances wait to be sent, or for a final answer."""
-    sending = endpoints.of_kind(*(kind for kind in KINDS if kind != AUDIT))
-    return sum(row["n"] for row in await _read(endpoints, sending, _UNDER_WAY))
+    sending = books.endpoints.of_kind(*(kind for kind in KINDS if kind != AUDIT))
+    return sum(row["n"] for row in await books.read(sending, _UNDER_WAY))
 
 
 def _origins(endpoints: Endpoints) -> Sequence[str]:
     return endpoints.of_kind(*(kind for kind in KINDS if keeps_referrals(kind)))
-
-
-async def _read(endpoints: Endpoints, instances: Sequence[str], query: str) -> list[asyncpg.Record]:
-    rows: list[asyncpg.Record] = []
-    for instance in instances:
-        connection = await asyncpg.connect(endpoints.database(instance).accountant_url)
-        try:
-            rows += await connection.fetch(query)
-        finally:
-            await connection.close()
-    return rows
 
 
 def _summed(rows: Sequence[asyncpg.Record], column: str) -> dict[str, int]:

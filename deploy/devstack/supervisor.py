@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from types import FrameType
 
@@ -153,9 +154,15 @@ class _Service:
 def answers_ready(url: str) -> bool:
     """Whether a GET of `url` answers 200 within a second."""
     try:
-        return httpx.get(url, timeout=1.0).status_code == httpx.codes.OK
+        return _asking().get(url).status_code == httpx.codes.OK
     except httpx.HTTPError:
         return False
+
+
+@cache
+def _asking() -> httpx.Client:
+    """Made once: a client reads all the authorities of its system, and one asks often."""
+    return httpx.Client(timeout=1.0, limits=httpx.Limits(max_keepalive_connections=0))
 
 
 def detach(state: StateDirectory, run: Callable[[Callable[[str], None], Callable[[], None]], int]) -> int:

@@ -150,6 +150,21 @@ def difference(admin: AdminClient, manifest: Manifest, *, secured: bool = True) 
     )
 
 
+def copies(admin: AdminClient, topics: Iterable[str]) -> dict[str, int]:
+    """Of those of the topics that are there, on how many brokers each partition is meant to lie: the fewest."""
+    live = _call(lambda: admin.list_topics(timeout=_CALL_S)).topics
+    return {name: min(len(each.replicas) for each in live[name].partitions.values()) for name in topics if name in live}
+
+
+def live_settings(admin: AdminClient, topics: Iterable[str]) -> dict[str, dict[str, str | None]]:
+    """Each topic's settings as they are in force, the cluster's defaults included."""
+    asked = [ConfigResource("topic", name) for name in topics]
+    return {
+        resource.name: {name: entry.value for name, entry in _result(future).items()}
+        for resource, future in (admin.describe_configs(asked) if asked else {}).items()
+    }
+
+
 def _bindings(principal: str, rule: PrincipalRule) -> Iterable[AclBinding]:
     literal, prefixed = ResourcePatternType.LITERAL, ResourcePatternType.PREFIXED
     for topic in rule.write:
@@ -204,12 +219,10 @@ def _exactly(binding: AclBinding) -> AclBindingFilter:
 def _differing(admin: AdminClient, topics: Mapping[str, TopicRule]) -> dict[str, set[str]]:
     """The topics that have other settings than the manifest says, with the names of these settings."""
     found: dict[str, set[str]] = {}
-    asked = [ConfigResource("topic", name) for name in topics]
-    for resource, future in (admin.describe_configs(asked) if asked else {}).items():
-        live = {name: entry.value for name, entry in _result(future).items()}
-        wanted = topics[resource.name].config.items()
+    for topic, live in live_settings(admin, topics).items():
+        wanted = topics[topic].config.items()
         if differing := {key for key, value in wanted if live.get(key) != value}:
-            found[resource.name] = differing
+            found[topic] = differing
     return found
 
 

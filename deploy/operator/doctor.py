@@ -9,6 +9,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from deploy.operator.database import check_schemas
+from deploy.operator.durability import examine_commits, examine_copies
 from deploy.operator.kafka_login import Login, try_login
 from deploy.operator.topics import as_json, find_difference, wanted_manifest
 from deploy.site.access import accepts, answers, kafka_access
@@ -26,6 +27,7 @@ from shared.runtime.instance.keys import load_keys
 from shared.runtime.kafka.documents import DocumentFeed, read_approver_keys
 
 _PRIVATE_FILES: Final = ("passwords.json", "parties.json", "beat.key")
+_PARTITIONS: Final = "partitions_differing"
 _LOGIN_ADVICE: Final[Mapping[Login, str]] = {
     Login.BROKER_DOWN: "nothing accepts connections there: start the broker, or mend the address",
     Login.BROKER_SILENT: "something listens there and does not answer as Kafka does: address, protocol or load",
@@ -50,8 +52,10 @@ def examine(site: Site, stack: Surroundings) -> list[Finding]:
     found += logins
     if all(finding.well for finding in logins if finding.what == f"kafka login {ADMIN}"):
         found += asked("topics and access rules", _topics, site)
+        found += asked("durability kafka", _copies, site)
     for name, database in site.endpoints.databases.items():
         found += asked(f"database {name}", _reachable, name, database.service_url)
+        found += asked(f"durability {name}", examine_commits, name, database.service_url)
         found += asked(f"schema {name}", _schema, name, site.endpoints.owned(name))
         if _holds_keys(site, name):
             found += asked(f"keys {name}", _keys, site, name)
@@ -107,9 +111,17 @@ def _topics(site: Site) -> Iterator[Finding]:
     found = as_json(find_difference(site.endpoints.kafka, manifest))
     differing = {name: entries for name, entries in found.items() if entries}
     for name, entries in differing.items():
-        yield Finding("topics and access rules", name, "; ".join(entries))
+        mend = (
+            "a topic never changes its partitions: make it again" if name == _PARTITIONS else "`causeway topics apply`"
+        )
+        yield Finding("topics and access rules", name, f"{mend}: {'; '.join(entries)}")
     if not differing:
         yield Finding(f"topics and access rules ({len(manifest.topics)} topics)")
+
+
+def _copies(site: Site) -> Iterator[Finding]:
+    endpoints = site.endpoints
+    yield from examine_copies(endpoints.kafka, wanted_manifest(site), own_broker="kafka" in endpoints.pids)
 
 
 def _reachable(name: str, url: str) -> Iterator[Finding]:

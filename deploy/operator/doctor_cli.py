@@ -21,7 +21,7 @@ def doctor_app(stack: Surroundings) -> App:
 
     @app.default
     def doctor(*, options: Options = _OPTIONS) -> int:
-        """Check files, ports, Java, logins, topics, rights, schemas and documents; exit code 1 if anything is wrong."""
+        """Check files, ports, Java, logins, topics, rights, durability, schemas, documents; 1 if anything is wrong."""
         with ending(options):
             from deploy.operator.doctor import examine
             from deploy.site.open import site

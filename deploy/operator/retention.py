@@ -193,11 +193,11 @@ async def _erase_records(owner: asyncpg.Connection, kind: str, table: str, *, be
     if table == "referral":
         final, noted = sorted(final_answers()), AnswerState.WITHDRAWAL_ACKNOWLEDGED.value
         told = f"{Subject.REFERRAL}.erased"
-        return await _by_pages(owner, _REFERRALS, before, told, final, noted)
+        return await _by_pages(owner, _REFERRALS, before, told=told, further=(final, noted))
     items, key, subject = _ITEMS[kind]
     periods = json.dumps({each.value: days for each, days in PERIODS.items()})
     further = (sorted(finished(subject)), periods, (now - before).days)
-    return await _by_pages(owner, _records(items, key, table), now, f"{subject}.erased", *further)
+    return await _by_pages(owner, _records(items, key, table), now, told=f"{subject}.erased", further=further)
 
 
 def _records(items: str, key: str, contents: str) -> str:
@@ -220,7 +220,9 @@ WITH page AS MATERIALIZED (
 """
 
 
-async def _by_pages(owner: asyncpg.Connection, statement: str, at: datetime, told: str, *further: object) -> int:
+async def _by_pages(
+    owner: asyncpg.Connection, statement: str, at: datetime, *, told: str, further: Sequence[object]
+) -> int:
     """Run a statement over all subjects that have a key still, a page at a time; how many records it ended."""
     total, after = 0, UUID(int=0)
     while True:

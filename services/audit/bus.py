@@ -34,9 +34,9 @@ from shared.kernel.clock import Clock
 from shared.kernel.errors import Unavailable
 from shared.routing.directory_index import DirectoryIndex
 from shared.runtime.database.transactions import HELD_ELSEWHERE
+from shared.runtime.kafka.bounds import Bounds
 from shared.runtime.kafka.follower import Following, LogFollower, Refusal, Seen
 from shared.runtime.kafka.follower import Life as BrokerLife
-from shared.runtime.kafka.reader import Bounds
 from shared.runtime.post.ports import Coordinate
 from shared.runtime.watch.health import Check
 from shared.runtime.watch.logs import log
@@ -47,6 +47,8 @@ from shared.runtime.watch.telemetry import span, traceparents
 LOOK_S_MAX: Final = 5.0
 #: How often the reader asks which topics there are, and who leads them: a new one is read within twice that.
 TOPICS_S: Final = 4.0
+#: So long it waits for records at a time.
+WAIT_S_MAX: Final = 2.0
 #: After a partition was left because its log had changed, it is looked at again that soon.
 AGAIN_S: Final = 0.2
 BACK_OFF_S: Final = 0.5
@@ -128,7 +130,7 @@ class AuditDoor:
                 if now_s >= look_at_s:
                     await self._look(work)
                     look_at_s = now_s + TOPICS_S
-                records = work.news(await following.batch())
+                records = work.news(await following.batch(min(max(0.0, look_at_s - now_s), WAIT_S_MAX)))
                 self._last_look = self._clock.now()
                 if records:
                     with span(

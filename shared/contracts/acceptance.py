@@ -19,7 +19,7 @@ class SignedAcceptance(Contract):
 
     `body_sha256` is that of the bytes that were posted; of an item of a list, of the item's own. `guard` is the edition
     that let it in. `merge_delay_s` after `accepted_at`, audit has the decided fact of the referral, or the instance has
-    broken its word.
+    broken its word: a week at most, since an instance states itself how long nobody can tell.
     """
 
     instance: InstanceId
@@ -28,6 +28,6 @@ class SignedAcceptance(Contract):
     body_sha256: Digest
     guard: GuardEdition
     accepted_at: Instant
-    merge_delay_s: Annotated[int, Field(strict=True, ge=1, le=31_536_000)]
+    merge_delay_s: Annotated[int, Field(strict=True, ge=1, le=604_800)]
     key_id: KeyId
     signature: SignatureText

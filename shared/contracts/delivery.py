@@ -178,11 +178,13 @@ class StandingClear(Contract):
     """What an instance holds of another's edges, after a restore of either: those with ids above `above`, up to `upto`.
 
     Each part says all of its range, so it stands for itself, whatever becomes of the others. A bound that is left out
-    is none. What is deferred or waits is not held: its sender knows of it.
+    is none. What is deferred or waits is not held: its sender knows of it. What is known of messages with ids up to
+    `compacted` may be numbers alone: nothing is said of edges that only these have told.
     """
 
     above: Uuid | None = None
     upto: Uuid | None = None
+    compacted: Uuid | None = None
     held: Annotated[tuple[HeldEdge, ...], Field(max_length=ROWS_MAX)]
 
     @model_validator(mode="after")

@@ -20,15 +20,14 @@ ValueText = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9+/]+={0,2}$", 
 class EvidenceStatement(Contract):
     """`instance` states for `party` where and when the message with this digest arrived, and what that is worth.
 
-    The signature covers all but itself and the key id. `broker_time` is the broker's own.
+    The signature covers all but itself and the key id. `broker_time` is the broker's own. The offset is not told: it
+    counts what others were sent as well. Audit finds the place by the message's id.
     """
 
     instance: InstanceId
     party: PartyId
     message_digest: Digest
     topic: TopicName
-    partition: Annotated[int, Field(strict=True, ge=0, le=10_000)]
-    offset: Annotated[int, Field(strict=True, ge=0, le=2**53 - 1)]
     broker_time: Instant
     stated_at: Instant
     proven: tuple[Proven, ...]

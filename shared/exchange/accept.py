@@ -32,7 +32,7 @@ from shared.exchange.decided import commitment, due
 from shared.exchange.message import Received, Record
 from shared.exchange.needs import Need, NeedKind, Unread
 from shared.exchange.senders import check_broker_time, check_format, check_stated_by, verify_sender
-from shared.exchange.served import Served, check_served, served_here
+from shared.exchange.served import Served, check_served, check_told_of, served_here
 from shared.exchange.spelt import Spelt, check_spelt, spelt_parts
 from shared.exchange.topics import inbox_topic
 from shared.guard import SEALED_NODES_MAX, inspect, parse_body
@@ -355,6 +355,8 @@ def _derive(reading: _Reading, reader: ReadingInstance) -> None:
         raise Refused("edge_not_ours", field="/sealed/edge/recipient")
     if edge.facts.origin != attributes.sender:
         raise Refused("edge_not_reproducible", "an origin decides for itself alone", field="/sealed/edge/facts/origin")
+    if carried.again is not None:
+        check_told_of(edge.recipient, reading.directory, reader.shelf.directories.active(reader.clock.now()))
     _check_known(decision, reader.shelf)
     directory = reader.shelf.directories.get(decision.directory, broker_time)
     policy = reader.shelf.policies.get(decision.policy, broker_time)

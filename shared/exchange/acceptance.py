@@ -18,6 +18,7 @@ from shared.envelope.keys import VerifyKey
 from shared.exchange.compose import ACCEPTANCE
 from shared.kernel.canonical import digest, signed_statement
 from shared.kernel.errors import Refused
+from shared.routing.derive import TOLERANCE
 from shared.routing.directory_index import DirectoryIndex
 
 _UNCOVERED: Final = frozenset({"key_id", "signature"})
@@ -40,11 +41,12 @@ def read_acceptance(text: bytes) -> SignedAcceptance:
         raise Refused("acceptance_malformed", "not a signed acceptance") from None
 
 
-def check_acceptance(acceptance: SignedAcceptance, directory: DirectoryIndex) -> None:
+def check_acceptance(acceptance: SignedAcceptance, directory: DirectoryIndex, *, at: datetime) -> None:
     """Check that the instance signed exactly this, with a key that the directory gives it for that time.
 
-    Success does not say that anything was sent, or told to audit. Raises `Refused`: `key_unknown`,
-    `instance_not_of_party`, or `signature_invalid`.
+    One that is dated after `at`, when it is checked, binds its instance to nothing yet: of that nobody has to be
+    content. Success does not say that anything was sent, or told to audit. Raises `Refused`: `key_unknown`,
+    `instance_not_of_party`, `signature_invalid` or `acceptance_ahead`.
     """
     key = directory.signing_key(acceptance.key_id)
     if key is None or key.owner != acceptance.instance or not key.valid_at(acceptance.accepted_at):
@@ -53,6 +55,8 @@ def check_acceptance(acceptance: SignedAcceptance, directory: DirectoryIndex) ->
     VerifyKey(key.public).verify(from_base64url(acceptance.signature), signed_statement(ACCEPTANCE, stated))
     if not directory.serves(acceptance.instance, acceptance.party):
         raise Refused("instance_not_of_party", "in this directory another instance serves the party", field="/instance")
+    if acceptance.accepted_at > at + TOLERANCE:
+        raise Refused("acceptance_ahead", "dated later than it is checked", field="/accepted_at")
 
 
 def check_body(acceptance: SignedAcceptance, bodies: Collection[bytes]) -> None:

@@ -48,8 +48,6 @@ class Witness:
             raise Defect("evidence_of_another")
         stated: dict[str, object] = {
             "topic": record.topic,
-            "partition": record.partition,
-            "offset": record.offset,
             "broker_time": rfc3339(record.broker_time),
             "instance": self.instance,
             "party": party,

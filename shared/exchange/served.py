@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import Enum
 
 from shared.contracts.registry import WITHDRAWALS, MessageType
+from shared.exchange.authority import STATEMENT_NOT_YOURS
 from shared.exchange.needs import Need, NeedKind, Unread
 from shared.exchange.senders import instance_of
 from shared.kernel.errors import Refused
@@ -41,3 +42,9 @@ def check_served(message: MessageType, served: Served, *, version: int) -> None:
         raise Unread("recipient_awaited", Need(NeedKind.DIRECTORY, str(version)), field="ce_recipient")
     if served is Served.BEFORE_IT_MOVED and message.edge:
         raise Refused("recipient_moved", field="ce_recipient")
+
+
+def check_told_of(recipient: str, *directories: DirectoryIndex) -> None:
+    """What a recipient has answered is its own to say. Its sender tells of it only where it was elsewhere before."""
+    if not any(directory.places_of(recipient)[1:] for directory in directories):
+        raise Refused(STATEMENT_NOT_YOURS, "its recipient has not moved", field="/sealed/again")

@@ -14,20 +14,61 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from tests.simulation.rules import CONTROLS
+
 ROOT: Final = Path(__file__).parents[2]
 HOUR_S: Final = 3600.0
 
 
 def the_simulation(folder: Path) -> str:
-    return said(printed(folder, "tests.simulation", "--seeds", "10000"), "10000 seeds, ")
+    # A run that was stopped, or took its hour, is gone on with.
+    noted = ROOT / ".state" / "acceptance" / "simulation.json"
+    noted.parent.mkdir(parents=True, exist_ok=True)
+    return said(printed(folder, "tests.simulation", "--seeds", "10000", "--resume", str(noted)), "10000 seeds, ")
+
+
+def the_rules_taken_away(folder: Path) -> str:
+    return said(printed(folder, "tests.simulation", "--controls", "--seeds", "400"), f"{len(CONTROLS)} controls, ")
 
 
 def the_outage(folder: Path) -> str:
     return said(printed(folder, "tests.failures.outage"), "posted while", "answer: ", "unreceipted when", "posted ")
 
 
+def the_stopped_servers(folder: Path) -> str:
+    return said(printed(folder, "tests.failures.stopped"), "database away", "broker away")
+
+
+def the_lost_records(folder: Path) -> str:
+    return said(printed(folder, "tests.failures.lost_records"), "lost to topics", "posted ")
+
+
+def the_unwritable_topic(folder: Path) -> str:
+    text = printed(folder, "tests.failures.unwritable")
+    return said(
+        text, *(f"{way}: {what}" for way in ("too_few_copies", "forbidden") for what in ("others'", "delivered"))
+    )
+
+
+def the_recipient_down(folder: Path) -> str:
+    return said(printed(folder, "tests.failures.recipient_down"), "200000 unreceipted", "copies while")
+
+
+def the_poison(folder: Path) -> str:
+    return said(printed(folder, "tests.failures.poison"), "poison: ", "rows of poison")
+
+
+def the_exhaustion(folder: Path) -> str:
+    text = printed(folder, "tests.failures.exhaustion")
+    return said(text, "dearest_bodies: ", "idle_sockets: ", "endless_trailers: ")
+
+
 def the_budgets(folder: Path) -> str:
     return said(printed(folder, "tests.failures.budgets"), "greedy party", "others: ", "others' p99", "memory of")
+
+
+def the_idle_exchange(folder: Path) -> str:
+    return said(printed(folder, "tests.benchmarks.idle"), "idle: ", "audit over ")
 
 
 def the_flat_looks(folder: Path) -> str:
@@ -55,6 +96,11 @@ def the_skew(folder: Path) -> str:
 
 def the_moved_provider(folder: Path) -> str:
     return said(printed(folder, "tests.failures.moves", "--count", "500"), "moved: ")
+
+
+def the_restored(folder: Path) -> str:
+    text = printed(folder, "tests.failures.restores", "--count", "1000")
+    return said(text, "restored audit", "restored law_enforcement", "restored hotline")
 
 
 def the_steady_tests(folder: Path) -> str:
@@ -89,9 +135,17 @@ LONG_VERBS: Mapping[str, Callable[[Path], str]] = {
     verb.__name__: verb
     for verb in (
         the_simulation,
+        the_rules_taken_away,
         the_outage,
+        the_stopped_servers,
+        the_lost_records,
+        the_unwritable_topic,
+        the_recipient_down,
+        the_poison,
+        the_exhaustion,
         the_budgets,
         the_bench,
+        the_idle_exchange,
         the_flat_looks,
         the_filled_accounts,
         the_cost_of_filled_stores,
@@ -99,6 +153,7 @@ LONG_VERBS: Mapping[str, Callable[[Path], str]] = {
         the_soak,
         the_skew,
         the_moved_provider,
+        the_restored,
         the_steady_tests,
     )
 }

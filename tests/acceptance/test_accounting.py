@@ -10,6 +10,7 @@ from typing import Any
 import asyncpg
 import pytest
 
+from deploy.accounting.run import reconciled
 from shared.kernel.ids import uuid7
 from tests.acceptance.programs import causeway
 from tests.support.running import AGENCY, HOTLINE, Exchange, referral
@@ -24,6 +25,7 @@ _IN_THE_MIDDLE = """
 SELECT e.* FROM entry AS e JOIN entry AS following
     ON following.topic = e.topic AND following.partition = e.partition AND following.previous_offset = e."offset"
 WHERE e.previous_offset IS NOT NULL AND e.kind = 'record' AND e.topic = 'causeway.inbox.law_enforcement.hotline.v1'
+  AND e.type = 'causeway.referral_offered.v1'
 ORDER BY e.kept_at DESC LIMIT 1
 """
 
@@ -53,12 +55,18 @@ async def row_taken(admin: asyncpg.Connection, table: str, where: str, *argument
         await admin.execute("DROP TABLE taken")
 
 
-def differences(exchange: Exchange) -> tuple[int, list[dict[str, str]]]:
+def told(exchange: Exchange) -> tuple[int, list[dict[str, str]]]:
     """Exit code and differences of the verb."""
     ran = causeway(exchange.state, "audit", "reconcile", "--json")
     assert ran.returncode in (0, 1), ran.stderr
     found: list[dict[str, str]] = json.loads(ran.stdout)["differences"]
     return ran.returncode, found
+
+
+async def differences(exchange: Exchange) -> list[dict[str, str]]:
+    """What the verb would tell, without its process; nothing is on its way that a longer pause would wait for."""
+    found: list[dict[str, str]] = (await reconciled(exchange.endpoints, pause_s=0.1)).as_json()["differences"]
+    return found
 
 
 async def delivered(exchange: Exchange) -> asyncpg.Record:
@@ -95,7 +103,7 @@ async def test_a_deleted_inbox_row_is_named(settled: Exchange) -> None:
     row = await delivered(settled)
     admin = await settled.admin("law_enforcement")
     async with row_taken(admin, "inbox", "message_id = $1", row["message_id"]):
-        code, found = differences(settled)
+        code, found = told(settled)
     await admin.close()
     place = f"{row['topic']}/{row['partition']}/{row['offset']} {row['message_id']}"
     pair = f"{row['sender']} → {row['recipient']}"
@@ -113,9 +121,8 @@ async def test_an_entry_that_audit_lacks_is_named_by_its_place_and_by_its_messag
     where = 'topic = $1 AND generation = $2 AND partition = $3 AND "offset" = $4'
     place = entry["topic"], entry["generation"], entry["partition"]
     async with row_taken(admin, "entry", where, *place, entry["offset"]):
-        code, found = differences(settled)
+        found = await differences(settled)
     await admin.close()
-    assert code == 1
     named = f"{entry['message_id']} {entry['sender']} → {entry['recipient']} #{entry['sequence']}"
     assert found == [
         {"equation": "II", "what": "delivered, not in audit's log", "where": f"not in audit's log {named}"},
@@ -151,10 +158,9 @@ async def test_an_altered_decision_is_named_while_kafka_has_the_record(settled: 
     admin = await settled.admin("audit")
     change = "detail = jsonb_set(detail, '{facts,user}', '[\"FR\"]')"
     async with altered(admin, "entry", change, "kind = 'decision'") as row:
-        code, found = differences(settled)
+        found = await differences(settled)
     await admin.close()
     where = f"{row['topic']}/{row['partition']}/{row['offset']} {row['message_id']}"
-    assert code == 1
     assert found == [{"equation": "II", "what": "audit's entry says another detail than its record", "where": where}]
 
 
@@ -162,10 +168,9 @@ async def test_a_receipt_that_audit_shows_otherwise_is_named(settled: Exchange) 
     admin = await settled.admin("audit")
     change = "outcome = 'refused', code = 'state_forbids'"
     async with altered(admin, "receipted", change, "outcome = 'applied'") as row:
-        code, found = differences(settled)
+        found = await differences(settled)
     await admin.close()
     receipt = f"receipt {row['receipt_id']}: message {row['message_id']}"
-    assert code == 1
     assert found == [
         {"equation": "II", "what": "a receipt's word that audit does not show", "where": f"{receipt}, applied"},
         {"equation": "II", "what": "a receipt's word that was never given and audit shows",
@@ -189,10 +194,9 @@ async def test_an_invented_entry_is_named(settled: Exchange, how: str) -> None:
     generation = await admin.fetchval("SELECT generation FROM cursor WHERE topic LIKE '%audit.hotline%'")
     epoch, number = (None, None) if how == "no number" else (uuid7(), 7)
     await admin.execute(_INVENT, uuid7() if how == "another life" else generation, epoch, number)
-    code, found = differences(settled)
+    found = await differences(settled)
     await admin.execute("DELETE FROM entry WHERE digest = repeat('ab', 32)")
     await admin.close()
-    assert code == 1
     assert {each["what"] for each in found} == {
         "another life": {"an entry that audit cannot have read", "audit has a number that its sender never gave"},
         "this life": {"in audit's log, not in Kafka", "audit has a number that its sender never gave"},
@@ -213,12 +217,11 @@ async def test_a_forged_receipt_is_named(settled: Exchange) -> None:
     row = await delivered(settled)
     admin = await settled.admin("hotline")
     await _forge(admin, row["message_id"], "refused", "state_forbids")
-    code, found = differences(settled)
+    found = await differences(settled)
     await _forge(admin, row["message_id"], "applied", None)
     await admin.close()
     place = f"{row['topic']}/{row['partition']}/{row['offset']} {row['message_id']}"
     where = f"{place} {row['sender']} → {row['recipient']} #{row['sequence']}"
-    assert code == 1
     assert found == [{"equation": "II", "what": "receipted as refused, kept as applied", "where": where}]
 
 

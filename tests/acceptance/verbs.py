@@ -1,6 +1,6 @@
-"""What is too long for the default test run: each verb looks at one whole demo and returns its figure.
+"""What is too long for the default test run: each verb looks at one whole demo, or at many kills, and returns a figure.
 
-A verb raises `AssertionError` where the demo does not show what it must.
+A verb raises `AssertionError` where that does not show what it must.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from pathlib import Path
 
 from tests.acceptance.demonstration import ANSWERS, Aftermath, Demonstration, aftermath, counted, recounted, run_demo
 from tests.acceptance.flows import instances_of
+from tests.acceptance.long_verbs import printed, said
 
 REFERRALS = 2000
 DEMO_S_MAX = 900.0
@@ -20,11 +21,11 @@ class WholeDemo:
     """The demo at its full size, run once, when the first verb asks for it."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self.folder = folder
 
     @cached_property
     def demo(self) -> Demonstration:
-        return run_demo(self._folder, REFERRALS, timeout_s=DEMO_S_MAX)
+        return run_demo(self.folder, REFERRALS, timeout_s=DEMO_S_MAX)
 
     @cached_property
     def after(self) -> Aftermath:
@@ -75,6 +76,11 @@ def the_demos_flow_is_read_again(whole: WholeDemo) -> str:
     return f"{len(messages)} of {len(messages)} digests equal and proofs verified"
 
 
+def the_kills(whole: WholeDemo) -> str:
+    kills = ("--referrals", "5000", "--kills", "16", "--freezes", "0")
+    return said(printed(whole.folder, "tests.failures.soak", *kills), "16 kills, 0 freezes", "requests ", "posted ")
+
+
 VERBS: Mapping[str, Callable[[WholeDemo], str]] = {
     verb.__name__: verb
     for verb in (
@@ -83,5 +89,6 @@ VERBS: Mapping[str, Callable[[WholeDemo], str]] = {
         the_demo_is_recounted,
         the_demo_adds_up,
         the_demos_flow_is_read_again,
+        the_kills,
     )
 }

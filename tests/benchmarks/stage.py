@@ -1,10 +1,10 @@
-"""The stage: servers and four instances as processes of their own, and what each of them costs in CPU time."""
+"""The stage: servers and instances as processes of their own, and what each of them costs in CPU time."""
 
 from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +18,8 @@ from deploy.site.settings import inherited_environment
 from deploy.stack_children import instance_children
 from tests.support.stack import FOUR, embedded_settings
 
+#: A busy machine takes a while to load five instances.
+_READY_S_MAX = 240.0
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 
@@ -37,9 +39,9 @@ class Stage:
 
 
 @contextmanager
-def stage(state: Path) -> Iterator[Stage]:
-    """Start everything in an empty directory; stop it all at the end."""
-    with DevStack(state, embedded_settings(), instances=FOUR) as stack:
+def stage(state: Path, *, instances: Mapping[str, str] = FOUR) -> Iterator[Stage]:
+    """Start everything in an empty directory; stop it all at the end. `instances`: by name, the kind of each."""
+    with DevStack(state, embedded_settings(), instances=instances) as stack:
         _keep_commit_times(stack)
         children = instance_children(state, stack.endpoints)
         environment = {key: value for key, value in inherited_environment().items() if not key.startswith("CAUSEWAY_")}
@@ -82,7 +84,7 @@ def _keep_commit_times(stack: DevStack) -> None:
 
 
 def _until_ready(url: str) -> None:
-    deadline = monotonic() + 60
+    deadline = monotonic() + _READY_S_MAX
     while monotonic() < deadline:
         with suppress(httpx.HTTPError):  # it does not listen yet; what never does is named below
             if httpx.get(url, timeout=1).status_code == httpx.codes.OK:

@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 
 from shared.kernel.ids import uuid4, uuid7
+from shared.runtime.database.transactions import Database
 from shared.runtime.post.arrivals import Cursor, Step, Superseded
 from tests.conformance.conftest import LEASE_S, Stores
 from tests.support.builders import TOPIC, arrival
@@ -83,6 +84,18 @@ async def test_one_reader_has_all_topics_and_two_share_them(stores: Stores) -> N
     for _ in range(3):
         assert await stores.cursors.lease(TOPICS, holder=one) == first
         assert await stores.cursors.lease(TOPICS, holder=two) == second
+
+
+async def test_leases_that_nobody_wants_to_share_anew_are_renewed_by_one_statement(
+    stores: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two = uuid4(), uuid4()
+    await stores.cursors.lease(TOPICS, holder=one)
+    with monkeypatch.context() as patched:
+        patched.delattr(Database, "transaction")
+        assert await stores.cursors.lease(TOPICS, holder=one) == set(TOPICS)
+    await stores.cursors.lease(TOPICS, holder=two)
+    assert len(await stores.cursors.lease(TOPICS, holder=one)) == len(TOPICS) // 2
 
 
 async def test_what_a_reader_leaves_the_other_takes(stores: Stores) -> None:

@@ -239,10 +239,13 @@ async def test_everything_of_a_batch_that_ends_well_is_there(stores: Stores) -> 
     assert await stores.parked() == 1
 
 
-async def test_the_relay_is_woken_by_each_commit(stores: Stores) -> None:
+async def test_the_relay_is_woken_by_each_commit_that_sends(stores: Stores) -> None:
     async with stores.inbox.unit() as unit:
         await unit.enqueue([draft()])
         assert stores.woken == []
+    assert stores.woken == [None]
+    async with stores.inbox.unit() as unit:
+        await unit.taken.wanted(AT)
     assert stores.woken == [None]
 
 

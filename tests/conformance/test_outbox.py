@@ -126,7 +126,7 @@ async def test_what_is_set_aside_lets_the_others_pass_and_comes_back_when_it_is_
     await stores.lanes.rewind(LANE)
     assert ids(await waiting(stores)) == ids(rows[1:])
     async with stores.inbox.unit() as unit:
-        assert await unit.sent_book.send_again(LANE, [rows[0].message_id]) == []
+        assert await unit.sent_book.send_again(LANE, [rows[0].message_id], AT) == []
     assert ids(await waiting(stores)) == ids([*rows[1:], rows[0]])
 
 

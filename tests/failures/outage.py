@@ -17,7 +17,7 @@ from pathlib import Path
 from deploy.accounting import views
 from deploy.accounting.spans import Spans
 from deploy.accounting.streams import Pair
-from tests.failures.load import Post, Sender, posts, quantile
+from tests.failures.load import Post, Sender, Tally, posts, quantile
 from tests.failures.split import BROKER, PROCESSES, SplitExchange, split_exchange
 from tests.failures.verdict import Verdict, judge
 from tests.support.running import until
@@ -47,6 +47,8 @@ class Outage:
     waiting_at_the_end: int
     #: Not sent when the relay was killed.
     held_by_the_relay: int
+    #: All that senders of this exchange were told so far; the verdict is of all of it.
+    told: Tally
     verdict: Verdict
 
     def lines(self) -> Iterator[str]:
@@ -63,7 +65,9 @@ class Outage:
         yield self.verdict.line()
 
 
-async def broker_down(exchange: SplitExchange, *, seconds: float, per_s: float, seed: int) -> Outage:
+async def broker_down(
+    exchange: SplitExchange, *, seconds: float, per_s: float, seed: int, earlier: Tally | None = None
+) -> Outage:
     """Post at a steady rate, first with the broker, then for `seconds` without; bring it back and wait for the end.
 
     The relay is idle when the broker goes, so what it takes in hand is not in Kafka; and it is killed with that in its
@@ -86,6 +90,7 @@ async def broker_down(exchange: SplitExchange, *, seconds: float, per_s: float, 
         await exchange.kill("relay")
         await exchange.start(BROKER, "relay")
         await exchange.until_receipted(RECEIPTED_S_MAX)
+    told = (earlier or Tally()) | before.tally | during.tally
     return Outage(
         posted=count,
         accepted=len(during.tally.accepted),
@@ -97,7 +102,8 @@ async def broker_down(exchange: SplitExchange, *, seconds: float, per_s: float, 
         p99_during_s=quantile(during.tally.answered_s, 0.99),
         waiting_at_the_end=waiting,
         held_by_the_relay=held,
-        verdict=await judge(exchange, before.tally | during.tally),
+        told=told,
+        verdict=await judge(exchange, told),
     )
 
 
@@ -108,10 +114,11 @@ class DiskGone:
     unreceipted: int
     facts_lost: dict[Pair, Spans]
     gap: dict[Pair, Spans]
+    told: Tally
     verdict: Verdict
 
 
-async def disk_gone(exchange: SplitExchange, wanted: Iterator[Post]) -> DiskGone:
+async def disk_gone(exchange: SplitExchange, wanted: Iterator[Post], *, earlier: Tally) -> DiskGone:
     """Delete the broker's data while messages are on their way and audit lags behind; make the topics again."""
     async with Sender(exchange) as sender:
         await sender.send(islice(wanted, 30))
@@ -131,8 +138,10 @@ async def disk_gone(exchange: SplitExchange, wanted: Iterator[Post]) -> DiskGone
             exchange.resume(label)
         await sender.send(wanted)
         await exchange.until_receipted(RECEIPTED_S_MAX)
-    verdict = await judge(exchange, sender.tally)
-    return DiskGone(unreceipted, before, await _facts_not_audited(exchange), verdict)
+    told = earlier | sender.tally
+    # The books first: what audit lacks then may come again meanwhile, and is never more later.
+    verdict = await judge(exchange, told)
+    return DiskGone(unreceipted, before, await _facts_not_audited(exchange), told, verdict)
 
 
 async def _facts_waiting(exchange: SplitExchange) -> int:

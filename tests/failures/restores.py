@@ -3,7 +3,8 @@
     python -m tests.failures.restores --count 1000
 
 A third of the referrals is filed before the dump, a third after it, so that the dump knows nothing of them, and a third
-once the instance runs again. What `docs/operations` says of a database that is gone is what is done here.
+once the instance runs again. What `docs/operations` says of a database that is restored is what is done here. Of what
+the agency was sent meanwhile Kafka keeps nothing: its origin must issue it anew.
 """
 
 from __future__ import annotations
@@ -14,39 +15,52 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from uuid import UUID
+
+from aiokafka import TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
 from deploy.accounting.differences import Reconciliation
 from deploy.accounting.run import reconciled
 from deploy.devstack.postgres import binaries
+from deploy.site.access import admin_access
+from shared.exchange.topics import inbox_topic
 from shared.vocabulary.referral import WithdrawalReason
 from tests.journeys.parties import ran
 from tests.support.running import AGENCY, HOTLINE, Exchange, referral, running_exchange, until
 
 ORIGIN, RECIPIENT, AUDIT = "hotline", "law_enforcement", "audit"
 RESTORED: Final = (AUDIT, RECIPIENT, ORIGIN)
-_CASES = "SELECT referral_id, state FROM case_file WHERE party = $1"
-_EDGES_HELD = "SELECT said FROM inbox WHERE sender = $1 AND subject = ANY($2::text[]) AND revision IS NOT NULL"
-_NOTICES = """
-SELECT i.said FROM inbox AS i WHERE i.sender = $1 AND i.type = 'causeway.notice_issued.v1'
-"""
+#: All numbers of parties that an instance knows of; of others' those alone that it cannot read in Kafka again.
 _SENT = """
 SELECT sender, recipient, epoch, sequence FROM outbox WHERE sender LIKE '%.%' AND recipient LIKE '%.%'
 UNION ALL SELECT sender, recipient, epoch, sequence FROM settled WHERE sender LIKE '%.%' AND recipient LIKE '%.%'
 """
+_TAKEN = "SELECT sender, recipient, epoch, sequence FROM inbox"
+_CASES = "SELECT referral_id, state FROM case_file WHERE party = $1"
 _STRAYS = "SELECT instance, edge_id FROM stray"
 _AHEAD = "SELECT referral_id FROM referral WHERE work_reason = 'recipient_ahead'"
-_OURS = "SELECT referral_id FROM referral"
 _EDGES = "SELECT edge_id FROM edge"
 _REUSED = """
 SELECT count(*) FROM (SELECT sender, recipient, epoch, sequence FROM entry WHERE sequence > 0
                       GROUP BY 1, 2, 3, 4 HAVING count(DISTINCT digest) > 1) AS twice
 """
+
+
+class Number(NamedTuple):
+    """One message between parties."""
+
+    sender: str
+    recipient: str
+    epoch: UUID
+    sequence: int
+
+    def __str__(self) -> str:
+        return f"{self.sender} → {self.recipient} #{self.sequence}"
 
 
 @dataclass(slots=True)
@@ -59,8 +73,8 @@ class Restored:
     later: list[UUID] = field(default_factory=list)
     withdrawn: UUID | None = None
     accepted: UUID | None = None
-    #: Numbers of parties that the dump does not know.
-    lost: frozenset[tuple[Any, ...]] = frozenset()
+    #: Numbers of parties that the dump does not know, and that Kafka does not bring back.
+    lost: frozenset[Number] = frozenset()
     edges_forgotten: frozenset[UUID] = frozenset()
     cases: dict[UUID, str] = field(default_factory=dict)
     strays: frozenset[UUID] = frozenset()
@@ -68,6 +82,13 @@ class Restored:
     reused: int = 0
     recovery: Any = None
     accounting: Reconciliation | None = None
+
+    def named(self) -> set[str]:
+        """The numbers that the accounts name, as differences of (II) or as forgotten in an epoch that has ended."""
+        assert self.accounting is not None
+        differences = [each.where for each in self.accounting.differences if each.equation == "II"]
+        notes = [note.partition(": forgotten by")[0] for note in self.accounting.notes if ": forgotten by" in note]
+        return {" ".join(each.split()[-4:]) for each in differences + notes}
 
     def line(self) -> str:
         assert self.accounting is not None
@@ -86,7 +107,7 @@ async def restore_through(exchange: Exchange, folder: Path, instance: str, count
     found.before = await _file(exchange, count // 3)
     await _quiet(exchange)
     edges_before = await _edges(exchange)
-    sent_before = await _sent(exchange, instance)
+    before = await _between_parties(exchange, instance)
     dump = folder / f"{instance}.dump"
     _postgres(exchange, "pg_dump", "--format=custom", f"--file={dump}", database=instance)
     found.after = await _file(exchange, count // 3)
@@ -95,9 +116,11 @@ async def restore_through(exchange: Exchange, folder: Path, instance: str, count
         await agency.accept_case(found.accepted)
         await hotline.withdraw(found.withdrawn, WithdrawalReason.FILED_IN_ERROR)
     await _quiet(exchange)
-    found.lost = await _sent(exchange, instance) - sent_before
+    found.lost = await _between_parties(exchange, instance) - before
     found.edges_forgotten = (await _edges(exchange) - edges_before) if instance == ORIGIN else frozenset()
     exchange.stop(instance)
+    if instance == RECIPIENT:
+        await _forget(exchange, inbox_topic(RECIPIENT, ORIGIN))
     _postgres(exchange, "pg_restore", "--clean", "--create", "--exit-on-error", str(dump), database="")
     if instance != AUDIT:
         assert ran(exchange, "recover", instance).returncode == 1, "it does not run yet"
@@ -109,6 +132,16 @@ async def restore_through(exchange: Exchange, folder: Path, instance: str, count
     await _quiet(exchange)
     await _look(exchange, found)
     return found
+
+
+async def _forget(exchange: Exchange, topic: str) -> None:
+    """Kafka's retention has taken all that the topic holds."""
+    admin = AIOKafkaAdminClient(**admin_access(exchange.endpoints).client_options("causeway-tests"))
+    await admin.start()
+    try:
+        await admin.delete_records({TopicPartition(topic, 0): RecordsToDelete(before_offset=-1)})
+    finally:
+        await admin.close()
 
 
 async def _recovered(exchange: Exchange, instance: str, found: Restored) -> bool:
@@ -135,10 +168,11 @@ async def _quiet(exchange: Exchange) -> None:
     await exchange.until_audited()
 
 
-async def _sent(exchange: Exchange, instance: str) -> frozenset[tuple[Any, ...]]:
+async def _between_parties(exchange: Exchange, instance: str) -> frozenset[Number]:
     if instance == AUDIT:
         return frozenset()
-    return frozenset(tuple(row) for row in await _rows(exchange, instance, _SENT))
+    queries = (_SENT, _TAKEN) if instance == RECIPIENT else (_SENT,)
+    return frozenset([Number(*row) for query in queries for row in await _rows(exchange, instance, query)])
 
 
 async def _edges(exchange: Exchange) -> frozenset[UUID]:
@@ -164,8 +198,11 @@ def _postgres(exchange: Exchange, program: str, *arguments: str, database: str) 
     assert done.returncode == 0, done.stderr
 
 
-def check(found: Restored) -> None:
-    """Raises `AssertionError` where something did not come back that could, or is lost and not named."""
+def check(found: Restored, *, lost_before: frozenset[str] = frozenset()) -> frozenset[str]:
+    """All numbers that are lost by now. Raises `AssertionError` where something is lost and not named, or the reverse.
+
+    What an origin has forgotten is named by its edges, everything else by its number.
+    """
     assert found.accounting is not None
     assert found.reused == 0
     filed = {*found.before, *found.after, *found.later}
@@ -177,7 +214,12 @@ def check(found: Restored) -> None:
         assert found.accounting.differences == ()
     if found.instance == ORIGIN:
         assert found.strays == found.edges_forgotten
-        assert found.withdrawn in found.ahead
+        assert found.ahead == {found.withdrawn}
+        unmatched = {each.where for each in found.accounting.differences if each.equation == "III"}
+        assert len(unmatched) == len(found.edges_forgotten)
+    lost = lost_before | {str(each) for each in found.lost}
+    assert found.named() == lost
+    return lost
 
 
 def main(arguments: Sequence[str], say: Callable[[str], object] = print) -> int:
@@ -185,16 +227,12 @@ def main(arguments: Sequence[str], say: Callable[[str], object] = print) -> int:
     parser.add_argument("--count", type=int, default=1000)
     count: int = parser.parse_args(arguments).count
     with tempfile.TemporaryDirectory() as folder, running_exchange(Path(folder) / "state") as exchange:
+        lost = frozenset[str]()
         for instance in RESTORED:
             began = time.monotonic()
             found = asyncio.run(restore_through(exchange, Path(folder), instance, count // len(RESTORED)))
             say(f"{found.line()}, in {time.monotonic() - began:.0f} s")
-            assert found.accounting is not None
-            kinds = Counter((each.equation, each.what) for each in found.accounting.differences)
-            for (equation, what), n in kinds.items():
-                say(f"  ({equation}) {what}: {n}")
-            say(str(found.recovery))
-            check(found)
+            lost = check(found, lost_before=lost)
     return 0
 
 

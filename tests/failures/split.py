@@ -41,10 +41,10 @@ _STARTED = '"event": "service_started"'
 class SplitExchange(Exchange):
     """`Exchange` with the processes of `PROCESSES`. Its own user ends and starts what it likes."""
 
-    def __init__(self, stack: DevStack, *, settings: Mapping[str, str], programs: Mapping[str, Sequence[str]]) -> None:
-        """`programs` replaces `-m deploy.cli serve` of a process, by label: a variant without a protection."""
+    def __init__(self, stack: DevStack, *, settings: Mapping[str, str]) -> None:
         super().__init__(stack, settings={"SAMPLING_RATIO": "0"} | dict(settings))
-        self._programs = programs
+        #: What replaces `-m deploy.cli serve` of a process from its next start on, by label: without a protection.
+        self.programs: dict[str, Sequence[str]] = {}
         self._starts: dict[str, int] = {}
         self._watching: dict[str, asyncpg.Connection] = {}
 
@@ -53,7 +53,7 @@ class SplitExchange(Exchange):
         for label in labels:
             if label in PROCESSES:
                 instance, parts = PROCESSES[label]
-                program = self._programs.get(label, ("-m", "deploy.cli", "serve"))
+                program = self.programs.get(label, ("-m", "deploy.cli", "serve"))
                 self.serve(instance, only=parts, label=label, program=program)
                 self._starts[label] = self._starts.get(label, 0) + 1
         await asyncio.gather(*(self._until_works(label) for label in labels))
@@ -135,12 +135,10 @@ class SplitExchange(Exchange):
 
 
 @contextmanager
-def split_exchange(
-    state: Path, *, settings: Mapping[str, str] | None = None, programs: Mapping[str, Sequence[str]] | None = None
-) -> Iterator[SplitExchange]:
+def split_exchange(state: Path, *, settings: Mapping[str, str] | None = None) -> Iterator[SplitExchange]:
     """The servers run and everything is installed; no process does. Whatever still runs at the end is stopped."""
     with DevStack(state, embedded_settings(), say=lambda _: None, instances=FOUR) as stack:
-        exchange = SplitExchange(stack, settings=settings or {}, programs=programs or {})
+        exchange = SplitExchange(stack, settings=settings or {})
         try:
             yield exchange
         finally:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
 from tests.failures.budgets import (
     OTHERS,
-    SETTINGS,
     SLOW_CONNECTIONS,
     one_party_over_its_budget,
     slow_connections,
 )
-from tests.failures.split import SplitExchange, split_exchange
+from tests.failures.split import SplitExchange
 from tests.support.running import referral
 
 Record = Callable[[str, object], None]
@@ -23,23 +22,11 @@ SECONDS = 5.0
 GROWTH_KIB_MAX = 8_192
 
 
-@pytest.fixture(scope="module")
-def split(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SplitExchange]:
-    with split_exchange(tmp_path_factory.mktemp("budgets"), settings=SETTINGS) as exchange:
-        yield exchange
-
-
-@pytest.fixture(scope="module")
-async def served(split: SplitExchange) -> SplitExchange:
-    await split.start("api")
-    return split
-
-
 @pytest.mark.timing
 async def test_a_party_over_its_budget_is_told_to_wait_and_the_others_are_served(
-    served: SplitExchange, capsys: pytest.CaptureFixture[str], record_property: Record
+    intake: SplitExchange, capsys: pytest.CaptureFixture[str], record_property: Record
 ) -> None:
-    excess = await one_party_over_its_budget(served, seconds=SECONDS)
+    excess = await one_party_over_its_budget(intake, seconds=SECONDS)
     with capsys.disabled():
         print("", *excess.lines(), sep="\n  ")
     assert excess.greedy_statuses.keys() == {202, 429}
@@ -55,9 +42,9 @@ async def test_a_party_over_its_budget_is_told_to_wait_and_the_others_are_served
 
 @pytest.mark.timing
 async def test_intake_answers_beside_a_hundred_connections_that_never_finish_and_ends_them(
-    served: SplitExchange, record_property: Record
+    intake: SplitExchange, record_property: Record
 ) -> None:
-    async with slow_connections(served) as answers, served.http(OTHERS[0]) as http:
+    async with slow_connections(intake) as answers, intake.http(OTHERS[0]) as http:
         for number in range(10):
             body, headers = referral(external_ref=f"beside-{number}"), {"Idempotency-Key": f"beside-{number}"}
             assert (await http.post("/v1/referrals", json=body, headers=headers)).status_code == 202

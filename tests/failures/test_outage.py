@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
+from uuid import UUID
 
 import httpx
 import pytest
 
-from tests.failures.load import posts
+from tests.failures.load import Post, Sender, Tally, posts
 from tests.failures.outage import RECEIPTED_S_MAX, broker_down, disk_gone
 from tests.failures.split import BROKER, PROCESSES, SplitExchange, split_exchange
 from tests.support.running import HOTLINE, referral, until
@@ -19,25 +20,32 @@ Record = Callable[[str, object], None]
 FORGETFUL = ("-m", "tests.failures.forgetful")
 
 
-@pytest.fixture
-def split(tmp_path: Path) -> Iterator[SplitExchange]:
-    with split_exchange(tmp_path) as exchange:
+@dataclass(slots=True)
+class Ongoing:
+    """The exchange that these tests share, and all that senders were told so far."""
+
+    split: SplitExchange
+    told: Tally = field(default_factory=Tally)
+
+
+@pytest.fixture(scope="module")
+def split(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SplitExchange]:
+    with split_exchange(tmp_path_factory.mktemp("outage")) as exchange:
         yield exchange
 
 
-@pytest.fixture
-def split_with_a_forgetful_relay(tmp_path: Path) -> Iterator[SplitExchange]:
-    programs = {"relay": FORGETFUL}
-    with split_exchange(tmp_path, programs=programs) as exchange:
-        yield exchange
+@pytest.fixture(scope="module")
+async def ongoing(split: SplitExchange) -> Ongoing:
+    await split.start(*PROCESSES)
+    return Ongoing(split)
 
 
 @pytest.mark.timing
 async def test_without_a_broker_every_referral_is_accepted_at_once_and_delivered_later(
-    split: SplitExchange, capsys: pytest.CaptureFixture[str], record_property: Record
+    ongoing: Ongoing, capsys: pytest.CaptureFixture[str], record_property: Record
 ) -> None:
-    await split.start(*PROCESSES)
-    outage = await broker_down(split, seconds=5, per_s=50, seed=11)
+    outage = await broker_down(ongoing.split, seconds=5, per_s=50, seed=11)
+    ongoing.told = outage.told
     with capsys.disabled():
         print("", *outage.lines(), sep="\n  ")
     assert outage.accepted == outage.posted == 250
@@ -52,23 +60,26 @@ async def test_without_a_broker_every_referral_is_accepted_at_once_and_delivered
 
 
 async def test_what_is_started_without_a_broker_accepts_at_once_and_delivers_once_there_is_one(
-    split: SplitExchange,
+    ongoing: Ongoing,
 ) -> None:
-    await split.start("api", "law_enforcement")
+    split, started = ongoing.split, ("api", "law_enforcement")
     for service in ("hotline", "law_enforcement"):
         await until(partial(documents_kept, split, service))
-    for label in ("api", "law_enforcement", BROKER):
+    for label in (*PROCESSES, BROKER):
         await split.kill(label)
-    await split.start("api", "law_enforcement")
+    await split.start(*started)
     # Until the lease of the one that was killed has run out, its relay stands by.
     assert (await reasons(split, "law_enforcement"))["bus"] == "broker_unavailable"
-    async with split.http(HOTLINE) as http:
-        filed = await http.post("/v1/referrals", json=referral(), headers={"Idempotency-Key": "without-a-broker"})
-    assert filed.status_code == 202
-    await split.start(BROKER, "relay", "consumer", "industry", "audit")
+    async with Sender(split, withdrawn_share=0) as sender:
+        await sender.send([Post(HOTLINE, "without-a-broker", (referral(),))])
+    assert sender.tally.statuses == {202: 1}
+    ongoing.told |= sender.tally
+    await split.start(BROKER, *(label for label in PROCESSES if label not in started))
     await split.until_receipted(RECEIPTED_S_MAX)
     assert await reasons(split, "law_enforcement") == {}
-    ((cases,),) = await split.count_as_accountant("law_enforcement", "SELECT count(referral_id) FROM case_file")
+    [filed] = sender.tally.accepted.values()
+    query = "SELECT count(referral_id) FROM case_file WHERE referral_id = $1"
+    ((cases,),) = await split.count_as_accountant("law_enforcement", query, UUID(filed))
     assert cases == 1
 
 
@@ -89,23 +100,11 @@ async def reasons(split: SplitExchange, instance: str) -> dict[str, str]:
     return {check["name"]: check["reason"] for check in answer.json()["checks"] if check["reason"]}
 
 
-@pytest.mark.timing
-async def test_a_relay_that_forgets_before_the_broker_has_answered_loses_what_it_held(
-    split_with_a_forgetful_relay: SplitExchange, record_property: Record
-) -> None:
-    await split_with_a_forgetful_relay.start(*PROCESSES)
-    outage = await broker_down(split_with_a_forgetful_relay, seconds=1.5, per_s=40, seed=11)
-    assert outage.accepted == outage.posted
-    assert outage.verdict.effects_lost > 0
-    record_property("lost", outage.verdict.effects_lost)
-    assert any("without a message" in each.what for each in outage.verdict.accounting.differences)
-
-
 async def test_the_loss_of_the_brokers_disk_loses_no_message_and_audit_names_what_it_never_saw(
-    split: SplitExchange, capsys: pytest.CaptureFixture[str], record_property: Record
+    ongoing: Ongoing, capsys: pytest.CaptureFixture[str], record_property: Record
 ) -> None:
-    await split.start(*PROCESSES)
-    gone = await disk_gone(split, posts(700, seed=12))
+    gone = await disk_gone(ongoing.split, posts(700, seed=12), earlier=ongoing.told)
+    ongoing.told = gone.told
     verdict, accounting = gone.verdict, gone.verdict.accounting
     with capsys.disabled():
         print("", f"unreceipted when the disk went: {gone.unreceipted}", verdict.line(), *accounting.notes, sep="\n  ")
@@ -119,3 +118,19 @@ async def test_the_loss_of_the_brokers_disk_loses_no_message_and_audit_names_wha
     assert gone.facts_lost
     named = {each.where.partition(", sequences ")[0] for each in accounting.differences}
     assert {f"{pair[0]} → {pair[1]}, epoch {pair[2]}" for pair in gone.gap} <= named
+
+
+@pytest.mark.timing
+async def test_a_relay_that_forgets_before_the_broker_has_answered_loses_what_it_held(
+    ongoing: Ongoing, record_property: Record
+) -> None:
+    """The control of all the others, and the last: what it loses stays lost."""
+    split = ongoing.split
+    await split.kill("relay")
+    split.programs["relay"] = FORGETFUL
+    await split.start("relay")
+    outage = await broker_down(split, seconds=1.5, per_s=40, seed=13, earlier=ongoing.told)
+    assert outage.accepted == outage.posted
+    assert outage.verdict.effects_lost > 0
+    record_property("lost", outage.verdict.effects_lost)
+    assert any("without a message" in each.what for each in outage.verdict.accounting.differences)

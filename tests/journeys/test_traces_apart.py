@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+from base64 import b64decode
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import pytest
 
-from deploy.site.access import kafka_access
-from shared.exchange.topics import INBOXES, inbox_prefix, inbox_topic
+from shared.exchange.topics import inbox_prefix, inbox_topic
 from shared.kernel.ids import uuid7
-from shared.runtime.kafka.reader import LogReader
-from shared.runtime.post.ports import Coordinate
 from shared.runtime.watch.telemetry import traceparents
+from tests.acceptance.flows import read_again
 from tests.support.running import HOTLINE, Exchange, referral
 
 OTHER_PROVIDER = "provider-001.example"
@@ -64,12 +63,10 @@ async def flow(exchange: Exchange) -> Flow:
     async with exchange.http("auditor.example") as http:
         headers = {"Purpose": "traces of one referral"}
         shown = await http.get(f"/v1/flows/{filed.json()['referral_id']}", headers=headers)
-    reader = LogReader(kafka_access(exchange.endpoints, "audit"), client_id="causeway-tests", under=INBOXES)
+    messages = shown.json()["messages"]
     sent = []
-    for each in shown.json()["messages"]:
-        record = await reader.read_at(Coordinate(each["topic"], each["partition"]), each["offset"])
-        assert record is not None
-        (traceparent,) = traceparents([record.headers])
+    for each, record in zip(messages, read_again(exchange.endpoints, messages), strict=True):
+        (traceparent,) = traceparents([[(name, b64decode(text)) for name, text in record["headers"]]])
         sent.append(Sent(each["topic"], each["type"], each["message_id"], traceparent[3:35]))
     return Flow(filing, sent)
 

@@ -273,6 +273,8 @@ def counts_of(world: World) -> dict[str, int]:
         "offers": sum(row.arrival.type == REFERRAL_OFFERED.type for state in states for row in state.inbox.values()),
         "answers": sum(row.arrival.type == CASE_ACCEPTED.type for state in states for row in state.inbox.values()),
         "refused": outcomes.count(ReceiptOutcome.REFUSED),
+        "moved": outcomes.count(ReceiptOutcome.MOVED),
+        "restored": sum(instance.restored for instance in world.instances.values()),
         # By the end all of these have been taken: how many were asked for is left of them.
         "parked": sum(each.reason == "handler_defect" for state in states for each, _ in state.quarantine.values()),
         "awaited": sum(row.wanted_times > 0 for state in states for row in state.inbox.values()),

@@ -6,32 +6,39 @@ import asyncio
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 from tests.simulation.loop import VirtualLoop, run_virtual
 from tests.simulation.progress import Progress
-from tests.simulation.rules import CONTROLS, RARE
-from tests.simulation.run import seeds_needed, simulate
+from tests.simulation.rules import SOON
+from tests.simulation.run import Report, seeds_needed, simulate
 
 Record = Callable[[str, object], None]
 
 ROOT = Path(__file__).parents[2]
-SEEDS = 60
-#: Seeds within which each control must be found, but for the rare ones (`python -m tests.simulation --controls`).
+SEEDS = 40
+#: Seeds within which each control that has a test must be found; all are `python -m tests.simulation --controls`.
 SEEDS_PER_CONTROL = 60
 BLOCKS = [range(start, start + 20) for start in range(0, SEEDS, 20)]
 
 
+@cache
+def honest(seed: int) -> Report:
+    """The seed's run without a bug, once for all that look at it."""
+    return simulate(seed)
+
+
 @pytest.mark.parametrize("seeds", BLOCKS, ids=lambda seeds: f"{seeds.start}-{seeds.stop - 1}")
 def test_every_promise_is_kept_whatever_fails(seeds: range, record_property: Record) -> None:
-    broken = {seed: report.violations for seed in seeds if (report := simulate(seed)).violations}
+    broken = {seed: report.violations for seed in seeds if (report := honest(seed)).violations}
     assert not broken, f"see: python -m tests.simulation --seeds 1 --first {min(broken)}"
     record_property("seeds", len(seeds))
 
 
-@pytest.mark.parametrize("name", sorted(CONTROLS.keys() - RARE))
+@pytest.mark.parametrize("name", SOON)
 def test_what_breaks_a_rule_is_found(name: str, record_property: Record) -> None:
     assert seeds_needed(name, seeds_max=SEEDS_PER_CONTROL) is not None
     record_property("controls found", 1)
@@ -47,7 +54,7 @@ def test_a_run_of_many_seeds_goes_on_where_it_stopped(tmp_path: Path) -> None:
 
 
 def test_the_runs_are_worth_something() -> None:
-    reports = [simulate(seed) for seed in range(20)]
+    reports = [honest(seed) for seed in range(20)]
     totals = {name: sum(report.counts[name] for report in reports) for name in reports[0].counts}
     assert totals["offers"] > 150
     assert min(totals["answers"], totals["refused"]) > 5
@@ -56,18 +63,18 @@ def test_the_runs_are_worth_something() -> None:
     assert sum(report.events for report in reports) > 10_000
 
 
-@pytest.mark.parametrize("seed", [3, 19, 234])
+@pytest.mark.parametrize("seed", [3, 19, 34])
 def test_the_same_seed_gives_the_same_history(seed: int) -> None:
-    assert simulate(seed) == simulate(seed)
+    assert simulate(seed) == honest(seed)
 
 
 def test_another_seed_gives_another_history() -> None:
-    assert simulate(1).history != simulate(2).history
+    assert honest(1).history != honest(2).history
 
 
 def test_the_history_does_not_depend_on_the_process() -> None:
     """Another process has another hash seed, and other addresses of everything."""
-    here = [simulate(seed).history for seed in (5, 6)]
+    here = [honest(seed).history for seed in (5, 6)]
     program = "from tests.simulation.run import simulate; print(*(simulate(seed).history for seed in (5, 6)))"
     for hash_seed in ("1", "2"):
         there = subprocess.run(

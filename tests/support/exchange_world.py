@@ -14,17 +14,19 @@ from deploy.directory.build import sample_directory
 from deploy.policy import sample_policy
 from deploy.site.kinds import party_kinds
 from shared.contracts.directory import Directory, FormerInstance, Instance, PublicKey
+from shared.contracts.items import AnsweredSoFar
 from shared.contracts.policy import Policy
 from shared.contracts.referral import ReferralSubmission
 from shared.envelope.batch import covered_bytes, sign_batch
 from shared.envelope.headers import Attributes, Envelope, decode_headers, encode_headers
 from shared.envelope.keys import OpeningKey, SealingKey, SigningKey, VerifyKey
-from shared.envelope.sealing import open_sealed
+from shared.envelope.sealing import Sealer, open_sealed
 from shared.exchange.accept import ReadingInstance
 from shared.exchange.compose import seal_context
 from shared.exchange.correspondents import pairs_of
+from shared.exchange.letters import KnownEdge
 from shared.exchange.message import Draft, Record
-from shared.exchange.prepare import Documents, Prepared, prepare
+from shared.exchange.prepare import Documents, Prepared, StaleEdge, prepare, prepare_again
 from shared.exchange.reads import PeerReads
 from shared.exchange.topics import inbox_topic
 from shared.kernel.clock import Clock, ManualClock
@@ -107,6 +109,27 @@ class World:
     def offered(self, recipient: str, **changes: Any) -> Draft:
         """The one draft of a newly prepared referral that goes to `recipient`."""
         return next(each for each in self.prepared(**changes).drafts if each.recipient == recipient)
+
+    def issued_anew(self, first: Prepared, recipient: str, answered: AnsweredSoFar) -> Draft:
+        """The edge of `first` to `recipient` once more, with what it has answered so far: to where it is served now."""
+        edge = next(each for each in first.emitted if each.recipient == recipient)
+        origin = self.documents.directory.party(first.origin)
+        assert origin is not None
+        known = KnownEdge(edge.edge_id, edge.notice_id, edge.instance, answered)
+        stale = StaleEdge(edge.edge_id, edge.message_id, self.documents.law, self.at, 0, known)
+        again = prepare_again(
+            submission(),
+            referral_id=first.referral_id,
+            origin=origin,
+            exercise=True,
+            documents=self.documents,
+            at=self.at,
+            only={(recipient, edge.purpose): stale},
+            body_sha256=first.body_sha256,
+            traceparent=None,
+            sealer=Sealer(),
+        )
+        return next(each for each in again.drafts if each.recipient == recipient)
 
     def rows(self, drafts: Iterable[Draft], instance: str = "hotline") -> list[Signed]:
         """The drafts, numbered and signed as one batch by `instance`."""

@@ -120,6 +120,9 @@ class MemoryTaken:
             self._give_up(pair, by, given_up)
             self._note(pair, by, max(given_up), given_up)
 
+    async def compacted(self) -> UUID | None:
+        return None
+
     async def wanted(self, now: datetime) -> dict[str, list[UUID]]:
         wanted: dict[str, list[UUID]] = {}
         rows = sorted(self._state.inbox.items(), key=lambda item: _order(item[1].arrival))

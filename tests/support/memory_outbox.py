@@ -21,6 +21,7 @@ from shared.runtime.post.ports import (
     HOLES_LOOKED_AT,
     SIGNED_AGAIN_MAX,
     UNRECEIPTED_AGE,
+    WANTED_AGE,
     LaneWork,
     Progress,
     Settled,
@@ -68,6 +69,7 @@ class Held:
     aside: str | None = None
     signed: int = 0
     marked_at: datetime | None = None
+    wanted_at: datetime | None = None
 
     @property
     def lane(self) -> str:
@@ -202,12 +204,14 @@ class MemorySentBook:
                 self._state.gathered.again[message_id] = None
         return gone
 
-    async def send_again(self, to: str, ids: Sequence[UUID]) -> list[UUID]:
+    async def send_again(self, to: str, ids: Sequence[UUID], at: datetime) -> list[UUID]:
         outbox = self._state.outbox
         held = [outbox[each] for each in ids if each in outbox and outbox[each].lane == to]
         appended = self._state.lanes[to].appended if held else 0
-        due = [row for row in held if row.aside is not None or row.position <= appended]
+        ripe = [row for row in held if row.wanted_at is None or row.wanted_at <= at - WANTED_AGE]
+        due = [row for row in ripe if row.aside is not None or row.position <= appended]
         for row in sorted(due, key=lambda row: (*row.of[:2], row.of[2].int, row.message.sequence)):
+            outbox[row.message.draft.message_id] = replace(row, wanted_at=at)
             self._state.gathered.again[row.message.draft.message_id] = None
         found = {row.message.draft.message_id for row in held}
         return [each for each in ids if each not in found]

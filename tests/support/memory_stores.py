@@ -155,7 +155,7 @@ class MemoryUnit(MemoryArrivals):
 
 
 class MemoryInbox:
-    """Opens units over a `MemoryDatabase`. `wake` is called after each commit."""
+    """Opens units over a `MemoryDatabase`. `wake` is called after each commit that sends."""
 
     unit_type: type[MemoryUnit] = MemoryUnit
 
@@ -170,7 +170,9 @@ class MemoryInbox:
     async def unit(self) -> AsyncIterator[MemoryUnit]:
         async with self._database.transaction("unit") as state:
             yield self.unit_type(self._database, state, self._keeping)
-        self._wake()
+            sends = state.gathered != Gathered()
+        if sends:
+            self._wake()
 
     async def due(self, limit: int) -> list[Record]:
         return due_of(await self._database.read("due"), self._keeping, limit)

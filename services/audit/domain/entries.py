@@ -112,8 +112,9 @@ class NumbersAre(StrEnum):
 class Numbers(NamedTuple):
     """Numbers `first` to `last` of (sender, recipient, epoch), counted by `instance`.
 
-    `own`: by the directory of its time the instance speaks for the sender. It is asked only where nothing is known of
-    these numbers yet: a party that has moved leaves them with the instance that gave them.
+    `own`: by the directory of its time the instance speaks for the sender, to a recipient that there is. It is asked
+    only where nothing is known of these numbers yet: a party that has moved leaves them with the instance that gave
+    them.
     """
 
     sender: str

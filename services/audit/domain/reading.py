@@ -29,7 +29,14 @@ from shared.exchange.authority import STATEMENT_NOT_YOURS, may_state
 from shared.exchange.compose import seal_context
 from shared.exchange.decided import commitment, edge_salt, judged_edges, read_decided
 from shared.exchange.message import Record
-from shared.exchange.senders import check_broker_time, check_format, check_stated_by, instance_of, verify_sender
+from shared.exchange.senders import (
+    check_broker_time,
+    check_format,
+    check_stated_by,
+    instance_of,
+    serves,
+    verify_sender,
+)
 from shared.exchange.topics import inbox_prefix, inbox_topic
 from shared.kernel.canonical import digest as sha256
 from shared.kernel.clock import Clock
@@ -278,8 +285,9 @@ def _note_gone(clear: GoneClear, instance: str, read: Read, *, directory: Direct
 
 
 def _numbers(of: Numbering, instance: str, what: NumbersAre, *, directory: DirectoryIndex) -> Numbers:
-    own = instance_of(of.sender, directory) == instance or directory.served_before(instance, of.sender)
     to = instance_of(of.recipient, directory)
+    # To whom the directory does not have nobody can begin to number: made-up recipients would have no end.
+    own = to is not None and serves(instance, of.sender, directory)
     topic = inbox_topic(to, instance) if to is not None else ""
     return Numbers(of.sender, of.recipient, of.epoch, instance, topic, what, 0, 0, own)
 

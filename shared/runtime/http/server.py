@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Final
 
 import uvicorn
@@ -25,6 +25,9 @@ HEAD_BYTES_MAX: Final = 16_384
 FIELDS_MAX: Final = 100
 
 KEEP_ALIVE_S: Final = 30
+
+#: How often the `date` of answers is set anew.
+DATED_EVERY_S: Final = 1.0
 
 CONNECTIONS_MAX: Final = 1_000
 #: Connections on which no request runs, of one address and of all. A proxy before the service keeps fewer open.
@@ -64,13 +67,28 @@ async def serve_http(app: ASGIApp, host: str, port: int) -> None:
     try:
         await asyncio.shield(serving)
     except asyncio.CancelledError:
-        server.should_exit = True
+        server.end()
         await serving
         raise
 
 
 class _Server(uvicorn.Server):
-    """uvicorn that leaves the process's signals alone."""
+    """uvicorn that leaves the process's signals alone, and is told to end instead of looking ten times a second."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._ending = asyncio.Event()
+
+    def end(self) -> None:
+        """Answer what is under way, and stop."""
+        self.should_exit = True
+        self._ending.set()
+
+    async def main_loop(self) -> None:
+        while not await self.on_tick(0):  # each time it dates the answers to come
+            with suppress(TimeoutError):
+                async with asyncio.timeout(DATED_EVERY_S):
+                    await self._ending.wait()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

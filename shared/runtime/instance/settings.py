@@ -56,7 +56,7 @@ class RuntimeSettings(BaseSettings):
 
     #: Audit has the decided fact of a referral so many seconds after its acceptance, at the latest: every signed
     #: acceptance says so. By default a day, for which a broker may be away.
-    merge_delay_s: Annotated[int, Field(ge=1, le=31_536_000)] = 86_400
+    merge_delay_s: Annotated[int, Field(ge=1, le=604_800)] = 86_400
 
     #: /readyz says no when a message waits longer than that for its sending, or its receipt; by default never, since
     #: an instance that cannot send can still accept.

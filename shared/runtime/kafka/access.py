@@ -21,6 +21,11 @@ from faststream.security import BaseSecurity, SASLScram512
 from shared.kernel.errors import Unavailable
 
 REQUEST_TIMEOUT_MS: Final = 10_000
+#: So long a broker keeps a fetch for which it has nothing; a record that comes ends it at once. Until then it answers
+#: nothing else on that connection.
+FETCH_WAIT_MS: Final = 2_500
+#: How often a consumer looks by itself whether there is more to fetch, besides when something came or was taken.
+FETCHER_LOOKS_MS: Final = 1_000
 
 #: What clients of aiokafka raise when there is no broker, no right, or no topic. A wrong password looks like no broker.
 KAFKA_ERRORS: Final = (KafkaError, OSError)

@@ -27,7 +27,15 @@ from shared.exchange.topics import inbox_prefix
 from shared.kernel.clock import Clock
 from shared.kernel.errors import CausewayError, Unavailable
 from shared.kernel.ids import uuid4
-from shared.runtime.kafka.access import KAFKA_ERRORS, REQUEST_TIMEOUT_MS, KafkaAccess, unavailable
+from shared.runtime.kafka.access import (
+    FETCH_WAIT_MS,
+    FETCHER_LOOKS_MS,
+    KAFKA_ERRORS,
+    REQUEST_TIMEOUT_MS,
+    KafkaAccess,
+    unavailable,
+)
+from shared.runtime.kafka.bounds import bounds_of
 from shared.runtime.kafka.places import Places
 from shared.runtime.kafka.raw_records import LOG_APPEND_TIME, to_record
 from shared.runtime.kafka.reader import gathered
@@ -45,7 +53,7 @@ read_any_header_name()
 #: After an empty fetch FastStream sleeps for so long: the latency of a quiet topic.
 BATCH_TIMEOUT_MS: Final = 5
 #: How long a fetch waits for what comes, which wakes it at once: see `wait_for_records`.
-QUIET_MS: Final = 1000
+QUIET_MS: Final = 5_000
 BATCH_RECORDS_MAX: Final = 500
 #: The consumer gives up after 60 s; a batch that takes longer hangs.
 BATCH_PATIENCE_S: Final = 90.0
@@ -119,6 +127,8 @@ class Bus:
             ack_policy=AckPolicy.MANUAL,
             no_reply=True,
             batch_timeout_ms=BATCH_TIMEOUT_MS,
+            fetch_max_wait_ms=FETCH_WAIT_MS,
+            consumer_timeout_ms=FETCHER_LOOKS_MS,
             max_records=BATCH_RECORDS_MAX,
         )
         subscriber(self._handle)
@@ -204,7 +214,7 @@ class Bus:
             await broker.start()
             self._subscriber, self._waits_for = subscriber, ""
             wait_for_records(subscriber.consumer)
-            await self._go_to(places, found)
+            await self._go_to(client, {topic: found[topic] for topic in leased})
             await self._until_changed(client, found, leased)
         finally:
             await broker.stop()
@@ -257,33 +267,36 @@ class Bus:
             if leaders != (leaders := {topic: each.leader_epochs for topic, each in now.items()}):
                 self._places.doubt()
                 self._seek()
-            await self._check_ends()
+            await self._check_places()
 
-    async def _go_to(self, places: Sequence[Coordinate], found: _Found) -> None:
-        """Stand where the cursors say; where there is none, or it is of another life of its topic, at the beginning."""
-        reading = self._reading()
-        assert reading is not None
-        firsts = await reading.beginning_offsets([TopicPartition(*where) for where in places])
-        held = {Coordinate(c.topic, c.partition): c for c in await self._cursors.cursors([w.topic for w in places])}
+    async def _go_to(self, client: AIOKafkaClient, leased: _Found) -> None:
+        """Stand where the cursors say; where there is none, or it is of another life of its topic, at the beginning.
+
+        So also where the topic does not reach our place: it has lost its tail.
+        """
+        bounds = await bounds_of(client, leased)
+        held = {Coordinate(c.topic, c.partition): c for c in await self._cursors.cursors(sorted(leased))}
         cursors: list[Cursor] = []
-        for where in places:
-            before, topic_id, first = held.get(where), found[where.topic].topic_id, firsts[where]
-            if before is None or before.topic_id != topic_id or before.following < first:
+        for where, (first, end) in bounds.items():
+            before, topic_id = held.get(where), leased[where.topic].topic_id
+            if before is None or before.topic_id != topic_id or not first <= before.following <= end:
                 cursors.append(await self._set_back(before, Cursor(*where, topic_id, first)))
             else:
                 cursors.append(before)
         self._places = Places(cursors)
-        await self._check_ends()
         self._seek()
 
-    async def _check_ends(self) -> None:
-        """A topic that ends before our place has lost its tail: it is read again from its first record."""
+    async def _check_places(self) -> None:
+        """A topic that ends before our place has lost its tail: our client has gone back by itself, and so do we."""
         reading = self._reading()
         if reading is None:
             return
-        ends = await reading.end_offsets([TopicPartition(*where) for where, _ in self._places.items()])
         for where, place in self._places.items():
-            if ends[where] < place.cursor.following:
+            position = place.read_from
+            with suppress(TimeoutError):  # it is about to go back: seen at the next look
+                async with asyncio.timeout(0):
+                    position = await reading.position(TopicPartition(*where))
+            if position < place.read_from:
                 await self._read_again(where)
 
     async def _read_again(self, where: Coordinate) -> None:
@@ -291,8 +304,8 @@ class Bus:
         place = dict(self._places.items()).get(where)
         if reading is None or place is None:
             return
-        first = (await reading.beginning_offsets([TopicPartition(*where)]))[where]
-        after = Cursor(*where, place.cursor.topic_id, first)
+        # Where its first record is another by now, our client goes there.
+        after = Cursor(*where, place.cursor.topic_id, 0)
         reading.seek(TopicPartition(*where), self._places.put(await self._set_back(place.cursor, after)).read_from)
 
     async def _set_back(self, before: Cursor | None, after: Cursor) -> Cursor:

@@ -20,7 +20,8 @@ from aiokafka.errors import OffsetOutOfRangeError, TopicAuthorizationFailedError
 
 from shared.exchange.message import Record
 from shared.runtime.kafka.access import KafkaAccess
-from shared.runtime.kafka.reader import Bounds, bounds_of, next_batch, outside_groups
+from shared.runtime.kafka.bounds import Bounds, bounds_of
+from shared.runtime.kafka.reader import POLL_S, next_batch, outside_groups
 from shared.runtime.kafka.topic_metadata import (
     Leader,
     TopicDescription,
@@ -81,6 +82,7 @@ class Following:
         self._consumer = consumer
         self._client = client
         self._under = under
+        self._described: Mapping[str, TopicDescription] = {}
         self._followed: dict[Coordinate, Life] = {}
         #: Up to where each was taken: what was fetched beyond and not taken is fetched again.
         self._positions: dict[Coordinate, int] = {}
@@ -93,14 +95,14 @@ class Following:
 
     async def look(self, named: Iterable[str]) -> Seen:
         """What is there under the prefix; of the topics `named` also which are not ours to see."""
-        described = await describe_topics_under(self._client, self._under)
+        self._described = described = await describe_topics_under(self._client, self._under)
         missing = set(named) - described.keys()
         forbidden = (await look_up_topics(self._client, missing)).forbidden if missing else frozenset()
         return Seen(_lives(described), forbidden)
 
     async def bounds(self, places: Iterable[Coordinate]) -> dict[Coordinate, Bounds]:
-        """What these partitions hold now."""
-        return await bounds_of(self._consumer, list(places))
+        """What the topics of these partitions, as the last look has seen them, hold now."""
+        return await bounds_of(self._client, {place.topic: self._described[place.topic] for place in places})
 
     def begin(self, at: Mapping[Coordinate, tuple[Life, int]]) -> None:
         """Read these partitions from these offsets on, beside those that are read already."""
@@ -115,13 +117,13 @@ class Following:
                 del self._followed[place], self._positions[place]
             self._assign()
 
-    async def batch(self) -> list[Record]:
-        """The next records, none when nothing came for half a second. Those of a life that has ended are dropped."""
+    async def batch(self, wait_s: float = POLL_S) -> list[Record]:
+        """The next records, none when nothing came for `wait_s`. Those of a life that has ended are dropped."""
         if not self._followed:
-            await asyncio.sleep(_NOTHING_S)
+            await asyncio.sleep(wait_s)
             return []
         try:
-            records = await next_batch(self._consumer)
+            records = await next_batch(self._consumer, wait_s)
         except (OffsetOutOfRangeError, TopicAuthorizationFailedError) as error:
             self._note(error)
             # What came beside it was lost with the error.
@@ -167,9 +169,6 @@ class Following:
         self._consumer.assign([TopicPartition(*place) for place in self._positions])
         for place, offset in self._positions.items():
             self._consumer.seek(TopicPartition(*place), offset)
-
-
-_NOTHING_S: Final = 0.5
 
 
 def _lives(described: Mapping[str, TopicDescription]) -> dict[Coordinate, Life]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, contextmanager
 from itertools import chain
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 from uuid import UUID
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -15,7 +15,8 @@ from aiokafka.errors import OffsetOutOfRangeError
 
 from shared.exchange.message import Record
 from shared.kernel.errors import Unavailable
-from shared.runtime.kafka.access import KAFKA_ERRORS, KafkaAccess, unavailable
+from shared.runtime.kafka.access import FETCH_WAIT_MS, FETCHER_LOOKS_MS, KAFKA_ERRORS, KafkaAccess, unavailable
+from shared.runtime.kafka.bounds import Bounds, bounds_of
 from shared.runtime.kafka.raw_records import to_record
 from shared.runtime.kafka.tolerant_records import read_any_header_name
 from shared.runtime.kafka.topic_metadata import (
@@ -29,7 +30,7 @@ from shared.runtime.post.ports import Coordinate
 read_any_header_name()
 
 READ_RECORDS_MAX: Final = 500
-POLL_MS: Final = 500
+POLL_S: Final = 0.5
 #: Records that come faster than they are taken are waited for so long, unless there are so many: a batch has its price.
 GATHER_S: Final = 0.005
 GATHERED_RECORDS: Final = 100
@@ -40,13 +41,6 @@ ID_CHECK_S: Final = 2.0
 #: Records by partition, as the client returns them: `getmany(timeout_ms=…, max_records=…)`.
 Fetched = dict[TopicPartition, list[Any]]
 Fetch = Callable[..., Awaitable[Fetched]]
-
-
-class Bounds(NamedTuple):
-    """The offsets a partition holds: from `first` up to, not including, `end`."""
-
-    first: int
-    end: int
 
 
 class LogReader:
@@ -71,18 +65,18 @@ class LogReader:
     ) -> AsyncGenerator[list[Record]]:
         """Batches of records from the cursors on, for ever; a partition without one from its first record.
 
-        Yields an empty batch when nothing came for half a second. `topic_ids` are those that the cursors belong to.
+        Yields an empty batch when nothing came for two seconds. `topic_ids` are those that the cursors belong to.
         Raises `Unavailable`: in an outage; `topic_made_again` as soon as a topic is gone or has another id, before
         anything of the new one is yielded; `topics_changed` as soon as there is another one `under` the prefix;
         `offset_out_of_range` when a cursor's record is no longer, or not yet, there.
         """
         async with self._reading() as consumer, metadata_client(self._access.client_options(self._client_id)) as client:
             wanted = topic_ids if topic_ids is not None else _ids(await self._described_by(client))
-            bounds = await self._bounds(consumer)
+            bounds = await self._bounds(client)
             _assign(consumer, {where: cursors.get(where, held.first) for where, held in bounds.items()})
             looked_s = 0.0
             while True:
-                batch = await next_batch(consumer)
+                batch = await next_batch(consumer, ID_CHECK_S)
                 now_s = asyncio.get_running_loop().time()
                 if batch or now_s - looked_s > ID_CHECK_S:
                     # Asked after reading: the client goes on at the same offset of a topic made again, if it is there.
@@ -111,31 +105,26 @@ class LogReader:
 
     async def bounds(self) -> dict[Coordinate, Bounds]:
         """What each partition holds now. Raises `Unavailable` unless all topics that were named are there."""
-        async with self._reading() as consumer:
-            return await self._bounds(consumer)
+        with _told():
+            async with metadata_client(self._access.client_options(self._client_id)) as client:
+                return await self._bounds(client)
 
     async def topic_ids(self) -> dict[str, UUID]:
         """The broker's id of each topic that exists: another one after it was deleted and made again (KIP-516)."""
-        return _ids(await self._described())
-
-    async def _described(self) -> dict[str, TopicDescription]:
-        try:
+        with _told():
             async with metadata_client(self._access.client_options(self._client_id)) as client:
-                return await self._described_by(client)
-        except KAFKA_ERRORS as error:
-            raise unavailable(error) from None
+                return _ids(await self._described_by(client))
 
     async def _described_by(self, client: AIOKafkaClient) -> dict[str, TopicDescription]:
         if self._under is not None:
             return await describe_topics_under(client, self._under)
         return await describe_topics(client, self._topics)
 
-    async def _bounds(self, consumer: AIOKafkaConsumer) -> dict[Coordinate, Bounds]:
-        described = await self._described()
+    async def _bounds(self, client: AIOKafkaClient) -> dict[Coordinate, Bounds]:
+        described = await self._described_by(client)
         if self._under is None and described.keys() != set(self._topics):
             raise Unavailable("broker_refuses")
-        places = [Coordinate(topic, each) for topic, found in described.items() for each in found.partitions]
-        return await bounds_of(consumer, places)
+        return await bounds_of(client, described)
 
     def _reading(self) -> AbstractAsyncContextManager[AIOKafkaConsumer]:
         return outside_groups(self._access.client_options(self._client_id))
@@ -151,26 +140,28 @@ async def outside_groups(options: Mapping[str, Any]) -> AsyncIterator[AIOKafkaCo
         auto_offset_reset="none",
         isolation_level="read_uncommitted",
         max_poll_records=READ_RECORDS_MAX,
+        fetch_max_wait_ms=FETCH_WAIT_MS,
+        consumer_timeout_ms=FETCHER_LOOKS_MS,
     )
+    with _told():
+        try:
+            await consumer.start()
+            # aiokafka's own task must have begun, or stopping it in the same instant looks like our cancellation.
+            await asyncio.sleep(0)
+            yield consumer
+        finally:
+            await _stop(consumer)
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Kafka's failures as what they mean to whoever can only wait."""
     try:
-        await consumer.start()
-        # aiokafka's own task must have begun, or stopping it in the same instant looks like our cancellation.
-        await asyncio.sleep(0)
-        yield consumer
+        yield
     except OffsetOutOfRangeError:
         raise Unavailable("offset_out_of_range") from None
     except KAFKA_ERRORS as error:
         raise unavailable(error) from None
-    finally:
-        await _stop(consumer)
-
-
-async def bounds_of(consumer: AIOKafkaConsumer, places: Sequence[Coordinate]) -> dict[Coordinate, Bounds]:
-    """What these partitions hold now."""
-    partitions = [TopicPartition(*place) for place in places]
-    firsts = await consumer.beginning_offsets(partitions)
-    ends = await consumer.end_offsets(partitions)
-    return {Coordinate(*where): Bounds(firsts[where], ends[where]) for where in partitions}
 
 
 def _ids(described: Mapping[str, TopicDescription]) -> dict[str, UUID]:
@@ -197,9 +188,9 @@ def _assign(consumer: AIOKafkaConsumer, cursors: Mapping[Coordinate, int]) -> No
         consumer.seek(TopicPartition(*where), offset)
 
 
-async def next_batch(consumer: AIOKafkaConsumer) -> list[Record]:
-    """Records that were gathered, none when nothing came for half a second."""
-    return _read(await gathered(consumer.getmany, wait_ms=POLL_MS, records_max=READ_RECORDS_MAX))
+async def next_batch(consumer: AIOKafkaConsumer, wait_s: float) -> list[Record]:
+    """Records that were gathered, none when nothing came for `wait_s`."""
+    return _read(await gathered(consumer.getmany, wait_ms=int(1000 * wait_s), records_max=READ_RECORDS_MAX))
 
 
 async def gathered(fetch: Fetch, *, wait_ms: int, records_max: int) -> Fetched:
@@ -217,7 +208,7 @@ async def gathered(fetch: Fetch, *, wait_ms: int, records_max: int) -> Fetched:
 
 
 async def _batch(consumer: AIOKafkaConsumer) -> list[Record]:
-    return _read(await consumer.getmany(timeout_ms=POLL_MS, max_records=READ_RECORDS_MAX))
+    return _read(await consumer.getmany(timeout_ms=int(1000 * POLL_S), max_records=READ_RECORDS_MAX))
 
 
 def _read(fetched: Fetched) -> list[Record]:

@@ -34,7 +34,7 @@ class UnnumberedWriter:
             producer = await self._started()
             for draft in drafts:
                 said = sign_unnumbered(draft, self._epoch, instance=self._instance, key=self._key)
-                await producer.send_and_wait(draft.topic, said.value, said.key, headers=said.headers)
+                await producer.send_and_wait(draft.topic, said.value, said.key, headers=list(said.headers))
         except KAFKA_ERRORS as error:
             await self.close()
             raise unavailable(error) from None

@@ -42,6 +42,8 @@ class _Row(NamedTuple):
 _ROW = Columns.of(_Row, record="bytea")
 _KEEP = insert("awaiting", _ROW, end="ON CONFLICT (message_id) DO NOTHING")
 _TAKEN: Final = "SELECT count(*) AS rows, coalesce(sum(length_bytes), 0) AS bytes FROM awaiting"
+#: Whether anything waits.
+ANY: Final = "SELECT FROM awaiting LIMIT 1"
 _NEEDS: Final = "SELECT DISTINCT need FROM awaiting"
 _DUE: Final = """
 SELECT topic, partition, "offset", record FROM awaiting WHERE due OR need = ANY($1::text[])

@@ -37,6 +37,19 @@ _SET_BACK: Final = """
 UPDATE topic_cursor SET topic_id = $3, following = $4, tail = $5
 WHERE topic = $1 AND partition = $2 AND topic_id = $6 AND following = $7 RETURNING topic
 """
+#: Renews what a reader has, and tells what it must know to see that nothing else is to be done; nothing where a reader
+#: or a lease has ended.
+_KEEP: Final = """
+WITH seen AS (
+    UPDATE topic_reader SET until = now() + $2 WHERE holder = $1 AND until >= now() RETURNING holder
+), renewed AS (
+    UPDATE topic_lease SET until = now() + $2 WHERE holder = $1 AND until >= now() RETURNING topic
+)
+SELECT (SELECT array_agg(topic) FROM renewed) AS held, (SELECT count(*) FROM topic_reader) AS readers,
+       (SELECT count(*) FROM topic_lease WHERE topic = ANY($3::text[])) AS leased
+WHERE EXISTS (SELECT FROM seen) AND NOT EXISTS (
+    SELECT FROM topic_reader WHERE until < now() UNION ALL SELECT FROM topic_lease WHERE until < now())
+"""
 _SEEN: Final = """
 INSERT INTO topic_reader (holder, until) VALUES ($1, now() + $2)
 ON CONFLICT (holder) DO UPDATE SET until = excluded.until
@@ -78,6 +91,20 @@ class PostgresCursors:
 
     async def lease(self, topics: Sequence[str], *, holder: UUID) -> frozenset[str]:
         """Each of n readers takes at most ⌈topics / n⌉, and gives up what it has above that."""
+        if (kept := await self._kept(topics, holder)) is not None:
+            return kept
+        return await self._shared_out(topics, holder)
+
+    async def _kept(self, topics: Sequence[str], holder: UUID) -> frozenset[str] | None:
+        """What the holder has, renewed, where that is its share and nobody has come or gone: one statement."""
+        for row in await self._database.fetch(_KEEP, holder, self._lease, list(topics)):
+            held, share = frozenset(row["held"] or ()), ceil(len(topics) / row["readers"])
+            nothing_free = row["leased"] == len(topics)
+            if held <= frozenset(topics) and (len(held) == share or (len(held) < share and nothing_free)):
+                return held
+        return None
+
+    async def _shared_out(self, topics: Sequence[str], holder: UUID) -> frozenset[str]:
         async with self._database.transaction() as session:
             driver = session.driver
             await driver.execute(_SEEN, holder, self._lease)

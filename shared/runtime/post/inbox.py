@@ -94,9 +94,12 @@ class PostgresInbox:
     async def unit(self) -> AsyncIterator[PostgresUnit]:
         async with self._database.transaction(self._scope()) as session:
             yield PostgresUnit(session, self._keeping)
-        # Committed: the relay may look at once instead of at its next poll.
-        self._wake()
+            sends = bool(session.driver.gathered)
+        if sends:  # committed: the relay may look at once instead of at its next poll
+            self._wake()
 
     async def due(self, limit: int) -> list[Record]:
+        if not await self._database.fetch(awaiting.ANY):
+            return []
         async with self._database.transaction() as session:
             return await awaiting.due(session.driver, limit, kek=self._keeping.kek, meets=self._keeping.meets)

@@ -24,6 +24,8 @@ SIGNED_AGAIN_MAX: Final = 3
 HOLE_AGE: Final = timedelta(seconds=60)
 #: A message that its recipient's mark has passed, and that no receipt has come for, is sent again after that.
 UNRECEIPTED_AGE: Final = timedelta(minutes=5)
+#: What is wanted is sent again so long after the last time that it was: each copy is a record, and an entry of audit's.
+WANTED_AGE: Final = timedelta(seconds=30)
 
 
 class Coordinate(NamedTuple):
@@ -184,8 +186,11 @@ class SentBook(Protocol):
         """
         ...
 
-    async def send_again(self, to: str, ids: Sequence[UUID]) -> list[UUID]:
-        """Give messages new positions, in the order of their numbers; return those that are not held."""
+    async def send_again(self, to: str, ids: Sequence[UUID], at: datetime) -> list[UUID]:
+        """Give messages new positions, in the order of their numbers; return those that are not held.
+
+        One that was sent so less than `WANTED_AGE` before `at` stays where it is.
+        """
         ...
 
 
@@ -213,6 +218,10 @@ class TakenBook(Protocol):
 
     async def pass_gone(self, gone: GoneClear, *, by: str) -> None:
         """Pass what its sender no longer holds. It leaves no outcome: comes it all the same, it is taken."""
+        ...
+
+    async def compacted(self) -> UUID | None:
+        """The newest message of which no more than its number may be known; None: all have their rows."""
         ...
 
     async def wanted(self, now: datetime) -> dict[str, list[UUID]]:

@@ -20,7 +20,7 @@ from shared.runtime.database.columns import Columns, Statement
 from shared.runtime.database.transactions import gather
 from shared.runtime.post.numbering import SentAgain
 from shared.runtime.post.outbox import leave
-from shared.runtime.post.ports import AGAIN_MAX, HOLE_AGE, HOLES_LOOKED_AT, UNRECEIPTED_AGE
+from shared.runtime.post.ports import AGAIN_MAX, HOLE_AGE, HOLES_LOOKED_AT, UNRECEIPTED_AGE, WANTED_AGE
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,11 +100,13 @@ LEFT JOIN LATERAL (
 """
 _LOCK: Final = f"SELECT {_ROW} FROM outbox AS o WHERE o.message_id = ANY($1::uuid[]) ORDER BY o.message_id FOR UPDATE"
 _APPENDED: Final = f"""SELECT coalesce(max("offset") + 1, 0) FROM lane WHERE $1 IN (lane, '{AUDIT}')"""
-#: `due`: what waits in its lane already goes out from there; however often it is wanted, it goes once.
+#: `due`: what waits in its lane already goes out from there; and what is wanted again and again goes once in a while.
 _BY_ID = f"""
-SELECT {_ROW}, o.aside IS NOT NULL OR o.position <= (SELECT appended FROM lane AS l WHERE l.lane = o.lane) AS due
+SELECT {_ROW}, coalesce(o.wanted_at <= $3, true)
+       AND (o.aside IS NOT NULL OR o.position <= (SELECT appended FROM lane AS l WHERE l.lane = o.lane)) AS due
 FROM outbox AS o WHERE o.message_id = ANY($1::uuid[]) AND o.lane = $2 ORDER BY o.message_id FOR UPDATE
 """
+_NOTE_WANTED: Final = "UPDATE outbox SET wanted_at = $2 WHERE message_id = ANY($1::uuid[])"
 
 
 class PostgresSentBook:
@@ -140,9 +142,11 @@ class PostgresSentBook:
         count = sum(len(each.split("),")) for each in cast(list[str], holes[3]))
         return await self._driver.fetch(_HELD, *holes, at - HOLE_AGE, AGAIN_MAX // count) if count else ()
 
-    async def send_again(self, to: str, ids: Sequence[UUID]) -> list[UUID]:
-        held = await self._driver.fetch(_BY_ID, list(ids), to)
-        self._send_again([row for row in held if row["due"]])
+    async def send_again(self, to: str, ids: Sequence[UUID], at: datetime) -> list[UUID]:
+        held = await self._driver.fetch(_BY_ID, list(ids), to, at - WANTED_AGE)
+        due = [row for row in held if row["due"]]
+        await self._driver.execute(_NOTE_WANTED, [row["message_id"] for row in due], at)
+        self._send_again(due)
         found = {row["message_id"] for row in held}
         return [each for each in ids if each not in found]
 

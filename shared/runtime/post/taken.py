@@ -119,7 +119,12 @@ _NUMBERS_OF: Final = """
 SELECT sender, recipient, epoch, sequence FROM inbox
 WHERE message_id = ANY($1::uuid[]) AND sender_instance = $2 AND outcome IN ('deferred', 'waiting', 'parked')
 """
-_NEEDS: Final = "SELECT DISTINCT need FROM inbox WHERE outcome = 'deferred' AND need IS NOT NULL"
+_COMPACTED: Final = "SELECT max(newest::text)::uuid FROM compacted WHERE book = 'inbox'"
+#: What deferred messages lack; no need at all stands for those that are asked for.
+_NEEDS: Final = """
+SELECT DISTINCT CASE WHEN NOT asked THEN need END AS need FROM inbox
+WHERE outcome IN ('deferred', 'parked') AND (asked OR outcome = 'deferred' AND need IS NOT NULL)
+"""
 _WANTED: Final = """
 WITH due AS (
     SELECT message_id FROM inbox
@@ -184,9 +189,15 @@ class PostgresTaken:
         await self._driver.execute(*_GIVE_UP.bind(numbers=numbers))
         await self._driver.execute(*_NOTE.bind(numbers=numbers))
 
+    async def compacted(self) -> UUID | None:
+        found: UUID | None = await self._driver.fetchval(_COMPACTED)
+        return found
+
     async def wanted(self, now: datetime) -> dict[str, list[UUID]]:
         needs = [row["need"] for row in await self._driver.fetch(_NEEDS)]
-        met = [need for need in needs if self._meets(Need.read(need))]
+        met = [need for need in needs if need is not None and self._meets(Need.read(need))]
+        if not met and None not in needs:
+            return {}
         rows = await self._driver.fetch(_WANTED, met, now, WANTED_AGAIN, WANTED_AGAIN_MAX, ROWS_MAX)
         wanted: dict[str, list[UUID]] = {}
         for instance, *_, message_id in sorted(map(tuple, rows)):

@@ -85,7 +85,8 @@ class Talk:
                 case MarksClear() as marks:
                     await self._marked(unit, by, marks, count=await self._peers(unit).marked(by, marks, spoken))
                 case WantedClear() as wanted:
-                    await self._gone(unit, by, ids=await unit.sent_book.send_again(by, wanted.ids))
+                    lost = await unit.sent_book.send_again(by, wanted.ids, self._stating.clock.now())
+                    await self._gone(unit, by, ids=lost)
                 case GoneClear() as gone:
                     log("numbers_gone", peer=by, count=len(gone.numbers) + len(gone.ids))
                     await unit.taken.pass_gone(gone, by=by)

@@ -145,4 +145,5 @@ def _sorted(rows: Iterable[_Mark]) -> list[_Mark]:
 
 
 def _passed(since: datetime | None, now: datetime, wait_s: float) -> bool:
-    return since is None or now - since >= timedelta(seconds=wait_s)
+    # What lies ahead was noted before our clock was set back.
+    return since is None or not timedelta(0) <= now - since < timedelta(seconds=wait_s)

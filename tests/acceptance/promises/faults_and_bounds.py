@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from tests.acceptance.line import Line, tests_of
 
+_CLOCK = "tests/failures/test_clock_and_feed.py"
 _BUDGETS = "tests/failures/test_budgets.py"
 _DISK = "tests/failures/test_full_disk.py"
 _HOSTILE = "tests/failures/hostile/test_hostile_records.py"
 _KILLS = "tests/failures/test_kills.py"
+_LOST = "tests/failures/test_lost_records.py"
 _LOGS = "tests/shared/runtime/watch/test_logs.py"
 _METRICS = "tests/shared/runtime/watch/test_metrics.py"
+_OTHERS = "tests/failures/test_others_go_on.py"
 _OUTAGE = "tests/failures/test_outage.py"
 _REPORT = "tests/shared/guard/test_guard_report.py"
 _OPENS = "tests/shared/guard/test_guard_opens_no_location.py"
@@ -19,9 +22,10 @@ _TELEMETRY = "tests/journeys/test_telemetry.py"
 
 FAULTS_AND_BOUNDS = (
     Line(
-        "5,000 referrals, 14 SIGKILLs with 200 messages or more unreceipted, each process and the broker twice: "
-        "nothing lost, nothing done twice, accounts even",
-        tests_of(_KILLS, "test_killing_each_process_and_the_broker_twice_loses_nothing_and_does_nothing_twice"),
+        "5,000 referrals, 16 kills with 200 messages or more unreceipted, each process, the broker and PostgreSQL "
+        "twice: nothing lost, nothing done twice, accounts even",
+        tests_of(_KILLS, "test_killing_each_process_and_the_broker_loses_nothing_and_does_nothing_twice"),
+        verb="the_kills",
     ),
     Line(
         "Without the constraints of the inbox there are duplicates; with a relay that forgets before the broker has "
@@ -42,6 +46,49 @@ FAULTS_AND_BOUNDS = (
             "test_without_a_broker_every_referral_is_accepted_at_once_and_delivered_later",
             "test_what_is_started_without_a_broker_accepts_at_once_and_delivers_once_there_is_one",
         ),
+    ),
+    Line(
+        "An inbox, a receipt and a fact topic lose their end, lose it and grow again before anybody looks, and lose "
+        "what nobody had read: all is sent again, nothing is lost or done twice, and audit names each loss by its "
+        "places and ids",
+        tests_of(_LOST, "test_what_topics_lose_is_sent_again_and_named_by_place_and_id"),
+    ),
+    Line(
+        "An origin's clock 6 minutes off either way, or its feed of documents cut while a policy changes: edges wait, "
+        "it says so, it mends by itself, and no edge is decided more than four times. An outage of an hour decides "
+        "nothing again, and with a change of policy each edge once",
+        (
+            _CLOCK,
+            *tests_of(
+                "tests/services/hotline/test_deciding_again.py",
+                "test_an_edge_is_decided_four_times_at_most_with_growing_pauses_and_then_a_person_looks",
+                "test_an_outage_of_an_hour_decides_nothing_again",
+                "test_where_the_policy_changes_meanwhile_each_edge_is_decided_once_more",
+            ),
+        ),
+    ),
+    Line(
+        "A topic that cannot be written, a recipient that is down, poison in an inbox: each is that one's matter; "
+        "nothing is appended twice, the junk is few rows, and all is delivered in the end",
+        tests_of(
+            _OTHERS,
+            "test_a_topic_that_cannot_be_written_holds_up_no_other_and_nothing_is_appended_twice",
+            "test_a_recipient_that_is_down_costs_the_others_nothing_and_gets_each_message_once",
+            "test_poison_in_an_inbox_holds_up_nobody_honest_and_leaves_few_rows",
+        ),
+    ),
+    Line(
+        "A poller misses none of 100 referrals that arrive late, after one that was filed after them",
+        tests_of(_OTHERS, "test_a_poller_misses_none_of_a_hundred_that_arrive_late"),
+    ),
+    Line(
+        "PostgreSQL away in mid-flow: readiness names it, nothing is lost, no process ends, all goes on by itself",
+        tests_of(_OTHERS, "test_a_database_that_goes_away_is_named_loses_nothing_and_all_goes_on_when_it_is_back"),
+    ),
+    Line(
+        "What a power failure would cost is named before it does: PostgreSQL's settings as each service has them, and "
+        "topics whose records are in one place",
+        ("tests/deploy/operator/test_durability.py",),
     ),
     Line(
         "A sender whose numbers went back, or whose party moved to another instance, loses nothing: numbers go on in a "
@@ -72,8 +119,8 @@ FAULTS_AND_BOUNDS = (
         (_HOSTILE,),
     ),
     Line(
-        "Relay, consumer and receipts keep every promise under a virtual clock, whatever step fails; each seeded bug "
-        "is found, and a seed's history is the same in any process",
+        "Relay, consumer and receipts keep every promise under a virtual clock, whatever step fails; what breaks "
+        "a rule is found, and a seed's history is the same in any process",
         (_SIMULATION,),
     ),
     Line(

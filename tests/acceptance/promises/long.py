@@ -6,9 +6,46 @@ from tests.acceptance.line import Line
 
 LONG = (
     Line(
-        "10,000 seeds of relay, consumer and receipts under a virtual clock: no promise broken", verb="the_simulation"
+        "10,000 seeds under a virtual clock, with lost tails, retention, moves, releases that come late, databases "
+        "restored on either side and at audit: no promise broken",
+        verb="the_simulation",
+    ),
+    Line(
+        "Each rule of delivery taken away by itself: within 400 seeds a promise is broken",
+        verb="the_rules_taken_away",
     ),
     Line("The broker down for 60 s at 50 posts a second: all accepted, all delivered after", verb="the_outage"),
+    Line(
+        "PostgreSQL killed and away for 30 s, then Kafka, at 10 posts a second: readiness names each, nothing is lost, "
+        "and all goes on by itself",
+        verb="the_stopped_servers",
+    ),
+    Line(
+        "An inbox, a receipt and a fact topic lose their end, lose it and grow again before anybody looks, and lose "
+        "what nobody had read, with the pauses of a real installation: all is sent again, 0 lost, each loss named by "
+        "its places and ids",
+        verb="the_lost_records",
+    ),
+    Line(
+        "One topic that may not be written for 60 s: others' delivery within twice at the 99th percentile, no record "
+        "appended twice",
+        verb="the_unwritable_topic",
+    ),
+    Line(
+        "A recipient down with 200,000 unreceipted rows: its sender ready, others published within 1.5 times at the "
+        "median, 0 copies while the log had them, all delivered after, also what retention had taken",
+        verb="the_recipient_down",
+    ),
+    Line(
+        "Poison at 20 records a second for 60 s, half of it authentic and naming documents that nobody has: the honest "
+        "within twice at the 99th percentile, junk folded into few rows",
+        verb="the_poison",
+    ),
+    Line(
+        "The dearest bodies within a budget, 1,005 idle sockets, trailers without end, 30 s each: others within twice "
+        "at the 99th percentile, memory stays, /livez answers",
+        verb="the_exhaustion",
+    ),
     Line(
         "One party at 20 times its budget for 60 s: the others' 99th percentile within twice what it was before",
         verb="the_budgets",
@@ -17,6 +54,10 @@ LONG = (
         "Speed, in the same run as the raw limit; a run counts only if every message was delivered, guarded, audited "
         "and a share of them opened and found equal",
         verb="the_bench",
+    ),
+    Line(
+        "While nothing happens an instance uses at most 10 ms of CPU a second, audit of 1,000 quiet topics at most 50",
+        verb="the_idle_exchange",
     ),
     Line(
         "Two million referrals, offers, cases, notices in each store: every look within 20 ms warm and 50 ms cold, and "
@@ -46,6 +87,11 @@ LONG = (
     Line(
         "A provider moves live with 500 notices under way: 0 lost, 0 parked, 0 refused, accounts even over 5 databases",
         verb="the_moved_provider",
+    ),
+    Line(
+        "Audit's, an agency's and an origin's database restored from a dump amid 1,000 referrals: no number given "
+        "twice, every case comes back by itself, and what an origin forgot is listed and named by reconcile",
+        verb="the_restored",
     ),
     Line(
         "Every test whose outcome hangs on the clock passes ten times beside a process that burns one core",

@@ -71,6 +71,9 @@ def forgotten(*, closed: bool) -> Books:
 def test_of_an_epoch_that_ended_the_recipients_word_counts_for_what_its_sender_forgot() -> None:
     found = reconcile(forgotten(closed=True))
     assert found.differences == ()
+    assert [note.endswith(": forgotten by its sender, in an epoch that has ended") for note in found.notes] == [
+        True
+    ] * 3
     assert found.messages["emitted"] == found.messages["applied"] == 3
 
 

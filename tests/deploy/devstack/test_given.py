@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from deploy.devstack.kafka import answers_metadata
+from deploy.devstack.databases import prepare_databases
+from deploy.devstack.kafka import answers_metadata, provision
 from deploy.devstack.stack import DevStack
 from deploy.directory.approval import document_body
 from deploy.kafka.derive import manifest_in, manifest_of
@@ -20,10 +21,11 @@ from tests.support.stack import FOUR, INSTANCES, embedded_settings
 
 
 @pytest.fixture(scope="module")
-def outside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DevStack]:
-    """Servers that somebody else runs. Not the shared ones: a second stack gives their principals its own passwords."""
-    with DevStack(tmp_path_factory.mktemp("outside"), embedded_settings(), instances=FOUR) as running:
-        yield running
+def outside(stack: DevStack) -> Iterator[DevStack]:
+    """Servers that somebody else runs. A second stack gives their principals its own passwords: at the end theirs."""
+    yield stack
+    provision(stack.kafka.endpoint, manifest_of(party_kinds(FOUR)))
+    prepare_databases(stack.postgres.admin_url, FOUR, lambda role: stack.state.password(f"postgres/{role}"))
 
 
 def test_a_given_kafka_and_admin_url_are_provisioned_and_nothing_is_started(outside: DevStack, tmp_path: Path) -> None:

@@ -32,6 +32,8 @@ def test_no_record_outlives_a_week(topic: str) -> None:
     # A segment is deleted whole: its last record is past retention only after the segment has also been closed.
     config = MANIFEST.topics[topic].config
     assert int(config["retention.ms"]) + int(config["segment.ms"]) + CHECK_MS + DELETE_MS <= WEEK_MS
+    # Nor is any deleted before for its size.
+    assert config["retention.bytes"] == "-1"
 
 
 @pytest.mark.parametrize("topic", sorted(MANIFEST.topics))
@@ -39,6 +41,7 @@ def test_the_brokers_clock_dates_each_record_nothing_is_compressed_and_all_is_in
     config = MANIFEST.topics[topic].config
     assert config["message.timestamp.type"] == "LogAppendTime"
     assert config["compression.type"] == "uncompressed"
+    assert config["unclean.leader.election.enable"] == "false"
     assert MANIFEST.topics[topic].partitions == 1
 
 

@@ -67,10 +67,11 @@ async def sends(endpoints: Endpoints, kafka: KafkaEndpoint) -> bool:
     return True
 
 
-def test_topics_and_rules_are_compared_and_the_doctor_finds_no_illness(run: Run, file: Path) -> None:
+def test_topics_and_rules_are_compared_and_the_doctor_finds_only_that_there_is_one_broker(run: Run, file: Path) -> None:
     assert run("topics", "diff", "--site", file).code == 0
     examined = run("doctor", "--site", file, "--json")
-    assert [each for each in examined.json["findings"] if not each["well"]] == []
+    # On a stack that is as it is meant to be; an installation needs a second copy, or a flush of each record.
+    assert [each["code"] for each in examined.json["findings"] if not each["well"]] == ["one_copy"]
     assert {"kafka login admin", "hotline api"} <= {each["what"] for each in examined.json["findings"]}
 
 

@@ -10,8 +10,8 @@ from uuid import UUID
 
 from shared.exchange.message import Record
 from shared.kernel.ids import uuid7
+from shared.runtime.kafka.bounds import Bounds
 from shared.runtime.kafka.follower import Life, Refusal, Seen
-from shared.runtime.kafka.reader import Bounds
 from shared.runtime.kafka.topic_metadata import Leader
 from shared.runtime.post.ports import Coordinate
 
@@ -85,7 +85,7 @@ class Broker:
         problems, self.problems = self.problems, {}
         return problems
 
-    async def batch(self) -> list[Record]:
+    async def batch(self, wait_s: float) -> list[Record]:
         await asyncio.sleep(0.001)
         found: list[Record] = []
         for place in list(self.followed):

@@ -86,6 +86,15 @@ async def test_epochs_that_an_instance_makes_up_fill_no_table(log: Log) -> None:
     assert numbering(record).epoch in {epoch for _, _, epoch in await seen(log)}, "a number that comes is counted"
 
 
+async def test_recipients_that_an_instance_makes_up_fill_no_table(log: Log) -> None:
+    to = [f"nobody-{number}.example" for number in range(200)]
+    made_up = [SentMark(sender="hotline", recipient=each, epoch=uuid7(), last=9, held=1) for each in (*to, "audit")]
+    await log.keep(said(log, MARKS, marks(*made_up)))
+    gone = [GoneNumbers(sender="hotline", recipient=each, epoch=uuid7(), spans=((2, 3),)) for each in to]
+    await log.keep(said(log, GONE, GoneClear(numbers=tuple(gone), ids=())))
+    assert [recipient for _, recipient, _ in await seen(log)] == ["audit"]
+
+
 async def test_audit_marks_what_it_has_seen_without_a_hole_and_names_the_holes(log: Log) -> None:
     records = facts(log, 6)
     await log.keep(*records[:2], *records[3:4], *records[5:])

@@ -30,9 +30,9 @@ class Watched(Broker):
         super().__init__({name: Topic(name) for name in topics})
         self.read = asyncio.Event()
 
-    async def batch(self) -> list[Record]:
+    async def batch(self, wait_s: float) -> list[Record]:
         self.read.set()
-        return await super().batch()
+        return await super().batch(wait_s)
 
 
 def door(log: Log, broker: Broker) -> AuditDoor:

@@ -64,7 +64,7 @@ async def post(client: httpx.AsyncClient, path: str, body: bytes, key: str | Non
 def checked(origin: Origin, answer: dict[str, Any]) -> SignedAcceptance:
     """The acceptance in an answer: it holds here and in Node, and speaks of this answer."""
     acceptance = SignedAcceptance.model_validate(answer["acceptance"])
-    check_acceptance(acceptance, origin.world.documents.directory)
+    check_acceptance(acceptance, origin.world.documents.directory, at=AT)
     assert foreign_verdicts(origin.world.document, acceptance=[answer["acceptance"]]) == [True]
     assert (acceptance.party, str(acceptance.referral_id)) == (HOTLINE, answer["referral_id"])
     assert answer["acceptance"]["accepted_at"] == answer["accepted_at"]
@@ -178,5 +178,5 @@ async def test_nobody_can_claim_an_acceptance_that_was_never_given(origin: Origi
     given = SignedAcceptance.model_validate((await post(client, "", written())).json()["acceptance"])
     forged = given.model_copy(update={"referral_id": uuid7()})
     with pytest.raises(Refused, match="signature_invalid"):
-        check_acceptance(forged, origin.world.documents.directory)
+        check_acceptance(forged, origin.world.documents.directory, at=AT)
     assert foreign_verdicts(origin.world.document, acceptance=[forged.model_dump(mode="json")]) == [False]

@@ -116,6 +116,12 @@ async def test_a_part_says_nothing_of_what_lies_outside_its_bounds(origin: Origi
     assert len(await stood(origin, above=UUID(int=edge.int - 1), upto=edge)) == 1
 
 
+async def test_nothing_is_said_of_what_the_recipient_has_compacted(origin: Origin) -> None:
+    _, notice = await delivered(origin)
+    assert await stood(origin, compacted=notice.draft.message_id) == []
+    assert len(await stood(origin, compacted=UUID(int=notice.draft.message_id.int - 1))) == 1, "control"
+
+
 async def test_a_withdrawal_that_a_recipient_has_forgotten_is_told_again(origin: Origin) -> None:
     referral_id, notice = await delivered(origin)
     await origin.withdraw(referral_id, WithdrawalReason.FILED_IN_ERROR)

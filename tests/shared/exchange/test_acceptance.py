@@ -40,7 +40,7 @@ def acceptance(here: World) -> SignedAcceptance:
 def refusal(here: World, stated: dict[str, Any]) -> str | None:
     """The code that an acceptance is refused with, None if it holds."""
     try:
-        check_acceptance(read_acceptance(json.dumps(stated).encode()), here.documents.directory)
+        check_acceptance(read_acceptance(json.dumps(stated).encode()), here.documents.directory, at=AT)
     except Refused as error:
         return error.code
     return None
@@ -98,11 +98,18 @@ def test_it_holds_after_the_key_was_replaced_if_the_key_was_valid_then(
     rotated = here.document.model_copy(update={"instances": instances})
     directory = read_directory(rotated.model_dump_json(exclude_none=True).encode())
     if code is None:
-        check_acceptance(acceptance, directory)
+        check_acceptance(acceptance, directory, at=AT)
     else:
         with pytest.raises(Refused, match=code):
-            check_acceptance(acceptance, directory)
+            check_acceptance(acceptance, directory, at=AT)
     assert foreign_verdicts(rotated, acceptance=[acceptance.model_dump(mode="json")]) == [code is None]
+
+
+def test_one_that_is_dated_ahead_is_refused(here: World, acceptance: SignedAcceptance) -> None:
+    """Else an operator could date its word so that nobody ever sees it broken. Clocks may differ by five minutes."""
+    check_acceptance(acceptance, here.documents.directory, at=AT - timedelta(minutes=5))
+    with pytest.raises(Refused, match="acceptance_ahead"):
+        check_acceptance(acceptance, here.documents.directory, at=AT - timedelta(minutes=6))
 
 
 def test_a_batch_signature_is_never_an_acceptance(here: World, acceptance: SignedAcceptance) -> None:

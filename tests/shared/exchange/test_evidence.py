@@ -96,6 +96,13 @@ def test_it_holds_by_the_directory_alone_here_and_in_node(here: World, evidence:
     assert TRACEPARENT not in dict(evidence["headers"]), "nobody has signed it"
 
 
+def test_it_does_not_tell_how_many_others_were_sent_something(here: World, record: Record) -> None:
+    """A topic is shared by all that an instance serves: its offsets count what each of them was sent."""
+    witness = Witness("industry", here.keys["industry"].signing)
+    elsewhere = replace(record, offset=record.offset + 7)
+    assert witness.state(elsewhere, party=PROVIDER, at=STATED_AT) == witness.state(record, party=PROVIDER, at=STATED_AT)
+
+
 def test_a_bit_changed_anywhere_is_refused_here_and_in_node(here: World, evidence: dict[str, Any]) -> None:
     forged = list(changes(evidence))
     assert len(forged) > 2000

@@ -13,6 +13,7 @@ from uuid import UUID
 import pytest
 
 from shared.contracts.directory import Instance
+from shared.contracts.items import AnsweredSoFar
 from shared.contracts.registry import NOTICE_ACKNOWLEDGED, NOTICE_WITHDRAWN, MessageType
 from shared.exchange.accept import TurnedAway, accept
 from shared.exchange.compose import Addressing, compose
@@ -22,6 +23,7 @@ from shared.kernel.clock import ManualClock
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid4, uuid7
 from shared.runtime.post.judge import verified
+from shared.vocabulary.answers import AnswerState
 from tests.support.builders import AT, HOTLINE, POLICE, PROVIDER
 from tests.support.exchange_world import SINCE, World, later, move, world
 from tests.support.memory_stores import MemoryDatabase, MemoryInbox
@@ -161,3 +163,22 @@ def test_an_instance_that_never_served_the_party_answers_nothing_for_it() -> Non
     with pytest.raises(Refused) as refused:
         read_at(here, here.records([answer], "industry")[0], "hotline", LATER)
     assert refused.value.code == "sender_unknown"
+
+
+ANSWERED = AnsweredSoFar(moved=True, answer=AnswerState.ACKNOWLEDGED, number=1)
+
+
+@pytest.mark.parametrize("recipient", [PROVIDER, POLICE])
+def test_nobody_is_told_what_it_has_answered_unless_it_was_elsewhere_before(recipient: str) -> None:
+    """Else an origin could answer for its recipients: a notice would begin as one that its provider has done."""
+    here = world()
+    first = here.prepared()
+    forged = here.records([here.issued_anew(first, recipient, ANSWERED)])[0]
+    instance = here.documents.directory.instance_of(recipient)
+    assert instance is not None
+    with pytest.raises(TurnedAway) as turned:
+        read_at(here, forged, instance.id, LATER)
+    assert (turned.value.code, turned.value.field) == ("statement_not_yours", "/sealed/again")
+    move(here, recipient)
+    issued = here.records([here.issued_anew(first, recipient, ANSWERED)])[0]
+    assert read_at(here, issued, f"{instance.id}_two", LATER).again == ANSWERED

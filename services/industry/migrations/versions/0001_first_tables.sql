@@ -59,6 +59,8 @@ CREATE TABLE outbox (
     done boolean NOT NULL,
     -- Why it cannot be sent. The lane goes on without it.
     aside text,
+    -- When it was sent again last because it was wanted.
+    wanted_at timestamptz,
     -- When the recipient's mark passed it without a receipt.
     marked_at timestamptz,
     CONSTRAINT outbox_position UNIQUE (lane, position),

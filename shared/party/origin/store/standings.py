@@ -43,7 +43,7 @@ WITH lacks AS MATERIALIZED (
       AND e.edge_id > {{above}} AND e.edge_id <= {{upto}} AND NOT {_UNDER_WAY.format(id="e.message_id")}
       AND CASE WHEN r.state = 'withdrawn'
                THEN NOT held.withdrawn AND NOT {_UNDER_WAY.format(id="e.withdrawal_id")}
-               ELSE held.track < e.acts OR held.edge IS NULL AND NOT {_REFUSED} END
+               ELSE held.track < e.acts OR held.edge IS NULL AND e.message_id > {{compacted}} AND NOT {_REFUSED} END
     ORDER BY r.referral_id FOR UPDATE OF e, r
 ), missing AS (
     UPDATE edge AS e SET missing = true FROM lacks WHERE lacks.kept AND e.edge_id = lacks.edge_id
@@ -55,8 +55,9 @@ WHERE NOT lacks.kept AND r.referral_id = lacks.referral_id AND r.work_reason IS 
     by="text",
     above="uuid",
     upto="uuid",
+    compacted="uuid",
 )
-#: A message is known as ours while one of those that carried its edge is: then another digest is another message.
+#: Another digest is another message, where all that carried the edge are known.
 _AHEAD = Statement(
     """
 UPDATE referral AS r SET work_reason = {reason}
@@ -71,7 +72,7 @@ WHERE r.referral_id = e.referral_id AND r.work_reason IS NULL AND r.state <> 'wi
        OR held.track > greatest(e.acts, (
            SELECT count(*) FROM answer_act AS a
            WHERE a.subject = coalesce(e.notice_id, e.referral_id) AND a.sender = e.recipient))
-       OR held.digest <> ALL (sent.digests))
+       OR held.digest <> ALL (sent.digests) AND cardinality(sent.digests) = cardinality(e.messages_before) + 1)
 """,
     held=_HELD,
     by="text",
@@ -113,7 +114,7 @@ async def compare(driver: asyncpg.Connection, by: str, standing: StandingClear) 
     """Note what instance `by` lacks of the edges that lie there, and list what it has beyond what is here."""
     held = _HELD.rows(standing.held)
     of = {"held": held, "by": by, "above": standing.above or _NONE, "upto": standing.upto or _LAST}
-    await driver.execute(*_LACKS.bind(**of))
+    await driver.execute(*_LACKS.bind(**of, compacted=standing.compacted or _NONE))
     if standing.held:
         await driver.execute(*_AHEAD.bind(held=held, by=by, reason=RECIPIENT_AHEAD))
     await driver.execute(*_STRAYS.bind(**of, most=STRAYS_MAX))

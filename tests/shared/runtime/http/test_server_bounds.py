@@ -41,6 +41,15 @@ async def test_metrics_are_shown_on_no_port_that_parties_reach_and_nothing_else_
 
 
 @pytest.mark.timing
+async def test_answers_are_dated_anew_while_a_server_runs() -> None:
+    async with served(app_of()) as port, httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+        first = (await client.get("/livez")).headers["date"]
+        async with asyncio.timeout(60):
+            while (await client.get("/livez")).headers["date"] == first:  # noqa: ASYNC110 - a clock is waited for
+                await asyncio.sleep(0.2)
+
+
+@pytest.mark.timing
 @pytest.mark.parametrize(
     "head",
     [

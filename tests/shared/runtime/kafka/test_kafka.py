@@ -17,9 +17,10 @@ from shared.kernel.errors import Unavailable
 from shared.kernel.ids import uuid7
 from shared.runtime.kafka.access import KafkaAccess
 from shared.runtime.kafka.reader import LogReader
+from shared.runtime.kafka.unnumbered import UnnumberedWriter
 from shared.runtime.kafka.writer import KafkaLogWriter
 from shared.runtime.post.ports import Appended, Coordinate, Outgoing
-from tests.shared.runtime.builders import draft, signed
+from tests.shared.runtime.builders import KEY, draft, signed
 from tests.shared.runtime.conftest import access_as
 from tests.support.frozen import freeze, thaw
 
@@ -67,6 +68,15 @@ async def test_a_record_arrives_with_its_key_headers_and_exact_body(access: Kafk
     assert (record.key, tuple(record.headers), record.value) == (sent.key, sent.headers, sent.value)
     assert said == Appended(1, record.offset, record.broker_time)
     assert decode_headers(record.headers, record.value or b"").attributes.source == "/instances/industry"
+
+
+async def test_what_has_no_number_arrives_as_it_was_signed(access: KafkaAccess, lane: str) -> None:
+    """As audit says its marks: a client that does not take what it is handed would keep every outbox full for ever."""
+    writer, topic = UnnumberedWriter(access, instance="industry", key=KEY), inbox_topic(lane, "industry")
+    await writer.say([draft(topic, subject=str(uuid7()))] * 2)
+    await writer.close()
+    arrived = await records_of(access, topic)
+    assert [decode_headers(each.headers, each.value or b"").attributes.sequence for each in arrived] == [0, 0]
 
 
 async def test_records_stay_in_order_across_more_than_one_record_batch(access: KafkaAccess, lane: str) -> None:

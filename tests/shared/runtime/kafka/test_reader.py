@@ -18,7 +18,8 @@ from shared.exchange.message import Record
 from shared.kernel.errors import Unavailable
 from shared.kernel.ids import uuid7
 from shared.runtime.kafka.access import KafkaAccess
-from shared.runtime.kafka.reader import GATHERED_RECORDS, Bounds, LogReader, gathered
+from shared.runtime.kafka.bounds import Bounds
+from shared.runtime.kafka.reader import GATHERED_RECORDS, LogReader, gathered
 from shared.runtime.post.ports import Coordinate
 
 

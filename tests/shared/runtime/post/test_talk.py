@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -81,7 +81,7 @@ class Books:
         self.asked.append(("take_marks", (by, tuple(taken))))
         return self.not_held if holes else []
 
-    async def send_again(self, to: str, ids: Sequence[UUID]) -> list[UUID]:
+    async def send_again(self, to: str, ids: Sequence[UUID], at: datetime) -> list[UUID]:
         self.asked.append(("send_again", (to, tuple(ids))))
         return [each for each in ids if each not in self.held]
 
@@ -93,6 +93,9 @@ class Books:
 
     async def pass_gone(self, gone: GoneClear, *, by: str) -> None:
         self.asked.append(("pass_gone", (by, gone)))
+
+    async def compacted(self) -> UUID | None:
+        return None
 
     async def wanted(self, now: object) -> dict[str, list[UUID]]:
         return self.wants

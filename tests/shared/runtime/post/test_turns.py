@@ -112,6 +112,16 @@ def test_while_anything_is_open_it_is_said_again_every_minute(present: View) -> 
     assert said == [0, 60, 120, 180, 240, 300]
 
 
+def test_a_clock_that_is_set_back_silences_nobody() -> None:
+    side = Side.answered(view(sent(9, held=9)))
+    assert side.at(360)
+    side.turn.looked_at = AT + timedelta(seconds=360)
+    assert side.turn.look_due(side.word, AT, SETTINGS)
+    (marks,) = side.at(0)
+    assert marks.asking
+    assert side.at(9) == []
+
+
 def test_a_nonce_is_asked_until_it_is_named() -> None:
     side = Side()
     assert [second for second in range(121) if side.at(second)] == [0, 60, 120]

@@ -1,0 +1,140 @@
+"""What an exchange has delivered, as its databases and Kafka have it: how late, and how often each was appended."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
+from itertools import count, islice
+from typing import Any, Final
+
+import asyncpg
+from confluent_kafka import TopicPartition
+from confluent_kafka.admin import (  # type: ignore[attr-defined]  # it re-exports them without saying so
+    AclBinding,
+    AclBindingFilter,
+    AclOperation,
+    AclPermissionType,
+    ResourcePatternType,
+    ResourceType,
+)
+
+from deploy.site.access import admin_access, admin_client
+from shared.contracts.registry import BY_TYPE, Family
+from shared.exchange.message import Record
+from shared.exchange.topics import INBOXES
+from shared.runtime.kafka.reader import Bounds, LogReader
+from shared.runtime.post.ports import Coordinate
+from tests.failures.load import Post, quantile
+from tests.support.running import HOTLINE, Exchange, referral
+
+_EDGES: Final = """
+SELECT e.message_id, e.instance, r.accepted_at FROM edge AS e JOIN referral AS r USING (referral_id)
+WHERE r.accepted_at >= $1 AND e.state = 'emitted'
+"""
+_INBOX: Final = "SELECT message_id, broker_time, received_at FROM inbox WHERE message_id = ANY($1::uuid[])"
+_numbers = count(1)
+
+
+def filings(wanted: int) -> Iterator[Post]:
+    """So many posts of one referral, each to a hotline, an agency and a provider."""
+    for number in islice(_numbers, wanted):
+        reference = f"delivered-{number}"
+        yield Post(HOTLINE, reference, (referral(external_ref=reference),))
+
+
+def to_an_agency(wanted: int, *, together: int) -> Iterator[Post]:
+    """So many referrals, `together` in a post, each of which goes to an agency and nowhere else."""
+    while wanted > 0:
+        numbers = list(islice(_numbers, min(together, wanted)))
+        wanted -= len(numbers)
+        yield Post(HOTLINE, f"batch-{numbers[0]}", tuple(_to_an_agency(number) for number in numbers))
+
+
+def _to_an_agency(number: int) -> dict[str, Any]:
+    items = [{"locator": {"kind": "account", "value": f"user-{number}@elsewhere.example"}}]
+    return referral(external_ref=f"agency-{number}", user_jurisdictions=["NL"], items=items)
+
+
+async def delays_s(exchange: Exchange, since: datetime, *, published: bool = False) -> Mapping[str, list[float]]:
+    """By recipient instance, how long each edge of what was accepted since took until its recipient had applied it.
+
+    `published`: until the broker had it. An edge that its recipient does not have is not among them.
+    """
+    edges = await rows(exchange, "hotline", _EDGES, since)
+    ended, found = "broker_time" if published else "received_at", {}
+    for instance in sorted({row["instance"] for row in edges}):
+        accepted = {row["message_id"]: row["accepted_at"] for row in edges if row["instance"] == instance}
+        had = await rows(exchange, instance, _INBOX, list(accepted))
+        found[instance] = [(row[ended] - accepted[row["message_id"]]).total_seconds() for row in had]
+    return found
+
+
+async def rows(exchange: Exchange, service: str, query: str, *arguments: Any) -> list[asyncpg.Record]:
+    """What no policy hides of a service's tables."""
+    admin = await exchange.admin(service)
+    try:
+        found: list[asyncpg.Record] = await admin.fetch(query, *arguments)
+        return found
+    finally:
+        await admin.close()
+
+
+async def bounds_of(exchange: Exchange, topic: str) -> Bounds:
+    reader = LogReader(admin_access(exchange.endpoints), [topic], client_id="causeway-tests")
+    return (await reader.bounds())[Coordinate(topic, 0)]
+
+
+async def forget(exchange: Exchange, topic: str, below: int) -> None:
+    """Have the broker delete what a topic holds below an offset, as retention does."""
+    admin = admin_client(exchange.endpoints.kafka)
+    for done in admin.delete_records([TopicPartition(topic, 0, below)]).values():
+        await asyncio.to_thread(done.result, 30)
+
+
+def p99_s(delays: Mapping[str, Sequence[float]], *instances: str) -> float:
+    return quantile([each for name in instances for each in delays[name]], 0.99)
+
+
+async def records(exchange: Exchange, topic: str) -> list[Record]:
+    """All that a topic holds and that has a number: not what instances tell each other of delivery itself."""
+    reader = LogReader(admin_access(exchange.endpoints), [topic], client_id="causeway-tests")
+    first, end = await bounds_of(exchange, topic)
+    found: list[Record] = []
+    if first < end:
+        async for batch in reader.read_range(Coordinate(topic, 0), first, end):
+            found += [each for each in batch if _numbered(each)]
+    return found
+
+
+def message_id(record: Record) -> str:
+    return (dict(record.headers)["ce_id"] or b"").decode()
+
+
+async def appended_twice(exchange: Exchange, topic: str | None = None) -> int:
+    """Records beyond the first of each message, in one inbox topic or in all."""
+    reader = LogReader(admin_access(exchange.endpoints), client_id="causeway-tests", under=INBOXES)
+    topics = [topic] if topic else sorted({where.topic for where in await reader.bounds()})
+    copies = [Counter(message_id(each) for each in await records(exchange, name)) for name in topics]
+    return sum(times - 1 for counted in copies for times in counted.values())
+
+
+@asynccontextmanager
+async def without_right(exchange: Exchange, principal: str, topic: str, operation: AclOperation) -> AsyncIterator[None]:
+    """Within it the principal may not do that with the topic, to which its own rule gave it the right."""
+    admin, literal = admin_client(exchange.endpoints.kafka), ResourcePatternType.LITERAL
+    right = (ResourceType.TOPIC, topic, literal, f"User:{principal}", "*", operation, AclPermissionType.ALLOW)
+    for taken in admin.delete_acls([AclBindingFilter(*right)]).values():
+        assert await asyncio.to_thread(taken.result, 30)
+    try:
+        yield
+    finally:
+        for given in admin.create_acls([AclBinding(*right)]).values():
+            await asyncio.to_thread(given.result, 30)
+
+
+def _numbered(record: Record) -> bool:
+    message = BY_TYPE.get((dict(record.headers).get("ce_type") or b"").decode(errors="replace"))
+    return message is not None and message.family is not Family.DELIVERY

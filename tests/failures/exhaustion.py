@@ -1,0 +1,244 @@
+"""What one client can ask for at its dearest: the others, and who watches, notice little, and memory stays.
+
+python -m tests.failures.exhaustion [--seconds 30]     prints figures; exit code 1 unless others stay within 2 x
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import resource
+import socket
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import Final, NamedTuple
+from urllib.parse import urlsplit
+
+import httpx
+
+from shared.kernel.ids import uuid7
+from tests.failures.load import quantile
+from tests.services.hotline.test_beside_the_loop import dear
+from tests.support.running import Exchange, running_exchange
+
+ATTACKER, OTHER = "hotline-nl.example", "hotline-be.example"
+#: What settings give a party where they say nothing, and the stack of the tests gives more.
+BUDGET: Final = {"REQUESTS_PER_S": "200", "BYTES_PER_S": "4000000", "WORK_PER_S": "2000"}
+PATIENCE_S: Final = 120.0
+RATIO_MAX: Final = 2.0
+GROWTH_KIB_MAX: Final = 160 * 1024
+IDLE: Final = 1_005
+_LABEL: Final = "hotline-api-exhausted"
+_CHUNKED: Final = (
+    "POST /v1/referrals:check HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\n"
+    "Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n"
+)
+
+
+class Api(NamedTuple):
+    """The API of the hotline alone, within the ordinary budget: its base URL and process; both parties' keys."""
+
+    url: str
+    pid: int
+    attacker: str
+    other: str
+
+
+@contextmanager
+def served_alone(exchange: Exchange) -> Iterator[Api]:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port: int = listening.getsockname()[1]
+    process = exchange.serve("hotline", only=["api", "documents"], label=_LABEL, port=port, settings=BUDGET)
+    exchange.wait_ready(_LABEL, f"http://127.0.0.1:{port}")
+    assert process.pid is not None
+    keys = exchange.parties
+    yield Api(f"http://127.0.0.1:{port}", process.pid, keys[ATTACKER].key, keys[OTHER].key)
+    exchange.stop(_LABEL)
+
+
+class Watched:
+    """How long the others' looks took while this lasted, and what /livez said."""
+
+    def __init__(self, api: Api) -> None:
+        self._api = api
+        self.took_s: list[float] = []
+        self.lives = Counter[int]()
+
+    async def look(self, seconds: float, enough: Callable[[], bool] = lambda: True) -> None:
+        """Look for so long, and until it is enough."""
+        async with httpx.AsyncClient(base_url=self._api.url, timeout=60, trust_env=False) as client:
+            headers, begun = {"authorization": f"Bearer {self._api.other}"}, perf_counter()
+            while perf_counter() - begun < seconds or not enough():
+                assert perf_counter() - begun < PATIENCE_S
+                at = perf_counter()
+                answer = await client.get("/v1/referrals?limit=1", headers=headers)
+                assert answer.status_code == 200
+                self.took_s.append(perf_counter() - at)
+                self.lives[(await client.get("/livez")).status_code] += 1
+                await asyncio.sleep(0.02)
+
+
+#: Told each status that the attacker gets; 200 where it got through.
+Told = Callable[[int], object]
+Attack = Callable[[Api, Told], Awaitable[None]]
+
+
+async def dearest_bodies(api: Api, told: Told) -> None:
+    """The dearest that the API takes, two checks and a list, each again as soon as there is an answer."""
+    ways = (("check", dear(40)), ("check", dear(40)), ("batch", dear(20)))
+    async with asyncio.TaskGroup() as group:
+        for path, body in ways:
+            group.create_task(_post(api, path, body, told))
+
+
+async def idle_sockets(api: Api, told: Told) -> None:
+    """More connections that ask nothing than may rest, opened again as they are closed."""
+    at = urlsplit(api.url)
+    while True:
+        opened = [await asyncio.open_connection(at.hostname, at.port) for _ in range(IDLE)]
+        for _, writer in opened:
+            with suppress(OSError):
+                writer.write(b"GET /livez HT")
+        told(200)
+        await asyncio.sleep(1.0)
+        for _, writer in opened:
+            writer.close()
+
+
+async def endless_trailers(api: Api, told: Told) -> None:
+    """Trailers without end, begun again as they are cut off."""
+    at = urlsplit(api.url)
+    block = b"".join(b"x-%d: " % n + b"y" * 4_000 + b"\r\n" for n in range(64))
+    while True:
+        _, writer = await asyncio.open_connection(at.hostname, at.port)
+        with suppress(OSError):
+            writer.write(_CHUNKED.format(key=api.attacker).encode())
+            while True:
+                writer.write(block)
+                await writer.drain()
+        writer.close()
+        told(200)
+        await asyncio.sleep(0.01)
+
+
+ATTACKS: Final[Mapping[str, Attack]] = {
+    each.__name__: each for each in (dearest_bodies, idle_sockets, endless_trailers)
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Exhausted:
+    """What the others noticed of one attack, and what the attacker was told."""
+
+    attack: str
+    before_s: float
+    during_s: float
+    statuses: Counter[int]
+    lives: Counter[int]
+    grown_kib: int
+
+    @property
+    def ratio(self) -> float:
+        return self.during_s / self.before_s
+
+    def kept(self) -> bool:
+        memory = self.grown_kib <= GROWTH_KIB_MAX
+        return self.ratio <= RATIO_MAX and set(self.lives) == {200} and memory
+
+    def line(self) -> str:
+        return (
+            f"{self.attack}: others' p99 {self.before_s * 1000:.0f} ms before, {self.during_s * 1000:.0f} ms during, "
+            f"{self.ratio:.2f} x; attacker {dict(self.statuses)}; /livez {dict(self.lives)}; {self.grown_kib} KiB more"
+        )
+
+
+async def exhausted(api: Api, attack: str, *, seconds: float) -> Exhausted:
+    """Measure the others for so long without, and as long with the attack beside them, or until it got through."""
+    before, during, statuses = Watched(api), Watched(api), Counter[int]()
+    await before.look(1.0)  # warm
+    before.took_s.clear()
+    await before.look(seconds)
+    memory_before = memory_kib(api.pid)
+    attacking = asyncio.create_task(_elsewhere(attack, api, statuses))
+    await during.look(seconds, lambda: statuses[200] > 1)
+    attacking.cancel()
+    await asyncio.wait([attacking])
+    return Exhausted(
+        attack=attack,
+        before_s=quantile(before.took_s, 0.99),
+        during_s=quantile(during.took_s, 0.99),
+        statuses=statuses,
+        lives=during.lives,
+        grown_kib=memory_kib(api.pid) - memory_before,
+    )
+
+
+async def _elsewhere(attack: str, api: Api, statuses: Counter[int]) -> None:
+    """Attack in a process of its own: it must not slow down who measures. The key goes in by standard input."""
+    command = (sys.executable, "-m", "tests.failures.exhaustion", "--attack", attack, api.url)
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe)
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write(api.attacker.encode() + b"\n")
+    try:
+        async for line in process.stdout:
+            statuses[int(line)] += 1
+    finally:
+        process.kill()
+
+
+def memory_kib(pid: int) -> int:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS"))
+
+
+async def _post(api: Api, path: str, body: bytes, told: Told) -> None:
+    async with httpx.AsyncClient(base_url=api.url, timeout=120, trust_env=False) as client:
+        headers = {"authorization": f"Bearer {api.attacker}", "content-type": "application/json"}
+        while True:
+            with suppress(httpx.HTTPError):
+                answer = await client.post(
+                    f"/v1/referrals:{path}", content=body, headers=headers | {"idempotency-key": uuid7().hex}
+                )
+                told(answer.status_code)
+                if answer.status_code != 200:
+                    await asyncio.sleep(0.05)
+
+
+def main() -> int:
+    """Exit code 1 unless the others' p99 stays within 2 x, memory stays, and /livez always answers."""
+    arguments = argparse.ArgumentParser(description="The dearest that one client can ask for.")
+    arguments.add_argument("--seconds", type=float, default=30.0)
+    arguments.add_argument("--attack", nargs=2, metavar=("NAME", "URL"), help="only attack; the key by standard input")
+    given = arguments.parse_args()
+    if given.attack:
+        name, url = given.attack
+        most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(4096, most), most))
+        attacker = Api(url, 0, sys.stdin.readline().strip(), "")
+        asyncio.run(_attack(ATTACKS[name], attacker))
+        return 0
+    with (
+        tempfile.TemporaryDirectory() as state,
+        running_exchange(Path(state)) as exchange,
+        served_alone(exchange) as api,
+    ):
+        found = [asyncio.run(exhausted(api, each, seconds=given.seconds)) for each in ATTACKS]
+    for each in found:
+        print(each.line())
+    return int(not all(each.kept() for each in found))
+
+
+async def _attack(attack: Attack, api: Api) -> None:
+    await attack(api, lambda status: print(status, flush=True))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

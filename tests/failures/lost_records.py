@@ -1,0 +1,260 @@
+"""Topics that lose what nobody had read: their end, as after a power failure, or their beginning, as by retention.
+
+    python -m tests.failures.lost_records [--referrals 500]    with the pauses of a real installation; prints figures
+
+Three topics at once: what an agency is told, the receipts that it gives, and the facts that audit is told.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import struct
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from itertools import islice
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from shared.exchange.topics import inbox_topic
+from tests.failures.delivered import bounds_of, forget, message_id, records, rows, to_an_agency
+from tests.failures.load import Post, Sender
+from tests.failures.split import BROKER, PROCESSES, SplitExchange, split_exchange
+from tests.failures.verdict import Verdict, judge
+from tests.support.running import until
+
+OFFERS: Final = inbox_topic("law_enforcement", "hotline")
+RECEIPTS: Final = inbox_topic("hotline", "law_enforcement")
+FACTS: Final = inbox_topic("audit", "hotline")
+#: Of each topic, whose cursor it is that reads it.
+READ_BY: Final[Mapping[str, tuple[str, str]]] = {
+    OFFERS: ("law_enforcement", "SELECT following FROM topic_cursor WHERE topic = $1"),
+    RECEIPTS: ("hotline", "SELECT following FROM topic_cursor WHERE topic = $1"),
+    FACTS: ("audit", "SELECT max(next_offset) FROM cursor WHERE topic = $1"),
+}
+#: So many of the records that the reader had taken are lost as well.
+TAKEN_TOO: Final = 5
+RECEIPTED_S_MAX: Final = 600.0
+_UNSENT: Final = "SELECT coalesce(sum(last - appended), 0) FROM lane WHERE lane = $1"
+_ODD: Final = """
+SELECT "offset", kind, detail ->> 'reason' AS reason, (detail ->> 'first')::bigint AS first,
+       (detail ->> 'last')::bigint AS last
+FROM entry WHERE topic = $1 AND kind IN ('loss', 'conflict')
+"""
+_KEPT: Final = 'SELECT "offset", message_id::text AS id FROM entry WHERE topic = $1 AND message_id IS NOT NULL'
+_RANGE, _BATCH = struct.Struct(">qi"), struct.Struct(">i")
+
+
+class Way(StrEnum):
+    """How records are lost: the end of a topic, before its readers look or after it has grown again; its beginning."""
+
+    END = "the end"
+    END_REFILLED = "the end, refilled"
+    BEGINNING = "the beginning"
+
+
+class Held(NamedTuple):
+    """What a topic held before: its end, how far its reader and audit had come, and the message at each place."""
+
+    end: int
+    taken: int
+    audited: int
+    ids: Mapping[int, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """What one topic lost, and what audit says of it. `to_name`: places at which it had read, or was still to read."""
+
+    way: Way
+    topic: str
+    lost: int
+    to_name: range
+    named: frozenset[int]
+    #: By place, the message that audit had read there, and all that it has kept of that place.
+    known: Mapping[int, str]
+    kept: Mapping[int, frozenset[str]]
+    reasons: frozenset[str]
+
+    @property
+    def unnamed(self) -> int:
+        """What audit does not name by its place, or does not know by its id although it had read it."""
+        by_place = sum(offset not in self.named for offset in self.to_name)
+        by_id = sum(each not in self.kept.get(offset, ()) for offset, each in self.known.items())
+        return by_place + by_id
+
+    def line(self) -> str:
+        return (
+            f"{self.way}: {self.topic}: {self.lost} lost, {len(self.to_name)} for audit to name, "
+            f"{len(self.known)} of them by id, unnamed {self.unnamed}; said {', '.join(sorted(self.reasons))}"
+        )
+
+
+@dataclass(slots=True)
+class Losses:
+    """Each loss, and what had become of everything in the end."""
+
+    each: list[Lost] = field(default_factory=list)
+    verdict: Verdict | None = None
+
+    def lines(self) -> Iterator[str]:
+        yield from (lost.line() for lost in self.each)
+        yield f"lost to topics {sum(each.lost for each in self.each)}, unnamed {self.unnamed}"
+        assert self.verdict is not None
+        yield self.verdict.line()
+
+    @property
+    def unnamed(self) -> int:
+        return sum(each.unnamed for each in self.each)
+
+
+async def lose(exchange: SplitExchange, *, referrals: int) -> Losses:
+    """Lose records in each way, one after the other; every time readers stand still while it happens."""
+    found = Losses()
+    async with Sender(exchange, withdrawn_share=0) as sender:
+        for way in Way:
+            posts = to_an_agency(4 * referrals, together=1)
+            found.each += await _lose(exchange, sender, posts, way=way, referrals=referrals)
+    found.verdict = await judge(exchange, sender.tally)
+    return found
+
+
+async def _lose(
+    exchange: SplitExchange, sender: Sender, posts: Iterator[Post], *, way: Way, referrals: int
+) -> list[Lost]:
+    await _leave_unread(exchange, sender, posts, referrals=referrals)
+    before, cuts = {topic: await _held(exchange, topic) for topic in READ_BY}, dict[str, int]()
+    if way is Way.BEGINNING:
+        for topic, held in before.items():
+            await forget(exchange, topic, held.end)
+    else:
+        await exchange.kill(BROKER)
+        data = exchange.stack.state.path / "kafka" / "data"
+        cuts = {topic: cut(data, topic, max(0, held.taken - TAKEN_TOO)) for topic, held in before.items()}
+        await exchange.start(BROKER)
+    if way is Way.END_REFILLED:
+        await until(lambda: _grown(exchange, before, OFFERS, FACTS), seconds_max=RECEIPTED_S_MAX)
+    exchange.resume("law_enforcement")
+    if way is Way.END_REFILLED:
+        await until(lambda: _grown(exchange, before, RECEIPTS), seconds_max=RECEIPTED_S_MAX)
+    for label in ("consumer", "audit"):
+        exchange.resume(label)
+    await exchange.until_receipted(RECEIPTED_S_MAX)
+    await exchange.until_audited(RECEIPTED_S_MAX)
+    found = []
+    for topic, held in before.items():
+        begin = held.taken if way is Way.BEGINNING else cuts[topic]
+        to_name = range(held.audited, held.end) if way is Way.BEGINNING else range(begin, held.audited)
+        found.append(await _lost(exchange, way, topic, held, range(begin, held.end), to_name))
+    return found
+
+
+async def _leave_unread(exchange: SplitExchange, sender: Sender, posts: Iterator[Post], *, referrals: int) -> None:
+    """Fill the topics; their readers, and audit last, stand still before all is read."""
+    await sender.send(islice(posts, referrals))
+    await exchange.until_receipted(RECEIPTED_S_MAX)
+    exchange.pause("consumer")
+    await sender.send(islice(posts, referrals))
+    await until(lambda: _all_applied(exchange))
+    exchange.pause("law_enforcement")
+    await sender.send(islice(posts, referrals))
+    await until(lambda: _all_sent(exchange))
+    await exchange.until_audited()
+    exchange.pause("audit")
+    await sender.send(islice(posts, referrals))
+    await until(lambda: _all_sent(exchange))
+
+
+async def _held(exchange: SplitExchange, topic: str) -> Held:
+    instance, query = READ_BY[topic]
+    return Held(
+        end=(await bounds_of(exchange, topic)).end,
+        taken=int((await rows(exchange, instance, query, topic))[0][0]),
+        audited=int((await rows(exchange, "audit", READ_BY[FACTS][1], topic))[0][0]),
+        ids={record.offset: message_id(record) for record in await records(exchange, topic)},
+    )
+
+
+async def _lost(exchange: SplitExchange, way: Way, topic: str, held: Held, lost: range, to_name: range) -> Lost:
+    named, reasons, kept = set[int](), set[str](), dict[int, set[str]]()
+    for row in await rows(exchange, "audit", _ODD, topic):
+        if row["kind"] == "conflict":
+            named.add(row["offset"])
+        else:
+            named |= set(range(row["first"], row["last"] + 1))
+            reasons.add(row["reason"])
+    for row in await rows(exchange, "audit", _KEPT, topic):
+        kept.setdefault(row["offset"], set()).add(row["id"])
+    return Lost(
+        way=way,
+        topic=topic,
+        lost=len(lost),
+        to_name=to_name,
+        named=frozenset(named),
+        known={offset: each for offset, each in held.ids.items() if offset in to_name and offset < held.audited},
+        kept={offset: frozenset(ids) for offset, ids in kept.items()},
+        reasons=frozenset(reasons),
+    )
+
+
+def cut(data: Path, topic: str, offset: int) -> int:
+    """Let the log of a topic end before a record, while no broker runs; where it ends, since batches are whole.
+
+    What the broker knows besides of this log goes too: it finds out again, as after a power failure.
+    """
+    folder = data / f"{topic}-0"
+    [log] = folder.glob("*.log")
+    held, at, end = log.read_bytes(), 0, 0
+    while at < len(held):
+        first, length_bytes = _RANGE.unpack_from(held, at)
+        following = first + _BATCH.unpack_from(held, at + 23)[0] + 1
+        if following > offset:
+            break
+        at, end = at + 12 + length_bytes, following
+    log.write_bytes(held[:at])
+    for known in (*folder.glob("*.snapshot"), *folder.glob("*.index"), *folder.glob("*.timeindex")):
+        known.unlink()
+    for known in (".kafka_cleanshutdown", "recovery-point-offset-checkpoint", "replication-offset-checkpoint"):
+        (data / known).unlink(missing_ok=True)
+    return end
+
+
+async def _all_sent(exchange: SplitExchange) -> bool:
+    unsent = [await rows(exchange, "hotline", _UNSENT, lane) for lane in ("law_enforcement", "audit")]
+    return all(found[0][0] == 0 for found in unsent)
+
+
+async def _all_applied(exchange: SplitExchange) -> bool:
+    """Whether the agency's service has applied all offers, and has sent its receipts."""
+    unsent = await rows(exchange, "law_enforcement", _UNSENT, "hotline")
+    applied = await rows(exchange, "law_enforcement", "SELECT count(*) FROM inbox WHERE sender_instance = 'hotline'")
+    offered = await rows(exchange, "hotline", "SELECT count(*) FROM edge WHERE instance = 'law_enforcement'")
+    return unsent[0][0] == 0 and applied[0][0] == offered[0][0]
+
+
+async def _grown(exchange: SplitExchange, before: Mapping[str, Held], *topics: str) -> bool:
+    return all([(await bounds_of(exchange, topic)).end > before[topic].end for topic in topics])
+
+
+def main() -> int:
+    """Exit code 1 if anything was lost, done twice, does not add up, or is not named."""
+    arguments = argparse.ArgumentParser(description="Topics that lose what nobody had read.")
+    arguments.add_argument("--referrals", type=int, default=500)
+    given = arguments.parse_args()
+
+    async def run(exchange: SplitExchange) -> Losses:
+        await exchange.start(*PROCESSES)
+        return await lose(exchange, referrals=given.referrals)
+
+    with tempfile.TemporaryDirectory() as state, split_exchange(Path(state)) as exchange:
+        losses = asyncio.run(run(exchange))
+    print(*losses.lines(), sep="\n")
+    assert losses.verdict is not None
+    return int(bool(losses.verdict.faults()) or losses.unnamed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,159 @@
+"""A counterpart that writes poison all the time: who is honest is as quick as before, and its rows stay few.
+
+    python -m tests.failures.poison [--seconds 60]     prints figures; exit code 1 unless it all holds
+
+It holds the real key and the real login of an instance: what it signs is authentic, and names a policy that nobody has.
+Beside it, as often, bytes that are nothing at all.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import cycle, islice
+from pathlib import Path
+from typing import Final
+
+from deploy.site.access import kafka_access
+from shared.exchange.message import Draft, Record
+from shared.exchange.topics import inbox_topic
+from shared.kernel.clock import SystemClock
+from shared.kernel.ids import uuid7
+from tests.failures.delivered import delays_s, p99_s, rows, to_an_agency
+from tests.failures.load import Sender
+from tests.support.exchange_world import World
+from tests.support.forging import forged, installed_world, write
+from tests.support.running import PROVIDER, Exchange, running_exchange, until
+
+ATTACKER, VICTIM = "industry", "law_enforcement"
+TOPIC: Final = inbox_topic(VICTIM, ATTACKER)
+#: So many policies are named that nobody has, far above every version that anybody will publish.
+UNKNOWN, UNKNOWN_VERSION = 5, 9000
+#: Each of the two kinds.
+POISON_PER_S: Final = 10
+PER_S: Final = 10.0
+RATIO_MAX: Final = 2.0
+#: Junk is one row an hour for each reason and topic; a run may lie across the hour.
+JUNK_ROWS_MAX: Final = 4
+_ACCOUNT: Final = {"locator": {"kind": "account", "value": "user-1@elsewhere.example"}}
+_JUNK: Final = "SELECT count(*) AS rows, coalesce(sum(count), 0) AS records FROM quarantine WHERE topic = $1"
+_AWAITING: Final = "SELECT count(*) FROM awaiting WHERE topic = $1"
+
+
+@dataclass(frozen=True, slots=True)
+class Poisoned:
+    """What the honest noticed, and what the poison left behind."""
+
+    written: int
+    honest_before_s: float
+    honest_during_s: float
+    honest_delivered: int
+    honest_posted: int
+    junk_rows: int
+    junk_records: int
+    waiting_rows: int
+
+    @property
+    def ratio(self) -> float:
+        return self.honest_during_s / self.honest_before_s
+
+    def lines(self) -> Iterator[str]:
+        yield (
+            f"poison: {self.written} records; honest p99 {self.honest_before_s * 1000:.0f} ms before, "
+            f"{self.honest_during_s * 1000:.0f} ms during, {self.ratio:.2f} x; "
+            f"delivered {self.honest_delivered} of {self.honest_posted}"
+        )
+        yield (
+            f"rows of poison: {self.junk_rows} in quarantine for {self.junk_records} records, "
+            f"{self.waiting_rows} wait for their document"
+        )
+
+    def kept(self, ratio_max: float) -> bool:
+        """Whether the honest were as quick, none of theirs is missing, and the rows of junk are few."""
+        whole = self.honest_delivered == self.honest_posted
+        return whole and self.ratio <= ratio_max and 0 < self.junk_rows <= JUNK_ROWS_MAX
+
+
+async def poisoned(exchange: Exchange, *, seconds: float) -> Poisoned:
+    """Measure the honest for so long without, and as long with poison in the same inbox."""
+    turns = int(PER_S * seconds)
+    async with Sender(exchange, withdrawn_share=0) as sender:
+        await sender.send_paced(to_an_agency(int(PER_S), together=1), PER_S)  # caches warm, connections open
+        await exchange.until_quiet()
+        before = await _honest(exchange, sender, turns)
+        world = installed_world(exchange.state)
+        poison = forged(world, islice(_unknown(world), int(POISON_PER_S * seconds)), instance=ATTACKER)
+        writing = asyncio.create_task(_write(exchange, [each for record in poison for each in (record, _junk())]))
+        during = await _honest(exchange, sender, turns)
+        await writing
+    await until(lambda: _all_met(exchange, len(poison)))
+    [junk] = await rows(exchange, VICTIM, _JUNK, TOPIC)
+    [waiting] = await rows(exchange, VICTIM, _AWAITING, TOPIC)
+    return Poisoned(
+        written=2 * len(poison),
+        honest_before_s=p99_s(before, VICTIM),
+        honest_during_s=p99_s(during, VICTIM),
+        honest_delivered=len(during[VICTIM]),
+        honest_posted=turns,
+        junk_rows=junk["rows"],
+        junk_records=junk["records"],
+        waiting_rows=waiting[0],
+    )
+
+
+async def _honest(exchange: Exchange, sender: Sender, turns: int) -> dict[str, list[float]]:
+    begun = SystemClock().now()
+    await sender.send_paced(to_an_agency(turns, together=1), PER_S)
+
+    async def there() -> bool:
+        return len((await delays_s(exchange, begun)).get(VICTIM, ())) == turns
+
+    await until(there)
+    return dict(await delays_s(exchange, begun))
+
+
+def _unknown(world: World) -> Iterator[Draft]:
+    """Offers that are all as they should be, but that they were decided by policies that nobody has."""
+    policies = [world.policy.model_copy(update={"version": UNKNOWN_VERSION + each}) for each in range(UNKNOWN)]
+    deciding = cycle([replace(world, policy=policy, shelf=type(world.shelf)()) for policy in policies])
+    for each in deciding:
+        drafts = each.prepared(origin=PROVIDER, user_jurisdictions=["NL"], items=[_ACCOUNT]).drafts
+        yield next(draft for draft in drafts if draft.recipient_instance == VICTIM)
+
+
+def _junk() -> Record:
+    """Bytes that are no message."""
+    return Record(TOPIC, 0, 0, SystemClock().now(), None, (), uuid7().bytes)
+
+
+async def _write(exchange: Exchange, poison: list[Record]) -> None:
+    """Append all of it through the attacker's login at an even pace."""
+    access, loop = kafka_access(exchange.endpoints, ATTACKER), asyncio.get_running_loop()
+    began, a_second = loop.time(), 2 * POISON_PER_S
+    for second in range(0, len(poison), a_second):
+        await asyncio.sleep(began + second / a_second - loop.time())
+        await write(access, poison[second : second + a_second])
+
+
+async def _all_met(exchange: Exchange, count: int) -> bool:
+    [junk] = await rows(exchange, VICTIM, _JUNK, TOPIC)
+    return bool(junk["records"] >= count)
+
+
+def main() -> int:
+    """Exit code 1 unless the honest stay within 2 x and the rows of junk are few."""
+    arguments = argparse.ArgumentParser(description="A counterpart that writes poison all the time.")
+    arguments.add_argument("--seconds", type=float, default=60.0)
+    given = arguments.parse_args()
+    with tempfile.TemporaryDirectory() as state, running_exchange(Path(state)) as exchange:
+        found = asyncio.run(poisoned(exchange, seconds=given.seconds))
+    print(*found.lines(), sep="\n")
+    return int(not found.kept(RATIO_MAX))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

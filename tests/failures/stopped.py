@@ -1,0 +1,106 @@
+"""PostgreSQL or Kafka away for a while, in mid-flow: nothing is lost, readiness names it, all goes on by itself.
+
+python -m tests.failures.stopped [--seconds 30]     each in turn; prints figures; exit code 1 unless it all holds
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+import tempfile
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import httpx
+
+from shared.kernel.clock import SystemClock
+from tests.failures.delivered import delays_s, filings
+from tests.failures.load import Sender
+from tests.support.running import SERVICES, Exchange, running_exchange
+
+PER_S: Final = 10.0
+#: What readiness says of each, and of which check.
+NAMED: Final = {"database": ("database", "database_unavailable"), "broker": ("relay", "broker_unavailable")}
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """What was posted through the outage, what each recipient had in the end, and what readiness said meanwhile."""
+
+    server: str
+    seconds: float
+    posted: int
+    accepted: int
+    delivered: dict[str, int]
+    said: frozenset[tuple[int, str, str]]
+    restarted: int
+
+    def line(self) -> str:
+        reasons = ", ".join(f"{name} {reason} ({status})" for status, name, reason in sorted(self.said))
+        return (
+            f"{self.server} away for {self.seconds:g} s: posted {self.posted}, accepted {self.accepted}, "
+            f"delivered {self.delivered}, processes restarted {self.restarted}; readiness said {reasons}"
+        )
+
+    def kept(self) -> bool:
+        whole = set(self.delivered.values()) == {self.posted} and len(self.delivered) == len(SERVICES)
+        named = NAMED[self.server] in {(name, reason) for _, name, reason in self.said}
+        return whole and self.accepted == self.posted and named and not self.restarted
+
+
+async def stopped(exchange: Exchange, server: str, *, seconds: float) -> Stopped:
+    """Post at a steady rate; kill the server, and start it again after so long."""
+    postgres, kafka = exchange.stack.postgres, exchange.stack.kafka
+    end, start = (postgres.crash, postgres.start) if server == "database" else (kafka.kill, kafka.start)
+    pids = {label: process.pid for label, process in exchange.processes.items()}
+    said, begun, turns = set[tuple[int, str, str]](), SystemClock().now(), int(PER_S * (seconds + 4))
+    async with Sender(exchange, withdrawn_share=0) as sender:
+        sending = asyncio.create_task(sender.send_paced(filings(turns), PER_S))
+        await asyncio.sleep(2.0)
+        await asyncio.to_thread(end)
+        watching = asyncio.create_task(_watch(exchange, said))
+        await asyncio.sleep(seconds)
+        watching.cancel()
+        await asyncio.wait([watching])
+        await asyncio.to_thread(start)
+        await sending
+        await exchange.until_quiet()
+    found = await delays_s(exchange, begun)
+    return Stopped(
+        server=server,
+        seconds=seconds,
+        posted=turns,
+        accepted=len(sender.tally.accepted),
+        delivered={instance: len(each) for instance, each in found.items()},
+        said=frozenset(said),
+        restarted=sum(process.pid != pids[label] for label, process in exchange.processes.items()),
+    )
+
+
+async def _watch(exchange: Exchange, said: set[tuple[int, str, str]]) -> None:
+    async with httpx.AsyncClient(base_url=exchange.endpoints.http["hotline"], trust_env=False, timeout=10) as http:
+        while True:
+            with suppress(httpx.TransportError):
+                answer = await http.get("/readyz")
+                said |= {(answer.status_code, each["name"], each["reason"]) for each in answer.json()["checks"]}
+            await asyncio.sleep(0.2)
+
+
+def main(say: Callable[[str], object] = print) -> int:
+    """Stop each; exit code 1 unless nothing was lost and readiness named it."""
+    arguments = argparse.ArgumentParser(description="PostgreSQL and Kafka away for a while.")
+    arguments.add_argument("--seconds", type=float, default=30.0)
+    given = arguments.parse_args()
+    with tempfile.TemporaryDirectory() as state, running_exchange(Path(state)) as exchange:
+        found = [asyncio.run(stopped(exchange, server, seconds=given.seconds)) for server in NAMED]
+    for each in found:
+        say(each.line())
+    return int(not all(each.kept() for each in found))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,184 @@
+"""An origin whose clock is off, or that hears of no new document: its edges wait, it says so, it mends by itself.
+
+Its pauses are a sixtieth of real ones.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import httpx
+import pytest
+from confluent_kafka.admin import AclOperation
+
+from deploy.operator.documents import publish_file, signed_beat
+from deploy.site.access import admin_access
+from deploy.site.endpoints import STACK_FILE
+from deploy.site.open import Site
+from shared.contracts.documents import SignedBeat
+from shared.envelope.keys import SigningKey
+from shared.kernel.clock import SystemClock
+from shared.routing.derive import TOLERANCE
+from shared.runtime.kafka.documents import DIRECTORY_TOPIC, publish_beats
+from tests.failures.altered import with_clock
+from tests.failures.delivered import filings, rows, without_right
+from tests.failures.load import Sender
+from tests.support.running import SERVICES, Exchange, running_exchange, until
+from tests.support.stack import FOUR
+
+pytestmark = pytest.mark.timing
+
+DECISIONS_MAX = 4
+FILED = 5
+#: Younger than its process, and older than a beat that comes every second.
+HEARD_S = 4.0
+_DECIDED = "SELECT recipient, referral_id FROM edge WHERE referral_id = ANY($1::uuid[])"
+_SENT = "SELECT message_id, instance FROM edge WHERE referral_id = ANY($1::uuid[]) AND state = 'emitted'"
+_APPLIED = "SELECT count(*) FROM inbox WHERE message_id = ANY($1::uuid[]) AND outcome = 'applied'"
+
+
+@pytest.fixture(scope="module")
+def clock(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("clock") / "off_s"
+    set_off(file, 0)
+    return file
+
+
+def set_off(clock: Path, off_s: int) -> None:
+    """At once and whole: its reader asks for the time again and again."""
+    draft = clock.with_suffix(".new")
+    draft.write_text(str(off_s))
+    draft.replace(clock)
+
+
+@pytest.fixture(scope="module")
+def origin(tmp_path_factory: pytest.TempPathFactory, clock: Path) -> Iterator[Exchange]:
+    """An exchange whose hotlines' service has a clock of its own, and is hasty."""
+
+    def start(exchange: Exchange) -> None:
+        for instance in FOUR:
+            program = with_clock(clock) if instance == "hotline" else ("-m", "deploy.cli", "serve")
+            exchange.serve(instance, program=program)
+        for instance in FOUR:
+            exchange.wait_ready(instance)
+
+    with running_exchange(tmp_path_factory.mktemp("origin"), start=start) as exchange:
+        yield exchange
+
+
+async def filed(exchange: Exchange) -> list[UUID]:
+    async with Sender(exchange, withdrawn_share=0) as sender:
+        await sender.send(filings(FILED))
+    return [UUID(each) for each in sender.tally.accepted.values()]
+
+
+async def decisions(exchange: Exchange, ids: Sequence[UUID]) -> Counter[tuple[str, UUID]]:
+    """How often each edge was decided."""
+    return Counter((row["recipient"], row["referral_id"]) for row in await rows(exchange, "hotline", _DECIDED, ids))
+
+
+async def applied(exchange: Exchange, ids: Sequence[UUID]) -> int:
+    """How many edges their recipients have applied, of those that are in force."""
+    sent = await rows(exchange, "hotline", _SENT, ids)
+    found = 0
+    for instance in SERVICES:
+        messages = [row["message_id"] for row in sent if row["instance"] == instance]
+        found += (await rows(exchange, instance, _APPLIED, messages))[0][0]
+    return found
+
+
+async def checks(exchange: Exchange) -> dict[str, Any]:
+    async with httpx.AsyncClient(base_url=exchange.endpoints.http["hotline"], trust_env=False) as http:
+        answer = await http.get("/readyz")
+    assert answer.status_code == 200
+    return {each["name"]: each for each in answer.json()["checks"]}
+
+
+async def says(exchange: Exchange, reason: str) -> bool:
+    return bool((await checks(exchange))["relay"]["reason"] == reason)
+
+
+@asynccontextmanager
+async def beating(exchange: Exchange) -> AsyncIterator[None]:
+    """Every second somebody says which documents are newest."""
+    key = SigningKey.load((exchange.state / "beat.key").read_text())
+
+    async def beats() -> AsyncIterator[SignedBeat]:
+        while True:
+            yield signed_beat(exchange.state, key, SystemClock().now())
+            await asyncio.sleep(1.0)
+
+    task = asyncio.create_task(publish_beats(admin_access(exchange.endpoints), beats()))
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+@pytest.mark.parametrize("off_s", [360, -360])
+async def test_edges_wait_while_a_clock_is_off_and_go_by_themselves_when_it_is_right(
+    origin: Exchange, clock: Path, off_s: int, record_property: Callable[[str, object], None]
+) -> None:
+    set_off(clock, off_s)
+    first = await filed(origin)
+    await until(partial(says, origin, "clock_off"))
+    waiting = await filed(origin)
+    await asyncio.sleep(1.0)
+    assert await applied(origin, waiting) == 0
+    set_off(clock, 0)
+    await origin.until_quiet()
+    decided = await decisions(origin, first + waiting)
+    record_property("decisions", dict(Counter(decided.values())))
+    assert len(decided) == 2 * FILED * len(SERVICES)
+    assert max(decided.values()) <= DECISIONS_MAX
+    assert await applied(origin, first + waiting) == len(decided)
+    assert await says(origin, "")
+
+
+async def test_edges_wait_while_no_document_is_heard_of_and_are_decided_once_more_when_one_was_missed(
+    origin: Exchange, record_property: Callable[[str, object], None]
+) -> None:
+    policy = json.loads((origin.state / "policy.json").read_text())
+    body = json.dumps(policy | {"version": policy["version"] + 1}).encode()
+    async with beating(origin):
+        await until(partial(has_heard, origin))
+        async with without_right(origin, "hotline", DIRECTORY_TOPIC, AclOperation.READ):
+            # The grace of the policy before it is over in a moment.
+            begun = SystemClock().now() - TOLERANCE + timedelta(seconds=5)
+            published = await asyncio.to_thread(publish_file, site_of(origin), "policy", body, active_from=begun)
+            for instance in ("law_enforcement", "industry"):
+                await until(partial(_has, origin, instance, published.digest))
+            await until(partial(says, origin, "beat_late"))
+            waiting = await filed(origin)
+            await asyncio.sleep(max(1.0, (begun + TOLERANCE - SystemClock().now()).total_seconds()))
+            assert await applied(origin, waiting) == 0
+        await origin.until_quiet()
+    decided = await decisions(origin, waiting)
+    record_property("decisions", dict(Counter(decided.values())))
+    assert len(decided) == FILED * len(SERVICES)
+    assert 1 < max(decided.values()) <= DECISIONS_MAX
+    assert await applied(origin, waiting) == len(decided)
+
+
+def site_of(exchange: Exchange) -> Site:
+    return Site(exchange.state / STACK_FILE, exchange.state, exchange.endpoints)
+
+
+async def has_heard(exchange: Exchange) -> bool:
+    """Whether a beat has come to the origin. It was started longer ago."""
+    return 0 <= (await checks(exchange))["documents"]["age_s"] < HEARD_S
+
+
+async def _has(exchange: Exchange, instance: str, digest: str) -> bool:
+    return bool(await rows(exchange, instance, "SELECT 1 FROM document WHERE digest = $1", digest))

@@ -1,0 +1,35 @@
+"""Topics lose their end, lose it and grow again, lose what nobody had read: all comes again, and audit names it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.failures.altered import HASTY
+from tests.failures.lost_records import READ_BY, Way, lose
+from tests.failures.split import PROCESSES, SplitExchange, split_exchange
+
+REFERRALS = 10
+
+
+@pytest.fixture
+def hasty(tmp_path: Path) -> Iterator[SplitExchange]:
+    with split_exchange(tmp_path, programs=dict.fromkeys(PROCESSES, HASTY)) as exchange:
+        yield exchange
+
+
+async def test_what_topics_lose_is_sent_again_and_named_by_place_and_id(
+    hasty: SplitExchange, capsys: pytest.CaptureFixture[str], record_property: Callable[[str, object], None]
+) -> None:
+    await hasty.start(*PROCESSES)
+    losses = await lose(hasty, referrals=REFERRALS)
+    with capsys.disabled():
+        print("", *losses.lines(), sep="\n  ")
+    assert losses.verdict is not None
+    record_property("figure", "; ".join([*losses.lines()][-2:]))
+    assert [(each.way, each.topic) for each in losses.each] == [(way, topic) for way in Way for topic in READ_BY]
+    assert all(each.lost >= REFERRALS for each in losses.each)
+    assert [each.unnamed for each in losses.each] == [0] * len(losses.each)
+    assert losses.verdict.faults() == {}

@@ -1,0 +1,105 @@
+"""One recipient's trouble is that recipient's matter: what goes to others is as quick as before, and nothing is lost.
+
+Figures of timing are ratios within one run; the verbs of docs/acceptance-long.md hold them to the aim at full length.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import pytest
+from confluent_kafka.admin import AclOperation
+
+from shared.exchange.topics import inbox_topic
+from shared.kernel.ids import uuid7
+from tests.failures.delivered import rows, to_an_agency, without_right
+from tests.failures.load import Sender
+from tests.failures.poison import poisoned
+from tests.failures.recipient_down import recipient_down
+from tests.failures.stopped import stopped
+from tests.failures.unwritable import one_topic_shut
+from tests.support.running import AGENCY, PROVIDER, Exchange, provider_filing, until
+
+Record = Callable[[str, object], None]
+
+pytestmark = pytest.mark.timing
+
+SECONDS = 4.0
+#: Ten times the aim, as all deadlines of tests are.
+P99_RATIO_MAX, P50_RATIO_MAX = 20.0, 15.0
+BACKLOG = 3_000
+LATE = 100
+
+
+async def test_a_topic_that_cannot_be_written_holds_up_no_other_and_nothing_is_appended_twice(
+    exchange: Exchange, record_property: Record
+) -> None:
+    held = await one_topic_shut(exchange, seconds=SECONDS)
+    record_property("figure", "; ".join(held.lines()))
+    assert held.delivered_while_shut == 0
+    assert held.delivered == held.posted
+    assert held.appended_twice == 0
+    assert held.ratio <= P99_RATIO_MAX
+
+
+async def test_a_recipient_that_is_down_costs_the_others_nothing_and_gets_each_message_once(
+    exchange: Exchange, record_property: Record
+) -> None:
+    down = await recipient_down(exchange, backlog=BACKLOG, seconds=SECONDS, retention=False)
+    record_property("figure", "; ".join(down.lines()))
+    assert set(down.ready) == {200}
+    assert down.copies_while_held == 0
+    assert down.delivered == down.expected
+    assert down.ratio <= P50_RATIO_MAX
+
+
+async def test_poison_in_an_inbox_holds_up_nobody_honest_and_leaves_few_rows(
+    exchange: Exchange, record_property: Record
+) -> None:
+    found = await poisoned(exchange, seconds=SECONDS)
+    record_property("figure", "; ".join(found.lines()))
+    assert found.junk_records == found.written // 2
+    assert found.kept(P99_RATIO_MAX)
+
+
+async def test_a_poller_misses_none_of_a_hundred_that_arrive_late(exchange: Exchange, record_property: Record) -> None:
+    """They are accepted and cannot leave; another's referral, filed after them, is what the poller sees meanwhile."""
+    async with exchange.http(AGENCY) as agency, exchange.http(PROVIDER) as provider:
+
+        async def inbox() -> Sequence[str]:
+            answer = await agency.get("/v1/inbox", params={"limit": 200})
+            return [each["referral_id"] for each in answer.json()["items"]]
+
+        async with (
+            without_right(exchange, "hotline", inbox_topic("law_enforcement", "hotline"), AclOperation.WRITE),
+            Sender(exchange, withdrawn_share=0) as sender,
+        ):
+            await sender.send(to_an_agency(LATE, together=LATE))
+            filed = await provider.post(
+                "/v1/referrals", json=provider_filing(), headers={"Idempotency-Key": uuid7().hex}
+            )
+            assert filed.status_code == 202
+
+            async def has_come() -> bool:
+                return filed.json()["referral_id"] in await inbox()
+
+            await until(has_come)
+            top = (await inbox())[0]
+            late = set(sender.tally.accepted.values())
+            assert not late & set(await inbox())
+        await exchange.until_quiet()
+        shown = await inbox()
+    seen = set(shown[: shown.index(top)])
+    record_property("figure", f"{len(late)} late, {len(late - seen)} missed")
+    assert len(late) == LATE
+    assert late <= seen
+
+
+async def test_a_database_that_goes_away_is_named_loses_nothing_and_all_goes_on_when_it_is_back(
+    exchange: Exchange, record_property: Record
+) -> None:
+    found = await stopped(exchange, "database", seconds=SECONDS)
+    record_property("figure", found.line())
+    assert found.kept(), found.line()
+    [parked] = await rows(exchange, "law_enforcement", "SELECT count(*) FROM inbox WHERE outcome = 'parked'")
+    assert parked[0] == 0

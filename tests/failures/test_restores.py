@@ -1,0 +1,36 @@
+"""Audit's, an agency's and an origin's database are lost and restored from a dump, one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.failures.restores import AUDIT, RESTORED, check, restore_through
+from tests.support.running import Exchange, running_exchange
+
+EACH = 9
+
+
+@pytest.fixture
+def exchange(tmp_path: Path) -> Iterator[Exchange]:
+    with running_exchange(tmp_path / "state") as running:
+        yield running
+
+
+async def test_what_a_restored_database_has_forgotten_comes_back_or_is_named(
+    exchange: Exchange,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    record_property: Callable[[str, object], None],
+) -> None:
+    """The control is in the same run: each dump lacks numbers that were given since, which none is given again."""
+    lost = frozenset[str]()
+    for instance in RESTORED:
+        found = await restore_through(exchange, tmp_path, instance, EACH)
+        with capsys.disabled():
+            print("", found.line(), sep="\n  ")
+        lost = check(found, lost_before=lost)
+        assert (len(found.lost) > 0) == (instance != AUDIT)
+        record_property(f"lost_{instance}", len(found.lost))
