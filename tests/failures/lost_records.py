@@ -12,7 +12,7 @@ import asyncio
 import struct
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import islice
@@ -67,12 +67,15 @@ class Held(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """What one topic lost, and what audit says of it. `to_name`: places at which it had read, or was still to read."""
+    """What one topic lost, and what audit says of it. `to_name`: places at which it had read, or was still to read.
+
+    Places of messages: where the same one lies again nothing is lost, and what instances say of delivery has no number.
+    """
 
     way: Way
     topic: str
     lost: int
-    to_name: range
+    to_name: Sequence[int]
     named: frozenset[int]
     #: By place, the message that audit had read there, and all that it has kept of that place.
     known: Mapping[int, str]
@@ -188,11 +191,12 @@ async def _lost(exchange: SplitExchange, way: Way, topic: str, held: Held, lost:
             reasons.add(row["reason"])
     for row in await rows(exchange, "audit", _KEPT, topic):
         kept.setdefault(row["offset"], set()).add(row["id"])
+    again = {record.offset: message_id(record) for record in await records(exchange, topic)}
     return Lost(
         way=way,
         topic=topic,
         lost=len(lost),
-        to_name=to_name,
+        to_name=[each for each in to_name if each in held.ids and again.get(each) != held.ids[each]],
         named=frozenset(named),
         known={offset: each for offset, each in held.ids.items() if offset in to_name and offset < held.audited},
         kept={offset: frozenset(ids) for offset, ids in kept.items()},
