@@ -1,6 +1,6 @@
 """The rules of delivery, each taken away by itself: the simulation must find what then breaks.
 
-A key begins with the number of the rule (`docs/decisions/0034-rules-taken-away.md`).
+A key begins with the number of the rule (`docs/decisions/0035-rules-taken-away.md`).
 """
 
 from __future__ import annotations

@@ -208,14 +208,18 @@ async def test_what_was_deferred_is_judged_again_when_it_comes_again(here: World
     assert desk.handler.types == [REFERRAL_OFFERED.type]
 
 
-def told_anew(here: World, offer: Record, *, items: int = 1) -> Record:
-    """The same edge under another message id and another number; with fewer or as many items."""
+def told_anew(here: World, offer: Record, *, items: int = 1, answers: int = 0) -> Record:
+    """The same edge under another message id and another number; with fewer or as many items.
+
+    With `answers`, so many of its recipient are told with it, which that may have forgotten.
+    """
     message_id = uuid7()
 
     def said(plaintext: bytes) -> bytes:
         told = json.loads(plaintext)
         told["record"]["items"][0]["locator"]["value"] += "" if items == 1 else "/other"
-        return to_json(told)
+        again = {"again": {"answer": "accepted", "number": answers, "restored": True}} if answers else {}
+        return to_json({"decision": told.pop("decision"), **again, **told})
 
     sealed = resealed(said, context={"message_id": message_id})(here, offer)
     return signed(id=message_id, sequence=10**6 + here.at.microsecond + len(message_id.hex))(here, sealed)
@@ -227,6 +231,21 @@ async def test_the_same_edge_under_another_id_has_no_second_effect(here: World) 
     told = await desk.consume([offer]) + await desk.consume([told_anew(here, offer)])
     assert [(each.outcome, each.code) for each in told] == [(APPLIED, None), (APPLIED, None)]
     assert (len(desk.handler.types), len(desk.database.state.inbox)) == (1, 2)
+
+
+@pytest.mark.parametrize("together", [True, False])
+async def test_what_was_answered_elsewhere_is_told_with_the_same_edge_and_taken_up(here: World, together: bool) -> None:
+    """It has no other content, and its recipient's new place must hear of it: the service knows what it has of it."""
+    desk = Desk(here)
+    (offer,) = offers(here)
+    told = told_anew(here, offer, answers=2)
+    verdicts = (
+        [*await desk.consume([offer, told])]
+        if together
+        else [*await desk.consume([offer]), *await desk.consume([told])]
+    )
+    assert [each.outcome for each in verdicts] == [APPLIED, APPLIED]
+    assert [each.again and each.again.number for each in desk.handler.messages] == [None, 2]
 
 
 @pytest.mark.parametrize("code", [None, "case_exists"])
