@@ -79,12 +79,13 @@ class AnsweredSoFar(Contract):
 
     `moved`: it is issued to where the recipient has moved; else to where it lies already, because of an answer that
     came late from where it was before, or, `restored`, because that place has forgotten some of it. `number` is that of
-    the newest answer, 0 for none. What was said of items is by the notice's numbers.
+    the newest answer, 0 for none: far below the last number of a track, so that its party can go on. What was said of
+    items is by the notice's numbers.
     """
 
     moved: Flag = False
     restored: Flag = False
     answer: AnswerState
-    number: Annotated[int, Field(strict=True, ge=0, le=1_000_000)]
+    number: Annotated[int, Field(strict=True, ge=0, le=10_000)]
     items: Annotated[tuple[ItemAnswer, ...], Field(max_length=ITEM_ANSWERS_MAX)] = ()
     disowned: Annotated[tuple[Disowned, ...], Field(max_length=ITEMS_MAX), NUMBERED_ONCE] = ()

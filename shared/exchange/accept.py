@@ -355,7 +355,7 @@ def _derive(reading: _Reading, reader: ReadingInstance) -> None:
         raise Refused("edge_not_ours", field="/sealed/edge/recipient")
     if edge.facts.origin != attributes.sender:
         raise Refused("edge_not_reproducible", "an origin decides for itself alone", field="/sealed/edge/facts/origin")
-    if carried.again is not None:
+    if carried.again is not None and not carried.again.restored:
         check_told_of(edge.recipient, reading.directory, reader.shelf.directories.active(reader.clock.now()))
     _check_known(decision, reader.shelf)
     directory = reader.shelf.directories.get(decision.directory, broker_time)

@@ -45,6 +45,9 @@ def check_served(message: MessageType, served: Served, *, version: int) -> None:
 
 
 def check_told_of(recipient: str, *directories: DirectoryIndex) -> None:
-    """What a recipient has answered is its own to say. Its sender tells of it only where it was elsewhere before."""
+    """What a recipient has answered is its own to say. Its sender tells of it only where it was elsewhere before.
+
+    What it has forgotten is told to a restored database alone: that is for whoever has the database to look at.
+    """
     if not any(directory.places_of(recipient)[1:] for directory in directories):
         raise Refused(STATEMENT_NOT_YOURS, "its recipient has not moved", field="/sealed/again")

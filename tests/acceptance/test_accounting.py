@@ -64,8 +64,8 @@ def told(exchange: Exchange) -> tuple[int, list[dict[str, str]]]:
 
 
 async def differences(exchange: Exchange) -> list[dict[str, str]]:
-    """What the verb would tell, without its process; nothing is on its way that a longer pause would wait for."""
-    found: list[dict[str, str]] = (await reconciled(exchange.endpoints, pause_s=0.1)).as_json()["differences"]
+    """What the verb would tell, without its process."""
+    found: list[dict[str, str]] = (await reconciled(exchange.endpoints)).as_json()["differences"]
     return found
 
 

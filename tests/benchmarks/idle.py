@@ -68,7 +68,8 @@ def told(used: Mapping[str, float]) -> str:
 async def have_followed(running: Stage, count: int) -> None:
     """Make so many topics more, and wait until audit reads each of them. They stay empty."""
     topics = [NewTopic(inbox_topic("nobody", f"quiet_{number}"), num_partitions=1) for number in range(count)]
-    for made in admin_client(running.endpoints.kafka).create_topics(topics, request_timeout=FOLLOWED_S_MAX).values():
+    admin = admin_client(running.endpoints.kafka)  # with it its requests would end
+    for made in admin.create_topics(topics, request_timeout=FOLLOWED_S_MAX).values():
         made.result()
     audit = await asyncpg.connect(running.endpoints.database(AUDIT).owner_url)
     try:

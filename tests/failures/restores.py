@@ -4,7 +4,7 @@
 
 A third of the referrals is filed before the dump, a third after it, so that the dump knows nothing of them, and a third
 once the instance runs again. What `docs/operations` says of a database that is restored is what is done here. Of what
-the agency was sent meanwhile Kafka keeps nothing: its origin must issue it anew.
+the agency was sent meanwhile Kafka keeps nothing: it comes from its origin again.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class Restored:
     later: list[UUID] = field(default_factory=list)
     withdrawn: UUID | None = None
     accepted: UUID | None = None
-    #: Numbers of parties that the dump does not know, and that Kafka does not bring back.
+    #: Numbers of parties that the instance knew of before, and does not know any more.
     lost: frozenset[Number] = frozenset()
     edges_forgotten: frozenset[UUID] = frozenset()
     cases: dict[UUID, str] = field(default_factory=dict)
@@ -107,7 +107,6 @@ async def restore_through(exchange: Exchange, folder: Path, instance: str, count
     found.before = await _file(exchange, count // 3)
     await _quiet(exchange)
     edges_before = await _edges(exchange)
-    before = await _between_parties(exchange, instance)
     dump = folder / f"{instance}.dump"
     _postgres(exchange, "pg_dump", "--format=custom", f"--file={dump}", database=instance)
     found.after = await _file(exchange, count // 3)
@@ -116,7 +115,7 @@ async def restore_through(exchange: Exchange, folder: Path, instance: str, count
         await agency.accept_case(found.accepted)
         await hotline.withdraw(found.withdrawn, WithdrawalReason.FILED_IN_ERROR)
     await _quiet(exchange)
-    found.lost = await _between_parties(exchange, instance) - before
+    known = await _between_parties(exchange, instance)
     found.edges_forgotten = (await _edges(exchange) - edges_before) if instance == ORIGIN else frozenset()
     exchange.stop(instance)
     if instance == RECIPIENT:
@@ -130,6 +129,7 @@ async def restore_through(exchange: Exchange, folder: Path, instance: str, count
     if instance != AUDIT:
         await until(lambda: _recovered(exchange, instance, found))
     await _quiet(exchange)
+    found.lost = known - await _between_parties(exchange, instance)
     await _look(exchange, found)
     return found
 

@@ -1,6 +1,6 @@
 """The rules of delivery, each taken away by itself: the simulation must find what then breaks.
 
-A key begins with the number of the rule (`docs/decisions/0034-rules-taken-away.md`).
+A key begins with the number of the rule (`docs/decisions/0035-rules-taken-away.md`).
 """
 
 from __future__ import annotations
@@ -277,6 +277,14 @@ SOON: Final = (
     "4 what is gone is passed",
     "6 marks that ask are answered",
     "7 kept until audit has it",
+    "7 what audit lacks is sent again",
     "8 acts come in the order of their track",
     "9 a withdrawal is never deferred",
+    "9 a withdrawal comes first",
+    "early cursor",
+    "numbers lost with their transaction",
+    "skipped dedupe",
+    "lapsed decision refused and forgotten",
+    "lapsed decision taken",
+    "waiting record passed over",
 )

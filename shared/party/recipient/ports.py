@@ -55,6 +55,10 @@ class Items(Protocol):
         """Move items from one state to another. Raises `Refused("state_forbids")` if one is no longer in the first."""
         ...
 
+    async def restored(self) -> bool:
+        """Whether these books were put back to an earlier state once, and so may have forgotten something."""
+        ...
+
     async def resume(self, items: Sequence[Item]) -> None:
         """Have items stand where their party had brought them elsewhere, before it moved."""
         ...

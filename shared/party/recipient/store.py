@@ -159,6 +159,9 @@ class PostgresItems:
         if len(changed) != len(changes):
             raise state_forbids()
 
+    async def restored(self) -> bool:
+        return bool(await self._driver.fetchval("SELECT lives > 1 FROM life"))
+
     async def resume(self, items: Sequence[Item]) -> None:
         if items:
             await self._driver.execute(

@@ -10,6 +10,7 @@ from shared.contracts.base import Contract
 from shared.contracts.evidence import KeptEvidence
 from shared.contracts.facts import RecordRevealedClear
 from shared.exchange.acts import Act
+from shared.exchange.authority import STATEMENT_NOT_YOURS
 from shared.exchange.compose import Addressing, compose
 from shared.exchange.events import Event, happened
 from shared.exchange.evidence import Witness
@@ -41,6 +42,10 @@ async def receive(
     changed: dict[ItemKey, tuple[str, str]] = {}
     resumed: set[ItemKey] = set()
     events: list[Event] = []
+    if any(map(_tells_forgotten, incoming)) and not await items.restored():
+        # Who has forgotten nothing is not told by others what it has said.
+        refusals |= {each.message_id: STATEMENT_NOT_YOURS for each in incoming if _tells_forgotten(each)}
+        incoming = [message for message in incoming if message.message_id not in refusals]
     for message in incoming:
         key = (UUID(message.subject), message.recipient)
         if message.moved and key not in now:
@@ -68,6 +73,11 @@ async def receive(
         events += edges.events
     await items.note(events)
     return refusals
+
+
+def _tells_forgotten(message: Received) -> bool:
+    """Whether it says that its recipient has answered and then forgotten it."""
+    return message.again is not None and message.again.restored and message.again.number > 0
 
 
 async def list_items(recipient: RecipientKind, page: Page, acting: Acting) -> Contract:

@@ -117,7 +117,7 @@ SELECT instance, owes, answered, stand_due OR stand_above IS NOT NULL AS stands 
 """
 _ANSWERED = "UPDATE peer SET owes = NULL WHERE instance = $1 AND owes = $2"
 _BEGAN = f"""
-UPDATE life AS l SET system_id = here.system_id, timeline = here.timeline, file = here.file,
+UPDATE life AS l SET lives = l.lives + 1, system_id = here.system_id, timeline = here.timeline, file = here.file,
        began_at = CASE WHEN l.system_id = 0 THEN l.began_at ELSE now() END
 FROM {HERE} WHERE (l.system_id, l.timeline, l.file) IS DISTINCT FROM (here.system_id, here.timeline, here.file)
 RETURNING l.one

@@ -38,9 +38,12 @@ async def test_the_newest_announcement_counts(database: Database) -> None:
 
 
 async def test_a_database_knows_which_it_is(database: Database) -> None:
-    async with database.transaction() as session:
-        book = PostgresPeers(session.driver)
-        assert await book.life() == await book.life()
+    began = []
+    for _ in range(2):
+        async with database.transaction() as session:
+            began.append(await PostgresPeers(session.driver).began())
+            lives = await session.driver.fetchval("SELECT lives FROM life")
+    assert (began, lives) == ([True, False], 1)
 
 
 async def test_numbers_that_a_restored_database_never_gave_end_their_epoch_once(origin: Origin) -> None:

@@ -65,7 +65,12 @@ async def test_what_was_done_here_and_forgotten_counts_again(providers: Provider
     assert await providers.receive(issued(notice_id, items=2, again=again)) == [None]
     assert await state(providers, notice_id) == "acknowledged", "control: a late answer from elsewhere"
     restored = again.model_copy(update={"restored": True})
-    assert await providers.receive(issued(notice_id, items=2, again=restored)) == [None]
+    told = [await providers.receive(issued(notice_id, items=2, again=restored))]
+    assert await state(providers, notice_id) == "acknowledged", "control: nothing was forgotten"
+    async with providers.database.transaction() as session:
+        await session.driver.execute("UPDATE life SET lives = 2")
+    told.append(await providers.receive(issued(notice_id, items=2, again=restored)))
+    assert told == [["statement_not_yours"], [None]]
     assert await state(providers, notice_id) == "in_part"
     assert await providers.act("answer", REST, notice_id) == "actioned"
     assert await numbers(providers, notice_id) == [1, 3]

@@ -131,6 +131,9 @@ class Told:
     async def change(self, changes: Mapping[ItemKey, tuple[str, str]]) -> None:
         self.effects += changes
 
+    async def restored(self) -> bool:
+        return False
+
     async def resume(self, items: Sequence[Item]) -> None:
         self.effects += items
 

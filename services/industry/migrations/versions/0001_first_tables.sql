@@ -139,9 +139,11 @@ CREATE TABLE closed_epoch (
     PRIMARY KEY (sender, recipient, epoch)
 );
 
--- One row: which database this was when that was last looked at, and since when. Another one was restored.
+-- One row: which database this was when that was last looked at, and since when. Another one was restored: `lives` says
+-- how many there were.
 CREATE TABLE life (
     one boolean PRIMARY KEY DEFAULT true,
+    lives integer NOT NULL DEFAULT 0,
     system_id bigint,
     timeline bigint,
     file bigint,

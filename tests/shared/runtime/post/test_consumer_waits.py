@@ -211,14 +211,14 @@ async def test_what_was_deferred_is_judged_again_when_it_comes_again(here: World
 def told_anew(here: World, offer: Record, *, items: int = 1, answers: int = 0) -> Record:
     """The same edge under another message id and another number; with fewer or as many items.
 
-    With `answers`, so many of its recipient are told with it, as late ones are from where it was before.
+    With `answers`, so many of its recipient are told with it, which that may have forgotten.
     """
     message_id = uuid7()
 
     def said(plaintext: bytes) -> bytes:
         told = json.loads(plaintext)
         told["record"]["items"][0]["locator"]["value"] += "" if items == 1 else "/other"
-        again = {"again": {"answer": "accepted", "number": answers}} if answers else {}
+        again = {"again": {"answer": "accepted", "number": answers, "restored": True}} if answers else {}
         return to_json({"decision": told.pop("decision"), **again, **told})
 
     sealed = resealed(said, context={"message_id": message_id})(here, offer)
