@@ -19,7 +19,7 @@ import httpx
 import pytest
 
 from client.views import ReferralView
-from deploy.devstack.postgres import _binaries
+from deploy.devstack.postgres import binaries
 from tests.journeys.parties import operated
 from tests.support.canary import Hit, contents, new_mark, search, spellings
 from tests.support.running import AGENCY, HOTLINE, OTHER_HOTLINE, PROVIDER, SERVICES, Exchange, referral, until
@@ -180,7 +180,7 @@ async def dump(exchange: Exchange) -> None:
     await admin.close()
     for service in (*SERVICES, "audit"):
         with (folder / f"{service}.sql").open("wb") as file:
-            command = [str(_binaries() / "pg_dump"), f"{base}/causeway_{service}"]
+            command = [str(binaries() / "pg_dump"), f"{base}/causeway_{service}"]
             await asyncio.to_thread(subprocess.run, command, stdout=file, check=True, timeout=180)
 
 
