@@ -50,6 +50,9 @@ async def _kept_running(name: str, part: Part) -> None:
             log("part_failed", part=name, code=error.code)
         except Exception as error:  # reported by name only: its text may quote what it was given
             log("part_failed", part=name, error=type(error).__name__)
+        if _asked_to_end():
+            # What it was doing turned the cancellation into a failure of its own.
+            raise asyncio.CancelledError
         await asyncio.sleep(back_off_s)
         back_off_s = min(back_off_s * 2, BACK_OFF_S_MAX)
 

@@ -202,7 +202,7 @@ async def test_what_was_changed_by_hand_is_named(
 
 
 async def test_a_row_of_data_changes_no_fingerprint(owner: asyncpg.Connection) -> None:
-    statement = "INSERT INTO pair_sequence VALUES ('a.example', 'b.example', 'b', gen_random_uuid(), 1, 0, 1, 1)"
+    statement = "INSERT INTO pair_sequence VALUES ('a.example', 'b.example', 'b', gen_random_uuid(), 1, 0, 1, 1, 1)"
     assert await drift(owner, statement) == []
 
 

@@ -63,3 +63,25 @@ async def test_a_part_that_ends_is_started_again_and_the_others_go_on(
         await asyncio.wait([running])
     assert running.cancelled()
     assert other_ended.is_set()
+
+
+@pytest.mark.timing
+async def test_a_part_that_fails_of_being_told_to_end_is_not_started_again() -> None:
+    """As a database driver does that was in the middle of a query."""
+    starts, begun = 0, asyncio.Event()
+
+    async def part() -> None:
+        nonlocal starts
+        starts += 1
+        begun.set()
+        try:
+            await asyncio.sleep(600)
+        except asyncio.CancelledError:
+            raise RuntimeError from None
+
+    running = asyncio.create_task(run_parts({"part": part}))
+    await begun.wait()
+    running.cancel()
+    await asyncio.wait([running], timeout=20)
+    assert running.cancelled()
+    assert starts == 1
