@@ -181,7 +181,7 @@ async def _held(exchange: SplitExchange, topic: str) -> Held:
     )
 
 
-async def _lost(exchange: SplitExchange, way: Way, topic: str, held: Held, lost: range, to_name: range) -> Lost:
+async def _lost(exchange: SplitExchange, way: Way, topic: str, held: Held, lost: range, to_name: Sequence[int]) -> Lost:
     named, reasons, kept = set[int](), set[str](), dict[int, set[str]]()
     for row in await rows(exchange, "audit", _ODD, topic):
         if row["kind"] == "conflict":
@@ -192,6 +192,9 @@ async def _lost(exchange: SplitExchange, way: Way, topic: str, held: Held, lost:
     for row in await rows(exchange, "audit", _KEPT, topic):
         kept.setdefault(row["offset"], set()).add(row["id"])
     again = {record.offset: message_id(record) for record in await records(exchange, topic)}
+    if way is Way.BEGINNING:
+        # The broker may have answered audit's last question while that stood still: what lay there was not lost to it.
+        to_name = [each for each in to_name if held.ids.get(each) not in kept.get(each, ())]
     return Lost(
         way=way,
         topic=topic,
