@@ -240,7 +240,7 @@ def test_evidence_that_was_changed_is_refused_with_a_code(written: Path, verify:
     if place == "value":
         one["value"] = one["value"][:8] + ("B" if one["value"][8] == "A" else "A") + one["value"][9:]
     elif place == "statement":
-        one["statement"]["offset"] += 1
+        one["statement"]["topic"] += "x"
     else:
         one["headers"] = [[name, f"{text}0" if name == "ce_sequence" else text] for name, text in one["headers"]]
     written.write_text(json.dumps(kept))

@@ -128,6 +128,9 @@ async def restore_through(exchange: Exchange, folder: Path, instance: str, count
     found.later = await _file(exchange, count - 2 * (count // 3))
     if instance != AUDIT:
         await until(lambda: _recovered(exchange, instance, found))
+        # It has told what it holds; its peers look at that in their own time.
+        await until(lambda: _acts_are_back(exchange, found))
+        await until(lambda: _strays_are_listed(exchange, found))
     await _quiet(exchange)
     found.lost = known - await _between_parties(exchange, instance)
     await _look(exchange, found)
@@ -148,6 +151,17 @@ async def _recovered(exchange: Exchange, instance: str, found: Restored) -> bool
     looked = await asyncio.to_thread(ran, exchange, "recover", instance, "--look")
     found.recovery = looked.stdout
     return looked.returncode == 0
+
+
+async def _acts_are_back(exchange: Exchange, found: Restored) -> bool:
+    cases = {row[0]: row[1] for row in await _rows(exchange, RECIPIENT, _CASES, AGENCY)}
+    return (cases.get(found.accepted), cases.get(found.withdrawn)) == ("accepted", "withdrawn")
+
+
+async def _strays_are_listed(exchange: Exchange, found: Restored) -> bool:
+    strays = {row["edge_id"] for row in await _rows(exchange, ORIGIN, _STRAYS)}
+    ahead = {row[0] for row in await _rows(exchange, ORIGIN, _AHEAD)} if found.instance == ORIGIN else {found.withdrawn}
+    return strays == found.edges_forgotten and found.withdrawn in ahead
 
 
 async def _look(exchange: Exchange, found: Restored) -> None:
