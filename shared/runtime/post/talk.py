@@ -28,6 +28,7 @@ from shared.contracts.registry import GONE, MessageType
 from shared.exchange.compose import Addressing, compose
 from shared.exchange.message import Draft, Received
 from shared.exchange.senders import instance_of, serves
+from shared.exchange.topics import AUDIT
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid7
@@ -107,22 +108,26 @@ class Talk:
         beyond = ahead(marks.taken, await unit.sent_book.sent_marks(by), appended=await unit.sent_book.appended(by))
         if beyond.impossible:
             log("marks_impossible", peer=by, count=len(beyond.impossible))
-        if forgotten := self._ours(by, beyond.forgotten):
+        for to, forgotten in self._ours(by, beyond.forgotten).items():
             log("numbers_forgotten", peer=by, count=len(forgotten))
-            await self._peers(unit).forgotten(by, forgotten)
+            await self._peers(unit).forgotten(to, forgotten)
         possible = [mark for mark in marks.taken if mark not in beyond.impossible]
         holes = HOLES_LOOKED_AT if count <= HOLES_A_MINUTE else 0
         gone = await unit.sent_book.take_marks(by, possible, self._stating.clock.now(), holes=holes)
         await self._gone(unit, by, numbers=gone)
 
-    def _ours(self, by: str, marks: Sequence[TakenMark]) -> list[TakenMark]:
-        """Those of numbers that are ours to give and went to `by`: of others its word counts for nothing."""
+    def _ours(self, by: str, marks: Sequence[TakenMark]) -> dict[str, list[TakenMark]]:
+        """Those of numbers that are ours to give, by the instance that they go to.
+
+        Audit reads all that we send; of another the word counts for what goes to itself, and for nothing else.
+        """
         directory, own = self._stating.directory(), self._stating.instance
-        return [
-            mark
-            for mark in marks
-            if (instance_of(mark.sender, directory), instance_of(mark.recipient, directory)) == (own, by)
-        ]
+        ours: dict[str, list[TakenMark]] = {}
+        for mark in marks:
+            to = instance_of(mark.recipient, directory)
+            if instance_of(mark.sender, directory) == own and to is not None and by in (to, AUDIT):
+                ours.setdefault(to, []).append(mark)
+        return ours
 
     def _theirs(self, by: str, stated: Sequence[SentMark]) -> list[SentMark]:
         """Those of numbers that are for `by` to give, and came to us: now, or before a party of either side moved."""

@@ -195,14 +195,16 @@ class Desk:
         books: Any = self.books
         return Speaker(books, self.stating, peers=lambda unit: books, say=self._say, holding=self.holding)
 
-    def heard(self, message: MessageType, clear: Contract, *, late: int = 0) -> Received:
-        stating = Stating("law_enforcement", lambda: self.here.documents.directory, ManualClock(AT))
+    def heard(self, message: MessageType, clear: Contract, *, by: str, late: int) -> Received:
+        stating = Stating(by, lambda: self.here.documents.directory, ManualClock(AT))
         drafts = stating.drafts(message, "hotline", [clear])
-        (record,) = self.here.records(drafts, "law_enforcement")
+        (record,) = self.here.records(drafts, by)
         return accept(later(record, timedelta(seconds=late)), self.here.reader("hotline"))
 
-    async def hear(self, message: MessageType, clear: Contract, *, late: int = 0) -> None:
-        await self.talk.heard(self.books, [self.heard(message, clear, late=late)])  # type: ignore[arg-type]
+    async def hear(
+        self, message: MessageType, clear: Contract, *, by: str = "law_enforcement", late: int = 0
+    ) -> None:
+        await self.talk.heard(self.books, [self.heard(message, clear, by=by, late=late)])  # type: ignore[arg-type]
 
     async def _say(self, draft: Draft) -> None:
         if draft.recipient in self.hangs:
@@ -263,6 +265,24 @@ async def test_numbers_that_we_never_gave_end_their_epoch(desk: Desk) -> None:
     taken = TakenMark(**PAIR, through=12)
     await desk.hear(MARKS, marks(taken=(taken,)))
     assert ("forgotten", ("law_enforcement", (taken,))) in desk.books.asked
+
+
+async def test_numbers_that_audit_alone_was_told_of_end_their_epoch_where_they_go_to(desk: Desk) -> None:
+    """We were restored, and what had them is lost: nobody else would ever ask for them, and audit always."""
+    told = TakenMark(**PAIR, through=0, holes=((1, 3),))
+    own = TakenMark(sender="hotline", recipient="audit", epoch=uuid7(), through=2)
+    other = TakenMark(sender="police-nl.example", recipient="hotline-nl.example", epoch=EPOCH, through=2)
+    await desk.hear(MARKS, marks(taken=(told, own, other)), by="audit")
+    assert desk.books.asked[1:-1] == [
+        ("forgotten", ("law_enforcement", (told,))),
+        ("forgotten", ("audit", (own,))),
+    ]
+
+
+async def test_of_numbers_that_go_to_another_a_peers_word_ends_nothing(desk: Desk) -> None:
+    elsewhere = TakenMark(sender="hotline-nl.example", recipient="provider-001.example", epoch=EPOCH, through=3)
+    await desk.hear(MARKS, marks(taken=(elsewhere,)))
+    assert "forgotten" not in dict(desk.books.asked)
 
 
 @pytest.mark.parametrize("through", [2**53 - 1, 9 + 101])
