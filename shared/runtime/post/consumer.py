@@ -63,6 +63,9 @@ class Silence:
     async def heard(self, unit: Unit, received: Sequence[Received]) -> None:
         return
 
+    async def unknown(self, unit: Unit, held: Sequence[Settlement]) -> None:
+        return
+
 
 class Consumer:
     """Applies batches of records exactly once. Knows no Kafka client: it is handed records."""
@@ -246,6 +249,8 @@ class Consumer:
         settled = await unit.settle(settlements)
         if settled.taken:
             await self._handler.settled(unit, settled.taken)
+        if held := [each for each in settled.unmatched if each.outcome is ReceiptOutcome.APPLIED]:
+            await self._conversation.unknown(unit, held)
         strangers = {entry.receipt_id for entry in settled.unmatched}
         unmatched = [receipt for receipt in receipts if receipt.message_id in strangers]
         for receipt in unmatched:

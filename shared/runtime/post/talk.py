@@ -5,6 +5,7 @@ wanted ─▶ sent again, or gone                   marks.sent  ─▶ numbers t
 gone ─▶ passed, and a standing is due           taken beyond what we gave ─▶ we were restored: another epoch
 standing ─▶ what the peer lacks is issued anew, what we lack is listed
                                                 beyond what a topic can hold ─▶ nothing, and it is named
+receipted as applied, and unknown here ─▶ gone: what is held is told again, and listed
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid7
 from shared.routing.directory_index import DirectoryIndex
 from shared.runtime.post.peers import HOLES_A_MINUTE, MARKS_A_MINUTE, PeerBook, Spoken
-from shared.runtime.post.ports import HOLES_LOOKED_AT, Unit
+from shared.runtime.post.ports import HOLES_LOOKED_AT, Settlement, Unit
 from shared.runtime.post.standing import Holding, NothingHeld
 from shared.runtime.post.turns import ahead, gone_statements
 from shared.runtime.watch.logs import log
@@ -96,6 +97,17 @@ class Talk:
                     await self._holding.compare(unit, by, standing)
                 case _:
                     pass  # read, and nothing follows from it
+
+    async def unknown(self, unit: Unit, held: Sequence[Settlement]) -> None:
+        """We were restored: what waited there since before has been applied only now, when its standing had been told.
+
+        It is answered as gone, which keeps what is final as it is, and has the standing told again.
+        """
+        by: dict[str, dict[UUID, None]] = {}
+        for each in held:
+            by.setdefault(each.by, {})[each.message_id] = None
+        for to, ids in by.items():
+            await self._gone(unit, to, ids=list(ids))
 
     async def _marked(self, unit: Unit, by: str, marks: MarksClear, *, count: int) -> None:
         if not 0 < count <= MARKS_A_MINUTE:
