@@ -145,9 +145,11 @@ class Instance:
         await self.act("ask", ask)
 
     def is_at_rest(self) -> bool:
-        """Whether nothing is on its way."""
+        """Whether nothing is on its way, nor owed: all that is held was told, and what is missing was issued anew."""
         state = self.database.state
-        return not state.outbox and not state.awaiting and not self.lag()
+        owes = any(row.word.stands for row in state.peers.values() if row.marked_spoken is not None)
+        missing = any(key[0] == "missing" for key in state.effects)
+        return not (state.outbox or state.awaiting or owes or missing or self.lag())
 
     def waits_in_vain(self) -> list[str]:
         """What is still open here although it was taken back."""

@@ -16,6 +16,7 @@ from tests.simulation.places import HOTLINE, ORIGIN
 from tests.simulation.world import World
 from tests.simulation.writing import Answered, Edge, Offered, Said
 from tests.support.accounts import Books, Line, Pair, reconcile
+from tests.support.memory_arrivals import WITHDRAWING
 from tests.support.memory_stores import State
 
 
@@ -89,6 +90,9 @@ def _once(state: State) -> Iterator[str]:
     seen = [message.message_id for message in _seen(state)]
     if len(seen) != len(set(seen)):
         yield "a message took effect twice"
+    taken_back = [_told(state, id_) for id_ in seen if state.inbox[id_].arrival.type in WITHDRAWING]
+    if len(taken_back) != len(set(taken_back)):
+        yield "a subject was taken back twice"
     handed = {
         id_
         for id_, row in state.inbox.items()
@@ -100,16 +104,27 @@ def _once(state: State) -> Iterator[str]:
 
 
 def _told(state: State, message_id: UUID) -> object:
-    """What a message tells, which another may tell as well."""
+    """What a message tells, which another may tell as well.
+
+    That a subject is taken back is told again, under another id, to who was restored to before it: by then it may have
+    read the first withdrawal again. Only one of them takes effect, whichever it is.
+    """
     arrival = state.inbox[message_id].arrival
+    if arrival.type in WITHDRAWING:
+        return arrival.sender, arrival.recipient, arrival.subject
     return (arrival.said, arrival.content) if arrival.said is not None else message_id
 
 
 def _ordered(state: State) -> Iterator[str]:
-    """Revisions only rise, acts that add come in the order of their track, and nothing follows a withdrawal."""
+    """Revisions only rise, acts that add come in the order of their track, and nothing follows a withdrawal.
+
+    Acts that change nothing have no order: those of a place that a party has left, once its new place has answered.
+    One of them may have waited for another until then.
+    """
     newest: dict[UUID, int] = {}
     tracks: dict[tuple[UUID, str, str], list[int]] = {}
     ended: set[tuple[UUID, str]] = set()
+    effects = state.effects
     for message in _seen(state):
         match message.clear:
             case Offered() as offer:
@@ -119,7 +134,7 @@ def _ordered(state: State) -> Iterator[str]:
                 newest[offer.edge_id] = offer.revision
                 if (offer.referral_id, message.recipient) in ended:
                     yield f"{message.message_id}: offered after it was withdrawn"
-            case Answered() as answer if not _refused(state, message):
+            case Answered() as answer if not _refused(state, message) and ("late", message.message_id) not in effects:
                 track = (answer.referral_id, message.sender, message.sender_instance)
                 tracks.setdefault(track, []).append(answer.number)
             case Said() as withdrawal:
