@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from uuid import UUID
 
 from deploy.accounting.messages import counted
@@ -25,7 +25,13 @@ def violations(world: World) -> list[str]:
     found = list(world.broken)
     for name, instance in world.instances.items():
         state = instance.database.state
-        own = (*_rest(instance), *_once(state), *_ordered(state), *_dense(instance), *_decided(instance, state))
+        own = (
+            *_rest(instance),
+            *_once(state, instance.behind_gone()),
+            *_ordered(state),
+            *_dense(instance),
+            *_decided(instance, state),
+        )
         found += [f"{name}: {each}" for each in own]
     found += _referrals(world)
     found += _judged(world)
@@ -85,8 +91,11 @@ def _holes(world: World) -> Iterator[str]:
             yield f"audit: {sorted(set(range(1, seen.known + 1)) - seen.taken - seen.gone)} of {of} are missing"
 
 
-def _once(state: State) -> Iterator[str]:
-    """Each message took effect at most once, and exactly those that the inbox calls applied or refused."""
+def _once(state: State, behind_gone: Set[UUID]) -> Iterator[str]:
+    """Each message took effect at most once, and exactly those that the inbox calls applied or refused.
+
+    Nothing is open in the end, but what is behind an act that is gone.
+    """
     seen = [message.message_id for message in _seen(state)]
     if len(seen) != len(set(seen)):
         yield "a message took effect twice"
@@ -97,6 +106,7 @@ def _once(state: State) -> Iterator[str]:
         id_
         for id_, row in state.inbox.items()
         if row.code not in ("document_lapsed", "subject_withdrawn", "revision_not_above", "recipient_moved")
+        and id_ not in behind_gone
     }
     # What was told before, and comes again under another id, has its outcome and no second effect.
     if not set(seen) <= handed or {_told(state, id_) for id_ in handed} - {_told(state, id_) for id_ in seen}:
