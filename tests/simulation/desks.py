@@ -11,6 +11,7 @@ code, lapsed decisions made again, what has moved issued anew. What they do is i
     ("told", id, agency)    how many of these are known from elsewhere
     ("missing", edge id), ("work", id), ("stray", edge id)     what a standing has shown, at the hotline
     ("holds", edge id)      whose it is and from where, and the digest of the message, at the agencies' instances
+    ("late", message id)    an act that changed nothing, from where its party is no longer, at the hotline
     ("seen", n)             the n-th message that was handed over, at any
 """
 
@@ -102,6 +103,7 @@ class Desk(NothingHeld):
         withdrawn = state.effects["referral", clear.referral_id] == "withdrawn"
         if message.sender_instance != edge.place and (withdrawn or not edge.told):
             self._see(state, message)
+            state.effects["late", message.message_id] = True
             return  # taken back, or its new place has answered: its word alone counts
         if clear.number > edge.taken + 1:
             raise Refused("act_awaited")

@@ -145,9 +145,28 @@ class Instance:
         await self.act("ask", ask)
 
     def is_at_rest(self) -> bool:
-        """Whether nothing is on its way."""
+        """Whether nothing is on its way, nor owed: all that is held was told, and what is missing was issued anew."""
         state = self.database.state
-        return not state.outbox and not state.awaiting and not self.lag()
+        owes = any(row.word.stands for row in state.peers.values() if row.marked_spoken is not None)
+        missing = any(key[0] == "missing" for key in state.effects)
+        awaiting = state.awaiting.keys() - self.behind_gone()
+        return not (state.outbox or awaiting or owes or missing or self.lag())
+
+    def behind_gone(self) -> set[UUID]:
+        """Acts that wait for one which both sides have given up, until their party's next one has its place.
+
+        Only a sender that was restored gives up what it has sent: the gap waits, and what is gone is on both lists.
+        """
+        state = self.database.state
+        gone = {pair[:2] for pair in state.gone}
+        rows = {id_: row for id_, row in state.inbox.items() if row.outcome is ReceiptOutcome.WAITING}
+        return {
+            id_
+            for id_, row in rows.items()
+            if row.code == "act_awaited"
+            and (row.arrival.sender, row.arrival.recipient) in gone
+            and self.world.instances[row.arrival.sender_instance].restored
+        }
 
     def waits_in_vain(self) -> list[str]:
         """What is still open here although it was taken back."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from uuid import UUID
 
 from deploy.accounting.messages import counted
@@ -16,6 +16,7 @@ from tests.simulation.places import HOTLINE, ORIGIN
 from tests.simulation.world import World
 from tests.simulation.writing import Answered, Edge, Offered, Said
 from tests.support.accounts import Books, Line, Pair, reconcile
+from tests.support.memory_arrivals import WITHDRAWING
 from tests.support.memory_stores import State
 
 
@@ -24,7 +25,13 @@ def violations(world: World) -> list[str]:
     found = list(world.broken)
     for name, instance in world.instances.items():
         state = instance.database.state
-        own = (*_rest(instance), *_once(state), *_ordered(state), *_dense(instance), *_decided(instance, state))
+        own = (
+            *_rest(instance),
+            *_once(state, instance.behind_gone()),
+            *_ordered(state),
+            *_dense(instance),
+            *_decided(instance, state),
+        )
         found += [f"{name}: {each}" for each in own]
     found += _referrals(world)
     found += _judged(world)
@@ -84,15 +91,22 @@ def _holes(world: World) -> Iterator[str]:
             yield f"audit: {sorted(set(range(1, seen.known + 1)) - seen.taken - seen.gone)} of {of} are missing"
 
 
-def _once(state: State) -> Iterator[str]:
-    """Each message took effect at most once, and exactly those that the inbox calls applied or refused."""
+def _once(state: State, behind_gone: Set[UUID]) -> Iterator[str]:
+    """Each message took effect at most once, and exactly those that the inbox calls applied or refused.
+
+    Nothing is open in the end, but what is behind an act that is gone.
+    """
     seen = [message.message_id for message in _seen(state)]
     if len(seen) != len(set(seen)):
         yield "a message took effect twice"
+    taken_back = [_told(state, id_) for id_ in seen if state.inbox[id_].arrival.type in WITHDRAWING]
+    if len(taken_back) != len(set(taken_back)):
+        yield "a subject was taken back twice"
     handed = {
         id_
         for id_, row in state.inbox.items()
         if row.code not in ("document_lapsed", "subject_withdrawn", "revision_not_above", "recipient_moved")
+        and id_ not in behind_gone
     }
     # What was told before, and comes again under another id, has its outcome and no second effect.
     if not set(seen) <= handed or {_told(state, id_) for id_ in handed} - {_told(state, id_) for id_ in seen}:
@@ -100,16 +114,27 @@ def _once(state: State) -> Iterator[str]:
 
 
 def _told(state: State, message_id: UUID) -> object:
-    """What a message tells, which another may tell as well."""
+    """What a message tells, which another may tell as well.
+
+    That a subject is taken back is told again, under another id, to who was restored to before it: by then it may have
+    read the first withdrawal again. Only one of them takes effect, whichever it is.
+    """
     arrival = state.inbox[message_id].arrival
+    if arrival.type in WITHDRAWING:
+        return arrival.sender, arrival.recipient, arrival.subject
     return (arrival.said, arrival.content) if arrival.said is not None else message_id
 
 
 def _ordered(state: State) -> Iterator[str]:
-    """Revisions only rise, acts that add come in the order of their track, and nothing follows a withdrawal."""
+    """Revisions only rise, acts that add come in the order of their track, and nothing follows a withdrawal.
+
+    Acts that change nothing have no order: those of a place that a party has left, once its new place has answered.
+    One of them may have waited for another until then.
+    """
     newest: dict[UUID, int] = {}
     tracks: dict[tuple[UUID, str, str], list[int]] = {}
     ended: set[tuple[UUID, str]] = set()
+    effects = state.effects
     for message in _seen(state):
         match message.clear:
             case Offered() as offer:
@@ -119,7 +144,7 @@ def _ordered(state: State) -> Iterator[str]:
                 newest[offer.edge_id] = offer.revision
                 if (offer.referral_id, message.recipient) in ended:
                     yield f"{message.message_id}: offered after it was withdrawn"
-            case Answered() as answer if not _refused(state, message):
+            case Answered() as answer if not _refused(state, message) and ("late", message.message_id) not in effects:
                 track = (answer.referral_id, message.sender, message.sender_instance)
                 tracks.setdefault(track, []).append(answer.number)
             case Said() as withdrawal:

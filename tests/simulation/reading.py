@@ -47,7 +47,7 @@ class Reader:
             self._places.doubt()
             self.seek()
         for where, place in self._places.items():
-            if topics[where.topic].end < place.cursor.following:
+            if where.topic not in topics or topics[where.topic].end < place.cursor.following:
                 await self.read_again(where)
         self._looked_s = now_s
 
@@ -77,7 +77,10 @@ class Reader:
         self._positions = {where.topic: place.read_from for where, place in self._places.items()}
 
     async def read_again(self, where: Coordinate) -> None:
-        """Its last record is not there any more: from the first on."""
+        """Its last record is not there any more: from the first on, once there is a topic again."""
+        if where.topic not in self._world.log.topics:
+            self.begin_again()
+            return
         before = dict(self._places.items())[where].cursor
         after = Cursor(*where, before.topic_id, self._world.log.topics[where.topic].first)
         if await self._set_back(before, after):

@@ -167,13 +167,12 @@ def _latest_counts(row: SentRow, said: Settlement, *, settled: bool) -> bool:
     return not settled and said.outcome is not row.outcome
 
 
-async def _takes_every_mark(self: MemoryPeers, by: str, marks: MarksClear, spoken: Spoken) -> bool:
+async def _takes_every_mark(self: MemoryPeers, by: str, marks: MarksClear, spoken: Spoken) -> int:
     """An old mark, read again, counts as a new one."""
-    await _TAKEN(self, by, marks, spoken)
-    return True
+    return await _TAKEN(self, by, marks, spoken) or 1
 
 
-async def _owes_nothing(self: MemoryPeers, by: str, marks: MarksClear, spoken: Spoken) -> bool:
+async def _owes_nothing(self: MemoryPeers, by: str, marks: MarksClear, spoken: Spoken) -> int:
     """Whoever asks is not answered."""
     return await _TAKEN(self, by, marks.model_copy(update={"asking": False}), spoken)
 
@@ -181,9 +180,9 @@ async def _owes_nothing(self: MemoryPeers, by: str, marks: MarksClear, spoken: S
 def _not_again(of_audit: bool) -> Callable[..., Iterator[GoneNumbers]]:
     """What audit, or its recipient's instance, has not taken is not sent again."""
 
-    def take(self: MemorySentBook, by: str, mark: TakenMark, at: Any) -> Iterator[GoneNumbers]:
+    def take(self: MemorySentBook, by: str, mark: TakenMark, at: Any, *, holes: int) -> Iterator[GoneNumbers]:
         before = dict(self._state.gathered.again)
-        yield from _BEFORE(self, by, mark, at)
+        yield from _BEFORE(self, by, mark, at, holes=holes)
         if (by == AUDIT) is of_audit:
             self._state.gathered.again = before
 

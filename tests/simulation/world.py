@@ -23,6 +23,8 @@ START = datetime(2026, 5, 4, 12, tzinfo=UTC)
 CHAOS_S, SETTLED_S = 600.0, 4200.0
 #: What comes late comes then, and before that it is silent for so long.
 LATE_S, SILENCE_S = 1700.0, 300.0
+#: So long after a directory has come to an instance what it moves was issued anew.
+FOLLOWED_S = 30.0
 
 
 class World:
@@ -45,6 +47,8 @@ class World:
         #: What comes only once everything else is over, in some runs.
         self.late_s = chance.choice((0.0, 0.0, LATE_S))
         self.auditor = Auditor(self)
+        #: When everybody knows who has moved, and has looked at it.
+        self.known_to_all_s = 0.0
         self.instances = self._installed()
 
     def _installed(self) -> dict[str, Instance]:
@@ -54,6 +58,8 @@ class World:
         moves_s = chance.choice((None, chance.uniform(60, CHAOS_S * 0.8)))
         known = {name: self.at((moves_s or 0) + chance.choice((0, chance.uniform(-50, 200)))) for name in INSTANCES}
         move = Move(None if moves_s is None else self.at(moves_s), known)
+        if moves_s is not None:
+            self.known_to_all_s = (max(known.values()) - START).total_seconds() + FOLLOWED_S
         # A document comes to all at one time.
         late = {n: self.late_s if n == 2 else 0.0 for n in range(3)}
         documents = {n: self.at(late[n] or chance.uniform(0, CHAOS_S) if n else 0.0) for n in range(3)}
@@ -105,6 +111,8 @@ class World:
         self.broken += [each for instance in self.instances.values() for each in instance.waits_in_vain()]
 
     def at_rest(self) -> bool:
+        if self.loop.virtual_s < self.known_to_all_s:
+            return False
         return self.auditor.idle() and all(each.is_at_rest() for each in self.instances.values())
 
     def spawn(self, main: Coroutine[Any, Any, None]) -> asyncio.Task[None]:

@@ -46,9 +46,13 @@ class Heard:
 
     def __init__(self) -> None:
         self.types: list[str] = []
+        self.unknown_ids: list[UUID] = []
 
     async def heard(self, unit: Unit, received: Sequence[Received]) -> None:
         self.types += [each.message.type for each in received]
+
+    async def unknown(self, unit: Unit, held: Sequence[Settlement]) -> None:
+        self.unknown_ids += [each.message_id for each in held]
 
 
 class Desk:

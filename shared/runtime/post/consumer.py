@@ -9,7 +9,7 @@ word and says it again. No record holds up another: what lacks something waits i
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from datetime import datetime
 from typing import Final, NamedTuple, Protocol
 from uuid import UUID
@@ -24,7 +24,7 @@ from shared.kernel.errors import Unavailable
 from shared.runtime.post.answer import Answers, changes
 from shared.runtime.post.arrivals import FINAL, Awaited, Outcome, Parked, Step, Superseded
 from shared.runtime.post.judge import Accept, Judged, Verified, alarm, judge, parked_row, turn_away, verified
-from shared.runtime.post.plan import WITHDRAWING, Plan, decided
+from shared.runtime.post.plan import WITHDRAWING, Known, Plan, decided
 from shared.runtime.post.ports import Conversation, InboxStore, Settlement, Unit
 from shared.runtime.post.standing import Holding
 from shared.runtime.watch.logs import log
@@ -61,6 +61,9 @@ class Silence:
     """The conversation of an instance that listens to nobody: what others say of delivery is read, and let be."""
 
     async def heard(self, unit: Unit, received: Sequence[Received]) -> None:
+        return
+
+    async def unknown(self, unit: Unit, held: Sequence[Settlement]) -> None:
         return
 
 
@@ -199,9 +202,15 @@ class Consumer:
         self, unit: Unit, fresh: Sequence[Verified], plan: Plan
     ) -> dict[str, tuple[Outcome, int | None]]:
         """The outcome of each fresh message by digest; with it the revision that stands, where that is the reason."""
-        known = {each.arrival.digest: plan.before(each) for each in fresh}
-        to_apply = [each.message for each in fresh if each.message and known[each.arrival.digest] is None]
-        refusals = await self._handler.apply(unit, to_apply) if to_apply else {}
+        known: dict[str, Known | None] = {}
+        refusals: dict[UUID, str] = {}
+        planned = fresh
+        while planned:
+            known |= {each.arrival.digest: plan.before(each) for each in planned}
+            to_apply = [each.message for each in planned if each.message and known[each.arrival.digest] is None]
+            refusals |= await self._handler.apply(unit, to_apply) if to_apply else {}
+            plan.forget(refusals)
+            planned = [each for each in fresh if _stands_free(known[each.arrival.digest], refusals)]
         return {each.arrival.digest: decided(each, known[each.arrival.digest], refusals) for each in fresh}
 
     async def _keep(
@@ -246,11 +255,18 @@ class Consumer:
         settled = await unit.settle(settlements)
         if settled.taken:
             await self._handler.settled(unit, settled.taken)
+        if held := [each for each in settled.unmatched if each.outcome is ReceiptOutcome.APPLIED]:
+            await self._conversation.unknown(unit, held)
         strangers = {entry.receipt_id for entry in settled.unmatched}
         unmatched = [receipt for receipt in receipts if receipt.message_id in strangers]
         for receipt in unmatched:
             alarm(receipt.record, "receipt_unmatched")
         return [parked_row(each.record, "receipt_unmatched", verified(each, {})) for each in unmatched]
+
+
+def _stands_free(known: Known | None, refused: Container[UUID]) -> bool:
+    """Whether it stood behind a message that the service has refused: so behind none."""
+    return known is not None and known.below is not None and known.below in refused
 
 
 def _withdraws(each: Verified, outcomes: dict[str, tuple[Outcome, int | None]]) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Final, NamedTuple
 from uuid import UUID
 
@@ -19,12 +19,14 @@ _Said = tuple[str, str, UUID]
 class Known(NamedTuple):
     """What is known of a message without the service: its code (None: applied, without effect).
 
-    `stands` is the revision that is held, where that is the reason; `like` is who told the same in this batch.
+    `stands` is the revision that is held, where that is the reason; `like` is who told the same in this batch, `below`
+    who told a revision that is not below this one: of both it counts what the service said of them.
     """
 
     code: str | None = None
     stands: int | None = None
     like: UUID | None = None
+    below: UUID | None = None
 
 
 class Plan:
@@ -35,7 +37,13 @@ class Plan:
         self._withdrawn = withdrawn
         self._held = held
         self._taken_back: set[tuple[str, str, str]] = set()
-        self._told: dict[_Said, tuple[Arrival, UUID]] = {}
+        #: What the service is handed of each edge and act: revisions that rise.
+        self._told: dict[_Said, list[Arrival]] = {}
+
+    def forget(self, refused: Container[UUID]) -> None:
+        """The service has refused these: what came after them in this batch is planned again, as if they had not."""
+        for told in self._told.values():
+            told[:] = [each for each in told if each.message_id not in refused]
 
     def before(self, each: Verified) -> Known | None:
         """What is known of it; None where the service must say."""
@@ -59,18 +67,23 @@ class Plan:
 
     def _told_before(self, arrival: Arrival, said: UUID) -> Known | None:
         """The same edge or act with the same content has no second effect; other content must have a higher number."""
-        first, message_id = self._told.setdefault(
-            (arrival.sender, arrival.recipient, said), (arrival, arrival.message_id)
-        )
-        if first is not arrival and first.content == arrival.content:
-            return Known(like=message_id)
         held = self._held.get(arrival.digest)
-        if held is None:
-            return None
-        if held.content == arrival.content:
+        if held is not None and held.content == arrival.content:
             return Known()
-        above = held.revision is not None and arrival.revision is not None and arrival.revision > held.revision
-        return None if above else Known("revision_not_above", held.revision)
+        if held is not None and not _above(arrival.revision, held.revision):
+            return Known("revision_not_above", held.revision)
+        told = self._told.setdefault((arrival.sender, arrival.recipient, said), [])
+        for each in told:
+            if each.content == arrival.content:
+                return Known(like=each.message_id)
+        if told and not _above(arrival.revision, told[-1].revision):
+            return Known("revision_not_above", told[-1].revision, below=told[-1].message_id)
+        told.append(arrival)
+        return None
+
+
+def _above(revision: int | None, other: int | None) -> bool:
+    return revision is not None and other is not None and revision > other
 
 
 def decided(each: Verified, known: Known | None, refusals: Mapping[UUID, str]) -> tuple[Outcome, int | None]:

@@ -243,6 +243,10 @@ class Conversation(Protocol):
         """Take what others said, in order, within the batch's transaction. What comes again changes nothing."""
         ...
 
+    async def unknown(self, unit: Unit, held: Sequence[Settlement]) -> None:
+        """Others have applied these messages, and this database does not know that they were ever sent."""
+        ...
+
 
 class Unit(Protocol):
     """One transaction of a consumed batch: cursors, inbox, effects and outgoing messages commit together.

@@ -5,6 +5,7 @@ wanted ─▶ sent again, or gone                   marks.sent  ─▶ numbers t
 gone ─▶ passed, and a standing is due           taken beyond what we gave ─▶ we were restored: another epoch
 standing ─▶ what the peer lacks is issued anew, what we lack is listed
                                                 beyond what a topic can hold ─▶ nothing, and it is named
+receipted as applied, and unknown here ─▶ gone: what is held is told again, and listed
 """
 
 from __future__ import annotations
@@ -28,12 +29,13 @@ from shared.contracts.registry import GONE, MessageType
 from shared.exchange.compose import Addressing, compose
 from shared.exchange.message import Draft, Received
 from shared.exchange.senders import instance_of, serves
+from shared.exchange.topics import AUDIT
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid7
 from shared.routing.directory_index import DirectoryIndex
 from shared.runtime.post.peers import HOLES_A_MINUTE, MARKS_A_MINUTE, PeerBook, Spoken
-from shared.runtime.post.ports import HOLES_LOOKED_AT, Unit
+from shared.runtime.post.ports import HOLES_LOOKED_AT, Settlement, Unit
 from shared.runtime.post.standing import Holding, NothingHeld
 from shared.runtime.post.turns import ahead, gone_statements
 from shared.runtime.watch.logs import log
@@ -96,6 +98,17 @@ class Talk:
                 case _:
                     pass  # read, and nothing follows from it
 
+    async def unknown(self, unit: Unit, held: Sequence[Settlement]) -> None:
+        """We were restored: what waited there since before has been applied only now, when its standing had been told.
+
+        It is answered as gone, which keeps what is final as it is, and has the standing told again.
+        """
+        by: dict[str, dict[UUID, None]] = {}
+        for each in held:
+            by.setdefault(each.by, {})[each.message_id] = None
+        for to, ids in by.items():
+            await self._gone(unit, to, ids=list(ids))
+
     async def _marked(self, unit: Unit, by: str, marks: MarksClear, *, count: int) -> None:
         if not 0 < count <= MARKS_A_MINUTE:
             if count == MARKS_A_MINUTE + 1:
@@ -107,22 +120,26 @@ class Talk:
         beyond = ahead(marks.taken, await unit.sent_book.sent_marks(by), appended=await unit.sent_book.appended(by))
         if beyond.impossible:
             log("marks_impossible", peer=by, count=len(beyond.impossible))
-        if forgotten := self._ours(by, beyond.forgotten):
+        for to, forgotten in self._ours(by, beyond.forgotten).items():
             log("numbers_forgotten", peer=by, count=len(forgotten))
-            await self._peers(unit).forgotten(by, forgotten)
+            await self._peers(unit).forgotten(to, forgotten)
         possible = [mark for mark in marks.taken if mark not in beyond.impossible]
         holes = HOLES_LOOKED_AT if count <= HOLES_A_MINUTE else 0
         gone = await unit.sent_book.take_marks(by, possible, self._stating.clock.now(), holes=holes)
         await self._gone(unit, by, numbers=gone)
 
-    def _ours(self, by: str, marks: Sequence[TakenMark]) -> list[TakenMark]:
-        """Those of numbers that are ours to give and went to `by`: of others its word counts for nothing."""
+    def _ours(self, by: str, marks: Sequence[TakenMark]) -> dict[str, list[TakenMark]]:
+        """Those of numbers that are ours to give, by the instance that they go to.
+
+        Audit reads all that we send; of another the word counts for what goes to itself, and for nothing else.
+        """
         directory, own = self._stating.directory(), self._stating.instance
-        return [
-            mark
-            for mark in marks
-            if (instance_of(mark.sender, directory), instance_of(mark.recipient, directory)) == (own, by)
-        ]
+        ours: dict[str, list[TakenMark]] = {}
+        for mark in marks:
+            to = instance_of(mark.recipient, directory)
+            if instance_of(mark.sender, directory) == own and to is not None and by in (to, AUDIT):
+                ours.setdefault(to, []).append(mark)
+        return ours
 
     def _theirs(self, by: str, stated: Sequence[SentMark]) -> list[SentMark]:
         """Those of numbers that are for `by` to give, and came to us: now, or before a party of either side moved."""

@@ -60,3 +60,5 @@ async def test_every_word_is_looked_for_among_what_was_sent(here: World, outcome
     await desk.consumer.consume(here.records(drafts))
     reasons = [each.reason for each in desk.parked()]
     assert reasons == ["receipt_unmatched"]
+    applied = [outcome] if outcome is ReceiptOutcome.APPLIED else []
+    assert len(desk.conversation.unknown_ids) == len(applied), "what is held there without our knowing is told again"

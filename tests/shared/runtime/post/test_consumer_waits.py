@@ -259,10 +259,33 @@ async def test_of_two_in_one_batch_the_second_has_the_outcome_of_the_first(here:
     assert len(desk.handler.types) == 1
 
 
-async def test_other_content_of_an_edge_is_refused_with_the_revision_that_is_held(here: World) -> None:
+async def test_what_lies_behind_a_refused_revision_is_for_the_service_to_say(
+    here: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     desk = Desk(here)
     (offer,) = offers(here)
-    told = await desk.consume([offer]) + await desk.consume([told_anew(here, offer, items=2)])
+    apply = desk.handler.apply
+
+    async def refuses_the_first(unit: Unit, messages: Sequence[Received]) -> dict[UUID, str]:
+        first = not desk.handler.messages
+        await apply(unit, messages)
+        return {messages[0].message_id: "case_exists"} if first else {}
+
+    monkeypatch.setattr(desk.handler, "apply", refuses_the_first)
+    told = await desk.consume([offer, told_anew(here, offer, items=2)])
+    assert [(each.outcome, each.code) for each in told] == [(REFUSED, "case_exists"), (APPLIED, None)]
+    assert [each.message_id for each in desk.handler.messages] == [each.message_id for each in told]
+
+
+@pytest.mark.parametrize("together", [True, False])
+async def test_other_content_of_an_edge_is_refused_with_the_revision_that_is_held(here: World, together: bool) -> None:
+    """Also where both lie side by side in a topic that was refilled: a batch is no place to overtake in."""
+    desk = Desk(here)
+    (offer,) = offers(here)
+    other = told_anew(here, offer, items=2)
+    told = (
+        await desk.consume([offer, other]) if together else [*await desk.consume([offer]), *await desk.consume([other])]
+    )
     assert [(each.outcome, each.code, each.revision) for each in told] == [
         (APPLIED, None, 1),
         (REFUSED, "revision_not_above", 1),

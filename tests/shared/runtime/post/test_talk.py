@@ -32,9 +32,10 @@ from shared.kernel.clock import ManualClock
 from shared.kernel.errors import CausewayError, Refused, Unavailable
 from shared.kernel.ids import uuid7
 from shared.runtime.post.peers import HOLES_A_MINUTE, MARKS_A_MINUTE, Spoken, Word
-from shared.runtime.post.ports import Unit
+from shared.runtime.post.ports import Settlement, Unit
 from shared.runtime.post.talk import Stating, Talk
 from shared.runtime.post.talk_loop import Speaker, peers_of
+from shared.vocabulary.answers import ReceiptOutcome
 from tests.support.builders import AT
 from tests.support.exchange_world import World, later, world
 
@@ -195,14 +196,14 @@ class Desk:
         books: Any = self.books
         return Speaker(books, self.stating, peers=lambda unit: books, say=self._say, holding=self.holding)
 
-    def heard(self, message: MessageType, clear: Contract, *, late: int = 0) -> Received:
-        stating = Stating("law_enforcement", lambda: self.here.documents.directory, ManualClock(AT))
+    def heard(self, message: MessageType, clear: Contract, *, by: str, late: int) -> Received:
+        stating = Stating(by, lambda: self.here.documents.directory, ManualClock(AT))
         drafts = stating.drafts(message, "hotline", [clear])
-        (record,) = self.here.records(drafts, "law_enforcement")
+        (record,) = self.here.records(drafts, by)
         return accept(later(record, timedelta(seconds=late)), self.here.reader("hotline"))
 
-    async def hear(self, message: MessageType, clear: Contract, *, late: int = 0) -> None:
-        await self.talk.heard(self.books, [self.heard(message, clear, late=late)])  # type: ignore[arg-type]
+    async def hear(self, message: MessageType, clear: Contract, *, by: str = "law_enforcement", late: int = 0) -> None:
+        await self.talk.heard(self.books, [self.heard(message, clear, by=by, late=late)])  # type: ignore[arg-type]
 
     async def _say(self, draft: Draft) -> None:
         if draft.recipient in self.hangs:
@@ -263,6 +264,24 @@ async def test_numbers_that_we_never_gave_end_their_epoch(desk: Desk) -> None:
     taken = TakenMark(**PAIR, through=12)
     await desk.hear(MARKS, marks(taken=(taken,)))
     assert ("forgotten", ("law_enforcement", (taken,))) in desk.books.asked
+
+
+async def test_numbers_that_audit_alone_was_told_of_end_their_epoch_where_they_go_to(desk: Desk) -> None:
+    """We were restored, and what had them is lost: nobody else would ever ask for them, and audit always."""
+    told = TakenMark(**PAIR, through=0, holes=((1, 3),))
+    own = TakenMark(sender="hotline", recipient="audit", epoch=uuid7(), through=2)
+    other = TakenMark(sender="police-nl.example", recipient="hotline-nl.example", epoch=EPOCH, through=2)
+    await desk.hear(MARKS, marks(taken=(told, own, other)), by="audit")
+    assert desk.books.asked[1:-1] == [
+        ("forgotten", ("law_enforcement", (told,))),
+        ("forgotten", ("audit", (own,))),
+    ]
+
+
+async def test_of_numbers_that_go_to_another_a_peers_word_ends_nothing(desk: Desk) -> None:
+    elsewhere = TakenMark(sender="hotline-nl.example", recipient="provider-001.example", epoch=EPOCH, through=3)
+    await desk.hear(MARKS, marks(taken=(elsewhere,)))
+    assert "forgotten" not in dict(desk.books.asked)
 
 
 @pytest.mark.parametrize("through", [2**53 - 1, 9 + 101])
@@ -328,6 +347,19 @@ async def test_what_is_gone_is_passed(desk: Desk) -> None:
     assert desk.books.asked == [("pass_gone", ("law_enforcement", gone))]
     assert desk.books.outgoing == []
     assert list(desk.books.stands_to) == ["law_enforcement"], "its origin is told what we hold without it"
+
+
+async def test_what_is_held_without_our_knowing_is_gone_and_so_told_and_listed(desk: Desk) -> None:
+    """It was forgotten here while it waited there, and has taken effect only after all that was held had been told."""
+    first, second = uuid7(), uuid7()
+    held = [
+        Settlement(id_, "4b" * 32, ReceiptOutcome.APPLIED, None, uuid7(), by)
+        for id_, by in ((first, "law_enforcement"), (second, "industry"), (first, "law_enforcement"))
+    ]
+    await desk.talk.unknown(desk.books, held)  # type: ignore[arg-type]
+    told = {each.recipient: json.loads(each.body)["clear"]["ids"] for each in desk.books.outgoing}
+    assert told == {"law_enforcement": [str(first)], "industry": [str(second)]}
+    assert {each.message for each in desk.books.outgoing} == {GONE}
 
 
 async def test_at_a_start_every_peer_and_audit_is_told_what_is_read_and_asked_once(desk: Desk) -> None:
