@@ -276,7 +276,6 @@ SOON: Final = (
     "4 what is gone is passed",
     "6 marks that ask are answered",
     "7 kept until audit has it",
-    "7 what audit lacks is sent again",
     "8 acts come in the order of their track",
     "9 a withdrawal is never deferred",
     "9 a withdrawal comes first",
