@@ -6,6 +6,7 @@ What it prints of the machine says what the figures are worth: how busy it was b
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import json
 import subprocess
@@ -40,10 +41,14 @@ WARMING = 1_000
 
 def main(argv: Sequence[str]) -> int:
     """Run all parts against one stage; print them and write JSON where told."""
-    if "--peers" in argv:
-        print("error: --peers is reserved: nothing is run side by side yet", file=sys.stderr)
-        return 2
-    quick = 6 if "--quick" in argv else 1
+    options = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
+    options.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
+    options.add_argument("--quick", action="store_true", help="a sixth of everything: to try the bench itself")
+    options.add_argument("--peers", action="store_true", help="reserved: nothing is run side by side yet")
+    given = options.parse_args(argv)
+    if given.peers:
+        options.error("--peers is reserved: nothing is run side by side yet")
+    quick = 6 if given.quick else 1
     machine = {"busy_before": round(busy_share(), 3), "load_before": load_average()}
     if machine["busy_before"] > QUIET_BUSY_MAX:
         print("warning: the machine is not quiet: others use part of what is measured", file=sys.stderr)
@@ -52,8 +57,8 @@ def main(argv: Sequence[str]) -> int:
         machine |= {"quiet": machine["busy_before"] <= QUIET_BUSY_MAX, "load_after": load_average()}
         text = json.dumps({"machine": machine} | measured, indent=2)
     print(text)
-    if "--json" in argv:
-        Path(argv[argv.index("--json") + 1]).write_text(text)
+    if given.json is not None:
+        given.json.write_text(text)
     return 0
 
 
