@@ -195,6 +195,9 @@ async def _lost(exchange: SplitExchange, way: Way, topic: str, held: Held, lost:
     if way is Way.BEGINNING:
         # The broker may have answered audit's last question while that stood still: what lay there was not lost to it.
         to_name = [each for each in to_name if held.ids.get(each) not in kept.get(each, ())]
+    elif held.audited - 1 in held.ids and again.get(held.audited - 1) == held.ids[held.audited - 1]:
+        # The last record that audit had read lies at its place again: of those before it nothing tells that they moved.
+        to_name = ()
     return Lost(
         way=way,
         topic=topic,

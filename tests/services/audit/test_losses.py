@@ -68,14 +68,14 @@ async def has(log: Log, broker: Broker, *records: Record, topic: str = MINE) -> 
         found = {each["message_id"] for each in await kept(log, broker, topic)}
         return {str(identity(each)[0]) for each in records} <= found
 
-    await until(holds, seconds_max=5)
+    await until(holds, seconds_max=60)
 
 
 async def stands(log: Log, topic: str, state: PartitionStatus) -> None:
     async def holds() -> bool:
         return (await log.partitions.noted()).get((topic, 0)) is state
 
-    await until(holds, seconds_max=5)
+    await until(holds, seconds_max=60)
 
 
 def losses(lines: list[dict[str, object]]) -> list[dict[str, object]]:
