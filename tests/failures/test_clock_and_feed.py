@@ -96,6 +96,11 @@ async def applied(exchange: Exchange, ids: Sequence[UUID]) -> int:
     return found
 
 
+async def all_applied(exchange: Exchange, ids: Sequence[UUID]) -> bool:
+    """Whether nothing of them waits to be decided again, or to be sent."""
+    return await applied(exchange, ids) == len(await decisions(exchange, ids))
+
+
 async def checks(exchange: Exchange) -> dict[str, Any]:
     async with httpx.AsyncClient(base_url=exchange.endpoints.http["hotline"], trust_env=False) as http:
         answer = await http.get("/readyz")
@@ -137,6 +142,7 @@ async def test_edges_wait_while_a_clock_is_off_and_go_by_themselves_when_it_is_r
     await asyncio.sleep(1.0)
     assert await applied(origin, waiting) == 0
     set_off(clock, 0)
+    await until(partial(all_applied, origin, first + waiting))
     await origin.until_quiet()
     decided = await decisions(origin, first + waiting)
     record_property("decisions", dict(Counter(decided.values())))
@@ -163,6 +169,7 @@ async def test_edges_wait_while_no_document_is_heard_of_and_are_decided_once_mor
             waiting = await filed(origin)
             await asyncio.sleep(max(1.0, (begun + TOLERANCE - SystemClock().now()).total_seconds()))
             assert await applied(origin, waiting) == 0
+        await until(partial(all_applied, origin, waiting))
         await origin.until_quiet()
     decided = await decisions(origin, waiting)
     record_property("decisions", dict(Counter(decided.values())))
