@@ -52,5 +52,7 @@ def test_a_machine_is_as_busy_as_its_processors() -> None:
 
 
 def test_a_run_beside_others_is_kept_for_later(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--peers"]) == 2
+    with pytest.raises(SystemExit) as ended:
+        main(["--peers"])
+    assert ended.value.code == 2
     assert "--peers is reserved" in capsys.readouterr().err
