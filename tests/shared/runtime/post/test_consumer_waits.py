@@ -14,7 +14,7 @@ from pydantic_core import to_json
 from shared.contracts.registry import CASE_ACCEPTED, REFERRAL_OFFERED, REFERRAL_WITHDRAWN
 from shared.exchange.compose import Addressing, compose
 from shared.exchange.message import Received, Record
-from shared.exchange.needs import Need, NeedKind
+from shared.exchange.needs import Need
 from shared.kernel.errors import Unavailable
 from shared.kernel.ids import uuid4, uuid7
 from shared.routing.shelf import DocumentShelf
@@ -396,8 +396,3 @@ async def test_what_is_authentic_is_taken_and_what_is_not_stays_a_hole() -> None
     async with desk.inbox.unit() as unit:
         (mark,) = [each for each in await unit.taken.taken_marks("hotline") if each.recipient == POLICE]
     assert (mark.through, mark.holes) == (1, ((2, 2),))
-
-
-def test_a_need_is_read_as_it_is_written() -> None:
-    for need in (Need(NeedKind.DOCUMENT, "9" * 64), Need(NeedKind.ACT, CASE_ACCEPTED.type)):
-        assert Need.read(str(need)) == need

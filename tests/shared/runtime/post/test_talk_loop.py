@@ -1,0 +1,165 @@
+"""What is said of delivery: to whom, when, and what of it is said again."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from shared.contracts.delivery import (
+    StandingClear,
+    TakenMark,
+)
+from shared.contracts.registry import MARKS, READS_ANNOUNCED, STANDING, WANTED
+from shared.kernel.errors import CausewayError, Refused, Unavailable
+from shared.kernel.ids import uuid7
+from shared.runtime.post.talk_loop import peers_of
+from tests.support.exchange_world import World, world
+from tests.support.talking import PAIR, Desk, marks
+
+
+@pytest.fixture(scope="module")
+def here() -> World:
+    return world()
+
+
+@pytest.fixture
+def desk(here: World) -> Desk:
+    return Desk(here)
+
+
+async def test_at_a_start_every_peer_and_audit_is_told_what_is_read_and_asked_once(desk: Desk) -> None:
+    peers = peers_of("hotline", desk.here.documents.directory)
+    assert peers == ["audit", "hotline", "industry", "law_enforcement"]
+    for _ in range(3):
+        await desk.speaker.turn()
+    announced = [draft for draft in desk.books.outgoing if draft.message is READS_ANNOUNCED]
+    assert sorted(draft.recipient for draft in announced) == peers
+    assert sorted(draft.recipient for draft in desk.said) == peers
+    assert all(json.loads(draft.body)["clear"]["asking"] for draft in desk.said)
+    assert not [draft for draft in desk.books.outgoing if draft.message is MARKS], "marks are numbered by nobody"
+    restarted = desk.started()
+    await restarted.turn()
+    assert len([draft for draft in desk.books.outgoing if draft.message is READS_ANNOUNCED]) == 2 * len(peers)
+
+
+async def test_what_asks_is_answered_by_its_nonce_and_once(desk: Desk) -> None:
+    await desk.speaker.turn()
+    (first,) = desk.told()
+    asking = marks(asking=True, answers=UUID(first["nonce"]))
+    await desk.hear(MARKS, asking)
+    desk.clock.advance(11)
+    await desk.speaker.turn()
+    (answer,) = desk.told()
+    assert (answer["answers"], answer["asking"]) == (str(asking.nonce), False)
+    for _ in range(20):
+        desk.clock.advance(11)
+        await desk.speaker.turn()
+    assert desk.told() == []
+
+
+async def test_another_database_asks_everybody_anew(desk: Desk) -> None:
+    await desk.speaker.turn()
+    (first,) = desk.told()
+    await desk.hear(MARKS, marks(answers=UUID(first["nonce"])))
+    desk.clock.advance(100)
+    await desk.speaker.turn()
+    assert desk.told() == []
+    desk.books.another = True
+    desk.clock.advance(100)
+    await desk.speaker.turn()
+    (again,) = desk.told()
+    assert again["asking"]
+    assert again["nonce"] != first["nonce"]
+
+
+async def test_what_the_broker_did_not_take_is_said_at_the_next_turn(desk: Desk) -> None:
+    desk.refusing = dict.fromkeys(peers_of("hotline", desk.here.documents.directory), Unavailable("broker_unavailable"))
+    await desk.speaker.turn()
+    assert desk.said == []
+    desk.refusing.clear()
+    desk.clock.advance(11)
+    await desk.speaker.turn()
+    assert len(desk.told()) == 1
+
+
+@pytest.mark.parametrize("error", [Unavailable("broker_refuses"), Refused("record_too_large")])
+async def test_a_topic_that_takes_nothing_keeps_nobody_elses_marks(desk: Desk, error: CausewayError) -> None:
+    desk.refusing["audit"] = error
+    await desk.speaker.turn()
+    assert [len(desk.told(to)) for to in ("hotline", "industry", "law_enforcement", "audit")] == [1, 1, 1, 0]
+    desk.refusing.clear()
+    desk.clock.advance(11)
+    await desk.speaker.turn()
+    assert len(desk.told("audit")) == 1
+
+
+async def test_a_topic_that_does_not_answer_keeps_nobody_elses_marks(desk: Desk) -> None:
+    desk.hangs.add("audit")
+    turn = asyncio.create_task(desk.speaker.turn())
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert [len(desk.told(to)) for to in ("hotline", "industry", "law_enforcement")] == [1, 1, 1]
+    assert not turn.done()
+    turn.cancel()
+
+
+async def test_what_can_be_taken_now_is_wanted(desk: Desk) -> None:
+    ids = [uuid7() for _ in range(301)]
+    desk.books.wants = {"law_enforcement": ids}
+    await desk.speaker.turn()
+    wanted = [draft for draft in desk.books.outgoing if draft.message is WANTED]
+    assert [each for draft in wanted for each in json.loads(draft.body)["clear"]["ids"]] == [str(each) for each in ids]
+
+
+def standings(desk: Desk, to: str = "law_enforcement") -> list[dict[str, Any]]:
+    """What `to` was told of its edges since the last look."""
+    told = [each for each in desk.books.outgoing if each.message is STANDING and each.recipient == to]
+    desk.books.outgoing = [each for each in desk.books.outgoing if each not in told]
+    return [json.loads(each.body)["clear"] for each in told]
+
+
+async def test_a_peer_is_told_what_is_held_once_all_that_it_had_sent_is_here(desk: Desk) -> None:
+    """Nothing before its mark has named our nonce, and nothing while a number of its is missing."""
+    desk.holding.edges = [uuid7()]
+    await desk.speaker.turn()
+    (asked,) = desk.told()
+    assert standings(desk) == [], "another database, and nothing of the peer is here yet"
+    await desk.hear(MARKS, marks(answers=UUID(asked["nonce"])))
+    desk.books.taken_of = [TakenMark(**PAIR, through=3, holes=((4, 5),))]
+    await desk.speaker.turn()
+    assert standings(desk) == []
+    desk.books.taken_of = []
+    await desk.speaker.turn()
+    (told,) = standings(desk)
+    assert ([each["edge"] for each in told["held"]], "above" in told, "upto" in told) == (
+        [str(desk.holding.edges[0])], False, False,
+    )  # fmt: skip
+    await desk.speaker.turn()
+    assert standings(desk) == [], "said once"
+
+
+async def test_many_edges_are_told_in_parts_that_each_say_all_of_a_range(desk: Desk) -> None:
+    desk.holding.edges = sorted(uuid7() for _ in range(1501))
+    await desk.speaker.turn()
+    (asked,) = desk.told()
+    await desk.hear(MARKS, marks(answers=UUID(asked["nonce"])))
+    told = []
+    for turn in (4, 2, 0):
+        await desk.speaker.turn()
+        parts = standings(desk)
+        assert len(parts) == turn
+        told += parts
+    bounds = [(part.get("above"), part.get("upto")) for part in told]
+    assert bounds[0][0] is bounds[-1][1] is None
+    assert [upto for _, upto in bounds[:-1]] == [above for above, _ in bounds[1:]]
+    assert [UUID(each["edge"]) for part in told for each in part["held"]] == desk.holding.edges
+
+
+async def test_a_standing_reaches_who_knows_our_edges(desk: Desk) -> None:
+    standing = StandingClear(held=())
+    await desk.hear(STANDING, standing)
+    assert desk.holding.compared == [("law_enforcement", standing)]
