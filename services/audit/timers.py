@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
 from typing import Final, Protocol
 
 from services.audit.ports import Marks, Telling
@@ -21,6 +22,8 @@ from shared.runtime.watch.logs import log
 #: How often it is asked whether somebody is to be told.
 POLL_S: Final = 2.0
 BACK_OFF_S: Final = 5.0
+#: Without a turn for so long marks are told to nobody, and no sender can let go of what it has sent.
+TURN_S_MAX: Final = 60.0
 
 
 class Says(Protocol):
@@ -47,19 +50,26 @@ class MarkTimer:
         self._directory = directory
         self._clock = clock
         self._untold: set[str] = set()
+        #: When everybody due was last gone through; None: this process does not tell marks.
+        self._last_turn: datetime | None = None
 
     async def run(self) -> None:
         """Tell until cancelled; outages are waited out, and one instance that cannot be told keeps no other waiting."""
+        self._last_turn = self._last_turn or self._clock.now()
         while True:
             try:
                 await self.tell_due()
+                self._last_turn = self._clock.now()
                 await asyncio.sleep(POLL_S)
             except Unavailable as error:
                 log("broker_waits", code=error.code)
                 await asyncio.sleep(BACK_OFF_S)
 
     async def check(self) -> Check:
-        """Ready always: who cannot be told keeps what it has sent."""
+        """Ready also where somebody cannot be told, who keeps what it has sent; not where nobody is told any more."""
+        age_s = None if self._last_turn is None else (self._clock.now() - self._last_turn).total_seconds()
+        if age_s is not None and age_s > TURN_S_MAX:
+            return Check("marks", False, "marks_stand_still", age_s)
         return Check("marks", True, "marks_untold" if self._untold else "")
 
     async def tell_due(self) -> None:

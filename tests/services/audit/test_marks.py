@@ -333,3 +333,22 @@ def entries_of(log: Log, records: Sequence[Record]) -> list[Entry]:
     reading = Reading(log.world.shelf, Opener([]), ManualClock(log.world.at + LONG_AFTER))
     read_records(records, read, generations={record.topic: log.generation for record in records}, reading=reading)
     return read.entries
+
+
+async def test_marks_that_are_told_to_nobody_for_a_minute_are_no_readiness(log: Log) -> None:
+    """As when each saying fails of a defect: the part is started again and again."""
+
+    class Broken(Listener):
+        async def say(self, drafts: Sequence[Draft]) -> None:
+            raise TypeError
+
+    await log.keep(*facts(log, 1))
+    clock = timer(log, Broken())
+    now = clock._clock
+    assert isinstance(now, ManualClock)
+    assert (await clock.check()).ok, "a process that does not tell marks has none that stand still"
+    for ok in (True, False):
+        with pytest.raises(TypeError):
+            await clock.run()
+        assert (await clock.check()).ok is ok
+        now.advance(61)
