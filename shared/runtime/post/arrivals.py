@@ -11,7 +11,7 @@ from shared.exchange.message import Copy, Record
 from shared.vocabulary.answers import ReceiptOutcome
 
 #: Outcomes that are the last word about a message. Of any other its sender's row lives on.
-FINAL: Final = frozenset({ReceiptOutcome.APPLIED, ReceiptOutcome.REFUSED, ReceiptOutcome.MOVED, ReceiptOutcome.GONE})
+FINAL: Final = frozenset({ReceiptOutcome.APPLIED, ReceiptOutcome.REFUSED, ReceiptOutcome.MOVED})
 
 
 @dataclass(frozen=True, slots=True)

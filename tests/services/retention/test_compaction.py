@@ -178,7 +178,7 @@ async def test_settled_months_leave_but_for_what_was_not_applied(
     at = LONG_AGO - timedelta(days=366)
     if made:
         await apply(owned({"hotline": endpoint}), at)
-    rows = [(1, "applied", at), (2, "refused", at), (3, None, at), (4, "gone", at), (5, "applied", LATELY)]
+    rows = [(1, "applied", at), (2, "refused", at), (3, None, at), (4, "moved", at), (5, "applied", LATELY)]
     for number, outcome, settled_at in rows:
         about = (HOTLINE, POLICE, inbox.epoch, number, f"{number:064x}", outcome, settled_at)
         await as_owner(endpoint, _SETTLED, coarse_uuid7(settled_at), *about)

@@ -63,7 +63,7 @@ CREATE TABLE outbox (
     marked_at timestamptz,
     CONSTRAINT outbox_position UNIQUE (lane, position),
     CONSTRAINT outbox_outcome CHECK (
-        outcome IN ('applied', 'refused', 'deferred', 'waiting', 'parked', 'moved', 'gone'))
+        outcome IN ('applied', 'refused', 'deferred', 'waiting', 'parked', 'moved'))
 ) WITH (fillfactor = 70);
 -- Not unique: where a counter went back, its recipient says so, and nobody is kept from filing until then.
 CREATE INDEX outbox_number ON outbox (sender, recipient, epoch, sequence);

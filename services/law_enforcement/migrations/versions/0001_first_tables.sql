@@ -65,7 +65,7 @@ CREATE TABLE outbox (
     marked_at timestamptz,
     CONSTRAINT outbox_position UNIQUE (lane, position),
     CONSTRAINT outbox_outcome CHECK (
-        outcome IN ('applied', 'refused', 'deferred', 'waiting', 'parked', 'moved', 'gone'))
+        outcome IN ('applied', 'refused', 'deferred', 'waiting', 'parked', 'moved'))
 ) WITH (fillfactor = 70);
 -- Not unique: where a counter went back, its recipient says so, and nobody is kept from filing until then.
 CREATE INDEX outbox_number ON outbox (sender, recipient, epoch, sequence);
@@ -182,7 +182,7 @@ CREATE TABLE inbox (
     received_at timestamptz NOT NULL DEFAULT now(),
     CONSTRAINT inbox_pair_sequence UNIQUE (sender, recipient, epoch, sequence),
     CONSTRAINT inbox_outcome
-        CHECK (outcome IN ('applied', 'refused', 'deferred', 'waiting', 'parked', 'moved', 'gone'))
+        CHECK (outcome IN ('applied', 'refused', 'deferred', 'waiting', 'parked', 'moved'))
 );
 CREATE INDEX inbox_said ON inbox (said) WHERE said IS NOT NULL AND outcome = 'applied';
 CREATE INDEX inbox_open ON inbox (subject) WHERE outcome IN ('deferred', 'waiting', 'parked');
