@@ -14,7 +14,14 @@ from shared.contracts.delivery import HOLES_MAX, GoneClear, GoneNumbers, SentMar
 from shared.kernel.ids import uuid7
 from shared.runtime.post.arrivals import Arrival, Awaited, Outcome
 from shared.runtime.post.peers import EPOCHS_MAX
-from shared.runtime.post.taken import GIVEN_UP_MAX, NUMBER_MAX, WANTED_AGAIN, WANTED_AGAIN_MAX
+from shared.runtime.post.taken import (
+    EPOCHS_TAKEN_MAX,
+    GIVEN_UP_MAX,
+    HOLES_KEPT,
+    NUMBER_MAX,
+    WANTED_AGAIN,
+    WANTED_AGAIN_MAX,
+)
 from shared.vocabulary.answers import ReceiptOutcome
 from tests.conformance.conftest import HAS, Stores
 from tests.support.builders import AT, EPOCH, HOTLINE, POLICE, arrival, raw_record
@@ -124,6 +131,28 @@ async def test_epochs_on_their_senders_word_alone_are_bounded_and_what_comes_is_
     async with stores.inbox.unit() as unit:
         await unit.take([other])
     assert other.epoch in {mark.epoch for mark in await marks(stores)}
+
+
+async def test_a_sender_that_numbers_each_message_in_a_life_of_its_own_fills_no_book(stores: Stores) -> None:
+    """What it sends is taken like any other; a party's other instance, before or after a move, keeps its room."""
+    await take(stores, 1)
+    for _ in range(3):
+        async with stores.inbox.unit() as unit:
+            await unit.take([replace(arrival(1), epoch=uuid7()) for _ in range(EPOCHS_TAKEN_MAX // 2)])
+    assert EPOCHS_TAKEN_MAX <= len(known := await marks(stores)) <= EPOCHS_TAKEN_MAX * 3 // 2
+    assert taken(1) in known
+    async with stores.inbox.unit() as unit:
+        await unit.take([replace(arrival(1), epoch=uuid7(), sender_instance="industry")])
+    assert len(await marks(stores, "industry")) == 1
+
+
+async def test_a_sender_that_leaves_every_other_number_out_fills_no_row(stores: Stores) -> None:
+    """What lies behind the holes that are kept counts once they are filled and it has come again."""
+    await take(stores, *range(2, 4 * HOLES_KEPT, 2))
+    await take(stores, *range(1, 2 * HOLES_KEPT + 1))
+    assert await marks(stores) == [taken(2 * HOLES_KEPT)], "or holes behind those that are kept are kept too"
+    await take(stores, *range(2 * HOLES_KEPT + 1, 4 * HOLES_KEPT + 1))
+    assert await marks(stores) == [taken(4 * HOLES_KEPT)]
 
 
 async def test_what_is_given_up_in_pieces_is_bounded(stores: Stores) -> None:

@@ -21,6 +21,10 @@ NUMBER_MAX: Final = 2**53 - 1
 #: How long after it was asked for a message is asked for again: doubled each time, up to the second.
 WANTED_AGAIN: Final = timedelta(minutes=1)
 WANTED_AGAIN_MAX: Final = timedelta(hours=1)
+#: Epochs of a pair, by one instance, of which numbers have come: of a further one what comes is taken, and not counted.
+EPOCHS_TAKEN_MAX: Final = 2 * EPOCHS_MAX
+#: Holes of a pair's epoch that are kept apart: what lies behind them counts once it comes again.
+HOLES_KEPT: Final = 1024
 #: Gaps of a pair's epoch that its sender may give up; what it says beyond that leaves them holes.
 GIVEN_UP_MAX: Final = 1024
 
@@ -43,26 +47,42 @@ _NUMBERS = Columns.of(Numbers)
 #: What is new above `high` are holes first; what was taken is none any more. Of an instance's own numbers only.
 #: One that begins another life of a pair's counter may have been restored: it is told what is held of its edges.
 _NOTE = Statement(
-    """
+    f"""
 WITH noted AS (
     INSERT INTO pair_taken AS p (sender, recipient, epoch, instance, high, holes)
     SELECT numbers.sender, numbers.recipient, numbers.epoch, numbers.instance, numbers.high,
            int8multirange(int8range(1, numbers.high + 1)) - numbers.taken::int8multirange
-    FROM {numbers} ORDER BY numbers.sender, numbers.recipient, numbers.epoch
+    FROM {{numbers}}
+    WHERE {EPOCHS_TAKEN_MAX} > (
+        SELECT count(*) FROM pair_taken AS o WHERE o.epoch <> numbers.epoch
+          AND (o.sender, o.recipient, o.instance) = (numbers.sender, numbers.recipient, numbers.instance))
+    ORDER BY numbers.sender, numbers.recipient, numbers.epoch
     ON CONFLICT (sender, recipient, epoch) DO UPDATE SET
         high = greatest(p.high, excluded.high),
         holes = p.holes + int8multirange(int8range(p.high + 1, greatest(p.high, excluded.high) + 1))
                 - (int8multirange(int8range(1, excluded.high + 1)) - excluded.holes)
     WHERE p.instance = excluded.instance
-    RETURNING p.sender, p.recipient, p.instance, p.epoch, xmax = 0 AS fresh
+    RETURNING p.sender, p.recipient, p.instance, p.epoch, xmax = 0 AS fresh,
+              (SELECT count(*) FROM unnest(p.holes)) > {HOLES_KEPT} AS torn
+), standing AS (
+    INSERT INTO peer (instance, stand_due)
+    SELECT DISTINCT n.instance, true FROM noted AS n JOIN pair_taken AS p USING (sender, recipient, instance)
+    WHERE n.fresh AND p.epoch <> n.epoch
+    ON CONFLICT (instance) DO UPDATE SET stand_due = true
 )
-INSERT INTO peer (instance, stand_due)
-SELECT DISTINCT n.instance, true FROM noted AS n JOIN pair_taken AS p USING (sender, recipient, instance)
-WHERE n.fresh AND p.epoch <> n.epoch
-ON CONFLICT (instance) DO UPDATE SET stand_due = true
+SELECT sender, recipient, epoch FROM noted WHERE torn
 """,
     numbers=_NUMBERS,
 )
+#: Nothing is known any more of what lies behind the holes that are kept.
+_CUT: Final = """
+UPDATE pair_taken AS p SET high = cut.at - 1, holes = p.holes * int8multirange(int8range(1, cut.at))
+FROM (
+    SELECT sender, recipient, epoch, (SELECT lower(hole) FROM unnest(q.holes) AS hole OFFSET $4 LIMIT 1) AS at
+    FROM unnest($1::text[], $2::text[], $3::uuid[]) AS t (sender, recipient, epoch)
+    JOIN pair_taken AS q USING (sender, recipient, epoch)
+) AS cut WHERE (p.sender, p.recipient, p.epoch) = (cut.sender, cut.recipient, cut.epoch)
+"""
 #: Its newest mark counts, also where it holds more than before: it was restored.
 _RELEASE: Final = """
 UPDATE pair_taken AS p SET released = t.released
@@ -78,7 +98,7 @@ WITH told AS (
     LEFT JOIN pair_taken AS p USING (sender, recipient, epoch)
 )
 SELECT sender, recipient, epoch FROM told AS t WHERE known OR n <= $4 - (
-    SELECT count(*) FROM pair_taken AS p WHERE (p.sender, p.recipient) = (t.sender, t.recipient))
+    SELECT count(*) FROM pair_taken AS p WHERE (p.sender, p.recipient, p.instance) = (t.sender, t.recipient, $5))
 """
 #: Those whose holes may be given up: known ones of an instance, with room for more gaps.
 _MAY_GIVE_UP: Final = """
@@ -167,7 +187,7 @@ class PostgresTaken:
 
     async def know(self, sent: Sequence[SentMark], *, by: str) -> None:
         known = {(each.sender, each.recipient, each.epoch): each.last for each in sent}
-        room = await self._those(_ROOM, known, EPOCHS_MAX)
+        room = await self._those(_ROOM, known, EPOCHS_MAX, by)
         await self._note([Numbers(*pair, by, last, "{}") for pair, last in known.items() if pair in room])
         if known:
             pairs = [list(each) for each in zip(*known, strict=True)]
@@ -185,9 +205,9 @@ class PostgresTaken:
         for row in await self._driver.fetch(_NUMBERS_OF, list(gone.ids), by) if gone.ids else ():
             pair = (row["sender"], row["recipient"], row["epoch"])
             spans.setdefault(pair, []).append((row["sequence"], row["sequence"]))
-        numbers = _NUMBERS.rows(_numbers(spans, dict.fromkeys(spans, by)))
-        await self._driver.execute(*_GIVE_UP.bind(numbers=numbers))
-        await self._driver.execute(*_NOTE.bind(numbers=numbers))
+        numbers = _numbers(spans, dict.fromkeys(spans, by))
+        await self._driver.execute(*_GIVE_UP.bind(numbers=_NUMBERS.rows(numbers)))
+        await self._note(numbers)
 
     async def compacted(self) -> UUID | None:
         found: UUID | None = await self._driver.fetchval(_COMPACTED)
@@ -215,8 +235,9 @@ class PostgresTaken:
         return frozenset((row["sender"], row["recipient"], row["epoch"]) for row in rows)
 
     async def _note(self, numbers: Sequence[Numbers]) -> None:
-        if numbers:
-            await self._driver.execute(*_NOTE.bind(numbers=_NUMBERS.rows(numbers)))
+        torn = await self._driver.fetch(*_NOTE.bind(numbers=_NUMBERS.rows(numbers))) if numbers else ()
+        if torn:
+            await self._driver.execute(_CUT, *map(list, zip(*torn, strict=True)), HOLES_KEPT)
 
 
 def taken_of(arrivals: Sequence[Arrival]) -> list[Numbers]:
