@@ -18,6 +18,7 @@ from shared.runtime.post.taken import (
     EPOCHS_TAKEN_MAX,
     GIVEN_UP_MAX,
     HOLES_KEPT,
+    NEEDS_MAX,
     NUMBER_MAX,
     WANTED_AGAIN,
     WANTED_AGAIN_MAX,
@@ -208,6 +209,24 @@ async def test_deferred_messages_are_wanted_once_they_can_be_read_in_the_order_o
         "hotline": [first.message_id, later.message_id],
         "industry": [foreign.message_id],
     }
+
+
+async def test_needs_that_one_instance_makes_up_hide_nobody_elses(stores: Stores) -> None:
+    foreign = arrival(1, sender="x.example", sender_instance="industry")
+    made_up = [arrival(number) for number in range(1, NEEDS_MAX + 51)]
+    await keep(stores, ReceiptOutcome.DEFERRED, foreign)
+    async with stores.inbox.unit() as unit:
+        await unit.admit(made_up)
+        lacks = [f"message causeway.a{each.sequence}.v1" for each in made_up]
+        await unit.record_outcomes(
+            [
+                Outcome(each.message_id, ReceiptOutcome.DEFERRED, "type_unknown", need)
+                for each, need in zip(made_up, lacks, strict=True)
+            ]
+        )
+    assert await wanted(stores) == {}
+    HAS.add(NEWER)
+    assert await wanted(stores) == {"industry": [foreign.message_id]}
 
 
 async def test_a_message_is_asked_for_again_after_a_growing_pause_until_its_last_word(stores: Stores) -> None:

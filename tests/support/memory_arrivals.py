@@ -131,7 +131,7 @@ class MemoryTaken:
             self._give_up(pair, by, given_up)
             self._note(pair, by, max(given_up), given_up)
 
-    async def compacted(self) -> UUID | None:
+    async def compacted(self, of: str) -> UUID | None:
         return None
 
     async def wanted(self, now: datetime) -> dict[str, list[UUID]]:

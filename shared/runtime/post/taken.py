@@ -25,6 +25,8 @@ WANTED_AGAIN_MAX: Final = timedelta(hours=1)
 EPOCHS_TAKEN_MAX: Final = 2 * EPOCHS_MAX
 #: Holes of a pair's epoch that are kept apart: what lies behind them counts once it comes again.
 HOLES_KEPT: Final = 1024
+#: So many things that the deferred messages of an instance lack are looked for: a release does not add more.
+NEEDS_MAX: Final = 100
 #: Gaps of a pair's epoch that its sender may give up; what it says beyond that leaves them holes.
 GIVEN_UP_MAX: Final = 1024
 
@@ -47,13 +49,13 @@ _NUMBERS = Columns.of(Numbers)
 #: What is new above `high` are holes first; what was taken is none any more. Of an instance's own numbers only.
 #: One that begins another life of a pair's counter may have been restored: it is told what is held of its edges.
 _NOTE = Statement(
-    f"""
+    """
 WITH noted AS (
     INSERT INTO pair_taken AS p (sender, recipient, epoch, instance, high, holes)
     SELECT numbers.sender, numbers.recipient, numbers.epoch, numbers.instance, numbers.high,
            int8multirange(int8range(1, numbers.high + 1)) - numbers.taken::int8multirange
-    FROM {{numbers}}
-    WHERE {EPOCHS_TAKEN_MAX} > (
+    FROM {numbers}
+    WHERE {epochs} > (
         SELECT count(*) FROM pair_taken AS o WHERE o.epoch <> numbers.epoch
           AND (o.sender, o.recipient, o.instance) = (numbers.sender, numbers.recipient, numbers.instance))
     ORDER BY numbers.sender, numbers.recipient, numbers.epoch
@@ -63,7 +65,7 @@ WITH noted AS (
                 - (int8multirange(int8range(1, excluded.high + 1)) - excluded.holes)
     WHERE p.instance = excluded.instance
     RETURNING p.sender, p.recipient, p.instance, p.epoch, xmax = 0 AS fresh,
-              (SELECT count(*) FROM unnest(p.holes)) > {HOLES_KEPT} AS torn
+              (SELECT count(*) FROM unnest(p.holes)) > {holes} AS torn
 ), standing AS (
     INSERT INTO peer (instance, stand_due)
     SELECT DISTINCT n.instance, true FROM noted AS n JOIN pair_taken AS p USING (sender, recipient, instance)
@@ -73,6 +75,8 @@ WITH noted AS (
 SELECT sender, recipient, epoch FROM noted WHERE torn
 """,
     numbers=_NUMBERS,
+    epochs="bigint",
+    holes="bigint",
 )
 #: Nothing is known any more of what lies behind the holes that are kept.
 _CUT: Final = """
@@ -139,11 +143,27 @@ _NUMBERS_OF: Final = """
 SELECT sender, recipient, epoch, sequence FROM inbox
 WHERE message_id = ANY($1::uuid[]) AND sender_instance = $2 AND outcome IN ('deferred', 'waiting', 'parked')
 """
-_COMPACTED: Final = "SELECT max(newest::text)::uuid FROM compacted WHERE book = 'inbox'"
-#: What deferred messages lack; no need at all stands for those that are asked for.
+_COMPACTED: Final = """
+SELECT max(c.newest::text)::uuid FROM compacted AS c JOIN pair_taken AS p USING (sender, recipient, epoch)
+WHERE c.book = 'inbox' AND p.instance = $1
+"""
+#: What deferred messages lack, of each sender's instance so much; no need at all stands for those that are asked for.
+#: It leaps from one need to the next: however many messages have the same, or made-up ones, it reads no more than that.
 _NEEDS: Final = """
-SELECT DISTINCT CASE WHEN NOT asked THEN need END AS need FROM inbox
-WHERE outcome IN ('deferred', 'parked') AND (asked OR outcome = 'deferred' AND need IS NOT NULL)
+WITH RECURSIVE lacks AS (
+    (SELECT sender_instance, need, 1 AS n FROM inbox
+     WHERE outcome = 'deferred' AND need IS NOT NULL AND need NOT LIKE 'act %'
+     ORDER BY sender_instance, need COLLATE "C" LIMIT 1)
+    UNION ALL
+    SELECT following.* FROM lacks AS l, LATERAL (
+        SELECT sender_instance, need, CASE sender_instance WHEN l.sender_instance THEN l.n + 1 ELSE 1 END
+        FROM inbox WHERE outcome = 'deferred' AND need IS NOT NULL AND need NOT LIKE 'act %'
+          AND (sender_instance, need COLLATE "C") > (l.sender_instance, CASE WHEN l.n < $1 THEN l.need ELSE '~' END)
+        ORDER BY sender_instance, need COLLATE "C" LIMIT 1
+    ) AS following
+)
+SELECT DISTINCT need FROM lacks
+UNION ALL SELECT NULL WHERE EXISTS (SELECT FROM inbox WHERE outcome IN ('deferred', 'parked') AND asked)
 """
 _WANTED: Final = """
 WITH due AS (
@@ -209,12 +229,12 @@ class PostgresTaken:
         await self._driver.execute(*_GIVE_UP.bind(numbers=_NUMBERS.rows(numbers)))
         await self._note(numbers)
 
-    async def compacted(self) -> UUID | None:
-        found: UUID | None = await self._driver.fetchval(_COMPACTED)
+    async def compacted(self, of: str) -> UUID | None:
+        found: UUID | None = await self._driver.fetchval(_COMPACTED, of)
         return found
 
     async def wanted(self, now: datetime) -> dict[str, list[UUID]]:
-        needs = [row["need"] for row in await self._driver.fetch(_NEEDS)]
+        needs = [row["need"] for row in await self._driver.fetch(_NEEDS, NEEDS_MAX)]
         met = [need for need in needs if need is not None and self._meets(Need.read(need))]
         if not met and None not in needs:
             return {}
@@ -235,8 +255,10 @@ class PostgresTaken:
         return frozenset((row["sender"], row["recipient"], row["epoch"]) for row in rows)
 
     async def _note(self, numbers: Sequence[Numbers]) -> None:
-        torn = await self._driver.fetch(*_NOTE.bind(numbers=_NUMBERS.rows(numbers))) if numbers else ()
-        if torn:
+        if not numbers:
+            return
+        bound = _NOTE.bind(numbers=_NUMBERS.rows(numbers), epochs=EPOCHS_TAKEN_MAX, holes=HOLES_KEPT)
+        if torn := await self._driver.fetch(*bound):
             await self._driver.execute(_CUT, *map(list, zip(*torn, strict=True)), HOLES_KEPT)
 
 

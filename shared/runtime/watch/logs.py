@@ -56,6 +56,7 @@ EventName = Literal[
     "talk_waits",
     "topic_lost_its_end",
     "topic_read_again",
+    "wants_too_many",
     "withdrawal_untold",
 ]
 
@@ -118,6 +119,7 @@ LEVELS: Final[Mapping[str, Level]] = {
     "talk_waits": "warning",
     "topic_lost_its_end": "error",
     "topic_read_again": "warning",
+    "wants_too_many": "error",
     "withdrawal_untold": "warning",
 }
 EVENTS: Final = frozenset(get_args(EventName))

@@ -186,6 +186,9 @@ CREATE TABLE inbox (
 );
 CREATE INDEX inbox_said ON inbox (said) WHERE said IS NOT NULL AND outcome = 'applied';
 CREATE INDEX inbox_open ON inbox (subject) WHERE outcome IN ('deferred', 'waiting', 'parked');
+-- From what one message lacks to what the next one does: of acts nobody has to look, they are asked for when they are due.
+CREATE INDEX inbox_lacks ON inbox (sender_instance, need COLLATE "C")
+    WHERE outcome = 'deferred' AND need IS NOT NULL AND need NOT LIKE 'act %';
 CREATE INDEX inbox_withdrawn ON inbox (subject)
     WHERE type IN ('causeway.referral_withdrawn.v1', 'causeway.notice_withdrawn.v1') AND outcome = 'applied';
 
@@ -305,6 +308,9 @@ CREATE TABLE peer (
     marked_offset bigint,
     -- How many marks it has said in this minute of the broker's.
     marks integer NOT NULL DEFAULT 0,
+    -- And how often it has asked for messages, in the minute of the last time.
+    wants integer NOT NULL DEFAULT 0,
+    wanted_at timestamptz,
     owes uuid,
     answered uuid,
     stand_due boolean NOT NULL DEFAULT false,
