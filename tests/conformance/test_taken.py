@@ -19,7 +19,6 @@ from shared.runtime.post.taken import (
     GIVEN_UP_MAX,
     HOLES_KEPT,
     NEEDS_MAX,
-    NUMBER_MAX,
     WANTED_AGAIN,
     WANTED_AGAIN_MAX,
 )
@@ -95,7 +94,7 @@ async def test_a_hole_that_is_filled_is_none(stores: Stores) -> None:
 
 
 async def test_what_has_no_number_is_passed_over(stores: Stores) -> None:
-    await take(stores, 0, NUMBER_MAX + 1)
+    await take(stores, 0)
     assert await marks(stores) == []
 
 

@@ -32,7 +32,6 @@ from shared.runtime.post.taken import (
     EPOCHS_TAKEN_MAX,
     GIVEN_UP_MAX,
     HOLES_KEPT,
-    NUMBER_MAX,
     WANTED_AGAIN,
     WANTED_AGAIN_MAX,
 )
@@ -151,7 +150,7 @@ class MemoryTaken:
 
     def take(self, arrivals: Sequence[Arrival]) -> None:
         for each in arrivals:
-            if 0 < each.sequence <= NUMBER_MAX:
+            if each.sequence:
                 self._note(_pair(each), each.sender_instance, each.sequence, (each.sequence,))
 
     def _others(self, pair: Pair, by: str) -> int:

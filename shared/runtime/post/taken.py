@@ -16,8 +16,6 @@ from shared.runtime.post.arrivals import Arrival
 from shared.runtime.post.awaiting import Meets
 from shared.runtime.post.peers import EPOCHS_MAX
 
-#: A higher number says no mark: it is taken like any other, and not counted.
-NUMBER_MAX: Final = 2**53 - 1
 #: How long after it was asked for a message is asked for again: doubled each time, up to the second.
 WANTED_AGAIN: Final = timedelta(minutes=1)
 WANTED_AGAIN_MAX: Final = timedelta(hours=1)
@@ -267,7 +265,7 @@ def taken_of(arrivals: Sequence[Arrival]) -> list[Numbers]:
     spans: dict[tuple[str, str, UUID], list[tuple[int, int]]] = {}
     instances: dict[tuple[str, str, UUID], str] = {}
     for each in arrivals:
-        if 0 < each.sequence <= NUMBER_MAX:
+        if each.sequence:
             pair = (each.sender, each.recipient, each.epoch)
             spans.setdefault(pair, []).append((each.sequence, each.sequence))
             instances.setdefault(pair, each.sender_instance)
