@@ -3,7 +3,7 @@
 reads_announced ─▶ what the peer reads          marks.taken ─▶ rows leave, holes go again, what is not held is gone
 wanted ─▶ sent again, or gone                   marks.sent  ─▶ numbers to come: those that have not are holes
 gone ─▶ passed, and a standing is due           taken beyond what we gave ─▶ we were restored: another epoch
-standing ─▶ what the peer lacks is issued anew, what we lack is listed
+standing ─▶ what the peer lacks is issued anew, what we lack is listed; once, however often it comes
                                                 beyond what a topic can hold ─▶ nothing, and it is named
 receipted as applied, and unknown here ─▶ gone: what is held is told again, and listed
 """
@@ -93,7 +93,7 @@ class Talk:
                     log("numbers_gone", peer=by, count=len(gone.numbers) + len(gone.ids))
                     await unit.taken.pass_gone(gone, by=by)
                     await self._peers(unit).owe_standing([by])
-                case StandingClear() as standing:
+                case StandingClear() as standing if not await self._had(unit, message):
                     await self._holding.compare(unit, by, standing)
                 case _:
                     pass  # read, and nothing follows from it
@@ -127,6 +127,14 @@ class Talk:
         holes = HOLES_LOOKED_AT if count <= HOLES_A_MINUTE else 0
         gone = await unit.sent_book.take_marks(by, possible, self._stating.clock.now(), holes=holes)
         await self._gone(unit, by, numbers=gone)
+
+    async def _had(self, unit: Unit, message: Received) -> bool:
+        """Whether it comes again: what it said was so then, and what was told since is not in it."""
+        numbering = (message.sender, message.recipient, message.epoch)
+        return any(
+            (mark.sender, mark.recipient, mark.epoch) == numbering and mark.says_taken(message.sequence)
+            for mark in await unit.taken.taken_marks(message.sender_instance)
+        )
 
     def _ours(self, by: str, marks: Sequence[TakenMark]) -> dict[str, list[TakenMark]]:
         """Those of numbers that are ours to give, by the instance that they go to.

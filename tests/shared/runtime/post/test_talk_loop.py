@@ -163,3 +163,13 @@ async def test_a_standing_reaches_who_knows_our_edges(desk: Desk) -> None:
     standing = StandingClear(held=())
     await desk.hear(STANDING, standing)
     assert desk.holding.compared == [("law_enforcement", standing)]
+
+
+async def test_a_standing_that_comes_again_is_old_and_compared_no_more(desk: Desk) -> None:
+    received = desk.heard(STANDING, StandingClear(held=()), by="law_enforcement", late=0)
+    numbering = {"sender": received.sender, "recipient": received.recipient, "epoch": received.epoch}
+    for missing in (True, False):
+        holes = ((received.sequence, received.sequence),) if missing else ()
+        desk.books.taken_of = [TakenMark(**numbering, through=received.sequence - missing, holes=holes, known=9)]
+        await desk.talk.heard(desk.books, [received])  # type: ignore[arg-type]
+        assert len(desk.holding.compared) == 1
