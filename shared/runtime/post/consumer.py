@@ -152,14 +152,16 @@ class Consumer:
             await self._apply(failed)
 
     async def _apply(self, judged: Judged) -> None:
+        answers, parked = Answers(), list(judged.parked)
         async with self._store.unit() as unit:
             await unit.advance(judged.steps)
-            answers = await self._apply_messages(unit, judged.verified)
-            parked = answers.parked + judged.parked + await self._settle(unit, judged.receipts)
-            if judged.said:
-                await self._conversation.heard(unit, judged.said)
-            await unit.take([*(each.arrival for each in judged.verified), *judged.numbered])
-            new_parked = await unit.park(parked)
+            for run in judged.runs():
+                await self._apply_messages(unit, run.verified, answers)
+                parked += await self._settle(unit, run.receipts)
+                if run.said:
+                    await self._conversation.heard(unit, run.said)
+                await unit.take([*(each.arrival for each in run.verified), *run.numbered])
+            new_parked = await unit.park(answers.parked + parked)
             drafts = [draft for to, said in answers.verdicts.items() for draft in self._composers.receipts(to, said)]
             await unit.enqueue(drafts + self._composers.facts(new_parked))
         # Durable, so counted. Quarantine alone knows what is parked: not every parked record is a message.
@@ -168,14 +170,13 @@ class Consumer:
                 MESSAGES.labels(outcome.value).inc(count)
         MESSAGES.labels(ReceiptOutcome.PARKED.value).inc(len(new_parked))
 
-    async def _apply_messages(self, unit: Unit, batch: Sequence[Verified]) -> Answers:
-        """Apply what is new; say of all what became of it."""
-        answers = Answers()
+    async def _apply_messages(self, unit: Unit, batch: Sequence[Verified], answers: Answers) -> None:
+        """Apply what is new; say in `answers` of all what became of it."""
         arrived: dict[str, Verified] = {}
         for each in batch:
             arrived.setdefault(each.arrival.digest, each)
         if not arrived:
-            return answers
+            return
         arrivals = [each.arrival for each in arrived.values()]
         # Asked before this batch is in the inbox: what it says of itself, the plan finds in its order.
         plan = Plan(
@@ -196,7 +197,6 @@ class Consumer:
                 answers.fresh(each, outcome, revision=held)
         for ended in await unit.end_open([each.arrival for each in fresh if _withdraws(each, outcomes)]):
             answers.ended(ended)
-        return answers
 
     async def _outcomes(
         self, unit: Unit, fresh: Sequence[Verified], plan: Plan

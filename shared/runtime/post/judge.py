@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 from uuid import UUID
 
 from shared.contracts.answers import Answer
 from shared.contracts.referral import EdgeClear
-from shared.contracts.registry import ALL, STATED_BY_INSTANCES, Family
+from shared.contracts.registry import ALL, STANDING, STATED_BY_INSTANCES, Family
 from shared.exchange.accept import TurnedAway
 from shared.exchange.message import Received, Record
 from shared.exchange.needs import Need, NeedKind
@@ -51,6 +51,27 @@ class Judged:
     parked: list[Parked] = field(default_factory=list)
     numbered: list[Arrival] = field(default_factory=list)
     steps: Sequence[Step] = ()
+
+    def runs(self) -> Iterator[Judged]:
+        """The batch in runs, to be applied one after the other: a standing ends the run of what came before it.
+
+        It says what was so when it was said. What its topic has behind it was not, and waits for the next run.
+        """
+        standings = [(each.record.topic, each.record.offset) for each in self.said if each.message is STANDING]
+        if not standings:
+            yield self
+            return
+
+        def run_of(record: Record | Arrival) -> int:
+            return sum(topic == record.topic and offset < record.offset for topic, offset in standings)
+
+        for number in range(len(standings) + 1):
+            yield Judged(
+                verified=[each for each in self.verified if run_of(each.record) == number],
+                receipts=[each for each in self.receipts if run_of(each.record) == number],
+                said=[each for each in self.said if run_of(each.record) == number],
+                numbered=[each for each in self.numbered if run_of(each) == number],
+            )
 
 
 def judge(records: Sequence[Record], steps: Sequence[Step], *, accept: Accept) -> Judged:
