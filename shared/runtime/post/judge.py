@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 from uuid import UUID
@@ -40,9 +40,10 @@ class Verified:
 
 @dataclass(slots=True)
 class Judged:
-    """A batch after `accept`: what is receipted, receipts, what is said about delivery, and what is parked at once.
+    """A part of a batch after `accept`: what is receipted, receipts, what is said about delivery, and what is parked.
 
-    `numbered` are the arrivals of all that is authentic and not receipted; `steps` what the batch moves cursors over.
+    `numbered` are the arrivals of all that is authentic and not receipted; `steps` what the batch moves cursors over,
+    all of them in its last part.
     """
 
     verified: list[Verified] = field(default_factory=list)
@@ -52,35 +53,20 @@ class Judged:
     numbered: list[Arrival] = field(default_factory=list)
     steps: Sequence[Step] = ()
 
-    def runs(self) -> Iterator[Judged]:
-        """The batch in runs, to be applied one after the other: a standing ends the run of what came before it.
 
-        It says what was so when it was said. What its topic has behind it was not, and waits for the next run.
-        """
-        standings = [(each.record.topic, each.record.offset) for each in self.said if each.message is STANDING]
-        if not standings:
-            yield self
-            return
+def judge(records: Sequence[Record], steps: Sequence[Step], *, accept: Accept) -> list[Judged]:
+    """Sort a batch. Each part ends with a standing: that is held against what came before it, and nothing else.
 
-        def run_of(record: Record | Arrival) -> int:
-            return sum(topic == record.topic and offset < record.offset for topic, offset in standings)
-
-        for number in range(len(standings) + 1):
-            yield Judged(
-                verified=[each for each in self.verified if run_of(each.record) == number],
-                receipts=[each for each in self.receipts if run_of(each.record) == number],
-                said=[each for each in self.said if run_of(each.record) == number],
-                numbered=[each for each in self.numbered if run_of(each) == number],
-            )
-
-
-def judge(records: Sequence[Record], steps: Sequence[Step], *, accept: Accept) -> Judged:
-    """Sort a batch. Raises `Unavailable` before this instance has any directory: it can tell nobody's signature."""
-    judged = Judged(steps=steps)
+    Raises `Unavailable` before this instance has any directory: it can tell nobody's signature.
+    """
+    parts = [Judged()]
     topic_ids = {step.after.topic: step.after.topic_id for step in steps}
     for record, accepted in zip(records, accept(records), strict=True):
+        judged = parts[-1]
         match accepted:
             case Received():
+                if accepted.message is STANDING:
+                    parts.append(Judged())
                 _sort_in(judged, verified(accepted, topic_ids))
             case TurnedAway():
                 turn_away(judged, _turned(record, accepted, topic_ids))
@@ -90,7 +76,8 @@ def judge(records: Sequence[Record], steps: Sequence[Step], *, accept: Accept) -
                 _park(judged, record, accepted.code)
             case _:  # fail closed: whatever broke, the record has no effect and the others go on
                 _park(judged, record, "accept_defect", error=accepted)
-    return judged
+    parts[-1].steps = steps
+    return parts
 
 
 def turn_away(judged: Judged, turned: Verified, *, error: Exception | None = None) -> None:
