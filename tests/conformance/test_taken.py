@@ -133,12 +133,15 @@ async def test_epochs_on_their_senders_word_alone_are_bounded_and_what_comes_is_
     assert other.epoch in {mark.epoch for mark in await marks(stores)}
 
 
-async def test_a_sender_that_numbers_each_message_in_a_life_of_its_own_fills_no_book(stores: Stores) -> None:
+async def test_a_sender_that_numbers_each_message_in_a_life_of_its_own_fills_no_book(
+    stores: Stores, capsys: pytest.CaptureFixture[str]
+) -> None:
     """What it sends is taken like any other; a party's other instance, before or after a move, keeps its room."""
     await take(stores, 1)
     for _ in range(3):
         async with stores.inbox.unit() as unit:
             await unit.take([replace(arrival(1), epoch=uuid7()) for _ in range(EPOCHS_TAKEN_MAX // 2)])
+    assert "numbers_uncounted" in capsys.readouterr().err
     assert EPOCHS_TAKEN_MAX <= len(known := await marks(stores)) <= EPOCHS_TAKEN_MAX * 3 // 2
     assert taken(1) in known
     async with stores.inbox.unit() as unit:

@@ -35,6 +35,7 @@ from shared.runtime.post.taken import (
     WANTED_AGAIN,
     WANTED_AGAIN_MAX,
 )
+from shared.runtime.watch.logs import log
 from shared.vocabulary.answers import ReceiptOutcome
 from tests.support.memory_peers import owe_standing
 
@@ -160,6 +161,7 @@ class MemoryTaken:
     def _note(self, pair: Pair, by: str, high: int, taken: Iterable[int]) -> None:
         numbers, others = self._state.pairs.get(pair), self._others(pair, by)
         if others >= EPOCHS_TAKEN_MAX:
+            log("numbers_uncounted", peer=by, count=1)
             return
         if numbers is None and others:
             owe_standing(self._state, by)

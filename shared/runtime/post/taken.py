@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
@@ -15,6 +16,7 @@ from shared.runtime.database.columns import Columns, Statement
 from shared.runtime.post.arrivals import Arrival
 from shared.runtime.post.awaiting import Meets
 from shared.runtime.post.peers import EPOCHS_MAX
+from shared.runtime.watch.logs import log
 
 #: How long after it was asked for a message is asked for again: doubled each time, up to the second.
 WANTED_AGAIN: Final = timedelta(minutes=1)
@@ -70,7 +72,7 @@ WITH noted AS (
     WHERE n.fresh AND p.epoch <> n.epoch
     ON CONFLICT (instance) DO UPDATE SET stand_due = true
 )
-SELECT sender, recipient, epoch FROM noted WHERE torn
+SELECT sender, recipient, epoch, torn FROM noted
 """,
     numbers=_NUMBERS,
     epochs="bigint",
@@ -256,8 +258,15 @@ class PostgresTaken:
         if not numbers:
             return
         bound = _NOTE.bind(numbers=_NUMBERS.rows(numbers), epochs=EPOCHS_TAKEN_MAX, holes=HOLES_KEPT)
-        if torn := await self._driver.fetch(*bound):
+        noted = await self._driver.fetch(*bound)
+        torn = [(row["sender"], row["recipient"], row["epoch"]) for row in noted if row["torn"]]
+        if torn:
             await self._driver.execute(_CUT, *map(list, zip(*torn, strict=True)), HOLES_KEPT)
+        if len(noted) < len(numbers):
+            # In epochs that are another instance's, or in more of them than count.
+            found = {(row["sender"], row["recipient"], row["epoch"]) for row in noted}
+            for peer, count in Counter(each.instance for each in numbers if each[:3] not in found).items():
+                log("numbers_uncounted", peer=peer, count=count)
 
 
 def taken_of(arrivals: Sequence[Arrival]) -> list[Numbers]:
