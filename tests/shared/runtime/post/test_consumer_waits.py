@@ -233,6 +233,15 @@ async def test_the_same_edge_under_another_id_has_no_second_effect(here: World) 
     assert (len(desk.handler.types), len(desk.database.state.inbox)) == (1, 2)
 
 
+async def test_the_same_message_that_was_signed_under_another_number_is_answered_as_before(here: World) -> None:
+    """Its sender had signed it again, and was restored since to before that."""
+    desk = Desk(here)
+    (offer,) = offers(here)
+    told = await desk.consume([signed(sequence=10**6)(here, offer)]) + await desk.consume([offer])
+    assert [(each.outcome, each.code) for each in told] == [(APPLIED, None), (APPLIED, None)]
+    assert (len(desk.handler.types), len(desk.database.state.inbox), desk.parked()) == (1, 1, [])
+
+
 @pytest.mark.parametrize("together", [True, False])
 async def test_what_was_answered_elsewhere_is_told_with_the_same_edge_and_taken_up(here: World, together: bool) -> None:
     """It has no other content, and its recipient's new place must hear of it: the service knows what it has of it."""
