@@ -17,7 +17,7 @@ from tests.simulation.rules import CONTROLS
 from tests.simulation.run import Report, collect_seldom, seeds_needed, simulate
 
 #: So many seeds are done between two notes of how far it came.
-NOTED_EVERY = 100
+NOTED_EVERY = 10
 
 
 def main() -> int:
