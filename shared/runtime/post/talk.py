@@ -156,13 +156,14 @@ class Talk:
     def _ours(self, by: str, marks: Sequence[TakenMark]) -> dict[str, list[TakenMark]]:
         """Those of numbers that are ours to give, by the instance that they go to.
 
-        Audit reads all that we send; of another the word counts for what goes to itself, and for nothing else.
+        Audit reads all that we send; of another the word counts for what goes to itself, or went before its party has
+        moved, and for nothing else.
         """
         directory, own = self._stating.directory(), self._stating.instance
         ours: dict[str, list[TakenMark]] = {}
         for mark in marks:
-            to = instance_of(mark.recipient, directory)
-            if instance_of(mark.sender, directory) == own and to is not None and by in (to, AUDIT):
+            to = instance_of(mark.recipient, directory) if by == AUDIT else by
+            if instance_of(mark.sender, directory) == own and to is not None and serves(to, mark.recipient, directory):
                 ours.setdefault(to, []).append(mark)
         return ours
 

@@ -19,7 +19,7 @@ from shared.kernel.ids import uuid7
 from shared.runtime.post.peers import HOLES_A_MINUTE, MARKS_A_MINUTE, WANTS_A_MINUTE
 from shared.runtime.post.ports import Settlement
 from shared.vocabulary.answers import ReceiptOutcome
-from tests.support.exchange_world import World, world
+from tests.support.exchange_world import World, move, world
 from tests.support.talking import EPOCH, PAIR, Desk, marks
 
 
@@ -80,6 +80,15 @@ async def test_numbers_that_audit_alone_was_told_of_end_their_epoch_where_they_g
         ("forgotten", ("law_enforcement", (told,))),
         ("forgotten", ("audit", (own,))),
     ]
+
+
+async def test_numbers_that_went_to_where_a_party_was_end_their_epoch_there() -> None:
+    """We were restored, and the party has moved since: where it was, the number would be missing for ever."""
+    moved = world()
+    move(moved, PAIR["recipient"])
+    desk, told = Desk(moved), TakenMark(**PAIR, through=0, holes=((1, 1),))
+    await desk.hear(MARKS, marks(taken=(told,)))
+    assert ("forgotten", ("law_enforcement", (told,))) in desk.books.asked
 
 
 async def test_of_numbers_that_go_to_another_a_peers_word_ends_nothing(desk: Desk) -> None:
