@@ -246,7 +246,7 @@ def questions(service: str, rows: int) -> Iterator[Question]:
         yield Question("evidence of a case", law_enforcement._EVIDENCE, (one,), _reading(BIG), 4)
     yield Question("what waits for a number", feed._WAITING, (), RowScope((), "service", "number"), 4)
     if service == "hotline":
-        yield Question("readiness: how long the oldest waits", metrics._OLDEST, (), RowScope((), "", ""), 8)
+        yield Question("readiness: how long the oldest waits", metrics._OLDEST, ([], []), RowScope((), "", ""), 8)
         waiting = ("law_enforcement", rows * 9 // 10, 500)
         yield Question("what is appended next", outbox._WAITING, waiting, RowScope((), "", ""), 1000, batch=True)
         yield Question("an idempotency key", idempotency._HELD, ([BIG], [b"x" * 32]), _reading(BIG), 4)
