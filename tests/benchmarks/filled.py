@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
@@ -117,6 +118,12 @@ SELECT DISTINCT {_PARTY}, 'us.example', '01990000-0000-7000-8000-000000000000'::
 FROM generate_series(1, least({{rows}}, 10000)) AS i
 """,
 )
+_INDEXES = """
+SELECT c.relname AS name, replace(pg_get_indexdef(c.oid), ' ON ONLY ', ' ON ') AS made
+FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indexrelid
+WHERE c.relnamespace = 'public'::regnamespace AND NOT c.relispartition
+  AND NOT EXISTS (SELECT FROM pg_constraint WHERE conindid = c.oid)
+"""
 _STATE = "CASE WHEN i % 500 = 0 OR i <= 50 THEN '{begun}' ELSE '{done}' END"
 _ITEM = f"""
 INSERT INTO {{table}} ({{key}}, party, {{sender}}, exercise, state, arrival, received_at, changed_at, purpose, edge,
@@ -187,10 +194,15 @@ class Seen:
     sorted: int
 
 
-async def unforced(owner: asyncpg.Connection) -> None:
+@asynccontextmanager
+async def unforced(owner: asyncpg.Connection) -> AsyncIterator[None]:
     """Let the owner fill what isolates even its owner."""
-    for row in await owner.fetch("SELECT oid::regclass::text AS name FROM pg_class WHERE relforcerowsecurity"):
+    forced = await owner.fetch("SELECT oid::regclass::text AS name FROM pg_class WHERE relforcerowsecurity")
+    for row in forced:
         await owner.execute(f"ALTER TABLE {row['name']} NO FORCE ROW LEVEL SECURITY")
+    yield
+    for row in forced:
+        await owner.execute(f"ALTER TABLE {row['name']} FORCE ROW LEVEL SECURITY")
 
 
 async def fill(owner: asyncpg.Connection, service: str, rows: int, *, content_bytes: int) -> None:
@@ -208,12 +220,18 @@ async def fill_history(owner: asyncpg.Connection, service: str, rows: int) -> No
 
 async def fill_by(owner: asyncpg.Connection, statements: Sequence[str], rows: int, **words: object) -> None:
     """Run statements that fill empty tables; in them `{id}`, `{ago}` and `{rows}` stand for what they say of a row."""
-    await owner.execute("SET synchronous_commit = off")
+    await owner.execute("SET synchronous_commit = off; SET maintenance_work_mem = '512MB'")
     for back in range(24, 0, -MONTHS_AHEAD):
         await make_months(owner, SystemClock().now() - back * timedelta(days=31))
     own = {name: text.format(rows=rows, end_ms=_END_MS) for name, text in (("id", _ID), ("ago", _AGO))}
+    # Indexes are built at the end, sorted: row by row they would take hours.
+    indexes = await owner.fetch(_INDEXES)
+    for row in indexes:
+        await owner.execute(f"DROP INDEX {row['name']}")
     for statement in statements:
         await owner.execute(statement.format(**own, **words, rows=rows, end_ms=_END_MS))
+    for row in indexes:
+        await owner.execute(row["made"])
     await owner.execute("VACUUM ANALYZE")
 
 

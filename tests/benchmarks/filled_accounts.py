@@ -155,8 +155,8 @@ def main(arguments: Sequence[str]) -> int:
 async def _fill(made: DatabaseEndpoint, kind: str, rows: int) -> None:
     owner = await asyncpg.connect(made.owner_url)
     try:
-        await unforced(owner)
-        await fill_by(owner, _FILLS[kind], rows)
+        async with unforced(owner):
+            await fill_by(owner, _FILLS[kind], rows)
     finally:
         await owner.close()
 

@@ -101,8 +101,8 @@ def _one(state: StateDirectory, service: str, rows: int, content_bytes: int) -> 
 
 async def _filled(made: DatabaseEndpoint, service: str, rows: int, content_bytes: int) -> float:
     owner, began = await asyncpg.connect(made.owner_url), time.perf_counter()
-    await unforced(owner)
-    await fill(owner, service, rows, content_bytes=content_bytes)
+    async with unforced(owner):
+        await fill(owner, service, rows, content_bytes=content_bytes)
     await owner.close()
     return time.perf_counter() - began
 

@@ -43,8 +43,8 @@ _EPOCHS: Final = """
  UNION ALL SELECT sender, recipient, lane, epoch, greatest(last, told) FROM closed_epoch) AS e
 """
 # A row leaves once it is done and both marks have passed it. So what is held below both is behind with its outcome,
-# which is rare, and the rest is looked for from there on: what has left lies before it, and stays there for whoever looks
-# as long as anybody holds a snapshot.
+# which is rare, and the rest is looked for from there on: as long as anybody holds a snapshot, all that has left lies
+# before it still.
 _OF_EPOCH: Final = "(o.sender, o.recipient, o.epoch) = (e.sender, e.recipient, e.epoch)"
 _SENT_MARKS = f"""
 SELECT e.sender, e.recipient, e.epoch, e.last, coalesce(least(

@@ -32,8 +32,8 @@ async def filled(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[dict
                 made = endpoints[service]
                 await asyncio.to_thread(upgrade, service, made.owner_url)
                 owner = await asyncpg.connect(made.owner_url)
-                await unforced(owner)
-                await fill(owner, service, ROWS, content_bytes=100)
+                async with unforced(owner):
+                    await fill(owner, service, ROWS, content_bytes=100)
                 await owner.close()
                 databases[service] = Database(made.service_url, pool_size=2)
                 opened.push_async_callback(databases[service].close)
