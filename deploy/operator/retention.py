@@ -40,6 +40,8 @@ _BIND = """
 SELECT set_config('causeway.parties', coalesce((SELECT string_agg(party, ',') FROM feed), ''), true),
        set_config('causeway.role', 'service', true), set_config('causeway.action', $1, true)
 """
+#: Rows of a page are looked up one by one. The planner would read a table whole for them, page after page.
+BY_ROW: Final = "SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off"
 #: The table that has a row for each referral, case or notice of an instance; at audit, for each edge.
 _SUBJECTS: Final = {"hotline": "referral", "industry": "notice", "law_enforcement": "case_file", "audit": "link"}
 #: Which subjects of a kind of service are open still: its items' table, their key, and what they are.
@@ -238,6 +240,7 @@ async def _by_pages(
     total, after = 0, first
     while True:
         async with owner.transaction():
+            await owner.execute(BY_ROW)
             await owner.execute(_BIND, "apply")
             [page] = await owner.fetch(statement, before, ROWS_MAX, told, after, *further)
         total += int(page["count"])

@@ -138,8 +138,8 @@ INSERT INTO case_file (referral_id, party, origin, exercise, state, arrival, rec
 SELECT {_ID}, {_PARTY}, 'o.example', false, {_STATE}, i, {_AGO}, {_AGO} FROM generate_series(1, {{rows}}) AS i
 """,
     f"""
-INSERT INTO case_edge (referral_id, party, purpose, edge, content, evidence, wrapped_key)
-SELECT {_ID}, {_PARTY}, 'p1', '{{{{"a": 1}}}}', {_BYTES}, {_PROOF}, decode(repeat('ef', 60), 'hex')
+INSERT INTO case_edge (referral_id, party, purpose, edge, content, evidence, wrapped_key, received_at)
+SELECT {_ID}, {_PARTY}, 'p1', '{{{{"a": 1}}}}', {_BYTES}, {_PROOF}, decode(repeat('ef', 60), 'hex'), {_AGO}
 FROM generate_series(1, {{rows}}) AS i
 """,
 )
@@ -174,7 +174,7 @@ FILLED: Final = tuple(_FILLS)
 class Question:
     """One look: a statement as the service asks it, for whom, and how many rows it may read whatever there is.
 
-    A party waits for it, unless it is of a `batch` of messages.
+    A party waits for it, unless it is of a `batch` of messages. `settings` are those of its transaction.
     """
 
     name: str
@@ -183,6 +183,7 @@ class Question:
     scope: RowScope
     rows_max: int
     batch: bool = False
+    settings: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,6 +304,7 @@ async def look(database: Database, question: Question) -> Seen:
     """Ask, and say what PostgreSQL did for it, in tables that grow with what is filed."""
     explain = f"EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) {question.statement}"
     async with database.transaction(question.scope) as session:
+        await session.driver.execute(question.settings)
         [[plan]] = await session.driver.fetch(explain, *question.arguments)
     nodes = list(_nodes(plan[0]["Plan"]))
     reading = [node for node in nodes if _MONTH.sub("", node.get("Relation Name", "")) in _LARGE]
