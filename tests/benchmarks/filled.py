@@ -304,7 +304,8 @@ async def look(database: Database, question: Question) -> Seen:
     """Ask, and say what PostgreSQL did for it, in tables that grow with what is filed."""
     explain = f"EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) {question.statement}"
     async with database.transaction(question.scope) as session:
-        await session.driver.execute(question.settings)
+        if question.settings:
+            await session.driver.execute(question.settings)
         [[plan]] = await session.driver.fetch(explain, *question.arguments)
     nodes = list(_nodes(plan[0]["Plan"]))
     reading = [node for node in nodes if _MONTH.sub("", node.get("Relation Name", "")) in _LARGE]
