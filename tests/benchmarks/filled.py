@@ -33,7 +33,7 @@ from shared.runtime.watch import metrics
 from tests.benchmarks import filled_audit
 
 _END_MS: Final = int(SystemClock().now().timestamp() * 1000)
-BIG, SMALL, TINY = "big.example", "p3.example", "tiny.example"
+BIG, SMALL, TINY = "big.example", "p7.example", "tiny.example"
 PAGE: Final = 50
 #: Of a ciphertext: about what a record of one item takes.
 CONTENT_BYTES: Final = 700
@@ -50,6 +50,8 @@ _ID = (
     " || lpad(to_hex(i), 12, '0'))::uuid"
 )
 _AGO = "now() - ({rows} - i) * interval '730 days' / {rows}"
+#: Its number among those of its party: dense, as senders count.
+_NUMBER = f"row_number() OVER (PARTITION BY {_PARTY} ORDER BY i)"
 _BYTES = "decode(repeat('ab', {content}), 'hex')"
 _PROOF = "decode(repeat('cd', {content}), 'hex')"
 _EVENT = f"""
@@ -96,7 +98,7 @@ FROM generate_series(1, {{rows}}) AS i
     f"""
 INSERT INTO settled (message_id, type, sender, recipient, lane, epoch, sequence, digest, outcome, settled_at)
 SELECT {_ID}, 'causeway.notice_issued.v1', {_PARTY}, 'provider.example', 'industry',
-       '01990000-0000-7000-8000-000000000000', i, repeat('d', 64), 'applied', {_AGO}
+       '01990000-0000-7000-8000-000000000000', {_NUMBER}, repeat('d', 64), 'applied', {_AGO}
 FROM generate_series(1, {{rows}}) AS i
 """,
     "INSERT INTO lane (lane, last, appended) VALUES ('law_enforcement', {rows}, {rows} * 9 / 10)",
@@ -106,8 +108,8 @@ _INBOX = (
     f"""
 INSERT INTO inbox (message_id, sender, sender_instance, recipient, epoch, sequence, type, subject, digest, topic,
                    partition, "offset", broker_time, topic_id, said, content, received_at)
-SELECT {_ID}, {_PARTY}, 'other', 'us.example', '01990000-0000-7000-8000-000000000000', i, 'causeway.case_closed.v1',
-       {_ID}::text, repeat('d', 64), 'causeway.inbox.us.other.v1', 0, i, {_AGO},
+SELECT {_ID}, {_PARTY}, 'other', 'us.example', '01990000-0000-7000-8000-000000000000', {_NUMBER},
+       'causeway.case_closed.v1', {_ID}::text, repeat('d', 64), 'causeway.inbox.us.other.v1', 0, i, {_AGO},
        '01990000-0000-7000-8000-000000000001', gen_random_uuid(), repeat('e', 64), {_AGO}
 FROM generate_series(1, {{rows}}) AS i
 """,
@@ -188,11 +190,15 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What a look did: its tables read whole, rows read in all (those that were passed over too), rows sorted."""
+    """What a look did: its tables read whole, rows read in all (those that were passed over too), rows sorted.
+
+    `pages` of 8 KiB, indexes included.
+    """
 
     scanned: tuple[str, ...]
     rows: int
     sorted: int
+    pages: int
 
 
 @asynccontextmanager
@@ -302,7 +308,7 @@ def _of_origin(rows: int, half: int) -> Iterator[Question]:
 
 async def look(database: Database, question: Question) -> Seen:
     """Ask, and say what PostgreSQL did for it, in tables that grow with what is filed."""
-    explain = f"EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) {question.statement}"
+    explain = f"EXPLAIN (ANALYZE, BUFFERS, TIMING OFF, FORMAT JSON) {question.statement}"
     async with database.transaction(question.scope) as session:
         if question.settings:
             await session.driver.execute(question.settings)
@@ -313,7 +319,8 @@ async def look(database: Database, question: Question) -> Seen:
     scanned = tuple(sorted({node["Relation Name"] for node in whole}))
     sorting = [child for node in nodes if "Sort" in node["Node Type"] for child in node["Plans"]]
     sorted_rows = round(sum(node["Actual Rows"] * node["Actual Loops"] for node in sorting))
-    return Seen(scanned, sum(map(_rows, reading)), sorted_rows)
+    pages = nodes[0]["Shared Hit Blocks"] + nodes[0]["Shared Read Blocks"]
+    return Seen(scanned, sum(map(_rows, reading)), sorted_rows, pages)
 
 
 async def timed(database: Database, question: Question, *, times: int) -> list[float]:
