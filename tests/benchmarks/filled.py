@@ -58,6 +58,10 @@ _EVENT = f"""
 INSERT INTO event (party, number, type, subject, at, detail)
 SELECT {_PARTY}, i, '{{kind}}', {_ID}, {_AGO}, '{{{{"state": "x"}}}}' FROM generate_series(1, {{rows}}) AS i
 """
+#: Retention binds whom it tells.
+_FEEDS = f"""
+INSERT INTO feed (party, last) SELECT {_PARTY}, max(i) FROM generate_series(1, {{rows}}) AS i GROUP BY 1
+"""
 _KEYS = f"""
 INSERT INTO idempotency (party, key_hash, body_hash, status, answer, created_at)
 SELECT {_PARTY}, sha256(i::text::bytea), sha256('b'), 202, {_BYTES}, {_AGO} FROM generate_series(1, {{rows}}) AS i
@@ -155,16 +159,16 @@ def _words(table: str, key: str, sender: str, *, begun: str, done: str) -> dict[
 #: By kind of service: what fills it, and the words of it that differ.
 _FILLS: Final[Mapping[str, tuple[Sequence[str], Mapping[str, str]]]] = {
     "hotline": (
-        (*_REFERRALS, _ITEM, _EVENT, _KEYS, *_POST, *_INBOX),
+        (*_REFERRALS, _ITEM, _EVENT, _FEEDS, _KEYS, *_POST, *_INBOX),
         _words("offer", "referral_id", "origin", begun="offered", done="withdrawal_acknowledged"),
     ),
     "industry": (
-        (*_REFERRALS, _ITEM, *_INBOX),
+        (*_REFERRALS, _ITEM, _FEEDS, *_INBOX),
         _words("notice", "notice_id", "contact", begun="issued", done="actioned")
         | {"more": ", language", "values": ", 'en'"},
     ),
     "law_enforcement": (
-        (*_CASES, _EVENT, *_INBOX),
+        (*_CASES, _EVENT, _FEEDS, *_INBOX),
         _words("case_file", "referral_id", "origin", begun="offered", done="closed"),
     ),
     "audit": (filled_audit.statements(id_=_ID, party=_PARTY, ago=_AGO), {}),
