@@ -72,6 +72,9 @@ CREATE INDEX outbox_number ON outbox (sender, recipient, epoch, sequence);
 CREATE INDEX outbox_open ON outbox (lane, position) WHERE NOT done;
 CREATE INDEX outbox_aside ON outbox (lane) WHERE aside IS NOT NULL;
 CREATE INDEX outbox_unreceipted ON outbox (marked_at) WHERE marked_at IS NOT NULL;
+-- What is passed by its recipient's mark, or was answered, and has no final outcome.
+CREATE INDEX outbox_behind ON outbox (sender, recipient, epoch, sequence)
+    WHERE NOT done AND (outcome IS NOT NULL OR marked_at IS NOT NULL);
 
 CREATE TABLE settled (
     message_id uuid NOT NULL,
@@ -526,6 +529,8 @@ CREATE TABLE offer (
     -- The message as it came, under the same key: whoever erases the record erases what proves it.
     evidence bytea NOT NULL,
     wrapped_key bytea,
+    -- The class of its edge; empty where it says none.
+    retention text NOT NULL GENERATED ALWAYS AS (coalesce(edge -> 'handling' ->> 'retention', '')) STORED,
     received_at timestamptz NOT NULL DEFAULT now(),
     -- Its number in the party's feed, given once it was committed: lists go by it, and so miss nothing.
     arrival bigint,
@@ -548,8 +553,8 @@ ALTER TABLE offer
     ALTER COLUMN evidence SET STORAGE EXTERNAL;
 CREATE INDEX offer_by_arrival ON offer (party, arrival) WHERE arrival IS NOT NULL;
 CREATE INDEX offer_by_state ON offer (party, state, arrival) WHERE arrival IS NOT NULL;
--- What retention still has to look at.
-CREATE INDEX offer_kept ON offer (referral_id) WHERE wrapped_key IS NOT NULL;
+-- What retention still has to look at, by class and time.
+CREATE INDEX offer_kept ON offer (retention, received_at) WHERE wrapped_key IS NOT NULL;
 
 -- Who may do what in which state: a second, independent copy of the service's table of permissions, held equal to it
 -- by the isolation tests.

@@ -72,6 +72,9 @@ CREATE INDEX outbox_number ON outbox (sender, recipient, epoch, sequence);
 CREATE INDEX outbox_open ON outbox (lane, position) WHERE NOT done;
 CREATE INDEX outbox_aside ON outbox (lane) WHERE aside IS NOT NULL;
 CREATE INDEX outbox_unreceipted ON outbox (marked_at) WHERE marked_at IS NOT NULL;
+-- What is passed by its recipient's mark, or was answered, and has no final outcome.
+CREATE INDEX outbox_behind ON outbox (sender, recipient, epoch, sequence)
+    WHERE NOT done AND (outcome IS NOT NULL OR marked_at IS NOT NULL);
 
 CREATE TABLE settled (
     message_id uuid NOT NULL,
@@ -435,14 +438,16 @@ CREATE TABLE case_edge (
     -- The message as it came, under the same key: whoever erases the record erases what proves it.
     evidence bytea NOT NULL,
     wrapped_key bytea,
+    -- The class of its edge; empty where it says none.
+    retention text NOT NULL GENERATED ALWAYS AS (coalesce(edge -> 'handling' ->> 'retention', '')) STORED,
     received_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (referral_id, party, purpose),
     CONSTRAINT case_edge_content_bound CHECK (octet_length(content) <= 33000),
     CONSTRAINT case_edge_evidence_bound CHECK (octet_length(evidence) <= 70000)
     -- Rows that hold ciphertext stay whole up to a page. Trying to compress it would cost CPU time only.
 ) WITH (toast_tuple_target = 8160);
--- What retention still has to look at.
-CREATE INDEX case_edge_kept ON case_edge (referral_id) WHERE wrapped_key IS NOT NULL;
+-- What retention still has to look at, by class and time.
+CREATE INDEX case_edge_kept ON case_edge (retention, received_at) WHERE wrapped_key IS NOT NULL;
 
 -- Who may do what in which state: a second, independent copy of the service's table of permissions, held equal to it
 -- by the isolation tests.
