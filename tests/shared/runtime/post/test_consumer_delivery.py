@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -11,13 +10,12 @@ import pytest
 from deploy.artifacts.example_delivery import ACCEPTED
 from shared.contracts.registry import GONE, MARKS, READS_ANNOUNCED, STANDING, WANTED, MessageType
 from shared.exchange.compose import Addressing, compose, compose_receipts
-from shared.exchange.message import Received, Record
+from shared.exchange.message import Record
 from shared.kernel.ids import uuid7
 from shared.runtime.post.arrivals import Cursor, Step
-from shared.runtime.post.ports import Settlement
 from shared.vocabulary.answers import ReceiptOutcome
 from tests.shared.exchange.wrong_records import PARTY_KEYS
-from tests.support.builders import verdict
+from tests.support.builders import POLICE, verdict
 from tests.support.consuming import Desk
 from tests.support.exchange_world import World, world
 
@@ -49,6 +47,15 @@ async def test_what_is_said_about_delivery_is_heard_without_a_receipt(here: Worl
     assert desk.conversation.types == [message.type]
 
 
+async def test_a_standing_is_held_against_what_came_before_it_and_nothing_else(here: World) -> None:
+    desk, (first, second) = Desk(here), here.records([here.offered(POLICE) for _ in range(2)])
+    steps = [Step(0, Cursor(first.topic, 0, uuid7(), 3))]
+    desk.database.state.cursors[first.topic, 0] = replace(steps[0].after, following=0)
+    await desk.consumer.consume([first, stated(here, STANDING), second, stated(here, MARKS)], steps)
+    assert (desk.conversation.types, desk.conversation.behind) == ([STANDING.type, MARKS.type], [1, 2])
+    assert desk.database.state.cursors[first.topic, 0] == steps[0].after
+
+
 async def test_one_that_is_not_what_its_schema_says_is_parked_without_a_receipt(here: World) -> None:
     desk = Desk(here)
     await desk.consumer.consume([here.resigned(stated(here, MARKS), clear={"asking": "yes"})])
@@ -66,30 +73,3 @@ async def test_every_word_is_looked_for_among_what_was_sent(here: World, outcome
     assert reasons == ["receipt_unmatched"]
     applied = [outcome] if outcome is ReceiptOutcome.APPLIED else []
     assert len(desk.conversation.unknown_ids) == len(applied), "what is held there without our knowing is told again"
-
-
-async def test_what_a_peer_holds_is_compared_before_what_it_said_later(
-    here: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Receipts, a standing and receipts in one batch: the later ones tell of edges that the standing did not know."""
-    desk, order = Desk(here), list[str]()
-
-    async def heard(unit: object, received: Sequence[Received]) -> None:
-        order.extend(each.message.name for each in received)
-
-    async def unknown(unit: object, held: Sequence[Settlement]) -> None:
-        order.append("receipts")
-
-    monkeypatch.setattr(desk.conversation, "heard", heard)
-    monkeypatch.setattr(desk.conversation, "unknown", unknown)
-    directory = here.documents.directory
-    applied = [verdict(ReceiptOutcome.APPLIED) for _ in range(2)]
-    [before], [after] = (
-        compose_receipts("hotline", "law_enforcement", [each], directory=directory, at=here.at) for each in applied
-    )
-    batch = [*here.records([before]), stated(here, STANDING), *here.records([after])]
-    cursor = Cursor(batch[0].topic, 0, uuid7(), 0)
-    desk.database.state.cursors[cursor.topic, 0] = cursor
-    await desk.consumer.consume(batch, [Step(0, replace(cursor, following=3))])
-    assert order == ["receipts", "standing", "receipts"]
-    assert desk.database.state.cursors[cursor.topic, 0].following == 3
