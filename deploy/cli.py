@@ -75,14 +75,15 @@ def serve(kind: str, *, instance: str | None = None, only: Sequence[str] = ()) -
     kind
         Which service it is, for example industry.
     instance
-        Its name in the directory, that of its kind if none is given; its settings are CAUSEWAY_<INSTANCE>_… in the
-        environment.
+        Its name in the directory, that of its kind if none is given; its settings are CAUSEWAY_INSTANCE_… in the
+        environment, with that name in capitals for INSTANCE.
     only
         Parts to run instead of all, separated by commas: api, documents, numberer, relay, consumer, moves, metrics.
     """
     from deploy.serve import serve as run
 
-    return run(kind, instance or kind, [part for listed in only for part in listed.split(",")])
+    with ending(Options()):
+        return run(kind, instance or kind, [part for listed in only for part in listed.split(",")])
 
 
 @app.command
@@ -109,6 +110,10 @@ def sample(
 
     with ending(Options()):
         share = _share(dirty)
+        if count < 0:
+            raise Refused("count_malformed", "0 or more", field="--count", status=400)
+        if end < start:
+            raise Refused("days_reversed", "not before --from", field="--to", status=400)
     written = write_jsonl(
         out or Path("/dev/stdout"), sample_referrals(start=start, end=end, count=count, seed=seed, dirty=share)
     )

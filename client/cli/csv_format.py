@@ -1,29 +1,6 @@
 """Referrals as a table: one line per referral, flat columns for the common case of one item.
 
-    external_ref           your reference, unique among yours                              required
-    incident_kind          csam, enticement, …                                             required
-    observed_at            RFC 3339 with offset, kept to the second: 2026-03-15T12:00:00Z  required
-    media_kind             image, video, …                                                 required
-    locator_kind, locator  url, onion, account, message or p2p, and the location itself    required
-    exercise               true or false; without it, true
-    incident_flags         codes, separated by ;
-    viewed_by              human, automated_only, nobody or unknown
-    priority               p0_child_at_risk … p3_informational
-    priority_basis         codes, separated by ;
-    actionable, missing    actionable, informational or incomplete; what is missing, separated by ;
-    site_type, commerciality
-    hosting_jurisdiction, hosting_asn, hosting_provider, hosting_is_cdn, hosting_method, hosting_observed_at
-                           the last as a day: 2026-03-15
-    md5, sha1, sha256, pdq, photodna, tmk_pdqf
-    assessment_scheme, assessment_value, assessment_jurisdiction, assessment_status
-    user_jurisdictions, victim_jurisdictions      separated by ;
-    correlation_system, correlation_ref
-    origin                 the party that reports, where one file holds rows of several (see --origin)
-    label                  ignored: a remark of the file's maker
-
-The first line names the columns, in any order. Columns are separated by commas, semicolons or tabs: whichever
-the first line has most of. No cell holds a line break. An empty cell says nothing. What the values mean is
-judged by the service, not here.
+`docs/csv.md` says which columns there are and what they hold. What the values mean is judged by the service, not here.
 """
 
 from __future__ import annotations
@@ -110,7 +87,7 @@ class Table:
             raise Refused("columns_missing", "the first line names the columns", field="/columns")
         for position, name in enumerate(columns, 1):
             if name not in COLUMNS and name not in ASIDE:
-                raise Refused("column_unknown", "see the list of columns", field=f"/columns/{position}")
+                raise Refused("column_unknown", "docs/csv.md lists the columns", field=f"/columns/{position}")
             if name in columns[: position - 1]:
                 raise Refused("column_repeated", "name each column once", field=f"/columns/{position}")
         return cls(separator, columns)

@@ -11,6 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from client.cli import mends
 from client.cli.settings import Options, access
 from client.problem import ApiProblem
 from shared.kernel.clock import rfc3339
@@ -25,8 +26,6 @@ FAILED = 1
 WRONG_CALL = 2
 #: The most items of one page.
 PAGE_MAX = 200
-#: The one answer of a service for what is absent and what is another's, and for what it does not do at all.
-_NOT_FOUND = "not_found"
 
 ItemT = TypeVar("ItemT")
 
@@ -138,9 +137,10 @@ def failure(error: CausewayError, *, as_json: bool) -> None:
         document({"error": told | ({} if earlier is None else {"referral_id": str(earlier)})})
         return
     print(f"error: {error}", file=sys.stderr)
-    if problem is not None and problem.code == _NOT_FOUND:
-        print("  is it yours, and is this the service of your kind of party?", file=sys.stderr)
+    if error.code in mends.CODES:
+        print(f"  {mends.CODES[error.code]}", file=sys.stderr)
     if earlier is not None:
         print(f"  this external_ref was filed before: causeway referral show {earlier}", file=sys.stderr)
     for entry in listed:
-        print(f"  {entry['field'] or '/'}: {entry['rule']}", file=sys.stderr)
+        mend = mends.RULES.get(entry["rule"])
+        print(f"  {entry['field'] or '/'}: {entry['rule']}" + (f" ({mend})" if mend else ""), file=sys.stderr)

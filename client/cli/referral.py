@@ -29,7 +29,7 @@ async def check(file: ExistingFile, /, *, origin: str | None = None, options: Op
     Parameters
     ----------
     file
-        Referrals as .csv, .jsonl or .json.
+        Referrals as .csv (docs/csv.md has the columns), .jsonl with one a line, or .json with one.
     origin
         Leave out the rows that name another party as their origin.
     """
@@ -117,7 +117,7 @@ async def import_(
     Parameters
     ----------
     file
-        Referrals as .csv, .jsonl or .json.
+        Referrals as .csv (docs/csv.md has the columns), .jsonl with one a line, or .json with one.
     origin
         Leave out the rows that name another party as their origin.
     dry_run

@@ -10,7 +10,7 @@ from cyclopts.types import ExistingFile
 
 from client.cli import output
 from client.cli.settings import Options, zoned
-from shared.kernel.clock import SystemClock
+from shared.kernel.clock import SystemClock, rfc3339
 from shared.kernel.errors import Refused
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ def _print_evidence(evidence: Evidence) -> None:
     names = ("ce_type", "ce_subject", "ce_sender", "ce_recipient", "ce_tier", "ce_time", "ce_keyid")
     for name in names:
         output.line(f"{name.removeprefix('ce_')}: {headers[name]}")
-    arrived = statement.broker_time.isoformat()
+    arrived = rfc3339(statement.broker_time)
     output.line(f"arrived: {arrived} in {statement.topic}, as {statement.instance} states")
     output.line(f"proven: {' '.join(statement.proven)}")
     output.line(f"not proven: {' '.join(statement.not_proven)}")

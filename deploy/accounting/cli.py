@@ -50,8 +50,6 @@ def topics(*, options: Options = _OPTIONS) -> int:
     with ending(options):
         import asyncio
 
-        from rich.console import Console
-
         from deploy.accounting.report import print_topics
         from deploy.accounting.topics import topic_states
         from deploy.site.open import site
@@ -60,5 +58,5 @@ def topics(*, options: Options = _OPTIONS) -> int:
         if options.json:
             output.document([each._asdict() for each in states])
         else:
-            print_topics(Console(), states)
+            print_topics(states)
         return output.DONE if all(each.state == "reading" for each in states) else output.FAILED

@@ -8,6 +8,7 @@ from typing import Any, Final
 from rich.console import Console
 from rich.table import Table
 
+from client.cli import output
 from deploy.accounting.topics import AuditedTopic
 
 DIFFERENCES_SHOWN_MAX: Final = 20
@@ -31,11 +32,8 @@ def print_accounts(console: Console, accounts: dict[str, Any]) -> None:
         console.print(f"  and {more} more: --json lists them all")
 
 
-def print_topics(console: Console, states: Sequence[AuditedTopic]) -> None:
-    """Print how audit stands to each topic, the troubled first."""
-    table = Table(title="Topics that audit reads", title_justify="left")
-    for column in ("topic", "state", "since", "next offset", "losses", "holes"):
-        table.add_column(column)
-    for each in states:
-        table.add_row(each.topic, each.state, each.since, str(each.next_offset), str(each.losses), str(each.holes))
-    console.print(table)
+def print_topics(states: Sequence[AuditedTopic]) -> None:
+    """Print how audit stands to each topic, the troubled first; each topic's name whole, to be copied."""
+    columns = ("topic", "state", "since", "next offset", "losses", "holes")
+    rows = [(each.topic, each.state, each.since, each.next_offset, each.losses, each.holes) for each in states]
+    output.table(columns, rows)

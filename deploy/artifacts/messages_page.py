@@ -93,7 +93,9 @@ _NEW = (
 )
 _READERS = """\
 A reader of a version reads every lower one: each by its own closed model, and then as the newest. Names, versions,
-codes and members are never taken away or given another meaning. A withdrawal never grows.
+codes and members are never taken away or given another meaning. A withdrawal never grows. `shared/contracts/golden/`
+has a record of each as a release wrote it, with the keys and documents to read it by and what it reads as: every later
+release reads them so (`tests/contracts/test_golden.py`).
 
 **Who reads what.** At every start an instance tells every other and audit in `reads_announced` what its code reads; the
 newest by the broker's time counts. Of one that has not been heard the directory says the floor (`reads_floor` of its

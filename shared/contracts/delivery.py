@@ -89,6 +89,14 @@ class TakenMark(Numbering):
         last_hole = self.holes[-1][1] if self.holes else self.through
         return last_hole if self.known is None else self.known
 
+    def says_taken(self, number: int) -> bool:
+        return number <= self.highest and not any(first <= number <= last for first, last in self.holes)
+
+    def says_taken_behind(self, number: int) -> bool:
+        """Whether anything behind that number was taken."""
+        first, last = self.holes[-1] if self.holes else (0, 0)
+        return (first - 1 if last == self.highest else self.highest) > number
+
     @model_validator(mode="after")
     def _holes_rise_behind_through(self) -> Self:
         before = self.through

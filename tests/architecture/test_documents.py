@@ -54,6 +54,11 @@ def test_every_path_that_a_page_names_exists(path: Path) -> None:
     assert list(missing(path.read_text(encoding="utf-8"), path.parent)) == []
 
 
+def test_the_glossary_has_each_word_once() -> None:
+    rows = re.findall(r"^\| (\*\*.*?) \|", (ROOT / "docs/glossary.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert [row for row in rows if rows.count(row) > 1] == []
+
+
 def test_a_path_that_leads_nowhere_is_found() -> None:
     assert list(missing("see `tests/nowhere` and [this](nowhere.md)", ROOT)) == ["tests/nowhere", "nowhere.md"]
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from client.cli.csv_format import COLUMNS, column_at
+from client.cli.csv_format import ASIDE, COLUMNS, column_at
 from client.cli.rows import Row, RowFile
 from shared.contracts.referral import ReferralSubmission
 from shared.kernel.errors import Refused
@@ -112,6 +113,11 @@ def test_a_first_line_that_would_lose_data_is_refused_by_position(
         rows(tmp_path, "a.csv", f"{header}\n{GOOD}\n")
     assert (raised.value.code, raised.value.field) == (code, field)
     assert CANARY not in str(raised.value)
+
+
+def test_the_page_lists_the_columns() -> None:
+    listed = re.findall(r"^\| (`.*?) \|", Path("docs/csv.md").read_text(), re.MULTILINE)
+    assert sorted(re.findall("`([a-z0-9_]+)`", " ".join(listed))) == sorted({*COLUMNS, *ASIDE})
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Final
 from uuid import UUID
+
+import asyncpg
+import pytest
 
 from shared.contracts.delivery import MarksClear, TakenMark
 from shared.kernel.ids import uuid7
@@ -13,6 +17,9 @@ from shared.runtime.post.turns import ahead
 from tests.conformance.conftest import Stores
 from tests.conformance.sending import LANE, attributes_of, sent
 from tests.support.builders import AT, arrival, draft
+from tests.support.running import rows_of
+
+_FREE: Final = "SELECT lane FROM lane WHERE lane = $1 FOR UPDATE NOWAIT"
 
 
 def spoken(second: int, offset: int = 0) -> Spoken:
@@ -87,6 +94,20 @@ async def test_a_standing_is_told_in_parts_and_not_again_before_a_pause(stores: 
         assert await book.standings(["industry"], AT + STAND_PAUSE) == {"industry": first}
         await book.stood("industry", None)
         assert not (await book.words())["industry"].stands
+
+
+async def test_nothing_is_numbered_for_a_peer_while_it_is_told_what_is_held(
+    postgres_stores: Stores, hotline_url: str
+) -> None:
+    """Else a receipt could go before a standing that lacks what it is for."""
+    await sent(postgres_stores, draft())
+    async with postgres_stores.inbox.unit() as unit:
+        book = postgres_stores.peers(unit)
+        await book.owe_standing([LANE])
+        assert await rows_of(hotline_url, _FREE, LANE)
+        assert LANE in await book.standings([LANE], AT)
+        with pytest.raises(asyncpg.LockNotAvailableError):
+            await rows_of(hotline_url, _FREE, LANE)
 
 
 async def test_who_counts_in_another_life_is_told_what_is_held_of_its_edges(stores: Stores) -> None:

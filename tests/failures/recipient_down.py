@@ -2,13 +2,15 @@
 
     python -m tests.failures.recipient_down [--rows 200000]    prints figures; exit code 1 unless it all holds
 
-At the end retention takes half of what waited in the topic, before the recipient has looked: marks bring it again.
+Half-way the recipient gets another key to open with, which the other half is sealed to. At the end retention takes half
+of what waited in the topic, before the recipient has looked: marks bring it again, to a process that starts with both.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import sys
 import tempfile
 from collections import Counter
@@ -23,6 +25,7 @@ from shared.exchange.topics import inbox_topic
 from shared.kernel.clock import SystemClock
 from tests.failures.delivered import appended_twice, bounds_of, delays_s, filings, forget, rows, to_an_agency
 from tests.failures.load import Sender, quantile
+from tests.journeys.parties import operated
 from tests.support.frozen import freeze, thaw
 from tests.support.running import Exchange, running_exchange, until
 
@@ -36,6 +39,7 @@ DELIVERED_S_MAX: Final = 3000.0
 _BACKLOG: Final = """
 SELECT count(*) FROM outbox JOIN lane USING (lane) WHERE lane = $1 AND NOT done AND position <= appended
 """
+_PLACED: Final = "SELECT 1 FROM document WHERE digest = $1"
 _APPLIED: Final = "SELECT count(*) FROM inbox WHERE sender_instance = 'hotline' AND outcome = 'applied'"
 
 
@@ -67,8 +71,11 @@ class Down:
         )
 
 
-async def recipient_down(exchange: Exchange, *, backlog: int, seconds: float, retention: bool) -> Down:
-    """Build up a backlog for a recipient that stands still, measure the others, and let it go on."""
+async def recipient_down(exchange: Exchange, *, backlog: int, seconds: float, long: bool) -> Down:
+    """Build up a backlog for a recipient that stands still, measure the others, and let it go on.
+
+    `long`: it stands still for as long as retention and the rotation of its key take, and is killed and started again.
+    """
     pid = exchange.processes[DOWN].pid
     assert pid is not None
     turns, ready = int(PER_S * seconds), Counter[int]()
@@ -80,16 +87,22 @@ async def recipient_down(exchange: Exchange, *, backlog: int, seconds: float, re
         await exchange.until_quiet()
         freeze(pid)
         try:
-            await sender.send(to_an_agency(backlog, together=TOGETHER))
+            await sender.send(to_an_agency(backlog // 2, together=TOGETHER))
+            if long:
+                await _give_another_key(exchange)
+            await sender.send(to_an_agency(backlog - backlog // 2, together=TOGETHER))
             await until(lambda: _has_backlog(exchange, backlog), seconds_max=DELIVERED_S_MAX)
             watching = asyncio.create_task(_watch(exchange, ready))
             during = await _published(exchange, sender, turns)
             watching.cancel()
             await asyncio.wait([watching])
             copies = await appended_twice(exchange, TOPIC)
-            forgotten = await _forget_half(exchange) if retention else 0
+            forgotten = await _forget_half(exchange) if long else 0
         finally:
-            thaw(pid)
+            if long:
+                await asyncio.to_thread(_start_again, exchange)
+            else:
+                thaw(pid)
         await exchange.until_quiet(DELIVERED_S_MAX)
     return Down(
         backlog=backlog,
@@ -101,6 +114,26 @@ async def recipient_down(exchange: Exchange, *, backlog: int, seconds: float, re
         delivered=await _applied(exchange) - already,
         expected=backlog + 2 * turns,
     )
+
+
+async def _give_another_key(exchange: Exchange) -> None:
+    """What is sealed for the recipient from now on opens with a key that its process has not read yet."""
+    made = await asyncio.to_thread(operated, exchange, "key", "make", DOWN, "seal")
+    directory = json.loads((exchange.state / "directory.json").read_text())
+    directory["version"] += 1
+    [instance] = [each for each in directory["instances"] if each["id"] == DOWN]
+    instance["keys"].append(made["entry"])
+    with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+        json.dump(directory, file)
+        file.flush()
+        published = await asyncio.to_thread(operated, exchange, "directory", "publish", file.name)
+    await until(lambda: rows(exchange, "hotline", _PLACED, published["digest"]))
+
+
+def _start_again(exchange: Exchange) -> None:
+    exchange.processes[DOWN].kill()
+    exchange.serve(DOWN)
+    exchange.wait_ready(DOWN)
 
 
 async def _published(exchange: Exchange, sender: Sender, turns: int) -> float:
@@ -146,7 +179,7 @@ def main() -> int:
     arguments.add_argument("--rows", type=int, default=200_000)
     given = arguments.parse_args()
     with tempfile.TemporaryDirectory() as state, running_exchange(Path(state)) as exchange:
-        down = asyncio.run(recipient_down(exchange, backlog=given.rows, seconds=30, retention=True))
+        down = asyncio.run(recipient_down(exchange, backlog=given.rows, seconds=30, long=True))
     print(*down.lines(), sep="\n")
     kept = down.ratio <= RATIO_MAX and set(down.ready) == {200} and down.copies_while_held == 0
     return int(not (kept and down.delivered == down.expected))

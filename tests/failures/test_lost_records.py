@@ -33,4 +33,5 @@ async def test_what_topics_lose_is_sent_again_and_named_by_place_and_id(
     assert [(each.way, each.topic) for each in losses.each] == [(way, topic) for way in Way for topic in READ_BY]
     assert all(each.lost > 0 for each in losses.each)
     assert [each.unnamed for each in losses.each] == [0] * len(losses.each)
+    assert losses.told_anew == 0
     assert losses.verdict.faults() == {}

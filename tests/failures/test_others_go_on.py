@@ -45,7 +45,7 @@ async def test_a_topic_that_cannot_be_written_holds_up_no_other_and_nothing_is_a
 async def test_a_recipient_that_is_down_costs_the_others_nothing_and_gets_each_message_once(
     exchange: Exchange, record_property: Record
 ) -> None:
-    down = await recipient_down(exchange, backlog=BACKLOG, seconds=SECONDS, retention=False)
+    down = await recipient_down(exchange, backlog=BACKLOG, seconds=SECONDS, long=False)
     record_property("figure", "; ".join(down.lines()))
     assert set(down.ready) == {200}
     assert down.copies_while_held == 0

@@ -44,12 +44,16 @@ class Applied(NothingHeld):
 class Heard:
     """A conversation that notes what it hears."""
 
-    def __init__(self) -> None:
+    def __init__(self, handler: Applied) -> None:
         self.types: list[str] = []
+        #: Before each, how much had been applied.
+        self.behind: list[int] = []
+        self._handler = handler
         self.unknown_ids: list[UUID] = []
 
     async def heard(self, unit: Unit, received: Sequence[Received]) -> None:
         self.types += [each.message.type for each in received]
+        self.behind += [len(self._handler.types) for _ in received]
 
     async def unknown(self, unit: Unit, held: Sequence[Settlement]) -> None:
         self.unknown_ids += [each.message_id for each in held]
@@ -70,7 +74,7 @@ class Desk:
         self.clock = ManualClock(AT)
         self.database = MemoryDatabase()
         self.handler = Applied()
-        self.conversation = Heard()
+        self.conversation = Heard(self.handler)
         self.told: list[Verdict] = []
         self.stated: list[Parked] = []
         self.shelf = shelf if shelf is not None else replace(here, shelf=DocumentShelf()).shelf

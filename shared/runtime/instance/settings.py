@@ -11,7 +11,7 @@ from pathlib import Path
 from types import new_class
 from typing import Annotated, Any, Final, Self
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared.kernel.errors import Refused
@@ -35,10 +35,21 @@ class RuntimeSettings(BaseSettings):
 
     @classmethod
     def of(cls, instance: str, **given: Any) -> Self:
-        """What the environment says to the instance of this name. What is `given`, by field, wins over it."""
+        """What the environment says to the instance of this name. What is `given`, by field, wins over it.
+
+        Raises `Refused`: `settings_invalid` names each setting that is missing or breaks a rule, `unknown_setting` the
+        first that there is not.
+        """
         config = SettingsConfigDict(env_prefix=prefix_of(instance))
         told: type[Self] = new_class(cls.__name__, (cls,), exec_body=lambda body: body.update(model_config=config))
-        return told(**given)
+        try:
+            return told(**given)
+        except ValidationError as error:
+            broken = [(prefix_of(instance) + str(one["loc"][0]).upper(), one["type"]) for one in error.errors()]
+        # Outside the `except`: nothing that was given rides along.
+        (field, rule), *others = broken
+        listed = "; ".join([rule, *(f"{name}: {why}" for name, why in others)])
+        raise Refused("settings_invalid", f"{listed} (docs/operations/settings.md)", field=field, status=400)
 
     database_url: SecretStr
     database_pool_size: Annotated[int, Field(ge=1, le=200)] = 8

@@ -116,19 +116,21 @@ class Consumer:
             await self.consume(due)
         return len(due)
 
-    async def _commit(self, judged: Judged) -> None:
+    async def _commit(self, parts: Sequence[Judged]) -> None:
         try:
-            await self._apply(judged)
+            await self._apply(*parts)
         except (Unavailable, Superseded):
             raise
         except Exception as error:  # the service's own code failed: find the message that breaks it
-            log("record_alarm", code="handler_defect", error=type(error).__name__, count=len(judged.verified))
-            await self._apply_one_by_one(judged)
+            count = sum(len(part.verified) for part in parts)
+            log("record_alarm", code="handler_defect", error=type(error).__name__, count=count)
+            for part in parts:
+                await self._apply_one_by_one(part)
 
     async def _apply_one_by_one(self, judged: Judged) -> None:
         """Each message and receipt in a transaction of its own, in order; what fails is parked, the others go on.
 
-        The cursors move last: what is read again by then has had its last word.
+        Its steps move last: what is read again by then has had its last word.
         """
         for each in judged.verified:
             await self._apply_alone(Judged(verified=[each]), each.message)
@@ -151,22 +153,28 @@ class Consumer:
             turn_away(failed, verified(received, {}, code="handler_defect"), error=error)
             await self._apply(failed)
 
-    async def _apply(self, judged: Judged) -> None:
+    async def _apply(self, *parts: Judged) -> None:
         async with self._store.unit() as unit:
-            await unit.advance(judged.steps)
-            answers = await self._apply_messages(unit, judged.verified)
-            parked = answers.parked + judged.parked + await self._settle(unit, judged.receipts)
-            if judged.said:
-                await self._conversation.heard(unit, judged.said)
-            await unit.take([*(each.arrival for each in judged.verified), *judged.numbered])
-            new_parked = await unit.park(parked)
-            drafts = [draft for to, said in answers.verdicts.items() for draft in self._composers.receipts(to, said)]
-            await unit.enqueue(drafts + self._composers.facts(new_parked))
+            done = [await self._apply_part(unit, part) for part in parts]
         # Durable, so counted. Quarantine alone knows what is parked: not every parked record is a message.
-        for outcome, count in answers.fates.items():
-            if outcome is not ReceiptOutcome.PARKED:
-                MESSAGES.labels(outcome.value).inc(count)
-        MESSAGES.labels(ReceiptOutcome.PARKED.value).inc(len(new_parked))
+        for answers, parked in done:
+            for outcome, count in answers.fates.items():
+                if outcome is not ReceiptOutcome.PARKED:
+                    MESSAGES.labels(outcome.value).inc(count)
+            MESSAGES.labels(ReceiptOutcome.PARKED.value).inc(parked)
+
+    async def _apply_part(self, unit: Unit, judged: Judged) -> tuple[Answers, int]:
+        """What was answered, and how many rows of quarantine are new."""
+        await unit.advance(judged.steps)
+        answers = await self._apply_messages(unit, judged.verified)
+        parked = answers.parked + judged.parked + await self._settle(unit, judged.receipts)
+        if judged.said:
+            await self._conversation.heard(unit, judged.said)
+        await unit.take([*(each.arrival for each in judged.verified), *judged.numbered])
+        new_parked = await unit.park(parked)
+        drafts = [draft for to, said in answers.verdicts.items() for draft in self._composers.receipts(to, said)]
+        await unit.enqueue(drafts + self._composers.facts(new_parked))
+        return answers, len(new_parked)
 
     async def _apply_messages(self, unit: Unit, batch: Sequence[Verified]) -> Answers:
         """Apply what is new; say of all what became of it."""

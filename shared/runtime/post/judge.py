@@ -9,7 +9,7 @@ from uuid import UUID
 
 from shared.contracts.answers import Answer
 from shared.contracts.referral import EdgeClear
-from shared.contracts.registry import ALL, STATED_BY_INSTANCES, Family
+from shared.contracts.registry import ALL, STANDING, STATED_BY_INSTANCES, Family
 from shared.exchange.accept import TurnedAway
 from shared.exchange.message import Received, Record
 from shared.exchange.needs import Need, NeedKind
@@ -40,9 +40,10 @@ class Verified:
 
 @dataclass(slots=True)
 class Judged:
-    """A batch after `accept`: what is receipted, receipts, what is said about delivery, and what is parked at once.
+    """A part of a batch after `accept`: what is receipted, receipts, what is said about delivery, and what is parked.
 
-    `numbered` are the arrivals of all that is authentic and not receipted; `steps` what the batch moves cursors over.
+    `numbered` are the arrivals of all that is authentic and not receipted; `steps` what the batch moves cursors over,
+    all of them in its last part.
     """
 
     verified: list[Verified] = field(default_factory=list)
@@ -53,13 +54,19 @@ class Judged:
     steps: Sequence[Step] = ()
 
 
-def judge(records: Sequence[Record], steps: Sequence[Step], *, accept: Accept) -> Judged:
-    """Sort a batch. Raises `Unavailable` before this instance has any directory: it can tell nobody's signature."""
-    judged = Judged(steps=steps)
+def judge(records: Sequence[Record], steps: Sequence[Step], *, accept: Accept) -> list[Judged]:
+    """Sort a batch. Each part ends with a standing: that is held against what came before it, and nothing else.
+
+    Raises `Unavailable` before this instance has any directory: it can tell nobody's signature.
+    """
+    parts = [Judged()]
     topic_ids = {step.after.topic: step.after.topic_id for step in steps}
     for record, accepted in zip(records, accept(records), strict=True):
+        judged = parts[-1]
         match accepted:
             case Received():
+                if accepted.message is STANDING:
+                    parts.append(Judged())
                 _sort_in(judged, verified(accepted, topic_ids))
             case TurnedAway():
                 turn_away(judged, _turned(record, accepted, topic_ids))
@@ -69,7 +76,8 @@ def judge(records: Sequence[Record], steps: Sequence[Step], *, accept: Accept) -
                 _park(judged, record, accepted.code)
             case _:  # fail closed: whatever broke, the record has no effect and the others go on
                 _park(judged, record, "accept_defect", error=accepted)
-    return judged
+    parts[-1].steps = steps
+    return parts
 
 
 def turn_away(judged: Judged, turned: Verified, *, error: Exception | None = None) -> None:

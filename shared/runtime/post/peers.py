@@ -80,7 +80,11 @@ class PeerBook(Protocol):
         ...
 
     async def standings(self, to: Sequence[str], now: datetime) -> dict[str, UUID]:
-        """Those of `to` that can be told by now, and the edge behind which that goes on; each `STAND_PAUSE` apart."""
+        """Those of `to` that can be told by now, and the edge behind which that goes on; each `STAND_PAUSE` apart.
+
+        From here to the commit nothing else is numbered for them: what is receipted behind a standing is not in it, and
+        what is receipted before it is.
+        """
         ...
 
     async def stood(self, to: str, above: UUID | None) -> None:
@@ -133,6 +137,8 @@ WHERE instance = ANY($1::text[])
   AND (stand_above IS NOT NULL OR stand_due AND (stood_at IS NULL OR stood_at <= $2::timestamptz - $3::interval))
 RETURNING instance, stand_above
 """
+#: As the last step of whoever numbers anything for them locks their lanes, in the same order.
+_ALONE = "SELECT FROM lane WHERE lane = ANY($1::text[]) ORDER BY lane FOR UPDATE"
 _STOOD = "UPDATE peer SET stand_above = $2 WHERE instance = $1"
 _FIRST: Final = UUID(int=0)
 # An open epoch ends as it does in another database. What was told is kept beside what this database knows: numbers up
@@ -184,6 +190,7 @@ class PostgresPeers:
 
     async def standings(self, to: Sequence[str], now: datetime) -> dict[str, UUID]:
         rows = await self._driver.fetch(_STANDINGS, list(to), now, STAND_PAUSE, _FIRST)
+        await self._driver.execute(_ALONE, [row["instance"] for row in rows])
         return {row["instance"]: row["stand_above"] for row in rows}
 
     async def stood(self, to: str, above: UUID | None) -> None:

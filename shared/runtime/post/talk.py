@@ -3,7 +3,7 @@
 reads_announced ─▶ what the peer reads          marks.taken ─▶ rows leave, holes go again, what is not held is gone
 wanted ─▶ sent again, or gone                   marks.sent  ─▶ numbers to come: those that have not are holes
 gone ─▶ passed, and a standing is due           taken beyond what we gave ─▶ we were restored: another epoch
-standing ─▶ what the peer lacks is issued anew, what we lack is listed
+standing ─▶ what the peer lacks is issued anew, what we lack is listed; late ─▶ gone, again ─▶ nothing
                                                 beyond what a topic can hold ─▶ nothing, and it is named
 receipted as applied, and unknown here ─▶ gone: what is held is told again, and listed
 """
@@ -94,7 +94,7 @@ class Talk:
                     await unit.taken.pass_gone(gone, by=by)
                     await self._peers(unit).owe_standing([by])
                 case StandingClear() as standing:
-                    await self._holding.compare(unit, by, standing)
+                    await self._stood(unit, message, standing)
                 case _:
                     pass  # read, and nothing follows from it
 
@@ -127,6 +127,24 @@ class Talk:
         holes = HOLES_LOOKED_AT if count <= HOLES_A_MINUTE else 0
         gone = await unit.sent_book.take_marks(by, possible, self._stating.clock.now(), holes=holes)
         await self._gone(unit, by, numbers=gone)
+
+    async def _stood(self, unit: Unit, message: Received, standing: StandingClear) -> None:
+        """Compare it where it comes in its turn: it says what was so when it was said.
+
+        What comes again was compared then. What comes late, behind what was said after it, is as good as gone: so all
+        is told anew.
+        """
+        by, numbering = message.sender_instance, (message.sender, message.recipient, message.epoch)
+        taken = [
+            mark for mark in await unit.taken.taken_marks(by) if (mark.sender, mark.recipient, mark.epoch) == numbering
+        ]
+        if any(mark.says_taken(message.sequence) for mark in taken):
+            return
+        if any(mark.says_taken_behind(message.sequence) for mark in taken):
+            log("standing_late", peer=by)
+            await self._gone(unit, by, ids=[message.message_id])
+        else:
+            await self._holding.compare(unit, by, standing)
 
     def _ours(self, by: str, marks: Sequence[TakenMark]) -> dict[str, list[TakenMark]]:
         """Those of numbers that are ours to give, by the instance that they go to.

@@ -85,9 +85,9 @@ class Speaker:
             announced = await self._announce(unit, others)
             for to, ids in (await unit.taken.wanted(now)).items():
                 await unit.enqueue(self._stating.drafts(WANTED, to, _wants(ids)))
-            await self._tell_standings(unit, words)
             due = [await self._marks_for(unit, to, words.get(to, Word())) for to in others]
         self._announced |= announced
+        await self._tell_standings(words)
         await asyncio.gather(*(self._say_marks(each) for each in due if each is not None and each.marks))
 
     async def _look_for_another_life(self, peers: PeerBook, others: Collection[str]) -> None:
@@ -97,18 +97,21 @@ class Speaker:
             self._turns.clear()
             await peers.owe_standing([to for to in others if to != AUDIT])
 
-    async def _tell_standings(self, unit: Unit, words: Mapping[str, Word]) -> None:
+    async def _tell_standings(self, words: Mapping[str, Word]) -> None:
         """Go on telling those that it is due to, once all that they had sent before our life began has been taken.
 
         That is so where a mark of theirs has named our nonce, and no number below it is missing.
         """
         ready = [to for to, word in words.items() if word.stands and to in self._turns and self._turns[to].heard(word)]
-        peers = self._peers(unit)
-        for to, above in (await peers.standings(ready, self._stating.clock.now())).items() if ready else ():
-            if not any(mark.holes for mark in await unit.taken.taken_marks(to)):
-                told, above_next = await parts(self._holding, unit, to, above=above)
-                await unit.enqueue(self._stating.drafts(STANDING, to, told))
-                await peers.stood(to, above_next)
+        if not ready:
+            return
+        async with self._store.unit() as unit:
+            peers = self._peers(unit)
+            for to, above in (await peers.standings(ready, self._stating.clock.now())).items():
+                if not any(mark.holes for mark in await unit.taken.taken_marks(to)):
+                    told, above_next = await parts(self._holding, unit, to, above=above)
+                    await unit.enqueue(self._stating.drafts(STANDING, to, told))
+                    await peers.stood(to, above_next)
 
     async def _announce(self, unit: Unit, others: Collection[str]) -> set[str]:
         new = set(others) - self._announced

@@ -70,10 +70,22 @@ def test_another_instances_keys_are_none_of_its_business(monkeypatch: pytest.Mon
 @pytest.mark.parametrize("name", GIVEN)
 def test_what_has_no_default_must_be_given(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.delenv(f"CAUSEWAY_SAMPLE_{name}")
-    with pytest.raises(ValidationError) as refused:
+    with pytest.raises(Refused) as refused:
         SampleSettings.of("sample")
-    assert name.lower() in str(refused.value)
+    assert (refused.value.code, refused.value.field) == ("settings_invalid", f"CAUSEWAY_SAMPLE_{name}")
+    assert refused.value.detail.startswith("missing")
     assert "hunter2" not in str(refused.value)
+
+
+def test_each_setting_that_is_wrong_is_named_and_none_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CAUSEWAY_SAMPLE_HTTP_PORT", "hunter2")
+    monkeypatch.delenv("CAUSEWAY_SAMPLE_DATABASE_URL")
+    with pytest.raises(Refused) as refused:
+        SampleSettings.of("sample")
+    told = "settings_invalid at CAUSEWAY_SAMPLE_DATABASE_URL: missing; CAUSEWAY_SAMPLE_HTTP_PORT: int_parsing"
+    assert str(refused.value).startswith(told)
+    assert "hunter2" not in str(refused.value)
+    assert refused.value.__context__ is None
 
 
 def test_settings_never_change_and_never_show_a_secret() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -11,9 +12,10 @@ from shared.contracts.registry import GONE, MARKS, READS_ANNOUNCED, STANDING, WA
 from shared.exchange.compose import Addressing, compose, compose_receipts
 from shared.exchange.message import Record
 from shared.kernel.ids import uuid7
+from shared.runtime.post.arrivals import Cursor, Step
 from shared.vocabulary.answers import ReceiptOutcome
 from tests.shared.exchange.wrong_records import PARTY_KEYS
-from tests.support.builders import verdict
+from tests.support.builders import POLICE, verdict
 from tests.support.consuming import Desk
 from tests.support.exchange_world import World, world
 
@@ -43,6 +45,15 @@ async def test_what_is_said_about_delivery_is_heard_without_a_receipt(here: Worl
     await desk.consumer.consume([stated(here, message)])
     assert (desk.parked(), desk.handler.types, desk.told) == ([], [], [])
     assert desk.conversation.types == [message.type]
+
+
+async def test_a_standing_is_held_against_what_came_before_it_and_nothing_else(here: World) -> None:
+    desk, (first, second) = Desk(here), here.records([here.offered(POLICE) for _ in range(2)])
+    steps = [Step(0, Cursor(first.topic, 0, uuid7(), 3))]
+    desk.database.state.cursors[first.topic, 0] = replace(steps[0].after, following=0)
+    await desk.consumer.consume([first, stated(here, STANDING), second, stated(here, MARKS)], steps)
+    assert (desk.conversation.types, desk.conversation.behind) == ([STANDING.type, MARKS.type], [1, 2])
+    assert desk.database.state.cursors[first.topic, 0] == steps[0].after
 
 
 async def test_one_that_is_not_what_its_schema_says_is_parked_without_a_receipt(here: World) -> None:

@@ -13,7 +13,7 @@ from shared.contracts.delivery import (
     StandingClear,
     TakenMark,
 )
-from shared.contracts.registry import MARKS, READS_ANNOUNCED, STANDING, WANTED
+from shared.contracts.registry import GONE, MARKS, READS_ANNOUNCED, STANDING, WANTED
 from shared.kernel.errors import CausewayError, Refused, Unavailable
 from shared.kernel.ids import uuid7
 from shared.runtime.post.talk_loop import peers_of
@@ -163,3 +163,33 @@ async def test_a_standing_reaches_who_knows_our_edges(desk: Desk) -> None:
     standing = StandingClear(held=())
     await desk.hear(STANDING, standing)
     assert desk.holding.compared == [("law_enforcement", standing)]
+
+
+@pytest.mark.parametrize(
+    ("through", "holes", "known", "compared", "gone"),
+    [
+        (-1, (), None, 1, 0),
+        (-1, ((0, 2),), 2, 1, 0),
+        (0, (), None, 0, 0),
+        (-1, ((0, 0),), 1, 0, 1),
+        (-1, ((0, 0), (2, 2)), 2, 0, 1),
+    ],
+    ids=["in its turn", "before what is known to come", "again", "late", "late, with more to come"],
+)
+async def test_a_standing_is_compared_in_its_turn_alone(
+    desk: Desk, *, through: int, holes: tuple[tuple[int, int], ...], known: int | None, compared: int, gone: int
+) -> None:
+    """Numbers are told from that of the standing on."""
+    received = desk.heard(STANDING, StandingClear(held=()), by="law_enforcement", late=0)
+    numbering = {"sender": received.sender, "recipient": received.recipient, "epoch": received.epoch}
+    at = received.sequence
+    mark = TakenMark(
+        **numbering,
+        through=at + through,
+        holes=tuple((at + first, at + last) for first, last in holes),
+        known=None if known is None else at + known,
+    )
+    desk.books.taken_of = [mark]
+    await desk.talk.heard(desk.books, [received])  # type: ignore[arg-type]
+    assert len(desk.holding.compared) == compared
+    assert len([each for each in desk.books.outgoing if each.message is GONE]) == gone

@@ -1,4 +1,4 @@
-"""A migration that was released never changes: a database that it made would be another than one it makes now."""
+"""What was released never changes: migrations, since a database would be another than they make now; golden records."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.architecture.source import ROOT
 
-LIST = Path("services") / "released_migrations.sha256"
+LIST = Path("deploy") / "released.sha256"
 
 
 def released(root: Path) -> dict[str, str]:
@@ -30,7 +30,7 @@ def changed(root: Path) -> Iterator[str]:
                 yield f"{beside.relative_to(root)} is not listed beside it"
 
 
-def test_no_released_migration_has_changed() -> None:
+def test_nothing_released_has_changed() -> None:
     assert list(changed(ROOT)) == []
 
 
@@ -39,6 +39,7 @@ def test_a_released_migration_that_changes_is_found(tmp_path: Path) -> None:
     versions = "services/hotline/migrations/versions"
     names = [f"{versions}/0001_first_tables.{ending}" for ending in ("py", "sql")]
     (tmp_path / versions).mkdir(parents=True)
+    (tmp_path / LIST).parent.mkdir()
     for name in names:
         (tmp_path / name).write_bytes((ROOT / name).read_bytes())
     lines = [f"{hashlib.sha256((tmp_path / name).read_bytes()).hexdigest()}  {name}" for name in names]

@@ -1,0 +1,32 @@
+"""What a person does about a service's code or rule, in texts of ours: what a service writes is not repeated."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+#: By the code of a problem.
+CODES: Final[Mapping[str, str]] = {
+    "not_found": "is it yours, and is this the service of your kind of party?",
+    "unauthenticated": "the key is wrong or revoked, or its party is served elsewhere now: ask your operator for one",
+    "parameter_invalid": "--help of the verb says what it may be",
+    "state_forbids": "its state does not allow that, or no longer: show it first",
+    "item_unknown": "causeway inbox notice ID shows the numbers of its items",
+    "item_answer_contradicts": "an item is acted on, rejected or not yours, also beside what was said before",
+    "close_reason_needs_closed": "--close-reason goes with closed, always, and with nothing else",
+    "case_is_kept": "a case that was accepted is kept: say --kept-class, --kept-basis and --kept-until",
+    "exercise_mismatch": "a party of the sandbox files exercises, a live party none: set exercise accordingly",
+    "guard_rules_instant_in_future": "give a time that is over",
+    "body_not_json": "look for a comma too many, a missing quote or brace, or an empty file",
+    "body_not_object": "one referral is one object; several are a line each in a .jsonl file, for import",
+}
+#: By the rule that a field breaks.
+RULES: Final[Mapping[str, str]] = {
+    "enum": "not one of the codes that docs/api lists for it",
+    "instant_form": "RFC 3339 with an offset, to the second, as 2026-03-15T12:00:00Z",
+    "day_form": "a day, as 2026-03-15",
+    "too_long": "more entries than docs/api allows",
+    "too_short": "fewer entries than docs/api demands",
+    "extra_forbidden": "a member that docs/api does not have there",
+    "string_pattern_mismatch": "characters that are not allowed there: docs/api has the pattern",
+}

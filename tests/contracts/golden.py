@@ -1,0 +1,295 @@
+"""Golden records: what a release has written, and what it reads as. Written once; every later release reads them.
+
+    python -m tests.contracts.golden        write those that are missing; what is there is never written again
+
+`shared/contracts/golden/`: a small installation (keys, directory and policy as they were published, a beat), a record
+of each message as Kafka holds it with what its recipient and audit read in it, and what a person may keep: a signed
+acceptance and evidence. The keys open nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+from base64 import b64decode, b64encode
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Final
+from uuid import UUID
+
+from deploy.directory.approval import approve_document, document_body, sign_beat
+from deploy.directory.build import sample_directory
+from deploy.policy import sample_policy
+from services.audit.domain.entries import Read
+from services.audit.domain.reading import Reading, read_records
+from shared.contracts.directory import Directory
+from shared.contracts.documents import Beat
+from shared.contracts.policy import Policy
+from shared.contracts.registry import (
+    ALL,
+    CASE_ACCEPTED,
+    STATED_BY_INSTANCES,
+    MessageType,
+)
+from shared.envelope.keys import OpeningKey, SigningKey
+from shared.envelope.sealing import Opener
+from shared.exchange.accept import accept
+from shared.exchange.authority import Cell, cells_of
+from shared.exchange.compose import Acceptor, Addressing, compose
+from shared.exchange.evidence import Witness
+from shared.exchange.message import Draft, Record
+from shared.exchange.topics import inbox_topic
+from shared.guard.edition import edition
+from shared.kernel.canonical import canonical_json, digest
+from shared.kernel.clock import ManualClock, parse_rfc3339, rfc3339
+from shared.kernel.ids import uuid7
+from shared.routing.documents import ApproverKey
+from shared.runtime.kafka.documents import write_document
+from shared.vocabulary.routing import PartyKind
+from tests.contracts.published import read
+from tests.support.builders import AT, HOTLINE, POLICE, PROVIDER
+from tests.support.exchange_world import SINCE, Keys, World, public_key
+
+GOLDEN: Final = Path(__file__).parents[2] / "shared/contracts/golden"
+EXAMPLES: Final = GOLDEN.parent / "examples"
+#: Who serves each kind of party, who speaks for it, and with whom it speaks among its own kind.
+INSTANCES: Final[Mapping[PartyKind, str]] = {
+    PartyKind.HOTLINE: "hotline",
+    PartyKind.LAW_ENFORCEMENT: "law_enforcement",
+    PartyKind.INDUSTRY: "industry",
+    PartyKind.AUDITOR: "audit",
+}
+PARTIES: Final[Mapping[PartyKind, tuple[str, str]]] = {
+    PartyKind.HOTLINE: (HOTLINE, "hotline-nl.example"),
+    PartyKind.LAW_ENFORCEMENT: (POLICE, "police-be.example"),
+    PartyKind.INDUSTRY: (PROVIDER, "provider-002.example"),
+    PartyKind.AUDITOR: ("auditor.example", "auditor.example"),
+}
+#: The operator's online key, and who approves documents: named beside the instances.
+BEAT, APPROVERS = "beat", ("hotline", "audit")
+
+
+@dataclass(frozen=True, slots=True)
+class Golden:
+    """A golden record: as Kafka holds it, what its recipient's instance reads in it, and what audit reads.
+
+    `reads` is None of what goes to audit alone.
+    """
+
+    record: Record
+    reads: Mapping[str, Any] | None
+    audited: Mapping[str, Any]
+
+    @property
+    def reader(self) -> str:
+        """The instance in whose inbox it lies."""
+        return self.record.topic.split(".")[2]
+
+    @classmethod
+    def load(cls, file: Path) -> Golden:
+        kept = read(file)
+        record = Record(
+            topic=kept["topic"],
+            partition=0,
+            offset=kept["offset"],
+            broker_time=parse_rfc3339(kept["broker_time"]),
+            key=kept["key"].encode(),
+            headers=tuple((name, text.encode()) for name, text in kept["headers"]),
+            value=b64decode(kept["value"]),
+        )
+        return cls(record, kept["reads"], kept["audited"])
+
+    def text(self) -> bytes:
+        record = self.record
+        return _pretty(
+            {
+                "topic": record.topic,
+                "offset": record.offset,
+                "broker_time": rfc3339(record.broker_time),
+                "key": (record.key or b"").decode(),
+                "headers": [[name, (text or b"").decode()] for name, text in record.headers],
+                "value": b64encode(record.value or b"").decode(),
+                "reads": self.reads,
+                "audited": self.audited,
+            }
+        )
+
+
+def reads(here: World, record: Record) -> dict[str, Any] | None:
+    """Everything that the recipient acts on, as plain values; None where that is audit. Raises as `accept` does."""
+    reader = record.topic.split(".")[2]
+    if reader == INSTANCES[PartyKind.AUDITOR]:
+        return None
+    received = accept(record, here.reader(reader))
+    return {
+        "message": received.message.name,
+        "message_id": str(received.message_id),
+        "subject": received.subject,
+        "sender": received.sender,
+        "sender_instance": received.sender_instance,
+        "recipient": received.recipient,
+        "epoch": str(received.epoch),
+        "sequence": received.sequence,
+        "digest": received.digest,
+        "exercise": received.exercise,
+        "clear": received.clear.model_dump(mode="json", exclude_none=True),
+        "sealed": None if received.sealed is None else received.sealed.model_dump(mode="json", exclude_none=True),
+        "edge": None if received.edge is None else received.edge.digest,
+    }
+
+
+def audited(here: World, record: Record) -> dict[str, Any]:
+    """What audit keeps of the record, as plain values."""
+    clock = ManualClock(here.at + timedelta(days=1))
+    read, reading = Read(), Reading(here.shelf, Opener([here.keys["audit"].opening]), clock)
+    read_records([record], read, generations={record.topic: UUID(int=0)}, reading=reading)
+    [entry] = read.entries
+    return {
+        "kind": entry.kind.value,
+        "digest": entry.digest,
+        "verified": entry.verified,
+        "problem": entry.problem,
+        "detail": None if entry.detail is None else json.loads(entry.detail),
+        "commitment": entry.commitment,
+        "links": [[str(each) for each in link] for link in read.links],
+    }
+
+
+def installation(folder: Path = GOLDEN) -> World:
+    """The world in which golden records are read: its keys and documents as they were written."""
+    kept = read(folder / "keys.json")
+    keys = {
+        name: Keys(SigningKey.load(each["signing"]), OpeningKey.load(each["opening"]))
+        for name, each in kept.items()
+        if name != BEAT
+    }
+    directory = Directory.model_validate_json((folder / "directory.json").read_bytes())
+    return World(keys, directory, Policy.model_validate_json((folder / "policy.json").read_bytes()))
+
+
+def approver_keys(here: World) -> dict[str, ApproverKey]:
+    """The keys of those who approved the documents, by key id: what an instance is configured with."""
+    keys = {name: here.keys[name].signing.verify_key for name in APPROVERS}
+    return {key.key_id: ApproverKey(name, b64decode(key.text())) for name, key in keys.items()}
+
+
+def record_file(message: MessageType, folder: Path = GOLDEN) -> Path:
+    return folder / "records" / f"{message.name}.v{message.version}.json"
+
+
+def write_missing(folder: Path) -> list[Path]:
+    """Write what is not there yet; the files that are new."""
+    wanted: dict[Path, Callable[[], bytes]] = {}
+    if not (folder / "keys.json").exists():
+        for name, text in _new_installation().items():
+            wanted[folder / name] = lambda text=text: text
+    new = _written(wanted)
+    here = installation(folder)
+    records = {record_file(message, folder): lambda m=message: _record(here, m).text() for message in ALL}
+    return new + _written(records | {folder / name: text for name, text in _kept(here, folder).items()})
+
+
+def _written(wanted: Mapping[Path, Callable[[], bytes]]) -> list[Path]:
+    new = [file for file in wanted if not file.exists()]
+    for file in new:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(wanted[file]())
+    return new
+
+
+def _new_installation() -> dict[str, bytes]:
+    """Fresh keys and documents: of the sample's parties those that golden records name."""
+    keys = {name: Keys(SigningKey.generate(), _opening_key(name)) for name in INSTANCES.values()}
+    beat = SigningKey.generate()
+    whole = sample_directory(
+        {name: each.public() for name, each in keys.items()}, beat_keys=(public_key(beat.verify_key, "sign"),)
+    )
+    named = {party for each in PARTIES.values() for party in each}
+    directory = whole.model_copy(update={"parties": tuple(each for each in whole.parties if each.id in named)})
+    documents = {"directory": document_body(directory), "policy": document_body(sample_policy())}
+    said = Beat(at=AT, directory=(1, digest(documents["directory"])), policy=(1, digest(documents["policy"])))
+    approvers = {name: keys[name].signing for name in APPROVERS}
+    secret = {
+        name: {"signing": each.signing.secret_text(), "opening": each.opening.secret_text()}
+        for name, each in keys.items()
+    }
+    return {
+        "keys.json": _pretty(secret | {BEAT: {"signing": beat.secret_text()}}),
+        "beat.json": canonical_json(sign_beat(said, beat).model_dump(mode="json")),
+        **{f"{kind}.json": body for kind, body in documents.items()},
+        **{
+            f"published_{kind}.json": write_document(
+                approve_document(kind, body, active_from=SINCE, approvers=approvers), body
+            )
+            for kind, body in documents.items()
+        },
+    }
+
+
+def _opening_key(instance: str) -> OpeningKey:
+    """One instance opens by both suites that there are, the others by the usual one."""
+    return OpeningKey.generate("mlkem768-x25519" if instance == INSTANCES[PartyKind.INDUSTRY] else "x25519")
+
+
+def _record(here: World, message: MessageType) -> Golden:
+    cell = cells_of(message)[0]
+    genuine = [each for each in here.prepared().drafts if each.message is message]
+    # What was prepared is signed together, as it is sent: its proof has a path.
+    together = [*genuine[:1], *(each for each in here.prepared().drafts if genuine)] or [_said(here, message, cell)]
+    record = here.records(together, INSTANCES[cell.sender])[0]
+    return Golden(record, reads(here, record), audited(here, record))
+
+
+def _said(here: World, message: MessageType, cell: Cell) -> Draft:
+    """A message that carries no edge, as its example says it."""
+    example = read(EXAMPLES / f"{message.name}.v{message.version}" / _first_accepted(message))
+    subject = uuid7()
+    own = {
+        "referral_id": str(subject),
+        "notice_id": str(subject),
+        "party": PARTIES[cell.sender][0],
+        "topic": inbox_topic(INSTANCES[cell.sender], INSTANCES[PartyKind.INDUSTRY]),
+    }
+    clear = example["clear"] | {name: value for name, value in own.items() if name in example["clear"]}
+    between = message.family in STATED_BY_INSTANCES
+    address = Addressing(
+        subject=subject,
+        sender=INSTANCES[cell.sender] if between else PARTIES[cell.sender][0],
+        recipient=INSTANCES[cell.recipient] if between else PARTIES[cell.recipient][cell.sender is cell.recipient],
+        directory=here.documents.directory,
+        exercise=not between,
+        at=here.at,
+    )
+    sealed = canonical_json({"case_reference": "CASE-2026-0001"}) if message is CASE_ACCEPTED else None
+    return compose(message, clear, address, sealed=sealed)
+
+
+def _first_accepted(message: MessageType) -> str:
+    folder = EXAMPLES / f"{message.name}.v{message.version}"
+    return min(each.name for each in folder.glob("accepted-*.json"))
+
+
+def _kept(here: World, folder: Path) -> dict[str, Callable[[], bytes]]:
+    """What leaves the exchange in somebody's hands: an acceptance, and the evidence of the golden notice."""
+
+    def acceptance() -> bytes:
+        acceptor = Acceptor("hotline", here.keys["hotline"].signing, edition(), merge_delay_s=60)
+        return _pretty(acceptor.accept(uuid7(), HOTLINE, body_sha256=digest(b"{}"), at=here.at).model_dump(mode="json"))
+
+    def evidence() -> bytes:
+        golden = Golden.load(folder / "records" / "notice_issued.v1.json")
+        witness = Witness("industry", here.keys["industry"].signing)
+        stated = witness.state(golden.record, party=PROVIDER, at=here.at + timedelta(days=3))
+        return _pretty({"evidence": [stated.model_dump(mode="json")]})
+
+    return {"acceptance.json": acceptance, "evidence.json": evidence}
+
+
+def _pretty(value: object) -> bytes:
+    return (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode()
+
+
+if __name__ == "__main__":
+    for written in write_missing(GOLDEN):
+        print(written.relative_to(GOLDEN.parents[2]))

@@ -1,0 +1,94 @@
+"""What a release has written is read for ever: as the same, proven by the same keys, and refused once it is altered."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from shared.contracts.documents import SignedBeat
+from shared.contracts.registry import ALL
+from shared.exchange.acceptance import check_acceptance, read_acceptance
+from shared.exchange.evidence import check_evidence, read_evidence
+from shared.kernel.errors import Refused
+from shared.routing.documents import verify_beat, verify_document
+from shared.routing.shelf import read_directory
+from shared.runtime.kafka.documents import read_document
+from tests.contracts.golden import (
+    GOLDEN,
+    Golden,
+    approver_keys,
+    audited,
+    installation,
+    reads,
+    record_file,
+    write_missing,
+)
+from tests.support.exchange_world import World
+
+RECORDS = sorted((GOLDEN / "records").glob("*.json"))
+
+
+@pytest.fixture(scope="module")
+def here() -> World:
+    return installation()
+
+
+def test_each_message_that_is_sent_has_a_golden_record() -> None:
+    assert {record_file(message) for message in ALL} <= set(RECORDS)
+
+
+@pytest.mark.parametrize("file", RECORDS, ids=lambda file: file.stem)
+def test_a_golden_record_is_read_as_it_was(here: World, file: Path) -> None:
+    golden = Golden.load(file)
+    assert golden.text() == file.read_bytes()
+    assert reads(here, golden.record) == golden.reads
+    assert audited(here, golden.record) == golden.audited
+    assert golden.audited["problem"] is None
+
+
+@pytest.mark.parametrize("file", RECORDS, ids=lambda file: file.stem)
+def test_an_altered_golden_record_is_not(here: World, file: Path) -> None:
+    record = Golden.load(file).record
+    altered = replace(record, value=(record.value or b"").replace(b":", b": ", 1))
+    assert audited(here, altered)["problem"] == "signature_invalid"
+    if reads(here, record) is not None:
+        with pytest.raises(Refused, match="signature_invalid"):
+            reads(here, altered)
+
+
+@pytest.mark.parametrize("kind", ["directory", "policy"])
+def test_a_golden_document_is_approved(here: World, kind: str) -> None:
+    activated, body = read_document((GOLDEN / f"published_{kind}.json").read_bytes())
+    verify_document(activated, body, approver_keys(here))
+    assert body == (GOLDEN / f"{kind}.json").read_bytes()
+    with pytest.raises(Refused, match="document_digest_mismatched"):
+        verify_document(activated, body + b" ", approver_keys(here))
+
+
+def test_a_golden_beat_an_acceptance_and_evidence_hold(here: World) -> None:
+    directory, late = read_directory((GOLDEN / "directory.json").read_bytes()), here.at + timedelta(days=400)
+    beat = SignedBeat.model_validate_json((GOLDEN / "beat.json").read_bytes())
+    verify_beat(beat, directory, late)
+    acceptance = read_acceptance((GOLDEN / "acceptance.json").read_bytes())
+    check_acceptance(acceptance, directory, at=late)
+    [evidence] = read_evidence((GOLDEN / "evidence.json").read_bytes()).evidence
+    check_evidence(evidence, directory)
+    with pytest.raises(Refused, match="signature_invalid"):
+        check_acceptance(acceptance.model_copy(update={"merge_delay_s": 61}), directory, at=late)
+
+
+def test_what_is_missing_is_written_and_nothing_again(tmp_path: Path) -> None:
+    written = write_missing(tmp_path)
+    assert {file.relative_to(tmp_path) for file in written} == {
+        file.relative_to(GOLDEN) for file in GOLDEN.rglob("*.json")
+    }
+    kept = {file: file.read_bytes() for file in written}
+    gone = record_file(ALL[0], tmp_path)
+    gone.unlink()
+    assert write_missing(tmp_path) == [gone]
+    assert json.loads(gone.read_bytes())["audited"]["verified"]
+    assert all(file.read_bytes() == text for file, text in kept.items() if file != gone)
