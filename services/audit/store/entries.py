@@ -85,8 +85,12 @@ WITH head AS MATERIALIZED (
            coalesce(range_agg(int8range(first, last, '[]')) FILTER (WHERE what = 'taken'), '{{}}'),
            coalesce(range_agg(int8range(first, last, '[]')) FILTER (WHERE what = 'gone'), '{{}}'),
            max(last)
-    FROM {numbers} LEFT JOIN pair_taken AS p USING (sender, recipient, epoch, instance)
-    WHERE p.instance IS NOT NULL OR numbers.own AND CASE what WHEN 'taken' THEN 256 ELSE 128 END > (
+    FROM {numbers} LEFT JOIN LATERAL (
+        SELECT true AS is_there FROM pair_taken AS p
+        WHERE (p.sender, p.recipient, p.epoch, p.instance)
+            = (numbers.sender, numbers.recipient, numbers.epoch, numbers.instance) OFFSET 0
+    ) AS known ON true
+    WHERE known.is_there OR numbers.own AND CASE what WHEN 'taken' THEN 256 ELSE 128 END > (
         SELECT count(*) FROM pair_taken AS o
         WHERE (o.sender, o.recipient, o.instance) = (numbers.sender, numbers.recipient, numbers.instance))
     GROUP BY sender, recipient, epoch, instance ORDER BY sender, recipient, epoch, instance
@@ -210,7 +214,7 @@ class PostgresEntries:
             asked=_ASKED.rows(list(asked.values())),
             cursors=_cursors(cursors),
         )
-        async with self._database.transaction() as session:
+        async with self._database.transaction(keeps_plans=True) as session:
             await session.driver.execute(*bound)
 
     async def begin(self, losses: Sequence[Entry], cursors: Mapping[Life, Cursor]) -> None:

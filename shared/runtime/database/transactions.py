@@ -75,22 +75,25 @@ class Database:
                 "application_name": "causeway",
                 "statement_timeout": str(statement_timeout_ms),
                 "idle_in_transaction_session_timeout": "60000",
-                # A plan that was kept from when a queue was empty would scan it for every row once it is full.
-                "plan_cache_mode": "force_custom_plan",
+                # A statement is planned once a connection, maybe over an empty table: so it must find rows by an index,
+                # or it would scan the table for every row once that is full.
+                "plan_cache_mode": "force_generic_plan",
+                "enable_seqscan": "off",
             },
         }
 
     @asynccontextmanager
-    async def transaction(self, scope: RowScope | None = None) -> AsyncIterator[Session]:
+    async def transaction(self, scope: RowScope | None = None, *, keeps_plans: bool = False) -> AsyncIterator[Session]:
         """Open a transaction, commit on normal exit, roll back on an exception.
 
         Without a scope only the tables of the runtime are reachable: party tables answer with no rows. What `gather`
         was handed is done by `last_step` right before the commit: locks that many transactions want are held no longer.
+        `keeps_plans`: its statements are planned once, not each time: for what is done all day, of rows that keys name.
         """
         async with self._connection() as driver:
             driver.gathered.clear()
             # One round trip opens it and binds it.
-            await driver.execute(_begin(scope))
+            await driver.execute(_begin(scope, keeps_plans=keeps_plans))
             try:
                 yield Session(driver)
                 if driver.gathered:
@@ -104,7 +107,7 @@ class Database:
                 raise Defect("transaction_aborted")
 
     async def fetch(self, statement: str, *arguments: Any) -> list[asyncpg.Record]:
-        """One statement in a transaction of its own, in one round trip; for tables that have no owner."""
+        """One statement in a transaction of its own, in one round trip, planned once; for tables without an owner."""
         async with self._connection() as driver:
             rows: list[asyncpg.Record] = await driver.fetch(statement, *arguments)
             return rows
@@ -170,6 +173,7 @@ async def wait_for_database(database: Database, *, back_off_s: float = 0.5) -> N
 _CONNECT_S_MAX: Final = 5.0
 _POOL_S_MAX: Final = 5.0
 _CLOSE_S_MAX: Final = 2.0
+_PLANNED_EACH_TIME: Final = "SET LOCAL plan_cache_mode = force_custom_plan; SET LOCAL enable_seqscan = on"
 
 
 async def _roll_back(driver: asyncpg.Connection) -> None:
@@ -191,9 +195,10 @@ async def _nothing_to_reset(_: asyncpg.Connection) -> None:
     """What a transaction binds ends with it, and nothing else is set: the driver's own reset would be a round trip."""
 
 
-def _begin(scope: RowScope | None) -> str:
+def _begin(scope: RowScope | None, *, keeps_plans: bool) -> str:
     """The statements that open a transaction under `scope`."""
-    return "BEGIN" if scope is None else f"BEGIN; SELECT {_bound(scope)}"
+    opened = "BEGIN" if keeps_plans else f"BEGIN; {_PLANNED_EACH_TIME}"
+    return opened if scope is None else f"{opened}; SELECT {_bound(scope)}"
 
 
 def _bound(scope: RowScope) -> str:

@@ -22,8 +22,8 @@ from shared.kernel.errors import Unavailable
 
 REQUEST_TIMEOUT_MS: Final = 10_000
 #: So long a broker keeps a fetch for which it has nothing; a record that comes ends it at once. Until then it answers
-#: nothing else on that connection: a partition whose records were being taken when it was asked waits for the next one.
-FETCH_WAIT_MS: Final = 500
+#: nothing else on that connection, so a fetch asks for every partition: see `shared.runtime.kafka.reader.fetch_all`.
+FETCH_WAIT_MS: Final = 2_500
 #: How often a consumer looks by itself whether there is more to fetch, besides when something came or was taken.
 FETCHER_LOOKS_MS: Final = 1_000
 

@@ -38,7 +38,7 @@ from shared.runtime.kafka.access import (
 from shared.runtime.kafka.bounds import bounds_of
 from shared.runtime.kafka.places import Places
 from shared.runtime.kafka.raw_records import LOG_APPEND_TIME, to_record
-from shared.runtime.kafka.reader import gathered
+from shared.runtime.kafka.reader import fetch_all, gathered
 from shared.runtime.kafka.tolerant_records import read_any_header_name
 from shared.runtime.kafka.topic_metadata import TopicDescription, describe_topics_under, metadata_client
 from shared.runtime.post.arrivals import Cursor, Superseded
@@ -213,6 +213,7 @@ class Bus:
         try:
             await broker.start()
             self._subscriber, self._waits_for = subscriber, ""
+            fetch_all(subscriber.consumer)
             wait_for_records(subscriber.consumer)
             await self._go_to(client, {topic: found[topic] for topic in leased})
             await self._until_changed(client, found, leased)

@@ -36,6 +36,8 @@ GATHER_S: Final = 0.005
 GATHERED_RECORDS: Final = 100
 #: How often a quiet reader asks whether a topic was made, deleted, or made again.
 ID_CHECK_S: Final = 2.0
+#: Within this time what was fetched is taken, or the consumer that should take it hangs.
+_TAKEN_S_MAX: Final = 60.0
 
 
 #: Records by partition, as the client returns them: `getmany(timeout_ms=…, max_records=…)`.
@@ -148,6 +150,7 @@ async def outside_groups(options: Mapping[str, Any]) -> AsyncIterator[AIOKafkaCo
             await consumer.start()
             # aiokafka's own task must have begun, or stopping it in the same instant looks like our cancellation.
             await asyncio.sleep(0)
+            fetch_all(consumer)
             yield consumer
         finally:
             await _stop(consumer)
@@ -180,6 +183,15 @@ async def _stop(consumer: AIOKafkaConsumer) -> None:
         await consumer._client.close()
     else:
         stopping.result()
+
+
+def fetch_all(consumer: AIOKafkaConsumer) -> None:
+    """From now on a fetch asks for all partitions at once, as soon as what came before is taken.
+
+    aiokafka waits 0.1 s for that, then asks for the others alone: whatever comes for the one that is left out lies at
+    the broker until that fetch ends, `FETCH_WAIT_MS` later if the others are quiet. It has no option for it.
+    """
+    consumer._fetcher._prefetch_backoff = _TAKEN_S_MAX
 
 
 def _assign(consumer: AIOKafkaConsumer, cursors: Mapping[Coordinate, int]) -> None:

@@ -24,9 +24,8 @@ _SAID = Columns.of(
 _ADMIT = Statement(
     """
 INSERT INTO inbox ({arrivals.names}) SELECT {arrivals.values} FROM {arrivals.ordered}
-WHERE NOT EXISTS (
-    SELECT FROM compacted AS c WHERE c.book = 'inbox' AND arrivals.sequence <@ c.numbers
-      AND (c.sender, c.recipient, c.epoch) = (arrivals.sender, arrivals.recipient, arrivals.epoch))
+WHERE (SELECT arrivals.sequence <@ c.numbers FROM compacted AS c WHERE c.book = 'inbox'
+       AND (c.sender, c.recipient, c.epoch) = (arrivals.sender, arrivals.recipient, arrivals.epoch)) IS NOT TRUE
 ORDER BY arrivals.position
 ON CONFLICT DO NOTHING RETURNING digest
 """,
@@ -61,19 +60,25 @@ FROM {outcomes} WHERE i.message_id = outcomes.message_id
 """,
     outcomes=_OUTCOME,
 )
+# `OFFSET 0` has each subject looked up: the planner, who knows nothing of a young inbox, would read all of it.
 #: As the index `inbox_withdrawn` names them; they have no other version (`registry.WITHDRAWALS`).
 _WITHDRAWN = Statement(
     """
-SELECT DISTINCT i.sender, i.recipient, i.subject FROM inbox AS i JOIN {subjects} USING (sender, recipient, subject)
-WHERE i.type IN ('causeway.referral_withdrawn.v1', 'causeway.notice_withdrawn.v1') AND i.outcome = 'applied'
+SELECT DISTINCT i.sender, i.recipient, i.subject FROM {subjects} CROSS JOIN LATERAL (
+    SELECT sender, recipient, subject FROM inbox AS i WHERE i.subject = subjects.subject AND i.outcome = 'applied'
+      AND i.type IN ('causeway.referral_withdrawn.v1', 'causeway.notice_withdrawn.v1') OFFSET 0
+) AS i WHERE (i.sender, i.recipient) = (subjects.sender, subjects.recipient)
 """,
     subjects=_KEY,
 )
 _HELD = Statement(
     """
 SELECT DISTINCT ON (told.digest) told.digest, i.revision, i.content
-FROM {told} JOIN inbox AS i ON i.said = told.said AND i.sender = told.sender AND i.recipient = told.recipient
-WHERE i.outcome = 'applied' AND i.digest <> told.digest ORDER BY told.digest, i.revision DESC NULLS LAST
+FROM {told} CROSS JOIN LATERAL (
+    SELECT sender, recipient, digest, revision, content FROM inbox
+    WHERE said = told.said AND outcome = 'applied' OFFSET 0
+) AS i WHERE (i.sender, i.recipient) = (told.sender, told.recipient) AND i.digest <> told.digest
+ORDER BY told.digest, i.revision DESC NULLS LAST
 """,
     told=_SAID,
 )

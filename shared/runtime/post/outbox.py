@@ -46,21 +46,18 @@ _FINAL: Final = f"({', '.join(repr(each.value) for each in sorted(FINAL))})"
 _SETTLE = Statement(
     f"""
 WITH held AS MATERIALIZED (
-    SELECT o.message_id, o.digest, o.lane, o.done, o.outcome, receipts.outcome AS stated,
-           receipts.code, receipts.receipt_id
+    SELECT o.message_id, o.digest, o.lane, receipts.outcome AS stated, receipts.code, receipts.receipt_id,
+           coalesce(NOT o.done AND receipts.outcome IS DISTINCT FROM o.outcome
+                    OR o.outcome = 'applied' AND receipts.outcome = 'refused', false) AS taken
     FROM outbox AS o JOIN {{receipts}}
       ON o.message_id = receipts.message_id AND o.digest = receipts.digest AND o.lane = receipts.by
     ORDER BY o.message_id FOR UPDATE OF o
 ), noted AS (
     UPDATE outbox AS o SET outcome = held.stated, code = held.code, receipt_id = held.receipt_id,
            done = held.stated IN {_FINAL}, marked_at = NULL
-    FROM held WHERE o.message_id = held.message_id AND (
-        NOT held.done AND held.stated IS DISTINCT FROM held.outcome
-        OR held.outcome = 'applied' AND held.stated = 'refused')
-    RETURNING o.message_id
+    FROM held WHERE o.message_id = held.message_id AND held.taken
 )
-SELECT held.message_id, held.digest, held.lane, noted.message_id IS NOT NULL AS taken
-FROM held LEFT JOIN noted USING (message_id)
+SELECT message_id, digest, lane, taken FROM held
 """,
     receipts=_SETTLEMENT,
 )
@@ -100,13 +97,17 @@ WHERE EXISTS (SELECT 1 FROM outbox AS o WHERE o.message_id = r.message_id AND o.
    OR EXISTS (SELECT 1 FROM settled AS s WHERE s.message_id = r.message_id AND s.lane = r.lane)
 """
 _DROP = "DELETE FROM outbox WHERE message_id = ANY($1::uuid[]) RETURNING segment"
+#: By their ids alone: a join would be begun at the marks, and read all that is held of every pair.
 _LEAVE = f"""
-WITH gone AS (
-    DELETE FROM outbox AS o USING mark AS theirs, mark AS audits
-    WHERE o.message_id = ANY($1::uuid[]) AND o.done
-      AND (theirs.by, theirs.sender, theirs.recipient, theirs.epoch) = (o.lane, o.sender, o.recipient, o.epoch)
-      AND (audits.by, audits.sender, audits.recipient, audits.epoch) = ('{AUDIT}', o.sender, o.recipient, o.epoch)
-      AND o.sequence <@ theirs.passed AND o.sequence <@ audits.passed
+WITH named AS MATERIALIZED (
+    SELECT message_id, lane, sender, recipient, epoch, sequence FROM outbox WHERE message_id = ANY($1::uuid[]) AND done
+), gone AS (
+    DELETE FROM outbox AS o WHERE o.message_id = ANY (ARRAY(
+        SELECT n.message_id FROM named AS n
+        WHERE (SELECT n.sequence <@ m.passed FROM mark AS m
+               WHERE (m.by, m.sender, m.recipient, m.epoch) = (n.lane, n.sender, n.recipient, n.epoch))
+          AND (SELECT n.sequence <@ m.passed FROM mark AS m
+               WHERE (m.by, m.sender, m.recipient, m.epoch) = ('{AUDIT}', n.sender, n.recipient, n.epoch))))
     RETURNING o.*
 ), kept AS (
     INSERT INTO settled (message_id, type, sender, recipient, lane, epoch, sequence, digest, outcome, code, receipt_id)

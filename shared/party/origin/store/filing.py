@@ -166,7 +166,7 @@ class PostgresFilings:
 
     @asynccontextmanager
     async def open(self, parties: Sequence[str], role: Role) -> AsyncIterator[PostgresFiling]:
-        async with self._database.transaction(RowScope(parties, role, "submit")) as session:
+        async with self._database.transaction(RowScope(parties, role, "submit"), keeps_plans=True) as session:
             yield PostgresFiling(session.driver, self._kek)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from aiokafka import TopicPartition
 from confluent_kafka import Producer, TopicCollection
 
 from deploy.devstack.stack import DevStack
@@ -17,9 +18,9 @@ from deploy.site.access import admin_client
 from shared.exchange.message import Record
 from shared.kernel.errors import Unavailable
 from shared.kernel.ids import uuid7
-from shared.runtime.kafka.access import KafkaAccess
+from shared.runtime.kafka.access import FETCH_WAIT_MS, KafkaAccess
 from shared.runtime.kafka.bounds import Bounds
-from shared.runtime.kafka.reader import GATHERED_RECORDS, LogReader, gathered
+from shared.runtime.kafka.reader import GATHERED_RECORDS, LogReader, fetch_all, gathered, outside_groups
 from shared.runtime.post.ports import Coordinate
 
 
@@ -279,3 +280,32 @@ async def test_what_comes_fast_is_gathered_and_what_comes_after_a_pause_is_not(
     batch: Any = await gathered(client.fetch, wait_ms=700, records_max=500)
     assert {where: [each.offset for each in records] for where, records in batch.items()} == gathered_offsets
     assert client.waits == waits
+
+
+async def seconds_until_here(
+    access: KafkaAccess, topic: str, produce: Callable[[int, int], None], *, all_at_once: bool
+) -> float:
+    """Seconds until a record is here that came when its partition's last one had been fetched and not yet taken."""
+    async with outside_groups(access.client_options("fetch-test")) as consumer:
+        consumer._fetcher._prefetch_backoff = 0.1  # aiokafka's own
+        if all_at_once:
+            fetch_all(consumer)
+        consumer.assign([TopicPartition(topic, 0), TopicPartition(topic, 1)])
+        for partition in (0, 1):
+            consumer.seek(TopicPartition(topic, partition), 0)
+        await asyncio.to_thread(produce, 0, 1)
+        await asyncio.sleep(0.5)  # it is fetched, and the next fetch is asked for
+        assert await consumer.getmany(timeout_ms=10_000)
+        began = asyncio.get_running_loop().time()
+        await asyncio.to_thread(produce, 0, 1)
+        assert await consumer.getmany(timeout_ms=10_000)
+        return asyncio.get_running_loop().time() - began
+
+
+@pytest.mark.timing
+async def test_what_comes_for_one_partition_does_not_wait_for_a_fetch_of_the_others(
+    access: KafkaAccess, topic: str, produce: Callable[[int, int], None]
+) -> None:
+    left_out = await seconds_until_here(access, topic, produce, all_at_once=False)
+    assert left_out > FETCH_WAIT_MS / 2000, "the control: aiokafka's own way waits for the fetch of the others"
+    assert await seconds_until_here(access, topic, produce, all_at_once=True) < left_out / 2
