@@ -15,15 +15,15 @@ from typing import Final, NamedTuple
 from uuid import UUID
 
 from deploy.accounting.differences import FOUND_MAX, Difference
-from deploy.accounting.spans import Spans, as_text
+from deploy.accounting.spans import Span, Spans, as_text
 from deploy.accounting.streams import Line, Pair
 from shared.contracts.registry import BY_TYPE, STATED_BY_INSTANCES
 from shared.vocabulary.answers import ReceiptOutcome
 
 OUTBOX, SETTLED, INBOX, AUDITED = "outbox", "settled", "inbox", "audited"
-EMITTED, IN_FLIGHT = "emitted", "in_flight"
-#: Fates that a sender alone knows of.
-_ITS_OWN_WORD: Final = frozenset({ReceiptOutcome.GONE.value, ReceiptOutcome.MOVED.value})
+EMITTED, GONE, IN_FLIGHT = "emitted", "gone", "in_flight"
+#: The fate that a sender alone knows of, where the database of its recipient's former instance is no longer there.
+_ITS_OWN_WORD: Final = ReceiptOutcome.MOVED.value
 _NOT_ENTITLED: Final = "not_entitled"
 
 
@@ -79,23 +79,26 @@ class Messages:
 
     def totals(self) -> dict[str, int]:
         """The terms of the equation, over all pairs of parties."""
-        names = (EMITTED, *(each.value for each in ReceiptOutcome), IN_FLIGHT)
+        names = (EMITTED, *(each.value for each in ReceiptOutcome), GONE, IN_FLIGHT)
         terms: Counter[str] = Counter()
         for pair, emitted in self.emitted.items():
             if between_parties(pair):
                 found = self.numbers.get(pair, Numbers())
-                terms[EMITTED] += self._last(pair, emitted)
+                terms[EMITTED] += (last := self._last(pair, emitted))
+                terms[GONE] += _count(found.seen.missing(last)) - _count(self._known(pair).missing(last))
                 terms.update(found.fates)
         return {name: terms[name] for name in names}
 
     def missing(self) -> Iterator[Difference]:
         """The numbers that were given out and of which nobody knows what became."""
         for pair, emitted in sorted(self.emitted.items()):
-            found = self.numbers.get(pair, Numbers())
-            known = Spans([*found.seen, *self.gone.get(pair, ())])
-            if missing := known.missing(self._last(pair, emitted)):
+            if missing := self._known(pair).missing(self._last(pair, emitted)):
                 what = "emitted is not the sum of its fates" if between_parties(pair) else "numbers audit never saw"
                 yield Difference("II", what, f"{_named(pair)}, sequences {as_text(missing)}")
+
+    def _known(self, pair: Pair) -> Spans:
+        """The numbers that have a fate, or that their sender has given up."""
+        return Spans([*self.numbers.get(pair, Numbers()).seen, *self.gone.get(pair, ())])
 
     def altered(self) -> Iterator[Difference]:
         """Books whose compacted rows were not what audit has read. To be asked once everything was taken."""
@@ -135,7 +138,7 @@ class Messages:
         if OUTBOX in by_book:
             return IN_FLIGHT
         settled = by_book.get(SETTLED)
-        return settled[0].outcome if settled and settled[0].outcome in _ITS_OWN_WORD else None
+        return settled[0].outcome if settled and settled[0].outcome == _ITS_OWN_WORD else None
 
     def _compared(self, by_book: Mapping[str, Sequence[Line]], line: Line) -> Iterator[Difference]:
         closed = self.emitted[line.pair].closed if line.pair in self.emitted else False
@@ -160,7 +163,7 @@ class Messages:
 
     def _receipts(self, by_book: Mapping[str, Sequence[Line]], audited: Sequence[Line]) -> Iterator[Difference]:
         for line in by_book.get(SETTLED, ()):
-            if not counted(line.type) or line.outcome in _ITS_OWN_WORD:
+            if not counted(line.type) or line.outcome == _ITS_OWN_WORD:
                 continue
             kept = [each for each in by_book.get(INBOX, ()) if each.message_id == line.message_id]
             if not kept:
@@ -198,6 +201,10 @@ def counted(type_text: str) -> bool:
 def between_parties(pair: Pair) -> bool:
     """Parties have dots in their names, instances do not; receipts and facts are not counted."""
     return all("." in name for name in pair[:2])
+
+
+def _count(spans: Sequence[Span]) -> int:
+    return sum(last - first + 1 for first, last in spans)
 
 
 def _named(pair: Pair) -> str:

@@ -227,6 +227,7 @@ REFUSED: dict[str, tuple[Refusal, ...]] = {
         Refusal("no-entries", "/clear/entries", []),
         Refusal("too-many-entries", "/clear/entries", _receipts()[:1] * 301),
         Refusal("outcome-unlisted", "/clear/entries/0/outcome", "ignored"),
+        Refusal("outcome-of-its-sender", "/clear/entries/0/outcome", "gone"),
         Refusal("code-not-a-code", "/clear/entries/1/code", "Too late!"),
     ),
     "referral_decided.v1": (

@@ -2,7 +2,7 @@
 
 A row of the inbox goes when it was applied, is past the period, and its sender has said that it holds no number up to
 its own: by then audit has it, too. A refusal stays, to be said again, and so does a withdrawal, for what comes after
-it. Of `settled` a whole month goes; what was refused, moved or gone stays. From then on a message that comes again is
+it. Of `settled` a whole month goes; what was refused or moved stays. From then on a message that comes again is
 answered by its number (`shared.runtime.post.admitted`), and the accounts compare digests that were added up.
 """
 

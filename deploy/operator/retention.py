@@ -6,11 +6,10 @@ Trust: whoever runs this can erase records early by changing the periods; the ev
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 from uuid import UUID
 
@@ -22,12 +21,14 @@ from deploy.site.endpoints import OwnedDatabase
 from shared.exchange.acts import Subject
 from shared.exchange.states import final_answers, finished
 from shared.kernel.errors import Unavailable
+from shared.kernel.ids import first_uuid7
 from shared.runtime.database.partitions import drop_month, make_months, months_before
 from shared.vocabulary.answers import AnswerState
 
 CONNECT_S_MAX: Final = 5.0
 #: So many rows end in one transaction.
 ROWS_MAX: Final = 20_000
+_BEGINNING: Final = datetime.fromtimestamp(0, UTC)
 _SIZE = """
 SELECT coalesce(sum(pg_total_relation_size(part.oid)), 0)::bigint AS bytes,
        coalesce(sum(greatest(part.reltuples, 0)), 0)::bigint AS rows
@@ -39,6 +40,8 @@ _BIND = """
 SELECT set_config('causeway.parties', coalesce((SELECT string_agg(party, ',') FROM feed), ''), true),
        set_config('causeway.role', 'service', true), set_config('causeway.action', $1, true)
 """
+#: Rows of a page are looked up one by one. The planner would read a table whole for them, page after page.
+BY_ROW: Final = "SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off"
 #: The table that has a row for each referral, case or notice of an instance; at audit, for each edge.
 _SUBJECTS: Final = {"hotline": "referral", "industry": "notice", "law_enforcement": "case_file", "audit": "link"}
 #: Which subjects of a kind of service are open still: its items' table, their key, and what they are.
@@ -57,15 +60,16 @@ EXISTS (SELECT FROM edge AS e WHERE e.referral_id = r.referral_id AND e.state = 
         AND (e.answered_at IS NULL OR e.answered_at >= $1
              OR NOT e.answer = ANY (CASE WHEN r.state = 'withdrawn' THEN ARRAY[$6::text] ELSE $5::text[] END)))
 """
-#: Only what has a key still is looked at, page by page in the order of the ids: others gave them, so they tell no time.
+#: Only what has a key still and came before the period is looked at, page by page in the order of time: by the ids that
+#: this instance gave its referrals, and by when it received what others sent.
 _PAGE_ENDED: Final = """
-SELECT (SELECT subject FROM page ORDER BY subject DESC LIMIT 1) AS last, (SELECT count(*) FROM ended) AS count
+SELECT (SELECT place FROM page ORDER BY place DESC LIMIT 1) AS last, (SELECT count(*) FROM ended) AS count
 """
 _REFERRALS = f"""
 WITH page AS MATERIALIZED (
-    SELECT subject FROM data_key WHERE subject > $4 ORDER BY subject LIMIT $2
+    SELECT subject AS place FROM data_key WHERE subject > $4 AND subject < $7 ORDER BY subject LIMIT $2
 ), ended AS MATERIALIZED (
-    SELECT r.referral_id AS subject, r.party FROM page JOIN referral AS r ON r.referral_id = page.subject
+    SELECT r.referral_id AS subject, r.party FROM page JOIN referral AS r ON r.referral_id = page.place
     WHERE r.accepted_at < $1 AND coalesce(r.withdrawn_at < $1, true)
       AND (r.work_reason IS NULL OR r.state = 'withdrawn') AND NOT {_OPEN_EDGE}
 ), keys AS (
@@ -145,7 +149,7 @@ async def _end(owner: asyncpg.Connection, kind: str, kept: Kept, *, now: datetim
         case Way.ROWS:
             return await _all_of(owner, _past(kept), before)
         case _:
-            return await _erase_records(owner, kind, kept.table, before=before, now=now)
+            return await _erase_records(owner, kind, kept.table, now=now, days=days)
 
 
 def _past(kept: Kept) -> str:
@@ -188,30 +192,33 @@ def _open(kind: str) -> str:
     return f"(EXISTS ({item}) OR EXISTS (SELECT FROM data_key AS k WHERE k.subject = e.subject))"
 
 
-async def _erase_records(owner: asyncpg.Connection, kind: str, table: str, *, before: datetime, now: datetime) -> int:
+async def _erase_records(owner: asyncpg.Connection, kind: str, table: str, *, now: datetime, days: int) -> int:
     """Delete the keys and ciphertexts of what was finished before; each party learns which by an event."""
     if table == "referral":
+        before, told = now - timedelta(days=days), f"{Subject.REFERRAL}.erased"
         final, noted = sorted(final_answers()), AnswerState.WITHDRAWAL_ACKNOWLEDGED.value
-        told = f"{Subject.REFERRAL}.erased"
-        return await _by_pages(owner, _REFERRALS, before, told=told, further=(final, noted))
+        further = (final, noted, first_uuid7(before))
+        return await _by_pages(owner, _REFERRALS, before, told=told, first=UUID(int=0), further=further)
     items, key, subject = _ITEMS[kind]
-    periods = json.dumps({each.value: days for each, days in PERIODS.items()})
-    further = (sorted(finished(subject)), periods, (now - before).days)
-    return await _by_pages(owner, _records(items, key, table), now, told=f"{subject}.erased", further=further)
+    statement, told, total = _records(items, key, table), f"{subject}.erased", 0
+    for retention, kept_days in (("", days), *PERIODS.items()):
+        before, of_class = now - timedelta(days=kept_days), (retention, sorted(finished(subject)))
+        total += await _by_pages(owner, statement, before, told=told, first=_BEGINNING, further=of_class)
+    return total
 
 
 def _records(items: str, key: str, contents: str) -> str:
-    """Erases those of a page of records in `contents` of `items` that were finished long enough before $1."""
-    days = "coalesce(($6::jsonb ->> (c.edge -> 'handling' ->> 'retention'))::int, $7::int)"
+    """Erases those of a page of records of one class in `contents` of `items` that were finished before $1."""
     return f"""
 WITH page AS MATERIALIZED (
-    SELECT DISTINCT {key} AS subject FROM {contents}
-    WHERE wrapped_key IS NOT NULL AND {key} > $4 ORDER BY {key} LIMIT $2
+    SELECT ctid AS row, {key} AS subject, party, received_at AS place FROM {contents}
+    WHERE wrapped_key IS NOT NULL AND retention = $5 AND received_at > $4 AND received_at < $1
+    ORDER BY received_at FETCH FIRST $2 ROWS WITH TIES
 ), ended AS MATERIALIZED (
     SELECT c.ctid AS row, i.{key} AS subject, i.party
-    FROM page JOIN {contents} AS c ON c.{key} = page.subject JOIN {items} AS i USING ({key}, party)
-    WHERE c.wrapped_key IS NOT NULL AND i.changed_at < $1::timestamptz - make_interval(days => {days})
-      AND i.state = ANY ($5::text[])
+    FROM page JOIN {contents} AS c ON c.ctid = page.row
+         JOIN {items} AS i ON (i.{key}, i.party) = (page.subject, page.party)
+    WHERE c.wrapped_key IS NOT NULL AND i.changed_at < $1 AND i.state = ANY ($6::text[])
     FOR UPDATE OF c
 ), records AS (
     UPDATE {contents} AS c SET wrapped_key = NULL, content = '', evidence = '' FROM ended WHERE c.ctid = ended.row
@@ -221,14 +228,21 @@ WITH page AS MATERIALIZED (
 
 
 async def _by_pages(
-    owner: asyncpg.Connection, statement: str, at: datetime, *, told: str, further: Sequence[object]
+    owner: asyncpg.Connection,
+    statement: str,
+    before: datetime,
+    *,
+    told: str,
+    first: UUID | datetime,
+    further: Sequence[object],
 ) -> int:
-    """Run a statement over all subjects that have a key still, a page at a time; how many records it ended."""
-    total, after = 0, UUID(int=0)
+    """Run a statement over all that came before the period and has a key still; how many records it ended."""
+    total, after = 0, first
     while True:
         async with owner.transaction():
+            await owner.execute(BY_ROW)
             await owner.execute(_BIND, "apply")
-            [page] = await owner.fetch(statement, at, ROWS_MAX, told, after, *further)
+            [page] = await owner.fetch(statement, before, ROWS_MAX, told, after, *further)
         total += int(page["count"])
         if page["last"] is None:
             return total

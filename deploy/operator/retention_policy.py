@@ -115,7 +115,7 @@ _READ: Final = (
     Kept("topic_lease", Class.S0, Way.STAYS, Owner.PROTOCOL, None, "one row a topic: who reads it"),
     Kept("topic_reader", Class.S0, Way.ITSELF, Owner.PROTOCOL, None, "one row a process that reads"),
     Kept("pair_taken", Class.S1, Way.STAYS, Owner.PROTOCOL, None, "one row a pair and epoch: which numbers were taken"),
-    Kept("settled", Class.S1, Way.MONTHS, Owner.PROTOCOL, 31, "what was refused, moved or gone stays"),
+    Kept("settled", Class.S1, Way.MONTHS, Owner.PROTOCOL, 31, "what was refused or moved stays"),
     Kept(
         "inbox",
         Class.S1,

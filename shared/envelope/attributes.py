@@ -47,7 +47,8 @@ FIRST_OF_EPOCH = ("ce_prevepoch", "ce_prevlast")
 
 PROOF = ("ce_batchroot", "ce_batchsig", "ce_batchindex", "ce_batchsize", "ce_batchpath")
 
-SEQUENCE_MAX = 2**63 - 1
+#: What every reader of JSON can hold.
+SEQUENCE_MAX = 2**53 - 1
 BATCH_SIZE_MAX = 2**16
 SIGNATURE_BYTES = 64
 PATH_HASHES_MAX = BATCH_SIZE_MAX.bit_length() - 1
@@ -61,8 +62,8 @@ _RULES = {
     "ce_guard": "an edition, a space, and normal or released",
     "ce_id": "a UUID of version 7",
     "ce_prevepoch": "a UUID of version 7, or unknown",
-    "ce_prevlast": "0 to 2^63-1, or unknown",
-    "ce_sequence": "0 to 2^63-1",
+    "ce_prevlast": "0 to 2^53-1, or unknown",
+    "ce_sequence": "0 to 2^53-1",
     "ce_source": "/instances/ and an instance name",
     "ce_tier": "hosted or party",
     "ce_time": "an RFC 3339 time in UTC, cut to 10 s",

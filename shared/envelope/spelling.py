@@ -21,7 +21,7 @@ UNKNOWN: Final = "unknown"
 
 _INSTANCES = "/instances/"
 _UUID7 = "[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
-_NUMBER = "(?:0|[1-9][0-9]{0,18})"
+_NUMBER = "(?:0|[1-9][0-9]{0,15})"
 #: The base64url of 96, 64 and 32 bytes. In a last character the bits that no byte fills are zero.
 _OF_96, _OF_64, _OF_32 = "[A-Za-z0-9_-]{128}", "[A-Za-z0-9_-]{85}[AQgw]", "[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]"
 

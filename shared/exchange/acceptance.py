@@ -44,6 +44,8 @@ def read_acceptance(text: bytes) -> SignedAcceptance:
 def check_acceptance(acceptance: SignedAcceptance, directory: DirectoryIndex, *, at: datetime) -> None:
     """Check that the instance signed exactly this, with a key that the directory gives it for that time.
 
+    The instance serves the party, or did until it moved: what it accepted before is still its word.
+
     One that is dated after `at`, when it is checked, binds its instance to nothing yet: of that nobody has to be
     content. Success does not say that anything was sent, or told to audit. Raises `Refused`: `key_unknown`,
     `instance_not_of_party`, `signature_invalid` or `acceptance_ahead`.
@@ -53,8 +55,8 @@ def check_acceptance(acceptance: SignedAcceptance, directory: DirectoryIndex, *,
         raise Refused("key_unknown", "no key of that instance for that time in this directory", field="/key_id")
     stated = acceptance.model_dump(mode="json", exclude=set(_UNCOVERED))
     VerifyKey(key.public).verify(from_base64url(acceptance.signature), signed_statement(ACCEPTANCE, stated))
-    if not directory.serves(acceptance.instance, acceptance.party):
-        raise Refused("instance_not_of_party", "in this directory another instance serves the party", field="/instance")
+    if acceptance.instance not in directory.places_of(acceptance.party):
+        raise Refused("instance_not_of_party", "by this directory it never served the party", field="/instance")
     if acceptance.accepted_at > at + TOLERANCE:
         raise Refused("acceptance_ahead", "dated later than it is checked", field="/accepted_at")
 

@@ -19,7 +19,7 @@ from shared.envelope.batch import RootCache, message_digest
 from shared.envelope.headers import decode_headers
 from shared.envelope.keys import SigningKey, VerifyKey
 from shared.exchange.message import Record
-from shared.exchange.senders import instance_of, verify_sender
+from shared.exchange.senders import verify_sender
 from shared.exchange.topics import inbox_topic
 from shared.kernel.canonical import canonical_json, signed_statement
 from shared.kernel.clock import rfc3339
@@ -83,20 +83,19 @@ def check_evidence(evidence: Evidence, directory: DirectoryIndex) -> None:
     """Check the sender's proof, and that the statement speaks of this message and is its instance's own.
 
     Both keys must have been valid, by this directory, at the time that the statement gives for the arrival, and at
-    that of the statement. Success proves what `statement.proven` lists and no more. Raises `Refused`: the codes of
-    `decode_headers` and `verify_sender`, `value_malformed`, `statement_mismatch`, `statement_key_unknown`,
-    `signature_invalid`.
+    that of the statement. Their instances serve sender and recipient, or did until these moved. Success proves what
+    `statement.proven` lists and no more. Raises `Refused`: the codes of `decode_headers` and `verify_sender`,
+    `value_malformed`, `statement_mismatch`, `statement_key_unknown`, `signature_invalid`.
     """
     value, statement = _value(evidence.value), evidence.statement
     envelope = decode_headers([(name, text.encode()) for name, text in evidence.headers], value)
-    verify_sender(envelope, directory, at=statement.broker_time, in_force=directory, roots=RootCache())
+    sender = verify_sender(envelope, directory, at=statement.broker_time, in_force=directory, roots=RootCache())
     attributes = envelope.attributes
-    sender = instance_of(attributes.sender, directory)
-    if not directory.serves(statement.instance, statement.party) or statement.stated_at < statement.broker_time:
+    if statement.instance not in directory.places_of(statement.party) or statement.stated_at < statement.broker_time:
         raise Refused(
-            "statement_mismatch", "the instance does not serve the party, or spoke too early", field="/statement"
+            "statement_mismatch", "the instance never served the party, or spoke too early", field="/statement"
         )
-    if sender is None or statement.topic != inbox_topic(statement.instance, sender):
+    if statement.topic != inbox_topic(statement.instance, sender):
         raise Refused("statement_mismatch", "no message of this sender comes in that topic", field="/statement/topic")
     if (statement.proven, statement.not_proven) != (tuple(Proven), tuple(NotProven)):
         raise Refused("statement_mismatch", "says more or less than evidence does", field="/statement/proven")

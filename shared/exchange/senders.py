@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Final
 
-from shared.contracts.registry import STATED_BY_INSTANCES, MessageType
+from shared.contracts.registry import MARKS, STATED_BY_INSTANCES, MessageType
 from shared.envelope.attributes import BEFORE_EPOCHS, Attributes, Envelope, Tier
 from shared.envelope.batch import RootCache, verify
 from shared.envelope.keys import VerifyKey
@@ -24,6 +24,8 @@ from shared.routing.directory_index import DirectoryIndex
 
 #: How far the broker's clock may be ahead of ours.
 AHEAD_MAX: Final = timedelta(minutes=10)
+#: What begins the type of that which has no number, in every version.
+_UNNUMBERED: Final = f"causeway.{MARKS.name}.v"
 
 
 def check_broker_time(record: Record, now: datetime) -> None:
@@ -43,8 +45,8 @@ def verify_sender(
     """The instance that sent it. Success says: the sender's own signature, by a key valid at `at`, the broker's time.
 
     `in_force` is the directory of now, by our own clock. An instance that served the party before it moved is its
-    sender too: what it may still say, `check_stated_by` says. Raises `Refused`: `sender_unknown`, `key_revoked`, and
-    the codes of `shared.envelope.batch.verify`.
+    sender too: what it may still say, `check_stated_by` says. Raises `Refused`: `sender_unknown`, `key_revoked`,
+    the codes of `shared.envelope.batch.verify`, and `header_malformed` for what has no number and should.
     """
     attributes = envelope.attributes
     instance = attributes.source.removeprefix("/instances/")
@@ -66,6 +68,8 @@ def verify_sender(
         return _verify_key(entry.public)
 
     verify(envelope, key_of, roots)
+    if attributes.sequence == 0 and not attributes.type.startswith(_UNNUMBERED):
+        raise Refused("header_malformed", "only marks have no number", field="ce_sequence")
     return instance
 
 

@@ -18,7 +18,6 @@ class ReceiptOutcome(Code):
     WAITING = "waiting", _CAUSEWAY
     PARKED = "parked", _CAUSEWAY
     MOVED = "moved", _CAUSEWAY
-    GONE = "gone", _CAUSEWAY
 
 
 class YesNoUnknown(Code):

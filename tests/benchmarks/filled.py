@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
@@ -32,7 +33,7 @@ from shared.runtime.watch import metrics
 from tests.benchmarks import filled_audit
 
 _END_MS: Final = int(SystemClock().now().timestamp() * 1000)
-BIG, SMALL, TINY = "big.example", "p3.example", "tiny.example"
+BIG, SMALL, TINY = "big.example", "p7.example", "tiny.example"
 PAGE: Final = 50
 #: Of a ciphertext: about what a record of one item takes.
 CONTENT_BYTES: Final = 700
@@ -49,11 +50,17 @@ _ID = (
     " || lpad(to_hex(i), 12, '0'))::uuid"
 )
 _AGO = "now() - ({rows} - i) * interval '730 days' / {rows}"
+#: Its number among those of its party: dense, as senders count.
+_NUMBER = f"row_number() OVER (PARTITION BY {_PARTY} ORDER BY i)"
 _BYTES = "decode(repeat('ab', {content}), 'hex')"
 _PROOF = "decode(repeat('cd', {content}), 'hex')"
 _EVENT = f"""
 INSERT INTO event (party, number, type, subject, at, detail)
 SELECT {_PARTY}, i, '{{kind}}', {_ID}, {_AGO}, '{{{{"state": "x"}}}}' FROM generate_series(1, {{rows}}) AS i
+"""
+#: Retention binds whom it tells.
+_FEEDS = f"""
+INSERT INTO feed (party, last) SELECT {_PARTY}, max(i) FROM generate_series(1, {{rows}}) AS i GROUP BY 1
 """
 _KEYS = f"""
 INSERT INTO idempotency (party, key_hash, body_hash, status, answer, created_at)
@@ -95,7 +102,7 @@ FROM generate_series(1, {{rows}}) AS i
     f"""
 INSERT INTO settled (message_id, type, sender, recipient, lane, epoch, sequence, digest, outcome, settled_at)
 SELECT {_ID}, 'causeway.notice_issued.v1', {_PARTY}, 'provider.example', 'industry',
-       '01990000-0000-7000-8000-000000000000', i, repeat('d', 64), 'applied', {_AGO}
+       '01990000-0000-7000-8000-000000000000', {_NUMBER}, repeat('d', 64), 'applied', {_AGO}
 FROM generate_series(1, {{rows}}) AS i
 """,
     "INSERT INTO lane (lane, last, appended) VALUES ('law_enforcement', {rows}, {rows} * 9 / 10)",
@@ -105,8 +112,8 @@ _INBOX = (
     f"""
 INSERT INTO inbox (message_id, sender, sender_instance, recipient, epoch, sequence, type, subject, digest, topic,
                    partition, "offset", broker_time, topic_id, said, content, received_at)
-SELECT {_ID}, {_PARTY}, 'other', 'us.example', '01990000-0000-7000-8000-000000000000', i, 'causeway.case_closed.v1',
-       {_ID}::text, repeat('d', 64), 'causeway.inbox.us.other.v1', 0, i, {_AGO},
+SELECT {_ID}, {_PARTY}, 'other', 'us.example', '01990000-0000-7000-8000-000000000000', {_NUMBER},
+       'causeway.case_closed.v1', {_ID}::text, repeat('d', 64), 'causeway.inbox.us.other.v1', 0, i, {_AGO},
        '01990000-0000-7000-8000-000000000001', gen_random_uuid(), repeat('e', 64), {_AGO}
 FROM generate_series(1, {{rows}}) AS i
 """,
@@ -117,6 +124,12 @@ SELECT DISTINCT {_PARTY}, 'us.example', '01990000-0000-7000-8000-000000000000'::
 FROM generate_series(1, least({{rows}}, 10000)) AS i
 """,
 )
+_INDEXES = """
+SELECT c.relname AS name, replace(pg_get_indexdef(c.oid), ' ON ONLY ', ' ON ') AS made
+FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indexrelid
+WHERE c.relnamespace = 'public'::regnamespace AND NOT c.relispartition
+  AND NOT EXISTS (SELECT FROM pg_constraint WHERE conindid = c.oid)
+"""
 _STATE = "CASE WHEN i % 500 = 0 OR i <= 50 THEN '{begun}' ELSE '{done}' END"
 _ITEM = f"""
 INSERT INTO {{table}} ({{key}}, party, {{sender}}, exercise, state, arrival, received_at, changed_at, purpose, edge,
@@ -131,8 +144,8 @@ INSERT INTO case_file (referral_id, party, origin, exercise, state, arrival, rec
 SELECT {_ID}, {_PARTY}, 'o.example', false, {_STATE}, i, {_AGO}, {_AGO} FROM generate_series(1, {{rows}}) AS i
 """,
     f"""
-INSERT INTO case_edge (referral_id, party, purpose, edge, content, evidence, wrapped_key)
-SELECT {_ID}, {_PARTY}, 'p1', '{{{{"a": 1}}}}', {_BYTES}, {_PROOF}, decode(repeat('ef', 60), 'hex')
+INSERT INTO case_edge (referral_id, party, purpose, edge, content, evidence, wrapped_key, received_at)
+SELECT {_ID}, {_PARTY}, 'p1', '{{{{"a": 1}}}}', {_BYTES}, {_PROOF}, decode(repeat('ef', 60), 'hex'), {_AGO}
 FROM generate_series(1, {{rows}}) AS i
 """,
 )
@@ -146,16 +159,16 @@ def _words(table: str, key: str, sender: str, *, begun: str, done: str) -> dict[
 #: By kind of service: what fills it, and the words of it that differ.
 _FILLS: Final[Mapping[str, tuple[Sequence[str], Mapping[str, str]]]] = {
     "hotline": (
-        (*_REFERRALS, _ITEM, _EVENT, _KEYS, *_POST, *_INBOX),
+        (*_REFERRALS, _ITEM, _EVENT, _FEEDS, _KEYS, *_POST, *_INBOX),
         _words("offer", "referral_id", "origin", begun="offered", done="withdrawal_acknowledged"),
     ),
     "industry": (
-        (*_REFERRALS, _ITEM, *_INBOX),
+        (*_REFERRALS, _ITEM, _FEEDS, *_INBOX),
         _words("notice", "notice_id", "contact", begun="issued", done="actioned")
         | {"more": ", language", "values": ", 'en'"},
     ),
     "law_enforcement": (
-        (*_CASES, _EVENT, *_INBOX),
+        (*_CASES, _EVENT, _FEEDS, *_INBOX),
         _words("case_file", "referral_id", "origin", begun="offered", done="closed"),
     ),
     "audit": (filled_audit.statements(id_=_ID, party=_PARTY, ago=_AGO), {}),
@@ -167,7 +180,7 @@ FILLED: Final = tuple(_FILLS)
 class Question:
     """One look: a statement as the service asks it, for whom, and how many rows it may read whatever there is.
 
-    A party waits for it, unless it is of a `batch` of messages.
+    A party waits for it, unless it is of a `batch` of messages. `settings` are those of its transaction.
     """
 
     name: str
@@ -176,21 +189,31 @@ class Question:
     scope: RowScope
     rows_max: int
     batch: bool = False
+    settings: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What a look did: its tables read whole, rows read in all (those that were passed over too), rows sorted."""
+    """What a look did: its tables read whole, rows read in all (those that were passed over too), rows sorted.
+
+    `pages` of 8 KiB, indexes included.
+    """
 
     scanned: tuple[str, ...]
     rows: int
     sorted: int
+    pages: int
 
 
-async def unforced(owner: asyncpg.Connection) -> None:
+@asynccontextmanager
+async def unforced(owner: asyncpg.Connection) -> AsyncIterator[None]:
     """Let the owner fill what isolates even its owner."""
-    for row in await owner.fetch("SELECT oid::regclass::text AS name FROM pg_class WHERE relforcerowsecurity"):
+    forced = await owner.fetch("SELECT oid::regclass::text AS name FROM pg_class WHERE relforcerowsecurity")
+    for row in forced:
         await owner.execute(f"ALTER TABLE {row['name']} NO FORCE ROW LEVEL SECURITY")
+    yield
+    for row in forced:
+        await owner.execute(f"ALTER TABLE {row['name']} FORCE ROW LEVEL SECURITY")
 
 
 async def fill(owner: asyncpg.Connection, service: str, rows: int, *, content_bytes: int) -> None:
@@ -208,12 +231,18 @@ async def fill_history(owner: asyncpg.Connection, service: str, rows: int) -> No
 
 async def fill_by(owner: asyncpg.Connection, statements: Sequence[str], rows: int, **words: object) -> None:
     """Run statements that fill empty tables; in them `{id}`, `{ago}` and `{rows}` stand for what they say of a row."""
-    await owner.execute("SET synchronous_commit = off")
+    await owner.execute("SET synchronous_commit = off; SET maintenance_work_mem = '512MB'")
     for back in range(24, 0, -MONTHS_AHEAD):
         await make_months(owner, SystemClock().now() - back * timedelta(days=31))
     own = {name: text.format(rows=rows, end_ms=_END_MS) for name, text in (("id", _ID), ("ago", _AGO))}
+    # Indexes are built at the end, sorted: row by row they would take hours.
+    indexes = await owner.fetch(_INDEXES)
+    for row in indexes:
+        await owner.execute(f"DROP INDEX {row['name']}")
     for statement in statements:
         await owner.execute(statement.format(**own, **words, rows=rows, end_ms=_END_MS))
+    for row in indexes:
+        await owner.execute(row["made"])
     await owner.execute("VACUUM ANALYZE")
 
 
@@ -246,7 +275,7 @@ def questions(service: str, rows: int) -> Iterator[Question]:
         yield Question("evidence of a case", law_enforcement._EVIDENCE, (one,), _reading(BIG), 4)
     yield Question("what waits for a number", feed._WAITING, (), RowScope((), "service", "number"), 4)
     if service == "hotline":
-        yield Question("readiness: how long the oldest waits", metrics._OLDEST, (), RowScope((), "", ""), 8)
+        yield Question("readiness: how long the oldest waits", metrics._OLDEST, ([], []), RowScope((), "", ""), 8)
         waiting = ("law_enforcement", rows * 9 // 10, 500)
         yield Question("what is appended next", outbox._WAITING, waiting, RowScope((), "", ""), 1000, batch=True)
         yield Question("an idempotency key", idempotency._HELD, ([BIG], [b"x" * 32]), _reading(BIG), 4)
@@ -283,8 +312,10 @@ def _of_origin(rows: int, half: int) -> Iterator[Question]:
 
 async def look(database: Database, question: Question) -> Seen:
     """Ask, and say what PostgreSQL did for it, in tables that grow with what is filed."""
-    explain = f"EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) {question.statement}"
+    explain = f"EXPLAIN (ANALYZE, BUFFERS, TIMING OFF, FORMAT JSON) {question.statement}"
     async with database.transaction(question.scope) as session:
+        if question.settings:
+            await session.driver.execute(question.settings)
         [[plan]] = await session.driver.fetch(explain, *question.arguments)
     nodes = list(_nodes(plan[0]["Plan"]))
     reading = [node for node in nodes if _MONTH.sub("", node.get("Relation Name", "")) in _LARGE]
@@ -292,7 +323,8 @@ async def look(database: Database, question: Question) -> Seen:
     scanned = tuple(sorted({node["Relation Name"] for node in whole}))
     sorting = [child for node in nodes if "Sort" in node["Node Type"] for child in node["Plans"]]
     sorted_rows = round(sum(node["Actual Rows"] * node["Actual Loops"] for node in sorting))
-    return Seen(scanned, sum(map(_rows, reading)), sorted_rows)
+    pages = nodes[0]["Shared Hit Blocks"] + nodes[0]["Shared Read Blocks"]
+    return Seen(scanned, sum(map(_rows, reading)), sorted_rows, pages)
 
 
 async def timed(database: Database, question: Question, *, times: int) -> list[float]:

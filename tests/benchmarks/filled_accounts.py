@@ -50,8 +50,8 @@ SELECT {message}, 'causeway.inbox.{to}.hotline.v1', '{life}', 0, i, {{ago}}, '{k
        false, '{life}', i, {detail}, {edge}, repeat('c', 64) {rows}
 """
 _COUNTER: Final = """
-INSERT INTO pair_sequence (sender, recipient, lane, epoch, last, system_id, timeline)
-VALUES ('{sender}', '{recipient}', '{lane}', '{life}', {{rows}}, 1, 1)
+INSERT INTO pair_sequence (sender, recipient, lane, epoch, last, system_id, timeline, file)
+VALUES ('{sender}', '{recipient}', '{lane}', '{life}', {{rows}}, 1, 1, 1)
 """
 _DETAIL: Final = "jsonb_build_object('origin', 'big.example', 'referral_id', {id}, 'disposition', 'routed')"
 
@@ -155,8 +155,8 @@ def main(arguments: Sequence[str]) -> int:
 async def _fill(made: DatabaseEndpoint, kind: str, rows: int) -> None:
     owner = await asyncpg.connect(made.owner_url)
     try:
-        await unforced(owner)
-        await fill_by(owner, _FILLS[kind], rows)
+        async with unforced(owner):
+            await fill_by(owner, _FILLS[kind], rows)
     finally:
         await owner.close()
 

@@ -46,6 +46,15 @@ async def test_marks_ask_and_answer_until_they_are_answered_and_older_ones_count
         assert await book.words() == {"industry": Word(None, ours)}
 
 
+async def test_what_a_peer_wants_is_counted_by_the_minute_and_for_itself(stores: Stores) -> None:
+    async with stores.inbox.unit() as unit:
+        book = stores.peers(unit)
+        counts = [
+            await book.wanted_by(by, spoken(s)) for by, s in (("a", 0), ("a", 59), ("b", 59), ("a", 60), ("a", 61))
+        ]
+    assert counts == [1, 2, 1, 1, 2]
+
+
 async def test_numbers_that_this_database_never_gave_end_their_epoch_once(stores: Stores) -> None:
     """The recipient has seen 3 more than we know of: its epoch closes there, and ours goes on in another."""
     before = attributes_of((await sent(stores, draft(), draft()))[-1])

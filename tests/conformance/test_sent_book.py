@@ -248,3 +248,16 @@ async def test_sent_marks_name_every_epoch_and_the_lowest_number_that_is_held(st
     await sent(stores, draft())
     assert sorted(last for _, last, _ in await all_sent_marks(stores, LANE)) == [1, 1, 2]
     assert sorted(last for _, last, _ in await all_sent_marks(stores, AUDIT)) == [1, 1, 1, 2]
+
+
+async def test_what_both_have_taken_and_nobody_has_done_with_is_held_still(stores: Stores) -> None:
+    unreceipted, deferred, done, last = await sent(stores, *(draft() for _ in range(4)))
+    code = "version_unknown"
+    await settle(stores, settlement(deferred.message_id, digest_of(deferred), ReceiptOutcome.DEFERRED, code=code))
+    await applied(stores, done)
+    await taken_by_both(stores, taken_mark(of(done), (1, 2, 3)))
+    held = [await all_sent_marks(stores, LANE)]
+    for each in (unreceipted, deferred, last):
+        await applied(stores, each)
+        held.append(await all_sent_marks(stores, LANE))
+    assert [[number for _, _, number in marks] for marks in held] == [[1], [2], [4], [4]]

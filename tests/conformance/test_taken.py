@@ -14,7 +14,14 @@ from shared.contracts.delivery import HOLES_MAX, GoneClear, GoneNumbers, SentMar
 from shared.kernel.ids import uuid7
 from shared.runtime.post.arrivals import Arrival, Awaited, Outcome
 from shared.runtime.post.peers import EPOCHS_MAX
-from shared.runtime.post.taken import GIVEN_UP_MAX, NUMBER_MAX, WANTED_AGAIN, WANTED_AGAIN_MAX
+from shared.runtime.post.taken import (
+    EPOCHS_TAKEN_MAX,
+    GIVEN_UP_MAX,
+    HOLES_KEPT,
+    NEEDS_MAX,
+    WANTED_AGAIN,
+    WANTED_AGAIN_MAX,
+)
 from shared.vocabulary.answers import ReceiptOutcome
 from tests.conformance.conftest import HAS, Stores
 from tests.support.builders import AT, EPOCH, HOTLINE, POLICE, arrival, raw_record
@@ -87,7 +94,7 @@ async def test_a_hole_that_is_filled_is_none(stores: Stores) -> None:
 
 
 async def test_what_has_no_number_is_passed_over(stores: Stores) -> None:
-    await take(stores, 0, NUMBER_MAX + 1)
+    await take(stores, 0)
     assert await marks(stores) == []
 
 
@@ -124,6 +131,31 @@ async def test_epochs_on_their_senders_word_alone_are_bounded_and_what_comes_is_
     async with stores.inbox.unit() as unit:
         await unit.take([other])
     assert other.epoch in {mark.epoch for mark in await marks(stores)}
+
+
+async def test_a_sender_that_numbers_each_message_in_a_life_of_its_own_fills_no_book(
+    stores: Stores, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What it sends is taken like any other; a party's other instance, before or after a move, keeps its room."""
+    await take(stores, 1)
+    for _ in range(3):
+        async with stores.inbox.unit() as unit:
+            await unit.take([replace(arrival(1), epoch=uuid7()) for _ in range(EPOCHS_TAKEN_MAX // 2)])
+    assert "numbers_uncounted" in "".join(capsys.readouterr())
+    assert EPOCHS_TAKEN_MAX <= len(known := await marks(stores)) <= EPOCHS_TAKEN_MAX * 3 // 2
+    assert taken(1) in known
+    async with stores.inbox.unit() as unit:
+        await unit.take([replace(arrival(1), epoch=uuid7(), sender_instance="industry")])
+    assert len(await marks(stores, "industry")) == 1
+
+
+async def test_a_sender_that_leaves_every_other_number_out_fills_no_row(stores: Stores) -> None:
+    """What lies behind the holes that are kept counts once they are filled and it has come again."""
+    await take(stores, *range(2, 4 * HOLES_KEPT, 2))
+    await take(stores, *range(1, 2 * HOLES_KEPT + 1))
+    assert await marks(stores) == [taken(2 * HOLES_KEPT)], "or holes behind those that are kept are kept too"
+    await take(stores, *range(2 * HOLES_KEPT + 1, 4 * HOLES_KEPT + 1))
+    assert await marks(stores) == [taken(4 * HOLES_KEPT)]
 
 
 async def test_what_is_given_up_in_pieces_is_bounded(stores: Stores) -> None:
@@ -179,6 +211,24 @@ async def test_deferred_messages_are_wanted_once_they_can_be_read_in_the_order_o
         "hotline": [first.message_id, later.message_id],
         "industry": [foreign.message_id],
     }
+
+
+async def test_needs_that_one_instance_makes_up_hide_nobody_elses(stores: Stores) -> None:
+    foreign = arrival(1, sender="x.example", sender_instance="industry")
+    made_up = [arrival(number) for number in range(1, NEEDS_MAX + 51)]
+    await keep(stores, ReceiptOutcome.DEFERRED, foreign)
+    async with stores.inbox.unit() as unit:
+        await unit.admit(made_up)
+        lacks = [f"message causeway.a{each.sequence}.v1" for each in made_up]
+        await unit.record_outcomes(
+            [
+                Outcome(each.message_id, ReceiptOutcome.DEFERRED, "type_unknown", need)
+                for each, need in zip(made_up, lacks, strict=True)
+            ]
+        )
+    assert await wanted(stores) == {}
+    HAS.add(NEWER)
+    assert await wanted(stores) == {"industry": [foreign.message_id]}
 
 
 async def test_a_message_is_asked_for_again_after_a_growing_pause_until_its_last_word(stores: Stores) -> None:

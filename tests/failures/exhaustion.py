@@ -192,6 +192,7 @@ async def _elsewhere(attack: str, api: Api, statuses: Counter[int]) -> None:
             statuses[int(line)] += 1
     finally:
         process.kill()
+        await process.wait()
 
 
 def memory_kib(pid: int) -> int:

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import argparse
-import gc
 import sys
 from functools import partial
 from multiprocessing import get_context
@@ -15,10 +14,10 @@ from pathlib import Path
 
 from tests.simulation.progress import Progress
 from tests.simulation.rules import CONTROLS
-from tests.simulation.run import Report, seeds_needed, simulate
+from tests.simulation.run import Report, collect_seldom, seeds_needed, simulate
 
 #: So many seeds are done between two notes of how far it came.
-NOTED_EVERY = 100
+NOTED_EVERY = 10
 
 
 def main() -> int:
@@ -27,11 +26,11 @@ def main() -> int:
     options.add_argument("--seeds", type=int, default=10_000, help="how many; with --controls, at most")
     options.add_argument("--first", type=int, default=0, help="the first seed")
     options.add_argument("--resume", type=Path, help="goes on where this file says, and notes there how far it came")
+    options.add_argument("--processes", type=int, help="how many at once; all cores unless said")
     options.add_argument("--controls", action="store_true", help="take each rule away, and count seeds until it shows")
     given = options.parse_args()
-    # A seed's run is its own, whatever process it is in; the reports come in the order of the seeds. In each process
-    # what was imported stays: the collector need not look at it after every seed.
-    with get_context("spawn").Pool(initializer=gc.freeze) as pool:
+    # A seed's run is its own, whatever process it is in; the reports come in the order of the seeds.
+    with get_context("spawn").Pool(given.processes, initializer=collect_seldom) as pool:
         if given.controls:
             return controls(pool, given.seeds)
         return many(pool, range(given.first, given.first + given.seeds), Progress(given.resume))

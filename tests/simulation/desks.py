@@ -189,22 +189,32 @@ class Desk(NothingHeld):
         held = {each.edge: each for each in standing.held}
         of = {key[1]: edge for key, edge in state.effects.items() if key[0] == "edge" and edge.state == "emitted"}
         for message_id, edge in of.items():
-            if edge.place == by and _within(standing, edge.edge_id) and not _under_way(state, message_id):
-                self._compare(state, message_id, edge, held.get(edge.edge_id))
+            if edge.place == by and _within(standing, edge.edge_id):
+                if not _under_way(state, message_id):
+                    self._lacks(state, message_id, edge, held.get(edge.edge_id))
+                if edge.edge_id in held:
+                    self._ahead(state, edge, held[edge.edge_id])
         known = {edge.edge_id for key, edge in state.effects.items() if key[0] == "edge"}
         state.effects |= {("stray", edge_id): by for edge_id in held.keys() - known}
 
-    def _compare(self, state: State, message_id: UUID, edge: Edge, held: HeldEdge | None) -> None:
+    def _lacks(self, state: State, message_id: UUID, edge: Edge, held: HeldEdge | None) -> None:
         if state.effects["referral", edge.referral_id] == "withdrawn":
             missing = held is not None and not held.withdrawn
         else:
             row = state.settled.get(message_id) or state.outbox.get(message_id)
             refused = row is not None and row.outcome is ReceiptOutcome.REFUSED
             missing = held.track < edge.taken if held is not None else not refused
-            if held is not None and (held.withdrawn or held.track > edge.taken or held.revision != edge.revision):
-                state.effects["work", edge.referral_id] = "recipient_ahead"
         if missing:
             state.effects["missing", edge.edge_id] = edge.place
+
+    def _ahead(self, state: State, edge: Edge, held: HeldEdge) -> None:
+        """Another digest than those of all messages that carried the edge is one that was sent and is forgotten."""
+        open_ = state.effects["referral", edge.referral_id] == "open"
+        carried = [key[1] for key, e in state.effects.items() if key[0] == "edge" and e.edge_id == edge.edge_id]
+        rows = [state.settled.get(id_) or state.outbox[id_] for id_ in carried]
+        unknown = held.digest not in {row.message.digest for row in rows}
+        if open_ and (held.withdrawn or held.track > edge.taken or unknown):
+            state.effects["work", edge.referral_id] = "recipient_ahead"
 
     def issue_missing(self, state: State) -> None:
         """Issue anew what its recipient lacks, with what was answered so far; take back what it holds still."""

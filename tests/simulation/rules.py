@@ -132,9 +132,8 @@ class LeavesBehind(Desk):
 class ListsNothing(Desk):
     """That its recipient knows more than its origin is nobody's concern."""
 
-    def _compare(self, state: State, message_id: UUID, edge: Edge, held: HeldEdge | None) -> None:
-        super()._compare(state, message_id, edge, held)
-        state.effects.pop(("work", edge.referral_id), None)
+    def _ahead(self, state: State, edge: Edge, held: HeldEdge) -> None:
+        return
 
 
 class IssuesNothingAnew(Desk):

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -196,8 +197,9 @@ class Statements(Stating):
         return [self.writer.statement(message, each, sender=self.instance, recipient=to) for each in stated]
 
 
+@lru_cache(4096)
 def read_clear(message: MessageType, body: bytes) -> Contract:
-    """What a body of this simulation says."""
+    """What a body of this simulation says. The same bytes are read once."""
     clear = json.loads(body)["clear"]
     if message is MESSAGES_RECEIPTED:
         return MessagesReceiptedClear.model_construct(entries=tuple(_entry(*each) for each in clear["entries"]))

@@ -198,8 +198,11 @@ def world(
     return World(keys, document, policy or sample_policy())
 
 
-def move(here: World, party: str = HOTLINE, *, at: datetime = AT - timedelta(minutes=1)) -> None:
-    """Let a second instance of its kind serve the party from `at` on: one that has keys and a database of its own."""
+def move(here: World, party: str = HOTLINE, *, at: datetime = AT - timedelta(minutes=1)) -> Directory:
+    """Let a second instance of its kind serve the party from `at` on: one that has keys and a database of its own.
+
+    Returns the directory that says so.
+    """
     old = here.documents.directory.instance_of(party)
     assert old is not None
     new = f"{old.id}_two"
@@ -209,8 +212,10 @@ def move(here: World, party: str = HOTLINE, *, at: datetime = AT - timedelta(min
     moved: dict[str, Any] = {"instance": new, "instances_before": before}
     parties = tuple(each.model_copy(update=moved) if each.id == party else each for each in here.document.parties)
     changes = {"version": 2, "instances": (*here.document.instances, instance), "parties": parties}
-    here.place(here.document.model_copy(update=changes), at)
+    document = here.document.model_copy(update=changes)
+    here.place(document, at)
     here._counters.clear()
+    return document
 
 
 def with_suspended(document: Directory) -> Directory:

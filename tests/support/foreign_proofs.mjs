@@ -28,7 +28,14 @@ function signingKey(directory, id, owner, at) {
   return decoded(key.public, "base64");
 }
 
+// The instance that serves a party, and those that did before it moved.
+function placesOf(directory, id) {
+  const party = directory.parties.find((each) => each.id === id);
+  return [party?.instance, ...(party?.instances_before ?? []).map((each) => each.instance)];
+}
+
 function demandStated(directory, context, stated) {
+  demand(placesOf(directory, stated.party).includes(stated.instance));
   const { key_id: id, signature, ...covered } = stated;
   const at = stated.accepted_at ?? stated.stated_at;
   const signed = Buffer.from(`${context}\n${canonical(covered)}`, "utf8");
@@ -47,8 +54,8 @@ function checkEvidence(directory, { headers: pairs, value, statement }) {
 
   // What the sender signed, by its own key or, in tier hosted, by that of the instance that serves it.
   const sender = headers.get("ce_sender");
-  const served = directory.parties.find((each) => each.id === sender)?.instance;
-  demand(headers.get("ce_source") === `/instances/${served}`);
+  const served = headers.get("ce_source").replace(/^\/instances\//, "");
+  demand(headers.get("ce_source") !== served && placesOf(directory, sender).includes(served));
   const owner = headers.get("ce_tier") === "party" ? sender : served;
   const key = signingKey(directory, headers.get("ce_keyid"), owner, statement.broker_time);
   demandBatch(headers, covered, key);

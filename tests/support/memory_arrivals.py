@@ -28,7 +28,14 @@ from shared.runtime.post.arrivals import (
 from shared.runtime.post.awaiting import Meets, Room
 from shared.runtime.post.peers import EPOCHS_MAX
 from shared.runtime.post.ports import TakenBook
-from shared.runtime.post.taken import GIVEN_UP_MAX, NUMBER_MAX, WANTED_AGAIN, WANTED_AGAIN_MAX
+from shared.runtime.post.taken import (
+    EPOCHS_TAKEN_MAX,
+    GIVEN_UP_MAX,
+    HOLES_KEPT,
+    WANTED_AGAIN,
+    WANTED_AGAIN_MAX,
+)
+from shared.runtime.watch.logs import log
 from shared.vocabulary.answers import ReceiptOutcome
 from tests.support.memory_peers import owe_standing
 
@@ -60,7 +67,10 @@ class Numbers:
 
     def noting(self, high: int, taken: Iterable[int]) -> Numbers:
         top = max(self.high, high)
-        return replace(self, high=top, holes=(self.holes | set(range(self.high + 1, top + 1))) - set(taken))
+        holes = (self.holes | set(range(self.high + 1, top + 1))) - set(taken)
+        if len(spans := _spans(holes)) > HOLES_KEPT:
+            top = spans[HOLES_KEPT][0] - 1
+        return replace(self, high=top, holes=frozenset(each for each in holes if each <= top))
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +109,8 @@ class MemoryTaken:
 
     async def know(self, sent: Sequence[SentMark], *, by: str) -> None:
         for each in sent:
-            if self._has_room(pair := (each.sender, each.recipient, each.epoch)):
+            pair = (each.sender, each.recipient, each.epoch)
+            if pair in self._state.pairs or self._others(pair, by) < EPOCHS_MAX:
                 self._note(pair, by, each.last, ())
 
     async def pass_gone(self, gone: GoneClear, *, by: str) -> None:
@@ -120,7 +131,7 @@ class MemoryTaken:
             self._give_up(pair, by, given_up)
             self._note(pair, by, max(given_up), given_up)
 
-    async def compacted(self) -> UUID | None:
+    async def compacted(self, of: str) -> UUID | None:
         return None
 
     async def wanted(self, now: datetime) -> dict[str, list[UUID]]:
@@ -140,18 +151,19 @@ class MemoryTaken:
 
     def take(self, arrivals: Sequence[Arrival]) -> None:
         for each in arrivals:
-            if 0 < each.sequence <= NUMBER_MAX:
+            if each.sequence:
                 self._note(_pair(each), each.sender_instance, each.sequence, (each.sequence,))
 
-    def _has_room(self, pair: Pair) -> bool:
-        pairs = self._state.pairs
-        return pair in pairs or sum(each[:2] == pair[:2] for each in pairs) < EPOCHS_MAX
+    def _others(self, pair: Pair, by: str) -> int:
+        pairs = self._state.pairs.items()
+        return sum(each[:2] == pair[:2] and each != pair and other.instance == by for each, other in pairs)
 
     def _note(self, pair: Pair, by: str, high: int, taken: Iterable[int]) -> None:
-        numbers = self._state.pairs.get(pair)
-        if numbers is None and any(
-            each[:2] == pair[:2] and other.instance == by for each, other in self._state.pairs.items()
-        ):
+        numbers, others = self._state.pairs.get(pair), self._others(pair, by)
+        if others >= EPOCHS_TAKEN_MAX:
+            log("numbers_uncounted", peer=by, count=1)
+            return
+        if numbers is None and others:
             owe_standing(self._state, by)
         numbers = numbers or Numbers(by)
         if numbers.instance == by:

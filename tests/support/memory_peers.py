@@ -23,6 +23,8 @@ class Peer:
     reads_spoken: Spoken | None = None
     marked_spoken: Spoken | None = None
     marks: int = 0
+    wants: int = 0
+    wanted_at: datetime | None = None
     stand_due: bool = False
     stood_at: datetime | None = None
     above: UUID | None = None
@@ -56,6 +58,13 @@ class MemoryPeers:
         count = row.marks + 1 if same else 1
         word = replace(row.word, owes=owes, answered=answered)
         self._state.peers[by] = replace(row, marked_spoken=spoken, marks=count, word=word)
+        return count
+
+    async def wanted_by(self, by: str, spoken: Spoken) -> int:
+        row, minute = self._row(by), spoken.at.replace(second=0, microsecond=0)
+        same = row.wanted_at is not None and row.wanted_at.replace(second=0, microsecond=0) == minute
+        count = row.wants + 1 if same else 1
+        self._state.peers[by] = replace(row, wants=count, wanted_at=spoken.at)
         return count
 
     async def words(self) -> dict[str, Word]:

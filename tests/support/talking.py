@@ -90,7 +90,7 @@ class Books:
     async def pass_gone(self, gone: GoneClear, *, by: str) -> None:
         self.asked.append(("pass_gone", (by, gone)))
 
-    async def compacted(self) -> UUID | None:
+    async def compacted(self, of: str) -> UUID | None:
         return None
 
     async def wanted(self, now: object) -> dict[str, list[UUID]]:
@@ -108,6 +108,10 @@ class Books:
         self.marked_at[by] = spoken
         stands = by in self.stands_to
         self.words_of[by] = Word(marks.nonce if marks.asking else None, marks.answers, stands)
+        self.count += 1
+        return self.count
+
+    async def wanted_by(self, by: str, spoken: Spoken) -> int:
         self.count += 1
         return self.count
 

@@ -45,8 +45,6 @@ from shared.routing.directory_index import DirectoryIndex
 from shared.routing.engine import Setting
 from shared.routing.shelf import DocumentShelf
 
-#: Beyond it no marks can speak of a number (`shared.contracts.delivery`).
-NUMBER_MAX: Final = 2**53 - 1
 _INSTANCES: Final = "/instances/"
 
 
@@ -84,7 +82,7 @@ def read_records(records: Sequence[Record], read: Read, *, generations: Mapping[
             read.entries.append(_unreadable(record, generation, problem=look.code))
             continue
         attributes = look.envelope.attributes
-        if look.verified and 0 < attributes.sequence <= NUMBER_MAX:
+        if look.verified and attributes.sequence:
             read.numbers.append(_taken(record, attributes))
         read.entries.append(_entry(record, generation, look))
 

@@ -36,9 +36,9 @@ _CURSOR = Columns.of(Life, next_offset="bigint", digest="text")
 # Marks that lie where a message lay are named as any record is. They are folded once: those below the cursor, or that
 # were folded before the topic was read again, are passed over.
 # Where a topic is read again, the entry before is not known: none is named. Numbers belong to the instance that was
-# first to count there; another changes nothing of them. Of a pair with 128 epochs (`EPOCHS_MAX`) one more is known when
-# a number of it comes, not by its sender's word alone. Of one numbering 1000 spans are kept apart: what
-# lies behind them counts when it comes again.
+# first to count there; another changes nothing of them. Of a pair with 128 epochs by one instance (`EPOCHS_MAX`) one
+# more is known when a number of it comes, not by its sender's word alone, and with 256 not even then. Of one numbering
+# 1000 spans are kept apart: what lies behind them counts when it comes again.
 _APPEND = Statement(
     """
 WITH head AS MATERIALIZED (
@@ -86,8 +86,9 @@ WITH head AS MATERIALIZED (
            coalesce(range_agg(int8range(first, last, '[]')) FILTER (WHERE what = 'gone'), '{{}}'),
            max(last)
     FROM {numbers} LEFT JOIN pair_taken AS p USING (sender, recipient, epoch, instance)
-    WHERE p.instance IS NOT NULL OR numbers.own AND (what = 'taken' OR 128 > (
-        SELECT count(*) FROM pair_taken AS o WHERE (o.sender, o.recipient) = (numbers.sender, numbers.recipient)))
+    WHERE p.instance IS NOT NULL OR numbers.own AND CASE what WHEN 'taken' THEN 256 ELSE 128 END > (
+        SELECT count(*) FROM pair_taken AS o
+        WHERE (o.sender, o.recipient, o.instance) = (numbers.sender, numbers.recipient, numbers.instance))
     GROUP BY sender, recipient, epoch, instance ORDER BY sender, recipient, epoch, instance
     ON CONFLICT (sender, recipient, epoch) DO UPDATE
     SET topic = greatest(t.topic, excluded.topic), known = greatest(t.known, excluded.known), changed_at = now(),

@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
 from shared.contracts.delivery import StandingClear
 from shared.envelope.datakeys import KeyEncryptionKey
+from shared.exchange.prepare import Documents
 from shared.exchange.reads import PeerReads
 from shared.exchange.record_table import DECIDE_AGAIN
 from shared.kernel.clock import Clock
@@ -33,6 +36,23 @@ FOLLOWED_S: Final = (0.0, 10.0, 60.0, 300.0)
 
 #: How soon, in seconds, what waited is sent after it has become known that it can be read.
 ISSUE_POLL_S: Final = 2.0
+#: All that waits is decided again for what others say that they read once in this time: they may say it without end.
+READS_PAUSE: Final = timedelta(seconds=30)
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """By which documents, and by what others read, all that waits was looked at, and when."""
+
+    law: str
+    reads: PeerReads
+    at: datetime
+
+    def due(self, documents: Documents, now: datetime) -> bool:
+        """Whether it is to be looked at again: for other documents at once, for what others say after a pause."""
+        if documents.law != self.law:
+            return True
+        return documents.reads != self.reads and not timedelta(0) <= now - self.at < READS_PAUSE
 
 
 class OriginBus:
@@ -115,13 +135,13 @@ class OriginBus:
 
         `scope`: the instance with all parties that it serves.
         """
-        looked: tuple[str, PeerReads] | None = None
+        looked: Looked | None = None
         while True:
             with suppress(Unavailable):  # no documents, or no database: later
-                documents = self._law.now()
-                if (documents.law, documents.reads) != looked:
+                documents, now = self._law.now(), self._clock.now()
+                if looked is None or looked.due(documents, now):
                     await self._issue(scope())
-                    looked = (documents.law, documents.reads)
+                    looked = Looked(documents.law, documents.reads, now)
             await asyncio.sleep(ISSUE_POLL_S)
 
     async def _issue(self, scope: RowScope) -> None:

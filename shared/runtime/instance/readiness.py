@@ -17,7 +17,7 @@ from shared.runtime.kafka.bus import Bus
 from shared.runtime.kafka.documents import DocumentFeed
 from shared.runtime.post.relay import Relay
 from shared.runtime.watch.health import Check, Probe
-from shared.runtime.watch.metrics import BUS_LAG_RECORDS, Ages, measure_stores, oldest_waiting
+from shared.runtime.watch.metrics import BUS_LAG_RECORDS, Ages, Oldest, measure_stores
 
 LAG_TIMEOUT_S: Final = 1.0
 
@@ -56,6 +56,7 @@ class Readiness:
     settings: RuntimeSettings
     clock: Clock
     at_work: AtWork
+    oldest: Oldest = field(default_factory=Oldest)
 
     def probes(self) -> Sequence[Probe]:
         """What /readyz of an instance with an inbox asks."""
@@ -105,14 +106,14 @@ class Readiness:
                 async with asyncio.timeout(LAG_TIMEOUT_S):
                     BUS_LAG_RECORDS.set(await self.at_work.bus.lag())
         async with self.database.transaction() as session:
-            await measure_stores(session.driver, self.clock.now())
+            await measure_stores(session.driver, self.clock.now(), self.oldest)
 
     def _since_s(self, at: datetime | None) -> float | None:
         return None if at is None else (self.clock.now() - at).total_seconds()
 
     async def _ages(self) -> Ages:
         async with self.database.transaction() as session:
-            return await oldest_waiting(session.driver, self.clock.now())
+            return await self.oldest.ages(session.driver, self.clock.now())
 
 
 def _aged(name: str, age_s: float, age_s_max: float | None) -> Check:

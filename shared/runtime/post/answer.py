@@ -48,8 +48,14 @@ class Answers:
         if each.code is None or row_for(each.code).receipt:
             self._tell(each.arrival, stored.outcome, stored.code, judged=stored.judged, edge=_edge(each))
 
-    def reused(self, each: Verified, code: str) -> None:
-        """Another message under an id or a number that is taken."""
+    def reused(self, each: Verified, code: str, *, told: bool) -> None:
+        """Another message under an id or a number that is taken.
+
+        Under an id, it may be the same as was `told` before: its sender had signed it again, and was restored since.
+        """
+        if told and code == "message_id_reused":
+            self._tell(each.arrival, ReceiptOutcome.APPLIED, None, edge=_edge(each))
+            return
         alarm(each.record, code)
         outcome = outcome_of(code)
         if outcome is ReceiptOutcome.PARKED:

@@ -11,7 +11,7 @@ from shared.exchange.message import Copy, Record
 from shared.vocabulary.answers import ReceiptOutcome
 
 #: Outcomes that are the last word about a message. Of any other its sender's row lives on.
-FINAL: Final = frozenset({ReceiptOutcome.APPLIED, ReceiptOutcome.REFUSED, ReceiptOutcome.MOVED, ReceiptOutcome.GONE})
+FINAL: Final = frozenset({ReceiptOutcome.APPLIED, ReceiptOutcome.REFUSED, ReceiptOutcome.MOVED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,9 +119,9 @@ class Superseded(Exception):
 class Parked:
     """What goes into quarantine. `record` is kept only where signature and guard both passed; the adapter encrypts it.
 
-    `same` is what makes two of them one row that counts: of an authentic message its digest, of junk its topic, the
-    reason and the hour. The place is that of the first; the broker's time is part of it, since a topic that was made
-    again counts its offsets anew.
+    `same` is what makes two of them one row that counts: of a message its digest, of junk, and of what an instance says
+    itself, the topic, the reason and the hour. The place is that of the first; the broker's time is part of it, since
+    a topic that was made again counts its offsets anew.
     """
 
     same: str

@@ -155,6 +155,7 @@ class Consumer:
 
     async def _apply(self, *parts: Judged) -> None:
         async with self._store.unit() as unit:
+            await unit.advance([step for part in parts for step in part.steps])
             done = [await self._apply_part(unit, part) for part in parts]
         # Durable, so counted. Quarantine alone knows what is parked: not every parked record is a message.
         for answers, parked in done:
@@ -165,7 +166,6 @@ class Consumer:
 
     async def _apply_part(self, unit: Unit, judged: Judged) -> tuple[Answers, int]:
         """What was answered, and how many rows of quarantine are new."""
-        await unit.advance(judged.steps)
         answers = await self._apply_messages(unit, judged.verified)
         parked = answers.parked + judged.parked + await self._settle(unit, judged.receipts)
         if judged.said:
@@ -198,7 +198,7 @@ class Consumer:
             if digest in admission.done:
                 answers.again(each, admission.done[digest])
             elif digest in admission.reused:
-                answers.reused(each, admission.reused[digest])
+                answers.reused(each, admission.reused[digest], told=plan.told_already(each.arrival))
             else:
                 outcome, held = outcomes[digest]
                 answers.fresh(each, outcome, revision=held)

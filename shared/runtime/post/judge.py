@@ -123,8 +123,11 @@ def parked_row(record: Record, reason: str, of: Verified | None = None) -> Parke
     """The quarantine row. The record is kept only if it is authentic and nothing about it is unguarded."""
     value = record.value or b""
     guarded = of is not None and (of.code is None or row_for(of.code).keeps_body)
+    kept = guarded and row_for(reason).keeps_body
+    # What an instance states itself nobody waits for: where nothing of it is kept it is counted, as junk is.
+    alone = of is not None and (kept or of.arrival.type not in _UNRECEIPTED)
     return Parked(
-        same=of.arrival.digest if of else f"{record.topic} {reason} {record.broker_time:%Y-%m-%dT%H}",
+        same=of.arrival.digest if of and alone else f"{record.topic} {reason} {record.broker_time:%Y-%m-%dT%H}",
         topic=record.topic,
         partition=record.partition,
         offset=record.offset,
@@ -134,7 +137,7 @@ def parked_row(record: Record, reason: str, of: Verified | None = None) -> Parke
         reason=reason,
         sender=of.arrival.sender if of else None,
         message_id=of.arrival.message_id if of else None,
-        record=record if guarded and row_for(reason).keeps_body else None,
+        record=record if kept else None,
     )
 
 

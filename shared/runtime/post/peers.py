@@ -20,9 +20,10 @@ from shared.runtime.post.epochs import HERE
 STAND_PAUSE: Final = timedelta(minutes=1)
 #: Epochs of a pair that are noted on another instance's word; each restore and each move of a party is one.
 EPOCHS_MAX: Final = 128
-#: Marks of a peer that count in a minute of the broker's, and those of them whose holes are looked at: what comes
-#: beyond is said again by its next ones.
+#: What counts of a peer in a minute of the broker's: its marks, those of them whose holes are looked at, and how often
+#: it asks for messages. What comes beyond is said again by itself.
 MARKS_A_MINUTE: Final = 300
+WANTS_A_MINUTE: Final = 60
 HOLES_A_MINUTE: Final = 60
 
 
@@ -61,6 +62,10 @@ class PeerBook(Protocol):
 
         0 where later ones were taken before: then these count no more.
         """
+        ...
+
+    async def wanted_by(self, by: str, spoken: Spoken) -> int:
+        """How often `by` has asked for messages in this minute of the broker's, with this time."""
         ...
 
     async def words(self) -> dict[str, Word]:
@@ -115,6 +120,13 @@ ON CONFLICT (instance) DO UPDATE SET
     owes = coalesce(excluded.owes, p.owes), answered = coalesce(excluded.answered, p.answered)
 WHERE p.marked_at IS NULL OR (p.marked_at, p.marked_offset) < (excluded.marked_at, excluded.marked_offset)
 RETURNING marks
+"""
+_WANTS = """
+INSERT INTO peer AS p (instance, wants, wanted_at) VALUES ($1, 1, $2)
+ON CONFLICT (instance) DO UPDATE SET wanted_at = excluded.wanted_at,
+    wants = 1 + CASE date_trunc('minute', p.wanted_at)
+                WHEN date_trunc('minute', excluded.wanted_at) THEN p.wants ELSE 0 END
+RETURNING wants
 """
 _WORDS = """
 SELECT instance, owes, answered, stand_due OR stand_above IS NOT NULL AS stands FROM peer WHERE marked_at IS NOT NULL
@@ -174,6 +186,10 @@ class PostgresPeers:
     async def marked(self, by: str, marks: MarksClear, spoken: Spoken) -> int:
         owes = marks.nonce if marks.asking else None
         return await self._driver.fetchval(_MARKED, by, *spoken, owes, marks.answers) or 0
+
+    async def wanted_by(self, by: str, spoken: Spoken) -> int:
+        count: int = await self._driver.fetchval(_WANTS, by, spoken.at)
+        return count
 
     async def words(self) -> dict[str, Word]:
         rows = await self._driver.fetch(_WORDS)

@@ -45,6 +45,13 @@ class Plan:
         for told in self._told.values():
             told[:] = [each for each in told if each.message_id not in refused]
 
+    def told_already(self, arrival: Arrival) -> bool:
+        """Whether it tells, in other bytes, what has taken effect before this batch."""
+        if arrival.type in WITHDRAWING:
+            return arrival.digest in self._withdrawn
+        held = self._held.get(arrival.digest)
+        return held is not None and held.content == arrival.content
+
     def before(self, each: Verified) -> Known | None:
         """What is known of it; None where the service must say."""
         arrival = each.arrival

@@ -220,7 +220,7 @@ class TakenBook(Protocol):
         """Pass what its sender no longer holds. It leaves no outcome: comes it all the same, it is taken."""
         ...
 
-    async def compacted(self) -> UUID | None:
+    async def compacted(self, of: str) -> UUID | None:
         """The newest message of which no more than its number may be known; None: all have their rows."""
         ...
 

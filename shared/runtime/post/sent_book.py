@@ -42,11 +42,24 @@ _EPOCHS: Final = """
 (SELECT sender, recipient, lane, epoch, greatest(last, told) AS last FROM pair_sequence
  UNION ALL SELECT sender, recipient, lane, epoch, greatest(last, told) FROM closed_epoch) AS e
 """
+# A row leaves once it is done and both marks have passed it. So what is held below both is behind with its outcome,
+# which is rare, and the rest is looked for from there on: as long as anybody holds a snapshot, all that has left lies
+# before it still.
+_OF_EPOCH: Final = "(o.sender, o.recipient, o.epoch) = (e.sender, e.recipient, e.epoch)"
 _SENT_MARKS = f"""
-SELECT e.sender, e.recipient, e.epoch, e.last, coalesce((
-    SELECT min(o.sequence) FROM outbox AS o
-    WHERE (o.sender, o.recipient, o.epoch) = (e.sender, e.recipient, e.epoch)), 0) AS held
-FROM {_EPOCHS} WHERE $1 IN (e.lane, '{AUDIT}') ORDER BY e.sender, e.recipient, e.epoch
+SELECT e.sender, e.recipient, e.epoch, e.last, coalesce(least(
+    (SELECT o.sequence FROM outbox AS o WHERE {_OF_EPOCH} AND o.sequence >= coalesce(passed.following, 1)
+     ORDER BY o.sequence LIMIT 1),
+    (SELECT o.sequence FROM outbox AS o
+     WHERE {_OF_EPOCH} AND NOT o.done AND (o.outcome IS NOT NULL OR o.marked_at IS NOT NULL)
+     ORDER BY o.sequence LIMIT 1)), 0) AS held
+FROM {_EPOCHS} LEFT JOIN LATERAL (
+    SELECT lower('{{[1,)}}'::int8multirange - theirs.passed * audits.passed) AS following
+    FROM mark AS theirs JOIN mark AS audits USING (sender, recipient, epoch)
+    WHERE (theirs.by, theirs.sender, theirs.recipient, theirs.epoch) = (e.lane, e.sender, e.recipient, e.epoch)
+      AND audits.by = '{AUDIT}'
+) AS passed ON true
+WHERE $1 IN (e.lane, '{AUDIT}') ORDER BY e.sender, e.recipient, e.epoch
 """
 # Numbers that were never given are nobody's to take: an older state of this database is told otherwise.
 _TAKE = Statement(

@@ -41,7 +41,7 @@ async def parts(holding: Holding, unit: Unit, of: str, *, above: UUID) -> tuple[
     """The next parts of what `of` is to be told, and the id behind which they go on; None: these were the last."""
     told: list[StandingClear] = []
     at: UUID | None = above
-    compacted = await unit.taken.compacted()
+    compacted = await unit.taken.compacted(of)
     while at is not None and len(told) < PARTS_MAX:
         held = await holding.held(unit, of, above=at, limit=ROWS_MAX)
         upto = held[-1].edge if len(held) == ROWS_MAX else None

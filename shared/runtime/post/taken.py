@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
@@ -15,12 +16,17 @@ from shared.runtime.database.columns import Columns, Statement
 from shared.runtime.post.arrivals import Arrival
 from shared.runtime.post.awaiting import Meets
 from shared.runtime.post.peers import EPOCHS_MAX
+from shared.runtime.watch.logs import log
 
-#: A higher number says no mark: it is taken like any other, and not counted.
-NUMBER_MAX: Final = 2**53 - 1
 #: How long after it was asked for a message is asked for again: doubled each time, up to the second.
 WANTED_AGAIN: Final = timedelta(minutes=1)
 WANTED_AGAIN_MAX: Final = timedelta(hours=1)
+#: Epochs of a pair, by one instance, of which numbers have come: of a further one what comes is taken, and not counted.
+EPOCHS_TAKEN_MAX: Final = 2 * EPOCHS_MAX
+#: Holes of a pair's epoch that are kept apart: what lies behind them counts once it comes again.
+HOLES_KEPT: Final = 1024
+#: So many things that the deferred messages of an instance lack are looked for: a release does not add more.
+NEEDS_MAX: Final = 100
 #: Gaps of a pair's epoch that its sender may give up; what it says beyond that leaves them holes.
 GIVEN_UP_MAX: Final = 1024
 
@@ -48,21 +54,39 @@ WITH noted AS (
     INSERT INTO pair_taken AS p (sender, recipient, epoch, instance, high, holes)
     SELECT numbers.sender, numbers.recipient, numbers.epoch, numbers.instance, numbers.high,
            int8multirange(int8range(1, numbers.high + 1)) - numbers.taken::int8multirange
-    FROM {numbers} ORDER BY numbers.sender, numbers.recipient, numbers.epoch
+    FROM {numbers}
+    WHERE {epochs} > (
+        SELECT count(*) FROM pair_taken AS o WHERE o.epoch <> numbers.epoch
+          AND (o.sender, o.recipient, o.instance) = (numbers.sender, numbers.recipient, numbers.instance))
+    ORDER BY numbers.sender, numbers.recipient, numbers.epoch
     ON CONFLICT (sender, recipient, epoch) DO UPDATE SET
         high = greatest(p.high, excluded.high),
         holes = p.holes + int8multirange(int8range(p.high + 1, greatest(p.high, excluded.high) + 1))
                 - (int8multirange(int8range(1, excluded.high + 1)) - excluded.holes)
     WHERE p.instance = excluded.instance
-    RETURNING p.sender, p.recipient, p.instance, p.epoch, xmax = 0 AS fresh
+    RETURNING p.sender, p.recipient, p.instance, p.epoch, xmax = 0 AS fresh,
+              (SELECT count(*) FROM unnest(p.holes)) > {holes} AS torn
+), standing AS (
+    INSERT INTO peer (instance, stand_due)
+    SELECT DISTINCT n.instance, true FROM noted AS n JOIN pair_taken AS p USING (sender, recipient, instance)
+    WHERE n.fresh AND p.epoch <> n.epoch
+    ON CONFLICT (instance) DO UPDATE SET stand_due = true
 )
-INSERT INTO peer (instance, stand_due)
-SELECT DISTINCT n.instance, true FROM noted AS n JOIN pair_taken AS p USING (sender, recipient, instance)
-WHERE n.fresh AND p.epoch <> n.epoch
-ON CONFLICT (instance) DO UPDATE SET stand_due = true
+SELECT sender, recipient, epoch, torn FROM noted
 """,
     numbers=_NUMBERS,
+    epochs="bigint",
+    holes="bigint",
 )
+#: Nothing is known any more of what lies behind the holes that are kept.
+_CUT: Final = """
+UPDATE pair_taken AS p SET high = cut.at - 1, holes = p.holes * int8multirange(int8range(1, cut.at))
+FROM (
+    SELECT sender, recipient, epoch, (SELECT lower(hole) FROM unnest(q.holes) AS hole OFFSET $4 LIMIT 1) AS at
+    FROM unnest($1::text[], $2::text[], $3::uuid[]) AS t (sender, recipient, epoch)
+    JOIN pair_taken AS q USING (sender, recipient, epoch)
+) AS cut WHERE (p.sender, p.recipient, p.epoch) = (cut.sender, cut.recipient, cut.epoch)
+"""
 #: Its newest mark counts, also where it holds more than before: it was restored.
 _RELEASE: Final = """
 UPDATE pair_taken AS p SET released = t.released
@@ -78,7 +102,7 @@ WITH told AS (
     LEFT JOIN pair_taken AS p USING (sender, recipient, epoch)
 )
 SELECT sender, recipient, epoch FROM told AS t WHERE known OR n <= $4 - (
-    SELECT count(*) FROM pair_taken AS p WHERE (p.sender, p.recipient) = (t.sender, t.recipient))
+    SELECT count(*) FROM pair_taken AS p WHERE (p.sender, p.recipient, p.instance) = (t.sender, t.recipient, $5))
 """
 #: Those whose holes may be given up: known ones of an instance, with room for more gaps.
 _MAY_GIVE_UP: Final = """
@@ -119,11 +143,27 @@ _NUMBERS_OF: Final = """
 SELECT sender, recipient, epoch, sequence FROM inbox
 WHERE message_id = ANY($1::uuid[]) AND sender_instance = $2 AND outcome IN ('deferred', 'waiting', 'parked')
 """
-_COMPACTED: Final = "SELECT max(newest::text)::uuid FROM compacted WHERE book = 'inbox'"
-#: What deferred messages lack; no need at all stands for those that are asked for.
+_COMPACTED: Final = """
+SELECT max(c.newest::text)::uuid FROM compacted AS c JOIN pair_taken AS p USING (sender, recipient, epoch)
+WHERE c.book = 'inbox' AND p.instance = $1
+"""
+#: What deferred messages lack, of each sender's instance so much; no need at all stands for those that are asked for.
+#: It leaps from one need to the next: however many messages have the same, or made-up ones, it reads no more than that.
 _NEEDS: Final = """
-SELECT DISTINCT CASE WHEN NOT asked THEN need END AS need FROM inbox
-WHERE outcome IN ('deferred', 'parked') AND (asked OR outcome = 'deferred' AND need IS NOT NULL)
+WITH RECURSIVE lacks AS (
+    (SELECT sender_instance, need, 1 AS n FROM inbox
+     WHERE outcome = 'deferred' AND need IS NOT NULL AND need NOT LIKE 'act %'
+     ORDER BY sender_instance, need COLLATE "C" LIMIT 1)
+    UNION ALL
+    SELECT following.* FROM lacks AS l, LATERAL (
+        SELECT sender_instance, need, CASE sender_instance WHEN l.sender_instance THEN l.n + 1 ELSE 1 END
+        FROM inbox WHERE outcome = 'deferred' AND need IS NOT NULL AND need NOT LIKE 'act %'
+          AND (sender_instance, need COLLATE "C") > (l.sender_instance, CASE WHEN l.n < $1 THEN l.need ELSE '~' END)
+        ORDER BY sender_instance, need COLLATE "C" LIMIT 1
+    ) AS following
+)
+SELECT DISTINCT need FROM lacks
+UNION ALL SELECT NULL WHERE EXISTS (SELECT FROM inbox WHERE outcome IN ('deferred', 'parked') AND asked)
 """
 _WANTED: Final = """
 WITH due AS (
@@ -167,7 +207,7 @@ class PostgresTaken:
 
     async def know(self, sent: Sequence[SentMark], *, by: str) -> None:
         known = {(each.sender, each.recipient, each.epoch): each.last for each in sent}
-        room = await self._those(_ROOM, known, EPOCHS_MAX)
+        room = await self._those(_ROOM, known, EPOCHS_MAX, by)
         await self._note([Numbers(*pair, by, last, "{}") for pair, last in known.items() if pair in room])
         if known:
             pairs = [list(each) for each in zip(*known, strict=True)]
@@ -185,16 +225,16 @@ class PostgresTaken:
         for row in await self._driver.fetch(_NUMBERS_OF, list(gone.ids), by) if gone.ids else ():
             pair = (row["sender"], row["recipient"], row["epoch"])
             spans.setdefault(pair, []).append((row["sequence"], row["sequence"]))
-        numbers = _NUMBERS.rows(_numbers(spans, dict.fromkeys(spans, by)))
-        await self._driver.execute(*_GIVE_UP.bind(numbers=numbers))
-        await self._driver.execute(*_NOTE.bind(numbers=numbers))
+        numbers = _numbers(spans, dict.fromkeys(spans, by))
+        await self._driver.execute(*_GIVE_UP.bind(numbers=_NUMBERS.rows(numbers)))
+        await self._note(numbers)
 
-    async def compacted(self) -> UUID | None:
-        found: UUID | None = await self._driver.fetchval(_COMPACTED)
+    async def compacted(self, of: str) -> UUID | None:
+        found: UUID | None = await self._driver.fetchval(_COMPACTED, of)
         return found
 
     async def wanted(self, now: datetime) -> dict[str, list[UUID]]:
-        needs = [row["need"] for row in await self._driver.fetch(_NEEDS)]
+        needs = [row["need"] for row in await self._driver.fetch(_NEEDS, NEEDS_MAX)]
         met = [need for need in needs if need is not None and self._meets(Need.read(need))]
         if not met and None not in needs:
             return {}
@@ -215,8 +255,18 @@ class PostgresTaken:
         return frozenset((row["sender"], row["recipient"], row["epoch"]) for row in rows)
 
     async def _note(self, numbers: Sequence[Numbers]) -> None:
-        if numbers:
-            await self._driver.execute(*_NOTE.bind(numbers=_NUMBERS.rows(numbers)))
+        if not numbers:
+            return
+        bound = _NOTE.bind(numbers=_NUMBERS.rows(numbers), epochs=EPOCHS_TAKEN_MAX, holes=HOLES_KEPT)
+        noted = await self._driver.fetch(*bound)
+        torn = [(row["sender"], row["recipient"], row["epoch"]) for row in noted if row["torn"]]
+        if torn:
+            await self._driver.execute(_CUT, *map(list, zip(*torn, strict=True)), HOLES_KEPT)
+        if len(noted) < len(numbers):
+            # In epochs that are another instance's, or in more of them than count.
+            found = {(row["sender"], row["recipient"], row["epoch"]) for row in noted}
+            for peer, count in Counter(each.instance for each in numbers if each[:3] not in found).items():
+                log("numbers_uncounted", peer=peer, count=count)
 
 
 def taken_of(arrivals: Sequence[Arrival]) -> list[Numbers]:
@@ -224,7 +274,7 @@ def taken_of(arrivals: Sequence[Arrival]) -> list[Numbers]:
     spans: dict[tuple[str, str, UUID], list[tuple[int, int]]] = {}
     instances: dict[tuple[str, str, UUID], str] = {}
     for each in arrivals:
-        if 0 < each.sequence <= NUMBER_MAX:
+        if each.sequence:
             pair = (each.sender, each.recipient, each.epoch)
             spans.setdefault(pair, []).append((each.sequence, each.sequence))
             instances.setdefault(pair, each.sender_instance)

@@ -34,7 +34,7 @@ from shared.kernel.clock import Clock
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid7
 from shared.routing.directory_index import DirectoryIndex
-from shared.runtime.post.peers import HOLES_A_MINUTE, MARKS_A_MINUTE, PeerBook, Spoken
+from shared.runtime.post.peers import HOLES_A_MINUTE, MARKS_A_MINUTE, WANTS_A_MINUTE, PeerBook, Spoken
 from shared.runtime.post.ports import HOLES_LOOKED_AT, Settlement, Unit
 from shared.runtime.post.standing import Holding, NothingHeld
 from shared.runtime.post.turns import ahead, gone_statements
@@ -87,8 +87,7 @@ class Talk:
                 case MarksClear() as marks:
                     await self._marked(unit, by, marks, count=await self._peers(unit).marked(by, marks, spoken))
                 case WantedClear() as wanted:
-                    lost = await unit.sent_book.send_again(by, wanted.ids, self._stating.clock.now())
-                    await self._gone(unit, by, ids=lost)
+                    await self._wanted(unit, by, wanted, count=await self._peers(unit).wanted_by(by, spoken))
                 case GoneClear() as gone:
                     log("numbers_gone", peer=by, count=len(gone.numbers) + len(gone.ids))
                     await unit.taken.pass_gone(gone, by=by)
@@ -128,6 +127,14 @@ class Talk:
         gone = await unit.sent_book.take_marks(by, possible, self._stating.clock.now(), holes=holes)
         await self._gone(unit, by, numbers=gone)
 
+    async def _wanted(self, unit: Unit, by: str, wanted: WantedClear, *, count: int) -> None:
+        if count > WANTS_A_MINUTE:
+            if count == WANTS_A_MINUTE + 1:
+                log("wants_too_many", peer=by)
+            return
+        lost = await unit.sent_book.send_again(by, wanted.ids, self._stating.clock.now())
+        await self._gone(unit, by, ids=lost)
+
     async def _stood(self, unit: Unit, message: Received, standing: StandingClear) -> None:
         """Compare it where it comes in its turn: it says what was so when it was said.
 
@@ -149,13 +156,14 @@ class Talk:
     def _ours(self, by: str, marks: Sequence[TakenMark]) -> dict[str, list[TakenMark]]:
         """Those of numbers that are ours to give, by the instance that they go to.
 
-        Audit reads all that we send; of another the word counts for what goes to itself, and for nothing else.
+        Audit reads all that we send; of another the word counts for what goes to itself, or went before its party has
+        moved, and for nothing else.
         """
         directory, own = self._stating.directory(), self._stating.instance
         ours: dict[str, list[TakenMark]] = {}
         for mark in marks:
-            to = instance_of(mark.recipient, directory)
-            if instance_of(mark.sender, directory) == own and to is not None and by in (to, AUDIT):
+            to = instance_of(mark.recipient, directory) if by == AUDIT else by
+            if instance_of(mark.sender, directory) == own and to is not None and serves(to, mark.recipient, directory):
                 ours.setdefault(to, []).append(mark)
         return ours
 

@@ -45,6 +45,7 @@ EventName = Literal[
     "numbers_forgotten",
     "numbers_gone",
     "numbers_of_others",
+    "numbers_uncounted",
     "part_failed",
     "record_alarm",
     "records_lost",
@@ -57,6 +58,7 @@ EventName = Literal[
     "talk_waits",
     "topic_lost_its_end",
     "topic_read_again",
+    "wants_too_many",
     "withdrawal_untold",
 ]
 
@@ -108,6 +110,7 @@ LEVELS: Final[Mapping[str, Level]] = {
     "numbers_forgotten": "error",
     "numbers_gone": "error",
     "numbers_of_others": "error",
+    "numbers_uncounted": "error",
     "part_failed": "error",
     "record_alarm": "error",
     "records_lost": "error",
@@ -120,6 +123,7 @@ LEVELS: Final[Mapping[str, Level]] = {
     "talk_waits": "warning",
     "topic_lost_its_end": "error",
     "topic_read_again": "warning",
+    "wants_too_many": "error",
     "withdrawal_untold": "warning",
 }
 EVENTS: Final = frozenset(get_args(EventName))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Final, NamedTuple
 
@@ -63,14 +64,16 @@ SELECT (SELECT coalesce(sum(last - appended), 0)::bigint FROM lane) AS rows,
        (SELECT count(*) FROM outbox WHERE aside IS NOT NULL) AS aside,
        (SELECT count(*) FROM quarantine WHERE replayed_at IS NULL) AS parked
 """
-#: In each lane the first is the oldest but for what is sent again, and an index finds it in a long lane too.
+#: In each lane the first is the oldest but for what is sent again, and an index finds it in a long lane too. It is
+#: looked for from $2 on: no message below is open. A database that was restored has given fewer places than that.
 _OLDEST = """
-SELECT min(waiting.created_at) AS waiting, min(open.created_at) AS open
-FROM lane AS l
+SELECT l.lane, waiting.created_at AS waiting, open.created_at AS open, coalesce(open.position, l.appended + 1) AS first
+FROM lane AS l LEFT JOIN unnest($1::text[], $2::bigint[]) AS seen (lane, first) USING (lane)
 LEFT JOIN LATERAL (SELECT o.created_at FROM outbox AS o WHERE o.lane = l.lane AND o.position > l.appended
                    ORDER BY o.position LIMIT 1) AS waiting ON true
-LEFT JOIN LATERAL (SELECT o.created_at FROM outbox AS o
+LEFT JOIN LATERAL (SELECT o.created_at, o.position FROM outbox AS o
                    WHERE o.lane = l.lane AND NOT o.done AND o.position <= l.appended
+                     AND o.position >= CASE WHEN seen.first <= l.last + 1 THEN seen.first ELSE 0 END
                    ORDER BY o.position LIMIT 1) AS open ON true
 """
 
@@ -82,15 +85,31 @@ class Ages(NamedTuple):
     unreceipted_s: float
 
 
-async def oldest_waiting(driver: asyncpg.Connection, now: datetime) -> Ages:
-    """How long the oldest messages of the outbox have waited at `now`."""
-    row = await driver.fetchrow(_OLDEST)
-    return Ages(_age_s(row["waiting"], now), _age_s(row["open"], now))
+class Oldest:
+    """The oldest messages of an outbox, as one process looks for them again and again.
+
+    Each look goes on where the last one ended. As long as anybody holds a snapshot, whatever has left the outbox since
+    then lies before what is there, and would be passed over each time.
+    """
+
+    def __init__(self) -> None:
+        self._first: dict[str, int] = {}
+
+    async def ages(self, driver: asyncpg.Connection, now: datetime) -> Ages:
+        """How long they have waited at `now`."""
+        rows = await driver.fetch(_OLDEST, *self.seen())
+        self._first = {row["lane"]: row["first"] for row in rows}
+        waiting, unreceipted = ([row[name] for row in rows if row[name] is not None] for name in ("waiting", "open"))
+        return Ages(_age_s(waiting, now), _age_s(unreceipted, now))
+
+    def seen(self) -> tuple[list[str], list[int]]:
+        """Of each lane the position of its first open message, or where one may be: arguments of the next look."""
+        return list(self._first), list(self._first.values())
 
 
-async def measure_stores(driver: asyncpg.Connection, now: datetime) -> None:
+async def measure_stores(driver: asyncpg.Connection, now: datetime, oldest: Oldest) -> None:
     """Set the gauges that tables answer: outbox, receipts outstanding, quarantine."""
-    row, ages = await driver.fetchrow(_COUNTS), await oldest_waiting(driver, now)
+    row, ages = await driver.fetchrow(_COUNTS), await oldest.ages(driver, now)
     OUTBOX_ROWS.set(row["rows"])
     OUTBOX_ASIDE_ROWS.set(row["aside"])
     OUTBOX_AGE_SECONDS.set(ages.unsent_s)
@@ -103,5 +122,5 @@ def exposition() -> bytes:
     return generate_latest(REGISTRY)
 
 
-def _age_s(since: datetime | None, now: datetime) -> float:
-    return 0.0 if since is None else max(0.0, (now - since).total_seconds())
+def _age_s(since: Sequence[datetime], now: datetime) -> float:
+    return max([0.0, *((now - each).total_seconds() for each in since)])

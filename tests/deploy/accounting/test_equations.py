@@ -150,12 +150,28 @@ def test_what_is_not_settled_yet_is_a_term_of_its_own(outcome: str) -> None:
     assert {name: count for name, count in found.messages.items() if count} == {"emitted": 1, outcome: 1}
 
 
-@pytest.mark.parametrize("outcome", ["moved", "gone"])
-def test_what_its_sender_alone_knows_of_is_its_word(outcome: str) -> None:
+def test_what_its_sender_alone_knows_of_is_its_word() -> None:
     id_ = uuid7()
-    line = Line(id_, PAIR, 1, "0" * 64, NOTICE_ACKNOWLEDGED.type, outcome)
+    line = Line(id_, PAIR, 1, "0" * 64, NOTICE_ACKNOWLEDGED.type, "moved")
     found = reconcile(Books(last_sequence={PAIR: 1}, receipted={id_: line}))
-    assert (found.differences, found.messages[outcome]) == ((), 1)
+    assert (found.differences, found.messages["moved"]) == ((), 1)
+
+
+def test_what_a_recipient_calls_gone_has_no_fate() -> None:
+    """Only its sender gives a number up: a recipient that says so has dropped the message, and is named."""
+    id_ = uuid7()
+    line = Line(id_, PAIR, 1, "0" * 64, NOTICE_ACKNOWLEDGED.type, "gone")
+    found = reconcile(Books(last_sequence={PAIR: 1}, receipted={id_: line}))
+    what = {each.what for each in found.differences}
+    assert what == {"emitted is not the sum of its fates", "receipted, but in no inbox"}
+
+
+def test_what_its_sender_gave_up_is_a_term_of_its_own() -> None:
+    books = Books(last_sequence={PAIR: 3}, gone={PAIR: Spans([(1, 2)])})
+    id_ = uuid7()
+    books.received[id_] = Line(id_, PAIR, 2, "0" * 64, NOTICE_ACKNOWLEDGED.type, "applied")
+    terms = reconcile(books).messages
+    assert (terms["emitted"], terms["applied"], terms["gone"]) == (3, 1, 1), "what came all the same was applied"
 
 
 def compacted(*books_of: str, altered: bool = False, audited: int = 3) -> Books:

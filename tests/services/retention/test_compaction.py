@@ -110,6 +110,19 @@ async def test_another_message_under_a_compacted_number_is_told_that_it_was_give
     assert await inbox.admit(other) == Admission(frozenset(), {}, {other.digest: "sequence_reused"})
 
 
+async def test_what_one_instances_messages_have_left_is_told_to_nobody_else(
+    inbox: Inbox, endpoint: DatabaseEndpoint
+) -> None:
+    """Else one's newer messages would make another's edges, which were lost here, look as if they were held."""
+    newest = inbox.sent(1)
+    await inbox.admit(newest)
+    await inbox.holds(0)
+    assert await retained(endpoint, inbox) == []
+    async with inbox.unit() as unit:
+        told = [await unit.taken.compacted(each) for each in ("hotline", "industry")]
+    assert told == [newest.message_id, None]
+
+
 @pytest.mark.parametrize(("lowest", "left"), [(3, [3, 4]), (1, [1, 2, 3, 4]), (0, [])])
 async def test_nothing_goes_that_its_sender_holds_still(
     inbox: Inbox, endpoint: DatabaseEndpoint, lowest: int, left: list[int]
@@ -178,7 +191,7 @@ async def test_settled_months_leave_but_for_what_was_not_applied(
     at = LONG_AGO - timedelta(days=366)
     if made:
         await apply(owned({"hotline": endpoint}), at)
-    rows = [(1, "applied", at), (2, "refused", at), (3, None, at), (4, "gone", at), (5, "applied", LATELY)]
+    rows = [(1, "applied", at), (2, "refused", at), (3, None, at), (4, "moved", at), (5, "applied", LATELY)]
     for number, outcome, settled_at in rows:
         about = (HOTLINE, POLICE, inbox.epoch, number, f"{number:064x}", outcome, settled_at)
         await as_owner(endpoint, _SETTLED, coarse_uuid7(settled_at), *about)

@@ -14,10 +14,11 @@ from deploy.operator.retention import apply, show, unlisted
 from deploy.operator.retention_policy import PERIODS, POLICY, Way
 from deploy.site.endpoints import DatabaseEndpoint
 from services.hotline.app import LISTS
+from shared.exchange import prepare
 from shared.exchange.events import Event
 from shared.kernel.clock import SystemClock
 from shared.kernel.errors import Unavailable
-from shared.kernel.ids import uuid4, uuid7
+from shared.kernel.ids import coarse_uuid7, uuid4, uuid7
 from shared.runtime.database.feed import Numberer, note_events
 from shared.runtime.database.idempotency import ClaimKind, claim, store_answer
 from shared.runtime.database.migrate import newest_schema, upgrade
@@ -80,9 +81,10 @@ def test_a_table_without_a_period_and_a_period_without_a_table_are_found() -> No
 
 
 async def test_a_record_is_erased_once_everybody_has_answered_for_good_long_ago(
-    databases: dict[str, Database], endpoints: dict[str, DatabaseEndpoint]
+    databases: dict[str, Database], endpoints: dict[str, DatabaseEndpoint], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     origin, endpoint = Origin(databases["hotline"], world()), endpoints["hotline"]
+    monkeypatch.setattr(prepare, "uuid7", lambda: coarse_uuid7(LONG_AGO))
     done, unanswered, late = [await origin.file() for _ in range(3)]
     await as_owner(endpoint, "UPDATE referral SET accepted_at = $1", LONG_AGO, parties=[HOTLINE])
     answered = "UPDATE edge SET answer = 'declined', answered_at = $2 WHERE referral_id = $1"
@@ -111,6 +113,8 @@ async def test_a_case_keeps_its_record_until_it_was_finished_long_ago(
     agencies = Agencies(databases["law_enforcement"])
     closed, going_on, withdrawn = [uuid7() for _ in range(3)]
     await agencies.receive(*(offered(each) for each in (closed, going_on, withdrawn)))
+    came = "UPDATE case_edge SET received_at = $1"
+    await as_owner(endpoints["law_enforcement"], came, LONG_AGO - timedelta(days=1), parties=[AGENCY])
     change = "UPDATE case_file SET state = $2, changed_at = $3 WHERE referral_id = $1"
     for subject, state in ((closed, "closed"), (going_on, "ongoing"), (withdrawn, "withdrawn")):
         await as_owner(endpoints["law_enforcement"], change, subject, state, LONG_AGO, parties=[AGENCY])
@@ -129,8 +133,11 @@ async def test_the_class_of_an_edge_says_how_long_its_record_is_kept(
     """Canada's 21 days, although the table's own period is a year."""
     agencies, endpoint, referral_id = Agencies(databases["law_enforcement"]), endpoints["law_enforcement"], uuid7()
     await agencies.receive(offered(referral_id))
-    edge = "UPDATE case_edge SET edge = jsonb_set(edge, '{handling,retention}', '\"ca_21d\"') WHERE referral_id = $1"
-    await as_owner(endpoint, edge, referral_id, parties=[AGENCY])
+    edge = (
+        "UPDATE case_edge SET received_at = $2, edge = jsonb_set(edge, '{handling,retention}', '\"ca_21d\"')"
+        " WHERE referral_id = $1"
+    )
+    await as_owner(endpoint, edge, referral_id, NOW - timedelta(days=days + 1), parties=[AGENCY])
     change = "UPDATE case_file SET state = 'declined', changed_at = $2 WHERE referral_id = $1"
     await as_owner(endpoint, change, referral_id, NOW - timedelta(days=days), parties=[AGENCY])
     await apply(owned(endpoints, "law_enforcement"), NOW)

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from datetime import timedelta
+from functools import partial
+from uuid import UUID
 
 import asyncpg
 import pytest
 
+from deploy.operator import retention
+from shared.exchange.states import final_answers, finished
+from shared.kernel.clock import SystemClock
+from shared.kernel.ids import first_uuid7
 from shared.runtime.database.migrate import upgrade
-from shared.runtime.database.transactions import Database
+from shared.runtime.database.transactions import Database, RowScope
 from tests.benchmarks.filled import BIG, FILLED, PAGE, TINY, Question, fill, look, questions, unforced
 from tests.services.databases import running_databases
 
@@ -32,8 +39,8 @@ async def filled(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[dict
                 made = endpoints[service]
                 await asyncio.to_thread(upgrade, service, made.owner_url)
                 owner = await asyncpg.connect(made.owner_url)
-                await unforced(owner)
-                await fill(owner, service, ROWS, content_bytes=100)
+                async with unforced(owner):
+                    await fill(owner, service, ROWS, content_bytes=100)
                 await owner.close()
                 databases[service] = Database(made.service_url, pool_size=2)
                 opened.push_async_callback(databases[service].close)
@@ -64,3 +71,33 @@ async def test_the_list_of_the_first_release_is_found(filled: dict[str, Database
     ]
     before = replace(page, statement=_BEFORE, arguments=("withdrawn" if party == BIG else None, PAGE + 1))
     assert await found(filled["hotline"], before) is not None
+
+
+#: Of the two years the first month is past its time.
+_PAST = SystemClock().now() - timedelta(days=700)
+_OF_THE_MONTH = ROWS * 30 // 730
+
+
+def ending(service: str) -> Iterator[Question]:
+    """What erases the records of that month: each is found, locked, looked at with what it hangs on, and changed."""
+    asked = partial(Question, rows_max=10 * _OF_THE_MONTH, settings=retention.BY_ROW)
+    scope = RowScope([BIG, TINY, *(f"p{n}.example" for n in range(40))], "service", "apply")
+    items, key, subject = retention._ITEMS[service]
+    contents = "case_edge" if service == "law_enforcement" else items
+    records, page = retention._records(items, key, contents), (_PAST, retention.ROWS_MAX, "x.erased")
+    yield asked(contents, records, (*page, retention._BEGINNING, "", sorted(finished(subject))), scope)
+    if service == "hotline":
+        further = (sorted(final_answers()), "withdrawal_acknowledged", first_uuid7(_PAST))
+        yield asked("referral", retention._REFERRALS, (*page, UUID(int=0), *further), scope)
+
+
+@pytest.mark.parametrize("service", ["hotline", "industry", "law_enforcement"])
+async def test_a_month_that_is_past_its_time_is_all_that_its_end_reads(
+    filled: dict[str, Database], service: str
+) -> None:
+    for each in ending(service):
+        assert await found(filled[service], each) is None
+        [left] = await filled[service].fetch("SELECT count(*) AS erased FROM event_unnumbered")
+        assert left["erased"] > _OF_THE_MONTH * 9 // 10
+        later = replace(each, arguments=(_PAST + timedelta(days=400), *each.arguments[1:]))
+        assert each.name == "referral" or await found(filled[service], later) is not None, "control: a year of them"

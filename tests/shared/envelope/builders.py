@@ -90,7 +90,7 @@ any_attributes = st.builds(
     recipient=visible_texts,
     tier=st.sampled_from(Tier),
     key_id=visible_texts,
-    sequence=st.integers(0, 2**63 - 1),
+    sequence=st.integers(0, 2**53 - 1),
     exercise=st.booleans(),
     epoch=uuids,
     guard=st.builds("{} {}".format, st.text("0123456789abcdef", min_size=32, max_size=32), st.sampled_from(FATES)),
@@ -101,7 +101,7 @@ any_further_attributes = st.builds(
         attributes, previous=previous, extensions=tuple(sorted(extensions.items()))
     ),
     any_attributes,
-    st.none() | st.builds(Previous, st.none() | uuids, st.none() | st.integers(0, 2**63 - 1)),
+    st.none() | st.builds(Previous, st.none() | uuids, st.none() | st.integers(0, 2**53 - 1)),
     st.dictionaries(
         st.text(string.ascii_lowercase + string.digits, max_size=19).map("ce_x{}".format), visible_texts, max_size=3
     ),

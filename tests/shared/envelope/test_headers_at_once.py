@@ -30,7 +30,9 @@ FOREIGN = ["CE_id", "ce_x", "ce_xmore", "ce_prevepoch", "ce_prevlast", "ce_more"
 SIGNED = replace(batch(5)[2], traceparent=TRACEPARENT)
 
 #: Values that mean something to some parser, or that an expression could let through.
-NUMBERS = "0 00 +1 -1 1_0 5 65536 65537 \u0663 \u00b2 9223372036854775807 9223372036854775808 " + "1" * 5_000
+NUMBERS = (
+    "0 00 +1 -1 1_0 5 65536 65537 \u0663 \u00b2 9007199254740991 9007199254740992 9223372036854775808 " + "1" * 5_000
+)
 CODES = "true True false no hosted party HOSTED 1.0 1x0 application/json"
 TIMES = """
 2026-02-28T00:00:00Z 2026-02-30T00:00:00Z 2026-02-28T24:00:00Z 2026-02-28T23:59:60Z 0000-01-01T00:00:00Z

@@ -19,7 +19,7 @@ from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid7
 from shared.routing.shelf import read_directory
 from tests.support.builders import AT, HOTLINE
-from tests.support.exchange_world import SINCE, World, public_key, world
+from tests.support.exchange_world import SINCE, World, move, public_key, world
 from tests.support.foreign_proofs import foreign_verdicts
 
 BODY = b'{"external_ref":"ref-2026-0815"}'
@@ -103,6 +103,21 @@ def test_it_holds_after_the_key_was_replaced_if_the_key_was_valid_then(
         with pytest.raises(Refused, match=code):
             check_acceptance(acceptance, directory, at=AT)
     assert foreign_verdicts(rotated, acceptance=[acceptance.model_dump(mode="json")]) == [code is None]
+
+
+def test_it_holds_after_the_party_has_moved_and_is_nobodys_who_never_served_it() -> None:
+    """By the directory of now: what was accepted before the move is still the word of who accepted it."""
+    moved = world()
+    own = Acceptor("hotline", moved.keys["hotline"].signing, edition(), merge_delay_s=DELAY_S)
+    stranger = Acceptor("industry", moved.keys["industry"].signing, edition(), merge_delay_s=DELAY_S)
+    kept, foreign = (each.accept(uuid7(), HOTLINE, body_sha256=digest(BODY), at=AT) for each in (own, stranger))
+    document = move(moved)
+    assert moved.documents.directory.served_before("hotline", HOTLINE)
+    check_acceptance(kept, moved.documents.directory, at=AT)
+    with pytest.raises(Refused, match="instance_not_of_party"):
+        check_acceptance(foreign, moved.documents.directory, at=AT)
+    stated = [each.model_dump(mode="json") for each in (kept, foreign)]
+    assert foreign_verdicts(document, acceptance=stated) == [True, False]
 
 
 def test_one_that_is_dated_ahead_is_refused(here: World, acceptance: SignedAcceptance) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cache
 from itertools import product
@@ -269,6 +270,29 @@ async def test_with_the_table_off_a_provider_reports_what_came_of_a_case(
     assert not await effect()
     monkeypatch.setattr("shared.exchange.senders.check_may_say", lambda *_, **__: None)
     assert await effect()
+
+
+def _taken(here: World) -> set[tuple[str, PartyKind, PartyKind]]:
+    """What is said of delivery, by whom and to whom it is accepted."""
+    taken = set()
+    for message, by, to in statements():
+        if message.family is Family.DELIVERY:
+            record = said(here, message, by, to, speaker="its own", subject=uuid7())
+            with suppress(Refused):
+                accept(record, here.reader(INSTANCES[to]))
+                taken.add((message.name, by, to))
+    return taken
+
+
+def test_what_is_said_of_delivery_is_taken_from_whom_the_table_names(
+    here: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A standing among it: an auditor holds nobody's edges. Whose edges one may tell of: `test_standings`."""
+    delivery = [cell for cell in cells() if cell.message.family is Family.DELIVERY]
+    named = {(cell.message.name, cell.sender, cell.recipient) for cell in delivery if cell.recipient in SERVICES}
+    assert _taken(here) == named
+    monkeypatch.setattr("shared.exchange.senders.check_may_say", lambda *_, **__: None)
+    assert ("standing", PartyKind.AUDITOR, PartyKind.HOTLINE) in _taken(here) - named
 
 
 async def test_only_the_instance_that_was_addressed_settles_what_was_sent(

@@ -20,8 +20,8 @@ from shared.kernel.errors import Defect, Refused
 from shared.party.recipient.store import packed, unpacked
 from shared.routing.directory_index import DirectoryIndex
 from shared.routing.shelf import read_directory
-from tests.support.builders import AT, PROVIDER
-from tests.support.exchange_world import SINCE, World, public_key, world
+from tests.support.builders import AT, HOTLINE, PROVIDER
+from tests.support.exchange_world import SINCE, World, move, public_key, world
 from tests.support.foreign_proofs import foreign_verdicts
 
 STATED_AT = AT + timedelta(days=3)
@@ -137,6 +137,17 @@ def test_it_holds_after_a_key_was_replaced_if_the_key_was_valid_then(
     document = rotated(here, name, ended=ended)
     assert refusal(index(document), evidence) == code
     assert foreign_verdicts(document, evidence=[evidence]) == [code is None]
+
+
+@pytest.mark.parametrize("party", [HOTLINE, PROVIDER], ids=["its sender", "its recipient"])
+def test_it_holds_after_a_party_has_moved(party: str) -> None:
+    """What was answered for good stays where it was: its instance states it, and the directory of now names that."""
+    moved = world()
+    (record,) = moved.records([moved.offered(PROVIDER)])
+    stated = Witness("industry", moved.keys["industry"].signing).state(record, party=PROVIDER, at=STATED_AT)
+    document = move(moved, party)
+    assert refusal(moved.documents.directory, stated.model_dump(mode="json")) is None
+    assert foreign_verdicts(document, evidence=[stated.model_dump(mode="json")]) == [True]
 
 
 def test_another_instances_statement_about_the_same_message_is_its_own(here: World, record: Record) -> None:

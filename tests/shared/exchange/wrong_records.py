@@ -157,6 +157,8 @@ WRONG: list[tuple[str, Change]] = [
     ("header_unknown", also("ce_priority", b"1")),
     ("header_unknown", also("Content-Type", b"application/json")),
     ("header_malformed", header("ce_sequence", b"+5")),
+    ("header_malformed", header("ce_sequence", str(2**53).encode())),
+    ("header_malformed", lambda here, record: here.resigned(record, sequence=0, previous=None)),
     ("header_malformed", header("ce_exercise", b"TRUE")),
     ("record_empty", lambda _, record: replace(record, value=None)),
     ("record_too_large", lambda _, record: replace(record, value=b"x" * (RECORD_BYTES_MAX + 1))),

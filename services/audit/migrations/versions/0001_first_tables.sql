@@ -63,13 +63,16 @@ CREATE TABLE outbox (
     marked_at timestamptz,
     CONSTRAINT outbox_position UNIQUE (lane, position),
     CONSTRAINT outbox_outcome CHECK (
-        outcome IN ('applied', 'refused', 'deferred', 'waiting', 'parked', 'moved', 'gone'))
+        outcome IN ('applied', 'refused', 'deferred', 'waiting', 'parked', 'moved'))
 ) WITH (fillfactor = 70);
 -- Not unique: where a counter went back, its recipient says so, and nobody is kept from filing until then.
 CREATE INDEX outbox_number ON outbox (sender, recipient, epoch, sequence);
 CREATE INDEX outbox_open ON outbox (lane, position) WHERE NOT done;
 CREATE INDEX outbox_aside ON outbox (lane) WHERE aside IS NOT NULL;
 CREATE INDEX outbox_unreceipted ON outbox (marked_at) WHERE marked_at IS NOT NULL;
+-- What is passed by its recipient's mark, or was answered, and has no final outcome.
+CREATE INDEX outbox_behind ON outbox (sender, recipient, epoch, sequence)
+    WHERE NOT done AND (outcome IS NOT NULL OR marked_at IS NOT NULL);
 
 CREATE TABLE settled (
     message_id uuid NOT NULL,

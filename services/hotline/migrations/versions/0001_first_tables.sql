@@ -65,13 +65,16 @@ CREATE TABLE outbox (
     marked_at timestamptz,
     CONSTRAINT outbox_position UNIQUE (lane, position),
     CONSTRAINT outbox_outcome CHECK (
-        outcome IN ('applied', 'refused', 'deferred', 'waiting', 'parked', 'moved', 'gone'))
+        outcome IN ('applied', 'refused', 'deferred', 'waiting', 'parked', 'moved'))
 ) WITH (fillfactor = 70);
 -- Not unique: where a counter went back, its recipient says so, and nobody is kept from filing until then.
 CREATE INDEX outbox_number ON outbox (sender, recipient, epoch, sequence);
 CREATE INDEX outbox_open ON outbox (lane, position) WHERE NOT done;
 CREATE INDEX outbox_aside ON outbox (lane) WHERE aside IS NOT NULL;
 CREATE INDEX outbox_unreceipted ON outbox (marked_at) WHERE marked_at IS NOT NULL;
+-- What is passed by its recipient's mark, or was answered, and has no final outcome.
+CREATE INDEX outbox_behind ON outbox (sender, recipient, epoch, sequence)
+    WHERE NOT done AND (outcome IS NOT NULL OR marked_at IS NOT NULL);
 
 CREATE TABLE settled (
     message_id uuid NOT NULL,
@@ -182,10 +185,13 @@ CREATE TABLE inbox (
     received_at timestamptz NOT NULL DEFAULT now(),
     CONSTRAINT inbox_pair_sequence UNIQUE (sender, recipient, epoch, sequence),
     CONSTRAINT inbox_outcome
-        CHECK (outcome IN ('applied', 'refused', 'deferred', 'waiting', 'parked', 'moved', 'gone'))
+        CHECK (outcome IN ('applied', 'refused', 'deferred', 'waiting', 'parked', 'moved'))
 );
 CREATE INDEX inbox_said ON inbox (said) WHERE said IS NOT NULL AND outcome = 'applied';
 CREATE INDEX inbox_open ON inbox (subject) WHERE outcome IN ('deferred', 'waiting', 'parked');
+-- From what one message lacks to what the next one does: of acts nobody has to look, they are asked for when they are due.
+CREATE INDEX inbox_lacks ON inbox (sender_instance, need COLLATE "C")
+    WHERE outcome = 'deferred' AND need IS NOT NULL AND need NOT LIKE 'act %';
 CREATE INDEX inbox_withdrawn ON inbox (subject)
     WHERE type IN ('causeway.referral_withdrawn.v1', 'causeway.notice_withdrawn.v1') AND outcome = 'applied';
 
@@ -305,6 +311,9 @@ CREATE TABLE peer (
     marked_offset bigint,
     -- How many marks it has said in this minute of the broker's.
     marks integer NOT NULL DEFAULT 0,
+    -- And how often it has asked for messages, in the minute of the last time.
+    wants integer NOT NULL DEFAULT 0,
+    wanted_at timestamptz,
     owes uuid,
     answered uuid,
     stand_due boolean NOT NULL DEFAULT false,
@@ -520,6 +529,8 @@ CREATE TABLE offer (
     -- The message as it came, under the same key: whoever erases the record erases what proves it.
     evidence bytea NOT NULL,
     wrapped_key bytea,
+    -- The class of its edge; empty where it says none.
+    retention text NOT NULL GENERATED ALWAYS AS (coalesce(edge -> 'handling' ->> 'retention', '')) STORED,
     received_at timestamptz NOT NULL DEFAULT now(),
     -- Its number in the party's feed, given once it was committed: lists go by it, and so miss nothing.
     arrival bigint,
@@ -542,8 +553,8 @@ ALTER TABLE offer
     ALTER COLUMN evidence SET STORAGE EXTERNAL;
 CREATE INDEX offer_by_arrival ON offer (party, arrival) WHERE arrival IS NOT NULL;
 CREATE INDEX offer_by_state ON offer (party, state, arrival) WHERE arrival IS NOT NULL;
--- What retention still has to look at.
-CREATE INDEX offer_kept ON offer (referral_id) WHERE wrapped_key IS NOT NULL;
+-- What retention still has to look at, by class and time.
+CREATE INDEX offer_kept ON offer (retention, received_at) WHERE wrapped_key IS NOT NULL;
 
 -- Who may do what in which state: a second, independent copy of the service's table of permissions, held equal to it
 -- by the isolation tests.

@@ -22,7 +22,8 @@ _ONE = """
 SELECT referral_id, external_ref, revision, state, work_reason, accepted_at, withdrawn_at
 FROM referral WHERE referral_id = $1
 """
-# What neither waits nor has a row among the settled was applied so long ago that its row was compacted.
+# What neither waits nor has a row among the settled was applied so long ago that its row was compacted. These lie in
+# many partitions, and to plan a look into them is most of its cost: so there is one.
 _EDGES = """
 SELECT e.recipient, e.purpose, e.reason, e.rules, e.notice_id, e.answer, e.answer_detail,
        CASE WHEN e.state = 'waiting' THEN 'waiting'
@@ -31,13 +32,18 @@ SELECT e.recipient, e.purpose, e.reason, e.rules, e.notice_id, e.answer, e.answe
             END AS delivery,
        CASE WHEN e.state = 'waiting' THEN 'recipient_cannot_read' ELSE coalesce(o.code, s.code) END AS code,
        CASE WHEN e.withdrawal_id IS NULL THEN NULL
-            WHEN wo.message_id IS NULL THEN coalesce(ws.outcome, 'applied')
+            WHEN wo.message_id IS NULL THEN coalesce(s.withdrawal, 'applied')
             ELSE coalesce(wo.outcome, CASE WHEN wo.position > wl.appended THEN 'queued' ELSE 'sent' END)
             END AS withdrawal
 FROM edge AS e
-LEFT JOIN outbox AS o USING (message_id) LEFT JOIN lane AS l USING (lane) LEFT JOIN settled AS s USING (message_id)
+LEFT JOIN outbox AS o USING (message_id) LEFT JOIN lane AS l USING (lane)
 LEFT JOIN outbox AS wo ON wo.message_id = e.withdrawal_id LEFT JOIN lane AS wl ON wl.lane = wo.lane
-LEFT JOIN settled AS ws ON ws.message_id = e.withdrawal_id
+LEFT JOIN LATERAL (
+    SELECT min(outcome) FILTER (WHERE message_id = e.message_id) AS outcome,
+           min(code) FILTER (WHERE message_id = e.message_id) AS code,
+           min(outcome) FILTER (WHERE message_id = e.withdrawal_id) AS withdrawal
+    FROM settled WHERE message_id IN (e.message_id, e.withdrawal_id)
+) AS s ON true
 WHERE e.referral_id = $1 AND e.state IN ('emitted', 'waiting') ORDER BY e.recipient, e.purpose
 """
 # A page names its party, although row-level security does too: so that an index has the rows in their order.

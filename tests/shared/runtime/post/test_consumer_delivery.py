@@ -73,3 +73,15 @@ async def test_every_word_is_looked_for_among_what_was_sent(here: World, outcome
     assert reasons == ["receipt_unmatched"]
     applied = [outcome] if outcome is ReceiptOutcome.APPLIED else []
     assert len(desk.conversation.unknown_ids) == len(applied), "what is held there without our knowing is told again"
+
+
+async def test_receipts_that_fit_nothing_are_one_row_and_one_fact_an_hour(here: World) -> None:
+    """Else whoever may write one could fill the quarantine, the outbox and audit with them."""
+    desk = Desk(here)
+    directory = here.documents.directory
+    for _ in range(3):
+        drafts = compose_receipts(
+            "hotline", "law_enforcement", [verdict(ReceiptOutcome.REFUSED)], directory=directory, at=here.at
+        )
+        await desk.consumer.consume(here.records(drafts))
+    assert [each.reason for each in desk.parked()] == ["receipt_unmatched"]

@@ -225,12 +225,14 @@ def told_anew(here: World, offer: Record, *, items: int = 1, answers: int = 0) -
     return signed(id=message_id, sequence=10**6 + here.at.microsecond + len(message_id.hex))(here, sealed)
 
 
-async def test_the_same_edge_under_another_id_has_no_second_effect(here: World) -> None:
+@pytest.mark.parametrize(("anew", "rows"), [(told_anew, 2), (signed(sequence=10**6), 1)], ids=["id", "number"])
+async def test_the_same_edge_under_another_has_no_second_effect(here: World, anew: Change, rows: int) -> None:
+    """Under another number: its sender had signed it again, and was restored since to before that."""
     desk = Desk(here)
     (offer,) = offers(here)
-    told = await desk.consume([offer]) + await desk.consume([told_anew(here, offer)])
+    told = await desk.consume([offer]) + await desk.consume([anew(here, offer)])
     assert [(each.outcome, each.code) for each in told] == [(APPLIED, None), (APPLIED, None)]
-    assert (len(desk.handler.types), len(desk.database.state.inbox)) == (1, 2)
+    assert (len(desk.handler.types), len(desk.database.state.inbox), desk.parked()) == (1, rows, [])
 
 
 @pytest.mark.parametrize("together", [True, False])

@@ -8,12 +8,13 @@ from contextlib import suppress
 from random import Random
 from typing import Any
 
+import asyncpg
 import pytest
 
 from deploy.site.endpoints import DatabaseEndpoint
 from shared.kernel.clock import SystemClock
 from shared.runtime.database.transactions import Database
-from shared.runtime.post import outbox
+from shared.runtime.post import outbox, sent_book
 from shared.runtime.post.lease import RelayLease
 from shared.runtime.post.outbox import PostgresLanes
 from shared.runtime.post.ports import Outgoing, Progress
@@ -137,7 +138,7 @@ async def test_a_recipient_that_has_been_down_for_long_costs_nothing_per_append(
         "lanes": (outbox._LANES,),
         "lane": (outbox._LANE, LANE),
         "note": (outbox._NOTE, LANE, 1, BACKLOG, None, AT),
-        "oldest": (metrics._OLDEST,),
+        "oldest": (metrics._OLDEST, [], []),
     }
 
     async def measured(under_way: int) -> dict[str, int]:
@@ -168,3 +169,57 @@ async def test_a_note_of_the_relay_changes_one_row_however_much_was_appended(dat
     await lanes.note(LANE, Progress(30, AT, 29))
     assert await database.fetch(versions) == before
     assert (await lanes.work(LANE, 10)).rows == []
+
+
+_PAIR = """
+INSERT INTO pair_sequence (sender, recipient, lane, epoch, last, system_id, timeline, file)
+VALUES ('a.example', 'b.example', $1, '019df5e6-0000-7000-8000-000000000001', 1000000, 1, 1, 1)
+"""
+_PASSED = """
+INSERT INTO mark (by, sender, recipient, epoch, passed)
+SELECT by, 'a.example', 'b.example', '019df5e6-0000-7000-8000-000000000001', int8multirange(int8range(1, $2::bigint))
+FROM unnest(ARRAY['audit', $1]) AS by ON CONFLICT (by, sender, recipient, epoch) DO UPDATE SET passed = excluded.passed
+"""
+_NEXT = _BACKLOG.replace("generate_series(1, $2::bigint)", "generate_series($2::bigint, $2 + $3 - 1)")
+
+
+async def test_a_snapshot_that_is_held_slows_no_look_for_what_is_oldest_down(
+    database: Database, endpoint: DatabaseEndpoint
+) -> None:
+    """20,000 messages are receipted, marked and gone meanwhile. Compared are pages looked at, not times."""
+    oldest, gone = metrics.Oldest(), 0
+
+    async def pass_by(count: int) -> None:
+        """So many come and go, and two more are there."""
+        nonlocal gone
+        await database.fetch("DELETE FROM outbox")
+        await database.fetch(_NEXT, LANE, gone + 1, count + 2)
+        gone += count
+        await database.fetch("UPDATE lane SET last = $1, appended = $1", gone + 2)
+        await database.fetch("UPDATE outbox SET outcome = 'applied', done = true WHERE position <= $1", gone)
+        await database.fetch("DELETE FROM outbox WHERE position <= $1", gone)
+        await database.fetch(_PASSED, LANE, gone + 1)
+        async with database.transaction() as session:
+            ages = await oldest.ages(session.driver, AT)
+            marks = await sent_book.PostgresSentBook(session.driver).sent_marks(LANE)
+        assert (ages.unsent_s, [each.held for each in marks]) == (0, [gone + 1])
+
+    async def pages(first: tuple[list[str], list[int]]) -> dict[str, int]:
+        looks = {"oldest": (metrics._OLDEST, *first), "held": (sent_book._SENT_MARKS, LANE)}
+        return {name: buffers(await plan(database, *each)) for name, each in looks.items()}
+
+    await database.fetch("INSERT INTO lane (lane, last) VALUES ($1, 0)", LANE)
+    await database.fetch(_PAIR, LANE)
+    await pass_by(20)
+    alone = await pages(oldest.seen())
+    holder = await asyncpg.connect(endpoint.owner_url)
+    await holder.execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM pair_sequence")
+    for _ in range(20):
+        await pass_by(1000)
+    await database.fetch("ANALYZE outbox")
+    held = await pages(oldest.seen())
+    await database.fetch("DELETE FROM mark")
+    forgotten = await pages(([], []))  # the control: neither a last look nor marks say where to begin
+    await holder.close()
+    assert {name: count for name, count in held.items() if count > 3 * alone[name]} == {}
+    assert {name: count for name, count in forgotten.items() if count <= 30 * alone[name]} == {}

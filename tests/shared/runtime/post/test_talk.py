@@ -16,10 +16,10 @@ from shared.contracts.delivery import (
 from shared.contracts.registry import GONE, MARKS, READS_ANNOUNCED, WANTED
 from shared.exchange.reads import own_reads
 from shared.kernel.ids import uuid7
-from shared.runtime.post.peers import HOLES_A_MINUTE, MARKS_A_MINUTE
+from shared.runtime.post.peers import HOLES_A_MINUTE, MARKS_A_MINUTE, WANTS_A_MINUTE
 from shared.runtime.post.ports import Settlement
 from shared.vocabulary.answers import ReceiptOutcome
-from tests.support.exchange_world import World, world
+from tests.support.exchange_world import World, move, world
 from tests.support.talking import EPOCH, PAIR, Desk, marks
 
 
@@ -82,6 +82,15 @@ async def test_numbers_that_audit_alone_was_told_of_end_their_epoch_where_they_g
     ]
 
 
+async def test_numbers_that_went_to_where_a_party_was_end_their_epoch_there() -> None:
+    """We were restored, and the party has moved since: where it was, the number would be missing for ever."""
+    moved = world()
+    move(moved, PAIR["recipient"])
+    desk, told = Desk(moved), TakenMark(**PAIR, through=0, holes=((1, 1),))
+    await desk.hear(MARKS, marks(taken=(told,)))
+    assert ("forgotten", ("law_enforcement", (told,))) in desk.books.asked
+
+
 async def test_of_numbers_that_go_to_another_a_peers_word_ends_nothing(desk: Desk) -> None:
     elsewhere = TakenMark(sender="hotline-nl.example", recipient="provider-001.example", epoch=EPOCH, through=3)
     await desk.hear(MARKS, marks(taken=(elsewhere,)))
@@ -137,12 +146,21 @@ async def test_numbers_that_are_not_a_peers_to_give_or_not_ours_to_take_are_not_
 
 async def test_what_is_wanted_is_sent_again_or_gone(desk: Desk) -> None:
     held, lost = uuid7(), uuid7()
-    desk.books.held = {held}
+    desk.books.held, desk.books.count = {held}, 0
     await desk.hear(WANTED, WantedClear(ids=(held, lost)))
     assert desk.books.asked == [("send_again", ("law_enforcement", (held, lost)))]
     (gone,) = desk.books.outgoing
     assert json.loads(gone.body)["clear"]["ids"] == [str(lost)]
     assert list(desk.books.stands_to) == ["law_enforcement"]
+
+
+async def test_of_a_peer_that_asks_without_end_so_much_is_answered_in_a_minute(
+    desk: Desk, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for late, desk.books.count in enumerate((WANTS_A_MINUTE - 1, WANTS_A_MINUTE, WANTS_A_MINUTE + 1)):
+        await desk.hear(WANTED, WantedClear(ids=(uuid7(),)), late=late)
+    assert len(desk.books.outgoing) == 1
+    assert capsys.readouterr().err.count("wants_too_many") == 1
 
 
 async def test_what_is_gone_is_passed(desk: Desk) -> None:

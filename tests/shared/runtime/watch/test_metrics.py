@@ -27,9 +27,9 @@ async def empty_tables(database: Database) -> AsyncIterator[None]:
         await session.driver.execute("DELETE FROM lane; DELETE FROM outbox; DELETE FROM quarantine")
 
 
-async def measured(database: Database) -> dict[str, float]:
+async def measured(database: Database, oldest: metrics.Oldest | None = None) -> dict[str, float]:
     async with database.transaction() as session:
-        await metrics.measure_stores(session.driver, NOW + timedelta(seconds=60))
+        await metrics.measure_stores(session.driver, NOW + timedelta(seconds=60), oldest or metrics.Oldest())
     families = text_string_to_metric_families(metrics.exposition().decode())
     return {sample.name: sample.value for family in families for sample in family.samples if not sample.labels}
 
@@ -56,6 +56,28 @@ async def test_what_was_never_sent_and_what_has_no_outcome_age_apart(database: D
         await session.driver.execute("UPDATE outbox SET done = true, aside = 'unreadable' WHERE position = 1")
     found = await measured(database)
     assert (found["causeway_outbox_aside_rows"], found["causeway_unreceipted_age_seconds"]) == (1, 0)
+
+
+async def test_who_looks_again_finds_what_is_open_after_what_was_and_what_a_restored_database_has(
+    database: Database,
+) -> None:
+    oldest = metrics.Oldest()
+    made = [replace(draft("t", subject=str(uuid7())), created_at=NOW - timedelta(seconds=age)) for age in (30, 20, 10)]
+
+    async def after(change: str) -> float:
+        async with database.transaction() as session:
+            await session.driver.execute(change)
+        return (await measured(database, oldest))["causeway_unreceipted_age_seconds"]
+
+    async with database.transaction() as session:
+        await enqueue(session.driver, made)
+    assert await after("UPDATE lane SET appended = 2") == 90
+    assert await after("UPDATE outbox SET done = true WHERE position = 1") == 80
+    assert await after("UPDATE outbox SET done = true WHERE position = 2") == 0
+    assert await after("UPDATE lane SET appended = 3") == 70
+    assert await after("UPDATE outbox SET done = true") == 0
+    restored = "UPDATE outbox SET done = position > 1; DELETE FROM outbox WHERE position = 3"
+    assert await after(f"{restored}; UPDATE lane SET last = 2, appended = 2") == 90
 
 
 async def test_parked_records_are_counted_until_they_are_replayed(database: Database) -> None:
