@@ -270,7 +270,9 @@ REFUSED: dict[str, tuple[Refusal, ...]] = {
         ),
         Refusal("user-in-address", _FIELD, "https://anna@files.example/41", by="guard", code="guard_rules_host_user"),
         Refusal("port-impossible", _FIELD, "https://files.example:99999/41", by="guard", code="guard_rules_host_port"),
-        Refusal("percent-alone", _FIELD, "https://files.example/100%", by="guard", code="guard_rules_percent_encoding"),
+        Refusal(
+            "control-escaped", _FIELD, "https://files.example/41%00", by="guard", code="guard_rules_control_character"
+        ),
         Refusal(
             "ip-not-canonical",
             "/subject_accounts/0/events/0/ip",

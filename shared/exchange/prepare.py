@@ -15,7 +15,7 @@ from shared.exchange.letters import Emitted, KnownEdge, Letters, Waiting, Writin
 from shared.exchange.message import Draft
 from shared.exchange.minimise import own_record, whole_record
 from shared.exchange.reads import PeerReads
-from shared.guard import inspect
+from shared.guard import as_kept, cuts, inspect
 from shared.kernel.canonical import digest
 from shared.kernel.clock import coarse
 from shared.kernel.errors import Refused
@@ -50,6 +50,7 @@ class Prepared:
     """A referral decided and sealed, ready to be stored in one transaction: nothing of it is durable yet.
 
     `content` is what the origin keeps, plaintext: the store encrypts it. `drafts` end with the fact for audit.
+    `cut` has the numbers of items from whose addresses something was cut, and by which rules.
     `body_sha256` is that of the bytes that were posted: the acceptance and the fact both state it.
     """
 
@@ -67,6 +68,7 @@ class Prepared:
     emitted: tuple[Emitted, ...]
     waiting: tuple[Waiting, ...]
     drafts: tuple[Draft, ...]
+    cut: tuple[dict[str, Any], ...]
     traceparent: str | None
 
 
@@ -113,13 +115,20 @@ class Filing:
     body_sha256: str = field(kw_only=True)
 
 
-def check(submission: ReferralSubmission, *, origin: PartyEntry, documents: Documents, at: datetime) -> Judged:
+class Looked(NamedTuple):
+    """What would become of a referral, and what would be cut from addresses: numbers of items, and rules."""
+
+    judged: Judged
+    cut: tuple[tuple[int, tuple[str, ...]], ...]
+
+
+def check(submission: ReferralSubmission, *, origin: PartyEntry, documents: Documents, at: datetime) -> Looked:
     """Guard and decide, nothing else: what `prepare` would answer, for a look before sending. Raises `Refused`."""
     # Nothing states the hash of what is only looked at.
     work = _Work(Filing(submission, origin, body_sha256=""), documents, at, sealer=Sealer())
     for stage in (_guard, _read, _judge):
         stage(work)
-    return work.outcome
+    return Looked(work.outcome, cuts(work.content))
 
 
 def prepare(
@@ -242,11 +251,12 @@ def _guard(work: _Work) -> None:
     submission = work.filing.submission
     if submission.exercise != (work.filing.origin.status == PartyStatus.SANDBOX):
         raise Refused("exercise_mismatch", "a sandbox party files exercises, a live party none", field="/exercise")
-    inspect(submission, now=work.at)
+    # What is charged is what travels: labels closed, each address in its one spelling, without what was cut.
+    work.content = as_kept(closed(submission, work.documents.directory))
+    inspect(work.content, now=work.at)
 
 
 def _read(work: _Work) -> None:
-    work.content = closed(work.filing.submission, work.documents.directory)
     work.read = read_facts(work.content, work.filing.origin, work.documents.directory)
 
 
@@ -314,5 +324,6 @@ def _prepared(work: _Work) -> Prepared:
         emitted=work.letters.emitted,
         waiting=work.letters.waiting,
         drafts=work.drafts,
+        cut=tuple({"n": n, "rules": rules} for n, rules in cuts(work.content)),
         traceparent=work.filing.traceparent,
     )

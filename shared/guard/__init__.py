@@ -1,30 +1,31 @@
-"""No content: keeps files out of the metadata, and measures how well.
+"""No content: what a record can carry is bounded by what it costs under one public code.
 
     parse_body   L0  what a body must be before anything looks at its meaning      envelope_limits
     (schema)     L1  closed models                                                 shared/contracts
+    as_kept      L3  one spelling of each address, without what expires or tracks  canonical, templates
     inspect      L2  what a value of each kind must look like                      rules
-                 L4  how many bytes a record could carry                           capacity, tokens
-                 L3  whether a value, or several together, decode to a file        recognise, decodings, signatures
+                 L4  what all values together cost                                 charge, leaves, budget
 
-Recognition is an arms race; the budgets of L4 are the guarantee.
+Nothing recognises encodings: by Kraft's inequality no encoding carries more than it is charged.
 """
 
 from __future__ import annotations
 
-from shared.guard.capacity import Capacity
 from shared.guard.edition import edition
 from shared.guard.envelope_limits import SEALED_NODES_MAX, parse_body, parse_list
-from shared.guard.inspect import ALL_STAGES, Stage, capacity, inspect
+from shared.guard.inspect import ALL_STAGES, Stage, cost, inspect
 from shared.guard.item_bytes import item_bytes
 from shared.guard.schema_audit import audit_schema
+from shared.guard.templates import as_kept, cuts
 
 __all__ = [
     "ALL_STAGES",
     "SEALED_NODES_MAX",
-    "Capacity",
     "Stage",
+    "as_kept",
     "audit_schema",
-    "capacity",
+    "cost",
+    "cuts",
     "edition",
     "inspect",
     "item_bytes",

@@ -7,6 +7,8 @@ from functools import lru_cache
 from importlib.resources import files
 from typing import Final
 
+from shared.guard.charge import shipped
+
 _DIGITS = 32
 #: Editions of earlier releases whose texts are taken as well: what they let pass, the guard of today looks at again.
 READ_EDITIONS: Final[frozenset[str]] = frozenset()
@@ -14,15 +16,18 @@ READ_EDITIONS: Final[frozenset[str]] = frozenset()
 
 @lru_cache(1)
 def edition() -> str:
-    """The guard as it is, 32 hexadecimal digits: the first 128 bits of a SHA-256 over the source of every module here.
+    """The guard as it is, 32 hexadecimal digits: the first 128 bits of a SHA-256 over its modules, model and templates.
 
-    Any change of the guard is another edition. Each module counts with its name and its length.
+    Any change of the guard is another edition. Each file counts with its name and its length. Raises `ValueError` when
+    the model is not the one that `charge` names: who serves asks this first, and does not start.
     """
+    shipped()
     guard = hashlib.sha256()
-    modules = (each for each in files("shared.guard").iterdir() if each.name.endswith(".py"))
-    for module in sorted(modules, key=lambda each: each.name):
-        source = module.read_bytes()
-        guard.update(f"{module.name}:{len(source)}\n".encode() + source)
+    here = files("shared.guard")
+    parts = [*here.iterdir(), *here.joinpath("data").iterdir()]
+    for part in sorted((each for each in parts if each.is_file()), key=lambda each: each.name):
+        text = part.read_bytes()
+        guard.update(f"{part.name}:{len(text)}\n".encode() + text)
     return guard.hexdigest()[:_DIGITS]
 
 

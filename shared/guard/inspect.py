@@ -7,34 +7,29 @@ from typing import Literal
 
 from pydantic import BaseModel
 
-from shared.guard.capacity import Capacity, check_capacity, measure_capacity
+from shared.guard.budget import ADDED, Charged, charged, check_budget
 from shared.guard.leaves import leaves
-from shared.guard.parts import split
-from shared.guard.recognise import check_content
 from shared.guard.rules import check_rules
 
-Stage = Literal["rules", "capacity", "recognise"]
-ALL_STAGES: frozenset[Stage] = frozenset({"rules", "capacity", "recognise"})
+Stage = Literal["rules", "budget"]
+ALL_STAGES: frozenset[Stage] = frozenset({"rules", "budget"})
 
 
 def inspect(record: BaseModel, *, now: datetime | None = None, stages: frozenset[Stage] = ALL_STAGES) -> None:
-    """Refuse `record` if a value breaks the rules of its kind, has room for a file, or decodes to one.
+    """Refuse `record` if a value breaks the rules of its kind, or if it could say more than its budget.
 
-    `record` has passed its schema. Success does not mean that nothing is hidden: encrypted bytes fit in what
-    the budgets leave, at most `RECORD_BYTES_MAX`. `now` is given where instants are to be bounded (at ingress).
-    `stages` is narrowed only by tests that show what each stage is for.
+    `record` has passed its schema. `now` is given at ingress: it bounds instants, and keeps room for what the origin's
+    service adds. `stages` is narrowed only by tests that show what each stage is for.
 
-    Raises `Refused` with code `guard_<stage>_<rule>` and the pointer of the field, never its value.
+    Raises `Refused` with code `guard_…` and the pointer of the field, never its value.
     """
-    texts = split(*leaves(record))
+    found, closed = leaves(record)
     if "rules" in stages:
-        check_rules(texts, now)
-    if "capacity" in stages:
-        check_capacity(texts)
-    if "recognise" in stages:
-        check_content(texts)
+        check_rules(found, now)
+    if "budget" in stages:
+        check_budget(charged(found, closed), added=0 if now is None else ADDED)
 
 
-def capacity(record: BaseModel) -> Capacity:
-    """How many bytes `record` could carry at most, and how much of its text is opaque."""
-    return measure_capacity(split(*leaves(record)))
+def cost(record: BaseModel) -> Charged:
+    """What `record` costs. Its values have passed the rules."""
+    return charged(*leaves(record))

@@ -1,55 +1,62 @@
-"""Walks a validated model instance down to its scalar values, by a plan compiled once per model class."""
+"""Walks a validated model instance down to its values, by a plan compiled once per model class, and adds up what
+choices, numbers, times and lengths cost. Texts are left to `charge`.
+
+What the walk charges is a prefix code of the record: in the order in which the model declares them, one bit whether an
+optional member is there, the length of each list, and each value at the size of its type.
+"""
 
 from __future__ import annotations
 
 import functools
-import math
 import types
 import typing
 from collections.abc import Iterator
 from datetime import date, datetime
 from enum import Enum
-from typing import Any, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel
+from pydantic.fields import FieldInfo
 
 from shared.contracts.fields import Kind
+from shared.guard.charge import BIT, choices
 
 #: A path is a linked list, so that the JSON pointer is only written when a refusal needs it.
 Path = tuple[Any, str | int] | None
 
-#: What a leaf is: a `KindName`, or one of these for values that no `Kind` marks.
-TEXT, INTEGER, INSTANT, DAY, IDENTIFIER, CHOICE = "text", "integer", "instant", "day", "identifier", "choice"
+#: What a leaf is: a `KindName`, or one of these for values that no `Kind` marks. `CLOSED` ones are never among leaves.
+TEXT, INSTANT, CLOSED = "text", "instant", "closed"
 
-#: The most bits that a value of a closed type can carry (an instant: milliseconds over 40 years).
-CLOSED_BITS = {INSTANT: 41.0, DAY: 14.0, IDENTIFIER: 122.0}
+#: What a value of a type costs: milliseconds over 69 years, a day of any year, all bits of a UUID.
+_INSTANT_COST: Final = 41 * BIT
+_DAY_COST: Final = choices(date.max.toordinal())
+_UUID_COST: Final = 128 * BIT
 
 
-#: One scalar value that is not a choice: its kind, the value, and where it is.
+#: One text or instant: its kind, the value, and where it is.
 Leaf = tuple[str, Any, Path]
 
 
 class Step(NamedTuple):
-    """One field of a model to look into: its name, and the kind of its values. `bits` are those of one choice."""
+    """One field of a model to look into: its name, the kind of its values, and what each costs beside its text."""
 
     name: str
     kind: str  # "" for values that are models themselves
-    bits: float
+    cost: int
 
 
 class Plan(NamedTuple):
-    """How to walk a model: the fields to look into, and the bits of its single choices, present or not."""
+    """How to walk a model: the fields to look into, and what every instance costs: single choices, what is there, and
+    the lengths of lists."""
 
     steps: tuple[Step, ...]
-    choice_bits: float
+    cost: int
 
 
-def leaves(record: BaseModel) -> tuple[list[Leaf], float]:
-    """All scalar values of `record` that are present, in the order in which the model declares them.
-
-    Choices hold nothing to look at: of them there is only the sum of the bits that choosing can carry.
-    """
+def leaves(record: BaseModel) -> tuple[list[Leaf], int]:
+    """All texts and instants of `record` that are present, in the order in which the model declares them; and what all
+    the rest costs, in sixteenths of a bit."""
     found: list[Leaf] = []
     return found, _walk(record, None, found)
 
@@ -63,49 +70,55 @@ def pointer(path: Path) -> str:
     return "".join(f"/{part}" for part in reversed(parts))
 
 
-def _walk(record: Any, path: Path, found: list[Leaf]) -> float:
+def _walk(record: Any, path: Path, found: list[Leaf]) -> int:
     values = record.__dict__ if isinstance(record, BaseModel) else record._asdict()
-    steps, choice_bits = plan(record.__class__)
-    for name, kind, bits in steps:
+    steps, spent = plan(record.__class__)
+    for name, kind, cost in steps:
         value = values[name]
         if value is None:
             continue
         here = (path, name)
         if type(value) is tuple or type(value) is list:
-            if kind == CHOICE:
-                choice_bits += bits * len(value)
-            elif kind:
-                found.extend([(kind, member, (here, index)) for index, member in enumerate(value)])
-            else:
+            spent += cost * len(value)
+            if not kind:
                 for index, member in enumerate(value):
-                    choice_bits += _walk(member, (here, index), found)
-        elif kind:
-            found.append((kind, value, here))
+                    spent += _walk(member, (here, index), found)
+            elif kind != CLOSED:
+                found.extend([(kind, member, (here, index)) for index, member in enumerate(value)])
         else:
-            choice_bits += _walk(value, here, found)
-    return choice_bits
+            spent += cost
+            if not kind:
+                spent += _walk(value, here, found)
+            elif kind != CLOSED:
+                found.append((kind, value, here))
+    return spent
 
 
 @functools.cache
 def plan(model: type) -> Plan:
     """How to walk instances of `model`, a Pydantic model or a named tuple.
 
-    Raises `TypeError` for a field that nobody could inspect.
+    Raises `TypeError` for a field that nobody could charge.
     """
     steps: list[Step] = []
-    choice_bits = 0.0
+    spent = 0
     for name, annotation, metadata in _members(model):
-        roles = set(_roles(annotation, metadata))
+        roles = sorted(set(_roles(annotation, metadata)))
         if not roles:
             continue
-        if len(roles) != 1:
+        kind, cost = roles[0]
+        if any(other != kind for other, _ in roles):
             raise TypeError(f"{model.__name__}.{name} mixes kinds of values: the guard needs one")
-        ((kind, bits),) = roles
-        if kind == CHOICE and not _is_list(annotation):
-            choice_bits += bits
-        else:
-            steps.append(Step(name, kind, bits))
-    return Plan(tuple(steps), choice_bits)
+        spent += BIT * (type(None) in typing.get_args(annotation))
+        if kind == "":  # which of the models
+            cost = choices(len(roles))
+        if (longest := _longest(annotation, metadata)) is not None:
+            spent += choices(longest + 1)
+        elif kind == CLOSED and type(None) not in typing.get_args(annotation):
+            spent += cost
+            continue
+        steps.append(Step(name, kind, cost))
+    return Plan(tuple(steps), spent)
 
 
 def _members(model: type) -> Iterator[tuple[str, Any, tuple[Any, ...]]]:
@@ -117,48 +130,77 @@ def _members(model: type) -> Iterator[tuple[str, Any, tuple[Any, ...]]]:
             yield name, annotation, ()
 
 
-def _is_list(annotation: Any) -> bool:
-    return typing.get_origin(annotation) in (tuple, list) or any(map(_is_list, typing.get_args(annotation)))
+def _flat(metadata: tuple[Any, ...]) -> Iterator[Any]:
+    """Marks of a type, those that pydantic's `Field` gathers one by one."""
+    for mark in metadata:
+        if isinstance(mark, FieldInfo):
+            yield from mark.metadata
+        else:
+            yield mark
 
 
-def _roles(annotation: Any, metadata: tuple[Any, ...]) -> Iterator[tuple[str, float]]:
-    """The kinds of value an annotation allows, as (kind, bits). Single-valued literals carry nothing: left out."""
+def _bound(metadata: tuple[Any, ...], name: str) -> int | None:
+    return next((getattr(mark, name) for mark in _flat(metadata) if getattr(mark, name, None) is not None), None)
+
+
+def _longest(annotation: Any, metadata: tuple[Any, ...]) -> int | None:
+    """How many members a list has at most; None for what is no list."""
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is typing.Annotated:
+        return _longest(arguments[0], arguments[1:])
+    if origin in (tuple, list):
+        if (longest := _bound(metadata, "max_length")) is None:
+            raise TypeError("the guard needs a bound for each list")
+        return longest
+    return next((found for each in arguments if (found := _longest(each, ())) is not None), None)
+
+
+def _roles(annotation: Any, metadata: tuple[Any, ...]) -> Iterator[tuple[str, int]]:
+    """The kinds of value an annotation allows, as (kind, cost). Single-valued literals carry nothing: left out.
+
+    Of models there is one for each that a union allows, told apart by their place.
+    """
     marks = [mark for mark in metadata if isinstance(mark, Kind)]
     if marks:
-        yield marks[0].name, 0.0
+        yield marks[0].name, 0
         return
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is typing.Annotated:
         yield from _roles(arguments[0], (*arguments[1:],))
     elif origin in (typing.Union, types.UnionType, tuple, list):
-        for argument in arguments:
+        for place, argument in enumerate(arguments):
             if argument not in (type(None), Ellipsis):
-                yield from _roles(argument, ())
+                yield from (
+                    (kind, cost or place) if kind == "" else (kind, cost) for kind, cost in _roles(argument, ())
+                )
     elif origin is Literal:
         if len(arguments) > 1:
-            yield CHOICE, math.log2(len(arguments))
+            yield CLOSED, choices(len(arguments))
     else:
-        yield from _scalar_role(annotation)
+        yield from _scalar_role(annotation, metadata)
 
 
-def _scalar_role(annotation: Any) -> Iterator[tuple[str, float]]:
+def _scalar_role(annotation: Any, metadata: tuple[Any, ...]) -> Iterator[tuple[str, int]]:
     if not isinstance(annotation, type):
         raise TypeError("the guard cannot look into this annotation")
     if issubclass(annotation, BaseModel) or (issubclass(annotation, tuple) and hasattr(annotation, "_fields")):
-        yield "", 0.0
+        yield "", 0
     elif issubclass(annotation, Enum):
-        yield CHOICE, math.log2(max(len(annotation), 2))
+        yield CLOSED, choices(len(annotation))
     elif issubclass(annotation, bool):
-        yield CHOICE, 1.0
+        yield CLOSED, BIT
     elif issubclass(annotation, str):
-        yield TEXT, 0.0
+        yield TEXT, 0
     elif issubclass(annotation, int):
-        yield INTEGER, 0.0
+        least, most = _bound(metadata, "ge"), _bound(metadata, "le")
+        if least is None or most is None:
+            raise TypeError("the guard needs both bounds of a number")
+        yield CLOSED, choices(most - least + 1)
     elif annotation is AwareDatetime or issubclass(annotation, datetime):
-        yield INSTANT, 0.0
+        yield INSTANT, _INSTANT_COST
     elif issubclass(annotation, date):
-        yield DAY, 0.0
+        yield CLOSED, _DAY_COST
     elif issubclass(annotation, UUID):
-        yield IDENTIFIER, 0.0
+        yield CLOSED, _UUID_COST
     else:
         raise TypeError(f"the guard cannot look into {annotation.__name__}")

@@ -1,57 +1,50 @@
-"""L2: what a value of each kind must look like, beyond the alphabet and length that the schema states."""
+"""L2: what a value of each kind must look like, beyond the alphabet and length that the schema states.
+
+How much a value says is no question here: that is charged (`budget`).
+"""
 
 from __future__ import annotations
 
 import ipaddress
 import re
 from datetime import UTC, datetime, timedelta
-from typing import NoReturn
+from typing import Final, NoReturn
 
-from shared.guard.leaves import Path, pointer
-from shared.guard.parts import FULL_IPV6, Address, Host, Split, decoded
-from shared.guard.shapes import SHAPELESS_CHARACTERS_MAX, check_shape
+from shared.guard.canonical import canonical
+from shared.guard.leaves import INSTANT, Leaf, Path, pointer
 from shared.kernel.errors import Refused
 
 HOST_CHARACTERS_MAX, LABEL_CHARACTERS_MAX, LABELS_MAX = 253, 63, 12
-#: Lengths count decoded characters.
-SEGMENTS_MAX, SEGMENT_CHARACTERS_MAX = 40, 255
-PARAMETERS_MAX, PARAMETER_CHARACTERS_MAX, NAME_CHARACTERS_MAX = 40, 1_100, 96
-FRAGMENT_CHARACTERS_MAX = 200
-EMPTY_SEGMENTS_MAX = 4
-#: Bytes that percent encoding stands for, per address: above 0x7f, of those not UTF-8, and that need no encoding.
-HIGH_BYTES_MAX, NOT_UTF8_MAX, NEEDLESS_MAX = 320, 72, 24
-MARKUP_MAX, ANGLE_BRACKETS_MAX, SPACES_MAX = 24, 2, 40
-EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
-CLOCK_SKEW = timedelta(minutes=5)
+EARLIEST: Final = datetime(2000, 1, 1, tzinfo=UTC)
+#: What the charge of an instant has room for: 2^41 milliseconds.
+LATEST: Final = EARLIEST + timedelta(milliseconds=2**41 - 1)
+CLOCK_SKEW: Final = timedelta(minutes=5)
 
-_PERCENT = re.compile(r"%[0-9A-Fa-f]{2}")
-_BAD_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
-_NEEDLESS = re.compile(r"%(?:2[DdEe]|3[0-9]|4[1-9A-Fa-f]|5[0-9AaFf]|6[1-9A-Fa-f]|7[0-9AaEe])")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f\x80-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff\U000e0000-\U000e007f]")
-_MARKUP = re.compile(r'["\\^{|}`]')
-_NOT_UTF8 = re.compile(r"[\udc80-\udcff]")
-_LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?")
+_CONTROL: Final = re.compile(r"%(?:[01][0-9A-F]|7F)")
+#: Controls, and what turns the direction of text or hides in it, in UTF-8 (Unicode 16, general categories Cc and Cf).
+_HIDDEN: Final = re.compile(
+    r"%C2%[89][0-9A-F]|%E2%80%(?:8[EF]|A[A-E])|%E2%81%A[6-9]|%EF%BB%BF|%F3%A0%8[01]%[89AB][0-9A-F]"
+)
+_LABEL: Final = re.compile(r"[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?")
 #: Letters and digits, set apart by single dots and hyphens: when short and few, labels that need no further look.
-_PLAIN = re.compile(r"(?:[A-Za-z0-9]++[.-])*+[A-Za-z0-9]++")
-_EMPTY_SEGMENT = re.compile(r"[^A-Za-z0-9%]+")
+_PLAIN: Final = re.compile(r"(?:[a-z0-9]++[.-])*+[a-z0-9]++")
+_AUTHORITY: Final = re.compile(r"https?://([^/?#]*)")
 
 
-def check_rules(texts: Split, now: datetime | None) -> None:
-    """Check every value on its own. `now` bounds instants; without it only the past is bounded.
+def check_rules(found: list[Leaf], now: datetime | None) -> None:
+    """Check every value on its own. `now` bounds instants; without it only what the charge has room for does.
 
     Raises `Refused` with a code `guard_rules_…`.
     """
-    latest = None if now is None else now + CLOCK_SKEW
-    for _, instant, path in texts.instants:
-        if instant < EARLIEST or (latest is not None and instant > latest):
-            _refuse_instant(instant, path)
-    for host in texts.hosts:
-        _check_host(host)
-    for address in texts.addresses:
-        _check_address(address)
-    for part in texts.parts:
-        if len(part.text) > SHAPELESS_CHARACTERS_MAX or not part.text.isascii():
-            check_shape(part)
+    latest = LATEST if now is None else now + CLOCK_SKEW
+    for kind, value, path in found:
+        if kind == INSTANT:
+            if not EARLIEST <= value <= latest:
+                _refuse_instant(value, path)
+        elif kind == "ip":
+            _check_ip(value, path)
+        elif kind in ("url", "onion", "peer"):
+            _check_address(kind, value, path)
 
 
 def _refuse(rule: str, detail: str, path: Path) -> NoReturn:
@@ -64,83 +57,49 @@ def _refuse_instant(instant: datetime, path: Path) -> NoReturn:
     _refuse("instant_in_future", "at most five minutes ahead of our clock", path)
 
 
-def _check_host(host: Host) -> None:
-    """A host's address in its one canonical spelling (RFC 5952): 16 free bytes would hold a file's head."""
-    text, packed, path = host
-    if packed is None:
+def _check_ip(text: str, path: Path) -> None:
+    """A host's address in its one canonical spelling (RFC 5952)."""
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
         _refuse("ip_not_an_address", "an IPv4 or IPv6 address", path)
-    if len(packed) == 4:
-        is_assigned = packed[0] < _FIRST_IPV4_GROUP and any(packed)
+    if str(address) != text:
+        _refuse("ip_not_canonical", "the canonical spelling of RFC 5952", path)
+    if isinstance(address, ipaddress.IPv4Address):
+        is_assigned = _NO_IPV4 < address < _MULTICAST
     else:
-        if not FULL_IPV6.fullmatch(text) and str(ipaddress.IPv6Address(text)) != text:
-            _refuse("ip_not_canonical", "the canonical spelling of RFC 5952", path)
-        is_assigned = packed[0] >> 5 == _UNICAST or _is_reserved_for_hosts(ipaddress.IPv6Address(text))
+        local = address.is_private or address.is_link_local or address.ipv4_mapped is not None
+        is_assigned = address in _UNICAST or (local and not address.is_unspecified)
     if not is_assigned:
         _refuse("ip_not_a_host", "an address that a host can have", path)
 
 
-def _is_reserved_for_hosts(address: ipaddress.IPv6Address) -> bool:
-    return (address.is_private or address.is_link_local or bool(address.ipv4_mapped)) and not address.is_unspecified
+_NO_IPV4: Final = ipaddress.IPv4Address(0)
+#: From here on IPv4 is multicast and reserved (RFC 5771, RFC 1112 §4).
+_MULTICAST: Final = ipaddress.IPv4Address("224.0.0.0")
+#: The global unicast addresses of IPv6 (RFC 4291 §2.4).
+_UNICAST: Final = ipaddress.IPv6Network("2000::/3")
 
 
-#: From this first byte on IPv4 is multicast and reserved (RFC 5771, RFC 1112 §4).
-_FIRST_IPV4_GROUP = 224
-#: The first three bits of 2000::/3, the global unicast addresses of IPv6 (RFC 4291 §2.4).
-_UNICAST = 0b001
-
-
-def _check_address(address: Address) -> None:
-    raw, path = address.raw, address.path
-    if raw.startswith("http"):
-        _check_authority(address.authority, path)
-    if len(address.segments) > SEGMENTS_MAX:
-        _refuse("path_segments", f"at most {SEGMENTS_MAX} path segments", path)
-    if len(address.segments) > EMPTY_SEGMENTS_MAX and (
-        sum(1 for segment in address.segments[:-1] if not segment or _EMPTY_SEGMENT.fullmatch(segment))
-        > EMPTY_SEGMENTS_MAX
-    ):
-        _refuse("path_without_names", "path segments have letters or digits", path)
-    if len(address.parameters) > PARAMETERS_MAX:
-        _refuse("query_parameters", f"at most {PARAMETERS_MAX} parameters", path)
-    if len(raw) > NAME_CHARACTERS_MAX:
-        _check_lengths(address)
-    if "%" in raw:
-        _check_percent(raw, path)
-        _check_decoded(address.text, path)
-
-
-def _check_lengths(address: Address) -> None:
-    path = address.path
-    for segment in address.segments:
-        if len(segment) > SEGMENT_CHARACTERS_MAX and len(decoded(segment)) > SEGMENT_CHARACTERS_MAX:
-            _refuse("path_segment", f"at most {SEGMENT_CHARACTERS_MAX} characters in a path segment", path)
-    for name, value in address.parameters:
-        if len(value) > PARAMETER_CHARACTERS_MAX < len(decoded(value)) or (
-            len(name) > NAME_CHARACTERS_MAX < len(decoded(name))
-        ):
-            _refuse("query_parameter", f"at most {PARAMETER_CHARACTERS_MAX} characters in a parameter", path)
-    if len(address.fragment) > FRAGMENT_CHARACTERS_MAX < len(decoded(address.fragment)):
-        _refuse("fragment", f"at most {FRAGMENT_CHARACTERS_MAX} characters after #", path)
+def _check_address(kind: str, text: str, path: Path) -> None:
+    if kind == "url" and (found := _AUTHORITY.match(text)) is not None:
+        _check_authority(found[1].lower(), path)
+    if canonical(text, kind) != text:
+        _refuse("not_canonical", "the one spelling of an address (RFC 3986 §6.2)", path)
+    if "%" in text and (_CONTROL.search(text) or _HIDDEN.search(text)):
+        _refuse("control_character", "no control or direction characters", path)
 
 
 def _check_authority(authority: str, path: Path) -> None:
-    if _is_plain_host(authority):
+    if len(authority) <= LABEL_CHARACTERS_MAX and authority.count(".") < LABELS_MAX and _PLAIN.fullmatch(authority):
         return
     if "@" in authority:
         _refuse("host_user", "no user name or password in an address", path)
     if authority.startswith("["):
-        literal, bracket, port = authority[1:].partition("]")
-        try:
-            ipaddress.IPv6Address(literal)
-        except ValueError:
-            _refuse("host_literal", "an IPv6 address in brackets", path)
-        colon = port[:1] == ":" or not port
-        if not bracket or not colon:
-            _refuse("host_literal", "an IPv6 address in brackets", path)
-        port = port[1:]
+        port = _past_literal(authority, path)
     else:
         host, _, port = authority.partition(":")
-        if not host.isascii() or "%" in host or len(host) > HOST_CHARACTERS_MAX:
+        if "%" in host or len(host) > HOST_CHARACTERS_MAX:
             _refuse("host", f"ASCII, at most {HOST_CHARACTERS_MAX} characters", path)
         labels = host.rstrip(".").split(".")
         if len(labels) > LABELS_MAX:
@@ -152,31 +111,13 @@ def _check_authority(authority: str, path: Path) -> None:
         _refuse("host_port", "a port between 1 and 65535", path)
 
 
-def _is_plain_host(authority: str) -> bool:
-    return (
-        len(authority) <= LABEL_CHARACTERS_MAX
-        and authority.count(".") < LABELS_MAX
-        and bool(_PLAIN.fullmatch(authority))
-    )
-
-
-def _check_percent(raw: str, path: Path) -> None:
-    if _BAD_PERCENT.search(raw):
-        _refuse("percent_encoding", "two hexadecimal digits after %", path)
-    if len(_NEEDLESS.findall(raw)) > NEEDLESS_MAX:
-        _refuse("percent_encoding_needless", "letters and digits are written as themselves (RFC 3986 §2.3)", path)
-
-
-def _check_decoded(text: str, path: Path) -> None:
-    if not text.isascii() and len(text.encode("utf-8", "surrogateescape")) - len(text) > HIGH_BYTES_MAX:
-        _refuse("percent_encoding_length", f"at most {HIGH_BYTES_MAX} encoded bytes above 0x7f", path)
-    if _PERCENT.search(text) and not _NOT_UTF8.search(text):
-        _refuse("percent_encoding_nested", "at most three rounds of percent encoding", path)
-    if _CONTROL.search(text):
-        _refuse("control_character", "no control or direction characters, however encoded", path)
-    if len(_MARKUP.findall(text)) > MARKUP_MAX or text.count("<") + text.count(">") > ANGLE_BRACKETS_MAX:
-        _refuse("markup", "no markup in an address", path)
-    if text.count(" ") > SPACES_MAX:
-        _refuse("spaces", f"at most {SPACES_MAX} spaces", path)
-    if len(_NOT_UTF8.findall(text)) > NOT_UTF8_MAX:
-        _refuse("percent_encoding_not_utf8", f"at most {NOT_UTF8_MAX} bytes that are not UTF-8", path)
+def _past_literal(authority: str, path: Path) -> str:
+    """The port behind an IPv6 address in brackets, which must be one."""
+    literal, bracket, port = authority[1:].partition("]")
+    try:
+        ipaddress.IPv6Address(literal)
+    except ValueError:
+        _refuse("host_literal", "an IPv6 address in brackets", path)
+    if not bracket or (port and not port.startswith(":")):
+        _refuse("host_literal", "an IPv6 address in brackets", path)
+    return port[1:]

@@ -38,7 +38,7 @@ def referrals_with_fan_out(documents: Documents, party: str, distinct: int) -> l
             continue
         submission = ReferralSubmission.model_validate_json(json.dumps(each.referral))
         try:
-            outcome = check(submission, origin=origin, documents=documents, at=SystemClock().now())
+            outcome = check(submission, origin=origin, documents=documents, at=SystemClock().now()).judged
         except Refused:
             continue
         if len(outcome.edges) == FAN_OUT:

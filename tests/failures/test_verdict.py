@@ -13,7 +13,7 @@ from tests.failures.verdict import Verdict
 WELL = Verdict(
     posted=10,
     referrals=9,
-    refused={"guard_recognise_content": 1},
+    refused={"guard_over_budget": 1},
     edges=18,
     messages_receipted=18,
     referrals_lost=0,

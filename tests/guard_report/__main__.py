@@ -1,4 +1,4 @@
-"""`python -m tests.guard_report [--json FILE] [--share S]`: measures the guard and compares with the bars."""
+"""`python -m tests.guard_report [--json FILE] [--share S] [--lists FOLDER]`: measures the guard against its bars."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.guard_report", description=__doc__)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to FILE as well")
     parser.add_argument("--share", type=float, default=1.0, help="share of the attempts to make, 0 to 1 (default: all)")
+    parser.add_argument("--lists", type=Path, metavar="FOLDER", help="lists of real addresses, one file or folder each")
     options = parser.parse_args(arguments)
     figures = []
-    for figure in measures.sections(options.share):
+    for figure in measures.sections(options.share, options.lists):
         figures.append(figure)
         bar = "" if figure.bar is None else f"{'>=' if figure.at_least else '<='} {figure.bar:g}"
         verdict = "" if figure.bar is None else ("ok" if figure.passes else "MISSED")

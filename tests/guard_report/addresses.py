@@ -13,13 +13,14 @@ from random import Random
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from shared.guard.capacity import STORAGE_SERVICES
 from tests.guard_report.words import LEGACY_CODECS, WORDS
 
 URLSAFE = string.ascii_letters + string.digits + "-_"
 BASE64 = string.ascii_letters + string.digits + "+/"
 BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 BASE32 = string.ascii_lowercase + "234567"
+#: Storage services of which the shape of an address hangs on the name.
+STORAGE_SERVICES = {0: "googleusercontent.com", 3: "dropboxusercontent.com", 9: "mediafire.com"}
 HOSTS = ["site.example", "www.site.example", "img3.pictures.example", "cdn-eu.files.example", "forum.board.example"]
 _SUFFIXES = ["jpg", "jpeg", "png", "webp", "mp4", "html", "php", "zip", "gif", "m3u8"]
 _MIXED = string.ascii_letters + string.digits
@@ -118,7 +119,7 @@ def _aws(r: Random) -> str:
         query["X-Amz-Security-Token"] = "IQoJb3JpZ2luX2VjEJv//////////wEaCXVzLWVhc3QtMSJ" + of(
             r, BASE64, r.randint(300, 850)
         )
-    return f"https://bucket-7.s3.eu-central-1.cloud.example/{_file(r)}?{urlencode(query)}"
+    return f"https://bucket-7.s3.eu-central-1.amazonaws.com/{_file(r)}?{urlencode(query)}"
 
 
 def _signed_cdn(r: Random) -> str:
@@ -130,12 +131,12 @@ def _signed_cdn(r: Random) -> str:
     encoded = base64.b64encode(json.dumps(policy).encode()).decode().translate(str.maketrans("+=/", "-_~"))
     signature = of(r, URLSAFE.replace("_", "~"), 342) + "__"
     query = f"Policy={encoded}&Signature={signature}&Key-Pair-Id=K{of(r, BASE32.upper(), 13)}"
-    return f"https://d1{of(r, BASE32, 12)}.cloud.example/{_file(r)}?{query}"
+    return f"https://d1{of(r, BASE32, 12)}.cloudfront.net/{_file(r)}?{query}"
 
 
 def _meta_cdn(r: Random) -> str:
     return (
-        f"https://scontent-ams2-1.xx.cdn.example/v/t39.30808-6/{digits(r, 9)}_{digits(r, 18)}_{digits(r, 19)}_n.jpg"
+        f"https://scontent-ams2-1.xx.fbcdn.net/v/t39.30808-6/{digits(r, 9)}_{digits(r, 18)}_{digits(r, 19)}_n.jpg"
         f"?stp=dst-jpg_s{r.choice([600, 720])}x{r.choice([600, 720])}&_nc_cat={r.randint(100, 111)}&ccb=1-7"
         f"&_nc_sid={hexadecimal(r, 6)}"
         f"&_nc_ohc={of(r, URLSAFE, 31)}&_nc_ht=scontent-ams2-1.xx&oh=00_{of(r, URLSAFE, 48)}"
@@ -145,7 +146,7 @@ def _meta_cdn(r: Random) -> str:
 
 def _short_video(r: Random) -> str:
     return (
-        f"https://v16-webapp-prime.video.example/video/tos/useast2a/tos-useast2a-ve-0068c003/{of(r, _MIXED, 32)}/"
+        f"https://v16-webapp-prime.tiktokcdn.com/video/tos/useast2a/tos-useast2a-ve-0068c003/{of(r, _MIXED, 32)}/"
         f"?a=1988&bti={of(r, BASE64, 20)}%3D%3D&ch=0&cr=3&dr=0&lr=all&cd=0%7C0%7C0%7C&cv=1"
         f"&br={r.randint(800, 4000)}&bt={r.randint(400, 2000)}"
         f"&ft={of(r, URLSAFE, 26)}&mime_type=video_mp4&qs=0&rc={of(r, URLSAFE, 80)}%3D%3D"
@@ -185,7 +186,7 @@ def _video_playback(r: Random) -> str:
         "lsparams": "mh,mm,mn,ms,mv,mvi,pl,initcwndbps",
         "lsig": "AHWaYeo" + of(r, URLSAFE, 95),
     }
-    return f"https://rr3---sn-5hne6nz{r.choice('sdkez')}.video.example/videoplayback?{urlencode(query)}"
+    return f"https://rr3---sn-5hne6nz{r.choice('sdkez')}.googlevideo.com/videoplayback?{urlencode(query)}"
 
 
 def _tracking(r: Random) -> str:
@@ -274,7 +275,7 @@ def _simplex(r: Random) -> str:
 
 def _discord_like(r: Random) -> str:
     query = f"ex={hexadecimal(r, 8)}&is={hexadecimal(r, 8)}&hm={hexadecimal(r, 64)}&"
-    return f"https://cdn.chat.example/attachments/{digits(r, 19)}/{digits(r, 19)}/{_file(r)}?{query}"
+    return f"https://cdn.discordapp.com/attachments/{digits(r, 19)}/{digits(r, 19)}/{_file(r)}?{query}"
 
 
 def _shared_access(r: Random) -> str:
@@ -291,7 +292,7 @@ def _shared_access(r: Random) -> str:
         "sks": "b",
         "skv": "2024-11-04",
     }
-    return f"https://account7.blob.cloud.example/container-2/{_file(r)}?{urlencode(query)}"
+    return f"https://account7.blob.core.windows.net/container-2/{_file(r)}?{urlencode(query)}"
 
 
 def _storage_signed(r: Random) -> str:
@@ -303,7 +304,7 @@ def _storage_signed(r: Random) -> str:
         "X-Goog-SignedHeaders": "host",
         "X-Goog-Signature": hexadecimal(r, 512),
     }
-    return f"https://storage.cloud.example/bucket-2/{_file(r)}?{urlencode(query)}"
+    return f"https://storage.googleapis.com/bucket-2/{_file(r)}?{urlencode(query)}"
 
 
 def _state(r: Random) -> str:

@@ -1,33 +1,35 @@
-"""The figures of the guard report, each with its bar from the design; one function per section."""
+"""The figures of the guard report, each with its bar from the design; one function per section. First the claim."""
 
 from __future__ import annotations
 
 import gc
 import statistics
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from itertools import islice
+from pathlib import Path
 from random import Random
 from typing import Any
+from urllib.parse import quote
 
 from deploy.sample.generator import SampledReferral, sample_referrals
 from shared.contracts.referral import ReferralSubmission
-from shared.guard import inspect, parse_body
-from tests.guard_report.attempts import SINGLE_FIELD_POSITIONS, STAGES, as_bytes, fuzzed, refusal, smuggle
-from tests.guard_report.encodings import ENCODINGS
-from tests.guard_report.held_out import HELD_OUT
+from shared.guard import as_kept, charge, cost, inspect, parse_body
+from shared.guard.budget import BUDGET
+from shared.guard.charge import BYTE, ONE, is_bounding, kraft_sums, shipped
+from shared.guard.templates import kept, templates
+from tests.guard_report.attempts import STAGES, as_bytes, fuzzed, refusal
+from tests.guard_report.channels import CHANNELS, surplus_bits
 from tests.guard_report.keyed import fullest_record, largest_blob
 from tests.guard_report.legitimate import submissions, typical
-from tests.guard_report.payloads import payloads
-from tests.guard_report.positions import POSITIONS, Position
-from tests.guard_report.second_held_out import SECOND_HELD_OUT
+from tests.guard_report.lists import addresses_in
+from tests.guard_report.positions import POSITIONS
 from tests.guard_report.structural import structural
-from tests.guard_report.varied import VARIED
-from tests.guard_report.varied_places import FURTHER_POSITIONS, MORE_VARIED
+from tests.guard_report.words import WORDS
 
-LEGITIMATE_SEED, ATTACK_SEED = 20260111, 7
+LEGITIMATE_SEED = 20260111
 
 
 @dataclass(frozen=True)
@@ -51,63 +53,97 @@ class Figure:
         return self.value >= self.bar if self.at_least else self.value <= self.bar
 
 
-def sections(share: float) -> Iterator[Figure]:
-    """The whole report, with `share` of the attempts, records and bodies (1 is all)."""
-    yield from attacks(share)
-    yield from structure()
+def sections(share: float, lists: Path | None = None) -> Iterator[Figure]:
+    """The whole report, with `share` of the attempts, records and bodies (1 is all), and the lists in a folder."""
+    yield from claim()
+    yield from channels(round(40 * share) or 1)
     yield from capacity_found()
+    yield from real_lists(lists)
+    yield from scripts()
     yield from false_positives(round(20_000 * share))
     yield from speed(max(300, round(4_000 * share)), round(100_000 * share))
-    yield from stages_removed(share / 8)
+    yield from stages_removed()
 
 
-Encodings = Mapping[str, Callable[[bytes], str]]
+def claim() -> Iterator[Figure]:
+    """What bounds a record, and that it does: Kraft's inequality in every context of the model."""
+    model = shipped()
+    yield Figure("claim: bits that a record can carry at most", 8 * BUDGET.everything, "bits", 8 * 4_096)
+    yield Figure("claim: bits without its hashes", 8 * BUDGET.record, "bits", 8 * 1_536)
+    yield Figure("claim: bits of one field", 8 * BUDGET.field, "bits", 8 * 320)
+    yield Figure("model: entries", len(model.costs), "", 64_000 + 245)
+    yield Figure("model: contexts", len(model.escapes), "")
+    over = sum(total > ONE for _, total in kraft_sums(model))
+    yield Figure("model: contexts that do not obey Kraft's inequality", over, "", 0)
 
 
-def attacks(share: float) -> Iterator[Figure]:
-    """The sets of encodings: known to the recogniser, looked at later, and two that nothing was ever tuned on."""
-    sets: tuple[tuple[str, Encodings, Mapping[str, Position], float | None], ...] = (
-        ("known", ENCODINGS, POSITIONS, 0.5),
-        ("varied", VARIED, POSITIONS, None),
-        ("more varied, all places", MORE_VARIED, POSITIONS | FURTHER_POSITIONS, None),
-        ("held-out", HELD_OUT, POSITIONS, 5.0),
-        ("held-out 2", SECOND_HELD_OUT, POSITIONS, 5.0),
-        ("held-out 2, further places", SECOND_HELD_OUT, FURTHER_POSITIONS, None),
-    )
-    for name, encodings, positions, bar in sets:
-        tally = smuggle(payloads(), encodings, share=share, seed=ATTACK_SEED, positions=positions)
-        yield Figure(f"{name}: encodings", len(encodings), "")
-        yield Figure(f"{name}: attempts", tally.attempts, "")
-        yield Figure(f"{name}: attempts whose position has room for the payload", tally.fitting, "")
-        yield Figure(f"{name}: of these accepted with all of it", tally.share_whole, "%", bar)
-        yield Figure(f"{name}: of all attempts accepted with >= 35 bytes of it", tally.share_any, "%")
-        yield Figure(
-            f"{name}: of all attempts accepted with >= 300 bytes of it", 100 * tally.large / tally.attempts, "%"
-        )
-        if not SINGLE_FIELD_POSITIONS.isdisjoint(positions):
-            most = tally.single_field_bytes_max
-            yield Figure(f"{name}: most payload in one field that is not a query", most, "bytes", 299)
+def channels(texts: int) -> Iterator[Figure]:
+    """Random bytes in every encoding and place that the schema takes: never more of them than were charged."""
+    yield Figure("channels: encodings and places", len(CHANNELS) * len(POSITIONS), "")
+    most = max(surplus_bits(encode, Random(f"{name}/{n}")) for name, encode in CHANNELS.items() for n in range(texts))
+    yield Figure("channels: bits carried beyond those charged, at most", most, "bits", 32)
 
 
 def capacity_found() -> Iterator[Figure]:
     """Random bytes, as encryption makes them: what fits in a record, and in one position."""
     fullest = max(fullest_record(Random(seed))[0] for seed in range(3))
-    yield Figure("keyed: fullest accepted record", fullest, "bytes", 4_096)
+    yield Figure("capacity: fullest accepted record", fullest, "bytes", 4_096)
     for position in POSITIONS:
-        yield Figure(f"keyed: largest blob in {position}", largest_blob(position, Random(3)), "bytes")
+        yield Figure(f"capacity: largest blob in {position}", largest_blob(position, Random(3)), "bytes", 1_536)
 
 
-def structure() -> Iterator[Figure]:
-    """Bytes in the structure of the request instead of in a field."""
-    yield Figure("structural: requests", len(structural()), "")
-    yield Figure("structural: accepted", structural_accepted(STAGES), "", 0)
+def real_lists(folder: Path | None) -> Iterator[Figure]:
+    """Real addresses that the model was not made from, list by list: over budget, and refused for anything else."""
+    for name, addresses in addresses_in(folder):
+        codes = [refusal_of(address) for address in addresses]
+        over = sum(code == "guard_over_budget" for code in codes)
+        yield Figure(f"list {name}: addresses", len(codes), "")
+        yield Figure(f"list {name}: over budget, for a second person", 100 * over / len(codes), "%", 1.0)
+        rest = sum(code is not None for code in codes) - over
+        yield Figure(f"list {name}: refused", 100 * rest / len(codes), "%", 0.25)
+
+
+def refusal_of(address: str) -> str | None:
+    """Why a record of this one address is refused."""
+    item = {"locator": {"kind": "url", "value": address}}
+    return refusal(as_bytes(_BASE | {"items": [item]}))
+
+
+_BASE: dict[str, Any] = next(iter(submissions(1, 3))) | {"subject_accounts": [], "correlation": []}
+
+
+def scripts() -> Iterator[Figure]:
+    """Titles as paths have them, in nineteen languages: the dearest, against those of languages in Latin letters."""
+    dear = {}
+    for language, words in WORDS.items():
+        r = Random(language)
+        titles = ("-".join(r.choices(words, k=5)) for _ in range(200))
+        costs = sorted(charge.charge(f"https://site.example/{quote(title)}", "url") / BYTE for title in titles)
+        dear[language] = costs[int(0.99 * len(costs))]
+    latin = max(dear[language] for language in _LATIN)
+    for language in sorted(dear):
+        yield Figure(f"scripts: 99th percentile of {language}", dear[language], "bytes", 2 * latin)
+
+
+_LATIN = ("en", "de", "fr", "es", "pl", "tr", "pt", "vi", "id")
 
 
 def false_positives(count: int) -> Iterator[Figure]:
-    """Legitimate records that are refused."""
-    refused = sum(1 for body in submissions(count, LEGITIMATE_SEED) if refusal(as_bytes(body)) is not None)
+    """Legitimate records that are over budget or refused, and what they cost."""
+    codes = [refusal(as_bytes(body)) for body in submissions(count, LEGITIMATE_SEED)]
+    over = sum(code == "guard_over_budget" for code in codes)
     yield Figure("legitimate: records", count, "")
-    yield Figure("legitimate: refused", 100 * refused / count, "%", 0.1)
+    yield Figure("legitimate: over budget", 100 * over / count, "%", 5.0)
+    yield Figure("legitimate: refused", 100 * (sum(code is not None for code in codes) - over) / count, "%", 0.25)
+    shown = [ReferralSubmission.model_validate(body) for body in submissions(min(count, 2_000), LEGITIMATE_SEED)]
+    spent = sorted(cost(as_kept(each)).record / BYTE for each in shown)
+    yield Figure("legitimate: a record without its hashes, median", spent[len(spent) // 2], "bytes")
+    yield Figure("legitimate: a record without its hashes, 99th percentile", spent[int(0.99 * len(spent))], "bytes")
+    rows = templates().rows
+    yield Figure("templates: rows", len(rows), "")
+    yield Figure("templates: services", len({host for row in rows for host in row.hosts}), "", 60, at_least=True)
+    wrong = sum(kept(before).text != after for row in rows for before, after in row.examples)
+    yield Figure("templates: examples that come out otherwise", wrong, "", 0)
 
 
 def speed(count: int, fuzzed_count: int) -> Iterator[Figure]:
@@ -135,15 +171,11 @@ def _sampled(count: int) -> Iterable[SampledReferral]:
     return sample_referrals(start=date(2026, 3, 15), end=date(2026, 4, 20), count=count, seed=7, dirty=0.0)
 
 
-def stages_removed(share: float) -> Iterator[Figure]:
-    """With every stage all bars hold; with one left out, whichever it is, at least one bar is missed."""
-    for stage in (None, *sorted(STAGES)):
+def stages_removed() -> Iterator[Figure]:
+    """With every stage all bars hold; with one of these left out at least one bar is missed."""
+    for stage in (None, "budget", "envelope", "schema"):
         stages = STAGES - {stage} if stage else STAGES
-        known = smuggle(payloads(), ENCODINGS, share=share, seed=ATTACK_SEED, stages=stages)
-        unseen = smuggle(payloads(), HELD_OUT, share=share, seed=ATTACK_SEED, stages=stages)
         figures = [
-            Figure("known encodings accepted", known.share_whole, "%", 0.5),
-            Figure("held-out encodings accepted", unseen.share_whole, "%", 5.0),
             Figure("structural accepted", structural_accepted(stages), "", 0),
             Figure("fullest record", fullest_record(Random(1), stages)[0], "bytes", 4_096),
         ]
@@ -163,6 +195,13 @@ def structural_accepted(stages: frozenset[str]) -> int:
     )
 
 
+def halved() -> bool:
+    """Whether a model in which everything costs half as much would bound anything: it must not."""
+    model = shipped()
+    costs: Mapping[str, int] = {key: value // 2 for key, value in model.costs.items()}
+    return is_bounding(charge.Model(dict(costs), {key: value // 2 for key, value in model.escapes.items()}))
+
+
 def _rounds(bodies: Iterable[dict[str, Any]]) -> list[list[float]]:
     """Five rounds over the bodies that are accepted: the processor time of each body."""
     raw = [body for body in map(as_bytes, bodies) if refusal(body) is None]
@@ -173,7 +212,7 @@ def _rounds(bodies: Iterable[dict[str, Any]]) -> list[list[float]]:
 
 def _seconds(body: bytes) -> float:
     start = time.process_time()
-    inspect(ReferralSubmission.model_validate(parse_body("application/json", None, body)))
+    inspect(as_kept(ReferralSubmission.model_validate(parse_body("application/json", None, body))))
     return time.process_time() - start
 
 

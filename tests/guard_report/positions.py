@@ -156,6 +156,17 @@ def _codes(field: str, size: int) -> Position:
     return place
 
 
+#: Single values that a schema lets be longer than a field may cost.
+ROOMY = (
+    "URL path",
+    "URL path before a suffix",
+    "URL path segments",
+    "URL query value",
+    "URL query token",
+    "URL query values",
+    "URL query alone",
+    "onion path",
+)
 POSITIONS: dict[str, Position] = {
     "URL path": _one_url("https://site.example/"),
     "URL path before a suffix": _one_url("https://cdn.site.example/media/v2/", "/preview.jpg"),

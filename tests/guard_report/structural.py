@@ -6,7 +6,6 @@ import base64
 import gzip
 import json
 from dataclasses import dataclass
-from random import Random
 from typing import Any
 
 from tests.guard_report.attempts import as_bytes
@@ -24,7 +23,7 @@ class Request:
 def structural() -> dict[str, Request]:
     """Requests by name, made of one small PNG and one thumbnail."""
     small, large = payloads()["png_solid"], payloads()["jpeg_thumbnail"]
-    return _around(small, large) | _inside(small, large) | _over_fields(small, large)
+    return _around(small, large) | _inside(small, large)
 
 
 def _around(small: bytes, large: bytes) -> dict[str, Request]:
@@ -91,71 +90,8 @@ def _inside(small: bytes, large: bytes) -> dict[str, Request]:
     }
 
 
-def _over_fields(small: bytes, large: bytes) -> dict[str, Request]:
-    """Bytes cut over fields that hold digests, addresses and numbers."""
-    return {
-        "picture cut over SHA-256 digests": Request(as_bytes(_hashed(small, "sha256", 32))),
-        "picture cut over all digests": Request(as_bytes(_over_all_digests(small))),
-        "picture cut over PDQ": Request(as_bytes(_hashed(small, "pdq", 32))),
-        "picture in PhotoDNA": Request(as_bytes(_photodna(large))),
-        "picture in PhotoDNA behind zeros": Request(as_bytes(_photodna(bytes(40) + large))),
-        "picture cut over IPv6 addresses": Request(as_bytes(_addresses(small))),
-        "encrypted bytes in IPv6 addresses": Request(as_bytes(_addresses(Random(9).randbytes(256)))),
-        "picture in ports": Request(as_bytes(_ports(small))),
-        "picture in numbers of networks": Request(as_bytes(_networks(small))),
-    }
-
-
 def _item_with(**members: Any) -> dict[str, Any]:
     return BASE | {"items": [BASE["items"][0] | members]}
-
-
-def _hashed(data: bytes, kind: str, size: int) -> dict[str, Any]:
-    chunks = [data[at : at + size].ljust(size, b"\x00") for at in range(0, len(data), size)][:10]
-    return BASE | {"items": [BASE["items"][0] | {"hashes": {kind: chunk.hex()}} for chunk in chunks]}
-
-
-def _over_all_digests(data: bytes) -> dict[str, Any]:
-    items: list[dict[str, Any]] = []
-    at = 0
-    while at < len(data) and len(items) < 10:
-        hashes = {}
-        for kind, size in (("md5", 16), ("sha1", 20), ("sha256", 32)):
-            hashes[kind] = data[at : at + size].ljust(size, b"\x00").hex()
-            at += size
-        items.append(BASE["items"][0] | {"hashes": hashes})
-    return BASE | {"items": items}
-
-
-def _photodna(data: bytes) -> dict[str, Any]:
-    chunks = [data[at : at + 144].ljust(144, b"\x00") for at in range(0, len(data), 144)][:10]
-    return BASE | {"items": [BASE["items"][0] | {"hashes": {"photodna": base64.b64encode(c).decode()}} for c in chunks]}
-
-
-def _subjects(events: list[dict[str, Any]]) -> dict[str, Any]:
-    account = {"service": "provider-001.example", "account": "reported_user"}
-    return BASE | {
-        "subject_accounts": [account | {"events": events[at : at + 4]} for at in range(0, len(events), 4)][:4]
-    }
-
-
-def _addresses(data: bytes) -> dict[str, Any]:
-    chunks = [data[at : at + 16].ljust(16, b"\x00") for at in range(0, len(data), 16)]
-    texts = [":".join(f"{int.from_bytes(c[n : n + 2], 'big'):x}" for n in range(0, 16, 2)) for c in chunks]
-    return _subjects([{"ip": text, "at": "2026-01-11T10:11:12.000Z"} for text in texts])
-
-
-def _ports(data: bytes) -> dict[str, Any]:
-    pairs = [int.from_bytes(data[at : at + 2], "big") or 1 for at in range(0, 32, 2)]
-    return _subjects([{"ip": "192.0.2.7", "port": pair, "at": "2026-01-11T10:11:12.000Z"} for pair in pairs])
-
-
-def _networks(data: bytes) -> dict[str, Any]:
-    numbers = [int.from_bytes(data[at : at + 4].ljust(4, b"\x01"), "big") or 1 for at in range(0, len(data), 4)]
-    hosting = [{"asn": number} for number in numbers]
-    return BASE | {
-        "items": [BASE["items"][0] | {"hosting": hosting[at : at + 4]} for at in range(0, len(hosting), 4)][:10]
-    }
 
 
 assert json.loads(as_bytes(BASE)) == BASE

@@ -14,7 +14,8 @@ from shared.contracts.answers import CaseWords, NoticeWords, TrackNumber
 from shared.contracts.base import Contract, ErrorCode, EventTime, Instant, NextCursor, PartyId, RuleId, Uuid
 from shared.contracts.decision import DecisionRef
 from shared.contracts.fields import ExternalRef
-from shared.contracts.referral import ReferralSubmission, Revision
+from shared.contracts.items import ItemNumber
+from shared.contracts.referral import CutRules, ReferralSubmission, Revision
 from shared.exchange.origin import ReferralState
 from shared.exchange.prepare import Prepared
 from shared.kernel.authority import Role
@@ -89,8 +90,15 @@ class Recipient(Contract):
     rules: Annotated[tuple[RuleId, ...], Field(min_length=1)]
 
 
+class Cut(Contract):
+    """Of item `n`: by which rules of the guard's edition something was cut from its address."""
+
+    n: ItemNumber
+    rules: CutRules
+
+
 class AcceptedReferral(Contract):
-    """The referral is durable here and decided. It says nothing of delivery.
+    """The referral is durable here and decided. It says nothing of delivery. `cut` names items that lost a part.
 
     `acceptance` is the sender's to keep: it proves what was accepted, also where nothing of it is left here.
     """
@@ -102,6 +110,7 @@ class AcceptedReferral(Contract):
     accepted_at: Instant
     recipients: tuple[Recipient, ...]
     decision: DecisionRef
+    cut: tuple[Cut, ...] = ()
     acceptance: SignedAcceptance
 
 

@@ -15,6 +15,8 @@ _METRICS = "tests/shared/runtime/watch/test_metrics.py"
 _OTHERS = "tests/failures/test_others_go_on.py"
 _OUTAGE = "tests/failures/test_outage.py"
 _REPORT = "tests/shared/guard/test_guard_report.py"
+_CHARGE = "tests/shared/guard/test_charge.py"
+_BUDGET = "tests/shared/guard/test_guard_budget.py"
 _OPENS = "tests/shared/guard/test_guard_opens_no_location.py"
 _SIMULATION = "tests/simulation/test_simulation.py"
 _SPANS = "tests/shared/runtime/watch/test_telemetry.py"
@@ -128,9 +130,10 @@ FAULTS_AND_BOUNDS = (
         (_SIMULATION,),
     ),
     Line(
-        "Content gets in hardly ever: encodings known and never seen, one field, the structure, encrypted bytes; with "
-        "a stage of the guard removed it does",
-        (_REPORT,),
+        "No encoding carries more than it is charged: every context of the model obeys Kraft's inequality, each text "
+        "is read again from a word as long as its charge, random bytes in every channel and place, the fullest record; "
+        "with a cost lowered or a stage left out each is missed",
+        (_REPORT, _CHARGE, _BUDGET),
     ),
     Line("No code opens a location that was reported; a watch sees one that would", (_OPENS,)),
     Line(

@@ -247,7 +247,7 @@ def test_everything_about_one_referral_has_one_key_towards_hotlines_and_agencies
 
 
 def test_what_the_guard_refuses_is_not_prepared(here: World) -> None:
-    file = base64.urlsafe_b64encode(b"\x89PNG\r\n\x1a\n" + bytes(range(200))).decode()
+    file = base64.urlsafe_b64encode(b"\x89PNG\r\n\x1a\n" + bytes(range(200)) * 3).decode()
     items = [SUBMISSION["items"][0] | {"locator": {"kind": "url", "value": f"https://images.example/{file}"}}]
     with pytest.raises(Refused, match="guard_"):
         here.prepared(items=items)
@@ -266,7 +266,7 @@ def test_a_live_party_files_no_exercise(here: World) -> None:
 def test_a_look_before_sending_decides_as_the_sending_does(here: World, prepared: Prepared) -> None:
     origin = here.documents.directory.party(HOTLINE)
     assert origin is not None
-    outcome = check(submission(), origin=origin, documents=here.documents, at=here.at)
+    outcome = check(submission(), origin=origin, documents=here.documents, at=here.at).judged
     assert [edge.recipient for edge in outcome.edges] == [each.recipient for each in prepared.emitted]
 
 
@@ -344,3 +344,17 @@ def test_a_refused_filing_touches_none_of_those_beside_it(here: World) -> None:
     for each in (first, last):
         assert isinstance(each, Prepared)
         assert [draft.recipient for draft in each.drafts] == [draft.recipient for draft in here.prepared().drafts]
+
+
+def test_an_address_travels_in_its_one_spelling_and_without_what_was_cut(here: World) -> None:
+    signed = (
+        "https://bucket.s3.eu-central-1.amazonaws.com/%61.jpg?X-Amz-Date=20260101T000000Z&X-Amz-Signature=" + "0a" * 32
+    )
+    prepared = here.prepared(items=[SUBMISSION["items"][0] | {"locator": {"kind": "url", "value": signed}}])
+    (item,) = json.loads(prepared.content)["items"]
+    assert item["locator"] == {
+        "kind": "url",
+        "value": "https://bucket.s3.eu-central-1.amazonaws.com/a.jpg",
+        "cut": ["s3"],
+    }
+    assert prepared.cut == ({"n": 1, "rules": ("s3",)},)

@@ -84,7 +84,7 @@ def with_item_twice(plaintext: bytes) -> bytes:
 
 def with_image(plaintext: bytes) -> bytes:
     sealed = json.loads(plaintext)
-    sealed["record"]["items"][0]["locator"]["value"] = "https://images.example/" + "iVBORw0KGgo" * 20
+    sealed["record"]["items"][0]["locator"]["value"] = "https://images.example/" + "iVBORw0KGgo" * 60
     return to_json(sealed)
 
 

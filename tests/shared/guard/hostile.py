@@ -13,7 +13,7 @@ from tests.guard_report.attempts import as_bytes
 from tests.guard_report.encodings import b64u
 from tests.guard_report.legitimate import submission
 from tests.guard_report.payloads import payloads
-from tests.guard_report.positions import BASE, POSITIONS
+from tests.guard_report.positions import BASE, POSITIONS, ROOMY
 
 JSON = "application/json"
 
@@ -130,18 +130,13 @@ def _wrong_values(marks: Marks) -> Iterator[Hostile]:
             yield Hostile(f"{name} at {place}", json.dumps(changed).encode())
 
 
-#: Where ten short random codes go in, one in each address: that much the budget leaves.
-_WITHIN_BUDGET = frozenset({"URL paths of ten items", "URL queries in short pieces"})
-
-
 def _content(marks: Marks) -> Iterator[Hostile]:
-    """A small file and a page of random bytes, at every position of the attack corpus."""
-    for name, data in {"file": payloads()["png_solid"], "random bytes": Random(9).randbytes(900)}.items():
+    """A file and a page of random bytes, wherever a single value has room for more than a field may cost."""
+    for name, data in {"file": payloads()["jpeg_thumbnail"], "random bytes": Random(9).randbytes(1_000)}.items():
         text = b64u(data)
         marks.drawn.append(text)
-        for position, place in POSITIONS.items():
-            if name == "random bytes" and position in _WITHIN_BUDGET:
-                continue
+        for position in ROOMY:
+            place = POSITIONS[position]
             yield Hostile(f"{name} in {position}", as_bytes(place(text).body))
 
 

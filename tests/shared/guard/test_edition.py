@@ -8,6 +8,7 @@ from pathlib import Path
 
 import shared.guard
 from shared.envelope.spelling import SPELLINGS
+from shared.guard.charge import NUMBER
 from shared.guard.edition import edition, passed
 
 HERE = Path(shared.guard.__file__).parent
@@ -19,8 +20,9 @@ def of(sources: dict[str, bytes]) -> str:
     return hashlib.sha256(stated).hexdigest()[:32]
 
 
-def test_the_edition_is_the_digest_of_every_module_of_the_guard() -> None:
-    sources = {path.name: path.read_bytes() for path in HERE.glob("*.py")}
+def test_the_edition_is_the_digest_of_every_module_of_the_guard_its_model_and_its_templates() -> None:
+    sources = {path.name: path.read_bytes() for path in (*HERE.glob("*.py"), *HERE.glob("data/*"))}
+    assert {"charge.py", "templates.json", f"charge-{NUMBER}.model"} <= set(sources)
     assert edition() == of(sources)
     for name in sources:
         assert of(sources | {name: sources[name] + b"\n"}) != edition()

@@ -117,8 +117,8 @@ def test_the_same_look_finds_what_an_answer_repeats() -> None:
 @pytest.mark.parametrize(
     ("value", "code"),
     [
-        ("https://site.example/" + "q7Xz9LmP2kVb8RtYw3" * 4, "guard_capacity_path_value"),
-        ("https://site.example/?d=data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAA", "guard_recognise_content"),
+        ("https://site.example/" + "q7Xz9LmP2kVb8RtYw3" * 30, "guard_over_budget"),
+        ("https://site.example/" + "q7Xz9LmP2kVb8RtYw3" * 80, "guard_over_ceiling"),
         ("https://u:p@site.example/", "guard_rules_host_user"),
     ],
 )

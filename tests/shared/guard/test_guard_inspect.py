@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from enum import StrEnum
 from types import ModuleType
@@ -15,21 +16,22 @@ from shared.contracts import registry
 from shared.contracts.fields import Url
 from shared.contracts.referral import ReferralSubmission
 from shared.guard import audit_schema, inspect
+from shared.guard.charge import BIT
 from shared.guard.leaves import leaves, plan, pointer
 from shared.kernel.errors import Refused
 from shared.vocabulary import answers, judgement, referral
 from tests.guard_report.attempts import as_bytes, refusal
 from tests.guard_report.legitimate import submissions
 from tests.guard_report.payloads import payloads
-from tests.guard_report.positions import BASE, POSITIONS
+from tests.guard_report.positions import BASE, POSITIONS, ROOMY
 from tests.shared.guard.records import record
 
 MODELS = {m.__name__: m for message in registry.ALL for m in (message.clear, message.sealed) if m is not None}
 
 
-@pytest.mark.parametrize("position", POSITIONS)
+@pytest.mark.parametrize("position", ROOMY)
 def test_a_refusal_never_repeats_a_value(position: str) -> None:
-    text = "canary" + payloads()["png_solid"].hex()
+    text = "canary" + payloads()["jpeg_thumbnail"].hex()
     body = POSITIONS[position](text).body
     with pytest.raises((Refused, ValidationError)) as caught:
         inspect(ReferralSubmission.model_validate(body))
@@ -62,14 +64,14 @@ def test_every_text_of_a_body_that_is_no_choice_is_among_the_leaves() -> None:
         assert set(_texts(body)) <= seen | choices | set(_instants(body))
 
 
-def test_choices_carry_the_bits_that_choosing_among_them_can() -> None:
+def test_choices_cost_the_bits_of_choosing_and_whether_and_how_many() -> None:
     class Chosen(BaseModel):
         one: Literal["a", "b", "c", "d"]
         perhaps: bool | None = None
-        several: tuple[Literal["x", "y"], ...] | None = None
+        several: Annotated[tuple[Literal["x", "y"], ...], Field(max_length=7)] | None = None
 
-    assert leaves(Chosen(one="a")) == ([], 3.0)
-    assert leaves(Chosen(one="b", perhaps=True, several=("x", "y", "x"))) == ([], 6.0)
+    assert leaves(Chosen(one="a")) == ([], (2 + 1 + 1 + 3) * BIT)
+    assert leaves(Chosen(one="b", perhaps=True, several=("x", "y", "x"))) == ([], (2 + 2 + 1 + 3 + 3) * BIT)
 
 
 def _choices(module: ModuleType) -> Iterator[StrEnum]:
@@ -87,7 +89,7 @@ def _texts(node: Any) -> list[str]:
 
 
 def _instants(node: Any) -> list[str]:
-    return [text for text in _texts(node) if text.startswith("20") and text.endswith("Z")]
+    return [text for text in _texts(node) if re.fullmatch(r"20[0-9]{2}-[0-9]{2}-[0-9]{2}(T.*Z)?", text)]
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -97,10 +99,23 @@ def test_every_message_can_be_walked(name: str) -> None:
 
 def test_a_model_that_mixes_kinds_in_one_field_is_an_error_of_ours() -> None:
     class Mixed(BaseModel):
-        where: Url | int
+        where: Url | bool
 
     with pytest.raises(TypeError, match="mixes kinds"):
-        leaves(Mixed(where=1))
+        leaves(Mixed(where=True))
+
+
+def test_a_list_or_number_without_bound_is_an_error_of_ours() -> None:
+    class Endless(BaseModel):
+        many: tuple[bool, ...]
+
+    class Counting(BaseModel):
+        count: int
+
+    with pytest.raises(TypeError, match="a bound for each list"):
+        leaves(Endless(many=()))
+    with pytest.raises(TypeError, match="both bounds of a number"):
+        leaves(Counting(count=1))
 
 
 def test_a_model_with_an_open_type_is_an_error_of_ours() -> None:
@@ -111,13 +126,13 @@ def test_a_model_with_an_open_type_is_an_error_of_ours() -> None:
         leaves(Open(data=b""))
 
 
-def test_an_unmarked_text_falls_under_the_rules_of_codes() -> None:
+def test_an_unmarked_text_is_charged_like_any() -> None:
     class Coded(BaseModel):
         label: str
 
     inspect(Coded(label="AGE_0_2"))
-    with pytest.raises(Refused, match="guard_capacity_code_value at /label"):
-        inspect(Coded(label="q7Xz9LmP2kVb8RtY"))
+    with pytest.raises(Refused, match="guard_over_ceiling at /label"):
+        inspect(Coded(label="q7Xz9LmP2kVb8RtY" * 60))
 
 
 def test_the_submission_and_all_messages_are_closed() -> None:

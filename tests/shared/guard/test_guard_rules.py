@@ -9,18 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.guard import inspect
-from shared.guard.parts import Host, _host_bytes
-from shared.guard.rules import _LABEL, LABEL_CHARACTERS_MAX, LABELS_MAX, _check_host, _is_plain_host
-from shared.guard.shapes import (
-    _DIGITS,
-    _LONG_NUMBER,
-    _NUMBER,
-    _RUN,
-    LONG_NUMBERS_MAX,
-    NUMBERS_MAX,
-    _check_numbers,
-)
+from shared.guard import as_kept, inspect
+from shared.guard.leaves import Leaf
+from shared.guard.rules import check_rules
 from shared.kernel.errors import Refused
 from tests.shared.guard.records import located, record, refusal
 
@@ -42,7 +33,7 @@ AT = "2026-01-11T10:11:12.000Z"
     ],
 )
 def test_an_ordinary_address_is_accepted(url: str) -> None:
-    inspect(located(url))
+    inspect(as_kept(located(url)))
 
 
 @pytest.mark.parametrize(
@@ -59,31 +50,11 @@ def test_an_ordinary_address_is_accepted(url: str) -> None:
         ("https://s%C3%AF.example/", "host"),
         ("https://[2001:db8::zz]/", "host_literal"),
         ("https://[2001:db8::1]x/", "host_literal"),
-        ("https://site.example/" + "a/" * 41, "path_segments"),
-        ("https://site.example/" + "a" * 256, "path_segment"),
-        ("https://site.example/" + "./" * 6 + "a", "path_without_names"),
-        ("https://site.example/?" + "&".join(f"a{n}=1" for n in range(41)), "query_parameters"),
-        ("https://site.example/?a=" + "b" * 1_101, "query_parameter"),
-        ("https://site.example/#" + "a" * 201, "fragment"),
-        ("https://site.example/100%", "percent_encoding"),
-        ("https://site.example/%zz", "percent_encoding"),
-        ("https://site.example/" + "%61" * 25, "percent_encoding_needless"),
-        ("https://site.example/?q=" + "%E3%81%82" * 161, "percent_encoding_length"),
-        ("https://site.example/" + "%FF" * 73, "percent_encoding_not_utf8"),
-        ("https://site.example/%2525252541", "percent_encoding_nested"),
+        ("https://site.example/%61", "not_canonical"),
+        ("https://SITE.example/", "not_canonical"),
         ("https://site.example/%00", "control_character"),
         ("https://site.example/%C2%89", "control_character"),
         ("https://site.example/%E2%80%AE", "control_character"),
-        ("https://site.example/%3Ca%3E%3Cb%3E", "markup"),
-        ("https://site.example/?q=" + "a%20" * 41, "spaces"),
-        ("https://site.example/" + "7" * 41, "digits"),
-        ("https://site.example/a?n=" + ",".join(str(70_000 + n) for n in range(9)), "numbers"),
-        ("https://site.example/a?n=" + ",".join(str(170 + n) for n in range(13)), "numbers"),
-        ("https://site.example/" + "0a" * 39, "hexadecimal"),
-        ("https://site.example/" + "lorem" * 12, "letters"),
-        ("https://site.example/" + "z1" * 41, "one_case"),
-        ("https://site.example/" + "%E4%B8%82" * 20, "rare_characters"),
-        ("https://site.example/?q=" + ".-" * 30, "punctuation"),
     ],
 )
 def test_an_address_that_breaks_a_rule_is_refused_with_the_rule_and_the_pointer(url: str, rule: str) -> None:
@@ -119,45 +90,16 @@ def test_an_instant_before_the_year_2000_is_refused() -> None:
     assert refusal(record(observed_at="1999-12-31T23:59:59.999Z")) == ("guard_rules_instant_too_early", "/observed_at")
 
 
+def test_an_instant_is_no_later_than_its_charge_has_room_for() -> None:
+    assert refusal(record(observed_at="2069-12-31T23:59:59.999Z"))[0] == "guard_rules_instant_in_future"
+
+
 def test_an_instant_is_bounded_by_the_clock_where_the_clock_is_given() -> None:
     submission = record(observed_at="2026-01-11T10:17:13.000Z")
     inspect(submission)
     inspect(submission, now=datetime(2026, 1, 11, 10, 13, tzinfo=UTC))
     with pytest.raises(Refused, match="guard_rules_instant_in_future at /observed_at"):
         inspect(submission, now=datetime(2026, 1, 11, 10, 12, tzinfo=UTC))
-
-
-_pieces = st.sampled_from(
-    ["7" * 5, "12", "a1", "7" * 41, "x" + "7" * 41, "-", "/", ".", "\u0663", "é", "\udcff", "word", " "]
-)
-
-
-@given(st.lists(_pieces, max_size=40).map("".join))
-@settings(max_examples=300, deadline=None)
-def test_numbers_are_counted_in_ascii_as_in_any_text(text: str) -> None:
-    """The expressions say what a number is; in ASCII the runs of letters and digits tell the same."""
-    long = len(_LONG_NUMBER.findall(text)) > LONG_NUMBERS_MAX
-    expected = (
-        "digits" if _DIGITS.search(text) else "numbers" if long or len(_NUMBER.findall(text)) > NUMBERS_MAX else ""
-    )
-    try:
-        _check_numbers(text, _RUN.findall(text), None)
-    except Refused as refused:
-        assert refused.code == f"guard_rules_{expected}"
-    else:
-        assert not expected
-
-
-_labels = st.lists(st.text("aZ09-_.", max_size=20), max_size=5).map(".".join)
-
-
-@given(st.one_of(_labels, st.sampled_from(["a" * 63, "a" * 64, "a." * 11 + "a", "a." * 12 + "a", "a:80", "a\n"])))
-@settings(max_examples=300, deadline=None)
-def test_a_host_that_is_known_at_a_glance_breaks_no_rule(authority: str) -> None:
-    if _is_plain_host(authority):
-        labels = authority.split(".")
-        assert len(labels) <= LABELS_MAX
-        assert all(len(label) <= LABEL_CHARACTERS_MAX and _LABEL.fullmatch(label) for label in labels)
 
 
 _groups = st.one_of(
@@ -177,13 +119,14 @@ _addresses = st.one_of(
 
 @given(_addresses)
 @settings(max_examples=500, deadline=None)
-def test_an_address_is_read_as_the_standard_library_reads_it(text: str) -> None:
+def test_an_address_is_one_that_a_host_can_have_in_its_one_spelling(text: str) -> None:
+    found: list[Leaf] = [("ip", text, None)]
     try:
         address = ipaddress.ip_address(text)
     except ValueError:
-        assert _host_bytes(text) is None
+        with pytest.raises(Refused, match="ip_not_an_address"):
+            check_rules(found, None)
         return
-    assert _host_bytes(text) == address.packed
     if address.version == 4:
         is_assigned = 0 < int(address) < int(ipaddress.IPv4Address("224.0.0.0"))
     else:
@@ -191,12 +134,8 @@ def test_an_address_is_read_as_the_standard_library_reads_it(text: str) -> None:
             (address.is_private or address.is_link_local or address.ipv4_mapped is not None)
             and not address.is_unspecified
         )
-    try:
-        _check_host(Host(text, _host_bytes(text), None))
-    except Refused as refused:
-        rule = "not_a_host" if str(address) == text else "not_canonical"
-        assert refused.code == f"guard_rules_ip_{rule}"
-        assert not (is_assigned and rule == "not_a_host")
-    else:
-        assert is_assigned
-        assert str(address) == text
+    if is_assigned and str(address) == text:
+        check_rules(found, None)
+        return
+    with pytest.raises(Refused, match=r"ip_not_a_host|ip_not_canonical"):
+        check_rules(found, None)

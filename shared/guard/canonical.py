@@ -1,0 +1,40 @@
+"""One spelling for one address (RFC 3986 §6.2.2, §6.2.3): of two spellings either could be sent, which is a bit."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+_UNRESERVED: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
+_ESCAPES: Final = re.compile(r"%([0-9A-Fa-f]{2})?")
+_PLAIN_ESCAPES: Final = re.compile(r"[^%]*(?:%(?:2[0-9A-CF]|3[A-F]|40|5[B-E]|60|7[B-D]|[89A-F][0-9A-F])[^%]*)*")
+_AUTHORITY: Final = re.compile(r"(?:(https?)://)?([^/?#]*)(.*)", re.DOTALL)
+_DEFAULT_PORTS: Final = {"http": ":80", "https": ":443", None: ""}
+
+
+def canonical(text: str, kind: str) -> str:
+    """The one spelling of an address, an onion address or a peer's file; of any other kind the text as it is.
+
+    Escapes in capitals, and only of what needs one; a `%` that begins none is escaped itself. Hosts in small letters,
+    without a default port; no path is the path `/`.
+    """
+    if kind not in ("url", "onion", "peer"):
+        return text
+    if "%" in text and not _PLAIN_ESCAPES.fullmatch(text):
+        text = _ESCAPES.sub(_spelt, text)
+    if kind == "peer" or (found := _AUTHORITY.fullmatch(text)) is None:
+        return text
+    scheme, authority, rest = found.groups()
+    authority = authority.lower()
+    if (port := _DEFAULT_PORTS[scheme]) and authority.endswith(port):
+        authority = authority.removesuffix(port)
+    if kind == "url" and not rest.startswith("/"):
+        rest = f"/{rest}"
+    return f"{scheme}://{authority}{rest}" if scheme else f"{authority}{rest}"
+
+
+def _spelt(escape: re.Match[str]) -> str:
+    if escape[1] is None:
+        return "%25"
+    byte = int(escape[1], 16)
+    return chr(byte) if byte in _UNRESERVED else f"%{byte:02X}"

@@ -1,0 +1,55 @@
+"""Encodings of bytes as text, as who smuggles would choose them; and what each carries beyond what it is charged."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+from urllib.parse import quote
+
+from shared.guard.canonical import canonical
+from shared.guard.charge import BIT, charge
+from tests.guard_report.encodings import ENCODINGS
+from tests.guard_report.held_out import HELD_OUT
+
+_WORDS = "the of and to in is for on that by this with you it not or be are from at as your all have new more an was we".split()  # noqa: SIM905, E501
+_NIBBLES = _WORDS[:16]
+
+
+def _words(data: bytes) -> str:
+    return "-".join(_NIBBLES[int(digit, 16)] for digit in data.hex())
+
+
+#: Ways to write bytes that look like what addresses have: words, dates, sizes, folders, names of parameters.
+_LIKE_ADDRESSES: dict[str, Callable[[bytes], str]] = {
+    "words for nibbles": _words,
+    "folders of words": lambda data: _words(data).replace("-", "/"),
+    "words as titles": lambda data: _words(data).title(),
+    "names of parameters": lambda data: "&".join(f"{word}=1" for word in _words(data).split("-")),
+    "numbered images": lambda data: "/".join(f"img_{byte}.jpg" for byte in data),
+    "years and months": lambda data: "/".join(f"{2000 + byte // 12}/{byte % 12 + 1:02d}" for byte in data),
+    "pages": lambda data: "&".join(f"page={byte}" for byte in data),
+    "labels of hosts": lambda data: ".".join(f"www{byte}" for byte in data),
+    "sizes of pictures": lambda data: "-".join(f"{byte}x{byte ^ 255}" for byte in data),
+    "case of one word": lambda data: "".join("aA"[byte >> at & 1] for byte in data for at in range(8)),
+    "dots and hyphens": lambda data: "".join(
+        "a-a."[2 * (byte >> at & 1) : 2 * (byte >> at & 1) + 2] for byte in data for at in range(8)
+    ),
+    "https and http": lambda data: "/".join(("http:", "https:")[byte >> at & 1] for byte in data for at in range(8)),
+}
+CHANNELS = {**ENCODINGS, **HELD_OUT, **_LIKE_ADDRESSES}
+
+
+def surplus_bits(encode: Callable[[bytes], str], r: Random) -> float:
+    """Bits that a text carries beyond those that it is charged: of random bytes, so every one of them counts.
+
+    What `encode` makes equal of different bytes it does not carry; none of `CHANNELS` does.
+    """
+    data = r.randbytes(r.choice([4, 16, 40, 120]))
+    address = canonical(f"https://site.example/{quote(encode(data), safe=_URI, errors='surrogateescape')}", "url")
+    try:
+        return 8 * len(data) - charge(address, "url") / BIT
+    except KeyError:  # a control character: refused
+        return 0.0
+
+
+_URI = "%/:?#[]@!$&'()*+,;=~"

@@ -1,0 +1,158 @@
+"""The charge of a text is the length of a code word that can be read again; every context obeys Kraft's inequality."""
+
+from __future__ import annotations
+
+import math
+import subprocess
+import sys
+from random import Random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from shared.guard import charge as module
+from shared.guard.charge import (
+    ALPHABET,
+    BIT,
+    BYTE,
+    NUMBER,
+    ONE,
+    STARTS,
+    SYMBOLS,
+    Model,
+    charge,
+    choices,
+    coded,
+    is_bounding,
+    kraft_sums,
+    share,
+    shipped,
+)  # fmt: skip
+from tests.guard_report.channels import CHANNELS, surplus_bits
+from tests.guard_report.coder import decode, encode
+
+TEXTS = [
+    "https://site.example/",
+    "https://www.site.example/viewtopic.php?f=12&t=4711#p99",
+    "https://site.example/%D1%84%D0%BE%D1%82%D0%BE/%E5%86%99%E7%9C%9F?q=100%25",
+    "https://cdn.site.example/9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08.jpg",
+    "https://site.example/a/QWxhZGRpbjpvcGVuIHNlc2FtZQ-QWxhZGRpbjpvcGVuIHNlc2FtZQ/" + "x9" * 300,
+    "",
+]
+
+
+def test_every_context_obeys_krafts_inequality() -> None:
+    sums = dict(kraft_sums(shipped()))
+    assert set(sums) == set(shipped().escapes)
+    assert max(sums.values()) <= ONE
+
+
+@pytest.mark.parametrize("halved", [lambda cost: cost // 2, lambda cost: cost - 16])
+def test_a_model_that_charges_less_does_not(halved: object) -> None:
+    costs = {key: halved(cost) for key, cost in shipped().costs.items()}  # type: ignore[operator]
+    assert not is_bounding(Model(costs, shipped().escapes))
+
+
+def test_one_cost_lowered_in_a_full_context_is_seen() -> None:
+    even = Model({symbol: choices(len(ALPHABET)) for symbol in ALPHABET}, {"": 0})
+    assert is_bounding(even)
+    assert not is_bounding(Model(even.costs | {"a": 16, "b": 16}, {"": 0}))
+
+
+@given(st.integers(1, 60 * BIT))
+def test_a_share_is_the_least_whole_number_above(cost: int) -> None:
+    assert (share(cost) - 1) ** BIT < 2 ** (60 * BIT - cost) <= share(cost) ** BIT
+
+
+@given(st.integers(1, 10**7))
+def test_a_choice_costs_the_least_sixteenth_above_its_logarithm(number: int) -> None:
+    assert 2 ** choices(number) >= number**BIT
+    assert choices(number) - 1 < BIT * math.log2(number) + 1e-6 or number == 1
+
+
+def test_opaque_characters_cost_at_least_the_logarithm_of_their_class() -> None:
+    for pattern, cost in module._CLASSES:
+        members = sum(pattern.fullmatch(chr(code)) is not None for code in range(128))
+        assert 2**cost >= members**BIT
+
+
+@pytest.mark.parametrize("kind", ["url", "account"])
+@pytest.mark.parametrize("text", TEXTS)
+def test_a_text_is_read_again_from_a_word_as_long_as_its_charge(text: str, kind: str) -> None:
+    model = shipped()
+    one = coded(text, kind, model)
+    word, bits = encode(one, kind, model)
+    assert decode(word, bits, kind, model) == text
+    assert bits <= one.charge / BIT + 2
+    assert charge(text, kind) == one.charge
+
+
+_pieces = st.lists(
+    st.sampled_from(["a", "Zq9", "/", "?", "&x=", "%FF", "%20", "0123456789", "deadbeefcafe", "-_", "word", "."]),
+    max_size=12,
+).map("".join)
+
+
+@given(_pieces)
+@settings(max_examples=25, deadline=None)
+def test_any_text_is_read_again(text: str) -> None:
+    model = shipped()
+    one = coded(text, "url", model)
+    word, bits = encode(one, "url", model)
+    assert decode(word, bits, "url", model) == text
+    assert bits <= one.charge / BIT + 2
+
+
+def test_a_run_longer_than_an_opaque_one_is_charged_in_pieces() -> None:
+    assert len(coded("7" + "a1Z" * 200, "url", shipped()).runs) == 3
+    assert charge("a1Z9" * 200, "url") >= 800 * 5.9 * BIT
+
+
+@pytest.mark.parametrize("name", CHANNELS)
+def test_no_encoding_carries_more_than_it_is_charged(name: str) -> None:
+    assert surplus_bits(CHANNELS[name], Random(name)) <= 32
+
+
+def test_the_channels_are_many_and_the_same_look_finds_one_that_is_charged_too_little(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert len(CHANNELS) >= 60
+    costs = {key: cost // 8 for key, cost in shipped().costs.items()}
+    cheap = Model(costs, dict.fromkeys(shipped().escapes, 0))
+    monkeypatch.setattr(module, "shipped", lambda: cheap)
+    assert max(surplus_bits(encoding, Random(name)) for name, encoding in CHANNELS.items()) > 32
+
+
+def test_the_charge_is_the_same_in_another_process_with_another_hash_seed() -> None:
+    told = "from shared.guard.charge import charge; import sys; print([charge(t, 'url') for t in sys.argv[1:]])"
+    mine = str([charge(text, "url") for text in TEXTS[:5]])
+    for seed in ("1", "77"):
+        said = subprocess.run(
+            [sys.executable, "-c", told, *TEXTS[:5]],
+            capture_output=True,
+            text=True,
+            check=True,
+            env={"PYTHONHASHSEED": seed},
+        )
+        assert said.stdout.strip() == mine
+
+
+def test_a_file_that_was_altered_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MODEL_SHA256", "0" * 64)
+    with pytest.raises(ValueError, match="not the one of its edition"):
+        shipped.__wrapped__()
+
+
+def test_the_model_is_small() -> None:
+    assert len(shipped().costs) <= 64_000 + len(ALPHABET)
+    file = module.files("shared.guard").joinpath("data", f"charge-{NUMBER}.model")
+    assert len(file.read_bytes()) <= 256 * 1_024
+    assert len(SYMBOLS) <= 256
+    assert set(STARTS.values()).isdisjoint(ALPHABET)
+
+
+def test_what_people_report_costs_little_and_what_encrypts_costs_what_it_carries() -> None:
+    assert charge("https://www.site.example/gallery/holiday-in-the-garden.html", "url") < 50 * BYTE
+    data = Random(4).randbytes(300).hex()
+    assert charge(f"https://site.example/{data}", "url") > 300 * BYTE

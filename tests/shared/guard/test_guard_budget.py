@@ -1,0 +1,117 @@
+"""L4: what a record costs in all, and how much it may."""
+
+from __future__ import annotations
+
+import itertools
+from datetime import UTC, datetime
+from fractions import Fraction
+from random import Random
+from typing import Annotated, Literal
+
+import pytest
+from pydantic import BaseModel, Field
+
+from shared.contracts.items import ITEMS_MAX
+from shared.contracts.referral import ReferralSubmission
+from shared.guard import ALL_STAGES, as_kept, cost, inspect
+from shared.guard.budget import ADDED, BUDGET, HASH_COSTS
+from shared.guard.charge import BIT, BYTE, charge, choices, share
+from shared.kernel.errors import Refused
+from tests.guard_report.encodings import b64u
+from tests.guard_report.keyed import fullest_record
+from tests.shared.guard.records import located, record, refusal
+
+R = Random(5)
+
+
+def code(size: int) -> str:
+    return b64u(R.randbytes(size))
+
+
+class Small(BaseModel):
+    """A record with one member of each closed sort."""
+
+    sort: Literal["a", "b", "c"]
+    flag: bool | None
+    number: Annotated[int, Field(ge=0, le=4)]
+    several: Annotated[tuple[Literal["x", "y"], ...], Field(max_length=2)]
+
+
+def test_the_code_of_a_whole_record_has_no_word_that_begins_another() -> None:
+    """All there are of a small sort of record: their shares of one are at most one, and not far below it."""
+    lists = [each for size in range(3) for each in itertools.product("xy", repeat=size)]
+    total = sum(
+        Fraction(share(spent), 2**60)
+        for sort, flag, number, several in itertools.product("abc", (None, True, False), range(5), lists)
+        if (spent := cost(Small(sort=sort, flag=flag, number=number, several=several)).record)  # type: ignore[arg-type]
+    )
+    assert Fraction(1, 4) < total <= 1
+
+
+def test_every_value_is_charged_and_repeats_are() -> None:
+    one, two = located("https://site.example/a"), located("https://site.example/a", "https://site.example/a")
+    assert cost(two).record - cost(one).record > charge("https://site.example/a", "url")
+
+
+def test_hashes_cost_their_size() -> None:
+    digests = {"md5": "0" * 32, "sha1": "0" * 40, "sha256": "0" * 64, "pdq": "0" * 64, "photodna": "A" * 192}
+    item = {"locator": {"kind": "url", "value": "https://site.example/"}, "hashes": digests | {"tmk_pdqf": "0" * 64}}
+    spent = cost(record(items=[item]))
+    assert spent.hashes == sum(HASH_COSTS.values()) == 276 * BYTE
+    assert spent.record == cost(located("https://site.example/")).record + 6 * BIT
+
+
+@pytest.mark.parametrize(
+    ("urls", "refused", "where"),
+    [
+        ([f"https://site.example/{code(400)}"], "guard_over_budget", "/items/0/locator/value"),
+        ([f"https://site.example/{code(700)}"], "guard_over_ceiling", "/items/0/locator/value"),
+        ([f"https://site.example/{code(200)}"] * 8, "guard_over_budget", None),
+        ([f"https://site.example/{code(260)}"] * 10, "guard_over_ceiling", None),
+    ],
+)
+def test_what_could_carry_too_much_is_refused_with_field_rule_and_figure(
+    urls: list[str], refused: str, where: str | None
+) -> None:
+    with pytest.raises(Refused, match="may cost") as caught:
+        inspect(located(*urls))
+    assert (caught.value.code, caught.value.field) == (refused, where)
+    assert not any(url[30:40] in str(caught.value) for url in urls)
+
+
+def test_names_words_labels_and_numbers_are_no_way_around() -> None:
+    """A picture in a path, seven kilobytes in names of parameters, and an image in labels went through before."""
+    names = "&".join(f"{code(12)}=1" for _ in range(36))
+    labels = [{"scheme": "ucs", "value": code(16)[:20]} for _ in range(4)]
+    places = [{"jurisdiction": "".join(R.choices("abcdefghij", k=24))} for _ in range(4)]
+    item = {"locator": {"kind": "url", "value": "https://site.example/"}, "assessment": labels, "hosting": places}
+    picture = "/".join(code(60) for _ in range(20))
+    assert refusal(located(f"https://site.example/view?{names}"))[0].startswith("guard_over_")
+    assert refusal(located(f"https://site.example/{picture}"))[0] == "guard_over_ceiling"
+    assert refusal(record(items=[item] * 10))[0].startswith("guard_over_")
+
+
+def test_no_record_carries_more_than_its_budget() -> None:
+    fullest, body = fullest_record(Random(2))
+    assert fullest <= BUDGET.everything
+    spent = cost(as_kept(ReferralSubmission.model_validate(body)))
+    assert 8 * fullest <= (spent.record + spent.hashes) / BIT + 32
+    assert spent.record <= BUDGET.record * BYTE
+    without = fullest_record(Random(2), frozenset({"envelope", "schema", "rules"}))[0]
+    assert without > BUDGET.everything
+
+
+def test_the_room_kept_at_ingress_is_enough_for_what_the_service_adds() -> None:
+    """The numbers of ten items, that a reference may be absent, and a notice's language."""
+    numbers = ITEMS_MAX * choices(99)
+    assert numbers + BIT + charge("en", "text") <= ADDED * BYTE
+
+
+def test_at_ingress_less_may_be_filed_than_a_recipient_takes() -> None:
+    now = datetime(2026, 3, 1, tzinfo=UTC)
+    with pytest.raises(Refused, match="may cost 1520 bytes"):
+        inspect(located(*[f"https://site.example/{code(200)}"] * 8), now=now)
+
+
+def test_only_the_budget_refuses_what_is_opaque() -> None:
+    inspect(located(f"https://site.example/{code(700)}"), stages=ALL_STAGES - {"budget"})

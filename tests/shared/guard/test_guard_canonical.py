@@ -1,0 +1,102 @@
+"""L3: one spelling of each address, and what of it is kept."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import shared.guard
+from shared.contracts.referral import CutUrl
+from shared.exchange.minimise import whole_record
+from shared.guard import as_kept, cuts, inspect
+from shared.guard.canonical import canonical
+from shared.guard.charge import BYTE, charge
+from shared.guard.templates import Row, kept, templates
+from tests.shared.guard.records import located, refusal
+
+ROWS = {row.name: row for row in templates().rows}
+
+
+@pytest.mark.parametrize(
+    ("spelt", "one"),
+    [
+        ("https://Site.EXAMPLE", "https://site.example/"),
+        ("https://site.example:443/a", "https://site.example/a"),
+        ("https://site.example?q=1", "https://site.example/?q=1"),
+        ("https://site.example/%7ea%2fb%41", "https://site.example/~a%2FbA"),
+        ("https://site.example/100%", "https://site.example/100%25"),
+        ("https://site.example/%zz%C3%b6", "https://site.example/%25zz%C3%B6"),
+    ],
+)
+def test_an_address_has_one_spelling(spelt: str, one: str) -> None:
+    assert canonical(spelt, "url") == one
+    assert refusal(located(spelt)) == ("guard_rules_not_canonical", "/items/0/locator/value")
+    inspect(as_kept(located(spelt)))
+
+
+@given(st.text("aZ%2fF0:/?#@.[]", max_size=30))
+def test_the_one_spelling_is_that_of_itself(rest: str) -> None:
+    once = canonical(f"https://{rest}", "url")
+    assert canonical(once, "url") == once
+
+
+def test_accounts_and_messages_stay_as_they_are() -> None:
+    assert canonical("Anna%41", "account") == "Anna%41"
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_each_row_does_what_its_examples_say(name: str) -> None:
+    row = ROWS[name]
+    assert row.examples
+    for before, after in row.examples:
+        assert kept(before) == (after, (name,))
+        assert kept(after).text == after
+
+
+@pytest.mark.parametrize("row", [row for row in ROWS.values() if row.opens], ids=lambda row: row.name)
+def test_what_opens_an_item_stays(row: Row) -> None:
+    base = row.examples[0][1].partition("?")[0]
+    for opens in row.opens:
+        assert kept(f"{base}?{opens}=k7").text == canonical(f"{base}?{opens}=k7", "url")
+
+
+def test_rows_do_not_overlap_and_no_name_both_opens_and_is_cut() -> None:
+    for row in ROWS.values():
+        assert [name for name in row.opens if row.cuts.fullmatch(name)] == []
+        for before, _ in row.examples:
+            path = "/" + before.split("/", 3)[3].split("?")[0]
+            others = [
+                each.name for each in ROWS.values() if set(each.hosts) & set(row.hosts) and each.path.fullmatch(path)
+            ]
+            assert others == [row.name]
+
+
+def test_there_are_sixty_services() -> None:
+    assert len({host for row in ROWS.values() for host in row.hosts}) >= 60
+
+
+def test_of_an_unknown_service_only_trackers_are_cut_and_only_where_they_are_dear() -> None:
+    short = "https://site.example/a?id=7&utm_source=share"
+    assert kept(short) == (short, ())
+    dear = f"https://site.example/a?id=7&fbclid=IwAR{'a7Zq9LmP2k' * 20}&x=1"
+    assert charge(dear, "url") > 128 * BYTE
+    assert kept(dear) == ("https://site.example/a?id=7&x=1", ("trackers",))
+
+
+def test_what_was_cut_travels_by_rule_alone() -> None:
+    before, after = ROWS["s3"].examples[0]
+    content = as_kept(located("https://site.example/", before))
+    assert isinstance(content.items[1].locator, CutUrl)
+    assert cuts(content) == ((2, ("s3",)),)
+    told = [item["locator"] for item in whole_record(content)["items"]]
+    assert told == [{"kind": "url", "value": "https://site.example/"}, {"kind": "url", "value": after, "cut": ["s3"]}]
+
+
+def test_the_data_says_nothing_that_nobody_reads() -> None:
+    told = json.loads((Path(shared.guard.__file__).parent / "data" / "templates.json").read_text("utf-8"))
+    assert set(told) == {"reviewed", "everywhere", "rows"}
+    assert set().union(*told["rows"]) == {"name", "hosts", "path", "opens", "cut", "unwrap", "examples"}
