@@ -153,8 +153,16 @@ Asn = Annotated[int, Field(strict=True, ge=1, le=4_294_967_295)]
 
 
 def error_locations(errors: list[Any]) -> list[dict[str, str]]:
-    """pydantic's errors as (field pointer, rule) pairs, without any input value."""
-    return [{"field": _pointer(error["loc"]), "rule": str(error["type"])} for error in errors]
+    """pydantic's errors as (field pointer, rule) pairs, without any input value.
+
+    A list seems too short where an entry is wrong: that entry did not count, and its own error says all.
+    """
+    found = [(_pointer(error["loc"]), str(error["type"])) for error in errors]
+    return [
+        {"field": field, "rule": rule}
+        for field, rule in found
+        if rule != "too_short" or not any(other.startswith(f"{field}/") for other, _ in found)
+    ]
 
 
 _KINDS = frozenset(kind.value for kind in LocatorKind)

@@ -8,7 +8,7 @@ from typing import Annotated
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import StringConstraints
+from pydantic import Field, StringConstraints
 
 from shared.contracts.base import Contract
 from shared.kernel.errors import CausewayError, Defect, EvidenceRejected, Refused, Unavailable, not_found
@@ -21,7 +21,7 @@ class Inner(Contract):
 
 
 class Outer(Contract):
-    items: tuple[Inner, ...]
+    items: Annotated[tuple[Inner, ...], Field(min_length=1)]
 
 
 def test_a_refusal_is_told_with_its_code_field_and_status() -> None:
@@ -100,3 +100,16 @@ def test_at_most_twenty_places_are_named() -> None:
     with pytest.raises(InvalidFields) as refused:
         read_model(Outer, {"items": [{} for _ in range(100)]})
     assert len(refused.value.errors) == 20
+
+
+@pytest.mark.parametrize(
+    ("body", "errors"),
+    [
+        (b'{"items":[{"code":"x"}]}', [("/items/0/code", "string_pattern_mismatch")]),
+        (b'{"items":[]}', [("/items", "too_short")]),
+    ],
+)
+def test_a_list_is_too_short_only_where_no_entry_is_wrong(body: bytes, errors: list[tuple[str, str]]) -> None:
+    with pytest.raises(InvalidFields) as caught:
+        read_model(Outer, json.loads(body))
+    assert [(each.field, each.rule) for each in caught.value.errors] == errors
