@@ -286,7 +286,7 @@ def _of_delivery(one: UUID) -> Iterator[Question]:
     scope = RowScope((), "service", "apply")
     yield Question("which numbers were taken", taken._MARKS, ("other", HOLES_MAX), scope, 100, batch=True)
     yield Question("which numbers were given", sent_book._SENT_MARKS, ("law_enforcement",), scope, 200, batch=True)
-    yield Question("what is wanted again", taken._NEEDS, (), scope, 4, batch=True)
+    yield Question("what is wanted again", taken._NEEDS, (taken.NEEDS_MAX,), scope, 4, batch=True)
     yield Question("messages that came before", admitted._STORED, ([one],), scope, 4, batch=True)
 
 

@@ -114,7 +114,7 @@ async def test_what_one_instances_messages_have_left_is_told_to_nobody_else(
     inbox: Inbox, endpoint: DatabaseEndpoint
 ) -> None:
     """Else one's newer messages would make another's edges, which were lost here, look as if they were held."""
-    newest = inbox.sent(1)
+    newest = inbox.sent(1, signed=LONG_AGO + timedelta(minutes=1))
     await inbox.admit(newest)
     await inbox.holds(0)
     assert await retained(endpoint, inbox) == []
