@@ -20,7 +20,7 @@ async def recover(
     name: str,
     /,
     *,
-    begin: Annotated[bool, Parameter(name="--begin", negative="--look")] = True,
+    look: Annotated[bool, Parameter(negative="")] = False,
     options: Options = _OPTIONS,
 ) -> int:
     """Begin the recovery of a restored instance, and say how far it is; exit code 1 as long as it is under way.
@@ -29,8 +29,8 @@ async def recover(
     ----------
     name
         The instance, by its name in the directory.
-    begin
-        --look only says how far it is.
+    look
+        Begin nothing: only say how far it is.
     """
     with ending(options):
         from deploy.operator import recovery
@@ -39,7 +39,7 @@ async def recover(
 
         kind = instance_kind(name, options)
         async with recovery.restored(kind, name, instance_settings(name, options)) as machinery:
-            if begin:
+            if not look:
                 await recovery.begin(machinery)
             found = await recovery.look(machinery, originates=keeps_referrals(kind))
         if options.json:
