@@ -55,13 +55,15 @@ class RowFile:
     """One file, read once: its digest and its rows belong to the same bytes."""
 
     def __init__(self, path: Path) -> None:
-        """Raises `Refused` for a name that ends in none of .json, .jsonl and .csv, and for a bad first CSV line."""
+        """Raises `Refused` for a name that ends in none of .json, .jsonl and .csv, an empty file, a bad first line."""
         try:
             self.format = RowFormat(path.suffix.lower().removeprefix("."))
         except ValueError:
             raise Refused("file_format_unknown", "the name ends in .csv, .jsonl or .json", status=400) from None
         self.path = path
         self._data = path.read_bytes().removeprefix(_BOM)
+        if not self._data.strip():
+            raise Refused("file_empty", "a file with a referral in it: is it the right one?", status=400)
         self.sha256 = hashlib.sha256(self._data).hexdigest()
         self._table = Table.from_first_line(self._first_line()) if self.format is RowFormat.CSV else None
         #: How many rows of other parties the last reading of `rows` has left out so far.

@@ -193,12 +193,24 @@ def test_a_file_of_another_kind_is_refused(tmp_path: Path, name: str) -> None:
         rows(tmp_path, name, "{}")
 
 
+@pytest.mark.parametrize("ending", [".json", ".jsonl", ".csv"])
+def test_a_file_without_a_row_is_no_import_of_none(tmp_path: Path, ending: str) -> None:
+    file = tmp_path / f"rows{ending}"
+    file.write_bytes(b"\xef\xbb\xbf \n\n")
+    with pytest.raises(Refused, match="file_empty"):
+        RowFile(file)
+
+
 @settings(deadline=None)
 @given(st.binary(max_size=400), st.sampled_from(["csv", "jsonl", "json"]))
 def test_any_bytes_are_rows_or_coded_errors_and_never_a_crash(tmp_path_factory: Any, data: bytes, suffix: str) -> None:
     path = tmp_path_factory.getbasetemp() / f"any.{suffix}"
     path.write_bytes(HEADER.encode() + b"\n" + data if suffix == "csv" else data)
-    found = [*RowFile(path).rows()]
+    try:
+        found = [*RowFile(path).rows()]
+    except Refused as error:
+        assert (error.code, data.removeprefix(b"\xef\xbb\xbf").strip()) == ("file_empty", b"")
+        return
     numbers = [row.number for row in found]
     assert numbers == sorted(set(numbers))
     assert all((row.error is None) != (row.referral is None) for row in found)
@@ -228,7 +240,7 @@ def test_any_text_without_line_breaks_comes_through_a_csv_unchanged(
 
 
 @settings(deadline=None)
-@given(st.lists(st.integers(0, 10_000), unique=True, max_size=30))
+@given(st.lists(st.integers(0, 10_000), unique=True, min_size=1, max_size=30))
 def test_any_list_of_submissions_comes_through_jsonl_unchanged(tmp_path_factory: Any, numbers: list[int]) -> None:
     path = tmp_path_factory.getbasetemp() / "many.jsonl"
     path.write_text("\n".join(json.dumps(referral(number)) for number in numbers))
