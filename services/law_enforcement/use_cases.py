@@ -7,7 +7,7 @@ from uuid import UUID
 from services.law_enforcement.domain import AGENCY, check_close_reason
 from shared.contracts.answers import Acceptance, OutcomeReport, WithdrawalAnswer
 from shared.contracts.base import Contract
-from shared.exchange.acts import Act
+from shared.exchange.acts import Act, CaseState
 from shared.guard import inspect
 from shared.kernel.errors import Refused
 from shared.party.recipient.domain import require_role
@@ -34,5 +34,5 @@ async def act_on_case(row: Act, referral_id: UUID, *, said: Contract | None, act
 async def _check_not_taken_up(referral_id: UUID, acting: Acting) -> None:
     """A case that was accepted wins over its withdrawal: whoever got hold of an origin's key must not wipe it."""
     case = (await acting.items.find([referral_id])).get((referral_id, acting.party))
-    if case is not None and "accepted_at" in case.said:
+    if case is not None and case.state == CaseState.WITHDRAWN and "accepted_at" in case.said:
         raise Refused("case_is_kept", "it was accepted: say until when and why it is kept", field="/fate", status=409)

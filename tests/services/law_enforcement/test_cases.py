@@ -263,6 +263,8 @@ async def test_a_case_that_was_accepted_is_not_wiped_by_its_withdrawal(agencies:
     referral_id = uuid7()
     await agencies.receive(offered(referral_id))
     await bring(agencies, referral_id, before)
+    with pytest.raises(Refused, match="state_forbids"):
+        await agencies.act("acknowledge_withdrawal", ERASED, referral_id)
     await agencies.receive(withdrawn(referral_id))
     with pytest.raises(Refused) as refusal:
         await agencies.act("acknowledge_withdrawal", ERASED, referral_id)
