@@ -144,7 +144,9 @@ class KafkaLogWriter:
                 max_request_size=BATCH_BYTES_MAX,
             )
             try:
-                await producer.start()
+                # Where the first connection is lost while it asks for its id, it would ask for ever.
+                async with asyncio.timeout(BATCH_TIMEOUT_S):
+                    await producer.start()
             except BaseException:
                 await producer.stop()
                 raise

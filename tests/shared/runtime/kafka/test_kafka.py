@@ -8,6 +8,7 @@ from contextlib import aclosing
 from pathlib import Path
 
 import pytest
+from aiokafka import AIOKafkaProducer
 
 from deploy.devstack.stack import DevStack
 from shared.envelope.headers import decode_headers
@@ -102,6 +103,24 @@ async def test_a_broker_that_is_not_there_is_unavailable_and_not_the_end() -> No
         with pytest.raises(Unavailable) as raised:
             await writer.append("hotline", outgoing("one"))
         assert raised.value.code == "broker_unavailable"
+
+
+@pytest.mark.timing
+async def test_a_start_that_never_ends_is_given_up_and_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    started = []
+
+    async def start(self: AIOKafkaProducer) -> None:
+        started.append(self)
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(AIOKafkaProducer, "start", start)
+    monkeypatch.setattr("shared.runtime.kafka.writer.BATCH_TIMEOUT_S", 0.05)
+    writer = KafkaLogWriter(KafkaAccess("127.0.0.1:1"), instance="hotline")
+    for _ in range(2):
+        with pytest.raises(Unavailable, match="broker_unavailable"):
+            await asyncio.wait_for(writer.append("industry", outgoing("one")), 5)
+    assert len(started) == 2
+    await writer.close()
 
 
 @pytest.mark.timing
