@@ -152,7 +152,8 @@ async def flow_of(endpoints: Endpoints, keys: dict[str, Key], referral_id: UUID)
     url = f"{auditor.url}/v1/flows/{referral_id}"
     async with httpx.AsyncClient(headers=headers, trust_env=False) as http:
         messages: list[dict[str, Any]] = []
-        for _ in range(40):
+        deadline = monotonic() + SETTLED_S_MAX
+        while monotonic() < deadline:
             answer = await http.get(url)
             found = answer.json()["messages"] if answer.status_code == httpx.codes.OK else []
             if found and len(found) == len(messages):
