@@ -183,4 +183,5 @@ class Talk:
         statements = gone_statements(numbers, ids)
         if statements:
             await unit.enqueue(self._stating.drafts(GONE, to, statements))
-            await self._peers(unit).owe_standing([to])
+            if to != AUDIT:  # it holds no edges, and nobody may tell it of any
+                await self._peers(unit).owe_standing([to])

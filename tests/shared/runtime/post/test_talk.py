@@ -53,6 +53,17 @@ async def test_marks_reach_both_books_and_what_is_not_held_is_answered(desk: Des
     assert json.loads(gone.body)["clear"]["numbers"][0]["spans"] == [[4, 5]]
 
 
+@pytest.mark.parametrize(("by", "owed"), [("law_enforcement", True), ("audit", False)])
+async def test_whom_numbers_are_given_up_to_is_told_what_is_held_but_not_audit(
+    desk: Desk, *, by: str, owed: bool
+) -> None:
+    desk.books.sent = [SentMark(**PAIR, last=9, held=0)]
+    desk.books.not_held = [GoneNumbers(**PAIR, spans=((4, 5),))]
+    await desk.hear(MARKS, marks(taken=(TakenMark(**PAIR, through=3, holes=((4, 5),)),)), by=by)
+    assert [each.recipient for each in desk.books.outgoing] == [by]
+    assert (by in desk.books.stands_to) == owed
+
+
 async def test_marks_older_than_the_newest_taken_count_no_more(desk: Desk) -> None:
     taken = TakenMark(**PAIR, through=3)
     await desk.hear(MARKS, marks(), late=20)
