@@ -82,7 +82,7 @@ async def recipient_down(exchange: Exchange, *, backlog: int, seconds: float, lo
     async with Sender(exchange, withdrawn_share=0) as sender:
         await sender.send_paced(filings(int(PER_S)), PER_S)  # caches warm, connections open
         await exchange.until_quiet()
-        already = await _applied(exchange)
+        already, copies = await _applied(exchange), await appended_twice(exchange, TOPIC)
         before = await _published(exchange, sender, turns)
         await exchange.until_quiet()
         freeze(pid)
@@ -96,7 +96,7 @@ async def recipient_down(exchange: Exchange, *, backlog: int, seconds: float, lo
             during = await _published(exchange, sender, turns)
             watching.cancel()
             await asyncio.wait([watching])
-            copies = await appended_twice(exchange, TOPIC)
+            copies = await appended_twice(exchange, TOPIC) - copies
             forgotten = await _forget_half(exchange) if long else 0
         finally:
             if long:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from uuid import UUID
 
 import httpx
@@ -122,14 +123,13 @@ async def test_the_loss_of_the_brokers_disk_loses_no_message_and_audit_names_wha
 
 @pytest.mark.timing
 async def test_a_relay_that_forgets_before_the_broker_has_answered_loses_what_it_held(
-    ongoing: Ongoing, record_property: Record
+    tmp_path: Path, record_property: Record
 ) -> None:
-    """The control of all the others, and the last: what it loses stays lost."""
-    split = ongoing.split
-    await split.kill("relay")
-    split.programs["relay"] = FORGETFUL
-    await split.start("relay")
-    outage = await broker_down(split, seconds=1.5, per_s=40, seed=13, earlier=ongoing.told)
+    """The control of all the others, in an exchange of its own: what it loses stays lost."""
+    with split_exchange(tmp_path) as split:
+        split.programs["relay"] = FORGETFUL
+        await split.start(*PROCESSES)
+        outage = await broker_down(split, seconds=1.5, per_s=40, seed=13)
     assert outage.accepted == outage.posted
     assert outage.verdict.effects_lost > 0
     record_property("lost", outage.verdict.effects_lost)

@@ -64,6 +64,7 @@ async def one_topic_shut(exchange: Exchange, *, seconds: float) -> Held:
     async with Sender(exchange, withdrawn_share=0) as sender:
         await sender.send_paced(filings(int(PER_S)), PER_S)  # caches warm, connections open
         await exchange.until_quiet()
+        copies = await appended_twice(exchange)  # of whatever happened here before
         begun = SystemClock().now()
         await sender.send_paced(filings(turns), PER_S)
         await exchange.until_quiet()
@@ -81,7 +82,7 @@ async def one_topic_shut(exchange: Exchange, *, seconds: float) -> Held:
         others_during_s=p99_s(during, *OTHERS),
         delivered_while_shut=len(during[SHUT]),
         reason=reason,
-        appended_twice=await appended_twice(exchange),
+        appended_twice=await appended_twice(exchange) - copies,
         delivered=len(after[SHUT]),
         posted=turns,
     )
