@@ -45,7 +45,7 @@ async def ongoing(split: SplitExchange) -> Ongoing:
 async def test_without_a_broker_every_referral_is_accepted_at_once_and_delivered_later(
     ongoing: Ongoing, capsys: pytest.CaptureFixture[str], record_property: Record
 ) -> None:
-    outage = await broker_down(ongoing.split, seconds=5, per_s=50, seed=11)
+    outage = await broker_down(ongoing.split, seconds=5, per_s=50, seed=11, earlier=ongoing.told)
     ongoing.told = outage.told
     with capsys.disabled():
         print("", *outage.lines(), sep="\n  ")
@@ -77,7 +77,7 @@ async def test_what_is_started_without_a_broker_accepts_at_once_and_delivers_onc
     ongoing.told |= sender.tally
     await split.start(BROKER, *(label for label in PROCESSES if label not in started))
     await split.until_receipted(RECEIPTED_S_MAX)
-    assert await reasons(split, "law_enforcement") == {}
+    await until(partial(all_is_well, split, "law_enforcement"))
     [filed] = sender.tally.accepted.values()
     query = "SELECT count(referral_id) FROM case_file WHERE referral_id = $1"
     ((cases,),) = await split.count_as_accountant("law_enforcement", query, UUID(filed))
@@ -91,6 +91,10 @@ async def documents_kept(split: SplitExchange, service: str) -> bool:
         return int(await admin.fetchval("SELECT count(DISTINCT kind) FROM document")) == 2
     finally:
         await admin.close()
+
+
+async def all_is_well(split: SplitExchange, instance: str) -> bool:
+    return await reasons(split, instance) == {}
 
 
 async def reasons(split: SplitExchange, instance: str) -> dict[str, str]:
@@ -121,15 +125,20 @@ async def test_the_loss_of_the_brokers_disk_loses_no_message_and_audit_names_wha
     assert {f"{pair[0]} → {pair[1]}, epoch {pair[2]}" for pair in gone.gap} <= named
 
 
+@pytest.fixture
+def forgetful(tmp_path: Path) -> Iterator[SplitExchange]:
+    with split_exchange(tmp_path) as exchange:
+        exchange.programs["relay"] = FORGETFUL
+        yield exchange
+
+
 @pytest.mark.timing
 async def test_a_relay_that_forgets_before_the_broker_has_answered_loses_what_it_held(
-    tmp_path: Path, record_property: Record
+    forgetful: SplitExchange, record_property: Record
 ) -> None:
     """The control of all the others, in an exchange of its own: what it loses stays lost."""
-    with split_exchange(tmp_path) as split:
-        split.programs["relay"] = FORGETFUL
-        await split.start(*PROCESSES)
-        outage = await broker_down(split, seconds=1.5, per_s=40, seed=13)
+    await forgetful.start(*PROCESSES)
+    outage = await broker_down(forgetful, seconds=1.5, per_s=40, seed=13)
     assert outage.accepted == outage.posted
     assert outage.verdict.effects_lost > 0
     record_property("lost", outage.verdict.effects_lost)
