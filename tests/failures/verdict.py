@@ -16,10 +16,19 @@ from tests.support.running import SERVICES
 
 _ORIGINS = ("hotline", "industry")
 _REFERRALS = "SELECT party, external_ref, referral_id::text AS id, state = 'withdrawn' AS withdrawn FROM referral"
+#: What the origin has of each message that has a last word.
+_TOLD = """
+SELECT message_id, outcome, code
+FROM (SELECT message_id, outcome, code FROM settled UNION ALL SELECT message_id, outcome, code FROM outbox) AS each
+WHERE outcome IS NOT NULL
+"""
 #: What each message that carries an edge should have done: (subject, party, purpose, whether it was taken back).
-_EDGES = """
+#: One that came behind its withdrawal, since it was lost and sent again, should have done nothing.
+_EDGES = f"""
 SELECT coalesce(e.notice_id, e.referral_id)::text, e.recipient, e.purpose, r.state = 'withdrawn'
-FROM edge AS e JOIN referral AS r USING (referral_id) WHERE e.state = 'emitted'
+FROM edge AS e JOIN referral AS r USING (referral_id) WHERE e.state = 'emitted' AND NOT (
+    r.state = 'withdrawn' AND e.message_id IN (
+        SELECT message_id FROM ({_TOLD}) AS told WHERE code = 'subject_withdrawn'))
 """
 #: What it did, in the recipient's own tables.
 _EFFECTS = {
@@ -30,12 +39,10 @@ _EFFECTS = {
     """,
     "industry": "SELECT notice_id::text, party, purpose, state = 'withdrawn' FROM notice",
 }
-_INBOX = "SELECT message_id::text AS id, outcome, count(*) AS n FROM inbox GROUP BY 1, 2"
-_SENT = """
-SELECT message_id::text AS id, outcome, count(*) AS n
-FROM (SELECT message_id, outcome FROM settled UNION ALL SELECT message_id, outcome FROM outbox) AS sent
-WHERE outcome IS NOT NULL GROUP BY 1, 2
-"""
+#: A refusal for that reason is what was wanted: `_EDGES` says of whom.
+_OUTCOME = "CASE code WHEN 'subject_withdrawn' THEN 'withdrawn' ELSE outcome END AS outcome"
+_INBOX = f"SELECT message_id::text AS id, {_OUTCOME}, count(*) AS n FROM inbox GROUP BY 1, 2"
+_SENT = f"SELECT message_id::text AS id, {_OUTCOME}, count(*) AS n FROM ({_TOLD}) AS sent GROUP BY 1, 2"
 _LEFT = "SELECT message_id::text AS id FROM outbox WHERE NOT done AND type = ANY($1::text[])"
 
 
@@ -74,7 +81,7 @@ class Verdict:
             found["refused"] = self.refused
         if self.posted != self.referrals + sum(self.refused.values()):
             found["posted"] = self.posted
-        if self.outcomes.keys() - {"applied"}:
+        if self.outcomes.keys() - {"applied", "withdrawn"}:
             found["outcomes"] = self.outcomes
         if self.accounting.differences:
             found["accounting"] = self.accounting.differences
