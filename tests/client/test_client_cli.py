@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from client.cli import mends
 from shared.vocabulary.answers import NoticeAction, NoticeRejection
 from tests.client.fake_service import KEY, FakeService
 from tests.client.fake_service import referral as submission
@@ -217,24 +216,6 @@ def test_a_refusal_names_the_fields_for_people_and_for_programs(run: Run, servic
     programs = run("referral", "show", ID, "--json")
     assert (programs.code, programs.err) == (1, "")
     assert programs.json == {"error": {"code": "schema", "status": 422, "field": "/a", "errors": errors}}
-
-
-@pytest.mark.parametrize(("code", "rule"), [("state_forbids", "enum"), ("case_is_kept", "instant_form")])
-def test_a_refusal_says_what_to_do_about_its_code_and_rules(
-    run: Run, service: FakeService, code: str, rule: str
-) -> None:
-    errors = [{"field": "/a", "rule": rule}]
-    service.canned[f"/v1/referrals/{ID}"] = (422, {"code": code, "field": "/a", "errors": errors, "title": CANARY})
-    told = f"error: {code} at /a\n  {mends.CODES[code]}\n  /a: {rule} ({mends.RULES[rule]})\n"
-    assert run("referral", "show", ID).err == told
-
-
-def test_what_a_mend_is_told_of_can_come() -> None:
-    places = [path.read_text() for room in ("shared", "services", "client") for path in Path(room).rglob("*.py")]
-    others = "".join(text for text in places if "CODES: Final[Mapping[str, str]]" not in text)
-    of_pydantic = {"enum", "too_long", "too_short", "extra_forbidden", "string_pattern_mismatch"}
-    names = {*mends.CODES, *mends.RULES} - of_pydantic
-    assert [name for name in sorted(names) if f'"{name.removeprefix("guard_rules_")}"' not in others] == []
 
 
 def test_a_referral_is_shown_with_its_edges(run: Run, service: FakeService) -> None:

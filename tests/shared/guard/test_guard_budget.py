@@ -114,4 +114,6 @@ def test_at_ingress_less_may_be_filed_than_a_recipient_takes() -> None:
 
 
 def test_only_the_budget_refuses_what_is_opaque() -> None:
-    inspect(located(f"https://site.example/{code(700)}"), stages=ALL_STAGES - {"budget"})
+    opaque = located(f"https://site.example/{code(700)}")
+    assert refusal(opaque) is not None
+    inspect(opaque, stages=ALL_STAGES - {"budget"})
