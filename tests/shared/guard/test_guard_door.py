@@ -131,6 +131,8 @@ async def test_a_refusal_of_the_guard_names_the_field(hotline: httpx.AsyncClient
 def test_a_row_of_a_file_that_cannot_be_read_repeats_none_of_it(tmp_path: Path) -> None:
     unread = 0
     for number, request in enumerate(each for each in REQUESTS if each.content_type == JSON and not each.headers):
+        if not request.body.strip():
+            continue  # no file: `tests/client` shows what an empty one is told
         file = tmp_path / f"{number}.json"
         file.write_bytes(request.body)
         for row in RowFile(file).rows():
