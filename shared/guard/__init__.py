@@ -11,6 +11,7 @@ Nothing recognises encodings: by Kraft's inequality no encoding carries more tha
 
 from __future__ import annotations
 
+from shared.guard.budget import ADDED, BUDGET, CEILING, Charged, Limits
 from shared.guard.edition import edition
 from shared.guard.envelope_limits import SEALED_NODES_MAX, parse_body, parse_list
 from shared.guard.inspect import ALL_STAGES, Stage, cost, inspect
@@ -19,8 +20,13 @@ from shared.guard.schema_audit import audit_schema
 from shared.guard.templates import as_kept, cuts
 
 __all__ = [
+    "ADDED",
     "ALL_STAGES",
+    "BUDGET",
+    "CEILING",
     "SEALED_NODES_MAX",
+    "Charged",
+    "Limits",
     "Stage",
     "as_kept",
     "audit_schema",

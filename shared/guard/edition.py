@@ -10,6 +10,8 @@ from typing import Final
 from shared.guard.charge import shipped
 
 _DIGITS = 32
+#: How `ce_guard` ends: after the edition, whether the record kept to its budget or was let go by a second person.
+NORMAL, RELEASED = " normal", " released"
 #: Editions of earlier releases whose texts are taken as well: what they let pass, the guard of today looks at again.
 READ_EDITIONS: Final[frozenset[str]] = frozenset()
 
@@ -31,6 +33,6 @@ def edition() -> str:
     return guard.hexdigest()[:_DIGITS]
 
 
-def passed() -> str:
-    """What a message states of the guard that its texts passed, none of them released by anybody: `ce_guard`."""
-    return f"{edition()} normal"
+def passed(*, released: bool = False) -> str:
+    """What a message states of the guard that its texts passed: `ce_guard`. `released`: by two, to the ceiling."""
+    return edition() + (RELEASED if released else NORMAL)

@@ -95,6 +95,8 @@ def assemble_origin(machinery: Machinery, authority: Authority) -> Origin:
         owe=machinery.budgets.owe,
         authority=authority,
         directory=machinery.directory,
+        documents=machinery.documents,
+        kek=machinery.keys.kek,
         clock=machinery.clock,
         number=machinery.numberer.number,
     )
@@ -104,6 +106,7 @@ def assemble_origin(machinery: Machinery, authority: Authority) -> Origin:
         instance=machinery.instance,
         kek=machinery.keys.kek,
         clock=machinery.clock,
+        unreleased_days=machinery.settings.unreleased_days,
         wake=machinery.wake,
     )
     return Origin(api, bus, intake, checking)
