@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Annotated, Final, Literal, NamedTuple
@@ -21,7 +21,7 @@ from shared.contracts.referral import CutRules, ReferralSubmission, Revision
 from shared.exchange.origin import ReferralState
 from shared.exchange.prepare import Prepared
 from shared.kernel.authority import Role
-from shared.kernel.errors import Refused
+from shared.kernel.errors import NotNow, Refused
 from shared.routing.directory_index import PartyEntry, Purses
 from shared.vocabulary.answers import AnswerState, CaseDeclineReason, ReceiptOutcome
 from shared.vocabulary.routing import Disposition, Purpose, Reason, WorkReason
@@ -102,13 +102,13 @@ class Spent(NamedTuple):
         return self.record <= purses.record * _UNITS and self.hashes <= purses.hashes * _UNITS
 
 
-class DaySpent(Refused):
-    """The party's day has no room for it. `headers` tell when the next one begins (Retry-After, RFC 9110 §10.2.3)."""
+class DaySpent(NotNow):
+    """The party's day has no room for it: the next one has."""
 
     def __init__(self, at: datetime) -> None:
-        super().__init__("day_spent", "file it when the next day has begun, at 00:00 UTC", status=429)
         midnight = datetime.combine(day_of(at) + timedelta(days=1), time(), UTC)
-        self.headers: Mapping[str, str] = {"Retry-After": str(math.ceil((midnight - at).total_seconds()))}
+        headers = {"Retry-After": str(math.ceil((midnight - at).total_seconds()))}
+        super().__init__("day_spent", "file it when the next day has begun, at 00:00 UTC", headers=headers)
 
 
 def day_of(at: datetime) -> date:
