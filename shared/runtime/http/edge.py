@@ -246,6 +246,9 @@ async def _on_error(_request: Request, error: Exception) -> Response:
 
 async def _on_parameters(_request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
+    if any(each["type"] == "extra_forbidden" for each in error.errors()):
+        # Its name came from outside: it is not said again.
+        return problem(Refused("parameter_unknown", "send those alone that are described", field="/query", status=400))
     places = [{"field": "/" + "/".join(map(str, e["loc"])), "rule": str(e["type"])} for e in error.errors()]
     refusal = Refused("parameter_invalid", "a parameter breaks a rule", field=places[0]["field"], status=400)
     return problem(refusal)
