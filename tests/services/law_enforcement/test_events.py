@@ -108,7 +108,8 @@ async def test_a_wrong_parameter_is_named_and_its_value_is_not(feed: Door, query
 
 async def test_a_parameter_that_is_not_described_is_refused_and_not_said_again(feed: Door) -> None:
     answer = await feed.get(afer=1)
-    assert (answer.status_code, answer.json()["code"]) == (400, "parameter_unknown")
+    assert (answer.status_code, answer.json()["code"]) == (400, "parameter_invalid")
+    assert answer.json()["errors"] == [{"field": "/query", "rule": "extra_forbidden"}]
     assert "afer" not in answer.text
     assert Described("law_enforcement").differences(answer) == []
 
