@@ -154,7 +154,7 @@ class Talk:
             await self._holding.compare(unit, by, standing)
 
     def _ours(self, by: str, marks: Sequence[TakenMark]) -> dict[str, list[TakenMark]]:
-        """Those of numbers that are ours to give, by the instance that they go to.
+        """Those of numbers that are ours to give, or were before their party has left, by the instance they go to.
 
         Audit reads all that we send; of another the word counts for what goes to itself, or went before its party has
         moved, and for nothing else.
@@ -163,7 +163,7 @@ class Talk:
         ours: dict[str, list[TakenMark]] = {}
         for mark in marks:
             to = instance_of(mark.recipient, directory) if by == AUDIT else by
-            if instance_of(mark.sender, directory) == own and to is not None and serves(to, mark.recipient, directory):
+            if serves(own, mark.sender, directory) and to is not None and serves(to, mark.recipient, directory):
                 ours.setdefault(to, []).append(mark)
         return ours
 

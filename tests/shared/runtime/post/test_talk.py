@@ -93,10 +93,11 @@ async def test_numbers_that_audit_alone_was_told_of_end_their_epoch_where_they_g
     ]
 
 
-async def test_numbers_that_went_to_where_a_party_was_end_their_epoch_there() -> None:
-    """We were restored, and the party has moved since: where it was, the number would be missing for ever."""
+@pytest.mark.parametrize("side", ["sender", "recipient"])
+async def test_numbers_from_before_a_party_moved_end_their_epoch(side: str) -> None:
+    """We were restored, and the party has left us, or its place there: the number would be missing for ever."""
     moved = world()
-    move(moved, PAIR["recipient"])
+    move(moved, str(PAIR[side]))
     desk, told = Desk(moved), TakenMark(**PAIR, through=0, holes=((1, 1),))
     await desk.hear(MARKS, marks(taken=(told,)))
     assert ("forgotten", ("law_enforcement", (told,))) in desk.books.asked
