@@ -156,14 +156,17 @@ class Talk:
     def _ours(self, by: str, marks: Sequence[TakenMark]) -> dict[str, list[TakenMark]]:
         """Those of numbers that are ours to give, or were before their party has left, by the instance they go to.
 
-        Audit reads all that we send; of another the word counts for what goes to itself, or went before its party has
-        moved, and for nothing else.
+        Audit reads all that we send, and of who has moved it cannot say whither; of another the word counts for what
+        goes to itself, or went before its party has moved, and for nothing else.
         """
         directory, own = self._stating.directory(), self._stating.instance
         ours: dict[str, list[TakenMark]] = {}
         for mark in marks:
-            to = instance_of(mark.recipient, directory) if by == AUDIT else by
-            if serves(own, mark.sender, directory) and to is not None and serves(to, mark.recipient, directory):
+            if by != AUDIT:
+                to = by if serves(by, mark.recipient, directory) else None
+            else:
+                to = AUDIT if len(directory.places_of(mark.recipient)) > 1 else instance_of(mark.recipient, directory)
+            if serves(own, mark.sender, directory) and to is not None:
                 ours.setdefault(to, []).append(mark)
         return ours
 

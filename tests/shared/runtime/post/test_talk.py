@@ -103,6 +103,15 @@ async def test_numbers_from_before_a_party_moved_end_their_epoch(side: str) -> N
     assert ("forgotten", ("law_enforcement", (told,))) in desk.books.asked
 
 
+async def test_of_who_has_moved_audit_does_not_say_where_numbers_went() -> None:
+    """To where its party is, or to where it was: that, either of these says itself."""
+    moved = world()
+    move(moved, str(PAIR["recipient"]))
+    desk, told = Desk(moved), TakenMark(**PAIR, through=0, holes=((1, 1),))
+    await desk.hear(MARKS, marks(taken=(told,)), by="audit")
+    assert desk.books.asked[1:-1] == [("forgotten", ("audit", (told,)))]
+
+
 async def test_of_numbers_that_go_to_another_a_peers_word_ends_nothing(desk: Desk) -> None:
     elsewhere = TakenMark(sender="hotline-nl.example", recipient="provider-001.example", epoch=EPOCH, through=3)
     await desk.hear(MARKS, marks(taken=(elsewhere,)))
