@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from shared.kernel.authority import Role
-from tests.journeys.parties import Party, written
+from tests.journeys.parties import Party, operated, written
 from tests.support.running import AGENCY, HOTLINE, OTHER_HOTLINE, PROVIDER, Exchange, over_budget, referral
 
 AUDITOR = "auditor.example"
@@ -106,6 +106,8 @@ async def test_what_is_over_its_budget_is_released_by_a_second_person_and_arrive
         assert (fact["kind"], fact["problem"], fact["detail"]["outcome"]) == ("reviewed", None, outcome)
         assert fact["detail"]["filed_by"] != fact["detail"]["by"]
         assert all(line["problem"] is None for line in flow["messages"])
+    accounts = operated(exchange, "audit", "reconcile")
+    assert accounts["differences"] == []
 
 
 async def test_bad_input_is_answered_with_the_field_and_the_rule_and_never_the_value(

@@ -18,6 +18,9 @@ _REPORT = "tests/shared/guard/test_guard_report.py"
 _CHARGE = "tests/shared/guard/test_charge.py"
 _BUDGET = "tests/shared/guard/test_guard_budget.py"
 _OPENS = "tests/shared/guard/test_guard_opens_no_location.py"
+_DAY = "tests/services/hotline/test_party_day.py"
+_SECOND = "tests/services/hotline/test_second_person.py"
+_STORIES = "tests/journeys/test_stories.py"
 _SIMULATION = "tests/simulation/test_simulation.py"
 _SPANS = "tests/shared/runtime/watch/test_telemetry.py"
 _TELEMETRY = "tests/journeys/test_telemetry.py"
@@ -134,6 +137,17 @@ FAULTS_AND_BOUNDS = (
         "is read again from a word as long as its charge, random bytes in every channel and place, the fullest record; "
         "with a cost lowered or a stage left out each is missed",
         (_REPORT, _CHARGE, _BUDGET),
+    ),
+    Line(
+        "A report over its budget waits sealed, is released by a second person and reaches its recipients whole and "
+        "receipted; who filed it is refused; dropped or expired it is erased and the fact kept; above the ceiling "
+        "nothing is written; a recipient takes it from two alone",
+        (*tests_of(_STORIES, "test_what_is_over_its_budget_is_released_by_a_second_person_and_arrives_whole"), _SECOND),
+    ),
+    Line(
+        "A party's day has its budget over two processes, which is used up and never exceeded: two purses, of declared "
+        "size; p0 beyond it is at the second person at once; without the bound it has no end",
+        (_DAY,),
     ),
     Line("No code opens a location that was reported; a watch sees one that would", (_OPENS,)),
     Line(
