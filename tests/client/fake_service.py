@@ -34,8 +34,8 @@ class FakeService:
     """`refuse` says which submissions are refused, as (status, code, field, rule); `batch_refusal` refuses bodies.
 
     `acceptor` signs acceptances, where there is one. `route` is what a check finds for one that is not refused;
-    `events` are the party's feed, `comes` what
-    happens while somebody waits there; `canned` are the answers of all other paths.
+    `events` are the party's feed, `comes` what happens while somebody waits there; `canned` are the answers of all
+    other paths.
     """
 
     refuse: Callable[[dict[str, Any]], Refusal | None] = accepts_everything
