@@ -44,6 +44,7 @@ VERBS: dict[str, list[str]] = {
     "notice answer": [ID, "removed"],
     "notice not-ours": [ID],
     "notice acknowledge-withdrawal": [ID],
+    "listen": ["--limit", "1"],
     "flow": [ID, "--purpose", "yearly audit"],
 }
 #: They send nothing, but for `verify acceptance --purpose`, which asks audit as `flow` does.
