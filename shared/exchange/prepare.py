@@ -15,7 +15,7 @@ from shared.exchange.letters import Emitted, KnownEdge, Letters, Waiting, Writin
 from shared.exchange.message import Draft
 from shared.exchange.minimise import own_record, whole_record
 from shared.exchange.reads import PeerReads
-from shared.guard import as_kept, cuts, inspect
+from shared.guard import Charged, as_kept, cuts, inspect
 from shared.kernel.canonical import digest
 from shared.kernel.clock import coarse
 from shared.kernel.errors import Refused
@@ -50,6 +50,7 @@ class Prepared:
     """A referral decided and sealed, ready to be stored in one transaction: nothing of it is durable yet.
 
     `content` is what the origin keeps, plaintext: the store encrypts it. `drafts` end with the fact for audit.
+    `spent` is what it costs by the guard.
     `cut` has the numbers of items from whose addresses something was cut, and by which rules.
     `body_sha256` is that of the bytes that were posted: the acceptance and the fact both state it.
     """
@@ -69,6 +70,8 @@ class Prepared:
     waiting: tuple[Waiting, ...]
     drafts: tuple[Draft, ...]
     cut: tuple[dict[str, Any], ...]
+    spent: Charged
+    items: int
     traceparent: str | None
 
 
@@ -228,7 +231,7 @@ class _Work:
 
     __slots__ = (
         "at", "content", "documents", "drafts", "filing", "letters", "outcome", "read", "record", "referral_id",
-        "refused", "sealer",
+        "refused", "sealer", "spent",
     )  # fmt: skip
 
     content: ReferralSubmission
@@ -238,6 +241,7 @@ class _Work:
     referral_id: UUID
     letters: Letters
     drafts: tuple[Draft, ...]
+    spent: Charged
 
     def __init__(self, filing: Filing, documents: Documents, at: datetime, *, sealer: Sealer) -> None:
         self.filing = filing
@@ -253,7 +257,7 @@ def _guard(work: _Work) -> None:
         raise Refused("exercise_mismatch", "a sandbox party files exercises, a live party none", field="/exercise")
     # What is charged is what travels: labels closed, each address in its one spelling, without what was cut.
     work.content = as_kept(closed(submission, work.documents.directory))
-    inspect(work.content, now=work.at)
+    work.spent = inspect(work.content, now=work.at)
 
 
 def _read(work: _Work) -> None:
@@ -325,5 +329,7 @@ def _prepared(work: _Work) -> Prepared:
         waiting=work.letters.waiting,
         drafts=work.drafts,
         cut=tuple({"n": n, "rules": rules} for n, rules in cuts(work.content)),
+        spent=work.spent,
+        items=len(work.content.items),
         traceparent=work.filing.traceparent,
     )

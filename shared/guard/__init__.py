@@ -11,6 +11,7 @@ Nothing recognises encodings: by Kraft's inequality no encoding carries more tha
 
 from __future__ import annotations
 
+from shared.guard.budget import Charged
 from shared.guard.edition import edition
 from shared.guard.envelope_limits import SEALED_NODES_MAX, parse_body, parse_list
 from shared.guard.inspect import ALL_STAGES, Stage, cost, inspect
@@ -21,6 +22,7 @@ from shared.guard.templates import as_kept, cuts
 __all__ = [
     "ALL_STAGES",
     "SEALED_NODES_MAX",
+    "Charged",
     "Stage",
     "as_kept",
     "audit_schema",

@@ -15,8 +15,8 @@ Stage = Literal["rules", "budget"]
 ALL_STAGES: frozenset[Stage] = frozenset({"rules", "budget"})
 
 
-def inspect(record: BaseModel, *, now: datetime | None = None, stages: frozenset[Stage] = ALL_STAGES) -> None:
-    """Refuse `record` if a value breaks the rules of its kind, or if it could say more than its budget.
+def inspect(record: BaseModel, *, now: datetime | None = None, stages: frozenset[Stage] = ALL_STAGES) -> Charged:
+    """Refuse `record` if a value breaks the rules of its kind, or if it could say more than its budget; else its cost.
 
     `record` has passed its schema. `now` is given at ingress: it bounds instants, and keeps room for what the origin's
     service adds. `stages` is narrowed only by tests that show what each stage is for.
@@ -26,8 +26,10 @@ def inspect(record: BaseModel, *, now: datetime | None = None, stages: frozenset
     found, closed = leaves(record)
     if "rules" in stages:
         check_rules(found, now)
+    spent = charged(found, closed)
     if "budget" in stages:
-        check_budget(charged(found, closed), added=0 if now is None else ADDED)
+        check_budget(spent, added=0 if now is None else ADDED)
+    return spent
 
 
 def cost(record: BaseModel) -> Charged:

@@ -45,10 +45,12 @@ class Posted:
 
 
 class Checked(NamedTuple):
-    """The body of the answer, and the work that it took: items looked at and edges decided."""
+    """The body of the answer, the work that it took (items looked at and edges decided), and how many were refused."""
 
     body: bytes
     work: int
+    posted: int
+    refused: int
 
 
 Checking = Callable[[Posted], Awaitable[Checked]]
@@ -64,7 +66,9 @@ def check_posted(posted: Posted, documents: Documents) -> Checked:
     results = tuple(_result(index, each) for index, each in enumerate(outcomes))
     items = sum(len(each.items) for each in submissions if not isinstance(each, Refused))
     edges = sum(len(each.judged.edges) for each in outcomes if not isinstance(each, Refused))
-    return Checked(bodies.CheckAnswer(results=results).spelt(), len(submissions) + items + edges)
+    refused = sum(isinstance(each, Refused) for each in outcomes)
+    work = len(submissions) + items + edges
+    return Checked(bodies.CheckAnswer(results=results).spelt(), work, len(submissions), refused)
 
 
 def parsed(value: JsonObject | Refused) -> ReferralSubmission | Refused:
@@ -95,7 +99,7 @@ class AsideChecking:
         told = json.loads(head)
         if "code" in told:
             raise Refused(told["code"], told["detail"], field=told["field"], status=told["status"])
-        return Checked(body, told["work"])
+        return Checked(body, told["work"], told["posted"], told["refused"])
 
     async def aclose(self) -> None:
         """End the process."""
@@ -128,7 +132,9 @@ class CheckingProcess:
         except Refused as error:
             said = {"code": error.code, "detail": error.detail, "field": error.field, "status": error.status}
             return to_json(said) + b"\n"
-        return to_json({"work": checked.work}) + b"\n" + checked.body
+        return (
+            to_json({"work": checked.work, "posted": checked.posted, "refused": checked.refused}) + b"\n" + checked.body
+        )
 
 
 def _question(posted: Posted) -> bytes:

@@ -54,7 +54,11 @@ EDGE = Columns.of(EdgeRow, items="smallint[]")
 FILED: Final = event_type(Subject.REFERRAL, "submit")
 LISTED: Final = Listed("referral", "referral_id")
 _REFERRAL = Columns.of(
-    Prepared, without=("origin", "emitted", "waiting", "drafts", "cut"), party="text", facts="jsonb", decision="jsonb"
+    Prepared,
+    without=("origin", "emitted", "waiting", "drafts", "cut", "spent", "items"),
+    party="text",
+    facts="jsonb",
+    decision="jsonb",
 )
 _KEY = Columns[Prepared]({"referral_id": "uuid", "wrapped": "bytea"})
 _SUBMITTED = Columns[str]({"party": "text", "submitted": "bigint"})

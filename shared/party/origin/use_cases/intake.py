@@ -27,6 +27,7 @@ from shared.kernel.errors import Refused, Unavailable, not_found
 from shared.kernel.ids import uuid7
 from shared.party.origin.domain import ExternalRefExists, Outcome, Reply, Request, Submission
 from shared.party.origin.ports import Claimed, Filings, Twin
+from shared.party.origin.use_cases.alarms import Alarms
 from shared.routing.directory_index import PartyEntry
 from shared.runtime.watch.logs import log
 from shared.runtime.watch.metrics import INTAKE_SECONDS, REFUSALS
@@ -61,6 +62,7 @@ class Intake:
         clock: Clock,
         wake: Callable[[], None],
         owe: Callable[[str, int], None],
+        alarms: Alarms,
         submissions_max: int = 200,
         waiting_max: int = 2000,
         answer_s_max: float = 30.0,
@@ -80,6 +82,7 @@ class Intake:
         self._waiting_max = waiting_max
         self._answer_s_max = answer_s_max
         self._owe = owe
+        self._alarms = alarms
         #: What is dense goes a way of its own: nobody's ordinary request waits behind it.
         self._ordinary: asyncio.Queue[_Waiting] = asyncio.Queue()
         self._dense: asyncio.Queue[_Waiting] = asyncio.Queue()
@@ -192,10 +195,18 @@ class Intake:
             await filing.send(list(chain.from_iterable(drafts)))
         # From here the referrals are durable: a crash leaves them in the outbox and the relay sends them.
         self._wake()
-        for each in chain.from_iterable(outcomes.values()):
-            if isinstance(each, Refused):
-                REFUSALS.labels(each.code).inc()
+        for index, became in outcomes.items():
+            self._watch(requests[index].submissions[0].party.id, became)
         return [_answer_of(index, claim, answers) for index, claim in enumerate(claims)]
+
+    def _watch(self, party: str, outcomes: Sequence[Outcome]) -> None:
+        refused = [each.code for each in outcomes if isinstance(each, Refused)]
+        for code in refused:
+            REFUSALS.labels(code).inc()
+        self._alarms.judged(party, len(outcomes), len(refused))
+        for each in outcomes:
+            if isinstance(each, Prepared):
+                self._alarms.filed(party, each.spent, each.items)
 
     async def _prepare(self, requests: Sequence[Request], documents: Documents) -> list[list[Outcome]]:
         """For each request, what becomes of each of its submissions; those of all requests are prepared together."""
