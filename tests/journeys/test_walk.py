@@ -32,6 +32,8 @@ SINCE = {
         "shared/ledger/proof.py",
         "shared/ledger/tree.py",
         "shared/party/origin/api/checking.py",
+        # What a party does that a person should see (0045).
+        "shared/party/origin/use_cases/alarms.py",
         "shared/runtime/post/outbox.py",
     },
     "receiving": AT_THE_COMMIT
