@@ -22,6 +22,7 @@ import hashlib
 import math
 import re
 from collections.abc import Container, Iterator, Sequence
+from dataclasses import dataclass
 from importlib.resources import files
 from typing import Final, NamedTuple
 
@@ -81,7 +82,8 @@ _PIECE: Final = re.compile(rf"[A-Za-z0-9]{{{_RUN_MIN},}}")
 _ESCAPE: Final = re.compile(r"%([0-9A-F]{2})")
 
 
-class Model(NamedTuple):
+@dataclass(frozen=True)
+class Model:
     """Costs by context and symbol, written one behind the other, and the escape of each context that is known."""
 
     costs: dict[str, int]
@@ -96,6 +98,39 @@ class Model(NamedTuple):
             spent += self.escapes.get(context, 0)
             context = context[1:]
         return spent + cost
+
+    @functools.cached_property
+    def starts(self) -> dict[str, State]:
+        """Where the reading of a text of each kind begins."""
+        contexts = {context[:end] for context in self.escapes for end in range(len(context) + 1)}
+        states = {context: State() for context in sorted(contexts, key=len)}
+        for context, state in states.items():
+            state.escape = self.escapes.get(context, 0)
+            state.below = states[longest_ending(context, states)] if context else None
+        for key, cost in self.costs.items():
+            states[key[:-1]][key[-1]] = cost, states[longest_ending(f" {key[-ORDER:]}", states)]
+        for context, state in states.items():  # of a symbol that is known to lead on, but has no cost of its own there
+            if len(context) > 1 and context[-1] not in (before := states[context[:-1]]):
+                before[context[-1]] = before[context[-1]][0], state
+        return {kind: states.get(start, states[""]) for kind, start in STARTS.items()}
+
+
+class State(dict[str, tuple[int, "State"]]):
+    """The last symbols, as far as the model knows them: what each next one costs, and the state after it.
+
+    One that has no cost here costs the escape and what it costs in the state `below`, that of fewer symbols.
+    """
+
+    __slots__ = ("below", "escape")
+
+    escape: int
+    below: State | None
+
+    def __missing__(self, symbol: str) -> tuple[int, State]:
+        if self.below is None:
+            raise KeyError("a character that no canonical text has")
+        cost, state = self.below[symbol]
+        return self.escape + cost, state
 
 
 class Coded(NamedTuple):
@@ -140,9 +175,8 @@ def coded(text: str, kind: str, model: Model) -> Coded:
 
     Raises `KeyError` for a character that no canonical text has.
     """
-    plain = symbols(text)
-    start = STARTS[kind]
-    costs = _costs(model, f"{start}{plain}{END}")
+    plain, start = symbols(text), model.starts[kind]
+    costs = _costs(start, plain)
     best = Coded(plain, (), sum(costs))
     if len(plain) >= _RUN_MIN and (spans := list(_opaque_spans(plain, costs))):
         replaced, runs, at, spent = [], [], 0, 0
@@ -151,7 +185,7 @@ def coded(text: str, kind: str, model: Model) -> Coded:
             runs.append(plain[begin:end])
             at, spent = end, spent + run_cost
         shorter = "".join([*replaced, plain[at:]])
-        spent += sum(_costs(model, f"{start}{shorter}{END}"))
+        spent += sum(_costs(start, shorter))
         if spent < best.charge:
             best = Coded(shorter, tuple(runs), spent)
     return best
@@ -166,21 +200,13 @@ def _escaped(escape: re.Match[str]) -> str:
     return chr(_ESCAPED + int(escape[1], 16))
 
 
-def _costs(model: Model, coming: str) -> list[int]:
-    """What each symbol behind the first costs."""
-    get, escape = model.costs.get, model.escapes.get
+def _costs(state: State, text: str) -> list[int]:
+    """What each symbol costs, and `END`."""
     costs = []
-    for at in range(1, len(coming)):
-        begin = at - ORDER if at > ORDER else 0
-        if (cost := get(coming[begin : at + 1])) is None:
-            spent = 0
-            while (cost := get(coming[begin : at + 1])) is None:
-                spent += escape(coming[begin:at], 0)
-                if begin == at:
-                    raise KeyError("a character that no canonical text has")
-                begin += 1
-            cost += spent
+    for symbol in text:
+        cost, state = state[symbol]
         costs.append(cost)
+    costs.append(state[END][0])
     return costs
 
 
