@@ -18,22 +18,22 @@ encodes. A text has several codings, and is charged one of them: another code wo
 from __future__ import annotations
 
 import functools
-import hashlib
 import math
 import re
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 from typing import Final, NamedTuple
+
+from shared.guard.files import verified
 
 #: Sixteenths of a bit in a bit and in a byte.
 BIT: Final = 16
 BYTE: Final = 8 * BIT
 #: How many symbols the next one is told from.
 ORDER: Final = 3
-#: The edition of the model, and the SHA-256 of its file: a file that was altered is not used.
+#: The number of the model of today, and the SHA-256 of each file: one that was altered is not used.
 NUMBER: Final = 1
-MODEL_SHA256: Final = "b37f59a933b10ed5866e2691a3dede282a36300ad48f6e70ccaeb4c0fef9182c"
+MODELS_SHA256: Final[Mapping[int, str]] = {1: "b37f59a933b10ed5866e2691a3dede282a36300ad48f6e70ccaeb4c0fef9182c"}
 
 END, OPAQUE = "\0", "\1"
 #: What stands before a text of each kind, so that the model knows what begins.
@@ -141,13 +141,14 @@ class Coded(NamedTuple):
     charge: int
 
 
+def shipped(number: int = NUMBER) -> Model:
+    """The model of one number. Raises `ValueError` where its file was altered."""
+    return _shipped(number)
+
+
 @functools.cache
-def shipped() -> Model:
-    """The model of this edition. Raises `ValueError` when its file is not the one that the edition names."""
-    data = files("shared.guard").joinpath("data", f"charge-{NUMBER}.model").read_bytes()
-    if hashlib.sha256(data).hexdigest() != MODEL_SHA256:
-        raise ValueError("the guard's model is not the one of its edition: install the release again")
-    return read(data)
+def _shipped(number: int) -> Model:
+    return read(verified(f"charge-{number}.model", MODELS_SHA256[number]))
 
 
 def read(data: bytes) -> Model:
@@ -166,7 +167,7 @@ def read(data: bytes) -> Model:
 
 
 def charge(text: str, kind: str) -> int:
-    """What the canonical `text` of one `kind` of `STARTS` costs, in sixteenths of a bit. Its characters are ASCII."""
+    """What the canonical `text` of one `kind` of `STARTS` costs today, in sixteenths of a bit. It is ASCII."""
     return coded(text, kind, shipped()).charge
 
 

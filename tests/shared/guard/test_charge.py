@@ -29,6 +29,7 @@ from shared.guard.charge import (
     share,
     shipped,
 )  # fmt: skip
+from shared.guard.files import FOLDER
 from tests.guard_report.channels import CHANNELS, surplus_bits
 from tests.guard_report.coder import decode, encode
 
@@ -139,14 +140,14 @@ def test_the_charge_is_the_same_in_another_process_with_another_hash_seed() -> N
 
 
 def test_a_file_that_was_altered_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MODEL_SHA256", "0" * 64)
+    monkeypatch.setitem(module.MODELS_SHA256, NUMBER, "0" * 64)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="not the one of its edition"):
-        shipped.__wrapped__()
+        module._shipped.__wrapped__(NUMBER)
 
 
 def test_the_model_is_small() -> None:
     assert len(shipped().costs) <= 64_000 + len(ALPHABET)
-    file = module.files("shared.guard").joinpath("data", f"charge-{NUMBER}.model")
+    file = FOLDER.joinpath(f"charge-{NUMBER}.model")
     assert len(file.read_bytes()) <= 256 * 1_024
     assert len(SYMBOLS) <= 256
     assert set(STARTS.values()).isdisjoint(ALPHABET)
