@@ -36,7 +36,7 @@ from shared.exchange.served import Served, check_served, check_told_of, served_h
 from shared.exchange.spelt import Spelt, check_spelt, spelt_parts
 from shared.exchange.topics import inbox_topic
 from shared.guard import SEALED_NODES_MAX, inspect, parse_body
-from shared.guard.edition import READ_EDITIONS, edition
+from shared.guard.edition import known, own
 from shared.kernel.clock import Clock
 from shared.kernel.errors import CausewayError, Refused, Unavailable
 from shared.routing.derive import TOLERANCE, check_time, derive_edge
@@ -240,9 +240,12 @@ def _check_guard(message: MessageType, attributes: Attributes) -> None:
     """An edition that we do not read is a newer release's: what it lets pass our own may not know to look into."""
     if message.family in STATED_BY_INSTANCES or message in WITHDRAWALS:
         return
-    need = Need(NeedKind.GUARD, attributes.guard.partition(" ")[0])
-    if need.what != edition() and need.what not in READ_EDITIONS:
-        raise Unread("guard_unknown", need, field="ce_guard")
+    if (name := _edition_of(attributes)) not in known():
+        raise Unread("guard_unknown", Need(NeedKind.GUARD, name), field="ce_guard")
+
+
+def _edition_of(attributes: Attributes) -> str:
+    return attributes.guard.partition(" ")[0]
 
 
 def _check_lane(message: MessageType, reading: _Reading) -> None:
@@ -336,7 +339,7 @@ def _guard(reading: _Reading, reader: ReadingInstance) -> None:
     """Before the edge is looked at: what is parked for its edge's sake has passed the guard."""
     if reading.sealed is not None:
         try:
-            inspect(reading.sealed)
+            inspect(reading.sealed, edition=known().get(_edition_of(reading.envelope.attributes), own()))
         except Refused as error:
             raise _unguarded(error) from None
 

@@ -38,10 +38,10 @@ RECORD_FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
     PartyKind.LAW_ENFORCEMENT: (*_HOTLINE_FIELDS, "subject_accounts"),
 }
 #: What both may get of an item.
-ITEM_FIELDS: Final = ("n", "locator", "site_type", "commerciality", "hosting", "hashes", "assessment")
+ITEM_FIELDS: Final = ("n", "locator", "uncut", "site_type", "commerciality", "hosting", "hashes", "assessment")
 #: What a provider gets of a record, beside the items that it hosts.
 NOTICE_FIELDS: Final = ("incident_kind", "media_kind")
-NOTICE_ITEM_FIELDS: Final = ("locator", "site_type", "hashes", "assessment")
+NOTICE_ITEM_FIELDS: Final = ("locator", "uncut", "site_type", "hashes", "assessment")
 #: What it gets of an assessment: not who made it, nor when.
 NOTICE_ASSESSMENT_FIELDS: Final = ("scheme", "value", "jurisdiction", "status")
 

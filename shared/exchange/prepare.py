@@ -15,7 +15,7 @@ from shared.exchange.letters import Emitted, KnownEdge, Letters, Waiting, Writin
 from shared.exchange.message import Draft
 from shared.exchange.minimise import own_record, whole_record
 from shared.exchange.reads import PeerReads
-from shared.guard import Charged, as_kept, cuts, inspect
+from shared.guard import Charged, WasCut, as_kept, cuts, inspect
 from shared.kernel.canonical import digest
 from shared.kernel.clock import coarse
 from shared.kernel.errors import Refused
@@ -119,10 +119,10 @@ class Filing:
 
 
 class Looked(NamedTuple):
-    """What would become of a referral, and what would be cut from addresses: numbers of items, and rules."""
+    """What would become of a referral, and what would be cut from addresses."""
 
     judged: Judged
-    cut: tuple[tuple[int, tuple[str, ...]], ...]
+    cut: tuple[WasCut, ...]
 
 
 def check(submission: ReferralSubmission, *, origin: PartyEntry, documents: Documents, at: datetime) -> Looked:
@@ -190,8 +190,10 @@ def prepare_again(
     """Decide a stored referral again and seal anew the edges in `only`, by (recipient, purpose).
 
     Used when an edge waited so long that its recipients would refuse it, and when a recipient has moved: then the edge
-    keeps its ids. The guard has passed this content before. `sealer` is that of the transaction.
+    keeps its ids. The guard has passed this content before, by an edition that may have been another: it is written in
+    the spelling of today's, which its messages name. `sealer` is that of the transaction.
     """
+    content = as_kept(content)
     read = read_facts(content, origin, documents.directory)
     setting = Setting(documents.directory, documents.policy, exercise, coarse(at))
     outcome = judge(read.facts, setting, salt=salt(), unknown=read.unknown)
@@ -328,7 +330,7 @@ def _prepared(work: _Work) -> Prepared:
         emitted=work.letters.emitted,
         waiting=work.letters.waiting,
         drafts=work.drafts,
-        cut=tuple({"n": n, "rules": rules} for n, rules in cuts(work.content)),
+        cut=tuple({"n": each.n, "rules": each.rules} for each in cuts(work.content)),
         spent=work.spent,
         items=len(work.content.items),
         traceparent=work.filing.traceparent,

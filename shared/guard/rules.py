@@ -10,7 +10,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import Final, NoReturn
 
-from shared.guard.canonical import canonical
+from shared.guard.edition import Edition
 from shared.guard.leaves import INSTANT, Leaf, Path, pointer
 from shared.kernel.errors import Refused
 
@@ -31,8 +31,10 @@ _PLAIN: Final = re.compile(r"(?:[a-z0-9]++[.-])*+[a-z0-9]++")
 _AUTHORITY: Final = re.compile(r"https?://([^/?#]*)")
 
 
-def check_rules(found: list[Leaf], now: datetime | None) -> None:
-    """Check every value on its own. `now` bounds instants; without it only what the charge has room for does.
+def check_rules(found: list[Leaf], now: datetime | None, edition: Edition) -> None:
+    """Check every value on its own, by an edition.
+
+    `now` bounds instants; without it only what the charge has room for does.
 
     Raises `Refused` with a code `guard_rules_…`.
     """
@@ -44,7 +46,7 @@ def check_rules(found: list[Leaf], now: datetime | None) -> None:
         elif kind == "ip":
             _check_ip(value, path)
         elif kind in ("url", "onion", "peer"):
-            _check_address(kind, value, path)
+            _check_address(kind, value, path, edition)
 
 
 def _refuse(rule: str, detail: str, path: Path) -> NoReturn:
@@ -81,10 +83,10 @@ _MULTICAST: Final = ipaddress.IPv4Address("224.0.0.0")
 _UNICAST: Final = ipaddress.IPv6Network("2000::/3")
 
 
-def _check_address(kind: str, text: str, path: Path) -> None:
+def _check_address(kind: str, text: str, path: Path, edition: Edition) -> None:
     if kind == "url" and (found := _AUTHORITY.match(text)) is not None:
         _check_authority(found[1].lower(), path)
-    if canonical(text, kind) != text:
+    if edition.canonical(text, kind) != text:
         _refuse("not_canonical", "the one spelling of an address (RFC 3986 §6.2)", path)
     if "%" in text and (_CONTROL.search(text) or _HIDDEN.search(text)):
         _refuse("control_character", "no control or direction characters", path)

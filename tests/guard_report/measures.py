@@ -19,7 +19,8 @@ from shared.contracts.referral import ReferralSubmission
 from shared.guard import as_kept, charge, cost, inspect, parse_body
 from shared.guard.budget import BUDGET
 from shared.guard.charge import BYTE, ONE, is_bounding, kraft_sums, shipped
-from shared.guard.templates import kept, templates
+from shared.guard.keep import kept
+from shared.guard.templates import templates
 from tests.guard_report.attempts import STAGES, as_bytes, fuzzed, refusal
 from tests.guard_report.channels import CHANNELS, surplus_bits
 from tests.guard_report.keyed import fullest_record, largest_blob

@@ -32,6 +32,8 @@ from shared.guard.charge import (
     share,
     shipped,
 )  # fmt: skip
+from shared.guard.edition import Edition
+from shared.guard.files import FOLDER
 from tests.guard_report import record_channels
 from tests.guard_report.channels import CHANNELS, surplus_bits
 from tests.guard_report.coder import decode, encode
@@ -139,6 +141,7 @@ def test_the_channels_are_many_and_the_same_look_finds_one_that_is_charged_too_l
     costs = {key: cost // 8 for key, cost in shipped().costs.items()}
     cheap = Model(costs, dict.fromkeys(shipped().escapes, 0))
     monkeypatch.setattr(module, "shipped", lambda: cheap)
+    monkeypatch.setattr(Edition, "shipped", lambda _: cheap)
     assert max(surplus_bits(encoding, Random(name)) for name, encoding in CHANNELS.items()) > 32
     monkeypatch.setattr(budget, "HASH_COSTS", dict.fromkeys(budget.HASH_COSTS, 0))
     seen = {n for n, each in record_channels.CHANNELS.items() if record_channels.surplus_bits(each, Random(n)) > 32}
@@ -158,7 +161,9 @@ def test_the_charge_is_the_same_on_every_python_and_under_another_hash_seed(tmp_
 
 
 _ALONE = """
-import importlib.util, json, sys
+import importlib.util, json, sys, types
+for name in ("shared", "shared.guard", "shared.guard.files"):
+    sys.modules[name] = types.SimpleNamespace(verified=None)
 spec = importlib.util.spec_from_file_location("charge", sys.argv[1])
 charge = sys.modules["charge"] = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(charge)
@@ -169,14 +174,14 @@ with open(sys.argv[2], "rb") as model, open(sys.argv[3]) as texts:
 
 
 def test_a_file_that_was_altered_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MODEL_SHA256", "0" * 64)
+    monkeypatch.setitem(module.MODELS_SHA256, NUMBER, "0" * 64)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="not the one of its edition"):
-        shipped.__wrapped__()
+        module._shipped.__wrapped__(NUMBER)
 
 
 def test_the_model_is_small() -> None:
     assert len(shipped().costs) <= 64_000 + len(ALPHABET)
-    file = module.files("shared.guard").joinpath("data", f"charge-{NUMBER}.model")
+    file = FOLDER.joinpath(f"charge-{NUMBER}.model")
     assert len(file.read_bytes()) <= 256 * 1_024
     assert len(SYMBOLS) <= 256
     assert set(STARTS.values()).isdisjoint(ALPHABET)

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.guard import as_kept, inspect
+from shared.guard.edition import own
 from shared.guard.leaves import Leaf
 from shared.guard.rules import check_rules
 from shared.kernel.errors import Refused
@@ -125,7 +126,7 @@ def test_an_address_is_one_that_a_host_can_have_in_its_one_spelling(text: str) -
         address = ipaddress.ip_address(text)
     except ValueError:
         with pytest.raises(Refused, match="ip_not_an_address"):
-            check_rules(found, None)
+            check_rules(found, None, own())
         return
     if address.version == 4:
         is_assigned = 0 < int(address) < int(ipaddress.IPv4Address("224.0.0.0"))
@@ -135,7 +136,7 @@ def test_an_address_is_one_that_a_host_can_have_in_its_one_spelling(text: str) -
             and not address.is_unspecified
         )
     if is_assigned and str(address) == text:
-        check_rules(found, None)
+        check_rules(found, None, own())
         return
     with pytest.raises(Refused, match=r"ip_not_a_host|ip_not_canonical"):
-        check_rules(found, None)
+        check_rules(found, None, own())

@@ -23,7 +23,7 @@ from shared.guard import parse_body, parse_list
 from shared.kernel.clock import parse_rfc3339, rfc3339
 from shared.kernel.errors import Refused, not_found
 from shared.party.origin.api import bodies
-from shared.party.origin.domain import Cut, Recipient
+from shared.party.origin.domain import Recipient
 from shared.routing.directory_index import DirectoryIndex, PartyEntry
 from shared.routing.policy_index import PolicyIndex
 from shared.runtime.http.aside import Aside, serve_questions
@@ -193,7 +193,7 @@ def _result(index: int, outcome: Looked | Refused) -> bodies.CheckPassed | bodie
             for edge in judged.edges
         ),
         not_sent=tuple(NotSent.model_validate(each) for each in judged.not_sent),
-        cut=tuple(Cut(n=n, rules=rules) for n, rules in outcome.cut),
+        cut=tuple(bodies.WouldCut(n=n, rules=rules, target=target) for n, rules, target in outcome.cut),
     )
 
 
