@@ -178,7 +178,7 @@ async def list_(*, state: str | None = None, limit: PositiveInt = 50, options: O
     Parameters
     ----------
     state
-        Only those in this state: routed, unroutable, orphaned, unknown_code or withdrawn.
+        Only those in this state: routed, unroutable, orphaned, unknown_code, unreleased, dropped or withdrawn.
     limit
         At most so many.
     """
@@ -225,6 +225,22 @@ async def withdraw(referral_id: UUID, /, *, reason: WithdrawalReason, options: O
     """Take a referral back. Every recipient is told, stops acting on it, and acknowledges."""
     async with output.service(options) as client:
         output.moved(await client.withdraw(referral_id, reason), options)
+        return output.DONE
+
+
+@app.command
+async def release(referral_id: UUID, /, *, options: Options = _OPTIONS) -> int:
+    """Let a referral go that somebody else of yours has filed: it is over its budget, or beyond your day."""
+    async with output.service(options) as client:
+        output.moved(await client.release(referral_id), options)
+        return output.DONE
+
+
+@app.command
+async def drop(referral_id: UUID, /, *, options: Options = _OPTIONS) -> int:
+    """Erase such a referral instead of letting it go."""
+    async with output.service(options) as client:
+        output.moved(await client.drop(referral_id), options)
         return output.DONE
 
 

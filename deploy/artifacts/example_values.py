@@ -144,6 +144,10 @@ ACCEPTED: dict[str, dict[str, Any]] = {
             message_id=str(world.MESSAGE_IDS[0]),
         ),
     },
+    "referral_reviewed.v1": {
+        "released": _clear(origin=world.ORIGIN, outcome="released", filed_by="6e" * 16, by="5d" * 16),
+        "expired": _clear(origin=world.ORIGIN, outcome="expired", filed_by="6e" * 16),
+    },
     "record_revealed.v1": {"by-an-analyst": _clear(party=world.PROVIDER, role="analyst", actor="6e" * 16)},
     **example_delivery.ACCEPTED,
     "referral_submission.v1": {"hotline-url": world.submission(), "provider-message": _reports()},
@@ -244,6 +248,10 @@ REFUSED: dict[str, tuple[Refusal, ...]] = {
     "message_parked.v1": (
         Refusal("topic-foreign", "/clear/topic", "elsewhere"),
         Refusal("offset-negative", "/clear/offset", -1),
+    ),
+    "referral_reviewed.v1": (
+        Refusal("outcome-unlisted", "/clear/outcome", "forgotten"),
+        Refusal("actor-named", "/clear/filed_by", "anna"),
     ),
     "record_revealed.v1": (
         Refusal("role-unlisted", "/clear/role", "owner"),

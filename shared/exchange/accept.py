@@ -31,6 +31,7 @@ from shared.exchange.compose import seal_context
 from shared.exchange.decided import commitment, due
 from shared.exchange.message import Received, Record
 from shared.exchange.needs import Need, NeedKind, Unread
+from shared.exchange.released import limits_of
 from shared.exchange.senders import check_broker_time, check_format, check_stated_by, verify_sender
 from shared.exchange.served import Served, check_served, check_told_of, served_here
 from shared.exchange.spelt import Spelt, check_spelt, spelt_parts
@@ -338,8 +339,13 @@ def _code_unknown(field: str) -> Unread:
 def _guard(reading: _Reading, reader: ReadingInstance) -> None:
     """Before the edge is looked at: what is parked for its edge's sake has passed the guard."""
     if reading.sealed is not None:
+        limits = limits_of(reading.envelope.attributes.guard, reading.carried)
         try:
-            inspect(reading.sealed, edition=known().get(_edition_of(reading.envelope.attributes), own()))
+            inspect(
+                reading.sealed,
+                limits=limits,
+                edition=known().get(_edition_of(reading.envelope.attributes), own()),
+            )
         except Refused as error:
             raise _unguarded(error) from None
 

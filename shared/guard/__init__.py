@@ -12,7 +12,7 @@ Nothing recognises encodings: by Kraft's inequality no encoding carries more tha
 
 from __future__ import annotations
 
-from shared.guard.budget import Charged
+from shared.guard.budget import ADDED, BUDGET, CEILING, Charged, Limits
 from shared.guard.edition import edition
 from shared.guard.envelope_limits import SEALED_NODES_MAX, parse_body, parse_list
 from shared.guard.inspect import ALL_STAGES, Stage, cost, inspect
@@ -21,9 +21,13 @@ from shared.guard.keep import WasCut, as_kept, cuts
 from shared.guard.schema_audit import audit_schema
 
 __all__ = [
+    "ADDED",
     "ALL_STAGES",
+    "BUDGET",
+    "CEILING",
     "SEALED_NODES_MAX",
     "Charged",
+    "Limits",
     "Stage",
     "WasCut",
     "as_kept",

@@ -17,6 +17,8 @@ from shared.guard.files import verified
 from shared.guard.templates import TEMPLATES_SHA256, Templates, templates
 
 _DIGITS: Final = 32
+#: How `ce_guard` ends: after the edition, whether the record kept to its budget or was let go by a second person.
+NORMAL, RELEASED = " normal", " released"
 
 
 class Edition(NamedTuple):
@@ -84,6 +86,6 @@ def _checked(editions: tuple[Edition, ...]) -> None:
         verified(f"templates-{each.templates}.json", TEMPLATES_SHA256[each.templates])
 
 
-def passed() -> str:
-    """What a message states of the guard that its texts passed, none of them released by anybody: `ce_guard`."""
-    return f"{edition()} normal"
+def passed(*, released: bool = False) -> str:
+    """What a message states of the guard that its texts passed: `ce_guard`. `released`: by two, to the ceiling."""
+    return edition() + (RELEASED if released else NORMAL)

@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import BaseModel
 
-from shared.guard.budget import ADDED, Charged, charged, check_budget
+from shared.guard.budget import ADDED, BUDGET, Charged, Limits, charged, check_budget
 from shared.guard.edition import Edition, own
 from shared.guard.keep import check_kept
 from shared.guard.leaves import leaves
@@ -21,10 +21,11 @@ def inspect(
     record: BaseModel,
     *,
     now: datetime | None = None,
+    limits: Limits = BUDGET,
     edition: Edition | None = None,
     stages: frozenset[Stage] = ALL_STAGES,
 ) -> Charged:
-    """Refuse `record` if a value breaks the rules of its kind, or if it could say more than its budget; else its cost.
+    """What `record` costs. Refuse it if a value breaks the rules of its kind, or if it could say more than `limits`.
 
     `record` has passed its schema. `now` is given at ingress: it bounds instants, and keeps room for what the origin's
     service adds. `edition` is the one that it was sent under; without it, today's. `stages` is narrowed only by tests
@@ -39,7 +40,7 @@ def inspect(
         check_kept(record, edition)
     spent = charged(found, closed, edition)
     if "budget" in stages:
-        check_budget(spent, added=0 if now is None else ADDED)
+        check_budget(spent, limits=limits, added=0 if now is None else ADDED)
     return spent
 
 

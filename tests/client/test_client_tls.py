@@ -28,6 +28,8 @@ VERBS: dict[str, list[str]] = {
     "referral list": [],
     "referral work": [],
     "referral withdraw": [ID, "--reason", "duplicate"],
+    "referral release": [ID],
+    "referral drop": [ID],
     "inbox": [],
     "inbox notices": [],
     "inbox show": [ID],

@@ -105,6 +105,8 @@ def assemble_origin(machinery: Machinery, authority: Authority) -> Origin:
         alarms=alarms,
         authority=authority,
         directory=machinery.directory,
+        documents=machinery.documents,
+        kek=machinery.keys.kek,
         clock=machinery.clock,
         number=machinery.numberer.number,
     )
@@ -114,6 +116,7 @@ def assemble_origin(machinery: Machinery, authority: Authority) -> Origin:
         instance=machinery.instance,
         kek=machinery.keys.kek,
         clock=machinery.clock,
+        unreleased_days=machinery.settings.unreleased_days,
         wake=machinery.wake,
     )
     return Origin(api, bus, intake, alarms, checking)

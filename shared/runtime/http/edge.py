@@ -22,9 +22,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.guard import parse_body, parse_list
 from shared.guard.envelope_limits import BODY_BYTES_MAX
-from shared.kernel.errors import CausewayError, Refused, Unavailable, not_found
+from shared.kernel.errors import CausewayError, NotNow, Refused, Unavailable, not_found
 from shared.kernel.ids import uuid7
-from shared.runtime.http.budgets import BudgetExceeded
 from shared.runtime.http.openapi import document
 from shared.runtime.http.problems import Problem, encoded, internal_error, invalid_fields, problem
 from shared.runtime.watch import metrics
@@ -243,7 +242,7 @@ async def _on_error(_request: Request, error: Exception) -> Response:
         raise error  # ours to mend: logged and answered at the edge
     if error.code in {"body_too_large", "body_too_slow"}:
         return _closing(error)
-    return problem(error, error.headers if isinstance(error, BudgetExceeded) else None)
+    return problem(error, error.headers if isinstance(error, NotNow) else None)
 
 
 async def _on_parameters(_request: Request, error: Exception) -> Response:

@@ -20,6 +20,10 @@ REFUSALS: Final = Counter("causeway_refusals", "Submissions refused at intake, b
 ALARMS: Final = Counter(
     "causeway_alarms", "Alarms about parties that this process was first to raise.", ["kind"], registry=REGISTRY
 )
+#: `reason` is over_budget or over_day: the second only of a child at risk.
+UNRELEASED: Final = Counter(
+    "causeway_unreleased", "Referrals that wait for a second person, by reason.", ["reason"], registry=REGISTRY
+)
 HTTP_REQUESTS: Final = Counter(
     "causeway_http_requests", "Answered requests.", ["method", "route", "status"], registry=REGISTRY
 )

@@ -45,7 +45,7 @@ from shared.runtime.post.numbering import Numbering
 from shared.runtime.post.ports import Signed
 from shared.vocabulary.answers import ReceiptOutcome
 from shared.vocabulary.referral import WithdrawalReason
-from tests.services.doors import door, identified_as
+from tests.services.doors import ACTOR, door, identified_as
 from tests.services.outgoing import held, let_go
 from tests.support.builders import AT, HOTLINE, settlement
 from tests.support.exchange_world import World, submission
@@ -81,11 +81,15 @@ class Origin:
             alarms=self.alarms,
             authority=AUTHORITY,
             directory=lambda: self._documents().directory,
+            documents=self._documents,
+            kek=KEK,
             clock=self.clock,
             number=self.numberer.number,
         )
         self.database.last_step = Numbering("hotline", signing)
-        self.bus = OriginBus(self.database, law=self.law(), instance="hotline", kek=KEK, clock=self.clock)
+        self.bus = OriginBus(
+            self.database, law=self.law(), instance="hotline", kek=KEK, clock=self.clock, unreleased_days=7
+        )
 
     def intake_of(self, **bounds: Any) -> Intake:
         """An intake of this origin with these bounds."""
@@ -110,7 +114,9 @@ class Origin:
         """File a referral that reaches a hotline, three agencies and a provider."""
         content = submission(external_ref=f"ref-{next(_references)}", **changes)
         posted = digest(content.model_dump_json().encode())
-        filing = Submission(self.intake.origin(HOTLINE), Role.MACHINE, content, traceparent, body_sha256=posted)
+        filing = Submission(
+            self.intake.origin(HOTLINE), Role.MACHINE, content, traceparent, body_sha256=posted, actor=ACTOR
+        )
         running = asyncio.create_task(self.intake.run())
         try:
             answer = await self.intake.submit(Request([filing], uuid7().bytes * 2, bytes(32), single=True))

@@ -15,7 +15,7 @@ from shared.kernel.errors import Unavailable
 from shared.kernel.ids import uuid7
 from shared.party.origin.domain import Request, Submission
 from shared.party.origin.store.filing import PostgresFiling
-from tests.services.doors import asking
+from tests.services.doors import ACTOR, asking
 from tests.services.hotline.origin import KEK, Origin
 from tests.support.builders import HOTLINE
 from tests.support.exchange_world import SUBMISSION, submission
@@ -114,7 +114,7 @@ async def test_what_has_not_happened_yet_cannot_have_been_observed(
 def request_of(origin: Origin, submissions: int) -> Request:
     party = origin.intake.origin(HOTLINE)
     contents = [submission(external_ref=uuid7().hex[:30]) for _ in range(submissions)]
-    filed = [Submission(party, Role.MACHINE, content, body_sha256="0" * 64) for content in contents]
+    filed = [Submission(party, Role.MACHINE, content, body_sha256="0" * 64, actor=ACTOR) for content in contents]
     return Request(filed, uuid7().bytes * 2, bytes(32), single=submissions == 1)
 
 

@@ -247,7 +247,7 @@ def test_everything_about_one_referral_has_one_key_towards_hotlines_and_agencies
 
 
 def test_what_the_guard_refuses_is_not_prepared(here: World) -> None:
-    file = base64.urlsafe_b64encode(b"\x89PNG\r\n\x1a\n" + bytes(range(200)) * 3).decode()
+    file = base64.urlsafe_b64encode(b"\x89PNG\r\n\x1a\n" + bytes(range(200)) * 4).decode()
     items = [SUBMISSION["items"][0] | {"locator": {"kind": "url", "value": f"https://images.example/{file}"}}]
     with pytest.raises(Refused, match="guard_"):
         here.prepared(items=items)

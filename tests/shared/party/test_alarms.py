@@ -111,9 +111,8 @@ async def test_what_is_mostly_accepted_raises_none_and_anothers_does_not_count(l
 
 async def test_a_day_that_is_filled_and_an_urgent_report_that_waits_are_told(lines: io.StringIO) -> None:
     process = Process(Kept())
-    process.alarms.spent(PARTY, 6_143, 6_144)
-    for used in (6_144, 7_000):
-        process.alarms.spent(PARTY, used, 6_144)
+    for _ in range(2):
+        process.alarms.alarm(PARTY, Kind.DAY_FILLED)
         process.alarms.alarm(PARTY, Kind.URGENT_WAITS)
     assert await told(process, lines) == ["day_filled", "urgent_waits"]
 

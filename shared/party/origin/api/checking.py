@@ -18,6 +18,7 @@ from pydantic_core import from_json, to_json
 from shared.contracts.base import JsonObject
 from shared.contracts.decision import NotSent
 from shared.contracts.referral import ReferralSubmission
+from shared.exchange.origin import ReferralState
 from shared.exchange.prepare import Documents, Looked, check
 from shared.guard import parse_body, parse_list
 from shared.kernel.clock import parse_rfc3339, rfc3339
@@ -177,12 +178,12 @@ def _outcome(
 def _result(index: int, outcome: Looked | Refused) -> bodies.CheckPassed | bodies.CheckRefused:
     if isinstance(outcome, Refused):
         return bodies.CheckRefused(index=index, ok=False, problem=problem_body(outcome))
-    judged = outcome.judged
+    judged, waits = outcome.judged, outcome.waits
     return bodies.CheckPassed(
         index=index,
         ok=True,
-        state=judged.disposition,
-        work_reason=judged.work_reason,
+        state=judged.disposition if waits is None else ReferralState.UNRELEASED,
+        work_reason=waits or judged.work_reason,
         recipients=tuple(
             Recipient(
                 recipient=edge.recipient,

@@ -113,11 +113,6 @@ class Alarms:
         if seen.known >= KNOWN_MIN and seen.lately > 2 * seen.usually:
             self.alarm(party, Kind.DEARER)
 
-    def spent(self, party: str, used: int, of: int) -> None:
-        """So much of a day's budget is used; `used` counts what no longer fitted, too."""
-        if used >= of:
-            self.alarm(party, Kind.DAY_FILLED)
-
     def alarm(self, party: str, kind: Kind) -> None:
         """Raise an alarm, if this process has not today. It goes out by itself."""
         seen = self._of(party)
