@@ -82,10 +82,12 @@ class Exchange:
         return read.text if read.status_code == 200 else ""
 
     def refusing(self, body: bytes) -> str | None:
-        """What a check says, as the process beside the event loop computes it."""
+        """Why a check says that it is not sent at once, as the process beside the event loop computes it."""
         posted = Posted(body, "application/json", None, HOTLINE, AT)
         (result,) = json.loads(check_posted(posted, self.between.world.documents).body)["results"]
-        return None if result["ok"] else result["problem"]["code"]
+        if result["ok"]:
+            return result["work_reason"] if result["state"] == "unreleased" else None
+        return str(result["problem"]["code"])
 
     async def found(self, mark: str) -> list[str]:
         """Where a mark is written: in rows of both databases, and in any file of the server, its log of changes too."""

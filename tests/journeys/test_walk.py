@@ -34,6 +34,8 @@ SINCE = {
         "shared/party/origin/api/checking.py",
         # What a party does that a person should see (0045).
         "shared/party/origin/use_cases/alarms.py",
+        # A party's day, and a second person (0043).
+        *(f"shared/party/origin/{name}.py" for name in ("domain", "store/days", "use_cases/day")),
         "shared/runtime/post/outbox.py",
     },
     "receiving": AT_THE_COMMIT
@@ -49,6 +51,7 @@ SINCE = {
         "shared/exchange/decided.py",
         "shared/exchange/events.py",
         "shared/exchange/message.py",
+        "shared/exchange/released.py",
         "shared/exchange/served.py",
         "shared/exchange/spelt.py",
         "shared/runtime/database/feed.py",
