@@ -171,10 +171,7 @@ FAULTS_AND_BOUNDS = (
         "that waits: each alarmed once a party and day, over processes and restarts, by an opaque name and no value",
         (
             "tests/shared/party/test_alarms.py",
-            *tests_of(
-                "tests/services/hotline/test_origin_door.py",
-                "test_five_hundred_refused_checks_and_a_picture_are_told_once_and_survive_a_restart",
-            ),
+            "tests/services/hotline/test_party_alarms.py",
         ),
     ),
     Line("No code opens a location that was reported; a watch sees one that would", (_OPENS,)),

@@ -16,7 +16,7 @@ from shared.kernel.ids import uuid7
 from shared.party.origin.domain import Request, Submission
 from shared.party.origin.store.filing import PostgresFiling
 from tests.services.doors import ACTOR, asking
-from tests.services.hotline.origin import KEK, Origin
+from tests.services.hotline.origin import Origin
 from tests.support.builders import HOTLINE
 from tests.support.exchange_world import SUBMISSION, submission
 
@@ -165,24 +165,3 @@ async def test_what_is_repeated_after_a_late_answer_is_filed_once(
         again = origin.intake_of()
         async with again.running():
             assert (await again.submit(late)).status == 202
-
-
-ALARMS = "SELECT kind, name FROM alarm WHERE party = $1 AND day = $2"
-
-
-async def test_five_hundred_refused_checks_and_a_picture_are_told_once_and_survive_a_restart(
-    origin: Origin, client: httpx.AsyncClient
-) -> None:
-    refused = body(observed_at="1999-01-01T00:00:00Z")
-    picture = body(items=[{"locator": {"kind": "url", "value": "https://site.example/iVBORw0KGgoAAAANSUhEUgAAAAE"}}])
-    for _ in range(2):  # the second process counts afresh, and its alarms are known
-        async with origin.alarms.running():
-            for _ in range(5):
-                answer = await checked(client, json.dumps({"referrals": [refused] * 100}))
-                assert answer.json()["results"][0]["problem"]["code"] == "guard_rules_instant_too_early"
-            assert (await checked(client, json.dumps(picture))).json()["results"][0]["ok"]
-        origin.alarms._seen.clear()
-    found = await origin.database.fetch(ALARMS, HOTLINE, origin.clock.now().date())
-    assert {row["kind"] for row in found} == {"refused", "tripwire"}
-    assert len(found) == 2
-    assert {row["name"] for row in found} == {KEK.actor_id(HOTLINE, b"")}
