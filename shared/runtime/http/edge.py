@@ -25,7 +25,15 @@ from shared.guard.envelope_limits import BODY_BYTES_MAX
 from shared.kernel.errors import CausewayError, NotNow, Refused, Unavailable, not_found
 from shared.kernel.ids import uuid7
 from shared.runtime.http.openapi import document
-from shared.runtime.http.problems import Problem, encoded, internal_error, invalid_fields, problem
+from shared.runtime.http.problems import (
+    InvalidFields,
+    Problem,
+    broken_places,
+    encoded,
+    internal_error,
+    invalid_fields,
+    problem,
+)
 from shared.runtime.watch import metrics
 from shared.runtime.watch.health import Probe, readiness
 from shared.runtime.watch.logs import log
@@ -247,8 +255,7 @@ async def _on_error(_request: Request, error: Exception) -> Response:
 
 async def _on_parameters(_request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    places = [{"field": "/" + "/".join(map(str, e["loc"])), "rule": str(e["type"])} for e in error.errors()]
-    refusal = Refused("parameter_invalid", "a parameter breaks a rule", field=places[0]["field"], status=400)
+    refusal = InvalidFields(broken_places(error.errors()), code="parameter_invalid", what="parameters", status=400)
     return problem(refusal)
 
 
