@@ -364,11 +364,12 @@ def _derive(reading: _Reading, reader: ReadingInstance) -> None:
     directory = reader.shelf.directories.get(decision.directory, broker_time)
     policy = reader.shelf.policies.get(decision.policy, broker_time)
     documents, exercise = (directory, policy), attributes.exercise
-    derive_edge(reading.spelt.edge, decision, directory=directory, policy=policy, exercise=exercise)
+    derived = derive_edge(reading.spelt.edge, decision, directory=directory, policy=policy, exercise=exercise)
     check_time(reading.spelt.edge, decision, broker_time, documents=documents, exercise=exercise)
     recipient = directory.party(edge.recipient)
     check_facts(edge.facts, directory)
-    check_record(edge, cast(ReferralRecord | NoticeRecord, reading.sealed), recipient.kind if recipient else "")
+    record, kind = cast(ReferralRecord | NoticeRecord, reading.sealed), recipient.kind if recipient else ""
+    check_record(edge, record, kind, hash_kinds=derived.terms.hash_kinds)
     if abs(attributes.time - decision.decided_at) > TOLERANCE:
         raise Refused("edge_not_reproducible", "its time is not that of its decision", field="ce_time")
     if clear.commitment != commitment(carried.salt, edge.digest):
