@@ -72,6 +72,7 @@ class Kept(NamedTuple):
 
 _EVERYWHERE: Final = (
     Kept("lane", Class.S1, Way.STAYS, Owner.PROTOCOL, None, "one row for each instance that is written to"),
+    Kept("lane_end", Class.S1, Way.STAYS, Owner.PROTOCOL, None, "likewise"),
     Kept("segment", Class.S3, Way.ITSELF, Owner.PROTOCOL, None, "sealed messages, until the last of them is settled"),
     Kept("outbox", Class.S1, Way.ITSELF, Owner.PROTOCOL, None, "a row a message, until it is settled"),
     Kept("mark", Class.S1, Way.STAYS, Owner.PROTOCOL, None, "one row for each pair, epoch and reader"),

@@ -19,7 +19,7 @@ from tests.conformance.sending import LANE, attributes_of, sent
 from tests.support.builders import AT, arrival, draft
 from tests.support.running import rows_of
 
-_FREE: Final = "SELECT lane FROM lane WHERE lane = $1 FOR UPDATE NOWAIT"
+_FREE: Final = "SELECT lane FROM lane_end WHERE lane = $1 FOR UPDATE NOWAIT"
 
 
 def spoken(second: int, offset: int = 0) -> Spoken:

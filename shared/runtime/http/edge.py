@@ -20,13 +20,22 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from shared.contracts.base import error_locations
 from shared.guard import parse_body, parse_list
 from shared.guard.envelope_limits import BODY_BYTES_MAX
 from shared.kernel.errors import CausewayError, Refused, Unavailable, not_found
 from shared.kernel.ids import uuid7
 from shared.runtime.http.budgets import BudgetExceeded
 from shared.runtime.http.openapi import document
-from shared.runtime.http.problems import Problem, encoded, internal_error, invalid_fields, problem
+from shared.runtime.http.problems import (
+    ERRORS_MAX,
+    InvalidFields,
+    Problem,
+    encoded,
+    internal_error,
+    invalid_fields,
+    problem,
+)
 from shared.runtime.watch import metrics
 from shared.runtime.watch.health import Probe, readiness
 from shared.runtime.watch.logs import log
@@ -246,9 +255,8 @@ async def _on_error(_request: Request, error: Exception) -> Response:
 
 async def _on_parameters(_request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    places = [{"field": "/" + "/".join(map(str, e["loc"])), "rule": str(e["type"])} for e in error.errors()]
-    refusal = Refused("parameter_invalid", "a parameter breaks a rule", field=places[0]["field"], status=400)
-    return problem(refusal)
+    places = error_locations(list(error.errors())[:ERRORS_MAX])
+    return problem(InvalidFields(places, code="parameter_invalid", what="parameters", status=400))
 
 
 async def _on_http(_request: Request, error: Exception) -> Response:

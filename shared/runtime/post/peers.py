@@ -150,7 +150,7 @@ WHERE instance = ANY($1::text[])
 RETURNING instance, stand_above
 """
 #: As the last step of whoever numbers anything for them locks their lanes, in the same order.
-_ALONE = "SELECT FROM lane WHERE lane = ANY($1::text[]) ORDER BY lane FOR UPDATE"
+_ALONE = "SELECT FROM lane_end WHERE lane = ANY($1::text[]) ORDER BY lane FOR UPDATE"
 _STOOD = "UPDATE peer SET stand_above = $2 WHERE instance = $1"
 _FIRST: Final = UUID(int=0)
 # An open epoch ends as it does in another database. What was told is kept beside what this database knows: numbers up

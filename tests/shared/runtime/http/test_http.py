@@ -207,6 +207,7 @@ async def test_a_bad_parameter_is_a_problem_that_names_it_and_not_its_value() ->
         answer = await client.get("/v1/things?limit=hunter2")
     assert code_of(answer) == (400, "parameter_invalid")
     assert answer.json()["field"] == "/query/limit"
+    assert answer.json()["errors"] == [{"field": "/query/limit", "rule": "int_parsing"}]
     assert "hunter2" not in answer.text
 
 
