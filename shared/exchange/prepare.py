@@ -186,9 +186,8 @@ def prepare_again(
 ) -> Again:
     """Decide a stored referral again and seal anew the edges in `only`, by (recipient, purpose).
 
-    Used when an edge waited so long that its recipients would refuse it, and when a recipient has moved: then the edge
-    keeps its ids. The guard has passed this content before, by an edition that may have been another: it is written in
-    the spelling of today's, which its messages name. `sealer` is that of the transaction.
+    Used when an edge waited too long for its recipients, and when a recipient has moved: then the edge keeps its ids.
+    The guard has passed the content before, perhaps by another edition. `sealer` is that of the transaction.
     """
     content = as_kept(content)
     read = read_facts(content, origin, documents.directory)
@@ -211,14 +210,13 @@ def prepare_again(
     superseded = sorted(each.edge_id for key, each in only.items() if key not in waiting or each.message_id is not None)
     drafts = letters.drafts(read.facts, origin, at=at, body_sha256=body_sha256, superseded=superseded)
     found = waiting | {(each.recipient, each.purpose) for each in letters.emitted}
-    dropped = tuple(stale for key, stale in only.items() if key not in found)
     return Again(
         referral_id,
         origin.id,
         letters.emitted,
         letters.waiting,
         drafts,
-        dropped=dropped,
+        dropped=tuple(stale for key, stale in only.items() if key not in found),
         work_reason=letters.work_reason,
         law=documents.law,
         decided_at=at,

@@ -47,7 +47,7 @@ def check_rules(found: list[Leaf], now: datetime | None, edition: Edition) -> No
         elif kind == "ip":
             _check_ip(value, path)
         elif kind in ("url", "onion", "peer"):
-            _check_address(kind, value, path, edition)
+            _check_address(kind, value, path, edition=edition)
 
 
 def _refuse(rule: str, detail: str, path: Path) -> NoReturn:
@@ -84,7 +84,7 @@ _MULTICAST: Final = ipaddress.IPv4Address("224.0.0.0")
 _UNICAST: Final = ipaddress.IPv6Network("2000::/3")
 
 
-def _check_address(kind: str, text: str, path: Path, edition: Edition) -> None:
+def _check_address(kind: str, text: str, path: Path, *, edition: Edition) -> None:
     if kind == "url" and (found := _AUTHORITY.match(text)) is not None:
         _check_authority(found[1].lower(), path)
     if edition.canonical(text, kind) != text:
