@@ -204,10 +204,9 @@ def prepare_again(
 ) -> Again:
     """Decide a stored referral again and seal anew the edges in `only`, by (recipient, purpose); None: all there are.
 
-    Used when a second person has `released` it, when an edge waited so long that its recipients would refuse it, and
-    when a recipient has moved: then the edge keeps its ids. The guard has passed this content before, by an edition
-    that may have been another: it is written in the spelling of today's, which its messages name. `sealer` is that of
-    the transaction.
+    Used when a second person has `released` it, when an edge waited too long for its recipients, and when a recipient
+    has moved: then the edge keeps its ids. The guard has passed the content before, perhaps by another edition.
+    `sealer` is that of the transaction.
     """
     content = as_kept(content)
     read = read_facts(content, origin, documents.directory)

@@ -77,6 +77,7 @@ _RUN_MAX: Final = _RUN_MIN + 2**8 - 1
 _HEAD: Final = choices(len(_CLASSES)) + choices(2**8)
 #: What `OPAQUE` itself costs about: a run is looked at closer only where it may be cheaper so.
 _ABOUT: Final = 4 * BIT
+_DIGIT: Final = choices(10)
 _RUN: Final = re.compile(rf"[A-Za-z0-9_-]{{{_RUN_MIN},}}")
 _PIECE: Final = re.compile(rf"[A-Za-z0-9]{{{_RUN_MIN},}}")
 _ESCAPE: Final = re.compile(r"%([0-9A-F]{2})")
@@ -179,7 +180,7 @@ def coded(text: str, kind: str, model: Model) -> Coded:
     plain, start = symbols(text), model.starts[kind]
     costs = _costs(start, plain)
     best = Coded(plain, (), sum(costs))
-    if len(plain) >= _RUN_MIN and (spans := list(_opaque_spans(plain, costs))):
+    if best.charge > _least(_RUN_MIN) and (spans := list(_opaque_spans(plain, costs))):
         replaced, runs, at, spent = [], [], 0, 0
         for begin, end, run_cost in spans:
             replaced += [plain[at:begin], OPAQUE]
@@ -223,14 +224,21 @@ def _opaque_spans(text: str, costs: list[int]) -> Iterator[tuple[int, int, int]]
 def _opaque(text: str, costs: list[int], span: tuple[int, int]) -> Iterator[tuple[int, int, int]]:
     """A run in pieces that an opaque one can have, all or none of them."""
     begin, end = span
-    size = end - begin
+    size, plain = end - begin, sum(costs[begin:end])
+    if plain <= _least(size):
+        return
     pieces = -(-size // _RUN_MAX)
     each = next(cost for pattern, cost in _CLASSES if pattern.fullmatch(text, begin, end))
-    if sum(costs[begin:end]) <= pieces * (_HEAD + _ABOUT) + each * size:
+    if plain <= pieces * (_HEAD + _ABOUT) + each * size:
         return
     for piece in range(pieces):
         first, last = begin + piece * size // pieces, begin + (piece + 1) * size // pieces
         yield first, last, run_cost(text[first:last])
+
+
+def _least(size: int) -> int:
+    """What no opaque run of this size costs less than."""
+    return _HEAD + _ABOUT + _DIGIT * size
 
 
 def run_cost(run: str) -> int:

@@ -20,7 +20,7 @@ from deploy.site.endpoints import DatabaseEndpoint
 from services.audit.domain.entries import Read
 from services.audit.domain.reading import Reading, read_records
 from shared.envelope.sealing import Opener
-from shared.exchange import accept, prepare
+from shared.exchange import guarded, prepare
 from shared.exchange.message import Record
 from shared.guard import Charged
 from shared.kernel.authority import Role
@@ -145,7 +145,7 @@ async def test_without_the_budget_at_either_end_it_would_carry_more(
     packed = packed_with(exchange)
     assert packed.carried > 4_096
     assert await exchange.delivered(packed.body) == ""
-    monkeypatch.setattr(accept, "inspect", unguarded)
+    monkeypatch.setattr(guarded, "inspect", unguarded)
     again = packed.body | {"external_ref": reaching()["external_ref"]}
     assert packed.found_in(await exchange.delivered(again)) == packed.carried
     assert await largest(exchange, "URL path") > 320
@@ -230,7 +230,7 @@ async def test_a_record_that_is_not_its_own_canonical_form_is_refused_by_its_rec
     body = reaching(item_at("https://site.example:443/%7Euser"))
     assert await exchange.delivered(body) == ""
     body = body | {"external_ref": reaching()["external_ref"]}
-    monkeypatch.setattr(accept, "inspect", unguarded)
+    monkeypatch.setattr(guarded, "inspect", unguarded)
     assert "%7Euser" in await exchange.delivered(body)
 
 

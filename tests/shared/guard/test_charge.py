@@ -6,6 +6,7 @@ import json
 import math
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 from random import Random
 
@@ -185,6 +186,15 @@ def test_the_model_is_small() -> None:
     assert len(file.read_bytes()) <= 256 * 1_024
     assert len(SYMBOLS) <= 256
     assert set(STARTS.values()).isdisjoint(ALPHABET)
+
+
+def test_the_model_and_its_states_take_sixteen_mebibytes_at_most() -> None:
+    tracemalloc.start()
+    model = module._shipped.__wrapped__(NUMBER)
+    assert model.starts.keys() == STARTS.keys()
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert held <= 16 * 2**20
 
 
 def test_what_people_report_costs_little_and_what_encrypts_costs_what_it_carries() -> None:
