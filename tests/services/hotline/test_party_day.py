@@ -48,7 +48,7 @@ def declared(origin: Origin, daily: Daily | None, *, at: datetime = AT) -> None:
     parties = tuple(
         each.model_copy(update={"daily": daily}) if each.id == HOTLINE else each for each in document.parties
     )
-    origin.world.place(document.model_copy(update={"version": document.version + 1, "parties": parties}), at)
+    origin.world.place(document.model_copy(update={"version": 2 if daily is None else 3, "parties": parties}), at)
 
 
 def body(**changes: Any) -> dict[str, Any]:

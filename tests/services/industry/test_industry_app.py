@@ -29,6 +29,8 @@ async def test_it_is_assembled_without_a_broker_and_serves_the_paths_of_a_provid
         ("post", "/v1/referrals:batch"),
         ("post", "/v1/referrals:check"),
         ("get", "/v1/referrals/{referral_id}"),
+        ("post", "/v1/referrals/{referral_id}:drop"),
+        ("post", "/v1/referrals/{referral_id}:release"),
         ("post", "/v1/referrals/{referral_id}:withdraw"),
         ("get", "/v1/work"),
     }
