@@ -51,7 +51,8 @@ SINCE = {
         "shared/exchange/decided.py",
         "shared/exchange/events.py",
         "shared/exchange/message.py",
-        "shared/exchange/released.py",
+        # By which edition and limits a record is judged, and which hashes travel (0041, 0043).
+        *(f"shared/exchange/{name}.py" for name in ("guarded", "minimise", "released")),
         "shared/exchange/served.py",
         "shared/exchange/spelt.py",
         "shared/runtime/database/feed.py",
