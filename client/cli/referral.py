@@ -294,6 +294,9 @@ def _print_checked(summary: Summary) -> None:
         rows += [] if result.recipients else [(result.row, state, None, None, None)]
     if rows:
         output.table(("row", "state", "recipient", "purpose", "rules"), rows)
+    if cut := [(each.row, of.n, " ".join(of.rules), of.target) for each in summary.results for of in each.cut]:
+        output.line("cut from addresses, since it expires or tracks; an item that is `uncut` keeps it:")
+        output.table(("row", "item", "by", "leads to"), cut)
 
 
 def _print_errors(summary: Summary) -> None:
@@ -313,6 +316,7 @@ def _checked_row(result: RowResult) -> dict[str, object]:
         "state": result.state,
         "work_reason": result.work_reason,
         "recipients": recipients,
+        "cut": [each.model_dump(mode="json") for each in result.cut],
     }
 
 

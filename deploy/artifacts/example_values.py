@@ -266,6 +266,7 @@ REFUSED: dict[str, tuple[Refusal, ...]] = {
         Refusal("hash-too-short", "/items/0/hashes/sha256", "0f" * 20),
         Refusal("time-without-zone", "/observed_at", "2026-05-04T10:00:00"),
         Refusal("exercise-in-words", "/exercise", "true"),
+        Refusal("uncut-in-words", "/items/0/uncut", "yes"),
         Refusal("jurisdiction-in-digits", "/items/0/hosting/0/jurisdiction", "31"),
         Refusal("value-not-in-scheme", "/items/0/assessment/0/value", "A1", by="model", field="/items/0/assessment/0"),
         Refusal(

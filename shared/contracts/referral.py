@@ -145,9 +145,10 @@ class ListedAssessment(Assessment):
 
 
 class Item(Contract):
-    """One location with its hash set."""
+    """One location with its hash set. From one that is `uncut` nothing was cut: what would be is the only way in."""
 
     locator: Locator
+    uncut: Flag = False
     site_type: codes.SiteType = codes.SiteType.NOT_DETERMINED
     commerciality: codes.Commerciality = codes.Commerciality.NOT_DETERMINED
     hosting: Annotated[tuple[Hosting, ...], Field(max_length=4)] = ()
@@ -317,6 +318,7 @@ class NoticeItem(Contract):
 
     n: ItemNumber
     locator: RecordLocator
+    uncut: Flag = False
     site_type: codes.SiteType
     hashes: Hashes | None = None
     assessment: Annotated[tuple[NoticeAssessment, ...], Field(max_length=4)] = ()

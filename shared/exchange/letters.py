@@ -202,18 +202,19 @@ def _addressed(edge: PlannedEdge, writing: Writing) -> tuple[Emitted, Letter]:
     if recipient is None:
         raise Defect("edge_without_recipient")
     known = writing.known.get((edge.recipient, edge.terms.purpose))
-    edge_id, withheld = uuid4() if known is None else known.edge_id, edge.terms.withheld
+    edge_id = uuid4() if known is None else known.edge_id
+    withheld, hash_kinds = edge.terms.withheld, edge.terms.hash_kinds
     salt = edge_salt(outcome.salt, edge_id)
     if recipient.kind == PartyKind.INDUSTRY:
         # A notice has an id of its own: industry never sees a referral id, an earlier time or a revision.
         notice_id = known.notice_id if known is not None else None
         message, notice_id = NOTICE_ISSUED, notice_id or coarse_uuid7(writing.at)
         items = tuple(writing.record["items"][position]["n"] for position in edge.items)
-        record = notice_record(writing.record, edge.items, withheld=withheld)
+        record = notice_record(writing.record, edge.items, withheld=withheld, hash_kinds=hash_kinds)
         named: Json = {"notice_id": str(notice_id)}
     else:
         message, notice_id, items = REFERRAL_OFFERED, None, ()
-        record = referral_record(writing.record, recipient.kind, edge.items, withheld=withheld)
+        record = referral_record(writing.record, recipient.kind, edge.items, withheld=withheld, hash_kinds=hash_kinds)
         named = {"referral_id": str(writing.referral_id), "revision": REVISION}
     addressing = Addressing(
         subject=notice_id or writing.referral_id,

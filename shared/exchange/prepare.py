@@ -17,7 +17,7 @@ from shared.exchange.message import Draft
 from shared.exchange.minimise import own_record, whole_record
 from shared.exchange.reads import PeerReads
 from shared.exchange.released import Released
-from shared.guard import ADDED, BUDGET, CEILING, Charged, as_kept, cuts, inspect
+from shared.guard import ADDED, BUDGET, CEILING, Charged, WasCut, as_kept, cuts, inspect
 from shared.kernel.canonical import digest
 from shared.kernel.clock import coarse
 from shared.kernel.errors import Refused
@@ -75,6 +75,7 @@ class Prepared:
     drafts: tuple[Draft, ...]
     cut: tuple[dict[str, Any], ...]
     spent: Charged
+    items: int
     traceparent: str | None
 
 
@@ -128,13 +129,13 @@ class Filing:
 
 
 class Looked(NamedTuple):
-    """What would become of a referral, and what would be cut from addresses: numbers of items, and rules.
+    """What would become of a referral, and what would be cut from addresses.
 
     With `waits`, a second person would have to release it first.
     """
 
     judged: Judged
-    cut: tuple[tuple[int, tuple[str, ...]], ...]
+    cut: tuple[WasCut, ...]
     waits: WorkReason | None
 
 
@@ -203,10 +204,11 @@ def prepare_again(
 ) -> Again:
     """Decide a stored referral again and seal anew the edges in `only`, by (recipient, purpose); None: all there are.
 
-    Used when a second person has `released` it, when an edge waited so long that its recipients would refuse it, and
-    when a recipient has moved: then the edge keeps its ids. The guard has passed this content before. `sealer` is that
-    of the transaction.
+    Used when a second person has `released` it, when an edge waited too long for its recipients, and when a recipient
+    has moved: then the edge keeps its ids. The guard has passed the content before, perhaps by another edition.
+    `sealer` is that of the transaction.
     """
+    content = as_kept(content)
     read = read_facts(content, origin, documents.directory)
     setting = Setting(documents.directory, documents.policy, exercise, coarse(at))
     outcome = judge(read.facts, setting, salt=salt(), unknown=read.unknown)
@@ -360,7 +362,8 @@ def _prepared(work: _Work) -> Prepared:
         emitted=work.letters.emitted,
         waiting=work.letters.waiting,
         drafts=work.drafts,
-        cut=tuple({"n": n, "rules": rules} for n, rules in cuts(work.content)),
+        cut=tuple({"n": each.n, "rules": each.rules} for each in cuts(work.content)),
         spent=work.spent,
+        items=len(work.content.items),
         traceparent=work.filing.traceparent,
     )

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple, NoReturn
 
-from shared.guard.charge import BIT, BYTE, charge
+from shared.guard.charge import BIT, BYTE, coded
+from shared.guard.edition import Edition
 from shared.guard.leaves import INSTANT, Leaf, Path, pointer
 from shared.kernel.errors import Refused
 
@@ -53,8 +54,9 @@ class Charged(NamedTuple):
         return self.field <= limits.field * BYTE and self.record <= record and self.record + self.hashes <= everything
 
 
-def charged(found: list[Leaf], closed: int) -> Charged:
-    """Charge the leaves of a record; the rest of it costs `closed`."""
+def charged(found: list[Leaf], closed: int, edition: Edition) -> Charged:
+    """Charge the leaves of a record by an edition; the rest of it costs `closed`."""
+    model = edition.shipped()
     record, hashes, dearest, where = closed, 0, 0, None
     for kind, value, path in found:
         if kind == INSTANT:
@@ -62,7 +64,7 @@ def charged(found: list[Leaf], closed: int) -> Charged:
         if (cost := HASH_COSTS.get(kind)) is not None:
             hashes += cost
             continue
-        cost = _ip_cost(value) if kind == "ip" else charge(value, kind)
+        cost = _ip_cost(value) if kind == "ip" else coded(value, kind, model).charge
         record += cost
         if cost > dearest:
             dearest, where = cost, path

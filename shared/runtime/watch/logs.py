@@ -48,6 +48,7 @@ EventName = Literal[
     "numbers_of_others",
     "numbers_uncounted",
     "part_failed",
+    "party_alarm",
     "record_alarm",
     "records_lost",
     "referral_undecidable",
@@ -78,6 +79,7 @@ class Fields(TypedDict, total=False):
     message_id: str
     offset: int
     part: str
+    party: str
     partition: int
     peer: str
     request_id: str
@@ -115,6 +117,7 @@ LEVELS: Final[Mapping[str, Level]] = {
     "numbers_of_others": "error",
     "numbers_uncounted": "error",
     "part_failed": "error",
+    "party_alarm": "error",
     "record_alarm": "error",
     "records_lost": "error",
     "referral_undecidable": "error",

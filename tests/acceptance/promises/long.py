@@ -79,7 +79,12 @@ LONG = (
         "A referral costs the same within a tenth on stores filled to ten thousand and to two million referrals",
         verb="the_cost_of_filled_stores",
     ),
-    Line("The guard meets every bar, and with any stage removed at least one is missed", verb="the_guard_report"),
+    Line(
+        "The guard's whole report: Kraft's inequality in every context, random bytes in every channel, position and "
+        "field within the budgets, true addresses list by list, kinds, scripts and speed; without the budget, the "
+        "envelope or the schema a bar is missed",
+        verb="the_guard_report",
+    ),
     Line(
         "100,000 referrals through 50 kills, PostgreSQL's crashes among them, 10 freezes, lost ends of three topics "
         "and an agency's database restored: nothing lost, nothing done twice, each loss named, accounts even",

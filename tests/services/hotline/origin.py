@@ -29,10 +29,12 @@ from shared.party.origin.api.checking import Checked, Posted, check_posted
 from shared.party.origin.api.routes import OriginApi, answer_filed
 from shared.party.origin.bus import OriginBus
 from shared.party.origin.domain import Request, Submission
+from shared.party.origin.store.alarms import keep_alarm
 from shared.party.origin.store.filing import PostgresFilings
 from shared.party.origin.store.referrals import PostgresReferrals
 from shared.party.origin.use_cases import referrals as use_cases
 from shared.party.origin.use_cases.again import Law
+from shared.party.origin.use_cases.alarms import Alarms
 from shared.party.origin.use_cases.intake import Intake
 from shared.party.origin.use_cases.referrals import Acting
 from shared.runtime.database.feed import Numberer
@@ -65,6 +67,9 @@ class Origin:
         signing = self.world.keys["hotline"].signing
         self.acceptor = Acceptor("hotline", signing, edition(), merge_delay_s=86_400)
         self.budgets = Budgets(BudgetLimits(1_000, 10_000_000), self.clock)
+        self.alarms = Alarms(
+            partial(keep_alarm, self.database), clock=self.clock, name_of=lambda party: KEK.actor_id(party, b"")
+        )
         self.intake = self.intake_of()
         self.numberer = Numberer(self.database, LISTS)
         self.api = OriginApi(
@@ -73,6 +78,7 @@ class Origin:
             self.intake,
             checking=self._checked,
             owe=self.budgets.owe,
+            alarms=self.alarms,
             authority=AUTHORITY,
             directory=lambda: self._documents().directory,
             documents=self._documents,
@@ -96,6 +102,7 @@ class Origin:
             clock=self.clock,
             wake=lambda: None,
             owe=self.budgets.owe,
+            alarms=self.alarms,
             **bounds,
         )
 

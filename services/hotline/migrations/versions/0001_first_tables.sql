@@ -527,6 +527,19 @@ CREATE TABLE intake_count (
     CONSTRAINT intake_fate CHECK (fate IN ('submitted', 'refused', 'accepted'))
 );
 
+-- Alarms that were raised about a party: once a kind and day, by whichever process was first. `name` is what the log
+-- calls the party. Whoever can write this table can keep an alarm from being raised.
+CREATE TABLE alarm (
+    party text NOT NULL,
+    kind text NOT NULL,
+    day date NOT NULL,
+    name text NOT NULL,
+    raised_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (party, kind, day),
+    CONSTRAINT alarm_kind CHECK (
+        kind IN ('refused', 'day_filled', 'dearer', 'long_fields', 'tripwire', 'urgent_waits'))
+);
+
 -- What each party has filed in a day (UTC), in sixteenths of a bit. Whoever can write this table can let a party file
 -- more than its day's budget, or nothing.
 CREATE TABLE party_day (
@@ -744,7 +757,7 @@ CREATE POLICY event_added ON event FOR INSERT WITH CHECK (
 EXECUTE format(
     'GRANT SELECT, INSERT, UPDATE, DELETE ON
         lane, lane_end, segment, outbox, settled, mark, relay_lease, pair_sequence, closed_epoch, life, inbox, pair_taken, gone,
-        awaiting, topic_cursor, topic_reader, topic_lease, quarantine, peer, document, data_key, api_key, idempotency, intake_count,
+        awaiting, topic_cursor, topic_reader, topic_lease, quarantine, peer, document, data_key, api_key, idempotency, intake_count, alarm,
         party_day,
         referral, edge, stray, offer, answer_act
      TO %I', service);

@@ -8,6 +8,7 @@ from pydantic import Field, StringConstraints
 
 from shared.contracts.base import Contract
 from shared.contracts.decision import NotSent
+from shared.contracts.fields import Url
 from shared.contracts.referral import ReferralSubmission
 from shared.party.origin.domain import AcceptedReferral, Cut, FiledState, Recipient
 from shared.runtime.http.edge import BATCH_ITEMS_MAX
@@ -59,6 +60,12 @@ class BatchAnswer(Contract):
     results: tuple[BatchAccepted | BatchRefused, ...]
 
 
+class WouldCut(Cut):
+    """The same before it is filed; `target` is what a redirector's address leads to, and what would stand for it."""
+
+    target: Url | None = None
+
+
 class CheckPassed(Contract):
     """What would become of an item, what a prohibition would keep from whom, and where something would be cut.
 
@@ -71,7 +78,7 @@ class CheckPassed(Contract):
     work_reason: WorkReason | None
     recipients: tuple[Recipient, ...]
     not_sent: tuple[NotSent, ...]
-    cut: tuple[Cut, ...] = ()
+    cut: tuple[WouldCut, ...] = ()
 
 
 class CheckRefused(Contract):

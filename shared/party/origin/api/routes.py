@@ -45,6 +45,7 @@ from shared.party.origin.domain import Request as Filed
 from shared.party.origin.store.referrals import PostgresReferrals
 from shared.party.origin.store.reviews import PostgresReviews
 from shared.party.origin.use_cases import referrals as use_cases
+from shared.party.origin.use_cases.alarms import Alarms
 from shared.party.origin.use_cases.intake import Intake
 from shared.party.origin.use_cases.referrals import Acting
 from shared.party.origin.use_cases.reviews import DROP, RELEASE, Reviewing, drop_referral, release_referral
@@ -86,6 +87,7 @@ class OriginApi:
         *,
         checking: Checking,
         owe: Callable[[str, int], None],
+        alarms: Alarms,
         authority: Authority,
         directory: Callable[[], DirectoryIndex],
         documents: Callable[[], Documents],
@@ -99,6 +101,7 @@ class OriginApi:
         self._intake = intake
         self._checking = checking
         self._owe = owe
+        self._alarms = alarms
         self._authority = authority
         self._directory = directory
         self._documents = documents
@@ -111,6 +114,7 @@ class OriginApi:
         key, single = read_key(request.headers.get("idempotency-key")), not request.url.path.endswith(":batch")
         values = [await read_json(request)] if single else await read_list(request, "referrals")
         body = await request.body()
+        self._alarms.posted(identity.party, body)
         hashes = [digest(each) for each in ([body] if single else item_bytes(body))]
         party, trace = self._intake.origin(identity.party), current_traceparent()
         submissions = [
@@ -158,7 +162,9 @@ class OriginApi:
         self._authority.require("referral", identity.role, action="submit", state=Disposition.ROUTED)
         kind, encoding = request.headers.get("content-type"), request.headers.get("content-encoding")
         posted = Posted(await request.body(), kind, encoding, identity.party, self._clock.now())
+        self._alarms.posted(identity.party, posted.body)
         checked = await self._checking(posted)
+        self._alarms.judged(identity.party, checked.posted, checked.refused)
         self._owe(identity.party, checked.work)
         return Response(checked.body, media_type="application/json")
 

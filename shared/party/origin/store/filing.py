@@ -56,7 +56,7 @@ FILED: Final = event_type(Subject.REFERRAL, "submit")
 LISTED: Final = Listed("referral", "referral_id")
 _REFERRAL = Columns.of(
     Prepared,
-    without=("origin", "emitted", "waiting", "drafts", "cut", "spent"),
+    without=("origin", "emitted", "waiting", "drafts", "cut", "spent", "items"),
     party="text",
     facts="jsonb",
     decision="jsonb",

@@ -31,6 +31,7 @@ from shared.kernel.ids import uuid7
 from shared.party.origin.domain import DaySpent, ExternalRefExists, Outcome, Reply, Request, Submission
 from shared.party.origin.ports import Claimed, Filings, Twin
 from shared.party.origin.ports import Filing as FilingStore
+from shared.party.origin.use_cases.alarms import Alarms, Kind
 from shared.party.origin.use_cases.day import debit, debit_of, give_back
 from shared.routing.directory_index import PartyEntry
 from shared.runtime.watch.logs import log
@@ -67,6 +68,7 @@ class Intake:
         clock: Clock,
         wake: Callable[[], None],
         owe: Callable[[str, int], None],
+        alarms: Alarms,
         submissions_max: int = 200,
         waiting_max: int = 2000,
         answer_s_max: float = 30.0,
@@ -86,6 +88,7 @@ class Intake:
         self._waiting_max = waiting_max
         self._answer_s_max = answer_s_max
         self._owe = owe
+        self._alarms = alarms
         #: What is dense goes a way of its own: nobody's ordinary request waits behind it.
         self._ordinary: asyncio.Queue[_Waiting] = asyncio.Queue()
         self._dense: asyncio.Queue[_Waiting] = asyncio.Queue()
@@ -201,14 +204,31 @@ class Intake:
             await filing.send(list(chain.from_iterable(drafts)))
         # From here the referrals are durable: a crash leaves them in the outbox and the relay sends them.
         self._wake()
-        for each in chain.from_iterable(outcomes.values()):
-            if isinstance(each, Refused):
-                REFUSALS.labels(each.code).inc()
-            elif not _is_sent(each):
-                UNRELEASED.labels(each.work_reason).inc()
-                if each.work_reason == WorkReason.OVER_DAY:
-                    log("child_at_risk_waits")
+        for index, became in outcomes.items():
+            self._watch(requests[index].submissions[0].party.id, became)
         return [_answer_of(index, claim, answers) for index, claim in enumerate(claims)]
+
+    def _watch(self, party: str, outcomes: Sequence[Outcome]) -> None:
+        """Count what became of a request, and raise what a person should see."""
+        refused = [each for each in outcomes if isinstance(each, Refused)]
+        for one in refused:
+            REFUSALS.labels(one.code).inc()
+        spent = [each for each in refused if isinstance(each, DaySpent)]
+        self._alarms.judged(party, len(outcomes), len(refused) - len(spent))
+        if spent:
+            self._alarms.alarm(party, Kind.DAY_FILLED)
+        for each in outcomes:
+            if isinstance(each, Prepared):
+                self._alarms.filed(party, each.spent, each.items)
+                if not _is_sent(each):
+                    self._wait_noted(party, each)
+
+    def _wait_noted(self, party: str, waiting: Prepared) -> None:
+        UNRELEASED.labels(waiting.work_reason).inc()
+        if waiting.work_reason == WorkReason.OVER_DAY:
+            log("child_at_risk_waits")
+            self._alarms.alarm(party, Kind.DAY_FILLED)
+            self._alarms.alarm(party, Kind.URGENT_WAITS)
 
     async def _debit(
         self,
