@@ -228,6 +228,16 @@ class CausewayClient:
         """Do any act on a notice by the name of its row (`shared.exchange.acts`); `said` is what the row takes."""
         return await self._act(_path(Subject.NOTICE, name, notice_id), _said(said), key, view=views.NoticeState)
 
+    # -- all parties but auditors ---------------------------------------------------------------------------
+
+    async def events(
+        self, *, after: int = 0, epoch: UUID | None = None, limit: int = PAGE_MAX, wait_s: int = 0
+    ) -> views.EventPage:
+        """What has happened since the event of this number, in its epoch; while that is nothing, it may wait."""
+        query = {"after": str(after), "limit": str(limit), "wait": str(wait_s)}
+        query |= {} if epoch is None else {"epoch": str(epoch)}
+        return _read_as(views.EventPage, await self._transport.call("GET", "/v1/events", query=query))
+
     # -- auditors -------------------------------------------------------------------------------------------
 
     async def flow(self, referral_id: UUID, *, purpose: str) -> views.Flow:

@@ -217,6 +217,25 @@ class NoticeState(View):
     state: str
 
 
+class Event(View):
+    """What happened, to what, and codes; `by` is the party that did it, where that was another."""
+
+    number: int
+    type: str
+    subject: UUID
+    at: Instant
+    state: str | None = None
+    by: str | None = None
+
+
+class EventPage(View):
+    """The party's events above a number, in their order. `last` is the highest number in this epoch."""
+
+    epoch: UUID
+    last: int
+    items: tuple[Event, ...]
+
+
 class NotSent(View):
     """Whom a decision kept out, for what, and by which rules."""
 

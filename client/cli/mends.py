@@ -14,6 +14,7 @@ CODES: Final[Mapping[str, str]] = {
     "item_unknown": "causeway inbox notice ID shows the numbers of its items",
     "item_answer_contradicts": "an item is acted on, rejected or not yours, also beside what was said before",
     "close_reason_needs_closed": "--close-reason goes with closed, always, and with nothing else",
+    "feed_began_anew": "its numbers begin anew: remove the file of --state, and say --from 0 to read all again",
     "case_is_kept": "a case that was accepted is kept: say --kept-class, --kept-basis and --kept-until",
     "exercise_mismatch": "a party of the sandbox files exercises, a live party none: set exercise accordingly",
     "guard_rules_instant_in_future": "give a time that is over",

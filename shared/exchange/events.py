@@ -7,9 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
 from uuid import UUID
 
 from shared.exchange.acts import Act, Subject
+from shared.exchange.states import LOOKING
+from shared.kernel.authority import Permit
+
+#: An event that has its number: what a feed shows.
+NUMBERED: Final = "numbered"
+#: Whoever may look at what a party has may look at its feed. It is part of the table of every service that has one.
+PERMIT: Final = Permit("event", "read", LOOKING, frozenset({NUMBERED}))
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from shared.kernel.clock import ManualClock
 from shared.party.recipient.api import Serving, viewed
 from shared.routing.directory_index import DirectoryIndex
 from shared.runtime.database.feed import Numberer
+from shared.runtime.database.feed_reading import FeedListener
 from shared.runtime.database.transactions import Database
 from shared.runtime.http.acts import Acts
 from shared.runtime.http.edge import create_app
@@ -55,6 +56,7 @@ def serving(
     kek: KeyEncryptionKey,
     directory: DirectoryIndex,
     signing: SigningKey | None = None,
+    listener: FeedListener | None = None,
 ) -> Serving:
     """What a recipient's routes stand on, over a real database. What is stated is signed with `signing`, or any key."""
     return Serving(
@@ -66,6 +68,7 @@ def serving(
         clock=CLOCK,
         witness=Witness(kind, signing or SigningKey.generate()),
         number=Numberer(database, LISTS[kind]).number,
+        listener=listener or FeedListener(database),
     )
 
 

@@ -18,7 +18,6 @@ from shared.party.origin.bus import OriginBus
 from shared.party.origin.store.filing import PostgresFilings
 from shared.party.origin.use_cases.again import Law
 from shared.party.origin.use_cases.intake import Intake
-from shared.runtime.http.server import serve_http
 from shared.runtime.instance.app import App
 from shared.runtime.instance.machinery import Machinery
 from shared.runtime.instance.parts import first_of
@@ -36,14 +35,13 @@ class Origin:
 
     def app(self, machinery: Machinery, http: FastAPI, handler: Handler) -> App:
         """The service with its parts."""
-        settings = machinery.settings
 
         async def serve() -> None:
             # Intake outlives the server: what is posted while it ends is still answered.
             async with self.intake.running(), aclosing(self.checking):
                 with suppress(Unavailable):  # whoever writes for a peer knows from the start what that reads
                     await machinery.peers.look()
-                await serve_http(http, settings.http_host, settings.http_port)
+                await machinery.run_api(http)
 
         async def consume() -> None:
             await first_of(

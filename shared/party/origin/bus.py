@@ -14,11 +14,11 @@ from shared.contracts.delivery import StandingClear
 from shared.envelope.datakeys import KeyEncryptionKey
 from shared.exchange.prepare import Documents
 from shared.exchange.reads import PeerReads
-from shared.exchange.record_table import DECIDE_AGAIN
+from shared.exchange.record_table import DECIDE_AGAIN, SUBJECT_WITHDRAWN
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Unavailable
 from shared.party.origin.store.edges import PostgresEdges
-from shared.party.origin.store.standings import PostgresMissing, compare
+from shared.party.origin.store.standings import PostgresMissing, compare, refused_as_taken_back
 from shared.party.origin.use_cases.again import MOVED_AT_ONCE, DecideAgain, Law
 from shared.party.origin.use_cases.answers import EdgeAnswers
 from shared.routing.directory_index import DirectoryIndex
@@ -82,7 +82,10 @@ class OriginBus:
         return EdgeAnswers(edges, self._clock.now(), retell=self._again.known)
 
     async def settled(self, unit: Unit, settlements: Sequence[Settlement]) -> None:
-        """Decide again, now or later, what its recipient refused as stale, and what it is elsewhere for now."""
+        """Decide again, now or later, what its recipient refused as stale, and what it is elsewhere for now.
+
+        What was refused as taken back is listed where that is not known here.
+        """
         edges = PostgresEdges(unit.connection.driver, self._kek)
         await edges.note_receipted(
             {entry.message_id: entry.outcome.value for entry in settlements if entry.outcome not in FINAL},
@@ -91,6 +94,9 @@ class OriginBus:
         stale = [entry.message_id for entry in settlements if entry.code in DECIDE_AGAIN]
         if stale:
             await self._again.refused(edges, stale)
+        taken_back = [entry.message_id for entry in settlements if entry.code == SUBJECT_WITHDRAWN]
+        if taken_back:
+            await refused_as_taken_back(unit.connection.driver, taken_back)
         moved = [entry.message_id for entry in settlements if entry.outcome is ReceiptOutcome.MOVED]
         if moved:
             await self._again.moved(edges, moved)

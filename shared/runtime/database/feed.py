@@ -34,6 +34,8 @@ NUMBERED_MAX: Final = 1000
 #: processes committed.
 GATHER_S: Final = 0.05
 POLL_S: Final = 1.0
+#: By it PostgreSQL says how far a party's feed goes now: `PARTY NUMBER`.
+NUMBERED_CHANNEL: Final = "causeway_numbered"
 #: A list waits so long for a numberer that is at work, then shows what is numbered.
 _LOCK_WAIT_MS: Final = 250
 
@@ -60,14 +62,15 @@ FROM {_HERE}, mine WHERE (mine.system_id, mine.timeline) IS DISTINCT FROM (here.
 # All that was committed when this statement began, in one order for everybody. A transaction that is open then has a
 # number at or above the oldest open one, and adds nothing below it: what is below has been seen, if nothing was left.
 # That is noted now and then: as long as anybody holds a snapshot, every version of that row would be looked at.
-_NUMBER = """
+# By its commit whoever listens is told how far each feed goes (`shared.runtime.database.feed_reading`).
+_NUMBER = f"""
 WITH taken AS MATERIALIZED (
     SELECT e.xact, e.id, e.party, e.type, e.subject, e.at, e.detail FROM event_unnumbered AS e
     WHERE e.xact >= (SELECT seen_below FROM feed_numberer) ORDER BY e.xact, e.id LIMIT $1
 ), counted AS (
     INSERT INTO feed AS f (party, last) SELECT party, count(*) FROM taken GROUP BY party ORDER BY party
     ON CONFLICT (party) DO UPDATE SET last = f.last + excluded.last
-    RETURNING party, last
+    RETURNING party, last, pg_notify('{NUMBERED_CHANNEL}', f.party || ' ' || f.last)
 ), numbered AS MATERIALIZED (
     SELECT t.*, c.last + 1 - row_number() OVER (PARTITION BY party ORDER BY t.xact DESC, t.id DESC) AS number
     FROM taken AS t JOIN counted AS c USING (party)

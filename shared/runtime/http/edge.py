@@ -20,7 +20,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from shared.contracts.base import error_locations
 from shared.guard import parse_body, parse_list
 from shared.guard.envelope_limits import BODY_BYTES_MAX
 from shared.kernel.errors import CausewayError, Refused, Unavailable, not_found
@@ -28,9 +27,9 @@ from shared.kernel.ids import uuid7
 from shared.runtime.http.budgets import BudgetExceeded
 from shared.runtime.http.openapi import document
 from shared.runtime.http.problems import (
-    ERRORS_MAX,
     InvalidFields,
     Problem,
+    broken_places,
     encoded,
     internal_error,
     invalid_fields,
@@ -255,8 +254,8 @@ async def _on_error(_request: Request, error: Exception) -> Response:
 
 async def _on_parameters(_request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    places = error_locations(list(error.errors())[:ERRORS_MAX])
-    return problem(InvalidFields(places, code="parameter_invalid", what="parameters", status=400))
+    refusal = InvalidFields(broken_places(error.errors()), code="parameter_invalid", what="parameters", status=400)
+    return problem(refusal)
 
 
 async def _on_http(_request: Request, error: Exception) -> Response:

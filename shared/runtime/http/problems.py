@@ -103,13 +103,18 @@ class InvalidFields(Refused):
 
 
 def invalid_fields(error: ValidationError) -> InvalidFields:
-    """The refusal for a model that did not validate. Raise it outside the `except`, or the input rides along.
+    """The refusal for a model that did not validate. Raise it outside the `except`, or the input rides along."""
+    return InvalidFields(broken_places(error.errors(include_url=False, include_input=False)))
+
+
+def broken_places(errors: Sequence[Any]) -> list[dict[str, str]]:
+    """What pydantic found, as `InvalidFields` takes it, without any input.
 
     A pointer ends before a name that is not one of the model's: that name came from outside.
     """
-    found = error.errors(include_url=False, include_input=False)[:ERRORS_MAX]
+    found = errors[:ERRORS_MAX]
     ours = [one | {"loc": one["loc"][:-1]} if one["type"] == "extra_forbidden" else one for one in found]
-    return InvalidFields([one | {"field": one["field"].rstrip("/")} for one in error_locations(ours)])
+    return [one | {"field": one["field"].rstrip("/")} for one in error_locations(ours)]
 
 
 def status_of(error: CausewayError) -> int:

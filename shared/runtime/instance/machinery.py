@@ -8,6 +8,8 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from types import MappingProxyType
 
+from starlette.types import ASGIApp
+
 from shared.contracts.registry import MESSAGE_PARKED
 from shared.exchange.accept import ReadingInstance, accept_batch
 from shared.exchange.compose import Verdict, compose_fact, compose_receipts
@@ -21,6 +23,7 @@ from shared.kernel.ids import coarse_uuid7, uuid7
 from shared.routing.directory_index import DirectoryIndex
 from shared.routing.shelf import DocumentShelf
 from shared.runtime.database.feed import Listed, Numberer
+from shared.runtime.database.feed_reading import FeedListener
 from shared.runtime.database.fingerprint import refuse_strange_database
 from shared.runtime.database.transactions import Database, RowScope, wait_for_database
 from shared.runtime.http.acts import Acts
@@ -75,10 +78,12 @@ class Machinery:
     _at_work: AtWork = field(default_factory=AtWork)
     law: LawWatch = field(init=False)
     peers: PeerWatch = field(init=False)
+    listener: FeedListener = field(init=False)
 
     def __post_init__(self) -> None:
         self.law = LawWatch(self.shelf, self.feed, self.clock)
         self.peers = PeerWatch(self.database)
+        self.listener = FeedListener(self.database)
 
     def documents(self) -> Documents:
         """The directory and policy to decide by now, and who reads what. Raises `Unavailable` as `LawWatch` does."""
@@ -114,6 +119,13 @@ class Machinery:
             await self.feed.run()
         finally:
             watching.cancel()
+
+    async def run_api(self, http: ASGIApp) -> None:
+        """Serve a party's door. Who waits there for an event is answered when this ends."""
+        await first_of(
+            serve_http(http, self.settings.http_host, self.settings.http_port),
+            self.listener.run(),
+        )
 
     async def run_numberer(self) -> None:
         """Give what was committed its place in the feeds and lists of its parties."""

@@ -110,8 +110,10 @@ WITH named AS MATERIALIZED (
                WHERE (m.by, m.sender, m.recipient, m.epoch) = ('{AUDIT}', n.sender, n.recipient, n.epoch))))
     RETURNING o.*
 ), kept AS (
-    INSERT INTO settled (message_id, type, sender, recipient, lane, epoch, sequence, digest, outcome, code, receipt_id)
-    SELECT message_id, type, sender, recipient, lane, epoch, sequence, digest, outcome, code, receipt_id FROM gone
+    INSERT INTO settled (
+        message_id, type, sender, recipient, lane, epoch, sequence, digest, outcome, code, receipt_id, subject)
+    SELECT message_id, type, sender, recipient, lane, epoch, sequence, digest, outcome, code, receipt_id,
+           CASE outcome WHEN 'refused' THEN subject END FROM gone
 )
 SELECT segment FROM gone
 """

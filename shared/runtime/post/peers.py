@@ -99,8 +99,9 @@ class PeerBook(Protocol):
     async def forgotten(self, by: str, taken: Sequence[TakenMark]) -> None:
         """`by` has taken numbers of ours that this database does not know: their epochs have ended.
 
-        What goes to those pairs is numbered in another epoch from now on. Of a pair with `EPOCHS_MAX` ended epochs
-        nothing more is noted: else a peer could make up lives of ours without end.
+        They went to `by`; where that is audit, which reads all of them, to the first other that says so. What goes to
+        those pairs is numbered in another epoch from now on. Of a pair with `EPOCHS_MAX` ended epochs nothing more is
+        noted: else a peer could make up lives of ours without end.
         """
         ...
 
@@ -169,7 +170,8 @@ WITH told AS (
 )
 INSERT INTO closed_epoch AS c (sender, recipient, lane, epoch, last, told)
 SELECT t.sender, t.recipient, $5, t.epoch, 0, t.last FROM told AS t WHERE t.epoch NOT IN (SELECT epoch FROM ended)
-ON CONFLICT (sender, recipient, epoch) DO UPDATE SET told = greatest(c.told, excluded.told)
+ON CONFLICT (sender, recipient, epoch) DO UPDATE SET told = greatest(c.told, excluded.told),
+    lane = CASE c.lane WHEN 'audit' THEN excluded.lane ELSE c.lane END
 """
 _ALL_READS = "SELECT instance, reads FROM peer WHERE reads IS NOT NULL"
 

@@ -37,6 +37,11 @@ LONG = (
         verb="the_recipient_down",
     ),
     Line(
+        "100,000 events read by three pollers with pauses and restarts while writers commit out of order: none missed, "
+        "none twice, in one order",
+        verb="the_pollers",
+    ),
+    Line(
         "Poison at 20 records a second for 60 s, half of it authentic and naming documents that nobody has: the honest "
         "within twice at the 99th percentile, junk folded into few rows",
         verb="the_poison",

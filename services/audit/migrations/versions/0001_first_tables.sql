@@ -91,6 +91,8 @@ CREATE TABLE settled (
     outcome text,
     code text,
     receipt_id uuid,
+    -- What it was about, where it was refused.
+    subject text,
     settled_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (message_id, settled_at)
 ) PARTITION BY RANGE (settled_at);

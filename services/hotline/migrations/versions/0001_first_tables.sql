@@ -93,6 +93,8 @@ CREATE TABLE settled (
     outcome text,
     code text,
     receipt_id uuid,
+    -- What it was about, where it was refused.
+    subject text,
     settled_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (message_id, settled_at)
 ) PARTITION BY RANGE (settled_at);
@@ -580,7 +582,8 @@ FROM (VALUES
     ('referral', 'apply', 'service', 'routed unroutable orphaned unknown_code withdrawn'),
     ('offer', 'read', 'analyst machine viewer', 'offered withdrawn withdrawal_acknowledged'),
     ('offer', 'acknowledge_withdrawal', 'analyst machine', 'withdrawn'),
-    ('offer', 'apply', 'service', 'offered withdrawn withdrawal_acknowledged')
+    ('offer', 'apply', 'service', 'offered withdrawn withdrawal_acknowledged'),
+    ('event', 'read', 'analyst machine viewer', 'numbered')
 ) AS cell(resource, action, roles, states),
     string_to_table(cell.roles, ' ') AS one_role,
     string_to_table(cell.states, ' ') AS one_state;
@@ -700,12 +703,17 @@ CREATE POLICY offer_changed ON offer FOR UPDATE USING (
     AND offer.state IN (SELECT p.state FROM permitted AS p WHERE p.resource = 'offer')
 );
 
--- A party sees its own events; the numberer alone adds them, and nobody changes or removes one.
+-- A party sees its own events, and nobody those of two; the numberer alone adds them, nobody changes or removes one.
 
 ALTER TABLE event ENABLE ROW LEVEL SECURITY;
 ALTER TABLE event FORCE ROW LEVEL SECURITY;
 CREATE POLICY event_seen ON event FOR SELECT USING (
-    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
+    party = (SELECT current_setting('causeway.parties', true))
+    AND EXISTS (
+        SELECT 1 FROM permitted AS p
+        WHERE p.resource = 'event' AND p.action = current_setting('causeway.action', true)
+          AND p.role = current_setting('causeway.role', true)
+    )
 );
 CREATE POLICY event_added ON event FOR INSERT WITH CHECK (
     (SELECT current_setting('causeway.role', true) = 'service' AND current_setting('causeway.action', true) = 'number')
