@@ -17,6 +17,8 @@ from shared.guard.edition import EDITIONS, Edition, _checked, check_files, known
 from shared.guard.inspect import inspect
 from shared.guard.keep import kept
 from shared.kernel.errors import Refused
+from shared.runtime.instance.machinery import build_machinery
+from shared.runtime.instance.settings import RuntimeSettings
 from tests.guard_report.legitimate import submissions
 from tests.shared.guard.records import located, record
 from tests.support.editions import LATER, copied_data, with_later
@@ -39,7 +41,9 @@ def test_what_a_message_states_is_a_header() -> None:
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_a_file_altered_in_one_byte_is_not_used(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+async def test_a_file_altered_in_one_byte_is_not_used_and_no_service_is_built(
+    name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     file = copied_data(monkeypatch, tmp_path) / name
     check_files()
     data = bytearray(file.read_bytes())
@@ -49,6 +53,8 @@ def test_a_file_altered_in_one_byte_is_not_used(name: str, monkeypatch: pytest.M
     for ask in (check_files, edition, known, passed):
         with pytest.raises(ValueError, match="not the one of its edition"):
             ask()
+    with pytest.raises(ValueError, match="not the one of its edition"):
+        await build_machinery("hotline", RuntimeSettings.model_construct())
 
 
 def test_both_are_read_and_today_s_is_the_last(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
