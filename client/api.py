@@ -123,6 +123,14 @@ class CausewayClient:
             f"/v1/referrals/{referral_id}:withdraw", {"reason": reason}, key, view=views.ReferralState
         )
 
+    async def release(self, referral_id: UUID, *, key: str | None = None) -> views.ReferralState:
+        """Let a referral go that another one of the party has filed and that is over its budget, or the day's."""
+        return await self._act(f"/v1/referrals/{referral_id}:release", {}, key, view=views.ReferralState)
+
+    async def drop(self, referral_id: UUID, *, key: str | None = None) -> views.ReferralState:
+        """Have such a referral erased instead."""
+        return await self._act(f"/v1/referrals/{referral_id}:drop", {}, key, view=views.ReferralState)
+
     # -- recipients of referrals: hotlines and agencies -----------------------------------------------------
 
     def inbox(
@@ -227,6 +235,16 @@ class CausewayClient:
     ) -> views.NoticeState:
         """Do any act on a notice by the name of its row (`shared.exchange.acts`); `said` is what the row takes."""
         return await self._act(_path(Subject.NOTICE, name, notice_id), _said(said), key, view=views.NoticeState)
+
+    # -- all parties but auditors ---------------------------------------------------------------------------
+
+    async def events(
+        self, *, after: int = 0, epoch: UUID | None = None, limit: int = PAGE_MAX, wait_s: int = 0
+    ) -> views.EventPage:
+        """What has happened since the event of this number, in its epoch; while that is nothing, it may wait."""
+        query = {"after": str(after), "limit": str(limit), "wait": str(wait_s)}
+        query |= {} if epoch is None else {"epoch": str(epoch)}
+        return _read_as(views.EventPage, await self._transport.call("GET", "/v1/events", query=query))
 
     # -- auditors -------------------------------------------------------------------------------------------
 

@@ -99,6 +99,15 @@ class CheckResult(View):
     state: str | None = None
     work_reason: str | None = None
     recipients: tuple[Recipient, ...] = ()
+    cut: tuple[CutView, ...] = ()
+
+
+class CutView(View):
+    """Of item `n`: by which rules something would be cut from its address, and where a redirector's leads."""
+
+    n: int
+    rules: tuple[str, ...] = ()
+    target: str | None = None
 
 
 class ItemAnswerView(View):
@@ -206,6 +215,25 @@ class NoticeState(View):
 
     notice_id: UUID
     state: str
+
+
+class Event(View):
+    """What happened, to what, and codes; `by` is the party that did it, where that was another."""
+
+    number: int
+    type: str
+    subject: UUID
+    at: Instant
+    state: str | None = None
+    by: str | None = None
+
+
+class EventPage(View):
+    """The party's events above a number, in their order. `last` is the highest number in this epoch."""
+
+    epoch: UUID
+    last: int
+    items: tuple[Event, ...]
 
 
 class NotSent(View):

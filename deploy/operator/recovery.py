@@ -11,6 +11,7 @@ from typing import Final
 import asyncpg
 
 from deploy.parties import build_instance
+from shared.exchange.origin import ANSWERS
 from shared.exchange.topics import AUDIT
 from shared.kernel.errors import Refused
 from shared.runtime.instance.machinery import Machinery
@@ -46,6 +47,13 @@ _WORK: Final = """
 SELECT work_reason AS reason, count(*) AS referrals FROM referral
 WHERE work_reason IS NOT NULL AND state <> 'withdrawn' GROUP BY 1 ORDER BY 1
 """
+#: What an origin takes for an act that it knows under this number already, or that has no case there any more.
+_REFUSED: Final = """
+SELECT sender AS party, subject, code FROM (
+    SELECT sender, subject, code, outcome, type FROM outbox UNION ALL
+    SELECT sender, subject, code, outcome, type FROM settled, life WHERE settled_at >= life.began_at) AS sent
+WHERE outcome = 'refused' AND type = ANY($1::text[]) ORDER BY 1, 2, 3 LIMIT 200
+"""
 
 
 @dataclass(slots=True)
@@ -66,13 +74,26 @@ class Recovered:
 
 
 @dataclass(frozen=True, slots=True)
+class RefusedAct:
+    """An act of a party on one of its subjects that the origin has refused: what the party said stands here alone."""
+
+    party: str
+    subject: str
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
 class Recovery:
-    """What has come back since `began_at`, and what waits for a person, by reason. `noticed`: the instance runs."""
+    """What has come back since `began_at`, and what waits for a person, by reason. `noticed`: the instance runs.
+
+    `refused` are acts that origins have refused since then, the first 200.
+    """
 
     began_at: datetime | None
     noticed: bool
     peers: list[Recovered]
     work: dict[str, int]
+    refused: list[RefusedAct]
 
     @property
     def over(self) -> bool:
@@ -112,7 +133,13 @@ async def look(machinery: Machinery, *, originates: bool) -> Recovery:
         if originates:
             await _add_edges(driver, peers)
         work = {row["reason"]: row["referrals"] for row in await driver.fetch(_WORK)} if originates else {}
-    return Recovery(began["began_at"], began["noticed"], list(peers.values()), work)
+        refused = await refused_acts(driver)
+    return Recovery(began["began_at"], began["noticed"], list(peers.values()), work, refused)
+
+
+async def refused_acts(driver: asyncpg.Connection) -> list[RefusedAct]:
+    """The acts of this instance's parties that origins have refused since the recovery began."""
+    return [RefusedAct(*row) for row in await driver.fetch(_REFUSED, sorted(message.type for message in ANSWERS))]
 
 
 async def _add_edges(driver: asyncpg.Connection, peers: dict[str, Recovered]) -> None:

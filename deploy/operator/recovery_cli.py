@@ -47,6 +47,8 @@ async def recover(
         else:
             output.table(_COLUMNS, [[getattr(each, column) for column in _COLUMNS] for each in found.peers])
             output.table(("on the work list", "referrals"), list(found.work.items()))
+            refused = [(each.party, each.subject, each.code) for each in found.refused]
+            output.table(("refused act of", "on", "because"), refused)
             if not found.noticed:
                 output.line("the instance has not looked yet: start it, then `causeway recover --look`")
         return output.DONE if found.over else output.FAILED

@@ -72,6 +72,7 @@ class Kept(NamedTuple):
 
 _EVERYWHERE: Final = (
     Kept("lane", Class.S1, Way.STAYS, Owner.PROTOCOL, None, "one row for each instance that is written to"),
+    Kept("lane_end", Class.S1, Way.STAYS, Owner.PROTOCOL, None, "likewise"),
     Kept("segment", Class.S3, Way.ITSELF, Owner.PROTOCOL, None, "sealed messages, until the last of them is settled"),
     Kept("outbox", Class.S1, Way.ITSELF, Owner.PROTOCOL, None, "a row a message, until it is settled"),
     Kept("mark", Class.S1, Way.STAYS, Owner.PROTOCOL, None, "one row for each pair, epoch and reader"),
@@ -157,7 +158,9 @@ _ORIGIN: Final = (
     Kept(
         "answer_act", Class.S1, Way.STAYS, Owner.PROTOCOL, None, "without it an act that comes again could move twice"
     ),
+    Kept("party_day", Class.S0, Way.ROWS, Owner.PROTOCOL, 31, "what was filed of a day's budget", "day"),
     Kept("intake_count", Class.S0, Way.STAYS, Owner.PROTOCOL, None, "one row a party and fate"),
+    Kept("alarm", Class.S1, Way.ROWS, Owner.OPERATOR, 400, "which alarms were raised about whom", "raised_at"),
 )
 _ERASED: Final = "codes, times and states stay"
 #: By kind of service.

@@ -6,12 +6,13 @@ from typing import Final
 
 from services.law_enforcement.api import cases_router
 from services.law_enforcement.bus import law_enforcement_door
+from services.law_enforcement.domain import AUTHORITY
 from services.law_enforcement.store import PostgresCases
 from shared.exchange.acts import Subject
 from shared.exchange.events import event_type
+from shared.party.events import events_router
 from shared.party.recipient.app import serving
 from shared.runtime.http.edge import create_app
-from shared.runtime.http.server import serve_http
 from shared.runtime.instance.app import App
 from shared.runtime.instance.machinery import Machinery, build_machinery
 from shared.runtime.instance.settings import RuntimeSettings
@@ -27,14 +28,14 @@ async def build(instance: str, **given: object) -> App:
 
 def assemble(machinery: Machinery) -> App:
     """The parts of the service on top of its machinery; needs no database and no broker."""
-    settings, door = machinery.settings, law_enforcement_door(kek=machinery.keys.kek)
-    routers = [cases_router(serving(machinery))]
+    door, items = law_enforcement_door(kek=machinery.keys.kek), serving(machinery)
+    routers = [cases_router(items), events_router(items, AUTHORITY)]
     http = create_app("Causeway law enforcement", routers, probes=machinery.probes())
     return App(
         machinery,
         http,
         {
-            "api": lambda: serve_http(http, settings.http_host, settings.http_port),
+            "api": lambda: machinery.run_api(http),
             "documents": machinery.run_documents,
             "numberer": machinery.run_numberer,
             "relay": lambda: machinery.run_relay(door),

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime
 from itertools import pairwise
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 from uuid import UUID
 
 from pydantic import (
@@ -152,17 +152,38 @@ ErrorCode = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$", 
 Asn = Annotated[int, Field(strict=True, ge=1, le=4_294_967_295)]
 
 
+#: What of an error's context is the schema's own: the name there, and how it is said.
+_EXPECTED: Final = {
+    "expected": "one of {}",
+    "pattern": "the pattern {}",
+    "max_length": "a length of at most {}",
+    "min_length": "a length of at least {}",
+    "le": "at most {}",
+    "ge": "at least {}",
+    "lt": "less than {}",
+    "gt": "more than {}",
+}
+_EXPECTED_LENGTH_MAX: Final = 1000
+
+
 def error_locations(errors: list[Any]) -> list[dict[str, str]]:
-    """pydantic's errors as (field pointer, rule) pairs, without any input value.
+    """pydantic's errors by `field` pointer and `rule`, without any input value; `expected` where the schema says it.
 
     A list seems too short where an entry is wrong: that entry did not count, and its own error says all.
     """
-    found = [(_pointer(error["loc"]), str(error["type"])) for error in errors]
+    found = [(_pointer(error["loc"]), error) for error in errors]
     return [
-        {"field": field, "rule": rule}
-        for field, rule in found
-        if rule != "too_short" or not any(other.startswith(f"{field}/") for other, _ in found)
+        {"field": field, "rule": str(error["type"])} | _expected(error.get("ctx", {}))
+        for field, error in found
+        if error["type"] != "too_short" or not any(other.startswith(f"{field}/") for other, _ in found)
     ]
+
+
+def _expected(context: Mapping[str, Any]) -> dict[str, str]:
+    for name, said in _EXPECTED.items():
+        if isinstance(context.get(name), str | int | float):
+            return {"expected": said.format(context[name])[:_EXPECTED_LENGTH_MAX]}
+    return {}
 
 
 _KINDS = frozenset(kind.value for kind in LocatorKind)

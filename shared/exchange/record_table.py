@@ -129,6 +129,9 @@ RECORD_TABLE: dict[str, Row] = {
 #: The refusal that settles nothing: the sender opens a new epoch for the pair and signs the message again in it.
 SIGN_AGAIN = "sequence_reused"
 
+#: The refusal of what its recipient was told is taken back: an origin that does not know of it was restored.
+SUBJECT_WITHDRAWN = "subject_withdrawn"
+
 #: Refusals that the origin answers by deciding again: the edge may be right, only its time was not.
 DECIDE_AGAIN: frozenset[str] = frozenset({"decision_time_off", "document_lapsed"})
 

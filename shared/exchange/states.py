@@ -40,7 +40,8 @@ _UNANSWERED: Final[Mapping[Subject, str]] = MappingProxyType(
 _COLLECTIONS: Final[Mapping[Subject, str]] = MappingProxyType(
     {Subject.REFERRAL: "referrals", Subject.OFFER: "inbox", Subject.NOTICE: "notices"}
 )
-_LOOKING: Final = frozenset({Role.ANALYST, Role.MACHINE, Role.VIEWER})
+#: The roles that look at what their party has.
+LOOKING: Final = frozenset({Role.ANALYST, Role.MACHINE, Role.VIEWER})
 _OFFERED: Final = tuple(Offered)
 
 
@@ -58,7 +59,7 @@ def rows_of(subject: Subject) -> tuple[Act, ...]:
 
 def personal(subject: Subject) -> tuple[Act, ...]:
     """The acts that a party's people and machines do on a subject they have."""
-    return tuple(row for row in rows_of(subject) if row.cause is Cause.PERSON)
+    return tuple(row for row in rows_of(subject) if row.cause is not Cause.ACT)
 
 
 def row(subject: Subject, name: str) -> Act:
@@ -150,7 +151,7 @@ def answer_follows(
 def permits(subject: Subject) -> Iterator[Permit]:
     """The part of an authorisation table that concerns one subject: its acts, looking at it, and applying messages."""
     every = states(subject)
-    yield Permit(subject.value, "read", _LOOKING, every)
+    yield Permit(subject.value, "read", LOOKING, every)
     yield Permit(subject.value, "apply", frozenset({Role.SERVICE}), every)
     for each in personal(subject):
         yield Permit(subject.value, each.name, each.roles, may_come_in(each))

@@ -51,6 +51,10 @@ def the_recipient_down(folder: Path) -> str:
     return said(printed(folder, "tests.failures.recipient_down"), "200000 unreceipted", "copies while")
 
 
+def the_pollers(folder: Path) -> str:
+    return said(printed(folder, "tests.failures.pollers"), "polled: ")
+
+
 def the_poison(folder: Path) -> str:
     return said(printed(folder, "tests.failures.poison"), "poison: ", "rows of poison")
 
@@ -137,6 +141,7 @@ LONG_VERBS: Mapping[str, Callable[[Path], str]] = {
         the_lost_records,
         the_unwritable_topic,
         the_recipient_down,
+        the_pollers,
         the_poison,
         the_exhaustion,
         the_budgets,

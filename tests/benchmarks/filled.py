@@ -25,7 +25,7 @@ from services.law_enforcement.store import PostgresCases
 from shared.contracts.delivery import HOLES_MAX
 from shared.kernel.clock import SystemClock
 from shared.party.origin.store import edges, filing, referrals
-from shared.runtime.database import feed, idempotency
+from shared.runtime.database import feed, feed_reading, idempotency
 from shared.runtime.database.partitions import MONTHS_AHEAD, make_months
 from shared.runtime.database.transactions import Database, RowScope
 from shared.runtime.post import admitted, outbox, sent_book, taken
@@ -38,7 +38,7 @@ PAGE: Final = 50
 #: Of a ciphertext: about what a record of one item takes.
 CONTENT_BYTES: Final = 700
 #: Tables that say what a service is about to do.
-_PRESENT: Final = ("outbox", "lane", "cursor", "partition_state")
+_PRESENT: Final = ("outbox", "lane", "lane_end", "cursor", "partition_state")
 #: A page reads its own rows. Of a set hardly larger it may read all, and sort them.
 _PAGE_ROWS: Final = 6 * PAGE
 _PARTY = (
@@ -105,7 +105,8 @@ SELECT {_ID}, 'causeway.notice_issued.v1', {_PARTY}, 'provider.example', 'indust
        '01990000-0000-7000-8000-000000000000', {_NUMBER}, repeat('d', 64), 'applied', {_AGO}
 FROM generate_series(1, {{rows}}) AS i
 """,
-    "INSERT INTO lane (lane, last, appended) VALUES ('law_enforcement', {rows}, {rows} * 9 / 10)",
+    "INSERT INTO lane_end (lane, last) VALUES ('law_enforcement', {rows})",
+    "INSERT INTO lane (lane, appended) VALUES ('law_enforcement', {rows} * 9 / 10)",
 )
 #: What was applied of one sender, who holds nothing of it any more.
 _INBOX = (
@@ -273,11 +274,15 @@ def questions(service: str, rows: int) -> Iterator[Question]:
         ids = [subject(n, rows) for n in range(half, half + PAGE)]
         yield Question("edges of a page of cases", law_enforcement._EDGES, (ids,), _reading(BIG), 3 * PAGE)
         yield Question("evidence of a case", law_enforcement._EVIDENCE, (one,), _reading(BIG), 4)
+    for party in (BIG, SMALL, TINY):
+        for above in (0, half, rows):
+            name = f"events of {party} above {above}"
+            yield Question(name, feed_reading._ABOVE, (party, above, PAGE), _reading(party), _PAGE_ROWS)
     yield Question("what waits for a number", feed._WAITING, (), RowScope((), "service", "number"), 4)
     if service == "hotline":
         yield Question("readiness: how long the oldest waits", metrics._OLDEST, ([], []), RowScope((), "", ""), 8)
-        waiting = ("law_enforcement", rows * 9 // 10, 500)
-        yield Question("what is appended next", outbox._WAITING, waiting, RowScope((), "", ""), 1000, batch=True)
+        waiting = ("law_enforcement", 500)
+        yield Question("what is appended next", outbox._WORK, waiting, RowScope((), "", ""), 1000, batch=True)
         yield Question("an idempotency key", idempotency._HELD, ([BIG], [b"x" * 32]), _reading(BIG), 4)
 
 

@@ -34,7 +34,8 @@ class FakeService:
     """`refuse` says which submissions are refused, as (status, code, field, rule); `batch_refusal` refuses bodies.
 
     `acceptor` signs acceptances, where there is one. `route` is what a check finds for one that is not refused;
-    `canned` are the answers of all other paths.
+    `events` are the party's feed, `comes` what happens while somebody waits there; `canned` are the answers of all
+    other paths.
     """
 
     refuse: Callable[[dict[str, Any]], Refusal | None] = accepts_everything
@@ -42,6 +43,9 @@ class FakeService:
     route: Callable[[dict[str, Any]], dict[str, Any]] = lambda _: {}
     acceptor: Acceptor | None = None
     page_size: int = 200
+    epoch: UUID = field(default_factory=uuid7)
+    events: list[dict[str, Any]] = field(default_factory=list)
+    comes: Callable[[], None] = lambda: None
     referrals: dict[str, UUID] = field(default_factory=dict)
     stored: list[dict[str, Any]] = field(default_factory=list)
     answers: dict[str, tuple[str, int, Any]] = field(default_factory=dict)
@@ -56,6 +60,7 @@ class FakeService:
                 Route("/v1/referrals", self._submit, methods=["POST"]),
                 Route("/v1/referrals:batch", self._batch, methods=["POST"]),
                 Route("/v1/referrals:check", self._check, methods=["POST"]),
+                Route("/v1/events", self._events, methods=["GET"]),
                 Route("/v1/{rest:path}", self._echo, methods=["GET", "POST"]),
             ]
         )
@@ -101,6 +106,17 @@ class FakeService:
         ]
         following = str(start + size) if start + size < len(ids) else None
         return JSONResponse({"items": items, "next": following})
+
+    async def _events(self, request: Request) -> Response:
+        await self._received(request)
+        asked = request.query_params
+        if int(asked["after"]) == len(self.events) and int(asked["wait"]):
+            self.comes()
+        after, last = int(asked["after"]), len(self.events)
+        if asked.get("epoch", str(self.epoch)) != str(self.epoch) or after > last:
+            return problem(409, "feed_began_anew", None, "")
+        items = self.events[after : after + min(int(asked["limit"]), self.page_size)]
+        return JSONResponse({"epoch": str(self.epoch), "last": last, "items": items})
 
     async def _echo(self, request: Request) -> Response:
         await self._received(request)

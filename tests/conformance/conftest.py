@@ -38,7 +38,7 @@ from tests.support.memory_stores import MemoryDatabase, MemoryInbox, MemoryLog, 
 KEY = SigningKey(bytes(range(32)))
 KEK = KeyEncryptionKey(bytes(range(32)))
 _TABLES = (
-    "lane", "segment", "outbox", "settled", "mark", "relay_lease", "pair_sequence", "closed_epoch", "inbox",
+    "lane", "lane_end", "segment", "outbox", "settled", "mark", "relay_lease", "pair_sequence", "closed_epoch", "inbox",
     "quarantine", "pair_taken", "gone", "awaiting", "topic_cursor", "topic_reader", "topic_lease",
     "peer",
 )  # fmt: skip

@@ -9,6 +9,7 @@ import pytest
 
 from shared.contracts.registry import REFERRAL_WITHDRAWN
 from shared.exchange.message import Copy
+from shared.kernel.canonical import digest
 from shared.kernel.ids import uuid7
 from shared.runtime.post.arrivals import Admission, Awaited, Held, Outcome, Stored
 from shared.vocabulary.answers import ReceiptOutcome
@@ -160,6 +161,22 @@ async def test_another_message_under_a_known_id_is_no_repetition(stores: Stores,
             admission = await unit.admit([other])
     assert admission.reused == {other.digest: "message_id_reused"}
     assert other.digest not in admission.done
+
+
+async def test_what_was_signed_again_has_the_outcome_of_the_same_under_its_id(stores: Stores) -> None:
+    """Its sender was restored to before it signed it again; meanwhile a newer revision of it may stand."""
+    one = replace(arrival(1), said=uuid7(), content="4b" * 32)
+    others = [
+        replace(one, sequence=number, digest=digest(bytes([number])), **changes)
+        for number, changes in enumerate(({}, {"content": "4c" * 32}, {"sender": "hotline-de.example"}), 2)
+    ]
+    async with stores.inbox.unit() as unit:
+        await unit.admit([one])
+        await unit.record_outcomes([Outcome(one.message_id, ReceiptOutcome.REFUSED, "act_refused")])
+    async with stores.inbox.unit() as unit:
+        admission = await unit.admit(others)
+    assert {each: said.outcome for each, said in admission.done.items()} == {others[0].digest: ReceiptOutcome.REFUSED}
+    assert set(admission.reused) == {each.digest for each in others[1:]}
 
 
 async def test_an_id_that_a_stranger_took_does_not_pass_for_ours(stores: Stores) -> None:

@@ -11,6 +11,7 @@ import asyncpg
 import pytest
 
 from shared.contracts.delivery import MarksClear, TakenMark
+from shared.exchange.topics import AUDIT
 from shared.kernel.ids import uuid7
 from shared.runtime.post.peers import STAND_PAUSE, Spoken, Word
 from shared.runtime.post.turns import ahead
@@ -19,7 +20,7 @@ from tests.conformance.sending import LANE, attributes_of, sent
 from tests.support.builders import AT, arrival, draft
 from tests.support.running import rows_of
 
-_FREE: Final = "SELECT lane FROM lane WHERE lane = $1 FOR UPDATE NOWAIT"
+_FREE: Final = "SELECT lane FROM lane_end WHERE lane = $1 FOR UPDATE NOWAIT"
 
 
 def spoken(second: int, offset: int = 0) -> Spoken:
@@ -72,6 +73,19 @@ async def test_numbers_that_this_database_never_gave_end_their_epoch_once(stores
     async with stores.inbox.unit() as unit:
         last = {mark.epoch: mark.last for mark in await unit.sent_book.sent_marks(LANE)}
     assert last == {told[0].epoch: 5, told[1].epoch: 7, after.epoch: 1}
+
+
+async def test_an_epoch_that_audit_alone_knew_of_is_that_of_the_first_peer_that_names_it(stores: Stores) -> None:
+    numbers = attributes_of((await sent(stores, draft()))[-1])
+    told = TakenMark(sender=numbers.sender, recipient=numbers.recipient, epoch=uuid7(), through=7)
+    listed = []
+    for by in (AUDIT, LANE, "industry"):
+        async with stores.inbox.unit() as unit:
+            await stores.peers(unit).forgotten(by, [told])
+        async with stores.inbox.unit() as unit:
+            to = {each: await unit.sent_book.sent_marks(each) for each in (AUDIT, LANE, "industry")}
+        listed.append({each for each, sent in to.items() if told.epoch in {mark.epoch for mark in sent}})
+    assert listed == [{AUDIT}, {AUDIT, LANE}, {AUDIT, LANE}]
 
 
 async def test_another_database_is_noticed_once(stores: Stores) -> None:

@@ -212,6 +212,25 @@ async def test_what_is_marked_and_not_receipted_is_sent_again_after_a_while_and_
     assert await waiting(stores) == []
 
 
+async def test_where_receipts_are_lost_what_was_answered_and_is_open_is_unreceipted(stores: Stores) -> None:
+    [row, done, elsewhere] = await sent(stores, draft(), draft(), draft())
+    both = taken_mark(of(row), (1, 2, 3))
+    await mark(stores, LANE, both, at=AT)
+    waits = settlement(row.message_id, digest_of(row), ReceiptOutcome.WAITING, code="document_unknown")
+    await settle(stores, waits)
+    await applied(stores, done)
+    await applied(stores, elsewhere)
+    for by, again in (("industry", []), (LANE, [row.message_id])):
+        async with stores.inbox.unit() as unit:
+            await unit.sent_book.receipts_lost(by, AT)
+        await mark(stores, LANE, both, at=AT + UNRECEIPTED_AGE)
+        assert ids(await waiting(stores)) == again
+    await settle(stores, waits)
+    await stores.lanes.note(LANE, Progress(9, AT))
+    await mark(stores, LANE, both, at=AT + UNRECEIPTED_AGE * 3)
+    assert await waiting(stores) == [], "it was answered again"
+
+
 async def test_what_is_wanted_goes_out_in_number_order_and_what_is_not_held_is_named(stores: Stores) -> None:
     rows = await sent(stores, draft(), draft(), draft())
     unknown = uuid7()

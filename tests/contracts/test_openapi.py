@@ -12,6 +12,7 @@ import pytest
 from fastapi import FastAPI
 from hypothesis import given
 from hypothesis import strategies as st
+from jsonschema import FormatChecker
 from openapi_spec_validator import validate
 from openapi_spec_validator.validation.exceptions import OpenAPIValidationError
 
@@ -46,6 +47,18 @@ def client_of(http: FastAPI) -> httpx.AsyncClient:
 @pytest.mark.parametrize("instance", ASSEMBLE)
 def test_the_document_is_valid(instance: str) -> None:
     validate(openapi(instance))
+
+
+@pytest.mark.parametrize("instance", sorted(ASSEMBLE.keys() - {"audit"}))
+def test_the_example_of_a_feed_is_as_described(instance: str) -> None:
+    document = openapi(instance)
+    page = document["components"]["schemas"]["EventPage"]
+    assert page["examples"]
+    for example in page["examples"]:
+        described = EcmaValidator(page | {"components": document["components"]}, format_checker=FormatChecker())
+        assert [error.message for error in described.iter_errors(example)] == []
+        wrong = example | {"items": [example["items"][0] | {"state": "Not a code"}]}
+        assert not described.is_valid(wrong)
 
 
 def test_a_document_with_a_broken_operation_is_found() -> None:

@@ -40,7 +40,7 @@ TAKEN_TOO: Final = 5
 RECEIPTED_S_MAX: Final = 600.0
 #: A topic that is read again says again what its records said when they were new: nothing is decided by that.
 _TOLD_ANEW: Final = "SELECT coalesce(sum(cardinality(messages_before)), 0) FROM edge"
-_UNSENT: Final = "SELECT coalesce(sum(last - appended), 0) FROM lane WHERE lane = $1"
+_UNSENT: Final = "SELECT coalesce(sum(last - appended), 0) FROM lane JOIN lane_end USING (lane) WHERE lane = $1"
 _ODD: Final = """
 SELECT "offset", kind, detail ->> 'reason' AS reason, (detail ->> 'first')::bigint AS first,
        (detail ->> 'last')::bigint AS last

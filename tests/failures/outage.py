@@ -25,11 +25,11 @@ from tests.support.running import until
 RECEIPTED_S_MAX = 300.0
 #: Where facts go: nobody receipts them.
 _AUDIT = "audit"
-_FACTS = "SELECT last - appended FROM lane WHERE lane = 'audit'"
+_FACTS = "SELECT last - appended FROM lane JOIN lane_end USING (lane) WHERE lane = 'audit'"
 _SEEN = """
 SELECT sender, recipient, epoch, lower(r) AS first, upper(r) - 1 AS last FROM pair_taken, unnest(taken + gone) AS r
 """
-_HELD = "SELECT sum(last - appended) FROM lane"
+_HELD = "SELECT sum(last - appended) FROM lane JOIN lane_end USING (lane)"
 
 
 @dataclass(frozen=True, slots=True)

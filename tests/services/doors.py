@@ -22,6 +22,7 @@ from shared.kernel.clock import ManualClock
 from shared.party.recipient.api import Serving, viewed
 from shared.routing.directory_index import DirectoryIndex
 from shared.runtime.database.feed import Numberer
+from shared.runtime.database.feed_reading import FeedListener
 from shared.runtime.database.transactions import Database
 from shared.runtime.http.acts import Acts
 from shared.runtime.http.edge import create_app
@@ -34,10 +35,11 @@ CLOCK = ManualClock(datetime(2026, 5, 4, 12, tzinfo=UTC))
 
 
 def identified_as(kind: str) -> Callable[[Request], Awaitable[Identity]]:
-    """Takes the party and the role from the request's own headers."""
+    """Takes the party, the role and, where it is another than usual, the actor from the request's own headers."""
 
     async def identity_of(request: Request) -> Identity:
-        return Identity(request.headers["x-party"], Role(request.headers["x-role"]), kind, exercise=True, actor=ACTOR)
+        actor = request.headers.get("x-actor", ACTOR)
+        return Identity(request.headers["x-party"], Role(request.headers["x-role"]), kind, exercise=True, actor=actor)
 
     return identity_of
 
@@ -55,6 +57,7 @@ def serving(
     kek: KeyEncryptionKey,
     directory: DirectoryIndex,
     signing: SigningKey | None = None,
+    listener: FeedListener | None = None,
 ) -> Serving:
     """What a recipient's routes stand on, over a real database. What is stated is signed with `signing`, or any key."""
     return Serving(
@@ -66,6 +69,7 @@ def serving(
         clock=CLOCK,
         witness=Witness(kind, signing or SigningKey.generate()),
         number=Numberer(database, LISTS[kind]).number,
+        listener=listener or FeedListener(database),
     )
 
 

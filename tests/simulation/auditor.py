@@ -76,6 +76,8 @@ class Auditor:
         self.books = Books()
         #: What it has kept at any time, also before it was restored.
         self.ever_kept: dict[object, Line] = {}
+        self.away_until_s = 0.0
+        self.restored = False
         self._leaders: dict[str, int] = {}
         marks = cast(Marks, _Marks(self))
         directory = cast(DirectoryIndex, None)
@@ -85,7 +87,7 @@ class Auditor:
     async def run(self) -> None:
         while True:
             await asyncio.sleep(POLL_S)
-            if self._world.loop.virtual_s >= self._world.broker_down_until_s:
+            if self._world.loop.virtual_s >= max(self._world.broker_down_until_s, self.away_until_s):
                 self.read()
                 await self._timer.tell_due()
 
@@ -94,6 +96,7 @@ class Auditor:
 
     def restore(self, books: Books) -> None:
         """Its database is an older one; its process begins anew."""
+        self.restored = True
         self.ever_kept |= self.books.lines
         self.books = deepcopy(books)
         self._leaders.clear()

@@ -6,11 +6,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 from uuid import UUID
 
+from shared.contracts.registry import GONE
 from shared.exchange.message import Record
 from shared.exchange.topics import inbox_prefix
 from shared.kernel.errors import Unavailable
+from shared.runtime.post.arrivals import Cursor
 from shared.runtime.post.ports import Appended, Outgoing
 from tests.simulation.cheap import opened
+from tests.simulation.writing import read_clear
 from tests.support.memory_stores import MemoryLog, MemoryLogWriter
 
 if TYPE_CHECKING:
@@ -31,7 +34,8 @@ class LateWriter(MemoryLogWriter["ChaoticLog"]):
 
     def _write(self, lane: str, records: Sequence[Outgoing]) -> None:
         for record in () if self.log.world.calm else records:
-            self.log.append(lane, record, self.instance)
+            held = self.log.append(lane, record, self.instance)
+            self.log.marks_late |= not is_numbered(held)
 
 
 class ChaoticLog(MemoryLog):
@@ -41,6 +45,10 @@ class ChaoticLog(MemoryLog):
         super().__init__(world.clock)
         self.world = world
         self.bytes_of: dict[tuple[UUID, UUID, int], set[object]] = {}
+        #: Who was told that numbers are gone.
+        self.told_gone: set[str] = set()
+        #: Whether marks were written behind newer ones: by the broker's time they are the newest, and count.
+        self.marks_late = False
         #: How many records were appended that have a number.
         self.numbered = 0
 
@@ -49,7 +57,12 @@ class ChaoticLog(MemoryLog):
         # A message that is signed again has other bytes: under another number.
         self.bytes_of.setdefault((stated.id, stated.epoch, stated.sequence), set()).add((record.headers, record.value))
         self.numbered += stated.sequence > 0
-        return super().append(lane, record, instance)
+        if stated.type == GONE.type and read_clear(GONE, opened(tuple(record.headers), record.value).body).numbers:
+            self.told_gone.add(lane)
+        held = super().append(lane, record, instance)
+        if stated.sequence and self.world.random.random() < self.world.theme.echoes:
+            self.world.loop.call_later(self.world.random.uniform(1, 60), self.repeat, held)
+        return held
 
     def hold(self, name: str, key: bytes, headers: Sequence[tuple[str, bytes | None]], value: bytes) -> Record:
         held = super().hold(name, key, headers, value)
@@ -64,7 +77,10 @@ class ChaoticLog(MemoryLog):
         return not self.world.auditor.has_read(name) or any(each.lag_of(name) for each in readers)
 
     def repeat(self, record: Record) -> None:
-        """The record once more, later."""
+        """The record once more, later; not when all else is over."""
+        if self.world.calm:
+            return
+        self.marks_late |= not is_numbered(record)
         self.hold(record.topic, record.key or b"", record.headers, record.value or b"")
 
     def lose_some(self) -> None:
@@ -85,3 +101,32 @@ class ChaoticLog(MemoryLog):
         else:
             topic.lose_head(chance.randint(1, len(topic.records)))
         self.world.trace.note("lost", name, how, count)
+
+    def refill_some(self, prefix: str) -> None:
+        """A tail is lost, and before anybody looks other records have its offsets: what was written late or twice."""
+        chance = self.world.random
+        names = sorted(name for name, each in self.topics.items() if name.startswith(prefix) and len(each.records) > 1)
+        if not names:
+            return
+        name = chance.choice(names)
+        topic = self.topics[name]
+        count = min(len(topic.records) - 1, chance.randint(1, 4))
+        topic.lose_tail(count)
+        self.world.trace.note("refilled", name, count)
+        numbered = [record for record in topic.records if is_numbered(record)] or topic.records
+        for _ in range(count + chance.choice((0, 0, 1))):
+            self.repeat(chance.choice(numbered))
+
+    def lose_read(self, name: str, cursor: Cursor) -> None:
+        """Retention has passed what a reader has read, or most of it."""
+        topic = self.topics.get(name)
+        if topic is not None and topic.topic_id == cursor.topic_id and cursor.following > topic.first:
+            read = min(cursor.following, topic.end) - topic.first
+            count = read - self.world.random.choice((0, 0, 0, min(2, read)))
+            topic.lose_head(count)
+            self.world.trace.note("lost", name, "read", count)
+
+
+def is_numbered(record: Record) -> bool:
+    """Whether it is anything but marks: these alone have no number."""
+    return ("ce_sequence", b"0") not in record.headers

@@ -24,7 +24,7 @@ from uuid import UUID
 
 from shared.contracts.delivery import HeldEdge, StandingClear
 from shared.exchange.message import Received
-from shared.exchange.record_table import DECIDE_AGAIN
+from shared.exchange.record_table import DECIDE_AGAIN, SUBJECT_WITHDRAWN
 from shared.kernel.errors import Refused
 from shared.routing.directory_index import DirectoryIndex
 from shared.runtime.post.ports import Settlement, Unit
@@ -117,8 +117,14 @@ class Desk(NothingHeld):
             self._supersede(state, [replace(edge, told=(*edge.told, clear.number))])
 
     async def settled(self, unit: Unit, settlements: Sequence[Settlement]) -> None:
-        """What was refused as stale is decided again; what is elsewhere now is issued anew."""
+        """What was refused as stale is decided again; what is elsewhere now is issued anew.
+
+        What was taken back, and is open here, is listed.
+        """
         state: State = unit.connection
+        for edge in [state.effects.get(("edge", e.message_id)) for e in settlements if e.code == SUBJECT_WITHDRAWN]:
+            if edge is not None and edge.state == "emitted" and state.effects["referral", edge.referral_id] == "open":
+                state.effects["work", edge.referral_id] = "recipient_ahead"
         self.decide_again(state, [each.message_id for each in settlements if each.code in DECIDE_AGAIN])
         if any(each.outcome is ReceiptOutcome.MOVED for each in settlements):
             self.follow(state)

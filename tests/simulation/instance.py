@@ -149,23 +149,24 @@ class Instance:
         state = self.database.state
         owes = any(row.word.stands for row in state.peers.values() if row.marked_spoken is not None)
         missing = any(key[0] == "missing" for key in state.effects)
-        awaiting = state.awaiting.keys() - self.behind_gone()
-        return not (state.outbox or awaiting or owes or missing or self.lag())
+        given_up = self.world.behind_gone()
+        held, awaiting = state.outbox.keys() - given_up, state.awaiting.keys() - given_up
+        return not (held or awaiting or owes or missing or self.lag())
 
     def behind_gone(self) -> set[UUID]:
-        """Acts that wait for one which both sides have given up, until their party's next one has its place.
+        """Acts that wait here, or with their sender, for one which both sides have given up.
 
-        Only a sender that was restored gives up what it has sent: the gap waits, and what is gone is on both lists.
+        Only where one of them was restored: the gap waits, and what is gone is on both lists.
         """
         state = self.database.state
         gone = {pair[:2] for pair in state.gone}
-        rows = {id_: row for id_, row in state.inbox.items() if row.outcome is ReceiptOutcome.WAITING}
         return {
             id_
-            for id_, row in rows.items()
-            if row.code == "act_awaited"
+            for id_, row in (state.inbox if gone else {}).items()
+            if row.outcome in (ReceiptOutcome.WAITING, ReceiptOutcome.DEFERRED)
+            and row.code == "act_awaited"
             and (row.arrival.sender, row.arrival.recipient) in gone
-            and self.world.instances[row.arrival.sender_instance].restored
+            and (self.restored or self.world.instances[row.arrival.sender_instance].restored)
         }
 
     def waits_in_vain(self) -> list[str]:

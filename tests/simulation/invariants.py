@@ -10,6 +10,7 @@ from deploy.accounting.messages import counted
 from deploy.accounting.spans import Spans
 from shared.contracts.registry import CASE_ACCEPTED, REFERRAL_OFFERED, STATED_BY_INSTANCES
 from shared.exchange.message import Received
+from shared.exchange.topics import AUDIT
 from shared.vocabulary.answers import ReceiptOutcome
 from tests.simulation.instance import Instance
 from tests.simulation.places import HOTLINE, ORIGIN
@@ -36,6 +37,8 @@ def violations(world: World) -> list[str]:
     found += _referrals(world)
     found += _judged(world)
     found += _holes(world)
+    found += _gone(world)
+    found += _reopened(world)
     found += [f"{id_}: other bytes at another sending" for id_, sent in world.log.bytes_of.items() if len(sent) > 1]
     if any(each.restored for each in world.instances.values()):
         # What a database has forgotten its peers' books have still: accounts name it. What counts is that edges heal.
@@ -71,7 +74,8 @@ def _accounts(world: World) -> Iterator[str]:
 
 def _rest(instance: Instance) -> Iterator[str]:
     """Nothing is lost on the way: every message was answered and marked, every record consumed."""
-    for row in instance.database.state.outbox.values():
+    given_up = instance.world.behind_gone()
+    for row in [row for id_, row in instance.database.state.outbox.items() if id_ not in given_up]:
         draft = row.message.draft
         yield f"still held: {draft.message.name} {draft.message_id} {row.outcome} aside={row.aside}"
     if instance.lag():
@@ -89,6 +93,26 @@ def _holes(world: World) -> Iterator[str]:
     for of, seen in world.auditor.books.pairs.items():
         if seen.open:
             yield f"audit: {sorted(set(range(1, seen.known + 1)) - seen.taken - seen.gone)} of {of} are missing"
+
+
+def _gone(world: World) -> Iterator[str]:
+    """Nobody is told that a number is gone where nobody has forgotten any: of audit, where audit has not."""
+    if world.log.marks_late or any(each.forgotten for each in world.instances.values()):
+        return
+    for to in sorted(world.log.told_gone - ({AUDIT} if world.auditor.restored else set())):
+        yield f"{to} was told that numbers are gone, and nobody has forgotten any"
+
+
+def _reopened(world: World) -> Iterator[str]:
+    """What its sender takes for applied, its recipient has not refused: whichever of them was restored."""
+    for name, instance in world.instances.items():
+        state = instance.database.state
+        for id_, sent in (state.settled | state.outbox).items():
+            if sent.outcome is not ReceiptOutcome.APPLIED or sent.lane not in world.instances:
+                continue
+            row = world.instances[sent.lane].database.state.inbox.get(id_)
+            if row is not None and row.outcome is ReceiptOutcome.REFUSED:
+                yield f"{name}: {id_} is taken for applied, and was refused as {row.code}"
 
 
 def _once(state: State, behind_gone: Set[UUID]) -> Iterator[str]:

@@ -9,7 +9,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from shared.exchange.topics import inbox_topic
+from shared.exchange.topics import inbox_prefix, inbox_topic
+from tests.simulation.broker import is_numbered
 from tests.simulation.places import AGENCIES, AGENCY_NAMES, HOTLINE
 from tests.simulation.writing import Edge
 
@@ -24,21 +25,8 @@ def plan(world: World) -> list[Coroutine[Any, Any, None]]:
     """Everything that will happen; each waits for its time."""
     chance, happen = world.random, _Happenings(world)
     happenings = [happen.referral() for _ in range(chance.randint(2, 5))]
-    for happening, counts in (
-        (happen.crash, (0, 2, 4, 8)),
-        (happen.broker_outage, (0, 1, 2, 2)),
-        (happen.database_outage, (0, 0, 1, 2)),
-        (happen.lost_disk, (0, 0, 0, 1)),
-        (happen.lost_records, (0, 0, 2, 6)),
-        (happen.redelivery, (0, 1, 2, 4)),
-        (happen.repetition, (0, 1, 4)),
-        (happen.rival, (0, 1, 2, 3)),
-        (happen.junk, (0, 0, 2)),
-        (happen.numbers_forgotten, (0, 0, 1, 2)),
-        (happen.audit_restored, (0, 0, 0, 1)),
-        (happen.restored, (0, 0, 0, 1, 2)),
-    ):
-        happenings += [happening() for _ in range(chance.choice(counts))]
+    for name, counts in world.theme.happens.items():
+        happenings += [getattr(happen, name)() for _ in range(chance.choice(counts))]
     return happenings
 
 
@@ -74,7 +62,7 @@ class _Happenings:
 
     async def _answers(self, referral_id: UUID, agency: str) -> None:
         """What an agency says by itself, wherever it is served by then."""
-        for _ in range(self._chance.choice((0, 0, 1, 2))):
+        for _ in range(self._chance.choice(self._world.theme.answers)):
             await asyncio.sleep(self._chance.uniform(0, CHAOS_S * 0.6))
             for instance in list(self._world.instances.values())[1:]:
                 await instance.act("answer", partial(instance.desk.answer, referral_id=referral_id, agency=agency))
@@ -100,6 +88,14 @@ class _Happenings:
         await self._later()
         self._world.log.lose_some()
 
+    async def refilled(self) -> None:
+        """The end of a topic is lost before its reader looks, which cannot, and other records have its offsets."""
+        await self._later()
+        instance, now_s = self._any(), self._world.loop.virtual_s
+        instance.down_until_s = max(instance.down_until_s, now_s + 60)
+        await asyncio.sleep(self._chance.uniform(1, 60))
+        self._world.log.refill_some(inbox_prefix(instance.name))
+
     async def redelivery(self) -> None:
         """A topic is read again from somewhere before."""
         await self._later()
@@ -110,10 +106,13 @@ class _Happenings:
         instance.crash("consumer")
 
     async def repetition(self) -> None:
+        """Some records are written again, perhaps long after: in some runs marks too."""
         await self._later()
-        topics = self._world.log.topics
-        if held := [record for name in sorted(topics) for record in topics[name].records]:
-            self._world.log.repeat(self._chance.choice(held))
+        log = self._world.log
+        held = [record for name in sorted(log.topics) for record in log.topics[name].records]
+        held = [record for record in held if self._world.marks_again or is_numbered(record)]
+        for record in self._chance.sample(held, min(len(held), self._chance.randint(1, 4))):
+            log.repeat(record)
 
     async def rival(self) -> None:
         """For a while two processes believe that they are the one: a lock or a session outlived its holder."""
@@ -136,6 +135,20 @@ class _Happenings:
         before = instance.database.state.copy()
         await asyncio.sleep(self._chance.uniform(5, 150))
         await instance.restore(before)
+
+    async def restored_after_retention(self) -> None:
+        """A database is set back to what it was, and retention has passed most of what it has read."""
+        await self._later()
+        instance = self._any()
+        before = instance.database.state.copy()
+        await asyncio.sleep(self._chance.uniform(20, 150))
+        for (name, _), cursor in instance.database.state.cursors.items():
+            self._world.log.lose_read(name, cursor)
+        await instance.restore(before)
+
+    async def audit_away(self) -> None:
+        await self._later()
+        self._world.auditor.away_until_s = self._world.loop.virtual_s + self._chance.choice((60.0, 200.0))
 
     async def audit_restored(self) -> None:
         """Audit's database is set back to what it was a while ago."""

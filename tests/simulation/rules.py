@@ -228,6 +228,9 @@ RULES: Final[dict[str, Parts]] = {
     "4 what is not held is gone": Parts(patches={"shared.runtime.post.talk.Talk._gone": _nothing}),
     "4 what is gone is passed": Parts(patches={"tests.support.memory_arrivals.MemoryTaken.pass_gone": _nothing}),
     "5 what is unreceipted is sent again": Parts(patches={f"{_OUTBOX}.UNRECEIPTED_AGE": timedelta(days=1)}),
+    "5 so is what was answered in receipts that are lost": Parts(
+        patches={f"{_OUTBOX}.MemorySentBook.receipts_lost": _nothing}
+    ),
     "6 marks are repeated": Parts(patches={"tests.simulation.instance.TALK": TalkSettings(poll_s=9.0, repeat_s=1e6)}),
     "6 marks that ask are answered": Parts(patches={f"{_PEERS}.marked": _owes_nothing}),
     "6 an older mark is ignored": Parts(patches={f"{_PEERS}.marked": _takes_every_mark}),

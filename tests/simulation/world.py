@@ -17,6 +17,7 @@ from tests.simulation.loop import LoopClock, VirtualLoop
 from tests.simulation.parts import Parts, Trace
 from tests.simulation.places import INSTANCES, Move
 from tests.simulation.plan import plan
+from tests.simulation.themes import THEMES
 from tests.simulation.writing import Writer
 
 START = datetime(2026, 5, 4, 12, tzinfo=UTC)
@@ -41,9 +42,14 @@ class World:
         self.calm = False
         self.broken: list[str] = []
         self.broker_down_until_s = 0.0
+        self.theme = chance.choice(THEMES)
         self.moments_s = [chance.uniform(0, CHAOS_S * 0.9) for _ in range(chance.randint(1, 3))]
+        if self.theme.law_changes_early:
+            self.moments_s[0] = chance.uniform(0, 20)
         self.fault_rate = chance.choice((0.0, 0.05, 0.1, 0.25))
         self.crash_rate = chance.choice((0.0, 0.02, 0.05, 0.1))
+        #: Whether marks are written again too, behind newer ones.
+        self.marks_again = chance.random() < 0.3
         #: What comes only once everything else is over, in some runs.
         self.late_s = chance.choice((0.0, 0.0, LATE_S))
         self.auditor = Auditor(self)
@@ -54,8 +60,9 @@ class World:
     def _installed(self) -> dict[str, Instance]:
         chance = self.random
         # The law that decisions are made by changes once, perhaps in the middle of an outage.
-        law_changes_at = self.at(chance.choice(self.moments_s) + chance.uniform(0, 60))
-        moves_s = chance.choice((None, chance.uniform(60, CHAOS_S * 0.8)))
+        law_changes_s = self.moments_s[0] if self.theme.law_changes_early else chance.choice(self.moments_s)
+        law_changes_at = self.at(law_changes_s + chance.uniform(0, 60))
+        moves_s = None if chance.random() < 0.5 and not self.theme.moves else chance.uniform(60, CHAOS_S * 0.8)
         known = {name: self.at((moves_s or 0) + chance.choice((0, chance.uniform(-50, 200)))) for name in INSTANCES}
         move = Move(None if moves_s is None else self.at(moves_s), known)
         if moves_s is not None:
@@ -114,6 +121,10 @@ class World:
         if self.loop.virtual_s < self.known_to_all_s:
             return False
         return self.auditor.idle() and all(each.is_at_rest() for each in self.instances.values())
+
+    def behind_gone(self) -> set[UUID]:
+        """Acts that wait for ever, behind one that nobody has any more."""
+        return {id_ for instance in self.instances.values() for id_ in instance.behind_gone()}
 
     def spawn(self, main: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run `main` beside everything else; it ends with the loop at the latest."""

@@ -217,13 +217,12 @@ class MemoryArrivals:
             if each.digest in fresh:
                 continue
             row: Row | None = state.inbox.get(each.message_id)
-            if row is not None and row.arrival.digest != each.digest:
+            if row is not None and row.arrival.digest not in {each.digest, *fresh} and _tells_the_same(row, each):
+                done[each.digest] = _word(row)
+            elif row is not None and row.arrival.digest != each.digest:
                 reused[each.digest] = "message_id_reused"
             elif row is not None and row.outcome in FINAL:
-                judged = row.arrival
-                done[each.digest] = Stored(
-                    row.outcome, row.code, Copy(judged.offset, judged.broker_time, judged.topic_id)
-                )
+                done[each.digest] = _word(row)
             elif row is None and number in state.numbered:
                 reused[each.digest] = "sequence_reused"
             else:
@@ -363,6 +362,17 @@ def due_of(state: Any, keeping: Keeping, limit: int) -> list[Record]:
         each.waiting for each in state.awaiting.values() if each.due or keeping.meets(Need.read(each.waiting.need))
     ]
     return [each.record for each in sorted(ready, key=lambda each: _order(each.arrival)[1:])[:limit]]
+
+
+def _word(row: Row) -> Stored:
+    judged = row.arrival
+    return Stored(row.outcome, row.code, Copy(judged.offset, judged.broker_time, judged.topic_id))
+
+
+def _tells_the_same(row: Row, other: Arrival) -> bool:
+    """Whether a message that has had its last word told, in other bytes, what this one tells."""
+    told, tells = ((each.sender, each.recipient, each.content) for each in (row.arrival, other))
+    return row.outcome in FINAL and other.content is not None and told == tells
 
 
 def _reopened(row: Row, arrival: Arrival) -> Row:

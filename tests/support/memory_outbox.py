@@ -216,6 +216,11 @@ class MemorySentBook:
         found = {row.message.draft.message_id for row in held}
         return [each for each in ids if each not in found]
 
+    async def receipts_lost(self, by: str, at: datetime) -> None:
+        for message_id, row in self._state.outbox.items():
+            if row.lane == by and not row.done and row.outcome is not None:
+                self._state.outbox[message_id] = replace(row, outcome=None, code=None, marked_at=at)
+
     def _take(self, by: str, mark: TakenMark, at: datetime, *, holes: int) -> Iterator[GoneNumbers]:
         state, of = self._state, (mark.sender, mark.recipient, mark.epoch)
         last = self._epochs().get(of)

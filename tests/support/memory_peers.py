@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from shared.contracts.delivery import MarksClear, ReadsAnnouncedClear, TakenMark
+from shared.exchange.topics import AUDIT
 from shared.runtime.post.peers import STAND_PAUSE, Spoken, Word
 
 if TYPE_CHECKING:
@@ -102,16 +103,17 @@ class MemoryPeers:
         self._state.peers[to] = replace(row, above=above, word=word)
 
     async def forgotten(self, by: str, taken: Sequence[TakenMark]) -> None:
+        counters, lane_of = self._state.counters, self._state.lane_of
         for mark in taken:
-            pair, last = (mark.sender, mark.recipient, by), mark.highest
-            counter = self._state.counters.get(pair)
-            if counter is not None and counter.epoch == mark.epoch:
-                self._state.counters[pair] = counter._replace(last=max(counter.last, last))
+            of, last = (mark.sender, mark.recipient, mark.epoch), mark.highest
+            pair = next((pair for pair, each in counters.items() if (*pair[:2], each.epoch) == of), None)
+            if pair is not None:
+                counters[pair] = counters[pair]._replace(last=max(counters[pair].last, last))
                 self._state.lives[pair] = 0
             else:
-                of = (mark.sender, mark.recipient, mark.epoch)
                 self._state.closed[of] = max(self._state.closed.get(of, 0), last)
-                self._state.lane_of.setdefault(mark.epoch, by)
+                if lane_of.get(mark.epoch, AUDIT) == AUDIT:
+                    lane_of[mark.epoch] = by
 
     def _row(self, name: str) -> Peer:
         return self._state.peers.get(name, Peer())

@@ -81,6 +81,9 @@ class Books:
         self.asked.append(("send_again", (to, tuple(ids))))
         return [each for each in ids if each not in self.held]
 
+    async def receipts_lost(self, by: str, at: datetime) -> None:
+        self.asked.append(("receipts_lost", by))
+
     async def taken_marks(self, of: str) -> list[TakenMark]:
         return self.taken_of
 

@@ -14,13 +14,15 @@ from shared.contracts.delivery import StandingClear
 from shared.envelope.datakeys import KeyEncryptionKey
 from shared.exchange.prepare import Documents
 from shared.exchange.reads import PeerReads
-from shared.exchange.record_table import DECIDE_AGAIN
+from shared.exchange.record_table import DECIDE_AGAIN, SUBJECT_WITHDRAWN
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Unavailable
 from shared.party.origin.store.edges import PostgresEdges
-from shared.party.origin.store.standings import PostgresMissing, compare
+from shared.party.origin.store.reviews import PostgresReviews
+from shared.party.origin.store.standings import PostgresMissing, compare, refused_as_taken_back
 from shared.party.origin.use_cases.again import MOVED_AT_ONCE, DecideAgain, Law
 from shared.party.origin.use_cases.answers import EdgeAnswers
+from shared.party.origin.use_cases.reviews import expire_referrals
 from shared.routing.directory_index import DirectoryIndex
 from shared.runtime.database.transactions import Database, RowScope
 from shared.runtime.post.arrivals import FINAL
@@ -66,9 +68,12 @@ class OriginBus:
         instance: str,
         kek: KeyEncryptionKey,
         clock: Clock,
+        unreleased_days: int,
         wake: Callable[[], None] = lambda: None,
     ) -> None:
+        """`unreleased_days`: how long a referral waits for a second person."""
         self._database = database
+        self._unreleased_days = unreleased_days
         self._law = law
         self._instance = instance
         self._wake = wake
@@ -82,7 +87,10 @@ class OriginBus:
         return EdgeAnswers(edges, self._clock.now(), retell=self._again.known)
 
     async def settled(self, unit: Unit, settlements: Sequence[Settlement]) -> None:
-        """Decide again, now or later, what its recipient refused as stale, and what it is elsewhere for now."""
+        """Decide again, now or later, what its recipient refused as stale, and what it is elsewhere for now.
+
+        What was refused as taken back is listed where that is not known here.
+        """
         edges = PostgresEdges(unit.connection.driver, self._kek)
         await edges.note_receipted(
             {entry.message_id: entry.outcome.value for entry in settlements if entry.outcome not in FINAL},
@@ -91,6 +99,9 @@ class OriginBus:
         stale = [entry.message_id for entry in settlements if entry.code in DECIDE_AGAIN]
         if stale:
             await self._again.refused(edges, stale)
+        taken_back = [entry.message_id for entry in settlements if entry.code == SUBJECT_WITHDRAWN]
+        if taken_back:
+            await refused_as_taken_back(unit.connection.driver, taken_back)
         moved = [entry.message_id for entry in settlements if entry.outcome is ReceiptOutcome.MOVED]
         if moved:
             await self._again.moved(edges, moved)
@@ -168,12 +179,27 @@ class OriginBus:
             count += found
         return count
 
+    async def expire(self, scope: RowScope) -> int:
+        """Erase what has waited too long for a second person; how many referrals. Raises `Unavailable`."""
+        async with self._database.transaction(scope) as session:
+            return await expire_referrals(
+                PostgresReviews(session.driver, self._kek),
+                self._law.now(),
+                instance=self._instance,
+                days=self._unreleased_days,
+                at=self._clock.now(),
+            )
+
     async def run(self, scope: Callable[[], RowScope]) -> None:
-        """Decide again what is due, for ever; `scope`: the instance with all parties that it serves."""
+        """Decide again what is due, and erase what has waited too long, for ever.
+
+        `scope`: the instance with all parties that it serves.
+        """
         while True:
             try:
                 await self.due(scope())
                 await self.missing(scope())
+                await self.expire(scope())
             except Unavailable as error:
                 log("decision_waits", code=error.code)
             await asyncio.sleep(LOOK_EVERY_S)

@@ -20,6 +20,7 @@ from shared.party.recipient.domain import RecipientKind
 from shared.party.recipient.ports import Acting, ActOn, Items, Page
 from shared.party.recipient.use_cases import list_items, show_evidence, show_item
 from shared.routing.directory_index import DirectoryIndex
+from shared.runtime.database.feed_reading import FeedListener
 from shared.runtime.database.transactions import Database, RowScope, Session
 from shared.runtime.http.acts import Acts
 from shared.runtime.http.edge import read_json, read_model
@@ -32,7 +33,7 @@ Answering = Callable[[UUID, Request, Identity], Awaitable[Response]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Serving:
-    """What the routes of any kind of item stand on."""
+    """What the routes of any kind of item stand on, and those of the party's feed."""
 
     database: Database
     acts: Acts
@@ -43,6 +44,8 @@ class Serving:
     witness: Witness
     #: Give what was committed its place in the lists.
     number: Callable[[], Awaitable[object]]
+    #: Those who wait for an event.
+    listener: FeedListener
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,4 +19,5 @@ def serving(machinery: Machinery) -> Serving:
         clock=machinery.clock,
         witness=Witness(machinery.instance, machinery.keys.signing),
         number=machinery.numberer.number,
+        listener=machinery.listener,
     )

@@ -16,13 +16,13 @@ Trust: whoever can write these tables can hide from a party that something happe
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
 import asyncpg
+from pydantic_core import to_json
 
 from shared.exchange.events import Event
 from shared.runtime.database.columns import Columns, insert
@@ -34,10 +34,12 @@ NUMBERED_MAX: Final = 1000
 #: processes committed.
 GATHER_S: Final = 0.05
 POLL_S: Final = 1.0
+#: By it PostgreSQL says how far a party's feed goes now: `PARTY NUMBER`.
+NUMBERED_CHANNEL: Final = "causeway_numbered"
 #: A list waits so long for a numberer that is at work, then shows what is numbered.
 _LOCK_WAIT_MS: Final = 250
 
-_EVENT = Columns.of(Event, detail="jsonb")
+_EVENT = Columns.of(Event, without=("state", "by"), detail="jsonb")
 _ADD = insert("event_unnumbered", _EVENT)
 # The timeline in which this database writes now: the control file would name that of the last checkpoint.
 _HERE = """
@@ -60,14 +62,15 @@ FROM {_HERE}, mine WHERE (mine.system_id, mine.timeline) IS DISTINCT FROM (here.
 # All that was committed when this statement began, in one order for everybody. A transaction that is open then has a
 # number at or above the oldest open one, and adds nothing below it: what is below has been seen, if nothing was left.
 # That is noted now and then: as long as anybody holds a snapshot, every version of that row would be looked at.
-_NUMBER = """
+# By its commit whoever listens is told how far each feed goes (`shared.runtime.database.feed_reading`).
+_NUMBER = f"""
 WITH taken AS MATERIALIZED (
     SELECT e.xact, e.id, e.party, e.type, e.subject, e.at, e.detail FROM event_unnumbered AS e
     WHERE e.xact >= (SELECT seen_below FROM feed_numberer) ORDER BY e.xact, e.id LIMIT $1
 ), counted AS (
     INSERT INTO feed AS f (party, last) SELECT party, count(*) FROM taken GROUP BY party ORDER BY party
     ON CONFLICT (party) DO UPDATE SET last = f.last + excluded.last
-    RETURNING party, last
+    RETURNING party, last, pg_notify('{NUMBERED_CHANNEL}', f.party || ' ' || f.last)
 ), numbered AS MATERIALIZED (
     SELECT t.*, c.last + 1 - row_number() OVER (PARTITION BY party ORDER BY t.xact DESC, t.id DESC) AS number
     FROM taken AS t JOIN counted AS c USING (party)
@@ -105,7 +108,8 @@ class Listed:
 async def note_events(driver: asyncpg.Connection, events: Sequence[Event]) -> None:
     """Add events within the transaction of their acts. They are numbered once it has committed."""
     if events:
-        details = [json.dumps(dict(each.detail), separators=(",", ":")) for each in events]
+        said = [{"state": each.state, "by": each.by} for each in events]
+        details = [to_json({word: code for word, code in each.items() if code is not None}).decode() for each in said]
         await driver.execute(*_ADD.bind(rows=_EVENT.rows(events, detail=details)))
 
 

@@ -32,16 +32,28 @@ _SCHEMA: Final = "#/components/schemas/{model}"
 
 
 def shows(
-    answer: type[BaseModel], *, takes: Sequence[type[BaseModel]] = (), headers: Sequence[Mapping[str, Any]] = ()
+    answer: type[BaseModel],
+    *,
+    takes: Sequence[type[BaseModel]] = (),
+    headers: Sequence[Mapping[str, Any]] = (),
+    conflict: type[Problem] | None = None,
 ) -> dict[str, Any]:
-    """The decorator's arguments for a route that changes nothing: its answer, the bodies and the headers it takes."""
+    """The decorator's arguments for a route that changes nothing: its answer, the bodies and the headers it takes.
+
+    `conflict` is the body of its 409, None where it has none.
+    """
     extra: dict[str, Any] = {"parameters": [dict(each) for each in headers]} if headers else {}
     if takes:
         bodies, defined = models_json_schema([(each, "validation") for each in takes], ref_template=_SCHEMA)
         schema = {"anyOf": list(bodies.values())} if len(takes) > 1 else bodies[takes[0], "validation"]
         extra["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
         extra[_BODIES] = defined["$defs"]
-    return {"response_model": answer, "response_description": _meaning(answer), "responses": {}, "openapi_extra": extra}
+    responses: dict[int, Any] = {}
+    if conflict is not None:
+        meaning = REFUSALS["409"]["description"] if conflict is Problem else _meaning(conflict)
+        responses[409] = {"model": conflict, "description": meaning}
+    said = {"response_model": answer, "response_description": _meaning(answer)}
+    return said | {"responses": responses, "openapi_extra": extra}
 
 
 def does(
@@ -54,14 +66,11 @@ def does(
 ) -> dict[str, Any]:
     """The decorator's arguments for a route that acts, once per `Idempotency-Key`.
 
-    `conflict` is the body of its 409, None where it has none; `location` says that its answer names a new resource.
+    `location` says that its answer names a new resource.
     """
-    said = shows(answer, takes=takes, headers=[IDEMPOTENCY_KEY]) | {"status_code": status}
+    said = shows(answer, takes=takes, headers=[IDEMPOTENCY_KEY], conflict=conflict) | {"status_code": status}
     if location:
         said["responses"][status] = {"headers": header_refs("Location")}
-    if conflict is not None:
-        meaning = REFUSALS["409"]["description"] if conflict is Problem else _meaning(conflict)
-        said["responses"][409] = {"model": conflict, "description": meaning}
     return said
 
 

@@ -69,10 +69,11 @@ REFUSALS: Final[Mapping[str, Mapping[str, Any]]] = {
 
 
 class FieldError(Contract):
-    """One broken rule: JSON pointer (RFC 6901) and the rule's name."""
+    """One broken rule: JSON pointer (RFC 6901), the name of the rule, and what the schema says would be right."""
 
     field: str
     rule: str
+    expected: str | None = None
 
 
 class Problem(Contract):
@@ -87,21 +88,33 @@ class Problem(Contract):
 
 
 class InvalidFields(Refused):
-    """A body that breaks its schema at one or more places."""
+    """A body, or parameters, that break their schema at one or more places."""
 
-    def __init__(self, errors: Sequence[Mapping[str, str]]) -> None:
-        super().__init__("fields_invalid", "one or more fields break a rule", field=errors[0]["field"])
-        self.errors = tuple(FieldError(field=each["field"], rule=each["rule"]) for each in errors)
+    def __init__(
+        self,
+        errors: Sequence[Mapping[str, str]],
+        *,
+        code: str = "fields_invalid",
+        what: str = "fields",
+        status: int = 422,
+    ) -> None:
+        super().__init__(code, f"one or more {what} break a rule", field=errors[0]["field"], status=status)
+        self.errors = tuple(FieldError(**each) for each in errors)
 
 
 def invalid_fields(error: ValidationError) -> InvalidFields:
-    """The refusal for a model that did not validate. Raise it outside the `except`, or the input rides along.
+    """The refusal for a model that did not validate. Raise it outside the `except`, or the input rides along."""
+    return InvalidFields(broken_places(error.errors(include_url=False, include_input=False)))
+
+
+def broken_places(errors: Sequence[Any]) -> list[dict[str, str]]:
+    """What pydantic found, as `InvalidFields` takes it, without any input.
 
     A pointer ends before a name that is not one of the model's: that name came from outside.
     """
-    found = error.errors(include_url=False, include_context=False, include_input=False)[:ERRORS_MAX]
+    found = errors[:ERRORS_MAX]
     ours = [one | {"loc": one["loc"][:-1]} if one["type"] == "extra_forbidden" else one for one in found]
-    return InvalidFields([one | {"field": one["field"].rstrip("/")} for one in error_locations(ours)])
+    return [one | {"field": one["field"].rstrip("/")} for one in error_locations(ours)]
 
 
 def status_of(error: CausewayError) -> int:

@@ -8,18 +8,22 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from types import MappingProxyType
 
+from starlette.types import ASGIApp
+
 from shared.contracts.registry import MESSAGE_PARKED
 from shared.exchange.accept import ReadingInstance, accept_batch
 from shared.exchange.compose import Verdict, compose_fact, compose_receipts
 from shared.exchange.message import Draft
 from shared.exchange.prepare import Documents
 from shared.exchange.topics import inbox_prefix
+from shared.guard.edition import check_files
 from shared.kernel.clock import Clock, SystemClock
 from shared.kernel.errors import Refused, Unavailable
 from shared.kernel.ids import coarse_uuid7, uuid7
 from shared.routing.directory_index import DirectoryIndex
 from shared.routing.shelf import DocumentShelf
 from shared.runtime.database.feed import Listed, Numberer
+from shared.runtime.database.feed_reading import FeedListener
 from shared.runtime.database.fingerprint import refuse_strange_database
 from shared.runtime.database.transactions import Database, RowScope, wait_for_database
 from shared.runtime.http.acts import Acts
@@ -74,10 +78,12 @@ class Machinery:
     _at_work: AtWork = field(default_factory=AtWork)
     law: LawWatch = field(init=False)
     peers: PeerWatch = field(init=False)
+    listener: FeedListener = field(init=False)
 
     def __post_init__(self) -> None:
         self.law = LawWatch(self.shelf, self.feed, self.clock)
         self.peers = PeerWatch(self.database)
+        self.listener = FeedListener(self.database)
 
     def documents(self) -> Documents:
         """The directory and policy to decide by now, and who reads what. Raises `Unavailable` as `LawWatch` does."""
@@ -113,6 +119,13 @@ class Machinery:
             await self.feed.run()
         finally:
             watching.cancel()
+
+    async def run_api(self, http: ASGIApp) -> None:
+        """Serve a party's door. Who waits there for an event is answered when this ends."""
+        await first_of(
+            serve_http(http, self.settings.http_host, self.settings.http_port),
+            self.listener.run(),
+        )
 
     async def run_numberer(self) -> None:
         """Give what was committed its place in the feeds and lists of its parties."""
@@ -276,8 +289,10 @@ async def build_machinery(
 
     `listed` is what each type of event begins (`Numberer`).
 
-    Raises `Refused` where the database is not one that this code's migrations made: `schema_of_first_release`.
+    Raises `Refused` where the database is not one that this code's migrations made: `schema_of_first_release`, and
+    `ValueError` where a file of the guard was altered.
     """
+    check_files()
     clock = SystemClock()
     database = Database(settings.database_url.get_secret_value(), pool_size=settings.database_pool_size)
     keys = load_keys(

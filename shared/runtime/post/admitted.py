@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 from uuid import UUID
 
@@ -33,7 +33,7 @@ ON CONFLICT DO NOTHING RETURNING digest
 )
 #: Locked, so that of two processes that judge one of them again the second finds the first's word.
 _STORED: Final = """
-SELECT message_id, digest, outcome, code, "offset", broker_time, topic_id FROM inbox
+SELECT message_id, digest, sender, recipient, content, outcome, code, "offset", broker_time, topic_id FROM inbox
 WHERE message_id = ANY($1::uuid[]) ORDER BY message_id FOR UPDATE
 """
 #: Those that were applied so long ago that their rows are gone. What was signed since under such a number is another.
@@ -113,6 +113,7 @@ async def admit(driver: asyncpg.Connection, arrivals: Sequence[Arrival]) -> Admi
         await driver.execute(_WAIT_NO_MORE, [each.message_id for each in open_])
     unknown = [each for each in others if each.digest not in stored]
     before = await _applied_before(driver, unknown)
+    before |= _signed_again(unknown, [row for digest, row in stored.items() if digest not in fresh])
     taken = {row["message_id"] for row in stored.values()} | {
         each.message_id for each in arrivals if each.digest in fresh
     }
@@ -161,6 +162,20 @@ async def _applied_before(driver: asyncpg.Connection, unknown: Sequence[Arrival]
         for a in unknown
         if a.digest in found
     }
+
+
+def _signed_again(unknown: Sequence[Arrival], stored: Iterable[asyncpg.Record]) -> dict[str, Stored]:
+    """Of messages with other bytes than those under their id, what became of these, where they told the same.
+
+    Their sender had signed it again, and was restored to before it did.
+    """
+    final = {_same(row): _word(row) for row in stored if row["content"] is not None and _is_final(row)}
+    told = {a.digest: (a.message_id, a.sender, a.recipient, a.content) for a in unknown}
+    return {digest: final[same] for digest, same in told.items() if same in final}
+
+
+def _same(row: asyncpg.Record) -> tuple[UUID, str, str, str]:
+    return row["message_id"], row["sender"], row["recipient"], row["content"]
 
 
 def _is_final(row: asyncpg.Record) -> bool:

@@ -51,11 +51,15 @@ class Answers:
     def reused(self, each: Verified, code: str, *, told: bool) -> None:
         """Another message under an id or a number that is taken.
 
-        Under an id, it may be the same as was `told` before: its sender had signed it again, and was restored since.
+        Under an id, it may be the same in other bytes: its sender had signed it again, and was restored. A withdrawal
+        was `told` before; what is refused for itself is refused, since nothing else of it was read to compare.
         """
-        if told and code == "message_id_reused":
-            self._tell(each.arrival, ReceiptOutcome.APPLIED, None, edge=_edge(each))
-            return
+        if code == "message_id_reused":
+            if told:
+                self._tell(each.arrival, ReceiptOutcome.APPLIED, None, edge=_edge(each))
+                return
+            if each.code is not None and outcome_of(each.code) is ReceiptOutcome.REFUSED:
+                code = each.code
         alarm(each.record, code)
         outcome = outcome_of(code)
         if outcome is ReceiptOutcome.PARKED:

@@ -198,7 +198,7 @@ class Consumer:
             if digest in admission.done:
                 answers.again(each, admission.done[digest])
             elif digest in admission.reused:
-                answers.reused(each, admission.reused[digest], told=plan.told_already(each.arrival))
+                answers.reused(each, admission.reused[digest], told=plan.taken_back(each.arrival))
             else:
                 outcome, held = outcomes[digest]
                 answers.fresh(each, outcome, revision=held)

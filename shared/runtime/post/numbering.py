@@ -76,10 +76,11 @@ class _Segment:
 
 
 _POSITIONS: Final = """
-INSERT INTO lane AS l (lane, last) SELECT wanted.lane, wanted.count
+INSERT INTO lane_end AS l (lane, last) SELECT wanted.lane, wanted.count
 FROM unnest($1::text[], $2::bigint[]) AS wanted (lane, count) ORDER BY wanted.lane
 ON CONFLICT (lane) DO UPDATE SET last = l.last + excluded.last RETURNING lane, last
 """
+_BEGIN: Final = "INSERT INTO lane (lane) SELECT unnest($1::text[]) ON CONFLICT DO NOTHING"
 _ROW = Columns.of(_Row)
 _SEGMENT = Columns.of(_Segment)
 _STORE = Statement(
@@ -110,6 +111,8 @@ class Numbering:
         drafts = [each.draft for each in again.values()] + [each for each in gathered if isinstance(each, Draft)]
         lanes = Counter([each.lane for each in moved] + [draft.recipient_instance for draft in drafts])
         rows = await driver.fetch(_POSITIONS, sorted(lanes), [lanes[lane] for lane in sorted(lanes)])
+        if begun := [row["lane"] for row in rows if row["last"] == lanes[row["lane"]]]:
+            await driver.execute(_BEGIN, begun)
         free = {row["lane"]: iter(range(row["last"] - lanes[row["lane"]] + 1, row["last"] + 1)) for row in rows}
         if moved:
             positions = [next(free[each.lane]) for each in moved]

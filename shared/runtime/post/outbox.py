@@ -110,8 +110,10 @@ WITH named AS MATERIALIZED (
                WHERE (m.by, m.sender, m.recipient, m.epoch) = ('{AUDIT}', n.sender, n.recipient, n.epoch))))
     RETURNING o.*
 ), kept AS (
-    INSERT INTO settled (message_id, type, sender, recipient, lane, epoch, sequence, digest, outcome, code, receipt_id)
-    SELECT message_id, type, sender, recipient, lane, epoch, sequence, digest, outcome, code, receipt_id FROM gone
+    INSERT INTO settled (
+        message_id, type, sender, recipient, lane, epoch, sequence, digest, outcome, code, receipt_id, subject)
+    SELECT message_id, type, sender, recipient, lane, epoch, sequence, digest, outcome, code, receipt_id,
+           CASE outcome WHEN 'refused' THEN subject END FROM gone
 )
 SELECT segment FROM gone
 """
@@ -122,11 +124,14 @@ RETURNING s.id, s.open
 """
 _EMPTY = "DELETE FROM segment WHERE id = ANY($1::bigint[])"
 
-_LANES = "SELECT lane FROM lane WHERE last > appended ORDER BY lane"
-_LANE = 'SELECT last, appended, "offset" FROM lane WHERE lane = $1'
-_WAITING = """
-SELECT message_id, position, segment, index, type FROM outbox
-WHERE lane = $1 AND position > $2 AND aside IS NULL ORDER BY position LIMIT $3
+_LANES = "SELECT lane FROM lane JOIN lane_end USING (lane) WHERE last > appended ORDER BY lane"
+#: Whatever has a position up to `last` was committed before that could be read.
+_WORK = """
+SELECT e.last, l."offset", o.message_id, o.position, o.segment, o.index, o.type
+FROM lane_end AS e JOIN lane AS l USING (lane) LEFT JOIN LATERAL (
+    SELECT message_id, position, segment, index, type FROM outbox
+    WHERE lane = $1 AND position > l.appended AND aside IS NULL ORDER BY position LIMIT $2
+) AS o ON true WHERE e.lane = $1 ORDER BY o.position
 """
 _SEGMENTS = "SELECT id, packed FROM segment WHERE id = ANY($1::bigint[])"
 #: How far back `before` must lie until it is taken anew: what it tells apart is half of that.
@@ -199,15 +204,13 @@ class PostgresLanes:
         return [row["lane"] for row in await self._database.fetch(_LANES)]
 
     async def work(self, lane: str, limit: int) -> LaneWork:
-        found = await self._database.fetch(_LANE, lane)
+        found = await self._database.fetch(_WORK, lane, limit)
         if not found:
             return LaneWork([], 0, None)
-        at = found[0]
-        # Whatever has a position up to `last` was committed before that could be read.
-        rows = await self._database.fetch(_WAITING, lane, at["appended"], limit)
-        stored = await self._database.fetch(_SEGMENTS, sorted({row["segment"] for row in rows}))
+        rows = [row for row in found if row["message_id"] is not None]
+        stored = await self._database.fetch(_SEGMENTS, sorted({row["segment"] for row in rows})) if rows else []
         segments = {row["id"]: unpack(row["packed"]) for row in stored}
-        return LaneWork([_waiting(row, segments) for row in rows], at["last"], at["offset"])
+        return LaneWork([_waiting(row, segments) for row in rows], found[0]["last"], found[0]["offset"])
 
     async def note(self, lane: str, progress: Progress) -> None:
         if progress.aside:

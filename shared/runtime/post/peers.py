@@ -99,8 +99,9 @@ class PeerBook(Protocol):
     async def forgotten(self, by: str, taken: Sequence[TakenMark]) -> None:
         """`by` has taken numbers of ours that this database does not know: their epochs have ended.
 
-        What goes to those pairs is numbered in another epoch from now on. Of a pair with `EPOCHS_MAX` ended epochs
-        nothing more is noted: else a peer could make up lives of ours without end.
+        They went to `by`; where that is audit, which reads all of them, to the first other that says so. What goes to
+        those pairs is numbered in another epoch from now on. Of a pair with `EPOCHS_MAX` ended epochs nothing more is
+        noted: else a peer could make up lives of ours without end.
         """
         ...
 
@@ -150,7 +151,7 @@ WHERE instance = ANY($1::text[])
 RETURNING instance, stand_above
 """
 #: As the last step of whoever numbers anything for them locks their lanes, in the same order.
-_ALONE = "SELECT FROM lane WHERE lane = ANY($1::text[]) ORDER BY lane FOR UPDATE"
+_ALONE = "SELECT FROM lane_end WHERE lane = ANY($1::text[]) ORDER BY lane FOR UPDATE"
 _STOOD = "UPDATE peer SET stand_above = $2 WHERE instance = $1"
 _FIRST: Final = UUID(int=0)
 # An open epoch ends as it does in another database. What was told is kept beside what this database knows: numbers up
@@ -169,7 +170,8 @@ WITH told AS (
 )
 INSERT INTO closed_epoch AS c (sender, recipient, lane, epoch, last, told)
 SELECT t.sender, t.recipient, $5, t.epoch, 0, t.last FROM told AS t WHERE t.epoch NOT IN (SELECT epoch FROM ended)
-ON CONFLICT (sender, recipient, epoch) DO UPDATE SET told = greatest(c.told, excluded.told)
+ON CONFLICT (sender, recipient, epoch) DO UPDATE SET told = greatest(c.told, excluded.told),
+    lane = CASE c.lane WHEN 'audit' THEN excluded.lane ELSE c.lane END
 """
 _ALL_READS = "SELECT instance, reads FROM peer WHERE reads IS NOT NULL"
 

@@ -45,12 +45,9 @@ class Plan:
         for told in self._told.values():
             told[:] = [each for each in told if each.message_id not in refused]
 
-    def told_already(self, arrival: Arrival) -> bool:
-        """Whether it tells, in other bytes, what has taken effect before this batch."""
-        if arrival.type in WITHDRAWING:
-            return arrival.digest in self._withdrawn
-        held = self._held.get(arrival.digest)
-        return held is not None and held.content == arrival.content
+    def taken_back(self, arrival: Arrival) -> bool:
+        """Whether it takes back, in other bytes, what was taken back before this batch."""
+        return arrival.type in WITHDRAWING and arrival.digest in self._withdrawn
 
     def before(self, each: Verified) -> Known | None:
         """What is known of it; None where the service must say."""

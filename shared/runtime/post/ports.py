@@ -193,6 +193,10 @@ class SentBook(Protocol):
         """
         ...
 
+    async def receipts_lost(self, by: str, at: datetime) -> None:
+        """Receipts of `by` come no more: what it has answered, and not for good, counts as unreceipted since `at`."""
+        ...
+
 
 class RecordSource(Protocol):
     """The broker as a replay sees it."""

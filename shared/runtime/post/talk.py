@@ -6,6 +6,7 @@ gone ─▶ passed, and a standing is due           taken beyond what we gave �
 standing ─▶ what the peer lacks is issued anew, what we lack is listed; late ─▶ gone, again ─▶ nothing
                                                 beyond what a topic can hold ─▶ nothing, and it is named
 receipted as applied, and unknown here ─▶ gone: what is held is told again, and listed
+gone, what an instance has said itself ─▶ receipts may be among it: what it has not settled is unreceipted from now on
 """
 
 from __future__ import annotations
@@ -91,6 +92,8 @@ class Talk:
                 case GoneClear() as gone:
                     log("numbers_gone", peer=by, count=len(gone.numbers) + len(gone.ids))
                     await unit.taken.pass_gone(gone, by=by)
+                    if any(row.sender == by for row in gone.numbers):
+                        await unit.sent_book.receipts_lost(by, self._stating.clock.now())
                     await self._peers(unit).owe_standing([by])
                 case StandingClear() as standing:
                     await self._stood(unit, message, standing)
@@ -154,16 +157,19 @@ class Talk:
             await self._holding.compare(unit, by, standing)
 
     def _ours(self, by: str, marks: Sequence[TakenMark]) -> dict[str, list[TakenMark]]:
-        """Those of numbers that are ours to give, by the instance that they go to.
+        """Those of numbers that are ours to give, or were before their party has left, by the instance they go to.
 
-        Audit reads all that we send; of another the word counts for what goes to itself, or went before its party has
-        moved, and for nothing else.
+        Audit reads all that we send, and of who has moved it cannot say whither; of another the word counts for what
+        goes to itself, or went before its party has moved, and for nothing else.
         """
         directory, own = self._stating.directory(), self._stating.instance
         ours: dict[str, list[TakenMark]] = {}
         for mark in marks:
-            to = instance_of(mark.recipient, directory) if by == AUDIT else by
-            if instance_of(mark.sender, directory) == own and to is not None and serves(to, mark.recipient, directory):
+            if by != AUDIT:
+                to = by if serves(by, mark.recipient, directory) else None
+            else:
+                to = AUDIT if len(directory.places_of(mark.recipient)) > 1 else instance_of(mark.recipient, directory)
+            if serves(own, mark.sender, directory) and to is not None:
                 ours.setdefault(to, []).append(mark)
         return ours
 

@@ -16,6 +16,14 @@ CONTENT_TYPE: Final = "text/plain; version=1.0.0; charset=utf-8; escaping=unders
 #: parked (for the first time, by this consumer).
 MESSAGES: Final = Counter("causeway_messages", "Messages by what became of them.", ["fate"], registry=REGISTRY)
 REFUSALS: Final = Counter("causeway_refusals", "Submissions refused at intake, by code.", ["code"], registry=REGISTRY)
+#: `kind` as in `shared/party/origin/use_cases/alarms.py`. Which party, the log's opaque name and the table say.
+ALARMS: Final = Counter(
+    "causeway_alarms", "Alarms about parties that this process was first to raise.", ["kind"], registry=REGISTRY
+)
+#: `reason` is over_budget or over_day: the second only of a child at risk.
+UNRELEASED: Final = Counter(
+    "causeway_unreleased", "Referrals that wait for a second person, by reason.", ["reason"], registry=REGISTRY
+)
 HTTP_REQUESTS: Final = Counter(
     "causeway_http_requests", "Answered requests.", ["method", "route", "status"], registry=REGISTRY
 )
@@ -60,7 +68,7 @@ LAW_AGED: Final = Gauge(
 )
 
 _COUNTS = """
-SELECT (SELECT coalesce(sum(last - appended), 0)::bigint FROM lane) AS rows,
+SELECT (SELECT coalesce(sum(last - appended), 0)::bigint FROM lane JOIN lane_end USING (lane)) AS rows,
        (SELECT count(*) FROM outbox WHERE aside IS NOT NULL) AS aside,
        (SELECT count(*) FROM quarantine WHERE replayed_at IS NULL) AS parked
 """
@@ -68,12 +76,13 @@ SELECT (SELECT coalesce(sum(last - appended), 0)::bigint FROM lane) AS rows,
 #: looked for from $2 on: no message below is open. A database that was restored has given fewer places than that.
 _OLDEST = """
 SELECT l.lane, waiting.created_at AS waiting, open.created_at AS open, coalesce(open.position, l.appended + 1) AS first
-FROM lane AS l LEFT JOIN unnest($1::text[], $2::bigint[]) AS seen (lane, first) USING (lane)
+FROM lane AS l JOIN lane_end AS e USING (lane)
+LEFT JOIN unnest($1::text[], $2::bigint[]) AS seen (lane, first) USING (lane)
 LEFT JOIN LATERAL (SELECT o.created_at FROM outbox AS o WHERE o.lane = l.lane AND o.position > l.appended
                    ORDER BY o.position LIMIT 1) AS waiting ON true
 LEFT JOIN LATERAL (SELECT o.created_at, o.position FROM outbox AS o
                    WHERE o.lane = l.lane AND NOT o.done AND o.position <= l.appended
-                     AND o.position >= CASE WHEN seen.first <= l.last + 1 THEN seen.first ELSE 0 END
+                     AND o.position >= CASE WHEN seen.first <= e.last + 1 THEN seen.first ELSE 0 END
                    ORDER BY o.position LIMIT 1) AS open ON true
 """
 

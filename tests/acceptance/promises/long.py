@@ -38,6 +38,11 @@ LONG = (
         verb="the_recipient_down",
     ),
     Line(
+        "100,000 events read by three pollers with pauses and restarts while writers commit out of order: none missed, "
+        "none twice, in one order",
+        verb="the_pollers",
+    ),
+    Line(
         "Poison at 20 records a second for 60 s, half of it authentic and naming documents that nobody has: the honest "
         "within twice at the 99th percentile, junk folded into few rows",
         verb="the_poison",
@@ -74,7 +79,12 @@ LONG = (
         "A referral costs the same within a tenth on stores filled to ten thousand and to two million referrals",
         verb="the_cost_of_filled_stores",
     ),
-    Line("The guard meets every bar, and with any stage removed at least one is missed", verb="the_guard_report"),
+    Line(
+        "The guard's whole report: Kraft's inequality in every context, random bytes in every channel, position and "
+        "field within the budgets, true addresses list by list, kinds, scripts and speed; without the budget, the "
+        "envelope or the schema a bar is missed",
+        verb="the_guard_report",
+    ),
     Line(
         "100,000 referrals through 50 kills, PostgreSQL's crashes among them, 10 freezes, lost ends of three topics "
         "and an agency's database restored: nothing lost, nothing done twice, each loss named, accounts even",

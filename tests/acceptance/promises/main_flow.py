@@ -224,6 +224,11 @@ MAIN_FLOW = (
         ),
     ),
     Line(
+        "A party reads what happened by number, each event once and in one order, whoever commits late; who waits for "
+        "the next holds no connection and is woken by whoever numbers it, in whichever process",
+        ("tests/services/law_enforcement/test_events.py", "tests/client/test_client_listen.py"),
+    ),
+    Line(
         "Labels that are not listed travel as `unknown`, and no clear part has room for words but where it is written "
         "down",
         ("tests/shared/exchange/test_labels.py", "tests/contracts/test_clear_parts.py"),

@@ -104,11 +104,15 @@ def test_age_is_always_shown_and_fails_readiness_only_beyond_its_setting(
 async def _put_aside(exchange: Exchange, *, held: bool) -> None:
     """A row that was sent a minute and a half ago to a recipient that will never answer."""
     hotline = await exchange.admin("hotline")
-    await hotline.execute("DELETE FROM outbox WHERE lane = 'nobody'; DELETE FROM lane WHERE lane = 'nobody'")
+    await hotline.execute(
+        "DELETE FROM outbox WHERE lane = 'nobody'; DELETE FROM lane WHERE lane = 'nobody';"
+        "DELETE FROM lane_end WHERE lane = 'nobody'"
+    )
     if held:
         await hotline.execute(
             """
-            INSERT INTO lane (lane, last, appended) VALUES ('nobody', 1, 1);
+            INSERT INTO lane_end (lane, last) VALUES ('nobody', 1);
+            INSERT INTO lane (lane, appended) VALUES ('nobody', 1);
             INSERT INTO outbox (message_id, lane, position, segment, index, type, subject, sender, recipient, epoch,
                                 sequence, digest, created_at, done)
             VALUES (gen_random_uuid(), 'nobody', 1, 0, 0, 'causeway.referral_withdrawn.v1', 's', 's', 'nobody.example',

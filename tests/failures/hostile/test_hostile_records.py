@@ -351,7 +351,8 @@ async def test_what_is_gone_from_kafka_cannot_be_replayed(aftermath: Aftermath) 
 
 
 AT_REST = (
-    "SELECT (SELECT coalesce(sum(count), 0) FROM quarantine), (SELECT coalesce(sum(last - appended), 0) FROM lane)"
+    "SELECT (SELECT coalesce(sum(count), 0) FROM quarantine),"
+    " (SELECT coalesce(sum(last - appended), 0) FROM lane JOIN lane_end USING (lane))"
 )
 
 

@@ -162,6 +162,17 @@ async def test_what_a_recipient_knows_and_we_do_not_goes_on_the_work_list(
     assert (await origin.show(referral_id))["state"] == "routed"
 
 
+async def test_what_is_refused_as_taken_back_and_was_not_here_goes_on_the_work_list(origin: Origin) -> None:
+    """Its recipient has our withdrawal and never had the edge: no standing names it."""
+    referral_id, taken_back = await origin.file(), await origin.file()
+    await origin.withdraw(taken_back, WithdrawalReason.FILED_IN_ERROR)
+    rows = await origin.waiting()
+    await origin.refused(rows, "guard_refused")
+    assert await origin.work("recipient_ahead") == []
+    await origin.refused(rows, "subject_withdrawn")
+    assert await origin.work("recipient_ahead") == [referral_id]
+
+
 async def test_a_liar_costs_nobody_else_anything(origin: Origin, monkeypatch: pytest.MonkeyPatch) -> None:
     """An instance speaks of what lies with it, and what it invents is bounded."""
     monkeypatch.setattr(standings, "STRAYS_MAX", 2)

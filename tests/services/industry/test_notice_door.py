@@ -156,3 +156,4 @@ async def test_a_state_that_there_is_not_is_refused(client: httpx.AsyncClient) -
         "/query/state",
     )
     assert "oferred" not in answer.text
+    assert "'acknowledged'" in answer.json()["errors"][0]["expected"]

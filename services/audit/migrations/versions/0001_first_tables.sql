@@ -11,12 +11,17 @@ BEGIN
 -- forge another instance's; audit's reading of Kafka and the other side's tables show either
 -- (`causeway audit reconcile`).
 
--- One lane for each instance that this one writes to, in the order of `position`. Positions are given under the lane's
--- row lock as the last step of a transaction, so they commit in order. What waits to be appended is behind `appended`;
--- noting an append changes this row alone. `before` is what was appended at `before_at`: it tells how long ago.
+-- One lane for each instance that this one writes to, in the order of `position`. `last` is given under this row's lock
+-- as the last step of a transaction, so positions commit in order.
+CREATE TABLE lane_end (
+    lane text PRIMARY KEY,
+    last bigint NOT NULL
+) WITH (fillfactor = 50);
+
+-- How far the relay has come in a lane: what waits is behind `appended`. It is a row of its own, so that the relay does
+-- not wait for those who send. `before` is what was appended at `before_at`: it tells how long ago.
 CREATE TABLE lane (
     lane text PRIMARY KEY,
-    last bigint NOT NULL,
     appended bigint NOT NULL DEFAULT 0,
     appended_at timestamptz,
     before bigint NOT NULL DEFAULT 0,
@@ -86,6 +91,8 @@ CREATE TABLE settled (
     outcome text,
     code text,
     receipt_id uuid,
+    -- What it was about, where it was refused.
+    subject text,
     settled_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (message_id, settled_at)
 ) PARTITION BY RANGE (settled_at);
@@ -377,12 +384,12 @@ FROM (VALUES
 
 EXECUTE format(
     'GRANT SELECT, INSERT, UPDATE, DELETE ON
-        lane, segment, outbox, settled, mark, relay_lease, pair_sequence, closed_epoch, inbox,
+        lane, lane_end, segment, outbox, settled, mark, relay_lease, pair_sequence, closed_epoch, inbox,
         quarantine, document, data_key, api_key, idempotency, cursor, partition_state, pair_taken, telling, folded_mark
      TO %I', service);
 EXECUTE format('GRANT USAGE ON SCHEMA public TO %I', service);
 EXECUTE format('GRANT SELECT ON permitted TO %I', service);
-EXECUTE format('GRANT SELECT ON lane, settled, inbox, pair_sequence, closed_epoch, entry, folded_mark, link, receipted, reading, cursor,
+EXECUTE format('GRANT SELECT ON lane, lane_end, settled, inbox, pair_sequence, closed_epoch, entry, folded_mark, link, receipted, reading, cursor,
         partition_state, pair_taken, document TO %I', accountant);
 EXECUTE format('GRANT SELECT (message_id, lane, position, type, sender, recipient, epoch, sequence, digest, outcome, code, done, aside)
      ON outbox TO %I', accountant);

@@ -11,12 +11,17 @@ BEGIN
 -- forge another instance's; audit's reading of Kafka and the other side's tables show either
 -- (`causeway audit reconcile`).
 
--- One lane for each instance that this one writes to, in the order of `position`. Positions are given under the lane's
--- row lock as the last step of a transaction, so they commit in order. What waits to be appended is behind `appended`;
--- noting an append changes this row alone. `before` is what was appended at `before_at`: it tells how long ago.
+-- One lane for each instance that this one writes to, in the order of `position`. `last` is given under this row's lock
+-- as the last step of a transaction, so positions commit in order.
+CREATE TABLE lane_end (
+    lane text PRIMARY KEY,
+    last bigint NOT NULL
+) WITH (fillfactor = 50);
+
+-- How far the relay has come in a lane: what waits is behind `appended`. It is a row of its own, so that the relay does
+-- not wait for those who send. `before` is what was appended at `before_at`: it tells how long ago.
 CREATE TABLE lane (
     lane text PRIMARY KEY,
-    last bigint NOT NULL,
     appended bigint NOT NULL DEFAULT 0,
     appended_at timestamptz,
     before bigint NOT NULL DEFAULT 0,
@@ -88,6 +93,8 @@ CREATE TABLE settled (
     outcome text,
     code text,
     receipt_id uuid,
+    -- What it was about, where it was refused.
+    subject text,
     settled_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (message_id, settled_at)
 ) PARTITION BY RANGE (settled_at);
@@ -468,7 +475,8 @@ FROM (VALUES
     ('case', 'decline', 'analyst machine', 'offered'),
     ('case', 'outcome', 'analyst machine', 'accepted ongoing'),
     ('case', 'acknowledge_withdrawal', 'analyst machine', 'withdrawn'),
-    ('case', 'apply', 'service', 'offered accepted declined ongoing closed withdrawn withdrawal_acknowledged')
+    ('case', 'apply', 'service', 'offered accepted declined ongoing closed withdrawn withdrawal_acknowledged'),
+    ('event', 'read', 'analyst machine viewer', 'numbered')
 ) AS cell(resource, action, roles, states),
     string_to_table(cell.roles, ' ') AS one_role,
     string_to_table(cell.states, ' ') AS one_state;
@@ -554,12 +562,17 @@ CREATE POLICY case_edge_changed ON case_edge FOR UPDATE USING (
     )
 );
 
--- A party sees its own events; the numberer alone adds them, and nobody changes or removes one.
+-- A party sees its own events, and nobody those of two; the numberer alone adds them, nobody changes or removes one.
 
 ALTER TABLE event ENABLE ROW LEVEL SECURITY;
 ALTER TABLE event FORCE ROW LEVEL SECURITY;
 CREATE POLICY event_seen ON event FOR SELECT USING (
-    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
+    party = (SELECT current_setting('causeway.parties', true))
+    AND EXISTS (
+        SELECT 1 FROM permitted AS p
+        WHERE p.resource = 'event' AND p.action = current_setting('causeway.action', true)
+          AND p.role = current_setting('causeway.role', true)
+    )
 );
 CREATE POLICY event_added ON event FOR INSERT WITH CHECK (
     (SELECT current_setting('causeway.role', true) = 'service' AND current_setting('causeway.action', true) = 'number')
@@ -570,7 +583,7 @@ CREATE POLICY event_added ON event FOR INSERT WITH CHECK (
 
 EXECUTE format(
     'GRANT SELECT, INSERT, UPDATE, DELETE ON
-        lane, segment, outbox, settled, mark, relay_lease, pair_sequence, closed_epoch, life, inbox, pair_taken, gone,
+        lane, lane_end, segment, outbox, settled, mark, relay_lease, pair_sequence, closed_epoch, life, inbox, pair_taken, gone,
         awaiting, topic_cursor, topic_reader, topic_lease, quarantine, peer, document, data_key, api_key, idempotency, case_file,
         case_edge
      TO %I', service);
@@ -580,7 +593,7 @@ EXECUTE format('GRANT SELECT, INSERT, UPDATE ON feed TO %I', service);
 EXECUTE format('GRANT SELECT, UPDATE ON feed_numberer TO %I', service);
 EXECUTE format('GRANT USAGE ON SCHEMA public TO %I', service);
 EXECUTE format('GRANT SELECT ON permitted, compacted TO %I', service);
-EXECUTE format('GRANT SELECT ON lane, settled, inbox, compacted, pair_sequence, closed_epoch TO %I', accountant);
+EXECUTE format('GRANT SELECT ON lane, lane_end, settled, inbox, compacted, pair_sequence, closed_epoch TO %I', accountant);
 EXECUTE format('GRANT SELECT (message_id, lane, position, type, sender, recipient, epoch, sequence, digest, outcome, code, done, aside)
      ON outbox TO %I', accountant);
 EXECUTE format('GRANT USAGE ON SCHEMA public TO %I', accountant);

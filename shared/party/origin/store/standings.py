@@ -4,13 +4,14 @@
     taken back here and not there                              missing: taken back there once more
     more acts there, a withdrawal, another message             the referral goes on the work list
     held there and not here                                    stray: listed
+    refused there, as taken back, and not taken back here      the referral goes on the work list
 
 Only edges that lie at the instance which says so are looked at: whatever it says, it costs nobody else anything.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 from uuid import UUID
 
@@ -96,6 +97,11 @@ WHERE (SELECT count(*) FROM stray WHERE instance = {by}) < {most} ON CONFLICT DO
     upto="uuid",
     most="bigint",
 )
+_REFUSED_AS_TAKEN_BACK: Final = """
+UPDATE referral AS r SET work_reason = $2 FROM edge AS e
+WHERE e.message_id = ANY ($1::uuid[]) AND e.state = 'emitted' AND r.referral_id = e.referral_id
+  AND r.work_reason IS NULL AND r.state <> 'withdrawn'
+"""
 _NONE, _LAST = UUID(int=0), UUID(int=2**128 - 1)
 
 _TAKEN_BACK: Final = """
@@ -118,6 +124,11 @@ async def compare(driver: asyncpg.Connection, by: str, standing: StandingClear) 
     if standing.held:
         await driver.execute(*_AHEAD.bind(held=held, by=by, reason=RECIPIENT_AHEAD))
     await driver.execute(*_STRAYS.bind(**of, most=STRAYS_MAX))
+
+
+async def refused_as_taken_back(driver: asyncpg.Connection, message_ids: Sequence[UUID]) -> None:
+    """List what these messages carried: their recipient has a withdrawal of ours that is not here."""
+    await driver.execute(_REFUSED_AS_TAKEN_BACK, message_ids, RECIPIENT_AHEAD)
 
 
 class PostgresMissing:

@@ -72,7 +72,7 @@ def test_a_model_that_does_not_validate_names_each_place_and_rule() -> None:
     body = json.loads(problem_body(refused.value).spelt())
     assert (body["code"], body["field"]) == ("fields_invalid", "/items/1/code")
     assert body["errors"] == [
-        {"field": "/items/1/code", "rule": "string_pattern_mismatch"},
+        {"field": "/items/1/code", "rule": "string_pattern_mismatch", "expected": "the pattern ^[A-Z]{2}$"},
         {"field": "/items/2/code", "rule": "missing"},
     ]
 

@@ -235,6 +235,16 @@ async def test_the_same_edge_under_another_has_no_second_effect(here: World, ane
     assert (len(desk.handler.types), len(desk.database.state.inbox), desk.parked()) == (1, rows, [])
 
 
+async def test_what_was_signed_again_and_is_refused_by_now_is_refused_and_not_parked(here: World) -> None:
+    """Its sender was restored, and the law has changed: parked it would be for ever, refused it is decided again."""
+    desk = Desk(here)
+    (offer,) = offers(here)
+    late = replace(signed(sequence=10**6)(here, offer), broker_time=offer.broker_time - timedelta(days=1))
+    told = await desk.consume([offer]) + await desk.consume([late])
+    assert [(each.outcome, each.code) for each in told] == [(APPLIED, None), (REFUSED, "decision_time_off")]
+    assert desk.parked() == []
+
+
 @pytest.mark.parametrize("together", [True, False])
 async def test_what_was_answered_elsewhere_is_told_with_the_same_edge_and_taken_up(here: World, together: bool) -> None:
     """It has no other content, and its recipient's new place must hear of it: the service knows what it has of it."""

@@ -16,7 +16,7 @@ KEYED: Final = {
     "passed": (sent_book._PASSED, "sequence >= lower"),
     "held": (admitted._HELD.text, "said = told.said"),
     "withdrawn": (admitted._WITHDRAWN.text, "subject = subjects.subject"),
-    "waiting": (outbox._WAITING, 'position" > $2'),
+    "work": (outbox._WORK, 'position" > l.appended'),
     "segments": (outbox._SEGMENTS, "id = ANY"),
 }
 #: As it was once: every mark with all that is held of its pair.

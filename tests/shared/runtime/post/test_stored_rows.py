@@ -28,7 +28,7 @@ LANE, OTHER = "law_enforcement", "industry"
 #: Ten times the aim, which is five seconds.
 LEAVE_S = 50.0
 BACKLOG = 50_000
-_TABLES = ("lane", "segment", "outbox", "settled", "mark", "relay_lease", "pair_sequence")
+_TABLES = ("lane", "lane_end", "segment", "outbox", "settled", "mark", "relay_lease", "pair_sequence")
 
 
 @pytest.fixture(scope="module")
@@ -136,19 +136,20 @@ async def test_a_recipient_that_has_been_down_for_long_costs_nothing_per_append(
     """Pages looked at, with 50,000 rows under way and few waiting: as with 20, but for the height of an index."""
     statements = {
         "lanes": (outbox._LANES,),
-        "lane": (outbox._LANE, LANE),
         "note": (outbox._NOTE, LANE, 1, BACKLOG, None, AT),
         "oldest": (metrics._OLDEST, [], []),
     }
 
     async def measured(under_way: int) -> dict[str, int]:
         await database.fetch("DELETE FROM outbox")
-        await database.fetch("DELETE FROM lane")
-        await database.fetch("INSERT INTO lane (lane, last, appended) VALUES ($1, $2 + 5, $2)", LANE, under_way)
+        for table in ("lane", "lane_end"):
+            await database.fetch(f"DELETE FROM {table}")
+        await database.fetch("INSERT INTO lane_end (lane, last) VALUES ($1, $2::bigint + 5)", LANE, under_way)
+        await database.fetch("INSERT INTO lane (lane, appended) VALUES ($1, $2)", LANE, under_way)
         await database.fetch(_BACKLOG, LANE, under_way + 5)
         await database.fetch("ANALYZE outbox")
         found = {name: buffers(await plan(database, *each)) for name, each in statements.items()}
-        found["waiting"] = buffers(await plan(database, outbox._WAITING, LANE, under_way, 500))
+        found["waiting"] = buffers(await plan(database, outbox._WORK, LANE, 500))
         return found
 
     assert await RelayLease(database).wait() == 1
@@ -195,7 +196,8 @@ async def test_a_snapshot_that_is_held_slows_no_look_for_what_is_oldest_down(
         await database.fetch("DELETE FROM outbox")
         await database.fetch(_NEXT, LANE, gone + 1, count + 2)
         gone += count
-        await database.fetch("UPDATE lane SET last = $1, appended = $1", gone + 2)
+        await database.fetch("UPDATE lane_end SET last = $1", gone + 2)
+        await database.fetch("UPDATE lane SET appended = $1", gone + 2)
         await database.fetch("UPDATE outbox SET outcome = 'applied', done = true WHERE position <= $1", gone)
         await database.fetch("DELETE FROM outbox WHERE position <= $1", gone)
         await database.fetch(_PASSED, LANE, gone + 1)
@@ -208,7 +210,8 @@ async def test_a_snapshot_that_is_held_slows_no_look_for_what_is_oldest_down(
         looks = {"oldest": (metrics._OLDEST, *first), "held": (sent_book._SENT_MARKS, LANE)}
         return {name: buffers(await plan(database, *each)) for name, each in looks.items()}
 
-    await database.fetch("INSERT INTO lane (lane, last) VALUES ($1, 0)", LANE)
+    await database.fetch("INSERT INTO lane_end (lane, last) VALUES ($1, 0)", LANE)
+    await database.fetch("INSERT INTO lane (lane) VALUES ($1)", LANE)
     await database.fetch(_PAIR, LANE)
     await pass_by(20)
     alone = await pages(oldest.seen())

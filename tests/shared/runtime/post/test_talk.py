@@ -93,13 +93,23 @@ async def test_numbers_that_audit_alone_was_told_of_end_their_epoch_where_they_g
     ]
 
 
-async def test_numbers_that_went_to_where_a_party_was_end_their_epoch_there() -> None:
-    """We were restored, and the party has moved since: where it was, the number would be missing for ever."""
+@pytest.mark.parametrize("side", ["sender", "recipient"])
+async def test_numbers_from_before_a_party_moved_end_their_epoch(side: str) -> None:
+    """We were restored, and the party has left us, or its place there: the number would be missing for ever."""
     moved = world()
-    move(moved, PAIR["recipient"])
+    move(moved, str(PAIR[side]))
     desk, told = Desk(moved), TakenMark(**PAIR, through=0, holes=((1, 1),))
     await desk.hear(MARKS, marks(taken=(told,)))
     assert ("forgotten", ("law_enforcement", (told,))) in desk.books.asked
+
+
+async def test_of_who_has_moved_audit_does_not_say_where_numbers_went() -> None:
+    """To where its party is, or to where it was: that, either of these says itself."""
+    moved = world()
+    move(moved, str(PAIR["recipient"]))
+    desk, told = Desk(moved), TakenMark(**PAIR, through=0, holes=((1, 1),))
+    await desk.hear(MARKS, marks(taken=(told,)), by="audit")
+    assert desk.books.asked[1:-1] == [("forgotten", ("audit", (told,)))]
 
 
 async def test_of_numbers_that_go_to_another_a_peers_word_ends_nothing(desk: Desk) -> None:
@@ -180,6 +190,14 @@ async def test_what_is_gone_is_passed(desk: Desk) -> None:
     assert desk.books.asked == [("pass_gone", ("law_enforcement", gone))]
     assert desk.books.outgoing == []
     assert list(desk.books.stands_to) == ["law_enforcement"], "its origin is told what we hold without it"
+
+
+@pytest.mark.parametrize("sender", ["law_enforcement", "police-nl.example"])
+async def test_where_what_an_instance_itself_said_is_gone_receipts_may_be(desk: Desk, sender: str) -> None:
+    """We were restored to before we read them: what waited there may have had its last word since."""
+    row = GoneNumbers(sender=sender, recipient="hotline", epoch=EPOCH, spans=((4, 5),))
+    await desk.hear(GONE, GoneClear(numbers=(row,), ids=()))
+    assert (("receipts_lost", "law_enforcement") in desk.books.asked) == (sender == "law_enforcement")
 
 
 async def test_what_is_held_without_our_knowing_is_gone_and_so_told_and_listed(desk: Desk) -> None:

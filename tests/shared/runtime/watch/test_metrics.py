@@ -24,7 +24,9 @@ DOCUMENT = Path(__file__).parents[4] / "docs/operations/metrics.md"
 async def empty_tables(database: Database) -> AsyncIterator[None]:
     yield
     async with database.transaction() as session:
-        await session.driver.execute("DELETE FROM lane; DELETE FROM outbox; DELETE FROM quarantine")
+        await session.driver.execute(
+            "DELETE FROM lane; DELETE FROM lane_end; DELETE FROM outbox; DELETE FROM quarantine"
+        )
 
 
 async def measured(database: Database, oldest: metrics.Oldest | None = None) -> dict[str, float]:
@@ -77,7 +79,7 @@ async def test_who_looks_again_finds_what_is_open_after_what_was_and_what_a_rest
     assert await after("UPDATE lane SET appended = 3") == 70
     assert await after("UPDATE outbox SET done = true") == 0
     restored = "UPDATE outbox SET done = position > 1; DELETE FROM outbox WHERE position = 3"
-    assert await after(f"{restored}; UPDATE lane SET last = 2, appended = 2") == 90
+    assert await after(f"{restored}; UPDATE lane_end SET last = 2; UPDATE lane SET appended = 2") == 90
 
 
 async def test_parked_records_are_counted_until_they_are_replayed(database: Database) -> None:

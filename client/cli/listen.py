@@ -1,0 +1,118 @@
+"""`causeway listen`: what happened, as it comes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Self
+from uuid import UUID
+
+from cyclopts import App, Parameter
+from cyclopts.types import NonNegativeInt, PositiveInt
+
+from client.cli import output
+from client.cli.settings import Options
+from shared.kernel.clock import rfc3339
+from shared.kernel.errors import Refused
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from client.api import CausewayClient
+    from client.views import Event, EventPage
+
+app = App(name="listen", help="Print what happens as it comes, one event a line.")
+_OPTIONS = Options()
+#: Shorter than what lies between cuts a silent connection.
+_WAIT_S = 20
+#: Between two looks that both came back at once with nothing.
+_PAUSE_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """How far a reader is: it has taken the event of this number, and all before it."""
+
+    epoch: UUID
+    number: int
+
+    @classmethod
+    def read(cls, path: Path) -> Self | None:
+        """The place noted in a file, None where there is no file. Raises `Refused("state_file_unreadable")`."""
+        if not path.exists():
+            return None
+        try:
+            noted = json.loads(path.read_text(encoding="utf-8"))
+            return cls(UUID(noted["epoch"]), int(noted["number"]))
+        except (ValueError, LookupError, TypeError, AttributeError):
+            pass
+        raise Refused("state_file_unreadable", "not a file that --state wrote: name another", status=400)
+
+    def write(self, path: Path) -> None:
+        """Note the place, in one step."""
+        part = path.with_name(f"{path.name}.part")
+        part.write_text(json.dumps({"epoch": str(self.epoch), "number": self.number}) + "\n", encoding="utf-8")
+        part.replace(path)
+
+
+@app.default
+async def listen(
+    *,
+    start: Annotated[NonNegativeInt | None, Parameter(name="--from")] = None,
+    limit: PositiveInt | None = None,
+    state: Path | None = None,
+    options: Options = _OPTIONS,
+) -> int:
+    """Print each event that concerns you: number, time, what happened, to what, its state, and who did it.
+
+    Parameters
+    ----------
+    start
+        Begin after this number, 0 for all there is. Without it, with what comes next.
+    limit
+        End after so many events. Without it, go on until interrupted.
+    state
+        File that notes how far this is after each page, and from which it goes on, if it is there.
+    """
+    async with output.service(options) as client:
+        place, left = await _begun(client, start, state), limit
+        async for page in _pages(client, place, left):
+            for event in page.items[:left]:
+                _print(event, page.epoch, options)
+            place = Place(page.epoch, page.items[:left][-1].number)
+            if state is not None:
+                place.write(state)
+            if left is not None and (left := left - len(page.items)) <= 0:
+                break
+        return output.DONE
+
+
+async def _begun(client: CausewayClient, start: int | None, state: Path | None) -> Place:
+    if state is not None and (noted := Place.read(state)) is not None:
+        return noted
+    first = await client.events(limit=1)
+    return Place(first.epoch, first.last if start is None else start)
+
+
+async def _pages(client: CausewayClient, place: Place, limit: int | None) -> AsyncIterator[EventPage]:
+    """Pages that hold something, for ever."""
+    loop, most = asyncio.get_running_loop(), min(limit or output.PAGE_MAX, output.PAGE_MAX)
+    while True:
+        asked_at = loop.time()
+        page = await client.events(after=place.number, epoch=place.epoch, limit=most, wait_s=_WAIT_S)
+        if page.items:
+            yield page
+            place = Place(page.epoch, page.items[-1].number)
+        elif loop.time() - asked_at < _PAUSE_S:
+            await asyncio.sleep(_PAUSE_S)
+
+
+def _print(event: Event, epoch: UUID, options: Options) -> None:
+    if options.json:
+        shown = event.model_dump(mode="json", exclude_unset=True)
+        print(json.dumps({"epoch": str(epoch), **shown}, ensure_ascii=False), flush=True)
+        return
+    cells = (event.number, rfc3339(event.at), event.type, event.subject, event.state or "", event.by or "")
+    print("\t".join(map(str, cells)).rstrip("\t"), flush=True)

@@ -1,0 +1,139 @@
+"""The reading side of the feeds: what a party's feed shows above a number, and waiting until there is more.
+
+    poller     take a place · read · nothing there? wait at the place · read again
+    numberer   commit, and with it PostgreSQL tells every process that listens which parties have something new
+
+A place is taken before the first look, so nothing that is numbered after it is slept through. Who waits holds no
+connection: all places of a process share the one that listens. What the listener did not hear comes later, never not at
+all: a wait ends by its time, and is followed by a look.
+Trust: whoever can log in to the database can wake those who wait; they look, and find nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from typing import Any, Final, NamedTuple
+from uuid import UUID
+
+import asyncpg
+
+from shared.kernel.errors import Unavailable
+from shared.runtime.database.feed import NUMBERED_CHANNEL
+from shared.runtime.database.transactions import Database
+
+#: Places of one party, and of all. Whoever takes one more ends the wait that has lasted longest.
+PLACES_MAX_OF_ONE: Final = 8
+PLACES_MAX: Final = 256
+#: A listener that has lost its connection tries again after so long.
+LISTEN_AGAIN_S: Final = 1.0
+
+# One statement, so that epoch, end and events are of one moment. It names the party, although row-level security does
+# too: an index has the rows in their order.
+_ABOVE = """
+SELECT f.epoch, coalesce((SELECT last FROM feed WHERE party = $1), 0) AS last,
+       e.number, e.type, e.subject, e.at, e.detail ->> 'state' AS state, e.detail ->> 'by' AS by
+FROM feed_numberer AS f LEFT JOIN LATERAL (
+    SELECT number, type, subject, at, detail FROM event WHERE party = $1 AND number > $2 ORDER BY number LIMIT $3
+) AS e ON true
+ORDER BY e.number
+"""
+
+
+class Numbered(NamedTuple):
+    """An event with its number; `at` is when the transaction of its act began."""
+
+    number: int
+    type: str
+    subject: UUID
+    at: datetime
+    state: str | None
+    by: str | None
+
+
+class Read(NamedTuple):
+    """What a feed shows above a number. `last` is the highest number that the party has been given in this epoch."""
+
+    epoch: UUID
+    last: int
+    events: Sequence[Numbered]
+
+
+async def read_feed(driver: asyncpg.Connection, party: str, *, above: int, limit: int) -> Read:
+    """The party's events above a number, at most `limit`, in their order."""
+    rows = await driver.fetch(_ABOVE, party, above, limit)
+    events = [Numbered(*(row[name] for name in Numbered._fields)) for row in rows if row["number"] is not None]
+    return Read(rows[0]["epoch"], rows[0]["last"], events)
+
+
+class FeedListener:
+    """Those of this process who wait for a party's next event, and the one connection that hears of it."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        #: By party, longest first: above which number each waits.
+        self._places: dict[str, dict[asyncio.Event, int]] = {}
+        self._all: dict[asyncio.Event, str] = {}
+        self._ending = False
+
+    async def run(self) -> None:
+        """Listen until cancelled; from then on nobody waits."""
+        self._ending = False
+        try:
+            while True:
+                with suppress(Unavailable, OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+                    await self._listen()
+                await asyncio.sleep(LISTEN_AGAIN_S)
+        finally:
+            self._ending = True
+            self._wake_all()
+
+    @contextmanager
+    def place(self, party: str, *, above: int) -> Iterator[asyncio.Event]:
+        """A place among those who wait: set when the feed goes above a number or may do so, or nobody may wait."""
+        mine = asyncio.Event()
+        places = self._places.setdefault(party, {})
+        crowd = places if len(places) >= PLACES_MAX_OF_ONE else self._all if len(self._all) >= PLACES_MAX else {}
+        if crowd:
+            first = next(iter(crowd))
+            self._leave(first)
+            first.set()
+        self._places.setdefault(party, places)[mine] = above
+        self._all[mine] = party
+        if self._ending:
+            mine.set()
+        try:
+            yield mine
+        finally:
+            self._leave(mine)
+
+    async def _listen(self) -> None:
+        connection = await self._database.driver_connection()
+        lost = asyncio.Event()
+        connection.add_termination_listener(lambda *_: lost.set())
+        try:
+            await connection.add_listener(NUMBERED_CHANNEL, self._heard)
+            self._wake_all()  # what was numbered while nobody listened was not heard
+            await lost.wait()
+        finally:
+            connection.terminate()
+
+    def _heard(self, *told: Any) -> None:
+        """Of a connection, a process, a channel and what was said there, the last."""
+        party, _, last = str(told[-1]).rpartition(" ")
+        for place, above in self._places.get(party, {}).items():
+            if int(last) > above:
+                place.set()
+
+    def _wake_all(self) -> None:
+        for place in self._all:
+            place.set()
+
+    def _leave(self, place: asyncio.Event) -> None:
+        party = self._all.pop(place, None)
+        if party is not None:
+            del self._places[party][place]
+            if not self._places[party]:
+                del self._places[party]

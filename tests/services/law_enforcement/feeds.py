@@ -1,0 +1,204 @@
+"""The door to the feeds, and pollers that read there while writers commit out of order, with pauses and restarts."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+from uuid import UUID
+
+import httpx
+
+from deploy.site.endpoints import DatabaseEndpoint
+from services.law_enforcement.domain import AUTHORITY
+from shared.exchange.events import Event
+from shared.kernel.authority import Role
+from shared.kernel.ids import uuid4, uuid7
+from shared.party.events import events_router
+from shared.runtime.database.feed import Numberer, note_events
+from shared.runtime.database.feed_reading import FeedListener
+from shared.runtime.database.transactions import Database
+from tests.contracts.described import Described
+from tests.services.deliveries import directory
+from tests.services.doors import asking, door, serving
+from tests.services.law_enforcement.agency import KEK
+
+PARTY = "polled.example"
+WRITERS = 8
+_DESCRIBED = Described("law_enforcement")
+#: What follows a place in a feed: (place, subject) of each event, in order. It may wait.
+Look = Callable[[int], Awaitable[Sequence[tuple[int, UUID]]]]
+
+
+class Watched(FeedListener):
+    """Remembers every place that was taken: it is set if who took it was woken."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database)
+        self.taken: list[asyncio.Event] = []
+
+    @contextmanager
+    def place(self, party: str, *, above: int) -> Iterator[asyncio.Event]:
+        with super().place(party, above=above) as mine:
+            self.taken.append(mine)
+            yield mine
+
+    def woken(self) -> list[bool]:
+        return [each.is_set() for each in self.taken]
+
+    async def until_waiting(self, count: int = 1) -> None:
+        """Return once so many have looked and wait."""
+        while True:
+            if sum(bool(each._waiters) for each in self._all) >= count:
+                return
+            await asyncio.sleep(0.01)
+
+
+class Door:
+    """The door to the feeds of one process, and the party whose feed is asked for."""
+
+    def __init__(self, database: Database, http: httpx.AsyncClient, listener: Watched) -> None:
+        self.database, self.http, self.listener = database, http, listener
+        self.party = f"{uuid4().hex[:8]}.example"
+        self.listening: asyncio.Task[None] | None = None
+
+    async def end(self) -> None:
+        """Stop listening, as a service that ends does."""
+        if self.listening is not None:
+            self.listening.cancel()
+            await asyncio.gather(self.listening, return_exceptions=True)
+
+    async def note(self, count: int = 1, *, number: bool = True, party: str | None = None) -> list[str]:
+        made = [Event(party or self.party, "case.accept", uuid7(), state="accepted") for _ in range(count)]
+        async with self.database.transaction() as session:
+            await note_events(session.driver, made)
+        if number:
+            await Numberer(self.database, {}).number()
+        return [str(each.subject) for each in made]
+
+    async def get(self, *, role: Role = Role.VIEWER, **query: Any) -> httpx.Response:
+        return await self.http.get("/v1/events", params=query, headers=asking(self.party, role=role))
+
+    async def read(self, **query: Any) -> dict[str, Any]:
+        answer = await self.get(**query)
+        assert answer.status_code == 200, answer.text
+        assert _DESCRIBED.differences(answer) == []
+        page: dict[str, Any] = answer.json()
+        return page
+
+    async def subjects(self, **query: Any) -> list[str]:
+        return [each["subject"] for each in (await self.read(**query))["items"]]
+
+
+@asynccontextmanager
+async def opened(endpoint: DatabaseEndpoint, *, listens: bool = True, pool_size: int = 4) -> AsyncIterator[Door]:
+    database = Database(endpoint.service_url, pool_size=pool_size)
+    listener = Watched(database)
+    stood = serving(database, "law_enforcement", kek=KEK, directory=directory(), listener=listener)
+    async with door(events_router(stood, AUTHORITY)) as http:
+        made = Door(database, http, listener)
+        if listens:
+            with FeedListener.place(listener, made.party, above=0) as listening:
+                made.listening = asyncio.create_task(listener.run())
+                await listening.wait()
+        yield made
+        await made.end()
+    await database.close()
+
+
+def by_number(feed: Door) -> Look:
+    async def look(place: int) -> Sequence[tuple[int, UUID]]:
+        page = await feed.read(after=place, limit=200, wait=1)
+        return [(each["number"], UUID(each["subject"])) for each in page["items"]]
+
+    return look
+
+
+@dataclass
+class Poller:
+    """What one poller has taken, and how far it is: both are kept in one step, and outlive it."""
+
+    look: Look
+    place: int = 0
+    taken: list[UUID] = field(default_factory=list)
+    restarts: int = 0
+
+    async def run(self) -> None:
+        """Take what comes until stopped, wherever that finds it."""
+        while True:
+            found = await self.look(self.place)
+            if found:
+                self.taken += [subject for _, subject in found]
+                self.place = found[-1][0]
+
+    async def run_with_restarts(self, draw: Random, ended: asyncio.Event) -> None:
+        """Be stopped and begun again, with pauses, until nothing more will come and nothing is left."""
+        while not ended.is_set():
+            await self._run_for(draw.uniform(0, 0.2))
+            self.restarts += 1
+            await asyncio.sleep(draw.uniform(0, 0.1))
+        while found := await self.look(self.place):
+            self.taken += [subject for _, subject in found]
+            self.place = found[-1][0]
+
+    async def _run_for(self, seconds: float) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self.run()
+
+
+async def write(database: Database, count: int, seed: int) -> set[UUID]:
+    """Commit `count` events in transactions that last for various times; the first is open until all others are in."""
+    draw, written = Random(seed), set[UUID]()
+    left = count
+
+    async def one(events: int) -> None:
+        made = [Event(PARTY, "case.accept", uuid4(), state="accepted") for _ in range(events)]
+        async with database.transaction() as session:
+            await note_events(session.driver, made)
+            await asyncio.sleep(draw.choice((0, 0, 0.001, 0.03)))
+        written.update(event.subject for event in made)
+
+    async def writer() -> None:
+        nonlocal left
+        while left:
+            events = min(left, draw.randint(1, 40))
+            left -= events
+            await one(events)
+
+    late = [Event(PARTY, "case.decline", uuid4(), state="declined") for _ in range(7)]
+    left -= len(late)
+    async with database.transaction() as session:
+        await note_events(session.driver, late)
+        await asyncio.gather(*(writer() for _ in range(WRITERS)))
+    return written | {event.subject for event in late}
+
+
+async def polled(
+    databases: tuple[Database, Database], look: Look, *, count: int, seed: int
+) -> tuple[set[UUID], list[Poller]]:
+    """All that was written, and three pollers that have read it meanwhile. `databases`: writers', numberer's."""
+    writing, numbering = databases
+    pollers = [Poller(look) for _ in range(3)]
+    ended = asyncio.Event()
+    numberer = asyncio.create_task(_number(Numberer(numbering, {})))
+    reading = [
+        asyncio.create_task(each.run_with_restarts(Random(f"{seed}.{number}"), ended))
+        for number, each in enumerate(pollers)
+    ]
+    written = await write(writing, count, seed)
+    await Numberer(numbering, {}).number()
+    ended.set()
+    await asyncio.gather(*reading)
+    numberer.cancel()
+    await asyncio.gather(numberer, return_exceptions=True)
+    return written, pollers
+
+
+async def _number(numberer: Numberer) -> None:
+    while True:
+        await numberer.number()
+        await asyncio.sleep(0.02)

@@ -1,0 +1,279 @@
+"""A party learns what happened at one door, in one order, without asking again and again."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from deploy.site.endpoints import DatabaseEndpoint
+from shared.kernel.authority import Role
+from shared.kernel.errors import Unavailable
+from shared.kernel.ids import uuid4, uuid7
+from shared.runtime.database import feed_reading
+from shared.runtime.database.feed import Numberer
+from shared.runtime.database.feed_reading import FeedListener
+from shared.runtime.database.transactions import Database, RowScope
+from tests.contracts.described import Described
+from tests.services.deliveries import OTHER_AGENCY, offered
+from tests.services.law_enforcement.agency import Agencies
+from tests.services.law_enforcement.feeds import PARTY, Door, by_number, opened, polled
+
+#: Whoever is not woken waits this long.
+LONG_S = 30
+
+
+@pytest.fixture
+async def feed(agencies: Agencies, endpoint: DatabaseEndpoint) -> AsyncIterator[Door]:
+    async with opened(endpoint) as one:
+        yield one
+
+
+async def test_a_party_reads_what_happened_in_order_page_by_page(feed: Door) -> None:
+    noted = [each for _ in range(3) for each in await feed.note(3)]
+    first = await feed.read(limit=4)
+    assert [each["number"] for each in first["items"]] == [1, 2, 3, 4]
+    assert first["last"] == 9
+    assert {**first["items"][0], "at": ""} == {
+        "number": 1,
+        "type": "case.accept",
+        "subject": noted[0],
+        "at": "",
+        "state": "accepted",
+    }
+    then = await feed.subjects(after=4, epoch=first["epoch"], limit=200)
+    assert [each["subject"] for each in first["items"]] + then == noted
+    assert await feed.subjects(after=9) == []
+
+
+async def test_what_is_committed_is_there_for_whoever_asks_then(feed: Door) -> None:
+    noted = await feed.note(number=False)
+    assert await feed.subjects() == noted
+
+
+async def test_a_party_reads_of_the_acts_of_others(agencies: Agencies, feed: Door) -> None:
+    referral_id = uuid7()
+    before = (await agencies.database.fetch("SELECT last FROM feed WHERE party = $1", OTHER_AGENCY)) or [{"last": 0}]
+    await agencies.receive(offered(referral_id, to=OTHER_AGENCY))
+    feed.party = OTHER_AGENCY
+    found = (await feed.read(after=before[0]["last"], limit=200))["items"][-1]
+    assert (found["type"], found["subject"], found["state"]) == ("case.offer", str(referral_id), "offered")
+
+
+@pytest.mark.parametrize("role", Role)
+async def test_whoever_may_look_may_read_and_nobody_else(feed: Door, role: Role) -> None:
+    await feed.note()
+    may = role in {Role.ANALYST, Role.MACHINE, Role.VIEWER}
+    assert (await feed.get(role=role)).status_code == (200 if may else 403)
+
+
+async def test_postgres_itself_shows_a_feed_to_its_party_alone(feed: Door) -> None:
+    """Not to two of them, whoever they are, nor to the instance that applies messages, nor for another act."""
+    other = f"{uuid4().hex[:8]}.example"
+    await feed.note()
+    await feed.note(party=other)
+
+    async def seen(parties: Sequence[str], role: str = "viewer", action: str = "read") -> int:
+        async with feed.database.transaction(RowScope(parties, role, action)) as session:
+            return int(await session.driver.fetchval("SELECT count(*) FROM event WHERE party = $1", feed.party))
+
+    assert await seen([feed.party]) == 1
+    assert await seen([other]) == await seen([feed.party, other]) == await seen([]) == 0
+    assert await seen([feed.party], "service", "apply") == await seen([feed.party], "auditor") == 0
+    assert await seen([feed.party], action="accept") == 0
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"after": -1},
+        {"after": 2**63},
+        {"after": "one"},
+        {"limit": 0},
+        {"limit": 201},
+        {"wait": -1},
+        {"wait": 31},
+        {"epoch": "x"},
+    ],
+    ids=str,
+)
+async def test_a_wrong_parameter_is_named_and_its_value_is_not(feed: Door, query: dict[str, Any]) -> None:
+    answer = await feed.get(**query)
+    assert (answer.status_code, answer.json()["code"]) == (400, "parameter_invalid")
+    assert answer.json()["field"] == f"/query/{next(iter(query))}"
+
+
+async def test_a_parameter_that_is_not_described_is_refused_and_not_said_again(feed: Door) -> None:
+    answer = await feed.get(afer=1)
+    assert (answer.status_code, answer.json()["code"]) == (400, "parameter_invalid")
+    assert answer.json()["errors"] == [{"field": "/query", "rule": "extra_forbidden"}]
+    assert "afer" not in answer.text
+    assert Described("law_enforcement").differences(answer) == []
+
+
+@pytest.mark.parametrize("wait", [0, LONG_S])
+async def test_numbers_of_another_epoch_are_refused(feed: Door, wait: int) -> None:
+    """A reader that went on after a restore would pass over what was numbered anew."""
+    await feed.note(2)
+    for query in ({"after": 1, "epoch": uuid4()}, {"after": 3}):
+        answer = await feed.get(**query, wait=wait)
+        assert (answer.status_code, answer.json()["code"]) == (409, "feed_began_anew")
+        assert Described("law_enforcement").differences(answer) == []
+
+
+async def test_who_waits_is_woken_by_whoever_numbers(feed: Door, endpoint: DatabaseEndpoint) -> None:
+    """The numberer is another process's: only the database is between the two."""
+    await feed.note()
+    elsewhere = Database(endpoint.service_url, pool_size=1)
+    waiting = asyncio.create_task(feed.subjects(after=1, wait=LONG_S))
+    await feed.listener.until_waiting()
+    noted = await feed.note(number=False)
+    await Numberer(elsewhere, {}).number()
+    assert await waiting == noted
+    assert feed.listener.woken() == [True]
+    await elsewhere.close()
+
+
+async def test_who_is_not_woken_sees_it_when_the_wait_ends(agencies: Agencies, endpoint: DatabaseEndpoint) -> None:
+    """The control of the test above: nobody listens. And no event is lost with what was not heard."""
+    async with opened(endpoint, listens=False) as deaf:
+        await deaf.note()
+        waiting = asyncio.create_task(deaf.subjects(after=1, wait=5))
+        await deaf.listener.until_waiting()
+        noted = await deaf.note()
+        assert await waiting == noted
+        assert deaf.listener.woken() == [False]
+
+
+async def test_what_comes_between_the_look_and_the_wait_is_not_slept_through(
+    feed: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await feed.note()
+    read, noted = feed_reading.read_feed, list[str]()
+
+    async def looks_too_early(*arguments: Any, **named: Any) -> feed_reading.Read:
+        found = await read(*arguments, **named)
+        if not noted:
+            with FeedListener.place(feed.listener, feed.party, above=1) as told:
+                noted.extend(await feed.note())
+                await told.wait()  # it is heard before the wait begins
+        return found
+
+    monkeypatch.setattr("shared.party.events.read_feed", looks_too_early)
+    assert await feed.subjects(after=1, wait=LONG_S) == noted
+    assert feed.listener.woken() == [True]
+
+
+async def test_others_are_not_woken_and_nothing_below_wakes(feed: Door) -> None:
+    """What the database tells comes in order: once the last is heard, so is all before it."""
+    last = "last.example"
+    place = feed.listener.place
+    with place(feed.party, above=3) as further, place("other.example", above=0) as other, place(last, above=0) as heard:
+        await feed.note(3)
+        await feed.note(party=last)
+        await heard.wait()
+        assert not further.is_set()
+        assert not other.is_set()
+        await feed.note()
+        await further.wait()
+        assert not other.is_set()
+
+
+async def test_who_waits_holds_no_connection(agencies: Agencies, endpoint: DatabaseEndpoint) -> None:
+    """Eight wait, and one connection is there for all else."""
+    async with opened(endpoint, pool_size=1) as feed:
+        waiting = [asyncio.create_task(feed.subjects(wait=LONG_S)) for _ in range(8)]
+        await feed.listener.until_waiting(8)
+        noted = await feed.note()
+        assert await asyncio.gather(*waiting) == [noted] * 8
+        assert feed.listener.woken() == [True] * 8
+
+
+@pytest.mark.timing
+async def test_a_connection_that_is_held_would_be_missed(
+    agencies: Agencies, endpoint: DatabaseEndpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Negative control of the test above."""
+    monkeypatch.setattr("shared.runtime.database.transactions._POOL_S_MAX", 0.2)
+    async with opened(endpoint, pool_size=1) as feed, feed.database.transaction():
+        with pytest.raises(Unavailable):
+            await feed.note()
+
+
+async def test_one_more_that_waits_ends_the_wait_of_the_first(feed: Door) -> None:
+    first = asyncio.create_task(feed.subjects(wait=LONG_S))
+    await feed.listener.until_waiting()
+    more = [asyncio.create_task(feed.subjects(wait=LONG_S)) for _ in range(feed_reading.PLACES_MAX_OF_ONE)]
+    assert await first == []
+    assert feed.listener.woken() == [True] + [False] * len(more)
+    noted = await feed.note()
+    assert await asyncio.gather(*more) == [noted] * len(more)
+    assert feed.listener._all == feed.listener._places == {}
+
+
+async def test_a_crowd_of_parties_takes_no_more_places_than_there_are(
+    feed: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feed_reading, "PLACES_MAX", 2)
+    with feed.listener.place("a.example", above=0) as a, feed.listener.place("b.example", above=0) as b:
+        with feed.listener.place("c.example", above=0) as c:
+            assert [each.is_set() for each in (a, b, c)] == [True, False, False]
+        assert len(feed.listener._all) == 1
+
+
+async def test_a_listener_that_lost_its_connection_listens_again(feed: Door) -> None:
+    """And whoever waited meanwhile looks again: nobody knows what was not heard."""
+    waiting = asyncio.create_task(feed.subjects(wait=LONG_S))
+    await feed.listener.until_waiting()
+    await feed.database.fetch("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'LISTEN%'")
+    assert await waiting == []
+    waiting = asyncio.create_task(feed.subjects(wait=LONG_S))
+    await feed.listener.until_waiting()
+    assert await feed.note() == await waiting
+    assert feed.listener.woken() == [True, True]
+
+
+async def test_when_the_service_ends_nobody_is_left_waiting(feed: Door) -> None:
+    waiting = asyncio.create_task(feed.subjects(wait=LONG_S))
+    await feed.listener.until_waiting()
+    await feed.end()
+    assert await waiting == []
+    assert await feed.subjects(wait=LONG_S) == []
+    assert feed.listener.woken() == [True, True]
+
+
+async def test_three_pollers_miss_none_and_take_none_twice(feed: Door, endpoint: DatabaseEndpoint) -> None:
+    writing = Database(endpoint.service_url, pool_size=10)
+    feed.party = PARTY
+    begun = (await feed.read())["last"]
+    written, pollers = await polled((writing, feed.database), by_number(feed), count=1_000, seed=1)
+    await writing.close()
+    assert len(written) == 1_000
+    for poller in pollers:
+        mine = poller.taken[begun:]
+        assert len(mine) == len(set(mine)) == 1_000
+        assert set(mine) == written
+        assert poller.restarts > 1
+    assert pollers[0].taken == pollers[1].taken == pollers[2].taken
+
+
+async def test_pollers_by_ids_would_miss_what_commits_late(feed: Door, endpoint: DatabaseEndpoint) -> None:
+    """Negative control of the test above: the order of an identity column, before anything is numbered."""
+    writing, held = Database(endpoint.service_url, pool_size=10), Database(endpoint.service_url, pool_size=1)
+
+    async def by_id(place: int) -> Sequence[tuple[int, UUID]]:
+        rows = await feed.database.fetch(
+            "SELECT id, subject FROM event_unnumbered WHERE id > $1 ORDER BY id LIMIT 200", place
+        )
+        await asyncio.sleep(0)
+        return [(row["id"], row["subject"]) for row in rows]
+
+    async with held.transaction() as session:  # nobody numbers, and so nothing is moved away
+        await session.driver.execute("SELECT FROM feed_numberer FOR UPDATE")
+        written, pollers = await polled((writing, feed.database), by_id, count=1_000, seed=1)
+    await writing.close()
+    await held.close()
+    assert all(written - set(each.taken) for each in pollers)
