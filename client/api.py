@@ -123,6 +123,14 @@ class CausewayClient:
             f"/v1/referrals/{referral_id}:withdraw", {"reason": reason}, key, view=views.ReferralState
         )
 
+    async def release(self, referral_id: UUID, *, key: str | None = None) -> views.ReferralState:
+        """Let a referral go that another one of the party has filed and that is over its budget, or the day's."""
+        return await self._act(f"/v1/referrals/{referral_id}:release", {}, key, view=views.ReferralState)
+
+    async def drop(self, referral_id: UUID, *, key: str | None = None) -> views.ReferralState:
+        """Have such a referral erased instead."""
+        return await self._act(f"/v1/referrals/{referral_id}:drop", {}, key, view=views.ReferralState)
+
     # -- recipients of referrals: hotlines and agencies -----------------------------------------------------
 
     def inbox(

@@ -85,7 +85,7 @@ class Transport:
         while True:
             response = await self._try(method, url, content, headers=sent)
             last = attempt >= self._attempts_max
-            if response is not None and (last or response.status_code not in _RETRIED):
+            if response is not None and (last or response.status_code not in _RETRIED or _asks_for_hours(response)):
                 return _answer(response)
             if last:
                 raise Unavailable("server_unreachable", "no answer; the same call may be made again under the same key")
@@ -144,6 +144,12 @@ def _json(response: httpx.Response) -> JsonValue:
     return body
 
 
+def _asks_for_hours(response: httpx.Response) -> bool:
+    """Whether the service wants so long a pause that whoever called should know of it instead."""
+    asked = response.headers.get("Retry-After", "")
+    return asked.isascii() and asked.isdigit() and len(asked) > 3
+
+
 def _delay_s(response: httpx.Response | None, attempt: int, jitter_seed: str) -> float:
     """Seconds to wait: what the service asks for, else doubling; then between half and all of it.
 
@@ -151,7 +157,7 @@ def _delay_s(response: httpx.Response | None, attempt: int, jitter_seed: str) ->
     """
     asked = response.headers.get("Retry-After", "") if response is not None else ""
     if asked.isascii() and asked.isdigit():
-        return min(float(asked[:4]), _RETRY_AFTER_S_MAX)
+        return min(float(asked), _RETRY_AFTER_S_MAX)
     delay_s = min(_DELAY_S_FIRST * 2.0 ** (attempt - 1), _DELAY_S_MAX)
     drawn = hashlib.sha256(f"{jitter_seed}/{attempt}".encode()).digest()[0]
     return delay_s * (0.5 + drawn / 510)

@@ -99,6 +99,15 @@ class CheckResult(View):
     state: str | None = None
     work_reason: str | None = None
     recipients: tuple[Recipient, ...] = ()
+    cut: tuple[CutView, ...] = ()
+
+
+class CutView(View):
+    """Of item `n`: by which rules something would be cut from its address, and where a redirector's leads."""
+
+    n: int
+    rules: tuple[str, ...] = ()
+    target: str | None = None
 
 
 class ItemAnswerView(View):

@@ -28,7 +28,7 @@ class RowResult:
 
     `existing` rows were referred before, under their reference. A `passing` error is the service's, not the row's.
     `acceptance` is the signed one.
-    A check alone knows `work_reason`, why a row would go nowhere, and `recipients`.
+    A check alone knows `work_reason`, why a row would go nowhere, `recipients`, and what would be `cut`.
     """
 
     row: int
@@ -38,6 +38,7 @@ class RowResult:
     passing: bool = False
     work_reason: str | None = None
     recipients: tuple[views.Recipient, ...] = ()
+    cut: tuple[views.CutView, ...] = ()
     acceptance: dict[str, JsonValue] | None = None
     errors: tuple[RowError, ...] = ()
 
@@ -119,7 +120,9 @@ def _submitted(row: int, result: views.BatchResult) -> RowResult:
 
 def _checked(row: int, result: views.CheckResult) -> RowResult:
     if result.ok:
-        return RowResult(row, result.state, work_reason=result.work_reason, recipients=result.recipients)
+        return RowResult(
+            row, result.state, work_reason=result.work_reason, recipients=result.recipients, cut=result.cut
+        )
     return RowResult(row, errors=_item_errors(row, result.problem, 422))
 
 

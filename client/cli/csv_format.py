@@ -49,6 +49,7 @@ COLUMNS: dict[str, Column] = {
     "missing": Column(("actionable", "missing"), "list"),
     "locator_kind": Column((*_ITEM, "locator", "kind")),
     "locator": Column((*_ITEM, "locator", "value")),
+    "uncut": Column((*_ITEM, "uncut"), "boolean"),
     "site_type": Column((*_ITEM, "site_type")),
     "commerciality": Column((*_ITEM, "commerciality")),
     "hosting_jurisdiction": Column((*_HOSTING, "jurisdiction")),

@@ -18,6 +18,8 @@ CODES: Final[Mapping[str, str]] = {
     "case_is_kept": "a case that was accepted is kept: say --kept-class, --kept-basis and --kept-until",
     "exercise_mismatch": "a party of the sandbox files exercises, a live party none: set exercise accordingly",
     "guard_rules_instant_in_future": "give a time that is over",
+    "second_person_needed": "somebody else of yours, with a key of their own, has to look at it",
+    "day_spent": "your day's budget is spent: it begins anew at 00:00 UTC; your operator can declare a larger one",
     "body_not_json": "look for a comma too many, a missing quote or brace, or an empty file",
     "body_not_object": "one referral is one object; several are a line each in a .jsonl file, for import",
 }

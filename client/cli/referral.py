@@ -178,7 +178,7 @@ async def list_(*, state: str | None = None, limit: PositiveInt = 50, options: O
     Parameters
     ----------
     state
-        Only those in this state: routed, unroutable, orphaned, unknown_code or withdrawn.
+        Only those in this state: routed, unroutable, orphaned, unknown_code, unreleased, dropped or withdrawn.
     limit
         At most so many.
     """
@@ -225,6 +225,22 @@ async def withdraw(referral_id: UUID, /, *, reason: WithdrawalReason, options: O
     """Take a referral back. Every recipient is told, stops acting on it, and acknowledges."""
     async with output.service(options) as client:
         output.moved(await client.withdraw(referral_id, reason), options)
+        return output.DONE
+
+
+@app.command
+async def release(referral_id: UUID, /, *, options: Options = _OPTIONS) -> int:
+    """Let a referral go that somebody else of yours has filed: it is over its budget, or beyond your day."""
+    async with output.service(options) as client:
+        output.moved(await client.release(referral_id), options)
+        return output.DONE
+
+
+@app.command
+async def drop(referral_id: UUID, /, *, options: Options = _OPTIONS) -> int:
+    """Erase such a referral instead of letting it go."""
+    async with output.service(options) as client:
+        output.moved(await client.drop(referral_id), options)
         return output.DONE
 
 
@@ -278,6 +294,9 @@ def _print_checked(summary: Summary) -> None:
         rows += [] if result.recipients else [(result.row, state, None, None, None)]
     if rows:
         output.table(("row", "state", "recipient", "purpose", "rules"), rows)
+    if cut := [(each.row, of.n, " ".join(of.rules), of.target) for each in summary.results for of in each.cut]:
+        output.line("cut from addresses, since it expires or tracks; an item that is `uncut` keeps it:")
+        output.table(("row", "item", "by", "leads to"), cut)
 
 
 def _print_errors(summary: Summary) -> None:
@@ -297,6 +316,7 @@ def _checked_row(result: RowResult) -> dict[str, object]:
         "state": result.state,
         "work_reason": result.work_reason,
         "recipients": recipients,
+        "cut": [each.model_dump(mode="json") for each in result.cut],
     }
 
 

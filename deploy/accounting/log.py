@@ -149,8 +149,12 @@ class _Compared:
 
     @property
     def is_mark(self) -> bool:
-        """Whether it is one of those that audit counts by the day: it has no entry of its own."""
-        return is_folded(self.made) and not any(row["offset"] == self.record.offset for row in self.rows)
+        """Whether it is one of those that audit counts by the day: it has no entry of its own.
+
+        Where a message lay before, which the topic lost, an entry names both.
+        """
+        here = [row for row in self.rows if row["offset"] == self.record.offset]
+        return is_folded(self.made) and (not here or any(_names(row, self.made.digest) for row in here))
 
     def read(self, life: UUID, reading: Reading) -> None:
         read_records([self.record], self.said, generations={self.record.topic: life}, reading=reading)
@@ -213,6 +217,12 @@ def _changed(made: Entry, row: asyncpg.Record, *, opened: bool) -> list[str]:
     if opened and made.verified and _json(made.detail) != _json(row["detail"]):
         found.append("detail")
     return found
+
+
+def _names(row: asyncpg.Record, digest: str) -> bool:
+    """Whether it says that audit found this record where it had read another."""
+    detail = _json(row["detail"]) if row["kind"] == "conflict" else None
+    return isinstance(detail, dict) and detail["found"] == digest
 
 
 def _json(value: object) -> object:

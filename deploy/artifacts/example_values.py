@@ -144,6 +144,10 @@ ACCEPTED: dict[str, dict[str, Any]] = {
             message_id=str(world.MESSAGE_IDS[0]),
         ),
     },
+    "referral_reviewed.v1": {
+        "released": _clear(origin=world.ORIGIN, outcome="released", filed_by="6e" * 16, by="5d" * 16),
+        "expired": _clear(origin=world.ORIGIN, outcome="expired", filed_by="6e" * 16),
+    },
     "record_revealed.v1": {"by-an-analyst": _clear(party=world.PROVIDER, role="analyst", actor="6e" * 16)},
     **example_delivery.ACCEPTED,
     "referral_submission.v1": {"hotline-url": world.submission(), "provider-message": _reports()},
@@ -245,6 +249,10 @@ REFUSED: dict[str, tuple[Refusal, ...]] = {
         Refusal("topic-foreign", "/clear/topic", "elsewhere"),
         Refusal("offset-negative", "/clear/offset", -1),
     ),
+    "referral_reviewed.v1": (
+        Refusal("outcome-unlisted", "/clear/outcome", "forgotten"),
+        Refusal("actor-named", "/clear/filed_by", "anna"),
+    ),
     "record_revealed.v1": (
         Refusal("role-unlisted", "/clear/role", "owner"),
         Refusal("actor-named", "/clear/actor", "anna"),
@@ -258,6 +266,7 @@ REFUSED: dict[str, tuple[Refusal, ...]] = {
         Refusal("hash-too-short", "/items/0/hashes/sha256", "0f" * 20),
         Refusal("time-without-zone", "/observed_at", "2026-05-04T10:00:00"),
         Refusal("exercise-in-words", "/exercise", "true"),
+        Refusal("uncut-in-words", "/items/0/uncut", "yes"),
         Refusal("jurisdiction-in-digits", "/items/0/hosting/0/jurisdiction", "31"),
         Refusal("value-not-in-scheme", "/items/0/assessment/0/value", "A1", by="model", field="/items/0/assessment/0"),
         Refusal(

@@ -245,10 +245,12 @@ def clear_to(recipient: str) -> dict[str, Any]:
 def sealed_to(recipient: str) -> dict[str, Any]:
     """The sealed part of the message that carries the edge to `recipient`, opened."""
     edge, record = edge_to(recipient), whole_record(ReferralSubmission.model_validate(submission()))
+    withheld, hash_kinds = edge.terms.withheld, edge.terms.hash_kinds
     if recipient == PROVIDER:
-        sent = notice_record(record, edge.items, withheld=edge.terms.withheld)
+        sent = notice_record(record, edge.items, withheld=withheld, hash_kinds=hash_kinds)
     else:
-        sent = referral_record(record, PartyKind.LAW_ENFORCEMENT, edge.items, withheld=edge.terms.withheld)
+        kind = PartyKind.LAW_ENFORCEMENT
+        sent = referral_record(record, kind, edge.items, withheld=withheld, hash_kinds=hash_kinds)
     return sealed_of(edge, outcome(), record=sent, salt=edge_salt(SALT, EDGE_IDS[recipient]))
 
 

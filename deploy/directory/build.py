@@ -19,6 +19,7 @@ from deploy.directory.instances import SAMPLE_INSTANCES
 from deploy.sample import published
 from deploy.site.kinds import kind_serving, party_kind
 from shared.contracts.directory import Directory, PublicKey
+from shared.exchange.authority import ORIGINS
 from shared.vocabulary.referral import IncidentKind
 from shared.vocabulary.routing import Mandate, PartyKind, PartyStatus
 
@@ -46,6 +47,8 @@ ESTABLISHMENTS = (
 )
 #: The day on which a firm took over what was filed under its former name, by rank.
 SUCCESSIONS = {5: date(2023, 3, 15), 38: date(2023, 8, 17)}
+#: What each sample origin says that it files in a day: as much as `make demo` and `make bench` may file in minutes.
+DAILY = {"records": 1_000_000, "record_bytes": 512, "hash_bytes": 512}
 _SINCE = date(2015, 1, 1)
 #: Places where drawn or computer-made material is no offence: their parties take no such referral.
 _REAL_CHILDREN_ONLY = ("JP",)
@@ -181,6 +184,7 @@ def _party(party_id: str, kind: PartyKind, jurisdictions: tuple[str, ...], **fie
         "status": fields.pop("status", PartyStatus.SANDBOX).value,
         "instance": "",  # dealt when all are there
         "jurisdictions": list(jurisdictions),
+        **({"daily": DAILY} if kind in ORIGINS else {}),
         **fields,
     }
 

@@ -39,7 +39,7 @@ def _entitled(entry: KeptEntry, origin: str, sent: _Sent, *, speakers: frozenset
     if not entry.verified or entry.kind is EntryKind.NOT_ENTITLED:
         return True  # it says already what is wrong with it
     match relation:
-        case Relation.SERVES_ITS_ORIGIN if entry.kind is EntryKind.DECISION:
+        case Relation.SERVES_ITS_ORIGIN if entry.kind in (EntryKind.DECISION, EntryKind.REVIEWED):
             spoken_of = _party(entry, "origin")
             return spoken_of == origin or (spoken_of is None and entry.sender in speakers)
         case Relation.SERVES_WHO_HAS_IT:

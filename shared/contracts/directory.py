@@ -76,8 +76,22 @@ class FormerInstance(Contract):
 FORMER_MAX: Final = 8
 
 
+class Daily(Contract):
+    """What a party files in a day, as it has declared: so many records, of which 99 in 100 cost no more bytes.
+
+    `record_bytes` is without hashes, `hash_bytes` the hashes. Half as much again is its day's budget.
+    """
+
+    records: Annotated[int, Field(strict=True, ge=20, le=1_000_000)]
+    record_bytes: Annotated[int, Field(strict=True, ge=1, le=1_536)]
+    hash_bytes: Annotated[int, Field(strict=True, ge=1, le=4_096)]
+
+
 class Party(Contract):
-    """An organisation. `instance` serves it; tier-`party` keys, where it has any, are its own."""
+    """An organisation. `instance` serves it; tier-`party` keys, where it has any, are its own.
+
+    Without `daily` it is of the smallest class: 20 records, 6 KiB a day of hashes and as much of all the rest.
+    """
 
     id: PartyId
     kind: PartyKind
@@ -91,6 +105,7 @@ class Party(Contract):
     domains: Annotated[tuple[Domain, ...], Field(max_length=64)] = ()
     asns: Annotated[tuple[AutonomousSystem, ...], Field(max_length=64)] = ()
     keys: Annotated[tuple[PublicKey, ...], Field(max_length=8)] = ()
+    daily: Daily | None = None
 
 
 class Instance(Contract):

@@ -11,6 +11,7 @@ from shared.contracts.decision import EDGES_MAX, DecisionRef, Facts, NotSent
 from shared.contracts.referral import Revision
 from shared.kernel.authority import Role
 from shared.vocabulary.answers import ReceiptOutcome
+from shared.vocabulary.referral import ReviewOutcome
 from shared.vocabulary.routing import Disposition, PartyKind, Purpose, WorkReason
 
 #: Receipt entries per message: 140 of ≤ 460 bytes stay below Kafka's 64 KiB record bound.
@@ -102,6 +103,19 @@ class ReferralRefusedClear(Contract):
     origin_kind: PartyKind
     code: ErrorCode
     field: Annotated[str, Field(pattern=r"^[A-Za-z0-9_/]{0,120}$", max_length=120)] | None = None
+
+
+class ReferralReviewedClear(Contract):
+    """What became of a referral, the message's subject, that waited for a second person at its origin.
+
+    `filed_by` filed it; `by` released or dropped it, and is left out where nobody did in time. Both as in
+    `RecordRevealedClear`. What was dropped or has expired is erased.
+    """
+
+    origin: PartyId
+    outcome: ReviewOutcome
+    filed_by: ActorId
+    by: ActorId | None = None
 
 
 class MessageParkedClear(Contract):

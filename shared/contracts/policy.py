@@ -25,6 +25,7 @@ from shared.vocabulary.law import (
     ReviewerRole,
     StopCause,
 )
+from shared.vocabulary.referral import HashKind
 from shared.vocabulary.routing import Fact, Instrument, Mandate, PartyKind, Purpose, Reason, WithheldField
 
 FactValue = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.:-]{1,64}$", max_length=64)]
@@ -110,6 +111,7 @@ class Rule(Contract):
     A permit has `select`, `purpose`, `reason` and `handling`; a prohibition has `scope` and none of the first three.
     What can reach a provider must not read `observed_on`: a notice carries no earlier time.
 
+    `hash_kinds` are sent of an item beside PDQ and the strongest cryptographic one that it has, which always are.
     `hold_window_h`: for so long law enforcement may stop the notice; silence means that it is sent. `review_by` is the
     day by which a person must look at a rule that has no end.
     """
@@ -125,6 +127,7 @@ class Rule(Contract):
     basis: LegalBasis
     handling: Handling | None = None
     withheld: Annotated[tuple[WithheldField, ...], Field(max_length=8)] = ()
+    hash_kinds: Annotated[tuple[HashKind, ...], Field(max_length=6)] = ()
     hold_window_h: Annotated[int, Field(strict=True, ge=1, le=24 * 31)] | None = None
     deadlines: Deadlines = Deadlines()
     judged_by: Literal["observation", "decision"] = "decision"

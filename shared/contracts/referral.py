@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self, TypeVar
 from pydantic import Field, StringConstraints, model_validator
 
 from shared.contracts.base import (
+    ActorId,
     Asn,
     Contract,
     Day,
@@ -144,9 +145,10 @@ class ListedAssessment(Assessment):
 
 
 class Item(Contract):
-    """One location with its hash set."""
+    """One location with its hash set. From one that is `uncut` nothing was cut: what would be is the only way in."""
 
     locator: Locator
+    uncut: Flag = False
     site_type: codes.SiteType = codes.SiteType.NOT_DETERMINED
     commerciality: codes.Commerciality = codes.Commerciality.NOT_DETERMINED
     hosting: Annotated[tuple[Hosting, ...], Field(max_length=4)] = ()
@@ -267,13 +269,15 @@ class EdgeClear(Contract):
 class EdgeSealed(Contract):
     """The sealed part of a message that carries an edge: the edge, what it was decided by, and its salt.
 
-    With `again`, the edge was sent before, to an instance that served the recipient until it moved.
+    With `again`, the edge was sent before, to an instance that served the recipient until it moved. `released_by` are
+    the two who let a record over its budget go, whoever filed it first: names that this recipient alone is told.
     """
 
     decision: DecisionRef
     edge: Edge
     salt: Digest
     again: AnsweredSoFar | None = None
+    released_by: Annotated[tuple[ActorId, ...], Field(min_length=2, max_length=2)] | None = None
 
 
 class ReferralOfferedClear(EdgeClear):
@@ -314,6 +318,7 @@ class NoticeItem(Contract):
 
     n: ItemNumber
     locator: RecordLocator
+    uncut: Flag = False
     site_type: codes.SiteType
     hashes: Hashes | None = None
     assessment: Annotated[tuple[NoticeAssessment, ...], Field(max_length=4)] = ()

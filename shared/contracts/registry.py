@@ -89,6 +89,7 @@ REFERRAL_DECIDED = MessageType(
     "referral_decided", 1, Family.FACT, facts.ReferralDecidedClear, facts.ReferralDecidedSealed
 )
 REFERRAL_REFUSED = MessageType("referral_refused", 1, Family.FACT, facts.ReferralRefusedClear)
+REFERRAL_REVIEWED = MessageType("referral_reviewed", 1, Family.FACT, facts.ReferralReviewedClear)
 MESSAGE_PARKED = MessageType("message_parked", 1, Family.FACT, facts.MessageParkedClear)
 RECORD_REVEALED = MessageType("record_revealed", 1, Family.FACT, facts.RecordRevealedClear)
 EPOCH_OPENED = MessageType("epoch_opened", 1, Family.FACT, delivery.EpochOpenedClear)
@@ -114,6 +115,7 @@ ALL: tuple[MessageType, ...] = (
     STANDING,
     REFERRAL_DECIDED,
     REFERRAL_REFUSED,
+    REFERRAL_REVIEWED,
     MESSAGE_PARKED,
     RECORD_REVEALED,
     EPOCH_OPENED,

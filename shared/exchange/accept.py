@@ -15,7 +15,6 @@ from shared.contracts.referral import EdgeClear, EdgeSealed, NoticeRecord, Refer
 from shared.contracts.registry import (
     BY_TYPE,
     NAMES,
-    STATED_BY_INSTANCES,
     WITHDRAWALS,
     Family,
     MessageType,
@@ -29,14 +28,15 @@ from shared.envelope.sealing import Opener
 from shared.exchange.bound import check_facts, check_record
 from shared.exchange.compose import seal_context
 from shared.exchange.decided import commitment, due
+from shared.exchange.guarded import check_edition, check_sealed, unguarded
 from shared.exchange.message import Received, Record
 from shared.exchange.needs import Need, NeedKind, Unread
+from shared.exchange.released import limits_of
 from shared.exchange.senders import check_broker_time, check_format, check_stated_by, verify_sender
 from shared.exchange.served import Served, check_served, check_told_of, served_here
 from shared.exchange.spelt import Spelt, check_spelt, spelt_parts
 from shared.exchange.topics import inbox_topic
-from shared.guard import SEALED_NODES_MAX, inspect, parse_body
-from shared.guard.edition import READ_EDITIONS, edition
+from shared.guard import SEALED_NODES_MAX, parse_body
 from shared.kernel.clock import Clock
 from shared.kernel.errors import CausewayError, Refused, Unavailable
 from shared.routing.derive import TOLERANCE, check_time, derive_edge
@@ -217,7 +217,7 @@ def _read_clear(reading: _Reading, reader: ReadingInstance) -> None:
     message = reading.message = _message_type(attributes.type)
     check_served(message, reading.served, version=reader.shelf.directories.newest)
     _check_lane(message, reading)
-    _check_guard(message, attributes)
+    check_edition(message, attributes)
     _check_exercise(message, attributes, reading.directory)
     reading.clear, reading.sealed_text = _parsed(message, reading.envelope.body)
     if str(_subject_of(message, reading.clear, attributes.subject)) != attributes.subject:
@@ -234,15 +234,6 @@ def _message_type(type_text: str) -> MessageType:
     name = type_text.removeprefix("causeway.").rpartition(".v")[0]
     need = Need(NeedKind.MESSAGE, type_text)
     raise Unread("version_unknown" if name in NAMES else "type_unknown", need, field="ce_type")
-
-
-def _check_guard(message: MessageType, attributes: Attributes) -> None:
-    """An edition that we do not read is a newer release's: what it lets pass our own may not know to look into."""
-    if message.family in STATED_BY_INSTANCES or message in WITHDRAWALS:
-        return
-    need = Need(NeedKind.GUARD, attributes.guard.partition(" ")[0])
-    if need.what != edition() and need.what not in READ_EDITIONS:
-        raise Unread("guard_unknown", need, field="ce_guard")
 
 
 def _check_lane(message: MessageType, reading: _Reading) -> None:
@@ -305,7 +296,7 @@ def _read_sealed(reading: _Reading, reader: ReadingInstance) -> None:
             raise _code_unknown("/sealed") from None
         raise Refused("guard_refused", "the sealed part is not what the type's schema says", field="/sealed") from None
     except Refused as error:
-        raise _unguarded(error) from None
+        raise unguarded(error) from None
     check_spelt(reading.plaintext, tree)
     if isinstance(sealed, EdgeSealed):
         reading.spelt = spelt_parts(reading.plaintext, sealed.salt)
@@ -335,14 +326,8 @@ def _code_unknown(field: str) -> Unread:
 def _guard(reading: _Reading, reader: ReadingInstance) -> None:
     """Before the edge is looked at: what is parked for its edge's sake has passed the guard."""
     if reading.sealed is not None:
-        try:
-            inspect(reading.sealed)
-        except Refused as error:
-            raise _unguarded(error) from None
-
-
-def _unguarded(error: Refused) -> Refused:
-    return Refused("guard_refused", error.code, field=f"/sealed{error.field or ''}")
+        limits = limits_of(reading.envelope.attributes.guard, reading.carried)
+        check_sealed(reading.sealed, reading.envelope.attributes, limits)
 
 
 def _derive(reading: _Reading, reader: ReadingInstance) -> None:
@@ -361,11 +346,12 @@ def _derive(reading: _Reading, reader: ReadingInstance) -> None:
     directory = reader.shelf.directories.get(decision.directory, broker_time)
     policy = reader.shelf.policies.get(decision.policy, broker_time)
     documents, exercise = (directory, policy), attributes.exercise
-    derive_edge(reading.spelt.edge, decision, directory=directory, policy=policy, exercise=exercise)
+    derived = derive_edge(reading.spelt.edge, decision, directory=directory, policy=policy, exercise=exercise)
     check_time(reading.spelt.edge, decision, broker_time, documents=documents, exercise=exercise)
     recipient = directory.party(edge.recipient)
     check_facts(edge.facts, directory)
-    check_record(edge, cast(ReferralRecord | NoticeRecord, reading.sealed), recipient.kind if recipient else "")
+    record, kind = cast(ReferralRecord | NoticeRecord, reading.sealed), recipient.kind if recipient else ""
+    check_record(edge, record, kind, hash_kinds=derived.terms.hash_kinds)
     if abs(attributes.time - decision.decided_at) > TOLERANCE:
         raise Refused("edge_not_reproducible", "its time is not that of its decision", field="ce_time")
     if clear.commitment != commitment(carried.salt, edge.digest):

@@ -37,15 +37,24 @@ class Track(StrEnum):
 
 
 class Cause(StrEnum):
-    """What makes an act happen: a party's person or machine, or an act of the other side, told by its message."""
+    """What makes an act happen: a party's person or machine, or an act of the other side, told by its message.
+
+    A second person is another one of the party than whoever began the subject.
+    """
 
     PERSON = "person"
+    SECOND_PERSON = "second_person"
     ACT = "act"
 
 
 class Offered(StrEnum):
-    """The origin's track: what was sent stands, or was taken back. In this order, and never back."""
+    """The origin's track: what was sent stands, or was taken back. In this order, and never back.
 
+    What is unreleased was not sent: a second person releases it, or drops it for good.
+    """
+
+    UNRELEASED = "unreleased"
+    DROPPED = "dropped"
     OPEN = "open"
     WITHDRAWN = "withdrawn"
 
@@ -115,9 +124,11 @@ class Act(NamedTuple):
 
 
 _ACTORS: Final = frozenset({Role.ANALYST, Role.MACHINE})
+_PERSONS: Final = frozenset({Role.ANALYST})
 _INSTANCE: Final = frozenset({Role.SERVICE})
 _NOTHING: Final = frozenset[str]()
-_DECIDED: Final = frozenset(disposition.value for disposition in Disposition)
+_DECIDED: Final = tuple(disposition.value for disposition in Disposition)
+_UNRELEASED: Final = frozenset({Offered.UNRELEASED.value})
 _OPEN: Final = frozenset({Offered.OPEN.value})
 _WITHDRAWN: Final = frozenset({Offered.WITHDRAWN.value})
 
@@ -181,7 +192,23 @@ ACTS: Final[tuple[Act, ...]] = (
         Track.OFFER,
         Cause.PERSON,
         _ACTORS,
-        tuple(Move(_NOTHING, disposition.value) for disposition in Disposition),
+        tuple(Move(_NOTHING, state) for state in (*_DECIDED, Offered.UNRELEASED.value)),
+    ),
+    Act(
+        "release",
+        Subject.REFERRAL,
+        Track.OFFER,
+        Cause.SECOND_PERSON,
+        _PERSONS,
+        tuple(Move(_UNRELEASED, state) for state in _DECIDED),
+    ),
+    Act(
+        "drop",
+        Subject.REFERRAL,
+        Track.OFFER,
+        Cause.SECOND_PERSON,
+        _PERSONS,
+        (Move(_UNRELEASED, Offered.DROPPED.value),),
     ),
     Act(
         "withdraw",
@@ -189,7 +216,7 @@ ACTS: Final[tuple[Act, ...]] = (
         Track.OFFER,
         Cause.PERSON,
         _ACTORS,
-        (Move(_DECIDED, Offered.WITHDRAWN.value),),
+        (Move(frozenset(_DECIDED), Offered.WITHDRAWN.value),),
     ),
     _from_origin(Subject.OFFER, "offer", _BEGINS, message=registry.REFERRAL_OFFERED),
     _from_origin(Subject.OFFER, "withdraw", _TAKEN_BACK, message=registry.REFERRAL_WITHDRAWN),

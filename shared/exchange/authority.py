@@ -22,6 +22,7 @@ from shared.contracts.facts import (
     ReferralDecidedClear,
     ReferralDecidedSealed,
     ReferralRefusedClear,
+    ReferralReviewedClear,
 )
 from shared.contracts.registry import STATED_BY_INSTANCES, Family, MessageType
 from shared.exchange.acts import ACTS, Act, Subject, Track
@@ -71,6 +72,7 @@ HELD_BY: Final[Mapping[Subject, PartyKind]] = {
 _FACTS: Final[Mapping[str, tuple[tuple[PartyKind, ...], Relation]]] = {
     registry.REFERRAL_DECIDED.name: (ORIGINS, Relation.SERVES_ITS_ORIGIN),
     registry.REFERRAL_REFUSED.name: (ORIGINS, Relation.SERVES_ITS_ORIGIN),
+    registry.REFERRAL_REVIEWED.name: (ORIGINS, Relation.SERVES_ITS_ORIGIN),
     registry.MESSAGE_PARKED.name: (tuple(HELD_BY.values()), Relation.READS_ITS_TOPIC),
     registry.RECORD_REVEALED.name: (tuple(HELD_BY.values()), Relation.SERVES_WHO_HAS_IT),
     registry.EPOCH_OPENED.name: (tuple(HELD_BY.values()), Relation.NUMBERED_IT),
@@ -105,7 +107,7 @@ def may_state(fact: Contract, instance: str, *, subject: str, directory: Directo
     match fact:
         case ReferralDecidedClear():
             return subject == str(fact.referral_id)
-        case ReferralDecidedSealed():
+        case ReferralDecidedSealed() | ReferralReviewedClear():
             return directory.serves(instance, fact.origin)
         case ReferralRefusedClear():
             origin = directory.party(fact.origin)

@@ -12,7 +12,7 @@ from typing import Final
 
 from shared.contracts.decision import Edge, Facts, ItemFacts
 from shared.contracts.referral import NoticeItem, NoticeRecord, NumberedItem, ReferralRecord
-from shared.exchange.minimise import ITEM_FIELDS, RECORD_FIELDS
+from shared.exchange.minimise import ITEM_FIELDS, RECORD_FIELDS, sent_hashes
 from shared.kernel.errors import Refused
 from shared.routing.directory_index import DirectoryIndex
 from shared.vocabulary.routing import WithheldField
@@ -37,14 +37,18 @@ def check_facts(facts: Facts, directory: DirectoryIndex) -> None:
             raise _otherwise("items")
 
 
-def check_record(edge: Edge, record: ReferralRecord | NoticeRecord, kind: str) -> None:
-    """Raises `Refused` where a record is not what its edge is about, or more than its recipient may have of it."""
+def check_record(edge: Edge, record: ReferralRecord | NoticeRecord, kind: str, *, hash_kinds: Collection[str]) -> None:
+    """Raises `Refused` where a record is not what its edge is about, or more than its recipient may have of it.
+
+    `hash_kinds` are those that the edge's rules allow.
+    """
     stated = edge.facts
     for name, told in _told(record, edge.withheld):
         if getattr(stated, name) not in (None, told):
             raise _otherwise(name)
     if isinstance(record, ReferralRecord):
         _check_fields(edge, record, kind)
+    _check_hashes(record, hash_kinds)
     if stated.items is None:
         return
     if len(stated.items) != len(record.items):
@@ -78,6 +82,13 @@ def _check_fields(edge: Edge, record: ReferralRecord, kind: str) -> None:
         raise Refused("edge_not_reproducible", "its record has what is withheld from it", field="/sealed/record")
     if any(item.model_fields_set - _ALL_ITEM_FIELDS or item.model_fields_set & withheld for item in record.items):
         raise Refused("edge_not_reproducible", "its items have what is withheld from it", field="/sealed/record/items")
+
+
+def _check_hashes(record: ReferralRecord | NoticeRecord, hash_kinds: Collection[str]) -> None:
+    items: tuple[NumberedItem | NoticeItem, ...] = record.items
+    found = [item.hashes.model_fields_set for item in items if item.hashes is not None]
+    if any(sent != kinds for kinds, sent in zip(found, sent_hashes(found, hash_kinds), strict=True)):
+        raise Refused("edge_not_reproducible", "its hashes are not those that its rules allow", field="/sealed/record")
 
 
 def _check_item(facts: ItemFacts, item: NumberedItem | NoticeItem, withheld: Collection[WithheldField]) -> None:

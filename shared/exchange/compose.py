@@ -20,6 +20,7 @@ from shared.envelope.keys import SealingKey, SigningKey
 from shared.envelope.sealing import SealContext, Sealer
 from shared.exchange.message import Copy, Draft
 from shared.exchange.topics import AUDIT, inbox_topic
+from shared.guard.edition import passed
 from shared.kernel.canonical import signed_statement
 from shared.kernel.clock import rfc3339
 from shared.kernel.errors import Refused
@@ -39,7 +40,8 @@ Clear = Mapping[str, object] | Contract
 class Addressing:
     """From whom to whom a message goes, about what and when. The times and `traceparent` are those of its draft.
 
-    `place` is the instance that is told, where that is not the one which serves the recipient now.
+    `place` is the instance that is told, where that is not the one which serves the recipient now. What is `released`
+    was let go by a second person, over its budget.
     """
 
     subject: UUID
@@ -51,6 +53,7 @@ class Addressing:
     decided_at: datetime | None = None
     traceparent: str | None = None
     place: str | None = None
+    released: bool = False
 
 
 @dataclass(slots=True, kw_only=True, repr=False, eq=False)  # what is to be sealed is never shown
@@ -90,6 +93,7 @@ class Letter:
             created_at=addressing.at,
             decided_at=addressing.decided_at,
             traceparent=addressing.traceparent,
+            guard=passed(released=addressing.released),
         )
 
 

@@ -31,6 +31,8 @@ from shared.vocabulary.routing import Disposition, WorkReason
 Json = dict[str, Any]
 #: Reasons for which some edges are not stated: nobody is sent them, or not yet.
 _SENT_IN_PART = (WorkReason.UNDELIVERABLE, WorkReason.RECIPIENT_CANNOT_READ)
+#: Reasons for which nobody is sent anything: as yet, or at all.
+_GIVEN_UP = (WorkReason.UNDELIVERABLE, WorkReason.TOO_WIDE, WorkReason.OVER_BUDGET, WorkReason.OVER_DAY)
 _DUE: Final = {"acknowledge_h": "acknowledge_by", "act_h": "act_by"}
 #: The revision of every referral, until referrals are amended.
 REVISION = 1
@@ -178,8 +180,7 @@ def given_up(fact: ReferralDecidedSealed) -> bool:
 
     What is decided again and given up is stated as it was decided first, however long ago.
     """
-    reasons = (WorkReason.UNDELIVERABLE, WorkReason.TOO_WIDE)
-    return fact.work_reason in reasons and not fact.edges and not fact.not_sent
+    return fact.work_reason in _GIVEN_UP and not fact.edges and not fact.not_sent
 
 
 def _concluded(clear: ReferralDecidedClear, fact: ReferralDecidedSealed, outcome: Judged) -> bool:

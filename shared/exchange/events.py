@@ -5,8 +5,7 @@ Thin on purpose: which act, on what, and codes. Whoever wants more looks at the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
@@ -24,13 +23,15 @@ PERMIT: Final = Permit("event", "read", LOOKING, frozenset({NUMBERED}))
 class Event:
     """An act as one party learns of it. `subject` is the id under which this party knows what was acted on.
 
-    `type` is `<subject>.<act>`, as the rows of `acts` name them. `detail` has codes and ids of parties alone.
+    `type` is `<subject>.<act>`, as the rows of `acts` name them. `state` is what the subject has come to, `by` the
+    party that did it, where that was another.
     """
 
     party: str
     type: str
     subject: UUID
-    detail: Mapping[str, str] = field(default_factory=dict)
+    state: str | None = None
+    by: str | None = None
 
 
 def event_type(subject: Subject, act: str) -> str:
@@ -40,4 +41,4 @@ def event_type(subject: Subject, act: str) -> str:
 
 def happened(row: Act, subject_id: UUID, *, party: str, state: str) -> Event:
     """An act on what `party` holds itself, and the state that it has come to."""
-    return Event(party, event_type(row.subject, row.name), subject_id, {"state": state})
+    return Event(party, event_type(row.subject, row.name), subject_id, state=state)

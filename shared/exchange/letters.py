@@ -18,6 +18,7 @@ from shared.exchange.decided import REVISION, Json, Stated, commitment, decided_
 from shared.exchange.message import Draft
 from shared.exchange.minimise import notice_record, referral_record
 from shared.exchange.reads import CANNOT_READ, PeerReads, form_for
+from shared.exchange.released import Released
 from shared.kernel.errors import Defect, Refused
 from shared.kernel.ids import coarse_uuid7, uuid4
 from shared.routing.directory_index import PartyEntry
@@ -124,6 +125,8 @@ class Writing:
     at: datetime
     traceparent: str | None
     sealer: Sealer
+    #: By whom it was let go, where it is over its budget.
+    released: Released | None = None
     #: Edges that are issued anew, by (recipient, purpose).
     known: Mapping[tuple[str, str], KnownEdge] = field(default_factory=dict)
 
@@ -178,10 +181,17 @@ def clear_of(edge: PlannedEdge, *, edge_id: UUID, salt: str, at: datetime) -> Js
 
 
 def sealed_of(
-    edge: PlannedEdge, outcome: Judged, *, record: Json, salt: str, again: AnsweredSoFar | None = None
+    edge: PlannedEdge,
+    outcome: Judged,
+    *,
+    record: Json,
+    salt: str,
+    again: AnsweredSoFar | None = None,
+    released: Released | None = None,
 ) -> Json:
     """The sealed part of a message that carries `edge`: what it takes to derive it again, and what is sent with it."""
     told: Json = {} if again is None else {"again": again.model_dump(mode="json", exclude_defaults=True)}
+    told |= {} if released is None else {"released_by": released.as_told(edge.recipient)}
     # The order is part of it: edge and record are kept as they are spelt here (`shared.exchange.spelt`).
     return {"decision": outcome.ref, **told, "edge": edge.as_json(), "salt": salt, "record": record}
 
@@ -192,18 +202,19 @@ def _addressed(edge: PlannedEdge, writing: Writing) -> tuple[Emitted, Letter]:
     if recipient is None:
         raise Defect("edge_without_recipient")
     known = writing.known.get((edge.recipient, edge.terms.purpose))
-    edge_id, withheld = uuid4() if known is None else known.edge_id, edge.terms.withheld
+    edge_id = uuid4() if known is None else known.edge_id
+    withheld, hash_kinds = edge.terms.withheld, edge.terms.hash_kinds
     salt = edge_salt(outcome.salt, edge_id)
     if recipient.kind == PartyKind.INDUSTRY:
         # A notice has an id of its own: industry never sees a referral id, an earlier time or a revision.
         notice_id = known.notice_id if known is not None else None
         message, notice_id = NOTICE_ISSUED, notice_id or coarse_uuid7(writing.at)
         items = tuple(writing.record["items"][position]["n"] for position in edge.items)
-        record = notice_record(writing.record, edge.items, withheld=withheld)
+        record = notice_record(writing.record, edge.items, withheld=withheld, hash_kinds=hash_kinds)
         named: Json = {"notice_id": str(notice_id)}
     else:
         message, notice_id, items = REFERRAL_OFFERED, None, ()
-        record = referral_record(writing.record, recipient.kind, edge.items, withheld=withheld)
+        record = referral_record(writing.record, recipient.kind, edge.items, withheld=withheld, hash_kinds=hash_kinds)
         named = {"referral_id": str(writing.referral_id), "revision": REVISION}
     addressing = Addressing(
         subject=notice_id or writing.referral_id,
@@ -214,10 +225,11 @@ def _addressed(edge: PlannedEdge, writing: Writing) -> tuple[Emitted, Letter]:
         at=writing.at,
         decided_at=writing.at,
         traceparent=writing.traceparent,
+        released=writing.released is not None,
     )
     clear = named | clear_of(edge, edge_id=edge_id, salt=salt, at=writing.at)
     again = None if known is None else known.answered.model_copy(update={"moved": known.instance != recipient.instance})
-    sealed = sealed_of(edge, outcome, record=record, salt=salt, again=again)
+    sealed = sealed_of(edge, outcome, record=record, salt=salt, again=again, released=writing.released)
     form = form_for(message, writing.reads.of(recipient.instance, directory), clear, sealed=sealed)
     letter = address(form, clear, addressing, sealed=to_json(sealed))
     return Emitted(edge, edge_id, letter.message_id, letter.instance.id, notice_id, items), letter

@@ -7,13 +7,14 @@ stands below those two levels goes along with its field.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from pydantic_core import to_json
 
 from shared.contracts.referral import CutOnion, CutUrl, ReferralContent
 from shared.kernel.errors import Refused
+from shared.vocabulary.referral import HashKind
 from shared.vocabulary.routing import PartyKind
 
 Json = dict[str, Any]
@@ -38,12 +39,18 @@ RECORD_FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
     PartyKind.LAW_ENFORCEMENT: (*_HOTLINE_FIELDS, "subject_accounts"),
 }
 #: What both may get of an item.
-ITEM_FIELDS: Final = ("n", "locator", "site_type", "commerciality", "hosting", "hashes", "assessment")
+ITEM_FIELDS: Final = ("n", "locator", "uncut", "site_type", "commerciality", "hosting", "hashes", "assessment")
 #: What a provider gets of a record, beside the items that it hosts.
 NOTICE_FIELDS: Final = ("incident_kind", "media_kind")
-NOTICE_ITEM_FIELDS: Final = ("locator", "site_type", "hashes", "assessment")
+NOTICE_ITEM_FIELDS: Final = ("locator", "uncut", "site_type", "hashes", "assessment")
 #: What it gets of an assessment: not who made it, nor when.
 NOTICE_ASSESSMENT_FIELDS: Final = ("scheme", "value", "jurisdiction", "status")
+
+
+#: Of an item's hashes travel PDQ, and of these the first that it has; any other only where the edge's rules say so.
+CRYPTOGRAPHIC: Final = (HashKind.SHA256.value, HashKind.SHA1.value, HashKind.MD5.value)
+#: Of how many items PhotoDNA travels, which can be partly inverted.
+PHOTODNA_ITEMS_MAX: Final = 8
 
 
 def whole_record(content: ReferralContent) -> Json:
@@ -64,7 +71,9 @@ def own_record(record: Json) -> bytes:
     return to_json(record)
 
 
-def referral_record(record: Json, kind: str, items: Sequence[int], *, withheld: Collection[str]) -> Json:
+def referral_record(
+    record: Json, kind: str, items: Sequence[int], *, withheld: Collection[str], hash_kinds: Collection[str] = ()
+) -> Json:
     """The record for a hotline or an agency: what its kind may get of it and of these items, less what is withheld.
 
     Raises `Refused("recipient_without_list")` for a kind that nobody has decided about.
@@ -73,16 +82,39 @@ def referral_record(record: Json, kind: str, items: Sequence[int], *, withheld: 
         raise Refused("recipient_without_list", "no record is made for this kind of recipient", field="/recipient")
     kept = _only(record, RECORD_FIELDS[kind], withheld)
     kept["items"] = [_only(record["items"][number], ITEM_FIELDS, withheld) for number in items]
-    return kept
+    return _hashed(kept, hash_kinds)
 
 
-def notice_record(record: Json, items: Sequence[int], *, withheld: Collection[str]) -> Json:
+def notice_record(
+    record: Json, items: Sequence[int], *, withheld: Collection[str], hash_kinds: Collection[str] = ()
+) -> Json:
     """The record for a provider: of these items, which it hosts, only what it needs to find and judge them.
 
     It counts them itself: the numbers of a notice say nothing of other items.
     """
     kept = [{"n": n} | _notice_item(record["items"][at], withheld) for n, at in enumerate(items, 1)]
-    return {name: record[name] for name in NOTICE_FIELDS} | {"items": kept}
+    return _hashed({name: record[name] for name in NOTICE_FIELDS} | {"items": kept}, hash_kinds)
+
+
+def sent_hashes(items: Iterable[Collection[str]], hash_kinds: Collection[str]) -> Iterator[set[str]]:
+    """Of the kinds of hashes that each item has, those that travel where an edge's rules allow `hash_kinds`."""
+    photodna = PHOTODNA_ITEMS_MAX
+    for present in items:
+        sent = {HashKind.PDQ.value, next((kind for kind in CRYPTOGRAPHIC if kind in present), ""), *hash_kinds}
+        sent &= set(present)
+        if HashKind.PHOTODNA.value in sent:
+            if not photodna:
+                sent.remove(HashKind.PHOTODNA.value)
+            photodna -= photodna > 0
+        yield sent
+
+
+def _hashed(record: Json, hash_kinds: Collection[str]) -> Json:
+    """The record, whose items are its own, with the hashes of each that travel."""
+    items = [item for item in record["items"] if "hashes" in item]
+    for item, sent in zip(items, sent_hashes([item["hashes"] for item in items], hash_kinds), strict=True):
+        item["hashes"] = _only(item["hashes"], sent, ())
+    return record
 
 
 def _notice_item(item: Json, withheld: Collection[str]) -> Json:

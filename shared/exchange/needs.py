@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import NamedTuple, Self
 
 from shared.contracts.registry import BY_TYPE
-from shared.guard.edition import READ_EDITIONS, edition
+from shared.guard.edition import known
 from shared.kernel.errors import Refused
 from shared.routing.engine import ENGINE
 from shared.routing.shelf import DocumentShelf
@@ -51,7 +51,7 @@ class Need(NamedTuple):
             case NeedKind.ENGINE:
                 return self.what == str(ENGINE)
             case NeedKind.GUARD:
-                return self.what == edition() or self.what in READ_EDITIONS
+                return self.what in known()
             case NeedKind.VOCABULARY:
                 return self.what != vocabulary_edition()
             case NeedKind.ACT:

@@ -22,12 +22,14 @@ from shared.vocabulary.routing import Disposition
 
 
 class ReferralState(StrEnum):
-    """A referral at its origin: the four dispositions of a decision, then withdrawn (a state, not a bucket)."""
+    """A referral at its origin: the four dispositions of a decision, and what are states, not buckets."""
 
     ROUTED = Disposition.ROUTED.value
     UNROUTABLE = Disposition.UNROUTABLE.value
     ORPHANED = Disposition.ORPHANED.value
     UNKNOWN_CODE = Disposition.UNKNOWN_CODE.value
+    UNRELEASED = Offered.UNRELEASED.value
+    DROPPED = Offered.DROPPED.value
     WITHDRAWN = Offered.WITHDRAWN.value
 
 

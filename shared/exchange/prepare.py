@@ -10,12 +10,14 @@ from uuid import UUID
 
 from shared.contracts.referral import ReferralContent, ReferralSubmission
 from shared.envelope.sealing import Sealer
+from shared.exchange.acts import Offered
 from shared.exchange.facts import ReadFacts, closed, read_facts
 from shared.exchange.letters import Emitted, KnownEdge, Letters, Waiting, Writing, write_letters
 from shared.exchange.message import Draft
 from shared.exchange.minimise import own_record, whole_record
 from shared.exchange.reads import PeerReads
-from shared.guard import as_kept, cuts, inspect
+from shared.exchange.released import Released
+from shared.guard import ADDED, BUDGET, CEILING, Charged, WasCut, as_kept, cuts, inspect
 from shared.kernel.canonical import digest
 from shared.kernel.clock import coarse
 from shared.kernel.errors import Refused
@@ -50,7 +52,8 @@ class Prepared:
     """A referral decided and sealed, ready to be stored in one transaction: nothing of it is durable yet.
 
     `content` is what the origin keeps, plaintext: the store encrypts it. `drafts` end with the fact for audit.
-    `cut` has the numbers of items from whose addresses something was cut, and by which rules.
+    `cut` has the numbers of items from whose addresses something was cut, and by which rules. `spent` is what it costs.
+    Of one that waits for a second person, `state` says so, `filed_by` who filed it, and nothing is sent yet.
     `body_sha256` is that of the bytes that were posted: the acceptance and the fact both state it.
     """
 
@@ -63,12 +66,16 @@ class Prepared:
     facts: dict[str, Any]
     decision: dict[str, Any]
     disposition: str
+    state: str
     work_reason: str | None
+    filed_by: str | None
     content: bytes
     emitted: tuple[Emitted, ...]
     waiting: tuple[Waiting, ...]
     drafts: tuple[Draft, ...]
     cut: tuple[dict[str, Any], ...]
+    spent: Charged
+    items: int
     traceparent: str | None
 
 
@@ -101,25 +108,35 @@ class Again:
     drafts: tuple[Draft, ...]
     dropped: tuple[StaleEdge, ...]
     work_reason: WorkReason | None
+    disposition: str
     law: str
     decided_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
 class Filing:
-    """One submission, who files it, the trace of its request, and the SHA-256 of its own bytes in that request."""
+    """One submission, who files it, the trace of its request, and the SHA-256 of its own bytes in that request.
+
+    `actor` is who acts for the origin, opaque. With `waits`, it waits for a second person for that reason.
+    """
 
     submission: ReferralSubmission
     origin: PartyEntry
     traceparent: str | None = None
     body_sha256: str = field(kw_only=True)
+    actor: str | None = None
+    waits: WorkReason | None = None
 
 
 class Looked(NamedTuple):
-    """What would become of a referral, and what would be cut from addresses: numbers of items, and rules."""
+    """What would become of a referral, and what would be cut from addresses.
+
+    With `waits`, a second person would have to release it first.
+    """
 
     judged: Judged
-    cut: tuple[tuple[int, tuple[str, ...]], ...]
+    cut: tuple[WasCut, ...]
+    waits: WorkReason | None
 
 
 def check(submission: ReferralSubmission, *, origin: PartyEntry, documents: Documents, at: datetime) -> Looked:
@@ -128,7 +145,7 @@ def check(submission: ReferralSubmission, *, origin: PartyEntry, documents: Docu
     work = _Work(Filing(submission, origin, body_sha256=""), documents, at, sealer=Sealer())
     for stage in (_guard, _read, _judge):
         stage(work)
-    return Looked(work.outcome, cuts(work.content))
+    return Looked(work.outcome, cuts(work.content), work.waits)
 
 
 def prepare(
@@ -179,20 +196,24 @@ def prepare_again(
     exercise: bool,
     documents: Documents,
     at: datetime,
-    only: Mapping[tuple[str, str], StaleEdge],
+    only: Mapping[tuple[str, str], StaleEdge] | None,
     body_sha256: str,
     traceparent: str | None,
     sealer: Sealer,
+    released: Released | None = None,
 ) -> Again:
-    """Decide a stored referral again and seal anew the edges in `only`, by (recipient, purpose).
+    """Decide a stored referral again and seal anew the edges in `only`, by (recipient, purpose); None: all there are.
 
-    Used when an edge waited so long that its recipients would refuse it, and when a recipient has moved: then the edge
-    keeps its ids. The guard has passed this content before. `sealer` is that of the transaction.
+    Used when a second person has `released` it, when an edge waited too long for its recipients, and when a recipient
+    has moved: then the edge keeps its ids. The guard has passed the content before, perhaps by another edition.
+    `sealer` is that of the transaction.
     """
+    content = as_kept(content)
     read = read_facts(content, origin, documents.directory)
     setting = Setting(documents.directory, documents.policy, exercise, coarse(at))
     outcome = judge(read.facts, setting, salt=salt(), unknown=read.unknown)
-    edges = [edge for edge in outcome.edges if (edge.recipient, edge.terms.purpose) in only]
+    every, only = only is None, only or {}
+    edges = [edge for edge in outcome.edges if every or (edge.recipient, edge.terms.purpose) in only]
     writing = Writing(
         outcome=outcome,
         record=whole_record(content),
@@ -201,6 +222,7 @@ def prepare_again(
         at=at,
         traceparent=traceparent,
         sealer=sealer,
+        released=released,
         known={key: each.known for key, each in only.items() if each.known is not None},
     )
     letters = write_letters(writing, edges)
@@ -210,15 +232,22 @@ def prepare_again(
     drafts = letters.drafts(read.facts, origin, at=at, body_sha256=body_sha256, superseded=superseded)
     found = waiting | {(each.recipient, each.purpose) for each in letters.emitted}
     dropped = tuple(stale for key, stale in only.items() if key not in found)
+    return _again(letters, origin.id, drafts, dropped=dropped, law=documents.law, at=at)
+
+
+def _again(
+    letters: Letters, origin: str, drafts: tuple[Draft, ...], *, dropped: tuple[StaleEdge, ...], law: str, at: datetime
+) -> Again:
     return Again(
-        referral_id,
-        origin.id,
+        letters.referral_id,
+        origin,
         letters.emitted,
         letters.waiting,
         drafts,
         dropped=dropped,
         work_reason=letters.work_reason,
-        law=documents.law,
+        disposition=letters.outcome.disposition.value,
+        law=law,
         decided_at=at,
     )
 
@@ -228,10 +257,12 @@ class _Work:
 
     __slots__ = (
         "at", "content", "documents", "drafts", "filing", "letters", "outcome", "read", "record", "referral_id",
-        "refused", "sealer",
+        "refused", "sealer", "spent", "waits",
     )  # fmt: skip
 
     content: ReferralSubmission
+    spent: Charged
+    waits: WorkReason | None
     read: ReadFacts
     outcome: Judged
     record: dict[str, Any]
@@ -253,7 +284,9 @@ def _guard(work: _Work) -> None:
         raise Refused("exercise_mismatch", "a sandbox party files exercises, a live party none", field="/exercise")
     # What is charged is what travels: labels closed, each address in its one spelling, without what was cut.
     work.content = as_kept(closed(submission, work.documents.directory))
-    inspect(work.content, now=work.at)
+    work.spent = inspect(work.content, now=work.at, limits=CEILING)
+    over = None if work.spent.within(BUDGET, added=ADDED) else WorkReason.OVER_BUDGET
+    work.waits = over or work.filing.waits
 
 
 def _read(work: _Work) -> None:
@@ -266,6 +299,9 @@ def _judge(work: _Work) -> None:
 
 
 def _address(work: _Work) -> None:
+    if work.waits is not None:
+        # Whoever releases it has it decided afresh: until then nobody is told anything, audit why.
+        work.outcome = replace(work.outcome, work_reason=work.waits, edges=(), not_sent=())
     work.record = whole_record(work.content)
     work.referral_id = uuid7()
     work.letters = _letters(work)
@@ -319,11 +355,15 @@ def _prepared(work: _Work) -> Prepared:
         facts=work.read.facts,
         decision=outcome.ref | {"salt": outcome.salt},
         disposition=outcome.disposition.value,
+        state=outcome.disposition.value if work.waits is None else Offered.UNRELEASED.value,
         work_reason=work.letters.work_reason.value if work.letters.work_reason else None,
+        filed_by=None if work.waits is None else work.filing.actor,
         content=own_record(work.record),
         emitted=work.letters.emitted,
         waiting=work.letters.waiting,
         drafts=work.drafts,
-        cut=tuple({"n": n, "rules": rules} for n, rules in cuts(work.content)),
+        cut=tuple({"n": each.n, "rules": each.rules} for each in cuts(work.content)),
+        spent=work.spent,
+        items=len(work.content.items),
         traceparent=work.filing.traceparent,
     )

@@ -19,7 +19,7 @@ from pydantic_core import to_json
 
 from shared.contracts.delivery import ReadMessage, ReadsAnnouncedClear
 from shared.contracts.registry import ALL, BY_TYPE, MessageType, newest
-from shared.guard.edition import READ_EDITIONS, edition
+from shared.guard.edition import EDITIONS, edition, known
 from shared.kernel.errors import Refused
 from shared.routing.directory_index import DirectoryIndex
 from shared.routing.engine import ENGINE
@@ -56,18 +56,18 @@ def own_reads() -> ReadsAnnouncedClear:
         messages=tuple(ReadMessage(name=name, version=newest(name).version) for name in names),
         engines=(ENGINE,),
         vocabulary=vocabulary.edition(),
-        guards=tuple(sorted({edition(), *READ_EDITIONS})),
+        guards=tuple(sorted(known())),
     )
 
 
 @cache
 def _first_reads() -> Reads:
-    """What every release of this format reads: the first version of each message, and the first vocabulary."""
+    """What every release of this format reads: the first version of each message, first vocabulary and guard."""
     return Reads(
         dict.fromkeys((each.name for each in ALL), 1),
         frozenset({_FIRST_ENGINE}),
         vocabulary.editions()[0],
-        frozenset({edition()}),
+        frozenset({EDITIONS[0].name}),
     )
 
 

@@ -59,7 +59,7 @@ def rows_of(subject: Subject) -> tuple[Act, ...]:
 
 def personal(subject: Subject) -> tuple[Act, ...]:
     """The acts that a party's people and machines do on a subject they have."""
-    return tuple(row for row in rows_of(subject) if row.cause is Cause.PERSON)
+    return tuple(row for row in rows_of(subject) if row.cause is not Cause.ACT)
 
 
 def row(subject: Subject, name: str) -> Act:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple, NoReturn
 
-from shared.guard.charge import BIT, BYTE, charge
+from shared.guard.charge import BIT, BYTE, coded
+from shared.guard.edition import Edition
 from shared.guard.leaves import INSTANT, Leaf, Path, pointer
 from shared.kernel.errors import Refused
 
@@ -31,7 +32,7 @@ class Limits(NamedTuple):
     everything: int
 
 
-#: What a record may cost; and what it can cost at most if a person releases it, which nobody can do yet.
+#: What a record may cost; and what it can cost at most, if a second person releases it.
 BUDGET: Final = Limits(320, 1_536, 4_096)
 CEILING: Final = Limits(640, 2_560, 4_096)
 #: What an origin's service adds to what is filed: the numbers of items, and a notice's language.
@@ -46,9 +47,16 @@ class Charged(NamedTuple):
     field: int
     path: Path
 
+    def within(self, limits: Limits, *, added: int = 0) -> bool:
+        """Whether it costs no more than that. `added` as in `check_budget`."""
+        record = (limits.record - added) * BYTE
+        everything = (limits.everything - added) * BYTE
+        return self.field <= limits.field * BYTE and self.record <= record and self.record + self.hashes <= everything
 
-def charged(found: list[Leaf], closed: int) -> Charged:
-    """Charge the leaves of a record; the rest of it costs `closed`."""
+
+def charged(found: list[Leaf], closed: int, edition: Edition) -> Charged:
+    """Charge the leaves of a record by an edition; the rest of it costs `closed`."""
+    model = edition.shipped()
     record, hashes, dearest, where = closed, 0, 0, None
     for kind, value, path in found:
         if kind == INSTANT:
@@ -56,7 +64,7 @@ def charged(found: list[Leaf], closed: int) -> Charged:
         if (cost := HASH_COSTS.get(kind)) is not None:
             hashes += cost
             continue
-        cost = _ip_cost(value) if kind == "ip" else charge(value, kind)
+        cost = _ip_cost(value) if kind == "ip" else coded(value, kind, model).charge
         record += cost
         if cost > dearest:
             dearest, where = cost, path
@@ -67,19 +75,20 @@ def _ip_cost(text: str) -> int:
     return BIT + (128 * BIT if ":" in text else 32 * BIT)
 
 
-def check_budget(spent: Charged, *, added: int = 0) -> None:
-    """Refuse what is over budget, or over the ceiling. `added` bytes are kept for what will be added to the record.
+def check_budget(spent: Charged, *, limits: Limits = BUDGET, added: int = 0) -> None:
+    """Refuse what is over the ceiling, or over `limits`: the budget, or the ceiling where a second person decides.
 
-    Raises `Refused`: `guard_over_budget` or `guard_over_ceiling`, with rule and figure, and the field if one is over.
+    `added` bytes are kept for what will be added to the record. Raises `Refused`: `guard_over_ceiling` or
+    `guard_over_budget`, with rule and figure, and the field if one is over.
     """
     everything = spent.record + spent.hashes
-    for limits, code in ((CEILING, "guard_over_ceiling"), (BUDGET, "guard_over_budget")):
-        if spent.field > limits.field * BYTE:
-            _refuse(code, "one field", spent.field, limit=limits.field, path=spent.path)
-        if spent.record > (limits.record - added) * BYTE:
-            _refuse(code, "a record without its hashes", spent.record, limit=limits.record - added)
-        if everything > (limits.everything - added) * BYTE:
-            _refuse(code, "a record", everything, limit=limits.everything - added)
+    for bounds, code in ((CEILING, "guard_over_ceiling"), (limits, "guard_over_budget")):
+        if spent.field > bounds.field * BYTE:
+            _refuse(code, "one field", spent.field, limit=bounds.field, path=spent.path)
+        if spent.record > (bounds.record - added) * BYTE:
+            _refuse(code, "a record without its hashes", spent.record, limit=bounds.record - added)
+        if everything > (bounds.everything - added) * BYTE:
+            _refuse(code, "a record", everything, limit=bounds.everything - added)
 
 
 def _refuse(code: str, what: str, cost: int, *, limit: int, path: Path = None) -> NoReturn:

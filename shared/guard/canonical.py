@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Mapping
 from typing import Final
 
 _UNRESERVED: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
@@ -38,3 +39,7 @@ def _spelt(escape: re.Match[str]) -> str:
         return "%25"
     byte = int(escape[1], 16)
     return chr(byte) if byte in _UNRESERVED else f"%{byte:02X}"
+
+
+#: The canonical form of each number that an edition names: none ever changes.
+FORMS: Final[Mapping[int, Callable[[str, str], str]]] = {1: canonical}

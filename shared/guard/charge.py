@@ -18,21 +18,22 @@ encodes. A text has several codings, and is charged one of them: another code wo
 from __future__ import annotations
 
 import functools
-import hashlib
 import math
 import re
-from collections.abc import Container, Iterator, Sequence
-from importlib.resources import files
+from collections.abc import Container, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final, NamedTuple
+
+from shared.guard.files import verified
 
 #: Sixteenths of a bit in a bit and in a byte.
 BIT: Final = 16
 BYTE: Final = 8 * BIT
 #: How many symbols the next one is told from.
 ORDER: Final = 3
-#: The edition of the model, and the SHA-256 of its file: a file that was altered is not used.
+#: The number of the model of today, and the SHA-256 of each file: one that was altered is not used.
 NUMBER: Final = 1
-MODEL_SHA256: Final = "b37f59a933b10ed5866e2691a3dede282a36300ad48f6e70ccaeb4c0fef9182c"
+MODELS_SHA256: Final[Mapping[int, str]] = {1: "b37f59a933b10ed5866e2691a3dede282a36300ad48f6e70ccaeb4c0fef9182c"}
 
 END, OPAQUE = "\0", "\1"
 #: What stands before a text of each kind, so that the model knows what begins.
@@ -76,12 +77,14 @@ _RUN_MAX: Final = _RUN_MIN + 2**8 - 1
 _HEAD: Final = choices(len(_CLASSES)) + choices(2**8)
 #: What `OPAQUE` itself costs about: a run is looked at closer only where it may be cheaper so.
 _ABOUT: Final = 4 * BIT
+_DIGIT: Final = choices(10)
 _RUN: Final = re.compile(rf"[A-Za-z0-9_-]{{{_RUN_MIN},}}")
 _PIECE: Final = re.compile(rf"[A-Za-z0-9]{{{_RUN_MIN},}}")
 _ESCAPE: Final = re.compile(r"%([0-9A-F]{2})")
 
 
-class Model(NamedTuple):
+@dataclass(frozen=True)
+class Model:
     """Costs by context and symbol, written one behind the other, and the escape of each context that is known."""
 
     costs: dict[str, int]
@@ -97,6 +100,39 @@ class Model(NamedTuple):
             context = context[1:]
         return spent + cost
 
+    @functools.cached_property
+    def starts(self) -> dict[str, State]:
+        """Where the reading of a text of each kind begins."""
+        contexts = {context[:end] for context in self.escapes for end in range(len(context) + 1)}
+        states = {context: State() for context in sorted(contexts, key=len)}
+        for context, state in states.items():
+            state.escape = self.escapes.get(context, 0)
+            state.below = states[longest_ending(context, states)] if context else None
+        for key, cost in self.costs.items():
+            states[key[:-1]][key[-1]] = cost, states[longest_ending(f" {key[-ORDER:]}", states)]
+        for context, state in states.items():  # of a symbol that is known to lead on, but has no cost of its own there
+            if len(context) > 1 and context[-1] not in (before := states[context[:-1]]):
+                before[context[-1]] = before[context[-1]][0], state
+        return {kind: states.get(start, states[""]) for kind, start in STARTS.items()}
+
+
+class State(dict[str, tuple[int, "State"]]):
+    """The last symbols, as far as the model knows them: what each next one costs, and the state after it.
+
+    One that has no cost here costs the escape and what it costs in the state `below`, that of fewer symbols.
+    """
+
+    __slots__ = ("below", "escape")
+
+    escape: int
+    below: State | None
+
+    def __missing__(self, symbol: str) -> tuple[int, State]:
+        if self.below is None:
+            raise KeyError("a character that no canonical text has")
+        cost, state = self.below[symbol]
+        return self.escape + cost, state
+
 
 class Coded(NamedTuple):
     """One coding of a text: its symbols, and the runs that each `OPAQUE` among them stands for."""
@@ -106,13 +142,14 @@ class Coded(NamedTuple):
     charge: int
 
 
+def shipped(number: int = NUMBER) -> Model:
+    """The model of one number. Raises `ValueError` where its file was altered."""
+    return _shipped(number)
+
+
 @functools.cache
-def shipped() -> Model:
-    """The model of this edition. Raises `ValueError` when its file is not the one that the edition names."""
-    data = files("shared.guard").joinpath("data", f"charge-{NUMBER}.model").read_bytes()
-    if hashlib.sha256(data).hexdigest() != MODEL_SHA256:
-        raise ValueError("the guard's model is not the one of its edition: install the release again")
-    return read(data)
+def _shipped(number: int) -> Model:
+    return read(verified(f"charge-{number}.model", MODELS_SHA256[number]))
 
 
 def read(data: bytes) -> Model:
@@ -131,7 +168,7 @@ def read(data: bytes) -> Model:
 
 
 def charge(text: str, kind: str) -> int:
-    """What the canonical `text` of one `kind` of `STARTS` costs, in sixteenths of a bit. Its characters are ASCII."""
+    """What the canonical `text` of one `kind` of `STARTS` costs today, in sixteenths of a bit. It is ASCII."""
     return coded(text, kind, shipped()).charge
 
 
@@ -140,18 +177,17 @@ def coded(text: str, kind: str, model: Model) -> Coded:
 
     Raises `KeyError` for a character that no canonical text has.
     """
-    plain = symbols(text)
-    start = STARTS[kind]
-    costs = _costs(model, f"{start}{plain}{END}")
+    plain, start = symbols(text), model.starts[kind]
+    costs = _costs(start, plain)
     best = Coded(plain, (), sum(costs))
-    if len(plain) >= _RUN_MIN and (spans := list(_opaque_spans(plain, costs))):
+    if best.charge > _least(_RUN_MIN) and (spans := list(_opaque_spans(plain, costs))):
         replaced, runs, at, spent = [], [], 0, 0
         for begin, end, run_cost in spans:
             replaced += [plain[at:begin], OPAQUE]
             runs.append(plain[begin:end])
             at, spent = end, spent + run_cost
         shorter = "".join([*replaced, plain[at:]])
-        spent += sum(_costs(model, f"{start}{shorter}{END}"))
+        spent += sum(_costs(start, shorter))
         if spent < best.charge:
             best = Coded(shorter, tuple(runs), spent)
     return best
@@ -166,21 +202,13 @@ def _escaped(escape: re.Match[str]) -> str:
     return chr(_ESCAPED + int(escape[1], 16))
 
 
-def _costs(model: Model, coming: str) -> list[int]:
-    """What each symbol behind the first costs."""
-    get, escape = model.costs.get, model.escapes.get
+def _costs(state: State, text: str) -> list[int]:
+    """What each symbol costs, and `END`."""
     costs = []
-    for at in range(1, len(coming)):
-        begin = at - ORDER if at > ORDER else 0
-        if (cost := get(coming[begin : at + 1])) is None:
-            spent = 0
-            while (cost := get(coming[begin : at + 1])) is None:
-                spent += escape(coming[begin:at], 0)
-                if begin == at:
-                    raise KeyError("a character that no canonical text has")
-                begin += 1
-            cost += spent
+    for symbol in text:
+        cost, state = state[symbol]
         costs.append(cost)
+    costs.append(state[END][0])
     return costs
 
 
@@ -196,14 +224,21 @@ def _opaque_spans(text: str, costs: list[int]) -> Iterator[tuple[int, int, int]]
 def _opaque(text: str, costs: list[int], span: tuple[int, int]) -> Iterator[tuple[int, int, int]]:
     """A run in pieces that an opaque one can have, all or none of them."""
     begin, end = span
-    size = end - begin
+    size, plain = end - begin, sum(costs[begin:end])
+    if plain <= _least(size):
+        return
     pieces = -(-size // _RUN_MAX)
     each = next(cost for pattern, cost in _CLASSES if pattern.fullmatch(text, begin, end))
-    if sum(costs[begin:end]) <= pieces * (_HEAD + _ABOUT) + each * size:
+    if plain <= pieces * (_HEAD + _ABOUT) + each * size:
         return
     for piece in range(pieces):
         first, last = begin + piece * size // pieces, begin + (piece + 1) * size // pieces
         yield first, last, run_cost(text[first:last])
+
+
+def _least(size: int) -> int:
+    """What no opaque run of this size costs less than."""
+    return _HEAD + _ABOUT + _DIGIT * size
 
 
 def run_cost(run: str) -> int:

@@ -7,7 +7,9 @@ from typing import Literal
 
 from pydantic import BaseModel
 
-from shared.guard.budget import ADDED, Charged, charged, check_budget
+from shared.guard.budget import ADDED, BUDGET, Charged, Limits, charged, check_budget
+from shared.guard.edition import Edition, own
+from shared.guard.keep import check_kept
 from shared.guard.leaves import leaves
 from shared.guard.rules import check_rules
 
@@ -15,21 +17,33 @@ Stage = Literal["rules", "budget"]
 ALL_STAGES: frozenset[Stage] = frozenset({"rules", "budget"})
 
 
-def inspect(record: BaseModel, *, now: datetime | None = None, stages: frozenset[Stage] = ALL_STAGES) -> None:
-    """Refuse `record` if a value breaks the rules of its kind, or if it could say more than its budget.
+def inspect(
+    record: BaseModel,
+    *,
+    now: datetime | None = None,
+    limits: Limits = BUDGET,
+    edition: Edition | None = None,
+    stages: frozenset[Stage] = ALL_STAGES,
+) -> Charged:
+    """What `record` costs. Refuse it if a value breaks the rules of its kind, or if it could say more than `limits`.
 
     `record` has passed its schema. `now` is given at ingress: it bounds instants, and keeps room for what the origin's
-    service adds. `stages` is narrowed only by tests that show what each stage is for.
+    service adds. `edition` is the one that it was sent under; without it, today's. `stages` is narrowed only by tests
+    that show what each stage is for.
 
     Raises `Refused` with code `guard_…` and the pointer of the field, never its value.
     """
+    edition = edition or own()
     found, closed = leaves(record)
     if "rules" in stages:
-        check_rules(found, now)
+        check_rules(found, now, edition)
+        check_kept(record, edition)
+    spent = charged(found, closed, edition)
     if "budget" in stages:
-        check_budget(charged(found, closed), added=0 if now is None else ADDED)
+        check_budget(spent, limits=limits, added=0 if now is None else ADDED)
+    return spent
 
 
 def cost(record: BaseModel) -> Charged:
     """What `record` costs. Its values have passed the rules."""
-    return charged(*leaves(record))
+    return charged(*leaves(record), own())

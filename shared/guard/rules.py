@@ -10,11 +10,11 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import Final, NoReturn
 
-from shared.guard.canonical import canonical
+from shared.guard.edition import Edition
 from shared.guard.leaves import INSTANT, Leaf, Path, pointer
 from shared.kernel.errors import Refused
 
-HOST_CHARACTERS_MAX, LABEL_CHARACTERS_MAX, LABELS_MAX = 253, 63, 12
+HOST_CHARACTERS_MAX, LABEL_CHARACTERS_MAX = 253, 63
 EARLIEST: Final = datetime(2000, 1, 1, tzinfo=UTC)
 #: What the charge of an instant has room for: 2^41 milliseconds.
 LATEST: Final = EARLIEST + timedelta(milliseconds=2**41 - 1)
@@ -25,14 +25,17 @@ _CONTROL: Final = re.compile(r"%(?:[01][0-9A-F]|7F)")
 _HIDDEN: Final = re.compile(
     r"%C2%[89][0-9A-F]|%E2%80%(?:8[EF]|A[A-E])|%E2%81%A[6-9]|%EF%BB%BF|%F3%A0%8[01]%[89AB][0-9A-F]"
 )
-_LABEL: Final = re.compile(r"[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?")
-#: Letters and digits, set apart by single dots and hyphens: when short and few, labels that need no further look.
+#: Also what no registry gives out, since servers answer to it: `_` anywhere, and `-` at either end.
+_LABEL: Final = re.compile(r"[a-z0-9_-]+")
+#: Letters and digits, set apart by single dots and hyphens: when short, labels that need no further look.
 _PLAIN: Final = re.compile(r"(?:[a-z0-9]++[.-])*+[a-z0-9]++")
 _AUTHORITY: Final = re.compile(r"https?://([^/?#]*)")
 
 
-def check_rules(found: list[Leaf], now: datetime | None) -> None:
-    """Check every value on its own. `now` bounds instants; without it only what the charge has room for does.
+def check_rules(found: list[Leaf], now: datetime | None, edition: Edition) -> None:
+    """Check every value on its own, by an edition.
+
+    `now` bounds instants; without it only what the charge has room for does.
 
     Raises `Refused` with a code `guard_rules_…`.
     """
@@ -44,7 +47,7 @@ def check_rules(found: list[Leaf], now: datetime | None) -> None:
         elif kind == "ip":
             _check_ip(value, path)
         elif kind in ("url", "onion", "peer"):
-            _check_address(kind, value, path)
+            _check_address(kind, value, path, edition=edition)
 
 
 def _refuse(rule: str, detail: str, path: Path) -> NoReturn:
@@ -81,17 +84,17 @@ _MULTICAST: Final = ipaddress.IPv4Address("224.0.0.0")
 _UNICAST: Final = ipaddress.IPv6Network("2000::/3")
 
 
-def _check_address(kind: str, text: str, path: Path) -> None:
+def _check_address(kind: str, text: str, path: Path, *, edition: Edition) -> None:
     if kind == "url" and (found := _AUTHORITY.match(text)) is not None:
         _check_authority(found[1].lower(), path)
-    if canonical(text, kind) != text:
+    if edition.canonical(text, kind) != text:
         _refuse("not_canonical", "the one spelling of an address (RFC 3986 §6.2)", path)
     if "%" in text and (_CONTROL.search(text) or _HIDDEN.search(text)):
         _refuse("control_character", "no control or direction characters", path)
 
 
 def _check_authority(authority: str, path: Path) -> None:
-    if len(authority) <= LABEL_CHARACTERS_MAX and authority.count(".") < LABELS_MAX and _PLAIN.fullmatch(authority):
+    if len(authority) <= LABEL_CHARACTERS_MAX and _PLAIN.fullmatch(authority):
         return
     if "@" in authority:
         _refuse("host_user", "no user name or password in an address", path)
@@ -101,10 +104,7 @@ def _check_authority(authority: str, path: Path) -> None:
         host, _, port = authority.partition(":")
         if "%" in host or len(host) > HOST_CHARACTERS_MAX:
             _refuse("host", f"ASCII, at most {HOST_CHARACTERS_MAX} characters", path)
-        labels = host.rstrip(".").split(".")
-        if len(labels) > LABELS_MAX:
-            _refuse("host_labels", f"at most {LABELS_MAX} labels", path)
-        for label in labels:
+        for label in host.rstrip(".").split("."):
             if len(label) > LABEL_CHARACTERS_MAX or not _LABEL.fullmatch(label):
                 _refuse("host_label", "labels of letters, digits, - and _", path)
     if port and not (port.isdigit() and len(port) <= 5 and 1 <= int(port) <= 65_535):

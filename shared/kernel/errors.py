@@ -2,6 +2,7 @@
 
     CausewayError
     ├── Refused            the input breaks a rule: acknowledge, answer with the code        HTTP 4xx, receipt refused
+    │   └── NotNow         it may be asked again later                                       HTTP 429
     ├── AlreadyDone        the same thing was done before: acknowledge, answer as the first  HTTP 200, receipt as stored
     ├── Unavailable        something needed is not there yet: retry with back-off            HTTP 503, no receipt
     ├── Defect             we are wrong: stop that partition, raise an alarm                 HTTP 500, record parked
@@ -12,6 +13,8 @@ of the `field`. No error ever carries a value that came from outside: identifier
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 
 class CausewayError(Exception):
@@ -34,6 +37,14 @@ class Refused(CausewayError):
     def __init__(self, code: str, detail: str = "", *, field: str | None = None, status: int = 422) -> None:
         super().__init__(code, detail, field=field)
         self.status = status
+
+
+class NotNow(Refused):
+    """A budget is spent: the same may be asked again. `headers` tell a client when (Retry-After, RFC 9110 §10.2.3)."""
+
+    def __init__(self, code: str, detail: str, *, headers: Mapping[str, str]) -> None:
+        super().__init__(code, detail, status=429)
+        self.headers = headers
 
 
 class AlreadyDone(CausewayError):

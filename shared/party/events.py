@@ -70,6 +70,10 @@ class EventPage(Contract):
     items: tuple[ShownEvent, ...]
 
 
+class FeedBeganAnew(Problem):
+    """The number is of another epoch: read again from 0 on."""
+
+
 class Asked(BaseModel):
     """What a reader asks for, and no other parameter."""
 
@@ -125,7 +129,7 @@ def events_router(serving: Serving, authority: Authority) -> APIRouter:
     who = Depends(serving.identified)
     events = Events(serving, authority)
 
-    @router.get("/events", tags=["events"], **shows(EventPage, conflict=Problem))
+    @router.get("/events", tags=["events"], **shows(EventPage, conflict=FeedBeganAnew))
     async def page(asked: Annotated[Asked, Query()], identity: Identity = who) -> Response:
         """What has happened that concerns the party, in the order in which it became visible, each once.
 
@@ -138,5 +142,4 @@ def events_router(serving: Serving, authority: Authority) -> APIRouter:
 
 
 def _shown(event: Numbered) -> ShownEvent:
-    number, kind, subject, at, detail = event
-    return ShownEvent(number=number, type=kind, subject=subject, at=at, **detail)
+    return ShownEvent(**{name: value for name, value in event._asdict().items() if value is not None})

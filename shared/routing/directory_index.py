@@ -24,6 +24,17 @@ BEAT_OWNER = "operator"
 _Name = TypeVar("_Name", str, int)
 
 
+class Purses(NamedTuple):
+    """Bytes that a party may file in a day: of records without their hashes, and of hashes."""
+
+    record: int
+    hashes: int
+
+
+#: Of the smallest class, 20 records a day: 10 KB fit neither in a day.
+SMALLEST = Purses(6 * 1024, 6 * 1024)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class PartyEntry:
     """A party as routing sees it, one object per directory. `accepts` empty means every incident kind."""
@@ -37,6 +48,7 @@ class PartyEntry:
     mandates: tuple[tuple[str, str | None], ...]
     #: The instances that served it before it moved, the newest last.
     instances_before: tuple[str, ...] = ()
+    purses: Purses = SMALLEST
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +133,11 @@ class DirectoryIndex:
 
     def party(self, party_id: str) -> PartyEntry | None:
         return self._parties.get(party_id)
+
+    def purses(self, party_id: str) -> Purses:
+        """What the party may file in a day; of one that is not in the directory that of the smallest class."""
+        party = self._parties.get(party_id)
+        return SMALLEST if party is None else party.purses
 
     def instance(self, instance_id: str) -> InstanceEntry | None:
         return self._instances.get(instance_id)
@@ -290,7 +307,15 @@ def _party(entry: Mapping[str, Any]) -> PartyEntry:
         accepts=frozenset(entry.get("accepts") or ()),
         instances_before=tuple(each["instance"] for each in entry.get("instances_before") or ()),
         mandates=tuple((grant["mandate"], grant.get("covers")) for grant in entry.get("mandates") or ()),
+        purses=_purses(entry.get("daily")),
     )
+
+
+def _purses(daily: Mapping[str, int] | None) -> Purses:
+    """Half as much again as the declared records of the size that 99 in 100 keep to."""
+    if daily is None:
+        return SMALLEST
+    return Purses(daily["records"] * 3 * daily["record_bytes"] // 2, daily["records"] * 3 * daily["hash_bytes"] // 2)
 
 
 def _keys(entry: Mapping[str, Any]) -> Iterable[KeyEntry]:

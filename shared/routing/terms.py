@@ -25,7 +25,10 @@ _RETENTION = (
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Terms:
-    """Everything in an edge but its recipient and facts, as JSON values and as the canonical text around those two."""
+    """Everything in an edge but its recipient and facts, as JSON values and as the canonical text around those two.
+
+    `hash_kinds` is not in it: whoever derives the edge again finds them in its rules.
+    """
 
     rules: tuple[str, ...]
     purpose: str
@@ -34,6 +37,7 @@ class Terms:
     basis: tuple[Mapping[str, str], ...]
     handling: Mapping[str, str]
     withheld: tuple[str, ...]
+    hash_kinds: frozenset[str]
     deadlines: Mapping[str, int]
     before_facts: str
     before_recipient: str
@@ -52,6 +56,7 @@ def combine(rules: Sequence[Mapping[str, Any]]) -> Terms:
         (rule["handling"].get("retention") or RetentionClass.MINIMAL.value for rule in rules), key=_RETENTION.index
     )
     withheld = tuple(sorted({field for rule in rules for field in rule.get("withheld") or ()}))
+    hash_kinds = frozenset.intersection(*(frozenset(rule.get("hash_kinds") or ()) for rule in rules))
     deadlines = {
         name: hours
         for name in ("acknowledge_h", "act_h")
@@ -66,6 +71,7 @@ def combine(rules: Sequence[Mapping[str, Any]]) -> Terms:
         basis=basis,
         handling=handling,
         withheld=withheld,
+        hash_kinds=hash_kinds,
         deadlines=deadlines,
         before_facts=f'{{"basis":{encode(basis)},"deadlines":{encode(deadlines)},"facts":',
         before_recipient=f',"handling":{encode(handling)},"purpose":{encode(purpose)},"reason":{encode(reason)},"recipient":',

@@ -187,6 +187,14 @@ class NetworkEvent(Code):
     UNKNOWN = "unknown", "NCMEC CyberTipline Reporting API, ipCaptureEvent"
 
 
+class ReviewOutcome(Code):
+    """What became of a referral that waited for a second person."""
+
+    RELEASED = "released", _CAUSEWAY
+    DROPPED = "dropped", _CAUSEWAY
+    EXPIRED = "expired", _CAUSEWAY
+
+
 class WithdrawalReason(Code):
     FILED_IN_ERROR = "filed_in_error", "NCMEC CyberTipline Reporting API, retract"
     NOT_ILLEGAL = "not_illegal", _ICCAM

@@ -77,6 +77,8 @@ class WorkReason(Code):
     TOO_WIDE = "too_wide", _CAUSEWAY
     UNDELIVERABLE = "undeliverable", _CAUSEWAY
     RECIPIENT_CANNOT_READ = "recipient_cannot_read", _CAUSEWAY
+    OVER_BUDGET = "over_budget", _CAUSEWAY
+    OVER_DAY = "over_day", _CAUSEWAY
 
 
 class Fact(Code):

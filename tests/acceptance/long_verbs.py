@@ -86,9 +86,8 @@ def the_cost_of_filled_stores(folder: Path) -> str:
 
 
 def the_soak(folder: Path) -> str:
-    return said(
-        printed(folder, "tests.failures.soak"), "50 kills, 10 freezes", "requests ", "answered after", "posted "
-    )
+    text = printed(folder, "tests.failures.soak")
+    return said(text, "50 kills, 10 freezes", "ends lost ", "restored ", "requests ", "answered after", "posted ")
 
 
 def the_skew(folder: Path) -> str:

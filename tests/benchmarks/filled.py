@@ -25,7 +25,7 @@ from services.law_enforcement.store import PostgresCases
 from shared.contracts.delivery import HOLES_MAX
 from shared.kernel.clock import SystemClock
 from shared.party.origin.store import edges, filing, referrals
-from shared.runtime.database import feed, idempotency
+from shared.runtime.database import feed, feed_reading, idempotency
 from shared.runtime.database.partitions import MONTHS_AHEAD, make_months
 from shared.runtime.database.transactions import Database, RowScope
 from shared.runtime.post import admitted, outbox, sent_book, taken
@@ -274,6 +274,10 @@ def questions(service: str, rows: int) -> Iterator[Question]:
         ids = [subject(n, rows) for n in range(half, half + PAGE)]
         yield Question("edges of a page of cases", law_enforcement._EDGES, (ids,), _reading(BIG), 3 * PAGE)
         yield Question("evidence of a case", law_enforcement._EVIDENCE, (one,), _reading(BIG), 4)
+    for party in (BIG, SMALL, TINY):
+        for above in (0, half, rows):
+            name = f"events of {party} above {above}"
+            yield Question(name, feed_reading._ABOVE, (party, above, PAGE), _reading(party), _PAGE_ROWS)
     yield Question("what waits for a number", feed._WAITING, (), RowScope((), "service", "number"), 4)
     if service == "hotline":
         yield Question("readiness: how long the oldest waits", metrics._OLDEST, ([], []), RowScope((), "", ""), 8)

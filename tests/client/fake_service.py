@@ -34,7 +34,8 @@ class FakeService:
     """`refuse` says which submissions are refused, as (status, code, field, rule); `batch_refusal` refuses bodies.
 
     `acceptor` signs acceptances, where there is one. `route` is what a check finds for one that is not refused;
-    `events` are the party's feed; `canned` are the answers of all other paths.
+    `events` are the party's feed, `comes` what happens while somebody waits there; `canned` are the answers of all
+    other paths.
     """
 
     refuse: Callable[[dict[str, Any]], Refusal | None] = accepts_everything
@@ -44,6 +45,7 @@ class FakeService:
     page_size: int = 200
     epoch: UUID = field(default_factory=uuid7)
     events: list[dict[str, Any]] = field(default_factory=list)
+    comes: Callable[[], None] = lambda: None
     referrals: dict[str, UUID] = field(default_factory=dict)
     stored: list[dict[str, Any]] = field(default_factory=list)
     answers: dict[str, tuple[str, int, Any]] = field(default_factory=dict)
@@ -108,6 +110,8 @@ class FakeService:
     async def _events(self, request: Request) -> Response:
         await self._received(request)
         asked = request.query_params
+        if int(asked["after"]) == len(self.events) and int(asked["wait"]):
+            self.comes()
         after, last = int(asked["after"]), len(self.events)
         if asked.get("epoch", str(self.epoch)) != str(self.epoch) or after > last:
             return problem(409, "feed_began_anew", None, "")

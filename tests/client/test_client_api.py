@@ -38,6 +38,8 @@ Act = Callable[[CausewayClient], Awaitable[Any]]
 
 ACTS: list[tuple[str, dict[str, Any], Act]] = [
     (f"/v1/referrals/{ID}:withdraw", {"reason": "duplicate"}, lambda c: c.withdraw(ID, WithdrawalReason.DUPLICATE)),
+    (f"/v1/referrals/{ID}:release", {}, lambda c: c.release(ID)),
+    (f"/v1/referrals/{ID}:drop", {}, lambda c: c.drop(ID)),
     (f"/v1/cases/{ID}:accept", {}, lambda c: c.accept_case(ID)),
     (f"/v1/cases/{ID}:accept", {"case_reference": "A-1"}, lambda c: c.accept_case(ID, case_reference="A-1")),
     (f"/v1/cases/{ID}:decline", {"reason": "no_crime"}, lambda c: c.decline_case(ID, CaseDeclineReason.NO_CRIME)),

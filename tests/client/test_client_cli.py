@@ -83,7 +83,7 @@ def test_a_check_says_per_row_what_would_be_refused(run: Run, service: FakeServi
     assert ended.code == 1
     assert "2\t/media_kind\tschema\tenum\n" in ended.out
     assert run("referral", "check", path, "--json").json["results"] == [
-        {"row": 1, "ok": True, "state": "routed", "work_reason": None, "recipients": []},
+        {"row": 1, "ok": True, "state": "routed", "work_reason": None, "recipients": [], "cut": []},
         {"row": 2, "ok": False, "errors": [{"field": "/media_kind", "code": "schema", "rule": "enum"}]},
     ]
     assert service.stored == []
@@ -105,6 +105,14 @@ def test_a_check_shows_where_each_row_would_go_and_by_which_rules(
         "1\trouted\tp.example\ttakedown\tone two",
         "2\tunroutable (no_route)\t\t\t",
     ]
+
+
+def test_a_check_shows_what_would_be_cut_and_where_a_redirector_leads(
+    run: Run, service: FakeService, tmp_path: Path
+) -> None:
+    service.route = lambda _: {"cut": [{"n": 2, "rules": ["facebook_out", "s3"], "target": "https://site.example/a"}]}
+    ended = run("referral", "check", written(tmp_path / "a.jsonl", submission(1)))
+    assert "row\titem\tby\tleads to\n1\t2\tfacebook_out s3\thttps://site.example/a\n" in ended.out
 
 
 def test_rows_of_another_origin_are_left_out_and_said_so(run: Run, service: FakeService, tmp_path: Path) -> None:

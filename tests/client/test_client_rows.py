@@ -47,6 +47,7 @@ def test_a_full_csv_row_is_a_valid_submission(tmp_path: Path) -> None:
         "missing": "hash;time",
         "locator_kind": "url",
         "locator": "https://provider-007.example/a,b",
+        "uncut": "true",
         "site_type": "forum",
         "commerciality": "commercial",
         "hosting_jurisdiction": "NL",
@@ -78,7 +79,7 @@ def test_a_full_csv_row_is_a_valid_submission(tmp_path: Path) -> None:
     (row,) = rows(tmp_path, "a.csv", text.getvalue())
     assert row.referral is not None
     read = ReferralSubmission.model_validate(row.referral)
-    assert read.items[0].hosting[0].asn == 64496
+    assert (read.items[0].hosting[0].asn, read.items[0].uncut) == (64496, True)
     assert [flag.value for flag in read.incident_flags] == ["viral", "spam"]
     assert len(read.model_dump(exclude_defaults=True)["items"]) == 1
 

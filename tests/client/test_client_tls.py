@@ -28,6 +28,8 @@ VERBS: dict[str, list[str]] = {
     "referral list": [],
     "referral work": [],
     "referral withdraw": [ID, "--reason", "duplicate"],
+    "referral release": [ID],
+    "referral drop": [ID],
     "inbox": [],
     "inbox notices": [],
     "inbox show": [ID],
@@ -42,6 +44,7 @@ VERBS: dict[str, list[str]] = {
     "notice answer": [ID, "removed"],
     "notice not-ours": [ID],
     "notice acknowledge-withdrawal": [ID],
+    "listen": ["--limit", "1"],
     "flow": [ID, "--purpose", "yearly audit"],
 }
 #: They send nothing, but for `verify acceptance --purpose`, which asks audit as `flow` does.

@@ -95,7 +95,16 @@ async def test_two_calls_do_not_wait_alike() -> None:
     assert len(drawn) == 2
 
 
-@pytest.mark.parametrize(("asked", "waited"), [("3", 3.0), ("86400", 30.0), ("99999999999999999999", 30.0)])
+@pytest.mark.parametrize("asked", ["1000", "86400", "99999999999999999999"])
+async def test_whoever_calls_is_told_of_a_pause_of_hours_instead(asked: str) -> None:
+    handle, _ = answering(httpx.Response(429, headers={"Retry-After": asked}, json={"code": "day_spent"}))
+    waits = Waits()
+    with pytest.raises(ApiProblem, match="day_spent"):
+        await transport(handle, waits=waits).call("POST", "/v1/referrals", body={}, key="k")
+    assert waits == []
+
+
+@pytest.mark.parametrize(("asked", "waited"), [("3", 3.0), ("999", 30.0)])
 async def test_what_the_service_asks_for_is_waited_up_to_thirty_seconds(asked: str, waited: float) -> None:
     handle, _ = answering(httpx.Response(429, headers={"Retry-After": asked}), httpx.Response(200, json={}))
     waits = Waits()

@@ -63,20 +63,19 @@ async def kill_through(
     seed: int,
     say: Callable[[str], None],
 ) -> list[Kill]:
-    """Deal all blows, each into a burst of posts of its own; then post the rest. Returns what was done."""
+    """Deal all blows, each into a burst of posts of its own, which takes from `wanted`. Returns what was done."""
     drawn, began = random.Random(seed), monotonic()
     kills: list[Kill] = []
     async with exchange.watched():
         for blow in blows:
             await _until_in_flight(exchange, lambda messages: messages <= IN_FLIGHT_MAX)
-            burst = asyncio.create_task(sender.send(_burst(wanted, referrals_per_blow)))
+            burst = asyncio.create_task(sender.send(burst_of(wanted, referrals_per_blow)))
             in_flight = await _until_in_flight(exchange, lambda messages: messages >= IN_FLIGHT_MIN)
             after_s = monotonic() - began
             pid = await _strike(exchange, blow, drawn)
             kills.append(Kill("freeze" if blow.frozen_s else "kill", blow.target, pid, after_s, in_flight))
             say(str(kills[-1]))
             await burst
-        await sender.send(wanted)
     return kills
 
 
@@ -93,7 +92,7 @@ async def _strike(exchange: SplitExchange, blow: Blow, drawn: random.Random) -> 
     return pid
 
 
-def _burst(wanted: Iterator[Post], referrals: int) -> list[Post]:
+def burst_of(wanted: Iterator[Post], referrals: int) -> list[Post]:
     """The next posts that together have at least so many referrals, or what is left."""
     burst: list[Post] = []
     while sum(len(post.referrals) for post in burst) < referrals and (post := next(wanted, None)) is not None:

@@ -135,15 +135,12 @@ async def _lose(
     exchange: SplitExchange, sender: Sender, posts: Iterator[Post], *, way: Way, referrals: int
 ) -> list[Lost]:
     await _leave_unread(exchange, sender, posts, referrals=referrals)
-    before, cuts = {topic: await _held(exchange, topic) for topic in READ_BY}, dict[str, int]()
+    before, cuts = await held_now(exchange), dict[str, int]()
     if way is Way.BEGINNING:
         for topic, held in before.items():
             await forget(exchange, topic, held.end)
     else:
-        await exchange.kill(BROKER)
-        data = exchange.stack.state.path / "kafka" / "data"
-        cuts = {topic: cut(data, topic, max(0, held.taken - TAKEN_TOO)) for topic, held in before.items()}
-        await exchange.start(BROKER)
+        cuts = await lose_ends(exchange, before)
     if way is Way.END_REFILLED:
         await until(lambda: _grown(exchange, before, OFFERS, FACTS), seconds_max=RECEIPTED_S_MAX)
     exchange.resume("law_enforcement")
@@ -153,12 +150,31 @@ async def _lose(
         exchange.resume(label)
     await exchange.until_receipted(RECEIPTED_S_MAX)
     await exchange.until_audited(RECEIPTED_S_MAX)
-    found = []
-    for topic, held in before.items():
-        begin = held.taken if way is Way.BEGINNING else cuts[topic]
-        to_name = range(held.audited, held.end) if way is Way.BEGINNING else range(begin, held.audited)
-        found.append(await _lost(exchange, way, topic, held, range(begin, held.end), to_name))
-    return found
+    if way is not Way.BEGINNING:
+        return await ends_lost(exchange, way, before, cuts)
+    return [
+        await _lost(exchange, way, topic, held, range(held.taken, held.end), range(held.audited, held.end))
+        for topic, held in before.items()
+    ]
+
+
+async def lose_ends(exchange: SplitExchange, before: Mapping[str, Held]) -> dict[str, int]:
+    """Have the broker die, and each topic end a little before where its reader is; where each ends then."""
+    await exchange.kill(BROKER)
+    data = exchange.stack.state.path / "kafka" / "data"
+    cuts = {topic: cut(data, topic, max(0, held.taken - TAKEN_TOO)) for topic, held in before.items()}
+    await exchange.start(BROKER)
+    return cuts
+
+
+async def ends_lost(
+    exchange: SplitExchange, way: Way, before: Mapping[str, Held], cuts: Mapping[str, int]
+) -> list[Lost]:
+    """What each topic lost at its end, and what audit says of it, once everything has been audited."""
+    return [
+        await _lost(exchange, way, topic, held, range(cuts[topic], held.end), range(cuts[topic], held.audited))
+        for topic, held in before.items()
+    ]
 
 
 async def _leave_unread(exchange: SplitExchange, sender: Sender, posts: Iterator[Post], *, referrals: int) -> None:
@@ -175,6 +191,11 @@ async def _leave_unread(exchange: SplitExchange, sender: Sender, posts: Iterator
     exchange.pause("audit")
     await sender.send(islice(posts, referrals))
     await until(lambda: _all_sent(exchange))
+
+
+async def held_now(exchange: SplitExchange) -> dict[str, Held]:
+    """What each of the topics holds; their readers stand still, or have come further by the time it is said."""
+    return {topic: await _held(exchange, topic) for topic in READ_BY}
 
 
 async def _held(exchange: SplitExchange, topic: str) -> Held:

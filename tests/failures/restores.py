@@ -80,7 +80,6 @@ class Restored:
     strays: frozenset[UUID] = frozenset()
     ahead: frozenset[UUID] = frozenset()
     reused: int = 0
-    recovery: Any = None
     accounting: Reconciliation | None = None
 
     def named(self) -> set[str]:
@@ -108,7 +107,7 @@ async def restore_through(exchange: Exchange, folder: Path, instance: str, count
     await _quiet(exchange)
     edges_before = await _edges(exchange)
     dump = folder / f"{instance}.dump"
-    _postgres(exchange, "pg_dump", "--format=custom", f"--file={dump}", database=instance)
+    dump_database(exchange, instance, dump)
     found.after = await _file(exchange, count // 3)
     found.accepted, found.withdrawn = found.before[0], found.before[1]
     async with exchange.client(AGENCY) as agency, exchange.client(HOTLINE) as hotline:
@@ -120,14 +119,12 @@ async def restore_through(exchange: Exchange, folder: Path, instance: str, count
     exchange.stop(instance)
     if instance == RECIPIENT:
         await _forget(exchange, inbox_topic(RECIPIENT, ORIGIN))
-    _postgres(exchange, "pg_restore", "--clean", "--create", "--exit-on-error", str(dump), database="")
-    if instance != AUDIT:
-        assert ran(exchange, "recover", instance).returncode == 1, "it does not run yet"
+    restore_database(exchange, instance, dump)
     exchange.serve(instance)
     exchange.wait_ready(instance)
     found.later = await _file(exchange, count - 2 * (count // 3))
     if instance != AUDIT:
-        await until(lambda: _recovered(exchange, instance, found))
+        await until(lambda: recovered(exchange, instance))
         # It has told what it holds; its peers look at that in their own time.
         await until(lambda: _acts_are_back(exchange, found))
         await until(lambda: _strays_are_listed(exchange, found))
@@ -135,6 +132,17 @@ async def restore_through(exchange: Exchange, folder: Path, instance: str, count
     found.lost = known - await _between_parties(exchange, instance)
     await _look(exchange, found)
     return found
+
+
+def dump_database(exchange: Exchange, instance: str, dump: Path) -> None:
+    _postgres(exchange, "pg_dump", "--format=custom", f"--file={dump}", database=instance)
+
+
+def restore_database(exchange: Exchange, instance: str, dump: Path) -> None:
+    """Make its database what it was at the dump; the instance does not run. It is told, unless it needs not be."""
+    _postgres(exchange, "pg_restore", "--clean", "--create", "--exit-on-error", str(dump), database="")
+    if instance != AUDIT:
+        assert ran(exchange, "recover", instance).returncode == 1, "it does not run yet"
 
 
 async def _forget(exchange: Exchange, topic: str) -> None:
@@ -147,10 +155,9 @@ async def _forget(exchange: Exchange, topic: str) -> None:
         await admin.close()
 
 
-async def _recovered(exchange: Exchange, instance: str, found: Restored) -> bool:
-    looked = await asyncio.to_thread(ran, exchange, "recover", instance, "--look")
-    found.recovery = looked.stdout
-    return looked.returncode == 0
+async def recovered(exchange: Exchange, instance: str) -> bool:
+    """Whether all of its peers know what it holds, and it lacks nothing of theirs."""
+    return (await asyncio.to_thread(ran, exchange, "recover", instance, "--look")).returncode == 0
 
 
 async def _acts_are_back(exchange: Exchange, found: Restored) -> bool:

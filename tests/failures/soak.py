@@ -1,4 +1,4 @@
-"""The long run: many referrals, many kills, PostgreSQL's crashes and freezes included.
+"""The long run: many referrals, many kills, PostgreSQL's crashes, freezes, lost ends of topics and a restore included.
 
     python -m tests.failures.soak [--referrals 100000] [--kills 50] [--freezes 10] [--seed 1]
 
@@ -13,19 +13,29 @@ import asyncio
 import random
 import sys
 import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from tests.failures.kills import Blow, kill_through, rounds
-from tests.failures.load import Sender, posts, quantile
+from tests.failures.delivered import bounds_of
+from tests.failures.kills import Blow, Kill, burst_of, kill_through, rounds
+from tests.failures.load import Post, Sender, Tally, posts, quantile
+from tests.failures.lost_records import OFFERS, Held, Lost, Way, ends_lost, held_now, lose_ends
+from tests.failures.restores import RECIPIENT, dump_database, recovered, restore_database
 from tests.failures.split import BROKER, DATABASE, PROCESSES, SplitExchange, split_exchange
 from tests.failures.verdict import Verdict, judge
+from tests.support.running import until
 
 KILLED: Final = (*PROCESSES, BROKER, DATABASE)
 FROZEN: Final = (*PROCESSES, BROKER)
 #: A frozen process is away for longer than a session with the broker lasts, or shorter.
 FROZEN_S: Final = (2.0, 14.0)
 RECEIPTED_S_MAX: Final = 600.0
+#: Of the topics that lose their ends. Audit last: it has read what the others had.
+READERS: Final = ("law_enforcement", "consumer", "audit")
+#: So many offers at least lie unread when they are lost.
+UNREAD_MIN: Final = 200
 
 
 def blows(kills: int, freezes: int, seed: int) -> list[Blow]:
@@ -37,30 +47,103 @@ def blows(kills: int, freezes: int, seed: int) -> list[Blow]:
     return mixed
 
 
-async def soak(exchange: SplitExchange, given: argparse.Namespace) -> Verdict:
-    """Everything between start and account."""
-    wanted = blows(given.kills, given.freezes, given.seed)
+@dataclass(slots=True)
+class Soaked:
+    """What was done to the exchange, what its topics lost, and the account of everything at the end."""
+
+    done: list[Kill] = field(default_factory=list)
+    lost: list[Lost] = field(default_factory=list)
+    #: Referrals accepted between the dump of the agency's database and its loss.
+    since_dump: int = 0
+    verdict: Verdict | None = None
+
+    def faults(self) -> dict[str, object]:
+        """What was promised not to happen, and did."""
+        assert self.verdict is not None
+        unnamed = sum(each.unnamed for each in self.lost)
+        return self.verdict.faults() | ({"unnamed": unnamed} if unnamed else {})
+
+    def lines(self, tally: Tally) -> Iterator[str]:
+        assert self.verdict is not None
+        killed = sum(blow.how == "kill" for blow in self.done)
+        least = min(blow.in_flight for blow in self.done)
+        yield f"{killed} kills, {len(self.done) - killed} freezes, least in flight {least}"
+        yield f"ends lost {sum(each.lost for each in self.lost)}, unnamed {sum(each.unnamed for each in self.lost)}"
+        yield f"restored {RECIPIENT} from a dump of {self.since_dump} referrals earlier"
+        yield f"requests {tally.attempts}, {tally.attempts_failed} of them without an answer and repeated"
+        answered_s = tally.answered_s
+        yield f"answered after p50 {quantile(answered_s, 0.5):.2f} s, p99 {quantile(answered_s, 0.99):.2f} s"
+        yield f"statuses {tally.statuses}, withdrawn {len(tally.withdrawn)}"
+        yield self.verdict.line()
+
+
+async def soak(exchange: SplitExchange, folder: Path, given: argparse.Namespace) -> Soaked:
+    """Everything between start and account: a third of the blows, lost ends, a third, a restore, a third."""
+    wanted, drawn, found = blows(given.kills, given.freezes, given.seed), posts(given.referrals, given.seed), Soaked()
+    # One burst for each blow, for the lost ends and for the restore; what is left goes at the end.
+    burst, third = given.referrals // (len(wanted) + 3), len(wanted) // 3
+    dump = folder / "soak.dump"
     async with Sender(exchange, seed=given.seed) as sender:
+
+        async def strike(some: Sequence[Blow]) -> None:
+            found.done += await kill_through(
+                exchange, sender, drawn, blows=some, referrals_per_blow=burst, seed=given.seed, say=_say
+            )
+
         await exchange.start(*PROCESSES)
-        done = await kill_through(
-            exchange,
-            sender,
-            posts(given.referrals, given.seed),
-            blows=wanted,
-            referrals_per_blow=given.referrals // (len(wanted) + 1),
-            seed=given.seed,
-            say=lambda line: print(line, flush=True),
-        )
+        await strike(wanted[:third])
+        await asyncio.to_thread(dump_database, exchange, RECIPIENT, dump)
+        dumped = len(sender.tally.accepted)
+        before, cuts = await _lose_ends(exchange, sender, burst_of(drawn, burst))
+        _say(f"cut to {cuts}")
+        await strike(wanted[third : 2 * third])
+        found.since_dump = len(sender.tally.accepted) - dumped
+        await _restore(exchange, sender, burst_of(drawn, burst), dump)
+        _say(f"restored {RECIPIENT}")
+        await strike(wanted[2 * third :])
+        await sender.send(drawn)
         await exchange.until_receipted(RECEIPTED_S_MAX)
-    verdict = await judge(exchange, sender.tally)
-    killed = sum(blow.how == "kill" for blow in done)
-    answered_s = sender.tally.answered_s
-    print(f"{killed} kills, {len(done) - killed} freezes, least in flight {min(blow.in_flight for blow in done)}")
-    print(f"requests {sender.tally.attempts}, {sender.tally.attempts_failed} of them without an answer and repeated")
-    print(f"answered after p50 {quantile(answered_s, 0.5):.2f} s, p99 {quantile(answered_s, 0.99):.2f} s")
-    print(f"statuses {sender.tally.statuses}, withdrawn {len(sender.tally.withdrawn)}")
-    print(verdict.line())
-    return verdict
+    await until(lambda: recovered(exchange, RECIPIENT), seconds_max=RECEIPTED_S_MAX)
+    await exchange.until_receipted(RECEIPTED_S_MAX)
+    await exchange.until_audited(RECEIPTED_S_MAX)
+    found.lost = await ends_lost(exchange, Way.END_REFILLED, before, cuts)
+    found.verdict = await judge(exchange, sender.tally)
+    print(*(each.line() for each in found.lost), *found.lines(sender.tally), sep="\n")
+    return found
+
+
+async def _lose_ends(
+    exchange: SplitExchange, sender: Sender, burst: Iterable[Post]
+) -> tuple[dict[str, Held], dict[str, int]]:
+    """Have topics lose their ends amid a burst; their readers stand still until the broker is back."""
+    for label in READERS:
+        exchange.pause(label)
+    offered = (await bounds_of(exchange, OFFERS)).end
+    sending = asyncio.create_task(sender.send(burst))
+
+    async def grown() -> bool:
+        return (await bounds_of(exchange, OFFERS)).end >= offered + UNREAD_MIN
+
+    await until(grown)
+    before = await held_now(exchange)
+    cuts = await lose_ends(exchange, before)
+    for label in READERS:
+        exchange.resume(label)
+    await sending
+    return before, cuts
+
+
+async def _restore(exchange: SplitExchange, sender: Sender, burst: Iterable[Post], dump: Path) -> None:
+    """Have the agency's instance lose its database amid a burst, and go on with that of the dump."""
+    sending = asyncio.create_task(sender.send(burst))
+    await exchange.kill(RECIPIENT)
+    await asyncio.to_thread(restore_database, exchange, RECIPIENT, dump)
+    await exchange.start(RECIPIENT)
+    await sending
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
 
 
 def main() -> int:
@@ -70,9 +153,9 @@ def main() -> int:
     arguments.add_argument("--freezes", type=int, default=10)
     arguments.add_argument("--seed", type=int, default=1)
     given = arguments.parse_args()
-    with tempfile.TemporaryDirectory() as state, split_exchange(Path(state)) as exchange:
-        verdict = asyncio.run(soak(exchange, given))
-    if faults := verdict.faults():
+    with tempfile.TemporaryDirectory() as folder, split_exchange(Path(folder) / "state") as exchange:
+        soaked = asyncio.run(soak(exchange, Path(folder), given))
+    if faults := soaked.faults():
         print(faults)
     return int(bool(faults))
 

@@ -39,16 +39,18 @@ async def test_killing_each_process_and_the_broker_loses_nothing_and_does_nothin
     split: SplitExchange, capsys: pytest.CaptureFixture[str], record_property: Record
 ) -> None:
     done: list[str] = []
+    wanted = posts(REFERRALS, seed=7)
     async with Sender(split) as sender:
         kills = await kill_through(
             split,
             sender,
-            posts(REFERRALS, seed=7),
+            wanted,
             blows=rounds(TARGETS, len(TARGETS), seed=1),
             referrals_per_blow=350,
             seed=1,
             say=done.append,
         )
+        await sender.send(wanted)
     await split.until_receipted(RECEIPTED_S_MAX)
     verdict = await judge(split, sender.tally)
     with capsys.disabled():

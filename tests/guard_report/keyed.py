@@ -7,17 +7,43 @@ from __future__ import annotations
 
 import base64
 import string
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from random import Random
-from typing import Any
+from typing import Any, NamedTuple
 
+from shared.contracts.referral import ReferralSubmission
+from shared.guard import as_kept
 from tests.guard_report.attempts import STAGES, as_bytes, refusal
 from tests.guard_report.encodings import b64u
 from tests.guard_report.positions import BASE, POSITIONS
 
 Body = dict[str, Any]
-#: Adds one more value with random bytes to a body: the new body and the bytes that it added; None when full.
-Channel = Callable[[Body, Random], tuple[Body, int] | None]
+#: Says with which code a body is refused, None where it is accepted.
+Refusing = Callable[[bytes], str | None]
+
+
+class Piece(NamedTuple):
+    """Random bytes in a record: the text that stands for them, and how many they are."""
+
+    text: str
+    size: int
+
+
+class Packed(NamedTuple):
+    """A record full of random bytes: how many stand in it as it is kept, and each piece that was put in."""
+
+    carried: int
+    body: Body
+    pieces: tuple[Piece, ...]
+
+    def found_in(self, text: str) -> int:
+        """How many of the bytes stand in a text."""
+        return sum(piece.size for piece in self.pieces if piece.text in text)
+
+
+#: Adds one more value with random bytes to a body: the new body and what it added; None when full.
+Channel = Callable[[Body, Random], tuple[Body, tuple[Piece, ...]] | None]
 _BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 
 
@@ -34,21 +60,31 @@ def largest_blob(position: str, r: Random) -> int:
     return most
 
 
-def fullest_record(r: Random, stages: frozenset[str] = STAGES) -> tuple[int, Body]:
-    """Pack all channels greedily: the bytes carried by the fullest record that is accepted, and that record."""
-    body: Body = BASE | {"items": [{"locator": {"kind": "url", "value": f"https://s{n}.example/"}} for n in range(10)]}
-    carried = 0
-    for channel in _CHANNELS:
+def fullest_record(
+    r: Random,
+    stages: frozenset[str] = STAGES,
+    *,
+    channels: Sequence[Channel] | None = None,
+    base: Body = BASE,
+    refusing: Refusing | None = None,
+) -> Packed:
+    """Pack all channels, or these, greedily: the fullest record that is accepted."""
+    refusing = refusing or partial(refusal, stages=stages)
+    body: Body = base | {"items": [{"locator": {"kind": "url", "value": f"https://s{n}.example/"}} for n in range(10)]}
+    pieces: tuple[Piece, ...] = ()
+    for channel in channels or CHANNELS:
         refusals = 0
         while refusals < 3:
             grown = channel(body, r)
             if grown is None:
                 break
-            if refusal(as_bytes(grown[0]), stages) is None:
-                body, carried = grown[0], carried + grown[1]
+            if refusing(as_bytes(grown[0])) is None:
+                body, pieces = grown[0], (*pieces, *grown[1])
             else:
                 refusals += 1
-    return carried, body
+    kept = as_kept(ReferralSubmission.model_validate(body)).model_dump_json() if "schema" in stages else str(body)
+    packed = Packed(0, body, pieces)
+    return packed._replace(carried=packed.found_in(kept))
 
 
 def _with_item(body: Body, index: int, item: Body) -> Body:
@@ -58,24 +94,27 @@ def _with_item(body: Body, index: int, item: Body) -> Body:
 
 
 def _hash(kind: str, size: int) -> Channel:
-    def add(body: Body, r: Random) -> tuple[Body, int] | None:
+    def add(body: Body, r: Random) -> tuple[Body, tuple[Piece, ...]] | None:
         for index, item in enumerate(body["items"]):
             if kind not in item.get("hashes", {}):
                 data = r.randbytes(size)
                 text = base64.b64encode(data).decode() if kind == "photodna" else data.hex()
-                return _with_item(body, index, item | {"hashes": item.get("hashes", {}) | {kind: text}}), size
+                return _with_item(body, index, item | {"hashes": item.get("hashes", {}) | {kind: text}}), (
+                    Piece(text, size),
+                )
         return None
 
     return add
 
 
 def _in_url(piece: Callable[[Random], str], size: int, joiner: str, most: int) -> Channel:
-    def add(body: Body, r: Random) -> tuple[Body, int] | None:
+    def add(body: Body, r: Random) -> tuple[Body, tuple[Piece, ...]] | None:
         for index in r.sample(range(10), 10):
             value = body["items"][index]["locator"]["value"]
             if value.count(joiner) < most + ("https://x/".count(joiner) if joiner == "/" else 0):
-                locator = {"kind": "url", "value": value + joiner + piece(r)}
-                return _with_item(body, index, body["items"][index] | {"locator": locator}), size
+                text = piece(r)
+                item = body["items"][index] | {"locator": {"kind": "url", "value": value + joiner + text}}
+                return _with_item(body, index, item), (Piece(text, size),)
         return None
 
     return add
@@ -85,13 +124,14 @@ def _code(size: int) -> Callable[[Random], str]:
     return lambda r: b64u(r.randbytes(size))
 
 
-def _reference(body: Body, r: Random) -> tuple[Body, int] | None:
+def _reference(body: Body, r: Random) -> tuple[Body, tuple[Piece, ...]] | None:
     if len(body["correlation"]) >= 8:
         return None
-    return body | {"correlation": [*body["correlation"], {"system": "other", "ref": r.randbytes(20).hex()}]}, 20
+    text = r.randbytes(20).hex()
+    return body | {"correlation": [*body["correlation"], {"system": "other", "ref": text}]}, (Piece(text, 20),)
 
 
-def _subject(body: Body, r: Random) -> tuple[Body, int] | None:
+def _subject(body: Body, r: Random) -> tuple[Body, tuple[Piece, ...]] | None:
     if len(body["subject_accounts"]) >= 4:
         return None
     events = [
@@ -103,17 +143,19 @@ def _subject(body: Body, r: Random) -> tuple[Body, int] | None:
         for _ in range(4)
     ]
     account = {"service": "provider-001.example", "account": "".join(r.choices(_BASE58, k=44)), "events": events}
-    return body | {"subject_accounts": [*body["subject_accounts"], account]}, 32 + 4 * (14 + 2 + 4)
+    pieces = (Piece(account["account"], 32), *(Piece(event["ip"], 14 + 2 + 4) for event in events))
+    return body | {"subject_accounts": [*body["subject_accounts"], account]}, pieces
 
 
-def _hosting(body: Body, r: Random) -> tuple[Body, int] | None:
+def _hosting(body: Body, r: Random) -> tuple[Body, tuple[Piece, ...]] | None:
     for index, item in enumerate(body["items"]):
         if len(item.get("hosting", [])) < 4:
             entry = {
                 "asn": r.randint(1, 4_294_967_295),
                 "observed_at": f"2020-0{r.randint(1, 9)}-{r.randint(1, 28):02d}",
             }
-            return _with_item(body, index, item | {"hosting": [*item.get("hosting", []), entry]}), 6
+            hosting = [*item.get("hosting", []), entry]
+            return _with_item(body, index, item | {"hosting": hosting}), (Piece(f'"asn":{entry["asn"]}', 6),)
     return None
 
 
@@ -121,13 +163,16 @@ def _token(r: Random) -> str:
     return "".join(r.choices(string.ascii_letters + string.digits, k=172))
 
 
-_CHANNELS: tuple[Channel, ...] = (
+HASHES: tuple[Channel, ...] = (
     _hash("photodna", 144),
     _hash("sha256", 32),
     _hash("pdq", 32),
     _hash("tmk_pdqf", 32),
     _hash("sha1", 20),
     _hash("md5", 16),
+)
+#: All but hashes.
+OTHERS: tuple[Channel, ...] = (
     _in_url(_code(32), 32, "/", 2),
     _in_url(lambda r: f"x-amz-security-token={b64u(r.randbytes(600))}", 600, "?", 1),
     _in_url(lambda r: f"token={_token(r)}", 127, "&", 2),
@@ -136,3 +181,4 @@ _CHANNELS: tuple[Channel, ...] = (
     _subject,
     _hosting,
 )
+CHANNELS: tuple[Channel, ...] = (*HASHES, *OTHERS)

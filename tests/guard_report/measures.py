@@ -19,7 +19,8 @@ from shared.contracts.referral import ReferralSubmission
 from shared.guard import as_kept, charge, cost, inspect, parse_body
 from shared.guard.budget import BUDGET
 from shared.guard.charge import BYTE, ONE, is_bounding, kraft_sums, shipped
-from shared.guard.templates import kept, templates
+from shared.guard.keep import kept
+from shared.guard.templates import templates
 from tests.guard_report.attempts import STAGES, as_bytes, fuzzed, refusal
 from tests.guard_report.channels import CHANNELS, surplus_bits
 from tests.guard_report.keyed import fullest_record, largest_blob
@@ -86,7 +87,7 @@ def channels(texts: int) -> Iterator[Figure]:
 
 def capacity_found() -> Iterator[Figure]:
     """Random bytes, as encryption makes them: what fits in a record, and in one position."""
-    fullest = max(fullest_record(Random(seed))[0] for seed in range(3))
+    fullest = max(fullest_record(Random(seed)).carried for seed in range(3))
     yield Figure("capacity: fullest accepted record", fullest, "bytes", 4_096)
     for position in POSITIONS:
         yield Figure(f"capacity: largest blob in {position}", largest_blob(position, Random(3)), "bytes", 1_536)
@@ -177,7 +178,7 @@ def stages_removed() -> Iterator[Figure]:
         stages = STAGES - {stage} if stage else STAGES
         figures = [
             Figure("structural accepted", structural_accepted(stages), "", 0),
-            Figure("fullest record", fullest_record(Random(1), stages)[0], "bytes", 4_096),
+            Figure("fullest record", fullest_record(Random(1), stages).carried, "bytes", 4_096),
         ]
         name = f"without {stage}" if stage else "with every stage"
         for figure in figures:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from tests.journeys.parties import Party, written
-from tests.support.running import AGENCY, HOTLINE, OTHER_HOTLINE, PROVIDER, Exchange, referral
+from shared.kernel.authority import Role
+from tests.journeys.parties import Party, operated, written
+from tests.support.running import AGENCY, HOTLINE, OTHER_HOTLINE, PROVIDER, Exchange, over_budget, referral
 
 AUDITOR = "auditor.example"
 
@@ -74,6 +75,39 @@ async def test_a_referral_is_withdrawn_and_every_recipient_acknowledges(exchange
     assert shown["state"] == "withdrawn"
     assert shown["ticks"] == {"accepted": True, "delivered": "3/3", "acknowledged": "3/3"}
     assert {edge["answer"] for edge in shown["edges"]} == {"withdrawal_acknowledged"}
+
+
+async def test_what_is_over_its_budget_is_released_by_a_second_person_and_arrives_whole(
+    exchange: Exchange, tmp_path: Path
+) -> None:
+    hotline, body = Party(exchange, HOTLINE), over_budget(referral())
+    filed = hotline.told("referral", "submit", written(tmp_path, body))
+    assert (filed["state"], filed["work_reason"], filed["recipients"]) == ("unreleased", "over_budget", [])
+    referral_id = filed["referral_id"]
+    listed = hotline.told("referral", "work", "--reason", "over_budget")["items"]
+    assert referral_id in [item["referral_id"] for item in listed]
+    refused = hotline.causeway("referral", "release", referral_id)
+    assert (refused.returncode, "forbidden" in refused.stderr) == (1, True)
+
+    second = await exchange.issued("hotline", HOTLINE, Role.ANALYST)
+    released = hotline.told("referral", "release", referral_id, "--key", second)
+    assert released == {"referral_id": referral_id, "state": "routed"}
+    await exchange.until_quiet()
+    assert hotline.told("referral", "show", referral_id)["ticks"]["delivered"] == "3/3"
+    record = Party(exchange, AGENCY).told("inbox", "show", referral_id)["record"]
+    assert record["items"][0]["locator"] == body["items"][0]["locator"]
+
+    dropped = hotline.told("referral", "submit", written(tmp_path, over_budget(referral())))["referral_id"]
+    assert hotline.told("referral", "drop", dropped, "--key", second)["state"] == "dropped"
+    await exchange.until_audited()
+    for each, outcome in ((referral_id, "released"), (dropped, "dropped")):
+        flow = Party(exchange, AUDITOR).told("flow", each, "--purpose", "who let it go")
+        (fact,) = [line for line in flow["messages"] if line["type"] == "causeway.referral_reviewed.v1"]
+        assert (fact["kind"], fact["problem"], fact["detail"]["outcome"]) == ("reviewed", None, outcome)
+        assert fact["detail"]["filed_by"] != fact["detail"]["by"]
+        assert all(line["problem"] is None for line in flow["messages"])
+    accounts = operated(exchange, "audit", "reconcile")
+    assert accounts["differences"] == []
 
 
 async def test_bad_input_is_answered_with_the_field_and_the_rule_and_never_the_value(

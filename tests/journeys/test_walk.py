@@ -32,6 +32,10 @@ SINCE = {
         "shared/ledger/proof.py",
         "shared/ledger/tree.py",
         "shared/party/origin/api/checking.py",
+        # What a party does that a person should see (0043).
+        "shared/party/origin/use_cases/alarms.py",
+        # A party's day, and a second person (0041).
+        *(f"shared/party/origin/{name}.py" for name in ("domain", "store/days", "use_cases/day")),
         "shared/runtime/post/outbox.py",
     },
     "receiving": AT_THE_COMMIT
@@ -47,6 +51,8 @@ SINCE = {
         "shared/exchange/decided.py",
         "shared/exchange/events.py",
         "shared/exchange/message.py",
+        # By which edition and limits a record is judged, and which hashes travel (0041, 0042).
+        *(f"shared/exchange/{name}.py" for name in ("guarded", "minimise", "released")),
         "shared/exchange/served.py",
         "shared/exchange/spelt.py",
         "shared/runtime/database/feed.py",

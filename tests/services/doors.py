@@ -35,10 +35,11 @@ CLOCK = ManualClock(datetime(2026, 5, 4, 12, tzinfo=UTC))
 
 
 def identified_as(kind: str) -> Callable[[Request], Awaitable[Identity]]:
-    """Takes the party and the role from the request's own headers."""
+    """Takes the party, the role and, where it is another than usual, the actor from the request's own headers."""
 
     async def identity_of(request: Request) -> Identity:
-        return Identity(request.headers["x-party"], Role(request.headers["x-role"]), kind, exercise=True, actor=ACTOR)
+        actor = request.headers.get("x-actor", ACTOR)
+        return Identity(request.headers["x-party"], Role(request.headers["x-role"]), kind, exercise=True, actor=actor)
 
     return identity_of
 

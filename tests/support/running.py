@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import asyncpg
@@ -28,7 +29,10 @@ from deploy.site.installation import Installation, environment, install
 from deploy.site.kinds import AUDIT
 from deploy.site.settings import inherited_environment
 from deploy.stack_children import sandbox_children, serving
+from shared.envelope.base64url import to_base64url
 from shared.exchange.topics import INBOXES
+from shared.kernel.authority import Role
+from shared.runtime.http.identity import issue_key, keep_key
 from shared.runtime.instance.settings import prefix_of
 from shared.runtime.kafka.reader import LogReader
 from tests.support.stack import FOUR, embedded_settings
@@ -46,6 +50,7 @@ WHERE outcome IS NULL AND NOT done OR position > appended
 HOTLINE, OTHER_HOTLINE, AGENCY = "hotline-be.example", "hotline-nl.example", "police-nl.example"
 PROVIDER = "provider-012.example"
 
+_RANDOM = Random(41)
 _references = count(1)
 
 
@@ -154,6 +159,14 @@ class Exchange:
         headers = {"Authorization": f"Bearer {key.key}"}
         return httpx.AsyncClient(base_url=url or key.url, headers=headers, timeout=timeout_s, trust_env=False)
 
+    async def issued(self, service: str, party: str, role: Role) -> str:
+        """A further API key of a party that the service serves: somebody else's than who has the first."""
+        key, hashed = issue_key(live=False)
+        admin = await self.admin(service)
+        await keep_key(admin, hashed, party, role=role)
+        await admin.close()
+        return key
+
     # -- databases ------------------------------------------------------------------------------------------
 
     async def count_as_accountant(self, service: str, query: str, *arguments: Any) -> list[asyncpg.Record]:
@@ -251,6 +264,13 @@ def referral(**changes: Any) -> dict[str, Any]:
         "viewed_by": "human",
         "items": [item],
     } | changes
+
+
+def over_budget(filing: dict[str, Any]) -> dict[str, Any]:
+    """The same filing at an address of its provider that nobody has seen before: over its budget, under the ceiling."""
+    (first,) = filing["items"]
+    address = f"https://images.{PROVIDER}/{to_base64url(_RANDOM.randbytes(350))}"
+    return filing | {"items": [first | {"locator": {"kind": "url", "value": address}}]}
 
 
 def provider_filing(**changes: Any) -> dict[str, Any]:

@@ -18,6 +18,7 @@ class EntryKind(StrEnum):
     RECORD = "record"
     DECISION = "decision"
     REFUSAL = "refusal"
+    REVIEWED = "reviewed"
     PARKED = "parked"
     RECEIPT = "receipt"
     REVEALED = "revealed"

@@ -19,6 +19,7 @@ from shared.contracts.facts import (
     RecordRevealedClear,
     ReferralDecidedClear,
     ReferralRefusedClear,
+    ReferralReviewedClear,
 )
 from shared.contracts.referral import EdgeClear
 from shared.contracts.registry import BY_TYPE, GONE, MARKS, REFERRAL_DECIDED, Family, MessageType, value_model
@@ -253,7 +254,7 @@ def _stated(
         case GoneClear() as clear:
             _note_gone(clear, attributes.sender, read, directory=directory)
             return Said()
-        case ReferralRefusedClear() | MessageParkedClear() | RecordRevealedClear() as clear:
+        case ReferralRefusedClear() | ReferralReviewedClear() | MessageParkedClear() | RecordRevealedClear() as clear:
             return Said(_KINDS[type(clear)], clear.model_dump_json(exclude_none=True))
         case _:
             return Said()
@@ -261,6 +262,7 @@ def _stated(
 
 _KINDS: Final[Mapping[type[Contract], EntryKind]] = {
     ReferralRefusedClear: EntryKind.REFUSAL,
+    ReferralReviewedClear: EntryKind.REVIEWED,
     MessageParkedClear: EntryKind.PARKED,
     RecordRevealedClear: EntryKind.REVEALED,
 }

@@ -15,8 +15,10 @@ from shared.kernel.errors import Unavailable
 from shared.party.origin.api.checking import AsideChecking
 from shared.party.origin.api.routes import OriginApi, answer_filed
 from shared.party.origin.bus import OriginBus
+from shared.party.origin.store.alarms import keep_alarm
 from shared.party.origin.store.filing import PostgresFilings
 from shared.party.origin.use_cases.again import Law
+from shared.party.origin.use_cases.alarms import Alarms
 from shared.party.origin.use_cases.intake import Intake
 from shared.runtime.instance.app import App
 from shared.runtime.instance.machinery import Machinery
@@ -31,6 +33,7 @@ class Origin:
     api: OriginApi
     bus: OriginBus
     intake: Intake
+    alarms: Alarms
     checking: AsideChecking
 
     def app(self, machinery: Machinery, http: FastAPI, handler: Handler) -> App:
@@ -38,7 +41,7 @@ class Origin:
 
         async def serve() -> None:
             # Intake outlives the server: what is posted while it ends is still answered.
-            async with self.intake.running(), aclosing(self.checking):
+            async with self.alarms.running(), self.intake.running(), aclosing(self.checking):
                 with suppress(Unavailable):  # whoever writes for a peer knows from the start what that reads
                     await machinery.peers.look()
                 await machinery.run_api(http)
@@ -74,6 +77,11 @@ def assemble_origin(machinery: Machinery, authority: Authority) -> Origin:
     acceptor = Acceptor(
         machinery.instance, machinery.keys.signing, edition(), merge_delay_s=machinery.settings.merge_delay_s
     )
+    alarms = Alarms(
+        partial(keep_alarm, machinery.database),
+        clock=machinery.clock,
+        name_of=lambda party: machinery.keys.kek.actor_id(party, b""),
+    )
     intake = Intake(
         PostgresFilings(machinery.database, machinery.keys.kek),
         answering=partial(answer_filed, acceptor=acceptor),
@@ -83,6 +91,7 @@ def assemble_origin(machinery: Machinery, authority: Authority) -> Origin:
         clock=machinery.clock,
         wake=machinery.wake,
         owe=machinery.budgets.owe,
+        alarms=alarms,
     )
     checking = AsideChecking(machinery.documents)
     api = OriginApi(
@@ -91,8 +100,11 @@ def assemble_origin(machinery: Machinery, authority: Authority) -> Origin:
         intake,
         checking=checking,
         owe=machinery.budgets.owe,
+        alarms=alarms,
         authority=authority,
         directory=machinery.directory,
+        documents=machinery.documents,
+        kek=machinery.keys.kek,
         clock=machinery.clock,
         number=machinery.numberer.number,
     )
@@ -102,6 +114,7 @@ def assemble_origin(machinery: Machinery, authority: Authority) -> Origin:
         instance=machinery.instance,
         kek=machinery.keys.kek,
         clock=machinery.clock,
+        unreleased_days=machinery.settings.unreleased_days,
         wake=machinery.wake,
     )
-    return Origin(api, bus, intake, checking)
+    return Origin(api, bus, intake, alarms, checking)

@@ -18,9 +18,11 @@ from shared.exchange.record_table import DECIDE_AGAIN, SUBJECT_WITHDRAWN
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Unavailable
 from shared.party.origin.store.edges import PostgresEdges
+from shared.party.origin.store.reviews import PostgresReviews
 from shared.party.origin.store.standings import PostgresMissing, compare, refused_as_taken_back
 from shared.party.origin.use_cases.again import MOVED_AT_ONCE, DecideAgain, Law
 from shared.party.origin.use_cases.answers import EdgeAnswers
+from shared.party.origin.use_cases.reviews import expire_referrals
 from shared.routing.directory_index import DirectoryIndex
 from shared.runtime.database.transactions import Database, RowScope
 from shared.runtime.post.arrivals import FINAL
@@ -66,9 +68,12 @@ class OriginBus:
         instance: str,
         kek: KeyEncryptionKey,
         clock: Clock,
+        unreleased_days: int,
         wake: Callable[[], None] = lambda: None,
     ) -> None:
+        """`unreleased_days`: how long a referral waits for a second person."""
         self._database = database
+        self._unreleased_days = unreleased_days
         self._law = law
         self._instance = instance
         self._wake = wake
@@ -174,12 +179,27 @@ class OriginBus:
             count += found
         return count
 
+    async def expire(self, scope: RowScope) -> int:
+        """Erase what has waited too long for a second person; how many referrals. Raises `Unavailable`."""
+        async with self._database.transaction(scope) as session:
+            return await expire_referrals(
+                PostgresReviews(session.driver, self._kek),
+                self._law.now(),
+                instance=self._instance,
+                days=self._unreleased_days,
+                at=self._clock.now(),
+            )
+
     async def run(self, scope: Callable[[], RowScope]) -> None:
-        """Decide again what is due, for ever; `scope`: the instance with all parties that it serves."""
+        """Decide again what is due, and erase what has waited too long, for ever.
+
+        `scope`: the instance with all parties that it serves.
+        """
         while True:
             try:
                 await self.due(scope())
                 await self.missing(scope())
+                await self.expire(scope())
             except Unavailable as error:
                 log("decision_waits", code=error.code)
             await asyncio.sleep(LOOK_EVERY_S)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Final, Literal
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Annotated, Final, Literal, NamedTuple
 from uuid import UUID
 
 from pydantic import Field, StringConstraints
@@ -19,11 +21,13 @@ from shared.contracts.referral import CutRules, ReferralSubmission, Revision
 from shared.exchange.origin import ReferralState
 from shared.exchange.prepare import Prepared
 from shared.kernel.authority import Role
-from shared.kernel.errors import Refused
-from shared.routing.directory_index import PartyEntry
+from shared.kernel.errors import NotNow, Refused
+from shared.routing.directory_index import PartyEntry, Purses
 from shared.vocabulary.answers import AnswerState, CaseDeclineReason, ReceiptOutcome
 from shared.vocabulary.routing import Disposition, Purpose, Reason, WorkReason
 
+#: Where a referral stands once it is filed.
+FiledState = Disposition | Literal[ReferralState.UNRELEASED]
 #: So many of so many.
 Share = Annotated[str, StringConstraints(pattern=r"^[0-9]+/[0-9]+$")]
 #: How far a message has come: into the outbox, to Kafka, and what its recipient's receipt says.
@@ -40,7 +44,7 @@ ListReason = WorkReason | Unfinished | Literal["recipient_ahead"]
 class Submission:
     """One referral as posted: `content` is the parsed model, or the refusal that parsing ended in.
 
-    `body_sha256` is that of its exact bytes: of the whole body, or of the item's own in a list.
+    `body_sha256` is that of its exact bytes: of the whole body, or of the item's own in a list. `actor` is opaque.
     """
 
     party: PartyEntry
@@ -48,6 +52,7 @@ class Submission:
     content: ReferralSubmission | Refused
     traceparent: str | None = None
     body_sha256: str = field(kw_only=True)
+    actor: str = field(kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +82,40 @@ class ExternalRefExists(Refused):
         self.referral_id = referral_id
 
 
+#: Purses are in bytes, costs in sixteenths of a bit.
+_UNITS: Final = 8 * 16
+
+
+class Spent(NamedTuple):
+    """What records cost in all, in sixteenths of a bit: without their hashes, and the hashes."""
+
+    record: int = 0
+    hashes: int = 0
+
+    def plus(self, other: Spent) -> Spent:
+        return Spent(self.record + other.record, self.hashes + other.hashes)
+
+    def less(self, other: Spent) -> Spent:
+        return Spent(self.record - other.record, self.hashes - other.hashes)
+
+    def within(self, purses: Purses) -> bool:
+        return self.record <= purses.record * _UNITS and self.hashes <= purses.hashes * _UNITS
+
+
+class DaySpent(NotNow):
+    """The party's day has no room for it: the next one has."""
+
+    def __init__(self, at: datetime) -> None:
+        midnight = datetime.combine(day_of(at) + timedelta(days=1), time(), UTC)
+        headers = {"Retry-After": str(math.ceil((midnight - at).total_seconds()))}
+        super().__init__("day_spent", "file it when the next day has begun, at 00:00 UTC", headers=headers)
+
+
+def day_of(at: datetime) -> date:
+    """The day whose budget is spent at that time: it begins at 00:00 UTC."""
+    return at.astimezone(UTC).date()
+
+
 #: What becomes of a submission.
 Outcome = Prepared | Refused
 
@@ -100,18 +139,27 @@ class Cut(Contract):
 class AcceptedReferral(Contract):
     """The referral is durable here and decided. It says nothing of delivery. `cut` names items that lost a part.
 
+    What is `unreleased` is sent to nobody until a second person of its sender's releases it.
+
     `acceptance` is the sender's to keep: it proves what was accepted, also where nothing of it is left here.
     """
 
     referral_id: Uuid
     revision: Revision
-    state: Disposition
+    state: FiledState
     work_reason: WorkReason | None
     accepted_at: Instant
     recipients: tuple[Recipient, ...]
     decision: DecisionRef
     cut: tuple[Cut, ...] = ()
     acceptance: SignedAcceptance
+
+
+class ReviewedReferral(Contract):
+    """The state that a second person has led the referral to."""
+
+    referral_id: Uuid
+    state: ReferralState
 
 
 class WithdrawnReferral(Contract):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import NamedTuple, Protocol
 from uuid import UUID
 
@@ -15,9 +15,10 @@ from shared.exchange.events import Event
 from shared.exchange.message import Draft
 from shared.exchange.origin import Answered
 from shared.exchange.prepare import Again, Prepared, StaleEdge
+from shared.exchange.released import Released
 from shared.kernel.authority import Role
 from shared.kernel.errors import Refused
-from shared.party.origin.domain import ReferralPage, Reply, Request, ShownReferral, WorkPage
+from shared.party.origin.domain import ReferralPage, Reply, Request, ShownReferral, Spent, WorkPage
 from shared.vocabulary.referral import WithdrawalReason
 
 
@@ -32,7 +33,18 @@ class Twin:
 Claimed = Reply | Twin | Refused | None
 
 
-class Filing(Protocol):
+class Days(Protocol):
+    """What parties have spent of their days."""
+
+    async def debit(self, day: date, spent: Mapping[str, Spent]) -> Mapping[str, Spent]:
+        """Add this to what each party has spent of `day`, and say how much that is now.
+
+        Until the transaction ends nobody else does. What is given back is negative.
+        """
+        ...
+
+
+class Filing(Days, Protocol):
     """What is filed in one transaction: all of it is durable together, answers included."""
 
     async def claim(self, requests: Sequence[Request], expected: Sequence[Reply]) -> list[Claimed]:
@@ -48,6 +60,10 @@ class Filing(Protocol):
 
     async def correct(self, answers: Sequence[tuple[Request, Reply]]) -> None:
         """Keep other answers than were expected."""
+        ...
+
+    async def forget(self, requests: Sequence[Request]) -> None:
+        """Free the keys of requests of which nothing came: they may be made again."""
         ...
 
     async def send(self, drafts: Sequence[Draft]) -> None:
@@ -83,6 +99,48 @@ class Told:
     notice_id: UUID | None
     instance: str
     there: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Unreleased:
+    """A referral as a second person finds it. `content` is None once it was erased; `filed_by` is opaque."""
+
+    referral_id: UUID
+    party: str
+    exercise: bool
+    state: str
+    filed_by: str | None
+    body_sha256: str
+    traceparent: str | None
+    content: ReferralRecord | None = None
+
+
+class Reviews(Days, Protocol):
+    """The referrals that wait for a second person, and what comes of them. Absent and foreign ones are not there."""
+
+    async def find(self, referral_id: UUID) -> Unreleased | None:
+        """One referral of the acting party, whatever its state."""
+        ...
+
+    async def release(self, by: str, again: Again) -> bool:
+        """Let it go as it was decided again; False if somebody else has let it go or dropped it meanwhile."""
+        ...
+
+    async def drop(self, referral_id: UUID, by: str) -> bool:
+        """Erase it; False as for `release`."""
+        ...
+
+    async def expire(self, before: datetime, limit: int) -> list[Unreleased]:
+        """Erase referrals of the bound parties that have waited since before then, the longest first."""
+        ...
+
+    async def send(self, drafts: Sequence[Draft]) -> None:
+        """Put messages into the outbox."""
+        ...
+
+    async def note(self, events: Sequence[Event]) -> None:
+        """Tell parties of this instance what happened, once this transaction has committed."""
+        ...
 
 
 class Referrals(Protocol):
@@ -165,7 +223,7 @@ class AnswerAct(NamedTuple):
 class StaleReferral:
     """A referral some of whose edges went stale: `stale` has them by (recipient, purpose).
 
-    `content` is None where it is erased, and of a withdrawn referral.
+    `content` is None where it is erased, and of a withdrawn referral. `released`: by whom, where it was over budget.
     """
 
     referral_id: UUID
@@ -178,6 +236,7 @@ class StaleReferral:
     decision: JsonObject
     content: ReferralRecord | None
     traceparent: str | None
+    released: Released | None
     stale: Mapping[tuple[str, str], StaleEdge]
 
 

@@ -16,13 +16,13 @@ Trust: whoever can write these tables can hide from a party that something happe
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
 import asyncpg
+from pydantic_core import to_json
 
 from shared.exchange.events import Event
 from shared.runtime.database.columns import Columns, insert
@@ -39,7 +39,7 @@ NUMBERED_CHANNEL: Final = "causeway_numbered"
 #: A list waits so long for a numberer that is at work, then shows what is numbered.
 _LOCK_WAIT_MS: Final = 250
 
-_EVENT = Columns.of(Event, detail="jsonb")
+_EVENT = Columns.of(Event, without=("state", "by"), detail="jsonb")
 _ADD = insert("event_unnumbered", _EVENT)
 # The timeline in which this database writes now: the control file would name that of the last checkpoint.
 _HERE = """
@@ -108,7 +108,8 @@ class Listed:
 async def note_events(driver: asyncpg.Connection, events: Sequence[Event]) -> None:
     """Add events within the transaction of their acts. They are numbered once it has committed."""
     if events:
-        details = [json.dumps(dict(each.detail), separators=(",", ":")) for each in events]
+        said = [{"state": each.state, "by": each.by} for each in events]
+        details = [to_json({word: code for word, code in each.items() if code is not None}).decode() for each in said]
         await driver.execute(*_ADD.bind(rows=_EVENT.rows(events, detail=details)))
 
 

@@ -12,7 +12,7 @@ Trust: whoever can log in to the database can wake those who wait; they look, an
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import Any, Final, NamedTuple
@@ -34,7 +34,7 @@ LISTEN_AGAIN_S: Final = 1.0
 # too: an index has the rows in their order.
 _ABOVE = """
 SELECT f.epoch, coalesce((SELECT last FROM feed WHERE party = $1), 0) AS last,
-       e.number, e.type, e.subject, e.at, e.detail
+       e.number, e.type, e.subject, e.at, e.detail ->> 'state' AS state, e.detail ->> 'by' AS by
 FROM feed_numberer AS f LEFT JOIN LATERAL (
     SELECT number, type, subject, at, detail FROM event WHERE party = $1 AND number > $2 ORDER BY number LIMIT $3
 ) AS e ON true
@@ -49,7 +49,8 @@ class Numbered(NamedTuple):
     type: str
     subject: UUID
     at: datetime
-    detail: Mapping[str, str]
+    state: str | None
+    by: str | None
 
 
 class Read(NamedTuple):
@@ -63,11 +64,7 @@ class Read(NamedTuple):
 async def read_feed(driver: asyncpg.Connection, party: str, *, above: int, limit: int) -> Read:
     """The party's events above a number, at most `limit`, in their order."""
     rows = await driver.fetch(_ABOVE, party, above, limit)
-    events = [
-        Numbered(row["number"], row["type"], row["subject"], row["at"], row["detail"] or {})
-        for row in rows
-        if row["number"] is not None
-    ]
+    events = [Numbered(*(row[name] for name in Numbered._fields)) for row in rows if row["number"] is not None]
     return Read(rows[0]["epoch"], rows[0]["last"], events)
 
 

@@ -33,6 +33,12 @@ WHERE i.party = a.party AND i.key_hash = a.key_hash
 """
 
 
+_FORGET = """
+DELETE FROM idempotency AS i USING unnest($1::text[], $2::bytea[]) AS a(party, key_hash)
+WHERE i.party = a.party AND i.key_hash = a.key_hash
+"""
+
+
 class ClaimKind(StrEnum):
     """What the caller must do with its request."""
 
@@ -103,6 +109,11 @@ async def store_many(driver: asyncpg.Connection, answers: Sequence[tuple[str, by
     """Keep (party, key hash, status, exact answer) for each `NEW` claim, in the transaction that made them."""
     if answers:
         await driver.execute(_STORE, *(list(column) for column in zip(*answers, strict=True)))
+
+
+async def forget_many(driver: asyncpg.Connection, keys: Sequence[tuple[str, bytes]]) -> None:
+    """Free these keys, in the transaction that claimed them: nothing came of their requests, which may come again."""
+    await driver.execute(_FORGET, *(list(column) for column in zip(*keys, strict=True)))
 
 
 def _held(row: asyncpg.Record, wanted_hash: bytes) -> Claim:

@@ -8,13 +8,12 @@ whoever owes waits. In-process: several processes of an instance each grant the 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import astuple, dataclass
 from datetime import datetime
 from typing import Final
 
 from shared.kernel.clock import Clock
-from shared.kernel.errors import Refused
+from shared.kernel.errors import NotNow
 
 BURST_S: Final = 2.0
 
@@ -31,17 +30,17 @@ class BudgetLimits:
     work_per_s: float = math.inf
 
 
-class BudgetExceeded(Refused):
-    """Ask again after `reset_s`. `headers` tell a client so (RateLimit fields, RFC 9110 §10.2.3 Retry-After)."""
+class BudgetExceeded(NotNow):
+    """Ask again after `reset_s`. The RateLimit fields say so, too."""
 
     def __init__(self, *, limit: int, reset_s: int) -> None:
-        super().__init__("budget_exceeded", "wait before the next request", status=429)
-        self.headers: Mapping[str, str] = {
+        headers = {
             "RateLimit-Limit": str(limit),
             "RateLimit-Remaining": "0",
             "RateLimit-Reset": str(reset_s),
             "Retry-After": str(reset_s),
         }
+        super().__init__("budget_exceeded", "wait before the next request", headers=headers)
 
 
 class Budgets:

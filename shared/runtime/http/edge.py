@@ -22,9 +22,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.guard import parse_body, parse_list
 from shared.guard.envelope_limits import BODY_BYTES_MAX
-from shared.kernel.errors import CausewayError, Refused, Unavailable, not_found
+from shared.kernel.errors import CausewayError, NotNow, Refused, Unavailable, not_found
 from shared.kernel.ids import uuid7
-from shared.runtime.http.budgets import BudgetExceeded
 from shared.runtime.http.openapi import document
 from shared.runtime.http.problems import (
     InvalidFields,
@@ -162,7 +161,9 @@ class RequestFrame:
                 headers["Request-Id"] = request_id
             await send(message)
 
-        with span("http.request", parent=Headers(scope=scope).get("traceparent")) as notes:
+        # A trace of our own that links to the caller's: what the caller chose stands in no message.
+        came_with = Headers(scope=scope).getlist("traceparent")[:1]
+        with span("http.request", links=came_with) as notes:
             try:
                 await self._app(scope, receive, send_with_headers)
             except Exception as error:
@@ -249,7 +250,7 @@ async def _on_error(_request: Request, error: Exception) -> Response:
         raise error  # ours to mend: logged and answered at the edge
     if error.code in {"body_too_large", "body_too_slow"}:
         return _closing(error)
-    return problem(error, error.headers if isinstance(error, BudgetExceeded) else None)
+    return problem(error, error.headers if isinstance(error, NotNow) else None)
 
 
 async def _on_parameters(_request: Request, error: Exception) -> Response:

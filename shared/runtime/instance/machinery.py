@@ -16,6 +16,7 @@ from shared.exchange.compose import Verdict, compose_fact, compose_receipts
 from shared.exchange.message import Draft
 from shared.exchange.prepare import Documents
 from shared.exchange.topics import inbox_prefix
+from shared.guard.edition import check_files
 from shared.kernel.clock import Clock, SystemClock
 from shared.kernel.errors import Refused, Unavailable
 from shared.kernel.ids import coarse_uuid7, uuid7
@@ -288,8 +289,10 @@ async def build_machinery(
 
     `listed` is what each type of event begins (`Numberer`).
 
-    Raises `Refused` where the database is not one that this code's migrations made: `schema_of_first_release`.
+    Raises `Refused` where the database is not one that this code's migrations made: `schema_of_first_release`, and
+    `ValueError` where a file of the guard was altered.
     """
+    check_files()
     clock = SystemClock()
     database = Database(settings.database_url.get_secret_value(), pool_size=settings.database_pool_size)
     keys = load_keys(

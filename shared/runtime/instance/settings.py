@@ -69,6 +69,9 @@ class RuntimeSettings(BaseSettings):
     #: acceptance says so. By default a day, for which a broker may be away.
     merge_delay_s: Annotated[int, Field(ge=1, le=604_800)] = 86_400
 
+    #: For how many days a referral that needs a second person waits for one: then it is erased.
+    unreleased_days: Annotated[int, Field(ge=1, le=30)] = 7
+
     #: /readyz says no when a message waits longer than that for its sending, or its receipt; by default never, since
     #: an instance that cannot send can still accept.
     outbox_age_s_max: Annotated[float, Field(gt=0)] | None = None

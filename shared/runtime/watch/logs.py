@@ -24,6 +24,7 @@ EventName = Literal[
     "beat_refused",
     "broker_waits",
     "bus_restarted",
+    "child_at_risk_waits",
     "consumer_waits",
     "database_began",
     "decided_again",
@@ -47,9 +48,11 @@ EventName = Literal[
     "numbers_of_others",
     "numbers_uncounted",
     "part_failed",
+    "party_alarm",
     "record_alarm",
     "records_lost",
     "referral_undecidable",
+    "referrals_expired",
     "relay_waits",
     "request_failed",
     "service_started",
@@ -76,6 +79,7 @@ class Fields(TypedDict, total=False):
     message_id: str
     offset: int
     part: str
+    party: str
     partition: int
     peer: str
     request_id: str
@@ -88,6 +92,7 @@ LEVELS: Final[Mapping[str, Level]] = {
     "batch_superseded": "info",
     "beat_refused": "error",
     "broker_waits": "warning",
+    "child_at_risk_waits": "error",
     "bus_restarted": "error",
     "consumer_waits": "warning",
     "database_began": "warning",
@@ -112,9 +117,11 @@ LEVELS: Final[Mapping[str, Level]] = {
     "numbers_of_others": "error",
     "numbers_uncounted": "error",
     "part_failed": "error",
+    "party_alarm": "error",
     "record_alarm": "error",
     "records_lost": "error",
     "referral_undecidable": "error",
+    "referrals_expired": "warning",
     "relay_waits": "warning",
     "request_failed": "error",
     "service_started": "info",

@@ -16,6 +16,14 @@ CONTENT_TYPE: Final = "text/plain; version=1.0.0; charset=utf-8; escaping=unders
 #: parked (for the first time, by this consumer).
 MESSAGES: Final = Counter("causeway_messages", "Messages by what became of them.", ["fate"], registry=REGISTRY)
 REFUSALS: Final = Counter("causeway_refusals", "Submissions refused at intake, by code.", ["code"], registry=REGISTRY)
+#: `kind` as in `shared/party/origin/use_cases/alarms.py`. Which party, the log's opaque name and the table say.
+ALARMS: Final = Counter(
+    "causeway_alarms", "Alarms about parties that this process was first to raise.", ["kind"], registry=REGISTRY
+)
+#: `reason` is over_budget or over_day: the second only of a child at risk.
+UNRELEASED: Final = Counter(
+    "causeway_unreleased", "Referrals that wait for a second person, by reason.", ["reason"], registry=REGISTRY
+)
 HTTP_REQUESTS: Final = Counter(
     "causeway_http_requests", "Answered requests.", ["method", "route", "status"], registry=REGISTRY
 )

@@ -25,7 +25,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor, SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.sampling import ParentBased, Sampler, SamplingResult, TraceIdRatioBased
-from opentelemetry.trace import Link, NonRecordingSpan, Span, SpanContext, SpanKind, Status, StatusCode, TraceFlags
+from opentelemetry.trace import Link, Span, SpanContext, SpanKind, Status, StatusCode, TraceFlags
 from opentelemetry.trace import use_span as _use_span
 from opentelemetry.util.types import Attributes as OtelAttributes
 
@@ -106,10 +106,10 @@ def close_telemetry() -> None:
 
 
 @contextmanager
-def span(
-    name: SpanName, *, parent: str | None = None, links: Sequence[str] = (), attributes: Attributes | None = None
-) -> Iterator[SpanNotes]:
-    """A span around the block. `parent` and `links` are `traceparent` texts; malformed ones count as absent.
+def span(name: SpanName, *, links: Sequence[str] = (), attributes: Attributes | None = None) -> Iterator[SpanNotes]:
+    """A span around the block, in the trace that runs; with `links`, in a trace of its own.
+
+    `links` are `traceparent` texts; malformed ones count as absent.
 
     An exception leaves its code or class in the span, never its text.
     """
@@ -118,7 +118,7 @@ def span(
         yield SpanNotes(None)
         return
     # A batch stands for many traces, so it begins one of its own, whatever runs around it.
-    context = _context(parent) if parent is not None or links else None
+    context = Context() if links else None
     contexts = [found for text in links[:LINKS_MAX] if (found := _span_context(text)) is not None]
     started = tracer.start_span(
         name,
@@ -209,11 +209,6 @@ class _LinkedOrRatio(Sampler):
 
     def get_description(self) -> str:
         return "LinkedOrRatio"
-
-
-def _context(parent: str | None) -> Context:
-    found = _span_context(parent) if parent is not None else None
-    return Context() if found is None else trace.set_span_in_context(NonRecordingSpan(found), Context())
 
 
 def _span_context(text: str) -> SpanContext | None:

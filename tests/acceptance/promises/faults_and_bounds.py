@@ -17,7 +17,11 @@ _OUTAGE = "tests/failures/test_outage.py"
 _REPORT = "tests/shared/guard/test_guard_report.py"
 _CHARGE = "tests/shared/guard/test_charge.py"
 _BUDGET = "tests/shared/guard/test_guard_budget.py"
+_CAPACITY = "tests/journeys/test_capacity.py"
 _OPENS = "tests/shared/guard/test_guard_opens_no_location.py"
+_DAY = "tests/services/hotline/test_party_day.py"
+_SECOND = "tests/services/hotline/test_second_person.py"
+_STORIES = "tests/journeys/test_stories.py"
 _SIMULATION = "tests/simulation/test_simulation.py"
 _SPANS = "tests/shared/runtime/watch/test_telemetry.py"
 _TELEMETRY = "tests/journeys/test_telemetry.py"
@@ -130,10 +134,59 @@ FAULTS_AND_BOUNDS = (
         (_SIMULATION,),
     ),
     Line(
-        "No encoding carries more than it is charged: every context of the model obeys Kraft's inequality, each text "
-        "is read again from a word as long as its charge, random bytes in every channel and place, the fullest record; "
-        "with a cost lowered or a stage left out each is missed",
+        "No encoding carries more than it is charged: every context of the model obeys Kraft's inequality, as do all "
+        "records of a small sort, each text is read again from a word as long as its charge, the same on every Python; "
+        "random bytes in over 60 encodings, and by over 60 ways a record as a whole can speak; with a cost lowered, or "
+        "a choice or a stage left out, each is missed",
         (_REPORT, _CHARGE, _BUDGET),
+    ),
+    Line(
+        "A report over its budget waits sealed, is released by a second person and reaches its recipients whole and "
+        "receipted; who filed it is refused; dropped or expired it is erased and the fact kept; above the ceiling "
+        "nothing is written; a recipient takes it from two alone",
+        (*tests_of(_STORIES, "test_what_is_over_its_budget_is_released_by_a_second_person_and_arrives_whole"), _SECOND),
+    ),
+    Line(
+        "A party's day has its budget over two processes, which is used up and never exceeded: two purses, of declared "
+        "size; p0 beyond it is at the second person at once; without the bound it has no end",
+        (_DAY,),
+    ),
+    Line(
+        "Over HTTP, read back at the recipient: 320 bytes a field, 1,536 a record without hashes, 4,096 in all; with "
+        "the guard off at one end refused at the other, off at both the bars are missed; another spelling is refused",
+        tests_of(
+            _CAPACITY,
+            "test_the_fullest_record_is_read_whole_at_its_recipient_and_carries_no_more_than_its_budget",
+            "test_no_field_carries_more_than_its_budget",
+            "test_without_the_budget_at_either_end_it_would_carry_more",
+            "test_a_record_that_is_not_its_own_canonical_form_is_refused_by_its_recipient",
+        ),
+    ),
+    Line(
+        "A picture in a path, seven kilobytes in names of parameters and a picture in labels: refused or cut to codes, "
+        "and in no row, file or log of changes; the search finds what is written",
+        tests_of(
+            _CAPACITY,
+            "test_what_once_came_out_at_the_recipient_is_refused_or_cut_to_codes_and_never_written",
+            "test_the_same_search_finds_what_is_written",
+        ),
+    ),
+    Line(
+        "Clear parts, facts and what audit keeps of them are the same of referrals that differ in all but their codes; "
+        "of a refusal they say code and field",
+        tests_of(
+            _CAPACITY,
+            "test_clear_parts_and_facts_say_codes_and_ids_and_nothing_that_a_sender_could_choose_beyond",
+            "test_of_a_refusal_audit_is_told_the_code_and_the_field",
+        ),
+    ),
+    Line(
+        "500 refused checks, a day that is filled, dearer items, long fields, a file's first bytes, an urgent report "
+        "that waits: each alarmed once a party and day, over processes and restarts, by an opaque name and no value",
+        (
+            "tests/shared/party/test_alarms.py",
+            "tests/services/hotline/test_party_alarms.py",
+        ),
     ),
     Line("No code opens a location that was reported; a watch sees one that would", (_OPENS,)),
     Line(

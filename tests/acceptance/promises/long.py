@@ -33,7 +33,8 @@ LONG = (
     ),
     Line(
         "A recipient down with 200,000 unreceipted rows: its sender ready, others published within 1.5 times at the "
-        "median, 0 copies while the log had them, all delivered after, also what retention had taken",
+        "median, 0 copies while the log had them, all delivered after, also what retention had taken and what is "
+        "sealed to a key made meanwhile",
         verb="the_recipient_down",
     ),
     Line(
@@ -78,10 +79,15 @@ LONG = (
         "A referral costs the same within a tenth on stores filled to ten thousand and to two million referrals",
         verb="the_cost_of_filled_stores",
     ),
-    Line("The guard meets every bar, and with any stage removed at least one is missed", verb="the_guard_report"),
     Line(
-        "100,000 referrals through 50 kills, PostgreSQL's crashes among them, and 10 freezes: nothing lost, nothing "
-        "done twice, accounts even",
+        "The guard's whole report: Kraft's inequality in every context, random bytes in every channel, position and "
+        "field within the budgets, true addresses list by list, kinds, scripts and speed; without the budget, the "
+        "envelope or the schema a bar is missed",
+        verb="the_guard_report",
+    ),
+    Line(
+        "100,000 referrals through 50 kills, PostgreSQL's crashes among them, 10 freezes, lost ends of three topics "
+        "and an agency's database restored: nothing lost, nothing done twice, each loss named, accounts even",
         verb="the_soak",
     ),
     Line(

@@ -17,7 +17,14 @@ from deploy.accounting.books import said
 from deploy.accounting.differences import Difference
 from deploy.accounting.edges import EDGE, Carrier, Edges
 from deploy.accounting.referrals import Referrals
-from shared.contracts.registry import MESSAGE_PARKED, RECORD_REVEALED, REFERRAL_DECIDED, REFERRAL_REFUSED, MessageType
+from shared.contracts.registry import (
+    MESSAGE_PARKED,
+    RECORD_REVEALED,
+    REFERRAL_DECIDED,
+    REFERRAL_REFUSED,
+    REFERRAL_REVIEWED,
+    MessageType,
+)
 from shared.exchange.authority import cells_of
 from shared.exchange.message import Draft, Record
 from shared.exchange.prepare import Prepared
@@ -46,6 +53,7 @@ SERVED: Final = {
 KINDS: Final = {
     REFERRAL_DECIDED: "decision",
     REFERRAL_REFUSED: "refusal",
+    REFERRAL_REVIEWED: "reviewed",
     RECORD_REVEALED: "revealed",
     MESSAGE_PARKED: "parked",
 }
@@ -77,6 +85,9 @@ def statements(log: Log, filed: Prepared, notice: UUID) -> Iterator[Statement]:
             yield Statement(
                 REFERRAL_REFUSED, by, of, serves, fact(log, REFERRAL_REFUSED, refusal, subject=uuid7(), by=by)
             )
+            reviewed = {"origin": of, "outcome": "expired", "filed_by": "6e" * 16}
+            stated = fact(log, REFERRAL_REVIEWED, reviewed, subject=filed.referral_id, by=by)
+            yield Statement(REFERRAL_REVIEWED, by, of, of == HOTLINE and serves, stated)
             for subject, have_it in ((filed.referral_id, (HOTLINE, POLICE)), (notice, (HOTLINE, PROVIDER))):
                 stated = fact(log, RECORD_REVEALED, revealed(of), subject=subject, by=by)
                 yield Statement(RECORD_REVEALED, by, of, serves and of in have_it, stated)
@@ -104,7 +115,7 @@ async def test_only_what_the_table_allows_is_believed(
         assert line["verified"]
         assert (line["problem"] == "statement_not_yours") == (not statement.allowed)
     record_property("facts_tried", len(tried))
-    assert len(tried) == 4 * 3 * 2 * 4 + 4 * 3
+    assert len(tried) == 4 * 3 * 2 * 5 + 4 * 3
     flow = await log.flow(filed.referral_id)
     mine = {each["message_id"] for each in before}
     assert [each | {"position": 0} for each in flow if each["message_id"] in mine] == [

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from itertools import count
+from typing import cast
 from uuid import UUID
 
 import pytest
 
 from deploy.accounting.folded import FoldedDay, FoldedMarks
+from deploy.accounting.log import LogCheck
+from deploy.accounting.streams import Book
 from services.audit.domain.entries import Entry, Read
+from services.audit.domain.partitions import Cursor, Life
 from services.audit.domain.reading import Reading, read_records, record_digest
 from services.audit.ports import Telling
 from services.audit.store.marks import PostgresMarks
@@ -27,6 +31,9 @@ from shared.kernel.clock import ManualClock
 from shared.kernel.errors import Unavailable
 from shared.kernel.ids import uuid7
 from shared.runtime.database.transactions import Database
+from shared.runtime.kafka.bounds import Bounds
+from shared.runtime.kafka.reader import LogReader
+from shared.runtime.post.ports import Coordinate
 from shared.runtime.post.stamping import sign_unnumbered
 from tests.services.audit.log import Log, identity
 from tests.support.exchange_world import LONG_AFTER
@@ -338,6 +345,40 @@ def entries_of(log: Log, records: Sequence[Record]) -> list[Entry]:
     reading = Reading(log.world.shelf, Opener([]), ManualClock(log.world.at + LONG_AFTER))
     read_records(records, read, generations={record.topic: log.generation for record in records}, reading=reading)
     return read.entries
+
+
+class Held:
+    """A topic as Kafka has it now: one record."""
+
+    def __init__(self, record: Record) -> None:
+        self._record = record
+
+    async def bounds(self) -> dict[Coordinate, Bounds]:
+        return {Coordinate(self._record.topic, 0): Bounds(0, 1)}
+
+    async def read_range(self, _: Coordinate, _first: int, _end: int) -> AsyncIterator[list[Record]]:
+        yield [self._record]
+
+
+@pytest.mark.parametrize("read_again", [True, False])
+async def test_marks_where_a_lost_message_lay_are_no_difference_once_audit_has_named_them(
+    log: Log, *, read_again: bool
+) -> None:
+    [message] = facts(log, 1)
+    refilled = replace(said(log, MARKS, marks()), offset=0)
+    assert refilled.topic == message.topic
+    await log.keep(message)
+    if read_again:
+        await log.entries.begin([], {Life(message.topic, log.generation, 0): Cursor(0, None)})
+        await log.keep(refilled)
+    reading = Reading(
+        log.world.shelf, Opener([log.world.keys["audit"].opening]), ManualClock(log.world.at + LONG_AFTER)
+    )
+    async with log.database.transaction() as session:
+        book = Book(session.driver, kind="audit")
+        check = LogCheck(cast(LogReader, Held(refilled)), book, reading, opened=True, sealing_before=log.world.at)
+        found = [each.what async for each in check.differences({message.topic: log.generation}, {})]
+    assert found == ([] if read_again else ["audit has another record than Kafka"])
 
 
 async def test_marks_that_are_told_to_nobody_for_a_minute_are_no_readiness(log: Log) -> None:

@@ -35,7 +35,7 @@ class Hotlines:
     def __init__(self, database: Database) -> None:
         self.database = database
         self.directory = directory()
-        bus = OriginBus(database, law=NO_LAW, instance="hotline", kek=KEK, clock=ManualClock(AT))
+        bus = OriginBus(database, law=NO_LAW, instance="hotline", kek=KEK, clock=ManualClock(AT), unreleased_days=7)
         self.door = hotline_door(kek=KEK, origin=bus)
         self.act_on = partial(act, RECIPIENT)
 

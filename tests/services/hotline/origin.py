@@ -29,10 +29,12 @@ from shared.party.origin.api.checking import Checked, Posted, check_posted
 from shared.party.origin.api.routes import OriginApi, answer_filed
 from shared.party.origin.bus import OriginBus
 from shared.party.origin.domain import Request, Submission
+from shared.party.origin.store.alarms import keep_alarm
 from shared.party.origin.store.filing import PostgresFilings
 from shared.party.origin.store.referrals import PostgresReferrals
 from shared.party.origin.use_cases import referrals as use_cases
 from shared.party.origin.use_cases.again import Law
+from shared.party.origin.use_cases.alarms import Alarms
 from shared.party.origin.use_cases.intake import Intake
 from shared.party.origin.use_cases.referrals import Acting
 from shared.runtime.database.feed import Numberer
@@ -43,7 +45,7 @@ from shared.runtime.post.numbering import Numbering
 from shared.runtime.post.ports import Signed
 from shared.vocabulary.answers import ReceiptOutcome
 from shared.vocabulary.referral import WithdrawalReason
-from tests.services.doors import door, identified_as
+from tests.services.doors import ACTOR, door, identified_as
 from tests.services.outgoing import held, let_go
 from tests.support.builders import AT, HOTLINE, settlement
 from tests.support.exchange_world import World, submission
@@ -65,6 +67,9 @@ class Origin:
         signing = self.world.keys["hotline"].signing
         self.acceptor = Acceptor("hotline", signing, edition(), merge_delay_s=86_400)
         self.budgets = Budgets(BudgetLimits(1_000, 10_000_000), self.clock)
+        self.alarms = Alarms(
+            partial(keep_alarm, self.database), clock=self.clock, name_of=lambda party: KEK.actor_id(party, b"")
+        )
         self.intake = self.intake_of()
         self.numberer = Numberer(self.database, LISTS)
         self.api = OriginApi(
@@ -73,13 +78,18 @@ class Origin:
             self.intake,
             checking=self._checked,
             owe=self.budgets.owe,
+            alarms=self.alarms,
             authority=AUTHORITY,
             directory=lambda: self._documents().directory,
+            documents=self._documents,
+            kek=KEK,
             clock=self.clock,
             number=self.numberer.number,
         )
         self.database.last_step = Numbering("hotline", signing)
-        self.bus = OriginBus(self.database, law=self.law(), instance="hotline", kek=KEK, clock=self.clock)
+        self.bus = OriginBus(
+            self.database, law=self.law(), instance="hotline", kek=KEK, clock=self.clock, unreleased_days=7
+        )
 
     def intake_of(self, **bounds: Any) -> Intake:
         """An intake of this origin with these bounds."""
@@ -92,6 +102,7 @@ class Origin:
             clock=self.clock,
             wake=lambda: None,
             owe=self.budgets.owe,
+            alarms=self.alarms,
             **bounds,
         )
 
@@ -103,7 +114,9 @@ class Origin:
         """File a referral that reaches a hotline, three agencies and a provider."""
         content = submission(external_ref=f"ref-{next(_references)}", **changes)
         posted = digest(content.model_dump_json().encode())
-        filing = Submission(self.intake.origin(HOTLINE), Role.MACHINE, content, traceparent, body_sha256=posted)
+        filing = Submission(
+            self.intake.origin(HOTLINE), Role.MACHINE, content, traceparent, body_sha256=posted, actor=ACTOR
+        )
         running = asyncio.create_task(self.intake.run())
         try:
             answer = await self.intake.submit(Request([filing], uuid7().bytes * 2, bytes(32), single=True))

@@ -15,6 +15,7 @@ from shared.kernel.ids import uuid7
 from shared.party.origin.domain import Reply, Request, Submission
 from shared.party.origin.use_cases.intake import TOGETHER
 from shared.runtime.database.transactions import RowScope
+from tests.services.doors import ACTOR
 from tests.services.hotline.origin import Origin
 from tests.support.builders import HOTLINE
 from tests.support.exchange_world import submission
@@ -30,7 +31,7 @@ async def empty(origin: Origin) -> None:
 async def filed(origin: Origin, *contents: Any) -> tuple[Reply, list[dict[str, Any]]]:
     """The answer to one list of submissions or refusals, and its results."""
     party = origin.intake.origin(HOTLINE)
-    submissions = [Submission(party, Role.MACHINE, each, body_sha256="0" * 64) for each in contents]
+    submissions = [Submission(party, Role.MACHINE, each, body_sha256="0" * 64, actor=ACTOR) for each in contents]
     request = Request(submissions, uuid7().bytes * 2, bytes(32), single=False)
     async with origin.intake.running():
         answer = await origin.intake.submit(request)

@@ -15,7 +15,7 @@ from shared.kernel.errors import Unavailable
 from shared.kernel.ids import uuid7
 from shared.party.origin.domain import Request, Submission
 from shared.party.origin.store.filing import PostgresFiling
-from tests.services.doors import asking
+from tests.services.doors import ACTOR, asking
 from tests.services.hotline.origin import Origin
 from tests.support.builders import HOTLINE
 from tests.support.exchange_world import SUBMISSION, submission
@@ -100,6 +100,19 @@ async def test_what_is_no_body_to_check_is_refused_with_its_rule(
     assert answer.json()["code"] == code
 
 
+async def test_a_check_tells_what_would_be_cut_and_where_a_redirector_leads_but_not_of_what_is_uncut(
+    client: httpx.AsyncClient,
+) -> None:
+    address = "https://l.facebook.com/l.php?u=https%3A%2F%2Fsite.example%2Fa&h=AT0"
+    item = SUBMISSION["items"][0] | {"locator": {"kind": "url", "value": address}}
+    posted = body(items=[item, item | {"uncut": True}])
+    (result,) = (await checked(client, json.dumps(posted))).json()["results"]
+    assert result["cut"] == [{"n": 1, "rules": ["facebook_out"], "target": "https://site.example/a"}]
+    filed = await client.post("/v1/referrals", json=posted, headers=asking(HOTLINE, key=uuid7().hex))
+    assert filed.status_code == 202
+    assert filed.json()["cut"] == [{"n": 1, "rules": ["facebook_out"]}]
+
+
 @pytest.mark.parametrize(("observed_at", "status"), [("2099-01-01T00:00:00Z", 422), ("2026-05-04T11:00:00Z", 202)])
 async def test_what_has_not_happened_yet_cannot_have_been_observed(
     client: httpx.AsyncClient, observed_at: str, status: int
@@ -114,7 +127,7 @@ async def test_what_has_not_happened_yet_cannot_have_been_observed(
 def request_of(origin: Origin, submissions: int) -> Request:
     party = origin.intake.origin(HOTLINE)
     contents = [submission(external_ref=uuid7().hex[:30]) for _ in range(submissions)]
-    filed = [Submission(party, Role.MACHINE, content, body_sha256="0" * 64) for content in contents]
+    filed = [Submission(party, Role.MACHINE, content, body_sha256="0" * 64, actor=ACTOR) for content in contents]
     return Request(filed, uuid7().bytes * 2, bytes(32), single=submissions == 1)
 
 

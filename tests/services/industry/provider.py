@@ -55,7 +55,9 @@ class Providers:
         self.database = database
         self.directory = directory()
         self.again = DecidedAgain()
-        self.bus = OriginBus(database, law=NO_LAW, instance="industry", kek=KEK, clock=ManualClock(AT))
+        self.bus = OriginBus(
+            database, law=NO_LAW, instance="industry", kek=KEK, clock=ManualClock(AT), unreleased_days=7
+        )
         self.bus._again = self.again
         self.door = industry_door(kek=KEK, origin=self.bus)
 

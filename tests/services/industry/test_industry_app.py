@@ -17,6 +17,7 @@ async def test_it_is_assembled_without_a_broker_and_serves_the_paths_of_a_provid
     assert app.machinery.instance == "industry_two"
     assert app.parts.keys() == {"api", "documents", "numberer", "relay", "consumer", "moves"}
     assert paths_of(app.http.openapi()) == {
+        ("get", "/v1/events"),
         ("get", "/v1/notices"),
         ("get", "/v1/notices/{notice_id}"),
         ("get", "/v1/notices/{notice_id}/evidence"),
@@ -29,6 +30,8 @@ async def test_it_is_assembled_without_a_broker_and_serves_the_paths_of_a_provid
         ("post", "/v1/referrals:batch"),
         ("post", "/v1/referrals:check"),
         ("get", "/v1/referrals/{referral_id}"),
+        ("post", "/v1/referrals/{referral_id}:drop"),
+        ("post", "/v1/referrals/{referral_id}:release"),
         ("post", "/v1/referrals/{referral_id}:withdraw"),
         ("get", "/v1/work"),
     }

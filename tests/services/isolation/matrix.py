@@ -51,8 +51,8 @@ class Isolated:
 
 _REFERRAL = """
 INSERT INTO referral (referral_id, party, external_ref, revision, exercise, disposition, state, facts, decision,
-                      content, body_sha256, accepted_at)
-VALUES ($1::uuid, $2, $1::uuid::text, 1, true, 'routed', $3, '{}', '{}', '', '', now())
+                      content, body_sha256, accepted_at, filed_by)
+VALUES ($1::uuid, $2, $1::uuid::text, 1, true, 'routed', $3, '{}', '{}', '', '', now(), 'somebody')
 """
 _EDGE = """
 INSERT INTO edge (edge_id, instance, referral_id, party, recipient, purpose, reason, rules, law, decided_at)
@@ -138,8 +138,9 @@ async def disagreements(database: Database, held: Isolated, rows: Rows) -> tuple
 def _expected(held: Isolated, role: str, action: str) -> Iterator[tuple[Cell, set[str]]]:
     """What the Python table says, as effects on rows.
 
-    `read` sees, `submit` adds, `apply` adds and changes, any other act changes. A row on which its party's role may
-    act in some state is seen in every state: it is answered with `state_forbids`, not as if it were absent.
+    `read` sees, `submit` adds, `apply` adds and changes, any other act changes; `release` adds edges, too. A row on
+    which its party's role may act in some state is seen in every state: it is answered with `state_forbids`, not as if
+    it were absent.
     """
     for relation in Relation:
         permitted = [state for state in held.states if _permits(held, role, relation, action=action, state=state)]
@@ -147,6 +148,7 @@ def _expected(held: Isolated, role: str, action: str) -> Iterator[tuple[Cell, se
             effects = {SEES} if permitted else set()
             if state in permitted if held.has_state else permitted:
                 effects |= {"read": set(), "submit": {ADDS}, "apply": {ADDS, CHANGES}}.get(action, {CHANGES})
+                effects |= {ADDS} if (held.table, action) == ("edge", "release") else set()
             yield Cell(f"{held.service}.{held.table}", role, relation, action, state), effects
 
 

@@ -19,7 +19,7 @@ from services.law_enforcement.store import PostgresCases, case_reference, protec
 from shared.envelope.datakeys import DataKey, KeyEncryptionKey, protect, wrap
 from shared.kernel.errors import Defect
 from shared.kernel.ids import uuid7
-from shared.party.origin.store.edges import PostgresEdges
+from shared.party.origin.store.edges import opened as opened_content
 from shared.party.origin.store.filing import places
 from shared.party.recipient.store import NewItem, PostgresItems, new_items
 from tests.services.deliveries import (
@@ -76,7 +76,7 @@ def filed(subject: UUID, party: str) -> Held:
 
     def opened(protected: bytes, wrapped: bytes) -> object:
         row: Any = {"referral_id": subject, "party": party, "content": protected, "wrapped": wrapped}
-        return PostgresEdges(None, KEK)._opened(row)  # type: ignore[arg-type]
+        return opened_content(row, KEK)
 
     return protect(content, key, of_content), wrap(key, KEK, of_key), opened
 

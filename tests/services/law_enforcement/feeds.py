@@ -72,7 +72,7 @@ class Door:
             await asyncio.gather(self.listening, return_exceptions=True)
 
     async def note(self, count: int = 1, *, number: bool = True, party: str | None = None) -> list[str]:
-        made = [Event(party or self.party, "case.accept", uuid7(), {"state": "accepted"}) for _ in range(count)]
+        made = [Event(party or self.party, "case.accept", uuid7(), state="accepted") for _ in range(count)]
         async with self.database.transaction() as session:
             await note_events(session.driver, made)
         if number:
@@ -156,7 +156,7 @@ async def write(database: Database, count: int, seed: int) -> set[UUID]:
     left = count
 
     async def one(events: int) -> None:
-        made = [Event(PARTY, "case.accept", uuid4(), {"state": "accepted"}) for _ in range(events)]
+        made = [Event(PARTY, "case.accept", uuid4(), state="accepted") for _ in range(events)]
         async with database.transaction() as session:
             await note_events(session.driver, made)
             await asyncio.sleep(draw.choice((0, 0, 0.001, 0.03)))
@@ -169,7 +169,7 @@ async def write(database: Database, count: int, seed: int) -> set[UUID]:
             left -= events
             await one(events)
 
-    late = [Event(PARTY, "case.decline", uuid4(), {"state": "declined"}) for _ in range(7)]
+    late = [Event(PARTY, "case.decline", uuid4(), state="declined") for _ in range(7)]
     left -= len(late)
     async with database.transaction() as session:
         await note_events(session.driver, late)

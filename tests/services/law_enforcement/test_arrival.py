@@ -42,7 +42,7 @@ async def emptied(agencies: Agencies, endpoint: DatabaseEndpoint) -> AsyncIterat
 
 
 def events(count: int, party: str = PARTY) -> list[Event]:
-    return [Event(party, "case.accept", uuid4(), {"state": "accepted"}) for _ in range(count)]
+    return [Event(party, "case.accept", uuid4(), state="accepted") for _ in range(count)]
 
 
 async def noted(database: Database, count: int, party: str = PARTY) -> list[Event]:

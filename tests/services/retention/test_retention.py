@@ -154,7 +154,7 @@ async def test_events_leave_by_the_month_but_those_of_open_subjects(
     still_open, gone = uuid7(), uuid4()
     await agencies.receive(offered(still_open))
     async with database.transaction() as session:
-        await note_events(session.driver, [Event(party, "case.offer", gone, {"state": "offered"})])
+        await note_events(session.driver, [Event(party, "case.offer", gone, state="offered")])
     await as_owner(endpoint, "UPDATE event_unnumbered SET at = $1", LONG_AGO)
     await numbered(database)
     found = {each.table: each.count for each in await apply(owned(endpoints, "law_enforcement"), LONG_AGO)}
@@ -208,7 +208,7 @@ async def test_rows_that_wait_for_their_month_move_when_it_is_made(
     later = datetime(NOW.year + 2, 5, 20, 12, tzinfo=UTC)
     database, endpoint = databases["hotline"], endpoints["hotline"]
     async with database.transaction() as session:
-        await note_events(session.driver, [Event("later.example", "referral.submit", uuid4(), {"state": "routed"})])
+        await note_events(session.driver, [Event("later.example", "referral.submit", uuid4(), state="routed")])
     await as_owner(endpoint, "UPDATE event_unnumbered SET at = $1", later)
     await numbered(database)
     owner = await asyncpg.connect(endpoint.owner_url)

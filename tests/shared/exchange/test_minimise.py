@@ -196,6 +196,43 @@ def test_only_the_items_that_an_edge_is_about_travel() -> None:
             assert whole["items"][other]["locator"]["value"] not in json.dumps(sent)
 
 
+EVERY: dict[str, str] = {"md5": "0" * 32, "sha1": "1" * 40, "sha256": "2" * 64, "pdq": "3" * 64}
+EVERY |= {"photodna": "A" * 192, "tmk_pdqf": "4" * 64}
+
+
+@pytest.mark.parametrize(
+    ("has", "allowed", "sent"),
+    [
+        (EVERY.keys(), (), {"sha256", "pdq"}),
+        (("md5", "sha1"), (), {"sha1"}),
+        (("md5", "photodna"), (), {"md5"}),
+        (("tmk_pdqf", "photodna"), (), set()),
+        (EVERY.keys(), ("md5", "photodna"), {"sha256", "pdq", "md5", "photodna"}),
+        (("pdq",), tuple(EVERY), {"pdq"}),
+    ],
+)
+def test_of_hashes_pdq_travels_one_cryptographic_and_what_the_rules_allow(
+    has: Collection[str], allowed: Collection[str], sent: set[str]
+) -> None:
+    whole = record()
+    whole["items"][0]["hashes"] = {kind: value for kind, value in EVERY.items() if kind in has}
+    before = json.dumps(whole)
+    for made in (
+        referral_record(whole, PartyKind.LAW_ENFORCEMENT, [0], withheld=(), hash_kinds=allowed),
+        notice_record(whole, [0], withheld=(), hash_kinds=allowed),
+    ):
+        assert made["items"][0]["hashes"].keys() == sent
+    assert json.dumps(whole) == before
+
+
+def test_photodna_travels_of_eight_items_at_most() -> None:
+    whole = record()
+    whole["items"] = [whole["items"][0] | {"n": n, "hashes": EVERY} for n in range(1, 11)]
+    made = referral_record(whole, PartyKind.LAW_ENFORCEMENT, range(10), withheld=(), hash_kinds=EVERY)
+    assert [item["n"] for item in made["items"] if "photodna" in item["hashes"]] == list(range(1, 9))
+    assert all(item["hashes"].keys() == EVERY.keys() - {"photodna"} for item in made["items"][8:])
+
+
 def unhidden(item: Mapping[str, Any], hidden: Collection[str]) -> Iterator[tuple[str, Any]]:
     yield from ((name, value) for name, value in item.items() if name not in hidden)
 

@@ -17,7 +17,7 @@ from shared.contracts.referral import ReferralRecord
 from shared.contracts.registry import NOTICE_ISSUED, REFERRAL_DECIDED, REFERRAL_OFFERED
 from shared.envelope.base64url import from_base64url
 from shared.envelope.sealing import BUCKET_BYTES_MAX, Sealer, open_sealed
-from shared.exchange.accept import RECORD_BYTES_MAX
+from shared.exchange.accept import RECORD_BYTES_MAX, accept
 from shared.exchange.compose import seal_context
 from shared.exchange.decided import Stated, StatedEdge, decided_fact, sealed_of_decided, stated_edges
 from shared.exchange.message import Draft
@@ -25,7 +25,7 @@ from shared.exchange.prepare import Filing, Prepared, StaleEdge, check, prepare,
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid4, uuid7
 from shared.vocabulary.routing import PartyKind, Purpose
-from tests.support.builders import HOTLINE, PROVIDER
+from tests.support.builders import HOTLINE, POLICE, PROVIDER
 from tests.support.exchange_world import (
     ACCOUNT,
     CORRELATION,
@@ -247,7 +247,7 @@ def test_everything_about_one_referral_has_one_key_towards_hotlines_and_agencies
 
 
 def test_what_the_guard_refuses_is_not_prepared(here: World) -> None:
-    file = base64.urlsafe_b64encode(b"\x89PNG\r\n\x1a\n" + bytes(range(200)) * 3).decode()
+    file = base64.urlsafe_b64encode(b"\x89PNG\r\n\x1a\n" + bytes(range(200)) * 4).decode()
     items = [SUBMISSION["items"][0] | {"locator": {"kind": "url", "value": f"https://images.example/{file}"}}]
     with pytest.raises(Refused, match="guard_"):
         here.prepared(items=items)
@@ -344,6 +344,23 @@ def test_a_refused_filing_touches_none_of_those_beside_it(here: World) -> None:
     for each in (first, last):
         assert isinstance(each, Prepared)
         assert [draft.recipient for draft in each.drafts] == [draft.recipient for draft in here.prepared().drafts]
+
+
+def test_each_recipient_gets_the_hashes_that_its_rules_allow_and_takes_no_others(
+    here: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hashes = {"md5": "0" * 32, "sha256": "2" * 64, "pdq": "3" * 64, "photodna": "A" * 192}
+    changes = {"items": [SUBMISSION["items"][0] | {"hashes": hashes}]}
+    for recipient, instance, kinds in (
+        (POLICE, "law_enforcement", hashes.keys()),
+        (PROVIDER, "industry", {"sha256", "pdq"}),
+    ):
+        draft = here.offered(recipient, **changes)
+        assert opened(here, draft)["record"]["items"][0]["hashes"].keys() == kinds
+        assert accept(here.records([draft])[0], here.reader(instance)).sealed is not None
+    monkeypatch.setattr("shared.exchange.minimise.sent_hashes", lambda items, _: items)
+    with pytest.raises(Refused, match="edge_not_reproducible"):
+        accept(here.records([here.offered(PROVIDER, **changes)])[0], here.reader("industry"))
 
 
 def test_an_address_travels_in_its_one_spelling_and_without_what_was_cut(here: World) -> None:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import math
 import subprocess
 import sys
+import tracemalloc
+from pathlib import Path
 from random import Random
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from shared.guard import budget
 from shared.guard import charge as module
 from shared.guard.charge import (
     ALPHABET,
@@ -29,8 +33,12 @@ from shared.guard.charge import (
     share,
     shipped,
 )  # fmt: skip
+from shared.guard.edition import Edition
+from shared.guard.files import FOLDER
+from tests.guard_report import record_channels
 from tests.guard_report.channels import CHANNELS, surplus_bits
 from tests.guard_report.coder import decode, encode
+from tests.shared.routing.test_routing_replay import pythons
 
 TEXTS = [
     "https://site.example/",
@@ -54,10 +62,18 @@ def test_a_model_that_charges_less_does_not(halved: object) -> None:
     assert not is_bounding(Model(costs, shipped().escapes))
 
 
-def test_one_cost_lowered_in_a_full_context_is_seen() -> None:
-    even = Model({symbol: choices(len(ALPHABET)) for symbol in ALPHABET}, {"": 0})
-    assert is_bounding(even)
-    assert not is_bounding(Model(even.costs | {"a": 16, "b": 16}, {"": 0}))
+def test_one_probability_raised_by_a_65536th_is_seen() -> None:
+    """After a context that leaves nothing: code words of 1 to 12 bits, the shortest split until each symbol has one."""
+    lengths = [*range(1, 13), 12]
+    while len(lengths) < len(ALPHABET):
+        shortest = lengths.pop(lengths.index(min(lengths)))
+        lengths += [shortest + 1] * 2
+    full = {symbol: BIT * length for symbol, length in zip(ALPHABET, lengths, strict=True)}
+    assert sum(share(cost) for cost in full.values()) == ONE
+    assert is_bounding(Model(full, {"": 0}))
+    symbol = next(each for each in ALPHABET if full[each] == 12 * BIT)
+    assert 0 < share(full[symbol] - 1) - share(full[symbol]) < ONE >> 16
+    assert not is_bounding(Model(full | {symbol: full[symbol] - 1}, {"": 0}))
 
 
 @given(st.integers(1, 60 * BIT))
@@ -114,42 +130,71 @@ def test_no_encoding_carries_more_than_it_is_charged(name: str) -> None:
     assert surplus_bits(CHANNELS[name], Random(name)) <= 32
 
 
+@pytest.mark.parametrize("name", record_channels.CHANNELS)
+def test_no_record_carries_more_than_it_is_charged(name: str) -> None:
+    assert record_channels.surplus_bits(record_channels.CHANNELS[name], Random(name)) <= 32
+
+
 def test_the_channels_are_many_and_the_same_look_finds_one_that_is_charged_too_little(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    assert len(CHANNELS) >= 60
+    assert min(len(CHANNELS), len(record_channels.CHANNELS)) >= 60
     costs = {key: cost // 8 for key, cost in shipped().costs.items()}
     cheap = Model(costs, dict.fromkeys(shipped().escapes, 0))
     monkeypatch.setattr(module, "shipped", lambda: cheap)
+    monkeypatch.setattr(Edition, "shipped", lambda _: cheap)
     assert max(surplus_bits(encoding, Random(name)) for name, encoding in CHANNELS.items()) > 32
+    monkeypatch.setattr(budget, "HASH_COSTS", dict.fromkeys(budget.HASH_COSTS, 0))
+    seen = {n for n, each in record_channels.CHANNELS.items() if record_channels.surplus_bits(each, Random(n)) > 32}
+    assert {"accounts of subjects", "references of others", "hash sha256"} <= seen
 
 
-def test_the_charge_is_the_same_in_another_process_with_another_hash_seed() -> None:
-    told = "from shared.guard.charge import charge; import sys; print([charge(t, 'url') for t in sys.argv[1:]])"
+def test_the_charge_is_the_same_on_every_python_and_under_another_hash_seed(tmp_path: Path) -> None:
+    """Foreign Pythons have none of our packages: the module alone is loaded, and reads the model's own file."""
+    here, texts = Path(module.__file__).parent, tmp_path / "texts.json"
+    texts.write_text(json.dumps(TEXTS[:5]), encoding="ascii")
     mine = str([charge(text, "url") for text in TEXTS[:5]])
-    for seed in ("1", "77"):
-        said = subprocess.run(
-            [sys.executable, "-c", told, *TEXTS[:5]],
-            capture_output=True,
-            text=True,
-            check=True,
-            env={"PYTHONHASHSEED": seed},
-        )
-        assert said.stdout.strip() == mine
+    for seed, python in enumerate([*pythons(), sys.executable], start=1):
+        words = [python, "-c", _ALONE, str(here / "charge.py"), str(here / "data" / f"charge-{NUMBER}.model")]
+        environment = {"PYTHONHASHSEED": str(seed)}
+        said = subprocess.run([*words, str(texts)], capture_output=True, text=True, check=True, env=environment)
+        assert said.stdout.strip() == mine, python
+
+
+_ALONE = """
+import importlib.util, json, sys, types
+for name in ("shared", "shared.guard", "shared.guard.files"):
+    sys.modules[name] = types.SimpleNamespace(verified=None)
+spec = importlib.util.spec_from_file_location("charge", sys.argv[1])
+charge = sys.modules["charge"] = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(charge)
+with open(sys.argv[2], "rb") as model, open(sys.argv[3]) as texts:
+    known = charge.read(model.read())
+    print([charge.coded(text, "url", known).charge for text in json.load(texts)])
+"""
 
 
 def test_a_file_that_was_altered_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MODEL_SHA256", "0" * 64)
+    monkeypatch.setitem(module.MODELS_SHA256, NUMBER, "0" * 64)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="not the one of its edition"):
-        shipped.__wrapped__()
+        module._shipped.__wrapped__(NUMBER)
 
 
 def test_the_model_is_small() -> None:
     assert len(shipped().costs) <= 64_000 + len(ALPHABET)
-    file = module.files("shared.guard").joinpath("data", f"charge-{NUMBER}.model")
+    file = FOLDER.joinpath(f"charge-{NUMBER}.model")
     assert len(file.read_bytes()) <= 256 * 1_024
     assert len(SYMBOLS) <= 256
     assert set(STARTS.values()).isdisjoint(ALPHABET)
+
+
+def test_the_model_and_its_states_take_sixteen_mebibytes_at_most() -> None:
+    tracemalloc.start()
+    model = module._shipped.__wrapped__(NUMBER)
+    assert model.starts.keys() == STARTS.keys()
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert held <= 16 * 2**20
 
 
 def test_what_people_report_costs_little_and_what_encrypts_costs_what_it_carries() -> None:

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
+from urllib.parse import quote
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 import shared.guard
-from shared.contracts.referral import CutUrl
+from shared.contracts.referral import CutUrl, ReferralRecord
 from shared.exchange.minimise import whole_record
-from shared.guard import as_kept, cuts, inspect
+from shared.guard import as_kept, cost, cuts, inspect
 from shared.guard.canonical import canonical
 from shared.guard.charge import BYTE, charge
-from shared.guard.templates import Row, kept, templates
-from tests.shared.guard.records import located, refusal
+from shared.guard.keep import kept
+from shared.guard.templates import Row, templates
+from shared.kernel.errors import Refused
+from tests.shared.guard.records import located, record, refusal
 
+ONION, DEAR = f"{'a7' * 28}.onion/x", "&".join(f"utm_source={n}{'q7Zk' * 20}" for n in range(2))
 ROWS = {row.name: row for row in templates().rows}
 
 
@@ -91,12 +96,52 @@ def test_what_was_cut_travels_by_rule_alone() -> None:
     before, after = ROWS["s3"].examples[0]
     content = as_kept(located("https://site.example/", before))
     assert isinstance(content.items[1].locator, CutUrl)
-    assert cuts(content) == ((2, ("s3",)),)
+    assert cuts(content) == ((2, ("s3",), None),)
     told = [item["locator"] for item in whole_record(content)["items"]]
     assert told == [{"kind": "url", "value": "https://site.example/"}, {"kind": "url", "value": after, "cut": ["s3"]}]
 
 
+def test_of_a_redirector_it_is_told_where_it_leads() -> None:
+    before, after = ROWS["facebook_out"].examples[0]
+    assert cuts(as_kept(located(before))) == ((1, ("facebook_out",), after),)
+
+
+@given(
+    st.integers(0, 6), st.sampled_from(["https://site.example/a?b=1", *(row.examples[0][0] for row in ROWS.values())])
+)
+def test_what_is_kept_stays_as_it_is_however_often_it_was_wrapped(times: int, address: str) -> None:
+    for _ in range(times):
+        address = f"https://l.facebook.com/l.php?u={quote(address, safe='')}&h=AT0"
+    once = kept(address[:2_000])
+    assert kept(once.text).text == once.text
+
+
+@pytest.mark.parametrize(("address", "kind"), [(ROWS["s3"].examples[0][0], "url"), (f"{ONION}?{DEAR}", "onion")])
+def test_from_an_item_that_is_uncut_nothing_is_cut(address: str, kind: str) -> None:
+    item = {"locator": {"kind": kind, "value": address}}
+    filed = record(items=[item, item | {"uncut": True}])
+    assert refusal(filed) == ("guard_rules_not_kept", "/items/0/locator/value")
+    content = as_kept(filed)
+    assert content.items[1] == filed.items[1]
+    assert [each.n for each in cuts(content)] == [1]
+    inspect(content)
+    assert cost(record(items=[item | {"uncut": True}])).field == charge(address, kind)
+    told = whole_record(content)["items"]
+    assert [each.get("uncut") for each in told] == [None, True]
+    assert cost(ReferralRecord.model_validate({**whole_record(content)})).record > charge(address, kind)
+
+
+def test_what_is_uncut_has_one_spelling_all_the_same_and_names_no_rule() -> None:
+    item: dict[str, Any] = {"locator": {"kind": "url", "value": "https://Site.example/%7ea"}, "uncut": True}
+    assert as_kept(record(items=[item])).items[0].locator.value == "https://site.example/~a"
+    cut = {"n": 1, "locator": {"kind": "url", "value": "https://site.example/", "cut": ["s3"]}}
+    told = whole_record(located("https://site.example/"))
+    inspect(ReferralRecord.model_validate(told | {"items": [cut]}))
+    with pytest.raises(Refused, match="guard_rules_not_kept"):
+        inspect(ReferralRecord.model_validate(told | {"items": [cut | {"uncut": True}]}))
+
+
 def test_the_data_says_nothing_that_nobody_reads() -> None:
-    told = json.loads((Path(shared.guard.__file__).parent / "data" / "templates.json").read_text("utf-8"))
+    told = json.loads((Path(shared.guard.__file__).parent / "data" / "templates-1.json").read_text("utf-8"))
     assert set(told) == {"reviewed", "everywhere", "rows"}
     assert set().union(*told["rows"]) == {"name", "hosts", "path", "opens", "cut", "unwrap", "examples"}

@@ -42,7 +42,7 @@ def test_without_this_stage_structure_brings_bytes_in(stage: str) -> None:
 
 
 def test_no_record_carries_more_than_four_kibibytes_of_encrypted_bytes(record_property: Record) -> None:
-    fullest = fullest_record(Random(2))[0]
+    fullest = fullest_record(Random(2)).carried
     assert fullest <= 4_096
     record_property("figure", f"fullest keyed record {fullest:,} bytes")
 

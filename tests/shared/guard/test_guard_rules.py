@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.guard import as_kept, inspect
+from shared.guard.edition import own
 from shared.guard.leaves import Leaf
 from shared.guard.rules import check_rules
 from shared.kernel.errors import Refused
@@ -26,6 +27,8 @@ AT = "2026-01-11T10:11:12.000Z"
         "https://[2001:db8:85a3::8a2e:370:7334]:8443/x",
         "https://r3---sn-5hne6nz.video.example/videoplayback?id=1",
         "https://xn--80aafgqn1a7d.example/%D1%84%D0%BE%D1%82%D0%BE",
+        "https://anna-.blogs.example/-a-",
+        f"https://{'a1.' * 30}example/",
         "https://my_bucket.files.example/a_b/c-d.png#top",
         "https://site.example/%83%56%83%83%81%5B.html",
         "https://site.example/search?q=100%25+cotton&hl=en",
@@ -43,10 +46,10 @@ def test_an_ordinary_address_is_accepted(url: str) -> None:
         ("https://anna:secret@site.example/", "host_user"),
         ("https://site.example:99999/", "host_port"),
         ("https://site.example:0/", "host_port"),
-        ("https://-site.example/", "host_label"),
+        ("https://(site.example/", "host_label"),
         ("https://a..example/", "host_label"),
         (f"https://{'a' * 64}.example/", "host_label"),
-        (f"https://{'a.' * 12}example/", "host_labels"),
+        (f"https://{'a.' * 124}example/", "host"),
         ("https://s%C3%AF.example/", "host"),
         ("https://[2001:db8::zz]/", "host_literal"),
         ("https://[2001:db8::1]x/", "host_literal"),
@@ -125,7 +128,7 @@ def test_an_address_is_one_that_a_host_can_have_in_its_one_spelling(text: str) -
         address = ipaddress.ip_address(text)
     except ValueError:
         with pytest.raises(Refused, match="ip_not_an_address"):
-            check_rules(found, None)
+            check_rules(found, None, own())
         return
     if address.version == 4:
         is_assigned = 0 < int(address) < int(ipaddress.IPv4Address("224.0.0.0"))
@@ -135,7 +138,7 @@ def test_an_address_is_one_that_a_host_can_have_in_its_one_spelling(text: str) -
             and not address.is_unspecified
         )
     if is_assigned and str(address) == text:
-        check_rules(found, None)
+        check_rules(found, None, own())
         return
     with pytest.raises(Refused, match=r"ip_not_a_host|ip_not_canonical"):
-        check_rules(found, None)
+        check_rules(found, None, own())

@@ -12,6 +12,7 @@ from shared.contracts.decision import Edge, Facts
 from shared.kernel.errors import Defect
 from shared.routing import directory_index
 from shared.routing.directory_index import DirectoryIndex, _party
+from shared.routing.terms import combine
 from shared.vocabulary.routing import WorkReason
 from tests.shared.routing.builders import (
     AT,
@@ -204,6 +205,12 @@ def test_what_several_permits_ask_is_combined_strictly() -> None:
     assert edge.handling.model_dump(mode="json") == {"tlp": "amber_strict", "siena": "H3", "retention": "tco_6m"}
     assert edge.withheld == ("correlation", "hashes")
     assert edge.deadlines.model_dump() == {"acknowledge_h": 2, "act_h": 48}
+
+
+def test_of_several_permits_each_must_allow_a_kind_of_hash() -> None:
+    told = [permit(name, hash_kinds=kinds) for name, kinds in (("a", ["md5", "sha1"]), ("b", ["md5"]), ("c", []))]
+    rules = [rule.model_dump(mode="json") for rule in told]
+    assert [combine(rules[:count]).hash_kinds for count in (1, 2, 3)] == [{"md5", "sha1"}, {"md5"}, set()]
 
 
 def test_an_edge_carries_what_its_rules_read_and_nothing_else() -> None:

@@ -429,8 +429,13 @@ CREATE TABLE referral (
     accepted_at timestamptz NOT NULL,
     withdrawn_at timestamptz,
     withdrawn_reason text,
+    -- Of what needed a second person: who filed it, and who released it or dropped it.
+    filed_by text,
+    reviewed_by text,
     CONSTRAINT referral_external_ref UNIQUE (party, external_ref),
-    CONSTRAINT referral_state CHECK (state IN ('routed', 'unroutable', 'orphaned', 'unknown_code', 'withdrawn')),
+    CONSTRAINT referral_state CHECK (state IN (
+        'routed', 'unroutable', 'orphaned', 'unknown_code', 'unreleased', 'dropped', 'withdrawn')),
+    CONSTRAINT referral_unreleased CHECK (state <> 'unreleased' OR filed_by IS NOT NULL),
     CONSTRAINT referral_external_ref_alphabet CHECK (external_ref ~ '^[A-Za-z0-9][A-Za-z0-9._/-]{0,47}$'),
     CONSTRAINT referral_content_bound CHECK (octet_length(content) <= 33000)
 ) WITH (toast_tuple_target = 512);
@@ -442,6 +447,7 @@ ALTER TABLE referral
     ALTER COLUMN decision SET STORAGE MAIN;
 CREATE INDEX referral_by_arrival ON referral (party, arrival) WHERE arrival IS NOT NULL;
 CREATE INDEX referral_by_state ON referral (party, state, arrival) WHERE arrival IS NOT NULL;
+CREATE INDEX referral_unreleased ON referral (accepted_at) WHERE state = 'unreleased';
 CREATE INDEX referral_unfinished ON referral (referral_id) WHERE work_reason IN ('deferred', 'waiting', 'parked');
 -- The work list, whole and by reason.
 CREATE INDEX referral_work ON referral (party, arrival)
@@ -521,6 +527,29 @@ CREATE TABLE intake_count (
     CONSTRAINT intake_fate CHECK (fate IN ('submitted', 'refused', 'accepted'))
 );
 
+-- Alarms that were raised about a party: once a kind and day, by whichever process was first. `name` is what the log
+-- calls the party. Whoever can write this table can keep an alarm from being raised.
+CREATE TABLE alarm (
+    party text NOT NULL,
+    kind text NOT NULL,
+    day date NOT NULL,
+    name text NOT NULL,
+    raised_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (party, kind, day),
+    CONSTRAINT alarm_kind CHECK (
+        kind IN ('refused', 'day_filled', 'dearer', 'long_fields', 'tripwire', 'urgent_waits'))
+);
+
+-- What each party has filed in a day (UTC), in sixteenths of a bit. Whoever can write this table can let a party file
+-- more than its day's budget, or nothing.
+CREATE TABLE party_day (
+    party text NOT NULL,
+    day date NOT NULL,
+    record bigint NOT NULL,
+    hashes bigint NOT NULL,
+    PRIMARY KEY (party, day)
+) WITH (fillfactor = 50);
+
 -- The hotline's own: offers made to it. Whoever can write this table can hide an offer from the hotline; origin and
 -- audit still show that it was sent and receipted.
 
@@ -576,10 +605,13 @@ CREATE TABLE permitted (
 INSERT INTO permitted (resource, action, role, state)
 SELECT cell.resource, cell.action, one_role, one_state
 FROM (VALUES
-    ('referral', 'submit', 'analyst machine', 'routed unroutable orphaned unknown_code'),
-    ('referral', 'read', 'analyst machine viewer', 'routed unroutable orphaned unknown_code withdrawn'),
+    ('referral', 'submit', 'analyst machine', 'routed unroutable orphaned unknown_code unreleased'),
+    ('referral', 'read', 'analyst machine viewer',
+     'routed unroutable orphaned unknown_code unreleased dropped withdrawn'),
+    ('referral', 'release', 'analyst', 'unreleased'),
+    ('referral', 'drop', 'analyst', 'unreleased'),
     ('referral', 'withdraw', 'analyst machine', 'routed unroutable orphaned unknown_code'),
-    ('referral', 'apply', 'service', 'routed unroutable orphaned unknown_code withdrawn'),
+    ('referral', 'apply', 'service', 'routed unroutable orphaned unknown_code unreleased dropped withdrawn'),
     ('offer', 'read', 'analyst machine viewer', 'offered withdrawn withdrawal_acknowledged'),
     ('offer', 'acknowledge_withdrawal', 'analyst machine', 'withdrawn'),
     ('offer', 'apply', 'service', 'offered withdrawn withdrawal_acknowledged'),
@@ -594,7 +626,7 @@ FROM (VALUES
 -- owner too; whoever holds the owner's role can change the policies, the service's login role cannot.
 -- Rows are seen by party, role and action; added and changed only in a state in which the action is permitted, or, in a
 -- table without states, where it is permitted in any. `read` only sees, `submit` only adds, `apply` adds and changes,
--- every other action only changes; none removes. A `SELECT … FOR UPDATE` sees only what could be changed.
+-- every other action only changes, but `release` adds edges; none removes. A `SELECT … FOR UPDATE` sees only what could be changed.
 -- Neither sub-select looks at the row: PostgreSQL computes them once for a statement, not for every row.
 -- A statement that acts for one party names it too, and an index finds the rows by that, in their order. `coalesce` keeps
 -- the planner from guessing how many parties are bound, and so from taking a large party for a small one.
@@ -648,7 +680,7 @@ CREATE POLICY edge_added ON edge FOR INSERT WITH CHECK (
     AND EXISTS (
         SELECT 1 FROM permitted AS p
         WHERE p.resource = 'referral' AND p.action = current_setting('causeway.action', true)
-          AND p.role = current_setting('causeway.role', true) AND p.action IN ('submit', 'apply')
+          AND p.role = current_setting('causeway.role', true) AND p.action IN ('submit', 'release', 'apply')
     )
 );
 CREATE POLICY edge_changed ON edge FOR UPDATE USING (
@@ -725,7 +757,8 @@ CREATE POLICY event_added ON event FOR INSERT WITH CHECK (
 EXECUTE format(
     'GRANT SELECT, INSERT, UPDATE, DELETE ON
         lane, lane_end, segment, outbox, settled, mark, relay_lease, pair_sequence, closed_epoch, life, inbox, pair_taken, gone,
-        awaiting, topic_cursor, topic_reader, topic_lease, quarantine, peer, document, data_key, api_key, idempotency, intake_count,
+        awaiting, topic_cursor, topic_reader, topic_lease, quarantine, peer, document, data_key, api_key, idempotency, intake_count, alarm,
+        party_day,
         referral, edge, stray, offer, answer_act
      TO %I', service);
 EXECUTE format('GRANT SELECT, INSERT, DELETE ON event_unnumbered TO %I', service);

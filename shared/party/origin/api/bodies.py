@@ -8,12 +8,13 @@ from pydantic import Field, StringConstraints
 
 from shared.contracts.base import Contract
 from shared.contracts.decision import NotSent
+from shared.contracts.fields import Url
 from shared.contracts.referral import ReferralSubmission
-from shared.party.origin.domain import AcceptedReferral, Cut, Recipient
+from shared.party.origin.domain import AcceptedReferral, Cut, FiledState, Recipient
 from shared.runtime.http.edge import BATCH_ITEMS_MAX
 from shared.runtime.http.problems import Problem
 from shared.vocabulary.referral import WithdrawalReason
-from shared.vocabulary.routing import Disposition, WorkReason
+from shared.vocabulary.routing import WorkReason
 
 #: The place of an item in the list that was posted, from 0.
 Index = Annotated[int, Field(ge=0, lt=BATCH_ITEMS_MAX)]
@@ -59,16 +60,25 @@ class BatchAnswer(Contract):
     results: tuple[BatchAccepted | BatchRefused, ...]
 
 
+class WouldCut(Cut):
+    """The same before it is filed; `target` is what a redirector's address leads to, and what would stand for it."""
+
+    target: Url | None = None
+
+
 class CheckPassed(Contract):
-    """What would become of an item, what a prohibition would keep from whom, and where something would be cut."""
+    """What would become of an item, what a prohibition would keep from whom, and where something would be cut.
+
+    Of what would be `unreleased`, the recipients are those it would have once a second person lets it go.
+    """
 
     index: Index
     ok: Literal[True]
-    state: Disposition
+    state: FiledState
     work_reason: WorkReason | None
     recipients: tuple[Recipient, ...]
     not_sent: tuple[NotSent, ...]
-    cut: tuple[Cut, ...] = ()
+    cut: tuple[WouldCut, ...] = ()
 
 
 class CheckRefused(Contract):

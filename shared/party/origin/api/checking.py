@@ -18,12 +18,13 @@ from pydantic_core import from_json, to_json
 from shared.contracts.base import JsonObject
 from shared.contracts.decision import NotSent
 from shared.contracts.referral import ReferralSubmission
+from shared.exchange.origin import ReferralState
 from shared.exchange.prepare import Documents, Looked, check
 from shared.guard import parse_body, parse_list
 from shared.kernel.clock import parse_rfc3339, rfc3339
 from shared.kernel.errors import Refused, not_found
 from shared.party.origin.api import bodies
-from shared.party.origin.domain import Cut, Recipient
+from shared.party.origin.domain import Recipient
 from shared.routing.directory_index import DirectoryIndex, PartyEntry
 from shared.routing.policy_index import PolicyIndex
 from shared.runtime.http.aside import Aside, serve_questions
@@ -45,10 +46,12 @@ class Posted:
 
 
 class Checked(NamedTuple):
-    """The body of the answer, and the work that it took: items looked at and edges decided."""
+    """The body of the answer, the work that it took (items looked at and edges decided), and how many were refused."""
 
     body: bytes
     work: int
+    posted: int
+    refused: int
 
 
 Checking = Callable[[Posted], Awaitable[Checked]]
@@ -64,7 +67,9 @@ def check_posted(posted: Posted, documents: Documents) -> Checked:
     results = tuple(_result(index, each) for index, each in enumerate(outcomes))
     items = sum(len(each.items) for each in submissions if not isinstance(each, Refused))
     edges = sum(len(each.judged.edges) for each in outcomes if not isinstance(each, Refused))
-    return Checked(bodies.CheckAnswer(results=results).spelt(), len(submissions) + items + edges)
+    refused = sum(isinstance(each, Refused) for each in outcomes)
+    work = len(submissions) + items + edges
+    return Checked(bodies.CheckAnswer(results=results).spelt(), work, len(submissions), refused)
 
 
 def parsed(value: JsonObject | Refused) -> ReferralSubmission | Refused:
@@ -95,7 +100,7 @@ class AsideChecking:
         told = json.loads(head)
         if "code" in told:
             raise Refused(told["code"], told["detail"], field=told["field"], status=told["status"])
-        return Checked(body, told["work"])
+        return Checked(body, told["work"], told["posted"], told["refused"])
 
     async def aclose(self) -> None:
         """End the process."""
@@ -128,7 +133,9 @@ class CheckingProcess:
         except Refused as error:
             said = {"code": error.code, "detail": error.detail, "field": error.field, "status": error.status}
             return to_json(said) + b"\n"
-        return to_json({"work": checked.work}) + b"\n" + checked.body
+        return (
+            to_json({"work": checked.work, "posted": checked.posted, "refused": checked.refused}) + b"\n" + checked.body
+        )
 
 
 def _question(posted: Posted) -> bytes:
@@ -171,12 +178,12 @@ def _outcome(
 def _result(index: int, outcome: Looked | Refused) -> bodies.CheckPassed | bodies.CheckRefused:
     if isinstance(outcome, Refused):
         return bodies.CheckRefused(index=index, ok=False, problem=problem_body(outcome))
-    judged = outcome.judged
+    judged, waits = outcome.judged, outcome.waits
     return bodies.CheckPassed(
         index=index,
         ok=True,
-        state=judged.disposition,
-        work_reason=judged.work_reason,
+        state=judged.disposition if waits is None else ReferralState.UNRELEASED,
+        work_reason=waits or judged.work_reason,
         recipients=tuple(
             Recipient(
                 recipient=edge.recipient,
@@ -187,7 +194,7 @@ def _result(index: int, outcome: Looked | Refused) -> bodies.CheckPassed | bodie
             for edge in judged.edges
         ),
         not_sent=tuple(NotSent.model_validate(each) for each in judged.not_sent),
-        cut=tuple(Cut(n=n, rules=rules) for n, rules in outcome.cut),
+        cut=tuple(bodies.WouldCut(n=n, rules=rules, target=target) for n, rules, target in outcome.cut),
     )
 
 

@@ -15,10 +15,11 @@ from starlette.responses import Response
 
 from shared.contracts.base import Contract
 from shared.contracts.referral import ReferralSubmission
-from shared.exchange.acts import Subject
+from shared.envelope.datakeys import KeyEncryptionKey
+from shared.exchange.acts import Act, Subject
 from shared.exchange.compose import Acceptor
 from shared.exchange.origin import ReferralState
-from shared.exchange.prepare import Prepared
+from shared.exchange.prepare import Documents, Prepared
 from shared.exchange.states import row
 from shared.guard import item_bytes
 from shared.kernel.authority import Authority
@@ -34,6 +35,7 @@ from shared.party.origin.domain import (
     Outcome,
     ReferralPage,
     Reply,
+    ReviewedReferral,
     ShownReferral,
     Submission,
     WithdrawnReferral,
@@ -41,9 +43,12 @@ from shared.party.origin.domain import (
 )
 from shared.party.origin.domain import Request as Filed
 from shared.party.origin.store.referrals import PostgresReferrals
+from shared.party.origin.store.reviews import PostgresReviews
 from shared.party.origin.use_cases import referrals as use_cases
+from shared.party.origin.use_cases.alarms import Alarms
 from shared.party.origin.use_cases.intake import Intake
 from shared.party.origin.use_cases.referrals import Acting
+from shared.party.origin.use_cases.reviews import DROP, RELEASE, Reviewing, drop_referral, release_referral
 from shared.routing.directory_index import DirectoryIndex
 from shared.runtime.database.transactions import Database, RowScope, Session
 from shared.runtime.http.acts import Acts
@@ -82,8 +87,11 @@ class OriginApi:
         *,
         checking: Checking,
         owe: Callable[[str, int], None],
+        alarms: Alarms,
         authority: Authority,
         directory: Callable[[], DirectoryIndex],
+        documents: Callable[[], Documents],
+        kek: KeyEncryptionKey,
         clock: Clock,
         number: Callable[[], Awaitable[object]],
     ) -> None:
@@ -93,8 +101,11 @@ class OriginApi:
         self._intake = intake
         self._checking = checking
         self._owe = owe
+        self._alarms = alarms
         self._authority = authority
         self._directory = directory
+        self._documents = documents
+        self._kek = kek
         self._clock = clock
         self._number = number
 
@@ -103,10 +114,11 @@ class OriginApi:
         key, single = read_key(request.headers.get("idempotency-key")), not request.url.path.endswith(":batch")
         values = [await read_json(request)] if single else await read_list(request, "referrals")
         body = await request.body()
+        self._alarms.posted(identity.party, body)
         hashes = [digest(each) for each in ([body] if single else item_bytes(body))]
         party, trace = self._intake.origin(identity.party), current_traceparent()
         submissions = [
-            Submission(party, identity.role, parsed(value), trace, body_sha256=posted)
+            Submission(party, identity.role, parsed(value), trace, body_sha256=posted, actor=identity.actor)
             for value, posted in zip(values, hashes, strict=True)
         ]
         wanted = Filed(submissions, key, body_hash(request.url.path, body), single)
@@ -126,12 +138,33 @@ class OriginApi:
         withdrawing = row(Subject.REFERRAL, "withdraw")
         return await self._acts.once(request, identity, withdrawing.name, roles=withdrawing.roles, act=act)
 
+    async def review(self, act: Act, referral_id: UUID, request: Request, *, identity: Identity) -> Response:
+        """Let a referral go, or drop it, as a second person."""
+        doing = {RELEASE: release_referral, DROP: drop_referral}[act]
+
+        async def review(session: Session) -> ReviewedReferral:
+            reviewing = Reviewing(
+                identity.party,
+                identity.role,
+                identity.actor,
+                PostgresReviews(session.driver, self._kek),
+                authority=self._authority,
+                documents=self._documents,
+                at=self._clock.now(),
+            )
+            state = await doing(referral_id, reviewing)
+            return ReviewedReferral(referral_id=referral_id, state=ReferralState(state))
+
+        return await self._acts.once(request, identity, act.name, roles=act.roles, act=review)
+
     async def check(self, request: Request, identity: Identity) -> Response:
         """Say of what is posted, one or a list, what would become of it."""
         self._authority.require("referral", identity.role, action="submit", state=Disposition.ROUTED)
         kind, encoding = request.headers.get("content-type"), request.headers.get("content-encoding")
         posted = Posted(await request.body(), kind, encoding, identity.party, self._clock.now())
+        self._alarms.posted(identity.party, posted.body)
         checked = await self._checking(posted)
+        self._alarms.judged(identity.party, checked.posted, checked.refused)
         self._owe(identity.party, checked.work)
         return Response(checked.body, media_type="application/json")
 
@@ -197,6 +230,16 @@ def add_origin_routes(router: APIRouter, origin: OriginApi, identified: Identifi
         """Take a referral back. What is withdrawn already is answered alike; the first reason stands."""
         return await origin.withdraw(referral_id, request, identity)
 
+    @router.post("/referrals/{referral_id}:release", **does(ReviewedReferral))
+    async def release(referral_id: UUID, request: Request, identity: Identity = who) -> Response:
+        """Let a referral of somebody else's go that is over its budget, or beyond the party's day."""
+        return await origin.review(RELEASE, referral_id, request, identity=identity)
+
+    @router.post("/referrals/{referral_id}:drop", **does(ReviewedReferral))
+    async def drop(referral_id: UUID, request: Request, identity: Identity = who) -> Response:
+        """Erase a referral of somebody else's instead of letting it go."""
+        return await origin.review(DROP, referral_id, request, identity=identity)
+
 
 def answer_filed(request: Filed, outcomes: Sequence[Outcome], *, acceptor: Acceptor) -> Reply:
     """The answer to a request: that of its one submission, or a list with one result for each."""
@@ -221,7 +264,7 @@ def _fields(prepared: Prepared, acceptor: Acceptor) -> dict[str, object]:
     return {
         "referral_id": prepared.referral_id,
         "revision": 1,
-        "state": prepared.disposition,
+        "state": prepared.state,
         "work_reason": prepared.work_reason,
         "accepted_at": prepared.accepted_at,
         "recipients": [

@@ -17,6 +17,7 @@ from shared.envelope.datakeys import KeyEncryptionKey, reveal, unwrap
 from shared.exchange.letters import KnownEdge
 from shared.exchange.origin import UNFINISHED, Answered, ReferralState, answered_so_far
 from shared.exchange.prepare import Again, StaleEdge
+from shared.exchange.released import Released
 from shared.party.origin.ports import AnswerAct, OpenEdge, StaleReferral, Taken, Try
 from shared.party.origin.store.filing import EDGE, edge_rows, places
 from shared.runtime.database.columns import Statement, insert
@@ -61,7 +62,7 @@ _ALL = """
 SELECT e.edge_id, e.message_id, e.recipient, e.purpose, e.notice_id, e.items, e.answer, e.answer_detail, e.acts,
        e.law, e.decided_at, e.tried, e.missing,
        e.instance, e.instances_before <> '{}' AS moved, r.referral_id, r.party, r.exercise, r.state, r.body_sha256,
-       r.disposition, r.facts, r.decision, r.content, r.traceparent, k.wrapped
+       r.disposition, r.facts, r.decision, r.content, r.traceparent, r.filed_by, r.reviewed_by, k.wrapped
 FROM edge AS e JOIN referral AS r USING (referral_id) LEFT JOIN data_key AS k ON k.subject = r.referral_id
 """
 _FOUND = f"{_ALL} WHERE e.state = 'emitted' AND"
@@ -241,15 +242,18 @@ class PostgresEdges:
             disposition=first["disposition"],
             facts=first["facts"],
             decision=first["decision"],
-            content=None if withdrawn or first["wrapped"] is None else self._opened(first),
+            content=None if withdrawn or first["wrapped"] is None else opened(first, self._kek),
             traceparent=first["traceparent"],
+            released=Released(first["filed_by"], first["reviewed_by"]) if first["reviewed_by"] else None,
             stale={(row["recipient"], row["purpose"]): _stale_edge(row, known or row["moved"]) for row in rows},
         )
 
-    def _opened(self, row: asyncpg.Record) -> ReferralRecord:
-        wrapped, content = places(row["referral_id"], row["party"])
-        key = unwrap(row["wrapped"], self._kek, wrapped)
-        return ReferralRecord.model_validate_json(reveal(row["content"], key, content))
+
+def opened(row: asyncpg.Record, kek: KeyEncryptionKey) -> ReferralRecord:
+    """The content of a row of referrals, by its `wrapped` key."""
+    wrapped, content = places(row["referral_id"], row["party"])
+    key = unwrap(row["wrapped"], kek, wrapped)
+    return ReferralRecord.model_validate_json(reveal(row["content"], key, content))
 
 
 def _stale_edge(row: asyncpg.Record, known: bool) -> StaleEdge:

@@ -22,9 +22,10 @@ from shared.kernel.authority import Role
 from shared.kernel.errors import Refused
 from shared.party.origin.domain import Reply, Request
 from shared.party.origin.ports import Claimed, Twin
+from shared.party.origin.store.days import PostgresDays
 from shared.runtime.database.columns import Columns, Statement
 from shared.runtime.database.feed import Listed
-from shared.runtime.database.idempotency import Claim, ClaimKind, claim_many, store_many
+from shared.runtime.database.idempotency import Claim, ClaimKind, claim_many, forget_many, store_many
 from shared.runtime.database.transactions import Database, RowScope
 from shared.runtime.post import outbox
 
@@ -54,7 +55,11 @@ EDGE = Columns.of(EdgeRow, items="smallint[]")
 FILED: Final = event_type(Subject.REFERRAL, "submit")
 LISTED: Final = Listed("referral", "referral_id")
 _REFERRAL = Columns.of(
-    Prepared, without=("origin", "emitted", "waiting", "drafts", "cut"), party="text", facts="jsonb", decision="jsonb"
+    Prepared,
+    without=("origin", "emitted", "waiting", "drafts", "cut", "spent", "items"),
+    party="text",
+    facts="jsonb",
+    decision="jsonb",
 )
 _KEY = Columns[Prepared]({"referral_id": "uuid", "wrapped": "bytea"})
 _SUBMITTED = Columns[str]({"party": "text", "submitted": "bigint"})
@@ -63,13 +68,13 @@ _SUBMITTED = Columns[str]({"party": "text", "submitted": "bigint"})
 _FILE = Statement(
     """
 WITH filed AS (
-    INSERT INTO referral ({referrals.names}, revision, state)
-    SELECT {referrals.values}, 1, referrals.disposition FROM {referrals}
+    INSERT INTO referral ({referrals.names}, revision)
+    SELECT {referrals.values}, 1 FROM {referrals}
     ON CONFLICT (party, external_ref) DO NOTHING
-    RETURNING referral_id, party, disposition
+    RETURNING referral_id, party, state
 ), told AS (
     INSERT INTO event_unnumbered (party, type, subject, detail)
-    SELECT party, {filed}, referral_id, jsonb_build_object('state', disposition) FROM filed
+    SELECT party, {filed}, referral_id, jsonb_build_object('state', state) FROM filed
 ), keyed AS (
     INSERT INTO data_key (subject, wrapped)
     SELECT keys.referral_id, keys.wrapped FROM {keys} JOIN filed USING (referral_id)
@@ -100,11 +105,11 @@ JOIN unnest($1::text[], $2::text[]) AS k(party, external_ref) USING (party, exte
 """
 
 
-class PostgresFiling:
+class PostgresFiling(PostgresDays):
     """`Filing` within one transaction. Content is kept under a data key per referral: deleting the key erases it."""
 
     def __init__(self, driver: asyncpg.Connection, kek: KeyEncryptionKey) -> None:
-        self._driver = driver
+        super().__init__(driver)
         self._kek = kek
 
     async def claim(self, requests: Sequence[Request], expected: Sequence[Reply]) -> list[Claimed]:
@@ -143,6 +148,9 @@ class PostgresFiling:
     async def correct(self, answers: Sequence[tuple[Request, Reply]]) -> None:
         stored = [(*_key(request), reply.status, _stored(reply)) for request, reply in answers]
         await store_many(self._driver, stored)
+
+    async def forget(self, requests: Sequence[Request]) -> None:
+        await forget_many(self._driver, [_key(request) for request in requests])
 
     async def send(self, drafts: Sequence[Draft]) -> None:
         await outbox.enqueue(self._driver, drafts)

@@ -201,6 +201,7 @@ class DecideAgain:
                 body_sha256=referral.body_sha256,
                 traceparent=referral.traceparent,
                 sealer=sealer,
+                released=referral.released,
             )
         except Refused as error:
             log("referral_undecidable", code=error.code)
@@ -240,6 +241,7 @@ class DecideAgain:
             (fact,),
             dropped=tuple(referral.stale.values()),
             work_reason=WorkReason.UNDELIVERABLE,
+            disposition=referral.disposition,
             law=documents.law,
             decided_at=at,
         )

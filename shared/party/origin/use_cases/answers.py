@@ -122,5 +122,5 @@ def _act_of(message: Received) -> AnswerAct | None:
 def _event(message: Received, edge: OpenEdge, answer: Answered) -> Event:
     """The answer as the origin's party learns of it: on its own referral, by whom, and what has become of the edge."""
     (kind, *_) = rows_for(message.message, Track.ANSWER)
-    detail = {"by": edge.recipient, "state": answer.state.value}
-    return Event(edge.party, event_type(kind.subject, kind.name), edge.referral_id, detail)
+    what = event_type(kind.subject, kind.name)
+    return Event(edge.party, what, edge.referral_id, state=answer.state.value, by=edge.recipient)

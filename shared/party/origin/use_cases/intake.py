@@ -11,6 +11,8 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import datetime
 from functools import partial
 from itertools import chain
 from typing import Final
@@ -20,17 +22,22 @@ from shared.contracts.registry import REFERRAL_REFUSED
 from shared.envelope.sealing import Sealer
 from shared.exchange.compose import compose_fact
 from shared.exchange.message import Draft
+from shared.exchange.origin import ReferralState
 from shared.exchange.prepare import Documents, Filing, Prepared, prepare_batch
 from shared.kernel.authority import Authority, Role
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Refused, Unavailable, not_found
 from shared.kernel.ids import uuid7
-from shared.party.origin.domain import ExternalRefExists, Outcome, Reply, Request, Submission
+from shared.party.origin.domain import DaySpent, ExternalRefExists, Outcome, Reply, Request, Submission
 from shared.party.origin.ports import Claimed, Filings, Twin
+from shared.party.origin.ports import Filing as FilingStore
+from shared.party.origin.use_cases.alarms import Alarms, Kind
+from shared.party.origin.use_cases.day import debit, debit_of, give_back
 from shared.routing.directory_index import PartyEntry
 from shared.runtime.watch.logs import log
-from shared.runtime.watch.metrics import INTAKE_SECONDS, REFUSALS
-from shared.vocabulary.routing import Disposition
+from shared.runtime.watch.metrics import INTAKE_SECONDS, REFUSALS, UNRELEASED
+from shared.vocabulary.referral import PriorityLevel
+from shared.vocabulary.routing import Disposition, WorkReason
 
 #: How the door spells the answer to a request: what became of its submissions, in their order.
 Answering = Callable[[Request, Sequence[Outcome]], Reply]
@@ -61,6 +68,7 @@ class Intake:
         clock: Clock,
         wake: Callable[[], None],
         owe: Callable[[str, int], None],
+        alarms: Alarms,
         submissions_max: int = 200,
         waiting_max: int = 2000,
         answer_s_max: float = 30.0,
@@ -80,6 +88,7 @@ class Intake:
         self._waiting_max = waiting_max
         self._answer_s_max = answer_s_max
         self._owe = owe
+        self._alarms = alarms
         #: What is dense goes a way of its own: nobody's ordinary request waits behind it.
         self._ordinary: asyncio.Queue[_Waiting] = asyncio.Queue()
         self._dense: asyncio.Queue[_Waiting] = asyncio.Queue()
@@ -169,45 +178,126 @@ class Intake:
                     future.set_result(answer)
 
     async def _commit(self, requests: Sequence[Request]) -> list[Reply | Refused]:
-        documents = self._documents()
-        prepared = await self._prepare(requests, documents)
+        documents, at = self._documents(), self._clock.now()
+        prepared = await self._prepare(requests, documents, at)
         for request, became in zip(requests, prepared, strict=True):
             self._owe(request.submissions[0].party.id, _work(request, became))
-        # What will be answered is known before the transaction, unless a reference turns out to be taken.
+        # What will be answered is known before the transaction, unless a day or a reference turns out to be taken.
         expected = [self._answering(*each) for each in zip(requests, prepared, strict=True)]
         parties = sorted({each.party.id for request in requests for each in request.submissions})
         async with self._filings.open(parties, requests[0].submissions[0].role) as filing:
             claims = await filing.claim(requests, expected)
             new = [index for index, claim in enumerate(claims) if claim is None]
+            beyond = await self._debit(filing, [(requests[i], prepared[i]) for i in new], documents, at=at)
             kept = [each for index in new for each in prepared[index] if isinstance(each, Prepared)]
             kept.sort(key=lambda each: (each.origin, each.external_ref))
             submitted = Counter(each.party.id for index in new for each in requests[index].submissions)
             taken = await filing.file(kept, submitted)
             outcomes = {index: [_outcome(each, taken) for each in prepared[index]] for index in new}
-            answers = {index: expected[index] for index in new}
-            if taken:
-                answers = {index: self._answering(requests[index], outcomes[index]) for index in new}
-                await filing.correct([(requests[i], answer) for i, answer in answers.items() if answer != expected[i]])
+            answers: dict[int, Reply | Refused] = {index: expected[index] for index in new}
+            if taken or beyond:
+                unfiled = [each for each in kept if each.referral_id in taken and _is_sent(each)]
+                await give_back(filing, [debit_of(each) for each in unfiled], at=at)
+                answers = {index: self._answer(requests[index], outcomes[index]) for index in new}
+                await self._correct(filing, requests, outcomes, answers=answers, expected=expected)
             drafts = [self._drafts(requests[index], each, documents) for index, each in outcomes.items()]
             await filing.send(list(chain.from_iterable(drafts)))
         # From here the referrals are durable: a crash leaves them in the outbox and the relay sends them.
         self._wake()
-        for each in chain.from_iterable(outcomes.values()):
-            if isinstance(each, Refused):
-                REFUSALS.labels(each.code).inc()
+        for index, became in outcomes.items():
+            self._watch(requests[index].submissions[0].party.id, became)
         return [_answer_of(index, claim, answers) for index, claim in enumerate(claims)]
 
-    async def _prepare(self, requests: Sequence[Request], documents: Documents) -> list[list[Outcome]]:
+    def _watch(self, party: str, outcomes: Sequence[Outcome]) -> None:
+        """Count what became of a request, and raise what a person should see."""
+        refused = [each for each in outcomes if isinstance(each, Refused)]
+        for one in refused:
+            REFUSALS.labels(one.code).inc()
+        spent = [each for each in refused if isinstance(each, DaySpent)]
+        self._alarms.judged(party, len(outcomes), len(refused) - len(spent))
+        if spent:
+            self._alarms.alarm(party, Kind.DAY_FILLED)
+        for each in outcomes:
+            if isinstance(each, Prepared):
+                self._alarms.filed(party, each.spent, each.items)
+                if not _is_sent(each):
+                    self._wait_noted(party, each)
+
+    def _wait_noted(self, party: str, waiting: Prepared) -> None:
+        UNRELEASED.labels(waiting.work_reason).inc()
+        if waiting.work_reason == WorkReason.OVER_DAY:
+            log("child_at_risk_waits")
+            self._alarms.alarm(party, Kind.DAY_FILLED)
+            self._alarms.alarm(party, Kind.URGENT_WAITS)
+
+    async def _debit(
+        self,
+        filing: FilingStore,
+        filed: Sequence[tuple[Request, list[Outcome]]],
+        documents: Documents,
+        *,
+        at: datetime,
+    ) -> bool:
+        """Debit what is sent to its party's day; what finds no room there becomes a refusal, or waits for a person.
+
+        Whether there is any such.
+        """
+        debited = [
+            (outcomes, place, each, request.submissions[place])
+            for request, outcomes in filed
+            for place, each in enumerate(outcomes)
+            if isinstance(each, Prepared) and _is_sent(each)
+        ]
+        debits = [debit_of(each) for _, _, each, _ in debited]
+        fits = await debit(filing, debits, directory=documents.directory, at=at)
+        for (outcomes, place, each, submission), fit in zip(debited, fits, strict=True):
+            if not fit:
+                outcomes[place] = self._beyond(submission, each, documents, at=at)
+        return not all(fits)
+
+    def _beyond(self, submission: Submission, prepared: Prepared, documents: Documents, *, at: datetime) -> Outcome:
+        """Beyond its party's day: a child at risk cannot wait for the next one, a second person is asked at once."""
+        if prepared.facts["priority"] != PriorityLevel.P0_CHILD_AT_RISK:
+            return DaySpent(at)
+        waiting = replace(_filing(submission), waits=WorkReason.OVER_DAY)
+        (outcome,) = prepare_batch([waiting], documents=documents, at=at, sealer=Sealer())
+        return outcome
+
+    def _answer(self, request: Request, outcomes: Sequence[Outcome]) -> Reply | Refused:
+        (first, *others) = outcomes
+        return first if not others and isinstance(first, DaySpent) else self._answering(request, outcomes)
+
+    async def _correct(
+        self,
+        filing: FilingStore,
+        requests: Sequence[Request],
+        outcomes: Mapping[int, Sequence[Outcome]],
+        *,
+        answers: Mapping[int, Reply | Refused],
+        expected: Sequence[Reply],
+    ) -> None:
+        """Keep what is answered; nothing where nothing came of a request and the next day something may."""
+        forgotten = {index for index, each in outcomes.items() if _may_come_again(each)}
+        corrected = [
+            (requests[index], each)
+            for index, each in answers.items()
+            if index not in forgotten and isinstance(each, Reply) and each != expected[index]
+        ]
+        await filing.correct(corrected)
+        if forgotten:
+            await filing.forget([requests[index] for index in forgotten])
+
+    async def _prepare(self, requests: Sequence[Request], documents: Documents, at: datetime) -> list[list[Outcome]]:
         """For each request, what becomes of each of its submissions; those of all requests are prepared together."""
         filings = [
-            Filing(each.content, each.party, each.traceparent, body_sha256=each.body_sha256)
+            _filing(each)
             for request in requests
             for each in request.submissions
             if not isinstance(each.content, Refused)
         ]
-        preparing = partial(prepare_batch, documents=documents, at=self._clock.now(), sealer=Sealer())
+        preparing = partial(prepare_batch, documents=documents, at=at, sealer=Sealer())
         outcomes: list[Outcome] = []
-        for some in (filings[at : at + TOGETHER] for at in range(0, len(filings), TOGETHER)):
+        for some in (filings[first : first + TOGETHER] for first in range(0, len(filings), TOGETHER)):
             # In between, others have their turn; beside what is dense they have it all the time.
             await asyncio.sleep(0)
             dense = any(_is_dense(request) for request in requests)
@@ -245,6 +335,27 @@ class Intake:
         self._authority.require("referral", role, action="submit", state=Disposition.ROUTED)
 
 
+def _filing(submission: Submission) -> Filing:
+    assert not isinstance(submission.content, Refused)
+    return Filing(
+        submission.content,
+        submission.party,
+        submission.traceparent,
+        body_sha256=submission.body_sha256,
+        actor=submission.actor,
+    )
+
+
+def _is_sent(prepared: Prepared) -> bool:
+    """Whether it goes its way: what waits for a second person is debited when it is let go."""
+    return prepared.state != ReferralState.UNRELEASED
+
+
+def _may_come_again(outcomes: Sequence[Outcome]) -> bool:
+    """Whether nothing came of it, and for want of room in the party's day."""
+    return all(isinstance(each, Refused) for each in outcomes) and any(isinstance(each, DaySpent) for each in outcomes)
+
+
 def _items(request: Request) -> int:
     return sum(len(each.content.items) for each in request.submissions if not isinstance(each.content, Refused))
 
@@ -267,7 +378,7 @@ def _outcome(each: Outcome, taken: Mapping[UUID, UUID]) -> Outcome:
     return each
 
 
-def _answer_of(index: int, claim: Claimed, answers: Mapping[int, Reply]) -> Reply | Refused:
+def _answer_of(index: int, claim: Claimed, answers: Mapping[int, Reply | Refused]) -> Reply | Refused:
     match claim:
         case None:
             return answers[index]

@@ -291,14 +291,16 @@ async def test_a_body_of_unannounced_length_is_charged_with_the_most_it_may_be()
     assert [answer.status_code for answer in answers] == [200, 429]
 
 
-async def test_a_request_goes_on_with_the_trace_it_came_with(tmp_path: Path) -> None:
-    telemetry.configure_telemetry(instance="edges", sampling_ratio=0, spans_file=tmp_path / "spans.jsonl")
+async def test_a_request_has_a_trace_of_its_own_that_links_to_the_one_it_came_with(tmp_path: Path) -> None:
+    spans = tmp_path / "spans.jsonl"
+    telemetry.configure_telemetry(instance="edges", sampling_ratio=0, spans_file=spans)
     trace_id = "0af7651916cd43dd8448eb211c80319c"
     async with client_of(app_of()) as client:
         traced = await client.get("/v1/trace", headers={"traceparent": f"00-{trace_id}-b7ad6b7169203331-01"})
         untraced = await client.get("/v1/trace")
     telemetry.close_telemetry()
-    assert traced.json()["traceparent"][3:35] == trace_id
+    assert trace_id not in traced.json()["traceparent"]
+    assert f'"links":[{{"traceId":"{trace_id}"' in spans.read_text().replace(" ", "")
     assert untraced.json()["traceparent"] is None
 
 

@@ -55,26 +55,34 @@ def read(path: Path) -> list[dict[str, Any]]:
 def test_a_span_is_written_as_otlp_json_with_the_instance_as_service(tmp_path: Path) -> None:
     path = tmp_path / "spans.jsonl"
     configure_telemetry(instance="hotline", sampling_ratio=1.0, spans_file=path)
-    with span("http.request", parent=SAMPLED, attributes={"http.route": "/v1/referrals"}):
+    with span("http.request", links=[SAMPLED], attributes={"http.route": "/v1/referrals"}):
         pass
     resource = json.loads(path.read_text())["resourceSpans"][0]["resource"]["attributes"]
     (written,) = read(path)
     assert {"key": "service.name", "value": {"stringValue": "hotline"}} in resource
     assert (written["name"], written["kind"]) == ("http.request", 2)
-    assert (written["traceId"], written["parentSpanId"]) == (TRACE_ID, SPAN_ID)
+    assert [(link["traceId"], link["spanId"]) for link in written["links"]] == [(TRACE_ID, SPAN_ID)]
     assert written["attributes"] == [{"key": "http.route", "value": {"stringValue": "/v1/referrals"}}]
 
 
 def test_what_runs_inside_a_span_can_name_it_to_others(spans: Spans) -> None:
     assert current_traceparent() is None
-    with span("http.request", parent=SAMPLED):
+    with span("http.request"):
         inside, trace_id = current_traceparent(), current_trace_id()
-    assert inside == f"00-{TRACE_ID}-{spans()[0]['spanId']}-01"
-    assert trace_id == TRACE_ID
+    assert str(inside).startswith(f"00-{spans()[0]['traceId']}-{spans()[0]['spanId']}-")
+    assert trace_id == spans()[0]["traceId"]
+
+
+@pytest.mark.parametrize("name", ["http.request", "batch.consume"])
+def test_a_trace_of_its_own_has_nothing_of_those_that_it_links_to(spans: Spans, name: SpanName) -> None:
+    with span(name, links=[SAMPLED]):
+        inside = current_traceparent()
+    assert TRACE_ID not in str(inside)
+    assert SPAN_ID not in str(inside)
 
 
 def test_a_batch_begins_a_trace_of_its_own_with_a_link_to_each_record(spans: Spans) -> None:
-    with span("http.request", parent=SAMPLED), span("batch.consume", links=[SAMPLED, "malformed", SAMPLED]):
+    with span("http.request"), span("batch.consume", links=[SAMPLED, "malformed", SAMPLED]):
         pass
     batch = next(each for each in spans() if each["name"] == "batch.consume")
     assert batch["traceId"] != TRACE_ID
@@ -113,10 +121,10 @@ def test_off_a_message_does_not_carry_its_cause_on() -> None:
 
 
 @pytest.mark.parametrize("parent", ["", "malformed", f"00-{'0' * 32}-{SPAN_ID}-01", f"ff-{TRACE_ID}-{SPAN_ID}-01"])
-def test_a_malformed_parent_counts_as_none(spans: Spans, parent: str) -> None:
-    with span("http.request", parent=parent):
+def test_a_malformed_link_counts_as_none(spans: Spans, parent: str) -> None:
+    with span("http.request", links=[parent]):
         pass
-    assert spans()[0]["traceId"] != TRACE_ID
+    assert "links" not in spans()[0]
 
 
 @pytest.mark.parametrize(("parent", "recorded"), [(SAMPLED, 1), (UNSAMPLED, 0), (None, 0)])
@@ -125,7 +133,7 @@ def test_what_the_caller_records_is_recorded_and_new_traces_by_ratio(
 ) -> None:
     path = tmp_path / "spans.jsonl"
     configure_telemetry(instance="hotline", sampling_ratio=0.0, spans_file=path)
-    with span("http.request", parent=parent):
+    with span("http.request", links=[] if parent is None else [parent]):
         assert (current_traceparent() is not None) == bool(recorded)
     assert len(read(path)) == recorded
 
@@ -157,7 +165,7 @@ def test_the_traces_of_a_batch_are_read_from_the_headers_that_messages_carry() -
 
 
 def test_off_nothing_is_written_and_nothing_is_named() -> None:
-    with span("http.request", parent=SAMPLED) as notes:
+    with span("http.request", links=[SAMPLED]) as notes:
         notes.add({"http.route": "/"})
         assert current_traceparent() is None
         assert current_trace_id() is None

@@ -1,0 +1,32 @@
+"""What parties have spent of their days, in PostgreSQL: one statement for all parties of a transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+from typing import Final
+
+import asyncpg
+
+from shared.party.origin.domain import Spent
+
+#: Locked in the order of parties, by everyone, and until the commit: nobody grants what another has granted.
+_DEBIT: Final = """
+INSERT INTO party_day AS d (party, day, record, hashes)
+SELECT s.party, $1, s.record, s.hashes FROM unnest($2::text[], $3::bigint[], $4::bigint[]) AS s(party, record, hashes)
+ORDER BY s.party
+ON CONFLICT (party, day) DO UPDATE SET record = d.record + excluded.record, hashes = d.hashes + excluded.hashes
+RETURNING party, record, hashes
+"""
+
+
+class PostgresDays:
+    """`Days` within one transaction."""
+
+    def __init__(self, driver: asyncpg.Connection) -> None:
+        self._driver = driver
+
+    async def debit(self, day: date, spent: Mapping[str, Spent]) -> Mapping[str, Spent]:
+        records, hashes = [each.record for each in spent.values()], [each.hashes for each in spent.values()]
+        rows = await self._driver.fetch(_DEBIT, day, list(spent), records, hashes)
+        return {row["party"]: Spent(row["record"], row["hashes"]) for row in rows}

@@ -1,0 +1,93 @@
+"""Referrals that wait for a second person, in PostgreSQL: found, let go, erased."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+import asyncpg
+
+from shared.envelope.datakeys import KeyEncryptionKey
+from shared.exchange.events import Event
+from shared.exchange.message import Draft
+from shared.exchange.prepare import Again
+from shared.party.origin.ports import Unreleased
+from shared.party.origin.store.days import PostgresDays
+from shared.party.origin.store.edges import PostgresEdges, opened
+from shared.runtime.database.feed import note_events
+from shared.runtime.post import outbox
+
+_FIND: Final = """
+SELECT referral_id, party, exercise, state, filed_by, body_sha256, traceparent, content, k.wrapped
+FROM referral LEFT JOIN data_key AS k ON k.subject = referral_id
+WHERE referral_id = $1
+"""
+_RELEASE: Final = """
+UPDATE referral SET state = $2, reviewed_by = $3, work_reason = NULL
+WHERE referral_id = $1 AND state = 'unreleased' RETURNING referral_id
+"""
+_DROP: Final = """
+UPDATE referral SET state = 'dropped', reviewed_by = $2, work_reason = NULL, content = ''
+WHERE referral_id = $1 AND state = 'unreleased' RETURNING referral_id
+"""
+# Whoever is at one of them, a second person or a twin of ours, is let be: it is looked at again.
+_EXPIRE: Final = """
+WITH late AS (
+    SELECT referral_id FROM referral WHERE state = 'unreleased' AND accepted_at < $1 ORDER BY accepted_at LIMIT $2
+    FOR UPDATE SKIP LOCKED
+)
+UPDATE referral SET state = 'dropped', work_reason = NULL, content = ''
+WHERE referral_id IN (SELECT referral_id FROM late)
+RETURNING referral_id, party, exercise, state, filed_by, body_sha256, traceparent
+"""
+_ERASE: Final = "DELETE FROM data_key WHERE subject = ANY($1::uuid[])"
+
+
+class PostgresReviews(PostgresDays):
+    """`Reviews` within one transaction."""
+
+    def __init__(self, driver: asyncpg.Connection, kek: KeyEncryptionKey) -> None:
+        super().__init__(driver)
+        self._kek = kek
+
+    async def find(self, referral_id: UUID) -> Unreleased | None:
+        row = await self._driver.fetchrow(_FIND, referral_id)
+        return None if row is None else _unreleased(row, self._kek if row["wrapped"] is not None else None)
+
+    async def release(self, by: str, again: Again) -> bool:
+        if await self._driver.fetchval(_RELEASE, again.referral_id, again.disposition, by) is None:
+            return False
+        await PostgresEdges(self._driver, self._kek).replace((), (), [again])
+        return True
+
+    async def drop(self, referral_id: UUID, by: str) -> bool:
+        if await self._driver.fetchval(_DROP, referral_id, by) is None:
+            return False
+        await self._driver.execute(_ERASE, [referral_id])
+        return True
+
+    async def expire(self, before: datetime, limit: int) -> list[Unreleased]:
+        rows = await self._driver.fetch(_EXPIRE, before, limit)
+        await self._driver.execute(_ERASE, [row["referral_id"] for row in rows])
+        return [_unreleased(row, None) for row in rows]
+
+    async def send(self, drafts: Sequence[Draft]) -> None:
+        await outbox.enqueue(self._driver, drafts)
+
+    async def note(self, events: Sequence[Event]) -> None:
+        await note_events(self._driver, events)
+
+
+def _unreleased(row: asyncpg.Record, kek: KeyEncryptionKey | None) -> Unreleased:
+    return Unreleased(
+        row["referral_id"],
+        row["party"],
+        row["exercise"],
+        row["state"],
+        row["filed_by"],
+        row["body_sha256"],
+        row["traceparent"],
+        None if kek is None else opened(row, kek),
+    )

@@ -1,0 +1,156 @@
+"""Alarms: what a party does at an origin's door that its operator should look at. Nothing is refused by one.
+
+Each process counts what it is asked. An alarm is raised once a party, kind and day, whichever process is first: the
+database says who was. What it says outside is an opaque name of the party and the kind, never a value
+(`docs/operations/guard_alarms.md`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import date
+from enum import StrEnum
+from typing import Final, NamedTuple
+
+from shared.guard import Charged
+from shared.guard.charge import BYTE
+from shared.guard.tripwire import trips
+from shared.kernel.clock import Clock
+from shared.runtime.watch.logs import log
+from shared.runtime.watch.metrics import ALARMS
+
+
+class Kind(StrEnum):
+    """What an alarm is about."""
+
+    REFUSED = "refused"
+    DAY_FILLED = "day_filled"
+    DEARER = "dearer"
+    LONG_FIELDS = "long_fields"
+    TRIPWIRE = "tripwire"
+    URGENT_WAITS = "urgent_waits"
+
+
+#: Refusals of a party in a day, from which on it counts that they are more than half of what it posts.
+REFUSED_MIN: Final = 100
+#: A field above this is long; so many in a day, and more than one in twenty records, are worth a look.
+LONG_FIELD: Final = 192 * BYTE
+LONG_MIN: Final = 20
+LONG_SHARE: Final = 20
+#: Over how many records the mean charge of an item is taken lately, and usually; from how many on it is compared.
+LATELY, USUALLY, KNOWN_MIN = 50, 1_000, 200
+#: How long is waited where the database does not answer, and for what is left at the end; seconds.
+AGAIN_S, END_S = 5.0, 2.0
+
+
+class Raised(NamedTuple):
+    """One alarm; `name` is opaque, the same for all of the party's at this instance."""
+
+    party: str
+    kind: Kind
+    day: date
+    name: str
+
+
+@dataclass(slots=True)
+class _Seen:
+    """What this process has seen of a party on one day. `known` counts all records since it began."""
+
+    day: date
+    posted: int = 0
+    refused: int = 0
+    filed: int = 0
+    long: int = 0
+    known: int = 0
+    usually: float = 0.0
+    lately: float = 0.0
+    raised: set[Kind] = field(default_factory=set)
+
+    def on(self, day: date) -> _Seen:
+        """The same party on another day: what its items cost is remembered."""
+        return _Seen(day, known=self.known, usually=self.usually, lately=self.lately)
+
+
+class Alarms:
+    """The alarms of one process. `keep` answers whether an alarm is new to the database."""
+
+    def __init__(
+        self, keep: Callable[[Raised], Awaitable[bool]], *, clock: Clock, name_of: Callable[[str], str]
+    ) -> None:
+        self._keep = keep
+        self._clock = clock
+        self._name_of = name_of
+        self._seen: dict[str, _Seen] = {}
+        self._due: asyncio.Queue[Raised] = asyncio.Queue()
+
+    def posted(self, party: str, body: bytes) -> None:
+        """Look at a body as it came."""
+        if trips(body):
+            self.alarm(party, Kind.TRIPWIRE)
+
+    def judged(self, party: str, posted: int, refused: int) -> None:
+        """Of what was posted, to be filed or to be checked, so much was refused."""
+        seen = self._of(party)
+        seen.posted += posted
+        seen.refused += refused
+        if seen.refused >= REFUSED_MIN and 2 * seen.refused > seen.posted:
+            self.alarm(party, Kind.REFUSED)
+
+    def filed(self, party: str, spent: Charged, items: int) -> None:
+        """A record of so many items was accepted."""
+        seen = self._of(party)
+        seen.filed += 1
+        seen.long += spent.field > LONG_FIELD
+        if seen.long >= LONG_MIN and LONG_SHARE * seen.long > seen.filed:
+            self.alarm(party, Kind.LONG_FIELDS)
+        seen.known += 1
+        each = spent.record / items
+        seen.usually += (each - seen.usually) / min(seen.known, USUALLY)
+        seen.lately += (each - seen.lately) / min(seen.known, LATELY)
+        if seen.known >= KNOWN_MIN and seen.lately > 2 * seen.usually:
+            self.alarm(party, Kind.DEARER)
+
+    def alarm(self, party: str, kind: Kind) -> None:
+        """Raise an alarm, if this process has not today. It goes out by itself."""
+        seen = self._of(party)
+        if kind not in seen.raised:
+            seen.raised.add(kind)
+            self._due.put_nowait(Raised(party, kind, seen.day, self._name_of(party)))
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Keep and tell what is raised for as long as the context lasts, and what is left of it at its end."""
+        telling = asyncio.create_task(self.run())
+        try:
+            yield
+        finally:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._due.join(), END_S)
+            telling.cancel()
+            await asyncio.wait([telling])
+
+    async def run(self) -> None:
+        """Keep and tell what is raised, one after the other, until cancelled."""
+        while True:
+            raised = await self._due.get()
+            try:
+                new = await self._keep(raised)
+            except Exception as error:
+                log("part_failed", part="alarms", error=type(error).__name__)
+                self._due.put_nowait(raised)
+                self._due.task_done()
+                await asyncio.sleep(AGAIN_S)
+                continue
+            if new:
+                ALARMS.labels(raised.kind.value).inc()
+                log("party_alarm", code=raised.kind.value, party=raised.name)
+            self._due.task_done()
+
+    def _of(self, party: str) -> _Seen:
+        today = self._clock.now().date()
+        seen = self._seen.get(party) or _Seen(today)
+        self._seen[party] = seen = seen if seen.day == today else seen.on(today)
+        return seen

@@ -1,0 +1,291 @@
+"""What a record can carry, through the HTTP door to what its recipient reads over HTTP; what is refused is not written.
+
+Between the doors all is real but Kafka, which is a list.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import httpx
+import pytest
+
+from deploy.site.endpoints import DatabaseEndpoint
+from services.audit.domain.entries import Read
+from services.audit.domain.reading import Reading, read_records
+from shared.envelope.sealing import Opener
+from shared.exchange import guarded, prepare
+from shared.exchange.message import Record
+from shared.guard import Charged
+from shared.kernel.authority import Role
+from shared.kernel.clock import ManualClock
+from shared.kernel.ids import uuid7
+from shared.party.origin.api.checking import Posted, check_posted
+from shared.runtime.post.relay import Relay
+from tests.guard_report.attempts import as_bytes
+from tests.guard_report.encodings import b64u
+from tests.guard_report.keyed import CHANNELS, HASHES, OTHERS, Channel, Packed, fullest_record
+from tests.guard_report.payloads import payloads
+from tests.guard_report.positions import BASE, POSITIONS
+from tests.journeys.walk import AGENCIES, ORIGIN, Exchanged
+from tests.services.databases import migrated, running_databases, stored_text
+from tests.services.doors import asking
+from tests.support.builders import AT, HOTLINE, POLICE
+from tests.support.canary import new_mark, search
+from tests.support.exchange_world import LONG_AFTER
+
+Figures = Callable[[str, object], None]
+AUDIT = "audit"
+#: What facts are not made of: hashes, addresses, references.
+TEXTS = (*HASHES, *OTHERS[:5])
+LANES = (AGENCIES, AUDIT)
+#: Single values: a blob in each is searched for.
+FIELDS = ("URL path", "URL query value", "URL query values", "onion path", "account", "message", "external reference")
+
+
+@dataclass
+class Exchange:
+    """A hotline and an agency, what has been sent from the one, and their databases."""
+
+    between: Exchanged
+    endpoints: dict[str, DatabaseEndpoint]
+    folder: Path
+    client: httpx.AsyncClient
+    agency: httpx.AsyncClient
+    relay: Relay
+    records: Sequence[Record]
+
+    async def post(self, body: dict[str, Any], **headers: str) -> httpx.Response:
+        """File a referral."""
+        asked = asking(HOTLINE, role=Role.MACHINE, key=uuid7().hex) | headers
+        return await self.client.post("/v1/referrals", json=body, headers=asked)
+
+    async def sent(self, to: str) -> list[Record]:
+        """What went to an instance since it was asked last."""
+        before = len(self.records)
+        await self.relay.publish_once(to)
+        return list(self.records[before:])
+
+    async def delivered(self, body: dict[str, Any]) -> str:
+        """File it, let the agency take it, and what that reads then. Empty where the agency has refused it."""
+        answer = await self.post(body)
+        assert answer.status_code == 202, answer.text
+        await self.between.consumer(AGENCIES).consume([each for each in await self.sent(AGENCIES) if _to(each, POLICE)])
+        path = f"/v1/inbox/{answer.json()['referral_id']}"
+        read = await self.agency.get(path, headers=asking(POLICE))
+        return read.text if read.status_code == 200 else ""
+
+    def refusing(self, body: bytes) -> str | None:
+        """Why a check says that it is not sent at once, as the process beside the event loop computes it."""
+        posted = Posted(body, "application/json", None, HOTLINE, AT)
+        (result,) = json.loads(check_posted(posted, self.between.world.documents).body)["results"]
+        if result["ok"]:
+            return result["work_reason"] if result["state"] == "unreleased" else None
+        return str(result["problem"]["code"])
+
+    async def found(self, mark: str) -> list[str]:
+        """Where a mark is written: in rows of both databases, and in any file of the server, its log of changes too."""
+        rows = [await stored_text(each.owner_url, [HOTLINE, POLICE]) for each in self.endpoints.values()]
+        return [hit.place for hit in search(self.folder, mark)] + ["row" for text in rows if mark in text]
+
+
+def unguarded(*_: object, **__: object) -> Charged:
+    """In the guard's place: takes everything, and charges nothing."""
+    return Charged(0, 0, 0, None)
+
+
+def reaching(body: dict[str, Any] | None = None) -> dict[str, Any]:
+    """A referral that one agency is sent whole, with a reference of its own, and with what `body` says."""
+    return BASE | {"user_jurisdictions": ["NL"], "external_ref": f"c-{uuid7().hex[:24]}"} | (body or {})
+
+
+def _to(record: Record, party: str) -> bool:
+    return dict(record.headers)["ce_recipient"] == party.encode()
+
+
+@pytest.fixture(scope="module")
+async def exchange(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Exchange]:
+    folder = tmp_path_factory.mktemp("capacity")
+    with running_databases(folder, ORIGIN, AGENCIES) as endpoints:
+        async with migrated(endpoints[ORIGIN], ORIGIN) as hotline, migrated(endpoints[AGENCIES], AGENCIES) as agencies:
+            between = Exchanged(hotline, agencies)
+            async with between.origin.intake.running(), between.origin.door() as client, between.cases() as agency:
+                relay, records = await between.relay(ORIGIN)
+                made = Exchange(between, endpoints, folder, client, agency, relay=relay, records=records)
+                assert (await made.post(reaching())).status_code == 202  # from here on there are lanes
+                yield made
+
+
+def packed_with(exchange: Exchange, channels: Sequence[Channel] = CHANNELS) -> Packed:
+    """The fullest record that a check lets pass."""
+    return fullest_record(Random(2), channels=channels, base=reaching(), refusing=exchange.refusing)
+
+
+@pytest.mark.parametrize(("channels", "bar"), [(CHANNELS, 4_096), (OTHERS, 1_536)], ids=["all", "without hashes"])
+async def test_the_fullest_record_is_read_whole_at_its_recipient_and_carries_no_more_than_its_budget(
+    exchange: Exchange, channels: Sequence[Channel], bar: int, record_property: Figures
+) -> None:
+    packed = packed_with(exchange, channels)
+    read = packed.found_in(await exchange.delivered(packed.body))
+    assert bar / 3 < read <= packed.carried <= bar
+    assert read == packed.carried or channels is CHANNELS, "which hashes travel is the edge's to say"
+    record_property("figure", f"{read:,} of {bar:,} bytes {'in all' if bar > 2_000 else 'without hashes'}")
+
+
+async def test_without_the_budget_at_either_end_it_would_carry_more(
+    exchange: Exchange, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the origin's guard off alone the recipient refuses it; with both off the bars are missed."""
+    monkeypatch.setattr(prepare, "inspect", unguarded)
+    packed = packed_with(exchange)
+    assert packed.carried > 4_096
+    assert await exchange.delivered(packed.body) == ""
+    monkeypatch.setattr(guarded, "inspect", unguarded)
+    again = packed.body | {"external_ref": reaching()["external_ref"]}
+    assert packed.found_in(await exchange.delivered(again)) > 4_096
+    assert await largest(exchange, "URL path") > 320
+
+
+@pytest.mark.parametrize("name", FIELDS)
+async def test_no_field_carries_more_than_its_budget(exchange: Exchange, name: str) -> None:
+    assert 16 < await largest(exchange, name) <= 320
+
+
+async def largest(exchange: Exchange, name: str) -> int:
+    """The most random bytes that the recipient reads in one field, as base64url: those that a check lets pass."""
+    r, most = Random(3), (0, reaching())
+    for size in range(16, 801, 16):
+        placed = POSITIONS[name](text := b64u(r.randbytes(size)))
+        if (
+            placed.characters == len(text)
+            and exchange.refusing(as_bytes(body := reaching(spoken(placed.body)))) is None
+        ):
+            most = size, body
+    value = most[1]["items"][0]["locator"]["value"] if name != "external reference" else most[1]["external_ref"]
+    assert json.dumps(value) in await exchange.delivered(most[1])
+    return most[0]
+
+
+def spoken(body: dict[str, Any]) -> dict[str, Any]:
+    """What a body says beyond the one that all positions begin with."""
+    return {name: value for name, value in body.items() if value != BASE[name]}
+
+
+def picture_in_a_path(mark: str) -> dict[str, Any]:
+    image = b64u(payloads()["jpeg_thumbnail"])
+    pieces = [mark, *(image[at : at + 80] for at in range(0, len(image), 80))]
+    return item_at("https://site.example/" + "/".join(pieces))
+
+
+def names_of_parameters(mark: str) -> dict[str, Any]:
+    r = Random(5)
+    names = (f"{mark}{b64u(r.randbytes(27))}=1" for _ in range(36))
+    return {"items": [item_at(f"https://s{n}.example/view?{'&'.join(names)}")["items"][0] for n in range(10)]}
+
+
+def picture_in_labels(mark: str) -> dict[str, Any]:
+    image = iter(re.findall(".{8}", b64u(payloads()["jpeg_thumbnail"]).replace("-", "0")))
+    labels = [[{"scheme": "ucs", "value": f"{mark}{next(image, 'a')}"} for _ in range(4)] for _ in range(10)]
+    return {"items": [item_at("https://site.example/")["items"][0] | {"assessment": each} for each in labels]}
+
+
+def item_at(address: str) -> dict[str, Any]:
+    return {"items": [{"locator": {"kind": "url", "value": address}}]}
+
+
+@pytest.mark.parametrize("hole", [picture_in_a_path, names_of_parameters, picture_in_labels])
+async def test_what_once_came_out_at_the_recipient_is_refused_or_cut_to_codes_and_never_written(
+    exchange: Exchange, hole: Callable[[str], dict[str, Any]]
+) -> None:
+    mark = new_mark()
+    answer = await exchange.post(reaching(hole(mark)))
+    if hole is picture_in_labels:  # none of them is listed: what travels is the code for that
+        assert answer.status_code == 202
+        assert mark not in await exchange.delivered(reaching(hole(mark)))
+    else:
+        assert (answer.status_code, answer.json()["code"]) == (422, "guard_over_ceiling")
+    assert mark not in answer.text
+    assert await exchange.found(mark) == []
+
+
+async def test_the_same_search_finds_what_is_written(exchange: Exchange) -> None:
+    mark = new_mark()
+    assert (await exchange.post(reaching({"external_ref": mark}))).status_code == 202
+    places = await exchange.found(mark)
+    assert "row" in places
+    assert any("pg_wal" in place for place in places)
+
+
+async def test_a_record_that_is_not_its_own_canonical_form_is_refused_by_its_recipient(
+    exchange: Exchange, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its origin's instance leaves out its own guard; with the recipient's left out, too, it is taken."""
+    monkeypatch.setattr(prepare, "as_kept", lambda content: content)
+    monkeypatch.setattr(prepare, "inspect", unguarded)
+    body = reaching(item_at("https://site.example:443/%7Euser"))
+    assert await exchange.delivered(body) == ""
+    body = body | {"external_ref": reaching()["external_ref"]}
+    monkeypatch.setattr(guarded, "inspect", unguarded)
+    assert "%7Euser" in await exchange.delivered(body)
+
+
+async def test_clear_parts_and_facts_say_codes_and_ids_and_nothing_that_a_sender_could_choose_beyond(
+    exchange: Exchange,
+) -> None:
+    """Two referrals alike in their codes, places and days, and unlike in all else: Kafka and audit have the same."""
+    mark = new_mark()
+    plain = reaching({"items": [item_at(f"https://s{n}.example/")["items"][0] for n in range(10)]})
+    full = packed_with(exchange, TEXTS).body | {"external_ref": mark}
+    trace = {"traceparent": f"00-{mark * 2}-{'1' * 16}-01"}
+    told = [await clear_of(exchange, body, **trace) for body in (plain, full)]
+    assert told[0] == told[1] != []
+    assert mark not in str(told)
+    other = await clear_of(exchange, reaching({"observed_at": "2025-01-11T10:11:12.000Z"}))
+    assert other != told[0]  # the day is a code that facts have
+
+
+async def test_of_a_refusal_audit_is_told_the_code_and_the_field(exchange: Exchange) -> None:
+    mark = new_mark()
+    await exchange.sent(AUDIT)
+    for body in (reaching(picture_in_a_path(mark)), reaching({mark: mark}), reaching({"media_kind": mark})):
+        assert (await exchange.post(body)).status_code == 422
+    records = await exchange.sent(AUDIT)
+    told = [json.loads(each.value or b"")["clear"] for each in records]
+    assert [(each["code"], each.get("field")) for each in told] == [
+        ("guard_over_ceiling", "/items/0/locator/value"),
+        ("fields_invalid", None),
+        ("fields_invalid", "/media_kind"),
+    ]
+    assert all({*each} <= {"origin", "origin_kind", "code", "field"} for each in told)
+    assert mark not in str([(each.headers, each.value) for each in records])
+
+
+async def clear_of(exchange: Exchange, body: dict[str, Any], **headers: str) -> list[str]:
+    """All that is sent of a referral but what is sealed, and all that audit keeps of it; ids and times masked."""
+    for lane in LANES:
+        await exchange.sent(lane)
+    assert (await exchange.post(body, **headers)).status_code == 202
+    records = [each for lane in LANES for each in await exchange.sent(lane)]
+    here, read = exchange.between.world, Read()
+    reading = Reading(here.shelf, Opener([here.keys[AUDIT].opening]), ManualClock(here.at + LONG_AFTER))
+    read_records(records, read, generations={each.topic: uuid7() for each in records}, reading=reading)
+    shown = [(each.topic, each.headers, json.loads(each.value or b"")["clear"]) for each in records]
+    return [masked(str(each)) for each in (*shown, *((entry.kind, entry.detail) for entry in read.entries))]
+
+
+def masked(text: str) -> str:
+    """Without ids, digests, signatures, numbers in a pair and times: what the instance draws or counts itself."""
+    return _DRAWN.sub("~", text)
+
+
+#: UUIDs, digests, base64 of 20 and more, RFC 3339 times to the second, numbers.
+_DRAWN = re.compile(
+    r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{64}|[A-Za-z0-9+/_-]{40,}={0,2}"
+    r"|\d{4}-\d\d-\d\dT[\d:.]+Z|(?<=b')\d+(?=')"
+)

@@ -1,0 +1,76 @@
+"""What a party does that a person should see is alarmed once a day, whatever process it came to and restarts or not."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
+import httpx
+import pytest
+
+from tests.services.doors import asking
+from tests.services.hotline.origin import KEK, Origin
+from tests.services.hotline.test_party_day import P0, body, declared, filed
+from tests.support.builders import AT, HOTLINE
+
+ALARMS = "SELECT kind, name FROM alarm WHERE party = $1 AND day = $2 ORDER BY kind"
+_days = (AT.replace(hour=12) + timedelta(days=n) for n in range(400, 500))
+
+
+@pytest.fixture
+async def origin(origin: Origin) -> Origin:
+    """The sample hotline as one of the smallest class, on a day of its own."""
+    declared(origin, None, at=AT - timedelta(minutes=1))
+    origin.clock.advance((next(_days) - origin.clock.now()).total_seconds())
+    return origin
+
+
+@pytest.fixture
+async def client(origin: Origin) -> AsyncIterator[httpx.AsyncClient]:
+    async with origin.intake.running(), origin.door() as opened:
+        yield opened
+
+
+async def raised(origin: Origin) -> list[str]:
+    """The kinds that were raised on this day, each by the party's opaque name."""
+    found = await origin.database.fetch(ALARMS, HOTLINE, origin.clock.now().date())
+    assert {row["name"] for row in found} <= {KEK.actor_id(HOTLINE, b"")}
+    return [row["kind"] for row in found]
+
+
+async def checked(client: httpx.AsyncClient, text: str) -> list[dict[str, object]]:
+    headers = asking(HOTLINE) | {"content-type": "application/json"}
+    answer = await client.post("/v1/referrals:check", content=text, headers=headers)
+    results: list[dict[str, object]] = answer.json()["results"]
+    return results
+
+
+async def test_five_hundred_refused_checks_and_a_picture_are_told_once_and_survive_a_restart(
+    origin: Origin, client: httpx.AsyncClient
+) -> None:
+    refused = body(observed_at="1999-01-01T00:00:00Z")
+    picture = body(items=[{"locator": {"kind": "url", "value": "https://site.example/iVBORw0KGgoAAAANSUhEUgAAAAE"}}])
+    for _ in range(2):  # the second process counts afresh, and its alarms are known
+        async with origin.alarms.running():
+            for _ in range(5):
+                assert not any(each["ok"] for each in await checked(client, json.dumps({"referrals": [refused] * 100})))
+            assert (await checked(client, json.dumps(picture)))[0]["ok"], "nothing is refused by an alarm"
+        origin.alarms._seen.clear()
+    assert await raised(origin) == ["refused", "tripwire"]
+
+
+async def test_a_batch_that_fills_the_day_is_told_once(origin: Origin, client: httpx.AsyncClient) -> None:
+    async with origin.alarms.running():
+        for _ in range(2):
+            results = (await filed(client, *(body() for _ in range(100)))).json()["results"]
+            assert 429 in {each["status"] for each in results}
+    assert await raised(origin) == ["day_filled"]
+
+
+async def test_a_child_at_risk_beyond_the_day_is_told(origin: Origin, client: httpx.AsyncClient) -> None:
+    async with origin.alarms.running():
+        await filed(client, *(body() for _ in range(100)))
+        answer = await filed(client, body(**P0))
+        assert (answer.status_code, answer.json()["work_reason"]) == (202, "over_day")
+    assert await raised(origin) == ["day_filled", "urgent_waits"]

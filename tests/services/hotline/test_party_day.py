@@ -1,0 +1,202 @@
+"""A party's day: what it files between two midnights is bounded in the database, for all processes together."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from datetime import date, datetime, timedelta
+from typing import Any
+
+import httpx
+import pytest
+
+from shared.contracts.directory import Daily
+from shared.envelope.base64url import to_base64url
+from shared.guard import cost
+from shared.guard.charge import BYTE
+from shared.kernel.ids import uuid7
+from shared.party.origin.domain import Spent
+from shared.routing.directory_index import SMALLEST
+from shared.runtime.watch.metrics import UNRELEASED
+from tests.services.doors import asking
+from tests.services.hotline.origin import APPLYING, Origin
+from tests.services.hotline.test_second_person import over_budget, review
+from tests.support.builders import AT, HOTLINE
+from tests.support.exchange_world import SUBMISSION, submission
+
+P0 = {"priority": {"level": "p0_child_at_risk", "basis": ["imminent_harm"]}}
+_days = (AT.replace(hour=12) + timedelta(days=n) for n in range(30, 300))
+
+
+@pytest.fixture
+async def origin(origin: Origin) -> Origin:
+    """The sample hotline as one of the smallest class, on a day of its own."""
+    declared(origin, None, at=AT - timedelta(minutes=1))
+    origin.clock.advance((next(_days) - origin.clock.now()).total_seconds())
+    return origin
+
+
+@pytest.fixture
+async def client(origin: Origin) -> AsyncIterator[httpx.AsyncClient]:
+    async with origin.intake.running(), origin.door() as opened:
+        yield opened
+
+
+def declared(origin: Origin, daily: Daily | None, *, at: datetime = AT) -> None:
+    document = origin.world.document
+    parties = tuple(
+        each.model_copy(update={"daily": daily}) if each.id == HOTLINE else each for each in document.parties
+    )
+    origin.world.place(document.model_copy(update={"version": 2 if daily is None else 3, "parties": parties}), at)
+
+
+def body(**changes: Any) -> dict[str, Any]:
+    return SUBMISSION | {"external_ref": f"day-{uuid7().hex[:24]}"} | changes
+
+
+async def filed(client: httpx.AsyncClient, *bodies: dict[str, Any], key: str | None = None) -> httpx.Response:
+    path, content = ("", bodies[0]) if len(bodies) == 1 else (":batch", {"referrals": list(bodies)})
+    return await client.post(f"/v1/referrals{path}", json=content, headers=asking(HOTLINE, key=key or uuid7().hex))
+
+
+async def fill(client: httpx.AsyncClient, *, at_once: int = 1) -> list[int]:
+    """The answers to what is filed until the day has no room for one more."""
+    statuses: list[int] = []
+    while 429 not in statuses:
+        answers = await asyncio.gather(*(filed(client, body()) for _ in range(at_once)))
+        statuses += [answer.status_code for answer in answers]
+        assert len(statuses) < 200, "the day never ends"
+    return statuses
+
+
+async def spent(origin: Origin) -> Spent:
+    on: date = origin.clock.now().date()
+    async with origin.database.transaction(APPLYING) as session:
+        row = await session.driver.fetchrow(
+            "SELECT record, hashes FROM party_day WHERE party = $1 AND day = $2", HOTLINE, on
+        )
+    return Spent() if row is None else Spent(row["record"], row["hashes"])
+
+
+async def test_what_finds_no_room_in_the_day_is_refused_until_the_next(
+    origin: Origin, client: httpx.AsyncClient
+) -> None:
+    await fill(client)
+    before = await spent(origin)
+    assert before.within(SMALLEST)
+    answer = await filed(client, body(), key="again")
+    assert (answer.status_code, answer.json()["code"]) == (429, "day_spent")
+    assert answer.headers["retry-after"] == str(12 * 3600)
+    assert await spent(origin) == before, "what is refused is not debited"
+    origin.clock.advance(12 * 3600)
+    assert (await filed(client, body(), key="new")).status_code == 202
+
+
+async def test_what_was_refused_for_its_day_may_be_asked_under_its_key_again(
+    origin: Origin, client: httpx.AsyncClient
+) -> None:
+    await fill(client)
+    one, several = body(), [body(), body()]
+    assert (await filed(client, one, key="one")).status_code == 429
+    answers = (await filed(client, *several, key="several")).json()["results"]
+    assert [each["status"] for each in answers] == [429, 429]
+    origin.clock.advance(24 * 3600)
+    assert (await filed(client, one, key="one")).status_code == 202
+    answers = (await filed(client, *several, key="several")).json()["results"]
+    assert [each["status"] for each in answers] == [202, 202]
+
+
+async def test_of_a_list_what_fits_is_taken_and_its_answer_kept(origin: Origin, client: httpx.AsyncClient) -> None:
+    several = [body() for _ in range(100)]
+    first = await filed(client, *several, key="list")
+    statuses = [each["status"] for each in first.json()["results"]]
+    assert {202, 429} == set(statuses)
+    assert statuses == sorted(statuses), "in their order"
+    assert (await filed(client, *several, key="list")).content == first.content
+    assert (await spent(origin)).within(SMALLEST)
+
+
+async def filed_at_two(origin: Origin, rounds: int) -> None:
+    """File at two processes of one database at a time, until neither grants more, or so many rounds."""
+    other = Origin(origin.database, origin.world)
+    other.clock = origin.clock
+    async with AsyncExitStack() as stack:
+        doors = []
+        for each in (origin, other):
+            await stack.enter_async_context(each.intake.running())
+            doors.append(await stack.enter_async_context(each.door()))
+        for _ in range(rounds):
+            answers = await asyncio.gather(*(filed(each, body()) for each in doors for _ in range(4)))
+            if all(answer.status_code == 429 for answer in answers):
+                return
+
+
+async def test_two_processes_of_one_database_share_the_day(origin: Origin) -> None:
+    await filed_at_two(origin, 60)
+    total, one = await spent(origin), cost(submission()).record
+    assert SMALLEST.record * BYTE - one < total.record <= SMALLEST.record * BYTE
+
+
+async def test_without_its_bound_a_day_has_no_end(origin: Origin, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The control of the test above."""
+    monkeypatch.setattr(Spent, "within", lambda *_: True)
+    await filed_at_two(origin, 20)
+    assert (await spent(origin)).record > 1.01 * SMALLEST.record * BYTE
+
+
+async def test_a_reference_that_is_taken_costs_nothing(origin: Origin, client: httpx.AsyncClient) -> None:
+    content = body()
+    assert (await filed(client, content)).status_code == 202
+    before = await spent(origin)
+    assert (await filed(client, content)).status_code == 409
+    assert await spent(origin) == before
+
+
+async def test_hashes_have_a_purse_of_their_own(origin: Origin, client: httpx.AsyncClient) -> None:
+    first = SUBMISSION["items"][0] | {"hashes": {"photodna": to_base64url(bytes(144))}}
+    content = body(items=[first] * 9)
+    statuses = [(await filed(client, content | {"external_ref": uuid7().hex})).status_code for _ in range(6)]
+    assert statuses == [202] * 4 + [429] * 2, "9 times 144 bytes of hashes each"
+    assert (await filed(client, body())).status_code == 202, "what has no hash finds room still"
+
+
+async def test_a_child_at_risk_goes_to_a_second_person_at_once(origin: Origin, client: httpx.AsyncClient) -> None:
+    await fill(client)
+    await origin.forget()
+    before = await spent(origin)
+    marked = UNRELEASED.labels("over_day")._value.get()
+    answer = await filed(client, body(**P0))
+    assert (answer.status_code, answer.json()["state"], answer.json()["work_reason"]) == (202, "unreleased", "over_day")
+    assert UNRELEASED.labels("over_day")._value.get() == marked + 1
+    assert not await origin.waiting_edges()
+    assert await spent(origin) == before
+    released = await review(client, answer.json()["referral_id"], "release")
+    assert released.json()["state"] == "routed"
+    assert len(await origin.waiting_edges()) == 5
+    assert not (await spent(origin)).within(SMALLEST), "it counts all the same"
+
+
+async def test_what_is_released_counts_against_the_day_on_which_it_is(
+    origin: Origin, client: httpx.AsyncClient
+) -> None:
+    referral_id = (await filed(client, over_budget())).json()["referral_id"]
+    assert await spent(origin) == Spent(), "nothing of it has left"
+    assert (await review(client, referral_id, "release")).status_code == 202
+    assert (await spent(origin)).record > 350 * BYTE
+    waiting = (await filed(client, over_budget())).json()["referral_id"]
+    await fill(client)
+    answer = await review(client, waiting, "release")
+    assert (answer.status_code, answer.json()["code"]) == (429, "day_spent")
+    origin.clock.advance(24 * 3600)
+    assert (await review(client, waiting, "release")).status_code == 202
+
+
+@pytest.mark.parametrize(("records", "record_bytes", "hash_bytes"), [(20, 205, 205), (1000, 400, 128)])
+async def test_a_declared_day_is_half_as_much_again(
+    origin: Origin, records: int, record_bytes: int, hash_bytes: int
+) -> None:
+    declared(origin, Daily(records=records, record_bytes=record_bytes, hash_bytes=hash_bytes))
+    purses = origin.world.documents.directory.purses(HOTLINE)
+    assert purses == (1.5 * records * record_bytes, 1.5 * records * hash_bytes)
+    assert max(SMALLEST) < 10_000, "ten kilobytes fit neither purse of the smallest class"

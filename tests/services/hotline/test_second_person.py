@@ -1,0 +1,217 @@
+"""What is over its budget waits at its origin for a second person, who lets it go or drops it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from random import Random
+from typing import Any
+from uuid import UUID
+
+import httpx
+import pytest
+
+from shared.envelope.base64url import to_base64url
+from shared.exchange.accept import accept
+from shared.exchange.message import Received
+from shared.guard.edition import passed
+from shared.kernel.authority import Role
+from shared.kernel.errors import Refused
+from shared.kernel.ids import uuid7
+from shared.runtime.post.ports import Signed
+from tests.services.doors import ACTOR, asking
+from tests.services.hotline.origin import APPLYING, Origin
+from tests.support.builders import HOTLINE, POLICE
+from tests.support.exchange_world import SUBMISSION, opened, told_to_audit
+
+R = Random(41)
+SECOND = "0b" * 16
+
+
+def over_budget(size: int = 350, **changes: Any) -> dict[str, Any]:
+    """A referral one of whose addresses costs that many bytes and more, none of them seen before."""
+    location = f"https://images.example/gallery/{to_base64url(R.randbytes(size))}"
+    first, *others = SUBMISSION["items"]
+    items = [first | {"locator": {"kind": "url", "value": location}}, *others]
+    return SUBMISSION | {"external_ref": f"over-{uuid7().hex[:24]}", "items": items} | changes
+
+
+@pytest.fixture
+async def client(origin: Origin) -> AsyncIterator[httpx.AsyncClient]:
+    async with origin.intake.running(), origin.door() as opened_door:
+        yield opened_door
+
+
+async def filed(client: httpx.AsyncClient, body: dict[str, Any]) -> httpx.Response:
+    return await client.post("/v1/referrals", json=body, headers=asking(HOTLINE, key=uuid7().hex))
+
+
+async def review(
+    client: httpx.AsyncClient, referral_id: str, act: str, *, actor: str = SECOND, role: Role = Role.ANALYST
+) -> httpx.Response:
+    headers = asking(HOTLINE, role=role, key=uuid7().hex) | {"x-actor": actor}
+    return await client.post(f"/v1/referrals/{referral_id}:{act}", headers=headers)
+
+
+async def unreleased(client: httpx.AsyncClient, **changes: Any) -> str:
+    answer = await filed(client, over_budget(**changes))
+    assert (answer.status_code, answer.json()["state"]) == (202, "unreleased")
+    return str(answer.json()["referral_id"])
+
+
+def facts(origin: Origin, rows: Sequence[Signed], kind: str) -> list[dict[str, Any]]:
+    return [json.loads(row.draft.body)["clear"] for row in rows if row.draft.message.name == kind]
+
+
+def accepted(origin: Origin, row: Signed) -> Received:
+    return accept(origin.world.record(row), origin.world.reader(row.draft.recipient_instance))
+
+
+async def kept(origin: Origin, referral_id: str) -> tuple[int, bool]:
+    """Bytes of the referral's content, and whether its key is there."""
+    async with origin.database.transaction(APPLYING) as session:
+        row = await session.driver.fetchrow(
+            "SELECT octet_length(content), EXISTS (SELECT FROM data_key WHERE subject = referral_id)"
+            " FROM referral WHERE referral_id = $1",
+            UUID(referral_id),
+        )
+    return tuple(row)
+
+
+async def test_it_waits_sealed_and_nothing_of_it_leaves(origin: Origin, client: httpx.AsyncClient) -> None:
+    answer = (await filed(client, over_budget())).json()
+    assert (answer["state"], answer["work_reason"], answer["recipients"]) == ("unreleased", "over_budget", [])
+    rows = await origin.waiting()
+    (fact,) = [told_to_audit(origin.world, row.draft) for row in rows]
+    assert (fact["work_reason"], fact["edges"], fact["not_sent"]) == ("over_budget", [], [])
+    assert UUID(answer["referral_id"]) in await origin.work("over_budget")
+    assert await kept(origin, answer["referral_id"]) > (350, False)
+
+
+async def test_a_second_person_lets_it_go_whole(origin: Origin, client: httpx.AsyncClient) -> None:
+    body = over_budget()
+    referral_id = (await filed(client, body)).json()["referral_id"]
+    await origin.forget()
+    answer = await review(client, referral_id, "release")
+    assert (answer.status_code, answer.json()) == (202, {"referral_id": referral_id, "state": "routed"})
+    rows = await origin.waiting()
+    edges = [row for row in rows if row.draft.message.edge]
+    assert len(edges) == 5
+    assert {row.draft.guard for row in edges} == {passed(released=True)}
+    for row in edges:
+        record: Any = accepted(origin, row).sealed
+        assert [each.locator.value for each in record.items] in (
+            [each["locator"]["value"] for each in body["items"]],
+            [body["items"][0]["locator"]["value"]],
+        )
+    (told,) = [told_to_audit(origin.world, row.draft) for row in rows if row.draft.message.name == "referral_decided"]
+    assert (len(told["edges"]), told.get("work_reason"), told["superseded"]) == (5, None, [])
+    (reviewed,) = facts(origin, rows, "referral_reviewed")
+    assert reviewed == {"origin": HOTLINE, "outcome": "released", "filed_by": ACTOR, "by": SECOND}
+    assert UUID(referral_id) not in await origin.work("over_budget")
+    shown = await origin.show(UUID(referral_id))
+    assert (shown["state"], len(shown["edges"])) == ("routed", 5)
+
+
+async def test_each_recipient_is_told_of_two_by_names_of_its_own(origin: Origin, client: httpx.AsyncClient) -> None:
+    await review(client, await unreleased(client), "release")
+    told = [opened(origin.world, row.draft)["released_by"] for row in await origin.waiting_edges()]
+    names = {name for pair in told for name in pair}
+    recipients = {row.draft.recipient for row in await origin.waiting_edges()}
+    assert len(names) == 2 * len(recipients)
+    assert not names & {ACTOR, SECOND}
+
+
+@pytest.mark.parametrize("act", ["release", "drop"])
+async def test_whoever_filed_it_is_no_second_person(origin: Origin, client: httpx.AsyncClient, act: str) -> None:
+    referral_id = await unreleased(client)
+    await origin.forget()
+    answer = await review(client, referral_id, act, actor=ACTOR)
+    assert (answer.status_code, answer.json()["code"]) == (403, "second_person_needed")
+    assert await origin.waiting() == []
+    machine = await review(client, referral_id, act, role=Role.MACHINE)
+    assert (machine.status_code, machine.json()["code"]) == (403, "forbidden"), "a machine is no person"
+    assert (await review(client, referral_id, act)).status_code == 202
+
+
+async def test_what_is_dropped_is_erased_and_audit_is_told(origin: Origin, client: httpx.AsyncClient) -> None:
+    referral_id = await unreleased(client)
+    await origin.forget()
+    answer = await review(client, referral_id, "drop")
+    assert (answer.status_code, answer.json()["state"]) == (202, "dropped")
+    assert await kept(origin, referral_id) == (0, False)
+    (row,) = await origin.waiting()
+    assert json.loads(row.draft.body)["clear"]["outcome"] == "dropped"
+    assert UUID(referral_id) not in await origin.work("over_budget")
+    for act in ("release", "drop"):
+        again = await review(client, referral_id, act)
+        assert (again.status_code, again.json()["code"]) == (409, "state_forbids")
+
+
+async def test_what_nobody_looks_at_in_time_is_erased_and_audit_is_told(
+    origin: Origin, client: httpx.AsyncClient
+) -> None:
+    referral_id = await unreleased(client)
+    await origin.forget()
+    origin.clock.advance(timedelta(days=6, hours=23).total_seconds())
+    await origin.bus.expire(APPLYING)
+    assert await origin.waiting() == []
+    origin.clock.advance(timedelta(hours=2).total_seconds())
+    assert await origin.bus.expire(APPLYING) >= 1
+    assert await kept(origin, referral_id) == (0, False)
+    told = facts(origin, await origin.waiting(), "referral_reviewed")
+    assert {"origin": HOTLINE, "outcome": "expired", "filed_by": ACTOR} in told
+    assert (await origin.show(UUID(referral_id)))["state"] == "dropped"
+
+
+async def test_what_is_over_the_ceiling_is_refused_and_never_written(origin: Origin, client: httpx.AsyncClient) -> None:
+    body = over_budget(700)
+    answer = await filed(client, body)
+    assert (answer.status_code, answer.json()["code"]) == (422, "guard_over_ceiling")
+    async with origin.database.transaction(APPLYING) as session:
+        found = "SELECT FROM referral WHERE external_ref = $1"
+        assert await session.driver.fetchrow(found, body["external_ref"]) is None
+
+
+async def test_a_check_says_who_would_get_it_once_it_is_released(client: httpx.AsyncClient) -> None:
+    answer = await client.post("/v1/referrals:check", json=over_budget(), headers=asking(HOTLINE))
+    (result,) = answer.json()["results"]
+    assert (result["state"], result["work_reason"], len(result["recipients"])) == ("unreleased", "over_budget", 5)
+
+
+async def test_a_foreign_one_is_answered_like_an_absent_one(client: httpx.AsyncClient) -> None:
+    referral_id = await unreleased(client)
+    headers = asking("hotline-nl.example", key=uuid7().hex) | {"x-actor": SECOND}
+    foreign = await client.post(f"/v1/referrals/{referral_id}:release", headers=headers)
+    absent = await client.post(f"/v1/referrals/{uuid7()}:release", headers=headers)
+    assert foreign.status_code == absent.status_code == 404
+
+
+async def test_decided_again_it_says_still_that_it_was_released(origin: Origin, client: httpx.AsyncClient) -> None:
+    await review(client, await unreleased(client), "release")
+    rows = [row for row in await origin.waiting_edges() if row.draft.recipient == POLICE]
+    await origin.refused(rows)
+    (row,) = [row for row in await origin.waiting_edges() if row.draft.recipient == POLICE]
+    assert row.draft.guard == passed(released=True)
+    assert accepted(origin, row).recipient == POLICE
+
+
+async def test_a_recipient_takes_it_from_two_alone_and_says_so_in_its_headers(
+    origin: Origin, client: httpx.AsyncClient
+) -> None:
+    """The control: without the word, or with one person as both, the same record is refused."""
+    await review(client, await unreleased(client), "release")
+    row = next(row for row in await origin.waiting_edges() if row.draft.recipient == POLICE)
+    record = origin.world.record(row)
+    reader = origin.world.reader(row.draft.recipient_instance)
+    assert accept(record, reader)
+    with pytest.raises(Refused) as caught:
+        accept(origin.world.resigned(record, guard=passed()), reader)
+    assert (caught.value.code, caught.value.detail) == ("guard_refused", "released_by_two")
+    (usual,) = [each for each in origin.world.prepared().drafts if each.recipient == POLICE]
+    (unnamed,) = origin.world.records([replace(usual, guard=passed(released=True))])
+    with pytest.raises(Refused) as caught:
+        accept(unnamed, reader)
+    assert (caught.value.code, caught.value.detail) == ("guard_refused", "released_by_two")

@@ -1,0 +1,200 @@
+"""An alarm is raised once a party, kind and day, by what a party does and not by what an honest one does."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from shared.guard import Charged
+from shared.guard.charge import BYTE
+from shared.guard.tripwire import trips
+from shared.kernel.clock import ManualClock
+from shared.party.origin.use_cases import alarms as module
+from shared.party.origin.use_cases.alarms import Alarms, Kind, Raised
+from shared.runtime.watch.logs import configure_logs
+from shared.runtime.watch.metrics import ALARMS
+from tests.guard_report.legitimate import submissions
+from tests.guard_report.payloads import payloads
+
+PARTY, OTHER = "hotline-a.example", "hotline-b.example"
+
+
+class Kept:
+    """The table: two processes share one."""
+
+    def __init__(self) -> None:
+        self.rows: set[tuple[str, Kind, str]] = set()
+        self.failures = 0
+
+    async def keep(self, raised: Raised) -> bool:
+        if self.failures:
+            self.failures -= 1
+            raise OSError("no database")
+        key = (raised.party, raised.kind, str(raised.day))
+        new = key not in self.rows
+        self.rows.add(key)
+        return new
+
+
+@pytest.fixture
+def lines() -> Iterator[io.StringIO]:
+    stream = io.StringIO()
+    configure_logs(instance="hotline", stream=stream, clock=ManualClock(datetime(2026, 5, 4, tzinfo=UTC)))
+    yield stream
+    configure_logs(instance="hotline")
+
+
+class Process:
+    """One process with its alarms."""
+
+    def __init__(self, kept: Kept) -> None:
+        self.clock = ManualClock(datetime(2026, 5, 4, 12, tzinfo=UTC))
+        self.alarms = Alarms(kept.keep, clock=self.clock, name_of=lambda party: f"name-of-{len(party)}")
+
+    async def tell(self) -> None:
+        """Keep and tell all that is due."""
+        async with self.alarms.running():
+            pass
+
+
+def cheap(record: int = 60, field: int = 50) -> Charged:
+    return Charged(record * BYTE, 0, field * BYTE, None)
+
+
+async def told(process: Process, lines: io.StringIO) -> list[str]:
+    """What went out: the codes of the alarms in the log, each with the party's opaque name and no more."""
+    await process.tell()
+    found = [json.loads(line) for line in lines.getvalue().splitlines()]
+    assert all(PARTY not in json.dumps(line) and line["event"] == "party_alarm" for line in found)
+    assert all({*line} == {"at", "code", "event", "instance", "level", "party"} for line in found)
+    return [line["code"] for line in found]
+
+
+async def test_five_hundred_refusals_raise_one_alarm_over_two_processes(lines: io.StringIO) -> None:
+    kept = Kept()
+    first, second = Process(kept), Process(kept)
+    before = ALARMS.labels("refused")._value.get()
+    for _ in range(250):
+        first.alarms.judged(PARTY, 1, 1)
+        second.alarms.judged(PARTY, 1, 1)
+    await first.tell()
+    assert await told(second, lines) == ["refused"]
+    assert ALARMS.labels("refused")._value.get() - before == 1
+    assert len(kept.rows) == 1
+
+
+async def test_the_next_day_it_is_raised_again(lines: io.StringIO) -> None:
+    process = Process(Kept())
+    process.alarms.judged(PARTY, 200, 200)
+    process.clock.advance(86_400)
+    process.alarms.judged(PARTY, 99, 99)
+    assert await told(process, lines) == ["refused"]
+    process.alarms.judged(PARTY, 1, 1)
+    assert await told(process, lines) == ["refused", "refused"]
+
+
+async def test_what_is_mostly_accepted_raises_none_and_anothers_does_not_count(lines: io.StringIO) -> None:
+    process = Process(Kept())
+    for _ in range(300):
+        process.alarms.judged(PARTY, 2, 1)
+        process.alarms.judged(OTHER, 1, 0)
+    assert await told(process, lines) == []
+
+
+async def test_a_day_that_is_filled_and_an_urgent_report_that_waits_are_told(lines: io.StringIO) -> None:
+    process = Process(Kept())
+    for _ in range(2):
+        process.alarms.alarm(PARTY, Kind.DAY_FILLED)
+        process.alarms.alarm(PARTY, Kind.URGENT_WAITS)
+    assert await told(process, lines) == ["day_filled", "urgent_waits"]
+
+
+async def test_records_that_cost_twice_what_the_partys_own_did_are_told(lines: io.StringIO) -> None:
+    process = Process(Kept())
+    for n in range(400):
+        process.alarms.filed(PARTY, cheap(40 + n % 80), 1)
+        process.alarms.filed(PARTY, cheap(600), 10)
+    assert await told(process, lines) == []
+    for _ in range(40):
+        process.alarms.filed(PARTY, cheap(320, 190), 1)
+    assert await told(process, lines) == ["dearer"]
+
+
+async def test_what_a_party_usually_costs_is_not_forgotten_overnight(lines: io.StringIO) -> None:
+    process = Process(Kept())
+    for _ in range(400):
+        process.alarms.filed(PARTY, cheap(), 1)
+    process.clock.advance(86_400)
+    for _ in range(60):
+        process.alarms.filed(PARTY, cheap(250, 180), 1)
+    assert await told(process, lines) == ["dearer"]
+
+
+async def test_long_fields_are_told_by_their_rate(lines: io.StringIO) -> None:
+    process = Process(Kept())
+    for n in range(2_000):
+        process.alarms.filed(PARTY, cheap(field=193 if n % 100 == 0 else 50), 1)
+    assert await told(process, lines) == []
+    for _ in range(100):
+        process.alarms.filed(PARTY, cheap(field=193), 1)
+    assert await told(process, lines) == ["long_fields"]
+
+
+@pytest.mark.timing
+async def test_an_alarm_waits_for_the_database_and_is_not_lost(
+    lines: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "AGAIN_S", 0.001)
+    monkeypatch.setattr(module, "END_S", 60)
+    kept = Kept()
+    process, kept.failures = Process(kept), 3
+    process.alarms.judged(PARTY, 100, 100)
+    await process.tell()
+    events = [json.loads(line)["event"] for line in lines.getvalue().splitlines()]
+    assert events == [*["part_failed"] * 3, "party_alarm"]
+
+
+@pytest.mark.parametrize("payload", ["jpeg_thumbnail", "png_solid"])
+@pytest.mark.parametrize(
+    "spelt",
+    [
+        base64.b64encode,
+        base64.urlsafe_b64encode,
+        lambda data: data.hex().encode(),
+        lambda data: base64.b64encode(data).replace(b"/", b"%2F").replace(b"+", b"%2B"),
+    ],
+)
+@pytest.mark.parametrize("before", [b"https://site.example/", b"https://site.example/a/bc/d-"])
+def test_the_tripwire_sees_a_files_first_bytes(payload: str, spelt: object, before: bytes) -> None:
+    assert trips(b'{"value":"' + before + spelt(payloads()[payload]) + b'"}')  # type: ignore[operator]
+
+
+def test_no_record_of_the_legitimate_corpus_trips_it_nor_do_random_hashes() -> None:
+    assert not any(trips(json.dumps(body).encode()) for body in submissions(400, seed=5))
+    assert not trips(" ".join(Random(3).randbytes(32).hex() for _ in range(20_000)).encode())
+
+
+async def test_what_trips_is_told(lines: io.StringIO) -> None:
+    process = Process(Kept())
+    for _ in range(2):
+        process.alarms.posted(PARTY, b'{"value":"' + base64.b64encode(payloads()["png_solid"]) + b'"}')
+    assert await told(process, lines) == ["tripwire"]
+
+
+def test_every_kind_has_its_page_and_the_table_takes_no_other() -> None:
+    root = Path(__file__).parents[3]
+    described = re.findall(r"^## (\w+)$", (root / "docs/operations/guard_alarms.md").read_text(), re.MULTILINE)
+    assert described == [kind.value for kind in Kind]
+    for service in ("hotline", "industry"):
+        tables = (root / f"services/{service}/migrations/versions/0001_first_tables.sql").read_text()
+        allowed = re.search(r"alarm_kind CHECK \(\s*kind IN \(([^)]*)\)", tables)
+        assert allowed is not None
+        assert re.findall(r"'(\w+)'", allowed[1]) == described
