@@ -12,13 +12,14 @@ Nothing recognises encodings: by Kraft's inequality no encoding carries more tha
 
 from __future__ import annotations
 
-from shared.guard.budget import ADDED, BUDGET, CEILING, Charged, Limits
+from shared.guard.budget import ADDED, BUDGET, CEILING, Charged, Limits, check_budget
 from shared.guard.edition import edition
 from shared.guard.envelope_limits import SEALED_NODES_MAX, parse_body, parse_list
 from shared.guard.inspect import ALL_STAGES, Stage, cost, inspect
 from shared.guard.item_bytes import item_bytes
 from shared.guard.keep import WasCut, as_kept, cuts
 from shared.guard.schema_audit import audit_schema
+from shared.guard.tripwire import trips
 
 __all__ = [
     "ADDED",
@@ -32,6 +33,7 @@ __all__ = [
     "WasCut",
     "as_kept",
     "audit_schema",
+    "check_budget",
     "cost",
     "cuts",
     "edition",
@@ -39,4 +41,5 @@ __all__ = [
     "item_bytes",
     "parse_body",
     "parse_list",
+    "trips",
 ]

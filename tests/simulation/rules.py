@@ -280,7 +280,7 @@ SOON: Final = (
     "7 kept until audit has it",
     "8 acts come in the order of their track",
     "9 a withdrawal is never deferred",
-    "9 a withdrawal comes first",
+    "9 a withdrawal ends what waits",
     "early cursor",
     "numbers lost with their transaction",
     "skipped dedupe",

@@ -134,8 +134,10 @@ async def filed_at_two(origin: Origin, rounds: int) -> None:
 
 async def test_two_processes_of_one_database_share_the_day(origin: Origin) -> None:
     await filed_at_two(origin, 60)
-    total, one = await spent(origin), cost(submission()).record
-    assert SMALLEST.record * BYTE - one < total.record <= SMALLEST.record * BYTE
+    total, room = await spent(origin), SMALLEST.record * BYTE
+    # References are random, so none costs as much as another: the dearest of many, and a tenth.
+    dearest = max(cost(submission(external_ref=body()["external_ref"])).record for _ in range(50))
+    assert room - dearest * 1.1 < total.record <= room
 
 
 async def test_without_its_bound_a_day_has_no_end(origin: Origin, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -175,6 +175,15 @@ async def test_what_is_over_the_ceiling_is_refused_and_never_written(origin: Ori
         assert await session.driver.fetchrow(found, body["external_ref"]) is None
 
 
+async def test_what_looks_like_a_file_is_no_second_persons_to_let_go(client: httpx.AsyncClient) -> None:
+    first, *others = over_budget()["items"]
+    location = "https://images.example/" + to_base64url(b"\x89PNG\r\n\x1a\n" + R.randbytes(340))
+    body = over_budget(items=[first | {"locator": {"kind": "url", "value": location}}, *others])
+    answer = await filed(client, body)
+    assert (answer.status_code, answer.json()["code"]) == (422, "guard_over_budget")
+    assert location not in answer.text
+
+
 async def test_a_check_says_who_would_get_it_once_it_is_released(client: httpx.AsyncClient) -> None:
     answer = await client.post("/v1/referrals:check", json=over_budget(), headers=asking(HOTLINE))
     (result,) = answer.json()["results"]

@@ -15,9 +15,8 @@ from datetime import date
 from enum import StrEnum
 from typing import Final, NamedTuple
 
-from shared.guard import Charged
+from shared.guard import Charged, trips
 from shared.guard.charge import BYTE
-from shared.guard.tripwire import trips
 from shared.kernel.clock import Clock
 from shared.runtime.watch.logs import log
 from shared.runtime.watch.metrics import ALARMS
