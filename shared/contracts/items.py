@@ -89,3 +89,9 @@ class AnsweredSoFar(Contract):
     number: Annotated[int, Field(strict=True, ge=0, le=10_000)]
     items: Annotated[tuple[ItemAnswer, ...], Field(max_length=ITEM_ANSWERS_MAX)] = ()
     disowned: Annotated[tuple[Disowned, ...], Field(max_length=ITEMS_MAX), NUMBERED_ONCE] = ()
+
+    @model_validator(mode="after")
+    def _nothing_said_without_an_answer(self) -> Self:
+        if self.number == 0 and (self.answer is not AnswerState.NONE or self.items or self.disowned):
+            raise ValueError("answer_needs_number")
+        return self

@@ -29,6 +29,7 @@ from shared.exchange.bound import check_facts, check_record
 from shared.exchange.compose import seal_context
 from shared.exchange.decided import commitment, due
 from shared.exchange.guarded import check_edition, check_sealed, unguarded
+from shared.exchange.items import check_told_again
 from shared.exchange.message import Received, Record
 from shared.exchange.needs import Need, NeedKind, Unread
 from shared.exchange.released import limits_of
@@ -352,6 +353,9 @@ def _derive(reading: _Reading, reader: ReadingInstance) -> None:
     check_facts(edge.facts, directory)
     record, kind = cast(ReferralRecord | NoticeRecord, reading.sealed), recipient.kind if recipient else ""
     check_record(edge, record, kind, hash_kinds=derived.terms.hash_kinds)
+    if carried.again is not None:
+        numbers = [item.n for item in record.items] if isinstance(record, NoticeRecord) else []
+        check_told_again(carried.again, numbers, directory)
     if abs(attributes.time - decision.decided_at) > TOLERANCE:
         raise Refused("edge_not_reproducible", "its time is not that of its decision", field="ce_time")
     if clear.commitment != commitment(carried.salt, edge.digest):

@@ -13,8 +13,9 @@ from pydantic import TypeAdapter
 
 from shared.contracts.answers import DisowningStatement, ItemStatement
 from shared.contracts.base import Contract
-from shared.contracts.items import Disowned, ItemAnswer, ItemOutcome
+from shared.contracts.items import AnsweredSoFar, Disowned, ItemAnswer, ItemOutcome
 from shared.kernel.errors import Refused
+from shared.routing.directory_index import DirectoryIndex
 from shared.vocabulary.answers import ItemsFold
 
 #: Nothing is reinstated and nothing reappears yet.
@@ -177,3 +178,22 @@ def _check_disowned(stated: Sequence[tuple[int, Disowned]], numbers: Collection[
         if each.n in ours:
             raise Refused("item_answer_contradicts", "an item is the provider's or it is not", field=here)
         theirs.add(each.n)
+
+
+def told_again(answered: AnsweredSoFar, numbers: Collection[int], directory: DirectoryIndex) -> AnsweredSoFar:
+    """What a recipient said, as it is told again with items of these numbers: of them, and of hosts that there are."""
+    said = {
+        "items": tuple(each for each in answered.items if each.n in numbers),
+        "disowned": tuple(
+            each if each.suggested is None or directory.party(each.suggested) else Disowned(n=each.n)
+            for each in answered.disowned
+            if each.n in numbers
+        ),
+    }
+    return answered.model_copy(update=said)
+
+
+def check_told_again(answered: AnsweredSoFar, numbers: Collection[int], directory: DirectoryIndex) -> None:
+    """Raises `Refused` where it speaks of items, or of hosts, that are not there."""
+    if told_again(answered, numbers, directory) != answered:
+        raise Refused("edge_not_reproducible", "of an item or a host that is not there", field="/sealed/again")

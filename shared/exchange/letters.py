@@ -15,6 +15,7 @@ from shared.contracts.registry import NOTICE_ISSUED, REFERRAL_OFFERED
 from shared.envelope.sealing import Sealer
 from shared.exchange.compose import Addressing, Letter, address
 from shared.exchange.decided import REVISION, Json, Stated, commitment, decided_fact, due_times, edge_salt
+from shared.exchange.items import told_again
 from shared.exchange.message import Draft
 from shared.exchange.minimise import notice_record, referral_record
 from shared.exchange.reads import CANNOT_READ, PeerReads, form_for
@@ -228,7 +229,10 @@ def _addressed(edge: PlannedEdge, writing: Writing) -> tuple[Emitted, Letter]:
         released=writing.released is not None,
     )
     clear = named | clear_of(edge, edge_id=edge_id, salt=salt, at=writing.at)
-    again = None if known is None else known.answered.model_copy(update={"moved": known.instance != recipient.instance})
+    again = None
+    if known is not None:
+        told = told_again(known.answered, [item["n"] for item in record["items"]] if items else [], directory)
+        again = told.model_copy(update={"moved": known.instance != recipient.instance})
     sealed = sealed_of(edge, outcome, record=record, salt=salt, again=again, released=writing.released)
     form = form_for(message, writing.reads.of(recipient.instance, directory), clear, sealed=sealed)
     letter = address(form, clear, addressing, sealed=to_json(sealed))

@@ -15,6 +15,7 @@ import pytest
 from shared.contracts.directory import Instance
 from shared.contracts.items import AnsweredSoFar
 from shared.contracts.registry import NOTICE_ACKNOWLEDGED, NOTICE_WITHDRAWN, MessageType
+from shared.exchange import letters
 from shared.exchange.accept import TurnedAway, accept
 from shared.exchange.compose import Addressing, compose
 from shared.exchange.message import Draft, Received, Record
@@ -182,3 +183,42 @@ def test_nobody_is_told_what_it_has_answered_unless_it_was_elsewhere_before(reci
     move(here, recipient)
     issued = here.records([here.issued_anew(first, recipient, ANSWERED)])[0]
     assert read_at(here, issued, f"{instance.id}_two", LATER).again == ANSWERED
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"items": [{"n": 20, "round": 1, "action": "removed"}]},
+        {"disowned": [{"n": 20}]},
+        {"disowned": [{"n": 1, "suggested": "free-text.and-more-of-it"}]},
+    ],
+)
+def test_what_was_answered_is_told_again_of_items_and_hosts_that_there_are(
+    said: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else an origin could write past the guard of its recipient, to whose people it is shown."""
+    here = world()
+    first = here.prepared()
+    move(here, PROVIDER)
+    answered = AnsweredSoFar.model_validate(ANSWERED.model_dump(mode="json") | said)
+    issued = here.records([here.issued_anew(first, PROVIDER, answered)])[0]
+    told = read_at(here, issued, NEW_INDUSTRY, LATER).again
+    assert told is not None
+    assert "20" not in str(told.items + told.disowned)
+    assert "free-text" not in str(told)
+    monkeypatch.setattr(letters, "told_again", lambda answered, *_: answered)
+    forged = here.records([here.issued_anew(first, PROVIDER, answered)])[0]
+    with pytest.raises(TurnedAway) as turned:
+        read_at(here, forged, NEW_INDUSTRY, LATER)
+    assert (turned.value.code, turned.value.field) == ("edge_not_reproducible", "/sealed/again")
+
+
+def test_nothing_is_said_without_an_answer() -> None:
+    """A restored place is told what it said by the number of its newest answer: with none it has said nothing."""
+    for said in (
+        {"answer": "closed"},
+        {"items": [{"n": 1, "round": 1, "action": "removed"}]},
+        {"disowned": [{"n": 1}]},
+    ):
+        with pytest.raises(ValueError, match="answer_needs_number"):
+            AnsweredSoFar.model_validate({"restored": True, "number": 0, "answer": "none"} | said)
