@@ -41,23 +41,26 @@ _LOCK_WAIT_MS: Final = 250
 
 _EVENT = Columns.of(Event, without=("state", "by"), detail="jsonb")
 _ADD = insert("event_unnumbered", _EVENT)
-# The timeline in which this database writes now: the control file would name that of the last checkpoint.
+# The timeline in which this database writes now: the control file would name that of the last checkpoint. A dump that
+# is loaded changes neither it nor the system's id, but makes another file of each table.
 _HERE = """
 (SELECT system_identifier AS system_id,
-        ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::bigint AS timeline
+        ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::bigint AS timeline,
+        pg_relation_filenode('feed')::bigint AS file
  FROM pg_control_system()) AS here
 """
 _WAITING = f"""
-SELECT (f.system_id, f.timeline) IS DISTINCT FROM (here.system_id, here.timeline)
+SELECT (f.system_id, f.timeline, f.file) IS DISTINCT FROM (here.system_id, here.timeline, here.file)
        OR EXISTS (SELECT FROM event_unnumbered AS e WHERE e.xact >= f.seen_below)
 FROM feed_numberer AS f, {_HERE}
 """
 # Another database than the one that numbered last counts transactions otherwise: it looks at every row once.
 _BEGIN = f"""
-WITH mine AS MATERIALIZED (SELECT system_id, timeline FROM feed_numberer FOR UPDATE)
-UPDATE feed_numberer AS f SET system_id = here.system_id, timeline = here.timeline, seen_below = '0',
+WITH mine AS MATERIALIZED (SELECT system_id, timeline, file FROM feed_numberer FOR UPDATE)
+UPDATE feed_numberer AS f SET system_id = here.system_id, timeline = here.timeline, file = here.file, seen_below = '0',
        epoch = CASE WHEN f.system_id IS NULL THEN f.epoch ELSE uuidv7() END
-FROM {_HERE}, mine WHERE (mine.system_id, mine.timeline) IS DISTINCT FROM (here.system_id, here.timeline)
+FROM {_HERE}, mine
+WHERE (mine.system_id, mine.timeline, mine.file) IS DISTINCT FROM (here.system_id, here.timeline, here.file)
 """
 # All that was committed when this statement began, in one order for everybody. A transaction that is open then has a
 # number at or above the oldest open one, and adds nothing below it: what is below has been seen, if nothing was left.

@@ -12,6 +12,7 @@ import pytest
 from tests.services.doors import asking
 from tests.services.hotline.origin import KEK, Origin
 from tests.services.hotline.test_party_day import P0, body, declared, filed
+from tests.services.hotline.test_second_person import over_budget, review
 from tests.support.builders import AT, HOTLINE
 
 ALARMS = "SELECT kind, name FROM alarm WHERE party = $1 AND day = $2 ORDER BY kind"
@@ -74,3 +75,21 @@ async def test_a_child_at_risk_beyond_the_day_is_told(origin: Origin, client: ht
         answer = await filed(client, body(**P0))
         assert (answer.status_code, answer.json()["work_reason"]) == (202, "over_day")
     assert await raised(origin) == ["day_filled", "urgent_waits"]
+
+
+async def test_what_two_let_go_beyond_the_day_is_told(origin: Origin, client: httpx.AsyncClient) -> None:
+    """Over its budget a report waits however full the day is: what it takes of it shows when it is let go."""
+    async with origin.alarms.running():
+        for _ in range(20):
+            answer = await filed(client, over_budget(**P0))
+            assert (await review(client, answer.json()["referral_id"], "release")).status_code == 202
+    assert await raised(origin) == ["day_filled", "long_fields"]
+
+
+async def test_a_body_that_is_refused_as_a_whole_counts(origin: Origin, client: httpx.AsyncClient) -> None:
+    headers = asking(HOTLINE) | {"content-type": "application/json"}
+    text = '{"external_ref":1,"external_ref":"iVBORw0KGgoAAAANSUhEUgAAAAE"}'
+    async with origin.alarms.running():
+        for path in ("", ":check") * 51:
+            assert (await client.post(f"/v1/referrals{path}", content=text, headers=headers)).status_code == 400
+    assert await raised(origin) == ["refused", "tripwire"]

@@ -196,16 +196,20 @@ async def test_a_list_does_not_wait_for_a_numberer_that_hangs(emptied: Agencies)
     assert await Numberer(database, {}).number() == 1
 
 
+@pytest.mark.parametrize("known_by", ["system_id", "timeline", "file"])
 async def test_another_database_begins_a_new_epoch_and_looks_at_every_event(
-    emptied: Agencies, endpoint: DatabaseEndpoint
+    emptied: Agencies, endpoint: DatabaseEndpoint, known_by: str
 ) -> None:
-    """As after a restore: the counts of transactions that were noted are another database's."""
+    """As after a restore: the counts of transactions that were noted are another database's.
+
+    Another cluster has another id, one that was put back to a point in time another timeline, a dump other files.
+    """
     database = emptied.database
     await noted(database, 1)
     await Numberer(database, {}).number()
     owner = await asyncpg.connect(endpoint.owner_url)
     before = await owner.fetchval("SELECT epoch FROM feed_numberer")
-    await owner.execute("UPDATE feed_numberer SET system_id = system_id + 1, seen_below = '4000000000'")
+    await owner.execute(f"UPDATE feed_numberer SET {known_by} = {known_by} + 1, seen_below = '4000000000'")
     await noted(database, 1)
     assert await Numberer(database, {}).number() == 1
     assert list(await fed(database)) == [1, 2]

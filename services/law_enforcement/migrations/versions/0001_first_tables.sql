@@ -394,13 +394,14 @@ CREATE TABLE feed (
     last bigint NOT NULL
 );
 
--- One row: who has it locked numbers. Another database (restored, or loaded elsewhere) begins a new epoch, and looks at
--- every row once.
+-- One row: who has it locked numbers. Another database (restored, or loaded elsewhere), as the system's id, the timeline
+-- and the file of `feed` tell, begins a new epoch, and looks at every row once.
 CREATE TABLE feed_numberer (
     one boolean PRIMARY KEY DEFAULT true,
     epoch uuid NOT NULL DEFAULT uuidv7(),
     system_id bigint,
     timeline bigint,
+    file bigint,
     seen_below xid8 NOT NULL DEFAULT '0',
     CONSTRAINT feed_numberer_one CHECK (one)
 );

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Final
 from uuid import UUID
 
@@ -45,7 +46,7 @@ from shared.party.origin.domain import Request as Filed
 from shared.party.origin.store.referrals import PostgresReferrals
 from shared.party.origin.store.reviews import PostgresReviews
 from shared.party.origin.use_cases import referrals as use_cases
-from shared.party.origin.use_cases.alarms import Alarms
+from shared.party.origin.use_cases.alarms import Alarms, Kind
 from shared.party.origin.use_cases.intake import Intake
 from shared.party.origin.use_cases.referrals import Acting
 from shared.party.origin.use_cases.reviews import DROP, RELEASE, Reviewing, drop_referral, release_referral
@@ -112,9 +113,9 @@ class OriginApi:
     async def file(self, request: Request, identity: Identity) -> Response:
         """File what is posted: a list where the path says so, else one referral."""
         key, single = read_key(request.headers.get("idempotency-key")), not request.url.path.endswith(":batch")
-        values = [await read_json(request)] if single else await read_list(request, "referrals")
         body = await request.body()
-        self._alarms.posted(identity.party, body)
+        with self._alarms.posted(identity.party, body):
+            values = [await read_json(request)] if single else await read_list(request, "referrals")
         hashes = [digest(each) for each in ([body] if single else item_bytes(body))]
         party, trace = self._intake.origin(identity.party), current_traceparent()
         submissions = [
@@ -151,6 +152,7 @@ class OriginApi:
                 authority=self._authority,
                 documents=self._documents,
                 at=self._clock.now(),
+                day_filled=partial(self._alarms.alarm, identity.party, Kind.DAY_FILLED),
             )
             state = await doing(referral_id, reviewing)
             return ReviewedReferral(referral_id=referral_id, state=ReferralState(state))
@@ -162,8 +164,8 @@ class OriginApi:
         self._authority.require("referral", identity.role, action="submit", state=Disposition.ROUTED)
         kind, encoding = request.headers.get("content-type"), request.headers.get("content-encoding")
         posted = Posted(await request.body(), kind, encoding, identity.party, self._clock.now())
-        self._alarms.posted(identity.party, posted.body)
-        checked = await self._checking(posted)
+        with self._alarms.posted(identity.party, posted.body):
+            checked = await self._checking(posted)
         self._alarms.judged(identity.party, checked.posted, checked.refused)
         self._owe(identity.party, checked.work)
         return Response(checked.body, media_type="application/json")

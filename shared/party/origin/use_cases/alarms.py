@@ -8,8 +8,8 @@ database says who was. What it says outside is an opaque name of the party and t
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
@@ -18,6 +18,7 @@ from typing import Final, NamedTuple
 from shared.guard import Charged, trips
 from shared.guard.charge import BYTE
 from shared.kernel.clock import Clock
+from shared.kernel.errors import Refused
 from shared.runtime.watch.logs import log
 from shared.runtime.watch.metrics import ALARMS
 
@@ -85,10 +86,16 @@ class Alarms:
         self._seen: dict[str, _Seen] = {}
         self._due: asyncio.Queue[Raised] = asyncio.Queue()
 
-    def posted(self, party: str, body: bytes) -> None:
-        """Look at a body as it came."""
+    @contextmanager
+    def posted(self, party: str, body: bytes) -> Iterator[None]:
+        """Look at a body as it came; where it is refused as a whole meanwhile, that counts as one."""
         if trips(body):
             self.alarm(party, Kind.TRIPWIRE)
+        try:
+            yield
+        except Refused:
+            self.judged(party, 1, 1)
+            raise
 
     def judged(self, party: str, posted: int, refused: int) -> None:
         """Of what was posted, to be filed or to be checked, so much was refused."""

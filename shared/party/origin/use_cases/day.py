@@ -59,9 +59,10 @@ async def give_back(days: Days, debits: Sequence[Debit], *, at: datetime) -> Non
         await days.debit(day_of(at), back)
 
 
-async def debit_whole(days: Days, each: Debit, *, at: datetime) -> None:
-    """Debit a record whether it fits or not: two have let it go, and it cannot wait for another day."""
-    await days.debit(day_of(at), {each.party: each.spent})
+async def debit_whole(days: Days, each: Debit, *, directory: DirectoryIndex, at: datetime) -> bool:
+    """Debit a record whether it fits or not: two have let it go, and it cannot wait. Whether it fits."""
+    spent = await days.debit(day_of(at), {each.party: each.spent})
+    return spent[each.party].within(directory.purses(each.party))
 
 
 def _by_party(debits: Sequence[Debit]) -> dict[str, Spent]:

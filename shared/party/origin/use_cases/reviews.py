@@ -13,6 +13,7 @@ from typing import Final
 from uuid import UUID
 
 from shared.contracts.facts import ReferralReviewedClear
+from shared.contracts.referral import ReferralRecord
 from shared.envelope.sealing import Sealer
 from shared.exchange.acts import Act, Subject
 from shared.exchange.events import happened
@@ -27,6 +28,7 @@ from shared.kernel.errors import Refused, not_found
 from shared.party.origin.domain import DaySpent
 from shared.party.origin.ports import Reviews, Unreleased
 from shared.party.origin.use_cases.day import Debit, debit, debit_whole
+from shared.routing.directory_index import DirectoryIndex
 from shared.runtime.watch.logs import log
 from shared.vocabulary.referral import PriorityLevel, ReviewOutcome
 
@@ -47,6 +49,8 @@ class Reviewing:
     authority: Authority
     documents: Callable[[], Documents]
     at: datetime
+    #: Raises the alarm that the party wanted more than its day has.
+    day_filled: Callable[[], None]
 
 
 async def release_referral(referral_id: UUID, reviewing: Reviewing) -> str:
@@ -61,10 +65,7 @@ async def release_referral(referral_id: UUID, reviewing: Reviewing) -> str:
     if origin is None or filed_by is None or content is None:
         raise not_found()
     spent = Debit.of(found.party, cost(content))
-    if content.priority.level is PriorityLevel.P0_CHILD_AT_RISK:
-        await debit_whole(reviewing.reviews, spent, at=at)
-    elif not all(await debit(reviewing.reviews, [spent], directory=documents.directory, at=at)):
-        raise DaySpent(at)
+    await _debit(spent, reviewing, directory=documents.directory, urgent=_is_urgent(content))
     again = prepare_again(
         content,
         referral_id=referral_id,
@@ -82,6 +83,21 @@ async def release_referral(referral_id: UUID, reviewing: Reviewing) -> str:
         raise state_forbids()
     await _told(found, RELEASE, ReviewOutcome.RELEASED, state=again.disposition, reviewing=reviewing)
     return again.disposition
+
+
+async def _debit(spent: Debit, reviewing: Reviewing, *, directory: DirectoryIndex, urgent: bool) -> None:
+    if urgent:
+        fits = await debit_whole(reviewing.reviews, spent, directory=directory, at=reviewing.at)
+    else:
+        fits = all(await debit(reviewing.reviews, [spent], directory=directory, at=reviewing.at))
+    if not fits:
+        reviewing.day_filled()
+    if not fits and not urgent:
+        raise DaySpent(reviewing.at)
+
+
+def _is_urgent(content: ReferralRecord) -> bool:
+    return content.priority.level is PriorityLevel.P0_CHILD_AT_RISK
 
 
 async def drop_referral(referral_id: UUID, reviewing: Reviewing) -> str:
