@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from deploy.site.kinds import refuse_unknown_kind
+from shared.kernel.errors import Unavailable
 
 if TYPE_CHECKING:
     from shared.runtime.instance.app import App
+
+#: How long a person waits for an instance's database and documents, seconds.
+AT_ONCE_S_MAX: Final = 15.0
 
 
 async def build_instance(kind: str, instance: str, **given: Any) -> App:
@@ -19,3 +24,15 @@ async def build_instance(kind: str, instance: str, **given: Any) -> App:
     refuse_unknown_kind(kind)
     app: App = await import_module(f"services.{kind}.app").build(instance, **given)
     return app
+
+
+async def built_at_once(kind: str, instance: str, **given: Any) -> App:
+    """`build_instance` for a person, who does not wait for its servers as a service does.
+
+    Raises `Unavailable("instance_unavailable")` where they do not answer in time.
+    """
+    try:
+        async with asyncio.timeout(AT_ONCE_S_MAX):
+            return await build_instance(kind, instance, **given)
+    except TimeoutError:
+        raise Unavailable("instance_unavailable") from None

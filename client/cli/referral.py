@@ -26,6 +26,8 @@ _OPTIONS = Options()
 async def check(file: ExistingFile, /, *, origin: str | None = None, options: Options = _OPTIONS) -> int:
     """Say for each row what would be refused and why, and where the rest would go. Nothing is stored.
 
+    What is left of your day it does not look at: what finds no room in it is refused when it is filed (`day_spent`).
+
     Parameters
     ----------
     file

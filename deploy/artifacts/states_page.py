@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from shared.exchange.acts import ACTS, Act, Cause, Subject
+from shared.exchange.acts import ACTS, Act, Cause, Offered, Subject
 from shared.exchange.states import begins, may_come_in, rows_of, states, steps
 
 BEGIN: Final = "<!-- states: written by `python -m deploy.artifacts` from shared/exchange/acts.py -->"
@@ -69,12 +69,25 @@ def _arrows(subject: Subject) -> Iterator[str]:
 
 
 def _row(row: Act) -> str:
-    by = _listed(row.roles) if row.cause is Cause.PERSON else "the sender, by its message"
+    by = {
+        Cause.PERSON: _listed(row.roles),
+        Cause.SECOND_PERSON: f"another {_listed(row.roles)} than who filed it",
+        Cause.ACT: "the sender, by its message",
+    }[row.cause]
     leads = {after for before in may_come_in(row) for _, after in steps(row, before)} or may_come_in(row)
-    told = [row] if row.message else [each for each in ACTS if each.cause is Cause.ACT and begins(each) == begins(row)]
-    message = _listed({f"`{each.message.name}`" for each in told if each.message})
+    message = _listed({f"`{each.message.name}`" for each in _told(row) if each.message})
     before = "nothing yet" if begins(row) else _listed(may_come_in(row))
     return f"| {row.name} | {row.track} | {by} | {before} | {_listed(leads)} | {message} |"
+
+
+def _told(row: Act) -> Iterable[Act]:
+    """The rows whose messages tell of an act at an origin: it sends what it decides, or takes that back."""
+    if row.message:
+        return [row]
+    if Offered.DROPPED.value in {move.to for move in row.moves}:
+        return []
+    sends = begins(row) or row.cause is Cause.SECOND_PERSON
+    return [each for each in ACTS if each.cause is Cause.ACT and begins(each) == sends]
 
 
 def _listed(names: Iterable[str]) -> str:

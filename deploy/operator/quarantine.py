@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Final, NamedTuple
 
-from deploy.parties import build_instance
+from deploy.parties import built_at_once
 from shared.exchange.record_table import row_for
 from shared.kernel.clock import rfc3339
 from shared.kernel.errors import Refused, Unavailable, not_found
@@ -42,7 +42,7 @@ async def quarantine_of(kind: str, instance: str, settings: Mapping[str, str]) -
     Raises `Refused("instance_keeps_no_quarantine")` for one without an inbox, `Unavailable` without its documents.
     """
     configure_logs(instance=instance)
-    app = await build_instance(kind, instance, **settings)
+    app = await built_at_once(kind, instance, **settings)
     try:
         if app.handler is None:
             raise Refused("instance_keeps_no_quarantine", "it reads no inbox", status=400)

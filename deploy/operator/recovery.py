@@ -10,7 +10,7 @@ from typing import Final
 
 import asyncpg
 
-from deploy.parties import build_instance
+from deploy.parties import built_at_once
 from shared.exchange.origin import ANSWERS
 from shared.exchange.topics import AUDIT
 from shared.kernel.errors import Refused
@@ -107,7 +107,7 @@ async def restored(kind: str, instance: str, settings: dict[str, str]) -> AsyncI
     Raises `Refused("instance_recovers_itself")` for one that holds nobody's edges: it reads on from its own cursors.
     """
     configure_logs(instance=instance)
-    app = await build_instance(kind, instance, **settings)
+    app = await built_at_once(kind, instance, **settings)
     try:
         if app.handler is None:
             raise Refused("instance_recovers_itself", "start it: it reads on from its own cursors", status=400)

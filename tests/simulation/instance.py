@@ -229,11 +229,14 @@ class Instance:
             self._inbox(), self._stating, peers=self._peers, say=relay.say, holding=self.desk, settings=TALK
         )
         self._relays.append(relay)
+        # Not a group of tasks: that ends them in the order of a set, which is that of their places in memory.
+        parts = [asyncio.create_task(relay.run()), asyncio.create_task(talk.run())]
         try:
-            async with asyncio.TaskGroup() as parts:
-                parts.create_task(relay.run())
-                parts.create_task(talk.run())
+            await asyncio.gather(*parts)
         finally:
+            for part in parts:
+                part.cancel()
+            await asyncio.gather(*parts, return_exceptions=True)
             self._relays.remove(relay)
 
     async def run_consumer(self) -> None:

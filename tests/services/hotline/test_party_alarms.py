@@ -87,9 +87,9 @@ async def test_what_two_let_go_beyond_the_day_is_told(origin: Origin, client: ht
 
 
 async def test_a_body_that_is_refused_as_a_whole_counts(origin: Origin, client: httpx.AsyncClient) -> None:
-    headers = asking(HOTLINE) | {"content-type": "application/json"}
+    headers = asking(HOTLINE, key="again") | {"content-type": "application/json"}
     text = '{"external_ref":1,"external_ref":"iVBORw0KGgoAAAANSUhEUgAAAAE"}'
     async with origin.alarms.running():
         for path in ("", ":check") * 51:
-            assert (await client.post(f"/v1/referrals{path}", content=text, headers=headers)).status_code == 400
+            assert (await client.post(f"/v1/referrals{path}", content=text, headers=headers)).status_code == 422
     assert await raised(origin) == ["refused", "tripwire"]
