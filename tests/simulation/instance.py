@@ -40,6 +40,8 @@ KEYS = {name: Key(bytes(range(n, 32 + n))) for n, name in enumerate((INSTANCES[0
 RELAY = RelaySettings(batch_rows_max=7, poll_s=20.0)
 #: Less often than really: it looks with a transaction each time.
 TALK = TalkSettings(poll_s=9.0)
+#: How long after a restore an instance has begun anew, said its marks and heard those of others, at the latest.
+HEARD_S = 120.0
 _STATED = frozenset(message.type.encode() for message in ALL if message.family in STATED_BY_INSTANCES)
 _READS = frozenset({"lanes", "work", "due"})
 #: So little that some of what waits must wait with its sender.
@@ -114,6 +116,8 @@ class Instance:
         for state in (self.database.state, before):
             self.forgotten |= {counter.epoch for counter in state.counters.values()}
         self.restored = True
+        # Its state has nothing that is owed, since it has forgotten that: what others know it hears first.
+        self.world.known_to_all_s = max(self.world.known_to_all_s, self.world.loop.virtual_s + HEARD_S)
         await self.database.restore(before)
         for part in ("relay", "consumer"):
             self.crash(part)
