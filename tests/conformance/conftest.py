@@ -30,7 +30,7 @@ from shared.runtime.post.peers import PeerBook, PostgresPeers
 from shared.runtime.post.ports import CursorStore, InboxStore, LaneStore, LogWriter, Unit
 from tests.support.builders import TOPIC
 from tests.support.memory_arrivals import Keeping as MemoryKeeping
-from tests.support.memory_arrivals import MemoryCursors
+from tests.support.memory_cursors import MemoryCursors
 from tests.support.memory_outbox import MemoryLanes
 from tests.support.memory_peers import MemoryPeers
 from tests.support.memory_stores import MemoryDatabase, MemoryInbox, MemoryLog, MemoryLogWriter, State

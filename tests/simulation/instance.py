@@ -29,7 +29,8 @@ from tests.simulation.cheap import Key, opened
 from tests.simulation.places import INSTANCES
 from tests.simulation.reading import Reader, topics_of
 from tests.simulation.writing import Statements
-from tests.support.memory_arrivals import WITHDRAWING, Keeping, MemoryCursors
+from tests.support.memory_arrivals import WITHDRAWING, Keeping
+from tests.support.memory_cursors import MemoryCursors
 from tests.support.memory_peers import MemoryPeers
 from tests.support.memory_stores import Fault, MemoryDatabase, MemoryInbox, State
 

@@ -13,7 +13,7 @@ from shared.runtime.kafka.access import KafkaAccess
 from shared.runtime.kafka.bus import Bus
 from shared.runtime.post.arrivals import Cursor, Step, Superseded
 from shared.runtime.post.consumer import Consumer
-from tests.support.memory_arrivals import MemoryCursors
+from tests.support.memory_cursors import MemoryCursors
 
 
 class Collected:

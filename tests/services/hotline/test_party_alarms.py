@@ -11,7 +11,7 @@ import pytest
 
 from tests.services.doors import asking
 from tests.services.hotline.origin import KEK, Origin
-from tests.services.hotline.test_party_day import P0, body, declared, filed
+from tests.services.hotline.test_party_day import P0, body, filed, smallest
 from tests.services.hotline.test_second_person import over_budget, review
 from tests.support.builders import AT, HOTLINE
 
@@ -21,10 +21,7 @@ _days = (AT.replace(hour=12) + timedelta(days=n) for n in range(400, 500))
 
 @pytest.fixture
 async def origin(origin: Origin) -> Origin:
-    """The sample hotline as one of the smallest class, on a day of its own."""
-    declared(origin, None, at=AT - timedelta(minutes=1))
-    origin.clock.advance((next(_days) - origin.clock.now()).total_seconds())
-    return origin
+    return smallest(origin, next(_days))
 
 
 @pytest.fixture

@@ -29,12 +29,16 @@ P0 = {"priority": {"level": "p0_child_at_risk", "basis": ["imminent_harm"]}}
 _days = (AT.replace(hour=12) + timedelta(days=n) for n in range(30, 300))
 
 
+def smallest(origin: Origin, at: datetime) -> Origin:
+    """The sample hotline as one of the smallest class, on the day of `at`."""
+    declared(origin, None, at=AT - timedelta(minutes=1))
+    origin.clock.advance((at - origin.clock.now()).total_seconds())
+    return origin
+
+
 @pytest.fixture
 async def origin(origin: Origin) -> Origin:
-    """The sample hotline as one of the smallest class, on a day of its own."""
-    declared(origin, None, at=AT - timedelta(minutes=1))
-    origin.clock.advance((next(_days) - origin.clock.now()).total_seconds())
-    return origin
+    return smallest(origin, next(_days))
 
 
 @pytest.fixture

@@ -371,32 +371,3 @@ async def test_what_is_left_of_a_refused_body_is_not_taken_for_the_next_request(
         answer = await exchanged(port, head, smuggled, pause_s=0.05)
     assert answer.count(b"HTTP/1.1 ") == 1
     assert answer.startswith(b"HTTP/1.1 401 ")
-
-
-async def test_an_address_that_is_taken_is_unavailable_and_does_not_end_the_process() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(Unavailable) as raised:
-        await serve_http(app_of(), "127.0.0.1", taken.getsockname()[1])
-    assert raised.value.code == "http_address_taken"
-
-
-async def test_a_server_that_is_ended_answers_what_it_had_begun() -> None:
-    begun, release = asyncio.Event(), asyncio.Event()
-    app = app_of()
-
-    @app.get("/v1/slow")
-    async def slow() -> dict[str, bool]:
-        begun.set()
-        await release.wait()
-        return {"done": True}
-
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    task = asyncio.create_task(serve_http(app, "127.0.0.1", port))
-    async with httpx.AsyncClient(transport=httpx.AsyncHTTPTransport(retries=5)) as client:
-        asking = asyncio.create_task(client.get(f"http://127.0.0.1:{port}/v1/slow"))
-        await begun.wait()
-        task.cancel()
-        asyncio.get_running_loop().call_later(0.3, release.set)
-        assert (await asking).json() == {"done": True}
-    await asyncio.wait([task])
-    assert task.cancelled()

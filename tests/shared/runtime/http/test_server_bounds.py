@@ -1,9 +1,10 @@
-"""What a client can send besides a body, and how many connections may rest: bounded, on a real socket."""
+"""What a client can send besides a body, how many connections may rest, how a server ends: on a real socket."""
 
 from __future__ import annotations
 
 import asyncio
 import resource
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -11,8 +12,10 @@ from pathlib import Path
 import httpx
 import pytest
 
+from shared.kernel.errors import Unavailable
 from shared.runtime.http import server
 from shared.runtime.http.edge import metrics_app
+from shared.runtime.http.server import serve_http
 from tests.shared.runtime.http.test_http import app_of, client_of, code_of, exchanged, served
 
 GET = b"GET /livez HTTP/1.1\r\nhost: x\r\n"
@@ -169,3 +172,32 @@ async def test_a_connection_on_which_a_request_runs_is_not_at_rest(monkeypatch: 
         async with idle(port, 10):
             release.set()
             assert (await asking).json() == {"done": True}
+
+
+async def test_an_address_that_is_taken_is_unavailable_and_does_not_end_the_process() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(Unavailable) as raised:
+        await serve_http(app_of(), "127.0.0.1", taken.getsockname()[1])
+    assert raised.value.code == "http_address_taken"
+
+
+async def test_a_server_that_is_ended_answers_what_it_had_begun() -> None:
+    begun, release = asyncio.Event(), asyncio.Event()
+    app = app_of()
+
+    @app.get("/v1/slow")
+    async def slow() -> dict[str, bool]:
+        begun.set()
+        await release.wait()
+        return {"done": True}
+
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    task = asyncio.create_task(serve_http(app, "127.0.0.1", port))
+    async with httpx.AsyncClient(transport=httpx.AsyncHTTPTransport(retries=5)) as client:
+        asking = asyncio.create_task(client.get(f"http://127.0.0.1:{port}/v1/slow"))
+        await begun.wait()
+        task.cancel()
+        asyncio.get_running_loop().call_later(0.3, release.set)
+        assert (await asking).json() == {"done": True}
+    await asyncio.wait([task])
+    assert task.cancelled()
