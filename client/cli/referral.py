@@ -240,7 +240,7 @@ async def release(referral_id: UUID, /, *, options: Options = _OPTIONS) -> int:
 
 @app.command
 async def drop(referral_id: UUID, /, *, options: Options = _OPTIONS) -> int:
-    """Erase such a referral instead of letting it go."""
+    """Erase a referral that somebody else of yours has filed, instead of letting it go."""
     async with output.service(options) as client:
         output.moved(await client.drop(referral_id), options)
         return output.DONE

@@ -7,7 +7,7 @@ from dataclasses import replace
 from shared.runtime.post.arrivals import Awaited, Outcome
 from shared.vocabulary.answers import ReceiptOutcome
 from tests.conformance.conftest import HAS, ROOM, Stores
-from tests.support.builders import arrival, raw_record
+from tests.support.builders import AT, arrival, raw_record
 
 
 def waiting(number: int, *, need: str = "document d", length_bytes: int = 2) -> Awaited:
@@ -58,6 +58,19 @@ async def test_what_waits_for_the_act_before_it_is_due_when_one_of_its_track_cam
     async with stores.inbox.unit() as unit:
         await unit.release(["act s", "act u"])
     assert await stores.inbox.due(9) == [one.record]
+
+
+async def test_in_a_restored_database_what_waits_is_let_go_and_asked_for(stores: Stores) -> None:
+    """It may have been applied since, and taken back: its sender knows, and says that it is gone."""
+    one = waiting(1)
+    await keep(stores, one)
+    async with stores.inbox.unit() as unit:
+        await unit.taken.ask_for_what_waits()
+    HAS.add("document d")
+    assert await stores.inbox.due(9) == []
+    async with stores.inbox.unit() as unit:
+        assert await unit.taken.wanted(AT) == {one.arrival.sender_instance: [one.arrival.message_id]}
+        assert (await unit.admit([replace(one.arrival, offset=8)])).fresh == {one.arrival.digest}
 
 
 async def test_beyond_its_room_nothing_is_kept(stores: Stores) -> None:

@@ -23,6 +23,7 @@ from typing import cast
 from uuid import UUID
 
 from shared.contracts.delivery import HeldEdge, StandingClear
+from shared.contracts.registry import REFERRAL_WITHDRAWN
 from shared.exchange.message import Received
 from shared.exchange.record_table import DECIDE_AGAIN, SUBJECT_WITHDRAWN
 from shared.kernel.errors import Refused
@@ -125,9 +126,22 @@ class Desk(NothingHeld):
         for edge in [state.effects.get(("edge", e.message_id)) for e in settlements if e.code == SUBJECT_WITHDRAWN]:
             if edge is not None and edge.state == "emitted" and state.effects["referral", edge.referral_id] == "open":
                 state.effects["work", edge.referral_id] = "recipient_ahead"
+        for each in settlements:
+            if each.outcome is ReceiptOutcome.APPLIED:
+                self._taken_late(state, each.message_id)
         self.decide_again(state, [each.message_id for each in settlements if each.code in DECIDE_AGAIN])
         if any(each.outcome is ReceiptOutcome.MOVED for each in settlements):
             self.follow(state)
+
+    def _taken_late(self, state: State, message_id: UUID) -> None:
+        """Taken after its withdrawal, which its recipient has forgotten since: it is taken back once more."""
+        edge = state.effects.get(("edge", message_id))
+        if edge is None or edge.state != "emitted" or state.effects["referral", edge.referral_id] != "withdrawn":
+            return
+        of = (REFERRAL_WITHDRAWN, str(edge.referral_id), edge.agency)
+        under_way = [row.message.draft for row in state.outbox.values() if not row.done]
+        if of not in [(draft.message, draft.subject, draft.recipient) for draft in under_way]:
+            state.effects["missing", edge.edge_id] = edge.place
 
     def decide_again(self, state: State, message_ids: Sequence[UUID]) -> None:
         for message_id in message_ids:
@@ -209,7 +223,9 @@ class Desk(NothingHeld):
         else:
             row = state.settled.get(message_id) or state.outbox.get(message_id)
             refused = row is not None and row.outcome is ReceiptOutcome.REFUSED
-            missing = held.track < edge.taken if held is not None else not refused
+            missing = not refused
+            if held is not None:
+                missing = held.track < edge.taken or (held.revision or 0) < edge.revision
         if missing:
             state.effects["missing", edge.edge_id] = edge.place
 

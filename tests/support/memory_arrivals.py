@@ -143,6 +143,13 @@ class MemoryTaken:
             wanted.setdefault(row.arrival.sender_instance, []).append(id_)
         return wanted
 
+    async def ask_for_what_waits(self) -> None:
+        for id_ in self._state.awaiting:
+            row = self._state.inbox[id_]
+            if row.outcome is ReceiptOutcome.WAITING:
+                self._state.inbox[id_] = replace(row, outcome=ReceiptOutcome.DEFERRED, asked=True, wanted_at=None)
+        self._state.awaiting.clear()
+
     async def ask(self, message_ids: Sequence[UUID]) -> None:
         for id_ in message_ids:
             row = self._state.inbox.get(id_)

@@ -96,6 +96,9 @@ class Books:
     async def compacted(self, of: str) -> UUID | None:
         return None
 
+    async def ask_for_what_waits(self) -> None:
+        self.asked.append(("ask_for_what_waits", ()))
+
     async def wanted(self, now: object) -> dict[str, list[UUID]]:
         return self.wants
 

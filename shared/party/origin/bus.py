@@ -19,7 +19,7 @@ from shared.kernel.clock import Clock
 from shared.kernel.errors import Unavailable
 from shared.party.origin.store.edges import PostgresEdges
 from shared.party.origin.store.reviews import PostgresReviews
-from shared.party.origin.store.standings import PostgresMissing, compare, refused_as_taken_back
+from shared.party.origin.store.standings import PostgresMissing, compare, refused_as_taken_back, taken_late
 from shared.party.origin.use_cases.again import MOVED_AT_ONCE, DecideAgain, Law
 from shared.party.origin.use_cases.answers import EdgeAnswers
 from shared.party.origin.use_cases.reviews import expire_referrals
@@ -102,6 +102,9 @@ class OriginBus:
         taken_back = [entry.message_id for entry in settlements if entry.code == SUBJECT_WITHDRAWN]
         if taken_back:
             await refused_as_taken_back(unit.connection.driver, taken_back)
+        taken = [entry.message_id for entry in settlements if entry.outcome is ReceiptOutcome.APPLIED]
+        if taken:
+            await taken_late(unit.connection.driver, taken)
         moved = [entry.message_id for entry in settlements if entry.outcome is ReceiptOutcome.MOVED]
         if moved:
             await self._again.moved(edges, moved)

@@ -235,6 +235,10 @@ class TakenBook(Protocol):
         """
         ...
 
+    async def ask_for_what_waits(self) -> None:
+        """Let go what waits here, and ask for it: in a restored database it may have been applied, and taken back."""
+        ...
+
     async def ask(self, message_ids: Sequence[UUID]) -> None:
         """An operator wants these parked messages judged again, and nobody here has them whole."""
         ...

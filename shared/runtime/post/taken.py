@@ -179,6 +179,11 @@ RETURNING i.sender_instance, i.sender, i.recipient, i.epoch, i.sequence, i.messa
 _ASK: Final = (
     "UPDATE inbox SET asked = true, wanted_at = NULL WHERE message_id = ANY($1::uuid[]) AND outcome = 'parked'"
 )
+_ASK_FOR_WAITING: Final = """
+WITH let_go AS (DELETE FROM awaiting RETURNING message_id)
+UPDATE inbox AS i SET outcome = 'deferred', asked = true, wanted_at = NULL
+FROM let_go WHERE i.message_id = let_go.message_id AND i.outcome = 'waiting'
+"""
 
 
 class PostgresTaken:
@@ -243,6 +248,9 @@ class PostgresTaken:
         for instance, *_, message_id in sorted(map(tuple, rows)):
             wanted.setdefault(instance, []).append(message_id)
         return wanted
+
+    async def ask_for_what_waits(self) -> None:
+        await self._driver.execute(_ASK_FOR_WAITING)
 
     async def ask(self, message_ids: Sequence[UUID]) -> None:
         await self._driver.execute(_ASK, list(message_ids))

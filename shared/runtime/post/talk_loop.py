@@ -80,7 +80,7 @@ class Speaker:
         now = self._stating.clock.now()
         async with self._store.unit() as unit:
             peers = self._peers(unit)
-            await self._look_for_another_life(peers, others)
+            await self._look_for_another_life(unit, peers, others)
             words = await peers.words()
             announced = await self._announce(unit, others)
             for to, ids in (await unit.taken.wanted(now)).items():
@@ -90,12 +90,16 @@ class Speaker:
         await self._tell_standings(words)
         await asyncio.gather(*(self._say_marks(each) for each in due if each is not None and each.marks))
 
-    async def _look_for_another_life(self, peers: PeerBook, others: Collection[str]) -> None:
-        """Another database than before: every peer is asked what it knows of us, and told what we hold of its edges."""
+    async def _look_for_another_life(self, unit: Unit, peers: PeerBook, others: Collection[str]) -> None:
+        """Another database than before: every peer is asked what it knows of us, and told what we hold of its edges.
+
+        And for what waits here: it may have been applied since, and settled.
+        """
         if await peers.began():
             log("database_began", count=len(others))
             self._turns.clear()
             await peers.owe_standing([to for to in others if to != AUDIT])
+            await unit.taken.ask_for_what_waits()
 
     async def _tell_standings(self, words: Mapping[str, Word]) -> None:
         """Go on telling those that it is due to, once all that they had sent before our life began has been taken.

@@ -19,10 +19,11 @@ from shared.kernel.canonical import digest
 from shared.kernel.ids import uuid4
 from shared.party.origin.store import standings
 from shared.runtime.post.ports import Signed
+from shared.vocabulary.answers import ReceiptOutcome
 from shared.vocabulary.referral import WithdrawalReason
 from tests.services.hotline.origin import APPLYING, Origin
 from tests.services.hotline.test_moves import acknowledged, answered
-from tests.support.builders import PROVIDER
+from tests.support.builders import PROVIDER, settlement
 from tests.support.exchange_world import opened, told_to_audit
 
 INDUSTRY = "industry"
@@ -98,6 +99,16 @@ async def test_what_is_held_or_under_way_or_was_refused_is_let_be(origin: Origin
     assert len(await stood(origin, held(notice))) == len(before) + 1, "control"
 
 
+async def test_an_earlier_revision_is_issued_anew(origin: Origin) -> None:
+    """Nothing amends a referral yet: the row says what an amendment will."""
+    referral_id, notice = await delivered(origin)
+    assert await stood(origin, held(notice, revision=1)) == []
+    async with origin.database.transaction(APPLYING) as session:
+        await session.driver.execute("UPDATE referral SET revision = 2 WHERE referral_id = $1", referral_id)
+    [again] = await stood(origin, held(notice, revision=1))
+    assert messages([again]) == [(PROVIDER, edge_of(notice.draft))]
+
+
 async def test_acts_that_a_recipient_has_forgotten_are_told_with_its_edge(origin: Origin) -> None:
     referral_id, notice = await delivered(origin)
     assert await answered(origin, acknowledged(notice.draft, by=INDUSTRY)) == {}
@@ -131,6 +142,25 @@ async def test_a_withdrawal_that_a_recipient_has_forgotten_is_told_again(origin:
     assert await stood(origin) == [], "where the edge is forgotten there is nothing to take back"
     [again] = await stood(origin, held(notice))
     assert (again.draft.message, again.draft.subject) == (NOTICE_WITHDRAWN, notice.draft.subject)
+
+
+@pytest.mark.parametrize(("before", "again"), [(True, 1), (False, 0)], ids=["after", "with"])
+async def test_what_is_taken_after_its_withdrawal_is_taken_back_once_more(
+    origin: Origin, before: bool, again: int
+) -> None:
+    """As by a recipient that was restored between the two. Receipts that come together say nothing of their order."""
+    referral_id, notice = await delivered(origin)
+    await origin.withdraw(referral_id, WithdrawalReason.FILED_IN_ERROR)
+    [withdrawal] = [each for each in await origin.waiting() if each.draft.message is NOTICE_WITHDRAWN]
+    await origin.forget()
+    taken = [notice] if before else [withdrawal, notice]
+    async with origin.database.transaction(APPLYING) as session:
+        unit: Any = type("Unit", (), {"connection": session})()
+        await origin.bus.settled(
+            unit, [settlement(each.draft.message_id, each.digest, ReceiptOutcome.APPLIED) for each in taken]
+        )
+    await origin.bus.missing(APPLYING)
+    assert [each.draft.message for each in await origin.waiting()].count(NOTICE_WITHDRAWN) == again
 
 
 async def test_edges_that_we_have_forgotten_are_listed_until_they_are_not_held(origin: Origin) -> None:

@@ -1,7 +1,7 @@
 """What recipients say that they hold of an origin's edges, compared with what the origin has, in PostgreSQL.
 
-    not held there, or with fewer acts than were told here     missing: issued anew, a batch at a time
-    taken back here and not there                              missing: taken back there once more
+    not held there, or an earlier revision, or fewer acts      missing: issued anew, a batch at a time
+    taken back here and not there, or taken there after that   missing: taken back there once more
     more acts there, a withdrawal, another message             the referral goes on the work list
     held there and not here                                    stray: listed
     refused there, as taken back, and not taken back here      the referral goes on the work list
@@ -27,7 +27,9 @@ from shared.vocabulary.referral import WithdrawalReason
 
 #: Strays that are kept of one instance; what it says beyond that is passed over.
 STRAYS_MAX: Final = 10_000
-_HELD: Final = Columns[HeldEdge]({"edge": "uuid", "digest": "text", "track": "int", "withdrawn": "bool"})
+_HELD: Final = Columns[HeldEdge](
+    {"edge": "uuid", "revision": "int", "digest": "text", "track": "int", "withdrawn": "bool"}
+)
 _UNDER_WAY: Final = "EXISTS (SELECT FROM outbox AS o WHERE o.message_id = {id} AND NOT o.done)"
 _REFUSED: Final = """
 (EXISTS (SELECT FROM outbox AS o WHERE o.message_id = e.message_id AND o.outcome = 'refused')
@@ -44,7 +46,8 @@ WITH lacks AS MATERIALIZED (
       AND e.edge_id > {{above}} AND e.edge_id <= {{upto}} AND NOT {_UNDER_WAY.format(id="e.message_id")}
       AND CASE WHEN r.state = 'withdrawn'
                THEN NOT held.withdrawn AND NOT {_UNDER_WAY.format(id="e.withdrawal_id")}
-               ELSE held.track < e.acts OR held.edge IS NULL AND e.message_id > {{compacted}} AND NOT {_REFUSED} END
+               ELSE held.track < e.acts OR held.revision < r.revision
+                    OR held.edge IS NULL AND e.message_id > {{compacted}} AND NOT {_REFUSED} END
     ORDER BY r.referral_id FOR UPDATE OF e, r
 ), missing AS (
     UPDATE edge AS e SET missing = true FROM lacks WHERE lacks.kept AND e.edge_id = lacks.edge_id
@@ -102,6 +105,13 @@ UPDATE referral AS r SET work_reason = $2 FROM edge AS e
 WHERE e.message_id = ANY ($1::uuid[]) AND e.state = 'emitted' AND r.referral_id = e.referral_id
   AND r.work_reason IS NULL AND r.state <> 'withdrawn'
 """
+#: Receipts that come together say nothing of which was first.
+_TAKEN_LATE: Final = f"""
+UPDATE edge AS e SET missing = true FROM referral AS r
+WHERE e.message_id = ANY ($1::uuid[]) AND e.state = 'emitted' AND r.referral_id = e.referral_id
+  AND r.state = 'withdrawn' AND e.withdrawal_id <> ALL ($1::uuid[])
+  AND NOT {_UNDER_WAY.format(id="e.withdrawal_id")}
+"""
 _NONE, _LAST = UUID(int=0), UUID(int=2**128 - 1)
 
 _TAKEN_BACK: Final = """
@@ -124,6 +134,14 @@ async def compare(driver: asyncpg.Connection, by: str, standing: StandingClear) 
     if standing.held:
         await driver.execute(*_AHEAD.bind(held=held, by=by, reason=RECIPIENT_AHEAD))
     await driver.execute(*_STRAYS.bind(**of, most=STRAYS_MAX))
+
+
+async def taken_late(driver: asyncpg.Connection, message_ids: Sequence[UUID]) -> None:
+    """Of these messages, which were applied, what was taken back before is taken back once more.
+
+    Its recipient had forgotten the withdrawal when it took what that had ended.
+    """
+    await driver.execute(_TAKEN_LATE, message_ids)
 
 
 async def refused_as_taken_back(driver: asyncpg.Connection, message_ids: Sequence[UUID]) -> None:

@@ -74,6 +74,8 @@ async def test_another_database_asks_everybody_anew(desk: Desk) -> None:
     (again,) = desk.told()
     assert again["asking"]
     assert again["nonce"] != first["nonce"]
+    # At the first turn, and now: what waits may have been applied since the database was put away.
+    assert desk.books.asked.count(("ask_for_what_waits", ())) == 2
 
 
 async def test_what_the_broker_did_not_take_is_said_at_the_next_turn(desk: Desk) -> None:
