@@ -36,11 +36,12 @@ _saying = Lock()
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """One run of pytest that has ended: its exit code, its last line, and the seconds it took."""
+    """One run of pytest that has ended: exit code, last line, seconds it took, and a line for each test that failed."""
 
     code: int
     last: str
     seconds: float
+    failed: tuple[str, ...] = ()
 
 
 def main(argv: Sequence[str]) -> int:
@@ -49,6 +50,9 @@ def main(argv: Sequence[str]) -> int:
     ended = run([[*each, *argv] for each in chosen], at_once=min(AT_ONCE, len(os.sched_getaffinity(0))))
     for number, each in enumerate(ended, 1):
         print(f"shard {number}: exit code {each.code} after {each.seconds:.0f} s: {each.last}")
+    for number, each in enumerate(ended, 1):
+        for line in each.failed:
+            print(f"shard {number}: {line}")
     return int(any(each.code for each in ended))
 
 
@@ -65,16 +69,18 @@ def run(chosen: Sequence[Sequence[str]], *, at_once: int, cwd: Path = ROOT) -> l
 
 
 def _run(number: int, chosen: Sequence[str], cwd: Path) -> Ended:
-    begun, last = monotonic(), ""
+    begun, last, failed = monotonic(), "", []
     # It is interrupted when we end, in whatever way, and then stops its servers.
     command = ["setpriv", "--pdeathsig", "INT", sys.executable, "-m", "pytest", *chosen]
     with subprocess.Popen(command, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as pytest:
         assert pytest.stdout is not None
         for line in pytest.stdout:
             last = line.strip("=\n ") or last
+            if line.startswith(("FAILED ", "ERROR ")):
+                failed.append(line.rstrip())
             with _saying:
                 print(f"{number} | {line}", end="", flush=True)
-    return Ended(pytest.returncode, last, monotonic() - begun)
+    return Ended(pytest.returncode, last, monotonic() - begun, tuple(failed))
 
 
 if __name__ == "__main__":

@@ -44,6 +44,16 @@ def test_a_failure_in_one_run_and_nothing_to_run_in_the_other_are_told(
     assert [each.code for each in ended] == [1, 5]
     assert "1 | FAILED tests/named/test_one.py::test_failing" in capsys.readouterr().out
     assert ended[0].last.startswith("1 failed")
+    assert [each.partition(" - ")[0] for each in ended[0].failed] == ["FAILED tests/named/test_one.py::test_failing"]
+
+
+def test_what_failed_is_told_again_at_the_end(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runs = [Ended(1, "1 failed", 1.0, ("FAILED tests/a.py::test_one - why",)), Ended(0, "1 passed", 1.0)]
+    monkeypatch.setattr(shards, "run", lambda *_args, **_named: runs)
+    main([])
+    assert capsys.readouterr().out.splitlines()[-1] == "shard 1: FAILED tests/a.py::test_one - why"
 
 
 @pytest.mark.parametrize(("codes", "code"), [((0, 0), 0), ((1, 0), 1), ((0, 2), 1), ((5, 0), 1)])
