@@ -98,6 +98,7 @@ class StaleEdge(NamedTuple):
 class Again:
     """A stale decision made again: new edges and messages, new ones that wait, and the old that nothing replaces.
 
+    `unread` are those that stay what they are, known to their recipient, which cannot read them where it is now.
     `work_reason` is why a person has to look at the referral, None if nobody has. `law` as in `StaleEdge`.
     """
 
@@ -111,6 +112,7 @@ class Again:
     disposition: str
     law: str
     decided_at: datetime
+    unread: tuple[UUID, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,27 +230,26 @@ def prepare_again(
     letters = write_letters(writing, edges)
     letters.seal()
     waiting = {(each.edge.recipient, each.edge.terms.purpose) for each in letters.waiting}
-    superseded = sorted(each.edge_id for key, each in only.items() if key not in waiting or each.message_id is not None)
+    unread = {key: each.edge_id for key, each in only.items() if key in waiting and each.known is not None}
+    superseded = sorted(
+        each.edge_id
+        for key, each in only.items()
+        if key not in waiting or (each.message_id is not None and key not in unread)
+    )
     drafts = letters.drafts(read.facts, origin, at=at, body_sha256=body_sha256, superseded=superseded)
     found = waiting | {(each.recipient, each.purpose) for each in letters.emitted}
-    dropped = tuple(stale for key, stale in only.items() if key not in found)
-    return _again(letters, origin.id, drafts, dropped=dropped, law=documents.law, at=at)
-
-
-def _again(
-    letters: Letters, origin: str, drafts: tuple[Draft, ...], *, dropped: tuple[StaleEdge, ...], law: str, at: datetime
-) -> Again:
     return Again(
         letters.referral_id,
-        origin,
+        origin.id,
         letters.emitted,
-        letters.waiting,
+        tuple(each for each in letters.waiting if (each.edge.recipient, each.edge.terms.purpose) not in unread),
         drafts,
-        dropped=dropped,
+        dropped=tuple(stale for key, stale in only.items() if key not in found),
         work_reason=letters.work_reason,
         disposition=letters.outcome.disposition.value,
-        law=law,
+        law=documents.law,
         decided_at=at,
+        unread=tuple(unread.values()),
     )
 
 

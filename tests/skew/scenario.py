@@ -115,6 +115,15 @@ class Skewed:
         query = "SELECT count(*) FROM outbox WHERE NOT done"
         return sum([row["count"] for name in SENDERS for row in await self.rows(name, query)])
 
+    async def refused(self) -> list[str]:
+        """Each refused message: what was sent at its origin for the same referral, and what its recipient has heard."""
+        told: list[str] = []
+        for name in SENDERS[1:]:
+            for row in await self.rows(name, _REFUSED):
+                told.append(f"{name} refused {dict(row)}")
+                told += [f"  sent {dict(each)}" for each in await self.rows("hotline", _SENT, row["message_id"])]
+        return told
+
     def differences(self) -> list[str]:
         """What the accounts say that does not add up, as the release that knows all of it reads them."""
         command = [sys.executable, "-m", "tests.skew.accounts", str(self.exchange.state)]
@@ -123,6 +132,12 @@ class Skewed:
         return ran.stdout.splitlines()
 
 
+_REFUSED: Final = "SELECT * FROM inbox WHERE outcome = 'refused' AND position('.' IN sender) > 0"
+_SENT: Final = """
+SELECT e.*, o.position, o.outcome, o.code FROM edge AS e LEFT JOIN outbox AS o ON o.message_id = e.message_id
+WHERE (e.referral_id, e.recipient) IN (SELECT referral_id, recipient FROM edge WHERE message_id = $1)
+ORDER BY e.decided_at, e.edge_id
+"""
 SENDERS: Final = ("hotline", "law_enforcement", "industry")
 
 

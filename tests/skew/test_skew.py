@@ -65,6 +65,8 @@ async def test_an_origin_that_is_ahead_lets_wait_what_its_recipients_cannot_read
     side = await origin_ahead(skewed, REFERRALS, seen=lambda: noted(skewed, shown))
     assert side.held_back > 0
     assert len(shown) >= REFERRALS // 3, "each referral that waits is on its origin's work list"
+    refused = await skewed.refused()
+    assert not refused, "\n".join(refused)
     assert {name for name, count in side.before.items() if count} == {"applied"}
     assert {name for name, count in side.after.items() if count} == {"applied"}
     assert await skewed.work(HOTLINE, "recipient_cannot_read") == set()

@@ -44,17 +44,27 @@ READS_PAUSE: Final = timedelta(seconds=30)
 
 @dataclass(frozen=True, slots=True)
 class Looked:
-    """By which documents, and by what others read, all that waits was looked at, and when."""
+    """By which documents, and by what others read, all that waits was looked at, when, and whether by these before."""
 
     law: str
     reads: PeerReads
     at: datetime
+    twice: bool = False
 
     def due(self, documents: Documents, now: datetime) -> bool:
-        """Whether it is to be looked at again: for other documents at once, for what others say after a pause."""
+        """Whether it is to be looked at again: for other documents at once, for what others say after a pause.
+
+        And once more after a pause: what was decided by the ones before may only now have been committed.
+        """
         if documents.law != self.law:
             return True
-        return documents.reads != self.reads and not timedelta(0) <= now - self.at < READS_PAUSE
+        return (documents.reads != self.reads or not self.twice) and not timedelta(0) <= now - self.at < READS_PAUSE
+
+    @classmethod
+    def now(cls, documents: Documents, at: datetime, before: Looked | None) -> Looked:
+        """All was looked at by these documents."""
+        twice = before is not None and (before.law, before.reads) == (documents.law, documents.reads)
+        return cls(documents.law, documents.reads, at, twice)
 
 
 class OriginBus:
@@ -155,14 +165,15 @@ class OriginBus:
                 documents, now = self._law.now(), self._clock.now()
                 if looked is None or looked.due(documents, now):
                     await self._issue(scope())
-                    looked = Looked(documents.law, documents.reads, now)
+                    looked = Looked.now(documents, now, looked)
             await asyncio.sleep(ISSUE_POLL_S)
 
     async def _issue(self, scope: RowScope) -> None:
-        after: UUID | None = UUID(int=0)
-        while after is not None:
-            async with self._database.transaction(scope) as session:
-                after = await self._again.issue(PostgresEdges(session.driver, self._kek), after)
+        for issue in (self._again.issue, self._again.issue_anew):
+            after: UUID | None = UUID(int=0)
+            while after is not None:
+                async with self._database.transaction(scope) as session:
+                    after = await issue(PostgresEdges(session.driver, self._kek), after)
 
     async def due(self, scope: RowScope) -> int:
         """Decide again what has waited for it; how many edges that were. Raises `Unavailable`."""

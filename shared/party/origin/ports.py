@@ -295,6 +295,10 @@ class Edges(Protocol):
         """Referrals some of whose edges wait, both locked: of the next `limit` edges above the id `after`."""
         ...
 
+    async def unread(self, after: UUID, limit: int) -> list[StaleReferral]:
+        """The same of those that were to be issued anew and could not be read; their ids stay (`StaleEdge.known`)."""
+        ...
+
     async def note_receipted(self, unfinished: Mapping[UUID, str], finished: Sequence[UUID]) -> None:
         """Put referrals on the work list whose messages have no last word yet, by message and outcome.
 

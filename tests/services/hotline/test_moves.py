@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -12,6 +13,7 @@ import pytest
 from shared.contracts.answers import NoticeAcknowledgedClear, NoticeAnsweredClear
 from shared.contracts.registry import NOTICE_ACKNOWLEDGED, NOTICE_ANSWERED, NOTICE_ISSUED, NOTICE_WITHDRAWN, MessageType
 from shared.exchange.message import Draft, Received
+from shared.exchange.reads import PeerReads, Reads, own_reads
 from shared.kernel.authority import Role
 from shared.kernel.errors import Unavailable
 from shared.party.origin.store.edges import PostgresEdges
@@ -26,6 +28,7 @@ from tests.support.builders import HOTLINE, PROVIDER
 from tests.support.exchange_world import move, opened, told_to_audit, world
 
 OLD, NEW = "industry", "industry_two"
+OWN = Reads.of(own_reads())
 APPLYING = RowScope([HOTLINE], Role.SERVICE, "apply")
 
 
@@ -53,6 +56,12 @@ async def filed(origin: Origin) -> tuple[UUID, Draft]:
 
 async def follow(origin: Origin) -> None:
     await origin.bus.follow(origin.world.documents.directory)
+
+
+async def issue_anew(origin: Origin) -> None:
+    again = use_case.DecideAgain(law=origin.law(), instance="hotline", clock=origin.clock)
+    async with origin.database.transaction(APPLYING) as session:
+        assert await again.issue_anew(PostgresEdges(session.driver, KEK), UUID(int=0)) is None
 
 
 def clear(draft: Draft) -> dict[str, Any]:
@@ -105,6 +114,32 @@ async def test_an_open_edge_is_issued_anew_under_its_own_ids_and_once(origin: Or
     assert clear(after)["commitment"] != clear(before)["commitment"]
     assert opened(origin.world, after)["again"] == {"moved": True, "answer": "none", "number": 0}
     await origin.forget()
+    await follow(origin)
+    assert await outgoing(origin) == []
+
+
+async def test_what_its_new_place_cannot_read_keeps_its_ids_and_goes_once_it_can(origin: Origin) -> None:
+    """The new place may be of an older release: nobody may be told a second edge beside the one that is known."""
+    referral_id, before = await filed(origin)
+    behind = {name: version for name, version in OWN.messages.items() if name != "notice_issued"}
+    origin.world.reads = PeerReads({NEW: replace(OWN, messages=behind)})
+    move(origin.world, PROVIDER)
+    await follow(origin)
+    assert await outgoing(origin) == []
+    [fact] = [row.draft for row in await origin.waiting() if row.draft.recipient == "audit"]
+    assert told_to_audit(origin.world, fact)["superseded"] == []
+    assert await origin.work("recipient_cannot_read") == [referral_id]
+    assert await answered(origin, acknowledged(before, by=OLD)) == {}, "its old place may still answer"
+    await issue_anew(origin)
+    assert await outgoing(origin) == []
+    origin.world.reads = PeerReads({NEW: OWN})
+    await issue_anew(origin)
+    [after] = await outgoing(origin)
+    assert (after.subject, clear(after)["edge_id"]) == (before.subject, clear(before)["edge_id"])
+    assert opened(origin.world, after)["again"]["number"] == 1
+    assert await origin.work("recipient_cannot_read") == []
+    await origin.forget()
+    await issue_anew(origin)
     await follow(origin)
     assert await outgoing(origin) == []
 

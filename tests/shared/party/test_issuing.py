@@ -20,6 +20,15 @@ def test_for_what_others_say_that_they_read_it_is_looked_at_once_in_a_while_and_
     looked = Looked(before.law, before.reads, AT)
     after = [timedelta(0), READS_PAUSE - timedelta(seconds=1), READS_PAUSE, -READS_PAUSE]
     assert [looked.due(other, AT + each) for each in after] == [False, False, True, True]
-    assert not looked.due(before, AT + 2 * READS_PAUSE)
     move(here)
     assert looked.due(here.documents, AT)
+
+
+def test_by_the_same_it_is_looked_at_twice_for_what_was_decided_before_and_committed_after() -> None:
+    before = world().documents
+    once = Looked.now(before, AT, None)
+    assert [once.due(before, AT + each) for each in (timedelta(0), READS_PAUSE)] == [False, True]
+    twice = Looked.now(before, AT + READS_PAUSE, once)
+    assert not twice.due(before, AT + 2 * READS_PAUSE)
+    other = replace(before, reads=PeerReads({"industry": OWN}))
+    assert not Looked.now(other, AT, twice).twice

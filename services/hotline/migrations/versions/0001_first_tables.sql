@@ -490,6 +490,8 @@ CREATE TABLE edge (
     again_at timestamptz,
     -- The instance at which it lies does not know all of it: it is issued anew.
     missing boolean NOT NULL DEFAULT false,
+    -- It was to be issued anew, and its recipient could not read it: it is once that can.
+    unread boolean NOT NULL DEFAULT false,
     CONSTRAINT edge_state CHECK (state IN ('emitted', 'waiting', 'superseded', 'dropped')),
     CONSTRAINT edge_waiting CHECK ((state = 'waiting') <= (message_id IS NULL))
 );
@@ -509,6 +511,7 @@ CREATE TABLE answer_act (
 CREATE INDEX edge_again ON edge (again_at) WHERE again_at IS NOT NULL;
 CREATE INDEX edge_waiting ON edge (edge_id) WHERE state = 'waiting';
 CREATE INDEX edge_missing ON edge (referral_id) WHERE missing;
+CREATE INDEX edge_unread ON edge (edge_id) WHERE unread;
 CREATE INDEX edge_lies ON edge (instance, edge_id) WHERE state = 'emitted';
 
 -- Edges that an instance holds as ours and that are not here: this database was restored, and has forgotten them.

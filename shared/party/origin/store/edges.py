@@ -77,15 +77,21 @@ _KNOWN = (
 )
 _LEFT_BEHIND = f"""
 {_FOUND} e.recipient = $1 AND e.instance = $2 AND e.answer = ANY($3::text[]) AND r.state <> 'withdrawn'
-ORDER BY r.referral_id LIMIT $4 FOR UPDATE OF e, r
+  AND NOT e.unread ORDER BY r.referral_id LIMIT $4 FOR UPDATE OF e, r
 """
-_MISSING = f"{_FOUND} e.missing AND r.state <> 'withdrawn' ORDER BY r.referral_id LIMIT $1 FOR UPDATE OF e, r"
+_MISSING = f"""
+{_FOUND} e.missing AND NOT e.unread AND r.state <> 'withdrawn' ORDER BY r.referral_id LIMIT $1 FOR UPDATE OF e, r
+"""
+_UNREAD = f"""
+{_FOUND} e.unread AND r.state <> 'withdrawn' AND e.edge_id > $1 ORDER BY e.edge_id LIMIT $2
+FOR UPDATE OF e, r SKIP LOCKED
+"""
 # What it was told of stays as long as it has answered nothing: a new place has heard of nothing yet.
 _REISSUE = Statement(
     """
 UPDATE edge AS e
 SET message_id = again.message_id, law = again.law, decided_at = again.decided_at, tried = 0,
-    again_at = NULL, missing = false, messages_before = e.messages_before || e.message_id,
+    again_at = NULL, missing = false, unread = false, messages_before = e.messages_before || e.message_id,
     instance = again.instance, reason = again.reason, rules = string_to_array(again.rules, chr(31)),
     items = string_to_array(again.items, chr(31))::smallint[],
     instances_before = CASE WHEN e.instance = again.instance THEN e.instances_before
@@ -104,7 +110,10 @@ _LATER = """
 UPDATE edge AS e SET tried = t.tried, again_at = t.again_at
 FROM unnest($1::uuid[], $2::int[], $3::timestamptz[]) AS t (edge_id, tried, again_at) WHERE e.edge_id = t.edge_id
 """
-_RETIRE = "UPDATE edge SET state = $2, again_at = NULL, missing = false WHERE edge_id = ANY($1::uuid[])"
+_RETIRE = """
+UPDATE edge SET state = $2, again_at = NULL, missing = false, unread = false WHERE edge_id = ANY($1::uuid[])
+"""
+_LEAVE = "UPDATE edge SET unread = true, again_at = NULL WHERE edge_id = ANY($1::uuid[])"
 _TO_WORK_LIST = """
 UPDATE referral AS r SET work_reason = w.reason FROM unnest($1::uuid[], $2::text[]) AS w(referral_id, reason)
 WHERE r.referral_id = w.referral_id
@@ -112,7 +121,7 @@ WHERE r.referral_id = w.referral_id
 _OFF_WORK_LIST = """
 UPDATE referral AS r SET work_reason = NULL
 WHERE r.referral_id = ANY($1::uuid[]) AND r.work_reason = 'recipient_cannot_read'
-  AND NOT EXISTS (SELECT 1 FROM edge AS e WHERE e.referral_id = r.referral_id AND e.state = 'waiting')
+  AND NOT EXISTS (SELECT 1 FROM edge AS e WHERE e.referral_id = r.referral_id AND (e.state = 'waiting' OR e.unread))
 """
 # Of a message whose referral is on the list for another reason nothing is noted: that one needs a person anyway.
 _UNFINISHED = """
@@ -188,6 +197,11 @@ class PostgresEdges:
         rows.sort(key=lambda row: row["referral_id"])
         return [self._stale(list(each)) for _, each in groupby(rows, lambda row: row["referral_id"])]
 
+    async def unread(self, after: UUID, limit: int) -> list[StaleReferral]:
+        rows = await self._driver.fetch(_UNREAD, after, limit)
+        rows.sort(key=lambda row: row["referral_id"])
+        return [self._stale(list(each), known=True) for _, each in groupby(rows, lambda row: row["referral_id"])]
+
     async def note_receipted(self, unfinished: Mapping[UUID, str], finished: Sequence[UUID]) -> None:
         if unfinished:
             await self._driver.execute(_UNFINISHED, list(unfinished), list(unfinished.values()))
@@ -216,9 +230,11 @@ class PostgresEdges:
     async def replace(self, replaced: Collection[UUID], dropped: Collection[UUID], again: Sequence[Again]) -> None:
         rows = edge_rows(again)
         known = [row for row in rows if row.edge_id in replaced]
-        superseded = {*replaced} - {row.edge_id for row in known}
+        unread = [edge_id for each in again for edge_id in each.unread]
+        superseded = {*replaced} - {row.edge_id for row in known} - {*unread}
         await self._driver.execute(_RETIRE, list(superseded), "superseded")
         await self._driver.execute(_RETIRE, list(dropped), "dropped")
+        await self._driver.execute(_LEAVE, unread)
         if known:
             await self._driver.execute(*_REISSUE.bind(again=EDGE.rows(known)))
         if len(rows) > len(known):

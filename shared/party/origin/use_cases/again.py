@@ -6,7 +6,8 @@ had come, could not know. An edge that waited, because its recipient could not r
 
 What a recipient has left behind where it was until it moved is decided again as well, and keeps its ids: the edge is
 issued anew where its recipient is now, with what was answered so far. One transaction does it for one batch, and the
-instance that stands at the edge says what is left to do: a crash repeats nothing.
+instance that stands at the edge says what is left to do: a crash repeats nothing. Where its recipient cannot read it
+yet, it stays what it is and is issued anew once that can.
 
 Total: what cannot be decided or sealed any more is dropped, told to audit and put on the work list. One referral never
 holds up the others.
@@ -123,6 +124,13 @@ class DecideAgain:
         if replaced or dropped:
             await edges.replace(replaced, dropped, changed)
             log("edges_issued", count=len(replaced))
+        looked_at = [edge.edge_id for each in found for edge in each.stale.values()]
+        return max(looked_at) if len(looked_at) == DUE_MAX else None
+
+    async def issue_anew(self, edges: Edges, after: UUID) -> UUID | None:
+        """As `issue`, of edges that were to be issued anew and could not be read by their recipient."""
+        found = await edges.unread(after, DUE_MAX)
+        await self._anew(edges, found)
         looked_at = [edge.edge_id for each in found for edge in each.stale.values()]
         return max(looked_at) if len(looked_at) == DUE_MAX else None
 
