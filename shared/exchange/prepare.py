@@ -229,27 +229,47 @@ def prepare_again(
     )
     letters = write_letters(writing, edges)
     letters.seal()
-    waiting = {(each.edge.recipient, each.edge.terms.purpose) for each in letters.waiting}
-    unread = {key: each.edge_id for key, each in only.items() if key in waiting and each.known is not None}
-    superseded = sorted(
-        each.edge_id
-        for key, each in only.items()
-        if key not in waiting or (each.message_id is not None and key not in unread)
+    left = _left(letters, only)
+    drafts = letters.drafts(read.facts, origin, at=at, body_sha256=body_sha256, superseded=left.superseded)
+    return _again(letters, left, origin.id, drafts=drafts, law=documents.law, at=at)
+
+
+class _Left(NamedTuple):
+    """What becomes of stale edges, and of new ones that wait: as in `Again`."""
+
+    waiting: tuple[Waiting, ...]
+    unread: tuple[UUID, ...]
+    superseded: list[UUID]
+    dropped: tuple[StaleEdge, ...]
+
+
+def _left(letters: Letters, stale: Mapping[tuple[str, str], StaleEdge]) -> _Left:
+    waiting = {(each.edge.recipient, each.edge.terms.purpose): each for each in letters.waiting}
+    unread = {key for key, each in stale.items() if key in waiting and each.known is not None}
+    # One that waited and waits on has told nobody, and is not superseded.
+    stays = unread | {key for key, each in stale.items() if key in waiting and each.message_id is None}
+    found = waiting.keys() | {(each.recipient, each.purpose) for each in letters.emitted}
+    return _Left(
+        tuple(each for key, each in waiting.items() if key not in unread),
+        tuple(stale[key].edge_id for key in unread),
+        sorted(each.edge_id for key, each in stale.items() if key not in stays),
+        tuple(each for key, each in stale.items() if key not in found),
     )
-    drafts = letters.drafts(read.facts, origin, at=at, body_sha256=body_sha256, superseded=superseded)
-    found = waiting | {(each.recipient, each.purpose) for each in letters.emitted}
+
+
+def _again(letters: Letters, left: _Left, origin: str, *, drafts: tuple[Draft, ...], law: str, at: datetime) -> Again:
     return Again(
         letters.referral_id,
-        origin.id,
+        origin,
         letters.emitted,
-        tuple(each for each in letters.waiting if (each.edge.recipient, each.edge.terms.purpose) not in unread),
+        left.waiting,
         drafts,
-        dropped=tuple(stale for key, stale in only.items() if key not in found),
+        dropped=left.dropped,
         work_reason=letters.work_reason,
         disposition=letters.outcome.disposition.value,
-        law=documents.law,
+        law=law,
         decided_at=at,
-        unread=tuple(unread.values()),
+        unread=left.unread,
     )
 
 
