@@ -258,8 +258,8 @@ class Missing(Protocol):
         """Of which edges, locked."""
         ...
 
-    async def tell_again(self, by: Mapping[UUID, Draft]) -> None:
-        """Send these withdrawals, by the edge that each takes back."""
+    async def tell_again(self, told: Sequence[tuple[TakenBack, Draft | None]]) -> None:
+        """Send these withdrawals; None: nobody is left to be told, so it is let be."""
         ...
 
 

@@ -5,6 +5,7 @@ The database is real, and shared by the tests of this service: each looks at its
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Sequence
 from typing import Any
@@ -23,7 +24,7 @@ from shared.vocabulary.answers import ReceiptOutcome
 from shared.vocabulary.referral import WithdrawalReason
 from tests.services.hotline.origin import APPLYING, Origin
 from tests.services.hotline.test_moves import acknowledged, answered
-from tests.support.builders import PROVIDER, settlement
+from tests.support.builders import AT, PROVIDER, settlement
 from tests.support.exchange_world import opened, told_to_audit
 
 INDUSTRY = "industry"
@@ -142,6 +143,19 @@ async def test_a_withdrawal_that_a_recipient_has_forgotten_is_told_again(origin:
     assert await stood(origin) == [], "where the edge is forgotten there is nothing to take back"
     [again] = await stood(origin, held(notice))
     assert (again.draft.message, again.draft.subject) == (NOTICE_WITHDRAWN, notice.draft.subject)
+
+
+async def test_what_nobody_can_be_told_any_more_is_let_be(origin: Origin) -> None:
+    """Its recipient has left the directory since it has said that it holds it."""
+    referral_id, notice = await delivered(origin)
+    await origin.withdraw(referral_id, WithdrawalReason.FILED_IN_ERROR)
+    await origin.forget()
+    document = origin.world.document
+    others = tuple(each for each in document.parties if each.id != PROVIDER)
+    origin.world.place(document.model_copy(update={"version": 2, "parties": others}), AT)
+    async with asyncio.timeout(30):
+        assert await stood(origin, held(notice)) == []
+    assert (await origin.database.fetch(_MISSING))[0][0] == 0
 
 
 @pytest.mark.parametrize(("before", "again"), [(True, 1), (False, 0)], ids=["after", "with"])

@@ -11,7 +11,7 @@ Only edges that lie at the instance which says so are looked at: whatever it say
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Final
 from uuid import UUID
 
@@ -168,6 +168,7 @@ class PostgresMissing:
             for row in await self._driver.fetch(_TAKEN_BACK, limit)
         ]
 
-    async def tell_again(self, by: Mapping[UUID, Draft]) -> None:
-        await outbox.enqueue(self._driver, list(by.values()))
-        await self._driver.execute(_TOLD_AGAIN, list(by), [draft.message_id for draft in by.values()])
+    async def tell_again(self, told: Sequence[tuple[TakenBack, Draft | None]]) -> None:
+        by = {each.edge_id: None if draft is None else draft.message_id for each, draft in told}
+        await outbox.enqueue(self._driver, [draft for _, draft in told if draft is not None])
+        await self._driver.execute(_TOLD_AGAIN, list(by), list(by.values()))
