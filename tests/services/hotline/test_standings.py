@@ -23,9 +23,9 @@ from shared.runtime.post.ports import Signed
 from shared.vocabulary.answers import ReceiptOutcome
 from shared.vocabulary.referral import WithdrawalReason
 from tests.services.hotline.origin import APPLYING, Origin
-from tests.services.hotline.test_moves import acknowledged, answered
+from tests.services.hotline.test_moves import NEW, acknowledged, answered, follow
 from tests.support.builders import AT, PROVIDER, settlement
-from tests.support.exchange_world import opened, told_to_audit
+from tests.support.exchange_world import move, opened, told_to_audit
 
 INDUSTRY = "industry"
 _STRAYS = "SELECT instance, edge_id FROM stray ORDER BY edge_id"
@@ -143,6 +143,24 @@ async def test_a_withdrawal_that_a_recipient_has_forgotten_is_told_again(origin:
     assert await stood(origin) == [], "where the edge is forgotten there is nothing to take back"
     [again] = await stood(origin, held(notice))
     assert (again.draft.message, again.draft.subject) == (NOTICE_WITHDRAWN, notice.draft.subject)
+
+
+async def test_what_was_taken_back_is_so_again_where_its_recipient_was_before_it_moved(origin: Origin) -> None:
+    referral_id, notice = await delivered(origin)
+    move(origin.world, PROVIDER)
+    await follow(origin)
+    assert {each.draft.recipient_instance for each in await stood(origin, held(notice))} == {NEW}, "it is open"
+    await origin.withdraw(referral_id, WithdrawalReason.FILED_IN_ERROR)
+    await origin.forget()
+    shown = await origin.show(referral_id)
+    assert await stood(origin, held(notice, withdrawn=True)) == []
+    assert await stood(origin) == [], "where the edge is forgotten there is nothing to take back"
+    [again] = await stood(origin, held(notice))
+    assert (again.draft.message, again.draft.subject) == (NOTICE_WITHDRAWN, notice.draft.subject)
+    assert again.draft.recipient_instance == INDUSTRY
+    assert await origin.show(referral_id) == shown, "it is shown where it lies"
+    [_, there] = await stood(origin, held(notice), by=NEW)
+    assert there.draft.recipient_instance == NEW, "to each its own"
 
 
 async def test_what_nobody_can_be_told_any_more_is_let_be(origin: Origin) -> None:

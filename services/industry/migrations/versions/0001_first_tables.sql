@@ -490,6 +490,8 @@ CREATE TABLE edge (
     again_at timestamptz,
     -- The instance at which it lies does not know all of it: it is issued anew.
     missing boolean NOT NULL DEFAULT false,
+    -- Where its recipient had it until it moved, and has it still although it was taken back: it is so there once more.
+    untold text[] NOT NULL DEFAULT '{}',
     CONSTRAINT edge_state CHECK (state IN ('emitted', 'waiting', 'superseded', 'dropped')),
     CONSTRAINT edge_waiting CHECK ((state = 'waiting') <= (message_id IS NULL))
 );
@@ -508,7 +510,7 @@ CREATE TABLE answer_act (
 );
 CREATE INDEX edge_again ON edge (again_at) WHERE again_at IS NOT NULL;
 CREATE INDEX edge_waiting ON edge (edge_id) WHERE state = 'waiting';
-CREATE INDEX edge_missing ON edge (referral_id) WHERE missing;
+CREATE INDEX edge_missing ON edge (referral_id) WHERE missing OR untold <> '{}';
 CREATE INDEX edge_lies ON edge (instance, edge_id) WHERE state = 'emitted';
 
 -- Edges that an instance holds as ours and that are not here: this database was restored, and has forgotten them.
