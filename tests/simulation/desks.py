@@ -23,7 +23,7 @@ from typing import cast
 from uuid import UUID
 
 from shared.contracts.delivery import HeldEdge, StandingClear
-from shared.contracts.registry import REFERRAL_WITHDRAWN
+from shared.contracts.registry import REFERRAL_OFFERED, REFERRAL_WITHDRAWN
 from shared.exchange.message import Received
 from shared.exchange.record_table import DECIDE_AGAIN, SUBJECT_WITHDRAWN
 from shared.kernel.errors import Refused
@@ -31,7 +31,7 @@ from shared.routing.directory_index import DirectoryIndex
 from shared.runtime.post.ports import Settlement, Unit
 from shared.runtime.post.standing import NothingHeld
 from shared.vocabulary.answers import ReceiptOutcome
-from tests.simulation.writing import Answered, Edge, Offered, Said, Writer
+from tests.simulation.writing import Answered, Edge, Offered, Said, Writer, read_clear
 from tests.support.memory_stores import MemoryDatabase, State
 
 
@@ -214,6 +214,8 @@ class Desk(NothingHeld):
             if edge.place == by and _within(standing, edge.edge_id):
                 if not _under_way(state, message_id):
                     self._lacks(state, message_id, edge, held.get(edge.edge_id))
+                elif state.effects["referral", edge.referral_id] == "open":
+                    self._forgets(state, message_id, edge, held.get(edge.edge_id))
                 if edge.edge_id in held:
                     self._ahead(state, edge, held[edge.edge_id])
         known = {edge.edge_id for key, edge in state.effects.items() if key[0] == "edge"}
@@ -229,6 +231,13 @@ class Desk(NothingHeld):
             if held is not None:
                 missing = held.track < edge.taken or (held.revision or 0) < edge.revision
         if missing:
+            state.effects["missing", edge.edge_id, edge.place] = True
+
+    def _forgets(self, state: State, message_id: UUID, edge: Edge, held: HeldEdge | None) -> None:
+        """What is under way tells fewer acts than are known: where they are forgotten, it would begin from there."""
+        clear = read_clear(REFERRAL_OFFERED, state.outbox[message_id].message.draft.body)
+        told = cast(Offered, clear).again or 0
+        if edge.taken > max(told, held.track if held is not None else 0):
             state.effects["missing", edge.edge_id, edge.place] = True
 
     def _holds_still(self, state: State, edge: Edge, held: HeldEdge, by: str) -> None:

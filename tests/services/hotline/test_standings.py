@@ -120,6 +120,21 @@ async def test_acts_that_a_recipient_has_forgotten_are_told_with_its_edge(origin
     assert referral_id
 
 
+async def test_acts_are_told_also_where_what_is_under_way_tells_fewer(origin: Origin) -> None:
+    """Its recipient has forgotten it and what it did: taken later, what is under way would begin it from nothing."""
+    await origin.file()
+    [notice] = [each for each in await origin.waiting() if each.draft.recipient == PROVIDER]
+    assert await answered(origin, acknowledged(notice.draft, by=INDUSTRY)) == {}
+
+    async def noticed(*edges: HeldEdge) -> list[Draft]:
+        return [each.draft for each in await stood(origin, *edges) if each.draft.recipient == PROVIDER]
+
+    assert await noticed(held(notice, track=1)) == [notice.draft], "it is under way, and nothing is forgotten"
+    [_, again] = await noticed()
+    assert opened(origin.world, again)["again"] == {"restored": True, "answer": "acknowledged", "number": 1}
+    assert len(await noticed()) == 2, "what is under way now tells of it"
+
+
 async def test_a_part_says_nothing_of_what_lies_outside_its_bounds(origin: Origin) -> None:
     _, notice = await delivered(origin)
     edge = edge_of(notice.draft)

@@ -479,6 +479,8 @@ CREATE TABLE edge (
     answered_at timestamptz,
     -- The number of the newest answer in its recipient's track.
     acts integer NOT NULL DEFAULT 0,
+    -- How many of them the message that carries it tells of.
+    acts_told integer NOT NULL DEFAULT 0,
     -- Of an edge whose recipient has moved: the answers that its present instance was told of, until it answers itself.
     told jsonb,
     -- The message that took the edge back, one for all edges to a recipient of referrals.

@@ -1,6 +1,7 @@
 """What recipients say that they hold of an origin's edges, compared with what the origin has, in PostgreSQL.
 
-    not held there, or an earlier revision, or fewer acts      missing: issued anew, a batch at a time
+    not held there, or an earlier revision, or fewer acts      missing: issued anew, a batch at a time; while it is
+                                                               under way, where that tells fewer acts than are known
     taken back here and not there, or taken there after that   missing: taken back there once more, also where its
                                                                recipient was until it moved
     more acts there, a withdrawal, another message             the referral goes on the work list
@@ -45,8 +46,10 @@ WITH lacks AS MATERIALIZED (
         SELECT FROM data_key AS k WHERE k.subject = r.referral_id) AS kept
     FROM edge AS e JOIN referral AS r USING (referral_id) LEFT JOIN {{held}} ON held.edge = e.edge_id
     WHERE e.state = 'emitted' AND e.instance = {{by}} AND NOT e.missing
-      AND e.edge_id > {{above}} AND e.edge_id <= {{upto}} AND NOT {_UNDER_WAY.format(id="e.message_id")}
-      AND CASE WHEN r.state = 'withdrawn'
+      AND e.edge_id > {{above}} AND e.edge_id <= {{upto}}
+      AND CASE WHEN {_UNDER_WAY.format(id="e.message_id")}
+               THEN r.state <> 'withdrawn' AND e.acts > greatest(e.acts_told, coalesce(held.track, 0))
+               WHEN r.state = 'withdrawn'
                THEN NOT held.withdrawn AND NOT {_UNDER_WAY.format(id="e.withdrawal_id")}
                ELSE held.track < e.acts OR held.revision < r.revision
                     OR held.edge IS NULL AND e.message_id > {{compacted}} AND NOT {_REFUSED} END
