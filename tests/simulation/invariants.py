@@ -106,15 +106,28 @@ def _gone(world: World) -> Iterator[str]:
 
 
 def _reopened(world: World) -> Iterator[str]:
-    """What its sender takes for applied, its recipient has not refused: whichever of them was restored."""
+    """What its sender takes for applied, its recipient has not refused: whichever of them was restored.
+
+    Where both were, its sender to before it heard of that, and the receipt is in no topic any more, nobody can tell it:
+    what has settled is not held, so it is not asked for again. That receipts are gone is listed then, and accounts name
+    the message; whether its edge is as it must be is looked at as ever.
+    """
     for name, instance in world.instances.items():
         state = instance.database.state
         for id_, sent in (state.settled | state.outbox).items():
             if sent.outcome is not ReceiptOutcome.APPLIED or sent.lane not in world.instances:
                 continue
-            row = world.instances[sent.lane].database.state.inbox.get(id_)
+            there = world.instances[sent.lane]
+            row = there.database.state.inbox.get(id_)
             if row is not None and row.outcome is ReceiptOutcome.REFUSED:
-                yield f"{name}: {id_} is taken for applied, and was refused as {row.code}"
+                both = instance.restored and there.restored and id_ in state.settled
+                lost = any(pair[:2] == (there.name, name) for pair in state.gone)
+                if not (both and lost and _named(world, id_)):
+                    yield f"{name}: {id_} is taken for applied, and was refused as {row.code}"
+
+
+def _named(world: World, message_id: UUID) -> bool:
+    return any(str(message_id) in each.where for each in reconcile(books_of(world)).differences)
 
 
 def _once(state: State, behind_gone: Set[UUID]) -> Iterator[str]:
