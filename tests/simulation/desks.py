@@ -9,7 +9,7 @@ code, lapsed decisions made again, what has moved issued anew. What they do is i
     ("held", id, agency)    the newest revision that was taken there
     ("track", id, agency)   how many answers were given there, or are known from elsewhere
     ("told", id, agency)    how many of these are known from elsewhere
-    ("missing", edge id), ("work", id), ("stray", edge id)     what a standing has shown, at the hotline
+    ("missing", edge id, place), ("work", id), ("stray", edge id)     what a standing has shown, at the hotline
     ("holds", edge id)      whose it is and from where, and the digest of the message, at the agencies' instances
     ("late", message id)    an act that changed nothing, from where its party is no longer, at the hotline
     ("seen", n)             the n-th message that was handed over, at any
@@ -23,7 +23,7 @@ from typing import cast
 from uuid import UUID
 
 from shared.contracts.delivery import HeldEdge, StandingClear
-from shared.contracts.registry import REFERRAL_WITHDRAWN
+from shared.contracts.registry import REFERRAL_OFFERED, REFERRAL_WITHDRAWN
 from shared.exchange.message import Received
 from shared.exchange.record_table import DECIDE_AGAIN, SUBJECT_WITHDRAWN
 from shared.kernel.errors import Refused
@@ -31,7 +31,7 @@ from shared.routing.directory_index import DirectoryIndex
 from shared.runtime.post.ports import Settlement, Unit
 from shared.runtime.post.standing import NothingHeld
 from shared.vocabulary.answers import ReceiptOutcome
-from tests.simulation.writing import Answered, Edge, Offered, Said, Writer
+from tests.simulation.writing import Answered, Edge, Offered, Said, Writer, read_clear
 from tests.support.memory_stores import MemoryDatabase, State
 
 
@@ -141,7 +141,7 @@ class Desk(NothingHeld):
         of = (REFERRAL_WITHDRAWN, str(edge.referral_id), edge.agency)
         under_way = [row.message.draft for row in state.outbox.values() if not row.done]
         if of not in [(draft.message, draft.subject, draft.recipient) for draft in under_way]:
-            state.effects["missing", edge.edge_id] = edge.place
+            state.effects["missing", edge.edge_id, edge.place] = True
 
     def decide_again(self, state: State, message_ids: Sequence[UUID]) -> None:
         for message_id in message_ids:
@@ -209,9 +209,13 @@ class Desk(NothingHeld):
         held = {each.edge: each for each in standing.held}
         of = {key[1]: edge for key, edge in state.effects.items() if key[0] == "edge" and edge.state == "emitted"}
         for message_id, edge in of.items():
+            if edge.place != by and by in edge.places and edge.edge_id in held:
+                self._holds_still(state, edge, held[edge.edge_id], by)
             if edge.place == by and _within(standing, edge.edge_id):
                 if not _under_way(state, message_id):
                     self._lacks(state, message_id, edge, held.get(edge.edge_id))
+                elif state.effects["referral", edge.referral_id] == "open":
+                    self._forgets(state, message_id, edge, held.get(edge.edge_id))
                 if edge.edge_id in held:
                     self._ahead(state, edge, held[edge.edge_id])
         known = {edge.edge_id for key, edge in state.effects.items() if key[0] == "edge"}
@@ -227,7 +231,19 @@ class Desk(NothingHeld):
             if held is not None:
                 missing = held.track < edge.taken or (held.revision or 0) < edge.revision
         if missing:
-            state.effects["missing", edge.edge_id] = edge.place
+            state.effects["missing", edge.edge_id, edge.place] = True
+
+    def _forgets(self, state: State, message_id: UUID, edge: Edge, held: HeldEdge | None) -> None:
+        """What is under way tells fewer acts than are known: where they are forgotten, it would begin from there."""
+        clear = read_clear(REFERRAL_OFFERED, state.outbox[message_id].message.draft.body)
+        told = cast(Offered, clear).again or 0
+        if edge.taken > max(told, held.track if held is not None else 0):
+            state.effects["missing", edge.edge_id, edge.place] = True
+
+    def _holds_still(self, state: State, edge: Edge, held: HeldEdge, by: str) -> None:
+        """Where its recipient was until it moved, too, nothing stays open that was taken back."""
+        if state.effects["referral", edge.referral_id] == "withdrawn" and not held.withdrawn:
+            state.effects["missing", edge.edge_id, by] = True
 
     def _ahead(self, state: State, edge: Edge, held: HeldEdge) -> None:
         """Another digest than those of all messages that carried the edge is one that was sent and is forgotten."""
@@ -246,7 +262,7 @@ class Desk(NothingHeld):
             if edge is None:
                 continue
             if state.effects["referral", edge.referral_id] == "withdrawn":
-                self._database.enqueue(state, [self._writer.withdrawal(edge, edge.place)])
+                self._database.enqueue(state, [self._writer.withdrawal(edge, key[2])])
             else:
                 self._change(state, replace(edge, state="superseded"))
                 self.emit(state, edge.referral_id, [edge], restored=True)

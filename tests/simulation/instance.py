@@ -70,8 +70,9 @@ class Instance:
         self._leases = MemoryCursors(lambda: self.database.state.cursors, world.clock.now, lease_s=LEASE_S)
         #: What the same bytes say, for all processes.
         self._read: dict[object, tuple[Envelope, Received]] = {}
-        #: Epochs of which the database no longer knows the last number.
+        #: Epochs of which the database no longer knows the last number; of these, those that go on from there.
         self.forgotten: set[UUID] = set()
+        self.set_back: set[UUID] = set()
         self.restored = False
         self.down_until_s = 0.0
         self.news = asyncio.Event()
@@ -104,6 +105,7 @@ class Instance:
             if all("." in name for name in pair[:2]):
                 state.counters[pair] = counter._replace(last=max(held.get(counter.epoch, 0), counter.last - back))
                 self.forgotten.add(counter.epoch)
+                self.set_back.add(counter.epoch)
         # What was loaded again knows of no mark that it had not given the numbers for.
         for key, (mark, last) in state.marks.items():
             _, (_, _, epoch) = key

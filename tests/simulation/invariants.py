@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Set
+from collections.abc import Iterator, Sequence, Set
 from uuid import UUID
 
 from deploy.accounting.messages import counted
 from deploy.accounting.spans import Spans
 from shared.contracts.registry import CASE_ACCEPTED, REFERRAL_OFFERED, STATED_BY_INSTANCES
 from shared.exchange.message import Received
+from shared.exchange.record_table import SIGN_AGAIN
 from shared.exchange.topics import AUDIT
 from shared.vocabulary.answers import ReceiptOutcome
 from tests.simulation.instance import Instance
@@ -18,6 +19,7 @@ from tests.simulation.world import World
 from tests.simulation.writing import Answered, Edge, Offered, Said
 from tests.support.accounts import Books, Line, Pair, reconcile
 from tests.support.memory_arrivals import WITHDRAWING
+from tests.support.memory_outbox import Held
 from tests.support.memory_stores import State
 
 
@@ -104,15 +106,28 @@ def _gone(world: World) -> Iterator[str]:
 
 
 def _reopened(world: World) -> Iterator[str]:
-    """What its sender takes for applied, its recipient has not refused: whichever of them was restored."""
+    """What its sender takes for applied, its recipient has not refused: whichever of them was restored.
+
+    Where both were, its sender to before it heard of that, and the receipt is in no topic any more, nobody can tell it:
+    what has settled is not held, so it is not asked for again. That receipts are gone is listed then, and accounts name
+    the message; whether its edge is as it must be is looked at as ever.
+    """
     for name, instance in world.instances.items():
         state = instance.database.state
         for id_, sent in (state.settled | state.outbox).items():
             if sent.outcome is not ReceiptOutcome.APPLIED or sent.lane not in world.instances:
                 continue
-            row = world.instances[sent.lane].database.state.inbox.get(id_)
+            there = world.instances[sent.lane]
+            row = there.database.state.inbox.get(id_)
             if row is not None and row.outcome is ReceiptOutcome.REFUSED:
-                yield f"{name}: {id_} is taken for applied, and was refused as {row.code}"
+                both = instance.restored and there.restored and id_ in state.settled
+                lost = any(pair[:2] == (there.name, name) for pair in state.gone)
+                if not (both and lost and _named(world, id_)):
+                    yield f"{name}: {id_} is taken for applied, and was refused as {row.code}"
+
+
+def _named(world: World, message_id: UUID) -> bool:
+    return any(str(message_id) in each.where for each in reconcile(books_of(world)).differences)
 
 
 def _once(state: State, behind_gone: Set[UUID]) -> Iterator[str]:
@@ -185,16 +200,35 @@ def _refused(state: State, message: Received) -> bool:
 
 
 def _dense(instance: Instance) -> Iterator[str]:
-    """The sequence of each pair has no gap and no repeat in any epoch."""
+    """The sequence of each pair has no gap in any epoch, and no repeat that its recipient could have told.
+
+    Where a counter was set back, as its database cannot tell, numbers are given again; who has taken them refuses that,
+    and the epoch ends. Where its recipient was restored as well, and has forgotten what it took, audit alone can tell.
+    """
     state = instance.database.state
-    by_pair: dict[Pair, list[int]] = {}
+    by_pair: dict[Pair, dict[int, list[Held]]] = {}
     for row in (*state.settled.values(), *state.outbox.values()):
-        by_pair.setdefault(row.of, []).append(row.message.sequence)
+        by_pair.setdefault(row.of, {}).setdefault(row.message.sequence, []).append(row)
     last = _last(state)
-    for pair, sequences in by_pair.items():
-        known = max(sequences) if pair[2] in instance.forgotten else last.get(pair, 0)
-        if sorted(sequences) != list(range(1, known + 1)):
+    for pair, given in by_pair.items():
+        known = max(given) if pair[2] in instance.forgotten else last.get(pair, 0)
+        if sorted(given) != list(range(1, known + 1)):
             yield f"sequences of {pair} are not dense"
+        for number, same in given.items():
+            if len(same) > 1 and not _audit_alone_tells(instance, same):
+                yield f"{number} of {pair} was given {len(same)} times"
+
+
+def _audit_alone_tells(instance: Instance, same: Sequence[Held]) -> bool:
+    """Whether only audit knows that these have one number: it has read all of them."""
+    auditor, to = instance.world.auditor, instance.world.instances.get(same[0].lane)
+    if to is None or not to.restored or same[0].message.epoch not in instance.set_back:
+        return False
+    if any(row.code == SIGN_AGAIN for row in same):
+        return False  # its recipient has told
+    taken = [row for row in same if row.message.draft.message_id in to.database.state.inbox]
+    read = [(*row.of, row.message.sequence, row.message.digest) for row in same]
+    return len(taken) < 2 and all(key in auditor.books.lines or key in auditor.ever_kept for key in read)
 
 
 def _last(state: State) -> dict[Pair, int]:

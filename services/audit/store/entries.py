@@ -34,7 +34,7 @@ _CURSOR = Columns.of(Life, next_offset="bigint", digest="text")
 # read: what another reader kept meanwhile counts. They move by what was read of them, so never before it was read, and
 # last: the part that moves them joins what was read before.
 # Marks that lie where a message lay are named as any record is. They are folded once: those below the cursor, or that
-# were folded before the topic was read again, are passed over.
+# their day had before the topic was read again, are passed over. Another day's lie where that one's were lost.
 # Where a topic is read again, the entry before is not known: none is named. Numbers belong to the instance that was
 # first to count there; another changes nothing of them. Of a pair with 128 epochs by one instance (`EPOCHS_MAX`) one
 # more is known when a number of it comes, not by its sender's word alone, and with 256 not even then. Of one numbering
@@ -71,7 +71,8 @@ WITH head AS MATERIALIZED (
     FROM {marks} LEFT JOIN head USING (topic, generation, partition)
     WHERE "offset" >= coalesce(head.next_offset, 0) AND "offset" > coalesce((
         SELECT max(last_offset) FROM folded_mark AS f
-        WHERE (f.topic, f.generation, f.partition) = (marks.topic, marks.generation, marks.partition)), -1)
+        WHERE (f.topic, f.generation, f.partition) = (marks.topic, marks.generation, marks.partition)
+          AND f.day = (marks.broker_time AT TIME ZONE 'UTC')::date), -1)
     GROUP BY topic, generation, partition, 4
     ON CONFLICT (topic, generation, partition, day) DO UPDATE SET last_offset = excluded.last_offset,
         count = f.count + excluded.count, digests = f.digests + excluded.digests

@@ -241,7 +241,7 @@ class StaleReferral:
 
 
 class TakenBack(NamedTuple):
-    """A withdrawal that its recipient's instance does not know of, to be told again: of which edge, and to whom."""
+    """A withdrawal that an instance of its recipient does not know of, to be told again: of which edge, and where."""
 
     edge_id: UUID
     referral_id: UUID
@@ -255,11 +255,11 @@ class Missing(Protocol):
     """Withdrawals that their recipients do not know of, for the instance itself."""
 
     async def taken_back(self, limit: int) -> list[TakenBack]:
-        """Of which edges, locked."""
+        """Of `limit` edges, locked, each place that does not know."""
         ...
 
-    async def tell_again(self, by: Mapping[UUID, Draft]) -> None:
-        """Send these withdrawals, by the edge that each takes back."""
+    async def tell_again(self, told: Sequence[tuple[TakenBack, Draft | None]]) -> None:
+        """Send these withdrawals; None: nobody is left to be told, so it is let be."""
         ...
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
+from datetime import timedelta
 from itertools import count
 from typing import cast
 from uuid import UUID
@@ -298,7 +299,8 @@ async def _pass(log: Log, time: str) -> None:
 
 async def folded(log: Log) -> list[tuple[int, int, int, int]]:
     rows = await log.database.fetch(
-        "SELECT first_offset, last_offset, count, digests FROM folded_mark WHERE generation = $1", log.generation
+        "SELECT first_offset, last_offset, count, digests FROM folded_mark WHERE generation = $1 ORDER BY day",
+        log.generation,
     )
     return [tuple(map(int, row)) for row in rows]
 
@@ -310,6 +312,17 @@ async def test_of_marks_a_day_is_kept_and_no_entry_of_each_however_often_they_ar
         digests = sum(int(record_digest(record)[:15], 16) for record in records[: each[-1].offset + 1])
         assert await folded(log) == [(0, each[-1].offset, each[-1].offset + 1, digests)]
     assert (await log.page(records[0]))["items"] == []
+
+
+async def test_marks_of_the_day_after_lie_where_those_of_a_lost_tail_lay(log: Log) -> None:
+    """The topic has lost its end shortly before midnight: what has come since is another day's, and counted there."""
+    records = [replace(said(log, MARKS, marks()), offset=offset) for offset in range(4)]
+    after = [replace(each, broker_time=each.broker_time + timedelta(days=1)) for each in records[2:]]
+    await log.keep(*records)
+    await log.database.fetch("UPDATE cursor SET next_offset = 0, digest = NULL WHERE generation = $1", log.generation)
+    for _ in range(2):
+        await log.keep(*records[:2], *after)
+        assert [each[:3] for each in await folded(log)] == [(0, 3, 4), (2, 3, 2)], "each once"
 
 
 async def test_marks_whose_proof_does_not_hold_are_entries(log: Log) -> None:

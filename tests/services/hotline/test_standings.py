@@ -5,6 +5,7 @@ The database is real, and shared by the tests of this service: each looks at its
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Sequence
 from typing import Any
@@ -22,9 +23,9 @@ from shared.runtime.post.ports import Signed
 from shared.vocabulary.answers import ReceiptOutcome
 from shared.vocabulary.referral import WithdrawalReason
 from tests.services.hotline.origin import APPLYING, Origin
-from tests.services.hotline.test_moves import acknowledged, answered
-from tests.support.builders import PROVIDER, settlement
-from tests.support.exchange_world import opened, told_to_audit
+from tests.services.hotline.test_moves import NEW, acknowledged, answered, follow
+from tests.support.builders import AT, PROVIDER, settlement
+from tests.support.exchange_world import move, opened, told_to_audit
 
 INDUSTRY = "industry"
 _STRAYS = "SELECT instance, edge_id FROM stray ORDER BY edge_id"
@@ -119,6 +120,21 @@ async def test_acts_that_a_recipient_has_forgotten_are_told_with_its_edge(origin
     assert referral_id
 
 
+async def test_acts_are_told_also_where_what_is_under_way_tells_fewer(origin: Origin) -> None:
+    """Its recipient has forgotten it and what it did: taken later, what is under way would begin it from nothing."""
+    await origin.file()
+    [notice] = [each for each in await origin.waiting() if each.draft.recipient == PROVIDER]
+    assert await answered(origin, acknowledged(notice.draft, by=INDUSTRY)) == {}
+
+    async def noticed(*edges: HeldEdge) -> list[Draft]:
+        return [each.draft for each in await stood(origin, *edges) if each.draft.recipient == PROVIDER]
+
+    assert await noticed(held(notice, track=1)) == [notice.draft], "it is under way, and nothing is forgotten"
+    [_, again] = await noticed()
+    assert opened(origin.world, again)["again"] == {"restored": True, "answer": "acknowledged", "number": 1}
+    assert len(await noticed()) == 2, "what is under way now tells of it"
+
+
 async def test_a_part_says_nothing_of_what_lies_outside_its_bounds(origin: Origin) -> None:
     _, notice = await delivered(origin)
     edge = edge_of(notice.draft)
@@ -142,6 +158,37 @@ async def test_a_withdrawal_that_a_recipient_has_forgotten_is_told_again(origin:
     assert await stood(origin) == [], "where the edge is forgotten there is nothing to take back"
     [again] = await stood(origin, held(notice))
     assert (again.draft.message, again.draft.subject) == (NOTICE_WITHDRAWN, notice.draft.subject)
+
+
+async def test_what_was_taken_back_is_so_again_where_its_recipient_was_before_it_moved(origin: Origin) -> None:
+    referral_id, notice = await delivered(origin)
+    move(origin.world, PROVIDER)
+    await follow(origin)
+    assert {each.draft.recipient_instance for each in await stood(origin, held(notice))} == {NEW}, "it is open"
+    await origin.withdraw(referral_id, WithdrawalReason.FILED_IN_ERROR)
+    await origin.forget()
+    shown = await origin.show(referral_id)
+    assert await stood(origin, held(notice, withdrawn=True)) == []
+    assert await stood(origin) == [], "where the edge is forgotten there is nothing to take back"
+    [again] = await stood(origin, held(notice))
+    assert (again.draft.message, again.draft.subject) == (NOTICE_WITHDRAWN, notice.draft.subject)
+    assert again.draft.recipient_instance == INDUSTRY
+    assert await origin.show(referral_id) == shown, "it is shown where it lies"
+    [_, there] = await stood(origin, held(notice), by=NEW)
+    assert there.draft.recipient_instance == NEW, "to each its own"
+
+
+async def test_what_nobody_can_be_told_any_more_is_let_be(origin: Origin) -> None:
+    """Its recipient has left the directory since it has said that it holds it."""
+    referral_id, notice = await delivered(origin)
+    await origin.withdraw(referral_id, WithdrawalReason.FILED_IN_ERROR)
+    await origin.forget()
+    document = origin.world.document
+    others = tuple(each for each in document.parties if each.id != PROVIDER)
+    origin.world.place(document.model_copy(update={"version": 2, "parties": others}), AT)
+    async with asyncio.timeout(30):
+        assert await stood(origin, held(notice)) == []
+    assert (await origin.database.fetch(_MISSING))[0][0] == 0
 
 
 @pytest.mark.parametrize(("before", "again"), [(True, 1), (False, 0)], ids=["after", "with"])

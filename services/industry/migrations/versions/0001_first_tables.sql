@@ -479,6 +479,8 @@ CREATE TABLE edge (
     answered_at timestamptz,
     -- The number of the newest answer in its recipient's track.
     acts integer NOT NULL DEFAULT 0,
+    -- How many of them the message that carries it tells of.
+    acts_told integer NOT NULL DEFAULT 0,
     -- Of an edge whose recipient has moved: the answers that its present instance was told of, until it answers itself.
     told jsonb,
     -- The message that took the edge back, one for all edges to a recipient of referrals.
@@ -492,6 +494,8 @@ CREATE TABLE edge (
     missing boolean NOT NULL DEFAULT false,
     -- It was to be issued anew, and its recipient could not read it: it is once that can.
     unread boolean NOT NULL DEFAULT false,
+    -- Where its recipient had it until it moved, and has it still although it was taken back: it is so there once more.
+    untold text[] NOT NULL DEFAULT '{}',
     CONSTRAINT edge_state CHECK (state IN ('emitted', 'waiting', 'superseded', 'dropped')),
     CONSTRAINT edge_waiting CHECK ((state = 'waiting') <= (message_id IS NULL))
 );
@@ -510,7 +514,7 @@ CREATE TABLE answer_act (
 );
 CREATE INDEX edge_again ON edge (again_at) WHERE again_at IS NOT NULL;
 CREATE INDEX edge_waiting ON edge (edge_id) WHERE state = 'waiting';
-CREATE INDEX edge_missing ON edge (referral_id) WHERE missing;
+CREATE INDEX edge_missing ON edge (referral_id) WHERE missing OR untold <> '{}';
 CREATE INDEX edge_unread ON edge (edge_id) WHERE unread;
 CREATE INDEX edge_lies ON edge (instance, edge_id) WHERE state = 'emitted';
 

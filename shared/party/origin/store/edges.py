@@ -34,13 +34,15 @@ WHERE e.state = 'emitted'
   AND ((e.notice_id IS NULL AND e.referral_id = ANY($1::uuid[])) OR e.notice_id = ANY($1::uuid[]))
 FOR UPDATE OF e
 """
-#: A notice that replaces another is new to its provider: nothing has been answered.
+#: A notice that replaces another is new to its provider: nothing has been answered. A referral's recipient has answered
+#: on another edge, and that one tells of it where it is forgotten.
 _CARRY = """
 UPDATE edge AS e SET tried = old.tried,
        answer = CASE WHEN e.notice_id IS NULL THEN old.answer ELSE e.answer END,
        answer_detail = CASE WHEN e.notice_id IS NULL THEN old.answer_detail END,
        answered_at = CASE WHEN e.notice_id IS NULL THEN old.answered_at END,
-       acts = CASE WHEN e.notice_id IS NULL THEN old.acts ELSE 0 END
+       acts = CASE WHEN e.notice_id IS NULL THEN old.acts ELSE 0 END,
+       acts_told = CASE WHEN e.notice_id IS NULL THEN old.acts ELSE 0 END
 FROM edge AS old WHERE old.edge_id = ANY($1::uuid[]) AND e.state = 'emitted'
   AND e.referral_id = old.referral_id AND e.recipient = old.recipient AND e.purpose = old.purpose
 """
@@ -91,7 +93,8 @@ _REISSUE = Statement(
     """
 UPDATE edge AS e
 SET message_id = again.message_id, law = again.law, decided_at = again.decided_at, tried = 0,
-    again_at = NULL, missing = false, unread = false, messages_before = e.messages_before || e.message_id,
+    again_at = NULL, missing = false, unread = false, acts_told = e.acts,
+    messages_before = e.messages_before || e.message_id,
     instance = again.instance, reason = again.reason, rules = string_to_array(again.rules, chr(31)),
     items = string_to_array(again.items, chr(31))::smallint[],
     instances_before = CASE WHEN e.instance = again.instance THEN e.instances_before

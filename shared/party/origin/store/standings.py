@@ -1,17 +1,20 @@
 """What recipients say that they hold of an origin's edges, compared with what the origin has, in PostgreSQL.
 
-    not held there, or an earlier revision, or fewer acts      missing: issued anew, a batch at a time
-    taken back here and not there, or taken there after that   missing: taken back there once more
+    not held there, or an earlier revision, or fewer acts      missing: issued anew, a batch at a time; while it is
+                                                               under way, where that tells fewer acts than are known
+    taken back here and not there, or taken there after that   missing: taken back there once more, also where its
+                                                               recipient was until it moved
     more acts there, a withdrawal, another message             the referral goes on the work list
     held there and not here                                    stray: listed
     refused there, as taken back, and not taken back here      the referral goes on the work list
 
-Only edges that lie at the instance which says so are looked at: whatever it says, it costs nobody else anything.
+Only edges that lie at the instance which says so, or did, are looked at: whatever it says, it costs nobody else
+anything.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Final
 from uuid import UUID
 
@@ -43,8 +46,10 @@ WITH lacks AS MATERIALIZED (
         SELECT FROM data_key AS k WHERE k.subject = r.referral_id) AS kept
     FROM edge AS e JOIN referral AS r USING (referral_id) LEFT JOIN {{held}} ON held.edge = e.edge_id
     WHERE e.state = 'emitted' AND e.instance = {{by}} AND NOT e.missing
-      AND e.edge_id > {{above}} AND e.edge_id <= {{upto}} AND NOT {_UNDER_WAY.format(id="e.message_id")}
-      AND CASE WHEN r.state = 'withdrawn'
+      AND e.edge_id > {{above}} AND e.edge_id <= {{upto}}
+      AND CASE WHEN {_UNDER_WAY.format(id="e.message_id")}
+               THEN r.state <> 'withdrawn' AND e.acts > greatest(e.acts_told, coalesce(held.track, 0))
+               WHEN r.state = 'withdrawn'
                THEN NOT held.withdrawn AND NOT {_UNDER_WAY.format(id="e.withdrawal_id")}
                ELSE held.track < e.acts OR held.revision < r.revision
                     OR held.edge IS NULL AND e.message_id > {{compacted}} AND NOT {_REFUSED} END
@@ -60,6 +65,20 @@ WHERE NOT lacks.kept AND r.referral_id = lacks.referral_id AND r.work_reason IS 
     above="uuid",
     upto="uuid",
     compacted="uuid",
+)
+#: What is under way to there is told once more: it has one effect.
+_HELD_BEFORE = Statement(
+    """
+WITH holds AS MATERIALIZED (
+    SELECT e.edge_id FROM {held} JOIN edge AS e ON e.edge_id = held.edge JOIN referral AS r USING (referral_id)
+    WHERE NOT held.withdrawn AND r.state = 'withdrawn' AND e.state = 'emitted'
+      AND {by} = ANY (e.instances_before) AND {by} <> ALL (e.untold)
+    ORDER BY r.referral_id FOR UPDATE OF e, r
+)
+UPDATE edge AS e SET untold = e.untold || {by} FROM holds WHERE e.edge_id = holds.edge_id
+""",
+    held=_HELD,
+    by="text",
 )
 #: Another digest is another message, where all that carried the edge are known.
 _AHEAD = Statement(
@@ -115,23 +134,27 @@ WHERE e.message_id = ANY ($1::uuid[]) AND e.state = 'emitted' AND r.referral_id 
 _NONE, _LAST = UUID(int=0), UUID(int=2**128 - 1)
 
 _TAKEN_BACK: Final = """
-SELECT e.edge_id, e.referral_id, e.party, e.recipient, e.notice_id, e.instance, r.state, r.exercise, r.traceparent,
-       r.withdrawn_reason
-FROM edge AS e JOIN referral AS r USING (referral_id) WHERE e.missing AND r.state = 'withdrawn'
-ORDER BY e.referral_id LIMIT $1 FOR UPDATE OF e, r
+SELECT e.*, at.instance AS place FROM (
+    SELECT e.edge_id, e.referral_id, e.party, e.recipient, e.notice_id, e.instance, e.missing, e.untold, r.state,
+           r.exercise, r.traceparent, r.withdrawn_reason
+    FROM edge AS e JOIN referral AS r USING (referral_id)
+    WHERE (e.missing OR e.untold <> '{}') AND r.state = 'withdrawn'
+    ORDER BY e.referral_id LIMIT $1 FOR UPDATE OF e, r
+) AS e, unnest(e.untold || CASE WHEN e.missing THEN ARRAY[e.instance] END) AS at (instance)
 """
 _TOLD_AGAIN: Final = """
-UPDATE edge AS e SET missing = false, withdrawal_id = coalesce(t.message_id, e.withdrawal_id)
+UPDATE edge AS e SET missing = false, untold = '{}', withdrawal_id = coalesce(t.message_id, e.withdrawal_id)
 FROM unnest($1::uuid[], $2::uuid[]) AS t (edge_id, message_id) WHERE e.edge_id = t.edge_id
 """
 
 
 async def compare(driver: asyncpg.Connection, by: str, standing: StandingClear) -> None:
-    """Note what instance `by` lacks of the edges that lie there, and list what it has beyond what is here."""
+    """Note what instance `by` lacks of the edges that lie there, or did, and list what it has beyond what is here."""
     held = _HELD.rows(standing.held)
     of = {"held": held, "by": by, "above": standing.above or _NONE, "upto": standing.upto or _LAST}
     await driver.execute(*_LACKS.bind(**of, compacted=standing.compacted or _NONE))
     if standing.held:
+        await driver.execute(*_HELD_BEFORE.bind(held=held, by=by))
         await driver.execute(*_AHEAD.bind(held=held, by=by, reason=RECIPIENT_AHEAD))
     await driver.execute(*_STRAYS.bind(**of, most=STRAYS_MAX))
 
@@ -161,13 +184,15 @@ class PostgresMissing:
                 row["edge_id"],
                 row["referral_id"],
                 row["party"],
-                Told(row["recipient"], row["notice_id"], row["instance"], True),
+                Told(row["recipient"], row["notice_id"], row["place"], row["place"] == row["instance"]),
                 Filed(row["state"], row["exercise"], row["traceparent"]),
                 WithdrawalReason(row["withdrawn_reason"]),
             )
             for row in await self._driver.fetch(_TAKEN_BACK, limit)
         ]
 
-    async def tell_again(self, by: Mapping[UUID, Draft]) -> None:
-        await outbox.enqueue(self._driver, list(by.values()))
-        await self._driver.execute(_TOLD_AGAIN, list(by), [draft.message_id for draft in by.values()])
+    async def tell_again(self, told: Sequence[tuple[TakenBack, Draft | None]]) -> None:
+        by: dict[UUID, UUID | None] = {each.edge_id: None for each, _ in told}
+        by |= {each.edge_id: draft.message_id for each, draft in told if draft is not None and each.told.there}
+        await outbox.enqueue(self._driver, [draft for _, draft in told if draft is not None])
+        await self._driver.execute(_TOLD_AGAIN, list(by), list(by.values()))

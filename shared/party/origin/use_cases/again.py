@@ -23,11 +23,12 @@ from uuid import UUID
 
 from shared.envelope.sealing import Sealer
 from shared.exchange.decided import Stated, decided_fact
+from shared.exchange.message import Draft
 from shared.exchange.origin import UNFINISHED
 from shared.exchange.prepare import Again, Documents, StaleEdge, prepare_again
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Refused, Unavailable
-from shared.party.origin.ports import Edges, Missing, StaleReferral, Try
+from shared.party.origin.ports import Edges, Missing, StaleReferral, TakenBack, Try
 from shared.party.origin.use_cases.referrals import reachable, tombstone
 from shared.routing.directory_index import DirectoryIndex
 from shared.runtime.watch.logs import log
@@ -145,21 +146,7 @@ class DecideAgain:
         """Issue anew a batch of what the instance where it lies does not know, withdrawals too; how many there were."""
         directory, at = self._law.now().directory, self._clock.now()
         withdrawn = await missing.taken_back(MOVED_AT_ONCE)
-        await missing.tell_again(
-            {
-                each.edge_id: tombstone(
-                    each.referral_id,
-                    each.told,
-                    each.filed,
-                    reason=each.reason,
-                    sender=each.party,
-                    directory=directory,
-                    at=at,
-                )
-                for each in withdrawn
-                if reachable(each.told, directory)
-            }
-        )
+        await missing.tell_again([(each, _told_again(each, directory, at)) for each in withdrawn])
         return len(withdrawn) + await self._anew(edges, await edges.missing(MOVED_AT_ONCE))
 
     async def known(self, edges: Edges, edge_ids: Sequence[UUID]) -> None:
@@ -253,6 +240,20 @@ class DecideAgain:
             law=documents.law,
             decided_at=at,
         )
+
+
+def _told_again(taken_back: TakenBack, directory: DirectoryIndex, at: datetime) -> Draft | None:
+    if not reachable(taken_back.told, directory):
+        return None
+    return tombstone(
+        taken_back.referral_id,
+        taken_back.told,
+        taken_back.filed,
+        reason=taken_back.reason,
+        sender=taken_back.party,
+        directory=directory,
+        at=at,
+    )
 
 
 def _elsewhere(referral: StaleReferral, directory: DirectoryIndex) -> StaleReferral:
