@@ -246,6 +246,39 @@ class CausewayClient:
         query |= {} if epoch is None else {"epoch": str(epoch)}
         return _read_as(views.EventPage, await self._transport.call("GET", "/v1/events", query=query))
 
+    async def add_webhook(self, url: str, *, after: int | None = None, key: str | None = None) -> views.WebhookSecret:
+        """Have the party's events sent to an address: those after this number, or what comes next."""
+        body: dict[str, object] = {"url": url} | ({} if after is None else {"after": after})
+        return await self._act("/v1/webhooks", body, key, view=views.WebhookSecret)
+
+    async def webhooks(self) -> tuple[views.Webhook, ...]:
+        """The addresses to which the party's events are sent."""
+        return (await self._read("/v1/webhooks", views.WebhookList)).items
+
+    async def rotate_webhook(self, webhook_id: UUID, *, key: str | None = None) -> views.WebhookSecret:
+        """Another secret; the one before signs beside it for a day."""
+        return await self._act(f"/v1/webhooks/{webhook_id}:rotate", {}, key, view=views.WebhookSecret)
+
+    async def replay_webhook(
+        self, webhook_id: UUID, number: int | None = None, *, key: str | None = None
+    ) -> views.WebhookState:
+        """Send again from this number on, or go on where it was paused."""
+        body = {} if number is None else {"number": number}
+        return await self._act(f"/v1/webhooks/{webhook_id}:replay", body, key, view=views.WebhookState)
+
+    async def trigger_webhook(self, webhook_id: UUID, *, key: str | None = None) -> views.WebhookState:
+        """Put an event that means nothing into the feed, to see it arrive."""
+        return await self._act(f"/v1/webhooks/{webhook_id}:trigger", {}, key, view=views.WebhookState)
+
+    async def remove_webhook(self, webhook_id: UUID) -> views.WebhookState:
+        """Send nothing there any more."""
+        return _read_as(views.WebhookState, await self._transport.call("DELETE", f"/v1/webhooks/{webhook_id}"))
+
+    async def deliveries(self, webhook_id: UUID, *, limit: int = PAGE_MAX) -> tuple[views.Delivery, ...]:
+        """The newest attempts at an address."""
+        path = f"/v1/webhooks/{webhook_id}/deliveries"
+        return _read_as(views.DeliveryList, await self._transport.call("GET", path, query={"limit": str(limit)})).items
+
     # -- auditors -------------------------------------------------------------------------------------------
 
     async def flow(self, referral_id: UUID, *, purpose: str) -> views.Flow:

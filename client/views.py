@@ -236,6 +236,60 @@ class EventPage(View):
     items: tuple[Event, ...]
 
 
+class Webhook(View):
+    """An address to which the party's events are sent: all up to `number` are confirmed, `last` is the feed's last."""
+
+    webhook_id: UUID
+    url: str
+    state: str
+    number: int
+    last: int
+    failures: int
+    failing_since: Instant | None = None
+    due_at: Instant | None = None
+
+
+class WebhookList(View):
+    """The party's addresses."""
+
+    items: tuple[Webhook, ...]
+
+
+class WebhookSecret(View):
+    """What signs what is sent to an address: shown once."""
+
+    webhook_id: UUID
+    state: str
+    secret: str
+
+
+class WebhookState(View):
+    """Where an act has led; `number` is the event after which it goes on, where that was moved."""
+
+    webhook_id: UUID
+    state: str
+    number: int | None = None
+
+
+class Delivery(View):
+    """One attempt: `code` is `delivered` or why not, `status` what the receiver answered."""
+
+    entry: int
+    message_id: str
+    number: int
+    attempt: int
+    at: Instant
+    code: str
+    status: int | None = None
+    duration_ms: int
+
+
+class DeliveryList(View):
+    """Attempts at an address, newest first."""
+
+    items: tuple[Delivery, ...]
+
+
 class NotSent(View):
     """Whom a decision kept out, for what, and by which rules."""
 

@@ -11,6 +11,7 @@ from deploy.devstack.supervisor import Child
 from deploy.site.endpoints import Endpoints, write_private
 from deploy.site.installation import Installation, environment, install
 from deploy.site.kinds import AUDIT
+from shared.runtime.instance.settings import prefix_of
 
 
 def instance_children(state: Path, endpoints: Endpoints) -> Sequence[Child]:
@@ -20,7 +21,7 @@ def instance_children(state: Path, endpoints: Endpoints) -> Sequence[Child]:
         Child(
             name=instance,
             argv=serving(endpoints, instance),
-            env=environment(installation, endpoints, instance),
+            env=environment(installation, endpoints, instance) | {f"{prefix_of(instance)}WEBHOOKS_TO_LOOPBACK": "true"},
             ready_url=f"{endpoints.http[instance]}/readyz",
         )
         for instance in endpoints.instances

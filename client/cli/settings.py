@@ -15,6 +15,7 @@ from shared.kernel.errors import Refused
 URL_VARIABLE = "CAUSEWAY_URL"
 KEY_VARIABLE = "CAUSEWAY_API_KEY"
 CA_FILE_VARIABLE = "CAUSEWAY_CA_FILE"
+WEBHOOK_SECRET_VARIABLE = "CAUSEWAY_WEBHOOK_SECRET"  # noqa: S105 - the name of a variable
 
 
 @Parameter(name="*")
@@ -58,6 +59,14 @@ def access(options: Options) -> Access:
         raise Refused("api_key_missing", f"give --key or set {KEY_VARIABLE}", status=400)
     ca_file = options.ca_file or (Path(named) if (named := environment.get(CA_FILE_VARIABLE, "")) else None)
     return Access(url=url, key=key, ca_file=ca_file)
+
+
+def webhook_secret(given: str | None) -> str:
+    """What webhooks are signed with, by an option or the environment. Raises `Refused` where neither says it."""
+    secret = (given or os.environ.get(WEBHOOK_SECRET_VARIABLE, "")).strip()  # noqa: TID251 - this is the settings module
+    if not secret:
+        raise Refused("webhook_secret_missing", f"give --secret or set {WEBHOOK_SECRET_VARIABLE}", status=400)
+    return secret
 
 
 def zoned(at: datetime | None) -> datetime | None:

@@ -142,6 +142,10 @@ _FEED: Final = (
         None,
         "one row a party: without it a number could be given out twice",
     ),
+    Kept(
+        "webhook", Class.S2, Way.STAYS, Owner.PARTY, None, "few a party; what is removed has neither address nor secret"
+    ),
+    Kept("webhook_delivery", Class.S1, Way.ITSELF, Owner.PARTY, None, "the newest thousand attempts at each address"),
     Kept("feed_numberer", Class.S0, Way.STAYS, Owner.PROTOCOL, None, "one row"),
 )
 _ORIGIN: Final = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from shared.contracts.answers import NoticeDisowning
-from shared.exchange import events
+from shared.exchange import events, webhooks
 from shared.exchange.acts import Subject
 from shared.exchange.origin import PERMITS
 from shared.exchange.states import permits
@@ -15,7 +15,7 @@ from shared.party.recipient.domain import RecipientKind
 from shared.routing.directory_index import DirectoryIndex
 from shared.vocabulary.routing import PartyKind
 
-AUTHORITY: Final = Authority((*PERMITS, *permits(Subject.NOTICE), events.PERMIT))
+AUTHORITY: Final = Authority((*PERMITS, *permits(Subject.NOTICE), events.PERMIT, *webhooks.PERMITS))
 #: A notice is issued once: there is no earlier id, no referral shows here.
 PROVIDER: Final = RecipientKind(subject=Subject.NOTICE, audience="providers", authority=AUTHORITY)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
-from shared.exchange import events
+from shared.exchange import events, webhooks
 from shared.exchange.acts import CaseState, Subject
 from shared.exchange.message import Received
 from shared.exchange.states import permits
@@ -14,7 +14,7 @@ from shared.kernel.errors import Refused
 from shared.party.recipient.domain import Item, RecipientKind
 from shared.vocabulary.answers import CaseOutcome, CloseReason
 
-AUTHORITY: Final = Authority((*permits(Subject.CASE), events.PERMIT))
+AUTHORITY: Final = Authority((*permits(Subject.CASE), events.PERMIT, *webhooks.PERMITS))
 _TAKEN_BACK: Final = frozenset({CaseState.WITHDRAWN.value, CaseState.WITHDRAWAL_ACKNOWLEDGED.value})
 
 

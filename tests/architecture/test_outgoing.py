@@ -1,7 +1,9 @@
 """No code path opens a reported location: servers have nothing to open one with.
 
 `services` and `shared` reach PostgreSQL, Kafka and the telemetry collector through their drivers, at addresses from
-settings. Nothing in them can be handed a location and connect to it. What this cannot see: a library that would.
+settings. Nothing in them can be handed a location and connect to it, but for the courier: it connects to the addresses
+that parties have registered for their own events, held to the public network by `tests/shared/runtime/courier`. What
+this cannot see: a library that would.
 """
 
 from __future__ import annotations
@@ -22,6 +24,8 @@ REACHING_OUT_CALLS = {"open_connection", "create_connection", "open_unix_connect
 LISTENING = {"shared/runtime/http/server.py": {"socket"}}
 #: Starts this interpreter with a module of ours and no environment; reaches nobody.
 STARTING = {"shared/runtime/http/aside.py": {"create_subprocess_exec"}}
+#: Carries a party's events to the address that this party has registered.
+CARRYING = {"shared/runtime/courier/sender.py": {"open_connection"}}
 
 
 def ways_out(module: Module) -> Iterator[str]:
@@ -38,7 +42,7 @@ def ways_out(module: Module) -> Iterator[str]:
 
 def test_servers_have_nothing_to_open_a_location_with() -> None:
     found = {module.path: set(ways_out(module)) for module in modules("services", "shared")}
-    assert {path: names for path, names in found.items() if names} == LISTENING | STARTING
+    assert {path: names for path, names in found.items() if names} == LISTENING | STARTING | CARRYING
 
 
 @pytest.mark.parametrize(
@@ -59,3 +63,17 @@ def test_the_listening_module_never_connects() -> None:
     attributes = {node.attr for node in ast.walk(http.tree) if isinstance(node, ast.Attribute)}
     assert "create_server" in attributes
     assert not attributes & {"connect", "connect_ex", "create_connection", "sendto"}
+
+
+def test_the_courier_is_handed_no_record() -> None:
+    """It knows no message, no referral and no guard: there is no location in what it may import."""
+    imported = {
+        name
+        for module in modules("shared")
+        if module.path.startswith("shared/runtime/courier/")
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.ImportFrom)
+        for name in [str(node.module)]
+    }
+    assert imported
+    assert not {name for name in imported if name.startswith(("shared.contracts", "shared.party", "shared.guard"))}

@@ -61,7 +61,7 @@ class FakeService:
                 Route("/v1/referrals:batch", self._batch, methods=["POST"]),
                 Route("/v1/referrals:check", self._check, methods=["POST"]),
                 Route("/v1/events", self._events, methods=["GET"]),
-                Route("/v1/{rest:path}", self._echo, methods=["GET", "POST"]),
+                Route("/v1/{rest:path}", self._echo, methods=["GET", "POST", "DELETE"]),
             ]
         )
 

@@ -45,10 +45,17 @@ VERBS: dict[str, list[str]] = {
     "notice not-ours": [ID],
     "notice acknowledge-withdrawal": [ID],
     "listen": ["--limit", "1"],
+    "webhook add": ["https://hooks.party.example/"],
+    "webhook list": [],
+    "webhook rotate": [ID],
+    "webhook replay": [ID],
+    "webhook trigger": [ID],
+    "webhook deliveries": [ID],
+    "webhook remove": [ID],
     "flow": [ID, "--purpose", "yearly audit"],
 }
 #: They send nothing, but for `verify acceptance --purpose`, which asks audit as `flow` does.
-OFFLINE = ("verify acceptance", "verify evidence")
+OFFLINE = ("verify acceptance", "verify evidence", "webhook verify")
 
 
 def verbs(app: App, name: str = "") -> Iterator[str]:

@@ -61,6 +61,17 @@ def test_the_example_of_a_feed_is_as_described(instance: str) -> None:
         assert not described.is_valid(wrong)
 
 
+@pytest.mark.parametrize("instance", sorted(ASSEMBLE.keys() - {"audit"}))
+@pytest.mark.parametrize("name", ["Registration", "Webhooks", "Deliveries"])
+def test_the_examples_of_webhooks_are_as_described(instance: str, name: str) -> None:
+    document = openapi(instance)
+    model = document["components"]["schemas"][name]
+    (example,) = model["examples"]
+    described = EcmaValidator(model | {"components": document["components"]}, format_checker=FormatChecker())
+    assert [error.message for error in described.iter_errors(example)] == []
+    assert not described.is_valid(example | {"other": 1})
+
+
 def test_a_document_with_a_broken_operation_is_found() -> None:
     document = copy.deepcopy(openapi("audit"))
     del next(iter(document["paths"].values()))["get"]["responses"]

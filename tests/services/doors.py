@@ -21,6 +21,7 @@ from shared.kernel.authority import Role
 from shared.kernel.clock import ManualClock
 from shared.party.recipient.api import Serving, viewed
 from shared.routing.directory_index import DirectoryIndex
+from shared.runtime.courier.addresses import AddressRules
 from shared.runtime.database.feed import Numberer
 from shared.runtime.database.feed_reading import FeedListener
 from shared.runtime.database.transactions import Database
@@ -70,6 +71,7 @@ def serving(
         witness=Witness(kind, signing or SigningKey.generate()),
         number=Numberer(database, LISTS[kind]).number,
         listener=listener or FeedListener(database),
+        address_rules=AddressRules(),
     )
 
 

@@ -70,6 +70,7 @@ class Exchange:
             "BYTES_PER_S": "1000000000",
             "WORK_PER_S": "1000000000",
             "SAMPLING_RATIO": "1",
+            "WEBHOOKS_TO_LOOPBACK": "true",
         } | dict(settings or {})
         self.installation: Installation = install(self.state, stack.endpoints)
         entries = json.loads(self.installation.parties_file.read_text())

@@ -64,6 +64,7 @@ class Origin:
                 "documents": watch,
                 "numberer": machinery.run_numberer,
                 "relay": lambda: machinery.run_relay(handler),
+                "courier": machinery.run_courier,
                 "consumer": consume,
                 "moves": self.bus.follow_moves,
                 **machinery.watching(),

@@ -20,6 +20,7 @@ from shared.party.recipient.domain import RecipientKind
 from shared.party.recipient.ports import Acting, ActOn, Items, Page
 from shared.party.recipient.use_cases import list_items, show_evidence, show_item
 from shared.routing.directory_index import DirectoryIndex
+from shared.runtime.courier.addresses import AddressRules
 from shared.runtime.database.feed_reading import FeedListener
 from shared.runtime.database.transactions import Database, RowScope, Session
 from shared.runtime.http.acts import Acts
@@ -46,6 +47,8 @@ class Serving:
     number: Callable[[], Awaitable[object]]
     #: Those who wait for an event.
     listener: FeedListener
+    #: Where the party may have its events sent.
+    address_rules: AddressRules
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,4 +20,5 @@ def serving(machinery: Machinery) -> Serving:
         witness=Witness(machinery.instance, machinery.keys.signing),
         number=machinery.numberer.number,
         listener=machinery.listener,
+        address_rules=machinery.address_rules(),
     )

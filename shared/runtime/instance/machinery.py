@@ -22,6 +22,10 @@ from shared.kernel.errors import Refused, Unavailable
 from shared.kernel.ids import coarse_uuid7, uuid7
 from shared.routing.directory_index import DirectoryIndex
 from shared.routing.shelf import DocumentShelf
+from shared.runtime.courier.addresses import AddressRules
+from shared.runtime.courier.courier import Courier
+from shared.runtime.courier.leases import Leases
+from shared.runtime.courier.sender import Sender
 from shared.runtime.database.feed import Listed, Numberer
 from shared.runtime.database.feed_reading import FeedListener
 from shared.runtime.database.fingerprint import refuse_strange_database
@@ -131,6 +135,22 @@ class Machinery:
         """Give what was committed its place in the feeds and lists of its parties."""
         await wait_for_database(self.database)
         await self.numberer.run()
+
+    def address_rules(self) -> AddressRules:
+        """Where parties may have their events sent."""
+        return AddressRules(loopback_http=self.settings.webhooks_to_loopback)
+
+    async def run_courier(self) -> None:
+        """Send parties' events to the addresses that they have registered."""
+        await self._until_documents()
+        leases = Leases(self.database, self.keys.kek, lambda: self.directory().parties_of(self.instance))
+        await Courier(
+            leases,
+            Sender(self.address_rules()),
+            clock=self.clock,
+            name_of=lambda party: self.keys.kek.actor_id(party, b""),
+            wake=self.numberer.wake,
+        ).run()
 
     async def run_relay(self, holding: Holding | None = None) -> None:
         """Publish as the one relay of this database, and talk with peers; stand by while another process does.

@@ -92,6 +92,9 @@ class RuntimeSettings(BaseSettings):
     bytes_per_s: Annotated[float, Field(gt=0)] = 4_000_000.0
     work_per_s: Annotated[float, Field(gt=0)] = 2_000.0
 
+    #: For a stack on one machine: events may be sent to plain http on that machine.
+    webhooks_to_loopback: bool = False
+
     log_level: Level = "info"
     otlp_endpoint: str | None = None
     spans_file: Path | None = None

@@ -62,6 +62,8 @@ EventName = Literal[
     "topic_lost_its_end",
     "topic_read_again",
     "wants_too_many",
+    "webhook_paused",
+    "webhook_waits",
     "withdrawal_untold",
 ]
 
@@ -131,6 +133,8 @@ LEVELS: Final[Mapping[str, Level]] = {
     "topic_lost_its_end": "error",
     "topic_read_again": "warning",
     "wants_too_many": "error",
+    "webhook_paused": "error",
+    "webhook_waits": "warning",
     "withdrawal_untold": "warning",
 }
 EVENTS: Final = frozenset(get_args(EventName))

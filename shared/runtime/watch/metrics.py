@@ -66,6 +66,13 @@ BEAT_AGE_SECONDS: Final = Gauge(
 LAW_AGED: Final = Gauge(
     "causeway_law_aged", "Instruments of the policy in force that a person must look at.", ["reason"], registry=REGISTRY
 )
+#: `fate` is delivered or failed: attempts at addresses that parties have registered.
+WEBHOOK_DELIVERIES: Final = Counter(
+    "causeway_webhook_deliveries", "Attempts to send an event, by what became of them.", ["fate"], registry=REGISTRY
+)
+WEBHOOKS_PAUSED: Final = Gauge(
+    "causeway_webhooks_paused", "Addresses to which nothing is sent until their party begins again.", registry=REGISTRY
+)
 
 _COUNTS = """
 SELECT (SELECT coalesce(sum(last - appended), 0)::bigint FROM lane JOIN lane_end USING (lane)) AS rows,

@@ -229,6 +229,24 @@ MAIN_FLOW = (
         ("tests/services/law_enforcement/test_events.py", "tests/client/test_client_listen.py"),
     ),
     Line(
+        "A party has its events sent to its own address, signed as Standard Webhooks' library verifies, in order; a "
+        "receiver that was away, or a process that ends before it notes what it sent, costs a repetition and no event",
+        (
+            "tests/services/law_enforcement/test_webhooks.py",
+            "tests/services/law_enforcement/test_webhook_door.py",
+            "tests/journeys/test_webhooks.py",
+            "tests/shared/envelope/test_webhooks.py",
+        ),
+    ),
+    Line(
+        "No form of address makes the sender of webhooks connect to its own network; with the rules off they do",
+        (
+            "tests/shared/runtime/courier/test_addresses.py",
+            "tests/shared/runtime/courier/test_sender.py",
+            "tests/architecture/test_outgoing.py",
+        ),
+    ),
+    Line(
         "Labels that are not listed travel as `unknown`, and no clear part has room for words but where it is written "
         "down",
         ("tests/shared/exchange/test_labels.py", "tests/contracts/test_clear_parts.py"),

@@ -15,7 +15,7 @@ async def test_it_is_assembled_without_a_broker_and_serves_the_paths_of_a_provid
 ) -> None:
     app = await build("industry_two", **installation(tmp_path, endpoint.service_url))
     assert app.machinery.instance == "industry_two"
-    assert app.parts.keys() == {"api", "documents", "numberer", "relay", "consumer", "moves"}
+    assert app.parts.keys() == {"api", "documents", "numberer", "relay", "courier", "consumer", "moves"}
     assert paths_of(app.http.openapi()) == {
         ("get", "/v1/events"),
         ("get", "/v1/notices"),
@@ -33,6 +33,14 @@ async def test_it_is_assembled_without_a_broker_and_serves_the_paths_of_a_provid
         ("post", "/v1/referrals/{referral_id}:drop"),
         ("post", "/v1/referrals/{referral_id}:release"),
         ("post", "/v1/referrals/{referral_id}:withdraw"),
+        ("get", "/v1/webhooks"),
+        ("post", "/v1/webhooks"),
+        ("get", "/v1/webhooks/{webhook_id}"),
+        ("delete", "/v1/webhooks/{webhook_id}"),
+        ("get", "/v1/webhooks/{webhook_id}/deliveries"),
+        ("post", "/v1/webhooks/{webhook_id}:replay"),
+        ("post", "/v1/webhooks/{webhook_id}:rotate"),
+        ("post", "/v1/webhooks/{webhook_id}:trigger"),
         ("get", "/v1/work"),
     }
     await app.machinery.close()

@@ -19,6 +19,7 @@ from services.industry.domain import AUTHORITY as INDUSTRY
 from services.law_enforcement.domain import AUTHORITY as LAW_ENFORCEMENT
 from shared.exchange.acts import CaseState, NoticeState, OfferState
 from shared.exchange.origin import ReferralState
+from shared.exchange.webhooks import WebhookState
 from shared.kernel.authority import Authority, Relation, Role
 from shared.kernel.ids import uuid7
 from shared.runtime.database.transactions import Database, RowScope
@@ -74,6 +75,13 @@ _NOTICE = """
 INSERT INTO notice (notice_id, party, contact, exercise, state, purpose, language, edge, content, evidence)
 VALUES ($1, $2, 'origin.example', true, $3, 'takedown', 'en', '{}', '', '')
 """
+_WEBHOOK = """
+INSERT INTO webhook (webhook_id, party, state, number, due_at, made_at) VALUES ($1, $2, $3, 0, now(), now())
+"""
+_WEBHOOK_DELIVERY = """
+INSERT INTO webhook_delivery (webhook_id, slot, party, entry, message_id, number, attempt, at, code, duration_ms)
+SELECT $1, 0, $2, 0, 'evt_1', 1, 1, now(), 'delivered', 1 WHERE $3 <> ''
+"""
 TABLES = (
     Isolated("hotline", "referral", "referral", ReferralState, "referral_id", _REFERRAL),
     Isolated("hotline", "edge", "referral", ReferralState, "edge_id", _EDGE, has_state=False),
@@ -83,6 +91,16 @@ TABLES = (
     Isolated("industry", "referral", "referral", ReferralState, "referral_id", _REFERRAL),
     Isolated("industry", "edge", "referral", ReferralState, "edge_id", _EDGE, has_state=False),
     Isolated("industry", "notice", "notice", NoticeState, "notice_id", _NOTICE),
+    *(
+        held
+        for service in ("hotline", "law_enforcement", "industry")
+        for held in (
+            Isolated(service, "webhook", "webhook", WebhookState, "webhook_id", _WEBHOOK),
+            Isolated(
+                service, "webhook_delivery", "webhook", WebhookState, "webhook_id", _WEBHOOK_DELIVERY, has_state=False
+            ),
+        )
+    ),
 )
 
 

@@ -41,6 +41,9 @@ BODIES: dict[str, dict[str, Any]] = {
     "acknowledge": {},
     "answer": {"items": [{"action": "removed", "effective_at": "2026-03-21T08:00:00Z"}]},
     "not-ours": {"disowned": [{}]},
+    "replay": {},
+    "rotate": {},
+    "trigger": {},
 }
 #: Headers that differ between any two answers.
 OF_THE_MOMENT = {"date", "request-id"}
@@ -53,9 +56,12 @@ class Filed:
     by_hotline: UUID
     notice: UUID
     by_provider: UUID
+    webhooks: dict[str, UUID]
 
     def foreign(self, service: str, path: str) -> UUID:
         """An id that exists at the service under this path, and belongs to others."""
+        if "webhook_id" in path:
+            return self.webhooks[service]
         if "notice_id" in path:
             return self.notice
         return self.by_provider if service == "industry" else self.by_hotline
@@ -69,7 +75,11 @@ async def filed(exchange: Exchange) -> Filed:
         await exchange.until_quiet()
         shown = await hotline.show(first.referral_id)
     notices = [edge.notice_id for edge in shown.edges if edge.notice_id]
-    return Filed(first.referral_id, UUID(str(notices[0])), other.referral_id)
+    webhooks = {}
+    for service, party in zip(SERVICES, (HOTLINE, AGENCY, PROVIDER), strict=True):
+        async with exchange.client(party) as client:
+            webhooks[service] = (await client.add_webhook("https://hooks.party.example/")).webhook_id
+    return Filed(first.referral_id, UUID(str(notices[0])), other.referral_id, webhooks)
 
 
 async def routes_of(exchange: Exchange, service: str) -> Iterator[tuple[str, str]]:
@@ -104,13 +114,15 @@ async def test_absent_and_foreign_are_answered_with_the_same_bytes(
             assert foreign == absent, path
             assert foreign[0] == 404, path
             asked_about += 1
-    assert asked_about == {"hotline": 7, "law_enforcement": 6, "industry": 10}[service]
+    assert asked_about == {"hotline": 13, "law_enforcement": 12, "industry": 16}[service]
 
 
 @pytest.mark.parametrize(
     ("party", "path"),
     [
         (HOTLINE, "/v1/referrals/{referral_id}"),
+        (HOTLINE, "/v1/webhooks/{webhook_id}"),
+        (HOTLINE, "/v1/webhooks/{webhook_id}/deliveries"),
         (OTHER_HOTLINE, "/v1/inbox/{referral_id}"),
         (AGENCY, "/v1/inbox/{referral_id}"),
         (AGENCY, "/v1/inbox/{referral_id}/evidence"),

@@ -14,7 +14,7 @@ async def test_it_is_assembled_without_a_broker_and_serves_the_paths_of_a_recipi
     agencies: Agencies, endpoint: DatabaseEndpoint, tmp_path: Path
 ) -> None:
     app = await build("law_enforcement", **installation(tmp_path, endpoint.service_url))
-    assert app.parts.keys() == {"api", "documents", "numberer", "relay", "consumer"}
+    assert app.parts.keys() == {"api", "documents", "numberer", "relay", "courier", "consumer"}
     assert paths_of(app.http.openapi()) == {
         ("get", "/v1/events"),
         ("get", "/v1/inbox"),
@@ -24,5 +24,13 @@ async def test_it_is_assembled_without_a_broker_and_serves_the_paths_of_a_recipi
         ("post", "/v1/cases/{referral_id}:accept"),
         ("post", "/v1/cases/{referral_id}:decline"),
         ("post", "/v1/cases/{referral_id}:outcome"),
+        ("get", "/v1/webhooks"),
+        ("post", "/v1/webhooks"),
+        ("get", "/v1/webhooks/{webhook_id}"),
+        ("delete", "/v1/webhooks/{webhook_id}"),
+        ("get", "/v1/webhooks/{webhook_id}/deliveries"),
+        ("post", "/v1/webhooks/{webhook_id}:replay"),
+        ("post", "/v1/webhooks/{webhook_id}:rotate"),
+        ("post", "/v1/webhooks/{webhook_id}:trigger"),
     }
     await app.machinery.close()

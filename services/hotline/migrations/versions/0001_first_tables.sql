@@ -600,6 +600,53 @@ CREATE INDEX offer_by_state ON offer (party, state, arrival) WHERE arrival IS NO
 -- What retention still has to look at, by class and time.
 CREATE INDEX offer_kept ON offer (retention, received_at) WHERE wrapped_key IS NOT NULL;
 
+-- Where a party has its events sent, and what came of it. Whoever can write these tables can have a party's events sent
+-- elsewhere, or not at all; its feed shows them all the same. Address and secrets are under a key of the row's own.
+-- `number` is of the last event that the receiver has confirmed: it stands in the same database as the feed, so that both
+-- are restored together. Who works on it has the lease; what is noted counts only under it.
+
+CREATE TABLE webhook (
+    webhook_id uuid PRIMARY KEY,
+    party text NOT NULL,
+    state text NOT NULL,
+    number bigint NOT NULL,
+    wrapped_key bytea,
+    url bytea,
+    secret bytea,
+    -- The secret that it had before: it signs too until then.
+    secret_before bytea,
+    before_until timestamptz,
+    -- How often the event after `number` was sent in vain, since when, and when it is sent again.
+    failures integer NOT NULL DEFAULT 0,
+    failing_since timestamptz,
+    due_at timestamptz NOT NULL,
+    lease uuid,
+    leased_until timestamptz,
+    -- How many lines of its log were ever written.
+    entries bigint NOT NULL DEFAULT 0,
+    made_at timestamptz NOT NULL,
+    CONSTRAINT webhook_url_bound CHECK (octet_length(url) <= 600),
+    CONSTRAINT webhook_secret_bound CHECK (octet_length(secret) <= 128 AND octet_length(secret_before) <= 128)
+);
+CREATE INDEX webhook_by_party ON webhook (party, webhook_id) WHERE state <> 'removed';
+CREATE INDEX webhook_due ON webhook (due_at) WHERE state = 'active';
+
+-- The newest lines of the log: a later one takes the place of the one a thousand before it.
+CREATE TABLE webhook_delivery (
+    webhook_id uuid NOT NULL,
+    slot integer NOT NULL,
+    party text NOT NULL,
+    entry bigint NOT NULL,
+    message_id text NOT NULL,
+    number bigint NOT NULL,
+    attempt integer NOT NULL,
+    at timestamptz NOT NULL,
+    code text NOT NULL,
+    status integer,
+    duration_ms integer NOT NULL,
+    PRIMARY KEY (webhook_id, slot)
+);
+
 -- Who may do what in which state: a second, independent copy of the service's table of permissions, held equal to it
 -- by the isolation tests.
 
@@ -623,7 +670,14 @@ FROM (VALUES
     ('offer', 'read', 'analyst machine viewer', 'offered withdrawn withdrawal_acknowledged'),
     ('offer', 'acknowledge_withdrawal', 'analyst machine', 'withdrawn'),
     ('offer', 'apply', 'service', 'offered withdrawn withdrawal_acknowledged'),
-    ('event', 'read', 'analyst machine viewer', 'numbered')
+    ('event', 'read', 'analyst machine viewer', 'numbered'),
+    ('webhook', 'read', 'analyst machine viewer', 'active paused removed'),
+    ('webhook', 'submit', 'analyst machine', 'active'),
+    ('webhook', 'remove', 'analyst machine', 'active paused'),
+    ('webhook', 'replay', 'analyst machine', 'active paused'),
+    ('webhook', 'rotate', 'analyst machine', 'active paused'),
+    ('webhook', 'trigger', 'analyst machine', 'active paused'),
+    ('webhook', 'apply', 'service', 'active paused')
 ) AS cell(resource, action, roles, states),
     string_to_table(cell.roles, ' ') AS one_role,
     string_to_table(cell.states, ' ') AS one_state;
@@ -743,6 +797,76 @@ CREATE POLICY offer_changed ON offer FOR UPDATE USING (
     AND offer.state IN (SELECT p.state FROM permitted AS p WHERE p.resource = 'offer')
 );
 
+ALTER TABLE webhook ENABLE ROW LEVEL SECURITY;
+ALTER TABLE webhook FORCE ROW LEVEL SECURITY;
+CREATE POLICY webhook_seen ON webhook FOR SELECT USING (
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
+    AND EXISTS (
+        SELECT 1 FROM permitted AS p
+        WHERE p.resource = 'webhook' AND p.action = current_setting('causeway.action', true)
+          AND p.role = current_setting('causeway.role', true)
+    )
+);
+CREATE POLICY webhook_added ON webhook FOR INSERT WITH CHECK (
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
+    AND webhook.state = ANY ((
+        SELECT array_agg(p.state) FROM permitted AS p
+        WHERE p.resource = 'webhook' AND p.action = current_setting('causeway.action', true)
+          AND p.role = current_setting('causeway.role', true) AND p.action IN ('submit', 'apply')
+    )::text[])
+);
+CREATE POLICY webhook_changed ON webhook FOR UPDATE USING (
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
+    AND webhook.state = ANY ((
+        SELECT array_agg(p.state) FROM permitted AS p
+        WHERE p.resource = 'webhook' AND p.action = current_setting('causeway.action', true)
+          AND p.role = current_setting('causeway.role', true) AND p.action NOT IN ('read', 'submit')
+    )::text[])
+) WITH CHECK (
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
+    AND EXISTS (
+        SELECT 1 FROM permitted AS p
+        WHERE p.resource = 'webhook' AND p.action = current_setting('causeway.action', true)
+          AND p.role = current_setting('causeway.role', true)
+    )
+    -- Wherever it leads, it is a state that somebody may do something in.
+    AND webhook.state IN (SELECT p.state FROM permitted AS p WHERE p.resource = 'webhook')
+);
+
+ALTER TABLE webhook_delivery ENABLE ROW LEVEL SECURITY;
+ALTER TABLE webhook_delivery FORCE ROW LEVEL SECURITY;
+CREATE POLICY webhook_delivery_seen ON webhook_delivery FOR SELECT USING (
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
+    AND EXISTS (
+        SELECT 1 FROM permitted AS p
+        WHERE p.resource = 'webhook' AND p.action = current_setting('causeway.action', true)
+          AND p.role = current_setting('causeway.role', true)
+    )
+);
+CREATE POLICY webhook_delivery_added ON webhook_delivery FOR INSERT WITH CHECK (
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
+    AND EXISTS (
+        SELECT 1 FROM permitted AS p
+        WHERE p.resource = 'webhook' AND p.action = current_setting('causeway.action', true)
+          AND p.role = current_setting('causeway.role', true) AND p.action IN ('submit', 'apply')
+    )
+);
+CREATE POLICY webhook_delivery_changed ON webhook_delivery FOR UPDATE USING (
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
+    AND EXISTS (
+        SELECT 1 FROM permitted AS p
+        WHERE p.resource = 'webhook' AND p.action = current_setting('causeway.action', true)
+          AND p.role = current_setting('causeway.role', true) AND p.action NOT IN ('read', 'submit')
+    )
+) WITH CHECK (
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
+    AND EXISTS (
+        SELECT 1 FROM permitted AS p
+        WHERE p.resource = 'webhook' AND p.action = current_setting('causeway.action', true)
+          AND p.role = current_setting('causeway.role', true)
+    )
+);
+
 -- A party sees its own events, and nobody those of two; the numberer alone adds them, nobody changes or removes one.
 
 ALTER TABLE event ENABLE ROW LEVEL SECURITY;
@@ -767,7 +891,8 @@ EXECUTE format(
         lane, lane_end, segment, outbox, settled, mark, relay_lease, pair_sequence, closed_epoch, life, inbox, pair_taken, gone,
         awaiting, topic_cursor, topic_reader, topic_lease, quarantine, peer, document, data_key, api_key, idempotency, intake_count, alarm,
         party_day,
-        referral, edge, stray, offer, answer_act
+        referral, edge, stray, offer, answer_act,
+        webhook, webhook_delivery
      TO %I', service);
 EXECUTE format('GRANT SELECT, INSERT, DELETE ON event_unnumbered TO %I', service);
 EXECUTE format('GRANT SELECT, INSERT ON event TO %I', service);

@@ -1,0 +1,17 @@
+"""The doors of a party's feed: where it asks for its events, and where it says to have them sent."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from fastapi import APIRouter
+
+from shared.kernel.authority import Authority
+from shared.party.events import events_router
+from shared.party.recipient.api import Serving
+from shared.party.webhooks import webhooks_router
+
+
+def feed_routers(serving: Serving, authority: Authority) -> Sequence[APIRouter]:
+    """The routes under /v1/events and /v1/webhooks."""
+    return events_router(serving, authority), webhooks_router(serving, authority)

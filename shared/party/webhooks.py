@@ -1,0 +1,293 @@
+"""The HTTP door at which a party says where its events are to be sent, and looks at what came of it."""
+
+from __future__ import annotations
+
+from base64 import b64decode, b64encode
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Annotated, Final
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Query, Request
+from pydantic import ConfigDict, Field, JsonValue, StringConstraints
+from starlette.responses import Response
+
+from shared.contracts.base import Contract, Instant, Uuid
+from shared.exchange.webhooks import ACTING, WebhookState
+from shared.kernel.authority import Authority
+from shared.party.recipient.api import Serving, viewed
+from shared.runtime.courier.addresses import URL_CHARACTERS_MAX, read_url
+from shared.runtime.courier.endpoints import Delivery, Endpoint, Endpoints, Made, secret_of
+from shared.runtime.database.transactions import RowScope, Session
+from shared.runtime.http.edge import read_json, read_model
+from shared.runtime.http.identity import Identity
+from shared.runtime.http.openapi import does, shows
+from shared.runtime.http.paging import Limit
+
+_NUMBER_MAX: Final = 2**63 - 1
+_ID: Final = "019b2d3c-4400-7000-8000-000000000003"
+_WEBHOOK: Final[dict[str, JsonValue]] = {
+    "webhook_id": _ID,
+    "url": "https://hooks.party.example/causeway",
+    "state": "active",
+    "number": 1040,
+    "last": 1042,
+    "failures": 2,
+    "failing_since": "2026-05-04T12:00:00.000Z",
+    "due_at": "2026-05-04T12:05:05.000Z",
+    "made_at": "2026-05-01T09:00:00.000Z",
+}
+_DELIVERY: Final[dict[str, JsonValue]] = {
+    "entry": 7,
+    "message_id": "evt_019b2d3c440070008000000000000001_1041",
+    "number": 1041,
+    "attempt": 2,
+    "at": "2026-05-04T12:00:05.000Z",
+    "code": "status_refused",
+    "status": 503,
+    "duration_ms": 84,
+}
+_Number = Annotated[int, Field(ge=0, le=_NUMBER_MAX)]
+
+
+class Registration(Contract):
+    """Where events are to be sent: https, a public name. `after`: what follows this number; else what comes next."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"url": "https://hooks.party.example/causeway"}]})
+
+    url: Annotated[str, StringConstraints(min_length=8, max_length=URL_CHARACTERS_MAX, pattern=r"^[!-~]+$")]
+    after: _Number | None = None
+
+
+class Replay(Contract):
+    """From which number on events are sent again; without it, from the first that was not confirmed."""
+
+    number: Annotated[int, Field(ge=1, le=_NUMBER_MAX)] | None = None
+
+
+class WebhookSecret(Contract):
+    """An address with the secret that signs what is sent there. It is shown in this answer and in no other."""
+
+    webhook_id: Uuid
+    state: WebhookState
+    secret: Annotated[str, StringConstraints(pattern=r"^whsec_[A-Za-z0-9+/]{43}=$")]
+
+
+class WebhookMoved(Contract):
+    """What an act has led to. `number` is the event after which it goes on, where it was moved."""
+
+    webhook_id: Uuid
+    state: WebhookState
+    number: _Number | None = None
+
+
+class ShownWebhook(Contract):
+    """An address. Its receiver has confirmed all up to `number`; `last` is the last of the feed.
+
+    While the next event is sent in vain, `failures` says how often and `due_at` when again. Until `both_until` the
+    secret before signs too.
+    """
+
+    webhook_id: Uuid
+    url: str
+    state: WebhookState
+    number: _Number
+    last: _Number
+    failures: _Number
+    failing_since: Instant | None = None
+    due_at: Instant | None = None
+    both_until: Instant | None = None
+    made_at: Instant
+
+
+class Webhooks(Contract):
+    """The party's addresses, in the order in which they were registered."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"items": [_WEBHOOK]}]})
+
+    items: tuple[ShownWebhook, ...]
+
+
+class ShownDelivery(Contract):
+    """One attempt: `code` is `delivered` or why not, `status` what the receiver answered. `entry` numbers the log."""
+
+    entry: _Number
+    message_id: str
+    number: _Number
+    attempt: _Number
+    at: Instant
+    code: Annotated[str, StringConstraints(pattern=r"^[a-z_]{1,64}$")]
+    status: int | None = None
+    duration_ms: int
+
+
+class Deliveries(Contract):
+    """The newest attempts first; the last thousand are kept."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"items": [_DELIVERY]}]})
+
+    items: tuple[ShownDelivery, ...]
+
+
+class _Sealed(Contract):
+    """What is kept of an answer that showed a secret, so that it can be given again: the secret under its key."""
+
+    webhook_id: Uuid
+    state: WebhookState
+    wrapped_key: str
+    secret: str
+
+
+#: What an act does with the party's addresses, in its transaction.
+Doing = Callable[[Endpoints], Awaitable[Contract]]
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookRoutes:
+    """What the routes do."""
+
+    serving: Serving
+    authority: Authority
+
+    async def list(self, identity: Identity) -> Webhooks:
+        async with self._looking(identity) as session:
+            found = await self._of(session, identity).list()
+        return Webhooks(items=tuple(map(_shown, found)))
+
+    async def show(self, identity: Identity, webhook_id: UUID) -> ShownWebhook:
+        async with self._looking(identity) as session:
+            return _shown(await self._of(session, identity).show(webhook_id))
+
+    async def deliveries(self, identity: Identity, webhook_id: UUID, *, before: int, limit: int) -> Deliveries:
+        async with self._looking(identity) as session:
+            found = await self._of(session, identity).deliveries(webhook_id, before=before, limit=limit)
+        return Deliveries(items=tuple(map(_shown_delivery, found)))
+
+    async def act(self, request: Request, identity: Identity, action: str, *, doing: Doing) -> Response:
+        """One act, once for its idempotency key."""
+
+        async def act(session: Session) -> Contract:
+            return await doing(self._of(session, identity))
+
+        return await self.serving.acts.once(request, identity, action, roles=ACTING, act=act)
+
+    async def make(self, request: Request, identity: Identity, action: str, *, doing: Doing) -> Response:
+        """The same of one that answers with a secret: what is stored of the answer does not show it."""
+        answer = await self.act(request, identity, action, doing=doing)
+        kept = _Sealed.model_validate_json(bytes(answer.body))
+        made = Made(kept.webhook_id, kept.state, b64decode(kept.wrapped_key), b64decode(kept.secret))
+        secret = secret_of(made, identity.party, self.serving.kek)
+        shown = WebhookSecret(webhook_id=kept.webhook_id, state=kept.state, secret=secret)
+        return Response(shown.spelt(), status_code=answer.status_code, media_type="application/json")
+
+    async def remove(self, identity: Identity, webhook_id: UUID) -> WebhookMoved:
+        self.authority.require("webhook", identity.role, action="remove", state=WebhookState.ACTIVE)
+        scope = RowScope([identity.party], identity.role, "remove")
+        async with self.serving.database.transaction(scope) as session:
+            await self._of(session, identity).remove(webhook_id)
+        return WebhookMoved(webhook_id=webhook_id, state=WebhookState.REMOVED)
+
+    def _looking(self, identity: Identity) -> AbstractAsyncContextManager[Session]:
+        self.authority.require("webhook", identity.role, action="read", state=WebhookState.ACTIVE)
+        return self.serving.database.transaction(RowScope([identity.party], identity.role, "read"))
+
+    def _of(self, session: Session, identity: Identity) -> Endpoints:
+        return Endpoints(session.driver, self.serving.kek, identity.party)
+
+
+def webhooks_router(serving: Serving, authority: Authority) -> APIRouter:
+    """The routes under /v1/webhooks."""
+    router = APIRouter(prefix="/v1/webhooks", tags=["webhooks"])
+    who = Depends(serving.identified)
+    routes = WebhookRoutes(serving, authority)
+    _add_looks(router, routes, who)
+
+    @router.post("", **does(WebhookSecret, takes=[Registration]))
+    async def register(request: Request, identity: Identity = who) -> Response:
+        """Have the party's events sent to an address, each signed with the secret that is answered here."""
+        said = read_model(Registration, await read_json(request))
+        read_url(said.url, serving.address_rules)
+
+        async def doing(mine: Endpoints) -> Contract:
+            return _sealed(await mine.register(said.url, after=said.after, at=serving.clock.now()))
+
+        return await routes.make(request, identity, "submit", doing=doing)
+
+    @router.post("/{webhook_id}:rotate", **does(WebhookSecret))
+    async def rotate(webhook_id: UUID, request: Request, identity: Identity = who) -> Response:
+        """Another secret. The one before signs beside it for a day."""
+
+        async def doing(mine: Endpoints) -> Contract:
+            return _sealed(await mine.rotate(webhook_id, at=serving.clock.now()))
+
+        return await routes.make(request, identity, "rotate", doing=doing)
+
+    @router.post("/{webhook_id}:replay", **does(WebhookMoved, takes=[Replay]))
+    async def replay(webhook_id: UUID, request: Request, identity: Identity = who) -> Response:
+        """Send again from a number on, in order and under the same ids; and begin again where it was paused."""
+        said = read_model(Replay, await read_json(request))
+
+        async def doing(mine: Endpoints) -> Contract:
+            number = await mine.replay(webhook_id, said.number, at=serving.clock.now())
+            return WebhookMoved(webhook_id=webhook_id, state=WebhookState.ACTIVE, number=number)
+
+        return await routes.act(request, identity, "replay", doing=doing)
+
+    @router.post("/{webhook_id}:trigger", **does(WebhookMoved))
+    async def trigger(webhook_id: UUID, request: Request, identity: Identity = who) -> Response:
+        """Put an event that means nothing into the party's feed, to see it arrive."""
+
+        async def doing(mine: Endpoints) -> Contract:
+            return WebhookMoved(webhook_id=webhook_id, state=await mine.trigger(webhook_id))
+
+        return await routes.act(request, identity, "trigger", doing=doing)
+
+    return router
+
+
+def _add_looks(router: APIRouter, routes: WebhookRoutes, who: Identity) -> None:
+    @router.get("", **shows(Webhooks))
+    async def page(identity: Identity = who) -> Response:
+        """The addresses to which the party's events are sent."""
+        return viewed(await routes.list(identity))
+
+    @router.get("/{webhook_id}", **shows(ShownWebhook))
+    async def show(webhook_id: UUID, identity: Identity = who) -> Response:
+        """One of them, and how far its receiver has come."""
+        return viewed(await routes.show(identity, webhook_id))
+
+    @router.delete("/{webhook_id}", **shows(WebhookMoved))
+    async def remove(webhook_id: UUID, identity: Identity = who) -> Response:
+        """Send nothing there any more. Address and secret are erased."""
+        return viewed(await routes.remove(identity, webhook_id))
+
+    @router.get("/{webhook_id}/deliveries", **shows(Deliveries))
+    async def deliveries(
+        webhook_id: UUID,
+        identity: Identity = who,
+        before: Annotated[int, Query(ge=0, le=_NUMBER_MAX, description="Entries below this one.")] = _NUMBER_MAX,
+        limit: Limit = 50,
+    ) -> Response:
+        """What came of each attempt, newest first."""
+        return viewed(await routes.deliveries(identity, webhook_id, before=before, limit=limit))
+
+
+def _sealed(made: Made) -> _Sealed:
+    return _Sealed(
+        webhook_id=made.webhook_id,
+        state=made.state,
+        wrapped_key=b64encode(made.wrapped_key).decode(),
+        secret=b64encode(made.secret).decode(),
+    )
+
+
+def _shown(one: Endpoint) -> ShownWebhook:
+    said = {name: value for name, value in one._asdict().items() if value is not None}
+    if not one.failures:
+        said.pop("due_at")
+    return ShownWebhook(**said)
+
+
+def _shown_delivery(one: Delivery) -> ShownDelivery:
+    return ShownDelivery(**{name: value for name, value in one._asdict().items() if value is not None})

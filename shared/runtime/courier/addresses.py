@@ -1,0 +1,136 @@
+"""Where an event may be sent: what a receiver's address may look like, and to what its name may lead.
+
+A party chooses the address, so it may mean our own network. An address has one spelling that is taken (https, a name of
+the public tree, one of two ports) and every other form is refused by not being that one: numbers in any notation, user
+information, other alphabets. The name is resolved once, everything that it resolves to must be public, and the
+connection goes to what was looked at, by number: a name that resolves otherwise a moment later changes nothing.
+Trust: whoever answers for a name chooses among public addresses; that it is the receiver, its certificate says.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from typing import Final, NamedTuple
+
+from shared.kernel.errors import Refused, Unavailable
+
+URL_CHARACTERS_MAX: Final = 512
+
+_URL = re.compile(
+    r"(?P<scheme>https?)://(?P<host>[A-Za-z0-9.-]{1,253}|\[::1\])(?::(?P<port>[1-9][0-9]{0,4}))?"
+    r"(?P<target>(?:/[A-Za-z0-9._~!$&'()*+,;=:@%/-]*)?(?:\?[A-Za-z0-9._~!$&'()*+,;=:@%/?-]*)?)"
+)
+_LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+# Its last label begins with a letter: what ends in a number is an address in one of its notations.
+_NAME = re.compile(rf"(?:{_LABEL}[.])+[a-z](?:[a-z0-9-]{{0,61}}[a-z0-9])?")
+_LOOPBACK_HOSTS: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
+
+# IANA's registries of special-purpose addresses, what is multicast, and what wraps an address of the other kind. The
+# standard library's `is_global` says yes to some of them.
+_NOT_PUBLIC_4: Final = tuple(
+    map(
+        ip_network,
+        (
+            *("0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12"),
+            *("192.0.0.0/24", "192.0.2.0/24", "192.31.196.0/24", "192.52.193.0/24", "192.88.99.0/24"),
+            *("192.168.0.0/16", "192.175.48.0/24", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24"),
+            *("224.0.0.0/4", "240.0.0.0/4"),
+        ),
+    )
+)
+#: Public is what is in the first and in none of the others: so nothing that wraps an IPv4 address is, of whatever kind.
+_PUBLIC_6: Final = ip_network("2000::/3")
+_NOT_PUBLIC_6: Final = tuple(
+    map(ip_network, ("2001::/23", "2001:db8::/32", "2002::/16", "2620:4f:8000::/48", "3fff::/20"))
+)
+
+#: What a name and port lead to, as numbers.
+Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
+
+
+@dataclass(frozen=True, slots=True)
+class AddressRules:
+    """`ports` are those of https. `loopback_http` is for a stack on one machine: plain http to that machine alone."""
+
+    loopback_http: bool = False
+    ports: frozenset[int] = frozenset({443, 8443})
+
+
+class Receiver(NamedTuple):
+    """Where a receiver's address leads. `target` is path and query."""
+
+    host: str
+    port: int
+    target: str
+    tls: bool
+
+
+def read_url(url: str, rules: AddressRules) -> Receiver:
+    """What an address names. Raises `Refused("webhook_url_refused")`, with what is right, for any other form."""
+    found = _URL.fullmatch(url) if len(url) <= URL_CHARACTERS_MAX else None
+    if found is None:
+        raise _refused(f"https://NAME/PATH in ASCII, at most {URL_CHARACTERS_MAX} characters, no user and no fragment")
+    host, tls = found["host"].lower(), found["scheme"] == "https"
+    port = int(found["port"] or (443 if tls else 80))
+    receiver = Receiver(host, port, _rooted(found["target"]), tls)
+    if not tls:
+        if not rules.loopback_http:
+            raise _refused("https only")
+        if host not in _LOOPBACK_HOSTS or port > 65535:
+            raise _refused("http is for this very machine alone: localhost, 127.0.0.1 or [::1]")
+        return receiver
+    if not _NAME.fullmatch(host):
+        raise _refused("a name of the public tree, as hooks.party.example, and no number in any notation")
+    if port not in rules.ports:
+        raise _refused(f"one of the ports {', '.join(map(str, sorted(rules.ports)))}")
+    return receiver
+
+
+async def address_of(receiver: Receiver, resolve: Resolve) -> str:
+    """The number to connect to: of what the name resolves to now, each of which may be connected to.
+
+    Raises `Refused("webhook_address_refused")` where one may not, and `Unavailable("webhook_name_unresolved")`.
+    """
+    try:
+        found = await resolve(receiver.host.strip("[]"), receiver.port)
+    except (OSError, UnicodeError):
+        found = ()
+    if not found:
+        raise Unavailable("webhook_name_unresolved")
+    if not all(is_public(each) if receiver.tls else ip_address(each).is_loopback for each in found):
+        raise Refused("webhook_address_refused", "its name leads to an address that is not public", field="/url")
+    return found[0]
+
+
+def is_public(text: str) -> bool:
+    """Whether an address is one that anybody on the public network would reach, and none of our own."""
+    try:
+        address = ip_address(text)
+    except ValueError:
+        return False
+    match address:
+        case IPv4Address():
+            return not any(address in each for each in _NOT_PUBLIC_4)
+        case IPv6Address():
+            # A zone (`%eth0`) names a link of this machine.
+            return (
+                address.scope_id is None and address in _PUBLIC_6 and not any(address in each for each in _NOT_PUBLIC_6)
+            )
+
+
+async def resolve_by_system(host: str, port: int) -> Sequence[str]:
+    """As this machine resolves names, for TCP."""
+    found = await asyncio.get_running_loop().getaddrinfo(host, port, proto=6)
+    return [str(each[4][0]) for each in found]
+
+
+def _rooted(target: str) -> str:
+    return target if target.startswith("/") else f"/{target}"
+
+
+def _refused(right: str) -> Refused:
+    return Refused("webhook_url_refused", right, field="/url")

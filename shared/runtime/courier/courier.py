@@ -1,0 +1,138 @@
+"""Carries each party's events to the addresses that it has registered: in their order, again until they are confirmed.
+
+An address is behind by what its receiver has not confirmed, and that is all: no message waits in a queue. One receiver
+that is slow or away holds up nobody else's, and its own feed shows everything meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from itertools import count
+from typing import Final
+from uuid import UUID
+
+from pydantic_core import to_json
+
+from shared.envelope.webhooks import signed_headers
+from shared.exchange.webhooks import WebhookState
+from shared.kernel.clock import Clock, rfc3339
+from shared.kernel.errors import CausewayError
+from shared.runtime.courier.leases import Attempt, Leased, Leases
+from shared.runtime.courier.sender import Sender, Sent
+from shared.runtime.database.feed_reading import Numbered
+from shared.runtime.watch import metrics
+from shared.runtime.watch.logs import log
+
+#: Addresses that one process sends to at once; events that it sends to one before it notes how far it is, and the time
+#: after which it begins no further one.
+ADDRESSES_MAX: Final = 16
+BATCH_MAX: Final = 50
+BATCH_S_MAX: Final = 30.0
+POLL_S: Final = 1.0
+#: Every so many looks the paused are counted.
+COUNTED_EVERY: Final = 30
+#: What is behind by events past their period alone is looked at again after so long.
+NOTHING_LEFT: Final = timedelta(minutes=1)
+#: What lies between the attempts at one event: 72 hours in all. After the last the address is paused.
+PAUSES: Final = tuple(
+    timedelta(seconds=seconds)
+    for seconds in (5, 300, 1_800, 5_095, 14_400, 28_800, 43_200, 72_000, 93_600)  # to 26 h
+)
+#: What a receiver answers that is gone for good (RFC 9110, section 15.5.11).
+_GONE: Final = 410
+
+
+class Courier:
+    """Sends what is due. Any number of processes may: the leases keep them apart."""
+
+    def __init__(
+        self,
+        leases: Leases,
+        sender: Sender,
+        *,
+        clock: Clock,
+        name_of: Callable[[str], str] = lambda _: "",
+        wake: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`name_of` gives a party's opaque name for the log, `wake` says that something was committed."""
+        self._leases = leases
+        self._sender = sender
+        self._clock = clock
+        self._name_of = name_of
+        self._wake = wake
+        self._busy: set[asyncio.Task[None]] = set()
+
+    async def run(self) -> None:
+        """Send until cancelled. Raises `Unavailable` when the database is."""
+        try:
+            for look in count():
+                for each in await self._claim(ADDRESSES_MAX - len(self._busy)):
+                    task = asyncio.create_task(self._carried(each))
+                    self._busy.add(task)
+                    task.add_done_callback(self._busy.discard)
+                if look % COUNTED_EVERY == 0:
+                    metrics.WEBHOOKS_PAUSED.set(await self._leases.paused())
+                await asyncio.sleep(POLL_S)
+        finally:
+            for task in self._busy:
+                task.cancel()
+
+    async def carry(self) -> int:
+        """Send what is due now, a batch to each address; to how many that was. Raises what the database does."""
+        claimed = await self._claim(ADDRESSES_MAX)
+        await asyncio.gather(*(self._carry(each) for each in claimed))
+        return len(claimed)
+
+    async def _claim(self, limit: int) -> Sequence[Leased]:
+        return await self._leases.claim(limit, at=self._clock.now()) if limit else ()
+
+    async def _carried(self, one: Leased) -> None:
+        """The same for one address among many: what fails leaves its lease, and is taken up when that ends."""
+        try:
+            await self._carry(one)
+        except CausewayError as error:
+            log("webhook_waits", code=error.code, party=self._name_of(one.party))
+
+    async def _carry(self, one: Leased) -> None:
+        """Send what follows, in order, up to the first that is not confirmed; then note how far it came."""
+        read, begun = await self._leases.events(one, BATCH_MAX), asyncio.get_running_loop().time()
+        attempts: list[Attempt] = []
+        state, due_at = WebhookState.ACTIVE, self._clock.now() + (timedelta() if read.events else NOTHING_LEFT)
+        for event in read.events:
+            attempt = await self._attempt(one, event, read.epoch)
+            attempts.append(attempt)
+            metrics.WEBHOOK_DELIVERIES.labels("delivered" if attempt.code == "delivered" else "failed").inc()
+            if attempt.code != "delivered":
+                one = replace(one, failures=one.failures + 1, failing_since=one.failing_since or attempt.at)
+                gone = attempt.status == _GONE or one.failures > len(PAUSES)
+                state = WebhookState.PAUSED if gone else state
+                due_at = attempt.at + (timedelta() if gone else PAUSES[one.failures - 1])
+                break
+            one = replace(one, number=event.number, failures=0, failing_since=None)
+            if asyncio.get_running_loop().time() - begun > BATCH_S_MAX:
+                break
+        if await self._leases.note(one, attempts, state=state, due_at=due_at) and state is WebhookState.PAUSED:
+            log("webhook_paused", party=self._name_of(one.party), code=attempts[-1].code)
+            self._wake()
+
+    async def _attempt(self, one: Leased, event: Numbered, epoch: UUID) -> Attempt:
+        at, begun = self._clock.now(), asyncio.get_running_loop().time()
+        message_id, body = message_id_of(epoch, event.number), message_body(event, epoch)
+        sent: Sent = await self._sender.post(one.url, signed_headers(one.secrets, message_id, body, at=at), body)
+        took_ms = int((asyncio.get_running_loop().time() - begun) * 1000)
+        return Attempt(message_id, event.number, one.failures + 1, at, sent.code, sent.status, took_ms)
+
+
+def message_id_of(epoch: UUID, number: int) -> str:
+    """The same each time this event of this epoch is sent, to whichever address."""
+    return f"evt_{epoch.hex}_{number}"
+
+
+def message_body(event: Numbered, epoch: UUID) -> bytes:
+    """`{type, timestamp, data}`, as Standard Webhooks has it; `data` is what the feed shows, and the epoch."""
+    shown = event._asdict() | {"subject": str(event.subject), "at": rfc3339(event.at)}
+    data = {"epoch": str(epoch)} | {name: value for name, value in shown.items() if value is not None}
+    return to_json({"type": event.type, "timestamp": data["at"], "data": data})

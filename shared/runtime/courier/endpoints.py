@@ -1,0 +1,191 @@
+"""The addresses that parties have registered, as their own people and machines see and change them.
+
+Each call runs in the caller's transaction, bound to the party and the action; row-level security holds it to that.
+A replay takes the address from whoever sends there: what is under way counts for nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final, NamedTuple
+from uuid import UUID
+
+import asyncpg
+
+from shared.envelope.datakeys import KeyEncryptionKey
+from shared.envelope.webhooks import new_secret
+from shared.exchange.events import Event
+from shared.exchange.webhooks import TEST_EVENT, WebhookState
+from shared.kernel.errors import Refused, not_found
+from shared.kernel.ids import uuid7
+from shared.runtime.courier.secrets import Safe
+from shared.runtime.database.feed import note_events
+
+ENDPOINTS_MAX: Final = 8
+#: So long the secret before signs beside the new one.
+BOTH_SECRETS: Final = timedelta(hours=24)
+
+_COLUMNS: Final = "webhook_id, state, number, wrapped_key, url, failures, failing_since, due_at, before_until, made_at"
+_LAST: Final = "coalesce((SELECT last FROM feed WHERE party = $1), 0)"
+_LIST = f"SELECT {_COLUMNS}, {_LAST} AS last FROM webhook WHERE party = $1 AND state <> 'removed' ORDER BY webhook_id"
+_ONE = f"SELECT {_COLUMNS}, {_LAST} AS last FROM webhook WHERE party = $1 AND webhook_id = $2 AND state <> 'removed'"
+_LOCK = (
+    f"SELECT wrapped_key, state, number, {_LAST} AS last FROM webhook WHERE party = $1 AND webhook_id = $2 FOR UPDATE"
+)
+#: One after the other of a party, so that none is one too many.
+_IN_TURN = "SELECT pg_advisory_xact_lock(hashtextextended('webhook ' || $1, 0))"
+_COUNT = f"SELECT count(*) AS count, {_LAST} AS last FROM webhook WHERE party = $1 AND state <> 'removed'"
+_ADD = """
+INSERT INTO webhook (webhook_id, party, state, number, wrapped_key, url, secret, due_at, made_at)
+VALUES ($1, $2, 'active', $3, $4, $5, $6, $7, $7)
+"""
+_ROTATE = """
+UPDATE webhook SET secret_before = secret, before_until = $3, secret = $2 WHERE webhook_id = $1
+"""
+# Whoever sends there now has lost the lease. Until that would have ended nobody else begins: the order stays.
+_REPLAY = """
+UPDATE webhook SET state = 'active', number = $2, failures = 0, failing_since = NULL, due_at = $3, lease = NULL
+WHERE webhook_id = $1
+"""
+_REMOVE = """
+UPDATE webhook SET state = 'removed', wrapped_key = NULL, url = NULL, secret = NULL, secret_before = NULL, lease = NULL
+WHERE webhook_id = $1
+"""
+_LOG = """
+SELECT entry, message_id, number, attempt, at, code, status, duration_ms FROM webhook_delivery
+WHERE party = $1 AND webhook_id = $2 AND entry < $3 ORDER BY entry DESC LIMIT $4
+"""
+
+
+class Endpoint(NamedTuple):
+    """An address as its party sees it. `number` is the last event confirmed there, `last` the last of the feed."""
+
+    webhook_id: UUID
+    url: str
+    state: WebhookState
+    number: int
+    last: int
+    failures: int
+    failing_since: datetime | None
+    due_at: datetime
+    both_until: datetime | None
+    made_at: datetime
+
+
+class Made(NamedTuple):
+    """An address that was registered, or has another secret. What is kept of the secret opens with the key alone."""
+
+    webhook_id: UUID
+    state: WebhookState
+    wrapped_key: bytes
+    secret: bytes
+
+
+class Delivery(NamedTuple):
+    """One attempt. `code` is `delivered`, or why not; `attempt` counts those of the same event from 1."""
+
+    entry: int
+    message_id: str
+    number: int
+    attempt: int
+    at: datetime
+    code: str
+    status: int | None
+    duration_ms: int
+
+
+class Endpoints:
+    """One party's addresses, within a transaction."""
+
+    def __init__(self, driver: asyncpg.Connection, kek: KeyEncryptionKey, party: str) -> None:
+        self._driver = driver
+        self._kek = kek
+        self._party = party
+
+    async def list(self) -> Sequence[Endpoint]:
+        return [self._endpoint(row) for row in await self._driver.fetch(_LIST, self._party)]
+
+    async def show(self, webhook_id: UUID) -> Endpoint:
+        """Raises `not_found` for what is absent, removed or another's."""
+        row = await self._driver.fetchrow(_ONE, self._party, webhook_id)
+        if row is None:
+            raise not_found()
+        return self._endpoint(row)
+
+    async def deliveries(self, webhook_id: UUID, *, before: int, limit: int) -> Sequence[Delivery]:
+        """The newest attempts before that line of the log. Raises `not_found` as `show` does."""
+        await self.show(webhook_id)
+        rows = await self._driver.fetch(_LOG, self._party, webhook_id, before, limit)
+        return [Delivery(*row.values()) for row in rows]
+
+    async def register(self, url: str, *, after: int | None, at: datetime) -> Made:
+        """Have what follows number `after` sent there; without it, what comes next.
+
+        Raises `Refused`: `webhooks_full`, `webhook_number_unknown`.
+        """
+        await self._driver.execute(_IN_TURN, self._party)
+        held = await self._driver.fetchrow(_COUNT, self._party)
+        if held["count"] >= ENDPOINTS_MAX:
+            raise Refused("webhooks_full", f"at most {ENDPOINTS_MAX}: remove one first", status=409)
+        _check_number(after, held["last"], field="/after")
+        webhook_id = uuid7()
+        safe = Safe.made(webhook_id, self._party)
+        made = Made(webhook_id, WebhookState.ACTIVE, safe.wrapped(self._kek), safe.protect("secret", new_secret()))
+        number = held["last"] if after is None else after
+        kept = (made.wrapped_key, safe.protect("url", url), made.secret)
+        await self._driver.execute(_ADD, webhook_id, self._party, number, *kept, at)
+        return made
+
+    async def rotate(self, webhook_id: UUID, *, at: datetime) -> Made:
+        """Another secret; the one before signs beside it for `BOTH_SECRETS`."""
+        held = await self._locked(webhook_id)
+        safe = Safe.opened(webhook_id, self._party, held["wrapped_key"], kek=self._kek)
+        made = Made(webhook_id, WebhookState(held["state"]), held["wrapped_key"], safe.protect("secret", new_secret()))
+        await self._driver.execute(_ROTATE, webhook_id, made.secret, at + BOTH_SECRETS)
+        return made
+
+    async def replay(self, webhook_id: UUID, number: int | None, *, at: datetime) -> int:
+        """Send again from the event of this number on, or go on after the last that was confirmed; begin where paused.
+
+        The number after which it goes on. Raises `Refused("webhook_number_unknown")`.
+        """
+        held = await self._locked(webhook_id)
+        after = int(held["number"]) if number is None else number - 1
+        _check_number(after, held["last"], field="/number")
+        await self._driver.execute(_REPLAY, webhook_id, after, at)
+        return after
+
+    async def trigger(self, webhook_id: UUID) -> WebhookState:
+        """An event that means nothing, in the party's feed as any other: it goes the whole way."""
+        state = WebhookState((await self._locked(webhook_id))["state"])
+        await note_events(self._driver, [Event(self._party, TEST_EVENT, webhook_id, state=state)])
+        return state
+
+    async def remove(self, webhook_id: UUID) -> None:
+        """Send nothing there any more, and keep neither address nor secret."""
+        await self._locked(webhook_id)
+        await self._driver.execute(_REMOVE, webhook_id)
+
+    async def _locked(self, webhook_id: UUID) -> asyncpg.Record:
+        row = await self._driver.fetchrow(_LOCK, self._party, webhook_id)
+        if row is None:
+            raise not_found()
+        return row
+
+    def _endpoint(self, row: asyncpg.Record) -> Endpoint:
+        said: dict[str, Any] = dict(row)
+        safe = Safe.opened(said["webhook_id"], self._party, said.pop("wrapped_key"), kek=self._kek)
+        both_until = said.pop("before_until")
+        named = {"url": safe.reveal("url", said["url"]), "state": WebhookState(said["state"]), "both_until": both_until}
+        return Endpoint(**(said | named))
+
+
+def secret_of(made: Made, party: str, kek: KeyEncryptionKey) -> str:
+    """The secret, to be shown to whoever asked for it."""
+    return Safe.opened(made.webhook_id, party, made.wrapped_key, kek=kek).reveal("secret", made.secret)
+
+
+def _check_number(after: int | None, last: int, *, field: str) -> None:
+    if after is not None and not 0 <= after <= last:
+        raise Refused("webhook_number_unknown", "a number of your feed, as GET /v1/events shows it", field=field)

@@ -1,0 +1,143 @@
+"""What is due to be sent, leased to whoever sends it, and what came of it.
+
+    claim    FOR UPDATE SKIP LOCKED: what is due and nobody's · note the lease · commit
+    send     the events above its number, in order, with no transaction open
+    note     under that lease alone: number, log, when next · commit
+
+A process that ends between the two last steps has noted nothing: the lease runs out, and the same events are sent again
+under the same ids. So an event may come twice and is never passed over. The number moves over what was confirmed only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Final, NamedTuple
+from uuid import UUID
+
+from shared.envelope.datakeys import KeyEncryptionKey
+from shared.exchange.events import Event
+from shared.exchange.webhooks import PAUSED_EVENT, WebhookState
+from shared.kernel.authority import Role
+from shared.kernel.ids import uuid4
+from shared.runtime.courier.secrets import Safe
+from shared.runtime.database.columns import Columns, insert
+from shared.runtime.database.feed import note_events
+from shared.runtime.database.feed_reading import Read, read_feed
+from shared.runtime.database.transactions import Database, RowScope
+
+#: Whoever has not noted anything by then is taken for dead. Longer than a batch may last with its last attempt.
+LEASE: Final = timedelta(seconds=90)
+#: Lines of the log of one address.
+LOG_LINES_MAX: Final = 1000
+
+_CLAIM = """
+WITH due AS MATERIALIZED (
+    SELECT w.webhook_id FROM webhook AS w JOIN feed AS f USING (party)
+    WHERE w.state = 'active' AND w.due_at <= $1 AND f.last > w.number
+      AND (w.leased_until IS NULL OR w.leased_until <= $1)
+    ORDER BY w.due_at LIMIT $2 FOR UPDATE OF w SKIP LOCKED
+)
+UPDATE webhook AS w SET lease = $3, leased_until = $4 FROM due WHERE w.webhook_id = due.webhook_id
+RETURNING w.webhook_id, w.party, w.number, w.failures, w.failing_since, w.wrapped_key, w.url, w.secret,
+          CASE WHEN w.before_until > $1 THEN w.secret_before END AS secret_before
+"""
+_NOTE = """
+UPDATE webhook SET number = $3, failures = $4, failing_since = $5, due_at = $6, state = $7, entries = entries + $8,
+                   lease = NULL, leased_until = NULL
+WHERE webhook_id = $1 AND lease = $2 AND state = 'active' RETURNING entries
+"""
+_PAUSED = "SELECT count(*) FROM webhook WHERE state = 'paused'"
+
+
+@dataclass(frozen=True, slots=True)
+class Leased:
+    """An address with something to send, ours until the lease ends. `secrets` are the newest, and the one before."""
+
+    webhook_id: UUID
+    party: str
+    lease: UUID
+    number: int
+    failures: int
+    failing_since: datetime | None
+    url: str
+    secrets: tuple[str, ...]
+
+
+class Attempt(NamedTuple):
+    """One line of the log; `attempt` counts those of the same event from 1."""
+
+    message_id: str
+    number: int
+    attempt: int
+    at: datetime
+    code: str
+    status: int | None
+    duration_ms: int
+
+
+_LINE = Columns.of(Attempt, webhook_id="uuid", party="text", entry="bigint", slot="int")
+_WRITE = insert(
+    "webhook_delivery",
+    _LINE,
+    end="ON CONFLICT (webhook_id, slot) DO UPDATE SET entry = excluded.entry, message_id = excluded.message_id,"
+    " number = excluded.number, attempt = excluded.attempt, at = excluded.at, code = excluded.code,"
+    " status = excluded.status, duration_ms = excluded.duration_ms",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Leases:
+    """The addresses of the parties that an instance serves."""
+
+    database: Database
+    kek: KeyEncryptionKey
+    parties: Callable[[], Sequence[str]]
+
+    async def claim(self, limit: int, *, at: datetime) -> Sequence[Leased]:
+        """Take what is due, the longest due first."""
+        lease = uuid4()
+        async with self.database.transaction(self._scope()) as session:
+            rows = await session.driver.fetch(_CLAIM, at, limit, lease, at + LEASE)
+        return [self._leased(lease, **dict(row)) for row in rows]
+
+    async def events(self, one: Leased, limit: int) -> Read:
+        """What is to be sent there, as the party's own machine would read it."""
+        async with self.database.transaction(RowScope([one.party], Role.MACHINE, "read")) as session:
+            return await read_feed(session.driver, one.party, above=one.number, limit=limit)
+
+    async def note(self, one: Leased, attempts: Sequence[Attempt], *, state: WebhookState, due_at: datetime) -> bool:
+        """Note how far it came, and what the party is told of it. False, and nothing noted, under another's lease."""
+        async with self.database.transaction(self._scope([one.party])) as session:
+            done = (one.webhook_id, one.lease, one.number, one.failures, one.failing_since)
+            entries = await session.driver.fetchval(_NOTE, *done, due_at, state.value, len(attempts))
+            if entries is None:
+                return False
+            lines = range(entries - len(attempts), entries)
+            given: dict[str, Sequence[object]] = {
+                "webhook_id": [one.webhook_id] * len(attempts),
+                "party": [one.party] * len(attempts),
+                "entry": list(lines),
+                "slot": [each % LOG_LINES_MAX for each in lines],
+            }
+            await session.driver.execute(*_WRITE.bind(rows=_LINE.rows(attempts, **given)))
+            if state is WebhookState.PAUSED:
+                await note_events(session.driver, [Event(one.party, PAUSED_EVENT, one.webhook_id, state=state)])
+        return True
+
+    async def paused(self) -> int:
+        """How many addresses wait for their party to begin again."""
+        async with self.database.transaction(self._scope()) as session:
+            return int(await session.driver.fetchval(_PAUSED))
+
+    def _scope(self, parties: Sequence[str] | None = None) -> RowScope:
+        return RowScope(self.parties() if parties is None else parties, Role.SERVICE, "apply")
+
+    def _leased(
+        self, lease: UUID, *, wrapped_key: bytes, url: bytes, secret: bytes, secret_before: bytes | None, **row: object
+    ) -> Leased:
+        known = Leased(lease=lease, url="", secrets=(), **row)  # type: ignore[arg-type]
+        safe = Safe.opened(known.webhook_id, known.party, wrapped_key, kek=self.kek)
+        secrets = [safe.reveal("secret", each) for each in (secret, secret_before) if each is not None]
+        return replace(known, url=safe.reveal("url", url), secrets=tuple(secrets))

@@ -1,0 +1,125 @@
+"""A party with addresses: the door where it registers them, a courier on a clock of the test's, and receivers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+
+from deploy.site.endpoints import DatabaseEndpoint
+from services.law_enforcement.domain import AUTHORITY
+from shared.envelope.webhooks import verify_webhook
+from shared.exchange.events import Event
+from shared.kernel.authority import Role
+from shared.kernel.clock import ManualClock
+from shared.kernel.ids import uuid4, uuid7
+from shared.party.feed import feed_routers
+from shared.runtime.courier.addresses import AddressRules
+from shared.runtime.courier.courier import Courier
+from shared.runtime.courier.leases import Leases
+from shared.runtime.courier.sender import Sender, Sent
+from shared.runtime.database.feed import Numberer, note_events
+from shared.runtime.database.transactions import Database
+from tests.contracts.described import Described
+from tests.services.deliveries import directory
+from tests.services.doors import CLOCK, asking, door, serving
+from tests.services.law_enforcement.agency import KEK
+
+URL = "https://hooks.party.example/causeway"
+DESCRIBED = Described("law_enforcement")
+
+
+@dataclass
+class Receivers:
+    """Takes the place of the network: what each address answers, and what it was sent, in order."""
+
+    answers: dict[str, Sent] = field(default_factory=dict)
+    got: list[tuple[str, dict[str, str], bytes]] = field(default_factory=list)
+
+    async def post(self, url: str, headers: dict[str, str], body: bytes) -> Sent:
+        self.got.append((url, headers, body))
+        return self.answers.get(url, Sent("delivered", 204))
+
+    def bodies(self) -> list[dict[str, Any]]:
+        return [json.loads(body) for _, _, body in self.got]
+
+    def ids(self) -> list[str]:
+        return [headers["webhook-id"] for _, headers, _ in self.got]
+
+    def numbers(self) -> list[int]:
+        return [body["data"]["number"] for body in self.bodies()]
+
+
+class Party:
+    """A party of its own; nobody else's addresses are carried."""
+
+    def __init__(self, database: Database, http: httpx.AsyncClient, rules: AddressRules) -> None:
+        self.database, self.http, self.rules = database, http, rules
+        self.name = f"{uuid4().hex[:8]}.example"
+        self.clock = ManualClock(CLOCK.now())
+        self.receivers = Receivers()
+        self.leases = Leases(database, KEK, lambda: [self.name])
+
+    def courier(self, sender: Sender | None = None) -> Courier:
+        return Courier(self.leases, sender or self.receivers, clock=self.clock)  # type: ignore[arg-type]
+
+    async def note(self, count: int = 1) -> list[str]:
+        """Let something happen that concerns the party."""
+        made = [Event(self.name, "case.accept", uuid7(), state="accepted") for _ in range(count)]
+        async with self.database.transaction() as session:
+            await note_events(session.driver, made)
+        await self.number()
+        return [str(each.subject) for each in made]
+
+    async def number(self) -> None:
+        await Numberer(self.database, {}).number()
+
+    async def ask(
+        self, method: str, path: str = "", *, role: Role = Role.MACHINE, key: str | None = None, **said: Any
+    ) -> httpx.Response:
+        key = key or (uuid4().hex if method == "POST" else None)
+        body = said or None if path.endswith((":rotate", ":trigger")) else said
+        answer = await self.http.request(
+            method,
+            f"/v1/webhooks{path}",
+            json=body if method == "POST" else None,
+            headers=asking(self.name, role=role, key=key),
+        )
+        assert DESCRIBED.differences(answer) == []
+        return answer
+
+    async def done(self, method: str, path: str = "", **said: Any) -> dict[str, Any]:
+        answer = await self.ask(method, path, **said)
+        assert answer.is_success, answer.text
+        told: dict[str, Any] = answer.json()
+        return told
+
+    async def register(self, url: str = URL, **said: Any) -> dict[str, Any]:
+        return await self.done("POST", url=url, **said)
+
+    async def events(self) -> list[dict[str, Any]]:
+        answer = await self.http.get("/v1/events", params={"limit": 200}, headers=asking(self.name, role=Role.VIEWER))
+        items: list[dict[str, Any]] = answer.json()["items"]
+        return items
+
+    def verified(self, secret: str, messages: Sequence[tuple[str, dict[str, str], bytes]] | None = None) -> int:
+        """How many of the messages are signed under the secret; each has to be."""
+        found = self.receivers.got if messages is None else messages
+        for _, headers, body in found:
+            at = datetime.fromtimestamp(int(headers["webhook-timestamp"]), tz=UTC)
+            assert verify_webhook(secret, headers, body, at=at) == headers["webhook-id"]
+        return len(found)
+
+
+@asynccontextmanager
+async def party(endpoint: DatabaseEndpoint, rules: AddressRules | None = None) -> AsyncIterator[Party]:
+    database, rules = Database(endpoint.service_url, pool_size=4), rules or AddressRules()
+    stood = replace(serving(database, "law_enforcement", kek=KEK, directory=directory()), address_rules=rules)
+    async with door(*feed_routers(stood, AUTHORITY)) as http:
+        yield Party(database, http, rules)
+    await database.close()
