@@ -14,7 +14,7 @@ from uuid import UUID
 
 import asyncpg
 
-from services.law_enforcement.ports import CasePage, FurtherEdge, OpenedCase, OpenedFurtherEdge, ShownCase
+from services.law_enforcement.ports import CaseAct, CasePage, FurtherEdge, OpenedCase, OpenedFurtherEdge, ShownCase
 from shared.contracts.answers import CaseAcceptedClear, CaseRecord
 from shared.contracts.base import Contract
 from shared.envelope.datakeys import DataKey, KeyEncryptionKey, Place, protect, reveal, unwrap, wrap
@@ -61,6 +61,12 @@ SELECT party, purpose, evidence, wrapped_key FROM case_edge WHERE referral_id = 
 """
 
 
+_ADD_ACT: Final = """
+INSERT INTO case_act (referral_id, party, number, state, said, at) VALUES ($1, $2, $3, $4, $5, $6)
+"""
+_ACTS: Final = "SELECT number, state, said, at FROM case_act WHERE referral_id = $1 AND party = $2 ORDER BY number"
+
+
 class PostgresCases(PostgresItems):
     """The cases of agencies, within one transaction."""
 
@@ -83,6 +89,8 @@ class PostgresCases(PostgresItems):
                 item.subject_id, item.party, reference=sealed.case_reference, kek=self._kek
             )
         await self._act(item, following, kept, reference, key)
+        number = item.acts + 1
+        await self._driver.execute(_ADD_ACT, item.subject_id, item.party, number, following, words(clear), at)
 
     async def evidence(self, subject_id: UUID) -> list[Record]:
         await self._one(subject_id)
@@ -96,6 +104,7 @@ class PostgresCases(PostgresItems):
     async def show(self, subject_id: UUID) -> OpenedCase:
         row = await self._one(subject_id)
         first, *further = (await self._edges([subject_id]))[subject_id]
+        acts = await self._driver.fetch(_ACTS, subject_id, row["party"])
         return view(
             OpenedCase,
             row,
@@ -104,6 +113,7 @@ class PostgresCases(PostgresItems):
             record=self._opened(first, subject_id),
             further=[view(OpenedFurtherEdge, each, record=self._opened(each, subject_id)) for each in further],
             case_reference=case_reference(row, self._kek),
+            timeline=[view(CaseAct, each) for each in acts],
         )
 
     async def _edges(self, referral_ids: Sequence[UUID]) -> dict[UUID, list[asyncpg.Record]]:

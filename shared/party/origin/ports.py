@@ -220,6 +220,21 @@ class AnswerAct(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class Judged:
+    """What became of an act when it first came: the code of a refusal, or what its edges came to.
+
+    `said` are its own words in JSON, `reference` the recipient's own of what it took up, in the clear.
+    """
+
+    code: str | None
+    referral_id: UUID
+    party: str
+    answered: Answered | None = None
+    said: Mapping[str, object] | None = None
+    reference: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class StaleReferral:
     """A referral some of whose edges went stale: `stale` has them by (recipient, purpose).
 
@@ -283,7 +298,7 @@ class Edges(Protocol):
         """What became of these acts when they first came: the code of a refusal, None where one was applied."""
         ...
 
-    async def answer(self, taken: Mapping[UUID, Taken], judged: Mapping[AnswerAct, str | None], at: datetime) -> None:
+    async def answer(self, taken: Mapping[UUID, Taken], judged: Mapping[AnswerAct, Judged], at: datetime) -> None:
         """Store the new answer of each edge, keyed by its id, and what became of the acts that came first now."""
         ...
 

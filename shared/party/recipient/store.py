@@ -23,8 +23,8 @@ from shared.envelope.attributes import COVERED, PROOF
 from shared.envelope.base64url import from_base64url, to_base64url
 from shared.envelope.datakeys import DataKey, KeyEncryptionKey, Place, protect, reveal, unwrap, wrap
 from shared.exchange.events import Event
-from shared.exchange.items import Said
 from shared.exchange.message import Draft, Received, Record
+from shared.exchange.words import folded
 from shared.kernel.authority import state_forbids
 from shared.kernel.clock import parse_rfc3339, rfc3339
 from shared.kernel.errors import Defect, Refused, not_found
@@ -110,7 +110,7 @@ class ItemTable:
             "FROM unnest($1::uuid[], $2::text[], $3::text[], $4::int[], $5::text[]) "
             f"AS a(subject, party, state, acts, said) WHERE t.{subject} = a.subject AND t.party = a.party",
             "act": f"UPDATE {table} SET state = $4, changed_at = now(), acts = acts + 1, "
-            f"said = said || $6::jsonb{self.kept} "
+            f"said = $6::jsonb{self.kept} "
             f"WHERE {subject} = $1 AND party = $2 AND state = $3 AND acts = $5 RETURNING {subject}",
             "erase": f"UPDATE {self.contents} SET wrapped_key = NULL, content = '', evidence = '' "
             f"WHERE {subject} = $1 AND party = $2",
@@ -201,8 +201,8 @@ class PostgresItems:
         return {(item.subject_id, item.party): item for item in items}
 
     async def _act(self, item: Item, following: str, said: Mapping[str, object], *kept: bytes | None) -> None:
-        # What is said of items adds to what was said of them; every other word stands for what was said before.
-        said = {**said, **(Said.kept(item.said) + Said.kept(said)).words()}
+        # Nobody has acted meanwhile, or nothing is changed: so all that was said is what it was when it was found.
+        said = folded(item.said, said)
         moved = await self._driver.fetchval(
             self.table.act, item.subject_id, item.party, item.state, following, item.acts, said, *kept
         )

@@ -497,6 +497,7 @@ CREATE INDEX edge_of_referral ON edge (referral_id, recipient);
 CREATE INDEX edge_at ON edge (recipient, instance, referral_id);
 
 -- What became of each act of a recipient when it first came: one that comes again is answered alike and moves nothing.
+-- Of those that were applied its own words, what it has led to, and when: a timeline, in which nothing is overwritten.
 -- Whoever can write this table can keep an answer from moving its edge, or have it move it twice.
 CREATE TABLE answer_act (
     subject uuid NOT NULL,
@@ -504,7 +505,15 @@ CREATE TABLE answer_act (
     act uuid NOT NULL,
     -- The code it was refused with; none where it was applied.
     code text,
-    PRIMARY KEY (subject, sender, act)
+    number integer,
+    answer text,
+    said jsonb,
+    -- The agency's own of its case, for this origin alone; under the key of the referral's record.
+    case_reference bytea,
+    at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (subject, sender, act),
+    CONSTRAINT answer_act_said_bound CHECK (octet_length(said::text) <= 16384),
+    CONSTRAINT answer_act_reference_bound CHECK (octet_length(case_reference) <= 128)
 );
 CREATE INDEX edge_again ON edge (again_at) WHERE again_at IS NOT NULL;
 CREATE INDEX edge_waiting ON edge (edge_id) WHERE state = 'waiting';

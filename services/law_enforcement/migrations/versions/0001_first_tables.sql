@@ -457,6 +457,18 @@ CREATE TABLE case_edge (
 -- What retention still has to look at, by class and time.
 CREATE INDEX case_edge_kept ON case_edge (retention, received_at) WHERE wrapped_key IS NOT NULL;
 
+-- What the agency has said, act by act: a timeline, in which nothing is overwritten.
+CREATE TABLE case_act (
+    referral_id uuid NOT NULL,
+    party text NOT NULL,
+    number integer NOT NULL,
+    state text NOT NULL,
+    said jsonb NOT NULL,
+    at timestamptz NOT NULL,
+    PRIMARY KEY (referral_id, party, number),
+    CONSTRAINT case_act_said_bound CHECK (octet_length(said::text) <= 4096)
+);
+
 -- Who may do what in which state: a second, independent copy of the service's table of permissions, held equal to it
 -- by the isolation tests.
 
@@ -488,7 +500,7 @@ FROM (VALUES
 -- owner too; whoever holds the owner's role can change the policies, the service's login role cannot.
 -- Rows are seen by party, role and action; added and changed only in a state in which the action is permitted, or, in a
 -- table without states, where it is permitted in any. `read` only sees, `submit` only adds, `apply` adds and changes,
--- every other action only changes; none removes. A `SELECT … FOR UPDATE` sees only what could be changed.
+-- every other action only changes, and adds to the timeline; none removes. A `SELECT … FOR UPDATE` sees only what could be changed.
 -- Neither sub-select looks at the row: PostgreSQL computes them once for a statement, not for every row.
 -- A statement that acts for one party names it too, and an index finds the rows by that, in their order. `coalesce` keeps
 -- the planner from guessing how many parties are bound, and so from taking a large party for a small one.
@@ -563,6 +575,25 @@ CREATE POLICY case_edge_changed ON case_edge FOR UPDATE USING (
     )
 );
 
+ALTER TABLE case_act ENABLE ROW LEVEL SECURITY;
+ALTER TABLE case_act FORCE ROW LEVEL SECURITY;
+CREATE POLICY case_act_seen ON case_act FOR SELECT USING (
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
+    AND EXISTS (
+        SELECT 1 FROM permitted AS p
+        WHERE p.resource = 'case' AND p.action = current_setting('causeway.action', true)
+          AND p.role = current_setting('causeway.role', true)
+    )
+);
+CREATE POLICY case_act_added ON case_act FOR INSERT WITH CHECK (
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
+    AND EXISTS (
+        SELECT 1 FROM permitted AS p
+        WHERE p.resource = 'case' AND p.action = current_setting('causeway.action', true)
+          AND p.role = current_setting('causeway.role', true) AND p.action NOT IN ('read', 'submit')
+    )
+);
+
 -- A party sees its own events, and nobody those of two; the numberer alone adds them, nobody changes or removes one.
 
 ALTER TABLE event ENABLE ROW LEVEL SECURITY;
@@ -586,7 +617,7 @@ EXECUTE format(
     'GRANT SELECT, INSERT, UPDATE, DELETE ON
         lane, lane_end, segment, outbox, settled, mark, relay_lease, pair_sequence, closed_epoch, life, inbox, pair_taken, gone,
         awaiting, topic_cursor, topic_reader, topic_lease, quarantine, peer, document, data_key, api_key, idempotency, case_file,
-        case_edge
+        case_edge, case_act
      TO %I', service);
 EXECUTE format('GRANT SELECT, INSERT, DELETE ON event_unnumbered TO %I', service);
 EXECUTE format('GRANT SELECT, INSERT ON event TO %I', service);

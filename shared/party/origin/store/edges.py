@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
 from typing import Final
@@ -13,17 +14,34 @@ from pydantic import TypeAdapter
 from pydantic_core import to_json
 
 from shared.contracts.referral import ReferralRecord
-from shared.envelope.datakeys import KeyEncryptionKey, reveal, unwrap
+from shared.envelope.datakeys import KeyEncryptionKey, Place, protect, reveal, unwrap
 from shared.exchange.letters import KnownEdge
 from shared.exchange.origin import UNFINISHED, Answered, ReferralState, answered_so_far
 from shared.exchange.prepare import Again, StaleEdge
 from shared.exchange.released import Released
-from shared.party.origin.ports import AnswerAct, OpenEdge, StaleReferral, Taken, Try
+from shared.party.origin.ports import AnswerAct, Judged, OpenEdge, StaleReferral, Taken, Try
 from shared.party.origin.store.filing import EDGE, edge_rows, places
-from shared.runtime.database.columns import Statement, insert
+from shared.runtime.database.columns import Columns, Json, Statement, insert
 from shared.runtime.post import outbox
 from shared.vocabulary.answers import AnswerState
 
+
+@dataclass(frozen=True, slots=True)
+class ActRow:
+    """An act of a recipient: what became of it, and, where it was applied, what it said and led to."""
+
+    subject: UUID
+    sender: str
+    act: UUID
+    at: datetime
+    code: str | None
+    number: int | None
+    answer: str | None
+    said: Json | None
+    case_reference: bytes | None
+
+
+_ACT = Columns.of(ActRow)
 _TOLD: Final = TypeAdapter(tuple[Answered, ...])
 _ADD = insert("edge", EDGE)
 _ANSWERABLE = """
@@ -54,10 +72,8 @@ _JUDGED = """
 SELECT a.subject, a.sender, a.act, a.code FROM answer_act AS a
 JOIN unnest($1::uuid[], $2::text[], $3::uuid[]) AS k(subject, sender, act) USING (subject, sender, act)
 """
-_JUDGE = """
-INSERT INTO answer_act (subject, sender, act, code)
-SELECT * FROM unnest($1::uuid[], $2::text[], $3::uuid[], $4::text[])
-"""
+_JUDGE = insert("answer_act", _ACT)
+_WRAPPED = "SELECT subject, wrapped FROM data_key WHERE subject = ANY($1::uuid[])"
 _ALL = """
 SELECT e.edge_id, e.message_id, e.recipient, e.purpose, e.notice_id, e.items, e.answer, e.answer_detail, e.acts,
        e.law, e.decided_at, e.tried, e.missing,
@@ -164,9 +180,11 @@ class PostgresEdges:
         rows = await self._driver.fetch(_JUDGED, *_columns(acts)) if acts else []
         return {AnswerAct(row["subject"], row["sender"], row["act"]): row["code"] for row in rows}
 
-    async def answer(self, taken: Mapping[UUID, Taken], judged: Mapping[AnswerAct, str | None], at: datetime) -> None:
+    async def answer(self, taken: Mapping[UUID, Taken], judged: Mapping[AnswerAct, Judged], at: datetime) -> None:
         if judged:
-            await self._driver.execute(_JUDGE, *_columns(judged), list(judged.values()))
+            references = await self._references(judged)
+            rows = [_act_row(act, each, references.get(act), at=at) for act, each in judged.items()]
+            await self._driver.execute(*_JUDGE.bind(rows=_ACT.rows(rows)))
         if taken:
             answers = [each.answer for each in taken.values()]
             await self._driver.execute(
@@ -230,6 +248,18 @@ class PostgresEdges:
         await self._driver.execute(_TO_WORK_LIST, list(waiting), list(waiting.values()))
         await self._driver.execute(_OFF_WORK_LIST, [each.referral_id for each in again if each.work_reason is None])
 
+    async def _references(self, judged: Mapping[AnswerAct, Judged]) -> dict[AnswerAct, bytes]:
+        """What agencies call their cases, under the keys of our records: whoever erases a record erases these too."""
+        named = {act: each for act, each in judged.items() if each.reference is not None}
+        rows = await self._driver.fetch(_WRAPPED, [each.referral_id for each in named.values()]) if named else []
+        keys = {row["subject"]: row["wrapped"] for row in rows}
+        kept = {}
+        for act, each in named.items():
+            if each.referral_id in keys and each.reference is not None:
+                key = unwrap(keys[each.referral_id], self._kek, places(each.referral_id, each.party)[0])
+                kept[act] = protect(each.reference.encode(), key, reference_place(act.act, each.party))
+        return kept
+
     def _stale(self, rows: Sequence[asyncpg.Record], *, known: bool = False) -> StaleReferral:
         first = rows[0]
         withdrawn = first["state"] == ReferralState.WITHDRAWN
@@ -254,6 +284,24 @@ def opened(row: asyncpg.Record, kek: KeyEncryptionKey) -> ReferralRecord:
     wrapped, content = places(row["referral_id"], row["party"])
     key = unwrap(row["wrapped"], kek, wrapped)
     return ReferralRecord.model_validate_json(reveal(row["content"], key, content))
+
+
+def _act_row(act: AnswerAct, judged: Judged, reference: bytes | None, *, at: datetime) -> ActRow:
+    said, came_to = judged.said, judged.answered
+    return ActRow(
+        *act,
+        at,
+        judged.code,
+        None if came_to is None else came_to.acts,
+        None if came_to is None else came_to.state.value,
+        None if said is None else to_json(said).decode(),
+        reference,
+    )
+
+
+def reference_place(act: UUID, party: str) -> bytes:
+    """Where an agency's reference belongs: to the act that told it, at its origin."""
+    return Place("answer_act", str(act), party).column("case_reference")
 
 
 def _stale_edge(row: asyncpg.Record, known: bool) -> StaleEdge:
