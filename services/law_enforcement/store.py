@@ -22,14 +22,14 @@ from shared.exchange.message import Received, Record
 from shared.kernel.clock import rfc3339
 from shared.party.recipient.domain import Item
 from shared.party.recipient.ports import Page
-from shared.party.recipient.store import ItemTable, NewItem, PostgresItems, new_items, view, words
+from shared.party.recipient.store.items import ItemTable, NewItem, PostgresItems, new_items, view, words
 from shared.runtime.database.columns import Columns, Statement
 
 _TABLE: Final = ItemTable(
     name="case_file",
     subject="referral_id",
     sender="origin",
-    shown="referral_id, origin, exercise, state, received_at, said",
+    shown="referral_id, origin, exercise, state, received_at, priority, said",
     purposes="ARRAY(SELECT purpose FROM case_edge AS e"
     " WHERE e.referral_id = case_file.referral_id AND e.party = case_file.party)",
     contents="case_edge",
@@ -38,13 +38,13 @@ _TABLE: Final = ItemTable(
 _NEW: Final = Columns.of(NewItem, without=("purpose", "edge", "content", "evidence", "wrapped_key"))
 _ADD: Final = Statement(
     """
-INSERT INTO case_file (referral_id, party, origin, exercise, state)
-SELECT subject_id, party, sender, exercise, 'offered' FROM {new} ON CONFLICT DO NOTHING
+INSERT INTO case_file (referral_id, party, origin, exercise, state, priority)
+SELECT subject_id, party, sender, exercise, 'offered', priority FROM {new} ON CONFLICT DO NOTHING
 """,
     new=_NEW,
 )
 #: One row per purpose for which a referral was offered to the agency.
-_NEW_EDGE: Final = Columns.of(NewItem, without=("sender", "exercise"))
+_NEW_EDGE: Final = Columns.of(NewItem, without=("sender", "exercise", "priority"))
 _ADD_EDGES: Final = Statement(
     """
 INSERT INTO case_edge (referral_id, party, purpose, edge, content, evidence, wrapped_key)

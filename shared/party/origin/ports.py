@@ -211,6 +211,13 @@ class Taken:
     retell: bool = False
 
 
+class Receipted(NamedTuple):
+    """What a receipt says of a message that was not applied, and why."""
+
+    outcome: str
+    code: str | None
+
+
 class AnswerAct(NamedTuple):
     """An act of a recipient: what it is about, whose it is, and its own id."""
 
@@ -310,10 +317,11 @@ class Edges(Protocol):
         """Referrals some of whose edges wait, both locked: of the next `limit` edges above the id `after`."""
         ...
 
-    async def note_receipted(self, unfinished: Mapping[UUID, str], finished: Sequence[UUID]) -> None:
-        """Put referrals on the work list whose messages have no last word yet, by message and outcome.
+    async def note_receipted(self, receipted: Mapping[UUID, Receipted], finished: Sequence[UUID], at: datetime) -> None:
+        """Note on edges what receipts say of their messages that is not `applied`, and that it is no more.
 
-        Those none of whose messages is such any more, now that these are `finished`, leave it.
+        Referrals whose messages have no last word yet go on the work list. Those none of whose messages is such any
+        more, now that these are `finished`, leave it. What is refused for good is both receipted and finished.
         """
         ...
 

@@ -420,6 +420,12 @@ CREATE TABLE case_file (
     received_at timestamptz NOT NULL DEFAULT now(),
     -- Its number in the party's feed, given once it was committed: lists go by it, and so miss nothing.
     arrival bigint,
+    -- As its sender says; none where a provider is not told.
+    priority text,
+    -- Its place in the lists: what is open and has a child at risk stands above all that has arrived.
+    place bigint GENERATED ALWAYS AS (
+        CASE WHEN priority = 'p0_child_at_risk' AND state IN ('offered', 'accepted', 'ongoing')
+             THEN arrival + 4611686018427387904 ELSE arrival END) STORED,
     changed_at timestamptz NOT NULL DEFAULT now(),
     -- How many acts the party has done on it.
     acts integer NOT NULL DEFAULT 0,
@@ -433,8 +439,12 @@ CREATE TABLE case_file (
     CONSTRAINT case_said_bound CHECK (octet_length(said::text) <= 4096),
     CONSTRAINT case_reference_bound CHECK (octet_length(case_reference) <= 128)
 );
-CREATE INDEX case_file_by_arrival ON case_file (party, arrival) WHERE arrival IS NOT NULL;
-CREATE INDEX case_file_by_state ON case_file (party, state, arrival) WHERE arrival IS NOT NULL;
+CREATE INDEX case_file_by_place ON case_file (party, place) WHERE place IS NOT NULL;
+CREATE INDEX case_file_by_state ON case_file (party, state, place) WHERE place IS NOT NULL;
+CREATE INDEX case_file_at_risk ON case_file (party, place) WHERE priority = 'p0_child_at_risk' AND place IS NOT NULL;
+CREATE INDEX case_file_at_risk_by_state ON case_file (party, state, place)
+    WHERE priority = 'p0_child_at_risk' AND place IS NOT NULL;
+CREATE INDEX case_file_attention ON case_file (party, received_at, referral_id) WHERE place >= 4611686018427387904;
 
 -- One row per purpose for which the referral was offered to the agency.
 CREATE TABLE case_edge (

@@ -19,7 +19,7 @@ from shared.exchange.letters import KnownEdge
 from shared.exchange.origin import UNFINISHED, Answered, ReferralState, answered_so_far
 from shared.exchange.prepare import Again, StaleEdge
 from shared.exchange.released import Released
-from shared.party.origin.ports import AnswerAct, Judged, OpenEdge, StaleReferral, Taken, Try
+from shared.party.origin.ports import AnswerAct, Judged, OpenEdge, Receipted, StaleReferral, Taken, Try
 from shared.party.origin.store.filing import EDGE, edge_rows, places
 from shared.runtime.database.columns import Columns, Json, Statement, insert
 from shared.runtime.post import outbox
@@ -43,7 +43,12 @@ class ActRow:
 
 _ACT = Columns.of(ActRow)
 _TOLD: Final = TypeAdapter(tuple[Answered, ...])
-_ADD = insert("edge", EDGE)
+_ADD = Statement(
+    """
+INSERT INTO edge ({rows.names}, rank) SELECT {rows.values}, r.rank FROM {rows} JOIN referral AS r USING (referral_id)
+""",
+    rows=EDGE,
+)
 _ANSWERABLE = """
 SELECT e.edge_id, e.referral_id, e.notice_id, e.party, e.recipient, e.answer, e.answer_detail,
        e.acts, e.items, e.instance, e.instances_before, e.told, r.state = 'withdrawn' AS withdrawn
@@ -101,7 +106,8 @@ _REISSUE = Statement(
     """
 UPDATE edge AS e
 SET message_id = again.message_id, law = again.law, decided_at = again.decided_at, tried = 0,
-    again_at = NULL, missing = false, messages_before = e.messages_before || e.message_id,
+    again_at = NULL, missing = false, receipt = NULL, receipt_code = NULL, receipted_at = NULL,
+    messages_before = e.messages_before || e.message_id,
     instance = again.instance, reason = again.reason, rules = string_to_array(again.rules, chr(31)),
     items = string_to_array(again.items, chr(31))::smallint[],
     instances_before = CASE WHEN e.instance = again.instance THEN e.instances_before
@@ -136,6 +142,16 @@ UPDATE referral AS r SET work_reason = u.outcome
 FROM unnest($1::uuid[], $2::text[]) AS u (message_id, outcome) JOIN edge AS e USING (message_id)
 WHERE r.referral_id = e.referral_id AND e.state = 'emitted'
   AND (r.work_reason IS NULL OR r.work_reason IN ('deferred', 'waiting', 'parked'))
+"""
+# The first time counts: it has been in somebody's way since then.
+_RECEIPTED = """
+UPDATE edge AS e SET receipt = u.outcome, receipt_code = u.code, receipted_at = coalesce(e.receipted_at, $4)
+FROM unnest($1::uuid[], $2::text[], $3::text[]) AS u (message_id, outcome, code)
+WHERE e.message_id = u.message_id AND e.state = 'emitted'
+"""
+_APPLIED = """
+UPDATE edge SET receipt = NULL, receipt_code = NULL, receipted_at = NULL
+WHERE message_id = ANY($1::uuid[]) AND receipt IS NOT NULL
 """
 # Hardly ever any: an index of these alone says so at once.
 _FINISHED = """
@@ -206,11 +222,17 @@ class PostgresEdges:
         rows.sort(key=lambda row: row["referral_id"])
         return [self._stale(list(each)) for _, each in groupby(rows, lambda row: row["referral_id"])]
 
-    async def note_receipted(self, unfinished: Mapping[UUID, str], finished: Sequence[UUID]) -> None:
+    async def note_receipted(self, receipted: Mapping[UUID, Receipted], finished: Sequence[UUID], at: datetime) -> None:
+        unfinished = {each: said.outcome for each, said in receipted.items() if each not in finished}
+        if receipted:
+            said = list(receipted.values())
+            columns = list(receipted), [each.outcome for each in said], [each.code for each in said]
+            await self._driver.execute(_RECEIPTED, *columns, at)
         if unfinished:
             await self._driver.execute(_UNFINISHED, list(unfinished), list(unfinished.values()))
         if finished:
             await self._driver.execute(_FINISHED, list(finished))
+            await self._driver.execute(_APPLIED, [each for each in finished if each not in receipted])
 
     async def left_behind(self, recipient: str, instance: str, *, limit: int) -> list[StaleReferral]:
         rows = await self._driver.fetch(_LEFT_BEHIND, recipient, instance, sorted(UNFINISHED), limit)

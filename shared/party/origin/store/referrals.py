@@ -70,8 +70,13 @@ ORDER BY arrival DESC LIMIT $4
 """
 _FIND = "SELECT state, exercise, traceparent FROM referral WHERE referral_id = $1"
 _WITHDRAW = """
-UPDATE referral SET state = 'withdrawn', withdrawn_at = $2, withdrawn_reason = $3
-WHERE referral_id = $1 AND state <> 'withdrawn' RETURNING referral_id
+WITH withdrawn AS (
+    UPDATE referral SET state = 'withdrawn', withdrawn_at = $2, withdrawn_reason = $3
+    WHERE referral_id = $1 AND state <> 'withdrawn' RETURNING referral_id
+), edges AS (
+    UPDATE edge SET taken_back = true FROM withdrawn WHERE edge.referral_id = withdrawn.referral_id
+)
+SELECT referral_id FROM withdrawn
 """
 _TOLD = """
 SELECT DISTINCT e.recipient, e.notice_id, at.instance, at.instance = e.instance AS there
