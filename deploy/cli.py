@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
-from client.cli import case, flow, inbox, listen, notice, referral, verify
+from client.cli import attention, case, flow, inbox, listen, notice, referral, verify
 from deploy import __version__
 from deploy.accounting.cli import audit_app
 from deploy.devstack.cli import dev_app
@@ -62,7 +62,8 @@ def _around(site: Site) -> list[Finding]:
 app.command(dev_app(_children))
 app.command(doctor_app(_around))
 app.command(audit_app)
-for verbs in (*OPERATOR_APPS, referral.app, inbox.app, case.app, notice.app, listen.app, flow.app, verify.app):
+PARTY_APPS = (attention.app, referral.app, inbox.app, case.app, notice.app, listen.app, flow.app, verify.app)
+for verbs in (*OPERATOR_APPS, *PARTY_APPS):
     app.command(verbs)
 
 
