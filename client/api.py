@@ -133,11 +133,23 @@ class CausewayClient:
 
     # -- recipients of referrals: hotlines and agencies -----------------------------------------------------
 
+    def attention(
+        self, *, priority: str | None = None, cursor: str | None = None, limit: int = PAGE_MAX
+    ) -> AsyncIterator[views.Page[views.Attention]]:
+        """What needs a person of the party, page by page: children at risk first, then the oldest first."""
+        return self._pages("/v1/attention", views.Page[views.Attention], cursor, limit=limit, priority=priority)
+
     def inbox(
-        self, *, state: str | None = None, cursor: str | None = None, limit: int = PAGE_MAX
+        self,
+        *,
+        state: str | None = None,
+        priority: str | None = None,
+        cursor: str | None = None,
+        limit: int = PAGE_MAX,
     ) -> AsyncIterator[views.Page[views.InboxItem]]:
         """The referrals offered to the party, page by page, without their records."""
-        return self._pages("/v1/inbox", views.Page[views.InboxItem], cursor, limit=limit, state=state)
+        wanted = {"state": state, "priority": priority}
+        return self._pages("/v1/inbox", views.Page[views.InboxItem], cursor, limit=limit, **wanted)
 
     async def inbox_item(self, referral_id: UUID) -> views.InboxItem:
         """One offered referral with its record opened. The reading is authorised and audited."""
@@ -192,10 +204,16 @@ class CausewayClient:
     # -- recipients of notices: providers -------------------------------------------------------------------
 
     def notices(
-        self, *, state: str | None = None, cursor: str | None = None, limit: int = PAGE_MAX
+        self,
+        *,
+        state: str | None = None,
+        priority: str | None = None,
+        cursor: str | None = None,
+        limit: int = PAGE_MAX,
     ) -> AsyncIterator[views.Page[views.NoticeView]]:
         """The notices issued to the party, page by page, without their records."""
-        return self._pages("/v1/notices", views.Page[views.NoticeView], cursor, limit=limit, state=state)
+        wanted = {"state": state, "priority": priority}
+        return self._pages("/v1/notices", views.Page[views.NoticeView], cursor, limit=limit, **wanted)
 
     async def notice(self, notice_id: UUID) -> views.NoticeView:
         """One notice with its record opened. The reading is authorised and audited."""

@@ -127,6 +127,8 @@ class EdgeView(Recipient):
     withdrawal: str | None = None
     answer: str = "none"
     answer_detail: dict[str, JsonValue] | None = None
+    timeline: tuple[dict[str, JsonValue], ...] = ()
+    case_reference: str | None = None
     notice_id: UUID | None = None
 
     @property
@@ -161,16 +163,40 @@ class WorkItem(View):
     since: Instant
 
 
+class Attention(View):
+    """What needs a person: `reasons` say why, `mend` names the act that would help, `party` is the other side."""
+
+    kind: str
+    subject: UUID
+    external_ref: str | None = None
+    notice_id: UUID | None = None
+    party: str | None = None
+    priority: str | None = None
+    reasons: tuple[str, ...]
+    code: str | None = None
+    since: Instant
+    mend: str
+
+
 class InboxItem(View):
-    """A referral offered to the party. `record` is there only when it was asked for by id: that reading is audited."""
+    """A referral offered to the party. `record` is there only when it was asked for by id: that reading is audited.
+
+    So is `timeline`, an agency's acts as they were done; what they come to is said beside it.
+    """
 
     referral_id: UUID
     origin: str
     purpose: str
     state: str
     received_at: Instant
+    priority: str | None = None
     exercise: bool
     edge: dict[str, JsonValue] = {}
+    outcome: str | None = None
+    child_identified: str | None = None
+    child_safeguarded: str | None = None
+    case_reference: str | None = None
+    timeline: tuple[dict[str, JsonValue], ...] = ()
     record: dict[str, JsonValue] | None = None
 
 
@@ -193,6 +219,7 @@ class NoticeView(View):
     state: str
     exercise: bool
     received_at: Instant | None = None
+    priority: str | None = None
     numbers: tuple[int, ...] = ()
     edge: dict[str, JsonValue] = {}
     record: dict[str, JsonValue] | None = None

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
-from client.cli import case, flow, inbox, listen, notice, referral, verify, webhook
+from client.cli import attention, case, flow, inbox, listen, notice, referral, verify, webhook
 from deploy import __version__
 from deploy.accounting.cli import audit_app
 from deploy.devstack.cli import dev_app
@@ -62,8 +62,8 @@ def _around(site: Site) -> list[Finding]:
 app.command(dev_app(_children))
 app.command(doctor_app(_around))
 app.command(audit_app)
-for verbs in (
-    *OPERATOR_APPS,
+PARTY_APPS = (
+    attention.app,
     referral.app,
     inbox.app,
     case.app,
@@ -72,7 +72,8 @@ for verbs in (
     webhook.app,
     flow.app,
     verify.app,
-):
+)
+for verbs in (*OPERATOR_APPS, *PARTY_APPS):
     app.command(verbs)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 from uuid import UUID
 
 from cyclopts import App
@@ -26,47 +26,62 @@ _BREAKABLE = re.compile(r"(?P<web>\bhttp)(?=s?://)|(?<=[a-z0-9]):(?=//|\?xt=)|(?
 
 
 @app.default
-async def referrals(*, state: str | None = None, limit: PositiveInt = 50, options: Options = _OPTIONS) -> int:
-    """List the referrals offered to you, newest first, without what they are about.
+async def referrals(
+    *,
+    state: str | None = None,
+    priority: Literal["p0"] | None = None,
+    limit: PositiveInt = 50,
+    options: Options = _OPTIONS,
+) -> int:
+    """List the referrals offered to you, without what they are about: open ones with a child at risk, then the newest.
 
     Parameters
     ----------
     state
         Only those in this state: offered, accepted, declined, ongoing, closed, withdrawn or withdrawal_acknowledged.
+    priority
+        Only where a child is at risk: p0.
     limit
         At most so many.
     """
     async with output.service(options) as client:
-        page = client.inbox(state=state, limit=min(limit, output.PAGE_MAX))
+        page = client.inbox(state=state, priority=priority, limit=min(limit, output.PAGE_MAX))
         found = await output.first(page, limit)
         if options.json:
             output.document({"items": [item.model_dump(mode="json") for item in found]})
         else:
-            columns = ("referral_id", "origin", "purpose", "state", "received_at")
-            rows = [(item.referral_id, item.origin, item.purpose, item.state, item.received_at) for item in found]
-            output.table(columns, rows)
+            columns = ("referral_id", "pri", "origin", "purpose", "state", "received_at")
+            output.table(columns, [_row(item) for item in found])
         return output.DONE
 
 
 @app.command
-async def notices(*, state: str | None = None, limit: PositiveInt = 50, options: Options = _OPTIONS) -> int:
-    """List the notices issued to you, newest first, without what they are about.
+async def notices(
+    *,
+    state: str | None = None,
+    priority: Literal["p0"] | None = None,
+    limit: PositiveInt = 50,
+    options: Options = _OPTIONS,
+) -> int:
+    """List the notices issued to you, without what they are about: open ones with a child at risk, then the newest.
 
     Parameters
     ----------
     state
         Only those in this state: issued, acknowledged, in_part, actioned, rejected, not_ours, withdrawn or
         withdrawal_acknowledged.
+    priority
+        Only where a child is at risk, as far as you are told: p0.
     limit
         At most so many.
     """
     async with output.service(options) as client:
-        page = client.notices(state=state, limit=min(limit, output.PAGE_MAX))
+        page = client.notices(state=state, priority=priority, limit=min(limit, output.PAGE_MAX))
         found = await output.first(page, limit)
         if options.json:
             output.document({"items": [item.model_dump(mode="json") for item in found]})
         else:
-            columns = ("notice_id", "contact", "purpose", "state", "exercise", "received_at", "deadlines")
+            columns = ("notice_id", "pri", "contact", "purpose", "state", "exercise", "received_at", "deadlines")
             output.table(columns, [_notice_row(item) for item in found])
         return output.DONE
 
@@ -109,9 +124,14 @@ async def acknowledge_withdrawal(referral_id: UUID, /, *, kept: Kept = _ERASED, 
         return output.DONE
 
 
+def _row(item: InboxItem) -> tuple[object, ...]:
+    who = item.referral_id, output.priority(item.priority), item.origin
+    return (*who, item.purpose, item.state, item.received_at)
+
+
 def _notice_row(item: NoticeView) -> tuple[object, ...]:
-    named = (item.notice_id, item.contact, item.purpose, item.state, item.exercise, item.received_at)
-    return (*named, _deadlines(item.deadlines))
+    named = (item.notice_id, output.priority(item.priority), item.contact, item.purpose, item.state, item.exercise)
+    return (*named, item.received_at, _deadlines(item.deadlines))
 
 
 def _deadlines(deadlines: Deadlines) -> str:

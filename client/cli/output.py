@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -84,6 +84,16 @@ def _text(cell: object) -> str:
     if isinstance(cell, datetime):
         return rfc3339(cell)
     return "" if cell is None else str(cell)
+
+
+def priority(level: str | None) -> str:
+    """A level of priority, as narrow as it goes: `p0`."""
+    return "" if level is None else level.partition("_")[0]
+
+
+def minute(at: datetime) -> str:
+    """A time, to the minute: lists have no room for more. Programs read it whole (`--json`)."""
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%MZ}"
 
 
 async def first(pages: AsyncIterator[Page[ItemT]], limit: int) -> list[ItemT]:

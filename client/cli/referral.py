@@ -322,7 +322,13 @@ def _checked_row(result: RowResult) -> dict[str, object]:
     }
 
 
+_OUTCOME = ("outcome", "child_identified", "child_safeguarded")
+
+
 def _answer(to: EdgeView) -> str:
-    """The answer, and of a notice what was said of which item."""
-    items = ", ".join(f"{each.n} {each.action or each.rejection}" for each in to.items)
-    return f"{to.answer}: {items}" if items else to.answer
+    """The answer; of a notice what was said of which item, of a case what has come of it and its agency's reference."""
+    detail = to.answer_detail or {}
+    said = [f"{each.n} {each.action or each.rejection}" for each in to.items]
+    said += [f"{name.removeprefix('child_')} {detail[name]}" for name in _OUTCOME if detail.get(name)]
+    said += [f"case {to.case_reference}"] if to.case_reference else []
+    return f"{to.answer}: {', '.join(said)}" if said else to.answer

@@ -160,7 +160,12 @@ _ORIGIN: Final = (
     Kept("stray", Class.S1, Way.STAYS, Owner.PROTOCOL, None, "bounded: edges that a restored database has forgotten"),
     Kept("edge", Class.S1, Way.STAYS, Owner.PARTY, None, "who was told what, and what was answered"),
     Kept(
-        "answer_act", Class.S1, Way.STAYS, Owner.PROTOCOL, None, "without it an act that comes again could move twice"
+        "answer_act",
+        Class.S2,
+        Way.STAYS,
+        Owner.PROTOCOL,
+        None,
+        "without it an act that comes again could move twice; the agency's reference goes with the record's key",
     ),
     Kept("party_day", Class.S0, Way.ROWS, Owner.PROTOCOL, 31, "what was filed of a day's budget", "day"),
     Kept("intake_count", Class.S0, Way.STAYS, Owner.PROTOCOL, None, "one row a party and fate"),
@@ -183,6 +188,7 @@ POLICY: Final[Mapping[str, tuple[Kept, ...]]] = {
         *(*_EVERYWHERE, *_READ, *_FEED),
         Kept("data_key", Class.KEY, Way.ITSELF, Owner.PARTY, None, "not used here"),
         Kept("case_file", Class.S2, Way.STAYS, Owner.PARTY, None, "the agency's own reference under a key of its own"),
+        Kept("case_act", Class.S1, Way.STAYS, Owner.PARTY, None, "what the agency has said, act by act"),
         Kept("case_edge", Class.S3, Way.RECORDS, Owner.PARTY, 365, _ERASED),
     ),
     "audit": (

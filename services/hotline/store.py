@@ -11,20 +11,22 @@ from typing import Final
 
 from services.hotline.ports import Offer, OfferPage, OpenedOffer
 from shared.exchange.message import Received
-from shared.party.recipient.store import ItemTable, NewItem, PostgresOneEdgeItems, Views, new_items
+from shared.party.recipient.store.items import ItemTable, NewItem, PostgresOneEdgeItems, Views, new_items
 from shared.runtime.database.columns import Columns, Statement
 
 _TABLE: Final = ItemTable(
     name="offer",
     subject="referral_id",
     sender="origin",
-    shown="referral_id, origin, purpose, exercise, state, edge, received_at, said",
+    shown="referral_id, origin, purpose, exercise, state, edge, received_at, priority, said",
 )
 _NEW: Final = Columns.of(NewItem)
 _ADD: Final = Statement(
     """
-INSERT INTO offer (referral_id, party, origin, exercise, purpose, edge, content, evidence, wrapped_key, state)
-SELECT subject_id, party, sender, exercise, purpose, edge::jsonb, content, evidence, wrapped_key, 'offered' FROM {new}
+INSERT INTO offer (referral_id, party, origin, exercise, purpose, edge, content, evidence, wrapped_key, state,
+                   priority)
+SELECT subject_id, party, sender, exercise, purpose, edge::jsonb, content, evidence, wrapped_key, 'offered', priority
+FROM {new}
 """,
     new=_NEW,
 )

@@ -15,7 +15,7 @@ from shared.contracts.evidence import KeptEvidence
 from shared.exchange.acts import Act, NoticeState
 from shared.party.origin.api.routes import FILES_MANY, FILES_ONE, Identified, OriginApi, add_origin_routes
 from shared.party.recipient.api import Answering, ItemRoutes, Serving, add_acts
-from shared.party.recipient.ports import Page
+from shared.party.recipient.ports import OnlyP0, Page
 from shared.runtime.http.identity import Identity
 from shared.runtime.http.openapi import shows
 from shared.runtime.http.paging import Cursor, Limit
@@ -29,10 +29,14 @@ def notices_router(serving: Serving) -> APIRouter:
 
     @router.get("", **shows(NoticePage))
     async def page(
-        identity: Identity = who, state: NoticeState | None = None, cursor: Cursor = None, limit: Limit = 50
+        identity: Identity = who,
+        state: NoticeState | None = None,
+        priority: OnlyP0 = None,
+        cursor: Cursor = None,
+        limit: Limit = 50,
     ) -> Response:
-        """The notices issued to this provider, newest first."""
-        return await notices.page(identity, Page(state, cursor, limit))
+        """The notices issued to this provider: open ones with a child at risk first, then the newest."""
+        return await notices.page(identity, Page.of(state, cursor, limit, priority=priority))
 
     @router.get("/{notice_id}", **shows(OpenedNotice))
     async def show(notice_id: UUID, identity: Identity = who) -> Response:

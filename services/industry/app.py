@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Final
 
 from services.industry.api import notices_router, referrals_router
 from services.industry.bus import industry_door
 from services.industry.domain import AUTHORITY
 from services.industry.store import PostgresNotices
-from shared.exchange.acts import Subject
+from shared.exchange.acts import NoticeState, Subject
 from shared.exchange.events import event_type
+from shared.exchange.origin import ReferralState
+from shared.party.attention import Source, attention_router
 from shared.party.feed import feed_routers
 from shared.party.origin.app import assemble_origin
+from shared.party.origin.store.attention import origin_waits
 from shared.party.origin.store.filing import FILED, LISTED
 from shared.party.recipient.app import serving
+from shared.party.recipient.store.attention import items_waiting
 from shared.runtime.http.edge import create_app
 from shared.runtime.instance.app import App
 from shared.runtime.instance.machinery import Machinery, build_machinery
@@ -31,6 +36,11 @@ async def build(instance: str, **given: object) -> App:
 def assemble(machinery: Machinery) -> App:
     """The parts of the service on top of its machinery; needs no database and no broker."""
     origin, items = assemble_origin(machinery, AUTHORITY), serving(machinery)
-    routers = [referrals_router(origin.api, items.identified), notices_router(items), *feed_routers(items, AUTHORITY)]
+    own = Source("referral", ReferralState.ROUTED, origin_waits)
+    issued = Source(
+        "notice", NoticeState.ISSUED, partial(items_waiting, table=PostgresNotices.table, subject=Subject.NOTICE)
+    )
+    about = [attention_router(items, AUTHORITY, own, issued), *feed_routers(items, AUTHORITY)]
+    routers = [referrals_router(origin.api, items.identified), notices_router(items), *about]
     http = create_app("Causeway industry", routers, probes=machinery.probes())
     return origin.app(machinery, http, industry_door(kek=machinery.keys.kek, origin=origin.bus))

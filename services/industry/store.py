@@ -12,23 +12,23 @@ from typing import Final
 from services.industry.ports import NoticePage, OpenedNotice, ShownNotice
 from shared.contracts.referral import NoticeRecord
 from shared.exchange.message import Received
-from shared.party.recipient.store import ItemTable, NewItem, PostgresOneEdgeItems, Views, new_items
+from shared.party.recipient.store.items import ItemTable, NewItem, PostgresOneEdgeItems, Views, new_items
 from shared.runtime.database.columns import Columns, Statement
 
 _TABLE: Final = ItemTable(
     name="notice",
     subject="notice_id",
     sender="contact",
-    shown="notice_id, contact, purpose, exercise, state, language, edge, numbers, received_at, said",
+    shown="notice_id, contact, purpose, exercise, state, language, edge, numbers, received_at, priority, said",
     numbers="numbers",
 )
 _NEW: Final = Columns.of(NewItem, language="text", numbers="smallint[]")
 _ADD: Final = Statement(
     """
 INSERT INTO notice (notice_id, party, contact, exercise, purpose, edge, content, evidence, wrapped_key, language,
-                    numbers, state)
+                    numbers, state, priority)
 SELECT subject_id, party, sender, exercise, purpose, edge::jsonb, content, evidence, wrapped_key, language,
-       string_to_array(numbers, chr(31))::smallint[], 'issued' FROM {new}
+       string_to_array(numbers, chr(31))::smallint[], 'issued', priority FROM {new}
 """,
     new=_NEW,
 )

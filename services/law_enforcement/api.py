@@ -15,7 +15,7 @@ from shared.contracts.evidence import KeptEvidence
 from shared.exchange.acts import Act, CaseState
 from shared.exchange.states import collection
 from shared.party.recipient.api import Answering, ItemRoutes, Serving, add_acts
-from shared.party.recipient.ports import Page
+from shared.party.recipient.ports import OnlyP0, Page
 from shared.runtime.http.identity import Identity
 from shared.runtime.http.openapi import shows
 from shared.runtime.http.paging import Cursor, Limit
@@ -29,10 +29,14 @@ def cases_router(serving: Serving) -> APIRouter:
 
     @router.get("/inbox", tags=["inbox"], **shows(CasePage))
     async def page(
-        identity: Identity = who, state: CaseState | None = None, cursor: Cursor = None, limit: Limit = 50
+        identity: Identity = who,
+        state: CaseState | None = None,
+        priority: OnlyP0 = None,
+        cursor: Cursor = None,
+        limit: Limit = 50,
     ) -> Response:
-        """The referrals offered to this agency, newest first."""
-        return await cases.page(identity, Page(state, cursor, limit))
+        """The referrals offered to this agency: open ones with a child at risk first, then the newest."""
+        return await cases.page(identity, Page.of(state, cursor, limit, priority=priority))
 
     @router.get("/inbox/{referral_id}", tags=["inbox"], **shows(OpenedCase))
     async def show(referral_id: UUID, identity: Identity = who) -> Response:

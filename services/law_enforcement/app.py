@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Final
 
 from services.law_enforcement.api import cases_router
 from services.law_enforcement.bus import law_enforcement_door
 from services.law_enforcement.domain import AUTHORITY
 from services.law_enforcement.store import PostgresCases
-from shared.exchange.acts import Subject
+from shared.exchange.acts import CaseState, Subject
 from shared.exchange.events import event_type
+from shared.party.attention import Source, attention_router
 from shared.party.feed import feed_routers
 from shared.party.recipient.app import serving
+from shared.party.recipient.store.attention import items_waiting
 from shared.runtime.http.edge import create_app
 from shared.runtime.instance.app import App
 from shared.runtime.instance.machinery import Machinery, build_machinery
@@ -29,7 +32,9 @@ async def build(instance: str, **given: object) -> App:
 def assemble(machinery: Machinery) -> App:
     """The parts of the service on top of its machinery; needs no database and no broker."""
     door, items = law_enforcement_door(kek=machinery.keys.kek), serving(machinery)
-    routers = [cases_router(items), *feed_routers(items, AUTHORITY)]
+    waiting = Source("case", CaseState.OFFERED, partial(items_waiting, table=PostgresCases.table, subject=Subject.CASE))
+    attention = attention_router(items, AUTHORITY, waiting)
+    routers = [cases_router(items), attention, *feed_routers(items, AUTHORITY)]
     http = create_app("Causeway law enforcement", routers, probes=machinery.probes())
     return App(
         machinery,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shared.contracts.answers import CaseWords
+from shared.contracts.answers import CaseWords, TrackNumber
 from shared.contracts.base import Contract, Instant, NextCursor, PartyId, Uuid
 from shared.contracts.decision import Edge
 from shared.contracts.fields import CaseReference
@@ -50,12 +50,25 @@ class CasePage(Contract):
     next: NextCursor
 
 
+class CaseAct(CaseWords):
+    """One act of the agency as it was done: its own words, the state that it led to, its number and its time."""
+
+    number: TrackNumber
+    state: CaseState
+    reason: CaseDeclineReason | None
+    at: Instant
+
+
 class OpenedCase(CaseFields):
-    """A referral with its records, which are null once they were erased, and the agency's own reference."""
+    """A referral with its records, which are null once they were erased, and the agency's own reference.
+
+    What it has made of the case is the fold of all its acts; `timeline` has each, oldest first.
+    """
 
     further: tuple[OpenedFurtherEdge, ...]
     record: ReferralRecord | None
     case_reference: CaseReference | None
+    timeline: tuple[CaseAct, ...]
 
 
 class CaseMoved(Contract):

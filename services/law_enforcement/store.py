@@ -14,7 +14,7 @@ from uuid import UUID
 
 import asyncpg
 
-from services.law_enforcement.ports import CasePage, FurtherEdge, OpenedCase, OpenedFurtherEdge, ShownCase
+from services.law_enforcement.ports import CaseAct, CasePage, FurtherEdge, OpenedCase, OpenedFurtherEdge, ShownCase
 from shared.contracts.answers import CaseAcceptedClear, CaseRecord
 from shared.contracts.base import Contract
 from shared.envelope.datakeys import DataKey, KeyEncryptionKey, Place, protect, reveal, unwrap, wrap
@@ -22,14 +22,14 @@ from shared.exchange.message import Received, Record
 from shared.kernel.clock import rfc3339
 from shared.party.recipient.domain import Item
 from shared.party.recipient.ports import Page
-from shared.party.recipient.store import ItemTable, NewItem, PostgresItems, new_items, view, words
+from shared.party.recipient.store.items import ItemTable, NewItem, PostgresItems, new_items, view, words
 from shared.runtime.database.columns import Columns, Statement
 
 _TABLE: Final = ItemTable(
     name="case_file",
     subject="referral_id",
     sender="origin",
-    shown="referral_id, origin, exercise, state, received_at, said",
+    shown="referral_id, origin, exercise, state, received_at, priority, said",
     purposes="ARRAY(SELECT purpose FROM case_edge AS e"
     " WHERE e.referral_id = case_file.referral_id AND e.party = case_file.party)",
     contents="case_edge",
@@ -38,13 +38,13 @@ _TABLE: Final = ItemTable(
 _NEW: Final = Columns.of(NewItem, without=("purpose", "edge", "content", "evidence", "wrapped_key"))
 _ADD: Final = Statement(
     """
-INSERT INTO case_file (referral_id, party, origin, exercise, state)
-SELECT subject_id, party, sender, exercise, 'offered' FROM {new} ON CONFLICT DO NOTHING
+INSERT INTO case_file (referral_id, party, origin, exercise, state, priority)
+SELECT subject_id, party, sender, exercise, 'offered', priority FROM {new} ON CONFLICT DO NOTHING
 """,
     new=_NEW,
 )
 #: One row per purpose for which a referral was offered to the agency.
-_NEW_EDGE: Final = Columns.of(NewItem, without=("sender", "exercise"))
+_NEW_EDGE: Final = Columns.of(NewItem, without=("sender", "exercise", "priority"))
 _ADD_EDGES: Final = Statement(
     """
 INSERT INTO case_edge (referral_id, party, purpose, edge, content, evidence, wrapped_key)
@@ -59,6 +59,12 @@ ORDER BY received_at, purpose
 _EVIDENCE: Final = """
 SELECT party, purpose, evidence, wrapped_key FROM case_edge WHERE referral_id = $1 ORDER BY received_at, purpose
 """
+
+
+_ADD_ACT: Final = """
+INSERT INTO case_act (referral_id, party, number, state, said, at) VALUES ($1, $2, $3, $4, $5, $6)
+"""
+_ACTS: Final = "SELECT number, state, said, at FROM case_act WHERE referral_id = $1 AND party = $2 ORDER BY number"
 
 
 class PostgresCases(PostgresItems):
@@ -83,6 +89,8 @@ class PostgresCases(PostgresItems):
                 item.subject_id, item.party, reference=sealed.case_reference, kek=self._kek
             )
         await self._act(item, following, kept, reference, key)
+        number = item.acts + 1
+        await self._driver.execute(_ADD_ACT, item.subject_id, item.party, number, following, words(clear), at)
 
     async def evidence(self, subject_id: UUID) -> list[Record]:
         await self._one(subject_id)
@@ -96,6 +104,7 @@ class PostgresCases(PostgresItems):
     async def show(self, subject_id: UUID) -> OpenedCase:
         row = await self._one(subject_id)
         first, *further = (await self._edges([subject_id]))[subject_id]
+        acts = await self._driver.fetch(_ACTS, subject_id, row["party"])
         return view(
             OpenedCase,
             row,
@@ -104,6 +113,7 @@ class PostgresCases(PostgresItems):
             record=self._opened(first, subject_id),
             further=[view(OpenedFurtherEdge, each, record=self._opened(each, subject_id)) for each in further],
             case_reference=case_reference(row, self._kek),
+            timeline=[view(CaseAct, each) for each in acts],
         )
 
     async def _edges(self, referral_ids: Sequence[UUID]) -> dict[UUID, list[asyncpg.Record]]:

@@ -15,6 +15,7 @@ from shared.exchange import items
 from shared.exchange.acts import ACTS, Offered, Subject, Track
 from shared.exchange.items import Said
 from shared.exchange.states import answer_follows, permits
+from shared.exchange.words import folded
 from shared.kernel.authority import Permit
 from shared.kernel.errors import Refused
 from shared.vocabulary.answers import AnswerState
@@ -84,19 +85,24 @@ def answer_edge(
     offered = Offered.WITHDRAWN if withdrawn else Offered.OPEN
     if isinstance(clear, Answer) and clear.number <= present.acts:
         raise Refused("answer_repeated")
-    said = Said.kept(present.detail)
     deciding: Contract = clear
     if isinstance(clear, NoticeAnsweredClear | NoticeNotOursClear):
-        stated = items.renumbered(_said(clear), own)
-        items.check(stated, own, said)
-        said += stated
-        deciding = items.fold(own, said)
+        before, stated = Said.kept(present.detail), items.renumbered(_said(clear), own)
+        items.check(stated, own, before)
+        deciding = items.fold(own, before + stated)
     following = answer_follows(message, present.state, deciding, offered=offered)
     if following is None:
         raise Refused("answer_out_of_order")
-    # What was said of items adds up; every other word stands for what was said before.
-    detail = clear.model_dump(mode="json", exclude={"referral_id", "notice_id"}, exclude_none=True) | said.words()
+    detail = folded(present.detail, said_in(clear, own=own))
     return Answered(following, detail, clear.number if isinstance(clear, Answer) else present.acts)
+
+
+def said_in(clear: Contract, *, own: Sequence[int]) -> dict[str, object]:
+    """The words of one answer as its origin keeps them: no ids of subjects, items by its own numbers."""
+    words = clear.model_dump(mode="json", exclude={"referral_id", "notice_id"}, exclude_none=True)
+    if isinstance(clear, NoticeAnsweredClear | NoticeNotOursClear):
+        words |= items.renumbered(_said(clear), own).words()
+    return words
 
 
 def _said(clear: NoticeAnsweredClear | NoticeNotOursClear) -> Said:

@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import product
 from typing import Any, Final
 from uuid import UUID
 
@@ -24,15 +25,17 @@ from services.law_enforcement import store as law_enforcement
 from services.law_enforcement.store import PostgresCases
 from shared.contracts.delivery import HOLES_MAX
 from shared.kernel.clock import SystemClock
-from shared.party.origin.store import edges, filing, referrals
+from shared.party.origin.store import attention, edges, filing, referrals
 from shared.runtime.database import feed, feed_reading, idempotency
 from shared.runtime.database.partitions import MONTHS_AHEAD, make_months
 from shared.runtime.database.transactions import Database, RowScope
 from shared.runtime.post import admitted, outbox, sent_book, taken
 from shared.runtime.watch import metrics
-from tests.benchmarks import filled_audit
+from tests.benchmarks import filled_attention, filled_audit
+from tests.benchmarks.filled_attention import P0, PRIORITY
 
-_END_MS: Final = int(SystemClock().now().timestamp() * 1000)
+_END: Final = SystemClock().now()
+_END_MS: Final = int(_END.timestamp() * 1000)
 BIG, SMALL, TINY = "big.example", "p7.example", "tiny.example"
 PAGE: Final = 50
 #: Of a ciphertext: about what a record of one item takes.
@@ -71,18 +74,20 @@ _REFERRALS = (
 INSERT INTO referral (referral_id, party, external_ref, revision, exercise, disposition, state, work_reason, arrival,
                       body_sha256, facts, decision, content, accepted_at)
 SELECT {_ID}, {_PARTY}, 'R-' || i, 1, false, 'routed', CASE WHEN i % 500 = 0 THEN 'withdrawn' ELSE 'routed' END,
-       CASE WHEN i % 1000 = 1 THEN 'undeliverable' END, i, repeat('a', 64), '{{{{"a": 1}}}}', '{{{{"salt": "s"}}}}',
+       CASE WHEN i % 1000 = 1 THEN 'undeliverable' END, i, repeat('a', 64),
+       jsonb_build_object('priority', {PRIORITY}), '{{{{"salt": "s"}}}}',
        {_BYTES}, {_AGO}
 FROM generate_series(1, {{rows}}) AS i
 """,
     f"""
 INSERT INTO edge (edge_id, message_id, instance, referral_id, notice_id, party, recipient, purpose, reason, rules,
-                  answer, answered_at, law, decided_at)
+                  answer, answered_at, law, decided_at, rank, taken_back)
 SELECT gen_random_uuid(), uuidv7(), CASE WHEN k = 1 THEN 'law_enforcement' ELSE 'industry' END, {_ID},
        CASE WHEN k = 2 THEN uuidv7() END, {_PARTY},
        CASE WHEN k = 1 THEN 'agency' ELSE 'provider' END || (i % 60) || '.example', 'p' || k, 'because', '{{{{r1}}}}',
-       CASE WHEN i % 500 = 0 THEN 'none' WHEN k = 1 THEN 'closed' ELSE 'actioned' END, {_AGO},
-       repeat('f', 16), {_AGO}
+       CASE WHEN i % 500 IN (0, 7) THEN 'none' WHEN i % 500 = 8 THEN 'declined' WHEN k = 1 THEN 'closed'
+            ELSE 'actioned' END, {_AGO},
+       repeat('f', 16), {_AGO}, CASE WHEN {PRIORITY} = 'p0_child_at_risk' THEN 0 ELSE 1 END, i % 500 = 0
 FROM generate_series(1, {{rows}}) AS i, generate_series(1, 2) AS k
 """,
     f"""
@@ -131,24 +136,26 @@ FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indexrelid
 WHERE c.relnamespace = 'public'::regnamespace AND NOT c.relispartition
   AND NOT EXISTS (SELECT FROM pg_constraint WHERE conindid = c.oid)
 """
-_STATE = "CASE WHEN i % 500 = 0 OR i <= 50 THEN '{begun}' ELSE '{done}' END"
+_STATE = "CASE WHEN i % 500 IN (0, 7) OR i <= 50 THEN '{begun}' ELSE '{done}' END"
 _ITEM = f"""
 INSERT INTO {{table}} ({{key}}, party, {{sender}}, exercise, state, arrival, received_at, changed_at, purpose, edge,
-                       content, evidence, wrapped_key{{more}})
+                       content, evidence, wrapped_key, priority{{more}})
 SELECT {_ID}, {_PARTY}, 'o.example', false, {_STATE}, i, {_AGO}, {_AGO}, 'p1', '{{{{"a": 1}}}}', {_BYTES}, {_PROOF},
-       decode(repeat('ef', 60), 'hex'){{values}}
+       decode(repeat('ef', 60), 'hex'), {PRIORITY}{{values}}
 FROM generate_series(1, {{rows}}) AS i
 """
 _CASES = (
     f"""
-INSERT INTO case_file (referral_id, party, origin, exercise, state, arrival, received_at, changed_at)
-SELECT {_ID}, {_PARTY}, 'o.example', false, {_STATE}, i, {_AGO}, {_AGO} FROM generate_series(1, {{rows}}) AS i
+INSERT INTO case_file (referral_id, party, origin, exercise, state, arrival, received_at, changed_at, priority)
+SELECT {_ID}, {_PARTY}, 'o.example', false, {_STATE}, i, {_AGO}, {_AGO}, {PRIORITY}
+FROM generate_series(1, {{rows}}) AS i
 """,
     f"""
 INSERT INTO case_edge (referral_id, party, purpose, edge, content, evidence, wrapped_key, received_at)
 SELECT {_ID}, {_PARTY}, 'p1', '{{{{"a": 1}}}}', {_BYTES}, {_PROOF}, decode(repeat('ef', 60), 'hex'), {_AGO}
 FROM generate_series(1, {{rows}}) AS i
 """,
+    filled_attention.CASE_ACTS,
 )
 
 
@@ -160,11 +167,11 @@ def _words(table: str, key: str, sender: str, *, begun: str, done: str) -> dict[
 #: By kind of service: what fills it, and the words of it that differ.
 _FILLS: Final[Mapping[str, tuple[Sequence[str], Mapping[str, str]]]] = {
     "hotline": (
-        (*_REFERRALS, _ITEM, _EVENT, _FEEDS, _KEYS, *_POST, *_INBOX),
+        (*_REFERRALS, filled_attention.ANSWERED, _ITEM, _EVENT, _FEEDS, _KEYS, *_POST, *_INBOX),
         _words("offer", "referral_id", "origin", begun="offered", done="withdrawal_acknowledged"),
     ),
     "industry": (
-        (*_REFERRALS, _ITEM, _FEEDS, *_INBOX),
+        (*_REFERRALS, filled_attention.ANSWERED, _ITEM, _FEEDS, *_INBOX),
         _words("notice", "notice_id", "contact", begun="issued", done="actioned")
         | {"more": ", language", "values": ", 'en'"},
     ),
@@ -267,12 +274,16 @@ def questions(service: str, rows: int) -> Iterator[Question]:
     for party in (BIG, SMALL, TINY):
         for state, below in ((None, None), (begun, None), (None, half), (begun, half)):
             name = f"list of {party}, state {state or 'any'}, {'from the middle' if below else 'first page'}"
-            yield Question(name, table.page, (party, state, below, PAGE + 1), _reading(party), _PAGE_ROWS)
+            for only in (None, P0):
+                asked = party, state, below, PAGE + 1, only
+                yield Question(f"{name}, {only or 'any'}", table.page, asked, _reading(party), _PAGE_ROWS)
+        yield from _waiting("open and at risk", table.attention, party)
     yield Question("one item", table.one, (one,), _reading(BIG), 4)
     yield Question("items to act on", table.find, ([one],), _reading(BIG), 8)
     if service == "law_enforcement":
         ids = [subject(n, rows) for n in range(half, half + PAGE)]
         yield Question("edges of a page of cases", law_enforcement._EDGES, (ids,), _reading(BIG), 3 * PAGE)
+        yield Question("what was said of a case", law_enforcement._ACTS, (one, BIG), _reading(BIG), 8)
         yield Question("evidence of a case", law_enforcement._EVIDENCE, (one,), _reading(BIG), 4)
     for party in (BIG, SMALL, TINY):
         for above in (0, half, rows):
@@ -284,6 +295,11 @@ def questions(service: str, rows: int) -> Iterator[Question]:
         waiting = ("law_enforcement", 500)
         yield Question("what is appended next", outbox._WORK, waiting, RowScope((), "", ""), 1000, batch=True)
         yield Question("an idempotency key", idempotency._HELD, ([BIG], [b"x" * 32]), _reading(BIG), 4)
+
+
+def _waiting(name: str, statement: str, party: str, *most: int) -> Iterator[Question]:
+    for where, arguments in filled_attention.asked(party, *most, end=_END, limit=PAGE + 1):
+        yield Question(f"{name} of {party}, {where}", statement, arguments, _reading(party), _PAGE_ROWS)
 
 
 def _of_delivery(one: UUID) -> Iterator[Question]:
@@ -305,8 +321,11 @@ def _of_origin(rows: int, half: int) -> Iterator[Question]:
         for reason in (None, "undeliverable"):
             name = f"work list of {party}, reason {reason or 'any'}"
             yield Question(name, referrals._WORK, (party, reason, None, PAGE + 1), scope, _PAGE_ROWS)
+        for most, (kind, asked) in product((0, 1), _ATTENTION.items()):
+            yield from _waiting(f"{kind} that need a person, to {most},", asked, party, most)
     yield Question("one referral", referrals._ONE, (one,), _reading(BIG), 4)
     # Of what was settled each month is looked into; the planner reads a month of a few pages in whichever way.
+    yield Question("what was answered to it", referrals._ANSWERS, (one,), _reading(BIG), 50)
     yield Question("its edges", referrals._EDGES, (one,), _reading(BIG), 1000)
     yield Question("who was told", referrals._TOLD, (one,), _reading(BIG), 8)
     ids = [subject(n, rows) for n in range(half, half + 500)]
@@ -343,10 +362,11 @@ async def timed(database: Database, question: Question, *, times: int) -> list[f
     return taken
 
 
+_ATTENTION: Final = {"edges": attention._EDGES, "referrals": attention._REFERRALS}
 #: The tables that grow with what is filed.
 _LARGE: Final = frozenset(
     {"referral", "edge", "offer", "notice", "case_file", "case_edge", "event", "idempotency", "outbox", "settled"}
-    | {"inbox", "entry", "link", "receipted"}
+    | {"inbox", "entry", "link", "receipted", "answer_act", "case_act"}
 )
 #: A table that lies in a page or two, such as a month that has not begun, is read whole and costs nothing.
 _PAGE_OF_ROWS: Final = 20

@@ -110,6 +110,7 @@ def offered(
     to: str = AGENCY,
     origin: str = HOTLINE,
     purpose: str = "investigation",
+    priority: str = "p2_normal",
 ) -> Received:
     """A referral offered by `origin`."""
     stated = {"referral_id": referral_id, "revision": 1}
@@ -118,6 +119,7 @@ def offered(
         "observed_at": "2026-05-03T08:00:00Z",
         "media_kind": "image",
         "items": [{"n": 1, "locator": {"kind": "url", "value": LOCATION}}],
+        "priority": {"level": priority},
     }
     return received(
         REFERRAL_OFFERED,

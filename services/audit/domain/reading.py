@@ -11,6 +11,7 @@ from uuid import UUID
 from pydantic_core import to_json
 
 from services.audit.domain.entries import Asked, Entry, EntryKind, Link, Numbers, NumbersAre, Read, Receipted
+from shared.contracts.answers import OutcomeReport, OutcomeReportedClear
 from shared.contracts.base import Contract
 from shared.contracts.delivery import GoneClear, MarksClear, Numbering
 from shared.contracts.facts import (
@@ -216,7 +217,8 @@ class _Value(Protocol):
 
 def _states(message: MessageType) -> bool:
     """Whether audit keeps something of what the message says, beside that it was said."""
-    return message.edge or message.family in (Family.FACT, Family.RECEIPT) or message in (MARKS, GONE)
+    stated = message.edge or message.family in (Family.FACT, Family.RECEIPT) or message in (MARKS, GONE)
+    return stated or message.clear is OutcomeReportedClear
 
 
 def _stated(
@@ -254,12 +256,16 @@ def _stated(
         case GoneClear() as clear:
             _note_gone(clear, attributes.sender, read, directory=directory)
             return Said()
+        case OutcomeReportedClear() as clear:
+            return Said(detail=clear.model_dump_json(include=_OUTCOME, exclude_none=True))
         case ReferralRefusedClear() | ReferralReviewedClear() | MessageParkedClear() | RecordRevealedClear() as clear:
             return Said(_KINDS[type(clear)], clear.model_dump_json(exclude_none=True))
         case _:
             return Said()
 
 
+#: Of a reported outcome the codes: each report is an entry of its own, and none replaces another.
+_OUTCOME: Final = {*OutcomeReport.model_fields, "number"}
 _KINDS: Final[Mapping[type[Contract], EntryKind]] = {
     ReferralRefusedClear: EntryKind.REFUSAL,
     ReferralReviewedClear: EntryKind.REVIEWED,

@@ -17,6 +17,7 @@ from shared.exchange.reads import PeerReads
 from shared.exchange.record_table import DECIDE_AGAIN, SUBJECT_WITHDRAWN
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Unavailable
+from shared.party.origin.ports import Receipted
 from shared.party.origin.store.edges import PostgresEdges
 from shared.party.origin.store.reviews import PostgresReviews
 from shared.party.origin.store.standings import PostgresMissing, compare, refused_as_taken_back, taken_late
@@ -67,6 +68,13 @@ class Looked:
         return cls(documents.law, documents.reads, at, twice)
 
 
+def _stuck(settlement: Settlement) -> bool:
+    """Whether nothing more comes of it by itself: it is neither applied nor decided again."""
+    if settlement.outcome is ReceiptOutcome.REFUSED:
+        return settlement.code not in DECIDE_AGAIN
+    return settlement.outcome not in FINAL and settlement.outcome is not ReceiptOutcome.MOVED
+
+
 class OriginBus:
     """What a service that originates hands answers and settlements to."""
 
@@ -103,8 +111,9 @@ class OriginBus:
         """
         edges = PostgresEdges(unit.connection.driver, self._kek)
         await edges.note_receipted(
-            {entry.message_id: entry.outcome.value for entry in settlements if entry.outcome not in FINAL},
+            {each.message_id: Receipted(each.outcome.value, each.code) for each in settlements if _stuck(each)},
             [entry.message_id for entry in settlements if entry.outcome in FINAL],
+            self._clock.now(),
         )
         stale = [entry.message_id for entry in settlements if entry.code in DECIDE_AGAIN]
         if stale:

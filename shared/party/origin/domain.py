@@ -15,7 +15,7 @@ from shared.contracts.acceptance import SignedAcceptance
 from shared.contracts.answers import CaseWords, NoticeWords, TrackNumber
 from shared.contracts.base import Contract, ErrorCode, EventTime, Instant, NextCursor, PartyId, RuleId, Uuid
 from shared.contracts.decision import DecisionRef
-from shared.contracts.fields import ExternalRef
+from shared.contracts.fields import CaseReference, ExternalRef
 from shared.contracts.items import ItemNumber
 from shared.contracts.referral import CutRules, ReferralSubmission, Revision
 from shared.exchange.origin import ReferralState
@@ -213,10 +213,19 @@ class AnswerDetail(NoticeWords, CaseWords):
     reason: CaseDeclineReason | None = None
 
 
+class Told(AnswerDetail):
+    """One answer as it was given: its own words, what the edge came to by it, and when it was applied here."""
+
+    answer: AnswerState
+    at: Instant
+
+
 class SentEdge(Recipient):
     """An edge with its delivery, the code of a refusal, what the recipient has answered, and the withdrawal's delivery.
 
-    `withdrawal` is null where nothing was withdrawn, or where its recipient could not be told.
+    `answer_detail` is the fold of all answers, `timeline` has each, oldest first. `case_reference` is the agency's own,
+    for this origin alone; null where it named none, and once the record is erased. `withdrawal` is null where nothing
+    was withdrawn, or where its recipient could not be told.
     """
 
     delivery: Delivery
@@ -224,6 +233,8 @@ class SentEdge(Recipient):
     withdrawal: Delivery | None
     answer: AnswerState
     answer_detail: AnswerDetail | None
+    timeline: tuple[Told, ...] = ()
+    case_reference: CaseReference | None = None
     notice_id: Uuid | None
 
 

@@ -211,12 +211,34 @@ class Taken:
     retell: bool = False
 
 
+class Receipted(NamedTuple):
+    """What a receipt says of a message that was not applied, and why."""
+
+    outcome: str
+    code: str | None
+
+
 class AnswerAct(NamedTuple):
     """An act of a recipient: what it is about, whose it is, and its own id."""
 
     subject: UUID
     sender: str
     act: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What became of an act when it first came: the code of a refusal, or what its edges came to.
+
+    `said` are its own words in JSON, `reference` the recipient's own of what it took up, in the clear.
+    """
+
+    code: str | None
+    referral_id: UUID
+    party: str
+    answered: Answered | None = None
+    said: Mapping[str, object] | None = None
+    reference: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,7 +305,7 @@ class Edges(Protocol):
         """What became of these acts when they first came: the code of a refusal, None where one was applied."""
         ...
 
-    async def answer(self, taken: Mapping[UUID, Taken], judged: Mapping[AnswerAct, str | None], at: datetime) -> None:
+    async def answer(self, taken: Mapping[UUID, Taken], judged: Mapping[AnswerAct, Judged], at: datetime) -> None:
         """Store the new answer of each edge, keyed by its id, and what became of the acts that came first now."""
         ...
 
@@ -299,10 +321,11 @@ class Edges(Protocol):
         """The same of those that were to be issued anew and could not be read; their ids stay (`StaleEdge.known`)."""
         ...
 
-    async def note_receipted(self, unfinished: Mapping[UUID, str], finished: Sequence[UUID]) -> None:
-        """Put referrals on the work list whose messages have no last word yet, by message and outcome.
+    async def note_receipted(self, receipted: Mapping[UUID, Receipted], finished: Sequence[UUID], at: datetime) -> None:
+        """Note on edges what receipts say of their messages that is not `applied`, and that it is no more.
 
-        Those none of whose messages is such any more, now that these are `finished`, leave it.
+        Referrals whose messages have no last word yet go on the work list. Those none of whose messages is such any
+        more, now that these are `finished`, leave it. What is refused for good is both receipted and finished.
         """
         ...
 

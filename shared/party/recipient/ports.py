@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Literal, Protocol
 from uuid import UUID
 
 from shared.contracts.base import Contract, Flag, Instant
@@ -16,7 +16,11 @@ from shared.exchange.message import Draft, Received, Record
 from shared.kernel.authority import Role
 from shared.party.recipient.domain import Item, ItemKey
 from shared.routing.directory_index import DirectoryIndex
+from shared.vocabulary.referral import PriorityLevel
 from shared.vocabulary.routing import Purpose
+
+#: Of a list: only what has a child at risk.
+OnlyP0 = Literal["p0"] | None
 
 
 class ShownItem(Contract):
@@ -25,15 +29,25 @@ class ShownItem(Contract):
     purpose: Purpose
     exercise: Flag
     received_at: Instant
+    priority: PriorityLevel | None
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What a list asks for: at most `limit` items in `state` (None: in any), from `cursor` on."""
+    """What a list asks for: at most `limit` items in `state` (None: in any), from `cursor` on.
+
+    `priority` is the level that alone is wanted.
+    """
 
     state: str | None = None
     cursor: str | None = None
     limit: int = 50
+    priority: str | None = None
+
+    @classmethod
+    def of(cls, state: str | None, cursor: str | None, limit: int, *, priority: OnlyP0) -> Page:
+        """A page as it is asked for over HTTP."""
+        return cls(state, cursor, limit, PriorityLevel.P0_CHILD_AT_RISK.value if priority else None)
 
 
 class Items(Protocol):
@@ -87,7 +101,10 @@ class Items(Protocol):
         ...
 
     async def page(self, party: str, page: Page) -> Contract:
-        """The party's items, newest first, without their records: in the order in which they became visible."""
+        """The party's items without their records: what is open and has a child at risk, then all others, newest first.
+
+        In the order in which they became visible.
+        """
         ...
 
     async def show(self, subject_id: UUID) -> ShownItem:

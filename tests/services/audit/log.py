@@ -14,11 +14,11 @@ from services.audit.ports import Partition
 from services.audit.store.entries import PostgresEntries
 from services.audit.store.partitions import PostgresPartitions
 from services.audit.use_cases import Look
-from shared.contracts.registry import MESSAGE_PARKED
+from shared.contracts.registry import MESSAGE_PARKED, OUTCOME_REPORTED
 from shared.envelope.batch import message_digest
 from shared.envelope.headers import decode_headers
 from shared.envelope.sealing import Opener
-from shared.exchange.compose import compose_fact, compose_receipts
+from shared.exchange.compose import Addressing, compose, compose_fact, compose_receipts
 from shared.exchange.message import Draft, Record
 from shared.exchange.prepare import Prepared
 from shared.kernel.authority import Role
@@ -26,7 +26,7 @@ from shared.kernel.clock import ManualClock
 from shared.kernel.ids import uuid7
 from shared.runtime.database.transactions import Database
 from shared.vocabulary.answers import ReceiptOutcome
-from tests.support.builders import verdict
+from tests.support.builders import HOTLINE, POLICE, verdict
 from tests.support.exchange_world import LONG_AFTER, World, world
 
 AUDITOR = "auditor.example"
@@ -75,6 +75,29 @@ class Log:
         await self.keep(
             *self.world.records(compose_receipts(by, "hotline", [entry], directory=directory, at=self.world.at), by)
         )
+
+    async def outcome(self, referral_id: UUID, number: int, *, outcome: str, known: str) -> None:
+        """An outcome that the sample agency reports, kept a second after whatever came before."""
+        self.world.at += timedelta(seconds=1)
+        said = {
+            "referral_id": str(referral_id),
+            "revision": 1,
+            "act": str(uuid7()),
+            "number": number,
+            "outcome": outcome,
+            "child_identified": known,
+            "child_safeguarded": known,
+        } | ({"close_reason": "other"} if outcome == "closed" else {})
+        addressing = Addressing(
+            subject=referral_id,
+            sender=POLICE,
+            recipient=HOTLINE,
+            directory=self.world.documents.directory,
+            exercise=True,
+            at=self.world.at,
+        )
+        draft = compose(OUTCOME_REPORTED, OUTCOME_REPORTED.clear.model_validate(said), addressing)
+        await self.keep(*self.world.records([draft], "law_enforcement"))
 
     def parked(self, of: Record, reason: str) -> Draft:
         """What an instance states of a record that it parked."""

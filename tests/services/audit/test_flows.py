@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from shared.contracts.registry import REFERRAL_DECIDED
+from shared.contracts.registry import OUTCOME_REPORTED, REFERRAL_DECIDED
 from shared.envelope.headers import Tier, decode_headers
 from shared.envelope.keys import SigningKey
 from shared.envelope.sealing import open_sealed, seal
@@ -73,6 +73,21 @@ async def test_a_flow_shows_the_decision_with_its_facts_and_what_was_not_sent(lo
     assert [each["referral_id"] for each in decisions] == [str(filed.referral_id)]
     assert decisions[0]["facts"]["origin"] == HOTLINE
     assert {"decision", "not_sent"} <= decisions[0].keys()
+
+
+@pytest.mark.parametrize("later", ["closed", "ongoing_investigation"])
+async def test_a_flow_shows_every_outcome_that_was_reported_by_its_codes(log: Log, later: str) -> None:
+    filed = log.world.prepared()
+    await log.file(filed)
+    await log.outcome(filed.referral_id, 2, outcome="arrest", known="yes")
+    await log.outcome(filed.referral_id, 3, outcome=later, known="unknown")
+    flow = await log.flow(filed.referral_id)
+    told = [each["detail"] for each in flow if each["type"] == OUTCOME_REPORTED.type]
+    assert [(each["number"], each["outcome"], each["child_identified"]) for each in told] == [
+        (2, "arrest", "yes"),
+        (3, later, "unknown"),
+    ]
+    assert all("referral_id" not in each and "act" not in each for each in told)
 
 
 async def test_a_decision_that_its_facts_do_not_lead_to_is_named_and_its_edges_are_linked_all_the_same(

@@ -189,7 +189,7 @@ class Origin:
         return Acting(
             party,
             role,
-            PostgresReferrals(session.driver),
+            PostgresReferrals(session.driver, KEK),
             authority=AUTHORITY,
             directory=lambda: self._documents().directory,
             at=self.clock.now(),

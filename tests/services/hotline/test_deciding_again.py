@@ -24,6 +24,7 @@ from shared.runtime.post.ports import Signed
 from shared.vocabulary.referral import WithdrawalReason
 from tests.services.deliveries import numbered, received
 from tests.services.hotline.origin import APPLYING, KEK, Origin
+from tests.services.hotline.test_attention import about
 from tests.support.builders import AT, HOTLINE, POLICE, PROVIDER
 from tests.support.exchange_world import World, told_to_audit
 
@@ -115,6 +116,8 @@ async def test_what_goes_nowhere_any_more_puts_the_referral_on_the_work_list(
     change_directory(origin.world, change)
     await origin.refused(await origin.waiting())
     assert referral_id in await origin.work(reason)
+    (row,) = await about(origin, referral_id)
+    assert (row["reasons"], row["mend"], "party" in row) == ([reason], "refile", False)
 
 
 async def test_of_an_origin_that_has_left_nothing_is_sent_and_audit_is_told(origin: Origin) -> None:

@@ -13,6 +13,7 @@ from shared.party.origin.store.edges import PostgresEdges
 from shared.party.origin.use_cases.again import DecideAgain
 from shared.vocabulary.referral import WithdrawalReason
 from tests.services.hotline.origin import APPLYING, KEK, Origin
+from tests.services.hotline.test_attention import about
 from tests.support.builders import PROVIDER
 from tests.support.exchange_world import told_to_audit
 
@@ -60,6 +61,11 @@ async def test_it_waits_and_nothing_is_written_while_the_others_go(origin: Origi
     assert await origin.work("recipient_cannot_read") == [referral_id]
     shown = {edge["recipient"]: edge for edge in (await origin.show(referral_id))["edges"]}
     assert (shown[PROVIDER]["delivery"], shown[PROVIDER]["code"]) == ("waiting", "recipient_cannot_read")
+    (row,) = await about(origin, referral_id)
+    assert (row["party"], row["reasons"], row["mend"]) == (PROVIDER, ["recipient_cannot_read"], "operator")
+    upgraded(origin)
+    await issue(origin)
+    assert await about(origin, referral_id) == []
 
 
 async def test_while_it_waits_it_is_a_term_of_the_accounts(origin: Origin) -> None:

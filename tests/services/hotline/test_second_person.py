@@ -23,6 +23,7 @@ from shared.kernel.ids import uuid7
 from shared.runtime.post.ports import Signed
 from tests.services.doors import ACTOR, asking
 from tests.services.hotline.origin import APPLYING, Origin
+from tests.services.hotline.test_attention import about
 from tests.support.builders import HOTLINE, POLICE
 from tests.support.exchange_world import SUBMISSION, opened, told_to_audit
 
@@ -87,6 +88,8 @@ async def test_it_waits_sealed_and_nothing_of_it_leaves(origin: Origin, client: 
     (fact,) = [told_to_audit(origin.world, row.draft) for row in rows]
     assert (fact["work_reason"], fact["edges"], fact["not_sent"]) == ("over_budget", [], [])
     assert UUID(answer["referral_id"]) in await origin.work("over_budget")
+    (row,) = await about(origin, UUID(answer["referral_id"]))
+    assert (row["reasons"], row["mend"]) == (["over_budget"], "release")
     assert await kept(origin, answer["referral_id"]) > (350, False)
 
 

@@ -39,7 +39,10 @@ ADDS, CHANGES, REMOVES, SEES = "adds", "changes", "removes", "sees"
 
 @dataclass(frozen=True, slots=True)
 class Isolated:
-    """One isolated table. `insert` takes a row's id, party and state; without a state column it ignores the last."""
+    """One isolated table. `insert` takes a row's id, party and state; without a state column it ignores the last.
+
+    To a timeline every act adds, and none changes it.
+    """
 
     service: str
     table: str
@@ -48,6 +51,7 @@ class Isolated:
     key: str
     insert: str
     has_state: bool = True
+    timeline: bool = False
 
 
 _REFERRAL = """
@@ -71,6 +75,9 @@ _CASE_EDGE = """
 INSERT INTO case_edge (referral_id, party, purpose, edge, content, evidence)
 SELECT $1, $2, 'investigation', '{}', '', '' WHERE $3 <> ''
 """
+_CASE_ACT = """
+INSERT INTO case_act (referral_id, party, number, state, said, at) SELECT $1, $2, 1, $3, '{}', now()
+"""
 _NOTICE = """
 INSERT INTO notice (notice_id, party, contact, exercise, state, purpose, language, edge, content, evidence)
 VALUES ($1, $2, 'origin.example', true, $3, 'takedown', 'en', '{}', '', '')
@@ -88,6 +95,9 @@ TABLES = (
     Isolated("hotline", "offer", "offer", OfferState, "referral_id", _OFFER),
     Isolated("law_enforcement", "case_file", "case", CaseState, "referral_id", _CASE),
     Isolated("law_enforcement", "case_edge", "case", CaseState, "referral_id", _CASE_EDGE, has_state=False),
+    Isolated(
+        "law_enforcement", "case_act", "case", CaseState, "referral_id", _CASE_ACT, has_state=False, timeline=True
+    ),
     Isolated("industry", "referral", "referral", ReferralState, "referral_id", _REFERRAL),
     Isolated("industry", "edge", "referral", ReferralState, "edge_id", _EDGE, has_state=False),
     Isolated("industry", "notice", "notice", NoticeState, "notice_id", _NOTICE),
@@ -166,6 +176,8 @@ def _expected(held: Isolated, role: str, action: str) -> Iterator[tuple[Cell, se
             effects = {SEES} if permitted else set()
             if state in permitted if held.has_state else permitted:
                 effects |= {"read": set(), "submit": {ADDS}, "apply": {ADDS, CHANGES}}.get(action, {CHANGES})
+                if held.timeline:
+                    effects = {SEES} if action == "read" else {SEES, ADDS}
                 effects |= {ADDS} if (held.table, action) == ("edge", "release") else set()
             yield Cell(f"{held.service}.{held.table}", role, relation, action, state), effects
 

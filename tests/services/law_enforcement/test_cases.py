@@ -30,8 +30,8 @@ from shared.exchange.states import row
 from shared.kernel.authority import Role
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid4, uuid7
-from shared.party.recipient import store as received_items
 from shared.party.recipient.ports import Acting, Page
+from shared.party.recipient.store import items as received_items
 from shared.runtime.database.feed import Numberer
 from shared.runtime.database.transactions import RowScope
 from shared.vocabulary.answers import (

@@ -39,11 +39,11 @@ down_revision = "0001"
 
 
 def upgrade() -> None:
-    op.execute("ALTER TABLE offer ADD COLUMN priority integer NOT NULL DEFAULT 3")
-    op.execute("CREATE INDEX offer_by_priority ON offer (party, priority)")
+    op.execute("ALTER TABLE offer ADD COLUMN weight integer NOT NULL DEFAULT 3")
+    op.execute("CREATE INDEX offer_by_priority ON offer (party, weight)")
     op.execute(
         "DO $$ BEGIN EXECUTE format("
-        "'GRANT SELECT (priority) ON offer TO %I', current_database() || '_accountant'); END $$"
+        "'GRANT SELECT (weight) ON offer TO %I', current_database() || '_accountant'); END $$"
     )
 """
 
@@ -129,7 +129,7 @@ def test_a_fresh_database_and_a_migrated_one_are_equal(next_release: Path, new_d
     assert fingerprint(catalogue_of(fresh)) == fingerprint(catalogue_of(old))
     # What it brought is seen, until it is written beside the migrations as what the newest revision makes.
     assert [each.partition(" is ")[0] for each in checked(old).differing] == [
-        "column offer.priority",
+        "column offer.weight",
         "grant on offer to accountant",
         "index offer_by_priority",
     ]

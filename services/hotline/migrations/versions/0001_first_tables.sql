@@ -433,6 +433,9 @@ CREATE TABLE referral (
     -- Of what needed a second person: who filed it, and who released it or dropped it.
     filed_by text,
     reviewed_by text,
+    -- 0 where a child is at risk, else 1: in this order, and the oldest first, is listed what needs a person.
+    rank smallint NOT NULL
+        GENERATED ALWAYS AS (CASE WHEN facts ->> 'priority' = 'p0_child_at_risk' THEN 0 ELSE 1 END) STORED,
     CONSTRAINT referral_external_ref UNIQUE (party, external_ref),
     CONSTRAINT referral_state CHECK (state IN (
         'routed', 'unroutable', 'orphaned', 'unknown_code', 'unreleased', 'dropped', 'withdrawn')),
@@ -455,6 +458,11 @@ CREATE INDEX referral_work ON referral (party, arrival)
     WHERE work_reason IS NOT NULL AND state <> 'withdrawn' AND arrival IS NOT NULL;
 CREATE INDEX referral_work_by_reason ON referral (party, work_reason, arrival)
     WHERE work_reason IS NOT NULL AND state <> 'withdrawn' AND arrival IS NOT NULL;
+
+-- What needs a person and is not said of one edge.
+CREATE INDEX referral_attention ON referral (party, rank, accepted_at, referral_id)
+    WHERE work_reason IS NOT NULL AND state <> 'withdrawn'
+      AND work_reason NOT IN ('deferred', 'waiting', 'parked', 'recipient_cannot_read');
 
 CREATE TABLE edge (
     edge_id uuid PRIMARY KEY,
@@ -496,13 +504,32 @@ CREATE TABLE edge (
     unread boolean NOT NULL DEFAULT false,
     -- Where its recipient had it until it moved, and has it still although it was taken back: it is so there once more.
     untold text[] NOT NULL DEFAULT '{}',
+    -- That of its referral, and whether that was withdrawn.
+    rank smallint NOT NULL DEFAULT 1,
+    taken_back boolean NOT NULL DEFAULT false,
+    -- What the receipts of its message said that is not `applied`, with the code of the last, and since when.
+    receipt text,
+    receipt_code text,
+    receipted_at timestamptz,
+    -- Since when it needs a person; none where it does not. Derived from this row alone, so that nobody can forget it.
+    attention timestamptz GENERATED ALWAYS AS (
+        CASE WHEN taken_back OR state NOT IN ('emitted', 'waiting') THEN NULL
+             WHEN state = 'waiting' OR unread THEN decided_at
+             WHEN receipt IS NOT NULL THEN receipted_at
+             WHEN answer IN ('declined', 'rejected', 'not_ours') THEN answered_at
+             WHEN rank = 0 AND answer IN ('none', 'acknowledged', 'in_part', 'accepted', 'ongoing') THEN decided_at
+        END) STORED,
     CONSTRAINT edge_state CHECK (state IN ('emitted', 'waiting', 'superseded', 'dropped')),
     CONSTRAINT edge_waiting CHECK ((state = 'waiting') <= (message_id IS NULL))
 );
 CREATE INDEX edge_of_referral ON edge (referral_id, recipient);
 CREATE INDEX edge_at ON edge (recipient, instance, referral_id);
+CREATE INDEX edge_attention ON edge (party, rank, attention, edge_id) WHERE attention IS NOT NULL;
+-- Hardly ever any.
+CREATE INDEX edge_receipted ON edge (message_id) WHERE receipt IS NOT NULL;
 
 -- What became of each act of a recipient when it first came: one that comes again is answered alike and moves nothing.
+-- Of those that were applied its own words, what it has led to, and when: a timeline, in which nothing is overwritten.
 -- Whoever can write this table can keep an answer from moving its edge, or have it move it twice.
 CREATE TABLE answer_act (
     subject uuid NOT NULL,
@@ -510,7 +537,15 @@ CREATE TABLE answer_act (
     act uuid NOT NULL,
     -- The code it was refused with; none where it was applied.
     code text,
-    PRIMARY KEY (subject, sender, act)
+    number integer,
+    answer text,
+    said jsonb,
+    -- The agency's own of its case, for this origin alone; under the key of the referral's record.
+    case_reference bytea,
+    at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (subject, sender, act),
+    CONSTRAINT answer_act_said_bound CHECK (octet_length(said::text) <= 16384),
+    CONSTRAINT answer_act_reference_bound CHECK (octet_length(case_reference) <= 128)
 );
 CREATE INDEX edge_again ON edge (again_at) WHERE again_at IS NOT NULL;
 CREATE INDEX edge_waiting ON edge (edge_id) WHERE state = 'waiting';
@@ -578,6 +613,12 @@ CREATE TABLE offer (
     received_at timestamptz NOT NULL DEFAULT now(),
     -- Its number in the party's feed, given once it was committed: lists go by it, and so miss nothing.
     arrival bigint,
+    -- As its sender says; none where a provider is not told.
+    priority text,
+    -- Its place in the lists: what is open and has a child at risk stands above all that has arrived.
+    place bigint GENERATED ALWAYS AS (
+        CASE WHEN priority = 'p0_child_at_risk' AND state IN ('offered')
+             THEN arrival + 4611686018427387904 ELSE arrival END) STORED,
     changed_at timestamptz NOT NULL DEFAULT now(),
     -- How many acts the party has done on it.
     acts integer NOT NULL DEFAULT 0,
@@ -595,8 +636,12 @@ CREATE TABLE offer (
 ALTER TABLE offer
     ALTER COLUMN content SET STORAGE EXTERNAL,
     ALTER COLUMN evidence SET STORAGE EXTERNAL;
-CREATE INDEX offer_by_arrival ON offer (party, arrival) WHERE arrival IS NOT NULL;
-CREATE INDEX offer_by_state ON offer (party, state, arrival) WHERE arrival IS NOT NULL;
+CREATE INDEX offer_by_place ON offer (party, place) WHERE place IS NOT NULL;
+CREATE INDEX offer_by_state ON offer (party, state, place) WHERE place IS NOT NULL;
+CREATE INDEX offer_at_risk ON offer (party, place) WHERE priority = 'p0_child_at_risk' AND place IS NOT NULL;
+CREATE INDEX offer_at_risk_by_state ON offer (party, state, place)
+    WHERE priority = 'p0_child_at_risk' AND place IS NOT NULL;
+CREATE INDEX offer_attention ON offer (party, received_at, referral_id) WHERE place >= 4611686018427387904;
 -- What retention still has to look at, by class and time.
 CREATE INDEX offer_kept ON offer (retention, received_at) WHERE wrapped_key IS NOT NULL;
 

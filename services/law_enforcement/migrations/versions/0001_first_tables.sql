@@ -420,6 +420,12 @@ CREATE TABLE case_file (
     received_at timestamptz NOT NULL DEFAULT now(),
     -- Its number in the party's feed, given once it was committed: lists go by it, and so miss nothing.
     arrival bigint,
+    -- As its sender says; none where a provider is not told.
+    priority text,
+    -- Its place in the lists: what is open and has a child at risk stands above all that has arrived.
+    place bigint GENERATED ALWAYS AS (
+        CASE WHEN priority = 'p0_child_at_risk' AND state IN ('offered', 'accepted', 'ongoing')
+             THEN arrival + 4611686018427387904 ELSE arrival END) STORED,
     changed_at timestamptz NOT NULL DEFAULT now(),
     -- How many acts the party has done on it.
     acts integer NOT NULL DEFAULT 0,
@@ -433,8 +439,12 @@ CREATE TABLE case_file (
     CONSTRAINT case_said_bound CHECK (octet_length(said::text) <= 4096),
     CONSTRAINT case_reference_bound CHECK (octet_length(case_reference) <= 128)
 );
-CREATE INDEX case_file_by_arrival ON case_file (party, arrival) WHERE arrival IS NOT NULL;
-CREATE INDEX case_file_by_state ON case_file (party, state, arrival) WHERE arrival IS NOT NULL;
+CREATE INDEX case_file_by_place ON case_file (party, place) WHERE place IS NOT NULL;
+CREATE INDEX case_file_by_state ON case_file (party, state, place) WHERE place IS NOT NULL;
+CREATE INDEX case_file_at_risk ON case_file (party, place) WHERE priority = 'p0_child_at_risk' AND place IS NOT NULL;
+CREATE INDEX case_file_at_risk_by_state ON case_file (party, state, place)
+    WHERE priority = 'p0_child_at_risk' AND place IS NOT NULL;
+CREATE INDEX case_file_attention ON case_file (party, received_at, referral_id) WHERE place >= 4611686018427387904;
 
 -- One row per purpose for which the referral was offered to the agency.
 CREATE TABLE case_edge (
@@ -504,6 +514,18 @@ CREATE TABLE webhook_delivery (
     PRIMARY KEY (webhook_id, slot)
 );
 
+-- What the agency has said, act by act: a timeline, in which nothing is overwritten.
+CREATE TABLE case_act (
+    referral_id uuid NOT NULL,
+    party text NOT NULL,
+    number integer NOT NULL,
+    state text NOT NULL,
+    said jsonb NOT NULL,
+    at timestamptz NOT NULL,
+    PRIMARY KEY (referral_id, party, number),
+    CONSTRAINT case_act_said_bound CHECK (octet_length(said::text) <= 4096)
+);
+
 -- Who may do what in which state: a second, independent copy of the service's table of permissions, held equal to it
 -- by the isolation tests.
 
@@ -542,7 +564,7 @@ FROM (VALUES
 -- owner too; whoever holds the owner's role can change the policies, the service's login role cannot.
 -- Rows are seen by party, role and action; added and changed only in a state in which the action is permitted, or, in a
 -- table without states, where it is permitted in any. `read` only sees, `submit` only adds, `apply` adds and changes,
--- every other action only changes; none removes. A `SELECT … FOR UPDATE` sees only what could be changed.
+-- every other action only changes, and adds to the timeline; none removes. A `SELECT … FOR UPDATE` sees only what could be changed.
 -- Neither sub-select looks at the row: PostgreSQL computes them once for a statement, not for every row.
 -- A statement that acts for one party names it too, and an index finds the rows by that, in their order. `coalesce` keeps
 -- the planner from guessing how many parties are bound, and so from taking a large party for a small one.
@@ -687,6 +709,25 @@ CREATE POLICY webhook_delivery_changed ON webhook_delivery FOR UPDATE USING (
     )
 );
 
+ALTER TABLE case_act ENABLE ROW LEVEL SECURITY;
+ALTER TABLE case_act FORCE ROW LEVEL SECURITY;
+CREATE POLICY case_act_seen ON case_act FOR SELECT USING (
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
+    AND EXISTS (
+        SELECT 1 FROM permitted AS p
+        WHERE p.resource = 'case' AND p.action = current_setting('causeway.action', true)
+          AND p.role = current_setting('causeway.role', true)
+    )
+);
+CREATE POLICY case_act_added ON case_act FOR INSERT WITH CHECK (
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
+    AND EXISTS (
+        SELECT 1 FROM permitted AS p
+        WHERE p.resource = 'case' AND p.action = current_setting('causeway.action', true)
+          AND p.role = current_setting('causeway.role', true) AND p.action NOT IN ('read', 'submit')
+    )
+);
+
 -- A party sees its own events, and nobody those of two; the numberer alone adds them, nobody changes or removes one.
 
 ALTER TABLE event ENABLE ROW LEVEL SECURITY;
@@ -710,7 +751,7 @@ EXECUTE format(
     'GRANT SELECT, INSERT, UPDATE, DELETE ON
         lane, lane_end, segment, outbox, settled, mark, relay_lease, pair_sequence, closed_epoch, life, inbox, pair_taken, gone,
         awaiting, topic_cursor, topic_reader, topic_lease, quarantine, peer, document, data_key, api_key, idempotency, case_file,
-        case_edge,
+        case_edge, case_act,
         webhook, webhook_delivery
      TO %I', service);
 EXECUTE format('GRANT SELECT, INSERT, DELETE ON event_unnumbered TO %I', service);

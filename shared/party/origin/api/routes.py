@@ -187,7 +187,7 @@ class OriginApi:
         return Acting(
             identity.party,
             identity.role,
-            PostgresReferrals(session.driver),
+            PostgresReferrals(session.driver, self._kek),
             authority=self._authority,
             directory=self._directory,
             at=self._clock.now(),

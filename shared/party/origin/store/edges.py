@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
 from typing import Final
@@ -13,19 +14,41 @@ from pydantic import TypeAdapter
 from pydantic_core import to_json
 
 from shared.contracts.referral import ReferralRecord
-from shared.envelope.datakeys import KeyEncryptionKey, reveal, unwrap
+from shared.envelope.datakeys import KeyEncryptionKey, Place, protect, reveal, unwrap
 from shared.exchange.letters import KnownEdge
 from shared.exchange.origin import UNFINISHED, Answered, ReferralState, answered_so_far
 from shared.exchange.prepare import Again, StaleEdge
 from shared.exchange.released import Released
-from shared.party.origin.ports import AnswerAct, OpenEdge, StaleReferral, Taken, Try
+from shared.party.origin.ports import AnswerAct, Judged, OpenEdge, Receipted, StaleReferral, Taken, Try
 from shared.party.origin.store.filing import EDGE, edge_rows, places
-from shared.runtime.database.columns import Statement, insert
+from shared.runtime.database.columns import Columns, Json, Statement, insert
 from shared.runtime.post import outbox
 from shared.vocabulary.answers import AnswerState
 
+
+@dataclass(frozen=True, slots=True)
+class ActRow:
+    """An act of a recipient: what became of it, and, where it was applied, what it said and led to."""
+
+    subject: UUID
+    sender: str
+    act: UUID
+    at: datetime
+    code: str | None
+    number: int | None
+    answer: str | None
+    said: Json | None
+    case_reference: bytes | None
+
+
+_ACT = Columns.of(ActRow)
 _TOLD: Final = TypeAdapter(tuple[Answered, ...])
-_ADD = insert("edge", EDGE)
+_ADD = Statement(
+    """
+INSERT INTO edge ({rows.names}, rank) SELECT {rows.values}, r.rank FROM {rows} JOIN referral AS r USING (referral_id)
+""",
+    rows=EDGE,
+)
 _ANSWERABLE = """
 SELECT e.edge_id, e.referral_id, e.notice_id, e.party, e.recipient, e.answer, e.answer_detail,
        e.acts, e.items, e.instance, e.instances_before, e.told, r.state = 'withdrawn' AS withdrawn
@@ -56,10 +79,8 @@ _JUDGED = """
 SELECT a.subject, a.sender, a.act, a.code FROM answer_act AS a
 JOIN unnest($1::uuid[], $2::text[], $3::uuid[]) AS k(subject, sender, act) USING (subject, sender, act)
 """
-_JUDGE = """
-INSERT INTO answer_act (subject, sender, act, code)
-SELECT * FROM unnest($1::uuid[], $2::text[], $3::uuid[], $4::text[])
-"""
+_JUDGE = insert("answer_act", _ACT)
+_WRAPPED = "SELECT subject, wrapped FROM data_key WHERE subject = ANY($1::uuid[])"
 _ALL = """
 SELECT e.edge_id, e.message_id, e.recipient, e.purpose, e.notice_id, e.items, e.answer, e.answer_detail, e.acts,
        e.law, e.decided_at, e.tried, e.missing,
@@ -93,7 +114,8 @@ _REISSUE = Statement(
     """
 UPDATE edge AS e
 SET message_id = again.message_id, law = again.law, decided_at = again.decided_at, tried = 0,
-    again_at = NULL, missing = false, unread = false, acts_told = e.acts,
+    again_at = NULL, missing = false, unread = false, acts_told = e.acts, receipt = NULL, receipt_code = NULL,
+    receipted_at = NULL,
     messages_before = e.messages_before || e.message_id,
     instance = again.instance, reason = again.reason, rules = string_to_array(again.rules, chr(31)),
     items = string_to_array(again.items, chr(31))::smallint[],
@@ -132,6 +154,16 @@ UPDATE referral AS r SET work_reason = u.outcome
 FROM unnest($1::uuid[], $2::text[]) AS u (message_id, outcome) JOIN edge AS e USING (message_id)
 WHERE r.referral_id = e.referral_id AND e.state = 'emitted'
   AND (r.work_reason IS NULL OR r.work_reason IN ('deferred', 'waiting', 'parked'))
+"""
+# The first time counts: it has been in somebody's way since then.
+_RECEIPTED = """
+UPDATE edge AS e SET receipt = u.outcome, receipt_code = u.code, receipted_at = coalesce(e.receipted_at, $4)
+FROM unnest($1::uuid[], $2::text[], $3::text[]) AS u (message_id, outcome, code)
+WHERE e.message_id = u.message_id AND e.state = 'emitted'
+"""
+_APPLIED = """
+UPDATE edge SET receipt = NULL, receipt_code = NULL, receipted_at = NULL
+WHERE message_id = ANY($1::uuid[]) AND receipt IS NOT NULL
 """
 # Hardly ever any: an index of these alone says so at once.
 _FINISHED = """
@@ -176,9 +208,11 @@ class PostgresEdges:
         rows = await self._driver.fetch(_JUDGED, *_columns(acts)) if acts else []
         return {AnswerAct(row["subject"], row["sender"], row["act"]): row["code"] for row in rows}
 
-    async def answer(self, taken: Mapping[UUID, Taken], judged: Mapping[AnswerAct, str | None], at: datetime) -> None:
+    async def answer(self, taken: Mapping[UUID, Taken], judged: Mapping[AnswerAct, Judged], at: datetime) -> None:
         if judged:
-            await self._driver.execute(_JUDGE, *_columns(judged), list(judged.values()))
+            references = await self._references(judged)
+            rows = [_act_row(act, each, references.get(act), at=at) for act, each in judged.items()]
+            await self._driver.execute(*_JUDGE.bind(rows=_ACT.rows(rows)))
         if taken:
             answers = [each.answer for each in taken.values()]
             await self._driver.execute(
@@ -205,11 +239,17 @@ class PostgresEdges:
         rows.sort(key=lambda row: row["referral_id"])
         return [self._stale(list(each), known=True) for _, each in groupby(rows, lambda row: row["referral_id"])]
 
-    async def note_receipted(self, unfinished: Mapping[UUID, str], finished: Sequence[UUID]) -> None:
+    async def note_receipted(self, receipted: Mapping[UUID, Receipted], finished: Sequence[UUID], at: datetime) -> None:
+        unfinished = {each: said.outcome for each, said in receipted.items() if each not in finished}
+        if receipted:
+            said = list(receipted.values())
+            columns = list(receipted), [each.outcome for each in said], [each.code for each in said]
+            await self._driver.execute(_RECEIPTED, *columns, at)
         if unfinished:
             await self._driver.execute(_UNFINISHED, list(unfinished), list(unfinished.values()))
         if finished:
             await self._driver.execute(_FINISHED, list(finished))
+            await self._driver.execute(_APPLIED, [each for each in finished if each not in receipted])
 
     async def left_behind(self, recipient: str, instance: str, *, limit: int) -> list[StaleReferral]:
         rows = await self._driver.fetch(_LEFT_BEHIND, recipient, instance, sorted(UNFINISHED), limit)
@@ -249,6 +289,18 @@ class PostgresEdges:
         await self._driver.execute(_TO_WORK_LIST, list(waiting), list(waiting.values()))
         await self._driver.execute(_OFF_WORK_LIST, [each.referral_id for each in again if each.work_reason is None])
 
+    async def _references(self, judged: Mapping[AnswerAct, Judged]) -> dict[AnswerAct, bytes]:
+        """What agencies call their cases, under the keys of our records: whoever erases a record erases these too."""
+        named = {act: each for act, each in judged.items() if each.reference is not None}
+        rows = await self._driver.fetch(_WRAPPED, [each.referral_id for each in named.values()]) if named else []
+        keys = {row["subject"]: row["wrapped"] for row in rows}
+        kept = {}
+        for act, each in named.items():
+            if each.referral_id in keys and each.reference is not None:
+                key = unwrap(keys[each.referral_id], self._kek, places(each.referral_id, each.party)[0])
+                kept[act] = protect(each.reference.encode(), key, reference_place(act.act, each.party))
+        return kept
+
     def _stale(self, rows: Sequence[asyncpg.Record], *, known: bool = False) -> StaleReferral:
         first = rows[0]
         withdrawn = first["state"] == ReferralState.WITHDRAWN
@@ -273,6 +325,24 @@ def opened(row: asyncpg.Record, kek: KeyEncryptionKey) -> ReferralRecord:
     wrapped, content = places(row["referral_id"], row["party"])
     key = unwrap(row["wrapped"], kek, wrapped)
     return ReferralRecord.model_validate_json(reveal(row["content"], key, content))
+
+
+def _act_row(act: AnswerAct, judged: Judged, reference: bytes | None, *, at: datetime) -> ActRow:
+    said, came_to = judged.said, judged.answered
+    return ActRow(
+        *act,
+        at,
+        judged.code,
+        None if came_to is None else came_to.acts,
+        None if came_to is None else came_to.state.value,
+        None if said is None else to_json(said).decode(),
+        reference,
+    )
+
+
+def reference_place(act: UUID, party: str) -> bytes:
+    """Where an agency's reference belongs: to the act that told it, at its origin."""
+    return Place("answer_act", str(act), party).column("case_reference")
 
 
 def _stale_edge(row: asyncpg.Record, known: bool) -> StaleEdge:

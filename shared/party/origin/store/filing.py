@@ -71,7 +71,7 @@ WITH filed AS (
     INSERT INTO referral ({referrals.names}, revision)
     SELECT {referrals.values}, 1 FROM {referrals}
     ON CONFLICT (party, external_ref) DO NOTHING
-    RETURNING referral_id, party, state
+    RETURNING referral_id, party, state, rank
 ), told AS (
     INSERT INTO event_unnumbered (party, type, subject, detail)
     SELECT party, {filed}, referral_id, jsonb_build_object('state', state) FROM filed
@@ -79,7 +79,8 @@ WITH filed AS (
     INSERT INTO data_key (subject, wrapped)
     SELECT keys.referral_id, keys.wrapped FROM {keys} JOIN filed USING (referral_id)
 ), edged AS (
-    INSERT INTO edge ({edges.names}) SELECT {edges.values} FROM {edges} JOIN filed USING (referral_id)
+    INSERT INTO edge ({edges.names}, rank)
+    SELECT {edges.values}, filed.rank FROM {edges} JOIN filed USING (referral_id)
 ), counted AS (
     INSERT INTO intake_count AS c (party, fate, count)
     SELECT counts.party, f.fate, f.count

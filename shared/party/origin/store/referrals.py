@@ -8,11 +8,14 @@ from uuid import UUID
 
 import asyncpg
 
+from shared.envelope.datakeys import KeyEncryptionKey, reveal, unwrap
 from shared.exchange.events import Event
 from shared.exchange.message import Draft
 from shared.exchange.origin import ReferralState
 from shared.party.origin.domain import ListedReferral, ReferralPage, SentEdge, ShownReferral, WorkItem, WorkPage, ticks
 from shared.party.origin.ports import Filed, Told
+from shared.party.origin.store.edges import reference_place
+from shared.party.origin.store.filing import places
 from shared.runtime.database.feed import note_events
 from shared.runtime.database.pages import next_cursor, read_cursor
 from shared.runtime.post import outbox
@@ -46,6 +49,13 @@ LEFT JOIN LATERAL (
 ) AS s ON true
 WHERE e.referral_id = $1 AND e.state IN ('emitted', 'waiting') ORDER BY e.recipient, e.purpose
 """
+# Edges to one recipient for several purposes are answered together.
+_ANSWERS = """
+SELECT DISTINCT a.subject, a.sender, a.act, a.number, a.answer, a.at, a.said, a.case_reference, e.party, k.wrapped
+FROM edge AS e JOIN answer_act AS a ON a.subject = coalesce(e.notice_id, e.referral_id) AND a.sender = e.recipient
+LEFT JOIN data_key AS k ON a.case_reference IS NOT NULL AND k.subject = e.referral_id
+WHERE e.referral_id = $1 AND e.state = 'emitted' AND a.code IS NULL ORDER BY a.number
+"""
 # A page names its party, although row-level security does too: so that an index has the rows in their order.
 _PAGE = """
 SELECT referral_id, external_ref, revision, state, work_reason, accepted_at, withdrawn_at, arrival FROM referral
@@ -60,8 +70,13 @@ ORDER BY arrival DESC LIMIT $4
 """
 _FIND = "SELECT state, exercise, traceparent FROM referral WHERE referral_id = $1"
 _WITHDRAW = """
-UPDATE referral SET state = 'withdrawn', withdrawn_at = $2, withdrawn_reason = $3
-WHERE referral_id = $1 AND state <> 'withdrawn' RETURNING referral_id
+WITH withdrawn AS (
+    UPDATE referral SET state = 'withdrawn', withdrawn_at = $2, withdrawn_reason = $3
+    WHERE referral_id = $1 AND state <> 'withdrawn' RETURNING referral_id
+), edges AS (
+    UPDATE edge SET taken_back = true FROM withdrawn WHERE edge.referral_id = withdrawn.referral_id
+)
+SELECT referral_id FROM withdrawn
 """
 _TOLD = """
 SELECT DISTINCT e.recipient, e.notice_id, at.instance, at.instance = e.instance AS there
@@ -79,8 +94,9 @@ WHERE e.referral_id = $1 AND e.state = 'emitted'
 class PostgresReferrals:
     """`Referrals` within one transaction, which is bound to the acting party."""
 
-    def __init__(self, driver: asyncpg.Connection) -> None:
+    def __init__(self, driver: asyncpg.Connection, kek: KeyEncryptionKey) -> None:
         self._driver = driver
+        self._kek = kek
 
     async def page(self, party: str, *, state: str | None, cursor: str | None, limit: int) -> ReferralPage:
         rows = await self._driver.fetch(_PAGE, party, state, read_cursor(cursor), limit + 1)
@@ -91,7 +107,11 @@ class PostgresReferrals:
         row = await self._driver.fetchrow(_ONE, referral_id)
         if row is None:
             return None
-        edges = tuple(SentEdge.model_validate(dict(edge)) for edge in await self._driver.fetch(_EDGES, referral_id))
+        told = await self._driver.fetch(_ANSWERS, referral_id)
+        edges = tuple(
+            self._edge(referral_id, edge, [each for each in told if _answers(each, referral_id, edge)])
+            for edge in await self._driver.fetch(_EDGES, referral_id)
+        )
         return ShownReferral.model_validate(
             dict(row) | {"ticks": ticks(ReferralState(row["state"]), edges), "edges": edges}
         )
@@ -126,6 +146,21 @@ class PostgresReferrals:
 
     async def note(self, events: Sequence[Event]) -> None:
         await note_events(self._driver, events)
+
+    def _edge(self, referral_id: UUID, row: asyncpg.Record, told: Sequence[asyncpg.Record]) -> SentEdge:
+        timeline = [dict(each["said"] or {}) | {"answer": each["answer"], "at": each["at"]} for each in told]
+        named = [each for each in told if each["case_reference"] is not None and each["wrapped"] is not None]
+        reference = self._reference(named[-1], referral_id) if named else None
+        return SentEdge.model_validate(dict(row) | {"timeline": timeline, "case_reference": reference})
+
+    def _reference(self, told: asyncpg.Record, referral_id: UUID) -> str:
+        key = unwrap(told["wrapped"], self._kek, places(referral_id, told["party"])[0])
+        return reveal(told["case_reference"], key, reference_place(told["act"], told["party"])).decode()
+
+
+def _answers(told: asyncpg.Record, referral_id: UUID, edge: asyncpg.Record) -> bool:
+    """Whether an answer is one to this edge."""
+    return (told["subject"], told["sender"]) == (edge["notice_id"] or referral_id, edge["recipient"])
 
 
 def _listed(row: asyncpg.Record) -> dict[str, object]:

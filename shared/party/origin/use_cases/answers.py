@@ -8,20 +8,20 @@ told when it was given, which its number says; so both sides come to the same, w
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from shared.contracts.answers import Answer
+from shared.contracts.answers import Answer, CaseRecord
 from shared.exchange.acts import Track
 from shared.exchange.events import Event, event_type
 from shared.exchange.message import Received
-from shared.exchange.origin import Answered, answer_edge
+from shared.exchange.origin import Answered, answer_edge, said_in
 from shared.exchange.states import rows_for
 from shared.kernel.errors import Refused
-from shared.party.origin.ports import AnswerAct, Edges, OpenEdge, Taken
+from shared.party.origin.ports import AnswerAct, Edges, Judged, OpenEdge, Taken
 
 _UNMATCHED: Final = "answer_unmatched"
 #: Issues edges anew, by their ids, to where they lie.
@@ -54,7 +54,7 @@ class EdgeAnswers:
         judged = await self._edges.judged([act for message in messages if (act := _act_of(message)) is not None])
         refusals: dict[UUID, str] = {}
         taken: dict[UUID, Taken] = {}
-        new: dict[AnswerAct, str | None] = {}
+        new: dict[AnswerAct, Judged] = {}
         for message in messages:
             sent = edges.get((UUID(message.subject), message.sender), [])
             if not sent or any(edge.party != message.recipient for edge in sent):
@@ -66,7 +66,8 @@ class EdgeAnswers:
             else:
                 code = self._take(message, sent, taken)
                 if act is not None:
-                    judged[act] = new[act] = code
+                    judged[act] = code
+                    new[act] = _judged(code, message, sent[0], taken=taken)
             if code is not None:
                 refusals[message.message_id] = code
         await self._edges.answer(taken, new, self._at)
@@ -108,6 +109,21 @@ def take(edge: OpenEdge, message: Received) -> Taken:
         present = max(known, key=lambda each: each.acts)
     after = answer_edge(present, message.message, clear, withdrawn=edge.withdrawn, own=edge.items)
     return Taken(after, (*edge.told, after), retell=True) if elsewhere else Taken(after)
+
+
+def _judged(code: str | None, message: Received, edge: OpenEdge, *, taken: Mapping[UUID, Taken]) -> Judged:
+    """An act as it is remembered; one that was applied, as its referral's party is shown it."""
+    if code is not None:
+        return Judged(code, edge.referral_id, edge.party)
+    sealed = message.sealed
+    return Judged(
+        None,
+        edge.referral_id,
+        edge.party,
+        taken[edge.edge_id].answer,
+        said_in(message.clear, own=edge.items),
+        sealed.case_reference if isinstance(sealed, CaseRecord) else None,
+    )
 
 
 def _after(edge: OpenEdge, taken: Taken | None) -> OpenEdge:

@@ -17,14 +17,16 @@ import asyncpg
 from pydantic_core import from_json, to_json
 
 from shared.contracts.base import Contract
+from shared.contracts.decision import Edge
 from shared.contracts.delivery import HeldEdge
+from shared.contracts.referral import ReferralRecord
 from shared.contracts.registry import ALL, WITHDRAWALS
 from shared.envelope.attributes import COVERED, PROOF
 from shared.envelope.base64url import from_base64url, to_base64url
 from shared.envelope.datakeys import DataKey, KeyEncryptionKey, Place, protect, reveal, unwrap, wrap
 from shared.exchange.events import Event
-from shared.exchange.items import Said
 from shared.exchange.message import Draft, Received, Record
+from shared.exchange.words import folded
 from shared.kernel.authority import state_forbids
 from shared.kernel.clock import parse_rfc3339, rfc3339
 from shared.kernel.errors import Defect, Refused, not_found
@@ -40,6 +42,8 @@ _LENGTHS: Final = Struct(">II")
 #: The headers of nearly every message; their names are not kept with each.
 _USUAL_NAMES: Final = [*COVERED, *PROOF]
 _SEALED_END: Final = b'"}'
+#: What is open and has a child at risk has its arrival and this for its place: it stands above all others.
+AT_RISK: Final = 2**62
 _EDGES: Final = [message.type for message in ALL if message.edge]
 _WITHDRAWALS: Final = [message.type for message in WITHDRAWALS]
 
@@ -57,6 +61,7 @@ class NewItem:
     content: bytes
     evidence: bytes
     wrapped_key: bytes
+    priority: str | None
 
 
 ViewT = TypeVar("ViewT", bound=Contract)
@@ -88,6 +93,7 @@ class ItemTable:
     act: str = field(init=False)
     erase: str = field(init=False)
     page: str = field(init=False)
+    attention: str = field(init=False)
     one: str = field(init=False)
 
     @property
@@ -110,14 +116,17 @@ class ItemTable:
             "FROM unnest($1::uuid[], $2::text[], $3::text[], $4::int[], $5::text[]) "
             f"AS a(subject, party, state, acts, said) WHERE t.{subject} = a.subject AND t.party = a.party",
             "act": f"UPDATE {table} SET state = $4, changed_at = now(), acts = acts + 1, "
-            f"said = said || $6::jsonb{self.kept} "
+            f"said = $6::jsonb{self.kept} "
             f"WHERE {subject} = $1 AND party = $2 AND state = $3 AND acts = $5 RETURNING {subject}",
             "erase": f"UPDATE {self.contents} SET wrapped_key = NULL, content = '', evidence = '' "
             f"WHERE {subject} = $1 AND party = $2",
             # It names its party, although row-level security does too: so that an index has the rows in their order.
-            "page": f"SELECT {self.shown}, arrival FROM {table} WHERE party = $1 AND arrival IS NOT NULL "
-            "AND ($2::text IS NULL OR state = $2) AND ($3::bigint IS NULL OR arrival < $3) "
-            "ORDER BY arrival DESC LIMIT $4",
+            "page": f"SELECT {self.shown}, place AS arrival FROM {table} WHERE party = $1 AND place IS NOT NULL "
+            "AND ($2::text IS NULL OR state = $2) AND ($3::bigint IS NULL OR place < $3) "
+            "AND ($5::text IS NULL OR priority = $5) ORDER BY place DESC LIMIT $4",
+            "attention": f"SELECT {subject} AS subject, {self.sender} AS sender, state, priority, received_at AS since "
+            f"FROM {table} WHERE party = $1 AND place >= {AT_RISK} AND (received_at, {subject}) > ($2, $3) "
+            f"ORDER BY received_at, {subject} LIMIT $4",
             "one": f"SELECT * FROM {table} WHERE {subject} = $1",
             "held": f"SELECT DISTINCT ON (i.said) i.said AS edge, i.revision, i.digest, coalesce(t.acts, 0) AS track, "
             "EXISTS (SELECT FROM inbox AS w WHERE w.subject = i.subject AND w.sender = i.sender AND "
@@ -201,8 +210,8 @@ class PostgresItems:
         return {(item.subject_id, item.party): item for item in items}
 
     async def _act(self, item: Item, following: str, said: Mapping[str, object], *kept: bytes | None) -> None:
-        # What is said of items adds to what was said of them; every other word stands for what was said before.
-        said = {**said, **(Said.kept(item.said) + Said.kept(said)).words()}
+        # Nobody has acted meanwhile, or nothing is changed: so all that was said is what it was when it was found.
+        said = folded(item.said, said)
         moved = await self._driver.fetchval(
             self.table.act, item.subject_id, item.party, item.state, following, item.acts, said, *kept
         )
@@ -211,7 +220,8 @@ class PostgresItems:
 
     async def _page(self, party: str, page: Page) -> tuple[list[asyncpg.Record], str | None]:
         """The rows of a page, and the cursor of the one that follows."""
-        rows = await self._driver.fetch(self.table.page, party, page.state, read_cursor(page.cursor), page.limit + 1)
+        asked = party, page.state, read_cursor(page.cursor), page.limit + 1
+        rows = await self._driver.fetch(self.table.page, *asked, page.priority)
         return rows[: page.limit], next_cursor(rows, page.limit)
 
     async def _one(self, subject_id: UUID) -> asyncpg.Record:
@@ -295,10 +305,18 @@ def new_items(messages: Sequence[Received], kek: KeyEncryptionKey, *, table: str
             edge.purpose.value,
             spelt.edge.decode(),
             *protected,
+            _priority(message.sealed, edge),
         )
         for message, protected in zip(messages, contents, strict=True)
         if (edge := message.edge) is not None and (spelt := message.spelt) is not None
     ]
+
+
+def _priority(record: Contract | None, edge: Edge) -> str | None:
+    """As the record says, or the facts that the edge was derived from."""
+    if isinstance(record, ReferralRecord):
+        return record.priority.level.value
+    return edge.facts.priority.value if edge.facts.priority is not None else None
 
 
 def _purpose(message: Received) -> str:

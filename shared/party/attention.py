@@ -1,0 +1,105 @@
+"""The HTTP door at which a party learns what needs a person of it: one list, whatever it does in the exchange."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final, Literal, Protocol
+from uuid import UUID
+
+import asyncpg
+from fastapi import APIRouter, Depends
+from starlette.responses import Response
+
+from shared.kernel.authority import Authority
+from shared.kernel.errors import Refused
+from shared.party.recipient.api import Serving, viewed
+from shared.party.waiting import AttentionPage, Place, Waits
+from shared.runtime.database.transactions import RowScope
+from shared.runtime.http.identity import Identity
+from shared.runtime.http.openapi import shows
+from shared.runtime.http.paging import Cursor, Limit
+
+_CURSOR: Final = struct.Struct(">bq16s")
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+_BEGINNING: Final = Place(-1, _EPOCH, UUID(int=0))
+#: The rank of what is listed last.
+_RANK_MAX: Final = 1
+
+
+class Look(Protocol):
+    """What a source has behind `above`, in the order of places, at most `limit`, none of a rank above `rank_max`."""
+
+    async def __call__(
+        self, driver: asyncpg.Connection, party: str, above: Place, /, *, rank_max: int, limit: int
+    ) -> list[Waits]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where something may need a person, and what whoever looks must be allowed to read: `resource`, in `state`."""
+
+    resource: str
+    state: str
+    look: Look
+
+
+@dataclass(frozen=True, slots=True)
+class Attention:
+    """What the route does."""
+
+    serving: Serving
+    authority: Authority
+    sources: Sequence[Source]
+
+    async def page(self, identity: Identity, cursor: str | None, *, rank_max: int, limit: int) -> AttentionPage:
+        """The first `limit` behind the cursor. Raises `Refused`: `forbidden`, `cursor_invalid`."""
+        for source in self.sources:
+            self.authority.require(source.resource, identity.role, action="read", state=source.state)
+        above, found = _read(cursor), list[Waits]()
+        await self.serving.number()
+        async with self.serving.database.transaction(RowScope([identity.party], identity.role, "read")) as session:
+            for each in self.sources:
+                found += await each.look(session.driver, identity.party, above, rank_max=rank_max, limit=limit + 1)
+        found.sort(key=lambda waits: waits.place)
+        following = _spelt(found[limit - 1].place) if len(found) > limit else None
+        return AttentionPage(items=tuple(waits.row for waits in found[:limit]), next=following)
+
+
+def attention_router(serving: Serving, authority: Authority, *sources: Source) -> APIRouter:
+    """The route /v1/attention, the same at every service whose parties are told anything."""
+    router, attention = APIRouter(prefix="/v1", tags=["attention"]), Attention(serving, authority, sources)
+    who = Depends(serving.identified)
+
+    @router.get("/attention", name="read_attention", **shows(AttentionPage))
+    async def page(
+        identity: Identity = who, priority: Literal["p0"] | None = None, cursor: Cursor = None, limit: Limit = 50
+    ) -> Response:
+        """What needs a person, and the act that would help: where a child is at risk first, then the oldest first."""
+        rank_max = _RANK_MAX if priority is None else 0
+        return viewed(await attention.page(identity, cursor, rank_max=rank_max, limit=limit))
+
+    return router
+
+
+def _spelt(place: Place) -> str:
+    packed = _CURSOR.pack(place.rank, (place.since - _EPOCH) // _MICROSECOND, place.id.bytes)
+    return base64.urlsafe_b64encode(packed).decode().rstrip("=")
+
+
+def _read(cursor: str | None) -> Place:
+    if cursor is None:
+        return _BEGINNING
+    try:
+        rank, since, id_ = _CURSOR.unpack(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+        place = Place(rank, _EPOCH + since * _MICROSECOND, UUID(bytes=id_))
+    except (ValueError, OverflowError, struct.error, binascii.Error):
+        place = _BEGINNING
+    if place.rank not in range(_RANK_MAX + 1):
+        raise Refused("cursor_invalid", "begin again without one", field="/cursor", status=400)
+    return place

@@ -1,0 +1,65 @@
+"""What needs a person of an origin, in PostgreSQL: edges, and whole referrals. Each look is one walk along an index."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import asyncpg
+
+from shared.exchange.acts import Subject
+from shared.exchange.origin import UNFINISHED
+from shared.party.waiting import ANSWERED_NO, P0_OPEN, Place, Waiting, Waits, mend_of
+from shared.vocabulary.routing import WorkReason
+
+_REFERRALS: Final = """
+SELECT referral_id AS id, rank, accepted_at AS since, referral_id, external_ref, facts ->> 'priority' AS priority,
+       work_reason
+FROM referral
+WHERE party = $1 AND work_reason IS NOT NULL AND state <> 'withdrawn'
+  AND work_reason NOT IN ('deferred', 'waiting', 'parked', 'recipient_cannot_read')
+  AND (rank, accepted_at, referral_id) > ($2::smallint, $3, $4) AND rank <= $5
+ORDER BY rank, accepted_at, referral_id LIMIT $6
+"""
+_EDGES: Final = """
+SELECT e.edge_id AS id, e.rank, e.attention AS since, e.referral_id, r.external_ref, e.recipient, e.notice_id,
+       r.facts ->> 'priority' AS priority, e.state, e.unread, e.receipt, e.answer,
+       coalesce(e.receipt_code, e.answer_detail ->> 'reason') AS code
+FROM edge AS e JOIN referral AS r USING (referral_id)
+WHERE e.party = $1 AND e.attention IS NOT NULL
+  AND (e.rank, e.attention, e.edge_id) > ($2::smallint, $3, $4) AND e.rank <= $5
+ORDER BY e.rank, e.attention, e.edge_id LIMIT $6
+"""
+
+
+async def origin_waits(
+    driver: asyncpg.Connection, party: str, above: Place, *, rank_max: int, limit: int
+) -> list[Waits]:
+    """The first `limit` that stand behind `above`. What receipts say of single messages is said of their edges."""
+    asked = party, *above, rank_max, limit
+    whole = [_whole(row) for row in await driver.fetch(_REFERRALS, *asked)]
+    edges = [_edge(row) for row in await driver.fetch(_EDGES, *asked)]
+    return sorted([*whole, *edges], key=lambda waits: waits.place)[:limit]
+
+
+def _whole(row: asyncpg.Record) -> Waits:
+    return _waits(row, (row["work_reason"],))
+
+
+def _edge(row: asyncpg.Record) -> Waits:
+    more = {name: row[name] for name in ("notice_id", "code") if row[name] is not None}
+    return _waits(row, _reasons(row), party=row["recipient"], **more)
+
+
+def _reasons(row: asyncpg.Record) -> tuple[str, ...]:
+    """Why an edge needs a person: as the column `attention` has it."""
+    answered = row["answer"] if row["answer"] in ANSWERED_NO else None
+    waits = row["state"] == "waiting" or row["unread"]
+    first = WorkReason.RECIPIENT_CANNOT_READ if waits else row["receipt"] or answered
+    p0 = row["rank"] == 0 and row["answer"] in UNFINISHED
+    return tuple(reason for reason in (first, P0_OPEN if p0 else None) if reason is not None)
+
+
+def _waits(row: asyncpg.Record, reasons: tuple[str, ...], **more: object) -> Waits:
+    told = {"kind": Subject.REFERRAL, "subject": row["referral_id"], "external_ref": row["external_ref"]}
+    told |= {"priority": row["priority"], "reasons": reasons, "since": row["since"], "mend": mend_of(reasons)}
+    return Waits(Place(row["rank"], row["since"], row["id"]), Waiting.model_validate(told | more))

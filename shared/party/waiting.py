@@ -1,0 +1,123 @@
+"""What needs a person of a party, why, since when, and the one act that would help. Pure.
+
+Where a child is at risk comes first, then what has waited longest. What stands in the list follows from the rows that
+it is about, and from nothing beside them: so nothing is forgotten in it, and nothing has to be taken off.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Final, Literal, NamedTuple
+from uuid import UUID
+
+from pydantic import Field
+
+from shared.contracts.base import Contract, ErrorCode, Instant, NextCursor, PartyId, Uuid
+from shared.contracts.fields import ExternalRef
+from shared.exchange.acts import Subject
+from shared.vocabulary.answers import AnswerState, ReceiptOutcome
+from shared.vocabulary.referral import PriorityLevel
+from shared.vocabulary.routing import WorkReason
+
+#: A child is at risk, and whoever was told has not finished with it.
+P0_OPEN: Final = "p0_open"
+#: What a recipient has answered that leaves the origin where it was.
+ANSWERED_NO: Final = (AnswerState.DECLINED, AnswerState.REJECTED, AnswerState.NOT_OURS)
+Reason = (
+    WorkReason
+    | Literal[ReceiptOutcome.REFUSED, ReceiptOutcome.DEFERRED, ReceiptOutcome.WAITING, ReceiptOutcome.PARKED]
+    | Literal[AnswerState.DECLINED, AnswerState.REJECTED, AnswerState.NOT_OURS]
+    | Literal["recipient_ahead", "p0_open"]
+)
+
+
+class Mend(StrEnum):
+    """The one act that would help.
+
+    `release`: as a second person, or drop it. `refile`: withdraw it, and file it anew for somebody else or with what
+    was missing. `call`: ask whoever was told. `operator`: theirs or yours, sees why it does not arrive. The others are
+    acts of a recipient.
+    """
+
+    RELEASE = "release"
+    REFILE = "refile"
+    CALL = "call"
+    OPERATOR = "operator"
+    ACCEPT = "accept"
+    OUTCOME = "outcome"
+    ANSWER = "answer"
+    READ = "read"
+
+
+class Place(NamedTuple):
+    """Where a row stands in the list: `rank` is 0 where a child is at risk, else 1; then since when, then its id."""
+
+    rank: int
+    since: datetime
+    id: UUID
+
+
+class Waiting(Contract):
+    """One thing that needs a person: an edge of a referral of yours, a whole one, or what was sent to you.
+
+    `subject` is the id by which you know it; `party` the other side, null of a whole referral. `code` says more, where
+    a refusal or a declination did.
+    """
+
+    kind: Subject
+    subject: Uuid
+    external_ref: ExternalRef | None = None
+    notice_id: Uuid | None = None
+    party: PartyId | None = None
+    priority: PriorityLevel | None
+    reasons: Annotated[tuple[Reason, ...], Field(min_length=1)]
+    code: ErrorCode | None = None
+    since: Instant
+    mend: Mend
+
+
+class AttentionPage(Contract):
+    """What needs a person: where a child is at risk first, then the oldest first."""
+
+    items: tuple[Waiting, ...]
+    next: NextCursor
+
+
+class Waits(NamedTuple):
+    """One row of the list, and its place in it."""
+
+    place: Place
+    row: Waiting
+
+
+_MENDS: Final[Mapping[str, Mend]] = {
+    WorkReason.OVER_BUDGET: Mend.RELEASE,
+    WorkReason.OVER_DAY: Mend.RELEASE,
+    WorkReason.RECIPIENT_CANNOT_READ: Mend.OPERATOR,
+    "recipient_ahead": Mend.OPERATOR,
+    ReceiptOutcome.DEFERRED: Mend.OPERATOR,
+    ReceiptOutcome.WAITING: Mend.OPERATOR,
+    ReceiptOutcome.PARKED: Mend.OPERATOR,
+    P0_OPEN: Mend.CALL,
+}
+#: Of what was sent to a party, by its state: what the party can do next.
+_NEXT: Final[Mapping[tuple[Subject, str], Mend]] = {
+    (Subject.CASE, "offered"): Mend.ACCEPT,
+    (Subject.CASE, "accepted"): Mend.OUTCOME,
+    (Subject.CASE, "ongoing"): Mend.OUTCOME,
+    (Subject.NOTICE, "issued"): Mend.ANSWER,
+    (Subject.NOTICE, "acknowledged"): Mend.ANSWER,
+    (Subject.NOTICE, "in_part"): Mend.ANSWER,
+}
+
+
+def mend_of(reasons: tuple[str, ...]) -> Mend:
+    """The act that would help an origin: of several reasons the first is in the way."""
+    return _MENDS.get(reasons[0], Mend.REFILE)
+
+
+def next_act(subject: Subject, state: str) -> Mend:
+    """The act by which a recipient goes on with what is open."""
+    return _NEXT.get((subject, state), Mend.READ)

@@ -1,0 +1,71 @@
+"""What a person is shown first at the prompt, and what has come of a case: in eighty columns."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from tests.client.fake_service import FakeService
+from tests.client.prompt import Run
+
+_STYLE = re.compile(r"\x1b\[[0-9;]*m")
+ID = "019ab0e5-1111-7111-8111-111111111111"
+
+
+def test_what_needs_a_person_is_told_with_its_priority_and_the_act_that_helps(
+    run: Run, service: FakeService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    item = {
+        "kind": "referral",
+        "subject": ID,
+        "external_ref": "CASE-1",
+        "party": "police-nl.example",
+        "priority": "p0_child_at_risk",
+        "reasons": ["recipient_cannot_read", "p0_open"],
+        "code": "insufficient_information",
+        "since": "2026-03-15T12:00:07Z",
+        "mend": "refile",
+    }
+    service.canned["/v1/attention"] = (200, {"items": [item], "next": None})
+    ended = run("attention", "--priority", "p0")
+    told = "recipient_cannot_read p0_open (insufficient_information)"
+    assert f"{ID}\tp0\t{told}\t2026-03-15 12:00Z\trefile\n" in ended.out
+    assert run("attention", "--json").json["items"][0]["reasons"] == item["reasons"]
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr("client.cli.output.sys.stdout.isatty", lambda: True)
+    drawn = run("attention").out
+    assert ID in drawn
+    assert max(map(len, _STYLE.sub("", drawn).splitlines())) <= 80
+
+
+def test_an_inbox_shows_priorities_in_eighty_columns(
+    run: Run, service: FakeService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    item = {
+        "referral_id": ID,
+        "origin": "hotline-nl.example",
+        "purpose": "victim_identification",
+        "state": "withdrawal_acknowledged",
+        "priority": "p0_child_at_risk",
+        "received_at": "2026-03-15T12:00:00Z",
+        "exercise": True,
+    }
+    service.canned["/v1/inbox"] = (200, {"items": [item], "next": None})
+    assert f"{ID}\tp0\thotline-nl.example\t" in run("inbox", "--priority", "p0").out
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr("client.cli.output.sys.stdout.isatty", lambda: True)
+    drawn = run("inbox").out
+    assert ID in drawn
+    assert max(map(len, _STYLE.sub("", drawn).splitlines())) <= 80
+
+
+def test_what_has_come_of_a_case_and_what_its_agency_calls_it_are_shown(run: Run, service: FakeService) -> None:
+    detail = {"outcome": "closed", "child_identified": "yes", "child_safeguarded": None}
+    edge = {"recipient": "police-nl.example", "purpose": "investigation", "reason": "victim_jurisdiction", "rules": []}
+    edge |= {"answer": "closed", "answer_detail": detail, "case_reference": "2026/17", "timeline": [{"number": 1}]}
+    shown = {"referral_id": ID, "external_ref": "CASE-1", "state": "routed", "edges": [edge]}
+    service.canned[f"/v1/referrals/{ID}"] = (200, shown)
+    assert "closed: outcome closed, identified yes, case 2026/17\n" in run("referral", "show", ID).out
+    told = run("referral", "show", ID, "--json").json["edges"][0]
+    assert (told["case_reference"], told["timeline"]) == ("2026/17", [{"number": 1}])

@@ -1,0 +1,236 @@
+"""What needs a person of an origin: every edge that does, where a child is at risk first, then the oldest first."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from types import SimpleNamespace
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from services.hotline.domain import AUTHORITY
+from shared.contracts.answers import (
+    CaseDeclinedClear,
+    Disowned,
+    NoticeNotOursClear,
+)
+from shared.contracts.items import ItemAnswer
+from shared.contracts.registry import CASE_DECLINED, NOTICE_NOT_OURS
+from shared.exchange.message import Received
+from shared.kernel.authority import Role
+from shared.kernel.ids import uuid4
+from shared.party.attention import Attention, Source
+from shared.party.origin.store.attention import origin_waits
+from shared.runtime.http.identity import Identity
+from shared.vocabulary.answers import CaseDeclineReason, CaseOutcome, NoticeAction, NoticeRejection, ReceiptOutcome
+from shared.vocabulary.referral import WithdrawalReason
+from tests.services.deliveries import numbered, received
+from tests.services.doors import ACTOR
+from tests.services.hotline.origin import APPLYING, Origin
+from tests.services.hotline.test_answers_kept import answered, applied
+from tests.services.hotline.test_outcomes_kept import UNKNOWN, accepted, outcome
+from tests.support.builders import HOTLINE, POLICE, PROVIDER, settlement
+
+P0 = {"level": "p0_child_at_risk", "basis": ["ongoing_abuse"]}
+P3 = {"level": "p3_informational"}
+Row = dict[str, Any]
+
+
+async def attention(origin: Origin, *, only_p0: bool = False, limit: int = 200) -> list[Row]:
+    """The whole list, page after page."""
+    serving: Any = SimpleNamespace(number=origin.numberer.number, database=origin.database)
+    door = Attention(serving, AUTHORITY, (Source("referral", "routed", origin_waits),))
+    who = Identity(HOTLINE, Role.VIEWER, "hotline", True, ACTOR)
+    found: list[Row] = []
+    cursor = None
+    while True:
+        page = await door.page(who, cursor, rank_max=0 if only_p0 else 1, limit=limit)
+        told = page.model_dump(mode="json", exclude_unset=True)
+        found += told["items"]
+        cursor = page.next
+        if cursor is None:
+            return found
+
+
+async def about(origin: Origin, referral_id: UUID) -> list[Row]:
+    return [row for row in await attention(origin) if row["subject"] == str(referral_id)]
+
+
+async def edge(origin: Origin, referral_id: UUID, recipient: str) -> Row:
+    return next(each for each in (await origin.show(referral_id))["edges"] if each["recipient"] == recipient)
+
+
+async def notice_of(origin: Origin, referral_id: UUID) -> UUID:
+    return UUID((await edge(origin, referral_id, PROVIDER))["notice_id"])
+
+
+def declined(referral_id: UUID, reason: CaseDeclineReason = CaseDeclineReason.NO_CAPACITY) -> Received:
+    clear = CaseDeclinedClear(referral_id=referral_id, revision=1, act=uuid4(), number=1, reason=reason)
+    return received(CASE_DECLINED, clear, subject=referral_id, sender=POLICE, recipient=HOTLINE)
+
+
+def not_ours(notice_id: UUID) -> Received:
+    clear = NoticeNotOursClear(notice_id=notice_id, disowned=(Disowned(n=1),), **numbered(1))
+    return received(NOTICE_NOT_OURS, clear, subject=notice_id, sender=PROVIDER, recipient=HOTLINE)
+
+
+async def receipt(
+    origin: Origin, referral_id: UUID, recipient: str, outcome: ReceiptOutcome, code: str | None = None
+) -> None:
+    """What the instance of one recipient says of the message that carries its edge."""
+    async with origin.database.transaction(APPLYING) as session:
+        message_id = await session.driver.fetchval(
+            "SELECT message_id FROM edge WHERE referral_id = $1 AND recipient = $2 LIMIT 1", referral_id, recipient
+        )
+        unit: Any = SimpleNamespace(connection=session)
+        await origin.bus.settled(unit, [settlement(message_id, "a" * 64, outcome, code=code)])
+
+
+async def test_what_an_agency_declines_needs_a_person_with_the_reason_and_the_act_that_helps(origin: Origin) -> None:
+    referral_id = await origin.file()
+    assert await about(origin, referral_id) == []
+    assert await applied(origin, declined(referral_id)) == [None]
+    (row,) = await about(origin, referral_id)
+    assert (row["kind"], row["party"], row["reasons"]) == ("referral", POLICE, ["declined"])
+    assert (row["code"], row["mend"], row["priority"]) == ("no_capacity", "refile", "p2_normal")
+    assert row["since"]
+    await origin.withdraw(referral_id, WithdrawalReason.FILED_IN_ERROR)
+    assert await about(origin, referral_id) == []
+
+
+async def test_a_child_at_risk_stands_first_until_everybody_has_answered_for_good(origin: Origin) -> None:
+    calm = await origin.file()
+    await applied(origin, declined(calm))
+    referral_id = await origin.file(priority=P0)
+    rows = await attention(origin)
+    first = [row for row in rows if row["priority"] == "p0_child_at_risk"]
+    assert rows[: len(first)] == first
+    assert {row["subject"] for row in first} == {str(referral_id)}
+    assert {(tuple(row["reasons"]), row["mend"]) for row in first} == {(("p0_open",), "call")}
+    assert await attention(origin, only_p0=True) == first
+    before = len(first)
+    await applied(origin, accepted(referral_id))
+    assert len(await about(origin, referral_id)) == before
+    await applied(origin, outcome(referral_id, 2, CaseOutcome.CLOSED, UNKNOWN))
+    left = await about(origin, referral_id)
+    assert POLICE not in {row["party"] for row in left}
+    assert len(left) == before - 1
+
+
+@pytest.mark.parametrize("outcome_", [ReceiptOutcome.DEFERRED, ReceiptOutcome.WAITING, ReceiptOutcome.PARKED])
+async def test_what_does_not_arrive_needs_a_person_until_it_has(origin: Origin, outcome_: ReceiptOutcome) -> None:
+    referral_id = await origin.file()
+    await receipt(origin, referral_id, POLICE, outcome_, "body_invalid")
+    (row,) = await about(origin, referral_id)
+    assert (row["reasons"], row["code"], row["mend"]) == ([outcome_.value], "body_invalid", "operator")
+    origin.clock.advance(3600)
+    await receipt(origin, referral_id, POLICE, ReceiptOutcome.DEFERRED)
+    assert [each["since"] for each in await about(origin, referral_id)] == [row["since"]]
+    await receipt(origin, referral_id, POLICE, ReceiptOutcome.APPLIED)
+    assert await about(origin, referral_id) == []
+
+
+async def test_what_is_refused_for_good_needs_a_person_and_what_is_decided_again_does_not(origin: Origin) -> None:
+    referral_id = await origin.file()
+    await receipt(origin, referral_id, POLICE, ReceiptOutcome.REFUSED, "guard_refused")
+    assert [(row["reasons"], row["code"]) for row in await about(origin, referral_id)] == [
+        (["refused"], "guard_refused")
+    ]
+    other = await origin.file()
+    await receipt(origin, other, POLICE, ReceiptOutcome.REFUSED, "decision_time_off")
+    assert await about(origin, other) == []
+
+
+async def test_a_referral_that_goes_nowhere_needs_a_person_once(origin: Origin) -> None:
+    nowhere = await origin.file(user_jurisdictions=["Europe"])
+    (row,) = await about(origin, nowhere)
+    assert (row["reasons"], row["mend"], "party" in row) == (["unknown_jurisdiction"], "refile", False)
+
+
+async def test_the_list_is_the_same_in_pages_of_any_size(origin: Origin) -> None:
+    for priority in (P0, P3, P0, P3):
+        await applied(origin, declined(await origin.file(priority=priority)))
+    whole = await attention(origin)
+    assert len(whole) > 7
+    for limit in (1, 2, 7):
+        assert await attention(origin, limit=limit) == whole
+    keys = [(row["priority"] != "p0_child_at_risk", row["since"]) for row in whole]
+    assert keys == sorted(keys)
+
+
+#: Fate → how a referral comes to it.
+async def _fate(origin: Origin, fate: str, **filed: Any) -> UUID:
+    if fate == "nowhere":
+        return await origin.file(user_jurisdictions=["Europe"], **filed)
+    referral_id = await origin.file(**filed)
+    match fate:
+        case "declined":
+            await applied(origin, declined(referral_id))
+        case "not_ours":
+            await applied(origin, not_ours(await notice_of(origin, referral_id)))
+        case "rejected":
+            said = ItemAnswer(n=1, round=1, rejection=NoticeRejection.NOT_FOUND)
+            await applied(origin, answered(await notice_of(origin, referral_id), 1, said))
+        case "actioned":
+            said = ItemAnswer(n=1, round=1, action=NoticeAction.REMOVED)
+            await applied(origin, answered(await notice_of(origin, referral_id), 1, said))
+        case "closed":
+            await applied(origin, accepted(referral_id))
+            await applied(origin, outcome(referral_id, 2, CaseOutcome.CLOSED, UNKNOWN))
+        case "withdrawn":
+            await applied(origin, declined(referral_id))
+            await origin.withdraw(referral_id, WithdrawalReason.FILED_IN_ERROR)
+        case "refused" | "parked" | "deferred":
+            await receipt(origin, referral_id, POLICE, ReceiptOutcome(fate), "body_invalid")
+        case "mended":
+            await receipt(origin, referral_id, POLICE, ReceiptOutcome.PARKED, "body_invalid")
+            await receipt(origin, referral_id, POLICE, ReceiptOutcome.APPLIED)
+    return referral_id
+
+
+FATES = (
+    *("open", "nowhere", "declined", "not_ours", "rejected", "actioned", "closed", "withdrawn", "refused", "parked"),
+    *("deferred", "mended"),
+)
+
+
+def recounted(filed: Mapping[UUID, tuple[str, bool]], shown: Mapping[UUID, Any]) -> set[tuple[str, str, str, str]]:
+    """What must stand in the list, from what was done to each referral and whom it went to, and from nothing else.
+
+    As (subject, party, notice, reasons).
+    """
+    by = {"not_ours": PROVIDER, "rejected": PROVIDER}
+    closes = {"declined": POLICE, "closed": POLICE, "actioned": PROVIDER} | by
+    expected = set()
+    for referral_id, (fate, p0) in filed.items():
+        if fate == "nowhere":
+            expected.add((str(referral_id), "", "", "unknown_jurisdiction"))
+        if fate in ("nowhere", "withdrawn"):
+            continue
+        for each in shown[referral_id]["edges"]:
+            to = each["recipient"]
+            bad = fate in ("refused", "parked", "deferred", "declined", "not_ours", "rejected")
+            reasons = [fate] if bad and to == by.get(fate, POLICE) else []
+            reasons += ["p0_open"] if p0 and closes.get(fate) != to else []
+            if reasons:
+                expected.add((str(referral_id), to, each.get("notice_id") or "", "+".join(reasons)))
+    return expected
+
+
+async def test_a_recount_of_all_fates_finds_nothing_missing_and_nothing_more(origin: Origin) -> None:
+    filed = {}
+    for fate in 2 * FATES:
+        for priority in (P0, P3):
+            filed[await _fate(origin, fate, priority=priority)] = (fate, priority is P0)
+    assert len(filed) == 4 * len(FATES)
+    shown = {referral_id: await origin.show(referral_id) for referral_id in filed}
+    rows = [row for row in await attention(origin, limit=7) if UUID(row["subject"]) in filed]
+    listed = [
+        (row["subject"], row.get("party", ""), row.get("notice_id", ""), "+".join(row["reasons"])) for row in rows
+    ]
+    expected = recounted(filed, shown)
+    assert {*listed} - expected == set()
+    assert expected - {*listed} == set()
+    assert len(listed) == len(expected), json.dumps(sorted(listed))

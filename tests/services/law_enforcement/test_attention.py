@@ -1,0 +1,114 @@
+"""What an officer sees first: what is open and has a child at risk, in lists and in what needs a person."""
+
+from __future__ import annotations
+
+from functools import partial
+from types import SimpleNamespace
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from services.law_enforcement.app import LISTS
+from services.law_enforcement.domain import AUTHORITY
+from services.law_enforcement.store import PostgresCases
+from shared.contracts.answers import Acceptance, Declination
+from shared.exchange.acts import CaseState, Subject
+from shared.kernel.authority import Role
+from shared.kernel.errors import Refused
+from shared.kernel.ids import uuid7
+from shared.party.attention import Attention, Source
+from shared.party.recipient.ports import Page
+from shared.party.recipient.store.attention import items_waiting
+from shared.party.waiting import AttentionPage
+from shared.runtime.database.feed import Numberer
+from shared.runtime.http.identity import Identity
+from shared.vocabulary.answers import CaseDeclineReason
+from tests.services.deliveries import AGENCY, HOTLINE, OTHER_AGENCY, offered, withdrawn
+from tests.services.doors import ACTOR, as_told
+from tests.services.law_enforcement.agency import Agencies
+
+P0 = "p0_child_at_risk"
+
+
+async def listed(agencies: Agencies, ids: list[UUID], **asked: Any) -> list[UUID]:
+    """Of the party's whole list, page after page, what is among these."""
+    await Numberer(agencies.database, LISTS).number()
+    found: list[dict[str, Any]] = []
+    cursor = None
+    async with agencies.cases("read") as cases:
+        while True:
+            page = as_told(await cases.page(AGENCY, Page.of(asked.get("state"), cursor, 3, priority=asked.get("only"))))
+            found += page["items"]
+            cursor = page["next"]
+            if cursor is None:
+                break
+    assert len({each["referral_id"] for each in found}) == len(found)
+    assert {each["priority"] for each in found} <= {P0, "p2_normal"}
+    return [UUID(each["referral_id"]) for each in found if UUID(each["referral_id"]) in ids]
+
+
+async def attention(agencies: Agencies, *, party: str = AGENCY, cursor: str | None = None) -> AttentionPage:
+    numberer = Numberer(agencies.database, LISTS)
+    serving: Any = SimpleNamespace(number=numberer.number, database=agencies.database)
+
+    look = partial(items_waiting, table=PostgresCases.table, subject=Subject.CASE)
+    door = Attention(serving, AUTHORITY, (Source("case", CaseState.OFFERED, look),))
+    who = Identity(party, Role.VIEWER, "law_enforcement", True, ACTOR)
+    return await door.page(who, cursor, rank_max=1, limit=2)
+
+
+async def waiting(agencies: Agencies) -> dict[UUID, str]:
+    """What needs a person, page after page, with the act that helps."""
+    found, cursor = {}, None
+    while True:
+        page = await attention(agencies, cursor=cursor)
+        found |= {UUID(str(row.subject)): row.mend.value for row in page.items}
+        cursor = page.next
+        if cursor is None:
+            return found
+
+
+async def test_open_cases_with_a_child_at_risk_stand_first_and_alone_where_only_they_are_wanted(
+    agencies: Agencies,
+) -> None:
+    risky, calm, closed, newest = ids = [uuid7() for _ in range(4)]
+    for each, priority in zip(ids, (P0, "p2_normal", P0, "p2_normal"), strict=True):
+        await agencies.receive(offered(each, priority=priority))
+        await Numberer(agencies.database, LISTS).number()
+    await agencies.act("decline", Declination(reason=CaseDeclineReason.NO_CAPACITY), closed)
+    assert await listed(agencies, ids) == [risky, newest, closed, calm]
+    assert await listed(agencies, ids, only="p0") == [risky, closed]
+    assert await listed(agencies, ids, state="offered") == [risky, newest, calm]
+    assert await listed(agencies, ids, state="offered", only="p0") == [risky]
+
+
+async def test_what_has_a_child_at_risk_needs_a_person_until_the_agency_is_done_with_it(agencies: Agencies) -> None:
+    first, second, calm, taken_back = (uuid7() for _ in range(4))
+    for each, priority in ((first, P0), (second, P0), (calm, "p2_normal"), (taken_back, P0)):
+        await agencies.receive(offered(each, priority=priority))
+    await agencies.receive(withdrawn(taken_back))
+    found = await waiting(agencies)
+    mine = [each for each in found if each in (first, second, calm, taken_back)]
+    assert mine == [first, second]
+    assert found[first] == "accept"
+    await agencies.act("accept", Acceptance(), first)
+    await agencies.act("decline", Declination(reason=CaseDeclineReason.NO_CAPACITY), second)
+    found = await waiting(agencies)
+    assert (found[first], second in found) == ("outcome", False)
+    assert UUID(int=0) not in found
+
+
+async def test_an_agency_is_shown_nothing_of_anothers(agencies: Agencies) -> None:
+    theirs = uuid7()
+    await agencies.receive(offered(theirs, to=OTHER_AGENCY, priority=P0))
+    assert theirs not in await waiting(agencies)
+    rows = (await attention(agencies, party=OTHER_AGENCY)).items
+    assert [(str(row.subject), row.party, row.reasons) for row in rows] == [(str(theirs), HOTLINE, ("p0_open",))]
+
+
+@pytest.mark.parametrize("cursor", ["x", "AAAA", "_" * 34])
+async def test_a_cursor_that_is_none_is_refused(agencies: Agencies, cursor: str) -> None:
+    with pytest.raises(Refused) as refused:
+        await attention(agencies, cursor=cursor)
+    assert (refused.value.code, refused.value.field) == ("cursor_invalid", "/cursor")
