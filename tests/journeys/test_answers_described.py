@@ -53,6 +53,10 @@ class Asked:
         async with self.exchange.http(party) as http:
             return self.compared(party, await http.get(path, headers=headers), status)
 
+    async def delete(self, party: str, path: str, *, status: int = 200) -> Any:
+        async with self.exchange.http(party) as http:
+            return self.compared(party, await http.delete(path), status)
+
     async def post(
         self, party: str, path: str, body: Any = None, *, status: int = 202, key: str = "", **options: Any
     ) -> Any:
@@ -83,6 +87,8 @@ async def asked(exchange: Exchange) -> Asked:
     await second_persons_answer(asked, HOTLINE, referral)
     await second_persons_answer(asked, PROVIDER, provider_filing)
     await recipients_answer(asked)
+    for party in (HOTLINE, AGENCY, PROVIDER):
+        await webhooks_answer(asked, party)
     await audit_answers(asked)
     await refusals(asked)
     return asked
@@ -162,6 +168,20 @@ async def recipients_answer(asked: Asked) -> None:
         await asked.get(party, path)
     await asked.exchange.until_quiet()
     await asked.get(HOTLINE, f"/v1/referrals/{first}")
+
+
+async def webhooks_answer(asked: Asked, party: str) -> None:
+    """An address at which nobody listens."""
+    await asked.post(party, "/v1/webhooks", {"url": "https://127.0.0.1/"}, status=422)
+    made = await asked.post(party, "/v1/webhooks", {"url": "http://127.0.0.1:9/hook"})
+    path = f"/v1/webhooks/{made['webhook_id']}"
+    await asked.get(party, "/v1/webhooks")
+    await asked.get(party, path)
+    for act, body in (("rotate", None), ("replay", {"number": 1}), ("trigger", None)):
+        await asked.post(party, f"{path}:{act}", body)
+    await asked.get(party, f"{path}/deliveries?limit=1")
+    await asked.delete(party, path)
+    await asked.get(party, path, status=404)
 
 
 async def audit_answers(asked: Asked) -> None:
