@@ -7,15 +7,57 @@ A notice counts as received when it was issued: that is the one time both can re
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
+from uuid import UUID
 
+from shared.contracts.referral import NoticeIssuedClear, ReferralOfferedClear
 from shared.exchange.acts import Offered, Subject, Track
+from shared.exchange.message import Received
 from shared.exchange.states import personal
 from shared.kernel.clock import coarse
 from shared.routing.clocks import ClockedEdge, Did, Step
 from shared.vocabulary.answers import AnswerState
 from shared.vocabulary.law import ClockDue, ClockEvent
+
+
+@dataclass(frozen=True, slots=True)
+class Clocked:
+    """An edge as one of its parties knows it, by its `subject`. `begun_at`: the time of the message that carried it.
+
+    `told_by` is the id by which messages name it: of a notice its own, also at the origin, which knows the referral.
+    """
+
+    edge_id: UUID
+    party: str
+    subject: UUID
+    told_by: UUID
+    origin: str
+    recipient: str
+    purpose: str
+    rules: tuple[str, ...]
+    acknowledge_h: int | None
+    act_h: int | None
+    begun_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Happened:
+    """A step of every edge that the party has with `counterpart` and that messages name so."""
+
+    party: str
+    told_by: UUID
+    counterpart: str
+    at: datetime
+    did: str
+    code: str
+    of: int
+
+    @classmethod
+    def by(cls, party: str, told_by: UUID, counterpart: str, *, step: Step) -> Happened:
+        return cls(party, told_by, counterpart, step.at, step.did.value, step.code, step.of)
+
 
 _BEGUN: Final[Mapping[Subject, tuple[ClockEvent, ...]]] = {
     Subject.OFFER: (ClockEvent.REPORT_SENT,),
@@ -37,6 +79,26 @@ _DONE: Final = {
     AnswerState.WITHDRAWAL_ACKNOWLEDGED: frozenset[ClockDue](),
 }
 _STARTED: Final = {AnswerState.ACCEPTED: ClockEvent.CASE_ACCEPTED}
+
+
+def received(message: Received) -> Clocked:
+    """An edge as its recipient knows it, from the message that carried it."""
+    edge, clear = message.edge, message.clear
+    assert edge is not None
+    assert isinstance(clear, ReferralOfferedClear | NoticeIssuedClear)
+    return Clocked(
+        edge_id=clear.edge_id,
+        party=message.recipient,
+        subject=UUID(message.subject),
+        told_by=UUID(message.subject),
+        origin=message.sender,
+        recipient=message.recipient,
+        purpose=edge.purpose.value,
+        rules=edge.rules,
+        acknowledge_h=edge.deadlines.acknowledge_h,
+        act_h=edge.deadlines.act_h,
+        begun_at=coarse(message.sent_at),
+    )
 
 
 def clocked(

@@ -457,6 +457,62 @@ CREATE TABLE case_edge (
 -- What retention still has to look at, by class and time.
 CREATE INDEX case_edge_kept ON case_edge (retention, received_at) WHERE wrapped_key IS NOT NULL;
 
+-- Clocks: what they look at of an edge, what happened to it as both its parties know it, and, derived from both and the
+-- published law, what falls due: `timer` can be emptied and made again. Whoever can write these tables can keep a party
+-- from being told that something is due, not from seeing what it was sent and has answered.
+
+CREATE TABLE clocked (
+    edge_id uuid NOT NULL,
+    party text NOT NULL,
+    -- The id by which this party knows it, and the one by which messages name it: at its origin a notice has two.
+    subject uuid NOT NULL,
+    told_by uuid NOT NULL,
+    origin text NOT NULL,
+    recipient text NOT NULL,
+    purpose text NOT NULL,
+    rules text[] NOT NULL,
+    acknowledge_h integer,
+    act_h integer,
+    begun_at timestamptz NOT NULL,
+    -- When it is next looked at: at once where a step has come; never while nothing is to be told.
+    look_at timestamptz DEFAULT '-infinity',
+    PRIMARY KEY (edge_id, party)
+);
+CREATE INDEX clocked_told ON clocked (told_by, party);
+CREATE INDEX clocked_look ON clocked (look_at) WHERE look_at IS NOT NULL;
+
+CREATE TABLE clock_step (
+    edge_id uuid NOT NULL,
+    party text NOT NULL,
+    at timestamptz NOT NULL,
+    did text NOT NULL,
+    code text NOT NULL,
+    "of" integer NOT NULL,
+    PRIMARY KEY (edge_id, party, at, did, code, "of")
+);
+
+CREATE TABLE timer (
+    timer_id uuid NOT NULL,
+    edge_id uuid NOT NULL,
+    party text NOT NULL,
+    clock text NOT NULL,
+    run integer NOT NULL,
+    subject uuid NOT NULL,
+    counterpart text NOT NULL,
+    purpose text NOT NULL,
+    owed_by text NOT NULL,
+    due text NOT NULL,
+    consequence text NOT NULL,
+    rung integer NOT NULL,
+    started_at timestamptz NOT NULL,
+    due_at timestamptz NOT NULL,
+    -- What its party is told next, and when; none once all was told.
+    tells_at timestamptz,
+    telling text,
+    PRIMARY KEY (edge_id, party, clock, run)
+);
+CREATE INDEX timer_due ON timer (party, due_at, timer_id);
+
 -- Who may do what in which state: a second, independent copy of the service's table of permissions, held equal to it
 -- by the isolation tests.
 
@@ -588,6 +644,7 @@ EXECUTE format(
         awaiting, topic_cursor, topic_reader, topic_lease, quarantine, peer, document, data_key, api_key, idempotency, case_file,
         case_edge
      TO %I', service);
+EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON clocked, clock_step, timer TO %I', service);
 EXECUTE format('GRANT SELECT, INSERT, DELETE ON event_unnumbered TO %I', service);
 EXECUTE format('GRANT SELECT, INSERT ON event TO %I', service);
 EXECUTE format('GRANT SELECT, INSERT, UPDATE ON feed TO %I', service);
