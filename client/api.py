@@ -246,6 +246,10 @@ class CausewayClient:
         query |= {} if epoch is None else {"epoch": str(epoch)}
         return _read_as(views.EventPage, await self._transport.call("GET", "/v1/events", query=query))
 
+    def due(self, *, cursor: str | None = None, limit: int = PAGE_MAX) -> AsyncIterator[views.Page[views.Due]]:
+        """What falls due, soonest first, page by page."""
+        return self._pages("/v1/due", views.Page[views.Due], cursor, limit=limit)
+
     # -- auditors -------------------------------------------------------------------------------------------
 
     async def flow(self, referral_id: UUID, *, purpose: str) -> views.Flow:

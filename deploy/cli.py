@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
-from client.cli import case, flow, inbox, listen, notice, referral, verify
+from client.cli import case, due, flow, inbox, listen, notice, referral, verify
 from deploy import __version__
 from deploy.accounting.cli import audit_app
 from deploy.devstack.cli import dev_app
@@ -62,7 +62,7 @@ def _around(site: Site) -> list[Finding]:
 app.command(dev_app(_children))
 app.command(doctor_app(_around))
 app.command(audit_app)
-for verbs in (*OPERATOR_APPS, referral.app, inbox.app, case.app, notice.app, listen.app, flow.app, verify.app):
+for verbs in (*OPERATOR_APPS, referral.app, inbox.app, case.app, notice.app, due.app, listen.app, flow.app, verify.app):
     app.command(verbs)
 
 
@@ -78,7 +78,8 @@ def serve(kind: str, *, instance: str | None = None, only: Sequence[str] = ()) -
         Its name in the directory, that of its kind if none is given; its settings are CAUSEWAY_INSTANCE_… in the
         environment, with that name in capitals for INSTANCE.
     only
-        Parts to run instead of all, separated by commas: api, documents, numberer, relay, consumer, moves, metrics.
+        Parts to run instead of all, separated by commas: api, documents, numberer, timers, relay, consumer, moves,
+        metrics.
     """
     from deploy.serve import serve as run
 

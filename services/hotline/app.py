@@ -10,7 +10,7 @@ from services.hotline.domain import AUTHORITY
 from services.hotline.store import PostgresOffers
 from shared.exchange.acts import Subject
 from shared.exchange.events import event_type
-from shared.party.events import events_router
+from shared.party.due import feed_routers
 from shared.party.origin.app import assemble_origin
 from shared.party.origin.store.filing import FILED, LISTED
 from shared.party.recipient.app import serving
@@ -31,6 +31,6 @@ async def build(instance: str, **given: object) -> App:
 def assemble(machinery: Machinery) -> App:
     """The parts of the service on top of its machinery; needs no database and no broker."""
     origin, items = assemble_origin(machinery, AUTHORITY), serving(machinery)
-    routers = [referrals_router(origin.api, items.identified), offers_router(items), events_router(items, AUTHORITY)]
+    routers = [referrals_router(origin.api, items.identified), offers_router(items), *feed_routers(items, AUTHORITY)]
     http = create_app("Causeway hotline", routers, probes=machinery.probes())
     return origin.app(machinery, http, hotline_door(kek=machinery.keys.kek, origin=origin.bus))

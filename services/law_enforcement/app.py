@@ -10,7 +10,7 @@ from services.law_enforcement.domain import AUTHORITY
 from services.law_enforcement.store import PostgresCases
 from shared.exchange.acts import Subject
 from shared.exchange.events import event_type
-from shared.party.events import events_router
+from shared.party.due import feed_routers
 from shared.party.recipient.app import serving
 from shared.runtime.http.edge import create_app
 from shared.runtime.instance.app import App
@@ -29,7 +29,7 @@ async def build(instance: str, **given: object) -> App:
 def assemble(machinery: Machinery) -> App:
     """The parts of the service on top of its machinery; needs no database and no broker."""
     door, items = law_enforcement_door(kek=machinery.keys.kek), serving(machinery)
-    routers = [cases_router(items), events_router(items, AUTHORITY)]
+    routers = [cases_router(items), *feed_routers(items, AUTHORITY)]
     http = create_app("Causeway law enforcement", routers, probes=machinery.probes())
     return App(
         machinery,
@@ -38,6 +38,7 @@ def assemble(machinery: Machinery) -> App:
             "api": lambda: machinery.run_api(http),
             "documents": machinery.run_documents,
             "numberer": machinery.run_numberer,
+            "timers": machinery.run_timers,
             "relay": lambda: machinery.run_relay(door),
             "consumer": lambda: machinery.run_bus(door),
             **machinery.watching(),
