@@ -137,7 +137,7 @@ class Machinery:
 
     def timers(self) -> Timers:
         """What falls due for the parties of this instance."""
-        return Timers(self.database, self._law_at, self.clock, wake=self.numberer.wake)
+        return Timers(self.database, self._law_at, self.clock, scope=self.service_scope, wake=self.numberer.wake)
 
     async def run_timers(self) -> None:
         """Tell parties what falls due. Any number of processes may."""

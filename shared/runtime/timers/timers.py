@@ -5,7 +5,7 @@
 
 Any number of workers look at once. An edge is locked while one does, and its steps are read after that: who comes next
 sees that it was told, so nothing is told twice, whoever dies in between. Nothing is told by a clock that another
-contradicts; then timers are made and wait.
+contradicts; then timers are made and wait. Row-level security binds all of it to the parties of the instance.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from shared.kernel.errors import Unavailable
 from shared.routing.clocks import Did, LawAt, Step
 from shared.runtime.database.columns import Columns, insert
 from shared.runtime.database.feed import note_events
-from shared.runtime.database.transactions import Database
+from shared.runtime.database.transactions import Database, RowScope
 from shared.vocabulary.routing import PartyKind
 
 #: So many edges are looked at in one transaction.
@@ -133,7 +133,7 @@ async def read_due(driver: asyncpg.Connection, party: str, *, after: DueAfter | 
 
 
 class Timers:
-    """The timers of one database."""
+    """The timers of one database, of the parties that `scope` has when it is asked."""
 
     def __init__(
         self,
@@ -141,12 +141,14 @@ class Timers:
         law_at: LawAt,
         clock: Clock,
         *,
+        scope: Callable[[], RowScope],
         wake: Callable[[], None] = lambda: None,
         witness: Witness = database_time,
     ) -> None:
         self._database = database
         self._law_at = law_at
         self._clock = clock
+        self._scope = scope
         self._wake = wake
         self._witness = witness
 
@@ -167,7 +169,7 @@ class Timers:
 
         Raises `Unavailable` before there is any law.
         """
-        async with self._database.transaction() as session:
+        async with self._database.transaction(self._scope()) as session:
             now = await self._now(session.driver)
             rows = await session.driver.fetch(_TAKE, now, limit)
             told = await self._renew(session.driver, rows, now) if rows else 0
@@ -177,7 +179,7 @@ class Timers:
 
     async def rebuild(self) -> int:
         """Drop every timer and make all again; how many edges were looked at. What is due meanwhile is told by it."""
-        async with self._database.transaction() as session:
+        async with self._database.transaction(self._scope()) as session:
             await session.driver.execute(_ALL_AGAIN)
             await session.driver.execute(_NONE_LEFT)
         total = 0

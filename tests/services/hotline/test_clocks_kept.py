@@ -32,10 +32,10 @@ async def due(origin: Origin, referral_id: UUID) -> set[tuple[str, str, Any]]:
     def law_at(at: Any) -> Law:
         return Law(shelf.directories.active(at), shelf.policies.active(at))
 
-    timers = Timers(origin.database, law_at, clock, witness=witness)
+    timers = Timers(origin.database, law_at, clock, scope=lambda: APPLYING, witness=witness)
     while await timers.look():
         pass
-    async with origin.database.transaction() as session:
+    async with origin.database.transaction(APPLYING) as session:
         rows = await session.driver.fetch("SELECT * FROM timer WHERE subject = $1 AND party = $2", referral_id, HOTLINE)
     return {
         (row["counterpart"], row["clock"], (row["due_at"] - row["started_at"]) // timedelta(hours=1)) for row in rows
@@ -70,7 +70,7 @@ async def test_what_is_filed_falls_due_until_it_is_answered_or_taken_back(origin
 
 async def test_an_edge_begins_at_the_time_of_its_message(origin: Origin) -> None:
     referral_id = await origin.file()
-    async with origin.database.transaction() as session:
+    async with origin.database.transaction(APPLYING) as session:
         rows = await session.driver.fetch("SELECT * FROM clocked WHERE subject = $1", referral_id)
     assert len(rows) >= 4
     assert {row["begun_at"] for row in rows} == {coarse(AT)}

@@ -11,7 +11,7 @@ from shared.kernel.ids import uuid7
 from shared.routing.clocks import Law
 from shared.runtime.timers.timers import Timers
 from tests.services.deliveries import AT, PROVIDER, issued, notice_withdrawn
-from tests.services.industry.provider import Providers
+from tests.services.industry.provider import APPLYING, Providers
 from tests.shared.routing.test_clocks import SAMPLE_LAW
 
 REMOVED = NoticeStatements.model_validate({"items": [{"action": "removed"}]})
@@ -23,10 +23,11 @@ async def due(providers: Providers, notice_id: UUID) -> set[str]:
     async def witness(_: object) -> Any:
         return clock.now()
 
-    timers = Timers(providers.database, lambda _: Law(providers.directory, SAMPLE_LAW), clock, witness=witness)
+    law = Law(providers.directory, SAMPLE_LAW)
+    timers = Timers(providers.database, lambda _: law, clock, scope=lambda: APPLYING, witness=witness)
     while await timers.look():
         pass
-    async with providers.database.transaction() as session:
+    async with providers.database.transaction(APPLYING) as session:
         rows = await session.driver.fetch(
             "SELECT clock FROM timer WHERE subject = $1 AND party = $2", notice_id, PROVIDER
         )

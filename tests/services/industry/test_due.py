@@ -13,11 +13,12 @@ from shared.kernel.clock import ManualClock
 from shared.kernel.ids import uuid7
 from shared.party.due import feed_routers
 from shared.routing.clocks import Law
-from shared.runtime.timers.timers import Timers
+from shared.runtime.database.transactions import RowScope
+from shared.runtime.timers.timers import Timers, read_due
 from tests.contracts.described import Described
 from tests.services.deliveries import OTHER_PROVIDER, PROVIDER, issued
 from tests.services.doors import CLOCK, asking, door, serving
-from tests.services.industry.provider import KEK, Providers
+from tests.services.industry.provider import APPLYING, KEK, Providers
 from tests.shared.routing.test_clocks import SAMPLE_LAW
 
 DESCRIBED = Described("industry")
@@ -29,7 +30,8 @@ async def looked(providers: Providers) -> None:
     async def witness(_: object) -> datetime:
         return clock.now()
 
-    timers = Timers(providers.database, lambda _: Law(providers.directory, SAMPLE_LAW), clock, witness=witness)
+    law = Law(providers.directory, SAMPLE_LAW)
+    timers = Timers(providers.database, lambda _: law, clock, scope=lambda: APPLYING, witness=witness)
     while await timers.look():
         pass
 
@@ -62,6 +64,18 @@ async def test_it_is_read_page_by_page_soonest_first_and_by_nobody_else(provider
     assert {each["owed_by"] for each in mine} == {PROVIDER}
     others = await pages(providers, party=OTHER_PROVIDER)
     assert not [each for each in others if each["subject"] in set(map(str, notices))]
+
+
+async def test_a_reader_of_one_party_sees_none_of_anothers_whatever_it_asks_for(providers: Providers) -> None:
+    await providers.receive(issued(uuid7()), issued(uuid7(), to=OTHER_PROVIDER))
+    await looked(providers)
+
+    async def seen(scope: RowScope) -> int:
+        async with providers.database.transaction(scope) as session:
+            return len(await read_due(session.driver, OTHER_PROVIDER, after=None, limit=200))
+
+    assert await seen(RowScope([PROVIDER], Role.VIEWER, "read")) == 0
+    assert await seen(RowScope([OTHER_PROVIDER], Role.VIEWER, "read")) >= 3, "the control"
 
 
 async def test_what_is_overdue_stays_in_it_and_comes_first(

@@ -544,7 +544,8 @@ FROM (VALUES
 -- owner too; whoever holds the owner's role can change the policies, the service's login role cannot.
 -- Rows are seen by party, role and action; added and changed only in a state in which the action is permitted, or, in a
 -- table without states, where it is permitted in any. `read` only sees, `submit` only adds, `apply` adds and changes,
--- every other action only changes; none removes. A `SELECT … FOR UPDATE` sees only what could be changed.
+-- every other action only changes; none removes but where it says so. A `SELECT … FOR UPDATE` sees only what could be
+-- changed.
 -- Neither sub-select looks at the row: PostgreSQL computes them once for a statement, not for every row.
 -- A statement that acts for one party names it too, and an index finds the rows by that, in their order. `coalesce` keeps
 -- the planner from guessing how many parties are bound, and so from taking a large party for a small one.
@@ -616,6 +617,101 @@ CREATE POLICY case_edge_changed ON case_edge FOR UPDATE USING (
         SELECT 1 FROM permitted AS p
         WHERE p.resource = 'case' AND p.action = current_setting('causeway.action', true)
           AND p.role = current_setting('causeway.role', true)
+    )
+);
+
+-- What clocks keep is of whatever its party acts on: any act that its role may do, on whichever resource, sees and writes
+-- it. Timers are written by `apply` alone, and it alone removes, from any of them.
+
+ALTER TABLE clocked ENABLE ROW LEVEL SECURITY;
+ALTER TABLE clocked FORCE ROW LEVEL SECURITY;
+CREATE POLICY clocked_seen ON clocked FOR SELECT USING (
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
+    AND EXISTS (
+        SELECT 1 FROM permitted AS p
+        WHERE p.action = current_setting('causeway.action', true) AND p.role = current_setting('causeway.role', true)
+    )
+);
+CREATE POLICY clocked_added ON clocked FOR INSERT WITH CHECK (
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
+    AND EXISTS (
+        SELECT 1 FROM permitted AS p
+        WHERE p.action = current_setting('causeway.action', true) AND p.role = current_setting('causeway.role', true)
+          AND p.action IN ('submit', 'release', 'apply')
+    )
+);
+CREATE POLICY clocked_changed ON clocked FOR UPDATE USING (
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
+    AND EXISTS (
+        SELECT 1 FROM permitted AS p
+        WHERE p.action = current_setting('causeway.action', true) AND p.role = current_setting('causeway.role', true)
+          AND p.action NOT IN ('read', 'submit')
+    )
+) WITH CHECK (
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
+    AND EXISTS (
+        SELECT 1 FROM permitted AS p
+        WHERE p.action = current_setting('causeway.action', true) AND p.role = current_setting('causeway.role', true)
+    )
+);
+CREATE POLICY clocked_removed ON clocked FOR DELETE USING (
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
+    AND EXISTS (
+        SELECT 1 FROM permitted AS p
+        WHERE p.action = current_setting('causeway.action', true) AND p.role = current_setting('causeway.role', true)
+          AND p.action = 'apply'
+    )
+);
+
+ALTER TABLE clock_step ENABLE ROW LEVEL SECURITY;
+ALTER TABLE clock_step FORCE ROW LEVEL SECURITY;
+CREATE POLICY clock_step_seen ON clock_step FOR SELECT USING (
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
+    AND EXISTS (
+        SELECT 1 FROM permitted AS p
+        WHERE p.action = current_setting('causeway.action', true) AND p.role = current_setting('causeway.role', true)
+    )
+);
+CREATE POLICY clock_step_added ON clock_step FOR INSERT WITH CHECK (
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
+    AND EXISTS (
+        SELECT 1 FROM permitted AS p
+        WHERE p.action = current_setting('causeway.action', true) AND p.role = current_setting('causeway.role', true)
+          AND p.action NOT IN ('read', 'submit')
+    )
+);
+CREATE POLICY clock_step_removed ON clock_step FOR DELETE USING (
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
+    AND EXISTS (
+        SELECT 1 FROM permitted AS p
+        WHERE p.action = current_setting('causeway.action', true) AND p.role = current_setting('causeway.role', true)
+          AND p.action = 'apply'
+    )
+);
+
+ALTER TABLE timer ENABLE ROW LEVEL SECURITY;
+ALTER TABLE timer FORCE ROW LEVEL SECURITY;
+CREATE POLICY timer_seen ON timer FOR SELECT USING (
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
+    AND EXISTS (
+        SELECT 1 FROM permitted AS p
+        WHERE p.action = current_setting('causeway.action', true) AND p.role = current_setting('causeway.role', true)
+    )
+);
+CREATE POLICY timer_added ON timer FOR INSERT WITH CHECK (
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
+    AND EXISTS (
+        SELECT 1 FROM permitted AS p
+        WHERE p.action = current_setting('causeway.action', true) AND p.role = current_setting('causeway.role', true)
+          AND p.action = 'apply'
+    )
+);
+CREATE POLICY timer_removed ON timer FOR DELETE USING (
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
+    AND EXISTS (
+        SELECT 1 FROM permitted AS p
+        WHERE p.action = current_setting('causeway.action', true) AND p.role = current_setting('causeway.role', true)
+          AND p.action = 'apply'
     )
 );
 

@@ -9,6 +9,7 @@ import pytest
 from deploy.site.endpoints import DatabaseEndpoint
 from shared.runtime.database.transactions import Database
 from tests.services.databases import migrated, running_postgres
+from tests.shared.runtime.timers.workers import SCOPE
 
 
 @pytest.fixture(scope="session")
@@ -25,7 +26,7 @@ async def migrated_database(endpoint: DatabaseEndpoint) -> AsyncIterator[Databas
 
 @pytest.fixture
 async def database(migrated_database: Database) -> Database:
-    async with migrated_database.transaction() as session:
+    async with migrated_database.transaction(SCOPE) as session:
         await session.driver.execute("DELETE FROM clocked; DELETE FROM clock_step; DELETE FROM timer")
         await session.driver.execute("DELETE FROM event_unnumbered")
     return migrated_database

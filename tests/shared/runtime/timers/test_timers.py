@@ -15,6 +15,7 @@ from tests.shared.routing.test_clocks import AT
 from tests.shared.runtime.timers.workers import (
     HOUR,
     PARTY,
+    SCOPE,
     WORKERS,
     SteppingClock,
     begun,
@@ -72,12 +73,12 @@ async def test_dropped_and_made_again_they_are_the_same_rows(database: Database)
             Happened.by(PARTY, edge.told_by, edge.origin, step=step)
             for step in answered(state, edge.begun_at + 3 * HOUR)
         ]
-        async with database.transaction() as session:
+        async with database.transaction(SCOPE) as session:
             await note_steps(session.driver, steps)
     while await timers.look():
         pass
     before, said = await rows_of(database), await told(database)
-    async with database.transaction() as session:
+    async with database.transaction(SCOPE) as session:
         await session.driver.execute("DELETE FROM timer")
     assert await timers.rebuild() == 50
     assert await rows_of(database) == before
@@ -93,7 +94,7 @@ async def test_what_is_done_is_told_no_more_and_leaves_the_list(database: Databa
     assert await timers.look() == 0, "nothing is due"
     acted = answered(AnswerState.ACTIONED, edge.begun_at)
     steps = [Happened.by(PARTY, edge.told_by, edge.origin, step=each) for each in acted]
-    async with database.transaction() as session:
+    async with database.transaction(SCOPE) as session:
         await note_steps(session.driver, steps)
     clock.true += 500 * HOUR
     assert await timers.look() == 1
@@ -102,7 +103,7 @@ async def test_what_is_done_is_told_no_more_and_leaves_the_list(database: Databa
 
 async def test_a_long_outage_is_told_once(database: Database) -> None:
     (edge,) = notices(1)
-    async with database.transaction() as session:
+    async with database.transaction(SCOPE) as session:
         await begin(session.driver, [edge, edge])
     clock = SteppingClock(edge.begun_at + timedelta(days=30))
     timers = timers_of(database, clock)

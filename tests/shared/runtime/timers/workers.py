@@ -13,15 +13,17 @@ import asyncpg
 
 from deploy.site.endpoints import DatabaseEndpoint
 from shared.exchange.clocks import Clocked
+from shared.kernel.authority import Role
 from shared.kernel.ids import uuid4
 from shared.routing.clocks import Law
-from shared.runtime.database.transactions import Database
+from shared.runtime.database.transactions import Database, RowScope
 from shared.runtime.timers.steps import begin
 from shared.runtime.timers.timers import Timers
 from tests.shared.routing.test_clocks import AT, DIRECTORY, NOTICE_RULE, SAMPLE_LAW
 
 WORKERS = 8
 PARTY = "provider-nl.example"
+SCOPE = RowScope((PARTY,), Role.SERVICE, "apply")
 HOUR = timedelta(hours=1)
 #: One row a telling: edge, clock, run, when that fell due.
 Told = tuple[UUID, str, int, datetime]
@@ -47,7 +49,8 @@ def timers_of(database: Database, clock: SteppingClock, *, believed: bool = Fals
     async def itself(_: asyncpg.Connection) -> datetime:
         return clock.now()
 
-    return Timers(database, lambda _: Law(DIRECTORY, SAMPLE_LAW), clock, witness=itself if believed else clock.witness)
+    witness = itself if believed else clock.witness
+    return Timers(database, lambda _: Law(DIRECTORY, SAMPLE_LAW), clock, scope=lambda: SCOPE, witness=witness)
 
 
 def notices(count: int, *, seed: int = 0) -> list[Clocked]:
@@ -73,13 +76,13 @@ def notices(count: int, *, seed: int = 0) -> list[Clocked]:
 
 async def begun(database: Database, count: int) -> list[Clocked]:
     edges = notices(count)
-    async with database.transaction() as session:
+    async with database.transaction(SCOPE) as session:
         await begin(session.driver, edges)
     return edges
 
 
 async def told(database: Database) -> list[Told]:
-    async with database.transaction() as session:
+    async with database.transaction(SCOPE) as session:
         rows = await session.driver.fetch(
             """SELECT edge_id, code, "of", at FROM clock_step WHERE did = 'told' ORDER BY at, edge_id, code"""
         )
@@ -89,7 +92,7 @@ async def told(database: Database) -> list[Told]:
 
 
 async def rows_of(database: Database) -> list[tuple[object, ...]]:
-    async with database.transaction() as session:
+    async with database.transaction(SCOPE) as session:
         rows = await session.driver.fetch("SELECT * FROM timer ORDER BY edge_id, party, clock, run")
     return [tuple(row.values()) for row in rows]
 
