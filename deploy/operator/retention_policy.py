@@ -145,9 +145,11 @@ _FEED: Final = (
     Kept("feed_numberer", Class.S0, Way.STAYS, Owner.PROTOCOL, None, "one row"),
 )
 _CLOCKS: Final = (
-    Kept("clocked", Class.S1, Way.STAYS, Owner.PARTY, None, "one row an edge: what its clocks look at"),
-    Kept("clock_step", Class.S1, Way.STAYS, Owner.PARTY, None, "what clocks are counted from, and what was told"),
-    Kept("timer", Class.S1, Way.ITSELF, Owner.PARTY, None, "derived, until it is done"),
+    Kept("clocked", Class.S1, Way.ITSELF, Owner.PARTY, None, "ends with the record that the edge carried"),
+    Kept(
+        "clock_step", Class.S1, Way.ITSELF, Owner.PARTY, None, "likewise: what clocks are counted from, what was told"
+    ),
+    Kept("timer", Class.S1, Way.ITSELF, Owner.PARTY, None, "derived, until it is done, or likewise"),
 )
 _ORIGIN: Final = (
     Kept(
