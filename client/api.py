@@ -297,6 +297,10 @@ class CausewayClient:
         path = f"/v1/webhooks/{webhook_id}/deliveries"
         return _read_as(views.DeliveryList, await self._transport.call("GET", path, query={"limit": str(limit)})).items
 
+    def due(self, *, cursor: str | None = None, limit: int = PAGE_MAX) -> AsyncIterator[views.Page[views.Due]]:
+        """What falls due, soonest first, page by page."""
+        return self._pages("/v1/due", views.Page[views.Due], cursor, limit=limit)
+
     # -- auditors -------------------------------------------------------------------------------------------
 
     async def flow(self, referral_id: UUID, *, purpose: str) -> views.Flow:

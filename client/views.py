@@ -317,6 +317,22 @@ class DeliveryList(View):
     items: tuple[Delivery, ...]
 
 
+class Due(View):
+    """What falls due, of which subject, who owes it, by which clock, and what follows if it is not done."""
+
+    due_at: Instant
+    overdue: bool
+    due: str
+    then: str
+    subject: UUID
+    counterpart: str
+    owed_by: str
+    purpose: str
+    clock: str
+    run: int
+    rung: int
+
+
 class NotSent(View):
     """Whom a decision kept out, for what, and by which rules."""
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
-from client.cli import attention, case, flow, inbox, listen, notice, referral, verify, webhook
+from client.cli import attention, case, due, flow, inbox, listen, notice, referral, verify, webhook
 from deploy import __version__
 from deploy.accounting.cli import audit_app
 from deploy.devstack.cli import dev_app
@@ -68,6 +68,7 @@ PARTY_APPS = (
     inbox.app,
     case.app,
     notice.app,
+    due.app,
     listen.app,
     webhook.app,
     flow.app,
@@ -89,7 +90,7 @@ def serve(kind: str, *, instance: str | None = None, only: Sequence[str] = ()) -
         Its name in the directory, that of its kind if none is given; its settings are CAUSEWAY_INSTANCE_… in the
         environment, with that name in capitals for INSTANCE.
     only
-        Parts to run instead of all, separated by commas: api, documents, numberer, relay, courier,
+        Parts to run instead of all, separated by commas: api, documents, numberer, timers, relay, courier,
         consumer, moves, metrics.
     """
     from deploy.serve import serve as run

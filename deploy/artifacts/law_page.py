@@ -21,6 +21,17 @@ on what somebody recalled: check it before relying on it. Rules rest on the inst
 ([operations](operations/README.md#the-law-ages)).
 """
 
+_COUNTED = """\
+A clock holds for an edge whose rules cite its instrument; where no rule cites that, by place: for whoever is below its
+jurisdiction and owes what falls due. Both sides count alike (`shared/routing/clocks.py`): from the time of the message
+that told the event, by the law in force then, and standing still only for the causes listed. What nothing in the
+exchange starts yet (preservation, production, requests of information) runs in the tests alone.
+"""
+_CALENDARS = """\
+Working days of the sample's jurisdictions: weekdays without national holidays. A day is one of the standard time
+that its calendar states, all the year, of the westernmost part where there are several: so that no term ends early.
+"""
+
 
 def law_page() -> str:
     """The whole page."""
@@ -47,16 +58,16 @@ def _lines(policy: Policy) -> Iterator[str]:
     ]
     yield from _table(("rule", "effect", "article", "in force", "rests on"), rules)
     yield "\n## Clocks\n"
-    yield "Checked and published; nothing is counted by them yet.\n"
+    yield _COUNTED
     columns = ("clock", "from", "term", "stopped by", "due", "then", "rests on", "source", "reviewed")
     yield from _table(columns, [_clock(clock) for clock in policy.clocks])
     yield "\n## Calendars\n"
-    yield "Working days of the sample's jurisdictions: weekdays without national holidays.\n"
+    yield _CALENDARS
     for (source, reviewed), group in groupby(policy.calendars, key=lambda each: (each.source, _reviewed(each))):
         found = list(group)
         spans = sorted({f"{each.valid_from} until {each.valid_to}" for each in found})
         marks = sorted({_mark(each.confirmed) for each in found})
-        places = ", ".join(each.jurisdiction for each in found)
+        places = ", ".join(f"{each.jurisdiction} ({_offset(each.utc_offset_min or 0)})" for each in found)
         yield f"{places}; {', '.join(spans)}; {', '.join(marks)}: {source}; {reviewed}."
 
 
@@ -94,6 +105,12 @@ def _mark(confirmed: Confirmed) -> str:
 
 def _reviewed(entry: Reviewed) -> str:
     return f"{entry.reviewed_on}, {_words(entry.reviewer_role)}"
+
+
+def _offset(minutes: int) -> str:
+    return f"UTC{'-' if minutes < 0 else '+'}{abs(minutes) // 60}" + (
+        f":{abs(minutes) % 60:02}" if minutes % 60 else ""
+    )
 
 
 def _words(code: str) -> str:

@@ -19,6 +19,7 @@ from deploy.operator.quarantine_cli import quarantine_app
 from deploy.operator.recovery_cli import recover_app
 from deploy.operator.retention_cli import retention_app
 from deploy.operator.route_cli import route_app
+from deploy.operator.timers_cli import timers_app
 from deploy.site.options import Options, ending
 from shared.kernel.errors import Refused
 
@@ -35,7 +36,7 @@ policy_app.command(law_cli.review)
 directory_app.command(law_cli.beat)
 OPERATOR_APPS = (
     *(status_app, quarantine_app, recover_app, topics_app, database_app, retention_app, route_app),
-    *(policy_app, directory_app, key_app),
+    *(policy_app, directory_app, key_app, timers_app),
 )
 
 

@@ -53,6 +53,18 @@ _ITEMS: Final = {
 _ERASED_EVENT: Final = (
     "INSERT INTO event_unnumbered (party, type, subject) SELECT DISTINCT party, $3::text, subject FROM ended"
 )
+# What clocks keep ends with the record that an edge carried: `of` finds those, as `k`.
+_CLOCKS: Final = """
+clocks AS (
+    DELETE FROM clocked AS k USING {of} RETURNING k.edge_id, k.party
+), steps AS (
+    DELETE FROM clock_step AS s USING clocks AS k WHERE (s.edge_id, s.party) = (k.edge_id, k.party)
+), timers AS (
+    DELETE FROM timer AS t USING clocks AS k WHERE (t.edge_id, t.party) = (k.edge_id, k.party)
+)"""
+_OF_REFERRAL: Final = """ended JOIN edge AS e ON e.referral_id = ended.subject
+    WHERE (k.edge_id, k.party) = (e.edge_id, ended.party)"""
+_OF_RECORD: Final = "ended WHERE (k.told_by, k.party, k.purpose) = (ended.subject, ended.party, ended.purpose)"
 # A referral is finished when all whom it was sent to have answered for good, or noted that it was withdrawn; what went
 # nowhere, and is on the work list, is not.
 _OPEN_EDGE = """
@@ -76,7 +88,7 @@ WITH page AS MATERIALIZED (
     DELETE FROM data_key AS k USING ended WHERE k.subject = ended.subject
 ), records AS (
     UPDATE referral AS r SET content = '' FROM ended WHERE r.referral_id = ended.subject AND r.party = ended.party
-), told AS ({_ERASED_EVENT})
+), {_CLOCKS.format(of=_OF_REFERRAL)}, told AS ({_ERASED_EVENT})
 {_PAGE_ENDED}
 """
 
@@ -215,14 +227,14 @@ WITH page AS MATERIALIZED (
     WHERE wrapped_key IS NOT NULL AND retention = $5 AND received_at > $4 AND received_at < $1
     ORDER BY received_at FETCH FIRST $2 ROWS WITH TIES
 ), ended AS MATERIALIZED (
-    SELECT c.ctid AS row, i.{key} AS subject, i.party
+    SELECT c.ctid AS row, i.{key} AS subject, i.party, c.purpose
     FROM page JOIN {contents} AS c ON c.ctid = page.row
          JOIN {items} AS i ON (i.{key}, i.party) = (page.subject, page.party)
     WHERE c.wrapped_key IS NOT NULL AND i.changed_at < $1 AND i.state = ANY ($6::text[])
     FOR UPDATE OF c
 ), records AS (
     UPDATE {contents} AS c SET wrapped_key = NULL, content = '', evidence = '' FROM ended WHERE c.ctid = ended.row
-), told AS ({_ERASED_EVENT})
+), {_CLOCKS.format(of=_OF_RECORD)}, told AS ({_ERASED_EVENT})
 {_PAGE_ENDED}
 """
 

@@ -148,6 +148,13 @@ _FEED: Final = (
     Kept("webhook_delivery", Class.S1, Way.ITSELF, Owner.PARTY, None, "the newest thousand attempts at each address"),
     Kept("feed_numberer", Class.S0, Way.STAYS, Owner.PROTOCOL, None, "one row"),
 )
+_CLOCKS: Final = (
+    Kept("clocked", Class.S1, Way.ITSELF, Owner.PARTY, None, "ends with the record that the edge carried"),
+    Kept(
+        "clock_step", Class.S1, Way.ITSELF, Owner.PARTY, None, "likewise: what clocks are counted from, what was told"
+    ),
+    Kept("timer", Class.S1, Way.ITSELF, Owner.PARTY, None, "derived, until it is done, or likewise"),
+)
 _ORIGIN: Final = (
     Kept(
         "referral",
@@ -175,17 +182,17 @@ _ERASED: Final = "codes, times and states stay"
 #: By kind of service.
 POLICY: Final[Mapping[str, tuple[Kept, ...]]] = {
     "hotline": (
-        *(*_EVERYWHERE, *_READ, *_FEED, *_ORIGIN),
+        *(*_EVERYWHERE, *_READ, *_FEED, *_CLOCKS, *_ORIGIN),
         Kept("data_key", Class.KEY, Way.ITSELF, Owner.PARTY, None, "deleted with the record that it opens"),
         Kept("offer", Class.S3, Way.RECORDS, Owner.PARTY, 365, _ERASED),
     ),
     "industry": (
-        *(*_EVERYWHERE, *_READ, *_FEED, *_ORIGIN),
+        *(*_EVERYWHERE, *_READ, *_FEED, *_CLOCKS, *_ORIGIN),
         Kept("data_key", Class.KEY, Way.ITSELF, Owner.PARTY, None, "deleted with the record that it opens"),
         Kept("notice", Class.S3, Way.RECORDS, Owner.PARTY, 365, _ERASED),
     ),
     "law_enforcement": (
-        *(*_EVERYWHERE, *_READ, *_FEED),
+        *(*_EVERYWHERE, *_READ, *_FEED, *_CLOCKS),
         Kept("data_key", Class.KEY, Way.ITSELF, Owner.PARTY, None, "not used here"),
         Kept("case_file", Class.S2, Way.STAYS, Owner.PARTY, None, "the agency's own reference under a key of its own"),
         Kept("case_act", Class.S1, Way.STAYS, Owner.PARTY, None, "what the agency has said, act by act"),

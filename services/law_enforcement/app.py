@@ -43,6 +43,7 @@ def assemble(machinery: Machinery) -> App:
             "api": lambda: machinery.run_api(http),
             "documents": machinery.run_documents,
             "numberer": machinery.run_numberer,
+            "timers": machinery.run_timers,
             "relay": lambda: machinery.run_relay(door),
             "courier": machinery.run_courier,
             "consumer": lambda: machinery.run_bus(door),

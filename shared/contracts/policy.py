@@ -185,11 +185,14 @@ class Clock(Reviewed):
 class Calendar(Reviewed):
     """The working days of one jurisdiction from `valid_from` until before `valid_to`: weekdays (1 Monday … 7 Sunday)
     that are no holiday. Beyond that span nothing is counted by it.
+
+    `utc_offset_min`: its days are those of this standard time, in minutes ahead of UTC, all the year; left out: of UTC.
     """
 
     jurisdiction: Jurisdiction
     working_weekdays: Annotated[tuple[Annotated[int, Field(strict=True, ge=1, le=7)], ...], Field(max_length=7)]
     holidays: Annotated[tuple[Day, ...], Field(max_length=400)]
+    utc_offset_min: Annotated[int, Field(strict=True, ge=-12 * 60, le=14 * 60)] | None = None
     valid_from: Day
     valid_to: Day
 

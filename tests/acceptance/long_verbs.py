@@ -55,6 +55,10 @@ def the_pollers(folder: Path) -> str:
     return said(printed(folder, "tests.failures.pollers"), "polled: ")
 
 
+def the_timers(folder: Path) -> str:
+    return said(printed(folder, "tests.failures.timers"), "timers ")
+
+
 def the_poison(folder: Path) -> str:
     return said(printed(folder, "tests.failures.poison"), "poison: ", "rows of poison")
 
@@ -142,6 +146,7 @@ LONG_VERBS: Mapping[str, Callable[[Path], str]] = {
         the_unwritable_topic,
         the_recipient_down,
         the_pollers,
+        the_timers,
         the_poison,
         the_exhaustion,
         the_budgets,

@@ -22,6 +22,7 @@ from services.law_enforcement.ports import OpenedCase
 from shared.contracts.answers import DisownedItems, ItemAnswers
 from shared.contracts.base import Contract
 from shared.exchange.acts import ACTS, Act, Offered, Subject, Track
+from shared.exchange.clocks import Happened
 from shared.exchange.items import Said, fold
 from shared.exchange.message import Received
 from shared.exchange.origin import Answered
@@ -109,6 +110,9 @@ class OneEdge:
 
     async def answerable(self, subjects: Sequence[UUID]) -> dict[tuple[UUID, str], list[OpenEdge]]:
         return {(self.edge.subject, self.edge.recipient): [self.edge]} if self.edge.subject in subjects else {}
+
+    async def clock(self, steps: Sequence[Happened]) -> None:
+        pass
 
     async def judged(self, acts: Sequence[AnswerAct]) -> dict[AnswerAct, str | None]:
         return {}

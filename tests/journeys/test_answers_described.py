@@ -152,6 +152,7 @@ async def recipients_answer(asked: Asked) -> None:
     for party in (HOTLINE, AGENCY, PROVIDER):
         assert (await asked.get(party, "/v1/events?limit=2&wait=30"))["items"]
         await asked.get(party, "/v1/attention?limit=2")
+        await asked.get(party, "/v1/due?limit=2")
         await asked.get(party, f"/v1/events?epoch={uuid7()}", status=409)
     await asked.get(AGENCY, f"/v1/inbox/{first}")
     await asked.get(PROVIDER, f"/v1/notices/{notice}")

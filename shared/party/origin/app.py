@@ -63,6 +63,7 @@ class Origin:
                 "api": serve,
                 "documents": watch,
                 "numberer": machinery.run_numberer,
+                "timers": machinery.run_timers,
                 "relay": lambda: machinery.run_relay(handler),
                 "courier": machinery.run_courier,
                 "consumer": consume,

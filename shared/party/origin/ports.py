@@ -11,6 +11,7 @@ from uuid import UUID
 
 from shared.contracts.base import JsonObject
 from shared.contracts.referral import ReferralRecord
+from shared.exchange.clocks import Happened
 from shared.exchange.events import Event
 from shared.exchange.message import Draft
 from shared.exchange.origin import Answered
@@ -166,6 +167,10 @@ class Referrals(Protocol):
 
     async def told(self, referral_id: UUID) -> list[Told]:
         """Who was sent the referral and counts on it still, once for each instance that ever got it."""
+        ...
+
+    async def clock(self, steps: Sequence[Happened]) -> None:
+        """Keep what has happened to edges, for their clocks."""
         ...
 
     async def mark_withdrawn(self, referral_id: UUID, by: Sequence[tuple[UUID, Told]]) -> None:
@@ -349,6 +354,10 @@ class Edges(Protocol):
 
     async def due(self, at: datetime, limit: int) -> list[UUID]:
         """Messages whose edges are to be decided again by `at`, the longest due first; not those another decides."""
+        ...
+
+    async def clock(self, steps: Sequence[Happened]) -> None:
+        """Keep what has happened to edges, for their clocks."""
         ...
 
     async def note_tries(self, tries: Sequence[Try]) -> None:

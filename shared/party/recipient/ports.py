@@ -11,6 +11,7 @@ from uuid import UUID
 from shared.contracts.base import Contract, Flag, Instant
 from shared.contracts.delivery import HeldEdge
 from shared.exchange.acts import Act
+from shared.exchange.clocks import Clocked, Happened
 from shared.exchange.events import Event
 from shared.exchange.message import Draft, Received, Record
 from shared.kernel.authority import Role
@@ -94,6 +95,10 @@ class Items(Protocol):
 
     async def send(self, drafts: Sequence[Draft]) -> None:
         """Put messages into the outbox of this transaction."""
+        ...
+
+    async def clock(self, begun: Sequence[Clocked], steps: Sequence[Happened]) -> None:
+        """Have clocks run for new edges, and keep what has happened to those that there are."""
         ...
 
     async def note(self, events: Sequence[Event]) -> None:

@@ -9,8 +9,10 @@ from shared.contracts.answers import WithdrawalAnswer
 from shared.contracts.base import Contract
 from shared.contracts.evidence import KeptEvidence
 from shared.contracts.facts import RecordRevealedClear
+from shared.contracts.registry import WITHDRAWALS
 from shared.exchange.acts import Act
 from shared.exchange.authority import STATEMENT_NOT_YOURS
+from shared.exchange.clocks import Clocked, Happened, answered, received, taken_back
 from shared.exchange.compose import Addressing, compose
 from shared.exchange.events import Event, happened
 from shared.exchange.evidence import Witness
@@ -23,7 +25,7 @@ from shared.kernel.errors import Refused, not_found
 from shared.kernel.ids import uuid4
 from shared.party.recipient.domain import Item, ItemKey, RecipientKind, applied, require_role, words_of, written
 from shared.party.recipient.ports import Acting, Items, OwnEdges, Page, ShownItem
-from shared.vocabulary.answers import WithdrawalFate
+from shared.vocabulary.answers import AnswerState, WithdrawalFate
 
 
 async def receive(
@@ -42,6 +44,7 @@ async def receive(
     changed: dict[ItemKey, tuple[str, str]] = {}
     resumed: set[ItemKey] = set()
     events: list[Event] = []
+    taken: list[Received] = []
     if any(map(_tells_forgotten, incoming)) and not await items.restored():
         # Who has forgotten nothing is not told by others what it has said.
         refusals |= {each.message_id: STATEMENT_NOT_YOURS for each in incoming if _tells_forgotten(each)}
@@ -59,6 +62,7 @@ async def receive(
             if item == now.get(key):
                 continue  # its party has done more here than elsewhere, or has it from there already
             resumed.add(key)
+        taken.append(message)
         if key not in now or item.purposes != now[key].purposes:
             new.append(message)
         elif item.state != now[key].state:
@@ -68,11 +72,26 @@ async def receive(
     await items.add(new)
     await items.change({key: states for key, states in changed.items() if key not in resumed})
     await items.resume([now[key] for key in resumed])
+    await items.clock(*_timed(taken))
     if edges is not None:
         refusals |= await edges.apply(answers)
         events += edges.events
     await items.note(events)
     return refusals
+
+
+def _timed(messages: Sequence[Received]) -> tuple[list[Clocked], list[Happened]]:
+    """What messages that were taken mean to clocks: edges that begin, and what has happened to them."""
+    begun, steps = list[Clocked](), list[Happened]()
+    for message in messages:
+        of = message.recipient, UUID(message.subject), message.sender
+        if message.message in WITHDRAWALS:
+            steps += [Happened.by(*of, step=step) for step in taken_back(message.sent_at)]
+        elif message.edge is not None:
+            begun.append(received(message))
+            so_far = AnswerState.NONE if message.again is None else message.again.answer
+            steps += [Happened.by(*of, step=step) for step in answered(so_far, message.sent_at)]
+    return begun, steps
 
 
 def _tells_forgotten(message: Received) -> bool:
@@ -128,6 +147,8 @@ async def act(recipient: RecipientKind, row: Act, subject_id: UUID, *, said: Con
     if isinstance(said, WithdrawalAnswer) and said.fate is WithdrawalFate.ERASED:
         await acting.items.erase(item)
     await acting.items.act(item, following, clear, sealed=sealed, at=acting.at)
+    told = answered(AnswerState(following), acting.at)
+    await acting.items.clock((), [Happened.by(item.party, subject_id, item.sender, step=step) for step in told])
     await acting.items.note([happened(row, subject_id, party=item.party, state=following)])
     answer = compose(
         row.message,

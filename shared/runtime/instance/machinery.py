@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from functools import partial
 from types import MappingProxyType
 
@@ -20,6 +21,7 @@ from shared.guard.edition import check_files
 from shared.kernel.clock import Clock, SystemClock
 from shared.kernel.errors import Refused, Unavailable
 from shared.kernel.ids import coarse_uuid7, uuid7
+from shared.routing.clocks import Law as ClockLaw
 from shared.routing.directory_index import DirectoryIndex
 from shared.routing.shelf import DocumentShelf
 from shared.runtime.courier.addresses import AddressRules
@@ -62,6 +64,7 @@ from shared.runtime.post.stamping import sign_unnumbered
 from shared.runtime.post.standing import Holding
 from shared.runtime.post.talk import Stating, Talk
 from shared.runtime.post.talk_loop import Speaker
+from shared.runtime.timers.timers import Timers
 from shared.runtime.watch.health import Probe
 
 
@@ -151,6 +154,18 @@ class Machinery:
             name_of=lambda party: self.keys.kek.actor_id(party, b""),
             wake=self.numberer.wake,
         ).run()
+
+    def timers(self) -> Timers:
+        """What falls due for the parties of this instance."""
+        return Timers(self.database, self._law_at, self.clock, scope=self.service_scope, wake=self.numberer.wake)
+
+    async def run_timers(self) -> None:
+        """Tell parties what falls due. Any number of processes may."""
+        await wait_for_database(self.database)
+        await self.timers().run()
+
+    def _law_at(self, at: datetime) -> ClockLaw:
+        return ClockLaw(self.shelf.directories.active(at), self.shelf.policies.active(at))
 
     async def run_relay(self, holding: Holding | None = None) -> None:
         """Publish as the one relay of this database, and talk with peers; stand by while another process does.

@@ -43,6 +43,11 @@ LONG = (
         verb="the_pollers",
     ),
     Line(
+        "100,000 timers, eight workers that are stopped in the middle, clocks that step by an hour: each told once, "
+        "none early, and made again they are the same rows",
+        verb="the_timers",
+    ),
+    Line(
         "Poison at 20 records a second for 60 s, half of it authentic and naming documents that nobody has: the honest "
         "within twice at the 99th percentile, junk folded into few rows",
         verb="the_poison",

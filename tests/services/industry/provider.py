@@ -30,6 +30,7 @@ from tests.services.doors import ACTOR, as_told
 from tests.services.outgoing import NO_LAW, about, clear_parts
 
 KEK = KeyEncryptionKey(bytes(range(32)))
+APPLYING = RowScope((PROVIDER, OTHER_PROVIDER), Role.SERVICE, "apply")
 
 
 def disowning(suggested: str | None, *numbers: int) -> NoticeDisowning:
@@ -63,7 +64,7 @@ class Providers:
 
     async def receive(self, *messages: Received) -> list[str | None]:
         """Apply one batch; the code each message was refused with, None where it was applied."""
-        async with self.database.transaction(RowScope((PROVIDER, OTHER_PROVIDER), Role.SERVICE, "apply")) as session:
+        async with self.database.transaction(APPLYING) as session:
             unit: Any = SimpleNamespace(connection=session)
             refusals = await self.door.apply(unit, messages)
         return [refusals.get(message.message_id) for message in messages]

@@ -6,7 +6,7 @@ real rows, one in each state for the acting party and one in each for another.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from uuid import UUID
@@ -35,6 +35,14 @@ PARTIES = {Relation.OWN: "own.example", Relation.FOREIGN: "foreign.example"}
 ROLES = (*(role.value for role in Role), "stranger")
 ACTIONS = (*sorted({action for table in AUTHORITIES.values() for _, _, action, _ in table.cells()}), "erase")
 ADDS, CHANGES, REMOVES, SEES = "adds", "changes", "removes", "sees"
+#: Every resource of a service.
+ANY = "any"
+
+
+class Kept(StrEnum):
+    """The one state of what has none."""
+
+    KEPT = "kept"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +50,8 @@ class Isolated:
     """One isolated table. `insert` takes a row's id, party and state; without a state column it ignores the last.
 
     To a timeline every act adds, and none changes it.
+    `resource` is what its rows are of, `ANY` where it is whatever the service has. `allows` are the effects of each
+    action on such a row, where they are not those of an act on the resource itself.
     """
 
     service: str
@@ -52,6 +62,7 @@ class Isolated:
     insert: str
     has_state: bool = True
     timeline: bool = False
+    allows: Callable[[str], set[str]] | None = None
 
 
 _REFERRAL = """
@@ -89,6 +100,50 @@ _WEBHOOK_DELIVERY = """
 INSERT INTO webhook_delivery (webhook_id, slot, party, entry, message_id, number, attempt, at, code, duration_ms)
 SELECT $1, 0, $2, 0, 'evt_1', 1, 1, now(), 'delivered', 1 WHERE $3 <> ''
 """
+_CLOCKED = """
+INSERT INTO clocked (edge_id, party, subject, told_by, origin, recipient, purpose, rules, begun_at)
+SELECT $1::uuid, $2, $1, $1, 'origin.example', 'recipient.example', 'investigation', '{}', now() WHERE $3 <> ''
+"""
+_CLOCK_STEP = """
+INSERT INTO clock_step (edge_id, party, at, did, code, "of")
+SELECT $1::uuid, $2, now(), 'begins', '', 0 WHERE $3 <> ''
+"""
+_TIMER = """
+INSERT INTO timer (timer_id, edge_id, party, clock, run, subject, counterpart, purpose, owed_by, due, consequence, rung,
+                   started_at, due_at)
+SELECT $1::uuid, $1, $2, 'clock', 1, $1, 'origin.example', 'takedown', $2, 'answer', 'alert', 0, now(), now()
+WHERE $3 <> ''
+"""
+
+
+def _of_edges(action: str) -> set[str]:
+    return {
+        "read": set(),
+        "submit": {ADDS},
+        "release": {ADDS, CHANGES},
+        "apply": {ADDS, CHANGES, REMOVES},
+    }.get(action, {CHANGES})
+
+
+def _of_steps(action: str) -> set[str]:
+    return {"read": set(), "submit": set(), "apply": {ADDS, REMOVES}}.get(action, {ADDS})
+
+
+def _of_timers(action: str) -> set[str]:
+    return {ADDS, REMOVES} if action == "apply" else set()
+
+
+def _clocks(service: str) -> Iterator[Isolated]:
+    """What clocks keep is of whatever its party acts on: it is written with these acts, and removed by the service."""
+    for table, insert, allows in (
+        ("clocked", _CLOCKED, _of_edges),
+        ("clock_step", _CLOCK_STEP, _of_steps),
+        ("timer", _TIMER, _of_timers),
+    ):
+        yield Isolated(service, table, ANY, Kept, "edge_id", insert, has_state=False, allows=allows)
+
+
+CLOCKS = tuple(held for service in ("hotline", "law_enforcement", "industry") for held in _clocks(service))
 TABLES = (
     Isolated("hotline", "referral", "referral", ReferralState, "referral_id", _REFERRAL),
     Isolated("hotline", "edge", "referral", ReferralState, "edge_id", _EDGE, has_state=False),
@@ -111,6 +166,7 @@ TABLES = (
             ),
         )
     ),
+    *CLOCKS,
 )
 
 
@@ -175,14 +231,21 @@ def _expected(held: Isolated, role: str, action: str) -> Iterator[tuple[Cell, se
         for state in held.states:
             effects = {SEES} if permitted else set()
             if state in permitted if held.has_state else permitted:
-                effects |= {"read": set(), "submit": {ADDS}, "apply": {ADDS, CHANGES}}.get(action, {CHANGES})
+                effects |= (held.allows or _of_acts)(action)
                 if held.timeline:
                     effects = {SEES} if action == "read" else {SEES, ADDS}
                 effects |= {ADDS} if (held.table, action) == ("edge", "release") else set()
             yield Cell(f"{held.service}.{held.table}", role, relation, action, state), effects
 
 
+def _of_acts(action: str) -> set[str]:
+    return {"read": set(), "submit": {ADDS}, "apply": {ADDS, CHANGES}}.get(action, {CHANGES})
+
+
 def _permits(held: Isolated, role: str, relation: Relation, *, action: str, state: str) -> bool:
+    if held.resource == ANY:
+        cells = AUTHORITIES[held.service].cells()
+        return relation is Relation.OWN and any(cell[1:3] == (role, action) for cell in cells)
     known = [each for each in Role if each == role]
     table = AUTHORITIES[held.service]
     return bool(known) and table.permits(held.resource, known[0], relation, action=action, state=state)

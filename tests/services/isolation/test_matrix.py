@@ -8,10 +8,13 @@ from contextlib import asynccontextmanager
 import asyncpg
 import pytest
 
-from shared.kernel.authority import Relation
+from shared.kernel.authority import Relation, Role
+from shared.runtime.database.transactions import RowScope
 from tests.services.isolation.conftest import Scratch
 from tests.services.isolation.matrix import (
     AUTHORITIES,
+    CLOCKS,
+    PARTIES,
     TABLES,
     Cell,
     Disagreement,
@@ -69,6 +72,24 @@ async def test_a_transaction_bound_to_nobody_sees_nothing(scratch: dict[str, Scr
     async with scratch[held.service].database.transaction() as session:
         assert await session.driver.fetch(f"SELECT 1 FROM {held.table}") == []
     assert await scratch[held.service].admin.fetchval(f"SELECT count(*) FROM {held.table}") == len(rows)
+
+
+@pytest.mark.parametrize("held", CLOCKS, ids=lambda held: f"{held.service}.{held.table}")
+async def test_what_falls_due_for_another_party_is_invisible(scratch: dict[str, Scratch], held: Isolated) -> None:
+    """Whatever a statement asks for. The control: without the policies the same one finds it."""
+    place, scope = scratch[held.service], RowScope([PARTIES[Relation.OWN]], Role.VIEWER, "read")
+    await fill(place.admin, held)
+
+    async def seen(party: str) -> int:
+        async with place.database.transaction(scope) as session:
+            count: int = await session.driver.fetchval(f"SELECT count(*) FROM {held.table} WHERE party = $1", party)
+            return count
+
+    own, foreign = PARTIES[Relation.OWN], PARTIES[Relation.FOREIGN]
+    assert (await seen(own), await seen(foreign)) == (1, 0)
+    off, on = (f"ALTER TABLE {held.table} {word} ROW LEVEL SECURITY" for word in ("DISABLE", "ENABLE"))
+    async with changed(place.admin, off, undo=on):
+        assert (await seen(own), await seen(foreign)) == (1, 1)
 
 
 async def test_with_row_level_security_off_the_foreign_cells_are_found_open(scratch: dict[str, Scratch]) -> None:

@@ -34,6 +34,7 @@ from shared.contracts.registry import (
 )
 from shared.exchange.accept import accept
 from shared.exchange.authority import Cell, Relation, cells, cells_of
+from shared.exchange.clocks import Clocked, Happened
 from shared.exchange.compose import Addressing, compose, compose_receipts
 from shared.exchange.events import Event
 from shared.exchange.message import Draft, Received, Record
@@ -138,6 +139,12 @@ class Told:
     async def resume(self, items: Sequence[Item]) -> None:
         self.effects += items
 
+    async def clock_edges(self, steps: Sequence[Happened]) -> None:
+        pass
+
+    async def clock(self, begun: Sequence[Clocked], steps: Sequence[Happened]) -> None:
+        pass
+
     async def note(self, events: Sequence[Event]) -> None:
         self.effects += events
 
@@ -149,6 +156,7 @@ class Edges:
         self.answerable = told.answerable
         self.judged = told.judged
         self.answer = told.answer_edges
+        self.clock = told.clock_edges
 
 
 @cache

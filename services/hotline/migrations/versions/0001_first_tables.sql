@@ -692,6 +692,62 @@ CREATE TABLE webhook_delivery (
     PRIMARY KEY (webhook_id, slot)
 );
 
+-- Clocks: what they look at of an edge, what happened to it as both its parties know it, and, derived from both and the
+-- published law, what falls due: `timer` can be emptied and made again. Whoever can write these tables can keep a party
+-- from being told that something is due, not from seeing what it was sent and has answered.
+
+CREATE TABLE clocked (
+    edge_id uuid NOT NULL,
+    party text NOT NULL,
+    -- The id by which this party knows it, and the one by which messages name it: at its origin a notice has two.
+    subject uuid NOT NULL,
+    told_by uuid NOT NULL,
+    origin text NOT NULL,
+    recipient text NOT NULL,
+    purpose text NOT NULL,
+    rules text[] NOT NULL,
+    acknowledge_h integer,
+    act_h integer,
+    begun_at timestamptz NOT NULL,
+    -- When it is next looked at: at once where a step has come; never while nothing is to be told.
+    look_at timestamptz DEFAULT '-infinity',
+    PRIMARY KEY (edge_id, party)
+);
+CREATE INDEX clocked_told ON clocked (told_by, party);
+CREATE INDEX clocked_look ON clocked (look_at) WHERE look_at IS NOT NULL;
+
+CREATE TABLE clock_step (
+    edge_id uuid NOT NULL,
+    party text NOT NULL,
+    at timestamptz NOT NULL,
+    did text NOT NULL,
+    code text NOT NULL,
+    "of" integer NOT NULL,
+    PRIMARY KEY (edge_id, party, at, did, code, "of")
+);
+
+CREATE TABLE timer (
+    timer_id uuid NOT NULL,
+    edge_id uuid NOT NULL,
+    party text NOT NULL,
+    clock text NOT NULL,
+    run integer NOT NULL,
+    subject uuid NOT NULL,
+    counterpart text NOT NULL,
+    purpose text NOT NULL,
+    owed_by text NOT NULL,
+    due text NOT NULL,
+    consequence text NOT NULL,
+    rung integer NOT NULL,
+    started_at timestamptz NOT NULL,
+    due_at timestamptz NOT NULL,
+    -- What its party is told next, and when; none once all was told.
+    tells_at timestamptz,
+    telling text,
+    PRIMARY KEY (edge_id, party, clock, run)
+);
+CREATE INDEX timer_due ON timer (party, due_at, timer_id);
+
 -- Who may do what in which state: a second, independent copy of the service's table of permissions, held equal to it
 -- by the isolation tests.
 
@@ -733,7 +789,8 @@ FROM (VALUES
 -- owner too; whoever holds the owner's role can change the policies, the service's login role cannot.
 -- Rows are seen by party, role and action; added and changed only in a state in which the action is permitted, or, in a
 -- table without states, where it is permitted in any. `read` only sees, `submit` only adds, `apply` adds and changes,
--- every other action only changes, but `release` adds edges; none removes. A `SELECT … FOR UPDATE` sees only what could be changed.
+-- every other action only changes, but `release` adds edges; none removes but where it says so. A `SELECT … FOR UPDATE`
+-- sees only what could be changed.
 -- Neither sub-select looks at the row: PostgreSQL computes them once for a statement, not for every row.
 -- A statement that acts for one party names it too, and an index finds the rows by that, in their order. `coalesce` keeps
 -- the planner from guessing how many parties are bound, and so from taking a large party for a small one.
@@ -912,6 +969,101 @@ CREATE POLICY webhook_delivery_changed ON webhook_delivery FOR UPDATE USING (
     )
 );
 
+-- What clocks keep is of whatever its party acts on: any act that its role may do, on whichever resource, sees and writes
+-- it. Timers are written by `apply` alone, and it alone removes, from any of them.
+
+ALTER TABLE clocked ENABLE ROW LEVEL SECURITY;
+ALTER TABLE clocked FORCE ROW LEVEL SECURITY;
+CREATE POLICY clocked_seen ON clocked FOR SELECT USING (
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
+    AND EXISTS (
+        SELECT 1 FROM permitted AS p
+        WHERE p.action = current_setting('causeway.action', true) AND p.role = current_setting('causeway.role', true)
+    )
+);
+CREATE POLICY clocked_added ON clocked FOR INSERT WITH CHECK (
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
+    AND EXISTS (
+        SELECT 1 FROM permitted AS p
+        WHERE p.action = current_setting('causeway.action', true) AND p.role = current_setting('causeway.role', true)
+          AND p.action IN ('submit', 'release', 'apply')
+    )
+);
+CREATE POLICY clocked_changed ON clocked FOR UPDATE USING (
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
+    AND EXISTS (
+        SELECT 1 FROM permitted AS p
+        WHERE p.action = current_setting('causeway.action', true) AND p.role = current_setting('causeway.role', true)
+          AND p.action NOT IN ('read', 'submit')
+    )
+) WITH CHECK (
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
+    AND EXISTS (
+        SELECT 1 FROM permitted AS p
+        WHERE p.action = current_setting('causeway.action', true) AND p.role = current_setting('causeway.role', true)
+    )
+);
+CREATE POLICY clocked_removed ON clocked FOR DELETE USING (
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
+    AND EXISTS (
+        SELECT 1 FROM permitted AS p
+        WHERE p.action = current_setting('causeway.action', true) AND p.role = current_setting('causeway.role', true)
+          AND p.action = 'apply'
+    )
+);
+
+ALTER TABLE clock_step ENABLE ROW LEVEL SECURITY;
+ALTER TABLE clock_step FORCE ROW LEVEL SECURITY;
+CREATE POLICY clock_step_seen ON clock_step FOR SELECT USING (
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
+    AND EXISTS (
+        SELECT 1 FROM permitted AS p
+        WHERE p.action = current_setting('causeway.action', true) AND p.role = current_setting('causeway.role', true)
+    )
+);
+CREATE POLICY clock_step_added ON clock_step FOR INSERT WITH CHECK (
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
+    AND EXISTS (
+        SELECT 1 FROM permitted AS p
+        WHERE p.action = current_setting('causeway.action', true) AND p.role = current_setting('causeway.role', true)
+          AND p.action NOT IN ('read', 'submit')
+    )
+);
+CREATE POLICY clock_step_removed ON clock_step FOR DELETE USING (
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
+    AND EXISTS (
+        SELECT 1 FROM permitted AS p
+        WHERE p.action = current_setting('causeway.action', true) AND p.role = current_setting('causeway.role', true)
+          AND p.action = 'apply'
+    )
+);
+
+ALTER TABLE timer ENABLE ROW LEVEL SECURITY;
+ALTER TABLE timer FORCE ROW LEVEL SECURITY;
+CREATE POLICY timer_seen ON timer FOR SELECT USING (
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
+    AND EXISTS (
+        SELECT 1 FROM permitted AS p
+        WHERE p.action = current_setting('causeway.action', true) AND p.role = current_setting('causeway.role', true)
+    )
+);
+CREATE POLICY timer_added ON timer FOR INSERT WITH CHECK (
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
+    AND EXISTS (
+        SELECT 1 FROM permitted AS p
+        WHERE p.action = current_setting('causeway.action', true) AND p.role = current_setting('causeway.role', true)
+          AND p.action = 'apply'
+    )
+);
+CREATE POLICY timer_removed ON timer FOR DELETE USING (
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
+    AND EXISTS (
+        SELECT 1 FROM permitted AS p
+        WHERE p.action = current_setting('causeway.action', true) AND p.role = current_setting('causeway.role', true)
+          AND p.action = 'apply'
+    )
+);
+
 -- A party sees its own events, and nobody those of two; the numberer alone adds them, nobody changes or removes one.
 
 ALTER TABLE event ENABLE ROW LEVEL SECURITY;
@@ -939,6 +1091,7 @@ EXECUTE format(
         referral, edge, stray, offer, answer_act,
         webhook, webhook_delivery
      TO %I', service);
+EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON clocked, clock_step, timer TO %I', service);
 EXECUTE format('GRANT SELECT, INSERT, DELETE ON event_unnumbered TO %I', service);
 EXECUTE format('GRANT SELECT, INSERT ON event TO %I', service);
 EXECUTE format('GRANT SELECT, INSERT, UPDATE ON feed TO %I', service);

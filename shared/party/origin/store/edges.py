@@ -15,14 +15,16 @@ from pydantic_core import to_json
 
 from shared.contracts.referral import ReferralRecord
 from shared.envelope.datakeys import KeyEncryptionKey, Place, protect, reveal, unwrap
+from shared.exchange.clocks import Happened
 from shared.exchange.letters import KnownEdge
 from shared.exchange.origin import UNFINISHED, Answered, ReferralState, answered_so_far
 from shared.exchange.prepare import Again, StaleEdge
 from shared.exchange.released import Released
 from shared.party.origin.ports import AnswerAct, Judged, OpenEdge, Receipted, StaleReferral, Taken, Try
-from shared.party.origin.store.filing import EDGE, edge_rows, places
+from shared.party.origin.store.filing import EDGE, clocked_rows, edge_rows, places
 from shared.runtime.database.columns import Columns, Json, Statement, insert
 from shared.runtime.post import outbox
+from shared.runtime.timers.steps import begin, end, note_steps
 from shared.vocabulary.answers import AnswerState
 
 
@@ -266,6 +268,9 @@ class PostgresEdges:
     async def due(self, at: datetime, limit: int) -> list[UUID]:
         return [row["message_id"] for row in await self._driver.fetch(_DUE, at, limit)]
 
+    async def clock(self, steps: Sequence[Happened]) -> None:
+        await note_steps(self._driver, steps)
+
     async def note_tries(self, tries: Sequence[Try]) -> None:
         ids, counts = [each.edge_id for each in tries], [each.tried for each in tries]
         await self._driver.execute(_LATER, ids, counts, [each.again_at for each in tries])
@@ -284,6 +289,8 @@ class PostgresEdges:
             await self._driver.execute(*_ADD.bind(rows=EDGE.rows([row for row in rows if row not in known])))
         if superseded:
             await self._driver.execute(_CARRY, list(superseded))
+        await end(self._driver, [*superseded, *dropped])
+        await begin(self._driver, clocked_rows(again))
         await outbox.enqueue(self._driver, [draft for each in again for draft in each.drafts])
         waiting = {each.referral_id: each.work_reason.value for each in again if each.work_reason is not None}
         await self._driver.execute(_TO_WORK_LIST, list(waiting), list(waiting.values()))

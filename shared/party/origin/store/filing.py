@@ -15,10 +15,12 @@ from pydantic_core import to_json
 
 from shared.envelope.datakeys import DataKey, KeyEncryptionKey, Place, protect, wrap
 from shared.exchange.acts import Subject
+from shared.exchange.clocks import Clocked
 from shared.exchange.events import event_type
 from shared.exchange.message import Draft
 from shared.exchange.prepare import Again, Prepared, law_of
 from shared.kernel.authority import Role
+from shared.kernel.clock import coarse
 from shared.kernel.errors import Refused
 from shared.party.origin.domain import Reply, Request
 from shared.party.origin.ports import Claimed, Twin
@@ -28,6 +30,7 @@ from shared.runtime.database.feed import Listed
 from shared.runtime.database.idempotency import Claim, ClaimKind, claim_many, forget_many, store_many
 from shared.runtime.database.transactions import Database, RowScope
 from shared.runtime.post import outbox
+from shared.runtime.timers.steps import CLOCKED
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +84,9 @@ WITH filed AS (
 ), edged AS (
     INSERT INTO edge ({edges.names}, rank)
     SELECT {edges.values}, filed.rank FROM {edges} JOIN filed USING (referral_id)
+), clocked AS (
+    INSERT INTO clocked ({clocks.names}) SELECT {clocks.values} FROM {clocks}
+    JOIN filed ON filed.referral_id = clocks.subject
 ), counted AS (
     INSERT INTO intake_count AS c (party, fate, count)
     SELECT counts.party, f.fate, f.count
@@ -97,6 +103,7 @@ SELECT referral_id FROM filed
     referrals=_REFERRAL,
     keys=_KEY,
     edges=EDGE,
+    clocks=CLOCKED,
     counts=_SUBMITTED,
     filed="text",
 )
@@ -137,6 +144,7 @@ class PostgresFiling(PostgresDays):
                 referrals=referrals,
                 keys=_KEY.rows(prepared, wrapped=wrapped),
                 edges=EDGE.rows(edge_rows(prepared)),
+                clocks=CLOCKED.rows(clocked_rows(prepared)),
                 counts=counts,
                 filed=FILED,
             )
@@ -188,6 +196,27 @@ def places(referral_id: UUID, party: str) -> tuple[bytes, bytes]:
 def edge_rows(decided: Sequence[Prepared | Again]) -> list[EdgeRow]:
     """The edges of these decisions that were sent, and those that wait."""
     return [row for each in decided for row in (*_sent_rows(each), *_waiting_rows(each))]
+
+
+def clocked_rows(decided: Sequence[Prepared | Again]) -> list[Clocked]:
+    """What clocks look at of the edges of these decisions that were sent."""
+    return [
+        Clocked(
+            edge_id=emitted.edge_id,
+            party=each.origin,
+            subject=each.referral_id,
+            told_by=emitted.notice_id or each.referral_id,
+            origin=each.origin,
+            recipient=emitted.recipient,
+            purpose=emitted.purpose,
+            rules=tuple(emitted.rules),
+            acknowledge_h=emitted.edge.terms.deadlines.get("acknowledge_h"),
+            act_h=emitted.edge.terms.deadlines.get("act_h"),
+            begun_at=coarse(_decided_at(each)),
+        )
+        for each in decided
+        for emitted in each.emitted
+    ]
 
 
 def _sent_rows(decided: Prepared | Again) -> Iterator[EdgeRow]:

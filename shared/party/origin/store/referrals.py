@@ -9,6 +9,7 @@ from uuid import UUID
 import asyncpg
 
 from shared.envelope.datakeys import KeyEncryptionKey, reveal, unwrap
+from shared.exchange.clocks import Happened
 from shared.exchange.events import Event
 from shared.exchange.message import Draft
 from shared.exchange.origin import ReferralState
@@ -19,6 +20,7 @@ from shared.party.origin.store.filing import places
 from shared.runtime.database.feed import note_events
 from shared.runtime.database.pages import next_cursor, read_cursor
 from shared.runtime.post import outbox
+from shared.runtime.timers.steps import note_steps
 from shared.vocabulary.referral import WithdrawalReason
 
 _ONE = """
@@ -131,6 +133,9 @@ class PostgresReferrals:
     async def told(self, referral_id: UUID) -> list[Told]:
         rows = await self._driver.fetch(_TOLD, referral_id)
         return [Told(**dict(row)) for row in rows]
+
+    async def clock(self, steps: Sequence[Happened]) -> None:
+        await note_steps(self._driver, steps)
 
     async def mark_withdrawn(self, referral_id: UUID, by: Sequence[tuple[UUID, Told]]) -> None:
         await self._driver.execute(

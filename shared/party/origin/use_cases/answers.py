@@ -16,6 +16,7 @@ from uuid import UUID
 
 from shared.contracts.answers import Answer, CaseRecord
 from shared.exchange.acts import Track
+from shared.exchange.clocks import Happened, answered
 from shared.exchange.events import Event, event_type
 from shared.exchange.message import Received
 from shared.exchange.origin import Answered, answer_edge, said_in
@@ -39,6 +40,7 @@ class EdgeAnswers:
         self._at = at
         self._retell = retell
         self.events: list[Event] = []
+        self._steps: list[Happened] = []
 
     async def apply(self, messages: Sequence[Received]) -> dict[UUID, str]:
         """Apply answers in order; return message id → code for those the state machine refuses.
@@ -71,6 +73,7 @@ class EdgeAnswers:
             if code is not None:
                 refusals[message.message_id] = code
         await self._edges.answer(taken, new, self._at)
+        await self._edges.clock(self._steps)
         late = [edge_id for edge_id, each in taken.items() if each.retell]
         if late and self._retell is not None:
             await self._retell(self._edges, late)
@@ -90,6 +93,8 @@ class EdgeAnswers:
         late = {edge_id for edge_id in moved if edge_id in taken and taken[edge_id].retell}
         taken.update({each: replace(after, retell=after.retell or each in late) for each, after in moved.items()})
         if (answer := moved[sent[0].edge_id].answer) != present[0].answer:
+            of = message.recipient, UUID(message.subject), message.sender
+            self._steps += [Happened.by(*of, step=step) for step in answered(answer.state, message.sent_at)]
             self.events.append(_event(message, sent[0], answer))
         return None
 

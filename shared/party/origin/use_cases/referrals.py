@@ -9,6 +9,7 @@ from uuid import UUID
 
 from shared.contracts.registry import NOTICE_WITHDRAWN, REFERRAL_WITHDRAWN
 from shared.exchange.acts import Subject
+from shared.exchange.clocks import Happened, taken_back
 from shared.exchange.compose import Addressing, compose
 from shared.exchange.events import happened
 from shared.exchange.message import Draft
@@ -85,6 +86,12 @@ async def withdraw_referral(referral_id: UUID, reason: WithdrawalReason, acting:
         return  # withdrawn by somebody else while we waited for the row
     await referrals.note([happened(withdrawing, referral_id, party=acting.party, state=following)])
     told = await referrals.told(referral_id)
+    over = [
+        Happened.by(acting.party, each.notice_id or referral_id, each.recipient, step=step)
+        for each in told
+        for step in taken_back(acting.at)
+    ]
+    await referrals.clock(over)
     directory = acting.directory()
     reached = [each for each in told if reachable(each, directory)]
     drafts = [

@@ -24,6 +24,7 @@ from shared.contracts.registry import ALL, WITHDRAWALS
 from shared.envelope.attributes import COVERED, PROOF
 from shared.envelope.base64url import from_base64url, to_base64url
 from shared.envelope.datakeys import DataKey, KeyEncryptionKey, Place, protect, reveal, unwrap, wrap
+from shared.exchange.clocks import Clocked, Happened
 from shared.exchange.events import Event
 from shared.exchange.message import Draft, Received, Record
 from shared.exchange.words import folded
@@ -36,6 +37,7 @@ from shared.runtime.database.columns import Json
 from shared.runtime.database.feed import Listed, note_events
 from shared.runtime.database.pages import next_cursor, read_cursor
 from shared.runtime.post import outbox
+from shared.runtime.timers.steps import begin, note_steps
 
 #: Of a packed record: how long are place and headers, and what of its value stands before what was sealed.
 _LENGTHS: Final = Struct(">II")
@@ -200,6 +202,10 @@ class PostgresItems:
 
     async def send(self, drafts: Sequence[Draft]) -> None:
         await outbox.enqueue(self._driver, drafts)
+
+    async def clock(self, begun: Sequence[Clocked], steps: Sequence[Happened]) -> None:
+        await begin(self._driver, begun)
+        await note_steps(self._driver, steps)
 
     async def note(self, events: Sequence[Event]) -> None:
         await note_events(self._driver, events)

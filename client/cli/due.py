@@ -1,0 +1,32 @@
+"""`causeway due`: what falls due, soonest first."""
+
+from __future__ import annotations
+
+from cyclopts import App
+from cyclopts.types import PositiveInt
+
+from client.cli import output
+from client.cli.settings import Options
+
+app = App(name="due", help="What falls due for you, or towards you, soonest first.")
+_OPTIONS = Options()
+_COLUMNS = ("subject", "due", "what")
+
+
+@app.default
+async def due(*, limit: PositiveInt = 20, options: Options = _OPTIONS) -> int:
+    """List what falls due: of which subject, when (UTC), and what; `!` is overdue. --json says who owes it and why.
+
+    Parameters
+    ----------
+    limit
+        How many at most.
+    """
+    async with output.service(options) as client:
+        found = await output.first(client.due(limit=min(limit, output.PAGE_MAX)), limit)
+        if options.json:
+            output.document([each.model_dump(mode="json") for each in found])
+        else:
+            rows = [(each.subject, f"{each.due_at:%Y-%m-%d %H:%M}{'!' * each.overdue}", each.due) for each in found]
+            output.table(_COLUMNS, rows)
+        return output.DONE

@@ -1,0 +1,45 @@
+"""`causeway timers`: what falls due at an instance, made again from what is kept."""
+
+from __future__ import annotations
+
+from cyclopts import App
+
+from client.cli import output
+from deploy.site.options import Options, ending
+from shared.exchange.topics import AUDIT
+from shared.kernel.errors import Refused
+
+timers_app = App(name="timers", help="What falls due at an instance.")
+_OPTIONS = Options()
+
+
+@timers_app.command
+async def rebuild(name: str, /, *, options: Options = _OPTIONS) -> int:
+    """Drop every timer of an instance and make all again, from its steps and the published documents.
+
+    The rows are the same as before. What is due by then is told, each once, as ever: the instance may run meanwhile.
+
+    Parameters
+    ----------
+    name
+        The instance, by its name in the directory.
+    """
+    with ending(options):
+        from deploy.parties import built_at_once
+        from deploy.site.open import instance_kind, instance_settings
+        from shared.runtime.watch.logs import configure_logs
+
+        kind = instance_kind(name, options)
+        if kind == AUDIT:
+            raise Refused("no_timers_here", "audit acts for no party: name the instance of one", status=400)
+        configure_logs(instance=name)
+        app = await built_at_once(kind, name, **instance_settings(name, options))
+        try:
+            looked = await app.machinery.timers().rebuild()
+        finally:
+            await app.machinery.close()
+        if options.json:
+            output.document({"edges": looked})
+        else:
+            output.line(f"{looked} edges looked at")
+        return output.DONE

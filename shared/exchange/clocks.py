@@ -1,0 +1,127 @@
+"""What the acts of an edge's two parties mean to its clocks: steps, the same at both ends.
+
+Each side has its own events of the same acts, and of each the time of the message that told it, cut to ten seconds.
+A notice counts as received when it was issued: that is the one time both can read, and never too late.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+from shared.contracts.referral import NoticeIssuedClear, ReferralOfferedClear
+from shared.exchange.acts import Offered, Subject, Track
+from shared.exchange.message import Received
+from shared.exchange.states import personal
+from shared.kernel.clock import coarse
+from shared.routing.clocks import ClockedEdge, Did, Step
+from shared.vocabulary.answers import AnswerState
+from shared.vocabulary.law import ClockDue, ClockEvent
+
+
+@dataclass(frozen=True, slots=True)
+class Clocked:
+    """An edge as one of its parties knows it, by its `subject`. `begun_at`: the time of the message that carried it.
+
+    `told_by` is the id by which messages name it: of a notice its own, also at the origin, which knows the referral.
+    """
+
+    edge_id: UUID
+    party: str
+    subject: UUID
+    told_by: UUID
+    origin: str
+    recipient: str
+    purpose: str
+    rules: tuple[str, ...]
+    acknowledge_h: int | None
+    act_h: int | None
+    begun_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Happened:
+    """A step of every edge that the party has with `counterpart` and that messages name so."""
+
+    party: str
+    told_by: UUID
+    counterpart: str
+    at: datetime
+    did: str
+    code: str
+    of: int
+
+    @classmethod
+    def by(cls, party: str, told_by: UUID, counterpart: str, *, step: Step) -> Happened:
+        return cls(party, told_by, counterpart, step.at, step.did.value, step.code, step.of)
+
+
+_BEGUN: Final[Mapping[Subject, tuple[ClockEvent, ...]]] = {
+    Subject.OFFER: (ClockEvent.REPORT_SENT,),
+    Subject.CASE: (ClockEvent.REPORT_SENT,),
+    Subject.NOTICE: (ClockEvent.NOTICE_ISSUED, ClockEvent.NOTICE_RECEIVED),
+}
+_DONE: Final = {
+    AnswerState.NONE: frozenset[ClockDue](),
+    AnswerState.ACKNOWLEDGED: frozenset({ClockDue.ACKNOWLEDGEMENT}),
+    AnswerState.IN_PART: frozenset({ClockDue.ACKNOWLEDGEMENT}),
+    # What a provider says of the last item is its answer; what remains of a rejection is a person's at the origin.
+    AnswerState.ACTIONED: frozenset({ClockDue.ACKNOWLEDGEMENT, ClockDue.REMOVAL}),
+    AnswerState.REJECTED: frozenset({ClockDue.ACKNOWLEDGEMENT, ClockDue.REMOVAL}),
+    AnswerState.NOT_OURS: frozenset({ClockDue.ACKNOWLEDGEMENT, ClockDue.REMOVAL}),
+    AnswerState.ACCEPTED: frozenset({ClockDue.ACKNOWLEDGEMENT}),
+    AnswerState.DECLINED: frozenset({ClockDue.ACKNOWLEDGEMENT, ClockDue.FEEDBACK}),
+    AnswerState.ONGOING: frozenset({ClockDue.ACKNOWLEDGEMENT, ClockDue.FEEDBACK}),
+    AnswerState.CLOSED: frozenset({ClockDue.ACKNOWLEDGEMENT, ClockDue.FEEDBACK}),
+    AnswerState.WITHDRAWAL_ACKNOWLEDGED: frozenset[ClockDue](),
+}
+_STARTED: Final = {AnswerState.ACCEPTED: ClockEvent.CASE_ACCEPTED}
+
+
+def received(message: Received) -> Clocked:
+    """An edge as its recipient knows it, from the message that carried it."""
+    edge, clear = message.edge, message.clear
+    assert edge is not None
+    assert isinstance(clear, ReferralOfferedClear | NoticeIssuedClear)
+    return Clocked(
+        edge_id=clear.edge_id,
+        party=message.recipient,
+        subject=UUID(message.subject),
+        told_by=UUID(message.subject),
+        origin=message.sender,
+        recipient=message.recipient,
+        purpose=edge.purpose.value,
+        rules=edge.rules,
+        acknowledge_h=edge.deadlines.acknowledge_h,
+        act_h=edge.deadlines.act_h,
+        begun_at=coarse(message.sent_at),
+    )
+
+
+def clocked(
+    subject: Subject, *, rules: tuple[str, ...], origin: str, recipient: str, deadlines: Mapping[str, int | None]
+) -> ClockedEdge:
+    """An edge as clocks look at it. Where no act answers yet, as of an offer, its deadlines bind nobody."""
+    answers = any(Offered.OPEN.value in row.needs for row in personal(subject) if row.track is Track.ANSWER)
+    hours = {name: number for name, number in deadlines.items() if number} if answers else {}
+    return ClockedEdge(rules, origin, recipient, _BEGUN[subject][0], hours)
+
+
+def begun(subject: Subject, sent_at: datetime) -> tuple[Step, ...]:
+    """The offer or notice, by the time of the message that carried it."""
+    return tuple(Step(coarse(sent_at), Did.STARTS, event) for event in _BEGUN[subject])
+
+
+def answered(answer: AnswerState, told_at: datetime) -> tuple[Step, ...]:
+    """An answer of its recipient, by what the answers have come to with it."""
+    at = coarse(told_at)
+    done = tuple(Step(at, Did.DOES, due) for due in sorted(_DONE[answer]))
+    return (*done, Step(at, Did.STARTS, _STARTED[answer])) if answer in _STARTED else done
+
+
+def taken_back(told_at: datetime) -> tuple[Step, ...]:
+    """The withdrawal: whatever was still owed is owed no more."""
+    return (Step(coarse(told_at), Did.ENDS),)

@@ -1,0 +1,141 @@
+"""The HTTP door at which a party sees what falls due: its timers, soonest first."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Final
+from uuid import UUID
+
+from fastapi import APIRouter, Depends
+from pydantic import ConfigDict, Field, JsonValue
+from starlette.responses import Response
+
+from shared.contracts.base import Contract, Flag, Instant, NextCursor, PartyId, RuleId, Uuid
+from shared.exchange.events import NUMBERED, PERMIT
+from shared.kernel.authority import Authority
+from shared.kernel.errors import Refused
+from shared.party.recipient.api import Serving, viewed
+from shared.runtime.database.transactions import RowScope
+from shared.runtime.http.identity import Identity
+from shared.runtime.http.openapi import shows
+from shared.runtime.http.paging import Cursor, Limit
+from shared.runtime.timers.timers import DueAfter, TimerRow, read_due
+from shared.vocabulary.law import ClockConsequence, ClockDue
+from shared.vocabulary.routing import Purpose
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_US: Final = timedelta(microseconds=1)
+_TIME_BYTES: Final = 8
+_CURSOR_BYTES: Final = _TIME_BYTES + 16
+_EXAMPLE: Final[dict[str, JsonValue]] = {
+    "items": [
+        {
+            "due_at": "2026-05-05T12:00:00.000Z",
+            "overdue": False,
+            "due": "acknowledgement",
+            "then": "alert",
+            "subject": "019b2d3c-4400-7000-8000-000000000002",
+            "counterpart": "hotline-nl.example",
+            "owed_by": "provider-001.example",
+            "purpose": "takedown",
+            "clock": "acknowledge-by",
+            "run": 1,
+            "rung": 0,
+        }
+    ],
+    "next": None,
+}
+
+
+class ShownTimer(Contract):
+    """What falls due, of which subject, who owes it, and by which clock of the policy or deadline of the edge.
+
+    `then` is what follows if it is not done. `rung` is its place on a ladder, from 1; 0 where there is none.
+    """
+
+    due_at: Instant
+    overdue: Flag
+    due: ClockDue
+    then: ClockConsequence
+    subject: Uuid
+    counterpart: PartyId
+    owed_by: PartyId
+    purpose: Purpose
+    clock: RuleId
+    run: Annotated[int, Field(ge=1)]
+    rung: Annotated[int, Field(ge=0)]
+
+
+class DuePage(Contract):
+    """What falls due for the party, soonest first: what is overdue comes before all else."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE]})
+
+    items: tuple[ShownTimer, ...]
+    next: NextCursor
+
+
+@dataclass(frozen=True, slots=True)
+class DueList:
+    """What the route does."""
+
+    serving: Serving
+    authority: Authority
+
+    async def page(self, identity: Identity, cursor: str | None, limit: int) -> DuePage:
+        """One page. Raises `Refused`: `forbidden`, `cursor_invalid`."""
+        self.authority.require(PERMIT.resource, identity.role, action=PERMIT.action, state=NUMBERED)
+        after = None if cursor is None else _read(cursor)
+        scope = RowScope([identity.party], identity.role, PERMIT.action)
+        async with self.serving.database.transaction(scope) as session:
+            rows = await read_due(session.driver, identity.party, after=after, limit=limit + 1)
+        now = self.serving.clock.now()
+        following = _written(rows[limit - 1].place) if len(rows) > limit else None
+        return DuePage(items=tuple(_shown(row, now) for row in rows[:limit]), next=following)
+
+
+def due_router(serving: Serving, authority: Authority) -> APIRouter:
+    """The route of what falls due."""
+    router = APIRouter(prefix="/v1")
+    who = Depends(serving.identified)
+    listed = DueList(serving, authority)
+
+    @router.get("/due", tags=["events"], **shows(DuePage))
+    async def page(identity: Identity = who, cursor: Cursor = None, limit: Limit = 50) -> Response:
+        """What falls due for the party, or for others towards it, soonest first."""
+        return viewed(await listed.page(identity, cursor, limit))
+
+    return router
+
+
+def _shown(row: TimerRow, now: datetime) -> ShownTimer:
+    return ShownTimer(
+        due_at=row.due_at,
+        overdue=row.due_at <= now,
+        due=ClockDue(row.due),
+        then=ClockConsequence(row.consequence),
+        subject=row.subject,
+        counterpart=row.counterpart,
+        owed_by=row.owed_by,
+        purpose=Purpose(row.purpose),
+        clock=row.clock,
+        run=row.run,
+        rung=row.rung,
+    )
+
+
+def _written(place: DueAfter) -> str:
+    number = (place.due_at - _EPOCH) // _US
+    return base64.urlsafe_b64encode(number.to_bytes(_TIME_BYTES) + place.timer_id.bytes).decode().rstrip("=")
+
+
+def _read(cursor: str) -> DueAfter:
+    try:
+        read = base64.urlsafe_b64decode(cursor)
+        return DueAfter(_EPOCH + int.from_bytes(read[:_TIME_BYTES]) * _US, UUID(bytes=read[_TIME_BYTES:_CURSOR_BYTES]))
+    except (ValueError, OverflowError, binascii.Error):
+        pass
+    raise Refused("cursor_invalid", "begin again without one", field="/cursor", status=400)

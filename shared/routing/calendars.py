@@ -1,0 +1,82 @@
+"""Working days by the calendars that stand in the policy. Pure, standard library only.
+
+A day is one of the calendar's own standard time, the same minutes from UTC all the year: no other table of time zones
+decides when somebody's term is over, and under summer time a day ends an hour later than on the wall, never earlier.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any, NamedTuple
+
+_DAY = timedelta(days=1)
+
+
+class _Span(NamedTuple):
+    """What one calendar says, from its first day until before `after`."""
+
+    first: date
+    after: date
+    weekdays: frozenset[int]
+    holidays: frozenset[date]
+    offset: timedelta
+
+
+class Calendars:
+    """The calendars of one policy; `entries` are their JSON, valid by the contract."""
+
+    def __init__(self, entries: Iterable[Mapping[str, Any]]) -> None:
+        self._spans: dict[str, list[_Span]] = {}
+        for entry in entries:
+            self._spans.setdefault(entry["jurisdiction"], []).append(_span(entry))
+
+    def works(self, jurisdiction: str, day: date) -> bool | None:
+        """Whether a day is a working day; None where no calendar of the jurisdiction has that day."""
+        span = self._on(jurisdiction, day)
+        return None if span is None else day.isoweekday() in span.weekdays and day not in span.holidays
+
+    def end_of(
+        self,
+        days: int,
+        jurisdiction: str,
+        started_at: datetime,
+        *,
+        stands: Iterable[tuple[datetime, datetime | None]] = (),
+    ) -> datetime | None:
+        """The end of the last of `days` working days after the day of `started_at` (Regulation 1182/71, Article 3).
+
+        A day at whose end the clock stands still is not counted. None where the calendars end before.
+        """
+        stood = tuple(stands)
+        day = next(
+            (day for span, day in self._days_of(jurisdiction, started_at) if span.first <= day < span.after), None
+        )
+        while day is not None and days:
+            day += _DAY
+            span = self._on(jurisdiction, day)
+            if span is None:
+                return None
+            end = datetime.combine(day + _DAY, time(), UTC) - span.offset
+            worked = day.isoweekday() in span.weekdays and day not in span.holidays
+            if worked and not any(begin < end and (until is None or end <= until) for begin, until in stood):
+                days -= 1
+                if not days:
+                    return end
+        return None
+
+    def _days_of(self, jurisdiction: str, at: datetime) -> Iterable[tuple[_Span, date]]:
+        return ((span, (at.astimezone(UTC) + span.offset).date()) for span in self._spans.get(jurisdiction, ()))
+
+    def _on(self, jurisdiction: str, day: date) -> _Span | None:
+        return next((span for span in self._spans.get(jurisdiction, ()) if span.first <= day < span.after), None)
+
+
+def _span(entry: Mapping[str, Any]) -> _Span:
+    return _Span(
+        date.fromisoformat(entry["valid_from"]),
+        date.fromisoformat(entry["valid_to"]),
+        frozenset(entry["working_weekdays"]),
+        frozenset(map(date.fromisoformat, entry["holidays"])),
+        timedelta(minutes=entry.get("utc_offset_min") or 0),
+    )

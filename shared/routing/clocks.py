@@ -1,0 +1,344 @@
+"""Clocks: when what the law wants of the parties to an edge falls due. Pure, standard library only.
+
+    steps of an edge ──▶ runs of the clocks that its law sets ──▶ due instants, and when somebody is told
+
+Both parties know the same steps, by the times of the messages, and find the law in force at a step by the published
+documents: so they come to the same. A clock holds for an edge whose rules cite its instrument; one whose instrument no
+rule of the policy cites holds by place: for whoever is below its jurisdiction and owes what falls due. It stands still
+only for the causes that it lists. Instants are UTC in whole seconds, terms are whole hours or days.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
+from enum import StrEnum
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
+
+from shared.routing.calendars import Calendars
+from shared.routing.directory_index import DirectoryIndex
+from shared.routing.policy_index import PolicyIndex
+from shared.vocabulary.law import ClockConsequence, ClockDue, ClockEvent, StopCause
+
+#: The clocks that the deadlines of an edge's rules are, beside those of the policy: both count from its message.
+ACKNOWLEDGE_BY: Final = "acknowledge-by"
+ACT_BY: Final = "act-by"
+#: A bloc has no place above it: whoever serves one is below this as everybody is.
+_WORLD: Final = "BLOC-WLD"
+_NEVER: Final = datetime.max.replace(tzinfo=UTC)
+#: What the origin of an edge owes, or keeps. All else its recipient does.
+_OF_ORIGIN: Final = frozenset({ClockDue.REPORT.value, ClockDue.INFORMATION.value})
+
+
+class Did(StrEnum):
+    """What a step does to clocks. `ENDS`: nothing more is owed; a preservation runs on.
+
+    `TOLD` does nothing to them: a party was told that one of its runs falls due (`shared.exchange.timers`).
+    """
+
+    STARTS = "starts"
+    STOPS = "stops"
+    RESUMES = "resumes"
+    DOES = "does"
+    ENDS = "ends"
+    TOLD = "told"
+
+
+class Step(NamedTuple):
+    """One thing that happened to an edge, as both its parties know it.
+
+    `at` is the time of the message that told it. `code` is a `ClockEvent` that starts, a `StopCause` that stops or
+    resumes, or the `ClockDue` that was done; "" where all ends. `of` is the number of the question, order or hold that
+    stops or goes on: they may cross on their way, and each is over by its own end. Where somebody was told, `code` and
+    `of` are clock and number of the run, and `at` is when that fell due.
+    """
+
+    at: datetime
+    did: Did
+    code: str = ""
+    of: int = 0
+
+
+class Law(NamedTuple):
+    """The documents in force at an instant."""
+
+    directory: DirectoryIndex
+    policy: PolicyIndex
+
+
+#: Which law was in force at an instant. Raises `Unavailable` before the first document.
+LawAt = Callable[[datetime], Law]
+
+
+@dataclass(frozen=True, slots=True)
+class ClockedEdge:
+    """What clocks look at of an edge: its rules, its two parties, and the hours of its deadlines from `begins` on."""
+
+    rules: tuple[str, ...]
+    origin: str
+    recipient: str
+    begins: ClockEvent
+    deadlines: Mapping[str, int]
+
+
+#: From when to when a clock stands still; without an end: it has not gone on.
+Stand = tuple[datetime, datetime | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run of a clock. `number` counts the runs of this clock on its edge, from 1.
+
+    `due_at` is None where the clock stands, has no term but words, or no calendar counts so far. `ended_at` is when it
+    was done or nothing was owed any more. `rung` is its place on the ladder of its instrument, from 1; 0 off it.
+    `every`: it falls due again after each such time. `stands` are the times in which it stood still, the last perhaps
+    without an end.
+    """
+
+    clock: str
+    number: int
+    instrument: str
+    owed_by: str
+    due: str
+    then: str
+    started_at: datetime
+    due_at: datetime | None
+    ended_at: datetime | None
+    working: bool = False
+    every: timedelta | None = None
+    rung: int = 0
+    stands: tuple[Stand, ...] = ()
+
+
+class _Clock(NamedTuple):
+    """A clock of the policy, or a deadline of the edge's rules. `hours`, `days`: just one, or neither for words."""
+
+    id: str
+    instrument: str
+    jurisdiction: str
+    starts: str
+    hours: int | None
+    days: int | None
+    stopped_by: frozenset[str]
+    due: str
+    then: str
+    repeats: bool
+    valid_from: date
+    valid_to: date
+    known_from: date
+
+    def in_force(self, on: date) -> bool:
+        return self.valid_from <= on < self.valid_to and self.known_from <= on
+
+    @property
+    def preserves(self) -> bool:
+        return self.due == ClockDue.END_OF_PRESERVATION
+
+
+class _Book(NamedTuple):
+    """The clocks of one policy, what cites what, and its calendars."""
+
+    clocks: tuple[_Clock, ...]
+    instrument_of: Mapping[str, str]
+    cited: frozenset[str]
+    calendars: Calendars
+
+
+def runs(edge: ClockedEdge, steps: Iterable[Step], law_at: LawAt) -> tuple[Run, ...]:
+    """Every run of every clock of an edge, also ended ones: by due time, those without one last."""
+    ordered = sorted(steps)
+    found: list[Run] = []
+    counted: dict[str, int] = {}
+    for start in ordered:
+        if start.did is not Did.STARTS:
+            continue
+        law = law_at(start.at)
+        for clock in _clocks_started(edge, start, law):
+            counted[clock.id] = counted.get(clock.id, 0) + 1
+            calendars = _book(law.policy).calendars
+            found.append(_run(clock, edge, start.at, steps=ordered, number=counted[clock.id], calendars=calendars))
+    return tuple(_ranked(sorted(found, key=_order)))
+
+
+def due_after(run: Run, after: datetime) -> datetime | None:
+    """When a run falls due for the first time later than `after`: one that repeats does so for ever."""
+    if run.due_at is None or run.due_at > after:
+        return run.due_at
+    if run.every is None:
+        return None
+    stood = (min(end or after, after) - begin for begin, end in run.stands if begin < after)
+    times = (after - run.started_at - sum(stood, timedelta())) // run.every
+    return _ran(run.started_at, (times + 1) * run.every, run.stands)
+
+
+def _clocks_started(edge: ClockedEdge, start: Step, law: Law) -> Iterator[_Clock]:
+    if start.code == edge.begins:
+        yield from _deadlines(edge)
+    book, on = _book(law.policy), start.at.date()
+    cited = {book.instrument_of[rule] for rule in edge.rules if rule in book.instrument_of}
+    for clock in book.clocks:
+        if clock.starts != start.code or not clock.in_force(on):
+            continue
+        if clock.instrument in cited or (
+            clock.instrument not in book.cited and _below(clock, _owing(clock, edge), on, directory=law.directory)
+        ):
+            yield clock
+
+
+def _below(clock: _Clock, party_id: str, on: date, *, directory: DirectoryIndex) -> bool:
+    """Whether a party is at or below the clock's jurisdiction on that day."""
+    party = directory.party(party_id)
+    if party is None:
+        return False
+    return clock.jurisdiction == _WORLD or clock.jurisdiction in directory.nodes(tuple(party.jurisdictions), on)
+
+
+def _owing(clock: _Clock, edge: ClockedEdge) -> str:
+    of_origin = clock.due in _OF_ORIGIN or (clock.preserves and clock.starts == ClockEvent.REPORT_SENT)
+    return edge.origin if of_origin else edge.recipient
+
+
+def _deadlines(edge: ClockedEdge) -> Iterator[_Clock]:
+    """What the rules of an edge ask by themselves. To act on a notice is to remove, on a case to tell what came."""
+    acting = ClockDue.REMOVAL if edge.begins is ClockEvent.NOTICE_ISSUED else ClockDue.FEEDBACK
+    for name, clock, due in (("acknowledge_h", ACKNOWLEDGE_BY, ClockDue.ACKNOWLEDGEMENT), ("act_h", ACT_BY, acting)):
+        if hours := edge.deadlines.get(name):
+            yield _Clock(
+                id=clock,
+                instrument="",
+                jurisdiction=_WORLD,
+                starts=edge.begins,
+                hours=hours,
+                days=None,
+                stopped_by=frozenset(),
+                due=due,
+                then=ClockConsequence.ALERT,
+                repeats=False,
+                valid_from=date.min,
+                valid_to=date.max,
+                known_from=date.min,
+            )
+
+
+def _run(
+    clock: _Clock, edge: ClockedEdge, started_at: datetime, *, steps: Sequence[Step], number: int, calendars: Calendars
+) -> Run:
+    stands = tuple(_stands(clock, started_at, steps))
+    every = None
+    if clock.hours is not None:
+        term = timedelta(hours=clock.hours)
+        due_at = _ran(started_at, term, stands)
+        every = term if clock.repeats else None
+    elif clock.days is not None:
+        due_at = calendars.end_of(clock.days, clock.jurisdiction, started_at, stands=stands)
+    else:
+        due_at = None
+    return Run(
+        clock=clock.id,
+        number=number,
+        instrument=clock.instrument,
+        owed_by=_owing(clock, edge),
+        due=clock.due,
+        then=clock.then,
+        started_at=started_at,
+        due_at=due_at,
+        ended_at=_ended(clock, started_at, steps),
+        working=clock.days is not None,
+        every=every,
+        stands=stands,
+    )
+
+
+def _ended(clock: _Clock, started_at: datetime, steps: Sequence[Step]) -> datetime | None:
+    for step in steps:
+        done = step.did is Did.DOES and step.code == clock.due
+        if step.at >= started_at and (done or (step.did is Did.ENDS and not clock.preserves)):
+            return step.at
+    return None
+
+
+def _stands(clock: _Clock, started_at: datetime, steps: Sequence[Step]) -> Iterator[Stand]:
+    """When the clock stands still: while any cause that it lists does, in order and apart from each other."""
+    spans: list[tuple[datetime, datetime]] = []
+    for cause in sorted({(step.code, step.of) for step in steps if step.code in clock.stopped_by}):
+        since: datetime | None = None
+        turns = [(step.at, step.did is Did.RESUMES) for step in steps if (step.code, step.of) == cause]
+        for at, resumes in sorted(turns):
+            if not resumes:
+                since = since or at
+            elif since is not None:
+                spans.append((max(since, started_at), at))
+                since = None
+        if since is not None:
+            spans.append((max(since, started_at), _NEVER))
+    begin = end = started_at
+    for since, until in sorted(spans):
+        if since > end:
+            if begin < end:
+                yield begin, end
+            begin = since
+        end = max(end, until)
+    if begin < end:
+        yield begin, None if end == _NEVER else end
+
+
+def _ran(started_at: datetime, term: timedelta, stands: Iterable[Stand]) -> datetime | None:
+    """When a clock has run for `term`; None where it stands before that, and has not gone on."""
+    at, left = started_at, term
+    for begin, end in stands:
+        if at + left <= begin:
+            break
+        if end is None:
+            return None
+        left -= begin - at
+        at = end
+    return at + left
+
+
+def _ranked(found: Iterable[Run]) -> Iterator[Run]:
+    """The same, those that escalate each with its rung: the first of its ladder to fall due is the first."""
+    rungs: dict[tuple[str, datetime], int] = {}
+    for run in found:
+        if run.then != ClockConsequence.ESCALATE:
+            yield run
+            continue
+        ladder = run.instrument, run.started_at
+        rungs[ladder] = rungs.get(ladder, 0) + 1
+        yield replace(run, rung=rungs[ladder])
+
+
+def _order(run: Run) -> tuple[bool, datetime, str, int]:
+    return run.due_at is None, run.due_at or run.started_at, run.clock, run.number
+
+
+@lru_cache(64)
+def _book(policy: PolicyIndex) -> _Book:
+    document = policy.document
+    instrument_of = {rule["id"]: rule["basis"]["instrument"] for rule in document["rules"]}
+    return _Book(
+        tuple(_clock(entry) for entry in document.get("clocks") or ()),
+        instrument_of,
+        frozenset(instrument_of.values()),
+        Calendars(document.get("calendars") or ()),
+    )
+
+
+def _clock(entry: Mapping[str, Any]) -> _Clock:
+    valid_to = entry.get("valid_to")
+    return _Clock(
+        id=entry["id"],
+        instrument=entry["basis"]["instrument"],
+        jurisdiction=entry["basis"]["jurisdiction"],
+        starts=entry["starts"],
+        hours=entry.get("duration_h"),
+        days=entry.get("working_days"),
+        stopped_by=frozenset(map(str, map(StopCause, entry.get("stopped_by") or ()))),
+        due=entry["due"],
+        then=entry["then"],
+        repeats=entry.get("repeats") or False,
+        valid_from=date.fromisoformat(entry["valid_from"]),
+        valid_to=date.fromisoformat(valid_to) if valid_to else date.max,
+        known_from=date.fromisoformat(entry["known_from"]),
+    )

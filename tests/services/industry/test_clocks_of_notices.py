@@ -1,0 +1,54 @@
+"""What a provider's service keeps for the clocks of its notices, and what falls due by it."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from shared.contracts.answers import NoticeStatements
+from shared.kernel.clock import ManualClock
+from shared.kernel.ids import uuid7
+from shared.routing.clocks import Law
+from shared.runtime.timers.timers import Timers
+from tests.services.deliveries import AT, PROVIDER, issued, notice_withdrawn
+from tests.services.industry.provider import APPLYING, Providers
+from tests.shared.routing.test_clocks import SAMPLE_LAW
+
+REMOVED = NoticeStatements.model_validate({"items": [{"action": "removed"}]})
+
+
+async def due(providers: Providers, notice_id: UUID) -> set[str]:
+    clock = ManualClock(AT)
+
+    async def witness(_: object) -> Any:
+        return clock.now()
+
+    law = Law(providers.directory, SAMPLE_LAW)
+    timers = Timers(providers.database, lambda _: law, clock, scope=lambda: APPLYING, witness=witness)
+    while await timers.look():
+        pass
+    async with providers.database.transaction(APPLYING) as session:
+        rows = await session.driver.fetch(
+            "SELECT clock FROM timer WHERE subject = $1 AND party = $2", notice_id, PROVIDER
+        )
+    return {row["clock"] for row in rows}
+
+
+async def test_a_notice_falls_due_until_all_is_answered(providers: Providers) -> None:
+    notice_id = uuid7()
+    await providers.receive(issued(notice_id))
+    first = await due(providers, notice_id)
+    assert first >= {"practice-notice-reminder", "practice-notice-to-owner", "practice-notice-to-registrar"}
+    await providers.act("acknowledge", None, notice_id)
+    assert await due(providers, notice_id) == first - {"acknowledge-by"}
+    await providers.act("answer", REMOVED, notice_id)
+    assert await due(providers, notice_id) == set()
+
+
+async def test_what_was_taken_back_is_owed_no_more(providers: Providers) -> None:
+    notice_id = uuid7()
+    await providers.receive(issued(notice_id))
+    await providers.receive(issued(notice_id))
+    assert await due(providers, notice_id)
+    await providers.receive(notice_withdrawn(notice_id))
+    assert await due(providers, notice_id) == set()

@@ -1,0 +1,103 @@
+"""`GET /v1/due`: what falls due for a party, soonest first, page by page, and for nobody else."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from services.industry.domain import AUTHORITY
+from shared.kernel.authority import Role
+from shared.kernel.clock import ManualClock
+from shared.kernel.ids import uuid7
+from shared.party.due import feed_routers
+from shared.routing.clocks import Law
+from shared.runtime.database.transactions import RowScope
+from shared.runtime.timers.timers import Timers, read_due
+from tests.contracts.described import Described
+from tests.services.deliveries import OTHER_PROVIDER, PROVIDER, issued
+from tests.services.doors import CLOCK, asking, door, serving
+from tests.services.industry.provider import APPLYING, KEK, Providers
+from tests.shared.routing.test_clocks import SAMPLE_LAW
+
+DESCRIBED = Described("industry")
+
+
+async def looked(providers: Providers) -> None:
+    clock = ManualClock(CLOCK.now())
+
+    async def witness(_: object) -> datetime:
+        return clock.now()
+
+    law = Law(providers.directory, SAMPLE_LAW)
+    timers = Timers(providers.database, lambda _: law, clock, scope=lambda: APPLYING, witness=witness)
+    while await timers.look():
+        pass
+
+
+async def pages(providers: Providers, *, party: str = PROVIDER, limit: int = 2) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    cursor: str | None = None
+    held = serving(providers.database, "industry", kek=KEK, directory=providers.directory)
+    async with door(*feed_routers(held, AUTHORITY)) as http:
+        while True:
+            query = {"limit": str(limit)} | ({} if cursor is None else {"cursor": cursor})
+            answer = await http.get("/v1/due", params=query, headers=asking(party, role=Role.VIEWER))
+            assert answer.status_code == 200, answer.text
+            assert DESCRIBED.differences(answer) == []
+            found += answer.json()["items"]
+            cursor = answer.json()["next"]
+            if cursor is None:
+                return found
+
+
+async def test_it_is_read_page_by_page_soonest_first_and_by_nobody_else(providers: Providers) -> None:
+    notices = [uuid7() for _ in range(3)]
+    await providers.receive(*(issued(each) for each in notices))
+    await looked(providers)
+    found = await pages(providers)
+    assert found == await pages(providers, limit=200)
+    mine = [each for each in found if each["subject"] in set(map(str, notices))]
+    assert len(mine) == len({(each["subject"], each["clock"], each["run"]) for each in mine}) >= 9
+    assert [each["due_at"] for each in found] == sorted(each["due_at"] for each in found)
+    assert {each["owed_by"] for each in mine} == {PROVIDER}
+    others = await pages(providers, party=OTHER_PROVIDER)
+    assert not [each for each in others if each["subject"] in set(map(str, notices))]
+
+
+async def test_a_reader_of_one_party_sees_none_of_anothers_whatever_it_asks_for(providers: Providers) -> None:
+    await providers.receive(issued(uuid7()), issued(uuid7(), to=OTHER_PROVIDER))
+    await looked(providers)
+
+    async def seen(scope: RowScope) -> int:
+        async with providers.database.transaction(scope) as session:
+            return len(await read_due(session.driver, OTHER_PROVIDER, after=None, limit=200))
+
+    assert await seen(RowScope([PROVIDER], Role.VIEWER, "read")) == 0
+    assert await seen(RowScope([OTHER_PROVIDER], Role.VIEWER, "read")) >= 3, "the control"
+
+
+async def test_what_is_overdue_stays_in_it_and_comes_first(
+    providers: Providers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notice_id = uuid7()
+    await providers.receive(issued(notice_id))
+    await looked(providers)
+    start = CLOCK.now()
+    monkeypatch.setattr(CLOCK, "_now", start + timedelta(hours=80))
+    await looked(providers)
+    mine = [each for each in await pages(providers) if each["subject"] == str(notice_id)]
+    late = {each["clock"] for each in mine if each["overdue"]}
+    assert {"practice-notice-to-owner", "practice-notice-reminder"} <= late
+    assert "practice-notice-to-registrar" not in late
+    assert [each["overdue"] for each in mine] == sorted((each["overdue"] for each in mine), reverse=True)
+
+
+async def test_a_cursor_that_was_made_up_and_a_role_that_only_applies_are_refused(providers: Providers) -> None:
+    held = serving(providers.database, "industry", kek=KEK, directory=providers.directory)
+    async with door(*feed_routers(held, AUTHORITY)) as http:
+        wrong = await http.get("/v1/due", params={"cursor": "AAAA"}, headers=asking(PROVIDER))
+        assert (wrong.status_code, wrong.json()["code"]) == (400, "cursor_invalid")
+        forbidden = await http.get("/v1/due", headers=asking(PROVIDER, role=Role.SERVICE))
+        assert forbidden.status_code == 403

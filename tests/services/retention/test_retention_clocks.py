@@ -1,0 +1,111 @@
+"""Retention: what clocks keep of an edge ends with the record that it carried, and that of nothing else does."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from uuid import UUID
+
+import asyncpg
+import pytest
+
+from deploy.operator.retention import apply
+from deploy.site.endpoints import DatabaseEndpoint
+from shared.exchange import prepare
+from shared.kernel.authority import Role
+from shared.kernel.ids import coarse_uuid7, uuid7
+from shared.runtime.database.transactions import Database, RowScope
+from tests.services.deliveries import AGENCY, offered
+from tests.services.hotline.origin import Origin
+from tests.services.law_enforcement.agency import Agencies
+from tests.services.retention.owners import as_owner, owned
+from tests.services.retention.test_retention import LONG_AGO, NOW, numbered
+from tests.support.builders import HOTLINE
+from tests.support.exchange_world import world
+
+#: Of each edge a step and a timer, whatever its clocks say.
+_STEPS = """
+INSERT INTO clock_step SELECT edge_id, party, begun_at, 'told', 'a-clock', 1 FROM clocked ON CONFLICT DO NOTHING
+"""
+_TIMERS = """
+INSERT INTO timer SELECT gen_random_uuid(), edge_id, party, 'a-clock', 1, subject, origin, purpose, recipient, 'answer',
+    'alert', 0, begun_at, begun_at, NULL, NULL FROM clocked ON CONFLICT DO NOTHING
+"""
+Left = dict[str, set[tuple[UUID, str]]]
+
+
+async def counted_on(endpoint: DatabaseEndpoint, party: str) -> None:
+    for statement in (_STEPS, _TIMERS):
+        await as_owner(endpoint, statement, parties=[party])
+
+
+async def left(database: Database, party: str) -> Left:
+    """(Edge, party) of each that has rows, by table; and (subject, purpose) of those that clocks look at."""
+    async with database.transaction(RowScope([party], Role.VIEWER, "read")) as session:
+        rows = {
+            table: await session.driver.fetch(f"SELECT edge_id, party FROM {table}")
+            for table in ("clocked", "clock_step", "timer")
+        }
+        of = await session.driver.fetch("SELECT subject, purpose FROM clocked")
+    return {table: {tuple(row) for row in found} for table, found in (rows | {"of": of}).items()}
+
+
+def alike(found: Left) -> bool:
+    return found["clocked"] == found["clock_step"] == found["timer"]
+
+
+async def test_clocks_of_a_referral_end_with_its_record(
+    databases: dict[str, Database], endpoints: dict[str, DatabaseEndpoint], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    origin, endpoint = Origin(databases["hotline"], world()), endpoints["hotline"]
+    monkeypatch.setattr(prepare, "uuid7", lambda: coarse_uuid7(LONG_AGO))
+    done, unanswered = [await origin.file() for _ in range(2)]
+    await counted_on(endpoint, HOTLINE)
+    before = await left(databases["hotline"], HOTLINE)
+    assert alike(before)
+    await as_owner(endpoint, "UPDATE referral SET accepted_at = $1", LONG_AGO, parties=[HOTLINE])
+    answered = "UPDATE edge SET answer = 'declined', answered_at = $2 WHERE referral_id = $1"
+    await as_owner(endpoint, answered, done, LONG_AGO, parties=[HOTLINE])
+    await numbered(databases["hotline"])
+    await apply(owned(endpoints), NOW)
+    after = await left(databases["hotline"], HOTLINE)
+    assert alike(after)
+    assert {each for each in before["of"] if each[0] != done} == after["of"]
+    assert unanswered in {subject for subject, _ in after["of"]}
+    assert done in {subject for subject, _ in before["of"]}
+
+
+async def test_clocks_of_a_case_end_with_its_record_for_the_same_purpose(
+    databases: dict[str, Database], endpoints: dict[str, DatabaseEndpoint]
+) -> None:
+    database, endpoint = databases["law_enforcement"], endpoints["law_enforcement"]
+    closed, going_on = uuid7(), uuid7()
+    agencies, purposes = Agencies(database), ("investigation", "victim_identification")
+    await agencies.receive(*(offered(each, purpose=purpose) for each in (closed, going_on) for purpose in purposes))
+    await counted_on(endpoint, AGENCY)
+    came = "UPDATE case_edge SET received_at = $1 WHERE purpose = $2"
+    await as_owner(endpoint, came, LONG_AGO - timedelta(days=1), purposes[0], parties=[AGENCY])
+    change = "UPDATE case_file SET state = $2, changed_at = $3 WHERE referral_id = $1"
+    for subject, state in ((closed, "closed"), (going_on, "ongoing")):
+        await as_owner(endpoint, change, subject, state, LONG_AGO, parties=[AGENCY])
+    await numbered(database)
+    await apply(owned(endpoints, "law_enforcement"), NOW)
+    after = await left(database, AGENCY)
+    assert alike(after)
+    mine = {each for each in after["of"] if each[0] in (closed, going_on)}
+    assert mine == {(closed, purposes[1]), (going_on, purposes[0]), (going_on, purposes[1])}
+
+
+async def test_no_role_but_the_service_removes_them(
+    databases: dict[str, Database], endpoints: dict[str, DatabaseEndpoint]
+) -> None:
+    await Agencies(databases["law_enforcement"]).receive(offered(uuid7()))
+    await counted_on(endpoints["law_enforcement"], AGENCY)
+    before = await left(databases["law_enforcement"], AGENCY)
+    owner = await asyncpg.connect(endpoints["law_enforcement"].owner_url)
+    try:
+        assert await owner.execute("DELETE FROM clocked") == "DELETE 0", "not even the owner, bound to nobody"
+    finally:
+        await owner.close()
+    async with databases["law_enforcement"].transaction(RowScope([AGENCY], Role.ANALYST, "outcome")) as session:
+        assert await session.driver.execute("DELETE FROM clock_step") == "DELETE 0"
+    assert await left(databases["law_enforcement"], AGENCY) == before

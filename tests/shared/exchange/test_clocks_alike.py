@@ -1,0 +1,122 @@
+"""An edge's clocks at both its ends: by what was sent there and what came in here, by the sample's law."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from shared.exchange.accept import accept
+from shared.exchange.acts import Subject
+from shared.exchange.clocks import answered, begun, clocked, taken_back
+from shared.exchange.message import Received
+from shared.kernel.clock import coarse
+from shared.routing.clocks import ACKNOWLEDGE_BY, ACT_BY, ClockedEdge, Did, Law, Run, Step, runs
+from shared.vocabulary.answers import AnswerState
+from shared.vocabulary.law import ClockDue
+from shared.vocabulary.routing import PartyKind
+from tests.support.builders import HOTLINE
+from tests.support.exchange_world import World, world
+
+AT = datetime(2026, 11, 26, 12, 34, 56, 789_000, tzinfo=UTC)
+SUBJECTS = {
+    PartyKind.HOTLINE: Subject.OFFER,
+    PartyKind.LAW_ENFORCEMENT: Subject.CASE,
+    PartyKind.INDUSTRY: Subject.NOTICE,
+}
+#: When the party answered, by its own clock, and what it said.
+ANSWERS = ((2, AnswerState.ACKNOWLEDGED), (3, AnswerState.ACCEPTED), (30, AnswerState.ONGOING))
+
+
+@pytest.fixture(scope="module")
+def here() -> World:
+    found = world()
+    found.at = AT
+    return found
+
+
+def kind_of(here: World, party: str) -> PartyKind:
+    entry = here.documents.directory.party(party)
+    assert entry is not None
+    return PartyKind(entry.kind)
+
+
+def due(edge: ClockedEdge, here: World, *steps: Step) -> tuple[Run, ...]:
+    return runs(edge, steps, lambda _: Law(here.documents.directory, here.documents.policy))
+
+
+def received(here: World) -> dict[tuple[str, str], Received]:
+    """By recipient and purpose, what its instance takes of one referral."""
+    found = {}
+    for draft in here.prepared().drafts:
+        if draft.message.edge:
+            (record,) = here.records([draft])
+            message = accept(record, here.reader(draft.recipient_instance))
+            assert message.edge is not None
+            found[message.recipient, message.edge.purpose.value] = message
+    return found
+
+
+def test_both_ends_derive_the_same_runs_of_every_edge_and_answer(here: World) -> None:
+    """Answers are told by messages: the other side has their times, cut to ten seconds."""
+    prepared, taken = here.prepared(), received(here)
+    assert len(taken) == len(prepared.emitted) >= 4
+    for sent in prepared.emitted:
+        subject = SUBJECTS[kind_of(here, sent.recipient)]
+        message = taken[sent.recipient, sent.purpose]
+        assert message.edge is not None
+        deadlines = message.edge.deadlines.model_dump(exclude_none=True)
+        terms = sent.edge.terms
+        at_origin = clocked(
+            subject, rules=terms.rules, origin=HOTLINE, recipient=sent.recipient, deadlines=terms.deadlines
+        )
+        at_recipient = clocked(
+            subject,
+            rules=message.edge.rules,
+            origin=message.sender,
+            recipient=message.recipient,
+            deadlines=deadlines,
+        )
+        there = [*begun(subject, AT)]
+        back = [*begun(subject, message.sent_at)]
+        for hours, state in ANSWERS:
+            acted_at = AT + timedelta(hours=hours)
+            back += answered(state, acted_at)
+            there += answered(state, coarse(acted_at))
+            assert due(at_origin, here, *there) == due(at_recipient, here, *back)
+            assert due(at_origin, here, *there) or subject is Subject.OFFER
+
+
+def test_deadlines_are_those_that_the_message_states_in_the_clear(here: World) -> None:
+    compared = 0
+    for (recipient, _), message in received(here).items():
+        subject = SUBJECTS[kind_of(here, recipient)]
+        if subject is Subject.OFFER:
+            continue
+        assert message.edge is not None
+        edge = clocked(
+            subject,
+            rules=message.edge.rules,
+            origin=message.sender,
+            recipient=recipient,
+            deadlines=message.edge.deadlines.model_dump(exclude_none=True),
+        )
+        found = {each.clock: each.due_at for each in due(edge, here, *begun(subject, message.sent_at))}
+        for clock, name in ((ACKNOWLEDGE_BY, "acknowledge_by"), (ACT_BY, "act_by")):
+            assert found.get(clock) == getattr(message.clear, name, None)
+            compared += clock in found
+    assert compared >= 4
+
+
+def test_what_nobody_can_answer_yet_has_no_deadline() -> None:
+    offer = clocked(Subject.OFFER, rules=("a",), origin="a", recipient="b", deadlines={"acknowledge_h": 24})
+    assert offer.deadlines == {}
+
+
+@pytest.mark.parametrize("state", AnswerState)
+def test_every_answer_says_what_it_did_for_clocks(state: AnswerState) -> None:
+    """No answer starts what it ends; all but none and the end acknowledge."""
+    found = answered(state, AT)
+    silent = state in (AnswerState.NONE, AnswerState.WITHDRAWAL_ACKNOWLEDGED)
+    assert (Step(coarse(AT), Did.DOES, ClockDue.ACKNOWLEDGEMENT) in found) != silent
+    assert taken_back(AT) == (Step(coarse(AT), Did.ENDS),)

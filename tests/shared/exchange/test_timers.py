@@ -1,0 +1,95 @@
+"""Timers: told once, none early, what was missed folded into one, and the same rows whenever they are made again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.exchange.timers import Fires, Telling, Timer, timers
+from shared.routing.clocks import ClockedEdge, Did, Law, Step
+from shared.vocabulary.law import ClockDue, ClockEvent, StopCause
+from tests.shared.routing.test_clocks import AT, DIRECTORY, ISSUED, SAMPLE_LAW, STOPPABLE, case, notice, started
+
+HOUR = timedelta(hours=1)
+REMINDER, OWNER = "practice-notice-reminder", "practice-notice-to-owner"
+
+
+def made(steps: Sequence[Step], edge: ClockedEdge | None = None, law: Any = SAMPLE_LAW) -> dict[str, Timer]:
+    return {each.run.clock: each for each in timers(edge or notice(), steps, lambda _: Law(DIRECTORY, law))}
+
+
+def test_a_party_is_told_before_and_when_it_falls_due_and_no_more() -> None:
+    owner = made(ISSUED)[OWNER]
+    soon, due = Fires(AT + 54 * HOUR, Telling.DUE_SOON), Fires(AT + 72 * HOUR, Telling.OVERDUE)
+    assert (owner.due_at, owner.fires) == (due.at, soon)
+    owner = made([*ISSUED, owner.told(soon)])[OWNER]
+    assert owner.fires == due
+    owner = made([*ISSUED, owner.told(soon), owner.told(due)])[OWNER]
+    assert owner.fires is None, "it stays in the list until it is done"
+
+
+def test_a_day_is_as_long_before_as_anybody_is_told() -> None:
+    (feedback,) = made([started(ClockEvent.CASE_ACCEPTED)], case()).values()
+    assert feedback.fires == Fires(AT + (720 - 24) * HOUR, Telling.DUE_SOON)
+
+
+def test_a_preservation_runs_out_and_is_not_overdue() -> None:
+    (kept,) = made([started(ClockEvent.REPORT_SENT)], case("us-2258a-hub")).values()
+    assert kept.fires_by(kept.due_at) == Fires(kept.due_at, Telling.RAN_OUT)
+
+
+def test_nothing_is_told_early_nor_of_what_is_done() -> None:
+    owner = made(ISSUED)[OWNER]
+    assert owner.fires is not None
+    assert owner.fires_by(owner.fires.at - timedelta(microseconds=1)) is None
+    done = Step(AT + 10 * HOUR, Did.DOES, ClockDue.REMOVAL)
+    assert made([*ISSUED, done]) == {}
+
+
+def test_of_what_was_missed_the_newest_is_told_and_nothing_else() -> None:
+    reminder, owner = made(ISSUED)[REMINDER], made(ISSUED)[OWNER]
+    assert owner.fires_by(AT + 100 * HOUR) == Fires(AT + 72 * HOUR, Telling.OVERDUE)
+    newest = reminder.fires_by(AT + 100 * HOUR)
+    assert newest == Fires(AT + 96 * HOUR, Telling.OVERDUE)
+    after = made([*ISSUED, reminder.told(newest)])[REMINDER]
+    assert (after.fires_by(AT + 119 * HOUR), after.fires) == (None, Fires(AT + 120 * HOUR, Telling.OVERDUE))
+
+
+def test_a_clock_that_stands_is_no_timer_until_it_goes_on() -> None:
+    asked = Step(AT + HOUR, Did.STOPS, StopCause.NEEDS_INFO, 1)
+    assert made([*ISSUED, asked], law=STOPPABLE) == {}
+    told = Step(AT + 5 * HOUR, Did.RESUMES, StopCause.NEEDS_INFO, 1)
+    assert made([*ISSUED, asked, told], law=STOPPABLE)["some-clock"].due_at == AT + 52 * HOUR
+
+
+LOOKS = st.lists(st.integers(0, 24 * 60 * 8), min_size=1, max_size=12)
+
+
+@given(looks=LOOKS, order=st.randoms(use_true_random=False))
+def test_whenever_it_is_looked_nothing_is_told_twice_or_early_and_rows_made_again_are_the_same(
+    looks: list[int], order: Any
+) -> None:
+    """A clock that goes back shows nothing again: what was told is a step."""
+    steps: list[Step] = [*ISSUED]
+    told: list[tuple[str, Fires]] = []
+    newest = AT
+    for minutes in looks:
+        now = AT + timedelta(minutes=minutes)
+        newest = max(newest, now)
+        for name, timer in made(steps).items():
+            if (fires := timer.fires_by(now)) is not None:
+                assert fires.at <= now
+                told.append((name, fires))
+                steps.append(timer.told(fires))
+    assert len(set(told)) == len(told)
+    assert all(timer.fires_by(newest) is None for timer in made(steps).values())
+    assert made(order.sample(steps, len(steps))) == made(steps)
+
+
+def test_times_are_those_of_utc() -> None:
+    assert all(each.due_at.tzinfo is UTC for each in made(ISSUED).values())
+    assert isinstance(AT, datetime)

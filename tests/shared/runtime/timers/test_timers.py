@@ -1,0 +1,117 @@
+"""Timers on a real database: each telling once, none early, whoever dies and whatever clocks say."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from random import Random
+from typing import Any
+
+from deploy.site.endpoints import DatabaseEndpoint
+from shared.exchange.clocks import Happened, answered
+from shared.runtime.database.transactions import Database
+from shared.runtime.timers.steps import begin, note_steps
+from shared.vocabulary.answers import AnswerState
+from tests.shared.routing.test_clocks import AT
+from tests.shared.runtime.timers.workers import (
+    HOUR,
+    PARTY,
+    SCOPE,
+    WORKERS,
+    SteppingClock,
+    begun,
+    hours,
+    notices,
+    rows_of,
+    timers_of,
+    told,
+)
+
+EDGES = 1000
+OWNER, REGISTRAR = "practice-notice-to-owner", "practice-notice-to-registrar"
+
+
+async def test_each_is_told_once_and_none_early_with_eight_workers_that_die_and_clocks_that_step(
+    database: Database, endpoint: DatabaseEndpoint, record_property: Any
+) -> None:
+    random = Random(14)
+    edges = await begun(database, EDGES)
+    clocks = [SteppingClock(AT) for _ in range(WORKERS)]
+    await hours(endpoint, clocks, [5, 12, 30, 1, 24, 24, 48, 24, 30], random=random)
+    said = await told(database)
+    record_property("told", len(said))
+    assert len(set(said)) == len(said)
+    now = clocks[0].true
+    assert all(at <= now for *_, at in said)
+    for clock, after in ((OWNER, 72), (REGISTRAR, 144)):
+        due = {(each.edge_id, each.begun_at + after * HOUR) for each in edges}
+        at_end = [(edge_id, at) for edge_id, name, _, at in said if name == clock and (edge_id, at) in due]
+        assert sorted(at_end) == sorted(due)
+
+
+async def test_a_clock_that_is_believed_tells_early(database: Database, endpoint: DatabaseEndpoint) -> None:
+    """The control: without another clock to bear it out, an hour ahead is an hour early."""
+    (edge,) = await begun(database, 1)
+    clock = SteppingClock(edge.begun_at + 17.5 * HOUR)
+    clock.off = HOUR
+    await timers_of(database, clock).look()
+    assert await told(database) == []
+    assert len(await rows_of(database)) == 4, "made, and they wait"
+    await timers_of(database, clock, believed=True).look()
+    ((*_, at),) = await told(database)
+    assert at > clock.true
+
+
+async def test_dropped_and_made_again_they_are_the_same_rows(database: Database) -> None:
+    edges = await begun(database, 50)
+    clock = SteppingClock(AT + 100 * HOUR)
+    timers = timers_of(database, clock)
+    while await timers.look():
+        pass
+    for number, edge in enumerate(edges):
+        state = (AnswerState.NONE, AnswerState.ACKNOWLEDGED, AnswerState.ACTIONED)[number % 3]
+        steps = [
+            Happened.by(PARTY, edge.told_by, edge.origin, step=step)
+            for step in answered(state, edge.begun_at + 3 * HOUR)
+        ]
+        async with database.transaction(SCOPE) as session:
+            await note_steps(session.driver, steps)
+    while await timers.look():
+        pass
+    before, said = await rows_of(database), await told(database)
+    async with database.transaction(SCOPE) as session:
+        await session.driver.execute("DELETE FROM timer")
+    assert await timers.rebuild() == 50
+    assert await rows_of(database) == before
+    assert await told(database) == said
+    assert {OWNER, REGISTRAR} <= {text for row in before for text in row if isinstance(text, str)}
+
+
+async def test_what_is_done_is_told_no_more_and_leaves_the_list(database: Database) -> None:
+    (edge,) = await begun(database, 1)
+    clock = SteppingClock(edge.begun_at)
+    timers = timers_of(database, clock)
+    await timers.look()
+    assert await timers.look() == 0, "nothing is due"
+    acted = answered(AnswerState.ACTIONED, edge.begun_at)
+    steps = [Happened.by(PARTY, edge.told_by, edge.origin, step=each) for each in acted]
+    async with database.transaction(SCOPE) as session:
+        await note_steps(session.driver, steps)
+    clock.true += 500 * HOUR
+    assert await timers.look() == 1
+    assert (await rows_of(database), await told(database)) == ([], [])
+
+
+async def test_a_long_outage_is_told_once(database: Database) -> None:
+    (edge,) = notices(1)
+    async with database.transaction(SCOPE) as session:
+        await begin(session.driver, [edge, edge])
+    clock = SteppingClock(edge.begun_at + timedelta(days=30))
+    timers = timers_of(database, clock)
+    while await timers.look():
+        pass
+    said = await told(database)
+    assert sorted(name for _, name, _, _ in said) == sorted(
+        ["acknowledge-by", "practice-notice-reminder", OWNER, REGISTRAR]
+    )
+    clock.true += timedelta(hours=1)
+    assert await timers.look() == 0
