@@ -14,7 +14,7 @@ from client.cli.settings import Options, webhook_secret, zoned
 from shared.kernel.clock import SystemClock
 
 if TYPE_CHECKING:
-    from client.views import WebhookSecret, WebhookState
+    from client.feed_views import WebhookSecret, WebhookState
 
 app = App(name="webhook", help="Have your events sent to an address of yours, signed.")
 _OPTIONS = Options()

@@ -44,6 +44,8 @@ VERBS: dict[str, list[str]] = {
     "notice answer": [ID, "removed"],
     "notice not-ours": [ID],
     "notice acknowledge-withdrawal": [ID],
+    "attention": [],
+    "due": [],
     "listen": ["--limit", "1"],
     "webhook add": ["https://hooks.party.example/"],
     "webhook list": [],

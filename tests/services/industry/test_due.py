@@ -11,7 +11,7 @@ from services.industry.domain import AUTHORITY
 from shared.kernel.authority import Role
 from shared.kernel.clock import ManualClock
 from shared.kernel.ids import uuid7
-from shared.party.due import feed_routers
+from shared.party.feed import feed_routers
 from shared.routing.clocks import Law
 from shared.runtime.database.transactions import RowScope
 from shared.runtime.timers.timers import Timers, read_due

@@ -31,10 +31,10 @@ async def offer(agencies: Agencies) -> str:
 
 async def test_the_inbox_lists_offers_without_their_records(agencies: Agencies, client: httpx.AsyncClient) -> None:
     referral_id = await offer(agencies)
-    answer = await client.get("/v1/inbox", params={"state": "offered", "limit": 1}, headers=asking(AGENCY))
+    answer = await client.get("/v1/inbox", params={"state": "offered", "limit": 50}, headers=asking(AGENCY))
     assert answer.status_code == 200
-    assert answer.json()["items"][0]["referral_id"] == referral_id
-    assert answer.json()["items"][0].keys() >= {"origin", "purpose", "state", "received_at", "edge", "exercise"}
+    [item] = [each for each in answer.json()["items"] if each["referral_id"] == referral_id]
+    assert item.keys() >= {"origin", "purpose", "state", "received_at", "edge", "exercise"}
     assert LOCATION not in answer.text
 
 

@@ -100,7 +100,7 @@ class Told:
     answer: AnswerState = AnswerState.NONE
     withdrawn: bool = False
     instance: str = ""
-    items: tuple[int, ...] = (0, 1, 2)
+    items: tuple[int, ...] = (1, 2, 3)
     effects: list[object] = field(default_factory=list)
 
     async def answerable(self, subjects: Sequence[UUID]) -> dict[tuple[UUID, str], list[OpenEdge]]:

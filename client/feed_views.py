@@ -1,0 +1,78 @@
+"""What a party reads about where its events are sent, and about what falls due."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from client.views import View
+from shared.contracts.base import Instant
+
+
+class Webhook(View):
+    """An address to which the party's events are sent: all up to `number` are confirmed, `last` is the feed's last."""
+
+    webhook_id: UUID
+    url: str
+    state: str
+    number: int
+    last: int
+    failures: int
+    failing_since: Instant | None = None
+    due_at: Instant | None = None
+
+
+class WebhookList(View):
+    """The party's addresses."""
+
+    items: tuple[Webhook, ...]
+
+
+class WebhookSecret(View):
+    """What signs what is sent to an address: shown once."""
+
+    webhook_id: UUID
+    state: str
+    secret: str
+
+
+class WebhookState(View):
+    """Where an act has led; `number` is the event after which it goes on, where that was moved."""
+
+    webhook_id: UUID
+    state: str
+    number: int | None = None
+
+
+class Delivery(View):
+    """One attempt: `code` is `delivered` or why not, `status` what the receiver answered."""
+
+    entry: int
+    message_id: str
+    number: int
+    attempt: int
+    at: Instant
+    code: str
+    status: int | None = None
+    duration_ms: int
+
+
+class DeliveryList(View):
+    """Attempts at an address, newest first."""
+
+    items: tuple[Delivery, ...]
+
+
+class Due(View):
+    """What falls due, of which subject, who owes it, by which clock, and what follows if it is not done."""
+
+    due_at: Instant
+    overdue: bool
+    due: str
+    then: str
+    subject: UUID
+    counterpart: str
+    owed_by: str
+    purpose: str
+    clock: str
+    run: int
+    rung: int
