@@ -144,6 +144,24 @@ async def test_what_its_new_place_cannot_read_keeps_its_ids_and_goes_once_it_can
     assert await outgoing(origin) == []
 
 
+async def behind(origin: Origin) -> tuple[UUID, Draft]:
+    """A referral whose provider has moved to where notices cannot be read; the outbox is empty."""
+    referral_id, notice = await filed(origin)
+    behind = {name: version for name, version in OWN.messages.items() if name != "notice_issued"}
+    origin.world.reads = PeerReads({NEW: replace(OWN, messages=behind)})
+    move(origin.world, PROVIDER)
+    await follow(origin)
+    await origin.forget()
+    return referral_id, notice
+
+
+async def test_a_look_that_changes_nothing_tells_nobody_anything(origin: Origin) -> None:
+    """Whoever announces something else every minute has audit told nothing, however much waits for it."""
+    await behind(origin)
+    await issue_anew(origin)
+    assert await origin.waiting() == []
+
+
 async def test_audit_is_told_what_was_decided_afresh(origin: Origin) -> None:
     _, before = await filed(origin)
     move(origin.world, PROVIDER)
