@@ -69,11 +69,16 @@ UPDATE edge AS e SET tried = old.tried,
 FROM edge AS old WHERE old.edge_id = ANY($1::uuid[]) AND e.state = 'emitted'
   AND e.referral_id = old.referral_id AND e.recipient = old.recipient AND e.purpose = old.purpose
 """
+# What is answered for good where it was until its recipient moved stays there, and is not to be read elsewhere.
 _ANSWER = """
-UPDATE edge AS e SET answer = a.answer, answer_detail = a.detail::jsonb, acts = a.acts, told = a.told::jsonb,
-       answered_at = CASE WHEN e.acts = a.acts THEN e.answered_at ELSE $6 END
-FROM unnest($1::uuid[], $2::text[], $3::text[], $4::int[], $5::text[]) AS a(edge_id, answer, detail, acts, told)
-WHERE e.edge_id = a.edge_id
+WITH answered AS (
+    UPDATE edge AS e SET answer = a.answer, answer_detail = a.detail::jsonb, acts = a.acts, told = a.told::jsonb,
+           answered_at = CASE WHEN e.acts = a.acts THEN e.answered_at ELSE $6 END,
+           unread = e.unread AND (e.missing OR a.answer = ANY($7::text[]))
+    FROM unnest($1::uuid[], $2::text[], $3::text[], $4::int[], $5::text[]) AS a(edge_id, answer, detail, acts, told)
+    WHERE e.edge_id = a.edge_id RETURNING e.referral_id, old.unread AND NOT new.unread AS stays
+)
+SELECT DISTINCT referral_id FROM answered WHERE stays
 """
 _JUDGED = """
 SELECT a.subject, a.sender, a.act, a.code FROM answer_act AS a
@@ -215,7 +220,7 @@ class PostgresEdges:
             await self._driver.execute(*_JUDGE.bind(rows=_ACT.rows(rows)))
         if taken:
             answers = [each.answer for each in taken.values()]
-            await self._driver.execute(
+            stay = await self._driver.fetch(
                 _ANSWER,
                 list(taken),
                 [each.state.value for each in answers],
@@ -223,7 +228,10 @@ class PostgresEdges:
                 [each.acts for each in answers],
                 [to_json(each.told).decode() if each.told else None for each in taken.values()],
                 at,
+                sorted(UNFINISHED),
             )
+            if stay:
+                await self._driver.execute(_OFF_WORK_LIST, [row["referral_id"] for row in stay])
 
     async def stale(self, message_ids: Sequence[UUID]) -> list[StaleReferral]:
         rows = await self._driver.fetch(_STALE, list(message_ids))
