@@ -144,9 +144,11 @@ _RETIRE = """
 UPDATE edge SET state = $2, again_at = NULL, missing = false, unread = false WHERE edge_id = ANY($1::uuid[])
 """
 _LEAVE = "UPDATE edge SET unread = true, again_at = NULL WHERE edge_id = ANY($1::uuid[])"
+# What waits ends by itself: it takes the place of nothing that does not.
 _TO_WORK_LIST = """
 UPDATE referral AS r SET work_reason = w.reason FROM unnest($1::uuid[], $2::text[]) AS w(referral_id, reason)
 WHERE r.referral_id = w.referral_id
+  AND (w.reason <> 'recipient_cannot_read' OR coalesce(r.work_reason, 'waiting') IN ('deferred', 'waiting', 'parked'))
 """
 _OFF_WORK_LIST = """
 UPDATE referral AS r SET work_reason = NULL
