@@ -18,7 +18,7 @@ from shared.exchange.webhooks import ACTING, WebhookState
 from shared.kernel.authority import Authority
 from shared.party.recipient.api import Serving, viewed
 from shared.runtime.courier.addresses import URL_CHARACTERS_MAX, read_url
-from shared.runtime.courier.endpoints import Delivery, Endpoint, Endpoints, Made, secret_of
+from shared.runtime.courier.endpoints import Delivery, Endpoint, Endpoints, Made
 from shared.runtime.database.transactions import RowScope, Session
 from shared.runtime.http.edge import read_json, read_model
 from shared.runtime.http.identity import Identity
@@ -131,11 +131,13 @@ class Deliveries(Contract):
 
 
 class _Sealed(Contract):
-    """What is kept of an answer that showed a secret, so that it can be given again: the secret under its key."""
+    """What is kept of an answer that showed a secret, so that it can be given again: under the key of the address.
+
+    Whoever removes the address erases that key, and with it what this answer showed.
+    """
 
     webhook_id: Uuid
     state: WebhookState
-    wrapped_key: str
     secret: str
 
 
@@ -176,8 +178,8 @@ class WebhookRoutes:
         """The same of one that answers with a secret: what is stored of the answer does not show it."""
         answer = await self.act(request, identity, action, doing=doing)
         kept = _Sealed.model_validate_json(bytes(answer.body))
-        made = Made(kept.webhook_id, kept.state, b64decode(kept.wrapped_key), b64decode(kept.secret))
-        secret = secret_of(made, identity.party, self.serving.kek)
+        async with self._looking(identity) as session:
+            secret = await self._of(session, identity).secret(kept.webhook_id, b64decode(kept.secret))
         shown = WebhookSecret(webhook_id=kept.webhook_id, state=kept.state, secret=secret)
         return Response(shown.spelt(), status_code=answer.status_code, media_type="application/json")
 
@@ -274,12 +276,7 @@ def _add_looks(router: APIRouter, routes: WebhookRoutes, who: Identity) -> None:
 
 
 def _sealed(made: Made) -> _Sealed:
-    return _Sealed(
-        webhook_id=made.webhook_id,
-        state=made.state,
-        wrapped_key=b64encode(made.wrapped_key).decode(),
-        secret=b64encode(made.secret).decode(),
-    )
+    return _Sealed(webhook_id=made.webhook_id, state=made.state, secret=b64encode(made.secret).decode())
 
 
 def _shown(one: Endpoint) -> ShownWebhook:

@@ -26,6 +26,8 @@ LISTENING = {"shared/runtime/http/server.py": {"socket"}}
 STARTING = {"shared/runtime/http/aside.py": {"create_subprocess_exec"}}
 #: Carries a party's events to the address that this party has registered.
 CARRYING = {"shared/runtime/courier/sender.py": {"open_connection"}}
+#: Looks up where a name leads; connects to nobody.
+LOOKING_UP = {"shared/runtime/courier/addresses.py": {"socket"}}
 
 
 def ways_out(module: Module) -> Iterator[str]:
@@ -42,7 +44,7 @@ def ways_out(module: Module) -> Iterator[str]:
 
 def test_servers_have_nothing_to_open_a_location_with() -> None:
     found = {module.path: set(ways_out(module)) for module in modules("services", "shared")}
-    assert {path: names for path, names in found.items() if names} == LISTENING | STARTING | CARRYING
+    assert {path: names for path, names in found.items() if names} == LISTENING | STARTING | CARRYING | LOOKING_UP
 
 
 @pytest.mark.parametrize(
@@ -63,6 +65,12 @@ def test_the_listening_module_never_connects() -> None:
     attributes = {node.attr for node in ast.walk(http.tree) if isinstance(node, ast.Attribute)}
     assert "create_server" in attributes
     assert not attributes & {"connect", "connect_ex", "create_connection", "sendto"}
+
+
+def test_who_looks_names_up_never_connects() -> None:
+    [looks_up] = [module for module in modules("shared") if module.path in LOOKING_UP]
+    used = {ast.unparse(node) for node in ast.walk(looks_up.tree) if isinstance(node, ast.Attribute)}
+    assert {name for name in used if name.startswith("socket.")} == {"socket.getaddrinfo", "socket.IPPROTO_TCP"}
 
 
 def test_the_courier_is_handed_no_record() -> None:

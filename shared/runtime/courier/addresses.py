@@ -11,9 +11,12 @@ from __future__ import annotations
 
 import asyncio
 import re
+import socket
 from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from threading import Thread
 from typing import Final, NamedTuple
 
 from shared.kernel.errors import Refused, Unavailable
@@ -123,9 +126,22 @@ def is_public(text: str) -> bool:
 
 
 async def resolve_by_system(host: str, port: int) -> Sequence[str]:
-    """As this machine resolves names, for TCP."""
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, proto=6)
-    return [str(each[4][0]) for each in found]
+    """As this machine resolves names, for TCP, in a thread of its own.
+
+    A party may register names whose servers never answer: nobody else waits behind them, nor does the process's end.
+    There are as many such threads as attempts under way, and some more that outlast theirs until the system gives up.
+    """
+    found = Future[list[str]]()
+    found.set_running_or_notify_cancel()  # so whoever gives up leaves it alone
+
+    def look_up() -> None:
+        try:
+            found.set_result([str(each[4][0]) for each in socket.getaddrinfo(host, port, proto=socket.IPPROTO_TCP)])
+        except (OSError, UnicodeError) as error:
+            found.set_exception(error)
+
+    Thread(target=look_up, name="look_up", daemon=True).start()
+    return await asyncio.wrap_future(found)
 
 
 def _rooted(target: str) -> str:

@@ -7,6 +7,7 @@ that is slow or away holds up nobody else's, and its own feed shows everything m
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -20,6 +21,7 @@ from shared.envelope.webhooks import signed_headers
 from shared.exchange.webhooks import WebhookState
 from shared.kernel.clock import Clock, rfc3339
 from shared.kernel.errors import CausewayError
+from shared.runtime.courier.endpoints import ENDPOINTS_MAX
 from shared.runtime.courier.leases import Attempt, Leased, Leases
 from shared.runtime.courier.sender import Sender, Sent
 from shared.runtime.database.feed_reading import Numbered
@@ -27,8 +29,9 @@ from shared.runtime.watch import metrics
 from shared.runtime.watch.logs import log
 
 #: Addresses that one process sends to at once; events that it sends to one before it notes how far it is, and the time
-#: after which it begins no further one.
-ADDRESSES_MAX: Final = 16
+#: after which it begins no further one. A party that has as many as it may register under way, of which it may have
+#: removed some, gets no more meanwhile: so one party never has them all.
+ADDRESSES_MAX: Final = 32
 BATCH_MAX: Final = 50
 BATCH_S_MAX: Final = 30.0
 POLL_S: Final = 1.0
@@ -63,7 +66,8 @@ class Courier:
         self._clock = clock
         self._name_of = name_of
         self._wake = wake
-        self._busy: set[asyncio.Task[None]] = set()
+        #: What is under way, and whose it is.
+        self._busy: dict[asyncio.Task[None], str] = {}
 
     async def run(self) -> None:
         """Send until cancelled. Raises `Unavailable` when the database is."""
@@ -71,8 +75,8 @@ class Courier:
             for look in count():
                 for each in await self._claim(ADDRESSES_MAX - len(self._busy)):
                     task = asyncio.create_task(self._carried(each))
-                    self._busy.add(task)
-                    task.add_done_callback(self._busy.discard)
+                    self._busy[task] = each.party
+                    task.add_done_callback(self._busy.pop)
                 if look % COUNTED_EVERY == 0:
                     metrics.WEBHOOKS_PAUSED.set(await self._leases.paused())
                 await asyncio.sleep(POLL_S)
@@ -87,7 +91,8 @@ class Courier:
         return len(claimed)
 
     async def _claim(self, limit: int) -> Sequence[Leased]:
-        return await self._leases.claim(limit, at=self._clock.now()) if limit else ()
+        full = [party for party, count in Counter(self._busy.values()).items() if count >= ENDPOINTS_MAX]
+        return await self._leases.claim(limit, at=self._clock.now(), besides=full) if limit else ()
 
     async def _carried(self, one: Leased) -> None:
         """The same for one address among many: what fails leaves its lease, and is taken up when that ends."""

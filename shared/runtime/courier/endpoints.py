@@ -74,11 +74,10 @@ class Endpoint(NamedTuple):
 
 
 class Made(NamedTuple):
-    """An address that was registered, or has another secret. What is kept of the secret opens with the key alone."""
+    """An address that was registered, or has another secret, which opens as long as the address stands."""
 
     webhook_id: UUID
     state: WebhookState
-    wrapped_key: bytes
     secret: bytes
 
 
@@ -119,6 +118,13 @@ class Endpoints:
         rows = await self._driver.fetch(_LOG, self._party, webhook_id, before, limit)
         return [Delivery(*row.values()) for row in rows]
 
+    async def secret(self, webhook_id: UUID, protected: bytes) -> str:
+        """What `Made` keeps protected, to be shown to whoever asked for it. Raises `Refused("webhook_removed")`."""
+        row = await self._driver.fetchrow(_ONE, self._party, webhook_id)
+        if row is None:
+            raise Refused("webhook_removed", "its secrets are erased: register it anew, under another key", status=409)
+        return Safe.opened(webhook_id, self._party, row["wrapped_key"], kek=self._kek).reveal("secret", protected)
+
     async def register(self, url: str, *, after: int | None, at: datetime) -> Made:
         """Have what follows number `after` sent there; without it, what comes next.
 
@@ -131,9 +137,9 @@ class Endpoints:
         _check_number(after, held["last"], field="/after")
         webhook_id = uuid7()
         safe = Safe.made(webhook_id, self._party)
-        made = Made(webhook_id, WebhookState.ACTIVE, safe.wrapped(self._kek), safe.protect("secret", new_secret()))
+        made = Made(webhook_id, WebhookState.ACTIVE, safe.protect("secret", new_secret()))
         number = held["last"] if after is None else after
-        kept = (made.wrapped_key, safe.protect("url", url), made.secret)
+        kept = (safe.wrapped(self._kek), safe.protect("url", url), made.secret)
         await self._driver.execute(_ADD, webhook_id, self._party, number, *kept, at)
         return made
 
@@ -141,7 +147,7 @@ class Endpoints:
         """Another secret; the one before signs beside it for `BOTH_SECRETS`."""
         held = await self._locked(webhook_id)
         safe = Safe.opened(webhook_id, self._party, held["wrapped_key"], kek=self._kek)
-        made = Made(webhook_id, WebhookState(held["state"]), held["wrapped_key"], safe.protect("secret", new_secret()))
+        made = Made(webhook_id, WebhookState(held["state"]), safe.protect("secret", new_secret()))
         await self._driver.execute(_ROTATE, webhook_id, made.secret, at + BOTH_SECRETS)
         return made
 
@@ -179,11 +185,6 @@ class Endpoints:
         both_until = said.pop("before_until")
         named = {"url": safe.reveal("url", said["url"]), "state": WebhookState(said["state"]), "both_until": both_until}
         return Endpoint(**(said | named))
-
-
-def secret_of(made: Made, party: str, kek: KeyEncryptionKey) -> str:
-    """The secret, to be shown to whoever asked for it."""
-    return Safe.opened(made.webhook_id, party, made.wrapped_key, kek=kek).reveal("secret", made.secret)
 
 
 def _check_number(after: int | None, last: int, *, field: str) -> None:

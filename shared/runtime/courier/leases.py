@@ -10,7 +10,7 @@ under the same ids. So an event may come twice and is never passed over. The num
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
@@ -36,7 +36,7 @@ _CLAIM = """
 WITH due AS MATERIALIZED (
     SELECT w.webhook_id FROM webhook AS w JOIN feed AS f USING (party)
     WHERE w.state = 'active' AND w.due_at <= $1 AND f.last > w.number
-      AND (w.leased_until IS NULL OR w.leased_until <= $1)
+      AND (w.leased_until IS NULL OR w.leased_until <= $1) AND w.party <> ALL ($5::text[])
     ORDER BY w.due_at LIMIT $2 FOR UPDATE OF w SKIP LOCKED
 )
 UPDATE webhook AS w SET lease = $3, leased_until = $4 FROM due WHERE w.webhook_id = due.webhook_id
@@ -95,11 +95,11 @@ class Leases:
     kek: KeyEncryptionKey
     parties: Callable[[], Sequence[str]]
 
-    async def claim(self, limit: int, *, at: datetime) -> Sequence[Leased]:
-        """Take what is due, the longest due first."""
+    async def claim(self, limit: int, *, at: datetime, besides: Collection[str] = ()) -> Sequence[Leased]:
+        """Take what is due, the longest due first, `besides` what these parties have."""
         lease = uuid4()
         async with self.database.transaction(self._scope()) as session:
-            rows = await session.driver.fetch(_CLAIM, at, limit, lease, at + LEASE)
+            rows = await session.driver.fetch(_CLAIM, at, limit, lease, at + LEASE, list(besides))
         return [self._leased(lease, **dict(row)) for row in rows]
 
     async def events(self, one: Leased, limit: int) -> Read:

@@ -14,11 +14,15 @@ from shared.party.origin.use_cases.again import DecideAgain
 from shared.vocabulary.referral import WithdrawalReason
 from tests.services.hotline.origin import APPLYING, KEK, Origin
 from tests.services.hotline.test_attention import about
-from tests.support.builders import PROVIDER
+from tests.services.hotline.test_deciding_again import change_directory, unsealable
+from tests.support.builders import POLICE, PROVIDER
 from tests.support.exchange_world import told_to_audit
 
 NIL = UUID(int=0)
 OWN = Reads.of(own_reads())
+BEHIND = PeerReads(
+    {"industry": replace(OWN, messages={name: each for name, each in OWN.messages.items() if name != "notice_issued"})}
+)
 
 
 @pytest.fixture(autouse=True)
@@ -26,8 +30,7 @@ async def behind(origin: Origin) -> None:
     """The providers' instance reads no notice; nothing that another test filed waits for it."""
     await issue(origin)
     await origin.forget()
-    messages = {name: version for name, version in OWN.messages.items() if name != "notice_issued"}
-    origin.world.reads = PeerReads({"industry": replace(OWN, messages=messages)})
+    origin.world.reads = BEHIND
 
 
 def upgraded(origin: Origin) -> None:
@@ -94,6 +97,23 @@ async def test_it_is_decided_afresh_and_goes_once_it_can_be_read(origin: Origin)
     assert shown[PROVIDER]["delivery"] == "queued"
     await issue(origin)
     assert len([row for row in await origin.waiting() if row.draft.recipient == PROVIDER]) == 1, "once"
+
+
+async def test_what_was_given_up_stays_listed_when_another_has_waited(origin: Origin) -> None:
+    """What waits clears itself; what is lost does not, and nobody else says so."""
+    upgraded(origin)
+    referral_id = await origin.file()
+    rows = await origin.waiting()
+    change_directory(origin.world, unsealable("law_enforcement"))
+    await origin.refused([row for row in rows if row.draft.recipient == POLICE])
+    assert [row["reasons"] for row in await about(origin, referral_id)] == [["undeliverable"]]
+    origin.world.reads = BEHIND
+    await origin.refused([row for row in rows if row.draft.recipient == PROVIDER])
+    listed = {reason for row in await about(origin, referral_id) for reason in row["reasons"]}
+    assert listed == {"undeliverable", "recipient_cannot_read"}
+    upgraded(origin)
+    await issue(origin)
+    assert [row["reasons"] for row in await about(origin, referral_id)] == [["undeliverable"]]
 
 
 async def test_what_was_taken_back_meanwhile_is_not_sent(origin: Origin) -> None:

@@ -24,6 +24,7 @@ from shared.vocabulary.answers import ReceiptOutcome
 from shared.vocabulary.referral import WithdrawalReason
 from tests.services.deliveries import numbered, received
 from tests.services.hotline.origin import KEK, Origin
+from tests.services.hotline.test_attention import about
 from tests.support.builders import HOTLINE, PROVIDER
 from tests.support.exchange_world import move, opened, told_to_audit, world
 
@@ -142,6 +143,37 @@ async def test_what_its_new_place_cannot_read_keeps_its_ids_and_goes_once_it_can
     await issue_anew(origin)
     await follow(origin)
     assert await outgoing(origin) == []
+
+
+async def behind(origin: Origin) -> tuple[UUID, Draft]:
+    """A referral whose provider has moved to where notices cannot be read; the outbox is empty."""
+    referral_id, notice = await filed(origin)
+    behind = {name: version for name, version in OWN.messages.items() if name != "notice_issued"}
+    origin.world.reads = PeerReads({NEW: replace(OWN, messages=behind)})
+    move(origin.world, PROVIDER)
+    await follow(origin)
+    await origin.forget()
+    return referral_id, notice
+
+
+async def test_a_look_that_changes_nothing_tells_nobody_anything(origin: Origin) -> None:
+    """Whoever announces something else every minute has audit told nothing, however much waits for it."""
+    await behind(origin)
+    await issue_anew(origin)
+    assert await origin.waiting() == []
+
+
+async def test_what_is_answered_for_good_meanwhile_waits_for_nobody(origin: Origin) -> None:
+    """Its old place answers all of it: nothing needs a person, and nothing is issued anew."""
+    referral_id, notice = await behind(origin)
+    assert [row["reasons"] for row in await about(origin, referral_id)] == [["recipient_cannot_read"]]
+    assert await answered(origin, removed(notice, by=OLD, number=1)) == {}
+    assert await shown(origin, referral_id) == "actioned"
+    assert await about(origin, referral_id) == []
+    assert referral_id not in await origin.work("recipient_cannot_read")
+    origin.world.reads = PeerReads({NEW: OWN})
+    await issue_anew(origin)
+    assert notice.subject not in {each.subject for each in await outgoing(origin)}
 
 
 async def test_audit_is_told_what_was_decided_afresh(origin: Origin) -> None:

@@ -43,6 +43,18 @@ async def test_the_same_request_is_answered_with_the_same_secret_and_no_other_is
     assert (other.status_code, other.json()["code"]) == (422, "idempotency_key_reused")
 
 
+@pytest.mark.parametrize("rotated", [False, True])
+async def test_once_it_is_removed_its_secrets_are_shown_to_nobody_again(mine: Party, rotated: bool) -> None:
+    """Not by the answers that are kept of what made them either."""
+    key, made = uuid4().hex, await mine.register()
+    path, said = (f"/{made['webhook_id']}:rotate", {}) if rotated else ("", {"url": URL})
+    first = await mine.done("POST", path, key=key, **said)
+    await mine.done("DELETE", f"/{first['webhook_id']}")
+    again = await mine.ask("POST", path, key=key, **said)
+    assert (again.status_code, again.json()["code"]) == (409, "webhook_removed")
+    assert "whsec_" not in again.text
+
+
 async def test_neither_address_nor_secret_stands_in_the_database(mine: Party, endpoint: DatabaseEndpoint) -> None:
     secrets = [(await mine.register())["secret"]]
     webhook_id = (await mine.done("GET"))["items"][0]["webhook_id"]

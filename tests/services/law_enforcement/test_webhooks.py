@@ -24,11 +24,12 @@ from shared.kernel.clock import SystemClock
 from shared.kernel.errors import Unavailable
 from shared.runtime.courier import leases
 from shared.runtime.courier.addresses import AddressRules
-from shared.runtime.courier.courier import PAUSES
+from shared.runtime.courier.courier import PAUSES, Courier
+from shared.runtime.courier.endpoints import ENDPOINTS_MAX
 from shared.runtime.courier.leases import LEASE, Leases
 from shared.runtime.courier.sender import Sender, Sent
 from tests.architecture.source import ROOT
-from tests.services.law_enforcement.agency import Agencies
+from tests.services.law_enforcement.agency import KEK, Agencies
 from tests.services.law_enforcement.hooks import URL, Party, party
 from tests.shared.runtime.courier.test_sender import Raw, receiving
 
@@ -149,6 +150,45 @@ async def test_an_address_that_is_away_holds_up_no_other(mine: Party) -> None:
     await mine.note(2)
     await mine.courier().carry()
     assert sorted(url for url, *_ in mine.receivers.got) == sorted([URL, other, other])
+
+
+async def test_who_removes_addresses_that_hang_and_registers_others_holds_up_no_other_party(
+    mine: Party, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = Party(mine.database, mine.http, mine.rules)
+    begun, looks, let_go, claim = asyncio.Queue[str](), asyncio.Queue[None](), asyncio.Event(), Leases.claim
+
+    class Hanging:
+        async def post(self, url: str, *_: Any) -> Sent:
+            begun.put_nowait(url)
+            if url != URL:
+                await let_go.wait()
+            return Sent("delivered", 204)
+
+    async def noted(*given: Any, **how: Any) -> Any:
+        looks.put_nowait(None)
+        return await claim(*given, **how)
+
+    monkeypatch.setattr(Leases, "claim", noted)
+    leases = Leases(mine.database, KEK, lambda: [mine.name, other.name])
+    running = asyncio.create_task(Courier(leases, Hanging(), clock=mine.clock).run())  # type: ignore[arg-type]
+    await mine.note()
+    made = [await mine.register(f"{URL}/{each}", after=0) for each in range(ENDPOINTS_MAX)]
+    async with asyncio.timeout(30):
+        first = [await begun.get() for _ in made]
+    for each in made:
+        await mine.done("DELETE", f"/{each['webhook_id']}")
+        await mine.register(f"{URL}/more", after=0)
+    for _ in range(looks.qsize() + 2):
+        await looks.get()
+    await other.register(URL)
+    await other.note()
+    async with asyncio.timeout(30):
+        following = await begun.get()
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    assert URL not in first
+    assert following == URL
 
 
 async def crashed(mine: Party, monkeypatch: pytest.MonkeyPatch, sender: Sender | None = None) -> None:

@@ -71,11 +71,16 @@ UPDATE edge AS e SET tried = old.tried,
 FROM edge AS old WHERE old.edge_id = ANY($1::uuid[]) AND e.state = 'emitted'
   AND e.referral_id = old.referral_id AND e.recipient = old.recipient AND e.purpose = old.purpose
 """
+# What is answered for good where it was until its recipient moved stays there, and is not to be read elsewhere.
 _ANSWER = """
-UPDATE edge AS e SET answer = a.answer, answer_detail = a.detail::jsonb, acts = a.acts, told = a.told::jsonb,
-       answered_at = CASE WHEN e.acts = a.acts THEN e.answered_at ELSE $6 END
-FROM unnest($1::uuid[], $2::text[], $3::text[], $4::int[], $5::text[]) AS a(edge_id, answer, detail, acts, told)
-WHERE e.edge_id = a.edge_id
+WITH answered AS (
+    UPDATE edge AS e SET answer = a.answer, answer_detail = a.detail::jsonb, acts = a.acts, told = a.told::jsonb,
+           answered_at = CASE WHEN e.acts = a.acts THEN e.answered_at ELSE $6 END,
+           unread = e.unread AND (e.missing OR a.answer = ANY($7::text[]))
+    FROM unnest($1::uuid[], $2::text[], $3::text[], $4::int[], $5::text[]) AS a(edge_id, answer, detail, acts, told)
+    WHERE e.edge_id = a.edge_id RETURNING e.referral_id, old.unread AND NOT new.unread AS stays
+)
+SELECT DISTINCT referral_id FROM answered WHERE stays
 """
 _JUDGED = """
 SELECT a.subject, a.sender, a.act, a.code FROM answer_act AS a
@@ -141,9 +146,11 @@ _RETIRE = """
 UPDATE edge SET state = $2, again_at = NULL, missing = false, unread = false WHERE edge_id = ANY($1::uuid[])
 """
 _LEAVE = "UPDATE edge SET unread = true, again_at = NULL WHERE edge_id = ANY($1::uuid[])"
+# What waits ends by itself: it takes the place of nothing that does not.
 _TO_WORK_LIST = """
 UPDATE referral AS r SET work_reason = w.reason FROM unnest($1::uuid[], $2::text[]) AS w(referral_id, reason)
 WHERE r.referral_id = w.referral_id
+  AND (w.reason <> 'recipient_cannot_read' OR coalesce(r.work_reason, 'waiting') IN ('deferred', 'waiting', 'parked'))
 """
 _OFF_WORK_LIST = """
 UPDATE referral AS r SET work_reason = NULL
@@ -217,7 +224,7 @@ class PostgresEdges:
             await self._driver.execute(*_JUDGE.bind(rows=_ACT.rows(rows)))
         if taken:
             answers = [each.answer for each in taken.values()]
-            await self._driver.execute(
+            stay = await self._driver.fetch(
                 _ANSWER,
                 list(taken),
                 [each.state.value for each in answers],
@@ -225,7 +232,10 @@ class PostgresEdges:
                 [each.acts for each in answers],
                 [to_json(each.told).decode() if each.told else None for each in taken.values()],
                 at,
+                sorted(UNFINISHED),
             )
+            if stay:
+                await self._driver.execute(_OFF_WORK_LIST, [row["referral_id"] for row in stay])
 
     async def stale(self, message_ids: Sequence[UUID]) -> list[StaleReferral]:
         rows = await self._driver.fetch(_STALE, list(message_ids))

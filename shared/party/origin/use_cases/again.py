@@ -131,7 +131,7 @@ class DecideAgain:
     async def issue_anew(self, edges: Edges, after: UUID) -> UUID | None:
         """As `issue`, of edges that were to be issued anew and could not be read by their recipient."""
         found = await edges.unread(after, DUE_MAX)
-        await self._anew(edges, found)
+        await self._anew(edges, found, waited=True)
         looked_at = [edge.edge_id for each in found for edge in each.stale.values()]
         return max(looked_at) if len(looked_at) == DUE_MAX else None
 
@@ -159,18 +159,21 @@ class DecideAgain:
         found = [_elsewhere(each, directory) for each in await edges.known(message_ids)]
         await self._anew(edges, [each for each in found if each.stale])
 
-    async def _anew(self, edges: Edges, found: Sequence[StaleReferral]) -> int:
+    async def _anew(self, edges: Edges, found: Sequence[StaleReferral], *, waited: bool = False) -> int:
         # What was sent before goes its way: it is answered `moved`, or was applied where nobody looks any more.
+        # Of what `waited` and waits on nothing is written, and nobody told.
         sealer = Sealer()
         again = [self._again(each, self._law.now(), sealer) for each in found]
-        dropped = {edge.edge_id for each in again for edge in each.dropped}
-        issued = {edge.edge_id for each in found for edge in each.stale.values()}
-        if issued:
-            await edges.replace(issued - dropped, dropped, again)
-            log("edges_reissued", count=len(issued - dropped))
+        changed = [each for each in again if each.emitted or each.dropped or not waited]
+        ids = {each.referral_id for each in changed}
+        issued = {edge.edge_id for each in found if each.referral_id in ids for edge in each.stale.values()}
+        dropped = {edge.edge_id for each in changed for edge in each.dropped}
+        if changed:
+            await edges.replace(issued - dropped, dropped, changed)
+            log("edges_reissued", count=sum(len(each.emitted) for each in changed))
         if dropped:
             log("edges_dropped", count=len(dropped))
-        return len(issued)
+        return sum(len(each.stale) for each in found)
 
     def _decided(self, referral: StaleReferral, sealer: Sealer) -> list[Again]:
         """What becomes of a referral's edges: those that were tried often enough are given up, the others decided."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
+import socket
+import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -13,7 +15,7 @@ import pytest
 
 from shared.kernel.errors import Refused
 from shared.runtime.courier import addresses
-from shared.runtime.courier.addresses import AddressRules, is_public, read_url
+from shared.runtime.courier.addresses import AddressRules, is_public, read_url, resolve_by_system
 from shared.runtime.courier.sender import Sender
 
 Record = Callable[[str, object], None]
@@ -199,3 +201,24 @@ def test_http_is_for_this_machine_where_a_stack_says_so(host: str) -> None:
             read_url(other, AddressRules(loopback_http=True))
     with pytest.raises(Refused):
         read_url(f"http://{host}:8000/hook", AddressRules())
+
+
+async def test_names_that_nobody_answers_for_hold_up_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither another receiver's name nor what else the process does in threads."""
+    resolve, answered = socket.getaddrinfo, threading.Event()
+
+    def looked_up(host: str, *more: Any, **how: Any) -> Any:
+        if host.startswith("silent"):
+            answered.wait()
+        return resolve("127.0.0.1", *more, **how)
+
+    monkeypatch.setattr(socket, "getaddrinfo", looked_up)
+    silent = [asyncio.create_task(resolve_by_system(f"silent{each}.party.example", 443)) for each in range(40)]
+    try:
+        async with asyncio.timeout(30):
+            assert await resolve_by_system("hooks.party.example", 443) == ["127.0.0.1"]
+            assert await asyncio.to_thread(lambda: "done") == "done"
+        silent[0].cancel()
+    finally:
+        answered.set()
+    assert {*map(type, await asyncio.gather(*silent, return_exceptions=True))} == {asyncio.CancelledError, list}
