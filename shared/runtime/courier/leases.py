@@ -13,19 +13,21 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from shared.envelope.datakeys import KeyEncryptionKey
 from shared.exchange.events import Event
 from shared.exchange.webhooks import PAUSED_EVENT, WebhookState
 from shared.kernel.authority import Role
+from shared.kernel.errors import Defect
 from shared.kernel.ids import uuid4
 from shared.runtime.courier.secrets import Safe
 from shared.runtime.database.columns import Columns, insert
 from shared.runtime.database.feed import note_events
 from shared.runtime.database.feed_reading import Read, read_feed
 from shared.runtime.database.transactions import Database, RowScope
+from shared.runtime.watch.logs import log
 
 #: Whoever has not noted anything by then is taken for dead. Longer than a batch may last with its last attempt.
 LEASE: Final = timedelta(seconds=90)
@@ -96,11 +98,14 @@ class Leases:
     parties: Callable[[], Sequence[str]]
 
     async def claim(self, limit: int, *, at: datetime, besides: Collection[str] = ()) -> Sequence[Leased]:
-        """Take what is due, the longest due first, `besides` what these parties have."""
+        """Take what is due, the longest due first, `besides` what these parties have.
+
+        What cannot be opened, since its row was changed or is another key's, is looked at again when its lease ends.
+        """
         lease = uuid4()
         async with self.database.transaction(self._scope()) as session:
             rows = await session.driver.fetch(_CLAIM, at, limit, lease, at + LEASE, list(besides))
-        return [self._leased(lease, **dict(row)) for row in rows]
+        return [leased for row in rows if (leased := self._opened(lease, **dict(row))) is not None]
 
     async def events(self, one: Leased, limit: int) -> Read:
         """What is to be sent there, as the party's own machine would read it."""
@@ -133,6 +138,13 @@ class Leases:
 
     def _scope(self, parties: Sequence[str] | None = None) -> RowScope:
         return RowScope(self.parties() if parties is None else parties, Role.SERVICE, "apply")
+
+    def _opened(self, lease: UUID, **row: Any) -> Leased | None:
+        try:
+            return self._leased(lease, **row)
+        except Defect as error:
+            log("webhook_waits", code=error.code)
+            return None
 
     def _leased(
         self, lease: UUID, *, wrapped_key: bytes, url: bytes, secret: bytes, secret_before: bytes | None, **row: object

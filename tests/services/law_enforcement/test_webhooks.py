@@ -13,6 +13,7 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 from standardwebhooks.webhooks import Webhook
@@ -20,6 +21,7 @@ from standardwebhooks.webhooks import Webhook
 from deploy.site.endpoints import DatabaseEndpoint
 from shared.envelope.webhooks import new_secret, signed_headers
 from shared.exchange.webhooks import WebhookState
+from shared.kernel.authority import Role
 from shared.kernel.clock import SystemClock
 from shared.kernel.errors import Unavailable
 from shared.runtime.courier import leases
@@ -28,6 +30,7 @@ from shared.runtime.courier.courier import PAUSES, Courier
 from shared.runtime.courier.endpoints import ENDPOINTS_MAX
 from shared.runtime.courier.leases import LEASE, Leases
 from shared.runtime.courier.sender import Sender, Sent
+from shared.runtime.database.transactions import RowScope
 from tests.architecture.source import ROOT
 from tests.services.law_enforcement.agency import KEK, Agencies
 from tests.services.law_enforcement.hooks import URL, Party, party
@@ -312,3 +315,14 @@ async def until_it_listens(port: int) -> None:
         else:
             writer.close()
             return
+
+
+async def test_an_address_that_cannot_be_opened_keeps_nobody_elses_waiting(mine: Party) -> None:
+    """A row that was changed in the database, or written under another key."""
+    broken, other = await mine.register(), await mine.register("https://hooks.other.example/")
+    await mine.note()
+    async with mine.database.transaction(RowScope([mine.name], Role.SERVICE, "apply")) as session:
+        changed = "UPDATE webhook SET secret = overlay(secret placing '\\x00' from 3) WHERE webhook_id = $1"
+        await session.driver.execute(changed, UUID(broken["webhook_id"]))
+    assert await mine.courier().carry() == 1
+    assert (await mine.done("GET", f"/{other['webhook_id']}"))["number"] == 1
