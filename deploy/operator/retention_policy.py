@@ -143,7 +143,12 @@ _FEED: Final = (
         "one row a party: without it a number could be given out twice",
     ),
     Kept(
-        "webhook", Class.S2, Way.STAYS, Owner.PARTY, None, "few a party; what is removed has neither address nor secret"
+        "webhook",
+        Class.S2,
+        Way.STAYS,
+        Owner.PARTY,
+        None,
+        "eight in use a party; a removed one stays, without address and secret",
     ),
     Kept("webhook_delivery", Class.S1, Way.ITSELF, Owner.PARTY, None, "the newest thousand attempts at each address"),
     Kept("feed_numberer", Class.S0, Way.STAYS, Owner.PROTOCOL, None, "one row"),
