@@ -48,6 +48,8 @@ SINCE = {
         "shared/envelope/attributes.py",
         "shared/exchange/authority.py",
         "shared/exchange/bound.py",
+        # What falls due (0048).
+        *(f"shared/{name}.py" for name in ("exchange/clocks", "runtime/timers/steps")),
         "shared/exchange/decided.py",
         "shared/exchange/events.py",
         "shared/exchange/message.py",
