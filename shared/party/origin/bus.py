@@ -41,6 +41,8 @@ FOLLOWED_S: Final = (0.0, 10.0, 60.0, 300.0)
 ISSUE_POLL_S: Final = 2.0
 #: All that waits is decided again for what others say that they read once in this time: they may say it without end.
 READS_PAUSE: Final = timedelta(seconds=30)
+#: Whatever others say, all that waits is looked at after this time: somebody else may have been at it each time before.
+LOOKED_AFTER: Final = timedelta(minutes=10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,8 @@ class Looked:
         """
         if documents.law != self.law:
             return True
-        return (documents.reads != self.reads or not self.twice) and not timedelta(0) <= now - self.at < READS_PAUSE
+        pause = READS_PAUSE if documents.reads != self.reads or not self.twice else LOOKED_AFTER
+        return not timedelta(0) <= now - self.at < pause
 
     @classmethod
     def now(cls, documents: Documents, at: datetime, before: Looked | None) -> Looked:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from shared.exchange.reads import PeerReads, Reads, own_reads
-from shared.party.origin.bus import READS_PAUSE, Looked
+from shared.party.origin.bus import LOOKED_AFTER, READS_PAUSE, Looked
 from tests.support.builders import AT
 from tests.support.exchange_world import move, world
 
@@ -30,5 +30,6 @@ def test_by_the_same_it_is_looked_at_twice_for_what_was_decided_before_and_commi
     assert [once.due(before, AT + each) for each in (timedelta(0), READS_PAUSE)] == [False, True]
     twice = Looked.now(before, AT + READS_PAUSE, once)
     assert not twice.due(before, AT + 2 * READS_PAUSE)
+    assert twice.due(before, AT + READS_PAUSE + LOOKED_AFTER), "somebody else may have been at it both times"
     other = replace(before, reads=PeerReads({"industry": OWN}))
     assert not Looked.now(other, AT, twice).twice
