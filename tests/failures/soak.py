@@ -34,8 +34,8 @@ FROZEN_S: Final = (2.0, 14.0)
 RECEIPTED_S_MAX: Final = 600.0
 #: Of the topics that lose their ends. Audit last: it has read what the others had.
 READERS: Final = ("law_enforcement", "consumer", "audit")
-#: So many offers at least lie unread when they are lost.
-UNREAD_MIN: Final = 200
+#: So many offers lie unread when they are lost, or half as many as there are referrals in the burst.
+UNREAD: Final = 200
 
 
 def blows(kills: int, freezes: int, seed: int) -> list[Blow]:
@@ -113,16 +113,17 @@ async def soak(exchange: SplitExchange, folder: Path, given: argparse.Namespace)
 
 
 async def _lose_ends(
-    exchange: SplitExchange, sender: Sender, burst: Iterable[Post]
+    exchange: SplitExchange, sender: Sender, burst: Sequence[Post]
 ) -> tuple[dict[str, Held], dict[str, int]]:
     """Have topics lose their ends amid a burst; their readers stand still until the broker is back."""
     for label in READERS:
         exchange.pause(label)
+    wanted = min(UNREAD, sum(len(post.referrals) for post in burst) // 2)
     offered = (await bounds_of(exchange, OFFERS)).end
     sending = asyncio.create_task(sender.send(burst))
 
     async def grown() -> bool:
-        return (await bounds_of(exchange, OFFERS)).end >= offered + UNREAD_MIN
+        return (await bounds_of(exchange, OFFERS)).end >= offered + wanted
 
     await until(grown)
     before = await held_now(exchange)
