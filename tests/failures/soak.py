@@ -34,7 +34,7 @@ FROZEN_S: Final = (2.0, 14.0)
 RECEIPTED_S_MAX: Final = 600.0
 #: Of the topics that lose their ends. Audit last: it has read what the others had.
 READERS: Final = ("law_enforcement", "consumer", "audit")
-#: So many offers lie unread when they are lost, or half as many as there are referrals in the burst.
+#: So many offers lie unread when they are lost, or a quarter as many as there are referrals in the burst.
 UNREAD: Final = 200
 
 
@@ -118,7 +118,7 @@ async def _lose_ends(
     """Have topics lose their ends amid a burst; their readers stand still until the broker is back."""
     for label in READERS:
         exchange.pause(label)
-    wanted = min(UNREAD, sum(len(post.referrals) for post in burst) // 2)
+    wanted = min(UNREAD, sum(len(post.referrals) for post in burst) // 4)
     offered = (await bounds_of(exchange, OFFERS)).end
     sending = asyncio.create_task(sender.send(burst))
 
