@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Final, Literal, Protocol
 from uuid import UUID
 
@@ -16,18 +13,15 @@ from fastapi import APIRouter, Depends
 from starlette.responses import Response
 
 from shared.kernel.authority import Authority
-from shared.kernel.errors import Refused
 from shared.party.recipient.api import Serving, viewed
 from shared.party.waiting import AttentionPage, Place, Waits
+from shared.runtime.database.pages import place_cursor, read_place
 from shared.runtime.database.transactions import RowScope
 from shared.runtime.http.identity import Identity
 from shared.runtime.http.openapi import shows
 from shared.runtime.http.paging import Cursor, Limit
 
-_CURSOR: Final = struct.Struct(">bq16s")
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND: Final = timedelta(microseconds=1)
-_BEGINNING: Final = Place(-1, _EPOCH, UUID(int=0))
+_BEGINNING: Final = Place(-1, datetime(1970, 1, 1, tzinfo=UTC), UUID(int=0))
 #: The rank of what is listed last.
 _RANK_MAX: Final = 1
 
@@ -61,13 +55,14 @@ class Attention:
         """The first `limit` behind the cursor. Raises `Refused`: `forbidden`, `cursor_invalid`."""
         for source in self.sources:
             self.authority.require(source.resource, identity.role, action="read", state=source.state)
-        above, found = _read(cursor), list[Waits]()
+        above = _BEGINNING if cursor is None else Place(*read_place(cursor))
+        found: list[Waits] = []
         await self.serving.number()
         async with self.serving.database.transaction(RowScope([identity.party], identity.role, "read")) as session:
             for each in self.sources:
                 found += await each.look(session.driver, identity.party, above, rank_max=rank_max, limit=limit + 1)
         found.sort(key=lambda waits: waits.place)
-        following = _spelt(found[limit - 1].place) if len(found) > limit else None
+        following = place_cursor(found[limit - 1].place) if len(found) > limit else None
         return AttentionPage(items=tuple(waits.row for waits in found[:limit]), next=following)
 
 
@@ -85,21 +80,3 @@ def attention_router(serving: Serving, authority: Authority, *sources: Source) -
         return viewed(await attention.page(identity, cursor, rank_max=rank_max, limit=limit))
 
     return router
-
-
-def _spelt(place: Place) -> str:
-    packed = _CURSOR.pack(place.rank, (place.since - _EPOCH) // _MICROSECOND, place.id.bytes)
-    return base64.urlsafe_b64encode(packed).decode().rstrip("=")
-
-
-def _read(cursor: str | None) -> Place:
-    if cursor is None:
-        return _BEGINNING
-    try:
-        rank, since, id_ = _CURSOR.unpack(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-        place = Place(rank, _EPOCH + since * _MICROSECOND, UUID(bytes=id_))
-    except (ValueError, OverflowError, struct.error, binascii.Error):
-        place = _BEGINNING
-    if place.rank not in range(_RANK_MAX + 1):
-        raise Refused("cursor_invalid", "begin again without one", field="/cursor", status=400)
-    return place

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Annotated, Final
-from uuid import UUID
 
 from fastapi import APIRouter, Depends
 from pydantic import ConfigDict, Field, JsonValue
@@ -16,8 +13,8 @@ from starlette.responses import Response
 from shared.contracts.base import Contract, Flag, Instant, NextCursor, PartyId, RuleId, Uuid
 from shared.exchange.events import NUMBERED, PERMIT
 from shared.kernel.authority import Authority
-from shared.kernel.errors import Refused
 from shared.party.recipient.api import Serving, viewed
+from shared.runtime.database.pages import place_cursor, read_place
 from shared.runtime.database.transactions import RowScope
 from shared.runtime.http.identity import Identity
 from shared.runtime.http.openapi import shows
@@ -26,10 +23,6 @@ from shared.runtime.timers.timers import DueAfter, TimerRow, read_due
 from shared.vocabulary.law import ClockConsequence, ClockDue
 from shared.vocabulary.routing import Purpose
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_US: Final = timedelta(microseconds=1)
-_TIME_BYTES: Final = 8
-_CURSOR_BYTES: Final = _TIME_BYTES + 16
 _EXAMPLE: Final[dict[str, JsonValue]] = {
     "items": [
         {
@@ -88,12 +81,12 @@ class DueList:
     async def page(self, identity: Identity, cursor: str | None, limit: int) -> DuePage:
         """One page. Raises `Refused`: `forbidden`, `cursor_invalid`."""
         self.authority.require(PERMIT.resource, identity.role, action=PERMIT.action, state=NUMBERED)
-        after = None if cursor is None else _read(cursor)
+        after = None if cursor is None else DueAfter(*read_place(cursor)[1:])
         scope = RowScope([identity.party], identity.role, PERMIT.action)
         async with self.serving.database.transaction(scope) as session:
             rows = await read_due(session.driver, identity.party, after=after, limit=limit + 1)
         now = self.serving.clock.now()
-        following = _written(rows[limit - 1].place) if len(rows) > limit else None
+        following = place_cursor((0, *rows[limit - 1].place)) if len(rows) > limit else None
         return DuePage(items=tuple(_shown(row, now) for row in rows[:limit]), next=following)
 
 
@@ -125,17 +118,3 @@ def _shown(row: TimerRow, now: datetime) -> ShownTimer:
         run=row.run,
         rung=row.rung,
     )
-
-
-def _written(place: DueAfter) -> str:
-    number = (place.due_at - _EPOCH) // _US
-    return base64.urlsafe_b64encode(number.to_bytes(_TIME_BYTES) + place.timer_id.bytes).decode().rstrip("=")
-
-
-def _read(cursor: str) -> DueAfter:
-    try:
-        read = base64.urlsafe_b64decode(cursor)
-        return DueAfter(_EPOCH + int.from_bytes(read[:_TIME_BYTES]) * _US, UUID(bytes=read[_TIME_BYTES:_CURSOR_BYTES]))
-    except (ValueError, OverflowError, binascii.Error):
-        pass
-    raise Refused("cursor_invalid", "begin again without one", field="/cursor", status=400)
