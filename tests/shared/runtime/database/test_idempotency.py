@@ -142,6 +142,9 @@ async def test_batches_that_share_keys_in_opposite_order_do_not_block_each_other
 
         async with asyncio.timeout(60):
             await asyncio.gather(batch(pools[0], keys), batch(pools[1], keys[::-1]))
+        async with pools[0].transaction() as session:
+            claims = await claim_many(session.driver, [("hotline.example", each, BODY) for each in keys])
+        assert {each.kind for each in claims} == {ClaimKind.STORED}, "each was answered by one of the two"
 
 
 async def test_nothing_of_a_key_is_kept_but_its_hash(database: Database) -> None:
