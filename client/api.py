@@ -25,7 +25,7 @@ from shared.contracts.answers import (
 )
 from shared.contracts.base import Contract
 from shared.contracts.referral import ReferralSubmission
-from shared.exchange.acts import Subject
+from shared.exchange.act import Subject
 from shared.exchange.states import collection, personal
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid7

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from shared.exchange.acts import ACTS, Act, Cause, Offered, Subject
+from shared.exchange.act import Act, Cause, Offered, Subject
+from shared.exchange.acts import ACTS
 from shared.exchange.states import begins, may_come_in, rows_of, states, steps
 
 BEGIN: Final = "<!-- states: written by `python -m deploy.artifacts` from shared/exchange/acts.py -->"

@@ -18,7 +18,7 @@ import asyncpg
 from deploy.operator.compaction import compact_inbox, fold_rest, fold_settled
 from deploy.operator.retention_policy import PERIODS, POLICY, Kept, Way
 from deploy.site.endpoints import OwnedDatabase
-from shared.exchange.acts import Subject
+from shared.exchange.act import Subject
 from shared.exchange.states import final_answers, finished
 from shared.kernel.errors import Unavailable
 from shared.kernel.ids import first_uuid7

@@ -12,7 +12,7 @@ from services.hotline.domain import HOTLINE
 from services.hotline.ports import OfferMoved, OfferPage, OpenedOffer
 from services.hotline.store import PostgresOffers
 from shared.contracts.evidence import KeptEvidence
-from shared.exchange.acts import Act, OfferState
+from shared.exchange.act import Act, OfferState
 from shared.party.origin.api.routes import FILES_MANY, FILES_ONE, Identified, OriginApi, add_origin_routes
 from shared.party.recipient.api import Answering, ItemRoutes, Serving, add_acts
 from shared.party.recipient.ports import OnlyP0, Page

@@ -9,7 +9,7 @@ from services.hotline.api import offers_router, referrals_router
 from services.hotline.bus import hotline_door
 from services.hotline.domain import AUTHORITY
 from services.hotline.store import PostgresOffers
-from shared.exchange.acts import OfferState, Subject
+from shared.exchange.act import OfferState, Subject
 from shared.exchange.events import event_type
 from shared.exchange.origin import ReferralState
 from shared.party.attention import Source, attention_router

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from shared.exchange import events, webhooks
-from shared.exchange.acts import Subject
+from shared.exchange.act import Subject
 from shared.exchange.origin import PERMITS
 from shared.exchange.states import permits
 from shared.kernel.authority import Authority

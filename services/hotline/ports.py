@@ -6,7 +6,7 @@ from shared.contracts.answers import WithdrawalWords
 from shared.contracts.base import Contract, NextCursor, PartyId, Uuid
 from shared.contracts.decision import Edge
 from shared.contracts.referral import ReferralRecord
-from shared.exchange.acts import OfferState
+from shared.exchange.act import OfferState
 from shared.party.recipient.ports import ShownItem
 
 

@@ -9,7 +9,7 @@ from services.industry.api import notices_router, referrals_router
 from services.industry.bus import industry_door
 from services.industry.domain import AUTHORITY
 from services.industry.store import PostgresNotices
-from shared.exchange.acts import NoticeState, Subject
+from shared.exchange.act import NoticeState, Subject
 from shared.exchange.events import event_type
 from shared.exchange.origin import ReferralState
 from shared.party.attention import Source, attention_router

@@ -6,7 +6,7 @@ from typing import Final
 
 from shared.contracts.answers import NoticeDisowning
 from shared.exchange import events, webhooks
-from shared.exchange.acts import Subject
+from shared.exchange.act import Subject
 from shared.exchange.origin import PERMITS
 from shared.exchange.states import permits
 from shared.kernel.authority import Authority

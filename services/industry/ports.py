@@ -11,7 +11,7 @@ from shared.contracts.base import Contract, NextCursor, PartyId, Uuid
 from shared.contracts.decision import Edge
 from shared.contracts.items import ItemNumber
 from shared.contracts.referral import NoticeRecord
-from shared.exchange.acts import NoticeState
+from shared.exchange.act import NoticeState
 from shared.party.recipient.ports import ShownItem
 
 

@@ -7,7 +7,7 @@ from uuid import UUID
 from services.industry.domain import PROVIDER, check_suggested
 from shared.contracts.answers import NoticeDisowning
 from shared.contracts.base import Contract
-from shared.exchange.acts import Act
+from shared.exchange.act import Act
 from shared.party.recipient.domain import require_role
 from shared.party.recipient.ports import Acting
 from shared.party.recipient.use_cases import act

@@ -12,7 +12,7 @@ from services.law_enforcement.ports import CaseMoved, CasePage, OpenedCase
 from services.law_enforcement.store import PostgresCases
 from services.law_enforcement.use_cases import act_on_case
 from shared.contracts.evidence import KeptEvidence
-from shared.exchange.acts import Act, CaseState
+from shared.exchange.act import Act, CaseState
 from shared.exchange.states import collection
 from shared.party.recipient.api import Answering, ItemRoutes, Serving, add_acts
 from shared.party.recipient.ports import OnlyP0, Page

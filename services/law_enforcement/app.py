@@ -9,7 +9,7 @@ from services.law_enforcement.api import cases_router
 from services.law_enforcement.bus import law_enforcement_door
 from services.law_enforcement.domain import AUTHORITY
 from services.law_enforcement.store import PostgresCases
-from shared.exchange.acts import CaseState, Subject
+from shared.exchange.act import CaseState, Subject
 from shared.exchange.events import event_type
 from shared.party.attention import Source, attention_router
 from shared.party.feed import feed_routers

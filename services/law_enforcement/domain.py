@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Final
 
 from shared.exchange import events, webhooks
-from shared.exchange.acts import CaseState, Subject
+from shared.exchange.act import CaseState, Subject
 from shared.exchange.message import Received
 from shared.exchange.states import permits
 from shared.kernel.authority import Authority

@@ -7,7 +7,7 @@ from shared.contracts.base import Contract, Instant, NextCursor, PartyId, Uuid
 from shared.contracts.decision import Edge
 from shared.contracts.fields import CaseReference
 from shared.contracts.referral import ReferralRecord
-from shared.exchange.acts import CaseState
+from shared.exchange.act import CaseState
 from shared.party.recipient.ports import ShownItem
 from shared.vocabulary.answers import CaseDeclineReason
 from shared.vocabulary.routing import Purpose

@@ -7,7 +7,7 @@ from uuid import UUID
 from services.law_enforcement.domain import AGENCY, check_close_reason
 from shared.contracts.answers import Acceptance, OutcomeReport, WithdrawalAnswer
 from shared.contracts.base import Contract
-from shared.exchange.acts import Act, CaseState
+from shared.exchange.act import Act, CaseState
 from shared.guard import inspect
 from shared.kernel.errors import Refused
 from shared.party.recipient.domain import require_role

@@ -25,7 +25,8 @@ from shared.contracts.facts import (
     ReferralReviewedClear,
 )
 from shared.contracts.registry import STATED_BY_INSTANCES, Family, MessageType
-from shared.exchange.acts import ACTS, Act, Subject, Track
+from shared.exchange.act import Act, Subject, Track
+from shared.exchange.acts import ACTS
 from shared.exchange.topics import inbox_prefix
 from shared.kernel.errors import Refused
 from shared.routing.directory_index import DirectoryIndex

@@ -13,7 +13,7 @@ from typing import Final
 from uuid import UUID
 
 from shared.contracts.referral import NoticeIssuedClear, ReferralOfferedClear
-from shared.exchange.acts import Offered, Subject, Track
+from shared.exchange.act import Offered, Subject, Track
 from shared.exchange.message import Received
 from shared.exchange.states import personal
 from shared.kernel.clock import coarse

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
-from shared.exchange.acts import Act, Subject
+from shared.exchange.act import Act, Subject
 from shared.exchange.states import LOOKING
 from shared.kernel.authority import Permit
 

@@ -12,7 +12,8 @@ from shared.contracts.base import Contract
 from shared.contracts.items import AnsweredSoFar
 from shared.contracts.registry import MessageType
 from shared.exchange import items
-from shared.exchange.acts import ACTS, Offered, Subject, Track
+from shared.exchange.act import Offered, Subject, Track
+from shared.exchange.acts import ACTS
 from shared.exchange.items import Said
 from shared.exchange.states import answer_follows, permits
 from shared.exchange.words import folded

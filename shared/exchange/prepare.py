@@ -10,7 +10,7 @@ from uuid import UUID
 
 from shared.contracts.referral import ReferralContent, ReferralSubmission
 from shared.envelope.sealing import Sealer
-from shared.exchange.acts import Offered
+from shared.exchange.act import Offered
 from shared.exchange.facts import ReadFacts, closed, read_facts
 from shared.exchange.letters import Emitted, KnownEdge, Letters, Waiting, Writing, write_letters
 from shared.exchange.message import Draft

@@ -13,18 +13,8 @@ from typing import Final, NamedTuple
 
 from shared.contracts.base import Contract
 from shared.contracts.registry import MessageType
-from shared.exchange.acts import (
-    ACTS,
-    Act,
-    CaseState,
-    Cause,
-    Move,
-    NoticeState,
-    Offered,
-    OfferState,
-    Subject,
-    Track,
-)
+from shared.exchange.act import Act, CaseState, Cause, Move, NoticeState, Offered, OfferState, Subject, Track
+from shared.exchange.acts import ACTS
 from shared.kernel.authority import Permit, Role, state_forbids
 from shared.vocabulary.answers import AnswerState
 from shared.vocabulary.code import Code

@@ -16,7 +16,7 @@ from pydantic import Field
 
 from shared.contracts.base import Contract, ErrorCode, Instant, NextCursor, PartyId, Uuid
 from shared.contracts.fields import ExternalRef
-from shared.exchange.acts import Subject
+from shared.exchange.act import Subject
 from shared.vocabulary.answers import AnswerState, ReceiptOutcome
 from shared.vocabulary.referral import PriorityLevel
 from shared.vocabulary.routing import WorkReason

@@ -15,8 +15,8 @@ from client.problem import ApiProblem
 from client.views import Deadlines, FlowMessage, NoticeView
 from shared.contracts.answers import Declination, DisowningStatement, ItemStatement, Keeping, NoticeDisowning
 from shared.contracts.referral import ReferralSubmission
-from shared.exchange.acts import Act as Row
-from shared.exchange.acts import Subject
+from shared.exchange.act import Act as Row
+from shared.exchange.act import Subject
 from shared.exchange.states import personal
 from shared.kernel.errors import Refused
 from shared.vocabulary.answers import (

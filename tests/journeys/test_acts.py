@@ -21,7 +21,8 @@ from services.law_enforcement.domain import AGENCY as AGENCIES
 from services.law_enforcement.ports import OpenedCase
 from shared.contracts.answers import DisownedItems, ItemAnswers
 from shared.contracts.base import Contract
-from shared.exchange.acts import ACTS, Act, Offered, Subject, Track
+from shared.exchange.act import Act, Offered, Subject, Track
+from shared.exchange.acts import ACTS
 from shared.exchange.clocks import Happened
 from shared.exchange.items import Said, fold
 from shared.exchange.message import Received

@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from shared.contracts.base import Contract
 from shared.envelope.datakeys import KeyEncryptionKey
-from shared.exchange.acts import Act
+from shared.exchange.act import Act
 from shared.exchange.evidence import Witness
 from shared.exchange.states import personal
 from shared.kernel.clock import Clock

@@ -12,7 +12,7 @@ from shared.contracts.base import Contract
 from shared.contracts.items import AnsweredSoFar
 from shared.contracts.registry import MessageType
 from shared.exchange import items
-from shared.exchange.acts import Act, Offered, Subject, Track
+from shared.exchange.act import Act, Offered, Subject, Track
 from shared.exchange.items import Said
 from shared.exchange.message import Received
 from shared.exchange.states import Standing, begins, follow, rows_of, shown

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from shared.contracts.base import Contract, Flag, Instant
 from shared.contracts.delivery import HeldEdge
-from shared.exchange.acts import Act
+from shared.exchange.act import Act
 from shared.exchange.clocks import Clocked, Happened
 from shared.exchange.events import Event
 from shared.exchange.message import Draft, Received, Record

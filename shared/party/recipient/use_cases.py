@@ -10,7 +10,7 @@ from shared.contracts.base import Contract
 from shared.contracts.evidence import KeptEvidence
 from shared.contracts.facts import RecordRevealedClear
 from shared.contracts.registry import WITHDRAWALS
-from shared.exchange.acts import Act
+from shared.exchange.act import Act
 from shared.exchange.authority import STATEMENT_NOT_YOURS
 from shared.exchange.clocks import Clocked, Happened, answered, received, taken_back
 from shared.exchange.compose import Addressing, compose

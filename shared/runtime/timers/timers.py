@@ -19,7 +19,7 @@ from uuid import UUID, uuid5
 
 import asyncpg
 
-from shared.exchange.acts import Subject
+from shared.exchange.act import Subject
 from shared.exchange.clocks import begun, clocked
 from shared.exchange.events import Event
 from shared.exchange.timers import Fires, Timer, timers

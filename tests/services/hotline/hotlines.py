@@ -13,7 +13,7 @@ from services.hotline.bus import hotline_door
 from services.hotline.domain import HOTLINE as RECIPIENT
 from services.hotline.store import PostgresOffers
 from shared.envelope.datakeys import KeyEncryptionKey
-from shared.exchange.acts import Subject
+from shared.exchange.act import Subject
 from shared.exchange.message import Received
 from shared.exchange.states import row
 from shared.kernel.authority import Role

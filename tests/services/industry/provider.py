@@ -15,7 +15,7 @@ from services.industry.use_cases import act_on_notice
 from shared.contracts.answers import DisowningStatement, NoticeDisowning
 from shared.contracts.base import Contract
 from shared.envelope.datakeys import KeyEncryptionKey
-from shared.exchange.acts import Subject
+from shared.exchange.act import Subject
 from shared.exchange.message import Received
 from shared.exchange.states import row
 from shared.kernel.authority import Role

@@ -13,7 +13,7 @@ from services.industry.app import LISTS
 from services.industry.use_cases import act_on_notice
 from shared.contracts.answers import CaseAcceptedClear, ItemAnswers, ItemStatement, NoticeStatements
 from shared.contracts.registry import CASE_ACCEPTED
-from shared.exchange.acts import NoticeState, Subject
+from shared.exchange.act import NoticeState, Subject
 from shared.exchange.items import Said, answered
 from shared.exchange.message import Received
 from shared.exchange.states import row

@@ -17,7 +17,7 @@ from services.audit.domain.entries import AUTHORITY as AUDIT
 from services.hotline.domain import AUTHORITY as HOTLINE
 from services.industry.domain import AUTHORITY as INDUSTRY
 from services.law_enforcement.domain import AUTHORITY as LAW_ENFORCEMENT
-from shared.exchange.acts import CaseState, NoticeState, OfferState
+from shared.exchange.act import CaseState, NoticeState, OfferState
 from shared.exchange.origin import ReferralState
 from shared.exchange.webhooks import WebhookState
 from shared.kernel.authority import Authority, Relation, Role

@@ -14,7 +14,7 @@ from services.law_enforcement.store import PostgresCases
 from services.law_enforcement.use_cases import act_on_case
 from shared.contracts.base import Contract
 from shared.envelope.datakeys import KeyEncryptionKey
-from shared.exchange.acts import Subject
+from shared.exchange.act import Subject
 from shared.exchange.message import Received
 from shared.exchange.states import row
 from shared.kernel.authority import Role

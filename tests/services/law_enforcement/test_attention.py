@@ -13,7 +13,7 @@ from services.law_enforcement.app import LISTS
 from services.law_enforcement.domain import AUTHORITY
 from services.law_enforcement.store import PostgresCases
 from shared.contracts.answers import Acceptance, Declination
-from shared.exchange.acts import CaseState, Subject
+from shared.exchange.act import CaseState, Subject
 from shared.kernel.authority import Role
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid7

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.law_enforcement.domain import check_close_reason, further_purpose
-from shared.exchange.acts import CaseState
+from shared.exchange.act import CaseState
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid7
 from shared.party.recipient.domain import Item

@@ -24,7 +24,7 @@ from shared.contracts.answers import (
 )
 from shared.contracts.registry import CASE_ACCEPTED
 from shared.envelope.sealing import open_sealed
-from shared.exchange.acts import CaseState, Subject
+from shared.exchange.act import CaseState, Subject
 from shared.exchange.compose import seal_context
 from shared.exchange.states import row
 from shared.kernel.authority import Role

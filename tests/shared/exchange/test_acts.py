@@ -13,18 +13,8 @@ from shared.contracts.answers import NoticeDisowning, NoticeStatements, OutcomeR
 from shared.contracts.base import Contract
 from shared.contracts.registry import BY_TYPE, WITHDRAWAL_ACKNOWLEDGED, Family, MessageType
 from shared.exchange import states
-from shared.exchange.acts import (
-    ACTS,
-    Act,
-    CaseState,
-    Cause,
-    Move,
-    NoticeState,
-    Offered,
-    OfferState,
-    Subject,
-    Track,
-)
+from shared.exchange.act import Act, CaseState, Cause, Move, NoticeState, Offered, OfferState, Subject, Track
+from shared.exchange.acts import ACTS
 from shared.exchange.items import Folded
 from shared.exchange.origin import ReferralState
 from shared.kernel.authority import Authority, Relation, Role

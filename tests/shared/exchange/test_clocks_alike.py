@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from shared.exchange.accept import accept
-from shared.exchange.acts import Subject
+from shared.exchange.act import Subject
 from shared.exchange.clocks import answered, begun, clocked, taken_back
 from shared.exchange.message import Received
 from shared.kernel.clock import coarse

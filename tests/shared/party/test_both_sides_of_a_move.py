@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from services.industry.domain import PROVIDER as AS_PROVIDER
 from shared.contracts.answers import NoticeDisowning, NoticeStatements
 from shared.contracts.base import Contract
-from shared.exchange.acts import Offered, Subject
+from shared.exchange.act import Offered, Subject
 from shared.exchange.items import Said
 from shared.exchange.message import Received
 from shared.exchange.origin import UNFINISHED, Answered, answered_so_far

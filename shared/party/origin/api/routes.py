@@ -17,7 +17,7 @@ from starlette.responses import Response
 from shared.contracts.base import Contract
 from shared.contracts.referral import ReferralSubmission
 from shared.envelope.datakeys import KeyEncryptionKey
-from shared.exchange.acts import Act, Subject
+from shared.exchange.act import Act, Subject
 from shared.exchange.compose import Acceptor
 from shared.exchange.origin import ReferralState
 from shared.exchange.prepare import Documents, Prepared

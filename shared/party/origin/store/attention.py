@@ -6,7 +6,7 @@ from typing import Final
 
 import asyncpg
 
-from shared.exchange.acts import Subject
+from shared.exchange.act import Subject
 from shared.exchange.origin import UNFINISHED
 from shared.party.waiting import ANSWERED_NO, P0_OPEN, Place, Waiting, Waits, mend_of
 from shared.vocabulary.routing import WorkReason

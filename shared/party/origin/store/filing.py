@@ -14,7 +14,7 @@ import asyncpg
 from pydantic_core import to_json
 
 from shared.envelope.datakeys import DataKey, KeyEncryptionKey, Place, protect, wrap
-from shared.exchange.acts import Subject
+from shared.exchange.act import Subject
 from shared.exchange.clocks import Clocked
 from shared.exchange.events import event_type
 from shared.exchange.message import Draft

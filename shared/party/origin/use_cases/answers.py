@@ -15,7 +15,7 @@ from typing import Final
 from uuid import UUID
 
 from shared.contracts.answers import Answer, CaseRecord
-from shared.exchange.acts import Track
+from shared.exchange.act import Track
 from shared.exchange.clocks import Happened, answered
 from shared.exchange.events import Event, event_type
 from shared.exchange.message import Received

@@ -8,7 +8,7 @@ from datetime import datetime
 from uuid import UUID
 
 from shared.contracts.registry import NOTICE_WITHDRAWN, REFERRAL_WITHDRAWN
-from shared.exchange.acts import Subject
+from shared.exchange.act import Subject
 from shared.exchange.clocks import Happened, taken_back
 from shared.exchange.compose import Addressing, compose
 from shared.exchange.events import happened

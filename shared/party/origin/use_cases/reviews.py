@@ -15,7 +15,7 @@ from uuid import UUID
 from shared.contracts.facts import ReferralReviewedClear
 from shared.contracts.referral import ReferralRecord
 from shared.envelope.sealing import Sealer
-from shared.exchange.acts import Act, Subject
+from shared.exchange.act import Act, Subject
 from shared.exchange.events import happened
 from shared.exchange.message import Draft
 from shared.exchange.origin import ReferralState

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncpg
 
-from shared.exchange.acts import Subject
+from shared.exchange.act import Subject
 from shared.party.recipient.store.items import ItemTable
 from shared.party.waiting import P0_OPEN, Place, Waiting, Waits, next_act
 from shared.vocabulary.referral import PriorityLevel

@@ -1,0 +1,120 @@
+"""What an act is: what moves a referral, offer, case or notice, who may do it, and what the other side is told.
+
+A subject has one track for each party that writes to it: what its origin does with it (`OFFER`), and what its recipient
+makes of it (`ANSWER`). Only its writer moves a track. What a party is shown is one pure fold of both, the same on both
+sides. Permits, routes, correspondents, the states in the services' pages and the transitions at both ends are derived
+from these rows (`shared.exchange.states`) or compared with them. Data only: what fewer than three rows need is code.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import NamedTuple
+
+from shared.contracts.base import Contract
+from shared.contracts.registry import MessageType
+from shared.kernel.authority import Role
+from shared.vocabulary.code import Code
+
+
+class Subject(StrEnum):
+    """What is acted on: a referral at its origin, or what its edge is at each kind of recipient."""
+
+    REFERRAL = "referral"
+    OFFER = "offer"
+    CASE = "case"
+    NOTICE = "notice"
+
+
+class Track(StrEnum):
+    """Whose part of a subject an act moves."""
+
+    OFFER = "offer"
+    ANSWER = "answer"
+
+
+class Cause(StrEnum):
+    """What makes an act happen: a party's person or machine, or an act of the other side, told by its message.
+
+    A second person is another one of the party than whoever began the subject.
+    """
+
+    PERSON = "person"
+    SECOND_PERSON = "second_person"
+    ACT = "act"
+
+
+class Offered(StrEnum):
+    """The origin's track: what was sent stands, or was taken back. In this order, and never back.
+
+    What is unreleased was not sent: a second person releases it, or drops it for good.
+    """
+
+    UNRELEASED = "unreleased"
+    DROPPED = "dropped"
+    OPEN = "open"
+    WITHDRAWN = "withdrawn"
+
+
+class OfferState(StrEnum):
+    """What a hotline is shown of a referral that was offered to it."""
+
+    OFFERED = "offered"
+    WITHDRAWN = "withdrawn"
+    WITHDRAWAL_ACKNOWLEDGED = "withdrawal_acknowledged"
+
+
+class CaseState(StrEnum):
+    """What an agency is shown of a referral that was offered to it."""
+
+    OFFERED = "offered"
+    ACCEPTED = "accepted"
+    DECLINED = "declined"
+    ONGOING = "ongoing"
+    CLOSED = "closed"
+    WITHDRAWN = "withdrawn"
+    WITHDRAWAL_ACKNOWLEDGED = "withdrawal_acknowledged"
+
+
+class NoticeState(StrEnum):
+    """What a provider is shown of a notice that was issued to it."""
+
+    ISSUED = "issued"
+    ACKNOWLEDGED = "acknowledged"
+    IN_PART = "in_part"
+    ACTIONED = "actioned"
+    REJECTED = "rejected"
+    NOT_OURS = "not_ours"
+    WITHDRAWN = "withdrawn"
+    WITHDRAWAL_ACKNOWLEDGED = "withdrawal_acknowledged"
+
+
+class Move(NamedTuple):
+    """One step of a track: from any of `before` to `to`. No state before: the act begins the subject.
+
+    With `codes`, only where the act says one of them, or, of items, where their fold is one of them
+    (`shared.exchange.items`); such moves stand before the one for all other codes.
+    """
+
+    before: frozenset[str]
+    to: str
+    codes: frozenset[Code] = frozenset()
+
+
+class Act(NamedTuple):
+    """One row.
+
+    `name` is the permit, the end of the route and the verb. `needs` are the states of the other track, as the actor
+    sees it, in which the act makes sense; none of them: any. `message` tells the other side; `takes` is what the actor
+    says over HTTP.
+    """
+
+    name: str
+    subject: Subject
+    track: Track
+    cause: Cause
+    roles: frozenset[Role]
+    moves: tuple[Move, ...]
+    needs: frozenset[str] = frozenset()
+    message: MessageType | None = None
+    takes: type[Contract] | None = None
