@@ -18,6 +18,7 @@ from deploy.devstack.cli import dev_app
 from deploy.operator.cli import OPERATOR_APPS
 from deploy.operator.doctor_cli import doctor_app
 from deploy.site.options import Options, ending
+from deploy.statistics.cli import statistics_app
 from shared.kernel.errors import CausewayError, Refused
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ def _around(site: Site) -> list[Finding]:
 app.command(dev_app(_children))
 app.command(doctor_app(_around))
 app.command(audit_app)
+app.command(statistics_app)
 PARTY_APPS = (
     attention.app,
     referral.app,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
 from collections import Counter
@@ -12,6 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from deploy.devstack.stack import DevStack
+from deploy.site.endpoints import Endpoints
+from deploy.site.kinds import keeps_referrals
+from deploy.statistics.figures import Month, read_figures
 from shared.kernel.clock import SystemClock
 from shared.vocabulary import jurisdiction
 from tests.acceptance import flows
@@ -99,6 +103,7 @@ class Aftermath:
     again: flows.Reread
     accounts_code: int
     accounts: dict[str, Any]
+    months: list[tuple[dict[str, Any], dict[str, Any]]]
 
 
 def aftermath(demo: Demonstration) -> Aftermath:
@@ -106,4 +111,30 @@ def aftermath(demo: Demonstration) -> Aftermath:
     with DevStack(demo.state, embedded_settings(), say=lambda _: None) as stack:
         again = flows.reread(stack.endpoints, demo.messages, demo.state / "directory.json")
         ran = causeway(demo.state, "audit", "reconcile", "--json")
-    return Aftermath(again, ran.returncode, json.loads(ran.stdout))
+        months = [counted_twice(stack.endpoints, month) for month in {_month(demo.began), _month(demo.ended)}]
+    return Aftermath(again, ran.returncode, json.loads(ran.stdout), months)
+
+
+def counted_twice(endpoints: Endpoints, month: Month) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What the parties did in a month, by our count and by that of a stand-alone program: number and median minutes."""
+    ours = {
+        recipient: {
+            measure.value: [figures.count(measure), figures.median_minutes(measure)] for measure in figures.minutes
+        }
+        for recipient, figures in asyncio.run(read_figures(endpoints, month, exercises=True)).items()
+    }
+    origins = [each for each in endpoints.instances if keeps_referrals(endpoints.kind(each))]
+    asked = {
+        "urls": [endpoints.database(each).accountant_url for each in origins],
+        "first": month.first.isoformat(),
+        "after": month.after.isoformat(),
+        "exercises": True,
+    }
+    ran = foreign("recount_month.py", asked)
+    assert ran.returncode == 0, ran.stderr
+    theirs: dict[str, Any] = json.loads(ran.stdout)
+    return ours, theirs
+
+
+def _month(at: datetime) -> Month:
+    return Month(at.year, at.month)

@@ -12,6 +12,7 @@ from tests.acceptance.promises.house import HOUSE
 from tests.acceptance.promises.law import LAW
 from tests.acceptance.promises.long import LONG
 from tests.acceptance.promises.main_flow import MAIN_FLOW
+from tests.acceptance.promises.people import PEOPLE
 
 #: In the order in which it was finished: `make acceptance`.
 LINES: dict[str, tuple[Line, ...]] = {
@@ -20,6 +21,7 @@ LINES: dict[str, tuple[Line, ...]] = {
     "The house": HOUSE,
     "The format": FORMAT,
     "The law": LAW,
+    "People": PEOPLE,
 }
 #: What takes long, a verb each: `make acceptance-long`.
 LONG_LINES: tuple[Line, ...] = LONG

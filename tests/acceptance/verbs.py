@@ -76,6 +76,14 @@ def the_demos_flow_is_read_again(whole: WholeDemo) -> str:
     return f"{len(messages)} of {len(messages)} digests equal and proofs verified"
 
 
+def the_demos_month_is_recounted(whole: WholeDemo) -> str:
+    for ours, theirs in whole.after.months:
+        assert ours == theirs
+    counts = [count for ours, _ in whole.after.months for measures in ours.values() for count, _ in measures.values()]
+    assert sum(counts) > REFERRALS
+    return f"{len(counts)} numbers of what {sum(counts)} things came to: equal, medians included"
+
+
 def the_kills(whole: WholeDemo) -> str:
     kills = ("--referrals", "5000", "--kills", "16", "--freezes", "0")
     return said(printed(whole.folder, "tests.failures.soak", *kills), "16 kills, 0 freezes", "requests ", "posted ")
@@ -89,6 +97,7 @@ VERBS: Mapping[str, Callable[[WholeDemo], str]] = {
         the_demo_is_recounted,
         the_demo_adds_up,
         the_demos_flow_is_read_again,
+        the_demos_month_is_recounted,
         the_kills,
     )
 }

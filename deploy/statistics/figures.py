@@ -1,0 +1,185 @@
+"""What the parties of an exchange did in a month, counted from the books of every origin, as its accountant reads them.
+
+Everything is counted in the month in which it happened: what a month has come to is known when it is over, and later
+acts change nothing of it. An answer counts when the origin first had it; no later one takes it away.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Final, NamedTuple
+
+from deploy.accounting.streams import Book, opened
+from deploy.site.endpoints import Endpoints
+from deploy.site.kinds import keeps_referrals
+from shared.kernel.errors import Refused
+from shared.vocabulary.routing import PartyKind
+
+#: A month is over so long after its last instant: what clocks differ by is then past.
+OVER_AFTER: Final = timedelta(days=1)
+
+
+class Measure(StrEnum):
+    """What is counted of a recipient. `SENT` is measured from filing, all others from sending."""
+
+    SENT = "sent"
+    ANSWERED = "answered"
+    ACTIONED = "actioned"
+    REJECTED = "rejected"
+    NOT_OURS = "not_ours"
+    ACCEPTED = "accepted"
+    DECLINED = "declined"
+    FED_BACK = "fed_back"
+    CLOSED = "closed"
+    IDENTIFIED = "identified"
+    SAFEGUARDED = "safeguarded"
+
+
+#: What is counted of whom, in the order in which it is published. An agency's feedback is any outcome it reported.
+MEASURES: Final[Mapping[PartyKind, tuple[Measure, ...]]] = {
+    PartyKind.INDUSTRY: (
+        Measure.SENT,
+        Measure.ANSWERED,
+        Measure.ACTIONED,
+        Measure.REJECTED,
+        Measure.NOT_OURS,
+    ),
+    PartyKind.LAW_ENFORCEMENT: (
+        Measure.SENT,
+        Measure.ACCEPTED,
+        Measure.DECLINED,
+        Measure.FED_BACK,
+        Measure.CLOSED,
+        Measure.IDENTIFIED,
+        Measure.SAFEGUARDED,
+    ),
+}
+
+#: One row a recipient, measure and duration in whole minutes. Several edges of one referral to one recipient are one.
+_COUNTED: Final = """
+WITH sent AS (
+    SELECT coalesce(e.notice_id, e.referral_id) AS subject, e.recipient,
+           min(r.accepted_at) AS filed_at, min(c.begun_at) AS sent_at
+    FROM edge AS e
+    JOIN referral AS r ON r.referral_id = e.referral_id AND r.exercise = $3
+    JOIN clocked AS c ON c.edge_id = e.edge_id AND c.party = e.party
+    GROUP BY 1, 2
+), answered AS (
+    SELECT subject, sender,
+           min(at) FILTER (WHERE answer <> 'withdrawal_acknowledged') AS answered,
+           min(at) FILTER (WHERE answer = 'actioned') AS actioned,
+           min(at) FILTER (WHERE answer = 'rejected') AS rejected,
+           min(at) FILTER (WHERE answer = 'not_ours') AS not_ours,
+           min(at) FILTER (WHERE answer = 'accepted') AS accepted,
+           min(at) FILTER (WHERE answer = 'declined') AS declined,
+           min(at) FILTER (WHERE answer IN ('ongoing', 'closed')) AS fed_back,
+           min(at) FILTER (WHERE answer = 'closed') AS closed,
+           min(at) FILTER (WHERE child_identified = 'yes') AS identified,
+           min(at) FILTER (WHERE child_safeguarded = 'yes') AS safeguarded
+    FROM answer_act WHERE code IS NULL GROUP BY subject, sender
+)
+SELECT s.recipient, m.measure, greatest(floor(extract(epoch FROM m.at - m.since) / 60), 0)::bigint AS minutes,
+       count(*) AS n
+FROM sent AS s LEFT JOIN answered AS a ON a.subject = s.subject AND a.sender = s.recipient
+CROSS JOIN LATERAL (VALUES
+    ('sent', s.sent_at, s.filed_at),
+    ('answered', a.answered, s.sent_at), ('actioned', a.actioned, s.sent_at), ('rejected', a.rejected, s.sent_at),
+    ('not_ours', a.not_ours, s.sent_at), ('accepted', a.accepted, s.sent_at), ('declined', a.declined, s.sent_at),
+    ('fed_back', a.fed_back, s.sent_at), ('closed', a.closed, s.sent_at), ('identified', a.identified, s.sent_at),
+    ('safeguarded', a.safeguarded, s.sent_at)
+) AS m (measure, at, since)
+WHERE m.at >= $1 AND m.at < $2 GROUP BY 1, 2, 3
+"""
+
+
+class Month(NamedTuple):
+    """A month of the calendar, in UTC."""
+
+    year: int
+    month: int
+
+    @classmethod
+    def read(cls, text: str) -> Month:
+        """`2026-10`. Raises `Refused("month_invalid")`."""
+        try:
+            at = datetime.strptime(text, "%Y-%m").replace(tzinfo=UTC)
+        except ValueError:
+            raise Refused("month_invalid", "as YYYY-MM", field="/month", status=400) from None
+        return cls(at.year, at.month)
+
+    @property
+    def first(self) -> datetime:
+        return datetime(self.year, self.month, 1, tzinfo=UTC)
+
+    @property
+    def after(self) -> datetime:
+        """The first instant of the following month."""
+        years, months = divmod(self.month, 12)
+        return datetime(self.year + years, months + 1, 1, tzinfo=UTC)
+
+    def require_over(self, now: datetime) -> None:
+        """Raises `Refused("month_not_over")` while something may still happen in it."""
+        if now < self.after + OVER_AFTER:
+            raise Refused("month_not_over", f"it is a day after the month ends: {self.after + OVER_AFTER:%Y-%m-%d}")
+
+    def __str__(self) -> str:
+        return f"{self.year:04}-{self.month:02}"
+
+
+@dataclass(slots=True)
+class Figures:
+    """What is counted of one party or of several: of each measure, how often each duration in minutes was met."""
+
+    minutes: dict[Measure, Counter[int]] = field(default_factory=dict)
+
+    def add(self, measure: Measure, minutes: int, count: int) -> None:
+        self.minutes.setdefault(measure, Counter())[minutes] += count
+
+    def count(self, measure: Measure) -> int:
+        return sum(self.minutes.get(measure, Counter()).values())
+
+    def counts(self, measures: Iterable[Measure]) -> tuple[int, ...]:
+        return tuple(self.count(measure) for measure in measures)
+
+    def median_minutes(self, measure: Measure) -> int | None:
+        """The lower median; None of nothing."""
+        met = self.minutes.get(measure, Counter())
+        half, seen = (met.total() + 1) // 2, 0
+        for minutes in sorted(met):
+            seen += met[minutes]
+            if seen >= half:
+                return minutes
+        return None
+
+    @classmethod
+    def sum(cls, several: Iterable[Figures]) -> Figures:
+        """Of all of them together, as if they were one."""
+        total = cls()
+        for figures in several:
+            for measure, met in figures.minutes.items():
+                for minutes, count in met.items():
+                    total.add(measure, minutes, count)
+        return total
+
+
+async def read_figures(endpoints: Endpoints, month: Month, *, exercises: bool) -> dict[str, Figures]:
+    """By recipient, over all origins of a site: what was real, or else its `exercises`. Raises `Unavailable`."""
+    found: dict[str, Figures] = {}
+    for instance in endpoints.instances:
+        kind = endpoints.kind(instance)
+        if not keeps_referrals(kind):
+            continue
+        async with opened(endpoints.database(instance).accountant_url, kind=kind) as book:
+            await count_book(book, month, found, exercises=exercises)
+    return found
+
+
+async def count_book(book: Book, month: Month, found: dict[str, Figures], *, exercises: bool) -> None:
+    """Add what one origin's book has of the month."""
+    for row in await book.fetch(_COUNTED, month.first, month.after, exercises):
+        figures = found.setdefault(row["recipient"], Figures())
+        figures.add(Measure(row["measure"]), row["minutes"], row["n"])

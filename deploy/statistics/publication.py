@@ -1,0 +1,124 @@
+"""A month as it is published: a CSV file for each kind of recipient, a plot beside it, and once.
+
+    recipient, country, parties, MEASURE …, MEASURE_median_h …
+
+`recipient` is empty where parties stand together, `country` where they are of several; `parties` says how many they
+are. A median is of no fewer than five, in hours to one place, else empty.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from deploy.statistics.figures import MEASURES, Figures, Measure, Month
+from deploy.statistics.merging import SMALL, Party, Row, merged
+from deploy.statistics.plots import Bar, bars
+from shared.kernel.errors import Refused
+from shared.routing.directory_index import DirectoryIndex
+from shared.vocabulary.routing import PartyKind
+
+_NAMES: Final = {PartyKind.INDUSTRY: "providers", PartyKind.LAW_ENFORCEMENT: "agencies"}
+#: Of what the plot shows the median.
+_PLOTTED: Final = {PartyKind.INDUSTRY: Measure.ACTIONED, PartyKind.LAW_ENFORCEMENT: Measure.FED_BACK}
+_TITLES: Final = {
+    PartyKind.INDUSTRY: "Median hours from notice to action",
+    PartyKind.LAW_ENFORCEMENT: "Median hours from referral to first feedback",
+}
+
+
+class Line(NamedTuple):
+    """One row with its figures."""
+
+    row: Row
+    figures: Figures
+
+    def hours(self, measure: Measure) -> str:
+        median = self.figures.median_minutes(measure)
+        return "" if median is None or self.figures.count(measure) < SMALL else f"{median / 60:.1f}"
+
+
+def files_of(month: Month, figures: Mapping[str, Figures], directory: DirectoryIndex) -> dict[str, bytes]:
+    """The files of a month by name. A kind of recipient all of which is too little has a table without rows."""
+    made: dict[str, bytes] = {}
+    for kind in MEASURES:
+        lines = lines_of(kind, figures, directory)
+        made[f"{month}-{_NAMES[kind]}.csv"] = _table(kind, lines).encode()
+        made[f"{month}-{_NAMES[kind]}.svg"] = _plot(kind, month, lines).encode()
+    return made
+
+
+def lines_of(kind: PartyKind, figures: Mapping[str, Figures], directory: DirectoryIndex) -> Sequence[Line]:
+    """The rows of one kind of recipient."""
+    parties = [
+        Party(party, _country(directory, party), counted.counts(MEASURES[kind]))
+        for party, counted in figures.items()
+        if (known := directory.party(party)) is not None and known.kind == kind
+    ]
+    return [Line(row, Figures.sum(figures[each] for each in row.parties)) for row in merged(parties) or ()]
+
+
+def publish(files: Mapping[str, bytes], folder: Path) -> Sequence[Path]:
+    """Write what was not published yet; what was stays. Raises `Refused("already_published")` if that says otherwise.
+
+    Figures that were published do not change: whoever compares two editions could find what each leaves out.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in files.items():
+        path = folder / name
+        if path.exists() and path.read_bytes() != content:
+            raise Refused(
+                "already_published", f"{name} says otherwise, and stays: {hashlib.sha256(content).hexdigest()[:16]} now"
+            )
+    written = [folder / name for name in files if not (folder / name).exists()]
+    for path in written:
+        part = path.with_name(f".{path.name}")
+        part.write_bytes(files[path.name])
+        part.replace(path)
+    return written
+
+
+def _country(directory: DirectoryIndex, party: str) -> str:
+    """Where it is established: the first place of its entry, without subdivision; several where it names none."""
+    known = directory.party(party)
+    return known.jurisdictions[0].split("-")[0] if known is not None and known.jurisdictions else ""
+
+
+def _table(kind: PartyKind, lines: Sequence[Line]) -> str:
+    measures = MEASURES[kind]
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\r\n")
+    table.writerow(
+        [
+            "recipient",
+            "country",
+            "parties",
+            *(each.value for each in measures),
+            *(f"{each}_median_h" for each in measures),
+        ]
+    )
+    for line in lines:
+        table.writerow(
+            [
+                line.row.name,
+                line.row.country,
+                len(line.row.parties),
+                *line.figures.counts(measures),
+                *(line.hours(each) for each in measures),
+            ]
+        )
+    return text.getvalue()
+
+
+def _plot(kind: PartyKind, month: Month, lines: Sequence[Line]) -> str:
+    return bars(f"{_TITLES[kind]}, {month}", list(_plotted(kind, lines)))
+
+
+def _plotted(kind: PartyKind, lines: Sequence[Line]) -> Iterator[Bar]:
+    for line in lines:
+        if hours := line.hours(_PLOTTED[kind]):
+            yield Bar(line.row.name or f"{len(line.row.parties)} others {line.row.country}".strip(), float(hours))

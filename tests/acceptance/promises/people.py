@@ -1,0 +1,28 @@
+"""People: what they are shown of the whole, and what is not shown of anybody."""
+
+from __future__ import annotations
+
+from tests.acceptance.line import Line, tests_of
+
+_MERGING = "tests/deploy/statistics/test_merging.py"
+
+PEOPLE = (
+    Line(
+        "A month's figures equal a stand-alone recount of the demo's databases, medians included",
+        ("tests/services/hotline/test_statistics.py",),
+        verb="the_demos_month_is_recounted",
+    ),
+    Line(
+        "An attacker who has every published row, and linear programming, bounds no small number below five; blanks "
+        "beside totals are found",
+        tests_of(
+            _MERGING,
+            "test_an_attacker_with_every_row_bounds_no_small_number_below_five",
+            "test_blanks_beside_totals_would_be_found_by_subtraction",
+        ),
+    ),
+    Line(
+        "Figures that were published stay as they are",
+        ("tests/deploy/statistics/test_publication.py",),
+    ),
+)

@@ -1,0 +1,156 @@
+"""Nothing small is published, and nothing small can be found from all that is."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+
+import numpy
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.optimize import linprog
+
+from deploy.statistics.merging import ELSEWHERE, SMALL, Party, Row, merged
+
+#: Sent, answered, actioned: none of them more than the one before.
+MEASURES = 3
+
+
+@st.composite
+def parties(draw: st.DrawFn) -> list[Party]:
+    found = []
+    for number in range(draw(st.integers(0, 14))):
+        sent = draw(st.integers(0, 12) | st.integers(0, 400))
+        answered = draw(st.integers(0, sent))
+        found.append(
+            Party(f"provider-{number:03}.example", draw(st.sampled_from(["NL", "DE", "US"])), (sent, answered, 0))
+        )
+    return found
+
+
+def sums(rows: Sequence[Row], counted: Sequence[Party]) -> list[tuple[int, ...]]:
+    by_name = {party.party: party.counts for party in counted}
+    return [tuple(map(sum, zip(*(by_name[name] for name in row.parties), strict=True))) for row in rows]
+
+
+@given(parties())
+def test_every_published_number_is_none_or_at_least_five(counted: list[Party]) -> None:
+    rows = merged(counted)
+    if rows is None:
+        return
+    assert all(number == 0 or number >= SMALL for row in sums(rows, counted) for number in row)
+
+
+@given(parties())
+def test_every_active_party_stands_in_one_row_or_none_does(counted: list[Party]) -> None:
+    rows = merged(counted)
+    named = sorted(name for row in rows or () for name in row.parties)
+    active = sorted(party.party for party in counted if any(party.counts))
+    assert named == active if rows is not None else sum(sum(party.counts) for party in counted) > 0
+
+
+@given(parties())
+def test_a_row_of_a_country_is_of_that_country_alone(counted: list[Party]) -> None:
+    country = {party.party: party.country for party in counted}
+    for row in merged(counted) or ():
+        if row.country != ELSEWHERE:
+            assert {country[name] for name in row.parties} == {row.country}
+
+
+def test_only_all_of_it_being_too_few_leaves_nothing() -> None:
+    few = [Party("a.example", "NL", (1, 0)), Party("b.example", "DE", (2, 1))]
+    assert merged(few) is None
+    assert merged([*few, Party("c.example", "US", (90, 80))]) == (
+        Row(ELSEWHERE, ("a.example", "b.example", "c.example")),
+    )
+
+
+def test_a_small_party_stands_with_the_least_of_its_country() -> None:
+    rows = merged(
+        [
+            Party("a.example", "NL", (2, 2)),
+            Party("b.example", "NL", (10, 8)),
+            Party("c.example", "NL", (90, 80)),
+            Party("d.example", "DE", (50, 0)),
+        ]
+    )
+    assert rows == (Row("DE", ("d.example",)), Row("NL", ("c.example",)), Row("NL", ("a.example", "b.example")))
+
+
+def world(seed: int) -> list[Party]:
+    """Providers of some countries, most of them small."""
+    drawn = random.Random(seed)
+    found = []
+    for number in range(24):
+        sent = drawn.choice((0, 1, 2, 3, 4, 6, 9, 15, 40, 200))
+        answered = drawn.randint(0, sent)
+        found.append(
+            Party(
+                f"provider-{number:03}.example",
+                drawn.choice(("NL", "DE", "US", "FR")),
+                (sent, answered, drawn.randint(0, answered)),
+            )
+        )
+    return found
+
+
+def bound(party: int, measure: int, *, known: Sequence[tuple[set[int], tuple[int, ...]]], count: int) -> float:
+    """What an attacker can say at most of one number, from the sums of sets of parties and the order of measures."""
+    size = count * MEASURES
+    equal = [
+        [float(i // MEASURES in members and i % MEASURES == m) for i in range(size)]
+        for members, _ in known
+        for m in range(MEASURES)
+    ]
+    sums_known = [float(counts[m]) for _, counts in known for m in range(MEASURES)]
+    less = []
+    for one in range(count):
+        for m in range(1, MEASURES):
+            row = [0.0] * size
+            row[one * MEASURES + m], row[one * MEASURES + m - 1] = 1.0, -1.0
+            less.append(row)
+    wanted = numpy.zeros(size)
+    wanted[party * MEASURES + measure] = -1.0
+    found = linprog(wanted, A_ub=less, b_ub=[0.0] * len(less), A_eq=equal, b_eq=sums_known, bounds=(0, None))
+    assert found.status == 0, found.message
+    return -float(found.fun)
+
+
+def attacked(counted: Sequence[Party], known: Sequence[tuple[set[int], tuple[int, ...]]]) -> list[float]:
+    """The bounds of all small numbers."""
+    return [
+        bound(number, measure, known=known, count=len(counted))
+        for number, party in enumerate(counted)
+        for measure, count in enumerate(party.counts)
+        if 0 < count < SMALL
+    ]
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_an_attacker_with_every_row_bounds_no_small_number_below_five(seed: int) -> None:
+    counted = [party for party in world(seed) if any(party.counts)]
+    rows = merged(counted)
+    assert rows is not None
+    place = {party.party: number for number, party in enumerate(counted)}
+    known = [
+        ({place[name] for name in row.parties}, row_sums)
+        for row, row_sums in zip(rows, sums(rows, counted), strict=True)
+    ]
+    bounds = attacked(counted, known)
+    assert bounds
+    assert min(bounds) >= SMALL - 1e-6
+
+
+def test_blanks_beside_totals_would_be_found_by_subtraction() -> None:
+    counted = [party for party in world(3) if any(party.counts)]
+    total = tuple(map(sum, zip(*(party.counts for party in counted), strict=True)))
+    published: list[tuple[set[int], tuple[int, ...]]] = [(set(range(len(counted))), total)]
+    large = [number for number, party in enumerate(counted) if all(c == 0 or c >= SMALL for c in party.counts)]
+    published += [({number}, counted[number].counts) for number in large]
+    for country in ("NL", "DE", "US", "FR"):
+        members = {number for number, party in enumerate(counted) if party.country == country}
+        published.append((members, tuple(map(sum, zip(*(counted[n].counts for n in members), strict=True)))))
+    left = [n for n in range(len(counted)) if n not in large]
+    published += [({n}, counted[n].counts) for n in left[:-1] if counted[n].country == counted[left[-1]].country]
+    assert min(attacked(counted, published)) < SMALL

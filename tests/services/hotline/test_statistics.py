@@ -1,0 +1,69 @@
+"""What a month came to, counted from the books of an origin as its accountant reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import asyncpg
+import pytest
+
+from deploy.accounting.streams import opened
+from deploy.site.endpoints import DatabaseEndpoint
+from deploy.statistics.figures import Figures, Measure, Month, count_book
+from tests.services.hotline.origin import Origin
+from tests.services.hotline.test_answers_kept import applied
+from tests.services.hotline.test_outcomes_kept import accepted, closed_case
+from tests.support.builders import AT, POLICE
+
+MONTH = Month(AT.year, AT.month)
+
+
+async def counted(endpoint: DatabaseEndpoint, month: Month, *, exercises: bool = True) -> Mapping[str, Figures]:
+    found: dict[str, Figures] = {}
+    async with opened(endpoint.accountant_url, kind="hotline") as book:
+        await count_book(book, month, found, exercises=exercises)
+    return found
+
+
+async def of_agency(endpoint: DatabaseEndpoint) -> dict[str, int]:
+    figures = (await counted(endpoint, MONTH)).get(POLICE, Figures())
+    return {measure.value: figures.count(measure) for measure in Measure if figures.count(measure)}
+
+
+async def test_each_thing_counts_once_in_the_month_in_which_it_happened(
+    origin: Origin, endpoint: DatabaseEndpoint
+) -> None:
+    before = await of_agency(endpoint)
+    await closed_case(origin)
+    referral_id = await origin.file()
+    assert await applied(origin, accepted(referral_id)) == [None]
+    after = await of_agency(endpoint)
+    new = {measure: count - before.get(measure, 0) for measure, count in after.items()}
+    # Two outcomes of one case are one feedback; that a child was identified stays, though it was closed as unknown.
+    assert new == {
+        "sent": 2,
+        "answered": 2,
+        "accepted": 2,
+        "fed_back": 1,
+        "closed": 1,
+        "identified": 1,
+        "safeguarded": 1,
+    }
+
+
+async def test_exercises_are_never_counted_among_the_rest(origin: Origin, endpoint: DatabaseEndpoint) -> None:
+    referral_id = await origin.file()
+    assert await applied(origin, accepted(referral_id)) == [None]
+    assert await counted(endpoint, MONTH, exercises=False) == {}
+    assert await counted(endpoint, MONTH)
+
+
+async def test_a_month_before_has_nothing(endpoint: DatabaseEndpoint) -> None:
+    assert await counted(endpoint, Month(2019, 1)) == {}
+
+
+@pytest.mark.parametrize("unread", ["said", "case_reference"])
+async def test_the_accountant_reads_no_words(endpoint: DatabaseEndpoint, unread: str) -> None:
+    async with opened(endpoint.accountant_url, kind="hotline") as book:
+        with pytest.raises(asyncpg.InsufficientPrivilegeError, match="permission denied"):
+            await book.fetch(f"SELECT {unread} FROM answer_act")
