@@ -3,57 +3,24 @@
 from __future__ import annotations
 
 import re
-import subprocess
 from pathlib import Path
 
-from deploy.site.settings import inherited_environment
+from tests.journeys.commands import ACTIVATES, ID, ROOT, blocks, shell
 from tests.support.running import Exchange
 
-README = Path(__file__).parents[2] / "README.md"
-ROOT = README.parent
-#: What makes `causeway` known to a shell, said at the root of the repository.
-ACTIVATES = "source .venv/bin/activate"
+README = ROOT / "README.md"
 #: The exchange runs already; and the reader has an id before their eyes, from the list.
 STARTS = "causeway dev up"
 LISTS = "causeway referral list"
-ID = re.compile(r"\bID\b")
-
-
-def blocks() -> list[list[str]]:
-    """The blocks of commands, in their order, without what is said about each command."""
-    found = re.findall(r"^```\n(.*?)^```$", README.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
-    return [[line.split("  #")[0].rstrip() for line in block.splitlines()] for block in found]
 
 
 def tour() -> list[str]:
     """The commands of the chapter `Use it`."""
-    return next(block for block in blocks() if STARTS in block)
-
-
-def shell(folder: Path, *commands: str, **variables: str) -> str:
-    """Run commands in one new shell that ends with the first that fails; what they print.
-
-    The shell knows what a newcomer's knows after `make setup`: nothing of this test's interpreter or paths.
-    """
-    environment = inherited_environment()
-    keep = {name: environment[name] for name in ("HOME", "LANG", "JAVA_HOME", "TMPDIR") if name in environment}
-    program = "\n".join([ACTIVATES, 'cd "$FOLDER"', "set -eu", *commands])
-    ran = subprocess.run(
-        ["bash", "-c", program],
-        cwd=ROOT,
-        env=keep | {"PATH": "/usr/local/bin:/usr/bin:/bin", "FOLDER": str(folder)} | variables,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert ran.returncode == 0, ran.stderr
-    return ran.stdout
+    return next(block for block in blocks(README) if STARTS in block)
 
 
 def test_the_first_lines_say_how_causeway_is_called(tmp_path: Path) -> None:
-    said = next(block for block in blocks() if ACTIVATES in block)
+    said = next(block for block in blocks(README) if ACTIVATES in block)
     assert README.read_text(encoding="utf-8").index(ACTIVATES) < 2_500
     assert said[:2] == ["make setup", ACTIVATES]
     assert re.search(r"^setup: ", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)

@@ -1,0 +1,40 @@
+"""Commands as documents show them, run in a new shell that knows what a newcomer's does after `make setup`."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+from deploy.site.settings import inherited_environment
+
+ROOT = Path(__file__).parents[2]
+#: What makes `causeway` known to a shell, said at the root of the repository.
+ACTIVATES = "source .venv/bin/activate"
+#: The reader has an id before their eyes.
+ID = re.compile(r"\bID\b")
+
+
+def blocks(document: Path) -> list[list[str]]:
+    """The blocks of commands, in their order, without what is said about each command."""
+    found = re.findall(r"^```\n(.*?)^```$", document.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+    return [[line.split("  #")[0].rstrip() for line in block.splitlines()] for block in found]
+
+
+def shell(folder: Path, *commands: str, **variables: str) -> str:
+    """Run commands in one new shell that ends with the first that fails; what they print."""
+    environment = inherited_environment()
+    keep = {name: environment[name] for name in ("HOME", "LANG", "JAVA_HOME", "TMPDIR") if name in environment}
+    program = "\n".join([ACTIVATES, 'cd "$FOLDER"', "set -eu", *commands])
+    ran = subprocess.run(
+        ["bash", "-c", program],
+        cwd=ROOT,
+        env=keep | {"PATH": "/usr/local/bin:/usr/bin:/bin", "FOLDER": str(folder)} | variables,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr
+    return ran.stdout
