@@ -56,8 +56,7 @@ async def test_an_officer_takes_a_case_up_and_reports(exchange: Exchange, tmp_pa
 
 
 async def test_a_platform_answers_item_by_item(exchange: Exchange, tmp_path: Path, sent: Sent) -> None:
-    await followed(exchange, tmp_path, "platform", sent.notice_id)
-    assert "notice.issue" in (tmp_path / "events.jsonl").read_text(encoding="utf-8")
+    assert "notice.issue" in await followed(exchange, tmp_path, "platform", sent.notice_id)
     await exchange.until_quiet()
     async with exchange.http(HOTLINE) as http:
         edges = (await http.get(f"/v1/referrals/{sent.referral_id}")).json()["edges"]
