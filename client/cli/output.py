@@ -11,10 +11,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from client.cli import mends
 from client.cli.settings import Options, access
 from client.problem import ApiProblem
+from shared.kernel import codes
 from shared.kernel.clock import rfc3339
+from shared.kernel.codes.rules import RULES
 from shared.kernel.errors import CausewayError, Refused
 
 if TYPE_CHECKING:
@@ -139,7 +140,7 @@ def ending(options: Options) -> Iterator[None]:
 def failure(error: CausewayError, *, as_json: bool) -> None:
     """Print why: for programs on standard output, for people on standard error."""
     problem = error if isinstance(error, ApiProblem) else None
-    listed = [{"field": field, "rule": rule} for field, rule in (problem.errors if problem else ())]
+    listed = _listed(problem) if problem else []
     earlier = problem.referral_id if problem else None
     if as_json:
         status = getattr(error, "status", None)
@@ -147,10 +148,20 @@ def failure(error: CausewayError, *, as_json: bool) -> None:
         document({"error": told | ({} if earlier is None else {"referral_id": str(earlier)})})
         return
     print(f"error: {error}", file=sys.stderr)
-    if error.code in mends.CODES:
-        print(f"  {mends.CODES[error.code]}", file=sys.stderr)
+    mend = codes.mend_of(error.code)
+    # Who has a detail says there what to do.
+    if mend is not None and not error.detail and earlier is None:
+        print(f"  {mend}", file=sys.stderr)
     if earlier is not None:
         print(f"  this external_ref was filed before: causeway referral show {earlier}", file=sys.stderr)
     for entry in listed:
-        mend = mends.RULES.get(entry["rule"])
-        print(f"  {entry['field'] or '/'}: {entry['rule']}" + (f" ({mend})" if mend else ""), file=sys.stderr)
+        rule = entry.get("expected") or RULES.get(entry["rule"])
+        print(f"  {entry['field'] or '/'}: {entry['rule']}" + (f" ({rule})" if rule else ""), file=sys.stderr)
+
+
+def _listed(problem: ApiProblem) -> list[dict[str, str]]:
+    """Each broken rule with its place, and what would be right where the service says so."""
+    return [
+        {"field": field, "rule": rule} | ({} if expected is None else {"expected": expected})
+        for (field, rule), expected in zip(problem.errors, problem.expected, strict=True)
+    ]

@@ -19,6 +19,7 @@ from shared.contracts.base import Contract
 from shared.guard.envelope_limits import BODY_BYTES_MAX
 from shared.kernel.authority import Role
 from shared.kernel.clock import ManualClock
+from shared.kernel.codes import WHYS
 from shared.kernel.errors import Defect, Refused, Unavailable, not_found
 from shared.runtime.http.budgets import BudgetLimits, Budgets
 from shared.runtime.http.edge import (
@@ -238,6 +239,15 @@ async def test_every_answer_has_the_security_headers_and_an_id_of_its_own(path: 
         first, second = await client.get(path), await client.get(path)
     assert all(first.headers[name] == value for name, value in SECURITY_HEADERS.items())
     assert first.headers["request-id"] != second.headers["request-id"]
+
+
+async def test_the_type_of_a_problem_can_be_asked_for_without_a_key() -> None:
+    async with client_of(app_of()) as client:
+        problem = (await client.get("/v1/fails/away")).json()
+        why = await client.get(problem["type"])
+        assert (await client.get("/problems/no_such_code")).status_code == 404
+    assert why.json() == {"code": "database_unavailable"} | WHYS["database_unavailable"]._asdict()
+    assert problem["mend"] == why.json()["mend"]
 
 
 async def test_readiness_lists_what_is_not_ready() -> None:
