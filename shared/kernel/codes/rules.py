@@ -13,5 +13,6 @@ RULES: Final[Mapping[str, str]] = {
     "string_pattern_mismatch": "characters that are not allowed there: docs/api has the pattern",
     "too_long": "more entries than docs/api allows",
     "too_short": "fewer entries than docs/api demands",
+    "unknown_parameter": "the path has no such parameter: docs/api lists those that it has",
     "uuid_form": "a UUID in lower case, as every list shows it",
 }
