@@ -135,11 +135,6 @@ def read_key(header: str | None) -> bytes:
     return hashlib.sha256(header.encode()).digest()
 
 
-def body_hash(route: str, body: bytes) -> bytes:
-    """The SHA-256 that makes two requests the same: where they went and their exact bytes."""
-    return hashlib.sha256(route.encode() + b"\n" + body).digest()
-
-
 class RequestFrame:
     """Outermost: gives each request an id and a span, each answer its headers, and each failure a plain 500."""
 
