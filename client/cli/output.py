@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import sys
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 DONE = 0
 FAILED = 1
 WRONG_CALL = 2
+INTERRUPTED = 130
 #: The most items of one page.
 PAGE_MAX = 200
 
@@ -57,6 +59,11 @@ def moved(state: ReferralState | NoticeState, options: Options) -> None:
         document(shown)
     else:
         line(f"{shown.get('referral_id') or shown.get('notice_id')}: {state.state}")
+
+
+def at_a_terminal() -> bool:
+    """Whether a person reads, and no program."""
+    return sys.stdout.isatty()
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
@@ -135,6 +142,16 @@ def ending(options: Options) -> Iterator[None]:
     except OSError as error:
         failure(Refused("file_unusable", error.strerror or ""), as_json=options.json)
         raise SystemExit(FAILED) from None
+
+
+@contextmanager
+def interrupted(going_on: str) -> Iterator[None]:
+    """Ctrl-C inside it ends the program with how to go on, and 130, as shells have it."""
+    try:
+        yield
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        print(f"\ninterrupted{going_on and f': {going_on}'}", file=sys.stderr)
+        raise SystemExit(INTERRUPTED) from None
 
 
 def failure(error: CausewayError, *, as_json: bool) -> None:
