@@ -34,6 +34,10 @@ WHYS: Final = {
         "the file cannot be read or written", "look at its name, its rights and the space on the disk"
     ),
     "keeping_malformed": Why("what is kept is not said whole", "say its class, what entitles to it, and until when"),
+    "login_file_exposed": Why(
+        "others of this machine can read the kept key", "chmod 600 the file, and have the key revoked"
+    ),
+    "login_file_malformed": Why("the file of `causeway login` is none", "causeway login writes it anew"),
     "not_utf8": Why("the file is not UTF-8", "save the file as UTF-8"),
     "one_referral_expected": Why("the file holds several referrals", "use import for a file of several"),
     "origin_has_no_rows": Why("every row of the file names another origin", "look at --origin"),
