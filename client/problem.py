@@ -11,13 +11,16 @@ from shared.kernel.errors import CausewayError
 _CODE = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _POINTER = re.compile(r"(/[A-Za-z0-9_.~-]{1,64}){0,12}")
 _RULE = re.compile(r"[A-Za-z0-9_ ,-]{1,120}")
+#: What the schema says would be right: texts of the schema's own, in plain characters.
+_EXPECTED = re.compile(r"[ -~]{1,1000}")
 _REFERRAL = re.compile(r"/v1/referrals/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})")
 
 
 class ApiProblem(CausewayError):
     """The service refused, or answered with something that is no answer (`unexpected_answer`).
 
-    `errors` are (field, rule) pairs. `referral_id` is the earlier referral where the code is `external_ref_exists`.
+    `errors` are (field, rule) pairs, `expected` what would be right at each. `referral_id` is the earlier referral
+    where the code is `external_ref_exists`.
     Whatever does not look like a code, a pointer or a rule is left out: nothing a server says is repeated unread.
     """
 
@@ -28,11 +31,13 @@ class ApiProblem(CausewayError):
         status: int,
         field: str | None = None,
         errors: tuple[tuple[str, str], ...] = (),
+        expected: tuple[str | None, ...] = (),
         referral_id: UUID | None = None,
     ) -> None:
         super().__init__(code, field=field)
         self.status = status
         self.errors = errors
+        self.expected = expected or (None,) * len(errors)
         self.referral_id = referral_id
 
     @classmethod
@@ -42,11 +47,13 @@ class ApiProblem(CausewayError):
         code = _matching(_CODE, document.get("code"))
         if code is None:
             return cls("unexpected_answer", status=status)
+        listed = _errors(document.get("errors"))
         return cls(
             code,
             status=status,
             field=_matching(_POINTER, document.get("field")),
-            errors=_errors(document.get("errors")),
+            errors=tuple((field, rule) for field, rule, _ in listed),
+            expected=tuple(expected for _, _, expected in listed),
             referral_id=referral_in(document.get("referral")),
         )
 
@@ -62,15 +69,19 @@ def referral_in(path: object) -> UUID | None:
     return UUID(found[1]) if found else None
 
 
-def _errors(listed: object) -> tuple[tuple[str, str], ...]:
+def _errors(listed: object) -> tuple[tuple[str, str, str | None], ...]:
     if not isinstance(listed, list):
         return ()
-    pairs = (
-        (_matching(_POINTER, entry.get("field")), _matching(_RULE, entry.get("rule")))
+    found = (
+        (
+            _matching(_POINTER, entry.get("field")),
+            _matching(_RULE, entry.get("rule")),
+            _matching(_EXPECTED, entry.get("expected")),
+        )
         for entry in listed
         if isinstance(entry, Mapping)
     )
-    return tuple((field or "", rule) for field, rule in pairs if rule is not None)
+    return tuple((field or "", rule, expected) for field, rule, expected in found if rule is not None)
 
 
 def _matching(pattern: re.Pattern[str], text: object) -> str | None:

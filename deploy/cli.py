@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
-from client.cli import attention, case, due, flow, inbox, listen, notice, referral, verify, webhook
+from client.cli import attention, case, due, flow, inbox, listen, login, notice, referral, verify, webhook
 from deploy import __version__
 from deploy.accounting.cli import audit_app
 from deploy.devstack.cli import dev_app
@@ -60,6 +60,7 @@ def _around(site: Site) -> list[Finding]:
     return examine_stack(site)
 
 
+app.register_install_completion_command()
 app.command(dev_app(_children))
 app.command(doctor_app(_around))
 app.command(audit_app)
@@ -75,6 +76,9 @@ PARTY_APPS = (
     webhook.app,
     flow.app,
     verify.app,
+    login.app,
+    login.logout_app,
+    login.whoami_app,
 )
 for verbs in (*OPERATOR_APPS, *PARTY_APPS):
     app.command(verbs)

@@ -10,6 +10,7 @@ from cyclopts import App
 
 from client.cli import output
 from client.cli.settings import Options
+from shared.kernel.clock import rfc3339
 
 if TYPE_CHECKING:
     from client.views import FlowMessage
@@ -32,8 +33,13 @@ async def flow(referral_id: UUID, /, *, purpose: str, options: Options = _OPTION
         if options.json:
             output.document(found.model_dump(mode="json"))
             return output.DONE
-        columns = ("at", "place", "sender", "recipient", "type", "rules", "outcome", "code", "digest")
-        output.table(columns, [_row(message) for message in found.messages])
+        if output.at_a_terminal():
+            for message in found.messages:
+                for line in written(message):
+                    output.line(line)
+        else:
+            columns = ("at", "place", "sender", "recipient", "type", "rules", "outcome", "code", "digest")
+            output.table(columns, [_row(message) for message in found.messages])
         for message in found.messages:
             for line in _stated(message):
                 output.line(line)
@@ -52,6 +58,14 @@ def _row(message: FlowMessage) -> tuple[object, ...]:
         message.code,
         message.digest[:12],
     )
+
+
+def written(message: FlowMessage) -> Iterator[str]:
+    """A message as a person reads it: what and when, from whom to whom, and where the record lies."""
+    ended = " ".join(part for part in (message.outcome, message.code and f"({message.code})") if part)
+    yield f"{rfc3339(message.at)}  {message.type or 'unreadable'}  {ended}".rstrip()
+    yield f"  {message.sender or '?'} → {message.recipient or '?'}  {' '.join(message.rules)}".rstrip()
+    yield f"  {_place(message)}  {message.digest[:12]}"
 
 
 def _place(message: FlowMessage) -> str:

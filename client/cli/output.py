@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import sys
@@ -11,10 +12,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from client.cli import mends
 from client.cli.settings import Options, access
 from client.problem import ApiProblem
+from shared.kernel import codes
 from shared.kernel.clock import rfc3339
+from shared.kernel.codes.rules import RULES
 from shared.kernel.errors import CausewayError, Refused
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 DONE = 0
 FAILED = 1
 WRONG_CALL = 2
+INTERRUPTED = 130
 #: The most items of one page.
 PAGE_MAX = 200
 
@@ -56,6 +59,11 @@ def moved(state: ReferralState | NoticeState, options: Options) -> None:
         document(shown)
     else:
         line(f"{shown.get('referral_id') or shown.get('notice_id')}: {state.state}")
+
+
+def at_a_terminal() -> bool:
+    """Whether a person reads, and no program."""
+    return sys.stdout.isatty()
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
@@ -136,10 +144,20 @@ def ending(options: Options) -> Iterator[None]:
         raise SystemExit(FAILED) from None
 
 
+@contextmanager
+def interrupted(going_on: str) -> Iterator[None]:
+    """Ctrl-C inside it ends the program with how to go on, and 130, as shells have it."""
+    try:
+        yield
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        print(f"\ninterrupted{going_on and f': {going_on}'}", file=sys.stderr)
+        raise SystemExit(INTERRUPTED) from None
+
+
 def failure(error: CausewayError, *, as_json: bool) -> None:
     """Print why: for programs on standard output, for people on standard error."""
     problem = error if isinstance(error, ApiProblem) else None
-    listed = [{"field": field, "rule": rule} for field, rule in (problem.errors if problem else ())]
+    listed = _listed(problem) if problem else []
     earlier = problem.referral_id if problem else None
     if as_json:
         status = getattr(error, "status", None)
@@ -147,10 +165,20 @@ def failure(error: CausewayError, *, as_json: bool) -> None:
         document({"error": told | ({} if earlier is None else {"referral_id": str(earlier)})})
         return
     print(f"error: {error}", file=sys.stderr)
-    if error.code in mends.CODES:
-        print(f"  {mends.CODES[error.code]}", file=sys.stderr)
+    mend = codes.mend_of(error.code)
+    # Who has a detail says there what to do.
+    if mend is not None and not error.detail and earlier is None:
+        print(f"  {mend}", file=sys.stderr)
     if earlier is not None:
         print(f"  this external_ref was filed before: causeway referral show {earlier}", file=sys.stderr)
     for entry in listed:
-        mend = mends.RULES.get(entry["rule"])
-        print(f"  {entry['field'] or '/'}: {entry['rule']}" + (f" ({mend})" if mend else ""), file=sys.stderr)
+        rule = entry.get("expected") or RULES.get(entry["rule"])
+        print(f"  {entry['field'] or '/'}: {entry['rule']}" + (f" ({rule})" if rule else ""), file=sys.stderr)
+
+
+def _listed(problem: ApiProblem) -> list[dict[str, str]]:
+    """Each broken rule with its place, and what would be right where the service says so."""
+    return [
+        {"field": field, "rule": rule} | ({} if expected is None else {"expected": expected})
+        for (field, rule), expected in zip(problem.errors, problem.expected, strict=True)
+    ]

@@ -137,7 +137,8 @@ async def import_(
 
         rows = RowFile(file)
         found = access(options)
-        with progress("checked" if dry_run else "imported", rows.lines) as on_progress:
+        going_on = "" if dry_run else f"what is done is kept: causeway referral import {file} goes on from there"
+        with output.interrupted(going_on), progress("checked" if dry_run else "imported", rows.lines) as on_progress:
             if dry_run:
                 summary = await check_file(rows, client, origin=origin, on_progress=on_progress)
             else:

@@ -10,10 +10,12 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from client.cli.kept_login import kept
 from shared.kernel.errors import Refused
 
 URL_VARIABLE = "CAUSEWAY_URL"
 KEY_VARIABLE = "CAUSEWAY_API_KEY"
+CONFIG_VARIABLE = "XDG_CONFIG_HOME"
 CA_FILE_VARIABLE = "CAUSEWAY_CA_FILE"
 WEBHOOK_SECRET_VARIABLE = "CAUSEWAY_WEBHOOK_SECRET"  # noqa: S105 - the name of a variable
 
@@ -35,30 +37,46 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """A service, the key for it, and whose certificates are trusted there. The key is left out of `repr`."""
+    """A service, the key for it, whose certificates are trusted there, and who says so. `repr` leaves the key out."""
 
     url: str
     key: str
     ca_file: Path | None
+    told_by: str = "options and environment"
 
     def __repr__(self) -> str:
         return "Access(…)"
 
 
-def access(options: Options) -> Access:
-    """What the options say, else the environment.
-
-    Raises `Refused` where neither says it. Whether the address will do is for the transport to say.
-    """
+def given(options: Options) -> Access:
+    """What the options say, else the environment; empty where neither does."""
     environment = os.environ  # noqa: TID251 - this is the settings module
     url = options.url or environment.get(URL_VARIABLE, "")
     key = (options.key or environment.get(KEY_VARIABLE, "")).strip()
-    if not url:
-        raise Refused("url_missing", f"give --url or set {URL_VARIABLE}", status=400)
-    if not key:
-        raise Refused("api_key_missing", f"give --key or set {KEY_VARIABLE}", status=400)
     ca_file = options.ca_file or (Path(named) if (named := environment.get(CA_FILE_VARIABLE, "")) else None)
     return Access(url=url, key=key, ca_file=ca_file)
+
+
+def access(options: Options) -> Access:
+    """What the options say, else the environment, else what `causeway login` has kept.
+
+    What is kept counts whole or not at all: a kept key never goes to a service that was named otherwise. Raises
+    `Refused` where nobody says it. Whether the address will do is for the transport to say.
+    """
+    found = given(options)
+    if not found.url and not found.key and (login := kept(login_file())) is not None:
+        return Access(login.url, login.key, found.ca_file or login.ca_file, told_by="causeway login")
+    if not found.url:
+        raise Refused("url_missing", f"causeway login, give --url or set {URL_VARIABLE}", status=400)
+    if not found.key:
+        raise Refused("api_key_missing", f"causeway login, give --key or set {KEY_VARIABLE}", status=400)
+    return found
+
+
+def login_file() -> Path:
+    """Where `causeway login` keeps what it is told: below XDG_CONFIG_HOME, by default ~/.config."""
+    named = os.environ.get(CONFIG_VARIABLE, "")  # noqa: TID251 - this is the settings module
+    return (Path(named) if named else Path.home() / ".config") / "causeway" / "login.json"
 
 
 def webhook_secret(given: str | None) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from deploy.artifacts.asyncapi import asyncapi
+from deploy.artifacts.errors_page import errors_page
 from deploy.artifacts.examples import examples
 from deploy.artifacts.law_page import law_page
 from deploy.artifacts.messages_page import messages_page
@@ -22,6 +23,7 @@ API = "docs/api"
 MESSAGES = "docs/messages.md"
 STATES = "docs/states.md"
 LAW = "docs/law.md"
+ERRORS = "docs/errors.md"
 #: Pages of which a part is written.
 PAGES = {service: f"services/{service}/README.md" for service in SHOWN_BY}
 
@@ -32,6 +34,7 @@ def generated() -> Mapping[str, bytes]:
     files |= {f"{EXAMPLES}/{each.schema}/{each.file}": readable(each.content) for each in examples()}
     files |= {f"{API}/openapi-{instance}.json": readable(openapi(instance)) for instance in ASSEMBLE}
     files |= {MESSAGES: messages_page().encode(), STATES: states_page().encode(), LAW: law_page().encode()}
+    files[ERRORS] = errors_page().encode()
     for service, page in PAGES.items():
         files[page] = with_states((ROOT / page).read_text(encoding="utf-8"), service).encode()
     return files | {f"{API}/asyncapi.json": readable(asyncapi())}
@@ -41,7 +44,7 @@ def committed(root: Path = ROOT) -> Mapping[str, bytes]:
     """What lies at those places now, also files that nothing generates any more."""
     folders = (root / SCHEMAS, root / EXAMPLES, root / API)
     paths = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
-    paths += [path for path in map(root.joinpath, (MESSAGES, STATES, LAW, *PAGES.values())) if path.is_file()]
+    paths += [path for path in map(root.joinpath, (MESSAGES, STATES, LAW, ERRORS, *PAGES.values())) if path.is_file()]
     return {str(path.relative_to(root)): path.read_bytes() for path in sorted(paths)}
 
 

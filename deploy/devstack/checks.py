@@ -22,6 +22,8 @@ def examine_stack(site: Site) -> list[Finding]:
 def _ports(site: Site) -> Iterator[Finding]:
     """While the stack runs its ports answer; while it does not they are free, or its next start takes others."""
     running = StateDirectory(site.state).supervisor_pid() is not None
+    if not running:
+        yield Finding("stack", "stack_not_started", "nothing of it runs: `causeway dev up`")
     urls = {f"{name} api": url for name, url in site.endpoints.http.items()}
     urls |= {f"{name} metrics": url for name, url in site.endpoints.metrics.items()}
     for what, url in urls.items():
@@ -30,7 +32,7 @@ def _ports(site: Site) -> Iterator[Finding]:
             yield Finding(what, "port_silent", f"nobody listens at port {port}: see the log of this instance")
         elif not running and not port_is_free(port):
             yield Finding(what, "port_taken", f"a process outside this stack listens at port {port}")
-        else:
+        elif running:  # a port that is free is well only to begin with
             yield Finding(what)
 
 

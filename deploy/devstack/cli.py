@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
+from client.cli import output
 from shared.kernel.errors import CausewayError, Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from deploy.devstack.settings import DevStackSettings
     from deploy.devstack.state import StateDirectory
     from deploy.devstack.supervisor import ChildrenOf
 
 _STOP_S_MAX = 90.0
+
+
+AsJson = Annotated[bool, Parameter(name="--json", negative="", show_default=False, help="Print one JSON document.")]
 
 
 def dev_app(children: ChildrenOf) -> App:
@@ -44,14 +49,14 @@ def dev_app(children: ChildrenOf) -> App:
         return _guarded(lambda: _up(children, detach=detach, secure=secure))
 
     @app.command
-    def down() -> int:
+    def down(*, as_json: AsJson = False) -> int:
         """Stop a running stack; its data stays."""
-        return _guarded(_down)
+        return _guarded(partial(_down, as_json=as_json), as_json=as_json)
 
     @app.command
-    def status() -> int:
+    def status(*, as_json: AsJson = False) -> int:
         """Ask each part whether it answers; exit code 1 if one does not."""
-        return _guarded(_status)
+        return _guarded(partial(_status, as_json=as_json), as_json=as_json)
 
     @app.command
     def logs(*names: str, follow: Annotated[bool, Parameter(negative="")] = False) -> int:
@@ -59,18 +64,18 @@ def dev_app(children: ChildrenOf) -> App:
         return _guarded(lambda: _logs(names, follow=follow))
 
     @app.command
-    def reset() -> int:
+    def reset(*, as_json: AsJson = False) -> int:
         """Delete the data, logs and passwords of a stopped stack. What was given from outside is not touched."""
-        return _guarded(_reset)
+        return _guarded(partial(_reset, as_json=as_json), as_json=as_json)
 
     return app
 
 
-def _guarded(act: Callable[[], int]) -> int:
+def _guarded(act: Callable[[], int], *, as_json: bool = False) -> int:
     try:
         return act()
     except CausewayError as error:
-        print(f"error: {error}", file=sys.stderr)
+        output.failure(error, as_json=as_json)
         return 1
 
 
@@ -99,11 +104,15 @@ def _up(children: ChildrenOf, *, detach: bool, secure: bool) -> int:
     return run(say_on_stderr, lambda: say_on_stderr("ready: Ctrl-C stops it"))
 
 
-def _down() -> int:
+def _say(said: Mapping[str, object], text: str, *, as_json: bool) -> None:
+    print(json.dumps(said) if as_json else text)
+
+
+def _down(*, as_json: bool) -> int:
     state, _ = _state()
     pid = state.supervisor_pid()
     if pid is None:
-        print("nothing runs")
+        _say({"stopped": False}, "nothing runs", as_json=as_json)
         return 0
     os.kill(pid, signal.SIGTERM)
     deadline = time.monotonic() + _STOP_S_MAX
@@ -111,11 +120,11 @@ def _down() -> int:
         if time.monotonic() > deadline:
             raise Unavailable("stack_does_not_stop", f"process {pid} still runs after {_STOP_S_MAX:g} s")
         time.sleep(0.1)
-    print("stopped")
+    _say({"stopped": True}, "stopped", as_json=as_json)
     return 0
 
 
-def _status() -> int:
+def _status(*, as_json: bool) -> int:
     from deploy.devstack.kafka import answers_metadata
     from deploy.devstack.supervisor import answers_ready
     from deploy.site.access import answers
@@ -124,15 +133,15 @@ def _status() -> int:
     state, _ = _state()
     pid = state.supervisor_pid()
     if pid is None:
-        print("not running: start it with `causeway dev up`")
+        _say({"running": False}, "not running: start it with `causeway dev up`", as_json=as_json)
         return 1
     endpoints = load(state.path)
     parts = {"kafka": answers_metadata(endpoints.kafka)}
     parts |= {f"database {name}": answers(database.service_url) for name, database in endpoints.databases.items()}
     parts |= {name: answers_ready(f"{url}/readyz") for name, url in endpoints.http.items() if name in endpoints.pids}
-    print(f"running, supervisor {pid}")
-    for name, well in parts.items():
-        print(f"  {name:<26}{'answers' if well else 'DOES NOT ANSWER'}")
+    lines = [f"  {name:<26}{'answers' if well else 'DOES NOT ANSWER'}" for name, well in parts.items()]
+    text = "\n".join([f"running, supervisor {pid}", *lines])
+    _say({"running": True, "supervisor": pid, "answers": parts}, text, as_json=as_json)
     return 0 if all(parts.values()) else 1
 
 
@@ -148,12 +157,12 @@ def _logs(names: tuple[str, ...], *, follow: bool) -> int:
     return 0
 
 
-def _reset() -> int:
+def _reset(*, as_json: bool) -> int:
     state, _ = _state()
     state.acquire()
     try:
         state.reset()
     finally:
         state.release()
-    print("emptied")
+    _say({"emptied": True}, "emptied", as_json=as_json)
     return 0

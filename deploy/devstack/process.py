@@ -50,10 +50,10 @@ class Process:
         deadline = time.monotonic() + seconds
         while not ready():
             if not self.running():
-                raise Unavailable(f"{self.name}_ended", f"its log ends:\n{self.log_tail()}")
+                raise Unavailable("process_ended", f"{self.name}; its log ends:\n{self.log_tail()}")
             if time.monotonic() > deadline:
                 raise Unavailable(
-                    f"{self.name}_not_ready", f"not within {seconds:g} s; its log ends:\n{self.log_tail()}"
+                    "process_not_ready", f"{self.name}, not within {seconds:g} s; its log ends:\n{self.log_tail()}"
                 )
             time.sleep(_POLL_S)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,10 +26,17 @@ def service(served: tuple[FakeService, str]) -> FakeService:
 
 
 @pytest.fixture
-def run(served: tuple[FakeService, str], service: FakeService, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> Run:
+def run(
+    served: tuple[FakeService, str],
+    service: FakeService,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: Any,
+    tmp_path: Path,
+) -> Run:
     """Runs `causeway ARGUMENTS` in this process, with the address and the key in the environment."""
     monkeypatch.setenv("CAUSEWAY_URL", served[1])
     monkeypatch.setenv("CAUSEWAY_API_KEY", KEY)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.delenv("CAUSEWAY_CA_FILE", raising=False)
     causeway = program()
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +55,35 @@ def test_progress_ends_at_the_last_line_also_where_that_is_another_origins(run: 
     path = written(tmp_path / "a.jsonl", *mine, *others)
     ended = run("referral", "import", path, "--origin", "h.example")
     assert ended.err.splitlines()[-1] == "imported: line 50 of 50, 0 refused"
+
+
+def test_an_import_that_is_interrupted_says_how_it_goes_on(
+    run: Run, served: tuple[FakeService, str], service: FakeService, tmp_path: Path
+) -> None:
+    reached, go_on = threading.Event(), threading.Event()
+
+    def waiting(one: dict[str, Any]) -> None:
+        if one["external_ref"] == "CASE-150":
+            reached.set()
+            go_on.wait(60)
+
+    service.refuse = waiting
+    path = written(tmp_path / "a.jsonl", *map(submission, range(200)))
+    command = [sys.executable, "-m", "deploy.cli", "referral", "import", str(path), "--url", served[1], "--key", KEY]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            assert reached.wait(60)
+            process.send_signal(signal.SIGINT)
+            out, err = process.communicate(timeout=60)
+        finally:
+            go_on.set()
+    assert (process.returncode, out) == (130, "")
+    assert err.endswith(f"interrupted: what is done is kept: causeway referral import {path} goes on from there\n")
+    service.refuse = lambda _: None
+    before = len(service.stored)
+    assert before >= 100
+    assert run("referral", "import", path).code == 0
+    assert len(service.stored) == 200
 
 
 def test_progress_stays_where_an_import_stopped(run: Run, service: FakeService, tmp_path: Path) -> None:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from client.cli import mends
+from shared.kernel.codes import WHYS
+from shared.kernel.codes.rules import RULES
 from tests.client.fake_service import FakeService
 from tests.client.prompt import Run
 
@@ -22,13 +23,22 @@ def test_a_refusal_says_what_to_do_about_its_code_and_rules(
         422,
         {"code": code, "field": "/a", "errors": errors, "title": "not for people"},
     )
-    told = f"error: {code} at /a\n  {mends.CODES[code]}\n  /a: {rule} ({mends.RULES[rule]})\n"
+    told = f"error: {code} at /a\n  {WHYS[code].mend}\n  /a: {rule} ({RULES[rule]})\n"
     assert run("referral", "show", ID).err == told
+
+
+def test_a_refusal_lists_the_values_that_are_right(run: Run, service: FakeService) -> None:
+    errors = [{"field": "/a", "rule": "enum", "expected": "one of 'x' or 'y'"}, {"field": "/b", "rule": "enum"}]
+    errors.append({"field": "/c", "rule": "enum", "expected": "\x1b[2J"})
+    service.canned[f"/v1/referrals/{ID}"] = (422, {"code": "fields_invalid", "errors": errors, "title": "t"})
+    told = run("referral", "show", ID).err.splitlines()[2:]
+    assert told == ["  /a: enum (one of 'x' or 'y')", f"  /b: enum ({RULES['enum']})", f"  /c: enum ({RULES['enum']})"]
+    shown = run("referral", "show", ID, "--json").json["error"]["errors"]
+    assert shown[0] == errors[0]
 
 
 def test_what_a_mend_is_told_of_can_come() -> None:
     places = [path.read_text() for room in ("shared", "services", "client") for path in Path(room).rglob("*.py")]
-    others = "".join(text for text in places if "CODES: Final[Mapping[str, str]]" not in text)
+    others = "".join(text for text in places if "RULES: Final[Mapping[str, str]]" not in text)
     of_pydantic = {"enum", "too_long", "too_short", "extra_forbidden", "string_pattern_mismatch"}
-    names = {*mends.CODES, *mends.RULES} - of_pydantic
-    assert [name for name in sorted(names) if f'"{name.removeprefix("guard_rules_")}"' not in others] == []
+    assert [name for name in sorted(RULES.keys() - of_pydantic) if f'"{name}"' not in others] == []

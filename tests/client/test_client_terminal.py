@@ -7,7 +7,9 @@ import sys
 import pytest
 
 from client.cli import output
+from client.cli.flow import written
 from client.cli.progress import progress
+from client.views import FlowMessage
 
 
 def test_a_terminal_gets_a_table_in_which_cells_are_text_and_never_markup(
@@ -30,6 +32,23 @@ def test_an_id_is_copied_whole_from_a_narrow_terminal(
     shown = capsys.readouterr().out
     assert all(each in shown for each in ids)
     assert max(map(len, shown.splitlines()[1:])) <= 80
+
+
+def test_a_flow_is_read_at_eighty_columns(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    place = {"topic": "causeway.inbox.law_enforcement.hotline.v1", "partition": 11, "offset": 123_456_789}
+    digest = {"position": 1, "at": "2026-03-15T12:00:00Z", "digest": "ab" * 32}
+    said = {"type": "causeway.referral_offered.v1", "sender": "hotline-nl.example", "recipient": "agency-nl.example"}
+    offer = FlowMessage.model_validate(place | digest | said | {"rules": ["nl-one"], "outcome": "applied"})
+    lines = list(written(offer)) + list(written(FlowMessage.model_validate(place | digest)))
+    assert lines == [
+        "2026-03-15T12:00:00.000Z  causeway.referral_offered.v1  applied",
+        "  hotline-nl.example → agency-nl.example  nl-one",
+        "  causeway.inbox.law_enforcement.hotline.v1/11/123456789  abababababab",
+        "2026-03-15T12:00:00.000Z  unreadable",
+        "  ? → ?",
+        "  causeway.inbox.law_enforcement.hotline.v1/11/123456789  abababababab",
+    ]
+    assert max(map(len, lines)) <= 80
 
 
 def test_a_terminal_gets_a_bar(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -57,7 +57,7 @@ VERBS: dict[str, list[str]] = {
     "flow": [ID, "--purpose", "yearly audit"],
 }
 #: They send nothing, but for `verify acceptance --purpose`, which asks audit as `flow` does.
-OFFLINE = ("verify acceptance", "verify evidence", "webhook verify")
+OFFLINE = ("login", "logout", "whoami", "verify acceptance", "verify evidence", "webhook verify")
 
 
 def verbs(app: App, name: str = "") -> Iterator[str]:

@@ -25,7 +25,7 @@ from shared.runtime.http.openapi import IDEMPOTENCY_KEY
 from tests.contracts.described import Described
 from tests.contracts.published import EcmaValidator
 
-OPEN_TO_ALL = {"/livez", "/readyz", "/openapi.json"}
+OPEN_TO_ALL = {"/problems/{code}", "/livez", "/readyz", "/openapi.json"}
 ANY_ID = "019b2d3c-4400-7000-8000-000000000001"
 #: The headers by which refusals tell what to do.
 OF_REFUSALS = {"www-authenticate", "ratelimit-limit", "ratelimit-reset", "ratelimit-remaining", "retry-after"}

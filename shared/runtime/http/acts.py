@@ -12,9 +12,10 @@ from shared.kernel.authority import Role
 from shared.kernel.errors import Refused
 from shared.runtime.database.idempotency import ClaimKind, claim, store_answer
 from shared.runtime.database.transactions import Database, RowScope, Session
-from shared.runtime.http.edge import body_hash, read_key
+from shared.runtime.http.edge import read_key
 from shared.runtime.http.identity import Identity
 from shared.runtime.http.problems import encoded
+from shared.runtime.http.sameness import body_hash
 
 #: What an act does within its transaction; it returns the body of its 202 answer.
 Act = Callable[[Session], Awaitable[Contract | Mapping[str, object]]]
@@ -44,7 +45,7 @@ class Acts:
             if claimed.kind is ClaimKind.STORED and claimed.status is not None and claimed.answer is not None:
                 return _json(claimed.status, claimed.answer)
             if claimed.kind is not ClaimKind.NEW:
-                raise Refused("idempotency_key_reused", "the key was used with another body")
+                raise Refused("idempotency_key_reused", "the key was used for another body, or elsewhere")
             done = await act(session)
             answer = done.spelt() if isinstance(done, Contract) else encoded(done)
             await store_answer(session.driver, identity.party, key, status=202, answer=answer)

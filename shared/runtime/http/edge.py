@@ -22,6 +22,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.guard import parse_body, parse_list
 from shared.guard.envelope_limits import BODY_BYTES_MAX
+from shared.kernel.codes import WHYS
 from shared.kernel.errors import CausewayError, NotNow, Refused, Unavailable, not_found
 from shared.kernel.ids import uuid7
 from shared.runtime.http.openapi import document
@@ -64,7 +65,7 @@ def create_app(
     probes: Sequence[Probe] = (),
     body_timeout_s: float = BODY_TIMEOUT_S,
 ) -> FastAPI:
-    """The application of a service: its routers behind the edge, with /livez, /readyz and /openapi.json."""
+    """The application of a service: its routers behind the edge, with /livez, /readyz, /problems and /openapi.json."""
     # What any request may be answered with; it also keeps FastAPI from describing an answer of its own to wrong ones.
     failure: dict[int | str, dict[str, Any]] = {"default": {"model": Problem}}
     app = FastAPI(title=title, version="1", docs_url=None, redoc_url=None, redirect_slashes=False, responses=failure)
@@ -132,11 +133,6 @@ def read_key(header: str | None) -> bytes:
     if not _KEY.fullmatch(header):
         raise Refused("idempotency_key_malformed", "1 to 64 of A-Z a-z 0-9 . _ -", status=400)
     return hashlib.sha256(header.encode()).digest()
-
-
-def body_hash(route: str, body: bytes) -> bytes:
-    """The SHA-256 that makes two requests the same: where they went and their exact bytes."""
-    return hashlib.sha256(route.encode() + b"\n" + body).digest()
 
 
 class RequestFrame:
@@ -240,6 +236,12 @@ def _watched(probes: Sequence[Probe]) -> APIRouter:
         ready = all(check.ok for check in checks)
         body = {"ready": ready, "checks": [check.as_json() for check in checks]}
         return Response(encoded(body), status_code=200 if ready else 503, media_type="application/json")
+
+    @router.get("/problems/{code}")
+    async def why(code: str) -> Response:
+        if (known := WHYS.get(code)) is None:
+            raise not_found()
+        return Response(encoded({"code": code} | known._asdict()), media_type="application/json")
 
     return router
 

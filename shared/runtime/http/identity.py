@@ -25,6 +25,7 @@ from shared.kernel.errors import Refused, Unavailable
 from shared.routing.directory_index import DirectoryIndex
 from shared.runtime.database.transactions import Database
 from shared.runtime.http.budgets import Budgets
+from shared.runtime.http.parameters import refuse_unknown
 from shared.vocabulary.routing import PartyStatus
 
 #: How long a revoked key may still be believed.
@@ -185,11 +186,15 @@ def unauthenticated() -> Refused:
 
 
 def identified(keys: ApiKeys, budgets: Budgets) -> Callable[[Request], Awaitable[Identity]]:
-    """A FastAPI dependency: who asks, with the request charged to its budget before its body is read."""
+    """A FastAPI dependency: who asks, with the request charged to its budget before its body is read.
+
+    It takes no parameter that the route does not have: whoever may not ask learns nothing of those.
+    """
 
     async def identity_of(request: Request) -> Identity:
         identity = await keys.identify(request.headers.get("authorization"))
         budgets.charge(identity.party, _announced_bytes(request))
+        refuse_unknown(request)
         return identity
 
     return identity_of

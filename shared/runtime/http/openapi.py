@@ -22,8 +22,8 @@ IDEMPOTENCY_KEY: Final[Mapping[str, Any]] = {
     "name": "Idempotency-Key",
     "in": "header",
     "required": True,
-    "description": "Made by the sender, new for each act. The same key with the same body is the same act: it has one "
-    "effect, and is answered again with the first answer.",
+    "description": "Made by the sender, new for each act. The same key with the same JSON is the same act, however "
+    "it is spelt: it has one effect, and is answered again with the first answer.",
     "schema": {"type": "string", "pattern": "^[A-Za-z0-9._-]{1,64}$"},
 }
 #: Where the schemas of the bodies that a route reads itself wait in its operation until `document` collects them.

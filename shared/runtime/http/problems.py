@@ -10,6 +10,7 @@ from pydantic_core import to_json
 from starlette.responses import Response
 
 from shared.contracts.base import Contract, error_locations
+from shared.kernel.codes import mend_of
 from shared.kernel.errors import AlreadyDone, CausewayError, Defect, Refused, Unavailable
 
 PROBLEM_JSON: Final = "application/problem+json"
@@ -77,12 +78,16 @@ class FieldError(Contract):
 
 
 class Problem(Contract):
-    """The body of every answer with status 400 or above; `type` is `/problems/` and the code."""
+    """The body of every answer with status 400 or above; `type` is `/problems/` and the code, and can be asked for.
+
+    `mend` says what whoever asked does about it.
+    """
 
     type: str
     title: str
     status: int
     code: str
+    mend: str | None = None
     field: str | None = None
     errors: tuple[FieldError, ...] = ()
 
@@ -137,7 +142,13 @@ def problem_body(error: CausewayError) -> Problem:
         code, title, field = "internal_error", "the service failed; nothing of this request has taken effect", None
     errors = error.errors if isinstance(error, InvalidFields) else ()
     return Problem(
-        type=f"/problems/{code}", title=title, status=status_of(error), code=code, field=field, errors=errors
+        type=f"/problems/{code}",
+        title=title,
+        status=status_of(error),
+        code=code,
+        mend=mend_of(code),
+        field=field,
+        errors=errors,
     )
 
 

@@ -48,6 +48,7 @@ Attributes = TypedDict(
 #: Links of one span; a batch may hold more records than that.
 LINKS_MAX: Final = 128
 
+_TRACES: Final = "/v1/traces"  # OTLP over HTTP, specification: a base address and the path of the signal
 _HEADER: Final = "traceparent"  # W3C Trace Context §3.2; `shared.envelope.headers` writes it
 _TRACEPARENT = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
 _KINDS: Final = {
@@ -92,10 +93,15 @@ def configure_telemetry(
         resource=Resource.create({"service.name": instance}), sampler=ParentBased(_LinkedOrRatio(sampling_ratio))
     )
     if otlp_endpoint is not None:
-        provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=otlp_endpoint)))
+        provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=_traces_at(otlp_endpoint))))
     if spans_file is not None:
         provider.add_span_processor(SimpleSpanProcessor(FileExporter(spans_file)))
     _State.provider, _State.tracer = provider, provider.get_tracer("causeway")
+
+
+def _traces_at(endpoint: str) -> str:
+    """Where spans go below a base address, as OTLP has it; an address that names it already stays."""
+    return endpoint if endpoint.endswith(_TRACES) else f"{endpoint.rstrip('/')}{_TRACES}"
 
 
 def close_telemetry() -> None:

@@ -89,13 +89,13 @@ def test_without_the_death_signal_it_would_live_on(tmp_path: Path) -> None:
 
 def test_a_child_that_ends_before_it_is_ready_is_reported_with_its_last_words(process: Process) -> None:
     process.start(["sh", "-c", "echo cannot go on; exit 3"], {"PATH": os.defpath})
-    with pytest.raises(Unavailable, match=r"sample_ended(.|\n)*cannot go on"):
+    with pytest.raises(Unavailable, match=r"process_ended: sample(.|\n)*cannot go on"):
         process.wait_until(lambda: False, seconds=60.0)
 
 
 def test_a_child_that_is_late_is_reported(process: Process) -> None:
     process.start(["sleep", "60"], {"PATH": os.defpath})
-    with pytest.raises(Unavailable, match="sample_not_ready"):
+    with pytest.raises(Unavailable, match="process_not_ready: sample"):
         process.wait_until(lambda: False, seconds=0.1)
 
 

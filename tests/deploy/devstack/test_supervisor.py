@@ -126,7 +126,7 @@ def test_a_detached_stack_is_looked_at_guarded_and_ends_with_its_kafka(dev: Dev)
 def test_a_service_that_cannot_start_ends_the_start_and_leaves_nothing(dev: Dev) -> None:
     code, output = dev.run("up", "--detach", children="broken")
     assert code == 1
-    assert "hotline_ended" in output
+    assert "process_ended: hotline" in output
     assert "cannot go on" in output
     assert eventually(lambda: not dev.processes(), seconds=60.0)
 

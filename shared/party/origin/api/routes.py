@@ -53,11 +53,12 @@ from shared.party.origin.use_cases.reviews import DROP, RELEASE, Reviewing, drop
 from shared.routing.directory_index import DirectoryIndex
 from shared.runtime.database.transactions import Database, RowScope, Session
 from shared.runtime.http.acts import Acts
-from shared.runtime.http.edge import body_hash, read_json, read_key, read_list, read_model
+from shared.runtime.http.edge import read_json, read_key, read_list, read_model
 from shared.runtime.http.identity import Identity
 from shared.runtime.http.openapi import does, shows
 from shared.runtime.http.paging import Cursor, Limit
 from shared.runtime.http.problems import PROBLEM_JSON, Problem, problem_body
+from shared.runtime.http.sameness import items_hash
 from shared.runtime.watch.telemetry import current_traceparent
 from shared.vocabulary.routing import Disposition
 
@@ -116,13 +117,15 @@ class OriginApi:
         body = await request.body()
         with self._alarms.posted(identity.party, body):
             values = [await read_json(request)] if single else await read_list(request, "referrals")
-        hashes = [digest(each) for each in ([body] if single else item_bytes(body))]
+        posted_bytes = [body] if single else item_bytes(body)
+        same = items_hash(request.url.path, zip(values, posted_bytes, strict=True))
+        hashes = [digest(each) for each in posted_bytes]
         party, trace = self._intake.origin(identity.party), current_traceparent()
         submissions = [
             Submission(party, identity.role, parsed(value), trace, body_sha256=posted, actor=identity.actor)
             for value, posted in zip(values, hashes, strict=True)
         ]
-        wanted = Filed(submissions, key, body_hash(request.url.path, body), single)
+        wanted = Filed(submissions, key, same, single)
         answer = await self._intake.submit(wanted)
         headers = {"Location": answer.location} if answer.location else None
         kind = PROBLEM_JSON if answer.status >= 400 else "application/json"

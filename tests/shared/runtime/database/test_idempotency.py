@@ -11,7 +11,8 @@ from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid7
 from shared.runtime.database.idempotency import Claim, ClaimKind, claim, claim_many, store_answer, store_many
 from shared.runtime.database.transactions import Database
-from shared.runtime.http.edge import body_hash, read_key
+from shared.runtime.http.edge import read_key
+from shared.runtime.http.sameness import body_hash, items_hash
 
 pytestmark = pytest.mark.timing
 
@@ -173,3 +174,31 @@ def test_a_key_that_is_missing_or_malformed_is_refused_with_400(header: str | No
 
 def test_two_routes_with_one_body_are_two_requests() -> None:
     assert body_hash("/v1/referrals", b"{}") != body_hash("/v1/referrals:batch", b"{}")
+
+
+@pytest.mark.parametrize(
+    ("body", "same"),
+    [
+        (b'{ "b" : [1, 2],\n "a":"\xc3\xa9"}', True),
+        (b'{"b":[1,2],"a":"\\u00e9"}', True),
+        (b'{"a":"\xc3\xa9","b":[2,1]}', False),
+        (b'{"a":"\xc3\xa9","b":[1,"2"]}', False),
+        (b'{"a":"\xc3\xa9"', False),
+    ],
+    ids=["spaces", "escapes", "order of a list", "type", "no JSON"],
+)
+def test_two_bodies_are_the_same_when_their_json_is(body: bytes, same: bool) -> None:
+    assert (body_hash("/", body) == body_hash("/", b'{"a":"\xc3\xa9","b":[1,2]}')) is same
+
+
+def test_what_was_read_is_the_same_when_its_json_is_and_what_was_refused_when_its_bytes_are() -> None:
+    refused = Refused("body_key")
+    first = items_hash("/", [({"b": 1, "a": 2}, b"x"), (refused, b"{1}")])
+    assert first == items_hash("/", [({"a": 2, "b": 1}, b"y"), (refused, b"{1}")])
+    assert first != items_hash("/", [({"a": 2, "b": 1}, b"x"), (refused, b"{2}")])
+    assert first != items_hash("/", [({"a": 2}, b"x"), (refused, b"{1}")])
+
+
+@pytest.mark.parametrize("body", [b"", b"[" * 100_000, b"1" * 5000, b"\xff", b'"\\ud800"'], ids=len)
+def test_whatever_is_sent_has_a_hash(body: bytes) -> None:
+    assert len(body_hash("/", body)) == 32

@@ -19,6 +19,7 @@ from shared.contracts.base import Contract
 from shared.guard.envelope_limits import BODY_BYTES_MAX
 from shared.kernel.authority import Role
 from shared.kernel.clock import ManualClock
+from shared.kernel.codes import WHYS
 from shared.kernel.errors import Defect, Refused, Unavailable, not_found
 from shared.runtime.http.budgets import BudgetLimits, Budgets
 from shared.runtime.http.edge import (
@@ -75,6 +76,10 @@ def router(budgets: Budgets) -> APIRouter:
 
     @routes.get("/v1/things")
     async def listed(limit: int = Query(50, ge=1, le=200)) -> dict[str, int]:
+        return {"limit": limit}
+
+    @routes.get("/v1/mine")
+    async def mine(limit: int = Query(50, ge=1, le=200), who: Any = identity) -> dict[str, int]:
         return {"limit": limit}
 
     @routes.get("/v1/fails/{how}")
@@ -238,6 +243,29 @@ async def test_every_answer_has_the_security_headers_and_an_id_of_its_own(path: 
         first, second = await client.get(path), await client.get(path)
     assert all(first.headers[name] == value for name, value in SECURITY_HEADERS.items())
     assert first.headers["request-id"] != second.headers["request-id"]
+
+
+async def test_the_type_of_a_problem_can_be_asked_for_without_a_key() -> None:
+    async with client_of(app_of()) as client:
+        problem = (await client.get("/v1/fails/away")).json()
+        why = await client.get(problem["type"])
+        assert (await client.get("/problems/no_such_code")).status_code == 404
+    assert why.json() == {"code": "database_unavailable"} | WHYS["database_unavailable"]._asdict()
+    assert problem["mend"] == why.json()["mend"]
+
+
+async def test_a_parameter_that_the_route_does_not_have_is_refused_once_the_key_opens() -> None:
+    async with client_of(app_of()) as client:
+        client.headers["authorization"] = "Bearer known"
+        right = await client.get("/v1/mine?limit=3")
+        wrong = await client.get("/v1/mine?limit=3&limt=4")
+        body = await client.post("/v1/guarded?limit=3", json={})
+        stranger = await client.get("/v1/mine?limt=4", headers={"authorization": "Bearer unknown"})
+    assert right.json() == {"limit": 3}
+    assert code_of(wrong) == (400, "parameter_invalid")
+    assert wrong.json()["errors"] == [{"field": "/query/limt", "rule": "unknown_parameter", "expected": "one of limit"}]
+    assert body.json()["errors"][0]["expected"] == "no parameter"
+    assert code_of(stranger) == (401, "unauthenticated")
 
 
 async def test_readiness_lists_what_is_not_ready() -> None:

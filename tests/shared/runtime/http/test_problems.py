@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from pydantic import Field, StringConstraints
 
 from shared.contracts.base import Contract
+from shared.kernel.codes import mend_of
 from shared.kernel.errors import CausewayError, Defect, EvidenceRejected, Refused, Unavailable, not_found
 from shared.runtime.http.edge import read_model
 from shared.runtime.http.problems import FieldError, InvalidFields, problem, problem_body
@@ -25,13 +26,14 @@ class Outer(Contract):
 
 
 def test_a_refusal_is_told_with_its_code_field_and_status() -> None:
-    answer = problem(Refused("url_malformed", "an absolute address", field="/items/0/url"))
+    answer = problem(Refused("webhook_url_refused", "an absolute address", field="/items/0/url"))
     assert (answer.status_code, answer.headers["content-type"]) == (422, "application/problem+json")
     assert json.loads(bytes(answer.body)) == {
-        "type": "/problems/url_malformed",
+        "type": "/problems/webhook_url_refused",
         "title": "an absolute address",
         "status": 422,
-        "code": "url_malformed",
+        "code": "webhook_url_refused",
+        "mend": mend_of("webhook_url_refused"),
         "field": "/items/0/url",
     }
 

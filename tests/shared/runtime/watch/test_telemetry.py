@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
+import threading
 from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, ClassVar, get_args
 
 import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from shared.envelope.headers import TRACEPARENT
 from shared.kernel.errors import Refused
@@ -63,6 +67,42 @@ def test_a_span_is_written_as_otlp_json_with_the_instance_as_service(tmp_path: P
     assert (written["name"], written["kind"]) == ("http.request", 2)
     assert [(link["traceId"], link["spanId"]) for link in written["links"]] == [(TRACE_ID, SPAN_ID)]
     assert written["attributes"] == [{"key": "http.route", "value": {"stringValue": "/v1/referrals"}}]
+
+
+class Collector(BaseHTTPRequestHandler):
+    """Takes spans as a collector does: at one path, as protobuf, read by OpenTelemetry's own messages."""
+
+    taken: ClassVar[list[tuple[str, ExportTraceServiceRequest]]] = []
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["content-length"]))
+        plain = gzip.decompress(body) if self.headers.get("content-encoding") == "gzip" else body
+        if self.path == "/v1/traces":
+            self.taken.append((self.path, ExportTraceServiceRequest.FromString(plain)))
+        self.send_response(200 if self.path == "/v1/traces" else 404)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.mark.parametrize("path", ["", "/", "/v1/traces"])
+def test_spans_reach_a_collector_by_its_base_address_and_by_the_whole_one(path: str) -> None:
+    Collector.taken.clear()
+    with ThreadingHTTPServer(("127.0.0.1", 0), Collector) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        address = f"http://127.0.0.1:{server.server_address[1]}{path}"
+        configure_telemetry(instance="hotline", sampling_ratio=1.0, otlp_endpoint=address)
+        with span("http.request"):
+            pass
+        close_telemetry()  # sends what is waiting
+        server.shutdown()
+        thread.join()
+    ((_, request),) = Collector.taken
+    (resource,) = request.resource_spans
+    assert [each.name for each in resource.scope_spans[0].spans] == ["http.request"]
+    assert "hotline" in [each.value.string_value for each in resource.resource.attributes]
 
 
 def test_what_runs_inside_a_span_can_name_it_to_others(spans: Spans) -> None:

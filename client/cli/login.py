@@ -1,0 +1,80 @@
+"""`causeway login`, `logout`, `whoami`: where the verbs go and with which key."""
+
+from __future__ import annotations
+
+import getpass
+import hashlib
+import sys
+
+from cyclopts import App
+
+from client.cli import output
+from client.cli.kept_login import KeptLogin, keep
+from client.cli.settings import Access, Options, access, given, login_file
+from shared.kernel.errors import Refused
+
+app = App(name="login", help="Keep the address of your service and your key, so that no verb needs them.")
+logout_app = App(name="logout", help="Forget what `causeway login` has kept.")
+whoami_app = App(name="whoami", help="Say which service the verbs go to, with which key, and who says so.")
+_OPTIONS = Options()
+
+
+@app.default
+def login(*, options: Options = _OPTIONS) -> int:
+    """Keep a service and the key for it in a file that only you can read. Nothing is sent.
+
+    Without --key or CAUSEWAY_API_KEY the key is asked for, or read from standard input. --url and --key, or the
+    variables, win over the file, and only together: a kept key goes to no other service.
+    """
+    with output.ending(options):
+        from client.transport import Transport
+
+        found = given(options)
+        if not found.url:
+            raise Refused("url_missing", "name your service with --url", status=400)
+        wanted = KeptLogin(found.url, found.key or _asked(), found.ca_file and found.ca_file.resolve())
+        Transport(wanted.url, wanted.key, http=None, ca_file=wanted.ca_file, attempts_max=1)  # refuses what cannot be
+        keep(login_file(), wanted)
+        return _said(Access(*wanted, told_by="causeway login"), options)
+
+
+@logout_app.default
+def logout(*, options: Options = _OPTIONS) -> int:
+    """Remove the file. The key still opens: have it revoked if others may have it."""
+    with output.ending(options):
+        path = login_file()
+        there = path.exists()
+        path.unlink(missing_ok=True)
+        if options.json:
+            output.document({"forgotten": there})
+        else:
+            output.line("forgotten" if there else "nothing was kept")
+        return output.DONE
+
+
+@whoami_app.default
+def whoami(*, options: Options = _OPTIONS) -> int:
+    """Say which service the verbs go to and with which key, by the first digits of its SHA-256. Nothing is sent."""
+    with output.ending(options):
+        return _said(access(options), options)
+
+
+def _asked() -> str:
+    """The key, unseen at a terminal."""
+    return (getpass.getpass("API key: ") if sys.stdin.isatty() else sys.stdin.readline()).strip()
+
+
+def _said(found: Access, options: Options) -> int:
+    world = "sandbox" if found.key.startswith("cw_test_") else "live"
+    told = {
+        "url": found.url,
+        "key_sha256": hashlib.sha256(found.key.encode()).hexdigest()[:12],
+        "world": world,
+        "ca_file": found.ca_file and str(found.ca_file),
+        "from": found.told_by,
+    }
+    if options.json:
+        output.document(told)
+    else:
+        output.line(f"{found.url}\nkey {told['key_sha256']}, {world}, from {found.told_by}")
+    return output.DONE

@@ -1,0 +1,32 @@
+"""Every code of an error: its cause and its mend. Here alone; problems, the prompt and docs/errors.md say it from here.
+
+A code is stable and public. Which of them a place may raise stands at that place; a test finds each in the code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from shared.kernel.codes import client, documents, door, guard, operator, ours, proofs, records, waits
+from shared.kernel.codes.why import Why
+
+#: What the codes of a family are about, in the order in which a reader meets them.
+FAMILIES: Final[Mapping[str, Mapping[str, Why]]] = {
+    "Answers of a service": door.WHYS,
+    "Not now": waits.WHYS,
+    "What a body is refused for": guard.WHYS,
+    "At a party's prompt": client.WHYS,
+    "Proofs": proofs.WHYS,
+    "Records of Kafka": records.WHYS,
+    "Directory, policy, approvals": documents.WHYS,
+    "At the operator's prompt": operator.WHYS,
+    "Our own mistakes": ours.WHYS,
+}
+WHYS: Final[Mapping[str, Why]] = {code: why for family in FAMILIES.values() for code, why in family.items()}
+
+
+def mend_of(code: str) -> str | None:
+    """What whoever reads the code does about it; None for a code that is not of this version."""
+    why = WHYS.get(code)
+    return None if why is None else why.mend

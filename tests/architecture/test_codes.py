@@ -1,0 +1,91 @@
+"""Every code in the code has its cause and its mend in one table, and nothing stands there that no code says."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Final
+
+import pytest
+
+from services.hotline.domain import HOTLINE
+from services.industry.domain import PROVIDER
+from services.law_enforcement.domain import AGENCY
+from shared.kernel.codes import FAMILIES, WHYS, mend_of
+from tests.architecture.codes import Found, codes_in, constants, error_classes
+from tests.architecture.source import ROOT, modules, parse
+
+_KINDS = (HOTLINE, PROVIDER, AGENCY)
+#: Places whose code is put together, or chosen, out of the reader's sight; none where another error's is handed on.
+_ELSEWHERE: Final[Mapping[tuple[str, str], frozenset[str]]] = {
+    ("shared/exchange/accept.py", "error.code"): frozenset(),
+    ("shared/exchange/accept.py", "error"): frozenset(),
+    ("shared/exchange/needs.py", "code"): frozenset(),
+    ("shared/guard/budget.py", "code"): frozenset({"guard_over_ceiling", "guard_over_budget"}),
+    ("shared/guard/envelope_limits.py", "child.code"): frozenset(),
+    ("shared/kernel/errors.py", "code"): frozenset(),
+    ("shared/party/origin/api/checking.py", "told['code']"): frozenset(),
+    ("shared/party/recipient/domain.py", "f'message_not_for_{recipient.audience}'"): frozenset(
+        f"message_not_for_{kind.audience}" for kind in _KINDS
+    ),
+    ("shared/party/recipient/domain.py", "f'{recipient.subject}_unknown'"): frozenset(
+        f"{kind.subject}_unknown" for kind in _KINDS
+    ),
+    ("shared/party/recipient/domain.py", "f'{recipient.subject}_exists'"): frozenset(
+        f"{kind.subject}_exists" for kind in _KINDS
+    ),
+    ("shared/runtime/http/problems.py", "code"): frozenset({"fields_invalid"}),
+    (
+        "shared/runtime/http/problems.py",
+        "broken_places(error.errors(include_url=False, include_input=False))",
+    ): frozenset(),
+    ("shared/runtime/kafka/reader.py", "_change(found, wanted)"): frozenset({"topics_changed", "topic_made_again"}),
+    ("client/cli/referral.py", "error.code"): frozenset(),
+    ("client/problem.py", "code"): frozenset(),
+    ("deploy/operator/desk.py", "objection.code"): frozenset(),
+}
+
+
+def found() -> list[Found]:
+    every = modules()
+    classes, named = error_classes(every), constants(every)
+    return [place for module in every for place in codes_in(module, classes, named)]
+
+
+def test_every_code_in_the_code_has_its_cause_and_its_mend_and_no_other_has() -> None:
+    places = found()
+    unread = {(place.path, place.spelt) for place in places if place.codes is None}
+    assert unread == set(_ELSEWHERE)
+    said = {code for place in places for code in place.codes or ()}.union(*_ELSEWHERE.values())
+    assert len(said) >= 300
+    assert (sorted(said - WHYS.keys()), sorted(WHYS.keys() - said)) == ([], [])
+
+
+def test_a_code_stands_in_one_family_and_says_something() -> None:
+    assert sum(map(len, FAMILIES.values())) == len(WHYS)
+    assert [code for code, why in WHYS.items() if len(why.cause) < 12 or len(why.mend) < 6] == []
+    assert mend_of("no_such_code") is None
+
+
+def test_the_page_has_every_code_once() -> None:
+    page = (ROOT / "docs/errors.md").read_text(encoding="utf-8").partition("## Rules of fields")[0]
+    assert sorted(re.findall(r"^\| `([a-z0-9_]+)` \|", page, flags=re.MULTILINE)) == sorted(WHYS)
+
+
+@pytest.mark.parametrize(
+    ("planted", "codes"),
+    [
+        ('raise Refused("a_code", "b")', {"a_code"}),
+        ('raise errors.Refused(code="a_code")', {"a_code"}),
+        ("raise Refused(NAMED)", {"named"}),
+        ('def f():\n    code = "a" if x else "b"\n    raise Unavailable(code)', {"a", "b"}),
+        ('def f(rule):\n    raise Refused(f"x_{rule}")\nf("y")\nf(rule="z")', {"x_y", "x_z"}),
+        ('class Own(Refused):\n    def __init__(self):\n        super().__init__("own")', {"own"}),
+    ],
+    ids=["plain", "by name", "constant", "chosen", "put together", "own class"],
+)
+def test_a_code_is_found_however_it_is_said(planted: str, codes: set[str]) -> None:
+    module = parse(planted)
+    classes = error_classes((*modules("shared/kernel"), module))
+    places = codes_in(module, classes, {"NAMED": "named"})
+    assert {code for place in places for code in place.codes or ()} == codes

@@ -1,0 +1,43 @@
+"""Every verb of the program, a party's and the operator's: its help fits 80 columns, and it prints JSON if asked."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from rich.console import Console
+
+from deploy.cli import app
+from tests.client.test_client_tls import verbs
+
+#: They print nothing but lines of JSON, run until they are stopped, or write JSON to a file that they are told.
+WITHOUT_JSON = {"sample", "serve", "demo", "dev up", "dev logs"}
+
+
+def helped(verb: str) -> str:
+    shown = io.StringIO()
+    app.help_print(verb.split(), console=Console(file=shown, width=80, force_terminal=False))
+    return shown.getvalue()
+
+
+def test_the_program_has_its_verbs() -> None:
+    assert len(list(verbs(app))) >= 60
+
+
+@pytest.mark.parametrize("verb", sorted(verbs(app)))
+def test_the_help_of_a_verb_fits_eighty_columns_and_says_what_it_does(verb: str) -> None:
+    lines = helped(verb).splitlines()
+    assert max(map(len, lines)) <= 80
+    assert any(line.strip() and not line.startswith("Usage") for line in lines[:4])
+
+
+@pytest.mark.parametrize("verb", sorted(verbs(app)))
+def test_a_verb_prints_json_if_asked(verb: str) -> None:
+    assert ("--json" in helped(verb)) is (verb not in WITHOUT_JSON or verb == "demo")
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_shells_complete_the_verbs(shell: str) -> None:
+    script = app.generate_completion(shell=shell)  # type: ignore[arg-type]
+    assert "referral" in script
+    assert "doctor" in script
