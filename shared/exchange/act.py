@@ -36,12 +36,13 @@ class Track(StrEnum):
 class Cause(StrEnum):
     """What makes an act happen: a party's person or machine, or an act of the other side, told by its message.
 
-    A second person is another one of the party than whoever began the subject.
+    A second person is another one of the party than whoever began the subject. A timer is the service itself.
     """
 
     PERSON = "person"
     SECOND_PERSON = "second_person"
     ACT = "act"
+    TIMER = "timer"
 
 
 class Offered(StrEnum):
@@ -62,6 +63,7 @@ class OfferState(StrEnum):
     OFFERED = "offered"
     WITHDRAWN = "withdrawn"
     WITHDRAWAL_ACKNOWLEDGED = "withdrawal_acknowledged"
+    RECORD_ERASED = "record_erased"
 
 
 class CaseState(StrEnum):
@@ -74,6 +76,7 @@ class CaseState(StrEnum):
     CLOSED = "closed"
     WITHDRAWN = "withdrawn"
     WITHDRAWAL_ACKNOWLEDGED = "withdrawal_acknowledged"
+    RECORD_ERASED = "record_erased"
 
 
 class NoticeState(StrEnum):
@@ -87,6 +90,7 @@ class NoticeState(StrEnum):
     NOT_OURS = "not_ours"
     WITHDRAWN = "withdrawn"
     WITHDRAWAL_ACKNOWLEDGED = "withdrawal_acknowledged"
+    RECORD_ERASED = "record_erased"
 
 
 class Move(NamedTuple):

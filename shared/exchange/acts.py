@@ -13,6 +13,7 @@ from shared.contracts import answers, registry
 from shared.contracts.base import Contract
 from shared.contracts.registry import MessageType
 from shared.exchange.act import Act, Cause, Move, Offered, Subject, Track
+from shared.exchange.erasure_acts import ERASURE_ACTS
 from shared.kernel.authority import Role
 from shared.vocabulary.answers import AnswerState, CaseOutcome, ItemsFold
 from shared.vocabulary.code import Code
@@ -36,7 +37,7 @@ _NONE: Final = _before(AnswerState.NONE)
 _UNFINISHED: Final = _before(AnswerState.NONE, AnswerState.ACKNOWLEDGED, AnswerState.IN_PART)
 _UNDER_WAY: Final = _before(AnswerState.ACCEPTED, AnswerState.ONGOING)
 #: Also after an answer: what was done may have to be undone when the offer is taken back.
-_ANY_ANSWER: Final = _before(*AnswerState) - {AnswerState.WITHDRAWAL_ACKNOWLEDGED.value}
+_ANY_ANSWER: Final = _before(*AnswerState) - _before(AnswerState.WITHDRAWAL_ACKNOWLEDGED, AnswerState.RECORD_ERASED)
 
 _BEGINS: Final = (Move(_NOTHING, Offered.OPEN.value),)
 _TAKEN_BACK: Final = (Move(_OPEN, Offered.WITHDRAWN.value),)
@@ -158,4 +159,5 @@ ACTS: Final[tuple[Act, ...]] = (
         takes=answers.NoticeDisowning,
     ),
     _withdrawal_noted(Subject.NOTICE, registry.NOTICE_WITHDRAWAL_ACKNOWLEDGED),
+    *ERASURE_ACTS,
 )

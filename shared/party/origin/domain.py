@@ -20,6 +20,7 @@ from shared.contracts.items import ItemNumber
 from shared.contracts.referral import CutRules, ReferralSubmission, Revision
 from shared.exchange.origin import ReferralState
 from shared.exchange.prepare import Prepared
+from shared.exchange.states import WITHDRAWAL_NOTED
 from shared.kernel.authority import Role
 from shared.kernel.errors import NotNow, Refused
 from shared.routing.directory_index import PartyEntry, Purses
@@ -266,7 +267,7 @@ def ticks(state: ReferralState, edges: Sequence[SentEdge]) -> Ticks:
     """The ticks of a referral. Of a withdrawn one they count who was told of that, and who has acknowledged it."""
     if state is ReferralState.WITHDRAWN:
         delivered = sum(edge.withdrawal == ReceiptOutcome.APPLIED for edge in edges)
-        acknowledged = sum(edge.answer is AnswerState.WITHDRAWAL_ACKNOWLEDGED for edge in edges)
+        acknowledged = sum(edge.answer in WITHDRAWAL_NOTED for edge in edges)
     else:
         delivered = sum(edge.delivery == ReceiptOutcome.APPLIED for edge in edges)
         acknowledged = sum(edge.answer is not AnswerState.NONE for edge in edges)

@@ -15,10 +15,9 @@ from shared.exchange import items
 from shared.exchange.act import Act, Offered, Subject, Track
 from shared.exchange.items import Said
 from shared.exchange.message import Received
-from shared.exchange.states import Standing, begins, follow, rows_of, shown
+from shared.exchange.states import WITHDRAWAL_NOTED, Standing, begins, follow, rows_of, shown
 from shared.kernel.authority import Authority, Role
 from shared.kernel.errors import Refused
-from shared.vocabulary.answers import AnswerState
 
 #: An item is known by its subject (referral or notice id) and the party it was sent to.
 ItemKey = tuple[UUID, str]
@@ -124,7 +123,7 @@ def written(message: MessageType, item: Item, said: Contract | None, *, act: UUI
     return clear, message.sealed(**hidden) if hidden else None
 
 
-_TAKEN_BACK: Final = frozenset({Offered.WITHDRAWN.value, AnswerState.WITHDRAWAL_ACKNOWLEDGED.value})
+_TAKEN_BACK: Final = frozenset({Offered.WITHDRAWN.value, *WITHDRAWAL_NOTED})
 #: Referrals are not amended yet: what is answered is always the first revision.
 _REVISION: Final = 1
 

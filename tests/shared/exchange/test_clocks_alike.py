@@ -117,6 +117,6 @@ def test_what_nobody_can_answer_yet_has_no_deadline() -> None:
 def test_every_answer_says_what_it_did_for_clocks(state: AnswerState) -> None:
     """No answer starts what it ends; all but none and the end acknowledge."""
     found = answered(state, AT)
-    silent = state in (AnswerState.NONE, AnswerState.WITHDRAWAL_ACKNOWLEDGED)
+    silent = state in (AnswerState.NONE, AnswerState.WITHDRAWAL_ACKNOWLEDGED, AnswerState.RECORD_ERASED)
     assert (Step(coarse(AT), Did.DOES, ClockDue.ACKNOWLEDGEMENT) in found) != silent
     assert taken_back(AT) == (Step(coarse(AT), Did.ENDS),)
