@@ -65,6 +65,7 @@ EventName = Literal[
     "webhook_paused",
     "webhook_waits",
     "withdrawal_untold",
+    "withdrawal_waits",
 ]
 
 

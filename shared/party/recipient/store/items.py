@@ -8,42 +8,35 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
-from struct import Struct
+from datetime import date, datetime
 from typing import Final, TypeVar
 from uuid import UUID
 
 import asyncpg
-from pydantic_core import from_json, to_json
 
 from shared.contracts.base import Contract
 from shared.contracts.decision import Edge
 from shared.contracts.delivery import HeldEdge
 from shared.contracts.referral import ReferralRecord
 from shared.contracts.registry import ALL, WITHDRAWALS
-from shared.envelope.attributes import COVERED, PROOF
-from shared.envelope.base64url import from_base64url, to_base64url
 from shared.envelope.datakeys import DataKey, KeyEncryptionKey, Place, protect, reveal, unwrap, wrap
 from shared.exchange.clocks import Clocked, Happened
 from shared.exchange.events import Event
 from shared.exchange.message import Draft, Received, Record
 from shared.exchange.words import folded
 from shared.kernel.authority import state_forbids
-from shared.kernel.clock import parse_rfc3339, rfc3339
 from shared.kernel.errors import Defect, Refused, not_found
 from shared.party.recipient.domain import Item, ItemKey
 from shared.party.recipient.ports import Page, ShownItem
+from shared.party.recipient.store.packing import packed, unpacked
 from shared.runtime.database.columns import Json
 from shared.runtime.database.feed import Listed, note_events
+from shared.runtime.database.journal import Erased
 from shared.runtime.database.pages import next_cursor, read_cursor
+from shared.runtime.database.transactions import gather
 from shared.runtime.post import outbox
 from shared.runtime.timers.steps import begin, note_steps
 
-#: Of a packed record: how long are place and headers, and what of its value stands before what was sealed.
-_LENGTHS: Final = Struct(">II")
-#: The headers of nearly every message; their names are not kept with each.
-_USUAL_NAMES: Final = [*COVERED, *PROOF]
-_SEALED_END: Final = b'"}'
 #: What is open and has a child at risk has its arrival and this for its place: it stands above all others.
 AT_RISK: Final = 2**62
 _EDGES: Final = [message.type for message in ALL if message.edge]
@@ -94,6 +87,12 @@ class ItemTable:
     resume: str = field(init=False)
     act: str = field(init=False)
     erase: str = field(init=False)
+    #: The same of many, each with its party; and of those of `erased_record` that have come again.
+    erase_again: str = field(init=False)
+    erase_returned: str = field(init=False)
+    #: What was taken back so many seconds ago and nobody has answered for; what was kept until a day before $1.
+    taken_back: str = field(init=False)
+    kept_until: str = field(init=False)
     page: str = field(init=False)
     attention: str = field(init=False)
     one: str = field(init=False)
@@ -122,6 +121,17 @@ class ItemTable:
             f"WHERE {subject} = $1 AND party = $2 AND state = $3 AND acts = $5 RETURNING {subject}",
             "erase": f"UPDATE {self.contents} SET wrapped_key = NULL, content = '', evidence = '' "
             f"WHERE {subject} = $1 AND party = $2",
+            "erase_again": f"UPDATE {self.contents} AS c SET wrapped_key = NULL, content = '', evidence = '' "
+            "FROM unnest($1::uuid[], $2::text[]) AS e (subject, party) "
+            f"WHERE c.{subject} = e.subject AND c.party = e.party AND c.wrapped_key IS NOT NULL",
+            "erase_returned": f"UPDATE {self.contents} AS c SET wrapped_key = NULL, content = '', evidence = '' "
+            f"FROM erased_record AS e WHERE e.subject = ANY($1::uuid[]) AND c.{subject} = e.subject "
+            "AND c.party = e.party AND c.wrapped_key IS NOT NULL",
+            "taken_back": f"SELECT {subject} AS subject_id, party FROM {table} WHERE state = 'withdrawn' "
+            "AND changed_at <= now() - make_interval(secs => $1) ORDER BY changed_at LIMIT $2 FOR UPDATE SKIP LOCKED",
+            "kept_until": f"SELECT {subject} AS subject_id, party FROM {table} WHERE state = 'withdrawal_acknowledged' "
+            "AND said #>> '{fate}' = 'kept' AND said #>> '{kept,until}' < $1 "
+            "ORDER BY said #>> '{kept,until}' LIMIT $2 FOR UPDATE SKIP LOCKED",
             # It names its party, although row-level security does too: so that an index has the rows in their order.
             "page": f"SELECT {self.shown}, place AS arrival FROM {table} WHERE party = $1 AND place IS NOT NULL "
             "AND ($2::text IS NULL OR state = $2) AND ($3::bigint IS NULL OR place < $3) "
@@ -199,6 +209,18 @@ class PostgresItems:
 
     async def erase(self, item: Item) -> None:
         await self._driver.execute(self.table.erase, item.subject_id, item.party)
+        gather(self._driver, [Erased(self.table.name, item.subject_id, item.party)])
+
+    async def erase_returned(self, subjects: Sequence[UUID]) -> None:
+        await self._driver.execute(self.table.erase_returned, list(subjects))
+
+    async def taken_back(self, age_s: float, limit: int) -> list[ItemKey]:
+        rows = await self._driver.fetch(self.table.taken_back, age_s, limit)
+        return [(row["subject_id"], row["party"]) for row in rows]
+
+    async def kept_until(self, before: date, limit: int) -> list[ItemKey]:
+        rows = await self._driver.fetch(self.table.kept_until, before.isoformat(), limit)
+        return [(row["subject_id"], row["party"]) for row in rows]
 
     async def send(self, drafts: Sequence[Draft]) -> None:
         await outbox.enqueue(self._driver, drafts)
@@ -353,43 +375,3 @@ def seal_contents(
         evidence = protect(packed(message.record), key, place.column("evidence"))
         contents.append((content, evidence, wrap(key, kek, place.column("wrapped_key"))))
     return contents
-
-
-def packed(record: Record) -> bytes:
-    """A record that `accept` has passed, as it is kept: two lengths, place and headers as JSON, the exact value.
-
-    The base64url that ends a sealed part, half of the message, is kept as the bytes that it stands for.
-    """
-    names = [name for name, value in record.headers if value is not None]
-    values = [value.decode("latin-1") for _, value in record.headers if value is not None]
-    place = [record.topic, record.partition, record.offset, rfc3339(record.broker_time)]
-    head = to_json([place, None if names == _USUAL_NAMES else names, values])
-    value = record.value or b""
-    begins = value.rfind(b".") + 1
-    sealed = _sealed_bytes(value[begins:])
-    front = value[:begins] if sealed else value
-    return _LENGTHS.pack(len(head), len(front)) + head + front + sealed
-
-
-def _sealed_bytes(ending: bytes) -> bytes:
-    """What the end of a value stands for; nothing where it is kept as it is."""
-    if not ending.endswith(_SEALED_END):
-        return b""
-    try:
-        return from_base64url(ending[: -len(_SEALED_END)].decode())
-    except ValueError:
-        return b""
-
-
-def unpacked(kept: bytes) -> Record:
-    """The record that `packed` was given, without its key: that is the subject among the headers."""
-    head_bytes, front_bytes = _LENGTHS.unpack_from(kept)
-    begins = _LENGTHS.size + head_bytes
-    ends = begins + front_bytes
-    head, front, sealed = kept[_LENGTHS.size : begins], kept[begins:ends], kept[ends:]
-    (topic, partition, offset, broker_time), names, values = from_json(head)
-    headers = tuple(
-        zip(_USUAL_NAMES if names is None else names, (text.encode("latin-1") for text in values), strict=True)
-    )
-    value = front + to_base64url(sealed).encode() + _SEALED_END if sealed else front
-    return Record(topic, partition, offset, parse_rfc3339(broker_time), None, headers, value)
