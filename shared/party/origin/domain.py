@@ -25,6 +25,7 @@ from shared.kernel.authority import Role
 from shared.kernel.errors import NotNow, Refused
 from shared.routing.directory_index import PartyEntry, Purses
 from shared.vocabulary.answers import AnswerState, CaseDeclineReason, ReceiptOutcome
+from shared.vocabulary.referral import RelationKind
 from shared.vocabulary.routing import Disposition, Purpose, Reason, WorkReason
 
 #: Where a referral stands once it is filed.
@@ -239,11 +240,22 @@ class SentEdge(Recipient):
     notice_id: Uuid | None
 
 
+class Related(Contract):
+    """Another of the party's own referrals, and what it has to do with this one."""
+
+    referral_id: Uuid
+    kind: RelationKind
+
+
 class ShownReferral(ListedReferral):
-    """One of the party's own referrals with its ticks and edges."""
+    """One of the party's own referrals with its ticks and edges.
+
+    `relations` are found after it was accepted, within a minute: others of the party's that name the same place.
+    """
 
     ticks: Ticks
     edges: tuple[SentEdge, ...]
+    relations: tuple[Related, ...] = ()
 
 
 class WorkItem(Contract):

@@ -39,6 +39,7 @@ EventName = Literal[
     "law_aged",
     "law_reviewed",
     "library_spoke",
+    "locations_wait",
     "log_line_broken",
     "marks_impossible",
     "marks_too_many",

@@ -24,6 +24,7 @@ async def test_it_is_assembled_without_a_broker_and_serves_the_paths_of_a_provid
         "courier",
         "consumer",
         "moves",
+        "locations",
         "withdrawals",
     }
     assert paths_of(app.http.openapi()) == {

@@ -40,6 +40,82 @@ CREATE POLICY erased_record_added ON erased_record FOR INSERT WITH CHECK (
     )
 );
 
+-- Which of a party's own referrals name one place. Tokens are made and looked up by a step of its own, after each
+-- referral was answered; `location_place` is how far it has come in the party's feed, for each version of the form.
+-- Whoever can write these tables can have links missing or invented; what was sent does not depend on them.
+CREATE TABLE location_token (
+    party text NOT NULL,
+    referral_id uuid NOT NULL,
+    n smallint NOT NULL,
+    version integer NOT NULL,
+    token bytea NOT NULL,
+    made_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (party, referral_id, n, version)
+);
+CREATE INDEX location_token_of ON location_token (party, version, token, referral_id);
+CREATE INDEX location_token_made ON location_token (made_at);
+CREATE TABLE relation (
+    party text NOT NULL,
+    referral_id uuid NOT NULL,
+    other uuid NOT NULL,
+    kind text NOT NULL,
+    at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (party, referral_id, other, kind)
+);
+CREATE INDEX relation_of ON relation (party, other);
+CREATE TABLE location_place (
+    party text NOT NULL,
+    version integer NOT NULL,
+    arrival bigint NOT NULL,
+    PRIMARY KEY (party, version)
+);
+ALTER TABLE location_token ENABLE ROW LEVEL SECURITY;
+ALTER TABLE location_token FORCE ROW LEVEL SECURITY;
+CREATE POLICY location_token_seen ON location_token FOR SELECT USING (
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
+    AND EXISTS (
+        SELECT 1 FROM permitted AS p
+        WHERE p.resource = 'referral' AND p.action = current_setting('causeway.action', true)
+          AND p.role = current_setting('causeway.role', true)
+    )
+);
+CREATE POLICY location_token_added ON location_token FOR INSERT WITH CHECK (
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
+    AND current_setting('causeway.role', true) = 'service' AND current_setting('causeway.action', true) = 'apply'
+);
+ALTER TABLE relation ENABLE ROW LEVEL SECURITY;
+ALTER TABLE relation FORCE ROW LEVEL SECURITY;
+CREATE POLICY relation_seen ON relation FOR SELECT USING (
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
+    AND EXISTS (
+        SELECT 1 FROM permitted AS p
+        WHERE p.resource = 'referral' AND p.action = current_setting('causeway.action', true)
+          AND p.role = current_setting('causeway.role', true)
+    )
+);
+CREATE POLICY relation_added ON relation FOR INSERT WITH CHECK (
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
+    AND current_setting('causeway.role', true) = 'service' AND current_setting('causeway.action', true) = 'apply'
+);
+ALTER TABLE location_place ENABLE ROW LEVEL SECURITY;
+ALTER TABLE location_place FORCE ROW LEVEL SECURITY;
+CREATE POLICY location_place_seen ON location_place FOR SELECT USING (
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
+    AND EXISTS (
+        SELECT 1 FROM permitted AS p
+        WHERE p.resource = 'referral' AND p.action = current_setting('causeway.action', true)
+          AND p.role = current_setting('causeway.role', true)
+    )
+);
+CREATE POLICY location_place_added ON location_place FOR INSERT WITH CHECK (
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
+    AND current_setting('causeway.role', true) = 'service' AND current_setting('causeway.action', true) = 'apply'
+);
+CREATE POLICY location_place_changed ON location_place FOR UPDATE USING (
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
+    AND current_setting('causeway.role', true) = 'service' AND current_setting('causeway.action', true) = 'apply'
+);
+
 -- What was taken back and nobody has answered for; and what was kept, by the day until which.
 CREATE INDEX offer_taken_back ON offer (changed_at) WHERE state = 'withdrawn';
 CREATE INDEX offer_kept_until ON offer ((said #>> '{kept,until}'))
@@ -51,6 +127,8 @@ INSERT INTO permitted (resource, action, role, state) VALUES
     ('offer', 'read', 'viewer', 'record_erased'),
     ('offer', 'apply', 'service', 'record_erased');
 
+EXECUTE format('GRANT SELECT, INSERT ON location_token, relation TO %I', service);
+EXECUTE format('GRANT SELECT, INSERT, UPDATE ON location_place TO %I', service);
 EXECUTE format('GRANT SELECT, UPDATE ON erasure_place TO %I', service);
 EXECUTE format('GRANT SELECT, INSERT ON erased_record TO %I', service);
 
