@@ -21,7 +21,7 @@ from shared.contracts.erasures import Erasure
 from shared.envelope.datakeys import KeyEncryptionKey
 from shared.exchange.act import Act
 from shared.exchange.erasure_acts import ERASE
-from shared.exchange.keeping import reason_to_keep
+from shared.exchange.keeping import KEPT_DAYS, reason_to_keep
 from shared.exchange.states import row
 from shared.kernel.authority import Role
 from shared.kernel.clock import Clock
@@ -34,6 +34,7 @@ from shared.runtime.database.transactions import Database, RowScope
 from shared.runtime.instance.app import App
 from shared.runtime.watch.logs import log
 from shared.vocabulary.answers import WithdrawalFate
+from shared.vocabulary.judgement import RetentionClass
 
 #: The act of a person that the service does instead.
 _ANSWER: Final = "acknowledge_withdrawal"
@@ -84,7 +85,7 @@ class Withdrawals:
         scope = RowScope(directory.parties_of(self._instance), Role.SERVICE, "apply")
         async with self._database.transaction(scope) as session:
             items = self._items(session.driver, self._kek)
-            answered = await self._answer(items, await items.taken_back(self._answer_h * 3600, BATCH), directory)
+            answered = await self._answer(items, directory)
         async with self._database.transaction(scope) as session:
             items = self._items(session.driver, self._kek)
             today = self._clock.now().date()
@@ -93,8 +94,13 @@ class Withdrawals:
             self._wake()
         return answered + erased
 
-    async def _answer(self, items: Items, due: Sequence[ItemKey], directory: DirectoryIndex) -> int:
-        return await self._each(items, due, directory, act=row(self._recipient.subject, _ANSWER), said=self._said)
+    async def _answer(self, items: Items, directory: DirectoryIndex) -> int:
+        due = await items.taken_back(self._answer_h * 3600, BATCH)
+
+        def said(item: Item) -> WithdrawalAnswer:
+            return self._said(item, due[item.subject_id, item.party])
+
+        return await self._each(items, list(due), directory, act=row(self._recipient.subject, _ANSWER), said=said)
 
     async def _erase(self, items: Items, due: Sequence[ItemKey], directory: DirectoryIndex) -> int:
         act = row(self._recipient.subject, ERASE)
@@ -117,8 +123,11 @@ class Withdrawals:
             await carry_out(act, item, said=said(item), acting=acting)
         return len(due)
 
-    def _said(self, item: Item) -> WithdrawalAnswer:
-        kept = reason_to_keep(self._recipient.subject, item.said, retention=None, at=self._clock.now())
+    def _said(self, item: Item, classes: Sequence[str]) -> WithdrawalAnswer:
+        """Of several classes the one that lasts longest."""
+        known = [each for each in RetentionClass if each.value in classes]
+        retention = max(known, key=lambda each: KEPT_DAYS[each], default=None)
+        kept = reason_to_keep(self._recipient.subject, item.said, retention=retention, at=self._clock.now())
         return WithdrawalAnswer(fate=WithdrawalFate.ERASED if kept is None else WithdrawalFate.KEPT, kept=kept)
 
 

@@ -127,8 +127,10 @@ class ItemTable:
             "erase_returned": f"UPDATE {self.contents} AS c SET wrapped_key = NULL, content = '', evidence = '' "
             f"FROM erased_record AS e WHERE e.subject = ANY($1::uuid[]) AND c.{subject} = e.subject "
             "AND c.party = e.party AND c.wrapped_key IS NOT NULL",
-            "taken_back": f"SELECT {subject} AS subject_id, party FROM {table} WHERE state = 'withdrawn' "
-            "AND changed_at <= now() - make_interval(secs => $1) ORDER BY changed_at LIMIT $2 FOR UPDATE SKIP LOCKED",
+            "taken_back": f"SELECT {subject} AS subject_id, party, ARRAY(SELECT DISTINCT c.retention "
+            f"FROM {self.contents} AS c WHERE c.{subject} = t.{subject} AND c.party = t.party) AS classes "
+            f"FROM {table} AS t WHERE state = 'withdrawn' AND changed_at <= now() - make_interval(secs => $1) "
+            "ORDER BY changed_at LIMIT $2 FOR UPDATE OF t SKIP LOCKED",
             "kept_until": f"SELECT {subject} AS subject_id, party FROM {table} WHERE state = 'withdrawal_acknowledged' "
             "AND said #>> '{fate}' = 'kept' AND said #>> '{kept,until}' < $1 "
             "ORDER BY said #>> '{kept,until}' LIMIT $2 FOR UPDATE SKIP LOCKED",
@@ -214,9 +216,9 @@ class PostgresItems:
     async def erase_returned(self, subjects: Sequence[UUID]) -> None:
         await self._driver.execute(self.table.erase_returned, list(subjects))
 
-    async def taken_back(self, age_s: float, limit: int) -> list[ItemKey]:
+    async def taken_back(self, age_s: float, limit: int) -> dict[ItemKey, list[str]]:
         rows = await self._driver.fetch(self.table.taken_back, age_s, limit)
-        return [(row["subject_id"], row["party"]) for row in rows]
+        return {(row["subject_id"], row["party"]): row["classes"] for row in rows}
 
     async def kept_until(self, before: date, limit: int) -> list[ItemKey]:
         rows = await self._driver.fetch(self.table.kept_until, before.isoformat(), limit)
