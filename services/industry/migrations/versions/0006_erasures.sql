@@ -97,24 +97,6 @@ CREATE POLICY relation_added ON relation FOR INSERT WITH CHECK (
     coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
     AND current_setting('causeway.role', true) = 'service' AND current_setting('causeway.action', true) = 'apply'
 );
-ALTER TABLE location_place ENABLE ROW LEVEL SECURITY;
-ALTER TABLE location_place FORCE ROW LEVEL SECURITY;
-CREATE POLICY location_place_seen ON location_place FOR SELECT USING (
-    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
-    AND EXISTS (
-        SELECT 1 FROM permitted AS p
-        WHERE p.resource = 'referral' AND p.action = current_setting('causeway.action', true)
-          AND p.role = current_setting('causeway.role', true)
-    )
-);
-CREATE POLICY location_place_added ON location_place FOR INSERT WITH CHECK (
-    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
-    AND current_setting('causeway.role', true) = 'service' AND current_setting('causeway.action', true) = 'apply'
-);
-CREATE POLICY location_place_changed ON location_place FOR UPDATE USING (
-    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
-    AND current_setting('causeway.role', true) = 'service' AND current_setting('causeway.action', true) = 'apply'
-);
 
 -- What was taken back and nobody has answered for; and what was kept, by the day until which.
 CREATE INDEX notice_taken_back ON notice (changed_at) WHERE state = 'withdrawn';
@@ -127,9 +109,9 @@ INSERT INTO permitted (resource, action, role, state) VALUES
     ('notice', 'read', 'viewer', 'record_erased'),
     ('notice', 'apply', 'service', 'record_erased');
 
-EXECUTE format('GRANT SELECT, INSERT ON location_token, relation TO %I', service);
+EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON location_token, relation TO %I', service);
 EXECUTE format('GRANT SELECT, INSERT, UPDATE ON location_place TO %I', service);
 EXECUTE format('GRANT SELECT, UPDATE ON erasure_place TO %I', service);
-EXECUTE format('GRANT SELECT, INSERT ON erased_record TO %I', service);
+EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON erased_record TO %I', service);
 
 END $migration$;

@@ -52,6 +52,6 @@ INSERT INTO permitted (resource, action, role, state) VALUES
     ('case', 'apply', 'service', 'record_erased');
 
 EXECUTE format('GRANT SELECT, UPDATE ON erasure_place TO %I', service);
-EXECUTE format('GRANT SELECT, INSERT ON erased_record TO %I', service);
+EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON erased_record TO %I', service);
 
 END $migration$;
