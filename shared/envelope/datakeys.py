@@ -60,11 +60,12 @@ class DataKey:
 class KeyEncryptionKey:
     """The instance's 256-bit key that wraps data keys. Never shown, never stored beside what it wraps."""
 
-    __slots__ = ("_actors", "cipher")
+    __slots__ = ("_actors", "_locations", "cipher")
 
     def __init__(self, raw: bytes) -> None:
         self.cipher = _cipher(raw)
         self._actors = hmac.digest(raw, b"causeway-actor/v1", "sha256")
+        self._locations = hmac.digest(raw, b"causeway-location/v1", "sha256")
 
     @classmethod
     def load(cls, text: str) -> KeyEncryptionKey:
@@ -80,6 +81,13 @@ class KeyEncryptionKey:
         The same actor has the same name in all facts about this party, and another one in those about any other.
         """
         return hmac.digest(hmac.digest(self._actors, party.encode(), "sha256"), actor, "sha256")[:16].hex()
+
+    def location_token(self, party: str, location: bytes) -> bytes:
+        """A token by which rows of `party` about one place are found, 16 bytes: HMAC-SHA-256 as `actor_id` has it.
+
+        Whoever has the rows and not the key can tell which speak of one place, and not of which.
+        """
+        return hmac.digest(hmac.digest(self._locations, party.encode(), "sha256"), location, "sha256")[:16]
 
     def __repr__(self) -> str:
         return "KeyEncryptionKey(…)"

@@ -13,6 +13,7 @@ from shared.contracts import answers, registry
 from shared.contracts.base import Contract
 from shared.contracts.registry import MessageType
 from shared.exchange.act import Act, Cause, Move, Offered, Subject, Track
+from shared.exchange.preservation_acts import PRESERVATION_ACTS
 from shared.kernel.authority import Role
 from shared.vocabulary.answers import AnswerState, CaseOutcome, ItemsFold
 from shared.vocabulary.code import Code
@@ -158,4 +159,5 @@ ACTS: Final[tuple[Act, ...]] = (
         takes=answers.NoticeDisowning,
     ),
     _withdrawal_noted(Subject.NOTICE, registry.NOTICE_WITHDRAWAL_ACKNOWLEDGED),
+    *PRESERVATION_ACTS,
 )
