@@ -58,7 +58,7 @@ async def exported(client: CausewayClient, preservation_id: UUID) -> bytes:
 
 
 async def ask(
-    client: CausewayClient, provider: str, terms: PreservationTerms, record: PreservationRecord
+    client: CausewayClient, provider: str, terms: PreservationTerms, *, record: PreservationRecord
 ) -> PreservationState:
     """Ask a provider to keep what it has at these locations."""
     body: dict[str, JsonValue] = {"provider": provider} | _json(terms) | _json(record)
@@ -66,7 +66,7 @@ async def ask(
 
 
 async def act(
-    client: CausewayClient, name: str, preservation_id: UUID, said: Contract | None = None
+    client: CausewayClient, name: str, preservation_id: UUID, *, said: Contract | None = None
 ) -> PreservationState:
     """Do any act by the name of its row (`shared.exchange.preservation_acts`); `said` is what the row takes."""
     route = row(Subject.PRESERVATION, name).name.replace("_", "-")

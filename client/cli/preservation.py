@@ -21,10 +21,8 @@ from shared.vocabulary.preservation import (
     PreservationEnd,
     PreservationKind,
     PreservationRefusal,
-    PreservationTerm,
     PreservationWithdrawal,
 )
-from shared.vocabulary.routing import Instrument
 
 if TYPE_CHECKING:
     from client.preservations import PreservationState
@@ -39,9 +37,9 @@ async def ask(
     locations: Sequence[str],
     /,
     *,
-    instrument: Instrument,
+    instrument: str,
     kind: PreservationKind = PreservationKind.PRESERVE,
-    term: PreservationTerm | None = None,
+    term: str | None = None,
     until: date | None = None,
     order_reference: str | None = None,
     options: Options = _OPTIONS,
@@ -59,7 +57,7 @@ async def ask(
     kind
         preserve, or produce: that is tracked alone, the order stays on its own channel.
     term
-        For how long, by class; or say --until, and not both.
+        For how long, by class: eu_60d, us_1y, ca_21d, ca_1y; or say --until, and not both.
     until
         Until which day.
     order_reference
@@ -70,26 +68,27 @@ async def ask(
         from shared.contracts.preserving import PreservationRecord, PreservationTerms
 
         try:
-            terms = PreservationTerms(kind=kind, instrument=instrument, term=term, until=until)
+            ordered = {"kind": kind, "instrument": instrument, "term": term, "until": until}
+            terms = PreservationTerms.model_validate(ordered)
             record = PreservationRecord.model_validate(
                 {"locations": [_location(each) for each in locations], "order_reference": order_reference}
             )
         except ValueError:
             raise Refused("ask_malformed", "one of --term and --until; locations as KIND=VALUE", status=400) from None
-        _moved(await asked(client, provider, terms, record), options)
+        _moved(await asked(client, provider, terms, record=record), options)
         return output.DONE
 
 
 @app.command
 async def extend(preservation_id: UUID, /, *, until: date, options: Options = _OPTIONS) -> int:
     """Ask that it be kept longer, until a day: once."""
-    return await _act("extend", preservation_id, options, {"until": until})
+    return await _act("extend", preservation_id, options, said={"until": until})
 
 
 @app.command
 async def withdraw(preservation_id: UUID, /, *, reason: PreservationWithdrawal, options: Options = _OPTIONS) -> int:
     """Take a request back. It stays open until the provider confirms that."""
-    return await _act("withdraw", preservation_id, options, {"reason": reason})
+    return await _act("withdraw", preservation_id, options, said={"reason": reason})
 
 
 @app.command
@@ -118,21 +117,21 @@ async def answer(
         Goes with too_late: when it was removed. UTC if it names no zone.
     """
     if said in (PreservationAnswer.EXTENDED, PreservationAnswer.EXTENSION_REFUSED):
-        return await _act("answer_extension", preservation_id, options, {"answer": said, "reason": reason})
+        return await _act("answer_extension", preservation_id, options, said={"answer": said, "reason": reason})
     words: dict[str, object] = {"answer": said, "until": until, "reason": reason, "impossible": impossible}
-    return await _act("answer", preservation_id, options, words | {"removed_at": zoned(removed_at)})
+    return await _act("answer", preservation_id, options, said=words | {"removed_at": zoned(removed_at)})
 
 
 @app.command
 async def end(preservation_id: UUID, /, *, reason: PreservationEnd, options: Options = _OPTIONS) -> int:
     """Say that nothing is kept any more, and why."""
-    return await _act("end", preservation_id, options, {"reason": reason})
+    return await _act("end", preservation_id, options, said={"reason": reason})
 
 
 @app.command
 async def acknowledge_withdrawal(preservation_id: UUID, /, *, options: Options = _OPTIONS) -> int:
     """Confirm that you have stopped keeping what the agency no longer wants kept."""
-    return await _act("acknowledge_withdrawal", preservation_id, options, None)
+    return await _act("acknowledge_withdrawal", preservation_id, options, said=None)
 
 
 @app.command(name="list")
@@ -192,7 +191,7 @@ def _write(path: Path, content: bytes) -> None:
         file.write(content)
 
 
-async def _act(name: str, preservation_id: UUID, options: Options, said: dict[str, object] | None) -> int:
+async def _act(name: str, preservation_id: UUID, options: Options, *, said: dict[str, object] | None) -> int:
     async with output.service(options) as client:
         from client.preservations import act
         from shared.exchange.act import Subject
@@ -203,7 +202,7 @@ async def _act(name: str, preservation_id: UUID, options: Options, said: dict[st
             words = None if said is None or takes is None else takes.model_validate(said)
         except ValueError:
             raise Refused("answer_malformed", "--help of the verb says what goes with what", status=400) from None
-        _moved(await act(client, name, preservation_id, words), options)
+        _moved(await act(client, name, preservation_id, said=words), options)
         return output.DONE
 
 

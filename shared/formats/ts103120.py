@@ -93,13 +93,13 @@ def _object(action: Element, flow: Flow, step: Step, *, generation: int) -> None
     if flow.order_reference is not None:
         _text(task, _core("ExternalIdentifier"), flow.order_reference)
     _text(task, _core("LastChanged"), _instant(step.at))
-    _entry(task, "Status", "PreservationState", step.state)
+    _entry(task, "Status", "PreservationState", value=step.state)
     if (why := _why(step)) is not None:
         reason = SubElement(task, _task("StatusReason"))
         _text(reason, _core("ErrorCode"), _CODED)
         _text(reason, _core("ErrorDescription"), why)
     if step.state == "withdrawn":
-        _entry(task, "DesiredStatus", "PreservationState", "withdrawal_acknowledged")
+        _entry(task, "DesiredStatus", "PreservationState", value="withdrawal_acknowledged")
     _details(task, flow)
     if flow.preserves:
         _expiry(task, flow, step)
@@ -108,7 +108,7 @@ def _object(action: Element, flow: Flow, step: Step, *, generation: int) -> None
 
 def _details(task: Element, flow: Flow) -> None:
     details = SubElement(task, _task("RequestDetails"))
-    _entry(details, "Type", "Instrument", flow.instrument)
+    _entry(details, "Type", "Instrument", value=flow.instrument)
     values = SubElement(details, _task("RequestValues"))
     for kind, value in flow.locations:
         one = SubElement(values, _task("RequestValue"))
@@ -118,7 +118,7 @@ def _details(task: Element, flow: Flow) -> None:
         _text(one, _task("Value"), value)
     if flow.term is not None:
         subtype = SubElement(details, _task("Subtype"))
-        _entry(subtype, "RequestSubtype", "PreservationTerm", flow.term)
+        _entry(subtype, "RequestSubtype", "PreservationTerm", value=flow.term)
 
 
 def _expiry(task: Element, flow: Flow, step: Step) -> None:
@@ -146,7 +146,7 @@ def _endpoint(above: Element, name: str, endpoint: Endpoint) -> None:
     _text(element, _core("UniqueIdentifier"), endpoint.party)
 
 
-def _entry(above: Element, name: str, dictionary: str, value: str) -> None:
+def _entry(above: Element, name: str, dictionary: str, *, value: str) -> None:
     element = SubElement(above, _task(name))
     for part, text in (("Owner", _OWNER), ("Name", dictionary), ("Value", value)):
         _text(element, f"{{{COMMON}}}{part}", text)

@@ -119,7 +119,7 @@ async def receive(messages: Sequence[Received], preservations: Preservations, *,
 async def list_preservations(acting: Acting, *, state: str | None, cursor: str | None, limit: int) -> PreservationPage:
     """The party's own, newest first, without what is sealed."""
     _require_look(acting)
-    return await acting.preservations.page(acting.party, state, cursor, limit)
+    return await acting.preservations.page(acting.party, state, cursor, limit=limit)
 
 
 async def show_preservation(preservation_id: UUID, acting: Acting) -> OpenedPreservation:

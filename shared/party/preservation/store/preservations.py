@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import Final, NamedTuple
 from uuid import UUID
 
@@ -46,14 +46,9 @@ SELECT preservation_id, party, counterpart, exercise, offered, answer, kind, ins
 FROM preservation WHERE preservation_id = ANY($1::uuid[])
 """
 _LOCK: Final = f"{_FIND} ORDER BY preservation_id, party FOR UPDATE"
-_ADD: Final = """
-INSERT INTO preservation (preservation_id, party, counterpart, exercise, state, offered, answer, kind, instrument, term,
-                          until, acts, told, asks, content, wrapped_key, asked_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
-"""
 _MOVE: Final = """
-UPDATE preservation SET state = $5, offered = $6, answer = $7, acts = $8, told = $9, changed_at = now()
-WHERE preservation_id = $1 AND party = $2 AND acts = $3 AND told = $4 RETURNING preservation_id
+UPDATE preservation SET state = $4, offered = $5, answer = $6, acts = $7, told = $8, changed_at = now()
+WHERE preservation_id = $1 AND party = $2 AND ARRAY[acts, told] = $3::int[] RETURNING preservation_id
 """
 _PAGE: Final = """
 SELECT preservation_id, counterpart, exercise, state, kind, instrument, term, until, asked_at, arrival FROM preservation
@@ -65,6 +60,32 @@ _TIMELINE: Final = """
 SELECT track, name, number, state, said, at FROM preservation_act
 WHERE preservation_id = $1 AND party = $2 ORDER BY kept
 """
+
+
+class _New(NamedTuple):
+    """A row of a fresh one, as it is written."""
+
+    preservation_id: UUID
+    party: str
+    counterpart: str
+    exercise: bool
+    state: str
+    offered: str
+    answer: str
+    kind: str
+    instrument: str
+    term: str | None
+    until: date | None
+    acts: int
+    told: int
+    asks: bool
+    content: bytes
+    wrapped_key: bytes
+    asked_at: datetime
+
+
+_NEW: Final = Columns.of(_New)
+_ADD: Final = insert(TABLE, _NEW)
 
 
 class _Act(NamedTuple):
@@ -100,17 +121,16 @@ class PostgresPreservations:
     async def add(self, preservation: Preservation, record: PreservationRecord, at: datetime) -> None:
         key, place = DataKey.generate(), _place(preservation.preservation_id, preservation.party)
         content = protect(record.model_dump_json(exclude_none=True).encode(), key, place.column("content"))
-        await self._driver.execute(
-            _ADD,
+        row = _New(
             preservation.preservation_id,
             preservation.party,
             preservation.counterpart,
             preservation.exercise,
             preservation.state,
             *preservation.standing,
-            preservation.kind,
-            preservation.instrument,
-            preservation.term,
+            preservation.kind.value,
+            preservation.instrument.value,
+            None if preservation.term is None else preservation.term.value,
             preservation.until,
             preservation.acts,
             preservation.told,
@@ -119,9 +139,10 @@ class PostgresPreservations:
             wrap(key, self._kek, place.column("wrapped_key")),
             at,
         )
+        await self._driver.execute(*_ADD.bind(rows=_NEW.rows([row])))
 
     async def move(self, before: Preservation, after: Preservation) -> None:
-        known = before.preservation_id, before.party, before.acts, before.told
+        known = before.preservation_id, before.party, [before.acts, before.told]
         moved = await self._driver.fetchval(_MOVE, *known, after.state, *after.standing, after.acts, after.told)
         if moved is None:
             raise state_forbids()
@@ -135,7 +156,7 @@ class PostgresPreservations:
     async def send(self, drafts: Sequence[Draft]) -> None:
         await outbox.enqueue(self._driver, drafts)
 
-    async def page(self, party: str, state: str | None, cursor: str | None, limit: int) -> PreservationPage:
+    async def page(self, party: str, state: str | None, cursor: str | None, *, limit: int) -> PreservationPage:
         rows = await self._driver.fetch(_PAGE, party, state, read_cursor(cursor), limit + 1)
         items = [_shown(row) for row in rows[:limit]]
         return PreservationPage(items=tuple(items), next=next_cursor(rows, limit))
