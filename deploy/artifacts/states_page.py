@@ -17,14 +17,15 @@ END: Final = "<!-- end of states -->"
 #: Whose pages show which subjects, and what each subject is.
 SHOWN_BY: Final = {
     "hotline": (Subject.REFERRAL, Subject.OFFER),
-    "law_enforcement": (Subject.CASE,),
-    "industry": (Subject.REFERRAL, Subject.NOTICE),
+    "law_enforcement": (Subject.CASE, Subject.PRESERVATION),
+    "industry": (Subject.REFERRAL, Subject.NOTICE, Subject.PRESERVATION),
 }
 _WHAT: Final = {
     Subject.REFERRAL: "A referral at its origin",
     Subject.OFFER: "A referral offered to a hotline",
     Subject.CASE: "A referral offered to an agency",
     Subject.NOTICE: "A notice issued to a provider",
+    Subject.PRESERVATION: "A preservation, at the agency that asks and at the provider that is asked",
 }
 _HEAD: Final = """# States
 

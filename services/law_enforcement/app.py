@@ -9,10 +9,13 @@ from services.law_enforcement.api import cases_router
 from services.law_enforcement.bus import law_enforcement_door
 from services.law_enforcement.domain import AGENCY, AUTHORITY
 from services.law_enforcement.store import PostgresCases
-from shared.exchange.act import CaseState, Subject
+from shared.exchange.act import CaseState, Subject, Track
 from shared.exchange.events import event_type
+from shared.exchange.preservation import ASK
 from shared.party.attention import Source, attention_router
 from shared.party.feed import feed_routers
+from shared.party.preservation.api import PreservationRoutes, preservations_router
+from shared.party.preservation.store.preservations import LISTED, PostgresPreservations
 from shared.party.recipient.app import serving
 from shared.party.recipient.store.attention import items_waiting
 from shared.party.withdrawals import with_withdrawals
@@ -22,7 +25,10 @@ from shared.runtime.instance.machinery import Machinery, build_machinery
 from shared.runtime.instance.settings import RuntimeSettings
 
 #: What each kind of event begins, and its lists have.
-LISTS: Final = {event_type(Subject.CASE, "offer"): PostgresCases.table.listed}
+LISTS: Final = {
+    event_type(Subject.CASE, "offer"): PostgresCases.table.listed,
+    event_type(Subject.PRESERVATION, ASK.name): LISTED,
+}
 #: How each kind of record is erased once more, in a restored database.
 ERASES: Final = {PostgresCases.table.name: PostgresCases.table.erase_again}
 
@@ -37,7 +43,16 @@ def assemble(machinery: Machinery) -> App:
     door, items = law_enforcement_door(kek=machinery.keys.kek), serving(machinery)
     waiting = Source("case", CaseState.OFFERED, partial(items_waiting, table=PostgresCases.table, subject=Subject.CASE))
     attention = attention_router(items, AUTHORITY, waiting)
-    routers = [cases_router(items), attention, *feed_routers(items, AUTHORITY)]
+    asking = preservations_router(
+        PreservationRoutes(
+            serving=items,
+            authority=AUTHORITY,
+            track=Track.OFFER,
+            documents=machinery.documents,
+            preservations=PostgresPreservations,
+        )
+    )
+    routers = [cases_router(items), asking, attention, *feed_routers(items, AUTHORITY)]
     http = create_app("Causeway law enforcement", routers, probes=machinery.probes())
     app = App(
         machinery,

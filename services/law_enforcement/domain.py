@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Final
 
 from shared.exchange import events, webhooks
-from shared.exchange.act import CaseState, Subject
+from shared.exchange.act import CaseState, Subject, Track
 from shared.exchange.message import Received
 from shared.exchange.states import WITHDRAWAL_NOTED, permits
 from shared.kernel.authority import Authority
@@ -14,7 +14,8 @@ from shared.kernel.errors import Refused
 from shared.party.recipient.domain import Item, RecipientKind
 from shared.vocabulary.answers import CaseOutcome, CloseReason
 
-AUTHORITY: Final = Authority((*permits(Subject.CASE), events.PERMIT, *webhooks.PERMITS))
+_ASKS: Final = tuple(permits(Subject.PRESERVATION, Track.OFFER))
+AUTHORITY: Final = Authority((*permits(Subject.CASE), *_ASKS, events.PERMIT, *webhooks.PERMITS))
 _TAKEN_BACK: Final = frozenset({CaseState.WITHDRAWN.value, *WITHDRAWAL_NOTED})
 
 

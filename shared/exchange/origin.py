@@ -12,7 +12,7 @@ from shared.contracts.base import Contract
 from shared.contracts.items import AnsweredSoFar
 from shared.contracts.registry import MessageType
 from shared.exchange import items
-from shared.exchange.act import Offered, Subject, Track
+from shared.exchange.act import ASKED_BY_AGENCIES, Offered, Subject, Track
 from shared.exchange.acts import ACTS
 from shared.exchange.items import Said
 from shared.exchange.states import answer_follows, permits
@@ -39,7 +39,9 @@ class ReferralState(StrEnum):
 PERMITS: Final[tuple[Permit, ...]] = tuple(permits(Subject.REFERRAL))
 #: The answers an origin understands.
 ANSWERS: Final[frozenset[MessageType]] = frozenset(
-    row.message for row in ACTS if row.message is not None and row.track is Track.ANSWER
+    row.message
+    for row in ACTS
+    if row.message is not None and row.track is Track.ANSWER and row.subject not in ASKED_BY_AGENCIES
 )
 
 
@@ -49,7 +51,7 @@ UNFINISHED: Final[frozenset[AnswerState]] = frozenset(
     | {
         AnswerState(state)
         for row in ACTS
-        if row.track is Track.ANSWER and Offered.OPEN.value in row.needs
+        if row.track is Track.ANSWER and row.subject not in ASKED_BY_AGENCIES and Offered.OPEN.value in row.needs
         for move in row.moves
         for state in move.before
     }

@@ -23,13 +23,15 @@ from shared.vocabulary.routing import WorkReason
 
 #: A child is at risk, and whoever was told has not finished with it.
 P0_OPEN: Final = "p0_open"
+#: An agency wants something kept, and its provider has not answered.
+PRESERVATION_UNANSWERED: Final = "preservation_unanswered"
 #: What a recipient has answered that leaves the origin where it was.
 ANSWERED_NO: Final = (AnswerState.DECLINED, AnswerState.REJECTED, AnswerState.NOT_OURS)
 Reason = (
     WorkReason
     | Literal[ReceiptOutcome.REFUSED, ReceiptOutcome.DEFERRED, ReceiptOutcome.WAITING, ReceiptOutcome.PARKED]
     | Literal[AnswerState.DECLINED, AnswerState.REJECTED, AnswerState.NOT_OURS]
-    | Literal["recipient_ahead", "p0_open"]
+    | Literal["recipient_ahead", "p0_open", "preservation_unanswered"]
 )
 
 

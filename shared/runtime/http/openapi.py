@@ -86,7 +86,8 @@ def document(app: FastAPI) -> dict[str, Any]:
             for status, said in operation["responses"].items():
                 said["headers"] = said.get("headers", {}) | header_refs("Request-Id")
                 if status >= "4":
-                    said["content"] = {PROBLEM_JSON: said["content"].pop("application/json")}
+                    (of_problem,) = said["content"].values()
+                    said["content"] = {PROBLEM_JSON: of_problem}
             operation["responses"] |= {
                 status: {"$ref": f"#/components/responses/{status}"} for status in _refusals(path, operation)
             }

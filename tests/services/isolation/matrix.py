@@ -17,7 +17,7 @@ from services.audit.domain.entries import AUTHORITY as AUDIT
 from services.hotline.domain import AUTHORITY as HOTLINE
 from services.industry.domain import AUTHORITY as INDUSTRY
 from services.law_enforcement.domain import AUTHORITY as LAW_ENFORCEMENT
-from shared.exchange.act import CaseState, NoticeState, OfferState
+from shared.exchange.act import CaseState, NoticeState, OfferState, PreservationState
 from shared.exchange.origin import ReferralState
 from shared.exchange.webhooks import WebhookState
 from shared.kernel.authority import Authority, Relation, Role
@@ -100,6 +100,21 @@ _WEBHOOK_DELIVERY = """
 INSERT INTO webhook_delivery (webhook_id, slot, party, entry, message_id, number, attempt, at, code, duration_ms)
 SELECT $1, 0, $2, 0, 'evt_1', 1, 1, now(), 'delivered', 1 WHERE $3 <> ''
 """
+_PRESERVATION = """
+INSERT INTO preservation (preservation_id, party, counterpart, exercise, state, offered, answer, kind, instrument, acts,
+                          told, asks, content, asked_at)
+VALUES ($1, $2, 'counterpart.example', true, $3, 'open', 'none', 'preserve', 'eu_2023_1543', 1, 0, true, '', now())
+"""
+_PRESERVATION_ACT = """
+INSERT INTO preservation_act (preservation_id, party, track, number, name, state, said, at)
+SELECT $1, $2, 'offer', 1, 'submit', $3, '{}', now()
+"""
+_NOTICE_LOCATION = """
+INSERT INTO notice_location (notice_id, party, n, token) SELECT $1, $2, 1, '' WHERE $3 <> ''
+"""
+_PRESERVATION_LOCATION = """
+INSERT INTO preservation_location (preservation_id, party, token) SELECT $1, $2, '' WHERE $3 <> ''
+"""
 _CLOCKED = """
 INSERT INTO clocked (edge_id, party, subject, told_by, origin, recipient, purpose, rules, begun_at)
 SELECT $1::uuid, $2, $1, $1, 'origin.example', 'recipient.example', 'investigation', '{}', now() WHERE $3 <> ''
@@ -161,6 +176,10 @@ def _links(service: str) -> Iterator[Isolated]:
         )
 
 
+def _of_locations(action: str) -> set[str]:
+    return {ADDS} if action == "apply" else set()
+
+
 def _clocks(service: str) -> Iterator[Isolated]:
     """What clocks keep is of whatever its party acts on: it is written with these acts, and removed by the service."""
     for table, insert, allows in (
@@ -171,6 +190,30 @@ def _clocks(service: str) -> Iterator[Isolated]:
         yield Isolated(service, table, ANY, Kept, "edge_id", insert, has_state=False, allows=allows)
 
 
+PRESERVATIONS = tuple(
+    held
+    for service in ("law_enforcement", "industry")
+    for held in (
+        Isolated(service, "preservation", "preservation", PreservationState, "preservation_id", _PRESERVATION),
+        Isolated(
+            service,
+            "preservation_act",
+            "preservation",
+            PreservationState,
+            "preservation_id",
+            _PRESERVATION_ACT,
+            has_state=False,
+            timeline=True,
+        ),
+    )
+)
+LOCATIONS = tuple(
+    Isolated("industry", table, of, states, f"{of}_id", insert, has_state=False, allows=_of_locations)
+    for table, of, states, insert in (
+        ("notice_location", "notice", NoticeState, _NOTICE_LOCATION),
+        ("preservation_location", "preservation", PreservationState, _PRESERVATION_LOCATION),
+    )
+)
 CLOCKS = tuple(held for service in ("hotline", "law_enforcement", "industry") for held in _clocks(service))
 TABLES = (
     Isolated("hotline", "referral", "referral", ReferralState, "referral_id", _REFERRAL),
@@ -194,6 +237,8 @@ TABLES = (
             ),
         )
     ),
+    *PRESERVATIONS,
+    *LOCATIONS,
     *CLOCKS,
     *(held for service in ("hotline", "law_enforcement", "industry") for held in _erasures(service)),
     *(held for service in ("hotline", "industry") for held in _links(service)),
