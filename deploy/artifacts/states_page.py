@@ -10,6 +10,7 @@ from typing import Final
 
 from shared.exchange.act import Act, Cause, Offered, Subject
 from shared.exchange.acts import ACTS
+from shared.exchange.changes_acts import AMEND
 from shared.exchange.states import begins, may_come_in, rows_of, states, steps
 
 BEGIN: Final = "<!-- states: written by `python -m deploy.artifacts` from shared/exchange/acts.py -->"
@@ -89,8 +90,11 @@ def _told(row: Act) -> Iterable[Act]:
         return [row]
     if Offered.DROPPED.value in {move.to for move in row.moves}:
         return []
+    told = [each for each in ACTS if each.cause is Cause.ACT and each.name != AMEND]
+    if Offered.WITHDRAWN.value in {move.to for move in row.moves}:
+        return [each for each in told if not begins(each)]
     sends = begins(row) or row.cause is Cause.SECOND_PERSON
-    return [each for each in ACTS if each.cause is Cause.ACT and begins(each) == sends]
+    return [each for each in told if begins(each)] if sends else told
 
 
 def _listed(names: Iterable[str]) -> str:

@@ -26,16 +26,17 @@ _TABLE: Final = ItemTable(
     name="notice",
     subject="notice_id",
     sender="contact",
-    shown="notice_id, contact, purpose, exercise, state, language, edge, numbers, received_at, priority, said",
+    shown="notice_id, contact, purpose, exercise, state, language, edge, numbers, received_at, priority, revision, "
+    "said",
     numbers="numbers",
 )
 _NEW: Final = Columns.of(NewItem, language="text", numbers="smallint[]")
 _ADD: Final = Statement(
     """
 INSERT INTO notice (notice_id, party, contact, exercise, purpose, edge, content, evidence, wrapped_key, language,
-                    numbers, state, priority)
+                    numbers, state, priority, revision)
 SELECT subject_id, party, sender, exercise, purpose, edge::jsonb, content, evidence, wrapped_key, language,
-       string_to_array(numbers, chr(31))::smallint[], 'issued', priority FROM {new}
+       string_to_array(numbers, chr(31))::smallint[], 'issued', priority, revision FROM {new}
 """,
     new=_NEW,
 )

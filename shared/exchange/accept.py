@@ -278,7 +278,7 @@ def _open(reading: _Reading, reader: ReadingInstance) -> None:
         reading.message,
         attributes.id,
         attributes.subject,
-        clear={"revision": getattr(reading.clear, "revision", 0)},
+        clear={"revision": getattr(reading.clear, "revision", None) or 0},
         sender=attributes.sender,
         recipient=attributes.recipient,
     )

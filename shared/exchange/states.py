@@ -104,6 +104,12 @@ def shown(subject: Subject, standing: Standing) -> str:
     return _UNANSWERED[subject] if standing.answer == AnswerState.NONE.value else standing.answer
 
 
+def answer_of(subject: Subject, state: str) -> AnswerState | None:
+    """The answer that is shown as `state`; None where it shows that the origin has taken it back."""
+    found = {shown(subject, each): each.answer for each in standings(subject) if each.offered == Offered.OPEN.value}
+    return AnswerState(found[state]) if state in found else None
+
+
 @cache
 def standings(subject: Subject) -> frozenset[Standing]:
     """Every standing that the rows can lead to."""

@@ -38,11 +38,12 @@ Reason = (
 class Mend(StrEnum):
     """The one act that would help.
 
-    `release`: as a second person, or drop it. `refile`: withdraw it, and file it anew for somebody else or with what
-    was missing. `call`: ask whoever was told. `operator`: theirs or yours, sees why it does not arrive. The others are
-    acts of a recipient.
+    `reroute`: what was disowned to whom the answer names. `release`: as a second person, or drop it. `refile`:
+    withdraw it, and file it anew for somebody else or with what was missing. `call`: ask whoever was told. `operator`:
+    theirs or yours, sees why it does not arrive. The others are acts of a recipient.
     """
 
+    REROUTE = "reroute"
     RELEASE = "release"
     REFILE = "refile"
     CALL = "call"
@@ -115,8 +116,10 @@ _NEXT: Final[Mapping[tuple[Subject, str], Mend]] = {
 }
 
 
-def mend_of(reasons: tuple[str, ...]) -> Mend:
-    """The act that would help an origin: of several reasons the first is in the way."""
+def mend_of(reasons: tuple[str, ...], *, suggested: bool = False) -> Mend:
+    """The act that would help an origin: of several reasons the first is in the way. `suggested`: another provider."""
+    if reasons[0] == AnswerState.NOT_OURS and suggested:
+        return Mend.REROUTE
     return _MENDS.get(reasons[0], Mend.REFILE)
 
 

@@ -28,6 +28,8 @@ VERBS: dict[str, list[str]] = {
     "referral list": [],
     "referral work": [],
     "referral withdraw": [ID, "--reason", "duplicate"],
+    "referral amend": [ID, "FILE"],
+    "referral reroute": [ID, ID],
     "referral release": [ID],
     "referral drop": [ID],
     "inbox": [],

@@ -204,7 +204,8 @@ def test_the_recipient_takes_what_an_origin_sends_it(act: Act) -> None:
     assert act.message is not None
     for subject, recipient in RECIPIENTS.items():
         if subject is act.subject:
-            assert recipient.arriving[act.message] is act
+            arriving = recipient.amending if act.name == "amend" else recipient.arriving
+            assert arriving[act.message] is act
         elif act.message not in {each.message for each in rows_of(subject)}:
             assert act.message not in recipient.arriving
 

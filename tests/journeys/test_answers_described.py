@@ -111,6 +111,12 @@ async def origin_answers(asked: Asked, party: str, make: Any) -> None:
     path = f"/v1/referrals/{filed['referral_id']}"
     await asked.exchange.until_quiet()
     await asked.get(party, path)
+    follows = {"If-Match": '"1"'}
+    await asked.post(party, f"{path}:amend", json=first | {"viewed_by": "nobody"}, headers=follows)
+    await asked.post(party, f"{path}:amend", json=first, headers=follows, status=412)
+    await asked.post(party, f"{path}:amend", first, status=428)
+    await asked.post(party, f"{path}:reroute", {"notice_id": str(uuid7())}, status=422)
+    await asked.get(party, path)
     withdrawn = await asked.post(party, f"{path}:withdraw", WITHDRAWAL)
     assert await asked.post(party, f"{path}:withdraw", {"reason": "duplicate"}) == withdrawn
     await asked.get(party, path)

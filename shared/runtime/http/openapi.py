@@ -26,6 +26,8 @@ IDEMPOTENCY_KEY: Final[Mapping[str, Any]] = {
     "it is spelt: it has one effect, and is answered again with the first answer.",
     "schema": {"type": "string", "pattern": "^[A-Za-z0-9._-]{1,64}$"},
 }
+#: The arguments of a route's decorator.
+Described = dict[str, Any]
 #: Where the schemas of the bodies that a route reads itself wait in its operation until `document` collects them.
 _BODIES: Final = "x-bodies"
 _SCHEMA: Final = "#/components/schemas/{model}"

@@ -75,6 +75,10 @@ INSERT INTO edge (edge_id, instance, referral_id, party, recipient, purpose, rea
 SELECT $1::uuid, 'industry', $1::uuid, $2, 'recipient.example', 'investigation', 'hosting_jurisdiction', '{}', '', now()
 WHERE $3 <> ''
 """
+_REVISION = """
+INSERT INTO referral_revision (referral_id, revision, party, cause, at, body_sha256, facts, decision, content)
+SELECT $1::uuid, 1, $2, 'filed', now(), '', '{}', '{}', '' WHERE $3 <> ''
+"""
 _OFFER = """
 INSERT INTO offer (referral_id, party, origin, purpose, exercise, state, edge, content, evidence)
 VALUES ($1, $2, 'origin.example', 'assessment', true, $3, '{}', '', '')
@@ -143,8 +147,14 @@ def _of_edges(action: str) -> set[str]:
         "read": set(),
         "submit": {ADDS},
         "release": {ADDS, CHANGES},
+        "amend": {ADDS, CHANGES},
+        "reroute": {ADDS, CHANGES},
         "apply": {ADDS, CHANGES, REMOVES},
     }.get(action, {CHANGES})
+
+
+def _of_revisions(action: str) -> set[str]:
+    return {ADDS} if action in ("amend", "reroute") else set()
 
 
 def _of_steps(action: str) -> set[str]:
@@ -214,6 +224,19 @@ LOCATIONS = tuple(
         ("preservation_location", "preservation", PreservationState, _PRESERVATION_LOCATION),
     )
 )
+REVISIONS = tuple(
+    Isolated(
+        service,
+        "referral_revision",
+        "referral",
+        ReferralState,
+        "referral_id",
+        _REVISION,
+        has_state=False,
+        allows=_of_revisions,
+    )
+    for service in ("hotline", "industry")
+)
 CLOCKS = tuple(held for service in ("hotline", "law_enforcement", "industry") for held in _clocks(service))
 TABLES = (
     Isolated("hotline", "referral", "referral", ReferralState, "referral_id", _REFERRAL),
@@ -239,6 +262,7 @@ TABLES = (
     ),
     *PRESERVATIONS,
     *LOCATIONS,
+    *REVISIONS,
     *CLOCKS,
     *(held for service in ("hotline", "law_enforcement", "industry") for held in _erasures(service)),
     *(held for service in ("hotline", "industry") for held in _links(service)),
@@ -309,7 +333,7 @@ def _expected(held: Isolated, role: str, action: str) -> Iterator[tuple[Cell, se
                 effects |= (held.allows or _of_acts)(action)
                 if held.timeline:
                     effects = {SEES} if action == "read" else {SEES, ADDS}
-                effects |= {ADDS} if (held.table, action) == ("edge", "release") else set()
+                effects |= {ADDS} if held.table == "edge" and action in ("release", "amend", "reroute") else set()
             yield Cell(f"{held.service}.{held.table}", role, relation, action, state), effects
 
 
