@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from functools import partial
 from typing import Final
 
-from services.law_enforcement.api import cases_router
+from services.law_enforcement.api import cases_router, holds_router
 from services.law_enforcement.bus import law_enforcement_door
 from services.law_enforcement.domain import AGENCY, AUTHORITY
 from services.law_enforcement.store import PostgresCases
 from shared.exchange.act import CaseState, Subject
 from shared.exchange.events import event_type
+from shared.exchange.holds import hold_max
 from shared.party.attention import Source, attention_router
 from shared.party.feed import feed_routers
 from shared.party.recipient.app import serving
@@ -37,7 +39,8 @@ def assemble(machinery: Machinery) -> App:
     door, items = law_enforcement_door(kek=machinery.keys.kek), serving(machinery)
     waiting = Source("case", CaseState.OFFERED, partial(items_waiting, table=PostgresCases.table, subject=Subject.CASE))
     attention = attention_router(items, AUTHORITY, waiting)
-    routers = [cases_router(items), attention, *feed_routers(items, AUTHORITY)]
+    longest = partial(_longest_hold, machinery)
+    routers = [cases_router(items, longest), holds_router(items), attention, *feed_routers(items, AUTHORITY)]
     http = create_app("Causeway law enforcement", routers, probes=machinery.probes())
     app = App(
         machinery,
@@ -55,3 +58,8 @@ def assemble(machinery: Machinery) -> App:
         door,
     )
     return with_withdrawals(app, AGENCY, PostgresCases)
+
+
+def _longest_hold(machinery: Machinery) -> timedelta:
+    """How far from now a hold may end, by the policy in force."""
+    return hold_max(machinery.documents_at(machinery.clock.now()).policy.document)

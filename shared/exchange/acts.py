@@ -14,6 +14,7 @@ from shared.contracts.base import Contract
 from shared.contracts.registry import MessageType
 from shared.exchange.act import Act, Cause, Move, Offered, Subject, Track
 from shared.exchange.erasure_acts import ERASURE_ACTS
+from shared.exchange.hold_acts import HOLD_ACTS
 from shared.kernel.authority import Role
 from shared.vocabulary.answers import AnswerState, CaseOutcome, ItemsFold
 from shared.vocabulary.code import Code
@@ -160,4 +161,5 @@ ACTS: Final[tuple[Act, ...]] = (
     ),
     _withdrawal_noted(Subject.NOTICE, registry.NOTICE_WITHDRAWAL_ACKNOWLEDGED),
     *ERASURE_ACTS,
+    *HOLD_ACTS,
 )

@@ -14,6 +14,7 @@ from shared.contracts.registry import MessageType
 from shared.exchange import items
 from shared.exchange.act import Offered, Subject, Track
 from shared.exchange.acts import ACTS
+from shared.exchange.hold_acts import STAYING
 from shared.exchange.items import Said
 from shared.exchange.states import answer_follows, permits
 from shared.exchange.words import folded
@@ -94,7 +95,8 @@ def answer_edge(
     following = answer_follows(message, present.state, deciding, offered=offered)
     if following is None:
         raise Refused("answer_out_of_order")
-    detail = folded(present.detail, said_in(clear, own=own))
+    # What is asked of notices is no word of the case.
+    detail = present.detail if message in STAYING else folded(present.detail, said_in(clear, own=own))
     return Answered(following, detail, clear.number if isinstance(clear, Answer) else present.acts)
 
 

@@ -17,6 +17,7 @@ from shared.exchange.clocks import Clocked, Happened, answered, received, taken_
 from shared.exchange.compose import Addressing, compose
 from shared.exchange.events import Event, happened
 from shared.exchange.evidence import Witness
+from shared.exchange.hold_acts import STAYING
 from shared.exchange.message import Received
 from shared.exchange.origin import ANSWERS
 from shared.exchange.revealed import compose_revealed
@@ -73,6 +74,7 @@ async def receive(
     await _add(items, new)
     await items.change({key: states for key, states in changed.items() if key not in resumed})
     await items.resume([now[key] for key in resumed])
+    await items.heard(taken)
     await items.clock(*_timed(taken))
     if edges is not None:
         refusals |= await edges.apply(answers)
@@ -161,7 +163,7 @@ async def carry_out(row: Act, item: Item, *, said: Contract | None, acting: Acti
     if isinstance(said, WithdrawalAnswer | Erasure) and said.fate is WithdrawalFate.ERASED:
         await acting.items.erase(item)
     await acting.items.act(item, following, clear, sealed=sealed, at=acting.at)
-    told = answered(AnswerState(following), acting.at)
+    told = () if row.message in STAYING else answered(AnswerState(following), acting.at)
     await acting.items.clock((), [Happened.by(item.party, subject_id, item.sender, step=step) for step in told])
     await acting.items.note([happened(row, subject_id, party=item.party, state=following)])
     answer = compose(

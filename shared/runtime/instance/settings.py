@@ -74,6 +74,9 @@ class RuntimeSettings(BaseSettings):
     #: For how many hours what was taken back waits for a person's answer: then the service answers by its rules.
     withdrawal_answer_h: Annotated[float, Field(ge=0, le=720)] = 72.0
 
+    #: For a stack on one machine: so many seconds an hour of a hold window lasts, and six issue slots.
+    hold_hour_s: Annotated[float, Field(gt=0, le=3600)] = 3600
+
     #: /readyz says no when a message waits longer than that for its sending, or its receipt; by default never, since
     #: an instance that cannot send can still accept.
     outbox_age_s_max: Annotated[float, Field(gt=0)] | None = None

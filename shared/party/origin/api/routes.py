@@ -15,6 +15,7 @@ from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
 from shared.contracts.base import Contract
+from shared.contracts.holds import Confirming, Overriding
 from shared.contracts.referral import ReferralSubmission
 from shared.envelope.datakeys import KeyEncryptionKey
 from shared.exchange.act import Act, Subject
@@ -43,10 +44,13 @@ from shared.party.origin.domain import (
     WorkPage,
 )
 from shared.party.origin.domain import Request as Filed
+from shared.party.origin.holding import Overridden
+from shared.party.origin.store.holds import PostgresHolds
 from shared.party.origin.store.referrals import PostgresReferrals
 from shared.party.origin.store.reviews import PostgresReviews
 from shared.party.origin.use_cases import referrals as use_cases
 from shared.party.origin.use_cases.alarms import Alarms, Kind
+from shared.party.origin.use_cases.holds import CONFIRM, PROPOSE, Holding, Override
 from shared.party.origin.use_cases.intake import Intake
 from shared.party.origin.use_cases.referrals import Acting
 from shared.party.origin.use_cases.reviews import DROP, RELEASE, Reviewing, drop_referral, release_referral
@@ -96,8 +100,10 @@ class OriginApi:
         kek: KeyEncryptionKey,
         clock: Clock,
         number: Callable[[], Awaitable[object]],
+        instance: str,
     ) -> None:
         """`owe` charges a party for work; `number` gives what was committed its place in the lists."""
+        self._instance = instance
         self._database = database
         self._acts = acts
         self._intake = intake
@@ -161,6 +167,22 @@ class OriginApi:
             return ReviewedReferral(referral_id=referral_id, state=ReferralState(state))
 
         return await self._acts.once(request, identity, act.name, roles=act.roles, act=review)
+
+    async def override(self, act: Act, referral_id: UUID, request: Request, *, identity: Identity) -> Response:
+        """Propose that a hold should end, or confirm it as a second person."""
+        assert act.takes is not None
+        said = read_model(act.takes, await read_json(request))
+
+        async def override(session: Session) -> Overridden:
+            at = self._clock.now()
+            holding = Holding(PostgresHolds(session.driver), self._documents, self._instance, at)
+            doing = Override(identity.party, identity.role, identity.actor, self._authority, holding)
+            if isinstance(said, Overriding):
+                return await doing.propose(referral_id, said)
+            assert isinstance(said, Confirming)
+            return await doing.confirm(referral_id, said)
+
+        return await self._acts.once(request, identity, act.name, roles=act.roles, act=override)
 
     async def check(self, request: Request, identity: Identity) -> Response:
         """Say of what is posted, one or a list, what would become of it."""
@@ -244,6 +266,16 @@ def add_origin_routes(router: APIRouter, origin: OriginApi, identified: Identifi
     async def drop(referral_id: UUID, request: Request, identity: Identity = who) -> Response:
         """Erase a referral of somebody else's instead of letting it go."""
         return await origin.review(DROP, referral_id, request, identity=identity)
+
+    @router.post("/referrals/{referral_id}:propose-override", **does(Overridden, takes=[Overriding]))
+    async def propose_override(referral_id: UUID, request: Request, identity: Identity = who) -> Response:
+        """Say that a hold of the referral should end, and what wins over it. Nothing happens until another confirms."""
+        return await origin.override(PROPOSE, referral_id, request, identity=identity)
+
+    @router.post("/referrals/{referral_id}:confirm-override", **does(Overridden, takes=[Confirming]))
+    async def confirm_override(referral_id: UUID, request: Request, identity: Identity = who) -> Response:
+        """End a hold that somebody else has proposed to override."""
+        return await origin.override(CONFIRM, referral_id, request, identity=identity)
 
 
 def answer_filed(request: Filed, outcomes: Sequence[Outcome], *, acceptor: Acceptor) -> Reply:
