@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
+from typing import Final
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request
@@ -17,6 +18,7 @@ from services.law_enforcement.use_cases import act_on_case
 from shared.contracts.evidence import KeptEvidence
 from shared.contracts.holds import HoldState
 from shared.exchange.act import Act, CaseState, Subject
+from shared.exchange.holds import hold_max
 from shared.exchange.states import collection
 from shared.party.recipient.api import Answering, ItemRoutes, Serving, add_acts, viewed
 from shared.party.recipient.holding import HoldPage
@@ -27,7 +29,11 @@ from shared.runtime.http.openapi import shows
 from shared.runtime.http.paging import Cursor, Limit
 
 
-def cases_router(serving: Serving, longest: Callable[[], timedelta]) -> APIRouter:
+#: How far from now a hold may end, where no policy says it.
+_BY_NO_POLICY: Final = partial(hold_max, {})
+
+
+def cases_router(serving: Serving, longest: Callable[[], timedelta] = _BY_NO_POLICY) -> APIRouter:
     """The routes under /v1/inbox, where referrals wait and are taken back, and /v1/cases, where they are answered.
 
     `longest`: how far from now a hold may end.

@@ -18,6 +18,7 @@ from shared.party.feed import feed_routers
 from shared.party.recipient.app import serving
 from shared.party.recipient.store.attention import items_waiting
 from shared.party.withdrawals import with_withdrawals
+from shared.party.recipient.store.holds import ended_holds
 from shared.runtime.http.edge import create_app
 from shared.runtime.instance.app import App
 from shared.runtime.instance.machinery import Machinery, build_machinery
@@ -38,7 +39,7 @@ def assemble(machinery: Machinery) -> App:
     """The parts of the service on top of its machinery; needs no database and no broker."""
     door, items = law_enforcement_door(kek=machinery.keys.kek), serving(machinery)
     waiting = Source("case", CaseState.OFFERED, partial(items_waiting, table=PostgresCases.table, subject=Subject.CASE))
-    attention = attention_router(items, AUTHORITY, waiting)
+    attention = attention_router(items, AUTHORITY, waiting, Source("case", CaseState.OFFERED, ended_holds))
     longest = partial(_longest_hold, machinery)
     routers = [cases_router(items, longest), holds_router(items), attention, *feed_routers(items, AUTHORITY)]
     http = create_app("Causeway law enforcement", routers, probes=machinery.probes())

@@ -36,7 +36,6 @@ class Documents:
     directory: DirectoryIndex
     policy: PolicyIndex
     reads: PeerReads = field(default_factory=PeerReads)
-    #: How long an hour of a hold window lasts.
     hours: Hours = field(default_factory=Hours)
 
     @property
@@ -230,8 +229,7 @@ def prepare_again(
         traceparent=traceparent,
         sealer=sealer,
         released=released,
-        # What was sent once, or has waited for its window, does not wait for it again.
-        windows=documents.hours if every else None,
+        windows=documents.hours if every else None,  # what has waited for its window does not wait again
         known={key: each.known for key, each in only.items() if each.known is not None},
     )
     letters = write_letters(writing, edges)

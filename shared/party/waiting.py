@@ -23,6 +23,8 @@ from shared.vocabulary.routing import WorkReason
 
 #: A child is at risk, and whoever was told has not finished with it.
 P0_OPEN: Final = "p0_open"
+#: What an agency had held was issued since its time was over, and its provider has not answered yet.
+HOLD_EXPIRED: Final = "hold_expired"
 #: What a recipient has answered that leaves the origin where it was.
 ANSWERED_NO: Final = (AnswerState.DECLINED, AnswerState.REJECTED, AnswerState.NOT_OURS)
 Reason = (
@@ -30,6 +32,7 @@ Reason = (
     | Literal[ReceiptOutcome.REFUSED, ReceiptOutcome.DEFERRED, ReceiptOutcome.WAITING, ReceiptOutcome.PARKED]
     | Literal[AnswerState.DECLINED, AnswerState.REJECTED, AnswerState.NOT_OURS]
     | Literal["recipient_ahead", "p0_open"]
+    | Literal["hold_expired", "hold_overridden", "hold_lapsed", "hold_too_late"]
 )
 
 
@@ -101,6 +104,7 @@ _MENDS: Final[Mapping[str, Mend]] = {
     ReceiptOutcome.WAITING: Mend.OPERATOR,
     ReceiptOutcome.PARKED: Mend.OPERATOR,
     P0_OPEN: Mend.CALL,
+    HOLD_EXPIRED: Mend.CALL,
 }
 #: Of what was sent to a party, by its state: what the party can do next.
 _NEXT: Final[Mapping[tuple[Subject, str], Mend]] = {

@@ -59,6 +59,8 @@ SINCE = {
         "shared/exchange/spelt.py",
         # What proves a message, in a file of its own (0051).
         "shared/party/recipient/store/packing.py",
+        # What an origin says of a hold (0049).
+        "shared/party/recipient/store/holds.py",
         "shared/runtime/database/feed.py",
     },
 }

@@ -132,7 +132,11 @@ def assemble_origin(machinery: Machinery, authority: Authority) -> Origin:
         unreleased_days=machinery.settings.unreleased_days,
         wake=machinery.wake,
     )
-    timers = OriginTimers(
+    return Origin(api, bus, intake, alarms, checking, _timers(machinery))
+
+
+def _timers(machinery: Machinery) -> OriginTimers:
+    return OriginTimers(
         machinery.database,
         law=Law(machinery.documents, machinery.documents_at),
         instance=machinery.instance,
@@ -141,4 +145,3 @@ def assemble_origin(machinery: Machinery, authority: Authority) -> Origin:
         scope=machinery.service_scope,
         wake=machinery.wake,
     )
-    return Origin(api, bus, intake, alarms, checking, timers)

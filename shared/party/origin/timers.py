@@ -29,7 +29,7 @@ class OriginTimers:
     """The planned notices of one database, of the parties that `scope` has when it is asked."""
 
     #: A test takes another one, and shows what that breaks.
-    store = PostgresPlanned
+    store: type[PostgresPlanned] = PostgresPlanned
 
     def __init__(
         self,

@@ -74,8 +74,7 @@ async def receive(
     await _add(items, new)
     await items.change({key: states for key, states in changed.items() if key not in resumed})
     await items.resume([now[key] for key in resumed])
-    await items.heard(taken)
-    await items.clock(*_timed(taken))
+    await _keep(taken, items)
     if edges is not None:
         refusals |= await edges.apply(answers)
         events += edges.events
@@ -88,6 +87,9 @@ async def _add(items: Items, new: Sequence[Received]) -> None:
     await items.add(new)
     if new:
         await items.erase_returned([UUID(message.subject) for message in new])
+async def _keep(taken: Sequence[Received], items: Items) -> None:
+    await items.heard(taken)
+    await items.clock(*_timed(taken))
 
 
 def _timed(messages: Sequence[Received]) -> tuple[list[Clocked], list[Happened]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
@@ -36,9 +36,10 @@ from shared.exchange.message import Received
 from shared.kernel.authority import Role
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid4
-from shared.party.origin.store.holds import PostgresHolds
+from shared.party.origin.store.holds import PostgresHolds, expired_holds
 from shared.party.origin.timers import OriginTimers
 from shared.party.origin.use_cases.holds import Holding, Override
+from shared.party.waiting import Place
 from shared.runtime.database.transactions import RowScope
 from shared.vocabulary.answers import CaseDeclineReason
 from shared.vocabulary.holds import HoldBasis, HoldScope, OverrideBasis
@@ -147,6 +148,15 @@ async def told(origin: Origin, name: str) -> list[dict[str, Any]]:
     return [json.loads(row.body)["clear"] for row in rows]
 
 
+async def attention(origin: Origin, referral_id: UUID) -> list[tuple[str, str]]:
+    """Why holds of the referral need a person of its origin, and what would help."""
+    beginning = Place(-1, datetime(1970, 1, 1, tzinfo=UTC), UUID(int=0))
+    async with origin.database.transaction(RowScope([HOTLINE], Role.ANALYST, "read")) as session:
+        found = await expired_holds(session.driver, HOTLINE, beginning, rank_max=1, limit=200)
+    rows = [waits.row for waits in found if waits.row.subject == referral_id]
+    return [(reason, row.mend.value) for row in rows for reason in row.reasons]
+
+
 async def pass_time(origin: Origin, time: timedelta) -> None:
     origin.clock.advance(time.total_seconds())
     await timers(origin).look()
@@ -194,6 +204,7 @@ async def test_a_hold_in_time_is_activated_and_expires_by_default(origin: Origin
     assert (ended["hold"], ended["end"]) == (activated["hold"], "expired")
     (hold,) = (await origin.show(referral_id))["holds"]
     assert hold["state"] == "expired"
+    assert ("hold_expired", "call") in await attention(origin, referral_id)
 
 
 async def test_after_the_notice_it_is_too_late(origin: Origin) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import pytest
 
+from shared.contracts.answers import Acceptance
 from shared.contracts.holds import (
     HoldActivatedClear,
     HoldEndedClear,
@@ -16,8 +17,12 @@ from shared.contracts.holds import (
     HoldTooLateClear,
 )
 from shared.contracts.registry import HOLD_ACTIVATED, HOLD_ENDED, HOLD_TOO_LATE, MessageType
+from shared.kernel.authority import Role
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid7
+from shared.party.recipient.store.holds import ended_holds
+from shared.party.waiting import Place
+from shared.runtime.database.transactions import RowScope
 from shared.vocabulary.holds import HoldBasis, HoldEnd, HoldScope
 from tests.services.deliveries import AGENCY, AT, HOTLINE, offered, received
 from tests.services.law_enforcement.agency import Agencies
@@ -61,6 +66,15 @@ async def activate(agencies: Agencies, referral_id: UUID, hours: int = 8) -> UUI
     words = {"scope": HoldScope.REMOVAL, "basis": OPEN, "not_after": AT + hours * HOUR, "held": 1, "issued": 0}
     assert await hear(agencies, HOLD_ACTIVATED, HoldActivatedClear(**named(referral_id, hold), **words)) is None
     return hold
+
+
+async def attention(agencies: Agencies, referral_id: UUID) -> list[tuple[str, str]]:
+    """Why holds of the case need a person of the agency, and what would help."""
+    beginning = Place(-1, datetime(1970, 1, 1, tzinfo=UTC), UUID(int=0))
+    async with agencies.database.transaction(RowScope([AGENCY], Role.ANALYST, "read")) as session:
+        found = await ended_holds(session.driver, AGENCY, beginning, rank_max=1, limit=200)
+    rows = [waits.row for waits in found if waits.row.subject == referral_id]
+    return [(reason, row.mend.value) for row in rows for reason in row.reasons]
 
 
 async def test_it_asks_and_the_case_stays_where_it_is(agencies: Agencies) -> None:
@@ -120,6 +134,9 @@ async def test_what_has_ended_stays_so_whatever_overtakes_what(agencies: Agencie
     assert await hear(agencies, HOLD_ENDED, HoldEndedClear(**named(referral_id, hold), end=end)) is None
     await activate(agencies, referral_id)
     assert [each.state for each in await holds(agencies, referral_id)] == [end]
+    assert await attention(agencies, referral_id) == [(f"hold_{end}", "accept")]
+    await agencies.act("accept", Acceptance(), referral_id)
+    assert await attention(agencies, referral_id) == [], "whoever goes on has seen it"
 
 
 async def test_too_late_says_since_when(agencies: Agencies) -> None:

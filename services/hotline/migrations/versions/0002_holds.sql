@@ -146,8 +146,8 @@ CREATE POLICY no_objection_removed ON no_objection FOR DELETE USING (
           AND p.role = current_setting('causeway.role', true) AND p.action NOT IN ('read', 'submit')
     )
 );
-EXECUTE format('GRANT SELECT, INSERT, UPDATE ON hold TO %I', service);
-EXECUTE format('GRANT SELECT, INSERT ON hold_act TO %I', service);
-EXECUTE format('GRANT SELECT, INSERT, DELETE ON no_objection TO %I', service);
+EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON hold TO %I', service);
+EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON hold_act TO %I', service);
+EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON no_objection TO %I', service);
 
 END $migration$;

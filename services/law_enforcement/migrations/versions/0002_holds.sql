@@ -29,7 +29,7 @@ CREATE TABLE hold (
 );
 CREATE INDEX hold_by_party ON hold (party, asked_at DESC, hold_id);
 CREATE INDEX hold_of_case ON hold (referral_id, party);
-CREATE INDEX hold_attention ON hold (party, attention, referral_id) WHERE attention IS NOT NULL;
+CREATE INDEX hold_attention ON hold (party, attention, hold_id) WHERE attention IS NOT NULL;
 
 INSERT INTO permitted (resource, action, role, state)
 SELECT 'case', one_action, one_role, one_state
@@ -70,6 +70,6 @@ CREATE POLICY hold_changed ON hold FOR UPDATE USING (
           AND p.role = current_setting('causeway.role', true)
     )
 );
-EXECUTE format('GRANT SELECT, INSERT, UPDATE ON hold TO %I', service);
+EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON hold TO %I', service);
 
 END $migration$;

@@ -30,6 +30,7 @@ from shared.kernel.clock import Clock
 from shared.kernel.errors import Refused
 from shared.party.origin.api import bodies
 from shared.party.origin.api.checking import Checking, Posted, parsed
+from shared.party.origin.api.holds import add_override_routes
 from shared.party.origin.domain import (
     AcceptedReferral,
     ExternalRefExists,
@@ -50,7 +51,7 @@ from shared.party.origin.store.referrals import PostgresReferrals
 from shared.party.origin.store.reviews import PostgresReviews
 from shared.party.origin.use_cases import referrals as use_cases
 from shared.party.origin.use_cases.alarms import Alarms, Kind
-from shared.party.origin.use_cases.holds import CONFIRM, PROPOSE, Holding, Override
+from shared.party.origin.use_cases.holds import Holding, Override
 from shared.party.origin.use_cases.intake import Intake
 from shared.party.origin.use_cases.referrals import Acting
 from shared.party.origin.use_cases.reviews import DROP, RELEASE, Reviewing, drop_referral, release_referral
@@ -267,15 +268,7 @@ def add_origin_routes(router: APIRouter, origin: OriginApi, identified: Identifi
         """Erase a referral of somebody else's instead of letting it go."""
         return await origin.review(DROP, referral_id, request, identity=identity)
 
-    @router.post("/referrals/{referral_id}:propose-override", **does(Overridden, takes=[Overriding]))
-    async def propose_override(referral_id: UUID, request: Request, identity: Identity = who) -> Response:
-        """Say that a hold of the referral should end, and what wins over it. Nothing happens until another confirms."""
-        return await origin.override(PROPOSE, referral_id, request, identity=identity)
-
-    @router.post("/referrals/{referral_id}:confirm-override", **does(Overridden, takes=[Confirming]))
-    async def confirm_override(referral_id: UUID, request: Request, identity: Identity = who) -> Response:
-        """End a hold that somebody else has proposed to override."""
-        return await origin.override(CONFIRM, referral_id, request, identity=identity)
+    add_override_routes(router, origin.override, identified)
 
 
 def answer_filed(request: Filed, outcomes: Sequence[Outcome], *, acceptor: Acceptor) -> Reply:

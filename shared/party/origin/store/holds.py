@@ -18,11 +18,14 @@ from uuid import UUID
 import asyncpg
 
 from shared.contracts.holds import ShownHold
+from shared.exchange.act import Subject
 from shared.exchange.events import Event
 from shared.exchange.message import Draft
 from shared.party.origin.holding import Hold, HoldAct, Issued, PlannedEdge
 from shared.party.origin.ports import StaleReferral
 from shared.party.origin.store.edges import ALL, PostgresEdges
+from shared.party.waiting import HOLD_EXPIRED, Place, Waiting, Waits, mend_of
+from shared.runtime.database.columns import Columns, Statement, insert
 from shared.runtime.database.feed import note_events
 from shared.runtime.post import outbox
 from shared.vocabulary.holds import HoldEnd
@@ -63,10 +66,21 @@ _NO_OBJECTION: Final = """
 INSERT INTO no_objection (referral_id, agency, party, at) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING
 """
 _OBJECTION: Final = "DELETE FROM no_objection WHERE referral_id = $1 AND agency = $2 AND party = $3"
-_PLACE: Final = """
-INSERT INTO hold (hold_id, referral_id, agency, party, scope, basis, placed_at, not_after, state, exercise, rank)
-SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, r.rank FROM referral AS r WHERE r.referral_id = $2
+_HOLD: Final = Columns.of(Hold)
+_PLACE: Final = Statement(
+    """
+INSERT INTO hold ({rows.names}, rank) SELECT {rows.values}, r.rank FROM {rows} JOIN referral AS r USING (referral_id)
 ON CONFLICT DO NOTHING
+""",
+    rows=_HOLD,
+)
+_EXPIRED: Final = """
+SELECT h.hold_id, h.rank, h.ended_at, h.referral_id, h.agency, r.external_ref, r.facts ->> 'priority' AS priority
+FROM hold AS h JOIN referral AS r USING (referral_id)
+WHERE h.party = $1 AND h.state = 'expired' AND (h.rank, h.ended_at, h.hold_id) > ($2::smallint, $3, $4) AND h.rank <= $5
+  AND EXISTS (SELECT FROM edge AS e WHERE e.referral_id = h.referral_id AND e.state = 'emitted'
+                AND e.notice_id IS NOT NULL AND e.answer = 'none' AND NOT e.taken_back)
+ORDER BY h.rank, h.ended_at, h.hold_id LIMIT $6
 """
 _EXTEND: Final = """
 UPDATE hold SET not_after = $4 WHERE referral_id = $1 AND agency = $2 AND hold_id = $3 AND state = 'active'
@@ -76,10 +90,6 @@ UPDATE hold AS h SET state = $4, ended_at = $5
 FROM unnest($1::uuid[], $2::text[], $3::uuid[]) AS k (referral_id, agency, hold_id)
 WHERE h.referral_id = k.referral_id AND h.agency = k.agency AND h.hold_id = k.hold_id AND h.state = 'active'
 """
-_ACT: Final = """
-INSERT INTO hold_act (referral_id, agency, hold_id, party, act, at, not_after, basis, actor)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
-"""
 _PROPOSED: Final = """
 SELECT actor FROM hold_act WHERE referral_id = $1 AND agency = $2 AND hold_id = $3 AND act = 'override_proposed'
 """
@@ -87,6 +97,23 @@ _PLAN: Final = """
 UPDATE edge AS e SET issue_at = k.issue_at FROM unnest($1::uuid[], $2::timestamptz[]) AS k (edge_id, issue_at)
 WHERE e.edge_id = k.edge_id AND e.state = 'planned'
 """
+
+
+@dataclass(frozen=True, slots=True)
+class _ActRow:
+    referral_id: UUID
+    agency: str
+    hold_id: UUID
+    party: str
+    act: str
+    at: datetime
+    not_after: datetime | None
+    basis: str | None
+    actor: str | None
+
+
+_ACT: Final = Columns.of(_ActRow)
+_ADD_ACT: Final = insert("hold_act", _ACT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,8 +158,7 @@ class PostgresHolds:
             await self.driver.execute(_NO_OBJECTION, referral_id, agency, party, at)
 
     async def place(self, hold: Hold) -> None:
-        named = hold.hold_id, hold.referral_id, hold.agency, hold.party, hold.scope, hold.basis
-        await self.driver.execute(_PLACE, *named, hold.placed_at, hold.not_after, hold.state, hold.exercise)
+        await self.driver.execute(*_PLACE.bind(rows=_HOLD.rows([hold])))
 
     async def extend(self, hold: Hold, not_after: datetime) -> None:
         await self.driver.execute(_EXTEND, *_key(hold), not_after)
@@ -143,7 +169,10 @@ class PostgresHolds:
         await self.driver.execute(_END, *columns, end.value, at)
 
     async def note_act(self, hold: Hold, act: HoldAct) -> None:
-        await self.driver.execute(_ACT, *_key(hold), hold.party, *act)
+        row = _ActRow(
+            *_key(hold), hold.party, act.act, act.at, not_after=act.not_after, basis=act.basis, actor=act.actor
+        )
+        await self.driver.execute(*_ADD_ACT.bind(rows=_ACT.rows([row])))
 
     async def proposed_by(self, hold: Hold) -> frozenset[str]:
         return frozenset(row["actor"] for row in await self.driver.fetch(_PROPOSED, *_key(hold)))
@@ -157,6 +186,22 @@ class PostgresHolds:
 
     async def note(self, events: Sequence[Event]) -> None:
         await note_events(self.driver, events)
+
+
+async def expired_holds(
+    driver: asyncpg.Connection, party: str, above: Place, /, *, rank_max: int, limit: int
+) -> list[Waits]:
+    """Holds whose time was over: while a provider that was told then has not answered. Those behind `above`."""
+    rows = await driver.fetch(_EXPIRED, party, *above, rank_max, limit)
+    return [_waits(row) for row in rows]
+
+
+def _waits(row: asyncpg.Record) -> Waits:
+    reasons = (HOLD_EXPIRED,)
+    told = {"kind": Subject.REFERRAL, "subject": row["referral_id"], "external_ref": row["external_ref"]}
+    told |= {"party": row["agency"], "priority": row["priority"], "reasons": reasons, "since": row["ended_at"]}
+    waiting = Waiting.model_validate(told | {"mend": mend_of(reasons)})
+    return Waits(Place(row["rank"], row["ended_at"], row["hold_id"]), waiting)
 
 
 @dataclass(frozen=True, slots=True)

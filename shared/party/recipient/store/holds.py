@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final
 from uuid import UUID
 
@@ -18,11 +18,14 @@ from shared.contracts.holds import (
     HoldPlacedClear,
     HoldTooLateClear,
 )
+from shared.exchange.act import Subject
 from shared.exchange.message import Received
 from shared.party.recipient.domain import Item
 from shared.party.recipient.holding import AskedHold, HoldPage, OpenHold
+from shared.party.waiting import Place, Waiting, Waits, next_act
 from shared.runtime.database.pages import place_cursor, read_place
 
+_BEGINNING: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _OPEN: Final = """
 SELECT hold_id, coalesce(not_after, asked_until) AS ends FROM hold
 WHERE referral_id = $1 AND party = $2 AND state IN ('asked', 'active') ORDER BY asked_at DESC LIMIT 1
@@ -33,14 +36,14 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
 """
 _MORE: Final = "UPDATE hold SET asked_until = $3, basis = $4 WHERE hold_id = $1 AND party = $2"
 _DONE: Final = "UPDATE hold SET attention = NULL WHERE referral_id = $1 AND party = $2 AND attention IS NOT NULL"
-#: One that is not here was placed where the agency was before it moved, or is forgotten: it is as its origin says.
 _ACTIVATED: Final = """
-INSERT INTO hold (hold_id, party, referral_id, origin, scope, basis, asked_at, asked_until, state, not_after,
-                  held, issued)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'active', $8, $9, $10)
-ON CONFLICT (hold_id, party) DO UPDATE SET
-    state = 'active', not_after = excluded.not_after, held = excluded.held, issued = excluded.issued
-WHERE hold.state IN ('asked', 'active') AND hold.origin = excluded.origin
+UPDATE hold SET state = 'active', not_after = $4, held = $5, issued = $6
+WHERE hold_id = $1 AND party = $2 AND origin = $3 AND state IN ('asked', 'active')
+"""
+#: One that is not here was placed where the agency was before it moved, or is forgotten: it is as its origin says.
+_UNKNOWN: Final = """
+INSERT INTO hold (hold_id, party, origin, referral_id, scope, basis, asked_at, asked_until)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING
 """
 _TOO_LATE: Final = """
 UPDATE hold SET state = 'too_late', issued_at = $4, attention = $5
@@ -50,6 +53,12 @@ _ENDED: Final = """
 UPDATE hold SET state = $4::text, ended_at = $5::timestamptz,
        attention = CASE WHEN $4::text = 'released' THEN NULL ELSE $5::timestamptz END
 WHERE hold_id = $1 AND party = $2 AND origin = $3 AND state IN ('asked', 'active')
+"""
+_WAIT: Final = """
+SELECT h.hold_id, h.attention, h.referral_id, h.origin, h.state, c.state AS case_state, c.priority
+FROM hold AS h JOIN case_file AS c USING (referral_id, party)
+WHERE h.party = $1 AND h.attention IS NOT NULL AND (h.attention, h.hold_id) > ($2, $3)
+ORDER BY h.attention, h.hold_id LIMIT $4
 """
 _PAGE: Final = """
 SELECT hold_id AS hold, referral_id, origin, scope, basis, asked_at, asked_until, state, not_after, held, issued,
@@ -88,9 +97,10 @@ class AskedHolds:
         for message in messages:
             match message.clear:
                 case HoldActivatedClear() as said:
-                    of_case = said.hold, message.recipient, said.referral_id, message.sender
-                    words = said.scope.value, said.basis.value, message.sent_at, said.not_after
-                    await self.driver.execute(_ACTIVATED, *of_case, *words, said.held, said.issued)
+                    named = said.hold, message.recipient, message.sender
+                    words = said.referral_id, said.scope.value, said.basis.value, message.sent_at, said.not_after
+                    await self.driver.execute(_UNKNOWN, *named, *words)
+                    await self.driver.execute(_ACTIVATED, *named, said.not_after, said.held, said.issued)
                 case HoldTooLateClear() as said:
                     named = said.hold, message.recipient, message.sender
                     await self.driver.execute(_TOO_LATE, *named, said.issued_at, message.sent_at)
@@ -110,3 +120,20 @@ class AskedHolds:
 
 def _following(row: asyncpg.Record) -> str:
     return place_cursor((0, row["asked_at"], row["hold"]))
+
+
+async def ended_holds(
+    driver: asyncpg.Connection, party: str, above: Place, /, *, rank_max: int, limit: int
+) -> list[Waits]:
+    """Holds that have ended otherwise than by their agency, which has done nothing on the case since."""
+    if rank_max < 1:
+        return []
+    behind = (above.since, above.id) if above.rank >= 1 else (_BEGINNING, UUID(int=0))
+    return [_waits(row) for row in await driver.fetch(_WAIT, party, *behind, limit)]
+
+
+def _waits(row: asyncpg.Record) -> Waits:
+    told = {"kind": Subject.CASE, "subject": row["referral_id"], "party": row["origin"], "priority": row["priority"]}
+    told |= {"reasons": (f"hold_{row['state']}",), "since": row["attention"]}
+    waiting = Waiting.model_validate(told | {"mend": next_act(Subject.CASE, row["case_state"])})
+    return Waits(Place(1, row["attention"], row["hold_id"]), waiting)
