@@ -28,7 +28,6 @@ from shared.runtime.http.identity import Identity
 from shared.runtime.http.openapi import shows
 from shared.runtime.http.paging import Cursor, Limit
 
-
 #: How far from now a hold may end, where no policy says it.
 _BY_NO_POLICY: Final = partial(hold_max, {})
 

@@ -60,6 +60,7 @@ SINCE = {
         # What proves a message, in a file of its own (0051).
         "shared/party/recipient/store/packing.py",
         # What an origin says of a hold (0049).
+        # What an origin says of a hold (0051).
         "shared/party/recipient/store/holds.py",
         "shared/runtime/database/feed.py",
     },
