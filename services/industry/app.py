@@ -17,8 +17,8 @@ from shared.party.feed import feed_routers
 from shared.party.origin.app import assemble_origin
 from shared.party.origin.store.attention import origin_waits
 from shared.party.origin.store.filing import FILED, LISTED
-from shared.party.origin.store.reviews import ERASE_AGAIN, ERASED
 from shared.party.origin.store.holds import expired_holds
+from shared.party.origin.store.reviews import ERASE_AGAIN, ERASED
 from shared.party.recipient.app import serving
 from shared.party.recipient.store.attention import items_waiting
 from shared.party.withdrawals import with_withdrawals

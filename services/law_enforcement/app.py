@@ -17,8 +17,8 @@ from shared.party.attention import Source, attention_router
 from shared.party.feed import feed_routers
 from shared.party.recipient.app import serving
 from shared.party.recipient.store.attention import items_waiting
-from shared.party.withdrawals import with_withdrawals
 from shared.party.recipient.store.holds import ended_holds
+from shared.party.withdrawals import with_withdrawals
 from shared.runtime.http.edge import create_app
 from shared.runtime.instance.app import App
 from shared.runtime.instance.machinery import Machinery, build_machinery
@@ -63,4 +63,4 @@ def assemble(machinery: Machinery) -> App:
 
 def _longest_hold(machinery: Machinery) -> timedelta:
     """How far from now a hold may end, by the policy in force."""
-    return hold_max(machinery.documents_at(machinery.clock.now()).policy.document)
+    return hold_max(machinery.law.documents_at(machinery.clock.now()).policy.document)

@@ -59,8 +59,7 @@ SINCE = {
         "shared/exchange/spelt.py",
         # What proves a message, in a file of its own (0051).
         "shared/party/recipient/store/packing.py",
-        # What an origin says of a hold (0049).
-        # What an origin says of a hold (0051).
+        # What an origin says of a hold (0053).
         "shared/party/recipient/store/holds.py",
         "shared/runtime/database/feed.py",
     },

@@ -125,7 +125,7 @@ def assemble_origin(machinery: Machinery, authority: Authority) -> Origin:
     )
     bus = OriginBus(
         machinery.database,
-        law=Law(machinery.documents, machinery.documents_at),
+        law=Law(machinery.documents, machinery.law.documents_at),
         instance=machinery.instance,
         kek=machinery.keys.kek,
         clock=machinery.clock,
@@ -138,7 +138,7 @@ def assemble_origin(machinery: Machinery, authority: Authority) -> Origin:
 def _timers(machinery: Machinery) -> OriginTimers:
     return OriginTimers(
         machinery.database,
-        law=Law(machinery.documents, machinery.documents_at),
+        law=Law(machinery.documents, machinery.law.documents_at),
         instance=machinery.instance,
         kek=machinery.keys.kek,
         clock=machinery.clock,

@@ -87,6 +87,8 @@ async def _add(items: Items, new: Sequence[Received]) -> None:
     await items.add(new)
     if new:
         await items.erase_returned([UUID(message.subject) for message in new])
+
+
 async def _keep(taken: Sequence[Received], items: Items) -> None:
     await items.heard(taken)
     await items.clock(*_timed(taken))

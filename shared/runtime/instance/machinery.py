@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from types import MappingProxyType
 
@@ -14,7 +14,6 @@ from starlette.types import ASGIApp
 from shared.contracts.registry import MESSAGE_PARKED
 from shared.exchange.accept import ReadingInstance, accept_batch
 from shared.exchange.compose import Verdict, compose_fact, compose_receipts
-from shared.exchange.holds import Hours
 from shared.exchange.message import Draft
 from shared.exchange.prepare import Documents
 from shared.exchange.topics import inbox_prefix
@@ -91,17 +90,13 @@ class Machinery:
     listener: FeedListener = field(init=False)
 
     def __post_init__(self) -> None:
-        self.law = LawWatch(self.shelf, self.feed, self.clock)
+        self.law = LawWatch(self.shelf, self.feed, self.clock, hours=self.settings.hold_hours())
         self.peers = PeerWatch(self.database)
         self.listener = FeedListener(self.database)
 
     def documents(self) -> Documents:
         """The directory and policy to decide by now, and who reads what. Raises `Unavailable` as `LawWatch` does."""
-        return replace(self.law.documents(), reads=self.peers.reads, hours=self._hours())
-
-    def documents_at(self, at: datetime) -> Documents:
-        """Those that were in force at `at`, as is known now, however old. Raises `Unavailable` before the first."""
-        return replace(self.law.documents_at(at), hours=self._hours())
+        return replace(self.law.documents(), reads=self.peers.reads)
 
     def directory(self) -> DirectoryIndex:
         """The directory in force now, however old: whom to answer does not wait for the operator."""
@@ -170,9 +165,6 @@ class Machinery:
         """Tell parties what falls due. Any number of processes may."""
         await wait_for_database(self.database)
         await self.timers().run()
-
-    def _hours(self) -> Hours:
-        return Hours(timedelta(seconds=self.settings.hold_hour_s))
 
     def _law_at(self, at: datetime) -> ClockLaw:
         return ClockLaw(self.shelf.directories.active(at), self.shelf.policies.active(at))

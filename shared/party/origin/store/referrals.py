@@ -127,7 +127,12 @@ class PostgresReferrals:
         )
         holds = await PostgresHolds(self._driver).shown(referral_id)
         related = [dict(each) for each in await self._driver.fetch(_RELATED, referral_id)]
-        further = {"ticks": ticks(ReferralState(row["state"]), edges), "edges": edges, "relations": related, "holds": holds}
+        further = {
+            "ticks": ticks(ReferralState(row["state"]), edges),
+            "edges": edges,
+            "relations": related,
+            "holds": holds,
+        }
         return ShownReferral.model_validate(dict(row) | further)
 
     async def work(self, party: str, *, reason: str | None, cursor: str | None, limit: int) -> WorkPage:
