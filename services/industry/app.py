@@ -18,6 +18,7 @@ from shared.party.feed import feed_routers
 from shared.party.origin.app import assemble_origin
 from shared.party.origin.store.attention import origin_waits
 from shared.party.origin.store.filing import FILED, LISTED
+from shared.party.origin.store.holds import expired_holds
 from shared.party.origin.store.reviews import ERASE_AGAIN, ERASED
 from shared.party.preservation.api import PreservationRoutes, preservations_router
 from shared.party.preservation.store.attention import unanswered_waits
@@ -50,11 +51,12 @@ def assemble(machinery: Machinery) -> App:
     """The parts of the service on top of its machinery; needs no database and no broker."""
     origin, items = assemble_origin(machinery, AUTHORITY), serving(machinery)
     own = Source("referral", ReferralState.ROUTED, origin_waits)
+    held = Source("referral", ReferralState.ROUTED, expired_holds)
     issued = Source(
         "notice", NoticeState.ISSUED, partial(items_waiting, table=PostgresNotices.table, subject=Subject.NOTICE)
     )
     wanted = Source("preservation", PreservationState.REQUESTED, unanswered_waits)
-    about = [attention_router(items, AUTHORITY, own, issued, wanted), *feed_routers(items, AUTHORITY)]
+    about = [attention_router(items, AUTHORITY, own, held, issued, wanted), *feed_routers(items, AUTHORITY)]
     asked = preservations_router(
         PreservationRoutes(
             serving=items,

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from functools import partial
 from typing import Final
 
-from services.law_enforcement.api import cases_router
+from services.law_enforcement.api import cases_router, holds_router
 from services.law_enforcement.bus import law_enforcement_door
 from services.law_enforcement.domain import AGENCY, AUTHORITY
 from services.law_enforcement.store import PostgresCases
 from shared.exchange.act import CaseState, Subject, Track
 from shared.exchange.events import event_type
+from shared.exchange.holds import hold_max
 from shared.exchange.preservation import ASK
 from shared.party.attention import Source, attention_router
 from shared.party.feed import feed_routers
@@ -18,6 +20,7 @@ from shared.party.preservation.api import PreservationRoutes, preservations_rout
 from shared.party.preservation.store.preservations import LISTED, PostgresPreservations
 from shared.party.recipient.app import serving
 from shared.party.recipient.store.attention import items_waiting
+from shared.party.recipient.store.holds import ended_holds
 from shared.party.withdrawals import with_withdrawals
 from shared.runtime.http.edge import create_app
 from shared.runtime.instance.app import App
@@ -42,7 +45,6 @@ def assemble(machinery: Machinery) -> App:
     """The parts of the service on top of its machinery; needs no database and no broker."""
     door, items = law_enforcement_door(kek=machinery.keys.kek), serving(machinery)
     waiting = Source("case", CaseState.OFFERED, partial(items_waiting, table=PostgresCases.table, subject=Subject.CASE))
-    attention = attention_router(items, AUTHORITY, waiting)
     asking = preservations_router(
         PreservationRoutes(
             serving=items,
@@ -52,7 +54,9 @@ def assemble(machinery: Machinery) -> App:
             preservations=PostgresPreservations,
         )
     )
-    routers = [cases_router(items), asking, attention, *feed_routers(items, AUTHORITY)]
+    attention = attention_router(items, AUTHORITY, waiting, Source("case", CaseState.OFFERED, ended_holds))
+    acting = [cases_router(items, partial(_longest_hold, machinery)), holds_router(items), asking]
+    routers = [*acting, attention, *feed_routers(items, AUTHORITY)]
     http = create_app("Causeway law enforcement", routers, probes=machinery.probes())
     app = App(
         machinery,
@@ -70,3 +74,8 @@ def assemble(machinery: Machinery) -> App:
         door,
     )
     return with_withdrawals(app, AGENCY, PostgresCases)
+
+
+def _longest_hold(machinery: Machinery) -> timedelta:
+    """How far from now a hold may end, by the policy in force."""
+    return hold_max(machinery.law.documents_at(machinery.clock.now()).policy.document)
