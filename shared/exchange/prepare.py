@@ -13,7 +13,8 @@ from shared.envelope.sealing import Sealer
 from shared.exchange.act import Offered
 from shared.exchange.facts import ReadFacts, closed, read_facts
 from shared.exchange.holds import Hours
-from shared.exchange.letters import Emitted, KnownEdge, Letters, Planned, Waiting, Writing, write_letters
+from shared.exchange.left import Left, StaleEdge, left_of
+from shared.exchange.letters import Emitted, Letters, Planned, Waiting, Writing, write_letters
 from shared.exchange.message import Draft
 from shared.exchange.minimise import own_record, whole_record
 from shared.exchange.reads import PeerReads
@@ -80,21 +81,6 @@ class Prepared:
     items: int
     traceparent: str | None
     planned: tuple[Planned, ...] = ()
-
-
-class StaleEdge(NamedTuple):
-    """An edge whose decision was refused as stale, and the message that carries it; none where it waited.
-
-    `law` names the documents that it was decided by at `decided_at`; `tried` counts the refusals that count. With
-    `known`, its recipient has moved, or has answered from where it was before: the edge stays what it is.
-    """
-
-    edge_id: UUID
-    message_id: UUID | None
-    law: str
-    decided_at: datetime
-    tried: int
-    known: KnownEdge | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,35 +222,12 @@ def prepare_again(
     )
     letters = write_letters(writing, edges)
     letters.seal()
-    left = _left(letters, only)
+    left = left_of(letters, only)
     drafts = letters.drafts(read.facts, origin, at=at, body_sha256=body_sha256, superseded=left.superseded)
     return _again(letters, left, origin.id, drafts=drafts, law=documents.law, at=at)
 
 
-class _Left(NamedTuple):
-    """What becomes of stale edges, and of new ones that wait: as in `Again`."""
-
-    waiting: tuple[Waiting, ...]
-    unread: tuple[UUID, ...]
-    superseded: list[UUID]
-    dropped: tuple[StaleEdge, ...]
-
-
-def _left(letters: Letters, stale: Mapping[tuple[str, str], StaleEdge]) -> _Left:
-    waiting = {(each.edge.recipient, each.edge.terms.purpose): each for each in letters.waiting}
-    unread = {key for key, each in stale.items() if key in waiting and each.known is not None}
-    # One that waited and waits on has told nobody, and is not superseded.
-    stays = unread | {key for key, each in stale.items() if key in waiting and each.message_id is None}
-    found = waiting.keys() | {(each.recipient, each.purpose) for each in letters.emitted}
-    return _Left(
-        tuple(each for key, each in waiting.items() if key not in unread),
-        tuple(stale[key].edge_id for key in unread),
-        sorted(each.edge_id for key, each in stale.items() if key not in stays),
-        tuple(each for key, each in stale.items() if key not in found),
-    )
-
-
-def _again(letters: Letters, left: _Left, origin: str, *, drafts: tuple[Draft, ...], law: str, at: datetime) -> Again:
+def _again(letters: Letters, left: Left, origin: str, *, drafts: tuple[Draft, ...], law: str, at: datetime) -> Again:
     return Again(
         letters.referral_id,
         origin,

@@ -24,9 +24,10 @@ from shared.envelope.sealing import Sealer, open_sealed
 from shared.exchange.accept import ReadingInstance
 from shared.exchange.compose import seal_context
 from shared.exchange.correspondents import pairs_of
+from shared.exchange.left import StaleEdge
 from shared.exchange.letters import KnownEdge
 from shared.exchange.message import Draft, Record
-from shared.exchange.prepare import Documents, Prepared, StaleEdge, prepare, prepare_again
+from shared.exchange.prepare import Documents, Prepared, prepare, prepare_again
 from shared.exchange.reads import PeerReads
 from shared.exchange.topics import inbox_topic
 from shared.kernel.clock import Clock, ManualClock

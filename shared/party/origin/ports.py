@@ -13,9 +13,10 @@ from shared.contracts.base import JsonObject
 from shared.contracts.referral import ReferralRecord
 from shared.exchange.clocks import Happened
 from shared.exchange.events import Event
+from shared.exchange.left import StaleEdge
 from shared.exchange.message import Draft
 from shared.exchange.origin import Answered
-from shared.exchange.prepare import Again, Prepared, StaleEdge
+from shared.exchange.prepare import Again, Prepared
 from shared.exchange.released import Released
 from shared.kernel.authority import Role
 from shared.kernel.errors import Refused

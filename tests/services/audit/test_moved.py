@@ -13,9 +13,10 @@ from shared.contracts.items import AnsweredSoFar
 from shared.contracts.registry import RECORD_REVEALED, REFERRAL_DECIDED
 from shared.envelope.sealing import Sealer
 from shared.exchange.compose import compose_fact
+from shared.exchange.left import StaleEdge
 from shared.exchange.letters import KnownEdge
 from shared.exchange.message import Draft, Record
-from shared.exchange.prepare import Prepared, StaleEdge, prepare_again
+from shared.exchange.prepare import Prepared, prepare_again
 from shared.runtime.database.transactions import Database
 from shared.vocabulary.answers import AnswerState, ReceiptOutcome
 from tests.services.audit.log import Log, of_message

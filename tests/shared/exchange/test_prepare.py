@@ -20,8 +20,9 @@ from shared.envelope.sealing import BUCKET_BYTES_MAX, Sealer, open_sealed
 from shared.exchange.accept import RECORD_BYTES_MAX, accept
 from shared.exchange.compose import seal_context
 from shared.exchange.decided import Stated, StatedEdge, decided_fact, sealed_of_decided, stated_edges
+from shared.exchange.left import StaleEdge
 from shared.exchange.message import Draft
-from shared.exchange.prepare import Filing, Prepared, StaleEdge, check, prepare, prepare_again, prepare_batch
+from shared.exchange.prepare import Filing, Prepared, check, prepare, prepare_again, prepare_batch
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid4, uuid7
 from shared.vocabulary.routing import PartyKind, Purpose

@@ -19,9 +19,10 @@ from shared.contracts.items import AnsweredSoFar
 from shared.contracts.registry import MARKS
 from shared.envelope.sealing import Sealer
 from shared.exchange import prepare as preparing
+from shared.exchange.left import StaleEdge
 from shared.exchange.letters import KnownEdge, Letters, Waiting, Writing, write_letters
 from shared.exchange.message import Draft, Record
-from shared.exchange.prepare import Filing, Prepared, StaleEdge, prepare_again, prepare_batch
+from shared.exchange.prepare import Filing, Prepared, prepare_again, prepare_batch
 from shared.exchange.reads import PeerReads, Reads, own_reads
 from shared.exchange.topics import inbox_prefix
 from shared.kernel.clock import ManualClock

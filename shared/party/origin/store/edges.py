@@ -16,9 +16,10 @@ from pydantic_core import to_json
 from shared.contracts.referral import ReferralRecord
 from shared.envelope.datakeys import KeyEncryptionKey, Place, protect, reveal, unwrap
 from shared.exchange.clocks import Happened
+from shared.exchange.left import StaleEdge
 from shared.exchange.letters import KnownEdge
 from shared.exchange.origin import UNFINISHED, Answered, ReferralState, answered_so_far
-from shared.exchange.prepare import Again, StaleEdge
+from shared.exchange.prepare import Again
 from shared.exchange.released import Released
 from shared.party.origin.ports import AnswerAct, Judged, OpenEdge, Receipted, StaleReferral, Taken, Try
 from shared.party.origin.store.filing import EDGE, clocked_rows, edge_rows, places

@@ -23,9 +23,10 @@ from uuid import UUID
 
 from shared.envelope.sealing import Sealer
 from shared.exchange.decided import Stated, decided_fact
+from shared.exchange.left import StaleEdge
 from shared.exchange.message import Draft
 from shared.exchange.origin import UNFINISHED
-from shared.exchange.prepare import Again, Documents, StaleEdge, prepare_again
+from shared.exchange.prepare import Again, Documents, prepare_again
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Refused, Unavailable
 from shared.party.origin.ports import Edges, Missing, StaleReferral, TakenBack, Try
