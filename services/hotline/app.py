@@ -11,13 +11,10 @@ from services.hotline.domain import AUTHORITY, HOTLINE
 from services.hotline.store import PostgresOffers
 from shared.exchange.act import OfferState, Subject
 from shared.exchange.events import event_type
-from shared.exchange.origin import ReferralState
 from shared.party.attention import Source, attention_router
 from shared.party.feed import feed_routers
-from shared.party.origin.app import assemble_origin
-from shared.party.origin.store.attention import origin_waits
+from shared.party.origin.app import ORIGIN_WAITS, assemble_origin
 from shared.party.origin.store.filing import FILED, LISTED
-from shared.party.origin.store.holds import expired_holds
 from shared.party.origin.store.reviews import ERASE_AGAIN, ERASED
 from shared.party.recipient.app import serving
 from shared.party.recipient.store.attention import items_waiting
@@ -41,12 +38,10 @@ async def build(instance: str, **given: object) -> App:
 def assemble(machinery: Machinery) -> App:
     """The parts of the service on top of its machinery; needs no database and no broker."""
     origin, items = assemble_origin(machinery, AUTHORITY), serving(machinery)
-    own = Source("referral", ReferralState.ROUTED, origin_waits)
-    held = Source("referral", ReferralState.ROUTED, expired_holds)
     offered = Source(
         "offer", OfferState.OFFERED, partial(items_waiting, table=PostgresOffers.table, subject=Subject.OFFER)
     )
-    about = [attention_router(items, AUTHORITY, own, held, offered), *feed_routers(items, AUTHORITY)]
+    about = [attention_router(items, AUTHORITY, *ORIGIN_WAITS, offered), *feed_routers(items, AUTHORITY)]
     routers = [referrals_router(origin.api, items.identified), offers_router(items), *about]
     http = create_app("Causeway hotline", routers, probes=machinery.probes())
     app = origin.app(machinery, http, hotline_door(kek=machinery.keys.kek, origin=origin.bus))

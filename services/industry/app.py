@@ -11,14 +11,11 @@ from services.industry.domain import AUTHORITY, PROVIDER
 from services.industry.store import PostgresNotices
 from shared.exchange.act import NoticeState, PreservationState, Subject, Track
 from shared.exchange.events import event_type
-from shared.exchange.origin import ReferralState
 from shared.exchange.preservation import ASK
 from shared.party.attention import Source, attention_router
 from shared.party.feed import feed_routers
-from shared.party.origin.app import assemble_origin
-from shared.party.origin.store.attention import origin_waits
+from shared.party.origin.app import ORIGIN_WAITS, assemble_origin
 from shared.party.origin.store.filing import FILED, LISTED
-from shared.party.origin.store.holds import expired_holds
 from shared.party.origin.store.reviews import ERASE_AGAIN, ERASED
 from shared.party.preservation.api import PreservationRoutes, preservations_router
 from shared.party.preservation.store.attention import unanswered_waits
@@ -50,13 +47,11 @@ async def build(instance: str, **given: object) -> App:
 def assemble(machinery: Machinery) -> App:
     """The parts of the service on top of its machinery; needs no database and no broker."""
     origin, items = assemble_origin(machinery, AUTHORITY), serving(machinery)
-    own = Source("referral", ReferralState.ROUTED, origin_waits)
-    held = Source("referral", ReferralState.ROUTED, expired_holds)
     issued = Source(
         "notice", NoticeState.ISSUED, partial(items_waiting, table=PostgresNotices.table, subject=Subject.NOTICE)
     )
     wanted = Source("preservation", PreservationState.REQUESTED, unanswered_waits)
-    about = [attention_router(items, AUTHORITY, own, held, issued, wanted), *feed_routers(items, AUTHORITY)]
+    about = [attention_router(items, AUTHORITY, *ORIGIN_WAITS, issued, wanted), *feed_routers(items, AUTHORITY)]
     asked = preservations_router(
         PreservationRoutes(
             serving=items,
