@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Final
 
+from services.hotline import console
 from services.hotline.api import offers_router, referrals_router
 from services.hotline.bus import hotline_door
 from services.hotline.domain import AUTHORITY, HOTLINE
@@ -13,6 +14,7 @@ from shared.exchange.act import OfferState, Subject
 from shared.exchange.events import event_type
 from shared.exchange.origin import ReferralState
 from shared.party.attention import Source, attention_router
+from shared.party.console.door import origin_door
 from shared.party.feed import feed_routers
 from shared.party.origin.app import assemble_origin
 from shared.party.origin.store.attention import origin_waits
@@ -48,6 +50,16 @@ def assemble(machinery: Machinery) -> App:
     )
     about = [attention_router(items, AUTHORITY, own, held, offered), *feed_routers(items, AUTHORITY)]
     routers = [referrals_router(origin.api, items.identified), offers_router(items), *about]
-    http = create_app("Causeway hotline", routers, probes=machinery.probes())
+    door = origin_door(
+        machinery,
+        items,
+        AUTHORITY,
+        title="Causeway hotline",
+        use=origin.api,
+        kind=console.OFFERS,
+        sources=[own, offered],
+        folders=console.FOLDERS,
+    )
+    http = create_app("Causeway hotline", [*routers, door.frame.closed()], probes=machinery.probes())
     app = origin.app(machinery, http, hotline_door(kek=machinery.keys.kek, origin=origin.bus))
     return with_withdrawals(app, HOTLINE, PostgresOffers)
