@@ -95,8 +95,8 @@ def _console(machinery: Machinery, items: Serving, sources: Sequence[Source]) ->
         items,
         AUTHORITY,
         title="Causeway law enforcement",
-        menu=around(entry(console.CASES.title, console.CASES.path)),
-        kinds=[console.CASES],
+        menu=around(entry(console.TITLE, console.PATH)),
+        kinds=[console.cases(partial(_longest_hold, machinery))],
         sources=sources,
         folders=console.FOLDERS,
     )
